@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Everything is built under build/<profile>/; `make help` lists the targets and the variables.
+# Sources are found, not listed: a new .c file in a known directory needs no change here.
+
+PROFILE       ?= release
+V             ?= 0
+PREFIX        ?= /usr/local
+SYSCONFDIR    ?= /etc
+DESTDIR       ?=
+UNITDIR       ?= $(PREFIX)/lib/systemd/system
+FUZZ_SECONDS  ?= 60
+SOAK_SECONDS  ?= 600
+# What `make scenario` and `make unit` run: T=idle picks the tests whose file or name contains "idle".
+T             ?=
+# Sources to leave out while a part is being rewritten: SKIP='user/gate/% tests/unit/test_gate%'.
+SKIP          ?=
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CLANG   ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool) bpftool)
+PYTHON  ?= /usr/bin/python3
+
+ifeq ($(PROFILE),fuzz)
+CC := $(CLANG)
+endif
+
+B   := build/$(PROFILE)
+GEN := $(B)/gen
+# One directory of objects per compiler: gcc and clang builds of one profile live side by side.
+OBJ := $(B)/obj-$(notdir $(firstword $(CC)))
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+Q := $(if $(filter 1,$(V)),,@)
+IS_QUIET := $(findstring s,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
+say = $(if $(filter 1,$(V))$(IS_QUIET),,@printf '  %-7s %s\n' '$1' '$2')
+
+# ---- sources -------------------------------------------------------------------------------------------
+
+LIB_SRC    := $(sort $(filter-out user/main.c $(SKIP),$(wildcard user/*.c user/*/*.c policy/*.c admin/*.c config/*.c)))
+MAIN_SRC   := $(wildcard user/main.c)
+ORIGIN_SRC := $(sort $(wildcard tests/origin/*.c))
+HELPER_SRC := $(sort $(wildcard tests/lib/*.c))
+UNIT_SRC   := $(sort $(filter-out $(SKIP),$(wildcard tests/unit/test_*.c)))
+BPFT_SRC   := $(sort $(filter-out $(SKIP),$(wildcard tests/bpf/test_*.c)))
+BPFB_SRC   := $(sort $(wildcard tests/bpf/bench_*.c))
+BPFH_SRC   := $(sort $(filter-out %.bpf.c tests/bpf/test_% tests/bpf/bench_%,$(wildcard tests/bpf/*.c)))
+FUZZ_SRC   := $(sort $(filter-out $(SKIP),$(wildcard tests/fuzz/fuzz_*.c)))
+BPF_SRC    := $(sort $(wildcard bpf/*.bpf.c tests/bpf/*.bpf.c))
+OUR_SRC    := $(LIB_SRC) $(MAIN_SRC) $(ORIGIN_SRC) $(HELPER_SRC) $(UNIT_SRC) $(BPFT_SRC) $(BPFB_SRC) $(BPFH_SRC)
+
+PROGRAMS   := $(if $(MAIN_SRC),$(B)/headgate) $(if $(ORIGIN_SRC),$(B)/httpbin)
+UNIT_BIN   := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
+BPFT_BIN   := $(patsubst tests/bpf/%.c,$(B)/bpf/%,$(BPFT_SRC) $(BPFB_SRC))
+FUZZ_BIN   := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
+SKELETONS  := $(patsubst %.bpf.c,$(GEN)/%.skel.h,$(notdir $(BPF_SRC)))
+GENERATED  := $(GEN)/version.h $(SKELETONS)
+
+# Goals that compile something: only for these are tools, libraries and dependency files looked at, so that
+# `make help`, `make clean`, `make run` and `make check` work on a bare machine.
+NO_BUILD_GOALS := help clean deps run check lint scenario unit bpf fuzz soak bench
+BUILDING := $(if $(filter-out $(NO_BUILD_GOALS),$(or $(MAKECMDGOALS),all)),yes)
+
+# ---- flags ---------------------------------------------------------------------------------------------
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes \
+	-Wundef -Wvla -Wformat=2 -Wnull-dereference -Wpointer-arith -Wwrite-strings -Wimplicit-fallthrough -Werror
+
+HARDEN_C := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fPIE
+HARDEN_L := -pie -Wl,-z,relro,-z,now,-z,noexecstack
+SAN_C    := -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
+
+CFLAGS_release  := -O2 -g $(HARDEN_C)
+LDFLAGS_release := $(HARDEN_L)
+CFLAGS_debug    := -O0 -g3 -fno-omit-frame-pointer
+CFLAGS_asan     := $(SAN_C) -fsanitize=address,undefined
+LDFLAGS_asan    := -fsanitize=address,undefined
+# gcc does not model seq_cst fences: the kernel half of that handshake is invisible to it anyway.
+CFLAGS_tsan     := $(SAN_C) -fsanitize=thread -Wno-tsan
+LDFLAGS_tsan    := -fsanitize=thread
+CFLAGS_fuzz     := $(SAN_C) -fsanitize=fuzzer-no-link,address,undefined
+LDFLAGS_fuzz    := -fsanitize=address,undefined
+
+ifeq ($(filter $(PROFILE),release debug asan tsan fuzz),)
+$(error PROFILE=$(PROFILE) is unknown: say release, debug, asan, tsan or fuzz)
+endif
+# Sanitizer code confuses these flow analyses; the release build has them on.
+ifneq ($(filter asan tsan fuzz,$(PROFILE)),)
+WARNINGS += -Wno-null-dereference $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized)
+endif
+
+ifneq ($(filter fuzzers,$(MAKECMDGOALS)),)
+ifneq ($(PROFILE),fuzz)
+$(error fuzzers need their own profile: make PROFILE=fuzz fuzzers)
+endif
+endif
+
+PKGS := libbpf libelf zlib libnghttp2 yaml-0.1 libcjson libpcre2-8
+DEB_libbpf     := libbpf-dev
+DEB_libelf     := libelf-dev
+DEB_zlib       := zlib1g-dev
+DEB_libnghttp2 := libnghttp2-dev
+DEB_yaml-0.1   := libyaml-dev
+DEB_libcjson   := libcjson-dev
+# Patterns come from users, values from strangers: an engine with bounds on steps and memory that is well kept.
+DEB_libpcre2-8 := libpcre2-dev
+DEB_cmocka     := libcmocka-dev
+
+ifeq ($(BUILDING),yes)
+
+need = $(if $(shell command -v $1 2>/dev/null),,$(error $1 is missing: apt-get install $2))
+$(call need,$(firstword $(CC)),$(notdir $(firstword $(CC))))
+$(call need,pkg-config,pkg-config)
+ifneq ($(BPF_SRC),)
+$(call need,$(CLANG),clang)
+$(call need,$(BPFTOOL),bpftool)
+endif
+have_pkg = $(shell pkg-config --exists $1 && echo yes)
+ifneq ($(call have_pkg,$(PKGS) cmocka),yes)
+$(error missing libraries: apt-get install $(foreach p,$(PKGS) cmocka,$(if $(call have_pkg,$(p)),,$(DEB_$(p)))))
+endif
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) cmocka | sed 's/-I/-isystem /g')
+PKG_LIBS   := $(shell pkg-config --libs $(PKGS))
+
+# llhttp: the distribution's library where there is one, else the C sources that node-llhttp installs.
+ifeq ($(call have_pkg,libllhttp),yes)
+LLHTTP_CFLAGS := $(shell pkg-config --cflags libllhttp | sed 's/-I/-isystem /g')
+LLHTTP_LIBS   := $(shell pkg-config --libs libllhttp)
+LLHTTP_OBJ    :=
+else
+LLHTTP_HEADER := $(firstword $(wildcard /usr/share/include/llhttp/llhttp.h) \
+	$(shell dpkg -L node-llhttp 2>/dev/null | grep '/llhttp\.h$$'))
+LLHTTP_DIR    := $(firstword $(wildcard /usr/share/llhttp) \
+	$(patsubst %/,%,$(dir $(shell dpkg -L node-llhttp 2>/dev/null | grep '/llhttp\.c$$'))))
+LLHTTP_SRC    := $(wildcard $(LLHTTP_DIR)/api.c $(LLHTTP_DIR)/http.c $(LLHTTP_DIR)/llhttp.c)
+ifneq ($(words $(LLHTTP_HEADER) $(LLHTTP_SRC)),4)
+$(error llhttp is missing: apt-get install node-llhttp (or libllhttp-dev where the distribution has it))
+endif
+LLHTTP_CFLAGS := -isystem $(patsubst %/,%,$(dir $(LLHTTP_HEADER)))
+LLHTTP_LIBS   :=
+LLHTTP_OBJ    := $(LLHTTP_SRC:$(LLHTTP_DIR)/%.c=$(OBJ)/third_party/llhttp/%.o)
+endif
+
+# BASE goes to our code and to foreign code alike; generated headers are system headers, so that warnings in
+# what bpftool writes stay silent.
+BASE_C    := -std=gnu17 -pthread -D_GNU_SOURCE= -ffile-prefix-map=$(CURDIR)=. $(CFLAGS_$(PROFILE)) $(EXTRA_CFLAGS)
+CPPFLAGS_ := -I. -isystem $(B) $(LLHTTP_CFLAGS) $(PKG_CFLAGS)
+COMPILE   := $(CC) $(BASE_C) $(CPPFLAGS_) $(WARNINGS)
+LINK      := $(CC) -pthread $(filter -f% -g% -O%,$(CFLAGS_$(PROFILE))) $(LDFLAGS_$(PROFILE)) -Wl,--as-needed $(EXTRA_LDFLAGS)
+LIBS      := $(PKG_LIBS) $(LLHTTP_LIBS)
+
+endif # BUILDING
+
+objects_of = $(patsubst %.c,$(OBJ)/%.o,$1)
+LIB := $(B)/libheadgate.a
+
+# Writes $2 to $1 when the text differs: files that depend on $1 follow a change of flags or of the file list.
+define keep_text
+@mkdir -p $(dir $1)
+@printf '%s\n' '$2' | cmp -s - $1 || printf '%s\n' '$2' > $1
+endef
+
+# ---- targets -------------------------------------------------------------------------------------------
+
+.PHONY: all tests objects fuzzers
+all: $(PROGRAMS) build/compile_commands.json ## build headgate and httpbin into build/$(PROFILE)/
+tests: all $(UNIT_BIN) $(BPFT_BIN)           ## also build the unit and BPF test programs
+objects: $(call objects_of,$(OUR_SRC)) $(LLHTTP_OBJ) $(SKELETONS) ## compile everything, link nothing (CC=clang: warnings)
+fuzzers: $(FUZZ_BIN) ## build the fuzz targets (PROFILE=fuzz)
+
+$(OBJ)/flags: FORCE
+	$(call keep_text,$@,$(COMPILE) $(shell $(firstword $(CC)) -dumpfullversion 2>/dev/null || $(CC) -dumpversion))
+
+$(B)/link: FORCE
+	$(call keep_text,$@,$(LINK) $(LIBS) $(LIB_SRC) $(ORIGIN_SRC) $(HELPER_SRC))
+
+$(OBJ)/%.o: %.c $(OBJ)/flags | $(GENERATED)
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) -MD -MP -c $< -o $@
+
+ifneq ($(LLHTTP_OBJ),)
+$(OBJ)/third_party/llhttp/%.o: $(LLHTTP_DIR)/%.c $(OBJ)/flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(BASE_C) $(LLHTTP_CFLAGS) -DLLHTTP_STRICT_MODE=1 -w -MD -MP -c $< -o $@
+endif
+
+$(LIB): $(call objects_of,$(LIB_SRC)) $(LLHTTP_OBJ) $(B)/link
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcsD $@ $(filter %.o,$^)
+
+$(B)/headgate: $(call objects_of,$(MAIN_SRC)) $(LIB) $(B)/link
+	$(call say,LINK,$@)
+	$(Q)$(LINK) $(filter %.o,$^) $(LIB) $(LIBS) -o $@
+
+# The backend judges the gateway, so it shares no code with it.
+$(B)/httpbin: $(call objects_of,$(ORIGIN_SRC)) $(B)/link
+	$(call say,LINK,$@)
+	$(Q)$(LINK) $(filter %.o,$^) -o $@
+
+$(BPFT_BIN): $(call objects_of,$(BPFH_SRC))
+$(UNIT_BIN) $(BPFT_BIN): $(B)/%: $(OBJ)/tests/%.o $(call objects_of,$(HELPER_SRC)) $(LIB) $(B)/link
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(LINK) $(filter %.o,$^) $(LIB) -lcmocka $(LIBS) -o $@
+
+$(FUZZ_BIN): $(B)/%: $(OBJ)/tests/%.o $(LIB) $(B)/link
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -fsanitize=fuzzer $(filter %.o,$^) $(LIB) $(LIBS) -o $@
+
+# ---- generated files -----------------------------------------------------------------------------------
+
+# "0.1.0" from a plain export, "0.1.0+g<commit>" from a repository, the tag itself on a tagged commit.
+# No date: the same source gives the same binary.
+VERSION_BASE := 0.1.0
+GIT_DESCRIBE := GIT_OPTIONAL_LOCKS=0 git describe --dirty
+GIT_VERSION   = $(if $(wildcard .git),$(or $(patsubst v%,%,$(shell $(GIT_DESCRIBE) --tags --exact-match 2>/dev/null)),\
+	$(shell $(GIT_DESCRIBE) --always --exclude '*' 2>/dev/null | sed 's/^/$(VERSION_BASE)+g/')))
+VERSION       = $(or $(strip $(GIT_VERSION)),$(VERSION_BASE))
+
+$(GEN)/version.h: FORCE
+	$(call keep_text,$@,#define HEADGATE_VERSION "$(VERSION)")
+
+# Types of the kernel the build runs on where it shows them, else the committed subset: CO-RE relocates both.
+$(GEN)/vmlinux.h: $(wildcard bpf/vmlinux_fallback.h)
+	$(call say,BTF,$@)
+	@mkdir -p $(@D)
+	$(Q)if [ -r /sys/kernel/btf/vmlinux ]; then \
+		$(BPFTOOL) btf dump file /sys/kernel/btf/vmlinux format c > $@.tmp; \
+	else cp bpf/vmlinux_fallback.h $@.tmp; fi && mv $@.tmp $@
+
+BPF_ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
+BPF_COMPILE = $(CLANG) -target bpf -mcpu=v3 -O2 -g -std=gnu17 -D__TARGET_ARCH_$(BPF_ARCH) -I. -I$(GEN) \
+	-idirafter /usr/include/$(shell uname -m)-linux-gnu -Wall -Wextra -Wshadow -Wno-unused-parameter -Wno-missing-declarations -Werror
+
+$(GEN)/bpf-flags: FORCE
+	$(call keep_text,$@,$(BPF_COMPILE))
+
+$(GEN)/%.bpf.o: bpf/%.bpf.c $(GEN)/vmlinux.h $(GEN)/bpf-flags
+	$(call say,BPF,$<)
+	$(Q)$(BPF_COMPILE) -MD -MP -c $< -o $@
+
+$(GEN)/%.bpf.o: tests/bpf/%.bpf.c $(GEN)/vmlinux.h $(GEN)/bpf-flags
+	$(call say,BPF,$<)
+	$(Q)$(BPF_COMPILE) -MD -MP -c $< -o $@
+
+# The object without its debug sections; BTF stays. The skeleton of gate.bpf.c is struct gate_bpf.
+$(GEN)/%.skel.h: $(GEN)/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen object $(@:.skel.h=.stripped.o) $<
+	$(Q)$(BPFTOOL) gen skeleton $(@:.skel.h=.stripped.o) name $*_bpf > $@.tmp && mv $@.tmp $@
+
+# For the header check of lint.
+.PHONY: compile-command
+compile-command: $(GENERATED) $(if $(BPF_SRC),$(GEN)/vmlinux.h)
+	@echo 'C $(COMPILE)'
+	@echo 'BPF $(BPF_COMPILE)'
+
+build/compile_commands.json: $(OBJ)/flags $(B)/link
+	@mkdir -p $(@D)
+	@{ echo '['; for s in $(OUR_SRC) $(FUZZ_SRC); do \
+		printf '{"directory":"%s","file":"%s","command":"%s -c %s"},\n' '$(CURDIR)' $$s '$(COMPILE)' $$s; \
+	done | sed '$$s/,$$//'; echo ']'; } > $@
+
+ifeq ($(BUILDING),yes)
+-include $(patsubst %.c,$(OBJ)/%.d,$(OUR_SRC) $(FUZZ_SRC)) $(LLHTTP_OBJ:.o=.d) $(SKELETONS:.skel.h=.bpf.d)
+endif
+
+# ---- running -------------------------------------------------------------------------------------------
+
+RUNNER = $(PYTHON) tests/run.py --profile $(PROFILE) --cc '$(CC)' $(if $(T),--only '$(T)')
+
+.PHONY: deps run check lint unit bpf scenario fuzz soak bench install clean help FORCE
+deps: ## install what is missing to build, check and bench (needs root and apt)
+	@scripts/deps.sh build check bench
+
+run: ## install what is missing, build, start backend and gateway with the quick-start configuration
+	@scripts/deps.sh build
+	@+$(MAKE) --no-print-directory PROFILE=$(PROFILE) all
+	@exec scripts/run.sh $(B)
+
+# make says "*** Error 1" after a failed recipe, but the last line here is the runner's count. So `make check` asks
+# (--question) whether check-verdict has anything to do, which is answered by the exit status alone; the "+" runs
+# the tests in spite of the question.
+DRY_RUN := $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
+ifeq ($(MAKECMDGOALS)$(DRY_RUN),check)
+MAKEFLAGS += --question
+RUN_CHECK := +@
+endif
+.PHONY: check-run
+check-run:
+	$(RUN_CHECK)mkdir -p build && rm -f build/check-failed && \
+	if scripts/deps.sh build check; then \
+		$(PYTHON) tests/run.py --cc '$(CC)' --fuzz-seconds $(or $(CHECK_FUZZ_SECONDS),5) \
+			$(if $(filter command environment,$(origin PROFILE)),--profile $(PROFILE)) check; \
+	else echo '0 passed, 1 failed'; false; fi </dev/null || echo failed > build/check-failed
+check: check-run ## install what is missing, build, lint, run every test; last line: "N passed, N failed"
+	$(if $(shell test -e build/check-failed && echo yes),@false)
+
+lint: ## the rules a machine can check: layers, style, headers, documents
+	@$(PYTHON) scripts/lint/lint.py
+
+unit: ## unit tests of one profile (PROFILE=asan, T=name)
+	@$(RUNNER) unit
+bpf: ## BPF programs against real sockets (root)
+	@$(RUNNER) bpf
+scenario: ## black-box tests of one profile (PROFILE=asan, T=name)
+	@$(RUNNER) scenario
+fuzz: ## every fuzz target for FUZZ_SECONDS (60)
+	@$(RUNNER) --fuzz-seconds $(FUZZ_SECONDS) fuzz
+soak: ## integrity soak for SOAK_SECONDS (600)
+	@$(RUNNER) --soak-seconds $(SOAK_SECONDS) soak
+
+bench: ## one table: direct, headgate, HAProxy, nginx (ARGS=... goes to scripts/bench/run.py)
+	@scripts/deps.sh build check bench
+	@+$(MAKE) --no-print-directory PROFILE=release all
+	@$(PYTHON) scripts/bench/run.py $(ARGS)
+
+install: all ## into PREFIX (/usr/local), below DESTDIR; configuration into SYSCONFDIR (/etc)
+	install -D -m 755 $(B)/headgate $(DESTDIR)$(PREFIX)/bin/headgate
+	install -D -m 644 scripts/packaging/headgate.1 $(DESTDIR)$(PREFIX)/share/man/man1/headgate.1
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/headgate
+	sed -e 's|@bindir@|$(PREFIX)/bin|g' -e 's|@sysconfdir@|$(SYSCONFDIR)|g' scripts/packaging/headgate.service \
+		> $(DESTDIR)$(UNITDIR)/headgate.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/headgate.service
+	for f in $(patsubst config/examples/%,%,$(wildcard config/examples/*.yaml config/examples/*/*.yaml)); do \
+		install -D -m 644 config/examples/$$f $(DESTDIR)$(PREFIX)/share/doc/headgate/examples/$$f || exit; done
+	test -e $(DESTDIR)$(SYSCONFDIR)/headgate/headgate.yaml || \
+		install -m 644 config/examples/quickstart.yaml $(DESTDIR)$(SYSCONFDIR)/headgate/headgate.yaml
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## this text
+	@echo 'make [target] [VARIABLE=value]'
+	@sed -n 's/^\([a-z][a-z]*\):.*##  *\(.*\)/  \1\t\2/p' Makefile | sed 's/$$(PROFILE)/<profile>/' | expand -t 14
+	@echo
+	@echo 'PROFILE   release (default), debug, asan (with UBSan), tsan, fuzz'
+	@echo 'CC        gcc (default) or clang; each has its own objects'
+	@echo 'T         only tests whose file or name contains this text'
+	@echo 'SKIP      sources to leave out, for example user/gate/%'
+	@echo 'V=1       show the commands'
+	@echo 'EXTRA_CFLAGS, EXTRA_LDFLAGS, PREFIX, DESTDIR, SYSCONFDIR, UNITDIR, FUZZ_SECONDS, SOAK_SECONDS'

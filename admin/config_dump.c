@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin/config_dump.h"
+
+#include "admin/config_dump_policy.h"
+#include "admin/config_dump_static.h"
+#include "admin/json.h"
+
+static void dump_strings(struct json_writer *w, const char *key, const struct span *list, uint32_t count)
+{
+	if (count == 0)
+		return;
+	json_open_array(w, key);
+	for (uint32_t i = 0; i < count; i++)
+		json_string(w, NULL, list[i]);
+	json_close(w);
+}
+
+/* Ours: shown only where an operator wrote it. */
+static void dump_splice_off(struct json_writer *w, bool is_off)
+{
+	if (is_off)
+		json_str(w, "splice", "off");
+}
+
+/* ---- routes */
+
+static void dump_text_matches(struct json_writer *w, const char *key, const struct text_match *list,
+			      uint32_t count)
+{
+	if (count == 0)
+		return;
+	json_open_array(w, key);
+	for (uint32_t i = 0; i < count; i++) {
+		json_open_object(w, NULL);
+		json_string(w, "name", list[i].name);
+		json_open_object(w, "value");
+		json_string(w, list[i].kind == TEXT_REGEX ? "regex" : "exact", list[i].value);
+		json_close(w);
+		json_close(w);
+	}
+	json_close(w);
+}
+
+static const char *path_kind_name(enum path_match_kind kind)
+{
+	static const char *const names[] = {
+		[PATH_EXACT] = "exact",
+		[PATH_PREFIX_SEGMENTS] = "pathPrefix",
+		[PATH_REGEX] = "regex",
+	};
+
+	return names[kind];
+}
+
+static void dump_match(struct json_writer *w, const struct route_match *match)
+{
+	json_open_object(w, NULL);
+	dump_text_matches(w, "headers", match->header_list, match->header_count);
+	json_open_object(w, "path");
+	json_string(w, path_kind_name(match->path_kind), match->path);
+	json_close(w);
+	if (match->method.len)
+		json_string(w, "method", match->method);
+	dump_text_matches(w, "query", match->query_list, match->query_count);
+	json_close(w);
+}
+
+/* is_nested: the reference of a TCP route is a member `backend` of its own. */
+static void dump_backend_refs(struct json_writer *w, const struct backend_ref *list, uint32_t count,
+			      bool is_nested)
+{
+	if (count == 0)
+		return;
+	json_open_array(w, "backends");
+	for (uint32_t i = 0; i < count; i++) {
+		json_open_object(w, NULL);
+		json_u64(w, "weight", list[i].weight);
+		if (is_nested)
+			json_open_object(w, "backend");
+		dump_backend_reference(w, &list[i]);
+		if (is_nested)
+			json_close(w);
+		dump_inline_policies(w, &list[i].inline_policies, &list[i].filters);
+		dump_splice_off(w, list[i].splice_off && !list[i].backend->splice_off);
+		json_close(w);
+	}
+	json_close(w);
+}
+
+static void dump_route(struct json_writer *w, const struct route *route)
+{
+	json_key(w, route->key);
+	json_open_object(w, NULL);
+	json_string(w, "key", route->key);
+	json_string(w, "name", route->name);
+	json_string(w, "namespace", route->namespace);
+	if (route->rule_name.len)
+		json_string(w, "ruleName", route->rule_name);
+	if (route->kind.len && !span_eq(route->kind, SPAN("HTTPRoute")))
+		json_string(w, "kind", route->kind);
+	dump_strings(w, "hostnames", route->hostname_list, route->hostname_count);
+	if (route->match_count)
+		json_open_array(w, "matches");
+	for (uint32_t i = 0; i < route->match_count; i++)
+		dump_match(w, &route->match_list[i]);
+	if (route->match_count)
+		json_close(w);
+	dump_backend_refs(w, route->backend_list, route->backend_count, false);
+	dump_inline_policies(w, &route->inline_policies, NULL);
+	dump_splice_off(w, route->splice_off);
+	json_close(w);
+}
+
+static void dump_tcp_route(struct json_writer *w, const struct tcp_route *route)
+{
+	json_key(w, route->key);
+	json_open_object(w, NULL);
+	json_string(w, "key", route->key);
+	json_string(w, "name", route->name);
+	json_string(w, "namespace", route->namespace);
+	if (route->rule_name.len)
+		json_string(w, "ruleName", route->rule_name);
+	dump_strings(w, "hostnames", route->hostname_list, route->hostname_count);
+	dump_backend_refs(w, route->backend_list, route->backend_count, true);
+	dump_splice_off(w, route->splice_off);
+	json_close(w);
+}
+
+/* ---- listeners and binds */
+
+static void dump_listener_protocol(struct json_writer *w, enum listener_protocol protocol)
+{
+	switch (protocol) {
+	case PROTOCOL_HTTP:
+		json_str(w, "protocol", "HTTP");
+		return;
+	case PROTOCOL_TCP:
+		json_str(w, "protocol", "TCP");
+		return;
+	case PROTOCOL_TLS:
+		json_open_object(w, "protocol");
+		json_null(w, "TLS");
+		json_close(w);
+		return;
+	}
+}
+
+static void dump_listener(struct json_writer *w, const struct listener *listener)
+{
+	json_key(w, listener->key);
+	json_open_object(w, NULL);
+	json_string(w, "key", listener->key);
+	json_string(w, "gatewayName", listener->gateway_name);
+	json_string(w, "gatewayNamespace", listener->gateway_namespace);
+	json_string(w, "listenerName", listener->listener_name);
+	json_string(w, "hostname", listener->hostname);
+	dump_listener_protocol(w, listener->protocol);
+	json_open_object(w, "routes");
+	for (uint32_t i = 0; i < listener->route_count; i++)
+		dump_route(w, &listener->route_list[i]);
+	json_close(w);
+	json_open_object(w, "tcpRoutes");
+	for (uint32_t i = 0; i < listener->tcp_route_count; i++)
+		dump_tcp_route(w, &listener->tcp_route_list[i]);
+	json_close(w);
+	if (listener->max_connections.is_set)
+		json_u64(w, "maxConnections", listener->max_connections.value);
+	json_close(w);
+}
+
+static const char *bind_protocol_name(enum bind_protocol protocol)
+{
+	static const char *const names[] = {
+		[BIND_HTTP] = "http",
+		[BIND_TLS] = "tls",
+		[BIND_TCP] = "tcp",
+	};
+
+	return names[protocol];
+}
+
+static void dump_bind(struct json_writer *w, const struct bind *bind)
+{
+	json_open_object(w, NULL);
+	json_string(w, "key", bind->key);
+	json_string(w, "address", bind->address_text);
+	json_str(w, "protocol", bind_protocol_name(bind->protocol));
+	json_str(w, "tunnelProtocol", "direct");
+	json_open_object(w, "listeners");
+	for (uint32_t i = 0; i < bind->listener_count; i++)
+		dump_listener(w, &bind->listener_list[i]);
+	json_close(w);
+	json_close(w);
+}
+
+/* ---- top */
+
+static void dump_backend(struct json_writer *w, const struct backend *backend)
+{
+	json_open_object(w, NULL);
+	json_open_object(w, "backend");
+	json_open_object(w, "host");
+	json_string(w, "name", backend->name);
+	json_string(w, "namespace", backend->namespace);
+	json_string(w, "target", backend->target);
+	json_close(w);
+	json_close(w);
+	dump_inline_policies(w, &backend->inline_policies, NULL);
+	dump_splice_off(w, backend->splice_off);
+	json_close(w);
+}
+
+static void dump_empty_array(struct json_writer *w, const char *key)
+{
+	json_open_array(w, key);
+	json_close(w);
+}
+
+int config_dump(const struct snapshot *snapshot, const struct config_dump_facts *facts, struct text *out)
+{
+	struct json_writer w;
+
+	json_begin(&w, out);
+	json_open_object(&w, NULL);
+	dump_empty_array(&w, "workloads");
+	dump_empty_array(&w, "services");
+	json_open_array(&w, "binds");
+	for (uint32_t i = 0; i < snapshot->bind_count; i++)
+		dump_bind(&w, &snapshot->bind_list[i]);
+	json_close(&w);
+	json_open_array(&w, "policies");
+	for (uint32_t i = 0; i < snapshot->policy_count; i++)
+		dump_targeted_policy(&w, &snapshot->policy_list[i]);
+	json_close(&w);
+	json_open_array(&w, "backends");
+	for (uint32_t i = 0; i < snapshot->backend_count; i++) {
+		if (snapshot->backend_list[i].is_listed)
+			dump_backend(&w, &snapshot->backend_list[i]);
+	}
+	json_close(&w);
+	dump_version(&w);
+	dump_static_config(&w, &snapshot->config, facts);
+	json_close(&w);
+	return text_error(out);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "admin/json.h"
+#include "config/model.h"
+
+/* The policy part of the dump: single policy objects, inline lists, attached policies. */
+
+/* One member, key `dump_name` of policy_kinds.def, e.g. "timeout": {…}. */
+void dump_policy_value(struct json_writer *w, const struct policy_value *value);
+/*
+ * "inlinePolicies": [{"timeout": {…}}, {"retry": {…}}]; nothing when both lists are empty. more may be
+ * NULL.
+ */
+void dump_inline_policies(struct json_writer *w, const struct policy_values *values,
+			  const struct policy_values *more);
+/* One element of the top-level `policies`. */
+void dump_targeted_policy(struct json_writer *w, const struct targeted_policy *policy);
+/* Members enabled, time, interval, retries. */
+void dump_keepalive(struct json_writer *w, const char *key, const struct keepalive_policy *keepalive);
+/* The reference as it was written: member service, backend or invalid. */
+void dump_backend_reference(struct json_writer *w, const struct backend_ref *ref);
+/* "503 Service Unavailable", "517 <unknown status code>". */
+#define STATUS_TEXT_BYTES 64
+size_t status_text(uint16_t status, char out[STATUS_TEXT_BYTES]);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "admin/hooks.h"
+#include "user/net/address.h"
+
+/*
+ * The three small HTTP servers for operators, in the main thread's loop: admin (loopback only by default),
+ * stats (/metrics), readiness (/healthz/ready). Each has its own bound of LIMIT_ADMIN_CONNECTIONS
+ * connections; at the bound the longest-waiting connection without a request makes room, so that a probe
+ * always gets in.
+ */
+enum admin_port {
+	ADMIN_PORT_ADMIN,
+	ADMIN_PORT_STATS,
+	ADMIN_PORT_READINESS,
+	ADMIN_PORT_COUNT,
+};
+const char *admin_port_name(enum admin_port port); /* "admin", … */
+
+enum { ADMIN_ADDRESSES_PER_PORT = 2 };
+
+/*
+ * "ip:port", "[v6]:port", "localhost:port" (127.0.0.1 and ::1), "unix:/path", "off" or empty (no listener).
+ */
+struct admin_addresses {
+	struct span text[ADMIN_PORT_COUNT]; /* borrowed */
+	bool ipv6_enabled; /* without: localhost is 127.0.0.1 alone, and "[::]:port" is 0.0.0.0 */
+};
+
+struct admin;
+
+/*
+ * Those of the configuration; ADMIN_ADDR, STATS_ADDR and READINESS_ADDR of the environment win where they
+ * are set.
+ */
+void admin_addresses_of(const struct static_config *config, struct admin_addresses *ret_addresses);
+/* The syntax alone, for the validation of a configuration. 0 or -EINVAL; ret_count 0 for "off". */
+int admin_address_parse(struct span text, struct address ret_list[ADMIN_ADDRESSES_PER_PORT],
+			size_t *ret_count);
+
+/*
+ * hooks and the bytes of addresses are borrowed until admin_stop(). 0, -EINVAL, -ENOMEM, or -errno of
+ * listening, with one line for the operator appended to `error`. ::1 of "localhost" is optional: a host
+ * without IPv6 has none, and "[::]:port" listens on 0.0.0.0 there.
+ */
+int admin_start(struct loop *loop, const struct admin_hooks *hooks, const struct admin_addresses *addresses,
+		struct text *error, struct admin **ret_admin);
+/* Closes everything at once; answers still owed by workers go nowhere. NULL is fine. Before loop_free(). */
+void admin_stop(struct admin *admin);
+/* Where a port really listens (port 0 was given). 0 or -ENOENT. */
+int admin_local_address(const struct admin *admin, enum admin_port port, struct address *ret_address);
+
+/* For the handlers. */
+const struct admin_hooks *admin_hooks_of(const struct admin *admin);
+const struct admin_addresses *admin_addresses_in_use(const struct admin *admin);

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
+#pragma once
+
+/*
+ * A walk along chunked transfer coding (RFC 9112 7.1) that looks at chunk lines only and jumps over payload.
+ * Stricter than any parser behind it: plain hexadecimal size of one to eight digits, CRLF, payload, CRLF. The
+ * last chunk, an extension, a bare LF or anything else stops it, and the caller leaves the whole piece to a
+ * complete parser, which starts from the state before that piece. So both can never disagree about where a
+ * message ends: the walk only ever covers bytes whose meaning is beyond doubt.
+ *
+ * Used by the verdict program, by user space when it forwards passed bytes, and by their differential test.
+ */
+#include "bpf/abi.h"
+
+enum walk_phase {
+	WALK_SIZE_FIRST, /* the first size digit comes next: the boundary between two chunks, and the start */
+	WALK_SIZE, /* after at least one digit: another one or CR */
+	WALK_SIZE_LF, /* the LF behind the size */
+	WALK_DATA, /* `left` payload bytes follow, never 0 */
+	WALK_DATA_CR, /* the CRLF behind the payload */
+	WALK_DATA_LF,
+};
+
+enum walk_verdict {
+	WALK_COVERED, /* every byte is covered */
+	WALK_LAST, /* size 0: trailers and the end follow */
+	WALK_SYNTAX, /* extension, blank, bare LF, sign, error */
+	WALK_LONG, /* ninth size digit */
+	WALK_MANY, /* the caller's bound on chunk lines was reached */
+};
+
+#define WALK_DIGITS_MAX 8u
+/* CRLF of the chunk before, eight digits, CRLF: one look shows a whole line. */
+#define WALK_WINDOW 16u
+GATE_ASSERT(sizeof(((struct gate_kernel *)0)->walk_window) == WALK_WINDOW, "the window is in the record");
+
+/* One byte outside of payload. WALK_COVERED: taken. */
+static inline enum walk_verdict chunk_take(struct gate_chunk *c, __u8 byte)
+{
+	__u8 digit;
+
+	if (c->phase == WALK_DATA_CR) {
+		if (byte != '\r')
+			return WALK_SYNTAX;
+		c->phase = WALK_DATA_LF;
+		return WALK_COVERED;
+	}
+	if (c->phase == WALK_DATA_LF) {
+		if (byte != '\n')
+			return WALK_SYNTAX;
+		c->phase = WALK_SIZE_FIRST;
+		c->left = 0;
+		c->digits = 0;
+		return WALK_COVERED;
+	}
+	if (c->phase == WALK_SIZE_LF) {
+		if (byte != '\n')
+			return WALK_SYNTAX;
+		if (c->left == 0)
+			return WALK_LAST;
+		c->phase = WALK_DATA;
+		return WALK_COVERED;
+	}
+	if (c->phase == WALK_SIZE && byte == '\r') {
+		c->phase = WALK_SIZE_LF;
+		return WALK_COVERED;
+	}
+	if (byte >= '0' && byte <= '9')
+		digit = (__u8)(byte - '0');
+	else if ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'f')
+		digit = (__u8)((byte | 0x20) - 'a' + 10);
+	else
+		return WALK_SYNTAX;
+	if (c->digits >= WALK_DIGITS_MAX)
+		return WALK_LONG;
+	c->digits++;
+	c->left = c->left << 4 | digit;
+	c->phase = WALK_SIZE;
+	return WALK_COVERED;
+}
+
+/* Jumps over up to `available` payload bytes; returns how many. Only in phase WALK_DATA. */
+static inline __u64 chunk_skip(struct gate_chunk *c, __u64 available)
+{
+	__u64 count = c->left < available ? c->left : available;
+
+	c->left -= count;
+	if (c->left == 0)
+		c->phase = WALK_DATA_CR;
+	return count;
+}
+
+#ifndef __bpf__
+#include <stddef.h>
+
+/* The same as chunk_walk(); on WALK_COVERED it also says how many of the bytes are payload. */
+static inline enum walk_verdict chunk_walk_counting(struct gate_chunk *c, const unsigned char *bytes,
+						    size_t len, __u64 *ret_payload_bytes)
+{
+	__u64 payload = 0;
+	struct gate_chunk state = *c;
+	size_t at = 0;
+
+	while (at < len) {
+		enum walk_verdict verdict;
+
+		if (state.phase == WALK_DATA) {
+			__u64 count = chunk_skip(&state, len - at);
+
+			payload += count;
+			at += count;
+			continue;
+		}
+		verdict = chunk_take(&state, bytes[at]);
+		if (verdict != WALK_COVERED)
+			return verdict;
+		at++;
+	}
+	*c = state;
+	*ret_payload_bytes = payload;
+	return WALK_COVERED;
+}
+
+/* All of `bytes`, or a verdict with *c untouched. No bound on chunk lines: user space may take its time. */
+static inline enum walk_verdict chunk_walk(struct gate_chunk *c, const unsigned char *bytes, size_t len)
+{
+	__u64 payload;
+
+	return chunk_walk_counting(c, bytes, len, &payload);
+}
+#endif

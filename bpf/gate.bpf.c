@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
+/*
+ * The sockmap lane: an sk_skb verdict on one gateway socket, redirecting to the send side of another one.
+ *
+ * A piece (sk_buff) is redirected whole or passed up whole; it is never split and never dropped: its bytes
+ * were acknowledged to the sender already. Whatever is doubtful is passed. The program alone opens a gate,
+ * and only when user space has handed over every passed byte, so the order of bytes holds without a lock.
+ */
+#include "vmlinux.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/abi.h"
+#include "bpf/chunked.h"
+#include "bpf/maps.h"
+
+char gate_license[] SEC("license") = "Dual BSD/GPL";
+
+/* Tests build this file with rules that can be switched off; everybody else gets the constant. */
+#ifndef BROKEN
+#define BROKEN(rule) 0
+#endif
+
+#define LOAD(field) (*(const volatile typeof(field) *)&(field))
+#define STORE(field, value) (*(volatile typeof(field) *)&(field) = (value))
+
+/*
+ * 4095 bytes a call is what sk_skb_adjust_room() allows. Segments that arrived while the socket was in use
+ * are merged into pieces of hundreds of kilobytes, and a burst that was dropped is sent again in one:
+ * overlaps are that long, too.
+ */
+#define TRIM_STEP 4095u
+#define TRIM_STEPS 1024
+/* One a byte of chunk lines and one a payload: some 400 chunks in one piece, about 30 us. */
+#define WALK_ITERATIONS 4096
+
+/* Backlog of a target whose own bytes are being passed up: some hundred microseconds of a kernel worker. */
+#define BUSY_BACKLOG (256ll * 1024)
+
+struct piece {
+	struct __sk_buff *skb;
+	struct tcp_sock *source;
+	struct gate_record *gate;
+	__u32 index; /* of the gate */
+	__u32 len; /* new payload bytes */
+};
+
+struct walk {
+	struct __sk_buff *skb;
+	struct gate_kernel *state;
+	__u32 end;
+};
+
+/* Not inlined, and verified on its own: it is off the fast path and called from several places. */
+__noinline int event_send(__u32 index, __u32 reason)
+{
+	struct gate_record *g = bpf_map_lookup_elem(&gates, &index);
+	struct gate_event event = { .reason = reason };
+	struct gate_worker_record *record;
+	__u32 worker;
+	void *ring;
+
+	if (!g)
+		return 0;
+	worker = g->user.worker;
+	event.gate.index = index;
+	event.gate.generation = g->user.generation;
+	ring = bpf_map_lookup_elem(&rings, &worker);
+	if (ring && bpf_ringbuf_output(ring, &event, sizeof(event), 0) == 0) {
+		g->kernel.events++;
+		return 0;
+	}
+	g->kernel.lost_events++;
+	record = bpf_map_lookup_elem(&workers, &worker);
+	if (record)
+		__sync_fetch_and_add(&record->lost_events, 1);
+	return 0;
+}
+
+static __always_inline void gate_close(struct gate_record *g, enum gate_reason reason)
+{
+	__u32 key = reason;
+	__u64 *count = bpf_map_lookup_elem(&closings, &key);
+
+	if (count)
+		(*count)++;
+	STORE(g->kernel.reason, reason);
+	if (g->kernel.is_open) {
+		STORE(g->kernel.is_open, 0);
+		g->kernel.closes++;
+	}
+}
+
+/*
+ * Hands the piece to user space. Whoever sleeps must be woken: user space sleeps when it saw forwarded ==
+ * passed after storing forwarded; the atomic add orders our store of passed before the loads behind it, so
+ * one of the two sides always sees the other.
+ */
+static __always_inline void piece_pass(const struct piece *p, enum gate_reason reason)
+{
+	struct gate_record *g = p->gate;
+	__u64 before;
+	bool was_open = g->kernel.is_open;
+
+	/* Neither says anything new about a gate that is closed. */
+	if (was_open || (reason != GATE_REASON_BEHIND && reason != GATE_REASON_USER))
+		gate_close(g, reason);
+	before = __sync_fetch_and_add(&g->kernel.passed_bytes, p->len);
+	if (LOAD(g->user.mode) != GATE_MODE_KERNEL)
+		return;
+	if (BROKEN(BREAK_WAKE) ? was_open : LOAD(g->user.forwarded_bytes) == before)
+		event_send(p->index, reason);
+}
+
+static __always_inline void gate_seed(const struct piece *p)
+{
+	struct gate_kernel *k = &p->gate->kernel;
+	__u32 copied_seq = p->source->copied_seq;
+
+	k->next_seq = BROKEN(BREAK_SEED) ? p->skb->cb[0] : copied_seq;
+	k->received_base_bytes = p->source->bytes_received - (__u32)(p->source->rcv_nxt - copied_seq);
+	STORE(k->is_seeded, 1);
+}
+
+/*
+ * Passed bytes that wait behind redirects *into* their own socket are charged to nobody, and the window stays
+ * open over them. Mostly that lasts until a kernel worker has run; but where the backlog has credit, it lasts
+ * as long as its reader likes, and a client that does not read its download could fill the memory with its
+ * upload.
+ */
+static __always_inline bool piece_overruns(const struct piece *p)
+{
+	/* Signed: a reader that was told more than was passed is another matter. */
+	__s32 unread = (__s32)(p->gate->kernel.next_seq - p->source->copied_seq);
+
+	return unread > (__s32)LOAD(p->gate->user.unread_max_bytes) && !BROKEN(BREAK_OVERRUN);
+}
+
+struct trim {
+	struct __sk_buff *skb;
+	__u32 left;
+	int error;
+};
+
+static long trim_step(__u32 iteration, struct trim *t)
+{
+	__u32 step = t->left < TRIM_STEP ? t->left : TRIM_STEP;
+
+	if (step == 0)
+		return 1;
+	t->error = (int)bpf_skb_adjust_room(t->skb, -(__s32)step, 0, 0);
+	t->left -= step;
+	return t->error ? 1 : 0;
+}
+
+/* 0: `count` bytes are off the front. */
+static __always_inline long skb_trim_front(struct __sk_buff *skb, __u32 count)
+{
+	struct trim t = { .skb = skb, .left = count };
+
+	bpf_loop(TRIM_STEPS, trim_step, &t, 0);
+	return t.left || t.error;
+}
+
+/* Brings p->len down to the new bytes and next_seq past them. NONE or a poison. */
+static __always_inline enum gate_reason piece_sequence(struct piece *p)
+{
+	struct gate_kernel *k = &p->gate->kernel;
+	__u32 seq = p->skb->cb[0]; /* TCP_SKB_CB(skb)->seq and end_seq */
+	__u32 end_seq = p->skb->cb[1];
+	__u32 overlap;
+
+	if (end_seq - seq - p->len > 1)
+		return GATE_REASON_POISON_SEQUENCE;
+	if (end_seq - seq != p->len)
+		/* The full barrier makes user space see the FIN, or us see that user space wants an event. */
+		__sync_fetch_and_add(&k->fins, 1);
+	if (p->len == 0 && !BROKEN(BREAK_FIN))
+		return GATE_REASON_NONE;
+	overlap = k->next_seq - seq;
+	if ((__s32)overlap < 0)
+		return GATE_REASON_POISON_GAP;
+	if (overlap > 0 && !BROKEN(BREAK_TRIM)) {
+		if (overlap >= p->len || skb_trim_front(p->skb, overlap))
+			return GATE_REASON_POISON_OVERLAP;
+		p->len -= overlap;
+		k->trims++;
+		k->trimmed_bytes += overlap;
+	}
+	k->next_seq = seq + overlap + p->len;
+	return GATE_REASON_NONE;
+}
+
+/* One byte of a chunk line, or one jump over payload. */
+static long walk_step(__u32 iteration, struct walk *w)
+{
+	struct gate_kernel *k = w->state;
+	__u32 at = k->walk_at;
+	__u32 offset = at - k->walk_window_at;
+
+	if (at >= w->end)
+		return 1;
+	if (k->walk.phase == WALK_DATA) {
+		__u32 payload = (__u32)chunk_skip(&k->walk, w->end - at);
+
+		k->walk_payload_bytes += payload;
+		k->walk_at = at + payload;
+		return 0;
+	}
+	if (offset >= k->walk_window_len) {
+		__u32 want = w->end - at;
+
+		if (want > WALK_WINDOW)
+			want = WALK_WINDOW;
+		if (want == 0 || bpf_skb_load_bytes(w->skb, at, k->walk_window, want)) {
+			k->walk_verdict = WALK_SYNTAX;
+			return 1;
+		}
+		k->walk_window_at = at;
+		k->walk_window_len = want;
+		offset = 0;
+	}
+	k->walk_verdict = chunk_take(&k->walk, k->walk_window[offset & (WALK_WINDOW - 1)]);
+	if (k->walk_verdict != WALK_COVERED)
+		return 1;
+	k->walk_at = at + 1;
+	return 0;
+}
+
+/* Walks a copy of the state; piece_redirect() makes it the state. */
+static __always_inline enum gate_reason piece_walk(const struct piece *p)
+{
+	struct gate_kernel *k = &p->gate->kernel;
+	struct walk w = { .skb = p->skb, .state = k, .end = p->len };
+
+	k->walk = k->chunk;
+	k->walk_at = 0;
+	k->walk_window_at = 0;
+	k->walk_window_len = 0;
+	k->walk_verdict = WALK_COVERED;
+	k->walk_payload_bytes = 0;
+	bpf_loop(WALK_ITERATIONS, walk_step, &w, 0);
+	if (k->walk_verdict == WALK_COVERED)
+		return k->walk_at == p->len ? GATE_REASON_NONE : GATE_REASON_CHUNK_MANY;
+	if (k->walk_verdict == WALK_LAST)
+		return GATE_REASON_CHUNK_LAST;
+	return k->walk_verdict == WALK_LONG ? GATE_REASON_CHUNK_LONG : GATE_REASON_CHUNK_SYNTAX;
+}
+
+/*
+ * Segments that arrive while somebody holds the source's lock wait in its backlog, and stay counted there
+ * until the whole backlog is done. The window announced meanwhile shrinks by them, down to zero, and when
+ * everything is redirected nothing ever announces a larger one: the sender sits until its persist timer, 200
+ * ms and more. A read does announce it; so before it comes to that, give user space something to read.
+ */
+static __always_inline bool piece_starves_window(const struct piece *p)
+{
+	__s32 backlog = LOAD(p->source->inet_conn.icsk_inet.sk.sk_backlog.len);
+	__s32 size = LOAD(p->source->inet_conn.icsk_inet.sk.sk_rcvbuf);
+
+	return backlog > size >> 1 && !BROKEN(BREAK_WINDOW);
+}
+
+/* What the target itself receives is being passed up, and would queue behind what we put in front of it. */
+static __always_inline bool peer_is_busy(const struct gate_record *peer)
+{
+	return LOAD(peer->user.mode) == GATE_MODE_KERNEL &&
+	       LOAD(peer->user.forwarded_bytes) != LOAD(peer->kernel.passed_bytes);
+}
+
+/*
+ * May this piece join the bytes under way to the target? What is under way must fit the room of the target's
+ * send buffer plus credit_bytes. Within the room the backlog always drains at once, whatever the far end
+ * does: bytes that are passed up *on the target* never wait behind it. Only we add to that queue while the
+ * gate is open, so a grant found once stays good until it is used up.
+ */
+static __always_inline enum gate_reason piece_room(const struct piece *p, const struct gate_record *peer,
+						   bool is_opening)
+{
+	struct gate_record *g = p->gate;
+	__s64 charge = (__s64)p->len + GATE_PIECE_OVERHEAD;
+	__u32 index = g->user.peer.index;
+	bool is_busy = peer_is_busy(peer);
+	__u32 write_seq, backlog;
+	__s64 queued, size, room;
+	struct bpf_sock *sk;
+	struct tcp_sock *tp;
+
+	if (!is_opening && !is_busy && g->kernel.grant_bytes >= charge) {
+		g->kernel.grant_bytes -= charge;
+		return GATE_REASON_NONE;
+	}
+	sk = bpf_map_lookup_elem(&targets, &index);
+	if (!sk)
+		return GATE_REASON_NO_PEER;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp) {
+		bpf_sk_release(sk);
+		return GATE_REASON_NO_PEER;
+	}
+	/* In this order bytes that move from backlog to queue meanwhile count twice, never not at all. */
+	write_seq = LOAD(tp->write_seq);
+	queued = LOAD(tp->inet_conn.icsk_inet.sk.sk_wmem_queued);
+	size = LOAD(tp->inet_conn.icsk_inet.sk.sk_sndbuf);
+	bpf_sk_release(sk);
+	if (is_opening) {
+		g->kernel.opened_redirected_bytes = g->kernel.redirected_bytes;
+		g->kernel.opened_write_seq = write_seq;
+	}
+	backlog = (__u32)(g->kernel.redirected_bytes - g->kernel.opened_redirected_bytes) -
+		  (write_seq - g->kernel.opened_write_seq);
+	room = size - queued - (__s64)backlog + (__s64)LOAD(g->user.credit_bytes);
+	if (is_busy && room > BUSY_BACKLOG - (__s64)backlog)
+		room = BUSY_BACKLOG - (__s64)backlog;
+	if (BROKEN(BREAK_ROOM))
+		room = (__s64)LOAD(g->user.credit_bytes) - (__s64)backlog;
+	if (BROKEN(BREAK_CREDIT))
+		room = 1ll << 40;
+	if (room < charge)
+		return is_busy ? GATE_REASON_BUSY_PEER : GATE_REASON_CREDIT;
+	g->kernel.grant_bytes = BROKEN(BREAK_ROOM | BREAK_CREDIT) ? 0 : room - charge;
+	return GATE_REASON_NONE;
+}
+
+/* NONE: redirect. Anything else: pass, for this reason. */
+static __always_inline enum gate_reason piece_decide(const struct piece *p)
+{
+	struct gate_record *g = p->gate;
+	struct gate_record *peer;
+	bool is_opening = !g->kernel.is_open;
+	__u64 position, limit;
+	__u32 peer_index;
+	enum gate_reason reason;
+
+	if (LOAD(g->user.mode) != GATE_MODE_KERNEL)
+		return GATE_REASON_USER;
+	if (g->kernel.poison)
+		return g->kernel.poison;
+	if (is_opening) {
+		if (LOAD(g->user.forwarded_bytes) != g->kernel.passed_bytes && !BROKEN(BREAK_EQUALITY))
+			return GATE_REASON_BEHIND;
+		/* Full barrier: what user space stored before mode and forwarded_bytes is read below. */
+		__sync_fetch_and_add(&g->kernel.opens, 1);
+		g->kernel.chunk = g->user.chunk;
+	}
+	peer_index = g->user.peer.index;
+	peer = bpf_map_lookup_elem(&gates, &peer_index);
+	if (!peer || (LOAD(peer->user.generation) != g->user.peer.generation && !BROKEN(BREAK_GENERATION)))
+		return GATE_REASON_NO_PEER;
+	position = g->kernel.redirected_bytes + g->kernel.passed_bytes;
+	limit = LOAD(g->user.limit_bytes);
+	if (position + p->len > limit && !BROKEN(BREAK_LIMIT))
+		return GATE_REASON_LIMIT;
+	if (g->user.flags & GATE_CHUNKED) {
+		reason = piece_walk(p);
+		if (reason != GATE_REASON_NONE && !BROKEN(BREAK_CHUNK))
+			return reason;
+	}
+	if (piece_starves_window(p))
+		return GATE_REASON_WINDOW;
+	return piece_room(p, peer, is_opening);
+}
+
+static __always_inline enum gate_reason piece_redirect(const struct piece *p)
+{
+	struct gate_record *g = p->gate;
+	__u32 peer = g->user.peer.index;
+
+	if (bpf_sk_redirect_map(p->skb, &targets, peer, 0) != SK_PASS)
+		return GATE_REASON_REFUSED;
+	STORE(g->kernel.is_open, 1);
+	g->kernel.redirected_pieces++;
+	if (g->user.flags & GATE_CHUNKED) {
+		g->kernel.chunk = g->kernel.walk;
+		STORE(g->kernel.framing_bytes,
+		      g->kernel.framing_bytes + p->len - g->kernel.walk_payload_bytes);
+	}
+	STORE(g->kernel.redirected_bytes, g->kernel.redirected_bytes + p->len);
+	if (g->kernel.redirected_bytes + g->kernel.passed_bytes == LOAD(g->user.limit_bytes)) {
+		gate_close(g, GATE_REASON_LIMIT);
+		event_send(p->index, GATE_REASON_LIMIT);
+	}
+	return GATE_REASON_NONE;
+}
+
+/* NONE: redirected. */
+static __always_inline enum gate_reason piece_judge(struct piece *p)
+{
+	enum gate_reason reason;
+
+	if (!p->gate->kernel.is_seeded)
+		gate_seed(p);
+	reason = piece_sequence(p);
+	if (reason != GATE_REASON_NONE)
+		return reason;
+	if (p->len == 0 && !BROKEN(BREAK_FIN))
+		return GATE_REASON_FIN;
+	reason = piece_decide(p);
+	return reason == GATE_REASON_NONE ? piece_redirect(p) : reason;
+}
+
+SEC("sk_skb")
+int gate_verdict(struct __sk_buff *skb)
+{
+	__u64 cookie = bpf_get_socket_cookie(skb);
+	struct gate_handle *handle = bpf_map_lookup_elem(&gate_of, &cookie);
+	struct piece p = { .skb = skb, .len = skb->len };
+	struct bpf_sock *sk = skb->sk;
+	enum gate_reason reason;
+
+	if (!handle || !sk)
+		return SK_PASS;
+	p.source = bpf_skc_to_tcp_sock(sk);
+	if (!p.source)
+		return SK_PASS;
+	p.index = handle->index;
+	p.gate = bpf_map_lookup_elem(&gates, &p.index);
+	if (!p.gate || LOAD(p.gate->user.generation) != handle->generation)
+		return SK_PASS;
+	STORE(p.gate->kernel.last_active_ns, bpf_ktime_get_coarse_ns());
+	reason = piece_judge(&p);
+	if (reason != GATE_REASON_NONE && piece_overruns(&p))
+		reason = GATE_REASON_POISON_OVERRUN;
+	if (reason >= GATE_REASON_POISON_GAP && !p.gate->kernel.poison) {
+		STORE(p.gate->kernel.poison, reason);
+		event_send(p.index, reason);
+	}
+	if (reason != GATE_REASON_NONE && p.len > 0)
+		piece_pass(&p, reason);
+	if (p.gate->kernel.fins && LOAD(p.gate->user.mode) == GATE_MODE_KERNEL)
+		event_send(p.index, GATE_REASON_FIN);
+	if (BROKEN(BREAK_DROP) && (reason == GATE_REASON_REFUSED || reason == GATE_REASON_NO_PEER))
+		return SK_DROP;
+	/*
+	 * A bare FIN carries no byte, and the socket remembers it. Redirected it would fail the target with
+	 * EPIPE; passed it would fail this socket with EPIPE, when it has to queue behind redirects into this
+	 * socket (an empty piece counts as an error in sk_psock_backlog()).
+	 */
+	if (p.len == 0 && !BROKEN(BREAK_FIN))
+		return BROKEN(BREAK_FIN_PASS) ? SK_PASS : SK_DROP;
+	return SK_PASS;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
+#pragma once
+
+/*
+ * The maps of the sockmap lane. gates, sources and targets share one index space: the slot of a socket.
+ * Sizes are those of bpf/abi.h unless the loader sets others.
+ */
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/abi.h"
+
+/* The records, mapped into user space. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, GATE_SLOTS_DEFAULT);
+	__type(key, __u32);
+	__type(value, struct gate_record);
+} gates SEC(".maps");
+
+/* Socket cookie -> slot of the source. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, GATE_SLOTS_DEFAULT);
+	__type(key, __u64);
+	__type(value, struct gate_handle);
+} gate_of SEC(".maps");
+
+/* Sockets whose received bytes the verdict sees: the program is attached to this map. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKMAP);
+	__uint(max_entries, GATE_SLOTS_DEFAULT);
+	__type(key, __u32);
+	__type(value, __u64);
+} sources SEC(".maps");
+
+/* Sockets that may be redirected to. No program: being a target does not change how a socket receives. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKMAP);
+	__uint(max_entries, GATE_SLOTS_DEFAULT);
+	__type(key, __u32);
+	__type(value, __u64);
+} targets SEC(".maps");
+
+struct gate_ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, GATE_RING_BYTES);
+};
+
+/* Worker -> its ring of struct gate_event. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, GATE_WORKERS_MAX);
+	__type(key, __u32);
+	__array(values, struct gate_ring);
+} rings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, GATE_WORKERS_MAX);
+	__type(key, __u32);
+	__type(value, struct gate_worker_record);
+} workers SEC(".maps");
+
+/* enum gate_reason -> closings, for the metrics. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, GATE_REASON_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} closings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct gate_info);
+} gate_info SEC(".maps");

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/decode.h"
+#include "user/base/hash.h"
+
+/*
+ * A snapshot under construction. Both styles add binds, attached policies, backends and references while they
+ * read; build_finish() then sorts everything by key, refuses what has the same key, gives backends their
+ * index and points references at them.
+ */
+struct pointer_list {
+	void **list; /* owner, heap */
+	uint32_t count;
+	uint32_t size;
+};
+
+/* From names to objects, growing. Keys are borrowed and must be put only once. */
+struct name_entry {
+	struct span key;
+	void *value;
+};
+
+struct name_map {
+	struct hash_map *map;	     /* owner; NULL while empty */
+	struct pointer_list entries; /* struct name_entry */
+	size_t size;
+};
+
+struct builder {
+	struct decoder decoder;
+	struct snapshot *snapshot;    /* borrowed */
+	struct pointer_list binds;    /* struct bind */
+	struct pointer_list policies; /* struct targeted_policy */
+	struct pointer_list backends; /* struct backend */
+	struct pointer_list refs;     /* struct backend_ref, all of them */
+	struct pointer_list mirrors;  /* struct mirror_policy with a backend */
+};
+
+void build_init(struct builder *b, struct snapshot *snapshot, struct config_report *report);
+void build_done(struct builder *b);
+
+void build_list_done(struct pointer_list *list);
+bool build_push(struct decoder *d, struct pointer_list *list, void *pointer); /* false: no memory */
+/* Zeroed objects in the arena, registered. NULL on no memory. */
+struct bind *build_bind(struct builder *b);
+struct targeted_policy *build_policy(struct builder *b);
+struct backend *build_backend(struct builder *b);
+bool build_ref(struct builder *b, struct backend_ref *ref);
+
+void *name_map_get(const struct name_map *names, struct span key);
+bool name_map_put(struct decoder *d, struct name_map *names, struct span key,
+		  void *value); /* false: no memory */
+void name_map_done(struct name_map *names);
+
+/* Puts one policy at the end of the list; the list must have room for it (build_values). */
+void build_value(struct policy_values *values, enum policy_kind kind, const void *object);
+/* Room for `max` values. */
+bool build_values(struct decoder *d, struct policy_values *values, uint32_t max);
+/* The object of a kind, or NULL. */
+const void *build_value_find(const struct policy_values *values, enum policy_kind kind);
+
+/* Copies the elements a pointer list points at into one array of the arena. */
+bool build_array(struct decoder *d, const struct pointer_list *list, size_t size_bytes, void *ret_array);
+
+/* Fills the snapshot; d->failed on no memory. */
+void build_finish(struct builder *b);

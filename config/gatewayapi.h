@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/build.h"
+
+/* Kubernetes manifests: documents that have an apiVersion. Decodes all of them together into the builder. */
+void gatewayapi_decode(struct builder *builder, struct yaml_document *const *document_list,
+		       uint32_t document_count);

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/build.h"
+
+/*
+ * Kubernetes objects by kind, namespace and name, and what all of them have in common: metadata, labels,
+ * selectors.
+ */
+enum manifest_kind {
+	MANIFEST_GATEWAY,
+	MANIFEST_HTTP_ROUTE,
+	MANIFEST_TCP_ROUTE,
+	MANIFEST_TLS_ROUTE,
+	MANIFEST_POLICY,
+	MANIFEST_SERVICE,
+	MANIFEST_ENDPOINT_SLICE,
+	MANIFEST_ENDPOINTS,
+	MANIFEST_REFERENCE_GRANT,
+	MANIFEST_NAMESPACE,
+	MANIFEST_KIND_COUNT,
+};
+
+#define GROUP_GATEWAY "gateway.networking.k8s.io"
+
+struct manifest_object {
+	enum manifest_kind kind;
+	struct span name;
+	struct span namespace; /* empty for a Namespace */
+	int64_t created_s;     /* INT64_MAX when not said */
+	const struct yaml_node *root;
+	const struct yaml_node *labels;	     /* map; NULL: none */
+	const struct yaml_node *annotations; /* map; NULL: none */
+	const struct yaml_node *spec;	     /* NULL: none */
+};
+
+struct manifests {
+	struct builder *builder; /* borrowed */
+	struct decoder *decoder; /* that of the builder */
+	struct pointer_list
+		objects[MANIFEST_KIND_COUNT]; /* struct manifest_object, in the order of the files */
+	struct name_map index;		      /* "kind/namespace/name" */
+	struct pointer_list listeners;	      /* struct gateway_listener */
+	struct name_map gateways; /* "namespace/name" -> the first struct gateway_listener of that Gateway */
+	struct name_map services; /* "namespace/name" -> struct service */
+};
+
+const char *manifest_kind_name(enum manifest_kind kind);
+/* Sorts out one document; unknown kinds are skipped with an information. */
+void manifest_add(struct manifests *m, struct yaml_document *document);
+const struct manifest_object *manifest_find(struct manifests *m, enum manifest_kind kind,
+					    struct span namespace, struct span name);
+
+struct span manifest_label(const struct yaml_node *labels, const char *name); /* data == NULL: not there */
+/* matchLabels and matchExpressions of a selector. `namespace` gives the label kubernetes.io/metadata.name
+ * that every Namespace has; empty for other objects. An empty selector fits everything. Errors are reported.
+ */
+bool manifest_selector_fits(struct decoder *d, const struct yaml_node *selector,
+			    const struct yaml_node *labels, struct span namespace);
+
+/* The matchLabels of a selector alone. */
+bool manifest_labels_fit(struct decoder *d, const struct yaml_node *wanted, const struct yaml_node *labels);
+
+/* `group` and `kind` of a reference, with the defaults of its place. */
+struct manifest_ref {
+	struct span group;
+	struct span kind;
+	struct span name;
+	struct span namespace; /* that of the object when not said */
+};
+bool manifest_ref(struct decoder *d, const struct yaml_node *node, const struct manifest_object *from,
+		  const char *group, const char *kind, struct manifest_ref *ret);

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/gatewayapi_object.h"
+
+/* One rule of an HTTPRoute, and the backendRefs that the rules of all routes have. Names, hosts and keys are
+ * not touched. */
+void rule_decode_http(struct manifests *m, const struct yaml_node *node, const struct manifest_object *object,
+		      struct route *route);
+/* References are decoded but not registered: every listener gets a copy of its own. `is_http`: may have
+ * filters. */
+void rule_decode_refs(struct manifests *m, const struct yaml_node *list, const struct manifest_object *object,
+		      bool is_http, struct backend_ref **ret_list, uint32_t *ret_count);

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/un.h>
+
+#include "user/base/arena.h"
+#include "user/base/span.h"
+#include "user/net/address.h"
+
+/*
+ * The configuration as everybody else sees it: one immutable tree, whatever style of file it came from. All
+ * memory belongs to the snapshot's arena; pointers and spans below are borrowed from it. Arrays named x_list
+ * come with x_count, sorted by key where the objects have one. Nothing here changes after policy_seal().
+ *
+ * `where` members hold "FILE:LINE:COLUMN: path" of what was written, for messages of policy_seal(); they may
+ * be empty.
+ */
+
+struct opt_duration {
+	bool is_set;
+	uint64_t ns;
+};
+
+struct opt_u64 {
+	bool is_set;
+	uint64_t value;
+};
+
+/* -------------------------------------------------------------------------------- policy values */
+
+/* Same object for downstream and upstream sockets. Dumped with all four members. */
+struct keepalive_policy {
+	bool enabled;
+	uint64_t time_ns;
+	uint64_t interval_ns;
+	uint32_t retries;
+};
+
+/* frontend http: always complete, defaults filled in. */
+struct frontend_http {
+	uint64_t max_buffer_bytes;	  /* 2097152 */
+	struct opt_u64 http1_max_headers; /* unset: LIMIT_HEADERS */
+	uint64_t http1_idle_timeout_ns;	  /* 10 minutes */
+	struct opt_u64 http2_window_bytes;
+	struct opt_u64 http2_connection_window_bytes;
+	struct opt_u64 http2_frame_bytes;
+	struct opt_duration http2_keepalive_interval;
+	struct opt_duration http2_keepalive_timeout;
+};
+
+struct frontend_tcp {
+	struct keepalive_policy keepalives;
+};
+
+struct access_log_policy {
+	struct span *remove_list;
+	uint32_t remove_count;
+};
+
+struct timeout_policy {
+	struct opt_duration request;	     /* 0 = off */
+	struct opt_duration backend_request; /* 0 = off */
+};
+
+struct retry_policy {
+	uint32_t attempts;	     /* retries after the first try, 1..254 */
+	struct opt_duration backoff; /* unset: immediately */
+	uint16_t *code_list;	     /* 100..999 */
+	uint32_t code_count;
+};
+
+struct header_pair {
+	struct span name; /* lower case */
+	struct span value;
+};
+
+struct header_modifier {
+	struct header_pair *add_list;
+	uint32_t add_count;
+	struct header_pair *set_list;
+	uint32_t set_count;
+	struct span *remove_list; /* lower case */
+	uint32_t remove_count;
+};
+
+enum authority_rewrite {
+	AUTHORITY_KEEP, /* nothing said: a named backend sets its own name */
+	AUTHORITY_FULL,
+	AUTHORITY_HOST,
+	AUTHORITY_PORT,
+	AUTHORITY_AUTO,
+	AUTHORITY_NONE,
+};
+
+enum path_rewrite {
+	PATH_KEEP,
+	PATH_FULL,
+	PATH_PREFIX,
+};
+
+struct url_rewrite {
+	enum authority_rewrite authority_kind;
+	struct span authority; /* FULL, HOST */
+	uint16_t port;	       /* PORT */
+	enum path_rewrite path_kind;
+	struct span path;
+};
+
+struct redirect_policy {
+	struct span scheme; /* empty: keep */
+	struct url_rewrite url;
+	uint16_t status; /* 302 */
+};
+
+struct direct_response {
+	uint16_t status;
+	struct span body;
+};
+
+struct mirror_policy {
+	struct backend *backend; /* borrowed from snapshot; NULL when it could not be resolved */
+	struct backend_ref *ref; /* how it was written, for the dump */
+	uint32_t per_million;	 /* share of requests */
+};
+
+struct backend_http {
+	struct span version; /* as written; empty: null in the dump */
+	bool is_http2;
+	struct opt_duration request_timeout;
+};
+
+struct backend_tcp {
+	struct keepalive_policy keepalives;
+	struct opt_duration connect_timeout; /* unset: config.backend.connectTimeout */
+	bool connect_timeout_as_object;	     /* written {secs, nanos}: dumped the same way */
+};
+
+enum policy_kind {
+#define POLICY_KIND(id, section, dump_name, type) POLICY_##id,
+#include "config/policy_kinds.def"
+#undef POLICY_KIND
+	POLICY_KIND_COUNT,
+};
+
+enum policy_section {
+	SECTION_FRONTEND,
+	SECTION_TRAFFIC,
+	SECTION_BACKEND,
+};
+
+/* One policy of one kind. `object` points at the struct of that kind (policy_kinds.def). */
+struct policy_value {
+	enum policy_kind kind;
+	const void *object;
+};
+
+struct policy_values {
+	struct policy_value *value_list; /* in the order the dump prints them */
+	uint32_t value_count;
+};
+
+/* -------------------------------------------------------------------------------- attached policies */
+
+enum target_kind {
+	TARGET_GATEWAY,
+	TARGET_ROUTE,
+	TARGET_BACKEND, /* a named backend */
+	TARGET_SERVICE,
+};
+
+struct policy_target {
+	enum target_kind kind;
+	struct span name; /* gateway name, route name, backend name, service host name */
+	struct span namespace;
+	struct span section;	/* listener name, rule name; empty: null */
+	struct span route_kind; /* empty: not said */
+	uint16_t port;		/* service port, 0: all */
+	/* Namespace of the object it really applies to. Differs from `namespace` only where a policy names a
+	 * Gateway that its own namespace does not have and exactly one Gateway of that name exists elsewhere.
+	 */
+	struct span attach_namespace;
+};
+
+struct targeted_policy {
+	struct span key;
+	bool has_name;
+	struct span name_kind;
+	struct span name;
+	struct span namespace;
+	struct policy_target target;
+	bool is_gateway_phase; /* traffic only: phase gateway instead of route */
+	struct policy_value value;
+	int64_t created_s; /* metadata.creationTimestamp, seconds since the epoch; INT64_MAX when not said */
+	bool is_attached;  /* its target exists */
+	struct span where;
+};
+
+/* -------------------------------------------------------------------------------- backends */
+
+enum backend_kind {
+	BACKEND_HOST, /* name or literal address, from host: */
+	BACKEND_UNIX,
+	BACKEND_SERVICE, /* Kubernetes Service with its endpoints */
+	BACKEND_INVALID, /* 500: does not exist or may not be referenced */
+};
+
+struct endpoint {
+	struct span text; /* "10.0.0.1:8000", "name:80" */
+	bool is_resolved; /* address is literal */
+	struct address address;
+	struct span host; /* name to resolve when not is_resolved */
+	uint16_t port;
+};
+
+/* Where bytes go. One object for each distinct target of the snapshot. */
+struct backend {
+	uint32_t index; /* dense, 0..backend_count-1 */
+	enum backend_kind kind;
+	struct span name;      /* "…/backend0", "httpbin/httpbin.httpbin.svc.cluster.local" */
+	struct span namespace; /* dumped for host backends: "" */
+	struct span target;    /* "127.0.0.1:8000", as written */
+	bool is_listed;	       /* shown under `backends` of the dump */
+	bool rewrites_host; /* a host given by name: Host becomes `authority` unless urlRewrite says otherwise
+			     */
+	struct span authority; /* "name:port", or "name" for port 80 */
+	struct endpoint *endpoint_list;
+	uint32_t endpoint_count;
+	bool is_http2;	 /* appProtocol kubernetes.io/h2c */
+	bool splice_off; /* the operator keeps the kernel lanes away from it */
+	struct policy_values inline_policies;
+	struct span invalid_reason; /* BACKEND_INVALID */
+};
+
+struct backend_ref {
+	uint64_t weight; /* 0: never chosen */
+	/* how it was written, for the dump: exactly one of service_name, backend_name, or is_invalid */
+	struct span service_name; /* "httpbin/httpbin.httpbin.svc.cluster.local" */
+	uint16_t service_port;
+	struct span backend_name; /* "/default/…/backend0" */
+	bool is_invalid;
+	struct policy_values inline_policies;
+	struct policy_values filters;  /* header modifiers of a Gateway API backendRef */
+	const struct backend *backend; /* never NULL */
+	struct span where;
+	/* sealed by policy/effective */
+	const struct backend_http *http;		/* may be NULL */
+	const struct backend_tcp *tcp;			/* may be NULL */
+	const struct header_modifier *request_headers;	/* may be NULL */
+	const struct header_modifier *response_headers; /* may be NULL */
+	bool splice_off;				/* written here, or that of the backend */
+};
+
+/* -------------------------------------------------------------------------------- routes */
+
+enum text_match_kind {
+	TEXT_EXACT,
+	TEXT_REGEX,
+};
+
+enum path_match_kind {
+	PATH_EXACT,
+	PATH_PREFIX_SEGMENTS,
+	PATH_REGEX,
+};
+
+struct match_regex; /* policy/match.c: compiled, anchored at both ends */
+
+struct text_match {
+	struct span name; /* header: lower case or pseudo ":method"; query: as written */
+	enum text_match_kind kind;
+	struct span value;
+	struct match_regex *regex; /* owner: the snapshot */
+	struct span where;
+};
+
+struct route_match {
+	enum path_match_kind path_kind;
+	struct span path; /* prefix: trailing '/' as written; matching ignores it */
+	struct match_regex *path_regex;
+	struct span method; /* empty: any */
+	struct text_match *header_list;
+	uint32_t header_count;
+	struct text_match *query_list;
+	uint32_t query_count;
+	struct span where; /* of the path */
+};
+
+/* What applies to a request of this route after precedence (policy/effective). NULL: nothing. */
+struct route_policies {
+	const struct timeout_policy *timeout;
+	const struct retry_policy *retry;
+	const struct header_modifier *request_headers;
+	const struct header_modifier *response_headers;
+	const struct url_rewrite *rewrite;
+	const struct redirect_policy *redirect;
+	const struct direct_response *direct;
+	const struct mirror_policy *const *mirror_list;
+	uint32_t mirror_count;
+};
+
+struct route {
+	struct span key;
+	struct span name;
+	struct span namespace;
+	struct span rule_name;	    /* empty: not said */
+	struct span kind;	    /* "HTTPRoute", … empty for standalone files */
+	int64_t created_s;	    /* metadata.creationTimestamp; 0 or INT64_MAX when not said */
+	struct span *hostname_list; /* lower case */
+	uint32_t hostname_count;
+	struct route_match *match_list;
+	uint32_t match_count;
+	struct backend_ref *backend_list;
+	uint32_t backend_count;
+	uint64_t weight_sum;
+	struct policy_values inline_policies;
+	bool splice_off;
+	struct span where;
+	struct span label;		 /* "namespace/name", for logs and metrics; sealed */
+	struct route_policies effective; /* sealed */
+};
+
+struct tcp_route {
+	struct span key;
+	struct span name;
+	struct span namespace;
+	struct span rule_name;
+	struct span *hostname_list; /* SNI, lower case; TLS listeners only */
+	uint32_t hostname_count;
+	struct backend_ref *backend_list;
+	uint32_t backend_count;
+	uint64_t weight_sum;
+	bool splice_off;
+	struct span label; /* "namespace/name", for logs and metrics; sealed */
+	struct span kind;  /* "TCPRoute", "TLSRoute"; empty for standalone files */
+	int64_t created_s; /* as in struct route */
+	struct span where;
+};
+
+enum listener_protocol {
+	PROTOCOL_HTTP,
+	PROTOCOL_TCP,
+	PROTOCOL_TLS, /* passthrough by SNI */
+};
+
+struct route_table;    /* policy/route.c: hosts and matches, sorted for look-up */
+struct listener_table; /* policy/route.c: the host names of a bind's listeners */
+
+struct listener {
+	struct span key;
+	struct span gateway_name;
+	struct span gateway_namespace;
+	struct span listener_name;
+	struct span hostname; /* lower case; empty: any; "*.example.com" */
+	enum listener_protocol protocol;
+	struct opt_u64 max_connections;
+	struct route *route_list;
+	uint32_t route_count;
+	struct tcp_route *tcp_route_list;
+	uint32_t tcp_route_count;
+	struct span gateway_label; /* "namespace/name"; sealed */
+	struct route_table *table; /* sealed; in the arena */
+	struct span where;
+};
+
+enum bind_protocol {
+	BIND_HTTP,
+	BIND_TLS,
+	BIND_TCP,
+};
+
+struct bind {
+	struct span key; /* "bind/8080" */
+	uint16_t port;
+	struct address address; /* [::]:port, or 0.0.0.0:port without IPv6 */
+	struct span address_text;
+	enum bind_protocol protocol;
+	struct listener *listener_list;
+	uint32_t listener_count;
+	/* sealed by policy/effective: connection level, so the same for all listeners of the bind */
+	const struct frontend_http *http; /* never NULL */
+	const struct frontend_tcp *tcp;	  /* may be NULL: leave the kernel's keepalive alone */
+	struct listener_table *table;	  /* sealed; in the arena */
+};
+
+/* -------------------------------------------------------------------------------- static part */
+
+struct timeouts_config {
+	/* our own timers; 0 = off */
+	uint64_t stream_idle_ns;	/* no byte in either direction of a body: 0 */
+	uint64_t tunnel_idle_ns;	/* upgraded and TCP streams: 0 */
+	uint64_t half_closed_ns;	/* tunnel with one side closed: 0 */
+	uint64_t client_header_min_ns;	/* a begun head must be complete within it: 0 = http1IdleTimeout alone
+					 */
+	uint64_t max_connection_age_ns; /* 0 */
+	uint64_t max_connection_age_jitter_ns; /* 0 */
+};
+
+enum splice_mode {
+	SPLICE_AUTO,
+	SPLICE_OFF,
+	SPLICE_REQUIRE,
+};
+
+struct splice_config {
+	enum splice_mode mode;
+	uint64_t min_body_bytes;
+	uint64_t credit_bytes;
+	uint64_t max_total_credit_bytes;
+	bool lane_pipe;
+	bool lane_sockmap;
+	struct span pin_dir; /* pins of `headgate bpf load`; empty: load at start */
+};
+
+enum forwarded_mode {
+	FORWARDED_APPEND, /* keep what a trusted peer sent and add to it; replace what others sent */
+	FORWARDED_OFF,
+};
+
+struct cidr {
+	struct address network;
+	uint8_t prefix_bits;
+};
+
+struct retry_config {
+	bool honor_retry_after;
+	uint64_t retry_after_max_ns;
+	bool full_jitter;
+	uint32_t budget_percent; /* of requests in flight; 0 = no budget */
+	uint32_t budget_min;	 /* retries always allowed at the same time */
+};
+
+/* The `config:` section. What of it a reload changes: config/README.md. */
+struct static_config {
+	struct span admin_addr; /* "localhost:15000" | "ip:port" | "unix:/path" | "off" */
+	struct span stats_addr;
+	struct span readiness_addr;
+	bool ipv6_enabled;
+	uint32_t worker_threads;     /* 0: one a core */
+	uint64_t termination_min_ns; /* connectionMinTerminationDeadline: 0 */
+	uint64_t termination_max_ns; /* connectionTerminationDeadline: 5 s */
+	struct keepalive_policy upstream_keepalives;
+	uint64_t connect_timeout_ns;
+	uint64_t pool_idle_ns;
+	struct opt_u64 pool_max_size;
+	uint64_t dns_refresh_ns; /* 30 s */
+	struct timeouts_config timeouts;
+	struct splice_config splice;
+	struct retry_config retry;
+	bool via; /* add Via */
+	enum forwarded_mode forwarded;
+	struct cidr *trusted_list; /* peers whose X-Forwarded-* are kept */
+	uint32_t trusted_count;
+	uint64_t max_connections;
+	uint32_t max_request_line_bytes;
+	uint32_t max_head_bytes;
+	uint32_t max_headers;	  /* where http1MaxHeaders is not set */
+	bool expose_close_reason; /* response header x-headgate-close-reason on our own error replies */
+	bool user_timeout;	  /* TCP_USER_TIMEOUT = time + interval x retries: true */
+	struct span log_level;	  /* empty: not said */
+	struct span log_format;	  /* empty: not said */
+	bool access_log;	  /* true */
+};
+
+/* A compiled object outside the arena; config/snapshot.h. */
+struct snapshot_destructor {
+	struct snapshot_destructor *next;
+	void (*fn)(void *object);
+	void *object;
+};
+
+struct snapshot {
+	atomic_uint refs;
+	uint64_t generation;			     /* 1, 2, …; 0 until the caller numbers it */
+	struct arena *arena;			     /* owner: everything below */
+	struct snapshot_destructor *destructor_list; /* newest first */
+	struct static_config config;
+	struct bind *bind_list;
+	uint32_t bind_count;
+	struct targeted_policy *policy_list; /* sorted by key */
+	uint32_t policy_count;
+	struct backend *backend_list;
+	uint32_t backend_count;
+	const struct access_log_policy *access_log; /* may be NULL */
+};

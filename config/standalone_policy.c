@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/standalone_policy.h"
+
+#include "config/standalone_route.h"
+#include "config/values.h"
+#include "user/base/check.h"
+#include "user/base/limits.h"
+
+#define NS_PER_MS 1000000ull
+#define ELSEWHERE_BACKEND "belongs to a backend; write it under backends[].policies"
+#define NO_TLS "is not supported yet: this gateway does not speak TLS itself; remove it"
+
+/* Everything the original knows and this gateway does not. */
+#define REFUSED_TRAFFIC                                                                                      \
+	KEY_LATER("cors"), KEY_LATER("csrf"), KEY_LATER("localRateLimit"), KEY_LATER("remoteRateLimit"),     \
+		KEY_LATER("extAuthz"), KEY_LATER("extProc"), KEY_LATER("jwtAuth"), KEY_LATER("oidc"),        \
+		KEY_LATER("basicAuth"), KEY_LATER("apiKey"), KEY_LATER("authorization"),                     \
+		KEY_LATER("mcpAuthorization"), KEY_LATER("mcpAuthentication"), KEY_LATER("a2a"),             \
+		KEY_LATER("ai"), KEY_LATER("transformations"), KEY_LATER("buffer"), KEY_LATER("delay"),      \
+		KEY_REFUSED("hostRewrite", "is not supported yet; use urlRewrite.authority")
+#define REFUSED_BACKEND                                                                                      \
+	KEY_REFUSED("backendTLS", NO_TLS), KEY_LATER("backendAuth"), KEY_LATER("backendTunnel"),             \
+		KEY_LATER("health"), KEY_LATER("inferenceRouting"), KEY_LATER("sessionAffinity"),            \
+		KEY_LATER("sessionPersistence")
+
+/* -------------------------------------------------------------------------------- values */
+
+static const void *decode_timeout(struct standalone *s, const struct yaml_node *node, struct span base)
+{
+	static const struct decode_key keys[] = { KEY("requestTimeout"), KEY("backendRequestTimeout") };
+	struct timeout_policy *policy;
+
+	(void)base;
+	if (!DECODE_MAP(s->decoder, node, keys))
+		return NULL;
+	policy = decode_take(s->decoder, 1, sizeof(*policy));
+	if (!policy)
+		return NULL;
+	decode_opt_duration(s->decoder, decode_get(node, "requestTimeout"), 0, &policy->request);
+	decode_opt_duration(s->decoder, decode_get(node, "backendRequestTimeout"), 0,
+			    &policy->backend_request);
+	if (!policy->request.is_set && !policy->backend_request.is_set && node->count == 0)
+		config_error(s->decoder->report, node,
+			     "sets nothing; write requestTimeout or backendRequestTimeout");
+	return policy;
+}
+
+static const void *decode_retry(struct standalone *s, const struct yaml_node *node, struct span base)
+{
+	static const struct decode_key keys[] = {
+		KEY("attempts"),	   KEY("backoff"),	   KEY("codes"),
+		KEY_LATER("precondition"), KEY_LATER("condition"),
+	};
+	struct decoder *d = s->decoder;
+	struct retry_policy *policy;
+	uint32_t attempts = 1;
+
+	(void)base;
+	if (!DECODE_MAP(d, node, keys))
+		return NULL;
+	policy = decode_take(d, 1, sizeof(*policy));
+	if (!policy)
+		return NULL;
+	decode_u32(d, decode_get(node, "attempts"), 1, 255, &attempts);
+	policy->attempts = attempts > 254 ? 254 : attempts;
+	decode_opt_duration(d, decode_get(node, "backoff"), 0, &policy->backoff);
+	value_codes(d,
+		    decode_need(d, node, "codes",
+				"write codes: [] to retry on connection errors only, or a list such as "
+				"[502, 503]"),
+		    policy);
+	return policy;
+}
+
+static bool decode_header_pairs(struct decoder *d, const struct yaml_node *node,
+				struct header_pair **ret_list, uint32_t *ret_count)
+{
+	struct header_pair *list;
+	uint32_t count = 0;
+
+	if (!decode_any_map(d, node))
+		return false;
+	if (node->count > LIMIT_HEADERS) {
+		config_error(d->report, node, "%u headers are more than the %d of one message", node->count,
+			     LIMIT_HEADERS);
+		return false;
+	}
+	list = decode_take(d, node->count, sizeof(*list));
+	if (!list)
+		return false;
+	yaml_each(member, node) {
+		struct header_pair pair;
+		bool is_good = value_header_name(d, member, member->key, &pair.name);
+
+		if (value_header_value(d, member, &pair.value) && is_good)
+			list[count++] = pair;
+	}
+	*ret_list = list;
+	*ret_count = count;
+	return true;
+}
+
+static const void *decode_headers(struct standalone *s, const struct yaml_node *node, struct span base)
+{
+	static const struct decode_key keys[] = { KEY("add"), KEY("set"), KEY("remove") };
+	struct decoder *d = s->decoder;
+	const struct yaml_node *remove;
+	struct header_modifier *policy;
+
+	(void)base;
+	if (!DECODE_MAP(d, node, keys))
+		return NULL;
+	policy = decode_take(d, 1, sizeof(*policy));
+	if (!policy)
+		return NULL;
+	decode_header_pairs(d, decode_get(node, "add"), &policy->add_list, &policy->add_count);
+	decode_header_pairs(d, decode_get(node, "set"), &policy->set_list, &policy->set_count);
+	remove = decode_get(node, "remove");
+	if (!decode_list(d, remove))
+		return policy;
+	policy->remove_list = decode_take(d, remove->count, sizeof(struct span));
+	if (!policy->remove_list)
+		return NULL;
+	yaml_each(child, remove) {
+		struct span name;
+
+		if (decode_string(d, child, &name) &&
+		    value_header_name(d, child, name, &policy->remove_list[policy->remove_count]))
+			policy->remove_count++;
+	}
+	return policy;
+}
+
+static void decode_authority(struct decoder *d, const struct yaml_node *node, struct url_rewrite *rewrite)
+{
+	static const struct decode_key keys[] = { KEY("full"), KEY("host"), KEY("port") };
+	static const char *const choices[] = { "full", "host", "port" };
+	static const char *const words[] = KEY_REFUSED("auto", "none");
+	const struct yaml_node *chosen;
+	unsigned index;
+
+	if (!node)
+		return;
+	if (node->kind == YAML_SCALAR) {
+		if (DECODE_WORD(d, node, words, &index))
+			rewrite->authority_kind = index == 0 ? AUTHORITY_AUTO : AUTHORITY_NONE;
+		return;
+	}
+	if (!DECODE_MAP(d, node, keys))
+		return;
+	chosen = decode_choice(d, node, choices, ARRAY_LEN(choices), &index);
+	if (!chosen)
+		return;
+	if (index == 2) {
+		if (decode_port(d, chosen, &rewrite->port))
+			rewrite->authority_kind = AUTHORITY_PORT;
+	} else if (index == 1) {
+		if (value_hostname(d, chosen, false, &rewrite->authority))
+			rewrite->authority_kind = AUTHORITY_HOST;
+	} else if (decode_name(d, chosen, &rewrite->authority)) {
+		if (span_find(rewrite->authority, '/') >= 0 || span_find(rewrite->authority, ' ') >= 0 ||
+		    span_find(rewrite->authority, '@') >= 0)
+			config_error(d->report, chosen, "%s is not an authority; write name or name:port",
+				     QUOTE(rewrite->authority));
+		else
+			rewrite->authority_kind = AUTHORITY_FULL;
+	}
+}
+
+static void decode_path_rewrite(struct decoder *d, const struct yaml_node *node, struct url_rewrite *rewrite)
+{
+	static const struct decode_key keys[] = { KEY("full"), KEY("prefix") };
+	static const char *const choices[] = KEY_REFUSED("full", "prefix");
+	const struct yaml_node *chosen;
+	unsigned index;
+
+	if (!DECODE_MAP(d, node, keys))
+		return;
+	chosen = decode_choice(d, node, choices, ARRAY_LEN(choices), &index);
+	if (chosen && value_path(d, chosen, &rewrite->path))
+		rewrite->path_kind = index == 0 ? PATH_FULL : PATH_PREFIX;
+}
+
+static const void *decode_rewrite(struct standalone *s, const struct yaml_node *node, struct span base)
+{
+	static const struct decode_key keys[] = { KEY("authority"), KEY("path") };
+	struct url_rewrite *policy;
+
+	(void)base;
+	if (!DECODE_MAP(s->decoder, node, keys))
+		return NULL;
+	policy = decode_take(s->decoder, 1, sizeof(*policy));
+	if (!policy)
+		return NULL;
+	decode_authority(s->decoder, decode_get(node, "authority"), policy);
+	decode_path_rewrite(s->decoder, decode_get(node, "path"), policy);
+	return policy;
+}
+
+static const void *decode_redirect(struct standalone *s, const struct yaml_node *node, struct span base)
+{
+	static const struct decode_key keys[] = { KEY("scheme"), KEY("authority"), KEY("path"),
+						  KEY("status") };
+	struct redirect_policy *policy;
+
+	(void)base;
+	if (!DECODE_MAP(s->decoder, node, keys))
+		return NULL;
+	policy = decode_take(s->decoder, 1, sizeof(*policy));
+	if (!policy)
+		return NULL;
+	policy->status = 302;
+	value_scheme(s->decoder, decode_get(node, "scheme"), &policy->scheme);
+	decode_authority(s->decoder, decode_get(node, "authority"), &policy->url);
+	decode_path_rewrite(s->decoder, decode_get(node, "path"), &policy->url);
+	value_redirect_status(s->decoder, decode_get(node, "status"), &policy->status);
+	if (node->count == 0)
+		config_error(s->decoder->report, node,
+			     "a redirect to the same place would never end; write scheme, authority or "
+			     "path");
+	return policy;
+}
+
+static const void *decode_mirror(struct standalone *s, const struct yaml_node *node, struct span base)
+{
+	static const struct decode_key keys[] = { KEY("backend"), KEY("percentage") };
+	static const struct decode_key target_keys[] = { KEY("host"), KEY("service"), KEY("backend") };
+	struct decoder *d = s->decoder;
+	const struct yaml_node *target;
+	struct mirror_policy *policy;
+
+	if (!DECODE_MAP(d, node, keys))
+		return NULL;
+	policy = decode_take(d, 1, sizeof(*policy));
+	if (!policy)
+		return NULL;
+	policy->per_million = 1000000;
+	decode_fraction(d, decode_get(node, "percentage"), &policy->per_million);
+	policy->ref = decode_take(d, 1, sizeof(*policy->ref));
+	target = decode_need(d, node, "backend", "write backend: {host: \"name:port\"}");
+	if (!policy->ref || !DECODE_MAP(d, target, target_keys) ||
+	    !standalone_target(s, target, decode_text(d, "%.*s/mirror", SPAN_FMT(base)), policy->ref))
+		return NULL;
+	policy->ref->weight = 1;
+	policy->backend = (struct backend *)policy->ref->backend;
+	return build_push(d, &s->builder->mirrors, policy) ? policy : NULL;
+}
+
+static const void *decode_direct(struct standalone *s, const struct yaml_node *node, struct span base)
+{
+	static const struct decode_key keys[] = { KEY("status"), KEY("body"), KEY_LATER("bodyExpression"),
+						  KEY_LATER("headers") };
+	struct decoder *d = s->decoder;
+	struct direct_response *policy;
+	uint32_t status = 200;
+
+	(void)base;
+	if (!DECODE_MAP(d, node, keys))
+		return NULL;
+	policy = decode_take(d, 1, sizeof(*policy));
+	if (!policy)
+		return NULL;
+	decode_u32(d, decode_need(d, node, "status", "write the status code, as in status: 503"), 200, 599,
+		   &status);
+	policy->status = (uint16_t)status;
+	if (decode_string(d, decode_get(node, "body"), &policy->body))
+		policy->body = decode_keep(d, policy->body);
+	/* RFC 9110 15.3.5, 15.4.5 */
+	if (policy->body.len && (status == 204 || status == 304))
+		config_error(d->report, node, "a response with status %u has no body; remove body", status);
+	return policy;
+}
+
+static const void *decode_backend_http(struct standalone *s, const struct yaml_node *node, struct span base)
+{
+	static const struct decode_key keys[] = { KEY("version"), KEY("requestTimeout") };
+	static const char *const versions[] = { "HTTP/1.1", "HTTP/2.0" };
+	struct backend_http *policy;
+	unsigned index;
+
+	(void)base;
+	if (!DECODE_MAP(s->decoder, node, keys))
+		return NULL;
+	policy = decode_take(s->decoder, 1, sizeof(*policy));
+	if (!policy)
+		return NULL;
+	if (DECODE_WORD(s->decoder, decode_get(node, "version"), versions, &index)) {
+		policy->version = span_str(versions[index]);
+		policy->is_http2 = index == 1;
+		if (policy->is_http2)
+			config_warning(s->decoder->report, decode_get(node, "version"), VALUE_HTTP2_LATER);
+	}
+	decode_opt_duration(s->decoder, decode_get(node, "requestTimeout"), 0, &policy->request_timeout);
+	return policy;
+}
+
+static const void *decode_backend_tcp(struct standalone *s, const struct yaml_node *node, struct span base)
+{
+	static const struct decode_key keys[] = { KEY("keepalives"), KEY("connectTimeout") };
+	struct decoder *d = s->decoder;
+	struct backend_tcp *policy;
+
+	(void)base;
+	if (!DECODE_MAP(d, node, keys))
+		return NULL;
+	policy = decode_take(d, 1, sizeof(*policy));
+	if (!policy)
+		return NULL;
+	policy->keepalives = value_keepalive_default();
+	value_keepalive(d, decode_need(d, node, "keepalives", "write keepalives: {} to keep the defaults"),
+			&policy->keepalives);
+	policy->connect_timeout.is_set = value_connect_timeout(
+		d, decode_need(d, node, "connectTimeout", "write one such as connectTimeout: 10s"), NS_PER_MS,
+		&policy->connect_timeout.ns, &policy->connect_timeout_as_object);
+	return policy;
+}
+
+/* -------------------------------------------------------------------------------- sets of policies */
+
+struct policy_entry {
+	const char *name;
+	enum policy_kind kind;
+	const void *(*decode)(struct standalone *s, const struct yaml_node *node, struct span base);
+};
+
+/* In the order of the dump. */
+static const struct policy_entry traffic_entries[] = {
+	{ "timeout", POLICY_TIMEOUT, decode_timeout },
+	{ "retry", POLICY_RETRY, decode_retry },
+	{ "requestHeaderModifier", POLICY_REQUEST_HEADERS, decode_headers },
+	{ "responseHeaderModifier", POLICY_RESPONSE_HEADERS, decode_headers },
+	{ "requestRedirect", POLICY_REDIRECT, decode_redirect },
+	{ "urlRewrite", POLICY_URL_REWRITE, decode_rewrite },
+	{ "requestMirror", POLICY_MIRROR, decode_mirror },
+	{ "directResponse", POLICY_DIRECT_RESPONSE, decode_direct },
+};
+
+static const struct policy_entry backend_entries[] = {
+	{ "http", POLICY_BACKEND_HTTP, decode_backend_http },
+	{ "tcp", POLICY_BACKEND_TCP, decode_backend_tcp },
+	{ "requestHeaderModifier", POLICY_REQUEST_HEADERS, decode_headers },
+	{ "responseHeaderModifier", POLICY_RESPONSE_HEADERS, decode_headers },
+};
+
+#define TRAFFIC_KEYS                                                                                         \
+	KEY("timeout"), KEY("retry"), KEY("requestHeaderModifier"), KEY("responseHeaderModifier"),           \
+		KEY("requestRedirect"), KEY("urlRewrite"), KEY("requestMirror"), KEY("directResponse")
+
+static void decode_entries(struct standalone *s, const struct yaml_node *node,
+			   const struct policy_entry *entries, size_t entry_count, struct span base,
+			   struct policy_values *ret)
+{
+	if (!build_values(s->decoder, ret, (uint32_t)entry_count))
+		return;
+	for (size_t i = 0; i < entry_count; i++) {
+		const struct yaml_node *child = decode_get(node, entries[i].name);
+		const void *object = child ? entries[i].decode(s, child, base) : NULL;
+
+		if (object)
+			build_value(ret, entries[i].kind, object);
+	}
+}
+
+void standalone_route_policies(struct standalone *s, const struct yaml_node *node, struct span base,
+			       struct policy_values *ret)
+{
+	static const struct decode_key keys[] = { TRAFFIC_KEYS, REFUSED_TRAFFIC, REFUSED_BACKEND,
+						  KEY_REFUSED("http", ELSEWHERE_BACKEND),
+						  KEY_REFUSED("tcp", ELSEWHERE_BACKEND) };
+
+	if (DECODE_MAP(s->decoder, node, keys))
+		decode_entries(s, node, traffic_entries, ARRAY_LEN(traffic_entries), base, ret);
+}
+
+void standalone_backend_policies(struct standalone *s, const struct yaml_node *node,
+				 struct policy_values *ret)
+{
+	static const struct decode_key keys[] = {
+		KEY("http"),
+		KEY("tcp"),
+		KEY("requestHeaderModifier"),
+		KEY("responseHeaderModifier"),
+		KEY_REFUSED("timeout", "belongs to a route; write it under routes[].policies, or use "
+				       "http.requestTimeout here"),
+		KEY_REFUSED("retry", "belongs to a route; write it under routes[].policies"),
+		KEY_LATER("requestRedirect"),
+		REFUSED_BACKEND,
+		REFUSED_TRAFFIC
+	};
+
+	if (DECODE_MAP(s->decoder, node, keys))
+		decode_entries(s, node, backend_entries, ARRAY_LEN(backend_entries), (struct span){ 0 }, ret);
+}
+
+bool standalone_single_policy(struct standalone *s, const struct yaml_node *node, struct span base,
+			      struct policy_value *ret)
+{
+	static const struct decode_key keys[] = { TRAFFIC_KEYS, KEY("http"), KEY("tcp"), REFUSED_TRAFFIC,
+						  REFUSED_BACKEND };
+	const struct policy_entry *found = NULL;
+	const struct yaml_node *value = NULL;
+
+	if (!DECODE_MAP(s->decoder, node, keys))
+		return false;
+	if (node->count != 1) {
+		config_error(s->decoder->report, node,
+			     "'policies' must contain exactly 1 policy each; this one has %u: write "
+			     "one element of the list for each",
+			     node->count);
+		return false;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(traffic_entries); i++)
+		if ((value = decode_get(node, traffic_entries[i].name)))
+			found = &traffic_entries[i], i = ARRAY_LEN(traffic_entries);
+	for (size_t i = 0; !found && i < 2; i++)
+		if ((value = decode_get(node, backend_entries[i].name)))
+			found = &backend_entries[i];
+	if (!found)
+		return false;
+	ret->kind = found->kind;
+	ret->object = found->decode(s, value, base);
+	return ret->object != NULL;
+}

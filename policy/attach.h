@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/errors.h"
+#include "config/model.h"
+
+/*
+ * Attached policies by what they point at. Lives only while a snapshot is sealed.
+ */
+
+/* From weak to strong: the strongest level that sets a kind wins, as a whole object. */
+enum policy_level {
+	LEVEL_NONE,
+	LEVEL_GATEWAY,
+	LEVEL_GATEWAY_PORT, /* a gateway, restricted to one port */
+	LEVEL_LISTENER,
+	LEVEL_BACKEND, /* a named backend, or a service with all its ports */
+	LEVEL_BACKEND_PORT, /* one port of a service */
+	LEVEL_ROUTE,
+	LEVEL_RULE,
+	LEVEL_INLINE_ROUTE, /* written in the rule itself */
+	LEVEL_INLINE_BACKEND, /* written in the backend */
+	LEVEL_INLINE_REF, /* written where the route names the backend */
+	LEVEL_COUNT,
+};
+
+struct attachment {
+	struct targeted_policy *policy;
+	struct span namespace; /* of the object it applies to */
+	bool is_foreign; /* that is not the namespace it names: see attachments_build */
+	bool is_excused; /* a warning says already why it has no effect */
+	bool is_tied; /* the warning about a tie was given */
+};
+
+struct attachments {
+	struct attachment *list; /* in the scratch arena; by target, then in winning order */
+	uint32_t count;
+};
+
+struct attachment_run {
+	struct attachment *list;
+	uint32_t count;
+};
+
+/*
+ * Finds the namespace every policy applies to and sorts. A policy that names a gateway its namespace does not
+ * have goes to the only gateway of that name elsewhere, with a warning; target.attach_namespace says which. A
+ * policy that cannot have an effect on the kind of its target is excused with a warning. is_attached of all
+ * is cleared. 0 or -ENOMEM.
+ */
+int attachments_build(struct snapshot *snapshot, struct arena *scratch, struct config_report *report,
+		      struct attachments *ret_attachments);
+/* All policies on that object and its parts, in winning order. */
+struct attachment_run attachments_of(const struct attachments *attachments, enum target_kind kind,
+				     struct span namespace, struct span name);
+/* Warns about every policy that found no target and is not excused. */
+void attachments_finish(const struct attachments *attachments, struct config_report *report);
+
+/*
+ * Order among policies of one level, negative when `a` wins: the one that names the namespace of its gateway,
+ * the older one, the smaller key.
+ */
+int attachment_compare(const struct attachment *a, const struct attachment *b);
+
+/*
+ * Level of a policy on a gateway as seen from one listener; LEVEL_NONE: it means another one, or is excused.
+ */
+enum policy_level attachment_on_listener(const struct attachment *attachment, const struct listener *listener,
+					 uint16_t port);
+/* The same for one rule of a route. `kind` as in struct route; a kind that is not said fits every kind. */
+enum policy_level attachment_on_route(const struct attachment *attachment, struct span rule_name,
+				      struct span kind);
+/* The same for a service behind one of its ports; for named backends the port is 0. */
+enum policy_level attachment_on_backend(const struct attachment *attachment, uint16_t port);
+
+enum policy_section policy_section_of(enum policy_kind kind);
+const char *policy_kind_name(enum policy_kind kind); /* as in the dump */
+
+/* `policy KEY: its TARGET KIND ` and the sentence, as a warning at the place of the policy. */
+void attachment_warn(struct config_report *report, const struct targeted_policy *policy, const char *format,
+		     ...) __attribute__((format(printf, 3, 4)));

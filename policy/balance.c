@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/balance.h"
+
+#include "user/base/limits.h"
+
+#define AVOID_FIRST_MS 1000
+
+/* `random` taken to 0..count-1 without division; the bias is below count / 2^bits. */
+static uint64_t random_below(uint64_t random, uint64_t count)
+{
+	return (uint64_t)((unsigned __int128)random * count >> 64);
+}
+
+static uint32_t random_below_32(uint32_t random, uint32_t count)
+{
+	return (uint32_t)((uint64_t)random * count >> 32);
+}
+
+const struct backend_ref *balance_backend(const struct backend_ref *list, uint32_t count, uint64_t weight_sum,
+					  uint64_t random)
+{
+	uint64_t left = random_below(random, weight_sum);
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (left < list[i].weight)
+			return &list[i];
+		left -= list[i].weight;
+	}
+	return NULL;
+}
+
+static uint64_t other_weight(const struct backend_ref *ref, const struct backend_ref *failed)
+{
+	return ref == failed || ref->backend->kind == BACKEND_INVALID ? 0 : ref->weight;
+}
+
+const struct backend_ref *balance_backend_again(const struct backend_ref *list, uint32_t count,
+						const struct backend_ref *failed, uint64_t random)
+{
+	uint64_t sum = 0, left;
+
+	for (uint32_t i = 0; i < count; i++)
+		sum += other_weight(&list[i], failed);
+	left = random_below(random, sum);
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t weight = other_weight(&list[i], failed);
+
+		if (left < weight)
+			return &list[i];
+		left -= weight;
+	}
+	return failed;
+}
+
+static bool is_avoided(const struct endpoint_load *load, uint64_t now_ms)
+{
+	return now_ms < load->avoid_until_ms;
+}
+
+/* True when `b` should be taken instead of `a`. */
+static bool is_better(const struct endpoint_load *b, const struct endpoint_load *a, uint64_t now_ms)
+{
+	if (is_avoided(a, now_ms) != is_avoided(b, now_ms))
+		return is_avoided(a, now_ms);
+	return b->in_flight < a->in_flight;
+}
+
+/* Only when both choices are being avoided: the next one after `start` that is not. */
+static uint32_t not_avoided(const struct endpoint_load *const *load_list, uint32_t count, uint32_t exclude,
+			    uint32_t start, uint64_t now_ms)
+{
+	for (uint32_t i = 1; i < count; i++) {
+		uint32_t at = (uint32_t)(((uint64_t)start + i) % count);
+
+		if (at != exclude && !is_avoided(load_list[at], now_ms))
+			return at;
+	}
+	return start;
+}
+
+uint32_t balance_endpoint(const struct endpoint_load *const *load_list, uint32_t count, uint32_t exclude,
+			  uint64_t random, uint64_t now_ms)
+{
+	bool has_excluded = count > 1 && exclude < count;
+	uint32_t choices = has_excluded ? count - 1 : count;
+	uint32_t first, second, best;
+
+	if (count == 0)
+		return UINT32_MAX;
+	if (!has_excluded)
+		exclude = UINT32_MAX;
+	first = random_below_32((uint32_t)random, choices);
+	second = first;
+	if (choices > 1) {
+		second = random_below_32((uint32_t)(random >> 32), choices - 1);
+		second += second >= first;
+	}
+	first += has_excluded && first >= exclude;
+	second += has_excluded && second >= exclude;
+	best = is_better(load_list[second], load_list[first], now_ms) ? second : first;
+	if (is_avoided(load_list[best], now_ms))
+		best = not_avoided(load_list, count, exclude, best, now_ms);
+	return best;
+}
+
+void balance_connected(struct endpoint_load *load)
+{
+	load->failures = 0;
+	load->avoid_until_ms = 0;
+}
+
+void balance_connect_failed(struct endpoint_load *load, uint64_t now_ms)
+{
+	uint64_t pause_ms = AVOID_FIRST_MS;
+
+	if (is_avoided(load, now_ms))
+		return;
+	for (uint32_t i = 0; i < load->failures && pause_ms < LIMIT_ENDPOINT_AVOID_MS; i++)
+		pause_ms *= 2;
+	if (pause_ms > LIMIT_ENDPOINT_AVOID_MS)
+		pause_ms = LIMIT_ENDPOINT_AVOID_MS;
+	load->avoid_until_ms = now_ms + pause_ms;
+	if (load->failures < UINT32_MAX)
+		load->failures++;
+}

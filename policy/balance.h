@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/model.h"
+
+/* Choices among backends and endpoints. Randomness and time are arguments. */
+
+/* One of the references by weight; NULL when there is none or all weights are 0. */
+const struct backend_ref *balance_backend(const struct backend_ref *list, uint32_t count, uint64_t weight_sum,
+					  uint64_t random);
+/*
+ * For a retry: one of the other references by weight, so that a route with several hosts does not ask the one
+ * that just failed again. References that lead nowhere (BACKEND_INVALID) are passed over. `failed` when there
+ * is no other.
+ */
+const struct backend_ref *balance_backend_again(const struct backend_ref *list, uint32_t count,
+						const struct backend_ref *failed, uint64_t random);
+
+/* What the worker knows of one endpoint. */
+struct endpoint_load {
+	uint32_t in_flight;
+	uint64_t avoid_until_ms; /* after a failed connect */
+	uint32_t failures; /* in a row */
+};
+
+/*
+ * Power of two choices among `count` candidates: two at random, the one with less in flight wins; one that is
+ * being avoided loses against one that is not. `exclude` (or UINT32_MAX) is an index to take only when it is
+ * the only one: a retry prefers another endpoint. When both choices are being avoided, any other that is not
+ * is taken; when all are, the choice stands: trying is better than refusing. Returns an index, or UINT32_MAX
+ * when count == 0.
+ */
+uint32_t balance_endpoint(const struct endpoint_load *const *load_list, uint32_t count, uint32_t exclude,
+			  uint64_t random, uint64_t now_ms);
+/*
+ * Outcome of a connect: failures double the time an endpoint is avoided (1 s, 2 s, … 30 s). Failures while it
+ * is already being avoided count once: connects that were under way together fail together.
+ */
+void balance_connected(struct endpoint_load *load);
+void balance_connect_failed(struct endpoint_load *load, uint64_t now_ms);

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/effective.h"
+
+#include <errno.h>
+
+#include "policy/attach.h"
+#include "policy/contest.h"
+#include "policy/regex_set.h"
+#include "policy/route_table.h"
+#include "user/base/limits.h"
+
+const struct frontend_http frontend_http_default = {
+	.max_buffer_bytes = 2 * 1024 * 1024,
+	.http1_idle_timeout_ns = 600 * 1000000000ull,
+};
+
+struct seal {
+	struct snapshot *snapshot;
+	struct config_report *report;
+	struct attachments attachments;
+};
+
+/* ---- backend references */
+
+static void enter_backend(const struct seal *seal, struct contest *contest, const struct backend *backend,
+			  uint16_t port)
+{
+	bool is_service = backend->kind == BACKEND_SERVICE;
+	struct span name = backend->name;
+	struct attachment_run run;
+
+	/* "namespace/host name" */
+	if (is_service && name.len > backend->namespace.len && span_starts(name, backend->namespace) &&
+	    name.data[backend->namespace.len] == '/')
+		name = span_from(name, backend->namespace.len + 1);
+	run = attachments_of(&seal->attachments, is_service ? TARGET_SERVICE : TARGET_BACKEND,
+			     backend->namespace, name);
+	for (uint32_t i = 0; i < run.count; i++)
+		contest_enter(contest, &run.list[i],
+			      attachment_on_backend(&run.list[i], is_service ? port : 0), seal->report);
+	contest_enter_inline(contest, &backend->inline_policies, LEVEL_INLINE_BACKEND);
+}
+
+/* `outer`: what gateway, listener and route say. */
+static void seal_ref(const struct seal *seal, const struct contest *outer, struct backend_ref *ref,
+		     bool splice_off)
+{
+	struct contest own = { 0 };
+
+	enter_backend(seal, &own, ref->backend, ref->service_port);
+	contest_enter_inline(&own, &ref->inline_policies, LEVEL_INLINE_REF);
+	contest_enter_inline(&own, &ref->filters, LEVEL_INLINE_REF);
+	ref->http = contest_stronger(outer, &own, POLICY_BACKEND_HTTP);
+	ref->tcp = contest_stronger(outer, &own, POLICY_BACKEND_TCP);
+	ref->request_headers = contest_object(&own, POLICY_REQUEST_HEADERS);
+	ref->response_headers = contest_object(&own, POLICY_RESPONSE_HEADERS);
+	ref->splice_off |= splice_off || ref->backend->splice_off;
+}
+
+static uint64_t seal_refs(const struct seal *seal, const struct contest *outer, struct backend_ref *list,
+			  uint32_t count, bool splice_off)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		seal_ref(seal, outer, &list[i], splice_off);
+		if (__builtin_add_overflow(sum, list[i].weight, &sum)) {
+			config_message_at(
+				seal->report, CONFIG_ERROR, list[i].where,
+				"the weights of these backends add up to more than 2^64; write smaller ones");
+			return 0;
+		}
+	}
+	return sum;
+}
+
+/* ---- routes */
+
+/* A rule may have several filters of this kind; an attached policy is one. */
+static int mirrors_collect(struct seal *seal, const struct contest *contest, struct route *route)
+{
+	const struct contest_winner *winner = &contest->of[POLICY_MIRROR];
+	const struct policy_values *values = &route->inline_policies;
+	bool is_inline = winner->level == LEVEL_INLINE_ROUTE;
+	const struct mirror_policy **list;
+	uint32_t count = 0;
+
+	if (!winner->object)
+		return 0;
+	list = arena_take(seal->snapshot->arena, (is_inline ? values->value_count : 1) * sizeof(*list));
+	if (!list)
+		return -ENOMEM;
+	for (uint32_t i = 0; is_inline && i < values->value_count; i++) {
+		if (values->value_list[i].kind == POLICY_MIRROR)
+			list[count++] = values->value_list[i].object;
+	}
+	if (!is_inline)
+		list[count++] = winner->object;
+	route->effective.mirror_list = list;
+	route->effective.mirror_count = count;
+	return 0;
+}
+
+/* A mirror may be shared by many routes: only what belongs to its backend applies. */
+static void seal_mirrors(const struct seal *seal, const struct route_policies *effective)
+{
+	const struct contest none = { 0 };
+
+	for (uint32_t i = 0; i < effective->mirror_count; i++) {
+		struct backend_ref *ref = effective->mirror_list[i]->ref;
+
+		if (ref && ref->backend)
+			seal_ref(seal, &none, ref, false);
+	}
+}
+
+static int label_make(struct arena *arena, struct span namespace, struct span name, struct span *ret_label)
+{
+	char *label = arena_bytes(arena, namespace.len + 1 + name.len);
+
+	if (!label)
+		return -ENOMEM;
+	memcpy(label, namespace.len ? namespace.data : "", namespace.len);
+	label[namespace.len] = '/';
+	memcpy(label + namespace.len + 1, name.len ? name.data : "", name.len);
+	*ret_label = span_of(label, namespace.len + 1 + name.len);
+	return 0;
+}
+
+static void enter_route(const struct seal *seal, struct contest *contest, struct span namespace,
+			struct span name, struct span rule_name, struct span kind, bool is_http)
+{
+	struct attachment_run run = attachments_of(&seal->attachments, TARGET_ROUTE, namespace, name);
+
+	for (uint32_t i = 0; i < run.count; i++) {
+		bool has_effect = is_http ||
+				  policy_section_of(run.list[i].policy->value.kind) == SECTION_BACKEND;
+
+		if (has_effect)
+			contest_enter(contest, &run.list[i],
+				      attachment_on_route(&run.list[i], rule_name, kind), seal->report);
+	}
+}
+
+static int seal_route(struct seal *seal, const struct contest *outer, struct route *route)
+{
+	struct contest contest = *outer;
+	int result;
+
+	enter_route(seal, &contest, route->namespace, route->name, route->rule_name, route->kind, true);
+	contest_enter_inline(&contest, &route->inline_policies, LEVEL_INLINE_ROUTE);
+	route->effective = (struct route_policies){
+		.timeout = contest_object(&contest, POLICY_TIMEOUT),
+		.retry = contest_object(&contest, POLICY_RETRY),
+		.request_headers = contest_object(&contest, POLICY_REQUEST_HEADERS),
+		.response_headers = contest_object(&contest, POLICY_RESPONSE_HEADERS),
+		.rewrite = contest_object(&contest, POLICY_URL_REWRITE),
+		.redirect = contest_object(&contest, POLICY_REDIRECT),
+		.direct = contest_object(&contest, POLICY_DIRECT_RESPONSE),
+	};
+	result = mirrors_collect(seal, &contest, route);
+	if (result == 0)
+		result = label_make(seal->snapshot->arena, route->namespace, route->name, &route->label);
+	if (result < 0)
+		return result;
+	seal_mirrors(seal, &route->effective);
+	route->weight_sum =
+		seal_refs(seal, &contest, route->backend_list, route->backend_count, route->splice_off);
+	return 0;
+}
+
+static int seal_tcp_route(const struct seal *seal, const struct contest *outer, struct tcp_route *route)
+{
+	struct contest contest = *outer;
+
+	enter_route(seal, &contest, route->namespace, route->name, route->rule_name, route->kind, false);
+	route->weight_sum =
+		seal_refs(seal, &contest, route->backend_list, route->backend_count, route->splice_off);
+	return label_make(seal->snapshot->arena, route->namespace, route->name, &route->label);
+}
+
+/* ---- listeners and binds */
+
+static void enter_gateway(const struct seal *seal, struct contest *contest, const struct listener *listener,
+			  uint16_t port, bool is_frontend)
+{
+	struct attachment_run run = attachments_of(&seal->attachments, TARGET_GATEWAY,
+						   listener->gateway_namespace, listener->gateway_name);
+
+	for (uint32_t i = 0; i < run.count; i++) {
+		struct attachment *attachment = &run.list[i];
+
+		if ((policy_section_of(attachment->policy->value.kind) == SECTION_FRONTEND) == is_frontend)
+			contest_enter(contest, attachment, attachment_on_listener(attachment, listener, port),
+				      seal->report);
+	}
+}
+
+static int seal_listener(struct seal *seal, struct listener *listener, uint16_t port)
+{
+	struct arena *arena = seal->snapshot->arena;
+	struct contest contest = { 0 };
+	int result = label_make(arena, listener->gateway_namespace, listener->gateway_name,
+				&listener->gateway_label);
+
+	if (result == 0)
+		result = route_table_build(listener, arena);
+	if (result == -E2BIG) {
+		config_message_at(
+			seal->report, CONFIG_ERROR, listener->where,
+			"the routes of listener %s have more than %d combinations of host name and match; "
+			"use wildcard host names or fewer matches",
+			QUOTE(listener->key), LIMIT_ROUTE_ENTRIES);
+		return 0;
+	}
+	enter_gateway(seal, &contest, listener, port, false);
+	for (uint32_t i = 0; i < listener->route_count && result == 0; i++)
+		result = seal_route(seal, &contest, &listener->route_list[i]);
+	for (uint32_t i = 0; i < listener->tcp_route_count && result == 0; i++)
+		result = seal_tcp_route(seal, &contest, &listener->tcp_route_list[i]);
+	return result;
+}
+
+/* The listener of a connection is known after the policies that govern the connection are needed. */
+static void excuse_listener_policies(const struct seal *seal, const struct listener *listener)
+{
+	struct attachment_run run = attachments_of(&seal->attachments, TARGET_GATEWAY,
+						   listener->gateway_namespace, listener->gateway_name);
+
+	for (uint32_t i = 0; i < run.count; i++) {
+		struct attachment *attachment = &run.list[i];
+
+		if (policy_section_of(attachment->policy->value.kind) != SECTION_FRONTEND ||
+		    attachment->is_excused ||
+		    !span_eq(attachment->policy->target.section, listener->listener_name) ||
+		    listener->listener_name.len == 0)
+			continue;
+		attachment->is_excused = true;
+		attachment_warn(seal->report, attachment->policy,
+				"has no effect: the port has other listeners too, and this policy governs "
+				"connections before their listener is known; attach it to the gateway");
+	}
+}
+
+static void seal_connection(const struct seal *seal, struct bind *bind)
+{
+	struct contest contest = { 0 };
+	const void *http;
+
+	for (uint32_t i = 0; i < bind->listener_count; i++) {
+		if (bind->listener_count > 1)
+			excuse_listener_policies(seal, &bind->listener_list[i]);
+		enter_gateway(seal, &contest, &bind->listener_list[i], bind->port, true);
+	}
+	http = contest_object(&contest, POLICY_FRONTEND_HTTP);
+	bind->http = http ? http : &frontend_http_default;
+	bind->tcp = contest_object(&contest, POLICY_FRONTEND_TCP);
+}
+
+static void warn_of_twins(const struct seal *seal, const struct bind *bind)
+{
+	for (uint32_t i = 0; i < bind->listener_count; i++) {
+		const struct listener *listener = &bind->listener_list[i];
+		uint32_t at = host_index_add(bind->table->hosts, listener->hostname)->index;
+		const struct listener *first = bind->table->listener_list[at];
+
+		if (first != listener)
+			config_message_at(
+				seal->report, CONFIG_WARNING, listener->where,
+				"listener %s gets no requests: listener %s has the same port and host name",
+				QUOTE(listener->key), QUOTE(first->key));
+	}
+}
+
+static int seal_bind(struct seal *seal, struct bind *bind)
+{
+	int result = listener_table_build(bind, seal->snapshot->arena);
+
+	if (result < 0)
+		return result;
+	warn_of_twins(seal, bind);
+	seal_connection(seal, bind);
+	for (uint32_t i = 0; i < bind->listener_count && result == 0; i++)
+		result = seal_listener(seal, &bind->listener_list[i], bind->port);
+	return result;
+}
+
+/* One log for the process: a policy on any gateway sets it. */
+static void seal_access_log(const struct seal *seal)
+{
+	struct contest contest = { 0 };
+
+	for (uint32_t i = 0; i < seal->attachments.count; i++) {
+		struct attachment *attachment = &seal->attachments.list[i];
+
+		if (attachment->policy->value.kind == POLICY_FRONTEND_ACCESS_LOG &&
+		    attachment->policy->is_attached)
+			contest_enter(&contest, attachment, LEVEL_GATEWAY, seal->report);
+	}
+	if (!seal->snapshot->access_log)
+		seal->snapshot->access_log = contest_object(&contest, POLICY_FRONTEND_ACCESS_LOG);
+}
+
+/* Services that no rule names: their policies have a target all the same. */
+static void mark_backends(const struct seal *seal)
+{
+	for (uint32_t i = 0; i < seal->snapshot->backend_count; i++) {
+		struct contest contest = { 0 };
+
+		enter_backend(seal, &contest, &seal->snapshot->backend_list[i], 0);
+	}
+}
+
+static int seal_all(struct seal *seal, struct arena *scratch)
+{
+	struct snapshot *snapshot = seal->snapshot;
+	int result = attachments_build(snapshot, scratch, seal->report, &seal->attachments);
+
+	for (uint32_t i = 0; i < snapshot->bind_count && result == 0; i++)
+		result = seal_bind(seal, &snapshot->bind_list[i]);
+	if (result < 0)
+		return result;
+	seal_access_log(seal);
+	mark_backends(seal);
+	attachments_finish(&seal->attachments, seal->report);
+	return 0;
+}
+
+int policy_seal(struct snapshot *snapshot, struct config_report *report)
+{
+	struct seal seal = { .snapshot = snapshot, .report = report };
+	uint32_t errors = report->count[CONFIG_ERROR];
+	struct arena scratch;
+	int result = regex_set_compile(snapshot, report);
+
+	if (result < 0)
+		return result;
+	arena_init(&scratch, 16 * 1024);
+	result = seal_all(&seal, &scratch);
+	arena_done(&scratch);
+	if (result == 0 && report->failed)
+		result = -ENOMEM;
+	if (result == 0 && report->count[CONFIG_ERROR] != errors)
+		result = -EINVAL;
+	return result;
+}

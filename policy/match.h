@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/model.h"
+#include "policy/match_regex.h"
+#include "user/http/head.h"
+
+/*
+ * Whether one entry of a route's match_list fits a request. All its conditions must hold. What is compared:
+ *
+ *   path     the raw path as received, without query: nothing is decoded, no dot segment removed
+ *   prefix   whole segments: "/foo" and "/foo/" fit /foo, /foo/ and /foo/bar, not /foobar; "/" fits all
+ *   method   the bytes, case-sensitive (RFC 9110 9.1)
+ *   header   the field value; repeated fields are one value joined by ", " (RFC 9110 5.3; Cookie by "; ").
+ *            Pseudo names :method, :path (with query), :authority (or host; case ignored), :scheme are taken
+ *            from the head
+ *   query    the first parameter of that name; name and value decoded as application/x-www-form-urlencoded
+ *            (%41 is A, + is a blank, a broken escape stays as it is); "?a" has the value ""
+ *
+ * Values that would need more than LIMIT_MATCH_VALUE_BYTES to join or decode fit nothing.
+ */
+
+/* True when `path` lies below `prefix` by whole segments. */
+bool match_prefix(struct span path, struct span prefix);
+/* `prefix` without its trailing slashes: "/foo/" -> "/foo", "/" -> "". */
+struct span match_prefix_trim(struct span prefix);
+enum match_verdict match_path(const struct route_match *match, struct span path);
+/* Everything but the path. */
+enum match_verdict match_conditions(const struct route_match *match, const struct request_head *head);
+
+/* True for the names above that begin with a colon; others would never fit. */
+bool match_pseudo_is_known(struct span name);

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/route.h"
+
+#include "policy/match.h"
+#include "policy/route_table.h"
+#include "user/http/target.h"
+
+const struct listener *listener_find(const struct bind *bind, struct span host)
+{
+	const struct host_bucket *bucket = host_index_find(bind->table->hosts, host);
+
+	return bucket ? bind->table->listener_list[bucket->index] : NULL;
+}
+
+const struct tcp_route *tcp_route_find(const struct listener *listener, struct span sni)
+{
+	const struct host_bucket *bucket = host_index_find(listener->table->tcp_hosts, sni);
+
+	return bucket ? listener->table->tcp_list[bucket->index] : NULL;
+}
+
+static bool entry_try(const struct route_entry *entry, const struct request_head *head,
+		      struct route_found *found)
+{
+	enum match_verdict verdict = match_conditions(entry->match, head);
+
+	if (verdict == MATCH_YES && entry->match->path_kind == PATH_REGEX)
+		verdict = match_path(entry->match, head->path);
+	if (verdict == MATCH_GAVE_UP)
+		found->gave_up++;
+	if (verdict != MATCH_YES)
+		return false;
+	found->route = entry->route;
+	found->match = entry->match;
+	return true;
+}
+
+static bool exact_search(const struct route_table *table, uint32_t bucket, const struct request_head *head,
+			 struct route_found *found)
+{
+	const struct path_group *group;
+	uint64_t hash;
+
+	if (!table->bucket_list[bucket].has_exact ||
+	    head->path.len > table->bucket_list[bucket].longest_exact)
+		return false;
+	hash = route_hash_start(bucket, false);
+	for (size_t i = 0; i < head->path.len; i++)
+		hash = route_hash_step(hash, head->path.data[i]);
+	group = route_group_find(table, bucket, false, head->path, hash);
+	for (const struct route_entry *e = group ? group->first : NULL; e; e = e->next) {
+		if (entry_try(e, head, found))
+			return true;
+	}
+	return false;
+}
+
+/* Prefixes from the longest fitting one to shorter ones, merged by rank with the regular expressions. */
+static bool pattern_search(const struct route_table *table, uint32_t bucket, const struct request_head *head,
+			   struct route_found *found)
+{
+	const struct path_group *group = route_prefix_find(table, bucket, head->path);
+	const struct route_entry *prefix = group ? group->first : NULL;
+	const struct route_entry *regex = table->bucket_list[bucket].regex_first;
+
+	while (prefix || regex) {
+		const struct route_entry *entry = regex;
+
+		if (!regex || (prefix && prefix->rank < regex->rank)) {
+			entry = prefix;
+			prefix = prefix->next;
+			if (!prefix) {
+				group = group->shorter;
+				prefix = group ? group->first : NULL;
+			}
+		} else {
+			regex = regex->next;
+		}
+		if (entry_try(entry, head, found))
+			return true;
+	}
+	return false;
+}
+
+struct route_found route_search(const struct listener *listener, const struct request_head *head)
+{
+	const struct route_table *table = listener->table;
+	struct route_found found = { 0 };
+
+	for (const struct host_bucket *bucket =
+		     host_index_find(table->hosts, authority_host(head->authority));
+	     bucket; bucket = bucket->less) {
+		if (exact_search(table, bucket->index, head, &found) ||
+		    pattern_search(table, bucket->index, head, &found))
+			break;
+	}
+	return found;
+}
+
+const struct route *route_find(const struct listener *listener, const struct request_head *head,
+			       const struct route_match **ret_match)
+{
+	struct route_found found = route_search(listener, head);
+
+	if (found.route)
+		*ret_match = found.match;
+	return found.route;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/model.h"
+#include "user/http/head.h"
+
+/*
+ * Which listener and which route serve a request. Look-up by host is one walk over the name, then the
+ * candidates of that host in precedence order (policy/route_table.h): the cost does not grow with the number
+ * of hosts. When no rule of the most specific host pattern fits, the next less specific one is tried. The
+ * snapshot must be sealed.
+ */
+
+/*
+ * Exact host name over longest "*." suffix over no host name; NULL: none fits. `host` without port, any case.
+ */
+const struct listener *listener_find(const struct bind *bind, struct span host);
+
+/* NULL: no route. *ret_match is the entry of match_list that fitted (needed by prefix rewrites). */
+const struct route *route_find(const struct listener *listener, const struct request_head *head,
+			       const struct route_match **ret_match);
+
+struct route_found {
+	const struct route *route; /* NULL: no route */
+	const struct route_match *match; /* the entry that fitted; of a route without matches: "/" */
+	uint32_t gave_up; /* conditions that hit a bound and were taken as "does not fit" (policy/match.h) */
+};
+
+/* The same as route_find, with the number of matches that were given up, for the counter. */
+struct route_found route_search(const struct listener *listener, const struct request_head *head);
+
+/*
+ * By SNI (empty for plain TCP): exact over wildcard over none; the first route of the best class. NULL: none.
+ */
+const struct tcp_route *tcp_route_find(const struct listener *listener, struct span sni);

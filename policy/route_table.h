@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/model.h"
+#include "policy/host_index.h"
+
+/*
+ * The look-up tables of listeners, built once when a snapshot is sealed and only read afterwards
+ * (policy/route.c). All memory is the snapshot's arena. Every (route, host name, match) triple is one entry;
+ * the entries of one host are ranked by precedence:
+ *
+ *   1. exact paths before everything else
+ *   2. then prefixes and regular expressions together, the longer pattern first ("/foo/" counts as "/foo")
+ *   3. then those that ask for a method, more header matches, more query matches
+ *   4. then the older route (creationTimestamp; unknown is youngest), then the route key - digits compared as
+ *      numbers, so that rule 10 comes after rule 2 -, then the order of the matches
+ *
+ * Exact paths and prefixes are found by hash; only regular expressions of one host are tried in turn.
+ */
+struct route_entry {
+	const struct route *route;
+	const struct route_match *match;
+	uint32_t bucket; /* host */
+	uint32_t rank; /* position in precedence order */
+	const struct route_entry
+		*next; /* same host and path (or: regular expressions of the same host), higher rank */
+};
+
+/* Entries of one host that share an exact path or a prefix. */
+struct path_group {
+	uint32_t bucket;
+	bool is_prefix;
+	struct span path; /* of a prefix: without trailing slashes */
+	uint64_t hash;
+	struct route_entry *first;
+	struct route_entry *last;
+	const struct path_group *shorter; /* prefix: the longest other prefix of the same host above it */
+};
+
+struct route_bucket {
+	struct route_entry *regex_first;
+	struct route_entry *regex_last;
+	size_t longest_exact; /* bytes; no longer path can be in an exact group */
+	size_t longest_prefix;
+	bool has_exact;
+};
+
+struct route_table {
+	struct host_index *hosts;
+	struct route_bucket *bucket_list; /* by host_bucket.index */
+	struct path_group **slots; /* open addressing by hash */
+	uint64_t mask;
+	struct host_index *tcp_hosts;
+	const struct tcp_route **tcp_list; /* by host_bucket.index */
+};
+
+struct listener_table {
+	struct host_index *hosts;
+	const struct listener **listener_list; /* by host_bucket.index: the first of that host name */
+};
+
+/* What a route without matches means: every path. */
+extern const struct route_match route_match_any;
+
+/*
+ * Both 0 or -ENOMEM; -E2BIG when a listener has more than LIMIT_ROUTE_ENTRIES entries. Regular expressions
+ * must be compiled before a request is looked up.
+ */
+int route_table_build(struct listener *listener, struct arena *arena);
+int listener_table_build(struct bind *bind, struct arena *arena);
+
+/* Hash of a path in a bucket, fed byte by byte. */
+static inline uint64_t route_hash_start(uint32_t bucket, bool is_prefix)
+{
+	return (0xcbf29ce484222325u ^ bucket * 2u ^ is_prefix) * 0x9e3779b97f4a7c15u;
+}
+static inline uint64_t route_hash_step(uint64_t hash, char c)
+{
+	return (hash ^ (unsigned char)c) * 0x100000001b3u;
+}
+struct path_group *route_group_find(const struct route_table *table, uint32_t bucket, bool is_prefix,
+				    struct span path, uint64_t hash);
+/* Longest prefix group that `path` lies below, or NULL. */
+const struct path_group *route_prefix_find(const struct route_table *table, uint32_t bucket,
+					   struct span path);

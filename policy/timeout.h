@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/model.h"
+
+/* Durations that apply to one exchange, in nanoseconds; 0 = off. */
+struct exchange_timeouts {
+	uint64_t request_ns; /* complete request head to end of response head, all tries */
+	uint64_t per_try_ns; /* backend http.requestTimeout replaces backendRequestTimeout */
+	uint64_t connect_ns; /* backend tcp.connectTimeout, else config.backend's; covers all addresses */
+};
+
+/* `route` may be NULL (TCP routes have no timeouts of their own), `backend` too (nothing is chosen yet). */
+
+void timeout_of_exchange(const struct static_config *config, const struct route_policies *route,
+			 const struct backend_ref *backend, struct exchange_timeouts *ret_timeouts);

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The programs that are compared: the gateway and its peers, each fairly configured, in its own directory.
+
+Fair means: two workers each, the same backend, upstream keep-alive for everybody (without it nginx looks
+twenty times slower than it is), access logs off for everybody, nobody caches or compresses.
+"""
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+HAPROXY = """
+global
+  nbthread 2
+  maxconn 4000
+  tune.bufsize 16384
+  tune.pipesize 1048576
+defaults
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+  timeout tunnel 1h
+frontend http
+  mode http
+  bind 127.0.0.1:{http}
+  default_backend http
+backend http
+  mode http
+  http-reuse always
+  {splice}
+  server s 127.0.0.1:{origin}
+"""
+
+NGINX = """
+worker_processes 2;
+pid {dir}/pid;
+error_log stderr crit;
+daemon off;
+events {{ worker_connections 4096; accept_mutex off; }}
+http {{
+  access_log off;
+  client_body_temp_path {dir}; proxy_temp_path {dir}; fastcgi_temp_path {dir};
+  uwsgi_temp_path {dir}; scgi_temp_path {dir};
+  upstream origin {{ server 127.0.0.1:{origin}; keepalive 512; keepalive_requests 1000000; }}
+  server {{
+    listen 127.0.0.1:{http} reuseport backlog=4096;
+    keepalive_requests 1000000;
+    location / {{
+      proxy_pass http://origin;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_buffering off;
+      proxy_request_buffering off;
+    }}
+  }}
+}}
+"""
+
+HEADGATE = """
+config: {{logging: {{level: warn, accessLog: false}}}}
+binds:
+- port: {http}
+  listeners:
+  - routes:
+    - backends:
+      - host: 127.0.0.1:{origin}
+"""
+
+
+def free_port():
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_port(port, seconds=5):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with socket.socket() as s:
+            if s.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise RuntimeError(f"nothing listens on port {port}")
+
+
+def children_of(pid):
+    """pid and everything below it."""
+    found = [pid]
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat") as f:
+                    parent = int(f.read().rsplit(")", 1)[1].split()[1])
+            except OSError:
+                continue
+            if parent == pid:
+                found += children_of(int(entry))
+    return found
+
+
+class Peer:
+    """One program under test. `port` is where it listens; direct means: the backend itself."""
+
+    def __init__(self, name, directory, origin):
+        self.name, self.dir, self.origin = name, directory, origin
+        self.process = None
+        self.port = origin
+
+    def start(self, argv, env=None):
+        log = open(os.path.join(self.dir, "log"), "w")
+        self.process = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.dir,
+                                        env={**os.environ, **(env or {})})
+        wait_port(self.port)
+
+    def write(self, name, text):
+        path = os.path.join(self.dir, name)
+        with open(path, "w") as f:
+            f.write(text)
+        return path
+
+    def pids(self):
+        return children_of(self.process.pid) if self.process else []
+
+    def cpu_seconds(self):
+        total = 0
+        for pid in self.pids():
+            with open(f"/proc/{pid}/stat") as f:
+                fields = f.read().rsplit(")", 1)[1].split()
+            total += int(fields[11]) + int(fields[12])
+        return total / os.sysconf("SC_CLK_TCK")
+
+    def rss_kib(self):
+        total = 0
+        for pid in self.pids():
+            with open(f"/proc/{pid}/status") as f:
+                total += sum(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
+        return total
+
+    def stop(self):
+        if self.process:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def start_headgate(binary, directory, origin, template=HEADGATE, name="headgate"):
+    peer = Peer(name, directory, origin)
+    peer.port = free_port()
+    path = peer.write("headgate.yaml", template.format(http=peer.port, origin=origin))
+    admin = {name: f"127.0.0.1:{free_port()}" for name in ("ADMIN_ADDR", "STATS_ADDR", "READINESS_ADDR")}
+    peer.start([binary, "-f", path], {**admin, "WORKER_THREADS": "2"})
+    return peer
+
+
+def start_haproxy(directory, origin):
+    if not shutil.which("haproxy"):
+        return None
+    peer = Peer("haproxy", directory, origin)
+    peer.port = free_port()
+    text = HAPROXY.format(http=peer.port, origin=origin, splice="")
+    peer.start(["haproxy", "-f", peer.write("haproxy.cfg", text)])
+    return peer
+
+
+def start_nginx(directory, origin):
+    if not shutil.which("nginx"):
+        return None
+    peer = Peer("nginx", directory, origin)
+    peer.port = free_port()
+    os.chmod(directory, 0o755)
+    path = peer.write("nginx.conf", NGINX.format(http=peer.port, origin=origin, dir=directory))
+    peer.start(["nginx", "-p", directory, "-c", path, "-e", os.path.join(directory, "error")])
+    return peer

@@ -1,0 +1,253 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The splice section of the benchmark: tunnels and event streams through each program, in one run.
+
+The programs take turns within a round; each row is the median of the rounds. CPU is that of the whole machine
+(/proc/stat), because kernel workers and soft interrupts that move bytes belong to no process; for event
+streams it is that of the gateway's process, because the rest is the same for all. `auto` is headgate as it
+comes, `copy` the same with splice.mode off.
+"""
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import peers  # noqa: E402
+
+HEADGATE = """
+config: {{logging: {{level: warn, accessLog: false}}, splice: {{mode: %s}}}}
+binds:
+- port: {http}
+  listeners:
+  - protocol: TCP
+    tcpRoutes:
+    - backends:
+      - host: 127.0.0.1:{origin}
+"""
+HEADGATE_HTTP = peers.HEADGATE.replace("accessLog: false}}", "accessLog: false}}, splice: {{mode: %s}}")
+HAPROXY = """
+global
+  nbthread 2
+  maxconn 9000
+  tune.pipesize 1048576
+  maxpipes 200
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 1h
+  timeout server 1h
+  option splice-auto
+listen tunnel
+  bind 127.0.0.1:{port}
+  server s 127.0.0.1:{origin}
+"""
+NGINX = """
+worker_processes 2;
+worker_rlimit_nofile 65536;
+pid {dir}/pid;
+error_log stderr crit;
+daemon off;
+{module}
+events {{ worker_connections 20000; }}
+stream {{
+  server {{ listen 127.0.0.1:{port} reuseport backlog=4096; proxy_pass 127.0.0.1:{origin};
+    proxy_timeout 1h; tcp_nodelay on; }}
+}}
+"""
+MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so"
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def machine_seconds():
+    with open("/proc/stat") as file:
+        user, nice, system, idle, iowait, irq, softirq = map(int, file.readline().split()[1:8])
+    return (user + nice + system + irq + softirq) / TICKS
+
+
+def switches(peer):
+    total = 0
+    for pid in peer.pids():
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/status") as file:
+                total += sum(int(line.split()[1]) for line in file if line.startswith("voluntary_ctxt"))
+    return total
+
+
+class Bench:
+    def __init__(self, args, scratch):
+        self.args, self.scratch, self.running = args, scratch, []
+        self.folders = 0
+        self.load = os.path.join(scratch, "splice_load")
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "splice_load.c")
+        subprocess.run(["gcc", "-O2", "-o", self.load, source], check=True)
+        self.echo = self.server("echo")
+        self.sink = self.server("sink")
+
+    def folder(self, name):
+        self.folders += 1
+        path = os.path.join(self.scratch, f"{name}-{self.folders}")
+        os.makedirs(path)
+        return path
+
+    def server(self, kind):
+        peer = peers.Peer(kind, self.folder(kind), peers.free_port())
+        peer.start([self.load, kind, str(peer.port)])
+        self.running.append(peer)
+        return peer
+
+    def headgate(self, mode, origin, template, name):
+        peer = peers.start_headgate(self.args.headgate, self.folder(name), origin, template % mode, name)
+        self.running.append(peer)
+        return peer
+
+    def foreign(self, name, text, argv, origin):
+        peer = peers.Peer(name, self.folder(name), origin)
+        peer.port = peers.free_port()
+        module = f"load_module {MODULE};" if os.path.exists(MODULE) else ""
+        path = peer.write("conf", text.format(port=peer.port, origin=origin, dir=peer.dir, module=module))
+        try:
+            peer.start([*argv(path, peer.dir)])
+        except RuntimeError as error:
+            with open(os.path.join(peer.dir, "log")) as file:
+                print(f"{name} left out: {error}: {file.read(300)}", file=sys.stderr)
+            peer.stop()
+            return None
+        self.running.append(peer)
+        return peer
+
+    def tunnels(self, origin):
+        """Every program with a tunnel to this origin: (name, peer)."""
+        direct = peers.Peer("direct", self.scratch, origin.port)
+        found = [direct, self.headgate("off", origin.port, HEADGATE, "copy"),
+                 self.headgate("auto", origin.port, HEADGATE, "auto")]
+        if shutil.which("haproxy"):
+            found.append(self.foreign("haproxy", HAPROXY, lambda path, _: ["haproxy", "-f", path],
+                         origin.port))
+        if shutil.which("nginx"):
+            os.chmod(self.scratch, 0o755)
+            found.append(self.foreign("nginx", NGINX, lambda path, folder: [
+                "nginx", "-p", folder, "-c", path, "-e", os.path.join(folder, "error")], origin.port))
+        return [peer for peer in found if peer]
+
+    def stop(self, keep=0):
+        while len(self.running) > keep:
+            self.running.pop().stop()
+
+    def client(self, *arguments):
+        return subprocess.run([self.load, *map(str, arguments)], capture_output=True, text=True, check=True,
+                              timeout=120).stdout.strip()
+
+    def rounds(self, programs, measure):
+        """{name: median of each number}, programs taking turns."""
+        results = {peer.name: [] for peer in programs}
+        for _ in range(self.args.rounds):
+            for peer in programs:
+                results[peer.name].append(measure(peer))
+        return {name: [statistics.median(column) for column in zip(*rows)] for name, rows in results.items()}
+
+    def ping(self, programs, bytes_):
+        def measure(peer):
+            before = machine_seconds()
+            rate = float(self.client("ping", peer.port, 64, bytes_, self.args.seconds))
+            return rate, (machine_seconds() - before) * 1e6 / (rate * (self.args.seconds + 1))
+        table(f"64 streams x {bytes_} B ping-pong", ("messages/s", "CPU us/msg"), self.rounds(programs,
+              measure))
+
+    def push(self, programs):
+        def measure(peer):
+            before = machine_seconds()
+            took = float(self.client("push", peer.port, 1 << 30))
+            return 1024 / took, machine_seconds() - before
+        table("1 GiB one way", ("MiB/s", "CPU s/GiB"), self.rounds(programs, measure), 1)
+
+    def events(self):
+        keep = len(self.running)
+        origin = peers.Peer("httpbin", self.folder("httpbin"), peers.free_port())
+        origin.start([self.args.httpbin, "--port", str(origin.port), "--workers", "1", "--quiet"])
+        self.running.append(origin)
+        programs = [self.headgate(mode, origin.port, HEADGATE_HTTP, name) for mode, name in (("off",
+                    "copy"), ("auto", "auto"))]
+        for start in (peers.start_haproxy, peers.start_nginx):
+            peer = start(self.folder("sse"), origin.port)
+            if peer:
+                self.running.append(peer)
+                programs.append(peer)
+
+        def measure(peer):
+            client = subprocess.Popen([self.load, "hold", str(peer.port), "512", "8", "/sse?n=0&interval=40"],
+                                      stdout=subprocess.PIPE)
+            client.stdout.readline()
+            time.sleep(2)
+            cpu, woken, start = peer.cpu_seconds(), switches(peer), time.monotonic()
+            time.sleep(4)
+            span = time.monotonic() - start
+            result = (peer.cpu_seconds() - cpu) / span * 100, (switches(peer) - woken) / span
+            client.wait()
+            return result
+        table("512 event streams x 25/s", ("gateway CPU %", "wake-ups/s"), self.rounds(programs, measure), 1)
+        self.stop(keep)
+
+    def idle(self, programs):
+        def measure(peer):
+            before = peer.rss_kib()
+            client = subprocess.Popen([self.load, "hold", str(peer.port), "4000", "4"],
+                                      stdout=subprocess.PIPE)
+            client.stdout.readline()
+            time.sleep(1.5)
+            result = ((peer.rss_kib() - before) / 4000,)
+            client.wait()
+            time.sleep(0.5)
+            return result
+        results = {}
+        for peer in programs:
+            if peer.name != "direct":
+                results[peer.name] = measure(peer)
+        table("4000 idle tunnels, first time", ("KiB each",), results, 2)
+
+
+def table(title, columns, results, digits=1):
+    peers_best = max((row[0] for name, row in results.items() if name in ("haproxy", "nginx")), default=0)
+    print(f"\n{title}\n  {'':<8} " + " ".join(f"{c:>14}" for c in columns) + "   best peer")
+    for name, row in results.items():
+        numbers = " ".join(f"{value:>14.{digits}f}" for value in row)
+        print(f"  {name:<8} {numbers}   {row[0] / peers_best if peers_best else 0:>6.2f}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--headgate", default="build/release/headgate")
+    parser.add_argument("--httpbin", default="build/release/httpbin")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--only", default="ping64,ping16k,push,events,idle")
+    args = parser.parse_args()
+    args.headgate, args.httpbin = os.path.abspath(args.headgate), os.path.abspath(args.httpbin)
+    only = args.only.split(",")
+    with tempfile.TemporaryDirectory(prefix="headgate-bench-") as scratch:
+        bench = Bench(args, scratch)
+        try:
+            keep = len(bench.running)
+            programs = bench.tunnels(bench.echo)
+            if "idle" in only:
+                bench.idle(programs)
+            if "ping64" in only:
+                bench.ping(programs, 64)
+            if "ping16k" in only:
+                bench.ping(programs, 16384)
+            bench.stop(keep)
+            if "push" in only:
+                bench.push(bench.tunnels(bench.sink))
+                bench.stop(keep)
+            if "events" in only:
+                bench.events()
+        finally:
+            bench.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of this tree that a machine can check: one line per finding, file:line: what to write instead.
+
+    lint.py            findings only, exit 1 when there are any
+    lint.py --report   also one "ok <rule>" or "FAIL <rule>" line per rule, for the test runner
+"""
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import code_rules
+import tree_rules
+from source import Tree
+
+RULES = [
+    ("text: tabs, 110 columns, 600 lines, clean line ends", code_rules.check_text),
+    ("licence: SPDX line first", code_rules.check_licence),
+    ("words: nothing left to do, no typedef'd structs, no paths of one machine", code_rules.check_words),
+    ("includes: from the root, downwards only", code_rules.check_layers),
+    ("libraries: one home each", code_rules.check_homes),
+    ("pure code: no clock, socket, randomness or mutable global", code_rules.check_pure),
+    ("scripts: parse", tree_rules.check_scripts),
+    ("documents: a README per directory", tree_rules.check_readmes),
+    ("documents: what they name exists", tree_rules.check_names),
+    ("headers: each compiles alone", tree_rules.check_headers),
+]
+
+
+def main():
+    report = "--report" in sys.argv[1:]
+    root = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+    os.chdir(root)
+    tree = Tree(root)
+    total = 0
+    for name, rule in RULES:
+        findings = sorted(set(rule(tree)))
+        total += len(findings)
+        for path, line, message in findings:
+            print(f"{path}:{line}: {message}")
+        if report:
+            print(("FAIL" if findings else "ok") + f" lint {name}", flush=True)
+    if total:
+        print(f"lint: {total} finding{'s' if total > 1 else ''}", file=sys.stderr)
+    return 1 if total else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

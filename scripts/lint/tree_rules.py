@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules on the tree as a whole. Each takes the Tree and yields (path, line, message)."""
+import ast
+import concurrent.futures
+import glob
+import os
+import re
+import shlex
+import subprocess
+
+import tables
+from source import line_of, matches
+
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
+TICKED = re.compile(r"`([^`\n]+)`")
+FENCE = re.compile(r"^```.*?^```", re.S | re.M)
+TREE_PATH = re.compile(r"(?:\./)?(?:user|policy|admin|config|bpf|tests|scripts|\.ci)/[\w./*{},-]*$")
+FILE_NAME = re.compile(r"[\w.-]+\.(?:c|h|def|py|sh)$")
+FUNCTION = re.compile(r"([a-z]\w*_\w+)\(\)$")
+SOURCE_ENDS = (".c", ".h", ".def", ".py", ".sh", ".yaml")
+
+
+def check_scripts(tree):
+    for path in tree.paths:
+        if path.endswith(".py"):
+            try:
+                ast.parse(tree.text(path), path)
+            except SyntaxError as error:
+                yield path, error.lineno or 1, f"does not parse: {error.msg}"
+        elif path.endswith(".sh") or path == ".ci/run":
+            shell = "bash" if "bash" in tree.text(path).split("\n", 1)[0] else "sh"
+            result = subprocess.run([shell, "-n", path], capture_output=True, text=True, check=False)
+            if result.returncode:
+                yield path, 1, "does not parse: " + result.stderr.strip().split("\n")[0]
+
+
+def check_readmes(tree):
+    folders = {os.path.dirname(p) for p in tree.paths if p.endswith(SOURCE_ENDS)}
+    for folder in sorted(folders):
+        if matches(folder, tables.DATA_DIRS) or folder.startswith("."):
+            continue
+        readme = os.path.join(folder, "README.md")
+        if readme not in tree.paths:
+            yield readme, 1, "write it: purpose, files in reading order, invariants and checks, how to test"
+
+
+def braces(pattern):
+    match = re.search(r"\{([^{}]*)\}", pattern)
+    if not match:
+        return [pattern]
+    return [r for part in match.group(1).split(",")
+            for r in braces(pattern[:match.start()] + part + pattern[match.end():])]
+
+
+def exists(root, base, name):
+    for one in braces(name):
+        places = [os.path.join(root, base, one), os.path.join(root, one)]
+        if not any(glob.glob(place) for place in places):
+            return False
+    return True
+
+
+def check_names(tree):
+    """Links resolve; ticked paths, file names and function names of our own are real."""
+    base_names = {os.path.basename(p) for p in tree.paths}
+    words = set()
+    for path in tree.paths:
+        if path.endswith((".c", ".h", ".def", ".py", ".sh")):
+            words.update(re.findall(r"\w+", tree.text(path)))
+    for path in tree.paths:
+        if not path.endswith(".md"):
+            continue
+        base = os.path.dirname(path)
+        text = FENCE.sub(lambda m: re.sub(r"[^\n]", " ", m.group(0)), tree.text(path))
+        for match in LINK.finditer(text):
+            target = match.group(1)
+            if "://" not in target and not exists(tree.root, base, target):
+                yield path, line_of(text, match.start()), f"the link leads nowhere: {target}"
+        for match in TICKED.finditer(text):
+            word = match.group(1).strip()
+            line = line_of(text, match.start())
+            function = FUNCTION.match(word)
+            if TREE_PATH.match(word):
+                if not exists(tree.root, base, word.rstrip("/")):
+                    yield path, line, f"there is no {word}"
+            elif FILE_NAME.match(word):
+                if word not in base_names and not glob.glob(os.path.join(tree.root, base, word)):
+                    yield path, line, f"there is no file {word}"
+            elif function and function.group(1) not in words:
+                yield path, line, f"there is no function {function.group(1)}"
+
+
+def compile_header(job):
+    path, command = job
+    source = f'#include "{path}"\n'
+    result = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
+    if result.returncode == 0:
+        return None
+    lines = result.stderr.strip().split("\n")
+    first = next((line for line in lines if "error" in line), lines[0])
+    found = re.match(r"([^:\s]+):(\d+):(?:\d+:)?\s*(.*)", first)
+    if found and found.group(1) == path:
+        return path, int(found.group(2)), "does not compile alone; include what it uses: " + found.group(3)
+    return path, 1, "does not compile alone; include what it uses: " + first
+
+
+def check_headers(tree):
+    result = subprocess.run(["make", "-s", "--no-print-directory", "compile-command"],
+                            capture_output=True, text=True, check=False,
+                            env={k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))})
+    if result.returncode:
+        yield "Makefile", 1, (result.stderr.strip() or result.stdout.strip() or "make failed").split("\n")[-1]
+        return
+    commands = dict(line.split(" ", 1) for line in result.stdout.strip().split("\n"))
+    ours = shlex.split(commands["C"]) + ["-fsyntax-only", "-x", "c", "-"]
+    bpf = shlex.split(commands["BPF"]) + ["-include", "vmlinux.h", "-fsyntax-only", "-x", "c", "-"]
+    jobs = []
+    for path in tree.paths:
+        if not path.endswith(".h") or matches(path, tables.UNMEASURED):
+            continue
+        in_kernel = path.startswith("bpf/")
+        if in_kernel and not any(p.endswith(".bpf.c") for p in tree.paths):
+            continue
+        if not in_kernel or path == "bpf/abi.h":
+            jobs.append((path, ours))
+        if in_kernel:
+            jobs.append((path, bpf))
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        yield from (finding for finding in pool.map(compile_header, jobs) if finding)

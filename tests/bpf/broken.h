@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Rules that the tests' own builds of the program (gate_broken.bpf.c) and of user/gate can switch off. */
+enum break_rule {
+	/* of the program */
+	BREAK_FIN = 1 << 0, /* a bare FIN is redirected */
+	BREAK_FIN_PASS = 1 << 1, /* a bare FIN is passed */
+	BREAK_TRIM = 1 << 2, /* overlaps stay */
+	BREAK_SEED = 1 << 3, /* the first piece counts from its first byte, not from where the reader was */
+	BREAK_EQUALITY = 1 << 4, /* opens although passed bytes are under way */
+	BREAK_LIMIT = 1 << 5, /* no budget */
+	BREAK_CREDIT = 1 << 6, /* no bound on the backlog */
+	BREAK_ROOM = 1 << 7, /* the backlog is bounded by credit alone */
+	BREAK_DROP = 1 << 8, /* a piece without a target is dropped */
+	BREAK_WAKE = 1 << 9, /* an event only when an open gate closes */
+	BREAK_CHUNK = 1 << 10, /* what the chunk walk refuses is redirected all the same */
+	BREAK_WINDOW = 1 << 11, /* the window may starve */
+	BREAK_GENERATION = 1 << 12, /* a recycled slot is as good as the old one */
+	BREAK_OVERRUN = 1 << 17, /* no bound on bytes passed behind a backlog */
+	/* of user space */
+	BREAK_KICK = 1 << 13, /* bytes from before the insertion are not looked for */
+	BREAK_FLUSH = 1 << 14, /* no flush proof */
+	BREAK_COUNT = 1 << 15, /* EAGAIN means that everything passed has been read */
+	BREAK_LOOK = 1 << 16, /* no second look at the counters before sleeping */
+};

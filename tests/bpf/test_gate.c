@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bytes through the lane: in order, all of them, none twice, and none on the wrong side. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/bpf/actor.h"
+#include "tests/bpf/rig.h"
+#include "user/base/check.h"
+#include "user/base/mem.h"
+#include "user/gate/selftest.h"
+
+static struct rig *setup(struct gate **ret_gate)
+{
+	*ret_gate = rig_gate(NULL);
+	return rig_create(*ret_gate);
+}
+
+/* Everything is given back: slots, credit, directions. */
+static void teardown(struct rig *rig, struct gate *gate)
+{
+	assert_int_equal(gate_count_taken(gate), 0);
+	assert_int_equal(atomic_load(&gate->slots.credit_bytes), 0);
+	assert_int_equal(rig->worker->totals.poisoned, 0);
+	rig_free(rig);
+	gate_free(gate);
+}
+
+/* ---------------------------------------------------------------------------------------- tunnels */
+
+struct traffic {
+	const char *name;
+	struct rig_buffers buffers;
+	uint64_t up_bytes, down_bytes;
+	uint32_t write_max, read_max;
+	uint32_t pause_every; /* readers */
+	uint32_t credit_bytes;
+};
+
+static struct traffic traffics[] = {
+	{ "a tunnel keeps every byte, fast readers", { 0 }, 24 << 20, 24 << 20, 60000, 60000, 0, 0 },
+	{ "a tunnel keeps every byte, pausing readers", { 0 }, 8 << 20, 8 << 20, 30000, 30000, 8, 0 },
+	{ "a tunnel keeps every byte, small buffers",
+	  { .front_send = 16384, .back_send = 16384, .front_receive = 16384, .back_receive = 16384 },
+	  1 << 20, 1 << 20, 9000, 9000, 32, 0 },
+	{ "a tunnel keeps every byte, credit beyond the buffers",
+	  { .front_send = 32768, .back_send = 32768, .server_receive = 32768, .client_receive = 32768 },
+	  4 << 20, 0, 20000, 20000, 16, 300000 },
+	{ "a tunnel keeps every byte, tiny writes", { 0 }, 60000, 60000, 3, 4000, 64, 0 },
+	{ "a tunnel keeps every byte, tiny writes into small buffers",
+	  { .front_send = 8192, .back_send = 8192 }, 40000, 40000, 3, 500, 16, 0 },
+	{ "a tunnel keeps every byte over IPv6",
+	  { .family = AF_INET6 }, 8 << 20, 8 << 20, 30000, 30000, 16, 0 },
+	{ "a one-way tunnel keeps every byte", { 0 }, 0, 32 << 20, 60000, 60000, 0, 0 },
+};
+
+static void reader_prepare(struct actor *reader, const struct traffic *t)
+{
+	*reader = (struct actor){ .expects_eof = true, .pause_us = 300, .pause_every = t->pause_every };
+}
+
+static void actor_check(struct actor *reader, const struct actor *writer, uint64_t bytes)
+{
+	assert_int_equal(writer->error, 0);
+	assert_int_equal(reader->error, 0);
+	assert_int_equal(reader->wrong_at, -1);
+	assert_int_equal(reader->done, bytes);
+	assert_true(reader->saw_eof);
+}
+
+static void tunnel_keeps_every_byte(void **state)
+{
+	const struct traffic *t = *state;
+	struct gate *gate;
+	struct rig *rig = setup(&gate);
+	struct rig_stream s;
+	struct actor up_writer = { .shuts_down = true }, down_writer = { .shuts_down = true };
+	struct actor up_reader, down_reader;
+
+	rig_stream_open(rig, &s, &t->buffers);
+	rig_tunnel(&s, t->credit_bytes);
+	reader_prepare(&up_reader, t);
+	reader_prepare(&down_reader, t);
+	actor_read(&up_reader, s.server, 1, t->up_bytes, t->read_max);
+	actor_read(&down_reader, s.client, 2, t->down_bytes, t->read_max);
+	actor_write(&up_writer, s.client, 1, t->up_bytes, t->write_max);
+	actor_write(&down_writer, s.server, 2, t->down_bytes, t->write_max);
+	assert_true(rig_run(rig, actor_finished, &up_reader, 20000));
+	assert_true(rig_run(rig, actor_finished, &down_reader, 20000));
+	actor_join(&up_writer);
+	actor_join(&down_writer);
+	actor_join(&up_reader);
+	actor_join(&down_reader);
+	if (s.up.end != RIG_EOF || s.down.end != RIG_EOF)
+		fail_msg("up %d %s, down %d %s", s.up.end, gate_reason_text(s.up.reason), s.down.end,
+			 gate_reason_text(s.down.reason));
+	actor_check(&up_reader, &up_writer, t->up_bytes);
+	actor_check(&down_reader, &down_writer, t->down_bytes);
+	assert_int_equal(s.up.end, RIG_EOF);
+	assert_int_equal(s.down.end, RIG_EOF);
+	struct gate_direction_stats up = gate_direction_stats(&s.up.direction);
+	assert_int_equal(up.redirected_bytes + up.copied_bytes, t->up_bytes);
+	assert_true(t->up_bytes == 0 || up.redirected_bytes > 0 || t->buffers.back_send);
+	rig_stream_close(&s);
+	teardown(rig, gate);
+}
+
+/* ---------------------------------------------------------------------------------------- ends */
+
+/* Last data and FIN, together or in any distance, thousands of times: nothing is lost, no false alarm. */
+static void a_fin_right_behind_data_loses_nothing(void **state)
+{
+	struct gate *gate;
+	struct rig *rig = setup(&gate);
+	uint64_t random = 11;
+
+	(void)state;
+	for (int round = 0; round < 2000; round++) {
+		struct rig_stream s;
+		size_t len = random_u32(&random) % 3000;
+		char bytes[3000], eof;
+
+		rig_stream_open(rig, &s, NULL);
+		rig_tunnel(&s, 0);
+		pattern_fill(bytes, 1, 0, len);
+		if (round % 3 == 0)
+			send(s.client, bytes, len, MSG_MORE); /* the FIN rides on the data */
+		else
+			send(s.client, bytes, len, 0);
+		if (round % 3 == 1)
+			rig_turn(rig, 0);
+		shutdown(s.client, SHUT_WR);
+		assert_int_equal(receive_some(rig, s.server, bytes, len, 2000), len);
+		assert_int_equal(pattern_check(bytes, 1, 0, len), -1);
+		assert_true(rig_run(rig, rig_way_ended, &s.up, 2000));
+		assert_int_equal(s.up.end, RIG_EOF);
+		set_blocking(s.server, true);
+		assert_int_equal(recv(s.server, &eof, 1, 0), 0);
+		rig_stream_close(&s);
+	}
+	teardown(rig, gate);
+}
+
+static void the_other_way_goes_on_after_a_half_close(void **state)
+{
+	struct gate *gate;
+	struct rig *rig = setup(&gate);
+
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		struct rig_stream s;
+		int early = 0, late = 0;
+		struct rig_way *early_way, *late_way;
+
+		rig_stream_open(rig, &s, NULL);
+		rig_tunnel(&s, 0);
+		early = round ? s.server : s.client;
+		late = round ? s.client : s.server;
+		early_way = round ? &s.down : &s.up;
+		late_way = round ? &s.up : &s.down;
+		send_pattern(rig, early, 1, 0, 1000);
+		shutdown(early, SHUT_WR);
+		assert_true(rig_run(rig, rig_way_ended, early_way, 1000));
+		expect(rig, late, 1, 0, 1000);
+		for (uint64_t position = 0; position < 2000000; position += 100000) {
+			send_pattern(rig, late, 2, position, 100000);
+			expect(rig, early, 2, position, 100000);
+		}
+		assert_int_equal(late_way->end, RIG_RUNNING);
+		shutdown(late, SHUT_WR);
+		assert_true(rig_run(rig, rig_way_ended, late_way, 1000));
+		assert_int_equal(late_way->end, RIG_EOF);
+		rig_stream_close(&s);
+	}
+	teardown(rig, gate);
+}
+
+/* A broken connection is never shown as a clean end. */
+static void a_reset_is_passed_on_as_a_reset(void **state)
+{
+	struct gate *gate;
+	struct rig *rig = setup(&gate);
+
+	(void)state;
+	for (int round = 0; round < 40; round++) {
+		struct rig_stream s;
+		struct linger linger = { .l_onoff = 1, .l_linger = 0 };
+		int *victim, other;
+		char bytes[4096];
+		ssize_t got;
+
+		rig_stream_open(rig, &s, NULL);
+		rig_tunnel(&s, 0);
+		victim = round % 2 ? &s.server : &s.client;
+		other = round % 2 ? s.client : s.server;
+		send_pattern(rig, *victim, 1, 0, 3000);
+		setsockopt(*victim, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+		close(*victim);
+		*victim = -1;
+		assert_true(rig_run(rig, rig_way_ended, round % 2 ? &s.down : &s.up, 1000));
+		set_blocking(other, true);
+		do
+			got = recv(other, bytes, sizeof(bytes), 0);
+		while (got > 0);
+		assert_int_equal(got, -1);
+		assert_int_equal(errno, ECONNRESET);
+		rig_stream_close(&s);
+	}
+	assert_int_equal(rig->worker->totals.poisoned, 0);
+	teardown(rig, gate);
+}
+
+/* ---------------------------------------------------------------------------------------- quiet */
+
+/* 400 events through two open gates wake the gateway at most for its own reasons, not for them. */
+static void an_open_gate_lets_user_space_sleep(void **state)
+{
+	struct gate *gate;
+	struct rig *rig = setup(&gate);
+	struct rig_stream s;
+	char event[200];
+
+	(void)state;
+	rig_stream_open(rig, &s, NULL);
+	rig_tunnel(&s, 0);
+	set_blocking(s.client, true);
+	rig_run_for(rig, 5);
+	uint64_t wakeups = rig->wakeups;
+	uint64_t started_ns = now_ns();
+	for (int i = 0; i < 400; i++) {
+		pattern_fill(event, 1, (uint64_t)i * sizeof(event), sizeof(event));
+		assert_int_equal(send(s.server, event, sizeof(event), 0), sizeof(event));
+		assert_int_equal(recv(s.client, event, sizeof(event), MSG_WAITALL), sizeof(event));
+		if (i % 20 == 0)
+			rig_turn(rig, 0);
+	}
+	rig_run_for(rig, 5);
+	assert_int_equal(rig->wakeups, wakeups);
+	struct gate_direction_stats stats = gate_direction_stats(&s.down.direction);
+	assert_int_equal(stats.redirected_bytes, 400 * sizeof(event));
+	assert_true(stats.is_open);
+	/* Idle timers read this without a system call; the clock is coarse, one jiffy of at most 10 ms. */
+	assert_true(stats.last_active_ns + 10000000 > started_ns && stats.last_active_ns <= now_ns());
+	uint64_t active_ns = stats.last_active_ns;
+	rig_run_for(rig, 30);
+	assert_true(gate_direction_stats(&s.down.direction).last_active_ns == active_ns);
+	rig_stream_close(&s);
+	teardown(rig, gate);
+}
+
+/* A ring that nobody read for long loses events; the next look finds every gate all the same. */
+static void lost_events_are_made_up_for(void **state)
+{
+	struct gate *gate;
+	struct rig *rig = setup(&gate);
+	struct rig_stream noisy, late;
+	struct gate_direction_options refuse = { .framing = GATE_CHUNKED_BODY };
+
+	(void)state;
+	rig_stream_open(rig, &noisy, NULL);
+	rig_stream_open(rig, &late, NULL);
+	rig_stream_add(&noisy);
+	rig_start(&noisy.up, &refuse);
+	rig_tunnel(&late, 0);
+	struct gate_record *record = gate_socket_record(&noisy.front_socket);
+	for (int i = 0; i < 40000 && record->kernel.lost_events == 0; i++) {
+		char byte;
+
+		assert_int_equal(send(noisy.client, "x", 1, 0), 1);
+		recv(noisy.front, &byte, 1, MSG_DONTWAIT);
+		/* As if user space were awake and quick, only that it does not empty the ring. */
+		__atomic_store_n(&record->user.forwarded_bytes, record->kernel.passed_bytes,
+				 __ATOMIC_SEQ_CST);
+	}
+	assert_true(record->kernel.lost_events > 0);
+	/* The event of this one has no room any more. */
+	shutdown(late.client, SHUT_WR);
+	assert_true(rig_run(rig, rig_way_ended, &late.up, 2000));
+	assert_int_equal(late.up.end, RIG_EOF);
+	assert_true(rig->worker->totals.rescans > 0);
+	rig_stream_close(&noisy);
+	rig_stream_close(&late);
+	rig_free(rig);
+	gate_free(gate);
+}
+
+/* The parameter of the test below hides the function of this name. */
+static int socket_udp(void)
+{
+	return socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+}
+
+static void sockets_that_cannot_be_spliced_are_refused(void **state)
+{
+	struct gate *gate;
+	struct rig *rig = setup(&gate);
+	struct rig_stream s;
+	struct gate_socket socket = { 0 };
+	int datagram = socket_udp();
+
+	(void)state;
+	assert_int_equal(gate_socket_add(rig->worker, &socket, datagram), -EOPNOTSUPP);
+	assert_false(gate_socket_is_added(&socket));
+	close(datagram);
+	/* The peer has closed: too late for the map. */
+	rig_stream_open(rig, &s, NULL);
+	shutdown(s.client, SHUT_WR);
+	usleep(2000);
+	assert_int_equal(gate_socket_add(rig->worker, &s.front_socket, s.front), -EOPNOTSUPP);
+	assert_int_equal(gate_socket_add(rig->worker, &s.back_socket, s.back), 0);
+	struct gate_direction_options self = { .source = &s.back_socket, .target = &s.back_socket };
+	struct gate_direction direction = { 0 };
+	assert_int_equal(gate_direction_start(&direction, &self), -EINVAL);
+	self.source = &s.front_socket;
+	assert_int_equal(gate_direction_start(&direction, &self), -EINVAL);
+	rig_stream_close(&s);
+	teardown(rig, gate);
+}
+
+/* What a sequence that broke does to a socket that no direction watches. */
+static void a_poisoned_socket_is_known_and_starts_nothing(void **state)
+{
+	struct gate *gate;
+	struct rig *rig = setup(&gate);
+	struct rig_stream s;
+	struct gate_direction_options options = { .framing = GATE_LENGTH, .length_bytes = 3 };
+	struct gate_direction again = { 0 };
+
+	(void)state;
+	rig_stream_open(rig, &s, NULL);
+	rig_stream_add(&s);
+	rig_start(&s.up, &options);
+	send_pattern(rig, s.client, 1, 0, 3);
+	assert_true(rig_run(rig, rig_way_ended, &s.up, 500));
+	assert_false(gate_socket_is_poisoned(&s.front_socket));
+	gate_socket_record(&s.front_socket)->kernel.poison = GATE_REASON_POISON_GAP;
+	assert_true(gate_socket_is_poisoned(&s.front_socket));
+	options.source = &s.front_socket;
+	options.target = &s.back_socket;
+	assert_int_equal(gate_direction_start(&again, &options), -EPROTO);
+	/* As the target of the other way, too. */
+	assert_int_equal(rig_try_start(&s.down, &options), -EPROTO);
+	rig_stream_close(&s);
+	teardown(rig, gate);
+}
+
+/* Memory that is not there at any point of loading and starting: -ENOMEM, and everything is given back. */
+static void each_failed_allocation_is_an_error_and_no_leak(void **state)
+{
+	static const struct gate_options options = { .slot_count = 16, .worker_count = 2 };
+	unsigned long nth;
+
+	(void)state;
+	gate_free(rig_gate(&options));
+	for (nth = 1; nth < 50; nth++) {
+		struct gate *gate = NULL;
+		struct gate_worker *worker = NULL;
+		struct text why;
+
+		text_init(&why);
+		mem_fail_nth(nth);
+		int error = gate_load(&options, &gate, &why);
+		if (!error)
+			error = gate_worker_create(gate, &worker);
+		mem_fail_nth(0);
+		gate_worker_free(worker);
+		gate_free(gate);
+		text_done(&why);
+		if (!error)
+			break;
+		assert_int_equal(error, -ENOMEM);
+	}
+	assert_in_range(nth, 4, 49);
+}
+
+static void the_self_test_passes_here(void **state)
+{
+	struct gate *gate = rig_gate(NULL);
+	struct text why;
+	uint64_t took_ns = 0;
+
+	(void)state;
+	text_init(&why);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(gate_selftest(gate, &why, &took_ns), 0);
+	assert_int_equal(gate_count_taken(gate), 0);
+	text_done(&why);
+	gate_free(gate);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct CMUnitTest others[] = {
+		cmocka_unit_test(a_fin_right_behind_data_loses_nothing),
+		cmocka_unit_test(the_other_way_goes_on_after_a_half_close),
+		cmocka_unit_test(a_reset_is_passed_on_as_a_reset),
+		cmocka_unit_test(an_open_gate_lets_user_space_sleep),
+		cmocka_unit_test(lost_events_are_made_up_for),
+		cmocka_unit_test(sockets_that_cannot_be_spliced_are_refused),
+		cmocka_unit_test(a_poisoned_socket_is_known_and_starts_nothing),
+		cmocka_unit_test(each_failed_allocation_is_an_error_and_no_leak),
+		cmocka_unit_test(the_self_test_passes_here),
+	};
+	struct CMUnitTest tests[ARRAY_LEN(traffics) + ARRAY_LEN(others)];
+
+	for (size_t i = 0; i < ARRAY_LEN(traffics); i++)
+		tests[i] = (struct CMUnitTest){ traffics[i].name, tunnel_keeps_every_byte, NULL, NULL,
+						&traffics[i] };
+	memcpy(tests + ARRAY_LEN(traffics), others, sizeof(others));
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return _cmocka_run_group_tests("gate", tests, ARRAY_LEN(tests), NULL, NULL);
+}

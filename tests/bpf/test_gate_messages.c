@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages through the lane: bodies, chunked ones too, keep-alive, pooled sockets, changes of lane. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "bpf/chunked.h"
+#include "tests/bpf/actor.h"
+#include "tests/bpf/rig.h"
+#include "user/base/check.h"
+
+static const struct gate_direction_options until_close = { .framing = GATE_UNTIL_CLOSE };
+
+static struct rig *setup(struct gate **ret_gate)
+{
+	*ret_gate = rig_gate(NULL);
+	return rig_create(*ret_gate);
+}
+
+/* Everything is given back: slots, credit, directions. */
+static void teardown(struct rig *rig, struct gate *gate)
+{
+	assert_int_equal(gate_count_taken(gate), 0);
+	assert_int_equal(atomic_load(&gate->slots.credit_bytes), 0);
+	assert_int_equal(rig->worker->totals.poisoned, 0);
+	rig_free(rig);
+	gate_free(gate);
+}
+
+/* ---------------------------------------------------------------------------------------- messages */
+
+/* Takes bytes out of a gateway socket the way the proxy does between two bodies. */
+static void expect_in_gateway(struct rig *rig, struct gate_socket *socket, uint64_t seed, uint64_t position,
+			      size_t len)
+{
+	expect(rig, socket->fd, seed, position, len);
+	gate_socket_note_read(socket, len);
+}
+
+/* Body and next message cross the boundary at every byte of one piece, on one connection all the time. */
+static void pipelined_bytes_stay_on_their_side_at_every_boundary(void **state)
+{
+	enum { PIECE = 64 };
+	struct gate *gate;
+	struct rig *rig = setup(&gate);
+	struct rig_stream s;
+	uint64_t position = 0;
+
+	(void)state;
+	rig_stream_open(rig, &s, NULL);
+	rig_stream_add(&s);
+	for (size_t body = 1; body <= PIECE; body++) {
+		struct gate_direction_options options = { .framing = GATE_LENGTH, .length_bytes = body };
+
+		rig_start(&s.up, &options);
+		send_pattern(rig, s.client, 1, position, PIECE);
+		expect(rig, s.server, 1, position, body);
+		assert_true(rig_run(rig, rig_way_ended, &s.up, 1000));
+		assert_int_equal(s.up.end, RIG_DONE);
+		if (body < PIECE)
+			expect_in_gateway(rig, &s.front_socket, 1, position + body, PIECE - body);
+		if (body % 16 == 0)
+			expect_nothing(rig, s.server);
+		position += PIECE;
+	}
+	/* The same, the message in two pieces: split before, at and behind the end of the body. */
+	for (size_t split = 1; split < PIECE; split++) {
+		struct gate_direction_options options = { .framing = GATE_LENGTH, .length_bytes = PIECE / 2 };
+
+		rig_start(&s.up, &options);
+		send_pattern(rig, s.client, 1, position, split);
+		rig_turn(rig, 0);
+		send_pattern(rig, s.client, 1, position + split, PIECE - split);
+		expect(rig, s.server, 1, position, PIECE / 2);
+		assert_true(rig_run(rig, rig_way_ended, &s.up, 1000));
+		expect_in_gateway(rig, &s.front_socket, 1, position + PIECE / 2, PIECE / 2);
+		position += PIECE;
+	}
+	expect_nothing(rig, s.server);
+	rig_stream_close(&s);
+	teardown(rig, gate);
+}
+
+/* Heads through user space, bodies through the lane, both ways in turn. */
+static void a_connection_carries_many_messages(void **state)
+{
+	enum { HEAD = 120 };
+	struct gate *gate;
+	struct rig *rig = setup(&gate);
+	struct rig_stream s;
+	uint64_t random = 3, up = 0, down = 0;
+	char head[HEAD];
+
+	(void)state;
+	rig_stream_open(rig, &s, NULL);
+	rig_stream_add(&s);
+	for (int message = 0; message < 60; message++) {
+		uint64_t body = random_u32(&random) % 100000 + 1;
+		struct gate_direction_options options = { .framing = GATE_LENGTH, .length_bytes = body };
+
+		send_pattern(rig, s.client, 1, up, HEAD);
+		assert_int_equal(receive_some(rig, s.front, head, HEAD, 1000), HEAD);
+		gate_socket_note_read(&s.front_socket, HEAD);
+		assert_true(send_all(rig, s.back, head, HEAD));
+		rig_start(&s.up, &options);
+		send_pattern(rig, s.client, 1, up + HEAD, body);
+		expect(rig, s.server, 1, up, HEAD + body);
+		assert_true(rig_run(rig, rig_way_ended, &s.up, 2000));
+		assert_int_equal(s.up.end, RIG_DONE);
+		up += HEAD + body;
+
+		send_pattern(rig, s.server, 2, down, HEAD + body);
+		assert_int_equal(receive_some(rig, s.back, head, HEAD, 1000), HEAD);
+		gate_socket_note_read(&s.back_socket, HEAD);
+		assert_true(send_all(rig, s.front, head, HEAD));
+		rig_start(&s.down, &options);
+		expect(rig, s.client, 2, down, HEAD + body);
+		assert_true(rig_run(rig, rig_way_ended, &s.down, 2000));
+		assert_int_equal(s.down.end, RIG_DONE);
+		down += HEAD + body;
+	}
+	rig_stream_close(&s);
+	teardown(rig, gate);
+}
+
+/* A pooled backend connection serves another client after the first: nothing of one reaches the other. */
+static void sockets_find_new_partners(void **state)
+{
+	struct gate *gate;
+	struct rig *rig = setup(&gate);
+	struct rig_stream first, second;
+	struct gate_direction_options body = { .framing = GATE_LENGTH, .length_bytes = 5000 };
+
+	(void)state;
+	rig_stream_open(rig, &first, NULL);
+	rig_stream_open(rig, &second, NULL);
+	rig_stream_add(&first);
+	assert_int_equal(gate_socket_add(rig->worker, &second.front_socket, second.front), 0);
+	for (int round = 0; round < 20; round++) {
+		struct rig_stream *client = round % 2 ? &second : &first;
+		uint64_t position = (uint64_t)round / 2 * 5000;
+
+		/* The one backend connection, whoever the client is. */
+		client->up.source = client->down.target = &client->front_socket;
+		client->up.target = client->down.source = &first.back_socket;
+		rig_start(&client->up, &body);
+		send_pattern(rig, client->client, 1 + (uint64_t)(round % 2), position, 5000);
+		expect(rig, first.server, 1 + (uint64_t)(round % 2), position, 5000);
+		assert_true(rig_run(rig, rig_way_ended, &client->up, 1000));
+		rig_start(&client->down, &body);
+		send_pattern(rig, first.server, 7, (uint64_t)round * 5000, 5000);
+		expect(rig, client->client, 7, (uint64_t)round * 5000, 5000);
+		assert_true(rig_run(rig, rig_way_ended, &client->down, 1000));
+		assert_int_equal(client->down.end, RIG_DONE);
+	}
+	expect_nothing(rig, first.client);
+	expect_nothing(rig, second.client);
+	rig_stream_close(&second);
+	rig_stream_close(&first);
+	teardown(rig, gate);
+}
+
+static void a_body_of_length_zero_is_done_at_once(void **state)
+{
+	struct gate *gate;
+	struct rig *rig = setup(&gate);
+	struct rig_stream s;
+	struct gate_direction_options options = { .framing = GATE_LENGTH, .length_bytes = 0 };
+
+	(void)state;
+	rig_stream_open(rig, &s, NULL);
+	rig_stream_add(&s);
+	rig_start(&s.up, &options);
+	assert_int_equal(s.up.end, RIG_DONE);
+	rig_stream_close(&s);
+	teardown(rig, gate);
+}
+
+static void a_short_body_says_how_much_is_missing(void **state)
+{
+	struct gate *gate;
+	struct rig *rig = setup(&gate);
+	struct rig_stream s;
+	struct gate_direction_options options = { .framing = GATE_LENGTH, .length_bytes = 1000 };
+
+	(void)state;
+	rig_stream_open(rig, &s, NULL);
+	rig_stream_add(&s);
+	rig_start(&s.up, &options);
+	send_pattern(rig, s.client, 1, 0, 600);
+	shutdown(s.client, SHUT_WR);
+	assert_true(rig_run(rig, rig_way_ended, &s.up, 1000));
+	assert_int_equal(s.up.end, RIG_EOF);
+	assert_int_equal(s.up.direction.left_bytes, 400);
+	expect(rig, s.server, 1, 0, 600);
+	rig_stream_close(&s);
+	teardown(rig, gate);
+}
+
+/* ---------------------------------------------------------------------------------------- changes of lane */
+
+/* Copies in user space what the lane has left, as the copy lane would, up to a bound. */
+static void copy_by_hand(struct rig_stream *s, size_t max)
+{
+	char bytes[8192];
+
+	while (max > 0) {
+		ssize_t got = recv(s->front, bytes, max < sizeof(bytes) ? max : sizeof(bytes), MSG_DONTWAIT);
+
+		if (got <= 0)
+			return;
+		gate_socket_note_read(&s->front_socket, (uint64_t)got);
+		assert_true(send_all(s->rig, s->back, bytes, (size_t)got));
+		max -= (size_t)got;
+	}
+}
+
+/* In and out of the lane at random moments under a writer that never stops. */
+static void bytes_survive_random_changes_of_lane(void **state)
+{
+	struct gate *gate;
+	struct rig *rig = setup(&gate);
+	struct rig_stream s;
+	struct actor writer = { .pause_us = 50, .pause_every = 64 };
+	struct actor reader = { .pause_us = 200, .pause_every = 32 };
+	uint64_t random = 5;
+	int changes = 0;
+
+	(void)state;
+	rig_stream_open(rig, &s, NULL);
+	rig_stream_add(&s);
+	actor_read(&reader, s.server, 1, 6 << 20, 20000);
+	actor_write(&writer, s.client, 1, 6 << 20, 2000);
+	while (!reader.is_finished && changes < 100000) {
+		rig_start(&s.up, &until_close);
+		for (uint32_t i = random_u32(&random) % 8; i > 0; i--)
+			rig_turn(rig, 0);
+		gate_direction_leave(&s.up.direction);
+		rig_step(&s.up);
+		assert_true(rig_run(rig, rig_way_ended, &s.up, 3000));
+		assert_int_equal(s.up.end, RIG_BYTES);
+		if (random_u32(&random) % 4)
+			copy_by_hand(&s, random_u32(&random) % 20000);
+		changes++;
+	}
+	actor_join(&writer);
+	actor_join(&reader);
+	assert_int_equal(reader.wrong_at, -1);
+	assert_int_equal(reader.done, 6 << 20);
+	assert_true(changes > 20);
+	rig_stream_close(&s);
+	teardown(rig, gate);
+}
+
+/* ---------------------------------------------------------------------------------------- chunked */
+
+static size_t chunked_make(char *out, uint64_t *random, int chunks)
+{
+	size_t len = 0;
+
+	for (int i = 0; i < chunks; i++) {
+		uint32_t payload = random_u32(random) % 40 + 1;
+
+		len += (size_t)sprintf(out + len, "%x\r\n", payload);
+		for (uint32_t j = 0; j < payload; j++)
+			out[len++] = (char)random_u32(random);
+		len += (size_t)sprintf(out + len, "\r\n");
+	}
+	return len;
+}
+
+/* Every split of a chunked body in two pieces; the state comes out where user space expects it. */
+static void chunked_bodies_survive_every_split(void **state)
+{
+	struct gate *gate;
+	struct rig *rig = setup(&gate);
+	struct rig_stream s;
+	uint64_t random = 9;
+	char body[400], got[400];
+
+	(void)state;
+	rig_stream_open(rig, &s, NULL);
+	rig_stream_add(&s);
+	size_t len = chunked_make(body, &random, 5);
+	for (size_t split = 1; split < len; split++) {
+		struct gate_direction_options options = { .framing = GATE_CHUNKED_BODY };
+		struct gate_chunk expected = { 0 };
+		const char *end = "0\r\n\r\nGET";
+
+		rig_start(&s.up, &options);
+		assert_true(send_all(rig, s.client, body, split));
+		assert_int_equal(receive_some(rig, s.server, got, split, 500), split);
+		assert_true(send_all(rig, s.client, body + split, len - split));
+		assert_int_equal(receive_some(rig, s.server, got + split, len - split, 500), len - split);
+		assert_memory_equal(got, body, len);
+		assert_true(send_all(rig, s.client, end, strlen(end)));
+		assert_true(rig_run(rig, rig_way_ended, &s.up, 500));
+		assert_int_equal(s.up.end, RIG_BYTES);
+		assert_int_equal(s.up.reason, GATE_REASON_CHUNK_LAST);
+		chunk_walk(&expected, (const unsigned char *)body, len);
+		assert_memory_equal(&s.up.direction.chunk, &expected, sizeof(expected));
+		assert_int_equal(receive_some(rig, s.front, got, strlen(end), 500), strlen(end));
+		gate_socket_note_read(&s.front_socket, strlen(end));
+		assert_memory_equal(got, end, strlen(end));
+	}
+	assert_int_equal(gate_direction_stats(&s.up.direction).copied_bytes, 0);
+	rig_stream_close(&s);
+	teardown(rig, gate);
+}
+
+/* Random piece sizes, a slow reader, something for the full parser in between, the lane again after it. */
+static void chunked_bodies_go_on_after_an_extension(void **state)
+{
+	struct gate *gate;
+	struct rig *rig = setup(&gate);
+	struct rig_buffers buffers = { .back_send = 16384, .server_receive = 16384 };
+	struct rig_stream s;
+	uint64_t random = 10;
+	static char body[120000], got[120000];
+	size_t len, sent = 0, have = 0;
+	struct gate_chunk chunk = { 0 };
+
+	(void)state;
+	len = chunked_make(body, &random, 1000);
+	len += (size_t)sprintf(body + len, "3;name=value\r\nabc\r\n");
+	len += chunked_make(body + len, &random, 1000);
+	rig_stream_open(rig, &s, &buffers);
+	rig_stream_add(&s);
+	while (have < len) {
+		if (!gate_direction_is_running(&s.up.direction)) {
+			struct gate_direction_options options = { .framing = GATE_CHUNKED_BODY };
+
+			options.chunk = chunk;
+			rig_start(&s.up, &options);
+		}
+		size_t piece = random_u32(&random) % 3000 + 1;
+		if (piece > len - sent)
+			piece = len - sent;
+		ssize_t put = send(s.client, body + sent, piece, MSG_DONTWAIT);
+		sent += put > 0 ? (size_t)put : 0;
+		if (random_u32(&random) % 3 == 0 || sent == len)
+			have += receive_some(rig, s.server, got + have, len - have, 1);
+		rig_turn(rig, 0);
+		if (s.up.end != RIG_BYTES || gate_direction_is_running(&s.up.direction))
+			continue;
+		/* The full parser's turn: here it takes one line with an extension, or nothing yet. */
+		char line[64];
+		ssize_t peeked = recv(s.front, line, sizeof(line), MSG_PEEK | MSG_DONTWAIT);
+		chunk = s.up.direction.chunk;
+		if (peeked >= 19 && memcmp(line, "3;name=value\r\nabc\r\n", 19) == 0) {
+			assert_int_equal(recv(s.front, line, 19, MSG_DONTWAIT), 19);
+			gate_socket_note_read(&s.front_socket, 19);
+			assert_true(send_all(rig, s.back, line, 19));
+		} else if (peeked > 0) {
+			/* Plain bytes before it. */
+			size_t take = 1;
+			assert_int_equal(chunk_walk(&chunk, (unsigned char *)line, take), WALK_COVERED);
+			assert_int_equal(recv(s.front, line, take, MSG_DONTWAIT), take);
+			gate_socket_note_read(&s.front_socket, take);
+			assert_true(send_all(rig, s.back, line, take));
+		}
+		s.up.end = RIG_RUNNING;
+	}
+	assert_int_equal(have, len);
+	assert_memory_equal(got, body, len);
+	rig_stream_close(&s);
+	teardown(rig, gate);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(pipelined_bytes_stay_on_their_side_at_every_boundary),
+		cmocka_unit_test(a_connection_carries_many_messages),
+		cmocka_unit_test(sockets_find_new_partners),
+		cmocka_unit_test(a_body_of_length_zero_is_done_at_once),
+		cmocka_unit_test(a_short_body_says_how_much_is_missing),
+		cmocka_unit_test(bytes_survive_random_changes_of_lane),
+		cmocka_unit_test(chunked_bodies_survive_every_split),
+		cmocka_unit_test(chunked_bodies_go_on_after_an_extension),
+	};
+
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

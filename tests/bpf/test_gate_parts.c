@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The parts of user/gate that need no kernel: version table, slots, credit, reasons, states. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "user/base/check.h"
+#include "user/base/mem.h"
+#include "user/gate/pair.h"
+#include "user/gate/probe.h"
+#include "user/gate/slots.h"
+
+static const struct {
+	const char *release, *version, *signature;
+	struct probe_version expected;
+	bool is_sound;
+} kernels[] = {
+	{ "6.18.44-vm", "Linux version 6.18.44-vm (builder@host) #1 SMP", "", { 6, 18, 44 }, true },
+	{ "6.16.0", "", "", { 6, 16, 0 }, true },
+	{ "7.0.0-rc1", "", "", { 7, 0, 0 }, true },
+	{ "6.15.2", "", "", { 6, 15, 2 }, false },
+	{ "6.15.3", "", "", { 6, 15, 3 }, true },
+	{ "6.14.11", "", "", { 6, 14, 11 }, false },
+	{ "6.13.12", "", "", { 6, 13, 12 }, false },
+	{ "6.12.33", "", "", { 6, 12, 33 }, false },
+	{ "6.12.34", "", "", { 6, 12, 34 }, true },
+	{ "6.11.0-29-generic", "", "Ubuntu 6.11.0-29.29~24.04.1-generic 6.11.11", { 6, 11, 11 }, false },
+	{ "6.8.0-60-generic", "", "Ubuntu 6.8.0-60.63-generic 6.8.12", { 6, 8, 12 }, false },
+	{ "6.6.93", "", "", { 6, 6, 93 }, false },
+	{ "6.6.94", "", "", { 6, 6, 94 }, true },
+	{ "6.4.16", "", "", { 6, 4, 16 }, false },
+	{ "6.1.0-37-amd64", "Linux version 6.1.0-37-amd64 (x) #1 SMP Debian 6.1.140-1 (2025-05-22)", "",
+	  { 6, 1, 140 }, false },
+	{ "6.1.0-38-amd64", "Linux version 6.1.0-38-amd64 (x) #1 SMP Debian 6.1.147-1 (2025-08-02)", "",
+	  { 6, 1, 147 }, true },
+	{ "6.1.142", "", "", { 6, 1, 142 }, true },
+	{ "6.0.19", "", "", { 6, 0, 19 }, false },
+	{ "5.15.190", "", "", { 5, 15, 190 }, false },
+	{ "5.14.0-503.el9.x86_64", "", "", { 5, 14, 0 }, false },
+	{ "6.1", "", "", { 6, 1, 0 }, false },
+};
+
+static void kernels_are_judged_by_their_upstream_version(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(kernels); i++) {
+		struct probe_version v = { 0 };
+
+		assert_int_equal(probe_parse_version(kernels[i].release, kernels[i].version,
+						     kernels[i].signature, &v), 0);
+		assert_memory_equal(&v, &kernels[i].expected, sizeof(v));
+		assert_int_equal(probe_judge_version(&v) == NULL, kernels[i].is_sound);
+	}
+}
+
+static void a_release_without_numbers_is_refused(void **state)
+{
+	struct probe_version v = { 1, 2, 3 };
+
+	(void)state;
+	assert_int_equal(probe_parse_version("custom", "", "", &v), -EINVAL);
+	assert_int_equal(probe_parse_version("", "", "", &v), -EINVAL);
+	assert_int_equal(v.patch, 3);
+}
+
+#define SLOTS 8
+
+static struct gate_slots slots_make(void)
+{
+	struct gate_slots slots = { .count = SLOTS, .max_credit_bytes = 1000 };
+
+	slots.records = aligned_alloc(64, SLOTS * sizeof(struct gate_record));
+	assert_non_null(slots.records);
+	memset(slots.records, 0, SLOTS * sizeof(struct gate_record));
+	return slots;
+}
+
+static void a_recycled_slot_carries_a_new_generation(void **state)
+{
+	struct gate_slots slots = slots_make();
+	struct gate_handle first, second;
+	uint32_t cursor = 3;
+
+	(void)state;
+	assert_int_equal(slots_take(&slots, &cursor, 5, 77, &first), 0);
+	assert_int_equal(first.index, 3);
+	assert_int_equal(cursor, 4);
+	slots.records[3].kernel.passed_bytes = 9;
+	slots.records[3].user.mode = GATE_MODE_KERNEL;
+	assert_ptr_equal(slots_find(&slots, first), &slots.records[3]);
+	slots_give(&slots, first);
+	assert_null(slots_find(&slots, first));
+	cursor = 3;
+	assert_int_equal(slots_take(&slots, &cursor, 6, 78, &second), 0);
+	assert_int_equal(second.index, 3);
+	assert_int_not_equal(second.generation, first.generation);
+	assert_int_equal(slots.records[3].kernel.passed_bytes, 0);
+	assert_int_equal(slots.records[3].user.mode, GATE_MODE_USER);
+	assert_int_equal(slots.records[3].user.worker, 6);
+	assert_true(slots.records[3].user.limit_bytes == GATE_NO_LIMIT);
+	assert_null(slots_find(&slots, first));
+	free(slots.records);
+}
+
+static void full_slots_say_so_and_lose_none(void **state)
+{
+	struct gate_slots slots = slots_make();
+	struct gate_handle taken[SLOTS], more;
+	uint32_t cursor = 6;
+
+	(void)state;
+	for (int i = 0; i < SLOTS; i++)
+		assert_int_equal(slots_take(&slots, &cursor, 0, 0, &taken[i]), 0);
+	assert_int_equal(slots_take(&slots, &cursor, 0, 0, &more), -ENOSPC);
+	assert_int_equal(atomic_load(&slots.used), SLOTS);
+	slots_give(&slots, taken[2]);
+	assert_int_equal(slots_take(&slots, &cursor, 0, 0, &more), 0);
+	assert_int_equal(more.index, taken[2].index);
+	free(slots.records);
+}
+
+static void only_old_slots_are_reclaimed(void **state)
+{
+	struct gate_slots slots = slots_make();
+	struct gate_handle slot;
+	uint32_t cursor = 0;
+
+	(void)state;
+	assert_false(slots_reclaim(&slots, 0, SLOTS_ORPHAN_NS * 2));
+	assert_int_equal(slots_take(&slots, &cursor, 0, 100, &slot), 0);
+	assert_false(slots_reclaim(&slots, slot.index, 100 + SLOTS_ORPHAN_NS - 1));
+	assert_true(slots_reclaim(&slots, slot.index, 100 + SLOTS_ORPHAN_NS));
+	assert_null(slots_find(&slots, slot));
+	free(slots.records);
+}
+
+static void credit_is_given_up_to_the_total(void **state)
+{
+	struct gate_slots slots = { .max_credit_bytes = 1000 };
+
+	(void)state;
+	assert_true(slots_reserve_credit(&slots, 600));
+	assert_false(slots_reserve_credit(&slots, 401));
+	assert_false(slots_reserve_credit(&slots, UINT64_MAX));
+	assert_true(slots_reserve_credit(&slots, 400));
+	slots_return_credit(&slots, 600);
+	assert_true(slots_reserve_credit(&slots, 600));
+	assert_true(slots_reserve_credit(&slots, 0));
+}
+
+static void reasons_have_texts_and_poisons_stand_at_the_end(void **state)
+{
+	(void)state;
+	for (int i = 0; i < GATE_REASON_COUNT; i++) {
+		enum gate_reason reason = (enum gate_reason)i;
+
+		assert_true(strlen(gate_reason_text(reason)) > 0);
+		assert_true(strlen(gate_reason_explanation(reason)) > 0);
+		/* The program tells them apart by order. */
+		assert_int_equal(gate_reason_is_poison(reason), reason >= GATE_REASON_POISON_GAP);
+	}
+}
+
+static void every_running_state_can_end(void **state)
+{
+#define STATE_BIT(id) (1u << DIRECTION_##id)
+#define DIRECTION_STATE(id, text, explanation, next) [DIRECTION_##id] = next,
+	static const uint32_t next_states[DIRECTION_STATE_COUNT] = {
+#include "user/gate/direction_states.def"
+	};
+#undef DIRECTION_STATE
+	uint32_t reached = STATE_BIT(IDLE);
+
+	(void)state;
+	for (int i = 0; i < DIRECTION_STATE_COUNT; i++) {
+		assert_true(strlen(gate_direction_state_text((enum gate_direction_state)i)) > 0);
+		assert_true(i == DIRECTION_IDLE || next_states[i] & STATE_BIT(IDLE));
+		reached |= next_states[i];
+	}
+	assert_int_equal(reached, (1u << DIRECTION_STATE_COUNT) - 1);
+#undef STATE_BIT
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(kernels_are_judged_by_their_upstream_version),
+		cmocka_unit_test(a_release_without_numbers_is_refused),
+		cmocka_unit_test(a_recycled_slot_carries_a_new_generation),
+		cmocka_unit_test(full_slots_say_so_and_lose_none),
+		cmocka_unit_test(only_old_slots_are_reclaimed),
+		cmocka_unit_test(credit_is_given_up_to_the_total),
+		cmocka_unit_test(reasons_have_texts_and_poisons_stand_at_the_end),
+		cmocka_unit_test(every_running_state_can_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

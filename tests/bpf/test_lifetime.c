@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where programs and maps come from and where they go: kill -9, pins, other users, other sockets. Pins live
+ * in a BPF file system that this process mounts in a mount namespace of its own.
+ */
+#include <errno.h>
+#include <grp.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <cmocka.h>
+
+#include "tests/bpf/actor.h"
+#include "tests/bpf/rig.h"
+#include "user/base/check.h"
+#include "user/gate/ctl.h"
+#include "user/gate/pins.h"
+#include "user/gate/selftest.h"
+
+static char mount_dir[64];
+static char pin_dir[96];
+
+static bool object_exists(bool is_map, uint32_t id)
+{
+	int fd = is_map ? bpf_map_get_fd_by_id(id) : bpf_prog_get_fd_by_id(id);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+static uint32_t program_id(const struct gate *gate)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	assert_int_equal(bpf_obj_get_info_by_fd(gate->prog_fd, &info, &len), 0);
+	return info.id;
+}
+
+static uint32_t map_id(const struct gate *gate, enum gate_map map)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	assert_int_equal(bpf_obj_get_info_by_fd(gate->map_fds[map], &info, &len), 0);
+	return info.id;
+}
+
+/* The kernel frees programs and maps a moment after their last descriptor. */
+static bool is_gone(bool is_map, uint32_t id)
+{
+	for (int i = 0; i < 400 && object_exists(is_map, id); i++)
+		usleep(5000);
+	return !object_exists(is_map, id);
+}
+
+struct victim {
+	uint32_t program, map;
+};
+
+/* A gateway under load, in a process of its own; tells its ids when bytes flow. Never returns. */
+static void victim_run(int report_fd)
+{
+	struct gate *gate = rig_gate(NULL);
+	struct rig *rig = rig_create(gate);
+	struct rig_stream s[4];
+	struct actor writers[4] = { 0 }, readers[4] = { 0 };
+	struct victim self = { program_id(gate), map_id(gate, GATE_MAP_SOURCES) };
+
+	for (int i = 0; i < 4; i++) {
+		rig_stream_open(rig, &s[i], NULL);
+		rig_tunnel(&s[i], 0);
+		actor_read(&readers[i], s[i].server, 1, 1ull << 40, 60000);
+		actor_write(&writers[i], s[i].client, 1, 1ull << 40, 60000);
+	}
+	rig_run_for(rig, 20);
+	if (write(report_fd, &self, sizeof(self)) != sizeof(self))
+		_exit(1);
+	rig_run_for(rig, 60000);
+	_exit(0);
+}
+
+static void kill_leaves_nothing_attached(void **state)
+{
+	uint64_t random = 3;
+
+	(void)state;
+	gate_free(rig_gate(NULL)); /* skips where there is no BPF */
+	for (int round = 0; round < 5; round++) {
+		struct victim victim = { 0 };
+		int report[2];
+		pid_t pid;
+
+		assert_int_equal(pipe(report), 0);
+		pid = fork();
+		if (pid == 0)
+			victim_run(report[1]);
+		assert_int_equal(read(report[0], &victim, sizeof(victim)), sizeof(victim));
+		usleep(random_u32(&random) % 30000);
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		assert_true(is_gone(false, victim.program));
+		assert_true(is_gone(true, victim.map));
+		close(report[0]);
+		close(report[1]);
+	}
+}
+
+static void a_closed_gate_leaves_nothing(void **state)
+{
+	struct gate *gate = rig_gate(NULL);
+	uint32_t program = program_id(gate), map = map_id(gate, GATE_MAP_GATES);
+
+	(void)state;
+	gate_free(gate);
+	assert_true(is_gone(false, program));
+	assert_true(is_gone(true, map));
+}
+
+/* Connections beside the ones in the map are not seen, and behave as ever. */
+static void other_sockets_are_not_touched(void **state)
+{
+	struct gate *gate = rig_gate(NULL);
+	struct rig *rig = rig_create(gate);
+	struct rig_stream ours, others;
+	char bytes[1000];
+
+	(void)state;
+	rig_stream_open(rig, &ours, NULL);
+	rig_tunnel(&ours, 0);
+	rig_stream_open(rig, &others, NULL);
+	assert_true(send_all(rig, others.client, "not for the gate", 16));
+	assert_int_equal(receive_some(rig, others.front, bytes, 16, 500), 16);
+	assert_memory_equal(bytes, "not for the gate", 16);
+	assert_true(send_all(rig, ours.client, "ours", 4));
+	assert_int_equal(receive_some(rig, ours.server, bytes, 4, 500), 4);
+	/* Exactly our two sockets are in the maps, under their own cookies. */
+	for (uint32_t i = 0; i < gate->slots.count; i++) {
+		uint64_t cookie = 0;
+		int error = bpf_map_lookup_elem(gate->map_fds[GATE_MAP_TARGETS], &i, &cookie);
+
+		if (i == ours.front_socket.slot.index)
+			assert_int_equal(cookie, ours.front_socket.cookie);
+		else if (i == ours.back_socket.slot.index)
+			assert_int_equal(cookie, ours.back_socket.cookie);
+		else
+			assert_int_equal(error, -ENOENT);
+	}
+	rig_stream_close(&others);
+	rig_stream_close(&ours);
+	rig_free(rig);
+	gate_free(gate);
+}
+
+/* Closing a socket that is in the maps takes it out of all of them. */
+static void closed_sockets_leave_the_maps(void **state)
+{
+	struct gate *gate = rig_gate(NULL);
+	struct rig *rig = rig_create(gate);
+	struct rig_stream s;
+	uint64_t cookie;
+
+	(void)state;
+	rig_stream_open(rig, &s, NULL);
+	rig_tunnel(&s, 0);
+	uint32_t front = s.front_socket.slot.index;
+	uint64_t key = s.front_socket.cookie;
+	assert_int_equal(bpf_map_lookup_elem(gate->map_fds[GATE_MAP_SOURCES], &front, &cookie), 0);
+	rig_stream_close(&s);
+	assert_int_equal(bpf_map_lookup_elem(gate->map_fds[GATE_MAP_SOURCES], &front, &cookie), -ENOENT);
+	assert_int_equal(bpf_map_lookup_elem(gate->map_fds[GATE_MAP_TARGETS], &front, &cookie), -ENOENT);
+	struct gate_handle handle;
+	assert_int_equal(bpf_map_lookup_elem(gate->map_fds[GATE_MAP_GATE_OF], &key, &handle), -ENOENT);
+	rig_free(rig);
+	gate_free(gate);
+}
+
+/* ---------------------------------------------------------------------------------------- pins */
+
+static int ctl(const char *verb, const char *option, const char *value)
+{
+	static char pin[] = "--pin";
+	char words[3][32];
+	char *argv[] = { words[0], pin, pin_dir, words[1], words[2], NULL };
+
+	snprintf(words[0], sizeof(words[0]), "%s", verb);
+	snprintf(words[1], sizeof(words[1]), "%s", option ? option : "");
+	snprintf(words[2], sizeof(words[2]), "%s", value ? value : "");
+	fflush(stdout);
+	return gate_ctl_main(option ? 5 : 3, argv);
+}
+
+static void pins_or_skip(void)
+{
+	if (pin_dir[0] == '\0')
+		rig_skip("no mount namespace, or no BPF file system in it");
+	gate_free(rig_gate(NULL));
+}
+
+/* Runs in a child without any privilege; the exit status says what failed. */
+static int unprivileged_gateway(void)
+{
+	struct gate_options options = { .worker_count = 2, .max_credit_bytes = 1 << 20 };
+	struct gate *gate = NULL;
+	struct text why;
+	uint64_t took_ns;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || setgroups(0, NULL) || setgid(65534) || setuid(65534))
+		return 10;
+	text_init(&why);
+	if (gate_load(&options, &gate, &why) != -EPERM)
+		return 11;
+	if (gate_open_pins(pin_dir, &options, &gate, &why)) {
+		fprintf(stderr, "%s\n", why.data);
+		return 12;
+	}
+	if (gate_selftest(gate, &why, &took_ns)) {
+		fprintf(stderr, "%s\n", why.data);
+		return 13;
+	}
+	gate_free(gate);
+	text_done(&why);
+	return 0;
+}
+
+static int exit_status_of(int (*run)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(run());
+	waitpid(pid, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void pins_serve_a_gateway_without_privileges(void **state)
+{
+	(void)state;
+	pins_or_skip();
+	assert_int_equal(ctl("load", "--user", "nobody"), 0);
+	assert_int_equal(ctl("status", NULL, NULL), 0);
+	assert_int_equal(exit_status_of(unprivileged_gateway), 0);
+	/* And again: the first one left nothing behind that hinders the second. */
+	assert_int_equal(exit_status_of(unprivileged_gateway), 0);
+	assert_int_equal(ctl("unload", NULL, NULL), 0);
+	assert_int_not_equal(access(pin_dir, F_OK), 0);
+}
+
+static void a_new_load_replaces_old_pins(void **state)
+{
+	struct gate_options options = { .worker_count = 1 };
+	struct gate *first = NULL, *second = NULL;
+	struct text why;
+
+	(void)state;
+	pins_or_skip();
+	text_init(&why);
+	assert_int_equal(ctl("load", "--slots", "128"), 0);
+	assert_int_equal(gate_open_pins(pin_dir, &options, &first, &why), 0);
+	assert_int_equal(first->slots.count, 128);
+	assert_int_equal(ctl("load", "--slots", "64"), 0);
+	assert_int_equal(gate_open_pins(pin_dir, &options, &second, &why), 0);
+	assert_int_equal(second->slots.count, 64);
+	/* Who had the old maps open keeps them. */
+	uint64_t took_ns;
+	assert_int_equal(gate_selftest(first, &why, &took_ns), 0);
+	gate_free(first);
+	gate_free(second);
+	assert_int_equal(ctl("unload", NULL, NULL), 0);
+	text_done(&why);
+}
+
+static void pins_that_do_not_fit_are_refused_with_a_reason(void **state)
+{
+	struct gate_options options = { .worker_count = 9 };
+	struct gate_info info = { .abi_version = GATE_ABI_VERSION + 1, .slot_count = 64, .worker_count = 8,
+				  .record_bytes = sizeof(struct gate_record) };
+	struct gate *gate = NULL, *pinned;
+	struct text why;
+	uint32_t key = 0;
+
+	(void)state;
+	pins_or_skip();
+	text_init(&why);
+	assert_int_equal(gate_open_pins(pin_dir, &options, &gate, &why), -ENOENT);
+	assert_non_null(strstr(why.data, "headgate bpf load"));
+	text_clear(&why);
+	assert_int_equal(ctl("load", NULL, NULL), 0);
+	assert_int_equal(gate_open_pins(pin_dir, &options, &gate, &why), -ERANGE);
+	assert_non_null(strstr(why.data, "--workers 9"));
+	text_clear(&why);
+	options.worker_count = 1;
+	assert_int_equal(gate_open_pins(pin_dir, &options, &pinned, &why), 0);
+	assert_int_equal(bpf_map_update_elem(pinned->map_fds[GATE_MAP_INFO], &key, &info, BPF_ANY), 0);
+	assert_int_equal(gate_open_pins(pin_dir, &options, &gate, &why), -EPROTO);
+	assert_non_null(strstr(why.data, "another version"));
+	gate_free(pinned);
+	assert_int_equal(ctl("unload", NULL, NULL), 0);
+	assert_int_equal(ctl("load", "--workers", "none"), 2);
+	assert_int_equal(ctl("frobnicate", NULL, NULL), 2);
+	text_done(&why);
+}
+
+static void a_directory_elsewhere_is_refused(void **state)
+{
+	struct gate *gate = rig_gate(NULL);
+	struct text why;
+	char dir[] = "/tmp/headgate-no-bpffs-XXXXXX";
+	char below[64];
+
+	(void)state;
+	text_init(&why);
+	assert_non_null(mkdtemp(dir));
+	snprintf(below, sizeof(below), "%s/x", dir);
+	assert_int_equal(gate_pin(gate, below, (uid_t)-1, (gid_t)-1, &why), -EINVAL);
+	assert_non_null(strstr(why.data, "mount -t bpf"));
+	assert_int_not_equal(access(below, F_OK), 0);
+	rmdir(dir);
+	text_done(&why);
+	gate_free(gate);
+}
+
+/* Holds slots and a ring of the pinned maps and is killed. */
+static int dying_gateway(void)
+{
+	struct gate_options options = { .worker_count = 1 };
+	struct gate *gate = NULL;
+	struct text why;
+
+	text_init(&why);
+	if (gate_open_pins(pin_dir, &options, &gate, &why))
+		return 1;
+	struct rig *rig = rig_create(gate);
+	struct rig_stream s;
+	rig_stream_open(rig, &s, NULL);
+	rig_tunnel(&s, 0);
+	/* As if it had been taken long ago. */
+	gate_socket_record(&s.front_socket)->user.claimed_ns = 1;
+	gate_socket_record(&s.back_socket)->user.claimed_ns = 1;
+	kill(getpid(), SIGKILL);
+	return 2;
+}
+
+static void slots_and_rings_of_a_killed_gateway_come_back(void **state)
+{
+	struct gate_options options = { .worker_count = 1 };
+	struct gate *gate = NULL;
+	struct gate_worker *worker = NULL;
+	struct text why;
+
+	(void)state;
+	pins_or_skip();
+	text_init(&why);
+	assert_int_equal(ctl("load", "--workers", "1"), 0);
+	assert_int_equal(exit_status_of(dying_gateway), 128 + SIGKILL);
+	assert_int_equal(gate_open_pins(pin_dir, &options, &gate, &why), 0);
+	assert_int_equal(gate_count_taken(gate), 0);
+	assert_int_equal(gate_worker_create(gate, &worker), 0);
+	/* Its only ring is read now. */
+	struct gate_worker *second = NULL;
+	assert_int_equal(gate_worker_create(gate, &second), -ENOSPC);
+	gate_worker_free(worker);
+	gate_free(gate);
+	assert_int_equal(ctl("unload", NULL, NULL), 0);
+	text_done(&why);
+}
+
+static bool bpffs_mount(void)
+{
+	strcpy(mount_dir, "/tmp/headgate-bpffs-XXXXXX");
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || !mkdtemp(mount_dir))
+		return false;
+	if (mount("bpf", mount_dir, "bpf", 0, NULL)) {
+		rmdir(mount_dir);
+		return false;
+	}
+	chmod(mount_dir, 0755);
+	snprintf(pin_dir, sizeof(pin_dir), "%s/headgate", mount_dir);
+	return true;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(kill_leaves_nothing_attached),
+		cmocka_unit_test(a_closed_gate_leaves_nothing),
+		cmocka_unit_test(other_sockets_are_not_touched),
+		cmocka_unit_test(closed_sockets_leave_the_maps),
+		cmocka_unit_test(pins_serve_a_gateway_without_privileges),
+		cmocka_unit_test(a_new_load_replaces_old_pins),
+		cmocka_unit_test(pins_that_do_not_fit_are_refused_with_a_reason),
+		cmocka_unit_test(a_directory_elsewhere_is_refused),
+		cmocka_unit_test(slots_and_rings_of_a_killed_gateway_come_back),
+	};
+	bool has_mount = bpffs_mount();
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+	if (has_mount) {
+		umount(mount_dir);
+		rmdir(mount_dir);
+	}
+	return failed;
+}

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a test is, how it says what it found, and what it may rely on."""
+import contextlib
+import os
+import shutil
+import sys
+import time
+
+
+class Failure(AssertionError):
+    """The claim does not hold."""
+
+
+class Skipped(Exception):
+    """The claim cannot be tried here; what says which ability is missing."""
+
+    def __init__(self, reason, what):
+        super().__init__(reason)
+        self.what = what
+
+
+class Test:
+    """One claim. Registered by @test, run by hg.runner in a process of its own."""
+
+    def __init__(self, function, claim, timeout, serial, needs, soak):
+        self.function = function
+        self.claim = claim
+        self.timeout = timeout
+        self.serial = serial
+        self.needs = needs
+        self.soak = soak
+        self.file = os.path.basename(function.__code__.co_filename)[:-len(".py")]
+        if self.file.startswith("test_"):
+            self.file = self.file[len("test_"):]
+
+    @property
+    def name(self):
+        return f"{self.file}: {self.claim}"
+
+
+_registry = []
+
+
+def test(claim, timeout=30, serial=False, needs=(), soak=False):
+    """Marks a function without arguments as a test.
+
+    timeout   seconds until it is killed (doubled under a sanitizer)
+    serial    runs alone: for what loads both cores, or measures
+    needs     abilities without which it is skipped: see need()
+    soak      also run by `make soak`, with soak_seconds() as long as asked for
+    """
+    def register(function):
+        _registry.append(Test(function, claim, timeout, serial, needs, soak))
+        return function
+    return register
+
+
+def take_registered():
+    found = list(_registry)
+    _registry.clear()
+    return found
+
+
+class Context:
+    """What the running test has made. Closed in the order clients, backends, gateways, networks."""
+
+    CLIENT, ORIGIN, GATEWAY, NETWORK = range(4)
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.failed = False
+        self._objects = []
+
+    def own(self, phase, thing):
+        """thing.cleanup() is called when the test ends, whatever happened; it may raise Failure."""
+        self._objects.append((phase, len(self._objects), thing))
+        return thing
+
+    def disown(self, thing):
+        self._objects = [entry for entry in self._objects if entry[2] is not thing]
+
+    def of_phase(self, phase):
+        return [thing for p, _, thing in self._objects if p == phase]
+
+    def finish(self):
+        """Returns the first complaint of the cleanups, or None."""
+        complaint = None
+        for _, _, thing in sorted(self._objects, key=lambda entry: (entry[0], -entry[1])):
+            try:
+                thing.cleanup()
+            except BaseException as error:  # pylint: disable=broad-except
+                self.failed = True
+                complaint = complaint or error
+        self._objects = []
+        return complaint
+
+
+_context = None
+
+
+def set_context(context):
+    global _context
+    _context = context
+
+
+def context():
+    if _context is None:
+        raise RuntimeError("no test is running: use the library inside a @test function")
+    return _context
+
+
+def tmpdir():
+    """A directory of this test alone; removed afterwards."""
+    return context().directory
+
+
+def profile():
+    return os.environ.get("HG_PROFILE", "release")
+
+
+def is_asan():
+    return profile() in ("asan", "tsan")
+
+
+def factor():
+    """How much slower things may be: 1 in release, more under a sanitizer; HG_TIME_FACTOR overrides."""
+    return float(os.environ.get("HG_TIME_FACTOR") or (3 if is_asan() else 1))
+
+
+def soak_seconds(default):
+    return float(os.environ.get("HG_SOAK_SECONDS") or default)
+
+
+# ---- claims --------------------------------------------------------------------------------------------
+
+
+def note(*words):
+    """A line for the log of this test."""
+    print(*words, flush=True)
+
+
+def check(condition, message):
+    if not condition:
+        raise Failure(message() if callable(message) else message)
+
+
+def eq(got, want, what="value"):
+    if got != want:
+        raise Failure(f"{what}: got {shorten(got)}, want {shorten(want)}")
+
+
+def shorten(value, limit=600):
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
+
+
+def tolerance(expected_s):
+    """50 ms + 5 %, relaxed under a sanitizer."""
+    return (0.05 + 0.05 * expected_s) * factor()
+
+
+@contextlib.contextmanager
+def within(expected_s, what="it"):
+    """with within(1.0, "idle close"): ...   the block takes 1 s, give or take 50 ms + 5 %."""
+    start = time.monotonic()
+    yield
+    check_time(time.monotonic() - start, expected_s, what)
+
+
+def check_time(took_s, expected_s, what="it"):
+    slack = tolerance(expected_s)
+    if not expected_s - slack <= took_s <= expected_s + slack:
+        raise Failure(f"{what} took {took_s:.3f} s, want {expected_s:.3f} s ± {slack:.3f} s")
+
+
+def timed(function, *args, **keywords):
+    """(seconds, result) of a call."""
+    start = time.monotonic()
+    result = function(*args, **keywords)
+    return time.monotonic() - start, result
+
+
+def wait_until(predicate, timeout=5.0, what="condition"):
+    """Polls until predicate() is true and returns its value."""
+    deadline = time.monotonic() + timeout * factor()
+    while True:
+        value = predicate()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise Failure(f"waited {timeout * factor():.1f} s in vain for {what}")
+        time.sleep(0.003)
+
+
+# ---- abilities -----------------------------------------------------------------------------------------
+
+
+def skip(reason, what="other", kind=None):
+    """Gives up on this test with a reason. HG_REQUIRE=what (or tools, or all) makes it a failure."""
+    required = os.environ.get("HG_REQUIRE", "").replace(",", " ").split()
+    if what in required or kind in required or "all" in required:
+        raise Failure(f"{reason} (HG_REQUIRE forbids to skip {what})")
+    raise Skipped(reason, what)
+
+
+def has_capability(bit):
+    with open("/proc/self/status", encoding="ascii") as status:
+        for line in status:
+            if line.startswith("CapEff:"):
+                return bool(int(line.split()[1], 16) >> bit & 1)
+    return False
+
+
+CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_BPF = 12, 21, 39
+
+
+def need(what):
+    """root, netns, bpf, a program ("wrk", "curl", …) or a Python module ("module:h2")."""
+    if what == "root":
+        if os.geteuid() != 0:
+            skip("needs root", what)
+    elif what == "netns":
+        if not (has_capability(CAP_SYS_ADMIN) and has_capability(CAP_NET_ADMIN)) or not shutil.which("ip"):
+            skip("needs CAP_SYS_ADMIN, CAP_NET_ADMIN and iproute2 to make network namespaces", what)
+    elif what == "bpf":
+        if not (has_capability(CAP_BPF) or has_capability(CAP_SYS_ADMIN)):
+            skip("needs CAP_BPF to load programs", what)
+        if not os.access("/sys/kernel/btf/vmlinux", os.R_OK):
+            skip("needs a kernel that shows its BTF", what)
+    elif what.startswith("module:"):
+        try:
+            __import__(what[len("module:"):])
+        except ImportError:
+            skip(f"needs the Python module {what[len('module:'):]}: run scripts/deps.sh check", what, "tools")
+    elif not shutil.which(what, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin"):
+        skip(f"needs the program {what}: run scripts/deps.sh check", what, "tools")
+
+
+def repository_root():
+    return os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
+
+
+def binary(name):
+    """headgate or httpbin of the profile under test, or what HEADGATE_BIN / HTTPBIN_BIN say."""
+    path = os.environ.get(name.upper() + "_BIN") or os.path.join(repository_root(), "build", profile(), name)
+    if not os.path.exists(path):
+        raise Failure(f"{path} is not built: make PROFILE={profile()} all")
+    return path
+
+
+def stderr(*words):
+    print(*words, file=sys.stderr, flush=True)

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gateway under test: started from a configuration, watched while it runs, judged when it stops."""
+import os
+import re
+import signal
+import time
+
+from hg.accesslog import parse_line
+from hg.framework import Context, Failure, binary, context, factor, tmpdir, wait_until
+from hg.metrics import Metrics
+from hg.ports import free_port
+from hg.process import Process, run, tail
+from hg.raw import Raw, fetch
+
+PLACEHOLDER = re.compile(r"@([a-z][a-z0-9_]*)@")
+SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|check failed", re.I)
+# Gauges that say how much is going on; they return to what they were when the gateway had just started.
+BUSY_GAUGE = re.compile(
+    r"(head|agent)gate.*(active|open|idle|in_use|waiting|buffered|streams|connections|slots)")
+# Pipes that a worker may keep for later (LIMIT_IDLE_PIPES), two descriptors each.
+IDLE_PIPE_FDS = 128
+
+SANITIZER_ENV = {
+    "ASAN_OPTIONS": "detect_leaks=1:exitcode=99:abort_on_error=0:detect_stack_use_after_return=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+    "TSAN_OPTIONS": "exitcode=99:halt_on_error=0",
+}
+
+_configs = 0
+
+
+def fill_in(text, names, ports):
+    """@origin@ becomes names["origin"].address, any other @name@ a port of its own, always the same."""
+    def replace(match):
+        name = match.group(1)
+        if name in names:
+            return str(getattr(names[name], "address", names[name]))
+        if name not in ports:
+            ports[name] = free_port()
+        return str(ports[name])
+    return PLACEHOLDER.sub(replace, text)
+
+
+def write_atomically(path, text):
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        file.write(text)
+    os.rename(path + ".new", path)
+
+
+def new_directory():
+    global _configs
+    _configs += 1
+    path = os.path.join(tmpdir(), f"config-{_configs}")
+    os.mkdir(path)
+    return path
+
+
+def validate(text, **names):
+    """headgate --validate-only on a text: (exit status, stdout, stderr). The file is named config.yaml."""
+    path = os.path.join(new_directory(), "config.yaml")
+    write_atomically(path, fill_in(text, names, {}))
+    return run([binary("headgate"), "-f", path, "--validate-only"], env=SANITIZER_ENV)
+
+
+class Gateway(Process):
+    """Gateway(yaml_text, origin=origin): in the text @origin@ is the address; @port@, @other@ get free ports.
+
+    .port (of @port@)  .ports["other"]  .fetch("/path")  .client() -> Raw  .admin_json("/config_dump")
+    .metrics()("name_total", route="…")  .wait_log(lambda r: r.status == 504)  .stop()
+
+    files      {name: text} instead of one text: one -f each
+    directory  {name: text}: -f on the directory that holds them
+    paths      files that exist already, given as they are
+    env, args  more environment, more arguments;   workers  WORKER_THREADS
+    netns      where it runs (client() and fetch() then connect from inside too)
+    ready      False: do not wait for readiness;   checked  False: do not judge it at the end of the test
+    """
+
+    phase = Context.GATEWAY
+
+    def __init__(self, text=None, files=None, directory=None, paths=(), env=None, args=(), workers=2,
+                 netns=None, uid=None, ready=True, checked=True, **names):
+        self.names, self.ports, self.files = names, {}, {}
+        self.folder = new_directory()
+        self.checked, self._workers, self._stopped = checked, workers, False
+        self._baseline = None
+        sources = []
+        if text is not None:
+            files = {"config.yaml": text, **(files or {})}
+        for name, content in {**(files or {}), **(directory or {})}.items():
+            self.write(name, content)
+        sources += [self.files[name] for name in files or {}]
+        sources += [self.folder] if directory else []
+        sources += list(paths)
+        self.admin_port, self.stats_port, self.ready_port = free_port(), free_port(), free_port()
+        argv = [binary("headgate")]
+        for source in sources:
+            argv += ["-f", source]
+        environment = {
+            **SANITIZER_ENV, "ADMIN_ADDR": f"127.0.0.1:{self.admin_port}",
+            "STATS_ADDR": f"127.0.0.1:{self.stats_port}", "READINESS_ADDR": f"127.0.0.1:{self.ready_port}",
+            "WORKER_THREADS": workers, **(env or {}),
+        }
+        super().__init__([*argv, *args], "headgate", env=environment, netns=netns, uid=uid)
+        if ready:
+            self.await_ready()
+
+    @property
+    def port(self):
+        if "port" in self.ports:
+            return self.ports["port"]
+        if len(self.ports) == 1:
+            return next(iter(self.ports.values()))
+        raise Failure("the configuration has no @port@; use .ports[name]")
+
+    # ---- configuration -------------------------------------------------------------------------------
+
+    def write(self, name, text):
+        """Writes (replaces, atomically) a configuration file with the placeholders filled in."""
+        self.files[name] = os.path.join(self.folder, name)
+        write_atomically(self.files[name], fill_in(text, self.names, self.ports))
+
+    def reload(self, text, name="config.yaml", timeout=5.0):
+        """Replaces a file and waits until /config_status says something new (loaded, or refused)."""
+        before = self.admin("/config_status").body
+        self.write(name, text)
+        wait_until(lambda: self.admin("/config_status").body != before, timeout, "the reload")
+        return self.admin_json("/config_status")
+
+    def await_ready(self, timeout=10.0):
+        def is_ready():
+            if not self.is_running():
+                raise Failure(f"headgate ended with {self.exit_status()}:\n{tail(self.stderr_path)}")
+            try:
+                return fetch(self.ready_port, "/healthz/ready", netns=self.netns).status == 200
+            except OSError:
+                return False
+        wait_until(is_ready, timeout, "readiness")
+        if self.checked:
+            self._baseline = self._activity()
+
+    # ---- through it ----------------------------------------------------------------------------------
+
+    def _port(self, port):
+        return self.ports[port] if isinstance(port, str) else port or self.port
+
+    def client(self, port=None, **options):
+        """A connection to @port@, to the port of another placeholder, or to a number."""
+        return Raw(self._port(port), netns=self.netns, **options)
+
+    def fetch(self, path, port=None, **options):
+        """One request through the gateway; options as for hg.fetch."""
+        return fetch(self._port(port), path, netns=self.netns, **options)
+
+    # ---- what it says --------------------------------------------------------------------------------
+
+    def admin(self, path, method="GET", headers=(), body=None):
+        return fetch(self.admin_port, path, method, headers, body, netns=self.netns)
+
+    def admin_json(self, path):
+        answer = self.admin(path)
+        if answer.status != 200:
+            raise Failure(f"GET {path}: {answer}")
+        return answer.json()
+
+    def config_dump(self):
+        return self.admin_json("/config_dump")
+
+    def streams(self):
+        """The live streams."""
+        answer = self.admin_json("/streams")
+        return answer["streams"] if isinstance(answer, dict) else answer
+
+    def metrics(self):
+        """A fresh scrape, checked for correct exposition."""
+        answer = fetch(self.stats_port, "/metrics", netns=self.netns)
+        if answer.status != 200 or not (answer.header("Content-Type") or "").startswith("text/plain"):
+            raise Failure(f"GET /metrics: {answer}")
+        return Metrics(answer.text)
+
+    def log(self):
+        """The access log so far, as Records."""
+        lines = self.stdout.split("\n")[:-1]
+        return [record for record in map(parse_line, filter(None, lines)) if record is not None]
+
+    def wait_log(self, predicate=None, count=1, timeout=5.0):
+        """Waits for count matching records; returns the last one, or all of them when count > 1."""
+        def found():
+            records = [r for r in self.log() if predicate is None or predicate(r)]
+            return records if len(records) >= count else None
+        try:
+            records = wait_until(found, timeout, "the access log")
+        except Failure:
+            lines = "\n".join(r.line for r in self.log()[-5:])
+            raise Failure(f"no such access-log record; the last ones are\n{lines}") from None
+        return records[-1] if count == 1 else records
+
+    # ---- its end -------------------------------------------------------------------------------------
+
+    def _activity(self):
+        """What should be the same at rest: ({gauge: value}, sockets, pipes)."""
+        last = None
+        for _ in range(50):
+            gauges = {k: v for k, v in self.metrics().gauges().items() if BUSY_GAUGE.match(k[0])}
+            now = gauges, self.fd_count("socket:"), self.fd_count("pipe:")
+            if now == last:
+                break
+            last = now
+            time.sleep(0.01)
+        return now
+
+    def leftovers(self):
+        """What is still going on, compared with the time after start: a list of sentences."""
+        gauges, sockets, pipes = self._activity()
+        base_gauges, base_sockets, base_pipes = self._baseline
+        found = [f"{name}{dict(labels)} is {value}, was {base_gauges.get((name, labels), 0)}"
+                 for (name, labels), value in gauges.items() if value != base_gauges.get((name, labels), 0)]
+        if sockets > base_sockets:
+            found.append(f"{sockets} sockets are open, {base_sockets} were")
+        if pipes > base_pipes + IDLE_PIPE_FDS * self._workers:
+            found.append(f"{pipes} pipe descriptors are open, {base_pipes} were")
+        try:
+            found += [f"stream {stream}" for stream in self.streams()]
+        except Failure as error:
+            found.append(str(error))
+        return found
+
+    def expect_rest(self, timeout=3.0):
+        """Everything has ended: no stream, gauges and descriptors as after the start."""
+        deadline = time.monotonic() + timeout * factor()
+        while True:
+            found = self.leftovers()
+            if not found:
+                return
+            if time.monotonic() > deadline:
+                raise Failure("the gateway is not at rest: " + "; ".join(found[:8]))
+            time.sleep(0.02)
+
+    def terminate(self):
+        """SIGTERM, without waiting."""
+        self.signal(signal.SIGTERM)
+
+    def stop(self, deadline=10.0, status=0):
+        """SIGTERM; must exit with this status within deadline seconds and without a sanitizer's report.
+
+        Returns the seconds it took.
+        """
+        start = time.monotonic()
+        self.terminate()
+        self.expect_exit(deadline, status)
+        return time.monotonic() - start
+
+    def expect_exit(self, deadline=10.0, status=0):
+        self._stopped = True
+        got = self.wait(deadline * factor())
+        self.expect_clean_stderr()
+        if got != status:
+            raise Failure(f"headgate ended with {got}, want {status}:\n{tail(self.stderr_path)}")
+
+    def expect_clean_stderr(self):
+        text = self.stderr
+        match = SANITIZER.search(text)
+        if match:
+            raise Failure("headgate reports:\n" + text[max(0, match.start() - 200):match.start() + 4000])
+
+    def cleanup(self):
+        try:
+            if self.checked and not self._stopped and not context().failed:
+                if not self.is_running():
+                    raise Failure(f"headgate ended by itself with {self.exit_status()}:\n"
+                                  + tail(self.stderr_path))
+                if self._baseline:
+                    self.expect_rest()
+                self.stop()
+            elif self.checked:
+                self.expect_clean_stderr()
+        finally:
+            self.kill()

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Child processes that cannot outlive their test, with their output in files."""
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import time
+
+from hg.framework import Context, Failure, context, factor
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+CLONE_NEWNET = 0x40000000
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_count = 0
+
+
+def prctl(option, value):
+    if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def setns_net(fd):
+    if _libc.setns(fd, CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def tail(path, lines=40):
+    try:
+        with open(path, encoding="utf-8", errors="backslashreplace") as file:
+            return "".join(file.readlines()[-lines:])
+    except OSError:
+        return ""
+
+
+class Process:
+    """A program of the play. stdout and stderr go to files in the directory of the test.
+
+    netns   hg.netns.Namespace to run in        uid    drop to this user id after the namespace is entered
+    """
+
+    phase = Context.ORIGIN
+
+    def __init__(self, argv, name=None, env=None, netns=None, uid=None, cwd=None):
+        global _count
+        _count += 1
+        self.name = name or os.path.basename(argv[0])
+        self.argv = [str(arg) for arg in argv]
+        self.netns = netns
+        self._stem = os.path.join(context().directory, f"{self.name}-{_count}")
+        self.stdout_path, self.stderr_path = self._stem + ".out", self._stem + ".err"
+        self._env = {**os.environ, **{k: str(v) for k, v in (env or {}).items()}}
+        self._uid, self._cwd = uid, cwd
+        self._popen = None
+        self.start()
+        context().own(self.phase, self)
+
+    def start(self):
+        parent = os.getpid()
+        namespace_fd = self.netns.open() if self.netns else -1
+
+        def in_child():
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:
+                os._exit(127)
+            if namespace_fd >= 0:
+                setns_net(namespace_fd)
+            if self._uid is not None:
+                os.setgroups([])
+                os.setresgid(self._uid, self._uid, self._uid)
+                os.setresuid(self._uid, self._uid, self._uid)
+                prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+        with open(self.stdout_path, "ab") as out, open(self.stderr_path, "ab") as err:
+            self._popen = subprocess.Popen(  # pylint: disable=consider-using-with
+                self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=self._env, cwd=self._cwd,
+                preexec_fn=in_child, pass_fds=(namespace_fd,) if namespace_fd >= 0 else ())
+        if namespace_fd >= 0:
+            os.close(namespace_fd)
+
+    @property
+    def pid(self):
+        return self._popen.pid
+
+    @property
+    def stdout(self):
+        return read_text(self.stdout_path)
+
+    @property
+    def stderr(self):
+        return read_text(self.stderr_path)
+
+    def exit_status(self):
+        """None while it runs; negative: killed by that signal."""
+        return self._popen.poll()
+
+    def is_running(self):
+        return self.exit_status() is None
+
+    def signal(self, number):
+        if self.is_running():
+            self._popen.send_signal(number)
+
+    def wait(self, timeout):
+        """The exit status; Failure when it has not ended after timeout seconds."""
+        fd = os.pidfd_open(self.pid) if self.is_running() else -1
+        try:
+            if fd >= 0 and not select.select([fd], [], [], timeout)[0]:
+                raise Failure(f"{self.name} (pid {self.pid}) still runs after {timeout:.1f} s")
+        finally:
+            if fd >= 0:
+                os.close(fd)
+        return self._popen.wait()
+
+    def kill(self):
+        if self.is_running():
+            self._popen.kill()
+        self._popen.wait()
+
+    def cleanup(self):
+        self.kill()
+
+    # ---- what /proc says -----------------------------------------------------------------------------
+
+    def rss_bytes(self):
+        return self._status_kib("VmRSS") * 1024
+
+    def peak_rss_bytes(self):
+        return self._status_kib("VmHWM") * 1024
+
+    def _status_kib(self, name):
+        for line in read_text(f"/proc/{self.pid}/status").split("\n"):
+            if line.startswith(name + ":"):
+                return int(line.split()[1])
+        raise Failure(f"{self.name} is gone: no {name}")
+
+    def fds(self):
+        """{number: what it points to} of the open descriptors."""
+        found = {}
+        for number in os.listdir(f"/proc/{self.pid}/fd"):
+            try:
+                found[int(number)] = os.readlink(f"/proc/{self.pid}/fd/{number}")
+            except OSError:
+                pass
+        return found
+
+    def fd_count(self, kind=""):
+        """How many descriptors point to something that begins with kind ("socket:", "pipe:")."""
+        return sum(1 for target in self.fds().values() if target.startswith(kind))
+
+    def thread_count(self):
+        return len(os.listdir(f"/proc/{self.pid}/task"))
+
+    def cpu_seconds(self):
+        fields = read_text(f"/proc/{self.pid}/stat").rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def context_switches(self):
+        """Voluntary ones of all threads: how often it went to sleep, hence was woken."""
+        total = 0
+        for task in os.listdir(f"/proc/{self.pid}/task"):
+            for line in read_text(f"/proc/{self.pid}/task/{task}/status").split("\n"):
+                if line.startswith("voluntary_ctxt_switches:"):
+                    total += int(line.split()[1])
+        return total
+
+
+def read_text(path):
+    try:
+        with open(path, encoding="utf-8", errors="backslashreplace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def run(argv, timeout=30, text_input=None, netns=None, env=None):
+    """Runs a command to its end: (exit status, stdout, stderr)."""
+    namespace_fd = netns.open() if netns else -1
+
+    def in_child():
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if namespace_fd >= 0:
+            setns_net(namespace_fd)
+
+    try:
+        result = subprocess.run(
+            [str(arg) for arg in argv], input=text_input, capture_output=True, text=True,
+            errors="backslashreplace", timeout=timeout * factor(), check=False, preexec_fn=in_child,
+            env={**os.environ, **{k: str(v) for k, v in (env or {}).items()}},
+            stdin=subprocess.DEVNULL if text_input is None else None,
+            pass_fds=(namespace_fd,) if namespace_fd >= 0 else ())
+    except subprocess.TimeoutExpired as error:
+        raise Failure(f"{argv[0]} did not end within {error.timeout} s") from None
+    finally:
+        if namespace_fd >= 0:
+            os.close(namespace_fd)
+    return result.returncode, result.stdout, result.stderr
+
+
+def children():
+    """Pids below this process, deepest last. With the subreaper flag set, orphans are among them."""
+    found, frontier = [], [os.getpid()]
+    while frontier:
+        pid = frontier.pop(0)
+        try:
+            tasks = os.listdir(f"/proc/{pid}/task")
+        except OSError:
+            continue
+        for task in tasks:
+            below = [int(child) for child in read_text(f"/proc/{pid}/task/{task}/children").split()]
+            found += below
+            frontier += below
+    return found
+
+
+def kill_leftovers():
+    """Kills and reaps every process below this one; returns the command lines of those that still ran."""
+    names = []
+    for _ in range(100):
+        alive = children()
+        if not alive:
+            break
+        for pid in alive:
+            state = read_text(f"/proc/{pid}/stat").rsplit(")", 1)[-1].split()[:1]
+            if state and state[0] != "Z":
+                names.append(read_text(f"/proc/{pid}/cmdline").replace("\0", " ").strip() or str(pid))
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except OSError:
+                    pass
+        while True:
+            try:
+                if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                    break
+            except ChildProcessError:
+                break
+        time.sleep(0.01)
+    return sorted(set(names))

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Counted keys, shared by all workers: the tries of /unstable and the requests that carry ?count=KEY. */
+#ifndef HTTPBIN_COUNTER_H
+#define HTTPBIN_COUNTER_H
+
+#include "tests/origin/text.h"
+
+/* Adds to the key's count and returns it; 0 when memory is short. */
+uint64_t counter_add(struct text key, uint64_t change);
+void counter_reset(struct text key);
+/* Counts the key named by count= in a query, if there is one. */
+void counter_note(struct text query);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the command line asks for; constant once the workers run. */
+#ifndef HTTPBIN_OPTIONS_H
+#define HTTPBIN_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum listen_mode {
+	MODE_HTTP,
+	MODE_TCP_ECHO,
+	MODE_TCP_SOURCE,
+	MODE_TCP_SINK,
+	MODE_TCP_DISCARD,
+	MODE_TCP_RESET
+};
+
+struct options {
+	const char *addr;      /* NULL: any, IPv6 and IPv4 */
+	const char *unix_path; /* NULL: TCP */
+	const char *name;      /* NULL: no x-origin */
+	unsigned port;
+	unsigned workers;
+	enum listen_mode mode;
+	uint64_t mode_bytes;	   /* of source, discard, reset */
+	uint64_t rate_bytes_per_s; /* reading in sink, discard and reset mode; 0: no limit */
+	uint64_t keep_alive_s;	   /* 0: no limit, no Keep-Alive field */
+	uint64_t close_idle_ms;	   /* 0: no limit */
+	bool has_date;
+	bool is_quiet;
+};
+
+/* Fills *ret; 0 to go on, otherwise the program's exit status plus one (help was asked for: 1). */
+int options_parse(int argc, char **argv, struct options *ret);
+
+#endif

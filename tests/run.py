@@ -1,0 +1,394 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Builds and runs the tests; the last line is "N passed, N failed" (and ", N skipped" when there are any).
+
+    tests/run.py check                         everything, release and asan
+    tests/run.py --profile asan check          everything of one profile
+    tests/run.py --only idle scenario          scenario tests whose name contains "idle"
+    tests/run.py unit | bpf | fuzz | soak | list
+
+Logs stay under build/<profile>/logs/. A failure shows its name and the last 60 lines of its log.
+"""
+import argparse
+import concurrent.futures
+import os
+import re
+import subprocess
+import sys
+import time
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), ".."))
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+from hg import process, runner  # noqa: E402
+
+SHOWN_LINES = 60
+SLOW_S = 5.0
+C_TEST_S = 150  # for one unit or BPF test program
+TAP = re.compile(r"^(not )?ok(?: \d+)?(?: -)? ?(.*)$")
+
+
+class Report:
+    """Counts and prints. Every line begins with ok, FAIL or skip."""
+
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.failures = []
+        self.start = time.monotonic()
+
+    def ok(self, name, count=1, seconds=0.0):
+        self.passed += count
+        many = f" ({count})" if count > 1 else ""
+        say(f"ok    {name}{many}{took(seconds)}")
+
+    def skip(self, name, reason, count=1):
+        self.skipped += count
+        say(f"skip  {name}: {reason}")
+
+    def fail(self, name, reason="", log=None, seconds=0.0):
+        self.failed += 1
+        self.failures.append(name)
+        say(f"FAIL  {name}" + (f": {reason}" if reason else "") + took(seconds))
+        if log:
+            lines = process.tail(log, SHOWN_LINES).rstrip("\n")
+            if lines:
+                say("      | " + lines.replace("\n", "\n      | "))
+            say(f"      full log: {os.path.relpath(log, ROOT)}")
+
+    def finish(self):
+        minutes, seconds = divmod(int(time.monotonic() - self.start), 60)
+        say(f"\n{minutes} min {seconds} s" + (", failed:" if self.failures else ""))
+        for name in self.failures:
+            say(f"  {name}")
+        tail = f", {self.skipped} skipped" if self.skipped else ""
+        sys.stderr.flush()
+        say(f"{self.passed} passed, {self.failed} failed{tail}")
+        return 1 if self.failed else 0
+
+
+def took(seconds):
+    return f" [{seconds:.1f} s]" if seconds >= SLOW_S else ""
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def section(name):
+    say(f"\n== {name}")
+
+
+def log_path(profile, *parts):
+    path = os.path.join(ROOT, "build", profile, "logs", *parts)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    return path
+
+
+def clean_env(extra=None):
+    """Without what an outer make hands down: the inner one is started as if by hand."""
+    outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "GNUMAKEFLAGS")
+    env = {k: v for k, v in os.environ.items() if k not in outer}
+    return {**env, **(extra or {})}
+
+
+def run_logged(argv, log, env=None, timeout=None):
+    """(exit status, seconds); output in the log. A negative status is a signal, None means too slow."""
+    start = time.monotonic()
+    with open(log, "wb") as file:
+        try:
+            result = subprocess.run(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=file,
+                                    stderr=subprocess.STDOUT, env=clean_env(env), timeout=timeout,
+                                    check=False)
+            status = result.returncode
+        except subprocess.TimeoutExpired:
+            status = None
+        except OSError as error:
+            file.write(f"{error}\n".encode())
+            status = 127
+    return status, time.monotonic() - start
+
+
+def ended(status):
+    if status is None:
+        return "took too long"
+    return f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+
+
+def cores():
+    return len(os.sched_getaffinity(0))
+
+
+# ---- steps ---------------------------------------------------------------------------------------------
+
+
+def build(report, options, profile, targets, cc=None):
+    """True when it could be built."""
+    argv = ["make", "-s", f"-j{cores()}", f"PROFILE={profile}", f"CC={cc or options.cc}", *targets]
+    what = targets[0] if len(targets) == 1 else f"{len(targets)} programs"
+    name = f"build {what} with {cc or options.cc} ({profile})"
+    log = log_path(profile, f"build-{cc or options.cc}-{os.path.basename(targets[0])}.log")
+    status, seconds = run_logged(argv, log, timeout=900)
+    if status == 0:
+        report.ok(name, seconds=seconds)
+    else:
+        report.fail(name, ended(status), log, seconds)
+    return status == 0
+
+
+def lint(report, options):
+    section("lint")
+    log = log_path("release", "lint.log")
+    status, _ = run_logged([sys.executable, "scripts/lint/lint.py", "--report"], log, timeout=120)
+    findings = []
+    lines = process.read_text(log).rstrip("\n").split("\n")
+    for line in lines:
+        word, _, rest = line.partition(" ")
+        if word == "ok":
+            report.ok(rest)
+        elif word == "FAIL":
+            report.fail(rest)
+            for finding in findings[:SHOWN_LINES]:
+                say(f"      | {finding}")
+            if len(findings) > SHOWN_LINES:
+                say(f"      | … {len(findings) - SHOWN_LINES} more in {os.path.relpath(log, ROOT)}")
+        if word in ("ok", "FAIL"):
+            findings = []
+        else:
+            findings.append(line)
+    if status not in (0, 1) or not any(line.startswith(("ok ", "FAIL ")) for line in lines):
+        report.fail("lint", ended(status), log)
+
+
+def c_tests(folder):
+    path = os.path.join(ROOT, "tests", folder)
+    names = sorted(os.listdir(path)) if os.path.isdir(path) else []
+    return [name[:-2] for name in names if name.startswith("test_") and name.endswith(".c")]
+
+
+def run_c_test(profile, folder, name, timeout):
+    """(name, status, seconds, log, [(word, test name, reason)])."""
+    log = log_path(profile, folder, name + ".log")
+    env = {"CMOCKA_MESSAGE_OUTPUT": "tap", "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+           "ASAN_OPTIONS": "detect_leaks=1:allocator_may_return_null=1"}
+    status, seconds = run_logged([f"build/{profile}/{folder}/{name}"], log, env, timeout)
+    results = []
+    for line in process.read_text(log).split("\n"):
+        match = TAP.match(line)
+        if not match:
+            continue
+        text = match.group(2)
+        if re.match(r"(?i)#? ?skip", text):
+            results.append(("skip", re.sub(r"(?i)^#? ?skip:? ?", "", text)))
+        else:
+            results.append(("FAIL" if match.group(1) else "ok", text))
+    return name, status, seconds, log, results
+
+
+def run_c_tests(report, options, profiles, folder, width):
+    names = [n for n in c_tests(folder) if not options.only or options.only in n]
+    if not names or not profiles:
+        no_match(report, options, folder)
+        return
+    section(f"{folder} tests ({', '.join(profiles)})")
+    with concurrent.futures.ThreadPoolExecutor(width) as pool:
+        jobs = {pool.submit(run_c_test, profile, folder, name, C_TEST_S): profile
+                for profile in profiles for name in names}
+        for job in concurrent.futures.as_completed(jobs):
+            count_c_test(report, jobs[job], folder, *job.result())
+
+
+def count_c_test(report, profile, folder, name, status, seconds, log, results):
+    title = f"{folder}/{profile} {name[len('test_'):]}"
+    passed = sum(1 for word, _ in results if word == "ok")
+    failed = [text for word, text in results if word == "FAIL"]
+    for word, text in results:
+        if word == "skip":
+            report.skip(f"{title}: {text}", "skipped by the test")
+    if status == 0 and not failed and results:
+        if passed:
+            report.ok(title, passed, seconds)
+        return
+    report.passed += passed
+    for text in failed[1:]:
+        report.fail(f"{title}: {text}")
+    if failed:
+        report.fail(f"{title}: {failed[0]}", "", log, seconds)
+    else:
+        report.fail(title, "it ran no test" if status == 0 else ended(status), log, seconds)
+
+
+def origin_selftest(report, profile):
+    script = os.path.join(ROOT, "tests", "origin", "selftest.py")
+    if not os.path.exists(script):
+        return
+    section(f"backend ({profile})")
+    log = log_path(profile, "origin-selftest.log")
+    env = {"HTTPBIN_BIN": os.path.join(ROOT, "build", profile, "httpbin"), "HG_PROFILE": profile}
+    status, seconds = run_logged([sys.executable, script, env["HTTPBIN_BIN"]], log, env, 240)
+    counts = re.findall(r"^(\d+) passed, (\d+) failed", process.read_text(log), re.M)
+    passed = int(counts[-1][0]) if counts else 1
+    if status == 0:
+        report.ok(f"origin/{profile} selftest", passed, seconds)
+    else:
+        report.fail(f"origin/{profile} selftest", ended(status), log)
+
+
+def fuzz_targets():
+    path = os.path.join(ROOT, "tests", "fuzz")
+    names = sorted(os.listdir(path)) if os.path.isdir(path) else []
+    return [n[:-2] for n in names if n.startswith("fuzz_") and n.endswith(".c")]
+
+
+def run_fuzz_target(target, seconds):
+    name = target[len("fuzz_"):]
+    log = log_path("fuzz", target + ".log")
+    found = os.path.join(ROOT, "build", "fuzz", "corpus", name)
+    artifacts = os.path.join(ROOT, "build", "fuzz", "artifacts", name, "")
+    seeds = os.path.join(ROOT, "tests", "fuzz", "corpus", name)
+    dictionary = os.path.join(ROOT, "tests", "fuzz", name + ".dict")
+    for folder in (found, artifacts):
+        os.makedirs(folder, exist_ok=True)
+    argv = [f"build/fuzz/fuzz/{target}", f"-max_total_time={seconds}", f"-artifact_prefix={artifacts}",
+            "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1", "-max_len=16384"]
+    if os.path.exists(dictionary):
+        argv.append(f"-dict={dictionary}")
+    argv.append(found)
+    if os.path.isdir(seeds):
+        argv.append(seeds)
+    status, lasted = run_logged(argv, log, {"UBSAN_OPTIONS": "print_stacktrace=1"}, seconds + 120)
+    runs = re.search(r"stat::number_of_executed_units: (\d+)", process.read_text(log))
+    return target, status, lasted, log, int(runs.group(1)) if runs else 0
+
+
+def fuzz(report, options):
+    targets = [t for t in fuzz_targets() if not options.only or options.only in t]
+    if not targets:
+        no_match(report, options, "fuzz")
+        return
+    section(f"fuzz targets, {options.fuzz_seconds} s each")
+    if not build(report, options, "fuzz", ["fuzzers"], "clang"):
+        return
+    with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
+        jobs = [pool.submit(run_fuzz_target, target, options.fuzz_seconds) for target in targets]
+        for job in concurrent.futures.as_completed(jobs):
+            target, status, seconds, log, runs = job.result()
+            if status == 0:
+                report.ok(f"fuzz/{target[len('fuzz_'):]} ({runs} inputs)")
+            else:
+                report.fail(f"fuzz/{target[len('fuzz_'):]}", ended(status), log, seconds)
+
+
+def scenario_env(profile, options):
+    env = {"HG_PROFILE": profile}
+    for name in ("headgate", "httpbin"):
+        key = name.upper() + "_BIN"
+        env[key] = os.environ.get(key) or os.path.join(ROOT, "build", profile, name)
+    if options.require:
+        env["HG_REQUIRE"] = options.require
+    if options.soak_seconds:
+        env["HG_SOAK_SECONDS"] = str(options.soak_seconds)
+    return env
+
+
+def scenarios(report, options, profiles, only_soak=False):
+    tests, broken = runner.discover(os.path.join(ROOT, "tests", "scenario"))
+    tests = [t for t in tests if (not options.only or options.only in t.name) and (t.soak or not only_soak)]
+    if not tests and not broken:
+        no_match(report, options, "scenario")
+        return
+    section(f"scenarios ({', '.join(profiles)})")
+    for name, complaint in broken:
+        log = log_path(profiles[0], "scenario", name + ".log")
+        with open(log, "w", encoding="utf-8") as file:
+            file.write(complaint)
+        report.fail(f"scenario {name}", "does not load", log)
+    for test in tests:
+        if only_soak and options.soak_seconds:
+            test.timeout = max(test.timeout, options.soak_seconds * 1.5 + 60)
+    work = [(test, p, os.path.dirname(log_path(p, "scenario", "x")), scenario_env(p, options))
+            for p in profiles for test in tests]
+
+    def count(outcome):
+        name = f"scenario/{outcome.profile} {outcome.test.name}"
+        if outcome.status == "ok":
+            report.ok(name, seconds=outcome.seconds)
+        elif outcome.status == "skip":
+            report.skip(name, outcome.text)
+        else:
+            report.fail(name, outcome.text, outcome.log, outcome.seconds)
+    runner.run_all(work, options.jobs, count)
+
+
+def no_match(report, options, kind):
+    if options.only:
+        report.fail(f"no {kind} test has '{options.only}' in its name")
+
+
+def what_to_build(options, profile):
+    if options.command not in ("unit", "bpf"):
+        return ["all"]
+    names = [n for n in c_tests(options.command) if not options.only or options.only in n]
+    return [f"build/{profile}/{options.command}/{name}" for name in names] or ["all"]
+
+
+def check(report, options, profiles):
+    section("build")
+    built = [p for p in profiles if build(report, options, p, ["tests"])]
+    if "release" in profiles:
+        other = "clang" if "clang" not in options.cc else "gcc"
+        build(report, options, "release", ["objects"], other)
+    lint(report, options)
+    run_c_tests(report, options, built, "unit", cores() + 1)
+    for profile in built:
+        origin_selftest(report, profile)
+    run_c_tests(report, options, built, "bpf", 1)
+    if "release" in profiles:
+        fuzz(report, options)
+    if built:
+        scenarios(report, options, built)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["check", "unit", "bpf", "scenario", "fuzz", "soak", "list"])
+    parser.add_argument("--profile", action="append", help="release, debug, asan or tsan; may be repeated")
+    parser.add_argument("--only", default="", help="only tests whose file or claim contains this")
+    parser.add_argument("--jobs", type=int, default=cores() + 1, help="scenario tests at a time")
+    parser.add_argument("--no-build", action="store_true", help="take the programs as they are")
+    parser.add_argument("--cc", default="gcc")
+    parser.add_argument("--fuzz-seconds", type=int, default=5)
+    parser.add_argument("--soak-seconds", type=float, default=0)
+    parser.add_argument("--require", default=os.environ.get("HG_REQUIRE", ""),
+                        help="abilities that may not be missing: bpf,netns,tools,… or all (check: tools)")
+    options = parser.parse_args()
+    if options.command == "check":
+        options.require += " tools"  # the packages were installed a moment ago
+    os.chdir(ROOT)
+    profiles = options.profile or (["release", "asan"] if options.command == "check" else ["release"])
+    if options.command == "list":
+        for test in runner.discover(os.path.join(ROOT, "tests", "scenario"))[0]:
+            say(f"{test.name}{' (serial)' if test.serial else ''}{' (soak)' if test.soak else ''}")
+        return 0
+    report = Report()
+    try:
+        if options.command == "check":
+            check(report, options, profiles)
+        elif options.command == "fuzz":
+            fuzz(report, options)
+        elif options.no_build or all(build(report, options, p, what_to_build(options, p)) for p in profiles):
+            if options.command in ("unit", "bpf"):
+                width = cores() + 1 if options.command == "unit" else 1
+                run_c_tests(report, options, profiles, options.command, width)
+            if options.command in ("scenario", "soak"):
+                scenarios(report, options, profiles, only_soak=options.command == "soak")
+    except KeyboardInterrupt:
+        report.fail("interrupted")
+    except Exception as error:  # pylint: disable=broad-except
+        import traceback
+        traceback.print_exc()
+        report.fail("tests/run.py", repr(error))
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

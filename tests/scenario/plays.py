@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the HTTP plays have in common: the plainest gateway in front of one backend."""
+from hg import Backend, Gateway, Origin
+
+SIMPLE = """
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - name: all
+      backends:
+      - host: @origin@
+"""
+
+
+def play(config=SIMPLE, workers=1, origin_options=None, **options):
+    """(gateway, httpbin). One worker, so that pool and counters are those of one thread."""
+    origin = Origin(**(origin_options or {}))
+    return Gateway(config, origin=origin, workers=workers, **options), origin
+
+
+def acted(config=SIMPLE, workers=1, **options):
+    """(gateway, backend): the backend is played by the test."""
+    backend = Backend()
+    return Gateway(config, origin=backend, workers=workers, **options), backend
+
+
+def lanes(config=SIMPLE):
+    """(name, the same configuration held to that lane) for bodies that are large enough for the pipe."""
+    for name, allowed in (("copy", "[]"), ("pipe", "[pipe]")):
+        yield name, config + f"config: {{splice: {{lanes: {allowed}}}}}\n"

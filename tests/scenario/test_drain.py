@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SIGTERM: not ready at once, nothing new after the minimum deadline, nothing left after the maximum one."""
+import signal
+import threading
+import time
+
+from hg import *
+
+CONFIG = """
+config:
+  connectionMinTerminationDeadline: @least@
+  connectionTerminationDeadline: @most@
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - backends:
+      - host: @origin@
+"""
+
+
+def start(least="0s", most="5s", **options):
+    return Gateway(CONFIG, origin=options.pop("origin", None) or Origin(), least=least, most=most, **options)
+
+
+def ready_status(gateway):
+    return fetch(gateway.ready_port, "/healthz/ready").status
+
+
+def wait_closing(gateway, what="the end of accepting"):
+    def refused():
+        try:
+            gateway.client().close()
+        except ConnectionError:
+            return True
+        return False
+    wait_until(refused, 3, what)
+
+
+@test("an idle gateway ends at once with 0, and says so")
+def idle_gateway():
+    gateway = start()
+    check(gateway.stop(deadline=1) < 0.5 * factor(), "an idle gateway took long to stop")
+    check("draining" in gateway.stderr and "stopped" in gateway.stderr, gateway.stderr)
+
+
+@test("SIGINT and /quitquitquit do what SIGTERM does")
+def other_ways():
+    gateway = start()
+    gateway.signal(signal.SIGINT)
+    gateway.expect_exit(1)
+    gateway = start()
+    eq(gateway.admin("/quitquitquit").status, 405, "GET")
+    answer = gateway.admin("/quitquitquit", "POST")
+    eq((answer.status, answer.text), (200, "shutdown now\n"), "POST")
+    gateway.expect_exit(2)
+
+
+@test("running requests are finished and answered with Connection: close")
+def running_requests():
+    gateway = start()
+    clients = [gateway.client().request("GET", "/delay/0.6?body=5") for _ in range(4)]
+    wait_until(lambda: len(gateway.streams()) == 4, 3, "four streams")
+    gateway.terminate()
+    wait_closing(gateway)
+    for client in clients:
+        answer = client.response()
+        eq((answer.status, len(answer.body)), (200, 5), "answer")
+        eq(answer.headers["Connection"], "close", "Connection")
+        client.expect_fin()
+    gateway.expect_exit(2)
+    eq(len([r for r in gateway.log() if r.status == 200]), 4, "log lines")
+
+
+@test("a large download that runs at SIGTERM is delivered whole")
+def running_download():
+    gateway = start()
+    client = gateway.client(rcvbuf=16384).request("GET", "/bytes/30000000")
+    head = client.response_head()
+    gateway.terminate()
+    wait_closing(gateway)
+    received = PatternCheck()
+    for piece in client.body(head):
+        received.feed(piece)
+    eq(received.received, 30000000, "bytes")
+    gateway.expect_exit(3)
+
+
+@test("an upload that runs at SIGTERM is finished")
+def running_upload():
+    gateway = start()
+    client = gateway.client()
+    client.send(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", pattern(500))
+    wait_until(gateway.streams, 3, "the stream")
+    gateway.terminate()
+    wait_closing(gateway)
+    client.send(pattern(500, 500))
+    eq(client.response().json()["is_pattern"], True, "is_pattern")
+    client.expect_fin()
+    gateway.expect_exit(2)
+
+
+@test("idle keep-alive connections are closed with FIN, their log line is that of their last request")
+def idle_connections():
+    gateway = start()
+    clients = [gateway.client() for _ in range(5)]
+    for client in clients:
+        eq(client.get("/get").status, 200, "status")
+    silent = gateway.client()
+    gateway.terminate()
+    for client in [*clients, silent]:
+        client.expect_fin(1)
+    gateway.expect_exit(1)
+    eq(len(gateway.log()), 5, "log lines")
+
+
+@test("a request whose head is half sent at SIGTERM is still answered")
+def half_a_head():
+    gateway = start()
+    client = gateway.client()
+    client.send(b"GET /get HTTP/1.1\r\nHo")
+    time.sleep(0.1 * factor())
+    gateway.terminate()
+    wait_closing(gateway)
+    client.send(b"st: x\r\n\r\n")
+    answer = client.response()
+    eq((answer.status, answer.headers["Connection"]), (200, "close"), "answer")
+    client.expect_fin()
+    gateway.expect_exit(2)
+
+
+@test("a head that never completes does not hold the gateway beyond the maximum deadline")
+def head_never_completes():
+    gateway = start(most="500ms")
+    client = gateway.client()
+    client.send(b"GET /get HTTP/1.1\r\nHo")
+    time.sleep(0.1 * factor())
+    gateway.terminate()
+    with within(0.5, "the exit"):
+        gateway.expect_exit(3)
+    client.expect_end()
+
+
+@test("until the minimum deadline connections are accepted and answers say Connection: close")
+def minimum_deadline():
+    gateway = start(least="1s", most="5s")
+    kept = gateway.client()
+    eq(kept.get("/get").header("Connection"), None, "Connection before")
+    begin = time.monotonic()
+    gateway.terminate()
+    wait_until(lambda: ready_status(gateway) == 500, 0.5, "readiness to go")
+    check(time.monotonic() - begin < 0.3 * factor(), "readiness went late")
+    answer = fetch(gateway.ready_port, "/healthz/ready")
+    eq((answer.status, answer.text), (500, "not ready, pending: draining\n"), "readiness")
+    eq(kept.get("/get").headers["Connection"], "close", "Connection on the old connection")
+    kept.expect_fin()
+    fresh = gateway.client()
+    eq(fresh.get("/get").headers["Connection"], "close", "Connection on a new connection")
+    fresh.expect_fin()
+    check(gateway.is_running(), "it ended before the minimum deadline")
+    gateway.expect_exit(3)
+    took = time.monotonic() - begin
+    check(0.95 <= took <= 1.0 + tolerance(1.0) + 0.1, f"it took {took:.3f} s, want the minimum of 1 s")
+
+
+@test("the maximum deadline ends what still runs: 503 or reset, close_reason=drain_deadline, exit 0")
+def maximum_deadline():
+    gateway = start(most="700ms")
+    waiting = gateway.client().request("GET", "/delay/20")
+    streaming = gateway.client().request("GET", "/drip?duration=20&numbytes=100")
+    streaming.response_head()
+    wait_until(lambda: len(gateway.streams()) == 2, 3, "two streams")
+    begin = time.monotonic()
+    gateway.terminate()
+    gateway.expect_exit(5)
+    took = time.monotonic() - begin
+    check(abs(took - 0.7) <= tolerance(0.7) + 0.1, f"it took {took:.3f} s, want 0.7 s")
+    waiting.expect_end()
+    streaming.expect_end()
+    eq([r["close_reason"] for r in gateway.log()], ["drain_deadline"] * 2, "close_reason")
+
+
+@test("WebSockets live until the maximum deadline, then end with drain_deadline")
+def websockets():
+    gateway = start(most="1s")
+    socket = WebSocket(gateway.port)
+    socket.echo("before")
+    begin = time.monotonic()
+    gateway.terminate()
+    wait_closing(gateway)
+    socket.echo("while draining")
+    gateway.expect_exit(3)
+    took = time.monotonic() - begin
+    check(abs(took - 1.0) <= tolerance(1.0) + 0.1, f"it took {took:.3f} s, want 1 s")
+    eq(gateway.log()[-1]["close_reason"], "drain_deadline", "close_reason")
+
+
+@test("a WebSocket that its client closes while draining ends the gateway before the deadline")
+def websocket_closed():
+    gateway = start(most="20s")
+    socket = WebSocket(gateway.port)
+    socket.echo("x")
+    gateway.terminate()
+    wait_closing(gateway)
+    socket.close()
+    gateway.expect_exit(2)
+
+
+@test("a second signal ends at once, with 0, and everything that ran has its log line")
+def second_signal():
+    for first, second in ((signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGINT),
+                          (signal.SIGTERM, signal.SIGINT)):
+        gateway = start(most="30s")
+        client = gateway.client().request("GET", "/delay/20")
+        wait_until(gateway.streams, 3, "the stream")
+        gateway.signal(first)
+        wait_closing(gateway)
+        gateway.signal(second)
+        begin = time.monotonic()
+        gateway.expect_exit(2)
+        check(time.monotonic() - begin < 0.5 * factor(), "the second signal did not end it at once")
+        client.expect_end()
+        eq(len(gateway.log()), 1, "log lines")
+
+
+@test("a second signal during the minimum deadline ends at once, too")
+def second_signal_early():
+    gateway = start(least="20s", most="30s")
+    gateway.terminate()
+    wait_until(lambda: ready_status(gateway) == 500, 1, "readiness to go")
+    gateway.terminate()
+    gateway.expect_exit(1)
+
+
+@test("SIGHUP while draining changes nothing")
+def reload_while_draining():
+    gateway = start(least="500ms")
+    gateway.terminate()
+    wait_until(lambda: ready_status(gateway) == 500, 1, "readiness to go")
+    gateway.signal(signal.SIGHUP)
+    gateway.write("config.yaml", "binds: [{port: nonsense}]")
+    gateway.expect_exit(3)
+    check("Failed to reload" not in gateway.stderr, "it reloaded while draining")
+
+
+@test("the admin port answers until the end of the drain: streams, metrics, config_dump")
+def admin_while_draining():
+    gateway = start()
+    gateway.client().request("GET", "/delay/1")
+    wait_until(gateway.streams, 3, "the stream")
+    gateway.terminate()
+    wait_closing(gateway)
+    eq(len(gateway.streams()), 1, "streams")
+    check(gateway.metrics()("headgate_streams_open") == 1, "streams_open")
+    check("binds" in gateway.config_dump(), "config_dump")
+    gateway.expect_exit(3)
+
+
+@test("clients that keep asking see no failed request when the gateway stops with a minimum deadline")
+def nothing_fails():
+    gateway = start(least="600ms", workers=2)
+    failures, answers = [], []
+
+    def ask():
+        client = None
+        while True:
+            try:
+                client = client or gateway.client()
+            except ConnectionError:
+                return
+            try:
+                answer = client.get("/get")
+            except (Failure, OSError) as error:
+                failures.append(str(error))
+                return
+            answers.append(answer.status)
+            if answer.header("Connection") == "close":
+                client.expect_fin()
+                client.close()
+                client = None
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(answers) > 50, 5, "answers")
+    gateway.terminate()
+    for thread in threads:
+        thread.join()
+    gateway.expect_exit(3)
+    # A connection that waits in the queue of a port when it closes is accepted; a later one is refused.
+    eq(failures, [], "failures")
+    eq(set(answers), {200}, "statuses")
+
+
+@test("questions to the admin port that are under way when the gateway ends do it no harm")
+def admin_at_the_end():
+    for _ in range(4):
+        gateway = start(workers=4)
+        waiting = [gateway.client().request("GET", "/delay/20") for _ in range(20)]
+        wait_until(lambda g=gateway: len(g.streams()) == 20, 3, "the streams")
+        ends = []
+
+        def ask(gateway=gateway, ends=ends):
+            try:
+                client = Raw(gateway.admin_port)
+                while not ends:
+                    client.send("GET /streams HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3)
+                    client.pending()
+            except (Failure, OSError):
+                pass
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.05)
+        gateway.terminate()
+        wait_closing(gateway)
+        gateway.terminate()
+        gateway.expect_exit(3)
+        ends.append(True)
+        for thread in threads:
+            thread.join()
+        for client in waiting:
+            client.close()

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Services with several endpoints: how they are chosen, avoided, and preferred for a retry."""
+import collections
+
+from hg import *
+
+SERVICE = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: ns}
+spec:
+  gatewayClassName: any
+  listeners: [{name: http, port: @port@, protocol: HTTP}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: svc, namespace: ns}
+spec: {clusterIP: None, ports: [{name: http, port: 80, targetPort: %(port)s}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: svc-1, namespace: ns, labels: {kubernetes.io/service-name: svc}}
+addressType: IPv4
+ports: [{name: http, port: %(port)s, protocol: TCP}]
+endpoints: [%(endpoints)s]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: route, namespace: ns}
+spec:
+  parentRefs: [{name: gw}]
+  rules:
+  - backendRefs: [{name: svc, port: 80}]
+    %(more)s
+"""
+
+
+def service(addresses, port, more=""):
+    return SERVICE % {"endpoints": ", ".join(f"{{addresses: [{a}]}}" for a in addresses), "port": port,
+                      "more": more}
+
+
+def origins(*addresses):
+    """httpbin at each address, all on one port, named by its address."""
+    port = free_port()
+    return port, [Origin(addr=address, port=port, name=address) for address in addresses]
+
+
+def answered_by(gateway, count, path="/get"):
+    seen = collections.Counter()
+    for _ in range(count):
+        answer = gateway.fetch(path)
+        seen[answer.header("x-origin") if answer.status == 200 else answer.status] += 1
+    return seen
+
+
+@test("requests are spread over the endpoints of a service")
+def spread():
+    addresses = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
+    port, _ = origins(*addresses)
+    seen = answered_by(Gateway(service(addresses, port), workers=1), 150)
+    check(all(seen[address] >= 15 for address in addresses), f"answered by {dict(seen)}")
+
+
+@test("of two endpoints the one with less in flight gets the next request")
+def less_in_flight():
+    addresses = ("127.0.0.2", "127.0.0.3")
+    port, _ = origins(*addresses)
+    gateway = Gateway(service(addresses, port), workers=1)
+    slow = gateway.client().request("GET", "/delay/1")
+    wait_until(lambda: gateway.streams() and gateway.streams()[0]["state"] == "wait_head", 2,
+               "a slow request")
+    busy = gateway.streams()[0]["endpoint"].split(":")[0]
+    seen = answered_by(gateway, 20)
+    eq(seen[busy], 0, f"requests to the busy one of {dict(seen)}")
+    eq(slow.response().status, 200, "status of the slow one")
+
+
+@test("an endpoint that refuses is avoided: after its first failure requests go to the other")
+def avoided():
+    addresses = ("127.0.0.2", "127.0.0.3")
+    port, _ = origins(addresses[1])
+    gateway = Gateway(service(addresses, port), workers=1)
+    seen = answered_by(gateway, 40)
+    check(seen[503] <= 1, f"{dict(seen)}: at most the first try of the dead one fails within its second")
+    eq(seen[addresses[1]], 40 - seen[503], "answers of the good one")
+
+
+@test("an endpoint that was avoided is tried again after a while, and used once it is back")
+def comes_back():
+    addresses = ("127.0.0.2", "127.0.0.3")
+    port, (_, second) = origins(*addresses)
+    gateway = Gateway(service(addresses, port, "retry: {attempts: 1, codes: []}"), workers=1)
+    second.stop()
+    eq(answered_by(gateway, 20), {addresses[0]: 20}, "answers while one is down")
+    second.restart()
+    wait_until(lambda: answered_by(gateway, 4)[addresses[1]], 5, "an answer of the other one")
+
+
+@test("a retry prefers another endpoint: with one of two dead no request fails")
+def retry_elsewhere():
+    addresses = ("127.0.0.2", "127.0.0.3")
+    port, _ = origins(addresses[0])
+    gateway = Gateway(service(addresses, port, "retry: {attempts: 1, codes: []}"), workers=2)
+    eq(answered_by(gateway, 50), {addresses[0]: 50}, "answers")
+
+
+@test("a retry for a status prefers another endpoint")
+def retry_status_elsewhere():
+    port = free_port()
+    bad, good = Backend("127.0.0.2", port), Backend("127.0.0.3", port)
+    gateway = Gateway(service(("127.0.0.2", "127.0.0.3"), port, "retry: {attempts: 1, codes: [503]}"),
+                      workers=1)
+    import select
+    for _ in range(6):
+        client = gateway.client().request("GET", "/x")
+        first = select.select([bad.socket, good.socket], [], [], 5)[0][0]
+        here, there = (bad, good) if first is bad.socket else (good, bad)
+        upstream = here.accept()
+        upstream.read_request()
+        upstream.respond(503, {"Connection": "close"})
+        upstream = there.accept()
+        eq(upstream.read_request().header("x-retry-attempt"), "1", "x-retry-attempt")
+        upstream.respond(200, {"Connection": "close"})
+        eq(client.response().status, 200, "status")
+
+
+@test("when all endpoints are avoided they are tried all the same")
+def all_avoided():
+    addresses = ("127.0.0.2", "127.0.0.3")
+    port = free_port()
+    gateway = Gateway(service(addresses, port), workers=1)
+    eq(answered_by(gateway, 10), {503: 10}, "answers")
+    Origin(addr=addresses[0], port=port, name=addresses[0])
+    check(answered_by(gateway, 20)[addresses[0]] >= 1, "an answer of the one that came up")
+
+
+@test("a service without endpoints is 503; one that is not loaded is asked for by its name in the DNS")
+def without():
+    gateway = Gateway(service((), 8000))
+    answer = gateway.fetch("/get")
+    eq((answer.status, answer.text), (503, "no healthy backends"), "status and body")
+    gateway = Gateway(service(("127.0.0.2",), 8000).replace("backendRefs: [{name: svc,",
+                                                            "backendRefs: [{name: other,"))
+    answer = gateway.fetch("/get")
+    eq((answer.status, answer.text), (503, "backends required DNS resolution which failed"),
+       "status and body")
+    check("Service ns/other is not in the loaded files" in gateway.stderr, f"a warning: {gateway.stderr!r}")
+
+
+@test("an EndpointSlice that changes moves the traffic, and drops nothing")
+def slice_changes():
+    port, _ = origins("127.0.0.2", "127.0.0.3")
+    gateway = Gateway(service(("127.0.0.2",), port), workers=1)
+    eq(answered_by(gateway, 5), {"127.0.0.2": 5}, "answers before")
+    slow = gateway.client().request("GET", "/delay/0.5")
+    wait_until(lambda: len(gateway.streams()) == 1, 2, "a slow request")
+    gateway.reload(service(("127.0.0.3",), port))
+    eq(answered_by(gateway, 5), {"127.0.0.3": 5}, "answers after")
+    eq(slow.response().header("x-origin"), "127.0.0.2", "the one that was under way")

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TCP keepalive: the values on the sockets of both sides, and dead peers found within them."""
+import time
+
+from hg import *
+from plays import SIMPLE, play
+from sockets import downstream_keepalive, upstream_keepalive
+from timers import expect_reason
+
+KERNEL = {"on": 0, "user_timeout_ms": 0}
+DEFAULT = {"on": 1, "time": 180, "interval": 180, "retries": 9, "user_timeout_ms": 1800000}
+
+BACKEND = """
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - backends:
+      - host: @origin@
+        policies: {tcp: {connectTimeout: 1s, keepalives: %s}}
+"""
+
+# Found after time + interval * retries = 3 s.
+FAST = "{time: 1s, interval: 1s, retries: 2}"
+
+TUNNEL = """
+frontendPolicies:
+  tcp: {keepalives: %s}
+binds:
+- port: @port@
+  listeners:
+  - protocol: TCP
+    tcpRoutes:
+    - backends:
+      - host: @origin@
+        policies: {tcp: {connectTimeout: 1s, keepalives: %s}}
+"""
+
+HTTP = """
+frontendPolicies:
+  tcp: {keepalives: %s}
+binds:
+- port: @port@
+  listeners:
+  - routes: [{backends: [{host: @origin@}]}]
+"""
+
+
+def values(config):
+    """(downstream, upstream) of one request through this configuration."""
+    gateway, origin = play(config)
+    client = gateway.client()
+    eq(client.get("/get").status, 200, "status")
+    return downstream_keepalive(gateway, client), upstream_keepalive(gateway, origin.port)
+
+
+# ---- values ----------------------------------------------------------------------------------------------
+
+
+@test("without a policy the client's side is left alone and the backend's side has 180 s, 180 s, 9")
+def defaults():
+    downstream, upstream = values(SIMPLE)
+    eq({k: downstream[k] for k in KERNEL}, KERNEL, "downstream")
+    eq(upstream, DEFAULT, "upstream")
+
+
+@test("frontendPolicies.tcp sets the client's side, and TCP_USER_TIMEOUT to their sum")
+def downstream_values():
+    downstream, upstream = values(SIMPLE + "frontendPolicies: {tcp: {keepalives: "
+                                           "{time: 30s, interval: 5s, retries: 3}}}\n")
+    eq(downstream, {"on": 1, "time": 30, "interval": 5, "retries": 3, "user_timeout_ms": 45000}, "downstream")
+    eq(upstream, DEFAULT, "upstream")
+    downstream, _ = values(SIMPLE + "frontendPolicies: {tcp: {keepalives: {}}}\n")
+    eq(downstream, DEFAULT, "downstream with {}")
+
+
+@test("the backend's tcp.keepalives win over config.backend.keepalives")
+def upstream_values():
+    _, upstream = values(SIMPLE + "config: {backend: {keepalives: {time: 20s, interval: 4s, retries: 2}}}\n")
+    eq(upstream, {"on": 1, "time": 20, "interval": 4, "retries": 2, "user_timeout_ms": 28000}, "by config")
+    _, upstream = values(BACKEND % "{time: 10s, interval: 3s, retries: 4}"
+                         + "config: {backend: {keepalives: {time: 20s}}}\n")
+    eq(upstream, {"on": 1, "time": 10, "interval": 3, "retries": 4, "user_timeout_ms": 22000},
+       "by the backend")
+
+
+@test("enabled: false leaves the socket alone; userTimeout: false leaves TCP_USER_TIMEOUT alone")
+def switched_off():
+    downstream, upstream = values(
+        BACKEND % "{enabled: false}" + "frontendPolicies: {tcp: {keepalives: {enabled: false}}}\n")
+    eq({k: downstream[k] for k in KERNEL}, KERNEL, "downstream")
+    eq({k: upstream[k] for k in KERNEL}, KERNEL, "upstream")
+    downstream, upstream = values(SIMPLE + "frontendPolicies: {tcp: {keepalives: {time: 30s}}}\n"
+                                           "config: {userTimeout: false}\n")
+    eq((downstream["on"], downstream["user_timeout_ms"]), (1, 0), "downstream")
+    eq((upstream["on"], upstream["user_timeout_ms"]), (1, 0), "upstream")
+
+
+@test("ss shows the keepalive timers of both sides", needs=("ss",))
+def ss_timers():
+    gateway, origin = play(SIMPLE + "frontendPolicies: {tcp: {keepalives: {time: 30s}}}\n")
+    client = gateway.client()
+    eq(client.get("/get").status, 200, "status")
+
+    def timer(expression):
+        status, out, _ = run(["ss", "-Htno", "state", "established", expression])
+        eq(status, 0, "ss")
+        return out
+    out = timer(f"( sport = :{gateway.port} )")
+    check("timer:(keepalive,29" in out or "timer:(keepalive,30" in out, f"downstream: {out!r}")
+    out = timer(f"( dport = :{origin.port} )")
+    check("timer:(keepalive,2min5" in out or "timer:(keepalive,3min" in out, f"upstream: {out!r}")
+
+
+@test("a reload changes the values of new connections, not of those that are open")
+def reloaded():
+    config = SIMPLE + "frontendPolicies: {tcp: {keepalives: {time: 30s}}}\n"
+    gateway, _ = play(config)
+    old = gateway.client()
+    eq(old.get("/get").status, 200, "status")
+    gateway.reload(config.replace("30s", "40s"))
+    new = gateway.client()
+    eq(new.get("/get").status, 200, "status")
+    eq([downstream_keepalive(gateway, c)["time"] for c in (old, new)], [30, 40], "time")
+
+
+# ---- dead peers ------------------------------------------------------------------------------------------
+
+
+def found_dead(gateway, cut, trigger=lambda: None):
+    """Seconds from the cut to the line of the access log that says user_timeout."""
+    start = time.monotonic()
+    cut()
+    trigger()
+    record = gateway.wait_log(lambda r: r["close_reason"] == "user_timeout", timeout=8)
+    took = time.monotonic() - start
+    expect_reason(gateway, "user_timeout")
+    check(2.5 <= took <= 4.6, f"found after {took:.2f} s, want 3 s and at most one probe more")
+    return record
+
+
+def tunnel(net, client_side, backend_side, keepalives=("{}", "{}")):
+    """(gateway, client, upstream) with a byte through the tunnel in both directions."""
+    backend = Backend(backend_side.address, 9000, netns=backend_side)
+    gateway = Gateway(TUNNEL % keepalives, origin=backend, netns=net.server, workers=1)
+    host = net.server.address if client_side is net.client else "127.0.0.1"
+    client = Raw((host, gateway.port), netns=client_side)
+    upstream = backend.accept()
+    client.send("a")
+    upstream.read(1)
+    upstream.send("b")
+    client.read(1)
+    return gateway, client, upstream
+
+
+@test("a dead client of an idle tunnel is found", needs=("netns", "nft"))
+def dead_client_idle():
+    net = Net()
+    gateway, _, upstream = tunnel(net, net.client, net.server, (FAST, "{}"))
+    found_dead(gateway, lambda: net.drop("client"))
+    upstream.expect_end()
+    net.mend("client")
+
+
+@test("a dead client with data in flight is found", needs=("netns", "nft"))
+def dead_client_in_flight():
+    net = Net()
+    gateway, _, upstream = tunnel(net, net.client, net.server, (FAST, "{}"))
+    found_dead(gateway, lambda: net.drop("client"), lambda: upstream.send("on its way"))
+    upstream.expect_end()
+    net.mend("client")
+
+
+@test("a dead backend of an idle tunnel is found", needs=("netns", "nft"))
+def dead_backend_idle():
+    net = Net()
+    gateway, client, _ = tunnel(net, net.server, net.client, ("{}", FAST))
+    found_dead(gateway, lambda: net.drop("client"))
+    client.expect_end()
+    net.mend("client")
+
+
+@test("a dead backend with data in flight is found", needs=("netns", "nft"))
+def dead_backend_in_flight():
+    net = Net()
+    gateway, client, _ = tunnel(net, net.server, net.client, ("{}", FAST))
+    found_dead(gateway, lambda: net.drop("client"), lambda: client.send("on its way"))
+    client.expect_end()
+    net.mend("client")
+
+
+@test("a dead client in the middle of a response is found", needs=("netns", "nft"))
+def dead_client_response():
+    net = Net()
+    gateway = Gateway(HTTP % FAST, origin=Origin(netns=net.server, port=9000), netns=net.server, workers=1)
+    client = Raw((net.server.address, gateway.port), netns=net.client).request("GET", "/sse?n=0&interval=50")
+    eq(client.response_head().status, 200, "status")
+    found_dead(gateway, lambda: net.drop("client"))
+    net.mend("client")
+
+
+@test("a dead client between two requests is found without a log line", needs=("netns", "nft"))
+def dead_client_between_requests():
+    net = Net()
+    gateway = Gateway(HTTP % FAST, origin=Origin(netns=net.server, port=9000), netns=net.server, workers=1)
+    client = Raw((net.server.address, gateway.port), netns=net.client)
+    eq(client.get("/get").status, 200, "status")
+    net.drop("client")
+    wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 0, 6, "the end")
+    eq(gateway.metrics()("headgate_stream_end_total", reason="user_timeout"), 1, "stream_end_total")
+    eq(len(gateway.log()), 1, "log lines")
+    net.mend("client")
+
+
+@test("without TCP_USER_TIMEOUT data in flight keeps a dead peer alive", needs=("netns", "nft"), timeout=20)
+def without_user_timeout():
+    net = Net()
+    backend = Backend(net.server.address, 9000, netns=net.server)
+    gateway = Gateway(TUNNEL % (FAST, "{}") + "config: {userTimeout: false}\n", origin=backend,
+                      netns=net.server,
+                      workers=1, checked=False)
+    client = Raw((net.server.address, gateway.port), netns=net.client)
+    upstream = backend.accept()
+    client.send("a")
+    upstream.read(1)
+    net.drop("client")
+    upstream.send("on its way")
+    upstream.expect_silence(5.5)  # the claim that userTimeout is what finds it
+    net.mend("client")

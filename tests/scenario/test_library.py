@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scenario library against the backend alone: when these fail, believe no other scenario."""
+import os
+import socket
+import sys
+import time
+
+from hg import *
+from hg.framework import repository_root
+from hg.origin import Blackhole
+
+
+@test("responses arrive in order on one connection, pipelined or not")
+def keep_alive():
+    client = Raw(Origin().port)
+    for number in range(3):
+        eq(client.get("/anything").json()["request"], number + 1, "request number")
+    client.request("GET", "/anything").request("GET", "/anything")
+    eq([client.response().json()["request"] for _ in range(2)], [4, 5], "request numbers")
+
+
+@test("the pattern of the backend and of this library are the same, from any offset")
+def same_pattern():
+    client = Raw(Origin().port)
+    for size, offset in ((1, 0), (65521, 0), (200000, 65000), (3, 10 ** 12)):
+        body = client.get(f"/bytes/{size}?offset={offset}").body
+        eq(verify(body, size, offset), crc32(size, offset), "crc32")
+    response = client.request("GET", "/stream-bytes/3000000?chunk=1000&trailer=1").response_head()
+    crc = verify(client.body(response), 3000000)
+    eq(response.trailers["X-Crc32"].lower(), f"{crc:08x}", "X-Crc32")
+    eq(set(response.chunks), {1000}, "chunk sizes")
+
+
+@test("one byte lost, doubled or changed in a pattern is a failure")
+def pattern_fails():
+    good = pattern(100000)
+    for bad in (good[:500] + good[501:], good[:500] + good[499:], good[:70000] + b"\xff" + good[70001:]):
+        must_fail(lambda bad=bad: verify(bad, 100000))
+    must_fail(lambda: verify(good[:-1], 100000))
+
+
+def must_fail(function):
+    try:
+        function()
+    except Failure as failure:
+        return str(failure)
+    raise Failure("this should have been refused")
+
+
+MALFORMED = """dup-cl dup-cl-same cl-list cl-plus cl-negative cl-hex cl-empty cl-te te-1.0
+    te-gzip-chunked te-identity te-twice te-xchunked bad-chunk bad-second-chunk chunk-ext-lf chunk-lf
+    chunk-long chunk-overflow chunk-plus chunk-space trailer-fold chunk-ext status-000 status-1000 no-version
+    http-2.0 http-0.9 two-spaces ctl-reason leading-crlf obs-fold lf-only bare-cr nul-value ctl-value
+    bad-name empty-name no-colon space-colon leading-space 204-chunked""".split()
+
+
+@test("the reader refuses every malformed response")
+def strict_reader():
+    origin = Origin()
+    eq(origin.fetch("/status/517").status, 517, "a status without a name")
+    for kind in MALFORMED:
+        client = Raw(origin.port, timeout=0.5)
+        note(kind, must_fail(lambda c=client, k=kind: c.get(f"/bad/{k}")))
+        client.close()
+
+
+@test("FIN, RST and silence are told apart")
+def endings():
+    origin = Origin()
+    Raw(origin.port).request("GET", "/close/fin").expect_fin()
+    Raw(origin.port).request("GET", "/close/rst").expect_rst()
+    client = Raw(origin.port)
+    client.expect_silence(0.1)
+    must_fail(lambda: client.expect_fin(0.1))
+    must_fail(lambda: Raw(origin.port).request("GET", "/close/rst").expect_fin(1))
+    must_fail(lambda: Raw(origin.port).request("GET", "/close/fin").expect_rst(1))
+
+
+@test("a body that ends early is a failure, whatever framed it")
+def short_bodies():
+    origin = Origin()
+    for path in ("/close/mid-body", "/close/rst-mid-body", "/close/mid-chunk", "/close/mid-chunk?boundary=1"):
+        must_fail(lambda p=path: Raw(origin.port).get(p))
+    eq(len(Raw(origin.port).get("/close-delimited/1000").body), 1000, "close-delimited body")
+
+
+@test("a WebSocket echoes text, large binaries, fragments and pings")
+def websocket():
+    ws = WebSocket(Origin().port)
+    ws.echo("hello")
+    ws.echo(pattern(70000))
+    ws.send("in three pieces", pieces=3)
+    wanted = "in three pieces"
+    eq(ws.receive(), wanted, "fragmented message")
+    ws.ping()
+    ws.close()
+
+
+@test("raw TCP: half-close is seen on both sides")
+def half_close():
+    client = Raw(Origin(tcp_echo=True).port)
+    client.send(b"abc", b"def", pause=0.01).fin()
+    eq(client.read_eof(), b"abcdef", "echo")
+
+
+@test("a backend played by the test reads a chunked request and answers it")
+def scripted_backend():
+    backend = Backend()
+    client = Raw(backend.port).request("POST", "/x", body=[b"ab", b"cde"], chunked=True)
+    upstream = backend.accept()
+    request = upstream.read_request()
+    eq((request.method, request.body, request.chunks), ("POST", b"abcde", [2, 3]), "request")
+    upstream.respond(201, {"X": "y"}, b"hi", "Created")
+    eq(client.response().text, "hi", "body")
+    backend.expect_no_connection(0.05)
+    upstream.rst()
+    client.expect_rst()
+
+
+@test("a black hole answers no SYN")
+def blackhole():
+    address = ("127.0.0.1", Blackhole().port)
+    probe = socket.socket()
+    probe.settimeout(0.3)
+    try:
+        probe.connect(address)
+    except socket.timeout:
+        return
+    finally:
+        probe.close()
+    raise Failure("connected")
+
+
+@test("the backend keeps its port over a restart and says nothing while paused")
+def restart():
+    origin = Origin()
+    eq(origin.fetch("/get").status, 200, "status")
+    origin.restart()
+    eq(origin.fetch("/get").status, 200, "status after the restart")
+    origin.pause()
+    client = Raw(origin.port).request("GET", "/get")
+    client.expect_silence(0.1)
+    origin.resume()
+    eq(client.response().status, 200, "status after the pause")
+
+
+@test("two namespaces talk over their wire until it is cut", needs=("netns",))
+def wire():
+    net = Net()
+    origin = Origin(addr=net.server.address, netns=net.server)
+    client = Raw((net.server.address, origin.port), netns=net.client)
+    eq(client.get("/get").status, 200, "status")
+    net.drop("client")
+    client.request("GET", "/get")
+    client.expect_silence(0.3)
+    net.mend("client")
+    eq(client.response().status, 200, "status once mended")
+
+
+@test("within allows 50 ms and 5 %, both ways")
+def within_tolerance():
+    origin = Origin()
+    with within(0.3):
+        origin.fetch("/delay/0.3")
+    for seconds in (0.0, 0.3 + 2 * tolerance(0.3)):
+        def block(seconds=seconds):
+            with within(0.3):
+                time.sleep(seconds)
+        must_fail(block) if not is_asan() or seconds else None
+
+
+@test("wrk counts requests and errors", needs=("wrk",), serial=True)
+def load():
+    origin = Origin()
+    good = wrk(origin.port, seconds=1)
+    check(good.requests > 100 and good.errors == 0, good.output)
+    check(wrk(origin.port, "/status/503", seconds=1).bad_status > 100, "no errors counted")
+
+
+INNER = '''# SPDX-License-Identifier: Apache-2.0
+import subprocess, time
+from hg import *
+
+@test("passes")
+def a(): eq(Origin().fetch("/get").status, 200)
+@test("fails")
+def b(): eq(1, 2)
+@test("hangs", timeout=1)
+def c():
+    Origin()
+    time.sleep(60)
+@test("leaves a process")
+def d(): subprocess.run(["sh", "-c", "sleep 60 & exit 0"])
+@test("sends what is malformed")
+def e(): Raw(Origin().port).send("GET / HTTP/1.1\\\\n\\\\n").expect_end()
+@test("dies", timeout=5)
+def f(): __import__("os").kill(0, 9)
+@test("cannot be tried", needs=("no-such-program",))
+def g(): pass
+'''
+DRIVER = '''
+import sys
+sys.path.insert(0, sys.argv[1])
+from hg import runner
+tests, broken = runner.discover(sys.argv[2])
+for name, why in broken: print("broken", name)
+runner.run_all([(t, "release", sys.argv[2] + "/logs", {}) for t in tests], 3,
+               lambda outcome: print(outcome.status, outcome.test.claim))
+'''
+
+
+@test("the runner reports what fails, hangs, dies, skips or leaves something behind", timeout=60)
+def runner_reports():
+    folder = os.path.join(tmpdir(), "inner")
+    os.mkdir(folder)
+    files = {"test_inner.py": INNER.replace("\\\\", "\\"), "test_broken.py": "import nothing_here\n"}
+    for name, text in files.items():
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+            file.write(text)
+    library = os.path.join(repository_root(), "tests", "lib")
+    status, out, error = run([sys.executable, "-c", DRIVER, library, folder], env={"HG_REQUIRE": ""})
+    eq((status, sorted(out.strip().split("\n"))),
+       (0, ["FAIL dies", "FAIL fails", "FAIL hangs", "FAIL leaves a process", "FAIL sends what is malformed",
+            "broken test_broken.py", "ok passes", "skip cannot be tried"]), f"outcomes ({error})")

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every rule of lint finds what it is there for, and nothing in a clean tree."""
+import os
+import shutil
+import sys
+
+from hg import *
+from hg.framework import repository_root
+
+LICENCE = "/* SPDX-License-Identifier: Apache-2.0 */\n"
+MAKEFILE = "compile-command:\n\t@echo 'C gcc -I.'\n\t@echo 'BPF gcc -I.'\n"
+CLEAN = {
+    "Makefile": MAKEFILE,
+    "user/http/README.md": "# user/http\n\n`good.h`, `user/http/good.c`, `good_one()`, [here](good.c)\n",
+    "user/http/good.h": LICENCE + "#pragma once\n\n#include <stddef.h>\n\nsize_t good_one(void);\n",
+    "user/http/good.c": LICENCE + '#include "user/http/good.h"\n\n'
+                        "static const int three[] = { 1, 2, 3 };\n\n"
+                        "size_t good_one(void)\n{\n\t/* time(NULL) */\n"
+                        "\treturn sizeof(three); /* \"recv()\" */\n}\n",
+}
+# (rule, file, text, what the finding says)
+BROKEN = [
+    ("columns", "user/http/a.c", LICENCE + "/* " + "x" * 110 + " */\n", "columns; break the line"),
+    ("length", "user/http/a.c", LICENCE + "int a;\n" * 600, "split the file"),
+    ("tabs", "user/http/a.c", LICENCE + "int f(void)\n{\n    return 0;\n}\n", "indent with tabs"),
+    ("blanks", "user/http/a.c", LICENCE + "int f(void); \n", "blanks at the end"),
+    ("newline", "user/http/a.c", LICENCE + "int f(void);", "end the last line"),
+    ("licence", "user/http/a.c", "int f(void);\n", "begin the file with"),
+    ("kernel licence", "bpf/a.c", LICENCE, "BSD-2-Clause OR GPL-2.0"),
+    ("unfinished", "user/http/a.c", LICENCE + "/* TO" + "DO */\n", "finish it"),
+    ("machine path", "user/http/README.md", "# x\n/ro" + "ot/x\n", "not of one machine"),
+    ("typedef", "user/http/a.c", LICENCE + "typedef struct a a_t;\n", "without a typedef"),
+    ("include path", "user/http/a.c", LICENCE + '#include "good.h"\n', "from the root"),
+    ("missing include", "user/http/a.c", LICENCE + '#include "user/http/none.h"\n', "there is no"),
+    ("layer", "user/base/a.c", LICENCE + '#include "user/http/good.h"\n', "must not see"),
+    ("sibling layer", "user/net/a.c", LICENCE + '#include "user/http/good.h"\n', "must not see"),
+    ("home", "user/proxy/a.c", LICENCE + "#include <llhttp.h>\n", "lives in"),
+    ("once", "user/http/a.h", LICENCE + "int f(void);\n", "#pragma once"),
+    ("clock", "user/http/a.c", LICENCE + "long f(void)\n{\n\treturn time(NULL);\n}\n", "pure code"),
+    ("socket", "policy/a.c", LICENCE + "long f(void)\n{\n\treturn recv(0, 0, 0, 0);\n}\n", "pure code"),
+    ("global", "user/http/a.c", LICENCE + "static int count;\n", "mutable global"),
+    ("python", "scripts/a.py", "# SPDX-License-Identifier: Apache-2.0\nx = (\n", "does not parse"),
+    ("shell", "scripts/a.sh", "# SPDX-License-Identifier: Apache-2.0\nif\n", "does not parse"),
+    ("readme", "user/net/a.c", LICENCE, "user/net/README.md"),
+    ("link", "user/http/README.md", "[x](nowhere.md)\n", "leads nowhere"),
+    ("named file", "user/http/README.md", "`none.c`\n", "there is no file"),
+    ("named path", "user/http/README.md", "`user/http/none.c`\n", "there is no user/http/none.c"),
+    ("named function", "user/http/README.md", "`no_such_one()`\n", "there is no function"),
+    ("lone header", "user/http/a.h", LICENCE + "#pragma once\nsize_t f(void);\n", "does not compile alone"),
+]
+
+
+def lint(files):
+    root = os.path.join(tmpdir(), "tree")
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.copytree(os.path.join(repository_root(), "scripts", "lint"), os.path.join(root, "scripts", "lint"),
+                    ignore=shutil.ignore_patterns("__pycache__"))
+    for name, text in {"scripts/README.md": "# scripts\n", **files}.items():
+        os.makedirs(os.path.dirname(os.path.join(root, name)), exist_ok=True)
+        with open(os.path.join(root, name), "w", encoding="utf-8") as file:
+            file.write(text)
+    status, out, error = run([sys.executable, os.path.join(root, "scripts", "lint", "lint.py")])
+    return status, out + error
+
+
+@test("a clean tree has no finding")
+def clean():
+    eq(lint(CLEAN), (0, ""), "lint")
+
+
+@test("each rule finds its violation and says what to write", timeout=60)
+def each_rule():
+    for rule, name, text, sentence in BROKEN:
+        status, out = lint({**CLEAN, name: text})
+        check(status == 1 and sentence in out, f"{rule}: lint ended with {status}: {out}")
+        note(rule, "->", out.split("\n", 1)[0])

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""requestMirror: another backend sees a copy of the head, and the client never notices."""
+from hg import *
+from hg.origin import Blackhole
+
+ROUTE = """
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - name: all
+      policies:
+        requestMirror: {backend: {host: @mirror@}, percentage: %(share)s}
+        requestHeaderModifier: {add: {x-route: r}}
+%(more)s
+      backends:
+      - host: @origin@
+"""
+
+
+def mirrored(mirror, share="1.0", more="", workers=1, **options):
+    origin = Origin(name="main")
+    return Gateway(ROUTE % {"share": share, "more": more}, origin=origin, mirror=mirror, workers=workers,
+                   **options), origin
+
+
+def wait_counted(gateway, name, count):
+    wait_until(lambda: gateway.metrics()(name) == count, 5, f"{name} = {count}")
+
+
+@test("the mirror gets each request, the client the answer of the backend alone")
+def copies():
+    mirror = Origin(name="mirror")
+    gateway, _ = mirrored(mirror)
+    for number in range(20):
+        answer = gateway.fetch(f"/get?count=m&n={number}")
+        eq((answer.status, answer.header("x-origin")), (200, "main"), "status and origin")
+    wait_until(lambda: mirror.counter("m") == 20, 5, "20 copies")
+    eq(gateway.metrics()("headgate_mirrored_requests_total"), 20, "mirrored requests")
+    eq(gateway.metrics()("headgate_mirror_failures_total"), 0, "mirror failures")
+    check(mirror.stats()["connections"] < 30, "the copies reuse connections")
+    gateway.wait_log(count=20)
+    eq(len(gateway.log()), 20, "log lines: copies have none")
+
+
+@test("the copy has the rewritten head and no body")
+def head():
+    mirror = Backend()
+    gateway, _ = mirrored(mirror)
+    for body, chunked, length in ((None, False, None), (b"12345", False, "0"), ([b"12345"], True, "0")):
+        client = gateway.client().request("POST" if body else "GET", "/anything?q=1", {"X-Mine": "a"}, body,
+                                          chunked=chunked, host="asked.example")
+        answer = client.response().json()
+        eq(answer["body"], "12345" if body else "", "body at the backend")
+        copy = mirror.accept()
+        request = copy.read_request()
+        eq((request.target, request.body), ("/anything?q=1", b""), "target and body of the copy")
+        eq([request.header(n) for n in ("Host", "x-mine", "x-route", "Content-Length", "Transfer-Encoding")],
+           ["asked.example", "a", "r", length, None], "fields of the copy")
+        copy.respond(200, {"Connection": "close"})
+        client.close()
+
+
+@test("a mirror that is silent, gone, unreachable or broken costs the client nothing", timeout=40)
+def harmless():
+    silent, gone, hole, origin = Backend(), Backend(), Blackhole(), Origin(strict=False)
+    gone_address = gone.address
+    gone.close()
+    for address in (silent.address, gone_address, hole.address, "nowhere.invalid:80"):
+        gateway, _ = mirrored(address)
+        for _ in range(5):
+            seconds, answer = timed(gateway.fetch, "/get")
+            eq(answer.status, 200, f"status with the mirror {address}")
+            check(seconds < tolerance(0), f"{seconds:.3f} s with the mirror {address}")
+        eq(gateway.metrics()("headgate_mirrored_requests_total"), 5, "mirrored requests")
+        eq(gateway.metrics()("agentgateway_requests_total", status="200"), 5, "requests_total")
+        gateway.stop()
+    for path in ("/close/rst", "/close/mid-head", "/bad/dup-cl", "/bad/bad-chunk", "/close/mid-body",
+                 "/bad/extra-bytes", "/bad/too-many-1xx"):
+        main = Backend()
+        gateway = Gateway(ROUTE % {"share": "1.0", "more": ""}, origin=main, mirror=origin, workers=1)
+        client = gateway.client().request("GET", path)
+        upstream = main.accept()
+        upstream.read_request()
+        upstream.respond(200, body=b"fine")
+        eq(client.response().body, b"fine", f"body while the mirror does {path}")
+        wait_until(lambda g=gateway: g.metrics()("headgate_mirrored_requests_total") == 1, 2, "the copy")
+        main.close()
+
+
+@test("a mirror that never answers is given up after 10 s", timeout=20)
+def deadline():
+    mirror = Backend()
+    gateway, _ = mirrored(mirror)
+    eq(gateway.fetch("/get").status, 200, "status")
+    copy = mirror.accept()
+    copy.read_request()
+    with within(10.0, "the end of the copy"):
+        copy.expect_end(12)
+    eq(gateway.metrics()("headgate_mirror_failures_total"), 1, "mirror failures")
+
+
+@test("percentage is the share of requests that are copied")
+def share():
+    mirror = Origin()
+    for written, low, high in (("0.0", 0, 0), ("0.25", 20, 90), ("1.0", 200, 200)):
+        gateway, _ = mirrored(mirror, written)
+        client = gateway.client()
+        for _ in range(200):
+            eq(client.get("/get").status, 200, "status")
+        copies_made = gateway.metrics()("headgate_mirrored_requests_total")
+        check(low <= copies_made <= high, f"{copies_made} of 200 copied with percentage {written}")
+        gateway.stop()
+
+
+@test("an answer of the mirror that is too large is not read to its end")
+def large_answer():
+    mirror, main = Origin(), Backend()
+    gateway = Gateway(ROUTE % {"share": "1.0", "more": ""}, origin=main, mirror=mirror, workers=1)
+    client = gateway.client().request("GET", "/bytes/1000000000")
+    upstream = main.accept()
+    upstream.read_request()
+    upstream.respond(200, body=b"small")
+    eq(client.response().body, b"small", "body")
+    wait_counted(gateway, "headgate_mirror_failures_total", 1)
+    wait_until(lambda: gateway.metrics()("headgate_upstream_connections_open") <= 1, 2,
+               "the copy's connection to end")
+
+
+@test("no more than 256 copies are under way in a worker; the rest is not made")
+def bounded():
+    mirror = Backend(backlog=1024)
+    gateway, _ = mirrored(mirror)
+    client = gateway.client()
+    for _ in range(300):
+        eq(client.get("/get").status, 200, "status")
+    metrics = gateway.metrics()
+    eq((metrics("headgate_mirrored_requests_total"), metrics("headgate_mirror_dropped_total")), (256, 44),
+       "copies made and not made")
+    gateway.stop()
+
+
+@test("a pooled connection of the mirror that had died is replaced")
+def reused():
+    mirror = Origin()
+    gateway, _ = mirrored(mirror)
+    for number in range(1, 4):
+        eq(gateway.fetch("/close/silent" if number % 2 else "/get").status, 200, "status")
+        wait_counted(gateway, "headgate_mirrored_requests_total", number)
+        wait_until(lambda n=number: mirror.stats()["requests"] >= n, 3, "the copy")
+    eq(gateway.metrics()("headgate_mirror_failures_total"), 0, "mirror failures")
+
+
+MANIFEST = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: ns}
+spec:
+  gatewayClassName: any
+  listeners: [{name: http, port: @port@, protocol: HTTP}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: route, namespace: ns}
+spec:
+  parentRefs: [{name: gw}]
+  rules:
+  - backendRefs: [{name: main, port: 80}]
+    filters:
+    - {type: RequestMirror, requestMirror: {backendRef: {name: one, port: 80}}}
+    - {type: RequestMirror, requestMirror: {backendRef: {name: two, port: 80}, percent: 0}}
+    - {type: RequestMirror, requestMirror: {backendRef: {name: three, port: 80}}}
+"""
+
+SERVICE = """
+---
+apiVersion: v1
+kind: Service
+metadata: {name: %(name)s, namespace: ns}
+spec: {clusterIP: None, ports: [{port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: %(name)s-1, namespace: ns, labels: {kubernetes.io/service-name: %(name)s}}
+addressType: IPv4
+ports: [{port: %(port)d}]
+endpoints: [{addresses: [127.0.0.1]}]
+"""
+
+
+@test("RequestMirror filters of an HTTPRoute apply together, each with its share")
+def manifest():
+    origins = {name: Origin(name=name) for name in ("main", "one", "two", "three")}
+    text = MANIFEST + "".join(SERVICE % {"name": name, "port": origin.port}
+                              for name, origin in origins.items())
+    gateway = Gateway(text)
+    for _ in range(5):
+        eq(gateway.fetch("/get?count=k").header("x-origin"), "main", "origin of the answer")
+    wait_until(lambda: [o.counter("k") for o in origins.values()] == [5, 5, 0, 5], 5, "the copies")
+
+
+@test("a request that asks for an upgrade is not mirrored, and is upgraded")
+def upgrade():
+    mirror = Backend()
+    gateway, _ = mirrored(mirror)
+    WebSocket(gateway.port, "/ws").echo(b"hello")
+    mirror.expect_no_connection(0.2)
+    eq(gateway.metrics()("headgate_mirrored_requests_total"), 0, "mirrored requests")
+
+
+@test("a reload ends no copy that is under way")
+def reloaded():
+    mirror = Backend()
+    gateway, origin = mirrored(mirror)
+    eq(gateway.fetch("/get").status, 200, "status")
+    copy = mirror.accept()
+    copy.read_request()
+    without = "".join(line + "\n" for line in ROUTE.split("\n") if "requestMirror" not in line)
+    gateway.reload(without % {"more": ""})
+    copy.respond(200, body=b"late")
+    wait_counted(gateway, "headgate_upstream_pool_idle", 2)
+    eq(gateway.metrics()("headgate_mirror_failures_total"), 0, "mirror failures")

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which policy wins, on the wire. Every level against every other is in tests/unit/test_effective.c."""
+from hg import *
+from plays import play
+
+# A response header says which level won.
+LEVELS = """
+config: {}
+policies:
+%(policies)s
+binds:
+- port: @port@
+  listeners:
+  - name: web
+    routes:
+    - name: one
+      ruleName: rule
+%(inline)s
+      backends: [{host: @origin@}]
+"""
+
+TARGETS = {
+    "gateway": "{gateway: {gatewayName: default, gatewayNamespace: default}}",
+    "listener": "{gateway: {gatewayName: default, gatewayNamespace: default, listenerName: web}}",
+    "route": "{route: {name: one, namespace: default}}",
+    "rule": "{route: {name: one, namespace: default, ruleName: rule}}",
+}
+
+
+def policy(name, level, what):
+    return f"- {{name: {{name: {name}, namespace: default}}, target: {TARGETS[level]}, policy: {{{what}}}}}"
+
+
+def config(policies, inline=""):
+    return LEVELS % {"policies": "\n".join(policies) or "  []",
+                     "inline": f"      policies: {{{inline}}}" if inline else ""}
+
+
+@test("gateway < listener < route < rule < written in the rule")
+def levels():
+    gateway, _ = play(config([]))
+    order = ["gateway", "listener", "route", "rule"]
+    for count in range(1, len(order) + 1):
+        policies = [policy(level, level, f"responseHeaderModifier: {{set: {{x-level: {level}}}}}")
+                    for level in order[:count]]
+        eq(gateway.reload(config(policies))["errors"], [], "errors")
+        eq(gateway.fetch("/get").header("x-level"), order[count - 1], f"the winner of {order[:count]}")
+    policies = [policy(level, level, f"responseHeaderModifier: {{set: {{x-level: {level}}}}}")
+                for level in order]
+    gateway.reload(config(policies, "responseHeaderModifier: {set: {x-level: inline}}"))
+    eq(gateway.fetch("/get").header("x-level"), "inline", "the winner of all")
+
+
+@test("the winner replaces the whole object: a route's requestTimeout hides backendRequestTimeout")
+def whole_object():
+    gateway, _ = play(config([policy("g", "gateway", "timeout: {backendRequestTimeout: 200ms}")]))
+    eq(gateway.fetch("/delay/0.5").text, "upstream call timeout", "the gateway's alone")
+    gateway.reload(config([policy("g", "gateway", "timeout: {backendRequestTimeout: 200ms}"),
+                           policy("r", "route", "timeout: {requestTimeout: 5s}")]))
+    eq(gateway.fetch("/delay/0.5").status, 200, "with the route's")
+
+
+@test("kinds do not compete: retry of the gateway and timeout of the route apply together")
+def kinds():
+    gateway, origin = play(config([policy("g", "gateway", "retry: {attempts: 2, codes: [503]}"),
+                                   policy("r", "route", "timeout: {requestTimeout: 400ms}")]))
+    eq(gateway.fetch("/status/503?count=a").status, 503, "status")
+    eq(origin.counter("a"), 3, "tries")
+    with within(0.4, "requestTimeout"):
+        eq(gateway.fetch("/delay/3").status, 504, "status")
+
+
+@test("of two policies of one kind and level the one with the smaller key wins, with one warning")
+def ties():
+    gateway, _ = play(config([policy("b", "route", "responseHeaderModifier: {set: {x-level: b}}"),
+                              policy("a", "route", "responseHeaderModifier: {set: {x-level: a}}")]))
+    eq(gateway.fetch("/get").header("x-level"), "a", "the winner")
+    warnings = [line for line in gateway.stderr.split("\n") if "\twarn\t" in line]
+    eq(len(warnings), 1, f"warnings {warnings}")
+
+
+K8S = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: ns}
+spec:
+  gatewayClassName: any
+  listeners: [{name: http, port: @port@, protocol: HTTP}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: svc, namespace: ns}
+spec: {clusterIP: None, ports: [{port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: svc-1, namespace: ns, labels: {kubernetes.io/service-name: svc}}
+addressType: IPv4
+ports: [{port: @origin_port@}]
+endpoints: [{addresses: [127.0.0.1]}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: route, namespace: ns}
+spec:
+  parentRefs: [{name: gw}]
+  rules:
+  - name: rule
+    backendRefs: [{name: svc, port: 80}]
+    %s
+"""
+
+ATTACHED = """
+---
+apiVersion: agentgateway.dev/v1alpha1
+kind: AgentgatewayPolicy
+metadata: {name: %(name)s, namespace: ns%(meta)s}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: %(kind)s, name: %(target)s%(section)s}]
+  traffic: {timeouts: {request: %(time)s}}
+"""
+
+
+def attached(name, kind, target, time, section="", meta=""):
+    return ATTACHED % {"name": name, "kind": kind, "target": target, "time": time,
+                       "section": f", sectionName: {section}" if section else "", "meta": meta}
+
+
+def time_of(text, inline=""):
+    origin = Origin()
+    gateway = Gateway(K8S % inline + text, origin_port=origin.port)
+    seconds, answer = timed(gateway.fetch, "/delay/2")
+    eq((answer.status, answer.text), (504, "request timeout"), "status and body")
+    gateway.stop()
+    return round(seconds / 0.2) * 0.2
+
+
+@test("in manifests: Gateway < listener < HTTPRoute < rule < timeouts of the rule", timeout=40)
+def manifest_levels():
+    policies = [attached("a", "Gateway", "gw", "200ms"), attached("b", "Gateway", "gw", "400ms", "http"),
+                attached("c", "HTTPRoute", "route", "600ms"), attached("d", "HTTPRoute", "route", "800ms",
+                                                                       "rule")]
+    for count in range(1, 5):
+        eq(round(time_of("".join(policies[:count])), 1), round(0.2 * count, 1),
+           f"the winner of {count} levels")
+    eq(round(time_of("".join(policies), "timeouts: {request: 1s}"), 1), 1.0, "the winner of all")
+
+
+@test("in manifests the older of two policies of one level wins")
+def manifest_ties():
+    text = (attached("a", "HTTPRoute", "route", "200ms", meta=', creationTimestamp: "2026-01-02T00:00:00Z"')
+            + attached("b", "HTTPRoute", "route", "600ms",
+                       meta=', creationTimestamp: "2026-01-01T00:00:00Z"'))
+    eq(round(time_of(text), 1), 0.6, "the winner")

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bodies in the kernel lane: the same bytes, the same ends, and connections that go on afterwards."""
+import time
+
+from hg import *
+from splice import *
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+def body_log(gateway, count):
+    """The facts of the log lines, in the order of the paths."""
+    return sorted((facts(r) for r in gateway.wait_log(count=count)), key=str)
+
+
+@test("responses of known length: every byte arrives, and both connections go on with the next request",
+      needs=("bpf",), timeout=60)
+def downloads():
+    def once(mode):
+        gateway, origin = play(mode)
+        client = gateway.client()
+        sizes = (10, 65535, 65536, 65537, 300 * KIB, 1 * MIB, 5 * MIB + 3, 1, 20 * MIB)
+        numbers = []
+        for size in sizes:
+            answer = client.get(f"/bytes/{size}")
+            verify(answer.body, size)
+            numbers.append(client.get("/anything").json()["connection"])
+        eq(numbers, [1] * len(sizes), "one upstream connection for all")
+        if has_kernel_lane(gateway):
+            check(any("sockmap" in r["lane"] for r in gateway.wait_log(count=2 * len(sizes))),
+                  "some bytes by the kernel")
+        return body_log(gateway, 2 * len(sizes))
+    compare(once)
+
+
+@test("request bodies of known length, with the next request right behind every boundary",
+      needs=("bpf",), timeout=60)
+def uploads():
+    def once(mode):
+        gateway, backend = acted(mode, HTTP)
+        client = gateway.client()
+        upstream = None
+        size = 200 * KIB
+        body = pattern(size)
+        follower = b"GET /next HTTP/1.1\r\nHost: x\r\n\r\n"
+        head = f"POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode()
+        cuts = list(range(-8, 9)) + [-1000, len(follower) - 1]
+        for cut in cuts:
+            wire = body + follower
+            task = in_background(client.send, head + wire[:70 * KIB], wire[70 * KIB:size + cut],
+                                 wire[size + cut:])
+            upstream = upstream or backend.accept()
+            request = upstream.read_request()
+            eq((request.target, len(request.body)), ("/up", size), "the upload")
+            verify(request.body, size)
+            upstream.expect_silence(0.005)
+            upstream.respond(200, body=b"done")
+            eq(client.response().text, "done", "answer to the upload")
+            eq(upstream.read_request().target, "/next", "the request behind it")
+            upstream.respond(200, body=b"next")
+            eq(client.response().text, "next", "answer to the next one")
+            task.result()
+        return body_log(gateway, 2 * len(cuts))
+    compare(once)
+
+
+TAIL = (b"1a\r\nabcdefghijklmnopqrstuvwxyz\r\n10;name=value;q=\"a\\\"b\"\r\n"
+        b"0123456789abcdef\r\n3\r\nend\r\n0\r\nX-Trailer: yes\r\n\r\n")
+TEXT = "tick\n" * 15 + "abcdefghijklmnopqrstuvwxyz" + "0123456789abcdef" + "end"
+
+
+@test("chunked bodies with a cut at every position: sizes, extensions, last chunk and trailers",
+      needs=("bpf",), timeout=120)
+def chunk_cuts():
+    step = 1 if not is_asan() else 7
+    cuts = list(range(1, len(TAIL), step))
+    for group in (cuts[0::2], cuts[1::2]):
+        gateway, backend = acted("require", HTTP)
+        tasks = []
+        connections = []
+        for cut in group:
+            client = gateway.client()
+            client.request("GET", f"/cut/{cut}")
+            upstream = backend.accept()
+            upstream.read_request()
+            upstream.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Trailer\r\n\r\n")
+            connections.append((cut, client, upstream))
+        for _ in range(15):
+            for _, _, upstream in connections:
+                upstream.send("5\r\ntick\n\r\n")
+            time.sleep(0.02)
+        def all_down():
+            for _, _, upstream in connections:
+                upstream.send("5\r\ntick\n\r\n")
+            time.sleep(0.02)
+            return all(down for _, down in gates(gateway))
+        extra = 0
+        while not all_down():
+            extra += 1
+            check(extra < 100, "the kernel lane")
+        extra += 1
+        for cut, _, upstream in connections:
+            upstream.send(TAIL[:cut])
+        time.sleep(0.02)
+        for cut, client, upstream in connections:
+            upstream.send(TAIL[cut:])
+            answer = client.response()
+            eq(answer.text, "tick\n" * extra + TEXT, f"body, cut at {cut}")
+            eq(dict(answer.trailers)["X-Trailer"], "yes", f"trailer, cut at {cut}")
+            client.request("GET", "/again")
+            eq(upstream.read_request().target, "/again", f"the connections go on, cut at {cut}")
+            upstream.respond(200, body=b"ok")
+            eq(client.response().text, "ok", f"the next answer, cut at {cut}")
+
+
+@test("a chunked body that is malformed after its time in the kernel is refused there too",
+      needs=("bpf",), timeout=60)
+def chunk_bad():
+    def once(mode):
+        outcome = []
+        for bad in (b"zz\r\n", b"5\nhello\r\n", b"5\r\nhello5\r\n", b"fffffffffffffffff\r\n", b"-1\r\n",
+                    b"0\r\nbad trailer\r\n\r\n", b""):
+            gateway, backend = acted(mode, HTTP)
+            client = gateway.client()
+            client.request("GET", "/")
+            upstream = backend.accept()
+            upstream.read_request()
+            upstream.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for _ in range(18):
+                upstream.send("5\r\ntick\n\r\n")
+                time.sleep(0.02)
+            upstream.send(bad)
+            if not bad:
+                upstream.close()
+            end, data = client.expect_end(5)
+            check(not data.endswith(b"0\r\n\r\n"), f"{bad}: the body looks complete")
+            record = gateway.wait_log()
+            outcome.append((bad, end, record["close_reason"], record["bytes_out"]))
+        return outcome
+    compare(once)
+
+
+@test("server-sent events cost the worker no wake-ups once they ride the kernel lane",
+      needs=("bpf",), timeout=40, serial=True)
+def sse():
+    gateway, origin = play("require")
+    clients = [gateway.client() for _ in range(20)]
+    for client in clients:
+        client.request("GET", "/sse?n=0&interval=40")
+        client.response_head()
+    wait_until(lambda: all(down for _, down in gates(gateway)), 5, "all in the kernel lane")
+    before = gateway.metrics()("headgate_worker_wakeups_total")
+    start = time.monotonic()
+    time.sleep(3)
+    rate = (gateway.metrics()("headgate_worker_wakeups_total") - before) / (time.monotonic() - start)
+    check(rate < 20, f"{rate:.0f} wake-ups a second for 500 events a second")
+    for client in clients:
+        check(len(client.pending()) > 3 * 20 * 9, "events arrive")
+        client.close()
+    wait_until(lambda: not gateway.streams(), 5, "the end of all streams")
+
+
+@test("a response that ends with the connection, to HTTP/1.0 and 1.1 clients, through the kernel",
+      needs=("bpf",), timeout=40)
+def close_delimited():
+    def once(mode):
+        outcome = []
+        for version in ("1.0", "1.1"):
+            gateway, backend = acted(mode, HTTP)
+            client = gateway.client()
+            client.request("GET", "/", version=version)
+            upstream = backend.accept()
+            upstream.read_request()
+            upstream.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+            for _ in range(18):
+                upstream.send("tick\n")
+                time.sleep(0.02)
+            task = in_background(lambda: (upstream.send(pattern(2 * MIB)), upstream.fin()))
+            answer = client.response()
+            task.result()
+            eq(answer.text[:90], "tick\n" * 18, "the begin")
+            verify(answer.body[90:], 2 * MIB)
+            outcome.append(facts(gateway.wait_log()))
+        return outcome
+    compare(once)
+
+
+@test("a backend that dies in the middle of a body in the kernel lane: the client sees that bytes are "
+      "missing",
+      needs=("bpf",), timeout=60)
+def truncated():
+    def once(mode):
+        outcome = []
+        for head, begin in (("Content-Length: 1000000", pattern(300000)), ("Transfer-Encoding: chunked",
+                            b"5\r\ntick\n\r\n"),
+                            ("Connection: close", b"tick\n")):
+            for how in ("fin", "rst"):
+                if (head, how) == ("Connection: close", "fin"):
+                    continue  # that is its proper end
+                gateway, backend = acted(mode, HTTP)
+                client = gateway.client()
+                client.request("GET", "/", version="1.0" if "close" in head else "1.1")
+                upstream = backend.accept()
+                upstream.read_request()
+                upstream.send(f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n")
+                upstream.send(begin)
+                for _ in range(18 if len(begin) < 100 else 3):
+                    time.sleep(0.02)
+                    upstream.send(begin[:10])
+                time.sleep(0.1)
+                getattr(upstream, how)()
+                end, _ = client.expect_end(5)
+                record = gateway.wait_log()
+                outcome.append((head, how, end, record["close_reason"]))
+                upstream.close()
+        return outcome
+    compare(once)
+
+
+@test("streamIdle ends a spliced body that stands still, and not one that moves", needs=("bpf",), timeout=40)
+def stream_idle():
+    config = HTTP.replace("minBodyBytes: 65536}", "minBodyBytes: 65536}, timeouts: {streamIdle: 700ms}")
+    def once(mode):
+        gateway, backend = acted(mode, config)
+        client = gateway.client()
+        client.request("GET", "/")
+        upstream = backend.accept()
+        upstream.read_request()
+        upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        for _ in range(6):
+            upstream.send(pattern(100000))
+            time.sleep(0.3)
+        start = time.monotonic()
+        client.expect_end(5)
+        took = time.monotonic() - start
+        check(0.2 < took < 0.7, f"ended {took:.2f} s after the last look")
+        return gateway.wait_log()["close_reason"]
+    compare(once)
+
+
+@test("a WebSocket goes on in the kernel after its 101", needs=("bpf",), timeout=40)
+def websocket():
+    def once(mode):
+        gateway, _ = play(mode)
+        client = WebSocket(gateway.port)
+        for _ in range(25):
+            client.echo("tick")
+            time.sleep(0.02)
+        for data in ("hello", "", "x" * 70000, b"\x00\xff" * 500, "ü" * 100):
+            client.echo(data)
+        client.ping()
+        client.close()
+        record = gateway.wait_log()
+        expect_lane(gateway, record)
+        return facts(record)
+    compare(once)
+
+
+@test("connections that were in the kernel serve small requests, and large ones on other routes, "
+      "afterwards",
+      needs=("bpf",), timeout=60)
+def mixed():
+    config = HTTP + """    - name: off
+      matches: [{path: {pathPrefix: /bytes/500000}}]
+      splice: off
+      backends:
+      - host: @origin@
+"""
+    def once(mode):
+        gateway, origin = play(mode, config)
+        client = gateway.client()
+        for round in range(5):
+            for size in (300000, 500000, 10, 400000, 500000, 66000):
+                verify(client.get(f"/bytes/{size}").body, size)
+            body = pattern(150000)
+            answer = client.request("POST", "/anything", [("Content-Length", str(len(body)))],
+                                    body).response()
+            eq(answer.status, 200, "upload")
+            eq(client.request("HEAD", "/bytes/300000").response("HEAD").status, 200, "HEAD")
+        eq(client.get("/anything").json()["connection"], 1, "one upstream connection")
+        return body_log(gateway, 41)
+    compare(once)
+
+
+@test("an event stream through the kernel is logged with its payload, without chunk lines", needs=("bpf",))
+def sse_log():
+    def once(mode):
+        gateway, _ = play(mode)
+        eq(gateway.fetch("/sse?n=30&interval=20").status, 200, "status")
+        record = gateway.wait_log()
+        expect_lane(gateway, record)
+        return facts(record)
+    compare(once)

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the kernel lane comes from, what it needs, and what is left of it afterwards."""
+import json
+import os
+import re
+import signal
+import time
+
+from hg import *
+from hg.framework import binary
+from splice import *
+
+NOBODY = 65534
+
+
+def bpftool(*arguments):
+    status, out, err = run(["bpftool", "-j", *arguments])
+    return json.loads(out or "[]")
+
+
+def held(gateway):
+    """{"prog": ids, "map": ids, "link": ids} of the BPF objects that the gateway has descriptors of."""
+    found = {"prog": set(), "map": set(), "link": set()}
+    for fd in os.listdir(f"/proc/{gateway.pid}/fdinfo"):
+        try:
+            with open(f"/proc/{gateway.pid}/fdinfo/{fd}") as file:
+                info = file.read()
+        except OSError:
+            continue
+        for kind, ids in found.items():
+            ids.update(int(number) for number in re.findall(rf"(?m)^{kind}_id:\s*(\d+)$", info))
+    return found
+
+
+def left(objects):
+    """Those of them that the kernel still has."""
+    return {kind: now for kind, ids in objects.items()
+            if (now := ids & {entry["id"] for entry in bpftool(kind, "show")})}
+
+
+def expect_gone(objects):
+    wait_until(lambda: not left(objects), 5, f"the end of {objects}")
+
+
+def status_of(pid):
+    with open(f"/proc/{pid}/status") as file:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+
+@test("kill -9 under load leaves no program, map or link of ours, and a restart works at once",
+      needs=("bpf", "root", "bpftool"),
+      serial=True, timeout=40)
+def killed():
+    for round in range(3):
+        gateway, backend = acted("require", checked=False)
+        objects = held(gateway)
+        check(objects["prog"] and objects["map"], f"programs and maps while it runs: {objects}")
+        eq(left(objects), {kind: ids for kind, ids in objects.items() if ids}, "what bpftool sees")
+        client, upstream = tunnel(gateway, backend)
+        client.send(pattern(100000))
+        upstream.send(pattern(100000))
+        time.sleep(0.01 * round)
+        gateway.signal(signal.SIGKILL)
+        gateway.wait(5)
+        upstream.expect_end()
+        client.expect_end()
+        expect_gone(objects)
+
+
+@test("a clean stop leaves nothing either, with streams running",
+      needs=("bpf", "root", "bpftool"), serial=True)
+def stopped():
+    gateway, backend = acted("require")
+    objects = held(gateway)
+    client, upstream = tunnel(gateway, backend)
+    client.fin()
+    upstream.expect_fin()
+    upstream.fin()
+    client.expect_fin()
+    gateway.stop()
+    expect_gone(objects)
+
+
+@test("after its start the gateway holds no capability but that for low ports, and can gain none",
+      needs=("bpf", "root"))
+def dropped():
+    gateway, backend = acted("require")
+    client, upstream = tunnel(gateway, backend)
+    for task in os.listdir(f"/proc/{gateway.pid}/task"):
+        status = status_of(f"{gateway.pid}/task/{task}")
+        for name in ("CapPrm", "CapEff", "CapBnd"):
+            eq(int(status[name], 16) & ~(1 << 10), 0, f"{name} of thread {status['Name']}")
+        eq((int(status["CapInh"], 16), int(status["CapAmb"], 16)), (0, 0), "CapInh, CapAmb")
+        eq(status["NoNewPrivs"], "1", "NoNewPrivs")
+    check(int(status_of(gateway.pid)["CapPrm"], 16) == 1 << 10, "CAP_NET_BIND_SERVICE stays")
+
+
+def unprivileged(mode, **options):
+    """The gateway as nobody, with a configuration that it can read."""
+    backend = Backend()
+    gateway = Gateway(TUNNEL, origin=backend, mode=mode, workers=1, uid=NOBODY, **options)
+    return gateway, backend
+
+
+@test("without privileges: require refuses to start with one clear line, auto copies and says why",
+      needs=("bpf", "root"))
+def refused():
+    gateway, _ = unprivileged("require", ready=False, checked=False)
+    gateway.expect_exit(5, status=1)
+    line = [line for line in gateway.stderr.split("\n") if "config.splice.mode is require" in line]
+    eq(len(line), 1, f"lines that say why in {gateway.stderr!r}")
+    check("CAP_BPF" in line[0] and "headgate bpf load" in line[0],
+          f"what is missing and how to get it: {line[0]}")
+    gateway, backend = unprivileged("auto")
+    lines = [line for line in gateway.stderr.split("\n") if "no kernel lane" in line]
+    eq(len(lines), 1, f"lines in {gateway.stderr!r}")
+    metrics = gateway.metrics()
+    eq(metrics("headgate_gate_available"), 0, "headgate_gate_available")
+    client = gateway.client()
+    upstream = backend.accept()
+    client.send("bytes")
+    eq(upstream.read(5), b"bytes", "through the copy lane")
+
+
+@test("mode off loads nothing and says nothing", needs=("bpf", "root", "bpftool"), serial=True)
+def off():
+    gateway, _ = acted("off")
+    eq(held(gateway), {"prog": set(), "map": set(), "link": set()}, "programs, maps, links")
+    eq(gateway.metrics()("headgate_gate_available"), 0, "headgate_gate_available")
+    check("kernel lane" not in gateway.stderr, gateway.stderr)
+
+
+@test("nobody runs the kernel lane from pins that root made once; unload removes them", needs=("bpf",
+      "root", "bpftool"), serial=True,
+      timeout=40)
+def pinned():
+    mounted = os.path.join(tmpdir(), "bpf")
+    os.mkdir(mounted)
+    eq(run(["mount", "-t", "bpf", "bpf", mounted])[0], 0, "mount -t bpf")
+    directory = os.path.join(mounted, "headgate")
+    try:
+        objects = play_pinned(directory)
+    finally:
+        run([binary("headgate"), "bpf", "unload", "--pin", directory])
+        run(["umount", "-l", mounted])
+    expect_gone(objects)
+
+
+def play_pinned(directory):
+    status, out, err = run([binary("headgate"), "bpf", "load", "--pin", directory, "--slots", "64",
+                           "--workers", "2",
+                            "--user", "nobody"])
+    eq(status, 0, f"bpf load: {out} {err}")
+    status, out, err = run([binary("headgate"), "bpf", "status", "--pin", directory])
+    eq(status, 0, f"bpf status: {out} {err}")
+    check(out.strip(), "bpf status says something")
+    config = TUNNEL.replace("mode: @mode@", f"mode: @mode@, pinDir: {directory}")
+    backend = Backend()
+    for _ in range(2):
+        gateway = Gateway(config, origin=backend, mode="require", workers=2, uid=NOBODY)
+        eq(int(status_of(gateway.pid)["CapPrm"], 16), 0, "capabilities")
+        objects = held(gateway)
+        client, upstream = tunnel(gateway, backend)
+        client.send(pattern(200000))
+        verify(upstream.read(200000), 200000)
+        client.fin()
+        upstream.expect_fin()
+        upstream.fin()
+        client.expect_fin()
+        expect_lane(gateway, gateway.wait_log())
+        gateway.stop()
+    # Killed in the middle: the next one takes over ring and slots.
+    gateway = Gateway(config, origin=backend, mode="require", workers=2, uid=NOBODY, checked=False)
+    client, upstream = tunnel(gateway, backend)
+    gateway.signal(signal.SIGKILL)
+    gateway.wait(5)
+    gateway = Gateway(config, origin=backend, mode="require", workers=2, uid=NOBODY)
+    client, upstream = tunnel(gateway, backend)
+    client.close()
+    upstream.expect_end()
+    upstream.close()
+    gateway.stop()
+    status, out, err = run([binary("headgate"), "bpf", "unload", "--pin", directory])
+    eq(status, 0, f"bpf unload: {out} {err}")
+    check(not os.path.exists(directory), "the directory is gone")
+    return objects
+
+
+@test("the numbers of the lane: bytes by lane and direction, closings by reason, slots, self-test",
+      needs=("bpf",))
+def numbers():
+    gateway, backend = acted("require")
+    client, upstream = tunnel(gateway, backend)
+    for _ in range(5):
+        for one, other in ((client, upstream), (upstream, client)):
+            one.send(b"x" * 1000)
+            other.read(1000)
+        time.sleep(0.02)
+    def counted():
+        return gateway.metrics()("headgate_spliced_bytes_total", lane="sockmap", direction="in") >= 5000
+    wait_until(counted, 3, "bytes of a stream that still runs")
+    metrics = gateway.metrics()
+    eq(metrics("headgate_gate_available"), 1, "gate_available")
+    eq(metrics("headgate_gate_selftest_failed"), 0, "gate_selftest_failed")
+    eq(metrics("headgate_gate_slots_used"), 2, "gate_slots_used")
+    eq(metrics("headgate_gate_open_now"), 2, "gate_open_now")
+    eq(metrics("headgate_poisoned_total"), 0, "poisoned_total")
+    stream = gateway.streams()[0]
+    eq((stream["gate_in"], stream["gate_out"]), ("open", "open"), "gates in /streams")
+    client.rst()
+    upstream.expect_end()
+    wait_until(lambda: gateway.metrics()("headgate_gate_slots_used") == 0, 3, "free slots")
+    eq(gateway.metrics()("headgate_gate_open_now"), 0, "gate_open_now")

@@ -1,0 +1,391 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Deadlines of a request: each fires at its time, says its name everywhere, and cuts nothing else."""
+import os
+import re
+
+from hg import *
+from hg.framework import binary, check_time
+from hg.origin import Blackhole
+from plays import acted, play
+from timers import expect_fired, expect_reason, expect_timeout
+
+ROUTE = """
+config: {exposeCloseReason: true, timeouts: %(timeouts)s}
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - name: all
+      policies: %(policies)s
+      backends:
+      - host: @origin@
+        policies: %(backend)s
+"""
+
+TCP = """
+config: {timeouts: %(timeouts)s}
+binds:
+- port: @port@
+  listeners:
+  - protocol: TCP
+    tcpRoutes:
+    - backends:
+      - host: @origin@
+"""
+
+
+def routed(policies="{}", backend="{}", timeouts="{}"):
+    return ROUTE % {"policies": policies, "backend": backend, "timeouts": timeouts}
+
+
+# ---- requestTimeout --------------------------------------------------------------------------------------
+
+
+@test("requestTimeout ends the wait for a response head with 504 request timeout")
+def request_timeout():
+    gateway, _ = play(routed("{timeout: {requestTimeout: 500ms}}"))
+    client = gateway.client()
+    with within(0.5, "the answer"):
+        answer = client.get("/delay/5")
+    expect_timeout(answer, "request timeout", "request_timeout")
+    expect_reason(gateway, "request_timeout", 504, 0.5, "request timeout")
+    expect_fired(gateway, "request_timeout")
+    eq(client.get("/get").status, 200, "the next request on the same connection")
+
+
+@test("requestTimeout counts all tries and pauses together")
+def request_timeout_over_tries():
+    policies = "{timeout: {requestTimeout: 700ms}, retry: {attempts: 9, backoff: 200ms, codes: [503]}}"
+    gateway, origin = play(routed(policies))
+    with within(0.7, "the answer"):
+        answer = gateway.fetch("/status/503?count=k")
+    expect_timeout(answer, "request timeout", "request_timeout")
+    eq(origin.counter("k"), 4, "tries: at 0, 200, 400 and 600 ms")
+    eq(expect_reason(gateway, "request_timeout", 504)["retry.attempt"], "4", "retry.attempt")
+    expect_fired(gateway, "request_timeout")
+
+
+@test("requestTimeout never cuts a body that streams", timeout=15)
+def request_timeout_spares_bodies():
+    gateway, _ = play(routed("{timeout: {requestTimeout: 300ms, backendRequestTimeout: 300ms}}"))
+    with within(1.0, "the body"):
+        answer = gateway.fetch("/drip?duration=1&numbytes=10")
+    eq((answer.status, answer.body), (200, b"*" * 10), "status and body")
+    events = gateway.fetch("/sse?n=6&interval=200")
+    eq(events.text.count("data: "), 6, "events")
+    eq(gateway.metrics()("headgate_timer_fired_total"), 0, "timers that fired")
+
+
+@test("a slow upload counts: requestTimeout starts with the complete head")
+def request_timeout_and_upload():
+    gateway, _ = play(routed("{timeout: {requestTimeout: 400ms}}"))
+    client = gateway.client()
+    client.send("POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", "some")
+    with within(0.4, "the answer"):
+        answer = client.response()
+    expect_timeout(answer, "request timeout", "request_timeout")
+    client.send("GET /")  # the rest of the body would come: the connection cannot be used again
+    client.expect_end()
+    expect_reason(gateway, "request_timeout", 504)
+
+
+@test("an abandoned backend learns from a reset that nobody waits any more")
+def request_timeout_resets_backend():
+    gateway, backend = acted(routed("{timeout: {requestTimeout: 200ms}}"))
+    client = gateway.client().request("GET", "/x")
+    upstream = backend.accept()
+    upstream.read_request()
+    eq(client.response().status, 504, "status")
+    upstream.expect_rst()
+
+
+# ---- backendRequestTimeout, http.requestTimeout ----------------------------------------------------------
+
+
+@test("backendRequestTimeout ends one try with 504 upstream call timeout, also without a retry policy")
+def per_try_timeout():
+    gateway, _ = play(routed("{timeout: {backendRequestTimeout: 300ms}}"))
+    with within(0.3, "the answer"):
+        answer = gateway.fetch("/delay/5")
+    expect_timeout(answer, "upstream call timeout", "per_try_timeout")
+    expect_reason(gateway, "per_try_timeout", 504, 0.3, "upstream call timeout")
+    expect_fired(gateway, "per_try_timeout")
+
+
+@test("a try that exceeds backendRequestTimeout is repeated, and the next one has the whole time again")
+def per_try_retried():
+    policies = "{timeout: {backendRequestTimeout: 300ms}, retry: {attempts: 3, codes: []}}"
+    gateway, origin = play(routed(policies))
+    with within(0.6, "two tries that time out and a good one"):
+        answer = gateway.fetch("/unstable?key=a&fail=2&mode=delay&delay=5")
+    eq((answer.status, answer.json()["attempt"]), (200, 3), "status and attempt")
+    eq(gateway.wait_log()["retry.attempt"], "2", "retry.attempt")
+    with within(1.2, "four tries that all time out"):
+        answer = gateway.fetch("/delay/5?count=b")
+    expect_timeout(answer, "upstream call timeout", "per_try_timeout")
+    eq(origin.counter("b"), 4, "tries")
+
+
+@test("http.requestTimeout of a backend replaces backendRequestTimeout, longer or shorter")
+def backend_request_timeout():
+    for route, backend, body, seconds in (("200ms", "600ms", "upstream call timeout", 0.6),
+                                          ("5s", "300ms", "upstream call timeout", 0.3)):
+        gateway, _ = play(routed(f"{{timeout: {{backendRequestTimeout: {route}}}}}",
+                                 f"{{http: {{requestTimeout: {backend}}}}}"))
+        with within(seconds, f"route {route}, backend {backend}"):
+            answer = gateway.fetch("/delay/3")
+        expect_timeout(answer, body, "per_try_timeout")
+
+
+@test("of requestTimeout and backendRequestTimeout the one that is due first fires")
+def nearest_first():
+    policies = "{timeout: {requestTimeout: 300ms, backendRequestTimeout: 200ms}, " \
+               "retry: {attempts: 5, codes: []}}"
+    gateway, _ = play(routed(policies))
+    with within(0.3, "the answer"):
+        answer = gateway.fetch("/delay/5")
+    expect_timeout(answer, "request timeout", "request_timeout")
+    eq(gateway.wait_log()["retry.attempt"], "1", "retry.attempt")
+
+
+@test("0s switches a timeout off")
+def zero_is_off():
+    policies = "{timeout: {requestTimeout: 0s, backendRequestTimeout: 0s}}"
+    gateway, _ = play(routed(policies, "{http: {requestTimeout: 0s}}"))
+    eq(gateway.fetch("/delay/0.5").status, 200, "status")
+    gateway, _ = play(routed("{timeout: {backendRequestTimeout: 200ms}}", "{http: {requestTimeout: 0s}}"))
+    eq(gateway.fetch("/delay/0.6").status, 200, "a backend's 0s replaces the route's 200ms")
+
+
+# ---- connectTimeout --------------------------------------------------------------------------------------
+
+
+@test("connectTimeout ends a connect that nobody answers, as {secs, nanos} and as a string")
+def connect_timeout():
+    for written, seconds in (("{secs: 0, nanos: 300000000}", 0.3), ("400ms", 0.4), ("1s", 1.0)):
+        hole = Blackhole()
+        gateway = Gateway(routed("{}", f"{{tcp: {{connectTimeout: {written}, keepalives: {{}}}}}}"),
+                          origin=hole)
+        with within(seconds, f"connectTimeout {written}"):
+            answer = gateway.fetch("/get")
+        expect_timeout(answer, "upstream call timeout", "connect_timeout")
+        expect_reason(gateway, "connect_timeout", 504, seconds, "upstream call timeout")
+        expect_fired(gateway, "connect_timeout")
+        eq(gateway.metrics()("headgate_upstream_connect_failures_total"), 1, "connect failures")
+
+
+@test("config.backend.connectTimeout applies where the backend says nothing; the default is 10s")
+def connect_timeout_default():
+    hole = Blackhole()
+    text = routed().replace("config: {", "config: {backend: {connectTimeout: 300ms}, ")
+    gateway = Gateway(text, origin=hole)
+    with within(0.3, "the default connectTimeout"):
+        eq(gateway.fetch("/get").status, 504, "status")
+    gateway, _ = play(routed())
+    eq(gateway.config_dump()["config"]["backend"]["connectTimeout"], "10s", "connectTimeout in the dump")
+
+
+def with_hosts(text):
+    """From now on in this test, headgate sees this as /etc/hosts."""
+    hosts, script = os.path.join(tmpdir(), "hosts"), os.path.join(tmpdir(), "headgate")
+    inner = f"mount --bind {hosts} /etc/hosts && exec {binary('headgate')} \"$@\""
+    for path, content in ((hosts, text), (script, f"#!/bin/sh\nexec unshare -m sh -c '{inner}' - \"$@\"\n")):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(content)
+    os.chmod(script, 0o755)
+    os.environ["HEADGATE_BIN"] = script
+
+
+@test("connectTimeout covers all addresses of a name, and a dead first one leaves time for the second",
+      needs=("netns", "nft"))
+def connect_timeout_all_addresses():
+    net = Net()
+    with_hosts("127.0.0.7 two.example\n127.0.0.8 two.example\n")
+    text = routed("{}", "{tcp: {connectTimeout: 1s, keepalives: {}}}").replace("@origin@", "two.example:8000")
+    gateway = Gateway(text, netns=net.server, workers=1)
+    backend = Backend("127.0.0.8", 8000, netns=net.server)
+    net.server.ok("nft",
+                  "add table inet dead; add chain inet dead in { type filter hook input priority 0; }; "
+                         "add rule inet dead in ip daddr 127.0.0.7 drop")
+    client = gateway.client().request("GET", "/x")
+    with within(0.5, "half of the time for the first address"):
+        upstream = backend.accept()
+    upstream.read_request()
+    upstream.respond(200, {"Connection": "close"}, b"second")
+    eq(client.response().body, b"second", "body")
+    net.server.ok("nft", "add rule inet dead in ip daddr 127.0.0.8 drop")
+    with within(1.0, "both addresses together"):
+        answer = gateway.client().get("/y")
+    expect_timeout(answer, "upstream call timeout", "connect_timeout")
+    expect_fired(gateway, "connect_timeout")
+
+
+@test("a connect that times out is repeated by a retry policy")
+def connect_timeout_retried():
+    hole = Blackhole()
+    gateway = Gateway(routed("{retry: {attempts: 2, codes: []}}",
+                             "{tcp: {connectTimeout: 200ms, keepalives: {}}}"), origin=hole)
+    with within(0.6, "three connects"):
+        eq(gateway.fetch("/get").status, 504, "status")
+    eq(gateway.wait_log()["retry.attempt"], "2", "retry.attempt")
+
+
+@test("backendRequestTimeout includes the connect, requestTimeout too")
+def connect_within_try():
+    for policy, body in (("backendRequestTimeout", "upstream call timeout"), ("requestTimeout",
+                                                                              "request timeout")):
+        hole = Blackhole()
+        gateway = Gateway(routed(f"{{timeout: {{{policy}: 300ms}}}}"), origin=hole)
+        with within(0.3, policy):
+            answer = gateway.fetch("/get")
+        eq((answer.status, answer.text), (504, body), "status and body")
+
+
+@test("a TCP route whose connect times out is closed after connectTimeout")
+def connect_timeout_tcp():
+    hole = Blackhole()
+    text = TCP % {"timeouts": "{}"} + "        policies: {tcp: {connectTimeout: 300ms, keepalives: {}}}\n"
+    gateway = Gateway(text, origin=hole)
+    client = gateway.client()
+    with within(0.3, "the close"):
+        client.expect_end()
+    gateway.wait_log(lambda r: r["close_reason"] == "connect_timeout")
+    expect_fired(gateway, "connect_timeout")
+
+
+# ---- streamIdle ------------------------------------------------------------------------------------------
+
+
+@test("streamIdle ends a body in which nothing moves")
+def stream_idle_response():
+    gateway, backend = acted(routed(timeouts="{streamIdle: 400ms}"))
+    client = gateway.client().request("GET", "/x")
+    upstream = backend.accept()
+    upstream.read_request()
+    upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", "begin")
+    head = client.response_head()
+    eq(head.status, 200, "status")
+    with within(0.4, "the end"):
+        eq(client.expect_end()[1], b"begin", "what came of the body")
+    upstream.expect_end()
+    expect_reason(gateway, "stream_idle", 200, 0.4)
+    expect_fired(gateway, "stream_idle")
+
+
+@test("streamIdle starts anew with every byte, and never runs while the backend thinks")
+def stream_idle_progress():
+    gateway, _ = play(routed(timeouts="{streamIdle: 400ms}"))
+    eq(gateway.fetch("/drip?duration=1.2&numbytes=6").status, 200, "a byte every 200 ms")
+    eq(gateway.fetch("/delay/0.7").status, 200, "a response head after 700 ms")
+    eq(gateway.metrics()("headgate_timer_fired_total"), 0, "timers that fired")
+
+
+@test("an upload that stalls gets 408 after streamIdle, one that the backend does not read gets 504")
+def stream_idle_upload():
+    gateway, _ = play(routed(timeouts="{streamIdle: 400ms}"))
+    client = gateway.client()
+    client.send("POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", "some")
+    with within(0.4, "the answer"):
+        eq(client.response().status, 408, "status")
+    expect_reason(gateway, "stream_idle", 408)
+    expect_fired(gateway, "stream_idle")
+
+    gateway, backend = acted(routed(timeouts="{streamIdle: 400ms}"))
+    client = gateway.client()
+    client.send("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
+    backend.accept()
+    client.send_until_blocked(bytes(65536), quiet_s=0.1)
+    eq(client.response().status, 504, "status")
+
+
+# ---- tunnels ---------------------------------------------------------------------------------------------
+
+
+@test("tunnelIdle ends a tunnel in which nothing moves; a byte in either direction starts it anew")
+def tunnel_idle():
+    origin = Origin(tcp_echo=True)
+    gateway = Gateway(TCP % {"timeouts": "{tunnelIdle: 400ms}"}, origin=origin)
+    client = gateway.client()
+    for _ in range(3):
+        client.expect_silence(0.25)
+        client.send("x")
+        eq(client.read(1), b"x", "echo")
+    with within(0.4, "the end"):
+        eq(client.expect_end(), ("fin", b""), "the end")
+    gateway.wait_log(lambda r: r["close_reason"] == "tunnel_idle")
+    expect_fired(gateway, "tunnel_idle")
+
+
+@test("after an upgrade tunnelIdle takes over from requestTimeout and streamIdle")
+def tunnel_idle_websocket():
+    gateway, _ = play(routed("{timeout: {requestTimeout: 200ms, backendRequestTimeout: 200ms}}",
+                             timeouts="{streamIdle: 200ms, tunnelIdle: 700ms}"))
+    socket = WebSocket(gateway.port, "/ws")
+    socket.echo(b"hello")
+    with within(0.7, "the end"):
+        socket.raw.expect_end()
+    expect_reason(gateway, "tunnel_idle", 101)
+    expect_fired(gateway, "tunnel_idle")
+
+
+@test("halfClosed ends a tunnel whose other side keeps quiet after a FIN")
+def half_closed():
+    gateway, backend = acted(TCP % {"timeouts": "{halfClosed: 400ms}"})
+    client = gateway.client().send("question")
+    upstream = backend.accept()
+    eq(upstream.read(8), b"question", "what the backend got")
+    upstream.expect_silence(0.5)  # open on both sides: the timer does not run
+    client.fin()
+    upstream.expect_fin()
+    upstream.send("late")  # progress starts it anew
+    with within(0.4, "the end"):
+        eq(client.expect_end()[1], b"late", "what the client got")
+    gateway.wait_log(lambda r: r["close_reason"] == "half_closed")
+    expect_fired(gateway, "half_closed")
+
+
+@test("without timers of ours a tunnel stays open", timeout=10)
+def tunnel_without_timers():
+    gateway, _ = play(TCP % {"timeouts": "{}"}, origin_options={"tcp_echo": True})
+    client = gateway.client().send("x")
+    eq(client.read(1), b"x", "echo")
+    client.expect_silence(1.5)
+    eq(client.send("y").read(1), b"y", "echo after a pause")
+
+
+# ---- the ClientHello and the end -------------------------------------------------------------------------
+
+
+@test("a TLS listener closes a connection without a complete ClientHello after 15 s", timeout=25)
+def client_hello_timeout():
+    gateway, _ = play("""
+binds:
+- port: @port@
+  listeners:
+  - protocol: TLS
+    tcpRoutes:
+    - backends: [{host: @origin@}]
+""")
+    silent, slow = gateway.client(timeout=20), gateway.client(timeout=20)
+    slow.send(b"\x16\x03\x01\x02\x00\x01\x00")
+    with within(15.0, "the close"):
+        silent.expect_end()
+    slow.expect_end()
+    expect_fired(gateway, "client_hello_timeout", 2)
+
+
+@test("connectionTerminationDeadline ends what still runs after SIGTERM; what completes in time is not cut")
+def drain_deadline():
+    gateway, _ = play(routed().replace("config: {", "config: {connectionTerminationDeadline: 800ms, "))
+    long_one = gateway.client().request("GET", "/sse?n=0&interval=100")
+    eq(long_one.response_head().status, 200, "status of the endless one")
+    short_one = gateway.client().request("GET", "/delay/0.4")
+    wait_until(lambda: len(gateway.streams()) == 2, 2, "both requests in flight")
+    gateway.terminate()
+    eq(short_one.response().status, 200, "what completes within the deadline")
+    seconds, _ = timed(gateway.expect_exit)
+    check(seconds < 0.4 + 0.3 * 3, f"the exit took {seconds:.2f} s more")
+    record = gateway.wait_log(lambda r: r["close_reason"] == "drain_deadline")
+    check_time(record.duration_ms / 1000, 0.8, "the endless one, by the access log,")
+    long_one.expect_end()
+    check(re.search(r"drain deadline passed with 1 client connection", gateway.stderr), gateway.stderr)

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several loops, and what happens when descriptors or connections run out."""
+import resource
+import time
+
+from hg import *
+
+CONFIG = """
+config:
+  limits: {maxConnections: @most@}
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - backends:
+      - host: @origin@
+- port: @tcp@
+  listeners:
+  - name: tcp
+    protocol: TCP
+    tcpRoutes:
+    - backends:
+      - host: @origin@
+"""
+
+
+def start(most=1000, **options):
+    return Gateway(CONFIG, origin=options.pop("origin", None) or Origin(), most=most, **options)
+
+
+def expect_503(client):
+    client.send("GET /get HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = client.response()
+    eq((answer.status, answer.text), (503, "too many connections"), "answer past the limit")
+    eq(answer.headers["Connection"], "close", "Connection")
+    client.expect_end()
+
+
+@test("connections are spread over the workers, and each worker answers")
+def spread():
+    gateway = start(workers=4)
+    clients = [gateway.client().request("GET", "/delay/1") for _ in range(80)]
+    wait_until(lambda: len(gateway.streams()) == 80, 5, "80 streams")
+    counts = [0] * 4
+    for stream in gateway.streams():
+        counts[stream["worker"]] += 1
+    check(min(counts) >= 5, f"streams by worker: {counts}")
+    for client in clients:
+        eq(client.response().status, 200, "status")
+    eq(gateway.metrics()("headgate_downstream_accepted_total"), 80, "accepted")
+
+
+@test("WORKER_THREADS and config.workerThreads set the number of loops, the environment wins")
+def number():
+    text = CONFIG.replace("config:", "config:\n  workerThreads: 3")
+
+    def loops(**options):
+        gateway = Gateway(text, origin="127.0.0.1:1", most=10, **options)
+        names = set()
+        import os
+        for task in os.listdir(f"/proc/{gateway.pid}/task"):
+            with open(f"/proc/{gateway.pid}/task/{task}/comm", encoding="ascii") as comm:
+                names.add(comm.read().strip())
+        gateway.stop()
+        return len([name for name in names if name[:9] == "headgate-"])
+    eq(loops(workers=2), 2, "loops by the environment")
+    eq(loops(workers=2, env={"WORKER_THREADS": ""}), 3, "loops by the configuration")
+
+
+@test("past config.limits.maxConnections: 503 on HTTP ports, RST on TCP ports, counted; room again "
+      "afterwards")
+def global_limit():
+    gateway = start(most=10)
+    clients = [gateway.client() for _ in range(10)]
+    for client in clients:
+        eq(client.get("/get").status, 200, "status")
+    for _ in range(3):
+        expect_503(gateway.client())
+    try:
+        gateway.client("tcp").expect_rst(2)
+    except ConnectionResetError:
+        pass
+    metrics = gateway.metrics()
+    eq(metrics("headgate_downstream_refused_total"), 4, "refused")
+    eq(metrics("headgate_stream_end_total", reason="limit"), 4, "ends by limit")
+    eq(metrics("headgate_downstream_connections_open"), 10, "open")
+    for client in clients[:3]:
+        client.close()
+    wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 7, 3, "room")
+    eq(gateway.fetch("/get").status, 200, "status when there is room")
+    for client in clients[3:]:
+        eq(client.get("/get").status, 200, "status on the connections that were there first")
+
+
+@test("maxConnections of a listener limits that port alone, over all workers")
+def listener_limit():
+    gateway = Gateway("""
+binds:
+- port: @port@
+  listeners:
+  - name: small
+    maxConnections: 5
+    routes:
+    - backends: [{host: @origin@}]
+- port: @free@
+  listeners:
+  - name: free
+    routes:
+    - backends: [{host: @origin@}]
+""", origin=Origin(), workers=3)
+    clients = [gateway.client() for _ in range(5)]
+    for client in clients:
+        eq(client.get("/get").status, 200, "status")
+    expect_503(gateway.client())
+    others = [gateway.client("free") for _ in range(8)]
+    for client in others:
+        eq(client.get("/get").status, 200, "status on the other port")
+    clients.pop().close()
+    wait_until(lambda: gateway.fetch("/get").status == 200, 3, "room")
+
+
+@test("a limit that is changed by a reload counts the connections that are open")
+def limit_reloaded():
+    gateway = start(most=3)
+    clients = [gateway.client() for _ in range(3)]
+    for client in clients:
+        client.get("/get")
+    expect_503(gateway.client())
+    gateway.names["most"] = 4
+    gateway.reload(CONFIG)
+    fourth = gateway.client()
+    eq(fourth.get("/get").status, 200, "status of the fourth")
+    expect_503(gateway.client())
+    gateway.names["most"] = 2
+    gateway.reload(CONFIG)
+    eq(clients[0].get("/get").status, 200, "status on an open connection past the new limit")
+    fourth.close()
+    clients.pop().close()
+    expect_503(gateway.client())
+
+
+def limit_descriptors(gateway, number):
+    """Only the soft limit, so that it can be raised again."""
+    hard = resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE)[1]
+    resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (number, hard))
+
+
+@test("out of descriptors: accepting pauses with one log line, running connections go on, then all is well",
+      timeout=40)
+def no_descriptors():
+    gateway = start(workers=1)
+    first = gateway.client()
+    eq(first.get("/get").status, 200, "status")
+    used = len(gateway.fds())
+    cpu = gateway.cpu_seconds()
+    limit_descriptors(gateway, max(gateway.fds()) + 9)
+    clients, refused = [], 0
+    for _ in range(40):
+        try:
+            client = gateway.client(timeout=5)
+            clients.append(client)
+        except OSError:
+            refused += 1
+    wait_until(lambda: "accepting paused" in gateway.stderr, 3, "the log line")
+    eq(first.get("/get").status, 200, "status on the connection that was there first")
+    time.sleep(0.5)
+    eq(gateway.stderr.count("accepting paused"), 1, "log lines about it")
+    check("file" in gateway.stderr, "the log line does not say what is missing: " + gateway.stderr)
+    check(gateway.cpu_seconds() - cpu < 0.3, f"it burnt {gateway.cpu_seconds() - cpu:.2f} s of CPU")
+    for client in clients:
+        client.close()
+    limit_descriptors(gateway, used + 200)
+    wait_until(lambda: len(gateway.fds()) <= used + 2, 5, "the end of the connections")
+    eq(gateway.fetch("/get").status, 200, "status afterwards")
+    metrics = gateway.metrics()
+    check(metrics("headgate_downstream_accept_pauses_total") >= 1, "no pause was counted")
+    check(metrics("headgate_downstream_refused_total") >= 1, "nothing was counted as refused")
+
+
+@test("no descriptor left for a backend connection: 503, and the gateway goes on")
+def no_descriptor_upstream():
+    gateway = start(workers=1)
+    client = gateway.client()
+    wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 1, 3, "the connection")
+    client.send("GET /get HTTP/1.1\r\n")
+    limit_descriptors(gateway, max(gateway.fds()) + 1)
+    client.send("Host: x\r\n\r\n")
+    answer = client.response()
+    check(answer.status in (500, 503), f"answer {answer}")
+    limit_descriptors(gateway, 1000)
+    eq(gateway.fetch("/get").status, 200, "status afterwards")
+
+
+@test("2000 connections at once are served by two workers", timeout=60, serial=True)
+def thousands():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 8192:
+        skip(f"the descriptor limit of {hard} is too low")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    gateway = start(most=5000)
+    clients = [gateway.client() for _ in range(2000)]
+    for client in clients:
+        client.request("GET", "/bytes/100")
+    for client in clients:
+        eq(client.response().status, 200, "status")
+    eq(gateway.metrics()("headgate_downstream_connections_open"), 2000, "open")
+    for client in clients:
+        client.close()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@test("an idle gateway sleeps: no wake-ups without traffic")
+def idle():
+    gateway = start()
+    eq(gateway.fetch("/get").status, 200, "status")
+    before = gateway.context_switches()
+    time.sleep(1.5)
+    woken = gateway.context_switches() - before
+    check(woken < 20, f"{woken} wake-ups in 1.5 s of silence")
+    check(gateway.metrics()("headgate_worker_wakeups_total") > 0, "no wake-up was counted")

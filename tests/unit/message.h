@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "user/base/arena.h"
+#include "user/base/limits.h"
+#include "user/http/h1_parse.h"
+#include "user/http/head_scan.h"
+
+/* Heads the way a connection reads them, scan and then parse, for the unit tests of user/http. */
+
+static const struct head_limits message_limits = {
+	.line_bytes = LIMIT_REQUEST_LINE_BYTES,
+	.head_bytes = LIMIT_HEAD_BYTES,
+	.fields = LIMIT_HEADERS,
+};
+
+/* A string literal with its embedded NULs, for tables. */
+#define TEXT(literal) { (literal), sizeof(literal) - 1 }
+
+static inline enum http_bad message_scan(struct span text, bool is_response, struct span *ret_head)
+{
+	struct head_scan scan;
+
+	head_scan_init(&scan, is_response);
+	switch (head_scan_run(&scan, text, &message_limits)) {
+	case SCAN_BAD:
+		return scan.bad;
+	case SCAN_MORE:
+		fail_msg("the head is not complete: %.*s", SPAN_FMT(text));
+		break;
+	case SCAN_DONE:
+		break;
+	}
+	*ret_head = span_first(text, scan.head_bytes);
+	return BAD_NONE;
+}
+
+/* `text` is a complete head, or one that is to be refused: then the reason. */
+static inline enum http_bad message_request(struct span text, struct arena *arena,
+					    struct request_head *ret_head)
+{
+	struct span bytes;
+	enum http_bad bad = message_scan(text, false, &bytes);
+
+	return bad == BAD_NONE ? h1_parse_request(bytes, arena, ret_head) : bad;
+}
+
+static inline enum http_bad message_response(struct span text, struct arena *arena,
+					     struct response_head *ret_head)
+{
+	struct span bytes;
+	enum http_bad bad = message_scan(text, true, &bytes);
+
+	return bad == BAD_NONE ? h1_parse_response(bytes, arena, ret_head) : bad;
+}
+
+static inline void assert_span(struct span actual, const char *expected)
+{
+	if (!span_eq(actual, span_str(expected)))
+		fail_msg("\"%.*s\" instead of \"%s\"", SPAN_FMT(actual), expected);
+}
+
+static inline void assert_bad(enum http_bad actual, enum http_bad expected, struct span text)
+{
+	if (actual != expected)
+		fail_msg("\"%s\" instead of \"%s\" for:\n%.*s", http_bad_text(actual),
+			 http_bad_text(expected), SPAN_FMT(text));
+}

@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "admin/json.h"
+#include "tests/lib/alloc.h"
+#include "tests/lib/guard.h"
+#include "user/base/check.h"
+#include "user/base/limits.h"
+#include "user/obs/access_line.h"
+#include "user/obs/access_log.h"
+
+#define WALL_US 1790000000123456ull /* 2026-09-21T14:13:20.123456Z */
+#define DATE "2026-09-21T14:13:20.123456Z"
+
+static struct stream_record full_record(void)
+{
+	return (struct stream_record){
+		.id = 7,
+		.gateway = SPAN("default/default"),
+		.listener = SPAN("http"),
+		.bind = SPAN("bind/8080"),
+		.route = SPAN("httpbin/retry"),
+		.route_rule = SPAN("rule0"),
+		.backend = SPAN("httpbin"),
+		.endpoint = SPAN("127.0.0.1:8000"),
+		.source = SPAN("127.0.0.1:54321"),
+		.protocol = SPAN("http"),
+		.method = SPAN("GET"),
+		.host = SPAN("retry.example"),
+		.path = SPAN("/unstable?fail=3"),
+		.version = SPAN("HTTP/1.1"),
+		.status = 504,
+		.sni = SPAN("sni.example"),
+		.retry_attempt = 3,
+		.error = SPAN("upstream call timeout"),
+		.duration_ns = 2001999999,
+		.bytes_in = 12,
+		.bytes_out = 18446744073709551615ull,
+		.lane_in = LANE_COPY,
+		.lane_out = LANE_PIPE,
+		.reason = END_PER_TRY_TIMEOUT,
+	};
+}
+
+static struct span line_of(char *out, size_t size, enum log_format format, const struct stream_record *record,
+			   uint32_t removed)
+{
+	struct access_time time = { 0 };
+
+	return span_of(out, access_line(out, size, format, record, WALL_US, removed, &time));
+}
+
+static void assert_line(struct span line, const char *want)
+{
+	char *text = strndup(line.data, line.len);
+
+	assert_string_equal(text, want);
+	free(text);
+}
+
+static void a_text_line_has_every_field_in_the_documented_order(void **state)
+{
+	struct stream_record record = full_record();
+	char out[1024];
+
+	(void)state;
+	assert_line(
+		line_of(out, sizeof(out), LOG_TEXT, &record, 0), DATE
+		"\tinfo\trequest gateway=default/default listener=http route_rule=rule0 route=httpbin/retry"
+		" endpoint=127.0.0.1:8000 src.addr=127.0.0.1:54321 http.method=GET http.host=retry.example"
+		" http.path=/unstable?fail=3 http.version=HTTP/1.1 http.status=504 tls.sni=sni.example"
+		" protocol=http retry.attempt=3 error=\"upstream call timeout\" reason=Timeout"
+		" duration=2001ms bytes_in=12 bytes_out=18446744073709551615 lane=copy/pipe"
+		" close_reason=per_try_timeout\n");
+}
+
+static void fields_without_a_value_are_left_out(void **state)
+{
+	struct stream_record record = {
+		.source = SPAN("[::1]:9"),
+		.endpoint = SPAN("unix:/run/x.sock"),
+		.protocol = SPAN("tcp"),
+		.reason = END_OK,
+	};
+	char out[512];
+
+	(void)state;
+	assert_line(line_of(out, sizeof(out), LOG_TEXT, &record, 0), DATE
+		    "\tinfo\trequest endpoint=unix:/run/x.sock src.addr=[::1]:9 protocol=tcp duration=0ms"
+		    " bytes_in=0 bytes_out=0 lane=copy close_reason=ok\n");
+}
+
+static void the_class_upstream_is_not_worth_a_word(void **state)
+{
+	struct stream_record record = { .protocol = SPAN("http") };
+	char out[512];
+
+	(void)state;
+	for (uint32_t reason = 0; reason < END_REASON_COUNT; reason++) {
+		const char *class = end_reason_class((enum end_reason)reason);
+		struct span line;
+		char want[64];
+
+		record.reason = (enum end_reason)reason;
+		line = line_of(out, sizeof(out) - 1, LOG_TEXT, &record, 0);
+		out[line.len] = '\0';
+		snprintf(want, sizeof(want), " reason=%s ", class);
+		assert_int_equal(strstr(out, want) != NULL, strcmp(class, "Upstream") != 0);
+	}
+}
+
+static void foreign_bytes_never_make_a_second_line_or_field(void **state)
+{
+	static const struct {
+		struct span path;
+		const char *text;
+		const char *json;
+	} cases[] = {
+		{ SPAN("/plain?a=b&c=%20"), " http.path=/plain?a=b&c=%20 ", "\"/plain?a=b&c=%20\"" },
+		{ SPAN("/a b"), " http.path=\"/a b\" ", "\"/a b\"" },
+		{ SPAN("/\" close_reason=ok"), " http.path=\"/\\\" close_reason=ok\" ",
+		  "\"/\\\" close_reason=ok\"" },
+		{ SPAN("/\\"), " http.path=\"/\\\\\" ", "\"/\\\\\"" },
+		{ SPAN("/\n2026"), " http.path=\"/\\x0a2026\" ", "\"/\\u000a2026\"" },
+		{ SPAN("/\x1b[2J\x7f"), " http.path=\"/\\x1b[2J\\x7f\" ", "\"/\\u001b[2J\\u007f\"" },
+		{ SPAN("/\xc3\xa4\xff"), " http.path=\"/\\xc3\\xa4\\xff\" ", "\"/\\u00c3\\u00a4\\u00ff\"" },
+		{ SPAN("/\0x"), " http.path=\"/\\x00x\" ", "\"/\\u0000x\"" },
+	};
+	char out[512], want[128];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct stream_record record = { .protocol = SPAN("http"), .path = cases[i].path };
+		struct span line = line_of(out, sizeof(out) - 1, LOG_TEXT, &record, 0);
+
+		out[line.len] = '\0';
+		assert_int_equal(span_find(line, '\n'), line.len - 1);
+		assert_non_null(strstr(out, cases[i].text));
+		line = line_of(out, sizeof(out) - 1, LOG_JSON, &record, 0);
+		out[line.len] = '\0';
+		assert_int_equal(span_find(line, '\n'), line.len - 1);
+		snprintf(want, sizeof(want), "\"http.path\":%s", cases[i].json);
+		assert_non_null(strstr(out, want));
+	}
+}
+
+static void a_json_line_is_one_object_with_the_same_fields(void **state)
+{
+	struct stream_record record = full_record();
+	char out[1024];
+	struct json_value *root = json_parse(line_of(out, sizeof(out), LOG_JSON, &record, 0));
+
+	(void)state;
+	assert_non_null(root);
+	assert_string_equal(json_member_text(root, "time"), DATE);
+	assert_string_equal(json_member_text(root, "level"), "info");
+	assert_string_equal(json_member_text(root, "scope"), "request");
+	assert_string_equal(json_member_text(root, "gateway"), "default/default");
+	assert_int_equal(json_member_whole(root, "http.status"), 504);
+	assert_string_equal(json_member_text(root, "error"), "upstream call timeout");
+	assert_string_equal(json_member_text(root, "duration"), "2001ms");
+	assert_string_equal(json_member_text(root, "lane"), "copy/pipe");
+	assert_string_equal(json_member_text(root, "close_reason"), "per_try_timeout");
+	json_free(root);
+}
+
+static void every_field_can_be_removed_by_its_name(void **state)
+{
+	static const char *const names[] = {
+#define ACCESS_FIELD(id, name) name,
+#include "user/obs/access_fields.def"
+#undef ACCESS_FIELD
+	};
+	struct stream_record record = full_record();
+	char out[1024], key[64];
+
+	(void)state;
+	for (uint32_t field = 0; field < ACCESS_FIELD_COUNT; field++) {
+		struct span name = span_str(names[field]);
+		uint32_t mask = access_fields_mask(&name, 1);
+		struct span line;
+
+		assert_int_equal(mask, 1u << field);
+		line = line_of(out, sizeof(out) - 1, LOG_TEXT, &record, 0);
+		out[line.len] = '\0';
+		snprintf(key, sizeof(key), " %s=", names[field]);
+		assert_non_null(strstr(out, key));
+		line = line_of(out, sizeof(out) - 1, LOG_TEXT, &record, mask);
+		out[line.len] = '\0';
+		assert_null(strstr(out, key));
+	}
+	assert_int_equal(access_fields_mask(&SPAN("http.pat"), 1), 0);
+}
+
+static void a_line_that_does_not_fit_says_so_at_every_size(void **state)
+{
+	struct stream_record record = full_record();
+	char out[1024];
+	size_t len;
+	struct guard guard;
+
+	(void)state;
+	guard_init(&guard, sizeof(out));
+	for (enum log_format format = LOG_TEXT; format <= LOG_JSON; format++) {
+		len = line_of(out, sizeof(out), format, &record, 0).len;
+		for (size_t size = 0; size <= len; size++) {
+			char *room = guard_end(&guard, out, size);
+
+			assert_int_equal(line_of(room, size, format, &record, 0).len, size < len ? 0 : len);
+		}
+	}
+	guard_done(&guard);
+}
+
+static void the_date_is_right_across_seconds(void **state)
+{
+	struct stream_record record = { .protocol = SPAN("http") };
+	struct access_time time = { 0 };
+	char out[512], want[CLOCK_RFC3339_BYTES];
+	static const uint64_t moments[] = { 0,
+					    1,
+					    999999,
+					    1000000,
+					    1999999,
+					    WALL_US,
+					    WALL_US + 1,
+					    WALL_US + 876543,
+					    WALL_US + 876544,
+					    WALL_US - 99,
+					    4102444799999999u,
+					    4102444800000000u };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(moments); i++) {
+		assert_true(access_line(out, sizeof(out), LOG_TEXT, &record, moments[i], 0, &time) > 0);
+		clock_rfc3339(moments[i], want);
+		assert_memory_equal(out, want, CLOCK_RFC3339_BYTES - 1);
+	}
+}
+
+static void the_lane_is_one_word_unless_the_directions_differ(void **state)
+{
+	static const struct {
+		uint64_t in, to_client;
+		enum lane_id lane_in, lane_out;
+		const char *want;
+	} cases[] = {
+		{ 1, 1, LANE_COPY, LANE_COPY, "copy" },
+		{ 1, 1, LANE_COPY, LANE_PIPE, "copy/pipe" },
+		{ 0, 1, LANE_COPY, LANE_PIPE, "pipe" },
+		{ 1, 0, LANE_SOCKMAP, LANE_COPY, "sockmap" },
+		{ 0, 0, LANE_COPY, LANE_COPY, "copy" },
+		{ 5, 5, LANE_SOCKMAP, LANE_SOCKMAP, "sockmap" },
+		{ 5, 5, LANE_SOCKMAP, LANE_PIPE, "sockmap/pipe" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct stream_record record = { .bytes_in = cases[i].in,
+						.bytes_out = cases[i].to_client,
+						.lane_in = cases[i].lane_in,
+						.lane_out = cases[i].lane_out };
+		char out[LANE_TEXT_BYTES];
+
+		assert_true(span_eq(span_of(out, lane_text(&record, out)), span_str(cases[i].want)));
+	}
+}
+
+/* ---- the log */
+
+static size_t read_some(int fd, char *out, size_t size)
+{
+	ssize_t got = read(fd, out, size);
+
+	assert_true(got >= 0 || errno == EAGAIN);
+	return got > 0 ? (size_t)got : 0;
+}
+
+static void lines_are_collected_until_flushed(void **state)
+{
+	struct stream_record record = full_record();
+	struct access_log *log;
+	char out[4096];
+	size_t len;
+	int pipe_fds[2];
+
+	(void)state;
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+	assert_int_equal(fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK), 0);
+	log = access_log_create(pipe_fds[1]);
+	assert_non_null(log);
+	access_log_add(log, &record, WALL_US, NULL, 0);
+	access_log_add(log, &record, WALL_US, &SPAN("http.path"), 1);
+	assert_int_equal(read_some(pipe_fds[0], out, sizeof(out)), 0);
+	assert_int_equal(access_log_flush(log), 0);
+	len = read_some(pipe_fds[0], out, sizeof(out) - 1);
+	out[len] = '\0';
+	assert_memory_equal(out, DATE, strlen(DATE));
+	assert_non_null(strstr(strchr(out, '\n') + 1, "http.host=retry.example http.version="));
+	assert_int_equal(access_log_lines(log), 2);
+	assert_int_equal(access_log_dropped(log), 0);
+	access_log_free(log);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+}
+
+/* More lines than buffer and pipe can hold, nobody reads; then everything that was not dropped is whole. */
+static void stall(int read_fd, int write_fd)
+{
+	struct stream_record record = full_record();
+	struct access_log *log = access_log_create(write_fd);
+	uint64_t added = 0, seen = 0;
+	size_t left, len = 0;
+	char *all = malloc(64 * 1024 * 1024);
+
+	assert_non_null(log);
+	assert_non_null(all);
+	alarm(20);
+	for (; access_log_dropped(log) < 1000; added++) {
+		record.id = added;
+		record.bytes_in = added;
+		access_log_add(log, &record, WALL_US + added / 100, NULL, 0);
+		if (added % 50 == 0)
+			access_log_flush(log);
+	}
+	assert_true(access_log_flush(log) > 0);
+	assert_int_equal(access_log_lines(log) + access_log_dropped(log), added);
+	do {
+		len += read_some(read_fd, all + len, 64 * 1024 * 1024 - len);
+		left = access_log_flush(log);
+	} while (left > 0);
+	access_log_free(log);
+	close(write_fd);
+	for (size_t more = 1; more; len += more)
+		more = read_some(read_fd, all + len, 64 * 1024 * 1024 - len);
+	alarm(0);
+	for (struct span rest = span_of(all, len), line; span_split(&rest, '\n', &line) && line.len; seen++) {
+		assert_true(span_starts(line, SPAN("2026-09-21T14:13:20.")));
+		assert_true(span_ends(line, SPAN(" lane=copy/pipe close_reason=per_try_timeout")) ||
+			    span_ends(line, SPAN(" lane=pipe close_reason=per_try_timeout")));
+	}
+	assert_int_equal(seen + 1000, added);
+	close(read_fd);
+	free(all);
+}
+
+static void a_stopped_reader_of_a_pipe_costs_lines_but_never_time(void **state)
+{
+	int pipe_fds[2];
+	int flags;
+
+	(void)state;
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+	assert_int_equal(fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK), 0);
+	flags = fcntl(pipe_fds[1], F_GETFL);
+	assert_false(flags & O_NONBLOCK);
+	stall(pipe_fds[0], pipe_fds[1]);
+}
+
+static void a_stopped_reader_of_a_socket_costs_lines_but_never_time(void **state)
+{
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(fcntl(pair[0], F_SETFL, O_NONBLOCK), 0);
+	stall(pair[0], pair[1]);
+}
+
+static void the_shared_description_keeps_its_flags(void **state)
+{
+	struct stream_record record = full_record();
+	struct access_log *log;
+	int pipe_fds[2], flags;
+
+	(void)state;
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+	flags = fcntl(pipe_fds[1], F_GETFL);
+	log = access_log_create(pipe_fds[1]);
+	access_log_add(log, &record, WALL_US, NULL, 0);
+	assert_int_equal(access_log_flush(log), 0);
+	assert_int_equal(fcntl(pipe_fds[1], F_GETFL), flags);
+	access_log_free(log);
+	assert_int_equal(fcntl(pipe_fds[1], F_GETFL), flags);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+}
+
+static void a_reader_that_is_gone_costs_the_lines_only(void **state)
+{
+	struct stream_record record = full_record();
+	struct access_log *log;
+	int pipe_fds[2];
+
+	(void)state;
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+	log = access_log_create(pipe_fds[1]);
+	close(pipe_fds[0]);
+	for (int i = 0; i < 3; i++)
+		access_log_add(log, &record, WALL_US, NULL, 0);
+	assert_int_equal(access_log_flush(log), 0);
+	assert_int_equal(access_log_dropped(log), 3);
+	access_log_add(log, &record, WALL_US, NULL, 0);
+	assert_int_equal(access_log_flush(log), 0);
+	assert_int_equal(access_log_dropped(log), 4);
+	access_log_free(log);
+	close(pipe_fds[1]);
+}
+
+static void a_file_gets_every_line(void **state)
+{
+	struct stream_record record = full_record();
+	FILE *file = tmpfile();
+	struct access_log *log = access_log_create(fileno(file));
+	char line[1024];
+	unsigned int count = 0;
+
+	(void)state;
+	for (int i = 0; i < 5000; i++)
+		access_log_add(log, &record, WALL_US, NULL, 0);
+	assert_int_equal(access_log_flush(log), 0);
+	assert_int_equal(access_log_dropped(log), 0);
+	rewind(file);
+	while (fgets(line, sizeof(line), file))
+		count += strncmp(line, DATE, strlen(DATE)) == 0 && strchr(line, '\n');
+	assert_int_equal(count, 5000);
+	access_log_free(log);
+	fclose(file);
+}
+
+static void a_line_larger_than_the_buffer_is_dropped_and_the_next_one_is_not(void **state)
+{
+	struct stream_record record = full_record();
+	struct access_log *log;
+	size_t huge = LIMIT_ACCESS_LOG_BYTES;
+	char *path = malloc(huge);
+	char out[1024];
+	int pipe_fds[2];
+
+	(void)state;
+	memset(path, 'p', huge);
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+	log = access_log_create(pipe_fds[1]);
+	record.path = span_of(path, huge);
+	access_log_add(log, &record, WALL_US, NULL, 0);
+	assert_int_equal(access_log_dropped(log), 1);
+	record.path = SPAN("/short");
+	access_log_add(log, &record, WALL_US, NULL, 0);
+	assert_int_equal(access_log_flush(log), 0);
+	assert_true(read_some(pipe_fds[0], out, sizeof(out)) > 100);
+	assert_int_equal(access_log_dropped(log), 1);
+	access_log_free(log);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+	free(path);
+}
+
+static void a_stopped_reader_is_asked_once_a_turn(void **state)
+{
+	struct stream_record record = full_record();
+	char *all = malloc(1024 * 1024);
+	struct access_log *log;
+	uint64_t dropped;
+	int pipe_fds[2];
+
+	(void)state;
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+	assert_int_equal(fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK), 0);
+	log = access_log_create(pipe_fds[1]);
+	while (access_log_dropped(log) == 0)
+		access_log_add(log, &record, WALL_US, NULL, 0);
+	dropped = access_log_dropped(log);
+	/* There is room again, but in this turn nobody looks. */
+	assert_true(read_some(pipe_fds[0], all, 1024 * 1024) > 0);
+	access_log_add(log, &record, WALL_US, NULL, 0);
+	assert_int_equal(access_log_dropped(log), dropped + 1);
+	access_log_add(log, &record, WALL_US + 1, NULL, 0);
+	assert_int_equal(access_log_dropped(log), dropped + 1);
+	access_log_free(log);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+	free(all);
+}
+
+enum { WRITERS = 4, LINES_EACH = 4000 };
+
+static void *write_lines(void *argument)
+{
+	struct stream_record record = full_record();
+	struct access_log *log = access_log_create(*(int *)argument);
+
+	for (uint64_t i = 0; i < LINES_EACH; i++) {
+		access_log_add(log, &record, WALL_US, NULL, 0);
+		while (i % 20 == 0 && access_log_flush(log) > 0)
+			usleep(100);
+	}
+	while (access_log_flush(log) > 0)
+		usleep(100);
+	access_log_free(log);
+	return NULL;
+}
+
+static void lines_of_several_workers_do_not_mix(void **state)
+{
+	pthread_t threads[WRITERS];
+	char line[1024];
+	unsigned int whole = 0, broken = 0;
+	int pipe_fds[2];
+	FILE *in;
+
+	(void)state;
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+	for (int i = 0; i < WRITERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, write_lines, &pipe_fds[1]), 0);
+	in = fdopen(pipe_fds[0], "r");
+	while (whole + broken < WRITERS * LINES_EACH && fgets(line, sizeof(line), in)) {
+		bool is_whole = strncmp(line, DATE "\t", strlen(DATE) + 1) == 0 &&
+				strstr(line, " close_reason=per_try_timeout\n") != NULL;
+
+		whole += is_whole;
+		broken += !is_whole;
+	}
+	for (int i = 0; i < WRITERS; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(broken, 0);
+	assert_int_equal(whole, WRITERS * LINES_EACH);
+	fclose(in);
+	close(pipe_fds[1]);
+}
+
+static int create_and_free(void *context)
+{
+	struct access_log *log = access_log_create(STDERR_FILENO);
+
+	(void)context;
+	access_log_free(log);
+	return log ? 0 : -ENOMEM;
+}
+
+static void creating_survives_lack_of_memory(void **state)
+{
+	(void)state;
+	assert_int_equal(alloc_fail_each(create_and_free, NULL), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_text_line_has_every_field_in_the_documented_order),
+		cmocka_unit_test(fields_without_a_value_are_left_out),
+		cmocka_unit_test(the_class_upstream_is_not_worth_a_word),
+		cmocka_unit_test(foreign_bytes_never_make_a_second_line_or_field),
+		cmocka_unit_test(a_json_line_is_one_object_with_the_same_fields),
+		cmocka_unit_test(every_field_can_be_removed_by_its_name),
+		cmocka_unit_test(a_line_that_does_not_fit_says_so_at_every_size),
+		cmocka_unit_test(the_date_is_right_across_seconds),
+		cmocka_unit_test(the_lane_is_one_word_unless_the_directions_differ),
+		cmocka_unit_test(lines_are_collected_until_flushed),
+		cmocka_unit_test(a_stopped_reader_of_a_pipe_costs_lines_but_never_time),
+		cmocka_unit_test(a_stopped_reader_of_a_socket_costs_lines_but_never_time),
+		cmocka_unit_test(the_shared_description_keeps_its_flags),
+		cmocka_unit_test(a_reader_that_is_gone_costs_the_lines_only),
+		cmocka_unit_test(a_file_gets_every_line),
+		cmocka_unit_test(a_line_larger_than_the_buffer_is_dropped_and_the_next_one_is_not),
+		cmocka_unit_test(a_stopped_reader_is_asked_once_a_turn),
+		cmocka_unit_test(lines_of_several_workers_do_not_mix),
+		cmocka_unit_test(creating_survives_lack_of_memory),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdalign.h>
+
+#include "tests/lib/alloc.h"
+#include "user/base/arena.h"
+#include "user/base/mem.h"
+
+static void objects_are_zeroed_aligned_and_apart(void **state)
+{
+	struct arena a;
+	char *last = NULL;
+
+	(void)state;
+	arena_init(&a, 256);
+	for (size_t len = 1; len < 600; len += 13) {
+		char *object = arena_take(&a, len);
+
+		assert_non_null(object);
+		assert_int_equal((uintptr_t)object % alignof(max_align_t), 0);
+		for (size_t i = 0; i < len; i++)
+			assert_int_equal(object[i], 0);
+		memset(object, 0xff, len);
+		if (last)
+			assert_int_equal(*last, (char)0xff);
+		last = object;
+	}
+	arena_done(&a);
+	assert_int_equal(a.total_bytes, 0);
+}
+
+static void bytes_and_objects_do_not_overlap(void **state)
+{
+	enum { COUNT = 200 };
+	unsigned char *pieces[COUNT];
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, 128);
+	for (int i = 0; i < COUNT; i++) {
+		pieces[i] = i % 2 ? arena_take(&a, 24) : (void *)arena_bytes(&a, 24);
+		memset(pieces[i], i, 24);
+	}
+	for (int i = 0; i < COUNT; i++) {
+		for (int j = 0; j < 24; j++)
+			assert_int_equal(pieces[i][j], i);
+	}
+	arena_done(&a);
+}
+
+static void a_copy_is_terminated_and_independent(void **state)
+{
+	char original[] = "name";
+	struct arena a;
+	struct span copy, empty;
+
+	(void)state;
+	arena_init(&a, 64);
+	copy = arena_copy(&a, span_str(original));
+	empty = arena_copy(&a, (struct span){ NULL, 0 });
+	original[0] = 'X';
+	assert_string_equal(copy.data, "name");
+	assert_int_equal(copy.len, 4);
+	assert_non_null(empty.data);
+	assert_int_equal(empty.data[0], '\0');
+	arena_done(&a);
+}
+
+static void a_reset_keeps_the_first_block_and_zeroes_again(void **state)
+{
+	struct arena a;
+	char *first, *again;
+	unsigned long before;
+
+	(void)state;
+	arena_init(&a, 128);
+	first = arena_take(&a, 64);
+	memset(first, 0xff, 64);
+	for (int i = 0; i < 20; i++)
+		arena_take(&a, 100);
+	assert_true(a.total_bytes > 128);
+	arena_reset(&a);
+	assert_int_equal(a.total_bytes, 128);
+	mem_fail_nth(0);
+	before = mem_count();
+	again = arena_take(&a, 64);
+	assert_ptr_equal(again, first);
+	for (int i = 0; i < 64; i++)
+		assert_int_equal(again[i], 0);
+	assert_int_equal(mem_count(), before);
+	arena_done(&a);
+	arena_reset(&a);
+	arena_done(&a);
+}
+
+static void what_is_larger_than_a_block_gets_its_own(void **state)
+{
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, 16);
+	assert_non_null(arena_take(&a, 100000));
+	assert_true(a.total_bytes >= 100000);
+	assert_null(arena_take(&a, SIZE_MAX));
+	assert_null(arena_bytes(&a, SIZE_MAX - 1));
+	assert_null(arena_copy(&a, span_of("x", SIZE_MAX - 1)).data);
+	assert_non_null(arena_take(&a, 0));
+	arena_done(&a);
+}
+
+static int take_some(void *context)
+{
+	struct arena a;
+	int error = 0;
+
+	(void)context;
+	arena_init(&a, 100);
+	for (int i = 0; i < 10 && !error; i++) {
+		bool is_there =
+			arena_take(&a, 60) && arena_bytes(&a, 30) && arena_copy(&a, SPAN("copied")).data;
+
+		error = is_there ? 0 : -ENOMEM;
+	}
+	arena_done(&a);
+	return error;
+}
+
+static void each_allocation_may_fail(void **state)
+{
+	(void)state;
+	assert_true(alloc_fail_each(take_some, NULL) >= 10);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(objects_are_zeroed_aligned_and_apart),
+		cmocka_unit_test(bytes_and_objects_do_not_overlap),
+		cmocka_unit_test(a_copy_is_terminated_and_independent),
+		cmocka_unit_test(a_reset_keeps_the_first_block_and_zeroes_again),
+		cmocka_unit_test(what_is_larger_than_a_block_gets_its_own),
+		cmocka_unit_test(each_allocation_may_fail),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "policy/balance.h"
+#include "user/base/check.h"
+
+#define ROUNDS 100000
+
+static uint64_t next_random(uint64_t *state)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15u;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+	return z ^ (z >> 31);
+}
+
+/* ---- backends */
+
+static struct backend good = { .kind = BACKEND_HOST }, nowhere = { .kind = BACKEND_INVALID };
+
+static void refs_fill(struct backend_ref *list, const uint64_t *weights, uint32_t count, uint64_t *ret_sum)
+{
+	*ret_sum = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		list[i] = (struct backend_ref){ .weight = weights[i], .backend = &good };
+		*ret_sum += weights[i];
+	}
+}
+
+static void weights_are_shares_of_the_requests(void **state)
+{
+	static const uint64_t weights[] = { 1, 0, 80, 19 };
+	struct backend_ref list[ARRAY_LEN(weights)];
+	unsigned int hits[ARRAY_LEN(weights)] = { 0 };
+	uint64_t sum, random = 1;
+
+	(void)state;
+	refs_fill(list, weights, ARRAY_LEN(weights), &sum);
+	for (unsigned int i = 0; i < ROUNDS; i++)
+		hits[balance_backend(list, ARRAY_LEN(weights), sum, next_random(&random)) - list]++;
+	for (size_t i = 0; i < ARRAY_LEN(weights); i++) {
+		double expected = ROUNDS * (double)weights[i] / (double)sum;
+
+		if (hits[i] < expected * 0.9 || hits[i] > expected * 1.1)
+			fail_msg("weight %lu got %u of %d", (unsigned long)weights[i], hits[i], ROUNDS);
+	}
+}
+
+static void the_extremes_of_randomness_stay_within_the_list(void **state)
+{
+	static const uint64_t weights[] = { 0, 1, 0, UINT64_MAX / 2, 0 };
+	struct backend_ref list[ARRAY_LEN(weights)];
+	uint64_t sum;
+
+	(void)state;
+	refs_fill(list, weights, ARRAY_LEN(weights), &sum);
+	assert_ptr_equal(balance_backend(list, ARRAY_LEN(weights), sum, 0), &list[1]);
+	assert_ptr_equal(balance_backend(list, ARRAY_LEN(weights), sum, UINT64_MAX), &list[3]);
+}
+
+static void no_backend_or_only_zero_weights_choose_nothing(void **state)
+{
+	static const uint64_t weights[] = { 0, 0 };
+	struct backend_ref list[ARRAY_LEN(weights)];
+	uint64_t sum;
+
+	(void)state;
+	refs_fill(list, weights, ARRAY_LEN(weights), &sum);
+	assert_null(balance_backend(list, ARRAY_LEN(weights), sum, UINT64_MAX));
+	assert_null(balance_backend(list, 0, 0, 7));
+}
+
+static void a_retry_goes_to_another_backend_by_weight(void **state)
+{
+	static const uint64_t weights[] = { 50, 30, 10, 0, 10 };
+	struct backend_ref list[ARRAY_LEN(weights)];
+	unsigned int hits[ARRAY_LEN(weights)] = { 0 };
+	uint64_t sum, random = 2;
+
+	(void)state;
+	refs_fill(list, weights, ARRAY_LEN(weights), &sum);
+	list[4].backend = &nowhere;
+	for (unsigned int i = 0; i < ROUNDS; i++)
+		hits[balance_backend_again(list, ARRAY_LEN(weights), &list[0], next_random(&random)) -
+		     list]++;
+	assert_int_equal(hits[0], 0);
+	assert_int_equal(hits[3], 0);
+	assert_int_equal(hits[4], 0);
+	assert_in_range(hits[1], ROUNDS * 73 / 100, ROUNDS * 77 / 100);
+	assert_int_equal(hits[1] + hits[2], ROUNDS);
+}
+
+static void a_retry_stays_where_there_is_no_other_backend(void **state)
+{
+	static const uint64_t weights[] = { 5, 0, 5 };
+	struct backend_ref list[ARRAY_LEN(weights)];
+	uint64_t sum;
+
+	(void)state;
+	refs_fill(list, weights, ARRAY_LEN(weights), &sum);
+	list[2].backend = &nowhere;
+	assert_ptr_equal(balance_backend_again(list, ARRAY_LEN(weights), &list[0], UINT64_MAX), &list[0]);
+	assert_ptr_equal(balance_backend_again(list, 1, &list[0], 0), &list[0]);
+}
+
+/* ---- endpoints */
+
+#define ENDPOINTS 5
+
+struct endpoints {
+	struct endpoint_load load[ENDPOINTS];
+	const struct endpoint_load *list[ENDPOINTS];
+	unsigned int hits[ENDPOINTS];
+};
+
+static void endpoints_init(struct endpoints *e)
+{
+	*e = (struct endpoints){ 0 };
+	for (size_t i = 0; i < ENDPOINTS; i++)
+		e->list[i] = &e->load[i];
+}
+
+static void endpoints_run(struct endpoints *e, uint32_t count, uint32_t exclude, uint64_t now_ms)
+{
+	uint64_t random = 3;
+
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		uint32_t at = balance_endpoint(e->list, count, exclude, next_random(&random), now_ms);
+
+		assert_true(at < count);
+		e->hits[at]++;
+	}
+}
+
+static void equal_endpoints_get_equal_shares(void **state)
+{
+	struct endpoints e;
+
+	(void)state;
+	for (uint32_t count = 1; count <= ENDPOINTS; count++) {
+		endpoints_init(&e);
+		endpoints_run(&e, count, UINT32_MAX, 0);
+		for (uint32_t i = 0; i < count; i++)
+			assert_in_range(e.hits[i], ROUNDS / count * 97 / 100, ROUNDS / count * 103 / 100);
+	}
+}
+
+static void the_busiest_endpoint_of_two_choices_loses(void **state)
+{
+	struct endpoints e;
+
+	(void)state;
+	endpoints_init(&e);
+	for (uint32_t i = 0; i < ENDPOINTS; i++)
+		e.load[i].in_flight = i;
+	endpoints_run(&e, ENDPOINTS, UINT32_MAX, 0);
+	/* Endpoint i wins against those above it: 4-i of the 10 pairs. */
+	for (uint32_t i = 0; i < ENDPOINTS; i++)
+		assert_in_range(e.hits[i], ROUNDS * (4 - i) / 10 * 97 / 100,
+				ROUNDS * (4 - i) / 10 * 103 / 100 + 1);
+}
+
+static void two_endpoints_are_always_compared(void **state)
+{
+	struct endpoints e;
+
+	(void)state;
+	endpoints_init(&e);
+	e.load[0].in_flight = 1;
+	endpoints_run(&e, 2, UINT32_MAX, 0);
+	assert_int_equal(e.hits[1], ROUNDS);
+}
+
+static void the_excluded_endpoint_is_taken_only_when_it_is_alone(void **state)
+{
+	struct endpoints e;
+
+	(void)state;
+	endpoints_init(&e);
+	e.load[1].in_flight = 100;
+	endpoints_run(&e, 2, 0, 0);
+	assert_int_equal(e.hits[1], ROUNDS);
+	endpoints_init(&e);
+	endpoints_run(&e, 1, 0, 0);
+	assert_int_equal(e.hits[0], ROUNDS);
+	for (uint32_t exclude = 0; exclude < ENDPOINTS; exclude++) {
+		endpoints_init(&e);
+		endpoints_run(&e, ENDPOINTS, exclude, 0);
+		assert_int_equal(e.hits[exclude], 0);
+		for (uint32_t i = 0; i < ENDPOINTS; i++)
+			if (i != exclude)
+				assert_in_range(e.hits[i], ROUNDS / 4 * 97 / 100, ROUNDS / 4 * 103 / 100);
+	}
+}
+
+static void an_exclude_outside_the_list_excludes_nothing(void **state)
+{
+	struct endpoints e;
+
+	(void)state;
+	endpoints_init(&e);
+	endpoints_run(&e, 2, 2, 0);
+	assert_in_range(e.hits[0], ROUNDS * 48 / 100, ROUNDS * 52 / 100);
+}
+
+static void avoided_endpoints_get_nothing_while_another_is_left(void **state)
+{
+	struct endpoints e;
+
+	(void)state;
+	endpoints_init(&e);
+	for (uint32_t i = 0; i < ENDPOINTS; i++)
+		e.load[i].avoid_until_ms = 1000;
+	e.load[3].avoid_until_ms = 0;
+	e.load[3].in_flight = 1000;
+	endpoints_run(&e, ENDPOINTS, UINT32_MAX, 999);
+	assert_int_equal(e.hits[3], ROUNDS);
+	endpoints_init(&e);
+	for (uint32_t i = 0; i < ENDPOINTS; i++)
+		e.load[i].avoid_until_ms = 1000;
+	endpoints_run(&e, ENDPOINTS, UINT32_MAX, 999); /* all: still served */
+	for (uint32_t i = 0; i < ENDPOINTS; i++)
+		assert_true(e.hits[i] > 0);
+}
+
+static void avoiding_one_endpoint_is_fair_to_the_others(void **state)
+{
+	struct endpoints e;
+
+	(void)state;
+	endpoints_init(&e);
+	e.load[0].avoid_until_ms = 1000;
+	endpoints_run(&e, ENDPOINTS, UINT32_MAX, 0);
+	for (uint32_t i = 1; i < ENDPOINTS; i++)
+		assert_in_range(e.hits[i], ROUNDS / 4 * 97 / 100, ROUNDS / 4 * 103 / 100);
+}
+
+static void a_retry_takes_an_avoided_endpoint_rather_than_the_same(void **state)
+{
+	struct endpoints e;
+
+	(void)state;
+	endpoints_init(&e);
+	for (uint32_t i = 1; i < ENDPOINTS; i++)
+		e.load[i].avoid_until_ms = 1000;
+	endpoints_run(&e, ENDPOINTS, 0, 0);
+	assert_int_equal(e.hits[0], 0);
+}
+
+static void an_avoided_endpoint_comes_back_when_its_time_is_over(void **state)
+{
+	struct endpoints e;
+
+	(void)state;
+	endpoints_init(&e);
+	e.load[0].avoid_until_ms = 1000;
+	endpoints_run(&e, 2, UINT32_MAX, 1000);
+	assert_in_range(e.hits[0], ROUNDS * 48 / 100, ROUNDS * 52 / 100);
+}
+
+static void without_endpoints_there_is_no_choice(void **state)
+{
+	(void)state;
+	assert_int_equal(balance_endpoint(NULL, 0, UINT32_MAX, 7, 0), UINT32_MAX);
+	assert_int_equal(balance_endpoint(NULL, 0, 0, 7, 0), UINT32_MAX);
+}
+
+static void failures_double_the_pause_up_to_half_a_minute(void **state)
+{
+	static const uint64_t pauses_ms[] = { 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000 };
+	struct endpoint_load load = { 0 };
+	uint64_t now_ms = 5;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(pauses_ms); i++) {
+		balance_connect_failed(&load, now_ms);
+		assert_int_equal(load.failures, i + 1);
+		assert_int_equal(load.avoid_until_ms, now_ms + pauses_ms[i]);
+		now_ms = load.avoid_until_ms;
+	}
+	balance_connected(&load);
+	assert_int_equal(load.failures, 0);
+	assert_int_equal(load.avoid_until_ms, 0);
+	balance_connect_failed(&load, now_ms);
+	assert_int_equal(load.avoid_until_ms, now_ms + 1000);
+}
+
+static void connects_that_fail_together_count_once(void **state)
+{
+	struct endpoint_load load = { 0 };
+
+	(void)state;
+	for (uint64_t now_ms = 0; now_ms < 1000; now_ms += 10)
+		balance_connect_failed(&load, now_ms);
+	assert_int_equal(load.failures, 1);
+	assert_int_equal(load.avoid_until_ms, 1000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(weights_are_shares_of_the_requests),
+		cmocka_unit_test(the_extremes_of_randomness_stay_within_the_list),
+		cmocka_unit_test(no_backend_or_only_zero_weights_choose_nothing),
+		cmocka_unit_test(a_retry_goes_to_another_backend_by_weight),
+		cmocka_unit_test(a_retry_stays_where_there_is_no_other_backend),
+		cmocka_unit_test(equal_endpoints_get_equal_shares),
+		cmocka_unit_test(the_busiest_endpoint_of_two_choices_loses),
+		cmocka_unit_test(two_endpoints_are_always_compared),
+		cmocka_unit_test(the_excluded_endpoint_is_taken_only_when_it_is_alone),
+		cmocka_unit_test(an_exclude_outside_the_list_excludes_nothing),
+		cmocka_unit_test(avoided_endpoints_get_nothing_while_another_is_left),
+		cmocka_unit_test(avoiding_one_endpoint_is_fair_to_the_others),
+		cmocka_unit_test(a_retry_takes_an_avoided_endpoint_rather_than_the_same),
+		cmocka_unit_test(an_avoided_endpoint_comes_back_when_its_time_is_over),
+		cmocka_unit_test(without_endpoints_there_is_no_choice),
+		cmocka_unit_test(failures_double_the_pause_up_to_half_a_minute),
+		cmocka_unit_test(connects_that_fail_together_count_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

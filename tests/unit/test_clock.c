@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+#include <time.h>
+
+#include "user/base/check.h"
+#include "user/base/clock.h"
+
+static void the_clock_never_goes_back(void **state)
+{
+	uint64_t last = clock_now_ns();
+
+	(void)state;
+	for (int i = 0; i < 100000; i++) {
+		uint64_t now = clock_now_ns();
+
+		assert_true(now >= last);
+		last = now;
+	}
+	assert_in_range(clock_now_ms(), last / 1000000, last / 1000000 + 5000);
+}
+
+static void the_wall_clock_is_microseconds_since_the_epoch(void **state)
+{
+	(void)state;
+	assert_in_range(clock_wall_us() / 1000000, (uint64_t)time(NULL) - 1, (uint64_t)time(NULL) + 1);
+}
+
+static void dates_are_written_in_utc_with_six_digits(void **state)
+{
+	static const struct {
+		uint64_t wall_us;
+		const char *text;
+	} rows[] = {
+		{ 0, "1970-01-01T00:00:00.000000Z" },
+		{ 1, "1970-01-01T00:00:00.000001Z" },
+		{ 999999, "1970-01-01T00:00:00.999999Z" },
+		{ 951782400000000, "2000-02-29T00:00:00.000000Z" },
+		{ 1709251199100200, "2024-02-29T23:59:59.100200Z" },
+		{ 1798761599123456, "2026-12-31T23:59:59.123456Z" },
+		{ 253402300799999999, "9999-12-31T23:59:59.999999Z" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char out[CLOCK_RFC3339_BYTES + 1];
+
+		memset(out, '#', sizeof(out));
+		clock_rfc3339(rows[i].wall_us, out);
+		assert_string_equal(out, rows[i].text);
+		assert_int_equal(out[CLOCK_RFC3339_BYTES], '#');
+	}
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_clock_never_goes_back),
+		cmocka_unit_test(the_wall_clock_is_microseconds_since_the_epoch),
+		cmocka_unit_test(dates_are_written_in_utc_with_six_digits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

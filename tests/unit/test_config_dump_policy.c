@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin/config_dump_policy.h"
+#include "tests/unit/dump_compact.h"
+#include "user/base/check.h"
+
+#define S (1000000000ull)
+
+static void assert_value(enum policy_kind kind, const void *object, const char *want)
+{
+	struct policy_value value = { kind, object };
+	struct json_writer w;
+	struct text out;
+	char *have;
+
+	text_init(&out);
+	json_begin(&w, &out);
+	json_open_object(&w, NULL);
+	dump_policy_value(&w, &value);
+	json_close(&w);
+	have = compact(text_span(&out));
+	assert_string_equal(have, want);
+	free(have);
+	text_done(&out);
+}
+
+static void traffic_policies_leave_out_what_is_unset(void **state)
+{
+	static uint16_t codes[] = { 500, 503, 599 };
+	static const struct timeout_policy both = { { true, 10 * S }, { true, 0 } };
+	static const struct timeout_policy none = { 0 };
+	static const struct retry_policy retry = { 2, { false, 0 }, codes, 3 };
+	static const struct retry_policy no_codes = { 1, { true, S / 4 }, NULL, 0 };
+
+	(void)state;
+	assert_value(POLICY_TIMEOUT, &both,
+		     "{\"timeout\":{\"requestTimeout\":\"10s\",\"backendRequestTimeout\":\"0s\"}}");
+	assert_value(POLICY_TIMEOUT, &none, "{\"timeout\":{}}");
+	assert_value(POLICY_RETRY, &retry,
+		     "{\"retry\":{\"attempts\":2,\"codes\":[\"500 Internal Server Error\","
+		     "\"503 Service Unavailable\",\"599 <unknown status code>\"]}}");
+	assert_value(POLICY_RETRY, &no_codes,
+		     "{\"retry\":{\"attempts\":1,\"backoff\":\"250ms\",\"codes\":[]}}");
+}
+
+static void header_url_and_mirror_policies_have_the_original_shapes(void **state)
+{
+	struct header_pair add = { SPAN("x-add"), SPAN("1") }, set = { SPAN("x-set"), SPAN("2") };
+	struct span removed = SPAN("x-gone");
+	struct header_modifier headers = { &add, 1, &set, 1, &removed, 1 };
+	struct redirect_policy redirect = { .scheme = SPAN("https"),
+					    .url = { .authority_kind = AUTHORITY_PORT,
+						     .port = 8443,
+						     .path_kind = PATH_PREFIX,
+						     .path = SPAN("/new") },
+					    .status = 301 };
+	struct url_rewrite full = { .authority_kind = AUTHORITY_FULL,
+				    .authority = SPAN("h:1"),
+				    .path_kind = PATH_FULL,
+				    .path = SPAN("/p") };
+	struct url_rewrite host = { .authority_kind = AUTHORITY_HOST, .authority = SPAN("h") };
+	struct url_rewrite none = { .authority_kind = AUTHORITY_NONE };
+	struct backend_ref ref = { .service_name = SPAN("ns/svc"), .service_port = 80 };
+	struct mirror_policy half = { .ref = &ref, .per_million = 500000 };
+	struct mirror_policy whole = { .ref = NULL, .per_million = 1000000 };
+	struct direct_response direct = { 418, SPAN("hello\n") };
+	struct access_log_policy access_log = { &removed, 1 };
+
+	(void)state;
+	assert_value(POLICY_REQUEST_HEADERS, &headers,
+		     "{\"requestHeaderModifier\":{\"add\":{\"x-add\":\"1\"},\"set\":{\"x-set\":\"2\"},"
+		     "\"remove\":[\"x-gone\"]}}");
+	assert_value(POLICY_RESPONSE_HEADERS, &(struct header_modifier){ 0 },
+		     "{\"responseHeaderModifier\":{}}");
+	assert_value(POLICY_REDIRECT, &redirect,
+		     "{\"requestRedirect\":{\"scheme\":\"https\",\"authority\":{\"port\":8443},"
+		     "\"path\":{\"prefix\":\"/new\"},\"status\":301}}");
+	assert_value(POLICY_URL_REWRITE, &full,
+		     "{\"urlRewrite\":{\"authority\":{\"full\":\"h:1\"},\"path\":{\"full\":\"/p\"}}}");
+	assert_value(POLICY_URL_REWRITE, &host, "{\"urlRewrite\":{\"authority\":{\"host\":\"h\"}}}");
+	assert_value(POLICY_URL_REWRITE, &none, "{\"urlRewrite\":{\"authority\":\"none\"}}");
+	assert_value(POLICY_MIRROR, &half,
+		     "{\"requestMirror\":{\"backend\":{\"service\":{\"name\":\"ns/svc\",\"port\":80}},"
+		     "\"percentage\":0.5}}");
+	assert_value(POLICY_MIRROR, &whole,
+		     "{\"requestMirror\":{\"backend\":{\"invalid\":null},\"percentage\":1.0}}");
+	assert_value(POLICY_DIRECT_RESPONSE, &direct,
+		     "{\"directResponse\":{\"body\":\"aGVsbG8K\",\"status\":418}}");
+	assert_value(POLICY_FRONTEND_ACCESS_LOG, &access_log, "{\"accessLog\":{\"remove\":[\"x-gone\"]}}");
+}
+
+static void a_connect_timeout_is_dumped_the_way_it_was_written(void **state)
+{
+	struct backend_tcp tcp = { { true, 180 * S, 180 * S, 9 }, { true, 2500000000u }, false };
+	struct backend_http http = { .version = SPAN("HTTP2") };
+
+	(void)state;
+	assert_value(POLICY_BACKEND_TCP, &tcp,
+		     "{\"tcp\":{\"keepalives\":{\"enabled\":true,\"time\":\"3m0s\",\"interval\":\"3m0s\","
+		     "\"retries\":9},\"connectTimeout\":\"2.5s\"}}");
+	tcp.connect_timeout_as_object = true;
+	assert_value(POLICY_BACKEND_TCP, &tcp,
+		     "{\"tcp\":{\"keepalives\":{\"enabled\":true,\"time\":\"3m0s\",\"interval\":\"3m0s\","
+		     "\"retries\":9},\"connectTimeout\":{\"secs\":2,\"nanos\":500000000}}}");
+	assert_value(POLICY_BACKEND_HTTP, &http, "{\"http\":{\"version\":\"HTTP2\"}}");
+}
+
+static void every_kind_of_policy_has_its_name(void **state)
+{
+	static const char *const names[] = {
+#define POLICY_KIND(id, section, dump_name, type) dump_name,
+#include "config/policy_kinds.def"
+#undef POLICY_KIND
+	};
+	/* Large enough for any of them: all zero is a valid object of every kind. */
+	static const _Alignas(16) char zero[512];
+	char want[64];
+
+	(void)state;
+	for (uint32_t kind = 0; kind < POLICY_KIND_COUNT; kind++) {
+		struct policy_value value = { (enum policy_kind)kind, zero };
+		struct json_writer w;
+		struct text out;
+
+		text_init(&out);
+		json_begin(&w, &out);
+		json_open_object(&w, NULL);
+		dump_policy_value(&w, &value);
+		json_close(&w);
+		snprintf(want, sizeof(want), "{\n  \"%s\": {", names[kind]);
+		assert_true(span_starts(text_span(&out), span_str(want)));
+		text_done(&out);
+	}
+}
+
+static void every_status_of_the_registry_has_its_phrase(void **state)
+{
+	static const struct {
+		uint16_t status;
+		const char *want;
+	} cases[] = {
+		{ 100, "100 Continue" },
+		{ 200, "200 OK" },
+		{ 404, "404 Not Found" },
+		{ 413, "413 Payload Too Large" },
+		{ 422, "422 Unprocessable Entity" },
+		{ 418, "418 I'm a teapot" },
+		{ 421, "421 Misdirected Request" },
+		{ 425, "425 Too Early" },
+		{ 429, "429 Too Many Requests" },
+		{ 451, "451 Unavailable For Legal Reasons" },
+		{ 500, "500 Internal Server Error" },
+		{ 503, "503 Service Unavailable" },
+		{ 504, "504 Gateway Timeout" },
+		{ 506, "506 Variant Also Negotiates" },
+		{ 511, "511 Network Authentication Required" },
+		{ 509, "509 <unknown status code>" },
+		{ 517, "517 <unknown status code>" },
+		{ 999, "999 <unknown status code>" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char out[STATUS_TEXT_BYTES];
+
+		assert_true(
+			span_eq(span_of(out, status_text(cases[i].status, out)), span_str(cases[i].want)));
+	}
+	for (uint16_t status = 100; status < 1000; status++) {
+		char out[STATUS_TEXT_BYTES];
+
+		assert_true(status_text(status, out) < sizeof(out));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(traffic_policies_leave_out_what_is_unset),
+		cmocka_unit_test(header_url_and_mirror_policies_have_the_original_shapes),
+		cmocka_unit_test(a_connect_timeout_is_dumped_the_way_it_was_written),
+		cmocka_unit_test(every_kind_of_policy_has_its_name),
+		cmocka_unit_test(every_status_of_the_registry_has_its_phrase),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/config_text.h"
+
+#include "config/build.h"
+
+#define POLICY                                                                                               \
+	"{apiVersion: agentgateway.dev/v1alpha1, kind: AgentgatewayPolicy, metadata: {name: p, namespace: "  \
+	"n}, spec: {\n"
+#define TO_GATEWAY "targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: g}], "
+#define TO_LISTENER                                                                                          \
+	"targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: g, sectionName: l}], "
+#define TO_ROUTE "targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}], "
+#define TO_SERVICE "targetRefs: [{group: '', kind: Service, name: s}], "
+#define END "}}\n"
+
+static void keys_and_targets_are_those_of_the_documentation(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *key;
+		enum target_kind kind;
+		const char *name;
+		const char *section;
+		uint16_t port;
+		enum policy_kind policy;
+	} rows[] = {
+		{ POLICY TO_GATEWAY "frontend: {tcp: {keepalive: {}}}" END, "frontend/n/p:frontend-tcp:n/g",
+		  TARGET_GATEWAY, "g", "", 0, POLICY_FRONTEND_TCP },
+		{ POLICY TO_GATEWAY "frontend: {http: {}}" END, "frontend/n/p:frontend-http:n/g",
+		  TARGET_GATEWAY, "g", "", 0, POLICY_FRONTEND_HTTP },
+		{ POLICY TO_GATEWAY "frontend: {accessLog: {attributes: {remove: [a]}}}" END,
+		  "frontend/n/p:frontend-logging:n/g", TARGET_GATEWAY, "g", "", 0,
+		  POLICY_FRONTEND_ACCESS_LOG },
+		{ POLICY TO_GATEWAY "traffic: {timeouts: {request: 2s}}" END, "traffic/n/p:timeout:n/g",
+		  TARGET_GATEWAY, "g", "", 0, POLICY_TIMEOUT },
+		{ POLICY TO_LISTENER "traffic: {timeouts: {request: 2s}}" END, "traffic/n/p:timeout:n/g/l",
+		  TARGET_GATEWAY, "g", "l", 0, POLICY_TIMEOUT },
+		{ POLICY TO_ROUTE "traffic: {retry: {attempts: 3}}" END, "traffic/n/p:retry:n/r",
+		  TARGET_ROUTE, "r", "", 0, POLICY_RETRY },
+		{ POLICY "targetRefs: [{kind: HTTPRoute, name: r, sectionName: rule}], traffic: "
+			 "{directResponse: {status: 503}}" END,
+		  "traffic/n/p:direct-response:n/r/rule", TARGET_ROUTE, "r", "rule", 0,
+		  POLICY_DIRECT_RESPONSE },
+		{ POLICY TO_ROUTE "traffic: {headerModifiers: {request: {set: [{name: a, value: b}]}}}" END,
+		  "traffic/n/p:header-modifier:n/r", TARGET_ROUTE, "r", "", 0, POLICY_REQUEST_HEADERS },
+		{ POLICY TO_ROUTE "traffic: {headerModifiers: {response: {remove: [a]}}}" END,
+		  "traffic/n/p:resp-header-modifier:n/r", TARGET_ROUTE, "r", "", 0, POLICY_RESPONSE_HEADERS },
+		{ POLICY TO_SERVICE "backend: {tcp: {connectTimeout: 1s}}" END,
+		  "backend/n/p:backend-tcp:n/s.n.svc.cluster.local", TARGET_SERVICE, "s.n.svc.cluster.local",
+		  "", 0, POLICY_BACKEND_TCP },
+		{ POLICY "targetRefs: [{group: '', kind: Service, name: s, sectionName: 8000}], backend: "
+			 "{http: {version: HTTP2}}" END,
+		  "n/p:backend-http:n/s.n.svc.cluster.local/8000", TARGET_SERVICE, "s.n.svc.cluster.local",
+		  "", 8000, POLICY_BACKEND_HTTP },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct targeted_policy *policy;
+		struct config_case c;
+
+		config_case_text(&c, rows[i].text);
+		config_case_accepted(&c);
+		assert_int_equal(c.snapshot->policy_count, 1);
+		policy = &c.snapshot->policy_list[0];
+		assert_span_equal(policy->key, rows[i].key);
+		assert_int_equal(policy->target.kind, rows[i].kind);
+		assert_span_equal(policy->target.name, rows[i].name);
+		assert_span_equal(policy->target.namespace, "n");
+		assert_span_equal(policy->target.section, rows[i].section);
+		assert_int_equal(policy->target.port, rows[i].port);
+		assert_int_equal(policy->value.kind, rows[i].policy);
+		assert_int_equal(policy->created_s, INT64_MAX);
+		assert_span_equal(policy->name_kind, "AgentgatewayPolicy");
+		config_case_done(&c);
+	}
+}
+
+static void one_entry_for_each_kind_and_target(void **state)
+{
+	struct config_case c;
+
+	(void)state;
+	config_case_text(&c, POLICY "targetRefs: [{kind: HTTPRoute, name: a}, {kind: HTTPRoute, name: b}], "
+				    "strategy: {inheritance: Default},"
+				    "traffic: {phase: PreRouting, timeouts: {request: 5s}, retry: {attempts: "
+				    "3, codes: [500]}}" END);
+	config_case_accepted(&c);
+	assert_int_equal(c.snapshot->policy_count, 4);
+	assert_span_equal(c.snapshot->policy_list[0].key, "traffic/n/p:retry:n/a");
+	assert_span_equal(c.snapshot->policy_list[1].key, "traffic/n/p:retry:n/b");
+	assert_span_equal(c.snapshot->policy_list[2].key, "traffic/n/p:timeout:n/a");
+	assert_span_equal(c.snapshot->policy_list[3].key, "traffic/n/p:timeout:n/b");
+	assert_true(c.snapshot->policy_list[0].is_gateway_phase);
+	config_case_done(&c);
+}
+
+static void selectors_find_objects_of_their_own_namespace(void **state)
+{
+	struct config_case c;
+
+	(void)state;
+	config_case_text(&c, "{apiVersion: v1, kind: Service, metadata: {name: a, namespace: n, labels: {k: "
+			     "v}}, spec: {}}\n---\n"
+			     "{apiVersion: v1, kind: Service, metadata: {name: b, namespace: n, labels: {k: "
+			     "w}}, spec: {}}\n---\n"
+			     "{apiVersion: v1, kind: Service, metadata: {name: c, namespace: m, labels: {k: "
+			     "v}}, spec: {}}\n---\n" POLICY
+			     "targetSelectors: [{group: '', kind: Service, matchLabels: {k: v}}], backend: "
+			     "{http: {requestTimeout: 1s}}" END);
+	config_case_accepted(&c);
+	assert_int_equal(c.snapshot->policy_count, 1);
+	assert_span_equal(c.snapshot->policy_list[0].target.name, "a.n.svc.cluster.local");
+	config_case_done(&c);
+
+	config_case_text(&c, POLICY
+			 "targetSelectors: [{kind: Gateway, matchLabels: {k: v}}], frontend: {http: {}}" END);
+	config_case_accepted(&c);
+	config_case_says(&c, CONFIG_WARNING,
+			 "a.yaml:2:19: ", "selects nothing: no Gateway in namespace \"n\" has these labels");
+	config_case_done(&c);
+}
+
+#define IN "AgentgatewayPolicy n/p: spec."
+
+static void wrong_policies_are_refused(void **state)
+{
+	static const struct config_refusal rows[] = {
+		{ POLICY "frontend: {http: {}}" END,
+		  "a.yaml:1:108: AgentgatewayPolicy n/p: spec: ", "targetRefs, targetSelectors" },
+		{ POLICY TO_GATEWAY "targetSelectors: [], frontend: {http: {}}" END,
+		  "a.yaml:2:75: " IN "targetSelectors: ", "exclude each other" },
+		{ POLICY "targetRefs: [], frontend: {http: {}}" END,
+		  "a.yaml:2:13: " IN "targetRefs: ", "1 to 16 targets, this one has 0" },
+		{ POLICY "targetRefs: [{kind: Gateway, name: g}]" END,
+		  "a.yaml:1:108: AgentgatewayPolicy n/p: spec: ",
+		  "at least one of frontend, traffic and backend" },
+		{ POLICY TO_GATEWAY "front: {}, backend: {http: {}}" END,
+		  "a.yaml:2:75: " IN "front: ", "did you mean \"frontend\"?" },
+		{ POLICY "targetRefs: [{kind: Pod, name: g}], backend: {http: {}}" END,
+		  "a.yaml:2:14: " IN "targetRefs[0]: ", "cannot target objects of kind \"Pod\"" },
+		{ POLICY "targetRefs: [{kind: Gateway, name: g, namespace: x}], backend: {http: {}}" END,
+		  "a.yaml:2:39: " IN "targetRefs[0].namespace: ", "of its own namespace" },
+		{ POLICY "targetRefs: [{kind: Gateway}], backend: {http: {}}" END,
+		  "a.yaml:2:14: " IN "targetRefs[0]: ", "\"name\" is missing" },
+		{ POLICY
+		  "targetRefs: [{kind: Gateway, name: g}, {kind: Gateway, name: g}], backend: {http: {}}" END,
+		  "a.yaml:2:", "the policy \"n/p:backend-http:n/g\" exists twice" },
+		{ POLICY TO_ROUTE "frontend: {http: {}}" END,
+		  "a.yaml:2:14: " IN "targetRefs[0]: ", "can only target a Gateway" },
+		{ POLICY TO_LISTENER "frontend: {http: {}}" END,
+		  "a.yaml:2:14: " IN "targetRefs[0]: ", "remove sectionName" },
+		{ POLICY TO_SERVICE "traffic: {retry: {}}" END,
+		  "a.yaml:2:14: " IN "targetRefs[0]: ", "not a Service" },
+		{ POLICY "targetRefs: [{kind: Service, name: s, sectionName: http}], backend: {http: {}}" END,
+		  "a.yaml:2:52: " IN "targetRefs[0].sectionName: ", "is a port number" },
+		{ POLICY TO_GATEWAY "strategy: {inheritance: Override}, traffic: {retry: {}}" END,
+		  "a.yaml:2:99: " IN "strategy.inheritance: ", "Override is not supported yet" },
+		{ POLICY TO_GATEWAY "frontend: {tcp: {keepalives: {}}}" END,
+		  "a.yaml:2:92: " IN "frontend.tcp.keepalives: ", "did you mean \"keepalive\"?" },
+		{ POLICY TO_GATEWAY "frontend: {tcp: {keepalive: {retries: 65}}}" END,
+		  "a.yaml:2:113: " IN "frontend.tcp.keepalive.retries: ", "from 1 to 64" },
+		{ POLICY TO_GATEWAY "frontend: {tcp: {keepalive: {time: 1.5s}}}" END,
+		  "a.yaml:2:110: " IN "frontend.tcp.keepalive.time: ", "write 1s500ms instead of 1.5s" },
+		{ POLICY TO_GATEWAY "frontend: {http: {http1IdleTimeout: 500ms}}" END,
+		  "a.yaml:2:111: " IN "frontend.http.http1IdleTimeout: ", "write 1s or more" },
+		{ POLICY TO_GATEWAY "frontend: {http: {http1IdleTimeout: 1d}}" END,
+		  "a.yaml:2:111: " IN "frontend.http.http1IdleTimeout: ", "one day is 24h" },
+		{ POLICY TO_GATEWAY "frontend: {tls: {}}" END,
+		  "a.yaml:2:86: " IN "frontend.tls: ", "does not speak TLS" },
+		{ POLICY TO_GATEWAY "traffic: {timeouts: {}}" END,
+		  "a.yaml:2:95: " IN "traffic.timeouts: ", "\"request\" is missing" },
+		{ POLICY TO_GATEWAY "traffic: {timeouts: {request: 0s}}" END,
+		  "a.yaml:2:105: " IN "traffic.timeouts.request: ", "write 1ms or more" },
+		{ POLICY TO_GATEWAY "traffic: {timeouts: {request: 5s, backendRequest: 1s}}" END,
+		  "a.yaml:2:109: " IN "traffic.timeouts.backendRequest: ",
+		  "write it under rules[].timeouts of the HTTPRoute" },
+		{ POLICY TO_GATEWAY "traffic: {retry: {codes: [1]}}" END,
+		  "a.yaml:2:101: " IN "traffic.retry.codes[0]: ", "from 100 to 999" },
+		{ POLICY TO_GATEWAY "traffic: {retry: {condition: x}}" END,
+		  "a.yaml:2:93: " IN "traffic.retry.condition: ", "is not supported yet" },
+		{ POLICY TO_GATEWAY "traffic: {cors: {}}" END,
+		  "a.yaml:2:85: " IN "traffic.cors: ", "is not supported yet" },
+		{ POLICY TO_GATEWAY "backend: {tcp: {connectTimeout: 50ms}}" END,
+		  "a.yaml:2:107: " IN "backend.tcp.connectTimeout: ", "write 100ms or more" },
+		{ POLICY TO_GATEWAY "backend: {tcp: {connectTimeout: {secs: 1, nanos: 0}}}" END,
+		  "a.yaml:2:107: " IN "backend.tcp.connectTimeout: ", "expected a duration" },
+		{ POLICY TO_GATEWAY "backend: {http: {version: HTTP/2.0}}" END,
+		  "a.yaml:2:101: " IN "backend.http.version: ", "did you mean HTTP2?" },
+		{ POLICY TO_GATEWAY "backend: {health: {}}" END,
+		  "a.yaml:2:85: " IN "backend.health: ", "is not supported yet" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		config_refused(&rows[i]);
+}
+
+#define GATEWAY(spec)                                                                                        \
+	"{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}, spec: {\n" spec "}}" \
+	"\n"
+#define ROUTE(rule)                                                                                          \
+	"{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r}, spec: "            \
+	"{parentRefs: [], rules: [\n" rule "]}}\n"
+#define IN_GATEWAY "Gateway default/g: spec."
+#define IN_ROUTE "HTTPRoute default/r: spec.rules[0]"
+
+static void wrong_gateways_and_routes_are_refused(void **state)
+{
+	static const struct config_refusal rows[] = {
+		{ "{kind: Gateway, metadata: {name: g}}\n", "a.yaml:1:1: ", "\"apiVersion\" is missing" },
+		{ "{apiVersion: v1, metadata: {name: g}}\n", "a.yaml:1:1: ", "\"kind\" is missing" },
+		{ "{apiVersion: v1, kind: Service}\n", "a.yaml:1:1: ", "\"metadata\" is missing" },
+		{ "{apiVersion: v1, kind: Service, metadata: {namespace: x}}\n",
+		  "a.yaml:1:43: metadata: ", "\"name\" is missing" },
+		{ "{apiVersion: v1, kind: Namespace, metadata: {name: x, creationTimestamp: "
+		  "2026-13-01T00:00:00Z}}\n",
+		  "a.yaml:1:74: metadata.creationTimestamp: ", "is not a time stamp" },
+		{ "{apiVersion: v1, kind: Namespace, metadata: {name: x, labels: {a: 1}}}\n",
+		  "a.yaml:1:67: metadata.labels.a: ", "put it in quotes" },
+		{ "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}}\n",
+		  "a.yaml:1:1: Gateway default/g: ", "\"spec\" is missing" },
+		{ GATEWAY(""), "a.yaml:1:86: Gateway default/g: spec: ", "\"listeners\" is missing" },
+		{ GATEWAY("listeners: [{port: 80, protocol: HTTP}]"),
+		  "a.yaml:2:13: " IN_GATEWAY "listeners[0]: ", "\"name\" is missing" },
+		{ GATEWAY("listeners: [{name: a, port: 0, protocol: HTTP}]"),
+		  "a.yaml:2:29: " IN_GATEWAY "listeners[0].port: ", "65535" },
+		{ GATEWAY("listeners: [{name: a, port: 1, protocol: HTTPS}]"),
+		  "a.yaml:2:42: " IN_GATEWAY "listeners[0].protocol: ",
+		  "HTTPS listeners are not supported yet" },
+		{ GATEWAY("listeners: [{name: a, port: 1, protocol: http}]"),
+		  "a.yaml:2:42: " IN_GATEWAY "listeners[0].protocol: ", "did you mean HTTP?" },
+		{ GATEWAY("listeners: [{name: a, port: 1, protocol: TLS}]"),
+		  "a.yaml:2:13: " IN_GATEWAY "listeners[0]: ", "write tls: {mode: Passthrough}" },
+		{ GATEWAY("listeners: [{name: a, port: 1, protocol: TLS, tls: {mode: Terminate}}]"),
+		  "a.yaml:2:59: " IN_GATEWAY "listeners[0].tls.mode: ",
+		  "TLS termination is not supported yet" },
+		{ GATEWAY("listeners: [{name: a, port: 1, protocol: HTTP, tls: {mode: Passthrough}}]"),
+		  "a.yaml:2:48: " IN_GATEWAY "listeners[0].tls: ", "protocol HTTP cannot have tls" },
+		{ GATEWAY("listeners: [{name: a, port: 1, protocol: TCP, hostname: a.b}]"),
+		  "a.yaml:2:47: " IN_GATEWAY "listeners[0].hostname: ", "plain TCP carries no host name" },
+		{ GATEWAY("listeners: [{name: a, port: 1, protocol: HTTP, allowedRoutes: {namespaces: {from: "
+			  "Selector}}}]"),
+		  "a.yaml:2:76: " IN_GATEWAY "listeners[0].allowedRoutes.namespaces: ",
+		  "from: Selector needs a selector" },
+		{ GATEWAY("listeners: [{name: a, port: 1, protocol: HTTP, allowedRoutes: {namespaces: {from: "
+			  "Selector, selector: {"
+			  "matchExpressions: [{key: a, operator: Equals}]}}}}]"),
+		  "a.yaml:2:142: " IN_GATEWAY
+		  "listeners[0].allowedRoutes.namespaces.selector.matchExpressions[0].operator: ",
+		  "In, NotIn" },
+		{ GATEWAY("listeners: [{name: a, port: 1, protocol: HTTP}, {name: b, port: 1, protocol: "
+			  "TCP}]"),
+		  "a.yaml:2:49: " IN_GATEWAY "listeners[1]: ",
+		  "port 1 is shared with a.yaml:2:13: Gateway default/g: spec.listeners[0], but their "
+		  "protocols differ" },
+		{ GATEWAY("listeners: [{name: a, port: 1, protocol: HTTP}, {name: b, port: 1, protocol: "
+			  "HTTP}]"),
+		  "a.yaml:2:49: " IN_GATEWAY "listeners[1]: ", "both have the same hostname" },
+		{ GATEWAY("listeners: [{name: a, port: 1, protocol: TCP}, {name: b, port: 1, protocol: "
+			  "TCP}]"),
+		  "a.yaml:2:48: " IN_GATEWAY "listeners[1]: ", "can have only one listener" },
+		{ GATEWAY("listeners: [{name: a, port: 1, protocol: HTTP}, {name: a, port: 1, protocol: "
+			  "HTTP, hostname: x.y}]"),
+		  "a.yaml:2:49: " IN_GATEWAY "listeners[1]: ", "the listener \"default/g.a\" exists twice" },
+		{ "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r}, specs: "
+		  "{}, spec: {"
+		  "parentRefs: []}}\n",
+		  "a.yaml:1:82: specs: ", "did you mean \"spec\"?" },
+		{ GATEWAY("listeners: [{name: a, port: 1, protocol: HTTP, hostname: [a]}]"),
+		  "a.yaml:2:58: " IN_GATEWAY "listeners[0].hostname: ", "expected a text, found a list" },
+		{ "{apiVersion: gateway.networking.k8s.io/v1, kind: TCPRoute, metadata: {name: r}, spec: "
+		  "{parentRefs: [], rules: [\n"
+		  "{backendRefs: []}, {backendRefs: []}]}}\n",
+		  "a.yaml:1:111: TCPRoute default/r: spec.rules: ", "can have only one rule" },
+		{ "{apiVersion: gateway.networking.k8s.io/v1, kind: TCPRoute, metadata: {name: r}, spec: "
+		  "{parentRefs: [], hostnames: [], rules: []}}\n",
+		  "a.yaml:1:104: TCPRoute default/r: spec.hostnames: ", "unknown key \"hostnames\"" },
+		{ ROUTE("{match: []}"), "a.yaml:2:2: " IN_ROUTE ".match: ", "did you mean \"matches\"?" },
+		{ ROUTE("{timeouts: {request: 1.5s}}"),
+		  "a.yaml:2:22: " IN_ROUTE ".timeouts.request: ", "has decimals" },
+		{ ROUTE("{timeouts: {request: 5}}"),
+		  "a.yaml:2:22: " IN_ROUTE ".timeouts.request: ", "has no unit" },
+		{ ROUTE("{timeouts: {request: 1d}}"),
+		  "a.yaml:2:22: " IN_ROUTE ".timeouts.request: ", "one day is 24h" },
+		{ ROUTE("{timeouts: {request: -1s}}"),
+		  "a.yaml:2:22: " IN_ROUTE ".timeouts.request: ", "is negative" },
+		{ ROUTE("{timeouts: {request: 1s, backendRequest: 2s}}"),
+		  "a.yaml:2:42: " IN_ROUTE ".timeouts.backendRequest: ",
+		  "is longer than the request timeout" },
+		{ ROUTE("{retry: {attempts: -1}}"),
+		  "a.yaml:2:20: " IN_ROUTE ".retry.attempts: ", "expected a whole number" },
+		{ ROUTE("{matches: [{path: {type: Prefix, value: /}}]}"),
+		  "a.yaml:2:26: " IN_ROUTE ".matches[0].path.type: ", "PathPrefix" },
+		{ ROUTE("{matches: [{path: {value: a}}]}"),
+		  "a.yaml:2:27: " IN_ROUTE ".matches[0].path.value: ", "begin it with /" },
+		{ ROUTE("{matches: [{method: get}]}"),
+		  "a.yaml:2:21: " IN_ROUTE ".matches[0].method: ", "did you mean GET?" },
+		{ ROUTE("{filters: [{type: CORS, cors: {}}]}"),
+		  "a.yaml:2:19: " IN_ROUTE ".filters[0].type: ", "are not supported yet" },
+		{ ROUTE("{filters: [{type: URLRewrite}]}"),
+		  "a.yaml:2:12: " IN_ROUTE ".filters[0]: ", "\"urlRewrite\" is missing" },
+		{ ROUTE("{filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplaceFullPath, "
+			"replacePrefixMatch: /}}}]}"),
+		  "a.yaml:2:94: " IN_ROUTE ".filters[0].urlRewrite.path.replacePrefixMatch: ",
+		  "does not fit type ReplaceFullPath" },
+		{ ROUTE("{filters: [{type: URLRewrite, urlRewrite: {}}, {type: RequestRedirect, "
+			"requestRedirect: {}}]}"),
+		  "a.yaml:2:11: " IN_ROUTE ".filters: ", "exclude each other in one rule" },
+		{ ROUTE("{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: te, "
+			"value: x}]}}]}"),
+		  "a.yaml:2:73: " IN_ROUTE ".filters[0].requestHeaderModifier.set[0].name: ",
+		  "belongs to message framing" },
+		{ ROUTE("{backendRefs: [{name: s, port: 1, weight: 1000001}]}"),
+		  "a.yaml:2:43: " IN_ROUTE ".backendRefs[0].weight: ", "from 0 to 1000000" },
+		{ ROUTE("{backendRefs: [{name: s, port: 1, filters: [{type: URLRewrite, urlRewrite: {}}]}]}"),
+		  "a.yaml:2:45: " IN_ROUTE ".backendRefs[0].filters[0]: ", "write it under rules[].filters" },
+		{ ROUTE("{sessionPersistence: {}}"),
+		  "a.yaml:2:2: " IN_ROUTE ".sessionPersistence: ", "is not supported yet" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		config_refused(&rows[i]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(keys_and_targets_are_those_of_the_documentation),
+		cmocka_unit_test(one_entry_for_each_kind_and_target),
+		cmocka_unit_test(selectors_find_objects_of_their_own_namespace),
+		cmocka_unit_test(wrong_policies_are_refused),
+		cmocka_unit_test(wrong_gateways_and_routes_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

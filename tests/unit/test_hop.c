@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/message.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/lib/alloc.h"
+#include "user/base/check.h"
+#include "user/http/hop.h"
+
+#define GET "GET / HTTP/1.1\r\nHost: a\r\n"
+#define OK "HTTP/1.1 200 OK\r\n"
+#define END "\r\n"
+
+static struct arena arena;
+
+/* "name=value|name=value" */
+static void assert_fields(const struct fields *fields, const char *expected, struct span text)
+{
+	char actual[1024] = "";
+	uint64_t seen = 0;
+
+	for (uint32_t i = 0; i < fields->count; i++) {
+		size_t len = strlen(actual);
+
+		snprintf(actual + len, sizeof(actual) - len, "%s%.*s=%.*s", i ? "|" : "",
+			 SPAN_FMT(fields->list[i].name), SPAN_FMT(fields->list[i].value));
+		seen |= UINT64_C(1) << fields->list[i].id;
+	}
+	if (strcmp(actual, expected) != 0)
+		fail_msg("%s\ninstead of %s\nfrom %.*s", actual, expected, SPAN_FMT(text));
+	assert_int_equal(fields->seen, seen);
+}
+
+static const struct strip {
+	struct span text;
+	const char *left;
+} request_strips[] = {
+	{ TEXT(GET "Accept: b\r\nX: c\r\n" END), "Host=a|Accept=b|X=c" },
+	{ TEXT(GET "Connection: keep-alive\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nA: b\r\n" END),
+	  "Host=a|A=b" },
+	{ TEXT(GET "X-One: 1\r\nConnection: x-one, X-Two\r\nx-two: 2\r\nX-Two: 3\r\nX-Three: 3\r\n" END),
+	  "Host=a|X-Three=3" },
+	{ TEXT(GET "Connection: a\r\nA: 1\r\nConnection: b ,,\tc\r\nB: 2\r\nC: 3\r\nD: 4\r\n" END),
+	  "Host=a|D=4" },
+	{ TEXT(GET "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n" END),
+	  "Host=a" },
+	{ TEXT(GET "Transfer-Encoding: chunked\r\nTrailer: X\r\n" END), "Host=a|Trailer=X" },
+	{ TEXT(GET "Content-Length: 0\r\n" END), "Host=a" },
+	/* Nominations of what routes, frames, authorises or tells where a request came from. */
+	{ TEXT(GET "Connection: Host, Content-Length, X-Forwarded-For, Authorization, Cookie, Via\r\n"
+	       "X-Forwarded-For: 1\r\nAuthorization: 2\r\nCookie: 3\r\nVia: 4\r\n" END),
+	  "Host=a|X-Forwarded-For=1|Authorization=2|Cookie=3|Via=4" },
+	/* TE */
+	{ TEXT(GET "TE: trailers\r\nConnection: TE\r\n" END), "Host=a|TE=trailers" },
+	{ TEXT(GET "te: gzip;q=0.5, Trailers\r\n" END), "Host=a|te=trailers" },
+	{ TEXT(GET "TE: trailers\r\nTE: gzip, trailers\r\n" END), "Host=a|TE=trailers" },
+	{ TEXT(GET "TE: gzip\r\nConnection: te\r\n" END), "Host=a" },
+	{ TEXT(GET "TE: trailers;q=1\r\n" END), "Host=a" },
+	{ TEXT(GET "TE:\r\n" END), "Host=a" },
+	/* An expectation of a client that cannot understand the answer. */
+	{ TEXT(GET "Expect: 100-continue\r\n" END), "Host=a|Expect=100-continue" },
+	{ TEXT("GET / HTTP/1.0\r\nExpect: 100-continue\r\nA: b\r\n" END), "A=b" },
+};
+
+static const struct strip response_strips[] = {
+	{ TEXT(OK "Server: a\r\nConnection: close, X-Debug\r\nX-Debug: 1\r\nKeep-Alive: timeout=5\r\n" END),
+	  "Server=a" },
+	{ TEXT(OK "Content-Length: 3\r\nTE: trailers\r\nUpgrade: h2c\r\nDate: d\r\n" END), "Date=d" },
+	{ TEXT(OK "Connection: set-cookie\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n" END),
+	  "Set-Cookie=a|Set-Cookie=b" },
+};
+
+static void requests_lose_what_belongs_to_the_connection(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(request_strips); i++) {
+		struct request_head head;
+
+		arena_reset(&arena);
+		assert_bad(message_request(request_strips[i].text, &arena, &head), BAD_NONE,
+			request_strips[i].text);
+		assert_int_equal(hop_strip_request(&head), 0);
+		assert_fields(&head.fields, request_strips[i].left, request_strips[i].text);
+		assert_int_equal(hop_strip_request(&head), 0);
+		assert_fields(&head.fields, request_strips[i].left, request_strips[i].text);
+	}
+}
+
+static void responses_lose_what_belongs_to_the_connection(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(response_strips); i++) {
+		struct response_head head;
+
+		arena_reset(&arena);
+		assert_bad(message_response(response_strips[i].text, &arena, &head), BAD_NONE,
+			   response_strips[i].text);
+		assert_int_equal(hop_strip_response(&head), 0);
+		assert_fields(&head.fields, response_strips[i].left, response_strips[i].text);
+	}
+}
+
+static void too_many_nominations_are_an_error(void **state)
+{
+	struct response_head head = { .status = 200, .version_major = 1, .version_minor = 1 };
+	char value[512];
+
+	(void)state;
+	arena_reset(&arena);
+	memset(value, ',', LIMIT_HEADERS);
+	fields_init(&head.fields, &arena);
+	assert_int_equal(fields_add(&head.fields, SPAN("Connection"), span_of(value, LIMIT_HEADERS)), 0);
+	assert_int_equal(hop_strip_response(&head), -E2BIG);
+	head.fields.list[0].value.len--;
+	assert_int_equal(hop_strip_response(&head), 0);
+}
+
+static const struct forward {
+	struct span text;
+	bool is_trusted;
+	const char *left;
+} forwards[] = {
+	{ TEXT(GET END), false, "Host=a|X-Forwarded-For=10.0.0.1|X-Forwarded-Proto=http|X-Forwarded-Host=a" },
+	{ TEXT(GET END), true, "Host=a|X-Forwarded-For=10.0.0.1|X-Forwarded-Proto=http|X-Forwarded-Host=a" },
+	{ TEXT("GET / HTTP/1.0\r\nX-Forwarded-Host: evil\r\n" END), false,
+	  "X-Forwarded-For=10.0.0.1|X-Forwarded-Proto=http" },
+	{ TEXT(GET "X-Forwarded-For: 1\r\nA: b\r\nx-forwarded-for: 2, 3\r\nX-Forwarded-Proto: https\r\n"
+	       "X-Forwarded-Host: c\r\nForwarded: for=1\r\n" END), false,
+	  "Host=a|X-Forwarded-For=10.0.0.1|A=b|X-Forwarded-Proto=http|X-Forwarded-Host=a" },
+	{ TEXT(GET "X-Forwarded-For: 1\r\nA: b\r\nx-forwarded-for: 2, 3\r\nX-Forwarded-Proto: https\r\n"
+	       "X-Forwarded-Host: c\r\nForwarded: for=1\r\n" END), true,
+	  "Host=a|X-Forwarded-For=1, 2, 3, 10.0.0.1|A=b|X-Forwarded-Proto=https|X-Forwarded-Host=c|"
+	  "Forwarded=for=1" },
+	{ TEXT(GET "X-Forwarded-For:\r\n" END), true,
+	  "Host=a|X-Forwarded-For=10.0.0.1|X-Forwarded-Proto=http|X-Forwarded-Host=a" },
+};
+
+static const struct forwarded_facts facts = { .client_ip = TEXT("10.0.0.1"), .proto = TEXT("http") };
+
+static void only_a_trusted_peer_says_where_a_request_came_from(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(forwards); i++) {
+		struct forwarded_facts known = facts;
+		struct request_head head;
+
+		known.is_trusted = forwards[i].is_trusted;
+		arena_reset(&arena);
+		assert_bad(message_request(forwards[i].text, &arena, &head), BAD_NONE, forwards[i].text);
+		assert_int_equal(hop_add_forwarded(&head, &known), 0);
+		assert_fields(&head.fields, forwards[i].left, forwards[i].text);
+	}
+}
+
+static void via_is_appended_with_the_version_received(void **state)
+{
+	struct request_head head;
+
+	(void)state;
+	arena_reset(&arena);
+	assert_int_equal(message_request(SPAN(GET "Via: 1.0 x\r\n" END), &arena, &head), BAD_NONE);
+	assert_int_equal(hop_add_via(&head.fields, 1), 0);
+	assert_int_equal(hop_add_via(&head.fields, 0), 0);
+	assert_fields(&head.fields, "Host=a|Via=1.0 x|Via=1.1 headgate|Via=1.0 headgate", SPAN(""));
+}
+
+static int add_all(void *context)
+{
+	struct forwarded_facts known = facts;
+	struct request_head head = { .authority = SPAN("a"), .version_major = 1, .version_minor = 1 };
+	struct arena own;
+	int error;
+
+	(void)context;
+	known.is_trusted = true;
+	arena_init(&own, 32);
+	fields_init(&head.fields, &own);
+	error = fields_add(&head.fields, SPAN("X-Forwarded-For"), SPAN("192.0.2.1, 192.0.2.2"));
+	if (!error)
+		error = hop_strip_request(&head);
+	if (!error)
+		error = hop_add_forwarded(&head, &known);
+	for (int i = 0; !error && i < 20; i++)
+		error = hop_add_via(&head.fields, 1);
+	arena_done(&own);
+	return error;
+}
+
+static void no_memory_is_an_error(void **state)
+{
+	(void)state;
+	assert_true(alloc_fail_each(add_all, NULL) >= 3);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	arena_init(&arena, 4096);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	arena_done(&arena);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(requests_lose_what_belongs_to_the_connection),
+		cmocka_unit_test(responses_lose_what_belongs_to_the_connection),
+		cmocka_unit_test(too_many_nominations_are_an_error),
+		cmocka_unit_test(only_a_trusted_peer_says_where_a_request_came_from),
+		cmocka_unit_test(via_is_appended_with_the_version_received),
+		cmocka_unit_test(no_memory_is_an_error),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/pair.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "user/net/io.h"
+#include "user/net/socket.h"
+
+static void silence_bytes_and_the_end_are_told_apart(void **state)
+{
+	char data[16];
+	int near, far;
+
+	(void)state;
+	pair_open(&near, &far);
+	assert_int_equal(io_peek(near), -EAGAIN);
+	assert_int_equal(io_read(near, data, sizeof(data)), -EAGAIN);
+	assert_int_equal(io_write(far, "hello", 5, false), 5);
+	pair_wait(near, POLLIN);
+	assert_int_equal(io_peek(near), 1);
+	assert_int_equal(io_peek(near), 1);
+	assert_int_equal(io_read(near, data, 2), 2);
+	assert_int_equal(io_read(near, data + 2, sizeof(data) - 2), 3);
+	assert_memory_equal(data, "hello", 5);
+	assert_int_equal(io_read(near, data, sizeof(data)), -EAGAIN);
+	socket_close(far);
+	pair_wait(near, POLLIN);
+	assert_int_equal(io_peek(near), 0);
+	assert_int_equal(io_read(near, data, sizeof(data)), 0);
+	close(near);
+}
+
+static void a_reset_is_an_error_and_a_gone_reader_no_signal(void **state)
+{
+	char byte = 'x';
+	struct iovec list = { &byte, 1 };
+	int near, far;
+
+	(void)state;
+	pair_open(&near, &far);
+	socket_reset(far);
+	pair_wait(near, POLLHUP);
+	assert_int_equal(io_peek(near), -ECONNRESET);
+	assert_int_equal(io_write(near, "x", 1, false), -EPIPE);
+	assert_int_equal(io_writev(near, &list, 1, true), -EPIPE);
+	assert_int_equal(io_read(near, &byte, 1), 0);
+	close(near);
+}
+
+static void pieces_are_written_in_order(void **state)
+{
+	char text[] = "abcde";
+	struct iovec list[] = { { text, 2 }, { text, 0 }, { text + 2, 3 } };
+	char data[8];
+	int near, far;
+
+	(void)state;
+	pair_open(&near, &far);
+	assert_int_equal(io_writev(near, list, 3, false), 5);
+	pair_wait(far, POLLIN);
+	assert_int_equal(io_read(far, data, sizeof(data)), 5);
+	assert_memory_equal(data, "abcde", 5);
+	close(near);
+	close(far);
+}
+
+static void more_holds_a_partial_segment_back_until_the_rest_follows(void **state)
+{
+	char data[8];
+	struct pollfd item = { .events = POLLIN };
+	int near, far;
+
+	(void)state;
+	pair_open(&near, &far);
+	assert_int_equal(socket_set_nodelay(near), 0);
+	assert_int_equal(io_write(near, "ab", 2, true), 2);
+	item.fd = far;
+	assert_int_equal(poll(&item, 1, 50), 0);
+	assert_int_equal(io_write(near, "cd", 2, false), 2);
+	pair_wait(far, POLLIN);
+	assert_int_equal(io_read(far, data, sizeof(data)), 4);
+	assert_memory_equal(data, "abcd", 4);
+	close(near);
+	close(far);
+}
+
+static void a_full_socket_takes_nothing(void **state)
+{
+	static char block[64 * 1024];
+	ssize_t len = 1;
+	int near, far;
+
+	(void)state;
+	pair_open(&near, &far);
+	for (int i = 0; i < 10000 && len > 0; i++)
+		len = io_write(near, block, sizeof(block), false);
+	assert_int_equal(len, -EAGAIN);
+	close(near);
+	close(far);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(silence_bytes_and_the_end_are_told_apart),
+		cmocka_unit_test(a_reset_is_an_error_and_a_gone_reader_no_signal),
+		cmocka_unit_test(pieces_are_written_in_order),
+		cmocka_unit_test(more_holds_a_partial_segment_back_until_the_rest_follows),
+		cmocka_unit_test(a_full_socket_takes_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "admin/json.h"
+#include "tests/lib/alloc.h"
+#include "tests/lib/guard.h"
+#include "user/base/check.h"
+
+static void assert_text(struct text *text, const char *want)
+{
+	assert_int_equal(text_error(text), 0);
+	assert_string_equal(text->data, want);
+	text_done(text);
+}
+
+static void objects_keep_their_order_and_are_indented_by_two(void **state)
+{
+	struct text out;
+	struct json_writer w;
+
+	(void)state;
+	text_init(&out);
+	json_begin(&w, &out);
+	json_open_object(&w, NULL);
+	json_str(&w, "z", "first");
+	json_open_array(&w, "list");
+	json_u64(&w, NULL, 1);
+	json_open_object(&w, NULL);
+	json_close(&w);
+	json_open_array(&w, NULL);
+	json_close(&w);
+	json_close(&w);
+	json_open_object(&w, "a");
+	json_null(&w, "nothing");
+	json_bool(&w, "yes", true);
+	json_key(&w, SPAN("k\"ey"));
+	json_bool(&w, NULL, false);
+	json_close(&w);
+	json_close(&w);
+	assert_text(&out, "{\n  \"z\": \"first\",\n  \"list\": [\n    1,\n    {},\n    []\n  ],\n  \"a\": {\n"
+			  "    \"nothing\": null,\n    \"yes\": true,\n    \"k\\\"ey\": false\n  }\n}\n");
+}
+
+static void whole_numbers_keep_all_digits(void **state)
+{
+	static const struct {
+		uint64_t value;
+		const char *want;
+	} cases[] = {
+		{ 0, "[\n  0\n]\n" },
+		{ 9007199254740993u, "[\n  9007199254740993\n]\n" },
+		{ UINT64_MAX, "[\n  18446744073709551615\n]\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct text out;
+		struct json_writer w;
+
+		text_init(&out);
+		json_begin(&w, &out);
+		json_open_array(&w, NULL);
+		json_u64(&w, NULL, cases[i].value);
+		json_close(&w);
+		assert_text(&out, cases[i].want);
+	}
+}
+
+static void strings_are_always_valid_json(void **state)
+{
+	static const struct {
+		struct span in;
+		const char *want;
+	} cases[] = {
+		{ SPAN(""), "\"\"" },
+		{ SPAN("plain /?&=<>"), "\"plain /?&=<>\"" },
+		{ SPAN("a\"b\\c"), "\"a\\\"b\\\\c\"" },
+		{ SPAN("\n\t\r\x01\x1f\x7f"), "\"\\n\\t\\r\\u0001\\u001f\\u007f\"" },
+		{ SPAN("\0"), "\"\\u0000\"" },
+		{ SPAN("\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80"),
+		  "\"\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80\"" },
+		{ SPAN("\xff\xfe"), "\"\\u00ff\\u00fe\"" },
+		{ SPAN("\xc3"), "\"\\u00c3\"" }, /* cut off */
+		{ SPAN("\xc3("), "\"\\u00c3(\"" },
+		{ SPAN("\xc0\xaf"), "\"\\u00c0\\u00af\"" }, /* overlong */
+		{ SPAN("\xe0\x80\xaf"), "\"\\u00e0\\u0080\\u00af\"" }, /* overlong */
+		{ SPAN("\xed\xa0\x80"), "\"\\u00ed\\u00a0\\u0080\"" }, /* surrogate */
+		{ SPAN("\xf4\x90\x80\x80"), "\"\\u00f4\\u0090\\u0080\\u0080\"" }, /* past U+10FFFF */
+		{ SPAN("\xf0\x8f\xbf\xbf"), "\"\\u00f0\\u008f\\u00bf\\u00bf\"" }, /* overlong */
+	};
+	struct guard guard;
+
+	(void)state;
+	guard_init(&guard, 64);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct text out;
+		struct json_writer w;
+
+		text_init(&out);
+		json_begin(&w, &out);
+		json_string(&w, NULL,
+			    span_of(guard_end(&guard, cases[i].in.data, cases[i].in.len), cases[i].in.len));
+		assert_text(&out, cases[i].want);
+	}
+	guard_done(&guard);
+}
+
+static void every_pair_of_bytes_makes_a_text_that_parses(void **state)
+{
+	(void)state;
+	for (unsigned int first = 0; first < 256; first++) {
+		for (unsigned int second = 0; second < 256; second++) {
+			unsigned char bytes[2] = { (unsigned char)first, (unsigned char)second };
+			struct json_value *root;
+			struct json_writer w;
+			struct text out;
+
+			text_init(&out);
+			json_begin(&w, &out);
+			json_open_array(&w, NULL);
+			json_string(&w, NULL, span_of(bytes, 2));
+			json_close(&w);
+			root = json_parse(text_span(&out));
+			assert_non_null(root);
+			/* ASCII comes back as it was; the parser hands out C strings, so not past a NUL. */
+			if (first > 0 && first < 0x80 && second < 0x80)
+				assert_true(span_eq(span_str(json_text(json_first(root))),
+						    span_of(bytes, second ? 2 : 1)));
+			json_free(root);
+			text_done(&out);
+		}
+	}
+}
+
+static void durations_are_go_text_and_null_stands_for_nothing(void **state)
+{
+	struct text out;
+	struct json_writer w;
+
+	(void)state;
+	text_init(&out);
+	json_begin(&w, &out);
+	json_open_object(&w, NULL);
+	json_duration(&w, "idle", 600000000000u);
+	json_duration(&w, "backoff", 1500000000u);
+	json_str(&w, "none", NULL);
+	json_string_or_null(&w, "empty", (struct span){ 0 });
+	json_string_or_null(&w, "some", SPAN("x"));
+	json_close(&w);
+	assert_text(
+		&out,
+		"{\n  \"idle\": \"10m0s\",\n  \"backoff\": \"1.5s\",\n  \"none\": null,\n  \"empty\": null,\n"
+		"  \"some\": \"x\"\n}\n");
+}
+
+static void base64_follows_the_examples_of_rfc_4648(void **state)
+{
+	static const char *const cases[][2] = {
+		{ "", "\"\"" },
+		{ "f", "\"Zg==\"" },
+		{ "fo", "\"Zm8=\"" },
+		{ "foo", "\"Zm9v\"" },
+		{ "foob", "\"Zm9vYg==\"" },
+		{ "fooba", "\"Zm9vYmE=\"" },
+		{ "foobar", "\"Zm9vYmFy\"" },
+		{ "\xff\xfe\xfd", "\"//79\"" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct text out;
+		struct json_writer w;
+
+		text_init(&out);
+		json_begin(&w, &out);
+		json_base64(&w, NULL, span_str(cases[i][0]));
+		assert_text(&out, cases[i][1]);
+	}
+}
+
+static int write_something(void *context)
+{
+	struct text out;
+	struct json_writer w;
+	int error;
+
+	(void)context;
+	text_init(&out);
+	json_begin(&w, &out);
+	json_open_array(&w, NULL);
+	for (uint64_t i = 0; i < 500; i++)
+		json_u64(&w, NULL, i);
+	json_close(&w);
+	error = text_error(&out);
+	text_done(&out);
+	return error;
+}
+
+static void lack_of_memory_shows_at_the_end(void **state)
+{
+	(void)state;
+	assert_true(alloc_fail_each(write_something, NULL) > 3);
+}
+
+static void parsing_finds_members_and_elements(void **state)
+{
+	struct json_value *root = json_parse(
+		SPAN("{\"name\":\"x\",\"n\":12,\"neg\":-1,\"null\":null,\"l\":[1,2,{\"k\":\"v\"}]} \n"));
+	const struct json_value *list = json_member(root, "l");
+	const struct json_value *third = json_next(json_next(json_first(list)));
+
+	(void)state;
+	assert_non_null(root);
+	assert_string_equal(json_member_text(root, "name"), "x");
+	assert_int_equal(json_member_whole(root, "n"), 12);
+	assert_int_equal(json_member_whole(root, "neg"), 0);
+	assert_true(json_is_null(json_member(root, "null")));
+	assert_false(json_is_null(json_member(root, "absent")));
+	assert_string_equal(json_member_text(root, "Name"), "");
+	assert_string_equal(json_name(list), "l");
+	assert_string_equal(json_member_text(third, "k"), "v");
+	assert_null(json_next(third));
+	assert_null(json_first(json_member(root, "name")));
+	assert_string_equal(json_text(json_member(root, "n")), "");
+	assert_int_equal(json_whole(NULL), 0);
+	json_free(root);
+}
+
+static void only_one_complete_text_is_accepted(void **state)
+{
+	static const char text[] = "{\"a\":[1,\"b\"]}";
+	struct guard guard;
+
+	(void)state;
+	guard_init(&guard, sizeof(text));
+	for (size_t len = 0; len <= sizeof(text) - 1; len++) {
+		struct json_value *root = json_parse(span_of(guard_end(&guard, text, len), len));
+
+		assert_int_equal(root != NULL, len == sizeof(text) - 1);
+		json_free(root);
+	}
+	guard_done(&guard);
+	assert_null(json_parse(SPAN("{} x")));
+	assert_null(json_parse(SPAN("[1]\n[2]")));
+	assert_null(json_parse(SPAN("{} \0")));
+}
+
+static int parse_something(void *context)
+{
+	struct json_value *root = json_parse(SPAN("[{\"a\":1},{\"b\":[true,null,\"text\"]}]"));
+
+	(void)context;
+	json_free(root);
+	return root ? 0 : -ENOMEM;
+}
+
+static void parsing_survives_lack_of_memory(void **state)
+{
+	(void)state;
+	assert_true(alloc_fail_each(parse_something, NULL) > 5);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(objects_keep_their_order_and_are_indented_by_two),
+		cmocka_unit_test(whole_numbers_keep_all_digits),
+		cmocka_unit_test(strings_are_always_valid_json),
+		cmocka_unit_test(every_pair_of_bytes_makes_a_text_that_parses),
+		cmocka_unit_test(durations_are_go_text_and_null_stands_for_nothing),
+		cmocka_unit_test(base64_follows_the_examples_of_rfc_4648),
+		cmocka_unit_test(lack_of_memory_shows_at_the_end),
+		cmocka_unit_test(parsing_finds_members_and_elements),
+		cmocka_unit_test(only_one_complete_text_is_accepted),
+		cmocka_unit_test(parsing_survives_lack_of_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

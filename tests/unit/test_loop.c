@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/play.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "tests/lib/alloc.h"
+#include "user/base/clock.h"
+#include "user/base/limits.h"
+
+/* A source that is readable from the begin and writes down when it was called. */
+struct bell {
+	struct loop_source source;
+	struct loop *loop;
+	unsigned int rings;
+	unsigned int stop_at;
+	uint32_t events;
+	void (*then)(struct bell *bell);
+	struct bell *other;
+	struct loop_deferred *deferred;
+	uint64_t now_ns;
+};
+
+static char journal[64]; /* one letter per thing that happened */
+
+static void note(char c)
+{
+	size_t len = strlen(journal);
+
+	if (len + 1 < sizeof(journal))
+		journal[len] = c;
+}
+
+static void bell_on_event(struct loop_source *source, uint32_t events)
+{
+	struct bell *bell = container_of(source, struct bell, source);
+
+	note('e');
+	bell->rings++;
+	bell->events = events;
+	bell->now_ns = loop_now_ns(bell->loop);
+	if (bell->then)
+		bell->then(bell);
+	if (bell->rings == bell->stop_at)
+		loop_stop(bell->loop);
+}
+
+static void bell_open(struct bell *bell, struct loop *loop)
+{
+	int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	assert_true(fd >= 0);
+	*bell = (struct bell){ .loop = loop };
+	loop_source_init(&bell->source, fd, bell_on_event);
+	assert_int_equal(loop_source_add(loop, &bell->source, EPOLLIN), 0);
+}
+
+static void bell_silence(struct bell *bell)
+{
+	uint64_t value;
+
+	assert_int_equal(read(bell->source.fd, &value, sizeof(value)), sizeof(value));
+}
+
+static void bell_close(struct bell *bell)
+{
+	loop_source_remove(bell->loop, &bell->source);
+	close(bell->source.fd);
+}
+
+static struct loop *loop;
+
+static int loop_make(void **state)
+{
+	(void)state;
+	memset(journal, 0, sizeof(journal));
+	loop = loop_create(1000);
+	return loop ? 0 : -1;
+}
+
+static int loop_drop(void **state)
+{
+	(void)state;
+	loop_free(loop);
+	return 0;
+}
+
+static void a_readable_source_is_called_again_until_it_is_read(void **state)
+{
+	struct bell bell;
+	uint64_t turn = loop_turn(loop), wakeups = loop_wakeups(loop);
+
+	(void)state;
+	bell_open(&bell, loop);
+	bell.stop_at = 3;
+	play(loop);
+	assert_int_equal(bell.rings, 3);
+	assert_int_equal(bell.events, EPOLLIN);
+	assert_int_equal(loop_turn(loop), turn + 3);
+	assert_int_equal(loop_wakeups(loop), wakeups + 3);
+	bell_silence(&bell);
+	bell.stop_at = 0;
+	play_for(loop, 10);
+	assert_int_equal(bell.rings, 3);
+	bell_close(&bell);
+}
+
+static void interest_can_be_changed_and_the_same_again_is_free(void **state)
+{
+	struct bell bell;
+
+	(void)state;
+	bell_open(&bell, loop);
+	assert_int_equal(loop_source_modify(loop, &bell.source, 0), 0);
+	play_for(loop, 10);
+	assert_int_equal(bell.rings, 0);
+	assert_int_equal(loop_source_modify(loop, &bell.source, EPOLLOUT), 0);
+	bell.stop_at = 1;
+	play(loop);
+	assert_int_equal(bell.events, EPOLLOUT);
+	/* With the descriptor gone a call would fail: an equal interest makes none. */
+	close(bell.source.fd);
+	assert_int_equal(loop_source_modify(loop, &bell.source, EPOLLOUT), 0);
+	assert_int_equal(loop_source_modify(loop, &bell.source, EPOLLIN), -EBADF);
+	loop_source_remove(loop, &bell.source);
+}
+
+static void adding_fails_at_the_bound_and_for_bad_descriptors(void **state)
+{
+	struct loop *small = loop_create(1);
+	struct bell bell, more;
+
+	(void)state;
+	bell_open(&bell, small);
+	more = (struct bell){ .loop = small };
+	loop_source_init(&more.source, bell.source.fd, bell_on_event);
+	assert_int_equal(loop_source_add(small, &more.source, EPOLLIN), -ENOSPC);
+	assert_int_equal(more.source.handle, 0);
+	loop_source_remove(small, &more.source);
+	loop_source_remove(small, &bell.source);
+	loop_source_remove(small, &bell.source);
+	more.source.fd = 1 << 20;
+	assert_int_equal(loop_source_add(small, &more.source, EPOLLIN), -EBADF);
+	assert_int_equal(more.source.handle, 0);
+	more.source.fd = bell.source.fd;
+	assert_int_equal(loop_source_add(small, &more.source, EPOLLIN), 0);
+	loop_source_remove(small, &more.source);
+	close(bell.source.fd);
+	loop_free(small);
+}
+
+static void close_other(struct bell *bell)
+{
+	bell_close(bell->other);
+	bell->then = NULL;
+	bell->other->then = NULL;
+}
+
+static void a_source_closed_earlier_in_the_turn_is_not_called(void **state)
+{
+	struct bell a, b;
+
+	(void)state;
+	bell_open(&a, loop);
+	bell_open(&b, loop);
+	a.other = &b;
+	b.other = &a;
+	a.then = b.then = close_other;
+	a.stop_at = b.stop_at = 1;
+	play(loop);
+	assert_int_equal(a.rings + b.rings, 1);
+	bell_close(a.rings ? &a : &b);
+}
+
+static struct bell reborn;
+
+/* The new source has the number of the closed one: only the handle tells them apart. */
+static void close_other_and_reuse_its_number(struct bell *bell)
+{
+	int number = bell->other->source.fd;
+
+	close_other(bell);
+	bell_open(&reborn, bell->loop);
+	assert_int_equal(reborn.source.fd, number);
+}
+
+static void an_event_of_a_closed_source_does_not_reach_its_successor(void **state)
+{
+	struct bell a, b;
+
+	(void)state;
+	bell_open(&a, loop);
+	bell_open(&b, loop);
+	a.other = &b;
+	b.other = &a;
+	a.then = b.then = close_other_and_reuse_its_number;
+	a.stop_at = b.stop_at = 1;
+	play(loop);
+	assert_int_equal(reborn.rings, 0);
+	reborn.stop_at = 1;
+	play(loop);
+	assert_int_equal(reborn.rings, 1);
+	bell_close(&reborn);
+	bell_close(a.rings ? &a : &b);
+}
+
+static void more_events_than_one_turn_takes_are_served_in_the_next(void **state)
+{
+	enum { COUNT = LIMIT_EPOLL_EVENTS + 50 };
+	static struct bell bells[COUNT];
+	unsigned int served = 0;
+
+	(void)state;
+	for (int i = 0; i < COUNT; i++) {
+		bell_open(&bells[i], loop);
+		bells[i].then = bell_close;
+	}
+	play_for(loop, 50);
+	for (int i = 0; i < COUNT; i++)
+		served += bells[i].rings;
+	assert_int_equal(served, COUNT);
+}
+
+struct chore {
+	struct loop_deferred deferred;
+	struct loop *loop;
+	char letter;
+	unsigned int runs;
+	unsigned int again_until;
+	bool stops;
+	struct chore *next;
+};
+
+static void chore_run(struct loop_deferred *deferred)
+{
+	struct chore *chore = container_of(deferred, struct chore, deferred);
+
+	note(chore->letter);
+	if (++chore->runs < chore->again_until)
+		loop_again(chore->loop, &chore->deferred);
+	if (chore->stops)
+		loop_stop(chore->loop);
+	if (chore->next)
+		loop_defer(chore->loop, &chore->next->deferred);
+}
+
+static void chore_init(struct chore *chore, char letter)
+{
+	*chore = (struct chore){ .loop = loop, .letter = letter };
+	loop_deferred_init(&chore->deferred, chore_run);
+}
+
+static void defer_three_times(struct bell *bell)
+{
+	for (int i = 0; i < 3; i++)
+		loop_defer(bell->loop, bell->deferred);
+}
+
+static void note_timer(struct timer *timer, uint64_t now_ms)
+{
+	(void)timer;
+	(void)now_ms;
+	note('t');
+}
+
+static void a_turn_is_again_events_timers_deferred(void **state)
+{
+	struct chore at_end, next_turn, chained;
+	struct timer timer;
+	struct bell bell;
+
+	(void)state;
+	play_for(loop, 0);
+	memset(journal, 0, sizeof(journal));
+	bell_open(&bell, loop);
+	chore_init(&at_end, 'd');
+	chore_init(&next_turn, 'a');
+	chore_init(&chained, 'c');
+	at_end.next = &chained;
+	bell.deferred = &at_end.deferred;
+	bell.then = defer_three_times;
+	bell.stop_at = 1;
+	timer_init(&timer, note_timer);
+	timer_arm(loop_timers(loop), &timer, loop_now_ms(loop) + 2);
+	usleep(5000);
+	loop_again(loop, &next_turn.deferred);
+	loop_again(loop, &next_turn.deferred);
+	play(loop);
+	assert_string_equal(journal, "aetdc");
+	bell_close(&bell);
+}
+
+static void work_for_the_next_turn_does_not_starve_the_rest(void **state)
+{
+	struct chore busy;
+	struct bell bell;
+
+	(void)state;
+	bell_open(&bell, loop);
+	chore_init(&busy, 'a');
+	busy.again_until = 1000000;
+	loop_again(loop, &busy.deferred);
+	bell.stop_at = 5;
+	play(loop);
+	assert_int_equal(busy.runs, 5);
+	assert_string_equal(journal, "aeaeaeaeae");
+	loop_deferred_cancel(&busy.deferred);
+	bell_close(&bell);
+}
+
+static void work_for_the_next_turn_does_not_wait(void **state)
+{
+	struct chore chore;
+	uint64_t start_ms = clock_now_ms();
+
+	(void)state;
+	chore_init(&chore, 'a');
+	chore.again_until = 3;
+	loop_again(loop, &chore.deferred);
+	play_for(loop, 200);
+	assert_int_equal(chore.runs, 3);
+	assert_int_equal(loop_turn(loop) <= 8, 1);
+	assert_true(clock_now_ms() - start_ms >= 199);
+}
+
+static void work_put_off_before_the_first_turn_does_not_wait(void **state)
+{
+	struct chore chore;
+	uint64_t start_ms = clock_now_ms();
+
+	(void)state;
+	chore_init(&chore, 'd');
+	loop_defer(loop, &chore.deferred);
+	chore.stops = true;
+	play(loop);
+	assert_int_equal(chore.runs, 1);
+	assert_in_range(clock_now_ms() - start_ms, 0, 1000);
+}
+
+static void work_asked_for_twice_is_done_once_in_its_first_place(void **state)
+{
+	struct chore a, b;
+
+	(void)state;
+	chore_init(&a, 'a');
+	chore_init(&b, 'b');
+	loop_again(loop, &a.deferred);
+	loop_again(loop, &b.deferred);
+	loop_again(loop, &a.deferred);
+	play_for(loop, 10);
+	assert_string_equal(journal, "ab");
+	loop_defer(loop, &b.deferred);
+	loop_defer(loop, &a.deferred);
+	loop_defer(loop, &b.deferred);
+	play_for(loop, 10);
+	assert_string_equal(journal, "abba");
+}
+
+static void cancelled_work_is_not_done_and_the_loop_does_what_is_left_at_its_end(void **state)
+{
+	struct chore cancelled, left;
+	struct loop *short_lived = loop_create(1);
+
+	(void)state;
+	chore_init(&cancelled, 'x');
+	chore_init(&left, 'l');
+	loop_defer(short_lived, &cancelled.deferred);
+	loop_defer(short_lived, &left.deferred);
+	loop_deferred_cancel(&cancelled.deferred);
+	loop_deferred_cancel(&cancelled.deferred);
+	loop_free(short_lived);
+	assert_string_equal(journal, "l");
+	loop_free(NULL);
+}
+
+struct alarm {
+	struct timer timer;
+	uint64_t armed_ns;
+	uint64_t fired_ns;
+};
+
+static void alarm_fire(struct timer *timer, uint64_t now_ms)
+{
+	struct alarm *alarm = container_of(timer, struct alarm, timer);
+
+	assert_true(now_ms >= timer->deadline_ms);
+	alarm->fired_ns = clock_now_ns();
+	loop_stop(loop);
+}
+
+static void timers_fire_on_time_as_the_clock_sees_it(void **state)
+{
+	(void)state;
+	for (uint64_t ms = 1; ms < 60; ms += 7) {
+		struct alarm alarm;
+
+		play_for(loop, 0);
+		timer_init(&alarm.timer, alarm_fire);
+		timer_arm(loop_timers(loop), &alarm.timer, loop_now_ms(loop) + ms);
+		alarm.armed_ns = loop_now_ms(loop) * 1000000;
+		play(loop);
+		assert_true(alarm.fired_ns >= alarm.armed_ns + ms * 1000000);
+		assert_in_range(alarm.fired_ns - alarm.armed_ns, 0, (ms + 1000) * 1000000);
+	}
+}
+
+static void be_slow(struct bell *bell)
+{
+	uint64_t before = loop_now_ns(bell->loop);
+
+	usleep(3000);
+	assert_true(loop_now_ns(bell->loop) == before);
+	assert_true(loop_now_ms(bell->loop) == before / 1000000);
+}
+
+static void the_time_stands_still_within_a_turn_and_catches_up_in_the_next(void **state)
+{
+	struct bell bell;
+	uint64_t first_ns;
+
+	(void)state;
+	bell_open(&bell, loop);
+	bell.then = be_slow;
+	bell.stop_at = 1;
+	play(loop);
+	first_ns = bell.now_ns;
+	bell.stop_at = 2;
+	play(loop);
+	assert_true(bell.now_ns >= first_ns + 3000000);
+	bell_close(&bell);
+}
+
+static void on_alarm_signal(int number)
+{
+	(void)number;
+}
+
+static void a_signal_does_not_end_the_loop(void **state)
+{
+	struct sigaction action = { .sa_handler = on_alarm_signal }, before;
+	struct itimerval often = { { 0, 2000 }, { 0, 2000 } }, off = { { 0, 0 }, { 0, 0 } };
+	uint64_t start_ms = clock_now_ms();
+
+	(void)state;
+	sigaction(SIGALRM, &action, &before);
+	setitimer(ITIMER_REAL, &often, NULL);
+	play_for(loop, 50);
+	setitimer(ITIMER_REAL, &off, NULL);
+	sigaction(SIGALRM, &before, NULL);
+	assert_true(clock_now_ms() - start_ms >= 49);
+}
+
+static int make_loop(void *context)
+{
+	struct loop *made = loop_create(8);
+	struct bell bell;
+
+	(void)context;
+	if (!made)
+		return -ENOMEM;
+	bell = (struct bell){ .loop = made };
+	loop_source_init(&bell.source, eventfd(0, EFD_CLOEXEC), bell_on_event);
+	if (loop_source_add(made, &bell.source, EPOLLIN) < 0) {
+		close(bell.source.fd);
+		loop_free(made);
+		return -ENOMEM;
+	}
+	bell_close(&bell);
+	loop_free(made);
+	return 0;
+}
+
+static void each_allocation_may_fail(void **state)
+{
+	(void)state;
+	assert_true(alloc_fail_each(make_loop, NULL) >= 3);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, loop_make, loop_drop)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(a_readable_source_is_called_again_until_it_is_read),
+		TEST(interest_can_be_changed_and_the_same_again_is_free),
+		TEST(adding_fails_at_the_bound_and_for_bad_descriptors),
+		TEST(a_source_closed_earlier_in_the_turn_is_not_called),
+		TEST(an_event_of_a_closed_source_does_not_reach_its_successor),
+		TEST(more_events_than_one_turn_takes_are_served_in_the_next),
+		TEST(a_turn_is_again_events_timers_deferred),
+		TEST(work_for_the_next_turn_does_not_starve_the_rest),
+		TEST(work_for_the_next_turn_does_not_wait),
+		TEST(work_put_off_before_the_first_turn_does_not_wait),
+		TEST(work_asked_for_twice_is_done_once_in_its_first_place),
+		TEST(cancelled_work_is_not_done_and_the_loop_does_what_is_left_at_its_end),
+		TEST(timers_fire_on_time_as_the_clock_sees_it),
+		TEST(the_time_stands_still_within_a_turn_and_catches_up_in_the_next),
+		TEST(a_signal_does_not_end_the_loop),
+		TEST(each_allocation_may_fail),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "policy/match.h"
+#include "tests/lib/alloc.h"
+#include "tests/lib/guard.h"
+#include "tests/unit/policy_model.h"
+#include "user/base/clock.h"
+#include "user/base/limits.h"
+#include "user/base/mem.h"
+
+static struct match_regex *regex_of(const char *pattern)
+{
+	struct match_regex *regex = NULL;
+	struct text reason;
+
+	text_init(&reason);
+	if (match_regex_create(span_str(pattern), &regex, &reason) != 0)
+		fail_msg("%s: %.*s", pattern, SPAN_FMT(text_span(&reason)));
+	text_done(&reason);
+	return regex;
+}
+
+/* ---- paths */
+
+static const struct {
+	const char *prefix;
+	const char *path;
+	bool fits;
+} prefixes[] = {
+	{ "/", "/", true },
+	{ "/", "/a/b", true },
+	{ "/", "*", true },
+	{ "/", "", true },
+	{ "", "/a", true },
+	{ "/foo", "/foo", true },
+	{ "/foo", "/foo/", true },
+	{ "/foo", "/foo/bar", true },
+	{ "/foo", "/foo//bar", true },
+	{ "/foo", "/foobar", false },
+	{ "/foo", "/fo", false },
+	{ "/foo", "/Foo", false },
+	{ "/foo", "//foo", false },
+	{ "/foo", "/", false },
+	{ "/foo", "/foo%2fbar", false },
+	{ "/foo", "/fo%6f", false },
+	{ "/foo", "/bar/../foo", false },
+	{ "/foo/", "/foo", true },
+	{ "/foo/", "/foo/bar", true },
+	{ "/foo/", "/foobar", false },
+	{ "/foo//", "/foo", true },
+	{ "/a/b", "/a/b/c", true },
+	{ "/a/b", "/a", false },
+	{ "/a/b", "/a/bc", false },
+};
+
+static void prefixes_fit_whole_segments_only(void **state)
+{
+	struct guard guard;
+
+	(void)state;
+	guard_init(&guard, 64);
+	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+		struct span path = span_str(prefixes[i].path);
+		struct route_match match = { .path_kind = PATH_PREFIX_SEGMENTS,
+					     .path = span_str(prefixes[i].prefix) };
+
+		path.data = guard_end(&guard, path.data, path.len);
+		if (match_prefix(path, match.path) != prefixes[i].fits ||
+		    match_path(&match, path) != (prefixes[i].fits ? MATCH_YES : MATCH_NO))
+			fail_msg("prefix %s and path %s", prefixes[i].prefix, prefixes[i].path);
+	}
+	guard_done(&guard);
+}
+
+static void exact_paths_are_compared_byte_for_byte(void **state)
+{
+	struct route_match match = { .path_kind = PATH_EXACT, .path = SPAN("/a/b") };
+
+	(void)state;
+	assert_int_equal(match_path(&match, SPAN("/a/b")), MATCH_YES);
+	assert_int_equal(match_path(&match, SPAN("/a/b/")), MATCH_NO);
+	assert_int_equal(match_path(&match, SPAN("/A/b")), MATCH_NO);
+	assert_int_equal(match_path(&match, SPAN("/a/%62")), MATCH_NO);
+	assert_int_equal(match_path(&match, SPAN("/a")), MATCH_NO);
+}
+
+/* ---- regular expressions */
+
+static const struct {
+	const char *pattern;
+	const char *value;
+	enum match_verdict verdict;
+} regexes[] = {
+	{ "/v[0-9]+/.*", "/v12/a", MATCH_YES },
+	{ "/v[0-9]+", "/v12/a", MATCH_NO },
+	{ "v[0-9]+", "/v12", MATCH_NO },
+	{ "a|ab", "ab", MATCH_YES },
+	{ "a|ab", "abc", MATCH_NO },
+	{ "a$", "a\n", MATCH_NO },
+	{ "a.b", "a\nb", MATCH_NO },
+	{ "", "", MATCH_YES },
+	{ "", "a", MATCH_NO },
+	{ ".*", "", MATCH_YES },
+	{ "(?i)abc", "ABC", MATCH_YES },
+	{ "abc", "ABC", MATCH_NO },
+	{ "(a|b)(c|d)", "ad", MATCH_YES },
+	{ "\\d{3}", "123", MATCH_YES },
+	{ "x.", "x\xc3", MATCH_YES },
+};
+
+static void expressions_fit_the_whole_value(void **state)
+{
+	struct guard guard;
+
+	(void)state;
+	guard_init(&guard, 64);
+	for (size_t i = 0; i < ARRAY_LEN(regexes); i++) {
+		struct match_regex *regex = regex_of(regexes[i].pattern);
+		struct span value = span_str(regexes[i].value);
+
+		value.data = guard_end(&guard, value.data, value.len);
+		if (match_regex_run(regex, value) != regexes[i].verdict)
+			fail_msg("%s and %s", regexes[i].pattern, regexes[i].value);
+		match_regex_free(regex);
+	}
+	guard_done(&guard);
+}
+
+static const char *const bad_patterns[] = {
+	"(",	   "a)",  "[a",	      "a{2,1}", "*a", "(a)\\1",
+	"(*UTF)a", "\\C", "a{70000}", "(?P<n",	"\\", "((a{1,900}){1,900}){1,900}",
+};
+
+static void malformed_expressions_are_refused_with_the_place(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad_patterns); i++) {
+		struct match_regex *regex = NULL;
+		struct text reason;
+
+		text_init(&reason);
+		if (match_regex_create(span_str(bad_patterns[i]), &regex, &reason) != -EINVAL)
+			fail_msg("%s was accepted", bad_patterns[i]);
+		assert_null(regex);
+		assert_non_null(memmem(reason.data, reason.len, "(at character ", 14));
+		text_done(&reason);
+		assert_int_equal(match_regex_create(span_str(bad_patterns[i]), &regex, NULL), -EINVAL);
+	}
+}
+
+static void expressions_longer_than_the_limit_are_refused(void **state)
+{
+	char pattern[LIMIT_ROUTE_REGEX_BYTES + 1];
+	struct match_regex *regex = NULL;
+
+	(void)state;
+	memset(pattern, 'a', sizeof(pattern));
+	assert_int_equal(match_regex_create(span_of(pattern, sizeof(pattern)), &regex, NULL), -EINVAL);
+	assert_int_equal(match_regex_create(span_of(pattern, sizeof(pattern) - 1), &regex, NULL), 0);
+	match_regex_free(regex);
+}
+
+/* Each of them takes longer than the age of the universe in an engine without a bound. */
+static const char *const hostile_patterns[] = {
+	"(a|aa)+[bc]",
+	"(a+a+)+[bc]",
+	"(?:a?){40}a{40}[bc]",
+	"(a|a?)+[bc]",
+	"(*NO_JIT)(a|aa)+[bc]",
+	"(?:(a+)*)*[bc]",
+	"(*LIMIT_MATCH=4000000000)(a|aa)+[bc]",
+	".*a.*a.*a.*a.*[bc]",
+	"([a-z]+)*\\d+[bc]",
+	"(a(?R)?)+[bc]",
+};
+
+static void hostile_expressions_give_up_within_the_bound(void **state)
+{
+	static char value[64 * 1024];
+	size_t gave_up = 0;
+
+	(void)state;
+	memset(value, 'a', sizeof(value));
+	for (size_t i = 0; i < ARRAY_LEN(hostile_patterns); i++) {
+		struct match_regex *regex = regex_of(hostile_patterns[i]);
+		uint64_t start_ns = clock_now_ns(), spent_ms;
+		enum match_verdict verdict = match_regex_run(regex, span_of(value, sizeof(value)));
+
+		spent_ms = (clock_now_ns() - start_ns) / 1000000;
+		if (verdict == MATCH_YES || spent_ms > 500)
+			fail_msg("%s: verdict %d after %lu ms", hostile_patterns[i], verdict,
+				 (unsigned long)spent_ms);
+		gave_up += verdict == MATCH_GAVE_UP;
+		match_regex_free(regex);
+	}
+	assert_true(gave_up >= 5);
+}
+
+/* A million steps: a tenth of what the library would take by itself. */
+static void the_bound_on_steps_is_ours(void **state)
+{
+	struct match_regex *compiled = regex_of("(?:a?){20}a{20}[bc]");
+	struct match_regex *interpreted = regex_of("(*NO_JIT)(?:a?){20}a{20}[bc]");
+
+	(void)state;
+	assert_int_equal(match_regex_run(compiled, SPAN("aaaaaaaaaaaaaaaaaaaaa")), MATCH_GAVE_UP);
+	assert_int_equal(match_regex_run(interpreted, SPAN("aaaaaaaaaaaaaaaaaaaaa")), MATCH_GAVE_UP);
+	assert_int_equal(match_regex_run(compiled, SPAN("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab")),
+			 MATCH_YES);
+	match_regex_free(compiled);
+	match_regex_free(interpreted);
+}
+
+static void long_values_are_matched_with_more_than_the_compiled_codes_stack(void **state)
+{
+	static char value[LIMIT_REQUEST_LINE_BYTES];
+	struct match_regex *regex = regex_of("(?:a|ab|[b-d])*");
+
+	(void)state;
+	memset(value, 'a', sizeof(value));
+	assert_int_equal(match_regex_run(regex, span_of(value, sizeof(value))), MATCH_YES);
+	match_regex_free(regex);
+}
+
+static int regex_once(void *context)
+{
+	struct match_regex *regex;
+	int result = match_regex_create(SPAN("(*NO_JIT)/(a|b)+/[0-9]{3}"), &regex, NULL);
+
+	(void)context;
+	if (result < 0)
+		return result;
+	/* Without memory a match gives up, it does not lie. */
+	assert_int_not_equal(match_regex_run(regex, SPAN("/abab/12")), MATCH_YES);
+	assert_int_not_equal(match_regex_run(regex, SPAN("/abab/123")), MATCH_NO);
+	match_regex_free(regex);
+	return 0;
+}
+
+static void expressions_survive_every_failed_allocation(void **state)
+{
+	(void)state;
+	assert_true(alloc_fail_each(regex_once, NULL) >= 4);
+}
+
+static void a_match_with_compiled_code_takes_no_memory(void **state)
+{
+	struct match_regex *regex = regex_of("/v[0-9]+/.*"), *interpreted = regex_of("(*NO_JIT)/v[0-9]+/.*");
+	unsigned long compiled_count, interpreted_count;
+
+	(void)state;
+	mem_fail_nth(0);
+	assert_int_equal(match_regex_run(interpreted, SPAN("/v1/a")), MATCH_YES);
+	interpreted_count = mem_count();
+	mem_fail_nth(0);
+	assert_int_equal(match_regex_run(regex, SPAN("/v1/a")), MATCH_YES);
+	compiled_count = mem_count();
+	assert_true(compiled_count == 0 || compiled_count == interpreted_count); /* no JIT on this machine */
+	match_regex_free(regex);
+	match_regex_free(interpreted);
+}
+
+/* ---- headers */
+
+struct header_case {
+	const char *name;
+	enum text_match_kind kind;
+	const char *value;
+	enum match_verdict verdict;
+};
+
+static const struct header_case header_cases[] = {
+	{ "x-one", TEXT_EXACT, "a", MATCH_YES },
+	{ "x-one", TEXT_EXACT, "A", MATCH_NO },
+	{ "x-one", TEXT_REGEX, "[a-c]", MATCH_YES },
+	{ "x-one", TEXT_REGEX, "", MATCH_NO },
+	{ "x-none", TEXT_EXACT, "", MATCH_NO },
+	{ "x-none", TEXT_REGEX, ".*", MATCH_NO },
+	{ "x-empty", TEXT_EXACT, "", MATCH_YES },
+	{ "x-empty", TEXT_REGEX, ".*", MATCH_YES },
+	{ "x-two", TEXT_EXACT, "a", MATCH_NO },
+	{ "x-two", TEXT_EXACT, "b", MATCH_NO },
+	{ "x-two", TEXT_EXACT, "a, b", MATCH_YES },
+	{ "x-two", TEXT_REGEX, "a, b", MATCH_YES },
+	{ "x-blank", TEXT_EXACT, ", ", MATCH_YES },
+	{ "cookie", TEXT_EXACT, "a=1; b=2", MATCH_YES },
+	{ "x-huge", TEXT_REGEX, ".*", MATCH_GAVE_UP },
+	{ ":method", TEXT_EXACT, "GET", MATCH_YES },
+	{ ":method", TEXT_EXACT, "get", MATCH_NO },
+	{ ":method", TEXT_REGEX, "GET|HEAD", MATCH_YES },
+	{ ":path", TEXT_EXACT, "/a?b=c", MATCH_YES },
+	{ ":path", TEXT_EXACT, "/a", MATCH_NO },
+	{ ":path", TEXT_REGEX, "/a\\?.*", MATCH_YES },
+	{ ":authority", TEXT_EXACT, "example.com:8080", MATCH_YES },
+	{ ":authority", TEXT_REGEX, "Example\\.com.*", MATCH_YES },
+	{ "host", TEXT_EXACT, "EXAMPLE.COM:8080", MATCH_YES },
+	{ "host", TEXT_EXACT, "example.com", MATCH_NO },
+	{ ":scheme", TEXT_EXACT, "http", MATCH_YES },
+	{ ":scheme", TEXT_EXACT, "https", MATCH_NO },
+	{ ":status", TEXT_REGEX, ".*", MATCH_NO },
+};
+
+static void add_fields(struct fields *fields)
+{
+	static char huge[LIMIT_MATCH_VALUE_BYTES / 2];
+
+	memset(huge, 'h', sizeof(huge));
+	assert_int_equal(fields_add(fields, SPAN("X-Two"), SPAN("a")), 0);
+	assert_int_equal(fields_add(fields, SPAN("X-One"), SPAN("a")), 0);
+	assert_int_equal(fields_add(fields, SPAN("x-empty"), SPAN("")), 0);
+	assert_int_equal(fields_add(fields, SPAN("x-two"), SPAN("b")), 0);
+	assert_int_equal(fields_add(fields, SPAN("x-blank"), SPAN("")), 0);
+	assert_int_equal(fields_add(fields, SPAN("x-blank"), SPAN("")), 0);
+	assert_int_equal(fields_add(fields, SPAN("Cookie"), SPAN("a=1")), 0);
+	assert_int_equal(fields_add(fields, SPAN("cookie"), SPAN("b=2")), 0);
+	assert_int_equal(fields_add(fields, SPAN("x-huge"), span_of(huge, sizeof(huge))), 0);
+	assert_int_equal(fields_add(fields, SPAN("x-huge"), span_of(huge, sizeof(huge))), 0);
+}
+
+static enum match_verdict match_one_header(const struct header_case *c, const struct request_head *head)
+{
+	struct text_match text = { .name = span_str(c->name), .kind = c->kind, .value = span_str(c->value) };
+	struct route_match match = { .header_list = &text, .header_count = 1 };
+	enum match_verdict verdict;
+
+	if (c->kind == TEXT_REGEX)
+		text.regex = regex_of(c->value);
+	verdict = match_conditions(&match, head);
+	match_regex_free(text.regex);
+	return verdict;
+}
+
+static void headers_are_compared_as_one_value(void **state)
+{
+	struct request_head head;
+	struct arena arena;
+
+	(void)state;
+	arena_init(&arena, 4096);
+	head = head_of(&arena, "GET", "Example.com:8080", "/a?b=c");
+	add_fields(&head.fields);
+	for (size_t i = 0; i < ARRAY_LEN(header_cases); i++) {
+		enum match_verdict verdict = match_one_header(&header_cases[i], &head);
+
+		if (verdict != header_cases[i].verdict)
+			fail_msg("%s %s: %d", header_cases[i].name, header_cases[i].value, verdict);
+	}
+	arena_done(&arena);
+}
+
+static void the_scheme_is_that_of_an_absolute_target(void **state)
+{
+	static const struct header_case https = { ":scheme", TEXT_EXACT, "https", MATCH_YES };
+	struct request_head head;
+	struct arena arena;
+
+	(void)state;
+	arena_init(&arena, 4096);
+	head = head_of(&arena, "GET", "a", "/");
+	head.target = SPAN("HTTPS://a/");
+	assert_int_equal(match_one_header(&https, &head), MATCH_YES);
+	head.target = SPAN("http://a/");
+	assert_int_equal(match_one_header(&https, &head), MATCH_NO);
+	arena_done(&arena);
+}
+
+static void a_path_and_query_from_different_memory_are_joined(void **state)
+{
+	static const struct header_case full = { ":path", TEXT_EXACT, "/a?b", MATCH_YES };
+	struct request_head head;
+	struct arena arena;
+
+	(void)state;
+	arena_init(&arena, 4096);
+	head = head_of(&arena, "GET", "a", "/a");
+	head.query = SPAN("b");
+	head.has_query = true;
+	assert_int_equal(match_one_header(&full, &head), MATCH_YES);
+	arena_done(&arena);
+}
+
+static void pseudo_names_are_known(void **state)
+{
+	(void)state;
+	assert_true(match_pseudo_is_known(SPAN(":method")));
+	assert_true(match_pseudo_is_known(SPAN(":authority")));
+	assert_false(match_pseudo_is_known(SPAN(":status")));
+	assert_false(match_pseudo_is_known(SPAN("x-one")));
+}
+
+/* ---- query */
+
+static const struct {
+	const char *query;
+	const char *name;
+	enum text_match_kind kind;
+	const char *value;
+	enum match_verdict verdict;
+} query_cases[] = {
+	{ "a=b", "a", TEXT_EXACT, "b", MATCH_YES },
+	{ "a=b", "a", TEXT_EXACT, "B", MATCH_NO },
+	{ "a=b", "A", TEXT_EXACT, "b", MATCH_NO },
+	{ "x=y&a=b&a=c", "a", TEXT_EXACT, "b", MATCH_YES },
+	{ "x=y&a=b&a=c", "a", TEXT_EXACT, "c", MATCH_NO },
+	{ "a", "a", TEXT_EXACT, "", MATCH_YES },
+	{ "a=", "a", TEXT_EXACT, "", MATCH_YES },
+	{ "a", "a", TEXT_REGEX, ".+", MATCH_NO },
+	{ "a=b=c", "a", TEXT_EXACT, "b=c", MATCH_YES },
+	{ "aa=b", "a", TEXT_EXACT, "b", MATCH_NO },
+	{ "&&a=b", "a", TEXT_EXACT, "b", MATCH_YES },
+	{ "a=%62", "a", TEXT_EXACT, "b", MATCH_YES },
+	{ "%61=b", "a", TEXT_EXACT, "b", MATCH_YES },
+	{ "a=1%202+3", "a", TEXT_EXACT, "1 2 3", MATCH_YES },
+	{ "a=%2B", "a", TEXT_EXACT, "+", MATCH_YES },
+	{ "a=%26b%3d", "a", TEXT_EXACT, "&b=", MATCH_YES },
+	{ "a=100%", "a", TEXT_EXACT, "100%", MATCH_YES },
+	{ "a=%4", "a", TEXT_EXACT, "%4", MATCH_YES },
+	{ "a=%4x", "a", TEXT_EXACT, "%4x", MATCH_YES },
+	{ "a=%x4", "a", TEXT_EXACT, "%x4", MATCH_YES },
+	{ "a=%C3%A4", "a", TEXT_EXACT, "\xc3\xa4", MATCH_YES },
+	{ "a=%31%32", "a", TEXT_REGEX, "[0-9]+", MATCH_YES },
+	{ "a=12", "a", TEXT_REGEX, "[0-9]+", MATCH_YES },
+	{ "a=12x", "a", TEXT_REGEX, "[0-9]+", MATCH_NO },
+	{ "a=1;b=2", "b", TEXT_EXACT, "2", MATCH_NO },
+	{ "", "a", TEXT_EXACT, "", MATCH_NO },
+};
+
+static void the_first_parameter_of_a_name_is_decoded_and_compared(void **state)
+{
+	struct guard guard;
+
+	(void)state;
+	guard_init(&guard, 64);
+	for (size_t i = 0; i < ARRAY_LEN(query_cases); i++) {
+		struct text_match text = { .name = span_str(query_cases[i].name),
+					   .kind = query_cases[i].kind,
+					   .value = span_str(query_cases[i].value) };
+		struct route_match match = { .query_list = &text, .query_count = 1 };
+		struct request_head head = { .has_query = true };
+
+		head.query = span_str(query_cases[i].query);
+		head.query.data = guard_end(&guard, head.query.data, head.query.len);
+		if (text.kind == TEXT_REGEX)
+			text.regex = regex_of(query_cases[i].value);
+		if (match_conditions(&match, &head) != query_cases[i].verdict)
+			fail_msg("?%s: %s and %s", query_cases[i].query, query_cases[i].name,
+				 query_cases[i].value);
+		match_regex_free(text.regex);
+	}
+	guard_done(&guard);
+}
+
+static void a_decoded_value_over_the_limit_fits_nothing(void **state)
+{
+	static char query[2 + LIMIT_MATCH_VALUE_BYTES + 1];
+	struct text_match text = { .name = SPAN("a"), .kind = TEXT_REGEX };
+	struct route_match match = { .query_list = &text, .query_count = 1 };
+	struct request_head head = { .has_query = true, .query = { query, sizeof(query) } };
+
+	(void)state;
+	memset(query, '+', sizeof(query));
+	memcpy(query, "a=", 2);
+	text.regex = regex_of(".*");
+	assert_int_equal(match_conditions(&match, &head), MATCH_GAVE_UP);
+	head.query.len--;
+	assert_int_equal(match_conditions(&match, &head), MATCH_YES);
+	match_regex_free(text.regex);
+}
+
+static void all_conditions_have_to_hold(void **state)
+{
+	struct text_match header = { .name = SPAN("x"), .value = SPAN("1") };
+	struct text_match query = { .name = SPAN("q"), .value = SPAN("1") };
+	struct route_match match = { .method = SPAN("GET"),
+				     .header_list = &header,
+				     .header_count = 1,
+				     .query_list = &query,
+				     .query_count = 1 };
+	struct request_head head;
+	struct arena arena;
+
+	(void)state;
+	arena_init(&arena, 4096);
+	head = head_of(&arena, "GET", "a", "/?q=1");
+	assert_int_equal(match_conditions(&match, &head), MATCH_NO);
+	assert_int_equal(fields_add(&head.fields, SPAN("X"), SPAN("1")), 0);
+	assert_int_equal(match_conditions(&match, &head), MATCH_YES);
+	head.method_text = SPAN("get");
+	assert_int_equal(match_conditions(&match, &head), MATCH_NO);
+	head.method_text = SPAN("GET");
+	head.query = SPAN("q=2");
+	assert_int_equal(match_conditions(&match, &head), MATCH_NO);
+	arena_done(&arena);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(prefixes_fit_whole_segments_only),
+		cmocka_unit_test(exact_paths_are_compared_byte_for_byte),
+		cmocka_unit_test(expressions_fit_the_whole_value),
+		cmocka_unit_test(malformed_expressions_are_refused_with_the_place),
+		cmocka_unit_test(expressions_longer_than_the_limit_are_refused),
+		cmocka_unit_test(hostile_expressions_give_up_within_the_bound),
+		cmocka_unit_test(the_bound_on_steps_is_ours),
+		cmocka_unit_test(long_values_are_matched_with_more_than_the_compiled_codes_stack),
+		cmocka_unit_test(expressions_survive_every_failed_allocation),
+		cmocka_unit_test(a_match_with_compiled_code_takes_no_memory),
+		cmocka_unit_test(headers_are_compared_as_one_value),
+		cmocka_unit_test(the_scheme_is_that_of_an_absolute_target),
+		cmocka_unit_test(a_path_and_query_from_different_memory_are_joined),
+		cmocka_unit_test(pseudo_names_are_known),
+		cmocka_unit_test(the_first_parameter_of_a_name_is_decoded_and_compared),
+		cmocka_unit_test(a_decoded_value_over_the_limit_fits_nothing),
+		cmocka_unit_test(all_conditions_have_to_hold),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/relay_play.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/lib/alloc.h"
+
+/* ---- every split */
+
+struct message {
+	const char *in;	    /* the body as it comes */
+	const char *behind; /* bytes of the next message */
+	const char *payload;
+	const char *end; /* what follows the payload in chunked encoding */
+	const struct body_framing *framing;
+};
+
+/* The payload out of chunks of any size. */
+static size_t unchunk(const char *bytes, size_t len, char *payload, size_t *ret_payload_len)
+{
+	size_t at = 0;
+
+	*ret_payload_len = 0;
+	while (at < len) {
+		char *line_end;
+		size_t size = strtoul(bytes + at, &line_end, 16);
+		size_t start = (size_t)(line_end - bytes) + 2;
+
+		if (size == 0)
+			return at;
+		assert_true(start + size + 2 <= len);
+		memcpy(payload + *ret_payload_len, bytes + start, size);
+		*ret_payload_len += size;
+		at = start + size + 2;
+	}
+	return at;
+}
+
+static void assert_message(const struct message *message, enum relay_encoding encoding)
+{
+	static char payload[4096];
+	size_t payload_len;
+	size_t end;
+
+	for (int tries = 0; tries < 1000; tries++) {
+		collect();
+		stage.got[stage.got_len] = '\0';
+		if (encoding == ENCODE_PLAIN ? stage.got_len >= strlen(message->payload)
+					     : strstr(stage.got, message->end) != NULL)
+			break;
+		usleep(100);
+	}
+	if (encoding == ENCODE_PLAIN) {
+		assert_string_equal(stage.got, message->payload);
+		return;
+	}
+	end = unchunk(stage.got, stage.got_len, payload, &payload_len);
+	assert_int_equal(payload_len, strlen(message->payload));
+	assert_memory_equal(payload, message->payload, payload_len);
+	assert_string_equal(stage.got + end, message->end);
+}
+
+/* What was not used: still in the queue of the source, or in its socket. */
+static void assert_behind(const char *want)
+{
+	char rest[256] = { 0 };
+	size_t len = buf_len(&stage.source.in);
+	ssize_t more;
+
+	if (len)
+		memcpy(rest, buf_span(&stage.source.in).data, len);
+	more = recv(conn_fd(&stage.source), rest + len, sizeof(rest) - 1 - len, MSG_DONTWAIT);
+	if (more > 0)
+		len += (size_t)more;
+	assert_int_equal(len, strlen(want));
+	assert_string_equal(rest, want);
+}
+
+/* queued: the first piece was received together with the head, before the relay began. */
+static void run_split(const struct message *message, enum relay_encoding encoding, size_t cut, bool queued)
+{
+	char text[512];
+	size_t len = (size_t)snprintf(text, sizeof(text), "%s%s", message->in, message->behind);
+
+	scene_open(message->framing, encoding, true);
+	if (queued)
+		assert_int_equal(buf_append(&stage.source.in, span_of(text, cut), 1024), 0);
+	else
+		put(span_of(text, cut));
+	pump();
+	put(span_of(text + cut, len - cut));
+	pump();
+	if (message->framing->kind == BODY_UNTIL_CLOSE) {
+		shutdown(stage.near, SHUT_WR);
+		pair_wait(conn_fd(&stage.source), POLLRDHUP);
+		stage.source.has_hup = true;
+		pump();
+	}
+	assert_int_equal(stage.relay.state, RELAY_DONE);
+	assert_true(stage.relay.decoder.is_done);
+	assert_int_equal(stage.relay.payload_bytes, strlen(message->payload));
+	assert_message(message, encoding);
+	assert_behind(message->behind);
+	scene_close();
+}
+
+static void every_split_of_a_message_gives_the_same_bytes_and_leaves_what_follows(void **unused)
+{
+	static const struct body_framing five = { .kind = BODY_LENGTH, .length = 26 };
+	static const struct message messages[] = {
+		{ "abcdefghijklmnopqrstuvwxyz", "GET / HTTP/1.1\r\n", "abcdefghijklmnopqrstuvwxyz",
+		  "0\r\n\r\n", &five },
+		{ "3\r\nabc\r\nA;x=\"y\"\r\n0123456789\r\n0\r\n\r\n", "GET ", "abc0123456789", "0\r\n\r\n",
+		  &chunked },
+		{ "1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\nX-A: 1\r\nHost-Like: 2\r\n\r\n", "POST", "abc",
+		  "0\r\nX-A: 1\r\nHost-Like: 2\r\n\r\n", &chunked },
+		{ "2\r\nok\r\n0\r\nAuthorization: x\r\nConnection: y\r\nX: z\r\n\r\n", "", "ok",
+		  "0\r\nX: z\r\n\r\n", &chunked },
+		{ "0\r\n\r\n", "more", "", "0\r\n\r\n", &chunked },
+		{ "all of it", "", "all of it", "0\r\n\r\n", &until_close },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_LEN(messages); i++) {
+		const struct message *message = &messages[i];
+		size_t len = strlen(message->in) + strlen(message->behind);
+
+		for (size_t cut = 0; cut <= len; cut++) {
+			for (int encoding = ENCODE_PLAIN; encoding <= ENCODE_CHUNKED; encoding++) {
+				run_split(message, encoding, cut, false);
+				run_split(message, encoding, cut, true);
+			}
+		}
+	}
+}
+
+static void one_byte_after_the_other_gives_the_same_message(void **unused)
+{
+	static const char text[] = "3;a=b\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\nX-A: 1\r\n\r\n";
+
+	(void)unused;
+	scene_open(&chunked, ENCODE_CHUNKED, true);
+	for (size_t i = 0; i < strlen(text); i++) {
+		put(span_of(text + i, 1));
+		pump();
+	}
+	assert_int_equal(stage.relay.state, RELAY_DONE);
+	assert_got("1\r\na\r\n1\r\nb\r\n1\r\nc\r\n1\r\n0\r\n1\r\n1\r\n1\r\n2\r\n1\r\n3\r\n1\r\n4\r\n1\r\n5\r"
+		   "\n1\r\n6\r\n1\r\n7\r\n1\r\n8\r\n1\r\n9"
+		   "\r\n1\r\na\r\n1\r\nb\r\n1\r\nc\r\n1\r\nd\r\n1\r\ne\r\n1\r\nf\r\n0\r\nX-A: 1\r\n\r\n");
+	scene_close();
+}
+
+/* ---- how it ends */
+
+static void a_direction_without_body_only_flushes_the_head(void **unused)
+{
+	static const struct body_framing none = { .kind = BODY_NONE };
+
+	(void)unused;
+	scene_open(&none, ENCODE_PLAIN, true);
+	assert_int_equal(stage.relay.state, RELAY_DONE);
+	scene_close();
+
+	scene_open(&tunnel, ENCODE_PLAIN, true);
+	relay_stop(&stage.relay);
+	relay_init(&stage.relay, &stage.shared, RELAY_IN);
+	assert_int_equal(buf_append(&stage.sink.out, SPAN("head"), 100), 0);
+	put(SPAN("not mine"));
+	relay_start(&stage.relay, &stage.source, &stage.sink, &none, ENCODE_PLAIN, true, 1);
+	assert_int_equal(stage.relay.state, RELAY_FLUSH);
+	pump();
+	assert_int_equal(stage.relay.state, RELAY_DONE);
+	assert_got("head");
+	assert_behind("not mine");
+	scene_close();
+}
+
+static void head_and_body_leave_in_one_segment(void **unused)
+{
+	struct body_framing framing = length_of(4);
+	char memory[64];
+
+	(void)unused;
+	scene_open(&framing, ENCODE_PLAIN, true);
+	assert_int_equal(buf_append(&stage.sink.out, SPAN("head "), 100), 0);
+	put(SPAN("body"));
+	pump();
+	pair_wait(stage.far, POLLIN);
+	assert_int_equal(recv(stage.far, memory, sizeof(memory), 0), 9);
+	scene_close();
+}
+
+static void a_source_that_ends_early_is_short_and_what_it_sent_is_delivered(void **unused)
+{
+	static const struct body_framing ten = { .kind = BODY_LENGTH, .length = 10 };
+	static const struct {
+		const struct body_framing *framing;
+		const char *text;
+		const char *want;
+	} table[] = {
+		{ &ten, "12345", "12345" },
+		{ &ten, "", "" },
+		{ &chunked, "3\r\nabc\r\n", "3\r\nabc\r\n" },
+		{ &chunked, "3\r\nab", "2\r\nab\r\n" },
+		{ &chunked, "3\r\nabc\r\n0\r\n", "3\r\nabc\r\n" },
+		{ &chunked, "3\r\nabc\r\n0\r\nX: y\r\n", "3\r\nabc\r\n" },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		scene_open(table[i].framing, table[i].framing == &chunked ? ENCODE_CHUNKED : ENCODE_PLAIN,
+			   true);
+		put(span_str(table[i].text));
+		shutdown(stage.near, SHUT_WR);
+		pair_wait(conn_fd(&stage.source), POLLRDHUP);
+		stage.source.has_hup = true;
+		pump();
+		assert_int_equal(stage.relay.state, RELAY_FAILED);
+		assert_int_equal(stage.relay.fail, RELAY_FAIL_SOURCE_SHORT);
+		assert_got(table[i].want);
+		scene_close();
+	}
+}
+
+static void a_reset_of_the_source_is_an_error_and_no_end(void **unused)
+{
+	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
+	const struct body_framing *framings[] = { &until_close, &chunked, &tunnel };
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_LEN(framings); i++) {
+		scene_open(framings[i], ENCODE_PLAIN, true);
+		pump();
+		setsockopt(stage.near, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+		close(stage.near);
+		stage.near = -1;
+		pair_wait(conn_fd(&stage.source), POLLERR);
+		pump();
+		assert_int_equal(stage.relay.state, RELAY_FAILED);
+		assert_int_equal(stage.relay.fail, RELAY_FAIL_SOURCE_ERROR);
+		assert_int_equal(stage.source.error, -ECONNRESET);
+		scene_close();
+	}
+}
+
+static void malformed_framing_stops_at_the_fault(void **unused)
+{
+	static const struct {
+		const char *text;
+		const char *want;
+		enum http_bad bad;
+	} table[] = {
+		{ "x\r\n", "", BAD_CHUNK_SIZE },
+		{ "3\r\nabcd\r\n", "3\r\nabc\r\n", BAD_CHUNK_END },
+		{ "3\r\nabc\r\n3 \r\nabc\r\n", "3\r\nabc\r\n", BAD_CHUNK_SIZE },
+		{ "3\nabc", "", BAD_CHUNK_LINE },
+		{ "1\r\na\r\n0\r\nContent-Length: 3\r\n\r\n", "1\r\na\r\n", BAD_TRAILER },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		scene_open(&chunked, ENCODE_CHUNKED, true);
+		put(span_str(table[i].text));
+		pump();
+		assert_int_equal(stage.relay.state, RELAY_FAILED);
+		assert_int_equal(stage.relay.fail, RELAY_FAIL_SOURCE_BAD);
+		assert_int_equal(stage.relay.decoder.bad, table[i].bad);
+		assert_got(table[i].want);
+		scene_close();
+	}
+}
+
+static void a_sink_that_left_is_a_failure_of_the_sink(void **unused)
+{
+	for (int pipe = 0; pipe <= 1; pipe++) {
+		struct body_framing framing = length_of(LIMIT_PIPE_MIN_BODY_BYTES * 4);
+		static char piece[65536];
+
+		(void)unused;
+		scene_open(&framing, ENCODE_PLAIN, pipe);
+		close(stage.far);
+		stage.far = -1;
+		for (int i = 0; i < 100 && stage.relay.state == RELAY_OPEN; i++) {
+			if (send(stage.near, piece, 1000, MSG_NOSIGNAL) > 0)
+				pair_wait(conn_fd(&stage.source), POLLIN);
+			pump();
+			usleep(1000);
+		}
+		assert_int_equal(stage.relay.state, RELAY_FAILED);
+		assert_int_equal(stage.relay.fail, RELAY_FAIL_SINK);
+		assert_true(stage.sink.send_error == -EPIPE || stage.sink.send_error == -ECONNRESET);
+		assert_int_equal(stage.relay.lane->id, pipe ? LANE_PIPE : LANE_COPY);
+		scene_close();
+	}
+}
+
+/* ---- repeated tries */
+
+/* Another backend in the place of the one that died. */
+static void new_sink(void)
+{
+	relay_detach(&stage.relay);
+	assert_int_equal(relay_buffered(&stage.relay), 0);
+	conn_close(&stage.sink, true);
+	close(stage.far);
+	side_open(&stage.sink, &stage.far);
+	stage.got_len = 0;
+}
+
+static void a_repeated_try_gets_everything_again_at_every_point(void **unused)
+{
+	static const char text[] = "3\r\nabc\r\n5\r\ndefgh\r\n0\r\nX: y\r\n\r\n";
+	static const struct message want = { text, "", "abcdefgh", "0\r\nX: y\r\n\r\n", &chunked };
+
+	(void)unused;
+	for (size_t cut = 0; cut <= strlen(text); cut++) {
+		scene_open(&chunked, ENCODE_CHUNKED, true);
+		stage.relay.replay = &stage.replay;
+		put(span_of(text, cut));
+		pump();
+		assert_true(relay_can_replay(&stage.relay));
+		new_sink();
+		assert_int_equal(relay_replay(&stage.relay, &stage.sink), 0);
+		put(span_of(text + cut, strlen(text) - cut));
+		pump();
+		assert_int_equal(stage.relay.state, RELAY_DONE);
+		assert_message(&want, ENCODE_CHUNKED);
+		scene_close();
+	}
+}
+
+static void a_body_that_outgrew_the_buffer_or_was_not_kept_is_not_repeated(void **unused)
+{
+	static char piece[LIMIT_RETRY_BODY_BYTES];
+	char line[32];
+	struct body_framing framing = length_of(100);
+
+	(void)unused;
+	scene_open(&chunked, ENCODE_CHUNKED, true);
+	stage.relay.replay = &stage.replay;
+	put(span_of(line, (size_t)snprintf(line, sizeof(line), "%zx\r\n", sizeof(piece))));
+	put(span_of(piece, sizeof(piece)));
+	pump();
+	assert_true(relay_can_replay(&stage.relay));
+	put(SPAN("\r\n1\r\nx\r\n"));
+	pump();
+	assert_false(relay_can_replay(&stage.relay));
+	assert_null(stage.replay.data);
+	scene_close();
+
+	scene_open(&framing, ENCODE_PLAIN, true);
+	assert_true(relay_can_replay(&stage.relay));
+	put(SPAN("x"));
+	pump();
+	assert_false(relay_can_replay(&stage.relay));
+	scene_close();
+}
+
+/* The first send fails: nothing was sent, but the bytes are gone from the source. */
+static void bytes_that_a_dead_sink_refused_count_as_taken(void **unused)
+{
+	struct body_framing framing = length_of(100);
+
+	(void)unused;
+	scene_open(&framing, ENCODE_PLAIN, true);
+	stage.sink.send_error = -EPIPE;
+	put(SPAN("0123456789"));
+	pump();
+	assert_int_equal(stage.relay.state, RELAY_FAILED);
+	assert_int_equal(stage.relay.payload_bytes, 0);
+	assert_false(relay_can_replay(&stage.relay));
+	scene_close();
+
+	scene_open(&framing, ENCODE_PLAIN, true);
+	stage.relay.replay = &stage.replay;
+	stage.sink.send_error = -EPIPE;
+	put(SPAN("0123456789"));
+	pump();
+	assert_true(relay_can_replay(&stage.relay));
+	new_sink();
+	assert_int_equal(relay_replay(&stage.relay, &stage.sink), 0);
+	assert_got("0123456789");
+	scene_close();
+}
+
+/* ---- memory */
+
+static int relay_once(void *context)
+{
+	static const char text[] = "3\r\nabc\r\n0\r\nX-A: 1\r\nX-B: 2\r\n\r\nnext";
+	enum relay_state state;
+	enum relay_fail fail;
+
+	(void)context;
+	relay_init(&stage.relay, &stage.shared, RELAY_IN);
+	relay_start(&stage.relay, &stage.source, &stage.sink, &chunked, ENCODE_CHUNKED, true, 1);
+	stage.relay.replay = &stage.replay;
+	put(span_str(text));
+	pump();
+	state = stage.relay.state;
+	fail = stage.relay.fail;
+	relay_stop(&stage.relay);
+	buf_done(&stage.replay);
+	buf_done(&stage.source.in);
+	buf_done(&stage.sink.out);
+	collect();
+	stage.got_len = 0;
+	while (recv(conn_fd(&stage.source), stage.scratch, sizeof(stage.scratch), MSG_DONTWAIT) > 0)
+		;
+	if (state == RELAY_DONE)
+		return 0;
+	assert_int_equal(state, RELAY_FAILED);
+	return fail == RELAY_FAIL_MEMORY || fail == RELAY_FAIL_SINK || fail == RELAY_FAIL_SOURCE_BAD
+		       ? -ENOMEM
+		       : -EINVAL;
+}
+
+static void each_allocation_may_fail(void **unused)
+{
+	(void)unused;
+	scene_open(&tunnel, ENCODE_PLAIN, false);
+	relay_stop(&stage.relay);
+	assert_true(alloc_fail_each(relay_once, NULL) >= 4);
+	scene_close();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_split_of_a_message_gives_the_same_bytes_and_leaves_what_follows),
+		cmocka_unit_test(one_byte_after_the_other_gives_the_same_message),
+		cmocka_unit_test(a_direction_without_body_only_flushes_the_head),
+		cmocka_unit_test(head_and_body_leave_in_one_segment),
+		cmocka_unit_test(a_source_that_ends_early_is_short_and_what_it_sent_is_delivered),
+		cmocka_unit_test(a_reset_of_the_source_is_an_error_and_no_end),
+		cmocka_unit_test(malformed_framing_stops_at_the_fault),
+		cmocka_unit_test(a_sink_that_left_is_a_failure_of_the_sink),
+		cmocka_unit_test(a_repeated_try_gets_everything_again_at_every_point),
+		cmocka_unit_test(a_body_that_outgrew_the_buffer_or_was_not_kept_is_not_repeated),
+		cmocka_unit_test(bytes_that_a_dead_sink_refused_count_as_taken),
+		cmocka_unit_test(each_allocation_may_fail),
+	};
+
+	return cmocka_run_group_tests(tests, ignore_sigpipe, NULL);
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/alloc.h"
+#include "user/base/check.h"
+#include "user/base/limits.h"
+#include "user/base/mem.h"
+#include "user/obs/requests.h"
+
+static struct stream_record some_record(void)
+{
+	return (struct stream_record){
+		.gateway = SPAN("default/default"),
+		.listener = SPAN("http"),
+		.bind = SPAN("bind/8080"),
+		.route = SPAN("default/httpbin"),
+		.route_rule = SPAN("rule0"),
+		.backend = SPAN("httpbin"),
+		.protocol = SPAN("http"),
+		.method = SPAN("GET"),
+		.status = 200,
+		.duration_ns = 3000000,
+		.reason = END_OK,
+	};
+}
+
+/* The only series with requests besides the overflow ones, which exist from the start. */
+static const struct request_series *only_series(const struct request_metrics *m)
+{
+	const struct request_series *found = NULL;
+
+	for (uint32_t i = 0; i < request_metrics_count(m); i++) {
+		const struct request_series *series = request_metrics_at(m, i);
+
+		if (series->count == 0)
+			continue;
+		assert_null(found);
+		found = series;
+	}
+	assert_non_null(found);
+	return found;
+}
+
+static void equal_labels_are_one_series_wherever_their_bytes_lie(void **state)
+{
+	struct request_metrics *m = request_metrics_create();
+	struct stream_record record = some_record();
+	char copy[] = "default/httpbin";
+	const struct request_series *series;
+
+	(void)state;
+	request_metrics_add(m, &record);
+	record.route = span_of(copy, sizeof(copy) - 1);
+	request_metrics_add(m, &record);
+	series = only_series(m);
+	assert_int_equal(series->count, 2);
+	assert_int_equal(series->duration.buckets[1], 2);
+	assert_int_equal(series->duration.sum_ns, 6000000);
+	/*
+	 * The series owns its labels: the bytes they came from may change, as those of a freed snapshot do.
+	 */
+	memset(copy, 'x', sizeof(copy) - 1);
+	assert_true(span_eq(series->labels[LABEL_ROUTE], SPAN("default/httpbin")));
+	assert_true(span_eq(series->labels[LABEL_STATUS], SPAN("200")));
+	assert_true(span_eq(series->labels[LABEL_REASON], SPAN("Upstream")));
+	request_metrics_free(m);
+}
+
+static void each_label_makes_a_series_of_its_own(void **state)
+{
+	struct request_metrics *m = request_metrics_create();
+	struct stream_record records[REQUEST_LABEL_COUNT + 1];
+	uint32_t before = request_metrics_count(m);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(records); i++)
+		records[i] = some_record();
+	records[LABEL_BACKEND].backend = SPAN("other");
+	records[LABEL_PROTOCOL].protocol = SPAN("tcp");
+	records[LABEL_METHOD].method = SPAN("POST");
+	records[LABEL_STATUS].status = 404;
+	records[LABEL_REASON].reason = END_NO_ROUTE;
+	records[LABEL_BIND].bind = SPAN("other");
+	records[LABEL_GATEWAY].gateway = SPAN("other");
+	records[LABEL_LISTENER].listener = SPAN("other");
+	records[LABEL_ROUTE].route = SPAN("other");
+	records[LABEL_ROUTE_RULE].route_rule = SPAN("other");
+	for (size_t round = 0; round < 2; round++) {
+		for (size_t i = 0; i < ARRAY_LEN(records); i++)
+			request_metrics_add(m, &records[i]);
+	}
+	assert_int_equal(request_metrics_count(m), before + ARRAY_LEN(records));
+	for (uint32_t i = before; i < request_metrics_count(m); i++)
+		assert_int_equal(request_metrics_at(m, i)->count, 2);
+	request_metrics_free(m);
+}
+
+static void bytes_that_move_from_one_label_to_the_next_are_another_series(void **state)
+{
+	struct request_metrics *m = request_metrics_create();
+	struct stream_record record = some_record();
+	uint32_t before = request_metrics_count(m);
+
+	(void)state;
+	record.gateway = SPAN("ab");
+	record.listener = SPAN("c");
+	request_metrics_add(m, &record);
+	record.gateway = SPAN("a");
+	record.listener = SPAN("bc");
+	request_metrics_add(m, &record);
+	assert_int_equal(request_metrics_count(m), before + 2);
+	request_metrics_free(m);
+}
+
+static void missing_labels_read_unknown(void **state)
+{
+	struct request_metrics *m = request_metrics_create();
+	struct stream_record record = { .reason = END_OK };
+	const struct request_series *series;
+
+	(void)state;
+	request_metrics_add(m, &record);
+	series = only_series(m);
+	for (uint32_t i = 0; i < REQUEST_LABEL_COUNT; i++) {
+		if (i != LABEL_REASON)
+			assert_true(span_eq(series->labels[i], SPAN("unknown")));
+	}
+	request_metrics_free(m);
+}
+
+static void a_client_cannot_make_series_with_methods(void **state)
+{
+	struct request_metrics *m = request_metrics_create();
+	uint32_t before = request_metrics_count(m);
+	char method[16];
+
+	(void)state;
+	for (int i = 0; i < 1000; i++) {
+		struct stream_record record = some_record();
+
+		snprintf(method, sizeof(method), "M%d", i);
+		record.method = span_str(method);
+		request_metrics_add(m, &record);
+	}
+	assert_int_equal(request_metrics_count(m), before + 1);
+	assert_true(span_eq(only_series(m)->labels[LABEL_METHOD], SPAN("OTHER")));
+	request_metrics_free(m);
+}
+
+static void past_the_bound_one_series_takes_the_rest(void **state)
+{
+	struct request_metrics *m = request_metrics_create();
+	const struct request_series *overflow;
+	uint64_t sum = 0;
+	char route[32];
+
+	(void)state;
+	for (int i = 0; i < 2 * LIMIT_METRIC_SERIES; i++) {
+		struct stream_record record = some_record();
+
+		snprintf(route, sizeof(route), "default/route%d", i);
+		record.route = span_str(route);
+		request_metrics_add(m, &record);
+	}
+	assert_int_equal(request_metrics_count(m), LIMIT_METRIC_SERIES);
+	overflow = request_metrics_at(m, SERIES_REQUEST);
+	assert_true(span_eq(overflow->labels[LABEL_ROUTE], SPAN("overflow")));
+	assert_int_equal(overflow->count, LIMIT_METRIC_SERIES + 2);
+	for (uint32_t i = 0; i < request_metrics_count(m); i++)
+		sum += request_metrics_at(m, i)->count;
+	assert_int_equal(sum, 2 * LIMIT_METRIC_SERIES);
+	request_metrics_free(m);
+}
+
+static void connections_have_their_four_labels(void **state)
+{
+	struct request_metrics *m = request_metrics_create();
+	const struct request_series *series;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		request_metrics_connection(m, SPAN("bind/1"), SPAN("ns/gw"), (struct span){ 0 },
+					   SPAN("http"));
+	series = only_series(m);
+	assert_int_equal(series->kind, SERIES_CONNECTION);
+	assert_int_equal(series->count, 3);
+	for (uint32_t i = 0; i < REQUEST_LABEL_COUNT; i++) {
+		bool is_own =
+			i == LABEL_BIND || i == LABEL_GATEWAY || i == LABEL_LISTENER || i == LABEL_PROTOCOL;
+
+		assert_int_equal(series->labels[i].len > 0, is_own);
+	}
+	assert_true(span_eq(series->labels[LABEL_LISTENER], SPAN("unknown")));
+	request_metrics_free(m);
+}
+
+static void series_of_two_workers_compare_equal(void **state)
+{
+	struct request_metrics *a = request_metrics_create(), *b = request_metrics_create();
+	struct stream_record record = some_record();
+
+	(void)state;
+	request_metrics_add(a, &record);
+	request_metrics_add(b, &record);
+	assert_true(request_series_eq(only_series(a), only_series(b)));
+	assert_false(request_series_eq(only_series(a), request_metrics_at(b, 0)));
+	request_metrics_free(a);
+	request_metrics_free(b);
+}
+
+static void without_memory_requests_are_still_counted(void **state)
+{
+	struct request_metrics *m = request_metrics_create();
+	struct stream_record record = some_record();
+
+	(void)state;
+	mem_fail_nth(1);
+	request_metrics_add(m, &record);
+	mem_fail_nth(0);
+	assert_true(span_eq(only_series(m)->labels[LABEL_ROUTE], SPAN("overflow")));
+	request_metrics_free(m);
+}
+
+static int create_and_free(void *context)
+{
+	struct request_metrics *m = request_metrics_create();
+
+	(void)context;
+	request_metrics_free(m);
+	return m ? 0 : -ENOMEM;
+}
+
+static void creating_survives_lack_of_memory(void **state)
+{
+	(void)state;
+	assert_int_equal(alloc_fail_each(create_and_free, NULL), 3);
+}
+
+struct reader {
+	struct request_metrics *m;
+	atomic_bool stop;
+	uint64_t seen;
+};
+
+/* Every series that shows is complete at once. */
+static void *read_all(void *argument)
+{
+	struct reader *reader = argument;
+
+	while (!atomic_load(&reader->stop)) {
+		for (uint32_t i = 0; i < request_metrics_count(reader->m); i++) {
+			const struct request_series *series = request_metrics_at(reader->m, i);
+
+			reader->seen += atomic_load_explicit(&series->count, memory_order_relaxed);
+			if (series->labels[LABEL_BIND].len == 0 || series->labels[LABEL_BIND].data[0] == '\0')
+				return (void *)1;
+		}
+	}
+	return NULL;
+}
+
+static void reading_while_the_worker_writes_sees_whole_series(void **state)
+{
+	struct reader reader = { .m = request_metrics_create() };
+	pthread_t thread;
+	void *result;
+	char route[32];
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, read_all, &reader), 0);
+	for (int i = 0; i < 20000; i++) {
+		struct stream_record record = some_record();
+
+		snprintf(route, sizeof(route), "default/route%d", i % 3000);
+		record.route = span_str(route);
+		request_metrics_add(reader.m, &record);
+	}
+	atomic_store(&reader.stop, true);
+	pthread_join(thread, &result);
+	assert_null(result);
+	request_metrics_free(reader.m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(equal_labels_are_one_series_wherever_their_bytes_lie),
+		cmocka_unit_test(each_label_makes_a_series_of_its_own),
+		cmocka_unit_test(bytes_that_move_from_one_label_to_the_next_are_another_series),
+		cmocka_unit_test(missing_labels_read_unknown),
+		cmocka_unit_test(a_client_cannot_make_series_with_methods),
+		cmocka_unit_test(past_the_bound_one_series_takes_the_rest),
+		cmocka_unit_test(connections_have_their_four_labels),
+		cmocka_unit_test(series_of_two_workers_compare_equal),
+		cmocka_unit_test(without_memory_requests_are_still_counted),
+		cmocka_unit_test(creating_survives_lack_of_memory),
+		cmocka_unit_test(reading_while_the_worker_writes_sees_whole_series),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/resolver_play.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "user/base/limits.h"
+#include "user/base/log.h"
+#include "user/base/mem.h"
+
+static void an_old_answer_serves_while_the_new_one_is_fetched(void **state)
+{
+	struct resolver_list *before;
+	struct scene scene;
+
+	(void)state;
+	scene_open(&scene);
+	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
+	play(scene.loop);
+	before = scene.askers[0].list;
+	service_set(&scene.service, true, 0, 1, 50);
+	play_for(scene.loop, REFRESH_MS + REFRESH_MS / 4);
+	assert_int_equal(ask(&scene, 1, "name"), 0);
+	assert_ptr_equal(scene.askers[1].list, before);
+	service_wait_inside(&scene.service, 1);
+	assert_int_equal(ask(&scene, 1, "name"), 0);
+	service_set(&scene.service, false, 0, 1, 50);
+	await_first(&scene, 1, "name", 1, 50);
+	assert_int_equal(service_asked(&scene.service), 2);
+	scene_close(&scene);
+}
+
+static void an_answer_nobody_asked_for_in_a_while_is_not_given_out_unchecked(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	scene_open(&scene);
+	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
+	play(scene.loop);
+	service_set(&scene.service, false, 0, 1, 50);
+	play_for(scene.loop, 2 * REFRESH_MS + 20);
+	assert_int_equal(ask(&scene, 1, "name"), -EINPROGRESS);
+	scene.stop_at = 2;
+	play(scene.loop);
+	assert_first(&scene.askers[1], 1, 50);
+	scene_close(&scene);
+}
+
+static void an_unchanged_answer_keeps_its_list(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	scene_open(&scene);
+	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
+	play(scene.loop);
+	play_for(scene.loop, 2 * REFRESH_MS + 20);
+	assert_int_equal(ask(&scene, 1, "name"), -EINPROGRESS);
+	scene.stop_at = 2;
+	play(scene.loop);
+	assert_int_equal(service_asked(&scene.service), 2);
+	assert_ptr_equal(scene.askers[0].list, scene.askers[1].list);
+	scene_close(&scene);
+}
+
+static void a_failed_refresh_keeps_the_old_addresses_and_is_tried_again_soon(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	log_set_level(LOG_ERROR);
+	scene_open(&scene);
+	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
+	play(scene.loop);
+	service_set(&scene.service, false, -EAGAIN, 0, 0);
+	play_for(scene.loop, 2 * REFRESH_MS + 20);
+	assert_int_equal(ask(&scene, 1, "name"), -EINPROGRESS);
+	scene.stop_at = 2;
+	play(scene.loop);
+	assert_int_equal(scene.askers[1].result, 0);
+	assert_first(&scene.askers[1], 2, 1);
+	assert_int_equal(service_asked(&scene.service), 2);
+	assert_int_equal(ask(&scene, 2, "name"), 0);
+	play_for(scene.loop, NEGATIVE_MS + 10);
+	service_set(&scene.service, false, 0, 1, 60);
+	assert_int_equal(ask(&scene, 2, "name"), 0);
+	assert_first(&scene.askers[2], 2, 1);
+	await_first(&scene, 2, "name", 1, 60);
+	scene_close(&scene);
+	log_set_level(LOG_INFO);
+}
+
+static void a_name_without_addresses_fails_for_a_moment_without_asking_again(void **state)
+{
+	static const int errors[] = { -ENOENT, -EAGAIN, -EIO };
+	struct scene scene;
+
+	(void)state;
+	log_set_level(LOG_ERROR);
+	for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+		scene_open(&scene);
+		service_set(&scene.service, false, errors[i], 0, 0);
+		assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
+		play(scene.loop);
+		assert_int_equal(scene.askers[0].result, errors[i]);
+		assert_null(scene.askers[0].list);
+		assert_int_equal(ask(&scene, 1, "name"), errors[i]);
+		assert_int_equal(service_asked(&scene.service), 1);
+		service_set(&scene.service, false, 0, 1, 9);
+		play_for(scene.loop, NEGATIVE_MS + 10);
+		assert_int_equal(ask(&scene, 1, "name"), -EINPROGRESS);
+		scene.stop_at = 2;
+		play(scene.loop);
+		assert_first(&scene.askers[1], 1, 9);
+		scene_close(&scene);
+	}
+	log_set_level(LOG_INFO);
+}
+
+static void no_address_at_all_is_no_such_name(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	log_set_level(LOG_ERROR);
+	scene_open(&scene);
+	service_set(&scene.service, false, 0, 0, 0);
+	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
+	play(scene.loop);
+	assert_int_equal(scene.askers[0].result, -ENOENT);
+	scene_close(&scene);
+	log_set_level(LOG_INFO);
+}
+
+static void only_the_first_addresses_of_a_long_answer_are_kept(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	scene_open(&scene);
+	service_set(&scene.service, false, 0, LIMIT_ADDRESSES + 5, 1);
+	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
+	play(scene.loop);
+	assert_first(&scene.askers[0], LIMIT_ADDRESSES, 1);
+	scene_close(&scene);
+}
+
+static void a_name_that_hangs_does_not_hold_up_another(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	log_set_level(LOG_ERROR);
+	scene_open(&scene);
+	service_set(&scene.service, true, 0, 1, 1);
+	assert_int_equal(ask(&scene, 0, "slow"), -EINPROGRESS);
+	service_wait_inside(&scene.service, 1);
+	/* The gate opens for everybody, but "slow" is the one that was inside first. */
+	assert_int_equal(ask(&scene, 1, "missing"), -EINPROGRESS);
+	service_wait_inside(&scene.service, 2);
+	service_set(&scene.service, false, 0, 1, 1);
+	scene.stop_at = 2;
+	play(scene.loop);
+	assert_int_equal(scene.askers[0].result, 0);
+	assert_int_equal(scene.askers[1].result, -ENOENT);
+	scene_close(&scene);
+	log_set_level(LOG_INFO);
+}
+
+static void the_queue_is_bounded(void **state)
+{
+	static struct asker crowd[LIMIT_RESOLVE_QUEUE + 8];
+	struct scene scene;
+	int refused = 0;
+
+	(void)state;
+	scene_open(&scene);
+	service_set(&scene.service, true, 0, 1, 1);
+	for (size_t i = 0; i < ARRAY_LEN(crowd); i++) {
+		struct resolver_list *list = NULL;
+		char host[16];
+		int result;
+
+		crowd[i].scene = &scene;
+		resolver_query_init(&crowd[i].query, on_result);
+		snprintf(host, sizeof(host), "n%zu", i);
+		result = resolver_query_start(scene.client, span_str(host), 80, &crowd[i].query, &list);
+		if (i == 1)
+			service_wait_inside(&scene.service, 2);
+		if (result == -ENOBUFS)
+			refused++;
+		else
+			assert_int_equal(result, -EINPROGRESS);
+	}
+	assert_int_equal(refused, 8 - 2);
+	for (size_t i = 0; i < ARRAY_LEN(crowd); i++)
+		resolver_query_cancel(&crowd[i].query);
+	scene_close(&scene);
+}
+
+static void a_thread_that_hangs_does_not_hold_up_the_end(void **state)
+{
+	static struct scene scene;
+	uint64_t start_ms;
+
+	(void)state;
+	scene_open(&scene);
+	service_set(&scene.service, true, 0, 1, 1);
+	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
+	service_wait_inside(&scene.service, 1);
+	resolver_query_cancel(&scene.askers[0].query);
+	resolver_client_close(scene.client);
+	mailbox_drain(scene.mailbox);
+	resolver_client_free(scene.client);
+	start_ms = clock_now_ms();
+	resolver_free(scene.resolver);
+	assert_in_range(clock_now_ms() - start_ms, RESOLVER_JOIN_MS, RESOLVER_JOIN_MS + 5000);
+	mailbox_free(scene.mailbox);
+	loop_free(scene.loop);
+	/*
+	 * The thread left behind ends by itself and frees the rest: the leak check of the asan profile sees
+	 * it.
+	 */
+	service_set(&scene.service, false, 0, 1, 1);
+	pthread_mutex_lock(&scene.service.lock);
+	while (scene.service.inside > 0) {
+		pthread_mutex_unlock(&scene.service.lock);
+		usleep(1000);
+		pthread_mutex_lock(&scene.service.lock);
+	}
+	pthread_mutex_unlock(&scene.service.lock);
+	usleep(50000);
+}
+
+static void a_resolver_without_memory_is_not_made(void **state)
+{
+	struct resolver_options options = { .threads = 1 };
+
+	(void)state;
+	mem_fail_nth(1);
+	errno = 0;
+	assert_null(resolver_create(&options));
+	assert_int_equal(errno, ENOMEM);
+	mem_fail_nth(0);
+	resolver_free(NULL);
+}
+
+static void the_defaults_resolve_localhost_of_this_machine(void **state)
+{
+	struct resolver_options options = { .refresh_ms = 0 };
+	struct scene scene = { .stop_at = 1 };
+	struct resolver_list *list = NULL;
+
+	(void)state;
+	scene.resolver = resolver_create(&options);
+	scene.loop = loop_create(16);
+	scene.mailbox = mailbox_create(scene.loop, NULL);
+	scene.client = resolver_client_create(scene.resolver, scene.loop, scene.mailbox);
+	scene.askers[0].scene = &scene;
+	resolver_query_init(&scene.askers[0].query, on_result);
+	assert_int_equal(
+		resolver_query_start(scene.client, SPAN("localhost"), 80, &scene.askers[0].query, &list),
+		-EINPROGRESS);
+	play(scene.loop);
+	assert_int_equal(scene.askers[0].result, 0);
+	assert_int_equal(address_port(&scene.askers[0].list->address_list[0]), 80);
+	resolver_list_unref(scene.askers[0].list);
+	resolver_client_close(scene.client);
+	resolver_client_free(scene.client);
+	resolver_free(scene.resolver);
+	mailbox_free(scene.mailbox);
+	loop_free(scene.loop);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_old_answer_serves_while_the_new_one_is_fetched),
+		cmocka_unit_test(an_answer_nobody_asked_for_in_a_while_is_not_given_out_unchecked),
+		cmocka_unit_test(an_unchanged_answer_keeps_its_list),
+		cmocka_unit_test(a_failed_refresh_keeps_the_old_addresses_and_is_tried_again_soon),
+		cmocka_unit_test(a_name_without_addresses_fails_for_a_moment_without_asking_again),
+		cmocka_unit_test(no_address_at_all_is_no_such_name),
+		cmocka_unit_test(only_the_first_addresses_of_a_long_answer_are_kept),
+		cmocka_unit_test(a_name_that_hangs_does_not_hold_up_another),
+		cmocka_unit_test(the_queue_is_bounded),
+		cmocka_unit_test(a_thread_that_hangs_does_not_hold_up_the_end),
+		cmocka_unit_test(a_resolver_without_memory_is_not_made),
+		cmocka_unit_test(the_defaults_resolve_localhost_of_this_machine),
+	};
+
+	setenv("RES_OPTIONS", "timeout:1 attempts:1", 1);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

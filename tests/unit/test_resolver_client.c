@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/resolver_play.h"
+
+#include <stdlib.h>
+
+#include "tests/lib/alloc.h"
+#include "user/base/limits.h"
+#include "user/base/log.h"
+#include "user/base/mem.h"
+
+static void a_name_is_looked_up_once_and_then_known(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	scene_open(&scene);
+	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
+	assert_int_equal(scene.askers[0].calls, 0);
+	play(scene.loop);
+	assert_int_equal(scene.askers[0].result, 0);
+	assert_first(&scene.askers[0], 2, 1);
+	assert_int_equal(ask(&scene, 1, "name"), 0);
+	assert_ptr_equal(scene.askers[0].list, scene.askers[1].list);
+	assert_int_equal(service_asked(&scene.service), 1);
+	scene_close(&scene);
+}
+
+static void literals_need_no_look_up(void **state)
+{
+	static const char *const rows[] = { "192.0.2.1", "::1" };
+	struct scene scene;
+
+	(void)state;
+	scene_open(&scene);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(ask(&scene, 0, rows[i]), 0);
+		assert_int_equal(scene.askers[0].list->count, 1);
+		assert_int_equal(address_port(&scene.askers[0].list->address_list[0]), 80);
+	}
+	assert_int_equal(service_asked(&scene.service), 0);
+	scene_close(&scene);
+}
+
+static void what_no_host_can_be_called_is_refused_at_once(void **state)
+{
+	static const char *const rows[] = { "", "a b", "a/b", "a\nb", "a\"", "\xc3\xa4.example", "[::1]" };
+	char long_name[256];
+	struct scene scene;
+
+	(void)state;
+	scene_open(&scene);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_int_equal(ask(&scene, 0, rows[i]), -EINVAL);
+	memset(long_name, 'a', 254);
+	long_name[254] = '\0';
+	assert_int_equal(ask(&scene, 0, long_name), -EINVAL);
+	long_name[253] = '\0';
+	assert_int_equal(ask(&scene, 0, long_name), -EINPROGRESS);
+	scene_close(&scene);
+}
+
+static void all_who_wait_for_a_name_share_one_look_up_and_one_list(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	scene_open(&scene);
+	service_set(&scene.service, true, 0, 3, 7);
+	for (int i = 0; i < QUERIES; i++)
+		assert_int_equal(ask(&scene, i, "name"), -EINPROGRESS);
+	service_set(&scene.service, false, 0, 3, 7);
+	scene.stop_at = QUERIES;
+	play(scene.loop);
+	for (int i = 0; i < QUERIES; i++) {
+		assert_int_equal(scene.askers[i].calls, 1);
+		assert_first(&scene.askers[i], 3, 7);
+		assert_ptr_equal(scene.askers[i].list, scene.askers[0].list);
+	}
+	assert_int_equal(service_asked(&scene.service), 1);
+	scene_close(&scene);
+}
+
+static void two_workers_share_the_process_cache(void **state)
+{
+	struct scene scene;
+	struct resolver_client *other;
+	struct resolver_query query;
+	struct resolver_list *list = NULL;
+
+	(void)state;
+	scene_open(&scene);
+	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
+	play(scene.loop);
+	other = resolver_client_create(scene.resolver, scene.loop, scene.mailbox);
+	resolver_query_init(&query, on_result);
+	assert_int_equal(resolver_query_start(other, SPAN("name"), 80, &query, &list), 0);
+	assert_ptr_equal(list, scene.askers[0].list);
+	resolver_list_unref(list);
+	assert_int_equal(service_asked(&scene.service), 1);
+	resolver_client_close(other);
+	resolver_client_free(other);
+	scene_close(&scene);
+}
+
+static void two_workers_that_ask_at_the_same_time_share_one_look_up(void **state)
+{
+	struct scene scene;
+	struct resolver_client *other;
+	struct resolver_list *list = NULL;
+
+	(void)state;
+	scene_open(&scene);
+	other = resolver_client_create(scene.resolver, scene.loop, scene.mailbox);
+	service_set(&scene.service, true, 0, 1, 1);
+	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
+	assert_int_equal(resolver_query_start(other, SPAN("name"), 80, &scene.askers[1].query, &list),
+			 -EINPROGRESS);
+	service_wait_inside(&scene.service, 1);
+	assert_int_equal(resolver_query_start(other, SPAN("name"), 80, &scene.askers[2].query, &list),
+			 -EINPROGRESS);
+	service_set(&scene.service, false, 0, 1, 1);
+	scene.stop_at = 3;
+	play(scene.loop);
+	assert_int_equal(service_asked(&scene.service), 1);
+	for (int i = 0; i < 3; i++)
+		assert_first(&scene.askers[i], 1, 1);
+	resolver_client_close(other);
+	resolver_client_free(other);
+	scene_close(&scene);
+}
+
+static void a_cancelled_query_is_never_called(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	scene_open(&scene);
+	service_set(&scene.service, true, 0, 1, 1);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(ask(&scene, i, "name"), -EINPROGRESS);
+	resolver_query_cancel(&scene.askers[1].query);
+	resolver_query_cancel(&scene.askers[1].query);
+	service_set(&scene.service, false, 0, 1, 1);
+	scene.stop_at = 2;
+	play(scene.loop);
+	play_for(scene.loop, 10);
+	assert_int_equal(scene.askers[0].calls, 1);
+	assert_int_equal(scene.askers[1].calls, 0);
+	assert_int_equal(scene.askers[2].calls, 1);
+	scene_close(&scene);
+}
+
+static void cancel_the_next(struct asker *asker)
+{
+	struct resolver_list *list = NULL;
+
+	resolver_query_cancel(&asker[1].query);
+	/* Asking again from inside the answer is served from what has just arrived. */
+	assert_int_equal(resolver_query_start(asker->scene->client, SPAN("name"), 80, &asker[1].query, &list),
+			 0);
+	resolver_list_unref(list);
+}
+
+static void an_answer_may_cancel_its_neighbour_and_ask_again(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	scene_open(&scene);
+	service_set(&scene.service, true, 0, 1, 1);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(ask(&scene, i, "name"), -EINPROGRESS);
+	scene.askers[0].at_result = cancel_the_next;
+	service_set(&scene.service, false, 0, 1, 1);
+	scene.stop_at = 2;
+	play(scene.loop);
+	assert_int_equal(scene.askers[1].calls, 0);
+	assert_int_equal(scene.askers[2].calls, 1);
+	scene_close(&scene);
+}
+
+static void the_least_recently_used_names_make_room(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	scene_open(&scene);
+	scene.stop_at = 0;
+	for (int i = 0; i < LIMIT_RESOLVE_NAMES + 100; i++) {
+		struct resolver_list *list = NULL;
+		char host[16];
+		int result;
+
+		snprintf(host, sizeof(host), "n%d", i);
+		scene.stop_at = scene.calls + 1;
+		result =
+			resolver_query_start(scene.client, span_str(host), 80, &scene.askers[0].query, &list);
+		assert_int_equal(result, -EINPROGRESS);
+		play(scene.loop);
+	}
+	assert_int_equal(service_asked(&scene.service), LIMIT_RESOLVE_NAMES + 100);
+	scene_close(&scene);
+}
+
+static void closing_while_a_look_up_runs_sends_nothing_more(void **state)
+{
+	struct scene scene;
+	uint64_t wakeups;
+
+	(void)state;
+	scene_open(&scene);
+	service_set(&scene.service, true, 0, 1, 1);
+	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
+	assert_int_equal(ask(&scene, 1, "other"), -EINPROGRESS);
+	service_wait_inside(&scene.service, 2);
+	resolver_query_cancel(&scene.askers[0].query);
+	resolver_query_cancel(&scene.askers[1].query);
+	resolver_client_close(scene.client);
+	service_set(&scene.service, false, 0, 1, 1);
+	wakeups = loop_wakeups(scene.loop);
+	play_for(scene.loop, 50);
+	assert_true(loop_wakeups(scene.loop) == wakeups);
+	scene_close(&scene);
+	assert_int_equal(scene.calls, 0);
+}
+
+static int create_query_and_free(void *context)
+{
+	struct scene *scene = context;
+	struct resolver_client *client = resolver_client_create(scene->resolver, scene->loop, scene->mailbox);
+	struct resolver_query query;
+	struct resolver_list *list = NULL;
+	int result;
+
+	if (!client)
+		return -ENOMEM;
+	resolver_query_init(&query, on_result);
+	result = resolver_query_start(client, SPAN("name"), 80, &query, &list);
+	resolver_list_unref(list);
+	if (result == 0) {
+		list = NULL;
+		result = resolver_query_start(client, SPAN("192.0.2.1"), 80, &query, &list);
+		resolver_list_unref(list);
+	}
+	resolver_client_close(client);
+	resolver_client_free(client);
+	return result;
+}
+
+static void each_allocation_of_a_query_may_fail(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	scene_open(&scene);
+	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
+	play(scene.loop);
+	assert_int_equal(alloc_fail_each(create_query_and_free, &scene), 3);
+	mem_fail_nth(2);
+	assert_int_equal(ask(&scene, 1, "other"), -ENOMEM);
+	mem_fail_nth(0);
+	assert_int_equal(ask(&scene, 1, "other"), -EINPROGRESS);
+	scene_close(&scene);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_name_is_looked_up_once_and_then_known),
+		cmocka_unit_test(literals_need_no_look_up),
+		cmocka_unit_test(what_no_host_can_be_called_is_refused_at_once),
+		cmocka_unit_test(all_who_wait_for_a_name_share_one_look_up_and_one_list),
+		cmocka_unit_test(two_workers_share_the_process_cache),
+		cmocka_unit_test(two_workers_that_ask_at_the_same_time_share_one_look_up),
+		cmocka_unit_test(a_cancelled_query_is_never_called),
+		cmocka_unit_test(an_answer_may_cancel_its_neighbour_and_ask_again),
+		cmocka_unit_test(the_least_recently_used_names_make_room),
+		cmocka_unit_test(closing_while_a_look_up_runs_sends_nothing_more),
+		cmocka_unit_test(each_allocation_of_a_query_may_fail),
+	};
+
+	setenv("RES_OPTIONS", "timeout:1 attempts:1", 1);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

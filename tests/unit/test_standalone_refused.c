@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/config_text.h"
+
+/* Everything up to the elements of `routes`. */
+#define ROUTES "binds: [{port: 3000, listeners: [{routes: [" /* 43 characters */
+#define END "]}]}]\n"
+
+#define R43 "a.yaml:1:44: binds[0].listeners[0].routes[0]"
+#define IN_ROUTE ": binds[0].listeners[0].routes[0]"
+
+static void wrong_structure_is_refused(void **state)
+{
+	static const struct config_refusal rows[] = {
+		{ "foo: 1\n",
+		  "a.yaml:1:1: foo: ", "unknown key \"foo\"; known here: config, binds, backends" },
+		{ "bind: []\n", "a.yaml:1:1: bind: ", "did you mean \"binds\"?" },
+		{ "Binds: []\n", "a.yaml:1:1: Binds: ", "did you mean \"binds\"?" },
+		{ "binds: {}\n",
+		  "a.yaml:1:8: binds: ", "expected a list, found a map; begin each element with \"- \"" },
+		{ "binds: [3000]\n", "a.yaml:1:9: binds[0]: ", "expected a map, found \"3000\"" },
+		{ "- a\n", "a.yaml:1:1: ", "this is a list" },
+		{ "config: 5\n", "a.yaml:1:9: config: ", "expected a map, found \"5\"" },
+		{ "config: {}\n---\nconfig: {}\n",
+		  "a.yaml:3:1: ", "there is already a standalone configuration in a.yaml line 1" },
+		{ "mcp: {port: 3000, targets: []}\n", "a.yaml:1:1: mcp: ", "\"mcp\" is not supported yet" },
+		{ "llm: {port: 4000}\n", "a.yaml:1:1: llm: ", "\"llm\" is not supported yet" },
+		{ "gateways: {}\n",
+		  "a.yaml:1:1: gateways: ", "write binds: [{port: ..., listeners: [...]}]" },
+		{ "binds: [{port: 70000, listeners: [{routes: []}]}]\n", "a.yaml:1:16: binds[0].port: ",
+		  "expected a whole number from 1 to 65535, found \"70000\"" },
+		{ "binds: [{port: '80', listeners: [{routes: []}]}]\n",
+		  "a.yaml:1:16: binds[0].port: ", "remove the quotes" },
+		{ "binds: [{port: 080, listeners: [{routes: []}]}]\n",
+		  "a.yaml:1:16: binds[0].port: ", "found \"080\"" },
+		{ "binds: [{listeners: [{routes: []}]}]\n",
+		  "a.yaml:1:9: binds[0]: ", "\"port\" is missing; write the port" },
+		{ "binds: [{port: 80}]\n", "a.yaml:1:9: binds[0]: ", "\"listeners\" is missing" },
+		{ "binds: [{port: 80, listeners: []}]\n",
+		  "a.yaml:1:31: binds[0].listeners: ", "needs 1 to 1024 listeners" },
+		{ "binds: [{port: 80, listeners: [{routes: []}]}, {port: 80, listeners: [{routes: []}]}]\n",
+		  "a.yaml:1:55: binds[1].port: ", "port 80 is configured twice" },
+		{ "binds: [{port: 80, tunnelProtocol: proxy, listeners: [{routes: []}]}]\n",
+		  "a.yaml:1:36: binds[0].tunnelProtocol: ", "tunnelProtocol proxy is not supported yet" },
+		{ "binds: [{port: 80, listeners: [{protocol: http, routes: []}]}]\n",
+		  "a.yaml:1:43: binds[0].listeners[0].protocol: ", "did you mean HTTP?" },
+		{ "binds: [{port: 80, listeners: [{protocol: HTTPS, routes: []}]}]\n",
+		  "a.yaml:1:43: binds[0].listeners[0].protocol: ", "HTTPS listeners are not supported yet" },
+		{ "binds: [{port: 80, listeners: [{protocol: TLS, tls: {cert: a}, tcpRoutes: []}]}]\n",
+		  "a.yaml:1:48: binds[0].listeners[0].tls: ", "TLS termination is not supported yet" },
+		{ "binds: [{port: 80, listeners: [{tls: {cert: a}, routes: []}]}]\n",
+		  "a.yaml:1:33: binds[0].listeners[0].tls: ", "protocol HTTP cannot have tls" },
+		{ "binds: [{port: 80, listeners: [{routes: [], tcpRoutes: []}]}]\n",
+		  "a.yaml:1:45: binds[0].listeners[0].tcpRoutes: ",
+		  "only 'routes' or 'tcpRoutes' may be set" },
+		{ "binds: [{port: 80, listeners: [{tcpRoutes: []}]}]\n",
+		  "a.yaml:1:32: binds[0].listeners[0]: ",
+		  "protocol HTTP requires 'routes'; write protocol: TCP" },
+		{ "binds: [{port: 80, listeners: [{}]}]\n",
+		  "a.yaml:1:32: binds[0].listeners[0]: ", "protocol HTTP requires 'routes'" },
+		{ "binds: [{port: 80, listeners: [{protocol: TCP, routes: []}]}]\n",
+		  "a.yaml:1:32: binds[0].listeners[0]: ",
+		  "protocol TCP requires 'tcpRoutes'; routes need protocol: HTTP" },
+		{ "binds: [{port: 80, listeners: [{protocol: TCP, hostname: a, tcpRoutes: []}]}]\n",
+		  "a.yaml:1:48: binds[0].listeners[0].hostname: ", "plain TCP carries no host name" },
+		{ "binds: [{port: 80, listeners: [{protocol: TCP, tcpRoutes: []}, {protocol: TCP, tcpRoutes: "
+		  "[]}]}]\n",
+		  "a.yaml:1:64: binds[0].listeners[1]: ", "more than one TCP listener" },
+		{ "binds: [{port: 80, listeners: [{routes: []}, {protocol: TCP, tcpRoutes: []}]}]\n",
+		  "a.yaml:1:46: binds[0].listeners[1]: ", "listeners of protocol HTTP and TCP" },
+		{ "binds: [{port: 80, listeners: [{hostname: a.b, routes: []}, {hostname: A.b, routes: "
+		  "[]}]}]\n",
+		  "a.yaml:1:61: binds[0].listeners[1]: ", "port 80 has another listener for \"a.b\"" },
+		{ "binds: [{port: 80, listeners: [{name: x, hostname: a, routes: []}, {name: x, routes: "
+		  "[]}]}]\n",
+		  "a.yaml:1:68: binds[0].listeners[1]: ",
+		  "exists twice, first at a.yaml:1:32: binds[0].listeners[0]" },
+		{ "binds: [{port: 80, listeners: [{hostname: 'a.*', routes: []}]}]\n",
+		  "a.yaml:1:43: binds[0].listeners[0].hostname: ", "a wildcard stands alone in front" },
+		{ "binds: [{port: 80, listeners: [{policies: {jwtAuth: {}}, routes: []}]}]\n",
+		  "a.yaml:1:33: binds[0].listeners[0].policies: ", "is not supported yet on a listener" },
+		{ "binds: [{port: 80, listeners: [{protocol: TCP, tcpRoutes: [{hostnames: [a.b]}]}]}]\n",
+		  "a.yaml:1:61: binds[0].listeners[0].tcpRoutes[0].hostnames: ", "use protocol: TLS" },
+		{ "binds: [{port: 80, listeners: [{protocol: TCP, tcpRoutes: [{matches: []}]}]}]\n",
+		  "a.yaml:1:61: binds[0].listeners[0].tcpRoutes[0].matches: ", "belongs to HTTP routes" },
+		{ "backends: [{name: a, host: 'a:1'}, {name: a, host: 'b:1'}]\n",
+		  "a.yaml:1:43: backends[1].name: ", "there is another backend with the name \"a\"" },
+		{ "backends: [{host: 'a:1'}]\n", "a.yaml:1:12: backends[0]: ", "\"name\" is missing" },
+		{ "backends: [{name: a, mcp: {}}]\n",
+		  "a.yaml:1:22: backends[0].mcp: ", "is not supported yet" },
+		{ "a: $HEADGATE_TEST_IS_NOT_SET\n",
+		  "a.yaml:1:4: ", "the environment variable HEADGATE_TEST_IS_NOT_SET is not set" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		config_refused(&rows[i]);
+}
+
+static void wrong_routes_are_refused(void **state)
+{
+	static const struct config_refusal rows[] = {
+		{ ROUTES "{hosts: [a], backends: []}" END,
+		  "a.yaml:1:45" IN_ROUTE ".hosts: ", "unknown key \"hosts\"" },
+		{ ROUTES "{match: [], backends: []}" END,
+		  "a.yaml:1:45" IN_ROUTE ".match: ", "did you mean \"matches\"?" },
+		{ ROUTES "{name: 5}" END, "a.yaml:1:51" IN_ROUTE ".name: ", "put it in quotes: \"5\"" },
+		{ ROUTES "{name: true}" END, "a.yaml:1:51" IN_ROUTE ".name: ", "put it in quotes: \"true\"" },
+		{ ROUTES "{name: ''}" END, "a.yaml:1:51" IN_ROUTE ".name: ", "is empty" },
+		{ ROUTES "{name: r}, {name: r}" END,
+		  "a.yaml:1:55: binds[0].listeners[0].routes[1]: ", "exists twice, first at a.yaml:1:44" },
+		{ ROUTES "{hostnames: ['a b']}" END,
+		  "a.yaml:1:57" IN_ROUTE ".hostnames[0]: ", "is not a host name" },
+		{ ROUTES "{hostnames: ['a:80']}" END,
+		  "a.yaml:1:57" IN_ROUTE ".hostnames[0]: ", "without scheme and port" },
+		{ ROUTES "{matches: [{path: {exact: a}}]}" END,
+		  "a.yaml:1:70" IN_ROUTE ".matches[0].path.exact: ", "begin it with /" },
+		{ ROUTES "{matches: [{path: {exact: '/a b'}}]}" END,
+		  "a.yaml:1:70" IN_ROUTE ".matches[0].path.exact: ", "percent-encoded" },
+		{ ROUTES "{matches: [{path: {pathPrefix: '/a?b'}}]}" END,
+		  "a.yaml:1:75" IN_ROUTE ".matches[0].path.pathPrefix: ", "a path ends before the query" },
+		{ ROUTES "{matches: [{path: {exact: /a, regex: /b}}]}" END,
+		  "a.yaml:1:74" IN_ROUTE ".matches[0].path.regex: ",
+		  "\"exact\" and \"regex\" exclude each other" },
+		{ ROUTES "{matches: [{path: {}}]}" END,
+		  "a.yaml:1:62" IN_ROUTE ".matches[0].path: ", "exact, pathPrefix, regex" },
+		{ ROUTES "{matches: [{path: /a}]}" END,
+		  "a.yaml:1:62" IN_ROUTE ".matches[0].path: ", "expected a map, found \"/a\"" },
+		{ ROUTES "{matches: [{method: 'G T'}]}" END,
+		  "a.yaml:1:64" IN_ROUTE ".matches[0].method: ", "is not a method" },
+		{ ROUTES "{matches: [{headers: [{name: a}]}]}" END,
+		  "a.yaml:1:66" IN_ROUTE ".matches[0].headers[0]: ", "\"value\" is missing" },
+		{ ROUTES "{matches: [{headers: [{name: a, value: {exact: 1}}]}]}" END,
+		  "a.yaml:1:91" IN_ROUTE ".matches[0].headers[0].value.exact: ", "put it in quotes" },
+		{ ROUTES "{matches: [{query: [{name: a, value: {regex: ''}}]}]}" END,
+		  "a.yaml:1:89" IN_ROUTE ".matches[0].query[0].value.regex: ", "1 to 1024 bytes" },
+		{ ROUTES "{backends: [{host: 'a'}]}" END,
+		  "a.yaml:1:63" IN_ROUTE ".backends[0].host: ", "\"a\" has no port" },
+		{ ROUTES "{backends: [{host: 'a:0'}]}" END,
+		  "a.yaml:1:63" IN_ROUTE ".backends[0].host: ", "from 1 to 65535" },
+		{ ROUTES "{backends: [{host: 'a:http'}]}" END,
+		  "a.yaml:1:63" IN_ROUTE ".backends[0].host: ", "no usable port" },
+		{ ROUTES "{backends: [{host: '::1'}]}" END,
+		  "a.yaml:1:63" IN_ROUTE ".backends[0].host: ", "as in [::1]:8080" },
+		{ ROUTES "{backends: [{host: '::1:80'}]}" END,
+		  "a.yaml:1:63" IN_ROUTE ".backends[0].host: ", "in brackets" },
+		{ ROUTES "{backends: [{host: '1:2:3'}]}" END,
+		  "a.yaml:1:63" IN_ROUTE ".backends[0].host: ", "more than one colon" },
+		{ ROUTES "{backends: [{host: '[::1]'}]}" END,
+		  "a.yaml:1:63" IN_ROUTE ".backends[0].host: ", "as [::1]:8080" },
+		{ ROUTES "{backends: [{host: '[a]:80'}]}" END,
+		  "a.yaml:1:63" IN_ROUTE ".backends[0].host: ", "neither a host name" },
+		{ ROUTES "{backends: [{host: 'http://a:80'}]}" END,
+		  "a.yaml:1:63" IN_ROUTE ".backends[0].host: ", "is a URL" },
+		{ ROUTES "{backends: [{host: 'http://a'}]}" END,
+		  "a.yaml:1:63" IN_ROUTE ".backends[0].host: ", "is a URL" },
+		{ ROUTES "{backends: [{host: 'a b:80'}]}" END,
+		  "a.yaml:1:63" IN_ROUTE ".backends[0].host: ", "neither a host name" },
+		{ ROUTES "{backends: [{host: 'unix:x'}]}" END,
+		  "a.yaml:1:63" IN_ROUTE ".backends[0].host: ", "unix:/path" },
+		{ ROUTES "{backends: [{host: 8080}]}" END,
+		  "a.yaml:1:63" IN_ROUTE ".backends[0].host: ", "expected a text" },
+		{ ROUTES "{backends: [{}]}" END,
+		  "a.yaml:1:56" IN_ROUTE ".backends[0]: ", "host, service, backend" },
+		{ ROUTES "{backends: [{host: 'a:1', backend: b}]}" END,
+		  "a.yaml:1:70" IN_ROUTE ".backends[0].backend: ",
+		  "\"host\" and \"backend\" exclude each other" },
+		{ ROUTES "{backends: [{backend: b}]}" END, "a.yaml:1:66" IN_ROUTE ".backends[0].backend: ",
+		  "there is no backend \"b\"; add it to the top-level list" },
+		{ ROUTES "{backends: [{service: {name: a, port: 1}}]}" END,
+		  "a.yaml:1:73" IN_ROUTE ".backends[0].service.name: ", "namespace/host name" },
+		{ ROUTES "{backends: [{mcp: {}}]}" END,
+		  "a.yaml:1:57" IN_ROUTE ".backends[0].mcp: ", "is not supported yet" },
+		{ ROUTES "{backends: [{dynamic: {}}]}" END,
+		  "a.yaml:1:57" IN_ROUTE ".backends[0].dynamic: ", "is not supported yet" },
+		{ ROUTES "{backends: [{host: 'a:1', weight: -1}]}" END,
+		  "a.yaml:1:78" IN_ROUTE ".backends[0].weight: ", "from 0 to 1000000" },
+		{ ROUTES "{backends: [{host: 'a:1', weight: 1.5}]}" END,
+		  "a.yaml:1:78" IN_ROUTE ".backends[0].weight: ", "expected a whole number" },
+		{ ROUTES "{backends: [{host: 'a:1', splice: on}]}" END,
+		  "a.yaml:1:78" IN_ROUTE ".backends[0].splice: ", "auto" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		config_refused(&rows[i]);
+}
+
+static void every_error_of_a_file_is_reported(void **state)
+{
+	struct config_case c;
+
+	(void)state;
+	config_case_text(&c, "config: {via: 1, foo: 2}\n"
+			     "binds:\n"
+			     "- port: 99999\n"
+			     "  listeners:\n"
+			     "  - routes:\n"
+			     "    - policies: {timeout: {requestTimeout: 5}, cors: {}}\n"
+			     "      backends: [{host: x}, {hots: y}]\n"
+			     "frontendPolicies: {http: {http1IdleTimeout: 1d}}\n");
+	assert_int_equal(c.result, -EINVAL);
+	assert_int_equal(c.report.count[CONFIG_ERROR], 8);
+	config_case_says(&c, CONFIG_ERROR,
+			 "a.yaml:1:15: config.via: ", "expected true or false, found \"1\"");
+	config_case_says(&c, CONFIG_ERROR, "a.yaml:1:18: config.foo: ", "unknown key");
+	config_case_says(&c, CONFIG_ERROR, "a.yaml:3:9: binds[0].port: ", "65535");
+	config_case_says(&c, CONFIG_ERROR,
+			 "a.yaml:6:44: binds[0].listeners[0].routes[0].policies.timeout.requestTimeout: ",
+			 "has no unit");
+	config_case_says(&c, CONFIG_ERROR, "a.yaml:6:48: binds[0].listeners[0].routes[0].policies.cors: ",
+			 "is not supported yet");
+	config_case_says(&c, CONFIG_ERROR,
+			 "a.yaml:7:25: binds[0].listeners[0].routes[0].backends[0].host: ", "has no port");
+	config_case_says(&c, CONFIG_ERROR, "a.yaml:7:30: binds[0].listeners[0].routes[0].backends[1].hots: ",
+			 "did you mean \"host\"?");
+	config_case_says(&c, CONFIG_ERROR, "a.yaml:8:45: frontendPolicies.http.http1IdleTimeout: ", "24h");
+	config_case_done(&c);
+}
+
+static void a_route_to_nowhere_is_a_warning(void **state)
+{
+	struct config_case c;
+
+	(void)state;
+	config_case_text(&c, ROUTES "{name: a}, {name: b, policies: {directResponse: {status: 200}}}" END);
+	config_case_accepted(&c);
+	assert_int_equal(c.report.count[CONFIG_WARNING], 1);
+	config_case_says(&c, CONFIG_WARNING, R43 ": ", "has no backends and answers every request with 500");
+	config_case_done(&c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(wrong_structure_is_refused),
+		cmocka_unit_test(wrong_routes_are_refused),
+		cmocka_unit_test(every_error_of_a_file_is_reported),
+		cmocka_unit_test(a_route_to_nowhere_is_a_warning),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/base/arena.h"
+
+#include <stdalign.h>
+
+#include "user/base/mem.h"
+
+struct arena_block {
+	struct arena_block *next; /* older */
+	size_t size;
+	size_t used;
+	alignas(max_align_t) char bytes[];
+};
+
+void arena_init(struct arena *a, size_t block_bytes)
+{
+	*a = (struct arena){ .block_bytes = block_bytes };
+}
+
+void arena_done(struct arena *a)
+{
+	for (struct arena_block *block = a->blocks, *next; block; block = next) {
+		next = block->next;
+		hg_free(block);
+	}
+	a->blocks = NULL;
+	a->total_bytes = 0;
+}
+
+void arena_reset(struct arena *a)
+{
+	struct arena_block *first = a->blocks;
+
+	if (!first)
+		return;
+	while (first->next) {
+		struct arena_block *next = first->next;
+
+		hg_free(first);
+		first = next;
+	}
+	first->used = 0;
+	a->blocks = first;
+	a->total_bytes = first->size;
+}
+
+static char *arena_raw(struct arena *a, size_t size_bytes, size_t align)
+{
+	struct arena_block *block = a->blocks;
+	size_t start = block ? (block->used + align - 1) & ~(align - 1) : 0;
+	size_t size;
+
+	if (size_bytes > SIZE_MAX / 2)
+		return NULL;
+	if (!block || start > block->size || block->size - start < size_bytes) {
+		size = size_bytes > a->block_bytes ? size_bytes : a->block_bytes;
+		block = hg_malloc(sizeof(*block) + size);
+		if (!block)
+			return NULL;
+		block->next = a->blocks;
+		block->size = size;
+		a->blocks = block;
+		a->total_bytes += size;
+		start = 0;
+	}
+	block->used = start + size_bytes;
+	return block->bytes + start;
+}
+
+void *arena_take(struct arena *a, size_t size_bytes)
+{
+	char *memory = arena_raw(a, size_bytes, alignof(max_align_t));
+
+	if (memory)
+		memset(memory, 0, size_bytes);
+	return memory;
+}
+
+char *arena_bytes(struct arena *a, size_t size_bytes)
+{
+	return arena_raw(a, size_bytes, 1);
+}
+
+struct span arena_copy(struct arena *a, struct span s)
+{
+	char *copy = arena_raw(a, s.len + 1, 1);
+
+	if (!copy)
+		return (struct span){ NULL, 0 };
+	if (s.len)
+		memcpy(copy, s.data, s.len);
+	copy[s.len] = '\0';
+	return span_of(copy, s.len);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Every bound of the program, with what happens when it is reached. Those that an operator may lower are
+ * defaults of the configuration (config/model.h); the others are fixed.
+ */
+enum limits {
+	/* HTTP/1 heads, RFC 9112. Exceeding them answers 414 or 431 and closes the connection. */
+	LIMIT_REQUEST_LINE_BYTES = 8 * 1024,
+	LIMIT_HEAD_BYTES = 64 * 1024,
+	LIMIT_HEADERS = 100,		     /* default of http1MaxHeaders */
+	LIMIT_HEADERS_MAX = 4096,	     /* largest http1MaxHeaders one may configure */
+	LIMIT_HEAD_WRITE_BYTES = 128 * 1024, /* a head we generate, with what rules add to it: -ENOBUFS */
+	/* Chunked framing, RFC 9112 7.1: 400 on requests, 502 on responses, connection closed. */
+	LIMIT_CHUNK_LINE_BYTES = 256,
+	LIMIT_TRAILER_BYTES = 8 * 1024,
+	LIMIT_CHUNK_OVERHEAD_BYTES =
+		100 * 1024, /* framing bytes beyond the payload before a body counts as abuse */
+	/* Interim responses before the final one: 502. */
+	LIMIT_INTERIM_RESPONSES = 16,
+
+	/* One recv() at most; also what one direction may move before others get their turn. */
+	LIMIT_READ_BYTES = 64 * 1024,
+	LIMIT_TURN_BYTES = 256 * 1024,
+	/* Bytes a direction may keep in user space for a slow reader: reading pauses at the first byte kept.
+	 */
+	LIMIT_RELAY_BYTES = 128 * 1024,
+	/* Capacity asked for a splice pipe; the kernel may give less. */
+	LIMIT_PIPE_BYTES = 1024 * 1024,
+	LIMIT_IDLE_PIPES = 64, /* kept per worker; more are closed */
+	/* Known body length from which the pipe lane pays. */
+	LIMIT_PIPE_MIN_BODY_BYTES = 256 * 1024,
+	/*
+	 * Bytes swallowed after an early answer so that the client can read it; then the connection closes.
+	 * More than the socket buffers of a fast upload hold: a client that writes everything before it reads
+	 * gets its answer, too.
+	 */
+	LIMIT_LINGER_BYTES = 16 * 1024 * 1024,
+	LIMIT_LINGER_MS = 2000,
+	LIMIT_REPLY_MS = 30000,	       /* a client that does not read an answer of ours is reset */
+	LIMIT_CLIENT_HELLO_MS = 15000, /* from accept to a complete TLS ClientHello */
+
+	/* Events taken by one epoll_wait; the rest wait for the next turn. */
+	LIMIT_EPOLL_EVENTS = 256,
+	/* accept4() calls for one listener event. */
+	LIMIT_ACCEPT_BURST = 64,
+	LIMIT_ACCEPT_PAUSE_MS = 100, /* after EMFILE, ENFILE, ENOBUFS, ENOMEM */
+	LIMIT_LISTEN_BACKLOG = 4096,
+
+	LIMIT_CONNECTIONS =
+		100000, /* per process, default of config.limits.maxConnections; excess gets 503 */
+	LIMIT_WORKERS = 256,
+	LIMIT_ADDRESSES = 16,	    /* addresses kept of one name; further ones are ignored */
+	LIMIT_RESOLVE_QUEUE = 1024, /* names waiting for a look-up thread; further queries fail at once */
+	LIMIT_RESOLVE_NAMES =
+		4096, /* names cached per worker and per process; the least recently used goes */
+	LIMIT_POOL_IDLE_PER_ENDPOINT = 1024, /* default of config.backend.poolMaxSize; the oldest is closed */
+	LIMIT_RETRY_BODY_BYTES =
+		64 * 1024,	    /* replay buffer of a request body; larger bodies are not retried */
+	LIMIT_RETRY_ATTEMPTS = 254, /* retries after the first try, whatever a policy says */
+	LIMIT_MIRRORS = 256, /* mirrored requests under way in a worker; further copies are not made */
+	LIMIT_MIRROR_MS = 10000, /* from the begin to the end of the response of one; then it is given up */
+	LIMIT_MIRROR_BODY_BYTES = 1024 * 1024, /* of the response to one; then its connection closes */
+	LIMIT_ENDPOINT_AVOID_MS = 30 * 1000, /* longest time an endpoint is avoided after failed connects */
+	LIMIT_ROUTE_ENTRIES =
+		1024 * 1024, /* host names x matches of a listener's routes: refused when loading */
+	LIMIT_ROUTE_REGEX_BYTES = 1024, /* length of a pattern: longer ones are refused when loading */
+	LIMIT_REGEX_STEPS = 100000,  /* backtracking steps of one match: then no match, counted as given up */
+	LIMIT_REGEX_HEAP_KIB = 4096, /* memory of one match without JIT: then no match, counted as given up */
+	LIMIT_MATCH_VALUE_BYTES =
+		8 * 1024, /* joined header or decoded query value: longer ones match nothing */
+	LIMIT_BALANCE_CANDIDATES =
+		16, /* endpoints of a backend looked at for one choice, from a random place on */
+	LIMIT_CONFIG_BYTES = 16 * 1024 * 1024,
+	LIMIT_CONFIG_DEPTH = 64,
+	LIMIT_CONFIG_NODES =
+		1000000, /* maps, lists and scalars of all files together, aliases expanded: refused */
+	LIMIT_CONFIG_LISTENERS = 1024, /* of one port or one Gateway: refused */
+	LIMIT_CONFIG_LABELS = 256, /* of one object, entries of one selector: refused */
+	LIMIT_CONFIG_FILES = 4096,     /* of one configuration: refused */
+	LIMIT_CONFIG_ANCHORS = 1024,   /* of one document: refused */
+	LIMIT_CONFIG_ERRORS = 100,     /* errors kept, as many warnings and notes; the rest are counted */
+	LIMIT_ADMIN_CONNECTIONS = 64,
+	LIMIT_ADMIN_REQUEST_BYTES = 16 * 1024,
+	LIMIT_HISTORY_STREAMS = 256, /* finished streams shown by /streams */
+	LIMIT_CLIENT_HELLO_BYTES = 16 * 1024,
+	LIMIT_METRIC_SERIES = 4096, /* labelled series of a worker; the rest are counted as "overflow" */
+	LIMIT_ACCESS_LOG_BYTES =
+		256 * 1024, /* collected lines of a worker; further lines are dropped and counted */
+};

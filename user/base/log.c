@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/base/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "user/base/clock.h"
+#include "user/base/text.h"
+
+static const char *const level_names[] = { "error", "warn", "info", "debug" };
+static atomic_int current_level = LOG_INFO;
+static atomic_int current_format = LOG_TEXT;
+
+void log_set_level(enum log_level level)
+{
+	atomic_store_explicit(&current_level, (int)level, memory_order_relaxed);
+}
+
+enum log_level log_get_level(void)
+{
+	return (enum log_level)atomic_load_explicit(&current_level, memory_order_relaxed);
+}
+
+void log_set_format(enum log_format format)
+{
+	atomic_store_explicit(&current_format, (int)format, memory_order_relaxed);
+}
+
+enum log_format log_get_format(void)
+{
+	return (enum log_format)atomic_load_explicit(&current_format, memory_order_relaxed);
+}
+
+int log_level_parse(struct span name, enum log_level *ret_level)
+{
+	for (int level = LOG_ERROR; level <= LOG_DEBUG; level++) {
+		if (span_eq_nocase(name, span_str(level_names[level]))) {
+			*ret_level = (enum log_level)level;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+const char *log_level_name(enum log_level level)
+{
+	return level_names[level];
+}
+
+static void log_compose(struct text *line, enum log_level level, struct span message)
+{
+	char time[CLOCK_RFC3339_BYTES];
+
+	clock_rfc3339(clock_wall_us(), time);
+	if (log_get_format() == LOG_JSON) {
+		text_fmt(line, "{\"level\":\"%s\",\"time\":\"%s\",\"scope\":\"headgate\",\"message\":\"",
+			 level_names[level], time);
+		for (size_t i = 0; i < message.len; i++) {
+			unsigned char c = (unsigned char)message.data[i];
+
+			if (c == '"' || c == '\\')
+				text_fmt(line, "\\%c", c);
+			else if (c < 0x20 || c > 0x7e)
+				text_fmt(line, "\\u%04x", c);
+			else
+				text_char(line, (char)c);
+		}
+		text_str(line, "\"}\n");
+	} else {
+		text_fmt(line, "%s\t%s\theadgate\t", time, level_names[level]);
+		text_add(line, message);
+		text_char(line, '\n');
+	}
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+	char message[4096];
+	struct text line;
+	va_list args;
+	int len;
+
+	if (level > log_get_level())
+		return;
+	va_start(args, format);
+	len = vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	if (len < 0)
+		return;
+	if ((size_t)len >= sizeof(message))
+		len = (int)sizeof(message) - 1;
+	text_init(&line);
+	log_compose(&line, level, span_of(message, (size_t)len));
+	/* Nobody can be told when standard error is gone. */
+	if (line.len && write(STDERR_FILENO, line.data, line.len) < 0)
+		errno = 0;
+	text_done(&line);
+}
+
+bool log_rate_pass(struct log_rate *rate, uint64_t now_ms, uint64_t interval_ms, uint64_t *ret_suppressed)
+{
+	if (now_ms < rate->next_ms) {
+		rate->suppressed++;
+		return false;
+	}
+	*ret_suppressed = rate->suppressed;
+	rate->suppressed = 0;
+	rate->next_ms = now_ms + interval_ms;
+	return true;
+}

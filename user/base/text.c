@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/base/text.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "user/base/mem.h"
+
+void text_init(struct text *t)
+{
+	*t = (struct text){ 0 };
+}
+
+void text_done(struct text *t)
+{
+	hg_free(t->data);
+	text_init(t);
+}
+
+void text_clear(struct text *t)
+{
+	t->len = 0;
+	t->failed = false;
+	if (t->data)
+		t->data[0] = '\0';
+}
+
+static bool text_room(struct text *t, size_t more)
+{
+	size_t size = t->size ? t->size : 128;
+	char *data;
+
+	if (t->failed)
+		return false;
+	if (t->size - t->len > more)
+		return true;
+	while (size - t->len <= more)
+		size *= 2;
+	data = hg_realloc(t->data, size);
+	if (!data) {
+		t->failed = true;
+		return false;
+	}
+	t->data = data;
+	t->size = size;
+	return true;
+}
+
+void text_add(struct text *t, struct span s)
+{
+	if (s.len == 0 || !text_room(t, s.len))
+		return;
+	memcpy(t->data + t->len, s.data, s.len);
+	t->len += s.len;
+	t->data[t->len] = '\0';
+}
+
+void text_str(struct text *t, const char *s)
+{
+	text_add(t, span_str(s));
+}
+
+void text_char(struct text *t, char c)
+{
+	text_add(t, span_of(&c, 1));
+}
+
+void text_fmt(struct text *t, const char *format, ...)
+{
+	va_list args;
+	int len;
+
+	va_start(args, format);
+	len = vsnprintf(NULL, 0, format, args);
+	va_end(args);
+	if (len <= 0 || !text_room(t, (size_t)len))
+		return;
+	va_start(args, format);
+	vsnprintf(t->data + t->len, t->size - t->len, format, args);
+	va_end(args);
+	t->len += (size_t)len;
+}
+
+void text_escaped(struct text *t, struct span s)
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t plain = 0;
+
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.data[i];
+		char quoted[4] = { '\\', 'x', digits[c >> 4], digits[c & 15] };
+
+		if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\')
+			continue;
+		text_add(t, span_of(s.data + plain, i - plain));
+		plain = i + 1;
+		if (c == '"' || c == '\\') {
+			text_char(t, '\\');
+			text_char(t, (char)c);
+		} else {
+			text_add(t, span_of(quoted, sizeof(quoted)));
+		}
+	}
+	text_add(t, span_of(s.data + plain, s.len - plain));
+}
+
+struct span text_span(const struct text *t)
+{
+	return span_of(t->data, t->len);
+}
+
+int text_error(const struct text *t)
+{
+	return t->failed ? -ENOMEM : 0;
+}
+
+size_t text_u64(char *out, uint64_t value)
+{
+	char digits[20];
+	size_t len = 0;
+
+	do {
+		digits[len++] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value);
+	for (size_t i = 0; i < len; i++)
+		out[i] = digits[len - 1 - i];
+	return len;
+}
+
+size_t text_hex(char *out, uint64_t value)
+{
+	size_t len = value ? (size_t)(67 - __builtin_clzll(value)) / 4 : 1;
+
+	for (size_t i = len; i > 0; i--) {
+		out[i - 1] = "0123456789abcdef"[value & 15];
+		value >>= 4;
+	}
+	return len;
+}

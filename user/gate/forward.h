@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/gate/pair.h"
+
+/*
+ * How passed bytes travel: peek - send - commit - consume. The bytes stay charged to the source, whose window
+ * stays as closed as it is, until the target has taken every one of them; only then forwarded_bytes equals
+ * passed_bytes, and only then they are taken out, which opens the window into an open gate. (Consumed first,
+ * the window opens at once, new bytes are passed behind the old ones, and the gate never opens again.)
+ *
+ * Internal to this directory: pair.c owns the state machine.
+ */
+
+/* Beyond enum gate_step: go on with the next state in this call. */
+#define STEP_NEXT ((enum gate_step)-1)
+/* State changes of one gate_direction_step(): at most this many peeks of GATE_PEEK_BYTES. */
+#define GATE_STEP_ROUNDS 16
+
+/* One look at the program's side. */
+struct direction_view {
+	uint64_t passed_bytes;
+	uint64_t redirected_bytes;
+	bool has_fin;
+	enum gate_reason poison;
+};
+
+enum gate_step forward_run(struct gate_direction *direction, uint64_t now_ms);
+enum gate_step consume_run(struct gate_direction *direction, uint64_t now_ms);
+
+/* Of pair.c. */
+void direction_set_state(struct gate_direction *direction, enum gate_direction_state state);
+struct direction_view direction_look(const struct gate_direction *direction);
+/* The gate is closed and stays closed until user space acts: numbers do not move under our eyes. */
+bool direction_is_stopped(const struct gate_direction *direction, const struct direction_view *view);
+enum gate_step direction_wait_tick(struct gate_direction *direction, uint64_t now_ms);
+enum gate_step direction_reset(struct gate_direction *direction, int error);
+enum gate_step direction_poison(struct gate_direction *direction, enum gate_reason reason);

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/gate/load.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "gen/gate.skel.h"
+#include "user/base/check.h"
+#include "user/base/clock.h"
+#include "user/base/log.h"
+#include "user/base/mem.h"
+
+static const char *const map_names[GATE_MAP_COUNT] = {
+	[GATE_MAP_GATES] = "gates",	  [GATE_MAP_GATE_OF] = "gate_of", [GATE_MAP_SOURCES] = "sources",
+	[GATE_MAP_TARGETS] = "targets",	  [GATE_MAP_RINGS] = "rings",	  [GATE_MAP_WORKERS] = "workers",
+	[GATE_MAP_CLOSINGS] = "closings", [GATE_MAP_INFO] = "gate_info",
+};
+
+/* The last complaint of libbpf while this thread loads: the only place where it says which step failed. */
+static _Thread_local char complaint[512];
+
+__attribute__((format(printf, 2, 0)))
+static int libbpf_complain(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	char line[sizeof(complaint)];
+
+	vsnprintf(line, sizeof(line), format, arguments);
+	line[strcspn(line, "\n")] = '\0';
+	if (level == LIBBPF_WARN && line[0] != '\0')
+		memcpy(complaint, line, sizeof(complaint));
+	if (level != LIBBPF_DEBUG)
+		log_debug("libbpf: %s", line);
+	return 0;
+}
+
+const char *gate_map_name(enum gate_map map)
+{
+	return map_names[map];
+}
+
+static void load_explain(struct text *why, const char *step, int error)
+{
+	text_fmt(why, "%s: %s", step, strerror(-error));
+	if (error == -EPERM || error == -EACCES)
+		text_str(why, "; the process needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON while it loads "
+			      "(run as root, "
+			      "or load once with `headgate bpf load --pin DIR`)");
+	else if (complaint[0] != '\0')
+		text_fmt(why, " (%s)", complaint);
+}
+
+struct gate *gate_alloc(uint32_t worker_count)
+{
+	struct gate *gate = hg_calloc(1, sizeof(*gate));
+
+	if (!gate)
+		return NULL;
+	for (int i = 0; i < GATE_MAP_COUNT; i++)
+		gate->map_fds[i] = -1;
+	gate->prog_fd = -1;
+	gate->link_fd = -1;
+	gate->worker_count = worker_count;
+	gate->ring_fds = hg_malloc(worker_count * sizeof(gate->ring_fds[0]));
+	if (!gate->ring_fds) {
+		hg_free(gate);
+		return NULL;
+	}
+	for (uint32_t i = 0; i < worker_count; i++)
+		gate->ring_fds[i] = -1;
+	return gate;
+}
+
+int gate_map_memory(struct gate *gate, const struct gate_options *options)
+{
+	size_t records_bytes = gate->slots.count * sizeof(struct gate_record);
+	size_t workers_bytes = GATE_WORKERS_MAX * sizeof(struct gate_worker_record);
+	void *memory;
+
+	gate->owners = hg_calloc(gate->slots.count, sizeof(gate->owners[0]));
+	if (!gate->owners)
+		return -ENOMEM;
+	memory = mmap(NULL, records_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, gate->map_fds[GATE_MAP_GATES],
+		      0);
+	if (memory == MAP_FAILED)
+		return -errno;
+	gate->slots.records = memory;
+	memory = mmap(NULL, workers_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      gate->map_fds[GATE_MAP_WORKERS], 0);
+	if (memory == MAP_FAILED)
+		return -errno;
+	gate->workers = memory;
+	gate->slots.max_credit_bytes = options->max_credit_bytes;
+	return 0;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void gate_free(struct gate *gate)
+{
+	if (!gate)
+		return;
+	/* The link goes first: no new psock gets the program while the maps go. */
+	close_fd(&gate->link_fd);
+	if (gate->slots.records)
+		munmap(gate->slots.records, gate->slots.count * sizeof(struct gate_record));
+	if (gate->workers)
+		munmap(gate->workers, GATE_WORKERS_MAX * sizeof(struct gate_worker_record));
+	for (int i = 0; i < GATE_MAP_COUNT; i++)
+		close_fd(&gate->map_fds[i]);
+	for (uint32_t i = 0; i < gate->worker_count; i++)
+		close_fd(&gate->ring_fds[i]);
+	close_fd(&gate->prog_fd);
+	hg_free(gate->ring_fds);
+	hg_free(gate->owners);
+	hg_free(gate);
+}
+
+static int object_configure(struct bpf_object *object, uint32_t slot_count)
+{
+	static const enum gate_map sized[] = { GATE_MAP_GATES, GATE_MAP_GATE_OF, GATE_MAP_SOURCES,
+					       GATE_MAP_TARGETS };
+
+	for (size_t i = 0; i < ARRAY_LEN(sized); i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(object, map_names[sized[i]]);
+		int error = map ? bpf_map__set_max_entries(map, slot_count) : -ENOENT;
+
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+/* The fds outlive the object: programs and maps are reached through them from here on. */
+static int object_take_fds(struct bpf_object *object, struct gate *gate)
+{
+	struct bpf_program *program = bpf_object__find_program_by_name(object, "gate_verdict");
+
+	if (!program)
+		return -ENOENT;
+	gate->prog_fd = dup(bpf_program__fd(program));
+	if (gate->prog_fd < 0)
+		return -errno;
+	for (int i = 0; i < GATE_MAP_COUNT; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(object, map_names[i]);
+
+		if (!map)
+			return -ENOENT;
+		gate->map_fds[i] = dup(bpf_map__fd(map));
+		if (gate->map_fds[i] < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int rings_create(struct gate *gate)
+{
+	for (uint32_t i = 0; i < gate->worker_count; i++) {
+		int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "gate_ring", 0, 0, GATE_RING_BYTES, NULL);
+
+		if (fd < 0)
+			return fd;
+		gate->ring_fds[i] = fd;
+		if (bpf_map_update_elem(gate->map_fds[GATE_MAP_RINGS], &i, &fd, BPF_ANY))
+			return -errno;
+	}
+	return 0;
+}
+
+static int verdict_attach(struct gate *gate)
+{
+	int sources_fd = gate->map_fds[GATE_MAP_SOURCES];
+	int fd = bpf_link_create(gate->prog_fd, sources_fd, BPF_SK_SKB_VERDICT, NULL);
+
+	if (fd >= 0) {
+		gate->link_fd = fd;
+		return 0;
+	}
+	/* Before 6.10: the attachment belongs to the map and ends with it. */
+	if (fd == -EPERM)
+		return fd;
+	return bpf_prog_attach(gate->prog_fd, sources_fd, BPF_SK_SKB_VERDICT, 0);
+}
+
+static int info_write(const struct gate *gate)
+{
+	struct gate_info info = {
+		.abi_version = GATE_ABI_VERSION,
+		.record_bytes = sizeof(struct gate_record),
+		.slot_count = gate->slots.count,
+		.worker_count = gate->worker_count,
+		.loaded_ns = clock_wall_us() * 1000,
+	};
+	uint32_t key = 0;
+
+	return bpf_map_update_elem(gate->map_fds[GATE_MAP_INFO], &key, &info, BPF_ANY);
+}
+
+static int object_load(struct gate *gate, const struct gate_options *options, const char **ret_step)
+{
+	size_t object_bytes = options->object_bytes;
+	const void *elf = options->object ? options->object : gate_bpf__elf_bytes(&object_bytes);
+	DECLARE_LIBBPF_OPTS(bpf_object_open_opts, open_options, .object_name = "headgate");
+	struct bpf_object *object;
+	int error;
+
+	*ret_step = "opening the programs";
+	object = bpf_object__open_mem(elf, object_bytes, &open_options);
+	if (!object)
+		return -errno;
+	*ret_step = "sizing the maps";
+	error = object_configure(object, gate->slots.count);
+	if (!error) {
+		if (options->before_load)
+			options->before_load(object, options->before_load_arg);
+		*ret_step = "loading the programs";
+		error = bpf_object__load(object);
+	}
+	if (!error) {
+		*ret_step = "keeping the descriptors";
+		error = object_take_fds(object, gate);
+	}
+	bpf_object__close(object);
+	return error;
+}
+
+static int gate_load_steps(struct gate *gate, const struct gate_options *options, const char **ret_step)
+{
+	int error = object_load(gate, options, ret_step);
+
+	if (error)
+		return error;
+	*ret_step = "creating the rings";
+	error = rings_create(gate);
+	if (error)
+		return error;
+	*ret_step = "mapping the records";
+	error = gate_map_memory(gate, options);
+	if (error)
+		return error;
+	*ret_step = "describing the maps";
+	error = info_write(gate);
+	if (error)
+		return error;
+	*ret_step = "attaching the verdict to the sock map";
+	return verdict_attach(gate);
+}
+
+int gate_load(const struct gate_options *options, struct gate **ret_gate, struct text *why)
+{
+	uint32_t worker_count = options->worker_count ? options->worker_count : 1;
+	uint32_t slot_count = options->slot_count ? options->slot_count : GATE_SLOTS_DEFAULT;
+	const char *step = "";
+	struct gate *gate;
+	int error;
+
+	if (worker_count > GATE_WORKERS_MAX || slot_count > GATE_SLOTS_MAX || slot_count < 2) {
+		text_fmt(why, "%u slots and %u workers asked for: at most %u and %u", slot_count,
+			 worker_count, GATE_SLOTS_MAX, GATE_WORKERS_MAX);
+		return -EINVAL;
+	}
+	gate = gate_alloc(worker_count);
+	if (!gate) {
+		text_str(why, "no memory");
+		return -ENOMEM;
+	}
+	gate->slots.count = slot_count;
+	complaint[0] = '\0';
+	libbpf_print_fn_t print = libbpf_set_print(libbpf_complain);
+	error = gate_load_steps(gate, options, &step);
+	libbpf_set_print(print);
+	if (error) {
+		load_explain(why, step, error);
+		gate_free(gate);
+		return error;
+	}
+	*ret_gate = gate;
+	return 0;
+}
+
+int gate_read_closings(const struct gate *gate, uint64_t ret_counts[GATE_REASON_COUNT])
+{
+	int cpu_count = libbpf_num_possible_cpus();
+	uint64_t *per_cpu;
+	int error = 0;
+
+	if (cpu_count < 0)
+		return cpu_count;
+	per_cpu = hg_calloc((size_t)cpu_count, sizeof(*per_cpu));
+	if (!per_cpu)
+		return -ENOMEM;
+	for (uint32_t reason = 0; reason < GATE_REASON_COUNT && !error; reason++) {
+		ret_counts[reason] = 0;
+		error = bpf_map_lookup_elem(gate->map_fds[GATE_MAP_CLOSINGS], &reason, per_cpu);
+		for (int cpu = 0; cpu < cpu_count && !error; cpu++)
+			ret_counts[reason] += per_cpu[cpu];
+	}
+	hg_free(per_cpu);
+	return error;
+}
+
+uint32_t gate_count_taken(const struct gate *gate)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < gate->slots.count; i++)
+		count += __atomic_load_n(&gate->slots.records[i].user.generation, __ATOMIC_RELAXED) & 1;
+	return count;
+}
+
+uint32_t gate_count_open(const struct gate *gate)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < gate->slots.count; i++) {
+		const struct gate_record *record = &gate->slots.records[i];
+
+		count += (__atomic_load_n(&record->user.generation, __ATOMIC_RELAXED) & 1) &&
+			 __atomic_load_n(&record->user.mode, __ATOMIC_RELAXED) == GATE_MODE_KERNEL &&
+			 __atomic_load_n(&record->kernel.is_open, __ATOMIC_RELAXED);
+	}
+	return count;
+}
+
+uint32_t gate_reclaim(struct gate *gate)
+{
+	uint64_t now_ns = clock_now_ns();
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < gate->slots.count; i++) {
+		uint64_t cookie;
+
+		if (!(__atomic_load_n(&gate->slots.records[i].user.generation, __ATOMIC_RELAXED) & 1))
+			continue;
+		/* The kernel takes a socket out of the map when its last descriptor closes. */
+		if (bpf_map_lookup_elem(gate->map_fds[GATE_MAP_TARGETS], &i, &cookie) != -ENOENT)
+			continue;
+		count += slots_reclaim(&gate->slots, i, now_ns);
+	}
+	return count;
+}

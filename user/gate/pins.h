@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <sys/types.h>
+
+#include "user/gate/load.h"
+
+/*
+ * Programs and maps kept in a directory of a BPF file system, so that an unprivileged gateway finds them and
+ * a restarted one continues with the same slots. The directory belongs to us alone: what is in it is replaced
+ * and removed by name.
+ */
+
+/*
+ * Pins everything of `gate` into dir, which is created if its parent is on a BPF file system. Pins of ours
+ * that are there already (an older program, a crashed load) are replaced. Files get owner and group as given
+ * ((uid_t)-1: unchanged) and mode 0660, the directory 0750. 0 or -errno with `why`.
+ */
+int gate_pin(struct gate *gate, const char *dir, uid_t owner, gid_t group, struct text *why);
+
+/* Removes our pins and then the directory. Number of pins removed, or -errno with `why`. */
+int gate_unpin(const char *dir, struct text *why);
+
+/* Opens what gate_pin() left; needs read and write access to the files and no capability (since 5.19). */
+int gate_open_pins(const char *dir, const struct gate_options *options, struct gate **ret_gate,
+		   struct text *why);

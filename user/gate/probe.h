@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "user/base/text.h"
+
+/*
+ * May this kernel, and this process, run the sockmap lane? Three sources: the version (bugs that lose or
+ * double bytes and leave no trace elsewhere), the kernel's type information (fixes that left one), and the
+ * process' capabilities. The loopback self-test (selftest.h) has the last word.
+ */
+struct probe_version {
+	uint32_t major, minor, patch; /* of the upstream release the kernel is built from */
+};
+
+/*
+ * The upstream version behind a distribution kernel. release: uname -r; version_text: /proc/version;
+ * signature: /proc/version_signature (Ubuntu), empty where it does not exist. 0, or -EINVAL: no version in
+ * there.
+ */
+int probe_parse_version(const char *release, const char *version_text, const char *signature,
+			struct probe_version *ret_version);
+
+/* NULL: sound. Else why not; static text. */
+const char *probe_judge_version(const struct probe_version *version);
+
+/*
+ * Version and type information of the running kernel. 0: usable; -EOPNOTSUPP: `why` lists every reason. With
+ * is_forced a refused version is only noted.
+ */
+int probe_kernel(bool is_forced, struct text *why);
+
+/* What loading needs. Nothing of it is needed any more once gate_load() has returned; pins need none. */
+struct probe_capability {
+	int number; /* CAP_... */
+	const char *name;
+	const char *needed_for;
+};
+
+#define PROBE_CAPABILITIES 3
+extern const struct probe_capability probe_capabilities[PROBE_CAPABILITIES];
+/* 0, or -EPERM and `why` names what is missing and how to get it. CAP_SYS_ADMIN stands for the first and
+ * third. */
+int probe_privileges(struct text *why);

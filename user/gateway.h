@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "admin/hooks.h"
+#include "admin/server.h"
+#include "user/gate/load.h"
+#include "user/loop/signals.h"
+#include "user/options.h"
+#include "user/watch.h"
+#include "user/worker.h"
+
+/*
+ * The main thread's side of the running program: loads configurations, owns the listening ports, starts the
+ * workers, answers the admin servers, and ends everything in order.
+ */
+enum gateway_phase {
+	GATEWAY_RUNNING,
+	GATEWAY_DRAINING, /* minimum deadline: not ready, still accepting */
+	GATEWAY_CLOSING, /* maximum deadline: nothing new, streams finish */
+	GATEWAY_ENDED,
+};
+
+/* One listening port of the process. Kept until the end: clients of a removed port still count down here. */
+struct gateway_port {
+	struct list node;
+	uint16_t port;
+	bool is_open; /* the workers listen */
+	atomic_uint_fast64_t connections;
+};
+
+struct gateway {
+	const struct options *options; /* borrowed */
+	struct loop *loop;
+	struct mailbox *mailbox;
+	struct resolver *resolver;
+	struct proxy_shared shared;
+	struct gate *gate; /* NULL: no kernel lane */
+	struct text gate_why; /* why there is none */
+	bool gate_selftest_failed;
+	uint64_t gate_selftest_ns;
+	struct signals signals;
+	struct watch watch;
+	struct admin *admin;
+	struct admin_hooks hooks;
+	struct worker **workers; /* owner */
+	uint32_t worker_count;
+	struct list ports;
+	struct snapshot *snapshot; /* one reference: the one in force */
+	struct snapshot *start_snapshot; /* one reference: the admin servers borrow its addresses */
+	struct admin_config_status status;
+	struct text errors; /* of the last failed reload */
+	struct text warnings;
+	enum gateway_phase phase;
+	uint64_t drain_begin_ms;
+	struct timer drain_timer;
+};
+
+/* Loads, seals and reports a configuration. 0 with one reference in *ret_snapshot; else a negative errno of
+ * config_load
+ * (-EINVAL: wrong content), messages are in the log or, when asked for, in *ret_errors as well. */
+int gateway_load(const struct options *options, struct text *ret_errors, struct text *ret_warnings,
+		 struct snapshot **ret_snapshot);
+/* Runs until a signal or /quitquitquit has ended it. Takes the snapshot. Exit status of the program. */
+int gateway_run(struct gateway *gateway, const struct options *options, struct snapshot *snapshot);

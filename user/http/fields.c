@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/http/fields.h"
+
+#include <errno.h>
+
+#include "user/base/check.h"
+
+enum {
+	FIELDS_FIRST_CAPACITY = 16, /* enough for what browsers send */
+};
+
+_Static_assert(FIELD_ID_COUNT <= 64, "struct fields keeps one bit a known name");
+
+#define HOP FIELD_HOP
+#define PROTECTED FIELD_PROTECTED
+#define NO_TRAILER FIELD_NO_TRAILER
+static const struct known_field {
+	struct span name;
+	unsigned int flags;
+} known_fields[FIELD_ID_COUNT] = {
+	[FIELD_OTHER] = { { "", 0 }, 0 },
+#define KNOWN_FIELD(id, text, bits) [FIELD_##id] = { { text, sizeof(text) - 1 }, bits },
+#include "user/http/known_fields.def"
+#undef KNOWN_FIELD
+};
+#undef HOP
+#undef PROTECTED
+#undef NO_TRAILER
+
+/*
+ * The one known name that a name of this length and these letters can be: the caller compares. Letters
+ * are folded by setting bit 5, which maps nothing else onto a lower-case letter that the comparison would
+ * let pass.
+ */
+static enum field_id field_candidate(struct span name)
+{
+	unsigned char first = name.len ? (unsigned char)name.data[0] | 0x20u : 0;
+	unsigned char third = name.len > 2 ? (unsigned char)name.data[2] | 0x20u : 0;
+
+	switch (name.len) {
+	case 2:
+		return FIELD_TE;
+	case 3:
+		return FIELD_VIA;
+	case 4:
+		return first == 'h' ? FIELD_HOST : FIELD_DATE;
+	case 6:
+		return first == 'c' ? FIELD_COOKIE : FIELD_EXPECT;
+	case 7:
+		return first == 't' ? FIELD_TRAILER : FIELD_UPGRADE;
+	case 9:
+		return FIELD_FORWARDED;
+	case 10:
+		if (first == 'c')
+			return FIELD_CONNECTION;
+		return first == 'k' ? FIELD_KEEP_ALIVE : FIELD_SET_COOKIE;
+	case 11:
+		return FIELD_RETRY_AFTER;
+	case 12:
+		return first == 'c' ? FIELD_CONTENT_TYPE : FIELD_MAX_FORWARDS;
+	case 13:
+		if (first == 'a')
+			return FIELD_AUTHORIZATION;
+		return third == 'c' ? FIELD_CACHE_CONTROL : FIELD_CONTENT_RANGE;
+	case 14:
+		return first == 'c' ? FIELD_CONTENT_LENGTH : FIELD_HTTP2_SETTINGS;
+	case 15:
+		return third == 'f' ? FIELD_X_FORWARDED_FOR : FIELD_X_RETRY_ATTEMPT;
+	case 16:
+		if (first == 'c')
+			return FIELD_CONTENT_ENCODING;
+		return first == 'p' ? FIELD_PROXY_CONNECTION : FIELD_X_FORWARDED_HOST;
+	case 17:
+		if (first == 't')
+			return FIELD_TRANSFER_ENCODING;
+		return first == 's' ? FIELD_SEC_WEBSOCKET_KEY : FIELD_X_FORWARDED_PROTO;
+	case 19:
+		return FIELD_PROXY_AUTHORIZATION;
+	}
+	return FIELD_OTHER;
+}
+
+enum field_id field_id_of(struct span name)
+{
+	enum field_id id = field_candidate(name);
+
+	return id != FIELD_OTHER && span_eq_nocase(name, known_fields[id].name) ? id : FIELD_OTHER;
+}
+
+unsigned int field_flags_of(enum field_id id)
+{
+	CHECK(id < FIELD_ID_COUNT);
+	return known_fields[id].flags;
+}
+
+struct span field_name_of(enum field_id id)
+{
+	CHECK(id < FIELD_ID_COUNT);
+	return known_fields[id].name;
+}
+
+void fields_init(struct fields *f, struct arena *arena)
+{
+	*f = (struct fields){ .arena = arena };
+}
+
+static int fields_grow(struct fields *f, uint32_t capacity)
+{
+	struct field *list = arena_take(f->arena, capacity * sizeof(*list));
+
+	if (!list)
+		return -ENOMEM;
+	if (f->count)
+		memcpy(list, f->list, f->count * sizeof(*list));
+	f->list = list;
+	f->capacity = capacity;
+	return 0;
+}
+
+int fields_add(struct fields *f, struct span name, struct span value)
+{
+	enum field_id id = field_id_of(name);
+
+	if (f->count == f->capacity) {
+		int error = fields_grow(f, f->capacity ? f->capacity * 2 : FIELDS_FIRST_CAPACITY);
+
+		if (error)
+			return error;
+	}
+	f->list[f->count++] = (struct field){ .name = name, .value = value, .id = id };
+	f->seen |= UINT64_C(1) << id;
+	return 0;
+}
+
+const struct field *fields_get(const struct fields *f, enum field_id id)
+{
+	if (!fields_have(f, id))
+		return NULL;
+	for (uint32_t i = 0; i < f->count; i++) {
+		if (f->list[i].id == id)
+			return &f->list[i];
+	}
+	return NULL;
+}
+
+static bool field_is(const struct field *field, enum field_id id, struct span name)
+{
+	return field->id == id && (id != FIELD_OTHER || span_eq_nocase(field->name, name));
+}
+
+const struct field *fields_find(const struct fields *f, struct span name)
+{
+	enum field_id id = field_id_of(name);
+
+	if (!fields_have(f, id))
+		return NULL;
+	for (uint32_t i = 0; i < f->count; i++) {
+		if (field_is(&f->list[i], id, name))
+			return &f->list[i];
+	}
+	return NULL;
+}
+
+uint32_t fields_count_of(const struct fields *f, enum field_id id)
+{
+	uint32_t count = 0;
+
+	if (!fields_have(f, id))
+		return 0;
+	for (uint32_t i = 0; i < f->count; i++)
+		count += f->list[i].id == id;
+	return count;
+}
+
+void fields_retain(struct fields *f, bool (*keep)(const struct field *field, void *context), void *context)
+{
+	uint32_t kept = 0;
+	uint64_t seen = 0;
+
+	for (uint32_t i = 0; i < f->count; i++) {
+		if (!keep(&f->list[i], context))
+			continue;
+		seen |= UINT64_C(1) << f->list[i].id;
+		f->list[kept++] = f->list[i];
+	}
+	f->count = kept;
+	f->seen = seen;
+}
+
+/* Drops the fields of that name from index `from` on; the others keep their order. */
+static void fields_drop(struct fields *f, uint32_t from, enum field_id id, struct span name)
+{
+	uint32_t kept = from;
+	bool has_id = false;
+
+	for (uint32_t i = 0; i < from; i++)
+		has_id |= f->list[i].id == id;
+	for (uint32_t i = from; i < f->count; i++) {
+		if (field_is(&f->list[i], id, name))
+			continue;
+		has_id |= f->list[i].id == id;
+		f->list[kept++] = f->list[i];
+	}
+	f->count = kept;
+	if (!has_id)
+		f->seen &= ~(UINT64_C(1) << id);
+}
+
+void fields_remove_id(struct fields *f, enum field_id id)
+{
+	CHECK(id != FIELD_OTHER);
+	if (fields_have(f, id))
+		fields_drop(f, 0, id, field_name_of(id));
+}
+
+void fields_remove(struct fields *f, struct span name)
+{
+	enum field_id id = field_id_of(name);
+
+	if (fields_have(f, id))
+		fields_drop(f, 0, id, name);
+}
+
+int fields_set(struct fields *f, struct span name, struct span value)
+{
+	enum field_id id = field_id_of(name);
+
+	for (uint32_t i = 0; fields_have(f, id) && i < f->count; i++) {
+		if (!field_is(&f->list[i], id, name))
+			continue;
+		f->list[i] = (struct field){ .name = name, .value = value, .id = id };
+		fields_drop(f, i + 1, id, name);
+		return 0;
+	}
+	return fields_add(f, name, value);
+}
+
+bool fields_list_has(const struct fields *f, enum field_id id, struct span token)
+{
+	if (!fields_have(f, id))
+		return false;
+	for (uint32_t i = 0; i < f->count; i++) {
+		struct span rest = f->list[i].value;
+		struct span element;
+
+		if (f->list[i].id != id)
+			continue;
+		while (span_split(&rest, ',', &element)) {
+			if (span_eq_nocase(span_trim(element), token))
+				return true;
+		}
+	}
+	return false;
+}
+
+int fields_clone(const struct fields *f, struct arena *arena, struct fields *ret_copy)
+{
+	struct fields copy = { .arena = arena };
+	uint32_t capacity = f->count ? f->count : FIELDS_FIRST_CAPACITY;
+
+	if (fields_grow(&copy, capacity) < 0)
+		return -ENOMEM;
+	if (f->count)
+		memcpy(copy.list, f->list, f->count * sizeof(*copy.list));
+	copy.count = f->count;
+	copy.seen = f->seen;
+	*ret_copy = copy;
+	return 0;
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/http/h1_write.h"
+
+#include <errno.h>
+
+#include "user/base/limits.h"
+#include "user/base/text.h"
+#include "user/http/target.h"
+#include "user/http/wire.h"
+
+enum {
+	PIECES_MAX = 16,
+};
+
+/* What comes before and behind the fields: pieces that are measured, then copied. */
+struct pieces {
+	struct span list[PIECES_MAX];
+	size_t count;
+	size_t bytes;
+};
+
+static void piece_add(struct pieces *pieces, struct span s)
+{
+	pieces->list[pieces->count++] = s;
+	pieces->bytes += s.len;
+}
+
+static char *pieces_put(char *at, const struct pieces *pieces)
+{
+	for (size_t i = 0; i < pieces->count; i++)
+		at = wire_put(at, pieces->list[i]);
+	return at;
+}
+
+static bool is_passed_on(const struct field *field, bool is_request)
+{
+	if (field->id == FIELD_OTHER)
+		return true;
+	if (field->id == FIELD_CONTENT_LENGTH || (field->id == FIELD_HOST && is_request))
+		return false;
+	return (field->id == FIELD_TE && is_request) || (field_flags_of(field->id) & FIELD_HOP) == 0;
+}
+
+/* Bytes of the fields that are passed on, or -EINVAL. */
+static int fields_measure(const struct fields *fields, bool is_request, size_t *ret_bytes)
+{
+	size_t bytes = 0;
+
+	for (uint32_t i = 0; i < fields->count; i++) {
+		const struct field *field = &fields->list[i];
+
+		if (!is_passed_on(field, is_request))
+			continue;
+		if (!wire_field_is_clean(field))
+			return -EINVAL;
+		bytes += wire_field_bytes(field);
+	}
+	*ret_bytes = bytes;
+	return 0;
+}
+
+/* `digits` is room for the number, which must live until the pieces are put. */
+static void add_framing(struct pieces *pieces, const struct body_framing *framing, char digits[24])
+{
+	if (framing->kind == BODY_CHUNKED) {
+		piece_add(pieces, SPAN("Transfer-Encoding: chunked\r\n"));
+	} else if (framing->kind == BODY_LENGTH || framing->announces_length) {
+		uint64_t length = framing->kind == BODY_LENGTH ? framing->length : framing->announced;
+
+		piece_add(pieces, SPAN("Content-Length: "));
+		piece_add(pieces, span_of(digits, text_u64(digits, length)));
+		piece_add(pieces, SPAN("\r\n"));
+	}
+}
+
+static int add_connection(struct pieces *pieces, const struct h1_write_options *options, bool has_te)
+{
+	switch (options->connection) {
+	case H1_CONNECTION_DEFAULT:
+		if (has_te)
+			piece_add(pieces, SPAN("Connection: te\r\n"));
+		return 0;
+	case H1_CONNECTION_CLOSE:
+		piece_add(pieces, has_te ? SPAN("Connection: close, te\r\n") : SPAN("Connection: close\r\n"));
+		return 0;
+	case H1_CONNECTION_KEEP_ALIVE:
+		piece_add(pieces, has_te ? SPAN("Connection: keep-alive, te\r\n") :
+					   SPAN("Connection: keep-alive\r\n"));
+		return 0;
+	case H1_CONNECTION_UPGRADE:
+		if (options->upgrade.len == 0 || !octets_are_text(options->upgrade))
+			return -EINVAL;
+		piece_add(pieces, has_te ? SPAN("Connection: upgrade, te\r\nUpgrade: ") :
+					   SPAN("Connection: upgrade\r\nUpgrade: "));
+		piece_add(pieces, options->upgrade);
+		piece_add(pieces, SPAN("\r\n"));
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static int message_put(struct buf *out, const struct pieces *before, const struct fields *fields,
+		       bool is_request, const struct pieces *behind, struct span body)
+{
+	size_t bytes;
+	char *at;
+	int error = fields_measure(fields, is_request, &bytes);
+
+	if (error)
+		return error;
+	bytes += before->bytes + behind->bytes;
+	if (bytes > LIMIT_HEAD_WRITE_BYTES)
+		return -ENOBUFS;
+	bytes += body.len;
+	error = buf_reserve(out, bytes, buf_len(out) + bytes);
+	if (error)
+		return error;
+	at = pieces_put(buf_tail(out), before);
+	for (uint32_t i = 0; i < fields->count; i++) {
+		if (is_passed_on(&fields->list[i], is_request))
+			at = wire_put_field(at, &fields->list[i]);
+	}
+	at = pieces_put(at, behind);
+	wire_put(at, body);
+	buf_commit(out, bytes);
+	return 0;
+}
+
+/* Nothing in the request line may end it, or a word of it, early. */
+static int add_request_line(struct pieces *pieces, const struct request_head *head, uint8_t version_minor)
+{
+	bool is_connect = head->method == METHOD_CONNECT;
+	bool is_star = head->method == METHOD_OPTIONS && span_eq(head->path, SPAN("*")) && !head->has_query;
+
+	if (version_minor > 1 || !octets_are_token(head->method_text))
+		return -EINVAL;
+	if (head->authority.len ? !authority_is_valid(head->authority) : is_connect)
+		return -EINVAL;
+	if (!is_connect && !is_star && (head->path.len == 0 || head->path.data[0] != '/'))
+		return -EINVAL;
+	if (!octets_are_target(head->path) || span_find(head->path, '?') >= 0)
+		return -EINVAL;
+	if (!octets_are_target(head->query))
+		return -EINVAL;
+	piece_add(pieces, head->method_text);
+	piece_add(pieces, SPAN(" "));
+	piece_add(pieces, is_connect ? head->authority : head->path);
+	if (head->has_query && !is_connect) {
+		piece_add(pieces, SPAN("?"));
+		piece_add(pieces, head->query);
+	}
+	piece_add(pieces, version_minor ? SPAN(" HTTP/1.1\r\nHost: ") : SPAN(" HTTP/1.0\r\nHost: "));
+	piece_add(pieces, head->authority);
+	piece_add(pieces, SPAN("\r\n"));
+	return 0;
+}
+
+int h1_write_request(struct buf *out, const struct request_head *head, const struct body_framing *framing,
+		     const struct h1_write_options *options)
+{
+	struct pieces before = { .count = 0 };
+	struct pieces behind = { .count = 0 };
+	char digits[24];
+
+	if (framing->kind == BODY_UNTIL_CLOSE)
+		return -EINVAL;
+	if (framing->kind == BODY_CHUNKED && options->version_minor == 0)
+		return -EINVAL;
+	if (add_request_line(&before, head, options->version_minor) < 0)
+		return -EINVAL;
+	add_framing(&behind, framing, digits);
+	if (add_connection(&behind, options, fields_have(&head->fields, FIELD_TE)) < 0)
+		return -EINVAL;
+	piece_add(&behind, SPAN("\r\n"));
+	return message_put(out, &before, &head->fields, true, &behind, SPAN(""));
+}
+
+static bool may_have_body(uint16_t status)
+{
+	return status >= 200 && status != 204;
+}
+
+static int add_status_line(struct pieces *pieces, const struct response_head *head, uint8_t version_minor,
+			   char digits[24])
+{
+	if (version_minor > 1 || head->status < 100 || head->status > 599 || !octets_are_text(head->reason))
+		return -EINVAL;
+	piece_add(pieces, version_minor ? SPAN("HTTP/1.1 ") : SPAN("HTTP/1.0 "));
+	piece_add(pieces, span_of(digits, text_u64(digits, head->status)));
+	piece_add(pieces, SPAN(" "));
+	piece_add(pieces, head->reason.len ? head->reason : status_reason(head->status));
+	piece_add(pieces, SPAN("\r\n"));
+	return 0;
+}
+
+int h1_write_response(struct buf *out, const struct response_head *head, const struct body_framing *framing,
+		      const struct h1_write_options *options)
+{
+	return h1_write_response_whole(out, head, framing, options, SPAN(""));
+}
+
+int h1_write_response_whole(struct buf *out, const struct response_head *head,
+			    const struct body_framing *framing, const struct h1_write_options *options,
+			    struct span body)
+{
+	struct h1_write_options chosen = *options;
+	struct pieces before = { .count = 0 };
+	struct pieces behind = { .count = 0 };
+	char status_digits[24];
+	char length_digits[24];
+
+	if (framing->kind == BODY_CHUNKED && options->version_minor == 0)
+		return -EINVAL;
+	if (add_status_line(&before, head, options->version_minor, status_digits) < 0)
+		return -EINVAL;
+	if (may_have_body(head->status))
+		add_framing(&behind, framing, length_digits);
+	else if (framing->kind == BODY_LENGTH || framing->kind == BODY_CHUNKED)
+		return -EINVAL;
+	if (framing->kind == BODY_UNTIL_CLOSE)
+		chosen.connection = H1_CONNECTION_CLOSE;
+	if (add_connection(&behind, &chosen, false) < 0)
+		return -EINVAL;
+	piece_add(&behind, SPAN("\r\n"));
+	return message_put(out, &before, &head->fields, false, &behind, body);
+}

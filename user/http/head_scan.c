@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/http/head_scan.h"
+
+#include "user/http/octets.h"
+
+/* States of the start line come first: is_in_start_line() depends on the order. */
+enum scan_state {
+	SCAN_METHOD,
+	SCAN_TARGET,
+	SCAN_VERSION,
+	SCAN_STATUS, /* responses: three digits */
+	SCAN_STATUS_END,
+	SCAN_REASON,
+	SCAN_LINE_LF, /* CR seen */
+	SCAN_LINE, /* at the first byte of a line behind the start line */
+	SCAN_NAME,
+	SCAN_VALUE,
+	SCAN_VALUE_LF,
+	SCAN_HEAD_LF,
+	SCAN_ENDED,
+	SCAN_REFUSED,
+};
+
+/* The part of the input that one call may judge. */
+struct walk {
+	struct head_scan *scan;
+	const char *base;
+	const char *at;
+	const char *end;
+	uint32_t max_fields;
+};
+
+static bool is_in_start_line(const struct head_scan *scan)
+{
+	return scan->state <= SCAN_LINE_LF;
+}
+
+static void enter(struct walk *w, enum scan_state state)
+{
+	w->scan->state = (uint8_t)state;
+}
+
+static void enter_word(struct walk *w, enum scan_state state)
+{
+	w->scan->word_start = (size_t)(w->at - w->base);
+	enter(w, state);
+}
+
+static size_t word_bytes(const struct walk *w)
+{
+	return (size_t)(w->at - w->base) - w->scan->word_start;
+}
+
+static bool is_control(char c)
+{
+	unsigned char byte = (unsigned char)c;
+
+	return byte < 0x20 || byte == 0x7f;
+}
+
+static enum http_bad scan_lf(struct walk *w, enum scan_state next)
+{
+	if (*w->at != '\n')
+		return BAD_BARE_CR;
+	w->at++;
+	enter(w, next);
+	return BAD_NONE;
+}
+
+static enum http_bad scan_method(struct walk *w)
+{
+	w->at = octets_skip(w->at, w->end, OCTET_TOKEN);
+	if (w->at == w->end)
+		return BAD_NONE;
+	if (word_bytes(w) == 0 && (*w->at == '\r' || *w->at == '\n'))
+		return BAD_REQUEST_LINE;
+	if (*w->at != ' ' || word_bytes(w) == 0)
+		return BAD_METHOD;
+	w->at++;
+	enter_word(w, SCAN_TARGET);
+	return BAD_NONE;
+}
+
+static enum http_bad scan_target(struct walk *w)
+{
+	w->at = octets_skip_target(w->at, w->end);
+	if (w->at == w->end)
+		return BAD_NONE;
+	if (*w->at == '\n')
+		return BAD_BARE_LF;
+	if (*w->at == '\r')
+		return BAD_REQUEST_LINE;
+	if (*w->at != ' ')
+		return BAD_TARGET;
+	if (word_bytes(w) == 0)
+		return BAD_REQUEST_LINE;
+	w->at++;
+	enter_word(w, SCAN_VERSION);
+	return BAD_NONE;
+}
+
+/* Judges byte `index` of the version; `line_bad` is what a line is that does not even look like HTTP. */
+static enum http_bad version_byte(size_t index, char c, enum http_bad line_bad)
+{
+	static const char begin[] = "HTTP/1.";
+
+	if (index < 5)
+		return c == begin[index] ? BAD_NONE : line_bad;
+	if (index < 7 && c == begin[index])
+		return BAD_NONE;
+	if (index == 7 && (c == '0' || c == '1'))
+		return BAD_NONE;
+	return octet_is(c, OCTET_DIGIT) ? BAD_VERSION : line_bad;
+}
+
+static enum http_bad scan_version(struct walk *w)
+{
+	enum http_bad line_bad = w->scan->is_response ? BAD_STATUS_LINE : BAD_REQUEST_LINE;
+	char separator = w->scan->is_response ? ' ' : '\r';
+
+	for (; w->at < w->end; w->at++) {
+		size_t index = word_bytes(w);
+		enum http_bad bad;
+
+		if (index == 8)
+			break;
+		bad = version_byte(index, *w->at, line_bad);
+		if (bad != BAD_NONE)
+			return *w->at == '\n' ? BAD_BARE_LF : bad;
+	}
+	if (w->at == w->end)
+		return BAD_NONE;
+	if (*w->at != separator) {
+		if (*w->at == '\n')
+			return BAD_BARE_LF;
+		return octet_is(*w->at, OCTET_DIGIT) ? BAD_VERSION : line_bad;
+	}
+	w->at++;
+	enter_word(w, w->scan->is_response ? SCAN_STATUS : SCAN_LINE_LF);
+	return BAD_NONE;
+}
+
+static enum http_bad scan_status(struct walk *w)
+{
+	for (; w->at < w->end; w->at++) {
+		size_t index = word_bytes(w);
+
+		if (index == 3) {
+			enter(w, SCAN_STATUS_END);
+			break;
+		}
+		if (!octet_is(*w->at, OCTET_DIGIT) || (index == 0 && (*w->at < '1' || *w->at > '5')))
+			return BAD_STATUS_LINE;
+	}
+	return BAD_NONE;
+}
+
+static enum http_bad scan_status_end(struct walk *w)
+{
+	if (*w->at == '\n')
+		return BAD_BARE_LF;
+	if (*w->at != ' ' && *w->at != '\r')
+		return BAD_STATUS_LINE;
+	enter(w, *w->at == ' ' ? SCAN_REASON : SCAN_LINE_LF);
+	w->at++;
+	return BAD_NONE;
+}
+
+/* To the CR of a text: the reason phrase or a field value. */
+static enum http_bad scan_text(struct walk *w, enum scan_state next)
+{
+	w->at = octets_skip_text(w->at, w->end);
+	if (w->at == w->end)
+		return BAD_NONE;
+	if (*w->at != '\r')
+		return *w->at == '\n' ? BAD_BARE_LF : BAD_CONTROL_BYTE;
+	w->at++;
+	enter(w, next);
+	return BAD_NONE;
+}
+
+static enum http_bad scan_line(struct walk *w)
+{
+	char c = *w->at;
+
+	if (c == '\r') {
+		w->at++;
+		enter(w, SCAN_HEAD_LF);
+		return BAD_NONE;
+	}
+	if (c == '\n')
+		return BAD_BARE_LF;
+	if (c == ' ' || c == '\t')
+		return BAD_LEADING_SPACE;
+	if (!octet_is(c, OCTET_TOKEN))
+		return is_control(c) ? BAD_CONTROL_BYTE : BAD_FIELD_NAME;
+	if (w->scan->field_count == w->max_fields)
+		return BAD_TOO_MANY_FIELDS;
+	w->scan->field_count++;
+	enter(w, SCAN_NAME);
+	return BAD_NONE;
+}
+
+static enum http_bad scan_name(struct walk *w)
+{
+	char c;
+
+	w->at = octets_skip(w->at, w->end, OCTET_TOKEN);
+	if (w->at == w->end)
+		return BAD_NONE;
+	c = *w->at;
+	if (c != ':') {
+		if (c == '\n')
+			return BAD_BARE_LF;
+		return is_control(c) && c != '\r' && c != '\t' ? BAD_CONTROL_BYTE : BAD_FIELD_NAME;
+	}
+	w->at++;
+	enter(w, SCAN_VALUE);
+	return BAD_NONE;
+}
+
+static enum http_bad scan_step(struct walk *w)
+{
+	switch ((enum scan_state)w->scan->state) {
+	case SCAN_METHOD:
+		return scan_method(w);
+	case SCAN_TARGET:
+		return scan_target(w);
+	case SCAN_VERSION:
+		return scan_version(w);
+	case SCAN_STATUS:
+		return scan_status(w);
+	case SCAN_STATUS_END:
+		return scan_status_end(w);
+	case SCAN_REASON:
+		return scan_text(w, SCAN_LINE_LF);
+	case SCAN_LINE_LF:
+		return scan_lf(w, SCAN_LINE);
+	case SCAN_LINE:
+		return scan_line(w);
+	case SCAN_NAME:
+		return scan_name(w);
+	case SCAN_VALUE:
+		return scan_text(w, SCAN_VALUE_LF);
+	case SCAN_VALUE_LF:
+		return scan_lf(w, SCAN_LINE);
+	case SCAN_HEAD_LF:
+		return scan_lf(w, SCAN_ENDED);
+	case SCAN_ENDED:
+	case SCAN_REFUSED:
+		break;
+	}
+	return w->scan->bad;
+}
+
+void head_scan_init(struct head_scan *scan, bool is_response)
+{
+	*scan = (struct head_scan){
+		.is_response = is_response,
+		.state = is_response ? SCAN_VERSION : SCAN_METHOD,
+	};
+}
+
+static enum scan_step refuse(struct head_scan *scan, enum http_bad bad)
+{
+	scan->bad = bad;
+	scan->state = SCAN_REFUSED;
+	return SCAN_BAD;
+}
+
+/*
+ * Judges bytes up to `bound`, the first that may not belong to this part of the head any more. Input
+ * beyond it is not looked at, so that a limit is exceeded at the same byte however the input was cut.
+ */
+static enum http_bad scan_part(struct walk *w, struct span head, size_t bound, bool is_start_line)
+{
+	enum http_bad bad = BAD_NONE;
+
+	w->end = head.data + (head.len < bound ? head.len : bound);
+	while (bad == BAD_NONE && w->at < w->end && w->scan->state != SCAN_ENDED &&
+	       is_in_start_line(w->scan) == is_start_line)
+		bad = scan_step(w);
+	w->scan->offset = (size_t)(w->at - w->base);
+	return bad;
+}
+
+enum scan_step head_scan_run(struct head_scan *scan, struct span head, const struct head_limits *limits)
+{
+	size_t line_bound = (size_t)limits->line_bytes + 2;
+	struct walk walk = { .scan = scan, .base = head.data, .max_fields = limits->fields };
+	enum http_bad bad;
+
+	if (scan->state == SCAN_ENDED)
+		return SCAN_DONE;
+	if (scan->state == SCAN_REFUSED)
+		return SCAN_BAD;
+	if (head.len <= scan->offset)
+		return SCAN_MORE;
+	walk.at = head.data + scan->offset;
+	if (is_in_start_line(scan)) {
+		if (scan->is_response || line_bound > limits->head_bytes)
+			line_bound = limits->head_bytes;
+		bad = scan_part(&walk, head, line_bound, true);
+		if (bad != BAD_NONE)
+			return refuse(scan, bad);
+		if (is_in_start_line(scan) && scan->offset == limits->head_bytes)
+			return refuse(scan, BAD_HEAD_TOO_LONG);
+		if (is_in_start_line(scan) && scan->offset == line_bound)
+			return refuse(scan, BAD_LINE_TOO_LONG);
+	}
+	if (!is_in_start_line(scan)) {
+		bad = scan_part(&walk, head, limits->head_bytes, false);
+		if (bad != BAD_NONE)
+			return refuse(scan, bad);
+		if (scan->state == SCAN_ENDED) {
+			scan->head_bytes = scan->offset;
+			return SCAN_DONE;
+		}
+		if (scan->offset == limits->head_bytes)
+			return refuse(scan, BAD_HEAD_TOO_LONG);
+	}
+	return SCAN_MORE;
+}

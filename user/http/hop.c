@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/http/hop.h"
+
+#include <errno.h>
+
+#include "user/base/limits.h"
+#include "user/http/wire.h"
+
+/* A field whose name was emptied goes with the next strip_retain(). No parsed field has an empty name. */
+static void mark_named(struct fields *fields, struct span name)
+{
+	enum field_id id = field_id_of(name);
+
+	/*
+	 * Dropping a field that routes, frames or authorises at the wish of a client is how it makes a
+	 * proxy forget what the proxy itself, or one before it, put there.
+	 */
+	if (name.len == 0 || !fields_have(fields, id) || (field_flags_of(id) & (FIELD_PROTECTED | FIELD_HOP)))
+		return;
+	for (uint32_t i = 0; i < fields->count; i++) {
+		if (fields->list[i].id == id && span_eq_nocase(fields->list[i].name, name))
+			fields->list[i].name.len = 0;
+	}
+}
+
+static int mark_nominated(struct fields *fields)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; fields_have(fields, FIELD_CONNECTION) && i < fields->count; i++) {
+		struct span rest = fields->list[i].value;
+		struct span name;
+
+		if (fields->list[i].id != FIELD_CONNECTION)
+			continue;
+		while (span_split(&rest, ',', &name)) {
+			if (++count > LIMIT_HEADERS)
+				return -E2BIG;
+			mark_named(fields, span_trim(name));
+		}
+	}
+	return 0;
+}
+
+static bool is_end_to_end(const struct field *field, void *context)
+{
+	const struct field *kept = context;
+
+	if (field == kept)
+		return true;
+	return field->name.len > 0 && field->id != FIELD_CONTENT_LENGTH &&
+	       (field_flags_of(field->id) & FIELD_HOP) == 0;
+}
+
+/* "trailers" is the one coding of TE that says something to the next hop, RFC 9110 10.1.4. */
+static struct field *te_of_request(struct fields *fields)
+{
+	if (!fields_list_has(fields, FIELD_TE, SPAN("trailers")))
+		return NULL;
+	for (uint32_t i = 0; i < fields->count; i++) {
+		if (fields->list[i].id == FIELD_TE)
+			return &fields->list[i];
+	}
+	return NULL;
+}
+
+int hop_strip_request(struct request_head *head)
+{
+	struct fields *fields = &head->fields;
+	int error = mark_nominated(fields);
+	struct field *te;
+
+	if (error)
+		return error;
+	te = te_of_request(fields);
+	if (te)
+		te->value = SPAN("trailers");
+	fields_retain(fields, is_end_to_end, te);
+	if (head->version_major == 1 && head->version_minor == 0)
+		fields_remove_id(fields, FIELD_EXPECT);
+	return 0;
+}
+
+int hop_strip_response(struct response_head *head)
+{
+	int error = mark_nominated(&head->fields);
+
+	if (error)
+		return error;
+	fields_retain(&head->fields, is_end_to_end, NULL);
+	return 0;
+}
+
+/* All values of X-Forwarded-For and `last`, joined with ", ". data == NULL on no memory. */
+static struct span forwarded_for(const struct fields *fields, struct span last)
+{
+	size_t size = last.len;
+	char *bytes;
+	char *at;
+
+	for (uint32_t i = 0; i < fields->count; i++) {
+		if (fields->list[i].id == FIELD_X_FORWARDED_FOR && fields->list[i].value.len)
+			size += fields->list[i].value.len + 2;
+	}
+	bytes = arena_bytes(fields->arena, size);
+	if (!bytes)
+		return (struct span){ NULL, 0 };
+	at = bytes;
+	for (uint32_t i = 0; i < fields->count; i++) {
+		if (fields->list[i].id != FIELD_X_FORWARDED_FOR || fields->list[i].value.len == 0)
+			continue;
+		at = wire_put(at, fields->list[i].value);
+		at = wire_put(at, SPAN(", "));
+	}
+	wire_put(at, last);
+	return span_of(bytes, size);
+}
+
+/* Keeps what is there, from a trusted peer, else says what we know. */
+static int forwarded_set(struct fields *fields, struct span name, struct span value, bool is_trusted)
+{
+	if (is_trusted && fields_find(fields, name))
+		return 0;
+	if (value.len)
+		return fields_set(fields, name, value);
+	fields_remove(fields, name);
+	return 0;
+}
+
+int hop_add_forwarded(struct request_head *head, const struct forwarded_facts *facts)
+{
+	struct fields *fields = &head->fields;
+	struct span client = facts->client_ip;
+	int error;
+
+	if (facts->is_trusted && fields_have(fields, FIELD_X_FORWARDED_FOR)) {
+		client = forwarded_for(fields, facts->client_ip);
+		if (!client.data)
+			return -ENOMEM;
+	}
+	error = fields_set(fields, SPAN("X-Forwarded-For"), client);
+	if (error)
+		return error;
+	error = forwarded_set(fields, SPAN("X-Forwarded-Proto"), facts->proto, facts->is_trusted);
+	if (error)
+		return error;
+	error = forwarded_set(fields, SPAN("X-Forwarded-Host"), head->authority, facts->is_trusted);
+	if (error)
+		return error;
+	if (!facts->is_trusted)
+		fields_remove_id(fields, FIELD_FORWARDED);
+	return 0;
+}
+
+int hop_add_via(struct fields *fields, uint8_t version_minor)
+{
+	return fields_add(fields, SPAN("Via"), version_minor ? SPAN("1.1 headgate") : SPAN("1.0 headgate"));
+}

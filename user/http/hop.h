@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/http/head.h"
+
+/*
+ * Removes connection-specific fields (RFC 9110 7.6.1): Connection and what it nominates (unless
+ * protected), Keep-Alive, Proxy-Connection, TE (kept as "trailers" when the client said so), Upgrade,
+ * HTTP2-Settings, Transfer-Encoding, Content-Length (framing writes them again). What Connection and
+ * Upgrade said has to be asked before (framing_*_keeps, upgrade_of_request); spans taken from the fields
+ * stay valid.
+ *
+ * From a request also Expect of an HTTP/1.0 client, which RFC 9110 10.1.1 says to ignore: the backend,
+ * asked in HTTP/1.1, would answer it.
+ *
+ * 0, or -E2BIG for more than LIMIT_HEADERS nominations (heads of h1_parse never have so many).
+ */
+int hop_strip_request(struct request_head *head);
+int hop_strip_response(struct response_head *head);
+
+struct forwarded_facts {
+	struct span client_ip; /* without port */
+	struct span proto; /* "http" */
+	bool is_trusted; /* the peer's own X-Forwarded-* may stay */
+};
+/*
+ * X-Forwarded-For (append; several fields become one), -Proto, -Host (set when absent; -Host from
+ * head->authority, not at all when that is empty). From an untrusted peer they are replaced, and
+ * Forwarded is removed. The spans of `facts` must live as long as the head. 0 or -ENOMEM.
+ */
+int hop_add_forwarded(struct request_head *head, const struct forwarded_facts *facts);
+/* "1.1 headgate", appended (RFC 9110 7.6.3); version_minor is that of the message received. 0 or -ENOMEM. */
+int hop_add_via(struct fields *fields, uint8_t version_minor);

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <endian.h>
+
+#include "user/base/span.h"
+
+/*
+ * The byte classes of the HTTP grammar, and skips over runs of a class. Everything that decides whether a
+ * byte may stand somewhere asks here, so that scan, parser, decoder and writer cannot disagree.
+ */
+enum octet_class {
+	OCTET_TOKEN = 1, /* tchar, RFC 9110 5.6.2 */
+	OCTET_TARGET = 2, /* what a request target may hold: visible ASCII but '#' */
+	OCTET_TEXT = 4, /* field values, reason phrases: HTAB, SP, visible, obs-text (RFC 9110 5.5) */
+	OCTET_QUOTED = 8, /* qdtext: OCTET_TEXT without '"' and '\' (RFC 9110 5.6.4) */
+	OCTET_HOST = 16, /* reg-name without '%' and ',' (RFC 3986 3.2.2): what nobody decodes or splits */
+	OCTET_DIGIT = 32,
+	OCTET_HEX = 64,
+};
+
+extern const uint8_t octet_classes[256];
+
+static inline bool octet_is(char c, unsigned int classes)
+{
+	return (octet_classes[(unsigned char)c] & classes) != 0;
+}
+
+/* First byte at or after `at` that is in none of the classes, or `end`. */
+static inline const char *octets_skip(const char *at, const char *end, unsigned int classes)
+{
+	while (at < end && octet_is(*at, classes))
+		at++;
+	return at;
+}
+
+#define OCTETS_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+static inline uint64_t octets_load(const char *at)
+{
+	uint64_t word;
+
+	memcpy(&word, at, sizeof(word));
+	return le64toh(word);
+}
+
+/*
+ * Top bit of every byte below `bound` (at most 0x80). Bytes above the lowest hit may be flagged wrongly,
+ * because a borrow moves up: only the lowest bit is to be used.
+ */
+static inline uint64_t octets_below(uint64_t word, uint8_t bound)
+{
+	return (word - OCTETS_EACH(bound)) & ~word & OCTETS_EACH(0x80u);
+}
+
+static inline uint64_t octets_equal(uint64_t word, uint8_t byte)
+{
+	return octets_below(word ^ OCTETS_EACH(byte), 1);
+}
+
+/* Like octets_skip(OCTET_TEXT), eight bytes at a time: field values are most of a head. */
+static inline const char *octets_skip_text(const char *at, const char *end)
+{
+	for (;;) {
+		while (end - at >= 8) {
+			uint64_t word = octets_load(at);
+			uint64_t stop = octets_below(word, 0x20) | octets_equal(word, 0x7f);
+
+			if (stop) {
+				at += __builtin_ctzll(stop) / 8;
+				break;
+			}
+			at += 8;
+		}
+		while (at < end && octet_is(*at, OCTET_TEXT)) {
+			at++;
+			if (end - at >= 8)
+				break;
+		}
+		if (at == end || !octet_is(*at, OCTET_TEXT))
+			return at;
+	}
+}
+
+/* Like octets_skip(OCTET_TARGET), eight bytes at a time. */
+static inline const char *octets_skip_target(const char *at, const char *end)
+{
+	while (end - at >= 8) {
+		uint64_t word = octets_load(at);
+		uint64_t stop = octets_below(word, 0x21) | octets_equal(word, 0x7f) |
+				octets_equal(word, '#') | (word & OCTETS_EACH(0x80u));
+
+		if (stop)
+			return at + __builtin_ctzll(stop) / 8;
+		at += 8;
+	}
+	return octets_skip(at, end, OCTET_TARGET);
+}
+
+/* Not empty and every byte in one of the classes. */
+bool octets_all(struct span s, unsigned int classes);
+bool octets_are_token(struct span s);
+/* These two may be empty. */
+bool octets_are_text(struct span s);
+bool octets_are_target(struct span s);

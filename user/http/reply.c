@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/http/reply.h"
+
+#include <errno.h>
+
+#include "user/http/h1_write.h"
+
+static bool may_have_body(uint16_t status)
+{
+	return status >= 200 && status != 204 && status != 304;
+}
+
+static bool is_given(const struct reply *reply, enum field_id id)
+{
+	return reply->fields && fields_have(reply->fields, id);
+}
+
+/* Date and Content-Type unless given, then what is given. */
+static int reply_fields(const struct reply *reply, struct fields *fields)
+{
+	struct span type = reply->content_type.len ? reply->content_type : SPAN("text/plain");
+	uint32_t count = reply->fields ? reply->fields->count : 0;
+	int error = 0;
+
+	if (reply->date.len && !is_given(reply, FIELD_DATE))
+		error = fields_add(fields, SPAN("Date"), reply->date);
+	if (!error && reply->body.len && !is_given(reply, FIELD_CONTENT_TYPE))
+		error = fields_add(fields, SPAN("Content-Type"), type);
+	for (uint32_t i = 0; !error && i < count; i++)
+		error = fields_add(fields, reply->fields->list[i].name, reply->fields->list[i].value);
+	return error;
+}
+
+static enum h1_connection reply_connection(const struct reply *reply)
+{
+	if (reply->close)
+		return H1_CONNECTION_CLOSE;
+	return reply->keep_alive_1_0 ? H1_CONNECTION_KEEP_ALIVE : H1_CONNECTION_DEFAULT;
+}
+
+int reply_write(struct buf *out, const struct reply *reply)
+{
+	struct h1_write_options options = { .version_minor = 1, .connection = reply_connection(reply) };
+	struct response_head head = { .status = reply->status, .version_major = 1, .version_minor = 1 };
+	struct body_framing framing = {
+		.kind = BODY_NONE,
+		.announces_length = may_have_body(reply->status),
+		.announced = reply->body.len,
+	};
+	struct arena arena;
+	int error;
+
+	if (reply->body.len && !may_have_body(reply->status))
+		return -EINVAL;
+	arena_init(&arena, 1024);
+	fields_init(&head.fields, &arena);
+	error = reply_fields(reply, &head.fields);
+	if (!error)
+		error = h1_write_response_whole(out, &head, &framing, &options,
+						reply->is_head ? SPAN("") : reply->body);
+	arena_done(&arena);
+	return error;
+}
+
+static bool is_leap(unsigned int year)
+{
+	return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+}
+
+/* Cuts whole years, then whole months, off the days since 1970-01-01; what is left is the day. */
+static void civil_date(uint64_t days, unsigned int *ret_year, unsigned int *ret_month, unsigned int *ret_day)
+{
+	static const unsigned int month_days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+	unsigned int left = (unsigned int)days;
+	unsigned int year = 1970;
+	unsigned int month = 0;
+
+	for (; left >= 365u + is_leap(year); year++)
+		left -= 365u + is_leap(year);
+	for (; left >= month_days[month] + (month == 1 && is_leap(year)); month++)
+		left -= month_days[month] + (month == 1 && is_leap(year));
+	*ret_year = year;
+	*ret_month = month + 1;
+	*ret_day = left + 1;
+}
+
+static char *put_digits(char *at, unsigned int value, unsigned int count)
+{
+	for (unsigned int i = count; i > 0; i--) {
+		at[i - 1] = (char)('0' + value % 10);
+		value /= 10;
+	}
+	return at + count;
+}
+
+static char *put_text(char *at, const char *text, size_t len)
+{
+	memcpy(at, text, len);
+	return at + len;
+}
+
+void http_date(uint64_t unix_s, char out[HTTP_DATE_BYTES])
+{
+	static const char weekdays[] = "ThuFriSatSunMonTueWed";
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	static const uint64_t last_s = UINT64_C(253402300799); /* 9999-12-31 23:59:59 */
+	uint64_t now_s = unix_s < last_s ? unix_s : last_s;
+	uint64_t days = now_s / 86400;
+	unsigned int second = (unsigned int)(now_s % 86400);
+	unsigned int year;
+	unsigned int month;
+	unsigned int day;
+	char *at;
+
+	civil_date(days, &year, &month, &day);
+	at = put_text(out, weekdays + days % 7 * 3, 3);
+	at = put_text(at, ", ", 2);
+	at = put_digits(at, day, 2);
+	*at++ = ' ';
+	at = put_text(at, months + (size_t)(month - 1) * 3, 3);
+	*at++ = ' ';
+	at = put_digits(at, year, 4);
+	*at++ = ' ';
+	at = put_digits(at, second / 3600, 2);
+	*at++ = ':';
+	at = put_digits(at, second / 60 % 60, 2);
+	*at++ = ':';
+	at = put_digits(at, second % 60, 2);
+	at = put_text(at, " GMT", 4);
+	*at = '\0';
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/base/buf.h"
+#include "user/http/head.h"
+
+/* Answers of our own: status, text/plain body without a line end, Content-Length, Connection. */
+struct reply {
+	uint16_t status;
+	struct span body; /* may be empty; must be for 1xx, 204 and 304 */
+	struct span content_type; /* empty: text/plain when there is a body */
+	const struct fields *fields; /* more, or NULL; connection-specific ones and lengths are left out */
+	bool close; /* adds Connection: close */
+	bool keep_alive_1_0; /* adds Connection: keep-alive */
+	bool is_head; /* the request was HEAD: no body bytes */
+	struct span date; /* IMF-fixdate, empty: no Date */
+};
+/* HTTP/1.1 whatever the request was (RFC 9110 2.5). 0, -ENOMEM, -ENOBUFS, -EINVAL as in h1_write.h. */
+int reply_write(struct buf *out, const struct reply *reply);
+/*
+ * "Sun, 06 Nov 1994 08:49:37 GMT" (29 bytes and NUL), RFC 9110 5.6.7. Times past the year 9999 become its
+ * end.
+ */
+#define HTTP_DATE_BYTES 30
+void http_date(uint64_t unix_s, char out[HTTP_DATE_BYTES]);

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/http/upgrade.h"
+
+#include "user/http/octets.h"
+
+/* protocol-name ["/" protocol-version], RFC 9110 7.8 */
+static bool is_protocol(struct span protocol)
+{
+	ptrdiff_t slash = span_find(protocol, '/');
+
+	if (slash < 0)
+		return octets_are_token(protocol);
+	return octets_are_token(span_first(protocol, (size_t)slash)) &&
+	       octets_are_token(span_from(protocol, (size_t)slash + 1));
+}
+
+static bool is_ignored(struct span protocol)
+{
+	ptrdiff_t slash = span_find(protocol, '/');
+	struct span name = slash < 0 ? protocol : span_first(protocol, (size_t)slash);
+
+	return span_eq_nocase(name, SPAN("h2c")) || span_eq_nocase(name, SPAN("TLS"));
+}
+
+/* The first protocol that may be asked for, empty if there is none; BAD_UPGRADE for what is no protocol. */
+static enum http_bad protocol_of(const struct fields *fields, struct span *ret_protocol)
+{
+	struct span first = SPAN("");
+
+	for (uint32_t i = 0; i < fields->count; i++) {
+		struct span rest = fields->list[i].value;
+		struct span element;
+
+		if (fields->list[i].id != FIELD_UPGRADE)
+			continue;
+		while (span_split(&rest, ',', &element)) {
+			struct span protocol = span_trim(element);
+
+			/* RFC 9110 5.6.1.2: empty elements of a list do not count. */
+			if (protocol.len && !is_protocol(protocol))
+				return BAD_UPGRADE;
+			if (protocol.len && first.len == 0 && !is_ignored(protocol))
+				first = protocol;
+		}
+	}
+	*ret_protocol = first;
+	return BAD_NONE;
+}
+
+enum http_bad upgrade_of_request(const struct request_head *head, const struct body_framing *framing,
+				 struct upgrade_request *ret_upgrade)
+{
+	struct span protocol = SPAN("");
+	enum http_bad bad;
+
+	if (fields_have(&head->fields, FIELD_UPGRADE) &&
+	    fields_list_has(&head->fields, FIELD_CONNECTION, SPAN("upgrade"))) {
+		bad = protocol_of(&head->fields, &protocol);
+		if (bad != BAD_NONE)
+			return bad;
+	}
+	if (protocol.len && head->method != METHOD_GET)
+		return BAD_UPGRADE;
+	if (protocol.len && (head->version_minor == 0 || framing->kind != BODY_NONE))
+		return BAD_UPGRADE;
+	*ret_upgrade = (struct upgrade_request){ .is_wanted = protocol.len > 0, .protocol = protocol };
+	return BAD_NONE;
+}
+
+bool upgrade_accepts(const struct response_head *head, const struct upgrade_request *upgrade)
+{
+	const struct field *field = fields_get(&head->fields, FIELD_UPGRADE);
+
+	return upgrade->is_wanted && head->status == 101 && head->version_minor >= 1 && field &&
+	       fields_count_of(&head->fields, FIELD_UPGRADE) == 1 &&
+	       span_eq_nocase(field->value, upgrade->protocol) &&
+	       fields_list_has(&head->fields, FIELD_CONNECTION, SPAN("upgrade"));
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/loop/loop.h"
+
+/* SIGTERM, SIGINT, SIGHUP (and SIGPIPE ignored) as loop events of the main thread, by signalfd. */
+struct signals {
+	struct loop_source source;
+	void (*on_signal)(struct signals *signals, int number);
+};
+
+/* Blocks the signals for the calling thread and all threads it starts later. 0 or -errno. */
+int signals_block(void);
+int signals_start(struct signals *signals, struct loop *loop,
+		  void (*on_signal)(struct signals *signals, int number));
+void signals_stop(struct signals *signals, struct loop *loop);

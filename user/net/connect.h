@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+
+#include "user/loop/loop.h"
+#include "user/net/address.h"
+#include "user/net/socket.h"
+
+/*
+ * One connection to any address of a list, tried in turn until one accepts or the deadline passes.
+ *
+ * A try gets an equal share of the time that is left, remaining / addresses left, at least
+ * NET_CONNECT_SHARE_MIN_MS (and never more than remains), so that one address that swallows packets cannot
+ * use up the time of the others; the last address gets all that remains. Without a deadline every address but
+ * the last gets NET_CONNECT_SHARE_MAX_MS, and the last as long as the kernel tries (about two minutes,
+ * tcp_syn_retries).
+ *
+ * The callback runs from the loop, exactly once, never inside net_connect_start(): a result that is known at
+ * once (Unix sockets, no route) is delivered at the end of the turn. Nothing touches the object after the
+ * callback was called, so it may free it or start it again. Nothing is allocated.
+ */
+enum {
+	NET_CONNECT_SHARE_MIN_MS = 250,
+	NET_CONNECT_SHARE_MAX_MS = 10000,
+	/*
+	 * Wait before the next try when the queue of a Unix listener is full (EAGAIN, which epoll cannot
+	 * report).
+	 */
+	NET_CONNECT_UNIX_RETRY_MS = 10,
+};
+
+enum net_connect_state {
+	NET_CONNECT_IDLE,
+	NET_CONNECT_TRYING, /* in epoll until writable */
+	NET_CONNECT_RETRY, /* Unix listener with a full queue, until the timer */
+	NET_CONNECT_DELIVER, /* result known, callback at the end of the turn */
+};
+
+struct net_connect {
+	struct loop *loop; /* borrowed */
+	struct loop_source source; /* source.fd: owner of the socket under way, -1 without one */
+	struct timer timer; /* end of the running try, or the next retry */
+	struct loop_deferred deliver;
+	const struct address *list; /* borrowed until the callback or the cancel */
+	uint32_t count;
+	uint32_t index; /* the address under way */
+	uint64_t deadline_ms; /* loop time; 0: none */
+	uint64_t try_deadline_ms; /* end of this address' share; 0: none */
+	struct socket_keepalive keepalive;
+	enum net_connect_state state;
+	int result;
+	/*
+	 * result 0: fd is a connected socket, now the caller's, with TCP_NODELAY and the keepalive options
+	 * set; index tells which address accepted. Otherwise result is -errno of the last try, -ETIMEDOUT
+	 * when the deadline passed, -EDESTADDRREQ for an empty list; fd is -1.
+	 */
+	void (*on_done)(struct net_connect *job, int result, int fd, uint32_t index);
+};
+
+/* To an object that is idle and may be cancelled. */
+void net_connect_init(struct net_connect *job,
+		      void (*on_done)(struct net_connect *job, int result, int fd, uint32_t index));
+/*
+ * Begins with list[0]. deadline_ms is in loop_now_ms() time. keepalive may be NULL and is copied. job
+ * must be idle.
+ */
+void net_connect_start(struct net_connect *job, struct loop *loop, const struct address *list,
+		       uint32_t count, uint64_t deadline_ms, const struct socket_keepalive *keepalive);
+/* Ends without a callback. Idempotent; allowed in any state. The object may be freed at once. */
+void net_connect_cancel(struct net_connect *job);
+static inline bool net_connect_is_active(const struct net_connect *job)
+{
+	return job->state != NET_CONNECT_IDLE;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+
+#include "user/base/log.h"
+#include "user/loop/loop.h"
+#include "user/net/address.h"
+
+/*
+ * Accepts connections of one listening socket (user/net/listen.h) in a worker's loop.
+ *
+ * Invariants: accepting never takes the last descriptor (each listener holds one in reserve); a wake-up
+ * accepts at most LIMIT_ACCEPT_BURST connections; out of descriptors or memory, accepting pauses for
+ * LIMIT_ACCEPT_PAUSE_MS, one queued connection is reset so that its client does not wait, and one line is
+ * logged.
+ */
+
+enum net_listener_state {
+	NET_LISTENER_STOPPED,
+	NET_LISTENER_ACCEPTING,
+	NET_LISTENER_PAUSED, /* by its owner, until net_listener_resume() */
+	NET_LISTENER_BACKOFF, /* by itself, until the timer fires */
+};
+
+struct net_listener {
+	struct loop *loop; /* borrowed */
+	struct loop_source source; /* source.fd: owner */
+	struct timer backoff;
+	enum net_listener_state state;
+	int reserve_fd; /* owner; -1 while it could not be reopened */
+	struct address local;
+	uint64_t accepted_count;
+	uint64_t backoff_count; /* pauses by itself */
+	uint64_t refused_count; /* connections reset for want of a descriptor */
+	struct log_rate backoff_log;
+	/* Takes fd. May stop or pause the listener. peer: for the call, IPv4-mapped became IPv4. */
+	void (*on_accept)(struct net_listener *listener, int fd, const struct address *peer);
+	/* May be NULL; set after the start. It paused by itself: see the counters. May stop the listener. */
+	void (*on_pause)(struct net_listener *listener);
+};
+
+/* Takes fd on success only. 0, -ENOSPC of the loop, or -errno. */
+int net_listener_start(struct net_listener *listener, struct loop *loop, int fd,
+		       void (*on_accept)(struct net_listener *listener, int fd, const struct address *peer));
+/* New connections wait in the kernel's queue. Both idempotent, and without effect once stopped. */
+void net_listener_pause(struct net_listener *listener);
+void net_listener_resume(struct net_listener *listener);
+/*
+ * Accepts everything the kernel has queued, whatever the state: right before a stop, since closing a
+ * listening socket resets the connections in its queue. Returns how many.
+ */
+unsigned int net_listener_flush(struct net_listener *listener);
+/*
+ * Closes the socket and the reserve. Idempotent, also after a failed start; allowed in on_accept, so the
+ * object must stay until the end of the turn (loop_defer).
+ */
+void net_listener_stop(struct net_listener *listener);

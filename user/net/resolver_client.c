@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/net/resolver_client.h"
+
+#include <errno.h>
+
+#include "user/base/limits.h"
+#include "user/base/mem.h"
+#include "user/net/name_table.h"
+#include "user/net/resolver.h"
+
+struct resolver_client {
+	struct resolver *resolver; /* borrowed */
+	struct loop *loop; /* borrowed */
+	struct mailbox *mailbox; /* borrowed */
+	bool is_closed;
+	struct name_table names; /* of struct client_name */
+};
+
+struct client_name {
+	struct name_entry entry; /* busy while ask.message is on its way, as it is whenever queries wait */
+	struct resolver_client *client; /* borrowed */
+	struct resolver_ask ask;
+	struct resolver_verdict verdict;
+	struct list waiting; /* of struct resolver_query */
+};
+
+/*
+ * Every waiting query gets the answer. A callback may cancel others in the list, and cause the name to be
+ * freed.
+ */
+static void client_name_answer(struct client_name *name)
+{
+	struct resolver_list *list = name->verdict.list;
+	int result = name->verdict.result;
+	struct list due;
+	struct list *node;
+
+	list_init(&due);
+	list_splice(&due, &name->waiting);
+	if (list)
+		resolver_list_ref(list);
+	while ((node = list_pop(&due)) != NULL) {
+		struct resolver_query *query = list_entry(node, struct resolver_query, node);
+
+		query->on_result(query, result, list ? resolver_list_ref(list) : NULL);
+	}
+	resolver_list_unref(list);
+}
+
+static void client_name_on_message(struct message *message, void *context)
+{
+	struct resolver_ask *ask = container_of(message, struct resolver_ask, message);
+	struct client_name *name = container_of(ask, struct client_name, ask);
+
+	(void)context;
+	name->entry.is_busy = false;
+	resolver_verdict_set(&name->verdict, ask->verdict);
+	ask->verdict = (struct resolver_verdict){ .list = NULL };
+	client_name_answer(name);
+}
+
+struct resolver_client *resolver_client_create(struct resolver *resolver, struct loop *loop,
+					       struct mailbox *mailbox)
+{
+	struct resolver_client *client = hg_calloc(1, sizeof(*client));
+
+	if (!client)
+		return NULL;
+	client->resolver = resolver;
+	client->loop = loop;
+	client->mailbox = mailbox;
+	name_table_init(&client->names);
+	return client;
+}
+
+void resolver_client_close(struct resolver_client *client)
+{
+	if (client->is_closed)
+		return;
+	client->is_closed = true;
+	list_each(node, next, &client->names.use) {
+		struct client_name *name = container_of(node, struct client_name, entry.use);
+
+		CHECK(list_is_empty(&name->waiting));
+		resolver_ask_withdraw(client->resolver, &name->ask);
+	}
+}
+
+static void client_name_free(struct client_name *name)
+{
+	name_table_remove(&name->client->names, &name->entry);
+	resolver_list_unref(name->verdict.list);
+	hg_free(name);
+}
+
+void resolver_client_free(struct resolver_client *client)
+{
+	struct name_entry *entry;
+
+	if (!client)
+		return;
+	CHECK(client->is_closed);
+	while ((entry = name_table_any(&client->names)) != NULL)
+		client_name_free(container_of(entry, struct client_name, entry));
+	hg_free(client);
+}
+
+/* The cached name, or a new one; NULL with the reason in *ret_error. */
+static struct client_name *client_name_take(struct resolver_client *client, struct span host, uint16_t port,
+					    int *ret_error)
+{
+	struct name_entry *entry = name_table_find(&client->names, host, port);
+	struct client_name *name;
+
+	if (entry)
+		return container_of(entry, struct client_name, entry);
+	if (client->names.count >= LIMIT_RESOLVE_NAMES) {
+		entry = name_table_oldest(&client->names);
+		if (!entry) {
+			*ret_error = -ENOBUFS;
+			return NULL;
+		}
+		client_name_free(container_of(entry, struct client_name, entry));
+	}
+	name = hg_calloc(1, sizeof(*name));
+	if (!name) {
+		*ret_error = -ENOMEM;
+		return NULL;
+	}
+	name->client = client;
+	name->ask.message.run = client_name_on_message;
+	name->ask.mailbox = client->mailbox;
+	list_init(&name->ask.node);
+	list_init(&name->waiting);
+	name_table_add(&client->names, &name->entry, host, port);
+	return name;
+}
+
+static int client_name_ask(struct client_name *name)
+{
+	struct span host = span_of(name->entry.host, name->entry.host_len);
+	struct resolver_verdict verdict;
+	int error = resolver_ask(name->client->resolver, host, name->entry.port, &name->ask, &verdict);
+
+	if (error == 0)
+		resolver_verdict_set(&name->verdict, verdict);
+	name->entry.is_busy = error == -EINPROGRESS;
+	return error;
+}
+
+static bool is_host(struct span host)
+{
+	if (host.len == 0 || host.len > NAME_HOST_BYTES)
+		return false;
+	for (size_t i = 0; i < host.len; i++) {
+		unsigned char c = (unsigned char)host.data[i];
+		bool is_plain = (unsigned char)((c | 0x20) - 'a') < 26 || (unsigned char)(c - '0') < 10;
+
+		if (!is_plain && !memchr("-._:%", c, 5))
+			return false;
+	}
+	return true;
+}
+
+static int literal_list(const struct address *address, struct resolver_list **ret_list)
+{
+	struct resolver_list *list = resolver_list_create(1);
+
+	if (!list)
+		return -ENOMEM;
+	list->address_list[0] = *address;
+	*ret_list = list;
+	return 0;
+}
+
+void resolver_query_init(struct resolver_query *query,
+			 void (*on_result)(struct resolver_query *query, int result,
+					   struct resolver_list *list))
+{
+	list_init(&query->node);
+	query->on_result = on_result;
+}
+
+int resolver_query_start(struct resolver_client *client, struct span host, uint16_t port,
+			 struct resolver_query *query, struct resolver_list **ret_list)
+{
+	uint64_t now_ms = loop_now_ms(client->loop);
+	struct client_name *name;
+	struct address address;
+	int error = -EINPROGRESS;
+
+	CHECK(!client->is_closed && list_is_empty(&query->node));
+	if (address_parse_ip(host, port, &address) == 0)
+		return literal_list(&address, ret_list);
+	if (!is_host(host))
+		return -EINVAL;
+	name = client_name_take(client, host, port, &error);
+	if (!name)
+		return error;
+	if (now_ms >= name->verdict.fresh_until_ms && !name->entry.is_busy)
+		error = client_name_ask(name);
+	if (name->verdict.list && now_ms < name->verdict.stale_until_ms) {
+		*ret_list = resolver_list_ref(name->verdict.list);
+		return 0;
+	}
+	if (error == 0 || now_ms < name->verdict.fresh_until_ms)
+		return name->verdict.result;
+	if (error == -EINPROGRESS)
+		list_add_tail(&name->waiting, &query->node);
+	return error;
+}
+
+struct resolver_list *resolver_known(struct resolver_client *client, struct span host, uint16_t port)
+{
+	struct name_entry *entry = name_table_find(&client->names, host, port);
+	struct client_name *name;
+
+	if (!entry)
+		return NULL;
+	name = container_of(entry, struct client_name, entry);
+	/* A failure to ask is found by whoever needs the answer. */
+	if (loop_now_ms(client->loop) >= name->verdict.fresh_until_ms && !name->entry.is_busy)
+		(void)client_name_ask(name);
+	return name->verdict.list ? resolver_list_ref(name->verdict.list) : NULL;
+}
+
+void resolver_query_cancel(struct resolver_query *query)
+{
+	list_remove(&query->node);
+}

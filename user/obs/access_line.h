@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/base/clock.h"
+#include "user/base/log.h"
+#include "user/obs/record.h"
+
+/*
+ * One access log line from one record:
+ *
+ *	2026-01-31T23:59:59.123456Z<TAB>info<TAB>request gateway=… … duration=12ms … close_reason=ok
+ *	{"level":"info","time":"…","scope":"request","gateway":"…",…}
+ *
+ * Fields without a value are left out. In text a value with a blank, a quote, a backslash or a byte outside
+ * printable ASCII stands between double quotes, such bytes escaped (\", \\, \xNN): a line is always one
+ * line of ASCII, whatever a client sends. In JSON they become \", \\, \u00NN.
+ */
+enum access_field {
+#define ACCESS_FIELD(id, name) ACCESS_##id,
+#include "user/obs/access_fields.def"
+#undef ACCESS_FIELD
+	ACCESS_FIELD_COUNT,
+};
+
+/* Bit (1 << field) for every name of the list that is a field; unknown names count for nothing. */
+uint32_t access_fields_mask(const struct span *name_list, uint32_t name_count);
+
+/* The date of the last line, reused by all lines of the same second. Zeroed before the first use. */
+struct access_time {
+	uint64_t second;
+	char text[CLOCK_RFC3339_BYTES];
+};
+
+/* Length with the final newline, or 0 when it does not fit into `size`. `removed` is a mask as above. */
+size_t access_line(char *out, size_t size, enum log_format format, const struct stream_record *record,
+		   uint64_t wall_us, uint32_t removed, struct access_time *time);

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/obs/access_log.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "user/base/limits.h"
+#include "user/base/log.h"
+#include "user/base/mem.h"
+#include "user/obs/access_line.h"
+#include "user/obs/sink.h"
+
+struct access_log {
+	struct sink sink;
+	struct access_time time;
+	size_t start; /* first byte not written */
+	size_t end; /* one past the last byte */
+	uint64_t stalled_us; /* turn in which a full buffer found the reader not ready */
+	atomic_uint_fast64_t dropped; /* lines; read by other threads */
+	atomic_uint_fast64_t lines; /* lines collected */
+	char data[LIMIT_ACCESS_LOG_BYTES];
+};
+
+struct access_log *access_log_create(int fd)
+{
+	struct access_log *log = hg_malloc(sizeof(*log));
+
+	if (!log)
+		return NULL;
+	/* data stays untouched: pages that are never needed cost nothing. */
+	sink_open(&log->sink, fd);
+	log->time = (struct access_time){ 0 };
+	log->start = 0;
+	log->end = 0;
+	log->stalled_us = 0;
+	atomic_init(&log->dropped, 0);
+	atomic_init(&log->lines, 0);
+	return log;
+}
+
+void access_log_free(struct access_log *log)
+{
+	if (!log)
+		return;
+	sink_close(&log->sink);
+	hg_free(log);
+}
+
+static void count(atomic_uint_fast64_t *counter, uint64_t n)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+			      memory_order_relaxed);
+}
+
+static size_t compose(struct access_log *log, const struct stream_record *record, uint64_t now_wall_us,
+		      uint32_t removed)
+{
+	return access_line(log->data + log->end, sizeof(log->data) - log->end, log_get_format(), record,
+			   now_wall_us, removed, &log->time);
+}
+
+/*
+ * True when there is more room than before. Tried once a turn: a reader that stopped must not cost a system
+ * call a line.
+ */
+static bool make_room(struct access_log *log, uint64_t now_wall_us)
+{
+	if (log->stalled_us == now_wall_us)
+		return false;
+	if (access_log_flush(log) > 0)
+		log->stalled_us = now_wall_us;
+	if (log->start > 0) {
+		memmove(log->data, log->data + log->start, log->end - log->start);
+		log->end -= log->start;
+		log->start = 0;
+	}
+	return true;
+}
+
+void access_log_add(struct access_log *log, const struct stream_record *record, uint64_t now_wall_us,
+		    const struct span *remove_list, uint32_t remove_count)
+{
+	uint32_t removed = access_fields_mask(remove_list, remove_count);
+	size_t len = compose(log, record, now_wall_us, removed);
+
+	if (len == 0 && make_room(log, now_wall_us))
+		len = compose(log, record, now_wall_us, removed);
+	log->end += len;
+	count(len ? &log->lines : &log->dropped, 1);
+}
+
+static uint64_t lines_in(struct span lines)
+{
+	uint64_t lines_count = 0;
+	struct span line;
+
+	while (span_split(&lines, '\n', &line))
+		lines_count += line.len > 0;
+	return lines_count;
+}
+
+/*
+ * The reader is gone for good (EPIPE), the disk is full, …: keeping the lines would only hide the newer
+ * ones.
+ */
+static void give_up(struct access_log *log)
+{
+	count(&log->dropped, lines_in(span_of(log->data + log->start, log->end - log->start)));
+	log->start = log->end;
+}
+
+size_t access_log_flush(struct access_log *log)
+{
+	while (log->start < log->end) {
+		ssize_t written =
+			sink_write(&log->sink, span_of(log->data + log->start, log->end - log->start));
+
+		if (written == -EAGAIN)
+			return log->end - log->start;
+		if (written < 0)
+			give_up(log);
+		else
+			log->start += (size_t)written;
+	}
+	log->start = 0;
+	log->end = 0;
+	return 0;
+}
+
+uint64_t access_log_dropped(const struct access_log *log)
+{
+	return atomic_load_explicit(&log->dropped, memory_order_relaxed);
+}
+
+uint64_t access_log_lines(const struct access_log *log)
+{
+	return atomic_load_explicit(&log->lines, memory_order_relaxed);
+}

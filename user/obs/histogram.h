@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* A Prometheus histogram with fixed bounds; single writer, relaxed readers. */
+
+#define HISTOGRAM_BUCKETS_MAX 15
+
+struct histogram_bounds {
+	uint32_t count;
+	uint64_t bound_ns[HISTOGRAM_BUCKETS_MAX]; /* ascending; +Inf is implied */
+	const char *label[HISTOGRAM_BUCKETS_MAX]; /* seconds, as printed in le="" */
+};
+
+extern const struct histogram_bounds histogram_http; /* .001 .005 .01 .025 .05 .1 .25 .5 1 2.5 5 10 30 80 */
+extern const struct histogram_bounds
+	histogram_connect; /* .0005 .0015 .0043 .0126 .0368 .108 .316 .924 2.71 8 */
+extern const struct histogram_bounds histogram_processing; /* 50 us … 250 ms */
+
+struct histogram {
+	atomic_uint_fast64_t buckets[HISTOGRAM_BUCKETS_MAX + 1];
+	atomic_uint_fast64_t sum_ns;
+};
+
+void histogram_add(struct histogram *h, const struct histogram_bounds *bounds, uint64_t value_ns);
+
+/* A copy of one or the sum of several histograms with the same bounds: what a reader works with. */
+struct histogram_totals {
+	uint64_t buckets[HISTOGRAM_BUCKETS_MAX + 1]; /* not cumulative; the one at bounds->count is +Inf */
+	uint64_t count;
+	uint64_t sum_ns;
+};
+
+/* Adds what `h` shows now. The count is the sum of the buckets read, so the two always agree. */
+void histogram_collect(const struct histogram *h, const struct histogram_bounds *bounds,
+		       struct histogram_totals *totals);

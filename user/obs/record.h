@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/base/end_reason.h"
+#include "user/base/span.h"
+
+/* Lanes a direction can ride; the names of access log, metrics and /streams. */
+enum lane_id {
+	LANE_COPY,
+	LANE_PIPE,
+	LANE_SOCKMAP,
+	LANE_COUNT,
+};
+const char *lane_name(enum lane_id lane);
+
+/*
+ * What is known of one finished or running stream. Filled by the proxy, read by the access log, the
+ * counters and /streams. Spans are borrowed for the duration of the call.
+ */
+struct stream_record {
+	uint64_t id;
+	struct span gateway; /* "default/default" */
+	struct span listener; /* "http" */
+	struct span bind; /* "bind/8080" */
+	struct span route; /* "httpbin/retry"; empty: none */
+	struct span route_rule;
+	struct span backend; /* label of metrics */
+	struct span endpoint; /* "127.0.0.1:8000"; empty: none */
+	struct span source; /* "127.0.0.1:54321" */
+	struct span protocol; /* "http" "tcp" "tls" "websocket"… what the log calls protocol= */
+	struct span method;
+	struct span host;
+	struct span path; /* with query */
+	struct span version; /* "HTTP/1.1" */
+	uint16_t status; /* 0: none sent */
+	struct span sni;
+	uint32_t retry_attempt; /* 0: none */
+	struct span error; /* text of an error of ours; empty: none */
+	uint64_t duration_ns;
+	uint64_t bytes_in; /* payload from the client: body or tunnel */
+	uint64_t bytes_out; /* payload to the client */
+	enum lane_id lane_in; /* lane that carried most of that direction */
+	enum lane_id lane_out;
+	uint64_t lane_bytes_in[LANE_COUNT];
+	uint64_t lane_bytes_out[LANE_COUNT];
+	enum end_reason reason;
+};
+
+/*
+ * The lane of both directions in one word: "copy", or "copy/pipe" (from the client / to the client) when
+ * they differ. A direction without a byte has no say. Returns the length; no terminator.
+ */
+#define LANE_TEXT_BYTES 40
+size_t lane_text(const struct stream_record *record, char out[LANE_TEXT_BYTES]);

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/obs/sink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* A second description of the same pipe or terminal, non-blocking; -1 when that is not allowed here. */
+static int open_again(int fd)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+void sink_open(struct sink *sink, int fd)
+{
+	struct stat stat;
+	int flags = fcntl(fd, F_GETFL);
+	int again;
+
+	*sink = (struct sink){ SINK_FILE, fd, false };
+	if (fstat(fd, &stat) != 0 || S_ISREG(stat.st_mode))
+		return;
+	if (S_ISSOCK(stat.st_mode)) {
+		sink->kind = SINK_SOCKET;
+		return;
+	}
+	if (flags >= 0 && flags & O_NONBLOCK) {
+		sink->kind = SINK_NONBLOCK;
+		return;
+	}
+	again = open_again(fd);
+	if (again >= 0)
+		*sink = (struct sink){ SINK_NONBLOCK, again, true };
+	else
+		sink->kind = SINK_NOWAIT;
+}
+
+void sink_close(struct sink *sink)
+{
+	if (sink->is_owner)
+		close(sink->fd);
+	*sink = (struct sink){ SINK_FILE, -1, false };
+}
+
+/* Whole lines up to PIPE_BUF; a part of the first line when it alone is longer. */
+static size_t piece_len(struct span lines)
+{
+	const char *end;
+
+	if (lines.len <= PIPE_BUF)
+		return lines.len;
+	end = memrchr(lines.data, '\n', PIPE_BUF);
+	return end ? (size_t)(end - lines.data) + 1 : PIPE_BUF;
+}
+
+static ssize_t write_polled(int fd, struct span piece)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
+
+	if (poll(&poll_fd, 1, 0) <= 0) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return write(fd, piece.data, piece.len);
+}
+
+static ssize_t write_nowait(struct sink *sink, struct span piece)
+{
+	struct iovec vector = { (void *)piece.data, piece.len };
+	ssize_t written = pwritev2(sink->fd, &vector, 1, -1, RWF_NOWAIT);
+
+	if (written >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL))
+		return written;
+	sink->kind = SINK_POLLED;
+	return write_polled(sink->fd, piece);
+}
+
+static ssize_t write_piece(struct sink *sink, struct span piece)
+{
+	switch (sink->kind) {
+	case SINK_FILE:
+	case SINK_NONBLOCK:
+		return write(sink->fd, piece.data, piece.len);
+	case SINK_SOCKET:
+		return send(sink->fd, piece.data, piece.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	case SINK_NOWAIT:
+		return write_nowait(sink, piece);
+	case SINK_POLLED:
+		return write_polled(sink->fd, piece);
+	}
+	return -1;
+}
+
+ssize_t sink_write(struct sink *sink, struct span lines)
+{
+	struct span piece = sink->kind == SINK_FILE ? lines : span_first(lines, piece_len(lines));
+	ssize_t written;
+
+	do
+		written = write_piece(sink, piece);
+	while (written < 0 && errno == EINTR);
+	return written < 0 ? -errno : written;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/obs/trace.h"
+
+#include "user/base/end_reason.h"
+#include "user/base/mem.h"
+
+static const struct {
+	const char *name;
+	const char *a;
+	const char *b;
+} events[TRACE_EVENT_COUNT] = {
+#define TRACE_EVENT(id, name, a, b) { name, a, b },
+#include "user/obs/trace_events.def"
+#undef TRACE_EVENT
+};
+
+struct trace *trace_create(void)
+{
+	return hg_calloc(1, sizeof(struct trace));
+}
+
+void trace_free(struct trace *trace)
+{
+	hg_free(trace);
+}
+
+const char *trace_event_name(enum trace_event event)
+{
+	return events[event].name;
+}
+
+static void slot_copy(const struct trace_slot *slot, struct trace_record *record)
+{
+	uint64_t event_a = atomic_load_explicit(&slot->event_a, memory_order_acquire);
+
+	record->time_ns = atomic_load_explicit(&slot->time_ns, memory_order_acquire);
+	record->id = atomic_load_explicit(&slot->id, memory_order_acquire);
+	record->event = (enum trace_event)(event_a >> 32);
+	record->a = (uint32_t)event_a;
+	record->b = atomic_load_explicit(&slot->b, memory_order_acquire);
+}
+
+uint32_t trace_read(const struct trace *trace, struct trace_record *ret_list, uint32_t max)
+{
+	uint64_t end = atomic_load_explicit(&trace->done, memory_order_acquire);
+	uint64_t start = end > TRACE_RECORDS ? end - TRACE_RECORDS : 0;
+	uint64_t begun, lost;
+	uint32_t count;
+
+	if (end - start > max)
+		start = end - max;
+	count = (uint32_t)(end - start);
+	for (uint32_t i = 0; i < count; i++)
+		slot_copy(&trace->slots[(start + i) % TRACE_RECORDS], &ret_list[i]);
+	begun = atomic_load_explicit(&trace->begun, memory_order_relaxed);
+	/* Whatever was begun since then has overwritten the record TRACE_RECORDS before it. */
+	lost = begun > start + TRACE_RECORDS ? begun - start - TRACE_RECORDS : 0;
+	if (lost >= count)
+		return 0;
+	memmove(ret_list, ret_list + lost, (count - lost) * sizeof(ret_list[0]));
+	return (uint32_t)(count - lost);
+}
+
+static void add_number(struct text *out, const char *name, uint64_t value)
+{
+	if (name[0] == '\0')
+		return;
+	if (strcmp(name, "end_reason") == 0 && value < END_REASON_COUNT)
+		text_fmt(out, " %s=%s", name, end_reason_text((enum end_reason)value));
+	else
+		text_fmt(out, " %s=%llu", name, (unsigned long long)value);
+}
+
+void trace_record_text(const struct trace_record *record, struct text *out)
+{
+	text_fmt(out, "%llu.%09llu %llu %s", (unsigned long long)(record->time_ns / 1000000000u),
+		 (unsigned long long)(record->time_ns % 1000000000u), (unsigned long long)record->id,
+		 events[record->event].name);
+	add_number(out, events[record->event].a, record->a);
+	add_number(out, events[record->event].b, record->b);
+	text_char(out, '\n');
+}

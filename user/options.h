@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdio.h>
+
+#include "config/model.h"
+#include "config/snapshot.h"
+#include "user/base/log.h"
+
+enum { OPTIONS_SOURCES_MAX = 256 };
+
+/* The command line and the environment. Strings are borrowed from argv and environ. */
+struct options {
+	struct config_source source_list[OPTIONS_SOURCES_MAX];
+	size_t source_count;
+	bool validate_only;
+	bool show_version;
+	bool show_help;
+	bool has_log_level;
+	enum log_level log_level;
+	bool has_log_format;
+	enum log_format log_format;
+	uint32_t worker_threads; /* WORKER_THREADS, 0: not said */
+};
+
+/* 0, or -EINVAL after one line on standard error that says what to write instead (exit status 2). */
+int options_parse(int argc, char **argv, struct options *ret_options);
+/*
+ * Reads sources that can be read only once (standard input, pipes) into memory, so that a reload finds them
+ * unchanged. The memory lives as long as the process. 0, or a negative errno after one line on standard
+ * error.
+ */
+int options_read_streams(struct options *options);
+/*
+ * Level and format of the log: the command line wins, then the configuration. `old` is NULL at the start; at
+ * a reload only what the configuration changed is set, so that a level set by POST /logging stays otherwise.
+ */
+void options_apply_logging(const struct options *options, const struct static_config *old,
+			   const struct static_config *config);
+void options_usage(FILE *out);

@@ -1,0 +1,559 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/proxy/attempt.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "user/base/limits.h"
+#include "user/http/h1_write.h"
+#include "user/net/socket.h"
+#include "user/proxy/client.h"
+#include "user/proxy/exchange.h"
+#include "user/proxy/response.h"
+#include "user/proxy/tunnel.h"
+#include "user/proxy/upstream.h"
+
+static void attempt_on_resolved(struct resolver_query *query, int result, struct resolver_list *list);
+static void attempt_on_connected(struct net_connect *connect, int result, int fd, uint32_t index);
+
+void attempt_init(struct stream *stream)
+{
+	stream->attempt.endpoint_index = UINT32_MAX;
+	resolver_query_init(&stream->attempt.query, attempt_on_resolved);
+	net_connect_init(&stream->attempt.connect, attempt_on_connected);
+}
+
+static void attempt_leave_endpoint(struct stream *stream)
+{
+	struct attempt *attempt = &stream->attempt;
+
+	if (!attempt->endpoint)
+		return;
+	attempt->endpoint->load.in_flight--;
+	upstream_pool_leave(&stream->proxy->pool, attempt->endpoint);
+	attempt->endpoint = NULL;
+}
+
+/* The endpoint stays known, for the log, until another try takes one or the stream ends. */
+void attempt_stop_try(struct stream *stream)
+{
+	struct attempt *attempt = &stream->attempt;
+
+	resolver_query_cancel(&attempt->query);
+	net_connect_cancel(&attempt->connect);
+	resolver_list_unref(attempt->addresses);
+	attempt->addresses = NULL;
+	if (attempt->is_retry) {
+		attempt->is_retry = false;
+		stream->proxy->active_retries--;
+	}
+}
+
+void attempt_stop(struct stream *stream)
+{
+	attempt_stop_try(stream);
+	attempt_leave_endpoint(stream);
+}
+
+static const struct keepalive_policy *attempt_keepalive(const struct stream *stream)
+{
+	const struct backend_tcp *tcp = stream->backend->tcp;
+
+	return tcp ? &tcp->keepalives : &stream->lease->snapshot->config.upstream_keepalives;
+}
+
+static int attempt_choose(struct stream *stream)
+{
+	struct attempt *attempt = &stream->attempt;
+
+	attempt->endpoint = upstream_pool_choose(&stream->proxy->pool, stream->backend->backend,
+						 attempt_keepalive(stream), attempt->endpoint_index,
+						 &attempt->endpoint_index);
+	if (!attempt->endpoint)
+		return -ENOMEM;
+	attempt->tries_here++;
+	attempt->endpoint->load.in_flight++;
+	return 0;
+}
+
+static void attempt_connect(struct stream *stream, const struct address *list, uint32_t count)
+{
+	struct attempt *attempt = &stream->attempt;
+
+	counter_add(stream->proxy->counters, COUNTER_UPSTREAM_CONNECTS, 1);
+	net_connect_start(&attempt->connect, stream->proxy->loop, list, count, attempt->connect_deadline_ms,
+			  &attempt->endpoint->keepalive);
+	stream_set_state(stream, STREAM_CONNECT);
+}
+
+static void attempt_use_list(struct stream *stream, struct resolver_list *list)
+{
+	struct attempt *attempt = &stream->attempt;
+
+	attempt->addresses = list;
+	upstream_pool_resolved(&stream->proxy->pool, attempt->endpoint, resolver_list_ref(list));
+	attempt_connect(stream, list->address_list, list->count);
+}
+
+static void attempt_on_resolved(struct resolver_query *query, int result, struct resolver_list *list)
+{
+	struct stream *stream = container_of(query, struct stream, attempt.query);
+
+	if (result < 0)
+		attempt_failed(stream, TRY_DNS_FAILED, result);
+	else
+		attempt_use_list(stream, list);
+}
+
+static void attempt_open(struct stream *stream)
+{
+	struct attempt *attempt = &stream->attempt;
+	const struct endpoint *endpoint = &stream->backend->backend->endpoint_list[attempt->endpoint_index];
+	struct resolver_list *list = NULL;
+	int result;
+
+	if (endpoint->is_resolved) {
+		attempt->address = endpoint->address;
+		attempt_connect(stream, &attempt->address, 1);
+		return;
+	}
+	result = resolver_query_start(stream->proxy->resolver, endpoint->host, endpoint->port,
+				      &attempt->query, &list);
+	if (result == 0)
+		attempt_use_list(stream, list);
+	else if (result == -EINPROGRESS)
+		stream_set_state(stream, STREAM_RESOLVE);
+	else
+		attempt_failed(stream, TRY_DNS_FAILED, result);
+}
+
+static void attempt_on_upstream(void *owner)
+{
+	stream_on_upstream(owner);
+}
+
+static int attempt_write_head(struct stream *stream)
+{
+	struct h1_write_options options = { .version_minor = 1 };
+	char digits[24];
+	struct span number;
+	int error;
+
+	if (stream->attempt.retries_done) {
+		number = arena_copy(&stream->arena,
+				    span_of(digits, text_u64(digits, stream->attempt.retries_done)));
+		error = number.data ? fields_set(&stream->head.fields, SPAN("x-retry-attempt"), number)
+				    : -ENOMEM;
+		if (error)
+			return error;
+	}
+	if (stream->upgrade.is_wanted) {
+		options.connection = H1_CONNECTION_UPGRADE;
+		options.upgrade = stream->upgrade.protocol;
+	}
+	return h1_write_request(&stream->upstream->conn.out, &stream->head, &stream->request_framing,
+				&options);
+}
+
+static int attempt_begin_upload(struct stream *stream)
+{
+	const struct body_framing *framing = &stream->request_framing;
+	enum relay_encoding encoding = framing->kind == BODY_CHUNKED ? ENCODE_CHUNKED : ENCODE_PLAIN;
+	bool can_keep = framing->kind == BODY_CHUNKED ||
+			(framing->kind == BODY_LENGTH && framing->length <= LIMIT_RETRY_BODY_BYTES);
+
+	stream->upload_dead = false;
+	if (stream->upload.state != RELAY_OFF)
+		return relay_replay(&stream->upload, &stream->upstream->conn);
+	stream->upload.replay = can_keep ? &stream->replay : NULL;
+	relay_start(&stream->upload, &stream->client->conn, &stream->upstream->conn, framing, encoding,
+		    stream->lease->snapshot->config.splice.lane_pipe, proxy_now_ms(stream->proxy));
+	if (!can_keep)
+		stream_offer_gate(stream, &stream->upload, false);
+	return 0;
+}
+
+static void attempt_send(struct stream *stream, struct upstream *upstream)
+{
+	int error;
+
+	stream->upstream = upstream;
+	upstream_attach(upstream, stream, attempt_on_upstream);
+	if (stream->is_tcp) {
+		tunnel_start(stream);
+		return;
+	}
+	error = attempt_write_head(stream);
+	if (!error)
+		error = attempt_begin_upload(stream);
+	if (error == -ENOMEM || error == -EINVAL || error == -ENOBUFS) {
+		response_error(stream, 500, SPAN("the request head could not be written"), END_INTERNAL);
+		return;
+	}
+	stream_set_state(stream, STREAM_WAIT_HEAD);
+	stream_pump(stream);
+}
+
+static void attempt_on_connected(struct net_connect *connect, int result, int fd, uint32_t index)
+{
+	struct stream *stream = container_of(connect, struct stream, attempt.connect);
+	struct attempt *attempt = &stream->attempt;
+	const struct address *address = attempt->addresses ? &attempt->addresses->address_list[index] :
+							     &attempt->address;
+	struct upstream *upstream;
+	uint64_t now_ms = proxy_now_ms(stream->proxy);
+
+	if (result < 0) {
+		bool is_late = attempt->connect_deadline_ms && now_ms >= attempt->connect_deadline_ms;
+
+		attempt_failed(stream, is_late ? TRY_CONNECT_TIMEOUT : TRY_CONNECT_FAILED, result);
+		return;
+	}
+	histogram_add(&stream->proxy->counters->upstream_connect, &histogram_connect,
+		      loop_now_ns(stream->proxy->loop) - attempt->start_ns);
+	balance_connected(&attempt->endpoint->load);
+	proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_CONNECTED, (uint32_t)fd,
+		    (loop_now_ns(stream->proxy->loop) - attempt->start_ns) / 1000u);
+	upstream = upstream_open(stream->proxy, attempt->endpoint, fd, address);
+	resolver_list_unref(attempt->addresses);
+	attempt->addresses = NULL;
+	if (!upstream) {
+		attempt_failed(stream, TRY_CONNECT_FAILED, -EMFILE);
+		return;
+	}
+	attempt_send(stream, upstream);
+}
+
+/* A pool that is never empty must not keep a backend whose name has moved on. */
+static void attempt_follow_name(struct stream *stream)
+{
+	struct attempt *attempt = &stream->attempt;
+	const struct endpoint *endpoint = &stream->backend->backend->endpoint_list[attempt->endpoint_index];
+	struct resolver_list *list;
+
+	if (endpoint->is_resolved || list_is_empty(&attempt->endpoint->idle))
+		return;
+	list = resolver_known(stream->proxy->resolver, endpoint->host, endpoint->port);
+	if (list)
+		upstream_pool_resolved(&stream->proxy->pool, attempt->endpoint, list);
+}
+
+void attempt_start(struct stream *stream)
+{
+	struct attempt *attempt = &stream->attempt;
+	uint64_t now_ms = proxy_now_ms(stream->proxy);
+	struct upstream *upstream = NULL;
+
+	attempt_leave_endpoint(stream);
+	attempt->start_ns = loop_now_ns(stream->proxy->loop);
+	attempt->try_deadline_ms =
+		stream->timeouts.per_try_ns ? now_ms + ns_to_ms(stream->timeouts.per_try_ns) : 0;
+	attempt->connect_deadline_ms =
+		stream->timeouts.connect_ns ? now_ms + ns_to_ms(stream->timeouts.connect_ns) : 0;
+	arena_reset(&stream->response_arena);
+	if (attempt_choose(stream) < 0) {
+		response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
+		return;
+	}
+	if (!attempt->is_fresh && !stream->is_tcp) {
+		attempt_follow_name(stream);
+		upstream = upstream_pool_take(&stream->proxy->pool, attempt->endpoint);
+	}
+	if (upstream) {
+		proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_REUSED,
+			    (uint32_t)conn_fd(&upstream->conn), 0);
+		attempt_send(stream, upstream);
+	} else {
+		attempt_open(stream);
+	}
+}
+
+/* Each endpoint of the backend gets a try, then another backend of the rule. 0 or -ENOMEM. */
+static int attempt_change_backend(struct stream *stream)
+{
+	const struct route *route = stream->route;
+	const struct backend_ref *next = stream->backend;
+
+	if (stream->attempt.tries_here >= next->backend->endpoint_count)
+		next = balance_backend_again(route->backend_list, route->backend_count, next,
+					     proxy_random(stream->proxy));
+	if (next == stream->backend || next->backend->endpoint_count == 0)
+		return 0;
+	attempt_leave_endpoint(stream);
+	stream->backend = next;
+	stream->attempt.tries_here = 0;
+	stream->attempt.endpoint_index = UINT32_MAX;
+	return exchange_use_backend(stream);
+}
+
+void attempt_again(struct stream *stream)
+{
+	if (attempt_change_backend(stream) < 0)
+		response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
+	else
+		attempt_start(stream);
+}
+
+static bool method_is_idempotent(enum http_method method)
+{
+	switch (method) {
+	case METHOD_GET:
+	case METHOD_HEAD:
+	case METHOD_PUT:
+	case METHOD_DELETE:
+	case METHOD_OPTIONS:
+	case METHOD_TRACE:
+		return true;
+	case METHOD_POST:
+	case METHOD_PATCH:
+	case METHOD_CONNECT:
+	case METHOD_OTHER:
+		break;
+	}
+	return false;
+}
+
+static bool attempt_can_replay(const struct stream *stream)
+{
+	return !stream->head_sent && relay_can_replay(&stream->upload);
+}
+
+/*
+ * The backend cannot have acted on the request: no byte of it left, or the backend had closed before one
+ * arrived. A FIN acknowledges what had arrived when it was sent, so one that does not acknowledge the request
+ * came first. A reset proves nothing: whoever reads a request and resets at once is quicker than the delayed
+ * acknowledgement.
+ */
+static bool attempt_is_unseen(const struct upstream *upstream, int error)
+{
+	if (upstream->conn.sent_bytes == upstream->request_start_bytes)
+		return true;
+	return (error == 0 || error == -EPIPE) &&
+	       conn_acked_bytes(&upstream->conn) <= upstream->request_start_bytes;
+}
+
+/*
+ * A reused connection died without one response byte: the backend closed it while the request was on its way.
+ * Repeating is safe when the method is (RFC 9110 9.2.2), or when the backend did not see the request.
+ */
+static bool attempt_is_free(const struct stream *stream, enum try_outcome outcome, int error)
+{
+	const struct upstream *upstream = stream->upstream;
+
+	if (outcome != TRY_RESET || !upstream || !upstream->served || upstream->has_response_bytes ||
+	    stream->attempt.free_retry_used || !attempt_can_replay(stream))
+		return false;
+	return method_is_idempotent(stream->head.method) || attempt_is_unseen(upstream, error);
+}
+
+static enum retry_verdict attempt_decide(struct stream *stream, enum try_outcome outcome,
+					 uint64_t *ret_delay_ns)
+{
+	const struct static_config *config = &stream->lease->snapshot->config;
+	const struct retry_policy *policy = stream->route ? stream->route->effective.retry : NULL;
+	const struct field *after = NULL;
+	struct retry_facts facts = {
+		.outcome = outcome,
+		.status = outcome == TRY_RESPONSE ? stream->response.status : 0,
+		.retries_done = stream->attempt.retries_done,
+		.can_replay = attempt_can_replay(stream),
+		.active_requests = stream->proxy->active_requests,
+		.active_retries = stream->proxy->active_retries,
+		.random = proxy_random(stream->proxy),
+	};
+
+	if (outcome == TRY_RESPONSE)
+		after = fields_get(&stream->response.fields, FIELD_RETRY_AFTER);
+	if (after)
+		facts.has_retry_after =
+			retry_after_parse(after->value, proxy_wall_us(stream->proxy) / 1000000u,
+					  &facts.retry_after_ns) == 0;
+	return retry_decide(policy, &config->retry, &facts, ret_delay_ns);
+}
+
+static void attempt_drop_upstream(struct stream *stream, enum try_outcome outcome)
+{
+	struct upstream *upstream = stream->upstream;
+
+	stream->upstream = NULL;
+	relay_detach(&stream->upload);
+	/* A backend that still works on the abandoned try learns it from the reset. */
+	if (upstream)
+		upstream_close(upstream, outcome == TRY_PER_TRY_TIMEOUT || outcome == TRY_REQUEST_TIMEOUT);
+}
+
+static void attempt_repeat(struct stream *stream, uint64_t delay_ns)
+{
+	struct attempt *attempt = &stream->attempt;
+
+	attempt->retries_done++;
+	proxy_trace(stream->proxy, stream->id, TRACE_RETRY, attempt->retries_done, 0);
+	attempt->is_retry = true;
+	stream->proxy->active_retries++;
+	counter_add(stream->proxy->counters, COUNTER_RETRIES, 1);
+	if (delay_ns == 0) {
+		attempt_again(stream);
+		return;
+	}
+	attempt->backoff_end_ms = proxy_now_ms(stream->proxy) + ns_to_ms(delay_ns);
+	stream_set_state(stream, STREAM_BACKOFF);
+}
+
+static struct span attempt_error_text(struct stream *stream, const char *what, int error)
+{
+	char text[160];
+	const char *why = error ? strerrordesc_np(-error) : NULL;
+	int len = snprintf(text, sizeof(text), "upstream call failed: %s: %s", what, why ? why : "failed");
+
+	return arena_copy(&stream->arena,
+			  span_of(text, (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1));
+}
+
+/* The last try failed too. */
+static void attempt_give_up(struct stream *stream, enum try_outcome outcome, int error)
+{
+	switch (outcome) {
+	case TRY_CONNECT_FAILED:
+		response_error(stream, 503, attempt_error_text(stream, "Connect", error),
+			       END_CONNECT_REFUSED);
+		break;
+	case TRY_CONNECT_TIMEOUT:
+		response_error(stream, 504, SPAN("upstream call timeout"), END_CONNECT_TIMEOUT);
+		break;
+	case TRY_PER_TRY_TIMEOUT:
+		response_error(stream, 504, SPAN("upstream call timeout"), END_PER_TRY_TIMEOUT);
+		break;
+	case TRY_DNS_FAILED:
+		response_error(stream, 503, SPAN("backends required DNS resolution which failed"),
+			       END_DNS_FAILED);
+		break;
+	case TRY_RESET:
+		response_error(
+			stream, 503,
+			error ? attempt_error_text(stream, "SendRequest", error)
+			      : SPAN("upstream call failed: SendRequest: connection closed before message "
+				     "completed"),
+			!error						       ? END_UPSTREAM_FIN
+			: socket_failure_of(error) == SOCKET_FAILURE_TIMED_OUT ? END_USER_TIMEOUT
+									       : END_UPSTREAM_RST);
+		break;
+	case TRY_RESPONSE_BAD:
+		response_error(stream, 502, SPAN("upstream call failed: malformed response"),
+			       END_RESPONSE_BAD);
+		break;
+	case TRY_REQUEST_TIMEOUT:
+		response_error(stream, 504, SPAN("request timeout"), END_REQUEST_TIMEOUT);
+		break;
+	case TRY_RESPONSE:
+		break;
+	}
+}
+
+static void attempt_note_connect(struct stream *stream, enum try_outcome outcome)
+{
+	if (outcome != TRY_CONNECT_FAILED && outcome != TRY_CONNECT_TIMEOUT)
+		return;
+	counter_add(stream->proxy->counters, COUNTER_UPSTREAM_CONNECT_FAILURES, 1);
+	balance_connect_failed(&stream->attempt.endpoint->load, proxy_now_ms(stream->proxy));
+}
+
+void attempt_failed(struct stream *stream, enum try_outcome outcome, int error)
+{
+	bool is_free = attempt_is_free(stream, outcome, error);
+	enum retry_verdict verdict;
+	uint64_t delay_ns = 0;
+
+	attempt_note_connect(stream, outcome);
+	if (outcome == TRY_RESPONSE_BAD)
+		counter_add(stream->proxy->counters, COUNTER_BAD_RESPONSES, 1);
+	attempt_stop_try(stream);
+	attempt_drop_upstream(stream, outcome);
+	if (is_free) {
+		counter_add(stream->proxy->counters, COUNTER_RETRIES_REUSED, 1);
+		stream->attempt.free_retry_used = true;
+		stream->attempt.is_fresh = true;
+		attempt_start(stream);
+		return;
+	}
+	verdict = stream->is_tcp ? RETRY_NO_POLICY : attempt_decide(stream, outcome, &delay_ns);
+	if (verdict == RETRY_NO_BUDGET)
+		counter_add(stream->proxy->counters, COUNTER_RETRY_BUDGET_EXHAUSTED, 1);
+	if (verdict == RETRY_YES)
+		attempt_repeat(stream, delay_ns);
+	else
+		attempt_give_up(stream, outcome, error);
+}
+
+/* A final head whose status the retry policy names: true when the try is repeated. */
+static bool attempt_retries_status(struct stream *stream)
+{
+	uint64_t delay_ns;
+	enum retry_verdict verdict = attempt_decide(stream, TRY_RESPONSE, &delay_ns);
+
+	if (verdict == RETRY_NO_BUDGET)
+		counter_add(stream->proxy->counters, COUNTER_RETRY_BUDGET_EXHAUSTED, 1);
+	if (verdict != RETRY_YES)
+		return false;
+	attempt_stop_try(stream);
+	attempt_drop_upstream(stream, TRY_RESPONSE);
+	attempt_repeat(stream, delay_ns);
+	return true;
+}
+
+static bool attempt_take_head(struct stream *stream)
+{
+	uint16_t status = stream->response.status;
+
+	if (status < 200 && status != 101) {
+		if (++stream->interim_count > LIMIT_INTERIM_RESPONSES) {
+			attempt_failed(stream, TRY_RESPONSE_BAD, 0);
+			return false;
+		}
+		return response_interim(stream);
+	}
+	if (attempt_retries_status(stream))
+		return false;
+	return response_start(stream);
+}
+
+static void attempt_on_eof(struct stream *stream, int error)
+{
+	if (!stream->upstream->has_response_bytes) {
+		attempt_failed(stream, TRY_RESET, error);
+		return;
+	}
+	/* A part of a head: somebody worked on the request, so it is not repeated. */
+	attempt_stop_try(stream);
+	attempt_drop_upstream(stream, TRY_RESET);
+	attempt_give_up(stream, TRY_RESET, error);
+}
+
+bool attempt_read_response(struct stream *stream)
+{
+	while (stream->state == STREAM_WAIT_HEAD) {
+		enum http_bad bad = BAD_NONE;
+
+		switch (upstream_read_head(stream->upstream, &stream->response_arena, &stream->response,
+					   &bad)) {
+		case UPSTREAM_HEAD_MORE:
+			return true;
+		case UPSTREAM_HEAD_DONE:
+			if (!attempt_take_head(stream))
+				return false;
+			break;
+		case UPSTREAM_HEAD_BAD:
+			attempt_failed(stream, TRY_RESPONSE_BAD, 0);
+			return false;
+		case UPSTREAM_HEAD_EOF:
+			attempt_on_eof(stream, 0);
+			return false;
+		case UPSTREAM_HEAD_ERROR:
+			attempt_on_eof(stream, stream->upstream->conn.error);
+			return false;
+		case UPSTREAM_HEAD_MEMORY:
+			response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
+			return false;
+		}
+	}
+	return true;
+}

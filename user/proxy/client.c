@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/proxy/client.h"
+
+#include <errno.h>
+
+#include "policy/keepalive.h"
+#include "user/base/limits.h"
+#include "user/base/mem.h"
+#include "user/http/reply.h"
+#include "user/net/sni.h"
+#include "user/net/socket.h"
+#include "user/proxy/exchange.h"
+#include "user/proxy/head_reader.h"
+#include "user/proxy/response.h"
+#include "user/proxy/stream.h"
+#include "user/proxy/tunnel.h"
+
+#define TO(state) (1u << CLIENT_##state)
+
+static const struct {
+	const char *name;
+	const char *action;
+	unsigned int next;
+} client_states[] = {
+#define CLIENT_STATE(id, name, action, next) { name, action, next },
+#include "user/proxy/client_states.def"
+#undef CLIENT_STATE
+};
+
+#undef TO
+
+const char *client_state_name(enum client_state state)
+{
+	return client_states[state].name;
+}
+
+bool client_state_allows(enum client_state from, enum client_state to)
+{
+	return client_states[from].next >> to & 1;
+}
+
+/* The timer of the state: idle and head deadlines, or the end of the linger. */
+static void client_arm(struct client *client)
+{
+	struct timer_wheel *wheel = loop_timers(client->proxy->loop);
+	uint64_t at_ms = 0;
+
+	switch (client->state) {
+	case CLIENT_IDLE:
+	case CLIENT_READ_HELLO:
+		at_ms = client->idle_deadline_ms;
+		break;
+	case CLIENT_READ_HEAD:
+		at_ms = client->idle_deadline_ms;
+		if (client->head_deadline_ms && (!at_ms || client->head_deadline_ms < at_ms))
+			at_ms = client->head_deadline_ms;
+		break;
+	case CLIENT_LINGER:
+		at_ms = client->linger_deadline_ms;
+		break;
+	case CLIENT_STREAM:
+	case CLIENT_CLOSED:
+	case CLIENT_STATE_COUNT:
+		break;
+	}
+	if (at_ms)
+		timer_arm(wheel, &client->timer, at_ms);
+	else
+		timer_cancel(wheel, &client->timer);
+}
+
+static void client_set_state(struct client *client, enum client_state state)
+{
+	CHECK(client_state_allows(client->state, state));
+	client->state = state;
+	client_arm(client);
+}
+
+static void client_release(struct loop_deferred *deferred)
+{
+	struct client *client = container_of(deferred, struct client, release);
+
+	hg_free(client->sni);
+	proxy_bind_unref(client->bind);
+	slab_give(client->proxy->clients, client->handle);
+}
+
+void client_close(struct client *client, enum end_reason reason, bool reset)
+{
+	struct proxy *proxy = client->proxy;
+	struct timer_wheel *wheel = loop_timers(proxy->loop);
+
+	if (client->is_closed)
+		return;
+	CHECK(!client->stream);
+	client->is_closed = true;
+	/* Ends of streams were counted by the stream. */
+	if (client->state != CLIENT_STREAM && reason != END_OK)
+		counter_end(proxy->counters, reason);
+	client_set_state(client, CLIENT_CLOSED);
+	proxy_trace(proxy, client->handle, TRACE_CLIENT_END, (uint32_t)reason, client->requests);
+	timer_cancel(wheel, &client->age_timer);
+	loop_deferred_cancel(&client->again);
+	counter_add(proxy->counters, COUNTER_DOWNSTREAM_RECEIVED, client->conn.received_bytes);
+	counter_add(proxy->counters, COUNTER_DOWNSTREAM_SENT, client->conn.sent_bytes);
+	gauge_sub(proxy->counters, COUNTER_DOWNSTREAM_OPEN, 1);
+	conn_close(&client->conn, reset);
+	atomic_fetch_sub_explicit(&proxy->shared->connections, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(client->bind->connections, 1, memory_order_relaxed);
+	loop_defer(proxy->loop, &client->release);
+}
+
+bool client_is_ending(const struct client *client)
+{
+	return client->proxy->is_draining || client->is_age_over || !client->bind->bind;
+}
+
+void client_close_idle(struct client *client, enum end_reason reason)
+{
+	if (!client->stream && client->state != CLIENT_LINGER)
+		client_close(client, reason, false);
+}
+
+/* ------------------------------------------------------------------------------------ HTTP */
+
+static void client_begin_idle(struct client *client)
+{
+	uint64_t now_ms = proxy_now_ms(client->proxy);
+
+	head_scan_init(&client->scan, false);
+	client->idle_deadline_ms = client->idle_timeout_ms ? now_ms + client->idle_timeout_ms : 0;
+	client->head_deadline_ms = 0;
+}
+
+void client_next(struct client *client)
+{
+	client_begin_idle(client);
+	client_set_state(client, CLIENT_IDLE);
+	if (client->proxy->is_closing || client->is_age_over || !client->bind->bind) {
+		client_close(client, client->is_age_over ? END_OK : END_DRAINED, false);
+		return;
+	}
+	if (buf_len(&client->conn.in))
+		counter_add(client->proxy->counters, COUNTER_PIPELINED, 1);
+	if (buf_len(&client->conn.in) || client->conn.can_read)
+		loop_again(client->proxy->loop, &client->again);
+}
+
+static void client_on_head(struct client *client, enum head_read result, struct stream *stream,
+			   struct span head)
+{
+	client->requests++;
+	client_set_state(client, CLIENT_STREAM);
+	if (result == HEAD_READ_DONE)
+		exchange_start(stream, head);
+	else
+		response_bad_request(stream, result == HEAD_READ_BAD ? client->scan.bad : BAD_NO_MEMORY);
+}
+
+static void client_begin_head(struct client *client)
+{
+	if (client->state == CLIENT_READ_HEAD || buf_len(&client->conn.in) == 0)
+		return;
+	if (client->header_min_ms)
+		client->head_deadline_ms = proxy_now_ms(client->proxy) + client->header_min_ms;
+	client_set_state(client, CLIENT_READ_HEAD);
+}
+
+static enum end_reason client_end_of_error(const struct client *client)
+{
+	bool is_silent = socket_failure_of(client->conn.error) == SOCKET_FAILURE_TIMED_OUT;
+
+	return is_silent ? END_USER_TIMEOUT : END_CLIENT_RST;
+}
+
+/* The stream exists before the head is complete only within this call: its arena takes the head. */
+static void client_read_head(struct client *client)
+{
+	struct proxy *proxy = client->proxy;
+	struct arena arena;
+	struct stream *stream;
+	struct span head = { 0 };
+	enum head_read result;
+
+	arena_init(&arena, 2048);
+	result =
+		head_read(&client->conn, &client->scan, &client->limits, proxy->relay.scratch, &arena, &head);
+	if (result == HEAD_READ_MORE) {
+		arena_done(&arena);
+		client_begin_head(client);
+		return;
+	}
+	if (result == HEAD_READ_EOF || result == HEAD_READ_ERROR) {
+		arena_done(&arena);
+		client_close(client, result == HEAD_READ_EOF ? END_OK : client_end_of_error(client),
+			     result == HEAD_READ_ERROR);
+		return;
+	}
+	stream = stream_create(client);
+	if (!stream) {
+		arena_done(&arena);
+		client_close(client, END_LIMIT, true);
+		return;
+	}
+	arena_done(&stream->arena);
+	stream->arena = arena;
+	client_on_head(client, result, stream, head);
+}
+
+/* ------------------------------------------------------------------------------------ TCP and TLS */
+
+static void client_open_tunnel(struct client *client, bool is_tls, struct span sni)
+{
+	struct stream *stream = stream_create(client);
+
+	if (!stream) {
+		client_close(client, END_LIMIT, true);
+		return;
+	}
+	stream->is_tcp = true;
+	stream->is_tls = is_tls;
+	stream->close_client = true;
+	client_set_state(client, CLIENT_STREAM);
+	tunnel_open(stream, sni);
+}
+
+/* The hello stays in conn.in, byte for byte, and travels with the tunnel. */
+static void client_read_hello(struct client *client)
+{
+	struct conn *conn = &client->conn;
+
+	for (;;) {
+		enum sni_result result;
+		ssize_t len;
+
+		if (buf_reserve(&conn->in, 2048, LIMIT_CLIENT_HELLO_BYTES + LIMIT_READ_BYTES) < 0) {
+			client_close(client, END_LIMIT, true);
+			return;
+		}
+		len = conn_recv(conn, buf_tail(&conn->in), conn->in.size - conn->in.end);
+		if (len == -EAGAIN)
+			return;
+		if (len <= 0) {
+			client_close(client, len == 0 ? END_CLIENT_FIN : END_CLIENT_RST, len < 0);
+			return;
+		}
+		result = sni_feed(client->sni, span_of(buf_tail(&conn->in), (size_t)len));
+		buf_commit(&conn->in, (size_t)len);
+		if (result == SNI_MORE)
+			continue;
+		if (result == SNI_BAD)
+			client_close(client, END_REQUEST_BAD, true);
+		else
+			client_open_tunnel(client, true, sni_name(client->sni));
+		return;
+	}
+}
+
+/* ------------------------------------------------------------------------------------ linger */
+
+static void client_read_linger(struct client *client)
+{
+	struct conn *conn = &client->conn;
+	uint64_t budget = conn->received_bytes + LIMIT_TURN_BYTES;
+
+	while (conn->received_bytes < budget) {
+		ssize_t len = conn_recv(conn, client->proxy->relay.scratch, LIMIT_READ_BYTES);
+
+		if (len == -EAGAIN)
+			return;
+		if (len <= 0 || (size_t)len > client->linger_left) {
+			client_close(client, END_OK, false);
+			return;
+		}
+		client->linger_left -= (size_t)len;
+	}
+	loop_again(client->proxy->loop, &client->again);
+}
+
+void client_linger(struct client *client)
+{
+	client->linger_left = LIMIT_LINGER_BYTES;
+	client->linger_deadline_ms = proxy_now_ms(client->proxy) + LIMIT_LINGER_MS;
+	client_set_state(client, CLIENT_LINGER);
+	buf_done(&client->conn.in);
+	conn_shutdown(&client->conn);
+	if (client->conn.can_read)
+		loop_again(client->proxy->loop, &client->again);
+}
+
+/* ------------------------------------------------------------------------------------ events */
+
+static void client_run(struct client *client)
+{
+	switch (client->state) {
+	case CLIENT_IDLE:
+	case CLIENT_READ_HEAD:
+		client_read_head(client);
+		break;
+	case CLIENT_READ_HELLO:
+		client_read_hello(client);
+		break;
+	case CLIENT_STREAM:
+		stream_on_client(client->stream);
+		break;
+	case CLIENT_LINGER:
+		client_read_linger(client);
+		break;
+	case CLIENT_CLOSED:
+	case CLIENT_STATE_COUNT:
+		break;
+	}
+}
+
+static void client_on_ready(struct conn *conn)
+{
+	client_run(container_of(conn, struct client, conn));
+}
+
+static void client_on_again(struct loop_deferred *deferred)
+{
+	client_run(container_of(deferred, struct client, again));
+}
+
+static void client_on_timer(struct timer *timer, uint64_t now_ms)
+{
+	struct client *client = container_of(timer, struct client, timer);
+
+	(void)now_ms;
+	switch (client->state) {
+	case CLIENT_IDLE:
+		client_close(client, END_KEEPALIVE_IDLE, false);
+		break;
+	case CLIENT_READ_HEAD:
+		client_close(client, END_HEAD_TIMEOUT, false);
+		break;
+	case CLIENT_READ_HELLO:
+		client_close(client, END_CLIENT_HELLO_TIMEOUT, false);
+		break;
+	case CLIENT_LINGER:
+		client_close(client, END_OK, false);
+		break;
+	case CLIENT_STREAM:
+	case CLIENT_CLOSED:
+	case CLIENT_STATE_COUNT:
+		break;
+	}
+}
+
+static void client_on_age(struct timer *timer, uint64_t now_ms)
+{
+	struct client *client = container_of(timer, struct client, age_timer);
+
+	(void)now_ms;
+	client->is_age_over = true;
+	/* A running exchange completes and has a reason of its own: the timer is counted here. */
+	if (client->stream)
+		counter_end(client->proxy->counters, END_MAX_AGE);
+	else
+		client_close_idle(client, END_MAX_AGE);
+}
+
+/* ------------------------------------------------------------------------------------ start */
+
+static uint64_t bind_max_connections(const struct bind *bind)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < bind->listener_count; i++) {
+		if (!bind->listener_list[i].max_connections.is_set)
+			return UINT64_MAX;
+		sum += bind->listener_list[i].max_connections.value;
+	}
+	return sum;
+}
+
+/* Counts the connection; false when it is one too many. */
+static bool client_is_admitted(struct proxy *proxy, struct proxy_bind *bind)
+{
+	uint64_t all = atomic_fetch_add_explicit(&proxy->shared->connections, 1, memory_order_relaxed);
+	uint64_t here = atomic_fetch_add_explicit(bind->connections, 1, memory_order_relaxed);
+
+	if (all < proxy->lease->snapshot->config.max_connections && here < bind_max_connections(bind->bind))
+		return true;
+	atomic_fetch_sub_explicit(&proxy->shared->connections, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(bind->connections, 1, memory_order_relaxed);
+	return false;
+}
+
+static void client_refuse(struct proxy *proxy, const struct bind *bind, int fd)
+{
+	static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\n"
+				     "content-length: 20\r\nconnection: close\r\n\r\ntoo many connections";
+
+	counter_add(proxy->counters, COUNTER_ACCEPT_REFUSED, 1);
+	counter_end(proxy->counters, END_LIMIT);
+	/* An empty socket takes a short answer at once; when it does not, the reset says it all. */
+	if (bind->protocol != BIND_HTTP ||
+	    send(fd, answer, sizeof(answer) - 1, MSG_DONTWAIT | MSG_NOSIGNAL) <= 0 ||
+	    socket_shutdown_write(fd) < 0) {
+		socket_reset(fd);
+		return;
+	}
+	/* Closing with a request unread would send a reset after the answer, and some clients then drop both.
+	 */
+	(void)recv(fd, proxy->relay.scratch, LIMIT_READ_BYTES, MSG_DONTWAIT);
+	socket_close(fd);
+}
+
+static void client_set_socket_options(const struct proxy *proxy, const struct bind *bind, int fd)
+{
+	struct keepalive_options options;
+	struct socket_keepalive keepalive;
+
+	/* Options only refine a connection that works without them. */
+	(void)socket_set_nodelay(fd);
+	if (!bind->tcp)
+		return;
+	keepalive_options_of(&bind->tcp->keepalives, proxy->lease->snapshot->config.user_timeout, &options);
+	keepalive = (struct socket_keepalive){
+		.is_on = options.is_on,
+		.idle_s = options.idle_s,
+		.interval_s = options.interval_s,
+		.count = options.count,
+		.user_timeout_ms = options.user_timeout_ms,
+	};
+	(void)socket_set_keepalive(fd, &keepalive);
+}
+
+static bool client_peer_is_trusted(const struct proxy *proxy, const struct address *peer)
+{
+	const struct static_config *config = &proxy->lease->snapshot->config;
+
+	for (uint32_t i = 0; i < config->trusted_count; i++) {
+		if (address_in(peer, &config->trusted_list[i].network, config->trusted_list[i].prefix_bits))
+			return true;
+	}
+	return false;
+}
+
+static void client_name_peer(struct client *client, const struct address *peer)
+{
+	struct text text;
+
+	client->peer = *peer;
+	client->peer_ip_len = (uint8_t)address_host_text(peer, client->peer_ip);
+	text_init(&text);
+	address_format(peer, &text);
+	client->source_len = (uint8_t)(text.len < sizeof(client->source) ? text.len : sizeof(client->source));
+	if (client->source_len)
+		memcpy(client->source, text.data, client->source_len);
+	text_done(&text);
+	client->is_trusted = client_peer_is_trusted(client->proxy, peer);
+}
+
+static void client_copy_config(struct client *client, const struct bind *bind)
+{
+	const struct static_config *config = &client->proxy->lease->snapshot->config;
+	uint64_t age_ns = config->timeouts.max_connection_age_ns;
+
+	client->idle_timeout_ms = ns_to_ms(bind->http->http1_idle_timeout_ns);
+	client->header_min_ms = ns_to_ms(config->timeouts.client_header_min_ns);
+	client->limits.line_bytes = config->max_request_line_bytes;
+	client->limits.head_bytes = config->max_head_bytes;
+	client->limits.fields = bind->http->http1_max_headers.is_set
+					? (uint32_t)bind->http->http1_max_headers.value
+					: config->max_headers;
+	if (!age_ns)
+		return;
+	if (config->timeouts.max_connection_age_jitter_ns)
+		age_ns += proxy_random(client->proxy) % config->timeouts.max_connection_age_jitter_ns;
+	timer_arm(loop_timers(client->proxy->loop), &client->age_timer,
+		  proxy_now_ms(client->proxy) + ns_to_ms(age_ns));
+}
+
+static void client_begin(struct client *client, const struct bind *bind)
+{
+	switch (bind->protocol) {
+	case BIND_HTTP:
+		client_begin_idle(client);
+		client_arm(client);
+		client_read_head(client);
+		break;
+	case BIND_TCP:
+		client_open_tunnel(client, false, (struct span){ 0 });
+		break;
+	case BIND_TLS:
+		client->sni = hg_calloc(1, sizeof(*client->sni));
+		if (!client->sni) {
+			client_close(client, END_INTERNAL, true);
+			return;
+		}
+		sni_init(client->sni);
+		client->state = CLIENT_READ_HELLO;
+		client->idle_deadline_ms = proxy_now_ms(client->proxy) + LIMIT_CLIENT_HELLO_MS;
+		client_arm(client);
+		client_read_hello(client);
+		break;
+	}
+}
+
+static struct client *client_create(struct proxy *proxy, struct proxy_bind *bind, int fd)
+{
+	uint64_t handle;
+	struct client *client = slab_take(proxy->clients, &handle);
+
+	if (!client) {
+		socket_reset(fd);
+		return NULL;
+	}
+	client->proxy = proxy;
+	client->bind = bind;
+	client->handle = handle;
+	timer_init(&client->timer, client_on_timer);
+	timer_init(&client->age_timer, client_on_age);
+	loop_deferred_init(&client->again, client_on_again);
+	loop_deferred_init(&client->release, client_release);
+	if (conn_open(&client->conn, proxy->loop, fd, client_on_ready) < 0) {
+		slab_give(proxy->clients, handle);
+		return NULL;
+	}
+	bind->refs++;
+	return client;
+}
+
+/* By the first listener of the bind: which one serves is known per request only. */
+static void client_count(const struct client *client, const struct bind *bind)
+{
+	static const struct span protocols[] = {
+		[BIND_HTTP] = { "http", 4 },
+		[BIND_TLS] = { "tls", 3 },
+		[BIND_TCP] = { "tcp", 3 },
+	};
+
+	request_metrics_connection(client->proxy->metrics, bind->key, bind->listener_list[0].gateway_label,
+				   bind->listener_list[0].listener_name, protocols[bind->protocol]);
+}
+
+void client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer)
+{
+	const struct bind *config = bind->bind;
+	struct client *client;
+
+	counter_add(proxy->counters, COUNTER_ACCEPTED, 1);
+	if (!config) {
+		socket_reset(fd);
+		return;
+	}
+	if (!client_is_admitted(proxy, bind)) {
+		client_refuse(proxy, config, fd);
+		return;
+	}
+	client_set_socket_options(proxy, config, fd);
+	client = client_create(proxy, bind, fd);
+	if (!client) {
+		atomic_fetch_sub_explicit(&proxy->shared->connections, 1, memory_order_relaxed);
+		atomic_fetch_sub_explicit(bind->connections, 1, memory_order_relaxed);
+		counter_end(proxy->counters, END_LIMIT);
+		return;
+	}
+	counter_add(proxy->counters, COUNTER_DOWNSTREAM_OPEN, 1);
+	proxy_trace(proxy, client->handle, TRACE_ACCEPT, (uint32_t)fd, bind->port);
+	client_count(client, config);
+	client_name_peer(client, peer);
+	client_copy_config(client, config);
+	client_begin(client, config);
+}

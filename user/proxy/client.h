@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/http/head_scan.h"
+#include "user/proxy/conn.h"
+#include "user/proxy/proxy.h"
+
+struct stream;
+
+/*
+ * A connection from a client. HTTP: serves one request after the other, each a stream. TCP and TLS: one
+ * stream for its whole life. The timers that belong to the connection and not to a request live here: idle
+ * and slow head (from accept on, running only while no stream does), the age of the connection, and the
+ * linger after a last answer.
+ */
+enum client_state {
+#define CLIENT_STATE(id, name, action, next) CLIENT_##id,
+#include "user/proxy/client_states.def"
+#undef CLIENT_STATE
+	CLIENT_STATE_COUNT,
+};
+
+struct client {
+	struct conn conn;
+	struct proxy *proxy; /* borrowed */
+	struct proxy_bind *bind; /* one reference */
+	uint64_t handle;
+	enum client_state state;
+	struct stream *stream; /* the running one, or NULL */
+	struct address peer;
+	char peer_ip[ADDRESS_TEXT_BYTES]; /* without port */
+	uint8_t peer_ip_len;
+	char source[ADDRESS_TEXT_BYTES]; /* "ip:port" */
+	uint8_t source_len;
+	bool is_trusted; /* its X-Forwarded-* are kept */
+	bool is_age_over; /* maxConnectionAge passed: the running exchange is the last */
+	bool is_closed;
+	struct head_scan scan;
+	struct head_limits limits;
+	struct sni_parser *sni; /* owner; while reading a ClientHello */
+	/* values of the configuration in force when the connection was accepted; 0 = off */
+	uint64_t idle_timeout_ms;
+	uint64_t header_min_ms;
+	uint64_t idle_deadline_ms;
+	uint64_t head_deadline_ms;
+	uint64_t linger_deadline_ms;
+	size_t linger_left;
+	uint64_t requests;
+	struct timer timer; /* idle, head, or linger */
+	struct timer age_timer;
+	struct loop_deferred again; /* a request may be waiting in conn.in */
+	struct loop_deferred release;
+};
+
+const char *client_state_name(enum client_state state);
+bool client_state_allows(enum client_state from, enum client_state to);
+
+/* Takes a connection that was just accepted: counts it, refuses it past a limit, starts reading. Owns fd. */
+void client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer);
+/* Closes now, frees at the end of the turn. No stream may be running. Idempotent. */
+void client_close(struct client *client, enum end_reason reason, bool reset);
+/* The stream is over and the connection may serve another request. */
+void client_next(struct client *client);
+/* The stream is over; what was sent is to be read by the client before the connection closes. */
+void client_linger(struct client *client);
+/* Whether the running exchange must be the last one: drain, age, port removed. */
+bool client_is_ending(const struct client *client);
+/* Closes the connection when nothing runs on it. */
+void client_close_idle(struct client *client, enum end_reason reason);

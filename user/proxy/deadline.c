@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/proxy/deadline.h"
+
+#include "user/base/limits.h"
+#include "user/proxy/attempt.h"
+#include "user/proxy/response.h"
+#include "user/proxy/tunnel.h"
+#include "user/proxy/upstream.h"
+
+static const char *const deadline_names[] = {
+	[DEADLINE_NONE] = "",
+	[DEADLINE_REQUEST] = "request_timeout",
+	[DEADLINE_PER_TRY] = "per_try_timeout",
+	[DEADLINE_CONNECT] = "connect_timeout",
+	[DEADLINE_BACKOFF] = "backoff",
+	[DEADLINE_STREAM_IDLE] = "stream_idle",
+	[DEADLINE_TUNNEL_IDLE] = "tunnel_idle",
+	[DEADLINE_HALF_CLOSED] = "half_closed",
+	[DEADLINE_REPLY] = "reply",
+};
+
+const char *stream_deadline_name(enum stream_deadline deadline)
+{
+	return deadline_names[deadline];
+}
+
+uint64_t deadline_last_active_ms(struct stream *stream)
+{
+	relay_refresh(&stream->upload);
+	relay_refresh(&stream->download);
+	return stream->upload.last_active_ms > stream->download.last_active_ms
+		       ? stream->upload.last_active_ms
+		       : stream->download.last_active_ms;
+}
+
+struct deadline_pick {
+	enum stream_deadline kind;
+	uint64_t at_ms;
+};
+
+/* at_ms == 0: this one does not run. */
+static void deadline_offer(struct deadline_pick *pick, enum stream_deadline kind, uint64_t at_ms)
+{
+	if (at_ms == 0 || (pick->kind != DEADLINE_NONE && pick->at_ms <= at_ms))
+		return;
+	pick->kind = kind;
+	pick->at_ms = at_ms;
+}
+
+static void deadline_offer_idle(struct deadline_pick *pick, struct stream *stream, enum stream_deadline kind,
+				uint64_t limit_ns)
+{
+	if (limit_ns)
+		deadline_offer(pick, kind, deadline_last_active_ms(stream) + ns_to_ms(limit_ns));
+}
+
+enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
+{
+	const struct timeouts_config *timeouts = &stream->lease->snapshot->config.timeouts;
+	struct deadline_pick pick = { DEADLINE_NONE, 0 };
+
+	switch (stream->state) {
+	case STREAM_NEW:
+	case STREAM_CLOSED:
+	case STREAM_STATE_COUNT:
+		break;
+	case STREAM_RESOLVE:
+	case STREAM_CONNECT:
+		deadline_offer(&pick, DEADLINE_REQUEST, stream->request_deadline_ms);
+		deadline_offer(&pick, DEADLINE_PER_TRY, stream->attempt.try_deadline_ms);
+		deadline_offer(&pick, DEADLINE_CONNECT, stream->attempt.connect_deadline_ms);
+		break;
+	case STREAM_WAIT_HEAD:
+		deadline_offer(&pick, DEADLINE_REQUEST, stream->request_deadline_ms);
+		deadline_offer(&pick, DEADLINE_PER_TRY, stream->attempt.try_deadline_ms);
+		if (!relay_is_finished(&stream->upload))
+			deadline_offer_idle(&pick, stream, DEADLINE_STREAM_IDLE, timeouts->stream_idle_ns);
+		break;
+	case STREAM_BACKOFF:
+		deadline_offer(&pick, DEADLINE_REQUEST, stream->request_deadline_ms);
+		deadline_offer(&pick, DEADLINE_BACKOFF, stream->attempt.backoff_end_ms);
+		break;
+	case STREAM_RELAY:
+		deadline_offer_idle(&pick, stream, DEADLINE_STREAM_IDLE, timeouts->stream_idle_ns);
+		/* The answer is out; a backend that reads the rest of the upload no further must not hold
+		 * both for ever. */
+		if (stream->download.state == RELAY_DONE)
+			deadline_offer_idle(&pick, stream, DEADLINE_REPLY, LIMIT_REPLY_MS * 1000000ull);
+		break;
+	case STREAM_TUNNEL:
+		if (timeouts->half_closed_ns && tunnel_is_half_closed(stream))
+			deadline_offer_idle(&pick, stream, DEADLINE_HALF_CLOSED, timeouts->half_closed_ns);
+		else
+			deadline_offer_idle(&pick, stream, DEADLINE_TUNNEL_IDLE, timeouts->tunnel_idle_ns);
+		break;
+	case STREAM_REPLY:
+		deadline_offer(&pick, DEADLINE_REPLY, stream->reply_deadline_ms);
+		break;
+	}
+	*ret_at_ms = pick.at_ms;
+	return pick.kind;
+}
+
+void stream_arm(struct stream *stream)
+{
+	struct timer_wheel *wheel = loop_timers(stream->proxy->loop);
+	uint64_t at_ms;
+
+	stream->deadline = deadline_next(stream, &at_ms);
+	if (stream->deadline == DEADLINE_NONE)
+		timer_cancel(wheel, &stream->timer);
+	else
+		timer_arm(wheel, &stream->timer, at_ms);
+}
+
+/* While the request body is on its way: nothing moved for too long, and one of the two sides is to blame. */
+static void deadline_on_stream_idle(struct stream *stream)
+{
+	if (stream->state == STREAM_RELAY)
+		stream_finish(stream, END_STREAM_IDLE, response_truncated(stream));
+	else if (conn_is_behind(&stream->upstream->conn))
+		response_error(stream, 504, SPAN("stream idle timeout"), END_STREAM_IDLE);
+	else
+		response_error(stream, 408, SPAN("stream idle timeout"), END_STREAM_IDLE);
+}
+
+void stream_on_deadline(struct timer *timer, uint64_t now_ms)
+{
+	struct stream *stream = container_of(timer, struct stream, timer);
+	uint64_t at_ms;
+	enum stream_deadline due = deadline_next(stream, &at_ms);
+
+	if (due == DEADLINE_NONE || at_ms > now_ms) {
+		stream_arm(stream);
+		return;
+	}
+	switch (due) {
+	case DEADLINE_NONE:
+		break;
+	case DEADLINE_REQUEST:
+		response_error(stream, 504, SPAN("request timeout"), END_REQUEST_TIMEOUT);
+		break;
+	case DEADLINE_PER_TRY:
+		attempt_failed(stream, TRY_PER_TRY_TIMEOUT, 0);
+		break;
+	case DEADLINE_CONNECT:
+		attempt_failed(stream, TRY_CONNECT_TIMEOUT, 0);
+		break;
+	case DEADLINE_BACKOFF:
+		attempt_again(stream);
+		break;
+	case DEADLINE_STREAM_IDLE:
+		deadline_on_stream_idle(stream);
+		break;
+	case DEADLINE_TUNNEL_IDLE:
+		stream_finish(stream, END_TUNNEL_IDLE, STREAM_END_CLOSE);
+		break;
+	case DEADLINE_HALF_CLOSED:
+		stream_finish(stream, END_HALF_CLOSED, STREAM_END_CLOSE);
+		break;
+	case DEADLINE_REPLY:
+		stream_finish(stream, stream->reason,
+			      stream->state == STREAM_RELAY ? STREAM_END_LINGER : STREAM_END_RESET);
+		break;
+	case DEADLINE_COUNT:
+		break;
+	}
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/proxy/exchange.h"
+
+#include "policy/balance.h"
+#include "policy/headers.h"
+#include "policy/route.h"
+#include "user/base/clock.h"
+#include "user/http/h1_parse.h"
+#include "user/http/hop.h"
+#include "user/http/target.h"
+#include "user/proxy/attempt.h"
+#include "user/proxy/client.h"
+#include "user/proxy/mirror.h"
+#include "user/proxy/response.h"
+
+static enum http_bad exchange_parse(struct stream *stream, struct span head)
+{
+	enum http_bad bad = h1_parse_request(head, &stream->arena, &stream->head);
+
+	if (bad)
+		return bad;
+	stream->log_host = stream->head.authority;
+	stream->log_path = stream->head.target;
+	stream->client_keeps = framing_request_keeps(&stream->head);
+	stream->client_minor = stream->head.version_minor;
+	bad = framing_request(&stream->head, &stream->request_framing);
+	if (!bad)
+		bad = upgrade_of_request(&stream->head, &stream->request_framing, &stream->upgrade);
+	return bad;
+}
+
+/*
+ * Fields that change on the way through any gateway. Before the rules of the configuration: what the client's
+ * Connection nominates must not take away what a rule adds, and X-Forwarded-Host is what the client asked
+ * for, not what a rewrite made of it.
+ */
+static int exchange_forward_head(struct stream *stream)
+{
+	const struct static_config *config = &stream->lease->snapshot->config;
+	struct forwarded_facts facts = {
+		.client_ip = span_of(stream->client->peer_ip, stream->client->peer_ip_len),
+		.proto = SPAN("http"),
+		.is_trusted = stream->client->is_trusted,
+	};
+	uint8_t received_minor = stream->head.version_minor;
+	int error = hop_strip_request(&stream->head);
+
+	if (!error && config->forwarded == FORWARDED_APPEND)
+		error = hop_add_forwarded(&stream->head, &facts);
+	if (!error && config->via)
+		error = hop_add_via(&stream->head.fields, received_minor);
+	return error;
+}
+
+static bool exchange_answer_locally(struct stream *stream)
+{
+	const struct route_policies *policies = &stream->route->effective;
+	struct span location = { 0 };
+
+	if (policies->redirect) {
+		if (headers_redirect(&stream->head, policies->redirect, stream->match, SPAN("http"),
+				     &stream->arena, &location) < 0)
+			response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
+		else
+			response_local(stream, policies->redirect->status, (struct span){ 0 }, location);
+		return true;
+	}
+	if (policies->direct) {
+		response_local(stream, policies->direct->status, policies->direct->body, location);
+		return true;
+	}
+	return false;
+}
+
+/* False when the stream was answered with the reason. */
+static bool exchange_choose_backend(struct stream *stream)
+{
+	const struct route *route = stream->route;
+	const struct backend *backend;
+
+	stream->backend = balance_backend(route->backend_list, route->backend_count, route->weight_sum,
+					  proxy_random(stream->proxy));
+	if (!stream->backend) {
+		response_error(stream, 500, SPAN("no valid backends"), END_NO_BACKEND);
+		return false;
+	}
+	backend = stream->backend->backend;
+	if (backend->kind == BACKEND_INVALID) {
+		response_error(stream, 500,
+			       backend->invalid_reason.len ? backend->invalid_reason
+							   : SPAN("backend does not exist"),
+			       END_NO_BACKEND);
+		return false;
+	}
+	if (backend->endpoint_count == 0) {
+		response_error(stream, 503, SPAN("no healthy backends"), END_NO_BACKEND);
+		return false;
+	}
+	return true;
+}
+
+static bool exchange_may_change_backend(const struct stream *stream)
+{
+	return stream->route->effective.retry && stream->route->backend_count > 1;
+}
+
+int exchange_use_backend(struct stream *stream)
+{
+	int error = 0;
+
+	if (exchange_may_change_backend(stream)) {
+		stream->head = stream->plain_head;
+		error = fields_clone(&stream->plain_head.fields, &stream->arena, &stream->head.fields);
+	}
+	if (!error && stream->backend->request_headers)
+		error = headers_modify(&stream->head.fields, stream->backend->request_headers);
+	if (!error)
+		error = headers_rewrite(&stream->head, stream->route->effective.rewrite, stream->match,
+					stream->backend->backend);
+	timeout_of_exchange(&stream->lease->snapshot->config, &stream->route->effective, stream->backend,
+			    &stream->timeouts);
+	return error;
+}
+
+static int exchange_prepare_head(struct stream *stream)
+{
+	const struct route_policies *policies = &stream->route->effective;
+	int error = exchange_forward_head(stream);
+
+	if (!error && policies->request_headers)
+		error = headers_modify(&stream->head.fields, policies->request_headers);
+	if (error)
+		return error;
+	if (policies->mirror_count)
+		mirror_request(stream);
+	if (exchange_may_change_backend(stream))
+		stream->plain_head = stream->head;
+	return exchange_use_backend(stream);
+}
+
+static void exchange_route(struct stream *stream)
+{
+	const struct bind *bind = stream->client->bind->bind;
+	struct route_found found;
+
+	if (!bind) {
+		response_error(stream, 404, SPAN("bind not found"), END_CONFIG_REMOVED);
+		return;
+	}
+	stream->listener = listener_find(bind, authority_host(stream->head.authority));
+	if (!stream->listener) {
+		response_error(stream, 404, SPAN("listener not found"), END_NO_ROUTE);
+		return;
+	}
+	found = route_search(stream->listener, &stream->head);
+	counter_add(stream->proxy->counters, COUNTER_REGEX_GAVE_UP, found.gave_up);
+	stream->route = found.route;
+	stream->match = found.match;
+	if (!stream->route) {
+		response_error(stream, 404, SPAN("route not found"), END_NO_ROUTE);
+		return;
+	}
+	if (exchange_answer_locally(stream) || !exchange_choose_backend(stream))
+		return;
+	if (exchange_prepare_head(stream) < 0) {
+		response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
+		return;
+	}
+	if (stream->timeouts.request_ns)
+		stream->request_deadline_ms =
+			proxy_now_ms(stream->proxy) + ns_to_ms(stream->timeouts.request_ns);
+	histogram_add(&stream->proxy->counters->request_processing, &histogram_processing,
+		      clock_now_ns() - stream->start_ns);
+	attempt_start(stream);
+}
+
+void exchange_start(struct stream *stream, struct span head)
+{
+	enum http_bad bad = exchange_parse(stream, head);
+
+	if (bad) {
+		response_bad_request(stream, bad);
+		return;
+	}
+	if (stream->head.method == METHOD_CONNECT) {
+		stream->close_client = true;
+		response_error(stream, 405, SPAN("method not allowed"), END_REQUEST_BAD);
+		return;
+	}
+	exchange_route(stream);
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/proxy/stream.h"
+
+/* From a complete request head to the first try: parse, route, policies, the head that goes to the backend.
+ */
+/* `head` lives in the stream's arena. */
+void exchange_start(struct stream *stream, struct span head);
+/* After stream->backend was chosen: the head that goes to it, and its timeouts. 0 or -ENOMEM. */
+int exchange_use_backend(struct stream *stream);

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "config/model.h"
+#include "user/base/slab.h"
+#include "user/loop/loop.h"
+#include "user/loop/mailbox.h"
+#include "user/net/resolver.h"
+#include "user/obs/access_log.h"
+#include "user/obs/counters.h"
+#include "user/obs/requests.h"
+#include "user/obs/trace.h"
+#include "user/proxy/gate_lane.h"
+#include "user/proxy/relay.h"
+#include "user/proxy/upstream_pool.h"
+
+/*
+ * What one worker's clients, streams and upstreams share. Everything here belongs to one thread, except
+ * `shared`, whose members are atomics, and the resolver behind its client.
+ */
+
+/* The worker's hold on a configuration snapshot. Streams count here, so the atomic count moves once a reload.
+ */
+struct lease {
+	struct snapshot *snapshot; /* one reference */
+	uint32_t refs; /* the proxy itself, and each stream */
+};
+
+/* Process-wide limits: the only words that all workers write, once a connection. */
+struct proxy_shared {
+	atomic_uint_fast64_t connections;
+};
+
+/* One listening port as a worker sees it; lives as long as a client that came in through it. */
+struct proxy_bind {
+	struct proxy *proxy; /* borrowed */
+	uint16_t port;
+	uint32_t refs; /* the worker while the port is configured, and each client */
+	const struct bind *bind; /* of the current lease; NULL once the port was removed */
+	atomic_uint_fast64_t *connections; /* of this port in the whole process; borrowed */
+};
+
+struct stream_history;
+
+struct proxy {
+	struct loop *loop; /* borrowed from the worker, like all of these */
+	struct resolver_client *resolver;
+	struct counters *counters;
+	struct request_metrics *metrics;
+	struct access_log *log;
+	struct timer log_timer; /* runs while lines wait to be written */
+	struct stream_history *history;
+	struct trace *trace;
+	struct proxy_shared *shared;
+	struct relay_shared relay;
+	struct gate_lane gate; /* used when relay.gate points here */
+	struct upstream_pool pool;
+	struct list mirrors; /* of struct mirror */
+	uint32_t mirror_count;
+	struct slab *clients; /* of struct client */
+	struct slab *streams; /* of struct stream */
+	struct slab *upstreams; /* of struct upstream */
+	struct lease *lease; /* current */
+	uint32_t index; /* of the worker */
+	uint64_t random;
+	uint64_t wall_us; /* read at most once a turn: proxy_wall_us() */
+	uint64_t wall_turn;
+	uint32_t active_requests;
+	uint32_t active_retries;
+	bool is_draining; /* answers carry Connection: close */
+	bool is_closing; /* idle connections close at once, new requests get no further */
+	char date[32]; /* IMF-fixdate of wall_us */
+	uint64_t date_s;
+};
+
+struct lease *
+lease_create(struct snapshot *snapshot); /* takes the reference; NULL on no memory (reference kept) */
+struct lease *lease_ref(struct lease *lease);
+void lease_unref(struct lease *lease);
+
+void proxy_bind_unref(struct proxy_bind *bind);
+
+/* One access log line, unless the configuration says none. */
+void proxy_log(struct proxy *proxy, const struct lease *lease, const struct stream_record *record);
+void proxy_on_log_timer(struct timer *timer, uint64_t now_ms);
+static inline void proxy_trace(struct proxy *proxy, uint64_t id, enum trace_event event, uint32_t a,
+			       uint64_t b)
+{
+	trace_add(proxy->trace, loop_now_ns(proxy->loop), id, event, a, b);
+}
+uint64_t proxy_random(struct proxy *proxy); /* xorshift64*, seeded by the worker */
+uint64_t proxy_wall_us(struct proxy *proxy);
+struct span proxy_date(struct proxy *proxy);
+static inline uint64_t proxy_now_ms(const struct proxy *proxy)
+{
+	return loop_now_ms(proxy->loop);
+}
+static inline uint64_t ns_to_ms(uint64_t ns)
+{
+	return (ns + 999999u) / 1000000u;
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/proxy/relay.h"
+
+#include <errno.h>
+
+#include "user/base/limits.h"
+#include "user/proxy/chunk_raw.h"
+
+void relay_init(struct relay *relay, struct relay_shared *shared, enum relay_direction direction)
+{
+	*relay = (struct relay){ .shared = shared, .direction = direction, .state = RELAY_OFF };
+	pipe_splice_init(&relay->pipe);
+	list_init(&relay->pace);
+}
+
+static const struct lane *relay_choose(const struct body_framing *framing, enum relay_encoding encoding,
+				       bool allow_pipe)
+{
+	if (allow_pipe && encoding == ENCODE_PLAIN && framing->kind == BODY_LENGTH &&
+	    framing->length >= LIMIT_PIPE_MIN_BODY_BYTES)
+		return &lane_pipe;
+	return &lane_copy;
+}
+
+void relay_start(struct relay *relay, struct conn *source, struct conn *sink,
+		 const struct body_framing *framing, enum relay_encoding encoding, bool allow_pipe,
+		 uint64_t now_ms)
+{
+	CHECK(relay->state == RELAY_OFF);
+	relay->source = source;
+	relay->sink = sink;
+	relay->encoding = encoding;
+	relay->last_active_ms = now_ms;
+	relay->probe_ms = now_ms;
+	body_decoder_init(&relay->decoder, framing);
+	/* splice(2) does not see what a sock map has passed up, so it keeps away from sockets that are in
+	 * one. */
+	allow_pipe = allow_pipe && !gate_socket_is_added(&source->gate) && !gate_socket_is_added(&sink->gate);
+	relay->lane = relay_choose(framing, encoding, allow_pipe);
+	/* Without a body there is still the head that waits in the sink. */
+	relay->state = framing->kind != BODY_NONE ? RELAY_OPEN
+		       : conn_has_output(sink)	  ? RELAY_FLUSH
+						  : RELAY_DONE;
+}
+
+void relay_allow_gate(struct relay *relay, const struct relay_gate_options *options)
+{
+	relay->gate_options = *options;
+	relay->gate_allowed = relay->shared->gate != NULL;
+	/* The pipe would take the bytes first. */
+	if (relay->gate_allowed && relay->decoder.kind == BODY_LENGTH &&
+	    relay->decoder.left >= options->min_body_bytes)
+		relay->lane = &lane_copy;
+}
+
+void relay_refresh(struct relay *relay)
+{
+	struct gate_direction_stats stats;
+	uint64_t redirected, copied, moved;
+	uint64_t active_ms;
+
+	if (relay->lane != &lane_sockmap)
+		return;
+	stats = gate_direction_stats(&relay->gate);
+	active_ms = stats.last_active_ns / 1000000u;
+	if (active_ms > relay->last_active_ms)
+		relay->last_active_ms = active_ms;
+	moved = stats.redirected_bytes + stats.copied_bytes - relay->gate_moved;
+	redirected = stats.redirected_bytes - stats.redirected_framing_bytes;
+	copied = stats.copied_bytes - stats.copied_framing_bytes;
+	/* The program counts framing first: a look in between sees too little, the next one the rest. */
+	if (redirected > relay->gate_redirected && redirected <= stats.redirected_bytes) {
+		relay_account(relay, LANE_SOCKMAP, redirected - relay->gate_redirected);
+		relay->gate_redirected = redirected;
+	}
+	if (copied != relay->gate_copied)
+		relay_account(relay, LANE_COPY, copied - relay->gate_copied);
+	relay->gate_copied = copied;
+	relay->source->received_bytes += moved;
+	relay->sink->sent_bytes += moved;
+	relay->gate_moved += moved;
+}
+
+bool relay_can_replay(const struct relay *relay)
+{
+	/* What was taken, not what was sent: a batch that the dead sink refused is gone from the source as
+	 * well. */
+	return (!relay->was_in_kernel && relay->decoder.payload_bytes == 0 && relay->payload_bytes == 0) ||
+	       (relay->replay && !relay->replay_overflow);
+}
+
+/* The gauge follows in steps, so that a relay that never waits costs it nothing. */
+static void relay_count_buffered(struct relay *relay, size_t now_bytes)
+{
+	if (now_bytes == relay->counted_bytes)
+		return;
+	counter_add(relay->shared->counters, COUNTER_RELAY_BUFFERED, now_bytes);
+	gauge_sub(relay->shared->counters, COUNTER_RELAY_BUFFERED, relay->counted_bytes);
+	relay->counted_bytes = now_bytes;
+}
+
+void relay_detach(struct relay *relay)
+{
+	if (relay->lane)
+		relay->lane->leave(relay);
+	relay->lane = NULL;
+	relay->sink = NULL;
+	relay_count_buffered(relay, 0);
+}
+
+int relay_replay(struct relay *relay, struct conn *sink)
+{
+	int error;
+
+	CHECK(!relay->sink);
+	relay->lane = &lane_copy;
+	relay->sink = sink;
+	relay->fail = RELAY_FAIL_NONE;
+	relay->state = relay->decoder.kind == BODY_NONE ? RELAY_FLUSH : RELAY_OPEN;
+	if (relay->state == RELAY_FLUSH)
+		return 0;
+	error = relay->replay ? relay_send_payload(relay, buf_span(relay->replay)) : 0;
+	if (error || !relay->decoder.is_done)
+		return error;
+	error = relay_send_end(relay);
+	if (!error)
+		relay_source_ended(relay);
+	return error;
+}
+
+/* The sink has the line of the last chunk already: the same without it. */
+static int relay_send_trailers(struct relay *relay, const struct fields *trailers)
+{
+	struct buf end;
+	int error;
+
+	buf_init(&end);
+	error = chunk_write_end(&end, trailers->count ? trailers : NULL, LIMIT_RELAY_BYTES);
+	if (!error)
+		error = buf_append(&relay->sink->out, span_from(buf_span(&end), SPAN("0\r\n").len),
+				   LIMIT_RELAY_BYTES * 2);
+	buf_done(&end);
+	return error;
+}
+
+int relay_send_end(struct relay *relay)
+{
+	struct arena arena;
+	struct fields trailers;
+	enum http_bad bad = BAD_NONE;
+	int error;
+
+	if (relay->encoding != ENCODE_CHUNKED)
+		return 0;
+	arena_init(&arena, 4096);
+	fields_init(&trailers, &arena);
+	if (relay->decoder.kind == BODY_CHUNKED)
+		bad = body_trailers(&relay->decoder, &arena, &trailers);
+	if (bad)
+		error = -EPROTO;
+	else if (relay->chunk_raw == CHUNK_RAW_LAST)
+		error = relay_send_trailers(relay, &trailers);
+	else
+		error = chunk_write_end(&relay->sink->out, trailers.count ? &trailers : NULL,
+					LIMIT_RELAY_BYTES * 2);
+	arena_done(&arena);
+	return error ? error : conn_flush(relay->sink);
+}
+
+void relay_stop(struct relay *relay)
+{
+	relay_detach(relay);
+	body_decoder_done(&relay->decoder);
+	if (!relay_is_finished(relay))
+		relay->state = RELAY_OFF;
+}
+
+void relay_fail(struct relay *relay, enum relay_fail fail)
+{
+	relay->state = RELAY_FAILED;
+	relay->fail = fail;
+}
+
+size_t relay_buffered(const struct relay *relay)
+{
+	if (!relay->sink)
+		return 0;
+	return buf_len(&relay->sink->out) + relay->pipe.held_bytes +
+	       (relay->state == RELAY_OPEN ? buf_len(&relay->source->in) : 0);
+}
+
+void relay_account(struct relay *relay, enum lane_id lane, uint64_t payload_bytes)
+{
+	atomic_uint_fast64_t *total = &relay->shared->lane_bytes[relay->direction][lane];
+
+	relay->payload_bytes += payload_bytes;
+	relay->lane_bytes[lane] += payload_bytes;
+	atomic_store_explicit(total, atomic_load_explicit(total, memory_order_relaxed) + payload_bytes,
+			      memory_order_relaxed);
+	switch (lane) {
+	case LANE_COPY:
+		counter_add(relay->shared->counters, COUNTER_SPLICED_COPY, payload_bytes);
+		break;
+	case LANE_PIPE:
+		counter_add(relay->shared->counters, COUNTER_SPLICED_PIPE, payload_bytes);
+		break;
+	case LANE_SOCKMAP:
+		counter_add(relay->shared->counters, COUNTER_SPLICED_SOCKMAP, payload_bytes);
+		break;
+	case LANE_COUNT:
+		break;
+	}
+}
+
+void relay_source_ended(struct relay *relay)
+{
+	relay->state = conn_has_output(relay->sink) ? RELAY_FLUSH : RELAY_DONE;
+}
+
+static void relay_flush(struct relay *relay)
+{
+	if (conn_flush(relay->sink) < 0)
+		relay_fail(relay, RELAY_FAIL_SINK);
+	else if (!conn_has_output(relay->sink))
+		relay->state = RELAY_DONE;
+}
+
+bool relay_pump(struct relay *relay, uint64_t now_ms)
+{
+	uint64_t sent = relay->sink ? relay->sink->sent_bytes : 0;
+	uint64_t received = relay->source ? relay->source->received_bytes : 0;
+	bool again = false;
+
+	if (relay->state == RELAY_OPEN)
+		again = relay->lane->pump(relay);
+	if (relay->state == RELAY_OPEN && relay->gate_allowed && relay->lane != &lane_sockmap &&
+	    lane_sockmap_enter(relay))
+		again = relay->lane->pump(relay);
+	if (relay->state == RELAY_FLUSH)
+		relay_flush(relay);
+	if (relay->sink && (relay->sink->sent_bytes != sent || relay->source->received_bytes != received))
+		relay->last_active_ms = now_ms;
+	relay_count_buffered(relay, relay_buffered(relay));
+	return again;
+}
+
+int relay_send_payload(struct relay *relay, struct span payload)
+{
+	char head[CHUNK_HEAD_BYTES];
+	struct iovec pieces[3];
+	int count = 0;
+
+	if (payload.len == 0)
+		return 0;
+	if (relay->encoding == ENCODE_CHUNKED)
+		pieces[count++] = (struct iovec){ head, chunk_write_head(head, payload.len) };
+	pieces[count++] = (struct iovec){ (void *)(uintptr_t)payload.data, payload.len };
+	if (relay->encoding == ENCODE_CHUNKED)
+		pieces[count++] = (struct iovec){ (void *)(uintptr_t)"\r\n", 2 };
+	return conn_send(relay->sink, pieces, count, LIMIT_RELAY_BYTES * 2);
+}

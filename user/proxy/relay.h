@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/gate/pair.h"
+#include "user/http/body.h"
+#include "user/net/pipe_splice.h"
+#include "user/obs/counters.h"
+#include "user/obs/record.h"
+#include "user/proxy/conn.h"
+
+/*
+ * One direction of a body or tunnel: bytes of `source` go to `sink`. The stream hands a direction to a lane
+ * and gets it back; it does not know how the lane moves the bytes. Every lane keeps the same promises:
+ *   - payload arrives unchanged, in order, and framing is generated anew;
+ *   - while the sink does not take bytes, at most LIMIT_RELAY_BYTES wait in user space, or one pipe of
+ * LIMIT_PIPE_BYTES in the kernel, and the source is not read;
+ *   - nothing behind the end of the message is consumed.
+ */
+enum relay_state {
+	RELAY_OFF, /* never started */
+	RELAY_OPEN, /* bytes may come */
+	RELAY_FLUSH, /* the source is done, the sink has not taken everything */
+	RELAY_DONE, /* complete and flushed */
+	RELAY_FAILED, /* see fail */
+};
+
+enum relay_fail {
+	RELAY_FAIL_NONE,
+	RELAY_FAIL_SOURCE_SHORT, /* the source ended before its message did */
+	RELAY_FAIL_SOURCE_ERROR, /* reset or another socket error: source->error */
+	RELAY_FAIL_SOURCE_BAD, /* malformed framing: decoder.bad */
+	RELAY_FAIL_SINK, /* sink->send_error */
+	RELAY_FAIL_POISONED, /* the kernel lane lost count: gate.reason */
+	RELAY_FAIL_MEMORY,
+};
+
+enum relay_encoding {
+	ENCODE_PLAIN,
+	ENCODE_CHUNKED,
+};
+
+struct relay;
+
+enum relay_direction {
+	RELAY_IN, /* from the client */
+	RELAY_OUT, /* to the client */
+	RELAY_DIRECTION_COUNT,
+};
+
+/* What the lanes of a worker share. */
+struct relay_shared {
+	char *scratch; /* LIMIT_READ_BYTES, owner: the worker */
+	struct pipe_pool *pipes;
+	struct counters *counters;
+	struct gate_lane *gate; /* NULL: no kernel lane in this process */
+	/* One writer, the worker; any reader. */
+	atomic_uint_fast64_t lane_bytes[RELAY_DIRECTION_COUNT][LANE_COUNT];
+	atomic_uint_fast64_t poisoned;
+};
+
+/* What a stream allows the kernel lane to do with a direction. */
+struct relay_gate_options {
+	uint64_t min_body_bytes; /* shorter bodies of known length stay in user space */
+	uint32_t credit_bytes; /* 0 where bytes of the other direction matter meanwhile (pair.h) */
+	void *owner;
+	void (*wake)(void *owner); /* the direction has news: pump */
+};
+
+struct lane {
+	enum lane_id id;
+	/* Moves bytes until something blocks, the message ends, or the budget is used up (then true: call
+	 * again). */
+	bool (*pump)(struct relay *relay);
+	/* Lets go of what the lane holds; bytes in it are lost unless the relay is done. */
+	void (*leave)(struct relay *relay);
+};
+
+struct relay {
+	struct relay_shared *shared; /* borrowed */
+	struct conn *source; /* borrowed from the stream's sides */
+	struct conn *sink;
+	enum relay_direction direction;
+	enum relay_state state;
+	enum relay_fail fail;
+	const struct lane *lane;
+	struct body_decoder decoder;
+	enum relay_encoding encoding;
+	struct pipe_splice pipe; /* taken from the pool by the pipe lane */
+	struct buf *replay; /* copy of the payload for a repeated try, or NULL; borrowed */
+	bool replay_overflow; /* the payload outgrew LIMIT_RETRY_BODY_BYTES */
+	uint64_t payload_bytes;
+	uint64_t lane_bytes[LANE_COUNT];
+	size_t counted_bytes; /* this relay's part of the gauge */
+	uint64_t last_active_ms;
+	uint64_t probe_ms; /* begin of the window over which the pace of the copy lane is judged */
+	uint64_t probe_reads; /* recv() calls in it that brought bytes */
+	uint64_t probe_bytes; /* payload_bytes at its begin */
+	struct relay_gate_options gate_options;
+	bool gate_allowed;
+	bool was_in_kernel; /* bytes may have left that user space never saw: no replay */
+	uint8_t chunk_raw; /* the sink is inside of a chunk line or chunk that came through the kernel */
+	/* Of the running direction, accounted so far: on the wire, and payload by lane. */
+	uint64_t gate_moved;
+	uint64_t gate_redirected;
+	uint64_t gate_copied;
+	struct gate_direction gate;
+	struct list pace; /* among the directions of the kernel lane whose pace is watched (gate_lane.h) */
+	uint64_t pace_pieces; /* redirected, at the last look */
+	uint64_t pace_bytes;
+	bool is_leaving; /* asked to go back to the copy lane */
+};
+
+void relay_init(struct relay *relay, struct relay_shared *shared, enum relay_direction direction);
+/* Starts in the lane that suits the framing. A direction without body is DONE at once. */
+void relay_start(struct relay *relay, struct conn *source, struct conn *sink,
+		 const struct body_framing *framing, enum relay_encoding encoding, bool allow_pipe,
+		 uint64_t now_ms);
+/* May go to the kernel lane from now on, when that pays. */
+void relay_allow_gate(struct relay *relay, const struct relay_gate_options *options);
+/* Brings payload_bytes and last_active_ms up to date with what the kernel did alone. No system call. */
+void relay_refresh(struct relay *relay);
+/* Pumps. True when the budget was used up and more may be ready: call again in the next turn. */
+bool relay_pump(struct relay *relay, uint64_t now_ms);
+/*
+ * Begins again with another sink (a repeated try): sends the payload kept in *relay->replay, then goes on
+ * with the source. Only when nothing was taken from the source, or all of it is in *relay->replay. 0 or
+ * -errno as conn_send.
+ */
+int relay_replay(struct relay *relay, struct conn *sink);
+/* True when relay_replay() would send every byte that was taken from the source so far. */
+bool relay_can_replay(const struct relay *relay);
+/* The sink is about to be closed while the source stays: only relay_replay() and relay_stop() may follow. */
+void relay_detach(struct relay *relay);
+void relay_stop(struct relay *relay);
+static inline bool relay_is_finished(const struct relay *relay)
+{
+	return relay->state == RELAY_DONE || relay->state == RELAY_FAILED || relay->state == RELAY_OFF;
+}
+/* Bytes waiting in buffers, or in the pipe, because the sink does not take them. */
+size_t relay_buffered(const struct relay *relay);
+/* Sends payload with the relay's framing, past the lanes: a replayed body. 0 or -errno as conn_send. */
+int relay_send_payload(struct relay *relay, struct span payload);
+
+/* for lanes */
+bool lane_copy_pump(struct relay *relay);
+bool lane_pipe_pump(struct relay *relay);
+extern const struct lane lane_copy;
+extern const struct lane lane_pipe;
+extern const struct lane lane_sockmap;
+/* True when the direction went over to the kernel lane. */
+bool lane_sockmap_enter(struct relay *relay);
+/*
+ * One look at a direction in the kernel lane, elapsed_ms after the last one. A direction that has become a
+ * rapid exchange of small pieces is asked to go back to the copy lane, which moves those faster. True when
+ * bytes moved.
+ */
+bool lane_sockmap_judge(struct relay *relay, uint64_t elapsed_ms);
+int relay_send_end(struct relay *relay); /* what ends the message in the sink's framing */
+void relay_fail(struct relay *relay, enum relay_fail fail);
+void relay_account(struct relay *relay, enum lane_id lane, uint64_t payload_bytes);
+void relay_source_ended(struct relay *relay); /* the message is complete: FLUSH or DONE */

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/http/verdict.h"
+#include "user/proxy/stream.h"
+
+/* What a client gets: the backend's answer, or one of our own. */
+
+/* Passes a 1xx on. False when that ended the stream. */
+bool response_interim(struct stream *stream);
+/* The final head of the backend: sends it and starts relaying. False when that ended the stream. */
+bool response_start(struct stream *stream);
+/*
+ * The whole response is with the client. Ends the stream (true), unless the request body may still go where
+ * it began to go (false): then call again when the upload has moved.
+ */
+bool response_done(struct stream *stream);
+
+/* An answer of our own with a text body, logged with `error` = body. Ends the stream when it is sent. */
+void response_error(struct stream *stream, uint16_t status, struct span body, enum end_reason reason);
+/* An answer that the configuration asks for. `location` may be empty. */
+void response_local(struct stream *stream, uint16_t status, struct span body, struct span location);
+/* The request broke HTTP: an empty answer with the status of the verdict, and the connection closes. */
+void response_bad_request(struct stream *stream, enum http_bad bad);
+/* In REPLY: goes on sending; ends the stream when all is out. */
+void response_flush_reply(struct stream *stream);
+/* How a response that cannot be completed has to end, so that the client notices. */
+enum stream_end response_truncated(const struct stream *stream);

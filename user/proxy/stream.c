@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/proxy/stream.h"
+
+#include "user/base/limits.h"
+#include "user/net/socket.h"
+#include "user/proxy/attempt.h"
+#include "user/proxy/client.h"
+#include "user/proxy/deadline.h"
+#include "user/proxy/history.h"
+#include "user/proxy/response.h"
+#include "user/proxy/tunnel.h"
+#include "user/proxy/upstream.h"
+
+#define TO(state) (1u << STREAM_##state)
+
+static const struct {
+	const char *name;
+	const char *action;
+	unsigned int next;
+} stream_states[] = {
+#define STREAM_STATE(id, name, action, next) { name, action, next },
+#include "user/proxy/stream_states.def"
+#undef STREAM_STATE
+};
+
+#undef TO
+
+const char *stream_state_name(enum stream_state state)
+{
+	return stream_states[state].name;
+}
+
+const char *stream_state_action(enum stream_state state)
+{
+	return stream_states[state].action;
+}
+
+bool stream_state_allows(enum stream_state from, enum stream_state to)
+{
+	return stream_states[from].next >> to & 1;
+}
+
+void stream_set_state(struct stream *stream, enum stream_state state)
+{
+	CHECK(stream_state_allows(stream->state, state));
+	proxy_trace(stream->proxy, stream->id, TRACE_STREAM_STATE, (uint32_t)state, (uint64_t)stream->state);
+	stream->state = state;
+	stream_arm(stream);
+}
+
+static void stream_on_again(struct loop_deferred *deferred)
+{
+	stream_pump(container_of(deferred, struct stream, again));
+}
+
+static void stream_release(struct loop_deferred *deferred)
+{
+	struct stream *stream = container_of(deferred, struct stream, release);
+
+	arena_done(&stream->arena);
+	arena_done(&stream->response_arena);
+	buf_done(&stream->replay);
+	lease_unref(stream->lease);
+	slab_give(stream->proxy->streams, stream->handle);
+}
+
+struct stream *stream_create(struct client *client)
+{
+	struct proxy *proxy = client->proxy;
+	uint64_t handle;
+	struct stream *stream = slab_take(proxy->streams, &handle);
+
+	if (!stream)
+		return NULL;
+	stream->proxy = proxy;
+	stream->client = client;
+	stream->handle = handle;
+	stream->id = stream_history_next_id(proxy->history);
+	stream->state = STREAM_NEW;
+	stream->lease = lease_ref(proxy->lease);
+	stream->start_ns = loop_now_ns(proxy->loop);
+	arena_init(&stream->arena, 2048);
+	arena_init(&stream->response_arena, 2048);
+	relay_init(&stream->upload, &proxy->relay, RELAY_IN);
+	relay_init(&stream->download, &proxy->relay, RELAY_OUT);
+	timer_init(&stream->timer, stream_on_deadline);
+	loop_deferred_init(&stream->again, stream_on_again);
+	loop_deferred_init(&stream->release, stream_release);
+	attempt_init(stream);
+	client->stream = stream;
+	proxy_trace(proxy, stream->id, TRACE_STREAM_BEGIN, (uint32_t)client->handle, 0);
+	counter_add(proxy->counters, COUNTER_STREAMS_OPEN, 1);
+	proxy->active_requests++;
+	return stream;
+}
+
+static void stream_on_wake(void *owner)
+{
+	stream_pump(owner);
+}
+
+static bool stream_wants_gate(const struct stream *stream, const struct splice_config *splice)
+{
+	return splice->mode != SPLICE_OFF && splice->lane_sockmap && !stream->backend->splice_off &&
+	       !(stream->route && stream->route->splice_off) &&
+	       !(stream->tcp_route && stream->tcp_route->splice_off);
+}
+
+void stream_offer_gate(struct stream *stream, struct relay *relay, bool with_credit)
+{
+	const struct splice_config *splice = &stream->lease->snapshot->config.splice;
+	struct relay_gate_options options = {
+		.min_body_bytes = splice->min_body_bytes,
+		.credit_bytes = with_credit ? (uint32_t)splice->credit_bytes : 0,
+		.owner = stream,
+		.wake = stream_on_wake,
+	};
+
+	if (stream_wants_gate(stream, splice))
+		relay_allow_gate(relay, &options);
+}
+
+/* Which end a failed socket means, seen from the side it belongs to. */
+static enum end_reason end_of_error(int error, enum end_reason reset)
+{
+	return socket_failure_of(error) == SOCKET_FAILURE_TIMED_OUT ? END_USER_TIMEOUT : reset;
+}
+
+/* True when the request body's direction ended the stream. */
+static bool stream_check_upload(struct stream *stream)
+{
+	const struct relay *upload = &stream->upload;
+
+	if (upload->state != RELAY_FAILED || stream->upload_dead)
+		return false;
+	switch (upload->fail) {
+	case RELAY_FAIL_SOURCE_SHORT:
+		stream_finish(stream, END_CLIENT_FIN, STREAM_END_CLOSE);
+		return true;
+	case RELAY_FAIL_SOURCE_ERROR:
+		stream_finish(stream, end_of_error(upload->source->error, END_CLIENT_RST), STREAM_END_RESET);
+		return true;
+	case RELAY_FAIL_SOURCE_BAD:
+		response_bad_request(stream, upload->decoder.bad);
+		return true;
+	case RELAY_FAIL_POISONED:
+		stream_finish(stream, END_POISONED, STREAM_END_RESET);
+		return true;
+	case RELAY_FAIL_MEMORY:
+		stream_finish(stream, END_INTERNAL, STREAM_END_RESET);
+		return true;
+	case RELAY_FAIL_SINK:
+		/* The backend may have answered before it stopped reading: its answer decides. */
+		stream->upload_dead = true;
+		return false;
+	case RELAY_FAIL_NONE:
+		break;
+	}
+	return false;
+}
+
+static bool stream_check_download(struct stream *stream)
+{
+	const struct relay *download = &stream->download;
+
+	if (download->state == RELAY_DONE)
+		return response_done(stream);
+	if (download->state != RELAY_FAILED)
+		return false;
+	switch (download->fail) {
+	case RELAY_FAIL_SOURCE_SHORT:
+		stream_finish(stream, END_UPSTREAM_FIN, response_truncated(stream));
+		break;
+	case RELAY_FAIL_SOURCE_ERROR:
+		stream_finish(stream, end_of_error(download->source->error, END_UPSTREAM_RST),
+			      response_truncated(stream));
+		break;
+	case RELAY_FAIL_SOURCE_BAD:
+		counter_add(stream->proxy->counters, COUNTER_BAD_RESPONSES, 1);
+		stream_finish(stream, END_RESPONSE_BAD, response_truncated(stream));
+		break;
+	case RELAY_FAIL_SINK:
+		stream_finish(stream, end_of_error(download->sink->send_error, END_CLIENT_RST),
+			      STREAM_END_RESET);
+		break;
+	case RELAY_FAIL_POISONED:
+		stream_finish(stream, END_POISONED, STREAM_END_RESET);
+		break;
+	case RELAY_FAIL_MEMORY:
+	case RELAY_FAIL_NONE:
+		stream_finish(stream, END_INTERNAL, STREAM_END_RESET);
+		break;
+	}
+	return true;
+}
+
+static void stream_pump_exchange(struct stream *stream)
+{
+	uint64_t now_ms = proxy_now_ms(stream->proxy);
+	bool again = relay_pump(&stream->upload, now_ms);
+
+	if (stream_check_upload(stream))
+		return;
+	if (stream->state == STREAM_WAIT_HEAD && !attempt_read_response(stream))
+		return;
+	if (stream->state == STREAM_RELAY) {
+		again |= relay_pump(&stream->download, now_ms);
+		if (stream_check_download(stream))
+			return;
+	}
+	if (again)
+		loop_again(stream->proxy->loop, &stream->again);
+}
+
+void stream_pump(struct stream *stream)
+{
+	switch (stream->state) {
+	case STREAM_WAIT_HEAD:
+	case STREAM_RELAY:
+		stream_pump_exchange(stream);
+		break;
+	case STREAM_TUNNEL:
+		tunnel_pump(stream);
+		break;
+	case STREAM_REPLY:
+		response_flush_reply(stream);
+		break;
+	case STREAM_NEW:
+	case STREAM_RESOLVE:
+	case STREAM_CONNECT:
+	case STREAM_BACKOFF:
+	case STREAM_CLOSED:
+	case STREAM_STATE_COUNT:
+		break;
+	}
+}
+
+void stream_on_client(struct stream *stream)
+{
+	if (stream->state == STREAM_CLOSED)
+		return;
+	if (stream->state != STREAM_TUNNEL && conn_check(&stream->client->conn) < 0) {
+		stream_finish(stream, end_of_error(stream->client->conn.error, END_CLIENT_RST),
+			      STREAM_END_RESET);
+		return;
+	}
+	stream_pump(stream);
+}
+
+void stream_on_upstream(struct stream *stream)
+{
+	if (stream->state != STREAM_CLOSED)
+		stream_pump(stream);
+}
+
+static void stream_end_upstream(struct stream *stream, enum stream_end end)
+{
+	struct upstream *upstream = stream->upstream;
+
+	stream->upstream = NULL;
+	if (!upstream)
+		return;
+	/* Kept only when both messages were moved to their last byte and nothing follows; how the client ends
+	 * is its affair. */
+	if (upstream->is_reusable && stream->upload.state == RELAY_DONE &&
+	    stream->download.state == RELAY_DONE && buf_len(&upstream->conn.in) == 0) {
+		upstream->served++;
+		upstream_pool_give(&stream->proxy->pool, upstream);
+	} else {
+		upstream_close(upstream, end == STREAM_END_RESET);
+	}
+}
+
+static void stream_end_client(struct stream *stream, enum end_reason reason, enum stream_end end)
+{
+	struct client *client = stream->client;
+
+	client->stream = NULL;
+	if (end == STREAM_END_LINGER)
+		client_linger(client);
+	else if (end == STREAM_END_CLEAN && !stream->close_client)
+		client_next(client);
+	else
+		client_close(client, reason, end == STREAM_END_RESET);
+}
+
+static void stream_report(struct stream *stream)
+{
+	struct proxy *proxy = stream->proxy;
+	struct stream_record record;
+
+	stream_fill_record(stream, &record);
+	counter_end(proxy->counters, stream->reason);
+	counter_add(proxy->counters, COUNTER_RESPONSE_BYTES, stream->download.payload_bytes);
+	request_metrics_add(proxy->metrics, &record);
+	stream_history_add(proxy->history, &record, proxy_wall_us(proxy));
+	proxy_log(proxy, stream->lease, &record);
+}
+
+void stream_finish(struct stream *stream, enum end_reason reason, enum stream_end end)
+{
+	struct proxy *proxy = stream->proxy;
+
+	if (stream->state == STREAM_CLOSED)
+		return;
+	stream->reason = reason;
+	stream_report(stream);
+	proxy_trace(proxy, stream->id, TRACE_STREAM_END, (uint32_t)reason, stream->status);
+	attempt_stop(stream);
+	relay_stop(&stream->upload);
+	relay_stop(&stream->download);
+	stream_set_state(stream, STREAM_CLOSED);
+	loop_deferred_cancel(&stream->again);
+	gauge_sub(proxy->counters, COUNTER_STREAMS_OPEN, 1);
+	proxy->active_requests--;
+	stream_end_upstream(stream, end);
+	stream_end_client(stream, reason, end);
+	loop_defer(proxy->loop, &stream->release);
+}
+
+void stream_abort(struct stream *stream, enum end_reason reason)
+{
+	stream_finish(stream, reason, STREAM_END_RESET);
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "policy/retry.h"
+#include "policy/timeout.h"
+#include "user/http/framing.h"
+#include "user/http/upgrade.h"
+#include "user/net/connect.h"
+#include "user/net/resolver.h"
+#include "user/proxy/proxy.h"
+#include "user/proxy/relay.h"
+
+struct client;
+struct upstream;
+
+/*
+ * One request with its response, or one tunnel: the object everything else serves. It has one state
+ * (stream_states.def, changed by stream_set_state only), one timer, and ends exactly once, in
+ * stream_finish().
+ *
+ * It owns its memory arena and its hold on the configuration it started with; it borrows the client for its
+ * whole life and an upstream for one try.
+ */
+enum stream_state {
+#define STREAM_STATE(id, name, action, next) STREAM_##id,
+#include "user/proxy/stream_states.def"
+#undef STREAM_STATE
+	STREAM_STATE_COUNT,
+};
+
+/* What the stream's timer is running for; names in /streams. */
+enum stream_deadline {
+	DEADLINE_NONE,
+	DEADLINE_REQUEST,
+	DEADLINE_PER_TRY,
+	DEADLINE_CONNECT,
+	DEADLINE_BACKOFF,
+	DEADLINE_STREAM_IDLE,
+	DEADLINE_TUNNEL_IDLE,
+	DEADLINE_HALF_CLOSED,
+	DEADLINE_REPLY,
+	DEADLINE_COUNT,
+};
+
+/* One try of sending the request to one endpoint. */
+struct attempt {
+	struct upstream_endpoint *endpoint; /* one user count while the try runs */
+	uint32_t endpoint_index; /* in the backend; UINT32_MAX: none yet */
+	uint32_t retries_done; /* by policy */
+	uint32_t tries_here; /* of the chosen backend */
+	bool free_retry_used; /* a reused connection had died */
+	bool is_fresh; /* no pooled connection: after the free retry */
+	bool is_retry; /* counted in proxy->active_retries */
+	uint64_t start_ns;
+	uint64_t connect_deadline_ms;
+	uint64_t try_deadline_ms; /* 0: none */
+	uint64_t backoff_end_ms;
+	struct resolver_query query;
+	struct net_connect connect;
+	struct address address; /* of a literal endpoint */
+	struct resolver_list *addresses; /* one reference while connecting */
+};
+
+struct stream {
+	struct proxy *proxy; /* borrowed */
+	struct client *client; /* borrowed */
+	struct upstream *upstream; /* borrowed; NULL between tries */
+	struct lease *lease; /* one reference */
+	uint64_t handle;
+	uint64_t id; /* unique in the process: worker above a serial number */
+	enum stream_state state;
+	bool is_tcp; /* TCP or TLS route, no HTTP */
+	bool is_tls;
+	bool is_upgraded;
+	bool head_sent; /* a final response head went to the client */
+	bool upload_dead; /* the backend no longer takes the request body */
+	bool close_client; /* the client connection cannot serve another request */
+	bool is_bad_request; /* the request broke HTTP: lingering close */
+	uint16_t status; /* sent or to be sent, 0: none */
+	uint16_t interim_count;
+	bool is_continued; /* the client got a 100 */
+	enum end_reason reason;
+	struct span error; /* text of an error of ours */
+	struct arena arena;
+	struct arena response_arena; /* of the running try */
+
+	const struct listener *listener; /* these five borrowed from the lease */
+	const struct route *route;
+	const struct tcp_route *tcp_route;
+	const struct route_match *match;
+	const struct backend_ref *backend;
+	struct request_head plain_head; /* the same for every backend; kept where another one may be tried */
+	struct request_head head; /* as it goes to the chosen backend */
+	struct span log_host;
+	struct span log_path;
+	struct span sni;
+	struct body_framing request_framing;
+	struct upgrade_request upgrade;
+	bool client_keeps;
+	uint8_t client_minor;
+	struct response_head response;
+	struct exchange_timeouts timeouts;
+	struct attempt attempt;
+	struct relay upload;
+	struct relay download;
+	struct buf replay;
+
+	uint64_t start_ns;
+	uint64_t request_deadline_ms; /* 0: none */
+	uint64_t reply_deadline_ms;
+	struct timer timer;
+	enum stream_deadline deadline;
+	struct loop_deferred again;
+	struct loop_deferred release;
+};
+
+const char *stream_state_name(enum stream_state state);
+const char *stream_state_action(enum stream_state state);
+bool stream_state_allows(enum stream_state from, enum stream_state to);
+const char *stream_deadline_name(enum stream_deadline deadline);
+
+/* A stream in state NEW, bound to the client; NULL at a limit or without memory. */
+struct stream *stream_create(struct client *client);
+void stream_set_state(struct stream *stream, enum stream_state state);
+/* Arms the timer for the nearest deadline of the state. */
+void stream_arm(struct stream *stream);
+/* Lets the kernel lane take over a direction later, unless the configuration says no. credit: for a response
+ * whose request is complete (user/gate/pair.h). */
+void stream_offer_gate(struct stream *stream, struct relay *relay, bool with_credit);
+/* Events of the two sides, and everything else that may let the stream move on. */
+void stream_on_client(struct stream *stream);
+void stream_on_upstream(struct stream *stream);
+void stream_pump(struct stream *stream);
+
+/* How the client's connection ends with the stream. The backend's is kept when its exchange was complete. */
+enum stream_end {
+	STREAM_END_CLEAN, /* keep the client when it can be kept */
+	STREAM_END_CLOSE, /* close the client after what was sent */
+	STREAM_END_LINGER, /* the same, but the client may still be sending: let it read our answer first */
+	STREAM_END_RESET, /* RST to whoever is still there */
+};
+/* The one end: log, counters, history; hands the connections back or closes them. Idempotent. */
+void stream_finish(struct stream *stream, enum end_reason reason, enum stream_end end);
+/* Stops at once, from outside: drain deadline, operator, client timer. */
+void stream_abort(struct stream *stream, enum end_reason reason);
+void stream_fill_record(struct stream *stream, struct stream_record *record);

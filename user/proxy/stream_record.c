@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/proxy/client.h"
+#include "user/proxy/stream.h"
+#include "user/proxy/upstream_pool.h"
+
+static struct span record_protocol(const struct stream *stream)
+{
+	if (stream->is_tls)
+		return SPAN("tls");
+	return stream->is_tcp ? SPAN("tcp") : SPAN("http");
+}
+
+static enum lane_id record_lane(const struct relay *relay)
+{
+	enum lane_id best = LANE_COPY;
+
+	for (int lane = 0; lane < LANE_COUNT; lane++) {
+		if (relay->lane_bytes[lane] > relay->lane_bytes[best])
+			best = (enum lane_id)lane;
+	}
+	return best;
+}
+
+static void record_fill_route(const struct stream *stream, struct stream_record *record)
+{
+	if (stream->listener) {
+		record->gateway = stream->listener->gateway_label;
+		record->listener = stream->listener->listener_name;
+	}
+	if (stream->client->bind->bind)
+		record->bind = stream->client->bind->bind->key;
+	if (stream->route) {
+		record->route = stream->route->label;
+		record->route_rule = stream->route->rule_name;
+	} else if (stream->tcp_route) {
+		record->route = stream->tcp_route->label;
+		record->route_rule = stream->tcp_route->rule_name;
+	}
+	if (stream->backend)
+		record->backend = stream->backend->backend->name;
+	if (stream->attempt.endpoint)
+		record->endpoint = stream->attempt.endpoint->text;
+}
+
+void stream_fill_record(struct stream *stream, struct stream_record *record)
+{
+	const struct client *client = stream->client;
+
+	relay_refresh(&stream->upload);
+	relay_refresh(&stream->download);
+
+	*record = (struct stream_record){
+		.id = stream->id,
+		.source = span_of(client->source, client->source_len),
+		.protocol = record_protocol(stream),
+		.status = stream->head_sent ? stream->status : 0,
+		.sni = stream->sni,
+		.retry_attempt = stream->attempt.retries_done,
+		.error = stream->error,
+		.duration_ns = loop_now_ns(stream->proxy->loop) - stream->start_ns,
+		.bytes_in = stream->upload.payload_bytes,
+		.bytes_out = stream->download.payload_bytes,
+		.lane_in = record_lane(&stream->upload),
+		.lane_out = record_lane(&stream->download),
+		.reason = stream->reason,
+	};
+	record_fill_route(stream, record);
+	if (!stream->is_tcp) {
+		record->method = stream->head.method_text;
+		record->host = stream->log_host;
+		record->path = stream->log_path;
+		record->version = stream->head.version_major == 0 ? (struct span){ 0 } :
+				  stream->client_minor	     ? SPAN("HTTP/1.1") :
+								 SPAN("HTTP/1.0");
+	}
+	for (int lane = 0; lane < LANE_COUNT; lane++) {
+		record->lane_bytes_in[lane] = stream->upload.lane_bytes[lane];
+		record->lane_bytes_out[lane] = stream->download.lane_bytes[lane];
+	}
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/proxy/tunnel.h"
+
+#include "policy/balance.h"
+#include "policy/route.h"
+#include "user/net/socket.h"
+#include "user/proxy/attempt.h"
+#include "user/proxy/client.h"
+#include "user/proxy/upstream.h"
+
+void tunnel_open(struct stream *stream, struct span sni)
+{
+	const struct bind *bind = stream->client->bind->bind;
+	const struct tcp_route *route;
+
+	if (sni.len)
+		stream->sni = arena_copy(&stream->arena, sni);
+	stream->listener = bind ? listener_find(bind, stream->sni) : NULL;
+	route = stream->listener ? tcp_route_find(stream->listener, stream->sni) : NULL;
+	stream->tcp_route = route;
+	if (!route) {
+		stream_finish(stream, END_NO_ROUTE, STREAM_END_RESET);
+		return;
+	}
+	stream->backend = balance_backend(route->backend_list, route->backend_count, route->weight_sum,
+					  proxy_random(stream->proxy));
+	if (!stream->backend || stream->backend->backend->endpoint_count == 0) {
+		stream_finish(stream, END_NO_BACKEND, STREAM_END_RESET);
+		return;
+	}
+	timeout_of_exchange(&stream->lease->snapshot->config, NULL, stream->backend, &stream->timeouts);
+	stream->timeouts.per_try_ns = 0;
+	attempt_start(stream);
+}
+
+void tunnel_start(struct stream *stream)
+{
+	static const struct body_framing tunnel = { .kind = BODY_TUNNEL };
+	struct conn *client = &stream->client->conn;
+	struct conn *backend = &stream->upstream->conn;
+	uint64_t now_ms = proxy_now_ms(stream->proxy);
+
+	/* After an upgrade the request's own direction is over: it had no body. */
+	relay_stop(&stream->upload);
+	relay_init(&stream->upload, &stream->proxy->relay, RELAY_IN);
+	relay_start(&stream->upload, client, backend, &tunnel, ENCODE_PLAIN, false, now_ms);
+	relay_start(&stream->download, backend, client, &tunnel, ENCODE_PLAIN, false, now_ms);
+	stream_offer_gate(stream, &stream->upload, false);
+	stream_offer_gate(stream, &stream->download, false);
+	stream->close_client = true;
+	stream_set_state(stream, STREAM_TUNNEL);
+	stream_pump(stream);
+}
+
+bool tunnel_is_half_closed(const struct stream *stream)
+{
+	return relay_is_finished(&stream->upload) != relay_is_finished(&stream->download);
+}
+
+/* A reset, or an unanswered keepalive, of the side that was read. True: the stream ended. */
+static bool tunnel_check_source(struct stream *stream, const struct relay *relay, enum end_reason reset)
+{
+	if (relay->state != RELAY_FAILED || relay->fail == RELAY_FAIL_SINK)
+		return false;
+	if (relay->fail == RELAY_FAIL_SOURCE_ERROR)
+		stream_finish(stream,
+			      socket_failure_of(relay->source->error) == SOCKET_FAILURE_TIMED_OUT
+				      ? END_USER_TIMEOUT
+				      : reset,
+			      STREAM_END_RESET);
+	else
+		stream_finish(stream, relay->fail == RELAY_FAIL_POISONED ? END_POISONED : END_INTERNAL,
+			      STREAM_END_RESET);
+	return true;
+}
+
+/* A reset that a blocked or finished direction would not find by reading. True: the stream ended. */
+static bool tunnel_check_conn(struct stream *stream, struct conn *conn, enum end_reason reset)
+{
+	if (conn_check(conn) == 0)
+		return false;
+	stream_finish(stream,
+		      socket_failure_of(conn->error) == SOCKET_FAILURE_TIMED_OUT ? END_USER_TIMEOUT : reset,
+		      STREAM_END_RESET);
+	return true;
+}
+
+/* Not when the other direction broke on this one's source: the end that was read there is that of a reset. */
+static bool tunnel_forward_fin(struct relay *relay, const struct relay *other)
+{
+	if (relay->state != RELAY_DONE || relay->sink->is_write_shut || other->state == RELAY_FAILED)
+		return false;
+	conn_shutdown(relay->sink);
+	return true;
+}
+
+static void tunnel_check_end(struct stream *stream)
+{
+	const struct relay *upload = &stream->upload;
+	const struct relay *download = &stream->download;
+
+	if (!relay_is_finished(upload) || !relay_is_finished(download))
+		return;
+	/* A side that stopped taking bytes is gone, but what it had sent before was still delivered. */
+	if (upload->state == RELAY_FAILED)
+		stream_finish(stream, END_UPSTREAM_RST, STREAM_END_RESET);
+	else if (download->state == RELAY_FAILED)
+		stream_finish(stream, END_CLIENT_RST, STREAM_END_RESET);
+	else
+		stream_finish(stream, END_OK, STREAM_END_CLEAN);
+}
+
+void tunnel_pump(struct stream *stream)
+{
+	uint64_t now_ms = proxy_now_ms(stream->proxy);
+	bool was_half_closed = tunnel_is_half_closed(stream);
+	bool again = relay_pump(&stream->upload, now_ms);
+	bool has_fin;
+
+	again |= relay_pump(&stream->download, now_ms);
+	if (tunnel_check_source(stream, &stream->upload, END_CLIENT_RST) ||
+	    tunnel_check_source(stream, &stream->download, END_UPSTREAM_RST))
+		return;
+	if (tunnel_check_conn(stream, &stream->client->conn, END_CLIENT_RST) ||
+	    tunnel_check_conn(stream, &stream->upstream->conn, END_UPSTREAM_RST))
+		return;
+	has_fin = tunnel_forward_fin(&stream->upload, &stream->download);
+	has_fin |= tunnel_forward_fin(&stream->download, &stream->upload);
+	tunnel_check_end(stream);
+	if (stream->state != STREAM_TUNNEL)
+		return;
+	/* The end of one direction is progress: halfClosed runs from here, however long both were quiet
+	 * before. */
+	if (!was_half_closed && tunnel_is_half_closed(stream))
+		stream->upload.last_active_ms = now_ms;
+	if (has_fin || was_half_closed != tunnel_is_half_closed(stream))
+		stream_arm(stream);
+	if (again)
+		loop_again(stream->proxy->loop, &stream->again);
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/proxy/upstream_pool.h"
+
+#include "user/base/hash.h"
+#include "user/base/limits.h"
+#include "user/base/mem.h"
+#include "user/proxy/proxy.h"
+#include "user/proxy/upstream.h"
+
+void upstream_pool_init(struct upstream_pool *pool, struct proxy *proxy)
+{
+	*pool = (struct upstream_pool){ .proxy = proxy };
+	for (unsigned int i = 0; i < UPSTREAM_POOL_BUCKETS; i++)
+		list_init(&pool->buckets[i]);
+}
+
+static void endpoint_free(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
+{
+	list_remove(&endpoint->node);
+	pool->endpoint_count--;
+	resolver_list_unref(endpoint->addresses);
+	hg_free(endpoint);
+}
+
+static void endpoint_close_idle(struct upstream_endpoint *endpoint)
+{
+	while (!list_is_empty(&endpoint->idle))
+		upstream_close(list_entry(endpoint->idle.next, struct upstream, idle_node), false);
+}
+
+void upstream_pool_done(struct upstream_pool *pool)
+{
+	for (unsigned int i = 0; i < UPSTREAM_POOL_BUCKETS; i++) {
+		list_each(node, next, &pool->buckets[i]) {
+			struct upstream_endpoint *endpoint = list_entry(node, struct upstream_endpoint, node);
+
+			endpoint->user_count++;
+			endpoint_close_idle(endpoint);
+			endpoint->user_count--;
+			CHECK(endpoint->user_count == 0);
+			endpoint_free(pool, endpoint);
+		}
+	}
+}
+
+static struct socket_keepalive socket_keepalive_of(const struct keepalive_policy *policy, bool user_timeout)
+{
+	struct keepalive_options options;
+
+	keepalive_options_of(policy, user_timeout, &options);
+	return (struct socket_keepalive){
+		.is_on = options.is_on,
+		.idle_s = options.idle_s,
+		.interval_s = options.interval_s,
+		.count = options.count,
+		.user_timeout_ms = options.user_timeout_ms,
+	};
+}
+
+static bool endpoint_is(const struct upstream_endpoint *endpoint, uint64_t hash, struct span text,
+			const struct socket_keepalive *keepalive)
+{
+	return endpoint->hash == hash && span_eq(endpoint->text, text) &&
+	       endpoint->keepalive.is_on == keepalive->is_on &&
+	       endpoint->keepalive.idle_s == keepalive->idle_s &&
+	       endpoint->keepalive.interval_s == keepalive->interval_s &&
+	       endpoint->keepalive.count == keepalive->count &&
+	       endpoint->keepalive.user_timeout_ms == keepalive->user_timeout_ms;
+}
+
+static struct upstream_endpoint *endpoint_create(struct upstream_pool *pool, uint64_t hash, struct span text,
+						 const struct socket_keepalive *keepalive)
+{
+	struct upstream_endpoint *endpoint = hg_calloc(1, sizeof(*endpoint) + text.len + 1);
+
+	if (!endpoint)
+		return NULL;
+	memcpy(endpoint + 1, text.data, text.len);
+	endpoint->text = span_of(endpoint + 1, text.len);
+	endpoint->hash = hash;
+	endpoint->keepalive = *keepalive;
+	list_init(&endpoint->idle);
+	list_add_tail(&pool->buckets[hash % UPSTREAM_POOL_BUCKETS], &endpoint->node);
+	pool->endpoint_count++;
+	return endpoint;
+}
+
+struct upstream_endpoint *upstream_pool_endpoint(struct upstream_pool *pool, const struct endpoint *where,
+						 const struct keepalive_policy *policy)
+{
+	struct socket_keepalive keepalive =
+		socket_keepalive_of(policy, pool->proxy->lease->snapshot->config.user_timeout);
+	uint64_t hash = hash_mix(hash_bytes(where->text), 0);
+	struct upstream_endpoint *endpoint = NULL;
+	uint64_t now_ms = proxy_now_ms(pool->proxy);
+
+	/* Records kept only because connects to them failed go when they are met and their time is over. */
+	list_each(node, next, &pool->buckets[hash % UPSTREAM_POOL_BUCKETS]) {
+		struct upstream_endpoint *candidate = list_entry(node, struct upstream_endpoint, node);
+
+		if (endpoint_is(candidate, hash, where->text, &keepalive))
+			endpoint = candidate;
+		else if (candidate->user_count == 0 && candidate->load.avoid_until_ms <= now_ms)
+			endpoint_free(pool, candidate);
+	}
+	if (!endpoint)
+		endpoint = endpoint_create(pool, hash, where->text, &keepalive);
+	if (endpoint)
+		endpoint->user_count++;
+	return endpoint;
+}
+
+struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const struct backend *backend,
+					       const struct keepalive_policy *keepalive, uint32_t exclude,
+					       uint32_t *ret_index)
+{
+	struct upstream_endpoint *found[LIMIT_BALANCE_CANDIDATES];
+	const struct endpoint_load *loads[LIMIT_BALANCE_CANDIDATES];
+	uint32_t count = backend->endpoint_count;
+	uint32_t first = 0;
+	uint32_t excluded = UINT32_MAX;
+	uint32_t pick = 0;
+
+	if (count > LIMIT_BALANCE_CANDIDATES) {
+		first = (uint32_t)(proxy_random(pool->proxy) % count);
+		count = LIMIT_BALANCE_CANDIDATES;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t at = (first + i) % backend->endpoint_count;
+
+		found[i] = upstream_pool_endpoint(pool, &backend->endpoint_list[at], keepalive);
+		if (!found[i]) {
+			while (i--)
+				upstream_pool_leave(pool, found[i]);
+			return NULL;
+		}
+		loads[i] = &found[i]->load;
+		if (at == exclude)
+			excluded = i;
+	}
+	if (count > 1)
+		pick = balance_endpoint(loads, count, excluded, proxy_random(pool->proxy),
+					proxy_now_ms(pool->proxy));
+	for (uint32_t i = 0; i < count; i++) {
+		if (i != pick)
+			upstream_pool_leave(pool, found[i]);
+	}
+	*ret_index = (first + pick) % backend->endpoint_count;
+	return found[pick];
+}
+
+void upstream_pool_leave(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
+{
+	CHECK(endpoint->user_count > 0);
+	/* A record without users and failures holds nothing worth keeping. */
+	if (--endpoint->user_count == 0 && endpoint->load.failures == 0)
+		endpoint_free(pool, endpoint);
+}
+
+struct upstream *upstream_pool_take(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
+{
+	while (!list_is_empty(&endpoint->idle)) {
+		struct upstream *upstream = list_entry(endpoint->idle.next, struct upstream, idle_node);
+
+		upstream_pool_drop(pool, upstream);
+		if (conn_is_silent(&upstream->conn)) {
+			counter_add(pool->proxy->counters, COUNTER_POOL_HITS, 1);
+			return upstream;
+		}
+		counter_add(pool->proxy->counters, COUNTER_POOL_STALE, 1);
+		upstream_close(upstream, false);
+	}
+	return NULL;
+}
+
+/* When the connection has to be closed again, in loop time; 0: it is not to be kept at all. */
+static uint64_t pool_idle_until(const struct upstream_pool *pool, const struct upstream *upstream)
+{
+	const struct static_config *config = &pool->proxy->lease->snapshot->config;
+	uint64_t idle_ms = config->pool_idle_ns / 1000000u;
+
+	if (upstream->keep_alive_s) {
+		uint64_t backend_ms = (uint64_t)(upstream->keep_alive_s - 1) * 1000;
+
+		idle_ms = backend_ms < idle_ms ? backend_ms : idle_ms;
+	}
+	return idle_ms ? proxy_now_ms(pool->proxy) + idle_ms : 0;
+}
+
+void upstream_pool_give(struct upstream_pool *pool, struct upstream *upstream)
+{
+	const struct static_config *config = &pool->proxy->lease->snapshot->config;
+	struct upstream_endpoint *endpoint = upstream->endpoint;
+	uint64_t max =
+		config->pool_max_size.is_set ? config->pool_max_size.value : LIMIT_POOL_IDLE_PER_ENDPOINT;
+	uint64_t until_ms = pool_idle_until(pool, upstream);
+
+	upstream->owner = NULL;
+	/* Bytes that were announced while the exchange still ran bring no further event. */
+	if (!upstream->is_reusable || until_ms == 0 || max == 0 || upstream->conn.has_hup ||
+	    pool->proxy->is_closing || (upstream->conn.can_read && !conn_is_silent(&upstream->conn))) {
+		upstream_close(upstream, false);
+		return;
+	}
+	if (endpoint->idle_count >= max) {
+		counter_add(pool->proxy->counters, COUNTER_POOL_EVICTED, 1);
+		upstream_close(list_entry(endpoint->idle.prev, struct upstream, idle_node), false);
+	}
+	list_add_head(&endpoint->idle, &upstream->idle_node);
+	endpoint->idle_count++;
+	pool->idle_count++;
+	counter_add(pool->proxy->counters, COUNTER_POOL_IDLE, 1);
+	timer_arm(loop_timers(pool->proxy->loop), &upstream->idle_timer, until_ms);
+}
+
+void upstream_pool_drop(struct upstream_pool *pool, struct upstream *upstream)
+{
+	if (list_is_empty(&upstream->idle_node))
+		return;
+	list_remove(&upstream->idle_node);
+	upstream->endpoint->idle_count--;
+	pool->idle_count--;
+	gauge_sub(pool->proxy->counters, COUNTER_POOL_IDLE, 1);
+	timer_cancel(loop_timers(pool->proxy->loop), &upstream->idle_timer);
+}
+
+static bool list_has_address(const struct resolver_list *list, const struct address *address)
+{
+	for (uint32_t i = 0; i < list->count; i++) {
+		if (address_eq(&list->address_list[i], address))
+			return true;
+	}
+	return false;
+}
+
+void upstream_pool_resolved(struct upstream_pool *pool, struct upstream_endpoint *endpoint,
+			    struct resolver_list *addresses)
+{
+	(void)pool;
+	if (endpoint->addresses == addresses) {
+		resolver_list_unref(addresses);
+		return;
+	}
+	resolver_list_unref(endpoint->addresses);
+	endpoint->addresses = addresses;
+	endpoint->user_count++;
+	list_each(node, next, &endpoint->idle) {
+		struct upstream *upstream = list_entry(node, struct upstream, idle_node);
+
+		if (!list_has_address(addresses, &upstream->address))
+			upstream_close(upstream, false);
+	}
+	endpoint->user_count--;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/snapshot.h"
+#include "user/loop/loop.h"
+
+/*
+ * Notices that configuration files may have changed: by inotify on the directories that hold them, since
+ * editors and ConfigMaps replace files and links instead of writing into them. Bursts are collected:
+ * on_change comes once, when nothing has happened for WATCH_QUIET_MS, and only when a file of the sources
+ * differs in identity, size or time: other files of the same directories do not matter.
+ */
+enum { WATCH_QUIET_MS = 100, WATCH_MAX_MS = 1000 };
+
+struct watch {
+	struct loop *loop; /* borrowed */
+	struct loop_source source;
+	struct timer timer;
+	const struct config_source *source_list; /* borrowed */
+	size_t source_count;
+	uint64_t first_ms; /* begin of the burst; 0: none */
+	uint64_t signature; /* of all files as last seen */
+	void (*on_change)(struct watch *watch);
+};
+
+/* Sources that are text already (standard input, pipes) are left out. 0 or -errno. */
+int watch_start(struct watch *watch, struct loop *loop, const struct config_source *source_list,
+		size_t source_count, void (*on_change)(struct watch *watch));
+void watch_stop(struct watch *watch);

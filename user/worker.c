@@ -1,0 +1,595 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/random.h>
+
+#include "config/snapshot.h"
+#include "user/base/limits.h"
+#include "user/base/mem.h"
+#include "user/net/io.h"
+#include "user/net/listener.h"
+#include "user/net/socket.h"
+#include "user/proxy/client.h"
+#include "user/proxy/history.h"
+#include "user/proxy/mirror.h"
+#include "user/proxy/stream.h"
+#include "user/proxy/upstream.h"
+#include "user/stream_view.h"
+
+enum { WORKER_FRESH_MS = 100 }; /* for the first byte of a connection, when the drain closes the ports */
+
+struct worker_port {
+	struct list node;
+	struct net_listener listener;
+	struct proxy_bind *bind; /* one reference */
+	struct worker *worker;
+	uint64_t refused_seen; /* of listener.refused_count: counted already */
+	bool is_named; /* in the configuration being applied */
+};
+
+struct worker {
+	pthread_t thread;
+	struct loop *loop;
+	struct mailbox *mailbox;
+	struct mailbox *owner; /* borrowed */
+	struct message stop; /* here, so that the end needs no memory */
+	struct resolver_client *resolver;
+	struct proxy proxy;
+	struct counters counters;
+	struct pipe_pool pipes;
+	struct list ports;
+	atomic_bool has_closed; /* nothing is accepted any more */
+	struct timer fresh_timer; /* closes connections that said nothing before the drain */
+};
+
+/* ------------------------------------------------------------------------------------ loop side */
+
+static void worker_on_accept(struct net_listener *listener, int fd, const struct address *peer)
+{
+	struct worker_port *port = container_of(listener, struct worker_port, listener);
+
+	client_start(&port->worker->proxy, port->bind, fd, peer);
+}
+
+static void worker_on_pause(struct net_listener *listener)
+{
+	struct worker_port *port = container_of(listener, struct worker_port, listener);
+	struct counters *counters = &port->worker->counters;
+
+	counter_add(counters, COUNTER_ACCEPT_PAUSES, 1);
+	counter_add(counters, COUNTER_ACCEPT_REFUSED, listener->refused_count - port->refused_seen);
+	port->refused_seen = listener->refused_count;
+}
+
+static void port_close(struct worker_port *port)
+{
+	net_listener_stop(&port->listener);
+	port->bind->bind = NULL;
+	proxy_bind_unref(port->bind);
+	list_remove(&port->node);
+	hg_free(port);
+}
+
+static struct worker_port *worker_port_of(struct worker *worker, uint16_t number)
+{
+	list_each(node, next, &worker->ports) {
+		struct worker_port *port = list_entry(node, struct worker_port, node);
+
+		if (port->bind->port == number)
+			return port;
+	}
+	return NULL;
+}
+
+static int port_open(struct worker *worker, const struct worker_listen *listen)
+{
+	struct worker_port *port = hg_calloc(1, sizeof(*port));
+	struct proxy_bind *bind = hg_calloc(1, sizeof(*bind));
+	int error = port && bind
+			    ? net_listener_start(&port->listener, worker->loop, listen->fd, worker_on_accept)
+			    : -ENOMEM;
+
+	if (error < 0) {
+		hg_free(port);
+		hg_free(bind);
+		socket_close(listen->fd);
+		return error;
+	}
+	*bind = (struct proxy_bind){
+		.proxy = &worker->proxy,
+		.port = listen->port,
+		.refs = 1,
+		.connections = listen->connections,
+	};
+	port->listener.on_pause = worker_on_pause;
+	port->bind = bind;
+	port->worker = worker;
+	list_add_tail(&worker->ports, &port->node);
+	return 0;
+}
+
+/*
+ * Whether a request may have begun: then it is answered, and that answer ends the connection. What is still
+ * in the socket counts as well; its event comes with this turn or the next.
+ */
+static bool client_has_begun(const struct client *client)
+{
+	return client->state == CLIENT_READ_HEAD || buf_len(&client->conn.in) ||
+	       (!client->stream && io_peek(conn_fd(&client->conn)) > 0);
+}
+
+static void worker_drain_clients(struct worker *worker, bool with_fresh)
+{
+	uint32_t cursor = 0;
+	uint64_t handle;
+	struct client *client;
+
+	while ((client = slab_next(worker->proxy.clients, &cursor, &handle)) != NULL) {
+		if (client->is_closed || client_has_begun(client))
+			continue;
+		if (with_fresh || client->conn.received_bytes)
+			client_close_idle(client, END_DRAINED);
+	}
+}
+
+static void worker_on_fresh(struct timer *timer, uint64_t now_ms)
+{
+	(void)now_ms;
+	worker_drain_clients(container_of(timer, struct worker, fresh_timer), true);
+}
+
+/* Nothing is accepted any more, what is idle closes. Those that have just come are given time to say why. */
+static void worker_close(struct worker *worker)
+{
+	worker->proxy.is_closing = true;
+	list_each(node, next, &worker->ports) {
+		struct worker_port *port = list_entry(node, struct worker_port, node);
+
+		net_listener_flush(&port->listener);
+		net_listener_stop(&port->listener);
+	}
+	worker_drain_clients(worker, false);
+	timer_arm(loop_timers(worker->loop), &worker->fresh_timer,
+		  loop_now_ms(worker->loop) + WORKER_FRESH_MS);
+	atomic_store_explicit(&worker->has_closed, true, memory_order_release);
+}
+
+/* Their port has no configuration any more that a further request could be answered with. */
+static void worker_close_removed(struct worker *worker)
+{
+	uint32_t cursor = 0;
+	uint64_t handle;
+	struct client *client;
+
+	while ((client = slab_next(worker->proxy.clients, &cursor, &handle)) != NULL) {
+		if (!client->is_closed && !client->bind->bind)
+			client_close_idle(client, END_CONFIG_REMOVED);
+	}
+}
+
+static void worker_abort_streams(struct worker *worker, enum end_reason reason)
+{
+	uint32_t cursor = 0;
+	uint64_t handle;
+	struct stream *stream;
+
+	while ((stream = slab_next(worker->proxy.streams, &cursor, &handle)) != NULL)
+		stream_abort(stream, reason);
+}
+
+static void worker_close_clients(struct worker *worker, enum end_reason reason)
+{
+	uint32_t cursor = 0;
+	uint64_t handle;
+	struct client *client;
+
+	while ((client = slab_next(worker->proxy.clients, &cursor, &handle)) != NULL) {
+		if (!client->is_closed && !client->stream)
+			client_close(client, reason, false);
+	}
+}
+
+/* ------------------------------------------------------------------------------------ messages */
+
+struct worker_change {
+	struct message message;
+	struct lease *lease;
+	size_t count;
+	struct worker_listen listens[];
+};
+
+static const struct bind *snapshot_bind(const struct snapshot *snapshot, uint16_t port)
+{
+	for (uint32_t i = 0; i < snapshot->bind_count; i++) {
+		if (snapshot->bind_list[i].port == port)
+			return &snapshot->bind_list[i];
+	}
+	return NULL;
+}
+
+static bool change_names_port(const struct worker_change *change, uint16_t port)
+{
+	for (size_t i = 0; i < change->count; i++) {
+		if (change->listens[i].port == port)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What waits in the queue of a port that goes away would be reset by closing it. Accepted here it still
+ * belongs to the old configuration: a request that has arrived is answered, the others end as idle
+ * connections do.
+ */
+static void worker_flush_removed(struct worker *worker, const struct worker_change *change)
+{
+	list_each(node, next, &worker->ports) {
+		struct worker_port *port = list_entry(node, struct worker_port, node);
+
+		if (!change_names_port(change, port->bind->port))
+			net_listener_flush(&port->listener);
+	}
+}
+
+static void worker_apply_ports(struct worker *worker, const struct worker_change *change)
+{
+	list_each(node, next, &worker->ports)
+		list_entry(node, struct worker_port, node)->is_named = false;
+	for (size_t i = 0; i < change->count; i++) {
+		const struct worker_listen *listen = &change->listens[i];
+		struct worker_port *port;
+		int error = listen->fd >= 0 ? port_open(worker, listen) : 0;
+
+		if (error < 0) {
+			log_error("worker %u cannot listen on port %u: %s", worker->proxy.index, listen->port,
+				  strerrordesc_np(-error));
+			continue;
+		}
+		port = worker_port_of(worker, listen->port);
+		if (!port)
+			continue;
+		port->is_named = true;
+		port->bind->bind = snapshot_bind(change->lease->snapshot, listen->port);
+	}
+	list_each(old, after, &worker->ports) {
+		struct worker_port *port = list_entry(old, struct worker_port, node);
+
+		if (!port->is_named)
+			port_close(port);
+	}
+}
+
+static void worker_on_configure(struct message *message, void *context)
+{
+	struct worker_change *change = container_of(message, struct worker_change, message);
+	struct worker *worker = context;
+	struct lease *old = worker->proxy.lease;
+
+	worker_flush_removed(worker, change);
+	worker->proxy.lease = change->lease;
+	worker_apply_ports(worker, change);
+	lease_unref(old);
+	worker_close_removed(worker);
+	hg_free(change);
+}
+
+struct phase_message {
+	struct message message;
+	enum worker_phase phase;
+};
+
+static void worker_on_phase(struct message *message, void *context)
+{
+	struct phase_message *phase = container_of(message, struct phase_message, message);
+	struct worker *worker = context;
+
+	worker->proxy.is_draining = true;
+	if (phase->phase == WORKER_CLOSE)
+		worker_close(worker);
+	hg_free(phase);
+}
+
+struct list_message {
+	struct message message;
+	struct worker *worker;
+	bool history;
+	struct stream_list list;
+	void (*done)(void *argument, struct stream_list *list);
+	void *argument;
+};
+
+static void owner_on_list(struct message *message, void *context)
+{
+	struct list_message *query = container_of(message, struct list_message, message);
+
+	(void)context;
+	query->done(query->argument, &query->list);
+	hg_free(query);
+}
+
+static void worker_on_list(struct message *message, void *context)
+{
+	struct list_message *query = container_of(message, struct list_message, message);
+	struct worker *worker = context;
+
+	/* Without memory the list stays empty: an operator's view is not worth a failure. */
+	if (query->history)
+		stream_view_history(&worker->proxy, &query->list);
+	else
+		stream_view_running(&worker->proxy, &query->list);
+	query->message.run = owner_on_list;
+	mailbox_send(worker->owner, &query->message);
+}
+
+struct close_message {
+	struct message message;
+	uint64_t id;
+	bool found;
+	void (*done)(void *argument, bool found);
+	void *argument;
+};
+
+static void owner_on_close(struct message *message, void *context)
+{
+	struct close_message *query = container_of(message, struct close_message, message);
+
+	(void)context;
+	query->done(query->argument, query->found);
+	hg_free(query);
+}
+
+static void worker_on_close_stream(struct message *message, void *context)
+{
+	struct close_message *query = container_of(message, struct close_message, message);
+	struct worker *worker = context;
+	uint32_t cursor = 0;
+	uint64_t handle;
+	struct stream *stream;
+
+	while ((stream = slab_next(worker->proxy.streams, &cursor, &handle)) != NULL) {
+		if (stream->id != query->id || stream->state == STREAM_CLOSED)
+			continue;
+		query->found = true;
+		stream_abort(stream, END_ADMIN_KILL);
+		break;
+	}
+	query->message.run = owner_on_close;
+	mailbox_send(worker->owner, &query->message);
+}
+
+static void worker_on_stop(struct message *message, void *context)
+{
+	struct worker *worker = context;
+
+	(void)message;
+	/* No connection may begin any more: one accepted later in this turn would outlive its pools. */
+	list_each(node, next, &worker->ports)
+		net_listener_stop(&list_entry(node, struct worker_port, node)->listener);
+	worker_abort_streams(worker, END_DRAIN_DEADLINE);
+	worker_close_clients(worker, END_DRAIN_DEADLINE);
+	loop_stop(worker->loop);
+}
+
+/* ------------------------------------------------------------------------------------ other threads */
+
+struct worker_change *worker_change_create(struct snapshot *snapshot, const struct worker_listen *listens,
+					   size_t count)
+{
+	struct worker_change *change = hg_calloc(1, sizeof(*change) + count * sizeof(*listens));
+
+	if (!change)
+		return NULL;
+	change->lease = lease_create(snapshot);
+	if (!change->lease) {
+		hg_free(change);
+		return NULL;
+	}
+	change->message.run = worker_on_configure;
+	change->count = count;
+	if (count)
+		memcpy(change->listens, listens, count * sizeof(*listens));
+	return change;
+}
+
+void worker_change_free(struct worker_change *change)
+{
+	if (!change)
+		return;
+	lease_unref(change->lease);
+	hg_free(change);
+}
+
+void worker_change_send(struct worker *worker, struct worker_change *change)
+{
+	mailbox_send(worker->mailbox, &change->message);
+}
+
+int worker_set_phase(struct worker *worker, enum worker_phase phase)
+{
+	struct phase_message *message = hg_calloc(1, sizeof(*message));
+
+	if (!message)
+		return -ENOMEM;
+	message->message.run = worker_on_phase;
+	message->phase = phase;
+	mailbox_send(worker->mailbox, &message->message);
+	return 0;
+}
+
+uint64_t worker_open_clients(const struct worker *worker)
+{
+	return counter_get(&worker->counters, COUNTER_DOWNSTREAM_OPEN);
+}
+
+bool worker_has_closed(const struct worker *worker)
+{
+	return atomic_load_explicit(&worker->has_closed, memory_order_acquire);
+}
+
+int worker_list_streams(struct worker *worker, bool history,
+			void (*done)(void *argument, struct stream_list *list), void *argument)
+{
+	struct list_message *query = hg_calloc(1, sizeof(*query));
+
+	if (!query)
+		return -ENOMEM;
+	query->message.run = worker_on_list;
+	query->history = history;
+	query->done = done;
+	query->argument = argument;
+	mailbox_send(worker->mailbox, &query->message);
+	return 0;
+}
+
+int worker_close_stream(struct worker *worker, uint64_t id, void (*done)(void *argument, bool found),
+			void *argument)
+{
+	struct close_message *query = hg_calloc(1, sizeof(*query));
+
+	if (!query)
+		return -ENOMEM;
+	query->message.run = worker_on_close_stream;
+	query->id = id;
+	query->done = done;
+	query->argument = argument;
+	mailbox_send(worker->mailbox, &query->message);
+	return 0;
+}
+
+const struct relay_shared *worker_relay(const struct worker *worker)
+{
+	return &worker->proxy.relay;
+}
+
+void worker_numbers(struct worker *worker, struct admin_worker_numbers *ret_numbers)
+{
+	/* The loop counts by itself; nobody else writes this counter. */
+	counter_set(&worker->counters, COUNTER_LOOP_WAKEUPS, loop_wakeups(worker->loop));
+	*ret_numbers = (struct admin_worker_numbers){
+		.counters = &worker->counters,
+		.requests = worker->proxy.metrics,
+		.access_log = worker->proxy.log,
+		.trace = worker->proxy.trace,
+	};
+}
+
+/* ------------------------------------------------------------------------------------ life */
+
+static void worker_free(struct worker *worker)
+{
+	struct proxy *proxy = &worker->proxy;
+
+	if (worker->mailbox && worker->resolver) {
+		resolver_client_close(worker->resolver);
+		mailbox_drain(worker->mailbox);
+		resolver_client_free(worker->resolver);
+	}
+	gate_lane_stop(&proxy->gate);
+	mailbox_free(worker->mailbox);
+	loop_free(worker->loop);
+	slab_free(proxy->clients);
+	slab_free(proxy->streams);
+	slab_free(proxy->upstreams);
+	request_metrics_free(proxy->metrics);
+	access_log_free(proxy->log);
+	stream_history_free(proxy->history);
+	trace_free(proxy->trace);
+	hg_free(proxy->relay.scratch);
+	lease_unref(proxy->lease);
+	pipe_pool_done(&worker->pipes);
+	hg_free(worker);
+}
+
+static void *worker_run(void *argument)
+{
+	struct worker *worker = argument;
+	char name[16];
+	int error;
+
+	snprintf(name, sizeof(name), "headgate-%u", worker->proxy.index);
+	pthread_setname_np(pthread_self(), name);
+	error = loop_run(worker->loop);
+	if (error < 0)
+		log_error("worker %u stopped: epoll failed: %s", worker->proxy.index,
+			  strerrordesc_np(-error));
+	list_each(node, next, &worker->ports)
+		port_close(list_entry(node, struct worker_port, node));
+	mirrors_stop(&worker->proxy);
+	upstream_pool_done(&worker->proxy.pool);
+	timer_cancel(loop_timers(worker->loop), &worker->proxy.log_timer);
+	timer_cancel(loop_timers(worker->loop), &worker->fresh_timer);
+	access_log_flush(worker->proxy.log);
+	return NULL;
+}
+
+static bool worker_make_proxy(struct worker *worker, const struct worker_options *options)
+{
+	struct proxy *proxy = &worker->proxy;
+
+	proxy->loop = worker->loop;
+	timer_init(&proxy->log_timer, proxy_on_log_timer);
+	proxy->index = options->index;
+	proxy->shared = options->shared;
+	proxy->counters = &worker->counters;
+	proxy->metrics = request_metrics_create();
+	proxy->log = access_log_create(options->access_log_fd);
+	proxy->history = stream_history_create(options->index);
+	proxy->trace = trace_create();
+	proxy->clients = slab_create(sizeof(struct client), LIMIT_CONNECTIONS);
+	proxy->streams = slab_create(sizeof(struct stream), LIMIT_CONNECTIONS);
+	proxy->upstreams = slab_create(sizeof(struct upstream), LIMIT_CONNECTIONS);
+	proxy->relay.scratch = hg_malloc(LIMIT_READ_BYTES);
+	proxy->relay.pipes = &worker->pipes;
+	proxy->relay.counters = &worker->counters;
+	proxy->resolver = worker->resolver;
+	if (getrandom(&proxy->random, sizeof(proxy->random), 0) != (ssize_t)sizeof(proxy->random) ||
+	    !proxy->random)
+		proxy->random = 0x9e3779b97f4a7c15u + options->index;
+	upstream_pool_init(&proxy->pool, proxy);
+	list_init(&proxy->mirrors);
+	if (options->gate && gate_lane_start(&proxy->gate, options->gate, worker->loop) == 0)
+		proxy->relay.gate = &proxy->gate;
+	return proxy->metrics && proxy->log && proxy->history && proxy->trace && proxy->clients &&
+	       proxy->streams && proxy->upstreams && proxy->relay.scratch;
+}
+
+struct worker *worker_start(const struct worker_options *options, struct snapshot *snapshot)
+{
+	struct worker *worker = hg_calloc(1, sizeof(*worker));
+	struct lease *lease;
+
+	if (!worker)
+		return NULL;
+	list_init(&worker->ports);
+	timer_init(&worker->fresh_timer, worker_on_fresh);
+	pipe_pool_init(&worker->pipes);
+	worker->owner = options->owner;
+	worker->loop = loop_create(3 * LIMIT_CONNECTIONS);
+	if (worker->loop)
+		worker->mailbox = mailbox_create(worker->loop, worker);
+	if (worker->mailbox)
+		worker->resolver = resolver_client_create(options->resolver, worker->loop, worker->mailbox);
+	lease = worker->resolver && worker_make_proxy(worker, options) ? lease_create(snapshot) : NULL;
+	if (!lease) {
+		worker_free(worker);
+		return NULL;
+	}
+	worker->proxy.lease = lease;
+	if (pthread_create(&worker->thread, NULL, worker_run, worker) != 0) {
+		worker->proxy.lease = NULL;
+		hg_free(lease);
+		worker_free(worker);
+		return NULL;
+	}
+	return worker;
+}
+
+void worker_stop(struct worker *worker)
+{
+	worker->stop.run = worker_on_stop;
+	mailbox_send(worker->mailbox, &worker->stop);
+	pthread_join(worker->thread, NULL);
+	worker_free(worker);
+}
