@@ -366,7 +366,7 @@ enum body_step body_decode(struct body_decoder *d, struct span in, size_t *ret_c
 
 int body_decode_eof(struct body_decoder *d)
 {
-	if (d->kind == BODY_UNTIL_CLOSE || d->kind == BODY_TUNNEL)
+	if (d->kind == BODY_UNTIL_CLOSE || d->kind == BODY_TUNNEL || d->kind == BODY_FRAMED)
 		d->is_done = true;
 	return d->is_done && d->bad == BAD_NONE ? 0 : -EPROTO;
 }

@@ -73,8 +73,8 @@ void body_decoder_done(struct body_decoder *d);
 enum body_step body_decode(struct body_decoder *d, struct span in, size_t *ret_consumed,
 			   struct span *ret_payload);
 /*
- * The end of the connection. 0 when that ends the body (UNTIL_CLOSE, TUNNEL), -EPROTO when bytes are
- * missing.
+ * The end of the connection, or of an HTTP/2 stream. 0 when that ends the body (UNTIL_CLOSE, TUNNEL,
+ * FRAMED), -EPROTO when bytes are missing.
  */
 int body_decode_eof(struct body_decoder *d);
 /*

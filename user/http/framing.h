@@ -18,6 +18,7 @@ enum body_kind {
 	BODY_CHUNKED,
 	BODY_UNTIL_CLOSE, /* responses only */
 	BODY_TUNNEL, /* after 101, or 2xx to CONNECT */
+	BODY_FRAMED, /* HTTP/2 without a length: ends with its stream */
 };
 
 struct body_framing {
@@ -36,7 +37,7 @@ struct framing_fields {
 enum http_bad framing_fields_read(const struct fields *fields, uint8_t version_minor,
 				  struct framing_fields *ret);
 
-/* BAD_NONE, or the reason with *ret_framing untouched. An HTTP/2 body without a length is BODY_NONE here. */
+/* Of HTTP/1 (HTTP/2: h2_head.h). BAD_NONE, or the reason with *ret_framing untouched. */
 enum http_bad framing_request(const struct request_head *head, struct body_framing *ret_framing);
 /*
  * `method` is that of the request answered. A 1xx other than 101 is BODY_NONE. 204/304/HEAD never have a

@@ -33,6 +33,7 @@ static enum gate_framing sockmap_framing(const struct relay *relay)
 	case BODY_NONE:
 	case BODY_UNTIL_CLOSE:
 	case BODY_TUNNEL:
+	case BODY_FRAMED:
 		break;
 	}
 	return GATE_UNTIL_CLOSE;

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Counts what a peer makes an HTTP/2 connection do, so that cheap frames cannot keep it busy. Two measures per
+ * kind: how many lately (a counter that halves every second) and how many in the life of the connection. Past
+ * either limit the connection ends with ENHANCE_YOUR_CALM. Kinds, defaults, and what each stands for are rows
+ * of h2_floods.def.
+ */
+enum h2_flood_kind {
+	H2_FLOOD_NONE,
+#define H2_FLOOD(id, name, per_second, in_life, explanation) H2_FLOOD_##id,
+#include "user/http/h2_floods.def"
+#undef H2_FLOOD
+	H2_FLOOD_COUNT,
+};
+
+struct h2_flood_limits {
+	uint32_t per_second[H2_FLOOD_COUNT]; /* 0: no limit */
+	uint64_t in_life[H2_FLOOD_COUNT]; /* 0: no limit */
+};
+
+struct h2_flood {
+	uint32_t recent[H2_FLOOD_COUNT];
+	uint64_t total[H2_FLOOD_COUNT];
+	uint64_t window_ms; /* begin of the running second */
+};
+
+extern const struct h2_flood_limits h2_flood_defaults;
+const char *h2_flood_name(enum h2_flood_kind kind); /* label of the metric */
+/* Counts one. False: a limit is passed. */
+bool h2_flood_count(struct h2_flood *flood, const struct h2_flood_limits *limits, enum h2_flood_kind kind,
+		    uint64_t now_ms);
