@@ -102,7 +102,9 @@ struct h2_stream {
 
 /* Queues the preface (client) and SETTINGS. NULL on no memory. */
 struct h2_session *h2_session_create(const struct h2_options *options);
-/* Every stream not released yet is marked as reset, its owner keeps it until h2_stream_release(). */
+/* The connection is gone: every stream that is not complete is reset, with news; nothing is sent any more. */
+void h2_session_abort(struct h2_session *session);
+/* The same; streams not released yet stay their owners' until h2_stream_release(). */
 void h2_session_free(struct h2_session *session);
 
 /*
