@@ -161,9 +161,11 @@ static void via_is_appended_with_the_version_received(void **state)
 	(void)state;
 	arena_reset(&arena);
 	assert_int_equal(message_request(SPAN(GET "Via: 1.0 x\r\n" END), &arena, &head), BAD_NONE);
-	assert_int_equal(hop_add_via(&head.fields, 1), 0);
-	assert_int_equal(hop_add_via(&head.fields, 0), 0);
-	assert_fields(&head.fields, "Host=a|Via=1.0 x|Via=1.1 headgate|Via=1.0 headgate", SPAN(""));
+	assert_int_equal(hop_add_via(&head.fields, 1, 1), 0);
+	assert_int_equal(hop_add_via(&head.fields, 1, 0), 0);
+	assert_int_equal(hop_add_via(&head.fields, 2, 0), 0);
+	assert_fields(&head.fields, "Host=a|Via=1.0 x|Via=1.1 headgate|Via=1.0 headgate|Via=2.0 headgate",
+		      SPAN(""));
 }
 
 static int add_all(void *context)
@@ -183,7 +185,7 @@ static int add_all(void *context)
 	if (!error)
 		error = hop_add_forwarded(&head, &known);
 	for (int i = 0; !error && i < 20; i++)
-		error = hop_add_via(&head.fields, 1);
+		error = hop_add_via(&head.fields, 1, 1);
 	arena_done(&own);
 	return error;
 }

@@ -5,6 +5,7 @@
 
 #include "user/base/limits.h"
 #include "user/http/framing.h"
+#include "user/http/head_check.h"
 #include "user/http/octets.h"
 #include "user/http/target.h"
 
@@ -264,45 +265,6 @@ static enum http_bad response_read_again(struct span bytes, const struct respons
 	return BAD_NONE;
 }
 
-/* ---- fields that have rules of their own ---- */
-
-/* RFC 9112 3.2: exactly one Host in HTTP/1.1, and no other than the target's authority if that has one. */
-static enum http_bad host_check(struct request_head *head)
-{
-	const struct field *host = fields_get(&head->fields, FIELD_HOST);
-	uint16_t default_port = head->method == METHOD_CONNECT ? 0 : target_default_port(head);
-
-	if (!host)
-		return head->version_minor >= 1 ? BAD_HOST_MISSING : BAD_NONE;
-	if (fields_count_of(&head->fields, FIELD_HOST) > 1)
-		return BAD_HOST_DUPLICATE;
-	if (!authority_is_valid(host->value))
-		return BAD_HOST_SYNTAX;
-	if (head->authority.len == 0) {
-		head->authority = host->value;
-		return BAD_NONE;
-	}
-	if (authority_same(head->authority, host->value, default_port))
-		return BAD_NONE;
-	/* Clients of CONNECT name the port in the target only. */
-	if (head->method == METHOD_CONNECT && authority_port(host->value).len == 0 &&
-	    span_eq_nocase(authority_host(head->authority), authority_host(host->value)))
-		return BAD_NONE;
-	return BAD_HOST_MISMATCH;
-}
-
-/* RFC 9110 10.1.1 */
-static enum http_bad expect_check(const struct fields *fields)
-{
-	for (uint32_t i = 0; fields_have(fields, FIELD_EXPECT) && i < fields->count; i++) {
-		const struct field *field = &fields->list[i];
-
-		if (field->id == FIELD_EXPECT && !span_eq_nocase(field->value, SPAN("100-continue")))
-			return BAD_EXPECTATION;
-	}
-	return BAD_NONE;
-}
-
 /* Each nomination costs a search through all fields: as many as there may be fields are enough. */
 static enum http_bad nominations_check(const struct fields *fields)
 {
@@ -324,6 +286,11 @@ static enum http_bad nominations_check(const struct fields *fields)
 
 /* ---- heads ---- */
 
+static uint16_t host_port_of(const struct request_head *head)
+{
+	return head->method == METHOD_CONNECT ? 0 : target_default_port(head);
+}
+
 enum http_bad h1_parse_request(struct span bytes, struct arena *arena, struct request_head *ret_head)
 {
 	const char *at = bytes.data;
@@ -343,13 +310,13 @@ enum http_bad h1_parse_request(struct span bytes, struct arena *arena, struct re
 	if (bad == BAD_NONE)
 		bad = fields_read(at, end, &ret_head->fields);
 	if (bad == BAD_NONE)
-		bad = host_check(ret_head);
+		bad = head_check_host(ret_head, host_port_of(ret_head));
 	if (bad == BAD_NONE)
 		bad = framing_request(ret_head, &framing);
 	if (bad == BAD_NONE)
 		bad = framing_fields_read(&ret_head->fields, ret_head->version_minor, &said);
 	if (bad == BAD_NONE)
-		bad = expect_check(&ret_head->fields);
+		bad = head_check_expect(&ret_head->fields);
 	if (bad == BAD_NONE)
 		bad = nominations_check(&ret_head->fields);
 	return bad == BAD_NONE ? request_read_again(bytes, ret_head, &said) : bad;

@@ -5,10 +5,10 @@
 #include <stdint.h>
 
 /*
- * Counts what a peer makes an HTTP/2 connection do, so that cheap frames cannot keep it busy. Two measures per
- * kind: how many lately (a counter that halves every second) and how many in the life of the connection. Past
- * either limit the connection ends with ENHANCE_YOUR_CALM. Kinds, defaults, and what each stands for are rows
- * of h2_floods.def.
+ * Counts what a peer makes an HTTP/2 connection do, so that cheap frames cannot keep it busy. Two measures
+ * per kind: how many lately (a counter that halves every second) and how many in the life of the connection.
+ * Past either limit the connection ends with ENHANCE_YOUR_CALM. Kinds, defaults, and what each stands for are
+ * rows of h2_floods.def.
  */
 enum h2_flood_kind {
 	H2_FLOOD_NONE,

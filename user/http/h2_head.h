@@ -5,14 +5,14 @@
 #include "user/http/head.h"
 
 /*
- * A header section as HTTP/2 carries it: pseudo-header fields and fields, in an arena of its own. Built name by
- * name while a peer's block is decoded, with the checks that a downgrade to HTTP/1 needs (RFC 9113 8.2, 8.3,
- * 10.3), and turned into the heads the rest of the program works with; and the other way round.
+ * A header section as HTTP/2 carries it: pseudo-header fields and fields, in an arena of its own. Built name
+ * by name while a peer's block is decoded, with the checks that a downgrade to HTTP/1 needs (RFC 9113 8.2,
+ * 8.3, 10.3), and turned into the heads the rest of the program works with; and the other way round.
  *
  * Checked here, whatever the library below checks as well: no CR, LF, NUL or other control byte, no upper
  * case, no connection-specific field, TE only "trailers"; pseudo-header fields known, once, before the
- * others; `:authority` is host[:port] without userinfo and agrees with Host; `:path` is an origin-form, or "*"
- * for OPTIONS; `:method` a token; `:scheme` http or https; bytes and fields within their limits, which
+ * others; `:authority` is host[:port] without userinfo and agrees with Host; `:path` is an origin-form, or
+ * "*" for OPTIONS; `:method` a token; `:scheme` http or https; bytes and fields within their limits, which
  * SETTINGS_MAX_HEADER_LIST_SIZE only asks for.
  */
 struct h2_head_limits {
@@ -48,7 +48,15 @@ void h2_head_free(struct h2_head *head); /* NULL is fine */
 /* One decoded field; copies. Violations are noted in head->bad. 0 or -ENOMEM. */
 int h2_head_add(struct h2_head *head, struct span name, struct span value,
 		const struct h2_head_limits *limits);
-/* The section is complete: what must be there is there. The verdict, also in head->bad. */
+/*
+ * One field of our own making: its name in any case, without limits, but with the same checks, because values
+ * come from HTTP/1 peers and from the configuration. 0 or -ENOMEM.
+ */
+int h2_head_put(struct h2_head *head, struct span name, struct span value);
+/*
+ * The section is complete, and has_end is set: what must be there is there. The verdict, also in head->bad.
+ * To be asked before anything below.
+ */
 enum http_bad h2_head_finish(struct h2_head *head);
 
 /*
@@ -71,8 +79,10 @@ enum http_bad h2_head_response_framing(const struct h2_head *head, const struct 
 
 /*
  * From a head of ours, after hop_strip_*(): names in lower case, Host becomes :authority, Content-Length as
- * the framing says, no field that HTTP/2 forbids. `protocol` empty, or "websocket" for an extended CONNECT.
- * NULL on no memory.
+ * the framing says, no field that HTTP/2 forbids. `protocol` empty, or "websocket" for an extended CONNECT,
+ * which carries no Sec-WebSocket-Key. `:scheme` is "http"; the caller may set another. A 101 becomes the 200
+ * that answers an extended CONNECT (RFC 8441 5), without Sec-WebSocket-Accept. NULL on no memory. A byte that
+ * may not stand where it does is noted in head->bad, and the session does not send such a head.
  */
 struct h2_head *h2_head_from_request(const struct request_head *request, const struct body_framing *framing,
 				     struct span protocol);

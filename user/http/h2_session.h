@@ -86,9 +86,9 @@ struct h2_stream {
 	bool has_end; /* the peer's END_STREAM: nothing comes behind `in` */
 	bool is_end_queued; /* h2_stream_end() was called */
 	bool is_end_sent; /* our END_STREAM went into a frame */
-	bool is_reset; /* no byte goes in either direction any more: by the peer, by us, or with the session */
+	bool is_reset; /* no byte goes either way any more: by the peer, by us, or with the session */
 	bool is_reset_by_peer;
-	bool is_unseen; /* client: the peer has certainly not processed it (GOAWAY, REFUSED_STREAM, never sent) */
+	bool is_unseen; /* client: the peer has not processed it (GOAWAY, REFUSED_STREAM, never sent) */
 	bool is_bad; /* the peer broke HTTP on this stream: head->bad, or a body that is not as announced */
 	uint32_t error_code; /* of the reset */
 	/* for h2_session.c */

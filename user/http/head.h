@@ -26,7 +26,7 @@ struct request_head {
 	struct span query; /* without '?'; has_query tells "/a?" from "/a" */
 	bool has_query;
 	struct span authority; /* Host, or the authority of an absolute-form target, RFC 9112 3.2.2 */
-	uint8_t version_minor; /* HTTP/1.x; 1 for HTTP/2 */
+	uint8_t version_minor; /* HTTP/1.x; 0 for HTTP/2 */
 	uint8_t version_major;
 	struct fields fields;
 };

@@ -152,7 +152,9 @@ int hop_add_forwarded(struct request_head *head, const struct forwarded_facts *f
 	return 0;
 }
 
-int hop_add_via(struct fields *fields, uint8_t version_minor)
+int hop_add_via(struct fields *fields, uint8_t version_major, uint8_t version_minor)
 {
-	return fields_add(fields, SPAN("Via"), version_minor ? SPAN("1.1 headgate") : SPAN("1.0 headgate"));
+	struct span via = version_minor ? SPAN("1.1 headgate") : SPAN("1.0 headgate");
+
+	return fields_add(fields, SPAN("Via"), version_major == 2 ? SPAN("2.0 headgate") : via);
 }

@@ -29,5 +29,5 @@ struct forwarded_facts {
  * Forwarded is removed. The spans of `facts` must live as long as the head. 0 or -ENOMEM.
  */
 int hop_add_forwarded(struct request_head *head, const struct forwarded_facts *facts);
-/* "1.1 headgate", appended (RFC 9110 7.6.3); version_minor is that of the message received. 0 or -ENOMEM. */
-int hop_add_via(struct fields *fields, uint8_t version_minor);
+/* "1.1 headgate", appended (RFC 9110 7.6.3); the version is that of the message received. 0 or -ENOMEM. */
+int hop_add_via(struct fields *fields, uint8_t version_major, uint8_t version_minor);

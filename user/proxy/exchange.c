@@ -42,13 +42,13 @@ static int exchange_forward_head(struct stream *stream)
 		.proto = SPAN("http"),
 		.is_trusted = stream->client->is_trusted,
 	};
-	uint8_t received_minor = stream->head.version_minor;
 	int error = hop_strip_request(&stream->head);
 
 	if (!error && config->forwarded == FORWARDED_APPEND)
 		error = hop_add_forwarded(&stream->head, &facts);
 	if (!error && config->via)
-		error = hop_add_via(&stream->head.fields, received_minor);
+		error = hop_add_via(&stream->head.fields, stream->head.version_major,
+				    stream->head.version_minor);
 	return error;
 }
 

@@ -69,7 +69,8 @@ static int response_prepare_head(struct stream *stream)
 	int error = hop_strip_response(&stream->response);
 
 	if (!error && stream->lease->snapshot->config.via)
-		error = hop_add_via(&stream->response.fields, stream->response.version_minor);
+		error = hop_add_via(&stream->response.fields, stream->response.version_major,
+				    stream->response.version_minor);
 	if (!error && policies->response_headers)
 		error = headers_modify(&stream->response.fields, policies->response_headers);
 	if (!error && stream->backend->response_headers)

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/http/head_check.h"
+
+#include "user/http/target.h"
+
+static bool may_lack_host(const struct request_head *head)
+{
+	if (head->version_major == 1)
+		return head->version_minor == 0;
+	return head->authority.len > 0;
+}
+
+enum http_bad head_check_host(struct request_head *head, uint16_t default_port)
+{
+	const struct field *host = fields_get(&head->fields, FIELD_HOST);
+
+	if (!host)
+		return may_lack_host(head) ? BAD_NONE : BAD_HOST_MISSING;
+	if (fields_count_of(&head->fields, FIELD_HOST) > 1)
+		return BAD_HOST_DUPLICATE;
+	if (!authority_is_valid(host->value))
+		return BAD_HOST_SYNTAX;
+	if (head->authority.len == 0) {
+		head->authority = host->value;
+		return BAD_NONE;
+	}
+	if (authority_same(head->authority, host->value, default_port))
+		return BAD_NONE;
+	/* Clients of CONNECT name the port in the target only. */
+	if (head->method == METHOD_CONNECT && authority_port(host->value).len == 0 &&
+	    span_eq_nocase(authority_host(head->authority), authority_host(host->value)))
+		return BAD_NONE;
+	return BAD_HOST_MISMATCH;
+}
+
+enum http_bad head_check_expect(const struct fields *fields)
+{
+	for (uint32_t i = 0; fields_have(fields, FIELD_EXPECT) && i < fields->count; i++) {
+		const struct field *field = &fields->list[i];
+
+		if (field->id == FIELD_EXPECT && !span_eq_nocase(field->value, SPAN("100-continue")))
+			return BAD_EXPECTATION;
+	}
+	return BAD_NONE;
+}
