@@ -20,6 +20,15 @@ enum limits {
 	/* Interim responses before the final one: 502. */
 	LIMIT_INTERIM_RESPONSES = 16,
 
+	/* HTTP/2, RFC 9113. Past the first two the connection ends with ENHANCE_YOUR_CALM. */
+	LIMIT_H2_QUEUE_FRAMES = 2000, /* waiting to be sent, and two more for each open stream */
+	LIMIT_H2_CONTINUATIONS = 32, /* frames of one header section */
+	LIMIT_H2_SECTION_FACTOR = 16, /* times the limit of a header section: the stream is reset */
+	LIMIT_H2_SLICE_BYTES = 16 * 1024, /* received bytes between two looks at what they caused */
+	LIMIT_H2_STAGED_BYTES = 16 * 1024, /* frames made while receiving; more wait in nghttp2's queue */
+	LIMIT_H2_WINDOW_UPDATES = 10, /* of the connection, that one DATA frame of ours explains */
+	LIMIT_H2_SPARE_STREAMS = 32, /* kept for reuse by a connection */
+
 	/* One recv() at most; also what one direction may move before others get their turn. */
 	LIMIT_READ_BYTES = 64 * 1024,
 	LIMIT_TURN_BYTES = 256 * 1024,

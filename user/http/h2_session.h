@@ -11,18 +11,19 @@
 
 /*
  * One HTTP/2 connection, of either end: bytes in, bytes out, streams between (RFC 9113). nghttp2 does frames,
- * HPACK, stream states and windows; h2_session.c is the only file that knows it. No sockets and no clocks:
- * the caller feeds what it received, with the time, and takes what is to be sent.
+ * HPACK, stream states and windows, and stays behind h2_internal.h. No sockets and no clocks: the caller
+ * feeds what it received, with the time, and takes what is to be sent.
  *
  * Nothing is called back while bytes are fed or taken. What happened to a stream is noted in it, and the
- * caller asks for the streams with news afterwards (h2_session_next), when it may do anything, also free the
- * session.
+ * caller asks for the streams with news after either (h2_session_next), when it may do anything, also free
+ * the session.
  *
- * Flow control: what arrives waits in stream->in, at most the window that was granted to the stream; the
- * window is given back as the owner consumes. The connection's window is given back at once, so a stream
- * whose owner does not read stops itself and no other; all streams together hold at most
- * max_streams x window_bytes. What is to be sent waits in stream->out, at most LIMIT_RELAY_BYTES: the owner
- * writes while h2_stream_can_write(). Of streams that may send, each has a frame in turn.
+ * Flow control: what arrives waits in stream->in, at most the window that was granted to the stream (65535
+ * bytes, if that is more, until the peer has seen our SETTINGS); the window is given back as the owner
+ * consumes. The connection's window is given back at once, so a stream whose owner does not read stops itself
+ * and no other; all streams together hold at most max_streams x window_bytes. What is to be sent waits in
+ * stream->out, at most LIMIT_RELAY_BYTES: the owner writes while h2_stream_can_write(). Of streams that may
+ * send, each has a frame in turn.
  */
 struct h2_session;
 
@@ -55,7 +56,11 @@ struct h2_options {
 	uint32_t window_bytes; /* granted to each stream, 1..2^31-1 */
 	uint32_t connection_window_bytes; /* 65535..2^31-1; less is raised to 65535 */
 	uint32_t frame_bytes; /* largest frame we take, 16384..16777215 */
-	uint32_t max_streams; /* server: open at once, of the client; the next one is refused */
+	/*
+	 * Server: open at once, of the client. The next one is refused; when the client has acknowledged the
+	 * limit, it ends the connection (PROTOCOL_ERROR).
+	 */
+	uint32_t max_streams;
 	bool allows_connect_protocol; /* server: SETTINGS_ENABLE_CONNECT_PROTOCOL, RFC 8441 */
 	struct h2_head_limits head_limits;
 	struct h2_flood_limits flood_limits;
@@ -72,7 +77,7 @@ enum h2_news {
 
 struct h2_stream {
 	struct h2_session *session; /* borrowed; NULL once the session is gone (is_reset then) */
-	int32_t id; /* 0: opened by us, and not sent yet */
+	int32_t id;
 	unsigned int news; /* of enum h2_news; cleared by the owner */
 	struct list ready; /* in the session while there is news */
 	struct list node; /* of all streams of the session */
@@ -91,8 +96,12 @@ struct h2_stream {
 	bool is_unseen; /* client: the peer has not processed it (GOAWAY, REFUSED_STREAM, never sent) */
 	bool is_bad; /* the peer broke HTTP on this stream: head->bad, or a body that is not as announced */
 	uint32_t error_code; /* of the reset */
-	/* for h2_session.c */
-	bool is_released;
+	/* for the session */
+	bool is_given; /* its owner knows it */
+	bool is_started; /* its first HEADERS frame was made or received */
+	bool is_head_queued; /* server: the final response head */
+	bool is_head_sent; /* server: and went into a frame */
+	bool is_final; /* client: the final response head came */
 	bool is_deferred; /* nghttp2 waits for h2_stream_write() */
 	bool is_closed; /* nghttp2 knows it no more */
 	struct h2_head *end_trailers; /* ours; owner, or NULL */
@@ -109,11 +118,14 @@ void h2_session_free(struct h2_session *session);
 
 /*
  * Takes received bytes, all of them. 0; -EPROTO: the peer broke the protocol or a flood limit, a GOAWAY that
- * says so is queued, and after it was sent the connection is to be closed (h2_session_error); -ENOMEM. The
- * preface of a client is part of the bytes.
+ * says so is queued, and after it was sent the connection is to be closed (h2_session_error); -ENOMEM: it is
+ * to be closed at once. Each repeats itself. The preface of a client is part of the bytes.
  */
 int h2_session_feed(struct h2_session *session, struct span bytes, uint64_t now_ms);
-/* Appends frames to `out` until it holds max_bytes or nothing is left to send. 0 or -ENOMEM. */
+/*
+ * Appends frames to `out` until it holds max_bytes, give or take a frame, or nothing is left to send. 0 or
+ * -ENOMEM.
+ */
 int h2_session_output(struct h2_session *session, struct buf *out, size_t max_bytes);
 bool h2_session_wants_output(const struct h2_session *session);
 /* Nothing will be received or sent any more: after a GOAWAY with no stream left, or after an error. */
@@ -153,10 +165,14 @@ uint64_t h2_session_ping_acked(const struct h2_session *session);
 
 /*
  * Client: a new stream with this request; `is_end`: no body follows. The owner has one reference and gives it
- * back with h2_stream_release(). Spans are copied. NULL on no memory, or when the session takes no more.
+ * back with h2_stream_release(). Spans are copied. NULL on no memory, when h2_session_capacity() is 0, or for
+ * a head that is bad.
  */
 struct h2_stream *h2_stream_open(struct h2_session *session, const struct h2_head *head, bool is_end);
-/* Server: a 1xx or the final response. 0, -ENOMEM, -EPIPE when the stream is reset. */
+/*
+ * Server: a 1xx, or the final response, once. 0, -ENOMEM, -EPIPE when the stream is reset, -EINVAL for a head
+ * that is bad.
+ */
 int h2_stream_send_head(struct h2_stream *stream, const struct h2_head *head, bool is_end);
 /* The oldest head that waits, now the caller's (h2_head_free); NULL: none. */
 struct h2_head *h2_stream_head(struct h2_stream *stream);
@@ -167,11 +183,17 @@ static inline bool h2_stream_can_write(const struct h2_stream *stream)
 }
 /* Keeps a copy of the pieces until windows allow to send them. 0, -EPIPE, -ENOMEM, -ENOBUFS over max_kept. */
 int h2_stream_write(struct h2_stream *stream, const struct iovec *pieces, int count, size_t max_kept);
-/* Nothing follows but the trailers, which may be NULL (taken on success). 0, -EPIPE or -ENOMEM. */
+/*
+ * Nothing follows but the trailers, which may be NULL (taken on success). 0, -EPIPE, -EINVAL for trailers
+ * that are bad.
+ */
 int h2_stream_end(struct h2_stream *stream, struct h2_head *trailers);
 /* The first `len` bytes of stream->in were used: the window opens. */
 void h2_stream_consume(struct h2_stream *stream, size_t len);
-/* RST_STREAM; without effect on a stream that is closed. */
+/* RST_STREAM, and no news of it; without effect on a stream that is closed or reset. */
 void h2_stream_reset(struct h2_stream *stream, uint32_t code);
-/* The owner is done with it. A stream that is not complete is reset with `code`. The memory is gone. */
+/*
+ * The owner is done with it. A stream that is not complete, has_end and is_end_sent, is reset with `code`.
+ * The memory is gone.
+ */
 void h2_stream_release(struct h2_stream *stream, uint32_t code);
