@@ -32,6 +32,11 @@ struct scene {
 
 static struct scene stage;
 
+static inline struct relay_end of_conn(struct conn *conn)
+{
+	return (struct relay_end){ .conn = conn };
+}
+
 static inline void on_ready(struct conn *conn)
 {
 	(void)conn;
@@ -60,7 +65,7 @@ static inline void scene_open(const struct body_framing *framing, enum relay_enc
 	side_open(&stage.source, &stage.near);
 	side_open(&stage.sink, &stage.far);
 	relay_init(&stage.relay, &stage.shared, RELAY_IN);
-	relay_start(&stage.relay, &stage.source, &stage.sink, framing, encoding, allow_pipe, 1);
+	relay_start(&stage.relay, of_conn(&stage.source), of_conn(&stage.sink), framing, encoding, allow_pipe, 1);
 }
 
 static inline void scene_close(void)

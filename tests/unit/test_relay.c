@@ -168,7 +168,7 @@ static void a_direction_without_body_only_flushes_the_head(void **unused)
 	relay_init(&stage.relay, &stage.shared, RELAY_IN);
 	assert_int_equal(buf_append(&stage.sink.out, SPAN("head"), 100), 0);
 	put(SPAN("not mine"));
-	relay_start(&stage.relay, &stage.source, &stage.sink, &none, ENCODE_PLAIN, true, 1);
+	relay_start(&stage.relay, of_conn(&stage.source), of_conn(&stage.sink), &none, ENCODE_PLAIN, true, 1);
 	assert_int_equal(stage.relay.state, RELAY_FLUSH);
 	pump();
 	assert_int_equal(stage.relay.state, RELAY_DONE);
@@ -322,7 +322,7 @@ static void a_repeated_try_gets_everything_again_at_every_point(void **unused)
 		pump();
 		assert_true(relay_can_replay(&stage.relay));
 		new_sink();
-		assert_int_equal(relay_replay(&stage.relay, &stage.sink), 0);
+		assert_int_equal(relay_replay(&stage.relay, of_conn(&stage.sink), stage.relay.encoding), 0);
 		put(span_of(text + cut, strlen(text) - cut));
 		pump();
 		assert_int_equal(stage.relay.state, RELAY_DONE);
@@ -380,7 +380,7 @@ static void bytes_that_a_dead_sink_refused_count_as_taken(void **unused)
 	pump();
 	assert_true(relay_can_replay(&stage.relay));
 	new_sink();
-	assert_int_equal(relay_replay(&stage.relay, &stage.sink), 0);
+	assert_int_equal(relay_replay(&stage.relay, of_conn(&stage.sink), stage.relay.encoding), 0);
 	assert_got("0123456789");
 	scene_close();
 }
@@ -395,7 +395,7 @@ static int relay_once(void *context)
 
 	(void)context;
 	relay_init(&stage.relay, &stage.shared, RELAY_IN);
-	relay_start(&stage.relay, &stage.source, &stage.sink, &chunked, ENCODE_CHUNKED, true, 1);
+	relay_start(&stage.relay, of_conn(&stage.source), of_conn(&stage.sink), &chunked, ENCODE_CHUNKED, true, 1);
 	stage.relay.replay = &stage.replay;
 	put(span_str(text));
 	pump();

@@ -50,6 +50,16 @@ enum limits {
 	LIMIT_REPLY_MS = 30000,	       /* a client that does not read an answer of ours is reset */
 	LIMIT_CLIENT_HELLO_MS = 15000, /* from accept to a complete TLS ClientHello */
 
+	/* HTTP/2, RFC 9113. */
+	LIMIT_H2_STREAMS = 100, /* open at once on a client's connection; further ones are refused */
+	LIMIT_H2_FIELDS = 128,	/* of a header section: 431 */
+	LIMIT_H2_WINDOW_BYTES = 256 * 1024, /* default of http2WindowSize: a stream may send ahead of us */
+	LIMIT_H2_CONNECTION_WINDOW_BYTES = 1024 * 1024, /* default of http2ConnectionWindowSize */
+	LIMIT_H2_FRAME_BYTES = 16 * 1024, /* default of http2FrameSize */
+	LIMIT_H2_PING_TIMEOUT_MS = 20000, /* default of http2KeepaliveTimeout */
+	LIMIT_H2_GOAWAY_MS = 1000, /* between the two steps of a polite end */
+	LIMIT_FREE_RETRIES = 3, /* of a request that a connection had not taken */
+
 	/* Events taken by one epoll_wait; the rest wait for the next turn. */
 	LIMIT_EPOLL_EVENTS = 256,
 	/* accept4() calls for one listener event. */

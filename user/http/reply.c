@@ -38,23 +38,31 @@ static enum h1_connection reply_connection(const struct reply *reply)
 	return reply->keep_alive_1_0 ? H1_CONNECTION_KEEP_ALIVE : H1_CONNECTION_DEFAULT;
 }
 
-int reply_write(struct buf *out, const struct reply *reply)
+int reply_head(const struct reply *reply, struct arena *arena, struct response_head *ret_head,
+	       struct body_framing *ret_framing)
 {
-	struct h1_write_options options = { .version_minor = 1, .connection = reply_connection(reply) };
-	struct response_head head = { .status = reply->status, .version_major = 1, .version_minor = 1 };
-	struct body_framing framing = {
+	if (reply->body.len && !may_have_body(reply->status))
+		return -EINVAL;
+	*ret_head = (struct response_head){ .status = reply->status, .version_major = 1, .version_minor = 1 };
+	*ret_framing = (struct body_framing){
 		.kind = BODY_NONE,
 		.announces_length = may_have_body(reply->status),
 		.announced = reply->body.len,
 	};
+	fields_init(&ret_head->fields, arena);
+	return reply_fields(reply, &ret_head->fields);
+}
+
+int reply_write(struct buf *out, const struct reply *reply)
+{
+	struct h1_write_options options = { .version_minor = 1, .connection = reply_connection(reply) };
+	struct response_head head;
+	struct body_framing framing;
 	struct arena arena;
 	int error;
 
-	if (reply->body.len && !may_have_body(reply->status))
-		return -EINVAL;
 	arena_init(&arena, 1024);
-	fields_init(&head.fields, &arena);
-	error = reply_fields(reply, &head.fields);
+	error = reply_head(reply, &arena, &head, &framing);
 	if (!error)
 		error = h1_write_response_whole(out, &head, &framing, &options,
 						reply->is_head ? SPAN("") : reply->body);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "user/base/buf.h"
-#include "user/http/head.h"
+#include "user/http/framing.h"
 
 /* Answers of our own: status, text/plain body without a line end, Content-Length, Connection. */
 struct reply {
@@ -15,6 +15,12 @@ struct reply {
 	bool is_head; /* the request was HEAD: no body bytes */
 	struct span date; /* IMF-fixdate, empty: no Date */
 };
+/*
+ * The head of it, for any version; its fields in `arena`, their bytes borrowed. The body is reply->body unless
+ * is_head. 0, -ENOMEM, -EINVAL.
+ */
+int reply_head(const struct reply *reply, struct arena *arena, struct response_head *ret_head,
+	       struct body_framing *ret_framing);
 /* HTTP/1.1 whatever the request was (RFC 9110 2.5). 0, -ENOMEM, -ENOBUFS, -EINVAL as in h1_write.h. */
 int reply_write(struct buf *out, const struct reply *reply);
 /*

@@ -138,6 +138,8 @@ static void put_http(struct line *line, const struct stream_record *record)
 	put_word(line, ACCESS_VERSION, record->version);
 	if (record->status)
 		put_number(line, ACCESS_STATUS, record->status);
+	if (record->has_grpc_status)
+		put_number(line, ACCESS_GRPC_STATUS, record->grpc_status);
 }
 
 /* The class everything without trouble has; it is not worth a word on each line. */

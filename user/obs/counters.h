@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "user/base/end_reason.h"
+#include "user/http/h2_flood.h"
 #include "user/obs/histogram.h"
 
 enum counter_id {
@@ -23,6 +24,7 @@ enum counter_id {
 struct counters {
 	_Alignas(64) atomic_uint_fast64_t values[COUNTER_COUNT];
 	atomic_uint_fast64_t ends[END_REASON_COUNT]; /* streams and connections by reason */
+	atomic_uint_fast64_t h2_floods[H2_FLOOD_COUNT]; /* connections ended, by limit */
 	struct histogram upstream_connect; /* seconds */
 	struct histogram request_processing;
 };
@@ -48,6 +50,13 @@ static inline uint64_t counter_get(const struct counters *c, enum counter_id id)
 static inline void counter_set(struct counters *c, enum counter_id id, uint64_t value)
 {
 	atomic_store_explicit(&c->values[id], value, memory_order_relaxed);
+}
+
+static inline void counter_h2_flood(struct counters *c, enum h2_flood_kind kind)
+{
+	uint64_t value = atomic_load_explicit(&c->h2_floods[kind], memory_order_relaxed);
+
+	atomic_store_explicit(&c->h2_floods[kind], value + 1, memory_order_relaxed);
 }
 
 static inline void counter_end(struct counters *c, enum end_reason reason)

@@ -33,6 +33,8 @@ struct stream_record {
 	struct span path; /* with query */
 	struct span version; /* "HTTP/1.1" */
 	uint16_t status; /* 0: none sent */
+	bool has_grpc_status;
+	uint16_t grpc_status;
 	struct span sni;
 	uint32_t retry_attempt; /* 0: none */
 	struct span error; /* text of an error of ours; empty: none */

@@ -5,22 +5,19 @@
 #include <stdio.h>
 
 #include "user/base/limits.h"
-#include "user/http/h1_write.h"
 #include "user/net/socket.h"
-#include "user/proxy/client.h"
+#include "user/proxy/back.h"
+#include "user/proxy/dial.h"
 #include "user/proxy/exchange.h"
+#include "user/proxy/front.h"
 #include "user/proxy/response.h"
 #include "user/proxy/tunnel.h"
-#include "user/proxy/upstream.h"
-
-static void attempt_on_resolved(struct resolver_query *query, int result, struct resolver_list *list);
-static void attempt_on_connected(struct net_connect *connect, int result, int fd, uint32_t index);
+#include "user/proxy/upstream_h2.h"
 
 void attempt_init(struct stream *stream)
 {
 	stream->attempt.endpoint_index = UINT32_MAX;
-	resolver_query_init(&stream->attempt.query, attempt_on_resolved);
-	net_connect_init(&stream->attempt.connect, attempt_on_connected);
+	dial_init(stream);
 }
 
 static void attempt_leave_endpoint(struct stream *stream)
@@ -39,10 +36,7 @@ void attempt_stop_try(struct stream *stream)
 {
 	struct attempt *attempt = &stream->attempt;
 
-	resolver_query_cancel(&attempt->query);
-	net_connect_cancel(&attempt->connect);
-	resolver_list_unref(attempt->addresses);
-	attempt->addresses = NULL;
+	dial_stop(stream);
 	if (attempt->is_retry) {
 		attempt->is_retry = false;
 		stream->proxy->active_retries--;
@@ -76,57 +70,6 @@ static int attempt_choose(struct stream *stream)
 	return 0;
 }
 
-static void attempt_connect(struct stream *stream, const struct address *list, uint32_t count)
-{
-	struct attempt *attempt = &stream->attempt;
-
-	counter_add(stream->proxy->counters, COUNTER_UPSTREAM_CONNECTS, 1);
-	net_connect_start(&attempt->connect, stream->proxy->loop, list, count, attempt->connect_deadline_ms,
-			  &attempt->endpoint->keepalive);
-	stream_set_state(stream, STREAM_CONNECT);
-}
-
-static void attempt_use_list(struct stream *stream, struct resolver_list *list)
-{
-	struct attempt *attempt = &stream->attempt;
-
-	attempt->addresses = list;
-	upstream_pool_resolved(&stream->proxy->pool, attempt->endpoint, resolver_list_ref(list));
-	attempt_connect(stream, list->address_list, list->count);
-}
-
-static void attempt_on_resolved(struct resolver_query *query, int result, struct resolver_list *list)
-{
-	struct stream *stream = container_of(query, struct stream, attempt.query);
-
-	if (result < 0)
-		attempt_failed(stream, TRY_DNS_FAILED, result);
-	else
-		attempt_use_list(stream, list);
-}
-
-static void attempt_open(struct stream *stream)
-{
-	struct attempt *attempt = &stream->attempt;
-	const struct endpoint *endpoint = &stream->backend->backend->endpoint_list[attempt->endpoint_index];
-	struct resolver_list *list = NULL;
-	int result;
-
-	if (endpoint->is_resolved) {
-		attempt->address = endpoint->address;
-		attempt_connect(stream, &attempt->address, 1);
-		return;
-	}
-	result = resolver_query_start(stream->proxy->resolver, endpoint->host, endpoint->port,
-				      &attempt->query, &list);
-	if (result == 0)
-		attempt_use_list(stream, list);
-	else if (result == -EINPROGRESS)
-		stream_set_state(stream, STREAM_RESOLVE);
-	else
-		attempt_failed(stream, TRY_DNS_FAILED, result);
-}
-
 static void attempt_on_upstream(void *owner)
 {
 	stream_on_upstream(owner);
@@ -134,7 +77,6 @@ static void attempt_on_upstream(void *owner)
 
 static int attempt_write_head(struct stream *stream)
 {
-	struct h1_write_options options = { .version_minor = 1 };
 	char digits[24];
 	struct span number;
 	int error;
@@ -147,38 +89,39 @@ static int attempt_write_head(struct stream *stream)
 		if (error)
 			return error;
 	}
-	if (stream->upgrade.is_wanted) {
-		options.connection = H1_CONNECTION_UPGRADE;
-		options.upgrade = stream->upgrade.protocol;
-	}
-	return h1_write_request(&stream->upstream->conn.out, &stream->head, &stream->request_framing,
-				&options);
+	return stream->back->send_head(stream);
 }
 
 static int attempt_begin_upload(struct stream *stream)
 {
 	const struct body_framing *framing = &stream->request_framing;
-	enum relay_encoding encoding = framing->kind == BODY_CHUNKED ? ENCODE_CHUNKED : ENCODE_PLAIN;
-	bool can_keep = framing->kind == BODY_CHUNKED ||
+	enum relay_encoding encoding = stream->back->encoding(stream);
+	bool can_keep = framing->kind == BODY_CHUNKED || framing->kind == BODY_FRAMED ||
 			(framing->kind == BODY_LENGTH && framing->length <= LIMIT_RETRY_BODY_BYTES);
 
 	stream->upload_dead = false;
 	if (stream->upload.state != RELAY_OFF)
-		return relay_replay(&stream->upload, &stream->upstream->conn);
+		return relay_replay(&stream->upload, stream->back->end(stream), encoding);
 	stream->upload.replay = can_keep ? &stream->replay : NULL;
-	relay_start(&stream->upload, &stream->client->conn, &stream->upstream->conn, framing, encoding,
+	relay_start(&stream->upload, stream->front->end(stream), stream->back->end(stream), framing, encoding,
 		    stream->lease->snapshot->config.splice.lane_pipe, proxy_now_ms(stream->proxy));
 	if (!can_keep)
 		stream_offer_gate(stream, &stream->upload, false);
 	return 0;
 }
 
-static void attempt_send(struct stream *stream, struct upstream *upstream)
+void attempt_send(struct stream *stream, struct upstream *upstream)
 {
 	int error;
 
 	stream->upstream = upstream;
-	upstream_attach(upstream, stream, attempt_on_upstream);
+	if (upstream->h2) {
+		stream->back = &back_h2;
+		upstream_h2_join(upstream);
+	} else {
+		stream->back = &back_h1;
+		upstream_attach(upstream, stream, attempt_on_upstream);
+	}
 	if (stream->is_tcp) {
 		tunnel_start(stream);
 		return;
@@ -194,55 +137,10 @@ static void attempt_send(struct stream *stream, struct upstream *upstream)
 	stream_pump(stream);
 }
 
-static void attempt_on_connected(struct net_connect *connect, int result, int fd, uint32_t index)
-{
-	struct stream *stream = container_of(connect, struct stream, attempt.connect);
-	struct attempt *attempt = &stream->attempt;
-	const struct address *address = attempt->addresses ? &attempt->addresses->address_list[index] :
-							     &attempt->address;
-	struct upstream *upstream;
-	uint64_t now_ms = proxy_now_ms(stream->proxy);
-
-	if (result < 0) {
-		bool is_late = attempt->connect_deadline_ms && now_ms >= attempt->connect_deadline_ms;
-
-		attempt_failed(stream, is_late ? TRY_CONNECT_TIMEOUT : TRY_CONNECT_FAILED, result);
-		return;
-	}
-	histogram_add(&stream->proxy->counters->upstream_connect, &histogram_connect,
-		      loop_now_ns(stream->proxy->loop) - attempt->start_ns);
-	balance_connected(&attempt->endpoint->load);
-	proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_CONNECTED, (uint32_t)fd,
-		    (loop_now_ns(stream->proxy->loop) - attempt->start_ns) / 1000u);
-	upstream = upstream_open(stream->proxy, attempt->endpoint, fd, address);
-	resolver_list_unref(attempt->addresses);
-	attempt->addresses = NULL;
-	if (!upstream) {
-		attempt_failed(stream, TRY_CONNECT_FAILED, -EMFILE);
-		return;
-	}
-	attempt_send(stream, upstream);
-}
-
-/* A pool that is never empty must not keep a backend whose name has moved on. */
-static void attempt_follow_name(struct stream *stream)
-{
-	struct attempt *attempt = &stream->attempt;
-	const struct endpoint *endpoint = &stream->backend->backend->endpoint_list[attempt->endpoint_index];
-	struct resolver_list *list;
-
-	if (endpoint->is_resolved || list_is_empty(&attempt->endpoint->idle))
-		return;
-	list = resolver_known(stream->proxy->resolver, endpoint->host, endpoint->port);
-	if (list)
-		upstream_pool_resolved(&stream->proxy->pool, attempt->endpoint, list);
-}
-
 void attempt_start(struct stream *stream)
 {
 	struct attempt *attempt = &stream->attempt;
 	uint64_t now_ms = proxy_now_ms(stream->proxy);
-	struct upstream *upstream = NULL;
 
 	attempt_leave_endpoint(stream);
 	attempt->start_ns = loop_now_ns(stream->proxy->loop);
@@ -255,17 +153,7 @@ void attempt_start(struct stream *stream)
 		response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
 		return;
 	}
-	if (!attempt->is_fresh && !stream->is_tcp) {
-		attempt_follow_name(stream);
-		upstream = upstream_pool_take(&stream->proxy->pool, attempt->endpoint);
-	}
-	if (upstream) {
-		proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_REUSED,
-			    (uint32_t)conn_fd(&upstream->conn), 0);
-		attempt_send(stream, upstream);
-	} else {
-		attempt_open(stream);
-	}
+	dial_start(stream);
 }
 
 /* Each endpoint of the backend gets a try, then another backend of the rule. 0 or -ENOMEM. */
@@ -319,31 +207,22 @@ static bool attempt_can_replay(const struct stream *stream)
 }
 
 /*
- * The backend cannot have acted on the request: no byte of it left, or the backend had closed before one
- * arrived. A FIN acknowledges what had arrived when it was sent, so one that does not acknowledge the request
- * came first. A reset proves nothing: whoever reads a request and resets at once is quicker than the delayed
- * acknowledgement.
- */
-static bool attempt_is_unseen(const struct upstream *upstream, int error)
-{
-	if (upstream->conn.sent_bytes == upstream->request_start_bytes)
-		return true;
-	return (error == 0 || error == -EPIPE) &&
-	       conn_acked_bytes(&upstream->conn) <= upstream->request_start_bytes;
-}
-
-/*
  * A reused connection died without one response byte: the backend closed it while the request was on its way.
- * Repeating is safe when the method is (RFC 9110 9.2.2), or when the backend did not see the request.
+ * Repeating is safe when the method is (RFC 9110 9.2.2), or when the backend did not see the request. A stream
+ * that the backend says it did not process (RFC 9113 8.7) is as good as never sent.
  */
 static bool attempt_is_free(const struct stream *stream, enum try_outcome outcome, int error)
 {
 	const struct upstream *upstream = stream->upstream;
 
-	if (outcome != TRY_RESET || !upstream || !upstream->served || upstream->has_response_bytes ||
-	    stream->attempt.free_retry_used || !attempt_can_replay(stream))
+	if (outcome != TRY_RESET || !upstream || stream->back->has_response(stream) ||
+	    stream->attempt.free_retries >= LIMIT_FREE_RETRIES || !attempt_can_replay(stream))
 		return false;
-	return method_is_idempotent(stream->head.method) || attempt_is_unseen(upstream, error);
+	if (stream->back_h2 && stream->back->is_unseen(stream, error))
+		return true;
+	if (!upstream->served)
+		return false;
+	return method_is_idempotent(stream->head.method) || stream->back->is_unseen(stream, error);
 }
 
 static enum retry_verdict attempt_decide(struct stream *stream, enum try_outcome outcome,
@@ -373,13 +252,11 @@ static enum retry_verdict attempt_decide(struct stream *stream, enum try_outcome
 
 static void attempt_drop_upstream(struct stream *stream, enum try_outcome outcome)
 {
-	struct upstream *upstream = stream->upstream;
-
-	stream->upstream = NULL;
 	relay_detach(&stream->upload);
 	/* A backend that still works on the abandoned try learns it from the reset. */
-	if (upstream)
-		upstream_close(upstream, outcome == TRY_PER_TRY_TIMEOUT || outcome == TRY_REQUEST_TIMEOUT);
+	if (stream->upstream)
+		stream->back->drop(stream,
+				   outcome == TRY_PER_TRY_TIMEOUT || outcome == TRY_REQUEST_TIMEOUT);
 }
 
 static void attempt_repeat(struct stream *stream, uint64_t delay_ns)
@@ -470,7 +347,7 @@ void attempt_failed(struct stream *stream, enum try_outcome outcome, int error)
 	attempt_drop_upstream(stream, outcome);
 	if (is_free) {
 		counter_add(stream->proxy->counters, COUNTER_RETRIES_REUSED, 1);
-		stream->attempt.free_retry_used = true;
+		stream->attempt.free_retries++;
 		stream->attempt.is_fresh = true;
 		attempt_start(stream);
 		return;
@@ -518,7 +395,7 @@ static bool attempt_take_head(struct stream *stream)
 
 static void attempt_on_eof(struct stream *stream, int error)
 {
-	if (!stream->upstream->has_response_bytes) {
+	if (!stream->back->has_response(stream)) {
 		attempt_failed(stream, TRY_RESET, error);
 		return;
 	}
@@ -533,8 +410,7 @@ bool attempt_read_response(struct stream *stream)
 	while (stream->state == STREAM_WAIT_HEAD) {
 		enum http_bad bad = BAD_NONE;
 
-		switch (upstream_read_head(stream->upstream, &stream->response_arena, &stream->response,
-					   &bad)) {
+		switch (stream->back->read_head(stream, &bad)) {
 		case UPSTREAM_HEAD_MORE:
 			return true;
 		case UPSTREAM_HEAD_DONE:
@@ -548,7 +424,7 @@ bool attempt_read_response(struct stream *stream)
 			attempt_on_eof(stream, 0);
 			return false;
 		case UPSTREAM_HEAD_ERROR:
-			attempt_on_eof(stream, stream->upstream->conn.error);
+			attempt_on_eof(stream, stream->back->error(stream));
 			return false;
 		case UPSTREAM_HEAD_MEMORY:
 			response_error(stream, 500, SPAN("no memory"), END_INTERNAL);

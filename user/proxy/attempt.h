@@ -12,6 +12,8 @@ void attempt_init(struct stream *stream);
 void attempt_start(struct stream *stream);
 /* The next try of a retry policy: as attempt_start, but another endpoint or backend is preferred. */
 void attempt_again(struct stream *stream);
+/* The connection is there: the request goes out, or the tunnel begins. */
+void attempt_send(struct stream *stream, struct upstream *upstream);
 /* The running try is over: repeats it or answers with the error. `error` is -errno where one is known. */
 void attempt_failed(struct stream *stream, enum try_outcome outcome, int error);
 /* Ends the running try but keeps its endpoint, for the log. Idempotent. */

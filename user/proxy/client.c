@@ -9,7 +9,10 @@
 #include "user/http/reply.h"
 #include "user/net/sni.h"
 #include "user/net/socket.h"
+#include "user/proxy/admission.h"
+#include "user/proxy/client_h2.h"
 #include "user/proxy/exchange.h"
+#include "user/proxy/front.h"
 #include "user/proxy/head_reader.h"
 #include "user/proxy/response.h"
 #include "user/proxy/stream.h"
@@ -40,7 +43,7 @@ bool client_state_allows(enum client_state from, enum client_state to)
 }
 
 /* The timer of the state: idle and head deadlines, or the end of the linger. */
-static void client_arm(struct client *client)
+void client_arm(struct client *client)
 {
 	struct timer_wheel *wheel = loop_timers(client->proxy->loop);
 	uint64_t at_ms = 0;
@@ -58,6 +61,9 @@ static void client_arm(struct client *client)
 	case CLIENT_LINGER:
 		at_ms = client->linger_deadline_ms;
 		break;
+	case CLIENT_H2:
+		at_ms = client_h2_due_ms(client->h2);
+		break;
 	case CLIENT_STREAM:
 	case CLIENT_CLOSED:
 	case CLIENT_STATE_COUNT:
@@ -69,7 +75,7 @@ static void client_arm(struct client *client)
 		timer_cancel(wheel, &client->timer);
 }
 
-static void client_set_state(struct client *client, enum client_state state)
+void client_set_state(struct client *client, enum client_state state)
 {
 	CHECK(client_state_allows(client->state, state));
 	client->state = state;
@@ -81,6 +87,7 @@ static void client_release(struct loop_deferred *deferred)
 	struct client *client = container_of(deferred, struct client, release);
 
 	hg_free(client->sni);
+	client_h2_free(client->h2);
 	proxy_bind_unref(client->bind);
 	slab_give(client->proxy->clients, client->handle);
 }
@@ -101,12 +108,13 @@ void client_close(struct client *client, enum end_reason reason, bool reset)
 	proxy_trace(proxy, client->handle, TRACE_CLIENT_END, (uint32_t)reason, client->requests);
 	timer_cancel(wheel, &client->age_timer);
 	loop_deferred_cancel(&client->again);
+	if (client->h2)
+		client_h2_close(client->h2);
 	counter_add(proxy->counters, COUNTER_DOWNSTREAM_RECEIVED, client->conn.received_bytes);
 	counter_add(proxy->counters, COUNTER_DOWNSTREAM_SENT, client->conn.sent_bytes);
 	gauge_sub(proxy->counters, COUNTER_DOWNSTREAM_OPEN, 1);
 	conn_close(&client->conn, reset);
-	atomic_fetch_sub_explicit(&proxy->shared->connections, 1, memory_order_relaxed);
-	atomic_fetch_sub_explicit(client->bind->connections, 1, memory_order_relaxed);
+	admission_give(proxy, client->bind);
 	loop_defer(proxy->loop, &client->release);
 }
 
@@ -117,7 +125,9 @@ bool client_is_ending(const struct client *client)
 
 void client_close_idle(struct client *client, enum end_reason reason)
 {
-	if (!client->stream && client->state != CLIENT_LINGER)
+	if (client->state == CLIENT_H2)
+		client_h2_end(client, reason);
+	else if (!client->stream && client->state != CLIENT_LINGER)
 		client_close(client, reason, false);
 }
 
@@ -196,12 +206,18 @@ static void client_read_head(struct client *client)
 			     result == HEAD_READ_ERROR);
 		return;
 	}
-	stream = stream_create(client);
+	if (result == HEAD_READ_DONE && client->requests == 0 && client_h2_is_preface(head)) {
+		client_h2_start(client, head);
+		arena_done(&arena);
+		return;
+	}
+	stream = stream_create(client, &front_h1);
 	if (!stream) {
 		arena_done(&arena);
 		client_close(client, END_LIMIT, true);
 		return;
 	}
+	client->stream = stream;
 	arena_done(&stream->arena);
 	stream->arena = arena;
 	client_on_head(client, result, stream, head);
@@ -211,12 +227,13 @@ static void client_read_head(struct client *client)
 
 static void client_open_tunnel(struct client *client, bool is_tls, struct span sni)
 {
-	struct stream *stream = stream_create(client);
+	struct stream *stream = stream_create(client, &front_h1);
 
 	if (!stream) {
 		client_close(client, END_LIMIT, true);
 		return;
 	}
+	client->stream = stream;
 	stream->is_tcp = true;
 	stream->is_tls = is_tls;
 	stream->close_client = true;
@@ -306,6 +323,9 @@ static void client_run(struct client *client)
 	case CLIENT_LINGER:
 		client_read_linger(client);
 		break;
+	case CLIENT_H2:
+		h2_link_run(&client->h2->link);
+		break;
 	case CLIENT_CLOSED:
 	case CLIENT_STATE_COUNT:
 		break;
@@ -326,7 +346,6 @@ static void client_on_timer(struct timer *timer, uint64_t now_ms)
 {
 	struct client *client = container_of(timer, struct client, timer);
 
-	(void)now_ms;
 	switch (client->state) {
 	case CLIENT_IDLE:
 		client_close(client, END_KEEPALIVE_IDLE, false);
@@ -339,6 +358,9 @@ static void client_on_timer(struct timer *timer, uint64_t now_ms)
 		break;
 	case CLIENT_LINGER:
 		client_close(client, END_OK, false);
+		break;
+	case CLIENT_H2:
+		client_h2_on_timer(client, now_ms);
 		break;
 	case CLIENT_STREAM:
 	case CLIENT_CLOSED:
@@ -361,51 +383,6 @@ static void client_on_age(struct timer *timer, uint64_t now_ms)
 }
 
 /* ------------------------------------------------------------------------------------ start */
-
-static uint64_t bind_max_connections(const struct bind *bind)
-{
-	uint64_t sum = 0;
-
-	for (uint32_t i = 0; i < bind->listener_count; i++) {
-		if (!bind->listener_list[i].max_connections.is_set)
-			return UINT64_MAX;
-		sum += bind->listener_list[i].max_connections.value;
-	}
-	return sum;
-}
-
-/* Counts the connection; false when it is one too many. */
-static bool client_is_admitted(struct proxy *proxy, struct proxy_bind *bind)
-{
-	uint64_t all = atomic_fetch_add_explicit(&proxy->shared->connections, 1, memory_order_relaxed);
-	uint64_t here = atomic_fetch_add_explicit(bind->connections, 1, memory_order_relaxed);
-
-	if (all < proxy->lease->snapshot->config.max_connections && here < bind_max_connections(bind->bind))
-		return true;
-	atomic_fetch_sub_explicit(&proxy->shared->connections, 1, memory_order_relaxed);
-	atomic_fetch_sub_explicit(bind->connections, 1, memory_order_relaxed);
-	return false;
-}
-
-static void client_refuse(struct proxy *proxy, const struct bind *bind, int fd)
-{
-	static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\n"
-				     "content-length: 20\r\nconnection: close\r\n\r\ntoo many connections";
-
-	counter_add(proxy->counters, COUNTER_ACCEPT_REFUSED, 1);
-	counter_end(proxy->counters, END_LIMIT);
-	/* An empty socket takes a short answer at once; when it does not, the reset says it all. */
-	if (bind->protocol != BIND_HTTP ||
-	    send(fd, answer, sizeof(answer) - 1, MSG_DONTWAIT | MSG_NOSIGNAL) <= 0 ||
-	    socket_shutdown_write(fd) < 0) {
-		socket_reset(fd);
-		return;
-	}
-	/* Closing with a request unread would send a reset after the answer, and some clients then drop both.
-	 */
-	(void)recv(fd, proxy->relay.scratch, LIMIT_READ_BYTES, MSG_DONTWAIT);
-	socket_close(fd);
-}
 
 static void client_set_socket_options(const struct proxy *proxy, const struct bind *bind, int fd)
 {
@@ -546,15 +523,14 @@ void client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const st
 		socket_reset(fd);
 		return;
 	}
-	if (!client_is_admitted(proxy, bind)) {
-		client_refuse(proxy, config, fd);
+	if (!admission_take(proxy, bind)) {
+		admission_refuse(proxy, config, fd);
 		return;
 	}
 	client_set_socket_options(proxy, config, fd);
 	client = client_create(proxy, bind, fd);
 	if (!client) {
-		atomic_fetch_sub_explicit(&proxy->shared->connections, 1, memory_order_relaxed);
-		atomic_fetch_sub_explicit(bind->connections, 1, memory_order_relaxed);
+		admission_give(proxy, bind);
 		counter_end(proxy->counters, END_LIMIT);
 		return;
 	}

@@ -5,11 +5,12 @@
 #include "user/proxy/conn.h"
 #include "user/proxy/proxy.h"
 
+struct client_h2;
 struct stream;
 
 /*
  * A connection from a client. HTTP: serves one request after the other, each a stream. TCP and TLS: one
- * stream for its whole life. The timers that belong to the connection and not to a request live here: idle
+ * stream for its whole life. HTTP/2: many streams at once, see client_h2.h. The timers that belong to the connection and not to a request live here: idle
  * and slow head (from accept on, running only while no stream does), the age of the connection, and the
  * linger after a last answer.
  */
@@ -26,7 +27,8 @@ struct client {
 	struct proxy_bind *bind; /* one reference */
 	uint64_t handle;
 	enum client_state state;
-	struct stream *stream; /* the running one, or NULL */
+	struct stream *stream; /* the running one, or NULL; always NULL with h2 */
+	struct client_h2 *h2; /* owner; NULL: not HTTP/2 */
 	struct address peer;
 	char peer_ip[ADDRESS_TEXT_BYTES]; /* without port */
 	uint8_t peer_ip_len;
@@ -55,9 +57,14 @@ struct client {
 const char *client_state_name(enum client_state state);
 bool client_state_allows(enum client_state from, enum client_state to);
 
+/* For the files that are part of a client: changes the state, and arms the timer of the state. */
+void client_set_state(struct client *client, enum client_state state);
+void client_arm(struct client *client);
+
 /* Takes a connection that was just accepted: counts it, refuses it past a limit, starts reading. Owns fd. */
 void client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer);
-/* Closes now, frees at the end of the turn. No stream may be running. Idempotent. */
+/* Closes now, frees at the end of the turn. No stream may be running, but those of HTTP/2: they end first.
+ * Idempotent. */
 void client_close(struct client *client, enum end_reason reason, bool reset);
 /* The stream is over and the connection may serve another request. */
 void client_next(struct client *client);
@@ -65,5 +72,5 @@ void client_next(struct client *client);
 void client_linger(struct client *client);
 /* Whether the running exchange must be the last one: drain, age, port removed. */
 bool client_is_ending(const struct client *client);
-/* Closes the connection when nothing runs on it. */
+/* Closes the connection when nothing runs on it; one of HTTP/2 takes no more requests and closes then. */
 void client_close_idle(struct client *client, enum end_reason reason);

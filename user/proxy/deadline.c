@@ -3,9 +3,9 @@
 
 #include "user/base/limits.h"
 #include "user/proxy/attempt.h"
+#include "user/proxy/back.h"
 #include "user/proxy/response.h"
 #include "user/proxy/tunnel.h"
-#include "user/proxy/upstream.h"
 
 static const char *const deadline_names[] = {
 	[DEADLINE_NONE] = "",
@@ -118,7 +118,7 @@ static void deadline_on_stream_idle(struct stream *stream)
 {
 	if (stream->state == STREAM_RELAY)
 		stream_finish(stream, END_STREAM_IDLE, response_truncated(stream));
-	else if (conn_is_behind(&stream->upstream->conn))
+	else if (stream->back->is_behind(stream))
 		response_error(stream, 504, SPAN("stream idle timeout"), END_STREAM_IDLE);
 	else
 		response_error(stream, 408, SPAN("stream idle timeout"), END_STREAM_IDLE);

@@ -5,6 +5,7 @@
 #include "policy/headers.h"
 #include "policy/route.h"
 #include "user/base/clock.h"
+#include "user/http/grpc.h"
 #include "user/http/h1_parse.h"
 #include "user/http/hop.h"
 #include "user/http/target.h"
@@ -182,6 +183,12 @@ void exchange_start(struct stream *stream, struct span head)
 		response_bad_request(stream, bad);
 		return;
 	}
+	exchange_begin(stream);
+}
+
+void exchange_begin(struct stream *stream)
+{
+	stream->is_grpc = grpc_is_call(&stream->head.fields);
 	if (stream->head.method == METHOD_CONNECT) {
 		stream->close_client = true;
 		response_error(stream, 405, SPAN("method not allowed"), END_REQUEST_BAD);

@@ -8,7 +8,8 @@
 /*
  * The copy lane: one recv() into the worker's scratch memory, the payload found in it, one sendmsg() straight
  * from there. Only what the sink refuses is kept, in sink->out, and then the source is left alone until it is
- * gone.
+ * gone. Streams of HTTP/2 connections are read from and written to their queues in the same way: their frames
+ * are taken and made elsewhere (h2_link.h).
  */
 enum { COPY_PIECES = 64 };
 
@@ -26,6 +27,8 @@ enum { COPY_JOIN_BYTES = 4096 };
 
 static bool copy_sink_is_ready(struct relay *relay)
 {
+	if (relay->h2_sink)
+		return h2_stream_can_write(relay->h2_sink);
 	if (buf_len(&relay->sink->out) <= COPY_JOIN_BYTES)
 		return !conn_is_blocked(relay->sink);
 	return conn_flush(relay->sink) == 0 && !conn_has_output(relay->sink);
@@ -88,7 +91,7 @@ static int copy_send(struct relay *relay, struct copy_batch *batch)
 		if (batch->is_end && buf_len(&relay->decoder.trailers) == 0)
 			batch->pieces[batch->count++] = (struct iovec){ (void *)(uintptr_t)"0\r\n\r\n", 5 };
 	}
-	error = conn_send(relay->sink, batch->pieces + first, batch->count - first, LIMIT_RELAY_BYTES * 2);
+	error = relay_send(relay, batch->pieces + first, batch->count - first);
 	if (!error)
 		relay_account(relay, LANE_COPY, batch->payload_bytes);
 	return error;
@@ -106,7 +109,7 @@ static bool copy_step(struct relay *relay, struct span in, size_t *ret_used)
 	copy_decode(relay, in, &batch);
 	*ret_used = batch.consumed;
 	copy_remember(relay, &batch);
-	end_is_sent = batch.payload_bytes != 0 && buf_len(&relay->decoder.trailers) == 0;
+	end_is_sent = !relay->h2_sink && batch.payload_bytes != 0 && buf_len(&relay->decoder.trailers) == 0;
 	error = copy_send(relay, &batch);
 	if (!error && batch.is_end && !end_is_sent)
 		error = relay_send_end(relay);
@@ -171,6 +174,39 @@ static bool copy_from_scratch(struct relay *relay, struct span in)
 	return true;
 }
 
+static void copy_fail_stream(struct relay *relay)
+{
+	if (relay->h2_source->is_bad)
+		relay->decoder.bad = BAD_LENGTH_MISMATCH;
+	relay_fail(relay, relay->h2_source->is_bad ? RELAY_FAIL_SOURCE_BAD : RELAY_FAIL_SOURCE_ERROR);
+}
+
+/* What has arrived on a stream; its end is a mark of the stream and not of the bytes. */
+static bool copy_from_stream(struct relay *relay)
+{
+	struct h2_stream *source = relay->h2_source;
+
+	while (buf_len(&source->in) && copy_sink_is_ready(relay)) {
+		struct span in = buf_span(&source->in);
+		size_t used = 0;
+		bool goes_on;
+
+		if (in.len > LIMIT_READ_BYTES)
+			in.len = LIMIT_READ_BYTES;
+		goes_on = copy_step(relay, in, &used);
+		h2_stream_consume(source, used);
+		if (!goes_on)
+			return false;
+	}
+	if (buf_len(&source->in))
+		return false;
+	if (source->has_end)
+		copy_end_of_source(relay);
+	else if (source->is_reset)
+		copy_fail_stream(relay);
+	return false;
+}
+
 static bool copy_move(struct relay *relay)
 {
 	struct conn *source = relay->source;
@@ -201,11 +237,12 @@ static bool copy_move(struct relay *relay)
 
 bool lane_copy_pump(struct relay *relay)
 {
-	bool again = copy_sink_is_ready(relay) && copy_move(relay);
+	bool again = copy_sink_is_ready(relay) &&
+		     (relay->h2_source ? copy_from_stream(relay) : copy_move(relay));
 
 	if (relay->state != RELAY_OPEN)
 		return false;
-	if (conn_flush(relay->sink) < 0) {
+	if (relay_push(relay) < 0) {
 		relay_fail(relay, RELAY_FAIL_SINK);
 		return false;
 	}

@@ -22,31 +22,58 @@ static const struct lane *relay_choose(const struct body_framing *framing, enum 
 	return &lane_copy;
 }
 
-void relay_start(struct relay *relay, struct conn *source, struct conn *sink,
+static bool relay_is_between_conns(const struct relay *relay)
+{
+	return relay->source && relay->sink;
+}
+
+/* splice(2) does not see what a sock map has passed up, so it keeps away from sockets that are in one. */
+static bool relay_may_use_pipe(const struct relay *relay)
+{
+	return relay_is_between_conns(relay) && !gate_socket_is_added(&relay->source->gate) &&
+	       !gate_socket_is_added(&relay->sink->gate);
+}
+
+/* What has gone through both ends; only compared with an earlier value. */
+static uint64_t relay_progress(const struct relay *relay)
+{
+	uint64_t bytes = relay->source ? relay->source->received_bytes : relay->h2_source->received_bytes;
+
+	if (relay->sink)
+		bytes += relay->sink->sent_bytes;
+	else if (relay->h2_sink)
+		bytes += relay->h2_sink->sent_bytes;
+	return bytes;
+}
+
+void relay_start(struct relay *relay, struct relay_end source, struct relay_end sink,
 		 const struct body_framing *framing, enum relay_encoding encoding, bool allow_pipe,
 		 uint64_t now_ms)
 {
+	/* Whether its length is as announced was checked below the stream; the trailers come behind it. */
+	static const struct body_framing framed = { .kind = BODY_FRAMED };
+
 	CHECK(relay->state == RELAY_OFF);
-	relay->source = source;
-	relay->sink = sink;
+	relay->source = source.conn;
+	relay->h2_source = source.h2;
+	relay->sink = sink.conn;
+	relay->h2_sink = sink.h2;
 	relay->encoding = encoding;
 	relay->last_active_ms = now_ms;
+	relay->progress_bytes = relay_progress(relay);
 	relay->probe_ms = now_ms;
-	body_decoder_init(&relay->decoder, framing);
-	/* splice(2) does not see what a sock map has passed up, so it keeps away from sockets that are in
-	 * one. */
-	allow_pipe = allow_pipe && !gate_socket_is_added(&source->gate) && !gate_socket_is_added(&sink->gate);
-	relay->lane = relay_choose(framing, encoding, allow_pipe);
+	body_decoder_init(&relay->decoder, source.h2 && framing->kind != BODY_NONE ? &framed : framing);
+	relay->lane = relay_choose(framing, encoding, allow_pipe && relay_may_use_pipe(relay));
+	relay->state = RELAY_OPEN;
 	/* Without a body there is still the head that waits in the sink. */
-	relay->state = framing->kind != BODY_NONE ? RELAY_OPEN
-		       : conn_has_output(sink)	  ? RELAY_FLUSH
-						  : RELAY_DONE;
+	if (framing->kind == BODY_NONE)
+		relay_source_ended(relay);
 }
 
 void relay_allow_gate(struct relay *relay, const struct relay_gate_options *options)
 {
 	relay->gate_options = *options;
-	relay->gate_allowed = relay->shared->gate != NULL;
+	relay->gate_allowed = relay->shared->gate != NULL && relay_is_between_conns(relay);
 	/* The pipe would take the bytes first. */
 	if (relay->gate_allowed && relay->decoder.kind == BODY_LENGTH &&
 	    relay->decoder.left >= options->min_body_bytes)
@@ -79,6 +106,8 @@ void relay_refresh(struct relay *relay)
 	relay->source->received_bytes += moved;
 	relay->sink->sent_bytes += moved;
 	relay->gate_moved += moved;
+	/* The kernel noted when they moved. */
+	relay->progress_bytes = relay_progress(relay);
 }
 
 bool relay_can_replay(const struct relay *relay)
@@ -105,17 +134,21 @@ void relay_detach(struct relay *relay)
 		relay->lane->leave(relay);
 	relay->lane = NULL;
 	relay->sink = NULL;
+	relay->h2_sink = NULL;
 	relay_count_buffered(relay, 0);
 }
 
-int relay_replay(struct relay *relay, struct conn *sink)
+int relay_replay(struct relay *relay, struct relay_end sink, enum relay_encoding encoding)
 {
 	int error;
 
-	CHECK(!relay->sink);
+	CHECK(!relay->sink && !relay->h2_sink);
 	relay->lane = &lane_copy;
-	relay->sink = sink;
+	relay->sink = sink.conn;
+	relay->h2_sink = sink.h2;
+	relay->encoding = encoding;
 	relay->fail = RELAY_FAIL_NONE;
+	relay->progress_bytes = relay_progress(relay);
 	relay->state = relay->decoder.kind == BODY_NONE ? RELAY_FLUSH : RELAY_OPEN;
 	if (relay->state == RELAY_FLUSH)
 		return 0;
@@ -143,6 +176,34 @@ static int relay_send_trailers(struct relay *relay, const struct fields *trailer
 	return error;
 }
 
+/* The stream is over with it; a message without a body had its end in the head. */
+static int relay_end_stream(struct relay *relay, const struct fields *trailers)
+{
+	struct h2_head *head = NULL;
+	int error;
+
+	if (relay->h2_sink->is_end_queued)
+		return 0;
+	if (trailers->count) {
+		head = h2_head_from_trailers(trailers);
+		if (!head)
+			return -ENOMEM;
+	}
+	error = h2_stream_end(relay->h2_sink, head);
+	if (error)
+		h2_head_free(head);
+	return error;
+}
+
+static int relay_end_message(struct relay *relay, const struct fields *trailers)
+{
+	if (relay->h2_sink)
+		return relay_end_stream(relay, trailers);
+	if (relay->chunk_raw == CHUNK_RAW_LAST)
+		return relay_send_trailers(relay, trailers);
+	return chunk_write_end(&relay->sink->out, trailers->count ? trailers : NULL, LIMIT_RELAY_BYTES * 2);
+}
+
 int relay_send_end(struct relay *relay)
 {
 	struct arena arena;
@@ -150,21 +211,17 @@ int relay_send_end(struct relay *relay)
 	enum http_bad bad = BAD_NONE;
 	int error;
 
-	if (relay->encoding != ENCODE_CHUNKED)
+	if (!relay->h2_sink && relay->encoding != ENCODE_CHUNKED)
 		return 0;
 	arena_init(&arena, 4096);
 	fields_init(&trailers, &arena);
 	if (relay->decoder.kind == BODY_CHUNKED)
 		bad = body_trailers(&relay->decoder, &arena, &trailers);
-	if (bad)
-		error = -EPROTO;
-	else if (relay->chunk_raw == CHUNK_RAW_LAST)
-		error = relay_send_trailers(relay, &trailers);
-	else
-		error = chunk_write_end(&relay->sink->out, trailers.count ? &trailers : NULL,
-					LIMIT_RELAY_BYTES * 2);
+	else if (relay->h2_source && relay->h2_source->trailers)
+		trailers = relay->h2_source->trailers->fields;
+	error = bad ? -EPROTO : relay_end_message(relay, &trailers);
 	arena_done(&arena);
-	return error ? error : conn_flush(relay->sink);
+	return error ? error : relay_push(relay);
 }
 
 void relay_stop(struct relay *relay)
@@ -181,12 +238,26 @@ void relay_fail(struct relay *relay, enum relay_fail fail)
 	relay->fail = fail;
 }
 
+int relay_source_error(const struct relay *relay)
+{
+	return relay->source ? relay->source->error : -ECONNRESET;
+}
+
+int relay_sink_error(const struct relay *relay)
+{
+	return relay->sink ? relay->sink->send_error : -ECONNRESET;
+}
+
 size_t relay_buffered(const struct relay *relay)
 {
-	if (!relay->sink)
+	size_t bytes = relay->pipe.held_bytes;
+
+	if (!relay->sink && !relay->h2_sink)
 		return 0;
-	return buf_len(&relay->sink->out) + relay->pipe.held_bytes +
-	       (relay->state == RELAY_OPEN ? buf_len(&relay->source->in) : 0);
+	bytes += buf_len(relay->sink ? &relay->sink->out : &relay->h2_sink->out);
+	if (relay->state == RELAY_OPEN)
+		bytes += buf_len(relay->source ? &relay->source->in : &relay->h2_source->in);
+	return bytes;
 }
 
 void relay_account(struct relay *relay, enum lane_id lane, uint64_t payload_bytes)
@@ -212,25 +283,55 @@ void relay_account(struct relay *relay, enum lane_id lane, uint64_t payload_byte
 	}
 }
 
+bool relay_sink_is_empty(const struct relay *relay)
+{
+	return relay->sink ? !conn_has_output(relay->sink) : relay->h2_sink->is_end_sent;
+}
+
+int relay_push(struct relay *relay)
+{
+	if (relay->sink)
+		return conn_flush(relay->sink);
+	/* Frames leave at the end of the turn; the end of a stream may have been followed by its reset. */
+	return relay->h2_sink->is_reset && !relay->h2_sink->is_end_sent ? -EPIPE : 0;
+}
+
+int relay_send(struct relay *relay, const struct iovec *pieces, int count)
+{
+	if (relay->sink)
+		return conn_send(relay->sink, pieces, count, LIMIT_RELAY_BYTES * 2);
+	return h2_stream_write(relay->h2_sink, pieces, count, LIMIT_RELAY_BYTES * 2);
+}
+
 void relay_source_ended(struct relay *relay)
 {
-	relay->state = conn_has_output(relay->sink) ? RELAY_FLUSH : RELAY_DONE;
+	relay->state = relay_sink_is_empty(relay) ? RELAY_DONE : RELAY_FLUSH;
 }
 
 static void relay_flush(struct relay *relay)
 {
-	if (conn_flush(relay->sink) < 0)
+	if (relay_push(relay) < 0)
 		relay_fail(relay, RELAY_FAIL_SINK);
-	else if (!conn_has_output(relay->sink))
+	else if (relay_sink_is_empty(relay))
 		relay->state = RELAY_DONE;
+}
+
+static void relay_note_progress(struct relay *relay, uint64_t now_ms)
+{
+	uint64_t progress = relay_progress(relay);
+
+	if (progress == relay->progress_bytes)
+		return;
+	relay->progress_bytes = progress;
+	relay->last_active_ms = now_ms;
 }
 
 bool relay_pump(struct relay *relay, uint64_t now_ms)
 {
-	uint64_t sent = relay->sink ? relay->sink->sent_bytes : 0;
-	uint64_t received = relay->source ? relay->source->received_bytes : 0;
 	bool again = false;
 
+	if (relay->state == RELAY_OFF)
+		return false;
 	if (relay->state == RELAY_OPEN)
 		again = relay->lane->pump(relay);
 	if (relay->state == RELAY_OPEN && relay->gate_allowed && relay->lane != &lane_sockmap &&
@@ -238,8 +339,8 @@ bool relay_pump(struct relay *relay, uint64_t now_ms)
 		again = relay->lane->pump(relay);
 	if (relay->state == RELAY_FLUSH)
 		relay_flush(relay);
-	if (relay->sink && (relay->sink->sent_bytes != sent || relay->source->received_bytes != received))
-		relay->last_active_ms = now_ms;
+	if (relay->sink || relay->h2_sink)
+		relay_note_progress(relay, now_ms);
 	relay_count_buffered(relay, relay_buffered(relay));
 	return again;
 }
@@ -257,5 +358,5 @@ int relay_send_payload(struct relay *relay, struct span payload)
 	pieces[count++] = (struct iovec){ (void *)(uintptr_t)payload.data, payload.len };
 	if (relay->encoding == ENCODE_CHUNKED)
 		pieces[count++] = (struct iovec){ (void *)(uintptr_t)"\r\n", 2 };
-	return conn_send(relay->sink, pieces, count, LIMIT_RELAY_BYTES * 2);
+	return relay_send(relay, pieces, count);
 }

@@ -3,14 +3,16 @@
 
 #include "user/gate/pair.h"
 #include "user/http/body.h"
+#include "user/http/h2_session.h"
 #include "user/net/pipe_splice.h"
 #include "user/obs/counters.h"
 #include "user/obs/record.h"
 #include "user/proxy/conn.h"
 
 /*
- * One direction of a body or tunnel: bytes of `source` go to `sink`. The stream hands a direction to a lane
- * and gets it back; it does not know how the lane moves the bytes. Every lane keeps the same promises:
+ * One direction of a body or tunnel: bytes of one end go to the other. An end is a connection, or a stream of
+ * an HTTP/2 connection. The stream hands a direction to a lane and gets it back; it does not know how the lane
+ * moves the bytes. Every lane keeps the same promises:
  *   - payload arrives unchanged, in order, and framing is generated anew;
  *   - while the sink does not take bytes, at most LIMIT_RELAY_BYTES wait in user space, or one pipe of
  * LIMIT_PIPE_BYTES in the kernel, and the source is not read;
@@ -27,9 +29,9 @@ enum relay_state {
 enum relay_fail {
 	RELAY_FAIL_NONE,
 	RELAY_FAIL_SOURCE_SHORT, /* the source ended before its message did */
-	RELAY_FAIL_SOURCE_ERROR, /* reset or another socket error: source->error */
+	RELAY_FAIL_SOURCE_ERROR, /* reset or another socket error: relay_source_error() */
 	RELAY_FAIL_SOURCE_BAD, /* malformed framing: decoder.bad */
-	RELAY_FAIL_SINK, /* sink->send_error */
+	RELAY_FAIL_SINK, /* relay_sink_error() */
 	RELAY_FAIL_POISONED, /* the kernel lane lost count: gate.reason */
 	RELAY_FAIL_MEMORY,
 };
@@ -40,6 +42,12 @@ enum relay_encoding {
 };
 
 struct relay;
+
+/* Where bytes come from or go to: exactly one of the two. Both borrowed from the stream's sides. */
+struct relay_end {
+	struct conn *conn;
+	struct h2_stream *h2;
+};
 
 enum relay_direction {
 	RELAY_IN, /* from the client */
@@ -77,8 +85,10 @@ struct lane {
 
 struct relay {
 	struct relay_shared *shared; /* borrowed */
-	struct conn *source; /* borrowed from the stream's sides */
-	struct conn *sink;
+	struct conn *source; /* NULL: h2_source */
+	struct conn *sink; /* NULL: h2_sink, or no sink between two tries */
+	struct h2_stream *h2_source;
+	struct h2_stream *h2_sink;
 	enum relay_direction direction;
 	enum relay_state state;
 	enum relay_fail fail;
@@ -92,6 +102,7 @@ struct relay {
 	uint64_t lane_bytes[LANE_COUNT];
 	size_t counted_bytes; /* this relay's part of the gauge */
 	uint64_t last_active_ms;
+	uint64_t progress_bytes; /* of both ends, when last_active_ms was noted */
 	uint64_t probe_ms; /* begin of the window over which the pace of the copy lane is judged */
 	uint64_t probe_reads; /* recv() calls in it that brought bytes */
 	uint64_t probe_bytes; /* payload_bytes at its begin */
@@ -112,7 +123,7 @@ struct relay {
 
 void relay_init(struct relay *relay, struct relay_shared *shared, enum relay_direction direction);
 /* Starts in the lane that suits the framing. A direction without body is DONE at once. */
-void relay_start(struct relay *relay, struct conn *source, struct conn *sink,
+void relay_start(struct relay *relay, struct relay_end source, struct relay_end sink,
 		 const struct body_framing *framing, enum relay_encoding encoding, bool allow_pipe,
 		 uint64_t now_ms);
 /* May go to the kernel lane from now on, when that pays. */
@@ -126,7 +137,7 @@ bool relay_pump(struct relay *relay, uint64_t now_ms);
  * with the source. Only when nothing was taken from the source, or all of it is in *relay->replay. 0 or
  * -errno as conn_send.
  */
-int relay_replay(struct relay *relay, struct conn *sink);
+int relay_replay(struct relay *relay, struct relay_end sink, enum relay_encoding encoding);
 /* True when relay_replay() would send every byte that was taken from the source so far. */
 bool relay_can_replay(const struct relay *relay);
 /* The sink is about to be closed while the source stays: only relay_replay() and relay_stop() may follow. */
@@ -136,12 +147,18 @@ static inline bool relay_is_finished(const struct relay *relay)
 {
 	return relay->state == RELAY_DONE || relay->state == RELAY_FAILED || relay->state == RELAY_OFF;
 }
+/* What broke the direction, -errno: of its source, or of its sink. */
+int relay_source_error(const struct relay *relay);
+int relay_sink_error(const struct relay *relay);
 /* Bytes waiting in buffers, or in the pipe, because the sink does not take them. */
 size_t relay_buffered(const struct relay *relay);
 /* Sends payload with the relay's framing, past the lanes: a replayed body. 0 or -errno as conn_send. */
 int relay_send_payload(struct relay *relay, struct span payload);
 
 /* for lanes */
+int relay_send(struct relay *relay, const struct iovec *pieces, int count); /* 0 or -errno as conn_send */
+int relay_push(struct relay *relay); /* what waits in the sink's queue: 0 or its error */
+bool relay_sink_is_empty(const struct relay *relay);
 bool lane_copy_pump(struct relay *relay);
 bool lane_pipe_pump(struct relay *relay);
 extern const struct lane lane_copy;

@@ -3,61 +3,37 @@
 
 #include "policy/headers.h"
 #include "user/base/limits.h"
-#include "user/http/h1_write.h"
+#include "user/http/grpc.h"
 #include "user/http/hop.h"
-#include "user/http/reply.h"
 #include "user/proxy/attempt.h"
-#include "user/proxy/client.h"
+#include "user/proxy/back.h"
+#include "user/proxy/front.h"
 #include "user/proxy/tunnel.h"
 #include "user/proxy/upstream.h"
 
-/* The request body, if there is one, was read to its end. */
-static bool request_is_complete(const struct stream *stream)
+bool response_request_is_complete(const struct stream *stream)
 {
 	if (stream->request_framing.kind == BODY_NONE)
 		return true;
 	return stream->upload.state != RELAY_OFF && stream->upload.decoder.is_done;
 }
 
-/*
- * Whether the rest of the request body may be relayed after the response is complete, so that both
- * connections stay. Not when the client still waits for a 100: it may never send the body, and go on with
- * another request instead.
- */
-static bool request_may_outlast(const struct stream *stream)
+/* Not when the client still waits for a 100: it may never send the body, and go on with another request
+ * instead. */
+bool response_request_may_outlast(const struct stream *stream)
 {
 	return stream->response.status < 400 && stream->upstream->is_reusable && !stream->upload_dead &&
 	       (stream->is_continued || !fields_have(&stream->head.fields, FIELD_EXPECT));
 }
 
-/*
- * Bytes behind a request that asked for another protocol, and did not get it, may be the begin of that
- * protocol as well as the next request.
- */
-static bool request_has_doubtful_bytes(struct stream *stream)
-{
-	return stream->upgrade.is_wanted && !conn_is_silent(&stream->client->conn);
-}
-
 bool response_interim(struct stream *stream)
 {
-	static const struct body_framing none = { .kind = BODY_NONE };
-	struct h1_write_options options = { .version_minor = 1 };
-	struct conn *client = &stream->client->conn;
-	int error = 0;
+	int error = stream->front->send_interim(stream);
 
-	/* HTTP/1.0 has no interim responses (RFC 9110 15.2); who reads none gets no more of them. */
-	if (stream->client_minor >= 1 && buf_len(&client->out) < LIMIT_HEAD_BYTES) {
-		error = hop_strip_response(&stream->response);
-		if (!error)
-			error = h1_write_response(&client->out, &stream->response, &none, &options);
-		if (!error)
-			error = conn_flush(client);
-		stream->is_continued |= stream->response.status == 100;
-	}
 	arena_reset(&stream->response_arena);
 	if (error) {
-		stream_finish(stream, client->send_error ? END_CLIENT_RST : END_INTERNAL, STREAM_END_RESET);
+		stream_finish(stream, stream->front->check(stream) < 0 ? END_CLIENT_RST : END_INTERNAL,
+			      STREAM_END_RESET);
 		return false;
 	}
 	return true;
@@ -78,23 +54,9 @@ static int response_prepare_head(struct stream *stream)
 	return error;
 }
 
-/* False when the client was answered with an error instead. */
-static bool response_write_head(struct stream *stream, const struct body_framing *framing,
-				const struct h1_write_options *options)
-{
-	int error = response_prepare_head(stream);
-
-	if (!error)
-		error = h1_write_response(&stream->client->conn.out, &stream->response, framing, options);
-	if (error)
-		response_error(stream, 500, SPAN("the response head could not be written"), END_INTERNAL);
-	return !error;
-}
-
 static bool response_switch(struct stream *stream)
 {
-	static const struct body_framing none = { .kind = BODY_NONE };
-	struct h1_write_options options = { .connection = H1_CONNECTION_UPGRADE, .version_minor = 1 };
+	struct span protocol;
 	const struct field *upgrade = fields_get(&stream->response.fields, FIELD_UPGRADE);
 
 	if (!stream->upgrade.is_wanted || !upgrade) {
@@ -115,80 +77,55 @@ static bool response_switch(struct stream *stream)
 		text_done(&text);
 		return false;
 	}
-	options.upgrade = upgrade->value;
-	if (!response_write_head(stream, &none, &options))
+	protocol = upgrade->value; /* the field itself goes with the others of the connection */
+	if (response_prepare_head(stream) < 0 || stream->front->send_switch(stream, protocol) < 0) {
+		response_error(stream, 500, SPAN("the response head could not be written"), END_INTERNAL);
 		return false;
-	stream->status = 101;
+	}
 	stream->head_sent = true;
 	stream->is_upgraded = true;
 	tunnel_start(stream);
 	return false;
 }
 
-/* How the body travels on to this client. */
-static enum relay_encoding response_encoding(const struct stream *stream, struct body_framing *framing)
-{
-	if (framing->kind != BODY_CHUNKED && framing->kind != BODY_UNTIL_CLOSE)
-		return ENCODE_PLAIN;
-	if (stream->client_minor >= 1) {
-		framing->kind = BODY_CHUNKED;
-		return ENCODE_CHUNKED;
-	}
-	framing->kind = BODY_UNTIL_CLOSE;
-	return ENCODE_PLAIN;
-}
-
-static enum h1_connection response_connection(struct stream *stream, const struct body_framing *framing)
-{
-	if (!stream->client_keeps || client_is_ending(stream->client) || framing->kind == BODY_UNTIL_CLOSE ||
-	    (!request_is_complete(stream) && !request_may_outlast(stream)) ||
-	    request_has_doubtful_bytes(stream))
-		stream->close_client = true;
-	if (stream->close_client)
-		return H1_CONNECTION_CLOSE;
-	return stream->client_minor == 0 ? H1_CONNECTION_KEEP_ALIVE : H1_CONNECTION_DEFAULT;
-}
-
 bool response_start(struct stream *stream)
 {
 	struct body_framing framing;
 	struct body_framing out;
-	struct h1_write_options options = { .version_minor = 1 };
-	struct upstream *upstream = stream->upstream;
 	enum relay_encoding encoding;
 
-	if (framing_response(&stream->response, stream->head.method, &framing)) {
+	if (stream->back->framing(stream, &framing)) {
 		attempt_failed(stream, TRY_RESPONSE_BAD, 0);
 		return false;
 	}
 	if (framing.kind == BODY_TUNNEL)
 		return response_switch(stream);
-	upstream->is_reusable = framing_response_keeps(&stream->response) && framing.kind != BODY_UNTIL_CLOSE;
-	upstream->keep_alive_s = framing_keep_alive_s(&stream->response);
 	out = framing;
-	encoding = response_encoding(stream, &out);
-	options.connection = response_connection(stream, &out);
-	if (!response_write_head(stream, &out, &options))
+	if (response_prepare_head(stream) < 0 || stream->front->send_head(stream, &out, &encoding) < 0) {
+		response_error(stream, 500, SPAN("the response head could not be written"), END_INTERNAL);
 		return false;
+	}
 	stream->status = stream->response.status;
 	stream->head_sent = true;
-	relay_start(&stream->download, &upstream->conn, &stream->client->conn, &framing, encoding,
-		    stream->lease->snapshot->config.splice.lane_pipe, proxy_now_ms(stream->proxy));
-	stream_offer_gate(stream, &stream->download, request_is_complete(stream));
+	if (stream->is_grpc)
+		stream->grpc_status = (int16_t)grpc_status_read(&stream->response.fields);
+	relay_start(&stream->download, stream->back->end(stream), stream->front->end(stream), &framing,
+		    encoding, stream->lease->snapshot->config.splice.lane_pipe,
+		    proxy_now_ms(stream->proxy));
+	stream_offer_gate(stream, &stream->download, response_request_is_complete(stream));
 	stream_set_state(stream, STREAM_RELAY);
 	return true;
 }
 
 bool response_done(struct stream *stream)
 {
-	struct client *client = stream->client;
-
-	if (!relay_is_finished(&stream->upload) && !stream->close_client && request_may_outlast(stream)) {
+	if (!relay_is_finished(&stream->upload) && !stream->close_client &&
+	    response_request_may_outlast(stream)) {
 		stream_arm(stream);
 		return false;
 	}
-	if (!request_is_complete(stream) ||
-	    (stream->close_client && (client->conn.can_read || buf_len(&client->conn.in))))
+	if (!response_request_is_complete(stream) ||
+	    (stream->close_client && stream->front->has_more(stream)))
 		stream_finish(stream, END_OK, STREAM_END_LINGER);
 	else
 		stream_finish(stream, END_OK, STREAM_END_CLEAN);
@@ -207,13 +144,10 @@ enum stream_end response_truncated(const struct stream *stream)
 
 static void response_drop_try(struct stream *stream)
 {
-	struct upstream *upstream = stream->upstream;
-
 	attempt_stop_try(stream);
-	stream->upstream = NULL;
 	relay_detach(&stream->upload);
-	if (upstream)
-		upstream_close(upstream, true);
+	if (stream->upstream)
+		stream->back->drop(stream, true);
 }
 
 static int response_add_facts(struct stream *stream, struct fields *fields, struct span location,
@@ -230,6 +164,27 @@ static int response_add_facts(struct stream *stream, struct fields *fields, stru
 	return error;
 }
 
+/*
+ * Who made a gRPC call does not look at the status: an error of ours travels as one of gRPC, in a head that is
+ * the whole response. What a rule answers on purpose stays as it was written.
+ */
+static int response_say_as_grpc(struct stream *stream, struct reply *reply, struct fields *fields,
+				enum end_reason reason)
+{
+	enum grpc_status status = grpc_status_of_http(reply->status);
+	struct span text = reply->body;
+
+	if (!stream->is_grpc || reason == END_LOCAL_REPLY)
+		return 0;
+	if (reason == END_NO_BACKEND)
+		status = GRPC_UNAVAILABLE;
+	stream->grpc_status = (int16_t)status;
+	stream->status = 200;
+	reply->status = 200;
+	reply->body = (struct span){ 0 };
+	return grpc_answer(fields, status, text);
+}
+
 static void response_reply(struct stream *stream, uint16_t status, struct span body, struct span location,
 			   enum end_reason reason)
 {
@@ -244,13 +199,9 @@ static void response_reply(struct stream *stream, uint16_t status, struct span b
 
 	stream->reason = reason;
 	stream->status = status;
-	if (!stream->client_keeps || !request_is_complete(stream) || client_is_ending(stream->client) ||
-	    request_has_doubtful_bytes(stream))
-		stream->close_client = true;
-	reply.close = stream->close_client;
-	reply.keep_alive_1_0 = !reply.close && stream->client_minor == 0;
 	if (response_add_facts(stream, &fields, location, reason) < 0 ||
-	    reply_write(&stream->client->conn.out, &reply) < 0) {
+	    response_say_as_grpc(stream, &reply, &fields, reason) < 0 ||
+	    stream->front->send_reply(stream, &reply) < 0) {
 		stream_finish(stream, END_INTERNAL, STREAM_END_RESET);
 		return;
 	}
@@ -295,13 +246,11 @@ void response_bad_request(struct stream *stream, enum http_bad bad)
 
 void response_flush_reply(struct stream *stream)
 {
-	struct conn *client = &stream->client->conn;
+	int result = stream->front->flush(stream);
 
-	if (conn_flush(client) < 0) {
+	if (result < 0)
 		stream_finish(stream, END_CLIENT_RST, STREAM_END_RESET);
-		return;
-	}
-	if (conn_has_output(client))
-		return;
-	stream_finish(stream, stream->reason, stream->close_client ? STREAM_END_LINGER : STREAM_END_CLEAN);
+	else if (result > 0)
+		stream_finish(stream, stream->reason,
+			      stream->close_client ? STREAM_END_LINGER : STREAM_END_CLEAN);
 }

@@ -6,6 +6,11 @@
 
 /* What a client gets: the backend's answer, or one of our own. */
 
+/* The request body, if there is one, was read to its end. */
+bool response_request_is_complete(const struct stream *stream);
+/* Whether the rest of the request body may be relayed after the response is complete, so that both
+ * connections stay. */
+bool response_request_may_outlast(const struct stream *stream);
 /* Passes a 1xx on. False when that ended the stream. */
 bool response_interim(struct stream *stream);
 /* The final head of the backend: sends it and starts relaying. False when that ended the stream. */

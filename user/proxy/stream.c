@@ -4,8 +4,11 @@
 #include "user/base/limits.h"
 #include "user/net/socket.h"
 #include "user/proxy/attempt.h"
+#include "user/proxy/back.h"
 #include "user/proxy/client.h"
 #include "user/proxy/deadline.h"
+#include "user/proxy/dial.h"
+#include "user/proxy/front.h"
 #include "user/proxy/history.h"
 #include "user/proxy/response.h"
 #include "user/proxy/tunnel.h"
@@ -57,6 +60,8 @@ static void stream_release(struct loop_deferred *deferred)
 {
 	struct stream *stream = container_of(deferred, struct stream, release);
 
+	h2_head_free(stream->front_head);
+	h2_head_free(stream->back_head);
 	arena_done(&stream->arena);
 	arena_done(&stream->response_arena);
 	buf_done(&stream->replay);
@@ -64,7 +69,7 @@ static void stream_release(struct loop_deferred *deferred)
 	slab_give(stream->proxy->streams, stream->handle);
 }
 
-struct stream *stream_create(struct client *client)
+struct stream *stream_create(struct client *client, const struct front *front)
 {
 	struct proxy *proxy = client->proxy;
 	uint64_t handle;
@@ -74,9 +79,11 @@ struct stream *stream_create(struct client *client)
 		return NULL;
 	stream->proxy = proxy;
 	stream->client = client;
+	stream->front = front;
 	stream->handle = handle;
 	stream->id = stream_history_next_id(proxy->history);
 	stream->state = STREAM_NEW;
+	stream->grpc_status = -1;
 	stream->lease = lease_ref(proxy->lease);
 	stream->start_ns = loop_now_ns(proxy->loop);
 	arena_init(&stream->arena, 2048);
@@ -87,7 +94,6 @@ struct stream *stream_create(struct client *client)
 	loop_deferred_init(&stream->again, stream_on_again);
 	loop_deferred_init(&stream->release, stream_release);
 	attempt_init(stream);
-	client->stream = stream;
 	proxy_trace(proxy, stream->id, TRACE_STREAM_BEGIN, (uint32_t)client->handle, 0);
 	counter_add(proxy->counters, COUNTER_STREAMS_OPEN, 1);
 	proxy->active_requests++;
@@ -138,7 +144,7 @@ static bool stream_check_upload(struct stream *stream)
 		stream_finish(stream, END_CLIENT_FIN, STREAM_END_CLOSE);
 		return true;
 	case RELAY_FAIL_SOURCE_ERROR:
-		stream_finish(stream, end_of_error(upload->source->error, END_CLIENT_RST), STREAM_END_RESET);
+		stream_finish(stream, end_of_error(relay_source_error(upload), END_CLIENT_RST), STREAM_END_RESET);
 		return true;
 	case RELAY_FAIL_SOURCE_BAD:
 		response_bad_request(stream, upload->decoder.bad);
@@ -172,7 +178,9 @@ static bool stream_check_download(struct stream *stream)
 		stream_finish(stream, END_UPSTREAM_FIN, response_truncated(stream));
 		break;
 	case RELAY_FAIL_SOURCE_ERROR:
-		stream_finish(stream, end_of_error(download->source->error, END_UPSTREAM_RST),
+		if (stream->back_h2 && stream->back_h2->is_reset_by_peer)
+			stream->reset_code = stream->back_h2->error_code;
+		stream_finish(stream, end_of_error(relay_source_error(download), END_UPSTREAM_RST),
 			      response_truncated(stream));
 		break;
 	case RELAY_FAIL_SOURCE_BAD:
@@ -180,7 +188,7 @@ static bool stream_check_download(struct stream *stream)
 		stream_finish(stream, END_RESPONSE_BAD, response_truncated(stream));
 		break;
 	case RELAY_FAIL_SINK:
-		stream_finish(stream, end_of_error(download->sink->send_error, END_CLIENT_RST),
+		stream_finish(stream, end_of_error(relay_sink_error(download), END_CLIENT_RST),
 			      STREAM_END_RESET);
 		break;
 	case RELAY_FAIL_POISONED:
@@ -225,9 +233,11 @@ void stream_pump(struct stream *stream)
 	case STREAM_REPLY:
 		response_flush_reply(stream);
 		break;
+	case STREAM_CONNECT:
+		dial_resume(stream);
+		break;
 	case STREAM_NEW:
 	case STREAM_RESOLVE:
-	case STREAM_CONNECT:
 	case STREAM_BACKOFF:
 	case STREAM_CLOSED:
 	case STREAM_STATE_COUNT:
@@ -239,10 +249,13 @@ void stream_on_client(struct stream *stream)
 {
 	if (stream->state == STREAM_CLOSED)
 		return;
-	if (stream->state != STREAM_TUNNEL && conn_check(&stream->client->conn) < 0) {
-		stream_finish(stream, end_of_error(stream->client->conn.error, END_CLIENT_RST),
-			      STREAM_END_RESET);
-		return;
+	if (stream->state != STREAM_TUNNEL) {
+		int error = stream->front->check(stream);
+
+		if (error) {
+			stream_finish(stream, end_of_error(error, END_CLIENT_RST), STREAM_END_RESET);
+			return;
+		}
 	}
 	stream_pump(stream);
 }
@@ -251,37 +264,6 @@ void stream_on_upstream(struct stream *stream)
 {
 	if (stream->state != STREAM_CLOSED)
 		stream_pump(stream);
-}
-
-static void stream_end_upstream(struct stream *stream, enum stream_end end)
-{
-	struct upstream *upstream = stream->upstream;
-
-	stream->upstream = NULL;
-	if (!upstream)
-		return;
-	/* Kept only when both messages were moved to their last byte and nothing follows; how the client ends
-	 * is its affair. */
-	if (upstream->is_reusable && stream->upload.state == RELAY_DONE &&
-	    stream->download.state == RELAY_DONE && buf_len(&upstream->conn.in) == 0) {
-		upstream->served++;
-		upstream_pool_give(&stream->proxy->pool, upstream);
-	} else {
-		upstream_close(upstream, end == STREAM_END_RESET);
-	}
-}
-
-static void stream_end_client(struct stream *stream, enum end_reason reason, enum stream_end end)
-{
-	struct client *client = stream->client;
-
-	client->stream = NULL;
-	if (end == STREAM_END_LINGER)
-		client_linger(client);
-	else if (end == STREAM_END_CLEAN && !stream->close_client)
-		client_next(client);
-	else
-		client_close(client, reason, end == STREAM_END_RESET);
 }
 
 static void stream_report(struct stream *stream)
@@ -313,8 +295,9 @@ void stream_finish(struct stream *stream, enum end_reason reason, enum stream_en
 	loop_deferred_cancel(&stream->again);
 	gauge_sub(proxy->counters, COUNTER_STREAMS_OPEN, 1);
 	proxy->active_requests--;
-	stream_end_upstream(stream, end);
-	stream_end_client(stream, reason, end);
+	if (stream->upstream)
+		stream->back->finish(stream, end);
+	stream->front->finish(stream, reason, end);
 	loop_defer(proxy->loop, &stream->release);
 }
 

@@ -10,7 +10,9 @@
 #include "user/proxy/proxy.h"
 #include "user/proxy/relay.h"
 
+struct back;
 struct client;
+struct front;
 struct upstream;
 
 /*
@@ -48,8 +50,11 @@ struct attempt {
 	uint32_t endpoint_index; /* in the backend; UINT32_MAX: none yet */
 	uint32_t retries_done; /* by policy */
 	uint32_t tries_here; /* of the chosen backend */
-	bool free_retry_used; /* a reused connection had died */
+	uint8_t free_retries; /* a reused connection had died, or a shared one refused */
 	bool is_fresh; /* no pooled connection: after the free retry */
+	bool is_opening_h2; /* others wait for the connection that this try opens */
+	bool is_its_turn; /* to open one, after the try that it waited for gave up */
+	struct list h2_wait; /* in endpoint->h2_waiting */
 	bool is_retry; /* counted in proxy->active_retries */
 	uint64_t start_ns;
 	uint64_t connect_deadline_ms;
@@ -64,7 +69,13 @@ struct attempt {
 struct stream {
 	struct proxy *proxy; /* borrowed */
 	struct client *client; /* borrowed */
+	const struct front *front; /* the client's side */
+	struct h2_stream *front_h2; /* one reference; NULL: the client's connection serves this stream alone */
+	struct h2_head *front_head; /* owner: what `head` borrows from; NULL: the arena */
 	struct upstream *upstream; /* borrowed; NULL between tries */
+	const struct back *back; /* the backend's side; set with upstream */
+	struct h2_stream *back_h2; /* one reference; NULL: the upstream serves this stream alone */
+	struct h2_head *back_head; /* owner: what `response` borrows from; NULL: the response arena */
 	struct lease *lease; /* one reference */
 	uint64_t handle;
 	uint64_t id; /* unique in the process: worker above a serial number */
@@ -72,11 +83,14 @@ struct stream {
 	bool is_tcp; /* TCP or TLS route, no HTTP */
 	bool is_tls;
 	bool is_upgraded;
+	bool is_grpc; /* errors of ours are said in its terms */
 	bool head_sent; /* a final response head went to the client */
 	bool upload_dead; /* the backend no longer takes the request body */
 	bool close_client; /* the client connection cannot serve another request */
 	bool is_bad_request; /* the request broke HTTP: lingering close */
 	uint16_t status; /* sent or to be sent, 0: none */
+	int16_t grpc_status; /* seen or sent; -1: none */
+	uint32_t reset_code; /* of the RST_STREAM that a backend sent; 0: none */
 	uint16_t interim_count;
 	bool is_continued; /* the client got a 100 */
 	enum end_reason reason;
@@ -119,8 +133,8 @@ const char *stream_state_action(enum stream_state state);
 bool stream_state_allows(enum stream_state from, enum stream_state to);
 const char *stream_deadline_name(enum stream_deadline deadline);
 
-/* A stream in state NEW, bound to the client; NULL at a limit or without memory. */
-struct stream *stream_create(struct client *client);
+/* A stream in state NEW of the client; NULL at a limit or without memory. */
+struct stream *stream_create(struct client *client, const struct front *front);
 void stream_set_state(struct stream *stream, enum stream_state state);
 /* Arms the timer for the nearest deadline of the state. */
 void stream_arm(struct stream *stream);

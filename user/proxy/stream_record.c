@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "user/http/grpc.h"
 #include "user/proxy/client.h"
 #include "user/proxy/stream.h"
 #include "user/proxy/upstream_pool.h"
@@ -7,6 +8,8 @@ static struct span record_protocol(const struct stream *stream)
 {
 	if (stream->is_tls)
 		return SPAN("tls");
+	if (stream->is_grpc)
+		return SPAN("grpc");
 	return stream->is_tcp ? SPAN("tcp") : SPAN("http");
 }
 
@@ -42,6 +45,26 @@ static void record_fill_route(const struct stream *stream, struct stream_record 
 		record->endpoint = stream->attempt.endpoint->text;
 }
 
+/* In trailers, unless the head was the whole response. */
+static void record_fill_grpc(const struct stream *stream, struct stream_record *record)
+{
+	const struct h2_head *trailers = stream->back_h2 ? stream->back_h2->trailers : NULL;
+	int status = trailers ? grpc_status_read(&trailers->fields) : stream->grpc_status;
+
+	record->has_grpc_status = stream->is_grpc && status >= 0;
+	if (record->has_grpc_status)
+		record->grpc_status = (uint16_t)status;
+}
+
+static struct span record_version(const struct stream *stream)
+{
+	if (stream->front_head)
+		return SPAN("HTTP/2.0");
+	if (stream->head.version_major == 0)
+		return (struct span){ 0 };
+	return stream->client_minor ? SPAN("HTTP/1.1") : SPAN("HTTP/1.0");
+}
+
 void stream_fill_record(struct stream *stream, struct stream_record *record)
 {
 	const struct client *client = stream->client;
@@ -65,13 +88,12 @@ void stream_fill_record(struct stream *stream, struct stream_record *record)
 		.reason = stream->reason,
 	};
 	record_fill_route(stream, record);
+	record_fill_grpc(stream, record);
 	if (!stream->is_tcp) {
 		record->method = stream->head.method_text;
 		record->host = stream->log_host;
 		record->path = stream->log_path;
-		record->version = stream->head.version_major == 0 ? (struct span){ 0 } :
-				  stream->client_minor	     ? SPAN("HTTP/1.1") :
-								 SPAN("HTTP/1.0");
+		record->version = record_version(stream);
 	}
 	for (int lane = 0; lane < LANE_COUNT; lane++) {
 		record->lane_bytes_in[lane] = stream->upload.lane_bytes[lane];

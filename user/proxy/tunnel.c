@@ -5,8 +5,9 @@
 #include "policy/route.h"
 #include "user/net/socket.h"
 #include "user/proxy/attempt.h"
+#include "user/proxy/back.h"
 #include "user/proxy/client.h"
-#include "user/proxy/upstream.h"
+#include "user/proxy/front.h"
 
 void tunnel_open(struct stream *stream, struct span sni)
 {
@@ -36,8 +37,8 @@ void tunnel_open(struct stream *stream, struct span sni)
 void tunnel_start(struct stream *stream)
 {
 	static const struct body_framing tunnel = { .kind = BODY_TUNNEL };
-	struct conn *client = &stream->client->conn;
-	struct conn *backend = &stream->upstream->conn;
+	struct relay_end client = stream->front->end(stream);
+	struct relay_end backend = stream->back->end(stream);
 	uint64_t now_ms = proxy_now_ms(stream->proxy);
 
 	/* After an upgrade the request's own direction is over: it had no body. */
@@ -64,7 +65,7 @@ static bool tunnel_check_source(struct stream *stream, const struct relay *relay
 		return false;
 	if (relay->fail == RELAY_FAIL_SOURCE_ERROR)
 		stream_finish(stream,
-			      socket_failure_of(relay->source->error) == SOCKET_FAILURE_TIMED_OUT
+			      socket_failure_of(relay_source_error(relay)) == SOCKET_FAILURE_TIMED_OUT
 				      ? END_USER_TIMEOUT
 				      : reset,
 			      STREAM_END_RESET);
@@ -75,12 +76,12 @@ static bool tunnel_check_source(struct stream *stream, const struct relay *relay
 }
 
 /* A reset that a blocked or finished direction would not find by reading. True: the stream ended. */
-static bool tunnel_check_conn(struct stream *stream, struct conn *conn, enum end_reason reset)
+static bool tunnel_check_side(struct stream *stream, int error, enum end_reason reset)
 {
-	if (conn_check(conn) == 0)
+	if (!error)
 		return false;
 	stream_finish(stream,
-		      socket_failure_of(conn->error) == SOCKET_FAILURE_TIMED_OUT ? END_USER_TIMEOUT : reset,
+		      socket_failure_of(error) == SOCKET_FAILURE_TIMED_OUT ? END_USER_TIMEOUT : reset,
 		      STREAM_END_RESET);
 	return true;
 }
@@ -88,7 +89,8 @@ static bool tunnel_check_conn(struct stream *stream, struct conn *conn, enum end
 /* Not when the other direction broke on this one's source: the end that was read there is that of a reset. */
 static bool tunnel_forward_fin(struct relay *relay, const struct relay *other)
 {
-	if (relay->state != RELAY_DONE || relay->sink->is_write_shut || other->state == RELAY_FAILED)
+	/* The end of an HTTP/2 stream went with the last bytes. */
+	if (relay->state != RELAY_DONE || !relay->sink || relay->sink->is_write_shut || other->state == RELAY_FAILED)
 		return false;
 	conn_shutdown(relay->sink);
 	return true;
@@ -121,8 +123,8 @@ void tunnel_pump(struct stream *stream)
 	if (tunnel_check_source(stream, &stream->upload, END_CLIENT_RST) ||
 	    tunnel_check_source(stream, &stream->download, END_UPSTREAM_RST))
 		return;
-	if (tunnel_check_conn(stream, &stream->client->conn, END_CLIENT_RST) ||
-	    tunnel_check_conn(stream, &stream->upstream->conn, END_UPSTREAM_RST))
+	if (tunnel_check_side(stream, stream->front->check(stream), END_CLIENT_RST) ||
+	    tunnel_check_side(stream, stream->back->check(stream), END_UPSTREAM_RST))
 		return;
 	has_fin = tunnel_forward_fin(&stream->upload, &stream->download);
 	has_fin |= tunnel_forward_fin(&stream->download, &stream->upload);

@@ -3,11 +3,16 @@
 
 #include "user/base/limits.h"
 #include "user/proxy/head_reader.h"
+#include "user/proxy/upstream_h2.h"
 
 static void upstream_on_ready(struct conn *conn)
 {
 	struct upstream *upstream = container_of(conn, struct upstream, conn);
 
+	if (upstream->h2) {
+		h2_link_run(&upstream->h2->link);
+		return;
+	}
 	if (upstream->owner) {
 		upstream->on_event(upstream->owner);
 		return;
@@ -23,6 +28,7 @@ static void upstream_release(struct loop_deferred *deferred)
 {
 	struct upstream *upstream = container_of(deferred, struct upstream, release);
 
+	upstream_h2_free(upstream->h2);
 	slab_give(upstream->proxy->upstreams, upstream->handle);
 }
 
@@ -32,7 +38,10 @@ static void upstream_on_idle(struct timer *timer, uint64_t now_ms)
 
 	(void)now_ms;
 	counter_end(upstream->proxy->counters, END_POOL_IDLE);
-	upstream_close(upstream, false);
+	if (upstream->h2)
+		upstream_h2_retire(upstream);
+	else
+		upstream_close(upstream, false);
 }
 
 struct upstream *upstream_open(struct proxy *proxy, struct upstream_endpoint *endpoint, int fd,
@@ -70,6 +79,8 @@ void upstream_close(struct upstream *upstream, bool reset)
 	upstream->is_closed = true;
 	upstream->owner = NULL;
 	upstream_pool_drop(&proxy->pool, upstream);
+	if (upstream->h2)
+		upstream_h2_close(upstream);
 	timer_cancel(loop_timers(proxy->loop), &upstream->idle_timer);
 	counter_add(proxy->counters, COUNTER_UPSTREAM_RECEIVED, upstream->conn.received_bytes);
 	counter_add(proxy->counters, COUNTER_UPSTREAM_SENT, upstream->conn.sent_bytes);

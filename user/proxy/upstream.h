@@ -6,14 +6,17 @@
 #include "user/proxy/conn.h"
 #include "user/proxy/proxy.h"
 
+struct upstream_h2;
+
 /*
  * A connection to a backend. It serves one owner at a time, a stream or a mirrored request; between two it is
  * idle in the pool, where every byte or end that arrives closes it (an unsolicited response must never meet a
- * request).
+ * request). One of HTTP/2 serves many streams at a time: upstream_h2.h.
  */
 struct upstream {
 	struct conn conn;
 	struct proxy *proxy; /* borrowed */
+	struct upstream_h2 *h2; /* owner; NULL: HTTP/1 or a tunnel */
 	uint64_t handle;
 	struct upstream_endpoint *endpoint; /* borrowed: holds a user count */
 	void *owner; /* borrowed; NULL while idle */

@@ -6,6 +6,7 @@
 #include "user/base/mem.h"
 #include "user/proxy/proxy.h"
 #include "user/proxy/upstream.h"
+#include "user/proxy/upstream_h2.h"
 
 void upstream_pool_init(struct upstream_pool *pool, struct proxy *proxy)
 {
@@ -26,6 +27,8 @@ static void endpoint_close_idle(struct upstream_endpoint *endpoint)
 {
 	while (!list_is_empty(&endpoint->idle))
 		upstream_close(list_entry(endpoint->idle.next, struct upstream, idle_node), false);
+	while (!list_is_empty(&endpoint->h2))
+		upstream_h2_retire(list_entry(endpoint->h2.next, struct upstream_h2, node)->upstream);
 }
 
 void upstream_pool_done(struct upstream_pool *pool)
@@ -80,6 +83,8 @@ static struct upstream_endpoint *endpoint_create(struct upstream_pool *pool, uin
 	endpoint->hash = hash;
 	endpoint->keepalive = *keepalive;
 	list_init(&endpoint->idle);
+	list_init(&endpoint->h2);
+	list_init(&endpoint->h2_waiting);
 	list_add_tail(&pool->buckets[hash % UPSTREAM_POOL_BUCKETS], &endpoint->node);
 	pool->endpoint_count++;
 	return endpoint;
@@ -173,6 +178,19 @@ struct upstream *upstream_pool_take(struct upstream_pool *pool, struct upstream_
 	return NULL;
 }
 
+struct upstream *upstream_pool_share(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
+{
+	list_each(node, next, &endpoint->h2) {
+		struct upstream_h2 *h2 = list_entry(node, struct upstream_h2, node);
+
+		if (h2_session_capacity(h2->link.session) == 0)
+			continue;
+		counter_add(pool->proxy->counters, COUNTER_POOL_HITS, 1);
+		return h2->upstream;
+	}
+	return NULL;
+}
+
 /* When the connection has to be closed again, in loop time; 0: it is not to be kept at all. */
 static uint64_t pool_idle_until(const struct upstream_pool *pool, const struct upstream *upstream)
 {
@@ -249,6 +267,12 @@ void upstream_pool_resolved(struct upstream_pool *pool, struct upstream_endpoint
 
 		if (!list_has_address(addresses, &upstream->address))
 			upstream_close(upstream, false);
+	}
+	list_each(h2_node, after, &endpoint->h2) {
+		struct upstream_h2 *h2 = list_entry(h2_node, struct upstream_h2, node);
+
+		if (!list_has_address(addresses, &h2->upstream->address))
+			upstream_h2_retire(h2->upstream);
 	}
 	endpoint->user_count--;
 }

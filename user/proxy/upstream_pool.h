@@ -24,6 +24,9 @@ struct upstream_endpoint {
 	struct socket_keepalive keepalive;
 	struct resolver_list *addresses; /* one reference; NULL: literal address, or not resolved yet */
 	struct list idle; /* of struct upstream, most recently used first */
+	struct list h2; /* of struct upstream_h2 that take streams, in use or not */
+	struct list h2_waiting; /* of struct attempt: for the HTTP/2 connection that another one opens */
+	bool h2_is_opening; /* a try is opening one that the others wait for */
 	uint32_t idle_count;
 	uint32_t user_count; /* streams that hold it */
 	struct endpoint_load load;
@@ -55,6 +58,8 @@ struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const
 void upstream_pool_leave(struct upstream_pool *pool, struct upstream_endpoint *endpoint);
 /* An idle connection that is silent and open, or NULL. */
 struct upstream *upstream_pool_take(struct upstream_pool *pool, struct upstream_endpoint *endpoint);
+/* A connection of HTTP/2 that takes one more stream, or NULL. */
+struct upstream *upstream_pool_share(struct upstream_pool *pool, struct upstream_endpoint *endpoint);
 /* Keeps an idle connection for reuse; closes it when the pool is full, or it must not be kept. */
 void upstream_pool_give(struct upstream_pool *pool, struct upstream *upstream);
 /* Takes a connection that ended while idle out of the pool. */

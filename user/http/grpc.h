@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/http/fields.h"
+
+/*
+ * What a gateway has to know of gRPC: how a call is recognised, and how an answer of ours is said in its terms
+ * (the gRPC over HTTP/2 protocol: Responses, and "HTTP to gRPC Status Code Mapping").
+ */
+enum grpc_status {
+	GRPC_OK = 0,
+	GRPC_CANCELLED = 1,
+	GRPC_UNKNOWN = 2,
+	GRPC_PERMISSION_DENIED = 7,
+	GRPC_UNIMPLEMENTED = 12,
+	GRPC_INTERNAL = 13,
+	GRPC_UNAVAILABLE = 14,
+	GRPC_UNAUTHENTICATED = 16,
+};
+
+/* Content-Type "application/grpc" and whatever follows: "+proto", "-web", parameters. */
+bool grpc_is_call(const struct fields *request);
+/* Of an error of ours. A time-out is UNAVAILABLE, as where this mapping is documented. */
+enum grpc_status grpc_status_of_http(uint16_t status);
+/*
+ * The trailers-only answer: content-type, grpc-status, grpc-message with `text` percent-encoded. Goes with
+ * status 200 and no body. 0 or -ENOMEM.
+ */
+int grpc_answer(struct fields *fields, enum grpc_status status, struct span text);
+/* The grpc-status of a header or trailer section: 0..999, or -1 without a valid one. */
+int grpc_status_read(const struct fields *fields);

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/proxy/proxy.h"
+
+/*
+ * How many client connections there may be: in the process (config.limits.maxConnections) and on a port, the sum
+ * of what its listeners allow.
+ */
+
+/* Counts one more; false when it is one too many, and then it is not counted. */
+bool admission_take(struct proxy *proxy, struct proxy_bind *bind);
+void admission_give(struct proxy *proxy, struct proxy_bind *bind);
+/* Takes fd: 503 to a client of HTTP, a reset to others. */
+void admission_refuse(struct proxy *proxy, const struct bind *bind, int fd);

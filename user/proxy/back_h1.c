@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "user/http/h1_write.h"
+#include "user/proxy/back.h"
+
+static int back_h1_send_head(struct stream *stream)
+{
+	struct h1_write_options options = { .version_minor = 1 };
+	struct body_framing framing = stream->request_framing;
+
+	if (framing.kind == BODY_FRAMED)
+		framing.kind = BODY_CHUNKED;
+	if (stream->upgrade.is_wanted) {
+		options.connection = H1_CONNECTION_UPGRADE;
+		options.upgrade = stream->upgrade.protocol;
+	}
+	return h1_write_request(&stream->upstream->conn.out, &stream->head, &framing, &options);
+}
+
+static enum relay_encoding back_h1_encoding(const struct stream *stream)
+{
+	enum body_kind kind = stream->request_framing.kind;
+
+	return kind == BODY_CHUNKED || kind == BODY_FRAMED ? ENCODE_CHUNKED : ENCODE_PLAIN;
+}
+
+static enum upstream_head back_h1_read_head(struct stream *stream, enum http_bad *ret_bad)
+{
+	return upstream_read_head(stream->upstream, &stream->response_arena, &stream->response, ret_bad);
+}
+
+static enum http_bad back_h1_framing(struct stream *stream, struct body_framing *ret_framing)
+{
+	struct upstream *upstream = stream->upstream;
+	enum http_bad bad = framing_response(&stream->response, stream->head.method, ret_framing);
+
+	if (bad || ret_framing->kind == BODY_TUNNEL)
+		return bad;
+	upstream->is_reusable =
+		framing_response_keeps(&stream->response) && ret_framing->kind != BODY_UNTIL_CLOSE;
+	upstream->keep_alive_s = framing_keep_alive_s(&stream->response);
+	return BAD_NONE;
+}
+
+static struct relay_end back_h1_end(const struct stream *stream)
+{
+	return (struct relay_end){ .conn = &stream->upstream->conn };
+}
+
+static int back_h1_error(const struct stream *stream)
+{
+	return stream->upstream->conn.error;
+}
+
+static int back_h1_check(struct stream *stream)
+{
+	return conn_check(&stream->upstream->conn);
+}
+
+static bool back_h1_has_response(const struct stream *stream)
+{
+	return stream->upstream->has_response_bytes;
+}
+
+/*
+ * No byte of it left, or the backend had closed before one arrived. A FIN acknowledges what had arrived when
+ * it was sent, so one that does not acknowledge the request came first. A reset proves nothing: whoever reads
+ * a request and resets at once is quicker than the delayed acknowledgement.
+ */
+static bool back_h1_is_unseen(const struct stream *stream, int error)
+{
+	const struct upstream *upstream = stream->upstream;
+
+	if (upstream->conn.sent_bytes == upstream->request_start_bytes)
+		return true;
+	return (error == 0 || error == -EPIPE) &&
+	       conn_acked_bytes(&upstream->conn) <= upstream->request_start_bytes;
+}
+
+static bool back_h1_is_behind(const struct stream *stream)
+{
+	return conn_is_behind(&stream->upstream->conn);
+}
+
+static void back_h1_drop(struct stream *stream, bool reset)
+{
+	struct upstream *upstream = stream->upstream;
+
+	stream->upstream = NULL;
+	upstream_close(upstream, reset);
+}
+
+/* Kept only when both messages were moved to their last byte and nothing follows; how the client ends is its
+ * affair. */
+static void back_h1_finish(struct stream *stream, enum stream_end end)
+{
+	struct upstream *upstream = stream->upstream;
+
+	stream->upstream = NULL;
+	if (upstream->is_reusable && stream->upload.state == RELAY_DONE &&
+	    stream->download.state == RELAY_DONE && buf_len(&upstream->conn.in) == 0) {
+		upstream->served++;
+		upstream_pool_give(&stream->proxy->pool, upstream);
+	} else {
+		upstream_close(upstream, end == STREAM_END_RESET);
+	}
+}
+
+const struct back back_h1 = {
+	.send_head = back_h1_send_head,
+	.encoding = back_h1_encoding,
+	.read_head = back_h1_read_head,
+	.framing = back_h1_framing,
+	.end = back_h1_end,
+	.error = back_h1_error,
+	.check = back_h1_check,
+	.has_response = back_h1_has_response,
+	.is_unseen = back_h1_is_unseen,
+	.is_behind = back_h1_is_behind,
+	.drop = back_h1_drop,
+	.finish = back_h1_finish,
+};

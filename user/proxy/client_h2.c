@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/proxy/client_h2.h"
+
+#include "user/base/limits.h"
+#include "user/base/mem.h"
+#include "user/net/socket.h"
+#include "user/proxy/front_h2.h"
+#include "user/proxy/stream.h"
+
+bool client_h2_is_preface(struct span head)
+{
+	return span_eq(head, SPAN("PRI * HTTP/2.0\r\n\r\n"));
+}
+
+/* ------------------------------------------------------------------------------------ idle and polite end */
+
+static void client_h2_begin_idle(struct client *client)
+{
+	struct client_h2 *h2 = client->h2;
+
+	h2->idle_deadline_ms =
+		client->idle_timeout_ms ? proxy_now_ms(client->proxy) + client->idle_timeout_ms : 0;
+}
+
+uint64_t client_h2_due_ms(const struct client_h2 *h2)
+{
+	if (h2->is_announced && !h2->is_refusing)
+		return h2->refuse_ms;
+	return h2->stream_count ? 0 : h2->idle_deadline_ms;
+}
+
+/* GOAWAY, FIN, and what the client still sends is swallowed, so that it reads the GOAWAY. */
+static void client_h2_leave(struct client *client)
+{
+	struct client_h2 *h2 = client->h2;
+
+	h2_link_push(&h2->link);
+	client_h2_close(h2);
+	if (h2->end_reason != END_OK)
+		counter_end(client->proxy->counters, h2->end_reason);
+	if (conn_has_output(&client->conn))
+		client_close(client, END_OK, false);
+	else
+		client_linger(client);
+}
+
+static void client_h2_refuse(struct client *client)
+{
+	struct client_h2 *h2 = client->h2;
+
+	h2->is_refusing = true;
+	if (h2_session_refuse_more(h2->link.session) < 0) {
+		client_close(client, END_INTERNAL, true);
+		return;
+	}
+	h2_link_touch(&h2->link);
+	if (h2->stream_count == 0)
+		client_h2_leave(client);
+}
+
+void client_h2_end(struct client *client, enum end_reason reason)
+{
+	struct client_h2 *h2 = client->h2;
+
+	if (h2->is_announced || h2->link.is_ended)
+		return;
+	h2->is_announced = true;
+	h2->end_reason = reason;
+	if (h2->stream_count == 0) {
+		client_h2_refuse(client);
+		return;
+	}
+	h2->refuse_ms = proxy_now_ms(client->proxy) + LIMIT_H2_GOAWAY_MS;
+	(void)h2_session_announce_end(h2->link.session);
+	h2_link_touch(&h2->link);
+	client_arm(client);
+}
+
+void client_h2_on_timer(struct client *client, uint64_t now_ms)
+{
+	struct client_h2 *h2 = client->h2;
+
+	if (h2->is_announced && !h2->is_refusing && now_ms >= h2->refuse_ms)
+		client_h2_refuse(client);
+	else if (h2->stream_count == 0 && h2->idle_deadline_ms && now_ms >= h2->idle_deadline_ms)
+		client_h2_end(client, END_KEEPALIVE_IDLE);
+	if (client->state == CLIENT_H2)
+		client_arm(client);
+}
+
+void client_h2_stream_over(struct client *client)
+{
+	struct client_h2 *h2 = client->h2;
+
+	CHECK(h2->stream_count > 0);
+	h2->stream_count--;
+	if (h2->link.is_ended)
+		return;
+	h2_link_touch(&h2->link);
+	if (h2->stream_count)
+		return;
+	client_h2_begin_idle(client);
+	if (client_is_ending(client) && !h2->is_announced)
+		client_h2_end(client, client->is_age_over ? END_OK : END_DRAINED);
+	else if (h2->is_announced && !h2->is_refusing)
+		client_h2_refuse(client);
+	else if (h2->is_refusing)
+		client_h2_leave(client);
+	else
+		client_arm(client);
+}
+
+/* ------------------------------------------------------------------------------------ the link */
+
+static void client_h2_on_news(struct h2_link *link, struct h2_stream *h2_stream)
+{
+	struct client *client = container_of(link, struct client_h2, link)->client;
+
+	if (h2_stream->owner) {
+		h2_stream->news = 0;
+		stream_on_client(h2_stream->owner);
+		return;
+	}
+	client->requests++;
+	container_of(link, struct client_h2, link)->stream_count++;
+	front_h2_begin(client, h2_stream);
+}
+
+static enum end_reason client_h2_reason(const struct client *client, enum h2_link_end end)
+{
+	bool is_silent = socket_failure_of(client->conn.error ? client->conn.error
+							      : client->conn.send_error) ==
+			 SOCKET_FAILURE_TIMED_OUT;
+
+	switch (end) {
+	case H2_LINK_OVER:
+		return END_OK;
+	case H2_LINK_EOF:
+		return END_CLIENT_FIN;
+	case H2_LINK_ERROR:
+		return is_silent ? END_USER_TIMEOUT : END_CLIENT_RST;
+	case H2_LINK_PROTOCOL:
+		return END_REQUEST_BAD;
+	case H2_LINK_FLOOD:
+		return END_H2_FLOOD;
+	case H2_LINK_PING:
+		return END_PING_TIMEOUT;
+	case H2_LINK_MEMORY:
+		break;
+	}
+	return END_INTERNAL;
+}
+
+static void client_h2_finish_streams(struct client_h2 *h2, enum end_reason reason)
+{
+	struct h2_stream *h2_stream;
+
+	h2_session_abort(h2->link.session);
+	while ((h2_stream = h2_session_next(h2->link.session)) != NULL) {
+		if (h2_stream->owner)
+			stream_finish(h2_stream->owner, reason, STREAM_END_RESET);
+		else
+			h2_stream_release(h2_stream, H2_INTERNAL_ERROR);
+	}
+}
+
+static void client_h2_on_end(struct h2_link *link, enum h2_link_end end)
+{
+	struct client_h2 *h2 = container_of(link, struct client_h2, link);
+	struct client *client = h2->client;
+	enum end_reason reason = client_h2_reason(client, end);
+	bool had_streams = h2->stream_count != 0;
+
+	if (end == H2_LINK_PROTOCOL)
+		counter_add(client->proxy->counters, COUNTER_BAD_REQUESTS, 1);
+	if (end == H2_LINK_FLOOD)
+		counter_h2_flood(client->proxy->counters, h2_session_flood(link->session));
+	client_h2_finish_streams(h2, reason);
+	if ((end == H2_LINK_PROTOCOL || end == H2_LINK_FLOOD) && !conn_has_output(&client->conn)) {
+		/* The GOAWAY is out: its reader is to see it before a reset could take it away. */
+		counter_end(client->proxy->counters, reason);
+		client_linger(client);
+		return;
+	}
+	if (end == H2_LINK_EOF && !had_streams)
+		reason = END_OK;
+	client_close(client, reason, end == H2_LINK_ERROR || end == H2_LINK_PING);
+}
+
+/* ------------------------------------------------------------------------------------ life */
+
+static uint32_t option_or(const struct opt_u64 *option, uint32_t normal)
+{
+	return option->is_set ? (uint32_t)option->value : normal;
+}
+
+static struct h2_options client_h2_options(const struct client *client, const struct frontend_http *http)
+{
+	return (struct h2_options){
+		.role = H2_SERVER,
+		.window_bytes = option_or(&http->http2_window_bytes, LIMIT_H2_WINDOW_BYTES),
+		.connection_window_bytes = option_or(&http->http2_connection_window_bytes,
+						     LIMIT_H2_CONNECTION_WINDOW_BYTES),
+		.frame_bytes = option_or(&http->http2_frame_bytes, LIMIT_H2_FRAME_BYTES),
+		.max_streams = LIMIT_H2_STREAMS,
+		.allows_connect_protocol = true,
+		.head_limits = { .bytes = client->limits.head_bytes, .fields = LIMIT_H2_FIELDS },
+		.flood_limits = h2_flood_defaults,
+	};
+}
+
+void client_h2_start(struct client *client, struct span head)
+{
+	const struct frontend_http *http = client->bind->bind->http;
+	struct h2_options options = client_h2_options(client, http);
+	struct client_h2 *h2 = hg_calloc(1, sizeof(*h2));
+	struct buf rest;
+
+	client->h2 = h2;
+	if (!h2 || h2_link_open(&h2->link, client->proxy, &client->conn, &options) < 0) {
+		client_close(client, END_INTERNAL, true);
+		return;
+	}
+	h2->client = client;
+	h2->link.on_news = client_h2_on_news;
+	h2->link.on_end = client_h2_on_end;
+	client_h2_begin_idle(client);
+	client_set_state(client, CLIENT_H2);
+	counter_add(client->proxy->counters, COUNTER_H2_CONNECTIONS, 1);
+	h2_link_set_ping(&h2->link, http->http2_keepalive_interval.is_set
+					    ? ns_to_ms(http->http2_keepalive_interval.ns)
+					    : 0,
+			 http->http2_keepalive_timeout.is_set ? ns_to_ms(http->http2_keepalive_timeout.ns)
+							      : LIMIT_H2_PING_TIMEOUT_MS);
+	/* Streams that begin here may read from the socket's queue no more. */
+	rest = client->conn.in;
+	buf_init(&client->conn.in);
+	h2_link_feed(&h2->link, head);
+	if (!h2->link.is_ended)
+		h2_link_feed(&h2->link, buf_span(&rest));
+	buf_done(&rest);
+	if (!h2->link.is_ended)
+		h2_link_run(&h2->link);
+}
+
+void client_h2_close(struct client_h2 *h2)
+{
+	h2_link_close(&h2->link);
+}
+
+void client_h2_free(struct client_h2 *h2)
+{
+	if (!h2)
+		return;
+	h2_link_done(&h2->link);
+	hg_free(h2);
+}

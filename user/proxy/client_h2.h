@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/proxy/client.h"
+#include "user/proxy/h2_link.h"
+
+/*
+ * What a client connection has more when it speaks HTTP/2: the link, and how many streams run on it. Each
+ * request is a struct stream with front_h2.
+ *
+ * A polite end has two steps (RFC 9113 6.8): a GOAWAY without a limit, and LIMIT_H2_GOAWAY_MS later, when
+ * requests on their way have arrived, one that names the last. Then the streams are finished, and the
+ * connection closes with its last one. Without a stream both steps are one.
+ */
+struct client_h2 {
+	struct h2_link link;
+	struct client *client; /* borrowed */
+	uint32_t stream_count;
+	bool is_announced; /* the first GOAWAY went out */
+	bool is_refusing; /* the second */
+	enum end_reason end_reason; /* of the polite end */
+	uint64_t refuse_ms;
+	uint64_t idle_deadline_ms; /* 0: none, or streams run */
+};
+
+/* The preface of an HTTP/2 client (RFC 9113 3.4) read as an HTTP/1 head: its first 18 bytes. */
+bool client_h2_is_preface(struct span head);
+/* The connection is one of HTTP/2 from its first byte on; `head` is what was taken of it, conn.in the rest. */
+void client_h2_start(struct client *client, struct span head);
+/* When the timer of the state is due, loop time; 0: never. */
+uint64_t client_h2_due_ms(const struct client_h2 *h2);
+void client_h2_on_timer(struct client *client, uint64_t now_ms);
+/* No new requests: idle connections close, others after their streams. Idempotent. */
+void client_h2_end(struct client *client, enum end_reason reason);
+/* A stream of it is over. */
+void client_h2_stream_over(struct client *client);
+/* The socket is closed: nothing is called any more. */
+void client_h2_close(struct client_h2 *h2);
+void client_h2_free(struct client_h2 *h2); /* NULL is fine */

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/proxy/dial.h"
+
+#include <errno.h>
+
+#include "user/proxy/attempt.h"
+#include "user/proxy/upstream_h2.h"
+
+static void dial_connect(struct stream *stream, const struct address *list, uint32_t count)
+{
+	struct attempt *attempt = &stream->attempt;
+
+	counter_add(stream->proxy->counters, COUNTER_UPSTREAM_CONNECTS, 1);
+	net_connect_start(&attempt->connect, stream->proxy->loop, list, count, attempt->connect_deadline_ms,
+			  &attempt->endpoint->keepalive);
+	stream_set_state(stream, STREAM_CONNECT);
+}
+
+static void dial_use_list(struct stream *stream, struct resolver_list *list)
+{
+	struct attempt *attempt = &stream->attempt;
+
+	attempt->addresses = list;
+	upstream_pool_resolved(&stream->proxy->pool, attempt->endpoint, resolver_list_ref(list));
+	dial_connect(stream, list->address_list, list->count);
+}
+
+static void dial_on_resolved(struct resolver_query *query, int result, struct resolver_list *list)
+{
+	struct stream *stream = container_of(query, struct stream, attempt.query);
+
+	if (result < 0)
+		attempt_failed(stream, TRY_DNS_FAILED, result);
+	else
+		dial_use_list(stream, list);
+}
+
+static void dial_open(struct stream *stream)
+{
+	struct attempt *attempt = &stream->attempt;
+	const struct endpoint *endpoint = &stream->backend->backend->endpoint_list[attempt->endpoint_index];
+	struct resolver_list *list = NULL;
+	int result;
+
+	if (endpoint->is_resolved) {
+		attempt->address = endpoint->address;
+		dial_connect(stream, &attempt->address, 1);
+		return;
+	}
+	result = resolver_query_start(stream->proxy->resolver, endpoint->host, endpoint->port,
+				      &attempt->query, &list);
+	if (result == 0)
+		dial_use_list(stream, list);
+	else if (result == -EINPROGRESS)
+		stream_set_state(stream, STREAM_RESOLVE);
+	else
+		attempt_failed(stream, TRY_DNS_FAILED, result);
+}
+
+/* A pool that is never empty must not keep a backend whose name has moved on. */
+static void dial_follow_name(struct stream *stream)
+{
+	struct attempt *attempt = &stream->attempt;
+	const struct endpoint *endpoint = &stream->backend->backend->endpoint_list[attempt->endpoint_index];
+	struct resolver_list *list;
+
+	if (endpoint->is_resolved ||
+	    (list_is_empty(&attempt->endpoint->idle) && list_is_empty(&attempt->endpoint->h2)))
+		return;
+	list = resolver_known(stream->proxy->resolver, endpoint->host, endpoint->port);
+	if (list)
+		upstream_pool_resolved(&stream->proxy->pool, attempt->endpoint, list);
+}
+
+static bool dial_is_http2(const struct stream *stream)
+{
+	const struct backend_http *http = stream->backend->http;
+
+	if (stream->is_tcp)
+		return false;
+	return http && http->version.len ? http->is_http2 : stream->backend->backend->is_http2;
+}
+
+/*
+ * A connection that has room, or the one that is being opened, or a new one. So a burst of requests to an
+ * endpoint without a connection opens one and not hundreds.
+ */
+static void dial_share(struct stream *stream)
+{
+	struct attempt *attempt = &stream->attempt;
+	struct upstream_endpoint *endpoint = attempt->endpoint;
+	struct upstream *upstream =
+		attempt->is_fresh ? NULL : upstream_pool_share(&stream->proxy->pool, endpoint);
+
+	if (upstream) {
+		proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_REUSED,
+			    (uint32_t)conn_fd(&upstream->conn), 0);
+		attempt_send(stream, upstream);
+	} else if (endpoint->h2_is_opening) {
+		attempt->is_fresh = false;
+		list_add_tail(&endpoint->h2_waiting, &attempt->h2_wait);
+		stream_set_state(stream, STREAM_CONNECT);
+	} else {
+		attempt->is_opening_h2 = true;
+		endpoint->h2_is_opening = true;
+		dial_open(stream);
+	}
+}
+
+void dial_resume(struct stream *stream)
+{
+	if (!stream->attempt.is_its_turn)
+		return;
+	stream->attempt.is_its_turn = false;
+	dial_share(stream);
+}
+
+/* The connection is there: this try, and those that waited for it. Each of them holds the endpoint. */
+static void dial_on_opened(struct stream *stream, struct upstream *upstream)
+{
+	struct upstream_endpoint *endpoint = stream->attempt.endpoint;
+	struct list waiting;
+
+	list_init(&waiting);
+	list_splice(&waiting, &endpoint->h2_waiting);
+	endpoint->h2_is_opening = false;
+	stream->attempt.is_opening_h2 = false;
+	attempt_send(stream, upstream);
+	while (!list_is_empty(&waiting)) {
+		struct stream *next = list_entry(waiting.next, struct stream, attempt.h2_wait);
+
+		list_remove(&next->attempt.h2_wait);
+		dial_share(next);
+	}
+}
+
+static void dial_on_connected(struct net_connect *connect, int result, int fd, uint32_t index)
+{
+	struct stream *stream = container_of(connect, struct stream, attempt.connect);
+	struct attempt *attempt = &stream->attempt;
+	const struct address *address = attempt->addresses ? &attempt->addresses->address_list[index] :
+							     &attempt->address;
+	struct upstream *upstream;
+	uint64_t now_ms = proxy_now_ms(stream->proxy);
+
+	if (result < 0) {
+		bool is_late = attempt->connect_deadline_ms && now_ms >= attempt->connect_deadline_ms;
+
+		attempt_failed(stream, is_late ? TRY_CONNECT_TIMEOUT : TRY_CONNECT_FAILED, result);
+		return;
+	}
+	histogram_add(&stream->proxy->counters->upstream_connect, &histogram_connect,
+		      loop_now_ns(stream->proxy->loop) - attempt->start_ns);
+	balance_connected(&attempt->endpoint->load);
+	proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_CONNECTED, (uint32_t)fd,
+		    (loop_now_ns(stream->proxy->loop) - attempt->start_ns) / 1000u);
+	upstream = upstream_open(stream->proxy, attempt->endpoint, fd, address);
+	resolver_list_unref(attempt->addresses);
+	attempt->addresses = NULL;
+	if (upstream && attempt->is_opening_h2 && upstream_h2_start(upstream) < 0) {
+		upstream_close(upstream, true);
+		upstream = NULL;
+	}
+	if (!upstream)
+		attempt_failed(stream, TRY_CONNECT_FAILED, -EMFILE);
+	else if (upstream->h2)
+		dial_on_opened(stream, upstream);
+	else
+		attempt_send(stream, upstream);
+}
+
+/* The try that others waited for is over without a connection: the first of them opens one. */
+static void dial_pass_turn(struct stream *stream)
+{
+	struct attempt *attempt = &stream->attempt;
+	struct upstream_endpoint *endpoint = attempt->endpoint;
+	struct stream *next;
+
+	list_remove(&attempt->h2_wait);
+	if (!attempt->is_opening_h2 && !attempt->is_its_turn)
+		return;
+	if (attempt->is_opening_h2)
+		endpoint->h2_is_opening = false;
+	attempt->is_opening_h2 = false;
+	attempt->is_its_turn = false;
+	if (list_is_empty(&endpoint->h2_waiting))
+		return;
+	next = list_entry(endpoint->h2_waiting.next, struct stream, attempt.h2_wait);
+	list_remove(&next->attempt.h2_wait);
+	next->attempt.is_its_turn = true;
+	loop_again(next->proxy->loop, &next->again);
+}
+
+void dial_init(struct stream *stream)
+{
+	list_init(&stream->attempt.h2_wait);
+	resolver_query_init(&stream->attempt.query, dial_on_resolved);
+	net_connect_init(&stream->attempt.connect, dial_on_connected);
+}
+
+void dial_start(struct stream *stream)
+{
+	struct attempt *attempt = &stream->attempt;
+	struct upstream *upstream = NULL;
+
+	if (dial_is_http2(stream)) {
+		dial_follow_name(stream);
+		dial_share(stream);
+		return;
+	}
+	if (!attempt->is_fresh && !stream->is_tcp) {
+		dial_follow_name(stream);
+		upstream = upstream_pool_take(&stream->proxy->pool, attempt->endpoint);
+	}
+	if (!upstream) {
+		dial_open(stream);
+		return;
+	}
+	proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_REUSED, (uint32_t)conn_fd(&upstream->conn), 0);
+	attempt_send(stream, upstream);
+}
+
+void dial_stop(struct stream *stream)
+{
+	struct attempt *attempt = &stream->attempt;
+
+	dial_pass_turn(stream);
+	resolver_query_cancel(&attempt->query);
+	net_connect_cancel(&attempt->connect);
+	resolver_list_unref(attempt->addresses);
+	attempt->addresses = NULL;
+}

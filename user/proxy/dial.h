@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/proxy/stream.h"
+
+/*
+ * How a try gets its connection to the endpoint it chose: an idle one, a shared one of HTTP/2, or a new one
+ * after name and connect. Ends in attempt_send() or attempt_failed(), at once or later.
+ */
+void dial_init(struct stream *stream);
+void dial_start(struct stream *stream);
+/* In CONNECT: goes on when it is this try's turn to open the HTTP/2 connection that it waited for. */
+void dial_resume(struct stream *stream);
+/* Gives up what is under way. Idempotent. */
+void dial_stop(struct stream *stream);

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/http/h1_write.h"
+#include "user/http/hop.h"
+#include "user/proxy/client.h"
+#include "user/proxy/front.h"
+#include "user/proxy/response.h"
+#include "user/proxy/upstream.h"
+
+/*
+ * Bytes behind a request that asked for another protocol, and did not get it, may be the begin of that
+ * protocol as well as the next request.
+ */
+static bool h1_has_doubtful_bytes(struct stream *stream)
+{
+	return stream->upgrade.is_wanted && !conn_is_silent(&stream->client->conn);
+}
+
+static int front_h1_send_interim(struct stream *stream)
+{
+	static const struct body_framing none = { .kind = BODY_NONE };
+	struct h1_write_options options = { .version_minor = 1 };
+	struct conn *client = &stream->client->conn;
+	int error;
+
+	/* HTTP/1.0 has no interim responses (RFC 9110 15.2); who reads none gets no more of them. */
+	if (stream->client_minor < 1 || buf_len(&client->out) >= LIMIT_HEAD_BYTES)
+		return 0;
+	error = hop_strip_response(&stream->response);
+	if (!error)
+		error = h1_write_response(&client->out, &stream->response, &none, &options);
+	if (!error)
+		error = conn_flush(client);
+	stream->is_continued |= stream->response.status == 100;
+	return error;
+}
+
+/* How the body travels on to this client. */
+static enum relay_encoding h1_encoding(const struct stream *stream, struct body_framing *framing)
+{
+	if (framing->kind == BODY_NONE || framing->kind == BODY_LENGTH)
+		return ENCODE_PLAIN;
+	if (stream->client_minor >= 1) {
+		framing->kind = BODY_CHUNKED;
+		return ENCODE_CHUNKED;
+	}
+	framing->kind = BODY_UNTIL_CLOSE;
+	return ENCODE_PLAIN;
+}
+
+static enum h1_connection h1_connection(struct stream *stream, const struct body_framing *framing)
+{
+	if (!stream->client_keeps || client_is_ending(stream->client) || framing->kind == BODY_UNTIL_CLOSE ||
+	    (!response_request_is_complete(stream) && !response_request_may_outlast(stream)) ||
+	    h1_has_doubtful_bytes(stream))
+		stream->close_client = true;
+	if (stream->close_client)
+		return H1_CONNECTION_CLOSE;
+	return stream->client_minor == 0 ? H1_CONNECTION_KEEP_ALIVE : H1_CONNECTION_DEFAULT;
+}
+
+static int front_h1_send_head(struct stream *stream, struct body_framing *framing,
+			      enum relay_encoding *ret_encoding)
+{
+	struct h1_write_options options = { .version_minor = 1 };
+
+	*ret_encoding = h1_encoding(stream, framing);
+	options.connection = h1_connection(stream, framing);
+	return h1_write_response(&stream->client->conn.out, &stream->response, framing, &options);
+}
+
+static int front_h1_send_switch(struct stream *stream, struct span protocol)
+{
+	static const struct body_framing none = { .kind = BODY_NONE };
+	struct h1_write_options options = {
+		.connection = H1_CONNECTION_UPGRADE,
+		.version_minor = 1,
+		.upgrade = protocol,
+	};
+
+	stream->status = 101;
+	return h1_write_response(&stream->client->conn.out, &stream->response, &none, &options);
+}
+
+static int front_h1_send_reply(struct stream *stream, struct reply *reply)
+{
+	if (!stream->client_keeps || !response_request_is_complete(stream) ||
+	    client_is_ending(stream->client) || h1_has_doubtful_bytes(stream))
+		stream->close_client = true;
+	reply->close = stream->close_client;
+	reply->keep_alive_1_0 = !reply->close && stream->client_minor == 0;
+	return reply_write(&stream->client->conn.out, reply);
+}
+
+static int front_h1_flush(struct stream *stream)
+{
+	struct conn *client = &stream->client->conn;
+	int error = conn_flush(client);
+
+	return error ? error : !conn_has_output(client);
+}
+
+static int front_h1_check(struct stream *stream)
+{
+	return conn_check(&stream->client->conn);
+}
+
+static bool front_h1_has_more(struct stream *stream)
+{
+	return stream->client->conn.can_read || buf_len(&stream->client->conn.in);
+}
+
+static struct relay_end front_h1_end(const struct stream *stream)
+{
+	return (struct relay_end){ .conn = &stream->client->conn };
+}
+
+static void front_h1_finish(struct stream *stream, enum end_reason reason, enum stream_end end)
+{
+	struct client *client = stream->client;
+
+	client->stream = NULL;
+	if (end == STREAM_END_LINGER)
+		client_linger(client);
+	else if (end == STREAM_END_CLEAN && !stream->close_client)
+		client_next(client);
+	else
+		client_close(client, reason, end == STREAM_END_RESET);
+}
+
+const struct front front_h1 = {
+	.send_interim = front_h1_send_interim,
+	.send_head = front_h1_send_head,
+	.send_switch = front_h1_send_switch,
+	.send_reply = front_h1_send_reply,
+	.flush = front_h1_flush,
+	.check = front_h1_check,
+	.has_more = front_h1_has_more,
+	.end = front_h1_end,
+	.finish = front_h1_finish,
+};

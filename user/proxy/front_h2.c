@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/proxy/front_h2.h"
+
+#include <errno.h>
+
+#include "user/base/limits.h"
+#include "user/http/hop.h"
+#include "user/proxy/client_h2.h"
+#include "user/proxy/exchange.h"
+#include "user/proxy/response.h"
+#include "user/proxy/websocket_key.h"
+
+/* ------------------------------------------------------------------------------------ the request */
+
+/*
+ * WebSocket over HTTP/2 (RFC 8441): for backends of HTTP/1 it is an Upgrade, with a key that nobody but us and
+ * the backend sees. What follows the head is the tunnel, no body.
+ */
+static enum http_bad front_h2_make_upgrade(struct stream *stream, struct span protocol)
+{
+	char *key = arena_bytes(&stream->arena, WEBSOCKET_KEY_BYTES);
+
+	if (!key)
+		return BAD_NO_MEMORY;
+	websocket_key_make(proxy_random(stream->proxy), proxy_random(stream->proxy), key);
+	if (fields_set(&stream->head.fields, SPAN("Sec-WebSocket-Key"), span_of(key, WEBSOCKET_KEY_BYTES)) < 0)
+		return BAD_NO_MEMORY;
+	stream->upgrade = (struct upgrade_request){ .is_wanted = true, .protocol = protocol };
+	stream->request_framing = (struct body_framing){ .kind = BODY_NONE };
+	return BAD_NONE;
+}
+
+static enum http_bad front_h2_parse(struct stream *stream)
+{
+	struct h2_head *head = stream->front_head;
+	struct span protocol = { 0 };
+	enum http_bad bad = head->bad;
+
+	stream->log_host = head->authority;
+	stream->log_path = head->path;
+	stream->client_keeps = true;
+	stream->client_minor = 1;
+	if (!bad)
+		bad = h2_head_to_request(head, &stream->arena, &stream->head, &protocol);
+	if (bad)
+		return bad;
+	stream->log_host = stream->head.authority;
+	stream->log_path = stream->head.target;
+	if (protocol.len)
+		return front_h2_make_upgrade(stream, protocol);
+	return h2_head_request_framing(head, &stream->head, &stream->request_framing);
+}
+
+void front_h2_begin(struct client *client, struct h2_stream *h2_stream)
+{
+	struct stream *stream = stream_create(client, &front_h2);
+	enum http_bad bad;
+
+	h2_stream->news = 0;
+	if (!stream) {
+		h2_stream_release(h2_stream, H2_REFUSED_STREAM);
+		client_h2_stream_over(client);
+		return;
+	}
+	h2_stream->owner = stream;
+	stream->front_h2 = h2_stream;
+	stream->front_head = h2_stream_head(h2_stream);
+	CHECK(stream->front_head);
+	bad = front_h2_parse(stream);
+	/* Opened and reset in one breath: no backend hears of it. */
+	if (h2_stream->is_reset)
+		stream_finish(stream, END_CLIENT_RST, STREAM_END_RESET);
+	else if (bad)
+		response_bad_request(stream, bad);
+	else
+		exchange_begin(stream);
+}
+
+/* ------------------------------------------------------------------------------------ the response */
+
+static int front_h2_write_head(struct stream *stream, const struct response_head *response,
+			       const struct body_framing *framing, bool is_end)
+{
+	struct h2_head *head = h2_head_from_response(response, framing);
+	int error = head ? h2_stream_send_head(stream->front_h2, head, is_end) : -ENOMEM;
+
+	h2_head_free(head);
+	h2_link_touch(&stream->client->h2->link);
+	return error;
+}
+
+static int front_h2_send_interim(struct stream *stream)
+{
+	static const struct body_framing none = { .kind = BODY_NONE };
+	int error = hop_strip_response(&stream->response);
+
+	if (!error)
+		error = front_h2_write_head(stream, &stream->response, &none, false);
+	stream->is_continued |= stream->response.status == 100;
+	return error;
+}
+
+/* An answer of a connection that is ending says so for all of its streams. */
+static void front_h2_mind_end(struct stream *stream)
+{
+	struct client *client = stream->client;
+
+	if (client_is_ending(client))
+		client_h2_end(client, client->is_age_over ? END_OK : END_DRAINED);
+}
+
+static int front_h2_send_head(struct stream *stream, struct body_framing *framing,
+			      enum relay_encoding *ret_encoding)
+{
+	*ret_encoding = ENCODE_PLAIN;
+	front_h2_mind_end(stream);
+	return front_h2_write_head(stream, &stream->response, framing, framing->kind == BODY_NONE);
+}
+
+static int front_h2_send_switch(struct stream *stream, struct span protocol)
+{
+	static const struct body_framing tunnel = { .kind = BODY_TUNNEL };
+	struct response_head head = stream->response;
+
+	(void)protocol; /* the client named it, and 200 agrees (RFC 8441 5) */
+	head.status = 200;
+	fields_remove(&head.fields, SPAN("sec-websocket-accept"));
+	stream->status = 200;
+	return front_h2_write_head(stream, &head, &tunnel, false);
+}
+
+static int front_h2_send_reply(struct stream *stream, struct reply *reply)
+{
+	struct iovec body = { (void *)(uintptr_t)reply->body.data, reply->body.len };
+	struct body_framing framing;
+	struct response_head head;
+	struct arena arena;
+	bool is_end = reply->is_head || body.iov_len == 0;
+	int error;
+
+	front_h2_mind_end(stream);
+	arena_init(&arena, 1024);
+	error = reply_head(reply, &arena, &head, &framing);
+	if (!error)
+		error = front_h2_write_head(stream, &head, &framing, is_end);
+	if (!error && !is_end)
+		error = h2_stream_write(stream->front_h2, &body, 1, LIMIT_RELAY_BYTES);
+	if (!error && !is_end)
+		error = h2_stream_end(stream->front_h2, NULL);
+	arena_done(&arena);
+	return error;
+}
+
+static int front_h2_flush(struct stream *stream)
+{
+	if (stream->front_h2->is_end_sent)
+		return 1;
+	return stream->front_h2->is_reset ? -EPIPE : 0;
+}
+
+static int front_h2_check(struct stream *stream)
+{
+	return stream->front_h2->is_reset && !stream->front_h2->is_end_sent ? -ECONNRESET : 0;
+}
+
+static bool front_h2_has_more(struct stream *stream)
+{
+	(void)stream;
+	return false;
+}
+
+static struct relay_end front_h2_end(const struct stream *stream)
+{
+	return (struct relay_end){ .h2 = stream->front_h2 };
+}
+
+/* ------------------------------------------------------------------------------------ the end */
+
+/* What the client is told about a stream that is not complete. */
+static uint32_t front_h2_code(const struct stream *stream, enum stream_end end)
+{
+	if (end == STREAM_END_CLEAN || end == STREAM_END_LINGER)
+		return H2_NO_ERROR;
+	if (stream->reset_code)
+		return stream->reset_code;
+	switch (stream->reason) {
+	case END_REQUEST_BAD:
+		return H2_PROTOCOL_ERROR;
+	case END_TUNNEL_IDLE:
+	case END_HALF_CLOSED:
+	case END_STREAM_IDLE:
+	case END_ADMIN_KILL:
+	case END_DRAIN_DEADLINE:
+		return H2_CANCEL;
+	default:
+		return H2_INTERNAL_ERROR;
+	}
+}
+
+static void front_h2_finish(struct stream *stream, enum end_reason reason, enum stream_end end)
+{
+	(void)reason;
+	h2_stream_release(stream->front_h2, front_h2_code(stream, end));
+	stream->front_h2 = NULL;
+	client_h2_stream_over(stream->client);
+}
+
+const struct front front_h2 = {
+	.send_interim = front_h2_send_interim,
+	.send_head = front_h2_send_head,
+	.send_switch = front_h2_send_switch,
+	.send_reply = front_h2_send_reply,
+	.flush = front_h2_flush,
+	.check = front_h2_check,
+	.has_more = front_h2_has_more,
+	.end = front_h2_end,
+	.finish = front_h2_finish,
+};

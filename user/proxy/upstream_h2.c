@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/proxy/upstream_h2.h"
+
+#include <errno.h>
+
+#include "user/base/limits.h"
+#include "user/base/mem.h"
+#include "user/proxy/stream.h"
+
+static void upstream_h2_arm_idle(struct upstream_h2 *h2)
+{
+	struct upstream *upstream = h2->upstream;
+	struct timer_wheel *wheel = loop_timers(upstream->proxy->loop);
+	uint64_t idle_ms = upstream->proxy->lease->snapshot->config.pool_idle_ns / 1000000u;
+
+	if (h2->stream_count)
+		timer_cancel(wheel, &upstream->idle_timer);
+	else
+		timer_arm(wheel, &upstream->idle_timer, proxy_now_ms(upstream->proxy) + idle_ms);
+}
+
+void upstream_h2_join(struct upstream *upstream)
+{
+	struct upstream_h2 *h2 = upstream->h2;
+
+	h2->stream_count++;
+	counter_add(upstream->proxy->counters, COUNTER_UPSTREAM_H2_STREAMS, 1);
+	upstream_h2_arm_idle(h2);
+	h2_link_touch(&h2->link);
+}
+
+/* What was written last, a reset or the last window, still leaves. */
+static void upstream_h2_end(struct upstream *upstream)
+{
+	if (!upstream->h2->is_dead) {
+		(void)h2_session_refuse_more(upstream->h2->link.session);
+		h2_link_push(&upstream->h2->link);
+	}
+	upstream_close(upstream, false);
+}
+
+void upstream_h2_leave(struct upstream *upstream)
+{
+	struct upstream_h2 *h2 = upstream->h2;
+	bool is_kept = !list_is_empty(&h2->node) && !upstream->proxy->is_closing;
+
+	CHECK(h2->stream_count > 0);
+	h2->stream_count--;
+	h2_link_touch(&h2->link);
+	if (h2->stream_count)
+		return;
+	if (is_kept && upstream->proxy->lease->snapshot->config.pool_idle_ns)
+		upstream_h2_arm_idle(h2);
+	else
+		upstream_h2_end(upstream);
+}
+
+void upstream_h2_retire(struct upstream *upstream)
+{
+	list_remove(&upstream->h2->node);
+	if (upstream->h2->stream_count == 0 && !upstream->is_closed)
+		upstream_h2_end(upstream);
+}
+
+/* ------------------------------------------------------------------------------------ the link */
+
+static void upstream_h2_on_news(struct h2_link *link, struct h2_stream *h2_stream)
+{
+	struct upstream_h2 *h2 = container_of(link, struct upstream_h2, link);
+
+	if (h2_session_has_goaway(link->session))
+		list_remove(&h2->node);
+	h2_stream->news = 0;
+	if (h2_stream->owner)
+		stream_on_upstream(h2_stream->owner);
+}
+
+static void upstream_h2_on_end(struct h2_link *link, enum h2_link_end end)
+{
+	struct upstream_h2 *h2 = container_of(link, struct upstream_h2, link);
+	struct upstream *upstream = h2->upstream;
+	struct h2_stream *h2_stream;
+
+	list_remove(&h2->node);
+	h2->is_dead = true;
+	h2->is_eof = end == H2_LINK_EOF || end == H2_LINK_OVER;
+	h2->error = upstream->conn.error ? upstream->conn.error : upstream->conn.send_error;
+	if (!h2->error && !h2->is_eof)
+		h2->error = end == H2_LINK_PING ? -ETIMEDOUT : -EPROTO;
+	if (end == H2_LINK_PING)
+		counter_end(upstream->proxy->counters, END_PING_TIMEOUT);
+	h2_session_abort(link->session);
+	/* Each notices in its own way: repeats the try, answers, or ends. The last one closes. */
+	h2->stream_count++;
+	while ((h2_stream = h2_session_next(link->session)) != NULL) {
+		h2_stream->news = 0;
+		if (h2_stream->owner)
+			stream_on_upstream(h2_stream->owner);
+	}
+	upstream_h2_leave(upstream);
+}
+
+/* ------------------------------------------------------------------------------------ life */
+
+int upstream_h2_start(struct upstream *upstream)
+{
+	struct h2_options options = {
+		.role = H2_CLIENT,
+		.window_bytes = LIMIT_H2_WINDOW_BYTES,
+		.connection_window_bytes = LIMIT_H2_CONNECTION_WINDOW_BYTES,
+		.frame_bytes = LIMIT_H2_FRAME_BYTES,
+		.max_streams = LIMIT_H2_STREAMS,
+		.head_limits = { .bytes = LIMIT_HEAD_BYTES, .fields = LIMIT_HEADERS_MAX },
+	};
+	struct upstream_h2 *h2 = hg_calloc(1, sizeof(*h2));
+
+	if (!h2)
+		return -ENOMEM;
+	list_init(&h2->node);
+	h2->upstream = upstream;
+	if (h2_link_open(&h2->link, upstream->proxy, &upstream->conn, &options) < 0) {
+		hg_free(h2);
+		return -ENOMEM;
+	}
+	h2->link.on_news = upstream_h2_on_news;
+	h2->link.on_end = upstream_h2_on_end;
+	upstream->h2 = h2;
+	upstream->is_reusable = true;
+	list_add_head(&upstream->endpoint->h2, &h2->node);
+	return 0;
+}
+
+void upstream_h2_close(struct upstream *upstream)
+{
+	list_remove(&upstream->h2->node);
+	h2_link_close(&upstream->h2->link);
+}
+
+void upstream_h2_free(struct upstream_h2 *h2)
+{
+	if (!h2)
+		return;
+	h2_link_done(&h2->link);
+	hg_free(h2);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/proxy/h2_link.h"
+#include "user/proxy/upstream.h"
+
+/*
+ * What a backend connection has more when it speaks HTTP/2: the link, and the streams that share it, each a
+ * struct stream with back_h2. It takes streams while it is in its endpoint's list; retired (GOAWAY of either
+ * side, an address that is no more, an error) it serves those it has and closes with the last.
+ */
+struct upstream_h2 {
+	struct h2_link link;
+	struct upstream *upstream; /* borrowed */
+	struct list node; /* in endpoint->h2 while it takes streams */
+	uint32_t stream_count;
+	bool is_dead; /* the socket has ended; waits for its streams to notice */
+	bool is_eof; /* by FIN */
+	int error; /* -errno, 0 */
+};
+
+/* Makes a new connection one of HTTP/2 and shares it. 0 or -ENOMEM. */
+int upstream_h2_start(struct upstream *upstream);
+/* One more stream of it, for one that is over the other; the last one starts the idle timer, or closes. */
+void upstream_h2_join(struct upstream *upstream);
+void upstream_h2_leave(struct upstream *upstream);
+/* Takes no more streams; closes now when it has none. */
+void upstream_h2_retire(struct upstream *upstream);
+void upstream_h2_close(struct upstream *upstream); /* for upstream_close() */
+void upstream_h2_free(struct upstream_h2 *h2); /* NULL is fine */
