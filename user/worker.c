@@ -7,10 +7,9 @@
 
 #include "config/snapshot.h"
 #include "user/base/limits.h"
+#include "user/base/log.h"
 #include "user/base/mem.h"
 #include "user/net/io.h"
-#include "user/net/listener.h"
-#include "user/net/socket.h"
 #include "user/proxy/client.h"
 #include "user/proxy/history.h"
 #include "user/proxy/mirror.h"
@@ -19,15 +18,6 @@
 #include "user/stream_view.h"
 
 enum { WORKER_FRESH_MS = 100 }; /* for the first byte of a connection, when the drain closes the ports */
-
-struct worker_port {
-	struct list node;
-	struct net_listener listener;
-	struct proxy_bind *bind; /* one reference */
-	struct worker *worker;
-	uint64_t refused_seen; /* of listener.refused_count: counted already */
-	bool is_named; /* in the configuration being applied */
-};
 
 struct worker {
 	pthread_t thread;
@@ -39,76 +29,12 @@ struct worker {
 	struct proxy proxy;
 	struct counters counters;
 	struct pipe_pool pipes;
-	struct list ports;
+	struct worker_ports ports;
 	atomic_bool has_closed; /* nothing is accepted any more */
-	struct timer fresh_timer; /* closes connections that said nothing before the drain */
+	struct timer fresh_timer; /* closes connections that said nothing before the ports closed */
 };
 
 /* ------------------------------------------------------------------------------------ loop side */
-
-static void worker_on_accept(struct net_listener *listener, int fd, const struct address *peer)
-{
-	struct worker_port *port = container_of(listener, struct worker_port, listener);
-
-	client_start(&port->worker->proxy, port->bind, fd, peer);
-}
-
-static void worker_on_pause(struct net_listener *listener)
-{
-	struct worker_port *port = container_of(listener, struct worker_port, listener);
-	struct counters *counters = &port->worker->counters;
-
-	counter_add(counters, COUNTER_ACCEPT_PAUSES, 1);
-	counter_add(counters, COUNTER_ACCEPT_REFUSED, listener->refused_count - port->refused_seen);
-	port->refused_seen = listener->refused_count;
-}
-
-static void port_close(struct worker_port *port)
-{
-	net_listener_stop(&port->listener);
-	port->bind->bind = NULL;
-	proxy_bind_unref(port->bind);
-	list_remove(&port->node);
-	hg_free(port);
-}
-
-static struct worker_port *worker_port_of(struct worker *worker, uint16_t number)
-{
-	list_each(node, next, &worker->ports) {
-		struct worker_port *port = list_entry(node, struct worker_port, node);
-
-		if (port->bind->port == number)
-			return port;
-	}
-	return NULL;
-}
-
-static int port_open(struct worker *worker, const struct worker_listen *listen)
-{
-	struct worker_port *port = hg_calloc(1, sizeof(*port));
-	struct proxy_bind *bind = hg_calloc(1, sizeof(*bind));
-	int error = port && bind
-			    ? net_listener_start(&port->listener, worker->loop, listen->fd, worker_on_accept)
-			    : -ENOMEM;
-
-	if (error < 0) {
-		hg_free(port);
-		hg_free(bind);
-		socket_close(listen->fd);
-		return error;
-	}
-	*bind = (struct proxy_bind){
-		.proxy = &worker->proxy,
-		.port = listen->port,
-		.refs = 1,
-		.connections = listen->connections,
-	};
-	port->listener.on_pause = worker_on_pause;
-	port->bind = bind;
-	port->worker = worker;
-	list_add_tail(&worker->ports, &port->node);
-	return 0;
-}
 
 /*
  * Whether a request may have begun: then it is answered, and that answer ends the connection. What is still
@@ -140,20 +66,22 @@ static void worker_on_fresh(struct timer *timer, uint64_t now_ms)
 	worker_drain_clients(container_of(timer, struct worker, fresh_timer), true);
 }
 
-/* Nothing is accepted any more, what is idle closes. Those that have just come are given time to say why. */
-static void worker_close(struct worker *worker)
+/* Those that have just come are given time to say why. */
+static void worker_on_ports_closed(struct worker_ports *ports)
 {
-	worker->proxy.is_closing = true;
-	list_each(node, next, &worker->ports) {
-		struct worker_port *port = list_entry(node, struct worker_port, node);
+	struct worker *worker = container_of(ports, struct worker, ports);
 
-		net_listener_flush(&port->listener);
-		net_listener_stop(&port->listener);
-	}
-	worker_drain_clients(worker, false);
 	timer_arm(loop_timers(worker->loop), &worker->fresh_timer,
 		  loop_now_ms(worker->loop) + WORKER_FRESH_MS);
 	atomic_store_explicit(&worker->has_closed, true, memory_order_release);
+}
+
+/* What is idle closes, the ports end. */
+static void worker_close(struct worker *worker)
+{
+	worker->proxy.is_closing = true;
+	worker_drain_clients(worker, false);
+	worker_ports_close(&worker->ports);
 }
 
 /* Their port has no configuration any more that a further request could be answered with. */
@@ -200,76 +128,15 @@ struct worker_change {
 	struct worker_listen listens[];
 };
 
-static const struct bind *snapshot_bind(const struct snapshot *snapshot, uint16_t port)
-{
-	for (uint32_t i = 0; i < snapshot->bind_count; i++) {
-		if (snapshot->bind_list[i].port == port)
-			return &snapshot->bind_list[i];
-	}
-	return NULL;
-}
-
-static bool change_names_port(const struct worker_change *change, uint16_t port)
-{
-	for (size_t i = 0; i < change->count; i++) {
-		if (change->listens[i].port == port)
-			return true;
-	}
-	return false;
-}
-
-/*
- * What waits in the queue of a port that goes away would be reset by closing it. Accepted here it still
- * belongs to the old configuration: a request that has arrived is answered, the others end as idle
- * connections do.
- */
-static void worker_flush_removed(struct worker *worker, const struct worker_change *change)
-{
-	list_each(node, next, &worker->ports) {
-		struct worker_port *port = list_entry(node, struct worker_port, node);
-
-		if (!change_names_port(change, port->bind->port))
-			net_listener_flush(&port->listener);
-	}
-}
-
-static void worker_apply_ports(struct worker *worker, const struct worker_change *change)
-{
-	list_each(node, next, &worker->ports)
-		list_entry(node, struct worker_port, node)->is_named = false;
-	for (size_t i = 0; i < change->count; i++) {
-		const struct worker_listen *listen = &change->listens[i];
-		struct worker_port *port;
-		int error = listen->fd >= 0 ? port_open(worker, listen) : 0;
-
-		if (error < 0) {
-			log_error("worker %u cannot listen on port %u: %s", worker->proxy.index, listen->port,
-				  strerrordesc_np(-error));
-			continue;
-		}
-		port = worker_port_of(worker, listen->port);
-		if (!port)
-			continue;
-		port->is_named = true;
-		port->bind->bind = snapshot_bind(change->lease->snapshot, listen->port);
-	}
-	list_each(old, after, &worker->ports) {
-		struct worker_port *port = list_entry(old, struct worker_port, node);
-
-		if (!port->is_named)
-			port_close(port);
-	}
-}
-
 static void worker_on_configure(struct message *message, void *context)
 {
 	struct worker_change *change = container_of(message, struct worker_change, message);
 	struct worker *worker = context;
 	struct lease *old = worker->proxy.lease;
 
-	worker_flush_removed(worker, change);
+	worker_ports_flush_removed(&worker->ports, change->listens, change->count);
 	worker->proxy.lease = change->lease;
-	worker_apply_ports(worker, change);
+	worker_ports_apply(&worker->ports, change->listens, change->count);
 	lease_unref(old);
 	worker_close_removed(worker);
 	hg_free(change);
@@ -365,8 +232,7 @@ static void worker_on_stop(struct message *message, void *context)
 
 	(void)message;
 	/* No connection may begin any more: one accepted later in this turn would outlive its pools. */
-	list_each(node, next, &worker->ports)
-		net_listener_stop(&list_entry(node, struct worker_port, node)->listener);
+	worker_ports_stop(&worker->ports);
 	worker_abort_streams(worker, END_DRAIN_DEADLINE);
 	worker_close_clients(worker, END_DRAIN_DEADLINE);
 	loop_stop(worker->loop);
@@ -514,8 +380,7 @@ static void *worker_run(void *argument)
 	if (error < 0)
 		log_error("worker %u stopped: epoll failed: %s", worker->proxy.index,
 			  strerrordesc_np(-error));
-	list_each(node, next, &worker->ports)
-		port_close(list_entry(node, struct worker_port, node));
+	worker_ports_done(&worker->ports);
 	mirrors_stop(&worker->proxy);
 	upstream_pool_done(&worker->proxy.pool);
 	timer_cancel(loop_timers(worker->loop), &worker->proxy.log_timer);
@@ -562,7 +427,7 @@ struct worker *worker_start(const struct worker_options *options, struct snapsho
 
 	if (!worker)
 		return NULL;
-	list_init(&worker->ports);
+	worker_ports_init(&worker->ports, &worker->proxy, worker_on_ports_closed);
 	timer_init(&worker->fresh_timer, worker_on_fresh);
 	pipe_pool_init(&worker->pipes);
 	worker->owner = options->owner;

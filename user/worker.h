@@ -2,13 +2,13 @@
 #pragma once
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include "admin/hooks.h"
 #include "config/model.h"
 #include "user/loop/mailbox.h"
 #include "user/net/resolver.h"
 #include "user/proxy/proxy.h"
+#include "user/worker_ports.h"
 
 /*
  * One worker: a thread with its loop, its listeners, its clients, streams and pools. It shares no mutable
@@ -25,13 +25,6 @@ struct worker_options {
 	int access_log_fd;
 };
 
-/* A listening socket handed over together with its port. */
-struct worker_listen {
-	uint16_t port;
-	int fd; /* taken by the worker; -1: the worker already listens on this port */
-	atomic_uint_fast64_t *connections; /* borrowed: the port's count in the process */
-};
-
 /* Makes everything and starts the thread. Takes the snapshot reference. NULL on failure (the reference is
  * kept). */
 struct worker *worker_start(const struct worker_options *options, struct snapshot *snapshot);
@@ -46,7 +39,7 @@ void worker_change_free(struct worker_change *change); /* one that was not sent;
 void worker_change_send(struct worker *worker, struct worker_change *change);
 enum worker_phase {
 	WORKER_DRAIN, /* go on accepting, answers say Connection: close */
-	WORKER_CLOSE, /* stop accepting, close what is idle, let streams finish */
+	WORKER_CLOSE, /* close what is idle, end the ports (worker_ports_close), let streams finish */
 };
 /* 0 or -ENOMEM. */
 int worker_set_phase(struct worker *worker, enum worker_phase phase);

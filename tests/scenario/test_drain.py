@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGTERM: not ready at once, nothing new after the minimum deadline, nothing left after the maximum one."""
 import signal
+import socket
 import threading
 import time
 
@@ -28,11 +29,16 @@ def ready_status(gateway):
 
 
 def wait_closing(gateway, what="the end of accepting"):
+    """Right before the ports close nothing answers a SYN; its repetition would come a second later."""
     def refused():
-        try:
-            gateway.client().close()
-        except ConnectionError:
-            return True
+        with socket.socket() as probe:
+            probe.settimeout(0.02)
+            try:
+                probe.connect(("127.0.0.1", gateway.port))
+            except ConnectionRefusedError:
+                return True
+            except TimeoutError:
+                pass
         return False
     wait_until(refused, 3, what)
 
@@ -183,12 +189,12 @@ def maximum_deadline():
 @test("WebSockets live until the maximum deadline, then end with drain_deadline")
 def websockets():
     gateway = start(most="1s")
-    socket = WebSocket(gateway.port)
-    socket.echo("before")
+    tunnel = WebSocket(gateway.port)
+    tunnel.echo("before")
     begin = time.monotonic()
     gateway.terminate()
     wait_closing(gateway)
-    socket.echo("while draining")
+    tunnel.echo("while draining")
     gateway.expect_exit(3)
     took = time.monotonic() - begin
     check(abs(took - 1.0) <= tolerance(1.0) + 0.1, f"it took {took:.3f} s, want 1 s")
@@ -198,11 +204,11 @@ def websockets():
 @test("a WebSocket that its client closes while draining ends the gateway before the deadline")
 def websocket_closed():
     gateway = start(most="20s")
-    socket = WebSocket(gateway.port)
-    socket.echo("x")
+    tunnel = WebSocket(gateway.port)
+    tunnel.echo("x")
     gateway.terminate()
     wait_closing(gateway)
-    socket.close()
+    tunnel.close()
     gateway.expect_exit(2)
 
 
@@ -289,6 +295,34 @@ def nothing_fails():
     # A connection that waits in the queue of a port when it closes is accepted; a later one is refused.
     eq(failures, [], "failures")
     eq(set(answers), {200}, "statuses")
+
+
+@test("connections that begin while the ports close are answered or refused, never reset")
+def crowd_at_the_close():
+    def ask(gateway, failures, answers):
+        while True:
+            try:
+                client = Raw(gateway.port)
+            except ConnectionRefusedError:
+                return
+            try:
+                answers.append(client.get("/get", [("Connection", "close")]).status)
+            except (Failure, OSError) as error:
+                failures.append(str(error))
+            client.close()
+    origin = Origin()
+    for _ in range(5):
+        gateway, failures, answers = start(origin=origin, workers=2), [], []
+        threads = [threading.Thread(target=ask, args=(gateway, failures, answers)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda a=answers: len(a) > 50, 5, "answers")
+        gateway.terminate()
+        for thread in threads:
+            thread.join()
+        gateway.expect_exit(3)
+        eq(failures, [], "failures")
+        eq(set(answers), {200}, "statuses")
 
 
 @test("questions to the admin port that are under way when the gateway ends do it no harm")

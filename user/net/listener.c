@@ -82,6 +82,8 @@ static int net_listener_accept(struct net_listener *listener)
 	int fd = accept4(listener->source.fd, &peer.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd >= 0) {
+		if (listener->is_barred)
+			socket_unbar(fd);
 		peer.len = len;
 		address_unmap(&peer);
 		listener->accepted_count++;
@@ -172,6 +174,14 @@ void net_listener_resume(struct net_listener *listener)
 	if (listener->reserve_fd < 0)
 		listener->reserve_fd = reserve_open();
 	net_listener_set_state(listener, NET_LISTENER_ACCEPTING);
+}
+
+int net_listener_bar(struct net_listener *listener)
+{
+	int error = listener->is_barred ? 0 : socket_bar_handshakes(listener->source.fd);
+
+	listener->is_barred = !error;
+	return error;
 }
 
 unsigned int net_listener_flush(struct net_listener *listener)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "user/base/log.h"
@@ -28,6 +29,7 @@ struct net_listener {
 	struct loop_source source; /* source.fd: owner */
 	struct timer backoff;
 	enum net_listener_state state;
+	bool is_barred; /* what is accepted inherits a filter */
 	int reserve_fd; /* owner; -1 while it could not be reopened */
 	struct address local;
 	uint64_t accepted_count;
@@ -46,6 +48,12 @@ int net_listener_start(struct net_listener *listener, struct loop *loop, int fd,
 /* New connections wait in the kernel's queue. Both idempotent, and without effect once stopped. */
 void net_listener_pause(struct net_listener *listener);
 void net_listener_resume(struct net_listener *listener);
+/*
+ * Lets no new connection begin, for good; what has begun completes and is accepted (socket_bar_handshakes).
+ * Without it, a connection that completes between a flush and the stop is reset. 0 (also when it was done
+ * before), -EOPNOTSUPP for a Unix socket, -EBADF once stopped, or -errno: then everything goes on as before.
+ */
+int net_listener_bar(struct net_listener *listener);
 /*
  * Accepts everything the kernel has queued, whatever the state: right before a stop, since closing a
  * listening socket resets the connections in its queue. Returns how many.

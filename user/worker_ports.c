@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/worker_ports.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "config/snapshot.h"
+#include "user/base/log.h"
+#include "user/base/mem.h"
+#include "user/net/listener.h"
+#include "user/net/socket.h"
+#include "user/proxy/client.h"
+
+/*
+ * For the last segment of handshakes under way: a round trip within a continent. Longer would only keep those
+ * waiting who come now: their SYN is repeated after a second.
+ */
+enum { WORKER_PORTS_GRACE_MS = 50 };
+
+struct worker_port {
+	struct list node;
+	struct net_listener listener;
+	struct proxy_bind *bind; /* one reference */
+	uint64_t refused_seen; /* of listener.refused_count: counted already */
+	bool is_named; /* in the configuration being applied */
+};
+
+/* ------------------------------------------------------------------------------------ one port */
+
+static void port_on_accept(struct net_listener *listener, int fd, const struct address *peer)
+{
+	struct worker_port *port = container_of(listener, struct worker_port, listener);
+
+	client_start(port->bind->proxy, port->bind, fd, peer);
+}
+
+static void port_on_pause(struct net_listener *listener)
+{
+	struct worker_port *port = container_of(listener, struct worker_port, listener);
+	struct counters *counters = port->bind->proxy->counters;
+
+	counter_add(counters, COUNTER_ACCEPT_PAUSES, 1);
+	counter_add(counters, COUNTER_ACCEPT_REFUSED, listener->refused_count - port->refused_seen);
+	port->refused_seen = listener->refused_count;
+}
+
+static int port_open(struct worker_ports *ports, const struct worker_listen *listen)
+{
+	struct worker_port *port = hg_calloc(1, sizeof(*port));
+	struct proxy_bind *bind = hg_calloc(1, sizeof(*bind));
+	int error = port && bind ? net_listener_start(&port->listener, ports->proxy->loop, listen->fd,
+						      port_on_accept)
+				 : -ENOMEM;
+
+	if (error < 0) {
+		hg_free(port);
+		hg_free(bind);
+		socket_close(listen->fd);
+		return error;
+	}
+	*bind = (struct proxy_bind){
+		.proxy = ports->proxy,
+		.port = listen->port,
+		.refs = 1,
+		.connections = listen->connections,
+	};
+	port->listener.on_pause = port_on_pause;
+	port->bind = bind;
+	list_add_tail(&ports->list, &port->node);
+	return 0;
+}
+
+static void port_close(struct worker_port *port)
+{
+	net_listener_stop(&port->listener);
+	port->bind->bind = NULL;
+	proxy_bind_unref(port->bind);
+	list_remove(&port->node);
+	hg_free(port);
+}
+
+/* ------------------------------------------------------------------------------------ configurations */
+
+static struct worker_port *worker_port_of(const struct worker_ports *ports, uint16_t number)
+{
+	list_each(node, next, &ports->list) {
+		struct worker_port *port = list_entry(node, struct worker_port, node);
+
+		if (port->bind->port == number)
+			return port;
+	}
+	return NULL;
+}
+
+static const struct bind *snapshot_bind(const struct snapshot *snapshot, uint16_t port)
+{
+	for (uint32_t i = 0; i < snapshot->bind_count; i++) {
+		if (snapshot->bind_list[i].port == port)
+			return &snapshot->bind_list[i];
+	}
+	return NULL;
+}
+
+static void worker_ports_mark(struct worker_ports *ports, const struct worker_listen *listens, size_t count)
+{
+	list_each(node, next, &ports->list)
+		list_entry(node, struct worker_port, node)->is_named = false;
+	for (size_t i = 0; i < count; i++) {
+		struct worker_port *port = worker_port_of(ports, listens[i].port);
+
+		if (port)
+			port->is_named = true;
+	}
+}
+
+void worker_ports_flush_removed(struct worker_ports *ports, const struct worker_listen *listens, size_t count)
+{
+	worker_ports_mark(ports, listens, count);
+	list_each(node, next, &ports->list) {
+		struct worker_port *port = list_entry(node, struct worker_port, node);
+
+		if (port->is_named)
+			continue;
+		/* Where it cannot be barred, the flush alone leaves a gap of microseconds. */
+		(void)net_listener_bar(&port->listener);
+		net_listener_flush(&port->listener);
+	}
+}
+
+void worker_ports_apply(struct worker_ports *ports, const struct worker_listen *listens, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		int error = listens[i].fd >= 0 ? port_open(ports, &listens[i]) : 0;
+
+		if (error < 0)
+			log_error("worker %u cannot listen on port %u: %s", ports->proxy->index,
+				  listens[i].port, strerrordesc_np(-error));
+	}
+	worker_ports_mark(ports, listens, count);
+	list_each(node, next, &ports->list) {
+		struct worker_port *port = list_entry(node, struct worker_port, node);
+
+		if (port->is_named)
+			port->bind->bind = snapshot_bind(ports->proxy->lease->snapshot, port->bind->port);
+		else
+			port_close(port);
+	}
+}
+
+/* ------------------------------------------------------------------------------------ the end */
+
+static void worker_ports_on_grace(struct timer *timer, uint64_t now_ms)
+{
+	struct worker_ports *ports = container_of(timer, struct worker_ports, grace);
+
+	(void)now_ms;
+	list_each(node, next, &ports->list) {
+		struct worker_port *port = list_entry(node, struct worker_port, node);
+
+		net_listener_flush(&port->listener);
+		net_listener_stop(&port->listener);
+	}
+	ports->on_closed(ports);
+}
+
+void worker_ports_close(struct worker_ports *ports)
+{
+	struct loop *loop = ports->proxy->loop;
+
+	list_each(node, next, &ports->list)
+		(void)net_listener_bar(&list_entry(node, struct worker_port, node)->listener);
+	timer_arm(loop_timers(loop), &ports->grace, loop_now_ms(loop) + WORKER_PORTS_GRACE_MS);
+}
+
+void worker_ports_stop(struct worker_ports *ports)
+{
+	timer_cancel(loop_timers(ports->proxy->loop), &ports->grace);
+	list_each(node, next, &ports->list)
+		net_listener_stop(&list_entry(node, struct worker_port, node)->listener);
+}
+
+void worker_ports_done(struct worker_ports *ports)
+{
+	worker_ports_stop(ports);
+	list_each(node, next, &ports->list)
+		port_close(list_entry(node, struct worker_port, node));
+}
+
+void worker_ports_init(struct worker_ports *ports, struct proxy *proxy,
+		       void (*on_closed)(struct worker_ports *ports))
+{
+	*ports = (struct worker_ports){ .proxy = proxy, .on_closed = on_closed };
+	list_init(&ports->list);
+	timer_init(&ports->grace, worker_ports_on_grace);
+}
