@@ -140,9 +140,12 @@ static uint64_t count_poisoned(const struct gateway *gateway)
 {
 	uint64_t count = 0;
 
-	for (uint32_t i = 0; i < gateway->worker_count; i++)
-		count += atomic_load_explicit(&worker_relay(gateway->workers[i])->poisoned,
-					      memory_order_relaxed);
+	for (uint32_t i = 0; i < gateway->worker_count; i++) {
+		struct admin_worker_numbers numbers;
+
+		worker_numbers(gateway->workers[i], &numbers);
+		count += atomic_load_explicit(&numbers.counters->ends[END_POISONED], memory_order_relaxed);
+	}
 	return count;
 }
 
@@ -150,7 +153,7 @@ void gateway_gate_metrics(void *context, struct text *out)
 {
 	static const struct prometheus_family poisoned = {
 		"headgate_", "poisoned_total", PROMETHEUS_COUNTER,
-		"Streams reset because a byte count or sequence of the kernel lane did not add up."
+		"Streams and connections reset because a byte count or sequence of the kernel lane did not add up."
 	};
 	static const struct prometheus_family took = { "headgate_", "gate_selftest_seconds", PROMETHEUS_GAUGE,
 						       "How long the self-test of the kernel lane took." };

@@ -427,6 +427,82 @@ static void a_descriptor_that_cannot_be_watched_is_closed(void **state)
 	conn_close(&conn, false);
 }
 
+/* A conn in the maps of the kernel lane, as far as conn_recv() looks: the record is this test's. */
+struct mapped {
+	struct gate_record record;
+	struct gate gate;
+	struct gate_worker worker;
+};
+
+static void map_conn(struct conn *conn, struct mapped *mapped)
+{
+	memset(mapped, 0, sizeof(*mapped));
+	mapped->gate.slots = (struct gate_slots){ .records = &mapped->record, .count = 1 };
+	mapped->worker.gate = &mapped->gate;
+	conn->gate = (struct gate_socket){ .worker = &mapped->worker, .fd = conn_fd(conn), .is_source = true };
+}
+
+/* "hello" has arrived, and the program has said what is wrong with it. */
+static void let_poison_arrive(struct scene *scene, struct mapped *mapped)
+{
+	settle(scene);
+	map_conn(&scene->conn, mapped);
+	assert_int_equal(write(scene->far, "hello", 5), 5);
+	wait_events(scene, 1);
+	mapped->record.kernel.passed_bytes = 5;
+	mapped->record.kernel.poison = GATE_REASON_POISON_GAP;
+}
+
+static void bytes_of_a_poisoned_socket_are_an_error_and_stay_one(void **state)
+{
+	struct scene *scene = *state;
+	struct mapped mapped;
+	char memory[64];
+
+	let_poison_arrive(scene, &mapped);
+	assert_int_equal(conn_recv(&scene->conn, memory, sizeof(memory)), CONN_POISONED);
+	assert_int_equal(scene->conn.error, CONN_POISONED);
+	assert_int_equal(scene->conn.received_bytes, 0);
+	assert_int_equal(conn_recv(&scene->conn, memory, sizeof(memory)), CONN_POISONED);
+	assert_int_equal(conn_check(&scene->conn), CONN_POISONED);
+	assert_int_equal(conn_end_reason(scene->conn.error, END_CLIENT_RST), END_POISONED);
+	memset(&scene->conn.gate, 0, sizeof(scene->conn.gate));
+}
+
+static void an_end_or_a_silence_of_a_poisoned_socket_is_not_believed(void **state)
+{
+	struct scene *scene = *state;
+	struct mapped mapped;
+	char memory[64];
+
+	let_poison_arrive(scene, &mapped);
+	assert_int_equal(recv(conn_fd(&scene->conn), memory, sizeof(memory), 0), 5);
+	scene->conn.gate.consumed_bytes = 5;
+	assert_false(conn_is_silent(&scene->conn));
+	assert_int_equal(conn_recv(&scene->conn, memory, sizeof(memory)), CONN_POISONED);
+	scene->conn.error = 0;
+	shutdown(scene->far, SHUT_WR);
+	wait_events(scene, 1);
+	assert_int_equal(conn_recv(&scene->conn, memory, sizeof(memory)), CONN_POISONED);
+	assert_false(scene->conn.has_eof);
+	memset(&scene->conn.gate, 0, sizeof(scene->conn.gate));
+}
+
+static void a_sound_socket_in_the_maps_is_read_as_ever(void **state)
+{
+	struct scene *scene = *state;
+	struct mapped mapped;
+	char memory[64];
+
+	let_poison_arrive(scene, &mapped);
+	mapped.record.kernel.poison = GATE_REASON_NONE;
+	assert_int_equal(conn_recv(&scene->conn, memory, sizeof(memory)), 5);
+	assert_int_equal(conn_recv(&scene->conn, memory, sizeof(memory)), -EAGAIN);
+	assert_int_equal(scene->conn.gate.consumed_bytes, 5);
+	assert_true(conn_is_silent(&scene->conn));
+	memset(&scene->conn.gate, 0, sizeof(scene->conn.gate));
+}
+
 #define SCENE_TEST(name) cmocka_unit_test_setup_teardown(name, scene_make, scene_drop)
 
 int main(void)
@@ -451,6 +527,9 @@ int main(void)
 		SCENE_TEST(shutting_down_ends_one_direction_once),
 		SCENE_TEST(an_event_that_was_fetched_before_the_close_is_not_reported),
 		SCENE_TEST(a_descriptor_that_cannot_be_watched_is_closed),
+		SCENE_TEST(bytes_of_a_poisoned_socket_are_an_error_and_stay_one),
+		SCENE_TEST(an_end_or_a_silence_of_a_poisoned_socket_is_not_believed),
+		SCENE_TEST(a_sound_socket_in_the_maps_is_read_as_ever),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "user/base/limits.h"
-#include "user/net/socket.h"
 #include "user/proxy/back.h"
 #include "user/proxy/dial.h"
 #include "user/proxy/exchange.h"
@@ -310,9 +309,7 @@ static void attempt_give_up(struct stream *stream, enum try_outcome outcome, int
 			error ? attempt_error_text(stream, "SendRequest", error)
 			      : SPAN("upstream call failed: SendRequest: connection closed before message "
 				     "completed"),
-			!error						       ? END_UPSTREAM_FIN
-			: socket_failure_of(error) == SOCKET_FAILURE_TIMED_OUT ? END_USER_TIMEOUT
-									       : END_UPSTREAM_RST);
+			error ? conn_end_reason(error, END_UPSTREAM_RST) : END_UPSTREAM_FIN);
 		break;
 	case TRY_RESPONSE_BAD:
 		response_error(stream, 502, SPAN("upstream call failed: malformed response"),

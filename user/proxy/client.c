@@ -176,13 +176,6 @@ static void client_begin_head(struct client *client)
 	client_set_state(client, CLIENT_READ_HEAD);
 }
 
-static enum end_reason client_end_of_error(const struct client *client)
-{
-	bool is_silent = socket_failure_of(client->conn.error) == SOCKET_FAILURE_TIMED_OUT;
-
-	return is_silent ? END_USER_TIMEOUT : END_CLIENT_RST;
-}
-
 /* The stream exists before the head is complete only within this call: its arena takes the head. */
 static void client_read_head(struct client *client)
 {
@@ -202,7 +195,7 @@ static void client_read_head(struct client *client)
 	}
 	if (result == HEAD_READ_EOF || result == HEAD_READ_ERROR) {
 		arena_done(&arena);
-		client_close(client, result == HEAD_READ_EOF ? END_OK : client_end_of_error(client),
+		client_close(client, result == HEAD_READ_EOF ? END_OK : conn_end_reason(client->conn.error, END_CLIENT_RST),
 			     result == HEAD_READ_ERROR);
 		return;
 	}

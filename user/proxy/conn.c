@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "user/net/socket.h"
+
 #define CONN_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 
 static void conn_on_event(struct loop_source *source, uint32_t events)
@@ -101,9 +103,16 @@ static bool conn_must_retry(struct conn *conn)
 	return true;
 }
 
+/* Bytes of a mapped socket came up with a hole or twice: what recv() just gave is not what the peer sent. */
+static bool conn_is_poisoned(const struct conn *conn)
+{
+	return gate_socket_is_added(&conn->gate) && gate_socket_is_poisoned(&conn->gate);
+}
+
 ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 {
 	ssize_t len;
+	int recv_error;
 
 	if (conn->error)
 		return conn->error;
@@ -114,6 +123,12 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 	do
 		len = recv(conn_fd(conn), memory, size, MSG_DONTWAIT);
 	while (len < 0 && errno == EINTR);
+	recv_error = errno;
+	/* After recv(): the program says so before it passes the bytes, and may do so within this very call. */
+	if (conn_is_poisoned(conn)) {
+		conn->error = CONN_POISONED;
+		return conn->error;
+	}
 	if (len > 0) {
 		conn->received_bytes += (uint64_t)len;
 		if (gate_socket_is_added(&conn->gate)) {
@@ -139,13 +154,20 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 		conn->has_eof = true;
 		return 0;
 	}
-	if (errno == EAGAIN) {
+	if (recv_error == EAGAIN) {
 		if (!conn_must_retry(conn))
 			conn->can_read = false;
 		return -EAGAIN;
 	}
-	conn->error = -errno;
+	conn->error = -recv_error;
 	return conn->error;
+}
+
+enum end_reason conn_end_reason(int error, enum end_reason reset)
+{
+	if (error == CONN_POISONED)
+		return END_POISONED;
+	return socket_failure_of(error) == SOCKET_FAILURE_TIMED_OUT ? END_USER_TIMEOUT : reset;
 }
 
 static ssize_t conn_send_now(struct conn *conn, const struct iovec *pieces, int count)
@@ -266,7 +288,8 @@ bool conn_is_silent(struct conn *conn)
 
 	if (conn->has_eof || conn->has_hup || conn->error || buf_len(&conn->in))
 		return false;
-	if (gate_socket_is_added(&conn->gate) && !gate_socket_is_drained(&conn->gate))
+	if (conn_is_poisoned(conn) ||
+	    (gate_socket_is_added(&conn->gate) && !gate_socket_is_drained(&conn->gate)))
 		return false;
 	len = recv(conn_fd(conn), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 	return len < 0 && errno == EAGAIN;

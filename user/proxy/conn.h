@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <errno.h>
 #include <sys/uio.h>
 
 #include "user/base/buf.h"
+#include "user/base/end_reason.h"
 #include "user/gate/socket.h"
 #include "user/loop/loop.h"
 
@@ -59,8 +61,16 @@ static inline int conn_fd(const struct conn *conn)
 int conn_join_gate(struct conn *conn, struct gate_worker *worker);
 int conn_set_events(struct conn *conn, bool want_read, bool want_write, bool want_edge);
 
-/* Into memory of the caller. Bytes, 0 = end of stream, -EAGAIN, other -errno (remembered in conn->error). */
+/*
+ * Into memory of the caller. Bytes, 0 = end of stream, -EAGAIN, other -errno (remembered in conn->error).
+ * CONN_POISONED: the kernel lane lost or doubled bytes of this socket (gate_socket_is_poisoned()); nothing of
+ * what was received since the last call is to be believed, so the connection and its partner are reset.
+ */
 ssize_t conn_recv(struct conn *conn, void *memory, size_t size);
+#define CONN_POISONED (-EBADMSG)
+/* Why a stream or connection ends that met this conn->error or conn->send_error; `reset` when its peer broke
+ * it. */
+enum end_reason conn_end_reason(int error, enum end_reason reset);
 /*
  * Sends all pieces in order; what the kernel does not take is kept in conn->out (at most max_kept bytes). 0,
  * -ENOBUFS, -ENOMEM, or the hard error of the socket. Pieces may point anywhere but into conn->out.

@@ -298,7 +298,6 @@ static bool lane_sockmap_pump(struct relay *relay)
 		sockmap_on_reset(relay);
 		break;
 	case GATE_STEP_POISON:
-		atomic_fetch_add_explicit(&relay->shared->poisoned, 1, memory_order_relaxed);
 		log_warn("kernel lane: stream reset, byte counts do not add up: %s",
 			 gate_reason_explanation(relay->gate.reason));
 		relay_fail(relay, RELAY_FAIL_POISONED);

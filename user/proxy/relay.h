@@ -63,7 +63,6 @@ struct relay_shared {
 	struct gate_lane *gate; /* NULL: no kernel lane in this process */
 	/* One writer, the worker; any reader. */
 	atomic_uint_fast64_t lane_bytes[RELAY_DIRECTION_COUNT][LANE_COUNT];
-	atomic_uint_fast64_t poisoned;
 };
 
 /* What a stream allows the kernel lane to do with a direction. */

@@ -2,7 +2,6 @@
 #include "user/proxy/stream.h"
 
 #include "user/base/limits.h"
-#include "user/net/socket.h"
 #include "user/proxy/attempt.h"
 #include "user/proxy/back.h"
 #include "user/proxy/client.h"
@@ -126,12 +125,6 @@ void stream_offer_gate(struct stream *stream, struct relay *relay, bool with_cre
 		relay_allow_gate(relay, &options);
 }
 
-/* Which end a failed socket means, seen from the side it belongs to. */
-static enum end_reason end_of_error(int error, enum end_reason reset)
-{
-	return socket_failure_of(error) == SOCKET_FAILURE_TIMED_OUT ? END_USER_TIMEOUT : reset;
-}
-
 /* True when the request body's direction ended the stream. */
 static bool stream_check_upload(struct stream *stream)
 {
@@ -144,7 +137,7 @@ static bool stream_check_upload(struct stream *stream)
 		stream_finish(stream, END_CLIENT_FIN, STREAM_END_CLOSE);
 		return true;
 	case RELAY_FAIL_SOURCE_ERROR:
-		stream_finish(stream, end_of_error(relay_source_error(upload), END_CLIENT_RST), STREAM_END_RESET);
+		stream_finish(stream, conn_end_reason(relay_source_error(upload), END_CLIENT_RST), STREAM_END_RESET);
 		return true;
 	case RELAY_FAIL_SOURCE_BAD:
 		response_bad_request(stream, upload->decoder.bad);
@@ -180,7 +173,7 @@ static bool stream_check_download(struct stream *stream)
 	case RELAY_FAIL_SOURCE_ERROR:
 		if (stream->back_h2 && stream->back_h2->is_reset_by_peer)
 			stream->reset_code = stream->back_h2->error_code;
-		stream_finish(stream, end_of_error(relay_source_error(download), END_UPSTREAM_RST),
+		stream_finish(stream, conn_end_reason(relay_source_error(download), END_UPSTREAM_RST),
 			      response_truncated(stream));
 		break;
 	case RELAY_FAIL_SOURCE_BAD:
@@ -188,7 +181,7 @@ static bool stream_check_download(struct stream *stream)
 		stream_finish(stream, END_RESPONSE_BAD, response_truncated(stream));
 		break;
 	case RELAY_FAIL_SINK:
-		stream_finish(stream, end_of_error(relay_sink_error(download), END_CLIENT_RST),
+		stream_finish(stream, conn_end_reason(relay_sink_error(download), END_CLIENT_RST),
 			      STREAM_END_RESET);
 		break;
 	case RELAY_FAIL_POISONED:
@@ -253,7 +246,7 @@ void stream_on_client(struct stream *stream)
 		int error = stream->front->check(stream);
 
 		if (error) {
-			stream_finish(stream, end_of_error(error, END_CLIENT_RST), STREAM_END_RESET);
+			stream_finish(stream, conn_end_reason(error, END_CLIENT_RST), STREAM_END_RESET);
 			return;
 		}
 	}

@@ -3,7 +3,6 @@
 
 #include "policy/balance.h"
 #include "policy/route.h"
-#include "user/net/socket.h"
 #include "user/proxy/attempt.h"
 #include "user/proxy/back.h"
 #include "user/proxy/client.h"
@@ -64,11 +63,7 @@ static bool tunnel_check_source(struct stream *stream, const struct relay *relay
 	if (relay->state != RELAY_FAILED || relay->fail == RELAY_FAIL_SINK)
 		return false;
 	if (relay->fail == RELAY_FAIL_SOURCE_ERROR)
-		stream_finish(stream,
-			      socket_failure_of(relay_source_error(relay)) == SOCKET_FAILURE_TIMED_OUT
-				      ? END_USER_TIMEOUT
-				      : reset,
-			      STREAM_END_RESET);
+		stream_finish(stream, conn_end_reason(relay_source_error(relay), reset), STREAM_END_RESET);
 	else
 		stream_finish(stream, relay->fail == RELAY_FAIL_POISONED ? END_POISONED : END_INTERNAL,
 			      STREAM_END_RESET);
@@ -80,9 +75,7 @@ static bool tunnel_check_side(struct stream *stream, int error, enum end_reason 
 {
 	if (!error)
 		return false;
-	stream_finish(stream,
-		      socket_failure_of(error) == SOCKET_FAILURE_TIMED_OUT ? END_USER_TIMEOUT : reset,
-		      STREAM_END_RESET);
+	stream_finish(stream, conn_end_reason(error, reset), STREAM_END_RESET);
 	return true;
 }
 
