@@ -18,8 +18,11 @@
 #include "user/base/check.h"
 
 #define BUFFER 65536
-/* The kernel doubles SO_SNDBUF and SO_RCVBUF; four of each lie between a client and a server. */
-#define STREAM_MAX_BYTES (4 * 2 * BUFFER)
+/*
+ * The kernel doubles SO_SNDBUF and SO_RCVBUF; four of each lie between a client and a server. A send queue with
+ * any room at all takes a whole piece more.
+ */
+#define STREAM_MAX_BYTES (4 * 2 * BUFFER + 2 * 65536)
 
 static const struct rig_buffers fixed = {
 	.front_receive = BUFFER, .front_send = BUFFER, .back_receive = BUFFER, .back_send = BUFFER,

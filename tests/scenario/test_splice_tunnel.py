@@ -137,6 +137,41 @@ def large():
         eq(gateway.wait_log()["close_reason"], "ok", "close_reason")
 
 
+@test("a gigabyte each way goes through the kernel for by far the most part, also after a slow conversation",
+      needs=("bpf",), timeout=90, serial=True)
+def mostly_kernel():
+    size = 1 << 30 if not is_asan() else 1 << 28
+    gateway, backend = acted("require")
+    # Single bytes with pauses between them: what the sockets know of round trips is delayed acknowledgements.
+    client, upstream = tunnel(gateway, backend)
+    for way, source, sink in (("lane_bytes_in", client, upstream), ("lane_bytes_out", upstream, client)):
+        before = gateway.streams()[0][way]
+        task = in_background(write_pattern, source, size)
+        discard(sink, size)
+        task.result()
+        moved = wait_until(lambda: moved_since(gateway, way, before, size), 5, "all bytes to be counted")
+        share = moved["sockmap"] / size
+        note(f"{way}: {share:.0%} by the kernel, closings so far {closings(gateway)}")
+        check(share > 0.7, f"{way}: only {share:.0%} by the kernel: {moved} {closings(gateway)}")
+    client.fin()
+    upstream.expect_fin()
+    upstream.fin()
+    client.expect_fin()
+
+
+def moved_since(gateway, way, before, size):
+    """{lane: bytes} since before, once they are `size` together."""
+    moved = {lane: count - before[lane] for lane, count in gateway.streams()[0][way].items()}
+    return moved if sum(moved.values()) == size else None
+
+
+def discard(raw, size):
+    while size:
+        data = raw.read_some()
+        check(data, f"FIN {size} bytes too early")
+        size -= len(data)
+
+
 @test("a reader that stands still stops the sender, and gets every byte when it goes on, in both lanes",
       needs=("bpf",), timeout=40)
 def stalled_reader():

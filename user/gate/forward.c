@@ -150,7 +150,7 @@ enum gate_step consume_run(struct gate_direction *d, uint64_t now_ms)
 	struct gate_socket *source = d->source;
 
 	while (source->consumed_bytes != d->forwarded_bytes) {
-		uint64_t want = least(d->forwarded_bytes - source->consumed_bytes, GATE_PEEK_BYTES);
+		uint64_t want = least(d->forwarded_bytes - source->consumed_bytes, GATE_CONSUME_BYTES);
 		ssize_t taken = recv(source->fd, source->worker->peek, (size_t)want, MSG_DONTWAIT);
 
 		if (taken < 0 && (errno == EAGAIN || errno == EINTR))

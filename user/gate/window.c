@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/gate/window.h"
 
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #ifndef SO_BUF_LOCK
@@ -23,7 +23,7 @@ void window_limit(int source_fd)
 	/* Somebody chose a size. */
 	if (getsockopt(source_fd, SOL_SOCKET, SO_BUF_LOCK, &lock, &lock_len) || lock & WINDOW_RCVBUF_LOCK)
 		return;
-	if (getsockopt(source_fd, IPPROTO_TCP, TCP_INFO, &info, &len) || info.tcpi_rtt > WINDOW_NEAR_US)
+	if (getsockopt(source_fd, IPPROTO_TCP, TCP_INFO, &info, &len) || info.tcpi_min_rtt > WINDOW_NEAR_US)
 		return;
 	/* One that grew larger already may have promised the sender more than the new size. */
 	if (info.tcpi_rcv_space > WINDOW_BUFFER_BYTES)

@@ -13,7 +13,9 @@
  * Smaller still is no gain: segments that do not fit a filled buffer are dropped, and a drop costs the sender
  * a retransmission time-out.
  */
-#define WINDOW_NEAR_US 1000u /* smoothed round trip of a near source */
+/* Least round trip of a near source. Not the smoothed one: a conversation of single bytes measures the other
+ * side's delayed acknowledgements. */
+#define WINDOW_NEAR_US 1000u
 #define WINDOW_BUFFER_BYTES (512 * 1024) /* SO_RCVBUF; net.core.rmem_max may make it less */
 
 /* Before the socket becomes a source. A failure costs nothing but memory. */
