@@ -18,8 +18,15 @@
 #define GATE_ASSERT(condition, text) _Static_assert(condition, text)
 #endif
 
-/* Raised whenever a struct, a map or the meaning of a field changes: pins of another version are refused. */
-#define GATE_ABI_VERSION 1u
+/*
+ * Raised whenever a struct, a map, a constant or the meaning of a field changes: pins of another version
+ * carry another program and other maps, and are refused. The second line is a fingerprint of the version and
+ * of everything that this file, maps.h, gate_reasons.def and the enums of chunked.h declare: `make lint`
+ * finds a change without a new one and says what to write, and pins with another one are refused, too.
+ */
+#define GATE_ABI_VERSION 2u
+#define GATE_ABI_FINGERPRINT "e83938a605af3745"
+#define GATE_FINGERPRINT_BYTES 24
 
 enum gate_reason {
 #define GATE_REASON(id, text, is_poison, explanation) GATE_REASON_##id,
@@ -151,7 +158,8 @@ struct gate_info {
 	__u32 slot_count;
 	__u32 worker_count;
 	__u64 loaded_ns; /* CLOCK_REALTIME */
-	__u64 pad[5];
+	char fingerprint[GATE_FINGERPRINT_BYTES]; /* GATE_ABI_FINGERPRINT and zeros */
+	__u64 pad[2];
 };
 
 GATE_ASSERT(sizeof(struct gate_event) == 16, "abi");

@@ -153,7 +153,8 @@ void gateway_gate_metrics(void *context, struct text *out)
 {
 	static const struct prometheus_family poisoned = {
 		"headgate_", "poisoned_total", PROMETHEUS_COUNTER,
-		"Streams and connections reset because a byte count or sequence of the kernel lane did not add up."
+		"Streams and connections reset because a byte count or sequence of the kernel lane did not "
+		"add up."
 	};
 	static const struct prometheus_family took = { "headgate_", "gate_selftest_seconds", PROMETHEUS_GAUGE,
 						       "How long the self-test of the kernel lane took." };

@@ -9,6 +9,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import abi_rules
 import code_rules
 import tree_rules
 from source import Tree
@@ -23,6 +24,7 @@ RULES = [
     ("scripts: parse", tree_rules.check_scripts),
     ("documents: a README per directory", tree_rules.check_readmes),
     ("documents: what they name exists", tree_rules.check_names),
+    ("kernel side: what pins carry has a version", abi_rules.check_abi),
     ("headers: each compiles alone", tree_rules.check_headers),
 ]
 

@@ -309,6 +309,12 @@ static void pins_that_do_not_fit_are_refused_with_a_reason(void **state)
 	assert_int_equal(bpf_map_update_elem(pinned->map_fds[GATE_MAP_INFO], &key, &info, BPF_ANY), 0);
 	assert_int_equal(gate_open_pins(pin_dir, &options, &gate, &why), -EPROTO);
 	assert_non_null(strstr(why.data, "another version"));
+	text_clear(&why);
+	/* Made by a build that changed the layout and forgot the number. */
+	info.abi_version = GATE_ABI_VERSION;
+	assert_int_equal(bpf_map_update_elem(pinned->map_fds[GATE_MAP_INFO], &key, &info, BPF_ANY), 0);
+	assert_int_equal(gate_open_pins(pin_dir, &options, &gate, &why), -EPROTO);
+	assert_non_null(strstr(why.data, GATE_ABI_FINGERPRINT));
 	gate_free(pinned);
 	assert_int_equal(ctl("unload", NULL, NULL), 0);
 	assert_int_equal(ctl("load", "--workers", "none"), 2);

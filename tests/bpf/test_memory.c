@@ -19,8 +19,8 @@
 
 #define BUFFER 65536
 /*
- * The kernel doubles SO_SNDBUF and SO_RCVBUF; four of each lie between a client and a server. A send queue with
- * any room at all takes a whole piece more.
+ * The kernel doubles SO_SNDBUF and SO_RCVBUF; four of each lie between a client and a server. A send queue
+ * with any room at all takes a whole piece more.
  */
 #define STREAM_MAX_BYTES (4 * 2 * BUFFER + 2 * 65536)
 

@@ -8,9 +8,24 @@ from hg import *
 from hg.framework import repository_root
 
 LICENCE = "/* SPDX-License-Identifier: Apache-2.0 */\n"
+KERNEL_LICENCE = "/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */\n"
+ABI = KERNEL_LICENCE + """#pragma once
+
+/* A comment. */
+#define GATE_ABI_VERSION 7u
+#define GATE_ABI_FINGERPRINT "ce3424441180d281"
+#define __u32 unsigned int
+#define __u64 unsigned long long
+struct gate_record {
+	__u64 bytes; /* of something */
+	__u32 pad;
+};
+"""
 MAKEFILE = "compile-command:\n\t@echo 'C gcc -I.'\n\t@echo 'BPF gcc -I.'\n"
 CLEAN = {
     "Makefile": MAKEFILE,
+    "bpf/README.md": "# bpf\n",
+    "bpf/abi.h": ABI,
     "user/http/README.md": "# user/http\n\n`good.h`, `user/http/good.c`, `good_one()`, [here](good.c)\n",
     "user/http/good.h": LICENCE + "#pragma once\n\n#include <stddef.h>\n\nsize_t good_one(void);\n",
     "user/http/good.c": LICENCE + '#include "user/http/good.h"\n\n'
@@ -46,6 +61,14 @@ BROKEN = [
     ("named file", "user/http/README.md", "`none.c`\n", "there is no file"),
     ("named path", "user/http/README.md", "`user/http/none.c`\n", "there is no user/http/none.c"),
     ("named function", "user/http/README.md", "`no_such_one()`\n", "there is no function"),
+    ("pinned layout", "bpf/abi.h", ABI.replace("__u64 bytes", "__u32 bytes"), "raise GATE_ABI_VERSION"),
+    ("pinned layout in a hole", "bpf/abi.h", ABI.replace("__u32 pad", "__u32 more"),
+     "raise GATE_ABI_VERSION"),
+    ("pinned map", "bpf/maps.h", KERNEL_LICENCE + "#pragma once\nint more;\n", "raise GATE_ABI_VERSION"),
+    ("reason between others", "bpf/gate_reasons.def", KERNEL_LICENCE + 'GATE_REASON(X, "x", 0, "")\n',
+     "raise GATE_ABI_VERSION"),
+    ("version alone", "bpf/abi.h", ABI.replace("VERSION 7u", "VERSION 8u"), "GATE_ABI_FINGERPRINT"),
+    ("no version", "bpf/abi.h", ABI.replace("7u", "7"), "define GATE_ABI_VERSION"),
     ("lone header", "user/http/a.h", LICENCE + "#pragma once\nsize_t f(void);\n", "does not compile alone"),
 ]
 

@@ -441,7 +441,8 @@ static void map_conn(struct conn *conn, struct mapped *mapped)
 	memset(mapped, 0, sizeof(*mapped));
 	mapped->gate.slots = (struct gate_slots){ .records = &mapped->record, .count = 1 };
 	mapped->worker.gate = &mapped->gate;
-	conn->gate = (struct gate_socket){ .worker = &mapped->worker, .fd = conn_fd(conn), .is_source = true };
+	conn->gate =
+		(struct gate_socket){ .worker = &mapped->worker, .fd = conn_fd(conn), .is_source = true };
 }
 
 /* "hello" has arrived, and the program has said what is wrong with it. */

@@ -15,10 +15,10 @@
 /* Beyond enum gate_step: go on with the next state in this call. */
 #define STEP_NEXT ((enum gate_step)-1)
 /*
- * Sent bytes are taken out in pieces of this size. Taking them out opens the window, the sender answers at once,
- * and what arrives while recv() holds the source's lock is judged when it lets go, all of it still counted as
- * backlog: one recv() of a whole window would close the gate again right there (piece_starves_window() in
- * bpf/gate.bpf.c), and the next window would go through user space, too.
+ * Sent bytes are taken out in pieces of this size. Taking them out opens the window, the sender answers at
+ * once, and what arrives while recv() holds the source's lock is judged when it lets go, all of it still
+ * counted as backlog: one recv() of a whole window would close the gate again right there
+ * (piece_starves_window() in bpf/gate.bpf.c), and the next window would go through user space, too.
  */
 #define GATE_CONSUME_BYTES (16u * 1024)
 /* State changes of one gate_direction_step(): at most this many peeks of GATE_PEEK_BYTES. */

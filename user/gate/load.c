@@ -194,6 +194,7 @@ static int info_write(const struct gate *gate)
 {
 	struct gate_info info = {
 		.abi_version = GATE_ABI_VERSION,
+		.fingerprint = GATE_ABI_FINGERPRINT,
 		.record_bytes = sizeof(struct gate_record),
 		.slot_count = gate->slots.count,
 		.worker_count = gate->worker_count,

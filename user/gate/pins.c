@@ -195,16 +195,17 @@ static int info_check(int fd, const struct gate_options *options, struct gate_in
 		error = -EPROTO;
 	if (!error)
 		error = bpf_map_lookup_elem(fd, &key, info);
-	if (!error &&
-	    (info->abi_version != GATE_ABI_VERSION || info->record_bytes != sizeof(struct gate_record)))
+	if (!error && (info->abi_version != GATE_ABI_VERSION ||
+		       strncmp(info->fingerprint, GATE_ABI_FINGERPRINT, sizeof(info->fingerprint)) != 0 ||
+		       info->record_bytes != sizeof(struct gate_record)))
 		error = -EPROTO;
 	if (error) {
 		if (error == -EPROTO)
 			text_fmt(why,
-				 "the pins are of another version (%u, this program has %u): run `headgate "
-				 "bpf load` "
-				 "of this version",
-				 info->abi_version, GATE_ABI_VERSION);
+				 "the pins are of another version (%u %.*s, this program has %u %s): run "
+				 "`headgate bpf load` of this version",
+				 info->abi_version, GATE_FINGERPRINT_BYTES, info->fingerprint,
+				 GATE_ABI_VERSION, GATE_ABI_FINGERPRINT);
 		else
 			text_fmt(why, "cannot read the pinned gate_info: %s", strerror(-error));
 		return error;

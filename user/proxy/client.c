@@ -195,7 +195,9 @@ static void client_read_head(struct client *client)
 	}
 	if (result == HEAD_READ_EOF || result == HEAD_READ_ERROR) {
 		arena_done(&arena);
-		client_close(client, result == HEAD_READ_EOF ? END_OK : conn_end_reason(client->conn.error, END_CLIENT_RST),
+		client_close(client,
+			     result == HEAD_READ_EOF ? END_OK
+						     : conn_end_reason(client->conn.error, END_CLIENT_RST),
 			     result == HEAD_READ_ERROR);
 		return;
 	}

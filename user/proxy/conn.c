@@ -124,7 +124,7 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 		len = recv(conn_fd(conn), memory, size, MSG_DONTWAIT);
 	while (len < 0 && errno == EINTR);
 	recv_error = errno;
-	/* After recv(): the program says so before it passes the bytes, and may do so within this very call. */
+	/* After recv(): the program says so before it passes the bytes, maybe within this very call. */
 	if (conn_is_poisoned(conn)) {
 		conn->error = CONN_POISONED;
 		return conn->error;

@@ -137,7 +137,8 @@ static bool stream_check_upload(struct stream *stream)
 		stream_finish(stream, END_CLIENT_FIN, STREAM_END_CLOSE);
 		return true;
 	case RELAY_FAIL_SOURCE_ERROR:
-		stream_finish(stream, conn_end_reason(relay_source_error(upload), END_CLIENT_RST), STREAM_END_RESET);
+		stream_finish(stream, conn_end_reason(relay_source_error(upload), END_CLIENT_RST),
+			      STREAM_END_RESET);
 		return true;
 	case RELAY_FAIL_SOURCE_BAD:
 		response_bad_request(stream, upload->decoder.bad);
