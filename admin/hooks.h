@@ -30,6 +30,8 @@ struct stream_view {
 	uint32_t worker;
 	char gate_in[24]; /* state of a kernel gate, or "" */
 	char gate_out[24];
+	const char *gate_reason_in; /* of its last closing; NULL: no gate, or never closed */
+	const char *gate_reason_out;
 	uint64_t pauses_in;
 	uint64_t pauses_out;
 	uint64_t ended_wall_us; /* history only */

@@ -91,6 +91,8 @@ static void write_bytes(struct json_writer *w, const struct stream_view *view)
 	write_lanes(w, "lane_bytes_out", record->lane_bytes_out);
 	write_text(w, "gate_in", view->gate_in);
 	write_text(w, "gate_out", view->gate_out);
+	write_text(w, "gate_reason_in", view->gate_reason_in ? view->gate_reason_in : "");
+	write_text(w, "gate_reason_out", view->gate_reason_out ? view->gate_reason_out : "");
 	json_u64(w, "pauses_in", view->pauses_in);
 	json_u64(w, "pauses_out", view->pauses_out);
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of the state tables (*.def) for the documents, so that what is drawn is what is compiled.
+"""Pictures of the tables (*.def) of states and gate reasons, so that what is drawn is what is
+compiled.
 
     scripts/states.py user/proxy/stream_states.def      prints the picture of a table
     scripts/states.py --write user/proxy/README.md      draws the pictures of a document anew
@@ -10,6 +11,8 @@ In a document a picture stands between these lines:
 
     <!-- states: user/proxy/stream_states.def -->
     <!-- end of states -->
+
+or, for a table of reasons, between the same with "reasons" instead of "states".
 """
 import os
 import re
@@ -18,7 +21,8 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ROW = re.compile(r'^\w*STATE\((\w+),\s*"([^"]*)",\s*"([^"]*)",\s*([^;]*?)\)\s*$', re.M)
 NEXT = re.compile(r"(?:TO|STATE_BIT)\((\w+)\)")
-PLACE = re.compile(r"(<!-- states: (\S+) -->\n)(.*?)(<!-- end of states -->\n)", re.S)
+REASON = re.compile(r'^GATE_REASON\(\w+,\s*"([^"]*)",\s*([01]),\s*"([^"]*)"\)$', re.M)
+PLACE = re.compile(r"(<!-- (states|reasons): (\S+) -->\n)(.*?)(<!-- end of \2 -->\n)", re.S)
 
 
 def read_table(path):
@@ -52,6 +56,21 @@ def picture(path):
     return "```\n" + "\n".join(lines) + "\n```\n"
 
 
+def reasons(path):
+    """A row a reason: its name in counters and lists, what happens then, what it says."""
+    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+        rows = REASON.findall(file.read())
+    if not rows:
+        sys.exit(f"{path}: no row of GATE_REASON")
+    lines = ["| reason | | explanation |", "|---|---|---|"]
+    lines += [f"| `{name}` | {'reset' if poison == '1' else ''} | {text} |" for name, poison, text in rows]
+    return "\n".join(lines) + "\n"
+
+
+def draw(kind, path):
+    return picture(path) if kind == "states" else reasons(path)
+
+
 def main(arguments):
     if len(arguments) == 1 and arguments[0].endswith(".def"):
         print(picture(arguments[0]), end="")
@@ -61,7 +80,7 @@ def main(arguments):
     path = os.path.join(ROOT, arguments[1])
     with open(path, encoding="utf-8") as file:
         text = file.read()
-    drawn = PLACE.sub(lambda m: m.group(1) + picture(m.group(2)) + m.group(4), text)
+    drawn = PLACE.sub(lambda m: m.group(1) + draw(m.group(2), m.group(3)) + m.group(5), text)
     if arguments[0] == "--write":
         with open(path, "w", encoding="utf-8") as file:
             file.write(drawn)

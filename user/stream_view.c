@@ -71,7 +71,8 @@ static int view_finish(struct text *text, struct stream_list *list)
 	return 0;
 }
 
-static void view_fill_gate(const struct relay *relay, char *state, size_t size, uint64_t *ret_pauses)
+static void view_fill_gate(const struct relay *relay, char *state, size_t size, const char **ret_reason,
+			   uint64_t *ret_pauses)
 {
 	struct gate_direction_stats stats;
 
@@ -79,6 +80,8 @@ static void view_fill_gate(const struct relay *relay, char *state, size_t size, 
 		return;
 	stats = gate_direction_stats(&relay->gate);
 	*ret_pauses = stats.pauses;
+	if (stats.reason != GATE_REASON_NONE)
+		*ret_reason = gate_reason_text(stats.reason);
 	snprintf(state, size, "%s", stats.is_open ? "open" : gate_direction_state_text(relay->gate.state));
 }
 
@@ -108,8 +111,10 @@ static void view_fill(struct stream_view *view, struct stream *stream, struct te
 				    ? view_since(stream->download.last_active_ms, now_ms)
 				    : view->age_ms;
 	view->worker = stream->proxy->index;
-	view_fill_gate(&stream->upload, view->gate_in, sizeof(view->gate_in), &view->pauses_in);
-	view_fill_gate(&stream->download, view->gate_out, sizeof(view->gate_out), &view->pauses_out);
+	view_fill_gate(&stream->upload, view->gate_in, sizeof(view->gate_in), &view->gate_reason_in,
+		       &view->pauses_in);
+	view_fill_gate(&stream->download, view->gate_out, sizeof(view->gate_out), &view->gate_reason_out,
+		       &view->pauses_out);
 }
 
 int stream_view_running(struct proxy *proxy, struct stream_list *ret_list)

@@ -7,7 +7,7 @@ import signal
 import time
 
 from hg import *
-from hg.framework import binary
+from hg.framework import binary, repository_root
 from splice import *
 
 NOBODY = 65534
@@ -186,6 +186,23 @@ def play_pinned(directory):
     return objects
 
 
+def table_of_reasons():
+    """The words of bpf/gate_reasons.def, in order."""
+    with open(os.path.join(repository_root(), "bpf", "gate_reasons.def"), encoding="utf-8") as file:
+        return re.findall(r'^GATE_REASON\(\w+, "(\w+)", [01], "[^"]+"\)', file.read(), re.M)
+
+
+@test("every reason of the table has its counter from the start, and its row in the document", needs=("bpf",))
+def reasons():
+    words = table_of_reasons()
+    check(len(words) > 20 and words[0] == "none", f"rows read: {words}")
+    gateway, _ = acted("require")
+    samples = gateway.metrics().families["headgate_gate_closed_total"].samples
+    eq([labels["reason"] for _, _, labels, _ in samples], words[1:], "reasons in gate_closed_total")
+    with open(os.path.join(repository_root(), "user", "gate", "README.md"), encoding="utf-8") as file:
+        eq(re.findall(r"(?m)^\| `(\w+)` \| (?:reset)? \|", file.read()), words, "rows in user/gate/README.md")
+
+
 @test("the numbers of the lane: bytes by lane and direction, closings by reason, slots, self-test",
       needs=("bpf",))
 def numbers():
@@ -207,6 +224,10 @@ def numbers():
     eq(metrics("headgate_poisoned_total"), 0, "poisoned_total")
     stream = gateway.streams()[0]
     eq((stream["gate_in"], stream["gate_out"]), ("open", "open"), "gates in /streams")
+    # A client that does not read while a lot comes: the gate towards it closes, and the list says why.
+    upstream.send_until_blocked(pattern(1 << 20), limit=64 << 20)
+    wait_until(lambda: gateway.streams()[0]["pauses_out"] > 0, 3, "a closed gate")
+    check(gateway.streams()[0]["gate_reason_out"] in table_of_reasons()[1:], f"{gateway.streams()[0]}")
     client.rst()
     upstream.expect_end()
     wait_until(lambda: gateway.metrics()("headgate_gate_slots_used") == 0, 3, "free slots")

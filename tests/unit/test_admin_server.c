@@ -148,6 +148,7 @@ static void streams_are_listed_by_id(void **state)
 		assert_int_equal(json_member_whole(json_member(stream, "lane_bytes_out"), "pipe"), 77);
 		assert_string_equal(json_member_text(stream, "gate_out"), "open");
 		assert_true(json_is_null(json_member(stream, "gate_in")));
+		assert_true(json_is_null(json_member(stream, "gate_reason_in")));
 		assert_true(json_is_null(json_member(stream, "route")));
 		assert_null(json_member(stream, "close_reason"));
 	}

@@ -303,6 +303,7 @@ int gate_read_closings(const struct gate *gate, uint64_t ret_counts[GATE_REASON_
 		error = bpf_map_lookup_elem(gate->map_fds[GATE_MAP_CLOSINGS], &reason, per_cpu);
 		for (int cpu = 0; cpu < cpu_count && !error; cpu++)
 			ret_counts[reason] += per_cpu[cpu];
+		ret_counts[reason] += atomic_load(&gate->proof_failures[reason]);
 	}
 	hg_free(per_cpu);
 	return error;

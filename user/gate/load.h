@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -51,6 +52,8 @@ struct gate {
 	struct gate_slots slots;
 	struct gate_socket **owners; /* owner of the array; by slot index, each written by its worker only */
 	struct gate_worker_record *workers; /* mapped, by ring */
+	/* poisons that user space found, not the program */
+	atomic_uint_fast64_t proof_failures[GATE_REASON_COUNT];
 	int map_fds[GATE_MAP_COUNT]; /* owner, -1: none */
 	int *ring_fds; /* owner, worker_count of them */
 	uint32_t worker_count;
@@ -68,7 +71,10 @@ void gate_free(struct gate *gate); /* NULL allowed; all workers are gone */
 
 /* Names of the maps, also of their pins. */
 const char *gate_map_name(enum gate_map map);
-/* Closings by reason since the programs were loaded, all processes and CPUs. 0 or -errno. */
+/*
+ * Closings by reason since the programs were loaded, all processes and CPUs; those that user space found
+ * (flush proofs) of this process. 0 or -errno.
+ */
 int gate_read_closings(const struct gate *gate, uint64_t ret_counts[GATE_REASON_COUNT]);
 /* Slots taken, by whatever process. */
 uint32_t gate_count_taken(const struct gate *gate);

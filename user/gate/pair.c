@@ -225,7 +225,12 @@ static enum gate_step direction_end(struct gate_direction *d, enum gate_step ste
 
 enum gate_step direction_poison(struct gate_direction *d, enum gate_reason reason)
 {
-	d->source->worker->totals.poisoned++;
+	struct gate_worker *w = d->source->worker;
+
+	w->totals.poisoned++;
+	/* The program has counted what it has found itself. */
+	if (reason >= GATE_REASON_POISON_RECEIVED)
+		atomic_fetch_add(&w->gate->proof_failures[reason], 1);
 	d->reason = reason;
 	return direction_end(d, GATE_STEP_POISON);
 }
