@@ -250,6 +250,7 @@ static void dump_policy_members(struct json_writer *w, enum policy_kind kind, co
 {
 	const struct access_log_policy *access_log = object;
 	const struct frontend_tcp *frontend_tcp = object;
+	const struct frontend_connect *connect = object;
 	const struct timeout_policy *timeout = object;
 	const struct direct_response *direct = object;
 
@@ -259,6 +260,9 @@ static void dump_policy_members(struct json_writer *w, enum policy_kind kind, co
 		return;
 	case POLICY_FRONTEND_TCP:
 		dump_keepalive(w, "keepalives", &frontend_tcp->keepalives);
+		return;
+	case POLICY_FRONTEND_CONNECT:
+		json_str(w, "mode", connect->mode == CONNECT_ROUTE ? "route" : "deny");
 		return;
 	case POLICY_FRONTEND_ACCESS_LOG:
 		dump_names(w, "remove", access_log->remove_list, access_log->remove_count);

@@ -117,16 +117,18 @@ static void decode_frontend(struct decoder *d, const struct yaml_node *node, str
 		KEY_REFUSED("tls", NO_TLS),
 		KEY_LATER("tracing"),
 		KEY_LATER("metrics"),
-		KEY_LATER("connect"),
+		KEY("connect"),
 		KEY_LATER("proxyProtocol"),
 		KEY_LATER("networkAuthorization"),
 	};
-	const struct yaml_node *http, *tcp, *log;
+	static const char *const connect_modes[] = { "Deny", "Route" };
+	const struct yaml_node *http, *tcp, *connect, *log;
 
 	if (!DECODE_MAP(d, node, keys))
 		return;
 	http = decode_get(node, "http");
 	tcp = decode_get(node, "tcp");
+	connect = decode_get(node, "connect");
 	log = decode_get(node, "accessLog");
 	if (http)
 		found(source, "frontend/", ":frontend-http:", POLICY_FRONTEND_HTTP,
@@ -134,6 +136,9 @@ static void decode_frontend(struct decoder *d, const struct yaml_node *node, str
 	if (tcp)
 		found(source, "frontend/", ":frontend-tcp:", POLICY_FRONTEND_TCP, decode_frontend_tcp(d, tcp),
 		      tcp);
+	if (connect)
+		found(source, "frontend/", ":frontend-connect:", POLICY_FRONTEND_CONNECT,
+		      value_frontend_connect(d, connect, connect_modes), connect);
 	if (log)
 		found(source, "frontend/", ":frontend-logging:", POLICY_FRONTEND_ACCESS_LOG,
 		      decode_access_log(d, log), log);

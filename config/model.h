@@ -56,6 +56,15 @@ struct frontend_tcp {
 	struct keepalive_policy keepalives;
 };
 
+enum connect_mode {
+	CONNECT_DENY,  /* 405 */
+	CONNECT_ROUTE, /* a tunnel to the backend of the route */
+};
+
+struct frontend_connect {
+	enum connect_mode mode;
+};
+
 struct access_log_policy {
 	struct span *remove_list;
 	uint32_t remove_count;
@@ -381,9 +390,10 @@ struct bind {
 	struct listener *listener_list;
 	uint32_t listener_count;
 	/* sealed by policy/effective: connection level, so the same for all listeners of the bind */
-	const struct frontend_http *http; /* never NULL */
-	const struct frontend_tcp *tcp;	  /* may be NULL: leave the kernel's keepalive alone */
-	struct listener_table *table;	  /* sealed; in the arena */
+	const struct frontend_http *http;	/* never NULL */
+	const struct frontend_tcp *tcp;		/* may be NULL: leave the kernel's keepalive alone */
+	const struct frontend_connect *connect; /* may be NULL: CONNECT_DENY */
+	struct listener_table *table;		/* sealed; in the arena */
 };
 
 /* -------------------------------------------------------------------------------- static part */

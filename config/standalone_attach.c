@@ -101,17 +101,19 @@ void standalone_frontend_policies(struct standalone *s, const struct yaml_node *
 		KEY_LATER("metrics"),
 		KEY_LATER("proxy"),
 		KEY_LATER("proxyProtocol"),
-		KEY_LATER("connect"),
+		KEY("connect"),
 		KEY_LATER("networkAuthorization"),
 		KEY_LATER("networkExtAuthz"),
 	};
 	struct decoder *d = s->decoder;
-	const struct yaml_node *http, *tcp, *log, *alias;
+	static const char *const connect_modes[] = { "deny", "route" };
+	const struct yaml_node *http, *tcp, *connect, *log, *alias;
 
 	if (!DECODE_MAP(d, node, keys))
 		return;
 	http = decode_get(node, "http");
 	tcp = decode_get(node, "tcp");
+	connect = decode_get(node, "connect");
 	log = decode_get(node, "accessLog");
 	alias = decode_get(node, "logging");
 	if (log && alias)
@@ -121,6 +123,9 @@ void standalone_frontend_policies(struct standalone *s, const struct yaml_node *
 		add_frontend(s, http, "frontend/http", POLICY_FRONTEND_HTTP, decode_frontend_http(d, http));
 	if (tcp)
 		add_frontend(s, tcp, "frontend/tcp", POLICY_FRONTEND_TCP, decode_frontend_tcp(d, tcp));
+	if (connect)
+		add_frontend(s, connect, "frontend/connect", POLICY_FRONTEND_CONNECT,
+			     value_frontend_connect(d, connect, connect_modes));
 	log = log ? log : alias;
 	if (log)
 		add_frontend(s, log, "frontend/accessLog", POLICY_FRONTEND_ACCESS_LOG,

@@ -5,8 +5,8 @@
 
 /*
  * Policies of standalone files that are attached to something by name: `frontendPolicies`, which are attached
- * to the gateway default/default under the keys frontend/http, frontend/tcp and frontend/accessLog, and the
- * elements of `policies`, whose key is namespace/name.
+ * to the gateway default/default under the keys frontend/http, frontend/tcp, frontend/connect and
+ * frontend/accessLog, and the elements of `policies`, whose key is namespace/name.
  */
 void standalone_frontend_policies(struct standalone *s, const struct yaml_node *node);
 void standalone_attached_policies(struct standalone *s, const struct yaml_node *list);

@@ -535,3 +535,24 @@ bool value_frontend_http(struct decoder *d, const struct yaml_node *node, const 
 			    &ret->http2_keepalive_timeout);
 	return true;
 }
+
+const struct frontend_connect *value_frontend_connect(struct decoder *d, const struct yaml_node *node,
+						      const char *const words[2])
+{
+	static const struct decode_key keys[] = { KEY("mode") };
+	struct frontend_connect *policy;
+	unsigned mode = CONNECT_DENY;
+
+	if (!DECODE_MAP(d, node, keys))
+		return NULL;
+	policy = decode_take(d, 1, sizeof(*policy));
+	if (!policy ||
+	    !decode_word(d,
+			 decode_need(d, node, "mode",
+				     "say whether CONNECT requests are refused or become tunnels to the "
+				     "backends of routes"),
+			 words, 2, &mode))
+		return NULL;
+	policy->mode = (enum connect_mode)mode;
+	return policy;
+}

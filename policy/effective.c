@@ -255,6 +255,7 @@ static void seal_connection(const struct seal *seal, struct bind *bind)
 	http = contest_object(&contest, POLICY_FRONTEND_HTTP);
 	bind->http = http ? http : &frontend_http_default;
 	bind->tcp = contest_object(&contest, POLICY_FRONTEND_TCP);
+	bind->connect = contest_object(&contest, POLICY_FRONTEND_CONNECT);
 }
 
 static void warn_of_twins(const struct seal *seal, const struct bind *bind)

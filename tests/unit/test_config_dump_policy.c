@@ -85,6 +85,8 @@ static void header_url_and_mirror_policies_have_the_original_shapes(void **state
 		     "{\"requestMirror\":{\"backend\":{\"invalid\":null},\"percentage\":1.0}}");
 	assert_value(POLICY_DIRECT_RESPONSE, &direct,
 		     "{\"directResponse\":{\"body\":\"aGVsbG8K\",\"status\":418}}");
+	assert_value(POLICY_FRONTEND_CONNECT, &(struct frontend_connect){ CONNECT_ROUTE },
+		     "{\"connect\":{\"mode\":\"route\"}}");
 	assert_value(POLICY_FRONTEND_ACCESS_LOG, &access_log, "{\"accessLog\":{\"remove\":[\"x-gone\"]}}");
 }
 

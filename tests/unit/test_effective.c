@@ -56,6 +56,7 @@ static const void *object_of_route(const struct route_policies *effective, enum 
 		return effective->direct;
 	case POLICY_FRONTEND_HTTP:
 	case POLICY_FRONTEND_TCP:
+	case POLICY_FRONTEND_CONNECT:
 	case POLICY_FRONTEND_ACCESS_LOG:
 	case POLICY_BACKEND_HTTP:
 	case POLICY_BACKEND_TCP:
@@ -70,7 +71,9 @@ static const void *object_of(const struct fixture *f, enum owner owner, enum pol
 {
 	switch (owner) {
 	case OWNER_BIND:
-		return kind == POLICY_FRONTEND_HTTP ? (const void *)f->bind->http : f->bind->tcp;
+		return kind == POLICY_FRONTEND_HTTP	 ? (const void *)f->bind->http
+		       : kind == POLICY_FRONTEND_CONNECT ? (const void *)f->bind->connect
+							 : (const void *)f->bind->tcp;
 	case OWNER_ROUTE:
 		return object_of_route(&f->route->effective, kind);
 	case OWNER_REF:
@@ -99,6 +102,7 @@ static const struct domain {
 } domains[] = {
 	{ POLICY_FRONTEND_HTTP, OWNER_BIND, GATEWAY_PLACES },
 	{ POLICY_FRONTEND_TCP, OWNER_BIND, GATEWAY_PLACES },
+	{ POLICY_FRONTEND_CONNECT, OWNER_BIND, GATEWAY_PLACES },
 	{ POLICY_TIMEOUT, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_RETRY, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_REQUEST_HEADERS, OWNER_ROUTE, ROUTE_PLACES },
@@ -170,7 +174,7 @@ static void every_place_beats_every_weaker_one_for_every_kind(void **state)
 			}
 		}
 	}
-	assert_int_equal(pairs, 2 * 3 + 8 * 15 + 2 * 55 + 2 * 10 + 2 * 28);
+	assert_int_equal(pairs, 3 * 3 + 8 * 15 + 2 * 55 + 2 * 10 + 2 * 28);
 }
 
 static void every_place_alone_sets_what_it_may_and_nothing_else(void **state)

@@ -26,6 +26,8 @@ static void keys_and_targets_are_those_of_the_documentation(void **state)
 	} rows[] = {
 		{ POLICY TO_GATEWAY "frontend: {tcp: {keepalive: {}}}" END, "frontend/n/p:frontend-tcp:n/g",
 		  TARGET_GATEWAY, "g", "", 0, POLICY_FRONTEND_TCP },
+		{ POLICY TO_GATEWAY "frontend: {connect: {mode: Route}}" END,
+		  "frontend/n/p:frontend-connect:n/g", TARGET_GATEWAY, "g", "", 0, POLICY_FRONTEND_CONNECT },
 		{ POLICY TO_GATEWAY "frontend: {http: {}}" END, "frontend/n/p:frontend-http:n/g",
 		  TARGET_GATEWAY, "g", "", 0, POLICY_FRONTEND_HTTP },
 		{ POLICY TO_GATEWAY "frontend: {accessLog: {attributes: {remove: [a]}}}" END,

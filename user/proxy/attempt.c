@@ -6,6 +6,7 @@
 
 #include "user/base/limits.h"
 #include "user/proxy/back.h"
+#include "user/proxy/connect_tunnel.h"
 #include "user/proxy/dial.h"
 #include "user/proxy/exchange.h"
 #include "user/proxy/front.h"
@@ -123,6 +124,10 @@ void attempt_send(struct stream *stream, struct upstream *upstream)
 	}
 	if (stream->is_tcp) {
 		tunnel_start(stream);
+		return;
+	}
+	if (connect_tunnel_is_asked(stream)) {
+		connect_tunnel_start(stream);
 		return;
 	}
 	error = attempt_write_head(stream);

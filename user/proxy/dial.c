@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "user/proxy/attempt.h"
+#include "user/proxy/connect_tunnel.h"
 #include "user/proxy/upstream_h2.h"
 
 static void dial_connect(struct stream *stream, const struct address *list, uint32_t count)
@@ -76,7 +77,7 @@ static bool dial_is_http2(const struct stream *stream)
 {
 	const struct backend_http *http = stream->backend->http;
 
-	if (stream->is_tcp)
+	if (stream->is_tcp || connect_tunnel_is_asked(stream))
 		return false;
 	return http && http->version.len ? http->is_http2 : stream->backend->backend->is_http2;
 }

@@ -11,6 +11,7 @@
 #include "user/http/target.h"
 #include "user/proxy/attempt.h"
 #include "user/proxy/client.h"
+#include "user/proxy/connect_tunnel.h"
 #include "user/proxy/mirror.h"
 #include "user/proxy/response.h"
 
@@ -64,6 +65,11 @@ static bool exchange_answer_locally(struct stream *stream)
 			response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
 		else
 			response_local(stream, policies->redirect->status, (struct span){ 0 }, location);
+		return true;
+	}
+	if (policies->direct && connect_tunnel_is_asked(stream) && policies->direct->status < 300) {
+		/* The client would take it for the begin of a tunnel. */
+		connect_tunnel_refuse(stream);
 		return true;
 	}
 	if (policies->direct) {
@@ -126,7 +132,11 @@ int exchange_use_backend(struct stream *stream)
 static int exchange_prepare_head(struct stream *stream)
 {
 	const struct route_policies *policies = &stream->route->effective;
-	int error = exchange_forward_head(stream);
+	int error;
+
+	if (connect_tunnel_is_asked(stream))
+		return connect_tunnel_prepare(stream);
+	error = exchange_forward_head(stream);
 
 	if (!error && policies->request_headers)
 		error = headers_modify(&stream->head.fields, policies->request_headers);
@@ -189,10 +199,7 @@ void exchange_start(struct stream *stream, struct span head)
 void exchange_begin(struct stream *stream)
 {
 	stream->is_grpc = grpc_is_call(&stream->head.fields);
-	if (stream->head.method == METHOD_CONNECT) {
-		stream->close_client = true;
-		response_error(stream, 405, SPAN("method not allowed"), END_REQUEST_BAD);
+	if (connect_tunnel_is_asked(stream) && !connect_tunnel_admit(stream))
 		return;
-	}
 	exchange_route(stream);
 }

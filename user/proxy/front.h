@@ -20,7 +20,10 @@ struct front {
 	 */
 	int (*send_head)(struct stream *stream, struct body_framing *framing,
 			 enum relay_encoding *ret_encoding);
-	/* The head that makes a tunnel of it, and stream->status; stream->response is the backend's. */
+	/*
+	 * The head that makes a tunnel of it, and stream->status: stream->response, the backend's 101 for
+	 * `protocol`, or a 200 to a CONNECT (`protocol` empty).
+	 */
 	int (*send_switch)(struct stream *stream, struct span protocol);
 	/* A whole answer of ours. Sets what depends on the client's connection. */
 	int (*send_reply)(struct stream *stream, struct reply *reply);

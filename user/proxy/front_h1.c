@@ -71,13 +71,11 @@ static int front_h1_send_head(struct stream *stream, struct body_framing *framin
 static int front_h1_send_switch(struct stream *stream, struct span protocol)
 {
 	static const struct body_framing none = { .kind = BODY_NONE };
-	struct h1_write_options options = {
-		.connection = H1_CONNECTION_UPGRADE,
-		.version_minor = 1,
-		.upgrade = protocol,
-	};
+	struct h1_write_options options = { .version_minor = 1, .upgrade = protocol };
 
-	stream->status = 101;
+	if (protocol.len)
+		options.connection = H1_CONNECTION_UPGRADE;
+	stream->status = stream->response.status;
 	return h1_write_response(&stream->client->conn.out, &stream->response, &none, &options);
 }
 

@@ -4,7 +4,8 @@
 #include "user/proxy/stream.h"
 
 /*
- * Two directions of opaque bytes: TCP routes, TLS passthrough, and connections upgraded by the backend's 101.
+ * Two directions of opaque bytes: TCP routes, TLS passthrough, connections upgraded by the backend's 101, and
+ * CONNECT (connect_tunnel.h).
  * A FIN travels as a FIN once everything before it was delivered; a reset travels as a reset.
  */
 
