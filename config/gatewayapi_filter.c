@@ -231,7 +231,7 @@ static const char *const filter_members[FILTER_TYPE_COUNT] = {
 
 /* The type of a filter and the member that belongs to it; NULL after an error. */
 static const struct yaml_node *filter_value(struct decoder *d, const struct yaml_node *node,
-					    enum filter_type *ret_type)
+					    const struct manifest_object *route, enum filter_type *ret_type)
 {
 	static const struct decode_key keys[] = { KEY("type"),
 						  KEY("requestHeaderModifier"),
@@ -250,6 +250,12 @@ static const struct yaml_node *filter_value(struct decoder *d, const struct yaml
 	type_node = decode_need(d, node, "type", "write one such as RequestHeaderModifier");
 	if (!DECODE_WORD(d, type_node, filter_types, &index))
 		return NULL;
+	if (route->kind == MANIFEST_GRPC_ROUTE && (index == FILTER_REDIRECT || index == FILTER_REWRITE)) {
+		config_error(d->report, type_node,
+			     "a GRPCRoute cannot have filters of type %s; remove it, or write an HTTPRoute",
+			     filter_types[index]);
+		return NULL;
+	}
 	if (index >= FILTER_CORS) {
 		config_error(d->report, type_node, "filters of type %s are not supported yet; remove it",
 			     filter_types[index]);
@@ -280,7 +286,7 @@ static void decode_filter(struct manifests *m, const struct yaml_node *node,
 	enum filter_type type = FILTER_EXTENSION;
 	const void *mirror;
 
-	value = filter_value(d, node, &type);
+	value = filter_value(d, node, route, &type);
 	if (!value)
 		return;
 	switch (type) {
@@ -329,7 +335,8 @@ void filters_decode(struct manifests *m, const struct yaml_node *list, const str
 			"RequestRedirect and URLRewrite exclude each other in one rule; keep one of them");
 }
 
-void filters_decode_ref(struct manifests *m, const struct yaml_node *list, struct policy_values *ret)
+void filters_decode_ref(struct manifests *m, const struct yaml_node *list,
+			const struct manifest_object *route, struct policy_values *ret)
 {
 	struct decoder *d = m->decoder;
 
@@ -339,7 +346,7 @@ void filters_decode_ref(struct manifests *m, const struct yaml_node *list, struc
 		const struct yaml_node *value;
 		enum filter_type type;
 
-		value = filter_value(d, node, &type);
+		value = filter_value(d, node, route, &type);
 		if (!value)
 			continue;
 		if (type == FILTER_REQUEST_HEADERS || type == FILTER_RESPONSE_HEADERS)

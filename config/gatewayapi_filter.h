@@ -3,13 +3,15 @@
 
 #include "config/gatewayapi_object.h"
 
-/* Pieces of HTTPRoute rules that become policies; AgentgatewayPolicy writes some of them the same way. */
+/* Pieces of HTTPRoute and GRPCRoute rules that become policies; AgentgatewayPolicy writes some of them the
+ * same way. */
 
 /* `filters` of a rule: appended to *values in the order of the dump. */
 void filters_decode(struct manifests *m, const struct yaml_node *list, const struct manifest_object *route,
 		    struct policy_values *values);
 /* `filters` of a backendRef: header modifiers only. */
-void filters_decode_ref(struct manifests *m, const struct yaml_node *list, struct policy_values *ret);
+void filters_decode_ref(struct manifests *m, const struct yaml_node *list,
+			const struct manifest_object *route, struct policy_values *ret);
 #define FILTER_KINDS 16 /* most values one rule can have, filters and mirrors included */
 
 /* {set: [{name, value}], add: [...], remove: [...]}; NULL after an error. */

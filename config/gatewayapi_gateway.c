@@ -45,24 +45,43 @@ static bool decode_protocol(struct decoder *d, const struct yaml_node *node, str
 	return true;
 }
 
-/* The one kind of route that fits a protocol. */
-static enum manifest_kind kind_of(enum listener_protocol protocol)
+/* The kinds of route that fit a protocol, a bit each. */
+static uint32_t kinds_of(enum listener_protocol protocol)
 {
 	switch (protocol) {
 	case PROTOCOL_HTTP:
-		return MANIFEST_HTTP_ROUTE;
+		return 1u << MANIFEST_HTTP_ROUTE | 1u << MANIFEST_GRPC_ROUTE;
 	case PROTOCOL_TCP:
-		return MANIFEST_TCP_ROUTE;
+		return 1u << MANIFEST_TCP_ROUTE;
 	case PROTOCOL_TLS:
 		break;
 	}
-	return MANIFEST_TLS_ROUTE;
+	return 1u << MANIFEST_TLS_ROUTE;
+}
+
+/* The bit of a kind by its name; 0: no kind of route. */
+static uint32_t kind_named(struct span name)
+{
+	for (unsigned kind = MANIFEST_HTTP_ROUTE; kind <= MANIFEST_TLS_ROUTE; kind++)
+		if (span_eq(name, span_str(manifest_kind_name((enum manifest_kind)kind))))
+			return 1u << kind;
+	return 0;
+}
+
+static const char *kinds_text(enum listener_protocol protocol)
+{
+	static const char *const texts[] = {
+		[PROTOCOL_HTTP] = "HTTPRoute and GRPCRoute",
+		[PROTOCOL_TCP] = "TCPRoute",
+		[PROTOCOL_TLS] = "TLSRoute",
+	};
+
+	return texts[protocol];
 }
 
 static void decode_kinds(struct decoder *d, const struct yaml_node *list, struct gateway_listener *l)
 {
 	static const struct decode_key keys[] = { KEY("group"), KEY("kind") };
-	enum manifest_kind fitting = kind_of(l->listener.protocol);
 
 	if (!decode_list(d, list))
 		return;
@@ -74,13 +93,12 @@ static void decode_kinds(struct decoder *d, const struct yaml_node *list, struct
 			continue;
 		decode_string(d, decode_get(node, "group"), &group);
 		if (decode_string(d, decode_need(d, node, "kind", "write one such as HTTPRoute"), &name) &&
-		    span_eq(name, span_str(manifest_kind_name(fitting))) &&
 		    span_eq(group, SPAN(GROUP_GATEWAY)))
-			l->kinds |= 1u << fitting;
+			l->kinds |= kind_named(name) & kinds_of(l->listener.protocol);
 	}
 	if (l->kinds == 0)
 		config_warning(d->report, list, "no route can attach to this listener; its protocol takes %s",
-			       manifest_kind_name(fitting));
+			       kinds_text(l->listener.protocol));
 }
 
 static void decode_allowed(struct decoder *d, const struct yaml_node *node, struct gateway_listener *l)
@@ -94,7 +112,7 @@ static void decode_allowed(struct decoder *d, const struct yaml_node *node, stru
 	const struct yaml_node *namespaces, *selector;
 	unsigned index;
 
-	l->kinds = 1u << kind_of(l->listener.protocol);
+	l->kinds = kinds_of(l->listener.protocol);
 	if (!DECODE_MAP(d, node, keys))
 		return;
 	decode_kinds(d, decode_get(node, "kinds"), l);
@@ -381,7 +399,8 @@ void gateways_done(struct manifests *m)
 	for (uint32_t i = 0; i < m->listeners.count; i++) {
 		struct gateway_listener *l = m->listeners.list[i];
 
-		hg_free(l->routes.list);
-		hg_free(l->tcp_routes.list);
+		build_list_done(&l->routes);
+		build_list_done(&l->tcp_routes);
+		host_claims_done(&l->claims);
 	}
 }

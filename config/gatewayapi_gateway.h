@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "config/gatewayapi_object.h"
+#include "config/gatewayapi_claim.h"
 
 /*
  * Gateways: their listeners, which routes a listener admits, and how the listeners of all Gateways share
@@ -24,6 +24,7 @@ struct gateway_listener {
 	uint32_t kinds;			  /* bit of each manifest_kind */
 	struct pointer_list routes;	  /* struct route */
 	struct pointer_list tcp_routes;	  /* struct tcp_route */
+	struct host_claims claims;	  /* HTTP only */
 	struct gateway_listener *next;	  /* of the same Gateway */
 	struct gateway_listener *next_on_port;
 	bool is_bound; /* has found its bind */

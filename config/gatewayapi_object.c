@@ -13,6 +13,7 @@ static const struct {
 } kinds[MANIFEST_KIND_COUNT] = {
 	[MANIFEST_GATEWAY] = { GROUP_GATEWAY, "Gateway" },
 	[MANIFEST_HTTP_ROUTE] = { GROUP_GATEWAY, "HTTPRoute" },
+	[MANIFEST_GRPC_ROUTE] = { GROUP_GATEWAY, "GRPCRoute" },
 	[MANIFEST_TCP_ROUTE] = { GROUP_GATEWAY, "TCPRoute" },
 	[MANIFEST_TLS_ROUTE] = { GROUP_GATEWAY, "TLSRoute" },
 	[MANIFEST_POLICY] = { "agentgateway.dev", "AgentgatewayPolicy" },

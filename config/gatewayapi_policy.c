@@ -8,6 +8,7 @@
 
 #define NS_PER_MS 1000000ull
 #define NO_TLS "is not supported yet: this gateway does not speak TLS itself; remove it"
+#define TARGET_KINDS "write Gateway, HTTPRoute, GRPCRoute or Service"
 
 /* One kind of policy found in an object, before it is multiplied by the targets. */
 struct found_policy {
@@ -322,8 +323,10 @@ static bool set_kind(struct decoder *d, const struct yaml_node *node, const stru
 		target->kind = TARGET_GATEWAY;
 		return true;
 	}
-	if (span_eq(ref->group, SPAN(GROUP_GATEWAY)) && span_eq(ref->kind, SPAN("HTTPRoute"))) {
+	if (span_eq(ref->group, SPAN(GROUP_GATEWAY)) &&
+	    (span_eq(ref->kind, SPAN("HTTPRoute")) || span_eq(ref->kind, SPAN("GRPCRoute")))) {
 		target->kind = TARGET_ROUTE;
+		target->route_kind = ref->kind;
 		return true;
 	}
 	if (ref->group.len == 0 && span_eq(ref->kind, SPAN("Service"))) {
@@ -331,8 +334,8 @@ static bool set_kind(struct decoder *d, const struct yaml_node *node, const stru
 		return true;
 	}
 	config_error(d->report, node,
-		     "a policy cannot target objects of kind %s in group %s here; use Gateway or HTTPRoute "
-		     "(group " GROUP_GATEWAY ") or Service (group \"\")",
+		     "a policy cannot target objects of kind %s in group %s here; use Gateway, HTTPRoute or "
+		     "GRPCRoute (group " GROUP_GATEWAY ") or Service (group \"\")",
 		     QUOTE(ref->kind), QUOTE(ref->group));
 	return false;
 }
@@ -354,7 +357,8 @@ static bool check_sections(struct decoder *d, const struct yaml_node *node,
 	if (source->has_section[SECTION_TRAFFIC] && target->kind == TARGET_SERVICE) {
 		config_error(
 			d->report, node,
-			"a policy with a section traffic can target a Gateway or HTTPRoute, not a Service");
+			"a policy with a section traffic can target a Gateway, HTTPRoute or GRPCRoute, not a "
+			"Service");
 		return false;
 	}
 	return true;
@@ -394,8 +398,6 @@ static void add_target(struct manifests *m, const struct yaml_node *node, const 
 	if (!set_kind(d, node, ref, &target) || !set_section(d, decode_get(node, "sectionName"), &target) ||
 	    !check_sections(d, node, source, &target))
 		return;
-	if (target.kind == TARGET_ROUTE)
-		target.route_kind = SPAN("HTTPRoute");
 	if (target.kind == TARGET_SERVICE)
 		target.name = service_hostname(d, ref->namespace, ref->name);
 	if (target.section.len)
@@ -441,7 +443,7 @@ static void decode_target_ref(struct manifests *m, const struct yaml_node *node,
 
 	if (!DECODE_MAP(d, node, keys))
 		return;
-	if (!decode_need(d, node, "kind", "write Gateway, HTTPRoute or Service"))
+	if (!decode_need(d, node, "kind", TARGET_KINDS))
 		return;
 	if (!manifest_ref(d, node, source->object, "", "", &ref))
 		return;
@@ -454,7 +456,8 @@ static void decode_target_ref(struct manifests *m, const struct yaml_node *node,
 
 static bool selectable_kind(struct span kind, enum manifest_kind *ret)
 {
-	static const enum manifest_kind kinds[] = { MANIFEST_GATEWAY, MANIFEST_HTTP_ROUTE, MANIFEST_SERVICE };
+	static const enum manifest_kind kinds[] = { MANIFEST_GATEWAY, MANIFEST_HTTP_ROUTE,
+						    MANIFEST_GRPC_ROUTE, MANIFEST_SERVICE };
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		if (span_eq(kind, span_str(manifest_kind_name(kinds[i])))) {
@@ -478,14 +481,14 @@ static void decode_target_selector(struct manifests *m, const struct yaml_node *
 
 	if (!DECODE_MAP(d, node, keys))
 		return;
-	if (!decode_name(d, decode_need(d, node, "kind", "write Gateway, HTTPRoute or Service"), &ref.kind))
+	if (!decode_name(d, decode_need(d, node, "kind", TARGET_KINDS), &ref.kind))
 		return;
 	labels = decode_need(d, node, "matchLabels", "write the labels of the objects it applies to");
 	if (!labels)
 		return;
 	if (!selectable_kind(ref.kind, &kind)) {
 		config_error(d->report, decode_get(node, "kind"),
-			     "a policy cannot select objects of kind %s; use Gateway, HTTPRoute "
+			     "a policy cannot select objects of kind %s; use Gateway, HTTPRoute, GRPCRoute "
 			     "or Service",
 			     QUOTE(ref.kind));
 		return;

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/gatewayapi_rule.h"
 
+#include <errno.h>
+
 #include "config/gatewayapi_filter.h"
 #include "config/gatewayapi_service.h"
 #include "config/values.h"
+#include "policy/match_regex.h"
 #include "user/base/check.h"
+#include "user/base/limits.h"
 
 #define WEIGHT_MAX 1000000u
 
@@ -78,7 +82,7 @@ static void decode_text_matches(struct decoder *d, const struct yaml_node *list,
 	*ret_count = count;
 }
 
-static void decode_match(struct decoder *d, const struct yaml_node *node, struct route_match *match)
+static void decode_http_match(struct decoder *d, const struct yaml_node *node, struct route_match *match)
 {
 	static const struct decode_key keys[] = { KEY("path"), KEY("headers"), KEY("queryParams"),
 						  KEY("method") };
@@ -96,6 +100,136 @@ static void decode_match(struct decoder *d, const struct yaml_node *node, struct
 		match->method = span_str(methods[index]);
 }
 
+/* -------------------------------------------------------------------------------- gRPC matches */
+
+/* Identifiers joined by dots, as a .proto file declares them; a method is one of them. */
+static bool is_grpc_name(struct span name, bool is_service)
+{
+	struct span label;
+
+	if (!is_service && span_find(name, '.') >= 0)
+		return false;
+	while (span_split(&name, '.', &label)) {
+		if (label.len == 0 || (label.data[0] >= '0' && label.data[0] <= '9'))
+			return false;
+		for (size_t i = 0; i < label.len; i++) {
+			char c = label.data[i];
+
+			if (!((c | 0x20) >= 'a' && (c | 0x20) <= 'z') && !(c >= '0' && c <= '9') && c != '_')
+				return false;
+		}
+	}
+	return true;
+}
+
+/* Each half must be an expression of its own: what is open at its end would swallow the other one. */
+static bool check_grpc_regex(struct decoder *d, const struct yaml_node *node, struct span pattern)
+{
+	struct match_regex *regex;
+	struct text reason;
+	int r;
+
+	text_init(&reason);
+	r = match_regex_create(pattern, &regex, &reason);
+	if (r == 0)
+		match_regex_free(regex);
+	else if (r == -ENOMEM || text_error(&reason) < 0)
+		d->failed = true;
+	else
+		config_error(d->report, node, "the regular expression %s does not compile: %.*s",
+			     QUOTE(pattern), SPAN_FMT(text_span(&reason)));
+	text_done(&reason);
+	return r == 0;
+}
+
+/* One half of a method match. Not written, and the empty text: any. */
+static bool decode_grpc_name(struct decoder *d, const struct yaml_node *node, bool is_regex, bool is_service,
+			     struct span *ret)
+{
+	struct span name;
+
+	if (!node || (node->kind == YAML_SCALAR && node->text.len == 0))
+		return true;
+	if (is_regex) {
+		if (!value_regex(d, node, &name) || !check_grpc_regex(d, node, name))
+			return false;
+		*ret = name;
+		return true;
+	}
+	if (!decode_name(d, node, &name))
+		return false;
+	if (!is_grpc_name(name, is_service)) {
+		config_error(d->report, node,
+			     is_service
+				     ? "%s is not a gRPC service; write it with its package, as in "
+				       "shop.v1.Cart, or use type: RegularExpression"
+				     : "%s is not a gRPC method; write its name alone, as in GetItem, or use "
+				       "type: RegularExpression",
+			     QUOTE(name));
+		return false;
+	}
+	*ret = name;
+	return true;
+}
+
+/* A call of a method is POST /service/method, so a match of methods is one of paths. */
+static void decode_grpc_method(struct decoder *d, const struct yaml_node *node, struct route_match *match)
+{
+	static const struct decode_key keys[] = { KEY("type"), KEY("service"), KEY("method") };
+	static const char *const types[] = KEY_REFUSED("Exact", "RegularExpression");
+	static const struct span any = { "[^/]+", 5 };
+	struct span service = { 0 }, method = { 0 };
+	unsigned index = 0;
+	bool is_good;
+
+	if (!DECODE_MAP(d, node, keys))
+		return;
+	is_good = !decode_get(node, "type") || DECODE_WORD(d, decode_get(node, "type"), types, &index);
+	is_good &= decode_grpc_name(d, decode_get(node, "service"), index == 1, true, &service);
+	is_good &= decode_grpc_name(d, decode_get(node, "method"), index == 1, false, &method);
+	if (!is_good)
+		return;
+	if (!service.len && !method.len) {
+		config_error(d->report, node,
+			     "names neither a service nor a method; write service: shop.v1.Cart, method: "
+			     "GetItem, or one of them");
+		return;
+	}
+	match->where = config_where(d->arena, node);
+	match->grpc_service_bytes = (uint32_t)service.len;
+	match->grpc_method_bytes = (uint32_t)method.len;
+	if (index == 0 && service.len) {
+		match->path_kind = method.len ? PATH_EXACT : PATH_PREFIX_SEGMENTS;
+		match->path = decode_text(d, "/%.*s%s%.*s", SPAN_FMT(service), method.len ? "/" : "",
+					  SPAN_FMT(method));
+		return;
+	}
+	match->path_kind = PATH_REGEX;
+	match->path = decode_text(d, index == 1 ? "/(?:%.*s)/(?:%.*s)" : "/%.*s/%.*s",
+				  SPAN_FMT(service.len ? service : any), SPAN_FMT(method.len ? method : any));
+	if (match->path.len > LIMIT_ROUTE_REGEX_BYTES)
+		config_error(d->report, node, "the two expressions have more than %d bytes together",
+			     LIMIT_ROUTE_REGEX_BYTES);
+}
+
+static void decode_grpc_match(struct decoder *d, const struct yaml_node *node, struct route_match *match)
+{
+	static const struct decode_key keys[] = {
+		KEY("method"),
+		KEY("headers"),
+		KEY_REFUSED("path",
+			    "does not exist in a GRPCRoute; write method: {service: ..., method: ...}"),
+		KEY_REFUSED("queryParams", "does not exist in a GRPCRoute: calls have no query; remove it"),
+	};
+
+	if (!DECODE_MAP(d, node, keys))
+		return;
+	decode_grpc_method(d, decode_get(node, "method"), match);
+	decode_text_matches(d, decode_get(node, "headers"), true, &match->header_list, &match->header_count);
+}
+
+/* -------------------------------------------------------------------------------- matches of a rule */
+
 static void decode_matches(struct decoder *d, const struct yaml_node *list, struct route *route)
 {
 	uint32_t count = list && decode_list(d, list) && list->count ? list->count : 1;
@@ -110,8 +244,12 @@ static void decode_matches(struct decoder *d, const struct yaml_node *list, stru
 	}
 	if (!list || list->kind != YAML_LIST)
 		return;
-	yaml_each(node, list)
-		decode_match(d, node, &route->match_list[node->index]);
+	yaml_each(node, list) {
+		if (route->is_grpc)
+			decode_grpc_match(d, node, &route->match_list[node->index]);
+		else
+			decode_http_match(d, node, &route->match_list[node->index]);
+	}
 }
 
 /* -------------------------------------------------------------------------------- backendRefs */
@@ -132,7 +270,7 @@ static void decode_ref(struct manifests *m, const struct yaml_node *node,
 	decode_u64(d, decode_get(node, "weight"), 0, WEIGHT_MAX, &ref->weight);
 	service_ref(m, node, object, ref);
 	if (is_http)
-		filters_decode_ref(m, decode_get(node, "filters"), &ref->filters);
+		filters_decode_ref(m, decode_get(node, "filters"), object, &ref->filters);
 }
 
 void rule_decode_refs(struct manifests *m, const struct yaml_node *list, const struct manifest_object *object,
@@ -173,10 +311,13 @@ static const struct timeout_policy *decode_timeouts(struct decoder *d, const str
 	return timeout->request.is_set || timeout->backend_request.is_set ? timeout : NULL;
 }
 
-void rule_decode_http(struct manifests *m, const struct yaml_node *node, const struct manifest_object *object,
-		      struct route *route)
+#define GRPC_RULE_HAS_NO                                                                                     \
+	"does not exist in a GRPCRoute; attach an AgentgatewayPolicy with traffic.timeouts or traffic.retry"
+
+void rule_decode(struct manifests *m, const struct yaml_node *node, const struct manifest_object *object,
+		 struct route *route)
 {
-	static const struct decode_key keys[] = {
+	static const struct decode_key http_keys[] = {
 		KEY("name"),
 		KEY("matches"),
 		KEY("filters"),
@@ -185,23 +326,34 @@ void rule_decode_http(struct manifests *m, const struct yaml_node *node, const s
 		KEY("retry"),
 		KEY_LATER("sessionPersistence"),
 	};
+	static const struct decode_key grpc_keys[] = {
+		KEY("name"),
+		KEY("matches"),
+		KEY("filters"),
+		KEY("backendRefs"),
+		KEY_REFUSED("timeouts", GRPC_RULE_HAS_NO),
+		KEY_REFUSED("retry", GRPC_RULE_HAS_NO),
+		KEY_LATER("sessionPersistence"),
+	};
 	struct policy_values *values = &route->inline_policies;
 	struct decoder *d = m->decoder;
 	const struct timeout_policy *timeout;
 	const struct retry_policy *retry;
 
-	if (!DECODE_MAP(d, node, keys))
+	if (!(route->is_grpc ? DECODE_MAP(d, node, grpc_keys) : DECODE_MAP(d, node, http_keys)))
 		return;
 	decode_name(d, decode_get(node, "name"), &route->rule_name);
 	decode_matches(d, decode_get(node, "matches"), route);
 	if (!build_values(d, values, FILTER_KINDS))
 		return;
-	timeout = decode_timeouts(d, decode_get(node, "timeouts"));
-	if (timeout)
-		build_value(values, POLICY_TIMEOUT, timeout);
-	retry = filter_retry(d, decode_get(node, "retry"), false);
-	if (retry)
-		build_value(values, POLICY_RETRY, retry);
+	if (!route->is_grpc) {
+		timeout = decode_timeouts(d, decode_get(node, "timeouts"));
+		if (timeout)
+			build_value(values, POLICY_TIMEOUT, timeout);
+		retry = filter_retry(d, decode_get(node, "retry"), false);
+		if (retry)
+			build_value(values, POLICY_RETRY, retry);
+	}
 	filters_decode(m, decode_get(node, "filters"), object, values);
 	rule_decode_refs(m, decode_get(node, "backendRefs"), object, true, &route->backend_list,
 			 &route->backend_count);

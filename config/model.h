@@ -295,6 +295,9 @@ struct route_match {
 	uint32_t header_count;
 	struct text_match *query_list;
 	uint32_t query_count;
+	/* Of a GRPCRoute: bytes of service and method as written, which decide among its patterns */
+	uint32_t grpc_service_bytes;
+	uint32_t grpc_method_bytes;
 	struct span where; /* of the path */
 };
 
@@ -316,7 +319,8 @@ struct route {
 	struct span name;
 	struct span namespace;
 	struct span rule_name;	    /* empty: not said */
-	struct span kind;	    /* "HTTPRoute", … empty for standalone files */
+	struct span kind;	    /* "HTTPRoute", "GRPCRoute"; empty for standalone files */
+	bool is_grpc;		    /* GRPCRoute: the paths are /service/method, the requests gRPC calls */
 	int64_t created_s;	    /* metadata.creationTimestamp; 0 or INT64_MAX when not said */
 	struct span *hostname_list; /* lower case */
 	uint32_t hostname_count;

@@ -80,6 +80,16 @@ static size_t pattern_len(const struct route_match *match)
 	return match_prefix_trim(match->path).len ? match_prefix_trim(match->path).len : 1;
 }
 
+/* A GRPCRoute: the service first, then the method. A host name never has routes of both kinds. */
+static uint64_t pattern_weight(const struct route_entry *entry)
+{
+	const struct route_match *match = entry->match;
+
+	if (!entry->route->is_grpc)
+		return pattern_len(match);
+	return (uint64_t)match->grpc_service_bytes << 32 | match->grpc_method_bytes;
+}
+
 /* Exact paths are looked up before the others, so their order against them does not matter. */
 static int entry_compare(const void *left, const void *right)
 {
@@ -88,7 +98,7 @@ static int entry_compare(const void *left, const void *right)
 	int order = compare_up(a->bucket, b->bucket);
 
 	if (!order)
-		order = compare_up(pattern_len(y), pattern_len(x));
+		order = compare_up(pattern_weight(b), pattern_weight(a));
 	if (!order)
 		order = compare_up(x->method.len == 0, y->method.len == 0);
 	if (!order)

@@ -10,7 +10,8 @@
  * the entries of one host are ranked by precedence:
  *
  *   1. exact paths before everything else
- *   2. then prefixes and regular expressions together, the longer pattern first ("/foo/" counts as "/foo")
+ *   2. then prefixes and regular expressions together, the longer pattern first ("/foo/" counts as "/foo");
+ *      of a GRPCRoute the longer service, then the longer method
  *   3. then those that ask for a method, more header matches, more query matches
  *   4. then the older route (creationTimestamp; unknown is youngest), then the route key - digits compared as
  *      numbers, so that rule 10 comes after rule 2 -, then the order of the matches

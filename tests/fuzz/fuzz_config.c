@@ -52,6 +52,30 @@ static void check_route(const struct snapshot *s, const struct route *route)
 	check_refs(s, route->backend_list, route->backend_count, route->weight_sum);
 }
 
+static bool covers(struct span wider, struct span name)
+{
+	return span_starts(wider, SPAN("*.")) ? span_ends(name, span_from(wider, 1)) : span_eq(wider, name);
+}
+
+static bool names_meet(const struct route *a, const struct route *b)
+{
+	for (uint32_t i = 0; i < a->hostname_count; i++)
+		for (uint32_t k = 0; k < b->hostname_count; k++)
+			if (covers(a->hostname_list[i], b->hostname_list[k]) ||
+			    covers(b->hostname_list[k], a->hostname_list[i]))
+				return true;
+	return !a->hostname_count || !b->hostname_count;
+}
+
+/* Gateway API: a host name of a listener has HTTPRoutes or GRPCRoutes. */
+static void check_kinds(const struct listener *listener)
+{
+	for (uint32_t i = 0; i < listener->route_count; i++)
+		for (uint32_t k = 0; k < i; k++)
+			MUST(listener->route_list[i].is_grpc == listener->route_list[k].is_grpc ||
+			     !names_meet(&listener->route_list[i], &listener->route_list[k]));
+}
+
 static void check_listener(const struct snapshot *s, const struct bind *bind, const struct listener *listener)
 {
 	bool is_http = listener->protocol == PROTOCOL_HTTP;
@@ -64,6 +88,7 @@ static void check_listener(const struct snapshot *s, const struct bind *bind, co
 		     span_compare(listener->route_list[i - 1].key, listener->route_list[i].key) < 0);
 		check_route(s, &listener->route_list[i]);
 	}
+	check_kinds(listener);
 	for (uint32_t i = 0; i < listener->tcp_route_count; i++) {
 		const struct tcp_route *route = &listener->tcp_route_list[i];
 

@@ -145,6 +145,49 @@ def inline_queries():
        dumped_route("retry", inline), "query 8")
 
 
+GRPC_ROUTE = """
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {name: calls, namespace: httpbin}
+spec:
+  hostnames: [grpc.example]
+  parentRefs: [{name: agentgateway-proxy, namespace: agentgateway-system}]
+  rules:
+  - name: one
+    matches:
+    - method: {service: shop.v1.Cart, method: GetItem}
+      headers: [{name: Who, value: me}]
+    - method: {service: shop.v1.Cart}
+    - method: {method: Check}
+    backendRefs: [{name: httpbin, port: 8000}]
+  - backendRefs: [{name: httpbin, port: 8000}]
+"""
+
+
+@test("a GRPCRoute is dumped as a route of its kind, and so is a policy on it")
+def grpc_route():
+    policy = on_route("p", "traffic: {timeouts: {request: 2s}}", "calls", ", sectionName: one")
+    gateway = Gateway(GATEWAY + route("plain") + GRPC_ROUTE + policy.replace("HTTPRoute", "GRPCRoute"))
+    dump = gateway.config_dump()
+    routes = dump["binds"][0]["listeners"]["agentgateway-system/agentgateway-proxy.http"]["routes"]
+    common = {"name": "calls", "namespace": "httpbin", "kind": "GRPCRoute", "hostnames": ["grpc.example"],
+              "backends": BACKENDS}
+    eq(routes, {
+        "httpbin/calls.0.0.grpc.http": {
+            "key": "httpbin/calls.0.0.grpc.http", "ruleName": "one", **common, "matches": [
+                {"headers": [{"name": "who", "value": {"exact": "me"}}],
+                 "path": {"exact": "/shop.v1.Cart/GetItem"}},
+                {"path": {"pathPrefix": "/shop.v1.Cart"}}, {"path": {"regex": "/[^/]+/Check"}}]},
+        "httpbin/calls.1.0.grpc.http": {"key": "httpbin/calls.1.0.grpc.http", **common,
+                                        "matches": [{"path": {"pathPrefix": "/"}}]},
+        "httpbin/plain.0.0.http": {key: value for key, value in dumped_route("plain", None).items()
+                                   if key != "inlinePolicies"}}, "routes")
+    eq(dump["policies"], [traffic("p", "timeout", {"requestTimeout": "2s"}, {"route": {
+        "name": "calls", "namespace": "httpbin", "ruleName": "one", "kind": "GRPCRoute"}},
+        "httpbin/calls/one")], "policies")
+
+
 def traffic(name, kind, value, target, of="httpbin/", namespace="httpbin"):
     return {"key": f"traffic/{namespace}/{name}:{kind}:{of}",
             "name": {"kind": "AgentgatewayPolicy", "name": name, "namespace": namespace},
