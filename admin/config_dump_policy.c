@@ -55,7 +55,7 @@ static void dump_opt_duration(struct json_writer *w, const char *key, struct opt
 		json_null(w, key);
 }
 
-static void dump_set_duration(struct json_writer *w, const char *key, struct opt_duration value)
+void dump_set_duration(struct json_writer *w, const char *key, struct opt_duration value)
 {
 	if (value.is_set)
 		json_duration(w, key, value.ns);
@@ -207,7 +207,9 @@ static void dump_mirror(struct json_writer *w, const struct mirror_policy *mirro
 
 static void dump_backend_http(struct json_writer *w, const struct backend_http *http)
 {
-	json_string_or_null(w, "version", http->version);
+	static const char *const versions[] = { [BACKEND_HTTP1] = "HTTP/1.1", [BACKEND_HTTP2] = "HTTP/2.0" };
+
+	json_string_or_null(w, "version", span_str(versions[http->version]));
 	dump_set_duration(w, "requestTimeout", http->request_timeout);
 }
 

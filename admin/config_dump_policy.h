@@ -16,6 +16,8 @@ void dump_inline_policies(struct json_writer *w, const struct policy_values *val
 			  const struct policy_values *more);
 /* One element of the top-level `policies`. */
 void dump_targeted_policy(struct json_writer *w, const struct targeted_policy *policy);
+/* Nothing when it is not set. */
+void dump_set_duration(struct json_writer *w, const char *key, struct opt_duration value);
 /* Members enabled, time, interval, retries. */
 void dump_keepalive(struct json_writer *w, const char *key, const struct keepalive_policy *keepalive);
 /* The reference as it was written: member service, backend or invalid. */

@@ -55,6 +55,9 @@ static void dump_backend(struct json_writer *w, const struct static_config *conf
 		json_u64(w, "poolMaxSize", config->pool_max_size.value);
 	else
 		json_null(w, "poolMaxSize");
+	/* Ours: shown only where an operator wrote it. */
+	dump_set_duration(w, "http2KeepaliveInterval", config->upstream_ping_interval);
+	dump_set_duration(w, "http2KeepaliveTimeout", config->upstream_ping_timeout);
 	json_close(w);
 }
 
@@ -114,6 +117,16 @@ static void dump_limits(struct json_writer *w, const struct static_config *confi
 	json_close(w);
 }
 
+static void dump_http2(struct json_writer *w, const struct http2_config *http2)
+{
+	json_open_object(w, "http2");
+	json_u64(w, "maxConcurrentStreams", http2->max_concurrent_streams);
+	json_u64(w, "headers", http2->max_headers);
+	json_u64(w, "resetsPerSecond", http2->resets_per_second);
+	json_u64(w, "glitchesPerSecond", http2->glitches_per_second);
+	json_close(w);
+}
+
 static void dump_forwarded(struct json_writer *w, const struct static_config *config)
 {
 	char text[ADDRESS_TEXT_BYTES + sizeof("/128")];
@@ -148,6 +161,7 @@ static void dump_extensions(struct json_writer *w, const struct static_config *c
 	dump_timeouts(w, &config->timeouts);
 	dump_splice(w, &config->splice);
 	dump_limits(w, config);
+	dump_http2(w, &config->http2);
 	dump_forwarded(w, config);
 	json_bool(w, "via", config->via);
 	dump_retry_config(w, &config->retry);

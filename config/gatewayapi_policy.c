@@ -257,7 +257,6 @@ static const void *decode_backend_http(struct decoder *d, const struct yaml_node
 {
 	static const struct decode_key keys[] = { KEY("version"), KEY("requestTimeout") };
 	static const char *const versions[] = KEY_REFUSED("HTTP1", "HTTP2");
-	static const char *const dumped[] = { "HTTP/1.1", "HTTP/2.0" };
 	struct backend_http *policy;
 	unsigned index;
 
@@ -266,12 +265,8 @@ static const void *decode_backend_http(struct decoder *d, const struct yaml_node
 	policy = decode_take(d, 1, sizeof(*policy));
 	if (!policy)
 		return NULL;
-	if (DECODE_WORD(d, decode_get(node, "version"), versions, &index)) {
-		policy->version = span_str(dumped[index]);
-		policy->is_http2 = index == 1;
-		if (policy->is_http2)
-			config_warning(d->report, decode_get(node, "version"), VALUE_HTTP2_LATER);
-	}
+	if (DECODE_WORD(d, decode_get(node, "version"), versions, &index))
+		policy->version = index == 0 ? BACKEND_HTTP1 : BACKEND_HTTP2;
 	decode_opt_duration(d, decode_get(node, "requestTimeout"), NS_PER_MS, &policy->request_timeout);
 	return policy;
 }

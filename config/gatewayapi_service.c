@@ -116,8 +116,28 @@ struct service_port {
 	struct span name;     /* empty: has none */
 	bool is_nameless;     /* the Service is not in the files */
 	uint16_t target_port; /* 0: a name, or not said */
-	bool is_h2c;
+	enum backend_http_version http_version;
 };
+
+/* The names that Kubernetes gives protocols of Services (KEP-3726); every other name says nothing here. */
+static enum backend_http_version app_protocol(struct decoder *d, const struct yaml_node *node)
+{
+	struct span name;
+
+	if (!decode_string(d, node, &name))
+		return BACKEND_HTTP_AUTO;
+	if (span_eq(name, SPAN("kubernetes.io/h2c")))
+		return BACKEND_HTTP2;
+	if (span_eq(name, SPAN("kubernetes.io/ws")))
+		return BACKEND_HTTP1;
+	if (span_eq(name, SPAN("kubernetes.io/wss")) || span_eq(name, SPAN("https")))
+		config_warning(
+			d->report, node,
+			"%s is spoken over TLS, which this gateway does not speak itself yet; requests are "
+			"sent in clear text",
+			QUOTE(name));
+	return BACKEND_HTTP_AUTO;
+}
 
 static bool find_port(struct decoder *d, const struct service *service, uint16_t port,
 		      struct service_port *ret)
@@ -130,7 +150,7 @@ static bool find_port(struct decoder *d, const struct service *service, uint16_t
 	yaml_each(node, ports) {
 		const struct yaml_node *number = decode_get(node, "port"),
 				       *target = decode_get(node, "targetPort");
-		struct span protocol = SPAN("TCP"), application;
+		struct span protocol = SPAN("TCP");
 		uint64_t value;
 
 		if (!number || number->kind != YAML_SCALAR || span_parse_u63(number->text, &value) < 0 ||
@@ -144,8 +164,7 @@ static bool find_port(struct decoder *d, const struct service *service, uint16_t
 		if (target && target->kind == YAML_SCALAR && !target->is_quoted &&
 		    span_parse_u63(target->text, &value) == 0 && value >= 1 && value <= UINT16_MAX)
 			ret->target_port = (uint16_t)value;
-		ret->is_h2c = decode_string(d, decode_get(node, "appProtocol"), &application) &&
-			      span_eq(application, SPAN("kubernetes.io/h2c"));
+		ret->http_version = app_protocol(d, decode_get(node, "appProtocol"));
 		return true;
 	}
 	return false;
@@ -304,9 +323,7 @@ static struct backend *make_backend(struct manifests *m, struct service *service
 	backend->namespace = service->namespace;
 	backend->target = decode_text(d, "%.*s:%u", SPAN_FMT(hostname), port->port);
 	backend->authority = value_authority(d, hostname, port->port);
-	backend->is_http2 = port->is_h2c;
-	if (backend->is_http2)
-		config_warning(d->report, NULL, "Service %.*s: " VALUE_HTTP2_LATER, SPAN_FMT(backend->name));
+	backend->http_version = port->http_version;
 	backend->splice_off = service->object && manifest_splice_off(m, service->object);
 	fill_service(d, service, port, hostname, backend);
 	*made = (struct service_backend){ service->backends, port->port, backend };

@@ -136,9 +136,15 @@ struct mirror_policy {
 	uint32_t per_million;	 /* share of requests */
 };
 
+/* What a backend is spoken to with. */
+enum backend_http_version {
+	BACKEND_HTTP_AUTO, /* nobody said: HTTP/2 for gRPC calls, HTTP/1.1 for everything else */
+	BACKEND_HTTP1,
+	BACKEND_HTTP2, /* without negotiation ("prior knowledge", RFC 9113 3.3) */
+};
+
 struct backend_http {
-	struct span version; /* as written; empty: null in the dump */
-	bool is_http2;
+	enum backend_http_version version;
 	struct opt_duration request_timeout;
 };
 
@@ -238,8 +244,8 @@ struct backend {
 	struct span authority; /* "name:port", or "name" for port 80 */
 	struct endpoint *endpoint_list;
 	uint32_t endpoint_count;
-	bool is_http2;	 /* appProtocol kubernetes.io/h2c */
-	bool splice_off; /* the operator keeps the kernel lanes away from it */
+	enum backend_http_version http_version; /* appProtocol of the Service port */
+	bool splice_off;			/* the operator keeps the kernel lanes away from it */
 	struct policy_values inline_policies;
 	struct span invalid_reason; /* BACKEND_INVALID */
 };
@@ -256,9 +262,10 @@ struct backend_ref {
 	const struct backend *backend; /* never NULL */
 	struct span where;
 	/* sealed by policy/effective */
-	const struct backend_http *http;		/* may be NULL */
-	const struct backend_tcp *tcp;			/* may be NULL */
-	const struct header_modifier *request_headers;	/* may be NULL */
+	const struct backend_http *http;	       /* may be NULL */
+	const struct backend_tcp *tcp;		       /* may be NULL */
+	enum backend_http_version http_version;	       /* that of `http`, else of the backend, else of gRPC */
+	const struct header_modifier *request_headers; /* may be NULL */
 	const struct header_modifier *response_headers; /* may be NULL */
 	bool splice_off;				/* written here, or that of the backend */
 };
@@ -447,6 +454,14 @@ struct retry_config {
 	uint32_t budget_min;	 /* retries always allowed at the same time */
 };
 
+/* Bounds of an HTTP/2 connection of a client. */
+struct http2_config {
+	uint32_t max_concurrent_streams;
+	uint32_t max_headers;	      /* fields of one head; its bytes: max_head_bytes */
+	uint32_t resets_per_second;   /* RST_STREAM of the client; half of them before a response head */
+	uint32_t glitches_per_second; /* frames that mean nothing */
+};
+
 /* The `config:` section. What of it a reload changes: config/README.md. */
 struct static_config {
 	struct span admin_addr; /* "localhost:15000" | "ip:port" | "unix:/path" | "off" */
@@ -460,9 +475,12 @@ struct static_config {
 	uint64_t connect_timeout_ns;
 	uint64_t pool_idle_ns;
 	struct opt_u64 pool_max_size;
+	struct opt_duration upstream_ping_interval; /* backend.http2KeepaliveInterval; unset: no PINGs */
+	struct opt_duration upstream_ping_timeout;
 	uint64_t dns_refresh_ns; /* 30 s */
 	struct timeouts_config timeouts;
 	struct splice_config splice;
+	struct http2_config http2;
 	struct retry_config retry;
 	bool via; /* add Via */
 	enum forwarded_mode forwarded;

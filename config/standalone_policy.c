@@ -284,12 +284,8 @@ static const void *decode_backend_http(struct standalone *s, const struct yaml_n
 	policy = decode_take(s->decoder, 1, sizeof(*policy));
 	if (!policy)
 		return NULL;
-	if (DECODE_WORD(s->decoder, decode_get(node, "version"), versions, &index)) {
-		policy->version = span_str(versions[index]);
-		policy->is_http2 = index == 1;
-		if (policy->is_http2)
-			config_warning(s->decoder->report, decode_get(node, "version"), VALUE_HTTP2_LATER);
-	}
+	if (DECODE_WORD(s->decoder, decode_get(node, "version"), versions, &index))
+		policy->version = index == 0 ? BACKEND_HTTP1 : BACKEND_HTTP2;
 	decode_opt_duration(s->decoder, decode_get(node, "requestTimeout"), 0, &policy->request_timeout);
 	return policy;
 }

@@ -70,7 +70,10 @@ static void decode_backend(struct decoder *d, const struct yaml_node *node, stru
 		KEY("connectTimeout"),
 		KEY("poolIdleTimeout"),
 		KEY("poolMaxSize"),
+		KEY("http2KeepaliveInterval"),
+		KEY("http2KeepaliveTimeout"),
 	};
+	const struct yaml_node *ping_timeout = decode_get(node, "http2KeepaliveTimeout");
 	bool is_object;
 
 	if (!DECODE_MAP(d, node, keys))
@@ -80,6 +83,13 @@ static void decode_backend(struct decoder *d, const struct yaml_node *node, stru
 			      &is_object);
 	decode_duration(d, decode_get(node, "poolIdleTimeout"), NS_PER_MS, &config->pool_idle_ns);
 	decode_opt_u64(d, decode_get(node, "poolMaxSize"), 0, 1000000, &config->pool_max_size);
+	decode_opt_duration(d, decode_get(node, "http2KeepaliveInterval"), NS_PER_MS,
+			    &config->upstream_ping_interval);
+	decode_opt_duration(d, ping_timeout, NS_PER_MS, &config->upstream_ping_timeout);
+	if (ping_timeout && !decode_get(node, "http2KeepaliveInterval"))
+		config_error(d->report, ping_timeout,
+			     "is how long a PING may stay unanswered, and none is sent; write "
+			     "http2KeepaliveInterval too");
 }
 
 static void decode_logging(struct decoder *d, const struct yaml_node *node, struct static_config *config)
@@ -184,6 +194,24 @@ static void decode_limits(struct decoder *d, const struct yaml_node *node, struc
 		config->max_request_line_bytes = config->max_head_bytes;
 }
 
+static void decode_http2(struct decoder *d, const struct yaml_node *node, struct http2_config *http2)
+{
+	static const struct decode_key keys[] = {
+		KEY("maxConcurrentStreams"),
+		KEY("headers"),
+		KEY("resetsPerSecond"),
+		KEY("glitchesPerSecond"),
+	};
+
+	if (!DECODE_MAP(d, node, keys))
+		return;
+	decode_u32(d, decode_get(node, "maxConcurrentStreams"), 1, LIMIT_H2_STREAMS_MAX,
+		   &http2->max_concurrent_streams);
+	decode_u32(d, decode_get(node, "headers"), 8, LIMIT_H2_HEADERS, &http2->max_headers);
+	decode_u32(d, decode_get(node, "resetsPerSecond"), 1, 1000000, &http2->resets_per_second);
+	decode_u32(d, decode_get(node, "glitchesPerSecond"), 1, 1000000, &http2->glitches_per_second);
+}
+
 static void decode_forwarded(struct decoder *d, const struct yaml_node *node, struct static_config *config)
 {
 	static const char *const modes[] = KEY_REFUSED("append", "off");
@@ -265,6 +293,7 @@ void standalone_static(struct decoder *d, const struct yaml_node *node, struct s
 		KEY("timeouts"),
 		KEY("splice"),
 		KEY("limits"),
+		KEY("http2"),
 		KEY("forwarded"),
 		KEY("via"),
 		KEY("retry"),
@@ -304,6 +333,7 @@ void standalone_static(struct decoder *d, const struct yaml_node *node, struct s
 	decode_timeouts(d, decode_get(node, "timeouts"), &config->timeouts);
 	decode_splice(d, decode_get(node, "splice"), &config->splice);
 	decode_limits(d, decode_get(node, "limits"), config);
+	decode_http2(d, decode_get(node, "http2"), &config->http2);
 	decode_forwarded(d, decode_get(node, "forwarded"), config);
 	decode_bool(d, decode_get(node, "via"), &config->via);
 	decode_retry(d, decode_get(node, "retry"), &config->retry);

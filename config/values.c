@@ -516,6 +516,7 @@ bool value_frontend_http(struct decoder *d, const struct yaml_node *node, const 
 {
 	/* The CRD asks for whole seconds and more; files may go down to a millisecond. */
 	uint64_t least_ns = d->is_manifest ? NS_PER_S : NS_PER_MS;
+	const struct yaml_node *ping_timeout = decode_get(node, "http2KeepaliveTimeout");
 	struct opt_duration idle;
 
 	if (!decode_map(d, node, key_list, key_count))
@@ -531,8 +532,11 @@ bool value_frontend_http(struct decoder *d, const struct yaml_node *node, const 
 	decode_opt_u64(d, decode_get(node, "http2FrameSize"), 16384, 16777215, &ret->http2_frame_bytes);
 	decode_opt_duration(d, decode_get(node, "http2KeepaliveInterval"), least_ns,
 			    &ret->http2_keepalive_interval);
-	decode_opt_duration(d, decode_get(node, "http2KeepaliveTimeout"), least_ns,
-			    &ret->http2_keepalive_timeout);
+	decode_opt_duration(d, ping_timeout, least_ns, &ret->http2_keepalive_timeout);
+	if (ping_timeout && !decode_get(node, "http2KeepaliveInterval"))
+		config_warning(d->report, ping_timeout,
+			       "has no effect: it is how long a PING may stay unanswered, and none is sent; "
+			       "write http2KeepaliveInterval too");
 	return true;
 }
 

@@ -3,9 +3,6 @@
 
 #include "config/decode.h"
 
-/* One sentence for every place that asks for it. */
-#define VALUE_HTTP2_LATER "HTTP/2 to backends is not supported yet; requests are sent as HTTP/1.1"
-
 /*
  * Values that both configuration styles write the same way: names of hosts and headers, targets, keepalive.
  * Same contract as the accessors of config/decode.h.

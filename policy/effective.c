@@ -41,29 +41,45 @@ static void enter_backend(const struct seal *seal, struct contest *contest, cons
 	contest_enter_inline(contest, &backend->inline_policies, LEVEL_INLINE_BACKEND);
 }
 
-/* `outer`: what gateway, listener and route say. */
-static void seal_ref(const struct seal *seal, const struct contest *outer, struct backend_ref *ref,
-		     bool splice_off)
+/* Where a reference stands. */
+struct ref_place {
+	const struct contest *contest; /* what gateway, listener and route say */
+	bool splice_off;
+	bool is_grpc;
+};
+
+/* A policy is more specific than the Service; gRPC exists over HTTP/2 only. */
+static enum backend_http_version version_of(const struct backend_ref *ref, bool is_grpc)
+{
+	if (ref->http && ref->http->version != BACKEND_HTTP_AUTO)
+		return ref->http->version;
+	if (ref->backend->http_version != BACKEND_HTTP_AUTO)
+		return ref->backend->http_version;
+	return is_grpc ? BACKEND_HTTP2 : BACKEND_HTTP_AUTO;
+}
+
+static void seal_ref(const struct seal *seal, const struct ref_place *place, struct backend_ref *ref)
 {
 	struct contest own = { 0 };
 
 	enter_backend(seal, &own, ref->backend, ref->service_port);
 	contest_enter_inline(&own, &ref->inline_policies, LEVEL_INLINE_REF);
 	contest_enter_inline(&own, &ref->filters, LEVEL_INLINE_REF);
-	ref->http = contest_stronger(outer, &own, POLICY_BACKEND_HTTP);
-	ref->tcp = contest_stronger(outer, &own, POLICY_BACKEND_TCP);
+	ref->http = contest_stronger(place->contest, &own, POLICY_BACKEND_HTTP);
+	ref->tcp = contest_stronger(place->contest, &own, POLICY_BACKEND_TCP);
+	ref->http_version = version_of(ref, place->is_grpc);
 	ref->request_headers = contest_object(&own, POLICY_REQUEST_HEADERS);
 	ref->response_headers = contest_object(&own, POLICY_RESPONSE_HEADERS);
-	ref->splice_off |= splice_off || ref->backend->splice_off;
+	ref->splice_off |= place->splice_off || ref->backend->splice_off;
 }
 
-static uint64_t seal_refs(const struct seal *seal, const struct contest *outer, struct backend_ref *list,
-			  uint32_t count, bool splice_off)
+static uint64_t seal_refs(const struct seal *seal, const struct ref_place *place, struct backend_ref *list,
+			  uint32_t count)
 {
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
-		seal_ref(seal, outer, &list[i], splice_off);
+		seal_ref(seal, place, &list[i]);
 		if (__builtin_add_overflow(sum, list[i].weight, &sum)) {
 			config_message_at(
 				seal->report, CONFIG_ERROR, list[i].where,
@@ -102,15 +118,16 @@ static int mirrors_collect(struct seal *seal, const struct contest *contest, str
 }
 
 /* A mirror may be shared by many routes: only what belongs to its backend applies. */
-static void seal_mirrors(const struct seal *seal, const struct route_policies *effective)
+static void seal_mirrors(const struct seal *seal, const struct route *route)
 {
 	const struct contest none = { 0 };
+	const struct ref_place place = { .contest = &none, .is_grpc = route->is_grpc };
 
-	for (uint32_t i = 0; i < effective->mirror_count; i++) {
-		struct backend_ref *ref = effective->mirror_list[i]->ref;
+	for (uint32_t i = 0; i < route->effective.mirror_count; i++) {
+		struct backend_ref *ref = route->effective.mirror_list[i]->ref;
 
 		if (ref && ref->backend)
-			seal_ref(seal, &none, ref, false);
+			seal_ref(seal, &place, ref);
 	}
 }
 
@@ -145,6 +162,7 @@ static void enter_route(const struct seal *seal, struct contest *contest, struct
 static int seal_route(struct seal *seal, const struct contest *outer, struct route *route)
 {
 	struct contest contest = *outer;
+	const struct ref_place place = { &contest, route->splice_off, route->is_grpc };
 	int result;
 
 	enter_route(seal, &contest, route->namespace, route->name, route->rule_name, route->kind, true);
@@ -163,19 +181,18 @@ static int seal_route(struct seal *seal, const struct contest *outer, struct rou
 		result = label_make(seal->snapshot->arena, route->namespace, route->name, &route->label);
 	if (result < 0)
 		return result;
-	seal_mirrors(seal, &route->effective);
-	route->weight_sum =
-		seal_refs(seal, &contest, route->backend_list, route->backend_count, route->splice_off);
+	seal_mirrors(seal, route);
+	route->weight_sum = seal_refs(seal, &place, route->backend_list, route->backend_count);
 	return 0;
 }
 
 static int seal_tcp_route(const struct seal *seal, const struct contest *outer, struct tcp_route *route)
 {
 	struct contest contest = *outer;
+	const struct ref_place place = { .contest = &contest, .splice_off = route->splice_off };
 
 	enter_route(seal, &contest, route->namespace, route->name, route->rule_name, route->kind, false);
-	route->weight_sum =
-		seal_refs(seal, &contest, route->backend_list, route->backend_count, route->splice_off);
+	route->weight_sum = seal_refs(seal, &place, route->backend_list, route->backend_count);
 	return label_make(seal->snapshot->arena, route->namespace, route->name, &route->label);
 }
 

@@ -292,6 +292,30 @@ def standalone():
        "config.backend")
 
 
+@test("HTTP/2 settings are dumped: versions of backends, limits, PINGs to backends only where written")
+def http2_settings():
+    text = ("config: {%s}\nbinds: [{port: @port@, listeners: [{routes: [{backends: ["
+            "{host: 'localhost:1', policies: {http: {version: HTTP/2.0}}}, "
+            "{host: 'localhost:2', policies: {http: {version: HTTP/1.1}}}]}]}]}]")
+    gateway = Gateway(text % "")
+    dump = gateway.config_dump()
+    eq(dump["config"]["http2"], {"maxConcurrentStreams": 100, "headers": 128, "resetsPerSecond": 100,
+                                 "glitchesPerSecond": 100}, "config.http2")
+    check("http2KeepaliveInterval" not in dump["config"]["backend"], f"{dump['config']['backend']}")
+    listener, = dump["binds"][0]["listeners"].values()
+    backends = list(listener["routes"].values())[0]["backends"]
+    eq([ref["inlinePolicies"] for ref in backends],
+       [[{"http": {"version": "HTTP/2.0"}}], [{"http": {"version": "HTTP/1.1"}}]], "versions")
+    check("warn" not in gateway.stderr, f"stderr: {gateway.stderr!r}")
+    gateway.stop()
+    dump = Gateway(text % "http2: {maxConcurrentStreams: 5, headers: 20, resetsPerSecond: 30, "
+                          "glitchesPerSecond: 40}, backend: {http2KeepaliveInterval: 90s, "
+                          "http2KeepaliveTimeout: 1s}").config_dump()
+    eq(list(dump["config"]["http2"].values()), [5, 20, 30, 40], "config.http2")
+    eq(list(dump["config"]["backend"].items())[-2:],
+       [("http2KeepaliveInterval", "1m30s"), ("http2KeepaliveTimeout", "1s")], "config.backend")
+
+
 @test("policies, backends and routes are sorted by key, and no member is doubled")
 def sorted_dump():
     text = "".join(route(f"r{i}") for i in (10, 2, 1)) + "".join(

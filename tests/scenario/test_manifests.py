@@ -109,6 +109,18 @@ def http2_keepalive():
     prints_page("http2-keepalive")
 
 
+@test("the same keepalive in a standalone file prints the same policy", needs=("jq",))
+def http2_keepalive_standalone():
+    gateway = Gateway("frontendPolicies: {http: {http2KeepaliveInterval: 5s, http2KeepaliveTimeout: 30s}}\n"
+                      "binds: [{port: @port@, listeners: [{routes: [{backends: [{host: 'localhost:1'}]}]}]}]")
+    found = jq(QUERIES["http2-keepalive"], gateway.config_dump())
+    eq(found, {"key": "frontend/http", "name": None, "target": {"gateway": {
+        "gatewayName": "default", "gatewayNamespace": "default", "listenerName": None}},
+        "policy": expected("http2-keepalive")["policy"]}, "the query of http2-keepalive")
+    eq(list(found["policy"]["frontend"]["hTTP"]),
+       list(expected("http2-keepalive")["policy"]["frontend"]["hTTP"]), "order of the members")
+
+
 @test("all manifests together load, and a directory of them loads", needs=("netns",))
 def together():
     net = Net()

@@ -93,7 +93,7 @@ static void header_url_and_mirror_policies_have_the_original_shapes(void **state
 static void a_connect_timeout_is_dumped_the_way_it_was_written(void **state)
 {
 	struct backend_tcp tcp = { { true, 180 * S, 180 * S, 9 }, { true, 2500000000u }, false };
-	struct backend_http http = { .version = SPAN("HTTP2") };
+	struct backend_http http = { .version = BACKEND_HTTP2 };
 
 	(void)state;
 	assert_value(POLICY_BACKEND_TCP, &tcp,
@@ -103,7 +103,7 @@ static void a_connect_timeout_is_dumped_the_way_it_was_written(void **state)
 	assert_value(POLICY_BACKEND_TCP, &tcp,
 		     "{\"tcp\":{\"keepalives\":{\"enabled\":true,\"time\":\"3m0s\",\"interval\":\"3m0s\","
 		     "\"retries\":9},\"connectTimeout\":{\"secs\":2,\"nanos\":500000000}}}");
-	assert_value(POLICY_BACKEND_HTTP, &http, "{\"http\":{\"version\":\"HTTP2\"}}");
+	assert_value(POLICY_BACKEND_HTTP, &http, "{\"http\":{\"version\":\"HTTP/2.0\"}}");
 }
 
 static void every_kind_of_policy_has_its_name(void **state)

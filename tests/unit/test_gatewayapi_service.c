@@ -138,8 +138,8 @@ static void references_share_the_backend_of_a_port(void **state)
 	assert_int_equal(c.snapshot->backend_count, 2);
 	assert_ptr_equal(refs[0].backend, refs[2].backend);
 	assert_ptr_not_equal(refs[0].backend, refs[1].backend);
-	assert_false(refs[0].backend->is_http2);
-	assert_true(refs[1].backend->is_http2);
+	assert_int_equal(refs[0].backend->http_version, BACKEND_HTTP_AUTO);
+	assert_int_equal(refs[1].backend->http_version, BACKEND_HTTP2);
 	assert_int_equal(c.snapshot->bind_list[0].listener_list[0].route_list[0].weight_sum, 2);
 	config_case_done(&c);
 }

@@ -226,6 +226,7 @@ static const struct example examples[] = {
 	{ EXAMPLES "websocket.yaml", NULL },
 	{ EXAMPLES "tcp.yaml", NULL },
 	{ EXAMPLES "timeouts-retries.yaml", NULL },
+	{ EXAMPLES "grpc.yaml", NULL },
 	{ EXAMPLES "kubernetes", NULL },
 	{ MANIFESTS "standalone-backend-timeouts.yaml", NULL },
 	{ MANIFESTS "gateway.yaml", MANIFESTS "idle-timeout.yaml" },
@@ -266,7 +267,7 @@ static void no_example_is_forgotten(void **state)
 	while ((entry = readdir(folder)))
 		count += strstr(entry->d_name, ".yaml") != NULL;
 	closedir(folder);
-	assert_int_equal(count, 5);
+	assert_int_equal(count, 6);
 }
 
 static void the_mcp_page_gets_one_clear_error(void **state)

@@ -72,7 +72,7 @@ static void the_documented_minimum_gives_the_documented_keys(void **state)
 	http = build_value_find(&route->backend_list[0].inline_policies, POLICY_BACKEND_HTTP);
 	assert_true(http->request_timeout.is_set);
 	assert_int_equal(http->request_timeout.ns, 1000000000);
-	assert_int_equal(http->version.len, 0);
+	assert_int_equal(http->version, BACKEND_HTTP_AUTO);
 	tcp = build_value_find(&route->backend_list[0].inline_policies, POLICY_BACKEND_TCP);
 	assert_int_equal(tcp->connect_timeout.ns, 10000000000);
 	assert_true(tcp->connect_timeout_as_object);

@@ -28,6 +28,21 @@ enum limits {
 	LIMIT_H2_STAGED_BYTES = 16 * 1024, /* frames made while receiving; more wait in nghttp2's queue */
 	LIMIT_H2_WINDOW_UPDATES = 10, /* of the connection, that one DATA frame of ours explains */
 	LIMIT_H2_SPARE_STREAMS = 32, /* kept for reuse by a connection */
+	/*
+	 * HTTP/2, RFC 9113. A client that opens more streams gets REFUSED_STREAM; a head that is larger gets
+	 * 431; resets and glitches beyond what a second may bring close the connection with
+	 * ENHANCE_YOUR_CALM.
+	 */
+	LIMIT_H2_STREAMS = 100,	     /* default of config.http2.maxConcurrentStreams */
+	LIMIT_H2_STREAMS_MAX = 1000, /* largest one may configure */
+	LIMIT_H2_HEADERS = 128,	     /* fields of a head, default and largest config.http2.headers */
+	LIMIT_H2_RESETS = 100,	     /* default of config.http2.resetsPerSecond */
+	LIMIT_H2_GLITCHES = 100,     /* default of config.http2.glitchesPerSecond */
+	/* What a peer may send before we read; all streams together hold at most streams x window. */
+	LIMIT_H2_WINDOW_BYTES = 64 * 1024,		/* default of http2WindowSize */
+	LIMIT_H2_CONNECTION_WINDOW_BYTES = 1024 * 1024, /* default of http2ConnectionWindowSize */
+	LIMIT_H2_FRAME_BYTES = 16 * 1024,		/* default of http2FrameSize */
+	LIMIT_H2_PING_TIMEOUT_MS = 20000, /* default of http2KeepaliveTimeout: then the connection closes */
 
 	/* One recv() at most; also what one direction may move before others get their turn. */
 	LIMIT_READ_BYTES = 64 * 1024,

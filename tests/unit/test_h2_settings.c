@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/config_text.h"
+
+#include "policy/effective.h"
+#include "policy/h2_settings.h"
+
+#define S 1000000000ull
+
+/* -------------------------------------------------------------------------------- connections */
+
+#define STANDALONE(config, http)                                                                             \
+	"config: {" config "}\n"                                                                             \
+	"frontendPolicies: {http: {" http "}}\n"                                                             \
+	"binds: [{port: 80, listeners: [{routes: []}]}]\n"
+#define MANIFEST(http)                                                                                       \
+	"{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}, spec: {listeners: "  \
+	"[{name: h, port: 80, protocol: HTTP}]}}\n---\n"                                                     \
+	"{apiVersion: agentgateway.dev/v1alpha1, kind: AgentgatewayPolicy, metadata: {name: p}, spec: {"     \
+	"targetRefs: [{kind: Gateway, name: g}], frontend: {http: {" http "}}}}\n"
+
+/* Every member in order: padding between them may differ. */
+static void print(const struct h2_settings *s, char out[300])
+{
+	snprintf(out, 300, "%u %u %u %u %u %u %u %u %u %lu %lu", s->window_bytes, s->connection_window_bytes,
+		 s->frame_bytes, s->max_streams, s->max_head_bytes, s->max_headers, s->resets_per_second,
+		 s->early_resets_per_second, s->glitches_per_second, s->ping_interval_ns, s->ping_timeout_ns);
+}
+
+static void every_written_value_is_the_effective_one(void **state)
+{
+	static const struct {
+		const char *text;
+		struct h2_settings expected;
+	} rows[] = {
+		{ STANDALONE("", ""), { 65536, 1048576, 16384, 100, 65536, 128, 100, 50, 100, 0, 0 } },
+		{ MANIFEST(""), { 65536, 1048576, 16384, 100, 65536, 128, 100, 50, 100, 0, 0 } },
+		{ STANDALONE(
+			  "http2: {maxConcurrentStreams: 7, headers: 9, resetsPerSecond: 11, "
+			  "glitchesPerSecond: 13}, limits: {headBytes: 1000}",
+			  "http2WindowSize: 1, http2ConnectionWindowSize: 70000, http2FrameSize: 16777215, "
+			  "http2KeepaliveInterval: 5ms, http2KeepaliveTimeout: 7ms"),
+		  { 1, 70000, 16777215, 7, 1000, 9, 11, 6, 13, 5000000, 7000000 } },
+		{ MANIFEST("http2WindowSize: 1, http2ConnectionWindowSize: 70000, http2FrameSize: 16777215, "
+			   "http2KeepaliveInterval: 5s, http2KeepaliveTimeout: 30s"),
+		  { 1, 70000, 16777215, 100, 65536, 128, 100, 50, 100, 5 * S, 30 * S } },
+		/* A PING is answered within 20 s when nothing else is said; alone the timeout does nothing.
+		 */
+		{ STANDALONE("", "http2KeepaliveInterval: 5s"),
+		  { 65536, 1048576, 16384, 100, 65536, 128, 100, 50, 100, 5 * S, 20 * S } },
+		{ STANDALONE("", "http2KeepaliveTimeout: 5s"),
+		  { 65536, 1048576, 16384, 100, 65536, 128, 100, 50, 100, 0, 0 } },
+		/* The window of a connection is never smaller than that of a stream by default, nor than
+		   65535. */
+		{ STANDALONE("", "http2WindowSize: 2147483647"),
+		  { 2147483647, 2147483647, 16384, 100, 65536, 128, 100, 50, 100, 0, 0 } },
+		{ STANDALONE("", "http2ConnectionWindowSize: 1"),
+		  { 65536, 65535, 16384, 100, 65536, 128, 100, 50, 100, 0, 0 } },
+		{ STANDALONE("http2: {resetsPerSecond: 1}", ""),
+		  { 65536, 1048576, 16384, 100, 65536, 128, 1, 1, 100, 0, 0 } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char text[300], expected[300];
+		struct h2_settings found;
+		struct config_case c;
+
+		config_case_text(&c, rows[i].text);
+		config_case_accepted(&c);
+		assert_int_equal(policy_seal(c.snapshot, &c.report), 0);
+		h2_settings_of_client(c.snapshot->bind_list[0].http, &c.snapshot->config, &found);
+		print(&found, text);
+		print(&rows[i].expected, expected);
+		if (strcmp(text, expected) != 0)
+			fail_msg("%s:\n%s instead of\n%s", rows[i].text, text, expected);
+		config_case_done(&c);
+	}
+}
+
+static void a_timeout_without_pings_is_warned_about(void **state)
+{
+	struct config_case c;
+
+	(void)state;
+	config_case_text(&c, "frontendPolicies: {http: {http2KeepaliveTimeout: 5s}}\n");
+	config_case_accepted(&c);
+	config_case_says(&c, CONFIG_WARNING, "a.yaml:1:50: frontendPolicies.http.http2KeepaliveTimeout: ",
+			 "write http2KeepaliveInterval too");
+	config_case_done(&c);
+}
+
+static void backends_get_pings_only_when_asked(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t interval_ns;
+		uint64_t timeout_ns;
+	} rows[] = {
+		{ "config: {}\n", 0, 0 },
+		{ "config: {backend: {http2KeepaliveInterval: 1m}}\n", 60 * S, 20 * S },
+		{ "config: {backend: {http2KeepaliveInterval: 1m, http2KeepaliveTimeout: 3s}}\n", 60 * S,
+		  3 * S },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct h2_settings found;
+		struct config_case c;
+
+		config_case_text(&c, rows[i].text);
+		config_case_accepted(&c);
+		h2_settings_of_backend(&c.snapshot->config, &found);
+		assert_int_equal(found.ping_interval_ns, rows[i].interval_ns);
+		assert_int_equal(found.ping_timeout_ns, rows[i].timeout_ns);
+		assert_int_equal(found.max_streams, 0);
+		assert_int_equal(found.window_bytes, 65536);
+		assert_int_equal(found.connection_window_bytes, 1048576);
+		assert_int_equal(found.frame_bytes, 16384);
+		assert_int_equal(found.max_head_bytes, 65536);
+		assert_int_equal(found.glitches_per_second, 100);
+		config_case_done(&c);
+	}
+}
+
+static void values_out_of_range_are_refused(void **state)
+{
+	static const struct config_refusal rows[] = {
+		{ "config: {http2: {maxConcurrentStreams: 0}}\n",
+		  "a.yaml:1:40: config.http2.maxConcurrentStreams: ", "from 1 to 1000" },
+		{ "config: {http2: {maxConcurrentStreams: 1001}}\n", "a.yaml:1:40: ", "from 1 to 1000" },
+		{ "config: {http2: {headers: 7}}\n", "a.yaml:1:27: config.http2.headers: ", "from 8 to 128" },
+		{ "config: {http2: {headers: 129}}\n", "a.yaml:1:27: ", "from 8 to 128" },
+		{ "config: {http2: {resetsPerSecond: 0}}\n",
+		  "a.yaml:1:35: config.http2.resetsPerSecond: ", "from 1 to 1000000" },
+		{ "config: {http2: {glitchesPerSecond: 0}}\n",
+		  "a.yaml:1:37: config.http2.glitchesPerSecond: ", "from 1 to 1000000" },
+		{ "config: {http2: {maxStreams: 1}}\n",
+		  "a.yaml:1:18: config.http2.maxStreams: ", "unknown key" },
+		{ "config: {backend: {http2KeepaliveInterval: 0s}}\n",
+		  "a.yaml:1:44: config.backend.http2KeepaliveInterval: ", "write 1ms or more" },
+		{ "config: {backend: {http2KeepaliveTimeout: 1s}}\n",
+		  "a.yaml:1:43: config.backend.http2KeepaliveTimeout: ", "write http2KeepaliveInterval too" },
+		{ "frontendPolicies: {http: {http2ConnectionWindowSize: 0}}\n",
+		  "a.yaml:1:54: frontendPolicies.http.http2ConnectionWindowSize: ", "from 1 to 2147483647" },
+		{ "frontendPolicies: {http: {http2FrameSize: 16777216}}\n",
+		  "a.yaml:1:43: ", "from 16384 to 16777215" },
+		{ "frontendPolicies: {http: {http2KeepaliveInterval: 0s}}\n",
+		  "a.yaml:1:51: frontendPolicies.http.http2KeepaliveInterval: ", "write 1ms or more" },
+		{ MANIFEST("http2KeepaliveInterval: 500ms"), "a.yaml:3:", "write 1s or more" },
+		{ MANIFEST("http2FrameSize: 16383"), "a.yaml:3:", "from 16384 to 16777215" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		config_refused(&rows[i]);
+}
+
+/* -------------------------------------------------------------------------------- versions */
+
+#define BEGIN                                                                                                \
+	"{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}, spec: {listeners: "  \
+	"[{name: h, port: 80, protocol: HTTP}]}}\n---\n"
+#define ROUTE(kind)                                                                                          \
+	"{apiVersion: gateway.networking.k8s.io/v1, kind: " kind                                             \
+	", metadata: {name: r}, spec: {parentRefs: "                                                         \
+	"[{name: g}], rules: [{filters: [{type: RequestMirror, requestMirror: {backendRef: {name: s, port: " \
+	"80}}}], backendRefs: [{name: s, port: 80}]}]}}\n---\n"
+#define PORT(more)                                                                                           \
+	"{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 80" more "}]}}\n---\n"
+#define POLICY(target, http)                                                                                 \
+	"{apiVersion: agentgateway.dev/v1alpha1, kind: AgentgatewayPolicy, metadata: {name: p}, spec: {"     \
+	"targetRefs: [" target "], backend: {http: {" http "}}}}\n"
+#define GATEWAY "{kind: Gateway, name: g}"
+#define SERVICE "{kind: Service, name: s, group: ''}"
+
+static void the_version_is_that_of_the_policy_then_of_the_service_then_of_grpc(void **state)
+{
+	static const struct {
+		const char *text;
+		enum backend_http_version version;
+		enum backend_http_version of_mirror; /* a policy of the gateway or rule does not reach it */
+	} rows[] = {
+		{ ROUTE("HTTPRoute") PORT(""), BACKEND_HTTP_AUTO, BACKEND_HTTP_AUTO },
+		{ ROUTE("GRPCRoute") PORT(""), BACKEND_HTTP2, BACKEND_HTTP2 },
+		{ ROUTE("HTTPRoute") PORT(", appProtocol: kubernetes.io/h2c"), BACKEND_HTTP2, BACKEND_HTTP2 },
+		{ ROUTE("HTTPRoute") PORT(", appProtocol: kubernetes.io/ws"), BACKEND_HTTP1, BACKEND_HTTP1 },
+		{ ROUTE("GRPCRoute") PORT(", appProtocol: kubernetes.io/ws"), BACKEND_HTTP1, BACKEND_HTTP1 },
+		{ ROUTE("HTTPRoute") PORT(", appProtocol: example.com/x"), BACKEND_HTTP_AUTO,
+		  BACKEND_HTTP_AUTO },
+		{ ROUTE("HTTPRoute") PORT("") POLICY(SERVICE, "version: HTTP2"), BACKEND_HTTP2,
+		  BACKEND_HTTP2 },
+		{ ROUTE("HTTPRoute") PORT("") POLICY(GATEWAY, "version: HTTP2"), BACKEND_HTTP2,
+		  BACKEND_HTTP_AUTO },
+		{ ROUTE("HTTPRoute") PORT(", appProtocol: kubernetes.io/h2c")
+			  POLICY(SERVICE, "version: HTTP1"),
+		  BACKEND_HTTP1, BACKEND_HTTP1 },
+		/* A policy that says nothing of the version leaves the word to the Service. */
+		{ ROUTE("HTTPRoute") PORT(", appProtocol: kubernetes.io/h2c")
+			  POLICY(SERVICE, "requestTimeout: 1s"),
+		  BACKEND_HTTP2, BACKEND_HTTP2 },
+		{ ROUTE("GRPCRoute") PORT("") POLICY(GATEWAY, "version: HTTP1"), BACKEND_HTTP1,
+		  BACKEND_HTTP2 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *texts[] = { BEGIN, rows[i].text };
+		const struct route *route;
+		struct config_case c;
+
+		config_case_texts(&c, texts, 2);
+		config_case_accepted(&c);
+		assert_int_equal(policy_seal(c.snapshot, &c.report), 0);
+		route = &c.snapshot->bind_list[0].listener_list[0].route_list[0];
+		if (route->backend_list[0].http_version != rows[i].version ||
+		    route->effective.mirror_list[0]->ref->http_version != rows[i].of_mirror)
+			fail_msg("%s: %d, mirror %d", rows[i].text, route->backend_list[0].http_version,
+				 route->effective.mirror_list[0]->ref->http_version);
+		assert_int_equal(c.report.count[CONFIG_WARNING], 0);
+		config_case_done(&c);
+	}
+}
+
+static void standalone_files_write_the_version_as_the_protocol_does(void **state)
+{
+	static const struct {
+		const char *text;
+		enum backend_http_version version;
+	} rows[] = {
+		{ "version: HTTP/2.0", BACKEND_HTTP2 },
+		{ "version: HTTP/1.1", BACKEND_HTTP1 },
+		{ "requestTimeout: 1s", BACKEND_HTTP_AUTO },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct config_case c;
+		char text[300];
+
+		snprintf(text, sizeof(text),
+			 "binds: [{port: 80, listeners: [{routes: [{backends: [{host: 'a:1', policies: "
+			 "{http: {%s}}}]}]}]}]\n",
+			 rows[i].text);
+		config_case_text(&c, text);
+		config_case_accepted(&c);
+		assert_int_equal(policy_seal(c.snapshot, &c.report), 0);
+		assert_int_equal(
+			c.snapshot->bind_list[0].listener_list[0].route_list[0].backend_list[0].http_version,
+			rows[i].version);
+		assert_int_equal(c.report.count[CONFIG_WARNING], 0);
+		config_case_done(&c);
+	}
+}
+
+static void tls_to_backends_is_warned_about(void **state)
+{
+	static const char *const names[] = { "kubernetes.io/wss", "https" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const char *texts[] = { BEGIN ROUTE("HTTPRoute"), NULL };
+		struct config_case c;
+		char text[200];
+
+		snprintf(text, sizeof(text), PORT(", appProtocol: %s"), names[i]);
+		texts[1] = text;
+		config_case_texts(&c, texts, 2);
+		config_case_accepted(&c);
+		config_case_says(&c, CONFIG_WARNING,
+				 "b.yaml:1:93: Service default/s: spec.ports[0].appProtocol: ",
+				 "requests are sent in clear text");
+		config_case_done(&c);
+	}
+}
+
+static void only_grpc_calls_go_as_http2_when_nobody_says(void **state)
+{
+	static const struct {
+		enum backend_http_version version;
+		bool is_grpc_call;
+		bool is_http2;
+	} rows[] = {
+		{ BACKEND_HTTP_AUTO, false, false }, { BACKEND_HTTP_AUTO, true, true },
+		{ BACKEND_HTTP1, false, false },     { BACKEND_HTTP1, true, false },
+		{ BACKEND_HTTP2, false, true },	     { BACKEND_HTTP2, true, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct backend_ref ref = { .http_version = rows[i].version };
+
+		assert_int_equal(h2_to_backend(&ref, rows[i].is_grpc_call), rows[i].is_http2);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_written_value_is_the_effective_one),
+		cmocka_unit_test(a_timeout_without_pings_is_warned_about),
+		cmocka_unit_test(backends_get_pings_only_when_asked),
+		cmocka_unit_test(values_out_of_range_are_refused),
+		cmocka_unit_test(the_version_is_that_of_the_policy_then_of_the_service_then_of_grpc),
+		cmocka_unit_test(standalone_files_write_the_version_as_the_protocol_does),
+		cmocka_unit_test(tls_to_backends_is_warned_about),
+		cmocka_unit_test(only_grpc_calls_go_as_http2_when_nobody_says),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
