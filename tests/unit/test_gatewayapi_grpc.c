@@ -326,23 +326,38 @@ static void of_routes_of_two_kinds_with_a_common_host_name_one_is_served(void **
 
 static void ties_compare_namespace_and_name_as_one_text(void **state)
 {
-	static const char text[] =
+	static const char form[] =
 		"{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}, spec: "
 		"{listeners: "
 		"[{name: h, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}}]}}\n---\n"
 		"{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: x, namespace: "
-		"a}, "
+		"%s}, "
 		"spec: {parentRefs: [{name: g, namespace: default}], " RULES "}}\n---\n"
-		"{apiVersion: gateway.networking.k8s.io/v1, kind: GRPCRoute, metadata: {name: y, namespace: "
-		"a-b}, "
+		"{apiVersion: gateway.networking.k8s.io/v1, kind: GRPCRoute, metadata: {name: x, namespace: "
+		"%s}, "
 		"spec: {parentRefs: [{name: g, namespace: default}], " RULES "}}\n";
-	struct config_case c;
+	static const struct {
+		const char *http;
+		const char *grpc;
+		const char *served;
+	} rows[] = {
+		{ "a", "a-b", "a-b/x.0.0.grpc.h" }, /* '-' comes before '/' */
+		{ "a-b", "a", "a-b/x.0.0.h" },
+		{ "a", "a0", "a/x.0.0.h" }, /* '0' comes after it */
+		{ "a0", "a", "a/x.0.0.grpc.h" },
+	};
 
 	(void)state;
-	config_case_text(&c, text);
-	assert_int_equal(first_listener(&c)->route_count, 1);
-	assert_span_equal(first_listener(&c)->route_list[0].key, "a-b/y.0.0.grpc.h");
-	config_case_done(&c);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct config_case c;
+		char text[1200];
+
+		snprintf(text, sizeof(text), form, rows[i].http, rows[i].grpc);
+		config_case_text(&c, text);
+		assert_int_equal(first_listener(&c)->route_count, 1);
+		assert_span_equal(first_listener(&c)->route_list[0].key, rows[i].served);
+		config_case_done(&c);
+	}
 }
 
 /* -------------------------------------------------------------------------------- listeners, grants,
