@@ -43,6 +43,8 @@ enum limits {
 	LIMIT_H2_CONNECTION_WINDOW_BYTES = 1024 * 1024, /* default of http2ConnectionWindowSize */
 	LIMIT_H2_FRAME_BYTES = 16 * 1024,		/* default of http2FrameSize */
 	LIMIT_H2_PING_TIMEOUT_MS = 20000, /* default of http2KeepaliveTimeout: then the connection closes */
+	LIMIT_H2_GOAWAY_MS = 1000,	  /* between the two steps of a polite end */
+	LIMIT_FREE_RETRIES = 3,		  /* repeats of a request that its connection had not taken */
 
 	/* One recv() at most; also what one direction may move before others get their turn. */
 	LIMIT_READ_BYTES = 64 * 1024,
@@ -64,16 +66,6 @@ enum limits {
 	LIMIT_LINGER_MS = 2000,
 	LIMIT_REPLY_MS = 30000,	       /* a client that does not read an answer of ours is reset */
 	LIMIT_CLIENT_HELLO_MS = 15000, /* from accept to a complete TLS ClientHello */
-
-	/* HTTP/2, RFC 9113. */
-	LIMIT_H2_STREAMS = 100, /* open at once on a client's connection; further ones are refused */
-	LIMIT_H2_FIELDS = 128,	/* of a header section: 431 */
-	LIMIT_H2_WINDOW_BYTES = 256 * 1024, /* default of http2WindowSize: a stream may send ahead of us */
-	LIMIT_H2_CONNECTION_WINDOW_BYTES = 1024 * 1024, /* default of http2ConnectionWindowSize */
-	LIMIT_H2_FRAME_BYTES = 16 * 1024, /* default of http2FrameSize */
-	LIMIT_H2_PING_TIMEOUT_MS = 20000, /* default of http2KeepaliveTimeout */
-	LIMIT_H2_GOAWAY_MS = 1000, /* between the two steps of a polite end */
-	LIMIT_FREE_RETRIES = 3, /* of a request that a connection had not taken */
 
 	/* Events taken by one epoll_wait; the rest wait for the next turn. */
 	LIMIT_EPOLL_EVENTS = 256,

@@ -4,8 +4,8 @@
 #include "user/proxy/proxy.h"
 
 /*
- * How many client connections there may be: in the process (config.limits.maxConnections) and on a port, the sum
- * of what its listeners allow.
+ * How many client connections there may be: in the process (config.limits.maxConnections) and on a port, the
+ * sum of what its listeners allow.
  */
 
 /* Counts one more; false when it is one too many, and then it is not counted. */

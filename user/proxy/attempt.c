@@ -212,8 +212,8 @@ static bool attempt_can_replay(const struct stream *stream)
 
 /*
  * A reused connection died without one response byte: the backend closed it while the request was on its way.
- * Repeating is safe when the method is (RFC 9110 9.2.2), or when the backend did not see the request. A stream
- * that the backend says it did not process (RFC 9113 8.7) is as good as never sent.
+ * Repeating is safe when the method is (RFC 9110 9.2.2), or when the backend did not see the request. A
+ * stream that the backend says it did not process (RFC 9113 8.7) is as good as never sent.
  */
 static bool attempt_is_free(const struct stream *stream, enum try_outcome outcome, int error)
 {

@@ -5,11 +5,12 @@
 #include "user/proxy/upstream.h"
 
 /*
- * The backend's side of a try: an HTTP/1 connection of its own, or a stream of a connection that others share.
- * stream->upstream is set while one of these is bound.
+ * The backend's side of a try: an HTTP/1 connection of its own, or a stream of a connection that others
+ * share. stream->upstream is set while one of these is bound.
  */
 struct back {
-	/* The head of the request goes out. 0, -ENOMEM, -EINVAL, -ENOBUFS: not possible; else the try failed. */
+	/* The head of the request goes out. 0, -ENOMEM, -EINVAL, -ENOBUFS: not possible; else the try failed.
+	 */
 	int (*send_head)(struct stream *stream);
 	/* How the request body travels to this backend. */
 	enum relay_encoding (*encoding)(const struct stream *stream);

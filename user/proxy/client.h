@@ -10,9 +10,9 @@ struct stream;
 
 /*
  * A connection from a client. HTTP: serves one request after the other, each a stream. TCP and TLS: one
- * stream for its whole life. HTTP/2: many streams at once, see client_h2.h. The timers that belong to the connection and not to a request live here: idle
- * and slow head (from accept on, running only while no stream does), the age of the connection, and the
- * linger after a last answer.
+ * stream for its whole life. HTTP/2: many streams at once, see client_h2.h. The timers that belong to the
+ * connection and not to a request live here: idle and slow head (from accept on, running only while no stream
+ * does), the age of the connection, and the linger after a last answer.
  */
 enum client_state {
 #define CLIENT_STATE(id, name, action, next) CLIENT_##id,

@@ -189,34 +189,17 @@ static void client_h2_on_end(struct h2_link *link, enum h2_link_end end)
 
 /* ------------------------------------------------------------------------------------ life */
 
-static uint32_t option_or(const struct opt_u64 *option, uint32_t normal)
-{
-	return option->is_set ? (uint32_t)option->value : normal;
-}
-
-static struct h2_options client_h2_options(const struct client *client, const struct frontend_http *http)
-{
-	return (struct h2_options){
-		.role = H2_SERVER,
-		.window_bytes = option_or(&http->http2_window_bytes, LIMIT_H2_WINDOW_BYTES),
-		.connection_window_bytes = option_or(&http->http2_connection_window_bytes,
-						     LIMIT_H2_CONNECTION_WINDOW_BYTES),
-		.frame_bytes = option_or(&http->http2_frame_bytes, LIMIT_H2_FRAME_BYTES),
-		.max_streams = LIMIT_H2_STREAMS,
-		.allows_connect_protocol = true,
-		.head_limits = { .bytes = client->limits.head_bytes, .fields = LIMIT_H2_FIELDS },
-		.flood_limits = h2_flood_defaults,
-	};
-}
-
 void client_h2_start(struct client *client, struct span head)
 {
-	const struct frontend_http *http = client->bind->bind->http;
-	struct h2_options options = client_h2_options(client, http);
+	struct h2_settings settings;
+	struct h2_options options;
 	struct client_h2 *h2 = hg_calloc(1, sizeof(*h2));
 	struct buf rest;
 
 	client->h2 = h2;
+	h2_settings_of_client(client->bind->bind->http, &client->proxy->lease->snapshot->config, &settings);
+	options = h2_link_options(H2_SERVER, &settings);
+	options.allows_connect_protocol = true;
 	if (!h2 || h2_link_open(&h2->link, client->proxy, &client->conn, &options) < 0) {
 		client_close(client, END_INTERNAL, true);
 		return;
@@ -227,11 +210,7 @@ void client_h2_start(struct client *client, struct span head)
 	client_h2_begin_idle(client);
 	client_set_state(client, CLIENT_H2);
 	counter_add(client->proxy->counters, COUNTER_H2_CONNECTIONS, 1);
-	h2_link_set_ping(&h2->link, http->http2_keepalive_interval.is_set
-					    ? ns_to_ms(http->http2_keepalive_interval.ns)
-					    : 0,
-			 http->http2_keepalive_timeout.is_set ? ns_to_ms(http->http2_keepalive_timeout.ns)
-							      : LIMIT_H2_PING_TIMEOUT_MS);
+	h2_link_set_ping(&h2->link, ns_to_ms(settings.ping_interval_ns), ns_to_ms(settings.ping_timeout_ns));
 	/* Streams that begin here may read from the socket's queue no more. */
 	rest = client->conn.in;
 	buf_init(&client->conn.in);

@@ -25,7 +25,8 @@ struct client_h2 {
 
 /* The preface of an HTTP/2 client (RFC 9113 3.4) read as an HTTP/1 head: its first 18 bytes. */
 bool client_h2_is_preface(struct span head);
-/* The connection is one of HTTP/2 from its first byte on; `head` is what was taken of it, conn.in the rest. */
+/* The connection is one of HTTP/2 from its first byte on; `head` is what was taken of it, conn.in the rest.
+ */
 void client_h2_start(struct client *client, struct span head);
 /* When the timer of the state is due, loop time; 0: never. */
 uint64_t client_h2_due_ms(const struct client_h2 *h2);

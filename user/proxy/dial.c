@@ -3,8 +3,10 @@
 
 #include <errno.h>
 
+#include "policy/h2_settings.h"
 #include "user/proxy/attempt.h"
 #include "user/proxy/connect_tunnel.h"
+#include "user/proxy/response.h"
 #include "user/proxy/upstream_h2.h"
 
 static void dial_connect(struct stream *stream, const struct address *list, uint32_t count)
@@ -73,13 +75,11 @@ static void dial_follow_name(struct stream *stream)
 		upstream_pool_resolved(&stream->proxy->pool, attempt->endpoint, list);
 }
 
+/* A CONNECT makes a tunnel of a connection of its own. */
 static bool dial_is_http2(const struct stream *stream)
 {
-	const struct backend_http *http = stream->backend->http;
-
-	if (stream->is_tcp || connect_tunnel_is_asked(stream))
-		return false;
-	return http && http->version.len ? http->is_http2 : stream->backend->backend->is_http2;
+	return !stream->is_tcp && !connect_tunnel_is_asked(stream) &&
+	       h2_to_backend(stream->backend, stream->is_grpc);
 }
 
 /*
@@ -204,6 +204,12 @@ void dial_start(struct stream *stream)
 	struct attempt *attempt = &stream->attempt;
 	struct upstream *upstream = NULL;
 
+	if (dial_is_http2(stream) && stream->upgrade.is_wanted) {
+		response_error(stream, 501,
+			       SPAN("the backend speaks HTTP/2: no protocol upgrade on the way to it"),
+			       END_UPGRADE_MISMATCH);
+		return;
+	}
 	if (dial_is_http2(stream)) {
 		dial_follow_name(stream);
 		dial_share(stream);

@@ -15,8 +15,8 @@ struct front {
 	/* The 1xx in stream->response. */
 	int (*send_interim)(struct stream *stream);
 	/*
-	 * The final head in stream->response; *framing is that of the backend's body, and becomes the one that
-	 * the client sees. Decides whether the client's connection survives.
+	 * The final head in stream->response; *framing is that of the backend's body, and becomes the one
+	 * that the client sees. Decides whether the client's connection survives.
 	 */
 	int (*send_head)(struct stream *stream, struct body_framing *framing,
 			 enum relay_encoding *ret_encoding);

@@ -13,8 +13,8 @@
 /* ------------------------------------------------------------------------------------ the request */
 
 /*
- * WebSocket over HTTP/2 (RFC 8441): for backends of HTTP/1 it is an Upgrade, with a key that nobody but us and
- * the backend sees. What follows the head is the tunnel, no body.
+ * WebSocket over HTTP/2 (RFC 8441): for backends of HTTP/1 it is an Upgrade, with a key that nobody but us
+ * and the backend sees. What follows the head is the tunnel, no body.
  */
 static enum http_bad front_h2_make_upgrade(struct stream *stream, struct span protocol)
 {
@@ -23,7 +23,8 @@ static enum http_bad front_h2_make_upgrade(struct stream *stream, struct span pr
 	if (!key)
 		return BAD_NO_MEMORY;
 	websocket_key_make(proxy_random(stream->proxy), proxy_random(stream->proxy), key);
-	if (fields_set(&stream->head.fields, SPAN("Sec-WebSocket-Key"), span_of(key, WEBSOCKET_KEY_BYTES)) < 0)
+	if (fields_set(&stream->head.fields, SPAN("Sec-WebSocket-Key"), span_of(key, WEBSOCKET_KEY_BYTES)) <
+	    0)
 		return BAD_NO_MEMORY;
 	stream->upgrade = (struct upgrade_request){ .is_wanted = true, .protocol = protocol };
 	stream->request_framing = (struct body_framing){ .kind = BODY_NONE };

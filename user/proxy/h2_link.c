@@ -183,6 +183,27 @@ void h2_link_set_ping(struct h2_link *link, uint64_t interval_ms, uint64_t timeo
 
 /* ------------------------------------------------------------------------------------ life */
 
+struct h2_options h2_link_options(enum h2_role role, const struct h2_settings *settings)
+{
+	struct h2_options options = {
+		.role = role,
+		.window_bytes = settings->window_bytes,
+		.connection_window_bytes = settings->connection_window_bytes,
+		.frame_bytes = settings->frame_bytes,
+		.max_streams = settings->max_streams,
+		.head_limits = { .bytes = settings->max_head_bytes, .fields = settings->max_headers },
+	};
+
+	/* Backends are the operator's own. */
+	if (role == H2_SERVER) {
+		options.flood_limits = h2_flood_defaults;
+		options.flood_limits.per_second[H2_FLOOD_RESET] = settings->resets_per_second;
+		options.flood_limits.per_second[H2_FLOOD_EARLY_RESET] = settings->early_resets_per_second;
+		options.flood_limits.per_second[H2_FLOOD_GLITCH] = settings->glitches_per_second;
+	}
+	return options;
+}
+
 int h2_link_open(struct h2_link *link, struct proxy *proxy, struct conn *conn,
 		 const struct h2_options *options)
 {

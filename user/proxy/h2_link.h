@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "policy/h2_settings.h"
 #include "user/http/h2_session.h"
 #include "user/proxy/proxy.h"
 
 /*
- * The socket and the session of an HTTP/2 connection together: what a client and an upstream of HTTP/2 have in
- * common. Reads and feeds, hands out streams with news, sends frames at the end of each turn (those of all
+ * The socket and the session of an HTTP/2 connection together: what a client and an upstream of HTTP/2 have
+ * in common. Reads and feeds, hands out streams with news, sends frames at the end of each turn (those of all
  * streams in one call), and asks with PINGs whether the peer is alive.
  *
  * While the peer does not read, frames stay with the session: at most LINK_OUT_BYTES and one frame are copied
@@ -39,10 +40,10 @@ struct h2_link {
 	void (*on_end)(struct h2_link *link, enum h2_link_end end);
 };
 
-/*
- * `early`: bytes that were received before. 0, -ENOMEM. on_news and on_end may be called from h2_link_run(),
- * from timers and at the end of turns, not from here.
- */
+/* What the configuration says, in the words of the session. */
+struct h2_options h2_link_options(enum h2_role role, const struct h2_settings *settings);
+/* 0 or -ENOMEM. on_news and on_end are called from h2_link_run(), timers, and the end of turns, not from
+ * here. */
 int h2_link_open(struct h2_link *link, struct proxy *proxy, struct conn *conn,
 		 const struct h2_options *options);
 void h2_link_set_ping(struct h2_link *link, uint64_t interval_ms, uint64_t timeout_ms);

@@ -11,8 +11,8 @@
 
 /*
  * One direction of a body or tunnel: bytes of one end go to the other. An end is a connection, or a stream of
- * an HTTP/2 connection. The stream hands a direction to a lane and gets it back; it does not know how the lane
- * moves the bytes. Every lane keeps the same promises:
+ * an HTTP/2 connection. The stream hands a direction to a lane and gets it back; it does not know how the
+ * lane moves the bytes. Every lane keeps the same promises:
  *   - payload arrives unchanged, in order, and framing is generated anew;
  *   - while the sink does not take bytes, at most LIMIT_RELAY_BYTES wait in user space, or one pipe of
  * LIMIT_PIPE_BYTES in the kernel, and the source is not read;

@@ -165,8 +165,8 @@ static int response_add_facts(struct stream *stream, struct fields *fields, stru
 }
 
 /*
- * Who made a gRPC call does not look at the status: an error of ours travels as one of gRPC, in a head that is
- * the whole response. What a rule answers on purpose stays as it was written.
+ * Who made a gRPC call does not look at the status: an error of ours travels as one of gRPC, in a head that
+ * is the whole response. What a rule answers on purpose stays as it was written.
  */
 static int response_say_as_grpc(struct stream *stream, struct reply *reply, struct fields *fields,
 				enum end_reason reason)

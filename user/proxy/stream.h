@@ -70,7 +70,8 @@ struct stream {
 	struct proxy *proxy; /* borrowed */
 	struct client *client; /* borrowed */
 	const struct front *front; /* the client's side */
-	struct h2_stream *front_h2; /* one reference; NULL: the client's connection serves this stream alone */
+	struct h2_stream
+		*front_h2; /* one reference; NULL: the client's connection serves this stream alone */
 	struct h2_head *front_head; /* owner: what `head` borrows from; NULL: the arena */
 	struct upstream *upstream; /* borrowed; NULL between tries */
 	const struct back *back; /* the backend's side; set with upstream */

@@ -83,7 +83,8 @@ static bool tunnel_check_side(struct stream *stream, int error, enum end_reason 
 static bool tunnel_forward_fin(struct relay *relay, const struct relay *other)
 {
 	/* The end of an HTTP/2 stream went with the last bytes. */
-	if (relay->state != RELAY_DONE || !relay->sink || relay->sink->is_write_shut || other->state == RELAY_FAILED)
+	if (relay->state != RELAY_DONE || !relay->sink || relay->sink->is_write_shut ||
+	    other->state == RELAY_FAILED)
 		return false;
 	conn_shutdown(relay->sink);
 	return true;

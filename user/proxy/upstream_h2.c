@@ -104,18 +104,14 @@ static void upstream_h2_on_end(struct h2_link *link, enum h2_link_end end)
 
 int upstream_h2_start(struct upstream *upstream)
 {
-	struct h2_options options = {
-		.role = H2_CLIENT,
-		.window_bytes = LIMIT_H2_WINDOW_BYTES,
-		.connection_window_bytes = LIMIT_H2_CONNECTION_WINDOW_BYTES,
-		.frame_bytes = LIMIT_H2_FRAME_BYTES,
-		.max_streams = LIMIT_H2_STREAMS,
-		.head_limits = { .bytes = LIMIT_HEAD_BYTES, .fields = LIMIT_HEADERS_MAX },
-	};
+	struct h2_settings settings;
+	struct h2_options options;
 	struct upstream_h2 *h2 = hg_calloc(1, sizeof(*h2));
 
 	if (!h2)
 		return -ENOMEM;
+	h2_settings_of_backend(&upstream->proxy->lease->snapshot->config, &settings);
+	options = h2_link_options(H2_CLIENT, &settings);
 	list_init(&h2->node);
 	h2->upstream = upstream;
 	if (h2_link_open(&h2->link, upstream->proxy, &upstream->conn, &options) < 0) {
@@ -124,6 +120,7 @@ int upstream_h2_start(struct upstream *upstream)
 	}
 	h2->link.on_news = upstream_h2_on_news;
 	h2->link.on_end = upstream_h2_on_end;
+	h2_link_set_ping(&h2->link, ns_to_ms(settings.ping_interval_ns), ns_to_ms(settings.ping_timeout_ns));
 	upstream->h2 = h2;
 	upstream->is_reusable = true;
 	list_add_head(&upstream->endpoint->h2, &h2->node);
