@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "policy/expression.h"
+#include "tests/lib/alloc.h"
+#include "user/base/check.h"
+#include "user/base/limits.h"
+
+static void fill_request(struct request_head *request, struct fields *response, struct arena *arena)
+{
+	*request = (struct request_head){
+		.method = METHOD_GET,
+		.method_text = SPAN("GET"),
+		.target = SPAN("/a/b?c=d"),
+		.path = SPAN("/a/b"),
+		.authority = SPAN("shop.example.com"),
+	};
+	fields_init(&request->fields, arena);
+	assert_int_equal(fields_add(&request->fields, SPAN("X-Chaos"), SPAN("1")), 0);
+	fields_init(response, arena);
+	assert_int_equal(fields_add(response, SPAN("grpc-status"), SPAN("14")), 0);
+}
+
+/* ---- values */
+
+static struct expression_value value_of(const char *text, uint16_t code, bool has_response)
+{
+	char error[EXPRESSION_ERROR_BYTES] = "";
+	struct expression expression;
+	struct expression_value value;
+	struct request_head request;
+	struct fields response;
+	struct arena arena;
+	struct expression_facts facts = { .request = &request, .response_code = code, .random = 42 };
+
+	arena_init(&arena, 4096);
+	fill_request(&request, &response, &arena);
+	facts.response_fields = has_response ? &response : NULL;
+	if (expression_compile(span_str(text), EXPRESSION_OF_RESPONSE, &arena, &expression, error) != 0)
+		fail_msg("%s: %s", text, error);
+	value = expression_evaluate(&expression, &facts);
+	/* What may have no value has one of the announced type, or none. */
+	if (value.type != expression.type && value.type != EXPRESSION_NONE &&
+	    !(expression.type == EXPRESSION_DOUBLE && value.type == EXPRESSION_INT))
+		fail_msg("%s is %s and not %s", text, expression_type_name(value.type),
+			 expression_type_name(expression.type));
+	arena_done(&arena);
+	return value;
+}
+
+static const struct {
+	const char *text;
+	bool is_true;
+} truths[] = {
+	{ "true", true },
+	{ "false", false },
+	{ "!false", true },
+	{ "!(1 == 1)", false },
+	{ "response.code >= 500", true },
+	{ "response.code > 503", false },
+	{ "response.code <= 503", true },
+	{ "response.code < 503", false },
+	{ "response.code == 503", true },
+	{ "response.code != 503", false },
+	{ "response.code in [500, 503]", true },
+	{ "response.code in [500, 502]", false },
+	{ "response.code in []", false },
+	{ "response.code == 429 || response.code >= 500", true },
+	{ "response.code == 429 || response.code == 430", false },
+	{ "response.code >= 500 && response.code != 501", true },
+	{ "false && true || true", true },
+	{ "true || true && false", true },
+	{ "response.headers[\"grpc-status\"] == \"14\"", true },
+	{ "response.headers['Grpc-Status'] != '0'", true },
+	{ "'grpc-status' in response.headers", true },
+	{ "'x-none' in response.headers", false },
+	{ "request.method == \"GET\"", true },
+	{ "request.method in ['PUT', 'POST']", false },
+	{ "request.path.startsWith('/a')", true },
+	{ "request.path.startsWith('/b')", false },
+	{ "request.path.endsWith('/b')", true },
+	{ "request.path.contains('/b?')", false },
+	{ "request.uri.contains('/b?c')", true },
+	{ "request.uri.contains('')", true },
+	{ "request.host == 'shop.example.com'", true },
+	{ "request.headers[\"x-chaos\"] == \"1\"", true },
+	{ "'a' < 'b' && 'ab' > 'a'", true },
+	{ "true != false", true },
+	{ "duration('1s') > duration(\"999ms\")", true },
+	{ "1 + 2 * 3 == 7 && (1 + 2) * 3 == 9", true },
+	{ "10 - 3 - 2 == 5 && 100 / 10 / 5 == 2", true },
+	{ "7 % 4 == 3 && -7 / 2 == -3", true },
+	{ "7 / 2 == 3 && 7.0 / 2 == 3.5", true },
+	{ "1 < 1.5 && 2.0 == 2", true },
+	{ "int(3.9) == 3 && int(-3.9) == -3 && double(3) / 2 == 1.5", true },
+	{ "(response.code >= 500 ? 1 : 2) == 1", true },
+	{ "(false ? 1 : true ? 2 : 3) == 2", true },
+	{ "random() >= 0.0 && random() < 1.0", true },
+	{ "random() == random()", false },
+	/* without a value on one side, where the other decides */
+	{ "request.headers['no'] == '1' || true", true },
+	{ "true || request.headers['no'] == '1'", true },
+	{ "request.headers['no'] == '1' && false", false },
+	{ "false && 1 / 0 == 1", false },
+	/* NaN: equal to nothing */
+	{ "0.0 / 0.0 == 0.0 / 0.0", false },
+	{ "0.0 / 0.0 != 0.0 / 0.0", true },
+	{ "0.0 / 0.0 < 1.0", false },
+};
+
+static void conditions_are_true_or_false_as_in_cel(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(truths); i++) {
+		struct expression_value value = value_of(truths[i].text, 503, true);
+
+		if (value.type != EXPRESSION_BOOL || value.is_true != truths[i].is_true)
+			fail_msg("%s is not %s", truths[i].text, truths[i].is_true ? "true" : "false");
+	}
+}
+
+static void what_has_no_value_says_so(void **state)
+{
+	static const char *const texts[] = {
+		"request.headers['no'] == '1'",
+		"request.headers.no == '1'",
+		"!(request.headers['no'] == '1')",
+		"request.headers['no'].startsWith('a')",
+		"request.headers['no'] == '1' || false",
+		"true && request.headers['no'] == '1'",
+		"request.headers['no'] in ['a']",
+		"(request.headers['no'] == '1') ? 1 : 2",
+		"1 / 0",
+		"1 % 0",
+		"9223372036854775807 + 1",
+		"-9223372036854775807 - 2",
+		"9223372036854775807 * 2",
+		"(-9223372036854775807 - 1) / -1",
+		"-(-9223372036854775807 - 1)",
+		"int(1.0 / 0.0)",
+		"int(0.0 / 0.0)",
+		"double(1 / 0)",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		if (value_of(texts[i], 503, true).type != EXPRESSION_NONE)
+			fail_msg("%s has a value", texts[i]);
+	}
+	assert_int_equal(value_of("response.headers['grpc-status'] == '14'", 503, false).type,
+			 EXPRESSION_NONE);
+	assert_false(value_of("'grpc-status' in response.headers", 503, false).is_true);
+}
+
+static void numbers_and_durations_come_out(void **state)
+{
+	(void)state;
+	assert_int_equal(value_of("duration(\"1.5s\")", 200, true).duration_ns, 1500000000);
+	assert_int_equal(value_of("response.code * 2", 200, true).whole, 400);
+	assert_true(value_of("0.25 + 0.25", 200, true).decimal == 0.5);
+	assert_int_equal(value_of("true ? 500 : 0", 200, true).whole, 500);
+	assert_int_equal(value_of("int(random() * 500)", 200, true).whole,
+			 value_of("int(random() * 500.0)", 200, true).whole);
+}
+
+/* 1000 numbers: none outside, and the share below 0.1 is about a tenth. */
+static void random_is_spread_evenly(void **state)
+{
+	char error[EXPRESSION_ERROR_BYTES];
+	struct expression expression;
+	struct request_head request;
+	struct fields response;
+	struct arena arena;
+	unsigned int hits = 0;
+
+	(void)state;
+	arena_init(&arena, 4096);
+	fill_request(&request, &response, &arena);
+	assert_int_equal(expression_compile(SPAN("random() < 0.1 ? 500 : 0"), EXPRESSION_OF_REQUEST, &arena,
+					    &expression, error),
+			 0);
+	for (uint64_t i = 0; i < 1000; i++) {
+		struct expression_facts facts = { .request = &request, .random = i };
+
+		hits += expression_evaluate(&expression, &facts).whole == 500;
+	}
+	assert_in_range(hits, 70, 130);
+	arena_done(&arena);
+}
+
+/* ---- refusals */
+
+static const struct {
+	const char *text;
+	const char *sentence;
+} refusals[] = {
+	{ "", "at character 1: expected a value, and the text ends" },
+	{ "response.code >=", "at character 17: expected a value, and the text ends" },
+	{ "response.code >= 500)", "at character 21: ) is left over" },
+	{ "response.code = 500", "at character 15: = is no operator; write ==" },
+	{ "true & false", "write &&" },
+	{ "true | false", "write ||" },
+	{ "true ; false", "; is not understood" },
+	{ "response.status >= 500", "status is not known; a response has code and headers" },
+	{ "request.body == ''", "body is not known; a request has method, path, host, uri and headers" },
+	{ "response", "expected a member, as in response.code" },
+	{ "jwt.sub == 'a'", "at character 1: jwt is not known" },
+	{ "size(request.path) > 1", "size() is not supported" },
+	{ "request.path.matches('a')", "matches is not supported; a text has startsWith()" },
+	{ "request.path.size", "size is not supported" },
+	{ "response.code.startsWith('5')", "startsWith needs a text, not a whole number" },
+	{ "response.code == '500'", "== cannot compare a whole number with a text" },
+	{ "response.headers == 'a'", "== cannot compare a set of headers with a text" },
+	{ "response.headers[1] == 'a'", "headers[] needs a text, not a whole number" },
+	{ "request.path['a']", "[] works on request.headers and response.headers only" },
+	{ "response.headers. ", "expected the name of a header" },
+	{ "response.code in 500", "in needs a list" },
+	{ "response.code in ['500']", "in compares a whole number with a list of another type" },
+	{ "1 in response.headers", "in headers needs a text, not a whole number" },
+	{ "1 in [1, 'a']", "the items of a list are of one type, and this one is a text" },
+	{ "1 in [response.code]", "the items of a list are written out" },
+	{ "1 in [1, 2", "expected ]" },
+	{ "1 && true", "&& needs true or false, not a whole number" },
+	{ "true || 'a'", "|| needs true or false, not a text" },
+	{ "!1", "! needs true or false, not a whole number" },
+	{ "-'a'", "- needs a number, not a text" },
+	{ "'a' + 'b'", "+ needs a number, not a text" },
+	{ "1.0 % 2", "% needs whole numbers" },
+	{ "1 < 2 < 3", "comparisons do not chain" },
+	{ "1 ? 2 : 3", "? needs true or false, not a whole number" },
+	{ "true ? 1 : 'a'", "both values of ?: are of one type, not a whole number and a text" },
+	{ "true ? 1", "expected :" },
+	{ "int('5')", "int() needs a number, not a text" },
+	{ "duration(5)", "duration() needs a text, as in duration(\"500ms\")" },
+	{ "duration('5')", "at character 10: this duration" },
+	{ "duration('1s'", "expected )" },
+	{ "500ms", "has letters behind a number" },
+	{ "99999999999999999999", "is too large a number" },
+	{ "'abc", "has no closing quote" },
+	{ "'a\\n' == request.path", "has a backslash" },
+	{ "()", "expected a value before )" },
+};
+
+static void every_refusal_says_where_and_what_to_write(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
+		char error[EXPRESSION_ERROR_BYTES] = "";
+		struct expression expression;
+		struct arena arena;
+		int result;
+
+		arena_init(&arena, 4096);
+		result = expression_compile(span_str(refusals[i].text), EXPRESSION_OF_RESPONSE, &arena,
+					    &expression, error);
+		if (result != -EINVAL || !strstr(error, refusals[i].sentence))
+			fail_msg("%s gives %d, \"%s\" instead of \"%s\"", refusals[i].text, result, error,
+				 refusals[i].sentence);
+		arena_done(&arena);
+	}
+}
+
+static void a_request_has_no_response(void **state)
+{
+	char error[EXPRESSION_ERROR_BYTES];
+	struct expression expression;
+	struct arena arena;
+
+	(void)state;
+	arena_init(&arena, 4096);
+	assert_int_equal(expression_compile(SPAN("response.code == 1 ? 5 : 6"), EXPRESSION_OF_REQUEST, &arena,
+					    &expression, error),
+			 -EINVAL);
+	assert_string_equal(error, "at character 1: there is no response yet; only request.\xe2\x80\xa6 is "
+				   "known here");
+	arena_done(&arena);
+}
+
+static int compile_repeated(const char *head, const char *part, const char *tail, unsigned int count,
+			    char error[EXPRESSION_ERROR_BYTES])
+{
+	static char text[4 * LIMIT_EXPRESSION_BYTES];
+	struct expression expression;
+	struct arena arena;
+	size_t len = (size_t)sprintf(text, "%s", head);
+	int result;
+
+	while (count--)
+		len += (size_t)sprintf(text + len, "%s", part);
+	len += (size_t)sprintf(text + len, "%s", tail);
+	arena_init(&arena, 4096);
+	result = expression_compile(span_of(text, len), EXPRESSION_OF_REQUEST, &arena, &expression, error);
+	arena_done(&arena);
+	return result;
+}
+
+static void depth_and_length_are_bounded(void **state)
+{
+	char error[EXPRESSION_ERROR_BYTES];
+
+	(void)state;
+	assert_int_equal(compile_repeated("1", " + 1", "", LIMIT_EXPRESSION_DEPTH - 1, error), 0);
+	assert_int_equal(compile_repeated("1", " + 1", "", LIMIT_EXPRESSION_DEPTH, error), -EINVAL);
+	assert_non_null(strstr(error, "more than 32 parts within each other"));
+	assert_int_equal(compile_repeated("true", " || true", "", LIMIT_EXPRESSION_DEPTH, error), -EINVAL);
+	assert_int_equal(compile_repeated("1", " * 1", "", LIMIT_EXPRESSION_DEPTH, error), -EINVAL);
+	assert_int_equal(compile_repeated("", "(", "1", LIMIT_EXPRESSION_DEPTH, error), -EINVAL);
+	assert_non_null(strstr(error, "more than 32 parts within each other"));
+	assert_int_equal(compile_repeated("", "!", "true", LIMIT_EXPRESSION_DEPTH, error), -EINVAL);
+	assert_int_equal(compile_repeated("", "-", "1", LIMIT_EXPRESSION_DEPTH - 1, error), 0);
+	assert_int_equal(compile_repeated("1", " ", "", LIMIT_EXPRESSION_BYTES - 1, error), 0);
+	assert_int_equal(compile_repeated("1", " ", "", LIMIT_EXPRESSION_BYTES, error), -EINVAL);
+	assert_non_null(strstr(error, "at most 1024 bytes"));
+}
+
+static void every_prefix_is_refused_or_read_and_nothing_is_read_behind_it(void **state)
+{
+	static const char text[] = "request.headers['x-chaos'] in ['1', '2'] ? int(random() * 500.0) : "
+				   "(request.path.startsWith('/a') ? -1 : 0)";
+
+	(void)state;
+	for (size_t len = 0; len < sizeof(text); len++) {
+		char error[EXPRESSION_ERROR_BYTES] = "";
+		struct expression expression;
+		struct arena arena;
+		char *copy = malloc(len ? len : 1);
+		int result;
+
+		memcpy(copy, text, len);
+		arena_init(&arena, 4096);
+		result = expression_compile(span_of(copy, len), EXPRESSION_OF_REQUEST, &arena, &expression,
+					    error);
+		assert_true(result == 0 || (result == -EINVAL && error[0]));
+		assert_true(len != sizeof(text) - 1 || result == 0);
+		arena_done(&arena);
+		free(copy);
+	}
+}
+
+static int compile_once(void *context)
+{
+	char error[EXPRESSION_ERROR_BYTES];
+	struct expression expression;
+	struct arena arena;
+	int result;
+
+	arena_init(&arena, 64);
+	result = expression_compile(SPAN("request.path in ['/a', '/b'] ? -500 * 2 : int(random())"),
+				    EXPRESSION_OF_REQUEST, &arena, &expression, error);
+	arena_done(&arena);
+	(void)context;
+	return result;
+}
+
+static void lack_of_memory_is_said(void **state)
+{
+	(void)state;
+	assert_true(alloc_fail_each(compile_once, NULL) > 5);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(conditions_are_true_or_false_as_in_cel),
+		cmocka_unit_test(what_has_no_value_says_so),
+		cmocka_unit_test(numbers_and_durations_come_out),
+		cmocka_unit_test(random_is_spread_evenly),
+		cmocka_unit_test(every_refusal_says_where_and_what_to_write),
+		cmocka_unit_test(a_request_has_no_response),
+		cmocka_unit_test(depth_and_length_are_bounded),
+		cmocka_unit_test(every_prefix_is_refused_or_read_and_nothing_is_read_behind_it),
+		cmocka_unit_test(lack_of_memory_is_said),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
