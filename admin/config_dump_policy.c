@@ -205,6 +205,34 @@ static void dump_mirror(struct json_writer *w, const struct mirror_policy *mirro
 	dump_share(w, "percentage", mirror->per_million);
 }
 
+/* Whole numbers without a point, as the documentation shows them: 1, 0.5. */
+static void dump_score(struct json_writer *w, const char *key, uint32_t per_million)
+{
+	if (per_million % 1000000u == 0)
+		json_u64(w, key, per_million / 1000000u);
+	else
+		dump_share(w, key, per_million);
+}
+
+static void dump_health(struct json_writer *w, const struct health_policy *health)
+{
+	const struct eviction_policy *eviction = &health->eviction;
+
+	if (health->text.len)
+		json_string(w, "unhealthyExpression", health->text);
+	if (!health->has_eviction)
+		return;
+	json_open_object(w, "eviction");
+	dump_set_duration(w, "duration", eviction->duration);
+	if (eviction->has_restore_health)
+		dump_score(w, "restoreHealth", eviction->restore_health);
+	if (eviction->consecutive_failures)
+		json_u64(w, "consecutiveFailures", eviction->consecutive_failures);
+	if (eviction->has_health_threshold)
+		dump_score(w, "healthThreshold", eviction->health_threshold);
+	json_close(w);
+}
+
 static void dump_backend_http(struct json_writer *w, const struct backend_http *http)
 {
 	static const char *const versions[] = { [BACKEND_HTTP1] = "HTTP/1.1", [BACKEND_HTTP2] = "HTTP/2.0" };
@@ -255,6 +283,7 @@ static void dump_policy_members(struct json_writer *w, enum policy_kind kind, co
 	const struct frontend_connect *connect = object;
 	const struct timeout_policy *timeout = object;
 	const struct direct_response *direct = object;
+	const struct delay_policy *delay = object;
 
 	switch (kind) {
 	case POLICY_FRONTEND_HTTP:
@@ -275,6 +304,9 @@ static void dump_policy_members(struct json_writer *w, enum policy_kind kind, co
 		return;
 	case POLICY_RETRY:
 		dump_retry(w, object);
+		return;
+	case POLICY_DELAY:
+		json_string(w, "duration", delay->text);
 		return;
 	case POLICY_REQUEST_HEADERS:
 	case POLICY_RESPONSE_HEADERS:
@@ -298,6 +330,9 @@ static void dump_policy_members(struct json_writer *w, enum policy_kind kind, co
 		return;
 	case POLICY_BACKEND_TCP:
 		dump_backend_tcp(w, object);
+		return;
+	case POLICY_BACKEND_HEALTH:
+		dump_health(w, object);
 		return;
 	case POLICY_KIND_COUNT:
 		return;

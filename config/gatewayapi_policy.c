@@ -3,6 +3,7 @@
 
 #include "config/gatewayapi_filter.h"
 #include "config/gatewayapi_service.h"
+#include "config/resiliency.h"
 #include "config/values.h"
 #include "user/base/check.h"
 
@@ -19,7 +20,7 @@ struct found_policy {
 };
 
 enum {
-	POLICIES_MAX = 12, /* of one object: every kind once */
+	POLICIES_MAX = 14, /* of one object: every kind once */
 	TARGETS_MAX = 16,  /* as in the CRD */
 };
 
@@ -209,11 +210,11 @@ static void decode_traffic(struct decoder *d, const struct yaml_node *node, stru
 	static const struct decode_key keys[] = {
 		KEY("timeouts"),
 		KEY("retry"),
+		KEY("delay"),
 		KEY("headerModifiers"),
 		KEY("directResponse"),
 		KEY("phase"),
 		KEY_REFUSED("hostRewrite", "is not supported yet; use a URLRewrite filter of the HTTPRoute"),
-		KEY_LATER("delay"),
 		KEY_LATER("transformation"),
 		KEY_LATER("extProc"),
 		KEY_LATER("extAuth"),
@@ -230,7 +231,7 @@ static void decode_traffic(struct decoder *d, const struct yaml_node *node, stru
 		KEY_LATER("conditional"),
 	};
 	static const char *const phases[] = KEY_REFUSED("PostRouting", "PreRouting");
-	const struct yaml_node *timeouts, *retry, *direct;
+	const struct yaml_node *timeouts, *retry, *delay, *direct;
 	unsigned phase = 0;
 
 	if (!DECODE_MAP(d, node, keys))
@@ -239,12 +240,15 @@ static void decode_traffic(struct decoder *d, const struct yaml_node *node, stru
 	source->is_gateway_phase = phase == 1;
 	timeouts = decode_get(node, "timeouts");
 	retry = decode_get(node, "retry");
+	delay = decode_get(node, "delay");
 	direct = decode_get(node, "directResponse");
 	if (timeouts)
 		found(source, "traffic/", ":timeout:", POLICY_TIMEOUT, decode_timeouts(d, timeouts),
 		      timeouts);
 	if (retry)
 		found(source, "traffic/", ":retry:", POLICY_RETRY, filter_retry(d, retry, true), retry);
+	if (delay)
+		found(source, "traffic/", ":delay:", POLICY_DELAY, resiliency_delay(d, delay), delay);
 	decode_header_modifiers(d, decode_get(node, "headerModifiers"), source);
 	if (direct)
 		found(source, "traffic/", ":direct-response:", POLICY_DIRECT_RESPONSE,
@@ -292,21 +296,24 @@ static const void *decode_backend_tcp(struct decoder *d, const struct yaml_node 
 static void decode_backend(struct decoder *d, const struct yaml_node *node, struct policy_source *source)
 {
 	static const struct decode_key keys[] = {
-		KEY("http"),	     KEY("tcp"),	   KEY_REFUSED("tls", NO_TLS),	KEY_LATER("auth"),
-		KEY_LATER("health"), KEY_LATER("tunnel"),  KEY_LATER("transformation"), KEY_LATER("mcp"),
-		KEY_LATER("ai"),     KEY_LATER("extAuth"), KEY_LATER("authorization"),
+		KEY("http"),	     KEY("tcp"),	    KEY("health"),		 KEY_REFUSED("tls", NO_TLS),
+		KEY_LATER("auth"),   KEY_LATER("tunnel"),   KEY_LATER("transformation"), KEY_LATER("mcp"),
+		KEY_LATER("ai"),     KEY_LATER("extAuth"),  KEY_LATER("authorization"),
 	};
-	const struct yaml_node *http, *tcp;
+	const struct yaml_node *http, *tcp, *health;
 
 	if (!DECODE_MAP(d, node, keys))
 		return;
 	http = decode_get(node, "http");
 	tcp = decode_get(node, "tcp");
+	health = decode_get(node, "health");
 	if (http)
 		found(source, "", ":backend-http:", POLICY_BACKEND_HTTP, decode_backend_http(d, http), http);
 	if (tcp)
 		found(source, "backend/", ":backend-tcp:", POLICY_BACKEND_TCP, decode_backend_tcp(d, tcp),
 		      tcp);
+	if (health)
+		found(source, "", ":health:", POLICY_BACKEND_HEALTH, resiliency_health(d, health), health);
 }
 
 /* -------------------------------------------------------------------------------- targets */

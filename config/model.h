@@ -82,6 +82,15 @@ struct retry_policy {
 	uint32_t code_count;
 };
 
+struct expression; /* policy/expression.h: compiled, in the arena */
+
+/* An injected delay: before anything is answered or sent to a backend. */
+struct delay_policy {
+	struct span text;		     /* as dumped: "2s", or the expression as written */
+	uint64_t ns;			     /* without an expression; 0: none */
+	const struct expression *expression; /* NULL: ns. A duration, or a number of milliseconds */
+};
+
 struct header_pair {
 	struct span name; /* lower case */
 	struct span value;
@@ -154,6 +163,23 @@ struct backend_tcp {
 	bool connect_timeout_as_object;	     /* written {secs, nanos}: dumped the same way */
 };
 
+/* How long a bad endpoint stays out, and what brings it there. */
+struct eviction_policy {
+	struct opt_duration duration; /* unset: Retry-After, the backoff of the retry policy, or 3 s */
+	bool has_restore_health;      /* else its health stays as it is */
+	uint32_t restore_health;      /* per million */
+	uint32_t consecutive_failures; /* 0: not said */
+	bool has_health_threshold;
+	uint32_t health_threshold; /* per million */
+};
+
+struct health_policy {
+	struct span text;		    /* the expression as written; empty: the default */
+	const struct expression *unhealthy; /* NULL: 5xx, grpc-status other than 0 */
+	bool has_eviction;		    /* else health only weighs in the choice of endpoints */
+	struct eviction_policy eviction;
+};
+
 enum policy_kind {
 #define POLICY_KIND(id, section, dump_name, type) POLICY_##id,
 #include "config/policy_kinds.def"
@@ -223,12 +249,16 @@ enum backend_kind {
 	BACKEND_INVALID, /* 500: does not exist or may not be referenced */
 };
 
+struct endpoint_health; /* policy/health.h */
+
 struct endpoint {
 	struct span text; /* "10.0.0.1:8000", "name:80" */
 	bool is_resolved; /* address is literal */
 	struct address address;
 	struct span host; /* name to resolve when not is_resolved */
 	uint16_t port;
+	/* Shared by all snapshots and workers; one reference of the snapshot. NULL: no health policy. */
+	struct endpoint_health *health;
 };
 
 /* Where bytes go. One object for each distinct target of the snapshot. */
@@ -264,6 +294,7 @@ struct backend_ref {
 	/* sealed by policy/effective */
 	const struct backend_http *http;	       /* may be NULL */
 	const struct backend_tcp *tcp;		       /* may be NULL */
+	const struct health_policy *health;	       /* may be NULL */
 	enum backend_http_version http_version;	       /* that of `http`, else of the backend, else of gRPC */
 	const struct header_modifier *request_headers; /* may be NULL */
 	const struct header_modifier *response_headers; /* may be NULL */
@@ -312,6 +343,7 @@ struct route_match {
 struct route_policies {
 	const struct timeout_policy *timeout;
 	const struct retry_policy *retry;
+	const struct delay_policy *delay;
 	const struct header_modifier *request_headers;
 	const struct header_modifier *response_headers;
 	const struct url_rewrite *rewrite;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/standalone_policy.h"
 
+#include "config/resiliency.h"
 #include "config/standalone_route.h"
 #include "config/values.h"
 #include "user/base/check.h"
@@ -16,12 +17,11 @@
 		KEY_LATER("extAuthz"), KEY_LATER("extProc"), KEY_LATER("jwtAuth"), KEY_LATER("oidc"),        \
 		KEY_LATER("basicAuth"), KEY_LATER("apiKey"), KEY_LATER("authorization"),                     \
 		KEY_LATER("mcpAuthorization"), KEY_LATER("mcpAuthentication"), KEY_LATER("a2a"),             \
-		KEY_LATER("ai"), KEY_LATER("transformations"), KEY_LATER("buffer"), KEY_LATER("delay"),      \
+		KEY_LATER("ai"), KEY_LATER("transformations"), KEY_LATER("buffer"),                          \
 		KEY_REFUSED("hostRewrite", "is not supported yet; use urlRewrite.authority")
 #define REFUSED_BACKEND                                                                                      \
 	KEY_REFUSED("backendTLS", NO_TLS), KEY_LATER("backendAuth"), KEY_LATER("backendTunnel"),             \
-		KEY_LATER("health"), KEY_LATER("inferenceRouting"), KEY_LATER("sessionAffinity"),            \
-		KEY_LATER("sessionPersistence")
+		KEY_LATER("inferenceRouting"), KEY_LATER("sessionAffinity"), KEY_LATER("sessionPersistence")
 
 /* -------------------------------------------------------------------------------- values */
 
@@ -271,6 +271,18 @@ static const void *decode_direct(struct standalone *s, const struct yaml_node *n
 	return policy;
 }
 
+static const void *decode_delay(struct standalone *s, const struct yaml_node *node, struct span base)
+{
+	(void)base;
+	return resiliency_delay(s->decoder, node);
+}
+
+static const void *decode_health(struct standalone *s, const struct yaml_node *node, struct span base)
+{
+	(void)base;
+	return resiliency_health(s->decoder, node);
+}
+
 static const void *decode_backend_http(struct standalone *s, const struct yaml_node *node, struct span base)
 {
 	static const struct decode_key keys[] = { KEY("version"), KEY("requestTimeout") };
@@ -323,6 +335,7 @@ struct policy_entry {
 static const struct policy_entry traffic_entries[] = {
 	{ "timeout", POLICY_TIMEOUT, decode_timeout },
 	{ "retry", POLICY_RETRY, decode_retry },
+	{ "delay", POLICY_DELAY, decode_delay },
 	{ "requestHeaderModifier", POLICY_REQUEST_HEADERS, decode_headers },
 	{ "responseHeaderModifier", POLICY_RESPONSE_HEADERS, decode_headers },
 	{ "requestRedirect", POLICY_REDIRECT, decode_redirect },
@@ -334,13 +347,15 @@ static const struct policy_entry traffic_entries[] = {
 static const struct policy_entry backend_entries[] = {
 	{ "http", POLICY_BACKEND_HTTP, decode_backend_http },
 	{ "tcp", POLICY_BACKEND_TCP, decode_backend_tcp },
+	{ "health", POLICY_BACKEND_HEALTH, decode_health },
 	{ "requestHeaderModifier", POLICY_REQUEST_HEADERS, decode_headers },
 	{ "responseHeaderModifier", POLICY_RESPONSE_HEADERS, decode_headers },
 };
 
 #define TRAFFIC_KEYS                                                                                         \
-	KEY("timeout"), KEY("retry"), KEY("requestHeaderModifier"), KEY("responseHeaderModifier"),           \
-		KEY("requestRedirect"), KEY("urlRewrite"), KEY("requestMirror"), KEY("directResponse")
+	KEY("timeout"), KEY("retry"), KEY("delay"), KEY("requestHeaderModifier"),                            \
+		KEY("responseHeaderModifier"), KEY("requestRedirect"), KEY("urlRewrite"),                    \
+		KEY("requestMirror"), KEY("directResponse")
 
 static void decode_entries(struct standalone *s, const struct yaml_node *node,
 			   const struct policy_entry *entries, size_t entry_count, struct span base,
@@ -362,7 +377,8 @@ void standalone_route_policies(struct standalone *s, const struct yaml_node *nod
 {
 	static const struct decode_key keys[] = { TRAFFIC_KEYS, REFUSED_TRAFFIC, REFUSED_BACKEND,
 						  KEY_REFUSED("http", ELSEWHERE_BACKEND),
-						  KEY_REFUSED("tcp", ELSEWHERE_BACKEND) };
+						  KEY_REFUSED("tcp", ELSEWHERE_BACKEND),
+						  KEY_REFUSED("health", ELSEWHERE_BACKEND) };
 
 	if (DECODE_MAP(s->decoder, node, keys))
 		decode_entries(s, node, traffic_entries, ARRAY_LEN(traffic_entries), base, ret);
@@ -374,8 +390,10 @@ void standalone_backend_policies(struct standalone *s, const struct yaml_node *n
 	static const struct decode_key keys[] = {
 		KEY("http"),
 		KEY("tcp"),
+		KEY("health"),
 		KEY("requestHeaderModifier"),
 		KEY("responseHeaderModifier"),
+		KEY_REFUSED("delay", "belongs to a route; write it under routes[].policies"),
 		KEY_REFUSED("timeout", "belongs to a route; write it under routes[].policies, or use "
 				       "http.requestTimeout here"),
 		KEY_REFUSED("retry", "belongs to a route; write it under routes[].policies"),
@@ -391,7 +409,7 @@ void standalone_backend_policies(struct standalone *s, const struct yaml_node *n
 bool standalone_single_policy(struct standalone *s, const struct yaml_node *node, struct span base,
 			      struct policy_value *ret)
 {
-	static const struct decode_key keys[] = { TRAFFIC_KEYS, KEY("http"), KEY("tcp"), REFUSED_TRAFFIC,
+	static const struct decode_key keys[] = { TRAFFIC_KEYS, KEY("http"), KEY("tcp"), KEY("health"), REFUSED_TRAFFIC,
 						  REFUSED_BACKEND };
 	const struct policy_entry *found = NULL;
 	const struct yaml_node *value = NULL;
@@ -408,7 +426,7 @@ bool standalone_single_policy(struct standalone *s, const struct yaml_node *node
 	for (size_t i = 0; i < ARRAY_LEN(traffic_entries); i++)
 		if ((value = decode_get(node, traffic_entries[i].name)))
 			found = &traffic_entries[i], i = ARRAY_LEN(traffic_entries);
-	for (size_t i = 0; !found && i < 2; i++)
+	for (size_t i = 0; !found && i < 3; i++)
 		if ((value = decode_get(node, backend_entries[i].name)))
 			found = &backend_entries[i];
 	if (!found)

@@ -68,6 +68,7 @@ static void seal_ref(const struct seal *seal, const struct ref_place *place, str
 	ref->http = contest_stronger(place->contest, &own, POLICY_BACKEND_HTTP);
 	ref->tcp = contest_stronger(place->contest, &own, POLICY_BACKEND_TCP);
 	ref->http_version = version_of(ref, place->is_grpc);
+	ref->health = contest_stronger(place->contest, &own, POLICY_BACKEND_HEALTH);
 	ref->request_headers = contest_object(&own, POLICY_REQUEST_HEADERS);
 	ref->response_headers = contest_object(&own, POLICY_RESPONSE_HEADERS);
 	ref->splice_off |= place->splice_off || ref->backend->splice_off;
@@ -170,6 +171,7 @@ static int seal_route(struct seal *seal, const struct contest *outer, struct rou
 	route->effective = (struct route_policies){
 		.timeout = contest_object(&contest, POLICY_TIMEOUT),
 		.retry = contest_object(&contest, POLICY_RETRY),
+		.delay = contest_object(&contest, POLICY_DELAY),
 		.request_headers = contest_object(&contest, POLICY_REQUEST_HEADERS),
 		.response_headers = contest_object(&contest, POLICY_RESPONSE_HEADERS),
 		.rewrite = contest_object(&contest, POLICY_URL_REWRITE),

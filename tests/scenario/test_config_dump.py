@@ -229,14 +229,77 @@ def retry_policy():
        {"retry": retry, "timeout": timeout}, "query 10")
 
 
-@test("queries 11 and 12 ask for what is not there yet: they find nothing, and configuring it says so",
-      needs=("jq",))
-def later_queries():
-    eq(ask(route("r"), "[.policies[] | select(.policy.traffic.delay?)] | .[0]"), None, "query 11")
-    eq(ask(route("r"), '[.policies[] | select(.name.name == "httpbin-health")] | .[0]'), None, "query 12")
-    for what in ("traffic: {delay: {duration: 1s}}", "backend: {health: {eviction: {duration: 3s}}}"):
-        status, _, error = validate(GATEWAY + route("r") + on_route("p", what, "r"), port=8080)
-        check(status != 0 and "not supported yet" in error, f"{what}: {error!r}")
+@test("query 11: a delay on a route, as a duration and as an expression", needs=("jq",))
+def delay_policy():
+    query = "[.policies[] | select(.policy.traffic.delay?)] | .[0]"
+    for written, dumped in (("2s", "2s"), ("1500ms", "1.5s"),
+                            ('"random() < 0.1 ? 500 : 0"', "random() < 0.1 ? 500 : 0")):
+        eq(ask(route("httpbin-delay") + on_route("httpbin-delay",
+                                                 f"traffic: {{delay: {{duration: {written}}}}}",
+                                                 "httpbin-delay"), query),
+           traffic("httpbin-delay", "delay", {"duration": dumped},
+                   {"route": {"name": "httpbin-delay", "namespace": "httpbin"}}, "httpbin/httpbin-delay"),
+           f"duration: {written}")
+
+
+HEALTH = """
+---
+apiVersion: agentgateway.dev/v1alpha1
+kind: AgentgatewayPolicy
+metadata: {name: httpbin-health, namespace: httpbin}
+spec:
+  targetRefs:
+  - group: ""
+    kind: Service
+    name: httpbin
+  backend:
+    health:
+      unhealthyCondition: 'response.code >= 500'
+      eviction:
+        consecutiveFailures: 3
+        duration: 30s
+        restoreHealth: 100
+"""
+
+
+@test("query 12: the health policy of a service", needs=("jq",))
+def health_policy():
+    eq(ask(route("r") + HEALTH, '[.policies[] | select(.name.name == "httpbin-health")] | .[0]'),
+       {"key": "httpbin/httpbin-health:health:httpbin/httpbin.httpbin.svc.cluster.local",
+        "name": {"kind": "AgentgatewayPolicy", "name": "httpbin-health", "namespace": "httpbin"},
+        "target": {"backend": {"service": {"hostname": "httpbin.httpbin.svc.cluster.local",
+                                           "namespace": "httpbin"}}},
+        "policy": {"backend": {"health": {"unhealthyExpression": "response.code >= 500",
+                                          "eviction": {"duration": "30s", "restoreHealth": 1,
+                                                       "consecutiveFailures": 3}}}}}, "the policy")
+
+
+@test("standalone: delay and health are inline policies, in their place among the others", needs=("jq",))
+def inline_resiliency():
+    origin = Origin()
+    gateway = Gateway("""
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - policies:
+        delay: {duration: 0s}
+        timeout: {requestTimeout: 5s}
+        retry: {codes: []}
+      backends:
+      - host: @origin@
+        policies:
+          health: {unhealthyExpression: response.code >= 500, eviction: {healthThreshold: 0.5}}
+          http: {requestTimeout: 1s}
+""", origin=origin)
+    listeners = gateway.config_dump()["binds"][0]["listeners"].values()
+    dumped = [one for listener in listeners for one in listener["routes"].values()][0]
+    eq([list(policy) for policy in dumped["inlinePolicies"]], [["timeout"], ["retry"], ["delay"]], "order")
+    eq(dumped["inlinePolicies"][2], {"delay": {"duration": "0s"}}, "the delay")
+    eq(dumped["backends"][0]["inlinePolicies"],
+       [{"http": {"version": None, "requestTimeout": "1s"}},
+        {"health": {"unhealthyExpression": "response.code >= 500", "eviction": {"healthThreshold": 0.5}}}],
+       "of the backend")
 
 
 STANDALONE = """

@@ -42,6 +42,39 @@ static void traffic_policies_leave_out_what_is_unset(void **state)
 		     "{\"retry\":{\"attempts\":1,\"backoff\":\"250ms\",\"codes\":[]}}");
 }
 
+static void a_delay_is_dumped_as_one_text(void **state)
+{
+	static const struct delay_policy fixed = { .text = SPAN("2s"), .ns = 2 * S };
+	static const struct delay_policy computed = { .text = SPAN("random() < 0.1 ? 500 : 0") };
+
+	(void)state;
+	assert_value(POLICY_DELAY, &fixed, "{\"delay\":{\"duration\":\"2s\"}}");
+	assert_value(POLICY_DELAY, &computed, "{\"delay\":{\"duration\":\"random() < 0.1 ? 500 : 0\"}}");
+}
+
+static void health_leaves_out_what_is_unset_and_shows_whole_shares_without_a_point(void **state)
+{
+	struct health_policy health = { .text = SPAN("response.code >= 500") };
+
+	(void)state;
+	assert_value(POLICY_BACKEND_HEALTH, &(struct health_policy){ 0 }, "{\"health\":{}}");
+	assert_value(POLICY_BACKEND_HEALTH, &health,
+		     "{\"health\":{\"unhealthyExpression\":\"response.code >= 500\"}}");
+	health.has_eviction = true;
+	assert_value(POLICY_BACKEND_HEALTH, &health,
+		     "{\"health\":{\"unhealthyExpression\":\"response.code >= 500\",\"eviction\":{}}}");
+	health.eviction = (struct eviction_policy){ { true, 30 * S }, true, 1000000, 3, true, 250000 };
+	assert_value(POLICY_BACKEND_HEALTH, &health,
+		     "{\"health\":{\"unhealthyExpression\":\"response.code >= 500\",\"eviction\":"
+		     "{\"duration\":\"30s\",\"restoreHealth\":1,\"consecutiveFailures\":3,"
+		     "\"healthThreshold\":0.25}}}");
+	health.eviction.restore_health = 0;
+	health.eviction.consecutive_failures = 0;
+	assert_value(POLICY_BACKEND_HEALTH, &health,
+		     "{\"health\":{\"unhealthyExpression\":\"response.code >= 500\",\"eviction\":"
+		     "{\"duration\":\"30s\",\"restoreHealth\":0,\"healthThreshold\":0.25}}}");
+}
+
 static void header_url_and_mirror_policies_have_the_original_shapes(void **state)
 {
 	struct header_pair add = { SPAN("x-add"), SPAN("1") }, set = { SPAN("x-set"), SPAN("2") };
@@ -178,6 +211,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(traffic_policies_leave_out_what_is_unset),
+		cmocka_unit_test(a_delay_is_dumped_as_one_text),
+		cmocka_unit_test(health_leaves_out_what_is_unset_and_shows_whole_shares_without_a_point),
 		cmocka_unit_test(header_url_and_mirror_policies_have_the_original_shapes),
 		cmocka_unit_test(a_connect_timeout_is_dumped_the_way_it_was_written),
 		cmocka_unit_test(every_kind_of_policy_has_its_name),

@@ -32,6 +32,8 @@ static const void *object_of_ref(const struct backend_ref *ref, enum policy_kind
 		return ref->http;
 	if (kind == POLICY_BACKEND_TCP)
 		return ref->tcp;
+	if (kind == POLICY_BACKEND_HEALTH)
+		return ref->health;
 	return kind == POLICY_REQUEST_HEADERS ? ref->request_headers : ref->response_headers;
 }
 
@@ -42,6 +44,8 @@ static const void *object_of_route(const struct route_policies *effective, enum 
 		return effective->timeout;
 	case POLICY_RETRY:
 		return effective->retry;
+	case POLICY_DELAY:
+		return effective->delay;
 	case POLICY_REQUEST_HEADERS:
 		return effective->request_headers;
 	case POLICY_RESPONSE_HEADERS:
@@ -60,6 +64,7 @@ static const void *object_of_route(const struct route_policies *effective, enum 
 	case POLICY_FRONTEND_ACCESS_LOG:
 	case POLICY_BACKEND_HTTP:
 	case POLICY_BACKEND_TCP:
+	case POLICY_BACKEND_HEALTH:
 	case POLICY_KIND_COUNT:
 		break;
 	}
@@ -105,6 +110,7 @@ static const struct domain {
 	{ POLICY_FRONTEND_CONNECT, OWNER_BIND, GATEWAY_PLACES },
 	{ POLICY_TIMEOUT, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_RETRY, OWNER_ROUTE, ROUTE_PLACES },
+	{ POLICY_DELAY, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_REQUEST_HEADERS, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_RESPONSE_HEADERS, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_REDIRECT, OWNER_ROUTE, ROUTE_PLACES },
@@ -113,10 +119,12 @@ static const struct domain {
 	{ POLICY_DIRECT_RESPONSE, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_BACKEND_HTTP, OWNER_REF, REF_PLACES },
 	{ POLICY_BACKEND_TCP, OWNER_REF, REF_PLACES },
+	{ POLICY_BACKEND_HEALTH, OWNER_REF, REF_PLACES },
 	{ POLICY_REQUEST_HEADERS, OWNER_REF, MODIFIER_PLACES },
 	{ POLICY_RESPONSE_HEADERS, OWNER_REF, MODIFIER_PLACES },
 	{ POLICY_BACKEND_HTTP, OWNER_TCP_REF, TCP_PLACES },
 	{ POLICY_BACKEND_TCP, OWNER_TCP_REF, TCP_PLACES },
+	{ POLICY_BACKEND_HEALTH, OWNER_TCP_REF, TCP_PLACES },
 };
 
 static const char *name_of(const void *object)
@@ -174,7 +182,7 @@ static void every_place_beats_every_weaker_one_for_every_kind(void **state)
 			}
 		}
 	}
-	assert_int_equal(pairs, 3 * 3 + 8 * 15 + 2 * 55 + 2 * 10 + 2 * 28);
+	assert_int_equal(pairs, 3 * 3 + 9 * 15 + 3 * 55 + 2 * 10 + 3 * 28);
 }
 
 static void every_place_alone_sets_what_it_may_and_nothing_else(void **state)

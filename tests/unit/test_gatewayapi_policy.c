@@ -39,6 +39,12 @@ static void keys_and_targets_are_those_of_the_documentation(void **state)
 		  TARGET_GATEWAY, "g", "l", 0, POLICY_TIMEOUT },
 		{ POLICY TO_ROUTE "traffic: {retry: {attempts: 3}}" END, "traffic/n/p:retry:n/r",
 		  TARGET_ROUTE, "r", "", 0, POLICY_RETRY },
+		{ POLICY TO_ROUTE "traffic: {delay: {duration: 2s}}" END, "traffic/n/p:delay:n/r",
+		  TARGET_ROUTE, "r", "", 0, POLICY_DELAY },
+		{ POLICY TO_SERVICE "backend: {health: {}}" END, "n/p:health:n/s.n.svc.cluster.local",
+		  TARGET_SERVICE, "s.n.svc.cluster.local", "", 0, POLICY_BACKEND_HEALTH },
+		{ POLICY TO_LISTENER "backend: {health: {}}" END, "n/p:health:n/g/l", TARGET_GATEWAY, "g", "l",
+		  0, POLICY_BACKEND_HEALTH },
 		{ POLICY "targetRefs: [{kind: HTTPRoute, name: r, sectionName: rule}], traffic: "
 			 "{directResponse: {status: 503}}" END,
 		  "traffic/n/p:direct-response:n/r/rule", TARGET_ROUTE, "r", "rule", 0,
@@ -189,8 +195,6 @@ static void wrong_policies_are_refused(void **state)
 		  "a.yaml:2:107: " IN "backend.tcp.connectTimeout: ", "expected a duration" },
 		{ POLICY TO_GATEWAY "backend: {http: {version: HTTP/2.0}}" END,
 		  "a.yaml:2:101: " IN "backend.http.version: ", "did you mean HTTP2?" },
-		{ POLICY TO_GATEWAY "backend: {health: {}}" END,
-		  "a.yaml:2:85: " IN "backend.health: ", "is not supported yet" },
 	};
 
 	(void)state;
