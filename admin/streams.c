@@ -66,6 +66,7 @@ static void write_who(struct json_writer *w, const struct stream_record *record)
 	else
 		json_null(w, "status");
 	json_u64(w, "retry_attempt", record->retry_attempt);
+	json_u64(w, "delay_ms", record->delay_ms);
 }
 
 static void write_deadline(struct json_writer *w, const struct stream_view *view)

@@ -196,6 +196,13 @@ static void the_nearest_deadline_of_a_state_counts(void **unused)
 	stream->state = STREAM_BACKOFF;
 	stream->attempt.backoff_end_ms = 4999;
 	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_BACKOFF);
+	stream->state = STREAM_DELAY;
+	stream->delay_end_ms = 4998;
+	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_DELAY);
+	assert_int_equal(at_ms, 4998);
+	stream->delay_end_ms = 5001;
+	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_REQUEST);
+	assert_int_equal(at_ms, 5000);
 	scene_close(&scene);
 }
 

@@ -121,13 +121,13 @@ static void put_number(struct line *line, enum access_field field, uint64_t valu
 		put(line, span_of(digits, text_u64(digits, value)));
 }
 
-static void put_duration(struct line *line, uint64_t ns)
+static void put_duration(struct line *line, enum access_field field, uint64_t ms)
 {
 	char digits[24];
-	size_t len = text_u64(digits, ns / 1000000u);
+	size_t len = text_u64(digits, ms);
 
 	memcpy(digits + len, "ms", 2);
-	put_word(line, ACCESS_DURATION, span_of(digits, len + 2));
+	put_word(line, field, span_of(digits, len + 2));
 }
 
 static void put_http(struct line *line, const struct stream_record *record)
@@ -153,13 +153,15 @@ static void put_outcome(struct line *line, const struct stream_record *record)
 	struct span class = span_str(end_reason_class(record->reason));
 	char lane[LANE_TEXT_BYTES];
 
+	if (record->delay_ms)
+		put_duration(line, ACCESS_DELAY, record->delay_ms);
 	if (record->retry_attempt)
 		put_number(line, ACCESS_RETRY_ATTEMPT, record->retry_attempt);
 	if (record->error.len && put_key(line, ACCESS_ERROR))
 		put_quoted(line, record->error);
 	if (!is_usual(class))
 		put_word(line, ACCESS_REASON, class);
-	put_duration(line, record->duration_ns);
+	put_duration(line, ACCESS_DURATION, record->duration_ns / 1000000u);
 	put_number(line, ACCESS_BYTES_IN, record->bytes_in);
 	put_number(line, ACCESS_BYTES_OUT, record->bytes_out);
 	put_word(line, ACCESS_LANE, span_of(lane, lane_text(record, lane)));

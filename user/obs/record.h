@@ -37,6 +37,7 @@ struct stream_record {
 	uint16_t grpc_status;
 	struct span sni;
 	uint32_t retry_attempt; /* 0: none */
+	uint64_t delay_ms; /* injected by a delay policy; 0: none */
 	struct span error; /* text of an error of ours; empty: none */
 	uint64_t duration_ns;
 	uint64_t bytes_in; /* payload from the client: body or tunnel */

@@ -4,6 +4,7 @@
 #include "user/base/limits.h"
 #include "user/proxy/attempt.h"
 #include "user/proxy/back.h"
+#include "user/proxy/exchange.h"
 #include "user/proxy/response.h"
 #include "user/proxy/tunnel.h"
 
@@ -13,6 +14,7 @@ static const char *const deadline_names[] = {
 	[DEADLINE_PER_TRY] = "per_try_timeout",
 	[DEADLINE_CONNECT] = "connect_timeout",
 	[DEADLINE_BACKOFF] = "backoff",
+	[DEADLINE_DELAY] = "delay",
 	[DEADLINE_STREAM_IDLE] = "stream_idle",
 	[DEADLINE_TUNNEL_IDLE] = "tunnel_idle",
 	[DEADLINE_HALF_CLOSED] = "half_closed",
@@ -63,6 +65,10 @@ enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
 	case STREAM_NEW:
 	case STREAM_CLOSED:
 	case STREAM_STATE_COUNT:
+		break;
+	case STREAM_DELAY:
+		deadline_offer(&pick, DEADLINE_REQUEST, stream->request_deadline_ms);
+		deadline_offer(&pick, DEADLINE_DELAY, stream->delay_end_ms);
 		break;
 	case STREAM_RESOLVE:
 	case STREAM_CONNECT:
@@ -148,6 +154,9 @@ void stream_on_deadline(struct timer *timer, uint64_t now_ms)
 		break;
 	case DEADLINE_BACKOFF:
 		attempt_again(stream);
+		break;
+	case DEADLINE_DELAY:
+		exchange_go_on(stream);
 		break;
 	case DEADLINE_STREAM_IDLE:
 		deadline_on_stream_idle(stream);

@@ -12,6 +12,7 @@
 #include "user/proxy/attempt.h"
 #include "user/proxy/client.h"
 #include "user/proxy/connect_tunnel.h"
+#include "user/proxy/delay.h"
 #include "user/proxy/mirror.h"
 #include "user/proxy/response.h"
 
@@ -54,29 +55,24 @@ static int exchange_forward_head(struct stream *stream)
 	return error;
 }
 
-static bool exchange_answer_locally(struct stream *stream)
+static void exchange_redirect(struct stream *stream, const struct redirect_policy *redirect)
 {
-	const struct route_policies *policies = &stream->route->effective;
 	struct span location = { 0 };
 
-	if (policies->redirect) {
-		if (headers_redirect(&stream->head, policies->redirect, stream->match, SPAN("http"),
-				     &stream->arena, &location) < 0)
-			response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
-		else
-			response_local(stream, policies->redirect->status, (struct span){ 0 }, location);
-		return true;
-	}
-	if (policies->direct && connect_tunnel_is_asked(stream) && policies->direct->status < 300) {
-		/* The client would take it for the begin of a tunnel. */
-		connect_tunnel_refuse(stream);
-		return true;
-	}
-	if (policies->direct) {
-		response_local(stream, policies->direct->status, policies->direct->body, location);
-		return true;
-	}
-	return false;
+	if (headers_redirect(&stream->head, redirect, stream->match, SPAN("http"), &stream->arena,
+			     &location) < 0)
+		response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
+	else
+		response_local(stream, redirect->status, (struct span){ 0 }, location);
+}
+
+static void exchange_set_deadline(struct stream *stream)
+{
+	struct exchange_timeouts timeouts;
+
+	timeout_of_exchange(&stream->lease->snapshot->config, &stream->route->effective, NULL, &timeouts);
+	if (timeouts.request_ns)
+		stream->request_deadline_ms = proxy_now_ms(stream->proxy) + ns_to_ms(timeouts.request_ns);
 }
 
 /* False when the stream was answered with the reason. */
@@ -171,17 +167,37 @@ static void exchange_route(struct stream *stream)
 		response_error(stream, 404, SPAN("route not found"), END_NO_ROUTE);
 		return;
 	}
-	if (exchange_answer_locally(stream) || !exchange_choose_backend(stream))
+	if (stream->route->effective.redirect) {
+		exchange_redirect(stream, stream->route->effective.redirect);
+		return;
+	}
+	exchange_set_deadline(stream);
+	if (!delay_start(stream))
+		exchange_go_on(stream);
+}
+
+void exchange_go_on(struct stream *stream)
+{
+	const struct direct_response *direct = stream->route->effective.direct;
+
+	if (direct && connect_tunnel_is_asked(stream) && direct->status < 300) {
+		/* The client would take it for the begin of a tunnel. */
+		connect_tunnel_refuse(stream);
+		return;
+	}
+	if (direct) {
+		response_local(stream, direct->status, direct->body, (struct span){ 0 });
+		return;
+	}
+	if (!exchange_choose_backend(stream))
 		return;
 	if (exchange_prepare_head(stream) < 0) {
 		response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
 		return;
 	}
-	if (stream->timeouts.request_ns)
-		stream->request_deadline_ms =
-			proxy_now_ms(stream->proxy) + ns_to_ms(stream->timeouts.request_ns);
-	histogram_add(&stream->proxy->counters->request_processing, &histogram_processing,
-		      clock_now_ns() - stream->start_ns);
+	if (!stream->delay_ms)
+		histogram_add(&stream->proxy->counters->request_processing, &histogram_processing,
+			      clock_now_ns() - stream->start_ns);
 	attempt_start(stream);
 }
 

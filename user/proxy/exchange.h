@@ -12,3 +12,5 @@ void exchange_start(struct stream *stream, struct span head);
 void exchange_begin(struct stream *stream);
 /* After stream->backend was chosen: the head that goes to it, and its timeouts. 0 or -ENOMEM. */
 int exchange_use_backend(struct stream *stream);
+/* After the route and its delay: the answer of the configuration, or the first try. */
+void exchange_go_on(struct stream *stream);

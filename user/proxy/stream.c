@@ -231,6 +231,7 @@ void stream_pump(struct stream *stream)
 		dial_resume(stream);
 		break;
 	case STREAM_NEW:
+	case STREAM_DELAY:
 	case STREAM_RESOLVE:
 	case STREAM_BACKOFF:
 	case STREAM_CLOSED:

@@ -37,6 +37,7 @@ enum stream_deadline {
 	DEADLINE_PER_TRY,
 	DEADLINE_CONNECT,
 	DEADLINE_BACKOFF,
+	DEADLINE_DELAY,
 	DEADLINE_STREAM_IDLE,
 	DEADLINE_TUNNEL_IDLE,
 	DEADLINE_HALF_CLOSED,
@@ -122,6 +123,8 @@ struct stream {
 
 	uint64_t start_ns;
 	uint64_t request_deadline_ms; /* 0: none */
+	uint64_t delay_ms; /* an injected delay, 0: none */
+	uint64_t delay_end_ms;
 	uint64_t reply_deadline_ms;
 	struct timer timer;
 	enum stream_deadline deadline;
