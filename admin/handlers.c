@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "admin/config_dump.h"
+#include "admin/health.h"
 #include "admin/json.h"
 #include "admin/metrics.h"
 #include "admin/process_stats.h"
@@ -124,6 +125,21 @@ void handle_config_status(const struct admin_call *call)
 	write_lines(&w, "errors", status.errors);
 	write_lines(&w, "warnings", status.warnings);
 	json_close(&w);
+	answer_text(call->conn, JSON_CONTENT_TYPE, &body);
+}
+
+void handle_endpoints(const struct admin_call *call)
+{
+	const struct admin_hooks *hooks = hooks_of(call);
+	const struct snapshot *snapshot = hooks->snapshot(hooks->context);
+	struct text body;
+
+	if (!snapshot) {
+		admin_conn_say(call->conn, 503, "no configuration is loaded yet\n");
+		return;
+	}
+	text_init(&body);
+	health_list_write(snapshot, clock_now_ms(), &body);
 	answer_text(call->conn, JSON_CONTENT_TYPE, &body);
 }
 

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 
+#include "admin/health.h"
 #include "admin/process_stats.h"
 #include "admin/prometheus.h"
 #include "gen/version.h"
+#include "user/base/clock.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 
@@ -327,6 +329,14 @@ static void add_process(struct text *out)
 	add_single(out, &threads, stats.threads);
 }
 
+static void add_health(const struct admin_hooks *hooks, struct text *out)
+{
+	const struct snapshot *snapshot = hooks->snapshot(hooks->context);
+
+	add_gauge(out, "endpoints_evicted", "Endpoints evicted by a health policy now.",
+		  snapshot ? health_evicted_count(snapshot, clock_now_ms()) : 0);
+}
+
 static void add_gateway(const struct admin_hooks *hooks, const struct totals *totals, struct text *out)
 {
 	struct prometheus_family build = { DOCUMENTED, "build_info", PROMETHEUS_GAUGE,
@@ -358,6 +368,7 @@ int metrics_write(const struct admin_hooks *hooks, struct text *out)
 	add_ends(&totals, out);
 	add_config(hooks, out);
 	add_gateway(hooks, &totals, out);
+	add_health(hooks, out);
 	add_process(out);
 	if (hooks->extra_metrics)
 		hooks->extra_metrics(hooks->context, out);

@@ -4,6 +4,7 @@
 #include "user/base/limits.h"
 
 #define AVOID_FIRST_MS 1000
+#define HEALTH_CHOICE_MIN 50000 /* per million: who has less counts as this well in a choice */
 
 /* `random` taken to 0..count-1 without division; the bias is below count / 2^bits. */
 static uint64_t random_below(uint64_t random, uint64_t count)
@@ -57,28 +58,48 @@ static bool is_avoided(const struct endpoint_load *load, uint64_t now_ms)
 	return now_ms < load->avoid_until_ms;
 }
 
-/* True when `b` should be taken instead of `a`. */
-static bool is_better(const struct endpoint_load *b, const struct endpoint_load *a, uint64_t now_ms)
+static bool is_out(const struct endpoint_candidate *candidate, uint64_t now_ms)
 {
-	if (is_avoided(a, now_ms) != is_avoided(b, now_ms))
-		return is_avoided(a, now_ms);
-	return b->in_flight < a->in_flight;
+	return is_avoided(candidate->load, now_ms) || health_is_evicted(candidate->health, now_ms);
+}
+
+/* Whether `b` gets what would be `a`'s, because it is healthier. */
+static bool goes_to_healthier(const struct endpoint_candidate *a, const struct endpoint_candidate *b,
+			      uint64_t random)
+{
+	uint64_t own = health_score(a->health), other = health_score(b->health);
+
+	if (own < HEALTH_CHOICE_MIN)
+		own = HEALTH_CHOICE_MIN;
+	return own < other && random_below(random, other) >= own;
+}
+
+/* True when `b` should be taken instead of `a`. */
+static bool is_better(const struct endpoint_candidate *b, const struct endpoint_candidate *a, uint64_t random,
+		      uint64_t now_ms)
+{
+	bool is_less;
+
+	if (is_out(a, now_ms) != is_out(b, now_ms))
+		return is_out(a, now_ms);
+	is_less = b->load->in_flight < a->load->in_flight;
+	return is_less ? !goes_to_healthier(b, a, random) : goes_to_healthier(a, b, random);
 }
 
 /* Only when both choices are being avoided: the next one after `start` that is not. */
-static uint32_t not_avoided(const struct endpoint_load *const *load_list, uint32_t count, uint32_t exclude,
+static uint32_t not_avoided(const struct endpoint_candidate *list, uint32_t count, uint32_t exclude,
 			    uint32_t start, uint64_t now_ms)
 {
 	for (uint32_t i = 1; i < count; i++) {
 		uint32_t at = (uint32_t)(((uint64_t)start + i) % count);
 
-		if (at != exclude && !is_avoided(load_list[at], now_ms))
+		if (at != exclude && !is_out(&list[at], now_ms))
 			return at;
 	}
 	return start;
 }
 
-uint32_t balance_endpoint(const struct endpoint_load *const *load_list, uint32_t count, uint32_t exclude,
+uint32_t balance_endpoint(const struct endpoint_candidate *list, uint32_t count, uint32_t exclude,
 			  uint64_t random, uint64_t now_ms)
 {
 	bool has_excluded = count > 1 && exclude < count;
@@ -97,9 +118,10 @@ uint32_t balance_endpoint(const struct endpoint_load *const *load_list, uint32_t
 	}
 	first += has_excluded && first >= exclude;
 	second += has_excluded && second >= exclude;
-	best = is_better(load_list[second], load_list[first], now_ms) ? second : first;
-	if (is_avoided(load_list[best], now_ms))
-		best = not_avoided(load_list, count, exclude, best, now_ms);
+	/* Its own bits: those of `random` chose the two. */
+	best = is_better(&list[second], &list[first], random * 0x9e3779b97f4a7c15u, now_ms) ? second : first;
+	if (is_out(&list[best], now_ms))
+		best = not_avoided(list, count, exclude, best, now_ms);
 	return best;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "config/model.h"
+#include "policy/health.h"
 
 /* Choices among backends and endpoints. Randomness and time are arguments. */
 
@@ -20,17 +20,25 @@ const struct backend_ref *balance_backend_again(const struct backend_ref *list, 
 struct endpoint_load {
 	uint32_t in_flight;
 	uint64_t avoid_until_ms; /* after a failed connect */
-	uint32_t failures; /* in a row */
+	uint32_t failures;	 /* in a row */
+};
+
+/* One that may be chosen. Borrowed for the call. */
+struct endpoint_candidate {
+	const struct endpoint_load *load;
+	const struct endpoint_health *health; /* NULL: nobody watches it */
 };
 
 /*
  * Power of two choices among `count` candidates: two at random, the one with less in flight wins; one that is
- * being avoided loses against one that is not. `exclude` (or UINT32_MAX) is an index to take only when it is
- * the only one: a retry prefers another endpoint. When both choices are being avoided, any other that is not
- * is taken; when all are, the choice stands: trying is better than refusing. Returns an index, or UINT32_MAX
- * when count == 0.
+ * being avoided - after a failed connect, or evicted - loses against one that is not. Against a healthier one
+ * the winner keeps only a share that is its health divided by the other's, so that an endpoint that returns
+ * with little health gets little, but enough to show that it is well again. `exclude` (or UINT32_MAX) is an
+ * index to take only when it is the only one: a retry prefers another endpoint. When both choices are being
+ * avoided, any other that is not is taken; when all are, the choice stands: trying is better than refusing.
+ * Returns an index, or UINT32_MAX when count == 0.
  */
-uint32_t balance_endpoint(const struct endpoint_load *const *load_list, uint32_t count, uint32_t exclude,
+uint32_t balance_endpoint(const struct endpoint_candidate *list, uint32_t count, uint32_t exclude,
 			  uint64_t random, uint64_t now_ms);
 /*
  * Outcome of a connect: failures double the time an endpoint is avoided (1 s, 2 s, … 30 s). Failures while it

@@ -249,6 +249,11 @@ static void gateway_reload(struct gateway *gateway)
 	text_clear(&gateway->warnings);
 	error = gateway_load(gateway->options, &gateway->errors, &gateway->warnings, &snapshot);
 	if (!error) {
+		error = health_board_attach(&gateway->health, snapshot);
+		if (error)
+			snapshot_unref(snapshot);
+	}
+	if (!error) {
 		snapshot->generation = gateway->snapshot->generation + 1;
 		error = gateway_replace(gateway, snapshot);
 	}
@@ -427,6 +432,8 @@ static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, str
 	}
 	result = signals_start(&gateway->signals, gateway->loop, gateway_on_signal);
 	if (!result)
+		result = health_board_attach(&gateway->health, snapshot);
+	if (!result)
 		result = gateway_start_workers(gateway, snapshot);
 	if (result) {
 		text_str(error, "cannot start the workers");
@@ -466,6 +473,7 @@ static void gateway_stop(struct gateway *gateway)
 	while (!list_is_empty(&gateway->ports))
 		hg_free(list_entry(list_pop(&gateway->ports), struct gateway_port, node));
 	snapshot_unref(gateway->snapshot);
+	health_board_done(&gateway->health);
 	text_done(&gateway->errors);
 	text_done(&gateway->warnings);
 	text_done(&gateway->gate_why);
@@ -478,6 +486,7 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 
 	*gateway = (struct gateway){ .options = options };
 	list_init(&gateway->ports);
+	health_board_init(&gateway->health);
 	text_init(&gateway->errors);
 	text_init(&gateway->warnings);
 	text_init(&gateway->gate_why);

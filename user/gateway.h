@@ -5,6 +5,7 @@
 #include "admin/server.h"
 #include "user/gate/load.h"
 #include "user/loop/signals.h"
+#include "user/health_board.h"
 #include "user/options.h"
 #include "user/watch.h"
 #include "user/worker.h"
@@ -34,6 +35,7 @@ struct gateway {
 	struct mailbox *mailbox;
 	struct resolver *resolver;
 	struct proxy_shared shared;
+	struct health_board health;
 	struct gate *gate; /* NULL: no kernel lane */
 	struct text gate_why; /* why there is none */
 	bool gate_selftest_failed;

@@ -2,6 +2,7 @@
 #include <signal.h>
 
 #include "tests/unit/admin_fake.h"
+#include "policy/health.h"
 #include "user/base/clock.h"
 #include "user/base/limits.h"
 #include "user/base/log.h"
@@ -22,6 +23,7 @@ static void every_endpoint_answers_its_methods_and_no_other(void **state)
 		{ ADMIN_PORT_ADMIN, "/streams", true, false, "GET, HEAD" },
 		{ ADMIN_PORT_ADMIN, "/streams?history=1", true, false, "GET, HEAD" },
 		{ ADMIN_PORT_ADMIN, "/streams/12/close", false, true, "POST" },
+		{ ADMIN_PORT_ADMIN, "/endpoints", true, false, "GET, HEAD" },
 		{ ADMIN_PORT_ADMIN, "/logging", true, true, "GET, HEAD, POST" },
 		{ ADMIN_PORT_ADMIN, "/trace", true, false, "GET, HEAD" },
 		{ ADMIN_PORT_ADMIN, "/memory", true, false, "GET, HEAD" },
@@ -124,6 +126,43 @@ static void config_status_shows_the_errors_of_the_last_reload(void **state)
 	assert_null(json_first(json_member(root, "warnings")));
 	json_free(root);
 	assert_answer(*state, ADMIN_PORT_ADMIN, "GET /config_status", 200, "\"lastReloadOk\": false");
+}
+
+static void watched_endpoints_are_listed_with_their_health(void **state)
+{
+	static struct endpoint_health ill = { .text = SPAN("10.0.0.1:80") },
+				      well = { .text = SPAN("10.0.0.2:80") };
+	struct endpoint endpoints[] = { { .health = &ill },
+					{ .health = &well },
+					{ .text = SPAN("other:80") } };
+	struct backend backends[] = {
+		{ .name = SPAN("plain") },
+		{ .name = SPAN("ns/svc"), .endpoint_list = endpoints, .endpoint_count = 3 }
+	};
+	struct fake *fake = *state;
+
+	atomic_store(&ill.lost, 510000);
+	atomic_store(&ill.failures, 2);
+	atomic_store(&ill.evictions, 1);
+	atomic_store(&ill.evictions_total, 4);
+	atomic_store(&ill.evicted_until_ms, clock_now_ms() + 999999);
+	assert_answer(fake, ADMIN_PORT_ADMIN, "GET /endpoints", 200, "\r\n\r\n[]\n");
+	fake->snapshot.backend_list = backends;
+	fake->snapshot.backend_count = 2;
+	assert_answer(
+		fake, ADMIN_PORT_ADMIN, "GET /endpoints", 200,
+		"{\n    \"backend\": \"ns/svc\",\n    \"endpoint\": \"10.0.0.1:80\",\n    \"health\": 0.49,\n"
+		"    \"failures\": 2,\n    \"evicted\": true,\n    \"evicted_left_ms\": 99");
+	assert_answer(
+		fake, ADMIN_PORT_ADMIN, "GET /endpoints", 200,
+		"    \"evictions_in_a_row\": 1,\n    \"evictions_total\": 4\n  },\n  {\n"
+		"    \"backend\": \"ns/svc\",\n    \"endpoint\": \"10.0.0.2:80\",\n    \"health\": 1.00,\n"
+		"    \"failures\": 0,\n    \"evicted\": false,\n    \"evicted_left_ms\": 0,\n"
+		"    \"evictions_in_a_row\": 0,\n    \"evictions_total\": 0\n  }\n]\n");
+	assert_answer(fake, ADMIN_PORT_STATS, "GET /metrics", 200, "\nheadgate_endpoints_evicted 1\n");
+	fake->snapshot.backend_list = NULL;
+	fake->snapshot.backend_count = 0;
+	assert_answer(fake, ADMIN_PORT_STATS, "GET /metrics", 200, "\nheadgate_endpoints_evicted 0\n");
 }
 
 static void streams_are_listed_by_id(void **state)
@@ -278,6 +317,7 @@ int main(void)
 		PLAYED(an_unknown_path_lists_what_the_port_has),
 		PLAYED(config_dump_is_pretty_json_of_the_snapshot_in_force),
 		PLAYED(config_status_shows_the_errors_of_the_last_reload),
+		PLAYED(watched_endpoints_are_listed_with_their_health),
 		PLAYED(streams_are_listed_by_id),
 		PLAYED(the_history_is_newest_first_and_bounded),
 		PLAYED(a_stream_is_closed_by_its_id),

@@ -115,7 +115,8 @@ static void a_retry_stays_where_there_is_no_other_backend(void **state)
 
 struct endpoints {
 	struct endpoint_load load[ENDPOINTS];
-	const struct endpoint_load *list[ENDPOINTS];
+	struct endpoint_health health[ENDPOINTS];
+	struct endpoint_candidate list[ENDPOINTS];
 	unsigned int hits[ENDPOINTS];
 };
 
@@ -123,7 +124,7 @@ static void endpoints_init(struct endpoints *e)
 {
 	*e = (struct endpoints){ 0 };
 	for (size_t i = 0; i < ENDPOINTS; i++)
-		e->list[i] = &e->load[i];
+		e->list[i] = (struct endpoint_candidate){ &e->load[i], &e->health[i] };
 }
 
 static void endpoints_run(struct endpoints *e, uint32_t count, uint32_t exclude, uint64_t now_ms)
@@ -229,6 +230,64 @@ static void avoided_endpoints_get_nothing_while_another_is_left(void **state)
 		assert_true(e.hits[i] > 0);
 }
 
+static void evicted_endpoints_get_nothing_while_another_is_left(void **state)
+{
+	struct endpoints e;
+
+	(void)state;
+	endpoints_init(&e);
+	for (uint32_t i = 0; i < ENDPOINTS; i++)
+		atomic_store(&e.health[i].evicted_until_ms, 1000);
+	atomic_store(&e.health[2].evicted_until_ms, 0);
+	e.load[2].in_flight = 1000;
+	endpoints_run(&e, ENDPOINTS, UINT32_MAX, 999);
+	assert_int_equal(e.hits[2], ROUNDS);
+	endpoints_init(&e);
+	for (uint32_t i = 0; i < ENDPOINTS; i++)
+		atomic_store(&e.health[i].evicted_until_ms, 1000);
+	endpoints_run(&e, ENDPOINTS, UINT32_MAX, 999); /* all: still served */
+	for (uint32_t i = 0; i < ENDPOINTS; i++)
+		assert_in_range(e.hits[i], ROUNDS / 5 * 97 / 100, ROUNDS / 5 * 103 / 100);
+	memset(e.hits, 0, sizeof(e.hits));
+	endpoints_run(&e, ENDPOINTS, UINT32_MAX, 1000); /* all are back */
+	for (uint32_t i = 0; i < ENDPOINTS; i++)
+		assert_in_range(e.hits[i], ROUNDS / 5 * 97 / 100, ROUNDS / 5 * 103 / 100);
+}
+
+static void less_health_gets_less_in_proportion_but_never_nothing(void **state)
+{
+	/* Of what an equal would get: half of the requests of two, a fifth of those of five. */
+	static const struct {
+		uint32_t lost;
+		uint32_t share_percent;
+	} rows[] = { { 0, 100 }, { 250000, 75 }, { 500000, 50 }, { 900000, 10 }, { 1000000, 5 } };
+	struct endpoints e;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		for (uint32_t count = 2; count <= ENDPOINTS; count += 3) {
+			unsigned int want = ROUNDS / count * rows[i].share_percent / 100;
+
+			endpoints_init(&e);
+			atomic_store(&e.health[1].lost, rows[i].lost);
+			endpoints_run(&e, count, UINT32_MAX, 0);
+			assert_in_range(e.hits[1], want * 90 / 100, want * 110 / 100);
+		}
+	}
+	/* Also where it has less to do than the others, which are busy with what it does not get. */
+	endpoints_init(&e);
+	atomic_store(&e.health[1].lost, 500000);
+	e.load[0].in_flight = 3;
+	endpoints_run(&e, 2, UINT32_MAX, 0);
+	assert_in_range(e.hits[1], ROUNDS * 48 / 100, ROUNDS * 52 / 100);
+	/* Equally ill ones share as equals. */
+	endpoints_init(&e);
+	atomic_store(&e.health[0].lost, 980000);
+	atomic_store(&e.health[1].lost, 1000000);
+	endpoints_run(&e, 2, UINT32_MAX, 0);
+	assert_in_range(e.hits[1], ROUNDS * 48 / 100, ROUNDS * 52 / 100);
+}
+
 static void avoiding_one_endpoint_is_fair_to_the_others(void **state)
 {
 	struct endpoints e;
@@ -316,6 +375,8 @@ int main(void)
 		cmocka_unit_test(the_excluded_endpoint_is_taken_only_when_it_is_alone),
 		cmocka_unit_test(an_exclude_outside_the_list_excludes_nothing),
 		cmocka_unit_test(avoided_endpoints_get_nothing_while_another_is_left),
+		cmocka_unit_test(evicted_endpoints_get_nothing_while_another_is_left),
+		cmocka_unit_test(less_health_gets_less_in_proportion_but_never_nothing),
 		cmocka_unit_test(avoiding_one_endpoint_is_fair_to_the_others),
 		cmocka_unit_test(a_retry_takes_an_avoided_endpoint_rather_than_the_same),
 		cmocka_unit_test(an_avoided_endpoint_comes_back_when_its_time_is_over),

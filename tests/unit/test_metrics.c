@@ -33,6 +33,12 @@ static void fake_config_status(void *context, struct admin_config_status *ret_st
 	};
 }
 
+static const struct snapshot *fake_snapshot(void *context)
+{
+	(void)context;
+	return NULL;
+}
+
 static bool fake_is_ready(void *context, struct span *ret_pending)
 {
 	struct fake *fake = context;
@@ -66,6 +72,7 @@ static struct admin_hooks hooks_of(struct fake *fake)
 {
 	return (struct admin_hooks){
 		.context = fake,
+		.snapshot = fake_snapshot,
 		.config_status = fake_config_status,
 		.is_ready = fake_is_ready,
 		.worker_count = fake_worker_count,

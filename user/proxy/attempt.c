@@ -10,6 +10,7 @@
 #include "user/proxy/dial.h"
 #include "user/proxy/exchange.h"
 #include "user/proxy/front.h"
+#include "user/proxy/outcome.h"
 #include "user/proxy/response.h"
 #include "user/proxy/tunnel.h"
 #include "user/proxy/upstream_h2.h"
@@ -123,6 +124,7 @@ void attempt_send(struct stream *stream, struct upstream *upstream)
 		upstream_attach(upstream, stream, attempt_on_upstream);
 	}
 	if (stream->is_tcp) {
+		outcome_connected(stream);
 		tunnel_start(stream);
 		return;
 	}
@@ -343,6 +345,8 @@ void attempt_failed(struct stream *stream, enum try_outcome outcome, int error)
 	uint64_t delay_ns = 0;
 
 	attempt_note_connect(stream, outcome);
+	if (!is_free)
+		outcome_failed(stream, outcome);
 	if (outcome == TRY_RESPONSE_BAD)
 		counter_add(stream->proxy->counters, COUNTER_BAD_RESPONSES, 1);
 	attempt_stop_try(stream);
@@ -390,6 +394,7 @@ static bool attempt_take_head(struct stream *stream)
 		}
 		return response_interim(stream);
 	}
+	outcome_response(stream);
 	if (attempt_retries_status(stream))
 		return false;
 	return response_start(stream);
@@ -402,6 +407,7 @@ static void attempt_on_eof(struct stream *stream, int error)
 		return;
 	}
 	/* A part of a head: somebody worked on the request, so it is not repeated. */
+	outcome_failed(stream, TRY_RESET);
 	attempt_stop_try(stream);
 	attempt_drop_upstream(stream, TRY_RESET);
 	attempt_give_up(stream, TRY_RESET, error);

@@ -5,6 +5,7 @@
 #include "user/proxy/attempt.h"
 #include "user/proxy/back.h"
 #include "user/proxy/exchange.h"
+#include "user/proxy/outcome.h"
 #include "user/proxy/response.h"
 #include "user/proxy/tunnel.h"
 
@@ -144,6 +145,7 @@ void stream_on_deadline(struct timer *timer, uint64_t now_ms)
 	case DEADLINE_NONE:
 		break;
 	case DEADLINE_REQUEST:
+		outcome_failed(stream, TRY_REQUEST_TIMEOUT);
 		response_error(stream, 504, SPAN("request timeout"), END_REQUEST_TIMEOUT);
 		break;
 	case DEADLINE_PER_TRY:

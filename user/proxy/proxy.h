@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "config/model.h"
+#include "user/base/log.h"
 #include "user/base/slab.h"
 #include "user/loop/loop.h"
 #include "user/loop/mailbox.h"
@@ -69,6 +70,7 @@ struct proxy {
 	uint64_t wall_turn;
 	uint32_t active_requests;
 	uint32_t active_retries;
+	struct log_rate eviction_log;
 	bool is_draining; /* answers carry Connection: close */
 	bool is_closing; /* idle connections close at once, new requests get no further */
 	char date[32]; /* IMF-fixdate of wall_us */

@@ -120,7 +120,7 @@ struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const
 					       uint32_t *ret_index)
 {
 	struct upstream_endpoint *found[LIMIT_BALANCE_CANDIDATES];
-	const struct endpoint_load *loads[LIMIT_BALANCE_CANDIDATES];
+	struct endpoint_candidate candidates[LIMIT_BALANCE_CANDIDATES];
 	uint32_t count = backend->endpoint_count;
 	uint32_t first = 0;
 	uint32_t excluded = UINT32_MAX;
@@ -139,12 +139,13 @@ struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const
 				upstream_pool_leave(pool, found[i]);
 			return NULL;
 		}
-		loads[i] = &found[i]->load;
+		candidates[i] =
+			(struct endpoint_candidate){ &found[i]->load, backend->endpoint_list[at].health };
 		if (at == exclude)
 			excluded = i;
 	}
 	if (count > 1)
-		pick = balance_endpoint(loads, count, excluded, proxy_random(pool->proxy),
+		pick = balance_endpoint(candidates, count, excluded, proxy_random(pool->proxy),
 					proxy_now_ms(pool->proxy));
 	for (uint32_t i = 0; i < count; i++) {
 		if (i != pick)

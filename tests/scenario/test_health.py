@@ -1,0 +1,365 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Health policies: which endpoints are evicted, for how long, and what happens when all of them are."""
+import collections
+import time
+
+from hg import *
+from test_endpoints import origins, service
+
+POLICY = """
+---
+apiVersion: agentgateway.dev/v1alpha1
+kind: AgentgatewayPolicy
+metadata: {name: health, namespace: ns}
+spec:
+  targetRefs: [{group: "", kind: Service, name: svc}]
+  backend: {health: {%s}}
+"""
+
+TWO = ("127.0.0.2", "127.0.0.3")
+
+
+def watched(addresses, port, health, more=""):
+    return service(addresses, port, more) + POLICY % health
+
+
+def endpoints(gateway):
+    """{address: what GET /endpoints says of it}"""
+    return {entry["endpoint"].rsplit(":", 1)[0]: entry for entry in gateway.admin_json("/endpoints")}
+
+
+def evicted(gateway):
+    return {address for address, entry in endpoints(gateway).items() if entry["evicted"]}
+
+
+def answered_by(gateway, count, path="/get", **options):
+    """Who answered how often, whatever the status."""
+    seen = collections.Counter()
+    for _ in range(count):
+        seen[gateway.fetch(path, **options).header("x-origin")] += 1
+    return seen
+
+
+class Moody:
+    """An endpoint the test plays: it answers every request with the status it is told, on a thread."""
+
+    def __init__(self, address, port, status=200, headers=None):
+        import threading
+        self.backend, self.status, self.served = Backend(address, port), status, 0
+        self.name, self.headers = address, headers or {}
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        import socket
+        while True:
+            try:
+                connection = self.backend.socket.accept()[0]
+            except OSError:
+                return
+            with connection:
+                connection.settimeout(5)
+                data = b""
+                try:
+                    while b"\r\n\r\n" not in data:
+                        piece = connection.recv(65536)
+                        if not piece:
+                            break
+                        data += piece
+                    if data:
+                        self.served += 1
+                        self._answer(connection)
+                except (OSError, socket.timeout):
+                    pass
+
+    def _answer(self, connection):
+        if self.status is None:
+            return
+        lines = [f"HTTP/1.1 {self.status} X", "Content-Length: 0", "Connection: close",
+                 f"x-origin: {self.name}", *(f"{k}: {v}" for k, v in self.headers.items())]
+        connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n")
+
+
+def moody(*statuses, headers=None):
+    """One endpoint at 127.0.0.2, 127.0.0.3, … for each status, all on one port."""
+    port = free_port()
+    return port, [Moody(f"127.0.0.{2 + i}", port, status, headers) for i, status in enumerate(statuses)]
+
+
+def statuses(gateway, count, **options):
+    return collections.Counter(gateway.fetch("/x", **options).status for _ in range(count))
+
+
+@test("three 5xx in a row evict an endpoint: the others serve alone, metrics, list and log say so")
+def consecutive():
+    port, (bad, good) = moody(503, 200)
+    gateway = Gateway(watched(TWO, port, "unhealthyCondition: response.code >= 500, eviction: "
+                                         "{consecutiveFailures: 3, duration: 30s, restoreHealth: 100}"),
+                      workers=2)
+    seen = statuses(gateway, 60)
+    eq(seen, {503: 3, 200: 57}, "statuses: three failures in the whole process, whichever worker saw them")
+    eq((bad.served, good.served), (3, 57), "requests served")
+    entry = endpoints(gateway)[bad.name]
+    eq((entry["evicted"], entry["evictions_total"], entry["evictions_in_a_row"], entry["failures"],
+        entry["health"], entry["backend"]), (True, 1, 1, 0, 1.0, "ns/svc.ns.svc.cluster.local"), "the entry")
+    check(25000 < entry["evicted_left_ms"] <= 30000, f"evicted_left_ms {entry['evicted_left_ms']}")
+    eq(endpoints(gateway)[good.name]["evicted"], False, "the good one")
+    metrics = gateway.metrics()
+    eq((metrics("headgate_endpoint_unhealthy_total"), metrics("headgate_endpoint_evictions_total"),
+        metrics("headgate_endpoints_evicted")), (3, 1, 1), "metrics")
+    check(f"endpoint {bad.name}:{port} of backend ns/svc.ns.svc.cluster.local is evicted for 30000 ms"
+          in gateway.stderr, f"the log: {gateway.stderr!r}")
+
+
+@test("a good answer between breaks the row; what the condition does not name never counts")
+def condition():
+    port, (bad, good) = moody(500, 200)
+    gateway = Gateway(watched(TWO, port, "unhealthyCondition: response.code == 429, eviction: "
+                                         "{consecutiveFailures: 2, duration: 30s}"), workers=1)
+    statuses(gateway, 30)
+    eq(evicted(gateway), set(), "evicted by 500")
+    bad.status = 429
+    statuses(gateway, 30)
+    eq(evicted(gateway), {bad.name}, "evicted by 429")
+    eq(gateway.metrics()("headgate_endpoint_unhealthy_total"), 2, "unhealthy outcomes")
+
+
+@test("the condition may look at the headers of the answer, and of the request")
+def condition_on_headers():
+    port, (bad, _) = moody(200, 200, headers={"x-ill": "no"})
+    gateway = Gateway(watched(TWO, port, "unhealthyCondition: \"response.headers['x-ill'] == 'yes' && "
+                                         "request.path == '/x'\", eviction: {duration: 30s}"), workers=1)
+    statuses(gateway, 10)
+    eq(evicted(gateway), set(), "evicted by a header with another value")
+    bad.headers = {"x-ill": "yes"}
+    statuses(gateway, 20)
+    eq(evicted(gateway), {bad.name}, "evicted")
+
+
+@test("without a condition 5xx counts; without eviction health only weighs in the choice")
+def no_eviction():
+    port, (bad, good) = moody(500, 200)
+    gateway = Gateway(watched(TWO, port, ""), workers=1)
+    statuses(gateway, 200)
+    entry = endpoints(gateway)[bad.name]
+    eq((entry["evicted"], entry["evictions_total"]), (False, 0), "evictions")
+    check(entry["health"] < 0.7, f"health {entry['health']}")
+    # Half of the requests at first, a twentieth of that half in the end, and never none.
+    check(2 <= bad.served <= 40, f"the ill one served {bad.served} of 200")
+    bad.status = 200
+    def recovered():
+        statuses(gateway, 20)
+        return endpoints(gateway)[bad.name]["health"] == 1.0
+    wait_until(recovered, 10, "full health")
+    before = bad.served
+    statuses(gateway, 100)
+    check(30 <= bad.served - before <= 70, f"the recovered one served {bad.served - before} of 100")
+
+
+@test("an evicted endpoint comes back when its time is over, and stays out longer when it fails again")
+def comes_back():
+    port, (bad, _) = moody(500, 200)
+    gateway = Gateway(watched(TWO, port, "eviction: {duration: 1s, restoreHealth: 100}"), workers=1)
+    wait_until(lambda: statuses(gateway, 1)[500], 5, "the first failure")
+    start = time.monotonic()
+    wait_until(lambda: statuses(gateway, 1)[500], 5, "the second failure")
+    check_min(time.monotonic() - start, 1.0, "the first eviction")
+    start = time.monotonic()
+    eq(endpoints(gateway)[bad.name]["evictions_in_a_row"], 2, "evictions in a row")
+    bad.status = 200
+    wait_until(lambda: answered_by(gateway, 1)[bad.name], 5, "an answer of the endpoint that recovered")
+    check_min(time.monotonic() - start, 2.0, "the second eviction")
+    eq(statuses(gateway, 20), {200: 20}, "statuses afterwards")
+    eq(endpoints(gateway)[bad.name]["evictions_total"], 2, "evictions in all")
+    eq(gateway.metrics()("headgate_endpoints_evicted"), 0, "evicted now")
+
+
+def check_min(took_s, least_s, what):
+    check(least_s - 0.05 <= took_s <= least_s + 1.0 * factor(), f"{what} took {took_s:.2f} s, want {least_s} s")
+
+
+@test("an endpoint that returns with little health gets little at first")
+def restore_health():
+    port, (bad, _) = moody(500, 200)
+    gateway = Gateway(watched(TWO, port, "eviction: {duration: 1s, restoreHealth: 10}"), workers=1)
+    wait_until(lambda: statuses(gateway, 1)[500], 5, "the failure")
+    bad.status = 200
+    eq(endpoints(gateway)[bad.name]["health"], 0.1, "health")
+    wait_until(lambda: not evicted(gateway), 5, "the return")
+    wait_until(lambda: answered_by(gateway, 1)[bad.name], 5, "its first answer")
+    eq(endpoints(gateway)[bad.name]["health"], 0.37, "health after one good answer")
+
+
+@test("healthThreshold evicts by the score, not by the row")
+def threshold():
+    port, (bad, _) = moody(500, 200)
+    # 0.7, 0.79, 0.55, 0.69, 0.48: every other answer is bad.
+    gateway = Gateway(watched(TWO[:1], port, "eviction: {duration: 30s, healthThreshold: 50}"), workers=1)
+    for want in (0.7, 0.79, 0.55, 0.68, 0.48):
+        bad.status = 500 if want in (0.7, 0.55, 0.48) else 200
+        eq(evicted(gateway), set(), "evicted before the score is below 0.5")
+        statuses(gateway, 1)
+        check(abs(endpoints(gateway)[bad.name]["health"] - want) < 0.011,
+              f"health {endpoints(gateway)[bad.name]['health']}, want {want}")
+    eq(evicted(gateway), {bad.name}, "evicted")
+
+
+@test("when every endpoint is evicted they are used all the same")
+def all_evicted():
+    port, ill = moody(500, 500)
+    gateway = Gateway(watched(TWO, port, "eviction: {duration: 30s}"), workers=1)
+    eq(statuses(gateway, 20), {500: 20}, "statuses: the backend's own, never a refusal of ours")
+    eq(evicted(gateway), set(TWO), "evicted")
+    check(all(one.served >= 4 for one in ill), f"served {[one.served for one in ill]}")
+    eq(endpoints(gateway)[TWO[0]]["evictions_total"], 1, "failures of an evicted endpoint count for nothing")
+    ill[0].status = ill[1].status = 200
+    eq(statuses(gateway, 10), {200: 10}, "statuses once they are well")
+    gateway = Gateway(watched(TWO[:1], port, "eviction: {duration: 30s}"), workers=1)
+    ill[0].status = 503
+    eq(statuses(gateway, 5), {503: 5}, "statuses of a service with one endpoint")
+    eq(evicted(gateway), {TWO[0]}, "evicted")
+
+
+@test("no answer counts as the status that the client gets: refused, reset, late, malformed")
+def without_response():
+    port = free_port()
+    Moody(TWO[0], port)
+    for what, make, health, more, wrong in (
+            ("refused", lambda: None, "response.code == 503", "", 503),
+            ("closed", lambda: Moody(TWO[1], port, None), "response.code == 503", "", 503),
+            ("malformed", lambda: Moody(TWO[1], port, "2x0"), "response.code == 502", "", 502),
+            ("late", lambda: Backend(TWO[1], port), "response.code == 504",
+             "timeouts: {backendRequest: 300ms, request: 2s}", 504),
+            ("late in all", lambda: Backend(TWO[1], port), "response.code == 504",
+             "timeouts: {request: 300ms}", 504)):
+        bad = make()
+        gateway = Gateway(watched(TWO, port, f"unhealthyCondition: {health}, eviction: {{duration: 30s}}",
+                                  more), workers=1)
+        seen = wait_until(lambda: (lambda s: s[wrong] and s)(statuses(gateway, 1)), 10, f"{what}: {wrong}")
+        eq(seen, {wrong: 1}, what)
+        eq(evicted(gateway), {TWO[1]}, f"evicted by one that is {what}")
+        eq(statuses(gateway, 10), {200: 10}, f"statuses afterwards, {what}")
+        gateway.stop()
+        if bad:
+            (bad.backend if isinstance(bad, Moody) else bad).close()
+            wait_until(lambda: refuses(TWO[1], port), 5, "a closed port")
+
+
+def refuses(address, port):
+    import socket
+    with socket.socket() as probe:
+        return probe.connect_ex((address, port)) != 0
+
+
+@test("a slow upload that runs into the timeout is not held against the backend")
+def slow_client():
+    port, _ = origins(TWO[0])
+    gateway = Gateway(watched(TWO[:1], port, "eviction: {duration: 30s}",
+                              "timeouts: {request: 400ms}"), workers=1)
+    client = gateway.client()
+    client.send(b"PUT /anything HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nbegin")
+    eq(client.response().status, 504, "status")
+    entry = endpoints(gateway)[TWO[0]]
+    eq((entry["evicted"], entry["health"]), (False, 1.0), "the endpoint")
+    client = gateway.client()
+    client.request("GET", "/delay/3").rst()
+    wait_until(lambda: not gateway.streams(), 3, "the end of the stream")
+    eq(endpoints(gateway)[TWO[0]]["health"], 1.0, "health after a client that left")
+    with within(0.4, "the timeout"):
+        eq(gateway.fetch("/delay/3").status, 504, "status of a slow answer")
+    eq(evicted(gateway), {TWO[0]}, "evicted by its own slowness")
+
+
+@test("with a retry an unhealthy endpoint costs the client nothing: every try is counted, none is seen")
+def retried():
+    port, (bad, _) = moody(503, 200)
+    gateway = Gateway(watched(TWO, port, "eviction: {consecutiveFailures: 3, duration: 30s}",
+                              "retry: {attempts: 1, codes: [503]}"), workers=1)
+    eq(statuses(gateway, 40), {200: 40}, "statuses")
+    eq((bad.served, evicted(gateway)), (3, {bad.name}), "tries of the bad one, and who is evicted")
+
+
+@test("without a duration an eviction lasts as long as Retry-After asks, or the backoff of the retry policy")
+def retry_after():
+    for headers, more, least, most in (({"Retry-After": "20"}, "", 15000, 20000), ({}, "", 1000, 3000),
+                                       ({}, "retry: {attempts: 1, backoff: 7s, codes: [501]}", 5000, 7000)):
+        port, (bad, _) = moody(503, 200, headers=headers)
+        gateway = Gateway(watched(TWO, port, "eviction: {}", more), workers=1)
+        wait_until(lambda: statuses(gateway, 1)[503], 5, "the failure")
+        left = endpoints(gateway)[bad.name]["evicted_left_ms"]
+        check(least < left <= most, f"{left} ms are left with {headers} {more}")
+
+
+@test("a reload keeps what is known of endpoints that stay, and forgets it with the policy")
+def reload():
+    port, (bad, _, third) = moody(500, 200, 200)
+    config = watched(TWO, port, "eviction: {duration: 30s}")
+    gateway = Gateway(config, workers=2)
+    wait_until(lambda: statuses(gateway, 1)[500], 5, "the failure")
+    eq(gateway.reload(watched((*TWO, third.name), port, "eviction: {duration: 60s}"))["errors"], [], "errors")
+    eq(evicted(gateway), {bad.name}, "evicted after the reload")
+    eq(statuses(gateway, 30), {200: 30}, "statuses after the reload")
+    check(third.served > 3, f"the new endpoint served {third.served} of 30")
+    gateway.reload(service(TWO, port))
+    eq(gateway.admin_json("/endpoints"), [], "endpoints without a policy")
+    check(statuses(gateway, 40)[500] > 5, "without the policy the bad one is used")
+    eq(gateway.metrics()("headgate_endpoints_evicted"), 0, "evicted now")
+
+
+@test("levels: what stands on the route wins over the gateway's, the gateway's is for all services")
+def levels():
+    port, (bad, _) = moody(500, 200)
+    on_gateway = (POLICY % "eviction: {duration: 30s}").replace(
+        '{group: "", kind: Service, name: svc}',
+        "{group: gateway.networking.k8s.io, kind: Gateway, name: gw}").replace("name: health,", "name: g,")
+    on_route = (POLICY % "unhealthyCondition: response.code == 1, eviction: {duration: 30s}").replace(
+        '{group: "", kind: Service, name: svc}',
+        "{group: gateway.networking.k8s.io, kind: HTTPRoute, name: route}")
+    gateway = Gateway(service(TWO, port) + on_gateway + on_route, workers=1)
+    check(statuses(gateway, 40)[500] > 5, "the condition of the route is never true")
+    eq(evicted(gateway), set(), "evicted")
+    gateway.reload(service(TWO, port) + on_gateway)
+    check(statuses(gateway, 40)[500] <= 1, "the default condition of the gateway's policy")
+    eq(evicted(gateway), {bad.name}, "evicted")
+
+
+@test("standalone: health of a named backend, and a policy attached to it")
+def standalone():
+    origin = Origin()
+    config = """
+backends: [{name: one, host: "%s"%s}]
+policies: %s
+binds: [{port: @port@, listeners: [{routes: [{backends: [{backend: one}]}]}]}]
+"""
+    inline = ", policies: {health: {eviction: {consecutiveFailures: 2, duration: 30s}}}"
+    attached = ("[{name: {name: h, namespace: default}, target: {backend: {backend: {name: one}}}, "
+                "policy: {health: {unhealthyExpression: response.code == 418, eviction: {}}}}]")
+    gateway = Gateway(config % (origin.address, inline, "[]"), workers=1)
+    for count, want in ((1, False), (1, True)):
+        gateway.fetch("/status/500")
+        eq([e["evicted"] for e in gateway.admin_json("/endpoints")], [want], "evicted")
+    eq(gateway.fetch("/get").status, 200, "status of the only endpoint, evicted")
+    gateway = Gateway(config % (origin.address, "", attached), workers=1)
+    gateway.fetch("/status/500")
+    eq([e["evicted"] for e in gateway.admin_json("/endpoints")], [False], "evicted by 500")
+    gateway.fetch("/status/418")
+    eq([e["evicted"] for e in gateway.admin_json("/endpoints")], [True], "evicted by 418")
+
+
+@test("TCP routes: a connection that is refused counts, one that stands is well")
+def tcp():
+    port = free_port()
+    good = Backend(TWO[0], port)
+    config = service(TWO, port).replace("protocol: HTTP}]", "protocol: TCP}]").replace(
+        "kind: HTTPRoute", "kind: TCPRoute").replace("gateway.networking.k8s.io/v1\nkind: TCPRoute",
+                                                     "gateway.networking.k8s.io/v1alpha2\nkind: TCPRoute")
+    gateway = Gateway(config + POLICY % "eviction: {duration: 30s}", workers=1)
+
+    def has_evicted():
+        try:
+            gateway.client().close()
+        except ConnectionResetError:
+            pass
+        return evicted(gateway)
+    eq(wait_until(has_evicted, 5, "an eviction"), {TWO[1]}, "evicted")
+    eq(endpoints(gateway)[TWO[0]]["health"], 1.0, "health of the good one")
+    good.close()
