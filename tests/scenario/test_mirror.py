@@ -100,6 +100,19 @@ def deadline():
     eq(gateway.metrics()("headgate_mirror_failures_total"), 1, "mirror failures")
 
 
+@test("a copy is given up after its backend's connectTimeout, and counts as a failed connect")
+def connect_deadline():
+    hole, origin = Blackhole(), Origin()
+    gateway = Gateway(ROUTE.replace("host: @mirror@", "backend: hole") % {"share": "1.0", "more": ""} + """
+backends:
+- {name: hole, host: @mirror@, policies: {tcp: {connectTimeout: 500ms, keepalives: {}}}}
+""", origin=origin, mirror=hole.address, workers=1)
+    with within(0.5, "the failure of the copy"):
+        eq(gateway.fetch("/get").status, 200, "status")
+        wait_counted(gateway, "headgate_mirror_failures_total", 1)
+    eq(gateway.metrics()("headgate_upstream_connect_failures_total"), 1, "failed connects")
+
+
 @test("percentage is the share of requests that are copied")
 def share():
     mirror = Origin()

@@ -30,6 +30,8 @@ struct mirror {
 	struct resolver_list *addresses; /* one reference while connecting */
 	struct timer timer;
 	uint64_t deadline_ms;
+	uint64_t connect_ms; /* connectTimeout of its backend, 0: none */
+	uint64_t connect_deadline_ms; /* of the running try, at most deadline_ms */
 	uint64_t received_limit; /* of upstream->conn.received_bytes */
 	struct arena arena; /* of the response head */
 	struct body_decoder body;
@@ -277,7 +279,7 @@ static void mirror_on_connected(struct net_connect *connect, int result, int fd,
 static void mirror_connect(struct mirror *mirror, const struct address *list, uint32_t count)
 {
 	counter_add(mirror->proxy->counters, COUNTER_UPSTREAM_CONNECTS, 1);
-	net_connect_start(&mirror->connect, mirror->proxy->loop, list, count, mirror->deadline_ms,
+	net_connect_start(&mirror->connect, mirror->proxy->loop, list, count, mirror->connect_deadline_ms,
 			  &mirror->endpoint->keepalive);
 }
 
@@ -289,6 +291,7 @@ static void mirror_on_resolved(struct resolver_query *query, int result, struct 
 		mirror_failed(mirror);
 		return;
 	}
+	timer_arm(loop_timers(mirror->proxy->loop), &mirror->timer, mirror->deadline_ms);
 	resolver_list_unref(mirror->addresses);
 	mirror->addresses = list;
 	upstream_pool_resolved(&mirror->proxy->pool, mirror->endpoint, resolver_list_ref(list));
@@ -308,7 +311,10 @@ static void mirror_open(struct mirror *mirror)
 	}
 	result = resolver_query_start(mirror->proxy->resolver, where->host, where->port, &mirror->query,
 				      &list);
-	if (result != -EINPROGRESS)
+	/* The connect keeps the deadline itself, and counts what it means for the endpoint. */
+	if (result == -EINPROGRESS)
+		timer_arm(loop_timers(mirror->proxy->loop), &mirror->timer, mirror->connect_deadline_ms);
+	else
 		mirror_on_resolved(&mirror->query, result, list);
 }
 
@@ -320,6 +326,9 @@ static void mirror_begin_try(struct mirror *mirror, bool is_fresh)
 				 : &mirror->lease->snapshot->config.upstream_keepalives;
 	struct upstream *upstream = NULL;
 
+	mirror->connect_deadline_ms = mirror->deadline_ms;
+	if (mirror->connect_ms && proxy_now_ms(proxy) + mirror->connect_ms < mirror->deadline_ms)
+		mirror->connect_deadline_ms = proxy_now_ms(proxy) + mirror->connect_ms;
 	mirror->endpoint = upstream_pool_choose(&proxy->pool, mirror->ref->backend, keepalive, UINT32_MAX,
 						&mirror->endpoint_index);
 	if (!mirror->endpoint) {
@@ -385,6 +394,7 @@ static void mirror_start(struct stream *stream, const struct backend_ref *ref)
 	timeout_of_exchange(&mirror->lease->snapshot->config, NULL, ref, &timeouts);
 	if (timeouts.per_try_ns && ns_to_ms(timeouts.per_try_ns) < limit_ms)
 		limit_ms = ns_to_ms(timeouts.per_try_ns);
+	mirror->connect_ms = ns_to_ms(timeouts.connect_ns);
 	mirror->deadline_ms = proxy_now_ms(proxy) + limit_ms;
 	timer_arm(loop_timers(proxy->loop), &mirror->timer, mirror->deadline_ms);
 	if (mirror_write_request(mirror, stream) < 0)

@@ -8,8 +8,8 @@ struct stream;
 /*
  * requestMirror: a copy of a request's head goes to another backend, and what that answers is read and thrown
  * away. The copy has no body (Content-Length 0 where the request has one) and asks for no protocol switch.
- * Nothing of it can touch the client: a mirror that is slow, broken or gone is given up after
- * LIMIT_MIRROR_MS.
+ * Nothing of it can touch the client: a mirror that is slow, broken or gone is given up after its backend's
+ * connectTimeout or requestTimeout, and after LIMIT_MIRROR_MS in any case.
  *
  * Requests that want an upgrade are not mirrored: without the upgrade they would mean something else.
  */

@@ -1,0 +1,644 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/pair.h"
+#include "tests/unit/play.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "config/snapshot.h"
+#include "tests/lib/alloc.h"
+#include "user/base/clock.h"
+#include "user/base/limits.h"
+#include "user/base/mem.h"
+#include "user/proxy/mirror.h"
+#include "user/proxy/stream.h"
+#include "user/proxy/upstream.h"
+
+#define MS 1000000ull
+
+/* A worker without clients: streams are only heads to copy, the mirror's backend is played by the test. */
+struct scene {
+	struct proxy proxy;
+	struct counters counters;
+	struct static_config *config;
+	struct mailbox *mailbox;
+	struct resolver *resolver;
+	int listener;
+	struct endpoint endpoint;
+	struct backend backend;
+	struct backend_ref ref;
+	struct mirror_policy policy;
+	const struct mirror_policy *policies[1];
+	struct route route;
+	struct stream stream;
+	int lookup_ms; /* how long a look-up takes */
+};
+
+static int scene_lookup(void *context, const char *host, struct address *list, uint32_t max,
+			uint32_t *ret_count)
+{
+	struct scene *scene = context;
+
+	(void)max;
+	usleep((unsigned int)scene->lookup_ms * 1000);
+	if (strcmp(host, "missing") == 0)
+		return -ENOENT;
+	list[0] = pair_loopback(); /* the port is that of the endpoint */
+	*ret_count = 1;
+	return 0;
+}
+
+static void scene_make_proxy(struct scene *scene)
+{
+	struct resolver_options options = { .lookup = scene_lookup, .context = scene };
+	struct proxy *proxy = &scene->proxy;
+
+	proxy->loop = loop_create(64);
+	proxy->counters = &scene->counters;
+	proxy->upstreams = slab_create(sizeof(struct upstream), 64);
+	proxy->lease = lease_create(snapshot_create());
+	proxy->relay.scratch = malloc(LIMIT_READ_BYTES);
+	proxy->random = 1;
+	scene->mailbox = mailbox_create(proxy->loop, scene);
+	scene->resolver = resolver_create(&options);
+	proxy->resolver = resolver_client_create(scene->resolver, proxy->loop, scene->mailbox);
+	assert_true(proxy->loop && proxy->upstreams && proxy->lease && proxy->relay.scratch &&
+		    proxy->resolver);
+	scene->config = &proxy->lease->snapshot->config;
+	scene->config->pool_idle_ns = 90000 * MS;
+	scene->config->connect_timeout_ns = 10000 * MS;
+	upstream_pool_init(&proxy->pool, proxy);
+	list_init(&proxy->mirrors);
+}
+
+static void scene_make_stream(struct scene *scene)
+{
+	struct stream *stream = &scene->stream;
+
+	stream->proxy = &scene->proxy;
+	stream->lease = scene->proxy.lease;
+	stream->route = &scene->route;
+	arena_init(&stream->arena, 2048);
+	stream->head = (struct request_head){
+		.method = METHOD_GET,
+		.method_text = SPAN("GET"),
+		.target = SPAN("/a?b"),
+		.path = SPAN("/a"),
+		.query = SPAN("b"),
+		.has_query = true,
+		.authority = SPAN("asked.example"),
+		.version_major = 1,
+		.version_minor = 1,
+	};
+	fields_init(&stream->head.fields, &stream->arena);
+	assert_int_equal(fields_add(&stream->head.fields, SPAN("x-mine"), SPAN("1")), 0);
+	stream->request_framing.kind = BODY_NONE;
+}
+
+static int scene_make(void **state)
+{
+	struct scene *scene = calloc(1, sizeof(*scene));
+	struct address address = pair_loopback();
+
+	assert_non_null(scene);
+	scene_make_proxy(scene);
+	scene->listener = pair_listen(&address, 16);
+	scene->endpoint = (struct endpoint){ .text = SPAN("mirror"),
+					     .is_resolved = true,
+					     .address = address,
+					     .port = address_port(&address) };
+	scene->backend = (struct backend){ .kind = BACKEND_HOST,
+					   .name = SPAN("mirror"),
+					   .endpoint_list = &scene->endpoint,
+					   .endpoint_count = 1 };
+	scene->ref = (struct backend_ref){ .weight = 1, .backend = &scene->backend };
+	scene->policy = (struct mirror_policy){ .ref = &scene->ref, .per_million = 1000000 };
+	scene->policies[0] = &scene->policy;
+	scene->route.effective.mirror_list = scene->policies;
+	scene->route.effective.mirror_count = 1;
+	scene_make_stream(scene);
+	*state = scene;
+	return 0;
+}
+
+static uint64_t count(const struct scene *scene, enum counter_id id)
+{
+	return counter_get(&scene->counters, id);
+}
+
+static int scene_drop(void **state)
+{
+	struct scene *scene = *state;
+	struct proxy *proxy = &scene->proxy;
+
+	mirrors_stop(proxy);
+	assert_int_equal(proxy->mirror_count, 0);
+	assert_true(list_is_empty(&proxy->mirrors));
+	upstream_pool_done(&proxy->pool);
+	assert_int_equal(proxy->pool.endpoint_count, 0);
+	resolver_client_close(proxy->resolver);
+	mailbox_drain(scene->mailbox);
+	resolver_client_free(proxy->resolver);
+	resolver_free(scene->resolver);
+	mailbox_free(scene->mailbox);
+	loop_free(proxy->loop);
+	assert_int_equal(slab_count(proxy->upstreams), 0);
+	slab_free(proxy->upstreams);
+	assert_int_equal(proxy->lease->refs, 1);
+	lease_unref(proxy->lease);
+	assert_int_equal(count(scene, COUNTER_UPSTREAM_OPEN), 0);
+	assert_int_equal(count(scene, COUNTER_POOL_IDLE), 0);
+	arena_done(&scene->stream.arena);
+	free(proxy->relay.scratch);
+	close(scene->listener);
+	free(scene);
+	return 0;
+}
+
+/* Turns of the loop until the condition holds. */
+#define UNTIL(scene, condition)                                                                              \
+	do {                                                                                                 \
+		uint64_t give_up_ms = clock_now_ms() + PAIR_WAIT_MS;                                         \
+		while (!(condition)) {                                                                       \
+			if (clock_now_ms() > give_up_ms)                                                     \
+				fail_msg("not within %d ms: %s", PAIR_WAIT_MS, #condition);                  \
+			play_for((scene)->proxy.loop, 2);                                                    \
+		}                                                                                            \
+	} while (0)
+
+static void mirror_one(struct scene *scene)
+{
+	play_for(scene->proxy.loop, 1); /* what the clock of the loop says is of now */
+	mirror_request(&scene->stream);
+}
+
+static bool is_readable(int fd)
+{
+	struct pollfd item = { .fd = fd, .events = POLLIN };
+
+	return poll(&item, 1, 0) == 1;
+}
+
+static int accept_one(struct scene *scene)
+{
+	int fd;
+
+	UNTIL(scene, is_readable(scene->listener));
+	fd = accept4(scene->listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* The head that came, with its end. */
+static const char *read_head(struct scene *scene, int fd)
+{
+	static char head[4096];
+	size_t len = 0;
+
+	head[0] = '\0';
+	while (!strstr(head, "\r\n\r\n")) {
+		ssize_t got;
+
+		UNTIL(scene, is_readable(fd));
+		got = recv(fd, head + len, sizeof(head) - 1 - len, 0);
+		assert_true(got > 0);
+		len += (size_t)got;
+		head[len] = '\0';
+	}
+	return head;
+}
+
+static void say(int fd, const char *text)
+{
+	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+/* ---- the copy */
+
+static void a_copy_is_the_head_without_body_by_the_rules_of_the_mirror(void **state)
+{
+	static struct header_pair added = { SPAN("x-mirror"), SPAN("yes") };
+	static const struct header_modifier modifier = { .add_list = &added, .add_count = 1 };
+	struct scene *scene = *state;
+	struct stream *stream = &scene->stream;
+	const char *head;
+	int fd;
+
+	scene->ref.request_headers = &modifier;
+	scene->backend.rewrites_host = true;
+	scene->backend.authority = SPAN("mirror.example:81");
+	stream->head.method = METHOD_POST;
+	stream->head.method_text = SPAN("POST");
+	stream->request_framing = (struct body_framing){ .kind = BODY_LENGTH, .length = 5 };
+	assert_int_equal(fields_add(&stream->head.fields, SPAN("Expect"), SPAN("100-continue")), 0);
+	mirror_one(scene);
+	fd = accept_one(scene);
+	head = read_head(scene, fd);
+	assert_int_equal(strncmp(head, "POST /a?b HTTP/1.1\r\n", 20), 0);
+	assert_non_null(strcasestr(head, "\r\nhost: mirror.example:81\r\n"));
+	assert_non_null(strcasestr(head, "\r\nx-mine: 1\r\n"));
+	assert_non_null(strcasestr(head, "\r\nx-mirror: yes\r\n"));
+	assert_non_null(strcasestr(head, "\r\ncontent-length: 0\r\n"));
+	assert_null(strcasestr(head, "expect"));
+	/* The client's own request is as it was. */
+	assert_int_equal(stream->head.fields.count, 2);
+	assert_true(span_eq(stream->head.authority, SPAN("asked.example")));
+	assert_int_equal(count(scene, COUNTER_MIRRORED), 1);
+	close(fd);
+	UNTIL(scene, scene->proxy.mirror_count == 0);
+}
+
+static void nothing_is_copied_where_it_would_mean_something_else_or_lead_nowhere(void **state)
+{
+	struct scene *scene = *state;
+	struct backend empty = { .kind = BACKEND_SERVICE }, invalid = { .kind = BACKEND_INVALID };
+
+	scene->stream.upgrade.is_wanted = true;
+	mirror_one(scene);
+	scene->stream.upgrade.is_wanted = false;
+	scene->policy.per_million = 0;
+	mirror_one(scene);
+	scene->policy.per_million = 1000000;
+	scene->ref.backend = &empty;
+	mirror_one(scene);
+	scene->ref.backend = &invalid;
+	mirror_one(scene);
+	scene->policy.ref = NULL;
+	mirror_one(scene);
+	assert_int_equal(scene->proxy.mirror_count, 0);
+	assert_int_equal(count(scene, COUNTER_MIRRORED), 0);
+	assert_int_equal(count(scene, COUNTER_MIRROR_DROPPED), 0);
+}
+
+static void the_share_of_copies_is_kept(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->policy.per_million = 250000;
+	for (int i = 0; i < 400; i++) {
+		mirror_request(&scene->stream);
+		mirrors_stop(&scene->proxy);
+	}
+	assert_in_range(count(scene, COUNTER_MIRRORED), 60, 140);
+}
+
+static void beyond_the_limit_copies_are_dropped_and_counted(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->proxy.mirror_count = LIMIT_MIRRORS;
+	mirror_one(scene);
+	assert_int_equal(count(scene, COUNTER_MIRROR_DROPPED), 1);
+	assert_int_equal(count(scene, COUNTER_MIRRORED), 0);
+	scene->proxy.mirror_count = LIMIT_MIRRORS - 1;
+	mirror_one(scene);
+	assert_int_equal(count(scene, COUNTER_MIRRORED), 1);
+	mirrors_stop(&scene->proxy);
+	assert_int_equal(scene->proxy.mirror_count, LIMIT_MIRRORS - 1);
+	scene->proxy.mirror_count = 0;
+}
+
+/* ---- the answer */
+
+/* Answers one copy; false when the connection was closed afterwards, true when it is in the pool. */
+static bool answer_is_pooled(struct scene *scene, const char *answer, bool then_close)
+{
+	uint64_t before = count(scene, COUNTER_POOL_IDLE);
+	bool is_pooled;
+	int fd;
+
+	mirror_one(scene);
+	fd = accept_one(scene);
+	read_head(scene, fd);
+	say(fd, answer);
+	if (then_close)
+		shutdown(fd, SHUT_WR);
+	UNTIL(scene, scene->proxy.mirror_count == 0);
+	is_pooled = count(scene, COUNTER_POOL_IDLE) > before;
+	if (!is_pooled)
+		UNTIL(scene, is_readable(fd));
+	/* A pooled one is closed by the backend's end. */
+	close(fd);
+	UNTIL(scene, count(scene, COUNTER_POOL_IDLE) == before);
+	return is_pooled;
+}
+
+static void what_the_mirror_answers_is_read_over_and_judged(void **state)
+{
+	static const struct {
+		const char *answer;
+		bool then_close;
+		bool is_pooled;
+		bool is_failure;
+	} rows[] = {
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n12345", false, true, false },
+		{ "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", false, true, false },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx: y\r\n\r\n", false,
+		  true, false },
+		{ "HTTP/1.1 100 C\r\n\r\nHTTP/1.1 103 E\r\n\r\nHTTP/1.1 204 N\r\n\r\n", false, true, false },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n1", false, false, false },
+		{ "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n1", false, false, false },
+		{ "HTTP/1.1 200 OK\r\n\r\nuntil the end", true, false, false },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n12", false, false, false },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n123", true, false, true },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", false, false, true },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n1", false, false, true },
+		{ "HTTP/1.1 101 S\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", false, false, true },
+		{ "nonsense\r\n\r\n", false, false, true },
+		{ "HTTP/1.1 2", true, false, true },
+	};
+	struct scene *scene = *state;
+	uint64_t failures = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		bool is_pooled = answer_is_pooled(scene, rows[i].answer, rows[i].then_close);
+
+		failures += rows[i].is_failure;
+		if (is_pooled != rows[i].is_pooled || count(scene, COUNTER_MIRROR_FAILURES) != failures)
+			fail_msg("%s: pooled %d, failures %llu instead of %llu", rows[i].answer, is_pooled,
+				 (unsigned long long)count(scene, COUNTER_MIRROR_FAILURES),
+				 (unsigned long long)failures);
+	}
+}
+
+static void too_many_interim_answers_end_it(void **state)
+{
+	struct scene *scene = *state;
+	int fd;
+
+	mirror_one(scene);
+	fd = accept_one(scene);
+	read_head(scene, fd);
+	for (int i = 0; i < LIMIT_INTERIM_RESPONSES; i++)
+		say(fd, "HTTP/1.1 102 Processing\r\n\r\n");
+	play_for(scene->proxy.loop, 20);
+	assert_int_equal(scene->proxy.mirror_count, 1);
+	say(fd, "HTTP/1.1 102 Processing\r\n\r\n");
+	UNTIL(scene, scene->proxy.mirror_count == 0);
+	assert_int_equal(count(scene, COUNTER_MIRROR_FAILURES), 1);
+	close(fd);
+}
+
+static void an_answer_is_read_up_to_its_limit(void **state)
+{
+	static char piece[64 * 1024];
+	struct scene *scene = *state;
+	int fd;
+
+	mirror_one(scene);
+	fd = accept_one(scene);
+	read_head(scene, fd);
+	say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n");
+	for (size_t sent = 0; scene->proxy.mirror_count && sent < 8u * LIMIT_MIRROR_BODY_BYTES;) {
+		ssize_t len = send(fd, piece, sizeof(piece), MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		sent += len > 0 ? (size_t)len : 0;
+		play_for(scene->proxy.loop, 1);
+	}
+	assert_int_equal(scene->proxy.mirror_count, 0);
+	assert_int_equal(count(scene, COUNTER_MIRROR_FAILURES), 1);
+	assert_in_range(count(scene, COUNTER_UPSTREAM_RECEIVED), LIMIT_MIRROR_BODY_BYTES,
+			LIMIT_MIRROR_BODY_BYTES + LIMIT_READ_BYTES + 4096);
+	close(fd);
+}
+
+/* ---- connections */
+
+/* A first copy that leaves its connection in the pool. */
+static int warm_up(struct scene *scene)
+{
+	int fd;
+
+	mirror_one(scene);
+	fd = accept_one(scene);
+	read_head(scene, fd);
+	say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+	UNTIL(scene, count(scene, COUNTER_POOL_IDLE) == 1);
+	return fd;
+}
+
+static void a_pooled_connection_is_used_again(void **state)
+{
+	struct scene *scene = *state;
+	int fd = warm_up(scene);
+
+	mirror_one(scene);
+	assert_int_equal(strncmp(read_head(scene, fd), "GET /a?b", 8), 0);
+	assert_int_equal(count(scene, COUNTER_POOL_HITS), 1);
+	assert_int_equal(count(scene, COUNTER_UPSTREAM_CONNECTS), 1);
+	say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+	UNTIL(scene, scene->proxy.mirror_count == 0);
+	assert_int_equal(count(scene, COUNTER_MIRROR_FAILURES), 0);
+	close(fd);
+}
+
+static void a_pooled_connection_that_dies_is_replaced_once(void **state)
+{
+	struct scene *scene = *state;
+	int fd = warm_up(scene), again;
+
+	mirror_one(scene);
+	read_head(scene, fd);
+	close(fd);
+	again = accept_one(scene);
+	assert_int_equal(strncmp(read_head(scene, again), "GET /a?b", 8), 0);
+	close(again);
+	UNTIL(scene, scene->proxy.mirror_count == 0);
+	play_for(scene->proxy.loop, 50);
+	assert_false(is_readable(scene->listener)); /* the new one is not */
+	assert_int_equal(count(scene, COUNTER_MIRROR_FAILURES), 1);
+}
+
+static void a_refused_connect_is_a_failure_of_the_endpoint(void **state)
+{
+	struct scene *scene = *state;
+	struct upstream_endpoint *endpoint;
+
+	close(scene->listener);
+	mirror_one(scene);
+	UNTIL(scene, scene->proxy.mirror_count == 0);
+	assert_int_equal(count(scene, COUNTER_MIRROR_FAILURES), 1);
+	assert_int_equal(count(scene, COUNTER_UPSTREAM_CONNECT_FAILURES), 1);
+	endpoint = upstream_pool_endpoint(&scene->proxy.pool, &scene->endpoint,
+					  &scene->config->upstream_keepalives);
+	assert_int_equal(endpoint->load.failures, 1);
+	assert_int_equal(endpoint->load.in_flight, 0);
+	upstream_pool_leave(&scene->proxy.pool, endpoint);
+	scene->listener = -1;
+}
+
+/* ---- time */
+
+/* A listening socket with a full queue answers no SYN. */
+static void fill_queue(struct scene *scene, int *fillers, size_t filler_count)
+{
+	struct address address = pair_loopback();
+
+	close(scene->listener);
+	scene->listener = pair_listen(&address, 0);
+	scene->endpoint.address = address;
+	for (size_t i = 0; i < filler_count; i++) {
+		fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		assert_true(fillers[i] >= 0);
+		(void)connect(fillers[i], &address.any, address.len);
+	}
+	usleep(20000);
+}
+
+static uint64_t time_of_failure(struct scene *scene)
+{
+	uint64_t start_ms;
+
+	mirror_one(scene);
+	start_ms = clock_now_ms();
+	UNTIL(scene, scene->proxy.mirror_count == 0);
+	return clock_now_ms() - start_ms;
+}
+
+static void a_connect_ends_with_the_connect_timeout_of_the_backend(void **state)
+{
+	static const struct backend_tcp tcp = { .connect_timeout = { true, 150 * MS } };
+	struct scene *scene = *state;
+	int fillers[4];
+
+	fill_queue(scene, fillers, ARRAY_LEN(fillers));
+	scene->config->connect_timeout_ns = 400 * MS;
+	assert_in_range(time_of_failure(scene), 390, 390 + 1500);
+	assert_int_equal(count(scene, COUNTER_UPSTREAM_CONNECT_FAILURES), 1);
+	scene->ref.tcp = &tcp;
+	assert_in_range(time_of_failure(scene), 140, 390);
+	assert_int_equal(count(scene, COUNTER_UPSTREAM_CONNECT_FAILURES), 2);
+	assert_int_equal(count(scene, COUNTER_MIRROR_FAILURES), 2);
+	for (size_t i = 0; i < ARRAY_LEN(fillers); i++)
+		close(fillers[i]);
+}
+
+static void a_look_up_ends_with_the_connect_timeout_too(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->endpoint.is_resolved = false;
+	scene->endpoint.host = SPAN("slow");
+	scene->lookup_ms = 1500;
+	scene->config->connect_timeout_ns = 200 * MS;
+	assert_in_range(time_of_failure(scene), 190, 1300);
+	assert_int_equal(count(scene, COUNTER_UPSTREAM_CONNECTS), 0);
+	assert_int_equal(count(scene, COUNTER_MIRROR_FAILURES), 1);
+}
+
+static void the_connect_timeout_is_over_once_the_connection_stands(void **state)
+{
+	struct scene *scene = *state;
+	int fd;
+
+	scene->endpoint.is_resolved = false;
+	scene->endpoint.host = SPAN("name");
+	scene->config->connect_timeout_ns = 150 * MS;
+	mirror_one(scene);
+	fd = accept_one(scene);
+	read_head(scene, fd);
+	play_for(scene->proxy.loop, 300);
+	assert_int_equal(scene->proxy.mirror_count, 1);
+	say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+	UNTIL(scene, count(scene, COUNTER_POOL_IDLE) == 1);
+	assert_int_equal(count(scene, COUNTER_MIRROR_FAILURES), 0);
+	close(fd);
+}
+
+static void a_name_without_address_is_a_failure(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->endpoint.is_resolved = false;
+	scene->endpoint.host = SPAN("missing");
+	mirror_one(scene);
+	UNTIL(scene, scene->proxy.mirror_count == 0);
+	assert_int_equal(count(scene, COUNTER_MIRROR_FAILURES), 1);
+}
+
+static void a_silent_mirror_is_given_up_after_the_request_timeout_of_its_backend(void **state)
+{
+	static const struct backend_http http = { .request_timeout = { true, 200 * MS } };
+	struct scene *scene = *state;
+
+	scene->ref.http = &http;
+	assert_in_range(time_of_failure(scene), 190, 190 + 1500);
+	assert_int_equal(count(scene, COUNTER_MIRROR_FAILURES), 1);
+	assert_int_equal(count(scene, COUNTER_UPSTREAM_CONNECT_FAILURES), 0);
+}
+
+/* ---- ends */
+
+static void stopping_frees_copies_in_every_stage(void **state)
+{
+	struct scene *scene = *state;
+	int fd = warm_up(scene), second;
+
+	mirror_one(scene); /* on the pooled connection, sent */
+	mirror_one(scene); /* connecting */
+	UNTIL(scene, is_readable(scene->listener));
+	second = accept_one(scene);
+	read_head(scene, second);
+	say(second, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n123"); /* in its body */
+	play_for(scene->proxy.loop, 20);
+	scene->endpoint.is_resolved = false;
+	scene->endpoint.host = SPAN("slow");
+	scene->lookup_ms = 100;
+	mirror_one(scene); /* resolving */
+	mirror_one(scene);
+	assert_int_equal(scene->proxy.mirror_count, 4);
+	mirrors_stop(&scene->proxy);
+	assert_int_equal(scene->proxy.mirror_count, 0);
+	assert_int_equal(count(scene, COUNTER_MIRROR_FAILURES), 0); /* nobody failed */
+	close(fd);
+	close(second);
+}
+
+static int mirror_and_stop(void *context)
+{
+	struct scene *scene = context;
+
+	mirror_request(&scene->stream);
+	mirrors_stop(&scene->proxy);
+	return 0;
+}
+
+static void lack_of_memory_costs_the_copy_and_nothing_else(void **state)
+{
+	struct scene *scene = *state;
+	uint64_t made;
+
+	assert_true(alloc_fail_each(mirror_and_stop, scene) >= 4); /* itself, head, bytes, endpoint */
+	made = count(scene, COUNTER_MIRRORED);
+	assert_true(count(scene, COUNTER_MIRROR_DROPPED) + count(scene, COUNTER_MIRROR_FAILURES) >= 4);
+	assert_true(made > count(scene, COUNTER_MIRROR_FAILURES));
+	assert_int_equal(scene->stream.head.fields.count, 1);
+}
+
+#define PLAYED(function) cmocka_unit_test_setup_teardown(function, scene_make, scene_drop)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		PLAYED(a_copy_is_the_head_without_body_by_the_rules_of_the_mirror),
+		PLAYED(nothing_is_copied_where_it_would_mean_something_else_or_lead_nowhere),
+		PLAYED(the_share_of_copies_is_kept),
+		PLAYED(beyond_the_limit_copies_are_dropped_and_counted),
+		PLAYED(what_the_mirror_answers_is_read_over_and_judged),
+		PLAYED(too_many_interim_answers_end_it),
+		PLAYED(an_answer_is_read_up_to_its_limit),
+		PLAYED(a_pooled_connection_is_used_again),
+		PLAYED(a_pooled_connection_that_dies_is_replaced_once),
+		PLAYED(a_refused_connect_is_a_failure_of_the_endpoint),
+		PLAYED(a_connect_ends_with_the_connect_timeout_of_the_backend),
+		PLAYED(a_look_up_ends_with_the_connect_timeout_too),
+		PLAYED(the_connect_timeout_is_over_once_the_connection_stands),
+		PLAYED(a_name_without_address_is_a_failure),
+		PLAYED(a_silent_mirror_is_given_up_after_the_request_timeout_of_its_backend),
+		PLAYED(stopping_frees_copies_in_every_stage),
+		PLAYED(lack_of_memory_costs_the_copy_and_nothing_else),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
