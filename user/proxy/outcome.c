@@ -2,7 +2,7 @@
 #include "user/proxy/outcome.h"
 
 #include "policy/health.h"
-#include "user/proxy/upstream.h"
+#include "user/proxy/back.h"
 
 enum { OUTCOME_LOG_MS = 1000 }; /* lines about evictions, at most */
 
@@ -71,7 +71,7 @@ void outcome_response(struct stream *stream)
 {
 	struct body_framing framing;
 
-	if (!stream->backend->health || framing_response(&stream->response, stream->head.method, &framing) ||
+	if (!stream->backend->health || stream->back->framing(stream, &framing) ||
 	    (framing.kind == BODY_TUNNEL && !stream->upgrade.is_wanted))
 		return;
 	outcome_note(stream, &stream->response.fields, stream->response.status);
@@ -81,7 +81,7 @@ void outcome_response(struct stream *stream)
 static bool is_backend_late(const struct stream *stream)
 {
 	if (stream->state == STREAM_WAIT_HEAD)
-		return relay_is_finished(&stream->upload) || conn_is_behind(&stream->upstream->conn);
+		return relay_is_finished(&stream->upload) || stream->back->is_behind(stream);
 	return stream->state == STREAM_RESOLVE || stream->state == STREAM_CONNECT;
 }
 
