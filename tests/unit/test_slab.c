@@ -91,7 +91,7 @@ static void objects_are_aligned_and_never_move(void **state)
 	(void)state;
 	for (int i = 0; i < COUNT; i++) {
 		objects[i] = slab_take(s, &handles[i]);
-		assert_int_equal((uintptr_t)objects[i] % alignof(max_align_t), 0);
+		assert_int_equal((uintptr_t)objects[i] % alignof(uint64_t), 0);
 		memset(objects[i], i, 33);
 	}
 	for (int i = 0; i < COUNT; i++) {

@@ -25,12 +25,14 @@ int buf_reserve(struct buf *b, size_t more, size_t max_bytes)
 
 	if (b->size - b->end >= more)
 		return 0;
+	if (max_bytes > BUF_MAX_BYTES)
+		max_bytes = BUF_MAX_BYTES;
 	if (more > max_bytes || len > max_bytes - more)
 		return -ENOBUFS;
 	if (b->size >= len + more) {
 		memmove(b->data, b->data + b->start, len);
 		b->start = 0;
-		b->end = len;
+		b->end = (uint32_t)len;
 		return 0;
 	}
 	while (size < len + more)
@@ -41,20 +43,20 @@ int buf_reserve(struct buf *b, size_t more, size_t max_bytes)
 	if (len)
 		memcpy(data, b->data + b->start, len);
 	hg_free(b->data);
-	*b = (struct buf){ .data = data, .end = len, .size = size };
+	*b = (struct buf){ .data = data, .end = (uint32_t)len, .size = (uint32_t)size };
 	return 0;
 }
 
 void buf_commit(struct buf *b, size_t len)
 {
 	CHECK(len <= b->size - b->end);
-	b->end += len;
+	b->end += (uint32_t)len;
 }
 
 void buf_consume(struct buf *b, size_t len)
 {
 	CHECK(len <= buf_len(b));
-	b->start += len;
+	b->start += (uint32_t)len;
 	if (b->start == b->end) {
 		b->start = 0;
 		b->end = 0;
@@ -69,7 +71,7 @@ int buf_append(struct buf *b, struct span s, size_t max_bytes)
 		return error;
 	if (s.len) {
 		memcpy(buf_tail(b), s.data, s.len);
-		b->end += s.len;
+		b->end += (uint32_t)s.len;
 	}
 	return 0;
 }

@@ -8,13 +8,16 @@
 /*
  * A byte queue with one contiguous run of content: bytes are appended at the end and consumed at the front.
  * It owns no memory while it is empty and was released, so an idle connection costs no buffer. The bound is
- * the caller's: buf_reserve refuses to grow past max_bytes.
+ * the caller's: buf_reserve refuses to grow past max_bytes. Several are in every idle connection, and what is
+ * bounded needs no 64 bits.
  */
+#define BUF_MAX_BYTES ((size_t)1 << 31) /* whatever the caller says */
+
 struct buf {
 	char *data; /* owner; NULL when never filled or released */
-	size_t start; /* first unconsumed byte */
-	size_t end; /* one past the last byte */
-	size_t size; /* allocated */
+	uint32_t start; /* first unconsumed byte */
+	uint32_t end; /* one past the last byte */
+	uint32_t size; /* allocated: never more than BUF_MAX_BYTES */
 };
 
 void buf_init(struct buf *b);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/base/slab.h"
 
-#include <stdalign.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -10,11 +9,13 @@
 
 enum { SLAB_CHUNK_OBJECTS = 64 };
 
+/* next_free of a cell whose object is live: no index gets there. */
+#define SLAB_LIVE UINT32_MAX
+
 struct slab_cell {
 	uint32_t generation; /* of the live object, or of the next one while free */
 	uint32_t next_free; /* index + 1; 0 ends the list */
-	uint32_t is_live;
-	alignas(max_align_t) char object[];
+	uint64_t object[];
 };
 
 struct slab {
@@ -38,8 +39,9 @@ static struct slab_cell *slab_cell(const struct slab *s, uint32_t index)
 struct slab *slab_create(size_t object_bytes, uint32_t max_count)
 {
 	struct slab *s = hg_calloc(1, sizeof(*s));
-	size_t align = alignof(max_align_t);
+	size_t align = _Alignof(struct slab_cell);
 
+	CHECK(max_count < SLAB_LIVE);
 	if (!s)
 		return NULL;
 	s->object_bytes = object_bytes;
@@ -94,7 +96,7 @@ void *slab_take(struct slab *s, uint64_t *ret_handle)
 	cell = slab_cell(s, index);
 	s->first_free = cell->next_free;
 	s->count++;
-	cell->is_live = 1;
+	cell->next_free = SLAB_LIVE;
 	memset(cell->object, 0, s->object_bytes);
 	*ret_handle = (uint64_t)cell->generation << 32 | index;
 	return cell->object;
@@ -108,7 +110,8 @@ void *slab_find(const struct slab *s, uint64_t handle)
 	if (index >= s->cells)
 		return NULL;
 	cell = slab_cell(s, index);
-	return cell->is_live && cell->generation == (uint32_t)(handle >> 32) ? cell->object : NULL;
+	return cell->next_free == SLAB_LIVE && cell->generation == (uint32_t)(handle >> 32) ? cell->object :
+												     NULL;
 }
 
 void slab_give(struct slab *s, uint64_t handle)
@@ -118,7 +121,6 @@ void slab_give(struct slab *s, uint64_t handle)
 
 	CHECK(slab_find(s, handle));
 	cell = slab_cell(s, index);
-	cell->is_live = 0;
 	if (++cell->generation == 0)
 		cell->generation = 1;
 	cell->next_free = s->first_free;
@@ -137,7 +139,7 @@ void *slab_next(const struct slab *s, uint32_t *cursor, uint64_t *ret_handle)
 		uint32_t index = (*cursor)++;
 		struct slab_cell *cell = slab_cell(s, index);
 
-		if (cell->is_live) {
+		if (cell->next_free == SLAB_LIVE) {
 			*ret_handle = (uint64_t)cell->generation << 32 | index;
 			return cell->object;
 		}
