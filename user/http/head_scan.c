@@ -42,7 +42,7 @@ static void enter(struct walk *w, enum scan_state state)
 
 static void enter_word(struct walk *w, enum scan_state state)
 {
-	w->scan->word_start = (size_t)(w->at - w->base);
+	w->scan->word_start = (uint32_t)(w->at - w->base);
 	enter(w, state);
 }
 
@@ -280,7 +280,7 @@ static enum http_bad scan_part(struct walk *w, struct span head, size_t bound, b
 	while (bad == BAD_NONE && w->at < w->end && w->scan->state != SCAN_ENDED &&
 	       is_in_start_line(w->scan) == is_start_line)
 		bad = scan_step(w);
-	w->scan->offset = (size_t)(w->at - w->base);
+	w->scan->offset = (uint32_t)(w->at - w->base);
 	return bad;
 }
 

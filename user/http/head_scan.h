@@ -34,10 +34,10 @@ enum scan_step {
 struct head_scan {
 	bool is_response;
 	uint8_t state; /* enum scan_state in head_scan.c */
-	size_t offset; /* bytes already judged; after SCAN_BAD that of the refused byte */
-	size_t word_start; /* of the word of the start line that is being read */
+	uint32_t offset; /* bytes already judged; after SCAN_BAD that of the refused byte */
+	uint32_t word_start; /* of the word of the start line that is being read */
 	uint32_t field_count;
-	size_t head_bytes; /* length of the head with its final CRLF, when done */
+	uint32_t head_bytes; /* length of the head with its final CRLF, when done */
 	enum http_bad bad;
 };
 
