@@ -412,16 +412,19 @@ static bool client_peer_is_trusted(const struct proxy *proxy, const struct addre
 
 static void client_name_peer(struct client *client, const struct address *peer)
 {
+	char ip[ADDRESS_TEXT_BYTES];
 	struct text text;
 
-	client->peer = *peer;
-	client->peer_ip_len = (uint8_t)address_host_text(peer, client->peer_ip);
 	text_init(&text);
 	address_format(peer, &text);
 	client->source_len = (uint8_t)(text.len < sizeof(client->source) ? text.len : sizeof(client->source));
 	if (client->source_len)
 		memcpy(client->source, text.data, client->source_len);
 	text_done(&text);
+	client->peer_ip_at = client->source_len && client->source[0] == '[' ? 1 : 0;
+	client->peer_ip_len = (uint8_t)address_host_text(peer, ip);
+	if (client->peer_ip_at + client->peer_ip_len > client->source_len)
+		client->peer_ip_len = 0; /* no memory for the text above */
 	client->is_trusted = client_peer_is_trusted(client->proxy, peer);
 }
 

@@ -21,6 +21,9 @@ enum client_state {
 	CLIENT_STATE_COUNT,
 };
 
+/* "[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]:65535" */
+#define CLIENT_SOURCE_BYTES 53
+
 struct client {
 	struct conn conn;
 	struct proxy *proxy; /* borrowed */
@@ -29,11 +32,10 @@ struct client {
 	enum client_state state;
 	struct stream *stream; /* the running one, or NULL; always NULL with h2 */
 	struct client_h2 *h2; /* owner; NULL: not HTTP/2 */
-	struct address peer;
-	char peer_ip[ADDRESS_TEXT_BYTES]; /* without port */
-	uint8_t peer_ip_len;
-	char source[ADDRESS_TEXT_BYTES]; /* "ip:port" */
+	char source[CLIENT_SOURCE_BYTES]; /* "ip:port", "[ip]:port" */
 	uint8_t source_len;
+	uint8_t peer_ip_at; /* the address alone, within source */
+	uint8_t peer_ip_len;
 	bool is_trusted; /* its X-Forwarded-* are kept */
 	bool is_age_over; /* maxConnectionAge passed: the running exchange is the last */
 	bool is_closed;
