@@ -47,7 +47,7 @@ static int scene_drop(void **state)
 	struct scene *scene = *state;
 
 	/* It was never in a real map: map_conn(). */
-	memset(&scene->conn.gate, 0, sizeof(scene->conn.gate));
+	scene->conn.gate = NULL;
 	conn_close(&scene->conn, false);
 	if (scene->far >= 0)
 		close(scene->far);
@@ -434,6 +434,7 @@ struct mapped {
 	struct gate_record record;
 	struct gate gate;
 	struct gate_worker worker;
+	struct conn_gate place;
 };
 
 static void map_conn(struct conn *conn, struct mapped *mapped)
@@ -441,8 +442,10 @@ static void map_conn(struct conn *conn, struct mapped *mapped)
 	memset(mapped, 0, sizeof(*mapped));
 	mapped->gate.slots = (struct gate_slots){ .records = &mapped->record, .count = 1 };
 	mapped->worker.gate = &mapped->gate;
-	conn->gate =
+	mapped->place.socket =
 		(struct gate_socket){ .worker = &mapped->worker, .fd = conn_fd(conn), .is_source = true };
+	timer_init(&mapped->place.retry, NULL);
+	conn->gate = &mapped->place.socket;
 }
 
 /* "hello" has arrived, and the program has said what is wrong with it. */
@@ -479,7 +482,7 @@ static void an_end_or_a_silence_of_a_poisoned_socket_is_not_believed(void **stat
 
 	let_poison_arrive(scene, &mapped);
 	assert_int_equal(recv(conn_fd(&scene->conn), memory, sizeof(memory), 0), 5);
-	scene->conn.gate.consumed_bytes = 5;
+	scene->conn.gate->consumed_bytes = 5;
 	assert_false(conn_is_silent(&scene->conn));
 	assert_int_equal(conn_recv(&scene->conn, memory, sizeof(memory)), CONN_POISONED);
 	scene->conn.error = 0;
@@ -499,7 +502,7 @@ static void a_sound_socket_in_the_maps_is_read_as_ever(void **state)
 	mapped.record.kernel.poison = GATE_REASON_NONE;
 	assert_int_equal(conn_recv(&scene->conn, memory, sizeof(memory)), 5);
 	assert_int_equal(conn_recv(&scene->conn, memory, sizeof(memory)), -EAGAIN);
-	assert_int_equal(scene->conn.gate.consumed_bytes, 5);
+	assert_int_equal(scene->conn.gate->consumed_bytes, 5);
 	assert_true(conn_is_silent(&scene->conn));
 }
 

@@ -37,10 +37,10 @@ struct gate_socket {
  */
 int gate_socket_add(struct gate_worker *worker, struct gate_socket *socket, int fd);
 
-/* Is it in the maps? A zeroed struct is not. */
+/* Is it in the maps? A zeroed struct is not, and NULL is not. */
 static inline bool gate_socket_is_added(const struct gate_socket *socket)
 {
-	return socket->worker != NULL;
+	return socket && socket->worker != NULL;
 }
 
 /* The caller has taken `bytes` out with recv() (not MSG_PEEK). No direction has it as its source. */

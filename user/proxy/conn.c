@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "user/base/mem.h"
 #include "user/net/socket.h"
 
 #define CONN_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
@@ -31,7 +32,7 @@ static void conn_on_event(struct loop_source *source, uint32_t events)
 
 static void conn_on_gate_retry(struct timer *timer, uint64_t now_ms)
 {
-	struct conn *conn = container_of(timer, struct conn, gate_retry);
+	struct conn *conn = container_of(timer, struct conn_gate, retry)->conn;
 
 	(void)now_ms;
 	conn->can_read = true;
@@ -43,7 +44,6 @@ int conn_open(struct conn *conn, struct loop *loop, int fd, void (*on_ready)(str
 	int error;
 
 	*conn = (struct conn){ .loop = loop, .on_ready = on_ready, .can_read = true, .can_write = true };
-	timer_init(&conn->gate_retry, conn_on_gate_retry);
 	loop_source_init(&conn->source, fd, conn_on_event);
 	error = loop_source_add(loop, &conn->source, CONN_EVENTS);
 	if (error < 0) {
@@ -53,6 +53,21 @@ int conn_open(struct conn *conn, struct loop *loop, int fd, void (*on_ready)(str
 	return error;
 }
 
+static struct timer *conn_gate_retry(struct conn *conn)
+{
+	return &container_of(conn->gate, struct conn_gate, socket)->retry;
+}
+
+static void conn_leave_gate(struct conn *conn)
+{
+	if (!conn->gate)
+		return;
+	timer_cancel(loop_timers(conn->loop), conn_gate_retry(conn));
+	gate_socket_remove(conn->gate);
+	hg_free(container_of(conn->gate, struct conn_gate, socket));
+	conn->gate = NULL;
+}
+
 void conn_close(struct conn *conn, bool reset)
 {
 	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
@@ -60,8 +75,7 @@ void conn_close(struct conn *conn, bool reset)
 	if (!conn_is_open(conn))
 		return;
 	loop_source_remove(conn->loop, &conn->source);
-	timer_cancel(loop_timers(conn->loop), &conn->gate_retry);
-	gate_socket_remove(&conn->gate);
+	conn_leave_gate(conn);
 	if (reset)
 		setsockopt(conn_fd(conn), SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
 	close(conn_fd(conn));
@@ -74,7 +88,23 @@ void conn_close(struct conn *conn, bool reset)
 
 int conn_join_gate(struct conn *conn, struct gate_worker *worker)
 {
-	return gate_socket_is_added(&conn->gate) ? 0 : gate_socket_add(worker, &conn->gate, conn_fd(conn));
+	struct conn_gate *gate;
+	int error;
+
+	if (conn->gate)
+		return 0;
+	gate = hg_calloc(1, sizeof(*gate));
+	if (!gate)
+		return -ENOMEM;
+	error = gate_socket_add(worker, &gate->socket, conn_fd(conn));
+	if (error) {
+		hg_free(gate);
+		return error;
+	}
+	gate->conn = conn;
+	timer_init(&gate->retry, conn_on_gate_retry);
+	conn->gate = &gate->socket;
+	return 0;
 }
 
 int conn_set_events(struct conn *conn, bool want_read, bool want_write, bool want_edge)
@@ -96,17 +126,18 @@ enum { CONN_GATE_RETRY_MS = 1 };
  * not count. */
 static bool conn_must_retry(struct conn *conn)
 {
-	if (!gate_socket_is_added(&conn->gate) || gate_socket_is_drained(&conn->gate))
+	if (!gate_socket_is_added(conn->gate) || gate_socket_is_drained(conn->gate))
 		return false;
 	conn->can_read = false;
-	timer_arm(loop_timers(conn->loop), &conn->gate_retry, loop_now_ms(conn->loop) + CONN_GATE_RETRY_MS);
+	timer_arm(loop_timers(conn->loop), conn_gate_retry(conn),
+		  loop_now_ms(conn->loop) + CONN_GATE_RETRY_MS);
 	return true;
 }
 
 /* Bytes of a mapped socket came up with a hole or twice: what recv() just gave is not what the peer sent. */
 static bool conn_is_poisoned(const struct conn *conn)
 {
-	return gate_socket_is_added(&conn->gate) && gate_socket_is_poisoned(&conn->gate);
+	return gate_socket_is_added(conn->gate) && gate_socket_is_poisoned(conn->gate);
 }
 
 ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
@@ -131,9 +162,9 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 	}
 	if (len > 0) {
 		conn->received_bytes += (uint64_t)len;
-		if (gate_socket_is_added(&conn->gate)) {
+		if (gate_socket_is_added(conn->gate)) {
 			/* Short reads say nothing there. */
-			gate_socket_note_read(&conn->gate, (uint64_t)len);
+			gate_socket_note_read(conn->gate, (uint64_t)len);
 			return len;
 		}
 		/* A short read means empty: what comes later is a new edge, but an end that was announced is
@@ -289,7 +320,7 @@ bool conn_is_silent(struct conn *conn)
 	if (conn->has_eof || conn->has_hup || conn->error || buf_len(&conn->in))
 		return false;
 	if (conn_is_poisoned(conn) ||
-	    (gate_socket_is_added(&conn->gate) && !gate_socket_is_drained(&conn->gate)))
+	    (gate_socket_is_added(conn->gate) && !gate_socket_is_drained(conn->gate)))
 		return false;
 	len = recv(conn_fd(conn), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 	return len < 0 && errno == EAGAIN;

@@ -33,9 +33,15 @@ struct conn {
 	int error; /* hard error of receiving, negative errno, 0 = none */
 	int send_error; /* the same of sending: what was received before may still be read */
 	void (*on_ready)(struct conn *conn);
-	struct gate_socket
-		gate; /* once in the maps of the kernel lane, the socket stays there until it is closed */
-	struct timer gate_retry; /* bytes may wait behind redirected ones although recv() said EAGAIN */
+	/* Owner, of the first member of struct conn_gate. NULL until conn_join_gate(): most sockets never go there. */
+	struct gate_socket *gate;
+};
+
+/* A socket in the maps of the kernel lane; it stays there until it is closed. */
+struct conn_gate {
+	struct gate_socket socket;
+	struct conn *conn;
+	struct timer retry; /* bytes may wait behind redirected ones although recv() said EAGAIN */
 };
 
 /* Takes ownership of fd. on_ready is called after every event with the flags brought up to date. 0 or -errno
@@ -53,7 +59,7 @@ static inline int conn_fd(const struct conn *conn)
 }
 
 /*
- * Puts the socket into the maps of the kernel lane; idempotent. 0 or -errno of gate_socket_add().
+ * Puts the socket into the maps of the kernel lane; idempotent. 0, -ENOMEM, or -errno of gate_socket_add().
  * While the kernel reads the socket, or writes to it, its events would wake us for bytes that are not ours:
  * conn_set_events() masks them, and unmasking looks anew. want_edge: report free send space even if it was
  * there before, since nobody has tried to send and so the kernel would not tell (SOCK_NOSPACE, tcp_poll).

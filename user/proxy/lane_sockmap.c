@@ -107,8 +107,6 @@ bool lane_sockmap_judge(struct relay *relay, uint64_t elapsed_ms)
 static int sockmap_start(struct relay *relay)
 {
 	struct gate_direction_options options = {
-		.source = &relay->source->gate,
-		.target = &relay->sink->gate,
 		.framing = sockmap_framing(relay),
 		.length_bytes = relay->decoder.left,
 		.credit_bytes = relay->gate_options.credit_bytes,
@@ -120,6 +118,8 @@ static int sockmap_start(struct relay *relay)
 		error = conn_join_gate(relay->source, worker);
 	if (error)
 		return error;
+	options.source = relay->source->gate;
+	options.target = relay->sink->gate;
 	relay->gate = (struct gate_direction){ .on_event = sockmap_on_event };
 	return gate_direction_start(&relay->gate, &options);
 }
@@ -153,8 +153,8 @@ bool lane_sockmap_enter(struct relay *relay)
  * it. */
 static void sockmap_mask(struct conn *conn)
 {
-	const struct gate_direction *inbound = conn->gate.inbound;
-	const struct gate_direction *outbound = conn->gate.outbound;
+	const struct gate_direction *inbound = conn->gate->inbound;
+	const struct gate_direction *outbound = conn->gate->outbound;
 
 	/* MOD of a registered descriptor fails only without memory: then we are woken more often. */
 	(void)conn_set_events(conn, !inbound, !outbound || outbound->wants_target_writable,

@@ -30,8 +30,8 @@ static bool relay_is_between_conns(const struct relay *relay)
 /* splice(2) does not see what a sock map has passed up, so it keeps away from sockets that are in one. */
 static bool relay_may_use_pipe(const struct relay *relay)
 {
-	return relay_is_between_conns(relay) && !gate_socket_is_added(&relay->source->gate) &&
-	       !gate_socket_is_added(&relay->sink->gate);
+	return relay_is_between_conns(relay) && !gate_socket_is_added(relay->source->gate) &&
+	       !gate_socket_is_added(relay->sink->gate);
 }
 
 /* What has gone through both ends; only compared with an earlier value. */
