@@ -78,11 +78,11 @@ static void view_fill_gate(const struct relay *relay, char *state, size_t size, 
 
 	if (relay->lane != &lane_sockmap)
 		return;
-	stats = gate_direction_stats(&relay->gate);
+	stats = gate_direction_stats(&relay->gate->direction);
 	*ret_pauses = stats.pauses;
 	if (stats.reason != GATE_REASON_NONE)
 		*ret_reason = gate_reason_text(stats.reason);
-	snprintf(state, size, "%s", stats.is_open ? "open" : gate_direction_state_text(relay->gate.state));
+	snprintf(state, size, "%s", stats.is_open ? "open" : gate_direction_state_text(relay->gate->direction.state));
 }
 
 /* The kernel's stamp may be younger than the clock of this turn. */

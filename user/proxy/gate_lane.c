@@ -41,7 +41,7 @@ static void gate_lane_on_pace(struct timer *timer, uint64_t now_ms)
 		struct list *node = list_pop(&lane->paced);
 
 		list_add_tail(&seen, node);
-		is_busy |= lane_sockmap_judge(list_entry(node, struct relay, pace), elapsed_ms);
+		is_busy |= lane_sockmap_judge(list_entry(node, struct relay_gate, pace)->relay, elapsed_ms);
 	}
 	while (!list_is_empty(&seen))
 		list_add_tail(&lane->paced, list_pop(&seen));

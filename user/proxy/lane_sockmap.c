@@ -3,6 +3,7 @@
 
 #include "user/base/limits.h"
 #include "user/base/log.h"
+#include "user/base/mem.h"
 #include "user/gate/flush.h"
 #include "user/proxy/chunk_raw.h"
 #include "user/proxy/gate_lane.h"
@@ -52,7 +53,7 @@ static bool sockmap_is_aligned(const struct relay *relay)
 
 static void sockmap_on_event(struct gate_direction *direction)
 {
-	struct relay *relay = container_of(direction, struct relay, gate);
+	struct relay *relay = container_of(direction, struct relay_gate, direction)->relay;
 
 	relay->gate_options.wake(relay->gate_options.owner);
 }
@@ -86,22 +87,34 @@ static bool sockmap_pays(struct relay *relay, uint64_t now_ms)
 
 bool lane_sockmap_judge(struct relay *relay, uint64_t elapsed_ms)
 {
-	struct gate_direction_stats stats = gate_direction_stats(&relay->gate);
-	uint64_t pieces = stats.redirected_pieces - relay->pace_pieces;
-	uint64_t bytes = stats.redirected_bytes - relay->pace_bytes;
+	struct gate_direction_stats stats = gate_direction_stats(&relay->gate->direction);
+	uint64_t pieces = stats.redirected_pieces - relay->gate->pace_pieces;
+	uint64_t bytes = stats.redirected_bytes - relay->gate->pace_bytes;
 
-	relay->pace_pieces = stats.redirected_pieces;
-	relay->pace_bytes = stats.redirected_bytes;
+	relay->gate->pace_pieces = stats.redirected_pieces;
+	relay->gate->pace_bytes = stats.redirected_bytes;
 	if (pieces == 0)
 		return false;
 	relay_refresh(relay);
 	if (pieces * 1000 / elapsed_ms >= SOCKMAP_SLOW_PER_S && bytes / pieces < SOCKMAP_PIECE_MIN_BYTES &&
-	    relay->decoder.kind != BODY_LENGTH && !relay->is_leaving) {
-		relay->is_leaving = true;
-		gate_direction_leave(&relay->gate);
-		sockmap_on_event(&relay->gate);
+	    relay->decoder.kind != BODY_LENGTH && !relay->gate->is_leaving) {
+		relay->gate->is_leaving = true;
+		gate_direction_leave(&relay->gate->direction);
+		sockmap_on_event(&relay->gate->direction);
 	}
 	return true;
+}
+
+/* The state of the lane, as new. 0 or -ENOMEM. */
+static int sockmap_prepare(struct relay *relay)
+{
+	if (!relay->gate)
+		relay->gate = hg_malloc(sizeof(*relay->gate));
+	if (!relay->gate)
+		return -ENOMEM;
+	*relay->gate = (struct relay_gate){ .relay = relay, .direction.on_event = sockmap_on_event };
+	list_init(&relay->gate->pace);
+	return 0;
 }
 
 static int sockmap_start(struct relay *relay)
@@ -112,16 +125,17 @@ static int sockmap_start(struct relay *relay)
 		.credit_bytes = relay->gate_options.credit_bytes,
 	};
 	struct gate_worker *worker = relay->shared->gate->worker;
-	int error = conn_join_gate(relay->sink, worker);
+	int error = sockmap_prepare(relay);
 
+	if (!error)
+		error = conn_join_gate(relay->sink, worker);
 	if (!error)
 		error = conn_join_gate(relay->source, worker);
 	if (error)
 		return error;
 	options.source = relay->source->gate;
 	options.target = relay->sink->gate;
-	relay->gate = (struct gate_direction){ .on_event = sockmap_on_event };
-	return gate_direction_start(&relay->gate, &options);
+	return gate_direction_start(&relay->gate->direction, &options);
 }
 
 bool lane_sockmap_enter(struct relay *relay)
@@ -139,13 +153,7 @@ bool lane_sockmap_enter(struct relay *relay)
 	relay->lane->leave(relay);
 	relay->lane = &lane_sockmap;
 	relay->was_in_kernel = true;
-	relay->gate_moved = 0;
-	relay->gate_redirected = 0;
-	relay->gate_copied = 0;
-	relay->is_leaving = false;
-	relay->pace_pieces = 0;
-	relay->pace_bytes = 0;
-	gate_lane_watch(relay->shared->gate, &relay->pace);
+	gate_lane_watch(relay->shared->gate, &relay->gate->pace);
 	return true;
 }
 
@@ -172,7 +180,7 @@ static void sockmap_mask_both(struct relay *relay)
 static void sockmap_return(struct relay *relay)
 {
 	relay_refresh(relay);
-	list_remove(&relay->pace);
+	list_remove(&relay->gate->pace);
 	relay->lane = &lane_copy;
 	sockmap_probe_begin(relay, loop_now_ms(relay->source->loop));
 	sockmap_mask_both(relay);
@@ -182,7 +190,7 @@ static void sockmap_on_eof(struct relay *relay)
 {
 	relay->source->has_eof = true;
 	if (relay->decoder.kind == BODY_LENGTH)
-		relay->decoder.left = relay->gate.left_bytes;
+		relay->decoder.left = relay->gate->direction.left_bytes;
 	if (body_decode_eof(&relay->decoder) < 0)
 		relay_fail(relay, RELAY_FAIL_SOURCE_SHORT);
 	else
@@ -195,14 +203,14 @@ static void sockmap_on_bytes(struct relay *relay)
 	struct body_decoder *decoder = &relay->decoder;
 
 	if (decoder->kind == BODY_LENGTH)
-		decoder->left = relay->gate.left_bytes;
+		decoder->left = relay->gate->direction.left_bytes;
 	if (decoder->kind != BODY_CHUNKED)
 		return;
-	decoder->chunk_state = relay->gate.chunk.phase;
-	decoder->left = relay->gate.chunk.left;
-	decoder->line_bytes = relay->gate.chunk.digits;
+	decoder->chunk_state = relay->gate->direction.chunk.phase;
+	decoder->left = relay->gate->direction.chunk.left;
+	decoder->line_bytes = relay->gate->direction.chunk.digits;
 	relay->chunk_raw = decoder->chunk_state == CHUNK_SIZE_FIRST ? CHUNK_RAW_NONE : CHUNK_RAW_INSIDE;
-	relay->gate_allowed = relay->gate.reason == GATE_REASON_CHUNK_MANY;
+	relay->gate_allowed = relay->gate->direction.reason == GATE_REASON_CHUNK_MANY;
 }
 
 /*
@@ -224,7 +232,7 @@ static bool sockmap_sink_broke(struct relay *relay)
 	if (relay->decoder.kind == BODY_TUNNEL && conn_check(sink) < 0)
 		sink->send_error = sink->error;
 	else if (sink->has_hup && sockmap_is_reset(sink))
-		sink->send_error = relay->gate.error ? relay->gate.error : -ECONNRESET;
+		sink->send_error = relay->gate->direction.error ? relay->gate->direction.error : -ECONNRESET;
 	if (!sink->send_error)
 		return false;
 	relay_fail(relay, RELAY_FAIL_SINK);
@@ -235,11 +243,11 @@ static bool sockmap_source_broke(struct relay *relay, enum gate_step *step)
 {
 	struct conn *source = relay->source;
 
-	if (conn_check(source) == 0 && source->has_hup && relay->gate.state == DIRECTION_OPEN &&
+	if (conn_check(source) == 0 && source->has_hup && relay->gate->direction.state == DIRECTION_OPEN &&
 	    sockmap_is_reset(source)) {
 		/* The event of a FIN may come before its verdict; the look just taken does not. */
-		*step = gate_direction_step(&relay->gate, loop_now_ms(source->loop));
-		if (*step == GATE_STEP_WAIT && relay->gate.state == DIRECTION_OPEN)
+		*step = gate_direction_step(&relay->gate->direction, loop_now_ms(source->loop));
+		if (*step == GATE_STEP_WAIT && relay->gate->direction.state == DIRECTION_OPEN)
 			source->error = -ECONNRESET;
 	}
 	if (!source->error)
@@ -261,16 +269,16 @@ static void sockmap_on_reset(struct relay *relay)
 	if (sockmap_sink_broke(relay))
 		return;
 	if (conn_check(relay->source) == 0)
-		relay->source->error = relay->gate.error ? relay->gate.error : -ECONNRESET;
+		relay->source->error = relay->gate->direction.error ? relay->gate->direction.error : -ECONNRESET;
 	relay_fail(relay, RELAY_FAIL_SOURCE_ERROR);
 }
 
 static bool lane_sockmap_pump(struct relay *relay)
 {
-	enum gate_step step = gate_direction_step(&relay->gate, loop_now_ms(relay->source->loop));
+	enum gate_step step = gate_direction_step(&relay->gate->direction, loop_now_ms(relay->source->loop));
 
 	if (is_under_way(step) && (sockmap_sink_broke(relay) || sockmap_source_broke(relay, &step))) {
-		gate_direction_stop(&relay->gate);
+		gate_direction_stop(&relay->gate->direction);
 		sockmap_return(relay);
 		return false;
 	}
@@ -299,7 +307,7 @@ static bool lane_sockmap_pump(struct relay *relay)
 		break;
 	case GATE_STEP_POISON:
 		log_warn("kernel lane: stream reset, byte counts do not add up: %s",
-			 gate_reason_explanation(relay->gate.reason));
+			 gate_reason_explanation(relay->gate->direction.reason));
 		relay_fail(relay, RELAY_FAIL_POISONED);
 		break;
 	}
@@ -308,8 +316,8 @@ static bool lane_sockmap_pump(struct relay *relay)
 
 static void lane_sockmap_leave(struct relay *relay)
 {
-	list_remove(&relay->pace);
-	gate_direction_stop(&relay->gate);
+	list_remove(&relay->gate->pace);
+	gate_direction_stop(&relay->gate->direction);
 	relay_refresh(relay);
 	/* The stream may end here, but a client that is to read its answer goes on, and so may a backend. */
 	sockmap_mask_both(relay);

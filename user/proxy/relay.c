@@ -4,13 +4,13 @@
 #include <errno.h>
 
 #include "user/base/limits.h"
+#include "user/base/mem.h"
 #include "user/proxy/chunk_raw.h"
 
 void relay_init(struct relay *relay, struct relay_shared *shared, enum relay_direction direction)
 {
 	*relay = (struct relay){ .shared = shared, .direction = direction, .state = RELAY_OFF };
 	pipe_splice_init(&relay->pipe);
-	list_init(&relay->pace);
 }
 
 static const struct lane *relay_choose(const struct body_framing *framing, enum relay_encoding encoding,
@@ -88,24 +88,24 @@ void relay_refresh(struct relay *relay)
 
 	if (relay->lane != &lane_sockmap)
 		return;
-	stats = gate_direction_stats(&relay->gate);
+	stats = gate_direction_stats(&relay->gate->direction);
 	active_ms = stats.last_active_ns / 1000000u;
 	if (active_ms > relay->last_active_ms)
 		relay->last_active_ms = active_ms;
-	moved = stats.redirected_bytes + stats.copied_bytes - relay->gate_moved;
+	moved = stats.redirected_bytes + stats.copied_bytes - relay->gate->moved;
 	redirected = stats.redirected_bytes - stats.redirected_framing_bytes;
 	copied = stats.copied_bytes - stats.copied_framing_bytes;
 	/* The program counts framing first: a look in between sees too little, the next one the rest. */
-	if (redirected > relay->gate_redirected && redirected <= stats.redirected_bytes) {
-		relay_account(relay, LANE_SOCKMAP, redirected - relay->gate_redirected);
-		relay->gate_redirected = redirected;
+	if (redirected > relay->gate->redirected && redirected <= stats.redirected_bytes) {
+		relay_account(relay, LANE_SOCKMAP, redirected - relay->gate->redirected);
+		relay->gate->redirected = redirected;
 	}
-	if (copied != relay->gate_copied)
-		relay_account(relay, LANE_COPY, copied - relay->gate_copied);
-	relay->gate_copied = copied;
+	if (copied != relay->gate->copied)
+		relay_account(relay, LANE_COPY, copied - relay->gate->copied);
+	relay->gate->copied = copied;
 	relay->source->received_bytes += moved;
 	relay->sink->sent_bytes += moved;
-	relay->gate_moved += moved;
+	relay->gate->moved += moved;
 	/* The kernel noted when they moved. */
 	relay->progress_bytes = relay_progress(relay);
 }
@@ -228,6 +228,8 @@ void relay_stop(struct relay *relay)
 {
 	relay_detach(relay);
 	body_decoder_done(&relay->decoder);
+	hg_free(relay->gate);
+	relay->gate = NULL;
 	if (!relay_is_finished(relay))
 		relay->state = RELAY_OFF;
 }

@@ -82,6 +82,20 @@ struct lane {
 	void (*leave)(struct relay *relay);
 };
 
+/* What a direction needs once it goes through the kernel lane, which most never do. */
+struct relay_gate {
+	struct relay *relay;
+	struct gate_direction direction;
+	/* Of the running direction, accounted so far: on the wire, and payload by lane. */
+	uint64_t moved;
+	uint64_t redirected;
+	uint64_t copied;
+	struct list pace; /* among the directions of the kernel lane whose pace is watched (gate_lane.h) */
+	uint64_t pace_pieces; /* redirected, at the last look */
+	uint64_t pace_bytes;
+	bool is_leaving; /* asked to go back to the copy lane */
+};
+
 struct relay {
 	struct relay_shared *shared; /* borrowed */
 	struct conn *source; /* NULL: h2_source */
@@ -109,15 +123,7 @@ struct relay {
 	bool gate_allowed;
 	bool was_in_kernel; /* bytes may have left that user space never saw: no replay */
 	uint8_t chunk_raw; /* the sink is inside of a chunk line or chunk that came through the kernel */
-	/* Of the running direction, accounted so far: on the wire, and payload by lane. */
-	uint64_t gate_moved;
-	uint64_t gate_redirected;
-	uint64_t gate_copied;
-	struct gate_direction gate;
-	struct list pace; /* among the directions of the kernel lane whose pace is watched (gate_lane.h) */
-	uint64_t pace_pieces; /* redirected, at the last look */
-	uint64_t pace_bytes;
-	bool is_leaving; /* asked to go back to the copy lane */
+	struct relay_gate *gate; /* owner; NULL until the kernel lane is entered for the first time */
 };
 
 void relay_init(struct relay *relay, struct relay_shared *shared, enum relay_direction direction);
