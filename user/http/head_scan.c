@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/http/head_scan.h"
 
+#include <string.h>
+
 #include "user/http/octets.h"
 
 /* States of the start line come first: is_in_start_line() depends on the order. */
@@ -113,6 +115,16 @@ static enum http_bad version_byte(size_t index, char c, enum http_bad line_bad)
 	return octet_is(c, OCTET_DIGIT) ? BAD_VERSION : line_bad;
 }
 
+/* The begin of an HTTP/2 connection, RFC 9113 3.4: whoever reads heads decides whether it may stand here. */
+static bool is_preface(const struct walk *w)
+{
+	static const char line[] = "PRI * HTTP/2";
+	size_t begin = w->scan->word_start;
+
+	return !w->scan->is_response && begin == 6 && (size_t)(w->at - w->base) >= 11 &&
+	       memcmp(w->base, line, 11) == 0 && w->base[11] == line[11];
+}
+
 static enum http_bad scan_version(struct walk *w)
 {
 	enum http_bad line_bad = w->scan->is_response ? BAD_STATUS_LINE : BAD_REQUEST_LINE;
@@ -124,7 +136,10 @@ static enum http_bad scan_version(struct walk *w)
 
 		if (index == 8)
 			break;
-		bad = version_byte(index, *w->at, line_bad);
+		if (index >= 5 && is_preface(w))
+			bad = *w->at == "HTTP/2.0"[index] ? BAD_NONE : BAD_VERSION;
+		else
+			bad = version_byte(index, *w->at, line_bad);
 		if (bad != BAD_NONE)
 			return *w->at == '\n' ? BAD_BARE_LF : bad;
 	}

@@ -18,6 +18,7 @@
  * Stricter than the RFC, on purpose:
  *   - no empty line before the request line (RFC 9112 2.2 lets a server skip one): REQUEST_LINE;
  *   - a status line may end after the three digits (RFC 9112 4 wants a blank): no two parsers differ on that.
+ * Laxer in one place: the line "PRI * HTTP/2.0", with which HTTP/2 begins, passes. It is no request.
  */
 struct head_limits {
 	uint32_t line_bytes; /* request line, without its CRLF; 414 */

@@ -4,14 +4,14 @@
 #include "user/base/limits.h"
 #include "user/proxy/attempt.h"
 #include "user/proxy/back.h"
-#include "user/proxy/client.h"
+#include "user/proxy/client_h2.h"
 #include "user/proxy/deadline.h"
 #include "user/proxy/dial.h"
 #include "user/proxy/front.h"
 #include "user/proxy/history.h"
 #include "user/proxy/response.h"
 #include "user/proxy/tunnel.h"
-#include "user/proxy/upstream.h"
+#include "user/proxy/upstream_h2.h"
 
 #define TO(state) (1u << STREAM_##state)
 
@@ -214,6 +214,15 @@ static void stream_pump_exchange(struct stream *stream)
 		loop_again(stream->proxy->loop, &stream->again);
 }
 
+/* What was written to streams of HTTP/2 connections leaves with the other frames of this turn. */
+static void stream_touch_links(struct stream *stream)
+{
+	if (stream->front_h2)
+		h2_link_touch(&stream->client->h2->link);
+	if (stream->back_h2)
+		h2_link_touch(&stream->upstream->h2->link);
+}
+
 void stream_pump(struct stream *stream)
 {
 	switch (stream->state) {
@@ -238,6 +247,7 @@ void stream_pump(struct stream *stream)
 	case STREAM_STATE_COUNT:
 		break;
 	}
+	stream_touch_links(stream);
 }
 
 void stream_on_client(struct stream *stream)
