@@ -10,6 +10,7 @@
 #include "user/base/clock.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
+#include "user/http/h2_flood.h"
 
 #define DOCUMENTED "agentgateway_"
 #define OURS "headgate_"
@@ -31,6 +32,7 @@ struct merged {
 struct totals {
 	uint64_t values[COUNTER_COUNT];
 	uint64_t ends[END_REASON_COUNT];
+	uint64_t h2_floods[H2_FLOOD_COUNT];
 	struct histogram_totals upstream_connect;
 	struct histogram_totals request_processing;
 	uint64_t access_log_lines;
@@ -68,6 +70,9 @@ static void collect(const struct admin_hooks *hooks, struct totals *totals)
 		for (uint32_t reason = 0; reason < END_REASON_COUNT; reason++)
 			totals->ends[reason] +=
 				atomic_load_explicit(&numbers.counters->ends[reason], memory_order_relaxed);
+		for (uint32_t kind = 0; kind < H2_FLOOD_COUNT; kind++)
+			totals->h2_floods[kind] += atomic_load_explicit(&numbers.counters->h2_floods[kind],
+									memory_order_relaxed);
 		histogram_collect(&numbers.counters->upstream_connect, &histogram_connect,
 				  &totals->upstream_connect);
 		histogram_collect(&numbers.counters->request_processing, &histogram_processing,
@@ -129,6 +134,19 @@ static void add_ends(const struct totals *totals, struct text *out)
 		struct prometheus_label label = { "reason", span_str(end_reason_text((enum end_reason)i)) };
 
 		prometheus_u64(out, &ends, &label, 1, totals->ends[i]);
+	}
+}
+
+static void add_floods(const struct totals *totals, struct text *out)
+{
+	struct prometheus_family floods = { OURS, "h2_floods_total", PROMETHEUS_COUNTER,
+					    "HTTP/2 connections ended by a limit for cheap frames." };
+
+	prometheus_begin(out, &floods);
+	for (uint32_t i = H2_FLOOD_NONE + 1; i < H2_FLOOD_COUNT; i++) {
+		struct prometheus_label label = { "kind", span_str(h2_flood_name((enum h2_flood_kind)i)) };
+
+		prometheus_u64(out, &floods, &label, 1, totals->h2_floods[i]);
 	}
 }
 
@@ -366,6 +384,7 @@ int metrics_write(const struct admin_hooks *hooks, struct text *out)
 	add_histograms(&totals, out);
 	add_counters(&totals, out);
 	add_ends(&totals, out);
+	add_floods(&totals, out);
 	add_config(hooks, out);
 	add_gateway(hooks, &totals, out);
 	add_health(hooks, out);

@@ -296,9 +296,17 @@ static const void *decode_backend_tcp(struct decoder *d, const struct yaml_node 
 static void decode_backend(struct decoder *d, const struct yaml_node *node, struct policy_source *source)
 {
 	static const struct decode_key keys[] = {
-		KEY("http"),	     KEY("tcp"),	    KEY("health"),		 KEY_REFUSED("tls", NO_TLS),
-		KEY_LATER("auth"),   KEY_LATER("tunnel"),   KEY_LATER("transformation"), KEY_LATER("mcp"),
-		KEY_LATER("ai"),     KEY_LATER("extAuth"),  KEY_LATER("authorization"),
+		KEY("http"),
+		KEY("tcp"),
+		KEY("health"),
+		KEY_REFUSED("tls", NO_TLS),
+		KEY_LATER("auth"),
+		KEY_LATER("tunnel"),
+		KEY_LATER("transformation"),
+		KEY_LATER("mcp"),
+		KEY_LATER("ai"),
+		KEY_LATER("extAuth"),
+		KEY_LATER("authorization"),
 	};
 	const struct yaml_node *http, *tcp, *health;
 

@@ -409,8 +409,8 @@ void standalone_backend_policies(struct standalone *s, const struct yaml_node *n
 bool standalone_single_policy(struct standalone *s, const struct yaml_node *node, struct span base,
 			      struct policy_value *ret)
 {
-	static const struct decode_key keys[] = { TRAFFIC_KEYS, KEY("http"), KEY("tcp"), KEY("health"), REFUSED_TRAFFIC,
-						  REFUSED_BACKEND };
+	static const struct decode_key keys[] = { TRAFFIC_KEYS,	 KEY("http"),	  KEY("tcp"),
+						  KEY("health"), REFUSED_TRAFFIC, REFUSED_BACKEND };
 	const struct policy_entry *found = NULL;
 	const struct yaml_node *value = NULL;
 

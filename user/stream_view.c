@@ -82,7 +82,8 @@ static void view_fill_gate(const struct relay *relay, char *state, size_t size, 
 	*ret_pauses = stats.pauses;
 	if (stats.reason != GATE_REASON_NONE)
 		*ret_reason = gate_reason_text(stats.reason);
-	snprintf(state, size, "%s", stats.is_open ? "open" : gate_direction_state_text(relay->gate->direction.state));
+	snprintf(state, size, "%s",
+		 stats.is_open ? "open" : gate_direction_state_text(relay->gate->direction.state));
 }
 
 /* The kernel's stamp may be younger than the clock of this turn. */

@@ -65,7 +65,8 @@ static inline void scene_open(const struct body_framing *framing, enum relay_enc
 	side_open(&stage.source, &stage.near);
 	side_open(&stage.sink, &stage.far);
 	relay_init(&stage.relay, &stage.shared, RELAY_IN);
-	relay_start(&stage.relay, of_conn(&stage.source), of_conn(&stage.sink), framing, encoding, allow_pipe, 1);
+	relay_start(&stage.relay, of_conn(&stage.source), of_conn(&stage.sink), framing, encoding, allow_pipe,
+		    1);
 }
 
 static inline void scene_close(void)

@@ -82,7 +82,8 @@ static void a_text_line_has_every_field_in_the_documented_order(void **state)
 		line_of(out, sizeof(out), LOG_TEXT, &record, 0), DATE
 		"\tinfo\trequest gateway=default/default listener=http route_rule=rule0 route=httpbin/retry"
 		" endpoint=127.0.0.1:8000 src.addr=127.0.0.1:54321 http.method=GET http.host=retry.example"
-		" http.path=/unstable?fail=3 http.version=HTTP/1.1 http.status=504 grpc.status=14 tls.sni=sni.example"
+		" http.path=/unstable?fail=3 http.version=HTTP/1.1 http.status=504 grpc.status=14"
+		" tls.sni=sni.example"
 		" protocol=http delay=250ms retry.attempt=3 error=\"upstream call timeout\" reason=Timeout"
 		" duration=2001ms bytes_in=12 bytes_out=18446744073709551615 lane=copy/pipe"
 		" close_reason=per_try_timeout\n");

@@ -43,8 +43,8 @@ static void keys_and_targets_are_those_of_the_documentation(void **state)
 		  TARGET_ROUTE, "r", "", 0, POLICY_DELAY },
 		{ POLICY TO_SERVICE "backend: {health: {}}" END, "n/p:health:n/s.n.svc.cluster.local",
 		  TARGET_SERVICE, "s.n.svc.cluster.local", "", 0, POLICY_BACKEND_HEALTH },
-		{ POLICY TO_LISTENER "backend: {health: {}}" END, "n/p:health:n/g/l", TARGET_GATEWAY, "g", "l",
-		  0, POLICY_BACKEND_HEALTH },
+		{ POLICY TO_LISTENER "backend: {health: {}}" END, "n/p:health:n/g/l", TARGET_GATEWAY, "g",
+		  "l", 0, POLICY_BACKEND_HEALTH },
 		{ POLICY "targetRefs: [{kind: HTTPRoute, name: r, sectionName: rule}], traffic: "
 			 "{directResponse: {status: 503}}" END,
 		  "traffic/n/p:direct-response:n/r/rule", TARGET_ROUTE, "r", "rule", 0,

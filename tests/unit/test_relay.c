@@ -395,7 +395,8 @@ static int relay_once(void *context)
 
 	(void)context;
 	relay_init(&stage.relay, &stage.shared, RELAY_IN);
-	relay_start(&stage.relay, of_conn(&stage.source), of_conn(&stage.sink), &chunked, ENCODE_CHUNKED, true, 1);
+	relay_start(&stage.relay, of_conn(&stage.source), of_conn(&stage.sink), &chunked, ENCODE_CHUNKED,
+		    true, 1);
 	stage.relay.replay = &stage.replay;
 	put(span_str(text));
 	pump();

@@ -21,13 +21,13 @@ enum limits {
 	LIMIT_INTERIM_RESPONSES = 16,
 
 	/* HTTP/2, RFC 9113. Past the first two the connection ends with ENHANCE_YOUR_CALM. */
-	LIMIT_H2_QUEUE_FRAMES = 2000, /* waiting to be sent, and two more for each open stream */
-	LIMIT_H2_CONTINUATIONS = 32, /* frames of one header section */
-	LIMIT_H2_SECTION_FACTOR = 16, /* times the limit of a header section: the stream is reset */
-	LIMIT_H2_SLICE_BYTES = 16 * 1024, /* received bytes between two looks at what they caused */
+	LIMIT_H2_QUEUE_FRAMES = 2000,	   /* waiting to be sent, and two more for each open stream */
+	LIMIT_H2_CONTINUATIONS = 32,	   /* frames of one header section */
+	LIMIT_H2_SECTION_FACTOR = 16,	   /* times the limit of a header section: the stream is reset */
+	LIMIT_H2_SLICE_BYTES = 16 * 1024,  /* received bytes between two looks at what they caused */
 	LIMIT_H2_STAGED_BYTES = 16 * 1024, /* frames made while receiving; more wait in nghttp2's queue */
-	LIMIT_H2_WINDOW_UPDATES = 10, /* of the connection, that one DATA frame of ours explains */
-	LIMIT_H2_SPARE_STREAMS = 32, /* kept for reuse by a connection */
+	LIMIT_H2_WINDOW_UPDATES = 10,	   /* of the connection, that one DATA frame of ours explains */
+	LIMIT_H2_SPARE_STREAMS = 32,	   /* kept for reuse by a connection */
 	/*
 	 * HTTP/2, RFC 9113. A client that opens more streams gets REFUSED_STREAM; a head that is larger gets
 	 * 431; resets and glitches beyond what a second may bring close the connection with
@@ -85,10 +85,10 @@ enum limits {
 	LIMIT_RETRY_BODY_BYTES =
 		64 * 1024,	    /* replay buffer of a request body; larger bodies are not retried */
 	LIMIT_RETRY_ATTEMPTS = 254, /* retries after the first try, whatever a policy says */
-	LIMIT_MIRRORS = 256, /* mirrored requests under way in a worker; further copies are not made */
+	LIMIT_MIRRORS = 256,	    /* mirrored requests under way in a worker; further copies are not made */
 	LIMIT_MIRROR_MS = 10000, /* from the begin to the end of the response of one; then it is given up */
 	LIMIT_MIRROR_BODY_BYTES = 1024 * 1024, /* of the response to one; then its connection closes */
-	LIMIT_ENDPOINT_AVOID_MS = 30 * 1000, /* longest time an endpoint is avoided after failed connects */
+	LIMIT_ENDPOINT_AVOID_MS = 30 * 1000,   /* longest time an endpoint is avoided after failed connects */
 	LIMIT_ROUTE_ENTRIES =
 		1024 * 1024, /* host names x matches of a listener's routes: refused when loading */
 	LIMIT_ROUTE_REGEX_BYTES = 1024, /* length of a pattern: longer ones are refused when loading */
@@ -96,11 +96,14 @@ enum limits {
 	LIMIT_REGEX_HEAP_KIB = 4096, /* memory of one match without JIT: then no match, counted as given up */
 	LIMIT_MATCH_VALUE_BYTES =
 		8 * 1024, /* joined header or decoded query value: longer ones match nothing */
-	LIMIT_EXPRESSION_BYTES = 1024, /* of a delay or health condition: longer ones are refused when loading */
+	LIMIT_EXPRESSION_BYTES =
+		1024, /* of a delay or health condition: longer ones are refused when loading */
 	LIMIT_EXPRESSION_DEPTH = 32, /* of its parts within each other: refused when loading */
-	LIMIT_DELAY_MS = 60 * 60 * 1000, /* of an injected delay: refused when loading, expressions are cut to it */
+	LIMIT_DELAY_MS =
+		60 * 60 * 1000, /* of an injected delay: refused when loading, expressions are cut to it */
 	LIMIT_EVICTION_MS =
-		60 * 60 * 1000, /* an endpoint that is evicted again and again stays out no longer than this */
+		60 * 60 *
+		1000, /* an endpoint that is evicted again and again stays out no longer than this */
 	LIMIT_BALANCE_CANDIDATES =
 		16, /* endpoints of a backend looked at for one choice, from a random place on */
 	LIMIT_CONFIG_BYTES = 16 * 1024 * 1024,
@@ -108,7 +111,7 @@ enum limits {
 	LIMIT_CONFIG_NODES =
 		1000000, /* maps, lists and scalars of all files together, aliases expanded: refused */
 	LIMIT_CONFIG_LISTENERS = 1024, /* of one port or one Gateway: refused */
-	LIMIT_CONFIG_LABELS = 256, /* of one object, entries of one selector: refused */
+	LIMIT_CONFIG_LABELS = 256,     /* of one object, entries of one selector: refused */
 	LIMIT_CONFIG_FILES = 4096,     /* of one configuration: refused */
 	LIMIT_CONFIG_ANCHORS = 1024,   /* of one document: refused */
 	LIMIT_CONFIG_ERRORS = 100,     /* errors kept, as many warnings and notes; the rest are counted */

@@ -6,9 +6,9 @@
 
 /*
  * Objects of one size behind handles (index, generation). A handle whose object was freed finds nothing, so a
- * late kernel event or a stale map entry is inert. Objects never move; they are aligned for 64-bit numbers and
- * pointers, no more, and a cell costs 8 bytes beyond its object. The generation is never 0, so the
- * handle 0 is always "none".
+ * late kernel event or a stale map entry is inert. Objects never move; they are aligned for 64-bit numbers
+ * and pointers, no more, and a cell costs 8 bytes beyond its object. The generation is never 0, so the handle
+ * 0 is always "none".
  */
 struct slab;
 

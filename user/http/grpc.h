@@ -4,8 +4,8 @@
 #include "user/http/fields.h"
 
 /*
- * What a gateway has to know of gRPC: how a call is recognised, and how an answer of ours is said in its terms
- * (the gRPC over HTTP/2 protocol: Responses, and "HTTP to gRPC Status Code Mapping").
+ * What a gateway has to know of gRPC: how a call is recognised, and how an answer of ours is said in its
+ * terms (the gRPC over HTTP/2 protocol: Responses, and "HTTP to gRPC Status Code Mapping").
  */
 enum grpc_status {
 	GRPC_OK = 0,

@@ -10,12 +10,12 @@ enum {
 const struct h2_flood_limits h2_flood_defaults = {
 	.per_second = {
 #define H2_FLOOD(id, name, per_second, in_life, explanation) [H2_FLOOD_##id] = per_second,
-#include "user/http/h2_floods.def"
+#include "user/base/h2_floods.def"
 #undef H2_FLOOD
 	},
 	.in_life = {
 #define H2_FLOOD(id, name, per_second, in_life, explanation) [H2_FLOOD_##id] = in_life,
-#include "user/http/h2_floods.def"
+#include "user/base/h2_floods.def"
 #undef H2_FLOOD
 	},
 };
@@ -23,7 +23,7 @@ const struct h2_flood_limits h2_flood_defaults = {
 static const char *const names[H2_FLOOD_COUNT] = {
 	[H2_FLOOD_NONE] = "none",
 #define H2_FLOOD(id, name, per_second, in_life, explanation) [H2_FLOOD_##id] = name,
-#include "user/http/h2_floods.def"
+#include "user/base/h2_floods.def"
 #undef H2_FLOOD
 };
 

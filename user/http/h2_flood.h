@@ -4,20 +4,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "user/base/h2_flood_kind.h"
+
 /*
  * Counts what a peer makes an HTTP/2 connection do, so that cheap frames cannot keep it busy. Two measures
  * per kind: how many lately (a counter that halves every second) and how many in the life of the connection.
  * Past either limit the connection ends with ENHANCE_YOUR_CALM. Kinds, defaults, and what each stands for are
  * rows of h2_floods.def.
  */
-enum h2_flood_kind {
-	H2_FLOOD_NONE,
-#define H2_FLOOD(id, name, per_second, in_life, explanation) H2_FLOOD_##id,
-#include "user/http/h2_floods.def"
-#undef H2_FLOOD
-	H2_FLOOD_COUNT,
-};
-
 struct h2_flood_limits {
 	uint32_t per_second[H2_FLOOD_COUNT]; /* 0: no limit */
 	uint64_t in_life[H2_FLOOD_COUNT]; /* 0: no limit */

@@ -16,8 +16,8 @@ struct reply {
 	struct span date; /* IMF-fixdate, empty: no Date */
 };
 /*
- * The head of it, for any version; its fields in `arena`, their bytes borrowed. The body is reply->body unless
- * is_head. 0, -ENOMEM, -EINVAL.
+ * The head of it, for any version; its fields in `arena`, their bytes borrowed. The body is reply->body
+ * unless is_head. 0, -ENOMEM, -EINVAL.
  */
 int reply_head(const struct reply *reply, struct arena *arena, struct response_head *ret_head,
 	       struct body_framing *ret_framing);

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "user/base/end_reason.h"
-#include "user/http/h2_flood.h"
+#include "user/base/h2_flood_kind.h"
 #include "user/obs/histogram.h"
 
 enum counter_id {

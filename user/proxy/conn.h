@@ -33,7 +33,8 @@ struct conn {
 	int error; /* hard error of receiving, negative errno, 0 = none */
 	int send_error; /* the same of sending: what was received before may still be read */
 	void (*on_ready)(struct conn *conn);
-	/* Owner, of the first member of struct conn_gate. NULL until conn_join_gate(): most sockets never go there. */
+	/* Owner, of the first member of struct conn_gate. NULL until conn_join_gate(): most sockets never go
+	 * there. */
 	struct gate_socket *gate;
 };
 

@@ -41,7 +41,8 @@ static int exchange_forward_head(struct stream *stream)
 {
 	const struct static_config *config = &stream->lease->snapshot->config;
 	struct forwarded_facts facts = {
-		.client_ip = span_of(stream->client->source + stream->client->peer_ip_at, stream->client->peer_ip_len),
+		.client_ip = span_of(stream->client->source + stream->client->peer_ip_at,
+				     stream->client->peer_ip_len),
 		.proto = SPAN("http"),
 		.is_trusted = stream->client->is_trusted,
 	};

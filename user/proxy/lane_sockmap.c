@@ -269,7 +269,8 @@ static void sockmap_on_reset(struct relay *relay)
 	if (sockmap_sink_broke(relay))
 		return;
 	if (conn_check(relay->source) == 0)
-		relay->source->error = relay->gate->direction.error ? relay->gate->direction.error : -ECONNRESET;
+		relay->source->error =
+			relay->gate->direction.error ? relay->gate->direction.error : -ECONNRESET;
 	relay_fail(relay, RELAY_FAIL_SOURCE_ERROR);
 }
 
