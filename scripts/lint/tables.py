@@ -14,7 +14,8 @@ LAYERS = {
     "user/obs": ["user/base/*", "user/loop/*"],
     "policy": [
         "user/base/*", "user/http/head.h", "user/http/fields.h", "user/http/target.h", "user/http/*.def",
-        "config/model*.h", "config/errors.h", "config/snapshot.h", "config/policy_kinds.def", "config/duration.h",
+        "config/model*.h", "config/errors.h", "config/snapshot.h", "config/policy_kinds.def",
+        "config/duration.h",
     ],
     "config": ["user/base/*", "user/net/address.h", "policy/*.h", "policy/*.def"],
     "user/proxy": [

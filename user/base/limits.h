@@ -96,14 +96,11 @@ enum limits {
 	LIMIT_REGEX_HEAP_KIB = 4096, /* memory of one match without JIT: then no match, counted as given up */
 	LIMIT_MATCH_VALUE_BYTES =
 		8 * 1024, /* joined header or decoded query value: longer ones match nothing */
-	LIMIT_EXPRESSION_BYTES =
-		1024, /* of a delay or health condition: longer ones are refused when loading */
-	LIMIT_EXPRESSION_DEPTH = 32, /* of its parts within each other: refused when loading */
-	LIMIT_DELAY_MS =
-		60 * 60 * 1000, /* of an injected delay: refused when loading, expressions are cut to it */
+	LIMIT_EXPRESSION_BYTES = 1024, /* of a delay or health condition: longer: refused when loading */
+	LIMIT_EXPRESSION_DEPTH = 32,   /* of its parts within each other: refused when loading */
+	LIMIT_DELAY_MS = 60 * 60 * 1000, /* injected: refused when loading, expressions are cut to it */
 	LIMIT_EVICTION_MS =
-		60 * 60 *
-		1000, /* an endpoint that is evicted again and again stays out no longer than this */
+		60 * 60 * 1000, /* an endpoint evicted again and again stays out no longer than this */
 	LIMIT_BALANCE_CANDIDATES =
 		16, /* endpoints of a backend looked at for one choice, from a random place on */
 	LIMIT_CONFIG_BYTES = 16 * 1024 * 1024,
