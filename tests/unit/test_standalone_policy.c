@@ -137,8 +137,8 @@ static void wrong_backend_policies_are_refused(void **state)
 		  "a.yaml:2:24:" IN_BACKEND "http.requestTimeout: ", "has no unit" },
 		{ BACKEND "timeout: {requestTimeout: 1s}" END_BACKEND,
 		  "a.yaml:2:1:" IN_BACKEND "timeout: ", "belongs to a route" },
-		{ BACKEND "health: {}" END_BACKEND,
-		  "a.yaml:2:1:" IN_BACKEND "health: ", "is not supported yet" },
+		{ BACKEND "backendAuth: {}" END_BACKEND,
+		  "a.yaml:2:1:" IN_BACKEND "backendAuth: ", "is not supported yet" },
 		{ BACKEND "htp: {}" END_BACKEND, "a.yaml:2:1:" IN_BACKEND "htp: ", "did you mean \"http\"?" },
 	};
 
