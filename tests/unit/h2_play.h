@@ -148,3 +148,52 @@ static inline void h2_play_expect_data(struct h2_stream *stream, const char *tex
 	assert_span(buf_span(&stream->in), text);
 	h2_stream_consume(stream, buf_len(&stream->in));
 }
+
+/* ---- tests that share one pair ---- */
+
+static struct h2_play h2_pair;
+
+static inline int h2_play_setup(void **state)
+{
+	(void)state;
+	h2_play_begin_default(&h2_pair);
+	return 0;
+}
+
+static inline int h2_play_teardown(void **state)
+{
+	(void)state;
+	h2_play_end(&h2_pair);
+	return 0;
+}
+
+/* A request that was sent whole, at both ends. */
+static inline void h2_exchange_begin(const char *request, struct h2_stream **ret_client,
+				     struct h2_stream **ret_server)
+{
+	*ret_client = h2_play_open(h2_pair.client, request, true);
+	assert_non_null(*ret_client);
+	assert_int_equal(h2_play_turn(&h2_pair), 0);
+	assert_ptr_equal(h2_play_next(h2_pair.client, H2_NEWS_ROOM), *ret_client);
+	*ret_server = h2_play_next(h2_pair.server, H2_NEWS_HEAD | H2_NEWS_END);
+	h2_head_free(h2_stream_head(*ret_server));
+}
+
+static inline void h2_exchange_end(struct h2_stream *client, struct h2_stream *server)
+{
+	h2_stream_release(client, H2_CANCEL);
+	h2_stream_release(server, H2_CANCEL);
+	assert_int_equal(h2_play_turn(&h2_pair), 0);
+	assert_int_equal(h2_session_open_streams(h2_pair.client), 0);
+	assert_int_equal(h2_session_open_streams(h2_pair.server), 0);
+	assert_null(h2_session_next(h2_pair.client));
+	assert_null(h2_session_next(h2_pair.server));
+}
+
+static inline struct span h2_zeros(size_t len)
+{
+	static char bytes[4 * 1024 * 1024];
+
+	assert_true(len <= sizeof(bytes));
+	return span_of(bytes, len);
+}

@@ -354,11 +354,18 @@ static void reset_sent(nghttp2_session *library, struct h2_session *session, con
 	h2_stream_note_reset(stream, frame->rst_stream.error_code);
 }
 
-/* nghttp2 ends the connection in many places; the GOAWAY is the one thing they have in common. */
+/*
+ * nghttp2 ends the connection in many places; the GOAWAY is the one thing they have in common. An internal
+ * error of it is its encoder without memory.
+ */
 static void goaway_sent(struct h2_session *session, const nghttp2_goaway *frame)
 {
 	if (frame->error_code == NGHTTP2_NO_ERROR || session->is_failed || session->is_terminated)
 		return;
+	if (frame->error_code == NGHTTP2_INTERNAL_ERROR) {
+		session->has_no_memory = true;
+		return;
+	}
 	session->is_failed = true;
 	session->error_code = frame->error_code;
 	if (frame->opaque_data_len)

@@ -41,30 +41,6 @@ const char *h2_code_text(uint32_t code)
 
 /* ---- begin ---- */
 
-static void *library_malloc(size_t bytes, void *context)
-{
-	(void)context;
-	return hg_malloc(bytes);
-}
-
-static void library_free(void *memory, void *context)
-{
-	(void)context;
-	hg_free(memory);
-}
-
-static void *library_calloc(size_t count, size_t bytes, void *context)
-{
-	(void)context;
-	return hg_calloc(count, bytes);
-}
-
-static void *library_realloc(void *memory, size_t bytes, void *context)
-{
-	(void)context;
-	return hg_realloc(memory, bytes);
-}
-
 /* Windows are ours to open, and how many resets are too many is for h2_floods.def to say. */
 static int options_new(nghttp2_option **ret_option)
 {
@@ -81,7 +57,6 @@ static int options_new(nghttp2_option **ret_option)
 
 static int library_new(struct h2_session *session)
 {
-	nghttp2_mem memory = { NULL, library_malloc, library_free, library_calloc, library_realloc };
 	bool is_server = session->options.role == H2_SERVER;
 	nghttp2_session_callbacks *callbacks;
 	nghttp2_option *option;
@@ -91,10 +66,9 @@ static int library_new(struct h2_session *session)
 		return error;
 	error = options_new(&option);
 	if (!error) {
-		error = is_server ? nghttp2_session_server_new3(&session->library, callbacks, session, option,
-								&memory) :
-				    nghttp2_session_client_new3(&session->library, callbacks, session, option,
-								&memory);
+		error = is_server ?
+				nghttp2_session_server_new2(&session->library, callbacks, session, option) :
+				nghttp2_session_client_new2(&session->library, callbacks, session, option);
 		nghttp2_option_del(option);
 	}
 	nghttp2_session_callbacks_del(callbacks);
