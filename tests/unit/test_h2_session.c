@@ -254,7 +254,9 @@ static int talk(struct h2_play *stage)
 						      h2_head_of(H2_HEAD_TRAILERS, SPAN("a=b\n"), true));
 		}
 	}
-	if (!error) {
+	if (!error)
+		assert_non_null(server);
+	if (!error && server) {
 		assert_int_equal(server->received_bytes, 70000);
 		assert_span(buf_span(&client->in), "done");
 		assert_string_equal(h2_text_of(client->trailers), "a=b\n");

@@ -22,6 +22,7 @@ static const struct good {
 	{ TEXT("QUERY /a?b=%20!$&'()*+,;=:@/?~ HTTP/1.1\r\n" HOST "\r\n"), 1, false },
 	{ TEXT("!#$%&'*+-.^_`|~09azAZ /\"<>\\^`{|} HTTP/1.1\r\n\r\n"), 0, false },
 	{ TEXT("OPTIONS * HTTP/1.1\r\n" HOST "\r\n"), 1, false },
+	{ TEXT("PRI * HTTP/2.0\r\n\r\n"), 0, false }, /* the begin of HTTP/2 */
 	{ TEXT("CONNECT a:443 HTTP/1.1\r\n" HOST "\r\n"), 1, false },
 	{ TEXT(GET "Host:a\r\nEmpty:\r\nBlank: \t \r\nTab:\ta\tb\t\r\n\r\n"), 4, false },
 	{ TEXT(GET "Accept: text/html, */*;q=0.8\r\nX-High: \x80\xff caf\xc3\xa9 end\r\n\r\n"), 2, false },
@@ -100,7 +101,9 @@ static const struct refused {
 	{ TEXT("GET / HTTP/1.2\r\n\r\n"), BAD_VERSION, false },
 	{ TEXT("GET / HTTP/1.9\r\n\r\n"), BAD_VERSION, false },
 	{ TEXT("GET / HTTP/2.0\r\n\r\n"), BAD_VERSION, false },
-	{ TEXT("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), BAD_VERSION, false },
+	{ TEXT("PRI * HTTP/2.1\r\n\r\nSM\r\n\r\n"), BAD_VERSION, false },
+	{ TEXT("PRI / HTTP/2.0\r\n\r\nSM\r\n\r\n"), BAD_VERSION, false },
+	{ TEXT("GET * HTTP/2.0\r\n\r\nSM\r\n\r\n"), BAD_VERSION, false },
 	{ TEXT("GET / HTTP/0.9\r\n\r\n"), BAD_VERSION, false },
 	{ TEXT("GET / HTTP/1.10\r\n\r\n"), BAD_VERSION, false },
 	{ TEXT("GET / HTTP/11.1\r\n\r\n"), BAD_VERSION, false },
