@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bytes lost or doubled in the kernel lane are never delivered as if nothing had happened. What no sound
+kernel does is played by changing one number of the running record: the program, or the proofs of user space,
+must find the difference, and both connections of the stream must end with a reset."""
+import time
+
+from hg import *
+from pins import *
+from splice import *
+
+NEEDS = ("bpf", "root", "bpftool")
+
+
+def with_pins(config, held):
+    return config.replace("splice: {mode: @mode@", f"splice: {{mode: @mode@, pinDir: {held.directory}")
+
+
+def expect_poisoned(gateway, reason, count=1):
+    """The log, the metrics and the program's own words agree."""
+    eq(gateway.wait_log()["close_reason"], "poisoned", "close_reason")
+    metrics = gateway.metrics()
+    eq(metrics("headgate_poisoned_total"), count, "poisoned_total")
+    eq(metrics("headgate_stream_end_total", reason="poisoned"), count, "stream_end_total")
+    check(closings(gateway).get(reason), f"{reason} in gate_closed_total: {closings(gateway)}")
+
+
+def kept(raw):
+    raw.send("x")
+
+
+def ended(raw):
+    raw.fin()
+
+
+# What is changed, by how much, what the source of the direction does then, who finds it, how soon.
+WAYS = (
+    ("kernel.next_seq", -1, kept, "poison_gap", 1),
+    ("kernel.next_seq", +9, kept, "poison_overlap", 1),
+    ("kernel.redirected_bytes", -1, ended, "poison_written", 1),
+    ("kernel.received_base_bytes", +1, ended, "poison_received", 1),
+    ("kernel.redirected_bytes", +1, ended, "poison_stuck", 8),
+)
+
+
+@test("a tunnel whose bytes do not add up is reset on both sides, whatever finds it, and others go on",
+      needs=NEEDS, serial=True, timeout=90)
+def tunnels():
+    for number, (field, change, act, reason, seconds) in enumerate(WAYS):
+        for is_client in (True, False) if number == 0 else (number % 2 == 0,):
+            with pins(slots=8) as held:
+                gateway, backend = acted("require", with_pins(TUNNEL, held))
+                other, other_up = tunnel(gateway, backend)
+                before = held.sources()
+                client = gateway.client()
+                upstream = backend.accept()
+                wait_until(lambda: settle_one(client, upstream, gateway), 5, "the kernel lane")
+                one, far = (client, upstream) if is_client else (upstream, client)
+                far.send(b"x" * 100)
+                eq(one.read(100), b"x" * 100, "through the lane")
+                before.update(held.sources())
+                one.send(b"x" * 100)
+                eq(far.read(100), b"x" * 100, "through the lane")
+                slot = held.source_that_moved(before)
+                held.add(slot, field, change)
+                act(one)
+                eq(far.expect_end(seconds)[0], "rst", f"{reason}: the far side")
+                eq(one.expect_end(1)[0], "rst", f"{reason}: the near side")
+                expect_poisoned(gateway, reason)
+                other.send("still")
+                eq(other_up.read(5), b"still", "another tunnel")
+                other.close()
+                other_up.expect_end()
+                other_up.close()
+                gateway.stop()
+
+
+def settle_one(client, upstream, gateway):
+    client.send(b"c")
+    eq(upstream.read(1), b"c", "a byte up")
+    upstream.send(b"u")
+    eq(client.read(1), b"u", "a byte down")
+    time.sleep(0.02)
+    return all(up and down for up, down in gates(gateway))
+
+
+@test("a body in the kernel that does not add up resets client and backend before it could look complete",
+      needs=NEEDS, serial=True)
+def body():
+    with pins() as held:
+        gateway, backend = acted("require", with_pins(HTTP, held))
+        client = gateway.client()
+        client.request("GET", "/")
+        upstream = backend.accept()
+        upstream.read_request()
+        upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n")
+        upstream.send(pattern(200000))
+        head = client.response_head()
+        eq(head.status, 200, "status")
+        verify(client.read(200000), 200000)
+        held.add(held.source_that_moved({}), "kernel.next_seq", -1)
+        upstream.send(pattern(100000, 200000))
+        eq(client.expect_end(2)[0], "rst", "the client")
+        eq(upstream.expect_end(2)[0], "rst", "the backend")
+        expect_poisoned(gateway, "poison_gap")
+
+
+@test("a request that comes damaged out of a socket that was in the kernel reaches no backend",
+      needs=NEEDS, serial=True)
+def between_requests():
+    with pins() as held:
+        gateway, backend = acted("require", with_pins(HTTP, held))
+        client = gateway.client()
+        client.send("POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n", pattern(1000))
+        upstream = backend.accept()
+        wait_until(lambda: gates(gateway)[0][0], 3, "the kernel lane")
+        client.send(pattern(199000, 1000))
+        verify(upstream.read_request().body, 200000)
+        upstream.respond(200, body=b"done")
+        eq(client.response().text, "done", "answer to the upload")
+        held.add(held.source_that_moved({}), "kernel.next_seq", -1)
+        client.request("GET", "/next")
+        eq(client.expect_end(2)[0], "rst", "the client")
+        upstream.expect_silence(0.1)
+        metrics = gateway.metrics()
+        eq(metrics("headgate_poisoned_total"), 1, "poisoned_total")
+        eq(len(gateway.log()), 1, "log lines: that of the upload")
+
+
+@test("an answer that comes damaged out of a pooled connection is not passed on: a new connection is asked",
+      needs=NEEDS, serial=True)
+def pooled():
+    with pins() as held:
+        gateway, backend = acted("require", with_pins(HTTP, held))
+        client = gateway.client()
+        client.request("GET", "/first")
+        upstream = backend.accept()
+        upstream.read_request()
+        upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n", pattern(1000))
+        wait_until(lambda: gates(gateway)[0][1], 3, "the kernel lane")
+        upstream.send(pattern(199000, 1000))
+        verify(client.response().body, 200000)
+        held.add(held.source_that_moved({}), "kernel.next_seq", -1)
+        client.request("GET", "/second")
+        eq(upstream.read_request().target, "/second", "on the pooled connection")
+        upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nbroken")
+        fresh = backend.accept()
+        eq(fresh.read_request().target, "/second", "again on a new one")
+        fresh.respond(200, body=b"sound")
+        eq(client.response().text, "sound", "the answer")
+        upstream.expect_end()
+        check(closings(gateway).get("poison_gap"), f"{closings(gateway)}")
