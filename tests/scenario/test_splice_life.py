@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reload, drain and sudden death with open gates: as without the kernel lane, and nothing is left."""
+import random
+import signal
+import socket
+import threading
+import time
+
+from hg import *
+from splice import *
+from test_splice_start import expect_gone, held
+
+TWO = """
+config: {splice: {mode: @mode@, minBodyBytes: 65536}, connectionTerminationDeadline: @most@}
+binds:
+- port: @port@
+  listeners:
+  - protocol: TCP
+    tcpRoutes:
+    - name: tunnel
+      backends:
+      - host: @origin@
+- port: @http@
+  listeners:
+  - routes:
+    - backends:
+      - host: @web@
+"""
+
+
+class Flow:
+    """Bytes from one side to the other until end(): a pace and pieces that stay in the kernel lane."""
+
+    def __init__(self, source, sink):
+        self.arrived, self.error = 0, None
+        self._source, self._sink = source.socket, sink.socket
+        self._stop = False
+        self._threads = [threading.Thread(target=t, daemon=True) for t in (self._write, self._read)]
+        for thread in self._threads:
+            thread.start()
+
+    def _write(self):
+        offset = 0
+        self._source.settimeout(10)
+        try:
+            while not self._stop:
+                self._source.sendall(pattern(40000, offset))
+                offset += 40000
+                time.sleep(0.004)
+            self._source.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def _read(self):
+        checker = PatternCheck()
+        self._sink.settimeout(10)
+        try:
+            while data := self._sink.recv(1 << 16):
+                checker.feed(data)
+                self.arrived += len(data)
+        except OSError:
+            pass
+        except Failure as error:
+            self.error = error
+
+    def expect_progress(self, what):
+        before = self.arrived
+        wait_until(lambda: self.arrived > before + 100000, 5, f"bytes to arrive {what}")
+
+    def end(self):
+        self._stop = True
+        for thread in self._threads:
+            thread.join(15)
+        check(not self.error, f"wrong bytes: {self.error}")
+
+
+def running(mode, most, **options):
+    """A gateway with a tunnel that moves bytes both ways and a body that comes, all in the kernel lane."""
+    backend, web = Backend(), Backend()
+    gateway = Gateway(TWO, origin=backend, web=web, mode=mode, most=most, workers=1, **options)
+    client, upstream = tunnel(gateway, backend)
+    reader = gateway.client("http")
+    reader.request("GET", "/")
+    server = web.accept()
+    server.read_request()
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+    reader.response_head()
+    flows = [Flow(client, upstream), Flow(upstream, client), Flow(server, reader)]
+    for flow in flows:
+        flow.expect_progress("before anything happens")
+    if has_kernel_lane(gateway):
+        lanes = [(s["gate_in"], s["gate_out"]) for s in gateway.streams()]
+        eq(sum(bool(gate) for pair in lanes for gate in pair), 3, f"directions in the kernel lane: {lanes}")
+    return gateway, flows, (client, upstream, reader, server)
+
+
+def ends(flows, raws):
+    for flow in flows:
+        flow.end()
+    for raw in raws:
+        raw.close()
+
+
+@test("the maximum deadline of a drain ends streams with open gates, not before, in both lanes",
+      needs=("bpf", "root", "bpftool"), serial=True, timeout=60)
+def forced_drain():
+    def once(mode):
+        gateway, flows, raws = running(mode, "1s")
+        objects = held(gateway)
+        begin = time.monotonic()
+        gateway.terminate()
+        time.sleep(0.3)
+        for flow in flows:
+            flow.expect_progress("while draining")
+        gateway.expect_exit(5)
+        took = time.monotonic() - begin
+        check(abs(took - 1.0) <= tolerance(1.0) + 0.2, f"{mode}: it took {took:.3f} s, want 1 s")
+        ends(flows, raws)
+        expect_gone(objects)
+        return sorted(record["close_reason"] for record in gateway.log())
+    compare(once)
+
+
+@test("a second signal ends streams with open gates at once, with a log line each, in both lanes",
+      needs=("bpf", "root", "bpftool"), serial=True, timeout=60)
+def second_signal():
+    def once(mode):
+        gateway, flows, raws = running(mode, "60s")
+        objects = held(gateway)
+        gateway.terminate()
+        time.sleep(0.2)
+        for flow in flows:
+            flow.expect_progress("while draining")
+        gateway.terminate()
+        begin = time.monotonic()
+        gateway.expect_exit(3)
+        check(time.monotonic() - begin < 0.5 * factor(), "it did not end at once")
+        ends(flows, raws)
+        expect_gone(objects)
+        return sorted(record["close_reason"] for record in gateway.log())
+    compare(once)
+
+
+@test("reloads change new streams only: open gates stay open and lose nothing, in both lanes",
+      needs=("bpf",), serial=True, timeout=60)
+def reload():
+    def once(mode):
+        gateway, flows, raws = running(mode, "2s")
+        other = Backend()
+        gateway.names["origin"] = other
+        # Another backend, another lane for new streams, then no port at all.
+        for text in (TWO, TWO.replace("mode: @mode@", "mode: off"), TWO[:TWO.index("- port: @http@")],
+                     "binds: []\n"):
+            gateway.reload(text)
+            for flow in flows:
+                flow.expect_progress("after a reload")
+            if text != "binds: []\n":
+                client = gateway.client()
+                upstream = other.accept()
+                client.send("new")
+                eq(upstream.read(3), b"new", "at the new backend")
+                client.close()
+                upstream.expect_fin()
+                upstream.close()
+                eq(gateway.wait_log(lambda r: r["bytes_in"] == "3")["close_reason"], "ok", "a new stream")
+        if has_kernel_lane(gateway):
+            lanes = [(s["gate_in"], s["gate_out"]) for s in gateway.streams()]
+            eq(sum(bool(gate) for pair in lanes for gate in pair), 3, f"still in the kernel lane: {lanes}")
+        ends(flows, raws)
+        gateway.expect_rest()
+        return sorted(record["close_reason"] for record in gateway.wait_log(count=5))
+    compare(once)
+
+
+class Load:
+    """Clients that never give up: echo tunnels of random sizes, also while nobody listens."""
+
+    def __init__(self, port, count):
+        self.port, self.bytes, self.wrong = port, 0, []
+        self._stop = False
+        self._threads = [threading.Thread(target=self._run, args=(seed,), daemon=True)
+                         for seed in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, seed):
+        dice = random.Random(seed)
+        while not self._stop:
+            try:
+                self._one(dice)
+            except OSError:
+                time.sleep(0.005)
+
+    def _one(self, dice):
+        with socket.create_connection(("127.0.0.1", self.port), 5) as raw:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            raw.settimeout(5)
+            offset = 0
+            for _ in range(dice.randint(10, 200)):
+                size = int(10 ** dice.uniform(0, 5))
+                raw.sendall(pattern(size, offset))
+                got = b""
+                while len(got) < size:
+                    data = raw.recv(size - len(got))
+                    if not data:
+                        return
+                    got += data
+                if got != pattern(size, offset):
+                    self.wrong.append((offset, size))
+                offset += size
+                self.bytes += size
+                if dice.random() < 0.5:
+                    time.sleep(dice.random() * 0.03)
+
+    def end(self):
+        self._stop = True
+        for thread in self._threads:
+            thread.join(15)
+        eq(self.wrong, [], "wrong bytes")
+
+
+@test("killed at random moments under load: nothing of it is left, and the same ports serve again at once",
+      needs=("bpf", "root", "bpftool"), serial=True, timeout=120)
+def killed():
+    for mode in MODES:
+        echo = Origin(tcp_echo=True)
+        gateway = Gateway(TUNNEL, origin=echo, mode=mode, workers=2, checked=False)
+        load = Load(gateway.port, 16)
+        dice = random.Random(time.time_ns())
+        for number in range(6):
+            before = load.bytes
+            wait_until(lambda b=before: load.bytes > b + 300000, 5, f"the load of round {number}")
+            if has_kernel_lane(gateway) and number == 0:
+                wait_until(lambda: any(up for up, _ in gates(gateway)), 5, "an open gate")
+            time.sleep(dice.random() * 0.3)
+            objects = held(gateway)
+            eq(bool(objects["prog"] and objects["map"]), mode != "off", f"programs and maps: {objects}")
+            gateway.signal(signal.SIGKILL)
+            gateway.wait(5)
+            expect_gone(objects)
+            begin = time.monotonic()
+            gateway.start()
+            gateway.await_ready()
+            check(time.monotonic() - begin < 1.0 * factor(), "the restart took long")
+            eq(gateway.metrics()("headgate_gate_available"), int(mode != "off"), "gate_available")
+        load.end()
+        gateway.kill()
