@@ -347,11 +347,18 @@ def timers():
             client.expect_fin()
         upstream.expect_end()
         reasons = [gateway.wait_log()["close_reason"]]
-        client, upstream = tunnel(gateway, backend)
-        client.fin()
-        upstream.expect_fin()
-        with within(0.4, "halfClosed"):
-            client.expect_end()
-        reasons.append(gateway.wait_log(count=2)[-1]["close_reason"])
+        for is_client_first in (True, False):
+            client, upstream = tunnel(gateway, backend)
+            first, last = (client, upstream) if is_client_first else (upstream, client)
+            first.fin()
+            last.expect_fin()
+            # The half that is left moves on beyond the time; the timer runs from its last byte.
+            for _ in range(3):
+                time.sleep(0.2)
+                last.send("x")
+                eq(first.read(1), b"x", "a byte of the other half")
+            with within(0.4, "halfClosed"):
+                first.expect_end()
+            reasons.append(gateway.wait_log(count=len(reasons) + 1)[-1]["close_reason"])
         return reasons
     compare(once)
