@@ -23,4 +23,5 @@ enum break_rule {
 	BREAK_FLUSH = 1 << 14, /* no flush proof */
 	BREAK_COUNT = 1 << 15, /* EAGAIN means that everything passed has been read */
 	BREAK_LOOK = 1 << 16, /* no second look at the counters before sleeping */
+	BREAK_STEPS = 1 << 18, /* a whole window is taken out at once */
 };

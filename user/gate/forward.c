@@ -148,9 +148,10 @@ enum gate_step forward_run(struct gate_direction *d, uint64_t now_ms)
 enum gate_step consume_run(struct gate_direction *d, uint64_t now_ms)
 {
 	struct gate_socket *source = d->source;
+	uint64_t step = GATE_BROKEN(BREAK_STEPS) ? GATE_PEEK_BYTES : GATE_CONSUME_BYTES;
 
 	while (source->consumed_bytes != d->forwarded_bytes) {
-		uint64_t want = least(d->forwarded_bytes - source->consumed_bytes, GATE_CONSUME_BYTES);
+		uint64_t want = least(d->forwarded_bytes - source->consumed_bytes, step);
 		ssize_t taken = recv(source->fd, source->worker->peek, (size_t)want, MSG_DONTWAIT);
 
 		if (taken < 0 && (errno == EAGAIN || errno == EINTR))
