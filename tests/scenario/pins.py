@@ -4,19 +4,13 @@
 The fields are found by the type information of the pinned map, so a change of the record needs none here.
 """
 import contextlib
-import json
 import os
 
+from bpf_objects import bpftool
 from hg import *
 from hg.framework import binary
 
 TAKEN = "user.generation"  # odd while the slot is taken
-
-
-def bpftool(*arguments):
-    status, out, err = run(["bpftool", "-j", *arguments])
-    eq(status, 0, f"bpftool {' '.join(map(str, arguments))}: {err or out}")
-    return json.loads(out or "[]")
 
 
 class Pins:

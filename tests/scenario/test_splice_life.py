@@ -6,9 +6,9 @@ import socket
 import threading
 import time
 
+from bpf_objects import expect_gone, held
 from hg import *
 from splice import *
-from test_splice_start import expect_gone, held
 
 TWO = """
 config: {splice: {mode: @mode@, minBodyBytes: 65536}, connectionTerminationDeadline: @most@}

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the kernel lane comes from, what it needs, and what is left of it afterwards."""
-import json
 import os
 import re
 import signal
@@ -8,38 +7,10 @@ import time
 
 from hg import *
 from hg.framework import binary, repository_root
+from bpf_objects import expect_gone, held
 from splice import *
 
 NOBODY = 65534
-
-
-def bpftool(*arguments):
-    status, out, err = run(["bpftool", "-j", *arguments])
-    return json.loads(out or "[]")
-
-
-def held(gateway):
-    """{"prog": ids, "map": ids, "link": ids} of the BPF objects that the gateway has descriptors of."""
-    found = {"prog": set(), "map": set(), "link": set()}
-    for fd in os.listdir(f"/proc/{gateway.pid}/fdinfo"):
-        try:
-            with open(f"/proc/{gateway.pid}/fdinfo/{fd}") as file:
-                info = file.read()
-        except OSError:
-            continue
-        for kind, ids in found.items():
-            ids.update(int(number) for number in re.findall(rf"(?m)^{kind}_id:\s*(\d+)$", info))
-    return found
-
-
-def left(objects):
-    """Those of them that the kernel still has."""
-    return {kind: now for kind, ids in objects.items()
-            if (now := ids & {entry["id"] for entry in bpftool(kind, "show")})}
-
-
-def expect_gone(objects):
-    wait_until(lambda: not left(objects), 5, f"the end of {objects}")
 
 
 def status_of(pid):
