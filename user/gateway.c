@@ -13,6 +13,7 @@
 #include "user/base/mem.h"
 #include "user/gateway_gate.h"
 #include "user/gateway_hooks.h"
+#include "user/net/bar.h"
 #include "user/net/listen.h"
 #include "user/net/socket.h"
 #include "user/privilege.h"
@@ -389,6 +390,7 @@ static int gateway_start_workers(struct gateway *gateway, struct snapshot *snaps
 			.gate = gateway->gate,
 			.owner = gateway->mailbox,
 			.access_log_fd = STDOUT_FILENO,
+			.bar_program = gateway->bar_program,
 		};
 
 		gateway->workers[gateway->worker_count] = worker_start(&options, snapshot_ref(snapshot));
@@ -409,6 +411,7 @@ static int gateway_settle_privileges(struct gateway *gateway, const struct stati
 
 	if (result)
 		return result;
+	gateway->bar_program = bar_load();
 	result = privilege_drop();
 	if (result)
 		text_fmt(error, "cannot give up capabilities: %s", strerrordesc_np(-result));
@@ -457,6 +460,7 @@ static void gateway_stop(struct gateway *gateway)
 		worker_stop(gateway->workers[i]);
 	hg_free(gateway->workers);
 	gate_free(gateway->gate);
+	socket_close(gateway->bar_program);
 	admin_stop(gateway->admin);
 	snapshot_unref(gateway->start_snapshot);
 	watch_stop(&gateway->watch);
@@ -484,7 +488,7 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 	struct text error;
 	int result;
 
-	*gateway = (struct gateway){ .options = options };
+	*gateway = (struct gateway){ .options = options, .bar_program = -1 };
 	list_init(&gateway->ports);
 	health_board_init(&gateway->health);
 	text_init(&gateway->errors);

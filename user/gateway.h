@@ -40,6 +40,7 @@ struct gateway {
 	struct text gate_why; /* why there is none */
 	bool gate_selftest_failed;
 	uint64_t gate_selftest_ns;
+	int bar_program; /* owner; user/net/bar.h, negative: none */
 	struct signals signals;
 	struct watch watch;
 	struct admin *admin;

@@ -427,7 +427,7 @@ struct worker *worker_start(const struct worker_options *options, struct snapsho
 
 	if (!worker)
 		return NULL;
-	worker_ports_init(&worker->ports, &worker->proxy, worker_on_ports_closed);
+	worker_ports_init(&worker->ports, &worker->proxy, options->bar_program, worker_on_ports_closed);
 	timer_init(&worker->fresh_timer, worker_on_fresh);
 	pipe_pool_init(&worker->pipes);
 	worker->owner = options->owner;

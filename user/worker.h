@@ -23,6 +23,7 @@ struct worker_options {
 	struct gate *gate; /* borrowed; NULL: no kernel lane */
 	struct mailbox *owner; /* where answers go: the main thread */
 	int access_log_fd;
+	int bar_program; /* borrowed; user/net/bar.h, negative: none */
 };
 
 /* Makes everything and starts the thread. Takes the snapshot reference. NULL on failure (the reference is

@@ -18,6 +18,7 @@
  */
 struct worker_ports {
 	struct proxy *proxy; /* borrowed; its loop must be there from worker_ports_apply() on */
+	int bar_program; /* borrowed; user/net/bar.h, negative: none */
 	struct list list; /* of struct worker_port */
 	struct timer grace; /* from the bar to the close */
 	void (*on_closed)(struct worker_ports *ports);
@@ -31,7 +32,7 @@ struct worker_listen {
 };
 
 /* on_closed: what worker_ports_close() began is over. */
-void worker_ports_init(struct worker_ports *ports, struct proxy *proxy,
+void worker_ports_init(struct worker_ports *ports, struct proxy *proxy, int bar_program,
 		       void (*on_closed)(struct worker_ports *ports));
 /*
  * What waits at ports that `listens` does not name is accepted while the old configuration is in force: a

@@ -6,12 +6,15 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
 #include "user/base/clock.h"
 #include "user/base/limits.h"
+#include "user/net/bar.h"
 #include "user/net/listen.h"
 #include "user/net/listener.h"
 #include "user/net/socket.h"
+#include "user/privilege.h"
 
 /* A listener that is to end; the last connections it accepted stay open. */
 struct scene {
@@ -86,20 +89,19 @@ static void set_defer_accept(const struct net_listener *listener)
 			 0);
 }
 
-static void a_barred_listener_completes_what_has_begun_and_begins_nothing_new(void **state)
+static void bar_between_two_connections(int program)
 {
 	struct scene scene;
 	int queued, begun, late, next;
 	uint64_t late_ms;
 	bool is_in_time;
 
-	(void)state;
 	scene_open(&scene, pair_loopback());
 	queued = pair_connect(&scene.address);
 	set_defer_accept(&scene.listener);
 	begun = pair_connect(&scene.address);
-	assert_int_equal(net_listener_bar(&scene.listener), 0);
-	assert_int_equal(net_listener_bar(&scene.listener), 0);
+	assert_int_equal(net_listener_bar(&scene.listener, program), 0);
+	assert_int_equal(net_listener_bar(&scene.listener, program), 0);
 	late_ms = clock_now_ms();
 	late = begin_connect(&scene.address);
 	assert_true(is_quiet(late, POLLOUT, 50));
@@ -125,6 +127,47 @@ static void a_barred_listener_completes_what_has_begun_and_begins_nothing_new(vo
 	close(begun);
 	close(queued);
 	scene_close(&scene);
+}
+
+/* Ends the test as skipped without the right to load it. */
+static int need_program(void)
+{
+	int program = bar_load();
+
+	if (program < 0) {
+		print_message("skipped: no BPF: %s\n", strerror(-program));
+		skip();
+	}
+	return program;
+}
+
+static void a_barred_listener_completes_what_has_begun_and_begins_nothing_new(void **state)
+{
+	int program = need_program();
+
+	(void)state;
+	bar_between_two_connections(program);
+	bar_between_two_connections(-1);
+	close(program);
+}
+
+/* Some kernels let nobody without CAP_NET_ADMIN attach a classic filter. */
+static void a_program_loaded_before_is_attached_without_any_capability(void **state)
+{
+	struct address any = pair_loopback();
+	int program = need_program();
+	int status, fd;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(net_listen_open(&any, 1, &fd), 0);
+	child = fork();
+	if (child == 0)
+		_exit(privilege_drop() == 0 && bar_attach(fd, program) == 0 ? 0 : 1);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	close(fd);
+	close(program);
 }
 
 /* A thread that opens connection after connection until one is not answered. The last ones stay open. */
@@ -182,7 +225,7 @@ static unsigned int crowd_at_the_end(void)
 		assert_int_equal(pthread_create(&crowds[i].thread, NULL, crowd_run, &crowds[i]), 0);
 	}
 	play_for(scene.loop, 10);
-	assert_int_equal(net_listener_bar(&scene.listener), 0);
+	assert_int_equal(net_listener_bar(&scene.listener, -1), 0);
 	play_for(scene.loop, 50);
 	net_listener_flush(&scene.listener);
 	net_listener_stop(&scene.listener);
@@ -213,9 +256,9 @@ static void a_unix_listener_and_a_stopped_one_cannot_be_barred(void **state)
 	snprintf(path, sizeof(path), "%s/s", folder);
 	assert_int_equal(address_set_unix(&a, span_str(path)), 0);
 	scene_open(&scene, a);
-	assert_int_equal(net_listener_bar(&scene.listener), -EOPNOTSUPP);
+	assert_int_equal(net_listener_bar(&scene.listener, -1), -EOPNOTSUPP);
 	net_listener_stop(&scene.listener);
-	assert_int_equal(net_listener_bar(&scene.listener), -EBADF);
+	assert_int_equal(net_listener_bar(&scene.listener, -1), -EBADF);
 	scene_close(&scene);
 	net_listen_unlink(&a);
 	assert_int_equal(rmdir(folder), 0);
@@ -225,6 +268,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_barred_listener_completes_what_has_begun_and_begins_nothing_new),
+		cmocka_unit_test(a_program_loaded_before_is_attached_without_any_capability),
 		cmocka_unit_test(no_connection_is_reset_when_a_barred_listener_stops_in_a_crowd),
 		cmocka_unit_test(a_unix_listener_and_a_stopped_one_cannot_be_barred),
 	};

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "user/base/limits.h"
+#include "user/net/bar.h"
 #include "user/net/socket.h"
 
 enum { BACKOFF_LOG_INTERVAL_MS = 10000 };
@@ -83,7 +84,7 @@ static int net_listener_accept(struct net_listener *listener)
 
 	if (fd >= 0) {
 		if (listener->is_barred)
-			socket_unbar(fd);
+			bar_detach(fd);
 		peer.len = len;
 		address_unmap(&peer);
 		listener->accepted_count++;
@@ -176,9 +177,9 @@ void net_listener_resume(struct net_listener *listener)
 	net_listener_set_state(listener, NET_LISTENER_ACCEPTING);
 }
 
-int net_listener_bar(struct net_listener *listener)
+int net_listener_bar(struct net_listener *listener, int program)
 {
-	int error = listener->is_barred ? 0 : socket_bar_handshakes(listener->source.fd);
+	int error = listener->is_barred ? 0 : bar_attach(listener->source.fd, program);
 
 	listener->is_barred = !error;
 	return error;

@@ -49,11 +49,11 @@ int net_listener_start(struct net_listener *listener, struct loop *loop, int fd,
 void net_listener_pause(struct net_listener *listener);
 void net_listener_resume(struct net_listener *listener);
 /*
- * Lets no new connection begin, for good; what has begun completes and is accepted (socket_bar_handshakes).
- * Without it, a connection that completes between a flush and the stop is reset. 0 (also when it was done
- * before), -EOPNOTSUPP for a Unix socket, -EBADF once stopped, or -errno: then everything goes on as before.
+ * Lets no new connection begin, for good; what has begun completes and is accepted (user/net/bar.h, also for
+ * program). Without it, a connection that completes between a flush and the stop is reset. 0 (also when it
+ * was done before), -EBADF once stopped, or -errno of bar_attach(): then everything goes on as before.
  */
-int net_listener_bar(struct net_listener *listener);
+int net_listener_bar(struct net_listener *listener, int program);
 /*
  * Accepts everything the kernel has queued, whatever the state: right before a stop, since closing a
  * listening socket resets the connections in its queue. Returns how many.
