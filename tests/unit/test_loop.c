@@ -401,10 +401,32 @@ static void timers_fire_on_time_as_the_clock_sees_it(void **state)
 		play_for(loop, 0);
 		timer_init(&alarm.timer, alarm_fire);
 		timer_arm(loop_timers(loop), &alarm.timer, loop_now_ms(loop) + ms);
-		alarm.armed_ns = loop_now_ms(loop) * 1000000;
+		alarm.armed_ns = loop_now_ns(loop);
 		play(loop);
 		assert_true(alarm.fired_ns >= alarm.armed_ns + ms * 1000000);
 		assert_in_range(alarm.fired_ns - alarm.armed_ns, 0, (ms + 1000) * 1000000);
+	}
+}
+
+/* Armed late in a millisecond, in a loop that never waits: what was left of it does not count. */
+static void a_timer_armed_late_in_a_millisecond_is_not_early(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 20; round++) {
+		struct alarm alarm;
+		struct bell bell;
+
+		bell_open(&bell, loop);
+		bell.stop_at = 1;
+		while (clock_now_ns() % 1000000 < 900000)
+			;
+		play(loop);
+		timer_init(&alarm.timer, alarm_fire);
+		timer_arm(loop_timers(loop), &alarm.timer, loop_now_ms(loop) + 3);
+		alarm.armed_ns = bell.now_ns;
+		play(loop);
+		assert_true(alarm.fired_ns >= alarm.armed_ns + 3 * 1000000);
+		bell_close(&bell);
 	}
 }
 
@@ -498,6 +520,7 @@ int main(void)
 		TEST(work_asked_for_twice_is_done_once_in_its_first_place),
 		TEST(cancelled_work_is_not_done_and_the_loop_does_what_is_left_at_its_end),
 		TEST(timers_fire_on_time_as_the_clock_sees_it),
+		TEST(a_timer_armed_late_in_a_millisecond_is_not_early),
 		TEST(the_time_stands_still_within_a_turn_and_catches_up_in_the_next),
 		TEST(a_signal_does_not_end_the_loop),
 		TEST(each_allocation_may_fail),

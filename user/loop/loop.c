@@ -26,6 +26,15 @@ struct loop {
 	struct epoll_event events[LIMIT_EPOLL_EVENTS];
 };
 
+/*
+ * The wheel's time is a millisecond behind: loop_now_ms() + n counts from the begin of the running
+ * millisecond, so n have certainly passed only when one more is over.
+ */
+static uint64_t wheel_ms(uint64_t now_ns)
+{
+	return (now_ns - 999999u) / 1000000u;
+}
+
 struct loop *loop_create(uint32_t max_sources)
 {
 	struct loop *loop = hg_calloc(1, sizeof(*loop));
@@ -42,7 +51,7 @@ struct loop *loop_create(uint32_t max_sources)
 		return NULL;
 	}
 	loop->now_ns = clock_now_ns();
-	timer_wheel_init(&loop->timers, loop->now_ns / 1000000u);
+	timer_wheel_init(&loop->timers, wheel_ms(loop->now_ns));
 	list_init(&loop->deferred);
 	list_init(&loop->again);
 	return loop;
@@ -180,7 +189,7 @@ static void loop_read_clock(struct loop *loop)
 
 static int loop_wait_ms(struct loop *loop)
 {
-	uint64_t elapsed_ms = clock_now_ns() / 1000000u - loop->timers.now_ms;
+	uint64_t elapsed_ms = wheel_ms(clock_now_ns()) - loop->timers.now_ms;
 	uint64_t next_ms = timer_wheel_next(&loop->timers, LOOP_WAIT_MAX_MS);
 
 	/* Deferred work can be waiting here only from before the first turn. */
@@ -216,7 +225,7 @@ int loop_run(struct loop *loop)
 		list_splice(&again, &loop->again);
 		loop_run_list(&again);
 		loop_dispatch(loop, count);
-		timer_wheel_advance(&loop->timers, loop_now_ms(loop));
+		timer_wheel_advance(&loop->timers, wheel_ms(loop->now_ns));
 		loop_run_list(&loop->deferred);
 	}
 	return 0;

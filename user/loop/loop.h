@@ -36,6 +36,7 @@ int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
 uint64_t loop_now_ns(const struct loop *loop); /* read once a turn, at its begin */
+/* Rounded down. A timer armed for loop_now_ms() + n does not fire before n ms have passed. */
 uint64_t loop_now_ms(const struct loop *loop);
 uint64_t loop_turn(const struct loop *loop); /* serial number of the running turn */
 struct timer_wheel *loop_timers(struct loop *loop);
