@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Services with several endpoints: how they are chosen, avoided, and preferred for a retry."""
 import collections
+import resource
+import time
 
 from hg import *
 
@@ -84,6 +86,25 @@ def avoided():
     seen = answered_by(gateway, 40)
     check(seen[503] <= 1, f"{dict(seen)}: at most the first try of the dead one fails within its second")
     eq(seen[addresses[1]], 40 - seen[503], "answers of the good one")
+
+
+@test("an endpoint is not blamed when the gateway itself has no descriptor left for the connection")
+def not_blamed():
+    addresses = ("127.0.0.2", "127.0.0.3")
+    port, _ = origins(*addresses)
+    gateway = Gateway(service(addresses, port), workers=1)
+    client = gateway.client()
+    wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 1, 3, "the connection")
+    hard = resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE)[1]
+    resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (3, hard))
+    eq(client.get("/get").status, 503, "status without a descriptor")
+    resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (1000, hard))
+    seen = collections.Counter()
+    begin = time.monotonic()
+    for _ in range(40):
+        seen[client.get("/get").header("x-origin")] += 1
+    note(f"{dict(seen)} within {time.monotonic() - begin:.3f} s; a blamed endpoint is avoided for 1 s")
+    eq(set(seen), set(addresses), "endpoints that answered")
 
 
 @test("an endpoint that was avoided is tried again after a while, and used once it is back")

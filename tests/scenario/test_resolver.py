@@ -151,6 +151,18 @@ def silent_server():
     check(time.monotonic() - begin < 5 * factor(), "a look-up kept the gateway from ending")
 
 
+@test("a name that is not found in time is no failed connect of its endpoint", needs=NEEDS)
+def late_name():
+    Dns().delay = None
+    gateway = Gateway(CONFIG.replace("binds:", "config: {backend: {connectTimeout: 300ms}}\nbinds:"),
+                      origin=Origin(), name="silent.example.test:80")
+    eq(gateway.fetch("/named/get").status, 504, "status")
+    eq(gateway.wait_log()["close_reason"], "connect_timeout", "close_reason")
+    metrics = gateway.metrics()
+    eq(metrics("headgate_upstream_connects_total"), 0, "connections begun")
+    eq(metrics("headgate_upstream_connect_failures_total"), 0, "connections that failed")
+
+
 @test("of several addresses those that refuse are skipped", needs=NEEDS)
 def several_addresses():
     origin = Origin(addr="127.0.0.9")

@@ -233,6 +233,20 @@ void net_connect_start(struct net_connect *job, struct loop *loop, const struct 
 	loop_defer(loop, &job->deliver);
 }
 
+bool net_connect_failed_here(int result)
+{
+	switch (-result) {
+	case EMFILE:
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+	case ENOSPC:
+		return true;
+	default:
+		return false;
+	}
+}
+
 void net_connect_cancel(struct net_connect *job)
 {
 	if (job->state == NET_CONNECT_IDLE)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "user/loop/loop.h"
@@ -67,6 +68,11 @@ void net_connect_init(struct net_connect *job,
  */
 void net_connect_start(struct net_connect *job, struct loop *loop, const struct address *list,
 		       uint32_t count, uint64_t deadline_ms, const struct socket_keepalive *keepalive);
+/*
+ * Whether a result of on_done() says nothing about the addresses: descriptors, memory or room in the loop
+ * ran out here.
+ */
+bool net_connect_failed_here(int result);
 /* Ends without a callback. Idempotent; allowed in any state. The object may be freed at once. */
 void net_connect_cancel(struct net_connect *job);
 static inline bool net_connect_is_active(const struct net_connect *job)

@@ -330,12 +330,15 @@ static void attempt_give_up(struct stream *stream, enum try_outcome outcome, int
 	}
 }
 
-static void attempt_note_connect(struct stream *stream, enum try_outcome outcome)
+/* Without an address, or for want of something here, the endpoint was not even asked. */
+static void attempt_note_connect(struct stream *stream, enum try_outcome outcome, int error)
 {
-	if (outcome != TRY_CONNECT_FAILED && outcome != TRY_CONNECT_TIMEOUT)
+	if ((outcome != TRY_CONNECT_FAILED && outcome != TRY_CONNECT_TIMEOUT) ||
+	    stream->state == STREAM_RESOLVE)
 		return;
 	counter_add(stream->proxy->counters, COUNTER_UPSTREAM_CONNECT_FAILURES, 1);
-	balance_connect_failed(&stream->attempt.endpoint->load, proxy_now_ms(stream->proxy));
+	if (!net_connect_failed_here(error))
+		balance_connect_failed(&stream->attempt.endpoint->load, proxy_now_ms(stream->proxy));
 }
 
 void attempt_failed(struct stream *stream, enum try_outcome outcome, int error)
@@ -344,7 +347,7 @@ void attempt_failed(struct stream *stream, enum try_outcome outcome, int error)
 	enum retry_verdict verdict;
 	uint64_t delay_ns = 0;
 
-	attempt_note_connect(stream, outcome);
+	attempt_note_connect(stream, outcome, error);
 	if (!is_free)
 		outcome_failed(stream, outcome);
 	if (outcome == TRY_RESPONSE_BAD)

@@ -268,7 +268,8 @@ static void mirror_on_connected(struct net_connect *connect, int result, int fd,
 		upstream = upstream_open(mirror->proxy, mirror->endpoint, fd, address);
 	} else {
 		counter_add(mirror->proxy->counters, COUNTER_UPSTREAM_CONNECT_FAILURES, 1);
-		balance_connect_failed(&mirror->endpoint->load, proxy_now_ms(mirror->proxy));
+		if (!net_connect_failed_here(result))
+			balance_connect_failed(&mirror->endpoint->load, proxy_now_ms(mirror->proxy));
 	}
 	if (upstream)
 		mirror_send(mirror, upstream);
