@@ -483,7 +483,8 @@ static void gateway_stop(struct gateway *gateway)
 	text_done(&gateway->gate_why);
 }
 
-int gateway_run(struct gateway *gateway, const struct options *options, struct snapshot *snapshot)
+int gateway_run(struct gateway *gateway, const struct options *options, struct snapshot *snapshot,
+		uint64_t seen)
 {
 	struct text error;
 	int result;
@@ -505,7 +506,7 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 		log_error("%.*s", SPAN_FMT(text_span(&error)));
 	} else {
 		if (watch_start(&gateway->watch, gateway->loop, options->source_list, options->source_count,
-				gateway_on_change) < 0)
+				seen, gateway_on_change) < 0)
 			log_warn("changes of the configuration are not noticed (inotify); SIGHUP reloads");
 		log_info("ready: %u workers, %u ports", gateway->worker_count, gateway->snapshot->bind_count);
 		result = loop_run(gateway->loop);

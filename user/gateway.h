@@ -63,5 +63,9 @@ struct gateway {
  * (-EINVAL: wrong content), messages are in the log or, when asked for, in *ret_errors as well. */
 int gateway_load(const struct options *options, struct text *ret_errors, struct text *ret_warnings,
 		 struct snapshot **ret_snapshot);
-/* Runs until a signal or /quitquitquit has ended it. Takes the snapshot. Exit status of the program. */
-int gateway_run(struct gateway *gateway, const struct options *options, struct snapshot *snapshot);
+/*
+ * Runs until a signal or /quitquitquit has ended it. Takes the snapshot; seen: watch_signature() from before
+ * it was loaded. Exit status of the program.
+ */
+int gateway_run(struct gateway *gateway, const struct options *options, struct snapshot *snapshot,
+		uint64_t seen);

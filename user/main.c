@@ -33,11 +33,13 @@ static int run(struct options *options)
 {
 	static struct gateway gateway;
 	struct snapshot *snapshot = NULL;
+	uint64_t seen;
 	int error;
 
 	options_apply_logging(options, NULL, &(struct static_config){ 0 });
 	if (options_read_streams(options) < 0)
 		return EXIT_USAGE;
+	seen = watch_signature(options->source_list, options->source_count);
 	error = gateway_load(options, NULL, NULL, &snapshot);
 	if (error)
 		return error == -EINVAL || error == -ENOMEM ? EXIT_INVALID : EXIT_USAGE;
@@ -50,7 +52,7 @@ static int run(struct options *options)
 	raise_descriptor_limit();
 	if (signals_block() < 0)
 		return EXIT_INVALID;
-	return gateway_run(&gateway, options, snapshot);
+	return gateway_run(&gateway, options, snapshot, seen);
 }
 
 int main(int argc, char **argv)

@@ -111,15 +111,15 @@ static uint64_t signature_of_directory(const char *path)
 	return sum;
 }
 
-static uint64_t watch_signature(const struct watch *watch)
+uint64_t watch_signature(const struct config_source *source_list, size_t source_count)
 {
 	uint64_t hash = 0;
 
-	for (size_t i = 0; i < watch->source_count; i++) {
-		const char *path = watch->source_list[i].path;
+	for (size_t i = 0; i < source_count; i++) {
+		const char *path = source_list[i].path;
 		struct stat file;
 
-		if (watch->source_list[i].has_text)
+		if (source_list[i].has_text)
 			continue;
 		if (stat(path, &file) < 0)
 			hash = hash_mix(hash, 0);
@@ -133,7 +133,7 @@ static uint64_t watch_signature(const struct watch *watch)
 static void watch_on_quiet(struct timer *timer, uint64_t now_ms)
 {
 	struct watch *watch = container_of(timer, struct watch, timer);
-	uint64_t signature = watch_signature(watch);
+	uint64_t signature = watch_signature(watch->source_list, watch->source_count);
 
 	(void)now_ms;
 	watch->first_ms = 0;
@@ -146,7 +146,7 @@ static void watch_on_quiet(struct timer *timer, uint64_t now_ms)
 }
 
 int watch_start(struct watch *watch, struct loop *loop, const struct config_source *source_list,
-		size_t source_count, void (*on_change)(struct watch *watch))
+		size_t source_count, uint64_t seen, void (*on_change)(struct watch *watch))
 {
 	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	int error;
@@ -165,8 +165,10 @@ int watch_start(struct watch *watch, struct loop *loop, const struct config_sour
 	}
 	watch->source_list = source_list;
 	watch->source_count = source_count;
+	watch->signature = seen;
 	watch_directories(watch);
-	watch->signature = watch_signature(watch);
+	/* What happened before the directories were watched raises no event. */
+	timer_arm(loop_timers(loop), &watch->timer, loop_now_ms(loop) + WATCH_QUIET_MS);
 	return 0;
 }
 

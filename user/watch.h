@@ -23,7 +23,12 @@ struct watch {
 	void (*on_change)(struct watch *watch);
 };
 
-/* Sources that are text already (standard input, pipes) are left out. 0 or -errno. */
+/* Identity, size and time of all files. What is text already (standard input, pipes) is left out. */
+uint64_t watch_signature(const struct config_source *source_list, size_t source_count);
+/*
+ * seen: the signature from before the files were read. What was changed since is noticed as well. 0 or
+ * -errno.
+ */
 int watch_start(struct watch *watch, struct loop *loop, const struct config_source *source_list,
-		size_t source_count, void (*on_change)(struct watch *watch));
+		size_t source_count, uint64_t seen, void (*on_change)(struct watch *watch));
 void watch_stop(struct watch *watch);

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/play.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "user/watch.h"
+
+/* One configuration file in a directory of its own. */
+struct scene {
+	struct loop *loop;
+	struct watch watch;
+	struct config_source source;
+	char folder[40];
+	char path[64];
+	unsigned int changes;
+};
+
+static void scene_write(const struct scene *scene, const char *text)
+{
+	char fresh[80];
+	FILE *file;
+
+	snprintf(fresh, sizeof(fresh), "%s.new", scene->path);
+	file = fopen(fresh, "w");
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(rename(fresh, scene->path), 0);
+}
+
+static void scene_open(struct scene *scene)
+{
+	*scene = (struct scene){ .loop = loop_create(16), .folder = "/tmp/headgate-test-XXXXXX" };
+	assert_non_null(scene->loop);
+	assert_non_null(mkdtemp(scene->folder));
+	snprintf(scene->path, sizeof(scene->path), "%s/c.yaml", scene->folder);
+	scene->source.path = scene->path;
+	scene_write(scene, "one");
+}
+
+static void on_change(struct watch *watch)
+{
+	struct scene *scene = container_of(watch, struct scene, watch);
+
+	scene->changes++;
+	loop_stop(scene->loop);
+}
+
+static void scene_watch(struct scene *scene, uint64_t seen)
+{
+	assert_int_equal(watch_start(&scene->watch, scene->loop, &scene->source, 1, seen, on_change), 0);
+}
+
+static void scene_close(struct scene *scene)
+{
+	watch_stop(&scene->watch);
+	loop_free(scene->loop);
+	assert_int_equal(unlink(scene->path), 0);
+	assert_int_equal(rmdir(scene->folder), 0);
+}
+
+static void an_edit_between_the_reading_and_the_watching_is_noticed(void **state)
+{
+	struct scene scene;
+	uint64_t seen;
+
+	(void)state;
+	scene_open(&scene);
+	seen = watch_signature(&scene.source, 1);
+	scene_write(&scene, "two");
+	scene_watch(&scene, seen);
+	play(scene.loop);
+	assert_int_equal(scene.changes, 1);
+	play_for(scene.loop, 3 * WATCH_QUIET_MS);
+	assert_int_equal(scene.changes, 1);
+	scene_close(&scene);
+}
+
+static void files_that_stay_as_they_were_are_no_change(void **state)
+{
+	struct scene scene;
+	char other[80];
+
+	(void)state;
+	scene_open(&scene);
+	scene_watch(&scene, watch_signature(&scene.source, 1));
+	play_for(scene.loop, 3 * WATCH_QUIET_MS);
+	snprintf(other, sizeof(other), "%s/other", scene.folder);
+	assert_int_equal(mkdir(other, 0700), 0);
+	assert_int_equal(chmod(scene.path, 0600), 0);
+	play_for(scene.loop, 3 * WATCH_QUIET_MS);
+	assert_int_equal(scene.changes, 0);
+	assert_int_equal(rmdir(other), 0);
+	scene_close(&scene);
+}
+
+static void an_edit_is_one_change(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	scene_open(&scene);
+	scene_watch(&scene, watch_signature(&scene.source, 1));
+	for (int i = 0; i < 5; i++)
+		scene_write(&scene, "three");
+	play(scene.loop);
+	play_for(scene.loop, 3 * WATCH_QUIET_MS);
+	assert_int_equal(scene.changes, 1);
+	scene_close(&scene);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_edit_between_the_reading_and_the_watching_is_noticed),
+		cmocka_unit_test(files_that_stay_as_they_were_are_no_change),
+		cmocka_unit_test(an_edit_is_one_change),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
