@@ -84,7 +84,7 @@ static void worker_close(struct worker *worker)
 	worker_ports_close(&worker->ports);
 }
 
-/* Their port has no configuration any more that a further request could be answered with. */
+/* Their port has no configuration any more, or one of another protocol, that a further request could use. */
 static void worker_close_removed(struct worker *worker)
 {
 	uint32_t cursor = 0;
@@ -139,6 +139,7 @@ static void worker_on_configure(struct message *message, void *context)
 	worker_ports_apply(&worker->ports, change->listens, change->count);
 	lease_unref(old);
 	worker_close_removed(worker);
+	worker_ports_release(change->listens, change->count);
 	hg_free(change);
 }
 
@@ -247,15 +248,20 @@ struct worker_change *worker_change_create(struct snapshot *snapshot, const stru
 
 	if (!change)
 		return NULL;
-	change->lease = lease_create(snapshot);
-	if (!change->lease) {
-		hg_free(change);
-		return NULL;
-	}
 	change->message.run = worker_on_configure;
 	change->count = count;
 	if (count)
 		memcpy(change->listens, listens, count * sizeof(*listens));
+	if (worker_ports_prepare(change->listens, count) < 0) {
+		hg_free(change);
+		return NULL;
+	}
+	change->lease = lease_create(snapshot);
+	if (!change->lease) {
+		worker_ports_release(change->listens, count);
+		hg_free(change);
+		return NULL;
+	}
 	return change;
 }
 
@@ -264,6 +270,7 @@ void worker_change_free(struct worker_change *change)
 	if (!change)
 		return;
 	lease_unref(change->lease);
+	worker_ports_release(change->listens, change->count);
 	hg_free(change);
 }
 

@@ -29,6 +29,16 @@ OTHER = """
       - host: @origin@
 """
 
+OTHER_TCP = """
+- port: @other@
+  listeners:
+  - name: other
+    protocol: TCP
+    tcpRoutes:
+    - backends:
+      - host: @echo@
+"""
+
 
 def text_of(name, extra=""):
     return BIND.replace("@name@", name) + extra
@@ -336,6 +346,27 @@ def old_snapshot():
     record = gateway.wait_log(lambda r: "delay" in r["http.path"])
     eq(record["route"], "default/one", "route in the log")
     eq(generation(gateway, client), "four", "generation of the next request")
+
+
+@test("a port that becomes TCP: idle connections close, a running request ends its own, new ones are tunnels")
+def changed_protocol():
+    echo = Origin(tcp_echo=True)
+    gateway = Gateway(text_of("one", OTHER), origin=Origin(), echo=echo)
+    idle = gateway.client("other")
+    eq(idle.get("/get").status, 200, "status")
+    running = gateway.client("other").request("GET", "/delay/0.8?body=3")
+    wait_until(lambda: len(gateway.streams()) == 1, 3, "the stream")
+    gateway.reload(text_of("two", OTHER_TCP))
+    idle.expect_fin(1)
+    answer = running.response()
+    eq((answer.status, answer.header("Connection")), (200, "close"), "answer")
+    running.expect_fin(1)
+    tunnel = gateway.client("other").send("whatever")
+    eq(tunnel.read(8), b"whatever", "what came back")
+    gateway.reload(text_of("three", OTHER))
+    eq(gateway.client("other").get("/get").status, 200, "status when it is HTTP again")
+    tunnel.send("goes on")
+    eq(tunnel.read(7), b"goes on", "what came back after the second change")
 
 
 @test("a removed port: refused for new connections, idle ones close, streams and tunnels finish, then it "
