@@ -6,6 +6,7 @@ import sys
 import time
 
 from hg import *
+from hg import machine
 from hg.framework import repository_root
 from hg.origin import Blackhole
 
@@ -162,11 +163,31 @@ def within_tolerance():
     origin = Origin()
     with within(0.3):
         origin.fetch("/delay/0.3")
+    machine.withheld = lambda seconds: 0.0
     for seconds in (0.0, 0.3 + 2 * tolerance(0.3)):
         def block(seconds=seconds):
             with within(0.3):
                 time.sleep(seconds)
         must_fail(block) if not is_asan() or seconds else None
+
+
+@test("what the machine withholds from this test and its children is measured, and allowed for", serial=True)
+def withheld():
+    def spin(seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            pass
+    time.sleep(0.5)
+    quiet = machine.withheld(0.4)
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    rivals = [Process([sys.executable, "-c", "while True: pass"], "rival") for _ in range(2)]
+    spin(0.6)
+    busy = machine.withheld(0.5)
+    note(f"withheld: {quiet:.3f} s in 0.4 s of rest, {busy:.3f} s in 0.5 s with two rivals on one core")
+    check(busy >= 0.5, "three programs that want one core for half a second wait a second together")
+    check(tolerance(0) >= busy, "no allowance is made for it")
+    for rival in rivals:
+        rival.kill()
 
 
 @test("wrk counts requests and errors", needs=("wrk",), serial=True)

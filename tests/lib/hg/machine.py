@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the machine withheld: how long the processes of this test were ready to run and had to wait for a core.
+
+Read from /proc/<pid>/task/<tid>/schedstat (its second number, ns) of this process and its descendants. On
+a machine with idle cores it is next to nothing; where others use them, measured times are late by as much.
+"""
+import collections
+import os
+import threading
+import time
+
+INTERVAL_S = 0.05
+KEPT_S = 60
+
+
+def read(path):
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def family(pid):
+    """Yields (thread id, path of its directory) of a process and everything it started."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return
+    for thread in threads:
+        path = f"/proc/{pid}/task/{thread}"
+        yield thread, path
+        for child in read(path + "/children").split():
+            yield from family(child)
+
+
+class Watch(threading.Thread):
+    """Adds up the waiting, some times a second."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self._lock = threading.Lock()
+        self._seen, self._total_ns = {}, 0
+        self._samples = collections.deque([(time.monotonic(), 0)], maxlen=int(KEPT_S / INTERVAL_S))
+
+    def sample(self):
+        with self._lock:
+            for thread, path in family(os.getpid()):
+                fields = read(path + "/schedstat").split()
+                if len(fields) != 3:
+                    continue
+                waited = int(fields[1])
+                self._total_ns += max(0, waited - self._seen.get(thread, 0))
+                self._seen[thread] = waited
+            self._samples.append((time.monotonic(), self._total_ns))
+            return self._total_ns
+
+    def withheld(self, seconds):
+        """Seconds of waiting, of all threads together, within the last so many seconds."""
+        total = self.sample()
+        begin = time.monotonic() - seconds
+        before = [waited for at, waited in list(self._samples) if at <= begin]
+        return (total - (before[-1] if before else 0)) / 1e9
+
+    def run(self):
+        while True:
+            self.sample()
+            time.sleep(INTERVAL_S)
+
+
+_watch = None
+
+
+def watch():
+    """Begins with it, in this process."""
+    global _watch
+    _watch = Watch()
+    _watch.start()
+
+
+def withheld(seconds):
+    return _watch.withheld(seconds) if _watch else 0.0
