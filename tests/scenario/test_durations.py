@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How durations are written in both styles, what is refused and what is said then; loading many routes."""
 import re
-import time
+import resource
 
 from hg import *
 from plays import SIMPLE
@@ -143,7 +143,7 @@ def longer_than_request():
     accepted((MANIFEST % "5s").replace("request: 5s", "request: 0s, backendRequest: 10s"))
 
 
-@test("1 000 routes load in less than 100 ms", serial=True)
+@test("1 000 routes load in less than 100 ms of CPU time", serial=True)
 def many_routes():
     routes = "".join(f"""
     - name: r{i}
@@ -156,9 +156,10 @@ def many_routes():
     def took(config):
         best = 1e9
         for _ in range(5):
-            start = time.perf_counter()
+            start = resource.getrusage(resource.RUSAGE_CHILDREN)
             accepted(config)
-            best = min(best, time.perf_counter() - start)
+            end = resource.getrusage(resource.RUSAGE_CHILDREN)
+            best = min(best, end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime)
         return best
     seconds = took(text) - took(STANDALONE)
     note(f"{len(text)} bytes with 1 000 routes: {seconds * 1000:.1f} ms")

@@ -46,18 +46,21 @@ def unknown():
 class Dns:
     """A name server of this test alone, and a headgate that asks it: in its own mount namespace there is
     another /etc/resolv.conf and /etc/hosts. .names {name: [IPv4 addresses]}; an answer comes after .delay
-    seconds, None: never."""
+    seconds, None: never; while .is_held it waits for release(). patience_s is that of whoever asks."""
+
+    patience_s = 2
 
     def __init__(self, **names):
         self.names = {name.replace("_", "-"): list(addresses) for name, addresses in names.items()}
         self.delay, self.questions = 0.0, 0
+        self.is_held, self._held = False, []
         self.address = f"127.53.{os.getpid() >> 8 & 255}.{os.getpid() & 255 or 1}"
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((self.address, 53))
         threading.Thread(target=self._serve, daemon=True).start()
         resolv = os.path.join(tmpdir(), "resolv.conf")
         with open(resolv, "w", encoding="ascii") as file:
-            file.write(f"nameserver {self.address}\noptions timeout:2 attempts:1\n")
+            file.write(f"nameserver {self.address}\noptions timeout:{self.patience_s} attempts:1\n")
         hosts = os.path.join(tmpdir(), "hosts")
         with open(hosts, "w", encoding="ascii") as file:
             file.write("127.0.0.1 localhost\n::1 localhost\n")
@@ -79,7 +82,15 @@ class Dns:
             self.questions += 1
             if self.delay is None:
                 continue
+            if self.is_held:
+                self._held.append((question, peer))
+                continue
             threading.Timer(self.delay, self._answer, (question, peer)).start()
+
+    def release(self):
+        self.is_held = False
+        for question, peer in self._held:
+            self._answer(question, peer)
 
     def _answer(self, question, peer):
         labels, at = [], 12
@@ -117,8 +128,9 @@ def localhost():
 @test("a name that is being looked up keeps nobody else waiting; its own request gets its answer",
       needs=NEEDS)
 def no_blocking():
+    Dns.patience_s = 20
     dns = Dns(slow=["127.0.0.1"])
-    dns.delay = 1.0
+    dns.is_held = True
     origin = Origin()
     gateway = Gateway(CONFIG, origin=origin, name=f"slow.example.test:{origin.port}", workers=1)
     clients = [gateway.client().request("GET", "/named/get") for _ in range(20)]
@@ -127,9 +139,10 @@ def no_blocking():
         took, answer = timed(gateway.fetch, "/get")
         eq(answer.status, 200, "status")
         slowest = max(slowest, took)
-    check(time.monotonic() - begin < 0.9, "the test took too long to prove anything")
-    check(slowest < 0.3 * factor(), f"a request took {slowest:.3f} s beside look-ups")
+    check(slowest < 0.3 * factor() + withheld(time.monotonic() - begin),
+          f"a request took {slowest:.3f} s beside look-ups")
     eq({stream["state"] for stream in gateway.streams()}, {"resolve"}, "states during the look-up")
+    dns.release()
     for client in clients:
         eq(client.response().status, 200, "status of the slow name")
     check(dns.questions <= 4, f"{dns.questions} questions for one name that 20 requests need")
@@ -148,7 +161,7 @@ def silent_server():
         eq(gateway.fetch("/named/get").status, 504, "status")
     begin = time.monotonic()
     gateway.stop()
-    check(time.monotonic() - begin < 5 * factor(), "a look-up kept the gateway from ending")
+    check(time.monotonic() - begin < 5 * factor() + withheld(5), "a look-up kept the gateway from ending")
 
 
 @test("a name that is not found in time is no failed connect of its endpoint", needs=NEEDS)

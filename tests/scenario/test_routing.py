@@ -68,7 +68,7 @@ def regexes():
                     ("/aaab", "evil")])
     seconds, answer = timed(client.get, "/" + "a" * 60 + "c")
     eq(answer.text, "rest", "route of an expensive path")
-    check(seconds < 0.5 * factor(), f"the expensive match took {seconds:.2f} s")
+    check(seconds < 0.5 * factor() + withheld(seconds), f"the expensive match took {seconds:.2f} s")
 
 
 @test("method, headers and query narrow a route; more conditions win over fewer")

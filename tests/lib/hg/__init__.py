@@ -5,6 +5,7 @@ from hg.framework import (Failure, check, eq, factor, is_asan, need, note, profi
                           timed, tmpdir, tolerance, wait_until, within)
 from hg.gateway import Gateway, validate
 from hg.http1 import Request, Response
+from hg.machine import withheld
 from hg.metrics import Metrics
 from hg.netns import Net
 from hg.origin import Backend, Origin
@@ -19,5 +20,5 @@ __all__ = [
     "Backend", "Failure", "Gateway", "Metrics", "Net", "Origin", "PatternCheck", "Process", "Raw",
     "Request", "Response", "WebSocket", "check", "crc32", "eq", "factor", "fetch", "free_port",
     "is_asan", "need", "note", "parse_line", "pattern", "profile", "run", "skip", "soak_seconds",
-    "test", "timed", "tmpdir", "tolerance", "validate", "verify", "wait_until", "within", "wrk",
+    "test", "timed", "tmpdir", "tolerance", "validate", "verify", "wait_until", "withheld", "within", "wrk",
 ]

@@ -185,13 +185,14 @@ def timed(function, *args, **keywords):
 
 def wait_until(predicate, timeout=5.0, what="condition"):
     """Polls until predicate() is true and returns its value."""
-    deadline = time.monotonic() + timeout * factor()
+    start, limit = time.monotonic(), timeout * factor()
     while True:
         value = predicate()
         if value:
             return value
-        if time.monotonic() > deadline:
-            raise Failure(f"waited {timeout * factor():.1f} s in vain for {what}")
+        took = time.monotonic() - start
+        if took > limit and took > limit + machine.withheld(took):
+            raise Failure(f"waited {took:.1f} s in vain for {what}")
         time.sleep(0.003)
 
 

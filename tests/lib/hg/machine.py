@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the machine withheld: how long the processes of this test were ready to run and had to wait for a core.
+"""What the machine withheld: how long the processes of this test were ready to run and waited for a core.
 
 Read from /proc/<pid>/task/<tid>/schedstat (its second number, ns) of this process and its descendants. On
 a machine with idle cores it is next to nothing; where others use them, measured times are late by as much.

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 
+from hg import machine
 from hg.framework import Context, Failure, context, factor
 
 PR_SET_PDEATHSIG = 1
@@ -107,7 +108,8 @@ class Process:
         """The exit status; Failure when it has not ended after timeout seconds."""
         fd = os.pidfd_open(self.pid) if self.is_running() else -1
         try:
-            if fd >= 0 and not select.select([fd], [], [], timeout)[0]:
+            if fd >= 0 and not (select.select([fd], [], [], timeout)[0] or
+                                select.select([fd], [], [], machine.withheld(timeout))[0]):
                 raise Failure(f"{self.name} (pid {self.pid}) still runs after {timeout:.1f} s")
         finally:
             if fd >= 0:
