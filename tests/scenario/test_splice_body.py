@@ -269,7 +269,8 @@ def stream_idle():
             start = time.monotonic()
             client.expect_end(5)
             took = time.monotonic() - start
-            check(0.2 - withheld(5) < took < 0.7 + withheld(5), f"{kind}: ended {took:.2f} s after the last look")
+            check(0.2 - withheld(5) < took < 0.7 + tolerance(0.7),
+                  f"{kind}: ended {took:.2f} s after the last look")
             outcome.append((kind, gateway.wait_log()["close_reason"]))
             gateway.stop()
         return outcome
