@@ -2,6 +2,7 @@
 #include "config/gatewayapi_filter.h"
 
 #include "config/gatewayapi_service.h"
+#include "config/policy_value.h"
 #include "config/values.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
@@ -50,7 +51,6 @@ const struct header_modifier *filter_headers(struct decoder *d, const struct yam
 {
 	static const struct decode_key keys[] = { KEY("set"), KEY("add"), KEY("remove") };
 	struct header_modifier *modifier;
-	const struct yaml_node *remove;
 
 	if (!DECODE_MAP(d, node, keys))
 		return NULL;
@@ -59,19 +59,7 @@ const struct header_modifier *filter_headers(struct decoder *d, const struct yam
 		return NULL;
 	decode_pairs(d, decode_get(node, "set"), &modifier->set_list, &modifier->set_count);
 	decode_pairs(d, decode_get(node, "add"), &modifier->add_list, &modifier->add_count);
-	remove = decode_get(node, "remove");
-	if (!decode_list(d, remove))
-		return modifier;
-	modifier->remove_list = decode_take(d, remove->count, sizeof(struct span));
-	if (!modifier->remove_list)
-		return NULL;
-	yaml_each(child, remove) {
-		struct span name;
-
-		if (decode_string(d, child, &name) &&
-		    value_header_name(d, child, name, &modifier->remove_list[modifier->remove_count]))
-			modifier->remove_count++;
-	}
+	policy_value_removals(d, decode_get(node, "remove"), modifier);
 	return modifier;
 }
 

@@ -3,8 +3,8 @@
 
 #include "config/gatewayapi_filter.h"
 #include "config/gatewayapi_service.h"
+#include "config/policy_value.h"
 #include "config/resiliency.h"
-#include "config/values.h"
 #include "user/base/check.h"
 
 #define NS_PER_MS 1000000ull
@@ -44,70 +44,16 @@ static void found(struct policy_source *source, const char *prefix, const char *
 
 /* -------------------------------------------------------------------------------- frontend */
 
-static const void *decode_frontend_http(struct decoder *d, const struct yaml_node *node)
-{
-	static const struct decode_key keys[] = {
-		KEY("maxBufferSize"),
-		KEY("http1MaxHeaders"),
-		KEY("http1IdleTimeout"),
-		KEY("http2WindowSize"),
-		KEY("http2ConnectionWindowSize"),
-		KEY("http2FrameSize"),
-		KEY("http2KeepaliveInterval"),
-		KEY("http2KeepaliveTimeout"),
-		KEY_LATER("http1HeaderCase"),
-		KEY_LATER("http2MaxHeaderSize"),
-		KEY_LATER("maxConnectionDuration"),
-	};
-	struct frontend_http *policy = decode_take(d, 1, sizeof(*policy));
-
-	if (!policy)
-		return NULL;
-	*policy = value_frontend_http_default();
-	return value_frontend_http(d, node, keys, ARRAY_LEN(keys), policy) ? policy : NULL;
-}
-
-static const void *decode_frontend_tcp(struct decoder *d, const struct yaml_node *node)
-{
-	static const struct decode_key keys[] = { KEY("keepalive") };
-	struct frontend_tcp *policy;
-
-	if (!DECODE_MAP(d, node, keys))
-		return NULL;
-	policy = decode_take(d, 1, sizeof(*policy));
-	if (!policy)
-		return NULL;
-	policy->keepalives = value_keepalive_default();
-	value_keepalive(d,
-			decode_need(d, node, "keepalive",
-				    "write keepalive: {time: ..., interval: ..., retries: ...}"),
-			&policy->keepalives);
-	return policy;
-}
-
 static const void *decode_access_log(struct decoder *d, const struct yaml_node *node)
 {
 	static const struct decode_key keys[] = { KEY("attributes"), KEY_LATER("filter"), KEY_LATER("otlp") };
 	static const struct decode_key attribute_keys[] = { KEY("remove"), KEY_LATER("add") };
-	const struct yaml_node *attributes, *remove;
-	struct access_log_policy *policy;
+	const struct yaml_node *attributes = decode_get(node, "attributes");
 
 	if (!DECODE_MAP(d, node, keys))
 		return NULL;
-	policy = decode_take(d, 1, sizeof(*policy));
-	attributes = decode_get(node, "attributes");
-	if (!policy || !DECODE_MAP(d, attributes, attribute_keys))
-		return policy;
-	remove = decode_get(attributes, "remove");
-	if (!decode_list(d, remove))
-		return policy;
-	policy->remove_list = decode_take(d, remove->count, sizeof(struct span));
-	if (!policy->remove_list)
-		return NULL;
-	yaml_each(child, remove)
-		if (decode_name(d, child, &policy->remove_list[policy->remove_count]))
-			policy->remove_count++;
-	return policy;
+	return policy_value_access_log(
+		d, DECODE_MAP(d, attributes, attribute_keys) ? decode_get(attributes, "remove") : NULL);
 }
 
 static void decode_frontend(struct decoder *d, const struct yaml_node *node, struct policy_source *source)
@@ -123,7 +69,6 @@ static void decode_frontend(struct decoder *d, const struct yaml_node *node, str
 		KEY_LATER("proxyProtocol"),
 		KEY_LATER("networkAuthorization"),
 	};
-	static const char *const connect_modes[] = { "Deny", "Route" };
 	const struct yaml_node *http, *tcp, *connect, *log;
 
 	if (!DECODE_MAP(d, node, keys))
@@ -134,13 +79,13 @@ static void decode_frontend(struct decoder *d, const struct yaml_node *node, str
 	log = decode_get(node, "accessLog");
 	if (http)
 		found(source, "frontend/", ":frontend-http:", POLICY_FRONTEND_HTTP,
-		      decode_frontend_http(d, http), http);
+		      policy_value_frontend_http(d, http), http);
 	if (tcp)
-		found(source, "frontend/", ":frontend-tcp:", POLICY_FRONTEND_TCP, decode_frontend_tcp(d, tcp),
-		      tcp);
+		found(source, "frontend/", ":frontend-tcp:", POLICY_FRONTEND_TCP,
+		      policy_value_frontend_tcp(d, tcp), tcp);
 	if (connect)
 		found(source, "frontend/", ":frontend-connect:", POLICY_FRONTEND_CONNECT,
-		      value_frontend_connect(d, connect, connect_modes), connect);
+		      policy_value_frontend_connect(d, connect), connect);
 	if (log)
 		found(source, "frontend/", ":frontend-logging:", POLICY_FRONTEND_ACCESS_LOG,
 		      decode_access_log(d, log), log);
@@ -166,25 +111,6 @@ static const void *decode_timeouts(struct decoder *d, const struct yaml_node *no
 	decode_opt_duration(d, decode_need(d, node, "request", "write request: 5s"), NS_PER_MS,
 			    &timeout->request);
 	return timeout;
-}
-
-static const void *decode_direct(struct decoder *d, const struct yaml_node *node)
-{
-	static const struct decode_key keys[] = { KEY("status"), KEY("body"), KEY_LATER("headers") };
-	struct direct_response *direct;
-	uint32_t status = 200;
-
-	if (!DECODE_MAP(d, node, keys))
-		return NULL;
-	direct = decode_take(d, 1, sizeof(*direct));
-	if (!direct)
-		return NULL;
-	decode_u32(d, decode_need(d, node, "status", "write the status code, as in status: 503"), 200, 599,
-		   &status);
-	direct->status = (uint16_t)status;
-	if (decode_string(d, decode_get(node, "body"), &direct->body))
-		direct->body = decode_keep(d, direct->body);
-	return direct;
 }
 
 static void decode_header_modifiers(struct decoder *d, const struct yaml_node *node,
@@ -252,46 +178,10 @@ static void decode_traffic(struct decoder *d, const struct yaml_node *node, stru
 	decode_header_modifiers(d, decode_get(node, "headerModifiers"), source);
 	if (direct)
 		found(source, "traffic/", ":direct-response:", POLICY_DIRECT_RESPONSE,
-		      decode_direct(d, direct), direct);
+		      policy_value_direct_response(d, direct), direct);
 }
 
 /* -------------------------------------------------------------------------------- backend */
-
-static const void *decode_backend_http(struct decoder *d, const struct yaml_node *node)
-{
-	static const struct decode_key keys[] = { KEY("version"), KEY("requestTimeout") };
-	static const char *const versions[] = KEY_REFUSED("HTTP1", "HTTP2");
-	struct backend_http *policy;
-	unsigned index;
-
-	if (!DECODE_MAP(d, node, keys))
-		return NULL;
-	policy = decode_take(d, 1, sizeof(*policy));
-	if (!policy)
-		return NULL;
-	if (DECODE_WORD(d, decode_get(node, "version"), versions, &index))
-		policy->version = index == 0 ? BACKEND_HTTP1 : BACKEND_HTTP2;
-	decode_opt_duration(d, decode_get(node, "requestTimeout"), NS_PER_MS, &policy->request_timeout);
-	return policy;
-}
-
-static const void *decode_backend_tcp(struct decoder *d, const struct yaml_node *node)
-{
-	static const struct decode_key keys[] = { KEY("keepalive"), KEY("connectTimeout") };
-	struct backend_tcp *policy;
-
-	if (!DECODE_MAP(d, node, keys))
-		return NULL;
-	policy = decode_take(d, 1, sizeof(*policy));
-	if (!policy)
-		return NULL;
-	policy->keepalives = value_keepalive_default();
-	value_keepalive(d, decode_get(node, "keepalive"), &policy->keepalives);
-	policy->connect_timeout.is_set =
-		value_connect_timeout(d, decode_get(node, "connectTimeout"), 100 * NS_PER_MS,
-				      &policy->connect_timeout.ns, &policy->connect_timeout_as_object);
-	return policy;
-}
 
 static void decode_backend(struct decoder *d, const struct yaml_node *node, struct policy_source *source)
 {
@@ -316,10 +206,11 @@ static void decode_backend(struct decoder *d, const struct yaml_node *node, stru
 	tcp = decode_get(node, "tcp");
 	health = decode_get(node, "health");
 	if (http)
-		found(source, "", ":backend-http:", POLICY_BACKEND_HTTP, decode_backend_http(d, http), http);
+		found(source, "", ":backend-http:", POLICY_BACKEND_HTTP, policy_value_backend_http(d, http),
+		      http);
 	if (tcp)
-		found(source, "backend/", ":backend-tcp:", POLICY_BACKEND_TCP, decode_backend_tcp(d, tcp),
-		      tcp);
+		found(source, "backend/", ":backend-tcp:", POLICY_BACKEND_TCP,
+		      policy_value_backend_tcp(d, tcp), tcp);
 	if (health)
 		found(source, "", ":health:", POLICY_BACKEND_HEALTH, resiliency_health(d, health), health);
 }

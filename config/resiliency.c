@@ -89,7 +89,7 @@ static void decode_computed(struct decoder *d, const struct yaml_node *node, str
 		     QUOTE(text), expression_type_name(policy->expression->type));
 }
 
-const struct delay_policy *resiliency_delay(struct decoder *d, const struct yaml_node *node)
+const void *resiliency_delay(struct decoder *d, const struct yaml_node *node)
 {
 	static const struct decode_key keys[] = { KEY("duration"), KEY_LATER("probability") };
 	const struct yaml_node *duration;
@@ -155,7 +155,7 @@ static void decode_condition(struct decoder *d, const struct yaml_node *node, st
 			     QUOTE(text), expression_type_name(policy->unhealthy->type));
 }
 
-const struct health_policy *resiliency_health(struct decoder *d, const struct yaml_node *node)
+const void *resiliency_health(struct decoder *d, const struct yaml_node *node)
 {
 	static const struct decode_key manifest_keys[] = {
 		KEY("unhealthyCondition"),

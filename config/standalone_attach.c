@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/standalone_attach.h"
 
+#include "config/policy_value.h"
 #include "config/standalone_policy.h"
-#include "config/values.h"
 #include "user/base/check.h"
 
 /* -------------------------------------------------------------------------------- front end */
@@ -24,69 +24,14 @@ static void add_frontend(struct standalone *s, const struct yaml_node *node, con
 	policy->where = config_where(s->decoder->arena, node);
 }
 
-static const void *decode_frontend_http(struct decoder *d, const struct yaml_node *node)
-{
-	static const struct decode_key keys[] = {
-		KEY("maxBufferSize"),
-		KEY("http1MaxHeaders"),
-		KEY("http1IdleTimeout"),
-		KEY("http2WindowSize"),
-		KEY("http2ConnectionWindowSize"),
-		KEY("http2FrameSize"),
-		KEY("http2KeepaliveInterval"),
-		KEY("http2KeepaliveTimeout"),
-		KEY_LATER("http1HeaderCase"),
-		KEY_LATER("http2MaxHeaderSize"),
-		KEY_REFUSED("maxConnectionDuration",
-			    "is not supported yet; use config.timeouts.maxConnectionAge"),
-	};
-	struct frontend_http *policy = decode_take(d, 1, sizeof(*policy));
-
-	if (!policy)
-		return NULL;
-	*policy = value_frontend_http_default();
-	return value_frontend_http(d, node, keys, ARRAY_LEN(keys), policy) ? policy : NULL;
-}
-
-static const void *decode_frontend_tcp(struct decoder *d, const struct yaml_node *node)
-{
-	static const struct decode_key keys[] = { KEY("keepalives") };
-	struct frontend_tcp *policy;
-
-	if (!DECODE_MAP(d, node, keys))
-		return NULL;
-	policy = decode_take(d, 1, sizeof(*policy));
-	if (!policy)
-		return NULL;
-	policy->keepalives = value_keepalive_default();
-	value_keepalive(d,
-			decode_need(d, node, "keepalives", "write keepalives: {} to switch the defaults on"),
-			&policy->keepalives);
-	return policy;
-}
-
 static const void *decode_access_log(struct decoder *d, const struct yaml_node *node)
 {
 	static const struct decode_key keys[] = {
 		KEY("remove"),	   KEY_LATER("filter"),	  KEY_LATER("add"),
 		KEY_LATER("otlp"), KEY_LATER("database"),
 	};
-	const struct yaml_node *remove;
-	struct access_log_policy *policy;
 
-	if (!DECODE_MAP(d, node, keys))
-		return NULL;
-	policy = decode_take(d, 1, sizeof(*policy));
-	remove = decode_get(node, "remove");
-	if (!policy || !decode_list(d, remove))
-		return policy;
-	policy->remove_list = decode_take(d, remove->count, sizeof(struct span));
-	if (!policy->remove_list)
-		return NULL;
-	yaml_each(child, remove)
-		if (decode_name(d, child, &policy->remove_list[policy->remove_count]))
-			policy->remove_count++;
-	return policy;
+	return DECODE_MAP(d, node, keys) ? policy_value_access_log(d, decode_get(node, "remove")) : NULL;
 }
 
 void standalone_frontend_policies(struct standalone *s, const struct yaml_node *node)
@@ -106,7 +51,6 @@ void standalone_frontend_policies(struct standalone *s, const struct yaml_node *
 		KEY_LATER("networkExtAuthz"),
 	};
 	struct decoder *d = s->decoder;
-	static const char *const connect_modes[] = { "deny", "route" };
 	const struct yaml_node *http, *tcp, *connect, *log, *alias;
 
 	if (!DECODE_MAP(d, node, keys))
@@ -120,12 +64,13 @@ void standalone_frontend_policies(struct standalone *s, const struct yaml_node *
 		config_error_key(d->report, alias,
 				 "\"logging\" is another name of \"accessLog\"; write only one of them");
 	if (http)
-		add_frontend(s, http, "frontend/http", POLICY_FRONTEND_HTTP, decode_frontend_http(d, http));
+		add_frontend(s, http, "frontend/http", POLICY_FRONTEND_HTTP,
+			     policy_value_frontend_http(d, http));
 	if (tcp)
-		add_frontend(s, tcp, "frontend/tcp", POLICY_FRONTEND_TCP, decode_frontend_tcp(d, tcp));
+		add_frontend(s, tcp, "frontend/tcp", POLICY_FRONTEND_TCP, policy_value_frontend_tcp(d, tcp));
 	if (connect)
 		add_frontend(s, connect, "frontend/connect", POLICY_FRONTEND_CONNECT,
-			     value_frontend_connect(d, connect, connect_modes));
+			     policy_value_frontend_connect(d, connect));
 	log = log ? log : alias;
 	if (log)
 		add_frontend(s, log, "frontend/accessLog", POLICY_FRONTEND_ACCESS_LOG,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/standalone_policy.h"
 
+#include "config/policy_value.h"
 #include "config/resiliency.h"
 #include "config/standalone_route.h"
 #include "config/values.h"
@@ -25,37 +26,32 @@
 
 /* -------------------------------------------------------------------------------- values */
 
-static const void *decode_timeout(struct standalone *s, const struct yaml_node *node, struct span base)
+static const void *decode_timeout(struct decoder *d, const struct yaml_node *node)
 {
 	static const struct decode_key keys[] = { KEY("requestTimeout"), KEY("backendRequestTimeout") };
 	struct timeout_policy *policy;
 
-	(void)base;
-	if (!DECODE_MAP(s->decoder, node, keys))
+	if (!DECODE_MAP(d, node, keys))
 		return NULL;
-	policy = decode_take(s->decoder, 1, sizeof(*policy));
+	policy = decode_take(d, 1, sizeof(*policy));
 	if (!policy)
 		return NULL;
-	decode_opt_duration(s->decoder, decode_get(node, "requestTimeout"), 0, &policy->request);
-	decode_opt_duration(s->decoder, decode_get(node, "backendRequestTimeout"), 0,
-			    &policy->backend_request);
+	decode_opt_duration(d, decode_get(node, "requestTimeout"), 0, &policy->request);
+	decode_opt_duration(d, decode_get(node, "backendRequestTimeout"), 0, &policy->backend_request);
 	if (!policy->request.is_set && !policy->backend_request.is_set && node->count == 0)
-		config_error(s->decoder->report, node,
-			     "sets nothing; write requestTimeout or backendRequestTimeout");
+		config_error(d->report, node, "sets nothing; write requestTimeout or backendRequestTimeout");
 	return policy;
 }
 
-static const void *decode_retry(struct standalone *s, const struct yaml_node *node, struct span base)
+static const void *decode_retry(struct decoder *d, const struct yaml_node *node)
 {
 	static const struct decode_key keys[] = {
 		KEY("attempts"),	   KEY("backoff"),	   KEY("codes"),
 		KEY_LATER("precondition"), KEY_LATER("condition"),
 	};
-	struct decoder *d = s->decoder;
 	struct retry_policy *policy;
 	uint32_t attempts = 1;
 
-	(void)base;
 	if (!DECODE_MAP(d, node, keys))
 		return NULL;
 	policy = decode_take(d, 1, sizeof(*policy));
@@ -100,14 +96,11 @@ static bool decode_header_pairs(struct decoder *d, const struct yaml_node *node,
 	return true;
 }
 
-static const void *decode_headers(struct standalone *s, const struct yaml_node *node, struct span base)
+static const void *decode_headers(struct decoder *d, const struct yaml_node *node)
 {
 	static const struct decode_key keys[] = { KEY("add"), KEY("set"), KEY("remove") };
-	struct decoder *d = s->decoder;
-	const struct yaml_node *remove;
 	struct header_modifier *policy;
 
-	(void)base;
 	if (!DECODE_MAP(d, node, keys))
 		return NULL;
 	policy = decode_take(d, 1, sizeof(*policy));
@@ -115,19 +108,7 @@ static const void *decode_headers(struct standalone *s, const struct yaml_node *
 		return NULL;
 	decode_header_pairs(d, decode_get(node, "add"), &policy->add_list, &policy->add_count);
 	decode_header_pairs(d, decode_get(node, "set"), &policy->set_list, &policy->set_count);
-	remove = decode_get(node, "remove");
-	if (!decode_list(d, remove))
-		return policy;
-	policy->remove_list = decode_take(d, remove->count, sizeof(struct span));
-	if (!policy->remove_list)
-		return NULL;
-	yaml_each(child, remove) {
-		struct span name;
-
-		if (decode_string(d, child, &name) &&
-		    value_header_name(d, child, name, &policy->remove_list[policy->remove_count]))
-			policy->remove_count++;
-	}
+	policy_value_removals(d, decode_get(node, "remove"), policy);
 	return policy;
 }
 
@@ -181,41 +162,39 @@ static void decode_path_rewrite(struct decoder *d, const struct yaml_node *node,
 		rewrite->path_kind = index == 0 ? PATH_FULL : PATH_PREFIX;
 }
 
-static const void *decode_rewrite(struct standalone *s, const struct yaml_node *node, struct span base)
+static const void *decode_rewrite(struct decoder *d, const struct yaml_node *node)
 {
 	static const struct decode_key keys[] = { KEY("authority"), KEY("path") };
 	struct url_rewrite *policy;
 
-	(void)base;
-	if (!DECODE_MAP(s->decoder, node, keys))
+	if (!DECODE_MAP(d, node, keys))
 		return NULL;
-	policy = decode_take(s->decoder, 1, sizeof(*policy));
+	policy = decode_take(d, 1, sizeof(*policy));
 	if (!policy)
 		return NULL;
-	decode_authority(s->decoder, decode_get(node, "authority"), policy);
-	decode_path_rewrite(s->decoder, decode_get(node, "path"), policy);
+	decode_authority(d, decode_get(node, "authority"), policy);
+	decode_path_rewrite(d, decode_get(node, "path"), policy);
 	return policy;
 }
 
-static const void *decode_redirect(struct standalone *s, const struct yaml_node *node, struct span base)
+static const void *decode_redirect(struct decoder *d, const struct yaml_node *node)
 {
 	static const struct decode_key keys[] = { KEY("scheme"), KEY("authority"), KEY("path"),
 						  KEY("status") };
 	struct redirect_policy *policy;
 
-	(void)base;
-	if (!DECODE_MAP(s->decoder, node, keys))
+	if (!DECODE_MAP(d, node, keys))
 		return NULL;
-	policy = decode_take(s->decoder, 1, sizeof(*policy));
+	policy = decode_take(d, 1, sizeof(*policy));
 	if (!policy)
 		return NULL;
 	policy->status = 302;
-	value_scheme(s->decoder, decode_get(node, "scheme"), &policy->scheme);
-	decode_authority(s->decoder, decode_get(node, "authority"), &policy->url);
-	decode_path_rewrite(s->decoder, decode_get(node, "path"), &policy->url);
-	value_redirect_status(s->decoder, decode_get(node, "status"), &policy->status);
+	value_scheme(d, decode_get(node, "scheme"), &policy->scheme);
+	decode_authority(d, decode_get(node, "authority"), &policy->url);
+	decode_path_rewrite(d, decode_get(node, "path"), &policy->url);
+	value_redirect_status(d, decode_get(node, "status"), &policy->status);
 	if (node->count == 0)
-		config_error(s->decoder->report, node,
+		config_error(d->report, node,
 			     "a redirect to the same place would never end; write scheme, authority or "
 			     "path");
 	return policy;
@@ -246,108 +225,31 @@ static const void *decode_mirror(struct standalone *s, const struct yaml_node *n
 	return build_push(d, &s->builder->mirrors, policy) ? policy : NULL;
 }
 
-static const void *decode_direct(struct standalone *s, const struct yaml_node *node, struct span base)
-{
-	static const struct decode_key keys[] = { KEY("status"), KEY("body"), KEY_LATER("bodyExpression"),
-						  KEY_LATER("headers") };
-	struct decoder *d = s->decoder;
-	struct direct_response *policy;
-	uint32_t status = 200;
-
-	(void)base;
-	if (!DECODE_MAP(d, node, keys))
-		return NULL;
-	policy = decode_take(d, 1, sizeof(*policy));
-	if (!policy)
-		return NULL;
-	decode_u32(d, decode_need(d, node, "status", "write the status code, as in status: 503"), 200, 599,
-		   &status);
-	policy->status = (uint16_t)status;
-	if (decode_string(d, decode_get(node, "body"), &policy->body))
-		policy->body = decode_keep(d, policy->body);
-	/* RFC 9110 15.3.5, 15.4.5 */
-	if (policy->body.len && (status == 204 || status == 304))
-		config_error(d->report, node, "a response with status %u has no body; remove body", status);
-	return policy;
-}
-
-static const void *decode_delay(struct standalone *s, const struct yaml_node *node, struct span base)
-{
-	(void)base;
-	return resiliency_delay(s->decoder, node);
-}
-
-static const void *decode_health(struct standalone *s, const struct yaml_node *node, struct span base)
-{
-	(void)base;
-	return resiliency_health(s->decoder, node);
-}
-
-static const void *decode_backend_http(struct standalone *s, const struct yaml_node *node, struct span base)
-{
-	static const struct decode_key keys[] = { KEY("version"), KEY("requestTimeout") };
-	static const char *const versions[] = { "HTTP/1.1", "HTTP/2.0" };
-	struct backend_http *policy;
-	unsigned index;
-
-	(void)base;
-	if (!DECODE_MAP(s->decoder, node, keys))
-		return NULL;
-	policy = decode_take(s->decoder, 1, sizeof(*policy));
-	if (!policy)
-		return NULL;
-	if (DECODE_WORD(s->decoder, decode_get(node, "version"), versions, &index))
-		policy->version = index == 0 ? BACKEND_HTTP1 : BACKEND_HTTP2;
-	decode_opt_duration(s->decoder, decode_get(node, "requestTimeout"), 0, &policy->request_timeout);
-	return policy;
-}
-
-static const void *decode_backend_tcp(struct standalone *s, const struct yaml_node *node, struct span base)
-{
-	static const struct decode_key keys[] = { KEY("keepalives"), KEY("connectTimeout") };
-	struct decoder *d = s->decoder;
-	struct backend_tcp *policy;
-
-	(void)base;
-	if (!DECODE_MAP(d, node, keys))
-		return NULL;
-	policy = decode_take(d, 1, sizeof(*policy));
-	if (!policy)
-		return NULL;
-	policy->keepalives = value_keepalive_default();
-	value_keepalive(d, decode_need(d, node, "keepalives", "write keepalives: {} to keep the defaults"),
-			&policy->keepalives);
-	policy->connect_timeout.is_set = value_connect_timeout(
-		d, decode_need(d, node, "connectTimeout", "write one such as connectTimeout: 10s"), NS_PER_MS,
-		&policy->connect_timeout.ns, &policy->connect_timeout_as_object);
-	return policy;
-}
-
 /* -------------------------------------------------------------------------------- sets of policies */
 
 struct policy_entry {
 	const char *name;
 	enum policy_kind kind;
-	const void *(*decode)(struct standalone *s, const struct yaml_node *node, struct span base);
+	const void *(*decode)(struct decoder *d, const struct yaml_node *node); /* NULL: a mirror */
 };
 
 /* In the order of the dump. */
 static const struct policy_entry traffic_entries[] = {
 	{ "timeout", POLICY_TIMEOUT, decode_timeout },
 	{ "retry", POLICY_RETRY, decode_retry },
-	{ "delay", POLICY_DELAY, decode_delay },
+	{ "delay", POLICY_DELAY, resiliency_delay },
 	{ "requestHeaderModifier", POLICY_REQUEST_HEADERS, decode_headers },
 	{ "responseHeaderModifier", POLICY_RESPONSE_HEADERS, decode_headers },
 	{ "requestRedirect", POLICY_REDIRECT, decode_redirect },
 	{ "urlRewrite", POLICY_URL_REWRITE, decode_rewrite },
-	{ "requestMirror", POLICY_MIRROR, decode_mirror },
-	{ "directResponse", POLICY_DIRECT_RESPONSE, decode_direct },
+	{ "requestMirror", POLICY_MIRROR, NULL },
+	{ "directResponse", POLICY_DIRECT_RESPONSE, policy_value_direct_response },
 };
 
 static const struct policy_entry backend_entries[] = {
-	{ "http", POLICY_BACKEND_HTTP, decode_backend_http },
-	{ "tcp", POLICY_BACKEND_TCP, decode_backend_tcp },
-	{ "health", POLICY_BACKEND_HEALTH, decode_health },
+	{ "http", POLICY_BACKEND_HTTP, policy_value_backend_http },
+	{ "tcp", POLICY_BACKEND_TCP, policy_value_backend_tcp },
+	{ "health", POLICY_BACKEND_HEALTH, resiliency_health },
 	{ "requestHeaderModifier", POLICY_REQUEST_HEADERS, decode_headers },
 	{ "responseHeaderModifier", POLICY_RESPONSE_HEADERS, decode_headers },
 };
@@ -357,6 +259,22 @@ static const struct policy_entry backend_entries[] = {
 		KEY("responseHeaderModifier"), KEY("requestRedirect"), KEY("urlRewrite"),                    \
 		KEY("requestMirror"), KEY("directResponse")
 
+/* A mirror has a target, which is named after what the policy belongs to. */
+static const void *decode_entry(struct standalone *s, const struct policy_entry *entry,
+				const struct yaml_node *node, struct span base)
+{
+	return entry->decode ? entry->decode(s->decoder, node) : decode_mirror(s, node, base);
+}
+
+static const struct policy_entry *find_entry(const struct policy_entry *list, size_t count,
+					     const struct yaml_node *node)
+{
+	for (size_t i = 0; i < count; i++)
+		if (decode_get(node, list[i].name))
+			return &list[i];
+	return NULL;
+}
+
 static void decode_entries(struct standalone *s, const struct yaml_node *node,
 			   const struct policy_entry *entries, size_t entry_count, struct span base,
 			   struct policy_values *ret)
@@ -365,7 +283,7 @@ static void decode_entries(struct standalone *s, const struct yaml_node *node,
 		return;
 	for (size_t i = 0; i < entry_count; i++) {
 		const struct yaml_node *child = decode_get(node, entries[i].name);
-		const void *object = child ? entries[i].decode(s, child, base) : NULL;
+		const void *object = child ? decode_entry(s, &entries[i], child, base) : NULL;
 
 		if (object)
 			build_value(ret, entries[i].kind, object);
@@ -411,8 +329,7 @@ bool standalone_single_policy(struct standalone *s, const struct yaml_node *node
 {
 	static const struct decode_key keys[] = { TRAFFIC_KEYS,	 KEY("http"),	  KEY("tcp"),
 						  KEY("health"), REFUSED_TRAFFIC, REFUSED_BACKEND };
-	const struct policy_entry *found = NULL;
-	const struct yaml_node *value = NULL;
+	const struct policy_entry *found;
 
 	if (!DECODE_MAP(s->decoder, node, keys))
 		return false;
@@ -423,15 +340,12 @@ bool standalone_single_policy(struct standalone *s, const struct yaml_node *node
 			     node->count);
 		return false;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(traffic_entries); i++)
-		if ((value = decode_get(node, traffic_entries[i].name)))
-			found = &traffic_entries[i], i = ARRAY_LEN(traffic_entries);
-	for (size_t i = 0; !found && i < 3; i++)
-		if ((value = decode_get(node, backend_entries[i].name)))
-			found = &backend_entries[i];
+	found = find_entry(traffic_entries, ARRAY_LEN(traffic_entries), node);
+	if (!found)
+		found = find_entry(backend_entries, ARRAY_LEN(backend_entries), node);
 	if (!found)
 		return false;
 	ret->kind = found->kind;
-	ret->object = found->decode(s, value, base);
+	ret->object = decode_entry(s, found, decode_get(node, found->name), base);
 	return ret->object != NULL;
 }

@@ -3,11 +3,21 @@
 
 #include <stdlib.h>
 
+#include "policy/headers.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 
 #define NS_PER_MS 1000000ull
 #define NS_PER_S 1000000000ull
+
+static bool keep_text(struct decoder *d, struct span s, struct span *ret)
+{
+	s = decode_keep(d, s);
+	if (!s.data)
+		return false;
+	*ret = s;
+	return true;
+}
 
 /* -------------------------------------------------------------------------------- host names and targets */
 
@@ -252,11 +262,6 @@ static bool is_token(struct span s)
 
 bool value_header_name(struct decoder *d, const struct yaml_node *node, struct span name, struct span *ret)
 {
-	/* What frames the message or belongs to one connection: RFC 9110 7.6.1, RFC 9112 6. */
-	static const char *const ours[] = {
-		"connection", "content-length", "keep-alive",	     "proxy-connection",
-		"te",	      "trailer",	"transfer-encoding", "upgrade"
-	};
 	struct span lower;
 
 	if (!is_token(name) || name.len > 256) {
@@ -267,20 +272,17 @@ bool value_header_name(struct decoder *d, const struct yaml_node *node, struct s
 	lower = decode_lower(d, name);
 	if (!lower.data)
 		return false;
-	for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
-		if (span_eq(lower, span_str(ours[i]))) {
-			config_error_key(
-				d->report, node,
-				"the header %s belongs to message framing, which the gateway decides; "
-				"remove it here",
-				ours[i]);
-			return false;
-		}
-	}
 	if (span_eq(lower, SPAN("host"))) {
 		config_error_key(d->report, node,
 				 "the Host header is not set by a header modifier; use urlRewrite "
 				 "(authority in standalone files, hostname in manifests)");
+		return false;
+	}
+	if (!headers_may_modify(lower)) {
+		config_error_key(d->report, node,
+				 "the header %.*s belongs to message framing, which the gateway decides; "
+				 "remove it here",
+				 SPAN_FMT(lower));
 		return false;
 	}
 	*ret = lower;
@@ -303,11 +305,7 @@ bool value_header_value(struct decoder *d, const struct yaml_node *node, struct 
 			return false;
 		}
 	}
-	s = decode_keep(d, s);
-	if (!s.data)
-		return false;
-	*ret = s;
-	return true;
+	return keep_text(d, s, ret);
 }
 
 bool value_method(struct decoder *d, const struct yaml_node *node, struct span *ret)
@@ -321,11 +319,7 @@ bool value_method(struct decoder *d, const struct yaml_node *node, struct span *
 			     QUOTE(s));
 		return false;
 	}
-	s = decode_keep(d, s);
-	if (!s.data)
-		return false;
-	*ret = s;
-	return true;
+	return keep_text(d, s, ret);
 }
 
 bool value_path(struct decoder *d, const struct yaml_node *node, struct span *ret)
@@ -348,11 +342,7 @@ bool value_path(struct decoder *d, const struct yaml_node *node, struct span *re
 			     c == '?' ? "a path ends before the query" : "write it percent-encoded");
 		return false;
 	}
-	s = decode_keep(d, s);
-	if (!s.data)
-		return false;
-	*ret = s;
-	return true;
+	return keep_text(d, s, ret);
 }
 
 bool value_regex(struct decoder *d, const struct yaml_node *node, struct span *ret)
@@ -366,11 +356,7 @@ bool value_regex(struct decoder *d, const struct yaml_node *node, struct span *r
 			     LIMIT_ROUTE_REGEX_BYTES, s.len);
 		return false;
 	}
-	s = decode_keep(d, s);
-	if (!s.data)
-		return false;
-	*ret = s;
-	return true;
+	return keep_text(d, s, ret);
 }
 
 bool value_redirect_status(struct decoder *d, const struct yaml_node *node, uint16_t *ret)
@@ -504,59 +490,4 @@ bool value_codes(struct decoder *d, const struct yaml_node *node, struct retry_p
 	retry->code_list = list;
 	retry->code_count = count;
 	return true;
-}
-
-struct frontend_http value_frontend_http_default(void)
-{
-	return (struct frontend_http){ .max_buffer_bytes = 2097152, .http1_idle_timeout_ns = 600 * NS_PER_S };
-}
-
-bool value_frontend_http(struct decoder *d, const struct yaml_node *node, const struct decode_key *key_list,
-			 size_t key_count, struct frontend_http *ret)
-{
-	/* The CRD asks for whole seconds and more; files may go down to a millisecond. */
-	uint64_t least_ns = d->is_manifest ? NS_PER_S : NS_PER_MS;
-	const struct yaml_node *ping_timeout = decode_get(node, "http2KeepaliveTimeout");
-	struct opt_duration idle;
-
-	if (!decode_map(d, node, key_list, key_count))
-		return false;
-	decode_u64(d, decode_get(node, "maxBufferSize"), 1, UINT32_MAX, &ret->max_buffer_bytes);
-	decode_opt_u64(d, decode_get(node, "http1MaxHeaders"), 1, LIMIT_HEADERS_MAX, &ret->http1_max_headers);
-	if (decode_opt_duration(d, decode_get(node, "http1IdleTimeout"), least_ns, &idle))
-		ret->http1_idle_timeout_ns = idle.ns;
-	/* RFC 9113 6.5.2 and 6.9.1 */
-	decode_opt_u64(d, decode_get(node, "http2WindowSize"), 1, INT32_MAX, &ret->http2_window_bytes);
-	decode_opt_u64(d, decode_get(node, "http2ConnectionWindowSize"), 1, INT32_MAX,
-		       &ret->http2_connection_window_bytes);
-	decode_opt_u64(d, decode_get(node, "http2FrameSize"), 16384, 16777215, &ret->http2_frame_bytes);
-	decode_opt_duration(d, decode_get(node, "http2KeepaliveInterval"), least_ns,
-			    &ret->http2_keepalive_interval);
-	decode_opt_duration(d, ping_timeout, least_ns, &ret->http2_keepalive_timeout);
-	if (ping_timeout && !decode_get(node, "http2KeepaliveInterval"))
-		config_warning(d->report, ping_timeout,
-			       "has no effect: it is how long a PING may stay unanswered, and none is sent; "
-			       "write http2KeepaliveInterval too");
-	return true;
-}
-
-const struct frontend_connect *value_frontend_connect(struct decoder *d, const struct yaml_node *node,
-						      const char *const words[2])
-{
-	static const struct decode_key keys[] = { KEY("mode") };
-	struct frontend_connect *policy;
-	unsigned mode = CONNECT_DENY;
-
-	if (!DECODE_MAP(d, node, keys))
-		return NULL;
-	policy = decode_take(d, 1, sizeof(*policy));
-	if (!policy ||
-	    !decode_word(d,
-			 decode_need(d, node, "mode",
-				     "say whether CONNECT requests are refused or become tunnels to the "
-				     "backends of routes"),
-			 words, 2, &mode))
-		return NULL;
-	policy->mode = (enum connect_mode)mode;
-	return policy;
 }

@@ -45,14 +45,6 @@ bool value_connect_timeout(struct decoder *d, const struct yaml_node *node, uint
 			   bool *ret_is_object);
 /* Retry codes: 100..999, duplicates dropped. */
 bool value_codes(struct decoder *d, const struct yaml_node *node, struct retry_policy *retry);
-/* The members of a frontend http policy, on top of the defaults already in *ret. Ranges as in the manifests'
- * CRD. */
-bool value_frontend_http(struct decoder *d, const struct yaml_node *node, const struct decode_key *key_list,
-			 size_t key_count, struct frontend_http *ret);
-struct frontend_http value_frontend_http_default(void);
-/* The member `mode` of a frontend connect policy; words in the order of enum connect_mode. NULL: refused. */
-const struct frontend_connect *value_frontend_connect(struct decoder *d, const struct yaml_node *node,
-						      const char *const words[2]);
 /* Redirects: 301, 302, 303, 307, 308. */
 bool value_redirect_status(struct decoder *d, const struct yaml_node *node, uint16_t *ret);
 bool value_scheme(struct decoder *d, const struct yaml_node *node, struct span *ret); /* http or https */

@@ -14,7 +14,8 @@ bool headers_may_modify(struct span name)
 
 	if (name.len == 0 || name.data[0] == ':')
 		return false;
-	return id != FIELD_CONTENT_LENGTH && id != FIELD_HOST && !(field_flags_of(id) & FIELD_HOP);
+	return id != FIELD_CONTENT_LENGTH && id != FIELD_HOST && id != FIELD_TRAILER &&
+	       !(field_flags_of(id) & FIELD_HOP);
 }
 
 int headers_modify(struct fields *fields, const struct header_modifier *modifier)

@@ -12,8 +12,8 @@
  */
 
 /*
- * False for what a modifier must not touch, so that a configuration is refused: connection-specific fields
- * and Content-Length, which the gateway writes itself (RFC 9110 7.6.1, RFC 9112 6), Host, which
+ * False for what a modifier must not touch, so that a configuration is refused: connection-specific fields,
+ * Trailer and Content-Length, which the gateway writes itself (RFC 9110 7.6.1, RFC 9112 6), Host, which
  * urlRewrite.authority is for, and pseudo headers.
  */
 bool headers_may_modify(struct span name);

@@ -76,6 +76,7 @@ static void framing_and_routing_fields_may_not_be_modified(void **state)
 					       "Transfer-Encoding",
 					       "upgrade",
 					       "http2-settings",
+					       "Trailer",
 					       "Content-Length",
 					       "host",
 					       "HOST",
