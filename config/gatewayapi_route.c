@@ -5,7 +5,7 @@
 
 #include "config/gatewayapi_rule.h"
 #include "config/gatewayapi_service.h"
-#include "config/values.h"
+#include "config/route_value.h"
 #include "user/base/check.h"
 
 /* A listener that serves a route, and the host names it does so for. */
@@ -142,17 +142,11 @@ static void decode_parent(struct manifests *m, const struct yaml_node *node, str
 
 static void decode_head(struct manifests *m, struct route_source *source)
 {
-	const struct yaml_node *parents, *hostnames = decode_get(source->object->spec, "hostnames");
+	const struct yaml_node *parents;
 	struct decoder *d = m->decoder;
 
-	if (decode_list(d, hostnames)) {
-		source->hostname_list = decode_take(d, hostnames->count, sizeof(struct span));
-		if (!source->hostname_list)
-			return;
-		yaml_each(node, hostnames)
-			if (value_hostname(d, node, true, &source->hostname_list[source->hostname_count]))
-				source->hostname_count++;
-	}
+	route_value_hostnames(d, decode_get(source->object->spec, "hostnames"), &source->hostname_list,
+			      &source->hostname_count);
 	source->splice_off = manifest_splice_off(m, source->object);
 	parents = decode_get(source->object->spec, "parentRefs");
 	if (!parents)

@@ -5,12 +5,11 @@
 
 #include "config/gatewayapi_filter.h"
 #include "config/gatewayapi_service.h"
+#include "config/route_value.h"
 #include "config/values.h"
 #include "policy/match_regex.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
-
-#define WEIGHT_MAX 1000000u
 
 /* -------------------------------------------------------------------------------- matches */
 
@@ -34,54 +33,6 @@ static void decode_path(struct decoder *d, const struct yaml_node *node, struct 
 		value_path(d, value, &match->path);
 }
 
-static bool decode_text_match(struct decoder *d, const struct yaml_node *node, bool is_header,
-			      struct text_match *ret)
-{
-	static const struct decode_key keys[] = { KEY("type"), KEY("name"), KEY("value") };
-	static const char *const types[] = KEY_REFUSED("Exact", "RegularExpression");
-	const struct yaml_node *value;
-	struct span name;
-	unsigned index = 0;
-
-	if (!DECODE_MAP(d, node, keys))
-		return false;
-	DECODE_WORD(d, decode_get(node, "type"), types, &index);
-	if (!decode_name(d,
-			 decode_need(d, node, "name",
-				     is_header ? "write the name of the header"
-					       : "write the name of the query parameter"),
-			 &name))
-		return false;
-	ret->name = is_header ? decode_lower(d, name) : name;
-	value = decode_need(d, node, "value", "write the value to compare with");
-	ret->where = config_where(d->arena, value ? value : node);
-	ret->kind = index == 0 ? TEXT_EXACT : TEXT_REGEX;
-	if (index == 1)
-		return value_regex(d, value, &ret->value);
-	if (!decode_string(d, value, &ret->value))
-		return false;
-	ret->value = decode_keep(d, ret->value);
-	return ret->value.data != NULL;
-}
-
-static void decode_text_matches(struct decoder *d, const struct yaml_node *list, bool is_header,
-				struct text_match **ret_list, uint32_t *ret_count)
-{
-	struct text_match *matches;
-	uint32_t count = 0;
-
-	if (!decode_list(d, list))
-		return;
-	matches = decode_take(d, list->count, sizeof(*matches));
-	if (!matches)
-		return;
-	yaml_each(node, list)
-		if (decode_text_match(d, node, is_header, &matches[count]))
-			count++;
-	*ret_list = matches;
-	*ret_count = count;
-}
-
 static void decode_http_match(struct decoder *d, const struct yaml_node *node, struct route_match *match)
 {
 	static const struct decode_key keys[] = { KEY("path"), KEY("headers"), KEY("queryParams"),
@@ -93,9 +44,8 @@ static void decode_http_match(struct decoder *d, const struct yaml_node *node, s
 	if (!DECODE_MAP(d, node, keys))
 		return;
 	decode_path(d, decode_get(node, "path"), match);
-	decode_text_matches(d, decode_get(node, "headers"), true, &match->header_list, &match->header_count);
-	decode_text_matches(d, decode_get(node, "queryParams"), false, &match->query_list,
-			    &match->query_count);
+	route_value_headers(d, decode_get(node, "headers"), match);
+	route_value_query(d, decode_get(node, "queryParams"), match);
 	if (DECODE_WORD(d, decode_get(node, "method"), methods, &index))
 		match->method = span_str(methods[index]);
 }
@@ -225,31 +175,7 @@ static void decode_grpc_match(struct decoder *d, const struct yaml_node *node, s
 	if (!DECODE_MAP(d, node, keys))
 		return;
 	decode_grpc_method(d, decode_get(node, "method"), match);
-	decode_text_matches(d, decode_get(node, "headers"), true, &match->header_list, &match->header_count);
-}
-
-/* -------------------------------------------------------------------------------- matches of a rule */
-
-static void decode_matches(struct decoder *d, const struct yaml_node *list, struct route *route)
-{
-	uint32_t count = list && decode_list(d, list) && list->count ? list->count : 1;
-
-	route->match_list = decode_take(d, count, sizeof(*route->match_list));
-	if (!route->match_list)
-		return;
-	route->match_count = count;
-	for (uint32_t i = 0; i < count; i++) {
-		route->match_list[i].path_kind = PATH_PREFIX_SEGMENTS;
-		route->match_list[i].path = SPAN("/");
-	}
-	if (!list || list->kind != YAML_LIST)
-		return;
-	yaml_each(node, list) {
-		if (route->is_grpc)
-			decode_grpc_match(d, node, &route->match_list[node->index]);
-		else
-			decode_http_match(d, node, &route->match_list[node->index]);
-	}
+	route_value_headers(d, decode_get(node, "headers"), match);
 }
 
 /* -------------------------------------------------------------------------------- backendRefs */
@@ -264,10 +190,9 @@ static void decode_ref(struct manifests *m, const struct yaml_node *node,
 							KEY("kind"), KEY("port"),      KEY("weight") };
 	struct decoder *d = m->decoder;
 
-	ref->weight = 1;
 	if (!(is_http ? DECODE_MAP(d, node, http_keys) : DECODE_MAP(d, node, other_keys)))
 		return;
-	decode_u64(d, decode_get(node, "weight"), 0, WEIGHT_MAX, &ref->weight);
+	route_value_weight(d, decode_get(node, "weight"), &ref->weight);
 	service_ref(m, node, object, ref);
 	if (is_http)
 		filters_decode_ref(m, decode_get(node, "filters"), object, &ref->filters);
@@ -343,7 +268,8 @@ void rule_decode(struct manifests *m, const struct yaml_node *node, const struct
 	if (!(route->is_grpc ? DECODE_MAP(d, node, grpc_keys) : DECODE_MAP(d, node, http_keys)))
 		return;
 	decode_name(d, decode_get(node, "name"), &route->rule_name);
-	decode_matches(d, decode_get(node, "matches"), route);
+	route_value_matches(d, decode_get(node, "matches"),
+			    route->is_grpc ? decode_grpc_match : decode_http_match, route);
 	if (!build_values(d, values, FILTER_KINDS))
 		return;
 	if (!route->is_grpc) {

@@ -1,66 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/standalone_route.h"
 
+#include "config/route_value.h"
 #include "config/standalone_policy.h"
 #include "config/values.h"
 #include "user/base/check.h"
 
-#define WEIGHT_MAX 1000000u /* as in Gateway API */
-
 /* -------------------------------------------------------------------------------- matches */
-
-static bool decode_text_match(struct decoder *d, const struct yaml_node *node, bool is_header,
-			      struct text_match *ret)
-{
-	static const struct decode_key keys[] = { KEY("name"), KEY("value") };
-	static const struct decode_key value_keys[] = { KEY("exact"), KEY("regex") };
-	static const char *const choices[] = KEY_REFUSED("exact", "regex");
-	const struct yaml_node *value, *chosen;
-	struct span name;
-	unsigned index;
-
-	if (!DECODE_MAP(d, node, keys))
-		return false;
-	value = decode_need(d, node, "value", "write value: {exact: \"...\"} or value: {regex: \"...\"}");
-	if (!decode_name(d,
-			 decode_need(d, node, "name",
-				     is_header ? "write the name of the header"
-					       : "write the name of the query parameter"),
-			 &name))
-		return false;
-	ret->name = is_header ? decode_lower(d, name) : name;
-	if (!DECODE_MAP(d, value, value_keys))
-		return false;
-	chosen = decode_choice(d, value, choices, ARRAY_LEN(choices), &index);
-	if (!chosen)
-		return false;
-	ret->kind = index == 0 ? TEXT_EXACT : TEXT_REGEX;
-	ret->where = config_where(d->arena, chosen);
-	if (index == 1)
-		return value_regex(d, chosen, &ret->value);
-	if (!decode_string(d, chosen, &ret->value))
-		return false;
-	ret->value = decode_keep(d, ret->value);
-	return ret->value.data != NULL;
-}
-
-static void decode_text_matches(struct decoder *d, const struct yaml_node *list, bool is_header,
-				struct text_match **ret_list, uint32_t *ret_count)
-{
-	struct text_match *matches;
-	uint32_t count = 0;
-
-	if (!decode_list(d, list))
-		return;
-	matches = decode_take(d, list->count, sizeof(*matches));
-	if (!matches)
-		return;
-	yaml_each(node, list)
-		if (decode_text_match(d, node, is_header, &matches[count]))
-			count++;
-	*ret_list = matches;
-	*ret_count = count;
-}
 
 static void decode_path_match(struct decoder *d, const struct yaml_node *node, struct route_match *match)
 {
@@ -95,44 +41,8 @@ static void decode_match(struct decoder *d, const struct yaml_node *node, struct
 		return;
 	decode_path_match(d, decode_get(node, "path"), match);
 	value_method(d, decode_get(node, "method"), &match->method);
-	decode_text_matches(d, decode_get(node, "headers"), true, &match->header_list, &match->header_count);
-	decode_text_matches(d, decode_get(node, "query"), false, &match->query_list, &match->query_count);
-}
-
-static void decode_matches(struct decoder *d, const struct yaml_node *list, struct route *route)
-{
-	uint32_t count = list && decode_list(d, list) && list->count ? list->count : 1;
-
-	route->match_list = decode_take(d, count, sizeof(*route->match_list));
-	if (!route->match_list)
-		return;
-	route->match_count = count;
-	for (uint32_t i = 0; i < count; i++) {
-		route->match_list[i].path_kind = PATH_PREFIX_SEGMENTS;
-		route->match_list[i].path = SPAN("/");
-	}
-	if (!list || list->kind != YAML_LIST)
-		return;
-	yaml_each(node, list)
-		decode_match(d, node, &route->match_list[node->index]);
-}
-
-static void decode_hostnames(struct decoder *d, const struct yaml_node *list, struct span **ret_list,
-			     uint32_t *ret_count)
-{
-	struct span *names;
-	uint32_t count = 0;
-
-	if (!decode_list(d, list))
-		return;
-	names = decode_take(d, list->count, sizeof(*names));
-	if (!names)
-		return;
-	yaml_each(node, list)
-		if (value_hostname(d, node, true, &names[count]))
-			count++;
-	*ret_list = names;
-	*ret_count = count;
+	route_value_headers(d, decode_get(node, "headers"), match);
+	route_value_query(d, decode_get(node, "query"), match);
 }
 
 /* -------------------------------------------------------------------------------- backends */
@@ -276,10 +186,9 @@ static void decode_ref(struct standalone *s, const struct yaml_node *node, struc
 	const struct yaml_node *policies;
 	struct decoder *d = s->decoder;
 
-	ref->weight = 1;
 	if (!DECODE_MAP(d, node, ref_keys))
 		return;
-	decode_u64(d, decode_get(node, "weight"), 0, WEIGHT_MAX, &ref->weight);
+	route_value_weight(d, decode_get(node, "weight"), &ref->weight);
 	ref->splice_off = is_splice_off(d, node);
 	if (!has_refused_kind(node))
 		standalone_target(s, node, decode_text(d, "%.*s/backend%u", SPAN_FMT(route_key), node->index),
@@ -390,8 +299,9 @@ static void decode_route(struct standalone *s, const struct yaml_node *node, con
 	route->rule_name = names.rule_name;
 	route->created_s = INT64_MAX;
 	route->where = config_where(d->arena, node);
-	decode_hostnames(d, decode_get(node, "hostnames"), &route->hostname_list, &route->hostname_count);
-	decode_matches(d, decode_get(node, "matches"), route);
+	route_value_hostnames(d, decode_get(node, "hostnames"), &route->hostname_list,
+			      &route->hostname_count);
+	route_value_matches(d, decode_get(node, "matches"), decode_match, route);
 	standalone_route_policies(s, decode_get(node, "policies"), route->key, &route->inline_policies);
 	decode_refs(s, decode_get(node, "backends"), route->key, false, &route->backend_list,
 		    &route->backend_count);
@@ -441,7 +351,8 @@ static void decode_tcp_route(struct standalone *s, const struct yaml_node *node,
 	route->namespace = names.namespace;
 	route->rule_name = names.rule_name;
 	route->where = config_where(d->arena, node);
-	decode_hostnames(d, decode_get(node, "hostnames"), &route->hostname_list, &route->hostname_count);
+	route_value_hostnames(d, decode_get(node, "hostnames"), &route->hostname_list,
+			      &route->hostname_count);
 	if (listener->protocol == PROTOCOL_TCP && decode_get(node, "hostnames"))
 		config_error_key(d->report, decode_get(node, "hostnames"),
 				 "plain TCP carries no host name; use protocol: TLS "
