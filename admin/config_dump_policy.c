@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "policy/attach.h"
 #include "user/http/head.h"
 
 enum { NS_PER_S = 1000000000 };
@@ -254,28 +255,6 @@ static void dump_backend_tcp(struct json_writer *w, const struct backend_tcp *tc
 	json_close(w);
 }
 
-static const char *policy_dump_name(enum policy_kind kind)
-{
-	static const char *const names[POLICY_KIND_COUNT] = {
-#define POLICY_KIND(id, section, dump_name, type) [POLICY_##id] = dump_name,
-#include "config/policy_kinds.def"
-#undef POLICY_KIND
-	};
-
-	return names[kind];
-}
-
-static enum policy_section policy_section_of(enum policy_kind kind)
-{
-	static const enum policy_section sections[POLICY_KIND_COUNT] = {
-#define POLICY_KIND(id, section, dump_name, type) [POLICY_##id] = section,
-#include "config/policy_kinds.def"
-#undef POLICY_KIND
-	};
-
-	return sections[kind];
-}
-
 static void dump_policy_members(struct json_writer *w, enum policy_kind kind, const void *object)
 {
 	const struct access_log_policy *access_log = object;
@@ -341,7 +320,7 @@ static void dump_policy_members(struct json_writer *w, enum policy_kind kind, co
 
 void dump_policy_value(struct json_writer *w, const struct policy_value *value)
 {
-	json_open_object(w, policy_dump_name(value->kind));
+	json_open_object(w, policy_kind_name(value->kind));
 	dump_policy_members(w, value->kind, value->object);
 	json_close(w);
 }

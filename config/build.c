@@ -292,15 +292,6 @@ static void check_duplicates(struct builder *b)
 
 /* -------------------------------------------------------------------------------- finish */
 
-static uint64_t weight_sum(const struct backend_ref *list, uint32_t count)
-{
-	uint64_t sum = 0;
-
-	for (uint32_t i = 0; i < count; i++)
-		sum += list[i].weight;
-	return sum;
-}
-
 /* One socket for both families where IPv6 is on: [::]:port also takes IPv4 (IPV6_V6ONLY off). */
 static void set_addresses(struct builder *b)
 {
@@ -315,28 +306,6 @@ static void set_addresses(struct builder *b)
 	}
 }
 
-static void sum_weights(struct builder *b)
-{
-	for (uint32_t i = 0; i < b->binds.count; i++) {
-		struct bind *bind = b->binds.list[i];
-
-		for (uint32_t j = 0; j < bind->listener_count; j++) {
-			struct listener *listener = &bind->listener_list[j];
-
-			for (uint32_t k = 0; k < listener->route_count; k++) {
-				struct route *route = &listener->route_list[k];
-
-				route->weight_sum = weight_sum(route->backend_list, route->backend_count);
-			}
-			for (uint32_t k = 0; k < listener->tcp_route_count; k++) {
-				struct tcp_route *route = &listener->tcp_route_list[k];
-
-				route->weight_sum = weight_sum(route->backend_list, route->backend_count);
-			}
-		}
-	}
-}
-
 void build_finish(struct builder *b)
 {
 	struct snapshot *snapshot = b->snapshot;
@@ -347,7 +316,6 @@ void build_finish(struct builder *b)
 	check_duplicates(b);
 	set_addresses(b);
 	number_backends(b);
-	sum_weights(b);
 	if (!build_array(d, &b->binds, sizeof(struct bind), &snapshot->bind_list) ||
 	    !build_array(d, &b->policies, sizeof(struct targeted_policy), &snapshot->policy_list) ||
 	    !build_array(d, &b->backends, sizeof(struct backend), &snapshot->backend_list))
@@ -358,10 +326,8 @@ void build_finish(struct builder *b)
 	for (uint32_t i = 0; i < b->refs.count; i++) {
 		struct backend_ref *ref = b->refs.list[i];
 
-		if (ref->backend) {
-			ref->splice_off |= ref->backend->splice_off;
+		if (ref->backend)
 			ref->backend = &snapshot->backend_list[ref->backend->index];
-		}
 	}
 	for (uint32_t i = 0; i < b->mirrors.count; i++) {
 		struct mirror_policy *mirror = b->mirrors.list[i];

@@ -367,7 +367,7 @@ struct route {
 	uint32_t match_count;
 	struct backend_ref *backend_list;
 	uint32_t backend_count;
-	uint64_t weight_sum;
+	uint64_t weight_sum; /* sealed */
 	struct policy_values inline_policies;
 	bool splice_off;
 	struct span where;
@@ -384,7 +384,7 @@ struct tcp_route {
 	uint32_t hostname_count;
 	struct backend_ref *backend_list;
 	uint32_t backend_count;
-	uint64_t weight_sum;
+	uint64_t weight_sum; /* sealed */
 	bool splice_off;
 	struct span label; /* "namespace/name", for logs and metrics; sealed */
 	struct span kind;  /* "TCPRoute", "TLSRoute"; empty for standalone files */

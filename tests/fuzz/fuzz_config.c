@@ -27,8 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* ---- what is accepted ---- */
 
-static void check_refs(const struct snapshot *s, const struct backend_ref *list, uint32_t count,
-		       uint64_t weight_sum)
+static void check_refs(const struct snapshot *s, const struct backend_ref *list, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		const struct backend *backend = list[i].backend;
@@ -37,9 +36,7 @@ static void check_refs(const struct snapshot *s, const struct backend_ref *list,
 		     backend == &s->backend_list[backend->index]);
 		MUST(list[i].is_invalid == (backend->kind == BACKEND_INVALID));
 		MUST(list[i].is_invalid || list[i].service_name.len || list[i].backend_name.len);
-		weight_sum -= list[i].weight;
 	}
-	MUST(weight_sum == 0);
 }
 
 static void check_route(const struct snapshot *s, const struct route *route)
@@ -49,7 +46,7 @@ static void check_route(const struct snapshot *s, const struct route *route)
 		MUST(route->match_list[i].path.len > 0);
 	for (uint32_t i = 0; i < route->inline_policies.value_count; i++)
 		MUST(route->inline_policies.value_list[i].object);
-	check_refs(s, route->backend_list, route->backend_count, route->weight_sum);
+	check_refs(s, route->backend_list, route->backend_count);
 }
 
 static bool covers(struct span wider, struct span name)
@@ -93,7 +90,7 @@ static void check_listener(const struct snapshot *s, const struct bind *bind, co
 		const struct tcp_route *route = &listener->tcp_route_list[i];
 
 		MUST(i == 0 || span_compare(route[-1].key, route->key) < 0);
-		check_refs(s, route->backend_list, route->backend_count, route->weight_sum);
+		check_refs(s, route->backend_list, route->backend_count);
 	}
 }
 
@@ -125,6 +122,35 @@ static void check_snapshot(const struct snapshot *s)
 			MUST(backend->endpoint_list[k].text.len &&
 			     backend->endpoint_list[k].is_resolved ==
 				     (backend->endpoint_list[k].address.len != 0));
+	}
+}
+
+/* ---- what is sealed ---- */
+
+static void check_sealed_refs(const struct backend_ref *list, uint32_t count, uint64_t weight_sum)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		MUST(!list[i].backend->splice_off || list[i].splice_off);
+		weight_sum -= list[i].weight;
+	}
+	MUST(weight_sum == 0);
+}
+
+static void check_sealed(const struct snapshot *s)
+{
+	for (uint32_t i = 0; i < s->bind_count; i++) {
+		for (uint32_t k = 0; k < s->bind_list[i].listener_count; k++) {
+			const struct listener *listener = &s->bind_list[i].listener_list[k];
+
+			for (uint32_t r = 0; r < listener->route_count; r++)
+				check_sealed_refs(listener->route_list[r].backend_list,
+						  listener->route_list[r].backend_count,
+						  listener->route_list[r].weight_sum);
+			for (uint32_t r = 0; r < listener->tcp_route_count; r++)
+				check_sealed_refs(listener->tcp_route_list[r].backend_list,
+						  listener->tcp_route_list[r].backend_count,
+						  listener->tcp_route_list[r].weight_sum);
+		}
 	}
 }
 
@@ -187,6 +213,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_snapshot(snapshot);
 		r = policy_seal(snapshot, &report);
 		MUST(r == 0 || (r == -EINVAL && config_report_has_errors(&report)));
+		if (r == 0)
+			check_sealed(snapshot);
 		check_messages(&report);
 	}
 	snapshot_unref(snapshot);

@@ -82,6 +82,16 @@ static inline void config_case_says(const struct config_case *c, enum config_sev
 	fail_msg("no line \"%s … %s\" in:\n%s", place, words, config_case_lines(c, severity));
 }
 
+#define weights_of(route) weights_add((route)->backend_list, (route)->backend_count)
+static inline uint64_t weights_add(const struct backend_ref *list, uint32_t count)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		sum += list[i].weight;
+	return sum;
+}
+
 /* A text that is refused with exactly one error. */
 struct config_refusal {
 	const char *text;

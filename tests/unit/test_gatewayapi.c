@@ -330,7 +330,7 @@ static void every_rule_is_a_route_and_every_listener_has_its_own_references(void
 	assert_span_equal(r->match_list[1].path, "/");
 	assert_span_equal(r->match_list[1].header_list[0].name, "h");
 	assert_int_equal(r->match_list[1].query_list[0].kind, TEXT_REGEX);
-	assert_int_equal(r->weight_sum, 4);
+	assert_int_equal(weights_of(r), 4);
 	assert_int_equal(r->backend_list[0].filters.value_count, 1);
 	assert_ptr_equal(r->backend_list[0].backend, r->backend_list[1].backend);
 	assert_ptr_not_equal(r->backend_list, wild->route_list[0].backend_list);
@@ -384,7 +384,7 @@ static void tcp_and_tls_routes_attach_to_their_listeners(void **state)
 	assert_span_equal(tcp->tcp_route_list[0].key, "app/t.0.0.tcp");
 	assert_span_equal(tcp->tcp_route_list[0].kind, "TCPRoute");
 	assert_span_equal(tcp->tcp_route_list[0].rule_name, "only");
-	assert_int_equal(tcp->tcp_route_list[0].weight_sum, 2);
+	assert_int_equal(weights_of(&tcp->tcp_route_list[0]), 2);
 	assert_int_equal(tls->tcp_route_count, 1);
 	assert_span_equal(tls->tcp_route_list[0].hostname_list[0], "a.b.c");
 	assert_int_equal(find_listener(&c, "infra/g.all")->route_count, 0);

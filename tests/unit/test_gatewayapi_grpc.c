@@ -98,7 +98,7 @@ static void a_rule_is_a_route_that_knows_it_is_grpc(void **state)
 	assert_non_null(build_value_find(&route->inline_policies, POLICY_MIRROR));
 	assert_int_equal(route->backend_list[0].weight, 9);
 	assert_int_equal(route->backend_list[0].filters.value_count, 1);
-	assert_int_equal(route->weight_sum, 10);
+	assert_int_equal(weights_of(route), 10);
 	config_case_says(&c, CONFIG_WARNING, "a.yaml:", "this rule has no backendRefs");
 	assert_int_equal(policy_seal(c.snapshot, &c.report), 0);
 	config_case_done(&c);

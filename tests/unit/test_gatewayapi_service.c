@@ -140,7 +140,7 @@ static void references_share_the_backend_of_a_port(void **state)
 	assert_ptr_not_equal(refs[0].backend, refs[1].backend);
 	assert_int_equal(refs[0].backend->http_version, BACKEND_HTTP_AUTO);
 	assert_int_equal(refs[1].backend->http_version, BACKEND_HTTP2);
-	assert_int_equal(c.snapshot->bind_list[0].listener_list[0].route_list[0].weight_sum, 2);
+	assert_int_equal(weights_of(&c.snapshot->bind_list[0].listener_list[0].route_list[0]), 2);
 	config_case_done(&c);
 }
 
@@ -247,8 +247,8 @@ static void an_annotation_keeps_the_kernel_lanes_away(void **state)
 								    "annotations: {headgate/splice: off}},"
 								    "spec: {ports: [{port: 80}]}}\n");
 	refs = refs_of(&c);
-	assert_true(refs[0].splice_off);
-	assert_false(refs[1].splice_off);
+	assert_true(refs[0].backend->splice_off);
+	assert_false(refs[1].backend->splice_off);
 	config_case_done(&c);
 }
 

@@ -60,7 +60,7 @@ static void the_documented_minimum_gives_the_documented_keys(void **state)
 	assert_int_equal(route->match_count, 1);
 	assert_int_equal(route->match_list[0].path_kind, PATH_PREFIX_SEGMENTS);
 	assert_span_equal(route->match_list[0].path, "/");
-	assert_int_equal(route->weight_sum, 1);
+	assert_int_equal(weights_of(route), 1);
 	assert_span_equal(route->backend_list[0].backend_name,
 			  "/default/default/bind/3000/listener0/default/route0/backend0");
 	assert_ptr_equal(route->backend_list[0].backend, &c.snapshot->backend_list[0]);
@@ -146,7 +146,7 @@ static void route_policies_come_in_the_order_of_the_dump(void **state)
 			 "timeout: {requestTimeout: 10s, backendRequestTimeout: 5s}},"
 			 "backends: [{host: 'a:80', weight: 3}, {host: 'b:80', weight: 0}]}" END);
 	route = only_route(&c);
-	assert_int_equal(route->weight_sum, 3);
+	assert_int_equal(weights_of(route), 3);
 	assert_int_equal(route->inline_policies.value_count, ARRAY_LEN(order));
 	for (size_t i = 0; i < ARRAY_LEN(order); i++)
 		assert_int_equal(route->inline_policies.value_list[i].kind, order[i]);
@@ -238,8 +238,8 @@ static void named_backends_and_services_can_be_referenced(void **state)
 	assert_ptr_equal(route->backend_list[1].backend, &c.snapshot->backend_list[0]);
 	assert_ptr_equal(route->backend_list[2].backend, &c.snapshot->backend_list[2]);
 	assert_span_equal(route->backend_list[0].backend_name, "/zeta");
-	assert_true(route->backend_list[0].splice_off);
-	assert_false(route->backend_list[1].splice_off);
+	assert_true(route->backend_list[0].backend->splice_off);
+	assert_false(route->backend_list[1].backend->splice_off);
 	assert_span_equal(route->backend_list[3].service_name, "ns/svc.local");
 	assert_int_equal(route->backend_list[3].service_port, 81);
 	assert_int_equal(route->backend_list[3].backend->kind, BACKEND_SERVICE);
@@ -313,7 +313,7 @@ static void tcp_and_tls_listeners_carry_tcp_routes(void **state)
 	assert_int_equal(tls->protocol, BIND_TLS);
 	assert_span_equal(tls->listener_list[0].key, "default/default/bind/9443/a");
 	assert_span_equal(tls->listener_list[1].hostname, "*.x");
-	assert_int_equal(tls->listener_list[0].tcp_route_list[0].weight_sum, 3);
+	assert_int_equal(weights_of(&tls->listener_list[0].tcp_route_list[0]), 3);
 	assert_span_equal(tls->listener_list[1].tcp_route_list[0].hostname_list[0], "a.x");
 	config_case_done(&c);
 }
