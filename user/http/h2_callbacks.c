@@ -6,6 +6,10 @@
 #include "user/base/limits.h"
 #include "user/http/h2_internal.h"
 
+enum {
+	WINDOW_DEFAULT = 65535, /* RFC 9113 6.9.2: until the peer has seen our SETTINGS */
+};
+
 /* The stream of an id, unless it is unknown or its owner released it. */
 static struct h2_stream *stream_of(nghttp2_session *library, int32_t id)
 {
@@ -71,10 +75,6 @@ static int on_begin_headers(nghttp2_session *library, const nghttp2_frame *frame
 	struct h2_stream *stream;
 
 	block_drop(session);
-	if (frame->hd.type != NGHTTP2_HEADERS) {
-		session->is_pushed = true;
-		return 0;
-	}
 	stream = frame->headers.cat == NGHTTP2_HCAT_REQUEST ? stream_begin(session, frame->hd.stream_id) :
 							      stream_of(library, frame->hd.stream_id);
 	if (!stream)
@@ -189,10 +189,14 @@ static int on_data_chunk(nghttp2_session *library, uint8_t flags, int32_t id, co
 {
 	struct h2_session *session = context;
 	struct h2_stream *stream = stream_of(library, id);
+	size_t most = session->options.window_bytes;
 
 	(void)flags;
 	session->received_bytes += len;
 	if (!stream || stream->is_reset)
+		return 0;
+	/* nghttp2 resets a stream that ignores its window, and delivers the bytes all the same. */
+	if (buf_len(&stream->in) + len > (most > WINDOW_DEFAULT ? most : WINDOW_DEFAULT))
 		return 0;
 	if (buf_append(&stream->in, span_of(data, len), SIZE_MAX) < 0)
 		return no_memory(session);
@@ -281,6 +285,7 @@ static void ping_acked(struct h2_session *session, const uint8_t *opaque)
 
 static void reset_arrived(struct h2_session *session, struct h2_stream *stream, uint32_t code)
 {
+	h2_session_count(session, H2_FLOOD_RESET);
 	if (!stream || stream->is_reset)
 		return;
 	if (session->options.role == H2_SERVER && !stream->is_head_sent)

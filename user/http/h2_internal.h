@@ -42,7 +42,6 @@ struct h2_session {
 	uint32_t error_code;
 	char error[96];
 	bool is_staging; /* no DATA now */
-	bool is_pushed; /* the peer broke the ban of PUSH_PROMISE */
 	bool is_failed;
 	bool is_ending; /* the owner wants no more streams */
 	bool is_refusing; /* and the peer was told the last one */

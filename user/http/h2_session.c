@@ -184,20 +184,18 @@ void h2_session_count(struct h2_session *session, enum h2_flood_kind kind)
 		session->flood_kind = kind;
 }
 
-/* What callbacks noted ends the connection here, outside of them. */
-static void session_judge(struct h2_session *session)
+/* What callbacks noted ends the connection here, outside of them: true. */
+static bool session_judge(struct h2_session *session)
 {
 	size_t queue_max = LIMIT_H2_QUEUE_FRAMES + 2 * (size_t)session->open_streams;
 
 	if (nghttp2_session_get_outbound_queue_size(session->library) > queue_max &&
 	    session->flood_kind == H2_FLOOD_NONE)
 		session->flood_kind = H2_FLOOD_QUEUE;
-	if (session->is_failed || session->is_terminated)
-		return;
-	if (session->is_pushed)
-		session_fail(session, H2_PROTOCOL_ERROR, "PUSH_PROMISE although it was switched off");
-	else if (session->flood_kind != H2_FLOOD_NONE)
-		session_fail(session, H2_ENHANCE_YOUR_CALM, h2_flood_name(session->flood_kind));
+	if (session->is_failed || session->is_terminated || session->flood_kind == H2_FLOOD_NONE)
+		return false;
+	session_fail(session, H2_ENHANCE_YOUR_CALM, h2_flood_name(session->flood_kind));
+	return true;
 }
 
 /* ---- bytes out ---- */
@@ -329,8 +327,11 @@ static int session_feed_slice(struct h2_session *session, struct span slice)
 	if (result < 0)
 		return session_refuse(session, result);
 	error = session_give_back(session);
-	session_judge(session);
-	return error ? error : session_stage(session);
+	if (!error)
+		error = session_stage(session);
+	if (error || !session_judge(session))
+		return error;
+	return session_stage(session);
 }
 
 int h2_session_feed(struct h2_session *session, struct span bytes, uint64_t now_ms)

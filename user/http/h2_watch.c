@@ -85,8 +85,6 @@ enum h2_flood_kind h2_frame_flood(const struct h2_frame *frame)
 	case FRAME_PRIORITY:
 	case FRAME_PRIORITY_UPDATE:
 		return H2_FLOOD_PRIORITY;
-	case FRAME_RST_STREAM:
-		return H2_FLOOD_RESET;
 	case FRAME_SETTINGS:
 		return frame->flags & FLAG_ACK ? H2_FLOOD_NONE : H2_FLOOD_SETTINGS;
 	case FRAME_PING:
@@ -94,6 +92,7 @@ enum h2_flood_kind h2_frame_flood(const struct h2_frame *frame)
 	case FRAME_WINDOW_UPDATE:
 		return frame->stream_id == 0 ? H2_FLOOD_WINDOW_UPDATE : H2_FLOOD_NONE;
 	case FRAME_HEADERS:
+	case FRAME_RST_STREAM:
 	case FRAME_PUSH_PROMISE:
 	case FRAME_CONTINUATION:
 		return H2_FLOOD_NONE;

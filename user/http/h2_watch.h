@@ -34,6 +34,6 @@ void h2_watch_init(struct h2_watch *watch, bool preface);
 bool h2_watch_next(struct h2_watch *watch, struct span *rest, struct h2_frame *ret_frame);
 /*
  * What a received frame counts as, or H2_FLOOD_NONE. WINDOW_UPDATE on the connection always counts here: how
- * many are due is the session's to know.
+ * many are due is the session's to know. So is what RST_STREAM means.
  */
 enum h2_flood_kind h2_frame_flood(const struct h2_frame *frame);
