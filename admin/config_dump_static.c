@@ -124,6 +124,7 @@ static void dump_http2(struct json_writer *w, const struct http2_config *http2)
 	json_u64(w, "headers", http2->max_headers);
 	json_u64(w, "resetsPerSecond", http2->resets_per_second);
 	json_u64(w, "glitchesPerSecond", http2->glitches_per_second);
+	json_duration(w, "stallTimeout", http2->stall_ns);
 	json_close(w);
 }
 

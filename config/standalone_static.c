@@ -201,6 +201,7 @@ static void decode_http2(struct decoder *d, const struct yaml_node *node, struct
 		KEY("headers"),
 		KEY("resetsPerSecond"),
 		KEY("glitchesPerSecond"),
+		KEY("stallTimeout"),
 	};
 
 	if (!DECODE_MAP(d, node, keys))
@@ -210,6 +211,7 @@ static void decode_http2(struct decoder *d, const struct yaml_node *node, struct
 	decode_u32(d, decode_get(node, "headers"), 8, LIMIT_H2_HEADERS, &http2->max_headers);
 	decode_u32(d, decode_get(node, "resetsPerSecond"), 1, 1000000, &http2->resets_per_second);
 	decode_u32(d, decode_get(node, "glitchesPerSecond"), 1, 1000000, &http2->glitches_per_second);
+	decode_duration(d, decode_get(node, "stallTimeout"), 0, &http2->stall_ns);
 }
 
 static void decode_forwarded(struct decoder *d, const struct yaml_node *node, struct static_config *config)

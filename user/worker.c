@@ -42,6 +42,9 @@ struct worker {
  */
 static bool client_has_begun(const struct client *client)
 {
+	/* HTTP/2 says which requests it took. */
+	if (client->h2)
+		return false;
 	return client->state == CLIENT_READ_HEAD || buf_len(&client->conn.in) ||
 	       (!client->stream && io_peek(conn_fd(&client->conn)) > 0);
 }

@@ -104,12 +104,12 @@ void client_close(struct client *client, enum end_reason reason, bool reset)
 	/* Ends of streams were counted by the stream. */
 	if (client->state != CLIENT_STREAM && reason != END_OK)
 		counter_end(proxy->counters, reason);
+	if (client->h2)
+		client_h2_finish_streams(client, reason);
 	client_set_state(client, CLIENT_CLOSED);
 	proxy_trace(proxy, client->handle, TRACE_CLIENT_END, (uint32_t)reason, client->requests);
 	timer_cancel(wheel, &client->age_timer);
 	loop_deferred_cancel(&client->again);
-	if (client->h2)
-		client_h2_close(client->h2);
 	counter_add(proxy->counters, COUNTER_DOWNSTREAM_RECEIVED, client->conn.received_bytes);
 	counter_add(proxy->counters, COUNTER_DOWNSTREAM_SENT, client->conn.sent_bytes);
 	gauge_sub(proxy->counters, COUNTER_DOWNSTREAM_OPEN, 1);

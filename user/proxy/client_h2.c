@@ -29,19 +29,13 @@ uint64_t client_h2_due_ms(const struct client_h2 *h2)
 	return h2->stream_count ? 0 : h2->idle_deadline_ms;
 }
 
-/* GOAWAY, FIN, and what the client still sends is swallowed, so that it reads the GOAWAY. */
+/* No stream is left: when the last frames are out the link is over. A client that does not take them has had
+ * its time. */
 static void client_h2_leave(struct client *client)
 {
-	struct client_h2 *h2 = client->h2;
-
-	h2_link_push(&h2->link);
-	client_h2_close(h2);
-	if (h2->end_reason != END_OK)
-		counter_end(client->proxy->counters, h2->end_reason);
-	if (conn_has_output(&client->conn))
-		client_close(client, END_OK, false);
-	else
-		client_linger(client);
+	client->h2->idle_deadline_ms = proxy_now_ms(client->proxy) + LIMIT_REPLY_MS;
+	h2_link_touch(&client->h2->link);
+	client_arm(client);
 }
 
 static void client_h2_refuse(struct client *client)
@@ -80,10 +74,14 @@ void client_h2_on_timer(struct client *client, uint64_t now_ms)
 {
 	struct client_h2 *h2 = client->h2;
 
-	if (h2->is_announced && !h2->is_refusing && now_ms >= h2->refuse_ms)
+	if (h2->is_announced && !h2->is_refusing && now_ms >= h2->refuse_ms) {
 		client_h2_refuse(client);
-	else if (h2->stream_count == 0 && h2->idle_deadline_ms && now_ms >= h2->idle_deadline_ms)
-		client_h2_end(client, END_KEEPALIVE_IDLE);
+	} else if (h2->stream_count == 0 && h2->idle_deadline_ms && now_ms >= h2->idle_deadline_ms) {
+		if (h2->is_refusing)
+			client_close(client, END_OK, true);
+		else
+			client_h2_end(client, END_KEEPALIVE_IDLE);
+	}
 	if (client->state == CLIENT_H2)
 		client_arm(client);
 }
@@ -151,10 +149,14 @@ static enum end_reason client_h2_reason(const struct client *client, enum h2_lin
 	return END_INTERNAL;
 }
 
-static void client_h2_finish_streams(struct client_h2 *h2, enum end_reason reason)
+void client_h2_finish_streams(struct client *client, enum end_reason reason)
 {
+	struct client_h2 *h2 = client->h2;
 	struct h2_stream *h2_stream;
 
+	h2_link_close(&h2->link);
+	if (!h2->link.session)
+		return;
 	h2_session_abort(h2->link.session);
 	while ((h2_stream = h2_session_next(h2->link.session)) != NULL) {
 		if (h2_stream->owner)
@@ -175,10 +177,14 @@ static void client_h2_on_end(struct h2_link *link, enum h2_link_end end)
 		counter_add(client->proxy->counters, COUNTER_BAD_REQUESTS, 1);
 	if (end == H2_LINK_FLOOD)
 		counter_h2_flood(client->proxy->counters, h2_session_flood(link->session));
-	client_h2_finish_streams(h2, reason);
-	if ((end == H2_LINK_PROTOCOL || end == H2_LINK_FLOOD) && !conn_has_output(&client->conn)) {
+	if (end == H2_LINK_OVER)
+		reason = h2->end_reason;
+	client_h2_finish_streams(client, reason);
+	if ((end == H2_LINK_OVER || end == H2_LINK_PROTOCOL || end == H2_LINK_FLOOD) &&
+	    !conn_has_output(&client->conn)) {
 		/* The GOAWAY is out: its reader is to see it before a reset could take it away. */
-		counter_end(client->proxy->counters, reason);
+		if (reason != END_OK)
+			counter_end(client->proxy->counters, reason);
 		client_linger(client);
 		return;
 	}
@@ -220,11 +226,6 @@ void client_h2_start(struct client *client, struct span head)
 	buf_done(&rest);
 	if (!h2->link.is_ended)
 		h2_link_run(&h2->link);
-}
-
-void client_h2_close(struct client_h2 *h2)
-{
-	h2_link_close(&h2->link);
 }
 
 void client_h2_free(struct client_h2 *h2)

@@ -20,7 +20,7 @@ struct client_h2 {
 	bool is_refusing; /* the second */
 	enum end_reason end_reason; /* of the polite end */
 	uint64_t refuse_ms;
-	uint64_t idle_deadline_ms; /* 0: none, or streams run */
+	uint64_t idle_deadline_ms; /* without streams; 0: none */
 };
 
 /* The preface of an HTTP/2 client (RFC 9113 3.4) read as an HTTP/1 head: its first 18 bytes. */
@@ -35,6 +35,6 @@ void client_h2_on_timer(struct client *client, uint64_t now_ms);
 void client_h2_end(struct client *client, enum end_reason reason);
 /* A stream of it is over. */
 void client_h2_stream_over(struct client *client);
-/* The socket is closed: nothing is called any more. */
-void client_h2_close(struct client_h2 *h2);
+/* The connection is over, and with it every stream. Nothing is called any more. Idempotent. */
+void client_h2_finish_streams(struct client *client, enum end_reason reason);
 void client_h2_free(struct client_h2 *h2); /* NULL is fine */

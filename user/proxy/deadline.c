@@ -17,6 +17,7 @@ static const char *const deadline_names[] = {
 	[DEADLINE_BACKOFF] = "backoff",
 	[DEADLINE_DELAY] = "delay",
 	[DEADLINE_STREAM_IDLE] = "stream_idle",
+	[DEADLINE_STALLED] = "stalled",
 	[DEADLINE_TUNNEL_IDLE] = "tunnel_idle",
 	[DEADLINE_HALF_CLOSED] = "half_closed",
 	[DEADLINE_REPLY] = "reply",
@@ -57,6 +58,21 @@ static void deadline_offer_idle(struct deadline_pick *pick, struct stream *strea
 		deadline_offer(pick, kind, deadline_last_active_ms(stream) + ns_to_ms(limit_ns));
 }
 
+/*
+ * Payload waits and the client gives it no window (RFC 9113 10.5: a way to hold our memory for nothing). It
+ * runs on while nothing waits, since nobody arms it when a window closes.
+ */
+static void deadline_offer_stall(struct deadline_pick *pick, struct stream *stream)
+{
+	uint64_t limit_ms = ns_to_ms(stream->lease->snapshot->config.http2.stall_ns);
+	bool waits = stream->front_h2 && buf_len(&stream->front_h2->out) != 0;
+
+	if (stream->front_h2 && limit_ms)
+		deadline_offer(pick, DEADLINE_STALLED,
+			       limit_ms + (waits ? deadline_last_active_ms(stream)
+						 : proxy_now_ms(stream->proxy)));
+}
+
 enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
 {
 	const struct timeouts_config *timeouts = &stream->lease->snapshot->config.timeouts;
@@ -89,12 +105,14 @@ enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
 		break;
 	case STREAM_RELAY:
 		deadline_offer_idle(&pick, stream, DEADLINE_STREAM_IDLE, timeouts->stream_idle_ns);
+		deadline_offer_stall(&pick, stream);
 		/* The answer is out; a backend that reads the rest of the upload no further must not hold
 		 * both for ever. */
 		if (stream->download.state == RELAY_DONE)
 			deadline_offer_idle(&pick, stream, DEADLINE_REPLY, LIMIT_REPLY_MS * 1000000ull);
 		break;
 	case STREAM_TUNNEL:
+		deadline_offer_stall(&pick, stream);
 		if (timeouts->half_closed_ns && tunnel_is_half_closed(stream))
 			deadline_offer_idle(&pick, stream, DEADLINE_HALF_CLOSED, timeouts->half_closed_ns);
 		else
@@ -162,6 +180,9 @@ void stream_on_deadline(struct timer *timer, uint64_t now_ms)
 		break;
 	case DEADLINE_STREAM_IDLE:
 		deadline_on_stream_idle(stream);
+		break;
+	case DEADLINE_STALLED:
+		stream_finish(stream, END_STALLED, STREAM_END_RESET);
 		break;
 	case DEADLINE_TUNNEL_IDLE:
 		stream_finish(stream, END_TUNNEL_IDLE, STREAM_END_CLOSE);

@@ -190,6 +190,7 @@ static uint32_t front_h2_code(const struct stream *stream, enum stream_end end)
 	case END_TUNNEL_IDLE:
 	case END_HALF_CLOSED:
 	case END_STREAM_IDLE:
+	case END_STALLED:
 	case END_ADMIN_KILL:
 	case END_DRAIN_DEADLINE:
 		return H2_CANCEL;
