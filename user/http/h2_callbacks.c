@@ -279,7 +279,8 @@ static void ping_acked(struct h2_session *session, const uint8_t *opaque)
 
 	for (size_t i = 0; i < 8; i++)
 		id = id << 8 | opaque[i];
-	if (id > session->ping_acked)
+	/* Other bytes are no answer to any of ours. */
+	if (id > session->ping_acked && id <= session->ping_sent)
 		session->ping_acked = id;
 }
 
@@ -315,6 +316,10 @@ static int on_frame_received(nghttp2_session *library, const nghttp2_frame *fram
 	case NGHTTP2_PING:
 		if (frame->hd.flags & NGHTTP2_FLAG_ACK)
 			ping_acked(session, frame->ping.opaque_data);
+		break;
+	case NGHTTP2_SETTINGS:
+		if (!(frame->hd.flags & NGHTTP2_FLAG_ACK))
+			session->is_settled = true;
 		break;
 	case NGHTTP2_GOAWAY:
 		session->has_goaway = true;

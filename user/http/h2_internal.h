@@ -38,6 +38,7 @@ struct h2_session {
 	enum h2_flood_kind flood_kind; /* the limit that was passed */
 	uint32_t due_window_updates; /* of the peer: explained by DATA we sent */
 	uint64_t now_ms;
+	uint64_t ping_sent;
 	uint64_t ping_acked;
 	uint32_t error_code;
 	char error[96];
@@ -49,6 +50,7 @@ struct h2_session {
 	bool is_aborted;
 	bool has_no_memory;
 	bool has_goaway;
+	bool is_settled;
 };
 
 extern const char h2_abandoned; /* address only */

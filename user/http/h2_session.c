@@ -398,6 +398,11 @@ bool h2_session_peer_allows_connect_protocol(const struct h2_session *session)
 						   NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
 }
 
+bool h2_session_is_settled(const struct h2_session *session)
+{
+	return session->is_settled;
+}
+
 bool h2_session_has_goaway(const struct h2_session *session)
 {
 	return session->has_goaway;
@@ -447,7 +452,10 @@ int h2_session_ping(struct h2_session *session, uint64_t id)
 	CHECK(id > 0);
 	for (size_t i = 0; i < sizeof(opaque); i++)
 		opaque[i] = (uint8_t)(id >> (56 - 8 * i));
-	return nghttp2_submit_ping(session->library, NGHTTP2_FLAG_NONE, opaque) < 0 ? -ENOMEM : 0;
+	if (nghttp2_submit_ping(session->library, NGHTTP2_FLAG_NONE, opaque) < 0)
+		return -ENOMEM;
+	session->ping_sent = id;
+	return 0;
 }
 
 uint64_t h2_session_ping_acked(const struct h2_session *session)

@@ -145,6 +145,7 @@ uint32_t h2_session_open_streams(const struct h2_session *session); /* not close
 uint32_t h2_session_capacity(const struct h2_session *session);
 /* The peer's SETTINGS_ENABLE_CONNECT_PROTOCOL. */
 bool h2_session_peer_allows_connect_protocol(const struct h2_session *session);
+bool h2_session_is_settled(const struct h2_session *session); /* the peer's first SETTINGS came */
 bool h2_session_has_goaway(const struct h2_session *session); /* the peer sent one */
 
 /*

@@ -34,6 +34,7 @@ uint64_t client_h2_due_ms(const struct client_h2 *h2)
 static void client_h2_leave(struct client *client)
 {
 	client->h2->idle_deadline_ms = proxy_now_ms(client->proxy) + LIMIT_REPLY_MS;
+	client->h2->link.is_leaving = true;
 	h2_link_touch(&client->h2->link);
 	client_arm(client);
 }

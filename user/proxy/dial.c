@@ -116,17 +116,13 @@ void dial_resume(struct stream *stream)
 	dial_share(stream);
 }
 
-/* The connection is there: this try, and those that waited for it. Each of them holds the endpoint. */
-static void dial_on_opened(struct stream *stream, struct upstream *upstream)
+void dial_on_settled(struct upstream_endpoint *endpoint)
 {
-	struct upstream_endpoint *endpoint = stream->attempt.endpoint;
 	struct list waiting;
 
 	list_init(&waiting);
 	list_splice(&waiting, &endpoint->h2_waiting);
 	endpoint->h2_is_opening = false;
-	stream->attempt.is_opening_h2 = false;
-	attempt_send(stream, upstream);
 	while (!list_is_empty(&waiting)) {
 		struct stream *next = list_entry(waiting.next, struct stream, attempt.h2_wait);
 
@@ -162,12 +158,13 @@ static void dial_on_connected(struct net_connect *connect, int result, int fd, u
 		upstream_close(upstream, true);
 		upstream = NULL;
 	}
-	if (!upstream)
+	if (!upstream) {
 		attempt_failed(stream, TRY_CONNECT_FAILED, -EMFILE);
-	else if (upstream->h2)
-		dial_on_opened(stream, upstream);
-	else
-		attempt_send(stream, upstream);
+		return;
+	}
+	/* Those that wait go on waiting for what the backend allows: dial_on_settled(). */
+	attempt->is_opening_h2 = false;
+	attempt_send(stream, upstream);
 }
 
 /* The try that others waited for is over without a connection: the first of them opens one. */

@@ -11,5 +11,10 @@ void dial_init(struct stream *stream);
 void dial_start(struct stream *stream);
 /* In CONNECT: goes on when it is this try's turn to open the HTTP/2 connection that it waited for. */
 void dial_resume(struct stream *stream);
+/*
+ * The HTTP/2 connection that tries wait for is there and its SETTINGS say how many it takes; or it has ended,
+ * and one of them opens the next.
+ */
+void dial_on_settled(struct upstream_endpoint *endpoint);
 /* Gives up what is under way. Idempotent. */
 void dial_stop(struct stream *stream);

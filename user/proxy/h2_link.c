@@ -54,6 +54,14 @@ void h2_link_push(struct h2_link *link)
 		(void)link_send(link);
 }
 
+static bool link_is_over(const struct h2_link *link)
+{
+	if (conn_has_output(link->conn))
+		return false;
+	return h2_session_is_over(link->session) ||
+	       (link->is_leaving && !h2_session_wants_output(link->session));
+}
+
 /* Sending made room, and who has room may write at once: the rest goes in the next turn, so that no fast pair
  * keeps the loop. */
 static void link_on_flush(struct loop_deferred *deferred)
@@ -70,7 +78,7 @@ static void link_on_flush(struct loop_deferred *deferred)
 	link_hand_out(link);
 	if (link->is_ended)
 		return;
-	if (h2_session_is_over(link->session) && !conn_has_output(link->conn))
+	if (link_is_over(link))
 		link_end(link, H2_LINK_OVER);
 	else if (h2_session_wants_output(link->session) && !conn_is_blocked(link->conn))
 		loop_again(link->proxy->loop, &link->flush);
@@ -97,6 +105,8 @@ static bool link_take(struct h2_link *link, struct span bytes)
 		return false;
 	}
 	link_hand_out(link);
+	if (!link->is_ended && link->on_fed)
+		link->on_fed(link);
 	return !link->is_ended;
 }
 

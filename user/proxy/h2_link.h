@@ -35,7 +35,9 @@ struct h2_link {
 	uint64_t ping_id; /* of the newest sent */
 	uint64_t ping_sent_ms;
 	bool is_ended; /* on_end was called, or h2_link_close() */
+	bool is_leaving; /* over when everything is sent, whatever the peer has begun */
 	void (*on_news)(struct h2_link *link, struct h2_stream *stream);
+	void (*on_fed)(struct h2_link *link); /* after received bytes were taken; may be NULL */
 	/* Once. The link must be closed, now or later in the same turn. */
 	void (*on_end)(struct h2_link *link, enum h2_link_end end);
 };

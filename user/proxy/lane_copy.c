@@ -191,8 +191,8 @@ static bool copy_from_stream(struct relay *relay)
 		size_t used = 0;
 		bool goes_on;
 
-		if (in.len > LIMIT_READ_BYTES)
-			in.len = LIMIT_READ_BYTES;
+		if (in.len > LIMIT_H2_WRITE_BYTES)
+			in.len = LIMIT_H2_WRITE_BYTES;
 		goes_on = copy_step(relay, in, &used);
 		h2_stream_consume(source, used);
 		if (!goes_on)
@@ -207,6 +207,13 @@ static bool copy_from_stream(struct relay *relay)
 	return false;
 }
 
+/* All that is read for a stream waits there until its window opens: of hundreds of them it has to be little.
+ */
+static size_t copy_read_bytes(const struct relay *relay)
+{
+	return relay->h2_sink ? LIMIT_H2_WRITE_BYTES : LIMIT_READ_BYTES;
+}
+
 static bool copy_move(struct relay *relay)
 {
 	struct conn *source = relay->source;
@@ -215,7 +222,7 @@ static bool copy_move(struct relay *relay)
 	if (!copy_from_queue(relay))
 		return false;
 	while (source->received_bytes < budget) {
-		ssize_t len = conn_recv(source, relay->shared->scratch, LIMIT_READ_BYTES);
+		ssize_t len = conn_recv(source, relay->shared->scratch, copy_read_bytes(relay));
 
 		if (len == -EAGAIN)
 			return false;

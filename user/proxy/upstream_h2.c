@@ -5,6 +5,7 @@
 
 #include "user/base/limits.h"
 #include "user/base/mem.h"
+#include "user/proxy/dial.h"
 #include "user/proxy/stream.h"
 
 static void upstream_h2_arm_idle(struct upstream_h2 *h2)
@@ -75,6 +76,20 @@ static void upstream_h2_on_news(struct h2_link *link, struct h2_stream *h2_strea
 		stream_on_upstream(h2_stream->owner);
 }
 
+static void upstream_h2_settle(struct upstream_h2 *h2)
+{
+	if (!h2->is_settling)
+		return;
+	h2->is_settling = false;
+	dial_on_settled(h2->upstream->endpoint);
+}
+
+static void upstream_h2_on_fed(struct h2_link *link)
+{
+	if (h2_session_is_settled(link->session))
+		upstream_h2_settle(container_of(link, struct upstream_h2, link));
+}
+
 static void upstream_h2_on_end(struct h2_link *link, enum h2_link_end end)
 {
 	struct upstream_h2 *h2 = container_of(link, struct upstream_h2, link);
@@ -120,6 +135,8 @@ int upstream_h2_start(struct upstream *upstream)
 	}
 	h2->link.on_news = upstream_h2_on_news;
 	h2->link.on_end = upstream_h2_on_end;
+	h2->link.on_fed = upstream_h2_on_fed;
+	h2->is_settling = true;
 	h2_link_set_ping(&h2->link, ns_to_ms(settings.ping_interval_ns), ns_to_ms(settings.ping_timeout_ns));
 	upstream->h2 = h2;
 	upstream->is_reusable = true;
@@ -131,6 +148,7 @@ void upstream_h2_close(struct upstream *upstream)
 {
 	list_remove(&upstream->h2->node);
 	h2_link_close(&upstream->h2->link);
+	upstream_h2_settle(upstream->h2);
 }
 
 void upstream_h2_free(struct upstream_h2 *h2)

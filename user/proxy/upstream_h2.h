@@ -14,6 +14,7 @@ struct upstream_h2 {
 	struct upstream *upstream; /* borrowed */
 	struct list node; /* in endpoint->h2 while it takes streams */
 	uint32_t stream_count;
+	bool is_settling; /* its first SETTINGS have not come: one stream, the others wait */
 	bool is_dead; /* the socket has ended; waits for its streams to notice */
 	bool is_eof; /* by FIN */
 	int error; /* -errno, 0 */

@@ -184,7 +184,7 @@ struct upstream *upstream_pool_share(struct upstream_pool *pool, struct upstream
 	list_each(node, next, &endpoint->h2) {
 		struct upstream_h2 *h2 = list_entry(node, struct upstream_h2, node);
 
-		if (h2_session_capacity(h2->link.session) == 0)
+		if (h2->is_settling || h2_session_capacity(h2->link.session) == 0)
 			continue;
 		counter_add(pool->proxy->counters, COUNTER_POOL_HITS, 1);
 		return h2->upstream;
