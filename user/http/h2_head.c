@@ -10,7 +10,7 @@
 #include "user/http/target.h"
 
 enum {
-	HEAD_BLOCK_BYTES = 2048, /* of the arena: fields and bytes of most heads */
+	HEAD_BLOCK_BYTES = 960, /* of the arena: half of a head, and a size that malloc keeps at hand */
 	FIELD_OVERHEAD_BYTES = 32, /* RFC 9113 6.5.2 */
 	REQUEST = 1 << H2_HEAD_REQUEST,
 	RESPONSE = 1 << H2_HEAD_RESPONSE,
