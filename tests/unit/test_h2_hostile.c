@@ -128,23 +128,25 @@ static const struct fatal {
 	const char *name;
 	void (*put)(void);
 	uint32_t code;
+	enum h2_flood_kind flood;
 } fatals[] = {
-	{ "bad preface", bad_preface, H2_PROTOCOL_ERROR },
-	{ "no settings", no_settings, H2_PROTOCOL_ERROR },
-	{ "large frame", large_frame, H2_FRAME_SIZE_ERROR },
-	{ "short ping", short_ping, H2_FRAME_SIZE_ERROR },
-	{ "broken block", broken_block, H2_COMPRESSION_ERROR },
-	{ "headers on stream 0", headers_on_stream_0, H2_PROTOCOL_ERROR },
-	{ "headers on an even stream", headers_on_even_stream, H2_PROTOCOL_ERROR },
-	{ "data on an idle stream", data_on_idle_stream, H2_PROTOCOL_ERROR },
-	{ "reset of an idle stream", reset_of_idle_stream, H2_PROTOCOL_ERROR },
-	{ "window update of 0", window_update_of_0, H2_PROTOCOL_ERROR },
-	{ "window overflow", window_overflow, H2_FLOW_CONTROL_ERROR },
-	{ "broken off section", broken_off_section, H2_PROTOCOL_ERROR },
-	{ "promise of a client", promise_of_client, H2_PROTOCOL_ERROR },
-	{ "padding over payload", padding_over_payload, H2_PROTOCOL_ERROR },
-	{ "continuations", continuations, H2_ENHANCE_YOUR_CALM },
-	{ "too many streams behind the ack", too_many_streams_behind_the_ack, H2_PROTOCOL_ERROR },
+	{ "bad preface", bad_preface, H2_PROTOCOL_ERROR, H2_FLOOD_NONE },
+	{ "no settings", no_settings, H2_PROTOCOL_ERROR, H2_FLOOD_NONE },
+	{ "large frame", large_frame, H2_FRAME_SIZE_ERROR, H2_FLOOD_NONE },
+	{ "short ping", short_ping, H2_FRAME_SIZE_ERROR, H2_FLOOD_NONE },
+	{ "broken block", broken_block, H2_COMPRESSION_ERROR, H2_FLOOD_NONE },
+	{ "headers on stream 0", headers_on_stream_0, H2_PROTOCOL_ERROR, H2_FLOOD_NONE },
+	{ "headers on an even stream", headers_on_even_stream, H2_PROTOCOL_ERROR, H2_FLOOD_NONE },
+	{ "data on an idle stream", data_on_idle_stream, H2_PROTOCOL_ERROR, H2_FLOOD_NONE },
+	{ "reset of an idle stream", reset_of_idle_stream, H2_PROTOCOL_ERROR, H2_FLOOD_NONE },
+	{ "window update of 0", window_update_of_0, H2_PROTOCOL_ERROR, H2_FLOOD_NONE },
+	{ "window overflow", window_overflow, H2_FLOW_CONTROL_ERROR, H2_FLOOD_NONE },
+	{ "broken off section", broken_off_section, H2_PROTOCOL_ERROR, H2_FLOOD_NONE },
+	{ "promise of a client", promise_of_client, H2_PROTOCOL_ERROR, H2_FLOOD_NONE },
+	{ "padding over payload", padding_over_payload, H2_PROTOCOL_ERROR, H2_FLOOD_NONE },
+	{ "continuations", continuations, H2_ENHANCE_YOUR_CALM, H2_FLOOD_CONTINUATION },
+	{ "too many streams behind the ack", too_many_streams_behind_the_ack, H2_PROTOCOL_ERROR,
+	  H2_FLOOD_NONE },
 };
 
 /* The very call that was given the bytes says so, however they are cut. */
@@ -156,7 +158,7 @@ static void a_broken_protocol_ends_the_connection_at_once(void **state)
 		fatals[i].put();
 		if (h2_raw_feed(&raw) != -EPROTO)
 			fail_msg("%s goes on", fatals[i].name);
-		h2_raw_expect_failure(&raw, fatals[i].code, H2_FLOOD_NONE);
+		h2_raw_expect_failure(&raw, fatals[i].code, fatals[i].flood);
 		h2_raw_end(&raw);
 
 		h2_raw_begin(&raw, H2_SERVER);

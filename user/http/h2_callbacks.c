@@ -378,6 +378,9 @@ static void goaway_sent(struct h2_session *session, const nghttp2_goaway *frame)
 	}
 	session->is_failed = true;
 	session->error_code = frame->error_code;
+	/* nghttp2 counts the values of a SETTINGS frame itself. */
+	if (frame->error_code == NGHTTP2_ENHANCE_YOUR_CALM && session->flood_kind == H2_FLOOD_NONE)
+		session->flood_kind = H2_FLOOD_SETTINGS;
 	if (frame->opaque_data_len)
 		snprintf(session->error, sizeof(session->error), "%.*s", (int)frame->opaque_data_len,
 			 (const char *)frame->opaque_data);

@@ -51,6 +51,7 @@ struct h2_session {
 	bool has_no_memory;
 	bool has_goaway;
 	bool is_settled;
+	bool is_settings_due; /* the answer to ours */
 };
 
 extern const char h2_abandoned; /* address only */

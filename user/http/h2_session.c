@@ -100,6 +100,7 @@ static int settings_submit(struct h2_session *session)
 	    nghttp2_session_set_local_window_size(session->library, NGHTTP2_FLAG_NONE, 0,
 						  (int32_t)options->connection_window_bytes) < 0)
 		return -ENOMEM;
+	session->is_settings_due = true;
 	return 0;
 }
 
@@ -267,6 +268,41 @@ bool h2_session_is_over(const struct h2_session *session)
 
 /* ---- bytes in ---- */
 
+/* Of a stream that was open and is over. */
+static bool session_is_stray(const struct h2_session *session, const struct h2_frame *frame)
+{
+	return frame->stream_id && session->options.role == H2_SERVER &&
+	       (int64_t)frame->stream_id <= session->last_peer_id &&
+	       !nghttp2_session_get_stream_user_data(session->library, (int32_t)frame->stream_id);
+}
+
+/* What the frame counts as, in the light of what we have sent. */
+static enum h2_flood_kind session_flood_of(struct h2_session *session, const struct h2_frame *frame)
+{
+	enum h2_flood_kind kind;
+	bool is_due;
+
+	switch (h2_frame_answer(frame)) {
+	case H2_ANSWER_NONE:
+		break;
+	case H2_ANSWER_OPENING:
+		session->due_window_updates += LIMIT_H2_WINDOW_UPDATES;
+		break;
+	case H2_ANSWER_WINDOW:
+		is_due = session->due_window_updates != 0;
+		session->due_window_updates -= is_due;
+		return is_due ? H2_FLOOD_NONE : H2_FLOOD_WINDOW_UPDATE;
+	case H2_ANSWER_SETTINGS:
+		is_due = session->is_settings_due;
+		session->is_settings_due = false;
+		return is_due ? H2_FLOOD_NONE : H2_FLOOD_GLITCH;
+	case H2_ANSWER_PING:
+		return session->ping_sent > session->ping_acked ? H2_FLOOD_NONE : H2_FLOOD_GLITCH;
+	}
+	kind = h2_frame_flood(frame);
+	return kind == H2_FLOOD_NONE && session_is_stray(session, frame) ? H2_FLOOD_STRAY : kind;
+}
+
 /* Counts the frames of a slice; returns how much of it may be taken. */
 static size_t session_watch(struct h2_session *session, struct span slice)
 {
@@ -274,15 +310,13 @@ static size_t session_watch(struct h2_session *session, struct span slice)
 	struct h2_frame frame;
 
 	while (h2_watch_next(&session->watch, &rest, &frame)) {
-		enum h2_flood_kind kind = h2_frame_flood(&frame);
+		enum h2_flood_kind kind = session_flood_of(session, &frame);
 
-		if (kind == H2_FLOOD_WINDOW_UPDATE && session->due_window_updates) {
-			session->due_window_updates--;
-			continue;
-		}
+		if (h2_frame_is_misplaced(&frame))
+			session_fail(session, H2_PROTOCOL_ERROR, "PRIORITY on stream 0");
 		if (kind != H2_FLOOD_NONE)
 			h2_session_count(session, kind);
-		if (session->flood_kind != H2_FLOOD_NONE)
+		if (session->flood_kind != H2_FLOOD_NONE || session->is_failed)
 			break;
 	}
 	return slice.len - rest.len;
@@ -295,8 +329,10 @@ static int session_refuse(struct h2_session *session, ssize_t result)
 		session->has_no_memory = true;
 		return -ENOMEM;
 	}
-	if (result == NGHTTP2_ERR_FLOODED && session->flood_kind == H2_FLOOD_NONE)
+	if (session->flood_kind == H2_FLOOD_NONE && result == NGHTTP2_ERR_FLOODED)
 		session->flood_kind = H2_FLOOD_QUEUE;
+	if (session->flood_kind == H2_FLOOD_NONE && result == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
+		session->flood_kind = H2_FLOOD_CONTINUATION;
 	session_fail(session,
 		     result == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? H2_PROTOCOL_ERROR : H2_ENHANCE_YOUR_CALM,
 		     nghttp2_strerror((int)result));

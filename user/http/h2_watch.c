@@ -76,6 +76,26 @@ bool h2_watch_next(struct h2_watch *watch, struct span *rest, struct h2_frame *r
 	return false;
 }
 
+enum h2_answer h2_frame_answer(const struct h2_frame *frame)
+{
+	switch (frame->type) {
+	case FRAME_SETTINGS:
+		return frame->flags & FLAG_ACK ? H2_ANSWER_SETTINGS : H2_ANSWER_NONE;
+	case FRAME_PING:
+		return frame->flags & FLAG_ACK ? H2_ANSWER_PING : H2_ANSWER_NONE;
+	case FRAME_WINDOW_UPDATE:
+		return H2_ANSWER_WINDOW;
+	case FRAME_HEADERS:
+		return H2_ANSWER_OPENING;
+	}
+	return H2_ANSWER_NONE;
+}
+
+bool h2_frame_is_misplaced(const struct h2_frame *frame)
+{
+	return frame->type == FRAME_PRIORITY && frame->stream_id == 0;
+}
+
 enum h2_flood_kind h2_frame_flood(const struct h2_frame *frame)
 {
 	switch (frame->type) {
@@ -90,7 +110,6 @@ enum h2_flood_kind h2_frame_flood(const struct h2_frame *frame)
 	case FRAME_PING:
 		return frame->flags & FLAG_ACK ? H2_FLOOD_NONE : H2_FLOOD_PING;
 	case FRAME_WINDOW_UPDATE:
-		return frame->stream_id == 0 ? H2_FLOOD_WINDOW_UPDATE : H2_FLOOD_NONE;
 	case FRAME_HEADERS:
 	case FRAME_RST_STREAM:
 	case FRAME_PUSH_PROMISE:

@@ -32,8 +32,17 @@ void h2_watch_init(struct h2_watch *watch, bool preface);
  * Cuts bytes off *rest up to and with the next frame header. False when *rest was used up without one.
  */
 bool h2_watch_next(struct h2_watch *watch, struct span *rest, struct h2_frame *ret_frame);
-/*
- * What a received frame counts as, or H2_FLOOD_NONE. WINDOW_UPDATE on the connection always counts here: how
- * many are due is the session's to know. So is what RST_STREAM means.
+/* What a received frame has to do with others; whether it was due is the session's to know. */
+enum h2_answer {
+	H2_ANSWER_NONE,
+	H2_ANSWER_OPENING, /* HEADERS: clients widen the window of a stream as soon as it is open */
+	H2_ANSWER_WINDOW, /* WINDOW_UPDATE: to DATA */
+	H2_ANSWER_SETTINGS,
+	H2_ANSWER_PING,
+};
+enum h2_answer h2_frame_answer(const struct h2_frame *frame);
+/* A PRIORITY of the connection (RFC 9113 6.3), which nghttp2 passes over like any other PRIORITY. */
+bool h2_frame_is_misplaced(const struct h2_frame *frame);
+/* What any other received frame counts as, or H2_FLOOD_NONE. What RST_STREAM means is the session's to know.
  */
 enum h2_flood_kind h2_frame_flood(const struct h2_frame *frame);

@@ -30,8 +30,8 @@ const char *stream_deadline_name(enum stream_deadline deadline)
 
 uint64_t deadline_last_active_ms(struct stream *stream)
 {
-	relay_refresh(&stream->upload);
-	relay_refresh(&stream->download);
+	relay_refresh(&stream->upload, proxy_now_ms(stream->proxy));
+	relay_refresh(&stream->download, proxy_now_ms(stream->proxy));
 	return stream->upload.last_active_ms > stream->download.last_active_ms
 		       ? stream->upload.last_active_ms
 		       : stream->download.last_active_ms;

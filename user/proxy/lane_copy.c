@@ -174,6 +174,18 @@ static bool copy_from_scratch(struct relay *relay, struct span in)
 	return true;
 }
 
+/*
+ * All that is read for a stream waits there until its window opens. Of hundreds of them it has to be little,
+ * so only who has taken much gets more at a time.
+ */
+static size_t copy_read_bytes(const struct relay *relay)
+{
+	if (!relay->h2_sink || relay->payload_bytes >= 16 * LIMIT_H2_WRITE_BYTES)
+		return LIMIT_READ_BYTES;
+	return relay->payload_bytes >= 4 * LIMIT_H2_WRITE_BYTES ? 2 * LIMIT_H2_WRITE_BYTES
+								: LIMIT_H2_WRITE_BYTES;
+}
+
 static void copy_fail_stream(struct relay *relay)
 {
 	if (relay->h2_source->is_bad)
@@ -191,8 +203,8 @@ static bool copy_from_stream(struct relay *relay)
 		size_t used = 0;
 		bool goes_on;
 
-		if (in.len > LIMIT_H2_WRITE_BYTES)
-			in.len = LIMIT_H2_WRITE_BYTES;
+		if (in.len > copy_read_bytes(relay))
+			in.len = copy_read_bytes(relay);
 		goes_on = copy_step(relay, in, &used);
 		h2_stream_consume(source, used);
 		if (!goes_on)
@@ -200,18 +212,11 @@ static bool copy_from_stream(struct relay *relay)
 	}
 	if (buf_len(&source->in))
 		return false;
-	if (source->has_end)
-		copy_end_of_source(relay);
-	else if (source->is_reset)
+	if (source->is_bad || (source->is_reset && !source->has_end))
 		copy_fail_stream(relay);
+	else if (source->has_end)
+		copy_end_of_source(relay);
 	return false;
-}
-
-/* All that is read for a stream waits there until its window opens: of hundreds of them it has to be little.
- */
-static size_t copy_read_bytes(const struct relay *relay)
-{
-	return relay->h2_sink ? LIMIT_H2_WRITE_BYTES : LIMIT_READ_BYTES;
 }
 
 static bool copy_move(struct relay *relay)

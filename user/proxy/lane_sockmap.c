@@ -95,7 +95,7 @@ bool lane_sockmap_judge(struct relay *relay, uint64_t elapsed_ms)
 	relay->gate->pace_bytes = stats.redirected_bytes;
 	if (pieces == 0)
 		return false;
-	relay_refresh(relay);
+	relay_refresh(relay, 0);
 	if (pieces * 1000 / elapsed_ms >= SOCKMAP_SLOW_PER_S && bytes / pieces < SOCKMAP_PIECE_MIN_BYTES &&
 	    relay->decoder.kind != BODY_LENGTH && !relay->gate->is_leaving) {
 		relay->gate->is_leaving = true;
@@ -179,7 +179,7 @@ static void sockmap_mask_both(struct relay *relay)
 /* Back to the copy lane. */
 static void sockmap_return(struct relay *relay)
 {
-	relay_refresh(relay);
+	relay_refresh(relay, 0);
 	list_remove(&relay->gate->pace);
 	relay->lane = &lane_copy;
 	sockmap_probe_begin(relay, loop_now_ms(relay->source->loop));
@@ -319,7 +319,7 @@ static void lane_sockmap_leave(struct relay *relay)
 {
 	list_remove(&relay->gate->pace);
 	gate_direction_stop(&relay->gate->direction);
-	relay_refresh(relay);
+	relay_refresh(relay, 0);
 	/* The stream may end here, but a client that is to read its answer goes on, and so may a backend. */
 	sockmap_mask_both(relay);
 }

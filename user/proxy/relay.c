@@ -80,12 +80,24 @@ void relay_allow_gate(struct relay *relay, const struct relay_gate_options *opti
 		relay->lane = &lane_copy;
 }
 
-void relay_refresh(struct relay *relay)
+static void relay_note_progress(struct relay *relay, uint64_t now_ms)
+{
+	uint64_t progress = relay_progress(relay);
+
+	if (progress == relay->progress_bytes)
+		return;
+	relay->progress_bytes = progress;
+	relay->last_active_ms = now_ms;
+}
+
+void relay_refresh(struct relay *relay, uint64_t now_ms)
 {
 	struct gate_direction_stats stats;
 	uint64_t redirected, copied, moved;
 	uint64_t active_ms;
 
+	if (relay->h2_sink || relay->h2_source)
+		relay_note_progress(relay, now_ms);
 	if (relay->lane != &lane_sockmap)
 		return;
 	stats = gate_direction_stats(&relay->gate->direction);
@@ -316,16 +328,6 @@ static void relay_flush(struct relay *relay)
 		relay_fail(relay, RELAY_FAIL_SINK);
 	else if (relay_sink_is_empty(relay))
 		relay->state = RELAY_DONE;
-}
-
-static void relay_note_progress(struct relay *relay, uint64_t now_ms)
-{
-	uint64_t progress = relay_progress(relay);
-
-	if (progress == relay->progress_bytes)
-		return;
-	relay->progress_bytes = progress;
-	relay->last_active_ms = now_ms;
 }
 
 bool relay_pump(struct relay *relay, uint64_t now_ms)

@@ -133,8 +133,9 @@ void relay_start(struct relay *relay, struct relay_end source, struct relay_end 
 		 uint64_t now_ms);
 /* May go to the kernel lane from now on, when that pays. */
 void relay_allow_gate(struct relay *relay, const struct relay_gate_options *options);
-/* Brings payload_bytes and last_active_ms up to date with what the kernel did alone. No system call. */
-void relay_refresh(struct relay *relay);
+/* Brings payload_bytes and last_active_ms up to date with what the kernel, or an HTTP/2 session, did alone.
+ * No system call. */
+void relay_refresh(struct relay *relay, uint64_t now_ms);
 /* Pumps. True when the budget was used up and more may be ready: call again in the next turn. */
 bool relay_pump(struct relay *relay, uint64_t now_ms);
 /*

@@ -69,8 +69,8 @@ void stream_fill_record(struct stream *stream, struct stream_record *record)
 {
 	const struct client *client = stream->client;
 
-	relay_refresh(&stream->upload);
-	relay_refresh(&stream->download);
+	relay_refresh(&stream->upload, proxy_now_ms(stream->proxy));
+	relay_refresh(&stream->download, proxy_now_ms(stream->proxy));
 
 	*record = (struct stream_record){
 		.id = stream->id,
