@@ -411,7 +411,9 @@ static int gateway_settle_privileges(struct gateway *gateway, const struct stati
 
 	if (result)
 		return result;
-	gateway->bar_program = bar_load();
+	/* Who turns the kernel lane off wants no program in the kernel at all. */
+	if (config->splice.mode != SPLICE_OFF)
+		gateway->bar_program = bar_load();
 	result = privilege_drop();
 	if (result)
 		text_fmt(error, "cannot give up capabilities: %s", strerrordesc_np(-result));
