@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How connections of HTTP/2 end: idle, of age, in a drain, without an answer to PING."""
+import os
+import time
+
+from hg import *
+from hg import h2_frames as f
+from hg.h2 import H2Client
+from hg.h2_websocket import H2WebSocket
+from h2backends import one_exchange
+from h2cases import SIMPLE, connect
+from plays import acted, play
+from timers import expect_fired
+
+FRONTEND = SIMPLE + "frontendPolicies: {http: %s}\n"
+MANIFESTS = os.path.join(os.path.dirname(__file__), "..", "data", "manifests")
+GOAWAY_STEP_S = 1.0  # between the two GOAWAY of a polite end
+
+
+def expect_polite(client, reason=f.NO_ERROR):
+    """GOAWAY without an error, then FIN."""
+    client.expect_connection_error(reason)
+    eq(client.end, "fin", "end of the connection")
+
+
+# ---- idle ------------------------------------------------------------------------------------------------
+
+
+@test("a connection without streams is closed with GOAWAY after http1IdleTimeout")
+def idle():
+    client = connect(FRONTEND % "{http1IdleTimeout: 1s}")
+    with within(1.0, "the close of a connection that never had a stream"):
+        expect_polite(client)
+    other = H2Client(client.gateway.port)
+    eq(other.get("/get").status, 200, "status")
+    with within(1.0, "the close after a stream"):
+        expect_polite(other)
+    expect_fired(client.gateway, "keepalive_idle", 2)
+
+
+@test("the idle timeout does not fire while a stream is open, however quiet, and PINGs do not push it off")
+def busy():
+    client = connect(FRONTEND % "{http1IdleTimeout: 500ms}")
+    number = client.request("/delay/1.5")
+    eq(client.response(number).status, 200, "status")
+    begin = time.monotonic()
+    while not client.end and time.monotonic() < begin + 3:
+        client.send_some(f.ping())
+        client.poll()
+        time.sleep(0.05)
+    took = time.monotonic() - begin
+    check(0.4 < took < 0.5 + tolerance(0.5) + 0.1, f"closed {took:.2f} s after the last stream")
+    expect_fired(client.gateway, "keepalive_idle", 1)
+
+
+@test("a WebSocket without traffic keeps its connection from being idle")
+def websocket_is_busy():
+    client = connect(FRONTEND % "{http1IdleTimeout: 500ms}")
+    socket = H2WebSocket(client)
+    client.expect_silence(1.2)
+    socket.echo("still here")
+    socket.close()
+
+
+@test("a request that crosses the GOAWAY of an idle close is answered, or certainly not begun")
+def idle_race():
+    client = connect(FRONTEND % "{http1IdleTimeout: 300ms}")
+    for _ in range(6):
+        other = H2Client(client.gateway.port)
+        time.sleep(0.29)
+        number = other.open_stream("GET")
+        other.send_some(f.headers(number, f.block(other.fields(path="/get?count=race"))))
+        stream = other.streams[number]
+        other.wait(lambda s=stream, o=other: s.ended or o.end, what="an answer or the end")
+        if not stream.ended:
+            check(other.goaways and other.goaways[-1].number < number, f"GOAWAY covers it: {other.goaways}")
+        other.close()
+
+
+# ---- age -------------------------------------------------------------------------------------------------
+
+
+@test("maxConnectionAge: GOAWAY 2^31-1, later GOAWAY with the last stream, and nothing is lost", timeout=40)
+def age():
+    client = connect(SIMPLE + "config: {timeouts: {maxConnectionAge: 1s}}\n")
+    begin = time.monotonic()
+    long = client.request("/delay/4?body=10")
+    client.expect_goaway(f.NO_ERROR)
+    took = time.monotonic() - begin
+    check(1.0 - tolerance(1) < took < 1.0 + tolerance(1), f"the first GOAWAY after {took:.2f} s")
+    eq(client.goaways[0].number, f.LARGEST_WINDOW, "last stream of the first GOAWAY")
+    crossing = client.request("/get")  # sent before the client saw the GOAWAY, as far as anybody knows
+    eq(client.response(crossing).status, 200, "status of a request between the two")
+    with within(GOAWAY_STEP_S, "the second GOAWAY"):
+        client.wait(lambda: len(client.goaways) == 2, what="the second GOAWAY")
+    eq(client.goaways[1].number, crossing, "last stream of the second GOAWAY")
+    eq(len(client.response(long).body), 10, "body of the request that was running all the time")
+    client.expect_end()
+    eq(client.end, "fin", "end")
+
+
+@test("maxConnectionAge of a connection without streams: it closes at once")
+def age_idle():
+    client = connect(SIMPLE + "config: {timeouts: {maxConnectionAge: 1s}}\n")
+    with within(1.0, "the close"):
+        expect_polite(client)
+    expect_fired(client.gateway, "max_age", 1)
+
+
+# ---- drain -----------------------------------------------------------------------------------------------
+
+
+@test("SIGTERM: GOAWAY in two steps, running streams are finished, new ones on the connection refused")
+def drain():
+    client = connect()
+    number = client.request("/delay/2?body=10")
+    wait_until(client.gateway.streams, 3, "the stream")
+    client.gateway.terminate()
+    client.expect_goaway(f.NO_ERROR)
+    eq(client.goaways[0].number, f.LARGEST_WINDOW, "last stream of the first GOAWAY")
+    client.wait(lambda: len(client.goaways) == 2, what="the second GOAWAY")
+    eq(client.goaways[1].number, number, "last stream of the second GOAWAY")
+    late = client.request("/get?count=late")
+    eq(len(client.response(number).body), 10, "body")
+    client.expect_end()
+    check(not client.streams[late].message, "an answer to a request behind the GOAWAY")
+    client.gateway.expect_exit(3)
+    eq(client.origin.counter("late"), 0, "late requests at the backend")
+
+
+@test("SIGTERM: connections without streams close at once with GOAWAY")
+def drain_idle():
+    gateway, _ = play()
+    clients = [H2Client(gateway.port) for _ in range(5)]
+    clients[0].get("/get")
+    gateway.terminate()
+    for client in clients:
+        expect_polite(client)
+        client.close()
+    gateway.expect_exit(1)
+
+
+@test("SIGTERM: a large download is delivered whole")
+def drain_download():
+    client = connect(values={f.INITIAL_WINDOW_SIZE: 1 << 20})
+    number, checker = client.request("/bytes/30000000"), PatternCheck()
+    client.streams[number].sink = checker.feed
+    client.response_head(number)
+    client.gateway.terminate()
+    client.response(number)
+    eq(checker.received, 30000000, "bytes")
+    client.gateway.expect_exit(3)
+
+
+@test("streams that outlive the drain deadline are reset: drain_deadline")
+def drain_deadline():
+    client = connect(SIMPLE + "config: {connectionTerminationDeadline: 1s}\n")
+    number = client.request("/sse?n=0&interval=100")
+    client.response_head(number)
+    with within(1.0, "the exit"):
+        client.gateway.terminate()
+        client.gateway.expect_exit(3)
+    client.expect_end()
+    check(not client.streams[number].ended, "the stream looks complete")
+    eq(client.gateway.wait_log()["close_reason"], "drain_deadline", "close_reason")
+
+
+@test("a drain tells HTTP/2 backends with GOAWAY")
+def drain_backend():
+    gateway, _, client, number, upstream, there = one_exchange()
+    upstream.respond(there)
+    eq(client.response(number).status, 200, "status")
+    gateway.terminate()
+    upstream.expect_end()
+    check(all(last.code == f.NO_ERROR for last in upstream.goaways), f"{upstream.goaways}")
+    gateway.expect_exit(2)
+
+
+@test("a reload keeps connections of HTTP/2, and their next requests follow the new routes")
+def reload():
+    client = connect()
+    running = client.request("/delay/0.5?body=7")
+    wait_until(client.gateway.streams, 3, "the stream")
+    client.gateway.reload(SIMPLE.replace("      backends:\n      - host: @origin@\n",
+                                         "      policies: {directResponse: {status: 418}}\n"))
+    eq(client.get("/get").status, 418, "status by the new configuration")
+    eq(len(client.response(running).body), 7, "body of the request that was running")
+    eq(client.goaways, [], "GOAWAY")
+
+
+# ---- PINGs -----------------------------------------------------------------------------------------------
+
+
+@test("http2KeepaliveInterval sends a PING at each interval, with streams and without", timeout=20)
+def keepalive():
+    client = connect(FRONTEND % "{http2KeepaliveInterval: 1s, http2KeepaliveTimeout: 2s}")
+    begin = time.monotonic()
+    client.wait(lambda: len(client.pings) >= 2, 5, "two PINGs without a stream")
+    number = client.request("/delay/2.5")
+    client.wait(lambda: len(client.pings) >= 4, 5, "two PINGs beside a stream")
+    gaps = [b - a for a, b in zip([begin] + client.pings, client.pings)]
+    for gap in gaps:
+        check(1.0 - tolerance(1) < gap < 1.0 + 2 * tolerance(1), f"seconds between PINGs: {gaps}")
+    eq(client.response(number).status, 200, "status")
+
+
+@test("without http2KeepaliveInterval no PING is sent")
+def no_keepalive():
+    client = connect(FRONTEND % "{http2KeepaliveTimeout: 1s}")
+    number = client.request("/delay/1.5")
+    eq(client.response(number).status, 200, "status")
+    eq(client.pings, [], "PINGs")
+
+
+@test("a client that does not answer is closed after http2KeepaliveTimeout: ping_timeout")
+def dead_client():
+    gateway, backend = acted(FRONTEND % "{http2KeepaliveInterval: 1s, http2KeepaliveTimeout: 1s}")
+    client = H2Client(gateway.port, answers=False)
+    begin = time.monotonic()
+    client.request("/x")
+    upstream = backend.accept()
+    upstream.read_request()
+    client.expect_end()
+    took = time.monotonic() - begin
+    check(2.0 - tolerance(2) < took < 2.0 + 2 * tolerance(2), f"closed after {took:.2f} s")
+    upstream.expect_end()
+    eq(gateway.wait_log()["close_reason"], "ping_timeout", "close_reason")
+    check(gateway.metrics()("headgate_timer_fired_total", timer="ping_timeout") >= 1, "timer_fired_total")
+
+
+@test("an answer to PING with other bytes is no answer, traffic without one neither")
+def wrong_answers():
+    gateway, _ = play(FRONTEND % "{http2KeepaliveInterval: 1s, http2KeepaliveTimeout: 1s}")
+    client = H2Client(gateway.port, answers=False)
+    begin = time.monotonic()
+    while not client.end and time.monotonic() < begin + 5:
+        client.send_some(f.ping(b"not this", ack=True))
+        client.poll()
+        time.sleep(0.1)
+    took = time.monotonic() - begin
+    check(2.0 - tolerance(2) < took < 2.0 + 2 * tolerance(2) + 0.2, f"closed after {took:.2f} s")
+
+
+@test("a client that vanished without a word is found by PING in time", needs=("netns",))
+def vanished():
+    net = Net()
+    origin = Origin(netns=net.server)
+    gateway = Gateway(FRONTEND % "{http2KeepaliveInterval: 1s, http2KeepaliveTimeout: 1s}", origin=origin,
+                      netns=net.server, workers=1)
+    client = H2Client((net.server.address, gateway.port), netns=net.client)
+    number = client.request("/sse?n=0&interval=60000")
+    client.response_head(number)
+    begin = time.monotonic()
+    net.drop("client")
+    record = gateway.wait_log(timeout=8)
+    took = time.monotonic() - begin
+    check(0.9 < took < 2.0 + 2 * tolerance(2), f"found after {took:.2f} s")
+    eq(record["close_reason"], "ping_timeout", "close_reason")
+    net.mend("client")
+
+
+@test("the page's http2-keepalive.yaml: PINGs on the wire every 5 s, a silent client lasts 35 s at most",
+      needs=("netns",), timeout=40)
+def page():
+    net = Net()
+    Origin(netns=net.server, port=8000)
+    paths = [os.path.join(MANIFESTS, name + ".yaml") for name in ("gateway", "http2-keepalive")]
+    gateway = Gateway(paths=paths, netns=net.server)
+    client = H2Client((net.server.address, 8080), netns=net.client)
+    begin = time.monotonic()
+    client.wait(lambda: len(client.pings) >= 2, 12, "two PINGs")
+    first, second = (at - begin for at in client.pings[:2])
+    check(abs(first - 5) < tolerance(5) + 0.1 and abs(second - 10) < tolerance(10) + 0.1,
+          f"PINGs after {first:.2f} and {second:.2f} s")
+    eq(client.get("/nowhere").status, 404, "status on the connection")
+    eq(gateway.metrics()("headgate_timer_fired_total"), 0, "timers that fired")
