@@ -184,7 +184,7 @@ def closed_streams():
     with Siege() as siege:
         siege.attacker.get("/get")
         siege.flood(f.data(1, b"x"), times=20000)
-        siege.expect_calm("glitch", "provoked_rst_stream", also=(f.STREAM_CLOSED,))
+        siege.expect_calm("stray", "provoked_rst_stream", also=(f.STREAM_CLOSED,))
 
 
 @test("a flood of answers to PING and SETTINGS that were never sent ends its connection")

@@ -55,6 +55,7 @@ bool h2_flood_count(struct h2_flood *flood, const struct h2_flood_limits *limits
 		flood->recent[kind]++;
 	flood->total[kind]++;
 	/* What comes at an even pace of so many a second fills the halving counter to twice that. */
-	return (limits->per_second[kind] == 0 || flood->recent[kind] <= 2 * (uint64_t)limits->per_second[kind]) &&
+	return (limits->per_second[kind] == 0 ||
+		flood->recent[kind] <= 2 * (uint64_t)limits->per_second[kind]) &&
 	       (limits->in_life[kind] == 0 || flood->total[kind] <= limits->in_life[kind]);
 }
