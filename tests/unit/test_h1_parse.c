@@ -80,6 +80,8 @@ static const struct refused {
 	{ TEXT("GET  / HTTP/1.1\r\n" HOST END), BAD_REQUEST_LINE },
 	{ TEXT("GET /\r\n" END), BAD_REQUEST_LINE },
 	{ TEXT("GET / HTTP/2.0\r\n" HOST END), BAD_VERSION },
+	{ TEXT("PRI * HTTP/2.0\r\n" HOST END), BAD_VERSION }, /* the begin of HTTP/2 is no request */
+	{ TEXT("PRI * HTTP/2.0\r\n" END), BAD_VERSION },
 	{ TEXT("DESCRIBE rtsp://a/b RTSP/1.0\r\n" END), BAD_REQUEST_LINE },
 	{ TEXT("SOURCE /a ICE/1.0\r\n" END), BAD_REQUEST_LINE },
 	{ TEXT("GET / HTTP/1.1\r\n" END), BAD_HOST_MISSING },

@@ -23,6 +23,7 @@ static const struct good {
 	{ TEXT("!#$%&'*+-.^_`|~09azAZ /\"<>\\^`{|} HTTP/1.1\r\n\r\n"), 0, false },
 	{ TEXT("OPTIONS * HTTP/1.1\r\n" HOST "\r\n"), 1, false },
 	{ TEXT("PRI * HTTP/2.0\r\n\r\n"), 0, false }, /* the begin of HTTP/2 */
+	{ TEXT("PRI * HTTP/1.1\r\n" HOST "\r\n"), 1, false },
 	{ TEXT("CONNECT a:443 HTTP/1.1\r\n" HOST "\r\n"), 1, false },
 	{ TEXT(GET "Host:a\r\nEmpty:\r\nBlank: \t \r\nTab:\ta\tb\t\r\n\r\n"), 4, false },
 	{ TEXT(GET "Accept: text/html, */*;q=0.8\r\nX-High: \x80\xff caf\xc3\xa9 end\r\n\r\n"), 2, false },
@@ -245,6 +246,47 @@ static void every_split_of_a_bad_head_is_refused_at_the_same_byte(void **state)
 		assert_every_split(*state, refuseds[i].text, refuseds[i].is_response, &message_limits);
 }
 
+/* The only line of HTTP/2 that passes, and nothing that is one byte off; however it is cut. */
+static void the_line_that_begins_http_2_passes_alone(void **state)
+{
+	static const char line[] = "PRI * HTTP/2.0\r\n\r\n";
+	static const struct span others[] = {
+		TEXT("PRI * HTTP/2.0 \r\n\r\n"), TEXT("PRI  * HTTP/2.0\r\n\r\n"),
+		TEXT("PRI ** HTTP/2.0\r\n\r\n"), TEXT("PRIX * HTTP/2.0\r\n\r\n"),
+		TEXT("PR * HTTP/2.0\r\n\r\n"),   TEXT("RI * HTTP/2.0\r\n\r\n"),
+		TEXT("PRI * HTTP/2.00\r\n\r\n"), TEXT("PRI * HTTP/2\r\n\r\n"),
+		TEXT("XXXXXX HTTP/2.0\r\n\r\n"), TEXT("X PRI * HTTP/2.0\r\n\r\n"),
+		TEXT("PRI *HTTP/2.0\r\n\r\n"),   TEXT("/ PRI * HTTP/2.0\r\n\r\n"),
+		TEXT("PRI * HTTP/2.0\n\r\n"),	   TEXT("PRI * HTTP/3.0\r\n\r\n"),
+	};
+	struct guard *guard = *state;
+	struct span text = span_of(line, sizeof(line) - 1);
+
+	assert_every_split(guard, text, false, &message_limits);
+	assert_int_equal(scan_cut(guard, text, false, &message_limits, text.len, 1).step, SCAN_DONE);
+	assert_int_equal(scan_cut(guard, text, true, &message_limits, text.len, 1).step, SCAN_BAD);
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		assert_every_split(guard, others[i], false, &message_limits);
+		if (scan_cut(guard, others[i], false, &message_limits, others[i].len, 1).step != SCAN_BAD)
+			fail_msg("passed: %.*s", SPAN_FMT(others[i]));
+	}
+	for (size_t at = 0; at < text.len; at++) {
+		for (unsigned int byte = 0; byte < 256; byte++) {
+			char changed[sizeof(line)];
+			bool is_http_1 = at == 11 && byte == '1'; /* PRI * HTTP/1.0 is a request */
+
+			memcpy(changed, line, sizeof(line));
+			changed[at] = (char)byte;
+			if (byte == (unsigned char)line[at] || is_http_1)
+				continue;
+			if (scan_cut(guard, span_of(changed, text.len), false, &message_limits, text.len,
+				     1).step != SCAN_BAD)
+				fail_msg("byte %u at %zu passed", byte, at);
+			assert_every_split(guard, span_of(changed, text.len), false, &message_limits);
+		}
+	}
+}
+
 static void an_answer_is_repeated(void **state)
 {
 	struct head_scan scan;
@@ -396,6 +438,7 @@ int main(void)
 		cmocka_unit_test(every_split_of_a_good_head_gives_the_same),
 		cmocka_unit_test(every_bad_head_is_refused_for_its_reason),
 		cmocka_unit_test(every_split_of_a_bad_head_is_refused_at_the_same_byte),
+		cmocka_unit_test(the_line_that_begins_http_2_passes_alone),
 		cmocka_unit_test(an_answer_is_repeated),
 		cmocka_unit_test(every_byte_is_judged_by_its_class),
 		cmocka_unit_test(a_request_line_over_its_limit_is_414),

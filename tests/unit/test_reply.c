@@ -79,6 +79,71 @@ static void given_fields_are_written_but_never_frame(void **state)
 		     "Content-Type: text/html\r\nContent-Length: 5\r\n\r\nmoved");
 }
 
+/* For HTTP/2 the head alone: names of any case, no field that frames. */
+static void the_head_of_a_reply_says_how_long_its_body_is(void **state)
+{
+	struct reply reply = { .status = 404, .body = SPAN("no such page"), .date = SPAN("today") };
+	struct response_head head;
+	struct body_framing framing;
+
+	(void)state;
+	assert_int_equal(reply_head(&reply, &arena, &head, &framing), 0);
+	assert_int_equal(head.status, 404);
+	assert_int_equal(framing.kind, BODY_NONE);
+	assert_true(framing.announces_length);
+	assert_int_equal(framing.announced, 12);
+	assert_int_equal(head.fields.count, 2);
+	assert_span(fields_get(&head.fields, FIELD_DATE)->value, "today");
+	assert_span(fields_get(&head.fields, FIELD_CONTENT_TYPE)->value, "text/plain");
+	reply.is_head = true; /* the length of what a GET would give, RFC 9110 9.3.2 */
+	assert_int_equal(reply_head(&reply, &arena, &head, &framing), 0);
+	assert_int_equal(framing.announced, 12);
+	reply = (struct reply){ .status = 200 };
+	assert_int_equal(reply_head(&reply, &arena, &head, &framing), 0);
+	assert_true(framing.announces_length);
+	assert_int_equal(framing.announced, 0);
+	assert_int_equal(head.fields.count, 0);
+}
+
+static void the_head_of_a_reply_without_a_body_says_no_length(void **state)
+{
+	static const uint16_t statuses[] = { 100, 103, 199, 204, 304 };
+	struct response_head head;
+	struct body_framing framing;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(statuses); i++) {
+		struct reply reply = { .status = statuses[i] };
+
+		assert_int_equal(reply_head(&reply, &arena, &head, &framing), 0);
+		assert_false(framing.announces_length);
+		reply.body = SPAN("x");
+		assert_int_equal(reply_head(&reply, &arena, &head, &framing), -EINVAL);
+	}
+}
+
+static void given_fields_of_the_head_go_before_ours(void **state)
+{
+	struct reply reply = { .status = 200, .body = SPAN("{}"), .date = SPAN("today") };
+	struct response_head head;
+	struct body_framing framing;
+	struct fields given;
+
+	(void)state;
+	fields_init(&given, &arena);
+	assert_int_equal(fields_add(&given, SPAN("date"), SPAN("yesterday")), 0);
+	assert_int_equal(fields_add(&given, SPAN("content-type"), SPAN("application/grpc")), 0);
+	assert_int_equal(fields_add(&given, SPAN("grpc-status"), SPAN("14")), 0);
+	reply.fields = &given;
+	reply.content_type = SPAN("application/json");
+	assert_int_equal(reply_head(&reply, &arena, &head, &framing), 0);
+	assert_int_equal(head.fields.count, 3);
+	assert_span(fields_get(&head.fields, FIELD_DATE)->value, "yesterday");
+	assert_span(fields_get(&head.fields, FIELD_CONTENT_TYPE)->value, "application/grpc");
+	assert_span(fields_find(&head.fields, SPAN("grpc-status"))->value, "14");
+	assert_int_equal(given.count, 3);
+}
+
 static void a_field_cannot_split_the_reply(void **state)
 {
 	static const struct field bad[] = {
@@ -168,6 +233,9 @@ int main(void)
 		cmocka_unit_test(head_gets_the_length_without_the_body),
 		cmocka_unit_test(statuses_without_a_body_announce_none),
 		cmocka_unit_test(given_fields_are_written_but_never_frame),
+		cmocka_unit_test(the_head_of_a_reply_says_how_long_its_body_is),
+		cmocka_unit_test(the_head_of_a_reply_without_a_body_says_no_length),
+		cmocka_unit_test(given_fields_of_the_head_go_before_ours),
 		cmocka_unit_test(a_field_cannot_split_the_reply),
 		cmocka_unit_test(no_memory_is_an_error),
 		cmocka_unit_test(dates_are_those_of_the_calendar),
