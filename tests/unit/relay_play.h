@@ -52,8 +52,7 @@ static inline void side_open(struct conn *conn, int *ret_far)
 	assert_int_equal(conn_open(conn, stage.loop, fd, on_ready), 0);
 }
 
-static inline void scene_open(const struct body_framing *framing, enum relay_encoding encoding,
-			      bool allow_pipe)
+static inline void scene_prepare(void)
 {
 	memset(&stage, 0, sizeof(stage));
 	stage.loop = loop_create(16);
@@ -65,6 +64,12 @@ static inline void scene_open(const struct body_framing *framing, enum relay_enc
 	side_open(&stage.source, &stage.near);
 	side_open(&stage.sink, &stage.far);
 	relay_init(&stage.relay, &stage.shared, RELAY_IN);
+}
+
+static inline void scene_open(const struct body_framing *framing, enum relay_encoding encoding,
+			      bool allow_pipe)
+{
+	scene_prepare();
 	relay_start(&stage.relay, of_conn(&stage.source), of_conn(&stage.sink), framing, encoding, allow_pipe,
 		    1);
 }

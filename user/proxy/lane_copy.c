@@ -188,9 +188,12 @@ static size_t copy_read_bytes(const struct relay *relay)
 
 static void copy_fail_stream(struct relay *relay)
 {
-	if (relay->h2_source->is_bad)
-		relay->decoder.bad = BAD_LENGTH_MISMATCH;
-	relay_fail(relay, relay->h2_source->is_bad ? RELAY_FAIL_SOURCE_BAD : RELAY_FAIL_SOURCE_ERROR);
+	const struct h2_stream *source = relay->h2_source;
+	bool has_bad_trailers = source->trailers && source->trailers->bad != BAD_NONE;
+
+	if (source->is_bad)
+		relay->decoder.bad = has_bad_trailers ? source->trailers->bad : BAD_LENGTH_MISMATCH;
+	relay_fail(relay, source->is_bad ? RELAY_FAIL_SOURCE_BAD : RELAY_FAIL_SOURCE_ERROR);
 }
 
 /* What has arrived on a stream; its end is a mark of the stream and not of the bytes. */

@@ -188,14 +188,12 @@ static int relay_send_trailers(struct relay *relay, const struct fields *trailer
 	return error;
 }
 
-/* The stream is over with it; a message without a body had its end in the head. */
+/* Behind a body; a message without one had its end in the head. */
 static int relay_end_stream(struct relay *relay, const struct fields *trailers)
 {
 	struct h2_head *head = NULL;
 	int error;
 
-	if (relay->h2_sink->is_end_queued)
-		return 0;
 	if (trailers->count) {
 		head = h2_head_from_trailers(trailers);
 		if (!head)
