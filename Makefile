@@ -320,7 +320,7 @@ fuzz: ## every fuzz target for FUZZ_SECONDS (60)
 soak: ## integrity soak for SOAK_SECONDS (600)
 	@$(RUNNER) --soak-seconds $(SOAK_SECONDS) soak
 
-bench: ## one table: direct, headgate, HAProxy, nginx (ARGS=... goes to scripts/bench/run.py)
+bench: ## tables of this machine: headgate and its peers, HTTP/1, HTTP/2, tunnels (ARGS=... goes to scripts/bench/run.py)
 	@scripts/deps.sh build check bench
 	@+$(MAKE) --no-print-directory PROFILE=release all
 	@$(PYTHON) scripts/bench/run.py $(ARGS)

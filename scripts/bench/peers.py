@@ -158,22 +158,22 @@ def start_headgate(binary, directory, origin, template=HEADGATE, name="headgate"
     return peer
 
 
-def start_haproxy(directory, origin):
+def start_haproxy(directory, origin, template=HAPROXY):
     if not shutil.which("haproxy"):
         return None
     peer = Peer("haproxy", directory, origin)
     peer.port = free_port()
-    text = HAPROXY.format(http=peer.port, origin=origin, splice="")
+    text = template.format(http=peer.port, origin=origin, splice="")
     peer.start(["haproxy", "-f", peer.write("haproxy.cfg", text)])
     return peer
 
 
-def start_nginx(directory, origin):
+def start_nginx(directory, origin, template=NGINX):
     if not shutil.which("nginx"):
         return None
     peer = Peer("nginx", directory, origin)
     peer.port = free_port()
     os.chmod(directory, 0o755)
-    path = peer.write("nginx.conf", NGINX.format(http=peer.port, origin=origin, dir=directory))
+    path = peer.write("nginx.conf", template.format(http=peer.port, origin=origin, dir=directory))
     peer.start(["nginx", "-p", directory, "-c", path, "-e", os.path.join(directory, "error")])
     return peer

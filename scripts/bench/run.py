@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""make bench: one table from one run.
+"""make bench: one table from one run, then the sections of h2.py and splice.py.
 
 Every row of the table is the median of several rounds; the programs take turns within a round, so that a
 machine whose speed drifts is equally unfair to all. Load generator, backend and gateway share the machine:
@@ -110,9 +110,9 @@ def main():
         finally:
             for peer in reversed(running):
                 peer.stop()
-    if not args.only:
-        splice = os.path.join(os.path.dirname(os.path.abspath(__file__)), "splice.py")
-        subprocess.run([sys.executable, splice, "--headgate", args.headgate, "--httpbin", args.httpbin],
+    for section in () if args.only else ("h2.py", "splice.py"):
+        path = os.path.join(os.path.dirname(os.path.abspath(__file__)), section)
+        subprocess.run([sys.executable, path, "--headgate", args.headgate, "--httpbin", args.httpbin],
                        check=True)
 
 

@@ -1,0 +1,241 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The HTTP/2 section of the benchmark: h2load through each program, in one run.
+
+Two tables: HTTP/2 in front of the HTTP/1 backend of the other sections, and in front of an HTTP/2 backend
+(nginx with files, because the demo backend speaks HTTP/1 only). Every row is the median of several rounds;
+the programs take turns within a round. Everybody speaks cleartext HTTP/2 with prior knowledge, has two
+workers or threads and no access log, and keeps connections to the backend. nginx cannot send HTTP/2.
+
+Ratios are those of requests per second. Load generator, backend and gateway share the processors, so beside
+them stands the CPU time of a request: in the program, and in all three (the generator and the backend work
+more for a gateway that sends every frame alone). These two hardly change when others use the machine.
+"""
+import argparse
+import os
+import re
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import peers  # noqa: E402
+
+SIZES = {"1KiB": 1024, "100KiB": 102400}
+STREAMS = (1, 32)
+CONNECTIONS = 16
+KEYS = ("rps", "mean", "cpu_us", "all_us", "rss")
+UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
+HEADGATE_H2 = peers.HEADGATE + "        policies: {{http: {{version: HTTP/2.0}}}}\n"
+NGHTTPX = """
+frontend=127.0.0.1,{port};no-tls
+backend=127.0.0.1,{origin};;proto={proto}
+workers=2
+backend-address-family=IPv4
+log-level=ERROR
+errorlog-file={dir}/error
+"""
+NGINX_FILES = """
+worker_processes 2;
+pid {dir}/pid;
+error_log stderr crit;
+daemon off;
+events {{ worker_connections 4096; accept_mutex off; }}
+http {{
+  access_log off;
+  client_body_temp_path {dir}; proxy_temp_path {dir}; fastcgi_temp_path {dir};
+  uwsgi_temp_path {dir}; scgi_temp_path {dir};
+  open_file_cache max=16 inactive=1h;
+  server {{
+    listen 127.0.0.1:{port} http2 reuseport backlog=4096;
+    keepalive_requests 100000000;
+    root {dir};
+  }}
+}}
+"""
+
+
+def milliseconds(text):
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()
+    return float(number) * UNITS[unit]
+
+
+def h2load(port, path, streams, requests):
+    out = subprocess.run(["h2load", "-t1", f"-c{CONNECTIONS}", f"-m{streams}", f"-n{requests}",
+                          f"http://127.0.0.1:{port}{path}"],
+                         capture_output=True, text=True, check=True, timeout=300).stdout
+    return {
+        "rps": float(re.search(r"finished in [^,]*, ([\d.]+) req/s", out).group(1)),
+        "mean": milliseconds(re.search(r"(?m)^time for request:\s+\S+\s+\S+\s+(\S+)", out).group(1)),
+        "bad": requests - int(re.search(r"status codes: (\d+) 2xx", out).group(1)),
+    }
+
+
+def children_seconds():
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+class Bench:
+    def __init__(self, args, scratch):
+        self.args, self.scratch, self.running = args, scratch, []
+        self.backend = None
+        self.folders = 0
+
+    def folder(self, name):
+        self.folders += 1
+        path = os.path.join(self.scratch, f"{name}-{self.folders}")
+        os.makedirs(path)
+        return path
+
+    def start(self, name, program, make):
+        """A peer made by `make(directory)`, or None when its program is not installed."""
+        if not os.path.exists(program) and not shutil.which(program):
+            print(f"{name} is not installed: left out", file=sys.stderr)
+            return None
+        peer = make(self.folder(name))
+        self.running.append(peer)
+        return peer
+
+    def foreign(self, name, directory, text, argv, **values):
+        peer = peers.Peer(name, directory, values.get("origin", 0))
+        peer.port = peers.free_port()
+        path = peer.write("conf", text.format(port=peer.port, dir=directory, **values))
+        peer.start(argv(path))
+        return peer
+
+    def backend_h1(self):
+        def make(directory):
+            peer = peers.Peer("direct", directory, peers.free_port())
+            peer.start([self.args.httpbin, "--port", str(peer.port), "--workers", "2", "--quiet"])
+            return peer
+        return self.start("httpbin", self.args.httpbin, make)
+
+    def backend_h2(self):
+        def make(directory):
+            os.chmod(self.scratch, 0o755)
+            os.makedirs(os.path.join(directory, "bytes"))
+            for length in SIZES.values():
+                with open(os.path.join(directory, "bytes", str(length)), "wb") as file:
+                    file.write(b"x" * length)
+            return self.foreign("direct", directory, NGINX_FILES, lambda path: [
+                "nginx", "-p", directory, "-c", path, "-e", os.path.join(directory, "error")])
+        return self.start("direct", "nginx", make)
+
+    def nghttpx(self, origin, proto):
+        return self.start("nghttpx", "nghttpx", lambda directory: self.foreign(
+            "nghttpx", directory, NGHTTPX, lambda path: ["nghttpx", f"--conf={path}"], origin=origin,
+            proto=proto))
+
+    def haproxy(self, origin, server):
+        text = peers.HAPROXY.replace("bind 127.0.0.1:{http}", "bind 127.0.0.1:{http} proto h2")
+        text = text.replace("server s 127.0.0.1:{origin}", "server s 127.0.0.1:{origin}" + server)
+        return self.start("haproxy", "haproxy", lambda directory: peers.start_haproxy(directory, origin,
+                                                                                      text))
+
+    def nginx(self, origin):
+        text = peers.NGINX.replace("{http} reuseport", "{http} http2 reuseport")
+        return self.start("nginx", "nginx", lambda directory: peers.start_nginx(directory, origin, text))
+
+    def headgate(self, origin, template):
+        found = [("headgate", self.args.headgate)]
+        if self.args.against:
+            found.append(("other", self.args.against))
+        return [self.start(name, binary, lambda directory: peers.start_headgate(
+            binary, directory, origin, template, name)) for name, binary in found]
+
+    def to_h1(self):
+        self.backend = self.backend_h1()
+        origin = self.backend.port
+        return [*self.headgate(origin, peers.HEADGATE), self.nghttpx(origin, "http/1.1"),
+                self.haproxy(origin, ""), self.nginx(origin)]
+
+    def to_h2(self):
+        self.backend = self.backend_h2()
+        if not self.backend:
+            return []
+        origin = self.backend.port
+        return [self.backend, *self.headgate(origin, HEADGATE_H2), self.nghttpx(origin, "h2"),
+                self.haproxy(origin, " proto h2")]
+
+    def stop(self):
+        while self.running:
+            self.running.pop().stop()
+
+    def measure(self, peer, path, streams, requests):
+        cpu, backend, generator = peer.cpu_seconds(), self.backend.cpu_seconds(), children_seconds()
+        result = h2load(peer.port, path, streams, requests)
+        cpu, backend = peer.cpu_seconds() - cpu, self.backend.cpu_seconds() - backend
+        result["cpu_us"] = cpu * 1e6 / requests
+        result["all_us"] = (cpu * (peer is not self.backend) + backend + children_seconds() - generator
+                            ) * 1e6 / requests
+        result["rss"] = peer.rss_kib() / 1024
+        return result
+
+    def row(self, programs, size, streams):
+        results = {peer.name: [] for peer in programs}
+        requests = self.args.requests * SIZES["1KiB"] // min(SIZES[size], 10 * SIZES["1KiB"])
+        for _ in range(self.args.rounds):
+            for peer in programs:
+                results[peer.name].append(self.measure(peer, f"/bytes/{SIZES[size]}", streams,
+                                                       requests))
+        rates = {name: statistics.median(r["rps"] for r in rounds) for name, rounds in results.items()}
+        best = max((rates[name] for name in ("nghttpx", "haproxy", "nginx") if name in rates), default=0)
+        for name, rounds in results.items():
+            print_row(size, streams, name, rounds, best, rates.get("nghttpx", 0))
+
+    def table(self, title, programs):
+        programs = [peer for peer in programs if peer]
+        if not programs:
+            return
+        print(f"\n{title}; ratios: against the best of the others, and against nghttpx\n")
+        print(f"{'body':>7} {'streams':>7}  {'program':<9} {'req/s':>9} {'best':>5} {'nghttpx':>7}  "
+              f"{'mean ms':>8} {'CPU us/rq':>9} {'of all':>6} {'RSS MiB':>8}")
+        for size in SIZES:
+            for streams in STREAMS:
+                if self.args.only in ("", f"{size}/{streams}"):
+                    self.row(programs, size, streams)
+
+
+def print_row(size, streams, name, rounds, best, nghttpx):
+    median = {key: statistics.median(r[key] for r in rounds) for key in KEYS}
+    bad = sum(r["bad"] for r in rounds)
+    ratios = [f"{median['rps'] / other:.2f}" if other else "-" for other in (best, nghttpx)]
+    print(f"{size:>7} {streams:>7}  {name:<9} {median['rps']:>9.0f} {ratios[0]:>5} {ratios[1]:>7}  "
+          f"{median['mean']:>8.2f} {median['cpu_us']:>9.1f} {median['all_us']:>6.1f} {median['rss']:>8.1f}"
+          f"{f'  {bad} requests failed' if bad else ''}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--headgate", default="build/release/headgate")
+    parser.add_argument("--against", default="", help="another build of headgate, as a row \"other\"")
+    parser.add_argument("--httpbin", default="build/release/httpbin")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--requests", type=int, default=30000, help="in each round; a tenth for 100 KiB")
+    parser.add_argument("--only", default="", help="rows to run, as SIZE/STREAMS, e.g. 1KiB/32")
+    parser.add_argument("--backends", default="h1,h2", help="tables to run: h1, h2")
+    args = parser.parse_args()
+    for name in ("headgate", "httpbin", "against"):
+        setattr(args, name, getattr(args, name) and os.path.abspath(getattr(args, name)))
+    if not shutil.which("h2load"):
+        print("h2load is not installed: no HTTP/2 section", file=sys.stderr)
+        return
+    with tempfile.TemporaryDirectory(prefix="headgate-bench-") as scratch:
+        bench = Bench(args, scratch)
+        for name, title, start in (("h1", "HTTP/2 to HTTP/1", bench.to_h1),
+                                   ("h2", "HTTP/2 to HTTP/2", bench.to_h2)):
+            if name not in args.backends.split(","):
+                continue
+            try:
+                bench.table(f"{title}, {CONNECTIONS} connections", start())
+            finally:
+                bench.stop()
+
+
+if __name__ == "__main__":
+    main()
