@@ -294,6 +294,58 @@ static void a_turn_is_again_events_timers_deferred(void **state)
 	bell_close(&bell);
 }
 
+static void ask_soon(struct bell *bell)
+{
+	loop_defer(bell->loop, bell->deferred);
+	loop_soon(bell->loop, bell->deferred);
+	loop_soon(bell->loop, bell->deferred);
+}
+
+static void urgent_work_is_done_before_the_next_event(void **state)
+{
+	struct chore urgent, late;
+	struct bell first, second;
+
+	(void)state;
+	bell_open(&first, loop);
+	bell_open(&second, loop);
+	chore_init(&urgent, 'u');
+	chore_init(&late, 'd');
+	first.deferred = &urgent.deferred;
+	first.then = ask_soon;
+	second.stop_at = 1;
+	urgent.next = &late;
+	play(loop);
+	assert_string_equal(journal, "eued");
+	bell_close(&first);
+	bell_close(&second);
+}
+
+static void ask_soon_at_the_end(struct loop_deferred *deferred)
+{
+	struct chore *chore = container_of(deferred, struct chore, deferred);
+
+	note(chore->letter);
+	loop_soon(chore->loop, &chore->next->deferred);
+}
+
+static void urgent_work_of_the_end_of_a_turn_does_not_wait_for_another(void **state)
+{
+	struct chore asks, urgent;
+	uint64_t start_ms = clock_now_ms();
+
+	(void)state;
+	chore_init(&asks, 'd');
+	chore_init(&urgent, 'u');
+	loop_deferred_init(&asks.deferred, ask_soon_at_the_end);
+	asks.next = &urgent;
+	urgent.stops = true;
+	loop_defer(loop, &asks.deferred);
+	play(loop);
+	assert_string_equal(journal, "du");
+	assert_in_range(clock_now_ms() - start_ms, 0, 1000);
+}
+
 static void work_for_the_next_turn_does_not_starve_the_rest(void **state)
 {
 	struct chore busy;
@@ -514,6 +566,8 @@ int main(void)
 		TEST(an_event_of_a_closed_source_does_not_reach_its_successor),
 		TEST(more_events_than_one_turn_takes_are_served_in_the_next),
 		TEST(a_turn_is_again_events_timers_deferred),
+		TEST(urgent_work_is_done_before_the_next_event),
+		TEST(urgent_work_of_the_end_of_a_turn_does_not_wait_for_another),
 		TEST(work_for_the_next_turn_does_not_starve_the_rest),
 		TEST(work_for_the_next_turn_does_not_wait),
 		TEST(work_put_off_before_the_first_turn_does_not_wait),

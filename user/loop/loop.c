@@ -21,6 +21,7 @@ struct loop {
 	atomic_uint_fast64_t wakeups; /* read from other threads */
 	struct slab *sources; /* of struct loop_source * */
 	struct timer_wheel timers;
+	struct list soon; /* run before the next event */
 	struct list deferred; /* run at the end of this turn */
 	struct list again; /* run at the begin of the next one */
 	struct epoll_event events[LIMIT_EPOLL_EVENTS];
@@ -52,6 +53,7 @@ struct loop *loop_create(uint32_t max_sources)
 	}
 	loop->now_ns = clock_now_ns();
 	timer_wheel_init(&loop->timers, wheel_ms(loop->now_ns));
+	list_init(&loop->soon);
 	list_init(&loop->deferred);
 	list_init(&loop->again);
 	return loop;
@@ -68,11 +70,19 @@ static void loop_run_list(struct list *list)
 	}
 }
 
+static void loop_run_deferred(struct loop *loop)
+{
+	do {
+		loop_run_list(&loop->soon);
+		loop_run_list(&loop->deferred);
+	} while (!list_is_empty(&loop->soon));
+}
+
 void loop_free(struct loop *loop)
 {
 	if (!loop)
 		return;
-	loop_run_list(&loop->deferred);
+	loop_run_deferred(loop);
 	close(loop->epoll_fd);
 	slab_free(loop->sources);
 	hg_free(loop);
@@ -171,6 +181,12 @@ void loop_defer(struct loop *loop, struct loop_deferred *deferred)
 		list_add_tail(&loop->deferred, &deferred->node);
 }
 
+void loop_soon(struct loop *loop, struct loop_deferred *deferred)
+{
+	list_remove(&deferred->node);
+	list_add_tail(&loop->soon, &deferred->node);
+}
+
 void loop_again(struct loop *loop, struct loop_deferred *deferred)
 {
 	if (list_is_empty(&deferred->node))
@@ -193,7 +209,8 @@ static int loop_wait_ms(struct loop *loop)
 	uint64_t next_ms = timer_wheel_next(&loop->timers, LOOP_WAIT_MAX_MS);
 
 	/* Deferred work can be waiting here only from before the first turn. */
-	if (!list_is_empty(&loop->again) || !list_is_empty(&loop->deferred) || next_ms <= elapsed_ms)
+	if (!list_is_empty(&loop->again) || !list_is_empty(&loop->soon) || !list_is_empty(&loop->deferred) ||
+	    next_ms <= elapsed_ms)
 		return 0;
 	return (int)(next_ms - elapsed_ms);
 }
@@ -205,6 +222,7 @@ static void loop_dispatch(struct loop *loop, int count)
 
 		if (cell)
 			(*cell)->on_event(*cell, loop->events[i].events);
+		loop_run_list(&loop->soon);
 	}
 }
 
@@ -226,7 +244,7 @@ int loop_run(struct loop *loop)
 		loop_run_list(&again);
 		loop_dispatch(loop, count);
 		timer_wheel_advance(&loop->timers, wheel_ms(loop->now_ns));
-		loop_run_list(&loop->deferred);
+		loop_run_deferred(loop);
 	}
 	return 0;
 }

@@ -53,6 +53,11 @@ void loop_source_remove(struct loop *loop, struct loop_source *source); /* idemp
 void loop_deferred_init(struct loop_deferred *deferred, void (*run)(struct loop_deferred *deferred));
 /* Runs at the end of this turn, once, also when scheduled several times. */
 void loop_defer(struct loop *loop, struct loop_deferred *deferred);
+/*
+ * Runs before the next event of this turn, also when it was scheduled for later: for work that must not pile
+ * up until the end. Who is run by it does not ask for it again, so that a turn remains bounded by its events.
+ */
+void loop_soon(struct loop *loop, struct loop_deferred *deferred);
 /* Runs at the begin of the next turn, and makes that turn start without waiting: for work cut off by a
  * budget. */
 void loop_again(struct loop *loop, struct loop_deferred *deferred);
