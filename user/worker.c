@@ -373,6 +373,7 @@ static void worker_free(struct worker *worker)
 	stream_history_free(proxy->history);
 	trace_free(proxy->trace);
 	hg_free(proxy->relay.scratch);
+	buf_done(&proxy->frames);
 	lease_unref(proxy->lease);
 	pipe_pool_done(&worker->pipes);
 	hg_free(worker);

@@ -29,6 +29,7 @@ struct h2_session {
 	struct buf staged; /* frames made while receiving */
 	struct buf *out; /* where frames go now */
 	size_t out_max;
+	uint64_t written_bytes; /* h2_session_written() */
 	size_t received_bytes; /* payload whose window of the connection is to be given back */
 	nghttp2_nv *list; /* owner: room for a head on its way out */
 	size_t list_size;

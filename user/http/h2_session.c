@@ -409,6 +409,11 @@ struct h2_stream *h2_session_next(struct h2_session *session)
 	return stream;
 }
 
+uint64_t h2_session_written(const struct h2_session *session)
+{
+	return session->written_bytes;
+}
+
 uint32_t h2_session_open_streams(const struct h2_session *session)
 {
 	return session->open_streams;

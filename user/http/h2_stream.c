@@ -188,6 +188,7 @@ int h2_stream_write(struct h2_stream *stream, const struct iovec *pieces, int co
 		return error;
 	for (int i = 0; i < count; i++)
 		buf_append(&stream->out, span_of(pieces[i].iov_base, pieces[i].iov_len), max_kept);
+	stream->session->written_bytes += bytes;
 	if (bytes)
 		stream_resume(stream);
 	return 0;

@@ -28,21 +28,34 @@ static void link_hand_out(struct h2_link *link)
 
 /* ------------------------------------------------------------------------------------ sending */
 
+/* Up to LINK_OUT_BYTES of frames; what the socket refuses waits in conn->out, and nothing more is made. */
+static int link_send_some(struct h2_link *link)
+{
+	struct buf *frames = &link->proxy->frames;
+	struct conn *conn = link->conn;
+	struct iovec piece;
+	int error = conn_flush(conn);
+
+	if (error || conn_has_output(conn))
+		return error;
+	error = h2_session_output(link->session, frames, LINK_OUT_BYTES);
+	piece = (struct iovec){ (void *)(uintptr_t)buf_span(frames).data, buf_len(frames) };
+	if (!error && piece.iov_len)
+		error = conn_send(conn, &piece, 1, SIZE_MAX);
+	buf_consume(frames, piece.iov_len);
+	return error;
+}
+
 /* 0 when the socket is full or nothing is left, 1 when more could be sent, or the error. */
 static int link_send(struct h2_link *link)
 {
-	struct conn *conn = link->conn;
-
+	link->flushed_bytes = h2_session_written(link->session);
 	for (int round = 0; round < LINK_OUT_ROUNDS; round++) {
-		int error = 0;
+		int error = link_send_some(link);
 
-		if (buf_len(&conn->out) < LINK_OUT_BYTES)
-			error = h2_session_output(link->session, &conn->out, LINK_OUT_BYTES);
-		if (!error)
-			error = conn_flush(conn);
 		if (error)
 			return error;
-		if (conn_has_output(conn) || !h2_session_wants_output(link->session))
+		if (conn_has_output(link->conn) || !h2_session_wants_output(link->session))
 			return 0;
 	}
 	return 1;
@@ -64,17 +77,14 @@ static bool link_is_over(const struct h2_link *link)
 
 /* Sending made room, and who has room may write at once: the rest goes in the next turn, so that no fast pair
  * keeps the loop. */
-static void link_on_flush(struct loop_deferred *deferred)
+static void link_flush(struct h2_link *link)
 {
-	struct h2_link *link = container_of(deferred, struct h2_link, flush);
 	int result = link_send(link);
 
 	if (result < 0) {
 		link_end(link, result == -ENOMEM ? H2_LINK_MEMORY : H2_LINK_ERROR);
 		return;
 	}
-	if (result > 0)
-		loop_again(link->proxy->loop, &link->flush);
 	link_hand_out(link);
 	if (link->is_ended)
 		return;
@@ -84,9 +94,23 @@ static void link_on_flush(struct loop_deferred *deferred)
 		loop_again(link->proxy->loop, &link->flush);
 }
 
+static void link_on_flush(struct loop_deferred *deferred)
+{
+	struct h2_link *link = container_of(deferred, struct h2_link, flush);
+
+	link->is_flushing = true;
+	link_flush(link);
+	link->is_flushing = false;
+}
+
 void h2_link_touch(struct h2_link *link)
 {
-	if (!link->is_ended)
+	if (link->is_ended || link->is_flushing)
+		return;
+	if (h2_session_written(link->session) - link->flushed_bytes >= LINK_OUT_BYTES &&
+	    !conn_is_blocked(link->conn))
+		loop_soon(link->proxy->loop, &link->flush);
+	else
 		loop_defer(link->proxy->loop, &link->flush);
 }
 

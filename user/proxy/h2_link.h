@@ -10,8 +10,8 @@
  * in common. Reads and feeds, hands out streams with news, sends frames at the end of each turn (those of all
  * streams in one call), and asks with PINGs whether the peer is alive.
  *
- * While the peer does not read, frames stay with the session: at most LINK_OUT_BYTES and one frame are copied
- * to the socket's queue.
+ * Frames are made in memory of the worker. While the peer does not read they stay with the session: at most
+ * LINK_OUT_BYTES and one frame wait in the socket's queue.
  */
 enum h2_link_end {
 	H2_LINK_OVER, /* a polite end is complete: nothing will be received or sent any more */
@@ -28,6 +28,8 @@ struct h2_link {
 	struct conn *conn; /* borrowed from the client or upstream that this is part of */
 	struct h2_session *session; /* owner */
 	struct loop_deferred flush;
+	uint64_t flushed_bytes; /* h2_session_written() at the last flush */
+	bool is_flushing;
 	struct loop_deferred again; /* reading was cut off by its budget */
 	struct timer ping_timer;
 	uint64_t ping_interval_ms; /* 0: no PINGs */
@@ -53,7 +55,10 @@ void h2_link_set_ping(struct h2_link *link, uint64_t interval_ms, uint64_t timeo
 void h2_link_feed(struct h2_link *link, struct span bytes);
 /* After an event of the socket. */
 void h2_link_run(struct h2_link *link);
-/* Somebody wrote to a stream: frames leave at the end of this turn. */
+/*
+ * Somebody wrote to a stream: frames leave at the end of this turn, or after this event when LINK_OUT_BYTES
+ * wait, while they are in the processor's cache.
+ */
 void h2_link_touch(struct h2_link *link);
 /* Sends what the socket takes, now: before a close. */
 void h2_link_push(struct h2_link *link);

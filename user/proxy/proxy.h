@@ -56,6 +56,7 @@ struct proxy {
 	struct trace *trace;
 	struct proxy_shared *shared;
 	struct relay_shared relay;
+	struct buf frames; /* of HTTP/2 on the way to their socket; empty between calls, its memory stays */
 	struct gate_lane gate; /* used when relay.gate points here */
 	struct upstream_pool pool;
 	struct list mirrors; /* of struct mirror */
