@@ -145,6 +145,7 @@ static void a_section_is_limited_in_bytes_and_fields(void **state)
 {
 	const struct h2_head_limits tight = { .bytes = 46 + 2 * 34, .fields = 2 };
 	struct h2_head *head = h2_head_create(H2_HEAD_REQUEST);
+	struct h2_head *less;
 	size_t taken;
 
 	(void)state;
@@ -153,6 +154,14 @@ static void a_section_is_limited_in_bytes_and_fields(void **state)
 	assert_int_equal(h2_head_add(head, SPAN("a"), SPAN("b"), &tight), 0);
 	assert_int_equal(head->bad, BAD_NONE);
 	assert_int_equal(head->list_bytes, tight.bytes);
+	less = h2_head_create(H2_HEAD_TRAILERS);
+	assert_int_equal(h2_head_add(less, SPAN("a"), SPAN("b"), &(struct h2_head_limits){ 34, 2 }), 0);
+	assert_int_equal(less->bad, BAD_NONE);
+	h2_head_free(less);
+	less = h2_head_create(H2_HEAD_TRAILERS);
+	assert_int_equal(h2_head_add(less, SPAN("a"), SPAN("b"), &(struct h2_head_limits){ 33, 2 }), 0);
+	assert_int_equal(less->bad, BAD_HEAD_TOO_LONG);
+	h2_head_free(less);
 	taken = head->arena.total_bytes;
 	assert_int_equal(h2_head_add(head, SPAN(""), SPAN(""), &tight), 0);
 	assert_int_equal(head->bad, BAD_HEAD_TOO_LONG);

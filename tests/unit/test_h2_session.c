@@ -119,8 +119,11 @@ static void what_a_goaway_does_not_cover_is_unseen(void **state)
 	(void)state;
 	h2_exchange_begin(GET, &client, &server);
 	assert_int_equal(h2_session_refuse_more(h2_pair.server), 0);
+	/* Received before the GOAWAY leaves, but made after it. */
 	late = h2_play_open(h2_pair.client, GET, true);
 	assert_int_equal(h2_session_output(h2_pair.client, &h2_pair.to_server, SIZE_MAX), 0);
+	assert_int_equal(h2_play_feed(&h2_pair, h2_pair.server, &h2_pair.to_server), 0);
+	assert_null(h2_session_next(h2_pair.server));
 	assert_int_equal(h2_play_turn(&h2_pair), 0);
 	assert_null(h2_session_next(h2_pair.server));
 	assert_ptr_equal(h2_play_next(h2_pair.client, H2_NEWS_ROOM | H2_NEWS_RESET), late);

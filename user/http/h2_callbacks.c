@@ -110,7 +110,7 @@ static int on_header(nghttp2_session *library, const nghttp2_frame *frame, const
 	return section_add(context, span_of(name, name_len), span_of(value, value_len));
 }
 
-/* What nghttp2 would leave out silently. */
+/* What nghttp2 would leave out silently. No field is known that it refuses and we do not. */
 static int on_invalid_header(nghttp2_session *library, const nghttp2_frame *frame, nghttp2_rcbuf *name,
 			     nghttp2_rcbuf *value, uint8_t flags, void *context)
 {

@@ -185,18 +185,16 @@ void h2_session_count(struct h2_session *session, enum h2_flood_kind kind)
 		session->flood_kind = kind;
 }
 
-/* What callbacks noted ends the connection here, outside of them: true. */
-static bool session_judge(struct h2_session *session)
+/* What callbacks noted ends the connection here, outside of them. */
+static void session_judge(struct h2_session *session)
 {
 	size_t queue_max = LIMIT_H2_QUEUE_FRAMES + 2 * (size_t)session->open_streams;
 
 	if (nghttp2_session_get_outbound_queue_size(session->library) > queue_max &&
 	    session->flood_kind == H2_FLOOD_NONE)
 		session->flood_kind = H2_FLOOD_QUEUE;
-	if (session->is_failed || session->is_terminated || session->flood_kind == H2_FLOOD_NONE)
-		return false;
-	session_fail(session, H2_ENHANCE_YOUR_CALM, h2_flood_name(session->flood_kind));
-	return true;
+	if (!session->is_failed && !session->is_terminated && session->flood_kind != H2_FLOOD_NONE)
+		session_fail(session, H2_ENHANCE_YOUR_CALM, h2_flood_name(session->flood_kind));
 }
 
 /* ---- bytes out ---- */
@@ -336,7 +334,7 @@ static int session_refuse(struct h2_session *session, ssize_t result)
 	session_fail(session,
 		     result == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? H2_PROTOCOL_ERROR : H2_ENHANCE_YOUR_CALM,
 		     nghttp2_strerror((int)result));
-	return session_stage(session);
+	return 0;
 }
 
 /*
@@ -365,9 +363,8 @@ static int session_feed_slice(struct h2_session *session, struct span slice)
 	error = session_give_back(session);
 	if (!error)
 		error = session_stage(session);
-	if (error || !session_judge(session))
-		return error;
-	return session_stage(session);
+	session_judge(session);
+	return error;
 }
 
 int h2_session_feed(struct h2_session *session, struct span bytes, uint64_t now_ms)
