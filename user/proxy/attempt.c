@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "user/base/limits.h"
+#include "user/net/connect.h"
 #include "user/proxy/back.h"
 #include "user/proxy/connect_tunnel.h"
 #include "user/proxy/dial.h"
@@ -18,7 +19,6 @@
 void attempt_init(struct stream *stream)
 {
 	stream->attempt.endpoint_index = UINT32_MAX;
-	dial_init(stream);
 }
 
 static void attempt_leave_endpoint(struct stream *stream)
@@ -115,6 +115,7 @@ void attempt_send(struct stream *stream, struct upstream *upstream)
 {
 	int error;
 
+	dial_stop(stream);
 	stream->upstream = upstream;
 	if (upstream->h2) {
 		stream->back = &back_h2;

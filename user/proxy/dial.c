@@ -4,18 +4,55 @@
 #include <errno.h>
 
 #include "policy/h2_settings.h"
+#include "user/base/mem.h"
+#include "user/net/connect.h"
+#include "user/net/resolver.h"
 #include "user/proxy/attempt.h"
 #include "user/proxy/connect_tunnel.h"
 #include "user/proxy/response.h"
 #include "user/proxy/upstream_h2.h"
+
+/* What a try needs until it has its connection. */
+struct dial {
+	struct stream *stream; /* its owner */
+	struct resolver_query query;
+	struct net_connect connect;
+	struct resolver_list *addresses; /* one reference; NULL: a literal address, borrowed from the lease */
+	struct list h2_wait; /* in endpoint->h2_waiting */
+	bool is_opening_h2; /* others wait for the connection that this try opens */
+	bool is_its_turn; /* to open one, after the try that it waited for gave up */
+};
+
+static void dial_on_resolved(struct resolver_query *query, int result, struct resolver_list *list);
+static void dial_on_connected(struct net_connect *connect, int result, int fd, uint32_t index);
+
+/* NULL: no memory, and the request was answered so. */
+static struct dial *dial_of(struct stream *stream)
+{
+	struct dial *dial = stream->attempt.dial;
+
+	if (dial)
+		return dial;
+	dial = hg_calloc(1, sizeof(*dial));
+	if (!dial) {
+		response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
+		return NULL;
+	}
+	dial->stream = stream;
+	list_init(&dial->h2_wait);
+	resolver_query_init(&dial->query, dial_on_resolved);
+	net_connect_init(&dial->connect, dial_on_connected);
+	stream->attempt.dial = dial;
+	return dial;
+}
 
 static void dial_connect(struct stream *stream, const struct address *list, uint32_t count)
 {
 	struct attempt *attempt = &stream->attempt;
 
 	counter_add(stream->proxy->counters, COUNTER_UPSTREAM_CONNECTS, 1);
-	net_connect_start(&attempt->connect, stream->proxy->loop, list, count, attempt->connect_deadline_ms,
-			  &attempt->endpoint->keepalive);
+	net_connect_start(&attempt->dial->connect, stream->proxy->loop, list, count,
+			  attempt->connect_deadline_ms, &attempt->endpoint->keepalive);
 	stream_set_state(stream, STREAM_CONNECT);
 }
 
@@ -23,14 +60,14 @@ static void dial_use_list(struct stream *stream, struct resolver_list *list)
 {
 	struct attempt *attempt = &stream->attempt;
 
-	attempt->addresses = list;
+	attempt->dial->addresses = list;
 	upstream_pool_resolved(&stream->proxy->pool, attempt->endpoint, resolver_list_ref(list));
 	dial_connect(stream, list->address_list, list->count);
 }
 
 static void dial_on_resolved(struct resolver_query *query, int result, struct resolver_list *list)
 {
-	struct stream *stream = container_of(query, struct stream, attempt.query);
+	struct stream *stream = container_of(query, struct dial, query)->stream;
 
 	if (result < 0)
 		attempt_failed(stream, TRY_DNS_FAILED, result);
@@ -42,16 +79,18 @@ static void dial_open(struct stream *stream)
 {
 	struct attempt *attempt = &stream->attempt;
 	const struct endpoint *endpoint = &stream->backend->backend->endpoint_list[attempt->endpoint_index];
+	struct dial *dial = dial_of(stream);
 	struct resolver_list *list = NULL;
 	int result;
 
+	if (!dial)
+		return;
 	if (endpoint->is_resolved) {
-		attempt->address = endpoint->address;
-		dial_connect(stream, &attempt->address, 1);
+		dial_connect(stream, &endpoint->address, 1);
 		return;
 	}
-	result = resolver_query_start(stream->proxy->resolver, endpoint->host, endpoint->port,
-				      &attempt->query, &list);
+	result = resolver_query_start(stream->proxy->resolver, endpoint->host, endpoint->port, &dial->query,
+				      &list);
 	if (result == 0)
 		dial_use_list(stream, list);
 	else if (result == -EINPROGRESS)
@@ -92,17 +131,23 @@ static void dial_share(struct stream *stream)
 	struct upstream_endpoint *endpoint = attempt->endpoint;
 	struct upstream *upstream =
 		attempt->is_fresh ? NULL : upstream_pool_share(&stream->proxy->pool, endpoint);
+	struct dial *dial;
 
 	if (upstream) {
 		proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_REUSED,
 			    (uint32_t)conn_fd(&upstream->conn), 0);
 		attempt_send(stream, upstream);
-	} else if (endpoint->h2_is_opening) {
+		return;
+	}
+	dial = dial_of(stream);
+	if (!dial)
+		return;
+	if (endpoint->h2_is_opening) {
 		attempt->is_fresh = false;
-		list_add_tail(&endpoint->h2_waiting, &attempt->h2_wait);
+		list_add_tail(&endpoint->h2_waiting, &dial->h2_wait);
 		stream_set_state(stream, STREAM_CONNECT);
 	} else {
-		attempt->is_opening_h2 = true;
+		dial->is_opening_h2 = true;
 		endpoint->h2_is_opening = true;
 		dial_open(stream);
 	}
@@ -110,9 +155,11 @@ static void dial_share(struct stream *stream)
 
 void dial_resume(struct stream *stream)
 {
-	if (!stream->attempt.is_its_turn)
+	struct dial *dial = stream->attempt.dial;
+
+	if (!dial->is_its_turn)
 		return;
-	stream->attempt.is_its_turn = false;
+	dial->is_its_turn = false;
 	dial_share(stream);
 }
 
@@ -124,19 +171,18 @@ void dial_on_settled(struct upstream_endpoint *endpoint)
 	list_splice(&waiting, &endpoint->h2_waiting);
 	endpoint->h2_is_opening = false;
 	while (!list_is_empty(&waiting)) {
-		struct stream *next = list_entry(waiting.next, struct stream, attempt.h2_wait);
+		struct dial *next = list_entry(waiting.next, struct dial, h2_wait);
 
-		list_remove(&next->attempt.h2_wait);
-		dial_share(next);
+		list_remove(&next->h2_wait);
+		dial_share(next->stream);
 	}
 }
 
 static void dial_on_connected(struct net_connect *connect, int result, int fd, uint32_t index)
 {
-	struct stream *stream = container_of(connect, struct stream, attempt.connect);
+	struct dial *dial = container_of(connect, struct dial, connect);
+	struct stream *stream = dial->stream;
 	struct attempt *attempt = &stream->attempt;
-	const struct address *address = attempt->addresses ? &attempt->addresses->address_list[index] :
-							     &attempt->address;
 	struct upstream *upstream;
 	uint64_t now_ms = proxy_now_ms(stream->proxy);
 
@@ -151,10 +197,8 @@ static void dial_on_connected(struct net_connect *connect, int result, int fd, u
 	balance_connected(&attempt->endpoint->load);
 	proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_CONNECTED, (uint32_t)fd,
 		    (loop_now_ns(stream->proxy->loop) - attempt->start_ns) / 1000u);
-	upstream = upstream_open(stream->proxy, attempt->endpoint, fd, address);
-	resolver_list_unref(attempt->addresses);
-	attempt->addresses = NULL;
-	if (upstream && attempt->is_opening_h2 && upstream_h2_start(upstream) < 0) {
+	upstream = upstream_open(stream->proxy, attempt->endpoint, fd, &connect->list[index]);
+	if (upstream && dial->is_opening_h2 && upstream_h2_start(upstream) < 0) {
 		upstream_close(upstream, true);
 		upstream = NULL;
 	}
@@ -163,37 +207,26 @@ static void dial_on_connected(struct net_connect *connect, int result, int fd, u
 		return;
 	}
 	/* Those that wait go on waiting for what the backend allows: dial_on_settled(). */
-	attempt->is_opening_h2 = false;
+	dial->is_opening_h2 = false;
 	attempt_send(stream, upstream);
 }
 
 /* The try that others waited for is over without a connection: the first of them opens one. */
-static void dial_pass_turn(struct stream *stream)
+static void dial_pass_turn(struct dial *dial)
 {
-	struct attempt *attempt = &stream->attempt;
-	struct upstream_endpoint *endpoint = attempt->endpoint;
-	struct stream *next;
+	struct upstream_endpoint *endpoint = dial->stream->attempt.endpoint;
+	struct dial *next;
 
-	list_remove(&attempt->h2_wait);
-	if (!attempt->is_opening_h2 && !attempt->is_its_turn)
+	if (!dial->is_opening_h2 && !dial->is_its_turn)
 		return;
-	if (attempt->is_opening_h2)
+	if (dial->is_opening_h2)
 		endpoint->h2_is_opening = false;
-	attempt->is_opening_h2 = false;
-	attempt->is_its_turn = false;
 	if (list_is_empty(&endpoint->h2_waiting))
 		return;
-	next = list_entry(endpoint->h2_waiting.next, struct stream, attempt.h2_wait);
-	list_remove(&next->attempt.h2_wait);
-	next->attempt.is_its_turn = true;
-	loop_again(next->proxy->loop, &next->again);
-}
-
-void dial_init(struct stream *stream)
-{
-	list_init(&stream->attempt.h2_wait);
-	resolver_query_init(&stream->attempt.query, dial_on_resolved);
-	net_connect_init(&stream->attempt.connect, dial_on_connected);
+	next = list_entry(endpoint->h2_waiting.next, struct dial, h2_wait);
+	list_remove(&next->h2_wait);
+	next->is_its_turn = true;
+	loop_again(next->stream->proxy->loop, &next->stream->again);
 }
 
 void dial_start(struct stream *stream)
@@ -226,11 +259,15 @@ void dial_start(struct stream *stream)
 
 void dial_stop(struct stream *stream)
 {
-	struct attempt *attempt = &stream->attempt;
+	struct dial *dial = stream->attempt.dial;
 
-	dial_pass_turn(stream);
-	resolver_query_cancel(&attempt->query);
-	net_connect_cancel(&attempt->connect);
-	resolver_list_unref(attempt->addresses);
-	attempt->addresses = NULL;
+	if (!dial)
+		return;
+	stream->attempt.dial = NULL;
+	list_remove(&dial->h2_wait);
+	dial_pass_turn(dial);
+	resolver_query_cancel(&dial->query);
+	net_connect_cancel(&dial->connect);
+	resolver_list_unref(dial->addresses);
+	hg_free(dial);
 }

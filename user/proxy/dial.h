@@ -5,9 +5,9 @@
 
 /*
  * How a try gets its connection to the endpoint it chose: an idle one, a shared one of HTTP/2, or a new one
- * after name and connect. Ends in attempt_send() or attempt_failed(), at once or later.
+ * after name and connect. Ends in attempt_send() or attempt_failed(), at once or later. What it needs
+ * (struct dial) is there while a connection is being opened or waited for, and no longer.
  */
-void dial_init(struct stream *stream);
 void dial_start(struct stream *stream);
 /* In CONNECT: goes on when it is this try's turn to open the HTTP/2 connection that it waited for. */
 void dial_resume(struct stream *stream);
@@ -16,5 +16,5 @@ void dial_resume(struct stream *stream);
  * and one of them opens the next.
  */
 void dial_on_settled(struct upstream_endpoint *endpoint);
-/* Gives up what is under way. Idempotent. */
+/* The try has its connection, or gives up what is under way. Idempotent. */
 void dial_stop(struct stream *stream);

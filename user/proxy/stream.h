@@ -5,13 +5,12 @@
 #include "policy/timeout.h"
 #include "user/http/framing.h"
 #include "user/http/upgrade.h"
-#include "user/net/connect.h"
-#include "user/net/resolver.h"
 #include "user/proxy/proxy.h"
 #include "user/proxy/relay.h"
 
 struct back;
 struct client;
+struct dial;
 struct front;
 struct upstream;
 
@@ -54,18 +53,12 @@ struct attempt {
 	uint32_t tries_here; /* of the chosen backend */
 	uint8_t free_retries; /* a reused connection had died, or a shared one refused */
 	bool is_fresh; /* no pooled connection: after the free retry */
-	bool is_opening_h2; /* others wait for the connection that this try opens */
-	bool is_its_turn; /* to open one, after the try that it waited for gave up */
-	struct list h2_wait; /* in endpoint->h2_waiting */
 	bool is_retry; /* counted in proxy->active_retries */
 	uint64_t start_ns;
 	uint64_t connect_deadline_ms;
 	uint64_t try_deadline_ms; /* 0: none */
 	uint64_t backoff_end_ms;
-	struct resolver_query query;
-	struct net_connect connect;
-	struct address address; /* of a literal endpoint */
-	struct resolver_list *addresses; /* one reference while connecting */
+	struct dial *dial; /* owner; NULL unless a connection is being opened or waited for */
 };
 
 struct stream {
