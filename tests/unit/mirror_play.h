@@ -32,6 +32,7 @@ struct scene {
 	struct mirror_policy policy;
 	const struct mirror_policy *policies[1];
 	struct route route;
+	struct exchange exchange;
 	struct stream stream;
 	int lookup_ms; /* how long a look-up takes */
 };
@@ -77,11 +78,12 @@ static inline void scene_make_stream(struct scene *scene)
 {
 	struct stream *stream = &scene->stream;
 
+	stream->exchange = &scene->exchange;
 	stream->proxy = &scene->proxy;
 	stream->lease = scene->proxy.lease;
 	stream->route = &scene->route;
 	arena_init(&stream->arena, 2048);
-	stream->head = (struct request_head){
+	stream->exchange->head = (struct request_head){
 		.method = METHOD_GET,
 		.method_text = SPAN("GET"),
 		.target = SPAN("/a?b"),
@@ -92,9 +94,9 @@ static inline void scene_make_stream(struct scene *scene)
 		.version_major = 1,
 		.version_minor = 1,
 	};
-	fields_init(&stream->head.fields, &stream->arena);
-	assert_int_equal(fields_add(&stream->head.fields, SPAN("x-mine"), SPAN("1")), 0);
-	stream->request_framing.kind = BODY_NONE;
+	fields_init(&stream->exchange->head.fields, &stream->arena);
+	assert_int_equal(fields_add(&stream->exchange->head.fields, SPAN("x-mine"), SPAN("1")), 0);
+	stream->exchange->request_framing.kind = BODY_NONE;
 }
 
 static inline int scene_make(void **state)

@@ -17,10 +17,10 @@ static void a_copy_is_the_head_without_body_by_the_rules_of_the_mirror(void **st
 	scene->ref.request_headers = &modifier;
 	scene->backend.rewrites_host = true;
 	scene->backend.authority = SPAN("mirror.example:81");
-	stream->head.method = METHOD_POST;
-	stream->head.method_text = SPAN("POST");
-	stream->request_framing = (struct body_framing){ .kind = BODY_LENGTH, .length = 5 };
-	assert_int_equal(fields_add(&stream->head.fields, SPAN("Expect"), SPAN("100-continue")), 0);
+	stream->exchange->head.method = METHOD_POST;
+	stream->exchange->head.method_text = SPAN("POST");
+	stream->exchange->request_framing = (struct body_framing){ .kind = BODY_LENGTH, .length = 5 };
+	assert_int_equal(fields_add(&stream->exchange->head.fields, SPAN("Expect"), SPAN("100-continue")), 0);
 	mirror_one(scene);
 	fd = accept_one(scene);
 	head = read_head(scene, fd);
@@ -31,8 +31,8 @@ static void a_copy_is_the_head_without_body_by_the_rules_of_the_mirror(void **st
 	assert_non_null(strcasestr(head, "\r\ncontent-length: 0\r\n"));
 	assert_null(strcasestr(head, "expect"));
 	/* The client's own request is as it was. */
-	assert_int_equal(stream->head.fields.count, 2);
-	assert_true(span_eq(stream->head.authority, SPAN("asked.example")));
+	assert_int_equal(stream->exchange->head.fields.count, 2);
+	assert_true(span_eq(stream->exchange->head.authority, SPAN("asked.example")));
 	assert_int_equal(count(scene, COUNTER_MIRRORED), 1);
 	close(fd);
 	UNTIL(scene, scene->proxy.mirror_count == 0);
@@ -43,9 +43,9 @@ static void nothing_is_copied_where_it_would_mean_something_else_or_lead_nowhere
 	struct scene *scene = *state;
 	struct backend empty = { .kind = BACKEND_SERVICE }, invalid = { .kind = BACKEND_INVALID };
 
-	scene->stream.upgrade.is_wanted = true;
+	scene->stream.exchange->upgrade.is_wanted = true;
 	mirror_one(scene);
-	scene->stream.upgrade.is_wanted = false;
+	scene->stream.exchange->upgrade.is_wanted = false;
 	scene->policy.per_million = 0;
 	mirror_one(scene);
 	scene->policy.per_million = 1000000;
@@ -402,7 +402,7 @@ static void lack_of_memory_costs_the_copy_and_nothing_else(void **state)
 	made = count(scene, COUNTER_MIRRORED);
 	assert_true(count(scene, COUNTER_MIRROR_DROPPED) + count(scene, COUNTER_MIRROR_FAILURES) >= 4);
 	assert_true(made > count(scene, COUNTER_MIRROR_FAILURES));
-	assert_int_equal(scene->stream.head.fields.count, 1);
+	assert_int_equal(scene->stream.exchange->head.fields.count, 1);
 }
 
 #define PLAYED(function) cmocka_unit_test_setup_teardown(function, scene_make, scene_drop)

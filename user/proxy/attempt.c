@@ -85,8 +85,9 @@ static int attempt_write_head(struct stream *stream)
 	if (stream->attempt.retries_done) {
 		number = arena_copy(&stream->arena,
 				    span_of(digits, text_u64(digits, stream->attempt.retries_done)));
-		error = number.data ? fields_set(&stream->head.fields, SPAN("x-retry-attempt"), number)
-				    : -ENOMEM;
+		error = number.data
+				? fields_set(&stream->exchange->head.fields, SPAN("x-retry-attempt"), number)
+				: -ENOMEM;
 		if (error)
 			return error;
 	}
@@ -95,7 +96,7 @@ static int attempt_write_head(struct stream *stream)
 
 static int attempt_begin_upload(struct stream *stream)
 {
-	const struct body_framing *framing = &stream->request_framing;
+	const struct body_framing *framing = &stream->exchange->request_framing;
 	enum relay_encoding encoding = stream->back->encoding(stream);
 	bool can_keep = framing->kind == BODY_CHUNKED || framing->kind == BODY_FRAMED ||
 			(framing->kind == BODY_LENGTH && framing->length <= LIMIT_RETRY_BODY_BYTES);
@@ -103,7 +104,7 @@ static int attempt_begin_upload(struct stream *stream)
 	stream->upload_dead = false;
 	if (stream->upload.state != RELAY_OFF)
 		return relay_replay(&stream->upload, stream->back->end(stream), encoding);
-	stream->upload.replay = can_keep ? &stream->replay : NULL;
+	stream->upload.replay = can_keep ? &stream->exchange->replay : NULL;
 	relay_start(&stream->upload, stream->front->end(stream), stream->back->end(stream), framing, encoding,
 		    stream->lease->snapshot->config.splice.lane_pipe, proxy_now_ms(stream->proxy));
 	if (!can_keep)
@@ -155,7 +156,8 @@ void attempt_start(struct stream *stream)
 		stream->timeouts.per_try_ns ? now_ms + ns_to_ms(stream->timeouts.per_try_ns) : 0;
 	attempt->connect_deadline_ms =
 		stream->timeouts.connect_ns ? now_ms + ns_to_ms(stream->timeouts.connect_ns) : 0;
-	arena_reset(&stream->response_arena);
+	if (stream->exchange)
+		arena_reset(&stream->exchange->response_arena);
 	if (attempt_choose(stream) < 0) {
 		response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
 		return;
@@ -229,7 +231,7 @@ static bool attempt_is_free(const struct stream *stream, enum try_outcome outcom
 		return true;
 	if (!upstream->served)
 		return false;
-	return method_is_idempotent(stream->head.method) || stream->back->is_unseen(stream, error);
+	return method_is_idempotent(stream->exchange->head.method) || stream->back->is_unseen(stream, error);
 }
 
 static enum retry_verdict attempt_decide(struct stream *stream, enum try_outcome outcome,
@@ -240,7 +242,7 @@ static enum retry_verdict attempt_decide(struct stream *stream, enum try_outcome
 	const struct field *after = NULL;
 	struct retry_facts facts = {
 		.outcome = outcome,
-		.status = outcome == TRY_RESPONSE ? stream->response.status : 0,
+		.status = outcome == TRY_RESPONSE ? stream->exchange->response.status : 0,
 		.retries_done = stream->attempt.retries_done,
 		.can_replay = attempt_can_replay(stream),
 		.active_requests = stream->proxy->active_requests,
@@ -249,7 +251,7 @@ static enum retry_verdict attempt_decide(struct stream *stream, enum try_outcome
 	};
 
 	if (outcome == TRY_RESPONSE)
-		after = fields_get(&stream->response.fields, FIELD_RETRY_AFTER);
+		after = fields_get(&stream->exchange->response.fields, FIELD_RETRY_AFTER);
 	if (after)
 		facts.has_retry_after =
 			retry_after_parse(after->value, proxy_wall_us(stream->proxy) / 1000000u,
@@ -389,7 +391,7 @@ static bool attempt_retries_status(struct stream *stream)
 
 static bool attempt_take_head(struct stream *stream)
 {
-	uint16_t status = stream->response.status;
+	uint16_t status = stream->exchange->response.status;
 
 	if (status < 200 && status != 101) {
 		if (++stream->interim_count > LIMIT_INTERIM_RESPONSES) {

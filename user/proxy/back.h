@@ -16,7 +16,7 @@ struct back {
 	enum relay_encoding (*encoding)(const struct stream *stream);
 	/* As upstream_read_head(); UPSTREAM_HEAD_ERROR: back->error(). */
 	enum upstream_head (*read_head)(struct stream *stream, enum http_bad *ret_bad);
-	/* Of the final head in stream->response; notes whether the connection may be used again. */
+	/* Of the final head in stream->exchange->response; notes whether the connection may be used again. */
 	enum http_bad (*framing)(struct stream *stream, struct body_framing *ret_framing);
 	struct relay_end (*end)(const struct stream *stream);
 	/* -errno of what broke it, 0: a clean end in the wrong place. */

@@ -7,39 +7,41 @@
 static int back_h1_send_head(struct stream *stream)
 {
 	struct h1_write_options options = { .version_minor = 1 };
-	struct body_framing framing = stream->request_framing;
+	struct body_framing framing = stream->exchange->request_framing;
 
 	if (framing.kind == BODY_FRAMED)
 		framing.kind = BODY_CHUNKED;
-	if (stream->upgrade.is_wanted) {
+	if (stream->exchange->upgrade.is_wanted) {
 		options.connection = H1_CONNECTION_UPGRADE;
-		options.upgrade = stream->upgrade.protocol;
+		options.upgrade = stream->exchange->upgrade.protocol;
 	}
-	return h1_write_request(&stream->upstream->conn.out, &stream->head, &framing, &options);
+	return h1_write_request(&stream->upstream->conn.out, &stream->exchange->head, &framing, &options);
 }
 
 static enum relay_encoding back_h1_encoding(const struct stream *stream)
 {
-	enum body_kind kind = stream->request_framing.kind;
+	enum body_kind kind = stream->exchange->request_framing.kind;
 
 	return kind == BODY_CHUNKED || kind == BODY_FRAMED ? ENCODE_CHUNKED : ENCODE_PLAIN;
 }
 
 static enum upstream_head back_h1_read_head(struct stream *stream, enum http_bad *ret_bad)
 {
-	return upstream_read_head(stream->upstream, &stream->response_arena, &stream->response, ret_bad);
+	return upstream_read_head(stream->upstream, &stream->exchange->response_arena,
+				  &stream->exchange->response, ret_bad);
 }
 
 static enum http_bad back_h1_framing(struct stream *stream, struct body_framing *ret_framing)
 {
 	struct upstream *upstream = stream->upstream;
-	enum http_bad bad = framing_response(&stream->response, stream->head.method, ret_framing);
+	enum http_bad bad =
+		framing_response(&stream->exchange->response, stream->exchange->head.method, ret_framing);
 
 	if (bad || ret_framing->kind == BODY_TUNNEL)
 		return bad;
 	upstream->is_reusable =
-		framing_response_keeps(&stream->response) && ret_framing->kind != BODY_UNTIL_CLOSE;
-	upstream->keep_alive_s = framing_keep_alive_s(&stream->response);
+		framing_response_keeps(&stream->exchange->response) && ret_framing->kind != BODY_UNTIL_CLOSE;
+	upstream->keep_alive_s = framing_keep_alive_s(&stream->exchange->response);
 	return BAD_NONE;
 }
 

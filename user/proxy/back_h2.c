@@ -6,8 +6,9 @@
 
 static int back_h2_send_head(struct stream *stream)
 {
-	bool is_end = stream->request_framing.kind == BODY_NONE;
-	struct h2_head *head = h2_head_from_request(&stream->head, &stream->request_framing, SPAN(""));
+	bool is_end = stream->exchange->request_framing.kind == BODY_NONE;
+	struct h2_head *head =
+		h2_head_from_request(&stream->exchange->head, &stream->exchange->request_framing, SPAN(""));
 	struct upstream *upstream = stream->upstream;
 
 	if (!head)
@@ -32,10 +33,11 @@ static enum upstream_head back_h2_read_head(struct stream *stream, enum http_bad
 	struct h2_head *head = h2_stream_head(h2_stream);
 
 	if (head) {
-		h2_head_free(stream->back_head);
-		stream->back_head = head;
+		h2_head_free(stream->exchange->back_head);
+		stream->exchange->back_head = head;
 		*ret_bad = head->bad ? head->bad
-				     : h2_head_to_response(head, &stream->response_arena, &stream->response);
+				     : h2_head_to_response(head, &stream->exchange->response_arena,
+							   &stream->exchange->response);
 		return *ret_bad ? UPSTREAM_HEAD_BAD : UPSTREAM_HEAD_DONE;
 	}
 	if (h2_stream->is_bad) {
@@ -49,8 +51,8 @@ static enum upstream_head back_h2_read_head(struct stream *stream, enum http_bad
 
 static enum http_bad back_h2_framing(struct stream *stream, struct body_framing *ret_framing)
 {
-	return h2_head_response_framing(stream->back_head, &stream->response, stream->head.method,
-					ret_framing);
+	return h2_head_response_framing(stream->exchange->back_head, &stream->exchange->response,
+					stream->exchange->head.method, ret_framing);
 }
 
 static struct relay_end back_h2_end(const struct stream *stream)
@@ -74,7 +76,7 @@ static int back_h2_check(struct stream *stream)
 
 static bool back_h2_has_response(const struct stream *stream)
 {
-	return stream->back_head != NULL;
+	return stream->exchange->back_head != NULL;
 }
 
 static bool back_h2_is_unseen(const struct stream *stream, int error)
@@ -93,8 +95,8 @@ static void back_h2_let_go(struct stream *stream, uint32_t code)
 	struct upstream *upstream = stream->upstream;
 
 	stream->upstream = NULL;
-	h2_head_free(stream->back_head);
-	stream->back_head = NULL;
+	h2_head_free(stream->exchange->back_head);
+	stream->exchange->back_head = NULL;
 	if (stream->back_h2)
 		h2_stream_release(stream->back_h2, code);
 	stream->back_h2 = NULL;

@@ -206,7 +206,7 @@ static void client_read_head(struct client *client)
 		arena_done(&arena);
 		return;
 	}
-	stream = stream_create(client, &front_h1);
+	stream = stream_create(client, &front_h1, false);
 	if (!stream) {
 		arena_done(&arena);
 		client_close(client, END_LIMIT, true);
@@ -222,14 +222,13 @@ static void client_read_head(struct client *client)
 
 static void client_open_tunnel(struct client *client, bool is_tls, struct span sni)
 {
-	struct stream *stream = stream_create(client, &front_h1);
+	struct stream *stream = stream_create(client, &front_h1, true);
 
 	if (!stream) {
 		client_close(client, END_LIMIT, true);
 		return;
 	}
 	client->stream = stream;
-	stream->is_tcp = true;
 	stream->is_tls = is_tls;
 	stream->close_client = true;
 	client_set_state(client, CLIENT_STREAM);

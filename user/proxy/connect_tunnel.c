@@ -19,13 +19,13 @@ bool connect_tunnel_admit(struct stream *stream)
 
 	stream->close_client = true;
 	/* Either would change what the bytes behind the head mean; the first line asks for CONNECT. */
-	stream->upgrade.is_wanted = false;
+	stream->exchange->upgrade.is_wanted = false;
 	if (bind && (!bind->connect || bind->connect->mode != CONNECT_ROUTE)) {
 		connect_tunnel_refuse(stream);
 		return false;
 	}
-	stream->head.path = SPAN("/");
-	stream->request_framing = (struct body_framing){ .kind = BODY_NONE };
+	stream->exchange->head.path = SPAN("/");
+	stream->exchange->request_framing = (struct body_framing){ .kind = BODY_NONE };
 	return true;
 }
 
@@ -33,18 +33,18 @@ int connect_tunnel_prepare(struct stream *stream)
 {
 	/* A pooled connection has a past; a tunnel begins with the first byte. */
 	stream->attempt.is_fresh = true;
-	stream->plain_head = stream->head;
+	stream->exchange->plain_head = stream->exchange->head;
 	return exchange_use_backend(stream);
 }
 
 /* No field that speaks of a body: what follows is the tunnel (RFC 9110 9.3.6). */
 static int connect_write_head(struct stream *stream)
 {
-	struct response_head *head = &stream->response;
+	struct response_head *head = &stream->exchange->response;
 	int error;
 
 	*head = (struct response_head){ .status = 200, .version_major = 1, .version_minor = 1 };
-	fields_init(&head->fields, &stream->response_arena);
+	fields_init(&head->fields, &stream->exchange->response_arena);
 	error = fields_add(&head->fields, SPAN("Date"), proxy_date(stream->proxy));
 	return error ? error : stream->front->send_switch(stream, (struct span){ 0 });
 }

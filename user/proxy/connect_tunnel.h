@@ -21,5 +21,5 @@ void connect_tunnel_start(struct stream *stream);
 
 static inline bool connect_tunnel_is_asked(const struct stream *stream)
 {
-	return stream->head.method == METHOD_CONNECT;
+	return stream->exchange->head.method == METHOD_CONNECT;
 }

@@ -46,7 +46,7 @@ bool delay_start(struct stream *stream)
 {
 	const struct delay_policy *policy = stream->route->effective.delay;
 	struct proxy *proxy = stream->proxy;
-	uint64_t ns = policy ? delay_of_request(policy, &stream->head, proxy_random(proxy)) : 0;
+	uint64_t ns = policy ? delay_of_request(policy, &stream->exchange->head, proxy_random(proxy)) : 0;
 
 	if (ns == 0)
 		return false;

@@ -234,7 +234,7 @@ void dial_start(struct stream *stream)
 	struct attempt *attempt = &stream->attempt;
 	struct upstream *upstream = NULL;
 
-	if (dial_is_http2(stream) && stream->upgrade.is_wanted) {
+	if (dial_is_http2(stream) && stream->exchange->upgrade.is_wanted) {
 		response_error(stream, 501,
 			       SPAN("the backend speaks HTTP/2: no protocol upgrade on the way to it"),
 			       END_UPGRADE_MISMATCH);

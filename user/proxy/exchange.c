@@ -18,17 +18,21 @@
 
 static enum http_bad exchange_parse(struct stream *stream, struct span head)
 {
-	enum http_bad bad = h1_parse_request(head, &stream->arena, &stream->head);
+	enum http_bad bad = h1_parse_request(head, &stream->arena, &stream->exchange->head);
 
+	/* The log tells what was understood of a bad one, too. */
+	stream->log_method = stream->exchange->head.method_text;
+	stream->client_major = stream->exchange->head.version_major;
 	if (bad)
 		return bad;
-	stream->log_host = stream->head.authority;
-	stream->log_path = stream->head.target;
-	stream->client_keeps = framing_request_keeps(&stream->head);
-	stream->client_minor = stream->head.version_minor;
-	bad = framing_request(&stream->head, &stream->request_framing);
+	stream->log_host = stream->exchange->head.authority;
+	stream->log_path = stream->exchange->head.target;
+	stream->client_keeps = framing_request_keeps(&stream->exchange->head);
+	stream->client_minor = stream->exchange->head.version_minor;
+	bad = framing_request(&stream->exchange->head, &stream->exchange->request_framing);
 	if (!bad)
-		bad = upgrade_of_request(&stream->head, &stream->request_framing, &stream->upgrade);
+		bad = upgrade_of_request(&stream->exchange->head, &stream->exchange->request_framing,
+					 &stream->exchange->upgrade);
 	return bad;
 }
 
@@ -46,13 +50,13 @@ static int exchange_forward_head(struct stream *stream)
 		.proto = SPAN("http"),
 		.is_trusted = stream->client->is_trusted,
 	};
-	int error = hop_strip_request(&stream->head);
+	int error = hop_strip_request(&stream->exchange->head);
 
 	if (!error && config->forwarded == FORWARDED_APPEND)
-		error = hop_add_forwarded(&stream->head, &facts);
+		error = hop_add_forwarded(&stream->exchange->head, &facts);
 	if (!error && config->via)
-		error = hop_add_via(&stream->head.fields, stream->head.version_major,
-				    stream->head.version_minor);
+		error = hop_add_via(&stream->exchange->head.fields, stream->exchange->head.version_major,
+				    stream->exchange->head.version_minor);
 	return error;
 }
 
@@ -60,7 +64,7 @@ static void exchange_redirect(struct stream *stream, const struct redirect_polic
 {
 	struct span location = { 0 };
 
-	if (headers_redirect(&stream->head, redirect, stream->match, SPAN("http"), &stream->arena,
+	if (headers_redirect(&stream->exchange->head, redirect, stream->match, SPAN("http"), &stream->arena,
 			     &location) < 0)
 		response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
 	else
@@ -113,14 +117,15 @@ int exchange_use_backend(struct stream *stream)
 	int error = 0;
 
 	if (exchange_may_change_backend(stream)) {
-		stream->head = stream->plain_head;
-		error = fields_clone(&stream->plain_head.fields, &stream->arena, &stream->head.fields);
+		stream->exchange->head = stream->exchange->plain_head;
+		error = fields_clone(&stream->exchange->plain_head.fields, &stream->arena,
+				     &stream->exchange->head.fields);
 	}
 	if (!error && stream->backend->request_headers)
-		error = headers_modify(&stream->head.fields, stream->backend->request_headers);
+		error = headers_modify(&stream->exchange->head.fields, stream->backend->request_headers);
 	if (!error)
-		error = headers_rewrite(&stream->head, stream->route->effective.rewrite, stream->match,
-					stream->backend->backend);
+		error = headers_rewrite(&stream->exchange->head, stream->route->effective.rewrite,
+					stream->match, stream->backend->backend);
 	timeout_of_exchange(&stream->lease->snapshot->config, &stream->route->effective, stream->backend,
 			    &stream->timeouts);
 	return error;
@@ -136,13 +141,13 @@ static int exchange_prepare_head(struct stream *stream)
 	error = exchange_forward_head(stream);
 
 	if (!error && policies->request_headers)
-		error = headers_modify(&stream->head.fields, policies->request_headers);
+		error = headers_modify(&stream->exchange->head.fields, policies->request_headers);
 	if (error)
 		return error;
 	if (policies->mirror_count)
 		mirror_request(stream);
 	if (exchange_may_change_backend(stream))
-		stream->plain_head = stream->head;
+		stream->exchange->plain_head = stream->exchange->head;
 	return exchange_use_backend(stream);
 }
 
@@ -155,12 +160,12 @@ static void exchange_route(struct stream *stream)
 		response_error(stream, 404, SPAN("bind not found"), END_CONFIG_REMOVED);
 		return;
 	}
-	stream->listener = listener_find(bind, authority_host(stream->head.authority));
+	stream->listener = listener_find(bind, authority_host(stream->exchange->head.authority));
 	if (!stream->listener) {
 		response_error(stream, 404, SPAN("listener not found"), END_NO_ROUTE);
 		return;
 	}
-	found = route_search(stream->listener, &stream->head);
+	found = route_search(stream->listener, &stream->exchange->head);
 	counter_add(stream->proxy->counters, COUNTER_REGEX_GAVE_UP, found.gave_up);
 	stream->route = found.route;
 	stream->match = found.match;
@@ -215,7 +220,7 @@ void exchange_start(struct stream *stream, struct span head)
 
 void exchange_begin(struct stream *stream)
 {
-	stream->is_grpc = grpc_is_call(&stream->head.fields);
+	stream->is_grpc = grpc_is_call(&stream->exchange->head.fields);
 	if (connect_tunnel_is_asked(stream) && !connect_tunnel_admit(stream))
 		return;
 	exchange_route(stream);

@@ -7,8 +7,7 @@
  */
 /* `head` lives in the stream's arena. */
 void exchange_start(struct stream *stream, struct span head);
-/* The same for a head that was parsed elsewhere: stream->head, request_framing and what the log says are set.
- */
+/* The same for a head that was parsed elsewhere: it, its framing and the log's texts are set. */
 void exchange_begin(struct stream *stream);
 /* After stream->backend was chosen: the head that goes to it, and its timeouts. 0 or -ENOMEM. */
 int exchange_use_backend(struct stream *stream);

@@ -12,17 +12,17 @@
  * Functions that return int: 0 or -errno; what they wrote may still wait to be sent.
  */
 struct front {
-	/* The 1xx in stream->response. */
+	/* The 1xx in stream->exchange->response. */
 	int (*send_interim)(struct stream *stream);
 	/*
-	 * The final head in stream->response; *framing is that of the backend's body, and becomes the one
-	 * that the client sees. Decides whether the client's connection survives.
+	 * The final head in stream->exchange->response; *framing is that of the backend's body, and becomes
+	 * the one that the client sees. Decides whether the client's connection survives.
 	 */
 	int (*send_head)(struct stream *stream, struct body_framing *framing,
 			 enum relay_encoding *ret_encoding);
 	/*
-	 * The head that makes a tunnel of it, and stream->status: stream->response, the backend's 101 for
-	 * `protocol`, or a 200 to a CONNECT (`protocol` empty).
+	 * The head that makes a tunnel of it, and stream->status: stream->exchange->response, the backend's
+	 * 101 for `protocol`, or a 200 to a CONNECT (`protocol` empty).
 	 */
 	int (*send_switch)(struct stream *stream, struct span protocol);
 	/* A whole answer of ours. Sets what depends on the client's connection. */

@@ -12,7 +12,7 @@
  */
 static bool h1_has_doubtful_bytes(struct stream *stream)
 {
-	return stream->upgrade.is_wanted && !conn_is_silent(&stream->client->conn);
+	return stream->exchange->upgrade.is_wanted && !conn_is_silent(&stream->client->conn);
 }
 
 static int front_h1_send_interim(struct stream *stream)
@@ -25,12 +25,12 @@ static int front_h1_send_interim(struct stream *stream)
 	/* HTTP/1.0 has no interim responses (RFC 9110 15.2); who reads none gets no more of them. */
 	if (stream->client_minor < 1 || buf_len(&client->out) >= LIMIT_HEAD_BYTES)
 		return 0;
-	error = hop_strip_response(&stream->response);
+	error = hop_strip_response(&stream->exchange->response);
 	if (!error)
-		error = h1_write_response(&client->out, &stream->response, &none, &options);
+		error = h1_write_response(&client->out, &stream->exchange->response, &none, &options);
 	if (!error)
 		error = conn_flush(client);
-	stream->is_continued |= stream->response.status == 100;
+	stream->is_continued |= stream->exchange->response.status == 100;
 	return error;
 }
 
@@ -65,7 +65,7 @@ static int front_h1_send_head(struct stream *stream, struct body_framing *framin
 
 	*ret_encoding = h1_encoding(stream, framing);
 	options.connection = h1_connection(stream, framing);
-	return h1_write_response(&stream->client->conn.out, &stream->response, framing, &options);
+	return h1_write_response(&stream->client->conn.out, &stream->exchange->response, framing, &options);
 }
 
 static int front_h1_send_switch(struct stream *stream, struct span protocol)
@@ -75,8 +75,8 @@ static int front_h1_send_switch(struct stream *stream, struct span protocol)
 
 	if (protocol.len)
 		options.connection = H1_CONNECTION_UPGRADE;
-	stream->status = stream->response.status;
-	return h1_write_response(&stream->client->conn.out, &stream->response, &none, &options);
+	stream->status = stream->exchange->response.status;
+	return h1_write_response(&stream->client->conn.out, &stream->exchange->response, &none, &options);
 }
 
 static int front_h1_send_reply(struct stream *stream, struct reply *reply)

@@ -23,38 +23,40 @@ static enum http_bad front_h2_make_upgrade(struct stream *stream, struct span pr
 	if (!key)
 		return BAD_NO_MEMORY;
 	websocket_key_make(proxy_random(stream->proxy), proxy_random(stream->proxy), key);
-	if (fields_set(&stream->head.fields, SPAN("Sec-WebSocket-Key"), span_of(key, WEBSOCKET_KEY_BYTES)) <
-	    0)
+	if (fields_set(&stream->exchange->head.fields, SPAN("Sec-WebSocket-Key"),
+		       span_of(key, WEBSOCKET_KEY_BYTES)) < 0)
 		return BAD_NO_MEMORY;
-	stream->upgrade = (struct upgrade_request){ .is_wanted = true, .protocol = protocol };
-	stream->request_framing = (struct body_framing){ .kind = BODY_NONE };
+	stream->exchange->upgrade = (struct upgrade_request){ .is_wanted = true, .protocol = protocol };
+	stream->exchange->request_framing = (struct body_framing){ .kind = BODY_NONE };
 	return BAD_NONE;
 }
 
 static enum http_bad front_h2_parse(struct stream *stream)
 {
-	struct h2_head *head = stream->front_head;
+	struct h2_head *head = stream->exchange->front_head;
 	struct span protocol = { 0 };
 	enum http_bad bad = head->bad;
 
 	stream->log_host = head->authority;
 	stream->log_path = head->path;
 	stream->client_keeps = true;
+	stream->client_major = 2;
 	stream->client_minor = 1;
 	if (!bad)
-		bad = h2_head_to_request(head, &stream->arena, &stream->head, &protocol);
+		bad = h2_head_to_request(head, &stream->arena, &stream->exchange->head, &protocol);
+	stream->log_method = stream->exchange->head.method_text;
 	if (bad)
 		return bad;
-	stream->log_host = stream->head.authority;
-	stream->log_path = stream->head.target;
+	stream->log_host = stream->exchange->head.authority;
+	stream->log_path = stream->exchange->head.target;
 	if (protocol.len)
 		return front_h2_make_upgrade(stream, protocol);
-	return h2_head_request_framing(head, &stream->head, &stream->request_framing);
+	return h2_head_request_framing(head, &stream->exchange->head, &stream->exchange->request_framing);
 }
 
 void front_h2_begin(struct client *client, struct h2_stream *h2_stream)
 {
-	struct stream *stream = stream_create(client, &front_h2);
+	struct stream *stream = stream_create(client, &front_h2, false);
 	enum http_bad bad;
 
 	h2_stream->news = 0;
@@ -65,8 +67,8 @@ void front_h2_begin(struct client *client, struct h2_stream *h2_stream)
 	}
 	h2_stream->owner = stream;
 	stream->front_h2 = h2_stream;
-	stream->front_head = h2_stream_head(h2_stream);
-	CHECK(stream->front_head);
+	stream->exchange->front_head = h2_stream_head(h2_stream);
+	CHECK(stream->exchange->front_head);
 	bad = front_h2_parse(stream);
 	/* Opened and reset in one breath: no backend hears of it. */
 	if (h2_stream->is_reset)
@@ -93,11 +95,11 @@ static int front_h2_write_head(struct stream *stream, const struct response_head
 static int front_h2_send_interim(struct stream *stream)
 {
 	static const struct body_framing none = { .kind = BODY_NONE };
-	int error = hop_strip_response(&stream->response);
+	int error = hop_strip_response(&stream->exchange->response);
 
 	if (!error)
-		error = front_h2_write_head(stream, &stream->response, &none, false);
-	stream->is_continued |= stream->response.status == 100;
+		error = front_h2_write_head(stream, &stream->exchange->response, &none, false);
+	stream->is_continued |= stream->exchange->response.status == 100;
 	return error;
 }
 
@@ -115,13 +117,13 @@ static int front_h2_send_head(struct stream *stream, struct body_framing *framin
 {
 	*ret_encoding = ENCODE_PLAIN;
 	front_h2_mind_end(stream);
-	return front_h2_write_head(stream, &stream->response, framing, framing->kind == BODY_NONE);
+	return front_h2_write_head(stream, &stream->exchange->response, framing, framing->kind == BODY_NONE);
 }
 
 static int front_h2_send_switch(struct stream *stream, struct span protocol)
 {
 	static const struct body_framing tunnel = { .kind = BODY_TUNNEL };
-	struct response_head head = stream->response;
+	struct response_head head = stream->exchange->response;
 
 	(void)protocol; /* the client named it, and 200 agrees (RFC 8441 5) */
 	head.status = 200;

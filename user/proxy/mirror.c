@@ -350,9 +350,10 @@ static int mirror_write_request(struct mirror *mirror, const struct stream *stre
 {
 	struct h1_write_options options = { .version_minor = 1 };
 	struct body_framing framing = { .kind = BODY_NONE,
-					.announces_length = stream->request_framing.kind != BODY_NONE };
-	struct request_head head = stream->head;
-	int error = fields_clone(&stream->head.fields, &mirror->arena, &head.fields);
+					.announces_length =
+						stream->exchange->request_framing.kind != BODY_NONE };
+	struct request_head head = stream->exchange->head;
+	int error = fields_clone(&stream->exchange->head.fields, &mirror->arena, &head.fields);
 
 	if (!error && mirror->ref->request_headers)
 		error = headers_modify(&head.fields, mirror->ref->request_headers);
@@ -382,7 +383,7 @@ static void mirror_start(struct stream *stream, const struct backend_ref *ref)
 	mirror->proxy = proxy;
 	mirror->lease = lease_ref(stream->lease);
 	mirror->ref = ref;
-	mirror->method = stream->head.method;
+	mirror->method = stream->exchange->head.method;
 	list_add_tail(&proxy->mirrors, &mirror->node);
 	proxy->mirror_count++;
 	buf_init(&mirror->request);
@@ -418,7 +419,7 @@ void mirror_request(struct stream *stream)
 	for (uint32_t i = 0; i < policies->mirror_count; i++) {
 		const struct mirror_policy *policy = policies->mirror_list[i];
 
-		if (stream->upgrade.is_wanted || !mirror_leads_somewhere(policy) ||
+		if (stream->exchange->upgrade.is_wanted || !mirror_leads_somewhere(policy) ||
 		    proxy_random(proxy) % 1000000u >= policy->per_million)
 			continue;
 		if (proxy->mirror_count < LIMIT_MIRRORS)

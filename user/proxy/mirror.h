@@ -14,8 +14,8 @@ struct stream;
  * Requests that want an upgrade are not mirrored: without the upgrade they would mean something else.
  */
 
-/* Begins the copies that the route of the stream asks for. stream->head: as it goes to any backend. Never
- * fails. */
+/* Begins the copies that the route of the stream asks for. stream->exchange->head: as it goes to any backend.
+ * Never fails. */
 void mirror_request(struct stream *stream);
 /* When the worker ends: gives up all of them, and frees them. */
 void mirrors_stop(struct proxy *proxy);

@@ -43,8 +43,9 @@ static void outcome_note(struct stream *stream, const struct fields *response, u
 	const struct health_policy *policy = stream->backend->health;
 	struct endpoint_health *health = health_of(stream);
 	struct proxy *proxy = stream->proxy;
+	static const struct request_head no_head;
 	struct health_outcome outcome = {
-		.request = &stream->head,
+		.request = stream->exchange ? &stream->exchange->head : &no_head,
 		.response = response,
 		.status = status,
 		.random = proxy_random(proxy),
@@ -72,9 +73,9 @@ void outcome_response(struct stream *stream)
 	struct body_framing framing;
 
 	if (!stream->backend->health || stream->back->framing(stream, &framing) ||
-	    (framing.kind == BODY_TUNNEL && !stream->upgrade.is_wanted))
+	    (framing.kind == BODY_TUNNEL && !stream->exchange->upgrade.is_wanted))
 		return;
-	outcome_note(stream, &stream->response.fields, stream->response.status);
+	outcome_note(stream, &stream->exchange->response.fields, stream->exchange->response.status);
 }
 
 /* Not between two tries, and not where the client is the slow one. */

@@ -13,7 +13,7 @@
 
 bool response_request_is_complete(const struct stream *stream)
 {
-	if (stream->request_framing.kind == BODY_NONE)
+	if (stream->exchange->request_framing.kind == BODY_NONE)
 		return true;
 	return stream->upload.state != RELAY_OFF && stream->upload.decoder.is_done;
 }
@@ -22,15 +22,16 @@ bool response_request_is_complete(const struct stream *stream)
  * instead. */
 bool response_request_may_outlast(const struct stream *stream)
 {
-	return stream->response.status < 400 && stream->upstream->is_reusable && !stream->upload_dead &&
-	       (stream->is_continued || !fields_have(&stream->head.fields, FIELD_EXPECT));
+	return stream->exchange->response.status < 400 && stream->upstream->is_reusable &&
+	       !stream->upload_dead &&
+	       (stream->is_continued || !fields_have(&stream->exchange->head.fields, FIELD_EXPECT));
 }
 
 bool response_interim(struct stream *stream)
 {
 	int error = stream->front->send_interim(stream);
 
-	arena_reset(&stream->response_arena);
+	arena_reset(&stream->exchange->response_arena);
 	if (error) {
 		stream_finish(stream, stream->front->check(stream) < 0 ? END_CLIENT_RST : END_INTERNAL,
 			      STREAM_END_RESET);
@@ -42,35 +43,36 @@ bool response_interim(struct stream *stream)
 static int response_prepare_head(struct stream *stream)
 {
 	const struct route_policies *policies = &stream->route->effective;
-	int error = hop_strip_response(&stream->response);
+	int error = hop_strip_response(&stream->exchange->response);
 
 	if (!error && stream->lease->snapshot->config.via)
-		error = hop_add_via(&stream->response.fields, stream->response.version_major,
-				    stream->response.version_minor);
+		error = hop_add_via(&stream->exchange->response.fields,
+				    stream->exchange->response.version_major,
+				    stream->exchange->response.version_minor);
 	if (!error && policies->response_headers)
-		error = headers_modify(&stream->response.fields, policies->response_headers);
+		error = headers_modify(&stream->exchange->response.fields, policies->response_headers);
 	if (!error && stream->backend->response_headers)
-		error = headers_modify(&stream->response.fields, stream->backend->response_headers);
+		error = headers_modify(&stream->exchange->response.fields, stream->backend->response_headers);
 	return error;
 }
 
 static bool response_switch(struct stream *stream)
 {
 	struct span protocol;
-	const struct field *upgrade = fields_get(&stream->response.fields, FIELD_UPGRADE);
+	const struct field *upgrade = fields_get(&stream->exchange->response.fields, FIELD_UPGRADE);
 
-	if (!stream->upgrade.is_wanted || !upgrade) {
+	if (!stream->exchange->upgrade.is_wanted || !upgrade) {
 		attempt_failed(stream, TRY_RESPONSE_BAD, 0);
 		return false;
 	}
-	if (!upgrade_accepts(&stream->response, &stream->upgrade)) {
+	if (!upgrade_accepts(&stream->exchange->response, &stream->exchange->upgrade)) {
 		struct text text;
 
 		text_init(&text);
 		text_str(&text, "request upgrade failed, backend tried ");
 		text_escaped(&text, upgrade->value);
 		text_str(&text, " but ");
-		text_escaped(&text, stream->upgrade.protocol);
+		text_escaped(&text, stream->exchange->upgrade.protocol);
 		text_str(&text, " was requested");
 		response_error(stream, 502, arena_copy(&stream->arena, text_span(&text)),
 			       END_UPGRADE_MISMATCH);
@@ -105,10 +107,10 @@ bool response_start(struct stream *stream)
 		response_error(stream, 500, SPAN("the response head could not be written"), END_INTERNAL);
 		return false;
 	}
-	stream->status = stream->response.status;
+	stream->status = stream->exchange->response.status;
 	stream->head_sent = true;
 	if (stream->is_grpc)
-		stream->grpc_status = (int16_t)grpc_status_read(&stream->response.fields);
+		stream->grpc_status = (int16_t)grpc_status_read(&stream->exchange->response.fields);
 	relay_start(&stream->download, stream->back->end(stream), stream->front->end(stream), &framing,
 		    encoding, stream->lease->snapshot->config.splice.lane_pipe,
 		    proxy_now_ms(stream->proxy));
@@ -193,7 +195,7 @@ static void response_reply(struct stream *stream, uint16_t status, struct span b
 		.status = status,
 		.body = body,
 		.fields = &fields,
-		.is_head = stream->head.method == METHOD_HEAD,
+		.is_head = stream->exchange->head.method == METHOD_HEAD,
 		.date = proxy_date(stream->proxy),
 	};
 

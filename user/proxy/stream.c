@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/proxy/stream.h"
 
+#include <errno.h>
+
 #include "user/base/limits.h"
+#include "user/base/mem.h"
 #include "user/proxy/attempt.h"
 #include "user/proxy/back.h"
 #include "user/proxy/client_h2.h"
@@ -55,20 +58,68 @@ static void stream_on_again(struct loop_deferred *deferred)
 	stream_pump(container_of(deferred, struct stream, again));
 }
 
+static int stream_make_exchange(struct stream *stream)
+{
+	stream->exchange = hg_calloc(1, sizeof(*stream->exchange));
+	if (!stream->exchange)
+		return -ENOMEM;
+	arena_init(&stream->exchange->response_arena, 2048);
+	return 0;
+}
+
+static void stream_free_exchange(struct stream *stream)
+{
+	struct exchange *exchange = stream->exchange;
+
+	if (!exchange)
+		return;
+	h2_head_free(exchange->front_head);
+	h2_head_free(exchange->back_head);
+	arena_done(&exchange->response_arena);
+	buf_done(&exchange->replay);
+	hg_free(exchange);
+	stream->exchange = NULL;
+}
+
+static bool stream_keep_text(struct arena *arena, struct span *text)
+{
+	*text = arena_copy(arena, *text);
+	return text->data != NULL;
+}
+
+void stream_drop_exchange(struct stream *stream)
+{
+	struct span method = stream->log_method, host = stream->log_host, path = stream->log_path;
+	struct arena kept;
+
+	/* Of a TCP route: the arena has the name that the client asked for, and nothing else. */
+	if (!stream->exchange)
+		return;
+	arena_init(&kept, method.len + host.len + path.len + 3);
+	if (!stream_keep_text(&kept, &method) || !stream_keep_text(&kept, &host) ||
+	    !stream_keep_text(&kept, &path)) {
+		arena_done(&kept);
+		return;
+	}
+	stream_free_exchange(stream);
+	arena_done(&stream->arena);
+	stream->arena = kept;
+	stream->log_method = method;
+	stream->log_host = host;
+	stream->log_path = path;
+}
+
 static void stream_release(struct loop_deferred *deferred)
 {
 	struct stream *stream = container_of(deferred, struct stream, release);
 
-	h2_head_free(stream->front_head);
-	h2_head_free(stream->back_head);
+	stream_free_exchange(stream);
 	arena_done(&stream->arena);
-	arena_done(&stream->response_arena);
-	buf_done(&stream->replay);
 	lease_unref(stream->lease);
 	slab_give(stream->proxy->streams, stream->handle);
 }
 
-struct stream *stream_create(struct client *client, const struct front *front)
+struct stream *stream_create(struct client *client, const struct front *front, bool is_tcp)
 {
 	struct proxy *proxy = client->proxy;
 	uint64_t handle;
@@ -76,6 +127,11 @@ struct stream *stream_create(struct client *client, const struct front *front)
 
 	if (!stream)
 		return NULL;
+	if (!is_tcp && stream_make_exchange(stream) < 0) {
+		slab_give(proxy->streams, handle);
+		return NULL;
+	}
+	stream->is_tcp = is_tcp;
 	stream->proxy = proxy;
 	stream->client = client;
 	stream->front = front;
@@ -85,8 +141,7 @@ struct stream *stream_create(struct client *client, const struct front *front)
 	stream->grpc_status = -1;
 	stream->lease = lease_ref(proxy->lease);
 	stream->start_ns = loop_now_ns(proxy->loop);
-	arena_init(&stream->arena, 2048);
-	arena_init(&stream->response_arena, 2048);
+	arena_init(&stream->arena, is_tcp ? 64 : 2048);
 	relay_init(&stream->upload, &proxy->relay, RELAY_IN);
 	relay_init(&stream->download, &proxy->relay, RELAY_OUT);
 	timer_init(&stream->timer, stream_on_deadline);

@@ -61,17 +61,28 @@ struct attempt {
 	struct dial *dial; /* owner; NULL unless a connection is being opened or waited for */
 };
 
+/* What only a request with its response needs: a tunnel has none, or gives it back when it begins. */
+struct exchange {
+	struct request_head plain_head; /* the same for every backend; kept where another one may be tried */
+	struct request_head head; /* as it goes to the chosen backend; in the stream's arena or front_head */
+	struct h2_head *front_head; /* owner; NULL: not HTTP/2 */
+	struct body_framing request_framing;
+	struct upgrade_request upgrade;
+	struct response_head response; /* in response_arena or back_head */
+	struct h2_head *back_head; /* owner; NULL: not HTTP/2 */
+	struct arena response_arena; /* of the running try */
+	struct buf replay; /* of the request body, for another try */
+};
+
 struct stream {
 	struct proxy *proxy; /* borrowed */
 	struct client *client; /* borrowed */
 	const struct front *front; /* the client's side */
 	struct h2_stream
 		*front_h2; /* one reference; NULL: the client's connection serves this stream alone */
-	struct h2_head *front_head; /* owner: what `head` borrows from; NULL: the arena */
 	struct upstream *upstream; /* borrowed; NULL between tries */
 	const struct back *back; /* the backend's side; set with upstream */
 	struct h2_stream *back_h2; /* one reference; NULL: the upstream serves this stream alone */
-	struct h2_head *back_head; /* owner: what `response` borrows from; NULL: the response arena */
 	struct lease *lease; /* one reference */
 	uint64_t handle;
 	uint64_t id; /* unique in the process: worker above a serial number */
@@ -92,29 +103,24 @@ struct stream {
 	enum end_reason reason;
 	struct span error; /* text of an error of ours */
 	struct arena arena;
-	struct arena response_arena; /* of the running try */
 
 	const struct listener *listener; /* these five borrowed from the lease */
 	const struct route *route;
 	const struct tcp_route *tcp_route;
 	const struct route_match *match;
 	const struct backend_ref *backend;
-	struct request_head plain_head; /* the same for every backend; kept where another one may be tried */
-	struct request_head head; /* as it goes to the chosen backend */
+	struct exchange *exchange; /* owner; NULL: a tunnel, of a TCP route or since it became one */
+	struct span log_method;
 	struct span log_host;
 	struct span log_path;
 	struct span sni;
-	struct body_framing request_framing;
-	struct upgrade_request upgrade;
 	bool client_keeps;
-	uint8_t client_minor;
-	struct response_head response;
+	uint8_t client_major; /* 0: the head was not understood */
+	uint8_t client_minor; /* HTTP/2 counts as 1.1 */
 	struct exchange_timeouts timeouts;
 	struct attempt attempt;
 	struct relay upload;
 	struct relay download;
-	struct buf replay;
-
 	uint64_t start_ns;
 	uint64_t request_deadline_ms; /* 0: none */
 	uint64_t delay_ms; /* an injected delay, 0: none */
@@ -131,8 +137,13 @@ const char *stream_state_action(enum stream_state state);
 bool stream_state_allows(enum stream_state from, enum stream_state to);
 const char *stream_deadline_name(enum stream_deadline deadline);
 
-/* A stream in state NEW of the client; NULL at a limit or without memory. */
-struct stream *stream_create(struct client *client, const struct front *front);
+/* A stream in state NEW of the client; NULL at a limit or without memory. is_tcp: a tunnel from the start. */
+struct stream *stream_create(struct client *client, const struct front *front, bool is_tcp);
+/*
+ * From here on a tunnel: gives back what was kept for the exchange, but for what the log is told. Without
+ * memory for that it stays.
+ */
+void stream_drop_exchange(struct stream *stream);
 void stream_set_state(struct stream *stream, enum stream_state state);
 /* Arms the timer for the nearest deadline of the state. */
 void stream_arm(struct stream *stream);

@@ -58,9 +58,9 @@ static void record_fill_grpc(const struct stream *stream, struct stream_record *
 
 static struct span record_version(const struct stream *stream)
 {
-	if (stream->front_head)
+	if (stream->client_major == 2)
 		return SPAN("HTTP/2.0");
-	if (stream->head.version_major == 0)
+	if (stream->client_major == 0)
 		return (struct span){ 0 };
 	return stream->client_minor ? SPAN("HTTP/1.1") : SPAN("HTTP/1.0");
 }
@@ -91,7 +91,7 @@ void stream_fill_record(struct stream *stream, struct stream_record *record)
 	record_fill_route(stream, record);
 	record_fill_grpc(stream, record);
 	if (!stream->is_tcp) {
-		record->method = stream->head.method_text;
+		record->method = stream->log_method;
 		record->host = stream->log_host;
 		record->path = stream->log_path;
 		record->version = record_version(stream);
