@@ -366,8 +366,9 @@ static void new_addresses_close_idle_connections_to_others(void **state)
 	assert_non_null(list);
 	stays = connect_one(scene, endpoint, &far[0]);
 	goes = connect_one(scene, endpoint, &far[1]);
-	list->address_list[0] = stays->address;
-	assert_int_equal(address_parse(SPAN("127.0.0.9:1"), &goes->address), 0);
+	assert_int_equal(address_parse(SPAN("127.0.0.9:1"), &list->address_list[0]), 0);
+	stays->address_hash = address_hash(&list->address_list[0]);
+	assert_int_not_equal(goes->address_hash, stays->address_hash);
 	upstream_pool_give(pool, stays);
 	upstream_pool_give(pool, goes);
 	upstream_pool_resolved(pool, endpoint, resolver_list_ref(list));

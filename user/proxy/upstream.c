@@ -56,7 +56,7 @@ struct upstream *upstream_open(struct proxy *proxy, struct upstream_endpoint *en
 	}
 	upstream->proxy = proxy;
 	upstream->handle = handle;
-	upstream->address = *address;
+	upstream->address_hash = address_hash(address);
 	upstream->endpoint = endpoint;
 	list_init(&upstream->idle_node);
 	timer_init(&upstream->idle_timer, upstream_on_idle);

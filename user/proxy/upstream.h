@@ -21,7 +21,7 @@ struct upstream {
 	struct upstream_endpoint *endpoint; /* borrowed: holds a user count */
 	void *owner; /* borrowed; NULL while idle */
 	void (*on_event)(void *owner); /* something is to be read or may be sent */
-	struct address address; /* the peer */
+	uint64_t address_hash; /* of the peer: address_hash() */
 	struct list idle_node;
 	struct timer idle_timer;
 	struct loop_deferred release; /* frees at the end of the turn */

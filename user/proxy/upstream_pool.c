@@ -243,10 +243,11 @@ void upstream_pool_drop(struct upstream_pool *pool, struct upstream *upstream)
 	timer_cancel(loop_timers(pool->proxy->loop), &upstream->idle_timer);
 }
 
-static bool list_has_address(const struct resolver_list *list, const struct address *address)
+/* Two addresses with one hash would only let a connection live on. */
+static bool list_has_hash(const struct resolver_list *list, uint64_t hash)
 {
 	for (uint32_t i = 0; i < list->count; i++) {
-		if (address_eq(&list->address_list[i], address))
+		if (address_hash(&list->address_list[i]) == hash)
 			return true;
 	}
 	return false;
@@ -266,13 +267,13 @@ void upstream_pool_resolved(struct upstream_pool *pool, struct upstream_endpoint
 	list_each(node, next, &endpoint->idle) {
 		struct upstream *upstream = list_entry(node, struct upstream, idle_node);
 
-		if (!list_has_address(addresses, &upstream->address))
+		if (!list_has_hash(addresses, upstream->address_hash))
 			upstream_close(upstream, false);
 	}
 	list_each(h2_node, after, &endpoint->h2) {
 		struct upstream_h2 *h2 = list_entry(h2_node, struct upstream_h2, node);
 
-		if (!list_has_address(addresses, &h2->upstream->address))
+		if (!list_has_hash(addresses, h2->upstream->address_hash))
 			upstream_h2_retire(h2->upstream);
 	}
 	endpoint->user_count--;
