@@ -419,6 +419,7 @@ static bool worker_make_proxy(struct worker *worker, const struct worker_options
 	proxy->relay.scratch = hg_malloc(LIMIT_READ_BYTES);
 	proxy->relay.pipes = &worker->pipes;
 	proxy->relay.counters = &worker->counters;
+	proxy->relay.wake = stream_on_relay;
 	proxy->resolver = worker->resolver;
 	if (getrandom(&proxy->random, sizeof(proxy->random), 0) != (ssize_t)sizeof(proxy->random) ||
 	    !proxy->random)

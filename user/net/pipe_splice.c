@@ -59,7 +59,7 @@ int pipe_pool_take(struct pipe_pool *pool, struct pipe_splice *ret_pipe)
 	if (pipe2(fds, O_NONBLOCK | O_CLOEXEC) < 0)
 		return -errno;
 	*ret_pipe = (struct pipe_splice){ .read_fd = fds[0], .write_fd = fds[1] };
-	ret_pipe->size_bytes = pipe_grow(fds[1]);
+	ret_pipe->size_bytes = (uint32_t)pipe_grow(fds[1]);
 	pool->created_count++;
 	return 0;
 }
@@ -96,7 +96,7 @@ ssize_t pipe_splice_in(int fd, struct pipe_splice *pipe, size_t max)
 		return -ENOBUFS;
 	len = splice_step(fd, pipe->write_fd, max < room ? max : room, 0);
 	if (len > 0)
-		pipe->held_bytes += (size_t)len;
+		pipe->held_bytes += (uint32_t)len;
 	return len == -EAGAIN && pipe->held_bytes > 0 ? -ENOBUFS : len;
 }
 
@@ -107,6 +107,6 @@ ssize_t pipe_splice_out(struct pipe_splice *pipe, int fd, bool is_more)
 	CHECK(pipe->held_bytes > 0);
 	len = splice_step(pipe->read_fd, fd, pipe->held_bytes, is_more ? SPLICE_F_MORE : 0);
 	if (len > 0)
-		pipe->held_bytes -= (size_t)len;
+		pipe->held_bytes -= (uint32_t)len;
 	return len;
 }

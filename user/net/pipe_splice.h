@@ -16,8 +16,8 @@
 struct pipe_splice {
 	int read_fd; /* owner; -1: none */
 	int write_fd; /* owner */
-	size_t size_bytes; /* capacity the kernel gave */
-	size_t held_bytes; /* spliced in and not yet out */
+	uint32_t size_bytes; /* capacity the kernel gave */
+	uint32_t held_bytes; /* spliced in and not yet out */
 };
 
 struct pipe_pool {

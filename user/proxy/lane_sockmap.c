@@ -55,7 +55,7 @@ static void sockmap_on_event(struct gate_direction *direction)
 {
 	struct relay *relay = container_of(direction, struct relay_gate, direction)->relay;
 
-	relay->gate_options.wake(relay->gate_options.owner);
+	relay->shared->wake(relay);
 }
 
 /* Judge the pace of the copy lane from here on. */
@@ -75,12 +75,12 @@ static bool sockmap_pays(struct relay *relay, uint64_t now_ms)
 	bool is_slow;
 
 	if (relay->decoder.kind == BODY_LENGTH)
-		return relay->decoder.left >= relay->gate_options.min_body_bytes;
+		return relay->decoder.left >= relay->gate_min_body_bytes;
 	if (relay->probe_reads >= SOCKMAP_PROBE_READS && bytes / relay->probe_reads >= SOCKMAP_PIECE_BYTES)
 		return true;
 	if (age_ms < SOCKMAP_PROBE_MS)
 		return false;
-	is_slow = relay->probe_reads * 1000 / age_ms < SOCKMAP_SLOW_PER_S;
+	is_slow = (uint64_t)relay->probe_reads * 1000 / age_ms < SOCKMAP_SLOW_PER_S;
 	sockmap_probe_begin(relay, now_ms);
 	return is_slow;
 }
@@ -122,7 +122,7 @@ static int sockmap_start(struct relay *relay)
 	struct gate_direction_options options = {
 		.framing = sockmap_framing(relay),
 		.length_bytes = relay->decoder.left,
-		.credit_bytes = relay->gate_options.credit_bytes,
+		.credit_bytes = relay->gate_credit_bytes,
 	};
 	struct gate_worker *worker = relay->shared->gate->worker;
 	int error = sockmap_prepare(relay);

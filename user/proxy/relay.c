@@ -70,13 +70,14 @@ void relay_start(struct relay *relay, struct relay_end source, struct relay_end 
 		relay_source_ended(relay);
 }
 
-void relay_allow_gate(struct relay *relay, const struct relay_gate_options *options)
+void relay_allow_gate(struct relay *relay, uint64_t min_body_bytes, uint32_t credit_bytes)
 {
-	relay->gate_options = *options;
+	relay->gate_min_body_bytes = min_body_bytes;
+	relay->gate_credit_bytes = credit_bytes;
 	relay->gate_allowed = relay->shared->gate != NULL && relay_is_between_conns(relay);
 	/* The pipe would take the bytes first. */
 	if (relay->gate_allowed && relay->decoder.kind == BODY_LENGTH &&
-	    relay->decoder.left >= options->min_body_bytes)
+	    relay->decoder.left >= min_body_bytes)
 		relay->lane = &lane_copy;
 }
 

@@ -61,16 +61,9 @@ struct relay_shared {
 	struct pipe_pool *pipes;
 	struct counters *counters;
 	struct gate_lane *gate; /* NULL: no kernel lane in this process */
+	void (*wake)(struct relay *relay); /* a direction in the kernel lane has news: pump its stream */
 	/* One writer, the worker; any reader. */
 	atomic_uint_fast64_t lane_bytes[RELAY_DIRECTION_COUNT][LANE_COUNT];
-};
-
-/* What a stream allows the kernel lane to do with a direction. */
-struct relay_gate_options {
-	uint64_t min_body_bytes; /* shorter bodies of known length stay in user space */
-	uint32_t credit_bytes; /* 0 where bytes of the other direction matter meanwhile (pair.h) */
-	void *owner;
-	void (*wake)(void *owner); /* the direction has news: pump */
 };
 
 struct lane {
@@ -102,27 +95,28 @@ struct relay {
 	struct conn *sink; /* NULL: h2_sink, or no sink between two tries */
 	struct h2_stream *h2_source;
 	struct h2_stream *h2_sink;
-	enum relay_direction direction;
-	enum relay_state state;
-	enum relay_fail fail;
 	const struct lane *lane;
+	enum relay_direction direction : 8;
+	enum relay_state state : 8;
+	enum relay_fail fail : 8;
+	enum relay_encoding encoding : 8;
+	bool replay_overflow; /* the payload outgrew LIMIT_RETRY_BODY_BYTES */
+	bool gate_allowed;
+	bool was_in_kernel; /* bytes may have left that user space never saw: no replay */
+	uint8_t chunk_raw; /* the sink is inside of a chunk line or chunk that came through the kernel */
 	struct body_decoder decoder;
-	enum relay_encoding encoding;
 	struct pipe_splice pipe; /* taken from the pool by the pipe lane */
 	struct buf *replay; /* copy of the payload for a repeated try, or NULL; borrowed */
-	bool replay_overflow; /* the payload outgrew LIMIT_RETRY_BODY_BYTES */
 	uint64_t payload_bytes;
 	uint64_t lane_bytes[LANE_COUNT];
 	size_t counted_bytes; /* this relay's part of the gauge */
 	uint64_t last_active_ms;
 	uint64_t progress_bytes; /* of both ends, when last_active_ms was noted */
 	uint64_t probe_ms; /* begin of the window over which the pace of the copy lane is judged */
-	uint64_t probe_reads; /* recv() calls in it that brought bytes */
 	uint64_t probe_bytes; /* payload_bytes at its begin */
-	struct relay_gate_options gate_options;
-	bool gate_allowed;
-	bool was_in_kernel; /* bytes may have left that user space never saw: no replay */
-	uint8_t chunk_raw; /* the sink is inside of a chunk line or chunk that came through the kernel */
+	uint32_t probe_reads; /* recv() calls in it that brought bytes */
+	uint32_t gate_credit_bytes; /* as relay_allow_gate() was told */
+	uint64_t gate_min_body_bytes;
 	struct relay_gate *gate; /* owner; NULL until the kernel lane is entered for the first time */
 };
 
@@ -131,8 +125,11 @@ void relay_init(struct relay *relay, struct relay_shared *shared, enum relay_dir
 void relay_start(struct relay *relay, struct relay_end source, struct relay_end sink,
 		 const struct body_framing *framing, enum relay_encoding encoding, bool allow_pipe,
 		 uint64_t now_ms);
-/* May go to the kernel lane from now on, when that pays. */
-void relay_allow_gate(struct relay *relay, const struct relay_gate_options *options);
+/*
+ * May go to the kernel lane from now on, when that pays: a body of known length when it is not shorter than
+ * min_body_bytes. credit_bytes: 0 where bytes of the other direction matter meanwhile (user/gate/pair.h).
+ */
+void relay_allow_gate(struct relay *relay, uint64_t min_body_bytes, uint32_t credit_bytes);
 /* Brings payload_bytes and last_active_ms up to date with what the kernel, or an HTTP/2 session, did alone.
  * No system call. */
 void relay_refresh(struct relay *relay, uint64_t now_ms);

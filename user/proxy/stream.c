@@ -154,9 +154,10 @@ struct stream *stream_create(struct client *client, const struct front *front, b
 	return stream;
 }
 
-static void stream_on_wake(void *owner)
+void stream_on_relay(struct relay *relay)
 {
-	stream_pump(owner);
+	stream_pump(relay->direction == RELAY_IN ? container_of(relay, struct stream, upload)
+						 : container_of(relay, struct stream, download));
 }
 
 static bool stream_wants_gate(const struct stream *stream, const struct splice_config *splice)
@@ -169,15 +170,10 @@ static bool stream_wants_gate(const struct stream *stream, const struct splice_c
 void stream_offer_gate(struct stream *stream, struct relay *relay, bool with_credit)
 {
 	const struct splice_config *splice = &stream->lease->snapshot->config.splice;
-	struct relay_gate_options options = {
-		.min_body_bytes = splice->min_body_bytes,
-		.credit_bytes = with_credit ? (uint32_t)splice->credit_bytes : 0,
-		.owner = stream,
-		.wake = stream_on_wake,
-	};
 
 	if (stream_wants_gate(stream, splice))
-		relay_allow_gate(relay, &options);
+		relay_allow_gate(relay, splice->min_body_bytes,
+				 with_credit ? (uint32_t)splice->credit_bytes : 0);
 }
 
 /* True when the request body's direction ended the stream. */

@@ -153,6 +153,7 @@ void stream_offer_gate(struct stream *stream, struct relay *relay, bool with_cre
 /* Events of the two sides, and everything else that may let the stream move on. */
 void stream_on_client(struct stream *stream);
 void stream_on_upstream(struct stream *stream);
+void stream_on_relay(struct relay *relay); /* relay_shared.wake */
 void stream_pump(struct stream *stream);
 
 /* How the client's connection ends with the stream. The backend's is kept when its exchange was complete. */
