@@ -52,15 +52,15 @@ enum chunk_state {
 };
 
 struct body_decoder {
-	enum body_kind kind;
+	enum body_kind kind : 8;
+	enum http_bad bad : 8;
 	uint8_t chunk_state; /* enum chunk_state */
 	bool is_done;
+	uint32_t line_bytes; /* of the running chunk line or trailer section */
 	uint64_t left; /* LENGTH: of the body; CHUNKED: of the chunk */
 	uint64_t payload_bytes; /* delivered */
 	uint64_t framing_bytes; /* of chunk lines, CRLFs and trailers */
-	uint32_t line_bytes; /* of the running chunk line or trailer section */
 	struct buf trailers; /* raw trailer section without the empty line, owner */
-	enum http_bad bad;
 };
 
 void body_decoder_init(struct body_decoder *d, const struct body_framing *framing);

@@ -50,16 +50,10 @@ void client_arm(struct client *client)
 
 	switch (client->state) {
 	case CLIENT_IDLE:
-	case CLIENT_READ_HELLO:
-		at_ms = client->idle_deadline_ms;
-		break;
 	case CLIENT_READ_HEAD:
-		at_ms = client->idle_deadline_ms;
-		if (client->head_deadline_ms && (!at_ms || client->head_deadline_ms < at_ms))
-			at_ms = client->head_deadline_ms;
-		break;
+	case CLIENT_READ_HELLO:
 	case CLIENT_LINGER:
-		at_ms = client->linger_deadline_ms;
+		at_ms = client->deadline_ms;
 		break;
 	case CLIENT_H2:
 		at_ms = client_h2_due_ms(client->h2);
@@ -82,10 +76,9 @@ void client_set_state(struct client *client, enum client_state state)
 	client_arm(client);
 }
 
-static void client_release(struct loop_deferred *deferred)
+static void client_free(struct client *client)
 {
-	struct client *client = container_of(deferred, struct client, release);
-
+	hg_free(client->http);
 	hg_free(client->sni);
 	client_h2_free(client->h2);
 	proxy_bind_unref(client->bind);
@@ -115,7 +108,7 @@ void client_close(struct client *client, enum end_reason reason, bool reset)
 	gauge_sub(proxy->counters, COUNTER_DOWNSTREAM_OPEN, 1);
 	conn_close(&client->conn, reset);
 	admission_give(proxy, client->bind);
-	loop_defer(proxy->loop, &client->release);
+	loop_defer(proxy->loop, &client->again);
 }
 
 bool client_is_ending(const struct client *client)
@@ -137,9 +130,8 @@ static void client_begin_idle(struct client *client)
 {
 	uint64_t now_ms = proxy_now_ms(client->proxy);
 
-	head_scan_init(&client->scan, false);
-	client->idle_deadline_ms = client->idle_timeout_ms ? now_ms + client->idle_timeout_ms : 0;
-	client->head_deadline_ms = 0;
+	head_scan_init(&client->http->scan, false);
+	client->deadline_ms = client->http->idle_timeout_ms ? now_ms + client->http->idle_timeout_ms : 0;
 }
 
 void client_next(struct client *client)
@@ -164,30 +156,35 @@ static void client_on_head(struct client *client, enum head_read result, struct 
 	if (result == HEAD_READ_DONE)
 		exchange_start(stream, head);
 	else
-		response_bad_request(stream, result == HEAD_READ_BAD ? client->scan.bad : BAD_NO_MEMORY);
+		response_bad_request(stream,
+				     result == HEAD_READ_BAD ? client->http->scan.bad : BAD_NO_MEMORY);
 }
 
 static void client_begin_head(struct client *client)
 {
 	if (client->state == CLIENT_READ_HEAD || buf_len(&client->conn.in) == 0)
 		return;
-	if (client->header_min_ms)
-		client->head_deadline_ms = proxy_now_ms(client->proxy) + client->header_min_ms;
+	if (client->http->header_min_ms) {
+		uint64_t head_ms = proxy_now_ms(client->proxy) + client->http->header_min_ms;
+
+		if (!client->deadline_ms || head_ms < client->deadline_ms)
+			client->deadline_ms = head_ms;
+	}
 	client_set_state(client, CLIENT_READ_HEAD);
 }
 
 /* The stream exists before the head is complete only within this call: its arena takes the head. */
 static void client_read_head(struct client *client)
 {
-	struct proxy *proxy = client->proxy;
+	struct client_http *http = client->http;
 	struct arena arena;
 	struct stream *stream;
 	struct span head = { 0 };
 	enum head_read result;
 
 	arena_init(&arena, 2048);
-	result =
-		head_read(&client->conn, &client->scan, &client->limits, proxy->relay.scratch, &arena, &head);
+	result = head_read(&client->conn, &http->scan, &http->limits, client->proxy->relay.scratch, &arena,
+			   &head);
 	if (result == HEAD_READ_MORE) {
 		arena_done(&arena);
 		client_begin_head(client);
@@ -218,7 +215,16 @@ static void client_read_head(struct client *client)
 	client_on_head(client, result, stream, head);
 }
 
-/* ------------------------------------------------------------------------------------ TCP and TLS */
+/* ------------------------------------------------------------------------------------ tunnels */
+
+void client_become_tunnel(struct client *client)
+{
+	/* Other streams may run beside this one, and more may begin. */
+	if (client->h2)
+		return;
+	hg_free(client->http);
+	client->http = NULL;
+}
 
 static void client_open_tunnel(struct client *client, bool is_tls, struct span sni)
 {
@@ -263,6 +269,8 @@ static void client_read_hello(struct client *client)
 			client_close(client, END_REQUEST_BAD, true);
 		else
 			client_open_tunnel(client, true, sni_name(client->sni));
+		hg_free(client->sni);
+		client->sni = NULL;
 		return;
 	}
 }
@@ -283,7 +291,7 @@ static void client_read_linger(struct client *client)
 			client_close(client, END_OK, false);
 			return;
 		}
-		client->linger_left -= (size_t)len;
+		client->linger_left -= (uint32_t)len;
 	}
 	loop_again(client->proxy->loop, &client->again);
 }
@@ -291,7 +299,7 @@ static void client_read_linger(struct client *client)
 void client_linger(struct client *client)
 {
 	client->linger_left = LIMIT_LINGER_BYTES;
-	client->linger_deadline_ms = proxy_now_ms(client->proxy) + LIMIT_LINGER_MS;
+	client->deadline_ms = proxy_now_ms(client->proxy) + LIMIT_LINGER_MS;
 	client_set_state(client, CLIENT_LINGER);
 	buf_done(&client->conn.in);
 	conn_shutdown(&client->conn);
@@ -333,7 +341,12 @@ static void client_on_ready(struct conn *conn)
 
 static void client_on_again(struct loop_deferred *deferred)
 {
-	client_run(container_of(deferred, struct client, again));
+	struct client *client = container_of(deferred, struct client, again);
+
+	if (client->state == CLIENT_CLOSED)
+		client_free(client);
+	else
+		client_run(client);
 }
 
 static void client_on_timer(struct timer *timer, uint64_t now_ms)
@@ -427,18 +440,11 @@ static void client_name_peer(struct client *client, const struct address *peer)
 	client->is_trusted = client_peer_is_trusted(client->proxy, peer);
 }
 
-static void client_copy_config(struct client *client, const struct bind *bind)
+static void client_arm_age(struct client *client)
 {
 	const struct static_config *config = &client->proxy->lease->snapshot->config;
 	uint64_t age_ns = config->timeouts.max_connection_age_ns;
 
-	client->idle_timeout_ms = ns_to_ms(bind->http->http1_idle_timeout_ns);
-	client->header_min_ms = ns_to_ms(config->timeouts.client_header_min_ns);
-	client->limits.line_bytes = config->max_request_line_bytes;
-	client->limits.head_bytes = config->max_head_bytes;
-	client->limits.fields = bind->http->http1_max_headers.is_set
-					? (uint32_t)bind->http->http1_max_headers.value
-					: config->max_headers;
 	if (!age_ns)
 		return;
 	if (config->timeouts.max_connection_age_jitter_ns)
@@ -447,10 +453,31 @@ static void client_copy_config(struct client *client, const struct bind *bind)
 		  proxy_now_ms(client->proxy) + ns_to_ms(age_ns));
 }
 
+static struct client_http *client_http_create(const struct static_config *config, const struct bind *bind)
+{
+	struct client_http *http = hg_calloc(1, sizeof(*http));
+
+	if (!http)
+		return NULL;
+	http->idle_timeout_ms = ns_to_ms(bind->http->http1_idle_timeout_ns);
+	http->header_min_ms = ns_to_ms(config->timeouts.client_header_min_ns);
+	http->limits.line_bytes = config->max_request_line_bytes;
+	http->limits.head_bytes = config->max_head_bytes;
+	http->limits.fields = bind->http->http1_max_headers.is_set
+				      ? (uint32_t)bind->http->http1_max_headers.value
+				      : config->max_headers;
+	return http;
+}
+
 static void client_begin(struct client *client, const struct bind *bind)
 {
 	switch (bind->protocol) {
 	case BIND_HTTP:
+		client->http = client_http_create(&client->proxy->lease->snapshot->config, bind);
+		if (!client->http) {
+			client_close(client, END_INTERNAL, true);
+			return;
+		}
 		client_begin_idle(client);
 		client_arm(client);
 		client_read_head(client);
@@ -466,7 +493,7 @@ static void client_begin(struct client *client, const struct bind *bind)
 		}
 		sni_init(client->sni);
 		client->state = CLIENT_READ_HELLO;
-		client->idle_deadline_ms = proxy_now_ms(client->proxy) + LIMIT_CLIENT_HELLO_MS;
+		client->deadline_ms = proxy_now_ms(client->proxy) + LIMIT_CLIENT_HELLO_MS;
 		client_arm(client);
 		client_read_hello(client);
 		break;
@@ -488,7 +515,6 @@ static struct client *client_create(struct proxy *proxy, struct proxy_bind *bind
 	timer_init(&client->timer, client_on_timer);
 	timer_init(&client->age_timer, client_on_age);
 	loop_deferred_init(&client->again, client_on_again);
-	loop_deferred_init(&client->release, client_release);
 	if (conn_open(&client->conn, proxy->loop, fd, client_on_ready) < 0) {
 		slab_give(proxy->clients, handle);
 		return NULL;
@@ -535,6 +561,6 @@ void client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const st
 	proxy_trace(proxy, client->handle, TRACE_ACCEPT, (uint32_t)fd, bind->port);
 	client_count(client, config);
 	client_name_peer(client, peer);
-	client_copy_config(client, config);
+	client_arm_age(client);
 	client_begin(client, config);
 }

@@ -24,36 +24,37 @@ enum client_state {
 /* "[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]:65535" */
 #define CLIENT_SOURCE_BYTES 53
 
+/* What reading requests needs: values of the configuration in force when the connection was accepted. */
+struct client_http {
+	struct head_scan scan;
+	struct head_limits limits;
+	uint64_t idle_timeout_ms; /* 0: off */
+	uint64_t header_min_ms; /* 0: off */
+};
+
 struct client {
 	struct conn conn;
 	struct proxy *proxy; /* borrowed */
 	struct proxy_bind *bind; /* one reference */
 	uint64_t handle;
-	enum client_state state;
 	struct stream *stream; /* the running one, or NULL; always NULL with h2 */
+	struct client_http *http; /* owner; NULL: a tunnel, of TCP or TLS or since it became one */
 	struct client_h2 *h2; /* owner; NULL: not HTTP/2 */
 	char source[CLIENT_SOURCE_BYTES]; /* "ip:port", "[ip]:port" */
 	uint8_t source_len;
 	uint8_t peer_ip_at; /* the address alone, within source */
 	uint8_t peer_ip_len;
+	enum client_state state : 8;
 	bool is_trusted; /* its X-Forwarded-* are kept */
 	bool is_age_over; /* maxConnectionAge passed: the running exchange is the last */
 	bool is_closed;
-	struct head_scan scan;
-	struct head_limits limits;
+	uint32_t linger_left; /* bytes */
 	struct sni_parser *sni; /* owner; while reading a ClientHello */
-	/* values of the configuration in force when the connection was accepted; 0 = off */
-	uint64_t idle_timeout_ms;
-	uint64_t header_min_ms;
-	uint64_t idle_deadline_ms;
-	uint64_t head_deadline_ms;
-	uint64_t linger_deadline_ms;
-	size_t linger_left;
+	uint64_t deadline_ms; /* of the state, loop time; 0: none */
 	uint64_t requests;
 	struct timer timer; /* idle, head, or linger */
 	struct timer age_timer;
-	struct loop_deferred again; /* a request may be waiting in conn.in */
-	struct loop_deferred release;
+	struct loop_deferred again; /* a request may be waiting in conn.in; or, closed, it is to be freed */
 };
 
 const char *client_state_name(enum client_state state);
@@ -68,6 +69,8 @@ void client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const st
 /* Closes now, frees at the end of the turn. No stream may be running, but those of HTTP/2: they end first.
  * Idempotent. */
 void client_close(struct client *client, enum end_reason reason, bool reset);
+/* The running stream is a tunnel from now on: no request follows. */
+void client_become_tunnel(struct client *client);
 /* The stream is over and the connection may serve another request. */
 void client_next(struct client *client);
 /* The stream is over; what was sent is to be read by the client before the connection closes. */

@@ -17,9 +17,9 @@ bool client_h2_is_preface(struct span head)
 static void client_h2_begin_idle(struct client *client)
 {
 	struct client_h2 *h2 = client->h2;
+	uint64_t timeout_ms = client->http->idle_timeout_ms;
 
-	h2->idle_deadline_ms =
-		client->idle_timeout_ms ? proxy_now_ms(client->proxy) + client->idle_timeout_ms : 0;
+	h2->idle_deadline_ms = timeout_ms ? proxy_now_ms(client->proxy) + timeout_ms : 0;
 }
 
 uint64_t client_h2_due_ms(const struct client_h2 *h2)

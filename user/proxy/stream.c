@@ -53,11 +53,6 @@ void stream_set_state(struct stream *stream, enum stream_state state)
 	stream_arm(stream);
 }
 
-static void stream_on_again(struct loop_deferred *deferred)
-{
-	stream_pump(container_of(deferred, struct stream, again));
-}
-
 static int stream_make_exchange(struct stream *stream)
 {
 	stream->exchange = hg_calloc(1, sizeof(*stream->exchange));
@@ -109,14 +104,22 @@ void stream_drop_exchange(struct stream *stream)
 	stream->log_path = path;
 }
 
-static void stream_release(struct loop_deferred *deferred)
+static void stream_free(struct stream *stream)
 {
-	struct stream *stream = container_of(deferred, struct stream, release);
-
 	stream_free_exchange(stream);
 	arena_done(&stream->arena);
 	lease_unref(stream->lease);
 	slab_give(stream->proxy->streams, stream->handle);
+}
+
+static void stream_on_again(struct loop_deferred *deferred)
+{
+	struct stream *stream = container_of(deferred, struct stream, again);
+
+	if (stream->state == STREAM_CLOSED)
+		stream_free(stream);
+	else
+		stream_pump(stream);
 }
 
 struct stream *stream_create(struct client *client, const struct front *front, bool is_tcp)
@@ -146,7 +149,6 @@ struct stream *stream_create(struct client *client, const struct front *front, b
 	relay_init(&stream->download, &proxy->relay, RELAY_OUT);
 	timer_init(&stream->timer, stream_on_deadline);
 	loop_deferred_init(&stream->again, stream_on_again);
-	loop_deferred_init(&stream->release, stream_release);
 	attempt_init(stream);
 	proxy_trace(proxy, stream->id, TRACE_STREAM_BEGIN, (uint32_t)client->handle, 0);
 	counter_add(proxy->counters, COUNTER_STREAMS_OPEN, 1);
@@ -354,7 +356,7 @@ void stream_finish(struct stream *stream, enum end_reason reason, enum stream_en
 	if (stream->upstream)
 		stream->back->finish(stream, end);
 	stream->front->finish(stream, reason, end);
-	loop_defer(proxy->loop, &stream->release);
+	loop_defer(proxy->loop, &stream->again);
 }
 
 void stream_abort(struct stream *stream, enum end_reason reason)

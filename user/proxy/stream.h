@@ -128,8 +128,7 @@ struct stream {
 	uint64_t reply_deadline_ms;
 	struct timer timer;
 	enum stream_deadline deadline;
-	struct loop_deferred again;
-	struct loop_deferred release;
+	struct loop_deferred again; /* pumps; or, closed, frees */
 };
 
 const char *stream_state_name(enum stream_state state);

@@ -44,6 +44,7 @@ void tunnel_start(struct stream *stream)
 	relay_stop(&stream->upload);
 	relay_init(&stream->upload, &stream->proxy->relay, RELAY_IN);
 	stream_drop_exchange(stream);
+	client_become_tunnel(stream->client);
 	relay_start(&stream->upload, client, backend, &tunnel, ENCODE_PLAIN, false, now_ms);
 	relay_start(&stream->download, backend, client, &tunnel, ENCODE_PLAIN, false, now_ms);
 	stream_offer_gate(stream, &stream->upload, false);
