@@ -15,6 +15,7 @@
 
 #include "user/proxy/client.h"
 #include "user/proxy/deadline.h"
+#include "user/proxy/dial.h"
 #include "user/proxy/stream.h"
 
 /* The two tables of states, walked in the same way. */
@@ -121,6 +122,8 @@ struct scene {
 	struct snapshot snapshot;
 	struct lease lease;
 	struct trace trace;
+	struct exchange exchange;
+	struct dial dial;
 	struct stream stream;
 };
 
@@ -141,10 +144,11 @@ static void scene_open(struct scene *scene)
 	timeouts->half_closed_ns = 60000000000;
 	stream->proxy = &scene->proxy;
 	stream->lease = &scene->lease;
-	stream->request_deadline_ms = loop_now_ms(scene->proxy.loop) + 60000;
-	stream->reply_deadline_ms = stream->request_deadline_ms;
-	stream->attempt.connect_deadline_ms = stream->request_deadline_ms;
-	stream->attempt.backoff_end_ms = stream->request_deadline_ms;
+	stream->exchange = &scene->exchange;
+	stream->attempt.dial = &scene->dial;
+	stream->exchange->request_deadline_ms = loop_now_ms(scene->proxy.loop) + 60000;
+	stream->exchange->reply_deadline_ms = stream->exchange->request_deadline_ms;
+	stream->exchange->backoff_end_ms = stream->exchange->request_deadline_ms;
 	relay_init(&stream->upload, &scene->proxy.relay, RELAY_IN);
 	relay_init(&stream->download, &scene->proxy.relay, RELAY_OUT);
 	timer_init(&stream->timer, stream_on_deadline);
@@ -183,24 +187,24 @@ static void the_nearest_deadline_of_a_state_counts(void **unused)
 	(void)unused;
 	scene_open(&scene);
 	stream->state = STREAM_CONNECT;
-	stream->request_deadline_ms = 5000;
-	stream->attempt.try_deadline_ms = 4000;
-	stream->attempt.connect_deadline_ms = 3000;
+	stream->exchange->request_deadline_ms = 5000;
+	stream->exchange->try_deadline_ms = 4000;
+	scene.dial.deadline_ms = 3000;
 	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_CONNECT);
 	assert_int_equal(at_ms, 3000);
-	stream->attempt.connect_deadline_ms = 0;
+	scene.dial.deadline_ms = 0;
 	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_PER_TRY);
-	stream->attempt.try_deadline_ms = 6000;
+	stream->exchange->try_deadline_ms = 6000;
 	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_REQUEST);
 	assert_int_equal(at_ms, 5000);
 	stream->state = STREAM_BACKOFF;
-	stream->attempt.backoff_end_ms = 4999;
+	stream->exchange->backoff_end_ms = 4999;
 	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_BACKOFF);
 	stream->state = STREAM_DELAY;
-	stream->delay_end_ms = 4998;
+	stream->exchange->delay_end_ms = 4998;
 	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_DELAY);
 	assert_int_equal(at_ms, 4998);
-	stream->delay_end_ms = 5001;
+	stream->exchange->delay_end_ms = 5001;
 	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_REQUEST);
 	assert_int_equal(at_ms, 5000);
 	scene_close(&scene);

@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "user/base/limits.h"
-#include "user/net/connect.h"
 #include "user/proxy/back.h"
 #include "user/proxy/connect_tunnel.h"
 #include "user/proxy/dial.h"
@@ -145,19 +144,28 @@ void attempt_send(struct stream *stream, struct upstream *upstream)
 	stream_pump(stream);
 }
 
+void attempt_timeouts(const struct stream *stream, struct exchange_timeouts *ret_timeouts)
+{
+	timeout_of_exchange(&stream->lease->snapshot->config,
+			    stream->route ? &stream->route->effective : NULL, stream->backend, ret_timeouts);
+}
+
+static void attempt_begin_exchange(struct stream *stream)
+{
+	struct exchange *exchange = stream->exchange;
+	struct exchange_timeouts timeouts;
+
+	attempt_timeouts(stream, &timeouts);
+	exchange->try_deadline_ms =
+		timeouts.per_try_ns ? proxy_now_ms(stream->proxy) + ns_to_ms(timeouts.per_try_ns) : 0;
+	arena_reset(&exchange->response_arena);
+}
+
 void attempt_start(struct stream *stream)
 {
-	struct attempt *attempt = &stream->attempt;
-	uint64_t now_ms = proxy_now_ms(stream->proxy);
-
 	attempt_leave_endpoint(stream);
-	attempt->start_ns = loop_now_ns(stream->proxy->loop);
-	attempt->try_deadline_ms =
-		stream->timeouts.per_try_ns ? now_ms + ns_to_ms(stream->timeouts.per_try_ns) : 0;
-	attempt->connect_deadline_ms =
-		stream->timeouts.connect_ns ? now_ms + ns_to_ms(stream->timeouts.connect_ns) : 0;
 	if (stream->exchange)
-		arena_reset(&stream->exchange->response_arena);
+		attempt_begin_exchange(stream);
 	if (attempt_choose(stream) < 0) {
 		response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
 		return;
@@ -281,7 +289,7 @@ static void attempt_repeat(struct stream *stream, uint64_t delay_ns)
 		attempt_again(stream);
 		return;
 	}
-	attempt->backoff_end_ms = proxy_now_ms(stream->proxy) + ns_to_ms(delay_ns);
+	stream->exchange->backoff_end_ms = proxy_now_ms(stream->proxy) + ns_to_ms(delay_ns);
 	stream_set_state(stream, STREAM_BACKOFF);
 }
 

@@ -8,6 +8,8 @@
  * says, or once for free when a pooled connection turned out to be dead and the backend provably saw nothing.
  */
 void attempt_init(struct stream *stream);
+/* The limits of the request at the backend that was chosen; a tunnel has that of the connect alone. */
+void attempt_timeouts(const struct stream *stream, struct exchange_timeouts *ret_timeouts);
 /* Chooses an endpoint and goes on from a pooled connection, or resolves and connects. */
 void attempt_start(struct stream *stream);
 /* The next try of a retry policy: as attempt_start, but another endpoint or backend is preferred. */

@@ -4,6 +4,7 @@
 #include "user/base/limits.h"
 #include "user/proxy/attempt.h"
 #include "user/proxy/back.h"
+#include "user/proxy/dial.h"
 #include "user/proxy/exchange.h"
 #include "user/proxy/outcome.h"
 #include "user/proxy/response.h"
@@ -73,6 +74,15 @@ static void deadline_offer_stall(struct deadline_pick *pick, struct stream *stre
 						 : proxy_now_ms(stream->proxy)));
 }
 
+/* Of the whole request and of the running try: a tunnel has neither. */
+static void deadline_offer_tries(struct deadline_pick *pick, const struct stream *stream)
+{
+	if (!stream->exchange)
+		return;
+	deadline_offer(pick, DEADLINE_REQUEST, stream->exchange->request_deadline_ms);
+	deadline_offer(pick, DEADLINE_PER_TRY, stream->exchange->try_deadline_ms);
+}
+
 enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
 {
 	const struct timeouts_config *timeouts = &stream->lease->snapshot->config.timeouts;
@@ -84,24 +94,22 @@ enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
 	case STREAM_STATE_COUNT:
 		break;
 	case STREAM_DELAY:
-		deadline_offer(&pick, DEADLINE_REQUEST, stream->request_deadline_ms);
-		deadline_offer(&pick, DEADLINE_DELAY, stream->delay_end_ms);
+		deadline_offer(&pick, DEADLINE_REQUEST, stream->exchange->request_deadline_ms);
+		deadline_offer(&pick, DEADLINE_DELAY, stream->exchange->delay_end_ms);
 		break;
 	case STREAM_RESOLVE:
 	case STREAM_CONNECT:
-		deadline_offer(&pick, DEADLINE_REQUEST, stream->request_deadline_ms);
-		deadline_offer(&pick, DEADLINE_PER_TRY, stream->attempt.try_deadline_ms);
-		deadline_offer(&pick, DEADLINE_CONNECT, stream->attempt.connect_deadline_ms);
+		deadline_offer_tries(&pick, stream);
+		deadline_offer(&pick, DEADLINE_CONNECT, dial_deadline_ms(stream));
 		break;
 	case STREAM_WAIT_HEAD:
-		deadline_offer(&pick, DEADLINE_REQUEST, stream->request_deadline_ms);
-		deadline_offer(&pick, DEADLINE_PER_TRY, stream->attempt.try_deadline_ms);
+		deadline_offer_tries(&pick, stream);
 		if (!relay_is_finished(&stream->upload))
 			deadline_offer_idle(&pick, stream, DEADLINE_STREAM_IDLE, timeouts->stream_idle_ns);
 		break;
 	case STREAM_BACKOFF:
-		deadline_offer(&pick, DEADLINE_REQUEST, stream->request_deadline_ms);
-		deadline_offer(&pick, DEADLINE_BACKOFF, stream->attempt.backoff_end_ms);
+		deadline_offer(&pick, DEADLINE_REQUEST, stream->exchange->request_deadline_ms);
+		deadline_offer(&pick, DEADLINE_BACKOFF, stream->exchange->backoff_end_ms);
 		break;
 	case STREAM_RELAY:
 		deadline_offer_idle(&pick, stream, DEADLINE_STREAM_IDLE, timeouts->stream_idle_ns);
@@ -119,7 +127,7 @@ enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
 			deadline_offer_idle(&pick, stream, DEADLINE_TUNNEL_IDLE, timeouts->tunnel_idle_ns);
 		break;
 	case STREAM_REPLY:
-		deadline_offer(&pick, DEADLINE_REPLY, stream->reply_deadline_ms);
+		deadline_offer(&pick, DEADLINE_REPLY, stream->exchange->reply_deadline_ms);
 		break;
 	}
 	*ret_at_ms = pick.at_ms;

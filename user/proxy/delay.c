@@ -55,7 +55,7 @@ bool delay_start(struct stream *stream)
 	histogram_add(&proxy->counters->request_processing, &histogram_processing,
 		      clock_now_ns() - stream->start_ns);
 	stream->delay_ms = ns_to_ms(ns);
-	stream->delay_end_ms = proxy_now_ms(proxy) + stream->delay_ms;
+	stream->exchange->delay_end_ms = proxy_now_ms(proxy) + stream->delay_ms;
 	stream_set_state(stream, STREAM_DELAY);
 	return true;
 }

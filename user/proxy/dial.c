@@ -5,23 +5,10 @@
 
 #include "policy/h2_settings.h"
 #include "user/base/mem.h"
-#include "user/net/connect.h"
-#include "user/net/resolver.h"
 #include "user/proxy/attempt.h"
 #include "user/proxy/connect_tunnel.h"
 #include "user/proxy/response.h"
 #include "user/proxy/upstream_h2.h"
-
-/* What a try needs until it has its connection. */
-struct dial {
-	struct stream *stream; /* its owner */
-	struct resolver_query query;
-	struct net_connect connect;
-	struct resolver_list *addresses; /* one reference; NULL: a literal address, borrowed from the lease */
-	struct list h2_wait; /* in endpoint->h2_waiting */
-	bool is_opening_h2; /* others wait for the connection that this try opens */
-	bool is_its_turn; /* to open one, after the try that it waited for gave up */
-};
 
 static void dial_on_resolved(struct resolver_query *query, int result, struct resolver_list *list);
 static void dial_on_connected(struct net_connect *connect, int result, int fd, uint32_t index);
@@ -30,6 +17,7 @@ static void dial_on_connected(struct net_connect *connect, int result, int fd, u
 static struct dial *dial_of(struct stream *stream)
 {
 	struct dial *dial = stream->attempt.dial;
+	struct exchange_timeouts timeouts;
 
 	if (dial)
 		return dial;
@@ -39,6 +27,10 @@ static struct dial *dial_of(struct stream *stream)
 		return NULL;
 	}
 	dial->stream = stream;
+	dial->start_ns = loop_now_ns(stream->proxy->loop);
+	attempt_timeouts(stream, &timeouts);
+	if (timeouts.connect_ns)
+		dial->deadline_ms = proxy_now_ms(stream->proxy) + ns_to_ms(timeouts.connect_ns);
 	list_init(&dial->h2_wait);
 	resolver_query_init(&dial->query, dial_on_resolved);
 	net_connect_init(&dial->connect, dial_on_connected);
@@ -52,7 +44,7 @@ static void dial_connect(struct stream *stream, const struct address *list, uint
 
 	counter_add(stream->proxy->counters, COUNTER_UPSTREAM_CONNECTS, 1);
 	net_connect_start(&attempt->dial->connect, stream->proxy->loop, list, count,
-			  attempt->connect_deadline_ms, &attempt->endpoint->keepalive);
+			  attempt->dial->deadline_ms, &attempt->endpoint->keepalive);
 	stream_set_state(stream, STREAM_CONNECT);
 }
 
@@ -153,6 +145,11 @@ static void dial_share(struct stream *stream)
 	}
 }
 
+uint64_t dial_deadline_ms(const struct stream *stream)
+{
+	return stream->attempt.dial ? stream->attempt.dial->deadline_ms : 0;
+}
+
 void dial_resume(struct stream *stream)
 {
 	struct dial *dial = stream->attempt.dial;
@@ -187,16 +184,16 @@ static void dial_on_connected(struct net_connect *connect, int result, int fd, u
 	uint64_t now_ms = proxy_now_ms(stream->proxy);
 
 	if (result < 0) {
-		bool is_late = attempt->connect_deadline_ms && now_ms >= attempt->connect_deadline_ms;
+		bool is_late = dial->deadline_ms && now_ms >= dial->deadline_ms;
 
 		attempt_failed(stream, is_late ? TRY_CONNECT_TIMEOUT : TRY_CONNECT_FAILED, result);
 		return;
 	}
 	histogram_add(&stream->proxy->counters->upstream_connect, &histogram_connect,
-		      loop_now_ns(stream->proxy->loop) - attempt->start_ns);
+		      loop_now_ns(stream->proxy->loop) - dial->start_ns);
 	balance_connected(&attempt->endpoint->load);
 	proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_CONNECTED, (uint32_t)fd,
-		    (loop_now_ns(stream->proxy->loop) - attempt->start_ns) / 1000u);
+		    (loop_now_ns(stream->proxy->loop) - dial->start_ns) / 1000u);
 	upstream = upstream_open(stream->proxy, attempt->endpoint, fd, &connect->list[index]);
 	if (upstream && dial->is_opening_h2 && upstream_h2_start(upstream) < 0) {
 		upstream_close(upstream, true);

@@ -77,7 +77,8 @@ static void exchange_set_deadline(struct stream *stream)
 
 	timeout_of_exchange(&stream->lease->snapshot->config, &stream->route->effective, NULL, &timeouts);
 	if (timeouts.request_ns)
-		stream->request_deadline_ms = proxy_now_ms(stream->proxy) + ns_to_ms(timeouts.request_ns);
+		stream->exchange->request_deadline_ms =
+			proxy_now_ms(stream->proxy) + ns_to_ms(timeouts.request_ns);
 }
 
 /* False when the stream was answered with the reason. */
@@ -126,8 +127,6 @@ int exchange_use_backend(struct stream *stream)
 	if (!error)
 		error = headers_rewrite(&stream->exchange->head, stream->route->effective.rewrite,
 					stream->match, stream->backend->backend);
-	timeout_of_exchange(&stream->lease->snapshot->config, &stream->route->effective, stream->backend,
-			    &stream->timeouts);
 	return error;
 }
 

@@ -209,7 +209,7 @@ static void response_reply(struct stream *stream, uint16_t status, struct span b
 	}
 	stream->head_sent = true;
 	stream->download.payload_bytes = reply.is_head ? 0 : body.len;
-	stream->reply_deadline_ms = proxy_now_ms(stream->proxy) + LIMIT_REPLY_MS;
+	stream->exchange->reply_deadline_ms = proxy_now_ms(stream->proxy) + LIMIT_REPLY_MS;
 	stream_set_state(stream, STREAM_REPLY);
 	response_flush_reply(stream);
 }

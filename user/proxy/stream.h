@@ -54,10 +54,6 @@ struct attempt {
 	uint8_t free_retries; /* a reused connection had died, or a shared one refused */
 	bool is_fresh; /* no pooled connection: after the free retry */
 	bool is_retry; /* counted in proxy->active_retries */
-	uint64_t start_ns;
-	uint64_t connect_deadline_ms;
-	uint64_t try_deadline_ms; /* 0: none */
-	uint64_t backoff_end_ms;
 	struct dial *dial; /* owner; NULL unless a connection is being opened or waited for */
 };
 
@@ -72,6 +68,12 @@ struct exchange {
 	struct h2_head *back_head; /* owner; NULL: not HTTP/2 */
 	struct arena response_arena; /* of the running try */
 	struct buf replay; /* of the request body, for another try */
+	/* Loop time. */
+	uint64_t request_deadline_ms; /* 0: none */
+	uint64_t try_deadline_ms; /* 0: none */
+	uint64_t backoff_end_ms;
+	uint64_t delay_end_ms;
+	uint64_t reply_deadline_ms;
 };
 
 struct stream {
@@ -117,15 +119,11 @@ struct stream {
 	bool client_keeps;
 	uint8_t client_major; /* 0: the head was not understood */
 	uint8_t client_minor; /* HTTP/2 counts as 1.1 */
-	struct exchange_timeouts timeouts;
 	struct attempt attempt;
 	struct relay upload;
 	struct relay download;
 	uint64_t start_ns;
-	uint64_t request_deadline_ms; /* 0: none */
 	uint64_t delay_ms; /* an injected delay, 0: none */
-	uint64_t delay_end_ms;
-	uint64_t reply_deadline_ms;
 	struct timer timer;
 	enum stream_deadline deadline;
 	struct loop_deferred again; /* pumps; or, closed, frees */

@@ -28,8 +28,6 @@ void tunnel_open(struct stream *stream, struct span sni)
 		stream_finish(stream, END_NO_BACKEND, STREAM_END_RESET);
 		return;
 	}
-	timeout_of_exchange(&stream->lease->snapshot->config, NULL, stream->backend, &stream->timeouts);
-	stream->timeouts.per_try_ns = 0;
 	attempt_start(stream);
 }
 
