@@ -82,7 +82,7 @@ static inline void scene_make_stream(struct scene *scene)
 	stream->proxy = &scene->proxy;
 	stream->lease = scene->proxy.lease;
 	stream->route = &scene->route;
-	arena_init(&stream->arena, 2048);
+	arena_init(&stream->exchange->arena, 2048);
 	stream->exchange->head = (struct request_head){
 		.method = METHOD_GET,
 		.method_text = SPAN("GET"),
@@ -94,7 +94,7 @@ static inline void scene_make_stream(struct scene *scene)
 		.version_major = 1,
 		.version_minor = 1,
 	};
-	fields_init(&stream->exchange->head.fields, &stream->arena);
+	fields_init(&stream->exchange->head.fields, &stream->exchange->arena);
 	assert_int_equal(fields_add(&stream->exchange->head.fields, SPAN("x-mine"), SPAN("1")), 0);
 	stream->exchange->request_framing.kind = BODY_NONE;
 }
@@ -152,7 +152,7 @@ static inline int scene_drop(void **state)
 	lease_unref(proxy->lease);
 	assert_int_equal(count(scene, COUNTER_UPSTREAM_OPEN), 0);
 	assert_int_equal(count(scene, COUNTER_POOL_IDLE), 0);
-	arena_done(&scene->stream.arena);
+	arena_done(&scene->exchange.arena);
 	free(proxy->relay.scratch);
 	close(scene->listener);
 	free(scene);

@@ -82,7 +82,7 @@ static int attempt_write_head(struct stream *stream)
 	int error;
 
 	if (stream->attempt.retries_done) {
-		number = arena_copy(&stream->arena,
+		number = arena_copy(&stream->exchange->arena,
 				    span_of(digits, text_u64(digits, stream->attempt.retries_done)));
 		error = number.data
 				? fields_set(&stream->exchange->head.fields, SPAN("x-retry-attempt"), number)
@@ -299,7 +299,10 @@ static struct span attempt_error_text(struct stream *stream, const char *what, i
 	const char *why = error ? strerrordesc_np(-error) : NULL;
 	int len = snprintf(text, sizeof(text), "upstream call failed: %s: %s", what, why ? why : "failed");
 
-	return arena_copy(&stream->arena,
+	/* Nobody is answered on a tunnel. */
+	if (!stream->exchange)
+		return (struct span){ 0 };
+	return arena_copy(&stream->exchange->arena,
 			  span_of(text, (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1));
 }
 

@@ -210,8 +210,8 @@ static void client_read_head(struct client *client)
 		return;
 	}
 	client->stream = stream;
-	arena_done(&stream->arena);
-	stream->arena = arena;
+	arena_done(&stream->exchange->arena);
+	stream->exchange->arena = arena;
 	client_on_head(client, result, stream, head);
 }
 

@@ -18,15 +18,15 @@
 
 static enum http_bad exchange_parse(struct stream *stream, struct span head)
 {
-	enum http_bad bad = h1_parse_request(head, &stream->arena, &stream->exchange->head);
+	enum http_bad bad = h1_parse_request(head, &stream->exchange->arena, &stream->exchange->head);
 
 	/* The log tells what was understood of a bad one, too. */
-	stream->log_method = stream->exchange->head.method_text;
+	stream->exchange->texts.method = stream->exchange->head.method_text;
 	stream->client_major = stream->exchange->head.version_major;
 	if (bad)
 		return bad;
-	stream->log_host = stream->exchange->head.authority;
-	stream->log_path = stream->exchange->head.target;
+	stream->exchange->texts.host = stream->exchange->head.authority;
+	stream->exchange->texts.path = stream->exchange->head.target;
 	stream->client_keeps = framing_request_keeps(&stream->exchange->head);
 	stream->client_minor = stream->exchange->head.version_minor;
 	bad = framing_request(&stream->exchange->head, &stream->exchange->request_framing);
@@ -64,8 +64,8 @@ static void exchange_redirect(struct stream *stream, const struct redirect_polic
 {
 	struct span location = { 0 };
 
-	if (headers_redirect(&stream->exchange->head, redirect, stream->match, SPAN("http"), &stream->arena,
-			     &location) < 0)
+	if (headers_redirect(&stream->exchange->head, redirect, stream->match, SPAN("http"),
+			     &stream->exchange->arena, &location) < 0)
 		response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
 	else
 		response_local(stream, redirect->status, (struct span){ 0 }, location);
@@ -119,7 +119,7 @@ int exchange_use_backend(struct stream *stream)
 
 	if (exchange_may_change_backend(stream)) {
 		stream->exchange->head = stream->exchange->plain_head;
-		error = fields_clone(&stream->exchange->plain_head.fields, &stream->arena,
+		error = fields_clone(&stream->exchange->plain_head.fields, &stream->exchange->arena,
 				     &stream->exchange->head.fields);
 	}
 	if (!error && stream->backend->request_headers)

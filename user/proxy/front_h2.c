@@ -18,7 +18,7 @@
  */
 static enum http_bad front_h2_make_upgrade(struct stream *stream, struct span protocol)
 {
-	char *key = arena_bytes(&stream->arena, WEBSOCKET_KEY_BYTES);
+	char *key = arena_bytes(&stream->exchange->arena, WEBSOCKET_KEY_BYTES);
 
 	if (!key)
 		return BAD_NO_MEMORY;
@@ -37,18 +37,18 @@ static enum http_bad front_h2_parse(struct stream *stream)
 	struct span protocol = { 0 };
 	enum http_bad bad = head->bad;
 
-	stream->log_host = head->authority;
-	stream->log_path = head->path;
+	stream->exchange->texts.host = head->authority;
+	stream->exchange->texts.path = head->path;
 	stream->client_keeps = true;
 	stream->client_major = 2;
 	stream->client_minor = 1;
 	if (!bad)
-		bad = h2_head_to_request(head, &stream->arena, &stream->exchange->head, &protocol);
-	stream->log_method = stream->exchange->head.method_text;
+		bad = h2_head_to_request(head, &stream->exchange->arena, &stream->exchange->head, &protocol);
+	stream->exchange->texts.method = stream->exchange->head.method_text;
 	if (bad)
 		return bad;
-	stream->log_host = stream->exchange->head.authority;
-	stream->log_path = stream->exchange->head.target;
+	stream->exchange->texts.host = stream->exchange->head.authority;
+	stream->exchange->texts.path = stream->exchange->head.target;
 	if (protocol.len)
 		return front_h2_make_upgrade(stream, protocol);
 	return h2_head_request_framing(head, &stream->exchange->head, &stream->exchange->request_framing);

@@ -74,7 +74,7 @@ static bool response_switch(struct stream *stream)
 		text_str(&text, " but ");
 		text_escaped(&text, stream->exchange->upgrade.protocol);
 		text_str(&text, " was requested");
-		response_error(stream, 502, arena_copy(&stream->arena, text_span(&text)),
+		response_error(stream, 502, arena_copy(&stream->exchange->arena, text_span(&text)),
 			       END_UPGRADE_MISMATCH);
 		text_done(&text);
 		return false;
@@ -157,7 +157,7 @@ static int response_add_facts(struct stream *stream, struct fields *fields, stru
 {
 	int error = 0;
 
-	fields_init(fields, &stream->arena);
+	fields_init(fields, &stream->exchange->arena);
 	if (location.len)
 		error = fields_add(fields, SPAN("location"), location);
 	if (!error && stream->lease->snapshot->config.expose_close_reason && reason != END_LOCAL_REPLY)

@@ -58,6 +58,7 @@ static int stream_make_exchange(struct stream *stream)
 	stream->exchange = hg_calloc(1, sizeof(*stream->exchange));
 	if (!stream->exchange)
 		return -ENOMEM;
+	arena_init(&stream->exchange->arena, 2048);
 	arena_init(&stream->exchange->response_arena, 2048);
 	return 0;
 }
@@ -70,44 +71,49 @@ static void stream_free_exchange(struct stream *stream)
 		return;
 	h2_head_free(exchange->front_head);
 	h2_head_free(exchange->back_head);
+	arena_done(&exchange->arena);
 	arena_done(&exchange->response_arena);
 	buf_done(&exchange->replay);
 	hg_free(exchange);
 	stream->exchange = NULL;
 }
 
-static bool stream_keep_text(struct arena *arena, struct span *text)
+static struct span stream_put_text(char **at, struct span text)
 {
-	*text = arena_copy(arena, *text);
-	return text->data != NULL;
+	struct span copy = span_of(*at, text.len);
+
+	if (text.len)
+		memcpy(*at, text.data, text.len);
+	*at += text.len;
+	return copy;
+}
+
+int stream_keep_texts(struct stream *stream, const struct stream_texts *texts)
+{
+	size_t len = texts->method.len + texts->host.len + texts->path.len;
+	struct stream_texts *kept = hg_malloc(sizeof(*kept) + len);
+	char *at;
+
+	if (!kept)
+		return -ENOMEM;
+	at = (char *)(kept + 1);
+	kept->method = stream_put_text(&at, texts->method);
+	kept->host = stream_put_text(&at, texts->host);
+	kept->path = stream_put_text(&at, texts->path);
+	stream->texts = kept;
+	return 0;
 }
 
 void stream_drop_exchange(struct stream *stream)
 {
-	struct span method = stream->log_method, host = stream->log_host, path = stream->log_path;
-	struct arena kept;
-
-	/* Of a TCP route: the arena has the name that the client asked for, and nothing else. */
-	if (!stream->exchange)
-		return;
-	arena_init(&kept, method.len + host.len + path.len + 3);
-	if (!stream_keep_text(&kept, &method) || !stream_keep_text(&kept, &host) ||
-	    !stream_keep_text(&kept, &path)) {
-		arena_done(&kept);
-		return;
-	}
-	stream_free_exchange(stream);
-	arena_done(&stream->arena);
-	stream->arena = kept;
-	stream->log_method = method;
-	stream->log_host = host;
-	stream->log_path = path;
+	if (stream->exchange && stream_keep_texts(stream, &stream->exchange->texts) == 0)
+		stream_free_exchange(stream);
 }
 
 static void stream_free(struct stream *stream)
 {
 	stream_free_exchange(stream);
-	arena_done(&stream->arena);
+	hg_free(stream->texts);
 	lease_unref(stream->lease);
 	slab_give(stream->proxy->streams, stream->handle);
 }
@@ -144,7 +150,6 @@ struct stream *stream_create(struct client *client, const struct front *front, b
 	stream->grpc_status = -1;
 	stream->lease = lease_ref(proxy->lease);
 	stream->start_ns = loop_now_ns(proxy->loop);
-	arena_init(&stream->arena, is_tcp ? 64 : 2048);
 	relay_init(&stream->upload, &proxy->relay, RELAY_IN);
 	relay_init(&stream->download, &proxy->relay, RELAY_OUT);
 	timer_init(&stream->timer, stream_on_deadline);

@@ -19,8 +19,8 @@ struct upstream;
  * (stream_states.def, changed by stream_set_state only), one timer, and ends exactly once, in
  * stream_finish().
  *
- * It owns its memory arena and its hold on the configuration it started with; it borrows the client for its
- * whole life and an upstream for one try.
+ * It owns its exchange and its hold on the configuration it started with; it borrows the client for its whole
+ * life and an upstream for one try.
  */
 enum stream_state {
 #define STREAM_STATE(id, name, action, next) STREAM_##id,
@@ -57,10 +57,19 @@ struct attempt {
 	struct dial *dial; /* owner; NULL unless a connection is being opened or waited for */
 };
 
+/* What was asked for, for the log. */
+struct stream_texts {
+	struct span method;
+	struct span host; /* of a TLS route: the name in the ClientHello */
+	struct span path;
+};
+
 /* What only a request with its response needs: a tunnel has none, or gives it back when it begins. */
 struct exchange {
+	struct arena arena;
+	struct stream_texts texts;
 	struct request_head plain_head; /* the same for every backend; kept where another one may be tried */
-	struct request_head head; /* as it goes to the chosen backend; in the stream's arena or front_head */
+	struct request_head head; /* as it goes to the chosen backend; in arena or front_head */
 	struct h2_head *front_head; /* owner; NULL: not HTTP/2 */
 	struct body_framing request_framing;
 	struct upgrade_request upgrade;
@@ -104,7 +113,6 @@ struct stream {
 	bool is_continued; /* the client got a 100 */
 	enum end_reason reason;
 	struct span error; /* text of an error of ours */
-	struct arena arena;
 
 	const struct listener *listener; /* these five borrowed from the lease */
 	const struct route *route;
@@ -112,10 +120,8 @@ struct stream {
 	const struct route_match *match;
 	const struct backend_ref *backend;
 	struct exchange *exchange; /* owner; NULL: a tunnel, of a TCP route or since it became one */
-	struct span log_method;
-	struct span log_host;
-	struct span log_path;
-	struct span sni;
+	struct stream_texts
+		*texts; /* owner, with the bytes behind it; NULL: those of the exchange, or none */
 	bool client_keeps;
 	uint8_t client_major; /* 0: the head was not understood */
 	uint8_t client_minor; /* HTTP/2 counts as 1.1 */
@@ -136,6 +142,8 @@ const char *stream_deadline_name(enum stream_deadline deadline);
 
 /* A stream in state NEW of the client; NULL at a limit or without memory. is_tcp: a tunnel from the start. */
 struct stream *stream_create(struct client *client, const struct front *front, bool is_tcp);
+/* Of a stream without exchange: the log is told a copy of these. 0 or -ENOMEM. */
+int stream_keep_texts(struct stream *stream, const struct stream_texts *texts);
 /*
  * From here on a tunnel: gives back what was kept for the exchange, but for what the log is told. Without
  * memory for that it stays.

@@ -65,6 +65,23 @@ static struct span record_version(const struct stream *stream)
 	return stream->client_minor ? SPAN("HTTP/1.1") : SPAN("HTTP/1.0");
 }
 
+static void record_fill_texts(const struct stream *stream, struct stream_record *record)
+{
+	const struct stream_texts *texts = stream->exchange ? &stream->exchange->texts : stream->texts;
+
+	if (!stream->is_tcp)
+		record->version = record_version(stream);
+	if (!texts)
+		return;
+	if (stream->is_tcp) {
+		record->sni = texts->host;
+		return;
+	}
+	record->method = texts->method;
+	record->host = texts->host;
+	record->path = texts->path;
+}
+
 void stream_fill_record(struct stream *stream, struct stream_record *record)
 {
 	const struct client *client = stream->client;
@@ -77,7 +94,6 @@ void stream_fill_record(struct stream *stream, struct stream_record *record)
 		.source = span_of(client->source, client->source_len),
 		.protocol = record_protocol(stream),
 		.status = stream->head_sent ? stream->status : 0,
-		.sni = stream->sni,
 		.retry_attempt = stream->attempt.retries_done,
 		.delay_ms = stream->delay_ms,
 		.error = stream->error,
@@ -90,12 +106,7 @@ void stream_fill_record(struct stream *stream, struct stream_record *record)
 	};
 	record_fill_route(stream, record);
 	record_fill_grpc(stream, record);
-	if (!stream->is_tcp) {
-		record->method = stream->log_method;
-		record->host = stream->log_host;
-		record->path = stream->log_path;
-		record->version = record_version(stream);
-	}
+	record_fill_texts(stream, record);
 	for (int lane = 0; lane < LANE_COUNT; lane++) {
 		record->lane_bytes_in[lane] = stream->upload.lane_bytes[lane];
 		record->lane_bytes_out[lane] = stream->download.lane_bytes[lane];

@@ -11,12 +11,15 @@
 void tunnel_open(struct stream *stream, struct span sni)
 {
 	const struct bind *bind = stream->client->bind->bind;
+	struct stream_texts texts = { .host = sni };
 	const struct tcp_route *route;
 
-	if (sni.len)
-		stream->sni = arena_copy(&stream->arena, sni);
-	stream->listener = bind ? listener_find(bind, stream->sni) : NULL;
-	route = stream->listener ? tcp_route_find(stream->listener, stream->sni) : NULL;
+	if (sni.len && stream_keep_texts(stream, &texts) < 0) {
+		stream_finish(stream, END_INTERNAL, STREAM_END_RESET);
+		return;
+	}
+	stream->listener = bind ? listener_find(bind, sni) : NULL;
+	route = stream->listener ? tcp_route_find(stream->listener, sni) : NULL;
 	stream->tcp_route = route;
 	if (!route) {
 		stream_finish(stream, END_NO_ROUTE, STREAM_END_RESET);
