@@ -163,9 +163,9 @@ static struct result decode(struct guard *guard, const struct body_framing *fram
 	result.bad = decoder.bad;
 	result.framing_bytes = decoder.framing_bytes;
 	assert_int_equal(decoder.payload_bytes, result.payload_bytes);
-	if (decoder.trailers.data)
+	if (decoder.trailers)
 		snprintf(result.trailers, sizeof(result.trailers), "%.*s",
-			SPAN_FMT(buf_span(&decoder.trailers)));
+			 SPAN_FMT(body_trailer_bytes(&decoder)));
 	if (result.step == BODY_END)
 		assert_int_equal(decoder.payload_bytes + decoder.framing_bytes, result.consumed);
 	body_decoder_done(&decoder);

@@ -5,6 +5,7 @@
 
 #include "user/base/check.h"
 #include "user/base/limits.h"
+#include "user/base/mem.h"
 #include "user/base/text.h"
 #include "user/http/octets.h"
 #include "user/http/wire.h"
@@ -31,12 +32,14 @@ void body_decoder_init(struct body_decoder *d, const struct body_framing *framin
 	if (framing->kind == BODY_LENGTH)
 		d->left = framing->length;
 	d->is_done = framing->kind == BODY_NONE || (framing->kind == BODY_LENGTH && d->left == 0);
-	buf_init(&d->trailers);
 }
 
 void body_decoder_done(struct body_decoder *d)
 {
-	buf_done(&d->trailers);
+	if (d->trailers)
+		buf_done(d->trailers);
+	hg_free(d->trailers);
+	d->trailers = NULL;
 }
 
 /* ---- chunk lines ---- */
@@ -152,11 +155,6 @@ static bool trailer_cut(struct span *rest, struct span *ret_name, struct span *r
 	return true;
 }
 
-static struct span trailer_bytes(const struct body_decoder *d)
-{
-	return d->trailers.data ? buf_span(&d->trailers) : SPAN("");
-}
-
 /* A trailer field that another parser might take for the framing or the routing of the message. */
 static bool is_fatal_trailer(enum field_id id)
 {
@@ -165,7 +163,7 @@ static bool is_fatal_trailer(enum field_id id)
 
 static enum http_bad trailers_check(const struct body_decoder *d)
 {
-	struct span rest = trailer_bytes(d);
+	struct span rest = body_trailer_bytes(d);
 	struct span name;
 	struct span value;
 	uint32_t count = 0;
@@ -186,7 +184,7 @@ static bool is_trailer_allowed(enum field_id id)
 
 enum http_bad body_trailers(const struct body_decoder *d, struct arena *arena, struct fields *ret_trailers)
 {
-	struct span rest = arena_copy(arena, trailer_bytes(d));
+	struct span rest = arena_copy(arena, body_trailer_bytes(d));
 	struct fields trailers;
 	struct span name;
 	struct span value;
@@ -275,7 +273,11 @@ static enum http_bad trailers_keep(struct body_decoder *d, struct span bytes)
 		bytes.len = bytes.len >= 2 ? bytes.len - 2 : 0;
 	if (bytes.len == 0)
 		return BAD_NONE;
-	error = buf_append(&d->trailers, bytes, LIMIT_TRAILER_BYTES);
+	if (!d->trailers)
+		d->trailers = hg_calloc(1, sizeof(*d->trailers));
+	if (!d->trailers)
+		return BAD_NO_MEMORY;
+	error = buf_append(d->trailers, bytes, LIMIT_TRAILER_BYTES);
 	return error == 0 ? BAD_NONE : BAD_NO_MEMORY;
 }
 

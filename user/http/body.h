@@ -60,11 +60,16 @@ struct body_decoder {
 	uint64_t left; /* LENGTH: of the body; CHUNKED: of the chunk */
 	uint64_t payload_bytes; /* delivered */
 	uint64_t framing_bytes; /* of chunk lines, CRLFs and trailers */
-	struct buf trailers; /* raw trailer section without the empty line, owner */
+	struct buf *trailers; /* raw trailer section without the empty line, owner; NULL: none */
 };
 
 void body_decoder_init(struct body_decoder *d, const struct body_framing *framing);
 void body_decoder_done(struct body_decoder *d);
+/* The raw trailer section so far; may be empty. */
+static inline struct span body_trailer_bytes(const struct body_decoder *d)
+{
+	return d->trailers && d->trailers->data ? buf_span(d->trailers) : SPAN("");
+}
 /*
  * One step. *ret_consumed counts payload too; *ret_payload is empty but for BODY_DATA, and points into
  * `in`. `in` may be empty: reports END of a body of length 0. END and BAD are repeated by every further

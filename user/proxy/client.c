@@ -42,7 +42,7 @@ bool client_state_allows(enum client_state from, enum client_state to)
 	return client_states[from].next >> to & 1;
 }
 
-/* The timer of the state: idle and head deadlines, or the end of the linger. */
+/* The timer of the state (idle and head deadlines, or the end of the linger), or the age. */
 void client_arm(struct client *client)
 {
 	struct timer_wheel *wheel = loop_timers(client->proxy->loop);
@@ -63,6 +63,8 @@ void client_arm(struct client *client)
 	case CLIENT_STATE_COUNT:
 		break;
 	}
+	if (client->age_ms && client->state != CLIENT_CLOSED && (!at_ms || client->age_ms < at_ms))
+		at_ms = client->age_ms;
 	if (at_ms)
 		timer_arm(wheel, &client->timer, at_ms);
 	else
@@ -88,7 +90,6 @@ static void client_free(struct client *client)
 void client_close(struct client *client, enum end_reason reason, bool reset)
 {
 	struct proxy *proxy = client->proxy;
-	struct timer_wheel *wheel = loop_timers(proxy->loop);
 
 	if (client->is_closed)
 		return;
@@ -101,7 +102,6 @@ void client_close(struct client *client, enum end_reason reason, bool reset)
 		client_h2_finish_streams(client, reason);
 	client_set_state(client, CLIENT_CLOSED);
 	proxy_trace(proxy, client->handle, TRACE_CLIENT_END, (uint32_t)reason, client->requests);
-	timer_cancel(wheel, &client->age_timer);
 	loop_deferred_cancel(&client->again);
 	counter_add(proxy->counters, COUNTER_DOWNSTREAM_RECEIVED, client->conn.received_bytes);
 	counter_add(proxy->counters, COUNTER_DOWNSTREAM_SENT, client->conn.sent_bytes);
@@ -349,10 +349,27 @@ static void client_on_again(struct loop_deferred *deferred)
 		client_run(client);
 }
 
+static void client_on_age(struct client *client)
+{
+	client->age_ms = 0;
+	client->is_age_over = true;
+	/* A running exchange completes and has a reason of its own: the timer is counted here. */
+	if (client->stream)
+		counter_end(client->proxy->counters, END_MAX_AGE);
+	else
+		client_close_idle(client, END_MAX_AGE);
+	if (!client->is_closed)
+		client_arm(client);
+}
+
 static void client_on_timer(struct timer *timer, uint64_t now_ms)
 {
 	struct client *client = container_of(timer, struct client, timer);
 
+	if (client->age_ms && now_ms >= client->age_ms) {
+		client_on_age(client);
+		return;
+	}
 	switch (client->state) {
 	case CLIENT_IDLE:
 		client_close(client, END_KEEPALIVE_IDLE, false);
@@ -374,19 +391,6 @@ static void client_on_timer(struct timer *timer, uint64_t now_ms)
 	case CLIENT_STATE_COUNT:
 		break;
 	}
-}
-
-static void client_on_age(struct timer *timer, uint64_t now_ms)
-{
-	struct client *client = container_of(timer, struct client, age_timer);
-
-	(void)now_ms;
-	client->is_age_over = true;
-	/* A running exchange completes and has a reason of its own: the timer is counted here. */
-	if (client->stream)
-		counter_end(client->proxy->counters, END_MAX_AGE);
-	else
-		client_close_idle(client, END_MAX_AGE);
 }
 
 /* ------------------------------------------------------------------------------------ start */
@@ -440,7 +444,7 @@ static void client_name_peer(struct client *client, const struct address *peer)
 	client->is_trusted = client_peer_is_trusted(client->proxy, peer);
 }
 
-static void client_arm_age(struct client *client)
+static void client_start_age(struct client *client)
 {
 	const struct static_config *config = &client->proxy->lease->snapshot->config;
 	uint64_t age_ns = config->timeouts.max_connection_age_ns;
@@ -449,8 +453,7 @@ static void client_arm_age(struct client *client)
 		return;
 	if (config->timeouts.max_connection_age_jitter_ns)
 		age_ns += proxy_random(client->proxy) % config->timeouts.max_connection_age_jitter_ns;
-	timer_arm(loop_timers(client->proxy->loop), &client->age_timer,
-		  proxy_now_ms(client->proxy) + ns_to_ms(age_ns));
+	client->age_ms = proxy_now_ms(client->proxy) + ns_to_ms(age_ns);
 }
 
 static struct client_http *client_http_create(const struct static_config *config, const struct bind *bind)
@@ -513,7 +516,6 @@ static struct client *client_create(struct proxy *proxy, struct proxy_bind *bind
 	client->bind = bind;
 	client->handle = handle;
 	timer_init(&client->timer, client_on_timer);
-	timer_init(&client->age_timer, client_on_age);
 	loop_deferred_init(&client->again, client_on_again);
 	if (conn_open(&client->conn, proxy->loop, fd, client_on_ready) < 0) {
 		slab_give(proxy->clients, handle);
@@ -561,6 +563,6 @@ void client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const st
 	proxy_trace(proxy, client->handle, TRACE_ACCEPT, (uint32_t)fd, bind->port);
 	client_count(client, config);
 	client_name_peer(client, peer);
-	client_arm_age(client);
+	client_start_age(client);
 	client_begin(client, config);
 }

@@ -52,8 +52,8 @@ struct client {
 	struct sni_parser *sni; /* owner; while reading a ClientHello */
 	uint64_t deadline_ms; /* of the state, loop time; 0: none */
 	uint64_t requests;
-	struct timer timer; /* idle, head, or linger */
-	struct timer age_timer;
+	uint64_t age_ms; /* when maxConnectionAge is over, loop time; 0: never, or it is */
+	struct timer timer; /* the nearer of both */
 	struct loop_deferred again; /* a request may be waiting in conn.in; or, closed, it is to be freed */
 };
 

@@ -54,7 +54,7 @@ bool delay_start(struct stream *stream)
 	/* What follows the wait is not counted: it would be the wait. */
 	histogram_add(&proxy->counters->request_processing, &histogram_processing,
 		      clock_now_ns() - stream->start_ns);
-	stream->delay_ms = ns_to_ms(ns);
+	stream->delay_ms = (uint32_t)ns_to_ms(ns); /* at most LIMIT_DELAY_MS */
 	stream->exchange->delay_end_ms = proxy_now_ms(proxy) + stream->delay_ms;
 	stream_set_state(stream, STREAM_DELAY);
 	return true;

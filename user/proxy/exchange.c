@@ -64,7 +64,7 @@ static void exchange_redirect(struct stream *stream, const struct redirect_polic
 {
 	struct span location = { 0 };
 
-	if (headers_redirect(&stream->exchange->head, redirect, stream->match, SPAN("http"),
+	if (headers_redirect(&stream->exchange->head, redirect, stream->exchange->match, SPAN("http"),
 			     &stream->exchange->arena, &location) < 0)
 		response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
 	else
@@ -126,7 +126,7 @@ int exchange_use_backend(struct stream *stream)
 		error = headers_modify(&stream->exchange->head.fields, stream->backend->request_headers);
 	if (!error)
 		error = headers_rewrite(&stream->exchange->head, stream->route->effective.rewrite,
-					stream->match, stream->backend->backend);
+					stream->exchange->match, stream->backend->backend);
 	return error;
 }
 
@@ -167,7 +167,7 @@ static void exchange_route(struct stream *stream)
 	found = route_search(stream->listener, &stream->exchange->head);
 	counter_add(stream->proxy->counters, COUNTER_REGEX_GAVE_UP, found.gave_up);
 	stream->route = found.route;
-	stream->match = found.match;
+	stream->exchange->match = found.match;
 	if (!stream->route) {
 		response_error(stream, 404, SPAN("route not found"), END_NO_ROUTE);
 		return;

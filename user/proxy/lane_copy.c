@@ -88,7 +88,7 @@ static int copy_send(struct relay *relay, struct copy_batch *batch)
 		batch->pieces[0] = (struct iovec){ head, chunk_write_head(head, batch->payload_bytes) };
 		batch->pieces[batch->count++] = (struct iovec){ (void *)(uintptr_t)"\r\n", 2 };
 		first = 0;
-		if (batch->is_end && buf_len(&relay->decoder.trailers) == 0)
+		if (batch->is_end && body_trailer_bytes(&relay->decoder).len == 0)
 			batch->pieces[batch->count++] = (struct iovec){ (void *)(uintptr_t)"0\r\n\r\n", 5 };
 	}
 	error = relay_send(relay, batch->pieces + first, batch->count - first);
@@ -109,7 +109,8 @@ static bool copy_step(struct relay *relay, struct span in, size_t *ret_used)
 	copy_decode(relay, in, &batch);
 	*ret_used = batch.consumed;
 	copy_remember(relay, &batch);
-	end_is_sent = !relay->h2_sink && batch.payload_bytes != 0 && buf_len(&relay->decoder.trailers) == 0;
+	end_is_sent =
+		!relay->h2_sink && batch.payload_bytes != 0 && body_trailer_bytes(&relay->decoder).len == 0;
 	error = copy_send(relay, &batch);
 	if (!error && batch.is_end && !end_is_sent)
 		error = relay_send_end(relay);

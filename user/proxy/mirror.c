@@ -358,7 +358,7 @@ static int mirror_write_request(struct mirror *mirror, const struct stream *stre
 	if (!error && mirror->ref->request_headers)
 		error = headers_modify(&head.fields, mirror->ref->request_headers);
 	if (!error)
-		error = headers_rewrite(&head, stream->route->effective.rewrite, stream->match,
+		error = headers_rewrite(&head, stream->route->effective.rewrite, stream->exchange->match,
 					mirror->ref->backend);
 	if (error)
 		return error;

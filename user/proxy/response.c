@@ -221,7 +221,7 @@ void response_error(struct stream *stream, uint16_t status, struct span body, en
 		stream_finish(stream, reason, STREAM_END_RESET);
 		return;
 	}
-	stream->error = body;
+	stream->exchange->error = body;
 	response_reply(stream, status, body, (struct span){ 0 }, reason);
 }
 
@@ -236,7 +236,7 @@ void response_bad_request(struct stream *stream, enum http_bad bad)
 
 	counter_add(stream->proxy->counters, COUNTER_BAD_REQUESTS, 1);
 	response_drop_try(stream);
-	stream->error = span_str(http_bad_text(bad));
+	stream->exchange->error = span_str(http_bad_text(bad));
 	stream->is_bad_request = true;
 	stream->close_client = true;
 	if (stream->head_sent)

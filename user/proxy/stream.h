@@ -68,6 +68,8 @@ struct stream_texts {
 struct exchange {
 	struct arena arena;
 	struct stream_texts texts;
+	struct span error; /* text of an error of ours */
+	const struct route_match *match; /* borrowed from the lease */
 	struct request_head plain_head; /* the same for every backend; kept where another one may be tried */
 	struct request_head head; /* as it goes to the chosen backend; in arena or front_head */
 	struct h2_head *front_head; /* owner; NULL: not HTTP/2 */
@@ -112,12 +114,10 @@ struct stream {
 	uint16_t interim_count;
 	bool is_continued; /* the client got a 100 */
 	enum end_reason reason;
-	struct span error; /* text of an error of ours */
 
-	const struct listener *listener; /* these five borrowed from the lease */
+	const struct listener *listener; /* these four borrowed from the lease */
 	const struct route *route;
 	const struct tcp_route *tcp_route;
-	const struct route_match *match;
 	const struct backend_ref *backend;
 	struct exchange *exchange; /* owner; NULL: a tunnel, of a TCP route or since it became one */
 	struct stream_texts
@@ -129,9 +129,9 @@ struct stream {
 	struct relay upload;
 	struct relay download;
 	uint64_t start_ns;
-	uint64_t delay_ms; /* an injected delay, 0: none */
 	struct timer timer;
 	enum stream_deadline deadline;
+	uint32_t delay_ms; /* an injected delay, 0: none */
 	struct loop_deferred again; /* pumps; or, closed, frees */
 };
 

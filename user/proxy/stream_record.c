@@ -96,7 +96,7 @@ void stream_fill_record(struct stream *stream, struct stream_record *record)
 		.status = stream->head_sent ? stream->status : 0,
 		.retry_attempt = stream->attempt.retries_done,
 		.delay_ms = stream->delay_ms,
-		.error = stream->error,
+		.error = stream->exchange ? stream->exchange->error : (struct span){ 0 },
 		.duration_ns = loop_now_ns(stream->proxy->loop) - stream->start_ns,
 		.bytes_in = stream->upload.payload_bytes,
 		.bytes_out = stream->download.payload_bytes,
