@@ -193,7 +193,9 @@ static void copy_fail_stream(struct relay *relay)
 	bool has_bad_trailers = source->trailers && source->trailers->bad != BAD_NONE;
 
 	if (source->is_bad)
-		relay->decoder.bad = has_bad_trailers ? source->trailers->bad : BAD_LENGTH_MISMATCH;
+		relay->decoder.bad = BAD_LENGTH_MISMATCH;
+	if (source->is_bad && has_bad_trailers)
+		relay->decoder.bad = source->trailers->bad;
 	relay_fail(relay, source->is_bad ? RELAY_FAIL_SOURCE_BAD : RELAY_FAIL_SOURCE_ERROR);
 }
 
