@@ -102,6 +102,7 @@ static void dump_splice(struct json_writer *w, const struct splice_config *splic
 	if (splice->lane_sockmap)
 		json_str(w, NULL, "sockmap");
 	json_close(w);
+	json_bool(w, "adaptive", splice->adaptive);
 	if (splice->pin_dir.len)
 		json_string(w, "pinDir", splice->pin_dir);
 	json_close(w);

@@ -465,6 +465,7 @@ struct splice_config {
 	uint64_t max_total_credit_bytes;
 	bool lane_pipe;
 	bool lane_sockmap;
+	bool adaptive; /* what has no known length goes to the kernel when its pace says that it pays */
 	struct span pin_dir; /* pins of `headgate bpf load`; empty: load at start */
 };
 

@@ -153,7 +153,7 @@ static void decode_splice(struct decoder *d, const struct yaml_node *node, struc
 	static const enum splice_mode mode_of[] = { SPLICE_AUTO, SPLICE_OFF, SPLICE_REQUIRE };
 	static const struct decode_key keys[] = {
 		KEY("mode"), KEY("minBodyBytes"), KEY("creditBytes"), KEY("maxTotalCredit"), KEY("lanes"),
-		KEY("pinDir"),
+		KEY("adaptive"), KEY("pinDir"),
 	};
 	unsigned index;
 
@@ -165,6 +165,7 @@ static void decode_splice(struct decoder *d, const struct yaml_node *node, struc
 	decode_u64(d, decode_get(node, "creditBytes"), 65536, 1ull << 30, &splice->credit_bytes);
 	decode_u64(d, decode_get(node, "maxTotalCredit"), 65536, INT64_MAX, &splice->max_total_credit_bytes);
 	decode_lanes(d, decode_get(node, "lanes"), splice);
+	decode_bool(d, decode_get(node, "adaptive"), &splice->adaptive);
 	decode_name(d, decode_get(node, "pinDir"), &splice->pin_dir);
 	if (splice->max_total_credit_bytes < splice->credit_bytes)
 		config_error(

@@ -158,12 +158,12 @@ def start_headgate(binary, directory, origin, template=HEADGATE, name="headgate"
     return peer
 
 
-def start_haproxy(directory, origin, template=HAPROXY):
+def start_haproxy(directory, origin, splice="", template=HAPROXY):
     if not shutil.which("haproxy"):
         return None
     peer = Peer("haproxy", directory, origin)
     peer.port = free_port()
-    text = template.format(http=peer.port, origin=origin, splice="")
+    text = template.format(http=peer.port, origin=origin, splice=splice)
     peer.start(["haproxy", "-f", peer.write("haproxy.cfg", text)])
     return peer
 

@@ -5,7 +5,8 @@
 The programs take turns within a round; each row is the median of the rounds. CPU is that of the whole machine
 (/proc/stat), because kernel workers and soft interrupts that move bytes belong to no process; for event
 streams it is that of the gateway's process, because the rest is the same for all. `auto` is headgate as it
-comes, `copy` the same with splice.mode off.
+comes, the other rows of headgate are held to one lane by the configuration: LANES. Tunnels never use pipes
+(user/proxy/README.md says why), so `pipe` is in the section about bodies only.
 """
 import argparse
 import os
@@ -20,7 +21,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import peers  # noqa: E402
 
 HEADGATE = """
-config: {{logging: {{level: warn, accessLog: false}}, splice: {{mode: %s}}}}
+config: {{logging: {{level: warn, accessLog: false}}, splice: {{%s}}}}
 binds:
 - port: {http}
   listeners:
@@ -29,7 +30,13 @@ binds:
     - backends:
       - host: 127.0.0.1:{origin}
 """
-HEADGATE_HTTP = peers.HEADGATE.replace("accessLog: false}}", "accessLog: false}}, splice: {{mode: %s}}")
+HEADGATE_HTTP = peers.HEADGATE.replace("accessLog: false}}", "accessLog: false}}, splice: {{%s}}")
+LANES = {
+    "copy": "mode: off",
+    "pipe": "lanes: [pipe]",
+    "sockmap": "mode: require, lanes: [sockmap], adaptive: false",
+    "auto": "mode: auto",
+}
 HAPROXY = """
 global
   nbthread 2
@@ -61,6 +68,7 @@ stream {{
 """
 MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so"
 TICKS = os.sysconf("SC_CLK_TCK")
+LESS_IS_BETTER = ("KiB each", "gateway CPU %")
 
 
 def machine_seconds():
@@ -100,8 +108,9 @@ class Bench:
         self.running.append(peer)
         return peer
 
-    def headgate(self, mode, origin, template, name):
-        peer = peers.start_headgate(self.args.headgate, self.folder(name), origin, template % mode, name)
+    def headgate(self, lane, origin, template):
+        peer = peers.start_headgate(self.args.headgate, self.folder(lane), origin,
+                                    template % LANES[lane], lane)
         self.running.append(peer)
         return peer
 
@@ -123,8 +132,8 @@ class Bench:
     def tunnels(self, origin):
         """Every program with a tunnel to this origin: (name, peer)."""
         direct = peers.Peer("direct", self.scratch, origin.port)
-        found = [direct, self.headgate("off", origin.port, HEADGATE, "copy"),
-                 self.headgate("auto", origin.port, HEADGATE, "auto")]
+        lanes = ("copy", "sockmap", "auto")
+        found = [direct, *(self.headgate(lane, origin.port, HEADGATE) for lane in lanes)]
         if shutil.which("haproxy"):
             found.append(self.foreign("haproxy", HAPROXY, lambda path, _: ["haproxy", "-f", path],
                          origin.port))
@@ -143,12 +152,12 @@ class Bench:
                               timeout=120).stdout.strip()
 
     def rounds(self, programs, measure):
-        """{name: median of each number}, programs taking turns."""
+        """{name: [numbers of each round]}, programs taking turns, the other way round every second time."""
         results = {peer.name: [] for peer in programs}
-        for _ in range(self.args.rounds):
-            for peer in programs:
+        for number in range(self.args.rounds):
+            for peer in programs if number % 2 == 0 else reversed(programs):
                 results[peer.name].append(measure(peer))
-        return {name: [statistics.median(column) for column in zip(*rows)] for name, rows in results.items()}
+        return results
 
     def ping(self, programs, bytes_):
         def measure(peer):
@@ -165,18 +174,34 @@ class Bench:
             return 1024 / took, machine_seconds() - before
         table("1 GiB one way", ("MiB/s", "CPU s/GiB"), self.rounds(programs, measure), 1)
 
-    def events(self):
-        keep = len(self.running)
+    def exchanges(self, lanes):
+        """Every program in front of one backend that speaks HTTP."""
         origin = peers.Peer("httpbin", self.folder("httpbin"), peers.free_port())
         origin.start([self.args.httpbin, "--port", str(origin.port), "--workers", "1", "--quiet"])
         self.running.append(origin)
-        programs = [self.headgate(mode, origin.port, HEADGATE_HTTP, name) for mode, name in (("off",
-                    "copy"), ("auto", "auto"))]
-        for start in (peers.start_haproxy, peers.start_nginx):
-            peer = start(self.folder("sse"), origin.port)
+        programs = [self.headgate(lane, origin.port, HEADGATE_HTTP) for lane in lanes]
+        for start in (lambda folder, port: peers.start_haproxy(folder, port, "option splice-auto"),
+                      peers.start_nginx):
+            peer = start(self.folder("http"), origin.port)
             if peer:
                 self.running.append(peer)
                 programs.append(peer)
+        return programs
+
+    def bodies(self):
+        keep = len(self.running)
+        programs = self.exchanges(("copy", "pipe", "sockmap", "auto"))
+
+        def measure(peer):
+            before = machine_seconds()
+            took = float(self.client("get", peer.port, f"/bytes/{1 << 30}"))
+            return 1024 / took, machine_seconds() - before
+        table("1 GiB body of known length", ("MiB/s", "CPU s/GiB"), self.rounds(programs, measure), 1)
+        self.stop(keep)
+
+    def events(self):
+        keep = len(self.running)
+        programs = self.exchanges(("copy", "sockmap", "auto"))
 
         def measure(peer):
             client = subprocess.Popen([self.load, "hold", str(peer.port), "512", "8", "/sse?n=0&interval=40"],
@@ -193,6 +218,7 @@ class Bench:
         self.stop(keep)
 
     def idle(self, programs):
+        """Of each program the first ones it ever has: later ones would find memory that was freed."""
         def measure(peer):
             before = peer.rss_kib()
             client = subprocess.Popen([self.load, "hold", str(peer.port), "4000", "4"],
@@ -203,19 +229,25 @@ class Bench:
             client.wait()
             time.sleep(0.5)
             return result
-        results = {}
-        for peer in programs:
-            if peer.name != "direct":
-                results[peer.name] = measure(peer)
+        results = {peer.name: [measure(peer)] for peer in programs if peer.name != "direct"}
         table("4000 idle tunnels, first time", ("KiB each",), results, 2)
 
 
 def table(title, columns, results, digits=1):
-    peers_best = max((row[0] for name, row in results.items() if name in ("haproxy", "nginx")), default=0)
-    print(f"\n{title}\n  {'':<8} " + " ".join(f"{c:>14}" for c in columns) + "   best peer")
-    for name, row in results.items():
+    """The median of each number, and auto against its own lanes: round by round, since the machine drifts."""
+    medians = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in results.items()}
+    best = min if columns[0] in LESS_IS_BETTER else max
+    peers_best = best((row[0] for name, row in medians.items() if name in ("haproxy", "nginx")), default=0)
+    print(f"\n{title}\n  {'':<8} " + " ".join(f"{c:>14}" for c in columns) + "   to best peer")
+    for name, row in medians.items():
         numbers = " ".join(f"{value:>14.{digits}f}" for value in row)
         print(f"  {name:<8} {numbers}   {row[0] / peers_best if peers_best else 0:>6.2f}", flush=True)
+    lanes = [name for name in results if name in LANES and name != "auto"]
+    if "auto" in results and lanes:
+        lane = best(lanes, key=lambda name: medians[name][0])
+        ratios = [a[0] / b[0] for a, b in zip(results["auto"], results[lane]) if b[0]]
+        if ratios:
+            print(f"  auto against its best lane ({lane}): {statistics.median(ratios):.2f}", flush=True)
 
 
 def main():
@@ -224,7 +256,7 @@ def main():
     parser.add_argument("--httpbin", default="build/release/httpbin")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2)
-    parser.add_argument("--only", default="ping64,ping16k,push,events,idle")
+    parser.add_argument("--only", default="ping64,ping16k,push,bodies,events,idle")
     args = parser.parse_args()
     args.headgate, args.httpbin = os.path.abspath(args.headgate), os.path.abspath(args.httpbin)
     only = args.only.split(",")
@@ -243,6 +275,8 @@ def main():
             if "push" in only:
                 bench.push(bench.tunnels(bench.sink))
                 bench.stop(keep)
+            if "bodies" in only:
+                bench.bodies()
             if "events" in only:
                 bench.events()
         finally:

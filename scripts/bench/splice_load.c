@@ -5,6 +5,7 @@
  *   splice_load sink PORT                         a server that reads to FIN and answers with FIN
  *   splice_load ping PORT STREAMS BYTES SECONDS   one message under way on each; prints messages a second
  *   splice_load push PORT BYTES                   one stream, as fast as it goes; prints seconds up to FIN
+ *   splice_load get PORT PATH                     one body, as fast as it comes; prints seconds up to FIN
  *   splice_load hold PORT STREAMS SECONDS [PATH]  holds connections open, asks for PATH, discards what comes
  */
 #include <arpa/inet.h>
@@ -175,6 +176,21 @@ static void push(char **arguments)
 	printf("%.3f\n", now_s() - start);
 }
 
+/* recv() without a buffer: TCP throws the bytes away, and the reader costs the same little in every row. */
+static void get(char **arguments)
+{
+	double start = now_s();
+	int fd = dial(arguments[0]);
+	ssize_t len = snprintf(buffer, sizeof(buffer),
+			       "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", arguments[1]);
+
+	send_all(fd, buffer, (size_t)len);
+	while ((len = recv(fd, NULL, 4u << 20, MSG_TRUNC)) > 0)
+		;
+	need(len == 0, "recv");
+	printf("%.3f\n", now_s() - start);
+}
+
 static void hold(char **arguments)
 {
 	int streams = atoi(arguments[1]);
@@ -217,6 +233,8 @@ int main(int argc, char **argv)
 		ping(argv + 2);
 	else if (argc == 4 && strcmp(argv[1], "push") == 0)
 		push(argv + 2);
+	else if (argc == 4 && strcmp(argv[1], "get") == 0)
+		get(argv + 2);
 	else if (argc >= 5 && strcmp(argv[1], "hold") == 0)
 		hold(argv + 2);
 	else

@@ -280,6 +280,30 @@ def adaptive():
     client.expect_fin()
 
 
+@test("with splice.adaptive off a tunnel is in the kernel from its first bytes on and stays there",
+      needs=("bpf",))
+def not_adaptive():
+    config = TUNNEL.replace("mode: @mode@", "mode: @mode@, adaptive: false")
+    gateway, backend = acted("require", config=config)
+    client, upstream = tunnel(gateway, backend, warm=False)
+    rapid_until = time.monotonic() + 1
+    count = 0
+    while time.monotonic() < rapid_until:
+        client.send(b"c" * 64)
+        eq(upstream.read(64), b"c" * 64, "a message up")
+        upstream.send(b"u" * 64)
+        eq(client.read(64), b"u" * 64, "a message down")
+        count += 64
+        check(all(up and down for up, down in gates(gateway)) if count == 64 else True,
+              "not in the kernel after the first bytes")
+    check(all(up and down for up, down in gates(gateway)), "no longer in the kernel")
+    client.fin()
+    upstream.expect_fin()
+    upstream.fin()
+    client.expect_fin()
+    eq(int(gateway.wait_log()["bytes_in"]), count, "bytes up")
+
+
 @test("TLS passthrough: the ClientHello and everything after it arrive unaltered through the kernel",
       needs=("bpf",))
 def passthrough():

@@ -76,6 +76,8 @@ static bool sockmap_pays(struct relay *relay, uint64_t now_ms)
 
 	if (relay->decoder.kind == BODY_LENGTH)
 		return relay->decoder.left >= relay->gate_min_body_bytes;
+	if (!relay->gate_is_adaptive)
+		return true;
 	if (relay->probe_reads >= SOCKMAP_PROBE_READS && bytes / relay->probe_reads >= SOCKMAP_PIECE_BYTES)
 		return true;
 	if (age_ms < SOCKMAP_PROBE_MS)
@@ -96,8 +98,9 @@ bool lane_sockmap_judge(struct relay *relay, uint64_t elapsed_ms)
 	if (pieces == 0)
 		return false;
 	relay_refresh(relay, 0);
-	if (pieces * 1000 / elapsed_ms >= SOCKMAP_SLOW_PER_S && bytes / pieces < SOCKMAP_PIECE_MIN_BYTES &&
-	    relay->decoder.kind != BODY_LENGTH && !relay->gate->is_leaving) {
+	if (relay->gate_is_adaptive && pieces * 1000 / elapsed_ms >= SOCKMAP_SLOW_PER_S &&
+	    bytes / pieces < SOCKMAP_PIECE_MIN_BYTES && relay->decoder.kind != BODY_LENGTH &&
+	    !relay->gate->is_leaving) {
 		relay->gate->is_leaving = true;
 		gate_direction_leave(&relay->gate->direction);
 		sockmap_on_event(&relay->gate->direction);

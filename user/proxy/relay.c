@@ -70,8 +70,9 @@ void relay_start(struct relay *relay, struct relay_end source, struct relay_end 
 		relay_source_ended(relay);
 }
 
-void relay_allow_gate(struct relay *relay, uint64_t min_body_bytes, uint32_t credit_bytes)
+void relay_allow_gate(struct relay *relay, bool is_adaptive, uint64_t min_body_bytes, uint32_t credit_bytes)
 {
+	relay->gate_is_adaptive = is_adaptive;
 	relay->gate_min_body_bytes = min_body_bytes;
 	relay->gate_credit_bytes = credit_bytes;
 	relay->gate_allowed = relay->shared->gate != NULL && relay_is_between_conns(relay);

@@ -101,7 +101,8 @@ struct relay {
 	enum relay_fail fail : 8;
 	enum relay_encoding encoding : 8;
 	bool replay_overflow; /* the payload outgrew LIMIT_RETRY_BODY_BYTES */
-	bool gate_allowed;
+	bool gate_allowed : 1;
+	bool gate_is_adaptive : 1; /* by its pace, where the length is not known */
 	bool was_in_kernel; /* bytes may have left that user space never saw: no replay */
 	uint8_t chunk_raw; /* the sink is inside of a chunk line or chunk that came through the kernel */
 	struct body_decoder decoder;
@@ -127,9 +128,10 @@ void relay_start(struct relay *relay, struct relay_end source, struct relay_end 
 		 uint64_t now_ms);
 /*
  * May go to the kernel lane from now on, when that pays: a body of known length when it is not shorter than
- * min_body_bytes. credit_bytes: 0 where bytes of the other direction matter meanwhile (user/gate/pair.h).
+ * min_body_bytes, anything else by its pace, or at once when not is_adaptive. credit_bytes: 0 where bytes of
+ * the other direction matter meanwhile (user/gate/pair.h).
  */
-void relay_allow_gate(struct relay *relay, uint64_t min_body_bytes, uint32_t credit_bytes);
+void relay_allow_gate(struct relay *relay, bool is_adaptive, uint64_t min_body_bytes, uint32_t credit_bytes);
 /* Brings payload_bytes and last_active_ms up to date with what the kernel, or an HTTP/2 session, did alone.
  * No system call. */
 void relay_refresh(struct relay *relay, uint64_t now_ms);

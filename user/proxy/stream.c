@@ -179,7 +179,7 @@ void stream_offer_gate(struct stream *stream, struct relay *relay, bool with_cre
 	const struct splice_config *splice = &stream->lease->snapshot->config.splice;
 
 	if (stream_wants_gate(stream, splice))
-		relay_allow_gate(relay, splice->min_body_bytes,
+		relay_allow_gate(relay, splice->adaptive, splice->min_body_bytes,
 				 with_credit ? (uint32_t)splice->credit_bytes : 0);
 }
 
