@@ -46,7 +46,7 @@ static int link_send_some(struct h2_link *link)
 	return error;
 }
 
-/* 0 when the socket is full or nothing is left, 1 when more could be sent, or the error. */
+/* Until the socket is full, nothing is left, or the turn has had its part. 0 or the error. */
 static int link_send(struct h2_link *link)
 {
 	link->flushed_bytes = h2_session_written(link->session);
@@ -58,7 +58,7 @@ static int link_send(struct h2_link *link)
 		if (conn_has_output(link->conn) || !h2_session_wants_output(link->session))
 			return 0;
 	}
-	return 1;
+	return 0;
 }
 
 void h2_link_push(struct h2_link *link)
@@ -79,10 +79,10 @@ static bool link_is_over(const struct h2_link *link)
  * keeps the loop. */
 static void link_flush(struct h2_link *link)
 {
-	int result = link_send(link);
+	int error = link_send(link);
 
-	if (result < 0) {
-		link_end(link, result == -ENOMEM ? H2_LINK_MEMORY : H2_LINK_ERROR);
+	if (error) {
+		link_end(link, error == -ENOMEM ? H2_LINK_MEMORY : H2_LINK_ERROR);
 		return;
 	}
 	link_hand_out(link);
