@@ -221,8 +221,11 @@ def fairness():
 def in_turn():
     client = connect(values={f.INITIAL_WINDOW_SIZE: 4 * MIB})
     client.windows = False
-    client.grant(0, 64 * MIB)
     numbers = [client.request("/bytes/2000000") for _ in range(8)]
+    for n in numbers:
+        client.response_head(n)
+    # All of them have something to send from here on; without, whoever comes first is served first.
+    client.grant(0, 64 * MIB)
     client.wait(lambda: any(client.streams[n].ended for n in numbers), what="the end of the first")
     received = [client.streams[n].received for n in numbers]
     note("bytes when the first was complete:", received)
