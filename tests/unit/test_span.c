@@ -41,6 +41,34 @@ static void case_is_ignored_for_ascii_letters_only(void **state)
 	assert_true(span_eq_nocase(SPAN(""), (struct span){ NULL, 0 }));
 }
 
+/* Long spans are compared in words: a byte must not change what its neighbours are taken for. */
+static void case_is_ignored_at_every_place_of_a_long_span(void **state)
+{
+	char left[19], right[19], low[19];
+
+	(void)state;
+	for (int byte = 0; byte < 256; byte++) {
+		for (size_t len = 1; len <= sizeof(left); len++) {
+			for (size_t at = 0; at < len; at++) {
+				bool is_upper = byte >= 'A' && byte <= 'Z';
+
+				memset(left, 0xda, sizeof(left));
+				memset(right, 0xda, sizeof(right));
+				left[at] = (char)byte;
+				right[at] = (char)(is_upper ? byte + 32 : byte);
+				assert_true(span_eq_nocase(span_of(left, len), span_of(right, len)));
+				span_lower(span_of(left, len), low);
+				assert_memory_equal(low, right, len);
+				right[at] = (char)(byte ^ 0x80);
+				assert_false(span_eq_nocase(span_of(left, len), span_of(right, len)));
+				right[at] = (char)(byte ^ 0x20);
+				assert_int_equal(span_eq_nocase(span_of(left, len), span_of(right, len)),
+						 is_upper || (byte >= 'a' && byte <= 'z'));
+			}
+		}
+	}
+}
+
 static void starts_and_ends_hold_for_every_prefix_and_suffix(void **state)
 {
 	struct span s = SPAN("headgate");
@@ -174,6 +202,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(equality_is_length_and_bytes_and_empty_equals_null),
 		cmocka_unit_test(case_is_ignored_for_ascii_letters_only),
+		cmocka_unit_test(case_is_ignored_at_every_place_of_a_long_span),
 		cmocka_unit_test(starts_and_ends_hold_for_every_prefix_and_suffix),
 		cmocka_unit_test(parts_never_reach_beyond_the_whole),
 		cmocka_unit_test(blanks_are_trimmed_at_both_ends_only),

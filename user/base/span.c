@@ -8,15 +8,61 @@ static inline unsigned char lower(unsigned char c)
 	return (unsigned char)(c - 'A') < 26 ? (unsigned char)(c | 0x20) : c;
 }
 
+#define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* lower() of eight bytes. Sums of seven bits carry into the top bit of their own byte only. */
+static inline uint64_t lower_word(uint64_t word)
+{
+	uint64_t low = word & EACH_BYTE(0x7f);
+	uint64_t from_a = low + EACH_BYTE(0x80 - 'A');
+	uint64_t past_z = low + EACH_BYTE(0x7f - 'Z');
+	uint64_t upper = (from_a ^ past_z) & ~word & EACH_BYTE(0x80);
+
+	return word | upper >> 2;
+}
+
+static inline bool word_eq_nocase(const char *a, const char *b)
+{
+	uint64_t left, right;
+
+	memcpy(&left, a, sizeof(left));
+	memcpy(&right, b, sizeof(right));
+	return left == right || lower_word(left) == lower_word(right);
+}
+
 bool span_eq_nocase(struct span a, struct span b)
 {
+	size_t i = 0;
+
 	if (a.len != b.len)
 		return false;
-	for (size_t i = 0; i < a.len; i++) {
+	for (; a.len - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
+		if (!word_eq_nocase(a.data + i, b.data + i))
+			return false;
+	}
+	/* The last word overlaps the one before. */
+	if (i && i < a.len)
+		return word_eq_nocase(a.data + a.len - sizeof(uint64_t), b.data + a.len - sizeof(uint64_t));
+	for (; i < a.len; i++) {
 		if (lower((unsigned char)a.data[i]) != lower((unsigned char)b.data[i]))
 			return false;
 	}
 	return true;
+}
+
+void span_lower(struct span s, char *to)
+{
+	size_t i = 0;
+
+	for (; s.len - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
+		uint64_t word;
+
+		memcpy(&word, s.data + i, sizeof(word));
+		word = lower_word(word);
+		memcpy(to + i, &word, sizeof(word));
+	}
+	for (; i < s.len; i++)
+		to[i] = (char)lower((unsigned char)s.data[i]);
 }
 
 bool span_starts(struct span s, struct span prefix)

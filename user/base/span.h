@@ -47,6 +47,8 @@ static inline struct span span_first(struct span s, size_t len)
 }
 
 bool span_eq_nocase(struct span a, struct span b); /* ASCII letters only, RFC 9110 5.1 */
+/* A copy of all s.len bytes with ASCII letters in lower case. */
+void span_lower(struct span s, char *to);
 bool span_starts(struct span s, struct span prefix);
 bool span_ends(struct span s, struct span suffix);
 struct span span_trim(struct span s); /* strips SP and HTAB at both ends (OWS, RFC 9110 5.6.3) */

@@ -117,19 +117,24 @@ static int fields_grow(struct fields *f, uint32_t capacity)
 	return 0;
 }
 
-int fields_add(struct fields *f, struct span name, struct span value)
+int fields_put(struct fields *f, const struct field *field)
 {
-	enum field_id id = field_id_of(name);
-
 	if (f->count == f->capacity) {
 		int error = fields_grow(f, f->capacity ? f->capacity * 2 : FIELDS_FIRST_CAPACITY);
 
 		if (error)
 			return error;
 	}
-	f->list[f->count++] = (struct field){ .name = name, .value = value, .id = id };
-	f->seen |= UINT64_C(1) << id;
+	f->list[f->count++] = *field;
+	f->seen |= UINT64_C(1) << field->id;
 	return 0;
+}
+
+int fields_add(struct fields *f, struct span name, struct span value)
+{
+	struct field field = { .name = name, .value = value, .id = field_id_of(name) };
+
+	return fields_put(f, &field);
 }
 
 const struct field *fields_get(const struct fields *f, enum field_id id)
@@ -232,7 +237,7 @@ int fields_set(struct fields *f, struct span name, struct span value)
 		fields_drop(f, i + 1, id, name);
 		return 0;
 	}
-	return fields_add(f, name, value);
+	return fields_put(f, &(struct field){ .name = name, .value = value, .id = id });
 }
 
 bool fields_list_has(const struct fields *f, enum field_id id, struct span token)

@@ -48,6 +48,8 @@ struct span field_name_of(enum field_id id); /* lower case */
 void fields_init(struct fields *f, struct arena *arena);
 /* Spans are stored as given: they must live as long as the arena. 0 or -ENOMEM. */
 int fields_add(struct fields *f, struct span name, struct span value);
+/* The same for a field of another list, whose name is known already. */
+int fields_put(struct fields *f, const struct field *field);
 static inline bool fields_have(const struct fields *f, enum field_id id)
 {
 	return (f->seen >> id) & 1u;

@@ -44,7 +44,7 @@ static int fields_copy(const struct fields *from, struct arena *arena, struct fi
 
 	for (uint32_t i = 0; i < from->count; i++) {
 		const struct field *field = &from->list[i];
-		struct span value = field->value;
+		struct field copy = *field;
 		int error;
 
 		if (field->id == FIELD_HOST)
@@ -52,11 +52,11 @@ static int fields_copy(const struct fields *from, struct arena *arena, struct fi
 		if (field->id == FIELD_COOKIE && has_crumbs) {
 			if (fields_have(to, FIELD_COOKIE))
 				continue;
-			value = cookies_join(from, arena);
-			if (!value.data)
+			copy.value = cookies_join(from, arena);
+			if (!copy.value.data)
 				return -ENOMEM;
 		}
-		error = fields_add(to, field->name, value);
+		error = fields_put(to, &copy);
 		if (error)
 			return error;
 	}

@@ -150,10 +150,9 @@ static enum http_bad field_id_check(const struct h2_head *head, enum field_id id
 	return BAD_NONE;
 }
 
-static enum http_bad field_check(const struct h2_head *head, struct span name, struct span value)
+static enum http_bad field_check(const struct h2_head *head, enum field_id id, struct span name,
+				 struct span value)
 {
-	enum field_id id = field_id_of(name);
-
 	if (!octets_are_token(name))
 		return BAD_FIELD_NAME;
 	if (!octets_are_text(value))
@@ -165,19 +164,21 @@ static enum http_bad field_check(const struct h2_head *head, struct span name, s
 
 static int field_add(struct h2_head *head, struct span name, struct span value)
 {
+	enum field_id id = field_id_of(name);
 	char *bytes;
 
-	head->bad = field_check(head, name, value);
+	head->bad = field_check(head, id, name, value);
 	if (head->bad != BAD_NONE)
 		return 0;
 	bytes = arena_bytes(&head->arena, name.len + value.len);
 	if (!bytes)
 		return -ENOMEM;
-	for (size_t i = 0; i < name.len; i++)
-		bytes[i] = is_upper_case(name.data[i]) ? (char)(name.data[i] | 0x20) : name.data[i];
+	span_lower(name, bytes);
 	if (value.len)
 		memcpy(bytes + name.len, value.data, value.len);
-	return fields_add(&head->fields, span_of(bytes, name.len), span_of(bytes + name.len, value.len));
+	return fields_put(&head->fields, &(struct field){ .name = span_of(bytes, name.len),
+							  .value = span_of(bytes + name.len, value.len),
+							  .id = id });
 }
 
 static uint32_t add_bytes(uint32_t sum, size_t more)
