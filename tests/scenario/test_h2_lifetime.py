@@ -8,7 +8,7 @@ from hg import h2_frames as f
 from hg.h2 import H2Client
 from hg.h2_websocket import H2WebSocket
 from h2backends import one_exchange
-from h2cases import SIMPLE, connect
+from h2cases import SIMPLE, connect, form
 from plays import acted, play
 from timers import expect_fired
 
@@ -274,3 +274,32 @@ def page():
           f"PINGs after {first:.2f} and {second:.2f} s")
     eq(client.get("/nowhere").status, 404, "status on the connection")
     eq(gateway.metrics()("headgate_timer_fired_total"), 0, "timers that fired")
+
+
+# ---- connections that end while a request is still handed on ---------------------------------------------
+
+
+@test("a client that goes with a complete response takes along what of its request the backend had not read")
+def leaves_an_upload():
+    gateway, backend = acted()
+    client = H2Client(gateway.port)
+    number = client.raw_request(form(method="POST", path="/upload"), end=False)
+    upstream = backend.accept()
+    stream, quiet_since = client.streams[number], time.monotonic()
+    while time.monotonic() < quiet_since + 0.5:
+        client.poll()
+        if min(client.send_window, stream.send_window) < 20000:
+            time.sleep(0.01)
+            continue
+        client.send(f.data(number, bytes(16384)))
+        client.send_window -= 16384
+        stream.send_window -= 16384
+        quiet_since = time.monotonic()
+    # The request is complete, and a part of it waits in the gateway for a backend that reads nothing.
+    client.send(f.data(number, b"end", True))
+    upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    eq(client.response(number).body, b"ok", "body")
+    eq(len(gateway.streams()), 1, "streams")
+    client.raw.rst()
+    wait_until(lambda: not gateway.streams(), 3, "the end of the stream")
+    eq(gateway.wait_log()["http.status"], "200", "status")

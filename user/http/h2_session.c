@@ -411,6 +411,13 @@ uint64_t h2_session_written(const struct h2_session *session)
 	return session->written_bytes;
 }
 
+struct h2_stream *h2_session_any(struct h2_session *session)
+{
+	return list_is_empty(&session->streams)
+		       ? NULL
+		       : list_entry(session->streams.next, struct h2_stream, node);
+}
+
 uint32_t h2_session_open_streams(const struct h2_session *session)
 {
 	return session->open_streams;

@@ -141,6 +141,8 @@ enum h2_flood_kind h2_session_flood(const struct h2_session *session);
  */
 struct h2_stream *h2_session_next(struct h2_session *session);
 uint64_t h2_session_written(const struct h2_session *session); /* payload that its streams took, in all */
+/* Any stream that was not released yet, news or not; NULL: none. */
+struct h2_stream *h2_session_any(struct h2_session *session);
 uint32_t h2_session_open_streams(const struct h2_session *session); /* not closed in nghttp2's eyes */
 /* Client: how many more streams the peer allows now; 0 after a GOAWAY of either side. */
 uint32_t h2_session_capacity(const struct h2_session *session);

@@ -159,7 +159,8 @@ void client_h2_finish_streams(struct client *client, enum end_reason reason)
 	if (!h2->link.session)
 		return;
 	h2_session_abort(h2->link.session);
-	while ((h2_stream = h2_session_next(h2->link.session)) != NULL) {
+	/* Also those that are complete and still hand their request on. */
+	while ((h2_stream = h2_session_any(h2->link.session)) != NULL) {
 		if (h2_stream->owner)
 			stream_finish(h2_stream->owner, reason, STREAM_END_RESET);
 		else
