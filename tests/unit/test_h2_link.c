@@ -107,6 +107,7 @@ static int scene_drop(void **state)
 	h2_session_free(scene->peer);
 	buf_done(&scene->to_peer);
 	buf_done(&scene->from_peer);
+	buf_done(&scene->proxy.frames);
 	if (scene->far >= 0)
 		close(scene->far);
 	loop_free(scene->proxy.loop);
