@@ -297,6 +297,7 @@ def not_adaptive():
         check(all(up and down for up, down in gates(gateway)) if count == 64 else True,
               "not in the kernel after the first bytes")
     check(all(up and down for up, down in gates(gateway)), "no longer in the kernel")
+    eq(gateway.metrics()("headgate_gate_closed_total", reason="user"), 0, "times the bytes were asked back")
     client.fin()
     upstream.expect_fin()
     upstream.fin()
