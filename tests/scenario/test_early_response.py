@@ -40,7 +40,12 @@ def lingering():
         size = 8 << 20
         write_all(client, f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n", size)
         answer = client.response()
-        eq((answer.status, answer.header("Connection")), (413, "close"), path)
+        eq(answer.status, 413, path)
+        if path == "/early/413" and answer.header("Connection") is None:
+            # The backend had taken all of it when its answer came by: the connection goes on.
+            eq(client.get("/get").status, 200, "status of the next request")
+            continue
+        eq(answer.header("Connection"), "close", f"Connection of {path}")
         client.expect_end()
     eq(origin.stats()["bad_requests"], 0, "bad requests at the backend")
 
