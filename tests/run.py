@@ -305,7 +305,8 @@ def scenarios(report, options, profiles, only_soak=False):
         if only_soak and options.soak_seconds:
             test.timeout = max(test.timeout, options.soak_seconds * 1.5 + 60)
     work = [(test, p, os.path.dirname(log_path(p, "scenario", "x")), scenario_env(p, options))
-            for p in profiles for test in tests]
+            for p in profiles for test in tests
+            if not test.measures or p not in ("asan", "tsan")]
 
     def count(outcome):
         name = f"scenario/{outcome.profile} {outcome.test.name}"
@@ -353,7 +354,7 @@ def main():
     parser.add_argument("command", choices=["check", "unit", "bpf", "scenario", "fuzz", "soak", "list"])
     parser.add_argument("--profile", action="append", help="release, debug, asan or tsan; may be repeated")
     parser.add_argument("--only", default="", help="only tests whose file or claim contains this")
-    parser.add_argument("--jobs", type=int, default=cores() + 1, help="scenario tests at a time")
+    parser.add_argument("--jobs", type=int, default=cores() * 2, help="scenario tests at a time")
     parser.add_argument("--no-build", action="store_true", help="take the programs as they are")
     parser.add_argument("--cc", default="gcc")
     parser.add_argument("--fuzz-seconds", type=int, default=5)

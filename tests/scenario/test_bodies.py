@@ -51,7 +51,7 @@ def hundred_mebibytes():
 
 
 @test("2 GiB down and 2 GiB up, verified, grow the gateway by less than 1 MiB", timeout=120, serial=True,
-      needs=("curl",))
+      needs=("curl",), measures=True)
 def two_gibibytes():
     gateway, _ = play()
     there_and_back(gateway, 200 << 20)  # touches the buffers that a worker has once for all its streams

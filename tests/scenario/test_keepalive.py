@@ -103,7 +103,7 @@ def many_connections():
     check(opened <= 600, f"{opened} backend connections for 512 clients: they were not reused")
 
 
-@test("100 000 requests without one error", serial=True, needs=("wrk",), timeout=120)
+@test("100 000 requests without one error", serial=True, needs=("wrk",), timeout=120, measures=True)
 def hundred_thousand():
     gateway, origin = play(workers=2)
     done = rounds = 0

@@ -513,7 +513,7 @@ def under_load():
     check(gateway.log()[-1]["close_reason"] == "ok", "close_reason")
 
 
-@test("200 reloads leave no memory and no descriptor behind", serial=True, timeout=90)
+@test("200 reloads leave no memory and no descriptor behind", serial=True, timeout=90, measures=True)
 def no_leak():
     gateway = start(workers=1)
 

@@ -57,7 +57,7 @@ def stall(gateway):
 
 
 @test("100 readers that stop for good cost credit and socket buffers, no processor time and no one's speed",
-      needs=("bpf",), serial=True, timeout=120)
+      needs=("bpf",), serial=True, timeout=120, measures=True)
 def stalled_readers():
     for mode in MODES:
         origin = Origin()

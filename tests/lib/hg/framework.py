@@ -24,13 +24,14 @@ class Skipped(Exception):
 class Test:
     """One claim. Registered by @test, run by hg.runner in a process of its own."""
 
-    def __init__(self, function, claim, timeout, serial, needs, soak):
+    def __init__(self, function, claim, timeout, serial, needs, soak, measures):
         self.function = function
         self.claim = claim
         self.timeout = timeout
         self.serial = serial
         self.needs = needs
         self.soak = soak
+        self.measures = measures
         self.file = os.path.basename(function.__code__.co_filename)[:-len(".py")]
         if self.file.startswith("test_"):
             self.file = self.file[len("test_"):]
@@ -43,16 +44,17 @@ class Test:
 _registry = []
 
 
-def test(claim, timeout=30, serial=False, needs=(), soak=False):
+def test(claim, timeout=30, serial=False, needs=(), soak=False, measures=False):
     """Marks a function without arguments as a test.
 
     timeout   seconds until it is killed (doubled under a sanitizer)
     serial    runs alone: for what loads both cores, or measures
     needs     abilities without which it is skipped: see need()
     soak      also run by `make soak`, with soak_seconds() as long as asked for
+    measures  proves an amount, of memory or of errors in many: not run under a sanitizer, which has its own
     """
     def register(function):
-        _registry.append(Test(function, claim, timeout, serial, needs, soak))
+        _registry.append(Test(function, claim, timeout, serial, needs, soak, measures))
         return function
     return register
 
