@@ -231,6 +231,7 @@ static inline void scene_drop_proxy(struct scene *scene)
 	pipe_pool_done(&scene->pipes);
 	lease_unref(proxy->lease);
 	free(proxy->relay.scratch);
+	buf_done(&proxy->frames);
 }
 
 static inline int scene_drop(void **state)

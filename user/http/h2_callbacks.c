@@ -174,10 +174,12 @@ static void section_arrived(struct h2_session *session, const nghttp2_frame *fra
 		stream->is_bad = true;
 		h2_session_count(session, H2_FLOOD_GLITCH);
 	}
-	if (head->kind == H2_HEAD_TRAILERS)
+	if (head->kind == H2_HEAD_TRAILERS) {
+		h2_head_free(stream->trailers);
 		stream->trailers = head;
-	else
+	} else {
 		head_arrived(session, stream, head);
+	}
 	if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
 		end_arrived(stream);
 }

@@ -235,8 +235,9 @@ static bool attempt_is_free(const struct stream *stream, enum try_outcome outcom
 	if (outcome != TRY_RESET || !upstream || stream->back->has_response(stream) ||
 	    stream->attempt.free_retries >= LIMIT_FREE_RETRIES || !attempt_can_replay(stream))
 		return false;
-	if (stream->back_h2 && stream->back->is_unseen(stream, error))
-		return true;
+	/* Of a connection that lives, the stream was reset on purpose. */
+	if (stream->back_h2 && (stream->back->is_unseen(stream, error) || !upstream->h2->is_dead))
+		return stream->back->is_unseen(stream, error);
 	if (!upstream->served)
 		return false;
 	return method_is_idempotent(stream->exchange->head.method) || stream->back->is_unseen(stream, error);

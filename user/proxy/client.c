@@ -381,7 +381,12 @@ static void client_on_timer(struct timer *timer, uint64_t now_ms)
 		client_close(client, END_CLIENT_HELLO_TIMEOUT, false);
 		break;
 	case CLIENT_LINGER:
-		client_close(client, END_OK, false);
+		if (client->h2 && client_h2_is_reading(client)) {
+			client->deadline_ms = now_ms + LIMIT_LINGER_MS;
+			client_arm(client);
+		} else {
+			client_close(client, END_OK, false);
+		}
 		break;
 	case CLIENT_H2:
 		client_h2_on_timer(client, now_ms);

@@ -29,6 +29,15 @@ uint64_t client_h2_due_ms(const struct client_h2 *h2)
 	return h2->stream_count ? 0 : h2->idle_deadline_ms;
 }
 
+bool client_h2_is_reading(struct client *client)
+{
+	uint64_t acked_bytes = conn_acked_bytes(&client->conn);
+	bool has_read = acked_bytes != client->h2->acked_bytes;
+
+	client->h2->acked_bytes = acked_bytes;
+	return has_read && conn_is_behind(&client->conn);
+}
+
 /* No stream is left: when the last frames are out the link is over. A client that does not take them has had
  * its time. */
 static void client_h2_leave(struct client *client)
@@ -78,7 +87,9 @@ void client_h2_on_timer(struct client *client, uint64_t now_ms)
 	if (h2->is_announced && !h2->is_refusing && now_ms >= h2->refuse_ms) {
 		client_h2_refuse(client);
 	} else if (h2->stream_count == 0 && h2->idle_deadline_ms && now_ms >= h2->idle_deadline_ms) {
-		if (h2->is_refusing)
+		if (h2->is_refusing && client_h2_is_reading(client))
+			h2->idle_deadline_ms = now_ms + LIMIT_REPLY_MS;
+		else if (h2->is_refusing)
 			client_close(client, END_OK, true);
 		else
 			client_h2_end(client, END_KEEPALIVE_IDLE);
@@ -122,6 +133,8 @@ static void client_h2_on_news(struct h2_link *link, struct h2_stream *h2_stream)
 	}
 	client->requests++;
 	container_of(link, struct client_h2, link)->stream_count++;
+	/* It came together with the end of what was the last one, and the GOAWAY covers it. */
+	link->is_leaving = false;
 	front_h2_begin(client, h2_stream);
 }
 

@@ -21,6 +21,7 @@ struct client_h2 {
 	enum end_reason end_reason; /* of the polite end */
 	uint64_t refuse_ms;
 	uint64_t idle_deadline_ms; /* without streams; 0: none */
+	uint64_t acked_bytes; /* at the last look, while the connection ends */
 };
 
 /* The preface of an HTTP/2 client (RFC 9113 3.4) read as an HTTP/1 head: its first 18 bytes. */
@@ -33,6 +34,11 @@ uint64_t client_h2_due_ms(const struct client_h2 *h2);
 void client_h2_on_timer(struct client *client, uint64_t now_ms);
 /* No new requests: idle connections close, others after their streams. Idempotent. */
 void client_h2_end(struct client *client, enum end_reason reason);
+/*
+ * While the connection ends: there is more for the client, and it has taken some since the last call. Closing
+ * then would cut its last answer: whoever reads over HTTP/2 also writes, and that meets a closed socket.
+ */
+bool client_h2_is_reading(struct client *client);
 /* A stream of it is over. */
 void client_h2_stream_over(struct client *client);
 /* The connection is over, and with it every stream. Nothing is called any more. Idempotent. */

@@ -134,6 +134,8 @@ static void dial_share(struct stream *stream)
 	dial = dial_of(stream);
 	if (!dial)
 		return;
+	/* It opens, or waits for who does. With a shared connection dial_stop() passes the turn on. */
+	dial->is_its_turn = false;
 	if (endpoint->h2_is_opening) {
 		attempt->is_fresh = false;
 		list_add_tail(&endpoint->h2_waiting, &dial->h2_wait);
@@ -154,10 +156,8 @@ void dial_resume(struct stream *stream)
 {
 	struct dial *dial = stream->attempt.dial;
 
-	if (!dial->is_its_turn)
-		return;
-	dial->is_its_turn = false;
-	dial_share(stream);
+	if (dial->is_its_turn)
+		dial_share(stream);
 }
 
 void dial_on_settled(struct upstream_endpoint *endpoint)
@@ -218,6 +218,8 @@ static void dial_pass_turn(struct dial *dial)
 		return;
 	if (dial->is_opening_h2)
 		endpoint->h2_is_opening = false;
+	else if (endpoint->h2_is_opening)
+		return;
 	if (list_is_empty(&endpoint->h2_waiting))
 		return;
 	next = list_entry(endpoint->h2_waiting.next, struct dial, h2_wait);

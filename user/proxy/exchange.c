@@ -185,6 +185,10 @@ void exchange_go_on(struct stream *stream)
 {
 	const struct direct_response *direct = stream->route->effective.direct;
 
+	if (direct && stream->front_h2 && stream->exchange->upgrade.is_wanted && direct->status < 300) {
+		response_error(stream, 501, SPAN("no WebSocket here"), END_UPGRADE_MISMATCH);
+		return;
+	}
 	if (direct && connect_tunnel_is_asked(stream) && direct->status < 300) {
 		/* The client would take it for the begin of a tunnel. */
 		connect_tunnel_refuse(stream);

@@ -128,9 +128,9 @@ static bool link_take(struct h2_link *link, struct span bytes)
 										  : H2_LINK_PROTOCOL);
 		return false;
 	}
-	link_hand_out(link);
-	if (!link->is_ended && link->on_fed)
+	if (link->on_fed)
 		link->on_fed(link);
+	link_hand_out(link);
 	return !link->is_ended;
 }
 

@@ -39,7 +39,7 @@ struct h2_link {
 	bool is_ended; /* on_end was called, or h2_link_close() */
 	bool is_leaving; /* over when everything is sent, whatever the peer has begun */
 	void (*on_news)(struct h2_link *link, struct h2_stream *stream);
-	void (*on_fed)(struct h2_link *link); /* after received bytes were taken; may be NULL */
+	void (*on_fed)(struct h2_link *link); /* bytes were taken, their news comes next; may be NULL */
 	/* Once. The link must be closed, now or later in the same turn. */
 	void (*on_end)(struct h2_link *link, enum h2_link_end end);
 };

@@ -102,6 +102,13 @@ bool response_start(struct stream *stream)
 	}
 	if (framing.kind == BODY_TUNNEL)
 		return response_switch(stream);
+	/* RFC 8441 5: to this client any 2xx says that the WebSocket is open. */
+	if (stream->front_h2 && stream->exchange->upgrade.is_wanted &&
+	    stream->exchange->response.status < 300) {
+		response_error(stream, 502, SPAN("the backend did not open the WebSocket"),
+			       END_UPGRADE_MISMATCH);
+		return false;
+	}
 	out = framing;
 	if (response_prepare_head(stream) < 0 || stream->front->send_head(stream, &out, &encoding) < 0) {
 		response_error(stream, 500, SPAN("the response head could not be written"), END_INTERNAL);
@@ -208,7 +215,7 @@ static void response_reply(struct stream *stream, uint16_t status, struct span b
 		return;
 	}
 	stream->head_sent = true;
-	stream->download.payload_bytes = reply.is_head ? 0 : body.len;
+	stream->download.payload_bytes = reply.is_head ? 0 : reply.body.len;
 	stream->exchange->reply_deadline_ms = proxy_now_ms(stream->proxy) + LIMIT_REPLY_MS;
 	stream_set_state(stream, STREAM_REPLY);
 	response_flush_reply(stream);

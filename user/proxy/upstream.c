@@ -37,11 +37,12 @@ static void upstream_on_idle(struct timer *timer, uint64_t now_ms)
 	struct upstream *upstream = container_of(timer, struct upstream, idle_timer);
 
 	(void)now_ms;
+	if (upstream->h2) {
+		upstream_h2_on_timer(upstream);
+		return;
+	}
 	counter_end(upstream->proxy->counters, END_POOL_IDLE);
-	if (upstream->h2)
-		upstream_h2_retire(upstream);
-	else
-		upstream_close(upstream, false);
+	upstream_close(upstream, false);
 }
 
 struct upstream *upstream_open(struct proxy *proxy, struct upstream_endpoint *endpoint, int fd,

@@ -14,6 +14,9 @@ static void upstream_h2_arm_idle(struct upstream_h2 *h2)
 	struct timer_wheel *wheel = loop_timers(upstream->proxy->loop);
 	uint64_t idle_ms = upstream->proxy->lease->snapshot->config.pool_idle_ns / 1000000u;
 
+	/* The timer runs for the first SETTINGS. */
+	if (h2->is_settling)
+		return;
 	if (h2->stream_count)
 		timer_cancel(wheel, &upstream->idle_timer);
 	else
@@ -43,7 +46,7 @@ static void upstream_h2_end(struct upstream *upstream)
 void upstream_h2_leave(struct upstream *upstream)
 {
 	struct upstream_h2 *h2 = upstream->h2;
-	bool is_kept = !list_is_empty(&h2->node) && !upstream->proxy->is_closing;
+	bool is_kept = !list_is_empty(&h2->node) && !h2->is_settling && !upstream->proxy->is_closing;
 
 	CHECK(h2->stream_count > 0);
 	h2->stream_count--;
@@ -81,7 +84,20 @@ static void upstream_h2_settle(struct upstream_h2 *h2)
 	if (!h2->is_settling)
 		return;
 	h2->is_settling = false;
+	upstream_h2_arm_idle(h2);
 	dial_on_settled(h2->upstream->endpoint);
+}
+
+/* A backend that says nothing keeps the streams it has; those that wait for it open another connection. */
+void upstream_h2_on_timer(struct upstream *upstream)
+{
+	struct upstream_h2 *h2 = upstream->h2;
+
+	if (!h2->is_settling)
+		counter_end(upstream->proxy->counters, END_POOL_IDLE);
+	list_remove(&h2->node);
+	upstream_h2_settle(h2);
+	upstream_h2_retire(upstream);
 }
 
 static void upstream_h2_on_fed(struct h2_link *link)
@@ -112,6 +128,7 @@ static void upstream_h2_on_end(struct h2_link *link, enum h2_link_end end)
 		if (h2_stream->owner)
 			stream_on_upstream(h2_stream->owner);
 	}
+	upstream_h2_settle(h2);
 	upstream_h2_leave(upstream);
 }
 
@@ -137,6 +154,8 @@ int upstream_h2_start(struct upstream *upstream)
 	h2->link.on_end = upstream_h2_on_end;
 	h2->link.on_fed = upstream_h2_on_fed;
 	h2->is_settling = true;
+	timer_arm(loop_timers(upstream->proxy->loop), &upstream->idle_timer,
+		  proxy_now_ms(upstream->proxy) + LIMIT_H2_SETTLE_MS);
 	h2_link_set_ping(&h2->link, ns_to_ms(settings.ping_interval_ns), ns_to_ms(settings.ping_timeout_ns));
 	upstream->h2 = h2;
 	upstream->is_reusable = true;

@@ -25,6 +25,8 @@ int upstream_h2_start(struct upstream *upstream);
 /* One more stream of it, for one that is over the other; the last one starts the idle timer, or closes. */
 void upstream_h2_join(struct upstream *upstream);
 void upstream_h2_leave(struct upstream *upstream);
+/* For upstream->idle_timer: no SETTINGS came, or nothing to do. */
+void upstream_h2_on_timer(struct upstream *upstream);
 /* Takes no more streams; closes now when it has none. */
 void upstream_h2_retire(struct upstream *upstream);
 void upstream_h2_close(struct upstream *upstream); /* for upstream_close() */
