@@ -25,7 +25,7 @@ void standalone_defaults(struct static_config *config)
 		.dns_refresh_ns = 30 * NS_PER_S,
 		.splice = { .mode = SPLICE_AUTO,
 			    .min_body_bytes = LIMIT_PIPE_MIN_BODY_BYTES,
-			    .credit_bytes = 1024 * 1024,
+			    .credit_bytes = 64 * 1024,
 			    .max_total_credit_bytes = 1024ull * 1024 * 1024,
 			    .lane_pipe = true,
 			    .lane_sockmap = true,

@@ -21,7 +21,7 @@ binds:
 """
 
 HTTP = """
-config: {splice: {mode: @mode@, minBodyBytes: 65536}}
+config: {splice: {mode: @mode@, minBodyBytes: 65536, adaptive: false}}
 binds:
 - port: @port@
   listeners:

@@ -11,7 +11,7 @@ from plays import SIMPLE, acted, play
 from splice import in_background
 
 COPY = SIMPLE + "config: {splice: {mode: 'off'}}\n"
-KERNEL = SIMPLE + "config: {splice: {mode: require, minBodyBytes: 65536}}\n"
+KERNEL = SIMPLE + "config: {splice: {mode: require, minBodyBytes: 65536, adaptive: false}}\n"
 DRAINING = COPY.replace(
     "config: {", "config: {connectionMinTerminationDeadline: 5s, connectionTerminationDeadline: 10s, ")
 BEHIND = b"GET /behind HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -217,7 +217,7 @@ def truncated():
     compare(once)
 
 
-STREAM_IDLE = HTTP.replace("minBodyBytes: 65536}", "minBodyBytes: 65536}, timeouts: {streamIdle: 700ms}")
+STREAM_IDLE = HTTP.replace("adaptive: false}", "adaptive: false}, timeouts: {streamIdle: 700ms}")
 EVENT = b"5\r\ntick\n\r\n"
 
 

@@ -11,7 +11,7 @@ from hg import *
 from splice import *
 
 TWO = """
-config: {splice: {mode: @mode@, minBodyBytes: 65536}, connectionTerminationDeadline: @most@}
+config: {splice: {mode: @mode@, minBodyBytes: 65536, adaptive: false}, connectionTerminationDeadline: @most@}
 binds:
 - port: @port@
   listeners:

@@ -10,7 +10,7 @@ READERS = 100
 CREDIT = 1 << 20
 BODY = 64 << 20  # should the bound not hold, it ends here
 CONFIG = """
-config: {splice: {mode: @mode@, creditBytes: 1048576, minBodyBytes: 65536}}
+config: {splice: {mode: @mode@, creditBytes: 1048576, minBodyBytes: 65536, adaptive: false}}
 binds:
 - port: @port@
   listeners:

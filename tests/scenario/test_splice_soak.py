@@ -11,7 +11,7 @@ from hg import *
 from splice import *
 
 CONFIG = """
-config: {splice: {mode: @mode@, minBodyBytes: 16384}}
+config: {splice: {mode: @mode@, minBodyBytes: 16384, adaptive: false}}
 binds:
 - port: @tunnel@
   listeners:

@@ -106,8 +106,7 @@ static int attempt_begin_upload(struct stream *stream)
 	stream->upload.replay = can_keep ? &stream->exchange->replay : NULL;
 	relay_start(&stream->upload, stream->front->end(stream), stream->back->end(stream), framing, encoding,
 		    stream->lease->snapshot->config.splice.lane_pipe, proxy_now_ms(stream->proxy));
-	if (!can_keep)
-		stream_offer_gate(stream, &stream->upload, false);
+	stream_offer_gate(stream, &stream->upload, false);
 	return 0;
 }
 

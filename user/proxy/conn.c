@@ -93,6 +93,8 @@ int conn_join_gate(struct conn *conn, struct gate_worker *worker)
 
 	if (conn->gate)
 		return 0;
+	if (conn->pipes)
+		return -EBUSY;
 	gate = hg_calloc(1, sizeof(*gate));
 	if (!gate)
 		return -ENOMEM;

@@ -30,6 +30,7 @@ struct conn {
 	bool has_hup; /* RDHUP, HUP or ERR was seen: the next recv() tells which */
 	bool has_error; /* ERR was seen: conn_check() tells which */
 	bool is_write_shut;
+	uint8_t pipes; /* directions that splice(2) from it or into it: meanwhile it joins no map */
 	int error; /* hard error of receiving, negative errno, 0 = none */
 	int send_error; /* the same of sending: what was received before may still be read */
 	void (*on_ready)(struct conn *conn);
@@ -60,7 +61,8 @@ static inline int conn_fd(const struct conn *conn)
 }
 
 /*
- * Puts the socket into the maps of the kernel lane; idempotent. 0, -ENOMEM, or -errno of gate_socket_add().
+ * Puts the socket into the maps of the kernel lane; idempotent. 0, -ENOMEM, -EBUSY while a pipe uses it (a
+ * later try may do), or -errno of gate_socket_add().
  * While the kernel reads the socket, or writes to it, its events would wake us for bytes that are not ours:
  * conn_set_events() masks them, and unmasking looks anew. want_edge: report free send space even if it was
  * there before, since nobody has tried to send and so the kernel would not tell (SOCK_NOSPACE, tcp_poll).

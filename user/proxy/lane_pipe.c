@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
+#include "user/base/check.h"
 #include "user/base/limits.h"
 #include "user/proxy/relay.h"
 
@@ -28,6 +29,8 @@ static void pipe_give(struct relay *relay)
 {
 	if (!pipe_splice_is_open(&relay->pipe))
 		return;
+	relay->source->pipes--;
+	relay->sink->pipes--;
 	gauge_sub(relay->shared->counters, COUNTER_PIPES, 1);
 	pipe_pool_give(relay->shared->pipes, &relay->pipe);
 }
@@ -89,6 +92,7 @@ static size_t pipe_fill(struct relay *relay)
 
 	if (len > 0) {
 		source->received_bytes += (uint64_t)len;
+		relay->probe_reads++;
 		pipe_note_taken(relay, (uint64_t)len);
 		relay_account(relay, LANE_PIPE, (uint64_t)len);
 		return (size_t)len;
@@ -112,10 +116,16 @@ bool lane_pipe_pump(struct relay *relay)
 	if (!pipe_is_clear(relay))
 		return false;
 	if (!pipe_splice_is_open(&relay->pipe)) {
+		/* The other direction may have taken the sockets into a map since this lane was chosen. */
+		if (relay->source->gate || relay->sink->gate)
+			return pipe_fall_back(relay);
 		if (pipe_pool_take(relay->shared->pipes, &relay->pipe) < 0)
 			return pipe_fall_back(relay);
+		relay->source->pipes++;
+		relay->sink->pipes++;
 		counter_add(relay->shared->counters, COUNTER_PIPES, 1);
 	}
+	CHECK(!relay->source->gate && !relay->sink->gate);
 	for (;;) {
 		size_t moved;
 

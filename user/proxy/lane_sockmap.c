@@ -12,13 +12,15 @@
 /*
  * The kernel lane: both sockets in a sock map, the program moves the bytes, this process sleeps
  * (user/gate/pair.h). A direction enters it from the copy lane, at a moment when nothing of it waits in user
- * space, and only when that pays: large bodies at once, everything else after its first quarter of a second
- * has shown large pieces or long pauses. Small pieces in quick succession are moved faster by the copy lane
- * and stay there.
+ * space, and only when that pays: after its first quarter of a second has shown long pauses, or sooner when
+ * its pieces are large. Small pieces in quick succession are moved faster by the copy lane and stay there,
+ * and so is a body of known length by a pipe, as long as it is not slow (scripts/bench/splice.py has a row
+ * for each of them).
  */
 enum {
 	SOCKMAP_PROBE_MS = 250, /* a direction is watched so long before it is judged by its pace */
 	SOCKMAP_SLOW_PER_S = 400, /* fewer pieces a second: sleeping pays */
+	SOCKMAP_SLOW_BYTES_PER_S = 64 * 1024 * 1024, /* ... and no more than this, where a pipe is at work */
 	SOCKMAP_PIECE_BYTES = 32 * 1024, /* larger pieces on average: the kernel moves them faster */
 	SOCKMAP_PIECE_MIN_BYTES = 24 * 1024, /* smaller ones in quick succession: the copy lane does */
 	SOCKMAP_PROBE_READS = 8,
@@ -66,23 +68,25 @@ static void sockmap_probe_begin(struct relay *relay, uint64_t now_ms)
 	relay->probe_bytes = relay->payload_bytes;
 }
 
-/* A body that is long for certain; anything else by the pace of its last quarter of a second in the copy
- * lane. */
+/* By the pace of its last quarter of a second in user space. */
 static bool sockmap_pays(struct relay *relay, uint64_t now_ms)
 {
 	uint64_t age_ms = now_ms - relay->probe_ms;
 	uint64_t bytes = relay->payload_bytes - relay->probe_bytes;
+	bool is_in_pipe = relay->lane == &lane_pipe;
 	bool is_slow;
 
-	if (relay->decoder.kind == BODY_LENGTH)
-		return relay->decoder.left >= relay->gate_min_body_bytes;
+	if (relay->decoder.kind == BODY_LENGTH && relay->decoder.left < relay->gate_min_body_bytes)
+		return false;
 	if (!relay->gate_is_adaptive)
 		return true;
-	if (relay->probe_reads >= SOCKMAP_PROBE_READS && bytes / relay->probe_reads >= SOCKMAP_PIECE_BYTES)
+	if (!is_in_pipe && relay->probe_reads >= SOCKMAP_PROBE_READS &&
+	    bytes / relay->probe_reads >= SOCKMAP_PIECE_BYTES)
 		return true;
 	if (age_ms < SOCKMAP_PROBE_MS)
 		return false;
-	is_slow = (uint64_t)relay->probe_reads * 1000 / age_ms < SOCKMAP_SLOW_PER_S;
+	is_slow = (uint64_t)relay->probe_reads * 1000 / age_ms < SOCKMAP_SLOW_PER_S &&
+		  (!is_in_pipe || bytes * 1000 / age_ms < SOCKMAP_SLOW_BYTES_PER_S);
 	sockmap_probe_begin(relay, now_ms);
 	return is_slow;
 }
@@ -99,8 +103,7 @@ bool lane_sockmap_judge(struct relay *relay, uint64_t elapsed_ms)
 		return false;
 	relay_refresh(relay, 0);
 	if (relay->gate_is_adaptive && pieces * 1000 / elapsed_ms >= SOCKMAP_SLOW_PER_S &&
-	    bytes / pieces < SOCKMAP_PIECE_MIN_BYTES && relay->decoder.kind != BODY_LENGTH &&
-	    !relay->gate->is_leaving) {
+	    bytes / pieces < SOCKMAP_PIECE_MIN_BYTES && !relay->gate->is_leaving) {
 		relay->gate->is_leaving = true;
 		gate_direction_leave(&relay->gate->direction);
 		sockmap_on_event(&relay->gate->direction);
@@ -144,16 +147,27 @@ static int sockmap_start(struct relay *relay)
 bool lane_sockmap_enter(struct relay *relay)
 {
 	uint64_t now_ms = loop_now_ms(relay->source->loop);
+	int error;
 
-	if (buf_len(&relay->source->in) || conn_has_output(relay->sink) || relay->pipe.held_bytes ||
-	    !sockmap_is_aligned(relay) || !sockmap_pays(relay, now_ms))
+	/* As long as a try may be repeated, user space has to see what it would repeat. */
+	if ((relay->replay && !relay->replay_overflow) || buf_len(&relay->source->in) ||
+	    conn_has_output(relay->sink) || relay->pipe.held_bytes || !sockmap_is_aligned(relay) ||
+	    !sockmap_pays(relay, now_ms))
 		return false;
-	if (relay->source->has_eof || relay->source->has_hup || relay->sink->has_hup ||
-	    sockmap_start(relay) < 0) {
+	if (relay->source->has_eof || relay->source->has_hup || relay->sink->has_hup) {
 		relay->gate_allowed = false;
 		return false;
 	}
+	/* The pipe is empty: what it would have taken next, the kernel lane does. */
 	relay->lane->leave(relay);
+	error = sockmap_start(relay);
+	if (error) {
+		/* -EBUSY: the other direction has a pipe at these sockets. It may come in here first, now
+		 * that this one is out of the way. */
+		relay->gate_allowed = error == -EBUSY;
+		relay->lane = &lane_copy;
+		return false;
+	}
 	relay->lane = &lane_sockmap;
 	relay->was_in_kernel = true;
 	gate_lane_watch(relay->shared->gate, &relay->gate->pace);
@@ -213,7 +227,8 @@ static void sockmap_on_bytes(struct relay *relay)
 	decoder->left = relay->gate->direction.chunk.left;
 	decoder->line_bytes = relay->gate->direction.chunk.digits;
 	relay->chunk_raw = decoder->chunk_state == CHUNK_SIZE_FIRST ? CHUNK_RAW_NONE : CHUNK_RAW_INSIDE;
-	relay->gate_allowed = relay->gate->direction.reason == GATE_REASON_CHUNK_MANY;
+	/* Not after what only the full parser reads; after a time of small pieces, yes. */
+	relay->gate_allowed = relay->gate->is_leaving;
 }
 
 /*

@@ -76,8 +76,8 @@ void relay_allow_gate(struct relay *relay, bool is_adaptive, uint64_t min_body_b
 	relay->gate_min_body_bytes = min_body_bytes;
 	relay->gate_credit_bytes = credit_bytes;
 	relay->gate_allowed = relay->shared->gate != NULL && relay_is_between_conns(relay);
-	/* The pipe would take the bytes first. */
-	if (relay->gate_allowed && relay->decoder.kind == BODY_LENGTH &&
+	/* A pipe would take the bytes first. */
+	if (relay->gate_allowed && !is_adaptive && relay->decoder.kind == BODY_LENGTH &&
 	    relay->decoder.left >= min_body_bytes)
 		relay->lane = &lane_copy;
 }

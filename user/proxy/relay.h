@@ -102,7 +102,7 @@ struct relay {
 	enum relay_encoding encoding : 8;
 	bool replay_overflow; /* the payload outgrew LIMIT_RETRY_BODY_BYTES */
 	bool gate_allowed : 1;
-	bool gate_is_adaptive : 1; /* by its pace, where the length is not known */
+	bool gate_is_adaptive : 1; /* by its pace */
 	bool was_in_kernel; /* bytes may have left that user space never saw: no replay */
 	uint8_t chunk_raw; /* the sink is inside of a chunk line or chunk that came through the kernel */
 	struct body_decoder decoder;
@@ -115,7 +115,7 @@ struct relay {
 	uint64_t progress_bytes; /* of both ends, when last_active_ms was noted */
 	uint64_t probe_ms; /* begin of the window over which the pace of the copy lane is judged */
 	uint64_t probe_bytes; /* payload_bytes at its begin */
-	uint32_t probe_reads; /* recv() calls in it that brought bytes */
+	uint32_t probe_reads; /* recv() or splice() calls in it that brought bytes */
 	uint32_t gate_credit_bytes; /* as relay_allow_gate() was told */
 	uint64_t gate_min_body_bytes;
 	struct relay_gate *gate; /* owner; NULL until the kernel lane is entered for the first time */
@@ -127,9 +127,9 @@ void relay_start(struct relay *relay, struct relay_end source, struct relay_end 
 		 const struct body_framing *framing, enum relay_encoding encoding, bool allow_pipe,
 		 uint64_t now_ms);
 /*
- * May go to the kernel lane from now on, when that pays: a body of known length when it is not shorter than
- * min_body_bytes, anything else by its pace, or at once when not is_adaptive. credit_bytes: 0 where bytes of
- * the other direction matter meanwhile (user/gate/pair.h).
+ * May go to the kernel lane from now on, when its pace says that this pays, or at once when not
+ * is_adaptive; a body of known length only while min_body_bytes of it are left. credit_bytes: 0 where bytes
+ * of the other direction matter meanwhile (user/gate/pair.h).
  */
 void relay_allow_gate(struct relay *relay, bool is_adaptive, uint64_t min_body_bytes, uint32_t credit_bytes);
 /* Brings payload_bytes and last_active_ms up to date with what the kernel, or an HTTP/2 session, did alone.
