@@ -32,7 +32,7 @@ binds:
 """
 HEADGATE_HTTP = peers.HEADGATE.replace("accessLog: false}}", "accessLog: false}}, splice: {{%s}}")
 LANES = {
-    "copy": "mode: off",
+    "copy": "lanes: []",
     "pipe": "lanes: [pipe]",
     "sockmap": "mode: require, lanes: [sockmap], adaptive: false",
     "auto": "mode: auto",
@@ -75,6 +75,12 @@ def machine_seconds():
     with open("/proc/stat") as file:
         user, nice, system, idle, iowait, irq, softirq = map(int, file.readline().split()[1:8])
     return (user + nice + system + irq + softirq) / TICKS
+
+
+def machine_switches():
+    """Context switches of everybody: where the kernel moves bytes, they are those of its threads."""
+    with open("/proc/stat") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("ctxt"))
 
 
 def switches(peer):
@@ -159,20 +165,46 @@ class Bench:
                 results[peer.name].append(measure(peer))
         return results
 
+    def section(self, title, columns, programs, measure, digits=1):
+        results = self.rounds(programs, measure)
+        table(title, columns, results, digits)
+        self.duel(columns[0], programs, results, measure)
+
+    def duel(self, column, programs, results, measure):
+        """auto against the best of its own lanes. The rows drift too much for a few percent, so the two
+        alternate as auto, lane, lane, auto; each such four gives one ratio."""
+        lanes = [name for name in results if name in LANES and name != "auto"]
+        if "auto" not in results or not lanes or not self.args.pairs:
+            return
+        best = min if column in LESS_IS_BETTER else max
+        name = best(lanes, key=lambda name: statistics.median(row[0] for row in results[name]))
+        auto, lane = (next(p for p in programs if p.name == wanted) for wanted in ("auto", name))
+        ratios = []
+        for _ in range(self.args.pairs):
+            numbers = [measure(peer)[0] for peer in (auto, lane, lane, auto)]
+            if numbers[1] + numbers[2]:
+                ratios.append((numbers[0] + numbers[3]) / (numbers[1] + numbers[2]))
+        if len(ratios) > 1:
+            low, middle, high = statistics.quantiles(ratios, n=4)
+            print(f"  auto / {name}: {middle:.3f}   quartiles {low:.3f} .. {high:.3f} of {len(ratios)}",
+                  flush=True)
+
     def ping(self, programs, bytes_):
         def measure(peer):
-            before = machine_seconds()
+            before, switched = machine_seconds(), machine_switches()
             rate = float(self.client("ping", peer.port, 64, bytes_, self.args.seconds))
-            return rate, (machine_seconds() - before) * 1e6 / (rate * (self.args.seconds + 1))
-        table(f"64 streams x {bytes_} B ping-pong", ("messages/s", "CPU us/msg"), self.rounds(programs,
-              measure))
+            messages = rate * (self.args.seconds + 1)
+            return (rate, (machine_seconds() - before) * 1e6 / messages,
+                    (machine_switches() - switched) / messages)
+        self.section(f"64 streams x {bytes_} B ping-pong", ("messages/s", "CPU us/msg", "switches/msg"),
+                     programs, measure)
 
     def push(self, programs):
         def measure(peer):
             before = machine_seconds()
             took = float(self.client("push", peer.port, 1 << 30))
             return 1024 / took, machine_seconds() - before
-        table("1 GiB one way", ("MiB/s", "CPU s/GiB"), self.rounds(programs, measure), 1)
+        self.section("1 GiB one way", ("MiB/s", "CPU s/GiB"), programs, measure)
 
     def exchanges(self, lanes):
         """Every program in front of one backend that speaks HTTP."""
@@ -196,7 +228,7 @@ class Bench:
             before = machine_seconds()
             took = float(self.client("get", peer.port, f"/bytes/{1 << 30}"))
             return 1024 / took, machine_seconds() - before
-        table("1 GiB body of known length", ("MiB/s", "CPU s/GiB"), self.rounds(programs, measure), 1)
+        self.section("1 GiB body of known length", ("MiB/s", "CPU s/GiB"), programs, measure)
         self.stop(keep)
 
     def events(self):
@@ -214,7 +246,7 @@ class Bench:
             result = (peer.cpu_seconds() - cpu) / span * 100, (switches(peer) - woken) / span
             client.wait()
             return result
-        table("512 event streams x 25/s", ("gateway CPU %", "wake-ups/s"), self.rounds(programs, measure), 1)
+        self.section("512 event streams x 25/s", ("gateway CPU %", "wake-ups/s"), programs, measure)
         self.stop(keep)
 
     def idle(self, programs):
@@ -234,7 +266,6 @@ class Bench:
 
 
 def table(title, columns, results, digits=1):
-    """The median of each number, and auto against its own lanes: round by round, since the machine drifts."""
     medians = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in results.items()}
     best = min if columns[0] in LESS_IS_BETTER else max
     peers_best = best((row[0] for name, row in medians.items() if name in ("haproxy", "nginx")), default=0)
@@ -242,12 +273,6 @@ def table(title, columns, results, digits=1):
     for name, row in medians.items():
         numbers = " ".join(f"{value:>14.{digits}f}" for value in row)
         print(f"  {name:<8} {numbers}   {row[0] / peers_best if peers_best else 0:>6.2f}", flush=True)
-    lanes = [name for name in results if name in LANES and name != "auto"]
-    if "auto" in results and lanes:
-        lane = best(lanes, key=lambda name: medians[name][0])
-        ratios = [a[0] / b[0] for a, b in zip(results["auto"], results[lane]) if b[0]]
-        if ratios:
-            print(f"  auto against its best lane ({lane}): {statistics.median(ratios):.2f}", flush=True)
 
 
 def main():
@@ -256,6 +281,8 @@ def main():
     parser.add_argument("--httpbin", default="build/release/httpbin")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--pairs", type=int, default=8,
+                        help="comparisons of auto with its best lane, 0: none")
     parser.add_argument("--only", default="ping64,ping16k,push,bodies,events,idle")
     args = parser.parse_args()
     args.headgate, args.httpbin = os.path.abspath(args.headgate), os.path.abspath(args.httpbin)
