@@ -9,6 +9,7 @@ comes, the other rows of headgate are held to one lane by the configuration: LAN
 (user/proxy/README.md says why), so `pipe` is in the section about bodies only.
 """
 import argparse
+import functools
 import os
 import shutil
 import statistics
@@ -224,11 +225,15 @@ class Bench:
         keep = len(self.running)
         programs = self.exchanges(("copy", "pipe", "sockmap", "auto"))
 
-        def measure(peer):
+        def measure(peer, path):
             before = machine_seconds()
-            took = float(self.client("get", peer.port, f"/bytes/{1 << 30}"))
+            took = float(self.client("get", peer.port, path))
             return 1024 / took, machine_seconds() - before
-        self.section("1 GiB body of known length", ("MiB/s", "CPU s/GiB"), programs, measure)
+        for kind, path in (("of known length", f"/bytes/{1 << 30}"),
+                           ("in chunks", f"/stream-bytes/{1 << 30}"),
+                           ("up to the close", f"/close-delimited/{1 << 30}")):
+            self.section(f"1 GiB body {kind}", ("MiB/s", "CPU s/GiB"), programs,
+                         functools.partial(measure, path=path))
         self.stop(keep)
 
     def events(self):

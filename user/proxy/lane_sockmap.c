@@ -13,15 +13,14 @@
  * The kernel lane: both sockets in a sock map, the program moves the bytes, this process sleeps
  * (user/gate/pair.h). A direction enters it from the copy lane, at a moment when nothing of it waits in user
  * space, and only when that pays: after its first quarter of a second has shown long pauses, or sooner when
- * its pieces are large. Small pieces in quick succession are moved faster by the copy lane and stay there,
- * and so is a body of known length by a pipe, as long as it is not slow (scripts/bench/splice.py has a row
- * for each of them).
+ * its pieces are large. What user space moves faster stays there as long as it is fast: small pieces in quick
+ * succession, bodies in chunks, and of known length (scripts/bench/splice.py has a row for each of them).
  */
 enum {
 	SOCKMAP_PROBE_MS = 250, /* a direction is watched so long before it is judged by its pace */
 	SOCKMAP_SLOW_PER_S = 400, /* fewer pieces a second: sleeping pays */
-	SOCKMAP_SLOW_BYTES_PER_S = 64 * 1024 * 1024, /* ... and no more than this, where a pipe is at work */
-	SOCKMAP_PIECE_BYTES = 32 * 1024, /* larger pieces on average: the kernel moves them faster */
+	SOCKMAP_SLOW_BYTES_PER_S = 16 * 1024 * 1024, /* ... and no more than this, where bulk does not pay */
+	SOCKMAP_PIECE_BYTES = 32 * 1024, /* larger pieces on average are bulk */
 	SOCKMAP_PIECE_MIN_BYTES = 24 * 1024, /* smaller ones in quick succession: the copy lane does */
 	SOCKMAP_PROBE_READS = 8,
 };
@@ -68,25 +67,45 @@ static void sockmap_probe_begin(struct relay *relay, uint64_t now_ms)
 	relay->probe_bytes = relay->payload_bytes;
 }
 
+/*
+ * The kernel moves bulk at least as fast as the copy lane, unless it has to walk along chunks; a pipe is
+ * faster. Once the program sees a socket it does so for good, and then it may as well move the bytes.
+ */
+static bool sockmap_pays_in_bulk(const struct relay *relay)
+{
+	switch (relay->decoder.kind) {
+	case BODY_UNTIL_CLOSE:
+	case BODY_TUNNEL:
+		return true;
+	case BODY_LENGTH:
+	case BODY_CHUNKED:
+		return relay->source->gate != NULL;
+	case BODY_NONE:
+	case BODY_FRAMED:
+		break;
+	}
+	return false;
+}
+
 /* By the pace of its last quarter of a second in user space. */
 static bool sockmap_pays(struct relay *relay, uint64_t now_ms)
 {
 	uint64_t age_ms = now_ms - relay->probe_ms;
 	uint64_t bytes = relay->payload_bytes - relay->probe_bytes;
-	bool is_in_pipe = relay->lane == &lane_pipe;
+	bool pays_in_bulk = sockmap_pays_in_bulk(relay);
 	bool is_slow;
 
 	if (relay->decoder.kind == BODY_LENGTH && relay->decoder.left < relay->gate_min_body_bytes)
 		return false;
 	if (!relay->gate_is_adaptive)
 		return true;
-	if (!is_in_pipe && relay->probe_reads >= SOCKMAP_PROBE_READS &&
+	if (pays_in_bulk && relay->probe_reads >= SOCKMAP_PROBE_READS &&
 	    bytes / relay->probe_reads >= SOCKMAP_PIECE_BYTES)
 		return true;
 	if (age_ms < SOCKMAP_PROBE_MS)
 		return false;
 	is_slow = (uint64_t)relay->probe_reads * 1000 / age_ms < SOCKMAP_SLOW_PER_S &&
-		  (!is_in_pipe || bytes * 1000 / age_ms < SOCKMAP_SLOW_BYTES_PER_S);
+		  (pays_in_bulk || bytes * 1000 / age_ms < SOCKMAP_SLOW_BYTES_PER_S);
 	sockmap_probe_begin(relay, now_ms);
 	return is_slow;
 }
