@@ -58,6 +58,42 @@ def backend_reset():
     check(not rest.endswith(b"0\r\n\r\n"), "the body looks complete")
 
 
+@test("an upload that turns out malformed behind the begin of the answer ends both, and costs no connection")
+def bad_upload_behind_the_head():
+    for version in (1, 2):
+        gateway, backend = acted2()
+        others = H2Client(gateway.port)
+        numbers = [others.request("/other") for _ in range(40)]
+        upstream = backend.accept()
+        waiting = [upstream.expect_head() for _ in numbers]
+        if version == 1:
+            client = gateway.client()
+            client.send(b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n")
+        else:
+            client = H2Client(gateway.port)
+            number = client.request("/x", "POST", end=False)
+        there = upstream.expect_head()
+        for other in waiting:  # the memory of streams that are over is kept for a few, and given back of more
+            upstream.respond(other)
+        for other in numbers:
+            eq(others.response(other).status, 200, "status of another stream")
+        upstream.head(there, 200)
+        if version == 1:
+            eq(client.response_head().status, 200, "status")
+            client.send(b"ZZ\r\n")
+            client.expect_end()
+        else:
+            client.response_head(number)
+            client.send_headers(number, [("x", "y")] * 200)  # more fields than a section may have
+            client.expect_rst(number, f.PROTOCOL_ERROR)
+        upstream.expect_rst(there, f.CANCEL)
+        eq(gateway.wait_log(lambda r: r["http.path"] == "/x")["close_reason"], "request_bad", "close_reason")
+        number = others.request("/next")
+        upstream.respond(upstream.expect_head())
+        eq(others.response(number).status, 200, "status of the next stream")
+        backend.expect_no_connection(0)
+
+
 @test("requestTimeout and backendRequestTimeout reset the stream at the backend")
 def timeouts():
     for policy, body in (("requestTimeout", "request timeout"), ("backendRequestTimeout",

@@ -151,6 +151,7 @@ enum stream_end response_truncated(const struct stream *stream)
 
 /* ------------------------------------------------------------------------------------ our own answers */
 
+/* Only while nothing was answered: a backend's answer that is under way reads from what this gives back. */
 static void response_drop_try(struct stream *stream)
 {
 	attempt_stop_try(stream);
@@ -223,11 +224,11 @@ static void response_reply(struct stream *stream, uint16_t status, struct span b
 
 void response_error(struct stream *stream, uint16_t status, struct span body, enum end_reason reason)
 {
-	response_drop_try(stream);
 	if (stream->is_tcp || stream->head_sent) {
 		stream_finish(stream, reason, STREAM_END_RESET);
 		return;
 	}
+	response_drop_try(stream);
 	stream->exchange->error = body;
 	response_reply(stream, status, body, (struct span){ 0 }, reason);
 }
@@ -242,15 +243,16 @@ void response_bad_request(struct stream *stream, enum http_bad bad)
 	uint16_t status = http_bad_status(bad);
 
 	counter_add(stream->proxy->counters, COUNTER_BAD_REQUESTS, 1);
-	response_drop_try(stream);
 	stream->exchange->error = span_str(http_bad_text(bad));
 	stream->is_bad_request = true;
 	stream->close_client = true;
-	if (stream->head_sent)
+	if (stream->head_sent) {
 		stream_finish(stream, END_REQUEST_BAD, STREAM_END_RESET);
-	else
-		response_reply(stream, status, (struct span){ 0 }, (struct span){ 0 },
-			       status == 414 || status == 431 ? END_HEAD_TOO_LARGE : END_REQUEST_BAD);
+		return;
+	}
+	response_drop_try(stream);
+	response_reply(stream, status, (struct span){ 0 }, (struct span){ 0 },
+		       status == 414 || status == 431 ? END_HEAD_TOO_LARGE : END_REQUEST_BAD);
 }
 
 void response_flush_reply(struct stream *stream)
