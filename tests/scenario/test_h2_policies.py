@@ -115,6 +115,22 @@ def rewrite():
        ("/anything/new?x=1", "other.example"), "request at the backend")
 
 
+@test("a directResponse larger than what a stream keeps of a body arrives whole, as windows allow")
+def large_local_answer():
+    body = pattern(300000).hex()
+    client = connect("""
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - policies: {directResponse: {status: 200, body: "%s"}}
+""" % body)
+    answer = client.get("/")
+    eq((answer.status, answer.headers["content-length"]), (200, "600000"), "head")
+    check(answer.text == body, "another body")
+    eq(client.gateway.wait_log()["close_reason"], "local_reply", "close_reason")
+
+
 @test("requestRedirect, directResponse and no route are answers with END_STREAM")
 def local_answers():
     client = connect("""

@@ -22,8 +22,8 @@
  * bytes, if that is more, until the peer has seen our SETTINGS); the window is given back as the owner
  * consumes. The connection's window is given back at once, so a stream whose owner does not read stops itself
  * and no other; all streams together hold at most max_streams x window_bytes. What is to be sent waits in
- * stream->out, at most LIMIT_RELAY_BYTES: the owner writes while h2_stream_can_write(). Of streams that may
- * send, each has a frame in turn.
+ * stream->out, at most LIMIT_RELAY_BYTES, or one answer that the configuration wrote: the owner writes while
+ * h2_stream_can_write(). Of streams that may send, each has a frame in turn.
  */
 struct h2_session;
 

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 
-#include "user/base/limits.h"
 #include "user/http/hop.h"
 #include "user/proxy/client_h2.h"
 #include "user/proxy/exchange.h"
@@ -147,7 +146,7 @@ static int front_h2_send_reply(struct stream *stream, struct reply *reply)
 	if (!error)
 		error = front_h2_write_head(stream, &head, &framing, is_end);
 	if (!error && !is_end)
-		error = h2_stream_write(stream->front_h2, &body, 1, LIMIT_RELAY_BYTES);
+		error = h2_stream_write(stream->front_h2, &body, 1, body.iov_len);
 	if (!error && !is_end)
 		error = h2_stream_end(stream->front_h2, NULL);
 	arena_done(&arena);
