@@ -150,6 +150,9 @@ static void waiting_counts_against_the_connect_timeout(void **state)
 		ask(scene, i);
 	UNTIL(scene, answered(scene, 504) == 4);
 	assert_int_equal(connects(scene), 0);
+	/* Nobody asked the endpoint: that it could not be reached is not known. */
+	assert_int_equal(counter_get(&scene->counters, COUNTER_UPSTREAM_CONNECT_FAILURES), 0);
+	assert_int_equal(scene->proxy.pool.endpoint_count, 0); /* nothing worth keeping of it */
 	scene->proxy.lease->snapshot->config.connect_timeout_ns = 60000 * 1000000ull;
 	hold(scene, false);
 	ask(scene, 5);

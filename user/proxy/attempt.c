@@ -348,7 +348,7 @@ static void attempt_give_up(struct stream *stream, enum try_outcome outcome, int
 static void attempt_note_connect(struct stream *stream, enum try_outcome outcome, int error)
 {
 	if ((outcome != TRY_CONNECT_FAILED && outcome != TRY_CONNECT_TIMEOUT) ||
-	    stream->state == STREAM_RESOLVE)
+	    stream->state == STREAM_RESOLVE || dial_is_waiting(stream))
 		return;
 	counter_add(stream->proxy->counters, COUNTER_UPSTREAM_CONNECT_FAILURES, 1);
 	if (!net_connect_failed_here(error))

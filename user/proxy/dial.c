@@ -147,6 +147,13 @@ static void dial_share(struct stream *stream)
 	}
 }
 
+bool dial_is_waiting(const struct stream *stream)
+{
+	const struct dial *dial = stream->attempt.dial;
+
+	return dial && (dial->is_its_turn || !list_is_empty(&dial->h2_wait));
+}
+
 uint64_t dial_deadline_ms(const struct stream *stream)
 {
 	return stream->attempt.dial ? stream->attempt.dial->deadline_ms : 0;

@@ -31,6 +31,8 @@ void dial_resume(struct stream *stream);
  * and one of them opens the next.
  */
 void dial_on_settled(struct upstream_endpoint *endpoint);
+/* It waits for the connection that another try opens, or for its turn: nothing was asked of the endpoint. */
+bool dial_is_waiting(const struct stream *stream);
 /* When connecting is over, loop time; 0: nothing is being opened, or there is no limit. */
 uint64_t dial_deadline_ms(const struct stream *stream);
 /* The try has its connection, or gives up what is under way. Idempotent. */
