@@ -56,6 +56,12 @@ def backend_reset():
     upstream.send(f.rst_stream(there, f.INTERNAL_ERROR))
     _, rest = one.expect_end()
     check(not rest.endswith(b"0\r\n\r\n"), "the body looks complete")
+    one = gateway.client().request("GET", "/z")
+    there = upstream.expect_head()
+    upstream.head(there, 200, {"content-length": "10"}).send_data(there, b"some")
+    eq(one.response_head().framing, "length", "framing")
+    upstream.send(f.rst_stream(there, f.INTERNAL_ERROR))
+    eq(one.expect_end(), ("fin", b"some"), "the end")  # the missing bytes say enough
 
 
 @test("an upload that turns out malformed behind the begin of the answer ends both, and costs no connection")

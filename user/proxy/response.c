@@ -146,6 +146,9 @@ enum stream_end response_truncated(const struct stream *stream)
 	/* With a length or chunks the client sees that bytes are missing; else only a reset can say so. */
 	if (stream->download.encoding == ENCODE_CHUNKED || stream->download.decoder.kind == BODY_LENGTH)
 		return STREAM_END_CLOSE;
+	/* Of HTTP/2 the relay knows no length, the client does. */
+	if (stream->back_h2 && fields_have(&stream->exchange->back_head->fields, FIELD_CONTENT_LENGTH))
+		return STREAM_END_CLOSE;
 	return STREAM_END_RESET;
 }
 
