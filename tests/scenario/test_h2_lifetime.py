@@ -140,6 +140,21 @@ def drain_idle():
     gateway.expect_exit(1)
 
 
+@test("SIGTERM in the middle of the preface: GOAWAY as soon as the connection is one of HTTP/2")
+def drain_preface():
+    gateway, _ = play()
+    client = H2Client(gateway.port, start=False)
+    client.send(f.PREFACE[:10])
+    silent = gateway.client()
+    wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 2, 3, "connections")
+    gateway.terminate()
+    silent.expect_fin()  # whoever has not begun by now was told
+    client.send(f.PREFACE[10:], f.settings({}))
+    expect_polite(client)
+    client.close()
+    gateway.expect_exit(1)
+
+
 @test("SIGTERM: a large download is delivered whole")
 def drain_download():
     client = connect(values={f.INITIAL_WINDOW_SIZE: 1 << 20})

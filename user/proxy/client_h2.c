@@ -241,6 +241,9 @@ void client_h2_start(struct client *client, struct span head)
 	buf_done(&rest);
 	if (!h2->link.is_ended)
 		h2_link_run(&h2->link);
+	/* Its preface was under way when the others were told. */
+	if (client->state == CLIENT_H2 && client->proxy->is_closing)
+		client_h2_end(client, END_DRAINED);
 }
 
 void client_h2_free(struct client_h2 *h2)
