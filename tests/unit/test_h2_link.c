@@ -235,32 +235,45 @@ static void nobody_is_told_of_streams_once_the_link_is_closed(void **state)
 
 /* ---- bounds ---- */
 
+/* A request of so many bytes waits in the receive buffer, more than a turn reads; the peer reads no more. */
+static struct h2_stream *peer_fills_the_socket(struct scene *scene, size_t len)
+{
+	struct h2_stream *asked;
+	int buffer = 1024 * 1024;
+	int queued = 0;
+
+	setsockopt(conn_fd(&scene->conn), SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
+	setsockopt(conn_fd(&scene->conn), SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof(buffer));
+	asked = h2_play_open(scene->peer, ":method=POST\n:scheme=http\n:authority=a\n:path=/\n", false);
+	assert_int_equal(h2_play_write(asked, h2_zeros(len)), 0);
+	assert_int_equal(h2_stream_end(asked, NULL), 0);
+	assert_int_equal(h2_session_output(scene->peer, &scene->from_peer, SIZE_MAX), 0);
+	assert_true(buf_len(&scene->from_peer) > len);
+	/* The kernel may keep less than a budget: a receive buffer that is large from the start. */
+	for (int tries = 0; buf_len(&scene->from_peer) && tries < 10000; tries++) {
+		peer_send(scene);
+		usleep(1000);
+	}
+	assert_int_equal(buf_len(&scene->from_peer), 0);
+	for (int tries = 0; (size_t)queued < len && tries < 10000; tries++) {
+		assert_int_equal(ioctl(conn_fd(&scene->conn), FIONREAD, &queued), 0);
+		usleep(1000);
+	}
+	assert_true(queued > LIMIT_TURN_BYTES + LIMIT_READ_BYTES);
+	scene->is_deaf = true;
+	return asked;
+}
+
 /* A turn reads its budget and goes on in the next one without an event. */
 static void a_peer_that_sends_much_is_read_in_turns(void **state)
 {
 	enum { LEN = 1000 * 1000 };
 	struct scene *scene = *state;
 	struct h2_stream *asked;
-	int buffer = 1024 * 1024;
-	int queued = 0;
 	uint64_t before;
 
-	setsockopt(conn_fd(&scene->conn), SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
-	setsockopt(conn_fd(&scene->conn), SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof(buffer));
-
 	shake_hands(scene);
-	asked = h2_play_open(scene->peer, ":method=POST\n:scheme=http\n:authority=a\n:path=/\n", false);
-	assert_int_equal(h2_play_write(asked, h2_zeros(LEN)), 0);
-	assert_int_equal(h2_session_output(scene->peer, &scene->from_peer, SIZE_MAX), 0);
-	assert_true(buf_len(&scene->from_peer) > LEN);
-	/* The kernel may keep less than a budget: a receive buffer that is large from the start. */
-	for (int tries = 0; queued <= LIMIT_TURN_BYTES + LIMIT_READ_BYTES && tries < 10000; tries++) {
-		peer_send(scene);
-		assert_int_equal(ioctl(conn_fd(&scene->conn), FIONREAD, &queued), 0);
-		usleep(1000);
-	}
-	assert_true(queued > LIMIT_TURN_BYTES + LIMIT_READ_BYTES);
-	scene->is_deaf = true;
+	asked = peer_fills_the_socket(scene, LEN);
 	before = scene->conn.received_bytes;
 	scene->conn.can_read = true; /* the event */
 	h2_link_run(&scene->link);
@@ -465,6 +478,30 @@ static void a_reset_is_an_error(void **state)
 	assert_int_equal(scene->conn.error, -ECONNRESET);
 }
 
+/* Sending meets the reset first, with more left to read than a turn reads. */
+static void what_came_before_sending_broke_is_heard(void **state)
+{
+	enum { LEN = 1000 * 1000 };
+	struct scene *scene = *state;
+	struct h2_stream *asked;
+
+	shake_hands(scene);
+	asked = peer_fills_the_socket(scene, LEN);
+	setsockopt(scene->far, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 }, sizeof(struct linger));
+	close(scene->far);
+	scene->far = -1;
+	assert_int_equal(h2_session_ping(scene->link.session, 1), 0); /* something to send */
+	scene->conn.can_read = true; /* the event */
+	h2_link_run(&scene->link);
+	UNTIL(scene, scene->ends);
+	assert_int_equal(scene->end, H2_LINK_ERROR);
+	assert_int_equal(scene->conn.send_error, -ECONNRESET);
+	assert_int_equal(scene->stream_count, 1);
+	assert_int_equal(scene->streams[0]->received_bytes, LEN);
+	assert_true(scene->streams[0]->has_end);
+	h2_stream_release(asked, H2_CANCEL);
+}
+
 /* The code of the last GOAWAY in all that came. */
 static uint32_t last_goaway(struct scene *scene)
 {
@@ -566,6 +603,7 @@ int main(void)
 		SCENE_TEST(without_an_interval_there_are_no_pings),
 		SCENE_TEST(a_fin_is_an_end),
 		SCENE_TEST(a_reset_is_an_error),
+		SCENE_TEST(what_came_before_sending_broke_is_heard),
 		SCENE_TEST(a_peer_that_breaks_the_protocol_is_told),
 		SCENE_TEST(a_flood_is_called_so),
 		SCENE_TEST(a_polite_end_is_over_when_the_last_stream_is),

@@ -75,14 +75,26 @@ static bool link_is_over(const struct h2_link *link)
 	       (link->is_leaving && !h2_session_wants_output(link->session));
 }
 
+/* What was received before sending broke still counts, a GOAWAY as well as answers: h2_link_run() reads it,
+ * and ends the link behind it. */
+static void link_hear_out(struct h2_link *link)
+{
+	link->conn->can_read = true;
+	loop_again(link->proxy->loop, &link->again);
+}
+
 /* Sending made room, and who has room may write at once: the rest goes in the next turn, so that no fast pair
  * keeps the loop. */
 static void link_flush(struct h2_link *link)
 {
 	int error = link_send(link);
 
+	if (error == -ENOMEM) {
+		link_end(link, H2_LINK_MEMORY);
+		return;
+	}
 	if (error) {
-		link_end(link, error == -ENOMEM ? H2_LINK_MEMORY : H2_LINK_ERROR);
+		link_hear_out(link);
 		return;
 	}
 	link_hand_out(link);
@@ -159,8 +171,12 @@ void h2_link_run(struct h2_link *link)
 		if (!link_take(link, span_of(link->proxy->relay.scratch, (size_t)len)))
 			return;
 	}
-	if (conn->can_read)
+	if (conn->can_read) {
 		loop_again(link->proxy->loop, &link->again);
+	} else if (conn->send_error) {
+		link_end(link, H2_LINK_ERROR);
+		return;
+	}
 	h2_link_touch(link);
 }
 
