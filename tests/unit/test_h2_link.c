@@ -68,7 +68,7 @@ static void scene_on_end(struct h2_link *link, enum h2_link_end end)
 	scene->end_ms = clock_now_ms();
 }
 
-static int scene_make(void **state)
+static int scene_make_with(void **state, const struct h2_flood_limits *limits)
 {
 	struct scene *scene = calloc(1, sizeof(*scene));
 	struct h2_options client = h2_play_options(H2_CLIENT), server = h2_play_options(H2_SERVER);
@@ -85,6 +85,7 @@ static int scene_make(void **state)
 	client.window_bytes = 1024 * 1024;
 	client.connection_window_bytes = 64 * 1024 * 1024;
 	server.window_bytes = 1024 * 1024;
+	server.flood_limits = *limits;
 	scene->peer = h2_session_create(&client);
 	assert_non_null(scene->peer);
 	assert_int_equal(h2_link_open(&scene->link, &scene->proxy, &scene->conn, &server), 0);
@@ -92,6 +93,18 @@ static int scene_make(void **state)
 	scene->link.on_end = scene_on_end;
 	*state = scene;
 	return 0;
+}
+
+static int scene_make(void **state)
+{
+	return scene_make_with(state, &h2_flood_defaults);
+}
+
+static int scene_make_patient(void **state)
+{
+	static const struct h2_flood_limits none;
+
+	return scene_make_with(state, &none);
 }
 
 static int scene_drop(void **state)
@@ -548,6 +561,46 @@ static void a_flood_is_called_so(void **state)
 	assert_int_equal(last_goaway(scene), H2_ENHANCE_YOUR_CALM);
 }
 
+/*
+ * So many frames are answered at once that the answer to `last` is only made when they were sent: those of 9
+ * SETTINGS and 959 PINGs, which are as long as they.
+ */
+static void assert_end_seen_while_sending(struct scene *scene, struct span last, enum h2_link_end end,
+					  uint32_t code)
+{
+	struct buf bytes = { 0 };
+
+	shake_hands(scene);
+	scene->is_deaf = true;
+	for (int i = 0; i < 9; i++)
+		assert_int_equal(buf_append(&bytes, SPAN("\0\0\0\x04\0\0\0\0\0"), SIZE_MAX), 0);
+	for (int i = 0; i < 959; i++)
+		assert_int_equal(buf_append(&bytes, SPAN("\0\0\x08\x06\0\0\0\0\0" "12345678"), SIZE_MAX), 0);
+	assert_int_equal(buf_len(&bytes), LIMIT_H2_STAGED_BYTES);
+	assert_int_equal(buf_append(&bytes, last, SIZE_MAX), 0);
+	h2_link_feed(&scene->link, buf_span(&bytes));
+	buf_done(&bytes);
+	assert_int_equal(scene->ends, 0);
+	assert_one_end(scene, end);
+	assert_int_equal(last_goaway(scene), code);
+}
+
+static void a_broken_protocol_that_sending_brings_to_light_is_called_so(void **state)
+{
+	assert_end_seen_while_sending(*state, SPAN("\0\0\x04\x08\0\0\0\0\0\0\0\0\0"), H2_LINK_PROTOCOL,
+				      H2_PROTOCOL_ERROR);
+}
+
+static void a_flood_that_sending_brings_to_light_is_called_so(void **state)
+{
+	char settings[9 + 33 * 6] = "\0\0\xc6\x04";
+
+	for (size_t i = 9; i < sizeof(settings); i += 6)
+		settings[i + 1] = 3; /* MAX_CONCURRENT_STREAMS */
+	assert_end_seen_while_sending(*state, span_of(settings, sizeof(settings)), H2_LINK_FLOOD,
+				      H2_ENHANCE_YOUR_CALM);
+}
+
 static void a_polite_end_is_over_when_the_last_stream_is(void **state)
 {
 	struct scene *scene = *state;
@@ -585,6 +638,7 @@ static void a_push_sends_what_the_socket_takes(void **state)
 }
 
 #define SCENE_TEST(name) cmocka_unit_test_setup_teardown(name, scene_make, scene_drop)
+#define PATIENT_TEST(name) cmocka_unit_test_setup_teardown(name, scene_make_patient, scene_drop)
 
 int main(void)
 {
@@ -606,6 +660,8 @@ int main(void)
 		SCENE_TEST(what_came_before_sending_broke_is_heard),
 		SCENE_TEST(a_peer_that_breaks_the_protocol_is_told),
 		SCENE_TEST(a_flood_is_called_so),
+		PATIENT_TEST(a_broken_protocol_that_sending_brings_to_light_is_called_so),
+		PATIENT_TEST(a_flood_that_sending_brings_to_light_is_called_so),
 		SCENE_TEST(a_polite_end_is_over_when_the_last_stream_is),
 		SCENE_TEST(a_push_sends_what_the_socket_takes),
 	};

@@ -378,12 +378,17 @@ int h2_session_feed(struct h2_session *session, struct span bytes, uint64_t now_
 			return error;
 		bytes = span_from(bytes, slice.len);
 	}
+	return h2_session_failure(session);
+}
+
+/* ---- questions ---- */
+
+int h2_session_failure(const struct h2_session *session)
+{
 	if (session->has_no_memory)
 		return -ENOMEM;
 	return session->is_failed || session->is_aborted ? -EPROTO : 0;
 }
-
-/* ---- questions ---- */
 
 const char *h2_session_error(const struct h2_session *session, uint32_t *ret_code)
 {

@@ -130,6 +130,8 @@ int h2_session_output(struct h2_session *session, struct buf *out, size_t max_by
 bool h2_session_wants_output(const struct h2_session *session);
 /* Nothing will be received or sent any more: after a GOAWAY with no stream left, or after an error. */
 bool h2_session_is_over(const struct h2_session *session);
+/* What h2_session_feed() would say: also to what was only noticed while frames were made. */
+int h2_session_failure(const struct h2_session *session);
 /* Why h2_session_feed() failed: for the log, never NULL; and the code that was sent. */
 const char *h2_session_error(const struct h2_session *session, uint32_t *ret_code);
 /* Which flood limit ended it, or H2_FLOOD_NONE. */

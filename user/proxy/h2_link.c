@@ -18,6 +18,18 @@ static void link_end(struct h2_link *link, enum h2_link_end end)
 	link->on_end(link, end);
 }
 
+/* How a session ends that takes or sends no more. */
+static enum h2_link_end link_verdict(const struct h2_link *link)
+{
+	int failure = h2_session_failure(link->session);
+
+	if (failure == 0)
+		return H2_LINK_OVER;
+	if (failure == -ENOMEM)
+		return H2_LINK_MEMORY;
+	return h2_session_flood(link->session) != H2_FLOOD_NONE ? H2_LINK_FLOOD : H2_LINK_PROTOCOL;
+}
+
 static void link_hand_out(struct h2_link *link)
 {
 	struct h2_stream *stream;
@@ -101,7 +113,7 @@ static void link_flush(struct h2_link *link)
 	if (link->is_ended)
 		return;
 	if (link_is_over(link))
-		link_end(link, H2_LINK_OVER);
+		link_end(link, link_verdict(link));
 	else if (h2_session_wants_output(link->session) && !conn_is_blocked(link->conn))
 		loop_again(link->proxy->loop, &link->flush);
 }
@@ -131,13 +143,9 @@ void h2_link_touch(struct h2_link *link)
 /* False when the link ended. */
 static bool link_take(struct h2_link *link, struct span bytes)
 {
-	int error = h2_session_feed(link->session, bytes, proxy_now_ms(link->proxy));
-
-	if (error) {
+	if (h2_session_feed(link->session, bytes, proxy_now_ms(link->proxy)) < 0) {
 		h2_link_push(link);
-		link_end(link, error == -ENOMEM						? H2_LINK_MEMORY
-			       : h2_session_flood(link->session) != H2_FLOOD_NONE ? H2_LINK_FLOOD
-										  : H2_LINK_PROTOCOL);
+		link_end(link, link_verdict(link));
 		return false;
 	}
 	if (link->on_fed)
