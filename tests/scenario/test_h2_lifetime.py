@@ -294,13 +294,14 @@ def page():
 # ---- connections that end while a request is still handed on ---------------------------------------------
 
 
-@test("a client that goes with a complete response takes along what of its request the backend had not read")
-def leaves_an_upload():
+def answered_upload():
+    """(gateway, client, connection at the backend, bytes): a complete request of which the backend has answered
+    the begin and read nothing, so that the end waits in the gateway."""
     gateway, backend = acted()
     client = H2Client(gateway.port)
     number = client.raw_request(form(method="POST", path="/upload"), end=False)
     upstream = backend.accept()
-    stream, quiet_since = client.streams[number], time.monotonic()
+    stream, quiet_since, sent = client.streams[number], time.monotonic(), 3
     while time.monotonic() < quiet_since + 0.5:
         client.poll()
         if min(client.send_window, stream.send_window) < 20000:
@@ -309,12 +310,31 @@ def leaves_an_upload():
         client.send(f.data(number, bytes(16384)))
         client.send_window -= 16384
         stream.send_window -= 16384
+        sent += 16384
         quiet_since = time.monotonic()
-    # The request is complete, and a part of it waits in the gateway for a backend that reads nothing.
     client.send(f.data(number, b"end", True))
     upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     eq(client.response(number).body, b"ok", "body")
     eq(len(gateway.streams()), 1, "streams")
+    return gateway, client, upstream, sent
+
+
+@test("a client that goes with a complete response takes along what of its request the backend had not read")
+def leaves_an_upload():
+    gateway, client, _, _ = answered_upload()
     client.raw.rst()
     wait_until(lambda: not gateway.streams(), 3, "the end of the stream")
     eq(gateway.wait_log()["http.status"], "200", "status")
+
+
+@test("SIGTERM: the rest of an upload whose response is complete still reaches the backend")
+def drain_upload():
+    gateway, client, upstream, sent = answered_upload()
+    gateway.terminate()
+    client.wait(lambda: len(client.goaways) == 2, what="the second GOAWAY")
+    eq(len(upstream.read_request().body), sent, "bytes at the backend")
+    expect_polite(client)
+    eq(gateway.wait_log()["close_reason"], "ok", "close_reason")
+    client.close()
+    upstream.close()
+    gateway.expect_exit(2)

@@ -83,8 +83,10 @@ static bool link_is_over(const struct h2_link *link)
 {
 	if (conn_has_output(link->conn))
 		return false;
-	return h2_session_is_over(link->session) ||
-	       (link->is_leaving && !h2_session_wants_output(link->session));
+	if (!h2_session_is_over(link->session))
+		return link->is_leaving && !h2_session_wants_output(link->session);
+	/* No frame of a stream that is complete will come or go, but its owner may still hand its body on. */
+	return h2_session_failure(link->session) || !h2_session_any(link->session);
 }
 
 /* What was received before sending broke still counts, a GOAWAY as well as answers: h2_link_run() reads it,

@@ -14,7 +14,7 @@
  * LINK_OUT_BYTES and one frame wait in the socket's queue.
  */
 enum h2_link_end {
-	H2_LINK_OVER, /* a polite end is complete: nothing will be received or sent any more */
+	H2_LINK_OVER, /* a polite end is complete: no frame will come or go any more, no stream is left */
 	H2_LINK_EOF, /* the peer closed */
 	H2_LINK_ERROR, /* conn->error, or conn->send_error */
 	H2_LINK_PROTOCOL, /* the peer broke HTTP/2: GOAWAY was sent as far as the socket took it */
