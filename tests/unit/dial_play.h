@@ -57,6 +57,7 @@ struct scene {
 	int backend_count;
 	uint32_t max_streams; /* of a backend connection */
 	bool is_silent; /* the backend does not answer */
+	bool is_refusing; /* it answers with REFUSED_STREAM */
 };
 
 static inline int scene_lookup(void *context, const char *host, struct address *list, uint32_t max,
@@ -292,9 +293,13 @@ static inline void backend_serve(struct scene *scene, struct backend_conn *backe
 		stream->news = 0;
 		if (!is_new)
 			continue;
+		backend->streams++;
+		if (scene->is_refusing) {
+			h2_stream_release(stream, H2_REFUSED_STREAM);
+			continue;
+		}
 		assert_true(backend->open_count < ARRAY_LEN(backend->open));
 		backend->open[backend->open_count++] = stream;
-		backend->streams++;
 		if (!scene->is_silent)
 			assert_int_equal(h2_play_answer(stream, ":status=200\n", true), 0);
 	}

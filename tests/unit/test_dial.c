@@ -61,6 +61,27 @@ static void a_connection_without_room_is_joined_by_another(void **state)
 	assert_int_equal(scene->backends[2].streams, 1);
 }
 
+/* Each request is tried once and repeated three times. */
+static void a_backend_that_refuses_is_not_asked_on_ever_more_connections(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->is_refusing = true;
+	hold(scene, false);
+	for (int i = 0; i < CLIENTS; i++) {
+		ask(scene, i);
+		UNTIL(scene, status_of(scene, i) == 503);
+	}
+	assert_int_equal(connects(scene), LIMIT_H2_REFUSED_CONNECTIONS);
+	/* All of them were asked, one after the other. */
+	for (int i = 0; i < scene->backend_count; i++)
+		assert_int_equal(scene->backends[i].streams, CLIENTS);
+	scene->is_refusing = false;
+	ask(scene, 0);
+	UNTIL(scene, answered(scene, 200) == 1);
+	assert_int_equal(connects(scene), LIMIT_H2_REFUSED_CONNECTIONS);
+}
+
 /* ---- passing the turn ---- */
 
 static void when_the_opener_leaves_the_next_one_opens(void **state)
@@ -187,6 +208,7 @@ int main(void)
 		SCENE_TEST(a_burst_of_requests_opens_one_connection),
 		SCENE_TEST(a_try_that_waits_does_so_whatever_its_client_sends),
 		SCENE_TEST(a_connection_without_room_is_joined_by_another),
+		SCENE_TEST(a_backend_that_refuses_is_not_asked_on_ever_more_connections),
 		SCENE_TEST(when_the_opener_leaves_the_next_one_opens),
 		SCENE_TEST(a_try_that_waits_may_leave),
 		SCENE_TEST(who_leaves_with_its_turn_passes_it_on),

@@ -48,6 +48,8 @@ enum limits {
 	LIMIT_H2_SETTLE_MS = 3000, /* for the first SETTINGS of a backend; then others open a connection */
 	LIMIT_H2_GOAWAY_MS = 1000,	  /* between the two steps of a polite end */
 	LIMIT_FREE_RETRIES = 3,		  /* repeats of a request that its connection had not taken */
+	/* Of a worker to an endpoint: with so many a refused stream is repeated on one of them. */
+	LIMIT_H2_REFUSED_CONNECTIONS = 4,
 
 	/* One recv() at most; also what one direction may move before others get their turn. */
 	LIMIT_READ_BYTES = 64 * 1024,

@@ -367,6 +367,9 @@ void attempt_failed(struct stream *stream, enum try_outcome outcome, int error)
 	if (outcome == TRY_RESPONSE_BAD)
 		counter_add(stream->proxy->counters, COUNTER_BAD_RESPONSES, 1);
 	attempt_stop_try(stream);
+	stream->attempt.was_refused = is_free && stream->back_h2 && !stream->upstream->h2->is_dead;
+	if (stream->attempt.was_refused)
+		upstream_h2_demote(stream->upstream);
 	attempt_drop_upstream(stream, outcome);
 	if (is_free) {
 		counter_add(stream->proxy->counters, COUNTER_RETRIES_REUSED, 1);

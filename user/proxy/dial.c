@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "policy/h2_settings.h"
+#include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/proxy/attempt.h"
 #include "user/proxy/connect_tunnel.h"
@@ -113,6 +114,20 @@ static bool dial_is_http2(const struct stream *stream)
 	       h2_to_backend(stream->backend, stream->is_grpc);
 }
 
+/* After a connection that died, or refused, a new one: but not for each stream that a backend refuses. */
+static bool dial_wants_fresh(const struct attempt *attempt)
+{
+	uint32_t count = 0;
+
+	if (!attempt->is_fresh || !attempt->was_refused)
+		return attempt->is_fresh;
+	list_each (node, next, &attempt->endpoint->h2) {
+		if (++count == LIMIT_H2_REFUSED_CONNECTIONS)
+			return false;
+	}
+	return true;
+}
+
 /*
  * A connection that has room, or the one that is being opened, or a new one. So a burst of requests to an
  * endpoint without a connection opens one and not hundreds.
@@ -122,7 +137,7 @@ static void dial_share(struct stream *stream)
 	struct attempt *attempt = &stream->attempt;
 	struct upstream_endpoint *endpoint = attempt->endpoint;
 	struct upstream *upstream =
-		attempt->is_fresh ? NULL : upstream_pool_share(&stream->proxy->pool, endpoint);
+		dial_wants_fresh(attempt) ? NULL : upstream_pool_share(&stream->proxy->pool, endpoint);
 	struct dial *dial;
 
 	if (upstream) {

@@ -53,6 +53,7 @@ struct attempt {
 	uint32_t tries_here; /* of the chosen backend */
 	uint8_t free_retries; /* a reused connection had died, or a shared one refused */
 	bool is_fresh; /* no pooled connection: after the free retry */
+	bool was_refused; /* by a connection of HTTP/2 that lives */
 	bool is_retry; /* counted in proxy->active_retries */
 	struct dial *dial; /* owner; NULL unless a connection is being opened or waited for */
 };

@@ -59,6 +59,16 @@ void upstream_h2_leave(struct upstream *upstream)
 		upstream_h2_end(upstream);
 }
 
+void upstream_h2_demote(struct upstream *upstream)
+{
+	struct list *node = &upstream->h2->node;
+
+	if (list_is_empty(node))
+		return;
+	list_remove(node);
+	list_add_tail(&upstream->endpoint->h2, node);
+}
+
 void upstream_h2_retire(struct upstream *upstream)
 {
 	list_remove(&upstream->h2->node);

@@ -27,6 +27,8 @@ void upstream_h2_join(struct upstream *upstream);
 void upstream_h2_leave(struct upstream *upstream);
 /* For upstream->idle_timer: no SETTINGS came, or nothing to do. */
 void upstream_h2_on_timer(struct upstream *upstream);
+/* It refused a stream: while it takes any, others of its endpoint come first. */
+void upstream_h2_demote(struct upstream *upstream);
 /* Takes no more streams; closes now when it has none. */
 void upstream_h2_retire(struct upstream *upstream);
 void upstream_h2_close(struct upstream *upstream); /* for upstream_close() */
