@@ -10,7 +10,7 @@ from hg import h2_frames as f
 from hg.h2 import H2Client
 from h2attack import Memory
 from h2cases import SIMPLE, connect, fields_of
-from plays import play
+from plays import acted, play
 
 MIB = 1 << 20
 # A gigabyte takes 10 s each way: `make soak` takes the time.
@@ -232,6 +232,20 @@ def in_turn():
     check(min(received) > 400000, f"one was starved: {received}")
     for n in numbers:
         verify(client.response(n).body, 2000000)
+
+
+@test("a response head of 3500 short fields comes through")
+def many_fields():
+    gateway, backend = acted()
+    client = H2Client(gateway.port)
+    stream = client.request("/")
+    upstream = backend.accept()
+    upstream.read_request()
+    fields = "".join(f"x{number:07}: v{number % 10}xx\r\n" for number in range(3500))
+    upstream.send(f"HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok")
+    message = client.response(stream)
+    eq((message.status, message.body), (200, b"ok"), "response")
+    eq([message.header(f"x{number:07}") for number in (0, 3499)], ["v0xx", "v9xx"], "first and last field")
 
 
 @test("connections of HTTP/1.1 and HTTP/2 on the same port, and many of both at once")

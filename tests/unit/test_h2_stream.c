@@ -302,6 +302,71 @@ static void writing_is_bounded_and_ends(void **state)
 	h2_stream_release(client, H2_CANCEL);
 }
 
+/* ---- large heads ---- */
+
+/* So many fields of 12 bytes, as they come from a backend of HTTP/1. */
+static struct h2_head *head_of_fields(enum h2_head_kind kind, size_t count)
+{
+	struct h2_head *head = h2_head_create(kind);
+
+	assert_non_null(head);
+	if (kind == H2_HEAD_RESPONSE)
+		assert_int_equal(h2_head_put(head, SPAN(":status"), SPAN("200")), 0);
+	for (size_t i = 0; i < count; i++) {
+		char text[48];
+
+		snprintf(text, sizeof(text), "x%07zuval%zu", i, i % 10);
+		assert_int_equal(h2_head_put(head, span_of(text, 8), span_of(text + 8, 4)), 0);
+	}
+	assert_int_equal(head->bad, BAD_NONE);
+	return head;
+}
+
+static void every_head_that_a_backend_may_send_fits(void **state)
+{
+	struct h2_options client_options = h2_play_options(H2_CLIENT);
+	struct h2_options server_options = h2_play_options(H2_SERVER);
+	struct h2_head *head = head_of_fields(H2_HEAD_RESPONSE, LIMIT_HEADERS_MAX);
+	struct h2_stream *client, *server;
+	struct h2_play wide;
+
+	(void)state;
+	client_options.head_limits = (struct h2_head_limits){ UINT32_MAX, UINT32_MAX };
+	h2_play_begin(&wide, &client_options, &server_options);
+	client = h2_play_open(wide.client, GET, true);
+	assert_int_equal(h2_play_turn(&wide), 0);
+	server = h2_play_next(wide.server, H2_NEWS_HEAD | H2_NEWS_END);
+	assert_int_equal(h2_stream_send_head(server, head, true), 0);
+	h2_head_free(head);
+	assert_int_equal(h2_play_turn(&wide), 0);
+	assert_ptr_equal(h2_play_next(wide.client, H2_NEWS_ROOM | H2_NEWS_HEAD | H2_NEWS_END), client);
+	assert_int_equal(client->head->fields.count, LIMIT_HEADERS_MAX);
+	h2_stream_release(client, H2_CANCEL);
+	h2_stream_release(server, H2_CANCEL);
+	h2_play_end(&wide);
+}
+
+static void a_head_that_is_too_large_is_refused_and_another_may_be_sent(void **state)
+{
+	struct h2_head *large = head_of_fields(H2_HEAD_RESPONSE, LIMIT_H2_HEAD_WRITE_BYTES / 24 + 1);
+	struct h2_head *trailers = head_of_fields(H2_HEAD_TRAILERS, LIMIT_H2_HEAD_WRITE_BYTES / 24 + 1);
+	struct h2_stream *client, *server;
+
+	(void)state;
+	h2_exchange_begin(GET, &client, &server);
+	assert_int_equal(h2_stream_send_head(server, large, true), -ENOBUFS);
+	assert_int_equal(h2_play_answer(server, ":status=500\n", false), 0);
+	assert_int_equal(h2_stream_end(server, trailers), -ENOBUFS);
+	assert_int_equal(h2_stream_end(server, NULL), 0);
+	assert_int_equal(h2_play_turn(&h2_pair), 0);
+	h2_play_next(h2_pair.client, H2_NEWS_HEAD | H2_NEWS_END);
+	h2_play_expect_head(client, ":status=500\n");
+	h2_play_next(h2_pair.server, H2_NEWS_ROOM);
+	h2_head_free(large);
+	h2_head_free(trailers);
+	h2_exchange_end(client, server);
+}
+
 /* ---- resets ---- */
 
 static void a_reset_reaches_the_other_end(void **state)
@@ -424,6 +489,8 @@ int main(void)
 		CASE(streams_share_the_connection_frame_by_frame),
 		CASE(output_stops_soon_behind_its_bound),
 		CASE(writing_is_bounded_and_ends),
+		CASE(every_head_that_a_backend_may_send_fits),
+		CASE(a_head_that_is_too_large_is_refused_and_another_may_be_sent),
 		CASE(a_reset_reaches_the_other_end),
 		CASE(a_reset_in_the_middle_of_a_frame_is_clean),
 		CASE(a_complete_response_may_be_followed_by_a_reset),

@@ -26,6 +26,8 @@ enum limits {
 	LIMIT_H2_SECTION_FACTOR = 16,	   /* times the limit of a header section: the stream is reset */
 	LIMIT_H2_SLICE_BYTES = 16 * 1024,  /* received bytes between two looks at what they caused */
 	LIMIT_H2_STAGED_BYTES = 16 * 1024, /* frames made while receiving; more wait in nghttp2's queue */
+	/* A head we generate, each field counted with the 12 bytes its lengths may take: -ENOBUFS. */
+	LIMIT_H2_HEAD_WRITE_BYTES = LIMIT_HEAD_WRITE_BYTES + 12 * LIMIT_HEADERS_MAX,
 	LIMIT_H2_WINDOW_UPDATES = 10,	   /* of the connection, that one DATA frame of ours explains */
 	LIMIT_H2_SPARE_STREAMS = 32,	   /* kept for reuse by a connection */
 	/*

@@ -67,7 +67,7 @@ ssize_t h2_read_payload(nghttp2_session *library, int32_t id, uint8_t *data, siz
 /* ---- h2_session.c ---- */
 
 void h2_session_count(struct h2_session *session, enum h2_flood_kind kind);
-/* The fields of a head in session->list. Their number, or -ENOMEM. */
+/* The fields of a head in session->list. Their number, -ENOMEM, or -ENOBUFS (LIMIT_H2_HEAD_WRITE_BYTES). */
 ssize_t h2_session_list(struct h2_session *session, const struct h2_head *head);
 
 /* ---- h2_stream.c ---- */

@@ -15,6 +15,8 @@ enum {
 	WINDOW_MAX = INT32_MAX,
 	LIST_FIRST = 32,
 	PSEUDO_MAX = 6,
+	FIELD_BOUND_BYTES = 12, /* of two lengths, RFC 7541 5.1 */
+	BLOCK_BOUND_BYTES = 32, /* changes of the table's size, a priority */
 };
 
 static const char *const code_texts[] = {
@@ -50,6 +52,9 @@ static int options_new(nghttp2_option **ret_option)
 		return -ENOMEM;
 	nghttp2_option_set_no_auto_window_update(option, 1);
 	nghttp2_option_set_max_continuations(option, LIMIT_H2_CONTINUATIONS);
+	/* What is larger it drops without a word: h2_session_list() has to refuse it before. */
+	nghttp2_option_set_max_send_header_block_length(option,
+							LIMIT_H2_HEAD_WRITE_BYTES + BLOCK_BOUND_BYTES);
 	nghttp2_option_set_stream_reset_rate_limit(option, UINT64_MAX, UINT64_MAX);
 	*ret_option = option;
 	return 0;
@@ -546,6 +551,16 @@ static nghttp2_nv *list_put_pseudo(nghttp2_nv *at, struct span name, struct span
 	return value.len ? list_put(at, name, value) : at;
 }
 
+/* By the largest it could become: how well it compresses is known too late. */
+static bool list_is_too_large(const nghttp2_nv *list, const nghttp2_nv *end)
+{
+	size_t bytes = 0;
+
+	for (; list != end; list++)
+		bytes += list->namelen + list->valuelen + FIELD_BOUND_BYTES;
+	return bytes > LIMIT_H2_HEAD_WRITE_BYTES;
+}
+
 ssize_t h2_session_list(struct h2_session *session, const struct h2_head *head)
 {
 	struct span status = { NULL, 0 };
@@ -563,5 +578,5 @@ ssize_t h2_session_list(struct h2_session *session, const struct h2_head *head)
 	at = list_put_pseudo(at, SPAN(":protocol"), head->protocol);
 	for (uint32_t i = 0; i < head->fields.count; i++)
 		at = list_put(at, head->fields.list[i].name, head->fields.list[i].value);
-	return at - session->list;
+	return list_is_too_large(session->list, at) ? -ENOBUFS : at - session->list;
 }

@@ -172,12 +172,12 @@ uint64_t h2_session_ping_acked(const struct h2_session *session);
 /*
  * Client: a new stream with this request; `is_end`: no body follows. The owner has one reference and gives it
  * back with h2_stream_release(). Spans are copied. NULL on no memory, when h2_session_capacity() is 0, or for
- * a head that is bad.
+ * a head that is bad or too large.
  */
 struct h2_stream *h2_stream_open(struct h2_session *session, const struct h2_head *head, bool is_end);
 /*
  * Server: a 1xx, or the final response, once. 0, -ENOMEM, -EPIPE when the stream is reset, -EINVAL for a head
- * that is bad.
+ * that is bad, -ENOBUFS for one that is too large (LIMIT_H2_HEAD_WRITE_BYTES); then another may be sent.
  */
 int h2_stream_send_head(struct h2_stream *stream, const struct h2_head *head, bool is_end);
 /* The oldest head that waits, now the caller's (h2_head_free); NULL: none. */
@@ -190,8 +190,8 @@ static inline bool h2_stream_can_write(const struct h2_stream *stream)
 /* Keeps a copy of the pieces until windows allow to send them. 0, -EPIPE, -ENOMEM, -ENOBUFS over max_kept. */
 int h2_stream_write(struct h2_stream *stream, const struct iovec *pieces, int count, size_t max_kept);
 /*
- * Nothing follows but the trailers, which may be NULL (taken on success). 0, -EPIPE, -EINVAL for trailers
- * that are bad.
+ * Nothing follows but the trailers, which may be NULL (taken on success). 0, -EPIPE, -ENOMEM, -EINVAL for
+ * trailers that are bad, -ENOBUFS for some that are too large.
  */
 int h2_stream_end(struct h2_stream *stream, struct h2_head *trailers);
 /* The first `len` bytes of stream->in were used: the window opens. */

@@ -131,7 +131,7 @@ int h2_stream_send_head(struct h2_stream *stream, const struct h2_head *head, bo
 	CHECK(!stream->is_head_queued);
 	count = h2_session_list(session, head);
 	if (count < 0)
-		return -ENOMEM;
+		return (int)count;
 	if (head->status < 200)
 		error = nghttp2_submit_headers(session->library, NGHTTP2_FLAG_NONE, stream->id, NULL,
 					       session->list, (size_t)count, NULL);
@@ -196,10 +196,17 @@ int h2_stream_write(struct h2_stream *stream, const struct iovec *pieces, int co
 
 int h2_stream_end(struct h2_stream *stream, struct h2_head *trailers)
 {
+	ssize_t count = 0;
+
 	if (!can_send(stream) || stream->is_end_queued)
 		return -EPIPE;
 	if (trailers && trailers->bad != BAD_NONE)
 		return -EINVAL;
+	/* They are sent when the last payload is: too late to say no. */
+	if (trailers)
+		count = h2_session_list(stream->session, trailers);
+	if (count < 0)
+		return (int)count;
 	stream->is_end_queued = true;
 	stream->end_trailers = trailers;
 	stream_resume(stream);
