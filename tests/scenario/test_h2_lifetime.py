@@ -294,29 +294,39 @@ def page():
 # ---- connections that end while a request is still handed on ---------------------------------------------
 
 
-def answered_upload():
-    """(gateway, client, connection at the backend, bytes): a complete request of which the backend has answered
-    the begin and read nothing, so that the end waits in the gateway."""
-    gateway, backend = acted()
-    client = H2Client(gateway.port)
+def begin_upload(client, backend):
+    """A request of which a part waits in the gateway for a backend that reads nothing: (stream, upstream,
+    bytes)."""
     number = client.raw_request(form(method="POST", path="/upload"), end=False)
     upstream = backend.accept()
-    stream, quiet_since, sent = client.streams[number], time.monotonic(), 3
+    stream, quiet_since, sent = client.streams[number], time.monotonic(), 0
     while time.monotonic() < quiet_since + 0.5:
         client.poll()
         if min(client.send_window, stream.send_window) < 20000:
-            time.sleep(0.01)
             continue
         client.send(f.data(number, bytes(16384)))
         client.send_window -= 16384
         stream.send_window -= 16384
         sent += 16384
         quiet_since = time.monotonic()
-    client.send(f.data(number, b"end", True))
+    return number, upstream, sent
+
+
+def answer(client, number, upstream):
     upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     eq(client.response(number).body, b"ok", "body")
+
+
+def answered_upload():
+    """(gateway, client, connection at the backend, bytes): a complete request of which the backend has answered
+    the begin and read nothing, so that the end waits in the gateway."""
+    gateway, backend = acted()
+    client = H2Client(gateway.port)
+    number, upstream, sent = begin_upload(client, backend)
+    client.send(f.data(number, b"end", True))
+    answer(client, number, upstream)
     eq(len(gateway.streams()), 1, "streams")
-    return gateway, client, upstream, sent
+    return gateway, client, upstream, sent + 3
 
 
 @test("a client that goes with a complete response takes along what of its request the backend had not read")
@@ -338,3 +348,21 @@ def drain_upload():
     client.close()
     upstream.close()
     gateway.expect_exit(2)
+
+
+@test("complete requests that no backend reads are at most twice the limit of streams", timeout=40)
+def complete_uploads():
+    gateway, backend = acted(SIMPLE + "config: {http2: {maxConcurrentStreams: 2}}\n")
+    client = H2Client(gateway.port)
+    for _ in range(4):
+        number, upstream, _ = begin_upload(client, backend)
+        client.send(f.data(number, b"end", True))
+        answer(client, number, upstream)
+    eq(len(gateway.streams()), 4, "streams")
+    client.expect_rst(client.request("/one-too-many"), f.REFUSED_STREAM)
+    backend.expect_no_connection(0)
+    upstream.rst()
+    wait_until(lambda: len(gateway.streams()) == 3, 3, "the end of one")
+    number = client.request("/again")
+    answer(client, number, backend.accept())
+    client.raw.rst()

@@ -37,10 +37,11 @@ enum limits {
 	 */
 	LIMIT_H2_STREAMS = 100,	     /* default of config.http2.maxConcurrentStreams */
 	LIMIT_H2_STREAMS_MAX = 1000, /* largest one may configure */
+	LIMIT_H2_STREAMS_FACTOR = 2, /* times that, with those whose answer came before their body was read */
 	LIMIT_H2_HEADERS = 128,	     /* fields of a head, default and largest config.http2.headers */
 	LIMIT_H2_RESETS = 100,	     /* default of config.http2.resetsPerSecond */
 	LIMIT_H2_GLITCHES = 100,     /* default of config.http2.glitchesPerSecond */
-	/* What a peer may send before we read; all streams together hold at most streams x window. */
+	/* What a peer may send before we read; all streams together hold at most 2 x streams x window. */
 	LIMIT_H2_WINDOW_BYTES = 64 * 1024,		/* default of http2WindowSize */
 	LIMIT_H2_CONNECTION_WINDOW_BYTES = 1024 * 1024, /* default of http2ConnectionWindowSize */
 	LIMIT_H2_FRAME_BYTES = 16 * 1024,		/* default of http2FrameSize */

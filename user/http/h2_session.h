@@ -21,9 +21,11 @@
  * Flow control: what arrives waits in stream->in, at most the window that was granted to the stream (65535
  * bytes, if that is more, until the peer has seen our SETTINGS); the window is given back as the owner
  * consumes. The connection's window is given back at once, so a stream whose owner does not read stops itself
- * and no other; all streams together hold at most max_streams x window_bytes. What is to be sent waits in
- * stream->out, at most LIMIT_RELAY_BYTES, or one answer that the configuration wrote: the owner writes while
- * h2_stream_can_write(). Of streams that may send, each has a frame in turn.
+ * and no other; all open streams together hold at most max_streams x window_bytes. One that is complete
+ * leaves room for another, while its owner may still have to read it: how many of these there are is the
+ * owner's to bound. What is to be sent waits in stream->out, at most LIMIT_RELAY_BYTES, or one answer that
+ * the configuration wrote: the owner writes while h2_stream_can_write(). Of streams that may send, each has a
+ * frame in turn.
  */
 struct h2_session;
 

@@ -122,17 +122,32 @@ void client_h2_stream_over(struct client *client)
 
 /* ------------------------------------------------------------------------------------ the link */
 
+/*
+ * Streams that are complete both ways count no more for the session: each answer that comes before its
+ * request was read would make room for another request whose payload waits here.
+ */
+static bool client_h2_is_full(const struct client_h2 *h2)
+{
+	return h2->stream_count >= LIMIT_H2_STREAMS_FACTOR * h2->max_streams;
+}
+
 static void client_h2_on_news(struct h2_link *link, struct h2_stream *h2_stream)
 {
-	struct client *client = container_of(link, struct client_h2, link)->client;
+	struct client_h2 *h2 = container_of(link, struct client_h2, link);
+	struct client *client = h2->client;
 
 	if (h2_stream->owner) {
 		h2_stream->news = 0;
 		stream_on_client(h2_stream->owner);
 		return;
 	}
+	if (client_h2_is_full(h2)) {
+		h2_stream_release(h2_stream, H2_REFUSED_STREAM);
+		h2_link_touch(link);
+		return;
+	}
 	client->requests++;
-	container_of(link, struct client_h2, link)->stream_count++;
+	h2->stream_count++;
 	/* It came together with the end of what was the last one, and the GOAWAY covers it. */
 	link->is_leaving = false;
 	front_h2_begin(client, h2_stream);
@@ -226,6 +241,7 @@ void client_h2_start(struct client *client, struct span head)
 		return;
 	}
 	h2->client = client;
+	h2->max_streams = settings.max_streams;
 	h2->link.on_news = client_h2_on_news;
 	h2->link.on_end = client_h2_on_end;
 	client_h2_begin_idle(client);
