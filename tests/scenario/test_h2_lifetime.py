@@ -366,3 +366,16 @@ def complete_uploads():
     number = client.request("/again")
     answer(client, number, backend.accept())
     client.raw.rst()
+
+
+@test("a client that has its answer and takes back the rest of its request ends it at the backend")
+def takes_back():
+    gateway, backend = acted()
+    client = H2Client(gateway.port)
+    number, upstream = begin_upload(client, backend)
+    answer(client, number, upstream)
+    eq(len(gateway.streams()), 1, "streams")
+    client.reset(number)
+    wait_until(lambda: not gateway.streams(), 3, "the end of the stream")
+    eq(gateway.wait_log()["close_reason"], "ok", "close_reason")
+    client.ping()

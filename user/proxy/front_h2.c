@@ -160,9 +160,13 @@ static int front_h2_flush(struct stream *stream)
 	return stream->front_h2->is_reset ? -EPIPE : 0;
 }
 
+/* A reset behind both ends says nothing; one behind ours ends the rest of the request. */
 static int front_h2_check(struct stream *stream)
 {
-	return stream->front_h2->is_reset && !stream->front_h2->is_end_sent ? -ECONNRESET : 0;
+	const struct h2_stream *h2_stream = stream->front_h2;
+	bool is_complete = h2_stream->is_end_sent && h2_stream->has_end;
+
+	return h2_stream->is_reset && !is_complete ? -ECONNRESET : 0;
 }
 
 static bool front_h2_has_more(struct stream *stream)

@@ -183,6 +183,16 @@ void stream_offer_gate(struct stream *stream, struct relay *relay, bool with_cre
 				 with_credit ? (uint32_t)splice->credit_bytes : 0);
 }
 
+/* A client of HTTP/2 that has its whole answer may take back what is left of its request. */
+static enum end_reason stream_client_reason(const struct stream *stream, int error)
+{
+	const struct h2_stream *front = stream->front_h2;
+
+	if (front && front->is_reset_by_peer && front->is_end_sent)
+		return stream->reason;
+	return conn_end_reason(error, END_CLIENT_RST);
+}
+
 /* True when the request body's direction ended the stream. */
 static bool stream_check_upload(struct stream *stream)
 {
@@ -195,7 +205,7 @@ static bool stream_check_upload(struct stream *stream)
 		stream_finish(stream, END_CLIENT_FIN, STREAM_END_CLOSE);
 		return true;
 	case RELAY_FAIL_SOURCE_ERROR:
-		stream_finish(stream, conn_end_reason(relay_source_error(upload), END_CLIENT_RST),
+		stream_finish(stream, stream_client_reason(stream, relay_source_error(upload)),
 			      STREAM_END_RESET);
 		return true;
 	case RELAY_FAIL_SOURCE_BAD:
@@ -316,7 +326,7 @@ void stream_on_client(struct stream *stream)
 		int error = stream->front->check(stream);
 
 		if (error) {
-			stream_finish(stream, conn_end_reason(error, END_CLIENT_RST), STREAM_END_RESET);
+			stream_finish(stream, stream_client_reason(stream, error), STREAM_END_RESET);
 			return;
 		}
 	}
