@@ -87,7 +87,10 @@ static void worker_close(struct worker *worker)
 	worker_ports_close(&worker->ports);
 }
 
-/* Their port has no configuration any more, or one of another protocol, that a further request could use. */
+/*
+ * Their port has no configuration any more, or one of another protocol, that a further request could use. A
+ * request that is here or on its way in is told so: to close on it would be a reset.
+ */
 static void worker_close_removed(struct worker *worker)
 {
 	uint32_t cursor = 0;
@@ -95,7 +98,7 @@ static void worker_close_removed(struct worker *worker)
 	struct client *client;
 
 	while ((client = slab_next(worker->proxy.clients, &cursor, &handle)) != NULL) {
-		if (!client->is_closed && !client->bind->bind)
+		if (!client->is_closed && !client->bind->bind && !client_has_begun(client))
 			client_close_idle(client, END_CONFIG_REMOVED);
 	}
 }

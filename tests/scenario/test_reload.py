@@ -391,6 +391,25 @@ def removed_port():
     tunnel.close()
 
 
+@test("a request whose head is half sent when its port goes away is answered, not reset")
+def half_a_head():
+    gateway = Gateway(text_of("one", OTHER), origin=Origin())
+    half, preface, quiet = (gateway.client("other") for _ in range(3))
+    half.send("GET /get HTTP/1.1\r\nHo")
+    preface.send("PRI * HTTP/2.0\r\n")
+    eq(quiet.get("/get").status, 200, "status")
+    gateway.reload(text_of("two"))
+    quiet.expect_fin(1)
+    wait_refused(gateway)
+    half.send("st: x\r\n\r\n")
+    answer = half.response()
+    eq((answer.status, answer.header("Connection")), (404, "close"), "answer")
+    half.expect_fin()
+    preface.send("\r\nSM\r\n\r\n")
+    preface.expect_end()
+    eq(generation(gateway), "two", "generation")
+
+
 @test("a removed port may come back, and counts its old connections")
 def port_comes_back():
     gateway = Gateway(text_of("one", OTHER), origin=Origin())

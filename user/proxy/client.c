@@ -173,6 +173,15 @@ static void client_begin_head(struct client *client)
 	client_set_state(client, CLIENT_READ_HEAD);
 }
 
+/* HTTP/2 in front of a port that is no more has nothing to say, and no settings to say it with. */
+static void client_start_h2(struct client *client, struct span head)
+{
+	if (client->bind->bind)
+		client_h2_start(client, head);
+	else
+		client_close(client, END_CONFIG_REMOVED, false);
+}
+
 /* The stream exists before the head is complete only within this call: its arena takes the head. */
 static void client_read_head(struct client *client)
 {
@@ -199,7 +208,7 @@ static void client_read_head(struct client *client)
 		return;
 	}
 	if (result == HEAD_READ_DONE && client->requests == 0 && client_h2_is_preface(head)) {
-		client_h2_start(client, head);
+		client_start_h2(client, head);
 		arena_done(&arena);
 		return;
 	}
