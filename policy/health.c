@@ -99,6 +99,8 @@ static uint64_t evict(struct endpoint_health *health, const struct eviction_poli
 	uint32_t in_a_row = load_uint(&health->evictions) + 1;
 	uint64_t ms;
 
+	if (now_ms < until_ms)
+		return 0;
 	if (until_ms == 0 || now_ms - until_ms >= last_ms)
 		in_a_row = 1;
 	ms = eviction_length(policy, pause_ms, in_a_row);

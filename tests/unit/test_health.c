@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -310,6 +312,55 @@ static void without_a_duration_the_pause_that_is_known_counts(void **state)
 	}
 }
 
+/* ---- two workers ---- */
+
+enum { ROUNDS = 200000 };
+
+struct race {
+	struct endpoint_health health;
+	atomic_uint arrived; /* of both, in all rounds */
+	atomic_uint evicted;
+};
+
+static void race_meet(struct race *race, unsigned int meeting)
+{
+	atomic_fetch_add(&race->arrived, 1);
+	while (atomic_load(&race->arrived) < 2 * meeting)
+		sched_yield();
+}
+
+static void *race_run(void *argument)
+{
+	static const struct health_policy policy = { .has_eviction = true };
+	struct race *race = argument;
+
+	for (unsigned int round = 0; round < ROUNDS; round++) {
+		struct health_outcome outcome = outcome_of(500);
+		uint64_t ms;
+
+		race_meet(race, 2 * round + 1);
+		if (health_record(&race->health, &policy, &outcome, 1, &ms) == HEALTH_EVICTED)
+			atomic_fetch_add(&race->evicted, 1);
+		race_meet(race, 2 * round + 2);
+		/* Both write the same: it was never evicted. */
+		atomic_store(&race->health.evicted_until_ms, 0);
+	}
+	return NULL;
+}
+
+static void two_failures_at_once_evict_once(void **state)
+{
+	struct race race = { 0 };
+	pthread_t other;
+
+	(void)state;
+	assert_int_equal(pthread_create(&other, NULL, race_run, &race), 0);
+	race_run(&race);
+	assert_int_equal(pthread_join(other, NULL), 0);
+	assert_int_equal(atomic_load(&race.evicted), ROUNDS);
+	assert_int_equal(atomic_load(&race.health.evictions_total), ROUNDS);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -325,6 +376,7 @@ int main(void)
 		cmocka_unit_test(each_eviction_is_longer_until_the_endpoint_kept_well_as_long_as_it_was_out),
 		cmocka_unit_test(an_eviction_is_never_longer_than_the_limit_or_its_own_duration),
 		cmocka_unit_test(without_a_duration_the_pause_that_is_known_counts),
+		cmocka_unit_test(two_failures_at_once_evict_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
