@@ -6,7 +6,7 @@
 
 /*
  * GET /endpoints: the endpoints that a health policy watches, a JSON array sorted by backend, in the order of
- *their backend:
+ * their backend:
  *
  *	{"backend": "ns/svc.ns.svc.cluster.local", "endpoint": "10.0.0.1:8000", "health": 0.49, "failures": 2,
  *	 "evicted": true, "evicted_left_ms": 2100, "evictions_in_a_row": 1, "evictions_total": 4}

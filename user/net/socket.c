@@ -2,12 +2,9 @@
 #include "user/net/socket.h"
 
 #include <errno.h>
-#include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <unistd.h>
-
-#include "user/base/check.h"
 
 int socket_open(const struct address *address, int *ret_fd)
 {
@@ -114,35 +111,6 @@ int socket_shutdown_write(int fd)
 	if (shutdown(fd, SHUT_WR) == 0 || errno == ENOTCONN)
 		return 0;
 	return -errno;
-}
-
-int socket_bar_handshakes(int fd)
-{
-	/* tcp_filter() shows the segment from the TCP header on; byte 13 holds the flags (RFC 9293 3.1). */
-	static struct sock_filter program[] = {
-		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
-		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, TH_SYN | TH_ACK),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TH_SYN, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, 0),
-		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-	};
-	static const struct sock_fprog filter = { .len = ARRAY_LEN(program), .filter = program };
-	struct address local;
-	int error = socket_local(fd, &local);
-
-	if (!error && address_is_unix(&local))
-		error = -EOPNOTSUPP;
-	if (!error && setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) < 0)
-		error = -errno;
-	return error;
-}
-
-void socket_unbar(int fd)
-{
-	int unused = 0; /* an option without a value has to come with one */
-
-	/* ENOENT: its handshake was complete before the bar. */
-	(void)setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused));
 }
 
 enum socket_failure socket_failure_of(int error)

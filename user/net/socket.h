@@ -48,17 +48,6 @@ int socket_error(int fd);
 /* 0 or -errno; *ret_address untouched on failure. */
 int socket_peer(int fd, struct address *ret_address);
 int socket_local(int fd, struct address *ret_address);
-/*
- * On a listening TCP socket: no handshake begins any more, those under way complete and reach the queue. A
- * SYN is dropped, not refused: its sender repeats it after 1 s (RFC 6298 2) and then meets whoever owns the
- * port, or nobody. Idempotent. 0, -EOPNOTSUPP for a Unix socket, -ENOMEM, or -errno.
- */
-int socket_bar_handshakes(int fd);
-/*
- * Takes that filter off a connection that was accepted from a barred socket and inherited it: it would drop
- * the SYN of a peer that has lost the connection, which ought to be told (RFC 5961 4).
- */
-void socket_unbar(int fd);
 /* Sends FIN after what is queued. 0 also when the peer is already gone, or -errno. */
 int socket_shutdown_write(int fd);
 
