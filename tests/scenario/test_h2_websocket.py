@@ -64,6 +64,15 @@ def websocket_refused():
     eq(client.get("/get").status, 200, "another request on the connection")
 
 
+@test("RFC 8441: a WebSocket that announces a body is a 400, and its backend does not hear of it")
+def websocket_with_body():
+    gateway, backend = acted()
+    client = H2Client(gateway.port)
+    eq(client.response(ask(client, headers={"content-length": "5"})).status, 400, "status")
+    backend.expect_no_connection(0.1)
+    client.ping()
+
+
 @test("RFC 8441: resets of a WebSocket are mapped both ways")
 def websocket_resets():
     gateway, backend = acted()

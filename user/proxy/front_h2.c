@@ -48,9 +48,8 @@ static enum http_bad front_h2_parse(struct stream *stream)
 		return bad;
 	stream->exchange->texts.host = stream->exchange->head.authority;
 	stream->exchange->texts.path = stream->exchange->head.target;
-	if (protocol.len)
-		return front_h2_make_upgrade(stream, protocol);
-	return h2_head_request_framing(head, &stream->exchange->head, &stream->exchange->request_framing);
+	bad = h2_head_request_framing(head, &stream->exchange->head, &stream->exchange->request_framing);
+	return !bad && protocol.len ? front_h2_make_upgrade(stream, protocol) : bad;
 }
 
 void front_h2_begin(struct client *client, struct h2_stream *h2_stream)
