@@ -186,6 +186,14 @@ static void put_ping(uint32_t i)
 	h2_raw_frame(&raw.in, RAW_PING, 0, 0, SPAN("12345678"));
 }
 
+/* Answers with other bytes than our PING had, of which there is one. */
+static void put_ping_answer(uint32_t i)
+{
+	if (i == 0)
+		assert_int_equal(h2_session_ping(raw.session, 1), 0);
+	h2_raw_frame(&raw.in, RAW_PING, RAW_ACK, 0, SPAN("12345678"));
+}
+
 static void put_settings(uint32_t i)
 {
 	(void)i;
@@ -280,6 +288,7 @@ static const struct attack {
 	uint32_t most; /* how many are taken */
 } attacks[] = {
 	{ "ping", put_ping, H2_FLOOD_PING, 200 },
+	{ "ping answer", put_ping_answer, H2_FLOOD_GLITCH, 201 },
 	{ "settings", put_settings, H2_FLOOD_SETTINGS, 99 }, /* and the one of setup() */
 	{ "empty data", put_empty_data, H2_FLOOD_EMPTY_DATA, 200 },
 	{ "window update", put_window_update, H2_FLOOD_WINDOW_UPDATE, 200 },

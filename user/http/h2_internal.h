@@ -38,6 +38,7 @@ struct h2_session {
 	struct h2_flood flood;
 	enum h2_flood_kind flood_kind; /* the limit that was passed */
 	uint32_t due_window_updates; /* of the peer: explained by DATA we sent */
+	uint32_t due_pings; /* answers to ours */
 	uint64_t now_ms;
 	uint64_t ping_sent;
 	uint64_t ping_acked;

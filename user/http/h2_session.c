@@ -300,7 +300,9 @@ static enum h2_flood_kind session_flood_of(struct h2_session *session, const str
 		session->is_settings_due = false;
 		return is_due ? H2_FLOOD_NONE : H2_FLOOD_GLITCH;
 	case H2_ANSWER_PING:
-		return session->ping_sent > session->ping_acked ? H2_FLOOD_NONE : H2_FLOOD_GLITCH;
+		is_due = session->due_pings != 0;
+		session->due_pings -= is_due;
+		return is_due ? H2_FLOOD_NONE : H2_FLOOD_GLITCH;
 	}
 	kind = h2_frame_flood(frame);
 	return kind == H2_FLOOD_NONE && session_is_stray(session, frame) ? H2_FLOOD_STRAY : kind;
@@ -510,6 +512,7 @@ int h2_session_ping(struct h2_session *session, uint64_t id)
 	if (nghttp2_submit_ping(session->library, NGHTTP2_FLAG_NONE, opaque) < 0)
 		return -ENOMEM;
 	session->ping_sent = id;
+	session->due_pings++;
 	return 0;
 }
 
