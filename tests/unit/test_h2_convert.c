@@ -272,31 +272,11 @@ static void a_request_of_http_1_goes_on_in_http_2(void **state)
 			   requests_out[i].h1);
 		assert_int_equal(framing_request(&request, &framing), BAD_NONE);
 		assert_int_equal(hop_strip_request(&request), 0);
-		head = h2_head_from_request(&request, &framing, SPAN(""));
+		head = h2_head_from_request(&request, &framing);
 		assert_string_equal(h2_text_of(head), requests_out[i].h2);
 		assert_int_equal(head->bad, BAD_NONE);
 		h2_head_free(head);
 	}
-}
-
-static void a_websocket_request_goes_on_as_an_extended_connect(void **state)
-{
-	static const struct span text =
-		TEXT("GET /c HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
-		     "Sec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n");
-	struct request_head request;
-	struct h2_head *head;
-
-	(void)state;
-	assert_int_equal(message_request(text, &arena, &request), BAD_NONE);
-	head = h2_head_from_request(&request, &no_body, SPAN("websocket"));
-	assert_string_equal(h2_text_of(head), ":method=CONNECT\n:scheme=http\n:authority=a\n:path=/c\n"
-					   ":protocol=websocket\nsec-websocket-version=13\n");
-	h2_head_free(head);
-	/* The key stays where no protocol is asked for: then it is a field like any other. */
-	head = h2_head_from_request(&request, &no_body, SPAN(""));
-	assert_non_null(strstr(h2_text_of(head), "sec-websocket-key=x\n"));
-	h2_head_free(head);
 }
 
 static const struct outgoing responses_out[] = {
@@ -306,9 +286,6 @@ static const struct outgoing responses_out[] = {
 	{ TEXT("HTTP/1.1 304 Not\r\nContent-Length: 7\r\n\r\n"), ":status=304\ncontent-length=7\n" },
 	{ TEXT("HTTP/1.1 204 No\r\nContent-Length: 7\r\n\r\n"), ":status=204\n" },
 	{ TEXT("HTTP/1.1 103 Early\r\nLink: a\r\n\r\n"), ":status=103\nlink=a\n" },
-	{ TEXT("HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
-	       "Sec-WebSocket-Accept: x\r\nSec-WebSocket-Protocol: y\r\n\r\n"),
-	  ":status=200\nsec-websocket-protocol=y\n" },
 };
 
 static void a_response_of_http_1_goes_on_in_http_2(void **state)
@@ -378,7 +355,7 @@ static void what_would_break_a_backend_is_noted(void **state)
 		assert_int_equal(head->fields.count, 0);
 		h2_head_free(head);
 	}
-	head = h2_head_from_request(&request, &no_body, SPAN(""));
+	head = h2_head_from_request(&request, &no_body);
 	assert_int_equal(head->bad, BAD_TARGET);
 	h2_head_free(head);
 }
@@ -442,7 +419,7 @@ static void a_request_survives_the_way_through_http_2(void **state)
 
 		arena_reset(&arena);
 		make_request(&random, &request, &framing);
-		sent = h2_head_from_request(&request, &framing, SPAN(""));
+		sent = h2_head_from_request(&request, &framing);
 		received = h2_head_of(H2_HEAD_REQUEST, span_str(h2_text_of(sent)), false);
 		assert_int_equal(received->bad, BAD_NONE);
 		assert_int_equal(h2_head_to_request(received, &arena, &again, &protocol), BAD_NONE);
@@ -481,9 +458,9 @@ static int whole_way(void *context)
 	    h2_head_to_request(head, &local, &request, &protocol) != BAD_NONE)
 		error = -ENOMEM;
 	if (!error) {
-		struct response_head response = { .status = 101, .fields = request.fields };
+		struct response_head response = { .status = 200, .fields = request.fields };
 
-		out = h2_head_from_request(&request, &framing, SPAN("websocket"));
+		out = h2_head_from_request(&request, &framing);
 		error = out ? 0 : -ENOMEM;
 		h2_head_free(out);
 		out = error ? NULL : h2_head_from_response(&response, &framing);
@@ -524,7 +501,6 @@ int main(void)
 		cmocka_unit_test(a_response_loses_nothing),
 		cmocka_unit_test(the_length_of_a_body_follows_from_field_and_end),
 		cmocka_unit_test(a_request_of_http_1_goes_on_in_http_2),
-		cmocka_unit_test(a_websocket_request_goes_on_as_an_extended_connect),
 		cmocka_unit_test(a_response_of_http_1_goes_on_in_http_2),
 		cmocka_unit_test(trailers_lose_what_may_not_be_there),
 		cmocka_unit_test(what_would_break_a_backend_is_noted),

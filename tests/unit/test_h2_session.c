@@ -135,20 +135,6 @@ static void what_a_goaway_does_not_cover_is_unseen(void **state)
 	h2_stream_release(server, H2_CANCEL);
 }
 
-static void an_error_of_ours_ends_the_connection(void **state)
-{
-	uint32_t code;
-
-	(void)state;
-	assert_int_equal(h2_session_terminate(h2_pair.server, H2_INTERNAL_ERROR), 0);
-	assert_false(h2_session_is_over(h2_pair.server));
-	assert_int_equal(h2_play_turn(&h2_pair), 0);
-	assert_true(h2_session_is_over(h2_pair.server));
-	assert_true(h2_session_has_goaway(h2_pair.client));
-	h2_session_error(h2_pair.server, &code);
-	assert_int_equal(code, H2_INTERNAL_ERROR);
-}
-
 static void an_aborted_connection_tells_the_owners(void **state)
 {
 	struct h2_stream *done_client;
@@ -397,7 +383,6 @@ int main(void)
 		CASE(extended_connect_is_offered),
 		CASE(the_polite_end_has_two_steps),
 		CASE(what_a_goaway_does_not_cover_is_unseen),
-		CASE(an_error_of_ours_ends_the_connection),
 		CASE(an_aborted_connection_tells_the_owners),
 		CASE(owners_keep_their_streams_when_the_session_is_freed),
 		CASE(a_ping_comes_back),

@@ -372,7 +372,7 @@ static void reset_sent(nghttp2_session *library, struct h2_session *session, con
  */
 static void goaway_sent(struct h2_session *session, const nghttp2_goaway *frame)
 {
-	if (frame->error_code == NGHTTP2_NO_ERROR || session->is_failed || session->is_terminated)
+	if (frame->error_code == NGHTTP2_NO_ERROR || session->is_failed)
 		return;
 	if (frame->error_code == NGHTTP2_INTERNAL_ERROR) {
 		session->has_no_memory = true;

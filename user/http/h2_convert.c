@@ -170,8 +170,6 @@ static bool is_passed_on(const struct h2_head *head, const struct field *field)
 		return head->kind == H2_HEAD_REQUEST && span_eq_nocase(field->value, SPAN("trailers"));
 	if (id == FIELD_CONTENT_LENGTH || (id == FIELD_HOST && head->kind == H2_HEAD_REQUEST))
 		return false;
-	if (id == FIELD_SEC_WEBSOCKET_KEY && head->protocol.len)
-		return false;
 	return (field_flags_of(id) & FIELD_HOP) == 0;
 }
 
@@ -184,12 +182,6 @@ static int head_put_fields(struct h2_head *head, const struct fields *fields)
 			error = h2_head_put(head, fields->list[i].name, fields->list[i].value);
 	}
 	return error;
-}
-
-static bool is_not_key_answer(const struct field *field, void *context)
-{
-	(void)context;
-	return !span_eq_nocase(field->name, SPAN("sec-websocket-accept"));
 }
 
 static int head_put_length(struct h2_head *head, const struct body_framing *framing)
@@ -225,10 +217,10 @@ static int head_put_path(struct h2_head *head, const struct request_head *reques
 	return h2_head_put(head, SPAN(":path"), span_of(bytes, len));
 }
 
-static int head_put_target(struct h2_head *head, const struct request_head *request, struct span protocol)
+static int head_put_target(struct h2_head *head, const struct request_head *request)
 {
 	bool is_connect = request->method == METHOD_CONNECT;
-	int error = h2_head_put(head, SPAN(":method"), protocol.len ? SPAN("CONNECT") : request->method_text);
+	int error = h2_head_put(head, SPAN(":method"), request->method_text);
 
 	if (!error && !is_connect)
 		error = h2_head_put(head, SPAN(":scheme"), SPAN("http"));
@@ -236,20 +228,17 @@ static int head_put_target(struct h2_head *head, const struct request_head *requ
 		error = h2_head_put(head, SPAN(":authority"), request->authority);
 	if (!error && !is_connect)
 		error = head_put_path(head, request);
-	if (!error && protocol.len)
-		error = h2_head_put(head, SPAN(":protocol"), protocol);
 	return error;
 }
 
-struct h2_head *h2_head_from_request(const struct request_head *request, const struct body_framing *framing,
-				     struct span protocol)
+struct h2_head *h2_head_from_request(const struct request_head *request, const struct body_framing *framing)
 {
 	struct h2_head *head = h2_head_create(H2_HEAD_REQUEST);
 	int error;
 
 	if (!head)
 		return NULL;
-	error = head_put_target(head, request, protocol);
+	error = head_put_target(head, request);
 	if (!error)
 		error = head_put_fields(head, &request->fields);
 	if (!error)
@@ -261,24 +250,15 @@ struct h2_head *h2_head_from_response(const struct response_head *response,
 				      const struct body_framing *framing)
 {
 	struct h2_head *head = h2_head_create(H2_HEAD_RESPONSE);
-	bool is_tunnel = response->status == 101;
 	bool may_have_length = response->status >= 200 && response->status != 204;
-	struct fields fields = response->fields;
 	char digits[24];
-	int error = 0;
+	int error;
 
 	if (!head)
 		return NULL;
-	if (is_tunnel) {
-		error = fields_clone(&response->fields, &head->arena, &fields);
-		if (!error)
-			fields_retain(&fields, is_not_key_answer, NULL);
-	}
+	error = h2_head_put(head, SPAN(":status"), span_of(digits, text_u64(digits, response->status)));
 	if (!error)
-		error = h2_head_put(head, SPAN(":status"),
-				    span_of(digits, text_u64(digits, is_tunnel ? 200 : response->status)));
-	if (!error)
-		error = head_put_fields(head, &fields);
+		error = head_put_fields(head, &response->fields);
 	if (!error && may_have_length)
 		error = head_put_length(head, framing);
 	return head_or_nothing(head, error);

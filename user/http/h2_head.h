@@ -79,13 +79,11 @@ enum http_bad h2_head_response_framing(const struct h2_head *head, const struct 
 
 /*
  * From a head of ours, after hop_strip_*(): names in lower case, Host becomes :authority, Content-Length as
- * the framing says, no field that HTTP/2 forbids. `protocol` empty, or "websocket" for an extended CONNECT,
- * which carries no Sec-WebSocket-Key. `:scheme` is "http"; the caller may set another. A 101 becomes the 200
- * that answers an extended CONNECT (RFC 8441 5), without Sec-WebSocket-Accept. NULL on no memory. A byte that
- * may not stand where it does is noted in head->bad, and the session does not send such a head.
+ * the framing says, no field that HTTP/2 forbids. `:scheme` is "http"; the caller may set another. NULL on no
+ * memory. What may not stand where it does, a byte or a status 101, is noted in head->bad, and the session
+ * does not send such a head.
  */
-struct h2_head *h2_head_from_request(const struct request_head *request, const struct body_framing *framing,
-				     struct span protocol);
+struct h2_head *h2_head_from_request(const struct request_head *request, const struct body_framing *framing);
 struct h2_head *h2_head_from_response(const struct response_head *response,
 				      const struct body_framing *framing);
 /* Forbidden names (known_fields.def: NO_TRAILER) and pseudo-header fields are left out. */

@@ -48,7 +48,6 @@ struct h2_session {
 	bool is_failed;
 	bool is_ending; /* the owner wants no more streams */
 	bool is_refusing; /* and the peer was told the last one */
-	bool is_terminated; /* by the owner */
 	bool is_aborted;
 	bool has_no_memory;
 	bool has_goaway;

@@ -198,7 +198,7 @@ static void session_judge(struct h2_session *session)
 	if (nghttp2_session_get_outbound_queue_size(session->library) > queue_max &&
 	    session->flood_kind == H2_FLOOD_NONE)
 		session->flood_kind = H2_FLOOD_QUEUE;
-	if (!session->is_failed && !session->is_terminated && session->flood_kind != H2_FLOOD_NONE)
+	if (!session->is_failed && session->flood_kind != H2_FLOOD_NONE)
 		session_fail(session, H2_ENHANCE_YOUR_CALM, h2_flood_name(session->flood_kind));
 }
 
@@ -490,16 +490,6 @@ int h2_session_refuse_more(struct h2_session *session)
 		return -ENOMEM;
 	/* Made now: what arrives before it is sent must not be taken and then cut off. */
 	return session_stage(session);
-}
-
-int h2_session_terminate(struct h2_session *session, uint32_t code)
-{
-	if (session->is_terminated || session->is_failed || session->is_aborted)
-		return 0;
-	session->is_terminated = true;
-	session->is_ending = true;
-	session->error_code = code;
-	return nghttp2_session_terminate_session(session->library, code) < 0 ? -ENOMEM : 0;
 }
 
 int h2_session_ping(struct h2_session *session, uint64_t id)

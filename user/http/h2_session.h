@@ -162,8 +162,6 @@ bool h2_session_has_goaway(const struct h2_session *session); /* the peer sent o
  */
 int h2_session_announce_end(struct h2_session *session);
 int h2_session_refuse_more(struct h2_session *session);
-/* The end because of an error of ours: GOAWAY with the code; is_over when it was sent. */
-int h2_session_terminate(struct h2_session *session, uint32_t code);
 
 /* A PING; the newest that was acknowledged is h2_session_ping_acked(). id > 0. 0 or -ENOMEM. */
 int h2_session_ping(struct h2_session *session, uint64_t id);

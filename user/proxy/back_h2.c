@@ -8,7 +8,7 @@ static int back_h2_send_head(struct stream *stream)
 {
 	bool is_end = stream->exchange->request_framing.kind == BODY_NONE;
 	struct h2_head *head =
-		h2_head_from_request(&stream->exchange->head, &stream->exchange->request_framing, SPAN(""));
+		h2_head_from_request(&stream->exchange->head, &stream->exchange->request_framing);
 	struct upstream *upstream = stream->upstream;
 
 	if (!head)
