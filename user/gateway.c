@@ -188,6 +188,8 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
 		result = plan_send(gateway, snapshot, &plan);
 	if (result < 0) {
 		plan_done(&plan, gateway->worker_count, true);
+		if (text_span(error).len == 0)
+			text_str(error, "no memory to put the configuration into force");
 		return result;
 	}
 	gateway_mark_ports(gateway, &plan);
@@ -226,8 +228,13 @@ static void gateway_warn_static(const struct static_config *old, const struct st
 static int gateway_replace(struct gateway *gateway, struct snapshot *snapshot)
 {
 	struct snapshot *old = snapshot_ref(gateway->snapshot);
-	int error = gateway_apply(gateway, snapshot, &gateway->errors);
+	int error = health_board_attach(&gateway->health, snapshot);
 
+	snapshot->generation = old->generation + 1;
+	if (error)
+		text_str(&gateway->errors, "no memory for the health of the endpoints");
+	else
+		error = gateway_apply(gateway, snapshot, &gateway->errors);
 	if (error) {
 		log_error("%.*s", SPAN_FMT(text_span(&gateway->errors)));
 		snapshot_unref(snapshot);
@@ -249,15 +256,8 @@ static void gateway_reload(struct gateway *gateway)
 	text_clear(&gateway->errors);
 	text_clear(&gateway->warnings);
 	error = gateway_load(gateway->options, &gateway->errors, &gateway->warnings, &snapshot);
-	if (!error) {
-		error = health_board_attach(&gateway->health, snapshot);
-		if (error)
-			snapshot_unref(snapshot);
-	}
-	if (!error) {
-		snapshot->generation = gateway->snapshot->generation + 1;
+	if (!error)
 		error = gateway_replace(gateway, snapshot);
-	}
 	gateway->status.last_reload_ok = !error;
 	if (error) {
 		gateway->status.reloads_failed++;
