@@ -45,8 +45,8 @@ struct health_outcome {
 /*
  * Records an outcome. Unhealthy is what the policy's expression says, or without one 5xx and a grpc-status
  * other than 0 in the head (of a response that is nothing but head; the trailers of others come too late); an
- * expression without a value is not unhealthy. Every outcome moves the health score three tenths of the way to
- * 0 or 1.
+ * expression without a value is not unhealthy. Every outcome moves the health score three tenths of the way
+ * to 0 or 1.
  *
  * With an eviction block an unhealthy outcome evicts when consecutiveFailures is reached, when the score is
  * below healthThreshold, or when neither is set. It lasts its duration times the evictions in a row, at most

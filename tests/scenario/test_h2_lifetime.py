@@ -318,8 +318,8 @@ def answer(client, number, upstream):
 
 
 def answered_upload():
-    """(gateway, client, connection at the backend, bytes): a complete request of which the backend has answered
-    the begin and read nothing, so that the end waits in the gateway."""
+    """(gateway, client, connection at the backend, bytes): a complete request of which the backend has
+    answered the begin and read nothing, so that the end waits in the gateway."""
     gateway, backend = acted()
     client = H2Client(gateway.port)
     number, upstream, sent = begin_upload(client, backend)
@@ -372,7 +372,7 @@ def complete_uploads():
 def takes_back():
     gateway, backend = acted()
     client = H2Client(gateway.port)
-    number, upstream = begin_upload(client, backend)
+    number, upstream, _ = begin_upload(client, backend)
     answer(client, number, upstream)
     eq(len(gateway.streams()), 1, "streams")
     client.reset(number)

@@ -15,7 +15,8 @@
 struct client_h2 {
 	struct h2_link link;
 	struct client *client; /* borrowed */
-	uint32_t stream_count; /* also of those that are over for the session, and still hand their request on */
+	/* Also of those that are over for the session, and still hand their request on. */
+	uint32_t stream_count;
 	uint32_t max_streams; /* that the client was told */
 	bool is_announced; /* the first GOAWAY went out */
 	bool is_refusing; /* the second */
