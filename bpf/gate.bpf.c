@@ -169,10 +169,11 @@ static __always_inline enum gate_reason piece_sequence(struct piece *p)
 	__u32 seq = p->skb->cb[0]; /* TCP_SKB_CB(skb)->seq and end_seq */
 	__u32 end_seq = p->skb->cb[1];
 	__u32 overlap;
+	bool has_fin = end_seq - seq != p->len;
 
 	if (end_seq - seq - p->len > 1)
 		return GATE_REASON_POISON_SEQUENCE;
-	if (end_seq - seq != p->len)
+	if (has_fin)
 		/* The full barrier makes user space see the FIN, or us see that user space wants an event. */
 		__sync_fetch_and_add(&k->fins, 1);
 	if (p->len == 0 && !BROKEN(BREAK_FIN))
@@ -181,7 +182,9 @@ static __always_inline enum gate_reason piece_sequence(struct piece *p)
 	if ((__s32)overlap < 0)
 		return GATE_REASON_POISON_GAP;
 	if (overlap > 0 && !BROKEN(BREAK_TRIM)) {
-		if (overlap >= p->len || skb_trim_front(p->skb, overlap))
+		/* The FIN alone may be new: an acknowledgement was lost, and the last bytes came again with
+		 * it. */
+		if (overlap > p->len || (overlap == p->len && !has_fin) || skb_trim_front(p->skb, overlap))
 			return GATE_REASON_POISON_OVERLAP;
 		p->len -= overlap;
 		k->trims++;
