@@ -24,8 +24,8 @@
  * of everything that this file, maps.h, gate_reasons.def and the enums of chunked.h declare: `make lint`
  * finds a change without a new one and says what to write, and pins with another one are refused, too.
  */
-#define GATE_ABI_VERSION 2u
-#define GATE_ABI_FINGERPRINT "e83938a605af3745"
+#define GATE_ABI_VERSION 3u
+#define GATE_ABI_FINGERPRINT "a86fb97eaf2c018e"
 #define GATE_FINGERPRINT_BYTES 24
 
 enum gate_reason {
@@ -146,8 +146,8 @@ struct gate_worker_record {
 	/* written by the program, atomic adds */
 	__u64 lost_events;
 	__u64 pad[7];
-	/* written by user space: which process reads this ring, 0 nobody; compare-and-swap */
-	__u32 owner_pid;
+	/* written by whoever has a socket in map readers: its number in its own process namespace, to show */
+	__u32 reader_pid;
 	__u32 pad2[15];
 };
 

@@ -64,6 +64,17 @@ struct {
 	__type(value, struct gate_worker_record);
 } workers SEC(".maps");
 
+/*
+ * Ring -> a socket of the process that reads it. The kernel takes it out when that process ends, however it
+ * ends and in whatever namespace; so this map says which rings are free. The programs do not use it.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKMAP);
+	__uint(max_entries, GATE_WORKERS_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} readers SEC(".maps");
+
 /* enum gate_reason -> closings, for the metrics. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -386,6 +386,63 @@ static void slots_and_rings_of_a_killed_gateway_come_back(void **state)
 	text_done(&why);
 }
 
+/* Takes a ring, and ends without giving it back when it is to. */
+static bool keeps_ring;
+
+static int ring_gateway(void)
+{
+	struct gate_options options = { .worker_count = 1 };
+	struct gate *gate = NULL;
+	struct gate_worker *worker = NULL;
+	struct text why;
+	int error;
+
+	text_init(&why);
+	if (gate_open_pins(pin_dir, &options, &gate, &why))
+		return 1;
+	error = gate_worker_create(gate, &worker);
+	if (error)
+		return error == -ENOSPC ? 3 : 2;
+	if (!keeps_ring)
+		gate_worker_free(worker);
+	return 0;
+}
+
+/* As process 1 of a process namespace of its own, like a container's. */
+static int ring_gateway_in_container(void)
+{
+	return unshare(CLONE_NEWPID) ? 4 : exit_status_of(ring_gateway);
+}
+
+/* Process numbers of containers say nothing outside of them, and each container has a process 1. */
+static void rings_are_kept_and_come_back_across_containers(void **state)
+{
+	struct gate_options options = { .worker_count = 1 };
+	struct gate_worker *worker = NULL;
+	struct gate *gate = NULL;
+	struct text why;
+
+	(void)state;
+	pins_or_skip();
+	text_init(&why);
+	assert_int_equal(ctl("load", "--workers", "1"), 0);
+	assert_int_equal(gate_open_pins(pin_dir, &options, &gate, &why), 0);
+	assert_int_equal(gate_worker_create(gate, &worker), 0);
+	assert_int_equal(exit_status_of(ring_gateway_in_container), 3);
+	assert_int_equal(exit_status_of(ring_gateway), 3);
+	gate_worker_free(worker);
+	keeps_ring = true;
+	for (int restart = 0; restart < 3; restart++)
+		assert_int_equal(exit_status_of(ring_gateway_in_container), 0);
+	assert_int_equal(exit_status_of(ring_gateway), 0);
+	keeps_ring = false;
+	assert_int_equal(gate_worker_create(gate, &worker), 0);
+	gate_worker_free(worker);
+	gate_free(gate);
+	assert_int_equal(ctl("unload", NULL, NULL), 0);
+	text_done(&why);
+}
+
 static bool bpffs_mount(void)
 {
 	strcpy(mount_dir, "/tmp/headgate-bpffs-XXXXXX");
@@ -412,6 +469,7 @@ int main(void)
 		cmocka_unit_test(pins_that_do_not_fit_are_refused_with_a_reason),
 		cmocka_unit_test(a_directory_elsewhere_is_refused),
 		cmocka_unit_test(slots_and_rings_of_a_killed_gateway_come_back),
+		cmocka_unit_test(rings_are_kept_and_come_back_across_containers),
 	};
 	bool has_mount = bpffs_mount();
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);

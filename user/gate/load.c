@@ -17,7 +17,7 @@
 static const char *const map_names[GATE_MAP_COUNT] = {
 	[GATE_MAP_GATES] = "gates",	  [GATE_MAP_GATE_OF] = "gate_of", [GATE_MAP_SOURCES] = "sources",
 	[GATE_MAP_TARGETS] = "targets",	  [GATE_MAP_RINGS] = "rings",	  [GATE_MAP_WORKERS] = "workers",
-	[GATE_MAP_CLOSINGS] = "closings", [GATE_MAP_INFO] = "gate_info",
+	[GATE_MAP_READERS] = "readers",	  [GATE_MAP_CLOSINGS] = "closings", [GATE_MAP_INFO] = "gate_info",
 };
 
 /* The last complaint of libbpf while this thread loads: the only place where it says which step failed. */

@@ -64,9 +64,10 @@ static void gate_describe(struct text *out, const struct gate *gate)
 		 (unsigned long long)passed);
 	text_str(out, "  rings:");
 	for (uint32_t i = 0; i < gate->worker_count; i++) {
-		uint32_t pid = gate->workers[i].owner_pid;
+		uint32_t pid = gate->workers[i].reader_pid;
+		uint64_t cookie;
 
-		if (pid)
+		if (bpf_map_lookup_elem(gate->map_fds[GATE_MAP_READERS], &i, &cookie) == 0)
 			text_fmt(out, " %u: process %u, %llu events lost;", i, pid,
 				 (unsigned long long)gate->workers[i].lost_events);
 	}

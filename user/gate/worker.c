@@ -1,29 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/gate/worker.h"
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "user/base/mem.h"
 #include "user/gate/pair.h"
 
-/* True when `pid` names no process: the ring of a gateway that was killed can be taken over. */
-static bool pid_is_gone(uint32_t pid)
+static int ring_find(struct gate_worker *w)
 {
-	return kill((pid_t)pid, 0) && errno == ESRCH;
+	uint64_t value = (uint64_t)w->reader_fd;
+
+	for (uint32_t ring = 0; ring < w->gate->worker_count; ring++) {
+		int error = bpf_map_update_elem(w->gate->map_fds[GATE_MAP_READERS], &ring, &value,
+						BPF_NOEXIST);
+
+		if (error == -EEXIST)
+			continue;
+		w->ring = ring;
+		return error;
+	}
+	return -ENOSPC;
 }
 
-static bool ring_claim(struct gate_worker_record *record)
+/*
+ * A process number would not do: processes in containers over the same pins count on their own, and numbers
+ * come again. The socket leaves the map with the process. Sock maps take connected ones only; the other end
+ * need not stay.
+ */
+static int ring_claim(struct gate_worker *w)
 {
-	uint32_t self = (uint32_t)getpid();
-	uint32_t owner = __atomic_load_n(&record->owner_pid, __ATOMIC_RELAXED);
+	int fds[2];
+	int error;
 
-	if (owner != 0 && !pid_is_gone(owner))
-		return false;
-	return __atomic_compare_exchange_n(&record->owner_pid, &owner, self, false, __ATOMIC_ACQ_REL,
-					   __ATOMIC_RELAXED);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+		return -errno;
+	w->reader_fd = fds[0];
+	error = ring_find(w);
+	close(fds[1]);
+	if (error) {
+		close(w->reader_fd);
+		return error;
+	}
+	__atomic_store_n(&w->gate->workers[w->ring].reader_pid, (uint32_t)getpid(), __ATOMIC_RELAXED);
+	return 0;
+}
+
+static void ring_give(struct gate_worker *w)
+{
+	__atomic_store_n(&w->gate->workers[w->ring].reader_pid, 0, __ATOMIC_RELAXED);
+	bpf_map_delete_elem(w->gate->map_fds[GATE_MAP_READERS], &w->ring);
+	close(w->reader_fd);
 }
 
 static struct gate_socket *owner_find(const struct gate_worker *w, struct gate_handle handle)
@@ -61,26 +91,21 @@ static int event_take(void *arg, void *data, size_t len)
 int gate_worker_create(struct gate *gate, struct gate_worker **ret_worker)
 {
 	struct gate_worker *w = hg_calloc(1, sizeof(*w));
-	uint32_t ring;
 	int error;
 
 	if (!w)
 		return -ENOMEM;
-	for (ring = 0; ring < gate->worker_count; ring++) {
-		if (ring_claim(&gate->workers[ring]))
-			break;
-	}
-	if (ring == gate->worker_count) {
-		hg_free(w);
-		return -ENOSPC;
-	}
 	w->gate = gate;
-	w->ring = ring;
-	w->slot_cursor = (uint32_t)((uint64_t)gate->slots.count * ring / gate->worker_count);
-	w->lost_events = __atomic_load_n(&gate->workers[ring].lost_events, __ATOMIC_RELAXED);
+	error = ring_claim(w);
+	if (error) {
+		hg_free(w);
+		return error;
+	}
+	w->slot_cursor = (uint32_t)((uint64_t)gate->slots.count * w->ring / gate->worker_count);
+	w->lost_events = __atomic_load_n(&gate->workers[w->ring].lost_events, __ATOMIC_RELAXED);
 	list_init(&w->ticking);
 	w->peek = hg_malloc(GATE_PEEK_BYTES);
-	w->events = w->peek ? ring_buffer__new(gate->ring_fds[ring], event_take, w, NULL) : NULL;
+	w->events = w->peek ? ring_buffer__new(gate->ring_fds[w->ring], event_take, w, NULL) : NULL;
 	if (!w->events) {
 		error = w->peek ? -errno : -ENOMEM;
 		gate_worker_free(w);
@@ -96,7 +121,7 @@ void gate_worker_free(struct gate_worker *w)
 		return;
 	ring_buffer__free(w->events);
 	hg_free(w->peek);
-	__atomic_store_n(&w->gate->workers[w->ring].owner_pid, 0, __ATOMIC_RELEASE);
+	ring_give(w);
 	hg_free(w);
 }
 

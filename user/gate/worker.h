@@ -36,6 +36,7 @@ struct gate_worker_totals {
 struct gate_worker {
 	struct gate *gate; /* borrowed */
 	uint32_t ring; /* index of the ring this worker reads */
+	int reader_fd; /* owner; in map readers under `ring`, and never used otherwise */
 	uint32_t slot_cursor;
 	struct ring_buffer *events; /* owner */
 	struct list ticking; /* directions with due_ms */
