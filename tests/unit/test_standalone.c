@@ -402,7 +402,7 @@ static void the_static_part_has_defaults_and_takes_every_key(void **state)
 		    "maxConnectionAge: 5s,"
 		    " maxConnectionAgeJitter: 6s}\n"
 		    "  splice: {mode: require, minBodyBytes: 1, creditBytes: 65536, maxTotalCredit: 131072, "
-		    "lanes: [pipe], adaptive: false}\n"
+		    "lanes: [sockmap], adaptive: false}\n"
 		    "  limits: {maxConnections: 10, requestLineBytes: 1000, headBytes: 2000, headers: 20}\n"
 		    "  forwarded: {mode: off, trusted: [10.0.0.0/8, '::1']}\n"
 		    "  via: true\n"
@@ -433,7 +433,7 @@ static void the_static_part_has_defaults_and_takes_every_key(void **state)
 	assert_int_equal(s->timeouts.max_connection_age_jitter_ns, 6000000000);
 	assert_int_equal(s->splice.mode, SPLICE_REQUIRE);
 	assert_int_equal(s->splice.credit_bytes, 65536);
-	assert_true(s->splice.lane_pipe && !s->splice.lane_sockmap && !s->splice.adaptive);
+	assert_true(!s->splice.lane_pipe && s->splice.lane_sockmap && !s->splice.adaptive);
 	assert_int_equal(s->max_connections, 10);
 	assert_int_equal(s->max_request_line_bytes, 1000);
 	assert_int_equal(s->max_head_bytes, 2000);

@@ -251,6 +251,8 @@ static void wrong_static_values_are_refused(void **state)
 		  "a.yaml:1:25: config.splice.mode: ", "auto, off, require" },
 		{ "config: {splice: {lanes: [warp]}}\n",
 		  "a.yaml:1:27: config.splice.lanes[0]: ", "expected one of pipe, sockmap" },
+		{ "config: {splice: {mode: require, lanes: [pipe]}}\n",
+		  "a.yaml:1:18: config.splice: ", "write lanes: [pipe, sockmap], or mode: auto" },
 		{ "config: {splice: {creditBytes: 1}}\n",
 		  "a.yaml:1:32: config.splice.creditBytes: ", "from 65536" },
 		{ "config: {splice: {maxTotalCredit: 65536}}\n",
