@@ -375,7 +375,7 @@ static uint32_t gateway_worker_count(const struct options *options, const struct
 	return count < LIMIT_WORKERS ? count : LIMIT_WORKERS;
 }
 
-static int gateway_start_workers(struct gateway *gateway, struct snapshot *snapshot)
+static int gateway_start_workers(struct gateway *gateway, struct snapshot *snapshot, struct text *error)
 {
 	gateway->worker_count = 0;
 	gateway->workers = hg_calloc(LIMIT_WORKERS, sizeof(struct worker *));
@@ -393,7 +393,8 @@ static int gateway_start_workers(struct gateway *gateway, struct snapshot *snaps
 			.bar_program = gateway->bar_program,
 		};
 
-		gateway->workers[gateway->worker_count] = worker_start(&options, snapshot_ref(snapshot));
+		gateway->workers[gateway->worker_count] =
+			worker_start(&options, snapshot_ref(snapshot), error);
 		if (!gateway->workers[gateway->worker_count]) {
 			snapshot_unref(snapshot);
 			return -ENOMEM;
@@ -439,9 +440,10 @@ static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, str
 	if (!result)
 		result = health_board_attach(&gateway->health, snapshot);
 	if (!result)
-		result = gateway_start_workers(gateway, snapshot);
+		result = gateway_start_workers(gateway, snapshot, error);
 	if (result) {
-		text_str(error, "cannot start the workers");
+		if (!error->len)
+			text_str(error, "cannot start the workers");
 		return result;
 	}
 	result = gateway_apply(gateway, snapshot_ref(snapshot), error);

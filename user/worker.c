@@ -403,6 +403,30 @@ static void *worker_run(void *argument)
 	return NULL;
 }
 
+/* Without its share of the kernel lane the worker copies, unless the configuration forbids that. */
+static bool worker_join_gate(struct worker *worker, struct gate *gate, bool is_required, struct text *error)
+{
+	struct proxy *proxy = &worker->proxy;
+	struct text why;
+	int result = gate_lane_start(&proxy->gate, gate, worker->loop);
+
+	if (!result) {
+		proxy->relay.gate = &proxy->gate;
+		return true;
+	}
+	text_init(&why);
+	gate_worker_explain(result, &why);
+	if (is_required)
+		text_fmt(error,
+			 "config.splice.mode is require, but worker %u cannot use the kernel lane: %.*s",
+			 proxy->index, SPAN_FMT(text_span(&why)));
+	else
+		log_warn("worker %u has no kernel lane, it copies bytes: %.*s", proxy->index,
+			 SPAN_FMT(text_span(&why)));
+	text_done(&why);
+	return !is_required;
+}
+
 static bool worker_make_proxy(struct worker *worker, const struct worker_options *options)
 {
 	struct proxy *proxy = &worker->proxy;
@@ -429,16 +453,16 @@ static bool worker_make_proxy(struct worker *worker, const struct worker_options
 		proxy->random = 0x9e3779b97f4a7c15u + options->index;
 	upstream_pool_init(&proxy->pool, proxy);
 	list_init(&proxy->mirrors);
-	if (options->gate && gate_lane_start(&proxy->gate, options->gate, worker->loop) == 0)
-		proxy->relay.gate = &proxy->gate;
 	return proxy->metrics && proxy->log && proxy->history && proxy->trace && proxy->clients &&
 	       proxy->streams && proxy->upstreams && proxy->relay.scratch;
 }
 
-struct worker *worker_start(const struct worker_options *options, struct snapshot *snapshot)
+struct worker *worker_start(const struct worker_options *options, struct snapshot *snapshot,
+			    struct text *error)
 {
 	struct worker *worker = hg_calloc(1, sizeof(*worker));
-	struct lease *lease;
+	bool needs_gate = snapshot->config.splice.mode == SPLICE_REQUIRE;
+	struct lease *lease = NULL;
 
 	if (!worker)
 		return NULL;
@@ -451,7 +475,9 @@ struct worker *worker_start(const struct worker_options *options, struct snapsho
 		worker->mailbox = mailbox_create(worker->loop, worker);
 	if (worker->mailbox)
 		worker->resolver = resolver_client_create(options->resolver, worker->loop, worker->mailbox);
-	lease = worker->resolver && worker_make_proxy(worker, options) ? lease_create(snapshot) : NULL;
+	if (worker->resolver && worker_make_proxy(worker, options) &&
+	    (!options->gate || worker_join_gate(worker, options->gate, needs_gate, error)))
+		lease = lease_create(snapshot);
 	if (!lease) {
 		worker_free(worker);
 		return NULL;

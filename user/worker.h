@@ -26,9 +26,12 @@ struct worker_options {
 	int bar_program; /* borrowed; user/net/bar.h, negative: none */
 };
 
-/* Makes everything and starts the thread. Takes the snapshot reference. NULL on failure (the reference is
- * kept). */
-struct worker *worker_start(const struct worker_options *options, struct snapshot *snapshot);
+/*
+ * Makes everything and starts the thread. Takes the snapshot reference. NULL on failure (the reference is
+ * kept): no memory or thread, or `error` says why.
+ */
+struct worker *worker_start(const struct worker_options *options, struct snapshot *snapshot,
+			    struct text *error);
 /*
  * A new configuration for one worker: `listens` names every port it has; ports not named are closed and their
  * connections drain. Made first for all workers and then sent, so that a change reaches all of them or none.

@@ -262,7 +262,8 @@ int gate_selftest(struct gate *gate, struct text *why, uint64_t *ret_took_ns)
 	int error = gate_worker_create(gate, &t.worker);
 
 	if (error) {
-		text_fmt(why, "self-test: no ring: %s", strerror(-error));
+		text_str(why, "self-test: ");
+		gate_worker_explain(error, why);
 		return error;
 	}
 	t.until_ns = start_ns + TEST_LIMIT_NS;

@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -113,6 +114,16 @@ int gate_worker_create(struct gate *gate, struct gate_worker **ret_worker)
 	}
 	*ret_worker = w;
 	return 0;
+}
+
+void gate_worker_explain(int error, struct text *why)
+{
+	if (error == -ENOSPC)
+		text_str(why, "other workers and processes read all the rings; load with more, "
+			      "`headgate bpf load --pin DIR --workers N`, one for each worker thread over "
+			      "these pins");
+	else
+		text_fmt(why, "no ring: %s", strerror(-error));
 }
 
 void gate_worker_free(struct gate_worker *w)

@@ -49,6 +49,8 @@ struct gate_worker {
 /* Takes a free ring. 0, -ENOSPC (all rings are read by others), -ENOMEM, -errno. */
 int gate_worker_create(struct gate *gate, struct gate_worker **ret_worker);
 void gate_worker_free(struct gate_worker *worker); /* NULL allowed; its sockets are removed */
+/* Why there was none, and what to do about it. */
+void gate_worker_explain(int error, struct text *why);
 
 /* Readable (level) while events wait. */
 int gate_worker_fd(const struct gate_worker *worker);
