@@ -16,9 +16,10 @@
 
 char gate_license[] SEC("license") = "Dual BSD/GPL";
 
-/* Tests build this file with rules that can be switched off; everybody else gets the constant. */
+/* Tests build this file with rules that can be switched off and with a pause; everybody else gets neither. */
 #ifndef BROKEN
 #define BROKEN(rule) 0
+#define PAUSE(rule)
 #endif
 
 #define LOAD(field) (*(const volatile typeof(field) *)&(field))
@@ -369,6 +370,7 @@ static __always_inline enum gate_reason piece_redirect(const struct piece *p)
 	struct gate_record *g = p->gate;
 	__u32 peer = g->user.peer.index;
 
+	PAUSE(PAUSE_REDIRECT);
 	if (bpf_sk_redirect_map(p->skb, &targets, peer, 0) != SK_PASS)
 		return GATE_REASON_REFUSED;
 	STORE(g->kernel.is_open, 1);

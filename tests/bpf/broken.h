@@ -18,10 +18,12 @@ enum break_rule {
 	BREAK_WINDOW = 1 << 11, /* the window may starve */
 	BREAK_GENERATION = 1 << 12, /* a recycled slot is as good as the old one */
 	BREAK_OVERRUN = 1 << 17, /* no bound on bytes passed behind a backlog */
+	PAUSE_REDIRECT = 1 << 20, /* breaks nothing: 10 ms between the decision and the redirect */
 	/* of user space */
 	BREAK_KICK = 1 << 13, /* bytes from before the insertion are not looked for */
 	BREAK_FLUSH = 1 << 14, /* no flush proof */
 	BREAK_COUNT = 1 << 15, /* EAGAIN means that everything passed has been read */
 	BREAK_LOOK = 1 << 16, /* no second look at the counters before sleeping */
 	BREAK_STEPS = 1 << 18, /* a whole window is taken out at once */
+	BREAK_BARRIER = 1 << 19, /* a stream that is torn down does not wait for running verdicts */
 };

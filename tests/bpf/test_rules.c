@@ -5,6 +5,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -313,6 +314,55 @@ static bool play_recycled_slot(struct play *p)
 	return is_safe;
 }
 
+/* This thread, and those it starts, on one of the allowed processors: the first or the last. */
+static void stay_on(const cpu_set_t *allowed, bool is_first)
+{
+	cpu_set_t one;
+	int found = -1;
+
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (CPU_ISSET(cpu, allowed) && (found < 0 || !is_first))
+			found = cpu;
+	}
+	CPU_ZERO(&one);
+	CPU_SET(found, &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+}
+
+/* A stream is torn down while a verdict is between its last look at the target's slot and the redirect. */
+static bool play_reused_target(struct play *p)
+{
+	struct actor writer = { 0 };
+	struct rig_stream other;
+	cpu_set_t allowed;
+	bool is_safe;
+
+	rig_tunnel(&p->stream, 0);
+	rig_stream_open(p->rig, &other, NULL);
+	const volatile struct gate_kernel *k = &gate_socket_record(&p->stream.front_socket)->kernel;
+	uint32_t index = p->stream.back_socket.slot.index;
+	uint64_t until = now_ms() + 1000;
+	/* The verdict runs where the writer does, and nothing else does meanwhile. */
+	assert_int_equal(sched_getaffinity(0, sizeof(allowed), &allowed), 0);
+	stay_on(&allowed, false);
+	actor_write(&writer, p->stream.client, 13, 1, 1);
+	stay_on(&allowed, true);
+	while (k->opens == 0 && now_ms() < until)
+		;
+	gate_direction_stop(&p->stream.up.direction);
+	gate_direction_stop(&p->stream.down.direction);
+	gate_socket_remove(&p->stream.back_socket);
+	p->rig->worker->slot_cursor = index;
+	assert_int_equal(gate_socket_add(p->rig->worker, &other.back_socket, other.back), 0);
+	assert_int_equal(other.back_socket.slot.index, index);
+	actor_join(&writer);
+	sched_setaffinity(0, sizeof(allowed), &allowed);
+	assert_int_equal(k->opens, 1);
+	is_safe = is_silent(p, other.server);
+	rig_stream_close(&other);
+	return is_safe;
+}
+
 /* Bytes that arrived before the socket entered the map, and none after. */
 static bool play_early_bytes(struct play *p)
 {
@@ -410,7 +460,8 @@ static bool rule_holds(const struct rule *rule, uint32_t broken_now)
 	struct play play = { 0 };
 	bool holds;
 
-	broken = broken_now;
+	/* The race of this one is never won otherwise. */
+	broken = broken_now | (rule->bit == BREAK_BARRIER ? PAUSE_REDIRECT : 0);
 	play_open(&play, rule->buffers);
 	holds = rule->play(&play);
 	play_close(&play);
@@ -444,6 +495,7 @@ static struct rule rules[] = {
 	{ "a passed piece wakes whoever sleeps", BREAK_WAKE, play_refused_first, NULL, 1 },
 	{ "what the chunk walk refuses is passed", BREAK_CHUNK, play_chunked_end, NULL, 1 },
 	{ "a recycled slot is inert", BREAK_GENERATION, play_recycled_slot, NULL, 1 },
+	{ "a target's slot is free when no verdict aims at it", BREAK_BARRIER, play_reused_target, NULL, 5 },
 	{ "bytes from before the insertion are kicked", BREAK_KICK, play_early_bytes, NULL, 1 },
 	{ "nothing is sent before the flush proof", BREAK_FLUSH, play_pauses, &small, 5 },
 	{ "EAGAIN is no proof", BREAK_COUNT, play_hidden_bytes, &small, 1 },

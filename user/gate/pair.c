@@ -122,12 +122,17 @@ static void record_arm(struct gate_direction *d, const struct gate_direction_opt
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
+static void gate_disarm(struct gate_direction *d)
+{
+	__atomic_store_n(&gate_socket_record(d->source)->user.mode, GATE_MODE_USER, __ATOMIC_RELEASE);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 static void direction_detach(struct gate_direction *d)
 {
 	struct gate_worker *w = d->source->worker;
-	struct gate_record *record = gate_socket_record(d->source);
 
-	__atomic_store_n(&record->user.mode, GATE_MODE_USER, __ATOMIC_RELEASE);
+	gate_disarm(d);
 	gate_socket_record(d->target)->user.unread_max_bytes = GATE_UNREAD_MAX;
 	d->last = gate_direction_stats(d);
 	d->last.is_open = false;
@@ -219,6 +224,14 @@ static enum gate_step direction_end(struct gate_direction *d, enum gate_step ste
 
 		d->left_bytes = position < d->limit_bytes ? d->limit_bytes - position : 0;
 	}
+	if ((step == GATE_STEP_RESET || step == GATE_STEP_POISON) && !GATE_BROKEN(BREAK_BARRIER)) {
+		struct flush_view view;
+
+		/* Without a proof behind it, a verdict may be about to redirect: into whatever has the
+		 * target's slot by then. Behind this lock there is none. */
+		gate_disarm(d);
+		flush_look(d->source->fd, &view);
+	}
 	direction_detach(d);
 	return step;
 }
@@ -247,8 +260,7 @@ void gate_direction_leave(struct gate_direction *d)
 	d->is_leaving = true;
 	/* From the next verdict on everything is passed; drain_run() waits for the one that may be running.
 	 */
-	__atomic_store_n(&gate_socket_record(d->source)->user.mode, GATE_MODE_USER, __ATOMIC_RELEASE);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	gate_disarm(d);
 }
 
 void gate_direction_stop(struct gate_direction *d)
