@@ -13,6 +13,14 @@
 
 /* ------------------------------------------------------------------------------------ start */
 
+static void slots_recover(struct gate *gate, const char *dir)
+{
+	uint32_t count = gate_reclaim(gate);
+
+	if (count > 0)
+		log_info("%s: freed %u slots of a gateway that ended", dir, count);
+}
+
 static int gate_obtain(struct gateway *gateway, const struct splice_config *config, uint32_t worker_count)
 {
 	struct gate_options options = {
@@ -29,7 +37,10 @@ static int gate_obtain(struct gateway *gateway, const struct splice_config *conf
 			return -ENAMETOOLONG;
 		}
 		snprintf(dir, sizeof(dir), "%.*s", SPAN_FMT(config->pin_dir));
-		return gate_open_pins(dir, &options, &gateway->gate, why);
+		error = gate_open_pins(dir, &options, &gateway->gate, why);
+		if (!error)
+			slots_recover(gateway->gate, dir);
+		return error;
 	}
 	error = probe_privileges(why);
 	return error ? error : gate_load(&options, &gateway->gate, why);

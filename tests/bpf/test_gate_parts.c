@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The parts of user/gate that need no kernel: version table, slots, credit, reasons, states. */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -134,9 +135,48 @@ static void only_old_slots_are_reclaimed(void **state)
 	assert_false(slots_reclaim(&slots, 0, SLOTS_ORPHAN_NS * 2));
 	assert_int_equal(slots_take(&slots, &cursor, 0, 100, &slot), 0);
 	assert_false(slots_reclaim(&slots, slot.index, 100 + SLOTS_ORPHAN_NS - 1));
+	/* Taken by another process after this one had looked at the clock. */
+	assert_false(slots_reclaim(&slots, slot.index, 99));
 	assert_true(slots_reclaim(&slots, slot.index, 100 + SLOTS_ORPHAN_NS));
 	assert_null(slots_find(&slots, slot));
 	free(slots.records);
+}
+
+struct reclaimer {
+	struct gate_slots slots;
+	uint64_t reclaimed;
+	atomic_bool is_over;
+};
+
+static void *reclaimer_run(void *arg)
+{
+	struct reclaimer *r = arg;
+
+	while (!atomic_load(&r->is_over))
+		r->reclaimed += slots_reclaim(&r->slots, 0, SLOTS_ORPHAN_NS * 2);
+	return NULL;
+}
+
+/* A slot that was free for long is young from the first moment on; another process may be looking at it. */
+static void a_slot_just_taken_is_never_reclaimed(void **state)
+{
+	struct reclaimer r = { .slots = slots_make() };
+	struct gate_handle slot;
+	pthread_t thread;
+	uint32_t cursor;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, reclaimer_run, &r), 0);
+	for (int round = 0; round < 5000000 && r.slots.records[0].user.generation % 2 == 0; round++) {
+		cursor = 0;
+		__atomic_store_n(&r.slots.records[0].user.claimed_ns, 1, __ATOMIC_RELEASE);
+		if (slots_take(&r.slots, &cursor, 0, SLOTS_ORPHAN_NS * 2, &slot) == 0)
+			slots_give(&r.slots, slot);
+	}
+	atomic_store(&r.is_over, true);
+	pthread_join(thread, NULL);
+	assert_int_equal(r.reclaimed, 0);
+	free(r.slots.records);
 }
 
 static void credit_is_given_up_to_the_total(void **state)
@@ -194,6 +234,7 @@ int main(void)
 		cmocka_unit_test(a_recycled_slot_carries_a_new_generation),
 		cmocka_unit_test(full_slots_say_so_and_lose_none),
 		cmocka_unit_test(only_old_slots_are_reclaimed),
+		cmocka_unit_test(a_slot_just_taken_is_never_reclaimed),
 		cmocka_unit_test(credit_is_given_up_to_the_total),
 		cmocka_unit_test(reasons_have_texts_and_poisons_stand_at_the_end),
 		cmocka_unit_test(every_running_state_can_end),

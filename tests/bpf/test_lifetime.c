@@ -374,7 +374,11 @@ static void slots_and_rings_of_a_killed_gateway_come_back(void **state)
 	text_init(&why);
 	assert_int_equal(ctl("load", "--workers", "1"), 0);
 	assert_int_equal(exit_status_of(dying_gateway), 128 + SIGKILL);
+	/* Who only looks changes nothing. */
+	assert_int_equal(ctl("status", NULL, NULL), 0);
 	assert_int_equal(gate_open_pins(pin_dir, &options, &gate, &why), 0);
+	assert_int_equal(gate_count_taken(gate), 2);
+	assert_int_equal(gate_reclaim(gate), 2);
 	assert_int_equal(gate_count_taken(gate), 0);
 	assert_int_equal(gate_worker_create(gate, &worker), 0);
 	/* Its only ring is read now. */

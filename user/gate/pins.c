@@ -318,9 +318,6 @@ int gate_open_pins(const char *dir, const struct gate_options *options, struct g
 		gate_free(gate);
 		return error;
 	}
-	uint32_t reclaimed = gate_reclaim(gate);
-	if (reclaimed > 0)
-		log_info("%s: freed %u slots of a gateway that ended", dir, reclaimed);
 	*ret_gate = gate;
 	return 0;
 }

@@ -2,6 +2,7 @@
 #include "user/gate/slots.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "user/base/check.h"
@@ -17,16 +18,17 @@ static bool is_taken(uint32_t generation)
 	return generation & 1;
 }
 
-static void record_clear(struct gate_record *record, uint16_t worker, uint64_t now_ns)
+/* All but the generation and claimed_ns, the first and the last member: they are set before. */
+static void record_clear(struct gate_record *record, uint16_t worker)
 {
 	struct gate_user *user = &record->user;
 
 	memset(&record->kernel, 0, sizeof(record->kernel));
-	memset((char *)user + sizeof(user->generation), 0, sizeof(*user) - sizeof(user->generation));
+	memset((char *)user + sizeof(user->generation), 0,
+	       offsetof(struct gate_user, claimed_ns) - sizeof(user->generation));
 	user->worker = worker;
 	user->limit_bytes = GATE_NO_LIMIT;
 	user->unread_max_bytes = GATE_UNREAD_MAX;
-	user->claimed_ns = now_ns;
 }
 
 int slots_take(struct gate_slots *slots, uint32_t *cursor, uint16_t worker, uint64_t now_ns,
@@ -39,9 +41,14 @@ int slots_take(struct gate_slots *slots, uint32_t *cursor, uint16_t worker, uint
 		struct gate_record *record = &slots->records[index];
 		uint32_t generation = __atomic_load_n(&record->user.generation, __ATOMIC_RELAXED);
 
-		if (is_taken(generation) || !generation_swap(record, generation, generation + 1))
+		if (is_taken(generation))
 			continue;
-		record_clear(record, worker, now_ns);
+		/* Before it is taken: a slot that is must never look old, see slots_reclaim(). Who is too
+		 * late makes the slot of another one a little younger. */
+		__atomic_store_n(&record->user.claimed_ns, now_ns, __ATOMIC_RELAXED);
+		if (!generation_swap(record, generation, generation + 1))
+			continue;
+		record_clear(record, worker);
 		atomic_fetch_add(&slots->used, 1);
 		*cursor = (index + 1) % slots->count;
 		*ret_slot = (struct gate_handle){ .index = index, .generation = generation + 1 };
@@ -89,7 +96,10 @@ bool slots_reclaim(struct gate_slots *slots, uint32_t index, uint64_t now_ns)
 	struct gate_record *record = &slots->records[index];
 	uint32_t generation = __atomic_load_n(&record->user.generation, __ATOMIC_ACQUIRE);
 
-	if (!is_taken(generation) || now_ns - record->user.claimed_ns < SLOTS_ORPHAN_NS)
+	uint64_t claimed_ns = __atomic_load_n(&record->user.claimed_ns, __ATOMIC_RELAXED);
+
+	/* A time to come: taken since the caller looked at the clock. */
+	if (!is_taken(generation) || claimed_ns > now_ns || now_ns - claimed_ns < SLOTS_ORPHAN_NS)
 		return false;
 	return generation_swap(record, generation, generation + 1);
 }
