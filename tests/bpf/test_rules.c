@@ -24,6 +24,7 @@
 #include "tests/bpf/broken.h"
 #include "tests/bpf/rig.h"
 #include "user/gate/flush.h"
+#include "user/gate/selftest.h"
 
 static uint32_t broken;
 #define GATE_BROKEN(rule) (broken & (rule))
@@ -66,7 +67,7 @@ struct play {
 
 static void play_open(struct play *p, const struct rig_buffers *buffers)
 {
-	struct gate_options options = { .slot_count = 64, .worker_count = 1, .max_credit_bytes = 1ull << 30,
+	struct gate_options options = { .slot_count = 64, .worker_count = 2, .max_credit_bytes = 1ull << 30,
 					.before_load = break_program, .before_load_arg = &broken };
 
 	options.object = gate_broken_bpf__elf_bytes(&options.object_bytes);
@@ -447,6 +448,23 @@ static bool play_hidden_flood(struct play *p)
 		p->stream.down.reason == GATE_REASON_POISON_OVERRUN);
 }
 
+/* What the gateway does before it trusts a kernel: it has to notice by itself, and say what it saw. */
+static bool play_selftest(struct play *p)
+{
+	struct text why;
+	uint64_t took_ns = 0;
+	int error;
+
+	text_init(&why);
+	error = gate_selftest(p->gate, &why, &took_ns);
+	assert_true(error == 0 || error == -EIO);
+	assert_int_equal(why.len > 0, error != 0);
+	assert_true(took_ns > 0);
+	text_done(&why);
+	assert_int_equal(gate_count_taken(p->gate), 0);
+	return error == 0;
+}
+
 struct rule {
 	const char *name;
 	uint32_t bit;
@@ -501,6 +519,9 @@ static struct rule rules[] = {
 	{ "EAGAIN is no proof", BREAK_COUNT, play_hidden_bytes, &small, 1 },
 	{ "a window does not starve", BREAK_WINDOW, play_full_speed, NULL, 4 },
 	{ "look at the counters again before sleeping", BREAK_LOOK, play_late_byte, &small, 1 },
+	{ "the self-test sees a body without an end", BREAK_LIMIT, play_selftest, NULL, 1 },
+	{ "the self-test sees delivered bytes again", BREAK_TRIM, play_selftest, NULL, 1 },
+	{ "the self-test sees bytes out of order", BREAK_EQUALITY, play_selftest, NULL, 8 },
 };
 
 /* test_rules [pattern] */

@@ -8,6 +8,7 @@ import time
 from hg import *
 from hg.framework import binary, repository_root
 from bpf_objects import expect_gone, held
+from pins import pins
 from splice import *
 
 NOBODY = 65534
@@ -71,6 +72,36 @@ def refused():
     upstream = backend.accept()
     client.send("bytes")
     eq(upstream.read(5), b"bytes", "through the copy lane")
+
+
+@test("a kernel in which the self-test fails is not trusted: require refuses to start, auto copies, and "
+      "both say why",
+      needs=("bpf", "root", "bpftool"), timeout=60)
+def untrusted():
+    with pins() as held_pins:
+        config = TUNNEL.replace("mode: @mode@", f"mode: @mode@, pinDir: {held_pins.directory}")
+        # The only attachment of the program goes with it: nothing is redirected any more.
+        os.unlink(os.path.join(held_pins.directory, "link"))
+        gateway, _ = acted("require", config, ready=False, checked=False)
+        gateway.expect_exit(10, status=1)
+        line = [line for line in gateway.stderr.split("\n") if "config.splice.mode is require" in line]
+        eq(len(line), 1, f"lines that say why in {gateway.stderr!r}")
+        check("self-test: bytes got stuck" in line[0], line[0])
+        gateway, backend = acted("auto", config)
+        lines = [line for line in gateway.stderr.split("\n") if "no kernel lane" in line]
+        eq(len(lines), 1, f"lines in {gateway.stderr!r}")
+        check("self-test: bytes got stuck" in lines[0], lines[0])
+        metrics = gateway.metrics()
+        eq(metrics("headgate_gate_selftest_failed"), 1, "headgate_gate_selftest_failed")
+        eq(metrics("headgate_gate_available"), 0, "headgate_gate_available")
+        client, upstream = tunnel(gateway, backend, warm=False)
+        client.send(pattern(100000))
+        verify(upstream.read(100000), 100000)
+        client.fin()
+        upstream.expect_fin()
+        upstream.fin()
+        client.expect_fin()
+        check("sockmap" not in gateway.wait_log()["lane"], "bytes by the kernel")
 
 
 @test("mode off loads nothing and says nothing", needs=("bpf", "root", "bpftool"), serial=True)

@@ -13,8 +13,11 @@
 #include "user/gate/pair.h"
 
 #define TEST_BUFFER_BYTES 16384 /* SO_SNDBUF and SO_RCVBUF: partial sends happen all the time */
+#define TEST_HEAD_BYTES 83u /* with the begin of the body in one piece, read before the socket joins */
 #define TEST_BODY_BYTES 150001u
 #define TEST_NEXT_BYTES 97u /* of the next message behind the body */
+#define TEST_BODY_END (TEST_HEAD_BYTES + TEST_BODY_BYTES)
+#define TEST_NEXT_END (TEST_BODY_END + TEST_NEXT_BYTES)
 #define TEST_DOWN_BYTES 131101u
 #define TEST_CREDIT_BYTES 8192u
 #define TEST_LIMIT_NS 3000000000ull
@@ -26,6 +29,7 @@ struct selftest {
 	struct gate_direction direction;
 	enum gate_step step;
 	int client, front, back, server;
+	uint64_t written; /* of the client's TEST_NEXT_END bytes */
 	uint64_t until_ns;
 	const char *failure;
 };
@@ -156,11 +160,13 @@ static uint64_t write_some(int fd, uint32_t seed, uint64_t position, uint64_t en
 	return sent > 0 ? (uint64_t)sent : 0;
 }
 
-/* Bytes read and right; *ret_is_end at the end of the stream. */
-static uint64_t read_some(struct selftest *t, int fd, uint32_t seed, uint64_t position, bool *ret_is_end)
+/* Bytes read, at most up to `end`, and right; *ret_is_end at the end of the stream. */
+static uint64_t read_some(struct selftest *t, int fd, uint32_t seed, uint64_t position, uint64_t end,
+			  bool *ret_is_end)
 {
 	unsigned char piece[16384];
-	ssize_t got = recv(fd, piece, sizeof(piece), MSG_DONTWAIT);
+	size_t len = end - position < sizeof(piece) ? (size_t)(end - position) : sizeof(piece);
+	ssize_t got = recv(fd, piece, len, MSG_DONTWAIT);
 
 	*ret_is_end = got == 0;
 	for (ssize_t i = 0; i < got; i++) {
@@ -172,37 +178,53 @@ static uint64_t read_some(struct selftest *t, int fd, uint32_t seed, uint64_t po
 	return got > 0 ? (uint64_t)got : 0;
 }
 
+/* A head that user space reads: the rest of its piece stays behind in the receive queue. */
+static bool test_head(struct selftest *t)
+{
+	struct pollfd front = { .fd = t->front, .events = POLLIN };
+	uint64_t read = 0;
+	bool is_end = false;
+
+	t->written = write_some(t->client, 1, 0, TEST_NEXT_END);
+	while (read < TEST_HEAD_BYTES && !t->failure && !is_late(t)) {
+		poll(&front, 1, 1);
+		read += read_some(t, t->front, 1, read, TEST_HEAD_BYTES, &is_end);
+	}
+	return !t->failure;
+}
+
 /* A body of known length with the next message right behind it; the reader starts late and pauses. */
 static bool test_body(struct selftest *t)
 {
-	uint64_t written = 0, read = 0;
+	uint64_t read = TEST_HEAD_BYTES;
 	uint32_t turns = 0;
 	bool is_end = false;
 
 	if (!start(t, &t->front_socket, &t->back_socket, TEST_BODY_BYTES))
 		return false;
-	while ((read < TEST_BODY_BYTES || t->step != GATE_STEP_DONE) && !t->failure && !is_late(t)) {
-		uint64_t before = written + read;
+	while ((read < TEST_BODY_END || t->step != GATE_STEP_DONE) && !t->failure && !is_late(t)) {
+		uint64_t before = t->written + read;
 
-		written += write_some(t->client, 1, written, TEST_BODY_BYTES + TEST_NEXT_BYTES);
+		t->written += write_some(t->client, 1, t->written, TEST_NEXT_END);
 		if (++turns > TEST_PAUSE_TURNS && turns % TEST_PAUSE_TURNS != 0)
-			read += read_some(t, t->server, 1, read, &is_end);
-		turn(t, written + read != before);
+			read += read_some(t, t->server, 1, read, UINT64_MAX, &is_end);
+		turn(t, t->written + read != before);
 	}
 	if (!t->failure && gate_direction_stats(&t->direction).redirected_bytes == 0)
 		t->failure = "the kernel redirected nothing";
 	if (t->failure)
 		return false;
-	while (written < TEST_BODY_BYTES + TEST_NEXT_BYTES && !is_late(t))
-		written += write_some(t->client, 1, written, TEST_BODY_BYTES + TEST_NEXT_BYTES);
-	uint64_t next = TEST_BODY_BYTES;
-	while (next < TEST_BODY_BYTES + TEST_NEXT_BYTES && !t->failure && !is_late(t)) {
-		uint64_t got = read_some(t, t->front, 1, next, &is_end);
+	while (t->written < TEST_NEXT_END && !is_late(t))
+		t->written += write_some(t->client, 1, t->written, TEST_NEXT_END);
+	uint64_t next = TEST_BODY_END;
+	while (next < TEST_NEXT_END && !t->failure && !is_late(t)) {
+		uint64_t got = read_some(t, t->front, 1, next, UINT64_MAX, &is_end);
 
 		gate_socket_note_read(&t->front_socket, got);
 		next += got;
 	}
-	if (!t->failure && (read != TEST_BODY_BYTES || read_some(t, t->server, 1, read, &is_end) != 0))
+	if (!t->failure &&
+	    (read != TEST_BODY_END || read_some(t, t->server, 1, read, UINT64_MAX, &is_end) != 0))
 		t->failure = "bytes behind the end of a body reached the wrong side";
 	return !t->failure;
 }
@@ -223,7 +245,7 @@ static bool test_half_close(struct selftest *t)
 			has_shut = true;
 			shutdown(t->server, SHUT_WR);
 		}
-		read += read_some(t, t->client, 2, read, &is_end);
+		read += read_some(t, t->client, 2, read, UINT64_MAX, &is_end);
 		if (t->step == GATE_STEP_EOF) {
 			t->step = GATE_STEP_WAIT;
 			shutdown(t->front, SHUT_WR);
@@ -245,6 +267,8 @@ static int run(struct selftest *t)
 		t->failure = "no connection on loopback to test with (is the interface lo up?)";
 		return error;
 	}
+	if (!test_head(t))
+		return -EIO;
 	error = gate_socket_add(t->worker, &t->front_socket, t->front);
 	if (!error)
 		error = gate_socket_add(t->worker, &t->back_socket, t->back);
