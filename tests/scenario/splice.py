@@ -120,7 +120,7 @@ def in_background(function, *arguments):
 def closings(gateway):
     """{reason: how often} of gate_closed_total, without zeros."""
     prefix = 'headgate_gate_closed_total{reason="'
-    lines = [line for line in fetch(gateway.stats_port,
-             "/metrics").text.split("\n") if line.startswith(prefix)]
+    text = fetch(gateway.stats_port, "/metrics", netns=gateway.netns).text
+    lines = [line for line in text.split("\n") if line.startswith(prefix)]
     counts = {line[len(prefix):].split('"')[0]: int(line.rsplit(" ", 1)[1]) for line in lines}
     return {reason: count for reason, count in counts.items() if count}
