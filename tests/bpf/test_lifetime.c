@@ -336,7 +336,9 @@ static void a_directory_elsewhere_is_refused(void **state)
 	assert_int_equal(gate_pin(gate, below, (uid_t)-1, (gid_t)-1, &why), -EINVAL);
 	assert_non_null(strstr(why.data, "mount -t bpf"));
 	assert_int_not_equal(access(below, F_OK), 0);
-	rmdir(dir);
+	/* Nor is anything removed that was there before. */
+	assert_int_equal(gate_pin(gate, dir, (uid_t)-1, (gid_t)-1, &why), -EINVAL);
+	assert_int_equal(rmdir(dir), 0);
 	text_done(&why);
 	gate_free(gate);
 }

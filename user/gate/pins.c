@@ -46,8 +46,9 @@ static int is_bpffs(const char *dir)
 static int dir_prepare(const char *dir, struct text *why)
 {
 	int on_bpffs;
+	bool is_new = mkdir(dir, 0750) == 0;
 
-	if (mkdir(dir, 0750) && errno != EEXIST) {
+	if (!is_new && errno != EEXIST) {
 		int error = -errno;
 
 		text_fmt(why, "%s: cannot create it: %s; is a BPF file system mounted there? "
@@ -57,7 +58,8 @@ static int dir_prepare(const char *dir, struct text *why)
 	on_bpffs = is_bpffs(dir);
 	if (on_bpffs > 0)
 		return 0;
-	rmdir(dir);
+	if (is_new)
+		rmdir(dir);
 	text_fmt(why,
 		 "%s is not on a BPF file system: mount one (mount -t bpf bpf /sys/fs/bpf) and name a "
 		 "directory "
