@@ -293,6 +293,31 @@ static void lost_events_are_made_up_for(void **state)
 	gate_free(gate);
 }
 
+/* A poison of the target is the direction's business, too; that it is only a target makes no difference. */
+static void a_lost_poison_of_a_target_is_made_up_for(void **state)
+{
+	struct gate *gate;
+	struct rig *rig = setup(&gate);
+	struct rig_stream s;
+	struct gate_direction_options options = { .framing = GATE_UNTIL_CLOSE };
+
+	(void)state;
+	rig_stream_open(rig, &s, NULL);
+	rig_stream_add(&s);
+	rig_start(&s.down, &options);
+	gate_socket_record(&s.front_socket)->kernel.poison = GATE_REASON_POISON_OVERRUN;
+	gate_worker_poll(rig->worker);
+	assert_int_equal(s.down.end, RIG_RUNNING);
+	/* As the program does when the ring is full. */
+	__atomic_add_fetch(&gate->workers[rig->worker->ring].lost_events, 1, __ATOMIC_RELAXED);
+	gate_worker_poll(rig->worker);
+	assert_int_equal(s.down.end, RIG_POISON);
+	assert_int_equal(s.down.reason, GATE_REASON_POISON_OVERRUN);
+	rig_stream_close(&s);
+	rig_free(rig);
+	gate_free(gate);
+}
+
 /* The parameter of the test below hides the function of this name. */
 static int socket_udp(void)
 {
@@ -405,6 +430,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_reset_is_passed_on_as_a_reset),
 		cmocka_unit_test(an_open_gate_lets_user_space_sleep),
 		cmocka_unit_test(lost_events_are_made_up_for),
+		cmocka_unit_test(a_lost_poison_of_a_target_is_made_up_for),
 		cmocka_unit_test(sockets_that_cannot_be_spliced_are_refused),
 		cmocka_unit_test(a_poisoned_socket_is_known_and_starts_nothing),
 		cmocka_unit_test(each_failed_allocation_is_an_error_and_no_leak),
