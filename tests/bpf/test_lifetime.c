@@ -318,6 +318,8 @@ static void pins_that_do_not_fit_are_refused_with_a_reason(void **state)
 	gate_free(pinned);
 	assert_int_equal(ctl("unload", NULL, NULL), 0);
 	assert_int_equal(ctl("load", "--workers", "none"), 2);
+	/* The gateway would refuse the kernel all the same. */
+	assert_int_equal(ctl("load", "--force", "1"), 2);
 	assert_int_equal(ctl("frobnicate", NULL, NULL), 2);
 	text_done(&why);
 }

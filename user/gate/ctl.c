@@ -22,14 +22,13 @@ struct ctl_arguments {
 	const char *user;
 	uint32_t slots;
 	uint32_t workers;
-	bool is_forced;
 };
 
 static int usage(const char *problem, const char *word)
 {
 	if (problem)
 		fprintf(stderr, "headgate bpf: %s: %s\n", word, problem);
-	fputs("usage: headgate bpf load --pin DIR [--slots N] [--workers N] [--user NAME] [--force]\n"
+	fputs("usage: headgate bpf load --pin DIR [--slots N] [--workers N] [--user NAME]\n"
 	      "       headgate bpf status [--pin DIR]\n"
 	      "       headgate bpf unload --pin DIR\n"
 	      "DIR is below a BPF file system, for example /sys/fs/bpf/headgate (mount -t bpf bpf "
@@ -54,10 +53,6 @@ static int arguments_parse(int argc, char **argv, struct ctl_arguments *a)
 	for (int i = 1; i < argc; i++) {
 		const char *value = i + 1 < argc ? argv[i + 1] : NULL;
 
-		if (strcmp(argv[i], "--force") == 0) {
-			a->is_forced = true;
-			continue;
-		}
 		if (!value)
 			return usage("needs a value, or is unknown", argv[i]);
 		if (strcmp(argv[i], "--pin") == 0)
@@ -118,7 +113,7 @@ static int load(const struct ctl_arguments *a, struct text *why)
 	if (!error)
 		error = probe_privileges(why);
 	if (!error)
-		error = probe_kernel(a->is_forced, why);
+		error = probe_kernel(false, why);
 	if (!error)
 		error = gate_load(&options, &gate, why);
 	if (!error)

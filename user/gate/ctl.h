@@ -4,7 +4,7 @@
 /*
  * `headgate bpf ...`: for operators who load the programs once with privileges and run the gateway without.
  *
- *   load --pin DIR [--slots N] [--workers N] [--user NAME] [--force]
+ *   load --pin DIR [--slots N] [--workers N] [--user NAME]
  *   status [--pin DIR]
  *   unload --pin DIR
  *
