@@ -201,7 +201,9 @@ def numbers():
     metrics = gateway.metrics()
     eq(metrics("headgate_gate_available"), 1, "gate_available")
     eq(metrics("headgate_gate_selftest_failed"), 0, "gate_selftest_failed")
+    check(0 < metrics("headgate_gate_selftest_seconds") < 3, "gate_selftest_seconds")
     eq(metrics("headgate_gate_slots_used"), 2, "gate_slots_used")
+    check(metrics("headgate_gate_slots_limit") >= 1024, "gate_slots_limit")
     eq(metrics("headgate_gate_open_now"), 2, "gate_open_now")
     eq(metrics("headgate_poisoned_total"), 0, "poisoned_total")
     stream = gateway.streams()[0]
@@ -214,3 +216,32 @@ def numbers():
     upstream.expect_end()
     wait_until(lambda: gateway.metrics()("headgate_gate_slots_used") == 0, 3, "free slots")
     eq(gateway.metrics()("headgate_gate_open_now"), 0, "gate_open_now")
+
+
+def credit_of(gateway):
+    return gateway.metrics()("headgate_gate_credit_reserved_bytes")
+
+
+@test("when maxTotalCredit is used up the next body rides the kernel lane without, and all of it comes back",
+      needs=("bpf",))
+def credit():
+    config = HTTP.replace("mode: @mode@", "mode: @mode@, creditBytes: 65536, maxTotalCredit: 100000")
+    gateway, backend = acted("require", config)
+    eq(credit_of(gateway), 0, "reserved at first")
+    streams = []
+    for number in range(3):
+        client = gateway.client()
+        client.request("GET", f"/{number}")
+        upstream = backend.accept()
+        upstream.read_request()
+        upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n", pattern(1000))
+        wait_until(lambda: all(down for _, down in gates(gateway)), 5, "the kernel lane")
+        eq(credit_of(gateway), 65536, f"reserved with {number + 1} bodies")
+        streams.append((client, upstream))
+    for client, upstream in reversed(streams):
+        task = in_background(upstream.send, pattern(299000, 1000))
+        verify(client.response().body, 300000)
+        task.result()
+    wait_until(lambda: credit_of(gateway) == 0, 3, "the return of the credit")
+    for record in gateway.wait_log(count=3):
+        eq((record["close_reason"], record["bytes_out"]), ("ok", "300000"), record.line)
