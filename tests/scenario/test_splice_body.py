@@ -343,3 +343,52 @@ def sse_log():
         expect_lane(gateway, record)
         return facts(record)
     compare(once)
+
+
+def upload_under_way(mode, size):
+    """(gateway, client, upstream): 300 000 bytes of an upload went through, by the kernel if there is one."""
+    gateway, backend = acted(mode, HTTP)
+    client = gateway.client()
+    client.send(f"POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n")
+    upstream = backend.accept()
+    upstream.request_head()
+    for offset in range(0, 300000, 50000):
+        client.send(pattern(50000, offset))
+        eq(upstream.read(50000), pattern(50000, offset), "the begin of the upload")
+    eq(bool(gates(gateway)[0][0]), has_kernel_lane(gateway), "the upload is in the kernel")
+    return gateway, client, upstream
+
+
+@test("an answer that comes during an upload in the kernel reaches the client at once, in both lanes; what is "
+      "left of the upload goes on, or is cut off",
+      needs=("bpf",), timeout=60)
+def early_answers():
+    def once(mode):
+        # The backend takes the rest: both connections go on.
+        gateway, client, upstream = upload_under_way(mode, 1000000)
+        upstream.respond(200, body=b"early")
+        eq(client.response().text, "early", "the answer")
+        task = in_background(client.send, pattern(700000, 300000))
+        eq(upstream.read(700000), pattern(700000, 300000), "the rest of the upload")
+        task.result()
+        client.request("GET", "/next")
+        eq(upstream.read_request().target, "/next", "the next request")
+        upstream.respond(200, body=b"next")
+        eq(client.response().text, "next", "its answer")
+        outcome = [facts(record) for record in gateway.wait_log(count=2)]
+        # The backend wants no more of it.
+        gateway, client, upstream = upload_under_way(mode, 8000000)
+        upstream.respond(413, [("Connection", "close")], b"too large")
+        answer = client.response()
+        eq((answer.status, answer.text), (413, "too large"), "the answer")
+        eq(answer.header("Connection"), "close", "Connection")
+        upstream.close()
+        try:
+            client.send(b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
+        except OSError:
+            pass
+        client.close()
+        record = gateway.wait_log()
+        eq(len(gateway.log()), 1, "requests")
+        return outcome, record.status, record["bytes_out"]
+    compare(once)

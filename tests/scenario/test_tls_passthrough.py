@@ -7,8 +7,10 @@ import threading
 import time
 
 from hg import *
+from splice import expect_lane
 
 CONFIG = """
+config: {splice: {mode: @mode@, adaptive: false}}
 binds:
 - port: @port@
   listeners:
@@ -50,9 +52,9 @@ def record(message, version=b"\x03\x01"):
     return b"\x16" + version + len(message).to_bytes(2, "big") + message
 
 
-def start():
+def start(mode="off"):
     backends = {name: Backend() for name in ("one", "wild", "rest")}
-    return Gateway(CONFIG, **backends), backends
+    return Gateway(CONFIG, mode=mode, **backends), backends
 
 
 def expect_reset(gateway, data):
@@ -65,8 +67,8 @@ def expect_reset(gateway, data):
 
 
 @test("exact names, then wildcards, then the listener for everything; the hello arrives byte for byte")
-def routing():
-    gateway, backends = start()
+def routing(mode="off"):
+    gateway, backends = start(mode)
     for name, backend, route in (("one.shop.test", "one", "exact"), ("ONE.Shop.Test", "one", "exact"),
                                  ("two.shop.test", "wild", "wild"), ("a.b.shop.test", "wild", "wild"),
                                  ("shop.test", "rest", "rest"), ("other.example", "rest", "rest"),
@@ -85,8 +87,8 @@ def routing():
 
 
 @test("a hello in single bytes, in many records, and a large one, are read")
-def fragmented():
-    gateway, backends = start()
+def fragmented(mode="off"):
+    gateway, backends = start(mode)
     whole = record(hello("one.shop.test"))
     client = gateway.client()
     for position in range(len(whole)):
@@ -102,16 +104,27 @@ def fragmented():
 
 
 @test("what follows the hello in the same segment is not lost")
-def early_data():
-    gateway, backends = start()
+def early_data(mode="off"):
+    gateway, backends = start(mode)
     data = record(hello("one.shop.test")) + pattern(30000)
-    gateway.client().send(data)
-    eq(backends["one"].accept().read(len(data)), data, "hello and what follows")
+    client = gateway.client().send(data)
+    upstream = backends["one"].accept()
+    eq(upstream.read(len(data)), data, "hello and what follows")
+    for offset in range(0, 200000, 20000):
+        client.send(pattern(20000, offset))
+        eq(upstream.read(20000), pattern(20000, offset), "up")
+        upstream.send(pattern(20000, offset))
+        eq(client.read(20000), pattern(20000, offset), "down")
+    client.fin()
+    upstream.expect_fin()
+    upstream.fin()
+    client.expect_fin()
+    expect_lane(gateway, gateway.wait_log())
 
 
 @test("what is no ClientHello is reset, and no backend hears of it")
-def hostile():
-    gateway, backends = start()
+def hostile(mode="off"):
+    gateway, backends = start(mode)
     good = hello("one.shop.test")
     lying = bytearray(good)
     lying[3] = 5  # the message says that it is shorter than its parts
@@ -130,8 +143,8 @@ def hostile():
 
 
 @test("a client that closes in the middle of its hello is gone without a trace")
-def closed_in_hello():
-    gateway, backends = start()
+def closed_in_hello(mode="off"):
+    gateway, backends = start(mode)
     data = record(hello("one.shop.test"))
     for cut in (1, 5, 50):
         client = gateway.client().send(data[:cut])
@@ -139,6 +152,13 @@ def closed_in_hello():
         client.expect_end(3)
     gateway.client().close()
     backends["one"].expect_no_connection(0.1)
+
+
+@test("in the kernel lane TLS is passed through alike: every hello, hostile ones too, and what follows it",
+      needs=("bpf",), timeout=60)
+def kernel():
+    for same in (routing, fragmented, early_data, hostile, closed_in_hello):
+        same("require")
 
 
 @test("a name that no listener has is reset")
