@@ -354,7 +354,8 @@ def main():
     parser.add_argument("command", choices=["check", "unit", "bpf", "scenario", "fuzz", "soak", "list"])
     parser.add_argument("--profile", action="append", help="release, debug, asan or tsan; may be repeated")
     parser.add_argument("--only", default="", help="only tests whose file or claim contains this")
-    parser.add_argument("--jobs", type=int, default=cores() * 2, help="scenario tests at a time")
+    parser.add_argument("--jobs", type=int, default=cores() * 2,
+                        help="scenario tests at a time, and as many again of those that only wait")
     parser.add_argument("--no-build", action="store_true", help="take the programs as they are")
     parser.add_argument("--cc", default="gcc")
     parser.add_argument("--fuzz-seconds", type=int, default=5)
@@ -368,7 +369,8 @@ def main():
     profiles = options.profile or (["release", "asan"] if options.command == "check" else ["release"])
     if options.command == "list":
         for test in runner.discover(os.path.join(ROOT, "tests", "scenario"))[0]:
-            say(f"{test.name}{' (serial)' if test.serial else ''}{' (soak)' if test.soak else ''}")
+            marks = [mark for mark in (test.kind, "soak" if test.soak else "") if mark]
+            say(" ".join([test.name, *(f"({mark})" for mark in marks)]))
         return 0
     report = Report()
     try:

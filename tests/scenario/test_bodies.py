@@ -39,7 +39,7 @@ def there_and_back(gateway, size, timeout=60):
     check(f'"length": {size}' in out and '"is_pattern": true' in out, out)
 
 
-@test("100 MiB down and 100 MiB up are verified byte by byte, by copy and by pipe", timeout=60, serial=True,
+@test("100 MiB down and 100 MiB up are verified byte by byte, by copy and by pipe", timeout=60, heavy=True,
       needs=("curl",))
 def hundred_mebibytes():
     for lane, config in lanes():
@@ -50,7 +50,7 @@ def hundred_mebibytes():
            "bytes in the log")
 
 
-@test("2 GiB down and 2 GiB up, verified, grow the gateway by less than 1 MiB", timeout=120, serial=True,
+@test("2 GiB down and 2 GiB up, verified, grow the gateway by less than 1 MiB", timeout=120, heavy=True,
       needs=("curl",), measures=True)
 def two_gibibytes():
     gateway, _ = play()

@@ -176,7 +176,8 @@ def retried():
     eq(gateway.wait_log()["http.method"], "CONNECT", "method in the log")
 
 
-@test("tunnelIdle and halfClosed end a tunnel of CONNECT as any other, in both lanes", needs=("bpf",))
+@test("tunnelIdle and halfClosed end a tunnel of CONNECT as any other, in both lanes",
+      waits=True, needs=("bpf",))
 def timers():
     def once(mode):
         gateway, backend = acted(mode, CONFIG)

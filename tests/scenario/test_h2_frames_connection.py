@@ -70,7 +70,7 @@ def first_letters():
             client.close()
 
 
-@test("RFC 9113 3.4: a preface that never completes falls under the idle timeout")
+@test("RFC 9113 3.4: a preface that never completes falls under the idle timeout", waits=True)
 def half_preface():
     gateway, _ = play(SIMPLE + "frontendPolicies: {http: {http1IdleTimeout: 1s}}\n")
     for text in (f.PREFACE[:10], f.PREFACE, f.PREFACE[:23]):

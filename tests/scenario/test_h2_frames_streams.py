@@ -339,7 +339,7 @@ def no_push():
     client.ping()  # PUSH_PROMISE would fail in the reader
 
 
-@test("streams that are reset make room for others, round after round")
+@test("streams that are reset make room for others, round after round", waits=True)
 def streams_are_freed():
     client = connect()
     for round_ in range(3):

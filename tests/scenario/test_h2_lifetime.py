@@ -80,7 +80,8 @@ def idle_race():
 # ---- age -------------------------------------------------------------------------------------------------
 
 
-@test("maxConnectionAge: GOAWAY 2^31-1, later GOAWAY with the last stream, and nothing is lost", timeout=40)
+@test("maxConnectionAge: GOAWAY 2^31-1, later GOAWAY with the last stream, and nothing is lost",
+      waits=True, timeout=40)
 def age():
     client = connect(SIMPLE + "config: {timeouts: {maxConnectionAge: 1s}}\n")
     begin = time.monotonic()
@@ -110,7 +111,8 @@ def age_idle():
 # ---- drain -----------------------------------------------------------------------------------------------
 
 
-@test("SIGTERM: GOAWAY in two steps, running streams are finished, new ones on the connection refused")
+@test("SIGTERM: GOAWAY in two steps, running streams are finished, new ones on the connection refused",
+      waits=True)
 def drain():
     client = connect()
     number = client.request("/delay/2?body=10")
@@ -206,7 +208,8 @@ def reload():
 # ---- PINGs -----------------------------------------------------------------------------------------------
 
 
-@test("http2KeepaliveInterval sends a PING at each interval, with streams and without", timeout=20)
+@test("http2KeepaliveInterval sends a PING at each interval, with streams and without",
+      waits=True, timeout=20)
 def keepalive():
     client = connect(FRONTEND % "{http2KeepaliveInterval: 1s, http2KeepaliveTimeout: 2s}")
     begin = time.monotonic()
@@ -275,7 +278,7 @@ def vanished():
 
 
 @test("the page's http2-keepalive.yaml: PINGs on the wire every 5 s, a silent client lasts 35 s at most",
-      needs=("netns",), timeout=40)
+      waits=True, needs=("netns",), timeout=40)
 def page():
     net = Net()
     Origin(netns=net.server, port=8000)

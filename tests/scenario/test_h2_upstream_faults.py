@@ -298,7 +298,7 @@ def large():
 # ---- PINGs to backends -----------------------------------------------------------------------------------
 
 
-@test("PINGs to backends are off by default, and an option")
+@test("PINGs to backends are off by default, and an option", waits=True)
 def pings():
     _, _, client, number, upstream, there = one_exchange()
     upstream.expect_no_request(1.2)

@@ -43,7 +43,7 @@ def idle_between_requests():
     expect_fired(gateway, "keepalive_idle")
 
 
-@test("http1IdleTimeout does not run while a request is in flight", timeout=20)
+@test("http1IdleTimeout does not run while a request is in flight", waits=True, timeout=20)
 def idle_spares_requests():
     gateway, _ = play(IDLE)
     client = gateway.client()
@@ -59,7 +59,7 @@ def idle_spares_requests():
     expect_fired(gateway, "keepalive_idle")
 
 
-@test("/delay/10 with an idle timeout of 1 s gives 200", timeout=25)
+@test("/delay/10 with an idle timeout of 1 s gives 200", waits=True, timeout=25)
 def idle_delay_10():
     gateway, _ = play(IDLE)
     with within(10.0, "the answer"):

@@ -93,7 +93,7 @@ def silent_close():
     eq(len(gateway.log()), 1, "log lines: one a request, none for an idle close")
 
 
-@test("512 kept connections are served without an error", serial=True, needs=("wrk",))
+@test("512 kept connections are served without an error", heavy=True, needs=("wrk",))
 def many_connections():
     gateway, _ = play(workers=2)
     result = wrk(gateway.port, "/bytes/512", seconds=3, connections=512, threads=2)
@@ -103,7 +103,7 @@ def many_connections():
     check(opened <= 600, f"{opened} backend connections for 512 clients: they were not reused")
 
 
-@test("100 000 requests without one error", serial=True, needs=("wrk",), timeout=120, measures=True)
+@test("100 000 requests without one error", heavy=True, needs=("wrk",), timeout=120, measures=True)
 def hundred_thousand():
     gateway, origin = play(workers=2)
     done = rounds = 0

@@ -154,7 +154,7 @@ def tunnel(net, client_side, backend_side, keepalives=("{}", "{}")):
     return gateway, client, upstream
 
 
-@test("a dead client of an idle tunnel is found", needs=("netns", "nft"))
+@test("a dead client of an idle tunnel is found", waits=True, needs=("netns", "nft"))
 def dead_client_idle():
     net = Net()
     gateway, _, upstream = tunnel(net, net.client, net.server, (FAST, "{}"))
@@ -163,7 +163,7 @@ def dead_client_idle():
     net.mend("client")
 
 
-@test("a dead client with data in flight is found", needs=("netns", "nft"))
+@test("a dead client with data in flight is found", waits=True, needs=("netns", "nft"))
 def dead_client_in_flight():
     net = Net()
     gateway, _, upstream = tunnel(net, net.client, net.server, (FAST, "{}"))
@@ -172,7 +172,7 @@ def dead_client_in_flight():
     net.mend("client")
 
 
-@test("a dead backend of an idle tunnel is found", needs=("netns", "nft"))
+@test("a dead backend of an idle tunnel is found", waits=True, needs=("netns", "nft"))
 def dead_backend_idle():
     net = Net()
     gateway, client, _ = tunnel(net, net.server, net.client, ("{}", FAST))
@@ -181,7 +181,7 @@ def dead_backend_idle():
     net.mend("client")
 
 
-@test("a dead backend with data in flight is found", needs=("netns", "nft"))
+@test("a dead backend with data in flight is found", waits=True, needs=("netns", "nft"))
 def dead_backend_in_flight():
     net = Net()
     gateway, client, _ = tunnel(net, net.server, net.client, ("{}", FAST))
@@ -190,7 +190,7 @@ def dead_backend_in_flight():
     net.mend("client")
 
 
-@test("a dead client in the middle of a response is found", needs=("netns", "nft"))
+@test("a dead client in the middle of a response is found", waits=True, needs=("netns", "nft"))
 def dead_client_response():
     net = Net()
     gateway = Gateway(HTTP % FAST, origin=Origin(netns=net.server, port=9000), netns=net.server, workers=1)
@@ -213,7 +213,8 @@ def dead_client_between_requests():
     net.mend("client")
 
 
-@test("without TCP_USER_TIMEOUT data in flight keeps a dead peer alive", needs=("netns", "nft"), timeout=20)
+@test("without TCP_USER_TIMEOUT data in flight keeps a dead peer alive",
+      waits=True, needs=("netns", "nft"), timeout=20)
 def without_user_timeout():
     net = Net()
     backend = Backend(net.server.address, 9000, netns=net.server)

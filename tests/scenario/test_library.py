@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scenario library against the backend alone: when these fail, believe no other scenario."""
 import os
+import pathlib
+import re
 import socket
 import sys
 import time
@@ -190,7 +192,7 @@ def withheld():
         rival.kill()
 
 
-@test("wrk counts requests and errors", needs=("wrk",), serial=True)
+@test("wrk counts requests and errors", needs=("wrk",), heavy=True)
 def load():
     origin = Origin()
     good = wrk(origin.port, seconds=1)
@@ -228,6 +230,54 @@ for name, why in broken: print("broken", name)
 runner.run_all([(t, "release", sys.argv[2] + "/logs", {}) for t in tests], 3,
                lambda outcome: print(outcome.status, outcome.test.claim))
 '''
+
+
+KINDS = '''# SPDX-License-Identifier: Apache-2.0
+import time
+from hg import *
+
+def claims(kind, count, **marks):
+    for number in range(count):
+        @test(f"{kind} {number}", **marks)
+        def sleeps():
+            print("from", time.monotonic())
+            time.sleep(0.5)
+            print("to", time.monotonic())
+
+claims("serial", 2, serial=True)
+claims("heavy", 3, heavy=True)
+claims("waits", 4, waits=True)
+claims("plain", 7)
+'''
+
+
+@test("plain and waiting tests run beside each other, then heavy ones in pairs, then serial ones alone")
+def kinds():
+    folder = os.path.join(tmpdir(), "kinds")
+    os.mkdir(folder)
+    with open(os.path.join(folder, "test_kinds.py"), "w", encoding="utf-8") as file:
+        file.write(KINDS)
+    library = os.path.join(repository_root(), "tests", "lib")
+    eq(run([sys.executable, "-c", DRIVER, library, folder])[0], 0, "the runner")
+    spans = []
+    for log in pathlib.Path(folder, "logs").rglob("*.log"):
+        begin, end = re.findall(r"\d+\.\d+", log.read_text(encoding="utf-8"))
+        spans.append((log.stem.split("-")[0], float(begin), float(end)))
+    eq(len(spans), 16, "tests that ran")
+
+    def most_beside(*kinds):
+        """How many of these kinds ran at a time, at most."""
+        chosen = [(begin, end) for kind, begin, end in spans if kind in kinds]
+        return max(sum(b <= begin < e for b, e in chosen) for begin, _ in chosen)
+
+    def begin_and_end(*kinds):
+        chosen = [(begin, end) for kind, begin, end in spans if kind in kinds]
+        return min(begin for begin, _ in chosen), max(end for _, end in chosen)
+    eq([most_beside(kind) for kind in ("plain", "waits", "heavy", "serial")], [3, 3, 2, 1],
+       "at a time, of three")
+    check(most_beside("plain", "waits") > 3, "those that wait take the place of others")
+    order = [begin_and_end("plain", "waits"), begin_and_end("heavy"), begin_and_end("serial")]
+    check(all(first[1] <= then[0] for first, then in zip(order, order[1:])), f"order: {order}")
 
 
 @test("the runner reports what fails, hangs, dies, skips or leaves something behind", timeout=60)

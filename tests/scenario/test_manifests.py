@@ -78,7 +78,8 @@ def idle_timeout():
        "names in the log")
 
 
-@test("per-try-timeout.yaml prints its page, and repeats slow tries and 517", needs=NEEDS, timeout=40)
+@test("per-try-timeout.yaml prints its page, and repeats slow tries and 517",
+      waits=True, needs=NEEDS, timeout=40)
 def per_try_timeout():
     gateway, net = prints_page("per-try-timeout")
     origin = Origin(netns=net.server, port=8000)

@@ -88,7 +88,7 @@ def harmless():
         main.close()
 
 
-@test("a mirror that never answers is given up after 10 s", timeout=20)
+@test("a mirror that never answers is given up after 10 s", waits=True, timeout=20)
 def deadline():
     mirror = Backend()
     gateway, _ = mirrored(mirror)

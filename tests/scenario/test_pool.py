@@ -44,7 +44,8 @@ def idle_restarts():
         upstream.expect_fin()
 
 
-@test("the backend's Keep-Alive: timeout=N is honoured, less one second; of 1 nothing is kept", timeout=20)
+@test("the backend's Keep-Alive: timeout=N is honoured, less one second; of 1 nothing is kept",
+      waits=True, timeout=20)
 def keep_alive_header():
     gateway, backend = acted()
     for header, seconds in (("timeout=2", 1.0), ("max=100, timeout=3", 2.0), (" Timeout = 2 ,x", 1.0),
@@ -71,7 +72,7 @@ def keep_alive_bounds():
             upstream.expect_fin()
 
 
-@test("httpbin with --keep-alive-timeout 2 never sees a reused connection die", timeout=20)
+@test("httpbin with --keep-alive-timeout 2 never sees a reused connection die", waits=True, timeout=20)
 def real_backend():
     gateway, _ = play(origin_options={"keep_alive_timeout": 2})
     client = gateway.client()

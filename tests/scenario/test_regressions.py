@@ -163,7 +163,7 @@ config:
         eq([shown[key] for key in addresses], want, f"addresses after {number} reloads")
 
 
-@test("a second SIGTERM while connections arrive ends at once, with 0", needs=("wrk",), serial=True,
+@test("a second SIGTERM while connections arrive ends at once, with 0", needs=("wrk",), heavy=True,
       timeout=60)
 def second_signal_under_load():
     for _ in range(5):

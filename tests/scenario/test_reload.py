@@ -493,7 +493,7 @@ def no_refusal():
     check(load.answers > 50, f"only {load.answers} answers")
 
 
-@test("20 reloads under load: no failed request, no dropped WebSocket, no dropped tunnel", serial=True,
+@test("20 reloads under load: no failed request, no dropped WebSocket, no dropped tunnel", heavy=True,
       timeout=90, needs=("wrk",))
 def under_load():
     tcp = """

@@ -95,7 +95,7 @@ def converse(gateway, dice):
 
 
 @test("faults of every kind at once end every conversation and leave the gateway at rest", timeout=120,
-      serial=True, soak=True)
+      heavy=True, soak=True)
 def faults():
     seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 32))
     note(f"SEED={seed}")

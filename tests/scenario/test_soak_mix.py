@@ -143,7 +143,7 @@ def converse(gateway, direct, dice):
     return len(asks)
 
 
-@test("a random mix gives the answers of the backend itself", timeout=120, serial=True, soak=True)
+@test("a random mix gives the answers of the backend itself", timeout=120, heavy=True, soak=True)
 def mix():
     seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 32))
     note(f"SEED={seed}")

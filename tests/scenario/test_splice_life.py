@@ -102,7 +102,7 @@ def ends(flows, raws):
 
 
 @test("the maximum deadline of a drain ends streams with open gates, not before, in both lanes",
-      needs=("bpf", "root", "bpftool"), serial=True, timeout=60)
+      needs=("bpf", "root", "bpftool"), heavy=True, timeout=60)
 def forced_drain():
     def once(mode):
         gateway, flows, raws = running(mode, "1s")
@@ -122,7 +122,7 @@ def forced_drain():
 
 
 @test("a second signal ends streams with open gates at once, with a log line each, in both lanes",
-      needs=("bpf", "root", "bpftool"), serial=True, timeout=60)
+      needs=("bpf", "root", "bpftool"), heavy=True, timeout=60)
 def second_signal():
     def once(mode):
         gateway, flows, raws = running(mode, "60s")
@@ -142,7 +142,7 @@ def second_signal():
 
 
 @test("reloads change new streams only: open gates stay open and lose nothing, in both lanes",
-      needs=("bpf",), serial=True, timeout=60)
+      needs=("bpf",), heavy=True, timeout=60)
 def reload():
     def once(mode):
         gateway, flows, raws = running(mode, "2s")
@@ -220,7 +220,7 @@ class Load:
 
 
 @test("killed at random moments under load: nothing of it is left, and the same ports serve again at once",
-      needs=("bpf", "root", "bpftool"), serial=True, timeout=120)
+      needs=("bpf", "root", "bpftool"), heavy=True, timeout=120)
 def killed():
     for mode in MODES:
         echo = Origin(tcp_echo=True)

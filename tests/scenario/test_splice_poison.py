@@ -43,7 +43,7 @@ WAYS = (
 
 
 @test("a tunnel whose bytes do not add up is reset on both sides, whatever finds it, and others go on",
-      needs=NEEDS, serial=True, timeout=90)
+      needs=NEEDS, heavy=True, timeout=90)
 def tunnels():
     for number, (field, change, act, reason, seconds) in enumerate(WAYS):
         for is_client in (True, False) if number == 0 else (number % 2 == 0,):
@@ -84,7 +84,7 @@ def settle_one(client, upstream, gateway):
 
 
 @test("a body in the kernel that does not add up resets client and backend before it could look complete",
-      needs=NEEDS, serial=True)
+      needs=NEEDS, heavy=True)
 def body():
     with pins() as held:
         gateway, backend = acted("require", with_pins(HTTP, held))
@@ -105,7 +105,7 @@ def body():
 
 
 @test("a request that comes damaged out of a socket that was in the kernel reaches no backend",
-      needs=NEEDS, serial=True)
+      needs=NEEDS, heavy=True)
 def between_requests():
     with pins() as held:
         gateway, backend = acted("require", with_pins(HTTP, held))
@@ -127,7 +127,7 @@ def between_requests():
 
 
 @test("an answer that comes damaged out of a pooled connection is not passed on: a new connection is asked",
-      needs=NEEDS, serial=True)
+      needs=NEEDS, heavy=True)
 def pooled():
     with pins() as held:
         gateway, backend = acted("require", with_pins(HTTP, held))

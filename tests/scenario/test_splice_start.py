@@ -20,7 +20,7 @@ def status_of(pid):
 
 
 @test("a clean stop leaves no program, map or link of ours",
-      needs=("bpf", "root", "bpftool"), serial=True)
+      needs=("bpf", "root", "bpftool"))
 def stopped():
     gateway, backend = acted("require")
     objects = held(gateway)
@@ -104,7 +104,7 @@ def untrusted():
         check("sockmap" not in gateway.wait_log()["lane"], "bytes by the kernel")
 
 
-@test("mode off loads nothing and says nothing", needs=("bpf", "root", "bpftool"), serial=True)
+@test("mode off loads nothing and says nothing", needs=("bpf", "root", "bpftool"))
 def off():
     gateway, _ = acted("off")
     eq(held(gateway), {"prog": set(), "map": set(), "link": set()}, "programs, maps, links")
@@ -113,8 +113,7 @@ def off():
 
 
 @test("nobody runs the kernel lane from pins that root made once; unload removes them", needs=("bpf",
-      "root", "bpftool"), serial=True,
-      timeout=40)
+      "root", "bpftool"), timeout=40)
 def pinned():
     mounted = os.path.join(tmpdir(), "bpf")
     os.mkdir(mounted)

@@ -111,7 +111,7 @@ def reset_of_blocked_sink():
 
 
 @test("100 MiB each way arrive unchanged, one way after the other and both at once",
-      needs=("bpf",), timeout=60, serial=True)
+      needs=("bpf",), timeout=60, heavy=True)
 def large():
     size = (100 if not is_asan() else 20) * MIB
     for mode in MODES:
@@ -244,7 +244,7 @@ def small_writes():
 
 
 @test("data and FIN in one segment, again and again: nothing is lost before the FIN, in both lanes",
-      needs=("bpf",), timeout=60)
+      waits=True, needs=("bpf",), timeout=60)
 def fin_with_data():
     def once(mode):
         gateway, backend = acted(mode)
@@ -357,7 +357,7 @@ def opt_out():
 
 
 @test("tunnelIdle and halfClosed fire on tunnels in the kernel lane, not before the time, not while "
-      "bytes move",
+      "bytes move", waits=True,
       needs=("bpf",))
 def timers():
     config = TUNNEL.replace("splice: {mode: @mode@}",

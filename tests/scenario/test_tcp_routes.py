@@ -270,7 +270,7 @@ def checksum(sock, results, name):
     results[name] = (count, crc)
 
 
-@test("100 MiB each way at the same time, verified by checksum", timeout=60, serial=True)
+@test("100 MiB each way at the same time, verified by checksum", timeout=60, heavy=True)
 @each_lane
 def large(splice):
     size = (20 if is_asan() else 100) * MIB

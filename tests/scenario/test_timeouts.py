@@ -356,7 +356,7 @@ def tunnel_without_timers():
 # ---- the ClientHello and the end -------------------------------------------------------------------------
 
 
-@test("a TLS listener closes a connection without a complete ClientHello after 15 s", timeout=25)
+@test("a TLS listener closes a connection without a complete ClientHello after 15 s", waits=True, timeout=25)
 def client_hello_timeout():
     gateway, _ = play("""
 binds:

@@ -177,7 +177,7 @@ binds:
     eq(gateway.wait_log()["close_reason"], "no_route", "close_reason")
 
 
-@test("a client that says nothing is closed after 15 s: client_hello_timeout", timeout=40)
+@test("a client that says nothing is closed after 15 s: client_hello_timeout", waits=True, timeout=40)
 def silent():
     gateway, _ = start()
     client = gateway.client().send(record(hello("one.shop.test"))[:20])

@@ -199,7 +199,7 @@ def no_descriptor_upstream():
     eq(gateway.fetch("/get").status, 200, "status afterwards")
 
 
-@test("2000 connections at once are served by two workers", timeout=60, serial=True)
+@test("2000 connections at once are served by two workers", timeout=60, heavy=True)
 def thousands():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 8192:

@@ -24,11 +24,11 @@ class Skipped(Exception):
 class Test:
     """One claim. Registered by @test, run by hg.runner in a process of its own."""
 
-    def __init__(self, function, claim, timeout, serial, needs, soak, measures):
+    def __init__(self, function, claim, timeout, serial, heavy, waits, needs, soak, measures):
         self.function = function
         self.claim = claim
         self.timeout = timeout
-        self.serial = serial
+        self.kind = "serial" if serial else "heavy" if heavy else "waits" if waits else ""
         self.needs = needs
         self.soak = soak
         self.measures = measures
@@ -44,17 +44,19 @@ class Test:
 _registry = []
 
 
-def test(claim, timeout=30, serial=False, needs=(), soak=False, measures=False):
+def test(claim, timeout=30, serial=False, heavy=False, waits=False, needs=(), soak=False, measures=False):
     """Marks a function without arguments as a test.
 
     timeout   seconds until it is killed (doubled under a sanitizer)
-    serial    runs alone: for what loads both cores, or measures
+    serial    runs alone, at the end: for what measures the machine, or what others would disturb
+    heavy     loads the cores for seconds, but measures nothing of them: runs after the others, two at a time
+    waits     sleeps for seconds and needs next to no processor: runs beside the others, in the place of none
     needs     abilities without which it is skipped: see need()
     soak      also run by `make soak`, with soak_seconds() as long as asked for
     measures  proves an amount, of memory or of errors in many: not run under a sanitizer, which has its own
     """
     def register(function):
-        _registry.append(Test(function, claim, timeout, serial, needs, soak, measures))
+        _registry.append(Test(function, claim, timeout, serial, heavy, waits, needs, soak, measures))
         return function
     return register
 

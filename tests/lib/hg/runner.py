@@ -15,6 +15,7 @@ import traceback
 from hg import framework, netns, process
 
 KILL_GRACE_S = 8.0
+HEAVY_AT_A_TIME = 2
 
 
 class TimedOut(BaseException):
@@ -189,32 +190,51 @@ def show_outputs(directory):
                 print(f"--- end of {name}\n{text}", flush=True)
 
 
+class Queue:
+    """Tests of one kind, and how many of them run at a time."""
+
+    def __init__(self, work, width):
+        # Long ones first, so that the end is not one slow test on an idle machine.
+        self.work = sorted(work, key=lambda w: -w[0].timeout)
+        self.width = width
+        self.running = []
+
+    def fill(self):
+        while self.work and len(self.running) < self.width:
+            self.running.append(Job(*self.work.pop(0)))
+
+
 def run_all(work, jobs, on_outcome):
-    """work: [(test, profile, log_dir, env)]. Serial tests run alone, after the others."""
+    """work: [(test, profile, log_dir, env)]. First the tests without mark and, as many again, those that
+    only wait; then heavy ones; then the serial ones, each alone."""
     netns.remove_leftovers()
-    parallel = [w for w in work if not w[0].serial]
-    # Long ones first, so that the end is not one slow test on an idle machine.
-    parallel.sort(key=lambda w: -w[0].timeout)
-    for queue, width in ((parallel, jobs), ([w for w in work if w[0].serial], 1)):
-        queue, running = list(queue), []
-        try:
-            while queue or running:
-                while queue and len(running) < width:
-                    running.append(Job(*queue.pop(0)))
-                wait_for_one(running, on_outcome)
-        finally:
-            for job in running:
+    for widths in ({"": jobs, "waits": jobs}, {"heavy": min(jobs, HEAVY_AT_A_TIME)}, {"serial": 1}):
+        run_queues([Queue([w for w in work if w[0].kind == name], width)
+                    for name, width in widths.items()], on_outcome)
+
+
+def run_queues(queues, on_outcome):
+    try:
+        while True:
+            for queue in queues:
+                queue.fill()
+            if not any(queue.running for queue in queues):
+                break
+            wait_for_one(queues, on_outcome)
+    finally:
+        for queue in queues:
+            for job in queue.running:
                 job.kill()
                 job.finish()
 
 
-def wait_for_one(running, on_outcome):
-    now = time.monotonic()
-    timeout = max(0.0, min(job.deadline() for job in running) - now)
-    ready, _, _ = select.select([job.pidfd for job in running], [], [], timeout)
-    for job in list(running):
+def wait_for_one(queues, on_outcome):
+    running = [(job, queue) for queue in queues for job in queue.running]
+    timeout = max(0.0, min(job.deadline() for job, _ in running) - time.monotonic())
+    ready, _, _ = select.select([job.pidfd for job, _ in running], [], [], timeout)
+    for job, queue in running:
         if job.pidfd in ready:
-            running.remove(job)
+            queue.running.remove(job)
             on_outcome(job.finish())
         elif time.monotonic() >= job.deadline():
             job.expire()
