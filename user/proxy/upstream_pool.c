@@ -253,9 +253,22 @@ static bool list_has_hash(const struct resolver_list *list, uint64_t hash)
 	return false;
 }
 
+static struct upstream *endpoint_find_moved(const struct upstream_endpoint *endpoint)
+{
+	list_each(node, next, &endpoint->h2) {
+		struct upstream *upstream = list_entry(node, struct upstream_h2, node)->upstream;
+
+		if (!list_has_hash(endpoint->addresses, upstream->address_hash))
+			return upstream;
+	}
+	return NULL;
+}
+
 void upstream_pool_resolved(struct upstream_pool *pool, struct upstream_endpoint *endpoint,
 			    struct resolver_list *addresses)
 {
+	struct upstream *moved;
+
 	(void)pool;
 	if (endpoint->addresses == addresses) {
 		resolver_list_unref(addresses);
@@ -270,11 +283,8 @@ void upstream_pool_resolved(struct upstream_pool *pool, struct upstream_endpoint
 		if (!list_has_hash(addresses, upstream->address_hash))
 			upstream_close(upstream, false);
 	}
-	list_each(h2_node, after, &endpoint->h2) {
-		struct upstream_h2 *h2 = list_entry(h2_node, struct upstream_h2, node);
-
-		if (!list_has_hash(addresses, h2->upstream->address_hash))
-			upstream_h2_retire(h2->upstream);
-	}
+	/* The end of one may move tries on that waited for it, and with them the list, and the addresses. */
+	while ((moved = endpoint_find_moved(endpoint)) != NULL)
+		upstream_h2_retire(moved);
 	endpoint->user_count--;
 }
