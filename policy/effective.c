@@ -118,7 +118,15 @@ static int mirrors_collect(struct seal *seal, const struct contest *contest, str
 	return 0;
 }
 
-/* A mirror may be shared by many routes: only what belongs to its backend applies. */
+/* In a manifest the Service or the kind of the route says so, and the rest of it is good. */
+static void refuse_mirror(const struct seal *seal, const struct route *route, struct span where)
+{
+	config_message_at(seal->report, route->kind.len ? CONFIG_WARNING : CONFIG_ERROR, where,
+			  "copies are sent in HTTP/1.1, and this backend speaks HTTP/2; name one that speaks "
+			  "HTTP/1.1");
+}
+
+/* A mirror may be shared by many routes: only what belongs to its backend applies, and is said once. */
 static void seal_mirrors(const struct seal *seal, const struct route *route)
 {
 	const struct contest none = { 0 };
@@ -126,9 +134,13 @@ static void seal_mirrors(const struct seal *seal, const struct route *route)
 
 	for (uint32_t i = 0; i < route->effective.mirror_count; i++) {
 		struct backend_ref *ref = route->effective.mirror_list[i]->ref;
+		bool is_refused = ref && ref->http_version == BACKEND_HTTP2;
 
-		if (ref && ref->backend)
-			seal_ref(seal, &place, ref);
+		if (!ref || !ref->backend)
+			continue;
+		seal_ref(seal, &place, ref);
+		if (!is_refused && ref->http_version == BACKEND_HTTP2)
+			refuse_mirror(seal, route, ref->where);
 	}
 }
 

@@ -216,7 +216,8 @@ static void the_version_is_that_of_the_policy_then_of_the_service_then_of_grpc(v
 		    route->effective.mirror_list[0]->ref->http_version != rows[i].of_mirror)
 			fail_msg("%s: %d, mirror %d", rows[i].text, route->backend_list[0].http_version,
 				 route->effective.mirror_list[0]->ref->http_version);
-		assert_int_equal(c.report.count[CONFIG_WARNING], 0);
+		/* Copies are HTTP/1.1. */
+		assert_int_equal(c.report.count[CONFIG_WARNING], rows[i].of_mirror == BACKEND_HTTP2);
 		config_case_done(&c);
 	}
 }
@@ -248,6 +249,37 @@ static void standalone_files_write_the_version_as_the_protocol_does(void **state
 			c.snapshot->bind_list[0].listener_list[0].route_list[0].backend_list[0].http_version,
 			rows[i].version);
 		assert_int_equal(c.report.count[CONFIG_WARNING], 0);
+		config_case_done(&c);
+	}
+}
+
+static void a_mirror_that_is_told_to_speak_http_2_is_refused(void **state)
+{
+	static const struct {
+		const char *version;
+		int result;
+	} rows[] = { { "HTTP/2.0", -EINVAL }, { "HTTP/1.1", 0 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct config_case c;
+		struct text errors;
+		char text[300];
+
+		snprintf(text, sizeof(text),
+			 "backends: [{name: m, host: 'a:1', policies: {http: {version: %s}}}]\n"
+			 "binds: [{port: 80, listeners: [{routes: [{backends: [{host: 'a:1'}], policies: "
+			 "{requestMirror: {backend: {backend: /m}}}}]}]}]\n",
+			 rows[i].version);
+		config_case_text(&c, text);
+		config_case_accepted(&c);
+		assert_int_equal(policy_seal(c.snapshot, &c.report), rows[i].result);
+		text_init(&errors);
+		config_report_print(&c.report, CONFIG_ERROR, "", &errors);
+		assert_int_equal(rows[i].result != 0, errors.len != 0);
+		if (errors.len)
+			assert_non_null(strstr(errors.data, "name one that speaks HTTP/1.1"));
+		text_done(&errors);
 		config_case_done(&c);
 	}
 }
@@ -302,6 +334,7 @@ int main(void)
 		cmocka_unit_test(values_out_of_range_are_refused),
 		cmocka_unit_test(the_version_is_that_of_the_policy_then_of_the_service_then_of_grpc),
 		cmocka_unit_test(standalone_files_write_the_version_as_the_protocol_does),
+		cmocka_unit_test(a_mirror_that_is_told_to_speak_http_2_is_refused),
 		cmocka_unit_test(tls_to_backends_is_warned_about),
 		cmocka_unit_test(only_grpc_calls_go_as_http2_when_nobody_says),
 	};
