@@ -92,16 +92,31 @@ static void plan_done(struct port_plan *plan, uint32_t worker_count, bool close_
 	hg_free(plan->fds);
 }
 
-static int plan_open(struct gateway *gateway, const struct bind *bind, int *fds, struct text *error)
+/* For as long workers may take to close a port; and how often it is tried meanwhile. */
+enum { GATEWAY_CLOSE_MS = 3000, GATEWAY_RELOAD_MS = 100 };
+
+static bool port_is_closing(const struct gateway *gateway, const struct gateway_port *port)
+{
+	return port->closed_ms && loop_now_ms(gateway->loop) < port->closed_ms + GATEWAY_CLOSE_MS;
+}
+
+/* -EAGAIN: the workers may still hold the port, from a configuration before. */
+static int plan_open(struct gateway *gateway, const struct gateway_port *port, const struct bind *bind,
+		     int *fds, struct text *error)
 {
 	int result =
 		net_listen_open_group(&bind->address, LIMIT_LISTEN_BACKLOG, gateway->worker_count, fds, NULL);
 
-	if (result < 0) {
-		for (uint32_t i = 0; i < gateway->worker_count; i++)
-			fds[i] = -1;
-		net_listen_explain(&bind->address, result, error);
+	if (result == 0)
+		return 0;
+	for (uint32_t i = 0; i < gateway->worker_count; i++)
+		fds[i] = -1;
+	if (result == -EADDRINUSE && port_is_closing(gateway, port)) {
+		text_fmt(error, "port %u was closed a moment ago and is not free yet: trying again",
+			 port->port);
+		return -EAGAIN;
 	}
+	net_listen_explain(&bind->address, result, error);
 	return result;
 }
 
@@ -124,7 +139,7 @@ static int plan_make(struct gateway *gateway, const struct snapshot *snapshot, s
 		if (!plan->ports[i])
 			result = -ENOMEM;
 		else if (!plan->ports[i]->is_open)
-			result = plan_open(gateway, &snapshot->bind_list[i],
+			result = plan_open(gateway, plan->ports[i], &snapshot->bind_list[i],
 					   plan->fds + (size_t)i * gateway->worker_count, error);
 	}
 	return result;
@@ -172,10 +187,17 @@ static int plan_send(const struct gateway *gateway, struct snapshot *snapshot, c
 
 static void gateway_mark_ports(struct gateway *gateway, const struct port_plan *plan)
 {
-	list_each(node, next, &gateway->ports)
-		list_entry(node, struct gateway_port, node)->is_open = false;
-	for (uint32_t i = 0; i < plan->bind_count; i++)
+	list_each(node, next, &gateway->ports) {
+		struct gateway_port *port = list_entry(node, struct gateway_port, node);
+
+		if (port->is_open)
+			port->closed_ms = loop_now_ms(gateway->loop);
+		port->is_open = false;
+	}
+	for (uint32_t i = 0; i < plan->bind_count; i++) {
+		plan->ports[i]->closed_ms = 0;
 		plan->ports[i]->is_open = true;
+	}
 }
 
 /* Opens what is new, tells every worker. On failure nothing has changed, and `error` says why. */
@@ -236,7 +258,8 @@ static int gateway_replace(struct gateway *gateway, struct snapshot *snapshot)
 	else
 		error = gateway_apply(gateway, snapshot, &gateway->errors);
 	if (error) {
-		log_error("%.*s", SPAN_FMT(text_span(&gateway->errors)));
+		log_line(error == -EAGAIN ? LOG_INFO : LOG_ERROR, "%.*s",
+			 SPAN_FMT(text_span(&gateway->errors)));
 		snapshot_unref(snapshot);
 	} else {
 		gateway_warn_static(&old->config, &snapshot->config);
@@ -253,11 +276,18 @@ static void gateway_reload(struct gateway *gateway)
 
 	if (gateway->phase != GATEWAY_RUNNING)
 		return;
+	timer_cancel(loop_timers(gateway->loop), &gateway->reload_timer);
 	text_clear(&gateway->errors);
 	text_clear(&gateway->warnings);
 	error = gateway_load(gateway->options, &gateway->errors, &gateway->warnings, &snapshot);
 	if (!error)
 		error = gateway_replace(gateway, snapshot);
+	if (error == -EAGAIN) {
+		text_clear(&gateway->errors);
+		timer_arm(loop_timers(gateway->loop), &gateway->reload_timer,
+			  loop_now_ms(gateway->loop) + GATEWAY_RELOAD_MS);
+		return;
+	}
 	gateway->status.last_reload_ok = !error;
 	if (error) {
 		gateway->status.reloads_failed++;
@@ -273,6 +303,12 @@ static void gateway_reload(struct gateway *gateway)
 static void gateway_on_change(struct watch *watch)
 {
 	gateway_reload(container_of(watch, struct gateway, watch));
+}
+
+static void gateway_on_reload(struct timer *timer, uint64_t now_ms)
+{
+	(void)now_ms;
+	gateway_reload(container_of(timer, struct gateway, reload_timer));
 }
 
 /* ------------------------------------------------------------------------------------ the end */
@@ -471,6 +507,7 @@ static void gateway_stop(struct gateway *gateway)
 	if (gateway->loop) {
 		signals_stop(&gateway->signals, gateway->loop);
 		timer_cancel(loop_timers(gateway->loop), &gateway->drain_timer);
+		timer_cancel(loop_timers(gateway->loop), &gateway->reload_timer);
 	}
 	if (gateway->resolver)
 		resolver_free(gateway->resolver);
@@ -502,6 +539,7 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 	text_init(&error);
 	atomic_init(&gateway->shared.connections, 0);
 	timer_init(&gateway->drain_timer, gateway_on_drain);
+	timer_init(&gateway->reload_timer, gateway_on_reload);
 	gateway->status.last_reload_ok = true;
 	snapshot->generation = 1;
 	result = gateway_start(gateway, snapshot, &error);

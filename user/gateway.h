@@ -26,6 +26,7 @@ struct gateway_port {
 	struct list node;
 	uint16_t port;
 	bool is_open; /* the workers listen */
+	uint64_t closed_ms; /* loop time at which they were told to stop; 0: not since it is open */
 	atomic_uint_fast64_t connections;
 };
 
@@ -54,6 +55,7 @@ struct gateway {
 	struct text errors; /* of the last failed reload */
 	struct text warnings;
 	enum gateway_phase phase;
+	struct timer reload_timer; /* a reload waits for a port that is being closed */
 	uint64_t drain_begin_ms;
 	struct timer drain_timer;
 };

@@ -422,6 +422,28 @@ def port_comes_back():
     tunnel.close()
 
 
+@test("a port that comes back and is not free yet is tried again for 3 s, then refused")
+def port_comes_back_late():
+    gateway = Gateway(text_of("one", OTHER), origin=Origin())
+
+    def remove():
+        gateway.reload(text_of("two"))
+        wait_refused(gateway)
+        return Backend(port=gateway.ports["other"])
+    holder = remove()
+    gateway.write("config.yaml", text_of("three", OTHER))
+    wait_until(lambda: "trying again" in gateway.stderr, 3, "the first try")
+    holder.close()
+    wait_until(lambda: status(gateway)["generation"] == 3, 3, "the port to be free")
+    eq(status(gateway)["reloadsFailed"], 0, "failed reloads")
+    eq(gateway.fetch("/get", "other").status, 200, "status on the port that came back")
+    holder = remove()
+    state = gateway.reload(text_of("four", OTHER))
+    eq((state["generation"], state["reloadsFailed"]), (4, 1), "config_status")
+    check("another program" in str(state["errors"]), state["errors"])
+    holder.close()
+
+
 @test("log level: the file decides, POST /logging holds until the file says something else, the option "
       "always")
 def log_level():
