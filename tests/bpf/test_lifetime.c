@@ -29,6 +29,7 @@
 #include "user/gate/ctl.h"
 #include "user/gate/pins.h"
 #include "user/gate/selftest.h"
+#include "user/gate/status.h"
 
 static char mount_dir[64];
 static char pin_dir[96];
@@ -285,6 +286,110 @@ static void a_new_load_replaces_old_pins(void **state)
 	text_done(&why);
 }
 
+/* The part of the text that is about this program, up to the next one. */
+static void status_of_program(struct text *text, uint32_t program)
+{
+	char *from, *to;
+	char name[32];
+
+	snprintf(name, sizeof(name), "program %u ", program);
+	from = strstr(text->data, name);
+	assert_non_null(from);
+	to = strstr(from + 1, "\nprogram ");
+	if (to)
+		*to = '\0';
+	memmove(text->data, from, strlen(from) + 1);
+}
+
+static void assert_says(const struct text *text, const char *format, ...)
+{
+	va_list arguments;
+	char line[128];
+
+	va_start(arguments, format);
+	vsnprintf(line, sizeof(line), format, arguments);
+	va_end(arguments);
+	if (!strstr(text->data, line))
+		fail_msg("\"%s\" is not in:\n%s", line, text->data);
+}
+
+static void status_shows_what_a_process_has_loaded(void **state)
+{
+	struct gate_options options = { .slot_count = 62, .worker_count = 3 };
+	struct gate *gate = rig_gate(&options);
+	struct rig *rig = rig_create(gate);
+	struct rig_stream s;
+	struct text text;
+	char byte;
+
+	(void)state;
+	text_init(&text);
+	rig_stream_open(rig, &s, NULL);
+	rig_tunnel(&s, 0);
+	assert_true(send_all(rig, s.client, "x", 1));
+	assert_int_equal(receive_some(rig, s.server, &byte, 1, 500), 1);
+	assert_int_equal(gate_status(NULL, &text), 0);
+	status_of_program(&text, program_id(gate));
+	assert_says(&text, "to map %u\n", map_id(gate, GATE_MAP_SOURCES));
+	assert_says(&text, "  map %u gates: 62 entries of 256 bytes\n", map_id(gate, GATE_MAP_GATES));
+	assert_says(&text, "  slots: 2 of 62 taken, 1 gates open; of these sockets 1 bytes redirected, 0 ");
+	assert_says(&text, "  rings: 0: process %d, 0 events lost; 3 in all\n", getpid());
+	/* Mode is what counts: this is how a direction that was stopped in the middle leaves its record. */
+	gate_direction_stop(&s.up.direction);
+	text_clear(&text);
+	assert_int_equal(gate_status(NULL, &text), 0);
+	status_of_program(&text, program_id(gate));
+	assert_says(&text, "  slots: 2 of 62 taken, 0 gates open;");
+	text_done(&text);
+	rig_stream_close(&s);
+	rig_free(rig);
+	gate_free(gate);
+}
+
+/* The pins, and a process that has opened them. */
+static void status_shows_pins_and_who_has_them_open(void **state)
+{
+	struct gate_options options = { .worker_count = 1 };
+	struct gate *gate = NULL;
+	struct text text;
+	int prog_fd = -1, ready[2];
+	char byte;
+	pid_t pid;
+
+	(void)state;
+	pins_or_skip();
+	text_init(&text);
+	assert_int_equal(gate_status(pin_dir, &text), -ENOENT);
+	assert_int_equal(ctl("status", NULL, NULL), 1);
+	assert_int_equal(ctl("load", "--slots", "64"), 0);
+	assert_int_equal(gate_open_program(pin_dir, &prog_fd, &text), 0);
+	close(prog_fd);
+	text_clear(&text);
+	assert_int_equal(gate_status(pin_dir, &text), 0);
+	assert_says(&text, "  attached by link ");
+	assert_says(&text, " sources: 64 entries of 8 bytes\n");
+	assert_says(&text, "  slots: 0 of 64 taken, ");
+	assert_says(&text, "  rings: 8 in all\n");
+	assert_says(&text, "  open in: no process seen here, pins keep it");
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (pid == 0) {
+		if (gate_open_pins(pin_dir, &options, &gate, &text) || write(ready[1], "x", 1) != 1)
+			_exit(1);
+		pause();
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	text_clear(&text);
+	assert_int_equal(gate_status(pin_dir, &text), 0);
+	assert_says(&text, "  open in: process %d test_lifetime", pid);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	close(ready[0]);
+	close(ready[1]);
+	assert_int_equal(ctl("unload", NULL, NULL), 0);
+	text_done(&text);
+}
+
 static void pins_that_do_not_fit_are_refused_with_a_reason(void **state)
 {
 	struct gate_options options = { .worker_count = 9 };
@@ -474,6 +579,8 @@ int main(void)
 		cmocka_unit_test(closed_sockets_leave_the_maps),
 		cmocka_unit_test(pins_serve_a_gateway_without_privileges),
 		cmocka_unit_test(a_new_load_replaces_old_pins),
+		cmocka_unit_test(status_shows_what_a_process_has_loaded),
+		cmocka_unit_test(status_shows_pins_and_who_has_them_open),
 		cmocka_unit_test(pins_that_do_not_fit_are_refused_with_a_reason),
 		cmocka_unit_test(a_directory_elsewhere_is_refused),
 		cmocka_unit_test(slots_and_rings_of_a_killed_gateway_come_back),

@@ -175,6 +175,23 @@ static int rings_create(struct gate *gate)
 	return 0;
 }
 
+/*
+ * The kernel names the maps that a program uses; with these two it names enough for `bpf status` to read the
+ * others. Not the map it is attached to: where that is done without a link the two would hold each other.
+ */
+static int maps_bind(const struct gate *gate)
+{
+	static const enum gate_map bound[] = { GATE_MAP_INFO, GATE_MAP_READERS };
+
+	for (size_t i = 0; i < ARRAY_LEN(bound); i++) {
+		int error = bpf_prog_bind_map(gate->prog_fd, gate->map_fds[bound[i]], NULL);
+
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
 static int verdict_attach(struct gate *gate)
 {
 	int sources_fd = gate->map_fds[GATE_MAP_SOURCES];
@@ -249,6 +266,8 @@ static int gate_load_steps(struct gate *gate, const struct gate_options *options
 		return error;
 	*ret_step = "describing the maps";
 	error = info_write(gate);
+	if (!error)
+		error = maps_bind(gate);
 	if (error)
 		return error;
 	*ret_step = "attaching the verdict to the sock map";

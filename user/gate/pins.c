@@ -204,12 +204,12 @@ static int info_check(int fd, const struct gate_options *options, struct gate_in
 	if (error) {
 		if (error == -EPROTO)
 			text_fmt(why,
-				 "the pins are of another version (%u %.*s, this program has %u %s): run "
+				 "the maps are of another version (%u %.*s, this program has %u %s): run "
 				 "`headgate bpf load` of this version",
 				 info->abi_version, GATE_FINGERPRINT_BYTES, info->fingerprint,
 				 GATE_ABI_VERSION, GATE_ABI_FINGERPRINT);
 		else
-			text_fmt(why, "cannot read the pinned gate_info: %s", strerror(-error));
+			text_fmt(why, "cannot read the map gate_info: %s", strerror(-error));
 		return error;
 	}
 	if (info->slot_count < 2 || info->slot_count > GATE_SLOTS_MAX ||
@@ -316,6 +316,80 @@ int gate_open_pins(const char *dir, const struct gate_options *options, struct g
 	gate->map_fds[GATE_MAP_INFO] = info_fd;
 	gate->slots.count = info.slot_count;
 	error = pins_open(gate, dir, options, why);
+	if (error) {
+		gate_free(gate);
+		return error;
+	}
+	*ret_gate = gate;
+	return 0;
+}
+
+int gate_open_program(const char *dir, int *ret_fd, struct text *why)
+{
+	char path[PATH_MAX];
+	int error = pin_path(path, dir, PIN_PROGRAM);
+
+	return error ? error : pin_get(path, ret_fd, why);
+}
+
+/* Puts the maps of these numbers where their names belong. */
+static void maps_open(const uint32_t *ids, uint32_t count, int map_fds[GATE_MAP_COUNT])
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct bpf_map_info info = { 0 };
+		uint32_t len = sizeof(info);
+		int fd = bpf_map_get_fd_by_id(ids[i]);
+		int map = GATE_MAP_COUNT;
+
+		if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0) {
+			for (map = 0; map < GATE_MAP_COUNT; map++)
+				if (map_fds[map] < 0 && strcmp(info.name, gate_map_name(map)) == 0)
+					break;
+		}
+		if (map < GATE_MAP_COUNT)
+			map_fds[map] = fd;
+		else if (fd >= 0)
+			close(fd);
+	}
+}
+
+static int maps_take(struct gate *gate, const int map_fds[GATE_MAP_COUNT], const struct gate_info *info,
+		     const struct gate_options *options, struct text *why)
+{
+	int error;
+
+	memcpy(gate->map_fds, map_fds, sizeof(gate->map_fds));
+	gate->slots.count = info->slot_count;
+	error = gate_map_memory(gate, options);
+	if (error)
+		text_fmt(why, "cannot map the records: %s", strerror(-error));
+	return error;
+}
+
+int gate_open_ids(const uint32_t *map_ids, uint32_t count, const struct gate_options *options,
+		  struct gate **ret_gate, struct text *why)
+{
+	struct gate_info info = { 0 };
+	int map_fds[GATE_MAP_COUNT];
+	struct gate *gate;
+	int error;
+
+	for (int i = 0; i < GATE_MAP_COUNT; i++)
+		map_fds[i] = -1;
+	maps_open(map_ids, count, map_fds);
+	error = map_fds[GATE_MAP_INFO] < 0 ? -EPROTO
+					   : info_check(map_fds[GATE_MAP_INFO], options, &info, why);
+	if (error && !why->len)
+		text_str(why, "they are of another version, which did not say how to read them");
+	gate = error ? NULL : gate_alloc(info.worker_count);
+	if (!gate) {
+		for (int i = 0; i < GATE_MAP_COUNT; i++) {
+			if (map_fds[i] >= 0)
+				close(map_fds[i]);
+		}
+		return error ? error : -ENOMEM;
+	}
+	error = maps_take(gate, map_fds, &info, options, why);
 	if (error) {
 		gate_free(gate);
 		return error;

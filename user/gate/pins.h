@@ -21,6 +21,16 @@ int gate_pin(struct gate *gate, const char *dir, uid_t owner, gid_t group, struc
 /* Removes our pins and then the directory. Number of pins removed, or -errno with `why`. */
 int gate_unpin(const char *dir, struct text *why);
 
+/* The program among the pins: a descriptor for the caller. 0 or -errno with `why`. */
+int gate_open_program(const char *dir, int *ret_fd, struct text *why);
+
+/*
+ * Opens the maps that a loaded program uses, by their numbers, to look at them: no rings, no link, no map
+ * sources. Needs CAP_SYS_ADMIN. 0 or -errno with `why`, -EPROTO: they are of another version.
+ */
+int gate_open_ids(const uint32_t *map_ids, uint32_t count, const struct gate_options *options,
+		  struct gate **ret_gate, struct text *why);
+
 /* Opens what gate_pin() left; needs read and write access to the files and no capability (since 5.19). */
 int gate_open_pins(const char *dir, const struct gate_options *options, struct gate **ret_gate,
 		   struct text *why);

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "user/gate/holders.h"
 #include "user/gate/pins.h"
 #include "user/gate/probe.h"
 #include "user/gate/reasons.h"
@@ -46,7 +47,6 @@ static void gate_describe(struct text *out, const struct gate *gate)
 {
 	uint64_t counts[GATE_REASON_COUNT];
 	uint64_t redirected = 0, passed = 0;
-	uint32_t open = 0;
 
 	for (uint32_t i = 0; i < gate->slots.count; i++) {
 		const struct gate_record *record = &gate->slots.records[i];
@@ -55,13 +55,12 @@ static void gate_describe(struct text *out, const struct gate *gate)
 			continue;
 		redirected += record->kernel.redirected_bytes;
 		passed += record->kernel.passed_bytes;
-		open += record->kernel.is_open;
 	}
 	text_fmt(out,
 		 "  slots: %u of %u taken, %u gates open; of these sockets %llu bytes redirected, %llu "
 		 "passed\n",
-		 gate_count_taken(gate), gate->slots.count, open, (unsigned long long)redirected,
-		 (unsigned long long)passed);
+		 gate_count_taken(gate), gate->slots.count, gate_count_open(gate),
+		 (unsigned long long)redirected, (unsigned long long)passed);
 	text_str(out, "  rings:");
 	for (uint32_t i = 0; i < gate->worker_count; i++) {
 		uint32_t pid = gate->workers[i].reader_pid;
@@ -76,38 +75,25 @@ static void gate_describe(struct text *out, const struct gate *gate)
 		closings_describe(out, counts);
 }
 
-static int pins_describe(const char *pin_dir, struct text *out)
+static int map_info(int fd, struct bpf_map_info *ret_info)
 {
-	static const struct gate_options options;
-	struct text why;
-	struct gate *gate = NULL;
-	int error;
+	uint32_t len = sizeof(*ret_info);
 
-	text_init(&why);
-	error = gate_open_pins(pin_dir, &options, &gate, &why);
-	if (error)
-		text_fmt(out, "%s: not usable: %.*s\n", pin_dir, SPAN_FMT(text_span(&why)));
-	else
-		text_fmt(out, "%s: pinned, version %u\n", pin_dir, GATE_ABI_VERSION);
-	text_done(&why);
-	if (!error)
-		gate_describe(out, gate);
-	gate_free(gate);
-	return 0;
+	memset(ret_info, 0, sizeof(*ret_info));
+	return bpf_obj_get_info_by_fd(fd, ret_info, &len);
 }
 
-static void map_describe(struct text *out, uint32_t id)
+static void maps_describe(struct text *out, const struct gate *gate)
 {
-	struct bpf_map_info info = { 0 };
-	uint32_t len = sizeof(info);
-	int fd = bpf_map_get_fd_by_id(id);
+	struct bpf_map_info info;
 
-	if (fd < 0)
-		return;
-	if (bpf_obj_get_info_by_fd(fd, &info, &len) == 0)
-		text_fmt(out, "  map %u %s: %u entries of %u bytes\n", id, info.name, info.max_entries,
-			 info.value_size);
-	close(fd);
+	for (int i = 0; i < GATE_MAP_COUNT; i++) {
+		if (map_info(gate->map_fds[i], &info) == 0)
+			text_fmt(out, "  map %u %s: %u entries of %u bytes\n", info.id, info.name,
+				 info.max_entries, info.value_size);
+	}
+	if (map_info(gate->map_fds[GATE_MAP_GATES], &info) == 0)
+		holders_describe(out, info.id);
 }
 
 /* Bytes of a bpf_link_info that we know by number: the build's headers may be older than the kernel. */
@@ -116,60 +102,121 @@ struct link_words {
 	uint32_t rest[32];
 };
 
-static void links_describe(struct text *out, uint32_t prog_id)
+static bool link_describe(struct text *out, int fd, uint32_t prog_id)
+{
+	struct link_words info = { 0 };
+	uint32_t len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) || info.prog_id != prog_id ||
+	    info.type != STATUS_LINK_SOCKMAP)
+		return false;
+	text_fmt(out, "  attached by link %u to map %u\n", info.id, info.map_id);
+	return true;
+}
+
+/* All of them takes CAP_SYS_ADMIN; the one of the pins does not. */
+static void links_describe(struct text *out, int pinned_fd, uint32_t prog_id)
 {
 	uint32_t id = 0;
-	bool has_link = false;
+	bool has_link = pinned_fd >= 0 && link_describe(out, pinned_fd, prog_id);
 
-	while (bpf_link_get_next_id(id, &id) == 0) {
-		struct link_words info = { 0 };
-		uint32_t len = sizeof(info);
+	while (!has_link && bpf_link_get_next_id(id, &id) == 0) {
 		int fd = bpf_link_get_fd_by_id(id);
 
 		if (fd < 0)
 			continue;
-		if (bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.prog_id == prog_id &&
-		    info.type == STATUS_LINK_SOCKMAP) {
-			text_fmt(out, "  attached by link %u to map %u\n", id, info.map_id);
-			has_link = true;
-		}
+		has_link = link_describe(out, fd, prog_id);
 		close(fd);
 	}
 	if (!has_link)
 		text_str(out, "  attached without a link, or not at all\n");
 }
 
-static bool program_describe(struct text *out, uint32_t id)
+/* Program, attachment, maps, fill. `gate` NULL: its maps are not ours to read. */
+static void program_describe(struct text *out, int fd, const struct gate *gate)
 {
 	struct bpf_prog_info info = { 0 };
-	uint32_t map_ids[STATUS_MAPS];
+	uint32_t len = sizeof(info);
+	int error = bpf_obj_get_info_by_fd(fd, &info, &len);
+
+	if (error) {
+		text_fmt(out, "program: nothing to be found out about it: %s\n", strerror(-error));
+		return;
+	}
+	text_fmt(out, "program %u %s: %u bytes of code, loaded by user %u\n", info.id, info.name,
+		 info.jited_prog_len, info.created_by_uid);
+	links_describe(out, gate ? gate->link_fd : -1, info.id);
+	if (!gate)
+		return;
+	maps_describe(out, gate);
+	gate_describe(out, gate);
+}
+
+static int pins_describe(const char *pin_dir, struct text *out)
+{
+	static const struct gate_options options;
+	struct text why;
+	struct gate *gate = NULL;
+	int error, prog_fd = -1;
+
+	text_init(&why);
+	error = gate_open_pins(pin_dir, &options, &gate, &why);
+	if (!error)
+		error = gate_open_program(pin_dir, &prog_fd, &why);
+	if (error) {
+		text_clear(out);
+		text_fmt(out, "%s: not usable: %.*s", pin_dir, SPAN_FMT(text_span(&why)));
+	} else {
+		text_fmt(out, "%s: pinned, version %u\n", pin_dir, GATE_ABI_VERSION);
+		program_describe(out, prog_fd, gate);
+		close(prog_fd);
+	}
+	text_done(&why);
+	gate_free(gate);
+	return error;
+}
+
+/* The one of our programs that has this number; -1: it is another program, or gone. */
+static int program_open(uint32_t id, uint32_t map_ids[STATUS_MAPS], uint32_t *ret_map_count)
+{
+	struct bpf_prog_info info = { .map_ids = (uint64_t)(uintptr_t)map_ids, .nr_map_ids = STATUS_MAPS };
 	uint32_t len = sizeof(info);
 	int fd = bpf_prog_get_fd_by_id(id);
-	bool is_ours = false;
 
 	if (fd < 0)
-		return false;
-	info.map_ids = (uint64_t)(uintptr_t)map_ids;
-	info.nr_map_ids = STATUS_MAPS;
-	if (bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && strcmp(info.name, "gate_verdict") == 0) {
-		is_ours = true;
-		text_fmt(out, "program %u %s: %u bytes of code, loaded by user %u\n", id, info.name,
-			 info.jited_prog_len, info.created_by_uid);
-		links_describe(out, id);
-		for (uint32_t i = 0; i < info.nr_map_ids && i < STATUS_MAPS; i++)
-			map_describe(out, map_ids[i]);
+		return -1;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) || strcmp(info.name, "gate_verdict") != 0) {
+		close(fd);
+		return -1;
 	}
-	close(fd);
-	return is_ours;
+	*ret_map_count = info.nr_map_ids < STATUS_MAPS ? info.nr_map_ids : STATUS_MAPS;
+	return fd;
 }
 
 static int host_describe(struct text *out)
 {
-	uint32_t id = 0, found = 0;
+	static const struct gate_options options;
+	uint32_t id = 0, found = 0, map_count;
+	uint32_t map_ids[STATUS_MAPS];
 	int error;
 
-	while ((error = bpf_prog_get_next_id(id, &id)) == 0)
-		found += program_describe(out, id);
+	while ((error = bpf_prog_get_next_id(id, &id)) == 0) {
+		int fd = program_open(id, map_ids, &map_count);
+		struct gate *gate = NULL;
+		struct text why;
+
+		if (fd < 0)
+			continue;
+		text_init(&why);
+		error = gate_open_ids(map_ids, map_count, &options, &gate, &why);
+		program_describe(out, fd, gate);
+		if (error)
+			text_fmt(out, "  maps: %.*s\n", SPAN_FMT(text_span(&why)));
+		text_done(&why);
+		gate_free(gate);
+		close(fd);
+		found++;
+	}
 	if (error == -EPERM) {
 		text_str(out,
 			 "programs: listing them needs CAP_SYS_ADMIN; --pin DIR shows pinned ones without\n");
