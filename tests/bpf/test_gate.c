@@ -257,6 +257,40 @@ static void an_open_gate_lets_user_space_sleep(void **state)
 	teardown(rig, gate);
 }
 
+/* A connection carries one request after the other; what closed the gate of one says nothing of the next. */
+static void a_reason_is_of_the_direction_that_asks(void **state)
+{
+	struct gate *gate;
+	struct rig *rig = setup(&gate);
+	struct rig_stream s;
+	struct gate_direction_options options = { .framing = GATE_LENGTH, .length_bytes = 1000 };
+
+	(void)state;
+	rig_stream_open(rig, &s, NULL);
+	rig_stream_add(&s);
+	rig_start(&s.up, &options);
+	send_pattern(rig, s.client, 1, 0, 1000);
+	expect(rig, s.server, 1, 0, 1000);
+	assert_true(rig_run(rig, rig_way_ended, &s.up, 500));
+	assert_int_equal(gate_direction_stats(&s.up.direction).reason, GATE_REASON_LIMIT);
+	options.framing = GATE_UNTIL_CLOSE;
+	rig_start(&s.up, &options);
+	assert_int_equal(gate_direction_stats(&s.up.direction).reason, GATE_REASON_NONE);
+	send_pattern(rig, s.client, 2, 0, 1000);
+	expect(rig, s.server, 2, 0, 1000);
+	assert_true(gate_direction_stats(&s.up.direction).is_open);
+	assert_int_equal(gate_direction_stats(&s.up.direction).reason, GATE_REASON_NONE);
+	/* One that never opens has a reason, too. */
+	options.framing = GATE_CHUNKED_BODY;
+	rig_start(&s.down, &options);
+	assert_true(send_all(rig, s.server, "0\r\n\r\n", 5));
+	assert_true(rig_run(rig, rig_way_ended, &s.down, 500));
+	assert_int_equal(gate_direction_stats(&s.down.direction).pauses, 0);
+	assert_int_equal(gate_direction_stats(&s.down.direction).reason, GATE_REASON_CHUNK_LAST);
+	rig_stream_close(&s);
+	teardown(rig, gate);
+}
+
 /* A ring that nobody read for long loses events; the next look finds every gate all the same. */
 static void lost_events_are_made_up_for(void **state)
 {
@@ -429,6 +463,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_other_way_goes_on_after_a_half_close),
 		cmocka_unit_test(a_reset_is_passed_on_as_a_reset),
 		cmocka_unit_test(an_open_gate_lets_user_space_sleep),
+		cmocka_unit_test(a_reason_is_of_the_direction_that_asks),
 		cmocka_unit_test(lost_events_are_made_up_for),
 		cmocka_unit_test(a_lost_poison_of_a_target_is_made_up_for),
 		cmocka_unit_test(sockets_that_cannot_be_spliced_are_refused),

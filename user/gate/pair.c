@@ -78,6 +78,17 @@ enum gate_step direction_wait_tick(struct gate_direction *d, uint64_t now_ms)
 	return GATE_STEP_TICK;
 }
 
+/* What the record says may be of an earlier direction of this source. */
+static enum gate_reason closing_reason(const struct gate_direction *d, const struct gate_kernel *k)
+{
+	bool has_closed = __atomic_load_n(&k->closes, __ATOMIC_RELAXED) != d->base_closes;
+	bool was_kept_closed = __atomic_load_n(&k->opens, __ATOMIC_RELAXED) != d->base_opens &&
+			       !__atomic_load_n(&k->is_open, __ATOMIC_RELAXED);
+
+	return has_closed || was_kept_closed ? __atomic_load_n(&k->reason, __ATOMIC_RELAXED)
+					     : GATE_REASON_NONE;
+}
+
 struct gate_direction_stats gate_direction_stats(const struct gate_direction *d)
 {
 	if (!gate_direction_is_running(d))
@@ -96,7 +107,7 @@ struct gate_direction_stats gate_direction_stats(const struct gate_direction *d)
 		.pauses = __atomic_load_n(&k->closes, __ATOMIC_RELAXED) - d->base_closes,
 		.last_active_ns = kernel_ns > d->sent_ns ? kernel_ns : d->sent_ns,
 		.is_open = __atomic_load_n(&k->is_open, __ATOMIC_RELAXED) != 0,
-		.reason = __atomic_load_n(&k->reason, __ATOMIC_RELAXED),
+		.reason = closing_reason(d, k),
 		.trimmed_bytes = __atomic_load_n(&k->trimmed_bytes, __ATOMIC_RELAXED) - d->base_trimmed_bytes,
 	};
 }
@@ -196,6 +207,7 @@ int gate_direction_start(struct gate_direction *d, const struct gate_direction_o
 		.base_framing_bytes = k->framing_bytes,
 		.base_trimmed_bytes = k->trimmed_bytes,
 		.base_closes = k->closes,
+		.base_opens = k->opens,
 		.seen_opens = k->opens,
 	};
 	list_init(&d->tick);
@@ -311,7 +323,7 @@ static enum gate_step drain_done(struct gate_direction *d, const struct directio
 	const struct gate_kernel *k = &gate_socket_record(d->source)->kernel;
 
 	if (!d->is_leaving)
-		d->reason = k->reason;
+		d->reason = closing_reason(d, k);
 	if (k->opens != d->seen_opens) {
 		d->chunk = k->chunk;
 		d->seen_opens = k->opens;

@@ -88,7 +88,7 @@ struct gate_direction_stats {
 	uint32_t pauses; /* times the gate closed */
 	uint64_t last_active_ns; /* CLOCK_MONOTONIC of the last byte in either world; 0: none yet */
 	bool is_open; /* the kernel forwards right now */
-	enum gate_reason reason; /* of the last closing */
+	enum gate_reason reason; /* of the last closing, or why it has not opened yet */
 	uint64_t trimmed_bytes; /* overlaps cut off */
 };
 
@@ -124,6 +124,7 @@ struct gate_direction {
 	uint64_t sent_framing_bytes; /* sent by user space */
 	uint64_t base_trimmed_bytes;
 	uint32_t base_closes;
+	uint32_t base_opens;
 	uint32_t seen_opens;
 	uint64_t stuck_written_bytes;
 	uint64_t stuck_since_ms; /* 0: not stuck */
