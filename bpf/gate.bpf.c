@@ -83,8 +83,9 @@ static __always_inline void gate_close(struct gate_record *g, enum gate_reason r
 	__u32 key = reason;
 	__u64 *count = bpf_map_lookup_elem(&closings, &key);
 
+	/* A verdict in a task, over the socket's backlog, may be interrupted by one in a softirq. */
 	if (count)
-		(*count)++;
+		__sync_fetch_and_add(count, 1);
 	STORE(g->kernel.reason, reason);
 	if (g->kernel.is_open) {
 		STORE(g->kernel.is_open, 0);
