@@ -5,6 +5,7 @@ import time
 from hg import *
 from plays import SIMPLE, play
 from sockets import downstream_keepalive, upstream_keepalive
+from splice import gates, settle
 from timers import expect_reason
 
 KERNEL = {"on": 0, "user_timeout_ms": 0}
@@ -24,6 +25,7 @@ binds:
 FAST = "{time: 1s, interval: 1s, retries: 2}"
 
 TUNNEL = """
+config: {splice: {mode: @mode@, adaptive: false}}
 frontendPolicies:
   tcp: {keepalives: %s}
 binds:
@@ -140,17 +142,15 @@ def found_dead(gateway, cut, trigger=lambda: None):
     return record
 
 
-def tunnel(net, client_side, backend_side, keepalives=("{}", "{}")):
-    """(gateway, client, upstream) with a byte through the tunnel in both directions."""
+def tunnel(net, client_side, backend_side, keepalives=("{}", "{}"), mode="off"):
+    """(gateway, client, upstream) with a byte through the tunnel in both directions; "require": in the kernel
+    lane."""
     backend = Backend(backend_side.address, 9000, netns=backend_side)
-    gateway = Gateway(TUNNEL % keepalives, origin=backend, netns=net.server, workers=1)
+    gateway = Gateway(TUNNEL % keepalives, origin=backend, netns=net.server, workers=1, mode=mode)
     host = net.server.address if client_side is net.client else "127.0.0.1"
     client = Raw((host, gateway.port), netns=client_side)
     upstream = backend.accept()
-    client.send("a")
-    upstream.read(1)
-    upstream.send("b")
-    client.read(1)
+    settle(gateway, client, upstream)
     return gateway, client, upstream
 
 
@@ -190,6 +190,42 @@ def dead_backend_in_flight():
     net.mend("client")
 
 
+@test("both sockets of a tunnel in the kernel lane have the values of the policies", needs=("bpf",))
+def kernel_values():
+    backend = Backend()
+    keepalives = ("{time: 30s, interval: 5s, retries: 3}", "{time: 10s, interval: 3s, retries: 4}")
+    gateway = Gateway(TUNNEL % keepalives, origin=backend, mode="require", workers=1)
+    client = gateway.client()
+    settle(gateway, client, backend.accept())
+    eq(gates(gateway), [("open", "open")], "gates")
+    eq(downstream_keepalive(gateway, client),
+       {"on": 1, "time": 30, "interval": 5, "retries": 3, "user_timeout_ms": 45000}, "downstream")
+    eq(upstream_keepalive(gateway, backend.port),
+       {"on": 1, "time": 10, "interval": 3, "retries": 4, "user_timeout_ms": 22000}, "upstream")
+
+
+@test("a dead client of a tunnel in the kernel lane is found, idle and with data in flight",
+      waits=True, needs=("bpf", "netns", "nft"))
+def dead_client_kernel():
+    for data in ("", "on its way"):
+        net = Net()
+        gateway, _, upstream = tunnel(net, net.client, net.server, (FAST, "{}"), "require")
+        found_dead(gateway, lambda: net.drop("client"), lambda: data and upstream.send(data))
+        upstream.expect_end()
+        net.mend("client")
+
+
+@test("a dead backend of a tunnel in the kernel lane is found, idle and with data in flight",
+      waits=True, needs=("bpf", "netns", "nft"))
+def dead_backend_kernel():
+    for data in ("", "on its way"):
+        net = Net()
+        gateway, client, _ = tunnel(net, net.server, net.client, ("{}", FAST), "require")
+        found_dead(gateway, lambda: net.drop("client"), lambda: data and client.send(data))
+        client.expect_end()
+        net.mend("client")
+
+
 @test("a dead client in the middle of a response is found", waits=True, needs=("netns", "nft"))
 def dead_client_response():
     net = Net()
@@ -218,7 +254,8 @@ def dead_client_between_requests():
 def without_user_timeout():
     net = Net()
     backend = Backend(net.server.address, 9000, netns=net.server)
-    gateway = Gateway(TUNNEL % (FAST, "{}") + "config: {userTimeout: false}\n", origin=backend,
+    config = TUNNEL.replace("config: {", "config: {userTimeout: false, ")
+    gateway = Gateway(config % (FAST, "{}"), origin=backend, mode="off",
                       netns=net.server,
                       workers=1, checked=False)
     client = Raw((net.server.address, gateway.port), netns=net.client)

@@ -359,8 +359,8 @@ def upload_under_way(mode, size):
     return gateway, client, upstream
 
 
-@test("an answer that comes during an upload in the kernel reaches the client at once, in both lanes; what "
-      "is left of the upload goes on, or is cut off",
+@test("an answer that comes during an upload in the kernel reaches the client at once, in both lanes; the "
+      "upload goes on, or is cut off",
       needs=("bpf",), timeout=60)
 def early_answers():
     def once(mode):
