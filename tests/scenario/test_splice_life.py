@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reload, drain and sudden death with open gates: as without the kernel lane, and nothing is left."""
+import os
 import random
 import signal
 import socket
 import threading
 import time
 
-from bpf_objects import expect_gone, held
+from bpf_objects import bpftool, expect_gone, held, left
 from hg import *
+from pins import pins
 from splice import *
 
 TWO = """
@@ -219,6 +221,15 @@ class Load:
         eq(self.wrong, [], "wrong bytes")
 
 
+def restart(gateway):
+    """Ready again within a second."""
+    begin = time.monotonic()
+    gateway.start()
+    gateway.await_ready()
+    took = time.monotonic() - begin
+    check(took < 1.0 * factor() + withheld(took), f"the restart took {took:.2f} s")
+
+
 @test("killed at random moments under load: nothing of it is left, and the same ports serve again at once",
       needs=("bpf", "root", "bpftool"), heavy=True, timeout=120)
 def killed():
@@ -238,10 +249,40 @@ def killed():
             gateway.signal(signal.SIGKILL)
             gateway.wait(5)
             expect_gone(objects)
-            begin = time.monotonic()
-            gateway.start()
-            gateway.await_ready()
-            check(time.monotonic() - begin < 1.0 * factor(), "the restart took long")
+            restart(gateway)
             eq(gateway.metrics()("headgate_gate_available"), int(mode != "off"), "gate_available")
         load.end()
         gateway.kill()
+
+
+@test("killed over pins at random moments under load: the pins stay, the same ports serve over them at once",
+      needs=("bpf", "root", "bpftool"), serial=True, timeout=90)
+def killed_over_pins():
+    with pins(slots=1024, workers=2) as made:
+        config = TUNNEL.replace("mode: @mode@", f"mode: @mode@, pinDir: {made.directory}")
+        gateway = Gateway(config, origin=Origin(tcp_echo=True), mode="require", workers=2, checked=False)
+        verdict = bpftool("prog", "show", "pinned", os.path.join(made.directory, "verdict"))["id"]
+        names = sorted(os.listdir(made.directory))
+        objects = held(gateway)
+        private = {"prog": objects["prog"] - {verdict}}
+        objects["prog"] = {verdict}
+        load = Load(gateway.port, 16)
+        dice = random.Random(time.time_ns())
+        for number in range(4):
+            before = load.bytes
+            wait_until(lambda b=before: load.bytes > b + 300000, 5, f"the load of round {number}")
+            wait_until(lambda: any(up for up, _ in gates(gateway)), 5, f"an open gate of round {number}")
+            time.sleep(dice.random() * 0.3)
+            gateway.signal(signal.SIGKILL)
+            gateway.wait(5)
+            expect_gone(private)
+            eq((left(objects), sorted(os.listdir(made.directory))), (objects, names), "objects and pins")
+            restart(gateway)
+            now = held(gateway)
+            eq((now["map"], now["link"]), (objects["map"], objects["link"]), "maps and link that serve now")
+            private = {"prog": now["prog"] - {verdict}}
+            eq(gateway.metrics()("headgate_gate_available"), 1, "gate_available")
+        load.end()
+        eq(gateway.metrics()("headgate_poisoned_total"), 0, "poisoned streams")
+        gateway.stop()
+    expect_gone(objects)
