@@ -6,6 +6,7 @@
 
 As a module: check(text) returns the findings, parse(text) the samples as {(name, frozenset(labels)): value}.
 """
+import functools
 import math
 import re
 import sys
@@ -29,8 +30,9 @@ class Family:
         self.is_closed = False
 
 
+@functools.lru_cache(maxsize=4096)  # the same ones come with every scrape
 def parse_labels(text):
-    """{name: value}, or None when the text is not a label list."""
+    """{name: value}, not to be changed, or None when the text is not a label list."""
     labels = {}
     at = 0
     while at < len(text):
@@ -188,14 +190,19 @@ def check_family(name, family, findings):
         check_histogram(name, family, findings)
 
 
-def check(text):
+def examine(text):
+    """(findings, {name: Family})."""
     findings = []
     families = read(text, findings)
     for name, family in families.items():
         check_family(name, family, findings)
     if not families:
         findings.append("there is nothing in it")
-    return findings
+    return findings, families
+
+
+def check(text):
+    return examine(text)[0]
 
 
 def parse(text):

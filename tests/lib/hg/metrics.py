@@ -9,10 +9,9 @@ class Metrics:
     """metrics("name_total", route="a"): the sum of the matching samples, 0.0 when none match."""
 
     def __init__(self, text):
-        findings = promcheck.check(text)
+        findings, self.families = promcheck.examine(text)
         if findings:
             raise Failure("metrics: " + "; ".join(findings[:5]))
-        self.families = promcheck.read(text, [])
 
     def __call__(self, name, **labels):
         family = self.families.get(promcheck.family_of(name, self.families))
