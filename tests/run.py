@@ -24,6 +24,7 @@ from hg import process, runner  # noqa: E402
 SHOWN_LINES = 60
 SLOW_S = 5.0
 C_TEST_S = 150  # for one unit or BPF test program
+MEASURING = ("test_memory",)  # BPF test programs that look at the memory of the machine: alone, at the end
 TAP = re.compile(r"^(not )?ok(?: \d+)?(?: -)? ?(.*)$")
 
 
@@ -183,17 +184,21 @@ def run_c_test(profile, folder, name, timeout):
     return name, status, seconds, log, results
 
 
-def run_c_tests(report, options, profiles, folder, width):
+def run_c_tests(report, options, profiles, folder):
     names = [n for n in c_tests(folder) if not options.only or options.only in n]
     if not names or not profiles:
         no_match(report, options, folder)
         return
     section(f"{folder} tests ({', '.join(profiles)})")
-    with concurrent.futures.ThreadPoolExecutor(width) as pool:
-        jobs = {pool.submit(run_c_test, profile, folder, name, C_TEST_S): profile
-                for profile in profiles for name in names}
-        for job in concurrent.futures.as_completed(jobs):
-            count_c_test(report, jobs[job], folder, *job.result())
+    # Those of the sanitizer are slow: they come first, so that the end is not one of them on an idle machine.
+    work = [(profile, name) for profile in reversed(profiles) for name in names]
+    alone = [(profile, name) for profile, name in work if folder == "bpf" and name in MEASURING]
+    for width, part in ((cores() + 1, [job for job in work if job not in alone]), (1, alone)):
+        with concurrent.futures.ThreadPoolExecutor(width) as pool:
+            jobs = {pool.submit(run_c_test, profile, folder, name, C_TEST_S): profile
+                    for profile, name in part}
+            for job in concurrent.futures.as_completed(jobs):
+                count_c_test(report, jobs[job], folder, *job.result())
 
 
 def count_c_test(report, profile, folder, name, status, seconds, log, results):
@@ -216,14 +221,24 @@ def count_c_test(report, profile, folder, name, status, seconds, log, results):
         report.fail(title, "it ran no test" if status == 0 else ended(status), log, seconds)
 
 
-def origin_selftest(report, profile):
-    script = os.path.join(ROOT, "tests", "origin", "selftest.py")
-    if not os.path.exists(script):
+def origin_selftests(report, profiles):
+    if not profiles:
         return
-    section(f"backend ({profile})")
+    section(f"backend ({', '.join(profiles)})")
+    with concurrent.futures.ThreadPoolExecutor(len(profiles)) as pool:
+        for outcome in pool.map(run_origin_selftest, profiles):
+            count_origin_selftest(report, *outcome)
+
+
+def run_origin_selftest(profile):
+    """(profile, status, seconds, log)."""
+    script = os.path.join(ROOT, "tests", "origin", "selftest.py")
     log = log_path(profile, "origin-selftest.log")
     env = {"HTTPBIN_BIN": os.path.join(ROOT, "build", profile, "httpbin"), "HG_PROFILE": profile}
-    status, seconds = run_logged([sys.executable, script, env["HTTPBIN_BIN"]], log, env, 240)
+    return profile, *run_logged([sys.executable, script, env["HTTPBIN_BIN"]], log, env, 240), log
+
+
+def count_origin_selftest(report, profile, status, seconds, log):
     counts = re.findall(r"^(\d+) passed, (\d+) failed", process.read_text(log), re.M)
     passed = int(counts[-1][0]) if counts else 1
     if status == 0:
@@ -336,12 +351,11 @@ def check(report, options, profiles):
     built = [p for p in profiles if build(report, options, p, ["tests"])]
     if "release" in profiles:
         other = "clang" if "clang" not in options.cc else "gcc"
-        build(report, options, "release", ["objects"], other)
+        build(report, options, "debug", ["objects"], other)
     lint(report, options)
-    run_c_tests(report, options, built, "unit", cores() + 1)
-    for profile in built:
-        origin_selftest(report, profile)
-    run_c_tests(report, options, built, "bpf", 1)
+    run_c_tests(report, options, built, "unit")
+    origin_selftests(report, built)
+    run_c_tests(report, options, built, "bpf")
     if "release" in profiles:
         fuzz(report, options)
     if built:
@@ -380,8 +394,7 @@ def main():
             fuzz(report, options)
         elif options.no_build or all(build(report, options, p, what_to_build(options, p)) for p in profiles):
             if options.command in ("unit", "bpf"):
-                width = cores() + 1 if options.command == "unit" else 1
-                run_c_tests(report, options, profiles, options.command, width)
+                run_c_tests(report, options, profiles, options.command)
             if options.command in ("scenario", "soak"):
                 scenarios(report, options, profiles, only_soak=options.command == "soak")
     except KeyboardInterrupt:
