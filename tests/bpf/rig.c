@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <bpf/libbpf.h>
 #include <cmocka.h>
 
 #include "user/base/clock.h"
@@ -87,6 +88,15 @@ struct gate *rig_gate(const struct gate_options *options)
 	}
 	text_done(&why);
 	return gate;
+}
+
+void rig_break(struct bpf_object *object, void *arg)
+{
+	struct bpf_map *rodata = bpf_object__find_map_by_name(object, ".rodata");
+
+	assert_non_null(rodata);
+	/* Its only variable is broken_rules. */
+	assert_int_equal(bpf_map__set_initial_value(rodata, arg, sizeof(uint32_t)), 0);
 }
 
 /* ---------------------------------------------------------------------------------------- connections */
@@ -414,6 +424,25 @@ bool send_all(struct rig *rig, int fd, const char *bytes, size_t len)
 		rig_turn(rig, 0);
 	}
 	return len == 0;
+}
+
+uint64_t send_until_full(struct rig *rig, int fd, uint64_t seed, uint64_t position, uint64_t max,
+			 uint64_t quiet_ms)
+{
+	char piece[16384];
+	uint64_t start = position, quiet_since = now_ms();
+
+	while (position - start < max && now_ms() - quiet_since < quiet_ms) {
+		pattern_fill(piece, seed, position, sizeof(piece));
+		ssize_t sent = send(fd, piece, sizeof(piece), MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (sent > 0) {
+			position += (uint64_t)sent;
+			quiet_since = now_ms();
+		}
+		rig_turn(rig, sent > 0 ? 0 : 1);
+	}
+	return position - start;
 }
 
 size_t receive_some(struct rig *rig, int fd, char *bytes, size_t len, int limit_ms)

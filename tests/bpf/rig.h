@@ -25,6 +25,9 @@ struct gate *rig_gate(const struct gate_options *options);
 /* Ends the running test as skipped, loudly, or as failed where BPF is required. */
 void rig_skip(const char *reason);
 
+/* before_load of gate_broken_bpf: arg is the uint32_t with the enum break_rule bits to be off. */
+void rig_break(struct bpf_object *object, void *arg);
+
 struct rig_buffers {
 	int front_receive, front_send, back_receive, back_send; /* 0: the kernel's own choice, autotuned */
 	int client_receive, client_send, server_receive, server_send;
@@ -95,6 +98,12 @@ uint64_t now_ns(void);
 uint32_t random_u32(uint64_t *state);
 /* Sends or receives all of it on any socket, the gateway working meanwhile. False: not within the time. */
 bool send_all(struct rig *rig, int fd, const char *bytes, size_t len);
+/*
+ * Writes the pattern of this seed from `position` on, until nothing has been taken for quiet_ms, or `max`
+ * bytes or up to a piece of 16 KiB more. Returns how many were taken.
+ */
+uint64_t send_until_full(struct rig *rig, int fd, uint64_t seed, uint64_t position, uint64_t max,
+			 uint64_t quiet_ms);
 size_t receive_some(struct rig *rig, int fd, char *bytes, size_t len, int limit_ms);
 /* The pattern of this seed from `position` on, at most 200000 bytes; they fail the test. */
 void send_pattern(struct rig *rig, int fd, uint64_t seed, uint64_t position, size_t len);

@@ -194,14 +194,6 @@ struct overlap {
 
 static int tun_fd = -1;
 
-static void break_program(struct bpf_object *object, void *arg)
-{
-	struct bpf_map *rodata = bpf_object__find_map_by_name(object, ".rodata");
-
-	assert_non_null(rodata);
-	assert_int_equal(bpf_map__set_initial_value(rodata, arg, sizeof(uint32_t)), 0);
-}
-
 static void connect_raw(struct overlap *o)
 {
 	static uint16_t next_port = 40000;
@@ -226,7 +218,7 @@ static void connect_raw(struct overlap *o)
 
 static void overlap_open(struct overlap *o, uint32_t broken)
 {
-	struct gate_options options = { .slot_count = 64, .worker_count = 1, .before_load = break_program,
+	struct gate_options options = { .slot_count = 64, .worker_count = 1, .before_load = rig_break,
 					.before_load_arg = &broken };
 
 	memset(o, 0, sizeof(*o));

@@ -50,15 +50,6 @@ static int writable_after_late_byte(int fd, bool *ret_is_writable)
 #include "user/gate/pair.c"
 #include "user/gate/socket.c"
 
-static void break_program(struct bpf_object *object, void *arg)
-{
-	struct bpf_map *rodata = bpf_object__find_map_by_name(object, ".rodata");
-
-	assert_non_null(rodata);
-	/* Its only variable is broken_rules. */
-	assert_int_equal(bpf_map__set_initial_value(rodata, arg, sizeof(uint32_t)), 0);
-}
-
 struct play {
 	struct gate *gate;
 	struct rig *rig;
@@ -68,7 +59,7 @@ struct play {
 static void play_open(struct play *p, const struct rig_buffers *buffers)
 {
 	struct gate_options options = { .slot_count = 64, .worker_count = 2, .max_credit_bytes = 1ull << 30,
-					.before_load = break_program, .before_load_arg = &broken };
+					.before_load = rig_break, .before_load_arg = &broken };
 
 	options.object = gate_broken_bpf__elf_bytes(&options.object_bytes);
 	p->gate = rig_gate(&options);
@@ -88,24 +79,9 @@ static const struct rig_buffers small = {
 	.client_receive = 32768, .client_send = 32768, .server_receive = 32768, .server_send = 32768,
 };
 
-/* Writes the pattern until nothing is taken any more; returns how much was. */
 static uint64_t write_until_full(struct play *p, int fd, uint64_t seed, uint64_t position, uint64_t max)
 {
-	char piece[16384];
-	uint64_t start = position, quiet_since = now_ms();
-
-	while (position - start < max && now_ms() - quiet_since < 30) {
-		/* A piece at a time, so it may be a little more than max. */
-		pattern_fill(piece, seed, position, sizeof(piece));
-		ssize_t sent = send(fd, piece, sizeof(piece), MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (sent > 0) {
-			position += (uint64_t)sent;
-			quiet_since = now_ms();
-		}
-		rig_turn(p->rig, sent > 0 ? 0 : 1);
-	}
-	return position - start;
+	return send_until_full(p->rig, fd, seed, position, max, 30);
 }
 
 /* Reads and checks `len` bytes; false: too few in time, or wrong ones. */
