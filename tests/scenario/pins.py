@@ -72,14 +72,14 @@ class Pins:
 
 
 @contextlib.contextmanager
-def pins(slots=4, workers=1):
+def pins(slots=4, workers=1, user="root"):
     mounted = os.path.join(tmpdir(), "bpf")
     os.mkdir(mounted)
     eq(run(["mount", "-t", "bpf", "bpf", mounted])[0], 0, "mount -t bpf")
     directory = os.path.join(mounted, "headgate")
     try:
         status, out, err = run([binary("headgate"), "bpf", "load", "--pin", directory, "--slots", slots,
-                                "--workers", workers])
+                                "--workers", workers, "--user", user])
         eq(status, 0, f"bpf load: {out} {err}")
         yield Pins(directory, slots)
     finally:

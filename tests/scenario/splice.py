@@ -64,7 +64,7 @@ def has_kernel_lane(gateway):
 
 
 def settle(gateway, client, upstream):
-    """Single bytes to and fro until both directions of the only tunnel ride the kernel lane."""
+    """Single bytes to and fro through this tunnel until both directions of all ride the kernel lane."""
     def both():
         client.send(b"c")
         eq(upstream.read(1), b"c", "a byte up")

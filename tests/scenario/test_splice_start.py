@@ -7,7 +7,7 @@ import time
 
 from hg import *
 from hg.framework import binary, repository_root
-from bpf_objects import expect_gone, held
+from bpf_objects import bpftool, expect_gone, held
 from pins import pins
 from splice import *
 
@@ -112,29 +112,44 @@ def off():
     check("kernel lane" not in gateway.stderr, gateway.stderr)
 
 
-@test("nobody runs the kernel lane from pins that root made once; unload removes them", needs=("bpf",
-      "root", "bpftool"), timeout=40)
+def status_lines(*arguments):
+    status, out, err = run([binary("headgate"), "bpf", "status", *arguments])
+    eq((status, err), (0, ""), "bpf status")
+    check(out.startswith("kernel: sockmap lane allowed"), f"which lanes this kernel may use: {out}")
+    return out
+
+
+@test("bpf status shows the program, its attachment and its maps while a gateway runs, and none afterwards",
+      needs=("bpf", "root", "bpftool"))
+def status_of_host():
+    gateway, _ = acted("require")
+    objects = held(gateway)
+    shown = status_lines()
+    link, = objects["link"]
+    verdict = bpftool("link", "show", "id", link)["prog_id"]
+    check(re.search(rf"(?m)^program {verdict} gate_verdict: ", shown), f"program {verdict}: {shown}")
+    maps = {entry["name"]: entry for entry in bpftool("map", "show") if entry["id"] in objects["map"]}
+    line = f"attached by link {link} to map {maps['sources']['id']}\n"
+    check(line in shown, f"{line}: {shown}")
+    for name in ("gates", "gate_of", "targets", "workers"):
+        line = f"map {maps[name]['id']} {name}: {maps[name]['max_entries']} entries"
+        check(line in shown, f"{line}: {shown}")
+    gateway.stop()
+    expect_gone(objects)
+    check(f"program {verdict} " not in status_lines(), "a program that is gone")
+
+
+@test("nobody runs the kernel lane from pins that root made once; unload removes them",
+      needs=("bpf", "root", "bpftool"), timeout=40)
 def pinned():
-    mounted = os.path.join(tmpdir(), "bpf")
-    os.mkdir(mounted)
-    eq(run(["mount", "-t", "bpf", "bpf", mounted])[0], 0, "mount -t bpf")
-    directory = os.path.join(mounted, "headgate")
-    try:
-        objects = play_pinned(directory)
-    finally:
-        run([binary("headgate"), "bpf", "unload", "--pin", directory])
-        run(["umount", "-l", mounted])
+    with pins(slots=64, workers=2, user="nobody") as made:
+        objects = play_pinned(made.directory)
     expect_gone(objects)
 
 
 def play_pinned(directory):
-    status, out, err = run([binary("headgate"), "bpf", "load", "--pin", directory, "--slots", "64",
-                           "--workers", "2",
-                            "--user", "nobody"])
-    eq(status, 0, f"bpf load: {out} {err}")
-    status, out, err = run([binary("headgate"), "bpf", "status", "--pin", directory])
-    eq(status, 0, f"bpf status: {out} {err}")
-    check(out.strip(), "bpf status says something")
+    shown = status_lines("--pin", directory)
+    check(f"{directory}: pinned" in shown and "0 of 64 taken" in shown and "2 in all" in shown, shown)
     config = TUNNEL.replace("mode: @mode@", f"mode: @mode@, pinDir: {directory}")
     backend = Backend()
     for _ in range(2):
@@ -144,6 +159,8 @@ def play_pinned(directory):
         client, upstream = tunnel(gateway, backend)
         client.send(pattern(200000))
         verify(upstream.read(200000), 200000)
+        shown = status_lines("--pin", directory)
+        check("2 of 64 taken" in shown and f"process {gateway.pid}" in shown, shown)
         client.fin()
         upstream.expect_fin()
         upstream.fin()
