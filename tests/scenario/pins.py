@@ -64,6 +64,17 @@ class Pins:
                 for slot, record in records.items()
                 if self._value(record, TAKEN) % 2 and self._value(record, "kernel.is_seeded")}
 
+    def cookies(self):
+        """{map: cookies of the sockets in it} of the maps that hold sockets, and of those that name them."""
+        def number(bytes_shown):
+            return int.from_bytes(bytes(int(byte, 16) for byte in bytes_shown), "little")
+        found = {}
+        for name, side in (("sources", "value"), ("targets", "value"), ("gate_of", "key")):
+            entries = bpftool("map", "dump", "pinned", os.path.join(self.directory, name))
+            # An empty slot of a sock map is an entry with an error.
+            found[name] = {number(entry[side]) for entry in entries if isinstance(entry["value"], list)}
+        return found
+
     def source_that_moved(self, before):
         """The one slot of sources() that saw more bytes than before."""
         moved = [slot for slot, count in self.sources().items() if count != before.get(slot, 0)]

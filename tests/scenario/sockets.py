@@ -4,9 +4,11 @@ import contextlib
 import ctypes
 import os
 import socket
+import sys
 
 from hg import Failure
 
+SO_COOKIE = 57  # asm-generic/socket.h
 SYS_PIDFD_GETFD = 438  # the same on all architectures (asm-generic/unistd.h)
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -38,6 +40,11 @@ def duplicate_of(pid, matches):
     finally:
         os.close(process)
     raise Failure(f"process {pid} has no such socket")
+
+
+def cookie_of(copy):
+    """The number that the kernel knows a socket by, as long as it lives and never again."""
+    return int.from_bytes(copy.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8), sys.byteorder)
 
 
 def keepalive_of(copy):

@@ -9,6 +9,7 @@ from hg import *
 from hg.framework import binary, repository_root
 from bpf_objects import bpftool, expect_gone, held
 from pins import pins
+from sockets import cookie_of, duplicate_of
 from splice import *
 
 NOBODY = 65534
@@ -261,3 +262,37 @@ def credit():
     wait_until(lambda: credit_of(gateway) == 0, 3, "the return of the credit")
     for record in gateway.wait_log(count=3):
         eq((record["close_reason"], record["bytes_out"]), ("ok", "300000"), record.line)
+
+
+@test("the maps hold the two sockets of a tunnel and no other: not its far ends, none of another process",
+      needs=("bpf", "root", "bpftool"))
+def no_other_socket():
+    with pins(slots=8) as made:
+        config = TUNNEL.replace("mode: @mode@", f"mode: @mode@, pinDir: {made.directory}")
+        gateway, backend = acted("require", config)
+        # Of the same program and of none, before and after the tunnel.
+        other, other_backend = acted("off")
+        strangers = [tunnel(other, other_backend, warm=False)]
+        client, upstream = tunnel(gateway, backend)
+        strangers.append(tunnel(other, other_backend, warm=False))
+        listener = Backend()
+        near = Raw(listener.port)
+        strangers.append((near, listener.accept()))
+        mine = set()
+        for at_peer in (lambda local, peer: peer[1] == client.local_port,
+                        lambda local, peer: peer[1] == backend.port):
+            with duplicate_of(gateway.pid, at_peer) as copy:
+                mine.add(cookie_of(copy))
+        eq(len(mine), 2, "sockets of the tunnel")
+        for one, far in ((client, upstream), *strangers):
+            for a, b in ((one, far), (far, one)):
+                a.send(pattern(20000))
+                eq(b.read(20000), pattern(20000), "bytes")
+        gateway.metrics()
+        eq(made.cookies(), {name: mine for name in ("sources", "targets", "gate_of")}, "sockets in the maps")
+        client.close()
+        upstream.expect_end()
+        upstream.close()
+        wait_until(lambda: not gateway.streams(), 3, "the end of the tunnel")
+        eq(made.cookies(), {name: set() for name in ("sources", "targets", "gate_of")}, "sockets afterwards")
+        gateway.stop()
