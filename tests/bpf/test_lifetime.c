@@ -52,6 +52,22 @@ static uint32_t program_id(const struct gate *gate)
 	return info.id;
 }
 
+/* Time of a start on any kernel, and room before its limit of a million. */
+static void the_verifier_has_little_to_do(void **state)
+{
+	struct gate *gate = rig_gate(NULL);
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	(void)state;
+	assert_int_equal(bpf_obj_get_info_by_fd(gate->prog_fd, &info, &len), 0);
+	print_message("%u instructions verified\n", info.verified_insns);
+	/* Kernels before 5.16 do not count. */
+	if (info.verified_insns > 0)
+		assert_in_range(info.verified_insns, 500, 10000);
+	gate_free(gate);
+}
+
 static uint32_t map_id(const struct gate *gate, enum gate_map map)
 {
 	struct bpf_map_info info = { 0 };
@@ -575,6 +591,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kill_leaves_nothing_attached),
 		cmocka_unit_test(a_closed_gate_leaves_nothing),
+		cmocka_unit_test(the_verifier_has_little_to_do),
 		cmocka_unit_test(other_sockets_are_not_touched),
 		cmocka_unit_test(closed_sockets_leave_the_maps),
 		cmocka_unit_test(pins_serve_a_gateway_without_privileges),
