@@ -269,6 +269,7 @@ static void label_values_cannot_break_the_line(void **state)
 
 static void many_series_of_several_workers_merge(void **state)
 {
+	static const char requests[] = "agentgateway_requests_total{";
 	struct fake *fake = *state;
 	unsigned int lines = 0;
 	char route[32];
@@ -284,8 +285,9 @@ static void many_series_of_several_workers_merge(void **state)
 			request_metrics_add(fake->requests[1], &record);
 	}
 	text = metrics_of(fake);
-	for (const char *at = text; (at = strstr(at, "\nagentgateway_requests_total{")); at++)
-		lines++;
+	/* Line by line: strstr() of a sanitizer measures the whole text each time. */
+	for (const char *at = text; (at = strchr(at, '\n')); at++)
+		lines += strncmp(at + 1, requests, sizeof(requests) - 1) == 0;
 	assert_int_equal(lines, 3000);
 	assert_valid(text);
 	free(text);
