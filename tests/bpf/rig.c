@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include <bpf/libbpf.h>
+#include <bpf/bpf.h>
 #include <cmocka.h>
 
 #include "user/base/clock.h"
@@ -483,4 +484,22 @@ void send_pattern(struct rig *rig, int fd, uint64_t seed, uint64_t position, siz
 
 	pattern_fill(bytes, seed, position, len);
 	assert_true(send_all(rig, fd, bytes, len));
+}
+
+uint32_t rig_program_id(const struct gate *gate)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	assert_int_equal(bpf_obj_get_info_by_fd(gate->prog_fd, &info, &len), 0);
+	return info.id;
+}
+
+uint32_t rig_map_id(const struct gate *gate, enum gate_map map)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	assert_int_equal(bpf_obj_get_info_by_fd(gate->map_fds[map], &info, &len), 0);
+	return info.id;
 }

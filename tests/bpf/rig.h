@@ -109,3 +109,7 @@ size_t receive_some(struct rig *rig, int fd, char *bytes, size_t len, int limit_
 void send_pattern(struct rig *rig, int fd, uint64_t seed, uint64_t position, size_t len);
 void expect(struct rig *rig, int fd, uint64_t seed, uint64_t position, size_t len);
 void expect_nothing(struct rig *rig, int fd);
+
+/* Identities in the kernel, as other tools show them. */
+uint32_t rig_program_id(const struct gate *gate);
+uint32_t rig_map_id(const struct gate *gate, enum gate_map map);

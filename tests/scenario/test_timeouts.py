@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Deadlines of a request: each fires at its time, says its name everywhere, and cuts nothing else."""
+import contextlib
 import os
 import re
 
@@ -294,7 +295,9 @@ def stream_idle_upload():
     client = gateway.client()
     client.send("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
     backend.accept()
-    client.send_until_blocked(bytes(65536), quiet_s=0.1)
+    # Buffers of the kernel that grow may take some more of it every now and then, up to the end.
+    with contextlib.suppress(ConnectionError):
+        client.send_until_blocked(bytes(65536), quiet_s=0.1)
     eq(client.response().status, 504, "status")
 
 

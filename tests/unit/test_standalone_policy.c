@@ -255,7 +255,7 @@ static void wrong_static_values_are_refused(void **state)
 		  "a.yaml:1:18: config.splice: ", "write lanes: [pipe, sockmap], or mode: auto" },
 		{ "config: {splice: {creditBytes: 1}}\n",
 		  "a.yaml:1:32: config.splice.creditBytes: ", "from 65536" },
-		{ "config: {splice: {maxTotalCredit: 65536}}\n",
+		{ "config: {splice: {creditBytes: 65537, maxTotalCredit: 65536}}\n",
 		  "a.yaml:1:18: config.splice: ", "no stream could be spliced" },
 		{ "config: {limits: {maxConnections: 100001}}\n",
 		  "a.yaml:1:35: config.limits.maxConnections: ", "from 1 to 100000" },

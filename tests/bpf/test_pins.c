@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pins: loaded by one process, used by others, also without privileges. They live in a BPF file system that
+ * this process mounts in a mount namespace of its own.
+ */
+#include <errno.h>
+#include <grp.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <cmocka.h>
+
+#include "tests/bpf/rig.h"
+#include "user/gate/ctl.h"
+#include "user/gate/pins.h"
+#include "user/gate/selftest.h"
+#include "user/gate/status.h"
+
+static char mount_dir[64];
+static char pin_dir[96];
+
+static int ctl(const char *verb, const char *option, const char *value)
+{
+	static char pin[] = "--pin";
+	char words[3][32];
+	char *argv[] = { words[0], pin, pin_dir, words[1], words[2], NULL };
+
+	snprintf(words[0], sizeof(words[0]), "%s", verb);
+	snprintf(words[1], sizeof(words[1]), "%s", option ? option : "");
+	snprintf(words[2], sizeof(words[2]), "%s", value ? value : "");
+	fflush(stdout);
+	return gate_ctl_main(option ? 5 : 3, argv);
+}
+
+static void pins_or_skip(void)
+{
+	if (pin_dir[0] == '\0')
+		rig_skip("no mount namespace, or no BPF file system in it");
+	gate_free(rig_gate(NULL));
+}
+
+/* Runs in a child without any privilege; the exit status says what failed. */
+static int unprivileged_gateway(void)
+{
+	struct gate_options options = { .worker_count = 2, .max_credit_bytes = 1 << 20 };
+	struct gate *gate = NULL;
+	struct text why;
+	uint64_t took_ns;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || setgroups(0, NULL) || setgid(65534) || setuid(65534))
+		return 10;
+	text_init(&why);
+	if (gate_load(&options, &gate, &why) != -EPERM)
+		return 11;
+	if (gate_open_pins(pin_dir, &options, &gate, &why)) {
+		fprintf(stderr, "%s\n", why.data);
+		return 12;
+	}
+	if (gate_selftest(gate, &why, &took_ns)) {
+		fprintf(stderr, "%s\n", why.data);
+		return 13;
+	}
+	gate_free(gate);
+	text_done(&why);
+	return 0;
+}
+
+static int exit_status_of(int (*run)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(run());
+	waitpid(pid, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void pins_serve_a_gateway_without_privileges(void **state)
+{
+	(void)state;
+	pins_or_skip();
+	assert_int_equal(ctl("load", "--user", "nobody"), 0);
+	assert_int_equal(ctl("status", NULL, NULL), 0);
+	assert_int_equal(exit_status_of(unprivileged_gateway), 0);
+	/* And again: the first one left nothing behind that hinders the second. */
+	assert_int_equal(exit_status_of(unprivileged_gateway), 0);
+	assert_int_equal(ctl("unload", NULL, NULL), 0);
+	assert_int_not_equal(access(pin_dir, F_OK), 0);
+}
+
+static void a_new_load_replaces_old_pins(void **state)
+{
+	struct gate_options options = { .worker_count = 1 };
+	struct gate *first = NULL, *second = NULL;
+	struct text why;
+
+	(void)state;
+	pins_or_skip();
+	text_init(&why);
+	assert_int_equal(ctl("load", "--slots", "128"), 0);
+	assert_int_equal(gate_open_pins(pin_dir, &options, &first, &why), 0);
+	assert_int_equal(first->slots.count, 128);
+	assert_int_equal(ctl("load", "--slots", "64"), 0);
+	assert_int_equal(gate_open_pins(pin_dir, &options, &second, &why), 0);
+	assert_int_equal(second->slots.count, 64);
+	/* Who had the old maps open keeps them. */
+	uint64_t took_ns;
+	assert_int_equal(gate_selftest(first, &why, &took_ns), 0);
+	gate_free(first);
+	gate_free(second);
+	assert_int_equal(ctl("unload", NULL, NULL), 0);
+	text_done(&why);
+}
+
+/* The part of the text that is about this program, up to the next one. */
+static void status_of_program(struct text *text, uint32_t program)
+{
+	char *from, *to;
+	char name[32];
+
+	snprintf(name, sizeof(name), "program %u ", program);
+	from = strstr(text->data, name);
+	assert_non_null(from);
+	to = strstr(from + 1, "\nprogram ");
+	if (to)
+		*to = '\0';
+	memmove(text->data, from, strlen(from) + 1);
+}
+
+static void assert_says(const struct text *text, const char *format, ...)
+{
+	va_list arguments;
+	char line[128];
+
+	va_start(arguments, format);
+	vsnprintf(line, sizeof(line), format, arguments);
+	va_end(arguments);
+	if (!strstr(text->data, line))
+		fail_msg("\"%s\" is not in:\n%s", line, text->data);
+}
+
+static void status_shows_what_a_process_has_loaded(void **state)
+{
+	struct gate_options options = { .slot_count = 62, .worker_count = 3 };
+	struct gate *gate = rig_gate(&options);
+	struct rig *rig = rig_create(gate);
+	struct rig_stream s;
+	struct text text;
+	char byte;
+
+	(void)state;
+	text_init(&text);
+	rig_stream_open(rig, &s, NULL);
+	rig_tunnel(&s, 0);
+	assert_true(send_all(rig, s.client, "x", 1));
+	assert_int_equal(receive_some(rig, s.server, &byte, 1, 500), 1);
+	assert_int_equal(gate_status(NULL, &text), 0);
+	status_of_program(&text, rig_program_id(gate));
+	assert_says(&text, "to map %u\n", rig_map_id(gate, GATE_MAP_SOURCES));
+	assert_says(&text, "  map %u gates: 62 entries of 256 bytes\n", rig_map_id(gate, GATE_MAP_GATES));
+	assert_says(&text, "  slots: 2 of 62 taken, 1 gates open; of these sockets 1 bytes redirected, 0 ");
+	assert_says(&text, "  rings: 0: process %d, 0 events lost; 3 in all\n", getpid());
+	/* Mode is what counts: this is how a direction that was stopped in the middle leaves its record. */
+	gate_direction_stop(&s.up.direction);
+	text_clear(&text);
+	assert_int_equal(gate_status(NULL, &text), 0);
+	status_of_program(&text, rig_program_id(gate));
+	assert_says(&text, "  slots: 2 of 62 taken, 0 gates open;");
+	text_done(&text);
+	rig_stream_close(&s);
+	rig_free(rig);
+	gate_free(gate);
+}
+
+/* The pins, and a process that has opened them. */
+static void status_shows_pins_and_who_has_them_open(void **state)
+{
+	struct gate_options options = { .worker_count = 1 };
+	struct gate *gate = NULL;
+	struct text text;
+	int prog_fd = -1, ready[2];
+	char byte;
+	pid_t pid;
+
+	(void)state;
+	pins_or_skip();
+	text_init(&text);
+	assert_int_equal(gate_status(pin_dir, &text), -ENOENT);
+	assert_int_equal(ctl("status", NULL, NULL), 1);
+	assert_int_equal(ctl("load", "--slots", "64"), 0);
+	assert_int_equal(gate_open_program(pin_dir, &prog_fd, &text), 0);
+	close(prog_fd);
+	text_clear(&text);
+	assert_int_equal(gate_status(pin_dir, &text), 0);
+	assert_says(&text, "  attached by link ");
+	assert_says(&text, " sources: 64 entries of 8 bytes\n");
+	assert_says(&text, "  slots: 0 of 64 taken, ");
+	assert_says(&text, "  rings: 8 in all\n");
+	assert_says(&text, "  open in: no process seen here, pins keep it");
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (pid == 0) {
+		if (gate_open_pins(pin_dir, &options, &gate, &text) || write(ready[1], "x", 1) != 1)
+			_exit(1);
+		pause();
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	text_clear(&text);
+	assert_int_equal(gate_status(pin_dir, &text), 0);
+	assert_says(&text, "  open in: process %d test_pins", pid);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	close(ready[0]);
+	close(ready[1]);
+	assert_int_equal(ctl("unload", NULL, NULL), 0);
+	text_done(&text);
+}
+
+static void pins_that_do_not_fit_are_refused_with_a_reason(void **state)
+{
+	struct gate_options options = { .worker_count = 9 };
+	struct gate_info info = { .abi_version = GATE_ABI_VERSION + 1, .slot_count = 64, .worker_count = 8,
+				  .record_bytes = sizeof(struct gate_record) };
+	struct gate *gate = NULL, *pinned;
+	struct text why;
+	uint32_t key = 0;
+
+	(void)state;
+	pins_or_skip();
+	text_init(&why);
+	assert_int_equal(gate_open_pins(pin_dir, &options, &gate, &why), -ENOENT);
+	assert_non_null(strstr(why.data, "headgate bpf load"));
+	text_clear(&why);
+	assert_int_equal(ctl("load", NULL, NULL), 0);
+	assert_int_equal(gate_open_pins(pin_dir, &options, &gate, &why), -ERANGE);
+	assert_non_null(strstr(why.data, "--workers 9"));
+	text_clear(&why);
+	options.worker_count = 1;
+	assert_int_equal(gate_open_pins(pin_dir, &options, &pinned, &why), 0);
+	assert_int_equal(bpf_map_update_elem(pinned->map_fds[GATE_MAP_INFO], &key, &info, BPF_ANY), 0);
+	assert_int_equal(gate_open_pins(pin_dir, &options, &gate, &why), -EPROTO);
+	assert_non_null(strstr(why.data, "another version"));
+	text_clear(&why);
+	/* Made by a build that changed the layout and forgot the number. */
+	info.abi_version = GATE_ABI_VERSION;
+	assert_int_equal(bpf_map_update_elem(pinned->map_fds[GATE_MAP_INFO], &key, &info, BPF_ANY), 0);
+	assert_int_equal(gate_open_pins(pin_dir, &options, &gate, &why), -EPROTO);
+	assert_non_null(strstr(why.data, GATE_ABI_FINGERPRINT));
+	gate_free(pinned);
+	assert_int_equal(ctl("unload", NULL, NULL), 0);
+	assert_int_equal(ctl("load", "--workers", "none"), 2);
+	/* The gateway would refuse the kernel all the same. */
+	assert_int_equal(ctl("load", "--force", "1"), 2);
+	assert_int_equal(ctl("frobnicate", NULL, NULL), 2);
+	text_done(&why);
+}
+
+static void a_directory_elsewhere_is_refused(void **state)
+{
+	struct gate *gate = rig_gate(NULL);
+	struct text why;
+	char dir[] = "/tmp/headgate-no-bpffs-XXXXXX";
+	char below[64];
+
+	(void)state;
+	text_init(&why);
+	assert_non_null(mkdtemp(dir));
+	snprintf(below, sizeof(below), "%s/x", dir);
+	assert_int_equal(gate_pin(gate, below, (uid_t)-1, (gid_t)-1, &why), -EINVAL);
+	assert_non_null(strstr(why.data, "mount -t bpf"));
+	assert_int_not_equal(access(below, F_OK), 0);
+	/* Nor is anything removed that was there before. */
+	assert_int_equal(gate_pin(gate, dir, (uid_t)-1, (gid_t)-1, &why), -EINVAL);
+	assert_int_equal(rmdir(dir), 0);
+	text_done(&why);
+	gate_free(gate);
+}
+
+/* Holds slots and a ring of the pinned maps and is killed. */
+static int dying_gateway(void)
+{
+	struct gate_options options = { .worker_count = 1 };
+	struct gate *gate = NULL;
+	struct text why;
+
+	text_init(&why);
+	if (gate_open_pins(pin_dir, &options, &gate, &why))
+		return 1;
+	struct rig *rig = rig_create(gate);
+	struct rig_stream s;
+	rig_stream_open(rig, &s, NULL);
+	rig_tunnel(&s, 0);
+	/* As if it had been taken long ago. */
+	gate_socket_record(&s.front_socket)->user.claimed_ns = 1;
+	gate_socket_record(&s.back_socket)->user.claimed_ns = 1;
+	kill(getpid(), SIGKILL);
+	return 2;
+}
+
+static void slots_and_rings_of_a_killed_gateway_come_back(void **state)
+{
+	struct gate_options options = { .worker_count = 1 };
+	struct gate *gate = NULL;
+	struct gate_worker *worker = NULL;
+	struct text why;
+
+	(void)state;
+	pins_or_skip();
+	text_init(&why);
+	assert_int_equal(ctl("load", "--workers", "1"), 0);
+	assert_int_equal(exit_status_of(dying_gateway), 128 + SIGKILL);
+	/* Who only looks changes nothing. */
+	assert_int_equal(ctl("status", NULL, NULL), 0);
+	assert_int_equal(gate_open_pins(pin_dir, &options, &gate, &why), 0);
+	assert_int_equal(gate_count_taken(gate), 2);
+	assert_int_equal(gate_reclaim(gate), 2);
+	assert_int_equal(gate_count_taken(gate), 0);
+	assert_int_equal(gate_worker_create(gate, &worker), 0);
+	/* Its only ring is read now. */
+	struct gate_worker *second = NULL;
+	assert_int_equal(gate_worker_create(gate, &second), -ENOSPC);
+	gate_worker_free(worker);
+	gate_free(gate);
+	assert_int_equal(ctl("unload", NULL, NULL), 0);
+	text_done(&why);
+}
+
+/* Takes a ring, and ends without giving it back when it is to. */
+static bool keeps_ring;
+
+static int ring_gateway(void)
+{
+	struct gate_options options = { .worker_count = 1 };
+	struct gate *gate = NULL;
+	struct gate_worker *worker = NULL;
+	struct text why;
+	int error;
+
+	text_init(&why);
+	if (gate_open_pins(pin_dir, &options, &gate, &why))
+		return 1;
+	error = gate_worker_create(gate, &worker);
+	if (error)
+		return error == -ENOSPC ? 3 : 2;
+	if (!keeps_ring)
+		gate_worker_free(worker);
+	return 0;
+}
+
+/* As process 1 of a process namespace of its own, like a container's. */
+static int ring_gateway_in_container(void)
+{
+	return unshare(CLONE_NEWPID) ? 4 : exit_status_of(ring_gateway);
+}
+
+/* Process numbers of containers say nothing outside of them, and each container has a process 1. */
+static void rings_are_kept_and_come_back_across_containers(void **state)
+{
+	struct gate_options options = { .worker_count = 1 };
+	struct gate_worker *worker = NULL;
+	struct gate *gate = NULL;
+	struct text why;
+
+	(void)state;
+	pins_or_skip();
+	text_init(&why);
+	assert_int_equal(ctl("load", "--workers", "1"), 0);
+	assert_int_equal(gate_open_pins(pin_dir, &options, &gate, &why), 0);
+	assert_int_equal(gate_worker_create(gate, &worker), 0);
+	assert_int_equal(exit_status_of(ring_gateway_in_container), 3);
+	assert_int_equal(exit_status_of(ring_gateway), 3);
+	gate_worker_free(worker);
+	keeps_ring = true;
+	for (int restart = 0; restart < 3; restart++)
+		assert_int_equal(exit_status_of(ring_gateway_in_container), 0);
+	assert_int_equal(exit_status_of(ring_gateway), 0);
+	keeps_ring = false;
+	assert_int_equal(gate_worker_create(gate, &worker), 0);
+	gate_worker_free(worker);
+	gate_free(gate);
+	assert_int_equal(ctl("unload", NULL, NULL), 0);
+	text_done(&why);
+}
+
+static bool bpffs_mount(void)
+{
+	strcpy(mount_dir, "/tmp/headgate-bpffs-XXXXXX");
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || !mkdtemp(mount_dir))
+		return false;
+	if (mount("bpf", mount_dir, "bpf", 0, NULL)) {
+		rmdir(mount_dir);
+		return false;
+	}
+	chmod(mount_dir, 0755);
+	snprintf(pin_dir, sizeof(pin_dir), "%s/headgate", mount_dir);
+	return true;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(pins_serve_a_gateway_without_privileges),
+		cmocka_unit_test(a_new_load_replaces_old_pins),
+		cmocka_unit_test(status_shows_what_a_process_has_loaded),
+		cmocka_unit_test(status_shows_pins_and_who_has_them_open),
+		cmocka_unit_test(pins_that_do_not_fit_are_refused_with_a_reason),
+		cmocka_unit_test(a_directory_elsewhere_is_refused),
+		cmocka_unit_test(slots_and_rings_of_a_killed_gateway_come_back),
+		cmocka_unit_test(rings_are_kept_and_come_back_across_containers),
+	};
+	bool has_mount = bpffs_mount();
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+	if (has_mount) {
+		umount(mount_dir);
+		rmdir(mount_dir);
+	}
+	return failed;
+}
