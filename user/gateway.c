@@ -199,6 +199,16 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
 	return 0;
 }
 
+/* A lane can be switched off and on again, but only the start can make one possible. */
+static bool gateway_needs_start(const struct splice_config *old, const struct splice_config *new)
+{
+	return !span_eq(old->pin_dir, new->pin_dir) ||
+	       old->max_total_credit_bytes != new->max_total_credit_bytes ||
+	       (old->mode == SPLICE_OFF && new->mode != SPLICE_OFF) ||
+	       (!old->lane_sockmap && new->lane_sockmap) || (!old->lane_near && new->lane_near) ||
+	       (!old->lane_direct && new->lane_direct) || old->force != new->force;
+}
+
 /* The keys of `config:` that config/README.md lists as read at the start only. */
 static void gateway_warn_static(const struct static_config *old, const struct static_config *new)
 {
@@ -213,10 +223,7 @@ static void gateway_warn_static(const struct static_config *old, const struct st
 		key = "enableIpv6";
 	else if (old->dns_refresh_ns != new->dns_refresh_ns)
 		key = "dns.refresh";
-	else if (!span_eq(old->splice.pin_dir, new->splice.pin_dir) ||
-		 old->splice.max_total_credit_bytes != new->splice.max_total_credit_bytes ||
-		 (old->splice.mode == SPLICE_OFF && new->splice.mode != SPLICE_OFF) ||
-		 (!old->splice.lane_sockmap && new->splice.lane_sockmap))
+	else if (gateway_needs_start(&old->splice, &new->splice))
 		key = "splice";
 	if (key)
 		log_warn("config: what changed in %s takes effect at the next start", key);

@@ -292,6 +292,12 @@ void relay_account(struct relay *relay, enum lane_id lane, uint64_t payload_byte
 	case LANE_SOCKMAP:
 		counter_add(relay->shared->counters, COUNTER_SPLICED_SOCKMAP, payload_bytes);
 		break;
+	case LANE_NEAR:
+		counter_add(relay->shared->counters, COUNTER_SPLICED_NEAR, payload_bytes);
+		break;
+	case LANE_DIRECT:
+		counter_add(relay->shared->counters, COUNTER_SPLICED_DIRECT, payload_bytes);
+		break;
 	case LANE_COUNT:
 		break;
 	}
