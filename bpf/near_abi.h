@@ -34,6 +34,9 @@ enum near_mode {
 	NEAR_MODE_OPEN, /* the program redirects while nothing passed is under way */
 };
 
+/* flags: lane direct where the far end of the target is near, too */
+#define NEAR_DIRECT 1u
+
 /* A recycled index carries a newer generation: the old handle finds nothing. */
 struct near_handle {
 	__u32 index;
@@ -44,12 +47,13 @@ struct near_handle {
 struct near_user {
 	__u32 generation; /* of the slot; even: free */
 	__u8 mode; /* enum near_mode */
-	__u8 pad[3];
+	__u8 flags;
+	__u8 pad[2];
 	__u64 forwarded_bytes; /* of the source since its connection began, completely dealt with */
 	__u64 target; /* cookie of the gateway's socket */
-	__u64 receiver; /* cookie of the near socket behind it; 0: lane near only */
+	__u32 first_seq; /* write_seq of the source when it had sent nothing */
 	__u32 receiver_bytes; /* more than this in the receiver's queue: lane near */
-	__u32 pad2[7];
+	__u64 pad2[4];
 };
 
 /* Written by the program. */
@@ -114,5 +118,6 @@ NEAR_ASSERT(sizeof(struct near_end) == 24, "abi");
 #define NEAR_EXPECTED_MAX 4096u
 /* Of 64 KiB to 4 MiB the fastest with a reader that pauses; smaller ones flip between the lanes too often. */
 #define NEAR_RECEIVER_BYTES (1024u * 1024)
-/* Charged by a send queue for each sk_buff beyond its payload; one sk_buff holds at least a page fragment. */
+/* A send queue charges so much for each sk_buff beyond its payload; one holds at least a page fragment. */
 #define NEAR_PIECE_OVERHEAD 2048u
+#define NEAR_PIECE_BYTES 16384u

@@ -23,7 +23,7 @@
  *
  * How it is used
  *
- *   process   near_probe_kernel, near_load, near_selftest; then every capability may go
+ *   process   probe_near_kernel, near_load, near_selftest; then every capability may go
  *             near_listener_add for each address whose streams may use the lanes, before listen()
  *   upstream  near_announce(fd) after socket(), before connect()
  *   stream    near_look(fd) whether the far end of an established connection is near; an accepted one is
@@ -53,17 +53,6 @@ struct near_options {
 };
 
 /*
- * May this kernel run the lanes? Version table (CVE-2026-74589: freed memory used by concurrent senders,
- * fixed in 6.18.45, 6.12.104, 6.6.152, 6.1.183) and type information. 0; -EOPNOTSUPP: `why` lists every
- * reason. With is_forced a refused version is only noted. *ret_has_direct: whether this kernel keeps the two
- * receive queues of `direct` apart (else only `near`).
- */
-struct probe_version;
-int near_probe_kernel(bool is_forced, bool *ret_has_direct, struct text *why);
-/* NULL: sound. Else why not; static text. */
-const char *near_judge_version(const struct probe_version *version);
-
-/*
  * Finds the cgroup v2 mount of this process, loads and attaches both programs, each by a bpf_link: when the
  * process ends, however it ends, no attachment stays. Needs the capabilities of probe_privileges(). 0 or
  * -errno; `why` gets one sentence that says what is missing and how to get it. -ENOENT: no cgroup v2.
@@ -72,12 +61,9 @@ int near_load(const struct near_options *options, struct near **ret_near, struct
 void near_free(struct near *near); /* NULL allowed; all directions are stopped */
 
 /*
- * Some milliseconds of the real thing on loopback: both lanes, bytes passed before, a full receiver, a half
- * close. 0; -EIO: bytes were lost, doubled or stuck (never use the lanes); -errno. `direct` is switched off
- * for good (near_has_direct) where the kernel does not charge the receiver for what it is given, because then
- * nothing would bound it.
+ * Whether lane `direct` may be used: near_load() says yes; near_disable_direct() is for a kernel that keeps
+ * the two receive queues badly apart (probe_near_kernel) or does not charge the receiver (near_selftest).
  */
-int near_selftest(struct near *near, struct text *why, uint64_t *ret_took_ns);
 bool near_has_direct(const struct near *near);
 void near_disable_direct(struct near *near);
 
@@ -100,7 +86,7 @@ int near_announce(struct near *near, int fd);
 /*
  * Whether the far end of an established fd is near. 1 yes, 0 no (of an announced fd: not yet; its far end
  * is known at latest when bytes came from it), -errno: the fd is neither announced nor accepted on a listener
- * of ours. One system call.
+ * of ours. Two system calls.
  */
 int near_look(struct near *near, int fd);
 
@@ -114,6 +100,7 @@ struct near_direction {
 	uint64_t target_cookie; /* of the gateway's socket */
 	uint64_t start_forwarded_bytes; /* stream position of the source at the start */
 	uint64_t start_written_bytes; /* of the target */
+	enum near_reason poison; /* found by user space; NEAR_REASON_NONE: sound */
 };
 
 struct near_direction_options {
@@ -184,4 +171,4 @@ bool near_reason_is_poison(enum near_reason reason);
 
 /* Falls by reason since near_load(), stopped directions included. */
 void near_read_falls(const struct near *near, uint64_t ret_counts[NEAR_REASON_COUNT]);
-uint32_t near_count_directions(const struct near *near);
+uint32_t near_count_directions(struct near *near);
