@@ -106,13 +106,16 @@ static __always_inline bool near_socket_add(struct bpf_sock_ops *ops, const stru
 	return true;
 }
 
+#define SEQUENCE(number) (BROKEN(NEAR_BREAK_SEQUENCE) ? 0 : (number))
+
 /* connect() of somebody on this host has succeeded: of the gateway, to the gateway, or neither. */
 static __always_inline void established_active(struct bpf_sock_ops *ops, const struct tcp_sock *tp)
 {
 	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 	__u64 cookie = bpf_get_socket_cookie(ops);
 	struct near_expected expected = { .active = cookie };
-	struct near_connection connection = { .active_seq = tp->snd_nxt, .passive_seq = tp->rcv_nxt };
+	struct near_connection connection = { .active_seq = SEQUENCE(tp->snd_nxt),
+					      .passive_seq = SEQUENCE(tp->rcv_nxt) };
 
 	address_of_peer(sk, connection.passive_address);
 	connection.passive_port = bpf_ntohs(sk->__sk_common.skc_dport);
@@ -139,7 +142,8 @@ static __always_inline void established_active(struct bpf_sock_ops *ops, const s
 static __always_inline void established_passive(struct bpf_sock_ops *ops, const struct tcp_sock *tp)
 {
 	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
-	struct near_connection connection = { .active_seq = tp->rcv_nxt, .passive_seq = tp->snd_nxt };
+	struct near_connection connection = { .active_seq = SEQUENCE(tp->rcv_nxt),
+					      .passive_seq = SEQUENCE(tp->snd_nxt) };
 	struct near_expected *expected;
 	struct near_end *active;
 	__u64 far = 0, cookie;
@@ -176,7 +180,7 @@ int near_sockops(struct bpf_sock_ops *ops)
 	if (op == BPF_SOCK_OPS_STATE_CB) {
 		__u64 cookie = bpf_get_socket_cookie(ops);
 
-		if (new_state == BPF_TCP_CLOSE)
+		if (new_state == BPF_TCP_CLOSE && !BROKEN(NEAR_BREAK_CLOSED))
 			bpf_map_delete_elem(&near_ends, &cookie);
 		return 1;
 	}

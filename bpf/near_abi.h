@@ -100,6 +100,13 @@ struct near_connection {
 	__u32 active_seq, passive_seq; /* of the first payload byte */
 };
 
+/* Value of map expected. */
+struct near_expected {
+	__u64 active; /* cookie of the socket at the active side */
+	__u32 is_near; /* 1: a local client of a listener of ours, 0: our socket to a backend */
+	__u32 pad;
+};
+
 /* What is known of a socket of ours, or near one of ours; by its cookie. Written by the sockops program. */
 struct near_end {
 	__u64 sock; /* struct tcp_sock *; valid while the entry exists, read by probe only */
@@ -110,6 +117,7 @@ struct near_end {
 
 NEAR_ASSERT(sizeof(struct near_listener) == 32, "abi");
 NEAR_ASSERT(sizeof(struct near_connection) == 48, "abi");
+NEAR_ASSERT(sizeof(struct near_expected) == 16, "abi");
 NEAR_ASSERT(sizeof(struct near_end) == 24, "abi");
 
 #define NEAR_SLOTS_DEFAULT 16384u

@@ -68,12 +68,6 @@ struct {
 	__type(value, __u32);
 } near_listeners SEC(".maps");
 
-struct near_expected {
-	__u64 active; /* cookie of the socket at the active side */
-	__u32 is_near; /* 1: a local client of a listener of ours, 0: our socket to a backend */
-	__u32 pad;
-};
-
 /*
  * Connections whose passive side is established next, within microseconds when it is on this host. Those of
  * other hosts are never asked for again and are pushed out.

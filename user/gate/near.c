@@ -230,7 +230,7 @@ static int numbers_get(struct near_direction *d, uint32_t unsent_bytes)
 		return error;
 	if (unsent_bytes > read_bytes)
 		return -EINVAL;
-	d->start_forwarded_bytes = read_bytes - unsent_bytes;
+	d->start_forwarded_bytes = read_bytes - (GATE_BROKEN(NEAR_BREAK_UNSENT) ? 0 : unsent_bytes);
 	d->start_written_bytes = view.written_bytes;
 	return 0;
 }
