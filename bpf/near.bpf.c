@@ -28,7 +28,6 @@ char near_license[] SEC("license") = "Dual BSD/GPL";
 #define INET 2 /* AF_INET */
 #define RECEIVE_SHUTDOWN 1 /* RCV_SHUTDOWN */
 #define SEND_SHUTDOWN 2
-#define NONBLOCK 04000 /* O_NONBLOCK of x86, Arm and RISC-V */
 
 /* ---------------------------------------------------------------------------------------- finding sockets */
 
@@ -239,14 +238,65 @@ static __always_inline void lane_leave(const struct message *m, enum near_lane l
 }
 
 /*
- * Nothing passed is under way: redirected bytes do not advance write_seq, passed bytes do, and user space
- * says how many of these it has handed to the target.
+ * Nothing passed is under way: redirected bytes do not advance write_seq, passed bytes do, and user space says
+ * how many of these it has handed to the target.
  */
+static __always_inline __s32 behind_bytes(const struct near_user *u, __u32 write_seq)
+{
+	return (__s32)(write_seq - u->first_seq - (__u32)LOAD(u->forwarded_bytes));
+}
+
+struct wait {
+	const struct near_user *user;
+	__u64 end_ns;
+	__u32 write_seq;
+};
+
+static long wait_step(__u32 iteration, struct wait *w)
+{
+	return behind_bytes(w->user, w->write_seq) <= 0 || bpf_ktime_get_ns() > w->end_ns;
+}
+
+/*
+ * A sender that is never quiet would keep passing for ever, because its next message is always sooner than the
+ * gateway has forwarded the last one. So let it wait a moment, while the gateway works on another CPU: only when
+ * all that passed has left the sender and fits the target, and ever more rarely when it is of no use.
+ */
+static __always_inline void message_wait(const struct message *m, __u32 write_seq, __s32 behind)
+{
+	const struct tcp_sock *source = m->source, *target = m->target;
+	const struct sock *sk = &target->inet_conn.icsk_inet.sk;
+	struct near_kernel *k = &m->record->kernel;
+	struct wait w = { .user = &m->record->user, .write_seq = write_seq };
+	__s64 room = (__s64)BPF_CORE_READ(sk, sk_sndbuf) - BPF_CORE_READ(sk, sk_wmem_queued);
+
+	if (!(m->record->user.flags & NEAR_WAITS) || source->snd_nxt != write_seq || room < 2 * (__s64)behind ||
+	    behind > (__s32)NEAR_WAIT_BYTES)
+		return;
+	if (k->wait_skip > 0) {
+		k->wait_skip--;
+		return;
+	}
+	w.end_ns = bpf_ktime_get_ns() + NEAR_WAIT_NS;
+	bpf_loop(NEAR_WAIT_STEPS, wait_step, &w, 0);
+	if (behind_bytes(w.user, write_seq) == 0) {
+		k->wait_failures = 0;
+		return;
+	}
+	if (k->wait_failures < 8)
+		k->wait_failures++;
+	k->wait_skip = 1 << k->wait_failures;
+}
+
 static __always_inline enum near_reason message_is_behind(const struct message *m, __u32 write_seq)
 {
 	const struct near_user *u = &m->record->user;
-	__s32 behind = (__s32)(write_seq - u->first_seq - (__u32)LOAD(u->forwarded_bytes));
+	__s32 behind = behind_bytes(u, write_seq);
 
+	if (behind > 0) {
+		message_wait(m, write_seq, behind);
+		behind = behind_bytes(u, write_seq);
+	}
 	if (behind < 0)
 		return NEAR_REASON_POISON_FORWARDED;
 	return behind > 0 && !BROKEN(NEAR_BREAK_BEHIND) ? NEAR_REASON_BEHIND : NEAR_REASON_NONE;
@@ -268,23 +318,31 @@ static __always_inline enum near_reason target_check(struct message *m)
 }
 
 /*
- * A blocking application may wait in its send() for room in the target's send buffer: that is back-pressure
- * as TCP has it, and nobody else notices. One that does not block would be told EAGAIN while its own socket
- * is writable, so that no EPOLLOUT ever follows: its message needs room at once, or passes and meets the
- * limits of its own socket.
+ * Would the whole message fit the target's send buffer, behind those that other threads of the application are
+ * just putting there? It must never wait for room: an application that does not block would be told EAGAIN while
+ * its own socket is writable, so that no EPOLLOUT ever follows; and one that does would sleep on the target's wait
+ * queue, where nobody wakes it when the gateway is killed, not even the end of the target. What has no room
+ * passes, and meets the limits of the application's own socket.
  */
 static __always_inline enum near_reason target_has_room(const struct message *m)
 {
-	const struct sock *sk = &m->target->inet_conn.icsk_inet.sk;
-	const struct sock *source = &m->source->inet_conn.icsk_inet.sk;
+	const struct tcp_sock *target = m->target;
+	const struct sock *sk = &target->inet_conn.icsk_inet.sk;
+	struct near_kernel *k = &m->record->kernel;
 	__s64 room = (__s64)BPF_CORE_READ(sk, sk_sndbuf) - BPF_CORE_READ(sk, sk_wmem_queued);
 	__s64 charge = (__s64)m->size + (__s64)NEAR_PIECE_OVERHEAD * (m->size / NEAR_PIECE_BYTES + 2);
+	__u32 given = (__u32)LOAD(m->record->user.forwarded_bytes) + (__u32)k->lane_bytes[NEAR_LANE_NEAR];
+	__s32 under_way;
 
-	if (room >= charge || BROKEN(NEAR_BREAK_ROOM))
-		return NEAR_REASON_NONE;
-	if (BPF_CORE_READ(source, sk_socket, file, f_flags) & NONBLOCK)
-		return NEAR_REASON_ROOM;
-	return NEAR_REASON_NONE;
+	/* Nothing passed is under way here, so what was given and what was written differ by redirects only. */
+	if (!k->is_seeded) {
+		k->target_seq = BPF_CORE_READ(target, write_seq) - given;
+		k->is_seeded = 1;
+	}
+	under_way = (__s32)(k->target_seq + given - BPF_CORE_READ(target, write_seq));
+	if (under_way > 0)
+		room -= 2 * (__s64)under_way;
+	return room < charge && !BROKEN(NEAR_BREAK_ROOM) ? NEAR_REASON_ROOM : NEAR_REASON_NONE;
 }
 
 /*
@@ -311,8 +369,8 @@ static __always_inline enum near_reason receiver_check(const struct message *m, 
 	queued = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
 	if (queued > (__s32)LOAD(m->record->user.receiver_bytes) && !BROKEN(NEAR_BREAK_RECEIVER))
 		return NEAR_REASON_RECEIVER_FULL;
-	if (queued > 0 && (__u64)queued > k->receiver_peak_bytes)
-		STORE(k->receiver_peak_bytes, (__u64)queued);
+	if (queued > 0 && (__u32)queued > k->receiver_peak_bytes)
+		STORE(k->receiver_peak_bytes, (__u32)queued);
 	return NEAR_REASON_NONE;
 }
 
@@ -366,10 +424,13 @@ static __always_inline enum near_reason message_check(struct message *m, __u32 w
 		return NEAR_REASON_USER;
 	if (k->poison)
 		return k->poison;
+	reason = target_check(m);
+	if (reason != NEAR_REASON_NONE)
+		return reason;
 	reason = message_is_behind(m, write_seq);
 	if (reason == NEAR_REASON_POISON_FORWARDED)
 		STORE(k->poison, reason);
-	return reason == NEAR_REASON_NONE ? target_check(m) : reason;
+	return reason;
 }
 
 /* Decides, redirects, counts. */

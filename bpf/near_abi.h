@@ -36,6 +36,8 @@ enum near_mode {
 
 /* flags: lane direct where the far end of the target is near, too */
 #define NEAR_DIRECT 1u
+/* flags: the gateway can work while a sender waits: there is more than one CPU */
+#define NEAR_WAITS 2u
 
 /* A recycled index carries a newer generation: the old handle finds nothing. */
 struct near_handle {
@@ -64,8 +66,12 @@ struct near_kernel {
 	__u8 lane; /* enum near_lane of the last message */
 	__u8 reason; /* enum near_reason of the last fall */
 	__u8 poison; /* enum near_reason, 0: sound */
-	__u8 pad[5];
-	__u64 receiver_peak_bytes; /* most ever seen in the receiver's queue */
+	__u8 is_seeded; /* target_seq is valid */
+	__u8 wait_failures; /* waits in a row that were of no use */
+	__u8 pad[1];
+	__u16 wait_skip; /* messages that pass before the next wait */
+	__u32 target_seq; /* write_seq of the target less all that was given to it */
+	__u32 receiver_peak_bytes; /* most ever seen in the receiver's queue */
 	__u64 pad2;
 };
 
@@ -126,6 +132,10 @@ NEAR_ASSERT(sizeof(struct near_end) == 24, "abi");
 #define NEAR_EXPECTED_MAX 4096u
 /* Of 64 KiB to 4 MiB the fastest with a reader that pauses; smaller ones flip between the lanes too often. */
 #define NEAR_RECEIVER_BYTES (1024u * 1024)
+/* How long a message may wait for passed ones to be forwarded, and how many bytes of them at most. */
+#define NEAR_WAIT_NS 100000u
+#define NEAR_WAIT_STEPS 8192u
+#define NEAR_WAIT_BYTES (1024u * 1024)
 /* A send queue charges so much for each sk_buff beyond its payload; one holds at least a page fragment. */
 #define NEAR_PIECE_OVERHEAD 2048u
 #define NEAR_PIECE_BYTES 16384u

@@ -231,14 +231,6 @@ struct sock_common {
 	} skc_cookie;
 };
 
-struct file {
-	unsigned int f_flags;
-};
-
-struct socket {
-	struct file *file;
-};
-
 struct sock {
 	struct sock_common __sk_common;
 	struct {
@@ -252,7 +244,6 @@ struct sock {
 	int sk_sndbuf;
 	int sk_err;
 	u8 sk_shutdown;
-	struct socket *sk_socket;
 };
 
 struct inet_sock {

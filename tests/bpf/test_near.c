@@ -330,7 +330,7 @@ static void a_blocked_sender_gets_out(void **state)
 	actor_write(&writer, t.server, 9, 64 << 20, 300000);
 	tunnel_run_for(&t, 50);
 	assert_false(writer.is_finished);
-	assert_int_equal(near_direction_stats(&t.down.direction).lane, NEAR_LANE_NEAR);
+	assert_true(near_direction_stats(&t.down.direction).near_bytes > 0);
 	near_direction_stop(&t.up.direction);
 	near_direction_stop(&t.down.direction);
 	abort_and_close(&t.front);

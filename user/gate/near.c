@@ -272,7 +272,8 @@ int near_direction_start(struct near_direction *d, struct near *near, const stru
 	user->forwarded_bytes = new.start_forwarded_bytes;
 	user->target = new.target_cookie;
 	user->receiver_bytes = near->receiver_bytes;
-	user->flags = o->wants_direct && near->has_direct ? NEAR_DIRECT : 0;
+	user->flags = (o->wants_direct && near->has_direct ? NEAR_DIRECT : 0) |
+		      (near->has_cpus ? NEAR_WAITS : 0);
 	error = maps_enter(&new);
 	if (error) {
 		near_slot_give(near, new.slot);

@@ -36,6 +36,7 @@ struct near {
 	uint32_t slot_count;
 	uint32_t receiver_bytes;
 	_Atomic bool has_direct;
+	bool has_cpus; /* more than one */
 	int map_fds[NEAR_MAP_COUNT]; /* owner, -1: none */
 	int sockops_fd, message_fd; /* programs; owner */
 	int sockops_link_fd, message_link_fd; /* owner; -1: none (messages: before 6.10) */

@@ -238,6 +238,7 @@ static struct near *near_alloc(const struct near_options *options)
 	near->slot_count = options->direction_count ? options->direction_count : NEAR_SLOTS_DEFAULT;
 	near->receiver_bytes = options->receiver_bytes ? options->receiver_bytes : NEAR_RECEIVER_BYTES;
 	near->has_direct = true;
+	near->has_cpus = sysconf(_SC_NPROCESSORS_ONLN) > 1;
 	near->sockops_fd = near->message_fd = near->sockops_link_fd = near->message_link_fd = -1;
 	for (int i = 0; i < NEAR_MAP_COUNT; i++)
 		near->map_fds[i] = -1;
