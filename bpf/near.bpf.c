@@ -238,8 +238,8 @@ static __always_inline void lane_leave(const struct message *m, enum near_lane l
 }
 
 /*
- * Nothing passed is under way: redirected bytes do not advance write_seq, passed bytes do, and user space says
- * how many of these it has handed to the target.
+ * Nothing passed is under way: redirected bytes do not advance write_seq, passed bytes do, and user space
+ * says how many of these it has handed to the target.
  */
 static __always_inline __s32 behind_bytes(const struct near_user *u, __u32 write_seq)
 {
@@ -258,9 +258,10 @@ static long wait_step(__u32 iteration, struct wait *w)
 }
 
 /*
- * A sender that is never quiet would keep passing for ever, because its next message is always sooner than the
- * gateway has forwarded the last one. So let it wait a moment, while the gateway works on another CPU: only when
- * all that passed has left the sender and fits the target, and ever more rarely when it is of no use.
+ * A sender that is never quiet would keep passing for ever, because its next message is always sooner than
+ * the gateway has forwarded the last one. So let it wait a moment, while the gateway works on another CPU:
+ * only when all that passed has left the sender and fits the target, and ever more rarely when it is of no
+ * use.
  */
 static __always_inline void message_wait(const struct message *m, __u32 write_seq, __s32 behind)
 {
@@ -270,8 +271,8 @@ static __always_inline void message_wait(const struct message *m, __u32 write_se
 	struct wait w = { .user = &m->record->user, .write_seq = write_seq };
 	__s64 room = (__s64)BPF_CORE_READ(sk, sk_sndbuf) - BPF_CORE_READ(sk, sk_wmem_queued);
 
-	if (!(m->record->user.flags & NEAR_WAITS) || source->snd_nxt != write_seq || room < 2 * (__s64)behind ||
-	    behind > (__s32)NEAR_WAIT_BYTES)
+	if (!(m->record->user.flags & NEAR_WAITS) || source->snd_nxt != write_seq ||
+	    room < 2 * (__s64)behind || behind > (__s32)NEAR_WAIT_BYTES)
 		return;
 	if (k->wait_skip > 0) {
 		k->wait_skip--;
@@ -318,11 +319,11 @@ static __always_inline enum near_reason target_check(struct message *m)
 }
 
 /*
- * Would the whole message fit the target's send buffer, behind those that other threads of the application are
- * just putting there? It must never wait for room: an application that does not block would be told EAGAIN while
- * its own socket is writable, so that no EPOLLOUT ever follows; and one that does would sleep on the target's wait
- * queue, where nobody wakes it when the gateway is killed, not even the end of the target. What has no room
- * passes, and meets the limits of the application's own socket.
+ * Would the whole message fit the target's send buffer, behind those that other threads of the application
+ * are just putting there? It must never wait for room: an application that does not block would be told
+ * EAGAIN while its own socket is writable, so that no EPOLLOUT ever follows; and one that does would sleep on
+ * the target's wait queue, where nobody wakes it when the gateway is killed, not even the end of the target.
+ * What has no room passes, and meets the limits of the application's own socket.
  */
 static __always_inline enum near_reason target_has_room(const struct message *m)
 {
@@ -334,7 +335,7 @@ static __always_inline enum near_reason target_has_room(const struct message *m)
 	__u32 given = (__u32)LOAD(m->record->user.forwarded_bytes) + (__u32)k->lane_bytes[NEAR_LANE_NEAR];
 	__s32 under_way;
 
-	/* Nothing passed is under way here, so what was given and what was written differ by redirects only. */
+	/* Nothing passed is under way here: what was given and what was written differ by redirects. */
 	if (!k->is_seeded) {
 		k->target_seq = BPF_CORE_READ(target, write_seq) - given;
 		k->is_seeded = 1;

@@ -329,12 +329,13 @@ static void check_rule(void **state)
 static struct rule rules[] = {
 	{ "nothing overtakes what has passed", NEAR_BREAK_BEHIND, play_overtaking, &near_lane, 0 },
 	{ "nothing overtakes what user space holds", NEAR_BREAK_UNSENT, play_unsent, &near_lane, 0 },
-	{ "a sender that does not block finds room or passes", NEAR_BREAK_ROOM, play_edge, &far_client, 0 },
+	{ "a message finds room or passes", NEAR_BREAK_ROOM, play_edge, &far_client, 0 },
 	{ "TCP bytes are read before direct ones follow", NEAR_BREAK_UNREAD, play_unread, &direct_lane, 0 },
 	{ "a receiver's queue is bounded", NEAR_BREAK_RECEIVER, play_stopped_receiver, &direct_lane, 0 },
 	{ "no other socket is taken", NEAR_BREAK_FOREIGN, play_foreign, &near_lane, 0 },
 	{ "a recycled slot is inert", NEAR_BREAK_GENERATION, play_recycled_slot, &near_lane, 0 },
-	{ "sequence numbers tell connections apart", NEAR_BREAK_SEQUENCE, play_same_addresses, &near_lane, 0 },
+	{ "sequence numbers tell connections apart", NEAR_BREAK_SEQUENCE, play_same_addresses, &near_lane,
+	  0 },
 	{ "a closed socket is forgotten", NEAR_BREAK_CLOSED, play_closed, &near_lane, 0 },
 	/* A send() can be caught in the middle when it waits for room. */
 	{ "closed means that nothing is under way", NEAR_BREAK_BARRIER, play_barrier, &far_client,

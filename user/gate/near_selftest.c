@@ -222,7 +222,7 @@ static int test_end(struct near_test *t)
 	return 0;
 }
 
-/* The first bytes pass before the direction starts, the next ones fill every queue, the last ones are small. */
+/* First bytes pass before the direction starts, the next ones fill every queue, the last ones are few. */
 static int test_run(struct near_test *t)
 {
 	struct near_direction_options options = { .source_fd = t->front, .target_fd = t->back,
@@ -239,7 +239,7 @@ static int test_run(struct near_test *t)
 		error = test_fill(t);
 	if (!error && had_direct &&
 	    t->direction.record->kernel.receiver_peak_bytes < t->near->receiver_bytes / 2) {
-		log_info("same-host lanes: this kernel does not charge receivers, so there is no lane direct");
+		log_info("this kernel does not charge receivers for redirected bytes: no lane direct");
 		near_disable_direct(t->near);
 	}
 	if (!error)
