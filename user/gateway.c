@@ -13,6 +13,7 @@
 #include "user/base/mem.h"
 #include "user/gateway_gate.h"
 #include "user/gateway_hooks.h"
+#include "user/gateway_near.h"
 #include "user/net/bar.h"
 #include "user/net/listen.h"
 #include "user/net/socket.h"
@@ -182,11 +183,15 @@ static void gateway_mark_ports(struct gateway *gateway, const struct port_plan *
 static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, struct text *error)
 {
 	struct port_plan plan;
-	int result = plan_make(gateway, snapshot, &plan, error);
+	int result;
 
+	/* Before a port is open: its first connections count as well. */
+	gateway_near_follow(gateway->near, gateway->snapshot, snapshot);
+	result = plan_make(gateway, snapshot, &plan, error);
 	if (!result)
 		result = plan_send(gateway, snapshot, &plan);
 	if (result < 0) {
+		gateway_near_follow(gateway->near, snapshot, gateway->snapshot);
 		plan_done(&plan, gateway->worker_count, true);
 		return result;
 	}
@@ -395,6 +400,7 @@ static int gateway_start_workers(struct gateway *gateway, struct snapshot *snaps
 			.resolver = gateway->resolver,
 			.shared = &gateway->shared,
 			.gate = gateway->gate,
+			.near = gateway->near,
 			.owner = gateway->mailbox,
 			.access_log_fd = STDOUT_FILENO,
 			.bar_program = gateway->bar_program,
@@ -416,6 +422,8 @@ static int gateway_settle_privileges(struct gateway *gateway, const struct stati
 	int result = gateway_gate_open(gateway, &config->splice,
 				       gateway_worker_count(gateway->options, config), error);
 
+	if (!result)
+		result = gateway_near_open(gateway, &config->splice, error);
 	if (result)
 		return result;
 	/* Who turns the kernel lane off wants no program in the kernel at all. */
@@ -469,6 +477,7 @@ static void gateway_stop(struct gateway *gateway)
 		worker_stop(gateway->workers[i]);
 	hg_free(gateway->workers);
 	gate_free(gateway->gate);
+	near_free(gateway->near);
 	socket_close(gateway->bar_program);
 	admin_stop(gateway->admin);
 	snapshot_unref(gateway->start_snapshot);
@@ -490,6 +499,7 @@ static void gateway_stop(struct gateway *gateway)
 	text_done(&gateway->errors);
 	text_done(&gateway->warnings);
 	text_done(&gateway->gate_why);
+	text_done(&gateway->near_why);
 }
 
 int gateway_run(struct gateway *gateway, const struct options *options, struct snapshot *snapshot,
@@ -504,6 +514,7 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 	text_init(&gateway->errors);
 	text_init(&gateway->warnings);
 	text_init(&gateway->gate_why);
+	text_init(&gateway->near_why);
 	text_init(&error);
 	atomic_init(&gateway->shared.connections, 0);
 	timer_init(&gateway->drain_timer, gateway_on_drain);
