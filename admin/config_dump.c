@@ -16,10 +16,10 @@ static void dump_strings(struct json_writer *w, const char *key, const struct sp
 }
 
 /* Ours: shown only where an operator wrote it. */
-static void dump_splice_off(struct json_writer *w, bool is_off)
+static void dump_splice(struct json_writer *w, bool is_off, bool is_same_host)
 {
-	if (is_off)
-		json_str(w, "splice", "off");
+	if (is_off || is_same_host)
+		json_str(w, "splice", is_off ? "off" : "sameHost");
 }
 
 /* ---- routes */
@@ -81,7 +81,8 @@ static void dump_backend_refs(struct json_writer *w, const struct backend_ref *l
 		if (is_nested)
 			json_close(w);
 		dump_inline_policies(w, &list[i].inline_policies, &list[i].filters);
-		dump_splice_off(w, list[i].splice_off && !list[i].backend->splice_off);
+		dump_splice(w, list[i].splice_off && !list[i].backend->splice_off,
+			    list[i].is_same_host && !list[i].backend->is_same_host);
 		json_close(w);
 	}
 	json_close(w);
@@ -107,7 +108,7 @@ static void dump_route(struct json_writer *w, const struct route *route)
 		json_close(w);
 	dump_backend_refs(w, route->backend_list, route->backend_count, false);
 	dump_inline_policies(w, &route->inline_policies, NULL);
-	dump_splice_off(w, route->splice_off);
+	dump_splice(w, route->splice_off, false);
 	json_close(w);
 }
 
@@ -122,7 +123,7 @@ static void dump_tcp_route(struct json_writer *w, const struct tcp_route *route)
 		json_string(w, "ruleName", route->rule_name);
 	dump_strings(w, "hostnames", route->hostname_list, route->hostname_count);
 	dump_backend_refs(w, route->backend_list, route->backend_count, true);
-	dump_splice_off(w, route->splice_off);
+	dump_splice(w, route->splice_off, false);
 	json_close(w);
 }
 
@@ -165,6 +166,7 @@ static void dump_listener(struct json_writer *w, const struct listener *listener
 	json_close(w);
 	if (listener->max_connections.is_set)
 		json_u64(w, "maxConnections", listener->max_connections.value);
+	dump_splice(w, listener->splice_off, listener->is_same_host);
 	json_close(w);
 }
 
@@ -206,7 +208,7 @@ static void dump_backend(struct json_writer *w, const struct backend *backend)
 	json_close(w);
 	json_close(w);
 	dump_inline_policies(w, &backend->inline_policies, NULL);
-	dump_splice_off(w, backend->splice_off);
+	dump_splice(w, backend->splice_off, backend->is_same_host);
 	json_close(w);
 }
 

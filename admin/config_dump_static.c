@@ -101,8 +101,14 @@ static void dump_splice(struct json_writer *w, const struct splice_config *splic
 		json_str(w, NULL, "pipe");
 	if (splice->lane_sockmap)
 		json_str(w, NULL, "sockmap");
+	if (splice->lane_near)
+		json_str(w, NULL, "near");
+	if (splice->lane_direct)
+		json_str(w, NULL, "direct");
 	json_close(w);
 	json_bool(w, "adaptive", splice->adaptive);
+	if (splice->force)
+		json_bool(w, "force", true);
 	if (splice->pin_dir.len)
 		json_string(w, "pinDir", splice->pin_dir);
 	json_close(w);

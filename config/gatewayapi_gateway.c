@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "config/gatewayapi_service.h"
 #include "config/values.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
@@ -190,6 +191,7 @@ static void decode_gateway(struct manifests *m, const struct manifest_object *ga
 	struct gateway_listener *first = NULL, **tail = &first;
 	struct decoder *d = m->decoder;
 	const struct yaml_node *list;
+	bool is_off = false, is_same_host = false;
 	struct span key;
 
 	if (!gateway->spec) {
@@ -213,6 +215,11 @@ static void decode_gateway(struct manifests *m, const struct manifest_object *ga
 	}
 	yaml_each(node, list)
 		decode_listener(m, gateway, node, &tail);
+	value_splice_end(d, manifest_splice(gateway), &is_off, &is_same_host);
+	for (struct gateway_listener *l = first; l; l = l->next) {
+		l->listener.splice_off = is_off;
+		l->listener.is_same_host = is_same_host;
+	}
 	key = decode_text(d, "%.*s/%.*s", SPAN_FMT(gateway->namespace), SPAN_FMT(gateway->name));
 	if (first && key.data)
 		name_map_put(d, &m->gateways, key, first);

@@ -6,6 +6,7 @@
 #include "config/gatewayapi_rule.h"
 #include "config/gatewayapi_service.h"
 #include "config/route_value.h"
+#include "config/values.h"
 #include "user/base/check.h"
 
 /* A listener that serves a route, and the host names it does so for. */
@@ -147,7 +148,7 @@ static void decode_head(struct manifests *m, struct route_source *source)
 
 	route_value_hostnames(d, decode_get(source->object->spec, "hostnames"), &source->hostname_list,
 			      &source->hostname_count);
-	source->splice_off = manifest_splice_off(m, source->object);
+	source->splice_off = value_splice_route(d, manifest_splice(source->object));
 	parents = decode_get(source->object->spec, "parentRefs");
 	if (!parents)
 		config_warning(d->report, source->object->spec,

@@ -12,14 +12,9 @@ struct span service_hostname(struct decoder *d, struct span namespace, struct sp
 	return decode_text(d, "%.*s.%.*s.svc.cluster.local", SPAN_FMT(name), SPAN_FMT(namespace));
 }
 
-bool manifest_splice_off(struct manifests *m, const struct manifest_object *object)
+const struct yaml_node *manifest_splice(const struct manifest_object *object)
 {
-	static const char *const words[] = KEY_REFUSED("auto", "off");
-	const struct yaml_node *node =
-		object->annotations ? yaml_get(object->annotations, SPAN("headgate/splice")) : NULL;
-	unsigned index = 0;
-
-	return DECODE_WORD(m->decoder, node, words, &index) && index == 1;
+	return object->annotations ? yaml_get(object->annotations, SPAN("headgate/splice")) : NULL;
 }
 
 /* -------------------------------------------------------------------------------- index */
@@ -324,7 +319,9 @@ static struct backend *make_backend(struct manifests *m, struct service *service
 	backend->target = decode_text(d, "%.*s:%u", SPAN_FMT(hostname), port->port);
 	backend->authority = value_authority(d, hostname, port->port);
 	backend->http_version = port->http_version;
-	backend->splice_off = service->object && manifest_splice_off(m, service->object);
+	if (service->object)
+		value_splice_end(d, manifest_splice(service->object), &backend->splice_off,
+				 &backend->is_same_host);
 	fill_service(d, service, port, hostname, backend);
 	*made = (struct service_backend){ service->backends, port->port, backend };
 	service->backends = made;

@@ -36,5 +36,5 @@ bool service_ref(struct manifests *m, const struct yaml_node *node, const struct
 		 struct backend_ref *ref);
 /* "name.namespace.svc.cluster.local" */
 struct span service_hostname(struct decoder *d, struct span namespace, struct span name);
-/* Annotation headgate/splice: "off" or "auto" of a route or Service. */
-bool manifest_splice_off(struct manifests *m, const struct manifest_object *object);
+/* Annotation headgate/splice of a Gateway, route or Service: value_splice_...(); NULL: not written. */
+const struct yaml_node *manifest_splice(const struct manifest_object *object);

@@ -276,6 +276,7 @@ struct backend {
 	uint32_t endpoint_count;
 	enum backend_http_version http_version; /* appProtocol of the Service port */
 	bool splice_off;			/* the operator keeps the kernel lanes away from it */
+	bool is_same_host;			/* its process may be paired where it runs on this host */
 	struct policy_values inline_policies;
 	struct span invalid_reason; /* BACKEND_INVALID */
 };
@@ -298,7 +299,9 @@ struct backend_ref {
 	enum backend_http_version http_version;	       /* that of `http`, else of the backend, else of gRPC */
 	const struct header_modifier *request_headers; /* may be NULL */
 	const struct header_modifier *response_headers; /* may be NULL */
-	bool splice_off;				/* written here, or that of the backend */
+	/* both: written here, or those of the backend; off wins */
+	bool splice_off;
+	bool is_same_host;
 };
 
 /* -------------------------------------------------------------------------------- routes */
@@ -409,6 +412,8 @@ struct listener {
 	struct span hostname; /* lower case; empty: any; "*.example.com" */
 	enum listener_protocol protocol;
 	struct opt_u64 max_connections;
+	bool splice_off;   /* for all its routes */
+	bool is_same_host; /* its clients may be paired where they run on this host */
 	struct route *route_list;
 	uint32_t route_count;
 	struct tcp_route *tcp_route_list;
@@ -465,6 +470,10 @@ struct splice_config {
 	uint64_t max_total_credit_bytes;
 	bool lane_pipe;
 	bool lane_sockmap;
+	/* opt-in: also said by the listener (direct) and the backend (both), is_same_host */
+	bool lane_near;
+	bool lane_direct;
+	bool force; /* these two also on kernels with a known fault */
 	bool adaptive; /* what has no known length goes to the kernel when its pace says that it pays */
 	struct span pin_dir; /* pins of `headgate bpf load`; empty: load at start */
 };

@@ -125,6 +125,7 @@ static void decode_listener(struct standalone *s, const struct yaml_node *node, 
 		KEY("routes"),
 		KEY("tcpRoutes"),
 		KEY("maxConnections"),
+		KEY("splice"),
 		KEY("tls"),
 		KEY_REFUSED("policies", "is not supported yet on a listener; write policies under routes, or "
 					"in the top-level list "
@@ -145,6 +146,7 @@ static void decode_listener(struct standalone *s, const struct yaml_node *node, 
 	listener->where = config_where(d->arena, node);
 	decode_opt_u64(d, decode_get(node, "maxConnections"), 1, LIMIT_CONNECTIONS,
 		       &listener->max_connections);
+	value_splice_end(d, decode_get(node, "splice"), &listener->splice_off, &listener->is_same_host);
 	hostname = decode_get(node, "hostname");
 	if (hostname && (hostname->kind != YAML_SCALAR || hostname->text.len))
 		value_hostname(d, hostname, true, &listener->hostname);

@@ -150,14 +150,6 @@ bool standalone_target(struct standalone *s, const struct yaml_node *node, struc
 	return is_good && build_ref(s->builder, ref);
 }
 
-static bool is_splice_off(struct decoder *d, const struct yaml_node *node)
-{
-	static const char *const words[] = KEY_REFUSED("auto", "off");
-	unsigned index = 0;
-
-	return DECODE_WORD(d, decode_get(node, "splice"), words, &index) && index == 1;
-}
-
 static const struct decode_key ref_keys[] = {
 	KEY("weight"),	      KEY("host"),	KEY("service"),	       KEY("backend"),
 	KEY("policies"),      KEY("splice"),	KEY_LATER("dynamic"),  KEY_LATER("mcp"),
@@ -189,7 +181,7 @@ static void decode_ref(struct standalone *s, const struct yaml_node *node, struc
 	if (!DECODE_MAP(d, node, ref_keys))
 		return;
 	route_value_weight(d, decode_get(node, "weight"), &ref->weight);
-	ref->splice_off = is_splice_off(d, node);
+	value_splice_end(d, decode_get(node, "splice"), &ref->splice_off, &ref->is_same_host);
 	if (!has_refused_kind(node))
 		standalone_target(s, node, decode_text(d, "%.*s/backend%u", SPAN_FMT(route_key), node->index),
 				  ref);
@@ -234,7 +226,7 @@ static void decode_named_backend(struct standalone *s, const struct yaml_node *n
 	else
 		is_good = false;
 	standalone_backend_policies(s, decode_get(node, "policies"), &target.inline_policies);
-	target.splice_off = is_splice_off(d, node);
+	value_splice_end(d, decode_get(node, "splice"), &target.splice_off, &target.is_same_host);
 	target.is_listed = true;
 	if (!is_good)
 		return;
@@ -305,7 +297,7 @@ static void decode_route(struct standalone *s, const struct yaml_node *node, con
 	standalone_route_policies(s, decode_get(node, "policies"), route->key, &route->inline_policies);
 	decode_refs(s, decode_get(node, "backends"), route->key, false, &route->backend_list,
 		    &route->backend_count);
-	route->splice_off = is_splice_off(d, node);
+	route->splice_off = value_splice_route(d, decode_get(node, "splice"));
 	if (route->backend_count == 0 && !build_value_find(&route->inline_policies, POLICY_REDIRECT) &&
 	    !build_value_find(&route->inline_policies, POLICY_DIRECT_RESPONSE))
 		config_warning(d->report, node,
@@ -359,7 +351,7 @@ static void decode_tcp_route(struct standalone *s, const struct yaml_node *node,
 				 "on the listener, or remove hostnames");
 	decode_refs(s, decode_get(node, "backends"), route->key, true, &route->backend_list,
 		    &route->backend_count);
-	route->splice_off = is_splice_off(d, node);
+	route->splice_off = value_splice_route(d, decode_get(node, "splice"));
 	if (route->backend_count == 0)
 		config_warning(d->report, node,
 			       "this route has no backends and closes every connection; add backends");

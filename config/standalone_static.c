@@ -134,7 +134,7 @@ static void decode_timeouts(struct decoder *d, const struct yaml_node *node, str
 
 static void decode_lanes(struct decoder *d, const struct yaml_node *node, struct splice_config *splice)
 {
-	static const char *const lanes[] = KEY_REFUSED("pipe", "sockmap");
+	static const char *const lanes[] = { "pipe", "sockmap", "near", "direct" };
 	bool is_on[ARRAY_LEN(lanes)] = { false };
 	unsigned index;
 
@@ -145,6 +145,8 @@ static void decode_lanes(struct decoder *d, const struct yaml_node *node, struct
 			is_on[index] = true;
 	splice->lane_pipe = is_on[0];
 	splice->lane_sockmap = is_on[1];
+	splice->lane_near = is_on[2];
+	splice->lane_direct = is_on[3];
 }
 
 static void decode_splice(struct decoder *d, const struct yaml_node *node, struct splice_config *splice)
@@ -153,7 +155,7 @@ static void decode_splice(struct decoder *d, const struct yaml_node *node, struc
 	static const enum splice_mode mode_of[] = { SPLICE_AUTO, SPLICE_OFF, SPLICE_REQUIRE };
 	static const struct decode_key keys[] = {
 		KEY("mode"), KEY("minBodyBytes"), KEY("creditBytes"), KEY("maxTotalCredit"), KEY("lanes"),
-		KEY("adaptive"), KEY("pinDir"),
+		KEY("adaptive"), KEY("pinDir"),	  KEY("force"),
 	};
 	unsigned index;
 
@@ -167,6 +169,10 @@ static void decode_splice(struct decoder *d, const struct yaml_node *node, struc
 	decode_lanes(d, decode_get(node, "lanes"), splice);
 	decode_bool(d, decode_get(node, "adaptive"), &splice->adaptive);
 	decode_name(d, decode_get(node, "pinDir"), &splice->pin_dir);
+	decode_bool(d, decode_get(node, "force"), &splice->force);
+	if (splice->force && !splice->lane_near && !splice->lane_direct)
+		config_error(d->report, decode_get(node, "force"),
+			     "is about the lanes near and direct only; add them to lanes, or remove it");
 	if (splice->max_total_credit_bytes < splice->credit_bytes)
 		config_error(
 			d->report, node,

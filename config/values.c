@@ -491,3 +491,31 @@ bool value_codes(struct decoder *d, const struct yaml_node *node, struct retry_p
 	retry->code_count = count;
 	return true;
 }
+
+/* -------------------------------------------------------------------------------- kernel lanes */
+
+void value_splice_end(struct decoder *d, const struct yaml_node *node, bool *ret_is_off,
+		      bool *ret_is_same_host)
+{
+	static const char *const words[] = { "auto", "off", "sameHost" };
+	unsigned index = 0;
+
+	if (!DECODE_WORD(d, node, words, &index))
+		return;
+	*ret_is_off = index == 1;
+	*ret_is_same_host = index == 2;
+}
+
+bool value_splice_route(struct decoder *d, const struct yaml_node *node)
+{
+	static const char *const words[] = { "auto", "off" };
+	unsigned index = 0;
+
+	if (node && node->kind == YAML_SCALAR && span_eq(node->text, SPAN("sameHost"))) {
+		config_error(d->report, node,
+			     "sameHost is about processes, and a route has none; write it on the listener "
+			     "for its clients and on the backend for its process");
+		return false;
+	}
+	return DECODE_WORD(d, node, words, &index) && index == 1;
+}

@@ -33,6 +33,11 @@ bool value_path(struct decoder *d, const struct yaml_node *node, struct span *re
 /* A regular expression: not empty, at most LIMIT_ROUTE_REGEX_BYTES. */
 bool value_regex(struct decoder *d, const struct yaml_node *node, struct span *ret);
 bool value_cidr(struct decoder *d, const struct yaml_node *node, struct cidr *ret);
+/* The word `splice` of a listener or a backend, the ends of connections: auto, off or sameHost. */
+void value_splice_end(struct decoder *d, const struct yaml_node *node, bool *ret_is_off,
+		      bool *ret_is_same_host);
+/* The word `splice` of a route, which is no end: true for off. */
+bool value_splice_route(struct decoder *d, const struct yaml_node *node);
 
 /* The defaults of reference tables: on, 3m0s, 3m0s, 9. */
 struct keepalive_policy value_keepalive_default(void);

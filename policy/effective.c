@@ -72,6 +72,7 @@ static void seal_ref(const struct seal *seal, const struct ref_place *place, str
 	ref->request_headers = contest_object(&own, POLICY_REQUEST_HEADERS);
 	ref->response_headers = contest_object(&own, POLICY_RESPONSE_HEADERS);
 	ref->splice_off |= place->splice_off || ref->backend->splice_off;
+	ref->is_same_host = !ref->splice_off && (ref->is_same_host || ref->backend->is_same_host);
 }
 
 static uint64_t seal_refs(const struct seal *seal, const struct ref_place *place, struct backend_ref *list,
@@ -172,10 +173,12 @@ static void enter_route(const struct seal *seal, struct contest *contest, struct
 	}
 }
 
-static int seal_route(struct seal *seal, const struct contest *outer, struct route *route)
+static int seal_route(struct seal *seal, const struct contest *outer, const struct listener *listener,
+		      struct route *route)
 {
 	struct contest contest = *outer;
-	const struct ref_place place = { &contest, route->splice_off, route->is_grpc };
+	const struct ref_place place = { &contest, route->splice_off || listener->splice_off,
+					 route->is_grpc };
 	int result;
 
 	enter_route(seal, &contest, route->namespace, route->name, route->rule_name, route->kind, true);
@@ -200,10 +203,12 @@ static int seal_route(struct seal *seal, const struct contest *outer, struct rou
 	return 0;
 }
 
-static int seal_tcp_route(const struct seal *seal, const struct contest *outer, struct tcp_route *route)
+static int seal_tcp_route(const struct seal *seal, const struct contest *outer,
+			  const struct listener *listener, struct tcp_route *route)
 {
 	struct contest contest = *outer;
-	const struct ref_place place = { .contest = &contest, .splice_off = route->splice_off };
+	const struct ref_place place = { .contest = &contest,
+					 .splice_off = route->splice_off || listener->splice_off };
 
 	enter_route(seal, &contest, route->namespace, route->name, route->rule_name, route->kind, false);
 	route->weight_sum = seal_refs(seal, &place, route->backend_list, route->backend_count);
@@ -246,9 +251,9 @@ static int seal_listener(struct seal *seal, struct listener *listener, uint16_t 
 	}
 	enter_gateway(seal, &contest, listener, port, false);
 	for (uint32_t i = 0; i < listener->route_count && result == 0; i++)
-		result = seal_route(seal, &contest, &listener->route_list[i]);
+		result = seal_route(seal, &contest, listener, &listener->route_list[i]);
 	for (uint32_t i = 0; i < listener->tcp_route_count && result == 0; i++)
-		result = seal_tcp_route(seal, &contest, &listener->tcp_route_list[i]);
+		result = seal_tcp_route(seal, &contest, listener, &listener->tcp_route_list[i]);
 	return result;
 }
 

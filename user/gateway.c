@@ -13,6 +13,7 @@
 #include "user/base/mem.h"
 #include "user/gateway_gate.h"
 #include "user/gateway_hooks.h"
+#include "user/gateway_near.h"
 #include "user/net/bar.h"
 #include "user/net/listen.h"
 #include "user/net/socket.h"
@@ -204,11 +205,15 @@ static void gateway_mark_ports(struct gateway *gateway, const struct port_plan *
 static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, struct text *error)
 {
 	struct port_plan plan;
-	int result = plan_make(gateway, snapshot, &plan, error);
+	int result;
 
+	/* Before a port is open: its first connections count as well. */
+	gateway_near_follow(gateway->near, gateway->snapshot, snapshot);
+	result = plan_make(gateway, snapshot, &plan, error);
 	if (!result)
 		result = plan_send(gateway, snapshot, &plan);
 	if (result < 0) {
+		gateway_near_follow(gateway->near, snapshot, gateway->snapshot);
 		plan_done(&plan, gateway->worker_count, true);
 		if (text_span(error).len == 0)
 			text_str(error, "no memory to put the configuration into force");
@@ -221,6 +226,16 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
 	gateway->status.generation = snapshot->generation;
 	gateway->status.loaded_wall_us = clock_wall_us();
 	return 0;
+}
+
+/* A lane can be switched off and on again, but only the start can make one possible. */
+static bool gateway_needs_start(const struct splice_config *old, const struct splice_config *new)
+{
+	return !span_eq(old->pin_dir, new->pin_dir) ||
+	       old->max_total_credit_bytes != new->max_total_credit_bytes ||
+	       (old->mode == SPLICE_OFF && new->mode != SPLICE_OFF) ||
+	       (!old->lane_sockmap && new->lane_sockmap) || (!old->lane_near && new->lane_near) ||
+	       (!old->lane_direct && new->lane_direct) || old->force != new->force;
 }
 
 /* The keys of `config:` that config/README.md lists as read at the start only. */
@@ -237,10 +252,7 @@ static void gateway_warn_static(const struct static_config *old, const struct st
 		key = "enableIpv6";
 	else if (old->dns_refresh_ns != new->dns_refresh_ns)
 		key = "dns.refresh";
-	else if (!span_eq(old->splice.pin_dir, new->splice.pin_dir) ||
-		 old->splice.max_total_credit_bytes != new->splice.max_total_credit_bytes ||
-		 (old->splice.mode == SPLICE_OFF && new->splice.mode != SPLICE_OFF) ||
-		 (!old->splice.lane_sockmap && new->splice.lane_sockmap))
+	else if (gateway_needs_start(&old->splice, &new->splice))
 		key = "splice";
 	if (key)
 		log_warn("config: what changed in %s takes effect at the next start", key);
@@ -424,6 +436,7 @@ static int gateway_start_workers(struct gateway *gateway, struct snapshot *snaps
 			.resolver = gateway->resolver,
 			.shared = &gateway->shared,
 			.gate = gateway->gate,
+			.near = gateway->near,
 			.owner = gateway->mailbox,
 			.access_log_fd = STDOUT_FILENO,
 			.bar_program = gateway->bar_program,
@@ -446,6 +459,8 @@ static int gateway_settle_privileges(struct gateway *gateway, const struct stati
 	int result = gateway_gate_open(gateway, &config->splice,
 				       gateway_worker_count(gateway->options, config), error);
 
+	if (!result)
+		result = gateway_near_open(gateway, &config->splice, error);
 	if (result)
 		return result;
 	/* Who turns the kernel lane off wants no program in the kernel at all. */
@@ -500,6 +515,7 @@ static void gateway_stop(struct gateway *gateway)
 		worker_stop(gateway->workers[i]);
 	hg_free(gateway->workers);
 	gate_free(gateway->gate);
+	near_free(gateway->near);
 	socket_close(gateway->bar_program);
 	admin_stop(gateway->admin);
 	snapshot_unref(gateway->start_snapshot);
@@ -522,6 +538,7 @@ static void gateway_stop(struct gateway *gateway)
 	text_done(&gateway->errors);
 	text_done(&gateway->warnings);
 	text_done(&gateway->gate_why);
+	text_done(&gateway->near_why);
 }
 
 int gateway_run(struct gateway *gateway, const struct options *options, struct snapshot *snapshot,
@@ -536,6 +553,7 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 	text_init(&gateway->errors);
 	text_init(&gateway->warnings);
 	text_init(&gateway->gate_why);
+	text_init(&gateway->near_why);
 	text_init(&error);
 	atomic_init(&gateway->shared.connections, 0);
 	timer_init(&gateway->drain_timer, gateway_on_drain);

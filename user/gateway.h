@@ -41,6 +41,10 @@ struct gateway {
 	struct text gate_why; /* why there is none */
 	bool gate_selftest_failed;
 	uint64_t gate_selftest_ns;
+	struct near *near; /* NULL: no same-host lanes */
+	struct text near_why; /* why there are none, or no lane direct; empty: nobody asked */
+	bool near_selftest_failed;
+	uint64_t near_selftest_ns;
 	int bar_program; /* owner; user/net/bar.h, negative: none */
 	struct signals signals;
 	struct watch watch;

@@ -10,6 +10,7 @@
 #include "user/gate/pins.h"
 #include "user/gate/probe.h"
 #include "user/gate/selftest.h"
+#include "user/gateway_near.h"
 
 /* ------------------------------------------------------------------------------------ start */
 
@@ -70,7 +71,7 @@ int gateway_gate_open(struct gateway *gateway, const struct splice_config *confi
 		text_str(why, "switched off by config.splice");
 		return 0;
 	}
-	result = probe_kernel(false, why);
+	result = probe_kernel(why);
 	if (!result)
 		result = gate_obtain(gateway, config, worker_count);
 	if (!result)
@@ -178,6 +179,7 @@ void gateway_gate_metrics(void *context, struct text *out)
 	prometheus_begin(out, &took);
 	prometheus_seconds(out, &took, NULL, 0, gateway->gate_selftest_ns);
 	spliced_bytes(gateway, out);
+	gateway_near_metrics(gateway, out);
 	closings(gateway, out);
 	prometheus_begin(out, &poisoned);
 	prometheus_u64(out, &poisoned, NULL, 0, count_poisoned(gateway));

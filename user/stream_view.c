@@ -71,11 +71,24 @@ static int view_finish(struct text *text, struct stream_list *list)
 	return 0;
 }
 
+static void view_fill_near(const struct relay *relay, char *state, size_t size, const char **ret_reason,
+			   uint64_t *ret_pauses)
+{
+	struct near_stats stats = near_direction_stats(&relay->near->direction);
+
+	*ret_pauses = stats.falls;
+	if (stats.reason != NEAR_REASON_NONE)
+		*ret_reason = near_reason_text(stats.reason);
+	snprintf(state, size, "%s", near_lane_text(stats.lane));
+}
+
 static void view_fill_gate(const struct relay *relay, char *state, size_t size, const char **ret_reason,
 			   uint64_t *ret_pauses)
 {
 	struct gate_direction_stats stats;
 
+	if (relay->lane == &lane_near)
+		view_fill_near(relay, state, size, ret_reason, ret_pauses);
 	if (relay->lane != &lane_sockmap)
 		return;
 	stats = gate_direction_stats(&relay->gate->direction);

@@ -447,6 +447,7 @@ static bool worker_make_proxy(struct worker *worker, const struct worker_options
 	proxy->relay.pipes = &worker->pipes;
 	proxy->relay.counters = &worker->counters;
 	proxy->relay.wake = stream_on_relay;
+	lane_near_init(&proxy->relay, options->near);
 	proxy->resolver = worker->resolver;
 	if (getrandom(&proxy->random, sizeof(proxy->random), 0) != (ssize_t)sizeof(proxy->random) ||
 	    !proxy->random)

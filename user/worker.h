@@ -21,6 +21,7 @@ struct worker_options {
 	struct resolver *resolver; /* borrowed, thread-safe */
 	struct proxy_shared *shared; /* borrowed */
 	struct gate *gate; /* borrowed; NULL: no kernel lane */
+	struct near *near; /* borrowed, thread-safe; NULL: no same-host lanes */
 	struct mailbox *owner; /* where answers go: the main thread */
 	int access_log_fd;
 	int bar_program; /* borrowed; user/net/bar.h, negative: none */

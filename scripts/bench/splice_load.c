@@ -86,6 +86,17 @@ static void send_all(int fd, const char *data, size_t len)
 	}
 }
 
+/* Blocks. A socket in the lanes near or direct may say EAGAIN when it was woken for something else. */
+static ssize_t receive(int fd, size_t size)
+{
+	ssize_t len;
+
+	do
+		len = recv(fd, buffer, size, 0);
+	while (len < 0 && errno == EAGAIN);
+	return len;
+}
+
 static void serve(const char *port, bool is_echo)
 {
 	struct sockaddr_in address = loopback(port);
@@ -112,7 +123,7 @@ static void serve(const char *port, bool is_echo)
 				watch(epoll_fd, fd);
 				continue;
 			}
-			len = recv(fd, buffer, sizeof(buffer), 0);
+			len = receive(fd, sizeof(buffer));
 			if (len <= 0)
 				close(fd);
 			else if (is_echo)
@@ -145,7 +156,7 @@ static void ping(char **arguments)
 
 		for (int i = 0; i < ready; i++) {
 			int fd = events[i].data.fd;
-			ssize_t len = recv(fd, buffer, bytes - have[fd], 0);
+			ssize_t len = receive(fd, bytes - have[fd]);
 
 			need(len > 0, "recv");
 			have[fd] += (size_t)len;
@@ -172,7 +183,7 @@ static void push(char **arguments)
 		left -= len;
 	}
 	shutdown(fd, SHUT_WR);
-	need(recv(fd, buffer, 1, 0) == 0, "FIN");
+	need(receive(fd, 1) == 0, "FIN");
 	printf("%.3f\n", now_s() - start);
 }
 

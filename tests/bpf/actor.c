@@ -114,6 +114,11 @@ static void *reader_run(void *arg)
 		size_t len = random_u32(&state) % a->piece_max + 1;
 		ssize_t got = recv(a->fd, piece, len, 0);
 
+		if (got < 0 && errno == EAGAIN) {
+			/* Of a blocking socket in a sock map: its sender got room, or it was reset. */
+			a->spurious++;
+			continue;
+		}
 		if (got < 0) {
 			a->error = errno;
 			break;

@@ -28,6 +28,7 @@ struct actor {
 	uint64_t done;
 	int64_t wrong_at; /* -1: all right */
 	int error; /* errno */
+	uint64_t spurious; /* reader: EAGAIN of a blocking socket */
 	bool saw_eof;
 	_Atomic bool is_finished;
 };

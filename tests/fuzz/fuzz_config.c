@@ -131,6 +131,7 @@ static void check_sealed_refs(const struct backend_ref *list, uint32_t count, ui
 {
 	for (uint32_t i = 0; i < count; i++) {
 		MUST(!list[i].backend->splice_off || list[i].splice_off);
+		MUST(!list[i].splice_off || !list[i].is_same_host);
 		weight_sum -= list[i].weight;
 	}
 	MUST(weight_sum == 0);

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the plays about the kernel lane have in common: the same play with and without it, and how to
 get into it."""
+import random
+import socket
 import threading
 import time
 
-from hg import Backend, Gateway, Origin, check, eq, fetch, wait_until
+from hg import Backend, Gateway, Origin, check, eq, fetch, pattern, wait_until
 
 MODES = ("off", "require")
 
@@ -84,11 +86,18 @@ def facts(record):
 
 def compare(play_once):
     """play_once(mode) -> anything comparable, the same in each mode."""
-    results = [play_once(mode) for mode in MODES]
-    if all(isinstance(result, dict) for result in results):
-        results = [{key: value for key, value in a.items() if value != b.get(key)}
-                   for a, b in (results, reversed(results))]
-    eq(results[1], results[0], "with the kernel lane, compared with the copy lane")
+    compare_all(play_once, MODES)
+
+
+def compare_all(play_once, modes):
+    """The same for other ways to play it: each is compared with the first."""
+    first = play_once(modes[0])
+    for mode in modes[1:]:
+        one, other = play_once(mode), first
+        if isinstance(one, dict) and isinstance(other, dict):
+            one, other = ({key: value for key, value in a.items() if value != b.get(key)}
+                          for a, b in ((one, other), (other, one)))
+        eq(one, other, f"{mode}, compared with {modes[0]}")
 
 
 def expect_lane(gateway, record, count=1):
@@ -124,3 +133,50 @@ def closings(gateway):
     lines = [line for line in text.split("\n") if line.startswith(prefix)]
     counts = {line[len(prefix):].split('"')[0]: int(line.rsplit(" ", 1)[1]) for line in lines}
     return {reason: count for reason, count in counts.items() if count}
+
+
+class Load:
+    """Clients that never give up: echo tunnels of random sizes, also while nobody listens."""
+
+    def __init__(self, port, count):
+        self.port, self.bytes, self.wrong = port, 0, []
+        self._stop = False
+        self._threads = [threading.Thread(target=self._run, args=(seed,), daemon=True)
+                         for seed in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, seed):
+        dice = random.Random(seed)
+        while not self._stop:
+            try:
+                self._one(dice)
+            except OSError:
+                time.sleep(0.005)
+
+    def _one(self, dice):
+        with socket.create_connection(("127.0.0.1", self.port), 5) as raw:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            raw.settimeout(5)
+            offset = 0
+            for _ in range(dice.randint(10, 200)):
+                size = int(10 ** dice.uniform(0, 5))
+                raw.sendall(pattern(size, offset))
+                got = b""
+                while len(got) < size:
+                    data = raw.recv(size - len(got))
+                    if not data:
+                        return
+                    got += data
+                if got != pattern(size, offset):
+                    self.wrong.append((offset, size))
+                offset += size
+                self.bytes += size
+                if dice.random() < 0.5:
+                    time.sleep(dice.random() * 0.03)
+
+    def end(self):
+        self._stop = True
+        for thread in self._threads:
+            thread.join(15)
+        eq(self.wrong, [], "wrong bytes")

@@ -174,53 +174,6 @@ def reload():
     compare(once)
 
 
-class Load:
-    """Clients that never give up: echo tunnels of random sizes, also while nobody listens."""
-
-    def __init__(self, port, count):
-        self.port, self.bytes, self.wrong = port, 0, []
-        self._stop = False
-        self._threads = [threading.Thread(target=self._run, args=(seed,), daemon=True)
-                         for seed in range(count)]
-        for thread in self._threads:
-            thread.start()
-
-    def _run(self, seed):
-        dice = random.Random(seed)
-        while not self._stop:
-            try:
-                self._one(dice)
-            except OSError:
-                time.sleep(0.005)
-
-    def _one(self, dice):
-        with socket.create_connection(("127.0.0.1", self.port), 5) as raw:
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            raw.settimeout(5)
-            offset = 0
-            for _ in range(dice.randint(10, 200)):
-                size = int(10 ** dice.uniform(0, 5))
-                raw.sendall(pattern(size, offset))
-                got = b""
-                while len(got) < size:
-                    data = raw.recv(size - len(got))
-                    if not data:
-                        return
-                    got += data
-                if got != pattern(size, offset):
-                    self.wrong.append((offset, size))
-                offset += size
-                self.bytes += size
-                if dice.random() < 0.5:
-                    time.sleep(dice.random() * 0.03)
-
-    def end(self):
-        self._stop = True
-        for thread in self._threads:
-            thread.join(15)
-        eq(self.wrong, [], "wrong bytes")
-
-
 def restart(gateway):
     """Ready again within a second."""
     begin = time.monotonic()

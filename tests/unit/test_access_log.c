@@ -267,6 +267,7 @@ static void the_lane_is_one_word_unless_the_directions_differ(void **state)
 		{ 0, 0, LANE_COPY, LANE_COPY, "copy" },
 		{ 5, 5, LANE_SOCKMAP, LANE_SOCKMAP, "sockmap" },
 		{ 5, 5, LANE_SOCKMAP, LANE_PIPE, "sockmap/pipe" },
+		{ 5, 5, LANE_NEAR, LANE_DIRECT, "near/direct" },
 	};
 
 	(void)state;

@@ -170,7 +170,10 @@ static void a_listener_without_routes_has_empty_objects(void **state)
 {
 	struct listener listeners[] = {
 		{ .key = SPAN("a"), .protocol = PROTOCOL_TCP },
-		{ .key = SPAN("b"), .protocol = PROTOCOL_TLS, .max_connections = { true, 7 } },
+		{ .key = SPAN("b"),
+		  .protocol = PROTOCOL_TLS,
+		  .max_connections = { true, 7 },
+		  .is_same_host = true },
 	};
 	struct bind bind = { .listener_list = listeners, .listener_count = 2 };
 	struct snapshot snapshot = { .bind_list = &bind, .bind_count = 1 };
@@ -178,7 +181,8 @@ static void a_listener_without_routes_has_empty_objects(void **state)
 
 	(void)state;
 	assert_has(dump, "\"protocol\":\"TCP\",\"routes\":{},\"tcpRoutes\":{}}");
-	assert_has(dump, "\"protocol\":{\"TLS\":null},\"routes\":{},\"tcpRoutes\":{},\"maxConnections\":7}");
+	assert_has(dump, "\"protocol\":{\"TLS\":null},\"routes\":{},\"tcpRoutes\":{},\"maxConnections\":7,"
+			 "\"splice\":\"sameHost\"}");
 	free(dump);
 }
 
@@ -187,7 +191,11 @@ static void tcp_routes_nest_their_reference(void **state)
 	struct backend backend = { .kind = BACKEND_HOST };
 	struct backend_ref refs[] = {
 		{ .weight = 3, .backend_name = SPAN("/x"), .backend = &backend },
-		{ .weight = 0, .service_name = SPAN("ns/h"), .service_port = 5, .backend = &backend },
+		{ .weight = 0,
+		  .service_name = SPAN("ns/h"),
+		  .service_port = 5,
+		  .backend = &backend,
+		  .is_same_host = true },
 		{ .weight = 1, .is_invalid = true, .backend = &backend, .splice_off = true },
 	};
 	struct span hostname = SPAN("*.example.com");
@@ -210,7 +218,8 @@ static void tcp_routes_nest_their_reference(void **state)
 	assert_has(dump,
 		   "\"tcpRoutes\":{\"k\":{\"key\":\"k\",\"name\":\"n\",\"namespace\":\"ns\",\"hostnames\":"
 		   "[\"*.example.com\"],\"backends\":[{\"weight\":3,\"backend\":{\"backend\":\"/x\"}},"
-		   "{\"weight\":0,\"backend\":{\"service\":{\"name\":\"ns/h\",\"port\":5}}},"
+		   "{\"weight\":0,\"backend\":{\"service\":{\"name\":\"ns/h\",\"port\":5}},"
+		   "\"splice\":\"sameHost\"},"
 		   "{\"weight\":1,\"backend\":{\"invalid\":null},\"splice\":\"off\"}],\"splice\":\"off\"}}");
 	free(dump);
 }

@@ -24,6 +24,11 @@
 	"{apiVersion: v1, kind: Endpoints, metadata: {name: s, namespace: app}, subsets: [" subsets          \
 	"]}\n---\n"
 
+#define GATEWAY "gateway.networking.k8s.io/v1"
+#define NEAR(version, kind, name, spec)                                                                      \
+	"{apiVersion: " version ", kind: " kind ", metadata: {" name                                         \
+	", namespace: app, annotations: {headgate/splice: sameHost}}, spec: {" spec "}}\n---\n"
+
 static const struct backend_ref *refs_of(const struct config_case *c)
 {
 	config_case_accepted(c);
@@ -252,6 +257,28 @@ static void an_annotation_keeps_the_kernel_lanes_away(void **state)
 	config_case_done(&c);
 }
 
+static void an_annotation_pairs_processes_of_this_host(void **state)
+{
+	const struct backend_ref *refs;
+	struct config_case c;
+
+	(void)state;
+	config_case_text(&c, BEGIN ROUTE("{name: s, port: 80}, {name: t, port: 80}")
+				     NEAR("v1", "Service", "name: s", "ports: [{port: 80}]")
+					     NEAR(GATEWAY, "Gateway", "name: near",
+						  "listeners: [{name: h, port: 81, protocol: HTTP}]"));
+	refs = refs_of(&c);
+	assert_true(refs[0].backend->is_same_host);
+	assert_false(refs[0].backend->splice_off || refs[1].backend->is_same_host);
+	assert_false(c.snapshot->bind_list[0].listener_list[0].is_same_host);
+	assert_true(c.snapshot->bind_list[1].listener_list[0].is_same_host);
+	config_case_done(&c);
+
+	config_case_text(&c, BEGIN NEAR(GATEWAY, "HTTPRoute", "name: r", "parentRefs: [{name: g}]"));
+	config_case_says(&c, CONFIG_ERROR, "a.yaml:3:", "a route has none; write it on the listener");
+	config_case_done(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -260,6 +287,7 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_used_answers_500_with_a_warning),
 		cmocka_unit_test(wrong_services_and_slices_are_reported),
 		cmocka_unit_test(an_annotation_keeps_the_kernel_lanes_away),
+		cmocka_unit_test(an_annotation_pairs_processes_of_this_host),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -163,6 +163,28 @@ static void the_backend_may_switch_lanes_off(void **state)
 	fixture_done(&f);
 }
 
+static void a_backend_on_this_host_is_paired_where_nobody_says_off(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	f.backend->is_same_host = true;
+	f.tcp_route->splice_off = true;
+	fixture_seal(&f);
+	assert_true(f.ref->is_same_host);
+	assert_false(f.tcp_ref->is_same_host);
+	fixture_done(&f);
+
+	fixture_init(&f);
+	f.ref->is_same_host = true;
+	f.listener->splice_off = true;
+	fixture_seal(&f);
+	assert_true(f.ref->splice_off && f.tcp_ref->splice_off);
+	assert_false(f.ref->is_same_host || f.tcp_ref->is_same_host);
+	fixture_done(&f);
+}
+
 static void weights_that_overflow_are_refused(void **state)
 {
 	struct fixture f;
@@ -280,6 +302,7 @@ int main(void)
 		cmocka_unit_test(a_mirror_gets_what_belongs_to_its_backend),
 		cmocka_unit_test(weights_labels_and_lanes_are_filled_in),
 		cmocka_unit_test(the_backend_may_switch_lanes_off),
+		cmocka_unit_test(a_backend_on_this_host_is_paired_where_nobody_says_off),
 		cmocka_unit_test(weights_that_overflow_are_refused),
 		cmocka_unit_test(each_expression_is_compiled_once),
 		cmocka_unit_test(all_bad_expressions_and_names_are_reported_with_their_place),

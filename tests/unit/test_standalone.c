@@ -226,6 +226,7 @@ static void named_backends_and_services_can_be_referenced(void **state)
 			     "HTTP/2.0}}, splice: off}\n"
 			     "- {name: alpha, host: 'a:1'}\n" ROUTES
 			     "{backends: [{backend: zeta}, {backend: /alpha}, {backend: zeta, splice: auto},"
+			     "{backend: alpha, splice: sameHost},"
 			     "{service: {name: ns/svc.local, port: 81}}]}" END);
 	route = only_route(&c);
 	assert_int_equal(c.snapshot->backend_count, 3);
@@ -240,11 +241,13 @@ static void named_backends_and_services_can_be_referenced(void **state)
 	assert_span_equal(route->backend_list[0].backend_name, "/zeta");
 	assert_true(route->backend_list[0].backend->splice_off);
 	assert_false(route->backend_list[1].backend->splice_off);
-	assert_span_equal(route->backend_list[3].service_name, "ns/svc.local");
-	assert_int_equal(route->backend_list[3].service_port, 81);
-	assert_int_equal(route->backend_list[3].backend->kind, BACKEND_SERVICE);
-	assert_span_equal(route->backend_list[3].backend->endpoint_list[0].text, "svc.local:81");
-	assert_false(route->backend_list[3].backend->is_listed);
+	assert_true(route->backend_list[3].is_same_host);
+	assert_false(route->backend_list[3].backend->is_same_host || route->backend_list[3].splice_off);
+	assert_span_equal(route->backend_list[4].service_name, "ns/svc.local");
+	assert_int_equal(route->backend_list[4].service_port, 81);
+	assert_int_equal(route->backend_list[4].backend->kind, BACKEND_SERVICE);
+	assert_span_equal(route->backend_list[4].backend->endpoint_list[0].text, "svc.local:81");
+	assert_false(route->backend_list[4].backend->is_listed);
 	config_case_done(&c);
 }
 
@@ -375,6 +378,7 @@ static void the_static_part_has_defaults_and_takes_every_key(void **state)
 	assert_span_equal(s->readiness_addr, "[::]:15021");
 	assert_true(s->ipv6_enabled && s->user_timeout && s->access_log && s->splice.lane_pipe &&
 		    s->splice.lane_sockmap && s->splice.adaptive);
+	assert_false(s->splice.lane_near || s->splice.lane_direct || s->splice.force);
 	assert_int_equal(s->worker_threads, 0);
 	assert_int_equal(s->termination_max_ns, 5000000000);
 	assert_int_equal(s->connect_timeout_ns, 10000000000);
@@ -402,7 +406,7 @@ static void the_static_part_has_defaults_and_takes_every_key(void **state)
 		    "maxConnectionAge: 5s,"
 		    " maxConnectionAgeJitter: 6s}\n"
 		    "  splice: {mode: require, minBodyBytes: 1, creditBytes: 65536, maxTotalCredit: 131072, "
-		    "lanes: [sockmap], adaptive: false}\n"
+		    "lanes: [sockmap, direct, near], force: true, adaptive: false}\n"
 		    "  limits: {maxConnections: 10, requestLineBytes: 1000, headBytes: 2000, headers: 20}\n"
 		    "  forwarded: {mode: off, trusted: [10.0.0.0/8, '::1']}\n"
 		    "  via: true\n"
@@ -434,6 +438,7 @@ static void the_static_part_has_defaults_and_takes_every_key(void **state)
 	assert_int_equal(s->splice.mode, SPLICE_REQUIRE);
 	assert_int_equal(s->splice.credit_bytes, 65536);
 	assert_true(!s->splice.lane_pipe && s->splice.lane_sockmap && !s->splice.adaptive);
+	assert_true(s->splice.lane_near && s->splice.lane_direct && s->splice.force);
 	assert_int_equal(s->max_connections, 10);
 	assert_int_equal(s->max_request_line_bytes, 1000);
 	assert_int_equal(s->max_head_bytes, 2000);

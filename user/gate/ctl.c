@@ -113,7 +113,7 @@ static int load(const struct ctl_arguments *a, struct text *why)
 	if (!error)
 		error = probe_privileges(why);
 	if (!error)
-		error = probe_kernel(false, why);
+		error = probe_kernel(why);
 	if (!error)
 		error = gate_load(&options, &gate, why);
 	if (!error)

@@ -11,8 +11,8 @@
 #include "gen/gate.skel.h"
 #include "user/base/check.h"
 #include "user/base/clock.h"
-#include "user/base/log.h"
 #include "user/base/mem.h"
+#include "user/gate/complaint.h"
 
 static const char *const map_names[GATE_MAP_COUNT] = {
 	[GATE_MAP_GATES] = "gates",	  [GATE_MAP_GATE_OF] = "gate_of", [GATE_MAP_SOURCES] = "sources",
@@ -20,37 +20,9 @@ static const char *const map_names[GATE_MAP_COUNT] = {
 	[GATE_MAP_READERS] = "readers",	  [GATE_MAP_CLOSINGS] = "closings", [GATE_MAP_INFO] = "gate_info",
 };
 
-/* The last complaint of libbpf while this thread loads: the only place where it says which step failed. */
-static _Thread_local char complaint[512];
-
-__attribute__((format(printf, 2, 0)))
-static int libbpf_complain(enum libbpf_print_level level, const char *format, va_list arguments)
-{
-	char line[sizeof(complaint)];
-
-	vsnprintf(line, sizeof(line), format, arguments);
-	line[strcspn(line, "\n")] = '\0';
-	if (level == LIBBPF_WARN && line[0] != '\0')
-		memcpy(complaint, line, sizeof(complaint));
-	if (level != LIBBPF_DEBUG)
-		log_debug("libbpf: %s", line);
-	return 0;
-}
-
 const char *gate_map_name(enum gate_map map)
 {
 	return map_names[map];
-}
-
-static void load_explain(struct text *why, const char *step, int error)
-{
-	text_fmt(why, "%s: %s", step, strerror(-error));
-	if (error == -EPERM || error == -EACCES)
-		text_str(why, "; the process needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON while it loads "
-			      "(run as root, "
-			      "or load once with `headgate bpf load --pin DIR`)");
-	else if (complaint[0] != '\0')
-		text_fmt(why, " (%s)", complaint);
 }
 
 struct gate *gate_alloc(uint32_t worker_count)
@@ -293,12 +265,11 @@ int gate_load(const struct gate_options *options, struct gate **ret_gate, struct
 		return -ENOMEM;
 	}
 	gate->slots.count = slot_count;
-	complaint[0] = '\0';
-	libbpf_print_fn_t print = libbpf_set_print(libbpf_complain);
+	complaint_begin();
 	error = gate_load_steps(gate, options, &step);
-	libbpf_set_print(print);
+	complaint_end();
 	if (error) {
-		load_explain(why, step, error);
+		complaint_explain(why, step, error);
 		gate_free(gate);
 		return error;
 	}

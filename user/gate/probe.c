@@ -85,6 +85,25 @@ const char *probe_judge_version(const struct probe_version *v)
 	       "later";
 }
 
+/* First release of each series in which concurrent senders do not use freed memory (CVE-2026-74589). */
+static const struct probe_version first_sound_near[] = {
+	{ 6, 1, 183 }, { 6, 6, 152 }, { 6, 12, 104 }, { 6, 18, 45 },
+};
+
+const char *probe_judge_near_version(const struct probe_version *v)
+{
+	for (size_t i = 0; i < ARRAY_LEN(first_sound_near); i++) {
+		const struct probe_version *row = &first_sound_near[i];
+
+		if (v->major == row->major && v->minor == row->minor)
+			return v->patch >= row->patch
+				       ? NULL
+				       : "concurrent senders use freed memory (CVE-2026-74589, fixed in "
+					 "6.18.45, 6.12.104, 6.6.152 and 6.1.183); update it";
+	}
+	return "this series is not known to have the fix of CVE-2026-74589; use 6.1, 6.6, 6.12 or 6.18";
+}
+
 static void file_line(const char *path, char *line, int size)
 {
 	FILE *file = fopen(path, "re");
@@ -98,7 +117,8 @@ static void file_line(const char *path, char *line, int size)
 	fclose(file);
 }
 
-static bool version_is_usable(bool is_forced, struct text *why)
+static bool version_is_usable(const char *(*judge)(const struct probe_version *version), bool is_forced,
+			      struct text *why)
 {
 	struct utsname name;
 	struct probe_version version;
@@ -113,7 +133,7 @@ static bool version_is_usable(bool is_forced, struct text *why)
 		text_fmt(why, "kernel version %s is not understood; ", name.release);
 		return is_forced;
 	}
-	refusal = probe_judge_version(&version);
+	refusal = judge(&version);
 	if (!refusal)
 		return true;
 	text_fmt(why, "kernel %u.%u.%u: %s%s; ", version.major, version.minor, version.patch, refusal,
@@ -123,6 +143,8 @@ static bool version_is_usable(bool is_forced, struct text *why)
 
 /* ---------------------------------------------------------------------------------------- type information
  */
+
+#define NO_BTF "the kernel has no type information (/sys/kernel/btf/vmlinux; CONFIG_DEBUG_INFO_BTF); "
 
 static bool struct_has(const struct btf *btf, const char *name, const char *member, const char *type_name)
 {
@@ -154,8 +176,7 @@ static bool types_are_usable(struct text *why)
 	size_t before = why->len;
 
 	if (!btf) {
-		text_str(why, "the kernel has no type information (/sys/kernel/btf/vmlinux; "
-			      "CONFIG_DEBUG_INFO_BTF); ");
+		text_str(why, NO_BTF);
 		return false;
 	}
 	if (!has_function(btf, "tcp_bpf_recvmsg_parser"))
@@ -172,11 +193,31 @@ static bool types_are_usable(struct text *why)
 	return why->len == before;
 }
 
-int probe_kernel(bool is_forced, struct text *why)
+int probe_kernel(struct text *why)
 {
-	bool is_usable = version_is_usable(is_forced, why);
+	bool is_usable = version_is_usable(probe_judge_version, false, why);
 
 	is_usable = types_are_usable(why) && is_usable;
+	return is_usable ? 0 : -EOPNOTSUPP;
+}
+
+int probe_near_kernel(bool is_forced, bool *ret_has_direct, struct text *why)
+{
+	bool is_usable = version_is_usable(probe_judge_near_version, is_forced, why);
+	struct btf *btf = btf__load_vmlinux_btf();
+
+	*ret_has_direct = false;
+	if (!btf) {
+		text_str(why, NO_BTF);
+		return -EOPNOTSUPP;
+	}
+	if (!has_function(btf, "tcp_bpf_sendmsg")) {
+		text_str(why, "the kernel has no sock maps with sk_msg programs (CONFIG_NET_SOCK_MSG); ");
+		is_usable = false;
+	}
+	/* Came with the fix that keeps redirected bytes out of copied_seq of the receiver. */
+	*ret_has_direct = has_function(btf, "__sk_msg_recvmsg");
+	btf__free(btf);
 	return is_usable ? 0 : -EOPNOTSUPP;
 }
 

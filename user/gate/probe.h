@@ -26,11 +26,17 @@ int probe_parse_version(const char *release, const char *version_text, const cha
 /* NULL: sound. Else why not; static text. */
 const char *probe_judge_version(const struct probe_version *version);
 
+/* Version and type information of the running kernel. 0: usable; -EOPNOTSUPP: `why` lists every reason. */
+int probe_kernel(struct text *why);
+
 /*
- * Version and type information of the running kernel. 0: usable; -EOPNOTSUPP: `why` lists every reason. With
- * is_forced a refused version is only noted.
+ * The same for the same-host lanes (near.h), which need less of the receive side and more of the send side:
+ * freed memory used by concurrent senders (CVE-2026-74589) was fixed in 6.18.45, 6.12.104, 6.6.152 and
+ * 6.1.183. *ret_has_direct: the kernel counts bytes of other queues apart, without which lane `direct` could
+ * skip some. With is_forced a refused version is only noted.
  */
-int probe_kernel(bool is_forced, struct text *why);
+const char *probe_judge_near_version(const struct probe_version *version);
+int probe_near_kernel(bool is_forced, bool *ret_has_direct, struct text *why);
 
 /* What loading needs. Nothing of it is needed any more once gate_load() has returned; pins need none. */
 struct probe_capability {

@@ -20,7 +20,7 @@ static void kernel_describe(struct text *out)
 	struct text why;
 
 	text_init(&why);
-	if (probe_kernel(false, &why) == 0)
+	if (probe_kernel(&why) == 0)
 		text_str(out, "kernel: sockmap lane allowed; copy and pipe always\n");
 	else
 		text_fmt(out, "kernel: copy and pipe only: %.*s\n", SPAN_FMT(text_span(&why)));

@@ -128,6 +128,8 @@ static int net_connect_try(struct net_connect *job)
 
 	if (error)
 		return error;
+	if (job->on_socket)
+		job->on_socket(job, job->source.fd);
 	job->try_deadline_ms = share_end_ms(job);
 	error = net_connect_call(job);
 	if (error && error != -EINPROGRESS)

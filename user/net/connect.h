@@ -49,6 +49,8 @@ struct net_connect {
 	uint64_t deadline_ms; /* loop time; 0: none */
 	uint64_t try_deadline_ms; /* end of this address' share; 0: none */
 	struct socket_keepalive keepalive;
+	/* May be NULL: every socket that is made, before connect(2). Set between init and start. */
+	void (*on_socket)(struct net_connect *job, int fd);
 	enum net_connect_state state;
 	int result;
 	/*

@@ -5,6 +5,8 @@ static const char *const lane_names[LANE_COUNT] = {
 	[LANE_COPY] = "copy",
 	[LANE_PIPE] = "pipe",
 	[LANE_SOCKMAP] = "sockmap",
+	[LANE_NEAR] = "near",
+	[LANE_DIRECT] = "direct",
 };
 
 const char *lane_name(enum lane_id lane)

@@ -9,6 +9,8 @@ enum lane_id {
 	LANE_COPY,
 	LANE_PIPE,
 	LANE_SOCKMAP,
+	LANE_NEAR,
+	LANE_DIRECT,
 	LANE_COUNT,
 };
 const char *lane_name(enum lane_id lane);

@@ -2,9 +2,11 @@
 #include "user/proxy/dial.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "policy/h2_settings.h"
 #include "user/base/limits.h"
+#include "user/base/log.h"
 #include "user/base/mem.h"
 #include "user/proxy/attempt.h"
 #include "user/proxy/connect_tunnel.h"
@@ -13,6 +15,27 @@
 
 static void dial_on_resolved(struct resolver_query *query, int result, struct resolver_list *list);
 static void dial_on_connected(struct net_connect *connect, int result, int fd, uint32_t index);
+
+/* For one, or for what becomes one when the backend agrees. */
+static bool dial_is_for_tunnel(const struct stream *stream)
+{
+	return stream->is_tcp || connect_tunnel_is_asked(stream) || stream->exchange->upgrade.is_wanted;
+}
+
+static bool dial_wants_near(const struct stream *stream)
+{
+	return dial_is_for_tunnel(stream) && stream_wants_near(stream);
+}
+
+/* When it cannot be announced, its process stays a stranger: the other lanes do. */
+static void dial_on_socket(struct net_connect *connect, int fd)
+{
+	struct stream *stream = container_of(connect, struct dial, connect)->stream;
+	int error = near_announce(stream->proxy->relay.near, fd);
+
+	if (error)
+		log_debug("same-host lanes: a connection was not announced: %s", strerrordesc_np(-error));
+}
 
 /* NULL: no memory, and the request was answered so. */
 static struct dial *dial_of(struct stream *stream)
@@ -35,6 +58,8 @@ static struct dial *dial_of(struct stream *stream)
 	list_init(&dial->h2_wait);
 	resolver_query_init(&dial->query, dial_on_resolved);
 	net_connect_init(&dial->connect, dial_on_connected);
+	if (dial_wants_near(stream))
+		dial->connect.on_socket = dial_on_socket;
 	stream->attempt.dial = dial;
 	return dial;
 }
@@ -266,7 +291,8 @@ void dial_start(struct stream *stream)
 		dial_share(stream);
 		return;
 	}
-	if (!attempt->is_fresh && !stream->is_tcp) {
+	/* The process behind a connection of the pool is not known: it was not announced. */
+	if (!attempt->is_fresh && !stream->is_tcp && !dial_wants_near(stream)) {
 		dial_follow_name(stream);
 		upstream = upstream_pool_take(&stream->proxy->pool, attempt->endpoint);
 	}

@@ -22,11 +22,6 @@ static const struct lane *relay_choose(const struct body_framing *framing, enum 
 	return &lane_copy;
 }
 
-static bool relay_is_between_conns(const struct relay *relay)
-{
-	return relay->source && relay->sink;
-}
-
 /* splice(2) does not see what a sock map has passed up, so it keeps away from sockets that are in one. */
 static bool relay_may_use_pipe(const struct relay *relay)
 {
@@ -92,16 +87,12 @@ static void relay_note_progress(struct relay *relay, uint64_t now_ms)
 	relay->last_active_ms = now_ms;
 }
 
-void relay_refresh(struct relay *relay, uint64_t now_ms)
+static void relay_refresh_gate(struct relay *relay)
 {
 	struct gate_direction_stats stats;
 	uint64_t redirected, copied, moved;
 	uint64_t active_ms;
 
-	if (relay->h2_sink || relay->h2_source)
-		relay_note_progress(relay, now_ms);
-	if (relay->lane != &lane_sockmap)
-		return;
 	stats = gate_direction_stats(&relay->gate->direction);
 	active_ms = stats.last_active_ns / 1000000u;
 	if (active_ms > relay->last_active_ms)
@@ -120,6 +111,18 @@ void relay_refresh(struct relay *relay, uint64_t now_ms)
 	relay->source->received_bytes += moved;
 	relay->sink->sent_bytes += moved;
 	relay->gate->moved += moved;
+}
+
+void relay_refresh(struct relay *relay, uint64_t now_ms)
+{
+	if (relay->h2_sink || relay->h2_source)
+		relay_note_progress(relay, now_ms);
+	if (relay->lane == &lane_sockmap)
+		relay_refresh_gate(relay);
+	else if (relay->lane == &lane_near)
+		lane_near_refresh(relay);
+	else
+		return;
 	/* The kernel noted when they moved. */
 	relay->progress_bytes = relay_progress(relay);
 }
@@ -292,6 +295,12 @@ void relay_account(struct relay *relay, enum lane_id lane, uint64_t payload_byte
 	case LANE_SOCKMAP:
 		counter_add(relay->shared->counters, COUNTER_SPLICED_SOCKMAP, payload_bytes);
 		break;
+	case LANE_NEAR:
+		counter_add(relay->shared->counters, COUNTER_SPLICED_NEAR, payload_bytes);
+		break;
+	case LANE_DIRECT:
+		counter_add(relay->shared->counters, COUNTER_SPLICED_DIRECT, payload_bytes);
+		break;
 	case LANE_COUNT:
 		break;
 	}
@@ -338,11 +347,15 @@ bool relay_pump(struct relay *relay, uint64_t now_ms)
 		return false;
 	if (relay->state == RELAY_OPEN)
 		again = relay->lane->pump(relay);
+	if (relay->state == RELAY_OPEN && relay->near_looks)
+		lane_near_enter(relay);
 	if (relay->state == RELAY_OPEN && relay->gate_allowed && relay->lane != &lane_sockmap &&
-	    lane_sockmap_enter(relay))
+	    relay->lane != &lane_near && !relay->near_looks && lane_sockmap_enter(relay))
 		again = relay->lane->pump(relay);
 	if (relay->state == RELAY_FLUSH)
 		relay_flush(relay);
+	if (relay->lane == &lane_near)
+		lane_near_settle(relay);
 	if (relay->sink || relay->h2_sink)
 		relay_note_progress(relay, now_ms);
 	relay_count_buffered(relay, relay_buffered(relay));

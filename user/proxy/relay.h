@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "user/gate/near.h"
 #include "user/gate/pair.h"
 #include "user/http/body.h"
 #include "user/http/h2_session.h"
@@ -55,12 +56,20 @@ enum relay_direction {
 	RELAY_DIRECTION_COUNT,
 };
 
+/* A worker's directions in the lanes near and direct. */
+struct near_watch {
+	struct list running; /* of struct relay_near */
+	struct timer timer; /* four times a second while bytes move, else once: counters do not lag more */
+};
+
 /* What the lanes of a worker share. */
 struct relay_shared {
 	char *scratch; /* LIMIT_READ_BYTES, owner: the worker */
 	struct pipe_pool *pipes;
 	struct counters *counters;
 	struct gate_lane *gate; /* NULL: no kernel lane in this process */
+	struct near *near; /* borrowed, NULL: no same-host lanes in this process */
+	struct near_watch near_watch; /* lane_near_init() */
 	void (*wake)(struct relay *relay); /* a direction in the kernel lane has news: pump its stream */
 	/* One writer, the worker; any reader. */
 	atomic_uint_fast64_t lane_bytes[RELAY_DIRECTION_COUNT][LANE_COUNT];
@@ -89,6 +98,17 @@ struct relay_gate {
 	bool is_leaving; /* asked to go back to the copy lane */
 };
 
+/* What a direction in the lanes near and direct needs. */
+struct relay_near {
+	struct relay *relay;
+	struct list watch;
+	struct near_direction direction;
+	uint64_t near_bytes; /* accounted so far */
+	uint64_t direct_bytes;
+	uint64_t sent_bytes; /* sent_bytes of the sink that the kernel was told of */
+	bool is_proven; /* complete, and nothing was lost or doubled */
+};
+
 struct relay {
 	struct relay_shared *shared; /* borrowed */
 	struct conn *source; /* NULL: h2_source */
@@ -103,6 +123,9 @@ struct relay {
 	bool replay_overflow; /* the payload outgrew LIMIT_RETRY_BODY_BYTES */
 	bool gate_allowed : 1;
 	bool gate_is_adaptive : 1; /* by its pace */
+	bool near_allowed : 1; /* both: relay_allow_near() */
+	bool direct_allowed : 1;
+	uint8_t near_looks : 4; /* left; 0: nothing of this host is to be found, or not allowed */
 	bool was_in_kernel; /* bytes may have left that user space never saw: no replay */
 	uint8_t chunk_raw; /* the sink is inside of a chunk line or chunk that came through the kernel */
 	struct body_decoder decoder;
@@ -118,7 +141,11 @@ struct relay {
 	uint32_t probe_reads; /* recv() or splice() calls in it that brought bytes */
 	uint32_t gate_credit_bytes; /* as relay_allow_gate() was told */
 	uint64_t gate_min_body_bytes;
-	struct relay_gate *gate; /* owner; NULL until the kernel lane is entered for the first time */
+	/* Owner. A direction that was in one of them never enters the other: tunnels are many. */
+	union {
+		struct relay_gate *gate; /* NULL until the kernel lane is entered for the first time */
+		struct relay_near *near; /* while in lane_near, NULL afterwards */
+	};
 };
 
 void relay_init(struct relay *relay, struct relay_shared *shared, enum relay_direction direction);
@@ -132,6 +159,11 @@ void relay_start(struct relay *relay, struct relay_end source, struct relay_end 
  * of the other direction matter meanwhile (user/gate/pair.h).
  */
 void relay_allow_gate(struct relay *relay, bool is_adaptive, uint64_t min_body_bytes, uint32_t credit_bytes);
+/*
+ * May go to the lanes near and direct from now on, when processes of this host turn out to be at its ends: a
+ * tunnel whose listener and backend agreed. They come before the kernel lane.
+ */
+void relay_allow_near(struct relay *relay, bool is_near_allowed, bool is_direct_allowed);
 /* Brings payload_bytes and last_active_ms up to date with what the kernel, or an HTTP/2 session, did alone.
  * No system call. */
 void relay_refresh(struct relay *relay, uint64_t now_ms);
@@ -161,6 +193,10 @@ size_t relay_buffered(const struct relay *relay);
 int relay_send_payload(struct relay *relay, struct span payload);
 
 /* for lanes */
+static inline bool relay_is_between_conns(const struct relay *relay)
+{
+	return relay->source && relay->sink;
+}
 int relay_send(struct relay *relay, const struct iovec *pieces, int count); /* 0 or -errno as conn_send */
 int relay_push(struct relay *relay); /* what waits in the sink's queue: 0 or its error */
 bool relay_sink_is_empty(const struct relay *relay);
@@ -169,6 +205,7 @@ bool lane_pipe_pump(struct relay *relay);
 extern const struct lane lane_copy;
 extern const struct lane lane_pipe;
 extern const struct lane lane_sockmap;
+extern const struct lane lane_near;
 /* True when the direction went over to the kernel lane. */
 bool lane_sockmap_enter(struct relay *relay);
 /*
@@ -177,6 +214,12 @@ bool lane_sockmap_enter(struct relay *relay);
  * bytes moved.
  */
 bool lane_sockmap_judge(struct relay *relay, uint64_t elapsed_ms);
+void lane_near_init(struct relay_shared *shared, struct near *near);
+/* Goes over to that lane, or not now, or never: near_looks. Only from the copy lane while near_looks. */
+void lane_near_enter(struct relay *relay);
+/* After bytes may have moved: tells the kernel, and fails the relay where counts do not add up. */
+void lane_near_settle(struct relay *relay);
+void lane_near_refresh(struct relay *relay);
 int relay_send_end(struct relay *relay); /* what ends the message in the sink's framing */
 void relay_fail(struct relay *relay, enum relay_fail fail);
 void relay_account(struct relay *relay, enum lane_id lane, uint64_t payload_bytes);

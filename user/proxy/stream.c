@@ -174,6 +174,14 @@ static bool stream_wants_gate(const struct stream *stream, const struct splice_c
 	       !(stream->tcp_route && stream->tcp_route->splice_off);
 }
 
+bool stream_wants_near(const struct stream *stream)
+{
+	const struct splice_config *splice = &stream->lease->snapshot->config.splice;
+
+	return stream->proxy->relay.near && splice->mode != SPLICE_OFF &&
+	       (splice->lane_near || splice->lane_direct) && stream->backend->is_same_host;
+}
+
 void stream_offer_gate(struct stream *stream, struct relay *relay, bool with_credit)
 {
 	const struct splice_config *splice = &stream->lease->snapshot->config.splice;
@@ -181,6 +189,16 @@ void stream_offer_gate(struct stream *stream, struct relay *relay, bool with_cre
 	if (stream_wants_gate(stream, splice))
 		relay_allow_gate(relay, splice->adaptive, splice->min_body_bytes,
 				 with_credit ? (uint32_t)splice->credit_bytes : 0);
+}
+
+void stream_offer_near(struct stream *stream, struct relay *relay)
+{
+	const struct splice_config *splice = &stream->lease->snapshot->config.splice;
+	bool is_client_paired = stream->listener && stream->listener->is_same_host;
+
+	/* What a client sends is taken from its own socket: that needs its listener's word. */
+	if (stream_wants_near(stream) && (relay->direction == RELAY_OUT || is_client_paired))
+		relay_allow_near(relay, splice->lane_near, splice->lane_direct && is_client_paired);
 }
 
 /* A client of HTTP/2 that has its whole answer may take back what is left of its request. */

@@ -156,6 +156,9 @@ void stream_arm(struct stream *stream);
 /* Lets the kernel lane take over a direction later, unless the configuration says no. credit: for a response
  * whose request is complete (user/gate/pair.h). */
 void stream_offer_gate(struct stream *stream, struct relay *relay, bool with_credit);
+/* The same for the lanes near and direct: for a direction of a tunnel, where listener and backend agreed. */
+void stream_offer_near(struct stream *stream, struct relay *relay);
+bool stream_wants_near(const struct stream *stream);
 /* Events of the two sides, and everything else that may let the stream move on. */
 void stream_on_client(struct stream *stream);
 void stream_on_upstream(struct stream *stream);

@@ -50,6 +50,8 @@ void tunnel_start(struct stream *stream)
 	relay_start(&stream->download, backend, client, &tunnel, ENCODE_PLAIN, false, now_ms);
 	stream_offer_gate(stream, &stream->upload, false);
 	stream_offer_gate(stream, &stream->download, false);
+	stream_offer_near(stream, &stream->upload);
+	stream_offer_near(stream, &stream->download);
 	stream->close_client = true;
 	stream_set_state(stream, STREAM_TUNNEL);
 	stream_pump(stream);

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
+#pragma once
+
+/*
+ * What the programs of the same-host lanes (near.bpf.c) and user space share. Every field has exactly one
+ * writer, and what the program writes lies on another 64-byte line than what user space writes. The program's
+ * side of a record is serial by itself: sk_msg runs under the lock of the sending socket, and a socket is the
+ * source of at most one direction. Never pinned: both halves are always of the same build.
+ */
+#ifndef __bpf__
+#include <assert.h>
+#include <linux/types.h>
+#define NEAR_ASSERT(condition, text) static_assert(condition, text)
+#else
+#define NEAR_ASSERT(condition, text) _Static_assert(condition, text)
+#endif
+
+enum near_reason {
+#define NEAR_REASON(id, text, is_poison, explanation) NEAR_REASON_##id,
+#include "bpf/near_reasons.def"
+#undef NEAR_REASON
+	NEAR_REASON_COUNT,
+};
+
+enum near_lane {
+	NEAR_LANE_COPY, /* passed: plain TCP to the gateway, whose user space forwards */
+	NEAR_LANE_NEAR, /* into the send queue of the gateway's socket to the other side */
+	NEAR_LANE_DIRECT, /* into the receive queue of the near socket on the other side */
+	NEAR_LANE_COUNT,
+};
+
+enum near_mode {
+	NEAR_MODE_CLOSED, /* everything passes */
+	NEAR_MODE_OPEN, /* the program redirects while nothing passed is under way */
+};
+
+/* flags: lane direct where the far end of the target is near, too */
+#define NEAR_DIRECT 1u
+/* flags: the gateway can work while a sender waits: there is more than one CPU */
+#define NEAR_WAITS 2u
+
+/* A recycled index carries a newer generation: the old handle finds nothing. */
+struct near_handle {
+	__u32 index;
+	__u32 generation; /* odd while the slot is taken, 0 never */
+};
+
+/* Written by user space. Order of a change: everything else first, then mode or forwarded_bytes (release). */
+struct near_user {
+	__u32 generation; /* of the slot; even: free */
+	__u8 mode; /* enum near_mode */
+	__u8 flags;
+	__u8 pad[2];
+	__u64 forwarded_bytes; /* of the source since its connection began, completely dealt with */
+	__u64 target; /* cookie of the gateway's socket */
+	__u32 first_seq; /* write_seq of the source when it had sent nothing */
+	__u32 receiver_bytes; /* more than this in the receiver's queue: lane near */
+	__u64 pad2[4];
+};
+
+/* Written by the program. */
+struct near_kernel {
+	__u64 lane_bytes[NEAR_LANE_COUNT]; /* COPY: passed while the gate was to be open */
+	__u64 last_active_ns; /* CLOCK_MONOTONIC, coarse (one jiffy) */
+	__u64 falls;
+	__u8 lane; /* enum near_lane of the last message */
+	__u8 reason; /* enum near_reason of the last fall */
+	__u8 poison; /* enum near_reason, 0: sound */
+	__u8 is_seeded; /* target_seq is valid */
+	__u8 wait_failures; /* waits in a row that were of no use */
+	__u8 pad[1];
+	__u16 wait_skip; /* messages that pass before the next wait */
+	__u32 target_seq; /* write_seq of the target less all that was given to it */
+	__u32 receiver_peak_bytes; /* most ever seen in the receiver's queue */
+	__u64 pad2;
+};
+
+struct near_record {
+	struct near_user user;
+	struct near_kernel kernel;
+};
+
+NEAR_ASSERT(sizeof(struct near_handle) == 8, "abi");
+NEAR_ASSERT(sizeof(struct near_user) == 64, "one cache line for user space");
+NEAR_ASSERT(sizeof(struct near_kernel) == 64, "one cache line for the program");
+NEAR_ASSERT(sizeof(struct near_record) == 128, "records stay on cache line borders");
+
+/* Key of map listeners: a local address of ours. IPv4 as ::ffff:a.b.c.d, a wildcard as zeros. */
+struct near_listener {
+	__u64 netns_cookie;
+	__u32 address[4]; /* network byte order */
+	__u32 port; /* host byte order */
+	__u32 pad;
+};
+
+#define NEAR_LISTENER_CLIENTS 1u /* flag: local clients of this listener are near sockets */
+
+/*
+ * Key of map expected: one TCP connection as its active side sees it. With both initial sequence numbers, so
+ * that a connection with the same addresses in another network namespace is never mistaken for it.
+ */
+struct near_connection {
+	__u32 active_address[4];
+	__u32 passive_address[4];
+	__u32 active_port, passive_port; /* host byte order */
+	__u32 active_seq, passive_seq; /* of the first payload byte */
+};
+
+/* Value of map expected. */
+struct near_expected {
+	__u64 active; /* cookie of the socket at the active side */
+	__u32 is_near; /* 1: a local client of a listener of ours, 0: our socket to a backend */
+	__u32 pad;
+};
+
+/* What is known of a socket of ours, or near one of ours; by its cookie. Written by the sockops program. */
+struct near_end {
+	__u64 sock; /* struct tcp_sock *; valid while the entry exists, read by probe only */
+	__u64 far; /* cookie of the near socket at the other end; 0: none */
+	__u32 first_seq; /* write_seq when no byte had been sent */
+	__u32 is_near; /* 1: an application's socket, 0: the gateway's own */
+};
+
+NEAR_ASSERT(sizeof(struct near_listener) == 32, "abi");
+NEAR_ASSERT(sizeof(struct near_connection) == 48, "abi");
+NEAR_ASSERT(sizeof(struct near_expected) == 16, "abi");
+NEAR_ASSERT(sizeof(struct near_end) == 24, "abi");
+
+#define NEAR_SLOTS_DEFAULT 16384u
+#define NEAR_SLOTS_MAX (1u << 20)
+#define NEAR_LISTENERS_MAX 1024u
+#define NEAR_EXPECTED_MAX 4096u
+/* Of 64 KiB to 4 MiB the fastest with a reader that pauses; smaller ones flip between the lanes too often. */
+#define NEAR_RECEIVER_BYTES (1024u * 1024)
+/* How long a message may wait for passed ones to be forwarded, and how many bytes of them at most. */
+#define NEAR_WAIT_NS 100000u
+#define NEAR_WAIT_STEPS 8192u
+#define NEAR_WAIT_BYTES (1024u * 1024)
+/* A send queue charges so much for each sk_buff beyond its payload; one holds at least a page fragment. */
+#define NEAR_PIECE_OVERHEAD 2048u
+#define NEAR_PIECE_BYTES 16384u

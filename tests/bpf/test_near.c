@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The same-host lanes: bytes, ends, readers that stop. */
+#include <errno.h>
+#include <linux/sock_diag.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/bpf/actor.h"
+#include "tests/bpf/near_rig.h"
+#include "tests/bpf/rig.h"
+
+static bool says(struct near_tunnel *t, int from, int to, const char *text)
+{
+	char bytes[256] = "";
+
+	return tunnel_send(t, from, text, strlen(text), 500) == strlen(text) &&
+	       tunnel_receive(t, to, bytes, strlen(text), 500) == strlen(text) &&
+	       memcmp(bytes, text, strlen(text)) == 0;
+}
+
+static void check_first_words(bool wants_direct, int family, enum near_lane expected)
+{
+	struct near *near = near_rig_load(NULL);
+	struct near_tunnel_options options = { .wants_direct = wants_direct, .family = family };
+	struct near_tunnel t;
+
+	tunnel_open(near, &t, &options);
+	assert_int_equal(near_look(near, t.front), 1);
+	assert_true(says(&t, t.client, t.server, "passed before"));
+	assert_int_equal(near_look(near, t.back), 1);
+	tunnel_start(&t);
+	assert_true(says(&t, t.client, t.server, "request"));
+	assert_true(says(&t, t.server, t.client, "answer"));
+	assert_int_equal(near_direction_stats(&t.up.direction).lane, expected);
+	assert_int_equal(near_direction_stats(&t.down.direction).lane, expected);
+	assert_int_equal(near_direction_stats(&t.up.direction).near_bytes +
+				 near_direction_stats(&t.up.direction).direct_bytes, 7);
+	assert_int_equal(t.up.copied_bytes, 13);
+	assert_int_equal(t.down.copied_bytes, 0);
+	assert_true(near_direction_stats(&t.down.direction).last_active_ns > 0);
+	assert_int_equal(near_count_directions(near), 2);
+	tunnel_close(&t);
+	assert_int_equal(near_count_directions(near), 0);
+	near_free(near);
+}
+
+static void words_go_near(void **state)
+{
+	(void)state;
+	check_first_words(false, AF_INET, NEAR_LANE_NEAR);
+	check_first_words(false, AF_INET6, NEAR_LANE_NEAR);
+}
+
+static void words_go_direct(void **state)
+{
+	(void)state;
+	check_first_words(true, AF_INET, NEAR_LANE_DIRECT);
+	check_first_words(true, AF_INET6, NEAR_LANE_DIRECT);
+}
+
+/* ---------------------------------------------------------------------------------------- integrity */
+
+struct traffic {
+	struct actor writers[2], readers[2]; /* client to server, server to client */
+};
+
+static bool traffic_is_over(void *arg)
+{
+	struct traffic *f = arg;
+
+	return f->readers[0].is_finished && f->readers[1].is_finished && f->writers[0].is_finished &&
+	       f->writers[1].is_finished;
+}
+
+/* Both ways at once until both ends have seen the end of the other; what each lane carried is added. */
+static void check_traffic(const struct near_tunnel_options *options, uint64_t seed, bool starts_late,
+			  const struct traffic *shape, uint64_t bytes, uint32_t piece,
+			  uint64_t carried[NEAR_LANE_COUNT])
+{
+	struct near *near = near_rig_load(NULL);
+	struct near_tunnel t;
+	struct traffic f = *shape;
+	int fds[2];
+
+	tunnel_open(near, &t, options);
+	fds[0] = t.client;
+	fds[1] = t.server;
+	if (!starts_late)
+		tunnel_start(&t);
+	for (int i = 0; i < 2; i++) {
+		f.readers[i].expects_eof = f.writers[i].shuts_down = true;
+		actor_read(&f.readers[i], fds[1 - i], seed + (uint64_t)i, bytes, piece);
+		actor_write(&f.writers[i], fds[i], seed + (uint64_t)i, bytes, piece);
+	}
+	/* Bytes are under way in every buffer when the lanes begin. */
+	tunnel_run_for(&t, 2);
+	if (starts_late)
+		tunnel_start(&t);
+	assert_true(tunnel_run(&t, traffic_is_over, &f, 30000));
+	for (int i = 0; i < 2; i++) {
+		actor_join(&f.readers[i]);
+		actor_join(&f.writers[i]);
+		assert_int_equal(f.readers[i].wrong_at, -1);
+		assert_int_equal(f.readers[i].done, bytes);
+		assert_true(f.readers[i].saw_eof);
+		assert_int_equal(f.writers[i].error, 0);
+	}
+	/* The FIN may be read before the gateway has looked for the other one. */
+	tunnel_run_for(&t, 5);
+	const struct near_way *ways[2] = { &t.up, &t.down };
+	for (int i = 0; i < 2; i++) {
+		struct near_stats stats = near_direction_stats(&ways[i]->direction);
+
+		assert_int_equal(ways[i]->error, 0);
+		assert_true(ways[i]->is_over);
+		assert_int_equal(stats.near_bytes + stats.direct_bytes + ways[i]->copied_bytes, bytes);
+		carried[NEAR_LANE_COPY] += ways[i]->copied_bytes;
+		carried[NEAR_LANE_NEAR] += stats.near_bytes;
+		carried[NEAR_LANE_DIRECT] += stats.direct_bytes;
+	}
+	tunnel_close(&t);
+	near_free(near);
+}
+
+/* Fast, and with random pauses of writers and readers, so that every change of lane comes up. */
+static void check_integrity(bool wants_direct)
+{
+	struct near_tunnel_options options = { .wants_direct = wants_direct };
+	uint64_t carried[NEAR_LANE_COUNT] = { 0 };
+
+	for (uint64_t round = 0; round < 8; round++) {
+		struct traffic shape = { 0 };
+
+		for (int i = 0; i < 2; i++) {
+			shape.readers[i].pause_us = round % 2 ? 3000 : 0;
+			shape.readers[i].pause_every = round % 2 ? 100 : 0;
+			shape.writers[i].pause_us = round % 4 == 2 ? 300 : 0;
+			shape.writers[i].pause_every = round % 4 == 2 ? 10 : 0;
+		}
+		options.family = round % 3 == 2 ? AF_INET6 : AF_INET;
+		options.server_receive = options.client_receive = round >= 4 ? 32768 : 0;
+		options.back_send = options.front_send = round >= 6 ? 32768 : 0;
+		check_traffic(&options, 10 * round, round % 4 == 3, &shape, 12 << 20,
+			      round % 2 ? 30000 : 100000, carried);
+	}
+	printf("copy %llu, near %llu, direct %llu KiB\n", (unsigned long long)carried[0] >> 10,
+	       (unsigned long long)carried[1] >> 10, (unsigned long long)carried[2] >> 10);
+	assert_true(carried[NEAR_LANE_COPY] > 0);
+	assert_true(carried[NEAR_LANE_NEAR] > 0);
+	assert_int_equal(carried[NEAR_LANE_DIRECT] > 0, wants_direct);
+}
+
+static void bytes_stay_in_order_near(void **state)
+{
+	(void)state;
+	check_integrity(false);
+}
+
+static void bytes_stay_in_order_direct(void **state)
+{
+	(void)state;
+	check_integrity(true);
+}
+
+/* Messages of a few bytes, back and forth: the lanes begin and end at every byte position. */
+static void small_messages_stay_in_order(void **state)
+{
+	struct near_tunnel_options options = { .wants_direct = true };
+	struct traffic shape = { 0 };
+	uint64_t carried[NEAR_LANE_COUNT] = { 0 };
+
+	(void)state;
+	shape.readers[0].pause_us = shape.readers[1].pause_us = 200;
+	shape.readers[0].pause_every = shape.readers[1].pause_every = 50;
+	check_traffic(&options, 77, true, &shape, 300000, 7, carried);
+}
+
+/* ---------------------------------------------------------------------------------------- ends */
+
+static const struct near_tunnel_options direct_lane = { .wants_direct = true };
+
+static uint32_t receive_memory(int fd)
+{
+	uint32_t memory[SK_MEMINFO_VARS];
+	socklen_t len = sizeof(memory);
+
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &len), 0);
+	return memory[SK_MEMINFO_RMEM_ALLOC];
+}
+
+/* A reader stops for good, and comes back after all: falls back, stays bounded, returns to its lane. */
+static void a_stopped_reader_is_bounded(void **state)
+{
+	struct near *near = near_rig_load(NULL);
+	struct near_tunnel_options options = { .wants_direct = true, .back_send = 65536,
+					       .server_receive = 65536, .front_receive = 65536 };
+	struct near_tunnel t;
+	uint64_t written;
+
+	(void)state;
+	tunnel_open(near, &t, &options);
+	assert_true(says(&t, t.client, t.server, "hello"));
+	tunnel_start(&t);
+	written = tunnel_fill(&t, t.client, 5, 0, 64 << 20, 50);
+	/* The bound, one message, and what TCP has for a socket of 64 KiB. */
+	assert_true(receive_memory(t.server) <= NEAR_RECEIVER_BYTES + (544 << 10) + 4 * 65536);
+	assert_true(receive_memory(t.server) > NEAR_RECEIVER_BYTES / 2);
+	assert_true(written < 12 << 20);
+	struct near_stats stats = near_direction_stats(&t.up.direction);
+	assert_int_equal(stats.lane, NEAR_LANE_COPY);
+	assert_true(stats.direct_bytes > 0 && stats.near_bytes > 0 && t.up.copied_bytes > 0);
+	assert_true(t.up.direction.record->kernel.receiver_peak_bytes <= NEAR_RECEIVER_BYTES);
+	assert_true(tunnel_check(&t, t.server, 5, 0, written, 2000));
+	assert_int_equal(receive_memory(t.server), 0);
+	assert_true(says(&t, t.client, t.server, "again"));
+	assert_int_equal(near_direction_stats(&t.up.direction).lane, NEAR_LANE_DIRECT);
+	assert_int_equal(near_direction_check(&t.up.direction), 0);
+	tunnel_close(&t);
+	near_free(near);
+}
+
+/* The gateway has passed both FINs on and closed before the receiver reads the first byte. */
+static void queued_bytes_outlive_the_gateway(void **state)
+{
+	struct near *near = near_rig_load(NULL);
+	struct near_tunnel t;
+	char bytes[16384];
+	uint64_t position = 0;
+	ssize_t got;
+
+	(void)state;
+	tunnel_open(near, &t, &direct_lane);
+	tunnel_start(&t);
+	assert_int_equal(tunnel_fill(&t, t.client, 6, 0, 200000, 50), 200000);
+	assert_int_equal(near_direction_stats(&t.up.direction).direct_bytes, 200000);
+	assert_int_equal(shutdown(t.client, SHUT_WR), 0);
+	assert_int_equal(shutdown(t.server, SHUT_WR), 0);
+	tunnel_run_for(&t, 20);
+	assert_true(t.up.is_over && t.down.is_over);
+	near_direction_stop(&t.up.direction);
+	near_direction_stop(&t.down.direction);
+	assert_int_equal(close(t.front), 0);
+	assert_int_equal(close(t.back), 0);
+	t.front = t.back = -1;
+	while ((got = recv(t.server, bytes, sizeof(bytes), 0)) > 0) {
+		assert_int_equal(pattern_check(bytes, 6, position, (size_t)got), -1);
+		position += (uint64_t)got;
+	}
+	assert_int_equal(got, 0);
+	assert_int_equal(position, 200000);
+	tunnel_close(&t);
+	near_free(near);
+}
+
+static void abort_and_close(int *fd)
+{
+	struct linger linger = { .l_onoff = 1 };
+
+	setsockopt(*fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	close(*fd);
+	*fd = -1;
+}
+
+/* The sender resets: what it had sent is read, then ECONNRESET, never a clean end. */
+static void a_reset_arrives_behind_the_bytes(void **state)
+{
+	struct near *near = near_rig_load(NULL);
+	struct near_tunnel t;
+
+	(void)state;
+	tunnel_open(near, &t, &direct_lane);
+	tunnel_start(&t);
+	assert_int_equal(tunnel_fill(&t, t.client, 7, 0, 100000, 50), 100000);
+	abort_and_close(&t.client);
+	tunnel_run_for(&t, 20);
+	assert_int_equal(t.up.error, -ECONNRESET);
+	assert_true(tunnel_check(&t, t.server, 7, 0, 100000, 500));
+	char byte;
+	assert_int_equal(recv(t.server, &byte, 1, 0), -1);
+	assert_int_equal(errno, ECONNRESET);
+	tunnel_close(&t);
+	near_free(near);
+}
+
+/* The receiver closes with unread bytes: the sender is told, by the next things that it sends. */
+static void a_receiver_that_closes_ends_the_sender(void **state)
+{
+	struct near *near = near_rig_load(NULL);
+	struct near_tunnel t;
+	ssize_t sent = 0;
+
+	(void)state;
+	tunnel_open(near, &t, &direct_lane);
+	tunnel_start(&t);
+	assert_int_equal(tunnel_fill(&t, t.client, 8, 0, 100000, 50), 100000);
+	close(t.server);
+	t.server = -1;
+	for (int i = 0; i < 100 && sent >= 0; i++) {
+		sent = send(t.client, "more", 4, MSG_NOSIGNAL);
+		tunnel_run_for(&t, 2);
+	}
+	assert_int_equal(sent, -1);
+	assert_true(errno == EPIPE || errno == ECONNRESET);
+	assert_true(t.up.error != 0);
+	tunnel_close(&t);
+	near_free(near);
+}
+
+/* A sender that waits inside send() for a reader that has stopped gets out when the gateway resets. */
+static void a_blocked_sender_gets_out(void **state)
+{
+	struct near_tunnel_options options = { .client_is_far = true, .front_send = 65536,
+					       .client_receive = 65536 };
+	struct near *near = near_rig_load(NULL);
+	struct near_tunnel t;
+	struct actor writer = { 0 };
+
+	(void)state;
+	tunnel_open(near, &t, &options);
+	tunnel_start(&t);
+	assert_true(says(&t, t.server, t.client, "carried"));
+	assert_int_equal(near_direction_stats(&t.down.direction).near_bytes, 7);
+	actor_write(&writer, t.server, 9, 64 << 20, 300000);
+	tunnel_run_for(&t, 50);
+	assert_false(writer.is_finished);
+	near_direction_stop(&t.up.direction);
+	near_direction_stop(&t.down.direction);
+	abort_and_close(&t.front);
+	abort_and_close(&t.back);
+	for (int i = 0; i < 2000 && !writer.is_finished; i++)
+		usleep(1000);
+	assert_true(writer.is_finished);
+	actor_join(&writer);
+	assert_true(writer.error == EPIPE || writer.error == ECONNRESET);
+	tunnel_close(&t);
+	near_free(near);
+}
+
+/* sendfile() and large writev()s of the application go the same way. */
+static void sendfile_is_carried(void **state)
+{
+	struct near *near = near_rig_load(NULL);
+	struct near_tunnel t;
+	char path[] = "/tmp/headgate-near-XXXXXX";
+	char bytes[65536];
+	int fd = mkstemp(path);
+	off_t offset = 0;
+
+	(void)state;
+	assert_true(fd >= 0);
+	unlink(path);
+	for (uint64_t at = 0; at < 1 << 20; at += sizeof(bytes)) {
+		pattern_fill(bytes, 11, at, sizeof(bytes));
+		assert_int_equal(write(fd, bytes, sizeof(bytes)), sizeof(bytes));
+	}
+	tunnel_open(near, &t, &direct_lane);
+	tunnel_start(&t);
+	for (uint64_t done = 0; done < 1 << 20;) {
+		ssize_t sent = sendfile(t.server, fd, &offset, 1 << 20);
+
+		assert_true(sent > 0);
+		assert_true(tunnel_check(&t, t.client, 11, done, (uint64_t)sent, 500));
+		done += (uint64_t)sent;
+	}
+	assert_int_equal(near_direction_stats(&t.down.direction).direct_bytes, 1 << 20);
+	close(fd);
+	tunnel_close(&t);
+	near_free(near);
+}
+
+/* Errors of a start leave nothing behind. */
+static void a_start_says_why_not(void **state)
+{
+	struct near *near = near_rig_load(NULL);
+	struct near_tunnel_options far = { .client_is_far = true };
+	struct near_tunnel t;
+	struct near_direction d = { 0 };
+	int fds[2];
+
+	(void)state;
+	tunnel_open(near, &t, &far);
+	struct near_direction_options up = { .source_fd = t.front, .target_fd = t.back };
+	struct near_direction_options down = { .source_fd = t.back, .target_fd = t.front };
+	assert_int_equal(near_look(near, t.front), 0);
+	assert_int_equal(near_direction_start(&d, near, &up), -EAGAIN);
+	rig_connect(AF_INET, fds, 0, 0, 0, 0);
+	assert_int_equal(near_look(near, fds[0]), -ENOENT);
+	up.source_fd = fds[0];
+	assert_int_equal(near_direction_start(&d, near, &up), -ENOENT);
+	down.unsent_bytes = 1;
+	assert_int_equal(near_direction_start(&d, near, &down), -EINVAL);
+	down.unsent_bytes = 0;
+	assert_int_equal(near_direction_start(&d, near, &down), 0);
+	struct near_direction second = { 0 };
+	assert_int_equal(near_direction_start(&second, near, &down), -EBUSY);
+	assert_int_equal(near_count_directions(near), 1);
+	near_direction_stop(&d);
+	assert_int_equal(shutdown(t.server, SHUT_WR), 0);
+	tunnel_run_for(&t, 5);
+	assert_int_equal(near_direction_start(&d, near, &down), -ENOTCONN);
+	assert_int_equal(near_count_directions(near), 0);
+	close(fds[0]);
+	close(fds[1]);
+	tunnel_close(&t);
+	near_free(near);
+}
+
+/* More told than sent would let bytes overtake: the program notices at the next message. */
+static void a_wrong_count_is_poison(void **state)
+{
+	struct near *near = near_rig_load(NULL);
+	struct near_tunnel t;
+	uint64_t falls[NEAR_REASON_COUNT];
+
+	(void)state;
+	tunnel_open(near, &t, &direct_lane);
+	tunnel_start(&t);
+	assert_true(says(&t, t.client, t.server, "fine"));
+	near_direction_forwarded(&t.up.direction, 1);
+	assert_true(says(&t, t.client, t.server, "passed"));
+	assert_int_equal(near_direction_check(&t.up.direction), -EIO);
+	assert_int_equal(near_direction_stats(&t.up.direction).reason, NEAR_REASON_POISON_FORWARDED);
+	near_read_falls(near, falls);
+	assert_int_equal(falls[NEAR_REASON_POISON_FORWARDED], 1);
+	/* And bytes of somebody else in the target's queue. */
+	assert_int_equal(near_direction_check(&t.down.direction), 0);
+	assert_int_equal(send(t.front, "stray", 5, 0), 5);
+	assert_int_equal(near_direction_check(&t.down.direction), -EIO);
+	assert_int_equal(near_direction_stats(&t.down.direction).reason, NEAR_REASON_POISON_WRITTEN);
+	tunnel_close(&t);
+	near_free(near);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(words_go_near),
+		cmocka_unit_test(words_go_direct),
+		cmocka_unit_test(bytes_stay_in_order_near),
+		cmocka_unit_test(bytes_stay_in_order_direct),
+		cmocka_unit_test(small_messages_stay_in_order),
+		cmocka_unit_test(a_stopped_reader_is_bounded),
+		cmocka_unit_test(queued_bytes_outlive_the_gateway),
+		cmocka_unit_test(a_reset_arrives_behind_the_bytes),
+		cmocka_unit_test(a_receiver_that_closes_ends_the_sender),
+		cmocka_unit_test(a_blocked_sender_gets_out),
+		cmocka_unit_test(sendfile_is_carried),
+		cmocka_unit_test(a_start_says_why_not),
+		cmocka_unit_test(a_wrong_count_is_poison),
+	};
+
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

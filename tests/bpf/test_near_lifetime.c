@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The same-host lanes and the rest of the host: kill -9, other connections and namespaces, self-test. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <cmocka.h>
+
+#include "tests/bpf/actor.h"
+#include "tests/bpf/near_rig.h"
+#include "tests/bpf/rig.h"
+#include "user/gate/near_selftest.h"
+#include "user/gate/probe.h"
+
+static uint32_t program_id(int fd)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &len), 0);
+	return info.id;
+}
+
+static uint32_t link_id(int fd)
+{
+	struct bpf_link_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &len), 0);
+	return info.id;
+}
+
+static bool is_gone(int (*get_fd)(uint32_t id), uint32_t id)
+{
+	for (int i = 0; i < 400; i++) {
+		int fd = get_fd(id);
+
+		if (fd < 0)
+			return true;
+		close(fd);
+		usleep(5000);
+	}
+	return false;
+}
+
+static int count_elements(int map_fd)
+{
+	uint64_t key, next;
+	int count = 0;
+
+	for (int error = bpf_map_get_next_key(map_fd, NULL, &next); !error;
+	     error = bpf_map_get_next_key(map_fd, &key, &next)) {
+		key = next;
+		count++;
+	}
+	return count;
+}
+
+struct victim {
+	uint32_t sockops, message, sockops_link, message_link;
+};
+
+static bool is_carried(void *arg)
+{
+	const struct near_tunnel *t = arg;
+
+	return near_direction_stats(&t->up.direction).direct_bytes > 0 &&
+	       near_direction_stats(&t->down.direction).direct_bytes > 0;
+}
+
+/* A gateway under load whose applications belong to other processes. Never returns. */
+static void victim_run(int report_fd)
+{
+	struct near_tunnel_options options = { .wants_direct = true };
+	struct near *near = near_rig_load(NULL);
+	struct victim self = { program_id(near->sockops_fd), program_id(near->message_fd),
+			       link_id(near->sockops_link_fd), link_id(near->message_link_fd) };
+	struct near_tunnel t;
+	pid_t application;
+
+	tunnel_open(near, &t, &options);
+	application = fork();
+	if (application == 0) {
+		struct actor writers[2] = { 0 }, readers[2] = { 0 };
+		int fds[2] = { t.client, t.server };
+
+		/* The sockets of the gateway, and its programs, are the gateway's alone. */
+		close(t.front);
+		close(t.back);
+		near_free(near);
+		close(report_fd);
+		/* Whatever goes wrong, it does not outlive the test. */
+		alarm(20);
+		for (int i = 0; i < 2; i++) {
+			actor_read(&readers[i], fds[1 - i], 1, 1ull << 40, 60000);
+			actor_write(&writers[i], fds[i], 1, 1ull << 40, 60000);
+		}
+		for (int i = 0; i < 2; i++) {
+			actor_join(&readers[i]);
+			actor_join(&writers[i]);
+		}
+		_exit(0);
+	}
+	close(t.client);
+	close(t.server);
+	tunnel_start(&t);
+	if (!tunnel_run(&t, is_carried, &t, 10000))
+		_exit(1);
+	if (write(report_fd, &self, sizeof(self)) != sizeof(self))
+		_exit(1);
+	tunnel_run_for(&t, 60000);
+	_exit(0);
+}
+
+static void kill_leaves_nothing_attached(void **state)
+{
+	uint64_t random = 5;
+
+	(void)state;
+	near_free(near_rig_load(NULL)); /* skips where there is no BPF */
+	for (int round = 0; round < 5; round++) {
+		struct victim victim = { 0 };
+		int report[2];
+		pid_t pid;
+
+		assert_int_equal(pipe(report), 0);
+		pid = fork();
+		if (pid == 0)
+			victim_run(report[1]);
+		close(report[1]);
+		assert_int_equal(read(report[0], &victim, sizeof(victim)), sizeof(victim));
+		usleep(random_u32(&random) % 30000);
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		/* At once: nothing is attached. Then the applications close their reset connections, */
+		assert_true(is_gone(bpf_link_get_fd_by_id, victim.sockops_link));
+		assert_true(is_gone(bpf_link_get_fd_by_id, victim.message_link));
+		assert_true(is_gone(bpf_prog_get_fd_by_id, victim.sockops));
+		/* which are the last to hold the other program. */
+		assert_true(is_gone(bpf_prog_get_fd_by_id, victim.message));
+		close(report[0]);
+	}
+}
+
+static void a_freed_gateway_leaves_nothing(void **state)
+{
+	struct near *near = near_rig_load(NULL);
+	uint32_t sockops = program_id(near->sockops_fd), message = program_id(near->message_fd);
+
+	(void)state;
+	near_free(near);
+	assert_true(is_gone(bpf_prog_get_fd_by_id, sockops));
+	assert_true(is_gone(bpf_prog_get_fd_by_id, message));
+}
+
+/* Connections of others: to a listener that is not ours, from a socket that was not announced. */
+static void other_connections_are_not_touched(void **state)
+{
+	struct near *near = near_rig_load(NULL);
+	struct near_tunnel t;
+	struct near_tunnel_options options = { .wants_direct = true };
+	struct bpf_prog_info before = { 0 }, after = { 0 };
+	uint32_t len = sizeof(before);
+	int fds[2];
+	char bytes[100];
+
+	(void)state;
+	tunnel_open(near, &t, &options);
+	tunnel_start(&t);
+	for (int i = 0; i < 20; i++) {
+		rig_connect(i % 2 ? AF_INET : AF_INET6, fds, 0, 0, 0, 0);
+		assert_int_equal(send(fds[0], "not for us", 10, 0), 10);
+		assert_int_equal(recv(fds[1], bytes, 100, 0), 10);
+		assert_int_equal(near_look(near, fds[0]), -ENOENT);
+		assert_int_equal(near_look(near, fds[1]), -ENOENT);
+		/* Exactly the four sockets of our tunnel are known, and two are in the map. */
+		assert_int_equal(count_elements(near->map_fds[NEAR_MAP_ENDS]), 4);
+		assert_int_equal(count_elements(near->map_fds[NEAR_MAP_SOCKETS]), 2);
+		close(fds[0]);
+		close(fds[1]);
+	}
+	/* Nor did the program run for them: a send of ours does count, where the kernel counts at all. */
+	assert_int_equal(bpf_obj_get_info_by_fd(near->message_fd, &before, &len), 0);
+	rig_connect(AF_INET, fds, 0, 0, 0, 0);
+	assert_int_equal(send(fds[0], "not for us", 10, 0), 10);
+	len = sizeof(after);
+	assert_int_equal(bpf_obj_get_info_by_fd(near->message_fd, &after, &len), 0);
+	assert_int_equal(before.run_cnt, after.run_cnt);
+	close(fds[0]);
+	close(fds[1]);
+	tunnel_close(&t);
+	near_free(near);
+}
+
+static void loopback_up(void)
+{
+	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	if (ioctl(fd, SIOCSIFFLAGS, &request))
+		_exit(2);
+	close(fd);
+}
+
+/* A connection to the same address and port in another network namespace. */
+static void other_namespaces_are_not_touched(void **state)
+{
+	struct near *near = near_rig_load(NULL);
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_ANY) };
+	socklen_t len = sizeof(address);
+	int *known = mmap(NULL, sizeof(*known), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int listener, client, status;
+	pid_t pid;
+
+	(void)state;
+	listener = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, len), 0);
+	assert_int_equal(listen(listener, 4), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+	assert_int_equal(near_listener_add(near, (struct sockaddr *)&address, true), 0);
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	pid = fork();
+	if (pid == 0) {
+		int own;
+
+		if (unshare(CLONE_NEWNET))
+			_exit(1);
+		loopback_up();
+		own = socket(AF_INET, SOCK_STREAM, 0);
+		client = socket(AF_INET, SOCK_STREAM, 0);
+		if (bind(own, (struct sockaddr *)&address, len) || listen(own, 4) ||
+		    connect(client, (struct sockaddr *)&address, len) || accept(own, NULL, NULL) < 0)
+			_exit(2);
+		*known = count_elements(near->map_fds[NEAR_MAP_ENDS]) +
+			 count_elements(near->map_fds[NEAR_MAP_SOCKETS]);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	assert_int_equal(status, 0);
+	assert_int_equal(*known, 0);
+	/* The same here is ours, through the wildcard address. */
+	client = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(client, (struct sockaddr *)&address, len), 0);
+	int accepted = accept(listener, NULL, NULL);
+	assert_int_equal(near_look(near, accepted), 1);
+	assert_int_equal(count_elements(near->map_fds[NEAR_MAP_SOCKETS]), 1);
+	close(accepted);
+	close(client);
+	close(listener);
+	near_free(near);
+}
+
+static void the_self_test_is_quick_and_right(void **state)
+{
+	struct near *near = near_rig_load(NULL);
+	struct text why;
+	uint64_t took_ns = 0;
+
+	(void)state;
+	text_init(&why);
+	for (int i = 0; i < 3; i++) {
+		if (near_selftest(near, &why, &took_ns))
+			fail_msg("%s", why.data);
+		printf("%.1f ms\n", (double)took_ns / 1e6);
+	}
+	assert_true(near_has_direct(near));
+	assert_int_equal(near_count_directions(near), 0);
+	near_disable_direct(near);
+	assert_int_equal(near_selftest(near, &why, &took_ns), 0);
+	text_done(&why);
+	near_free(near);
+}
+
+static void kernels_are_judged(void **state)
+{
+	static const struct {
+		struct probe_version version;
+		bool is_sound;
+	} rows[] = {
+		{ { 6, 18, 44 }, false }, { { 6, 18, 45 }, true },   { { 6, 12, 103 }, false },
+		{ { 6, 12, 104 }, true }, { { 6, 6, 151 }, false },  { { 6, 6, 152 }, true },
+		{ { 6, 1, 182 }, false }, { { 6, 1, 183 }, true },   { { 6, 17, 99 }, false },
+		{ { 6, 19, 3 }, false },  { { 5, 15, 999 }, false },
+	};
+	bool has_direct;
+	struct text why;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_int_equal(probe_judge_near_version(&rows[i].version) == NULL, rows[i].is_sound);
+	near_free(near_rig_load(NULL));
+	text_init(&why);
+	assert_int_equal(probe_near_kernel(true, &has_direct, &why), 0);
+	text_clear(&why);
+	if (probe_near_kernel(false, &has_direct, &why))
+		assert_non_null(strstr(why.data, "CVE-2026-74589"));
+	text_done(&why);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(kill_leaves_nothing_attached),
+		cmocka_unit_test(a_freed_gateway_leaves_nothing),
+		cmocka_unit_test(other_connections_are_not_touched),
+		cmocka_unit_test(other_namespaces_are_not_touched),
+		cmocka_unit_test(the_self_test_is_quick_and_right),
+		cmocka_unit_test(kernels_are_judged),
+	};
+
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

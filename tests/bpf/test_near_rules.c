@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Each rule of the same-host lanes twice: kept, the claim holds; broken, it does not. The broken programs are
+ * near_broken.bpf.c, the broken user space is compiled into this file.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <cmocka.h>
+
+#include "gen/near_broken.skel.h"
+#include "tests/bpf/actor.h"
+#include "tests/bpf/broken.h"
+#include "tests/bpf/near_rig.h"
+#include "tests/bpf/rig.h"
+
+static uint32_t broken;
+#define GATE_BROKEN(rule) (broken & (rule))
+#include "user/gate/near.c"
+
+static void break_programs(struct bpf_object *object, void *arg)
+{
+	struct bpf_map *rodata = bpf_object__find_map_by_name(object, ".rodata");
+
+	assert_non_null(rodata);
+	/* Its only variable is broken_rules. */
+	assert_int_equal(bpf_map__set_initial_value(rodata, arg, sizeof(uint32_t)), 0);
+}
+
+struct play {
+	struct near *near;
+	struct near_tunnel tunnel;
+};
+
+static const struct near_tunnel_options near_lane = { 0 };
+static const struct near_tunnel_options far_client = { .client_is_far = true, .front_send = 65536,
+						       .client_receive = 65536, .back_receive = 65536 };
+static const struct near_tunnel_options direct_lane = { .wants_direct = true, .back_send = 65536,
+							.server_receive = 65536, .front_receive = 65536 };
+
+/* ---------------------------------------------------------------------------------------- helpers */
+
+static bool put(struct play *p, int fd, const char *text)
+{
+	return tunnel_send(&p->tunnel, fd, text, strlen(text), 300) == strlen(text);
+}
+
+static bool says(struct play *p, int fd, const char *text)
+{
+	char bytes[256] = "";
+	size_t got = tunnel_receive(&p->tunnel, fd, bytes, strlen(text), 150);
+
+	return got == strlen(text) && memcmp(bytes, text, got) == 0;
+}
+
+static bool is_silent(struct play *p, int fd)
+{
+	char byte;
+
+	return tunnel_receive(&p->tunnel, fd, &byte, 1, 20) == 0;
+}
+
+static int count_elements(int map_fd)
+{
+	uint64_t key, next;
+	int count = 0;
+
+	for (int error = bpf_map_get_next_key(map_fd, NULL, &next); !error;
+	     error = bpf_map_get_next_key(map_fd, &key, &next)) {
+		key = next;
+		count++;
+	}
+	return count;
+}
+
+/* A map of the programs that user space has no use for. */
+static int map_find(struct near *near, const char *name)
+{
+	uint32_t ids[16] = { 0 };
+	struct bpf_prog_info info = { .nr_map_ids = 16, .map_ids = (uint64_t)(uintptr_t)ids };
+	uint32_t len = sizeof(info);
+
+	assert_int_equal(bpf_obj_get_info_by_fd(near->sockops_fd, &info, &len), 0);
+	for (uint32_t i = 0; i < info.nr_map_ids && i < 16; i++) {
+		struct bpf_map_info map = { 0 };
+		uint32_t map_len = sizeof(map);
+		int fd = bpf_map_get_fd_by_id(ids[i]);
+
+		assert_int_equal(bpf_obj_get_info_by_fd(fd, &map, &map_len), 0);
+		if (strcmp(map.name, name) == 0)
+			return fd;
+		close(fd);
+	}
+	fail_msg("no map %s", name);
+	return -1;
+}
+
+/* ---------------------------------------------------------------------------------------- plays */
+
+/* Bytes that passed before the gate opens are still in the gateway when the next ones are sent. */
+static bool play_overtaking(struct play *p)
+{
+	struct near_tunnel *t = &p->tunnel;
+	struct near_direction_options options = { .source_fd = t->front, .target_fd = t->back };
+
+	assert_int_equal(send(t->client, "first ", 6, 0), 6);
+	/* Started, and nothing forwarded. */
+	assert_int_equal(near_direction_start(&t->up.direction, p->near, &options), 0);
+	assert_int_equal(send(t->client, "second", 6, 0), 6);
+	return says(p, t->server, "first second");
+}
+
+/* The same with bytes that user space has read and not sent. */
+static bool play_unsent(struct play *p)
+{
+	struct near_tunnel *t = &p->tunnel;
+	struct near_direction_options options = { .source_fd = t->front, .target_fd = t->back,
+						  .unsent_bytes = 6 };
+
+	assert_int_equal(send(t->client, "first ", 6, 0), 6);
+	t->up.end = (size_t)recv(t->front, t->up.buffer, 6, 0);
+	assert_int_equal(t->up.end, 6);
+	assert_int_equal(near_direction_start(&t->up.direction, p->near, &options), 0);
+	assert_int_equal(send(t->client, "second", 6, 0), 6);
+	return says(p, t->server, "first second");
+}
+
+/* A sender that does not block waits for EPOLLOUT, as programs do, while its reader is slow. */
+static bool play_edge(struct play *p)
+{
+	struct near_tunnel *t = &p->tunnel;
+	struct epoll_event event = { .events = EPOLLOUT | EPOLLET };
+	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	uint64_t written;
+	bool has_edge;
+
+	tunnel_start(t);
+	/* A message as large as it gets is short of room first; it must not be the end of the story. */
+	written = tunnel_fill(t, t->server, 3, 0, 64 << 20, 50);
+	assert_int_equal(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, t->server, &event), 0);
+	/* The state at registration. */
+	while (epoll_wait(epoll_fd, &event, 1, 0) == 1)
+		written += tunnel_fill(t, t->server, 3, written, 64 << 20, 20);
+	has_edge = tunnel_check(t, t->client, 3, 0, written, 500);
+	has_edge = epoll_wait(epoll_fd, &event, 1, 200) == 1 && has_edge;
+	close(epoll_fd);
+	return has_edge;
+}
+
+/* Bytes that came through TCP are not read when the receiver's other queue is tried. */
+static bool play_unread(struct play *p)
+{
+	struct near_tunnel *t = &p->tunnel;
+
+	put(p, t->client, "first ");
+	tunnel_run_for(t, 5);
+	tunnel_start(t);
+	put(p, t->client, "second");
+	return says(p, t->server, "first second");
+}
+
+/* A reader that stops for good. */
+static bool play_stopped_receiver(struct play *p)
+{
+	struct near_tunnel *t = &p->tunnel;
+
+	tunnel_start(t);
+	return tunnel_fill(t, t->client, 4, 0, 32 << 20, 50) < 12 << 20;
+}
+
+/* A connection that has nothing to do with us. */
+static bool play_foreign(struct play *p)
+{
+	int before = count_elements(p->near->map_fds[NEAR_MAP_SOCKETS]);
+	int fds[2];
+	int after;
+
+	rig_connect(AF_INET, fds, 0, 0, 0, 0);
+	after = count_elements(p->near->map_fds[NEAR_MAP_SOCKETS]);
+	close(fds[0]);
+	close(fds[1]);
+	return before == 2 && after == 2;
+}
+
+/* A stale entry of a socket whose slot belongs to somebody else by now. */
+static bool play_recycled_slot(struct play *p)
+{
+	struct near_tunnel *t = &p->tunnel, other;
+	struct near_direction_options options;
+	struct near_handle stale;
+	bool is_safe;
+
+	tunnel_start(t);
+	stale = t->up.direction.slot;
+	uint64_t cookie = t->up.direction.source_cookie;
+	near_direction_stop(&t->up.direction);
+	assert_int_equal(bpf_map_update_elem(p->near->map_fds[NEAR_MAP_OF], &cookie, &stale, BPF_ANY), 0);
+	/* Next, and rested. */
+	p->near->free_slots[p->near->free_first] = (struct near_free_slot){ .index = stale.index };
+	tunnel_open(p->near, &other, &near_lane);
+	options = (struct near_direction_options){ .source_fd = other.front, .target_fd = other.back };
+	assert_int_equal(near_direction_start(&other.up.direction, p->near, &options), 0);
+	assert_int_equal(other.up.direction.slot.index, stale.index);
+	/* As if both connections had begun alike: only the generation tells them apart. */
+	struct near_end end;
+	assert_int_equal(bpf_map_lookup_elem(p->near->map_fds[NEAR_MAP_ENDS], &cookie, &end), 0);
+	other.up.direction.record->user.first_seq = end.first_seq;
+	put(p, t->client, "secret");
+	is_safe = is_silent(p, other.server) && says(p, t->server, "secret");
+	tunnel_close(&other);
+	return is_safe;
+}
+
+/* A connection with addresses that we expect, but not the one that we expect. */
+static bool play_same_addresses(struct play *p)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in own = address;
+	struct near_connection key = { 0 };
+	struct near_expected value = { 0 };
+	socklen_t len = sizeof(address);
+	int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+	int before = count_elements(p->near->map_fds[NEAR_MAP_SOCKETS]);
+	int map_fd = map_find(p->near, "near_expected");
+	int after;
+
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, len), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+	assert_int_equal(bind(client, (struct sockaddr *)&own, len), 0);
+	assert_int_equal(getsockname(client, (struct sockaddr *)&own, &len), 0);
+	key.active_address[2] = key.passive_address[2] = htonl(0xffff);
+	key.active_address[3] = key.passive_address[3] = htonl(INADDR_LOOPBACK);
+	key.active_port = ntohs(own.sin_port);
+	key.passive_port = ntohs(address.sin_port);
+	assert_int_equal(cookie_get(p->tunnel.back, (uint64_t *)&value.active), 0);
+	assert_int_equal(bpf_map_update_elem(map_fd, &key, &value, BPF_ANY), 0);
+	assert_int_equal(connect(client, (struct sockaddr *)&address, len), 0);
+	after = count_elements(p->near->map_fds[NEAR_MAP_SOCKETS]);
+	close(map_fd);
+	close(client);
+	close(listener);
+	return before == after;
+}
+
+/* All that is known of a connection goes with it. */
+static bool play_closed(struct play *p)
+{
+	int before = count_elements(p->near->map_fds[NEAR_MAP_ENDS]);
+	struct near_tunnel other;
+
+	tunnel_open(p->near, &other, &near_lane);
+	assert_int_equal(count_elements(p->near->map_fds[NEAR_MAP_ENDS]), before + 4);
+	put(p, p->tunnel.client, "x");
+	/* A reset leaves no TIME_WAIT and no FIN to wait for. */
+	struct linger linger = { .l_onoff = 1 };
+	for (int *fd = &other.client; fd <= &other.server; fd++)
+		setsockopt(*fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	tunnel_close(&other);
+	return count_elements(p->near->map_fds[NEAR_MAP_ENDS]) == before;
+}
+
+/* A sender is in the middle of its send(), waiting for room, when the gate closes. */
+static bool play_barrier(struct play *p)
+{
+	struct near_tunnel *t = &p->tunnel;
+	struct actor writer = { 0 }, reader = { 0 };
+	bool is_right;
+	int error = -EAGAIN;
+
+	tunnel_start(t);
+	actor_write(&writer, t->server, 5, 8 << 20, 500000);
+	tunnel_run_for(t, 50);
+	is_right = near_direction_close(&t->down.direction) == -EAGAIN;
+	actor_read(&reader, t->client, 5, 8 << 20, 65536);
+	for (int i = 0; i < 2000 && error == -EAGAIN; i++) {
+		tunnel_turn(t, 1);
+		error = near_direction_close(&t->down.direction);
+	}
+	assert_true(tunnel_run(t, actor_finished, &reader, 5000));
+	actor_join(&writer);
+	actor_join(&reader);
+	return is_right && error == 0 && reader.wrong_at < 0 && reader.done == 8 << 20;
+}
+
+struct rule {
+	const char *name;
+	uint32_t bit;
+	bool (*play)(struct play *play);
+	const struct near_tunnel_options *options;
+	uint32_t always; /* broken in both plays */
+};
+
+static bool rule_holds(const struct rule *rule, uint32_t broken_now)
+{
+	struct near_options options = { .direction_count = 64, .before_load = break_programs,
+					.before_load_arg = &broken };
+	struct play play = { 0 };
+	bool holds;
+
+	broken = broken_now | rule->always;
+	options.object = near_broken_bpf__elf_bytes(&options.object_bytes);
+	play.near = near_rig_load(&options);
+	tunnel_open(play.near, &play.tunnel, rule->options);
+	holds = rule->play(&play);
+	tunnel_close(&play.tunnel);
+	near_free(play.near);
+	broken = 0;
+	return holds;
+}
+
+static void check_rule(void **state)
+{
+	const struct rule *rule = *state;
+
+	assert_true(rule_holds(rule, 0));
+	if (rule_holds(rule, rule->bit))
+		fail_msg("the rule \"%s\" was off and nobody noticed", rule->name);
+}
+
+static struct rule rules[] = {
+	{ "nothing overtakes what has passed", NEAR_BREAK_BEHIND, play_overtaking, &near_lane, 0 },
+	{ "nothing overtakes what user space holds", NEAR_BREAK_UNSENT, play_unsent, &near_lane, 0 },
+	{ "a message finds room or passes", NEAR_BREAK_ROOM, play_edge, &far_client, 0 },
+	{ "TCP bytes are read before direct ones follow", NEAR_BREAK_UNREAD, play_unread, &direct_lane, 0 },
+	{ "a receiver's queue is bounded", NEAR_BREAK_RECEIVER, play_stopped_receiver, &direct_lane, 0 },
+	{ "no other socket is taken", NEAR_BREAK_FOREIGN, play_foreign, &near_lane, 0 },
+	{ "a recycled slot is inert", NEAR_BREAK_GENERATION, play_recycled_slot, &near_lane, 0 },
+	{ "sequence numbers tell connections apart", NEAR_BREAK_SEQUENCE, play_same_addresses, &near_lane,
+	  0 },
+	{ "a closed socket is forgotten", NEAR_BREAK_CLOSED, play_closed, &near_lane, 0 },
+	/* A send() can be caught in the middle when it waits for room. */
+	{ "closed means that nothing is under way", NEAR_BREAK_BARRIER, play_barrier, &far_client,
+	  NEAR_BREAK_ROOM },
+};
+
+/* test_near_rules [pattern] */
+int main(int argc, char **argv)
+{
+	struct CMUnitTest tests[sizeof(rules) / sizeof(rules[0])];
+
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+		tests[i] = (struct CMUnitTest){ rules[i].name, check_rule, NULL, NULL, &rules[i] };
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return _cmocka_run_group_tests("near rules", tests, sizeof(tests) / sizeof(tests[0]), NULL, NULL);
+}

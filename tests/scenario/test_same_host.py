@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tunnels between processes of this host: byte by byte and end by end as in user space, in the lanes near and
+direct, and only where listener and backend agreed."""
+import time
+
+from hg import *
+from same_host import *
+from splice import compare_all, facts, in_background
+
+
+def in_every_lane(play_once):
+    compare_all(play_once, LANES)
+
+
+@test("random writes, reads and pauses both ways at once, then each half closed: every byte, the same end, "
+      "and exact counts, in every lane", needs=("bpf", "root"), timeout=60)
+def integrity():
+    size = 8 * MIB if not is_asan() else 3 * MIB
+
+    def once(lane):
+        gateway, backend = acted(lane)
+        client, upstream = tunnel(gateway, backend, lane)
+        already = totals(gateway)
+        both_ways(client, upstream, size)
+        client.fin()
+        upstream.expect_fin()
+        task = in_background(write_random, upstream, MIB, 5)
+        read_random(client, MIB, 6)
+        task.result()
+        upstream.fin()
+        client.expect_fin()
+        record = gateway.wait_log()
+        now = totals(gateway)
+        for way, key, more in (("in", "bytes_in", size), ("out", "bytes_out", size + MIB)):
+            before = sum(already[way].values())
+            eq(int(record[key]), before + more, f"{lane}: {key}")
+            eq(sum(now[way].values()), before + more, f"{lane}: bytes of all lanes, {way}")
+            if lane != "off":
+                share = sum(now[way][name] for name in ("near", "direct")) / (before + more)
+                note(f"{lane}, {way}: {share:.0%} by these lanes")
+                check(now[way][lane] > 0, f"bytes of lane {lane}: {now[way]}")
+        log = facts(record)
+        for key in ("bytes_in", "bytes_out"):
+            log.pop(key)
+        return log
+    in_every_lane(once)
+
+
+@test("64 tunnels at once keep their bytes apart, in every lane", needs=("bpf", "root"), timeout=90)
+def many():
+    size = 300000 if not is_asan() else 100000
+    for lane in LANES:
+        gateway, backend = acted(lane, workers=2)
+        pairs = [tunnel(gateway, backend, warm=False) for _ in range(64)]
+        tasks = []
+        for number, (client, upstream) in enumerate(pairs):
+            # Each pair has bytes of its own: another piece of the pattern.
+            tasks += [in_background(echo_of, client, upstream, size, number)]
+        for task in tasks:
+            task.result(80)
+        for client, upstream in pairs:
+            client.fin()
+            upstream.expect_fin()
+            upstream.fin()
+            client.expect_fin()
+        for record in gateway.wait_log(count=64):
+            eq((record["close_reason"], int(record["bytes_in"]), int(record["bytes_out"])),
+               ("ok", size, size), f"{lane}: end and bytes of {record.line}")
+        if lane != "off":
+            check(totals(gateway)["out"][lane] > 32 * size, f"by the lane {lane}: {totals(gateway)['out']}")
+
+
+def echo_of(client, upstream, size, number):
+    dice = random.Random(number)
+    at = 0
+    while at < size:
+        count = min(dice.choice((1, 64, 3000, 30000)), size - at)
+        data = pattern(count, at + number * 977)
+        client.send(data)
+        check(upstream.read(count) == data, f"wrong bytes up, pair {number} near {at}")
+        upstream.send(data)
+        check(client.read(count) == data, f"wrong bytes down, pair {number} near {at}")
+        at += count
+
+
+@test("a reader that stands still stops the sender within a bound, others do not feel it, and it gets every "
+      "byte when it goes on, in every lane", needs=("bpf", "root"), timeout=90, serial=True)
+def stalled_reader():
+    for lane in LANES:
+        for is_client_slow in (True, False):
+            gateway, backend = acted(lane)
+            client, upstream = tunnel(gateway, backend, lane)
+            slow, fast = (client, upstream) if is_client_slow else (upstream, client)
+            alone = exchanges(*tunnel(gateway, backend, lane))
+            block = pattern(65521 * 16)
+            taken = fast.send_until_blocked(block, limit=256 * MIB)
+            note(f"{lane}: {taken / MIB:.1f} MiB taken while nobody reads")
+            check(taken < 64 * MIB, f"{lane}: {taken} bytes were taken while nobody reads")
+            beside = exchanges(*tunnel(gateway, backend, lane))
+            note(f"{lane}: {alone:.0f} exchanges a second alone, {beside:.0f} beside it")
+            check(beside * factor() > alone / 3, f"{lane}: {beside:.0f} beside it, {alone:.0f} alone")
+            slow.send("other way")
+            eq(fast.read(9), b"other way", f"{lane}: the other direction")
+            reader = in_background(read_random, slow, taken, 7)
+            reader.result(30)
+            fast.fin()
+            slow.expect_fin()
+            slow.fin()
+            fast.expect_fin()
+            gateway.stop()
+
+
+def exchanges(client, upstream, seconds=0.5):
+    """Messages to and fro a second on this tunnel."""
+    data, count, begin = pattern(1000), 0, time.monotonic()
+    while time.monotonic() < begin + seconds:
+        client.send(data)
+        upstream.read(1000)
+        upstream.send(data)
+        client.read(1000)
+        count += 1
+    return count / (time.monotonic() - begin)
+
+
+@test("tunnelIdle counts from the last byte that the kernel carried, in every lane", needs=("bpf", "root"))
+def idle():
+    def once(lane):
+        gateway, backend = acted(lane, timeouts="tunnelIdle: 1s")
+        client, upstream = tunnel(gateway, backend, lane)
+        until = time.monotonic() + 2.2
+        while time.monotonic() < until:
+            upstream.send(b"x" * 100)
+            eq(len(client.read(100)), 100, "a message")
+            last = time.monotonic()
+            time.sleep(0.3)
+        kind, _ = client.expect_end(5)
+        took = time.monotonic() - last
+        check(abs(took - 1.0) <= tolerance(1.0) + 0.05, f"{lane}: the close after {took:.3f} s, want 1 s")
+        return kind, gateway.wait_log()["close_reason"]
+    in_every_lane(once)
+
+
+@test("halfClosed counts from the last byte of the open half, in every lane", needs=("bpf", "root"))
+def half_closed():
+    def once(lane):
+        gateway, backend = acted(lane, timeouts="halfClosed: 800ms")
+        client, upstream = tunnel(gateway, backend, lane)
+        client.fin()
+        upstream.expect_fin()
+        for _ in range(5):
+            upstream.send(b"x" * 100)
+            client.read(100)
+            last = time.monotonic()
+            time.sleep(0.3)
+        client.expect_end(5)
+        took = time.monotonic() - last
+        check(abs(took - 0.8) <= tolerance(0.8) + 0.05, f"{lane}: the close after {took:.3f} s, want 0.8 s")
+        return gateway.wait_log()["close_reason"]
+    in_every_lane(once)
+
+
+@test("data and FIN at once, again and again, from either side: nothing is lost before the FIN",
+      needs=("bpf", "root"), timeout=60)
+def fin_with_data():
+    for lane in LANES:
+        gateway, backend = acted(lane)
+        for number in range(16):
+            client, upstream = tunnel(gateway, backend, lane)
+            one, other = (client, upstream) if number % 2 else (upstream, client)
+            body = pattern(1 + number * 30011)
+            task = in_background(lambda: (one.send(body), one.fin()))
+            eq(other.read_eof() == body, True, f"{lane}: {len(body)} bytes before FIN")
+            task.result()
+            other.send(body)
+            other.close()
+            eq(one.read_eof() == body, True, f"{lane}: {len(body)} bytes before FIN")
+            one.close()
+        for record in gateway.wait_log(count=16):
+            eq(record["close_reason"], "ok", f"{lane}: close_reason")
+
+
+@test("a reset of either side, also of one that does not read, resets the other and is told apart in the "
+      "log, in every lane", needs=("bpf", "root"), timeout=60)
+def reset():
+    def once(lane):
+        outcome = []
+        for is_client in (True, False):
+            for is_blocked in (False, True):
+                gateway, backend = acted(lane)
+                client, upstream = tunnel(gateway, backend, lane)
+                one, other = (client, upstream) if is_client else (upstream, client)
+                if is_blocked:
+                    check(other.send_until_blocked(pattern(MIB)) > 0, "some bytes go in")
+                one.rst()
+                eq(other.expect_end(3)[0], "rst", f"{lane}: the other side")
+                outcome.append(gateway.wait_log()["close_reason"])
+        return outcome
+    in_every_lane(once)
+
+
+@test("a backend that did not agree stays in the other lanes; without the listener's word nothing of a "
+      "client is taken, and no lane direct", needs=("bpf", "root"), timeout=60)
+def agreement():
+    # Somebody else behind the same listener agreed.
+    other = Backend()
+    config = CONFIG + "      - {host: @other@, splice: sameHost, weight: 0}\n"
+    gateway, backend = acted("all", config, backend="auto", other=other)
+    client, upstream = tunnel(gateway, backend)
+    both_ways(client, upstream, MIB)
+    for way, lanes in totals(gateway).items():
+        eq((lanes["near"], lanes["direct"]), (0, 0), f"{way}: bytes of the lanes near and direct")
+        check(lanes["sockmap"] > 0, f"{way}: by the kernel lane: {lanes}")
+    gateway, backend = acted("all", listener="auto")
+    client, upstream = tunnel(gateway, backend, "near", listener_agrees=False)
+    both_ways(client, upstream, 4 * MIB)
+    client.fin()
+    upstream.expect_fin()
+    upstream.fin()
+    client.expect_fin()
+    eq(gateway.wait_log()["close_reason"], "ok", "close_reason")
+    lanes = totals(gateway)
+    eq((lanes["in"]["near"], lanes["in"]["direct"], lanes["out"]["direct"]), (0, 0, 0),
+       f"bytes of clients who were not asked: {lanes}")
+    check(lanes["out"]["near"] > 0 and lanes["in"]["sockmap"] > 0, f"near beside sockmap: {lanes}")
+
+
+@test("/streams, the access log and the counters say which lane carried what", needs=("bpf", "root"))
+def told():
+    gateway, backend = acted("direct")
+    client, upstream = tunnel(gateway, backend, "direct")
+    client.send(pattern(5000))
+    verify(upstream.read(5000), 5000)
+    stream = gateway.streams()[0]
+    eq((stream["gate_in"], stream["gate_out"]), ("direct", "direct"), "gates")
+    check(stream["lane_bytes_in"]["direct"] >= 5000, f"lane_bytes_in: {stream['lane_bytes_in']}")
+    eq(stream["lane_in"], "direct", "lane_in")
+    metrics = gateway.metrics()
+    eq(metrics("headgate_near_directions"), 2, "headgate_near_directions")
+    check(metrics("headgate_relay_direct_bytes_total") >= 5000, "headgate_relay_direct_bytes_total")
+    # Nobody asks for the list: the counters of a running tunnel follow by themselves.
+    before = metrics("headgate_relay_direct_bytes_total")
+    client.send(pattern(7000))
+    upstream.read(7000)
+    wait_until(lambda: gateway.metrics()("headgate_relay_direct_bytes_total") == before + 7000, 3,
+               "the counter to follow")
+    client.fin()
+    upstream.expect_fin()
+    upstream.fin()
+    client.expect_fin()
+    check("direct" in gateway.wait_log()["lane"], f"lane in {gateway.log()[-1].line}")
+    wait_until(lambda: gateway.metrics()("headgate_near_directions") == 0, 5, "the end of the directions")
+    splice = gateway.config_dump()["config"]["splice"]
+    eq((splice["lanes"], splice["force"]), (["near", "direct"], True), "config_dump")
