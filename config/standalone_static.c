@@ -179,10 +179,12 @@ static void decode_splice(struct decoder *d, const struct yaml_node *node, struc
 			"maxTotalCredit (%llu) is less than creditBytes (%llu): no stream could be spliced",
 			(unsigned long long)splice->max_total_credit_bytes,
 			(unsigned long long)splice->credit_bytes);
-	if (splice->mode == SPLICE_REQUIRE && !splice->lane_sockmap)
-		config_error(d->report, node,
-			     "mode require is about the kernel programs, which lane sockmap uses: write "
-			     "lanes: [pipe, sockmap], or mode: auto");
+	if (splice->mode == SPLICE_REQUIRE && !splice->lane_sockmap && !splice->lane_near &&
+	    !splice->lane_direct)
+		config_error(
+			d->report, node,
+			"mode require is about the kernel programs, and none of the lanes listed uses them: "
+			"write lanes: [pipe, sockmap], or mode: auto");
 }
 
 static void decode_limits(struct decoder *d, const struct yaml_node *node, struct static_config *config)

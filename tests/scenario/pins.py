@@ -4,6 +4,7 @@
 The fields are found by the type information of the pinned map, so a change of the record needs none here.
 """
 import contextlib
+import ctypes
 import os
 
 from bpf_objects import bpftool
@@ -82,8 +83,19 @@ class Pins:
         return moved[0]
 
 
+CLONE_NEWNS = 0x20000
+
+
+def own_mounts():
+    """From here on what this test mounts is seen by its own processes only, and goes with the last of
+    them."""
+    eq(ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS), 0, "unshare(CLONE_NEWNS)")
+    eq(run(["mount", "--make-rprivate", "/"])[0], 0, "mount --make-rprivate /")
+
+
 @contextlib.contextmanager
 def pins(slots=4, workers=1, user="root"):
+    own_mounts()
     mounted = os.path.join(tmpdir(), "bpf")
     os.mkdir(mounted)
     eq(run(["mount", "-t", "bpf", "bpf", mounted])[0], 0, "mount -t bpf")
