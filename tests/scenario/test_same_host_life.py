@@ -10,7 +10,7 @@ from bpf_objects import bpftool, expect_gone, held
 from hg import *
 from hg.framework import skip
 from same_host import *
-from splice import Load
+from splice import Load, in_background
 
 HTTP = """
 config: {splice: {@splice@}}
@@ -262,6 +262,33 @@ def drained():
         took = time.monotonic() - begin
         check(abs(took - 2.0) <= tolerance(2.0) + 0.2, f"{lane}: it took {took:.3f} s, want 2 s")
         gateway.expect_exit(5)
+
+
+@test("killed while processes are blocked in send(): they get an error at once, in every lane",
+      needs=("bpf", "root"), timeout=60)
+def killed_senders():
+    for lane in LANES:
+        gateway, backend = acted(lane, checked=False)
+        client, upstream = tunnel(gateway, backend, lane)
+        senders = [in_background(send_for_ever, raw) for raw in (client, upstream)]
+        before = None
+        while before != (before := totals(gateway)):
+            time.sleep(0.3)
+        check(all(sender.is_alive() for sender in senders), f"{lane}: both are blocked")
+        gateway.signal(signal.SIGKILL)
+        gateway.wait(5)
+        for sender in senders:
+            sender.result(5)
+
+
+def send_for_ever(raw):
+    """Blocks in send(), without a time limit of its own, until the connection ends."""
+    raw.socket.settimeout(None)
+    try:
+        while True:
+            raw.socket.sendall(pattern(MIB))
+    except OSError:
+        pass
 
 
 @test("killed at random moments under load: nothing of it is left, and the same ports serve again at once",

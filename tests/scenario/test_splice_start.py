@@ -185,10 +185,17 @@ def play_pinned(directory):
     return objects
 
 
-def table_of_reasons():
-    """The words of bpf/gate_reasons.def, in order."""
-    with open(os.path.join(repository_root(), "bpf", "gate_reasons.def"), encoding="utf-8") as file:
-        return re.findall(r'^GATE_REASON\(\w+, "(\w+)", [01], "[^"]+"\)', file.read(), re.M)
+def table_of_reasons(name="gate_reasons.def"):
+    """The words of a table in bpf/, in order."""
+    with open(os.path.join(repository_root(), "bpf", name), encoding="utf-8") as file:
+        return re.findall(r'^\w+_REASON\(\w+, "(\w+)", [01],\s+"[^"]+"\)', file.read(), re.M)
+
+
+def documented_reasons(name="gate_reasons.def"):
+    """The rows of user/gate/README.md about it."""
+    with open(os.path.join(repository_root(), "user", "gate", "README.md"), encoding="utf-8") as file:
+        table = file.read().split(f"<!-- reasons: bpf/{name} -->")[1].split("<!-- end of reasons -->")[0]
+    return re.findall(r"(?m)^\| `(\w+)` \| (?:reset)? \|", table)
 
 
 @test("every reason of the table has its counter from the start, and its row in the document", needs=("bpf",))
@@ -198,8 +205,10 @@ def reasons():
     gateway, _ = acted("require")
     samples = gateway.metrics().families["headgate_gate_closed_total"].samples
     eq([labels["reason"] for _, _, labels, _ in samples], words[1:], "reasons in gate_closed_total")
-    with open(os.path.join(repository_root(), "user", "gate", "README.md"), encoding="utf-8") as file:
-        eq(re.findall(r"(?m)^\| `(\w+)` \| (?:reset)? \|", file.read()), words, "rows in user/gate/README.md")
+    eq(documented_reasons(), words, "rows in user/gate/README.md")
+    near = "near_reasons.def"
+    check(len(table_of_reasons(near)) > 5, f"rows read: {table_of_reasons(near)}")
+    eq(documented_reasons(near), table_of_reasons(near), f"rows in user/gate/README.md about {near}")
 
 
 @test("the numbers of the lane: bytes by lane and direction, closings by reason, slots, self-test",

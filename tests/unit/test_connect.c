@@ -53,6 +53,7 @@ struct scene {
 	struct loop *loop;
 	struct net_connect job;
 	unsigned int calls;
+	unsigned int sockets; /* shown to on_socket */
 	int result;
 	int fd;
 	uint32_t index;
@@ -128,6 +129,36 @@ static void the_first_address_that_accepts_wins(void **state)
 	scene_close(&scene);
 	close(servers[0]);
 	close(servers[1]);
+}
+
+static void note_socket(struct net_connect *job, int fd)
+{
+	struct scene *scene = container_of(job, struct scene, job);
+	struct address peer;
+
+	assert_int_equal(socket_peer(fd, &peer), -ENOTCONN);
+	scene->sockets++;
+}
+
+static void each_socket_is_shown_before_it_connects(void **state)
+{
+	struct address list[2];
+	int refusing = refusing_port(&list[0]), server;
+	struct scene scene;
+
+	(void)state;
+	list[1] = pair_loopback();
+	server = pair_listen(&list[1], 1);
+	scene_open(&scene);
+	scene.job.on_socket = note_socket;
+	scene_start(&scene, list, 2, 0);
+	play(scene.loop);
+	assert_int_equal(scene.result, 0);
+	assert_int_equal(scene.index, 1);
+	assert_int_equal(scene.sockets, 2);
+	scene_close(&scene);
+	close(refusing);
+	close(server);
 }
 
 static void refused_addresses_are_passed_over(void **state)
@@ -527,6 +558,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_address_that_accepts_wins),
+		cmocka_unit_test(each_socket_is_shown_before_it_connects),
 		cmocka_unit_test(refused_addresses_are_passed_over),
 		cmocka_unit_test(when_all_refuse_the_last_error_is_reported_once),
 		cmocka_unit_test(an_address_that_swallows_packets_costs_only_its_share),
