@@ -21,7 +21,7 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ROW = re.compile(r'^\w*STATE\((\w+),\s*"([^"]*)",\s*"([^"]*)",\s*([^;]*?)\)\s*$', re.M)
 NEXT = re.compile(r"(?:TO|STATE_BIT)\((\w+)\)")
-REASON = re.compile(r'^GATE_REASON\(\w+,\s*"([^"]*)",\s*([01]),\s*"([^"]*)"\)$', re.M)
+REASON = re.compile(r'^(?:GATE|NEAR)_REASON\(\w+,\s*"([^"]*)",\s*([01]),\s*"([^"]*)"\)$', re.M)
 PLACE = re.compile(r"(<!-- (states|reasons): (\S+) -->\n)(.*?)(<!-- end of \2 -->\n)", re.S)
 
 
@@ -61,7 +61,7 @@ def reasons(path):
     with open(os.path.join(ROOT, path), encoding="utf-8") as file:
         rows = REASON.findall(file.read())
     if not rows:
-        sys.exit(f"{path}: no row of GATE_REASON")
+        sys.exit(f"{path}: no row of a reason")
     lines = ["| reason | | explanation |", "|---|---|---|"]
     lines += [f"| `{name}` | {'reset' if poison == '1' else ''} | {text} |" for name, poison, text in rows]
     return "\n".join(lines) + "\n"

@@ -5,6 +5,7 @@ import threading
 import time
 
 from hg import *
+from hg.h2_backend import H2Backend
 from splice import *
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -116,4 +117,65 @@ def chunked_uploads():
             upstream.respond(200, body=b"done")
             eq(client.response().text, "done", "answer")
         return [facts(r) for r in gateway.wait_log(count=6)]
+    compare(once)
+
+
+TWO_BACKENDS = """
+config: {splice: {mode: @mode@, minBodyBytes: 65536}}
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - policies: {retry: {attempts: 1, codes: [503]}}
+      backends:
+      - host: 127.0.0.1:@first@
+        weight: 1000000
+      - host: 127.0.0.1:@second@
+        @word@
+"""
+
+
+def retried(mode, word, second_kind, head):
+    """(client, connection at the second backend) of an upload that the first one has refused unread."""
+    gateway = Gateway(TWO_BACKENDS.replace("@word@", word), mode=mode)
+    first, second = Backend(port=gateway.ports["first"]), second_kind(port=gateway.ports["second"])
+    client = gateway.client()
+    client.send(f"POST / HTTP/1.1\r\nHost: x\r\n{head}\r\nExpect: 100-continue\r\n\r\n")
+    upstream = first.accept()
+    upstream.read_until(b"\r\n\r\n")
+    upstream.send("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+    return gateway, client, second.accept()
+
+
+@test("an upload that goes on to a backend of HTTP/2 forgets the kernel lane of the try before",
+      needs=("bpf",))
+def retried_to_http2():
+    def once(mode):
+        gateway, client, upstream = retried(mode, "policies: {http: {version: HTTP/2.0}}", H2Backend,
+                                            f"Content-Length: {100 * KIB}")
+        number = upstream.expect_head()
+        time.sleep(0.1)  # the gateway finds nothing to read yet
+        client.send(pattern(100 * KIB))
+        stream = upstream.streams[number]
+        upstream.wait(lambda: stream.ended, what="the end of the upload")
+        verify(stream.message.body, 100 * KIB)
+        upstream.respond(number, 200, {"content-length": "4"}, b"done")
+        eq(client.response().text, "done", "answer")
+        return gateway.wait_log()["close_reason"]
+    compare(once)
+
+
+@test("an upload that goes on to a backend with splice off stays in user space", needs=("bpf",))
+def retried_to_splice_off():
+    def once(mode):
+        gateway, client, upstream = retried(mode, "splice: off", Backend, "Transfer-Encoding: chunked")
+        request = in_background(upstream.read_request)
+        for at in range(0, 300 * KIB, 50 * KIB):
+            client.send(chunk(pattern(50 * KIB, at)))
+            time.sleep(0.1)
+        eq(gates(gateway), [(None, None)], "kernel lane")
+        client.send(b"0\r\n\r\n")
+        verify(request.result().body, 300 * KIB)
+        upstream.respond(200, body=b"done")
+        eq(client.response().text, "done", "answer")
     compare(once)

@@ -50,7 +50,7 @@ static bool number_parse(const char *text, uint32_t min, uint32_t max, uint32_t 
 /* 0 or the exit status of a usage error. */
 static int arguments_parse(int argc, char **argv, struct ctl_arguments *a)
 {
-	for (int i = 1; i < argc; i++) {
+	for (int i = 1; i < argc; i += 2) {
 		const char *value = i + 1 < argc ? argv[i + 1] : NULL;
 
 		if (!value)
@@ -68,7 +68,6 @@ static int arguments_parse(int argc, char **argv, struct ctl_arguments *a)
 				     argv[i]);
 		else if (strcmp(argv[i], "--slots") != 0 && strcmp(argv[i], "--workers") != 0)
 			return usage("unknown option", argv[i]);
-		i++;
 	}
 	return 0;
 }

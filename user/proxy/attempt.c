@@ -99,15 +99,20 @@ static int attempt_begin_upload(struct stream *stream)
 	enum relay_encoding encoding = stream->back->encoding(stream);
 	bool can_keep = framing->kind == BODY_CHUNKED || framing->kind == BODY_FRAMED ||
 			(framing->kind == BODY_LENGTH && framing->length <= LIMIT_RETRY_BODY_BYTES);
+	int error = 0;
 
 	stream->upload_dead = false;
-	if (stream->upload.state != RELAY_OFF)
-		return relay_replay(&stream->upload, stream->back->end(stream), encoding);
-	stream->upload.replay = can_keep ? &stream->exchange->replay : NULL;
-	relay_start(&stream->upload, stream->front->end(stream), stream->back->end(stream), framing, encoding,
-		    stream->lease->snapshot->config.splice.lane_pipe, proxy_now_ms(stream->proxy));
-	stream_offer_gate(stream, &stream->upload, false);
-	return 0;
+	if (stream->upload.state != RELAY_OFF) {
+		error = relay_replay(&stream->upload, stream->back->end(stream), encoding);
+	} else {
+		stream->upload.replay = can_keep ? &stream->exchange->replay : NULL;
+		relay_start(&stream->upload, stream->front->end(stream), stream->back->end(stream), framing,
+			    encoding, stream->lease->snapshot->config.splice.lane_pipe,
+			    proxy_now_ms(stream->proxy));
+	}
+	if (!error)
+		stream_offer_gate(stream, &stream->upload, false);
+	return error;
 }
 
 void attempt_send(struct stream *stream, struct upstream *upstream)
@@ -367,7 +372,9 @@ void attempt_failed(struct stream *stream, enum try_outcome outcome, int error)
 	if (outcome == TRY_RESPONSE_BAD)
 		counter_add(stream->proxy->counters, COUNTER_BAD_RESPONSES, 1);
 	attempt_stop_try(stream);
-	stream->attempt.was_refused = is_free && stream->back_h2 && !stream->upstream->h2->is_dead;
+	stream->attempt.was_refused = outcome == TRY_RESET && stream->back_h2 &&
+				      !stream->upstream->h2->is_dead &&
+				      stream->back->is_unseen(stream, error);
 	if (stream->attempt.was_refused)
 		upstream_h2_demote(stream->upstream);
 	attempt_drop_upstream(stream, outcome);

@@ -164,6 +164,7 @@ int relay_replay(struct relay *relay, struct relay_end sink, enum relay_encoding
 	relay->sink = sink.conn;
 	relay->h2_sink = sink.h2;
 	relay->encoding = encoding;
+	relay->gate_allowed = false;
 	relay->fail = RELAY_FAIL_NONE;
 	relay->progress_bytes = relay_progress(relay);
 	relay->state = relay->decoder.kind == BODY_NONE ? RELAY_FLUSH : RELAY_OPEN;

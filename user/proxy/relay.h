@@ -171,8 +171,8 @@ void relay_refresh(struct relay *relay, uint64_t now_ms);
 bool relay_pump(struct relay *relay, uint64_t now_ms);
 /*
  * Begins again with another sink (a repeated try): sends the payload kept in *relay->replay, then goes on
- * with the source. Only when nothing was taken from the source, or all of it is in *relay->replay. 0 or
- * -errno as conn_send.
+ * with the source. Only when nothing was taken from the source, or all of it is in *relay->replay. The kernel
+ * lane has to be allowed anew: this is another backend. 0 or -errno as conn_send.
  */
 int relay_replay(struct relay *relay, struct relay_end sink, enum relay_encoding encoding);
 /* True when relay_replay() would send every byte that was taken from the source so far. */

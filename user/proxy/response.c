@@ -247,7 +247,6 @@ void response_bad_request(struct stream *stream, enum http_bad bad)
 
 	counter_add(stream->proxy->counters, COUNTER_BAD_REQUESTS, 1);
 	stream->exchange->error = span_str(http_bad_text(bad));
-	stream->is_bad_request = true;
 	stream->close_client = true;
 	if (stream->head_sent) {
 		stream_finish(stream, END_REQUEST_BAD, STREAM_END_RESET);

@@ -108,7 +108,6 @@ struct stream {
 	bool head_sent; /* a final response head went to the client */
 	bool upload_dead; /* the backend no longer takes the request body */
 	bool close_client; /* the client connection cannot serve another request */
-	bool is_bad_request; /* the request broke HTTP: lingering close */
 	uint16_t status; /* sent or to be sent, 0: none */
 	int16_t grpc_status; /* seen or sent; -1: none */
 	uint32_t reset_code; /* of the RST_STREAM that a backend sent; 0: none */
