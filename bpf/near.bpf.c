@@ -28,6 +28,7 @@ char near_license[] SEC("license") = "Dual BSD/GPL";
 #define INET 2 /* AF_INET */
 #define RECEIVE_SHUTDOWN 1 /* RCV_SHUTDOWN */
 #define SEND_SHUTDOWN 2
+#define LOOPBACK_DEVICE 8 /* IFF_LOOPBACK */
 
 /* ---------------------------------------------------------------------------------------- finding sockets */
 
@@ -105,6 +106,15 @@ static __always_inline bool near_socket_add(struct bpf_sock_ops *ops, const stru
 	return true;
 }
 
+/*
+ * A wildcard listener stands for every address of this host, and for no other: a connection to one of these
+ * leaves through the loopback device, whatever address it is.
+ */
+static __always_inline bool peer_is_here(const struct sock *sk)
+{
+	return BPF_CORE_READ(sk, sk_dst_cache, dev, flags) & LOOPBACK_DEVICE;
+}
+
 #define SEQUENCE(number) (BROKEN(NEAR_BREAK_SEQUENCE) ? 0 : (number))
 
 /* connect() of somebody on this host has succeeded: of the gateway, to the gateway, or neither. */
@@ -126,7 +136,8 @@ static __always_inline void established_active(struct bpf_sock_ops *ops, const s
 		__u32 *flags = listener_find(ops, connection.passive_address, connection.passive_port);
 
 		/* Bytes in the SYN (TCP Fast Open) would not be counted. */
-		if ((!flags || !(*flags & NEAR_LISTENER_CLIENTS)) && !BROKEN(NEAR_BREAK_FOREIGN))
+		if ((!flags || !(*flags & NEAR_LISTENER_CLIENTS) || !peer_is_here(sk)) &&
+		    !BROKEN(NEAR_BREAK_FOREIGN))
 			return;
 		if (tp->write_seq != tp->snd_nxt || !near_socket_add(ops, tp, cookie))
 			return;
@@ -289,6 +300,14 @@ static __always_inline void message_wait(const struct message *m, __u32 write_se
 	k->wait_skip = 1 << k->wait_failures;
 }
 
+/* An atomic operation that returns a value is a full barrier on every CPU. */
+static __always_inline void barrier_full(struct near_kernel *k)
+{
+	__u64 before = __sync_fetch_and_add(&k->lane_bytes[NEAR_LANE_COPY], 0);
+
+	asm volatile("" ::"r"(before));
+}
+
 static __always_inline enum near_reason message_is_behind(const struct message *m, __u32 write_seq)
 {
 	const struct near_user *u = &m->record->user;
@@ -300,6 +319,8 @@ static __always_inline enum near_reason message_is_behind(const struct message *
 	}
 	if (behind < 0)
 		return NEAR_REASON_POISON_FORWARDED;
+	/* What is read of the target and the receiver below must not be older than forwarded_bytes. */
+	barrier_full(&m->record->kernel);
 	return behind > 0 && !BROKEN(NEAR_BREAK_BEHIND) ? NEAR_REASON_BEHIND : NEAR_REASON_NONE;
 }
 
@@ -362,7 +383,9 @@ static __always_inline enum near_reason receiver_check(const struct message *m, 
 		return NEAR_REASON_RECEIVER_GONE;
 	receiver = (const struct tcp_sock *)end->sock;
 	sk = &receiver->inet_conn.icsk_inet.sk;
-	if (BPF_CORE_READ(sk, sk_shutdown) & RECEIVE_SHUTDOWN || BPF_CORE_READ(sk, sk_err))
+	/* kTLS would take what lies in that queue for decrypted. */
+	if (BPF_CORE_READ(sk, sk_shutdown) & RECEIVE_SHUTDOWN || BPF_CORE_READ(sk, sk_err) ||
+	    BPF_CORE_READ(receiver, inet_conn.icsk_ulp_ops))
 		return NEAR_REASON_RECEIVER_GONE;
 	if (BPF_CORE_READ(receiver, copied_seq) != BPF_CORE_READ(target, write_seq) &&
 	    !BROKEN(NEAR_BREAK_UNREAD))
@@ -471,7 +494,8 @@ int near_message(struct sk_msg_md *msg)
 	if (!sk)
 		return SK_PASS;
 	source = bpf_skc_to_tcp_sock(sk);
-	if (!source)
+	/* With kTLS the message is what has yet to be encrypted: it must go through its own socket. */
+	if (!source || source->inet_conn.icsk_ulp_ops)
 		return SK_PASS;
 	cookie = (__u64)source->inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter;
 	handle = bpf_map_lookup_elem(&near_of, &cookie);

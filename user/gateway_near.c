@@ -48,6 +48,8 @@ static int near_obtain(struct gateway *gateway, const struct splice_config *conf
 		return error;
 	if (!has_direct || !config->lane_direct)
 		near_disable_direct(gateway->near);
+	if (!has_direct && config->lane_direct)
+		text_str(why, "this kernel does not keep the two receive queues of lane direct apart; ");
 	error = near_check(gateway);
 	/* What was asked for is direct, or both of them. */
 	if (!error && config->lane_direct && !near_has_direct(gateway->near) &&
@@ -130,11 +132,18 @@ static bool bind_is_used(const struct bind *bind, bool *ret_takes_clients)
 	return is_used;
 }
 
+static bool near_is_on(const struct snapshot *snapshot)
+{
+	const struct splice_config *splice = &snapshot->config.splice;
+
+	return splice->mode != SPLICE_OFF && (splice->lane_near || splice->lane_direct);
+}
+
 static bool snapshot_uses(const struct snapshot *snapshot, const struct address *address)
 {
 	bool takes_clients;
 
-	for (uint32_t i = 0; snapshot && i < snapshot->bind_count; i++) {
+	for (uint32_t i = 0; snapshot && near_is_on(snapshot) && i < snapshot->bind_count; i++) {
 		if (address_eq(&snapshot->bind_list[i].address, address))
 			return bind_is_used(&snapshot->bind_list[i], &takes_clients);
 	}
@@ -147,13 +156,13 @@ void gateway_near_follow(struct near *near, const struct snapshot *from, const s
 
 	if (!near)
 		return;
-	for (uint32_t i = 0; from && i < from->bind_count; i++) {
+	for (uint32_t i = 0; from && near_is_on(from) && i < from->bind_count; i++) {
 		const struct bind *bind = &from->bind_list[i];
 
 		if (bind_is_used(bind, &takes_clients) && !snapshot_uses(to, &bind->address))
 			(void)near_listener_remove(near, &bind->address.any);
 	}
-	for (uint32_t i = 0; to && i < to->bind_count; i++) {
+	for (uint32_t i = 0; to && near_is_on(to) && i < to->bind_count; i++) {
 		const struct bind *bind = &to->bind_list[i];
 		int error = bind_is_used(bind, &takes_clients)
 				    ? near_listener_add(near, &bind->address.any, takes_clients)

@@ -214,6 +214,23 @@ def strangers():
         raw.close()
 
 
+@test("who connects to another host at the port of a listener is no client of ours, though it listens at "
+      "every address", needs=("bpf", "root", "bpftool", "netns"), serial=True)
+def abroad():
+    net = Net()
+    backend = Backend(net.server.address, 9000, netns=net.server)
+    gateway = Gateway(CONFIG, origin=backend, splice=SPLICE["direct"], timeouts="", listener="sameHost",
+                      backend="sameHost", workers=1, netns=net.server)
+    need_lane(gateway, "direct")
+    elsewhere = Backend(net.client.address, gateway.port, netns=net.client)
+    stranger = Raw((net.client.address, gateway.port), netns=net.server)
+    both_ways(stranger, elsewhere.accept(), MIB)
+    eq(sum(entries(gateway).values()), 0, f"with a stranger: {entries(gateway)}")
+    client = Raw((net.server.address, gateway.port), netns=net.server)
+    settle(gateway, client, backend.accept(), "direct")
+    eq(entries(gateway).get("near_sockets"), 2, f"near sockets of one tunnel: {entries(gateway)}")
+
+
 @test("reloads change new tunnels only: those in the lanes stay there and lose nothing",
       needs=("bpf", "root"), timeout=60)
 def reload():

@@ -244,9 +244,9 @@ static int maps_enter(struct near_direction *d)
 
 	/* There since an earlier direction: it stays until it is closed. */
 	if (error && error != -EEXIST)
-		return error == -EOPNOTSUPP ? -ENOTCONN : error;
+		return error == -EOPNOTSUPP ? -ENOTCONN : error == -E2BIG ? -ENOSPC : error;
 	error = bpf_map_update_elem(d->near->map_fds[NEAR_MAP_OF], &d->source_cookie, &d->slot, BPF_NOEXIST);
-	return error == -EEXIST ? -EBUSY : error;
+	return error == -EEXIST ? -EBUSY : error == -E2BIG ? -ENOSPC : error;
 }
 
 int near_direction_start(struct near_direction *d, struct near *near, const struct near_direction_options *o)

@@ -18,8 +18,8 @@
  *
  * Once a process, shared by its workers; every function may be called by any thread, except that one fd and
  * one direction belong to one thread at a time. Off unless the operator asks for it: an application that
- * reads with splice(2), MSG_WAITALL, zero-copy receive or kTLS does not see what `direct` puts into its
- * queue, one that sends with MSG_ZEROCOPY gets no completions.
+ * reads with splice(2), MSG_WAITALL or zero-copy receive does not see what `direct` puts into its queue, one
+ * that sends with MSG_ZEROCOPY gets no completions. What a socket with kTLS sends, or would receive, passes.
  *
  * How it is used
  *
@@ -124,7 +124,8 @@ struct near_direction_options {
  * room. *d is zero or stopped. 0; -EAGAIN: the far end of source_fd is not (yet) near, ask again later;
  * -ENOENT: source_fd or target_fd is neither announced nor of a listener; -EBUSY: that far end has a
  * direction already; -ENOTCONN: a FIN has arrived on source_fd, or the connection is gone; -ENOSPC: all slots
- * are taken; -errno. On every error the stream stays in copy and nothing changed.
+ * are taken; -errno. On every error the stream stays in copy; options of the
+ * sockets (TCP_NODELAY, TCP_NOTSENT_LOWAT, SO_OOBINLINE) may be set.
  */
 int near_direction_start(struct near_direction *d, struct near *near,
 			 const struct near_direction_options *options);

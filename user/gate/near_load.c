@@ -56,12 +56,13 @@ static int slots_create(struct near *near)
 
 int near_slot_take(struct near *near, struct near_handle *ret_slot)
 {
-	uint64_t now_ns = clock_now_ns();
 	struct near_free_slot slot = { 0 };
 	struct near_record *record;
+	uint64_t now_ns;
 	bool is_rested;
 
 	pthread_mutex_lock(&near->lock);
+	now_ns = clock_now_ns(); /* later than every freed_ns */
 	if (near->free_count > 0)
 		slot = near->free_slots[near->free_first];
 	is_rested = near->free_count > 0 && (slot.freed_ns == 0 || now_ns - slot.freed_ns >= NEAR_REST_NS);
