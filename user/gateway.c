@@ -295,6 +295,7 @@ static void gateway_reload(struct gateway *gateway)
 	if (!error)
 		error = gateway_replace(gateway, snapshot);
 	if (error == -EAGAIN) {
+		text_clear(&gateway->errors);
 		timer_arm(loop_timers(gateway->loop), &gateway->reload_timer,
 			  loop_now_ms(gateway->loop) + GATEWAY_RELOAD_MS);
 		return;

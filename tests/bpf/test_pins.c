@@ -141,6 +141,7 @@ static void status_of_program(struct text *text, uint32_t program)
 	memmove(text->data, from, strlen(from) + 1);
 }
 
+__attribute__((format(printf, 2, 3)))
 static void assert_says(const struct text *text, const char *format, ...)
 {
 	va_list arguments;

@@ -62,9 +62,9 @@ static void sockmap_on_event(struct gate_direction *direction)
 /* Judge the pace of the copy lane from here on. */
 static void sockmap_probe_begin(struct relay *relay, uint64_t now_ms)
 {
-	relay->probe_ms = now_ms;
+	relay->probe_ms = (uint32_t)now_ms;
 	relay->probe_reads = 0;
-	relay->probe_bytes = relay->payload_bytes;
+	relay->probe_bytes = (uint32_t)relay->payload_bytes;
 }
 
 /*
@@ -90,13 +90,11 @@ static bool sockmap_pays_in_bulk(const struct relay *relay)
 /* By the pace of its last quarter of a second in user space. */
 static bool sockmap_pays(struct relay *relay, uint64_t now_ms)
 {
-	uint64_t age_ms = now_ms - relay->probe_ms;
-	uint64_t bytes = relay->payload_bytes - relay->probe_bytes;
+	uint64_t age_ms = (uint32_t)now_ms - relay->probe_ms;
+	uint64_t bytes = (uint32_t)relay->payload_bytes - relay->probe_bytes;
 	bool pays_in_bulk = sockmap_pays_in_bulk(relay);
 	bool is_slow;
 
-	if (relay->decoder.kind == BODY_LENGTH && relay->decoder.left < relay->gate_min_body_bytes)
-		return false;
 	if (!relay->gate_is_adaptive)
 		return true;
 	if (pays_in_bulk && relay->probe_reads >= SOCKMAP_PROBE_READS &&

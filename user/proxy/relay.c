@@ -56,7 +56,7 @@ void relay_start(struct relay *relay, struct relay_end source, struct relay_end 
 	relay->encoding = encoding;
 	relay->last_active_ms = now_ms;
 	relay->progress_bytes = relay_progress(relay);
-	relay->probe_ms = now_ms;
+	relay->probe_ms = (uint32_t)now_ms;
 	body_decoder_init(&relay->decoder, source.h2 && framing->kind != BODY_NONE ? &framed : framing);
 	relay->lane = relay_choose(framing, encoding, allow_pipe && relay_may_use_pipe(relay));
 	relay->state = RELAY_OPEN;
@@ -68,12 +68,11 @@ void relay_start(struct relay *relay, struct relay_end source, struct relay_end 
 void relay_allow_gate(struct relay *relay, bool is_adaptive, uint64_t min_body_bytes, uint32_t credit_bytes)
 {
 	relay->gate_is_adaptive = is_adaptive;
-	relay->gate_min_body_bytes = min_body_bytes;
 	relay->gate_credit_bytes = credit_bytes;
-	relay->gate_allowed = relay->shared->gate != NULL && relay_is_between_conns(relay);
+	relay->gate_allowed = relay->shared->gate != NULL && relay_is_between_conns(relay) &&
+			      (relay->decoder.kind != BODY_LENGTH || relay->decoder.left >= min_body_bytes);
 	/* A pipe would take the bytes first. */
-	if (relay->gate_allowed && !is_adaptive && relay->decoder.kind == BODY_LENGTH &&
-	    relay->decoder.left >= min_body_bytes)
+	if (relay->gate_allowed && !is_adaptive && relay->decoder.kind == BODY_LENGTH)
 		relay->lane = &lane_copy;
 }
 
@@ -142,7 +141,7 @@ static void relay_count_buffered(struct relay *relay, size_t now_bytes)
 		return;
 	counter_add(relay->shared->counters, COUNTER_RELAY_BUFFERED, now_bytes);
 	gauge_sub(relay->shared->counters, COUNTER_RELAY_BUFFERED, relay->counted_bytes);
-	relay->counted_bytes = now_bytes;
+	relay->counted_bytes = (uint32_t)now_bytes;
 }
 
 void relay_detach(struct relay *relay)

@@ -133,14 +133,14 @@ struct relay {
 	struct buf *replay; /* copy of the payload for a repeated try, or NULL; borrowed */
 	uint64_t payload_bytes;
 	uint64_t lane_bytes[LANE_COUNT];
-	size_t counted_bytes; /* this relay's part of the gauge */
 	uint64_t last_active_ms;
 	uint64_t progress_bytes; /* of both ends, when last_active_ms was noted */
-	uint64_t probe_ms; /* begin of the window over which the pace of the copy lane is judged */
-	uint64_t probe_bytes; /* payload_bytes at its begin */
+	uint32_t counted_bytes; /* this relay's part of the gauge */
+	/* Low halves, enough for differences: tunnels are many, and every one has two of these. */
+	uint32_t probe_ms; /* begin of the window over which the pace in user space is judged */
+	uint32_t probe_bytes; /* payload_bytes at its begin */
 	uint32_t probe_reads; /* recv() or splice() calls in it that brought bytes */
 	uint32_t gate_credit_bytes; /* as relay_allow_gate() was told */
-	uint64_t gate_min_body_bytes;
 	/* Owner. A direction that was in one of them never enters the other: tunnels are many. */
 	union {
 		struct relay_gate *gate; /* NULL until the kernel lane is entered for the first time */
@@ -155,7 +155,7 @@ void relay_start(struct relay *relay, struct relay_end source, struct relay_end 
 		 uint64_t now_ms);
 /*
  * May go to the kernel lane from now on, when its pace says that this pays, or at once when not
- * is_adaptive; a body of known length only while min_body_bytes of it are left. credit_bytes: 0 where bytes
+ * is_adaptive; a body of known length only when it has at least min_body_bytes. credit_bytes: 0 where bytes
  * of the other direction matter meanwhile (user/gate/pair.h).
  */
 void relay_allow_gate(struct relay *relay, bool is_adaptive, uint64_t min_body_bytes, uint32_t credit_bytes);
