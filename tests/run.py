@@ -368,7 +368,7 @@ def main():
     parser.add_argument("command", choices=["check", "unit", "bpf", "scenario", "fuzz", "soak", "list"])
     parser.add_argument("--profile", action="append", help="release, debug, asan or tsan; may be repeated")
     parser.add_argument("--only", default="", help="only tests whose file or claim contains this")
-    parser.add_argument("--jobs", type=int, default=cores() * 2,
+    parser.add_argument("--jobs", type=int, default=cores() * 3,
                         help="scenario tests at a time, and as many again of those that only wait")
     parser.add_argument("--no-build", action="store_true", help="take the programs as they are")
     parser.add_argument("--cc", default="gcc")

@@ -84,7 +84,7 @@ def echo_of(client, upstream, size, number):
 
 
 @test("a reader that stands still stops the sender within a bound, others do not feel it, and it gets every "
-      "byte when it goes on, in every lane", needs=("bpf", "root"), timeout=90, serial=True)
+      "byte when it goes on, in every lane", needs=("bpf", "root"), timeout=90, serial=True, measures=True)
 def stalled_reader():
     for lane in LANES:
         for is_client_slow in (True, False):

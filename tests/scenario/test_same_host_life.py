@@ -172,7 +172,7 @@ def entries(gateway):
 
 
 @test("no other connection of the host enters the maps: not strangers, not clients of other ports, not "
-      "backends that did not agree", needs=("bpf", "root", "bpftool"), serial=True)
+      "backends that did not agree", needs=("bpf", "root", "bpftool"), heavy=True)
 def strangers():
     config = CONFIG + """
 - port: @plain@
@@ -215,7 +215,7 @@ def strangers():
 
 
 @test("who connects to another host at the port of a listener is no client of ours, though it listens at "
-      "every address", needs=("bpf", "root", "bpftool", "netns"), serial=True)
+      "every address", needs=("bpf", "root", "bpftool", "netns"))
 def abroad():
     net = Net()
     backend = Backend(net.server.address, 9000, netns=net.server)
@@ -309,7 +309,7 @@ def send_for_ever(raw):
 
 
 @test("killed at random moments under load: nothing of it is left, and the same ports serve again at once",
-      needs=("bpf", "root", "bpftool"), serial=True, timeout=120)
+      needs=("bpf", "root", "bpftool"), heavy=True, timeout=120)
 def killed():
     for lane in ("near", "direct"):
         gateway, _ = acted(lane, checked=False)

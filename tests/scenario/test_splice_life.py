@@ -209,7 +209,7 @@ def killed():
 
 
 @test("killed over pins at random moments under load: the pins stay, the same ports serve over them at once",
-      needs=("bpf", "root", "bpftool"), serial=True, timeout=90)
+      needs=("bpf", "root", "bpftool"), heavy=True, timeout=90)
 def killed_over_pins():
     with pins(slots=1024, workers=2) as made:
         config = TUNNEL.replace("mode: @mode@", f"mode: @mode@, pinDir: {made.directory}")

@@ -14,7 +14,7 @@ def over(loaded, mode, **options):
 
 
 @test("a worker that finds no free ring says so and copies; under require the gateway does not start",
-      needs=("bpf", "root", "bpftool"), serial=True)
+      needs=("bpf", "root", "bpftool"), heavy=True)
 def shortage():
     with pins(slots=16, workers=3) as loaded:
         over(loaded, "require")

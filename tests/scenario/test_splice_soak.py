@@ -250,7 +250,7 @@ def splice_soak():
     # From here on the same sockets, slots and memory are used again and again.
     asyncio.run(soak(gateways, 3, counts))
     before = [gateway.rss_bytes() for gateway in gateways]
-    asyncio.run(soak(gateways, soak_seconds(60), counts))
+    asyncio.run(soak(gateways, soak_seconds(60 if not is_asan() else 20), counts))
     metrics = gateways[1].metrics()
     moved = metrics("headgate_spliced_bytes_total", lane="sockmap")
     note(f"{dict(counts)} {moved / (1 << 20):.0f} MiB by the kernel,", closings(gateways[1]))
