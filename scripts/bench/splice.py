@@ -193,7 +193,7 @@ class Bench:
     def duel(self, column, programs, results, measure):
         """auto against the best of its own lanes. The rows drift too much for a few percent, so the two
         alternate as auto, lane, lane, auto; each such four gives one ratio."""
-        lanes = [name for name in results if name in LANES and name != "auto"]
+        lanes = [name for name in results if name in LANES and name not in ("auto", *OPT_IN)]
         if "auto" not in results or not lanes or not self.args.pairs:
             return
         best = min if column in LESS_IS_BETTER else max
