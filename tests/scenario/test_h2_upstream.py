@@ -5,7 +5,7 @@ import time
 from hg import *
 from hg import h2_frames as f
 from hg.h2 import H2Client
-from h2backends import RETRY, acted2, one_exchange, served
+from h2backends import POLICIES, RETRY, acted2, one_exchange, served
 from h2cases import HTTP2_BACKEND
 
 
@@ -332,6 +332,18 @@ def refused():
     eq(client.response(number).status, 503, "status")
     check(2 <= tries <= 8, f"{tries} tries")
     eq(gateway.wait_log().status, 503, "status in the log")
+
+
+@test("a backend that refuses everything is asked on four connections at most, however often a policy "
+      "repeats")
+def refused_with_policy():
+    def refuse(upstream, number, _):
+        upstream.send(f.rst_stream(number, f.REFUSED_STREAM))
+    policy = "{retry: {attempts: 12, codes: [503], backoff: 10ms}}"
+    gateway, service = served(POLICIES % policy, refuse)
+    eq(gateway.fetch("/").status, 503, "status")
+    check(sum(service.requests) > 12, f"requests on each connection: {service.requests}")
+    check(service.connections <= 4, f"requests on each connection: {service.requests}")
 
 
 @test("REFUSED_STREAM once: the second try, on another connection or this one, is answered")
