@@ -486,12 +486,12 @@ void send_pattern(struct rig *rig, int fd, uint64_t seed, uint64_t position, siz
 	assert_true(send_all(rig, fd, bytes, len));
 }
 
-uint32_t rig_program_id(const struct gate *gate)
+uint32_t rig_program_id(int program_fd)
 {
 	struct bpf_prog_info info = { 0 };
 	uint32_t len = sizeof(info);
 
-	assert_int_equal(bpf_obj_get_info_by_fd(gate->prog_fd, &info, &len), 0);
+	assert_int_equal(bpf_obj_get_info_by_fd(program_fd, &info, &len), 0);
 	return info.id;
 }
 

@@ -111,5 +111,5 @@ void expect(struct rig *rig, int fd, uint64_t seed, uint64_t position, size_t le
 void expect_nothing(struct rig *rig, int fd);
 
 /* Identities in the kernel, as other tools show them. */
-uint32_t rig_program_id(const struct gate *gate);
+uint32_t rig_program_id(int program_fd);
 uint32_t rig_map_id(const struct gate *gate, enum gate_map map);

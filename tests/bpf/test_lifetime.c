@@ -62,7 +62,7 @@ static void victim_run(int report_fd)
 	struct rig *rig = rig_create(gate);
 	struct rig_stream s[4];
 	struct actor writers[4] = { 0 }, readers[4] = { 0 };
-	struct victim self = { rig_program_id(gate), rig_map_id(gate, GATE_MAP_SOURCES) };
+	struct victim self = { rig_program_id(gate->prog_fd), rig_map_id(gate, GATE_MAP_SOURCES) };
 
 	for (int i = 0; i < 4; i++) {
 		rig_stream_open(rig, &s[i], NULL);
@@ -106,7 +106,7 @@ static void kill_leaves_nothing_attached(void **state)
 static void a_closed_gate_leaves_nothing(void **state)
 {
 	struct gate *gate = rig_gate(NULL);
-	uint32_t program = rig_program_id(gate), map = rig_map_id(gate, GATE_MAP_GATES);
+	uint32_t program = rig_program_id(gate->prog_fd), map = rig_map_id(gate, GATE_MAP_GATES);
 
 	(void)state;
 	gate_free(gate);

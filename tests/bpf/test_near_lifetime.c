@@ -26,15 +26,6 @@
 #include "user/gate/near_selftest.h"
 #include "user/gate/probe.h"
 
-static uint32_t program_id(int fd)
-{
-	struct bpf_prog_info info = { 0 };
-	uint32_t len = sizeof(info);
-
-	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &len), 0);
-	return info.id;
-}
-
 static uint32_t link_id(int fd)
 {
 	struct bpf_link_info info = { 0 };
@@ -87,7 +78,7 @@ static void victim_run(int report_fd)
 {
 	struct near_tunnel_options options = { .wants_direct = true };
 	struct near *near = near_rig_load(NULL);
-	struct victim self = { program_id(near->sockops_fd), program_id(near->message_fd),
+	struct victim self = { rig_program_id(near->sockops_fd), rig_program_id(near->message_fd),
 			       link_id(near->sockops_link_fd), link_id(near->message_link_fd) };
 	struct near_tunnel t;
 	pid_t application;
@@ -159,7 +150,7 @@ static void kill_leaves_nothing_attached(void **state)
 static void a_freed_gateway_leaves_nothing(void **state)
 {
 	struct near *near = near_rig_load(NULL);
-	uint32_t sockops = program_id(near->sockops_fd), message = program_id(near->message_fd);
+	uint32_t sockops = rig_program_id(near->sockops_fd), message = rig_program_id(near->message_fd);
 
 	(void)state;
 	near_free(near);

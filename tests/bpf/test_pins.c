@@ -170,7 +170,7 @@ static void status_shows_what_a_process_has_loaded(void **state)
 	assert_true(send_all(rig, s.client, "x", 1));
 	assert_int_equal(receive_some(rig, s.server, &byte, 1, 500), 1);
 	assert_int_equal(gate_status(NULL, &text), 0);
-	status_of_program(&text, rig_program_id(gate));
+	status_of_program(&text, rig_program_id(gate->prog_fd));
 	assert_says(&text, "to map %u\n", rig_map_id(gate, GATE_MAP_SOURCES));
 	assert_says(&text, "  map %u gates: 62 entries of 256 bytes\n", rig_map_id(gate, GATE_MAP_GATES));
 	assert_says(&text, "  slots: 2 of 62 taken, 1 gates open; of these sockets 1 bytes redirected, 0 ");
@@ -179,7 +179,7 @@ static void status_shows_what_a_process_has_loaded(void **state)
 	gate_direction_stop(&s.up.direction);
 	text_clear(&text);
 	assert_int_equal(gate_status(NULL, &text), 0);
-	status_of_program(&text, rig_program_id(gate));
+	status_of_program(&text, rig_program_id(gate->prog_fd));
 	assert_says(&text, "  slots: 2 of 62 taken, 0 gates open;");
 	text_done(&text);
 	rig_stream_close(&s);
