@@ -3,6 +3,7 @@
 
 #include "admin/gzip.h"
 #include "user/base/clock.h"
+#include "user/base/units.h"
 #include "user/http/reply.h"
 
 static int answer_fields(const struct admin_answer *answer, bool has_body, bool is_gzip, struct arena *arena,
@@ -50,7 +51,7 @@ int admin_answer_write(struct admin_answer *answer, const struct admin_request *
 	error = answer_fields(answer, ret_body->len > 0, is_gzip, arena, &fields);
 	if (error)
 		return error;
-	http_date(clock_wall_us() / 1000000u, date);
+	http_date(clock_wall_us() / US_PER_S, date);
 	reply.body = text_span(ret_body);
 	reply.content_type =
 		span_str(answer->content_type ? answer->content_type : "text/plain; charset=utf-8");

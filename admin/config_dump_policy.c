@@ -3,63 +3,16 @@
 
 #include <stdio.h>
 
+#include "admin/config_dump_schema.h"
+#include "config/core/policy_value.h"
 #include "policy/attach.h"
-#include "user/http/head.h"
+#include "user/base/units.h"
 
-enum { NS_PER_S = 1000000000 };
 
 /* Policies carry the kind only where the original prints it: an HTTPRoute is what everybody means. */
 static bool is_kind_shown(struct span kind)
 {
 	return kind.len > 0 && !span_eq(kind, SPAN("HTTPRoute"));
-}
-
-/* The phrases of RFC 9110 are newer than those of the library whose texts the documentation shows. */
-static struct span documented_reason(uint16_t status)
-{
-	switch (status) {
-	case 203:
-		return SPAN("Non Authoritative Information");
-	case 413:
-		return SPAN("Payload Too Large");
-	case 418:
-		return SPAN("I'm a teapot");
-	case 422:
-		return SPAN("Unprocessable Entity");
-	default:
-		return status_reason(status);
-	}
-}
-
-size_t status_text(uint16_t status, char out[STATUS_TEXT_BYTES])
-{
-	struct span reason = documented_reason(status);
-
-	if (reason.len == 0)
-		reason = SPAN("<unknown status code>");
-	return (size_t)snprintf(out, STATUS_TEXT_BYTES, "%u %.*s", status, SPAN_FMT(reason));
-}
-
-static void dump_opt_u64(struct json_writer *w, const char *key, struct opt_u64 value)
-{
-	if (value.is_set)
-		json_u64(w, key, value.value);
-	else
-		json_null(w, key);
-}
-
-static void dump_opt_duration(struct json_writer *w, const char *key, struct opt_duration value)
-{
-	if (value.is_set)
-		json_duration(w, key, value.ns);
-	else
-		json_null(w, key);
-}
-
-void dump_set_duration(struct json_writer *w, const char *key, struct opt_duration value)
-{
-	if (value.is_set)
-		json_duration(w, key, value.ns);
 }
 
 static void dump_names(struct json_writer *w, const char *key, const struct span *list, uint32_t count)
@@ -69,41 +22,6 @@ static void dump_names(struct json_writer *w, const char *key, const struct span
 	json_open_array(w, key);
 	for (uint32_t i = 0; i < count; i++)
 		json_string(w, NULL, list[i]);
-	json_close(w);
-}
-
-void dump_keepalive(struct json_writer *w, const char *key, const struct keepalive_policy *keepalive)
-{
-	json_open_object(w, key);
-	json_bool(w, "enabled", keepalive->enabled);
-	json_duration(w, "time", keepalive->time_ns);
-	json_duration(w, "interval", keepalive->interval_ns);
-	json_u64(w, "retries", keepalive->retries);
-	json_close(w);
-}
-
-/* Always eight members, nulls printed. */
-static void dump_frontend_http(struct json_writer *w, const struct frontend_http *http)
-{
-	json_u64(w, "maxBufferSize", http->max_buffer_bytes);
-	dump_opt_u64(w, "http1MaxHeaders", http->http1_max_headers);
-	json_duration(w, "http1IdleTimeout", http->http1_idle_timeout_ns);
-	dump_opt_u64(w, "http2WindowSize", http->http2_window_bytes);
-	dump_opt_u64(w, "http2ConnectionWindowSize", http->http2_connection_window_bytes);
-	dump_opt_u64(w, "http2FrameSize", http->http2_frame_bytes);
-	dump_opt_duration(w, "http2KeepaliveInterval", http->http2_keepalive_interval);
-	dump_opt_duration(w, "http2KeepaliveTimeout", http->http2_keepalive_timeout);
-}
-
-static void dump_retry(struct json_writer *w, const struct retry_policy *retry)
-{
-	char status[STATUS_TEXT_BYTES];
-
-	json_u64(w, "attempts", retry->attempts);
-	dump_set_duration(w, "backoff", retry->backoff);
-	json_open_array(w, "codes");
-	for (uint32_t i = 0; i < retry->code_count; i++)
-		json_string(w, NULL, span_of(status, status_text(retry->code_list[i], status)));
 	json_close(w);
 }
 
@@ -183,18 +101,6 @@ void dump_backend_reference(struct json_writer *w, const struct backend_ref *ref
 	}
 }
 
-/* A share as a fraction with at least one decimal: 0.5, 1.0. */
-static void dump_share(struct json_writer *w, const char *key, uint32_t per_million)
-{
-	char digits[24];
-	size_t len = (size_t)snprintf(digits, sizeof(digits), "%u.%06u", per_million / 1000000u,
-				      per_million % 1000000u);
-
-	while (digits[len - 1] == '0' && digits[len - 2] != '.')
-		len--;
-	json_number(w, key, span_of(digits, len));
-}
-
 static void dump_mirror(struct json_writer *w, const struct mirror_policy *mirror)
 {
 	json_open_object(w, "backend");
@@ -206,49 +112,16 @@ static void dump_mirror(struct json_writer *w, const struct mirror_policy *mirro
 	dump_share(w, "percentage", mirror->per_million);
 }
 
-/* Whole numbers without a point, as the documentation shows them: 1, 0.5. */
-static void dump_score(struct json_writer *w, const char *key, uint32_t per_million)
-{
-	if (per_million % 1000000u == 0)
-		json_u64(w, key, per_million / 1000000u);
-	else
-		dump_share(w, key, per_million);
-}
-
-static void dump_health(struct json_writer *w, const struct health_policy *health)
-{
-	const struct eviction_policy *eviction = &health->eviction;
-
-	if (health->text.len)
-		json_string(w, "unhealthyExpression", health->text);
-	if (!health->has_eviction)
-		return;
-	json_open_object(w, "eviction");
-	dump_set_duration(w, "duration", eviction->duration);
-	if (eviction->has_restore_health)
-		dump_score(w, "restoreHealth", eviction->restore_health);
-	if (eviction->consecutive_failures)
-		json_u64(w, "consecutiveFailures", eviction->consecutive_failures);
-	if (eviction->has_health_threshold)
-		dump_score(w, "healthThreshold", eviction->health_threshold);
-	json_close(w);
-}
-
-static void dump_backend_http(struct json_writer *w, const struct backend_http *http)
-{
-	static const char *const versions[] = { [BACKEND_HTTP1] = "HTTP/1.1", [BACKEND_HTTP2] = "HTTP/2.0" };
-
-	json_string_or_null(w, "version", span_str(versions[http->version]));
-	dump_set_duration(w, "requestTimeout", http->request_timeout);
-}
-
+/* A connect timeout is shown as it was written. */
 static void dump_backend_tcp(struct json_writer *w, const struct backend_tcp *tcp)
 {
-	dump_keepalive(w, "keepalives", &tcp->keepalives);
-	if (!tcp->connect_timeout_as_object) {
-		dump_set_duration(w, "connectTimeout", tcp->connect_timeout);
+	struct backend_tcp plain = *tcp;
+
+	if (tcp->connect_timeout_as_object)
+		plain.connect_timeout.is_set = false;
+	dump_rows(w, policy_schema(POLICY_BACKEND_TCP), &plain);
+	if (!tcp->connect_timeout_as_object)
 		return;
-	}
 	json_open_object(w, "connectTimeout");
 	json_u64(w, "secs", tcp->connect_timeout.ns / NS_PER_S);
 	json_u64(w, "nanos", tcp->connect_timeout.ns % NS_PER_S);
@@ -258,34 +131,21 @@ static void dump_backend_tcp(struct json_writer *w, const struct backend_tcp *tc
 static void dump_policy_members(struct json_writer *w, enum policy_kind kind, const void *object)
 {
 	const struct access_log_policy *access_log = object;
-	const struct frontend_tcp *frontend_tcp = object;
-	const struct frontend_connect *connect = object;
-	const struct timeout_policy *timeout = object;
 	const struct direct_response *direct = object;
-	const struct delay_policy *delay = object;
 
 	switch (kind) {
 	case POLICY_FRONTEND_HTTP:
-		dump_frontend_http(w, object);
-		return;
 	case POLICY_FRONTEND_TCP:
-		dump_keepalive(w, "keepalives", &frontend_tcp->keepalives);
-		return;
 	case POLICY_FRONTEND_CONNECT:
-		json_str(w, "mode", connect->mode == CONNECT_ROUTE ? "route" : "deny");
+	case POLICY_TIMEOUT:
+	case POLICY_RETRY:
+	case POLICY_DELAY:
+	case POLICY_BACKEND_HTTP:
+	case POLICY_BACKEND_HEALTH:
+		dump_rows(w, policy_schema(kind), object);
 		return;
 	case POLICY_FRONTEND_ACCESS_LOG:
 		dump_names(w, "remove", access_log->remove_list, access_log->remove_count);
-		return;
-	case POLICY_TIMEOUT:
-		dump_set_duration(w, "requestTimeout", timeout->request);
-		dump_set_duration(w, "backendRequestTimeout", timeout->backend_request);
-		return;
-	case POLICY_RETRY:
-		dump_retry(w, object);
-		return;
-	case POLICY_DELAY:
-		json_string(w, "duration", delay->text);
 		return;
 	case POLICY_REQUEST_HEADERS:
 	case POLICY_RESPONSE_HEADERS:
@@ -304,14 +164,8 @@ static void dump_policy_members(struct json_writer *w, enum policy_kind kind, co
 		json_base64(w, "body", direct->body);
 		json_u64(w, "status", direct->status);
 		return;
-	case POLICY_BACKEND_HTTP:
-		dump_backend_http(w, object);
-		return;
 	case POLICY_BACKEND_TCP:
 		dump_backend_tcp(w, object);
-		return;
-	case POLICY_BACKEND_HEALTH:
-		dump_health(w, object);
 		return;
 	case POLICY_KIND_COUNT:
 		return;

@@ -16,12 +16,5 @@ void dump_inline_policies(struct json_writer *w, const struct policy_values *val
 			  const struct policy_values *more);
 /* One element of the top-level `policies`. */
 void dump_targeted_policy(struct json_writer *w, const struct targeted_policy *policy);
-/* Nothing when it is not set. */
-void dump_set_duration(struct json_writer *w, const char *key, struct opt_duration value);
-/* Members enabled, time, interval, retries. */
-void dump_keepalive(struct json_writer *w, const char *key, const struct keepalive_policy *keepalive);
 /* The reference as it was written: member service, backend or invalid. */
 void dump_backend_reference(struct json_writer *w, const struct backend_ref *ref);
-/* "503 Service Unavailable", "517 <unknown status code>". */
-#define STATUS_TEXT_BYTES 64
-size_t status_text(uint16_t status, char out[STATUS_TEXT_BYTES]);

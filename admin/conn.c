@@ -23,12 +23,11 @@ enum {
 #define NEXT(id) (1u << CONN_##id)
 
 static const struct {
-	const char *name;
 	uint32_t deadline_ms;
 	uint32_t events;
 	uint32_t next;
 } states[CONN_STATE_COUNT] = {
-#define CONN_STATE(id, name, deadline_ms, events, next) { name, deadline_ms, events, next },
+#define CONN_STATE(id, deadline_ms, events, next) { deadline_ms, events, next },
 #include "admin/conn_states.def"
 #undef CONN_STATE
 };
@@ -71,9 +70,14 @@ static void conn_arm(struct admin_conn *conn)
 		  loop_now_ms(conn->loop) + states[conn->state].deadline_ms / conn->owner->speed);
 }
 
+bool conn_state_allows(enum conn_state from, enum conn_state to)
+{
+	return states[from].next >> to & 1u;
+}
+
 static void conn_set_state(struct admin_conn *conn, enum conn_state state)
 {
-	CHECK(states[conn->state].next & 1u << state);
+	CHECK(conn_state_allows(conn->state, state));
 	conn->state = state;
 	if (state == CONN_CLOSED)
 		timer_cancel(loop_timers(conn->loop), &conn->timer);
@@ -84,16 +88,6 @@ static void conn_set_state(struct admin_conn *conn, enum conn_state state)
 uint32_t conn_state_deadline_ms(enum conn_state state)
 {
 	return states[state].deadline_ms;
-}
-
-bool conn_state_allows(enum conn_state from, enum conn_state to)
-{
-	return states[from].next >> to & 1u;
-}
-
-const char *conn_state_name(enum conn_state state)
-{
-	return states[state].name;
 }
 
 enum conn_state admin_conn_state(const struct admin_conn *conn)

@@ -17,13 +17,12 @@
  * detaches at once, the memory goes at the end of the turn.
  */
 enum conn_state {
-#define CONN_STATE(id, name, deadline_ms, events, next) CONN_##id,
+#define CONN_STATE(id, deadline_ms, events, next) CONN_##id,
 #include "admin/conn_states.def"
 #undef CONN_STATE
 	CONN_STATE_COUNT,
 };
 
-const char *conn_state_name(enum conn_state state);
 uint32_t conn_state_deadline_ms(enum conn_state state);
 bool conn_state_allows(enum conn_state from, enum conn_state to);
 

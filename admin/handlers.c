@@ -246,7 +246,7 @@ static int collect_trace(const struct admin_hooks *hooks, struct trace_record **
 	if (!list)
 		return -ENOMEM;
 	for (size_t i = 0; i < workers; i++) {
-		struct admin_worker_numbers numbers = { 0 };
+		struct worker_numbers numbers = { 0 };
 
 		hooks->worker_numbers(hooks->context, i, &numbers);
 		if (numbers.trace)
@@ -314,7 +314,7 @@ static uint64_t relay_buffered(const struct admin_hooks *hooks)
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < hooks->worker_count(hooks->context); i++) {
-		struct admin_worker_numbers numbers = { 0 };
+		struct worker_numbers numbers = { 0 };
 
 		hooks->worker_numbers(hooks->context, i, &numbers);
 		sum += counter_get(numbers.counters, COUNTER_RELAY_BUFFERED);

@@ -3,7 +3,7 @@
 
 #include <cjson/cJSON.h>
 
-#include "config/duration.h"
+#include "config/core/duration.h"
 #include "user/base/check.h"
 #include "user/base/mem.h"
 

@@ -36,7 +36,7 @@ void json_string_or_null(struct json_writer *w, const char *key, struct span val
 void json_u64(struct json_writer *w, const char *key, uint64_t value);
 void json_bool(struct json_writer *w, const char *key, bool value);
 void json_null(struct json_writer *w, const char *key);
-void json_duration(struct json_writer *w, const char *key, uint64_t ns); /* "10m0s", config/duration.h */
+void json_duration(struct json_writer *w, const char *key, uint64_t ns); /* "10m0s", config/core/duration.h */
 /* A number given by its text, e.g. "0.5". */
 void json_number(struct json_writer *w, const char *key, struct span digits);
 void json_base64(struct json_writer *w, const char *key, struct span bytes); /* RFC 4648 4, padded */

@@ -10,10 +10,8 @@
 #include "user/base/clock.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
-#include "user/http/h2_flood.h"
-
-#define DOCUMENTED "agentgateway_"
-#define OURS "headgate_"
+#include "user/base/units.h"
+#include "user/h2/h2_flood.h"
 
 /* One series with the numbers of all workers that have it. */
 struct merged_series {
@@ -33,50 +31,39 @@ struct totals {
 	uint64_t values[COUNTER_COUNT];
 	uint64_t ends[END_REASON_COUNT];
 	uint64_t h2_floods[H2_FLOOD_COUNT];
+	uint64_t lane_bytes_in[LANE_COUNT];
+	uint64_t lane_bytes_out[LANE_COUNT];
 	struct histogram_totals upstream_connect;
 	struct histogram_totals request_processing;
 	uint64_t access_log_lines;
 	uint64_t access_log_dropped;
 };
 
-static void add_single(struct text *out, const struct prometheus_family *family, uint64_t value)
-{
-	prometheus_begin(out, family);
-	prometheus_u64(out, family, NULL, 0, value);
-}
+/* ---- plain numbers */
 
-static void add_gauge(struct text *out, const char *name, const char *help, uint64_t value)
+static void sum_up(uint64_t *totals, const atomic_uint_fast64_t *tallies, size_t count)
 {
-	add_single(out, &(struct prometheus_family){ OURS, name, PROMETHEUS_GAUGE, help }, value);
+	for (size_t i = 0; i < count; i++)
+		totals[i] += tally_read(&tallies[i]);
 }
-
-static void add_counter(struct text *out, const char *name, const char *help, uint64_t value)
-{
-	add_single(out, &(struct prometheus_family){ OURS, name, PROMETHEUS_COUNTER, help }, value);
-}
-
-/* ---- plain counters */
 
 static void collect(const struct admin_hooks *hooks, struct totals *totals)
 {
 	size_t workers = hooks->worker_count(hooks->context);
 
 	for (size_t i = 0; i < workers; i++) {
-		struct admin_worker_numbers numbers = { 0 };
+		struct worker_numbers numbers = { 0 };
+		const struct counters *c;
 
 		hooks->worker_numbers(hooks->context, i, &numbers);
-		for (uint32_t id = 0; id < COUNTER_COUNT; id++)
-			totals->values[id] += counter_get(numbers.counters, (enum counter_id)id);
-		for (uint32_t reason = 0; reason < END_REASON_COUNT; reason++)
-			totals->ends[reason] +=
-				atomic_load_explicit(&numbers.counters->ends[reason], memory_order_relaxed);
-		for (uint32_t kind = 0; kind < H2_FLOOD_COUNT; kind++)
-			totals->h2_floods[kind] += atomic_load_explicit(&numbers.counters->h2_floods[kind],
-									memory_order_relaxed);
-		histogram_collect(&numbers.counters->upstream_connect, &histogram_connect,
-				  &totals->upstream_connect);
-		histogram_collect(&numbers.counters->request_processing, &histogram_processing,
-				  &totals->request_processing);
+		c = numbers.counters;
+		sum_up(totals->values, c->values, COUNTER_COUNT);
+		sum_up(totals->ends, c->ends, END_REASON_COUNT);
+		sum_up(totals->h2_floods, c->h2_floods, H2_FLOOD_COUNT);
+		sum_up(totals->lane_bytes_in, c->lane_bytes_in, LANE_COUNT);
+		sum_up(totals->lane_bytes_out, c->lane_bytes_out, LANE_COUNT);
+		histogram_collect(&c->upstream_connect, &histogram_connect, &totals->upstream_connect);
+		histogram_collect(&c->request_processing, &histogram_processing, &totals->request_processing);
 		if (numbers.access_log) {
 			totals->access_log_lines += access_log_lines(numbers.access_log);
 			totals->access_log_dropped += access_log_dropped(numbers.access_log);
@@ -84,87 +71,72 @@ static void collect(const struct admin_hooks *hooks, struct totals *totals)
 	}
 }
 
-/* Those that the documentation we follow names. */
-static bool is_documented(enum counter_id id)
+/* A gauge read between an addition and a subtraction of two workers may seem negative. */
+static uint64_t not_negative(uint64_t value)
 {
-	return id == COUNTER_DOWNSTREAM_RECEIVED || id == COUNTER_DOWNSTREAM_SENT ||
-	       id == COUNTER_RESPONSE_BYTES || id == COUNTER_RETRIES;
+	return value > INT64_MAX ? 0 : value;
 }
 
 static void add_counters(const struct totals *totals, struct text *out)
 {
-	static const struct {
-		const char *name;
-		const char *help;
-		enum prometheus_type type;
-	} counters[COUNTER_COUNT] = {
-#define COUNTER(id, name, help) { name, help, PROMETHEUS_COUNTER },
-#define GAUGE(id, name, help) { name, help, PROMETHEUS_GAUGE },
-#include "user/obs/counters.def"
+#define COUNTER(id, name, help) prometheus_single(out, METRIC_##id, totals->values[COUNTER_##id]);
+#define GAUGE(id, name, help) prometheus_single(out, METRIC_##id, not_negative(totals->values[COUNTER_##id]));
+#define METRIC(id, type, name, labels, help)
+#include "user/obs/metrics.def"
 #undef COUNTER
 #undef GAUGE
-	};
+#undef METRIC
+}
 
-	for (uint32_t id = 0; id < COUNTER_COUNT; id++) {
-		struct prometheus_family family = { is_documented((enum counter_id)id) ? DOCUMENTED : OURS,
-						    counters[id].name, counters[id].type, counters[id].help };
-		/* A gauge read between an addition and a subtraction of two workers may seem negative. */
-		bool is_negative = counters[id].type == PROMETHEUS_GAUGE && totals->values[id] > INT64_MAX;
+static void add_lanes(const struct totals *totals, struct text *out)
+{
+	prometheus_begin(out, METRIC_SPLICED_BYTES);
+	for (uint32_t i = 0; i < LANE_COUNT; i++) {
+		struct span lane = span_str(lane_name((enum lane_id)i));
 
-		add_single(out, &family, is_negative ? 0 : totals->values[id]);
+		prometheus_sample(out, METRIC_SPLICED_BYTES, (struct span[]){ lane, SPAN("in") },
+				  totals->lane_bytes_in[i]);
+		prometheus_sample(out, METRIC_SPLICED_BYTES, (struct span[]){ lane, SPAN("out") },
+				  totals->lane_bytes_out[i]);
 	}
 }
 
 static void add_ends(const struct totals *totals, struct text *out)
 {
-	struct prometheus_family timers = { OURS, "timer_fired_total", PROMETHEUS_COUNTER,
-					    "Streams and connections ended by a timer of the gateway." };
-	struct prometheus_family ends = { OURS, "stream_end_total", PROMETHEUS_COUNTER,
-					  "Streams and connections by the reason they ended." };
-
-	prometheus_begin(out, &timers);
+	prometheus_begin(out, METRIC_TIMER_FIRED);
 	for (uint32_t i = 0; i < END_REASON_COUNT; i++) {
-		struct prometheus_label label = { "timer", span_str(end_reason_text((enum end_reason)i)) };
+		struct span timer = span_str(end_reason_text((enum end_reason)i));
 
 		if (end_reason_is_timer((enum end_reason)i))
-			prometheus_u64(out, &timers, &label, 1, totals->ends[i]);
+			prometheus_sample(out, METRIC_TIMER_FIRED, &timer, totals->ends[i]);
 	}
-	prometheus_begin(out, &ends);
+	prometheus_begin(out, METRIC_STREAM_END);
 	for (uint32_t i = 0; i < END_REASON_COUNT; i++) {
-		struct prometheus_label label = { "reason", span_str(end_reason_text((enum end_reason)i)) };
+		struct span reason = span_str(end_reason_text((enum end_reason)i));
 
-		prometheus_u64(out, &ends, &label, 1, totals->ends[i]);
+		prometheus_sample(out, METRIC_STREAM_END, &reason, totals->ends[i]);
 	}
+	prometheus_single(out, METRIC_POISONED, totals->ends[END_POISONED]);
 }
 
 static void add_floods(const struct totals *totals, struct text *out)
 {
-	struct prometheus_family floods = { OURS, "h2_floods_total", PROMETHEUS_COUNTER,
-					    "HTTP/2 connections ended by a limit for cheap frames." };
-
-	prometheus_begin(out, &floods);
+	prometheus_begin(out, METRIC_H2_FLOODS);
 	for (uint32_t i = H2_FLOOD_NONE + 1; i < H2_FLOOD_COUNT; i++) {
-		struct prometheus_label label = { "kind", span_str(h2_flood_name((enum h2_flood_kind)i)) };
+		struct span kind = span_str(h2_flood_name((enum h2_flood_kind)i));
 
-		prometheus_u64(out, &floods, &label, 1, totals->h2_floods[i]);
+		prometheus_sample(out, METRIC_H2_FLOODS, &kind, totals->h2_floods[i]);
 	}
 }
 
 static void add_histograms(const struct totals *totals, struct text *out)
 {
-	struct prometheus_family connect = { DOCUMENTED, "upstream_connect_duration_seconds",
-					     PROMETHEUS_HISTOGRAM,
-					     "Time to open a connection to a backend." };
-	struct prometheus_family processing = {
-		DOCUMENTED, "request_processing_seconds", PROMETHEUS_HISTOGRAM,
-		"Time the gateway itself spent on a request before its backend."
-	};
-	struct prometheus_label transport = { "transport", SPAN("plaintext") };
-
-	prometheus_begin(out, &connect);
-	prometheus_histogram(out, &connect, &transport, 1, &histogram_connect, &totals->upstream_connect);
-	prometheus_begin(out, &processing);
-	prometheus_histogram(out, &processing, NULL, 0, &histogram_processing, &totals->request_processing);
+	prometheus_begin(out, METRIC_UPSTREAM_CONNECT);
+	prometheus_histogram(out, METRIC_UPSTREAM_CONNECT, &SPAN("plaintext"), &histogram_connect,
+			     &totals->upstream_connect);
+	prometheus_begin(out, METRIC_REQUEST_PROCESSING);
+	prometheus_histogram(out, METRIC_REQUEST_PROCESSING, NULL, &histogram_processing,
+			     &totals->request_processing);
 }
 
 /* ---- labelled series */
@@ -182,7 +154,7 @@ static int merged_init(const struct admin_hooks *hooks, struct merged *merged)
 	uint32_t slots = 64;
 
 	for (size_t i = 0; i < workers; i++) {
-		struct admin_worker_numbers numbers = { 0 };
+		struct worker_numbers numbers = { 0 };
 
 		hooks->worker_numbers(hooks->context, i, &numbers);
 		/* Workers may add series while we read: what comes later is for the next time. */
@@ -223,7 +195,7 @@ static int merge(const struct admin_hooks *hooks, struct merged *merged)
 	if (left < 0)
 		return left;
 	for (size_t i = 0; i < workers; i++) {
-		struct admin_worker_numbers numbers = { 0 };
+		struct worker_numbers numbers = { 0 };
 		uint32_t count;
 
 		hooks->worker_numbers(hooks->context, i, &numbers);
@@ -232,65 +204,51 @@ static int merge(const struct admin_hooks *hooks, struct merged *merged)
 			const struct request_series *series = request_metrics_at(numbers.requests, at);
 			struct merged_series *sum = merged_find(merged, series);
 
-			sum->count += atomic_load_explicit(&series->count, memory_order_relaxed);
+			sum->count += tally_read(&series->count);
 			histogram_collect(&series->duration, &histogram_http, &sum->duration);
 		}
 	}
 	return 0;
 }
 
-static size_t series_labels(const struct request_series *series,
-			    struct prometheus_label ret_labels[REQUEST_LABEL_COUNT])
+/* Labels that are not part of this kind of series are empty: the row of its metric has none of them. */
+static void series_labels(const struct request_series *series, struct span ret_values[REQUEST_LABEL_COUNT])
 {
-	size_t count = 0;
-
 	for (uint32_t i = 0; i < REQUEST_LABEL_COUNT; i++) {
 		if (series->labels[i].len)
-			ret_labels[count++] =
-				(struct prometheus_label){ request_label_name((enum request_label)i),
-							   series->labels[i] };
+			*ret_values++ = series->labels[i];
 	}
-	return count;
 }
 
-static void add_series(const struct merged *merged, const struct prometheus_family *family,
-		       enum request_series_kind kind, struct text *out)
+static void add_series(const struct merged *merged, enum request_series_kind kind, enum metric_id id,
+		       struct text *out)
 {
-	struct prometheus_label labels[REQUEST_LABEL_COUNT];
+	struct span values[REQUEST_LABEL_COUNT];
 
-	prometheus_begin(out, family);
+	prometheus_begin(out, id);
 	for (uint32_t i = 0; i < merged->count; i++) {
 		const struct merged_series *sum = &merged->list[i];
-		size_t count = series_labels(sum->series, labels);
 
 		if (sum->series->kind != kind || sum->count == 0)
 			continue;
-		if (family->type == PROMETHEUS_HISTOGRAM)
-			prometheus_histogram(out, family, labels, count, &histogram_http, &sum->duration);
+		series_labels(sum->series, values);
+		if (id == METRIC_REQUEST_DURATION)
+			prometheus_histogram(out, id, values, &histogram_http, &sum->duration);
 		else
-			prometheus_u64(out, family, labels, count, sum->count);
+			prometheus_sample(out, id, values, sum->count);
 	}
 }
 
 static int add_requests(const struct admin_hooks *hooks, struct text *out)
 {
-	static const struct prometheus_family requests = { DOCUMENTED, "requests_total", PROMETHEUS_COUNTER,
-							   "Requests served, whatever the outcome." };
-	static const struct prometheus_family duration = {
-		DOCUMENTED, "request_duration_seconds", PROMETHEUS_HISTOGRAM,
-		"Time from the request head to the end of the exchange."
-	};
-	static const struct prometheus_family connections = { DOCUMENTED, "downstream_connections_total",
-							      PROMETHEUS_COUNTER,
-							      "Client connections served." };
 	struct merged merged;
 	int error = merge(hooks, &merged);
 
 	if (error)
 		return error;
-	add_series(&merged, &requests, SERIES_REQUEST, out);
-	add_series(&merged, &duration, SERIES_REQUEST, out);
-	add_series(&merged, &connections, SERIES_CONNECTION, out);
+	add_series(&merged, SERIES_REQUEST, METRIC_REQUESTS, out);
+	add_series(&merged, SERIES_REQUEST, METRIC_REQUEST_DURATION, out);
+	add_series(&merged, SERIES_CONNECTION, METRIC_CONNECTIONS, out);
 	merged_done(&merged);
 	return 0;
 }
@@ -299,78 +257,44 @@ static int add_requests(const struct admin_hooks *hooks, struct text *out)
 
 static void add_config(const struct admin_hooks *hooks, struct text *out)
 {
-	struct prometheus_family reloads = { OURS, "config_reloads_total", PROMETHEUS_COUNTER,
-					     "Reloads of the configuration by outcome." };
-	struct prometheus_family loaded = {
-		OURS, "config_loaded_timestamp_seconds", PROMETHEUS_GAUGE,
-		"When the configuration in force was loaded, seconds since the epoch."
-	};
-	struct prometheus_label ok = { "result", SPAN("ok") }, failed = { "result", SPAN("failed") };
 	struct admin_config_status status = { 0 };
 
 	hooks->config_status(hooks->context, &status);
-	prometheus_begin(out, &reloads);
-	prometheus_u64(out, &reloads, &ok, 1, status.reloads_ok);
-	prometheus_u64(out, &reloads, &failed, 1, status.reloads_failed);
-	add_gauge(out, "config_last_reload_successful",
-		  "1 when the last reload was accepted, 0 when it was refused.", status.last_reload_ok);
-	add_gauge(out, "config_generation", "Number of the configuration in force.", status.generation);
-	prometheus_begin(out, &loaded);
-	prometheus_seconds(out, &loaded, NULL, 0, status.loaded_wall_us * 1000u);
+	prometheus_begin(out, METRIC_CONFIG_RELOADS);
+	prometheus_sample(out, METRIC_CONFIG_RELOADS, &SPAN("ok"), status.reloads_ok);
+	prometheus_sample(out, METRIC_CONFIG_RELOADS, &SPAN("failed"), status.reloads_failed);
+	prometheus_single(out, METRIC_CONFIG_LAST_RELOAD, status.last_reload_ok);
+	prometheus_single(out, METRIC_CONFIG_GENERATION, status.generation);
+	prometheus_single(out, METRIC_CONFIG_LOADED, status.loaded_wall_us * NS_PER_US);
 }
 
 static void add_process(struct text *out)
 {
-	struct prometheus_family cpu = { "process_", "cpu_seconds_total", PROMETHEUS_COUNTER,
-					 "User and system CPU time." };
-	struct prometheus_family resident = { "process_", "resident_memory_bytes", PROMETHEUS_GAUGE,
-					      "Resident memory." };
-	struct prometheus_family virtual = { "process_", "virtual_memory_bytes", PROMETHEUS_GAUGE,
-					     "Virtual memory." };
-	struct prometheus_family fds = { "process_", "open_fds", PROMETHEUS_GAUGE, "Open file descriptors." };
-	struct prometheus_family max_fds = { "process_", "max_fds", PROMETHEUS_GAUGE,
-					     "Most file descriptors that may be open." };
-	struct prometheus_family start = { "process_", "start_time_seconds", PROMETHEUS_GAUGE,
-					   "Start of the process, seconds since the epoch." };
-	struct prometheus_family threads = { "process_", "threads", PROMETHEUS_GAUGE, "Threads." };
 	struct process_stats stats;
 
 	process_stats_read(&stats);
-	prometheus_begin(out, &cpu);
-	prometheus_seconds(out, &cpu, NULL, 0, stats.cpu_ns);
-	add_single(out, &resident, stats.resident_bytes);
-	add_single(out, &virtual, stats.virtual_bytes);
-	add_single(out, &fds, stats.open_fds);
-	add_single(out, &max_fds, stats.max_fds);
-	prometheus_begin(out, &start);
-	prometheus_seconds(out, &start, NULL, 0, stats.start_ms * 1000000u);
-	add_single(out, &threads, stats.threads);
-}
-
-static void add_health(const struct admin_hooks *hooks, struct text *out)
-{
-	const struct snapshot *snapshot = hooks->snapshot(hooks->context);
-
-	add_gauge(out, "endpoints_evicted", "Endpoints evicted by a health policy now.",
-		  snapshot ? health_evicted_count(snapshot, clock_now_ms()) : 0);
+	prometheus_single(out, METRIC_CPU, stats.cpu_ns);
+	prometheus_single(out, METRIC_RESIDENT_MEMORY, stats.resident_bytes);
+	prometheus_single(out, METRIC_VIRTUAL_MEMORY, stats.virtual_bytes);
+	prometheus_single(out, METRIC_OPEN_FDS, stats.open_fds);
+	prometheus_single(out, METRIC_MAX_FDS, stats.max_fds);
+	prometheus_single(out, METRIC_START_TIME, stats.start_ms * NS_PER_MS);
+	prometheus_single(out, METRIC_THREADS, stats.threads);
 }
 
 static void add_gateway(const struct admin_hooks *hooks, const struct totals *totals, struct text *out)
 {
-	struct prometheus_family build = { DOCUMENTED, "build_info", PROMETHEUS_GAUGE,
-					   "The running version." };
-	struct prometheus_label tag = { "tag", SPAN(HEADGATE_VERSION) };
+	const struct snapshot *snapshot = hooks->snapshot(hooks->context);
 	struct span pending = { 0 };
 
-	prometheus_begin(out, &build);
-	prometheus_u64(out, &build, &tag, 1, 1);
-	add_gauge(out, "workers", "Worker threads.", hooks->worker_count(hooks->context));
-	add_gauge(out, "ready", "1 when the readiness probe answers 200.",
-		  hooks->is_ready(hooks->context, &pending));
-	add_counter(out, "access_log_lines_total", "Access log lines collected.", totals->access_log_lines);
-	add_counter(out, "access_log_dropped_total",
-		    "Access log lines lost because the reader of standard output was too slow or gone.",
-		    totals->access_log_dropped);
+	prometheus_begin(out, METRIC_BUILD_INFO);
+	prometheus_sample(out, METRIC_BUILD_INFO, &SPAN(HEADGATE_VERSION), 1);
+	prometheus_single(out, METRIC_WORKERS, hooks->worker_count(hooks->context));
+	prometheus_single(out, METRIC_READY, hooks->is_ready(hooks->context, &pending));
+	prometheus_single(out, METRIC_ACCESS_LOG_LINES, totals->access_log_lines);
+	prometheus_single(out, METRIC_ACCESS_LOG_DROPPED, totals->access_log_dropped);
+	prometheus_single(out, METRIC_ENDPOINTS_EVICTED,
+			  snapshot ? health_evicted_count(snapshot, clock_now_ms()) : 0);
 }
 
 int metrics_write(const struct admin_hooks *hooks, struct text *out)
@@ -383,11 +307,11 @@ int metrics_write(const struct admin_hooks *hooks, struct text *out)
 	collect(hooks, &totals);
 	add_histograms(&totals, out);
 	add_counters(&totals, out);
+	add_lanes(&totals, out);
 	add_ends(&totals, out);
 	add_floods(&totals, out);
 	add_config(hooks, out);
 	add_gateway(hooks, &totals, out);
-	add_health(hooks, out);
 	add_process(out);
 	if (hooks->extra_metrics)
 		hooks->extra_metrics(hooks->context, out);

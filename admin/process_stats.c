@@ -10,12 +10,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "user/base/units.h"
+
 static uint64_t read_clock_ns(clockid_t clock)
 {
 	struct timespec now = { 0 };
 
 	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
 /* /proc/self/stat behind the command, which may hold anything up to the last ')'. */
@@ -45,7 +47,7 @@ static void read_stat(struct process_stats *stats)
 	stats->virtual_bytes = virtual_bytes;
 	stats->resident_bytes = (uint64_t)resident_pages * (uint64_t)sysconf(_SC_PAGESIZE);
 	/* starttime counts from boot, suspended time included. */
-	stats->start_ms = (read_clock_ns(CLOCK_REALTIME) - read_clock_ns(CLOCK_BOOTTIME)) / 1000000u +
+	stats->start_ms = (read_clock_ns(CLOCK_REALTIME) - read_clock_ns(CLOCK_BOOTTIME)) / NS_PER_MS +
 			  start_ticks * 1000u / ticks;
 }
 

@@ -3,17 +3,27 @@
 
 #include <stdio.h>
 
-static const char *const type_names[] = {
-	[PROMETHEUS_COUNTER] = "counter",
-	[PROMETHEUS_GAUGE] = "gauge",
-	[PROMETHEUS_HISTOGRAM] = "histogram",
+static const struct family {
+	struct span name;
+	struct span labels; /* "a,b" */
+	struct span help;
+	enum prometheus_type type;
+} families[METRIC_COUNT] = {
+#define COUNTER(id, name, help) { SPAN(name), SPAN(""), SPAN(help), PROMETHEUS_COUNTER },
+#define GAUGE(id, name, help) { SPAN(name), SPAN(""), SPAN(help), PROMETHEUS_GAUGE },
+#define METRIC(id, type, name, labels, help) { SPAN(name), SPAN(labels), SPAN(help), PROMETHEUS_##type },
+#include "user/base/units.h"
+#include "user/obs/metrics.def"
+#undef COUNTER
+#undef GAUGE
+#undef METRIC
 };
 
-static void add_name(struct text *out, const struct prometheus_family *family)
-{
-	text_str(out, family->prefix);
-	text_str(out, family->name);
-}
+static const char *const type_names[] = {
+	[PROMETHEUS_COUNTER] = "counter",     [PROMETHEUS_COUNTER_NS] = "counter",
+	[PROMETHEUS_GAUGE] = "gauge",	      [PROMETHEUS_GAUGE_NS] = "gauge",
+	[PROMETHEUS_HISTOGRAM] = "histogram",
+};
 
 /* Backslash and line feed, in label values the double quote too. */
 static void add_escaped(struct text *out, struct span s, bool is_label)
@@ -33,39 +43,47 @@ static void add_escaped(struct text *out, struct span s, bool is_label)
 	text_add(out, span_from(s, plain));
 }
 
-void prometheus_begin(struct text *out, const struct prometheus_family *family)
+void prometheus_begin(struct text *out, enum metric_id id)
 {
+	const struct family *family = &families[id];
+
 	text_str(out, "# HELP ");
-	add_name(out, family);
+	text_add(out, family->name);
 	text_char(out, ' ');
-	add_escaped(out, span_str(family->help), false);
+	add_escaped(out, family->help, false);
 	text_str(out, "\n# TYPE ");
-	add_name(out, family);
+	text_add(out, family->name);
 	text_char(out, ' ');
 	text_str(out, type_names[family->type]);
 	text_char(out, '\n');
 }
 
-/* `le` is the bound of a bucket, or NULL. */
-static void add_labels(struct text *out, const struct prometheus_label *list, size_t count, const char *le)
+/* Name and labels of a sample. `le` is the bound of a bucket, or NULL. */
+static void add_series(struct text *out, const struct family *family, const char *suffix,
+		       const struct span *values, const char *le)
 {
-	if (count == 0 && !le)
-		return;
-	text_char(out, '{');
-	for (size_t i = 0; i < count; i++) {
-		if (i > 0)
-			text_char(out, ',');
-		text_str(out, list[i].name);
+	struct span names = family->labels, name;
+	char separator = '{';
+
+	text_add(out, family->name);
+	text_str(out, suffix);
+	while (names.len && span_split(&names, ',', &name)) {
+		text_char(out, separator);
+		text_add(out, name);
 		text_str(out, "=\"");
-		add_escaped(out, list[i].value, true);
+		add_escaped(out, *values++, true);
 		text_char(out, '"');
+		separator = ',';
 	}
 	if (le) {
-		text_str(out, count ? ",le=\"" : "le=\"");
+		text_char(out, separator);
+		text_str(out, "le=\"");
 		text_str(out, le);
 		text_char(out, '"');
+		separator = ',';
 	}
-	text_char(out, '}');
+	if (separator == ',')
+		text_char(out, '}');
 }
 
 static void add_number(struct text *out, uint64_t value)
@@ -82,8 +100,8 @@ static void add_seconds(struct text *out, uint64_t ns)
 {
 	char digits[40];
 	size_t len = (size_t)snprintf(digits, sizeof(digits), " %llu.%09llu",
-				      (unsigned long long)(ns / 1000000000u),
-				      (unsigned long long)(ns % 1000000000u));
+				      (unsigned long long)(ns / NS_PER_S),
+				      (unsigned long long)(ns % NS_PER_S));
 
 	while (digits[len - 1] == '0')
 		len--;
@@ -93,41 +111,37 @@ static void add_seconds(struct text *out, uint64_t ns)
 	text_char(out, '\n');
 }
 
-void prometheus_u64(struct text *out, const struct prometheus_family *family,
-		    const struct prometheus_label *label_list, size_t label_count, uint64_t value)
+void prometheus_sample(struct text *out, enum metric_id id, const struct span *label_values, uint64_t value)
 {
-	add_name(out, family);
-	add_labels(out, label_list, label_count, NULL);
-	add_number(out, value);
+	enum prometheus_type type = families[id].type;
+
+	add_series(out, &families[id], "", label_values, NULL);
+	if (type == PROMETHEUS_COUNTER_NS || type == PROMETHEUS_GAUGE_NS)
+		add_seconds(out, value);
+	else
+		add_number(out, value);
 }
 
-void prometheus_seconds(struct text *out, const struct prometheus_family *family,
-			const struct prometheus_label *label_list, size_t label_count, uint64_t value_ns)
+void prometheus_single(struct text *out, enum metric_id id, uint64_t value)
 {
-	add_name(out, family);
-	add_labels(out, label_list, label_count, NULL);
-	add_seconds(out, value_ns);
+	prometheus_begin(out, id);
+	prometheus_sample(out, id, NULL, value);
 }
 
-void prometheus_histogram(struct text *out, const struct prometheus_family *family,
-			  const struct prometheus_label *label_list, size_t label_count,
+void prometheus_histogram(struct text *out, enum metric_id id, const struct span *label_values,
 			  const struct histogram_bounds *bounds, const struct histogram_totals *totals)
 {
+	const struct family *family = &families[id];
 	uint64_t cumulative = 0;
 
 	for (uint32_t i = 0; i <= bounds->count; i++) {
 		cumulative += totals->buckets[i];
-		add_name(out, family);
-		text_str(out, "_bucket");
-		add_labels(out, label_list, label_count, i < bounds->count ? bounds->label[i] : "+Inf");
+		add_series(out, family, "_bucket", label_values,
+			   i < bounds->count ? bounds->label[i] : "+Inf");
 		add_number(out, cumulative);
 	}
-	add_name(out, family);
-	text_str(out, "_sum");
-	add_labels(out, label_list, label_count, NULL);
+	add_series(out, family, "_sum", label_values, NULL);
 	add_seconds(out, totals->sum_ns);
-	add_name(out, family);
-	text_str(out, "_count");
-	add_labels(out, label_list, label_count, NULL);
+	add_series(out, family, "_count", label_values, NULL);
 	add_number(out, totals->count);
 }

@@ -6,36 +6,37 @@
 
 /*
  * The Prometheus text exposition format 0.0.4: families of samples, each with HELP and TYPE once and before
- * its samples, label values escaped. Counters end in _total, times are seconds, sizes bytes.
+ * its samples, label values escaped. A family is a row of user/obs/metrics.def: name, type, labels and help
+ * come from there.
  */
 #define PROMETHEUS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
-struct prometheus_label {
-	const char *name;
-	struct span value;
+enum metric_id {
+#define COUNTER(id, name, help) METRIC_##id,
+#define GAUGE(id, name, help) METRIC_##id,
+#define METRIC(id, type, name, labels, help) METRIC_##id,
+#include "user/obs/metrics.def"
+#undef COUNTER
+#undef GAUGE
+#undef METRIC
+	METRIC_COUNT,
 };
 
+/* Those in _NS get their values in nanoseconds and show seconds, with all digits. */
 enum prometheus_type {
 	PROMETHEUS_COUNTER,
+	PROMETHEUS_COUNTER_NS,
 	PROMETHEUS_GAUGE,
+	PROMETHEUS_GAUGE_NS,
 	PROMETHEUS_HISTOGRAM,
 };
 
-/* prefix and name together are the name of the family. */
-struct prometheus_family {
-	const char *prefix;
-	const char *name;
-	enum prometheus_type type;
-	const char *help;
-};
-
-void prometheus_begin(struct text *out, const struct prometheus_family *family);
-void prometheus_u64(struct text *out, const struct prometheus_family *family,
-		    const struct prometheus_label *label_list, size_t label_count, uint64_t value);
-/* value is nanoseconds, printed as seconds with all digits. */
-void prometheus_seconds(struct text *out, const struct prometheus_family *family,
-			const struct prometheus_label *label_list, size_t label_count, uint64_t value_ns);
+/* A family of one sample, which has no labels: all of it. */
+void prometheus_single(struct text *out, enum metric_id id, uint64_t value);
+/* HELP and TYPE; the samples of the family must follow. */
+void prometheus_begin(struct text *out, enum metric_id id);
+/* label_values: one for each label of the row, in its order; NULL when it has none. */
+void prometheus_sample(struct text *out, enum metric_id id, const struct span *label_values, uint64_t value);
 /* Cumulative buckets, _sum and _count. */
-void prometheus_histogram(struct text *out, const struct prometheus_family *family,
-			  const struct prometheus_label *label_list, size_t label_count,
+void prometheus_histogram(struct text *out, enum metric_id id, const struct span *label_values,
 			  const struct histogram_bounds *bounds, const struct histogram_totals *totals);

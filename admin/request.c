@@ -30,9 +30,7 @@ enum http_bad admin_request_parse(struct span bytes, struct arena *arena, struct
 	bytes = arena_copy(arena, bytes);
 	if (!bytes.data)
 		return BAD_NO_MEMORY;
-	bad = h1_parse_request(bytes, arena, head);
-	if (bad == BAD_NONE)
-		bad = framing_request(head, &ret_request->framing);
+	bad = h1_parse_request(bytes, arena, head, &ret_request->framing);
 	if (bad != BAD_NONE)
 		return bad;
 	ret_request->is_head = head->method == METHOD_HEAD;

@@ -42,7 +42,7 @@ struct admin {
 	struct admin_server servers[ADMIN_PORT_COUNT];
 };
 
-const char *admin_port_name(enum admin_port port)
+static const char *admin_port_name(enum admin_port port)
 {
 	static const char *const names[ADMIN_PORT_COUNT] = { "admin", "stats", "readiness" };
 

@@ -16,7 +16,6 @@ enum admin_port {
 	ADMIN_PORT_READINESS,
 	ADMIN_PORT_COUNT,
 };
-const char *admin_port_name(enum admin_port port); /* "admin", … */
 
 enum { ADMIN_ADDRESSES_PER_PORT = 2 };
 

@@ -8,13 +8,6 @@
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 
-void stream_list_done(struct stream_list *list)
-{
-	hg_free(list->view_list);
-	hg_free(list->text);
-	*list = (struct stream_list){ 0 };
-}
-
 static int order_u64(uint64_t a, uint64_t b)
 {
 	return a < b ? -1 : a > b;
@@ -48,19 +41,12 @@ static void write_lanes(struct json_writer *w, const char *key, const uint64_t b
 
 static void write_who(struct json_writer *w, const struct stream_record *record)
 {
-	json_string_or_null(w, "client", record->source);
-	json_string_or_null(w, "bind", record->bind);
-	json_string_or_null(w, "gateway", record->gateway);
-	json_string_or_null(w, "listener", record->listener);
-	json_string_or_null(w, "route", record->route);
-	json_string_or_null(w, "route_rule", record->route_rule);
-	json_string_or_null(w, "backend", record->backend);
-	json_string_or_null(w, "endpoint", record->endpoint);
-	json_string_or_null(w, "protocol", record->protocol);
-	json_string_or_null(w, "method", record->method);
-	json_string_or_null(w, "host", record->host);
-	json_string_or_null(w, "path", record->path);
-	json_string_or_null(w, "sni", record->sni);
+#define RECORD_TEXT(member, key, example) \
+	if (key[0]) \
+		json_string_or_null(w, key, record->member);
+#include "user/base/units.h"
+#include "user/obs/record_texts.def"
+#undef RECORD_TEXT
 	if (record->status)
 		json_u64(w, "status", record->status);
 	else
@@ -104,7 +90,7 @@ static void write_end(struct json_writer *w, const struct stream_view *view)
 
 	clock_rfc3339(view->ended_wall_us, date);
 	json_str(w, "ended_at", date);
-	json_u64(w, "duration_ms", view->record.duration_ns / 1000000u);
+	json_u64(w, "duration_ms", view->record.duration_ns / NS_PER_MS);
 	json_str(w, "close_reason", end_reason_text(view->record.reason));
 	json_str(w, "close_explanation", end_reason_explanation(view->record.reason));
 	json_string_or_null(w, "error", view->record.error);

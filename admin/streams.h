@@ -9,6 +9,8 @@
  * milliseconds.
  */
 
-/* Sorts the list: running streams by id, the history by the time of the end, newest first, at most
- * LIMIT_HISTORY_STREAMS of it. 0 or -ENOMEM. */
+/*
+ * Sorts the list: running streams by id, the history by the time of the end, newest first, at most
+ * LIMIT_HISTORY_STREAMS of it. 0 or -ENOMEM.
+ */
 int streams_write(struct stream_list *list, bool is_history, struct text *out);

@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * What the sk_skb program and user space share. Every field has exactly one writer, and what the program
- * writes lies on other 64-byte lines than what user space writes: both sides work with plain loads and
- * stores, no locks and no system calls. The program's side of one record is serial by itself, because a
- * verdict runs under the lock of its source socket.
+ * What the sk_skb program and user space share. While a verdict may run every field has one writer, and what
+ * the program writes lies on other 64-byte lines than what user space writes: both sides work with plain
+ * loads and stores, no locks and no system calls. The program's side of one record is serial by itself,
+ * because a verdict runs under the lock of its source socket.
  *
  * The program includes vmlinux.h first, which has the types below; user space takes them from the kernel
  * headers.
@@ -24,8 +24,8 @@
  * of everything that this file, maps.h, gate_reasons.def and the enums of chunked.h declare: `make lint`
  * finds a change without a new one and says what to write, and pins with another one are refused, too.
  */
-#define GATE_ABI_VERSION 3u
-#define GATE_ABI_FINGERPRINT "a86fb97eaf2c018e"
+#define GATE_ABI_VERSION 4u
+#define GATE_ABI_FINGERPRINT "d9ab59f3d687d95f"
 #define GATE_FINGERPRINT_BYTES 24
 
 enum gate_reason {
@@ -46,9 +46,6 @@ enum gate_mode {
 /* Charged for each redirected piece beyond its payload: what a send queue charges for one more sk_buff. */
 #define GATE_PIECE_OVERHEAD 2048u
 
-/* unread_max_bytes while no backlog can stand in front of passed bytes: only a starved kernel gets there. */
-#define GATE_UNREAD_MAX (256u * 1024 * 1024)
-
 /* A socket in the maps. A recycled index carries a newer generation: the old handle finds nothing. */
 struct gate_handle {
 	__u32 index;
@@ -65,6 +62,9 @@ struct gate_chunk {
 
 /* flags: the body is chunked; `chunk` is its state at stream position passed == forwarded */
 #define GATE_CHUNKED 1u
+/* the receive buffer of the source is kept at GATE_BUFFER_BYTES or less while its gate is open */
+#define GATE_BOUNDED 2u
+#define GATE_BUFFER_BYTES (1024u * 1024)
 
 /*
  * Written by user space. All positions count stream bytes of the source since it entered the map.
@@ -79,7 +79,7 @@ struct gate_user {
 	__u64 limit_bytes; /* stream position where the budget ends */
 	__u64 forwarded_bytes; /* passed bytes that user space has completely dealt with */
 	__u32 credit_bytes; /* backlog allowed beyond the room in the target's send buffer */
-	__u32 unread_max_bytes; /* passed bytes that may wait unread, see piece_overruns() */
+	__u32 memory_max_bytes; /* what the source may be charged for, see piece_is_tight() */
 	struct gate_chunk chunk; /* adopted by the program at each opening */
 	__u64 claimed_ns; /* CLOCK_MONOTONIC, when the slot was taken */
 };
@@ -94,7 +94,8 @@ struct gate_kernel {
 	__u64 redirected_pieces;
 	__u32 next_seq; /* TCP sequence number of the next byte to deliver */
 	__u32 fins; /* not 0: the source's FIN has gone through the verdict, nothing follows */
-	__u8 is_seeded; /* next_seq and received_base_bytes are valid */
+	/* next_seq and received_base_bytes are valid; user space clears it while no verdict runs */
+	__u8 is_seeded;
 	__u8 is_open;
 	__u8 poison; /* enum gate_reason, 0: sound */
 	__u8 reason; /* enum gate_reason of the last closing */
@@ -109,7 +110,10 @@ struct gate_kernel {
 	__u32 events; /* sent to the ring */
 	__u32 lost_events; /* the ring was full: user space rescans */
 	__u32 trims; /* overlaps cut off */
-	__u32 pad2;
+	/* Asked for, until user space has done it and clears it. */
+	/* take the bytes out: passed pieces are about to need more memory than the source has */
+	__u16 is_tight;
+	__u16 is_wide; /* bound the receive buffer again: TCP has tuned it to more */
 	__u64 trimmed_bytes;
 	/* scratch of the chunk walk: on the stack, every value of it would be followed by the verifier */
 	struct gate_chunk walk;

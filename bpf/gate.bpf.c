@@ -2,9 +2,10 @@
 /*
  * The sockmap lane: an sk_skb verdict on one gateway socket, redirecting to the send side of another one.
  *
- * A piece (sk_buff) is redirected whole or passed up whole; it is never split and never dropped: its bytes
- * were acknowledged to the sender already. Whatever is doubtful is passed. The program alone opens a gate,
- * and only when user space has handed over every passed byte, so the order of bytes holds without a lock.
+ * A piece (sk_buff) is redirected whole or passed up whole; it is never split, and never dropped unless it is
+ * a bare FIN: its bytes were acknowledged to the sender already. Whatever is doubtful is passed. The program
+ * alone opens a gate, and only when user space has handed over every passed byte, so the order of bytes holds
+ * without a lock.
  */
 #include "vmlinux.h"
 
@@ -34,9 +35,6 @@ char gate_license[] SEC("license") = "Dual BSD/GPL";
 #define TRIM_STEPS 1024
 /* One a byte of chunk lines and one a payload: some 400 chunks in one piece, about 30 us. */
 #define WALK_ITERATIONS 4096
-
-/* Backlog of a target whose own bytes are being passed up: some hundred microseconds of a kernel worker. */
-#define BUSY_BACKLOG (256ll * 1024)
 
 struct piece {
 	struct __sk_buff *skb;
@@ -114,28 +112,38 @@ static __always_inline void piece_pass(const struct piece *p, enum gate_reason r
 		event_send(p->index, reason);
 }
 
+/* At the first piece since the socket became a source: in between it received as any other does. */
 static __always_inline void gate_seed(const struct piece *p)
 {
 	struct gate_kernel *k = &p->gate->kernel;
 	__u32 copied_seq = p->source->copied_seq;
 
 	k->next_seq = BROKEN(BREAK_SEED) ? p->skb->cb[0] : copied_seq;
-	k->received_base_bytes = p->source->bytes_received - (__u32)(p->source->rcv_nxt - copied_seq);
+	k->received_base_bytes = p->source->bytes_received - (__u32)(p->source->rcv_nxt - copied_seq) -
+				 k->redirected_bytes - k->passed_bytes;
 	STORE(k->is_seeded, 1);
 }
 
 /*
- * Passed bytes that wait behind redirects *into* their own socket are charged to nobody, and the window stays
- * open over them. Mostly that lasts until a kernel worker has run; but where the backlog has credit, it lasts
- * as long as its reader likes, and a client that does not read its download could fill the memory with its
- * upload.
+ * Passed pieces are charged to the source one by one and never merged, so small ones cost many times their
+ * length: more than TCP reckoned with when it announced its window. Beyond the receive buffer it would take
+ * that window back, drop what was sent into it, and then the acknowledgements of the peer, too. User space
+ * takes the bytes out before it comes to that: what may still come is taken to cost what the last bytes did,
+ * once there are enough of them to tell.
  */
-static __always_inline bool piece_overruns(const struct piece *p)
+static __always_inline bool piece_is_tight(const struct piece *p)
 {
-	/* Signed: a reader that was told more than was passed is another matter. */
-	__s32 unread = (__s32)(p->gate->kernel.next_seq - p->source->copied_seq);
+	struct tcp_sock *tp = p->source;
+	__s64 charged = LOAD(tp->inet_conn.icsk_inet.sk.sk_backlog.rmem_alloc.counter);
+	__s64 announced = (__s32)(tp->rcv_wup + tp->rcv_wnd - tp->rcv_nxt);
+	__s64 memory_max = LOAD(p->gate->user.memory_max_bytes);
+	__s64 unread = (__s32)(p->gate->kernel.next_seq - tp->copied_seq);
 
-	return unread > (__s32)LOAD(p->gate->user.unread_max_bytes) && !BROKEN(BREAK_OVERRUN);
+	if (announced < 0)
+		announced = 0;
+	if (unread > 0 && charged > memory_max / 16 && charged > unread)
+		announced = (__s64)((__u64)announced * (__u64)charged / (__u64)unread);
+	return charged + announced + p->len > memory_max && !BROKEN(BREAK_TIGHT);
 }
 
 struct trim {
@@ -184,8 +192,7 @@ static __always_inline enum gate_reason piece_sequence(struct piece *p)
 	if ((__s32)overlap < 0)
 		return GATE_REASON_POISON_GAP;
 	if (overlap > 0 && !BROKEN(BREAK_TRIM)) {
-		/* The FIN alone may be new: an acknowledgement was lost, and the last bytes came again with
-		 * it. */
+		/* The FIN alone may be new: an acknowledgement was lost, the last bytes came again. */
 		if (overlap > p->len || (overlap == p->len && !has_fin) || skb_trim_front(p->skb, overlap))
 			return GATE_REASON_POISON_OVERLAP;
 		p->len -= overlap;
@@ -194,6 +201,33 @@ static __always_inline enum gate_reason piece_sequence(struct piece *p)
 	}
 	k->next_seq = seq + overlap + p->len;
 	return GATE_REASON_NONE;
+}
+
+/* TCP tunes the buffer of a source to its speed, as if all that went through had to wait in it. */
+static __always_inline void window_watch(const struct piece *p)
+{
+	struct gate_kernel *k = &p->gate->kernel;
+
+	if (!k->is_open || k->is_wide || !(LOAD(p->gate->user.flags) & GATE_BOUNDED) ||
+	    LOAD(p->source->inet_conn.icsk_inet.sk.sk_rcvbuf) <= (__s32)(GATE_BUFFER_BYTES / 4 * 5))
+		return;
+	STORE(k->is_wide, 1);
+	event_send(p->index, GATE_REASON_WINDOW);
+}
+
+/*
+ * A passed piece: is there memory for more? Said once; user space answers by taking the verdict off the
+ * source.
+ */
+static __always_inline void piece_weigh(const struct piece *p)
+{
+	struct gate_kernel *k = &p->gate->kernel;
+
+	if (k->is_tight || LOAD(p->gate->user.mode) != GATE_MODE_KERNEL || !piece_is_tight(p))
+		return;
+	STORE(k->is_tight, 1);
+	gate_close(p->gate, GATE_REASON_MEMORY);
+	event_send(p->index, GATE_REASON_MEMORY);
 }
 
 /* One byte of a chunk line, or one jump over payload. */
@@ -266,32 +300,23 @@ static __always_inline bool piece_starves_window(const struct piece *p)
 	return backlog > size >> 1 && !BROKEN(BREAK_WINDOW);
 }
 
-/* What the target itself receives is being passed up, and would queue behind what we put in front of it. */
-static __always_inline bool peer_is_busy(const struct gate_record *peer)
-{
-	return LOAD(peer->user.mode) == GATE_MODE_KERNEL &&
-	       LOAD(peer->user.forwarded_bytes) != LOAD(peer->kernel.passed_bytes);
-}
-
 /*
  * May this piece join the bytes under way to the target? What is under way must fit the room of the target's
  * send buffer plus credit_bytes. Within the room the backlog always drains at once, whatever the far end
- * does: bytes that are passed up *on the target* never wait behind it. Only we add to that queue while the
- * gate is open, so a grant found once stays good until it is used up.
+ * does. Only we add to that queue while the gate is open, so a grant found once stays good until it is used
+ * up.
  */
-static __always_inline enum gate_reason piece_room(const struct piece *p, const struct gate_record *peer,
-						   bool is_opening)
+static __always_inline enum gate_reason piece_room(const struct piece *p, bool is_opening)
 {
 	struct gate_record *g = p->gate;
 	__s64 charge = (__s64)p->len + GATE_PIECE_OVERHEAD;
 	__u32 index = g->user.peer.index;
-	bool is_busy = peer_is_busy(peer);
 	__u32 write_seq, backlog;
 	__s64 queued, size, room;
 	struct bpf_sock *sk;
 	struct tcp_sock *tp;
 
-	if (!is_opening && !is_busy && g->kernel.grant_bytes >= charge) {
+	if (!is_opening && g->kernel.grant_bytes >= charge) {
 		g->kernel.grant_bytes -= charge;
 		return GATE_REASON_NONE;
 	}
@@ -315,15 +340,11 @@ static __always_inline enum gate_reason piece_room(const struct piece *p, const 
 	backlog = (__u32)(g->kernel.redirected_bytes - g->kernel.opened_redirected_bytes) -
 		  (write_seq - g->kernel.opened_write_seq);
 	room = size - queued - (__s64)backlog + (__s64)LOAD(g->user.credit_bytes);
-	if (is_busy && room > BUSY_BACKLOG - (__s64)backlog)
-		room = BUSY_BACKLOG - (__s64)backlog;
-	if (BROKEN(BREAK_ROOM))
-		room = (__s64)LOAD(g->user.credit_bytes) - (__s64)backlog;
 	if (BROKEN(BREAK_CREDIT))
 		room = 1ll << 40;
 	if (room < charge)
-		return is_busy ? GATE_REASON_BUSY_PEER : GATE_REASON_CREDIT;
-	g->kernel.grant_bytes = BROKEN(BREAK_ROOM | BREAK_CREDIT) ? 0 : room - charge;
+		return GATE_REASON_CREDIT;
+	g->kernel.grant_bytes = BROKEN(BREAK_CREDIT) ? 0 : room - charge;
 	return GATE_REASON_NONE;
 }
 
@@ -363,7 +384,7 @@ static __always_inline enum gate_reason piece_decide(const struct piece *p)
 	}
 	if (piece_starves_window(p))
 		return GATE_REASON_WINDOW;
-	return piece_room(p, peer, is_opening);
+	return piece_room(p, is_opening);
 }
 
 static __always_inline enum gate_reason piece_redirect(const struct piece *p)
@@ -423,24 +444,27 @@ int gate_verdict(struct __sk_buff *skb)
 	p.gate = bpf_map_lookup_elem(&gates, &p.index);
 	if (!p.gate || LOAD(p.gate->user.generation) != handle->generation)
 		return SK_PASS;
+	if (BROKEN(LOSE_LATE) && LOAD(p.gate->user.mode) == GATE_MODE_USER)
+		return SK_DROP;
 	STORE(p.gate->kernel.last_active_ns, bpf_ktime_get_coarse_ns());
+	window_watch(&p);
 	reason = piece_judge(&p);
-	if (reason != GATE_REASON_NONE && piece_overruns(&p))
-		reason = GATE_REASON_POISON_OVERRUN;
 	if (reason >= GATE_REASON_POISON_GAP && !p.gate->kernel.poison) {
 		STORE(p.gate->kernel.poison, reason);
 		event_send(p.index, reason);
 	}
-	if (reason != GATE_REASON_NONE && p.len > 0)
+	if (reason != GATE_REASON_NONE && p.len > 0) {
 		piece_pass(&p, reason);
+		piece_weigh(&p);
+	}
 	if (p.gate->kernel.fins && LOAD(p.gate->user.mode) == GATE_MODE_KERNEL)
 		event_send(p.index, GATE_REASON_FIN);
 	if (BROKEN(BREAK_DROP) && (reason == GATE_REASON_REFUSED || reason == GATE_REASON_NO_PEER))
 		return SK_DROP;
 	/*
 	 * A bare FIN carries no byte, and the socket remembers it. Redirected it would fail the target with
-	 * EPIPE; passed it would fail this socket with EPIPE, when it has to queue behind redirects into this
-	 * socket (an empty piece counts as an error in sk_psock_backlog()).
+	 * EPIPE; passed it would fail this socket with EPIPE, should it have to wait in its queue (an empty
+	 * piece counts as an error in sk_psock_backlog()).
 	 */
 	if (p.len == 0 && !BROKEN(BREAK_FIN))
 		return BROKEN(BREAK_FIN_PASS) ? SK_PASS : SK_DROP;

@@ -27,6 +27,7 @@ char near_license[] SEC("license") = "Dual BSD/GPL";
 
 #define INET 2 /* AF_INET */
 #define RECEIVE_SHUTDOWN 1 /* RCV_SHUTDOWN */
+#define RECEIVE_BUFFER_LOCK 2 /* SOCK_RCVBUF_LOCK of sk_userlocks */
 #define SEND_SHUTDOWN 2
 #define LOOPBACK_DEVICE 8 /* IFF_LOOPBACK */
 
@@ -269,7 +270,7 @@ static long wait_step(__u32 iteration, struct wait *w)
 }
 
 /*
- * A sender that is never quiet would keep passing for ever, because its next message is always sooner than
+ * A sender that is never quiet would keep passing forever, because its next message is always sooner than
  * the gateway has forwarded the last one. So let it wait a moment, while the gateway works on another CPU:
  * only when all that passed has left the sender and fits the target, and ever more rarely when it is of no
  * use.
@@ -368,6 +369,23 @@ static __always_inline enum near_reason target_has_room(const struct message *m)
 }
 
 /*
+ * A receive buffer that its owner has chosen does not grow: what is put in there must leave room for the
+ * window that TCP has announced, or TCP takes that back. Others grow with what comes (tcp_clamp_window).
+ */
+static __always_inline bool receiver_needs_window(const struct message *m, const struct tcp_sock *receiver,
+						  __s32 queued)
+{
+	const struct sock *sk = &receiver->inet_conn.icsk_inet.sk;
+	__s32 announced;
+
+	if (!(BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & RECEIVE_BUFFER_LOCK))
+		return false;
+	announced = (__s32)(BPF_CORE_READ(receiver, rcv_wup) + BPF_CORE_READ(receiver, rcv_wnd) -
+			    BPF_CORE_READ(receiver, rcv_nxt));
+	return (__s64)queued + m->size + announced > BPF_CORE_READ(sk, sk_rcvbuf);
+}
+
+/*
  * May the message go straight into the receiver's queue? Only when the receiver has read every byte that went
  * through TCP: it reads that queue first.
  */
@@ -391,7 +409,8 @@ static __always_inline enum near_reason receiver_check(const struct message *m, 
 	    !BROKEN(NEAR_BREAK_UNREAD))
 		return NEAR_REASON_RECEIVER_UNREAD;
 	queued = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
-	if (queued > (__s32)LOAD(m->record->user.receiver_bytes) && !BROKEN(NEAR_BREAK_RECEIVER))
+	if (!BROKEN(NEAR_BREAK_RECEIVER) && (queued > (__s32)LOAD(m->record->user.receiver_bytes) ||
+					     receiver_needs_window(m, receiver, queued)))
 		return NEAR_REASON_RECEIVER_FULL;
 	if (queued > 0 && (__u32)queued > k->receiver_peak_bytes)
 		STORE(k->receiver_peak_bytes, (__u32)queued);

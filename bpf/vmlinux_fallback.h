@@ -255,6 +255,7 @@ struct sock {
 	int sk_sndbuf;
 	int sk_err;
 	u8 sk_shutdown;
+	u8 sk_userlocks;
 };
 
 struct inet_sock {
@@ -270,6 +271,8 @@ struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	u32 copied_seq;
 	u32 rcv_nxt;
+	u32 rcv_wnd;
+	u32 rcv_wup;
 	u32 write_seq;
 	u32 snd_nxt;
 	u64 bytes_received;

@@ -42,9 +42,9 @@ struct keepalive_policy {
 
 /* frontend http: always complete, defaults filled in. */
 struct frontend_http {
-	uint64_t max_buffer_bytes;	  /* 2097152 */
-	struct opt_u64 http1_max_headers; /* unset: LIMIT_HEADERS */
-	uint64_t http1_idle_timeout_ns;	  /* 10 minutes */
+	uint64_t max_buffer_bytes;
+	struct opt_u64 http1_max_headers; /* unset: max_headers of the static part */
+	uint64_t http1_idle_timeout_ns;
 	struct opt_u64 http2_window_bytes;
 	struct opt_u64 http2_connection_window_bytes;
 	struct opt_u64 http2_frame_bytes;
@@ -131,7 +131,7 @@ struct url_rewrite {
 struct redirect_policy {
 	struct span scheme; /* empty: keep */
 	struct url_rewrite url;
-	uint16_t status; /* 302 */
+	uint16_t status;
 };
 
 struct direct_response {
@@ -448,13 +448,12 @@ struct bind {
 
 struct timeouts_config {
 	/* our own timers; 0 = off */
-	uint64_t stream_idle_ns;	/* no byte in either direction of a body: 0 */
-	uint64_t tunnel_idle_ns;	/* upgraded and TCP streams: 0 */
-	uint64_t half_closed_ns;	/* tunnel with one side closed: 0 */
-	uint64_t client_header_min_ns;	/* a begun head must be complete within it: 0 = http1IdleTimeout alone
-					 */
-	uint64_t max_connection_age_ns; /* 0 */
-	uint64_t max_connection_age_jitter_ns; /* 0 */
+	uint64_t stream_idle_ns;       /* no byte in either direction of a body */
+	uint64_t tunnel_idle_ns;       /* upgraded and TCP streams */
+	uint64_t half_closed_ns;       /* tunnel with one side closed */
+	uint64_t client_header_min_ns; /* a begun head is complete within it; 0: http1IdleTimeout alone */
+	uint64_t max_connection_age_ns;
+	uint64_t max_connection_age_jitter_ns;
 };
 
 enum splice_mode {
@@ -505,22 +504,22 @@ struct http2_config {
 	uint64_t stall_ns;	      /* a response waits so long for window; 0: no limit */
 };
 
-/* The `config:` section. What of it a reload changes: config/README.md. */
+/* The section `config`. Its keys, their ranges and defaults: config/standalone/static.c. */
 struct static_config {
-	struct span admin_addr; /* "localhost:15000" | "ip:port" | "unix:/path" | "off" */
+	struct span admin_addr; /* "localhost:port" | "ip:port" | "unix:/path" | "off" */
 	struct span stats_addr;
 	struct span readiness_addr;
 	bool ipv6_enabled;
 	uint32_t worker_threads;     /* 0: one a core */
-	uint64_t termination_min_ns; /* connectionMinTerminationDeadline: 0 */
-	uint64_t termination_max_ns; /* connectionTerminationDeadline: 5 s */
+	uint64_t termination_min_ns; /* connectionMinTerminationDeadline */
+	uint64_t termination_max_ns; /* connectionTerminationDeadline */
 	struct keepalive_policy upstream_keepalives;
 	uint64_t connect_timeout_ns;
 	uint64_t pool_idle_ns;
 	struct opt_u64 pool_max_size;
 	struct opt_duration upstream_ping_interval; /* backend.http2KeepaliveInterval; unset: no PINGs */
 	struct opt_duration upstream_ping_timeout;
-	uint64_t dns_refresh_ns; /* 30 s */
+	uint64_t dns_refresh_ns;
 	struct timeouts_config timeouts;
 	struct splice_config splice;
 	struct http2_config http2;
@@ -534,10 +533,10 @@ struct static_config {
 	uint32_t max_head_bytes;
 	uint32_t max_headers;	  /* where http1MaxHeaders is not set */
 	bool expose_close_reason; /* response header x-headgate-close-reason on our own error replies */
-	bool user_timeout;	  /* TCP_USER_TIMEOUT = time + interval x retries: true */
+	bool user_timeout;	  /* TCP_USER_TIMEOUT = time + interval x retries */
 	struct span log_level;	  /* empty: not said */
 	struct span log_format;	  /* empty: not said */
-	bool access_log;	  /* true */
+	bool access_log;
 };
 
 /* A compiled object outside the arena; config/snapshot.h. */

@@ -5,10 +5,11 @@
 #include <stdlib.h>
 
 #include "config/build.h"
-#include "config/expand.h"
-#include "config/gatewayapi.h"
+#include "config/core/expand.h"
+#include "config/gatewayapi/gatewayapi.h"
 #include "config/source.h"
-#include "config/standalone.h"
+#include "config/standalone/standalone.h"
+#include "config/standalone/static.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
@@ -33,7 +34,7 @@ struct snapshot *snapshot_create(void)
 	}
 	arena_init(snapshot->arena, SNAPSHOT_BLOCK_BYTES);
 	atomic_init(&snapshot->refs, 1);
-	standalone_defaults(&snapshot->config);
+	schema_preset(&static_schema, &snapshot->config);
 	return snapshot;
 }
 

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "config/errors.h"
+#include "config/core/errors.h"
 #include "config/model.h"
 
-/*
- * Attached policies by what they point at. Lives only while a snapshot is sealed.
- */
+/* Attached policies by what they point at. Lives only while a snapshot is sealed. */
 
 /* From weak to strong: the strongest level that sets a kind wins, as a whole object. */
 enum policy_level {

@@ -4,14 +4,15 @@
 #include <errno.h>
 
 #include "policy/attach.h"
-#include "policy/contest.h"
+#include "policy/precedence.h"
 #include "policy/regex_set.h"
 #include "policy/route_table.h"
 #include "user/base/limits.h"
+#include "user/base/units.h"
 
 const struct frontend_http frontend_http_default = {
 	.max_buffer_bytes = 2 * 1024 * 1024,
-	.http1_idle_timeout_ns = 600 * 1000000000ull,
+	.http1_idle_timeout_ns = 600 * NS_PER_S,
 };
 
 struct seal {
@@ -22,7 +23,8 @@ struct seal {
 
 /* ---- backend references */
 
-static void enter_backend(const struct seal *seal, struct contest *contest, const struct backend *backend,
+static void enter_backend(const struct seal *seal, struct precedence *precedence,
+			  const struct backend *backend,
 			  uint16_t port)
 {
 	bool is_service = backend->kind == BACKEND_SERVICE;
@@ -36,14 +38,14 @@ static void enter_backend(const struct seal *seal, struct contest *contest, cons
 	run = attachments_of(&seal->attachments, is_service ? TARGET_SERVICE : TARGET_BACKEND,
 			     backend->namespace, name);
 	for (uint32_t i = 0; i < run.count; i++)
-		contest_enter(contest, &run.list[i],
+		precedence_enter(precedence, &run.list[i],
 			      attachment_on_backend(&run.list[i], is_service ? port : 0), seal->report);
-	contest_enter_inline(contest, &backend->inline_policies, LEVEL_INLINE_BACKEND);
+	precedence_enter_inline(precedence, &backend->inline_policies, LEVEL_INLINE_BACKEND);
 }
 
 /* Where a reference stands. */
 struct ref_place {
-	const struct contest *contest; /* what gateway, listener and route say */
+	const struct precedence *precedence; /* what gateway, listener and route say */
 	bool splice_off;
 	bool is_grpc;
 };
@@ -60,17 +62,17 @@ static enum backend_http_version version_of(const struct backend_ref *ref, bool 
 
 static void seal_ref(const struct seal *seal, const struct ref_place *place, struct backend_ref *ref)
 {
-	struct contest own = { 0 };
+	struct precedence own = { 0 };
 
 	enter_backend(seal, &own, ref->backend, ref->service_port);
-	contest_enter_inline(&own, &ref->inline_policies, LEVEL_INLINE_REF);
-	contest_enter_inline(&own, &ref->filters, LEVEL_INLINE_REF);
-	ref->http = contest_stronger(place->contest, &own, POLICY_BACKEND_HTTP);
-	ref->tcp = contest_stronger(place->contest, &own, POLICY_BACKEND_TCP);
+	precedence_enter_inline(&own, &ref->inline_policies, LEVEL_INLINE_REF);
+	precedence_enter_inline(&own, &ref->filters, LEVEL_INLINE_REF);
+	ref->http = precedence_stronger(place->precedence, &own, POLICY_BACKEND_HTTP);
+	ref->tcp = precedence_stronger(place->precedence, &own, POLICY_BACKEND_TCP);
 	ref->http_version = version_of(ref, place->is_grpc);
-	ref->health = contest_stronger(place->contest, &own, POLICY_BACKEND_HEALTH);
-	ref->request_headers = contest_object(&own, POLICY_REQUEST_HEADERS);
-	ref->response_headers = contest_object(&own, POLICY_RESPONSE_HEADERS);
+	ref->health = precedence_stronger(place->precedence, &own, POLICY_BACKEND_HEALTH);
+	ref->request_headers = precedence_object(&own, POLICY_REQUEST_HEADERS);
+	ref->response_headers = precedence_object(&own, POLICY_RESPONSE_HEADERS);
 	ref->splice_off |= place->splice_off || ref->backend->splice_off;
 	ref->is_same_host = !ref->splice_off && (ref->is_same_host || ref->backend->is_same_host);
 }
@@ -95,9 +97,9 @@ static uint64_t seal_refs(const struct seal *seal, const struct ref_place *place
 /* ---- routes */
 
 /* A rule may have several filters of this kind; an attached policy is one. */
-static int mirrors_collect(struct seal *seal, const struct contest *contest, struct route *route)
+static int mirrors_collect(struct seal *seal, const struct precedence *precedence, struct route *route)
 {
-	const struct contest_winner *winner = &contest->of[POLICY_MIRROR];
+	const struct precedence_winner *winner = &precedence->of[POLICY_MIRROR];
 	const struct policy_values *values = &route->inline_policies;
 	bool is_inline = winner->level == LEVEL_INLINE_ROUTE;
 	const struct mirror_policy **list;
@@ -130,8 +132,8 @@ static void refuse_mirror(const struct seal *seal, const struct route *route, st
 /* A mirror may be shared by many routes: only what belongs to its backend applies, and is said once. */
 static void seal_mirrors(const struct seal *seal, const struct route *route)
 {
-	const struct contest none = { 0 };
-	const struct ref_place place = { .contest = &none, .is_grpc = route->is_grpc };
+	const struct precedence none = { 0 };
+	const struct ref_place place = { .precedence = &none, .is_grpc = route->is_grpc };
 
 	for (uint32_t i = 0; i < route->effective.mirror_count; i++) {
 		struct backend_ref *ref = route->effective.mirror_list[i]->ref;
@@ -158,7 +160,7 @@ static int label_make(struct arena *arena, struct span namespace, struct span na
 	return 0;
 }
 
-static void enter_route(const struct seal *seal, struct contest *contest, struct span namespace,
+static void enter_route(const struct seal *seal, struct precedence *precedence, struct span namespace,
 			struct span name, struct span rule_name, struct span kind, bool is_http)
 {
 	struct attachment_run run = attachments_of(&seal->attachments, TARGET_ROUTE, namespace, name);
@@ -168,32 +170,32 @@ static void enter_route(const struct seal *seal, struct contest *contest, struct
 				  policy_section_of(run.list[i].policy->value.kind) == SECTION_BACKEND;
 
 		if (has_effect)
-			contest_enter(contest, &run.list[i],
+			precedence_enter(precedence, &run.list[i],
 				      attachment_on_route(&run.list[i], rule_name, kind), seal->report);
 	}
 }
 
-static int seal_route(struct seal *seal, const struct contest *outer, const struct listener *listener,
+static int seal_route(struct seal *seal, const struct precedence *outer, const struct listener *listener,
 		      struct route *route)
 {
-	struct contest contest = *outer;
-	const struct ref_place place = { &contest, route->splice_off || listener->splice_off,
+	struct precedence precedence = *outer;
+	const struct ref_place place = { &precedence, route->splice_off || listener->splice_off,
 					 route->is_grpc };
 	int result;
 
-	enter_route(seal, &contest, route->namespace, route->name, route->rule_name, route->kind, true);
-	contest_enter_inline(&contest, &route->inline_policies, LEVEL_INLINE_ROUTE);
+	enter_route(seal, &precedence, route->namespace, route->name, route->rule_name, route->kind, true);
+	precedence_enter_inline(&precedence, &route->inline_policies, LEVEL_INLINE_ROUTE);
 	route->effective = (struct route_policies){
-		.timeout = contest_object(&contest, POLICY_TIMEOUT),
-		.retry = contest_object(&contest, POLICY_RETRY),
-		.delay = contest_object(&contest, POLICY_DELAY),
-		.request_headers = contest_object(&contest, POLICY_REQUEST_HEADERS),
-		.response_headers = contest_object(&contest, POLICY_RESPONSE_HEADERS),
-		.rewrite = contest_object(&contest, POLICY_URL_REWRITE),
-		.redirect = contest_object(&contest, POLICY_REDIRECT),
-		.direct = contest_object(&contest, POLICY_DIRECT_RESPONSE),
+		.timeout = precedence_object(&precedence, POLICY_TIMEOUT),
+		.retry = precedence_object(&precedence, POLICY_RETRY),
+		.delay = precedence_object(&precedence, POLICY_DELAY),
+		.request_headers = precedence_object(&precedence, POLICY_REQUEST_HEADERS),
+		.response_headers = precedence_object(&precedence, POLICY_RESPONSE_HEADERS),
+		.rewrite = precedence_object(&precedence, POLICY_URL_REWRITE),
+		.redirect = precedence_object(&precedence, POLICY_REDIRECT),
+		.direct = precedence_object(&precedence, POLICY_DIRECT_RESPONSE),
 	};
-	result = mirrors_collect(seal, &contest, route);
+	result = mirrors_collect(seal, &precedence, route);
 	if (result == 0)
 		result = label_make(seal->snapshot->arena, route->namespace, route->name, &route->label);
 	if (result < 0)
@@ -203,21 +205,22 @@ static int seal_route(struct seal *seal, const struct contest *outer, const stru
 	return 0;
 }
 
-static int seal_tcp_route(const struct seal *seal, const struct contest *outer,
+static int seal_tcp_route(const struct seal *seal, const struct precedence *outer,
 			  const struct listener *listener, struct tcp_route *route)
 {
-	struct contest contest = *outer;
-	const struct ref_place place = { .contest = &contest,
+	struct precedence precedence = *outer;
+	const struct ref_place place = { .precedence = &precedence,
 					 .splice_off = route->splice_off || listener->splice_off };
 
-	enter_route(seal, &contest, route->namespace, route->name, route->rule_name, route->kind, false);
+	enter_route(seal, &precedence, route->namespace, route->name, route->rule_name, route->kind, false);
 	route->weight_sum = seal_refs(seal, &place, route->backend_list, route->backend_count);
 	return label_make(seal->snapshot->arena, route->namespace, route->name, &route->label);
 }
 
 /* ---- listeners and binds */
 
-static void enter_gateway(const struct seal *seal, struct contest *contest, const struct listener *listener,
+static void enter_gateway(const struct seal *seal, struct precedence *precedence,
+			  const struct listener *listener,
 			  uint16_t port, bool is_frontend)
 {
 	struct attachment_run run = attachments_of(&seal->attachments, TARGET_GATEWAY,
@@ -227,15 +230,16 @@ static void enter_gateway(const struct seal *seal, struct contest *contest, cons
 		struct attachment *attachment = &run.list[i];
 
 		if ((policy_section_of(attachment->policy->value.kind) == SECTION_FRONTEND) == is_frontend)
-			contest_enter(contest, attachment, attachment_on_listener(attachment, listener, port),
-				      seal->report);
+			precedence_enter(precedence, attachment,
+					 attachment_on_listener(attachment, listener, port),
+					 seal->report);
 	}
 }
 
 static int seal_listener(struct seal *seal, struct listener *listener, uint16_t port)
 {
 	struct arena *arena = seal->snapshot->arena;
-	struct contest contest = { 0 };
+	struct precedence precedence = { 0 };
 	int result = label_make(arena, listener->gateway_namespace, listener->gateway_name,
 				&listener->gateway_label);
 
@@ -249,11 +253,11 @@ static int seal_listener(struct seal *seal, struct listener *listener, uint16_t 
 			QUOTE(listener->key), LIMIT_ROUTE_ENTRIES);
 		return 0;
 	}
-	enter_gateway(seal, &contest, listener, port, false);
+	enter_gateway(seal, &precedence, listener, port, false);
 	for (uint32_t i = 0; i < listener->route_count && result == 0; i++)
-		result = seal_route(seal, &contest, listener, &listener->route_list[i]);
+		result = seal_route(seal, &precedence, listener, &listener->route_list[i]);
 	for (uint32_t i = 0; i < listener->tcp_route_count && result == 0; i++)
-		result = seal_tcp_route(seal, &contest, listener, &listener->tcp_route_list[i]);
+		result = seal_tcp_route(seal, &precedence, listener, &listener->tcp_route_list[i]);
 	return result;
 }
 
@@ -280,18 +284,18 @@ static void excuse_listener_policies(const struct seal *seal, const struct liste
 
 static void seal_connection(const struct seal *seal, struct bind *bind)
 {
-	struct contest contest = { 0 };
+	struct precedence precedence = { 0 };
 	const void *http;
 
 	for (uint32_t i = 0; i < bind->listener_count; i++) {
 		if (bind->listener_count > 1)
 			excuse_listener_policies(seal, &bind->listener_list[i]);
-		enter_gateway(seal, &contest, &bind->listener_list[i], bind->port, true);
+		enter_gateway(seal, &precedence, &bind->listener_list[i], bind->port, true);
 	}
-	http = contest_object(&contest, POLICY_FRONTEND_HTTP);
+	http = precedence_object(&precedence, POLICY_FRONTEND_HTTP);
 	bind->http = http ? http : &frontend_http_default;
-	bind->tcp = contest_object(&contest, POLICY_FRONTEND_TCP);
-	bind->connect = contest_object(&contest, POLICY_FRONTEND_CONNECT);
+	bind->tcp = precedence_object(&precedence, POLICY_FRONTEND_TCP);
+	bind->connect = precedence_object(&precedence, POLICY_FRONTEND_CONNECT);
 }
 
 static void warn_of_twins(const struct seal *seal, const struct bind *bind)
@@ -325,26 +329,26 @@ static int seal_bind(struct seal *seal, struct bind *bind)
 /* One log for the process: a policy on any gateway sets it. */
 static void seal_access_log(const struct seal *seal)
 {
-	struct contest contest = { 0 };
+	struct precedence precedence = { 0 };
 
 	for (uint32_t i = 0; i < seal->attachments.count; i++) {
 		struct attachment *attachment = &seal->attachments.list[i];
 
 		if (attachment->policy->value.kind == POLICY_FRONTEND_ACCESS_LOG &&
 		    attachment->policy->is_attached)
-			contest_enter(&contest, attachment, LEVEL_GATEWAY, seal->report);
+			precedence_enter(&precedence, attachment, LEVEL_GATEWAY, seal->report);
 	}
 	if (!seal->snapshot->access_log)
-		seal->snapshot->access_log = contest_object(&contest, POLICY_FRONTEND_ACCESS_LOG);
+		seal->snapshot->access_log = precedence_object(&precedence, POLICY_FRONTEND_ACCESS_LOG);
 }
 
 /* Services that no rule names: their policies have a target all the same. */
 static void mark_backends(const struct seal *seal)
 {
 	for (uint32_t i = 0; i < seal->snapshot->backend_count; i++) {
-		struct contest contest = { 0 };
+		struct precedence precedence = { 0 };
 
-		enter_backend(seal, &contest, &seal->snapshot->backend_list[i], 0);
+		enter_backend(seal, &precedence, &seal->snapshot->backend_list[i], 0);
 	}
 }
 

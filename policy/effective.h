@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "config/errors.h"
+#include "config/core/errors.h"
 #include "config/model.h"
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
-#include "config/duration.h"
+#include "config/core/duration.h"
 #include "policy/expression_reader.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
@@ -52,14 +52,14 @@ static const struct expression_node *read_variable(struct reader *r, struct toke
 static const struct expression_node *read_duration(struct reader *r)
 {
 	struct token text = r->token;
-	enum duration_verdict verdict;
+	enum duration_result result;
 	uint64_t ns = 0;
 
 	if (text.kind != TOKEN_TEXT)
 		return reader_fail(r, text.at, "duration() needs a text, as in duration(\"500ms\")");
-	verdict = duration_parse(text.text, &ns);
-	if (verdict != DURATION_OK)
-		return reader_fail(r, text.at, "this duration %s", duration_advice(verdict));
+	result = duration_parse(text.text, &ns);
+	if (result != DURATION_OK)
+		return reader_fail(r, text.at, "this duration %s", duration_advice(result));
 	reader_advance(r);
 	return reader_constant(r,
 			       (struct expression_value){ .type = EXPRESSION_DURATION, .duration_ns = ns });

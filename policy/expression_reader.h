@@ -4,7 +4,8 @@
 #include "policy/expression_node.h"
 #include "policy/expression_token.h"
 
-/* What the functions that read an expression share: the next word, the first failure, nodes and their types.
+/*
+ * What the functions that read an expression share: the next word, the first failure, nodes and their types.
  */
 struct reader {
 	struct span input;

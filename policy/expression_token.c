@@ -4,11 +4,7 @@
 #include <stdlib.h>
 
 #include "user/base/check.h"
-
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
+#include "user/base/octets.h"
 
 static bool is_letter(char c)
 {
@@ -19,7 +15,7 @@ static void read_name(struct span rest, struct token *ret)
 {
 	size_t len = 1;
 
-	while (len < rest.len && (is_letter(rest.data[len]) || is_digit(rest.data[len])))
+	while (len < rest.len && (is_letter(rest.data[len]) || octet_is(rest.data[len], OCTET_DIGIT)))
 		len++;
 	ret->kind = TOKEN_NAME;
 	ret->text = span_first(rest, len);
@@ -32,10 +28,10 @@ static void read_number(struct span rest, struct token *ret)
 	size_t len = 0;
 	bool is_decimal;
 
-	while (len < rest.len && is_digit(rest.data[len]))
+	while (len < rest.len && octet_is(rest.data[len], OCTET_DIGIT))
 		len++;
-	is_decimal = len + 1 < rest.len && rest.data[len] == '.' && is_digit(rest.data[len + 1]);
-	for (len += is_decimal; is_decimal && len < rest.len && is_digit(rest.data[len]);)
+	is_decimal = len + 1 < rest.len && rest.data[len] == '.' && octet_is(rest.data[len + 1], OCTET_DIGIT);
+	for (len += is_decimal; is_decimal && len < rest.len && octet_is(rest.data[len], OCTET_DIGIT);)
 		len++;
 	ret->text = span_first(rest, len);
 	if (len < rest.len && is_letter(rest.data[len])) {
@@ -107,7 +103,7 @@ struct token token_read(struct span input, size_t at)
 	token.text = span_first(rest, 1);
 	if (is_letter(c))
 		read_name(rest, &token);
-	else if (is_digit(c))
+	else if (octet_is(c, OCTET_DIGIT))
 		read_number(rest, &token);
 	else if (c == '"' || c == '\'')
 		read_text(rest, &token);

@@ -2,9 +2,9 @@
 #include "policy/h2_settings.h"
 
 #include "user/base/limits.h"
+#include "user/base/units.h"
 
 #define H2_WINDOW_DEFAULT 65535u /* of a connection before any WINDOW_UPDATE, RFC 9113 6.9.2 */
-#define NS_PER_MS 1000000ull
 
 static uint32_t bytes_or(struct opt_u64 written, uint32_t otherwise)
 {

@@ -3,9 +3,9 @@
 
 #include "policy/expression.h"
 #include "user/base/limits.h"
+#include "user/base/units.h"
 
 #define FULL_HEALTH 1000000u
-#define NS_PER_MS 1000000ull
 #define EVICTION_DEFAULT_MS 3000
 
 static uint32_t load_uint(const atomic_uint *value)
@@ -117,7 +117,7 @@ static uint64_t evict(struct endpoint_health *health, const struct eviction_poli
 	return ms;
 }
 
-enum health_verdict health_record(struct endpoint_health *health, const struct health_policy *policy,
+enum health_result health_record(struct endpoint_health *health, const struct health_policy *policy,
 				  const struct health_outcome *outcome, uint64_t now_ms,
 				  uint64_t *ret_eviction_ms)
 {

@@ -12,7 +12,7 @@
  * Whether an endpoint is ill is a fact of the process, and "three failures in a row" has to mean three: so
  * the record of an endpoint is shared by all workers and by the snapshots that name it. Its members are
  * atomics; a race between two outcomes costs at most that one of them weighs nothing. Records are made and
- * dropped by the main thread (user/health_board.h).
+ * dropped by the main thread (user/gateway/health_board.h).
  */
 struct endpoint_health {
 	struct span text; /* of the endpoint; owner: the record */
@@ -25,7 +25,7 @@ struct endpoint_health {
 	atomic_uint_fast64_t evictions_total;
 };
 
-enum health_verdict {
+enum health_result {
 	HEALTH_GOOD,
 	HEALTH_BAD,	/* counted against the endpoint */
 	HEALTH_EVICTED, /* the same, and it is out from now on */
@@ -37,8 +37,10 @@ struct health_outcome {
 	const struct fields *response; /* NULL: nothing */
 	uint16_t status;	       /* without a response: the one the client would get, 502, 503 or 504 */
 	uint64_t random;
-	/* How long to evict where the policy does not say, 0: unknown. Retry-After, or the pause of the retry
-	 * policy. */
+	/*
+	 * How long to evict where the policy does not say, 0: unknown. Retry-After, or the pause of the retry
+	 * policy.
+	 */
 	uint64_t pause_ms;
 };
 
@@ -57,7 +59,7 @@ struct health_outcome {
  *
  * *ret_eviction_ms is set for HEALTH_EVICTED.
  */
-enum health_verdict health_record(struct endpoint_health *health, const struct health_policy *policy,
+enum health_result health_record(struct endpoint_health *health, const struct health_policy *policy,
 				  const struct health_outcome *outcome, uint64_t now_ms,
 				  uint64_t *ret_eviction_ms);
 /* health may be NULL: an endpoint nobody watches is well. */

@@ -141,11 +141,6 @@ void host_index_seal(struct host_index *index)
 	}
 }
 
-uint32_t host_index_count(const struct host_index *index)
-{
-	return index->count;
-}
-
 const struct host_bucket *host_index_find(const struct host_index *index, struct span host)
 {
 	const struct host_bucket *best;

@@ -29,6 +29,5 @@ struct host_index *host_index_create(struct arena *arena, uint32_t max_count);
 /* The bucket of a pattern, made when it is new; the bytes must live as long as the arena. Case is ignored. */
 struct host_bucket *host_index_add(struct host_index *index, struct span pattern);
 void host_index_seal(struct host_index *index);
-uint32_t host_index_count(const struct host_index *index);
 /* Most specific bucket that fits, or NULL. `host` without port, in any case; one trailing dot is ignored. */
 const struct host_bucket *host_index_find(const struct host_index *index, struct span host);

@@ -3,11 +3,12 @@
 
 #include <limits.h>
 
+#include "user/base/units.h"
+
 /* What Linux accepts (include/net/tcp.h: MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL, MAX_TCP_KEEPCNT). */
 #define KERNEL_SECONDS_MAX 32767
 #define KERNEL_COUNT_MAX 127
 
-#define NS_PER_S 1000000000u
 
 /* Rounded up: never probes earlier than asked. */
 static int kernel_seconds(uint64_t ns)

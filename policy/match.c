@@ -25,7 +25,7 @@ bool match_prefix(struct span path, struct span prefix)
 	return span_starts(path, prefix) && (path.len == prefix.len || path.data[prefix.len] == '/');
 }
 
-enum match_verdict match_path(const struct route_match *match, struct span path)
+enum match_result match_path(const struct route_match *match, struct span path)
 {
 	switch (match->path_kind) {
 	case PATH_EXACT:
@@ -38,7 +38,7 @@ enum match_verdict match_path(const struct route_match *match, struct span path)
 	return MATCH_NO;
 }
 
-static enum match_verdict match_text(const struct text_match *match, struct span value, bool ignore_case)
+static enum match_result match_text(const struct text_match *match, struct span value, bool ignore_case)
 {
 	if (match->kind == TEXT_REGEX)
 		return match_regex_run(match->regex, value);
@@ -58,7 +58,7 @@ static void value_add(struct match_value *value, struct span s)
 	value->len += s.len;
 }
 
-static enum match_verdict match_built(const struct text_match *match, const struct match_value *value)
+static enum match_result match_built(const struct text_match *match, const struct match_value *value)
 {
 	if (value->is_too_long)
 		return MATCH_GAVE_UP;
@@ -106,7 +106,7 @@ static struct span scheme_of(const struct request_head *head)
 	return http;
 }
 
-static enum match_verdict match_full_path(const struct text_match *match, const struct request_head *head)
+static enum match_result match_full_path(const struct text_match *match, const struct request_head *head)
 {
 	struct match_value value;
 
@@ -123,7 +123,7 @@ static enum match_verdict match_full_path(const struct text_match *match, const 
 	return match_built(match, &value);
 }
 
-static enum match_verdict match_field(const struct text_match *match, const struct fields *fields)
+static enum match_result match_field(const struct text_match *match, const struct fields *fields)
 {
 	const struct field *first = fields_find(fields, match->name);
 	struct match_value value;
@@ -145,7 +145,7 @@ static enum match_verdict match_field(const struct text_match *match, const stru
 	return match_built(match, &value);
 }
 
-static enum match_verdict match_header(const struct text_match *match, const struct request_head *head)
+static enum match_result match_header(const struct text_match *match, const struct request_head *head)
 {
 	switch (pseudo_of(match->name)) {
 	case PSEUDO_NONE:
@@ -217,7 +217,7 @@ static bool query_find(struct span query, struct span name, struct span *ret_enc
 	return false;
 }
 
-static enum match_verdict match_query(const struct text_match *match, struct span query)
+static enum match_result match_query(const struct text_match *match, struct span query)
 {
 	struct match_value value;
 	struct span encoded;
@@ -238,15 +238,15 @@ static enum match_verdict match_query(const struct text_match *match, struct spa
 	return match_built(match, &value);
 }
 
-enum match_verdict match_conditions(const struct route_match *match, const struct request_head *head)
+enum match_result match_conditions(const struct route_match *match, const struct request_head *head)
 {
-	enum match_verdict verdict = MATCH_YES;
+	enum match_result result = MATCH_YES;
 
 	if (match->method.len && !span_eq(match->method, head->method_text))
 		return MATCH_NO;
-	for (uint32_t i = 0; i < match->header_count && verdict == MATCH_YES; i++)
-		verdict = match_header(&match->header_list[i], head);
-	for (uint32_t i = 0; i < match->query_count && verdict == MATCH_YES; i++)
-		verdict = match_query(&match->query_list[i], head->query);
-	return verdict;
+	for (uint32_t i = 0; i < match->header_count && result == MATCH_YES; i++)
+		result = match_header(&match->header_list[i], head);
+	for (uint32_t i = 0; i < match->query_count && result == MATCH_YES; i++)
+		result = match_query(&match->query_list[i], head->query);
+	return result;
 }

@@ -24,9 +24,9 @@
 bool match_prefix(struct span path, struct span prefix);
 /* `prefix` without its trailing slashes: "/foo/" -> "/foo", "/" -> "". */
 struct span match_prefix_trim(struct span prefix);
-enum match_verdict match_path(const struct route_match *match, struct span path);
+enum match_result match_path(const struct route_match *match, struct span path);
 /* Everything but the path. */
-enum match_verdict match_conditions(const struct route_match *match, const struct request_head *head);
+enum match_result match_conditions(const struct route_match *match, const struct request_head *head);
 
 /* True for the names above that begin with a colon; others would never fit. */
 bool match_pseudo_is_known(struct span name);

@@ -140,7 +140,7 @@ static int regex_try(const struct match_regex *regex, struct span value, uint32_
 			   data, regex->limits);
 }
 
-enum match_verdict match_regex_run(const struct match_regex *regex, struct span value)
+enum match_result match_regex_run(const struct match_regex *regex, struct span value)
 {
 	struct scratch scratch = { .used = 0 };
 	pcre2_general_context *memory = pcre2_general_context_create(scratch_take, scratch_give, &scratch);

@@ -14,7 +14,7 @@
  */
 struct match_regex;
 
-enum match_verdict {
+enum match_result {
 	MATCH_NO,
 	MATCH_YES,
 	MATCH_GAVE_UP,
@@ -26,4 +26,4 @@ enum match_verdict {
  */
 int match_regex_create(struct span pattern, struct match_regex **ret_regex, struct text *error);
 void match_regex_free(void *regex); /* NULL is fine; takes void * to serve as a destructor */
-enum match_verdict match_regex_run(const struct match_regex *regex, struct span value);
+enum match_result match_regex_run(const struct match_regex *regex, struct span value);

@@ -4,8 +4,8 @@
 #include <errno.h>
 
 #include "user/base/limits.h"
+#include "user/base/units.h"
 
-#define NS_PER_S 1000000000u
 
 static bool status_is_listed(const struct retry_policy *policy, uint16_t status)
 {
@@ -63,7 +63,7 @@ static uint64_t retry_delay(const struct retry_policy *policy, const struct retr
 	return asked_ns > delay_ns ? asked_ns : delay_ns;
 }
 
-enum retry_verdict retry_decide(const struct retry_policy *policy, const struct retry_config *config,
+enum retry_decision retry_decide(const struct retry_policy *policy, const struct retry_config *config,
 				const struct retry_facts *facts, uint64_t *ret_delay_ns)
 {
 	if (!policy)
@@ -78,25 +78,6 @@ enum retry_verdict retry_decide(const struct retry_policy *policy, const struct 
 		return RETRY_NO_BUDGET;
 	*ret_delay_ns = retry_delay(policy, config, facts);
 	return RETRY_YES;
-}
-
-const char *retry_verdict_text(enum retry_verdict verdict)
-{
-	switch (verdict) {
-	case RETRY_YES:
-		return "retry";
-	case RETRY_NO_POLICY:
-		return "no retry policy";
-	case RETRY_NO_OUTCOME:
-		return "outcome is not retried";
-	case RETRY_NO_ATTEMPTS_LEFT:
-		return "no attempts left";
-	case RETRY_NO_REPLAY:
-		return "request body cannot be sent again";
-	case RETRY_NO_BUDGET:
-		return "retry budget used up";
-	}
-	return "unknown";
 }
 
 /* ---- Retry-After */

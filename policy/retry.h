@@ -16,7 +16,7 @@ enum try_outcome {
 	TRY_REQUEST_TIMEOUT, /* the overall deadline: never repeated */
 };
 
-enum retry_verdict {
+enum retry_decision {
 	RETRY_YES,
 	RETRY_NO_POLICY,
 	RETRY_NO_OUTCOME, /* this outcome is not repeated */
@@ -39,7 +39,7 @@ struct retry_facts {
 
 /*
  * policy and config may be NULL. On RETRY_YES *ret_delay_ns is the pause before the next try (0: at once),
- * otherwise it is untouched. The verdict is the first of the reasons above, in their order, that forbids
+ * otherwise it is untouched. The decision is the first of the reasons above, in their order, that forbids
  * another try.
  *
  * Repeated: a status of the policy's list; a failed or timed-out connect, a DNS failure, a connection lost
@@ -51,9 +51,8 @@ struct retry_facts {
  * The budget (budget_percent > 0) allows max(budget_min, percent of active_requests) retries at the same
  * time; active_retries does not count the one to be decided.
  */
-enum retry_verdict retry_decide(const struct retry_policy *policy, const struct retry_config *config,
+enum retry_decision retry_decide(const struct retry_policy *policy, const struct retry_config *config,
 				const struct retry_facts *facts, uint64_t *ret_delay_ns);
-const char *retry_verdict_text(enum retry_verdict verdict);
 /*
  * delta-seconds, or an HTTP-date in any of its three forms relative to now_unix_s (RFC 9110 10.2.3, 5.6.7). A
  * moment that has passed is 0. Anything above 292 years is that. 0 or -EINVAL.

@@ -22,13 +22,13 @@ const struct tcp_route *tcp_route_find(const struct listener *listener, struct s
 static bool entry_try(const struct route_entry *entry, const struct request_head *head,
 		      struct route_found *found)
 {
-	enum match_verdict verdict = match_conditions(entry->match, head);
+	enum match_result result = match_conditions(entry->match, head);
 
-	if (verdict == MATCH_YES && entry->match->path_kind == PATH_REGEX)
-		verdict = match_path(entry->match, head->path);
-	if (verdict == MATCH_GAVE_UP)
+	if (result == MATCH_YES && entry->match->path_kind == PATH_REGEX)
+		result = match_path(entry->match, head->path);
+	if (result == MATCH_GAVE_UP)
 		found->gave_up++;
-	if (verdict != MATCH_YES)
+	if (result != MATCH_YES)
 		return false;
 	found->route = entry->route;
 	found->match = entry->match;
@@ -95,14 +95,4 @@ struct route_found route_search(const struct listener *listener, const struct re
 			break;
 	}
 	return found;
-}
-
-const struct route *route_find(const struct listener *listener, const struct request_head *head,
-			       const struct route_match **ret_match)
-{
-	struct route_found found = route_search(listener, head);
-
-	if (found.route)
-		*ret_match = found.match;
-	return found.route;
 }

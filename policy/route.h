@@ -16,17 +16,12 @@
  */
 const struct listener *listener_find(const struct bind *bind, struct span host);
 
-/* NULL: no route. *ret_match is the entry of match_list that fitted (needed by prefix rewrites). */
-const struct route *route_find(const struct listener *listener, const struct request_head *head,
-			       const struct route_match **ret_match);
-
 struct route_found {
 	const struct route *route; /* NULL: no route */
-	const struct route_match *match; /* the entry that fitted; of a route without matches: "/" */
+	const struct route_match *match; /* the entry that fitted, for rewrites; without matches: "/" */
 	uint32_t gave_up; /* conditions that hit a bound and were taken as "does not fit" (policy/match.h) */
 };
 
-/* The same as route_find, with the number of matches that were given up, for the counter. */
 struct route_found route_search(const struct listener *listener, const struct request_head *head);
 
 /*

@@ -7,6 +7,7 @@
 #include "policy/match.h"
 #include "user/base/hash.h"
 #include "user/base/limits.h"
+#include "user/base/octets.h"
 
 const struct route_match route_match_any = { .path_kind = PATH_PREFIX_SEGMENTS, .path = { "/", 1 } };
 
@@ -14,19 +15,14 @@ static const struct span any_host = { "", 0 };
 
 /* ---- precedence */
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 /* Cuts a run of digits off *s: without its leading zeros. */
 static struct span cut_number(struct span *s)
 {
 	size_t start = 0, end;
 
-	while (start + 1 < s->len && s->data[start] == '0' && is_digit(s->data[start + 1]))
+	while (start + 1 < s->len && s->data[start] == '0' && octet_is(s->data[start + 1], OCTET_DIGIT))
 		start++;
-	for (end = start; end < s->len && is_digit(s->data[end]);)
+	for (end = start; end < s->len && octet_is(s->data[end], OCTET_DIGIT);)
 		end++;
 	*s = span_from(*s, start);
 	end -= start;
@@ -43,7 +39,7 @@ static int key_compare(struct span a, struct span b)
 	const struct span whole_a = a, whole_b = b;
 
 	while (a.len && b.len) {
-		if (is_digit(a.data[0]) && is_digit(b.data[0])) {
+		if (octet_is(a.data[0], OCTET_DIGIT) && octet_is(b.data[0], OCTET_DIGIT)) {
 			struct span x = cut_number(&a), y = cut_number(&b);
 			int order = x.len != y.len ? (x.len > y.len) - (x.len < y.len) : span_compare(x, y);
 

@@ -1,47 +1,49 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of the tables (*.def) of states and gate reasons, so that what is drawn is what is
-compiled.
+"""Pictures and tables in the documents, made of the rows (*.def) that are compiled.
 
-    scripts/states.py user/proxy/stream_states.def      prints the picture of a table
-    scripts/states.py --write user/proxy/README.md      draws the pictures of a document anew
-    scripts/states.py --check user/proxy/README.md      says which are not those of the tables; exit 1
+    scripts/states.py user/proxy/stream_states.def      prints the picture of a table of states
+    scripts/states.py --write user/proxy/README.md      writes what a document shows of rows anew
+    scripts/states.py --check user/proxy/README.md      says whether it is stale; exit 1
 
-In a document a picture stands between these lines:
+In a document it stands between these lines, with another word than "states" for other rows (TABLES):
 
     <!-- states: user/proxy/stream_states.def -->
     <!-- end of states -->
 
-or, for a table of reasons, between the same with "reasons" instead of "states".
+Lint checks every document of the tree.
 """
 import os
 import re
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-ROW = re.compile(r'^\w*STATE\((\w+),\s*"([^"]*)",\s*"([^"]*)",\s*([^;]*?)\)\s*$', re.M)
+TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[(),]|[^"(),]+')
 NEXT = re.compile(r"(?:TO|STATE_BIT)\((\w+)\)")
-REASON = re.compile(r'^(?:GATE|NEAR)_REASON\(\w+,\s*"([^"]*)",\s*([01]),\s*"([^"]*)"\)$', re.M)
-PLACE = re.compile(r"(<!-- (states|reasons): (\S+) -->\n)(.*?)(<!-- end of \2 -->\n)", re.S)
+PLACE = re.compile(r"(<!-- (\w+): (\S+) -->\n)(.*?)(<!-- end of \2 -->\n)", re.S)
 
 
-def read_table(path):
-    """[(id, name, action, [next id…])…] in the order of the table."""
+def read_rows(path):
+    """[(macro, [argument…])…] in the order of the file; strings without their quotes."""
     with open(os.path.join(ROOT, path), encoding="utf-8") as file:
         text = re.sub(r"/\*.*?\*/", "", file.read(), flags=re.S)
-    rows = re.split(r"\n(?=\w*STATE\()", text.strip())
-    table = []
-    for row in rows:
-        match = ROW.match(" ".join(row.split()))
-        if not match:
-            sys.exit(f"{path}: not a row of states: {row[:80]}")
-        table.append((match.group(1), match.group(2), match.group(3), NEXT.findall(match.group(4))))
-    return table
+    rows, depth = [], 0
+    for token in TOKEN.findall(" ".join(text.split())):
+        if depth == 0 and token == "(":
+            rows.append((macro.strip(), [""]))
+        elif depth == 0:
+            macro = token
+        elif depth == 1 and token == ",":
+            rows[-1][1].append("")
+        elif token != ")" or depth > 1:
+            rows[-1][1][-1] += token[1:-1] if depth == 1 and token[0] == '"' else token
+        depth += (token == "(") - (token == ")")
+    return [(macro, [argument.strip() for argument in arguments]) for macro, arguments in rows]
 
 
 def picture(path):
     """One line a state: its name, what happens in it, and where it may go; the states in columns."""
-    table = read_table(path)
+    table = [(row[0], row[1], row[2], NEXT.findall(row[3])) for _, row in read_rows(path)]
     names = {state: name for state, name, _, _ in table}
     unknown = {n for _, _, _, following in table for n in following} - set(names)
     if unknown:
@@ -56,19 +58,57 @@ def picture(path):
     return "```\n" + "\n".join(lines) + "\n```\n"
 
 
-def reasons(path):
-    """A row a reason: its name in counters and lists, what happens then, what it says."""
-    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
-        rows = REASON.findall(file.read())
-    if not rows:
-        sys.exit(f"{path}: no row of a reason")
-    lines = ["| reason | | explanation |", "|---|---|---|"]
-    lines += [f"| `{name}` | {'reset' if poison == '1' else ''} | {text} |" for name, poison, text in rows]
+def ticked(text):
+    return f"`{text}`" if text else ""
+
+
+def metric(macro, row):
+    kind, name, labels, text = (macro, row[1], "", row[2]) if macro != "METRIC" else row[1:]
+    return ticked(name), kind.lower().removesuffix("_ns"), labels.replace(",", ", "), text
+
+
+def request(_, row):
+    path = row[2].replace("*", "<id>")
+    calls = ", ".join(f"`{method.strip()} {path}`" for method in row[1].split("|"))
+    return row[0].lower(), calls, row[4].replace("|", "\\|")
+
+
+def limit(number):
+    return number if number != "0" else ""
+
+
+# What stands behind "<!--": the titles of the columns, and a row of them from (macro, arguments).
+TABLES = {
+    "reasons": (("reason", "", "explanation"),
+                lambda _, row: (ticked(row[1]), "reset" if row[2] == "1" else "", row[3])),
+    "metrics": (("metric", "type", "labels", "explanation"), metric),
+    "fields": (("field", "explanation"), lambda _, row: (ticked(row[1]), row[2])),
+    "ends": (("close_reason", "timer", "reason", "explanation"),
+             lambda _, row: (ticked(row[1]), "yes" if row[2] == "1" else "", row[3], row[4])),
+    "events": (("event", "a", "b"), lambda _, row: (ticked(row[1]), row[2], row[3])),
+    "floods": (("kind", "a second", "in all", "explanation"),
+               lambda _, row: (ticked(row[1]), limit(row[2]), limit(row[3]), row[4])),
+    "endpoints": (("port", "request", "answer"), request),
+}
+
+
+def table(kind, path):
+    titles, cells_of = TABLES[kind]
+    lines = [f"| {' | '.join(titles)} |".replace("|  |", "| |"), "|" + "---|" * len(titles)]
+    lines += [f"| {' | '.join(cells_of(*row))} |" for row in read_rows(path)]
     return "\n".join(lines) + "\n"
 
 
-def draw(kind, path):
-    return picture(path) if kind == "states" else reasons(path)
+def drawn(text):
+    """The text of a document as its rows want it."""
+    def draw(match):
+        kind, path = match.group(2), match.group(3)
+        if kind == "rows":  # of config/core/schema.h, which only a compiler reads: test_reference.c does it
+            return match.group(0)
+        if (kind != "states" and kind not in TABLES) or not os.path.exists(os.path.join(ROOT, path)):
+            sys.exit(f"<!-- {kind}: {path} -->: no such table, or no such file")
+        return match.group(1) + (picture(path) if kind == "states" else table(kind, path)) + match.group(5)
+    return PLACE.sub(draw, text)
 
 
 def main(arguments):
@@ -80,12 +120,11 @@ def main(arguments):
     path = os.path.join(ROOT, arguments[1])
     with open(path, encoding="utf-8") as file:
         text = file.read()
-    drawn = PLACE.sub(lambda m: m.group(1) + draw(m.group(2), m.group(3)) + m.group(5), text)
     if arguments[0] == "--write":
         with open(path, "w", encoding="utf-8") as file:
-            file.write(drawn)
-    elif drawn != text:
-        print(f"{arguments[1]}: a picture differs from its table: scripts/states.py --write {arguments[1]}")
+            file.write(drawn(text))
+    elif drawn(text) != text:
+        print(f"{arguments[1]}: differs from its rows: scripts/states.py --write {arguments[1]}")
         return 1
     return 0
 

@@ -15,6 +15,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), ".."))
@@ -29,35 +30,48 @@ TAP = re.compile(r"^(not )?ok(?: \d+)?(?: -)? ?(.*)$")
 
 
 class Report:
-    """Counts and prints. Every line begins with ok, FAIL or skip."""
+    """Counts and prints, for any thread. Every line begins with ok, FAIL or skip."""
 
     def __init__(self):
         self.passed = self.failed = self.skipped = 0
         self.failures = []
         self.start = time.monotonic()
+        self._sections = []
+        self._lock = threading.Lock()
+
+    def section(self, name):
+        self._sections.append((name, time.monotonic()))
+        say(f"\n== {name}")
 
     def ok(self, name, count=1, seconds=0.0):
-        self.passed += count
         many = f" ({count})" if count > 1 else ""
-        say(f"ok    {name}{many}{took(seconds)}")
+        with self._lock:
+            self.passed += count
+            say(f"ok    {name}{many}{took(seconds)}")
 
     def skip(self, name, reason, count=1):
-        self.skipped += count
-        say(f"skip  {name}: {reason}")
+        with self._lock:
+            self.skipped += count
+            say(f"skip  {name}: {reason}")
 
     def fail(self, name, reason="", log=None, seconds=0.0):
-        self.failed += 1
-        self.failures.append(name)
-        say(f"FAIL  {name}" + (f": {reason}" if reason else "") + took(seconds))
-        if log:
-            lines = process.tail(log, SHOWN_LINES).rstrip("\n")
-            if lines:
-                say("      | " + lines.replace("\n", "\n      | "))
-            say(f"      full log: {os.path.relpath(log, ROOT)}")
+        with self._lock:
+            self.failed += 1
+            self.failures.append(name)
+            say(f"FAIL  {name}" + (f": {reason}" if reason else "") + took(seconds))
+            if log:
+                lines = process.tail(log, SHOWN_LINES).rstrip("\n")
+                if lines:
+                    say("      | " + lines.replace("\n", "\n      | "))
+                say(f"      full log: {os.path.relpath(log, ROOT)}")
 
     def finish(self):
-        minutes, seconds = divmod(int(time.monotonic() - self.start), 60)
-        say(f"\n{minutes} min {seconds} s" + (", failed:" if self.failures else ""))
+        end = time.monotonic()
+        minutes, seconds = divmod(int(end - self.start), 60)
+        ends = [start for _, start in self._sections[1:]] + [end]
+        parts = [f"{name} {until - start:.0f} s" for (name, start), until in zip(self._sections, ends)]
+        say("\n" + ", ".join(parts))
+        say(f"{minutes} min {seconds} s" + (", failed:" if self.failures else ""))
         for name in self.failures:
             say(f"  {name}")
         tail = f", {self.skipped} skipped" if self.skipped else ""
@@ -72,10 +86,6 @@ def took(seconds):
 
 def say(text):
     print(text, flush=True)
-
-
-def section(name):
-    say(f"\n== {name}")
 
 
 def log_path(profile, *parts):
@@ -136,7 +146,7 @@ def build(report, options, profile, targets, cc=None):
 
 
 def lint(report, options):
-    section("lint")
+    report.section("lint")
     log = log_path("release", "lint.log")
     status, _ = run_logged([sys.executable, "scripts/lint/lint.py", "--report"], log, timeout=120)
     findings = []
@@ -189,7 +199,7 @@ def run_c_tests(report, options, profiles, folder):
     if not names or not profiles:
         no_match(report, options, folder)
         return
-    section(f"{folder} tests ({', '.join(profiles)})")
+    report.section(f"{folder} tests ({', '.join(profiles)})")
     # Those of the sanitizer are slow: they come first, so that the end is not one of them on an idle machine.
     work = [(profile, name) for profile in reversed(profiles) for name in names]
     alone = [(profile, name) for profile, name in work if folder == "bpf" and name in MEASURING]
@@ -224,7 +234,7 @@ def count_c_test(report, profile, folder, name, status, seconds, log, results):
 def origin_selftests(report, profiles):
     if not profiles:
         return
-    section(f"backend ({', '.join(profiles)})")
+    report.section(f"backend ({', '.join(profiles)})")
     with concurrent.futures.ThreadPoolExecutor(len(profiles)) as pool:
         for outcome in pool.map(run_origin_selftest, profiles):
             count_origin_selftest(report, *outcome)
@@ -279,7 +289,6 @@ def fuzz(report, options):
     if not targets:
         no_match(report, options, "fuzz")
         return
-    section(f"fuzz targets, {options.fuzz_seconds} s each")
     if not build(report, options, "fuzz", ["fuzzers"], "clang"):
         return
     with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
@@ -310,11 +319,11 @@ def scenarios(report, options, profiles, only_soak=False):
     if not tests and not broken:
         no_match(report, options, "scenario")
         return
-    section(f"scenarios ({', '.join(profiles)})")
-    for name, complaint in broken:
+    report.section(f"scenarios ({', '.join(profiles)})")
+    for name, trace in broken:
         log = log_path(profiles[0], "scenario", name + ".log")
         with open(log, "w", encoding="utf-8") as file:
-            file.write(complaint)
+            file.write(trace)
         report.fail(f"scenario {name}", "does not load", log)
     for test in tests:
         if only_soak and options.soak_seconds:
@@ -347,17 +356,21 @@ def what_to_build(options, profile):
 
 
 def check(report, options, profiles):
-    section("build")
+    report.section("build")
     built = [p for p in profiles if build(report, options, p, ["tests"])]
-    if "release" in profiles:
-        other = "clang" if "clang" not in options.cc else "gcc"
-        build(report, options, "debug", ["objects"], other)
-    lint(report, options)
-    run_c_tests(report, options, built, "unit")
-    origin_selftests(report, built)
-    run_c_tests(report, options, built, "bpf")
-    if "release" in profiles:
+
+    def other_compiler():
+        build(report, options, "debug", ["objects"], "clang" if "clang" not in options.cc else "gcc")
         fuzz(report, options)
+    # Beside tests that wait more than they compute, with what those leave of the cores.
+    with concurrent.futures.ThreadPoolExecutor(1, initializer=os.nice, initargs=(19,)) as beside:
+        others = [beside.submit(other_compiler)] if "release" in profiles else []
+        lint(report, options)
+        run_c_tests(report, options, built, "unit")
+        origin_selftests(report, built)
+        run_c_tests(report, options, built, "bpf")
+        for job in others:
+            job.result()
     if built:
         scenarios(report, options, built)
 
@@ -368,7 +381,7 @@ def main():
     parser.add_argument("command", choices=["check", "unit", "bpf", "scenario", "fuzz", "soak", "list"])
     parser.add_argument("--profile", action="append", help="release, debug, asan or tsan; may be repeated")
     parser.add_argument("--only", default="", help="only tests whose file or claim contains this")
-    parser.add_argument("--jobs", type=int, default=cores() * 3,
+    parser.add_argument("--jobs", type=int, default=cores() * 4,
                         help="scenario tests at a time, and as many again of those that only wait")
     parser.add_argument("--no-build", action="store_true", help="take the programs as they are")
     parser.add_argument("--cc", default="gcc")

@@ -55,6 +55,8 @@ def start_all(args, scratch):
     origin.start([args.httpbin, "--port", str(origin.port), "--workers", "2", "--quiet"])
     running = [origin]
     for name, start in (("headgate", lambda d: peers.start_headgate(args.headgate, d, origin.port)),
+                        ("other", lambda d: args.against and peers.start_headgate(
+                            args.against, d, origin.port, name="other")),
                         ("haproxy", lambda d: peers.start_haproxy(d, origin.port)),
                         ("nginx", lambda d: peers.start_nginx(d, origin.port))):
         directory = os.path.join(scratch, name)
@@ -62,7 +64,7 @@ def start_all(args, scratch):
         peer = start(directory)
         if peer:
             running.append(peer)
-        else:
+        elif name != "other":
             print(f"{name} is not installed: left out", file=sys.stderr)
     return running
 
@@ -90,12 +92,14 @@ def run_row(running, size, length, connections, args):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--headgate", default="build/release/headgate")
+    parser.add_argument("--against", default="", help="another build of headgate, as a row \"other\"")
     parser.add_argument("--httpbin", default="build/release/httpbin")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--only", default="", help="rows to run, as SIZE/CONNECTIONS, e.g. 1KiB/64")
     args = parser.parse_args()
-    args.headgate, args.httpbin = os.path.abspath(args.headgate), os.path.abspath(args.httpbin)
+    for name in ("headgate", "httpbin", "against"):
+        setattr(args, name, getattr(args, name) and os.path.abspath(getattr(args, name)))
     with tempfile.TemporaryDirectory(prefix="headgate-bench-") as scratch:
         running = []
         try:
@@ -112,7 +116,8 @@ def main():
                 peer.stop()
     for section in () if args.only else ("h2.py", "splice.py"):
         path = os.path.join(os.path.dirname(os.path.abspath(__file__)), section)
-        subprocess.run([sys.executable, path, "--headgate", args.headgate, "--httpbin", args.httpbin],
+        subprocess.run([sys.executable, path, "--headgate", args.headgate, "--httpbin", args.httpbin,
+                        "--against", args.against],
                        check=True)
 
 

@@ -78,6 +78,7 @@ stream {{
 MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so"
 NO_PROXY = "no proxy"  # the client at the backend
 TICKS = os.sysconf("SC_CLK_TCK")
+OTHER = "other"  # names of another build begin with it
 LESS_IS_BETTER = ("KiB each", "gateway CPU %")
 
 
@@ -124,11 +125,17 @@ class Bench:
         self.running.append(peer)
         return peer
 
-    def headgate(self, lane, origin, template):
-        peer = peers.start_headgate(self.args.headgate, self.folder(lane), origin,
-                                    template % LANES[lane], lane)
+    def headgate(self, lane, origin, template, binary=None):
+        name = f"{OTHER} {lane}" if binary else lane
+        peer = peers.start_headgate(binary or self.args.headgate, self.folder(lane), origin,
+                                    template % LANES[lane], name)
         self.running.append(peer)
         return peer
+
+    def others(self, origin, template):
+        """The lanes of --lanes of the other build."""
+        return [self.headgate(lane, origin, template, self.args.against)
+                for lane in self.args.lanes.split(",") if self.args.against]
 
     def tunnel(self, lane, origin):
         """None where this machine cannot do an opt-in lane."""
@@ -159,7 +166,8 @@ class Bench:
         """Every program with a tunnel to this origin: (name, peer)."""
         backend = peers.Peer(NO_PROXY, self.scratch, origin.port)
         lanes = ("copy", "sockmap", "auto", *OPT_IN)
-        found = [backend, *(self.tunnel(lane, origin.port) for lane in lanes)]
+        found = [backend, *(self.tunnel(lane, origin.port) for lane in lanes),
+                 *self.others(origin.port, HEADGATE)]
         if shutil.which("haproxy"):
             found.append(self.foreign("haproxy", HAPROXY, lambda path, _: ["haproxy", "-f", path],
                          origin.port))
@@ -188,26 +196,33 @@ class Bench:
     def section(self, title, columns, programs, measure, digits=1):
         results = self.rounds(programs, measure)
         table(title, columns, results, digits)
-        self.duel(columns[0], programs, results, measure)
+        self.duel_of_lanes(columns[0], programs, results, measure)
+        for peer in programs:
+            if peer.name.startswith(f"{OTHER} "):
+                lane = next(p for p in programs if p.name == peer.name.split()[-1])
+                self.duel(lane, peer, measure)
 
-    def duel(self, column, programs, results, measure):
-        """auto against the best of its own lanes. The rows drift too much for a few percent, so the two
-        alternate as auto, lane, lane, auto; each such four gives one ratio."""
+    def duel_of_lanes(self, column, programs, results, measure):
+        """auto against the best of its own lanes."""
         lanes = [name for name in results if name in LANES and name not in ("auto", *OPT_IN)]
         if "auto" not in results or not lanes or not self.args.pairs:
             return
         best = min if column in LESS_IS_BETTER else max
         name = best(lanes, key=lambda name: statistics.median(row[0] for row in results[name]))
-        auto, lane = (next(p for p in programs if p.name == wanted) for wanted in ("auto", name))
+        self.duel(*(next(p for p in programs if p.name == wanted) for wanted in ("auto", name)), measure)
+
+    def duel(self, one, two, measure):
+        """The rows drift too much for a few percent, so the two alternate as one, two, two, one; each such
+        four gives one ratio."""
         ratios = []
         for _ in range(self.args.pairs):
-            numbers = [measure(peer)[0] for peer in (auto, lane, lane, auto)]
+            numbers = [measure(peer)[0] for peer in (one, two, two, one)]
             if numbers[1] + numbers[2]:
                 ratios.append((numbers[0] + numbers[3]) / (numbers[1] + numbers[2]))
         if len(ratios) > 1:
             low, middle, high = statistics.quantiles(ratios, n=4)
-            print(f"  auto / {name}: {middle:.3f}   quartiles {low:.3f} .. {high:.3f} of {len(ratios)}",
-                  flush=True)
+            print(f"  {one.name} / {two.name}: {middle:.3f}   quartiles {low:.3f} .. {high:.3f} "
+                  f"of {len(ratios)}", flush=True)
 
     def ping(self, programs, bytes_):
         def measure(peer):
@@ -226,12 +241,20 @@ class Bench:
             return 1024 / took, machine_seconds() - before
         self.section("1 GiB one way", ("MiB/s", "CPU s/GiB"), programs, measure)
 
+    def both(self, programs):
+        def measure(peer):
+            before = machine_seconds()
+            took = float(self.client("both", peer.port, 1 << 29))
+            return 512 / took, (machine_seconds() - before) * 2
+        self.section("512 MiB there and back, both ways at once", ("MiB/s", "CPU s/GiB"), programs, measure)
+
     def exchanges(self, lanes):
         """Every program in front of one backend that speaks HTTP."""
         origin = peers.Peer("httpbin", self.folder("httpbin"), peers.free_port())
         origin.start([self.args.httpbin, "--port", str(origin.port), "--workers", "1", "--quiet"])
         self.running.append(origin)
         programs = [self.headgate(lane, origin.port, HEADGATE_HTTP) for lane in lanes]
+        programs += self.others(origin.port, HEADGATE_HTTP)
         for start in (lambda folder, port: peers.start_haproxy(folder, port, "option splice-auto"),
                       peers.start_nginx):
             peer = start(self.folder("http"), origin.port)
@@ -302,14 +325,17 @@ def table(title, columns, results, digits=1):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--headgate", default="build/release/headgate")
+    parser.add_argument("--against", default="", help="another build of headgate, as rows \"other LANE\"")
+    parser.add_argument("--lanes", default="auto", help="lanes of the other build")
     parser.add_argument("--httpbin", default="build/release/httpbin")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--pairs", type=int, default=8,
-                        help="comparisons of auto with its best lane, 0: none")
-    parser.add_argument("--only", default="ping64,ping16k,push,bodies,events,idle")
+                        help="comparisons of auto with its best lane, and with --against, 0: none")
+    parser.add_argument("--only", default="ping64,ping16k,both,push,bodies,events,idle")
     args = parser.parse_args()
-    args.headgate, args.httpbin = os.path.abspath(args.headgate), os.path.abspath(args.httpbin)
+    for name in ("headgate", "httpbin", "against"):
+        setattr(args, name, getattr(args, name) and os.path.abspath(getattr(args, name)))
     only = args.only.split(",")
     with tempfile.TemporaryDirectory(prefix="headgate-bench-") as scratch:
         bench = Bench(args, scratch)
@@ -322,6 +348,8 @@ def main():
                 bench.ping(programs, 64)
             if "ping16k" in only:
                 bench.ping(programs, 16384)
+            if "both" in only:
+                bench.both(programs)
             bench.stop(keep)
             if "push" in only:
                 bench.push(bench.tunnels(bench.sink))

@@ -5,12 +5,14 @@
  *   splice_load sink PORT                         a server that reads to FIN and answers with FIN
  *   splice_load ping PORT STREAMS BYTES SECONDS   one message under way on each; prints messages a second
  *   splice_load push PORT BYTES                   one stream, as fast as it goes; prints seconds up to FIN
+ *   splice_load both PORT BYTES                   to an echo server and back at once; prints seconds
  *   splice_load get PORT PATH                     one body, as fast as it comes; prints seconds up to FIN
  *   splice_load hold PORT STREAMS SECONDS [PATH]  holds connections open, asks for PATH, discards what comes
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -187,6 +189,33 @@ static void push(char **arguments)
 	printf("%.3f\n", now_s() - start);
 }
 
+static void both(char **arguments)
+{
+	uint64_t bytes = strtoull(arguments[1], NULL, 10);
+	uint64_t to_send = bytes, to_read = bytes;
+	struct pollfd ready = { .fd = dial(arguments[0]) };
+	double start = now_s();
+
+	while (to_read) {
+		ready.events = (short)(POLLIN | (to_send ? POLLOUT : 0));
+		need(poll(&ready, 1, -1) == 1, "poll");
+		if (ready.revents & POLLIN) {
+			ssize_t len = recv(ready.fd, buffer, sizeof(buffer), MSG_DONTWAIT);
+
+			need(len > 0 || (len < 0 && errno == EAGAIN), "recv");
+			to_read -= len > 0 ? (uint64_t)len : 0;
+		}
+		if (to_send && ready.revents & POLLOUT) {
+			size_t len = to_send < sizeof(buffer) ? (size_t)to_send : sizeof(buffer);
+			ssize_t sent = send(ready.fd, buffer, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+			need(sent > 0 || errno == EAGAIN, "send");
+			to_send -= sent > 0 ? (uint64_t)sent : 0;
+		}
+	}
+	printf("%.3f\n", now_s() - start);
+}
+
 /* recv() without a buffer: TCP throws the bytes away, and the reader costs the same little in every row. */
 static void get(char **arguments)
 {
@@ -244,6 +273,8 @@ int main(int argc, char **argv)
 		ping(argv + 2);
 	else if (argc == 4 && strcmp(argv[1], "push") == 0)
 		push(argv + 2);
+	else if (argc == 4 && strcmp(argv[1], "both") == 0)
+		both(argv + 2);
 	else if (argc == 4 && strcmp(argv[1], "get") == 0)
 		get(argv + 2);
 	else if (argc >= 5 && strcmp(argv[1], "hold") == 0)

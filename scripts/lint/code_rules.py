@@ -85,6 +85,9 @@ def check_words(tree):
             yield path, line_of(text, match.start()), f"finish it or drop it: no {match.group(1)} here"
         for match in MACHINE_PATH.finditer(text):
             yield path, line_of(text, match.start()), "name a path of the repository, not of one machine"
+        for pattern, better in tables.WORDS.items() if path != "scripts/lint/tables.py" else ():
+            for match in re.finditer(pattern, text, re.I):
+                yield path, line_of(text, match.start()), f"for \"{match.group(0)}\" say {better}"
     for path in tree.c_files():
         for match in TYPEDEF.finditer(tree.code(path)):
             yield path, line_of(tree.code(path), match.start(1)), "write `struct name`, without a typedef"

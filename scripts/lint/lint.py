@@ -8,7 +8,8 @@
 import os
 import sys
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.dirname(HERE)]
 import abi_rules
 import code_rules
 import tree_rules
@@ -17,13 +18,15 @@ from source import Tree
 RULES = [
     ("text: tabs, 110 columns, 600 lines, clean line ends", code_rules.check_text),
     ("licence: SPDX line first", code_rules.check_licence),
-    ("words: nothing left to do, no typedef'd structs, no paths of one machine", code_rules.check_words),
+    ("words: plain ones, nothing left to do, no typedef'd structs, no paths of one machine",
+     code_rules.check_words),
     ("includes: from the root, downwards only", code_rules.check_layers),
     ("libraries: one home each", code_rules.check_homes),
     ("pure code: no clock, socket, randomness or mutable global", code_rules.check_pure),
     ("scripts: parse", tree_rules.check_scripts),
     ("documents: a README per directory", tree_rules.check_readmes),
     ("documents: what they name exists", tree_rules.check_names),
+    ("documents: tables and pictures are those of their rows", tree_rules.check_drawn),
     ("kernel side: what pins carry has a version", abi_rules.check_abi),
     ("headers: each compiles alone", tree_rules.check_headers),
 ]
@@ -31,7 +34,7 @@ RULES = [
 
 def main():
     report = "--report" in sys.argv[1:]
-    root = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+    root = os.path.dirname(os.path.dirname(HERE))
     os.chdir(root)
     tree = Tree(root)
     total = 0

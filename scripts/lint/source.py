@@ -7,7 +7,7 @@ import re
 SKIPPED_DIRS = {".git", "build", "__pycache__", ".cache", "node_modules"}
 C_ENDS = (".c", ".h", ".def")
 TEXT_ENDS = C_ENDS + (".py", ".sh", ".md", ".yaml", ".yml", ".service", ".dict")
-TEXT_NAMES = {"Makefile", ".gitignore", ".clang-format", "run"}
+TEXT_NAMES = {"Makefile", ".gitignore", "run"}
 
 COMMENT_OR_STRING = re.compile(
     r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 
+import states
 import tables
 from source import line_of, matches
 
@@ -16,7 +17,10 @@ TICKED = re.compile(r"`([^`\n]+)`")
 FENCE = re.compile(r"^```.*?^```", re.S | re.M)
 TREE_PATH = re.compile(r"(?:\./)?(?:user|policy|admin|config|bpf|tests|scripts|\.ci)/[\w./*{},-]*$")
 FILE_NAME = re.compile(r"[\w.-]+\.(?:c|h|def|py|sh)$")
-FUNCTION = re.compile(r"([a-z]\w*_\w+)\(\)$")
+FUNCTION = re.compile(r"([a-z]\w*_\w+)(\(\))?$")
+IN_FENCE = re.compile(r"(?<![\w./{<-])(?:(?:user|policy|admin|config|bpf|tests|scripts)/[\w./*{},-]*\w|"
+                      r"[a-z]\w*_\w+\(\))")
+MODULE_DIRS = ("user/", "policy/", "admin/", "config/", "bpf/")
 SOURCE_ENDS = (".c", ".h", ".def", ".py", ".sh", ".yaml")
 
 
@@ -61,12 +65,14 @@ def exists(root, base, name):
 
 
 def check_names(tree):
-    """Links resolve; ticked paths, file names and function names of our own are real."""
+    """Links resolve; paths, files and functions of our own that are named are real, in fenced blocks too."""
     base_names = {os.path.basename(p) for p in tree.paths}
-    words = set()
+    words, modules = set(), set()
     for path in tree.paths:
         if path.endswith((".c", ".h", ".def", ".py", ".sh")):
             words.update(re.findall(r"\w+", tree.text(path)))
+        if path.endswith((".c", ".h")) and path.startswith(MODULE_DIRS):
+            modules.add(re.split(r"[_.]", os.path.basename(path))[0])
     for path in tree.paths:
         if not path.endswith(".md"):
             continue
@@ -76,18 +82,30 @@ def check_names(tree):
             target = match.group(1)
             if "://" not in target and not exists(tree.root, base, target):
                 yield path, line_of(text, match.start()), f"the link leads nowhere: {target}"
-        for match in TICKED.finditer(text):
-            word = match.group(1).strip()
-            line = line_of(text, match.start())
+        named = [(match.start(), match.group(1).strip()) for match in TICKED.finditer(text)]
+        for fence in FENCE.finditer(tree.text(path)):
+            named += [(fence.start() + match.start(), match.group(0).replace("()", ""))
+                      for match in IN_FENCE.finditer(fence.group(0))]
+        for start, word in named:
+            line = line_of(text, start)
             function = FUNCTION.match(word)
             if TREE_PATH.match(word):
-                if not exists(tree.root, base, word.rstrip("/")):
+                name = word.rstrip("/")  # a picture may leave the end of a file name out
+                if not exists(tree.root, base, name) and not exists(tree.root, base, name + ".[ch]"):
                     yield path, line, f"there is no {word}"
             elif FILE_NAME.match(word):
                 if word not in base_names and not glob.glob(os.path.join(tree.root, base, word)):
                     yield path, line, f"there is no file {word}"
-            elif function and function.group(1) not in words:
+            elif function and function.group(1) not in words and (
+                    function.group(2) or word.split("_")[0] in modules):
                 yield path, line, f"there is no function {function.group(1)}"
+
+
+def check_drawn(tree):
+    """What documents show of rows (*.def) is what the rows say."""
+    for path in tree.paths:
+        if path.endswith(".md") and states.drawn(tree.text(path)) != tree.text(path):
+            yield path, 1, f"differs from its rows: scripts/states.py --write {path}"
 
 
 def compile_header(job):

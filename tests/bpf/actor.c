@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "tests/bpf/actor.h"
 #include "tests/bpf/rig.h"
+#include "tests/lib/test.h"
 
 /* A prime length, so that no period of the kernel's or ours hides a shift. */
 #define PATTERN_BYTES 65521u

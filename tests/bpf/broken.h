@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Rules that the tests' own builds of the program (gate_broken.bpf.c) and of user/gate can switch off. */
+/* Rules that the tests' own builds of the program (gate_broken.bpf.c) and of user/kernel can switch off. */
 enum break_rule {
 	/* of the program */
 	BREAK_FIN = 1 << 0, /* a bare FIN is redirected */
@@ -11,13 +11,13 @@ enum break_rule {
 	BREAK_EQUALITY = 1 << 4, /* opens although passed bytes are under way */
 	BREAK_LIMIT = 1 << 5, /* no budget */
 	BREAK_CREDIT = 1 << 6, /* no bound on the backlog */
-	BREAK_ROOM = 1 << 7, /* the backlog is bounded by credit alone */
 	BREAK_DROP = 1 << 8, /* a piece without a target is dropped */
 	BREAK_WAKE = 1 << 9, /* an event only when an open gate closes */
 	BREAK_CHUNK = 1 << 10, /* what the chunk walk refuses is redirected all the same */
 	BREAK_WINDOW = 1 << 11, /* the window may starve */
 	BREAK_GENERATION = 1 << 12, /* a recycled slot is as good as the old one */
-	BREAK_OVERRUN = 1 << 17, /* no bound on bytes passed behind a backlog */
+	BREAK_TIGHT = 1 << 17, /* nobody says that small pieces use up the memory of the source */
+	LOSE_LATE = 1 << 23, /* breaks no rule: what comes between directions is lost, as the kernel may do */
 	PAUSE_REDIRECT = 1 << 20, /* breaks nothing: 10 ms between the decision and the redirect */
 	/* of user space */
 	BREAK_KICK = 1 << 13, /* bytes from before the insertion are not looked for */
@@ -25,10 +25,12 @@ enum break_rule {
 	BREAK_COUNT = 1 << 15, /* EAGAIN means that everything passed has been read */
 	BREAK_LOOK = 1 << 16, /* no second look at the counters before sleeping */
 	BREAK_STEPS = 1 << 18, /* a whole window is taken out at once */
+	BREAK_ROLES = 1 << 21, /* a socket may be source and target at once */
+	BREAK_PROVE = 1 << 22, /* no proof behind a verdict that was taken off */
 	BREAK_BARRIER = 1 << 19, /* a stream that is torn down does not wait for running verdicts */
 };
 
-/* The same for the same-host lanes: near_broken.bpf.c, and user/gate/near.c. */
+/* The same for the same-host lanes: near_broken.bpf.c, and user/kernel/near/near.c. */
 enum near_break_rule {
 	NEAR_BREAK_BEHIND = 1 << 0, /* redirects although passed bytes are under way */
 	NEAR_BREAK_ROOM = 1 << 1, /* redirects what a target has no room for */

@@ -1,23 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/bpf/near_rig.h"
+#include "tests/lib/test.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "tests/bpf/actor.h"
-#include "tests/bpf/rig.h"
-#include "user/gate/probe.h"
+#include "user/kernel/common/probe.h"
 
 #define BUFFER_BYTES 65536
 
@@ -32,102 +24,43 @@ struct near *near_rig_load(const struct near_options *options)
 	error = probe_privileges(&why);
 	if (!error)
 		error = near_load(options ? options : &defaults, &near, &why);
-	if (error) {
-		char reason[512];
-
-		snprintf(reason, sizeof(reason), "no same-host lanes here: %.*s", SPAN_FMT(text_span(&why)));
-		text_done(&why);
-		rig_skip(reason);
-	}
-	text_done(&why);
+	rig_need(error, "same-host lanes", &why);
 	return near;
-}
-
-static void buffer_set(int fd, int option, int bytes)
-{
-	if (bytes)
-		assert_int_equal(setsockopt(fd, SOL_SOCKET, option, &bytes, sizeof(bytes)), 0);
-}
-
-static int listen_on(int family, struct sockaddr_storage *address, int receive, int send)
-{
-	socklen_t len = sizeof(*address);
-	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
-
-	memset(address, 0, sizeof(*address));
-	address->ss_family = (sa_family_t)family;
-	if (family == AF_INET6)
-		((struct sockaddr_in6 *)address)->sin6_addr = in6addr_loopback;
-	else
-		((struct sockaddr_in *)address)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	buffer_set(fd, SO_RCVBUF, receive);
-	buffer_set(fd, SO_SNDBUF, send);
-	assert_int_equal(bind(fd, (struct sockaddr *)address, len), 0);
-	assert_int_equal(listen(fd, 8), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)address, &len), 0);
-	return fd;
-}
-
-static int connect_to(const struct sockaddr_storage *address, struct near *announced, int receive, int send)
-{
-	int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
-
-	buffer_set(fd, SO_RCVBUF, receive);
-	buffer_set(fd, SO_SNDBUF, send);
-	if (announced)
-		assert_int_equal(near_announce(announced, fd), 0);
-	assert_int_equal(connect(fd, (const struct sockaddr *)address, sizeof(*address)), 0);
-	return fd;
-}
-
-static int accept_on(int listener)
-{
-	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-
-	assert_true(fd >= 0);
-	return fd;
 }
 
 void tunnel_open(struct near *near, struct near_tunnel *t, const struct near_tunnel_options *o)
 {
 	int family = o->family ? o->family : AF_INET;
 	struct sockaddr_storage address, backend;
-	int on = 1;
 
 	memset(t, 0, sizeof(*t));
 	t->near = near;
 	t->wants_direct = o->wants_direct;
-	t->listener = listen_on(family, &address, o->front_receive, o->front_send);
-	t->backend = listen_on(family, &backend, o->server_receive, 0);
+	t->listener = rig_listen(family, &address, o->front_receive, o->front_send);
+	t->backend = rig_listen(family, &backend, o->server_receive, 0);
 	assert_int_equal(near_listener_add(near, (struct sockaddr *)&address, !o->client_is_far), 0);
-	t->client = connect_to(&address, NULL, o->client_receive, 0);
-	t->front = accept_on(t->listener);
-	t->back = connect_to(&backend, near, o->back_receive, o->back_send);
-	t->server = accept_on(t->backend);
+	t->client = rig_socket(family, o->client_receive, 0);
+	t->front = rig_accept(t->client, t->listener, &address);
+	t->back = rig_socket(family, o->back_receive, o->back_send);
+	assert_int_equal(near_announce(near, t->back), 0);
+	t->server = rig_accept(t->back, t->backend, &backend);
 	assert_int_equal(near_listener_remove(near, (struct sockaddr *)&address), 0);
-	for (const int *fd = &t->client; fd <= &t->server; fd++) {
-		setsockopt(*fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-		set_blocking(*fd, false);
-	}
 	t->up.source = t->down.target = t->front;
 	t->up.target = t->down.source = t->back;
 	t->up.buffer = malloc(BUFFER_BYTES);
 	t->down.buffer = malloc(BUFFER_BYTES);
 }
 
-static void fd_close(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 void tunnel_close(struct near_tunnel *t)
 {
 	near_direction_stop(&t->up.direction);
 	near_direction_stop(&t->down.direction);
-	for (int *fd = &t->listener; fd <= &t->server; fd++)
-		fd_close(fd);
+	rig_close(&t->listener);
+	rig_close(&t->backend);
+	rig_close(&t->client);
+	rig_close(&t->front);
+	rig_close(&t->back);
+	rig_close(&t->server);
 	free(t->up.buffer);
 	free(t->down.buffer);
 	t->up.buffer = t->down.buffer = NULL;
@@ -160,16 +93,12 @@ void tunnel_start(struct near_tunnel *t)
 
 static void tunnel_reset(struct near_tunnel *t, int error)
 {
-	struct linger linger = { .l_onoff = 1 };
-
 	t->up.error = t->up.error ? t->up.error : error;
 	t->down.error = t->down.error ? t->down.error : error;
 	near_direction_stop(&t->up.direction);
 	near_direction_stop(&t->down.direction);
-	setsockopt(t->front, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-	setsockopt(t->back, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-	fd_close(&t->front);
-	fd_close(&t->back);
+	rig_reset(&t->front);
+	rig_reset(&t->back);
 }
 
 /* True: something moved. */

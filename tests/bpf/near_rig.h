@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "user/gate/near_internal.h"
+#include "tests/bpf/rig_common.h"
+#include "user/kernel/near/near_internal.h"
 
 /*
  * A gateway of one tunnel for tests of the same-host lanes: client and server are near sockets of this

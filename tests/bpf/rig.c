@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/bpf/actor.h"
 #include "tests/bpf/rig.h"
+#include "tests/bpf/traffic.h"
+#include "tests/lib/test.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,56 +12,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <bpf/libbpf.h>
 #include <bpf/bpf.h>
-#include <cmocka.h>
 
-#include "user/base/clock.h"
-#include "user/gate/probe.h"
+#include "user/kernel/common/probe.h"
 
 /* epoll data: the low bit tells a target's EPOLLOUT from the ring. */
 #define RIG_EVENTS 64
-
-uint64_t now_ms(void)
-{
-	return clock_now_ms();
-}
-
-uint64_t now_ns(void)
-{
-	return clock_now_ns();
-}
-
-uint32_t random_u32(uint64_t *state)
-{
-	*state = *state * 6364136223846793005ull + 1442695040888963407ull;
-	return (uint32_t)(*state >> 32);
-}
-
-void set_blocking(int fd, bool is_blocking)
-{
-	int flags = fcntl(fd, F_GETFL);
-
-	assert_int_equal(fcntl(fd, F_SETFL, is_blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK), 0);
-}
-
-static bool bpf_is_required(void)
-{
-	const char *one = getenv("HG_REQUIRE_BPF");
-	const char *list = getenv("HG_REQUIRE");
-
-	if (one && strcmp(one, "0") != 0 && one[0] != '\0')
-		return true;
-	return list && (strstr(list, "bpf") || strstr(list, "all"));
-}
-
-void rig_skip(const char *reason)
-{
-	fprintf(stderr, "SKIPPED, NOTHING WAS TESTED: %s\n", reason);
-	if (bpf_is_required())
-		fail_msg("BPF is required here");
-	skip();
-}
 
 struct gate *rig_gate(const struct gate_options *options)
 {
@@ -80,76 +31,23 @@ struct gate *rig_gate(const struct gate_options *options)
 	error = probe_privileges(&why);
 	if (!error)
 		error = gate_load(options ? options : &defaults, &gate, &why);
-	if (error) {
-		char reason[512];
-
-		snprintf(reason, sizeof(reason), "no BPF here: %.*s", SPAN_FMT(text_span(&why)));
-		text_done(&why);
-		rig_skip(reason);
-	}
-	text_done(&why);
+	rig_need(error, "BPF", &why);
 	return gate;
 }
 
-void rig_break(struct bpf_object *object, void *arg)
+struct rig *rig_setup(struct gate **ret_gate)
 {
-	struct bpf_map *rodata = bpf_object__find_map_by_name(object, ".rodata");
-
-	assert_non_null(rodata);
-	/* Its only variable is broken_rules. */
-	assert_int_equal(bpf_map__set_initial_value(rodata, arg, sizeof(uint32_t)), 0);
+	*ret_gate = rig_gate(NULL);
+	return rig_create(*ret_gate);
 }
 
-/* ---------------------------------------------------------------------------------------- connections */
-
-static void buffer_set(int fd, int option, int bytes)
+void rig_teardown(struct rig *rig, struct gate *gate)
 {
-	if (bytes)
-		assert_int_equal(setsockopt(fd, SOL_SOCKET, option, &bytes, sizeof(bytes)), 0);
-}
-
-static socklen_t address_loopback(struct sockaddr_storage *address, int family)
-{
-	memset(address, 0, sizeof(*address));
-	if (family == AF_INET6) {
-		struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)address;
-
-		in6->sin6_family = AF_INET6;
-		in6->sin6_addr = in6addr_loopback;
-		return sizeof(*in6);
-	}
-	struct sockaddr_in *in = (struct sockaddr_in *)address;
-	in->sin_family = AF_INET;
-	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	return sizeof(*in);
-}
-
-void rig_connect(int family, int ret_fds[2], int connect_receive, int connect_send, int accept_receive,
-		 int accept_send)
-{
-	struct sockaddr_storage address;
-	socklen_t len = address_loopback(&address, family);
-	int listener = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
-	int on = 1;
-
-	assert_true(listener >= 0);
-	/* Window scaling is decided by the handshake, so the sizes come before it. */
-	buffer_set(listener, SO_RCVBUF, accept_receive);
-	buffer_set(listener, SO_SNDBUF, accept_send);
-	assert_int_equal(bind(listener, (struct sockaddr *)&address, len), 0);
-	assert_int_equal(listen(listener, 8), 0);
-	assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &len), 0);
-	ret_fds[0] = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
-	buffer_set(ret_fds[0], SO_RCVBUF, connect_receive);
-	buffer_set(ret_fds[0], SO_SNDBUF, connect_send);
-	assert_int_equal(connect(ret_fds[0], (struct sockaddr *)&address, len), 0);
-	ret_fds[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	assert_true(ret_fds[1] >= 0);
-	close(listener);
-	for (int i = 0; i < 2; i++) {
-		setsockopt(ret_fds[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-		set_blocking(ret_fds[i], false);
-	}
+	assert_int_equal(gate_count_taken(gate), 0);
+	assert_int_equal(atomic_load(&gate->slots.credit_bytes), 0);
+	assert_int_equal(rig->worker->totals.poisoned, 0);
+	rig_free(rig);
+	gate_free(gate);
 }
 
 struct rig *rig_create(struct gate *gate)
@@ -202,23 +100,18 @@ void rig_stream_add(struct rig_stream *s)
 	assert_int_equal(gate_socket_add(s->rig->worker, &s->back_socket, s->back), 0);
 }
 
-static void fd_close(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 void rig_stream_close(struct rig_stream *s)
 {
 	gate_direction_stop(&s->up.direction);
 	gate_direction_stop(&s->down.direction);
 	gate_socket_remove(&s->front_socket);
 	gate_socket_remove(&s->back_socket);
-	fd_close(&s->front);
-	fd_close(&s->back);
-	fd_close(&s->client);
-	fd_close(&s->server);
+	rig_close(&s->front);
+	rig_close(&s->back);
+	rig_close(&s->client);
+	rig_close(&s->server);
+	free(s->up.taken);
+	free(s->down.taken);
 }
 
 /* ---------------------------------------------------------------------------------------- ways */
@@ -228,24 +121,44 @@ static void way_on_event(struct gate_direction *direction)
 	rig_step((struct rig_way *)((char *)direction - offsetof(struct rig_way, direction)));
 }
 
-/* The target's registration belongs to the way that sends to it. */
-static void way_register(struct rig_way *way, bool wants_out)
+static int way_source_fd(const struct rig_way *way)
 {
-	struct rig_stream *s = way->stream;
-	struct epoll_event event = { .events = wants_out ? EPOLLOUT : 0, .data.ptr = way };
-	int fd = way == &s->up ? s->back : s->front;
-
-	if (way->is_registered_out == wants_out)
-		return;
-	way->is_registered_out = wants_out;
-	assert_int_equal(epoll_ctl(s->rig->epoll_fd, EPOLL_CTL_MOD, fd, &event), 0);
+	return way == &way->stream->up ? way->stream->front : way->stream->back;
 }
 
-static void reset_fd(int fd)
+static int way_target_fd(const struct rig_way *way)
 {
-	struct linger linger = { .l_onoff = 1, .l_linger = 0 };
+	return way == &way->stream->up ? way->stream->back : way->stream->front;
+}
 
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+static struct rig_way *way_other(struct rig_way *way)
+{
+	return way == &way->stream->up ? &way->stream->down : &way->stream->up;
+}
+
+static bool way_is_copying(const struct rig_way *way)
+{
+	return way->is_copied && way->end == RIG_RUNNING;
+}
+
+static bool way_has_pending(const struct rig_way *way)
+{
+	return way->pending_start != way->pending_end;
+}
+
+/* A socket's registration carries the way that sends to it; the other one reads from it. */
+static void way_register(struct rig_way *way)
+{
+	const struct rig_way *other = way_other(way);
+	bool wants_out = way_is_copying(way) ? way_has_pending(way) : way->direction.wants_target_writable;
+	bool wants_in = way_is_copying(other) && !way_has_pending(other);
+	struct epoll_event event = { .data.ptr = way };
+
+	event.events = (wants_out ? (uint32_t)EPOLLOUT : 0) | (wants_in ? (uint32_t)EPOLLIN : 0);
+	if (way->registered == event.events || way_target_fd(way) < 0)
+		return;
+	way->registered = event.events;
+	assert_int_equal(epoll_ctl(way->stream->rig->epoll_fd, EPOLL_CTL_MOD, way_target_fd(way), &event), 0);
 }
 
 static void stream_reset(struct rig_stream *s)
@@ -254,12 +167,8 @@ static void stream_reset(struct rig_stream *s)
 	gate_direction_stop(&s->down.direction);
 	gate_socket_remove(&s->front_socket);
 	gate_socket_remove(&s->back_socket);
-	if (s->front >= 0)
-		reset_fd(s->front);
-	if (s->back >= 0)
-		reset_fd(s->back);
-	fd_close(&s->front);
-	fd_close(&s->back);
+	rig_reset(&s->front);
+	rig_reset(&s->back);
 }
 
 static void way_end(struct rig_way *way, enum rig_end end)
@@ -269,6 +178,8 @@ static void way_end(struct rig_way *way, enum rig_end end)
 
 	way->end = end;
 	way->reason = way->direction.reason;
+	if (end != RIG_RESET && end != RIG_POISON && gate_socket_is_added(way->source))
+		(void)gate_socket_detach(way->source);
 	if (end == RIG_EOF && !s->keeps_open)
 		shutdown(target, SHUT_WR);
 	if (end == RIG_RESET || end == RIG_POISON) {
@@ -280,6 +191,103 @@ static void way_end(struct rig_way *way, enum rig_end end)
 	}
 }
 
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* False: wait for an event. */
+static bool copy_once(struct rig_way *way)
+{
+	ssize_t len;
+
+	if (!way_has_pending(way) && way->taken_start < way->taken_end) {
+		way->pending_start = 0;
+		way->pending_end = least(way->taken_end - way->taken_start, sizeof(way->pending));
+		memcpy(way->pending, way->taken + way->taken_start, way->pending_end);
+		way->taken_start += way->pending_end;
+	}
+	if (!way_has_pending(way)) {
+		len = recv(way_source_fd(way), way->pending, sizeof(way->pending), MSG_DONTWAIT);
+		if (len <= 0) {
+			if (len == 0)
+				way_end(way, RIG_EOF);
+			else if (errno != EAGAIN)
+				way_end(way, RIG_RESET);
+			return false;
+		}
+		way->pending_start = 0;
+		way->pending_end = (size_t)len;
+		if (gate_socket_is_added(way->source)) {
+			gate_socket_note_read(way->source, (uint64_t)len);
+			(void)gate_socket_detach(way->source);
+		}
+	}
+	len = send(way_target_fd(way), way->pending + way->pending_start,
+		   way->pending_end - way->pending_start, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (len < 0) {
+		if (errno != EAGAIN)
+			way_end(way, RIG_RESET);
+		return false;
+	}
+	way->pending_start += (size_t)len;
+	way->copied_bytes += (uint64_t)len;
+	return true;
+}
+
+static void copy_step(struct rig_way *way)
+{
+	for (int i = 0; i < 16 && copy_once(way); i++)
+		;
+	way_register(way);
+	way_register(way_other(way));
+}
+
+void rig_copy(struct rig_way *way)
+{
+	way->is_copied = true;
+	way->end = RIG_RUNNING;
+	copy_step(way);
+}
+
+bool rig_drain(struct rig_way *way)
+{
+	struct gate_socket *source = way->source;
+	uint64_t until = now_ms() + 5000;
+	char bytes[65536];
+
+	while (gate_socket_detach(source) == -EAGAIN && now_ms() < until) {
+		ssize_t len = recv(source->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+		if (len <= 0)
+			continue;
+		gate_socket_note_read(source, (uint64_t)len);
+		if (!send_all(way->stream->rig, way->target->fd, bytes, (size_t)len))
+			return false;
+	}
+	return !source->is_source;
+}
+
+/* As a proxy does: up to a bound; beyond it the verdict stays on until the copying has caught up. */
+static void way_take(struct rig_way *way)
+{
+	struct gate_socket *source = way->source;
+	ssize_t len = 1;
+
+	free(way->taken);
+	way->taken = malloc(RIG_TAKE_BYTES);
+	assert_non_null(way->taken);
+	way->taken_start = way->taken_end = 0;
+	while (len > 0 && way->taken_end < RIG_TAKE_BYTES && gate_socket_detach(source) == -EAGAIN) {
+		len = recv(source->fd, way->taken + way->taken_end, RIG_TAKE_BYTES - way->taken_end,
+			   MSG_DONTWAIT);
+		if (len > 0) {
+			gate_socket_note_read(source, (uint64_t)len);
+			way->taken_end += (size_t)len;
+		}
+	}
+}
+
 void rig_step(struct rig_way *way)
 {
 	enum gate_step step;
@@ -288,10 +296,15 @@ void rig_step(struct rig_way *way)
 		return;
 	way->steps++;
 	step = gate_direction_step(&way->direction, now_ms());
-	way_register(way, way->direction.wants_target_writable);
+	if (step == GATE_STEP_TAKE) {
+		way_take(way);
+		step = gate_direction_step(&way->direction, now_ms());
+	}
+	way_register(way);
 	switch (step) {
 	case GATE_STEP_WAIT:
 	case GATE_STEP_TICK:
+	case GATE_STEP_TAKE:
 		break;
 	case GATE_STEP_DONE:
 		way_end(way, RIG_DONE);
@@ -301,6 +314,8 @@ void rig_step(struct rig_way *way)
 		break;
 	case GATE_STEP_BYTES:
 		way_end(way, RIG_BYTES);
+		if (way->taken)
+			rig_copy(way);
 		break;
 	case GATE_STEP_RESET:
 		way_end(way, RIG_RESET);
@@ -318,6 +333,8 @@ int rig_try_start(struct rig_way *way, const struct gate_direction_options *opti
 
 	filled.source = way->source;
 	filled.target = way->target;
+	if (!way->target->inbound)
+		(void)gate_socket_detach(way->target);
 	way->direction.on_event = way_on_event;
 	error = gate_direction_start(&way->direction, &filled);
 	if (error)
@@ -338,7 +355,7 @@ void rig_tunnel(struct rig_stream *s, uint32_t credit_bytes)
 
 	rig_stream_add(s);
 	rig_start(&s->up, &options);
-	rig_start(&s->down, &options);
+	rig_copy(&s->down);
 }
 
 /* ---------------------------------------------------------------------------------------- loop */
@@ -346,6 +363,7 @@ void rig_tunnel(struct rig_stream *s, uint32_t credit_bytes)
 static void socket_event(struct rig_way *way, uint32_t events)
 {
 	struct rig_stream *s = way->stream;
+	bool is_moving = false;
 
 	if (events & EPOLLERR) {
 		/* A reset of either side ends the stream, as in a proxy. */
@@ -358,13 +376,20 @@ static void socket_event(struct rig_way *way, uint32_t events)
 		stream_reset(s);
 		return;
 	}
-	if (events & EPOLLHUP && !gate_direction_is_running(&s->up.direction) &&
-	    !gate_direction_is_running(&s->down.direction)) {
-		/* Level-triggered, and nobody is left to be told. */
-		epoll_ctl(s->rig->epoll_fd, EPOLL_CTL_DEL, way == &s->up ? s->back : s->front, NULL);
-		return;
+	for (int i = 0; i < 2; i++) {
+		struct rig_way *each = i ? &s->up : &s->down;
+
+		if (way_is_copying(each)) {
+			copy_step(each);
+			is_moving = true;
+		}
+		is_moving |= gate_direction_is_running(&each->direction);
 	}
-	rig_step(way);
+	/* Level-triggered, and nobody is left to be told. */
+	if (events & EPOLLHUP && !is_moving && way_target_fd(way) >= 0)
+		epoll_ctl(s->rig->epoll_fd, EPOLL_CTL_DEL, way_target_fd(way), NULL);
+	else
+		rig_step(way);
 }
 
 void rig_turn(struct rig *rig, int timeout_ms)
@@ -407,92 +432,6 @@ void rig_run_for(struct rig *rig, int ms)
 
 	while (now_ms() < until)
 		rig_turn(rig, 5);
-}
-
-bool send_all(struct rig *rig, int fd, const char *bytes, size_t len)
-{
-	uint64_t until = now_ms() + 5000;
-
-	while (len > 0 && now_ms() < until) {
-		ssize_t sent = send(fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-		if (sent > 0) {
-			bytes += sent;
-			len -= (size_t)sent;
-		} else if (errno != EAGAIN) {
-			return false;
-		}
-		rig_turn(rig, 0);
-	}
-	return len == 0;
-}
-
-uint64_t send_until_full(struct rig *rig, int fd, uint64_t seed, uint64_t position, uint64_t max,
-			 uint64_t quiet_ms)
-{
-	char piece[16384];
-	uint64_t start = position, quiet_since = now_ms();
-
-	while (position - start < max && now_ms() - quiet_since < quiet_ms) {
-		pattern_fill(piece, seed, position, sizeof(piece));
-		ssize_t sent = send(fd, piece, sizeof(piece), MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (sent > 0) {
-			position += (uint64_t)sent;
-			quiet_since = now_ms();
-		}
-		rig_turn(rig, sent > 0 ? 0 : 1);
-	}
-	return position - start;
-}
-
-size_t receive_some(struct rig *rig, int fd, char *bytes, size_t len, int limit_ms)
-{
-	uint64_t until = now_ms() + (uint64_t)limit_ms;
-	size_t have = 0;
-
-	do {
-		ssize_t got = recv(fd, bytes + have, len - have, MSG_DONTWAIT);
-
-		if (got > 0)
-			have += (size_t)got;
-		else if (got == 0 || errno != EAGAIN)
-			break;
-		rig_turn(rig, got > 0 ? 0 : 1);
-	} while (have < len && now_ms() < until);
-	return have;
-}
-
-void expect(struct rig *rig, int fd, uint64_t seed, uint64_t position, size_t len)
-{
-	static char bytes[200000];
-
-	assert_int_equal(receive_some(rig, fd, bytes, len, 2000), len);
-	assert_int_equal(pattern_check(bytes, seed, position, len), -1);
-}
-
-void expect_nothing(struct rig *rig, int fd)
-{
-	char byte;
-
-	assert_int_equal(receive_some(rig, fd, &byte, 1, 3), 0);
-}
-
-void send_pattern(struct rig *rig, int fd, uint64_t seed, uint64_t position, size_t len)
-{
-	static char bytes[200000];
-
-	pattern_fill(bytes, seed, position, len);
-	assert_true(send_all(rig, fd, bytes, len));
-}
-
-uint32_t rig_program_id(int program_fd)
-{
-	struct bpf_prog_info info = { 0 };
-	uint32_t len = sizeof(info);
-
-	assert_int_equal(bpf_obj_get_info_by_fd(program_fd, &info, &len), 0);
-	return info.id;
 }
 
 uint32_t rig_map_id(const struct gate *gate, enum gate_map map)

@@ -4,7 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "user/gate/pair.h"
+#include "tests/bpf/rig_common.h"
+#include "user/kernel/sockmap/direction.h"
 
 /*
  * A small gateway for tests of the gate: real TCP connections on loopback, the lane between them, one epoll
@@ -17,22 +18,15 @@
  * pattern.
  */
 
-/*
- * The programs and maps for one test. Skips the test, loudly, when BPF cannot be used here; with
- * HG_REQUIRE_BPF=1, or HG_REQUIRE naming bpf or all, that is a failure instead. NULL: defaults.
- */
+/* The programs and maps for one test, which is skipped when they cannot be used. NULL: defaults. */
 struct gate *rig_gate(const struct gate_options *options);
-/* Ends the running test as skipped, loudly, or as failed where BPF is required. */
-void rig_skip(const char *reason);
-
-/* before_load of gate_broken_bpf: arg is the uint32_t with the enum break_rule bits to be off. */
-void rig_break(struct bpf_object *object, void *arg);
-
 struct rig_buffers {
 	int front_receive, front_send, back_receive, back_send; /* 0: the kernel's own choice, autotuned */
 	int client_receive, client_send, server_receive, server_send;
 	int family; /* AF_INET (0 too) or AF_INET6 */
 };
+
+#define RIG_TAKE_BYTES ((size_t)1 << 20)
 
 enum rig_end {
 	RIG_RUNNING,
@@ -49,8 +43,16 @@ struct rig_way {
 	enum gate_reason reason;
 	struct rig_stream *stream;
 	struct gate_socket *source, *target;
-	bool is_registered_out; /* EPOLLOUT on the target */
+	uint32_t registered; /* events of the target */
 	uint64_t steps;
+	/* Carried by hand, through one buffer. */
+	bool is_copied;
+	uint64_t copied_bytes;
+	size_t pending_start, pending_end;
+	char pending[65536];
+	/* What the lane had the caller take out (GATE_STEP_TAKE): before what recv() on the source gives. */
+	char *taken;
+	size_t taken_start, taken_end;
 };
 
 struct rig_stream {
@@ -70,10 +72,10 @@ struct rig {
 
 struct rig *rig_create(struct gate *gate);
 void rig_free(struct rig *rig);
+/* Both with the defaults; and their end, when everything is given back: slots, credit, directions. */
+struct rig *rig_setup(struct gate **ret_gate);
+void rig_teardown(struct rig *rig, struct gate *gate);
 
-/* A connected pair on loopback: ret_fds[0] connected, ret_fds[1] accepted; buffer sizes 0: untouched. */
-void rig_connect(int family, int ret_fds[2], int connect_receive, int connect_send, int accept_receive,
-		 int accept_send);
 void rig_stream_open(struct rig *rig, struct rig_stream *stream, const struct rig_buffers *buffers);
 /* Both gateway sockets into the maps. */
 void rig_stream_add(struct rig_stream *stream);
@@ -83,7 +85,13 @@ void rig_stream_close(struct rig_stream *stream);
 void rig_start(struct rig_way *way, const struct gate_direction_options *options);
 int rig_try_start(struct rig_way *way, const struct gate_direction_options *options);
 void rig_step(struct rig_way *way);
-void rig_tunnel(struct rig_stream *stream, uint32_t credit_bytes); /* both ways until close */
+/* Up in the lane, down by hand, until close. */
+void rig_tunnel(struct rig_stream *stream, uint32_t credit_bytes);
+void rig_copy(struct rig_way *way); /* by hand from now on */
+/*
+ * Sends on what the lane left in the source, until the verdict is off it. False: it does not end, or broke.
+ */
+bool rig_drain(struct rig_way *way);
 
 /* One turn: waits at most timeout_ms, then handles what happened. */
 void rig_turn(struct rig *rig, int timeout_ms);
@@ -92,24 +100,5 @@ bool rig_run(struct rig *rig, bool (*is_done)(void *arg), void *arg, int limit_m
 bool rig_way_ended(void *way); /* is_done for one way */
 void rig_run_for(struct rig *rig, int ms);
 
-void set_blocking(int fd, bool is_blocking);
-uint64_t now_ms(void);
-uint64_t now_ns(void);
-uint32_t random_u32(uint64_t *state);
-/* Sends or receives all of it on any socket, the gateway working meanwhile. False: not within the time. */
-bool send_all(struct rig *rig, int fd, const char *bytes, size_t len);
-/*
- * Writes the pattern of this seed from `position` on, until nothing has been taken for quiet_ms, or `max`
- * bytes or up to a piece of 16 KiB more. Returns how many were taken.
- */
-uint64_t send_until_full(struct rig *rig, int fd, uint64_t seed, uint64_t position, uint64_t max,
-			 uint64_t quiet_ms);
-size_t receive_some(struct rig *rig, int fd, char *bytes, size_t len, int limit_ms);
-/* The pattern of this seed from `position` on, at most 200000 bytes; they fail the test. */
-void send_pattern(struct rig *rig, int fd, uint64_t seed, uint64_t position, size_t len);
-void expect(struct rig *rig, int fd, uint64_t seed, uint64_t position, size_t len);
-void expect_nothing(struct rig *rig, int fd);
-
-/* Identities in the kernel, as other tools show them. */
-uint32_t rig_program_id(int program_fd);
+/* As other tools show it. */
 uint32_t rig_map_id(const struct gate *gate, enum gate_map map);

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The chunk walk of bpf/chunked.h against the strict parser of user/http/body.h, sharing no code. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "bpf/chunked.h"
 #include "tests/bpf/rig.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/http/body.h"
 
@@ -100,9 +96,8 @@ static const struct {
 	{ "123456789\r\n", 8, WALK_LONG },
 };
 
-static void walk_stops_where_the_table_says(void **state)
+TEST(walk_stops_where_the_table_says)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(stops); i++) {
 		struct gate_chunk c = { 0 };
 		size_t len = strlen(stops[i].text);
@@ -114,12 +109,11 @@ static void walk_stops_where_the_table_says(void **state)
 	}
 }
 
-static void a_refused_piece_leaves_the_state_alone(void **state)
+TEST(a_refused_piece_leaves_the_state_alone)
 {
 	struct gate_chunk before = { .left = 3, .phase = WALK_DATA, .digits = 1 };
 	struct gate_chunk c = before;
 
-	(void)state;
 	assert_int_equal(walk_text(&c, "abc\r\n0\r\n", 8), WALK_LAST);
 	assert_memory_equal(&c, &before, sizeof(c));
 }
@@ -146,22 +140,20 @@ static size_t random_stream(char *out, size_t size, uint64_t *random)
 	return len;
 }
 
-static void walk_and_parser_agree_on_random_streams(void **state)
+TEST(walk_and_parser_agree_on_random_streams)
 {
 	uint64_t random = 20260101;
 	char bytes[4096];
 
-	(void)state;
 	for (int round = 0; round < 20000; round++)
 		check_agreement(bytes, random_stream(bytes, sizeof(bytes), &random));
 }
 
-static void every_split_gives_the_same_state(void **state)
+TEST(every_split_gives_the_same_state)
 {
 	uint64_t random = 7;
 	char bytes[1500];
 
-	(void)state;
 	for (int round = 0; round < 60; round++) {
 		size_t len = random_stream(bytes, sizeof(bytes), &random);
 		uint64_t payload;
@@ -179,11 +171,10 @@ static void every_split_gives_the_same_state(void **state)
 	}
 }
 
-static void plain_chunks_are_covered_completely(void **state)
+TEST(plain_chunks_are_covered_completely)
 {
 	char bytes[64];
 
-	(void)state;
 	for (uint32_t size = 1; size < 40; size++) {
 		struct gate_chunk c = { 0 };
 		int head = snprintf(bytes, sizeof(bytes), "%x\r\n", size);
@@ -194,17 +185,4 @@ static void plain_chunks_are_covered_completely(void **state)
 		assert_int_equal(c.phase, WALK_SIZE_FIRST);
 		assert_int_equal(c.left, 0);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(walk_stops_where_the_table_says),
-		cmocka_unit_test(a_refused_piece_leaves_the_state_alone),
-		cmocka_unit_test(walk_and_parser_agree_on_random_streams),
-		cmocka_unit_test(every_split_gives_the_same_state),
-		cmocka_unit_test(plain_chunks_are_covered_completely),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

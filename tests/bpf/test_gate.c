@@ -2,38 +2,19 @@
 /* Bytes through the lane: in order, all of them, none twice, and none on the wrong side. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "tests/bpf/actor.h"
 #include "tests/bpf/rig.h"
+#include "tests/bpf/traffic.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/base/mem.h"
-#include "user/gate/selftest.h"
-
-static struct rig *setup(struct gate **ret_gate)
-{
-	*ret_gate = rig_gate(NULL);
-	return rig_create(*ret_gate);
-}
-
-/* Everything is given back: slots, credit, directions. */
-static void teardown(struct rig *rig, struct gate *gate)
-{
-	assert_int_equal(gate_count_taken(gate), 0);
-	assert_int_equal(atomic_load(&gate->slots.credit_bytes), 0);
-	assert_int_equal(rig->worker->totals.poisoned, 0);
-	rig_free(rig);
-	gate_free(gate);
-}
+#include "user/kernel/sockmap/selftest.h"
 
 /* ---------------------------------------------------------------------------------------- tunnels */
 
@@ -50,7 +31,7 @@ static struct traffic traffics[] = {
 	{ "a tunnel keeps every byte, fast readers", { 0 }, 24 << 20, 24 << 20, 60000, 60000, 0, 0 },
 	{ "a tunnel keeps every byte, pausing readers", { 0 }, 8 << 20, 8 << 20, 30000, 30000, 8, 0 },
 	{ "a tunnel keeps every byte, small buffers",
-	  { .front_send = 16384, .back_send = 16384, .front_receive = 16384, .back_receive = 16384 },
+	  { .front_send = 16384, .back_send = 16384, .front_receive = 65536, .back_receive = 65536 },
 	  1 << 20, 1 << 20, 9000, 9000, 32, 0 },
 	{ "a tunnel keeps every byte, credit beyond the buffers",
 	  { .front_send = 32768, .back_send = 32768, .server_receive = 32768, .client_receive = 32768 },
@@ -82,7 +63,8 @@ static void stats_check(const struct rig_way *way, uint64_t bytes)
 {
 	struct gate_direction_stats stats = gate_direction_stats(&way->direction);
 
-	assert_int_equal(stats.redirected_bytes + stats.copied_bytes, bytes);
+	/* By hand, after small pieces were taken out. */
+	assert_int_equal(stats.redirected_bytes + stats.copied_bytes + way->copied_bytes, bytes);
 	if (bytes)
 		assert_in_range(stats.redirected_bytes, 1, bytes);
 }
@@ -91,7 +73,7 @@ static void tunnel_keeps_every_byte(void **state)
 {
 	const struct traffic *t = *state;
 	struct gate *gate;
-	struct rig *rig = setup(&gate);
+	struct rig *rig = rig_setup(&gate);
 	struct rig_stream s;
 	struct actor up_writer = { .shuts_down = true }, down_writer = { .shuts_down = true };
 	struct actor up_reader, down_reader;
@@ -118,21 +100,20 @@ static void tunnel_keeps_every_byte(void **state)
 	assert_int_equal(s.up.end, RIG_EOF);
 	assert_int_equal(s.down.end, RIG_EOF);
 	stats_check(&s.up, t->up_bytes);
-	stats_check(&s.down, t->down_bytes);
+	assert_int_equal(s.down.copied_bytes, t->down_bytes);
 	rig_stream_close(&s);
-	teardown(rig, gate);
+	rig_teardown(rig, gate);
 }
 
 /* ---------------------------------------------------------------------------------------- ends */
 
 /* Last data and FIN, together or in any distance, thousands of times: nothing is lost, no false alarm. */
-static void a_fin_right_behind_data_loses_nothing(void **state)
+TEST(a_fin_right_behind_data_loses_nothing)
 {
 	struct gate *gate;
-	struct rig *rig = setup(&gate);
+	struct rig *rig = rig_setup(&gate);
 	uint64_t random = 11;
 
-	(void)state;
 	for (int round = 0; round < 2000; round++) {
 		struct rig_stream s;
 		size_t len = random_u32(&random) % 3000;
@@ -156,15 +137,14 @@ static void a_fin_right_behind_data_loses_nothing(void **state)
 		assert_int_equal(recv(s.server, &eof, 1, 0), 0);
 		rig_stream_close(&s);
 	}
-	teardown(rig, gate);
+	rig_teardown(rig, gate);
 }
 
-static void the_other_way_goes_on_after_a_half_close(void **state)
+TEST(the_other_way_goes_on_after_a_half_close)
 {
 	struct gate *gate;
-	struct rig *rig = setup(&gate);
+	struct rig *rig = rig_setup(&gate);
 
-	(void)state;
 	for (int round = 0; round < 2; round++) {
 		struct rig_stream s;
 		int early = 0, late = 0;
@@ -190,16 +170,15 @@ static void the_other_way_goes_on_after_a_half_close(void **state)
 		assert_int_equal(late_way->end, RIG_EOF);
 		rig_stream_close(&s);
 	}
-	teardown(rig, gate);
+	rig_teardown(rig, gate);
 }
 
 /* A broken connection is never shown as a clean end. */
-static void a_reset_is_passed_on_as_a_reset(void **state)
+TEST(a_reset_is_passed_on_as_a_reset)
 {
 	struct gate *gate;
-	struct rig *rig = setup(&gate);
+	struct rig *rig = rig_setup(&gate);
 
-	(void)state;
 	for (int round = 0; round < 40; round++) {
 		struct rig_stream s;
 		struct linger linger = { .l_onoff = 1, .l_linger = 0 };
@@ -225,56 +204,54 @@ static void a_reset_is_passed_on_as_a_reset(void **state)
 		rig_stream_close(&s);
 	}
 	assert_int_equal(rig->worker->totals.poisoned, 0);
-	teardown(rig, gate);
+	rig_teardown(rig, gate);
 }
 
 /* ---------------------------------------------------------------------------------------- quiet */
 
-/* 400 events through two open gates wake the gateway at most for its own reasons, not for them. */
-static void an_open_gate_lets_user_space_sleep(void **state)
+/* 400 events through an open gate wake the gateway at most for its own reasons, not for them. */
+TEST(an_open_gate_lets_user_space_sleep)
 {
 	struct gate *gate;
-	struct rig *rig = setup(&gate);
+	struct rig *rig = rig_setup(&gate);
 	struct rig_stream s;
 	char event[200];
 
-	(void)state;
 	rig_stream_open(rig, &s, NULL);
 	rig_tunnel(&s, 0);
-	set_blocking(s.client, true);
+	set_blocking(s.server, true);
 	rig_run_for(rig, 5);
 	uint64_t wakeups = rig->wakeups;
 	uint64_t started_ns = now_ns();
 	for (int i = 0; i < 400; i++) {
 		pattern_fill(event, 1, (uint64_t)i * sizeof(event), sizeof(event));
-		assert_int_equal(send(s.server, event, sizeof(event), 0), sizeof(event));
-		assert_int_equal(recv(s.client, event, sizeof(event), MSG_WAITALL), sizeof(event));
+		assert_int_equal(send(s.client, event, sizeof(event), 0), sizeof(event));
+		assert_int_equal(recv(s.server, event, sizeof(event), MSG_WAITALL), sizeof(event));
 		if (i % 20 == 0)
 			rig_turn(rig, 0);
 	}
 	rig_run_for(rig, 5);
 	assert_int_equal(rig->wakeups, wakeups);
-	struct gate_direction_stats stats = gate_direction_stats(&s.down.direction);
+	struct gate_direction_stats stats = gate_direction_stats(&s.up.direction);
 	assert_int_equal(stats.redirected_bytes, 400 * sizeof(event));
 	assert_true(stats.is_open);
 	/* Idle timers read this without a system call; the clock is coarse, one jiffy of at most 10 ms. */
 	assert_true(stats.last_active_ns + 10000000 > started_ns && stats.last_active_ns <= now_ns());
 	uint64_t active_ns = stats.last_active_ns;
 	rig_run_for(rig, 30);
-	assert_true(gate_direction_stats(&s.down.direction).last_active_ns == active_ns);
+	assert_true(gate_direction_stats(&s.up.direction).last_active_ns == active_ns);
 	rig_stream_close(&s);
-	teardown(rig, gate);
+	rig_teardown(rig, gate);
 }
 
 /* A connection carries one request after the other; what closed the gate of one says nothing of the next. */
-static void a_reason_is_of_the_direction_that_asks(void **state)
+TEST(a_reason_is_of_the_direction_that_asks)
 {
 	struct gate *gate;
-	struct rig *rig = setup(&gate);
+	struct rig *rig = rig_setup(&gate);
 	struct rig_stream s;
 	struct gate_direction_options options = { .framing = GATE_LENGTH, .length_bytes = 1000 };
 
-	(void)state;
 	rig_stream_open(rig, &s, NULL);
 	rig_stream_add(&s);
 	rig_start(&s.up, &options);
@@ -290,6 +267,9 @@ static void a_reason_is_of_the_direction_that_asks(void **state)
 	assert_true(gate_direction_stats(&s.up.direction).is_open);
 	assert_int_equal(gate_direction_stats(&s.up.direction).reason, GATE_REASON_NONE);
 	/* One that never opens has a reason, too. */
+	gate_direction_leave(&s.up.direction);
+	rig_step(&s.up);
+	assert_int_equal(s.up.end, RIG_BYTES);
 	options.framing = GATE_CHUNKED_BODY;
 	rig_start(&s.down, &options);
 	assert_true(send_all(rig, s.server, "0\r\n\r\n", 5));
@@ -297,18 +277,17 @@ static void a_reason_is_of_the_direction_that_asks(void **state)
 	assert_int_equal(gate_direction_stats(&s.down.direction).pauses, 0);
 	assert_int_equal(gate_direction_stats(&s.down.direction).reason, GATE_REASON_CHUNK_LAST);
 	rig_stream_close(&s);
-	teardown(rig, gate);
+	rig_teardown(rig, gate);
 }
 
 /* A ring that nobody read for long loses events; the next look finds every gate all the same. */
-static void lost_events_are_made_up_for(void **state)
+TEST(lost_events_are_made_up_for)
 {
 	struct gate *gate;
-	struct rig *rig = setup(&gate);
+	struct rig *rig = rig_setup(&gate);
 	struct rig_stream noisy, late;
 	struct gate_direction_options refuse = { .framing = GATE_CHUNKED_BODY };
 
-	(void)state;
 	rig_stream_open(rig, &noisy, NULL);
 	rig_stream_open(rig, &late, NULL);
 	rig_stream_add(&noisy);
@@ -336,26 +315,24 @@ static void lost_events_are_made_up_for(void **state)
 	gate_free(gate);
 }
 
-/* A poison of the target is the direction's business, too; that it is only a target makes no difference. */
-static void a_lost_poison_of_a_target_is_made_up_for(void **state)
+TEST(a_lost_poison_is_made_up_for)
 {
 	struct gate *gate;
-	struct rig *rig = setup(&gate);
+	struct rig *rig = rig_setup(&gate);
 	struct rig_stream s;
 	struct gate_direction_options options = { .framing = GATE_UNTIL_CLOSE };
 
-	(void)state;
 	rig_stream_open(rig, &s, NULL);
 	rig_stream_add(&s);
 	rig_start(&s.down, &options);
-	gate_socket_record(&s.front_socket)->kernel.poison = GATE_REASON_POISON_OVERRUN;
+	gate_socket_record(&s.back_socket)->kernel.poison = GATE_REASON_POISON_GAP;
 	gate_worker_poll(rig->worker);
 	assert_int_equal(s.down.end, RIG_RUNNING);
 	/* As the program does when the ring is full. */
 	__atomic_add_fetch(&gate->workers[rig->worker->ring].lost_events, 1, __ATOMIC_RELAXED);
 	gate_worker_poll(rig->worker);
 	assert_int_equal(s.down.end, RIG_POISON);
-	assert_int_equal(s.down.reason, GATE_REASON_POISON_OVERRUN);
+	assert_int_equal(s.down.reason, GATE_REASON_POISON_GAP);
 	rig_stream_close(&s);
 	rig_free(rig);
 	gate_free(gate);
@@ -367,15 +344,14 @@ static int socket_udp(void)
 	return socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 }
 
-static void sockets_that_cannot_be_spliced_are_refused(void **state)
+TEST(sockets_that_cannot_be_spliced_are_refused)
 {
 	struct gate *gate;
-	struct rig *rig = setup(&gate);
+	struct rig *rig = rig_setup(&gate);
 	struct rig_stream s;
 	struct gate_socket socket = { 0 };
 	int datagram = socket_udp();
 
-	(void)state;
 	assert_int_equal(gate_socket_add(rig->worker, &socket, datagram), -EOPNOTSUPP);
 	assert_false(gate_socket_is_added(&socket));
 	close(datagram);
@@ -391,19 +367,101 @@ static void sockets_that_cannot_be_spliced_are_refused(void **state)
 	self.source = &s.front_socket;
 	assert_int_equal(gate_direction_start(&direction, &self), -EINVAL);
 	rig_stream_close(&s);
-	teardown(rig, gate);
+	rig_teardown(rig, gate);
+}
+
+/* What is redirected into a socket and what is passed up on it would wait in one queue of the kernel. */
+TEST(a_socket_is_source_or_target_and_changes_between_directions)
+{
+	struct gate *gate;
+	struct rig *rig = rig_setup(&gate);
+	struct rig_stream s;
+	struct gate_direction_options until_close = { .framing = GATE_UNTIL_CLOSE };
+	struct gate_direction_options body = { .framing = GATE_LENGTH, .length_bytes = 4000 };
+
+	rig_stream_open(rig, &s, NULL);
+	rig_stream_add(&s);
+	for (uint64_t round = 0; round < 200; round++) {
+		struct rig_way *way = round % 2 ? &s.down : &s.up;
+		struct rig_way *other = round % 2 ? &s.up : &s.down;
+		int from = round % 2 ? s.server : s.client;
+		int to = round % 2 ? s.client : s.server;
+
+		rig_start(way, &body);
+		assert_int_equal(rig_try_start(other, &until_close), -EBUSY);
+		send_pattern(rig, from, 1 + round % 2, round / 2 * 4000, 4000);
+		expect(rig, to, 1 + round % 2, round / 2 * 4000, 4000);
+		assert_true(rig_run(rig, rig_way_ended, way, 1000));
+		assert_int_equal(way->end, RIG_DONE);
+		assert_false(way->source->is_source);
+	}
+	/* Bytes of the next message keep it a source until they are read. */
+	rig_start(&s.up, &body);
+	send_pattern(rig, s.client, 3, 0, 4001);
+	assert_true(rig_run(rig, rig_way_ended, &s.up, 1000));
+	assert_int_equal(rig_try_start(&s.down, &body), -EBUSY);
+	expect(rig, s.front, 3, 4000, 1);
+	gate_socket_note_read(&s.front_socket, 1);
+	rig_start(&s.down, &body);
+	rig_stream_close(&s);
+	rig_teardown(rig, gate);
+}
+
+/* Taking the verdict off and putting it on again, at any moment of a stream that never pauses. */
+TEST(bytes_survive_the_coming_and_going_of_the_verdict)
+{
+	enum { BYTES = 64 << 20 };
+	struct gate *gate;
+	struct rig *rig = rig_setup(&gate);
+	struct rig_stream s;
+	struct gate_direction_options options = { .framing = GATE_UNTIL_CLOSE };
+	struct actor writer = { .shuts_down = true, .pause_us = 1000, .pause_every = 16 };
+	struct actor reader = { .expects_eof = true };
+	uint64_t random = 5;
+	unsigned int changes = 0;
+
+	rig_stream_open(rig, &s, NULL);
+	rig_stream_add(&s);
+	actor_read(&reader, s.server, 1, BYTES, 60000);
+	actor_write(&writer, s.client, 1, BYTES, 60000);
+	while (!actor_finished(&reader)) {
+		int error = rig_try_start(&s.up, &options);
+
+		if (error == -EAGAIN)
+			continue;
+		if (error)
+			break;
+		changes++;
+		rig_run_for(rig, (int)(random_u32(&random) % 3));
+		if (s.up.end != RIG_RUNNING)
+			break;
+		gate_direction_leave(&s.up.direction);
+		rig_step(&s.up);
+		assert_true(rig_run(rig, rig_way_ended, &s.up, 2000));
+		if (s.up.end != RIG_BYTES)
+			break;
+		assert_true(rig_drain(&s.up));
+	}
+	if (s.up.end == RIG_BYTES || s.up.end == RIG_RUNNING)
+		rig_copy(&s.up);
+	assert_true(rig_run(rig, actor_finished, &reader, 10000));
+	actor_join(&writer);
+	actor_join(&reader);
+	actor_check(&reader, &writer, BYTES);
+	assert_in_range(changes, 2, UINT32_MAX);
+	rig_stream_close(&s);
+	rig_teardown(rig, gate);
 }
 
 /* What a sequence that broke does to a socket that no direction watches. */
-static void a_poisoned_socket_is_known_and_starts_nothing(void **state)
+TEST(a_poisoned_socket_is_known_and_starts_nothing)
 {
 	struct gate *gate;
-	struct rig *rig = setup(&gate);
+	struct rig *rig = rig_setup(&gate);
 	struct rig_stream s;
 	struct gate_direction_options options = { .framing = GATE_LENGTH, .length_bytes = 3 };
 	struct gate_direction again = { 0 };
 
-	(void)state;
 	rig_stream_open(rig, &s, NULL);
 	rig_stream_add(&s);
 	rig_start(&s.up, &options);
@@ -418,16 +476,15 @@ static void a_poisoned_socket_is_known_and_starts_nothing(void **state)
 	/* As the target of the other way, too. */
 	assert_int_equal(rig_try_start(&s.down, &options), -EPROTO);
 	rig_stream_close(&s);
-	teardown(rig, gate);
+	rig_teardown(rig, gate);
 }
 
 /* Memory that is not there at any point of loading and starting: -ENOMEM, and everything is given back. */
-static void each_failed_allocation_is_an_error_and_no_leak(void **state)
+TEST(each_failed_allocation_is_an_error_and_no_leak)
 {
 	static const struct gate_options options = { .slot_count = 16, .worker_count = 2 };
 	unsigned long nth;
 
-	(void)state;
 	gate_free(rig_gate(&options));
 	for (nth = 1; nth < 50; nth++) {
 		struct gate *gate = NULL;
@@ -450,13 +507,12 @@ static void each_failed_allocation_is_an_error_and_no_leak(void **state)
 	assert_in_range(nth, 4, 49);
 }
 
-static void the_self_test_passes_here(void **state)
+TEST(the_self_test_passes_here)
 {
 	struct gate *gate = rig_gate(NULL);
 	struct text why;
 	uint64_t took_ns = 0;
 
-	(void)state;
 	text_init(&why);
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(gate_selftest(gate, &why, &took_ns), 0);
@@ -465,28 +521,4 @@ static void the_self_test_passes_here(void **state)
 	gate_free(gate);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct CMUnitTest others[] = {
-		cmocka_unit_test(a_fin_right_behind_data_loses_nothing),
-		cmocka_unit_test(the_other_way_goes_on_after_a_half_close),
-		cmocka_unit_test(a_reset_is_passed_on_as_a_reset),
-		cmocka_unit_test(an_open_gate_lets_user_space_sleep),
-		cmocka_unit_test(a_reason_is_of_the_direction_that_asks),
-		cmocka_unit_test(lost_events_are_made_up_for),
-		cmocka_unit_test(a_lost_poison_of_a_target_is_made_up_for),
-		cmocka_unit_test(sockets_that_cannot_be_spliced_are_refused),
-		cmocka_unit_test(a_poisoned_socket_is_known_and_starts_nothing),
-		cmocka_unit_test(each_failed_allocation_is_an_error_and_no_leak),
-		cmocka_unit_test(the_self_test_passes_here),
-	};
-	struct CMUnitTest tests[ARRAY_LEN(traffics) + ARRAY_LEN(others)];
-
-	for (size_t i = 0; i < ARRAY_LEN(traffics); i++)
-		tests[i] = (struct CMUnitTest){ traffics[i].name, tunnel_keeps_every_byte, NULL, NULL,
-						&traffics[i] };
-	memcpy(tests + ARRAY_LEN(traffics), others, sizeof(others));
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
-	return _cmocka_run_group_tests("gate", tests, ARRAY_LEN(tests), NULL, NULL);
-}
+TEST_ROWS(tunnel_keeps_every_byte, traffics);

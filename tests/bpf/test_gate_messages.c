@@ -2,39 +2,20 @@
 /* Messages through the lane: bodies, chunked ones too, keep-alive, pooled sockets, changes of lane. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "bpf/chunked.h"
 #include "tests/bpf/actor.h"
 #include "tests/bpf/rig.h"
+#include "tests/bpf/traffic.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 
 static const struct gate_direction_options until_close = { .framing = GATE_UNTIL_CLOSE };
-
-static struct rig *setup(struct gate **ret_gate)
-{
-	*ret_gate = rig_gate(NULL);
-	return rig_create(*ret_gate);
-}
-
-/* Everything is given back: slots, credit, directions. */
-static void teardown(struct rig *rig, struct gate *gate)
-{
-	assert_int_equal(gate_count_taken(gate), 0);
-	assert_int_equal(atomic_load(&gate->slots.credit_bytes), 0);
-	assert_int_equal(rig->worker->totals.poisoned, 0);
-	rig_free(rig);
-	gate_free(gate);
-}
 
 /* ---------------------------------------------------------------------------------------- messages */
 
@@ -47,15 +28,14 @@ static void expect_in_gateway(struct rig *rig, struct gate_socket *socket, uint6
 }
 
 /* Body and next message cross the boundary at every byte of one piece, on one connection all the time. */
-static void pipelined_bytes_stay_on_their_side_at_every_boundary(void **state)
+TEST(pipelined_bytes_stay_on_their_side_at_every_boundary)
 {
 	enum { PIECE = 64 };
 	struct gate *gate;
-	struct rig *rig = setup(&gate);
+	struct rig *rig = rig_setup(&gate);
 	struct rig_stream s;
 	uint64_t position = 0;
 
-	(void)state;
 	rig_stream_open(rig, &s, NULL);
 	rig_stream_add(&s);
 	for (size_t body = 1; body <= PIECE; body++) {
@@ -87,20 +67,19 @@ static void pipelined_bytes_stay_on_their_side_at_every_boundary(void **state)
 	}
 	expect_nothing(rig, s.server);
 	rig_stream_close(&s);
-	teardown(rig, gate);
+	rig_teardown(rig, gate);
 }
 
 /* Heads through user space, bodies through the lane, both ways in turn. */
-static void a_connection_carries_many_messages(void **state)
+TEST(a_connection_carries_many_messages)
 {
 	enum { HEAD = 120 };
 	struct gate *gate;
-	struct rig *rig = setup(&gate);
+	struct rig *rig = rig_setup(&gate);
 	struct rig_stream s;
 	uint64_t random = 3, up = 0, down = 0;
 	char head[HEAD];
 
-	(void)state;
 	rig_stream_open(rig, &s, NULL);
 	rig_stream_add(&s);
 	for (int message = 0; message < 60; message++) {
@@ -129,18 +108,17 @@ static void a_connection_carries_many_messages(void **state)
 		down += HEAD + body;
 	}
 	rig_stream_close(&s);
-	teardown(rig, gate);
+	rig_teardown(rig, gate);
 }
 
 /* A pooled backend connection serves another client after the first: nothing of one reaches the other. */
-static void sockets_find_new_partners(void **state)
+TEST(sockets_find_new_partners)
 {
 	struct gate *gate;
-	struct rig *rig = setup(&gate);
+	struct rig *rig = rig_setup(&gate);
 	struct rig_stream first, second;
 	struct gate_direction_options body = { .framing = GATE_LENGTH, .length_bytes = 5000 };
 
-	(void)state;
 	rig_stream_open(rig, &first, NULL);
 	rig_stream_open(rig, &second, NULL);
 	rig_stream_add(&first);
@@ -166,33 +144,31 @@ static void sockets_find_new_partners(void **state)
 	expect_nothing(rig, second.client);
 	rig_stream_close(&second);
 	rig_stream_close(&first);
-	teardown(rig, gate);
+	rig_teardown(rig, gate);
 }
 
-static void a_body_of_length_zero_is_done_at_once(void **state)
+TEST(a_body_of_length_zero_is_done_at_once)
 {
 	struct gate *gate;
-	struct rig *rig = setup(&gate);
+	struct rig *rig = rig_setup(&gate);
 	struct rig_stream s;
 	struct gate_direction_options options = { .framing = GATE_LENGTH, .length_bytes = 0 };
 
-	(void)state;
 	rig_stream_open(rig, &s, NULL);
 	rig_stream_add(&s);
 	rig_start(&s.up, &options);
 	assert_int_equal(s.up.end, RIG_DONE);
 	rig_stream_close(&s);
-	teardown(rig, gate);
+	rig_teardown(rig, gate);
 }
 
-static void a_short_body_says_how_much_is_missing(void **state)
+TEST(a_short_body_says_how_much_is_missing)
 {
 	struct gate *gate;
-	struct rig *rig = setup(&gate);
+	struct rig *rig = rig_setup(&gate);
 	struct rig_stream s;
 	struct gate_direction_options options = { .framing = GATE_LENGTH, .length_bytes = 1000 };
 
-	(void)state;
 	rig_stream_open(rig, &s, NULL);
 	rig_stream_add(&s);
 	rig_start(&s.up, &options);
@@ -203,7 +179,7 @@ static void a_short_body_says_how_much_is_missing(void **state)
 	assert_int_equal(s.up.direction.left_bytes, 400);
 	expect(rig, s.server, 1, 0, 600);
 	rig_stream_close(&s);
-	teardown(rig, gate);
+	rig_teardown(rig, gate);
 }
 
 /* ---------------------------------------------------------------------------------------- changes of lane */
@@ -257,18 +233,17 @@ static int change_lanes(struct rig *rig, uint64_t *random)
 }
 
 /* At random moments, under a writer that never stops. On a busy machine one stream may be over too soon. */
-static void bytes_survive_random_changes_of_lane(void **state)
+TEST(bytes_survive_random_changes_of_lane)
 {
 	struct gate *gate;
-	struct rig *rig = setup(&gate);
+	struct rig *rig = rig_setup(&gate);
 	uint64_t random = 5;
 	int changes = 0;
 
-	(void)state;
 	for (int round = 0; round < 20 && changes <= 20; round++)
 		changes += change_lanes(rig, &random);
 	assert_true(changes > 20);
-	teardown(rig, gate);
+	rig_teardown(rig, gate);
 }
 
 /* ---------------------------------------------------------------------------------------- chunked */
@@ -289,15 +264,14 @@ static size_t chunked_make(char *out, uint64_t *random, int chunks)
 }
 
 /* Every split of a chunked body in two pieces; the state comes out where user space expects it. */
-static void chunked_bodies_survive_every_split(void **state)
+TEST(chunked_bodies_survive_every_split)
 {
 	struct gate *gate;
-	struct rig *rig = setup(&gate);
+	struct rig *rig = rig_setup(&gate);
 	struct rig_stream s;
 	uint64_t random = 9;
 	char body[400], got[400];
 
-	(void)state;
 	rig_stream_open(rig, &s, NULL);
 	rig_stream_add(&s);
 	size_t len = chunked_make(body, &random, 5);
@@ -324,14 +298,14 @@ static void chunked_bodies_survive_every_split(void **state)
 	}
 	assert_int_equal(gate_direction_stats(&s.up.direction).copied_bytes, 0);
 	rig_stream_close(&s);
-	teardown(rig, gate);
+	rig_teardown(rig, gate);
 }
 
 /* Random piece sizes, a slow reader, something for the full parser in between, the lane again after it. */
-static void chunked_bodies_go_on_after_an_extension(void **state)
+TEST(chunked_bodies_go_on_after_an_extension)
 {
 	struct gate *gate;
-	struct rig *rig = setup(&gate);
+	struct rig *rig = rig_setup(&gate);
 	struct rig_buffers buffers = { .back_send = 16384, .server_receive = 16384 };
 	struct rig_stream s;
 	uint64_t random = 10;
@@ -339,7 +313,6 @@ static void chunked_bodies_go_on_after_an_extension(void **state)
 	size_t len, sent = 0, have = 0;
 	struct gate_chunk chunk = { 0 };
 
-	(void)state;
 	len = chunked_make(body, &random, 1000);
 	len += (size_t)sprintf(body + len, "3;name=value\r\nabc\r\n");
 	len += chunked_make(body + len, &random, 1000);
@@ -383,23 +356,5 @@ static void chunked_bodies_go_on_after_an_extension(void **state)
 	assert_int_equal(have, len);
 	assert_memory_equal(got, body, len);
 	rig_stream_close(&s);
-	teardown(rig, gate);
-}
-
-int main(int argc, char **argv)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(pipelined_bytes_stay_on_their_side_at_every_boundary),
-		cmocka_unit_test(a_connection_carries_many_messages),
-		cmocka_unit_test(sockets_find_new_partners),
-		cmocka_unit_test(a_body_of_length_zero_is_done_at_once),
-		cmocka_unit_test(a_short_body_says_how_much_is_missing),
-		cmocka_unit_test(bytes_survive_random_changes_of_lane),
-		cmocka_unit_test(chunked_bodies_survive_every_split),
-		cmocka_unit_test(chunked_bodies_go_on_after_an_extension),
-	};
-
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	rig_teardown(rig, gate);
 }

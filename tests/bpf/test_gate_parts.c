@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parts of user/gate that need no kernel: version table, slots, credit, reasons, states. */
+/* The parts of user/kernel that need no kernel: version table, slots, credit, reasons, states. */
 #include <errno.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/base/mem.h"
-#include "user/gate/pair.h"
-#include "user/gate/probe.h"
-#include "user/gate/slots.h"
+#include "user/kernel/sockmap/direction.h"
+#include "user/kernel/common/probe.h"
+#include "user/kernel/sockmap/slots.h"
 
 static const struct {
 	const char *release, *version, *signature;
@@ -46,9 +42,8 @@ static const struct {
 	{ "6.1", "", "", { 6, 1, 0 }, false },
 };
 
-static void kernels_are_judged_by_their_upstream_version(void **state)
+TEST(kernels_are_judged_by_their_upstream_version)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(kernels); i++) {
 		struct probe_version v = { 0 };
 
@@ -59,11 +54,10 @@ static void kernels_are_judged_by_their_upstream_version(void **state)
 	}
 }
 
-static void a_release_without_numbers_is_refused(void **state)
+TEST(a_release_without_numbers_is_refused)
 {
 	struct probe_version v = { 1, 2, 3 };
 
-	(void)state;
 	assert_int_equal(probe_parse_version("custom", "", "", &v), -EINVAL);
 	assert_int_equal(probe_parse_version("", "", "", &v), -EINVAL);
 	assert_int_equal(v.patch, 3);
@@ -81,13 +75,12 @@ static struct gate_slots slots_make(void)
 	return slots;
 }
 
-static void a_recycled_slot_carries_a_new_generation(void **state)
+TEST(a_recycled_slot_carries_a_new_generation)
 {
 	struct gate_slots slots = slots_make();
 	struct gate_handle first, second;
 	uint32_t cursor = 3;
 
-	(void)state;
 	assert_int_equal(slots_take(&slots, &cursor, 5, 77, &first), 0);
 	assert_int_equal(first.index, 3);
 	assert_int_equal(cursor, 4);
@@ -108,13 +101,12 @@ static void a_recycled_slot_carries_a_new_generation(void **state)
 	free(slots.records);
 }
 
-static void full_slots_say_so_and_lose_none(void **state)
+TEST(full_slots_say_so_and_lose_none)
 {
 	struct gate_slots slots = slots_make();
 	struct gate_handle taken[SLOTS], more;
 	uint32_t cursor = 6;
 
-	(void)state;
 	for (int i = 0; i < SLOTS; i++)
 		assert_int_equal(slots_take(&slots, &cursor, 0, 0, &taken[i]), 0);
 	assert_int_equal(slots_take(&slots, &cursor, 0, 0, &more), -ENOSPC);
@@ -125,13 +117,12 @@ static void full_slots_say_so_and_lose_none(void **state)
 	free(slots.records);
 }
 
-static void only_old_slots_are_reclaimed(void **state)
+TEST(only_old_slots_are_reclaimed)
 {
 	struct gate_slots slots = slots_make();
 	struct gate_handle slot;
 	uint32_t cursor = 0;
 
-	(void)state;
 	assert_false(slots_reclaim(&slots, 0, SLOTS_ORPHAN_NS * 2));
 	assert_int_equal(slots_take(&slots, &cursor, 0, 100, &slot), 0);
 	assert_false(slots_reclaim(&slots, slot.index, 100 + SLOTS_ORPHAN_NS - 1));
@@ -158,14 +149,13 @@ static void *reclaimer_run(void *arg)
 }
 
 /* A slot that was free for long is young from the first moment on; another process may be looking at it. */
-static void a_slot_just_taken_is_never_reclaimed(void **state)
+TEST(a_slot_just_taken_is_never_reclaimed)
 {
 	struct reclaimer r = { .slots = slots_make() };
 	struct gate_handle slot;
 	pthread_t thread;
 	uint32_t cursor;
 
-	(void)state;
 	assert_int_equal(pthread_create(&thread, NULL, reclaimer_run, &r), 0);
 	for (int round = 0; round < 5000000 && r.slots.records[0].user.generation % 2 == 0; round++) {
 		cursor = 0;
@@ -179,11 +169,10 @@ static void a_slot_just_taken_is_never_reclaimed(void **state)
 	free(r.slots.records);
 }
 
-static void credit_is_given_up_to_the_total(void **state)
+TEST(credit_is_given_up_to_the_total)
 {
 	struct gate_slots slots = { .max_credit_bytes = 1000 };
 
-	(void)state;
 	assert_true(slots_reserve_credit(&slots, 600));
 	assert_false(slots_reserve_credit(&slots, 401));
 	assert_false(slots_reserve_credit(&slots, UINT64_MAX));
@@ -193,30 +182,38 @@ static void credit_is_given_up_to_the_total(void **state)
 	assert_true(slots_reserve_credit(&slots, 0));
 }
 
-static void reasons_have_texts_and_poisons_stand_at_the_end(void **state)
+TEST(reasons_have_texts_and_poisons_stand_at_the_end)
 {
-	(void)state;
-	for (int i = 0; i < GATE_REASON_COUNT; i++) {
-		enum gate_reason reason = (enum gate_reason)i;
+	static const struct {
+		const struct reason_table *table;
+		uint32_t count, first_poison;
+	} tables[] = { { &gate_reasons, GATE_REASON_COUNT, GATE_REASON_POISON_GAP },
+		       { &near_reasons, NEAR_REASON_COUNT, NEAR_REASON_POISON_FORWARDED } };
 
-		assert_true(strlen(gate_reason_text(reason)) > 0);
-		assert_true(strlen(gate_reason_explanation(reason)) > 0);
-		/* The program tells them apart by order. */
-		assert_int_equal(gate_reason_is_poison(reason), reason >= GATE_REASON_POISON_GAP);
+	(void)state;
+	for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++) {
+		assert_int_equal(tables[t].table->count, tables[t].count);
+		for (uint32_t i = 0; i < tables[t].count; i++) {
+			const struct reason *reason = reason_row(tables[t].table, i);
+
+			assert_true(strlen(reason->text) > 0);
+			assert_true(strlen(reason->explanation) > 0);
+			/* The programs tell them apart by order. */
+			assert_int_equal(reason->is_poison, i >= tables[t].first_poison);
+		}
 	}
 }
 
-static void every_running_state_can_end(void **state)
+TEST(every_running_state_can_end)
 {
 #define STATE_BIT(id) (1u << DIRECTION_##id)
 #define DIRECTION_STATE(id, text, explanation, next) [DIRECTION_##id] = next,
 	static const uint32_t next_states[DIRECTION_STATE_COUNT] = {
-#include "user/gate/direction_states.def"
+#include "user/kernel/sockmap/direction_states.def"
 	};
 #undef DIRECTION_STATE
 	uint32_t reached = STATE_BIT(IDLE);
 
-	(void)state;
 	for (int i = 0; i < DIRECTION_STATE_COUNT; i++) {
 		assert_true(strlen(gate_direction_state_text((enum gate_direction_state)i)) > 0);
 		assert_true(i == DIRECTION_IDLE || next_states[i] & STATE_BIT(IDLE));
@@ -224,21 +221,4 @@ static void every_running_state_can_end(void **state)
 	}
 	assert_int_equal(reached, (1u << DIRECTION_STATE_COUNT) - 1);
 #undef STATE_BIT
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(kernels_are_judged_by_their_upstream_version),
-		cmocka_unit_test(a_release_without_numbers_is_refused),
-		cmocka_unit_test(a_recycled_slot_carries_a_new_generation),
-		cmocka_unit_test(full_slots_say_so_and_lose_none),
-		cmocka_unit_test(only_old_slots_are_reclaimed),
-		cmocka_unit_test(a_slot_just_taken_is_never_reclaimed),
-		cmocka_unit_test(credit_is_given_up_to_the_total),
-		cmocka_unit_test(reasons_have_texts_and_poisons_stand_at_the_end),
-		cmocka_unit_test(every_running_state_can_end),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where programs and maps go: kill -9, other sockets. */
 #include <errno.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,42 +10,25 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
-#include <cmocka.h>
 
 #include "tests/bpf/actor.h"
 #include "tests/bpf/rig.h"
-
-static bool object_exists(bool is_map, uint32_t id)
-{
-	int fd = is_map ? bpf_map_get_fd_by_id(id) : bpf_prog_get_fd_by_id(id);
-
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
-}
+#include "tests/bpf/traffic.h"
+#include "tests/lib/test.h"
 
 /* Time of a start on any kernel, and room before its limit of a million. */
-static void the_verifier_has_little_to_do(void **state)
+TEST(the_verifier_has_little_to_do)
 {
 	struct gate *gate = rig_gate(NULL);
 	struct bpf_prog_info info = { 0 };
 	uint32_t len = sizeof(info);
 
-	(void)state;
 	assert_int_equal(bpf_obj_get_info_by_fd(gate->prog_fd, &info, &len), 0);
 	print_message("%u instructions verified\n", info.verified_insns);
 	/* Kernels before 5.16 do not count. */
 	if (info.verified_insns > 0)
 		assert_in_range(info.verified_insns, 500, 10000);
 	gate_free(gate);
-}
-
-/* The kernel frees programs and maps a moment after their last descriptor. */
-static bool is_gone(bool is_map, uint32_t id)
-{
-	for (int i = 0; i < 400 && object_exists(is_map, id); i++)
-		usleep(5000);
-	return !object_exists(is_map, id);
 }
 
 struct victim {
@@ -77,52 +57,38 @@ static void victim_run(int report_fd)
 	_exit(0);
 }
 
-static void kill_leaves_nothing_attached(void **state)
+TEST(kill_leaves_nothing_attached)
 {
 	uint64_t random = 3;
 
-	(void)state;
 	gate_free(rig_gate(NULL)); /* skips where there is no BPF */
 	for (int round = 0; round < 5; round++) {
 		struct victim victim = { 0 };
-		int report[2];
-		pid_t pid;
 
-		assert_int_equal(pipe(report), 0);
-		pid = fork();
-		if (pid == 0)
-			victim_run(report[1]);
-		assert_int_equal(read(report[0], &victim, sizeof(victim)), sizeof(victim));
-		usleep(random_u32(&random) % 30000);
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
-		assert_true(is_gone(false, victim.program));
-		assert_true(is_gone(true, victim.map));
-		close(report[0]);
-		close(report[1]);
+		rig_kill(victim_run, &victim, sizeof(victim), &random);
+		assert_true(rig_is_gone(bpf_prog_get_fd_by_id, victim.program));
+		assert_true(rig_is_gone(bpf_map_get_fd_by_id, victim.map));
 	}
 }
 
-static void a_closed_gate_leaves_nothing(void **state)
+TEST(a_closed_gate_leaves_nothing)
 {
 	struct gate *gate = rig_gate(NULL);
 	uint32_t program = rig_program_id(gate->prog_fd), map = rig_map_id(gate, GATE_MAP_GATES);
 
-	(void)state;
 	gate_free(gate);
-	assert_true(is_gone(false, program));
-	assert_true(is_gone(true, map));
+	assert_true(rig_is_gone(bpf_prog_get_fd_by_id, program));
+	assert_true(rig_is_gone(bpf_map_get_fd_by_id, map));
 }
 
 /* Connections beside the ones in the map are not seen, and behave as ever. */
-static void other_sockets_are_not_touched(void **state)
+TEST(other_sockets_are_not_touched)
 {
 	struct gate *gate = rig_gate(NULL);
 	struct rig *rig = rig_create(gate);
 	struct rig_stream ours, others;
 	char bytes[1000];
 
-	(void)state;
 	rig_stream_open(rig, &ours, NULL);
 	rig_tunnel(&ours, 0);
 	rig_stream_open(rig, &others, NULL);
@@ -150,14 +116,13 @@ static void other_sockets_are_not_touched(void **state)
 }
 
 /* Closing a socket that is in the maps takes it out of all of them. */
-static void closed_sockets_leave_the_maps(void **state)
+TEST(closed_sockets_leave_the_maps)
 {
 	struct gate *gate = rig_gate(NULL);
 	struct rig *rig = rig_create(gate);
 	struct rig_stream s;
 	uint64_t cookie;
 
-	(void)state;
 	rig_stream_open(rig, &s, NULL);
 	rig_tunnel(&s, 0);
 	uint32_t front = s.front_socket.slot.index;
@@ -170,17 +135,4 @@ static void closed_sockets_leave_the_maps(void **state)
 	assert_int_equal(bpf_map_lookup_elem(gate->map_fds[GATE_MAP_GATE_OF], &key, &handle), -ENOENT);
 	rig_free(rig);
 	gate_free(gate);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(kill_leaves_nothing_attached),
-		cmocka_unit_test(a_closed_gate_leaves_nothing),
-		cmocka_unit_test(the_verifier_has_little_to_do),
-		cmocka_unit_test(other_sockets_are_not_touched),
-		cmocka_unit_test(closed_sockets_leave_the_maps),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

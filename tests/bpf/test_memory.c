@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Readers that stop for good: what the gateway takes in for them is bounded, and others do not feel it. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +8,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "tests/bpf/actor.h"
 #include "tests/bpf/rig.h"
+#include "tests/bpf/traffic.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 
 #define BUFFER 65536
@@ -47,14 +44,13 @@ static uint64_t meminfo_bytes(const char *name)
 static struct rig_stream stalled[100];
 static uint64_t taken[ARRAY_LEN(stalled)];
 
-static void stalled_readers_cost_their_buffers_and_no_more(void **state)
+TEST(stalled_readers_cost_their_buffers_and_no_more)
 {
 	struct gate *gate = rig_gate(NULL);
 	struct rig *rig = rig_create(gate);
 	const uint32_t credit = 100000;
 	uint64_t before;
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(stalled); i++) {
 		struct gate_direction_options down = { .framing = GATE_UNTIL_CLOSE, .credit_bytes = credit };
 
@@ -70,8 +66,7 @@ static void stalled_readers_cost_their_buffers_and_no_more(void **state)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(stalled); i++)
 		assert_in_range(taken[i], BUFFER, STREAM_MAX_BYTES + credit);
-	/* Truesize is up to twice the payload. The rest of the machine moves, too: the best of some looks
-	 * counts. */
+	/* Truesize is up to twice the payload. Others use memory, too: the best of some looks counts. */
 	uint64_t bound = ARRAY_LEN(stalled) * 2 * (STREAM_MAX_BYTES + credit) + (64 << 20);
 	uint64_t after = meminfo_bytes("MemAvailable:");
 	for (int look = 0; look < 60 && after + bound < before; look++) {
@@ -114,7 +109,7 @@ static void stalled_readers_cost_their_buffers_and_no_more(void **state)
 }
 
 /* A client that never reads its download uploads all the same; the server gets everything at once. */
-static void an_upload_flows_while_the_download_stands_still(void **state)
+TEST(an_upload_flows_while_the_download_stands_still)
 {
 	struct gate *gate = rig_gate(NULL);
 	struct rig *rig = rig_create(gate);
@@ -123,7 +118,6 @@ static void an_upload_flows_while_the_download_stands_still(void **state)
 	struct actor writer = { .shuts_down = true };
 	uint64_t stuck;
 
-	(void)state;
 	rig_stream_open(rig, &s, &fixed);
 	rig_tunnel(&s, 0);
 	stuck = send_until_full(rig, s.server, 2, 0, 64 << 20, 4);
@@ -145,14 +139,13 @@ static void an_upload_flows_while_the_download_stands_still(void **state)
 /* A tunnel is two sockets and two directions here, and two shared records of kernel memory. */
 static_assert(2 * (sizeof(struct gate_socket) + sizeof(struct gate_direction)) <= 1024, "an idle tunnel");
 
-static void idle_tunnels_wake_nobody(void **state)
+TEST(idle_tunnels_wake_nobody)
 {
 	enum { COUNT = 500 };
 	struct gate *gate = rig_gate(NULL);
 	struct rig *rig = rig_create(gate);
 	struct rig_stream *streams = calloc(COUNT, sizeof(*streams));
 
-	(void)state;
 	assert_non_null(streams);
 	for (int i = 0; i < COUNT; i++) {
 		rig_stream_open(rig, &streams[i], NULL);
@@ -169,15 +162,13 @@ static void idle_tunnels_wake_nobody(void **state)
 	gate_free(gate);
 }
 
-int main(void)
+static int allow_files(void **state)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(stalled_readers_cost_their_buffers_and_no_more),
-		cmocka_unit_test(an_upload_flows_while_the_download_stands_still),
-		cmocka_unit_test(idle_tunnels_wake_nobody),
-	};
 	struct rlimit files = { 8192, 8192 };
 
+	(void)state;
 	setrlimit(RLIMIT_NOFILE, &files);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return 0;
 }
+
+TEST_GROUP(allow_files, NULL);

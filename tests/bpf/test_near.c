@@ -2,9 +2,6 @@
 /* The same-host lanes: bytes, ends, readers that stop. */
 #include <errno.h>
 #include <linux/sock_diag.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,11 +9,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "tests/bpf/actor.h"
 #include "tests/bpf/near_rig.h"
 #include "tests/bpf/rig.h"
+#include "tests/lib/test.h"
 
 static bool says(struct near_tunnel *t, int from, int to, const char *text)
 {
@@ -53,16 +49,14 @@ static void check_first_words(bool wants_direct, int family, enum near_lane expe
 	near_free(near);
 }
 
-static void words_go_near(void **state)
+TEST(words_go_near)
 {
-	(void)state;
 	check_first_words(false, AF_INET, NEAR_LANE_NEAR);
 	check_first_words(false, AF_INET6, NEAR_LANE_NEAR);
 }
 
-static void words_go_direct(void **state)
+TEST(words_go_direct)
 {
-	(void)state;
 	check_first_words(true, AF_INET, NEAR_LANE_DIRECT);
 	check_first_words(true, AF_INET6, NEAR_LANE_DIRECT);
 }
@@ -159,26 +153,23 @@ static void check_integrity(bool wants_direct)
 	assert_int_equal(carried[NEAR_LANE_DIRECT] > 0, wants_direct);
 }
 
-static void bytes_stay_in_order_near(void **state)
+TEST(bytes_stay_in_order_near)
 {
-	(void)state;
 	check_integrity(false);
 }
 
-static void bytes_stay_in_order_direct(void **state)
+TEST(bytes_stay_in_order_direct)
 {
-	(void)state;
 	check_integrity(true);
 }
 
 /* Messages of a few bytes, back and forth: the lanes begin and end at every byte position. */
-static void small_messages_stay_in_order(void **state)
+TEST(small_messages_stay_in_order)
 {
 	struct near_tunnel_options options = { .wants_direct = true };
 	struct traffic shape = { 0 };
 	uint64_t carried[NEAR_LANE_COUNT] = { 0 };
 
-	(void)state;
 	shape.readers[0].pause_us = shape.readers[1].pause_us = 200;
 	shape.readers[0].pause_every = shape.readers[1].pause_every = 50;
 	check_traffic(&options, 77, true, &shape, 300000, 7, carried);
@@ -197,20 +188,26 @@ static uint32_t receive_memory(int fd)
 	return memory[SK_MEMINFO_RMEM_ALLOC];
 }
 
+/* A tunnel whose up direction has been filled until it took nothing more; how much it took. */
+static uint64_t filled_tunnel(struct near *near, struct near_tunnel *t,
+			      const struct near_tunnel_options *options)
+{
+	tunnel_open(near, t, options);
+	assert_true(says(t, t->client, t->server, "hello"));
+	tunnel_start(t);
+	return tunnel_fill(t, t->client, 5, 0, 64 << 20, 50);
+}
+
 /* A reader stops for good, and comes back after all: falls back, stays bounded, returns to its lane. */
-static void a_stopped_reader_is_bounded(void **state)
+TEST(a_stopped_reader_is_bounded)
 {
 	struct near *near = near_rig_load(NULL);
 	struct near_tunnel_options options = { .wants_direct = true, .back_send = 65536,
-					       .server_receive = 65536, .front_receive = 65536 };
+					       .front_receive = 65536 };
 	struct near_tunnel t;
 	uint64_t written;
 
-	(void)state;
-	tunnel_open(near, &t, &options);
-	assert_true(says(&t, t.client, t.server, "hello"));
-	tunnel_start(&t);
-	written = tunnel_fill(&t, t.client, 5, 0, 64 << 20, 50);
+	written = filled_tunnel(near, &t, &options);
 	/* The bound, one message, and what TCP has for a socket of 64 KiB. */
 	assert_true(receive_memory(t.server) <= NEAR_RECEIVER_BYTES + (544 << 10) + 4 * 65536);
 	assert_true(receive_memory(t.server) > NEAR_RECEIVER_BYTES / 2);
@@ -228,8 +225,25 @@ static void a_stopped_reader_is_bounded(void **state)
 	near_free(near);
 }
 
+/* Whose buffer has a size that was chosen: TCP must not take back the window that it has announced. */
+TEST(a_chosen_receive_buffer_is_not_exceeded)
+{
+	struct near *near = near_rig_load(NULL);
+	struct near_tunnel_options options = { .wants_direct = true, .back_send = 65536,
+					       .server_receive = 65536, .front_receive = 65536 };
+	struct near_tunnel t;
+	uint64_t written;
+
+	written = filled_tunnel(near, &t, &options);
+	assert_true(near_direction_stats(&t.up.direction).direct_bytes > 0);
+	assert_true(receive_memory(t.server) <= 2 * 65536);
+	assert_true(tunnel_check(&t, t.server, 5, 0, written, 2000));
+	tunnel_close(&t);
+	near_free(near);
+}
+
 /* The gateway has passed both FINs on and closed before the receiver reads the first byte. */
-static void queued_bytes_outlive_the_gateway(void **state)
+TEST(queued_bytes_outlive_the_gateway)
 {
 	struct near *near = near_rig_load(NULL);
 	struct near_tunnel t;
@@ -237,7 +251,6 @@ static void queued_bytes_outlive_the_gateway(void **state)
 	uint64_t position = 0;
 	ssize_t got;
 
-	(void)state;
 	tunnel_open(near, &t, &direct_lane);
 	tunnel_start(&t);
 	assert_int_equal(tunnel_fill(&t, t.client, 6, 0, 200000, 50), 200000);
@@ -271,12 +284,11 @@ static void abort_and_close(int *fd)
 }
 
 /* The sender resets: what it had sent is read, then ECONNRESET, never a clean end. */
-static void a_reset_arrives_behind_the_bytes(void **state)
+TEST(a_reset_arrives_behind_the_bytes)
 {
 	struct near *near = near_rig_load(NULL);
 	struct near_tunnel t;
 
-	(void)state;
 	tunnel_open(near, &t, &direct_lane);
 	tunnel_start(&t);
 	assert_int_equal(tunnel_fill(&t, t.client, 7, 0, 100000, 50), 100000);
@@ -292,13 +304,12 @@ static void a_reset_arrives_behind_the_bytes(void **state)
 }
 
 /* The receiver closes with unread bytes: the sender is told, by the next things that it sends. */
-static void a_receiver_that_closes_ends_the_sender(void **state)
+TEST(a_receiver_that_closes_ends_the_sender)
 {
 	struct near *near = near_rig_load(NULL);
 	struct near_tunnel t;
 	ssize_t sent = 0;
 
-	(void)state;
 	tunnel_open(near, &t, &direct_lane);
 	tunnel_start(&t);
 	assert_int_equal(tunnel_fill(&t, t.client, 8, 0, 100000, 50), 100000);
@@ -316,7 +327,7 @@ static void a_receiver_that_closes_ends_the_sender(void **state)
 }
 
 /* A sender that waits inside send() for a reader that has stopped gets out when the gateway resets. */
-static void a_blocked_sender_gets_out(void **state)
+TEST(a_blocked_sender_gets_out)
 {
 	struct near_tunnel_options options = { .client_is_far = true, .front_send = 65536,
 					       .client_receive = 65536 };
@@ -324,7 +335,6 @@ static void a_blocked_sender_gets_out(void **state)
 	struct near_tunnel t;
 	struct actor writer = { 0 };
 
-	(void)state;
 	tunnel_open(near, &t, &options);
 	tunnel_start(&t);
 	assert_true(says(&t, t.server, t.client, "carried"));
@@ -346,7 +356,7 @@ static void a_blocked_sender_gets_out(void **state)
 }
 
 /* sendfile() and large writev()s of the application go the same way. */
-static void sendfile_is_carried(void **state)
+TEST(sendfile_is_carried)
 {
 	struct near *near = near_rig_load(NULL);
 	struct near_tunnel t;
@@ -355,7 +365,6 @@ static void sendfile_is_carried(void **state)
 	int fd = mkstemp(path);
 	off_t offset = 0;
 
-	(void)state;
 	assert_true(fd >= 0);
 	unlink(path);
 	for (uint64_t at = 0; at < 1 << 20; at += sizeof(bytes)) {
@@ -378,15 +387,15 @@ static void sendfile_is_carried(void **state)
 }
 
 /* Errors of a start leave nothing behind. */
-static void a_start_says_why_not(void **state)
+TEST(a_start_says_why_not)
 {
 	struct near *near = near_rig_load(NULL);
 	struct near_tunnel_options far = { .client_is_far = true };
 	struct near_tunnel t;
 	struct near_direction d = { 0 };
+	char bytes[4];
 	int fds[2];
 
-	(void)state;
 	tunnel_open(near, &t, &far);
 	struct near_direction_options up = { .source_fd = t.front, .target_fd = t.back };
 	struct near_direction_options down = { .source_fd = t.back, .target_fd = t.front };
@@ -404,6 +413,16 @@ static void a_start_says_why_not(void **state)
 	assert_int_equal(near_direction_start(&second, near, &down), -EBUSY);
 	assert_int_equal(near_count_directions(near), 1);
 	near_direction_stop(&d);
+	/* How far the source was read is not known while an urgent mark hides what is behind it. */
+	assert_int_equal(send(t.server, "mark", 4, MSG_OOB), 4);
+	assert_int_equal(near_direction_start(&d, near, &down), -EAGAIN);
+	assert_int_equal(tunnel_receive(&t, t.client, bytes, 4, 500), 4);
+	assert_int_equal(near_direction_start(&d, near, &down), 0);
+	assert_int_equal(send(t.server, "word", 4, 0), 4);
+	assert_int_equal(tunnel_receive(&t, t.client, bytes, 4, 500), 4);
+	assert_int_equal(near_direction_check(&d), 0);
+	assert_int_equal(near_direction_stats(&d).near_bytes, 4);
+	near_direction_stop(&d);
 	assert_int_equal(shutdown(t.server, SHUT_WR), 0);
 	tunnel_run_for(&t, 5);
 	assert_int_equal(near_direction_start(&d, near, &down), -ENOTCONN);
@@ -415,13 +434,12 @@ static void a_start_says_why_not(void **state)
 }
 
 /* More told than sent would let bytes overtake: the program notices at the next message. */
-static void a_wrong_count_is_poison(void **state)
+TEST(a_wrong_count_is_poison)
 {
 	struct near *near = near_rig_load(NULL);
 	struct near_tunnel t;
 	uint64_t falls[NEAR_REASON_COUNT];
 
-	(void)state;
 	tunnel_open(near, &t, &direct_lane);
 	tunnel_start(&t);
 	assert_true(says(&t, t.client, t.server, "fine"));
@@ -438,27 +456,4 @@ static void a_wrong_count_is_poison(void **state)
 	assert_int_equal(near_direction_stats(&t.down.direction).reason, NEAR_REASON_POISON_WRITTEN);
 	tunnel_close(&t);
 	near_free(near);
-}
-
-int main(int argc, char **argv)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(words_go_near),
-		cmocka_unit_test(words_go_direct),
-		cmocka_unit_test(bytes_stay_in_order_near),
-		cmocka_unit_test(bytes_stay_in_order_direct),
-		cmocka_unit_test(small_messages_stay_in_order),
-		cmocka_unit_test(a_stopped_reader_is_bounded),
-		cmocka_unit_test(queued_bytes_outlive_the_gateway),
-		cmocka_unit_test(a_reset_arrives_behind_the_bytes),
-		cmocka_unit_test(a_receiver_that_closes_ends_the_sender),
-		cmocka_unit_test(a_blocked_sender_gets_out),
-		cmocka_unit_test(sendfile_is_carried),
-		cmocka_unit_test(a_start_says_why_not),
-		cmocka_unit_test(a_wrong_count_is_poison),
-	};
-
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

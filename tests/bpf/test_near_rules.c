@@ -5,37 +5,25 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <cmocka.h>
 
 #include "gen/near_broken.skel.h"
 #include "tests/bpf/actor.h"
 #include "tests/bpf/broken.h"
 #include "tests/bpf/near_rig.h"
 #include "tests/bpf/rig.h"
+#include "tests/lib/test.h"
 
 static uint32_t broken;
 #define GATE_BROKEN(rule) (broken & (rule))
-#include "user/gate/near.c"
+#include "user/kernel/near/near.c"
 
-static void break_programs(struct bpf_object *object, void *arg)
-{
-	struct bpf_map *rodata = bpf_object__find_map_by_name(object, ".rodata");
-
-	assert_non_null(rodata);
-	/* Its only variable is broken_rules. */
-	assert_int_equal(bpf_map__set_initial_value(rodata, arg, sizeof(uint32_t)), 0);
-}
-
-struct play {
+struct scenario {
 	struct near *near;
 	struct near_tunnel tunnel;
 };
@@ -48,12 +36,12 @@ static const struct near_tunnel_options direct_lane = { .wants_direct = true, .b
 
 /* ---------------------------------------------------------------------------------------- helpers */
 
-static bool put(struct play *p, int fd, const char *text)
+static bool put(struct scenario *p, int fd, const char *text)
 {
 	return tunnel_send(&p->tunnel, fd, text, strlen(text), 300) == strlen(text);
 }
 
-static bool says(struct play *p, int fd, const char *text)
+static bool says(struct scenario *p, int fd, const char *text)
 {
 	char bytes[256] = "";
 	size_t got = tunnel_receive(&p->tunnel, fd, bytes, strlen(text), 150);
@@ -61,24 +49,11 @@ static bool says(struct play *p, int fd, const char *text)
 	return got == strlen(text) && memcmp(bytes, text, got) == 0;
 }
 
-static bool is_silent(struct play *p, int fd)
+static bool is_silent(struct scenario *p, int fd)
 {
 	char byte;
 
 	return tunnel_receive(&p->tunnel, fd, &byte, 1, 20) == 0;
-}
-
-static int count_elements(int map_fd)
-{
-	uint64_t key, next;
-	int count = 0;
-
-	for (int error = bpf_map_get_next_key(map_fd, NULL, &next); !error;
-	     error = bpf_map_get_next_key(map_fd, &key, &next)) {
-		key = next;
-		count++;
-	}
-	return count;
 }
 
 /* A map of the programs that user space has no use for. */
@@ -103,10 +78,10 @@ static int map_find(struct near *near, const char *name)
 	return -1;
 }
 
-/* ---------------------------------------------------------------------------------------- plays */
+/* ---------------------------------------------------------------------------------------- scenarios */
 
 /* Bytes that passed before the gate opens are still in the gateway when the next ones are sent. */
-static bool play_overtaking(struct play *p)
+static bool scenario_overtaking(struct scenario *p)
 {
 	struct near_tunnel *t = &p->tunnel;
 	struct near_direction_options options = { .source_fd = t->front, .target_fd = t->back };
@@ -119,7 +94,7 @@ static bool play_overtaking(struct play *p)
 }
 
 /* The same with bytes that user space has read and not sent. */
-static bool play_unsent(struct play *p)
+static bool scenario_unsent(struct scenario *p)
 {
 	struct near_tunnel *t = &p->tunnel;
 	struct near_direction_options options = { .source_fd = t->front, .target_fd = t->back,
@@ -134,7 +109,7 @@ static bool play_unsent(struct play *p)
 }
 
 /* A sender that does not block waits for EPOLLOUT, as programs do, while its reader is slow. */
-static bool play_edge(struct play *p)
+static bool scenario_edge(struct scenario *p)
 {
 	struct near_tunnel *t = &p->tunnel;
 	struct epoll_event event = { .events = EPOLLOUT | EPOLLET };
@@ -156,7 +131,7 @@ static bool play_edge(struct play *p)
 }
 
 /* Bytes that came through TCP are not read when the receiver's other queue is tried. */
-static bool play_unread(struct play *p)
+static bool scenario_unread(struct scenario *p)
 {
 	struct near_tunnel *t = &p->tunnel;
 
@@ -168,7 +143,7 @@ static bool play_unread(struct play *p)
 }
 
 /* A reader that stops for good. */
-static bool play_stopped_receiver(struct play *p)
+static bool scenario_stopped_receiver(struct scenario *p)
 {
 	struct near_tunnel *t = &p->tunnel;
 
@@ -177,21 +152,21 @@ static bool play_stopped_receiver(struct play *p)
 }
 
 /* A connection that has nothing to do with us. */
-static bool play_foreign(struct play *p)
+static bool scenario_foreign(struct scenario *p)
 {
-	int before = count_elements(p->near->map_fds[NEAR_MAP_SOCKETS]);
+	int before = rig_count_elements(p->near->map_fds[NEAR_MAP_SOCKETS]);
 	int fds[2];
 	int after;
 
 	rig_connect(AF_INET, fds, 0, 0, 0, 0);
-	after = count_elements(p->near->map_fds[NEAR_MAP_SOCKETS]);
+	after = rig_count_elements(p->near->map_fds[NEAR_MAP_SOCKETS]);
 	close(fds[0]);
 	close(fds[1]);
 	return before == 2 && after == 2;
 }
 
 /* A stale entry of a socket whose slot belongs to somebody else by now. */
-static bool play_recycled_slot(struct play *p)
+static bool scenario_recycled_slot(struct scenario *p)
 {
 	struct near_tunnel *t = &p->tunnel, other;
 	struct near_direction_options options;
@@ -220,7 +195,7 @@ static bool play_recycled_slot(struct play *p)
 }
 
 /* A connection with addresses that we expect, but not the one that we expect. */
-static bool play_same_addresses(struct play *p)
+static bool scenario_same_addresses(struct scenario *p)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct sockaddr_in own = address;
@@ -228,7 +203,7 @@ static bool play_same_addresses(struct play *p)
 	struct near_expected value = { 0 };
 	socklen_t len = sizeof(address);
 	int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
-	int before = count_elements(p->near->map_fds[NEAR_MAP_SOCKETS]);
+	int before = rig_count_elements(p->near->map_fds[NEAR_MAP_SOCKETS]);
 	int map_fd = map_find(p->near, "near_expected");
 	int after;
 
@@ -244,7 +219,7 @@ static bool play_same_addresses(struct play *p)
 	assert_int_equal(cookie_get(p->tunnel.back, (uint64_t *)&value.active), 0);
 	assert_int_equal(bpf_map_update_elem(map_fd, &key, &value, BPF_ANY), 0);
 	assert_int_equal(connect(client, (struct sockaddr *)&address, len), 0);
-	after = count_elements(p->near->map_fds[NEAR_MAP_SOCKETS]);
+	after = rig_count_elements(p->near->map_fds[NEAR_MAP_SOCKETS]);
 	close(map_fd);
 	close(client);
 	close(listener);
@@ -252,24 +227,24 @@ static bool play_same_addresses(struct play *p)
 }
 
 /* All that is known of a connection goes with it. */
-static bool play_closed(struct play *p)
+static bool scenario_closed(struct scenario *p)
 {
-	int before = count_elements(p->near->map_fds[NEAR_MAP_ENDS]);
+	int before = rig_count_elements(p->near->map_fds[NEAR_MAP_ENDS]);
 	struct near_tunnel other;
 
 	tunnel_open(p->near, &other, &near_lane);
-	assert_int_equal(count_elements(p->near->map_fds[NEAR_MAP_ENDS]), before + 4);
+	assert_int_equal(rig_count_elements(p->near->map_fds[NEAR_MAP_ENDS]), before + 4);
 	put(p, p->tunnel.client, "x");
 	/* A reset leaves no TIME_WAIT and no FIN to wait for. */
 	struct linger linger = { .l_onoff = 1 };
 	for (int *fd = &other.client; fd <= &other.server; fd++)
 		setsockopt(*fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 	tunnel_close(&other);
-	return count_elements(p->near->map_fds[NEAR_MAP_ENDS]) == before;
+	return rig_count_elements(p->near->map_fds[NEAR_MAP_ENDS]) == before;
 }
 
 /* A sender is in the middle of its send(), waiting for room, when the gate closes. */
-static bool play_barrier(struct play *p)
+static bool scenario_barrier(struct scenario *p)
 {
 	struct near_tunnel *t = &p->tunnel;
 	struct actor writer = { 0 }, reader = { 0 };
@@ -294,25 +269,25 @@ static bool play_barrier(struct play *p)
 struct rule {
 	const char *name;
 	uint32_t bit;
-	bool (*play)(struct play *play);
+	bool (*scenario)(struct scenario *scenario);
 	const struct near_tunnel_options *options;
-	uint32_t always; /* broken in both plays */
+	uint32_t always; /* broken in both scenarios */
 };
 
 static bool rule_holds(const struct rule *rule, uint32_t broken_now)
 {
-	struct near_options options = { .direction_count = 64, .before_load = break_programs,
-					.before_load_arg = &broken };
-	struct play play = { 0 };
+	struct near_options options = { .direction_count = 64,
+					.override = { .before_load = rig_break, .arg = &broken } };
+	struct scenario scenario = { 0 };
 	bool holds;
 
 	broken = broken_now | rule->always;
-	options.object = near_broken_bpf__elf_bytes(&options.object_bytes);
-	play.near = near_rig_load(&options);
-	tunnel_open(play.near, &play.tunnel, rule->options);
-	holds = rule->play(&play);
-	tunnel_close(&play.tunnel);
-	near_free(play.near);
+	options.override.elf = near_broken_bpf__elf_bytes(&options.override.elf_bytes);
+	scenario.near = near_rig_load(&options);
+	tunnel_open(scenario.near, &scenario.tunnel, rule->options);
+	holds = rule->scenario(&scenario);
+	tunnel_close(&scenario.tunnel);
+	near_free(scenario.near);
 	broken = 0;
 	return holds;
 }
@@ -327,29 +302,22 @@ static void check_rule(void **state)
 }
 
 static struct rule rules[] = {
-	{ "nothing overtakes what has passed", NEAR_BREAK_BEHIND, play_overtaking, &near_lane, 0 },
-	{ "nothing overtakes what user space holds", NEAR_BREAK_UNSENT, play_unsent, &near_lane, 0 },
-	{ "a message finds room or passes", NEAR_BREAK_ROOM, play_edge, &far_client, 0 },
-	{ "TCP bytes are read before direct ones follow", NEAR_BREAK_UNREAD, play_unread, &direct_lane, 0 },
-	{ "a receiver's queue is bounded", NEAR_BREAK_RECEIVER, play_stopped_receiver, &direct_lane, 0 },
-	{ "no other socket is taken", NEAR_BREAK_FOREIGN, play_foreign, &near_lane, 0 },
-	{ "a recycled slot is inert", NEAR_BREAK_GENERATION, play_recycled_slot, &near_lane, 0 },
-	{ "sequence numbers tell connections apart", NEAR_BREAK_SEQUENCE, play_same_addresses, &near_lane,
+	{ "nothing overtakes what has passed", NEAR_BREAK_BEHIND, scenario_overtaking, &near_lane, 0 },
+	{ "nothing overtakes what user space holds", NEAR_BREAK_UNSENT, scenario_unsent, &near_lane, 0 },
+	{ "a message finds room or passes", NEAR_BREAK_ROOM, scenario_edge, &far_client, 0 },
+	{ "TCP bytes are read before direct ones follow", NEAR_BREAK_UNREAD,
+	  scenario_unread, &direct_lane, 0 },
+	{ "a receiver's queue is bounded", NEAR_BREAK_RECEIVER, scenario_stopped_receiver, &direct_lane, 0 },
+	{ "no other socket is taken", NEAR_BREAK_FOREIGN, scenario_foreign, &near_lane, 0 },
+	{ "a recycled slot is inert", NEAR_BREAK_GENERATION, scenario_recycled_slot, &near_lane, 0 },
+	{ "sequence numbers tell connections apart", NEAR_BREAK_SEQUENCE, scenario_same_addresses, &near_lane,
 	  0 },
-	{ "a closed socket is forgotten", NEAR_BREAK_CLOSED, play_closed, &near_lane, 0 },
+	{ "a closed socket is forgotten", NEAR_BREAK_CLOSED, scenario_closed, &near_lane, 0 },
 	/* A send() can be caught in the middle when it waits for room. */
-	{ "closed means that nothing is under way", NEAR_BREAK_BARRIER, play_barrier, &far_client,
+	{ "closed means that nothing is under way", NEAR_BREAK_BARRIER, scenario_barrier, &far_client,
 	  NEAR_BREAK_ROOM },
 };
 
 /* test_near_rules [pattern] */
-int main(int argc, char **argv)
-{
-	struct CMUnitTest tests[sizeof(rules) / sizeof(rules[0])];
 
-	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
-		tests[i] = (struct CMUnitTest){ rules[i].name, check_rule, NULL, NULL, &rules[i] };
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
-	return _cmocka_run_group_tests("near rules", tests, sizeof(tests) / sizeof(tests[0]), NULL, NULL);
-}
+TEST_ROWS(check_rule, rules);

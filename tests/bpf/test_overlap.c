@@ -13,9 +13,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,12 +21,13 @@
 #include <unistd.h>
 
 #include <bpf/libbpf.h>
-#include <cmocka.h>
 
 #include "gen/gate_broken.skel.h"
 #include "tests/bpf/actor.h"
 #include "tests/bpf/broken.h"
 #include "tests/bpf/rig.h"
+#include "tests/bpf/traffic.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 
 #define GATEWAY "10.99.0.1"
@@ -183,7 +181,7 @@ static int namespace_enter(void)
 	return tun;
 }
 
-/* ---------------------------------------------------------------------------------------- play */
+/* ---------------------------------------------------------------------------------------- scenario */
 
 struct overlap {
 	struct gate *gate;
@@ -218,11 +216,11 @@ static void connect_raw(struct overlap *o)
 
 static void overlap_open(struct overlap *o, uint32_t broken)
 {
-	struct gate_options options = { .slot_count = 64, .worker_count = 1, .before_load = rig_break,
-					.before_load_arg = &broken };
+	struct gate_options options = { .slot_count = 64, .worker_count = 1,
+					.override = { .before_load = rig_break, .arg = &broken } };
 
 	memset(o, 0, sizeof(*o));
-	options.object = gate_broken_bpf__elf_bytes(&options.object_bytes);
+	options.override.elf = gate_broken_bpf__elf_bytes(&options.override.elf_bytes);
 	o->gate = rig_gate(&options);
 	if (tun_fd < 0)
 		rig_skip("no network namespace, or no TUN device in it");
@@ -303,18 +301,16 @@ static bool case_holds(const struct overlap_case *c, uint32_t broken)
 	return holds;
 }
 
-static void every_byte_arrives_once(void **state)
+TEST(every_byte_arrives_once)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		if (!case_holds(&cases[i], 0))
 			fail_msg("%s", cases[i].name);
 	}
 }
 
-static void without_the_trim_bytes_arrive_twice(void **state)
+TEST(without_the_trim_bytes_arrive_twice)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		if (cases[i].always_overlaps && case_holds(&cases[i], BREAK_TRIM))
 			fail_msg("nobody noticed: %s", cases[i].name);
@@ -322,13 +318,12 @@ static void without_the_trim_bytes_arrive_twice(void **state)
 }
 
 /* The gate closed, so that user space reads what was trimmed. */
-static void passed_bytes_are_trimmed_too(void **state)
+TEST(passed_bytes_are_trimmed_too)
 {
 	struct gate_direction_options options = { .framing = GATE_LENGTH, .length_bytes = 10 };
 	struct overlap o;
 	char bytes[600];
 
-	(void)state;
 	overlap_open(&o, 0);
 	rig_stream_add(&o.stream);
 	rig_start(&o.stream.up, &options);
@@ -344,12 +339,11 @@ static void passed_bytes_are_trimmed_too(void **state)
 }
 
 /* The FIN comes with old bytes, also with nothing else, as after a lost acknowledgement: no poison. */
-static void a_fin_on_old_bytes_ends_the_stream(void **state)
+TEST(a_fin_on_old_bytes_ends_the_stream)
 {
 	static const struct step lasts[] = { { 100, 310 }, { 0, 300 }, { 299, 300 }, { 300, 300 } };
 	struct gate_direction_options options = { .framing = GATE_UNTIL_CLOSE };
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(lasts); i++) {
 		struct overlap o;
 
@@ -368,7 +362,7 @@ static void a_fin_on_old_bytes_ends_the_stream(void **state)
 }
 
 /* Random segments over a window that moves on: bytes again and again, and in any order. */
-static void random_segments_deliver_the_stream(void **state)
+TEST(random_segments_deliver_the_stream)
 {
 	enum { TOTAL = 200000 };
 	struct gate_direction_options options = { .framing = GATE_UNTIL_CLOSE };
@@ -377,7 +371,6 @@ static void random_segments_deliver_the_stream(void **state)
 	uint64_t random = 17;
 	size_t have = 0;
 
-	(void)state;
 	overlap_open(&o, 0);
 	rig_stream_add(&o.stream);
 	rig_start(&o.stream.up, &options);
@@ -404,16 +397,11 @@ static void random_segments_deliver_the_stream(void **state)
 	overlap_close(&o);
 }
 
-int main(void)
+static int enter(void **state)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_byte_arrives_once),
-		cmocka_unit_test(without_the_trim_bytes_arrive_twice),
-		cmocka_unit_test(passed_bytes_are_trimmed_too),
-		cmocka_unit_test(a_fin_on_old_bytes_ends_the_stream),
-		cmocka_unit_test(random_segments_deliver_the_stream),
-	};
-
+	(void)state;
 	tun_fd = namespace_enter();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return 0;
 }
+
+TEST_GROUP(enter, NULL);

@@ -6,10 +6,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <sched.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,13 +18,14 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
-#include <cmocka.h>
 
 #include "tests/bpf/rig.h"
-#include "user/gate/ctl.h"
-#include "user/gate/pins.h"
-#include "user/gate/selftest.h"
-#include "user/gate/status.h"
+#include "tests/bpf/traffic.h"
+#include "tests/lib/test.h"
+#include "user/kernel/ctl/ctl.h"
+#include "user/kernel/sockmap/pins.h"
+#include "user/kernel/sockmap/selftest.h"
+#include "user/kernel/ctl/status.h"
 
 static char mount_dir[64];
 static char pin_dir[96];
@@ -89,9 +87,8 @@ static int exit_status_of(int (*run)(void))
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static void pins_serve_a_gateway_without_privileges(void **state)
+TEST(pins_serve_a_gateway_without_privileges)
 {
-	(void)state;
 	pins_or_skip();
 	assert_int_equal(ctl("load", "--user", "nobody"), 0);
 	assert_int_equal(ctl("status", NULL, NULL), 0);
@@ -102,13 +99,12 @@ static void pins_serve_a_gateway_without_privileges(void **state)
 	assert_int_not_equal(access(pin_dir, F_OK), 0);
 }
 
-static void a_new_load_replaces_old_pins(void **state)
+TEST(a_new_load_replaces_old_pins)
 {
 	struct gate_options options = { .worker_count = 1 };
 	struct gate *first = NULL, *second = NULL;
 	struct text why;
 
-	(void)state;
 	pins_or_skip();
 	text_init(&why);
 	assert_int_equal(ctl("load", "--slots", "128"), 0);
@@ -154,7 +150,7 @@ static void assert_says(const struct text *text, const char *format, ...)
 		fail_msg("\"%s\" is not in:\n%s", line, text->data);
 }
 
-static void status_shows_what_a_process_has_loaded(void **state)
+TEST(status_shows_what_a_process_has_loaded)
 {
 	struct gate_options options = { .slot_count = 62, .worker_count = 3 };
 	struct gate *gate = rig_gate(&options);
@@ -163,7 +159,6 @@ static void status_shows_what_a_process_has_loaded(void **state)
 	struct text text;
 	char byte;
 
-	(void)state;
 	text_init(&text);
 	rig_stream_open(rig, &s, NULL);
 	rig_tunnel(&s, 0);
@@ -188,7 +183,7 @@ static void status_shows_what_a_process_has_loaded(void **state)
 }
 
 /* The pins, and a process that has opened them. */
-static void status_shows_pins_and_who_has_them_open(void **state)
+TEST(status_shows_pins_and_who_has_them_open)
 {
 	struct gate_options options = { .worker_count = 1 };
 	struct gate *gate = NULL;
@@ -197,7 +192,6 @@ static void status_shows_pins_and_who_has_them_open(void **state)
 	char byte;
 	pid_t pid;
 
-	(void)state;
 	pins_or_skip();
 	text_init(&text);
 	assert_int_equal(gate_status(pin_dir, &text), -ENOENT);
@@ -231,7 +225,7 @@ static void status_shows_pins_and_who_has_them_open(void **state)
 	text_done(&text);
 }
 
-static void pins_that_do_not_fit_are_refused_with_a_reason(void **state)
+TEST(pins_that_do_not_fit_are_refused_with_a_reason)
 {
 	struct gate_options options = { .worker_count = 9 };
 	struct gate_info info = { .abi_version = GATE_ABI_VERSION + 1, .slot_count = 64, .worker_count = 8,
@@ -240,7 +234,6 @@ static void pins_that_do_not_fit_are_refused_with_a_reason(void **state)
 	struct text why;
 	uint32_t key = 0;
 
-	(void)state;
 	pins_or_skip();
 	text_init(&why);
 	assert_int_equal(gate_open_pins(pin_dir, &options, &gate, &why), -ENOENT);
@@ -270,14 +263,13 @@ static void pins_that_do_not_fit_are_refused_with_a_reason(void **state)
 	text_done(&why);
 }
 
-static void a_directory_elsewhere_is_refused(void **state)
+TEST(a_directory_elsewhere_is_refused)
 {
 	struct gate *gate = rig_gate(NULL);
 	struct text why;
 	char dir[] = "/tmp/headgate-no-bpffs-XXXXXX";
 	char below[64];
 
-	(void)state;
 	text_init(&why);
 	assert_non_null(mkdtemp(dir));
 	snprintf(below, sizeof(below), "%s/x", dir);
@@ -312,14 +304,13 @@ static int dying_gateway(void)
 	return 2;
 }
 
-static void slots_and_rings_of_a_killed_gateway_come_back(void **state)
+TEST(slots_and_rings_of_a_killed_gateway_come_back)
 {
 	struct gate_options options = { .worker_count = 1 };
 	struct gate *gate = NULL;
 	struct gate_worker *worker = NULL;
 	struct text why;
 
-	(void)state;
 	pins_or_skip();
 	text_init(&why);
 	assert_int_equal(ctl("load", "--workers", "1"), 0);
@@ -369,14 +360,13 @@ static int ring_gateway_in_container(void)
 }
 
 /* Process numbers of containers say nothing outside of them, and each container has a process 1. */
-static void rings_are_kept_and_come_back_across_containers(void **state)
+TEST(rings_are_kept_and_come_back_across_containers)
 {
 	struct gate_options options = { .worker_count = 1 };
 	struct gate_worker *worker = NULL;
 	struct gate *gate = NULL;
 	struct text why;
 
-	(void)state;
 	pins_or_skip();
 	text_init(&why);
 	assert_int_equal(ctl("load", "--workers", "1"), 0);
@@ -397,38 +387,30 @@ static void rings_are_kept_and_come_back_across_containers(void **state)
 	text_done(&why);
 }
 
-static bool bpffs_mount(void)
+/* Without it the tests skip themselves. */
+static int bpffs_mount(void **state)
 {
+	(void)state;
 	strcpy(mount_dir, "/tmp/headgate-bpffs-XXXXXX");
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || !mkdtemp(mount_dir))
-		return false;
+		return 0;
 	if (mount("bpf", mount_dir, "bpf", 0, NULL)) {
 		rmdir(mount_dir);
-		return false;
+		return 0;
 	}
 	chmod(mount_dir, 0755);
 	snprintf(pin_dir, sizeof(pin_dir), "%s/headgate", mount_dir);
-	return true;
+	return 0;
 }
 
-int main(void)
+static int bpffs_unmount(void **state)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(pins_serve_a_gateway_without_privileges),
-		cmocka_unit_test(a_new_load_replaces_old_pins),
-		cmocka_unit_test(status_shows_what_a_process_has_loaded),
-		cmocka_unit_test(status_shows_pins_and_who_has_them_open),
-		cmocka_unit_test(pins_that_do_not_fit_are_refused_with_a_reason),
-		cmocka_unit_test(a_directory_elsewhere_is_refused),
-		cmocka_unit_test(slots_and_rings_of_a_killed_gateway_come_back),
-		cmocka_unit_test(rings_are_kept_and_come_back_across_containers),
-	};
-	bool has_mount = bpffs_mount();
-	int failed = cmocka_run_group_tests(tests, NULL, NULL);
-
-	if (has_mount) {
+	(void)state;
+	if (pin_dir[0]) {
 		umount(mount_dir);
 		rmdir(mount_dir);
 	}
-	return failed;
+	return 0;
 }
+
+TEST_GROUP(bpffs_mount, bpffs_unmount);

@@ -15,8 +15,8 @@
 #include <stdlib.h>
 
 #include "user/base/limits.h"
-#include "user/http/h2_session.h"
-#include "user/http/h2_watch.h"
+#include "user/h2/h2_session.h"
+#include "user/h2/h2_watch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -379,12 +379,7 @@ static void end_feed(struct end *end, struct span bytes)
 	MUST(error == 0 || error == -EPROTO);
 	MUST(!end->is_broken || error == -EPROTO);
 	MUST(!end->is_pair || error == 0);
-	if (error && !end->is_broken) {
-		uint32_t code;
-
-		MUST(h2_session_error(end->session, &code)[0] != '\0' && code != H2_NO_ERROR);
-		end->is_broken = true;
-	}
+	end->is_broken |= error != 0;
 	end_look(end);
 }
 

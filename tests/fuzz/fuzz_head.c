@@ -224,8 +224,7 @@ static void request_round_trip(struct request_head *head, struct arena *arena)
 				   &(struct head_limits){ 2 * LIMIT_HEAD_BYTES, 2 * LIMIT_HEAD_BYTES, 999 },
 				   buf_len(&out), 1);
 		MUST(scan.head_bytes == buf_len(&out));
-		MUST(h1_parse_request(buf_span(&out), arena, &again) == BAD_NONE);
-		MUST(framing_request(&again, &framing_again) == BAD_NONE);
+		MUST(h1_parse_request(buf_span(&out), arena, &again, &framing_again) == BAD_NONE);
 		MUST(framing_again.kind == framing.kind && framing_again.length == framing.length);
 		MUST(framing_again.announces_length == framing.announces_length);
 		MUST(span_eq(again.method_text, head->method_text) && span_eq(again.path, head->path));
@@ -242,6 +241,7 @@ static void request_round_trip(struct request_head *head, struct arena *arena)
 static void fuzz_request(struct span in)
 {
 	struct head_scan scan = scan_every_way(in, false, &limits_default);
+	struct body_framing framing;
 	struct request_head head;
 	struct reading reading;
 	struct arena arena;
@@ -251,13 +251,13 @@ static void fuzz_request(struct span in)
 	scan_every_way(in, false, &limits_small);
 	arena_init(&arena, 4096);
 	if (!scan.head_bytes) {
-		bad = h1_parse_request(in, &arena, &head);
+		bad = h1_parse_request(in, &arena, &head, &framing);
 		MUST(bad != BAD_NONE || is_limit(scan.bad));
 		arena_done(&arena);
 		return;
 	}
 	in = arena_copy(&arena, span_first(in, scan.head_bytes));
-	bad = h1_parse_request(in, &arena, &head);
+	bad = h1_parse_request(in, &arena, &head, &framing);
 	/* With our rules in front there is nothing left that only llhttp refuses. */
 	MUST(bad != BAD_SECOND_READER && bad != BAD_NO_MEMORY);
 	if (bad == BAD_NONE) {

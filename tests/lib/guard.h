@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include <stddef.h>
+#include "tests/lib/test.h"
 
 /*
  * Bytes that lie against a page nobody may touch: a parser that reads one byte too far, or one byte before
@@ -29,3 +29,19 @@ void guard_done(struct guard *guard);
 char *guard_end(struct guard *guard, const void *data, size_t len);
 /* A writable copy of len bytes whose first byte follows the forbidden page. */
 char *guard_start(struct guard *guard, const void *data, size_t len);
+
+/* The guard of all tests of a file, also in their *state, and their TEST_GROUP. */
+#define TEST_GUARD(object, max_bytes) \
+	static struct guard object; \
+	static int object##_make(void **state) \
+	{ \
+		guard_init(&object, max_bytes); \
+		*state = &object; \
+		return 0; \
+	} \
+	static int object##_drop(void **state __attribute__((unused))) \
+	{ \
+		guard_done(&object); \
+		return 0; \
+	} \
+	TEST_GROUP(object##_make, object##_drop)

@@ -9,13 +9,13 @@
 #include <string.h>
 
 #define BODY_ROOM 32768u
-#define COMPLAINT_BYTES 80u
+#define SAMPLE_BYTES 80u
 
 /* One line in one write, so that lines of several workers do not mix. */
 static void complain(const struct conn *conn, const char *what, const char *why, struct text sample)
 {
-	char line[COMPLAINT_BYTES * 4 + 256];
-	size_t shown = sample.size < COMPLAINT_BYTES ? sample.size : COMPLAINT_BYTES;
+	char line[SAMPLE_BYTES * 4 + 256];
+	size_t shown = sample.size < SAMPLE_BYTES ? sample.size : SAMPLE_BYTES;
 	int size = snprintf(line, sizeof(line), "httpbin: %s on connection %llu, request %llu: %s: \"", what,
 		(unsigned long long)conn->serial, (unsigned long long)conn->exchange.serial, why);
 

@@ -70,7 +70,7 @@ def tunnel(gateway, backend, lane="off", listener_agrees=True, warm=True, **opti
 
 
 def settle(gateway, client, upstream, lane, listener_agrees=True):
-    """Bytes to and fro until the last ones both ways went by the lane."""
+    """Round trips of bytes until the last ones both ways went by the lane."""
     def both():
         before = totals(gateway)
         client.send(b"c")

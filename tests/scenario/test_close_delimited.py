@@ -118,7 +118,7 @@ def reset_is_no_end():
         upstream.send("HTTP/1.1 200 OK\r\n\r\nsome bytes")
         head = client.response_head()
         eq(head.framing, framing, "framing")
-        eq(next(client.body(head)), b"some bytes", "the begin of the body")
+        eq(next(client.body(head)), b"some bytes", "the beginning of the body")
         upstream.rst()
         if version == "1.1":
             kind, rest = client.expect_end()

@@ -83,7 +83,7 @@ def early_success():
     eq(client.response().json()["connection"], 1, "backend connection of the next request")
 
 
-@test("a backend that answers early and reads no further does not hold the client for ever", timeout=60)
+@test("a backend that answers early and reads no further does not hold the client forever", timeout=60)
 def backend_stops_reading():
     gateway, backend = acted()
     client = gateway.client()

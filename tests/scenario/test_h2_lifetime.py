@@ -14,7 +14,7 @@ from timers import expect_fired
 
 FRONTEND = SIMPLE + "frontendPolicies: {http: %s}\n"
 MANIFESTS = os.path.join(os.path.dirname(__file__), "..", "data", "manifests")
-GOAWAY_STEP_S = 1.0  # between the two GOAWAY of a polite end
+GOAWAY_STEP_S = 1.0  # between the two GOAWAY of a graceful shutdown
 
 
 def expect_polite(client, reason=f.NO_ERROR):

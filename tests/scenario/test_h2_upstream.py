@@ -298,7 +298,7 @@ def goaway_seen():
     eq(gateway.metrics()("agentgateway_retries_total"), 0, "retries")
 
 
-@test("the two GOAWAY of a polite end (2^31-1, then the last stream) lose nothing")
+@test("the two GOAWAY of a graceful shutdown (2^31-1, then the last stream) lose nothing")
 def goaway_polite():
     _, backend, client, number, upstream, there = one_exchange()
     upstream.send(f.goaway(f.LARGEST_WINDOW))

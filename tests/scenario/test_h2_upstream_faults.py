@@ -64,7 +64,8 @@ def backend_reset():
     eq(one.expect_end(), ("fin", b"some"), "the end")  # the missing bytes say enough
 
 
-@test("an upload that turns out malformed behind the begin of the answer ends both, and costs no connection")
+@test("an upload that turns out malformed behind the beginning of the answer ends both, and costs no "
+      "connection")
 def bad_upload_behind_the_head():
     for version in (1, 2):
         gateway, backend = acted2()

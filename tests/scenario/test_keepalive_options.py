@@ -197,7 +197,7 @@ def kernel_values():
     gateway = Gateway(TUNNEL % keepalives, origin=backend, mode="require", workers=1)
     client = gateway.client()
     settle(gateway, client, backend.accept())
-    eq(gates(gateway), [("open", "open")], "gates")
+    eq(gates(gateway), [("open", None)], "gates")
     eq(downstream_keepalive(gateway, client),
        {"on": 1, "time": 30, "interval": 5, "retries": 3, "user_timeout_ms": 45000}, "downstream")
     eq(upstream_keepalive(gateway, backend.port),

@@ -27,6 +27,7 @@ CLEAN = {
     "bpf/README.md": "# bpf\n",
     "bpf/abi.h": ABI,
     "user/http/README.md": "# user/http\n\n`good.h`, `user/http/good.c`, `good_one()`, [here](good.c)\n",
+    "user/http/rows.def": LICENCE + 'FIELD(A, "a", "what it is")\n',
     "user/http/good.h": LICENCE + "#pragma once\n\n#include <stddef.h>\n\nsize_t good_one(void);\n",
     "user/http/good.c": LICENCE + '#include "user/http/good.h"\n\n'
                         "static const int three[] = { 1, 2, 3 };\n\n"
@@ -43,6 +44,7 @@ BROKEN = [
     ("licence", "user/http/a.c", "int f(void);\n", "begin the file with"),
     ("kernel licence", "bpf/a.c", LICENCE, "BSD-2-Clause OR GPL-2.0"),
     ("unfinished", "user/http/a.c", LICENCE + "/* TO" + "DO */\n", "finish it"),
+    ("word", "user/http/README.md", "it goes on for" " ever\n", "say forever"),
     ("machine path", "user/http/README.md", "# x\n/ro" + "ot/x\n", "not of one machine"),
     ("typedef", "user/http/a.c", LICENCE + "typedef struct a a_t;\n", "without a typedef"),
     ("include path", "user/http/a.c", LICENCE + '#include "good.h"\n', "from the root"),
@@ -61,6 +63,11 @@ BROKEN = [
     ("named file", "user/http/README.md", "`none.c`\n", "there is no file"),
     ("named path", "user/http/README.md", "`user/http/none.c`\n", "there is no user/http/none.c"),
     ("named function", "user/http/README.md", "`no_such_one()`\n", "there is no function"),
+    ("stale table", "user/http/README.md", "<!-- fields: user/http/rows.def -->\n<!-- end of fields -->\n",
+     "differs from its rows"),
+    ("named function without parentheses", "user/http/README.md", "`good_none`\n", "there is no function"),
+    ("function in a picture", "user/http/README.md", "```\nx --> good_none()\n```\n", "there is no function"),
+    ("path in a picture", "user/http/README.md", "```\nuser/http/none.c\n```\n", "there is no user/http"),
     ("pinned layout", "bpf/abi.h", ABI.replace("__u64 bytes", "__u32 bytes"), "raise GATE_ABI_VERSION"),
     ("pinned layout in a hole", "bpf/abi.h", ABI.replace("__u32 pad", "__u32 more"),
      "raise GATE_ABI_VERSION"),
@@ -78,6 +85,7 @@ def lint(files):
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(os.path.join(repository_root(), "scripts", "lint"), os.path.join(root, "scripts", "lint"),
                     ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(os.path.join(repository_root(), "scripts", "states.py"), os.path.join(root, "scripts"))
     for name, text in {"scripts/README.md": "# scripts\n", **files}.items():
         os.makedirs(os.path.dirname(os.path.join(root, name)), exist_ok=True)
         with open(os.path.join(root, name), "w", encoding="utf-8") as file:

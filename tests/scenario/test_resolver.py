@@ -164,6 +164,18 @@ def silent_server():
     check(time.monotonic() - begin < 5 * factor() + withheld(5), "a look-up kept the gateway from ending")
 
 
+@test("a try that is repeated while the name is still being looked up waits for it again", needs=NEEDS)
+def repeated_look_up():
+    dns = Dns(slow=["127.0.0.1"])
+    dns.delay = 1.0
+    origin = Origin()
+    config = CONFIG.replace("policies: {", "policies: {retry: {attempts: 9, codes: []}, "
+                                           "timeout: {requestTimeout: 5s, backendRequestTimeout: 200ms}, ")
+    gateway = Gateway(config, origin=origin, name=f"slow.example.test:{origin.port}")
+    eq(gateway.fetch("/named/get").status, 200, "status")
+    check(int(gateway.wait_log()["retry.attempt"]) >= 2, "tries while the name was looked up")
+
+
 @test("a name that is not found in time is no failed connect of its endpoint", needs=NEEDS)
 def late_name():
     Dns().delay = None

@@ -128,6 +128,19 @@ def dns():
     expect_reason(gateway, "dns_failed", 503)
 
 
+@test("254 tries against a name that is known to have no address: with pauses, and not beyond the deadline")
+def dns_cached():
+    text = retrying("{attempts: 254, codes: []}").replace("@origin@", "nowhere.invalid:80")
+    gateway = Gateway(text.replace("policies:", "policies:\n        timeout: {requestTimeout: 1s}", 1))
+    gateway.fetch("/warm")  # from now on the failure is in the cache
+    begin = time.monotonic()
+    answer = gateway.fetch("/get")
+    check_time(time.monotonic() - begin, 1.0, "requestTimeout")
+    eq(answer.status, 504, "status")
+    retries = int(gateway.wait_log(count=2)[-1].get("retry.attempt", 0))
+    check(5 <= retries <= 41, f"{retries} tries in a second")
+
+
 @test("POST is tried again like GET")
 def post():
     gateway, _ = play(retrying())

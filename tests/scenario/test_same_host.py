@@ -91,7 +91,8 @@ def stalled_reader():
             gateway, backend = acted(lane)
             client, upstream = tunnel(gateway, backend, lane)
             slow, fast = (client, upstream) if is_client_slow else (upstream, client)
-            alone = exchanges(*tunnel(gateway, backend, lane))
+            first = tunnel(gateway, backend, lane)
+            alone = exchanges(*first)
             block = pattern(65521 * 16)
             taken = fast.send_until_blocked(block, limit=256 * MIB)
             note(f"{lane}: {taken / MIB:.1f} MiB taken while nobody reads")
@@ -112,11 +113,13 @@ def stalled_reader():
             slow.expect_fin()
             slow.fin()
             fast.expect_fin()
+            for raw in (*first, *pair):  # an open tunnel would have the drain wait for its deadline
+                raw.close()
             gateway.stop()
 
 
-def exchanges(client, upstream, seconds=0.5):
-    """Messages to and fro a second on this tunnel."""
+def exchanges(client, upstream, seconds=0.25):
+    """Round trips a second on this tunnel."""
     data, count, begin = pattern(1000), 0, time.monotonic()
     while time.monotonic() < begin + seconds:
         client.send(data)
@@ -214,7 +217,7 @@ def agreement():
     both_ways(client, upstream, MIB)
     for way, lanes in totals(gateway).items():
         eq((lanes["near"], lanes["direct"]), (0, 0), f"{way}: bytes of the lanes near and direct")
-        check(lanes["sockmap"] > 0, f"{way}: by the kernel lane: {lanes}")
+    check(sum(lanes["sockmap"] for lanes in totals(gateway).values()) > 0, "bytes by the kernel lane")
     gateway, backend = acted("all", listener="auto")
     client, upstream = tunnel(gateway, backend, "near", listener_agrees=False)
     both_ways(client, upstream, 4 * MIB)
@@ -241,12 +244,12 @@ def told():
     eq(stream["lane_in"], "direct", "lane_in")
     metrics = gateway.metrics()
     eq(metrics("headgate_near_directions"), 2, "headgate_near_directions")
-    check(metrics("headgate_relay_direct_bytes_total") >= 5000, "headgate_relay_direct_bytes_total")
+    check(metrics("headgate_spliced_bytes_total", lane="direct") >= 5000, "spliced bytes of lane direct")
     # Nobody asks for the list: the counters of a running tunnel follow by themselves.
-    before = metrics("headgate_relay_direct_bytes_total")
+    before = metrics("headgate_spliced_bytes_total", lane="direct")
     client.send(pattern(7000))
     upstream.read(7000)
-    wait_until(lambda: gateway.metrics()("headgate_relay_direct_bytes_total") == before + 7000, 3,
+    wait_until(lambda: gateway.metrics()("headgate_spliced_bytes_total", lane="direct") == before + 7000, 3,
                "the counter to follow")
     client.fin()
     upstream.expect_fin()

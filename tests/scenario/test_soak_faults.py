@@ -124,5 +124,5 @@ def faults():
     if failures:
         raise Failure(f"SEED={seed}: {failures[0]!r}")
     check(not any(thread.is_alive() for thread in threads), f"a conversation hangs: {gateway.streams()}")
-    eq(origin.complaints(), [], "malformed requests at the backend")
+    eq(origin.malformed(), [], "malformed requests at the backend")
     eq(gateway.metrics()("headgate_relay_buffered_bytes"), 0, "buffered bytes afterwards")

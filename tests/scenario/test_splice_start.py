@@ -185,30 +185,19 @@ def play_pinned(directory):
     return objects
 
 
-def table_of_reasons(name="gate_reasons.def"):
-    """The words of a table in bpf/, in order."""
-    with open(os.path.join(repository_root(), "bpf", name), encoding="utf-8") as file:
+def table_of_reasons():
+    """The words of the table, in order."""
+    with open(os.path.join(repository_root(), "bpf", "gate_reasons.def"), encoding="utf-8") as file:
         return re.findall(r'^\w+_REASON\(\w+, "(\w+)", [01],\s+"[^"]+"\)', file.read(), re.M)
 
 
-def documented_reasons(name="gate_reasons.def"):
-    """The rows of user/gate/README.md about it."""
-    with open(os.path.join(repository_root(), "user", "gate", "README.md"), encoding="utf-8") as file:
-        table = file.read().split(f"<!-- reasons: bpf/{name} -->")[1].split("<!-- end of reasons -->")[0]
-    return re.findall(r"(?m)^\| `(\w+)` \| (?:reset)? \|", table)
-
-
-@test("every reason of the table has its counter from the start, and its row in the document", needs=("bpf",))
+@test("every reason of the table has its counter from the start", needs=("bpf",))
 def reasons():
     words = table_of_reasons()
     check(len(words) > 20 and words[0] == "none", f"rows read: {words}")
     gateway, _ = acted("require")
     samples = gateway.metrics().families["headgate_gate_closed_total"].samples
     eq([labels["reason"] for _, _, labels, _ in samples], words[1:], "reasons in gate_closed_total")
-    eq(documented_reasons(), words, "rows in user/gate/README.md")
-    near = "near_reasons.def"
-    check(len(table_of_reasons(near)) > 5, f"rows read: {table_of_reasons(near)}")
-    eq(documented_reasons(near), table_of_reasons(near), f"rows in user/gate/README.md about {near}")
 
 
 @test("the numbers of the lane: bytes by lane and direction, closings by reason, slots, self-test",
@@ -230,14 +219,14 @@ def numbers():
     check(0 < metrics("headgate_gate_selftest_seconds") < 3, "gate_selftest_seconds")
     eq(metrics("headgate_gate_slots_used"), 2, "gate_slots_used")
     check(metrics("headgate_gate_slots_limit") >= 1024, "gate_slots_limit")
-    eq(metrics("headgate_gate_open_now"), 2, "gate_open_now")
+    eq(metrics("headgate_gate_open_now"), 1, "gate_open_now")
     eq(metrics("headgate_poisoned_total"), 0, "poisoned_total")
     stream = gateway.streams()[0]
-    eq((stream["gate_in"], stream["gate_out"]), ("open", "open"), "gates in /streams")
-    # A client that does not read while a lot comes: the gate towards it closes, and the list says why.
-    upstream.send_until_blocked(pattern(1 << 20), limit=64 << 20)
-    wait_until(lambda: gateway.streams()[0]["pauses_out"] > 0, 3, "a closed gate")
-    check(gateway.streams()[0]["gate_reason_out"] in table_of_reasons()[1:], f"{gateway.streams()[0]}")
+    eq((stream["gate_in"], stream["gate_out"]), ("open", None), "gates in /streams")
+    # A backend that does not read while a lot comes: the gate towards it closes, and the list says why.
+    client.send_until_blocked(pattern(1 << 20), limit=64 << 20)
+    wait_until(lambda: gateway.streams()[0]["pauses_in"] > 0, 3, "a closed gate")
+    check(gateway.streams()[0]["gate_reason_in"] in table_of_reasons()[1:], f"{gateway.streams()[0]}")
     client.rst()
     upstream.expect_end()
     wait_until(lambda: gateway.metrics()("headgate_gate_slots_used") == 0, 3, "free slots")
@@ -298,7 +287,11 @@ def no_other_socket():
                 a.send(pattern(20000))
                 eq(b.read(20000), pattern(20000), "bytes")
         gateway.metrics()
-        eq(made.cookies(), {name: mine for name in ("sources", "targets", "gate_of")}, "sockets in the maps")
+        held = made.cookies()
+        eq(held["targets"], mine, "sockets in the maps")
+        # One of them, the client's, is the source of the way that rides the lane.
+        eq((len(held["sources"]), held["gate_of"]), (1, held["sources"]), f"sources: {held}")
+        check(held["sources"] < mine, f"sources: {held}, sockets of the tunnel: {mine}")
         client.close()
         upstream.expect_end()
         upstream.close()

@@ -292,4 +292,4 @@ def damage():
             pass
         client.close()
     eq(origin.stats()["bad_requests"], 0, "bad requests at the backend")
-    eq(origin.complaints(), [], "complaints of the backend")
+    eq(origin.malformed(), [], "malformed requests at the backend")

@@ -313,7 +313,9 @@ def slow_reader(splice):
             upstream in pairs]
     check(max(sent) < 32 * MIB, f"a reader that takes nothing was sent {max(sent)} bytes")
     if not is_asan():
-        check(gateway.rss_bytes() - before < 4 * 256 * 1024 + MIB,
+        # Beside the kernel lane each worker keeps up to 1 MiB of what it looked at in a socket.
+        most = 4 * 256 * 1024 + MIB + (0 if splice == "off" else 2 * MIB)
+        check(gateway.rss_bytes() - before < most,
               f"RSS grew by {gateway.rss_bytes() - before} for 4 readers that stopped")
     for (client, upstream), size in zip(pairs, sent):
         upstream.fin()

@@ -2,16 +2,11 @@
 #pragma once
 
 /* A program that the admin servers ask, with the servers in a loop of their own, and questions to them. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include "admin/json.h"
 #include "admin/server.h"
+#include "tests/lib/test.h"
 #include "tests/unit/admin_play.h"
 #include "user/base/mem.h"
 
@@ -70,12 +65,12 @@ static inline size_t fake_worker_count(void *context)
 	return ARRAY_LEN(fake->traces);
 }
 
-static inline void fake_worker_numbers(void *context, size_t index, struct admin_worker_numbers *ret_numbers)
+static inline void fake_worker_numbers(void *context, size_t index, struct worker_numbers *ret_numbers)
 {
 	struct fake *fake = context;
 
 	*ret_numbers =
-		(struct admin_worker_numbers){ &fake->counters, fake->requests, NULL, fake->traces[index] };
+		(struct worker_numbers){ &fake->counters, fake->requests, NULL, fake->traces[index] };
 }
 
 static inline void fake_list_streams(void *context, bool history,
@@ -84,8 +79,8 @@ static inline void fake_list_streams(void *context, bool history,
 	struct fake *fake = context;
 	size_t count = fake->stream_count;
 	struct stream_list list = { .view_list = hg_calloc(count + 1, sizeof(*list.view_list)),
-				    .view_count = count,
-				    .text = hg_strndup("10.0.0.1:5", 10) };
+				    .view_count = count };
+	struct span source = arena_copy(&list.texts, SPAN("10.0.0.1:5"));
 
 	for (size_t i = 0; i < count; i++) {
 		struct stream_view *view = &list.view_list[i];
@@ -93,7 +88,7 @@ static inline void fake_list_streams(void *context, bool history,
 		/* In no order at all. */
 		view->id = (i * 7919) % count + 1;
 		view->state = history ? "closed" : "RELAY";
-		view->record.source = span_of(list.text, 10);
+		view->record.source = source;
 		view->record.path = SPAN("/\x1b\xff");
 		view->record.protocol = SPAN("http");
 		view->record.status = 200;
@@ -249,4 +244,4 @@ static inline struct fake *start_on(const char *admin, const char *stats)
 	return fake;
 }
 
-#define PLAYED(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define PLAYED(test) TEST_WITH(test, setup, teardown)

@@ -2,15 +2,10 @@
 #pragma once
 
 /* Admin connections on a listener of their own, with a few paths, in a loop of their own. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include "admin/conn.h"
+#include "tests/lib/test.h"
 #include "tests/unit/admin_play.h"
 #include "user/net/listen.h"
 #include "user/net/listener.h"

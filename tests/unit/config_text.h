@@ -2,16 +2,11 @@
 #pragma once
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "config/snapshot.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 
 /* A configuration from texts in the test, called a.yaml, b.yaml, … in messages. */

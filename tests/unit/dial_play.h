@@ -17,7 +17,7 @@
 #include "user/proxy/client.h"
 #include "user/proxy/history.h"
 #include "user/proxy/stream.h"
-#include "user/proxy/upstream.h"
+#include "user/upstream/upstream.h"
 
 /*
  * A worker with real clients of HTTP/1 and one route to a backend of HTTP/2, which the test plays. The name
@@ -119,20 +119,24 @@ static inline void scene_make_proxy(struct scene *scene)
 	proxy->trace = trace_create();
 	proxy->clients = slab_create(sizeof(struct client), 64);
 	proxy->streams = slab_create(sizeof(struct stream), 64);
-	proxy->upstreams = slab_create(sizeof(struct upstream), 64);
+	proxy->pool.upstreams = slab_create(sizeof(struct upstream), 64);
 	proxy->relay.scratch = malloc(LIMIT_READ_BYTES);
 	pipe_pool_init(&scene->pipes);
 	proxy->relay.pipes = &scene->pipes;
 	proxy->relay.counters = &scene->counters;
-	proxy->random = 1;
-	upstream_pool_init(&proxy->pool, proxy);
+	proxy->pool.random = 1;
+	proxy->pool.loop = proxy->loop;
+	proxy->pool.counters = proxy->counters;
+	proxy->pool.relay = &proxy->relay;
+	proxy->pool.on_stream = stream_on_upstream;
+	upstream_pool_init(&proxy->pool);
 	list_init(&proxy->mirrors);
 	scene->mailbox = mailbox_create(proxy->loop, scene);
 	scene->resolver = resolver_create(&options);
-	proxy->resolver = resolver_client_create(scene->resolver, proxy->loop, scene->mailbox);
-	proxy->lease = lease_create(scene_config(scene));
+	proxy->pool.resolver = resolver_client_create(scene->resolver, proxy->loop, scene->mailbox);
+	proxy_adopt(proxy, lease_create(scene_config(scene)));
 	assert_true(proxy->metrics && proxy->log && proxy->history && proxy->trace && proxy->clients &&
-		    proxy->streams && proxy->upstreams && proxy->relay.scratch && proxy->resolver &&
+		    proxy->streams && proxy->pool.upstreams && proxy->relay.scratch && proxy->pool.resolver &&
 		    proxy->lease);
 }
 
@@ -209,22 +213,22 @@ static inline void scene_drop_proxy(struct scene *scene)
 	upstream_pool_done(&proxy->pool);
 	assert_int_equal(proxy->pool.endpoint_count, 0);
 	hold(scene, false);
-	resolver_client_close(proxy->resolver);
+	resolver_client_close(proxy->pool.resolver);
 	mailbox_drain(scene->mailbox);
-	resolver_client_free(proxy->resolver);
+	resolver_client_free(proxy->pool.resolver);
 	resolver_free(scene->resolver);
 	mailbox_free(scene->mailbox);
 	timer_cancel(loop_timers(proxy->loop), &proxy->log_timer);
 	loop_free(proxy->loop); /* runs what was deferred */
 	assert_int_equal(slab_count(proxy->clients), 0);
 	assert_int_equal(slab_count(proxy->streams), 0);
-	assert_int_equal(slab_count(proxy->upstreams), 0);
+	assert_int_equal(slab_count(proxy->pool.upstreams), 0);
 	assert_int_equal(counter_get(&scene->counters, COUNTER_UPSTREAM_OPEN), 0);
 	assert_int_equal(counter_get(&scene->counters, COUNTER_STREAMS_OPEN), 0);
 	assert_int_equal(atomic_load(&scene->connections), 0);
 	slab_free(proxy->clients);
 	slab_free(proxy->streams);
-	slab_free(proxy->upstreams);
+	slab_free(proxy->pool.upstreams);
 	request_metrics_free(proxy->metrics);
 	access_log_free(proxy->log);
 	stream_history_free(proxy->history);
@@ -232,7 +236,7 @@ static inline void scene_drop_proxy(struct scene *scene)
 	pipe_pool_done(&scene->pipes);
 	lease_unref(proxy->lease);
 	free(proxy->relay.scratch);
-	buf_done(&proxy->frames);
+	buf_done(&proxy->relay.frames);
 }
 
 static inline int scene_drop(void **state)

@@ -2,17 +2,12 @@
 #pragma once
 
 /* Comparing dumps: JSON without the blanks between its tokens, so that order, casing and nulls all count. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "admin/config_dump.h"
 #include "admin/json.h"
+#include "tests/lib/test.h"
 
 static inline char *compact(struct span json)
 {

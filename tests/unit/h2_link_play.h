@@ -13,14 +13,15 @@
 
 #include "tests/lib/alloc.h"
 #include "user/base/clock.h"
-#include "user/proxy/h2_link.h"
+#include "user/relay/h2_link.h"
 
 /*
  * A link on a socket of a loop; at the other end of the connection the test plays the peer, with a session of
  * its own or with bytes by hand.
  */
 struct scene {
-	struct proxy proxy;
+	struct loop *loop;
+	struct relay_shared relay;
 	struct conn conn;
 	struct h2_link link;
 	struct h2_session *peer;
@@ -77,20 +78,20 @@ static inline int scene_make_with(void **state, const struct h2_flood_limits *li
 	int fd;
 
 	assert_non_null(scene);
-	scene->proxy.loop = loop_create(16);
-	scene->proxy.relay.scratch = malloc(LIMIT_READ_BYTES);
-	assert_true(scene->proxy.loop && scene->proxy.relay.scratch);
+	scene->loop = loop_create(16);
+	scene->relay.scratch = malloc(LIMIT_READ_BYTES);
+	assert_true(scene->loop && scene->relay.scratch);
 	pair_open(&fd, &scene->far);
 	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
 	assert_int_equal(fcntl(scene->far, F_SETFL, O_NONBLOCK), 0);
-	assert_int_equal(conn_open(&scene->conn, scene->proxy.loop, fd, scene_on_ready), 0);
+	assert_int_equal(conn_open(&scene->conn, scene->loop, fd, scene_on_ready), 0);
 	client.window_bytes = 1024 * 1024;
 	client.connection_window_bytes = 64 * 1024 * 1024;
 	server.window_bytes = 1024 * 1024;
 	server.flood_limits = *limits;
 	scene->peer = h2_session_create(&client);
 	assert_non_null(scene->peer);
-	assert_int_equal(h2_link_open(&scene->link, &scene->proxy, &scene->conn, &server), 0);
+	assert_int_equal(h2_link_open(&scene->link, &scene->relay, &scene->conn, &server), 0);
 	scene->link.on_news = scene_on_news;
 	scene->link.on_end = scene_on_end;
 	*state = scene;
@@ -122,11 +123,11 @@ static inline int scene_drop(void **state)
 	h2_session_free(scene->peer);
 	buf_done(&scene->to_peer);
 	buf_done(&scene->from_peer);
-	buf_done(&scene->proxy.frames);
+	buf_done(&scene->relay.frames);
 	if (scene->far >= 0)
 		close(scene->far);
-	loop_free(scene->proxy.loop);
-	free(scene->proxy.relay.scratch);
+	loop_free(scene->loop);
+	free(scene->relay.scratch);
 	free(scene);
 	return 0;
 }
@@ -163,7 +164,7 @@ static inline void peer_step(struct scene *scene)
 static inline void step(struct scene *scene)
 {
 	peer_step(scene);
-	play_for(scene->proxy.loop, 1);
+	play_for(scene->loop, 1);
 	if (buf_len(&scene->conn.out) > scene->most_out)
 		scene->most_out = buf_len(&scene->conn.out);
 }
@@ -222,5 +223,5 @@ static inline struct h2_stream *peer_fills_the_socket(struct scene *scene, size_
 	return asked;
 }
 
-#define SCENE_TEST(name) cmocka_unit_test_setup_teardown(name, scene_make, scene_drop)
-#define PATIENT_TEST(name) cmocka_unit_test_setup_teardown(name, scene_make_patient, scene_drop)
+#define SCENE_TEST(name) TEST_WITH(name, scene_make, scene_drop)
+#define PATIENT_TEST(name) TEST_WITH(name, scene_make_patient, scene_drop)

@@ -4,7 +4,7 @@
 #include "tests/unit/h2_text.h"
 
 #include "user/base/limits.h"
-#include "user/http/h2_session.h"
+#include "user/h2/h2_session.h"
 
 /*
  * Two HTTP/2 sessions that talk in memory: what one says the other is fed, whole or in pieces. Time stands

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "user/base/check.h"
-#include "user/http/h2_head.h"
+#include "user/h2/h2_head.h"
 
 /* HTTP/2 heads from texts and back, for the unit tests of user/http. */
 

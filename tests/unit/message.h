@@ -1,13 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
+#include "tests/lib/test.h"
 #include "user/base/arena.h"
 #include "user/base/limits.h"
 #include "user/http/h1_parse.h"
@@ -46,10 +40,11 @@ static inline enum http_bad message_scan(struct span text, bool is_response, str
 static inline enum http_bad message_request(struct span text, struct arena *arena,
 					    struct request_head *ret_head)
 {
+	struct body_framing framing;
 	struct span bytes;
 	enum http_bad bad = message_scan(text, false, &bytes);
 
-	return bad == BAD_NONE ? h1_parse_request(bytes, arena, ret_head) : bad;
+	return bad == BAD_NONE ? h1_parse_request(bytes, arena, ret_head, &framing) : bad;
 }
 
 static inline enum http_bad message_response(struct span text, struct arena *arena,

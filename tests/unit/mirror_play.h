@@ -14,7 +14,7 @@
 #include "user/base/mem.h"
 #include "user/proxy/mirror.h"
 #include "user/proxy/stream.h"
-#include "user/proxy/upstream.h"
+#include "user/upstream/upstream.h"
 
 #define MS 1000000ull
 
@@ -58,19 +58,23 @@ static inline void scene_make_proxy(struct scene *scene)
 
 	proxy->loop = loop_create(64);
 	proxy->counters = &scene->counters;
-	proxy->upstreams = slab_create(sizeof(struct upstream), 64);
-	proxy->lease = lease_create(snapshot_create());
+	proxy->pool.upstreams = slab_create(sizeof(struct upstream), 64);
+	proxy_adopt(proxy, lease_create(snapshot_create()));
 	proxy->relay.scratch = malloc(LIMIT_READ_BYTES);
-	proxy->random = 1;
+	proxy->pool.random = 1;
 	scene->mailbox = mailbox_create(proxy->loop, scene);
 	scene->resolver = resolver_create(&options);
-	proxy->resolver = resolver_client_create(scene->resolver, proxy->loop, scene->mailbox);
-	assert_true(proxy->loop && proxy->upstreams && proxy->lease && proxy->relay.scratch &&
-		    proxy->resolver);
+	proxy->pool.resolver = resolver_client_create(scene->resolver, proxy->loop, scene->mailbox);
+	assert_true(proxy->loop && proxy->pool.upstreams && proxy->lease && proxy->relay.scratch &&
+		    proxy->pool.resolver);
 	scene->config = &proxy->lease->snapshot->config;
 	scene->config->pool_idle_ns = 90000 * MS;
 	scene->config->connect_timeout_ns = 10000 * MS;
-	upstream_pool_init(&proxy->pool, proxy);
+	proxy->pool.loop = proxy->loop;
+	proxy->pool.counters = proxy->counters;
+	proxy->pool.relay = &proxy->relay;
+	proxy->pool.on_stream = stream_on_upstream;
+	upstream_pool_init(&proxy->pool);
 	list_init(&proxy->mirrors);
 }
 
@@ -140,14 +144,14 @@ static inline int scene_drop(void **state)
 	assert_true(list_is_empty(&proxy->mirrors));
 	upstream_pool_done(&proxy->pool);
 	assert_int_equal(proxy->pool.endpoint_count, 0);
-	resolver_client_close(proxy->resolver);
+	resolver_client_close(proxy->pool.resolver);
 	mailbox_drain(scene->mailbox);
-	resolver_client_free(proxy->resolver);
+	resolver_client_free(proxy->pool.resolver);
 	resolver_free(scene->resolver);
 	mailbox_free(scene->mailbox);
 	loop_free(proxy->loop);
-	assert_int_equal(slab_count(proxy->upstreams), 0);
-	slab_free(proxy->upstreams);
+	assert_int_equal(slab_count(proxy->pool.upstreams), 0);
+	slab_free(proxy->pool.upstreams);
 	assert_int_equal(proxy->lease->refs, 1);
 	lease_unref(proxy->lease);
 	assert_int_equal(count(scene, COUNTER_UPSTREAM_OPEN), 0);

@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <poll.h>
 #include <unistd.h>
 
+#include "tests/lib/test.h"
 #include "user/net/address.h"
 
 /* Connected sockets over loopback for tests of socket code: blocking calls are fine here, time is not. */

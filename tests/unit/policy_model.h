@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "config/errors.h"
+#include "config/core/errors.h"
 #include "config/model.h"
 #include "config/snapshot.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/http/head.h"
 

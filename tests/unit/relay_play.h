@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 
 #include "user/base/limits.h"
-#include "user/proxy/relay.h"
+#include "user/relay/relay.h"
 
 /*
  * near -> [source] relay [sink] -> far: two TCP connections with the relay between them, driven by hand.
@@ -88,13 +88,6 @@ static inline void scene_close(void)
 	loop_free(stage.loop);
 	assert_int_equal(counter_get(&stage.counters, COUNTER_RELAY_BUFFERED), 0);
 	assert_int_equal(counter_get(&stage.counters, COUNTER_PIPES), 0);
-}
-
-/* As the program does (user/loop/signals.h): splice(2) has no flag against SIGPIPE. */
-static inline int ignore_sigpipe(void **state)
-{
-	(void)state;
-	return signal(SIGPIPE, SIG_IGN) == SIG_ERR;
 }
 
 static inline void put(struct span bytes)

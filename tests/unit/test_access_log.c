@@ -2,19 +2,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "admin/json.h"
 #include "tests/lib/alloc.h"
 #include "tests/lib/guard.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 #include "user/obs/access_line.h"
@@ -72,12 +68,11 @@ static void assert_line(struct span line, const char *want)
 	free(text);
 }
 
-static void a_text_line_has_every_field_in_the_documented_order(void **state)
+TEST(a_text_line_has_every_field_in_the_documented_order)
 {
 	struct stream_record record = full_record();
 	char out[1024];
 
-	(void)state;
 	assert_line(
 		line_of(out, sizeof(out), LOG_TEXT, &record, 0), DATE
 		"\tinfo\trequest gateway=default/default listener=http route_rule=rule0 route=httpbin/retry"
@@ -89,7 +84,7 @@ static void a_text_line_has_every_field_in_the_documented_order(void **state)
 		" close_reason=per_try_timeout\n");
 }
 
-static void fields_without_a_value_are_left_out(void **state)
+TEST(fields_without_a_value_are_left_out)
 {
 	struct stream_record record = {
 		.source = SPAN("[::1]:9"),
@@ -99,18 +94,16 @@ static void fields_without_a_value_are_left_out(void **state)
 	};
 	char out[512];
 
-	(void)state;
 	assert_line(line_of(out, sizeof(out), LOG_TEXT, &record, 0), DATE
 		    "\tinfo\trequest endpoint=unix:/run/x.sock src.addr=[::1]:9 protocol=tcp duration=0ms"
 		    " bytes_in=0 bytes_out=0 lane=copy close_reason=ok\n");
 }
 
-static void the_class_upstream_is_not_worth_a_word(void **state)
+TEST(the_class_upstream_is_not_worth_a_word)
 {
 	struct stream_record record = { .protocol = SPAN("http") };
 	char out[512];
 
-	(void)state;
 	for (uint32_t reason = 0; reason < END_REASON_COUNT; reason++) {
 		const char *class = end_reason_class((enum end_reason)reason);
 		struct span line;
@@ -124,7 +117,7 @@ static void the_class_upstream_is_not_worth_a_word(void **state)
 	}
 }
 
-static void foreign_bytes_never_make_a_second_line_or_field(void **state)
+TEST(foreign_bytes_never_make_a_second_line_or_field)
 {
 	static const struct {
 		struct span path;
@@ -143,7 +136,6 @@ static void foreign_bytes_never_make_a_second_line_or_field(void **state)
 	};
 	char out[512], want[128];
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct stream_record record = { .protocol = SPAN("http"), .path = cases[i].path };
 		struct span line = line_of(out, sizeof(out) - 1, LOG_TEXT, &record, 0);
@@ -159,13 +151,12 @@ static void foreign_bytes_never_make_a_second_line_or_field(void **state)
 	}
 }
 
-static void a_json_line_is_one_object_with_the_same_fields(void **state)
+TEST(a_json_line_is_one_object_with_the_same_fields)
 {
 	struct stream_record record = full_record();
 	char out[1024];
 	struct json_value *root = json_parse(line_of(out, sizeof(out), LOG_JSON, &record, 0));
 
-	(void)state;
 	assert_non_null(root);
 	assert_string_equal(json_member_text(root, "time"), DATE);
 	assert_string_equal(json_member_text(root, "level"), "info");
@@ -179,17 +170,16 @@ static void a_json_line_is_one_object_with_the_same_fields(void **state)
 	json_free(root);
 }
 
-static void every_field_can_be_removed_by_its_name(void **state)
+TEST(every_field_can_be_removed_by_its_name)
 {
 	static const char *const names[] = {
-#define ACCESS_FIELD(id, name) name,
+#define ACCESS_FIELD(id, name, explanation, ...) name,
 #include "user/obs/access_fields.def"
 #undef ACCESS_FIELD
 	};
 	struct stream_record record = full_record();
 	char out[1024], key[64];
 
-	(void)state;
 	for (uint32_t field = 0; field < ACCESS_FIELD_COUNT; field++) {
 		struct span name = span_str(names[field]);
 		uint32_t mask = access_fields_mask(&name, 1);
@@ -207,14 +197,13 @@ static void every_field_can_be_removed_by_its_name(void **state)
 	assert_int_equal(access_fields_mask(&SPAN("http.pat"), 1), 0);
 }
 
-static void a_line_that_does_not_fit_says_so_at_every_size(void **state)
+TEST(a_line_that_does_not_fit_says_so_at_every_size)
 {
 	struct stream_record record = full_record();
 	char out[1024];
 	size_t len;
 	struct guard guard;
 
-	(void)state;
 	guard_init(&guard, sizeof(out));
 	for (enum log_format format = LOG_TEXT; format <= LOG_JSON; format++) {
 		len = line_of(out, sizeof(out), format, &record, 0).len;
@@ -227,7 +216,7 @@ static void a_line_that_does_not_fit_says_so_at_every_size(void **state)
 	guard_done(&guard);
 }
 
-static void the_date_is_right_across_seconds(void **state)
+TEST(the_date_is_right_across_seconds)
 {
 	struct stream_record record = { .protocol = SPAN("http") };
 	struct access_time time = { 0 };
@@ -245,7 +234,6 @@ static void the_date_is_right_across_seconds(void **state)
 					    4102444799999999u,
 					    4102444800000000u };
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(moments); i++) {
 		assert_true(access_line(out, sizeof(out), LOG_TEXT, &record, moments[i], 0, &time) > 0);
 		clock_rfc3339(moments[i], want);
@@ -253,7 +241,7 @@ static void the_date_is_right_across_seconds(void **state)
 	}
 }
 
-static void the_lane_is_one_word_unless_the_directions_differ(void **state)
+TEST(the_lane_is_one_word_unless_the_directions_differ)
 {
 	static const struct {
 		uint64_t in, to_client;
@@ -270,7 +258,6 @@ static void the_lane_is_one_word_unless_the_directions_differ(void **state)
 		{ 5, 5, LANE_NEAR, LANE_DIRECT, "near/direct" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct stream_record record = { .bytes_in = cases[i].in,
 						.bytes_out = cases[i].to_client,
@@ -292,7 +279,7 @@ static size_t read_some(int fd, char *out, size_t size)
 	return got > 0 ? (size_t)got : 0;
 }
 
-static void lines_are_collected_until_flushed(void **state)
+TEST(lines_are_collected_until_flushed)
 {
 	struct stream_record record = full_record();
 	struct access_log *log;
@@ -300,7 +287,6 @@ static void lines_are_collected_until_flushed(void **state)
 	size_t len;
 	int pipe_fds[2];
 
-	(void)state;
 	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
 	assert_int_equal(fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK), 0);
 	log = access_log_create(pipe_fds[1]);
@@ -360,12 +346,11 @@ static void stall(int read_fd, int write_fd)
 	free(all);
 }
 
-static void a_stopped_reader_of_a_pipe_costs_lines_but_never_time(void **state)
+TEST(a_stopped_reader_of_a_pipe_costs_lines_but_never_time)
 {
 	int pipe_fds[2];
 	int flags;
 
-	(void)state;
 	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
 	assert_int_equal(fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK), 0);
 	flags = fcntl(pipe_fds[1], F_GETFL);
@@ -373,23 +358,21 @@ static void a_stopped_reader_of_a_pipe_costs_lines_but_never_time(void **state)
 	stall(pipe_fds[0], pipe_fds[1]);
 }
 
-static void a_stopped_reader_of_a_socket_costs_lines_but_never_time(void **state)
+TEST(a_stopped_reader_of_a_socket_costs_lines_but_never_time)
 {
 	int pair[2];
 
-	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	assert_int_equal(fcntl(pair[0], F_SETFL, O_NONBLOCK), 0);
 	stall(pair[0], pair[1]);
 }
 
-static void the_shared_description_keeps_its_flags(void **state)
+TEST(the_shared_description_keeps_its_flags)
 {
 	struct stream_record record = full_record();
 	struct access_log *log;
 	int pipe_fds[2], flags;
 
-	(void)state;
 	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
 	flags = fcntl(pipe_fds[1], F_GETFL);
 	log = access_log_create(pipe_fds[1]);
@@ -402,13 +385,12 @@ static void the_shared_description_keeps_its_flags(void **state)
 	close(pipe_fds[1]);
 }
 
-static void a_reader_that_is_gone_costs_the_lines_only(void **state)
+TEST(a_reader_that_is_gone_costs_the_lines_only)
 {
 	struct stream_record record = full_record();
 	struct access_log *log;
 	int pipe_fds[2];
 
-	(void)state;
 	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
 	log = access_log_create(pipe_fds[1]);
 	close(pipe_fds[0]);
@@ -423,7 +405,7 @@ static void a_reader_that_is_gone_costs_the_lines_only(void **state)
 	close(pipe_fds[1]);
 }
 
-static void a_file_gets_every_line(void **state)
+TEST(a_file_gets_every_line)
 {
 	struct stream_record record = full_record();
 	FILE *file = tmpfile();
@@ -431,7 +413,6 @@ static void a_file_gets_every_line(void **state)
 	char line[1024];
 	unsigned int count = 0;
 
-	(void)state;
 	for (int i = 0; i < 5000; i++)
 		access_log_add(log, &record, WALL_US, NULL, 0);
 	assert_int_equal(access_log_flush(log), 0);
@@ -444,7 +425,7 @@ static void a_file_gets_every_line(void **state)
 	fclose(file);
 }
 
-static void a_line_larger_than_the_buffer_is_dropped_and_the_next_one_is_not(void **state)
+TEST(a_line_larger_than_the_buffer_is_dropped_and_the_next_one_is_not)
 {
 	struct stream_record record = full_record();
 	struct access_log *log;
@@ -453,7 +434,6 @@ static void a_line_larger_than_the_buffer_is_dropped_and_the_next_one_is_not(voi
 	char out[1024];
 	int pipe_fds[2];
 
-	(void)state;
 	memset(path, 'p', huge);
 	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
 	log = access_log_create(pipe_fds[1]);
@@ -471,7 +451,7 @@ static void a_line_larger_than_the_buffer_is_dropped_and_the_next_one_is_not(voi
 	free(path);
 }
 
-static void a_stopped_reader_is_asked_once_a_turn(void **state)
+TEST(a_stopped_reader_is_asked_once_a_turn)
 {
 	struct stream_record record = full_record();
 	char *all = malloc(1024 * 1024);
@@ -479,7 +459,6 @@ static void a_stopped_reader_is_asked_once_a_turn(void **state)
 	uint64_t dropped;
 	int pipe_fds[2];
 
-	(void)state;
 	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
 	assert_int_equal(fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK), 0);
 	log = access_log_create(pipe_fds[1]);
@@ -516,7 +495,7 @@ static void *write_lines(void *argument)
 	return NULL;
 }
 
-static void lines_of_several_workers_do_not_mix(void **state)
+TEST(lines_of_several_workers_do_not_mix)
 {
 	pthread_t threads[WRITERS];
 	char line[1024];
@@ -524,7 +503,6 @@ static void lines_of_several_workers_do_not_mix(void **state)
 	int pipe_fds[2];
 	FILE *in;
 
-	(void)state;
 	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
 	for (int i = 0; i < WRITERS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, write_lines, &pipe_fds[1]), 0);
@@ -553,36 +531,7 @@ static int create_and_free(void *context)
 	return log ? 0 : -ENOMEM;
 }
 
-static void creating_survives_lack_of_memory(void **state)
+TEST(creating_survives_lack_of_memory)
 {
-	(void)state;
 	assert_int_equal(alloc_fail_each(create_and_free, NULL), 1);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_text_line_has_every_field_in_the_documented_order),
-		cmocka_unit_test(fields_without_a_value_are_left_out),
-		cmocka_unit_test(the_class_upstream_is_not_worth_a_word),
-		cmocka_unit_test(foreign_bytes_never_make_a_second_line_or_field),
-		cmocka_unit_test(a_json_line_is_one_object_with_the_same_fields),
-		cmocka_unit_test(every_field_can_be_removed_by_its_name),
-		cmocka_unit_test(a_line_that_does_not_fit_says_so_at_every_size),
-		cmocka_unit_test(the_date_is_right_across_seconds),
-		cmocka_unit_test(the_lane_is_one_word_unless_the_directions_differ),
-		cmocka_unit_test(lines_are_collected_until_flushed),
-		cmocka_unit_test(a_stopped_reader_of_a_pipe_costs_lines_but_never_time),
-		cmocka_unit_test(a_stopped_reader_of_a_socket_costs_lines_but_never_time),
-		cmocka_unit_test(the_shared_description_keeps_its_flags),
-		cmocka_unit_test(a_reader_that_is_gone_costs_the_lines_only),
-		cmocka_unit_test(a_file_gets_every_line),
-		cmocka_unit_test(a_line_larger_than_the_buffer_is_dropped_and_the_next_one_is_not),
-		cmocka_unit_test(a_stopped_reader_is_asked_once_a_turn),
-		cmocka_unit_test(lines_of_several_workers_do_not_mix),
-		cmocka_unit_test(creating_survives_lack_of_memory),
-	};
-
-	signal(SIGPIPE, SIG_IGN);
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include "tests/lib/guard.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/net/address.h"
 
@@ -49,7 +44,7 @@ static void assert_host(const struct address *a, const char *want)
 	assert_memory_equal(out, want, len);
 }
 
-static void what_is_parsed_is_formatted_the_same(void **state)
+TEST(what_is_parsed_is_formatted_the_same)
 {
 	static const struct {
 		const char *in, *out, *host;
@@ -69,7 +64,6 @@ static void what_is_parsed_is_formatted_the_same(void **state)
 	};
 	struct guard guard;
 
-	(void)state;
 	guard_init(&guard, 256);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		size_t len = strlen(rows[i].in);
@@ -84,7 +78,7 @@ static void what_is_parsed_is_formatted_the_same(void **state)
 	guard_done(&guard);
 }
 
-static void what_is_no_address_is_refused_and_leaves_the_output_alone(void **state)
+TEST(what_is_no_address_is_refused_and_leaves_the_output_alone)
 {
 	static const char *const rows[] = {
 		"",
@@ -124,7 +118,6 @@ static void what_is_no_address_is_refused_and_leaves_the_output_alone(void **sta
 	};
 	static const char with_nul[] = "1.2.3.4\0:80";
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct address a = { .len = 77 };
 
@@ -135,13 +128,12 @@ static void what_is_no_address_is_refused_and_leaves_the_output_alone(void **sta
 	assert_int_equal(address_parse(SPAN(with_nul), &(struct address){ .len = 0 }), -EINVAL);
 }
 
-static void an_ip_has_no_port_no_brackets_and_no_zone(void **state)
+TEST(an_ip_has_no_port_no_brackets_and_no_zone)
 {
 	static const char *const bad[] = { "",	   "1.2.3.4:80", "[::1]", "fe80::1%eth0",
 					   "::1 ", "1",		 "a",	  "1.2.3.4\n" };
 	struct address a;
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		if (address_parse_ip(span_str(bad[i]), 1, &a) != -EINVAL)
 			fail_msg("accepted: \"%s\"", bad[i]);
@@ -154,12 +146,11 @@ static void an_ip_has_no_port_no_brackets_and_no_zone(void **state)
 	assert_int_equal(a.len, sizeof(struct sockaddr_in));
 }
 
-static void a_unix_path_fits_or_is_refused(void **state)
+TEST(a_unix_path_fits_or_is_refused)
 {
 	char path[200];
 	struct address a = { .len = 77 };
 
-	(void)state;
 	memset(path, 'p', sizeof(path));
 	assert_int_equal(address_set_unix(&a, span_of(path, 108)), -ENAMETOOLONG);
 	assert_int_equal(address_set_unix(&a, span_of(path, 200)), -ENAMETOOLONG);
@@ -171,14 +162,13 @@ static void a_unix_path_fits_or_is_refused(void **state)
 	assert_int_equal(a.len, offsetof(struct sockaddr_un, sun_path) + 108);
 }
 
-static void unix_peers_of_any_kind_have_a_harmless_text(void **state)
+TEST(unix_peers_of_any_kind_have_a_harmless_text)
 {
 	struct address unnamed = { .len = sizeof(sa_family_t), .un = { .sun_family = AF_UNIX } };
 	struct address abstract = { .len = sizeof(sa_family_t) + 6, .un = { AF_UNIX, "\0a,\r\n;" } };
 	struct address full = { .len = sizeof(struct sockaddr_un), .un = { .sun_family = AF_UNIX } };
 	char want[200] = "unix:";
 
-	(void)state;
 	assert_host(&unnamed, "unix:");
 	assert_format(&unnamed, "unix:");
 	assert_host(&abstract, "unix:@a????");
@@ -188,11 +178,10 @@ static void unix_peers_of_any_kind_have_a_harmless_text(void **state)
 	assert_host(&full, want);
 }
 
-static void no_address_is_no_crash(void **state)
+TEST(no_address_is_no_crash)
 {
 	struct address none = { .len = 0 };
 
-	(void)state;
 	assert_format(&none, "none");
 	assert_host(&none, "");
 	assert_int_equal(address_port(&none), 0);
@@ -204,13 +193,12 @@ static void no_address_is_no_crash(void **state)
 	assert_int_equal(none.len, 0);
 }
 
-static void equality_and_hash_look_at_family_host_port_and_scope_only(void **state)
+TEST(equality_and_hash_look_at_family_host_port_and_scope_only)
 {
 	static const char *const rows[] = { "1.2.3.4:80",  "1.2.3.4:81",     "1.2.3.5:80", "[::1]:80",
 					    "[::2]:80",	   "[::ffff:1.2.3.4]:80", "unix:/a",	"unix:/b" };
 	struct address a, b;
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		for (size_t j = 0; j < ARRAY_LEN(rows); j++) {
 			a = parsed(rows[i]);
@@ -232,7 +220,7 @@ static void equality_and_hash_look_at_family_host_port_and_scope_only(void **sta
 	assert_int_equal(address_hash(&a), address_hash(&b));
 }
 
-static void a_mapped_address_becomes_ipv4_and_nothing_else_changes(void **state)
+TEST(a_mapped_address_becomes_ipv4_and_nothing_else_changes)
 {
 	static const struct {
 		const char *in, *out;
@@ -242,7 +230,6 @@ static void a_mapped_address_becomes_ipv4_and_nothing_else_changes(void **state)
 		     { "[::1.2.3.4]:80", "[::1.2.3.4]:80" },
 		     { "unix:/a", "unix:/a" } };
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct address a = parsed(rows[i].in);
 		struct address want = parsed(rows[i].out);
@@ -253,11 +240,10 @@ static void a_mapped_address_becomes_ipv4_and_nothing_else_changes(void **state)
 	}
 }
 
-static void any_and_port_are_set_in_place(void **state)
+TEST(any_and_port_are_set_in_place)
 {
 	struct address a;
 
-	(void)state;
 	address_set_any(&a, false, 80);
 	assert_format(&a, "0.0.0.0:80");
 	address_set_any(&a, true, 80);
@@ -269,7 +255,7 @@ static void any_and_port_are_set_in_place(void **state)
 	assert_format(&a, "unix:/a");
 }
 
-static void an_address_is_in_a_network_exactly_when_the_prefix_bits_agree(void **state)
+TEST(an_address_is_in_a_network_exactly_when_the_prefix_bits_agree)
 {
 	static const struct {
 		const char *address, *network;
@@ -301,7 +287,6 @@ static void an_address_is_in_a_network_exactly_when_the_prefix_bits_agree(void *
 		{ "::1", "::1", 200, false },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct address a = ip(rows[i].address);
 		struct address network = ip(rows[i].network);
@@ -311,29 +296,9 @@ static void an_address_is_in_a_network_exactly_when_the_prefix_bits_agree(void *
 	}
 }
 
-static void a_unix_socket_is_in_no_network(void **state)
+TEST(a_unix_socket_is_in_no_network)
 {
 	struct address a = parsed("unix:/a");
 
-	(void)state;
 	assert_false(address_in(&a, &a, 0));
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_parsed_is_formatted_the_same),
-		cmocka_unit_test(what_is_no_address_is_refused_and_leaves_the_output_alone),
-		cmocka_unit_test(an_ip_has_no_port_no_brackets_and_no_zone),
-		cmocka_unit_test(a_unix_path_fits_or_is_refused),
-		cmocka_unit_test(unix_peers_of_any_kind_have_a_harmless_text),
-		cmocka_unit_test(no_address_is_no_crash),
-		cmocka_unit_test(equality_and_hash_look_at_family_host_port_and_scope_only),
-		cmocka_unit_test(a_mapped_address_becomes_ipv4_and_nothing_else_changes),
-		cmocka_unit_test(any_and_port_are_set_in_place),
-		cmocka_unit_test(an_address_is_in_a_network_exactly_when_the_prefix_bits_agree),
-		cmocka_unit_test(a_unix_socket_is_in_no_network),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

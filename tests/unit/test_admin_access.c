@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <signal.h>
 #include <sys/stat.h>
 
 #include "admin/site.h"
@@ -12,7 +11,7 @@
 
 /* ---- whom it serves */
 
-static void only_hosts_that_no_foreign_name_can_take_are_served(void **state)
+PLAYED(only_hosts_that_no_foreign_name_can_take_are_served)
 {
 	static const struct {
 		const char *host;
@@ -50,7 +49,7 @@ static void only_hosts_that_no_foreign_name_can_take_are_served(void **state)
 	}
 }
 
-static void pages_of_other_sites_can_change_nothing(void **state)
+PLAYED(pages_of_other_sites_can_change_nothing)
 {
 	static const struct {
 		const char *fields;
@@ -87,7 +86,7 @@ static void pages_of_other_sites_can_change_nothing(void **state)
 
 /* ---- connections and addresses */
 
-static void past_the_bound_the_connection_that_waits_longest_makes_room(void **state)
+PLAYED(past_the_bound_the_connection_that_waits_longest_makes_room)
 {
 	struct fake *fake = *state;
 	int fds[LIMIT_ADMIN_CONNECTIONS];
@@ -103,7 +102,7 @@ static void past_the_bound_the_connection_that_waits_longest_makes_room(void **s
 		close(fds[i]);
 }
 
-static void stopping_closes_what_is_open(void **state)
+PLAYED(stopping_closes_what_is_open)
 {
 	struct fake *fake = *state;
 	int fd = client_open(&fake->address[ADMIN_PORT_ADMIN]);
@@ -115,14 +114,13 @@ static void stopping_closes_what_is_open(void **state)
 	assert_int_equal(client_open(&fake->address[ADMIN_PORT_ADMIN]), -1);
 }
 
-static void a_unix_socket_serves_any_host_and_only_its_owner(void **state)
+TEST(a_unix_socket_serves_any_host_and_only_its_owner)
 {
 	char dir[] = "/tmp/headgate-admin-XXXXXX", where[128], *answer;
 	struct stat stat_of_socket;
 	struct fake *fake;
 	struct text body, error;
 
-	(void)state;
 	assert_non_null(mkdtemp(dir));
 	snprintf(where, sizeof(where), "unix:%s/admin.sock", dir);
 	fake = start_on(where, "off");
@@ -143,7 +141,7 @@ static void a_unix_socket_serves_any_host_and_only_its_owner(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
-static void addresses_that_cannot_be_used_say_why(void **state)
+PLAYED(addresses_that_cannot_be_used_say_why)
 {
 	static const struct {
 		const char *admin;
@@ -178,13 +176,12 @@ static void addresses_that_cannot_be_used_say_why(void **state)
 	text_done(&taken);
 }
 
-static void off_means_no_listener_and_localhost_both_families(void **state)
+TEST(off_means_no_listener_and_localhost_both_families)
 {
 	struct address list[ADMIN_ADDRESSES_PER_PORT], address;
 	struct fake *fake;
 	size_t count;
 
-	(void)state;
 	assert_int_equal(admin_address_parse(SPAN("off"), list, &count), 0);
 	assert_int_equal(count, 0);
 	assert_int_equal(admin_address_parse(SPAN("localhost:15000"), list, &count), 0);
@@ -201,7 +198,7 @@ static void off_means_no_listener_and_localhost_both_families(void **state)
 	fake_free(fake);
 }
 
-static void the_environment_wins_over_the_configuration(void **state)
+TEST(the_environment_wins_over_the_configuration)
 {
 	struct static_config config = { .admin_addr = SPAN("localhost:15000"),
 					.stats_addr = SPAN("[::]:15020"),
@@ -209,7 +206,6 @@ static void the_environment_wins_over_the_configuration(void **state)
 					.ipv6_enabled = true };
 	struct admin_addresses addresses;
 
-	(void)state;
 	setenv("STATS_ADDR", "127.0.0.1:9", 1);
 	setenv("READINESS_ADDR", "", 1);
 	unsetenv("ADMIN_ADDR");
@@ -243,27 +239,16 @@ static int start_and_stop(void *context)
 	return result == -ENOSPC ? -ENOMEM : result;
 }
 
-static void starting_survives_lack_of_memory(void **state)
+TEST(starting_survives_lack_of_memory)
 {
-	(void)state;
 	assert_true(alloc_fail_each(start_and_stop, NULL) >= 3);
 }
 
-int main(void)
+static int only_errors(void **state)
 {
-	const struct CMUnitTest tests[] = {
-		PLAYED(only_hosts_that_no_foreign_name_can_take_are_served),
-		PLAYED(pages_of_other_sites_can_change_nothing),
-		PLAYED(past_the_bound_the_connection_that_waits_longest_makes_room),
-		PLAYED(stopping_closes_what_is_open),
-		cmocka_unit_test(a_unix_socket_serves_any_host_and_only_its_owner),
-		PLAYED(addresses_that_cannot_be_used_say_why),
-		cmocka_unit_test(off_means_no_listener_and_localhost_both_families),
-		cmocka_unit_test(the_environment_wins_over_the_configuration),
-		cmocka_unit_test(starting_survives_lack_of_memory),
-	};
-
-	signal(SIGPIPE, SIG_IGN);
+	(void)state;
 	log_set_level(LOG_ERROR);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return 0;
 }
+
+TEST_GROUP(only_errors, NULL);

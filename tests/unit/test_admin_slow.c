@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <signal.h>
 
 #include "tests/unit/admin_stage.h"
 #include "user/base/clock.h"
 
 /* ---- slow and gone clients */
 
-static void a_reader_that_pauses_gets_every_byte_and_keeps_nobody_waiting(void **state)
+TEST(a_reader_that_pauses_gets_every_byte_and_keeps_nobody_waiting)
 {
 	static const char request[] = "GET /many HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 	struct stage stage;
@@ -14,7 +13,6 @@ static void a_reader_that_pauses_gets_every_byte_and_keeps_nobody_waiting(void *
 	size_t len = 0, got;
 	int fd;
 
-	(void)state;
 	stage_start(&stage, 1);
 	fd = client_open(&stage.address);
 	client_send(fd, request, sizeof(request) - 1);
@@ -32,7 +30,7 @@ static void a_reader_that_pauses_gets_every_byte_and_keeps_nobody_waiting(void *
 	stage_stop(&stage);
 }
 
-static void a_reader_that_stops_is_given_up(void **state)
+TEST(a_reader_that_stops_is_given_up)
 {
 	static const char request[] = "GET /many HTTP/1.1\r\nHost: x\r\n\r\n";
 	struct stage stage;
@@ -41,7 +39,6 @@ static void a_reader_that_stops_is_given_up(void **state)
 	size_t len;
 	int fd;
 
-	(void)state;
 	stage_start(&stage, 100); /* 300 ms without progress */
 	fd = client_open(&stage.address);
 	client_send(fd, request, sizeof(request) - 1);
@@ -55,7 +52,7 @@ static void a_reader_that_stops_is_given_up(void **state)
 	stage_stop(&stage);
 }
 
-static void a_reader_that_is_slow_but_steady_is_not_given_up(void **state)
+TEST(a_reader_that_is_slow_but_steady_is_not_given_up)
 {
 	static const char request[] = "GET /many HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 	struct stage stage;
@@ -63,7 +60,6 @@ static void a_reader_that_is_slow_but_steady_is_not_given_up(void **state)
 	size_t len = 0, got;
 	int fd;
 
-	(void)state;
 	stage_start(&stage, 30); /* 1 s without progress; the whole takes longer */
 	fd = client_open(&stage.address);
 	client_send(fd, request, sizeof(request) - 1);
@@ -78,13 +74,12 @@ static void a_reader_that_is_slow_but_steady_is_not_given_up(void **state)
 	stage_stop(&stage);
 }
 
-static void a_head_that_is_not_complete_in_time_gets_408(void **state)
+TEST(a_head_that_is_not_complete_in_time_gets_408)
 {
 	static const char *const pieces[] = { "GET / HT",
 					      "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n12" };
 	struct stage stage;
 
-	(void)state;
 	stage_start(&stage, 50); /* 200 ms */
 	for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
 		uint64_t start_ms = clock_now_ms();
@@ -104,14 +99,13 @@ static void a_head_that_is_not_complete_in_time_gets_408(void **state)
 	stage_stop(&stage);
 }
 
-static void a_silent_connection_is_closed_without_a_word(void **state)
+TEST(a_silent_connection_is_closed_without_a_word)
 {
 	static const char request[] = "GET /once HTTP/1.1\r\nHost: x\r\n\r\n";
 	struct stage stage;
 	char answer[4096];
 	int fd;
 
-	(void)state;
 	stage_start(&stage, 100); /* 100 ms for the first head, 750 ms between requests */
 	fd = client_open(&stage.address);
 	assert_true(client_sees_end(fd));
@@ -144,7 +138,7 @@ static void wait_for_ticket(struct stage *stage)
 		usleep(1000);
 }
 
-static void an_answer_may_come_later(void **state)
+TEST(an_answer_may_come_later)
 {
 	static const char request[] =
 		"GET /later HTTP/1.1\r\nHost: x\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\n"
@@ -153,7 +147,6 @@ static void an_answer_may_come_later(void **state)
 	char answer[4096];
 	int fd;
 
-	(void)state;
 	stage_start(&stage, 1);
 	fd = client_open(&stage.address);
 	client_send(fd, request, sizeof(request) - 1);
@@ -166,14 +159,13 @@ static void an_answer_may_come_later(void **state)
 	stage_stop(&stage);
 }
 
-static void an_answer_for_a_client_that_is_gone_goes_nowhere(void **state)
+TEST(an_answer_for_a_client_that_is_gone_goes_nowhere)
 {
 	static const char request[] = "GET /later HTTP/1.1\r\nHost: x\r\n\r\n";
 	struct stage stage;
 	struct linger reset = { 1, 0 };
 	int fd;
 
-	(void)state;
 	stage_start(&stage, 1);
 	fd = client_open(&stage.address);
 	client_send(fd, request, sizeof(request) - 1);
@@ -186,14 +178,13 @@ static void an_answer_for_a_client_that_is_gone_goes_nowhere(void **state)
 	stage_stop(&stage);
 }
 
-static void workers_that_do_not_answer_make_504(void **state)
+TEST(workers_that_do_not_answer_make_504)
 {
 	static const char request[] = "GET /later HTTP/1.1\r\nHost: x\r\n\r\n";
 	struct stage stage;
 	char answer[4096];
 	int fd;
 
-	(void)state;
 	stage_start(&stage, 100); /* 300 ms */
 	fd = client_open(&stage.address);
 	client_send(fd, request, sizeof(request) - 1);
@@ -205,13 +196,12 @@ static void workers_that_do_not_answer_make_504(void **state)
 	stage_stop(&stage);
 }
 
-static void stopping_with_a_promise_open_leaks_nothing(void **state)
+TEST(stopping_with_a_promise_open_leaks_nothing)
 {
 	static const char request[] = "GET /later HTTP/1.1\r\nHost: x\r\n\r\n";
 	struct stage stage;
 	int fd;
 
-	(void)state;
 	stage_start(&stage, 1);
 	fd = client_open(&stage.address);
 	client_send(fd, request, sizeof(request) - 1);
@@ -220,22 +210,4 @@ static void stopping_with_a_promise_open_leaks_nothing(void **state)
 	loop_play_do(&stage.play, give_answer, &stage);
 	close(fd);
 	stage_stop(&stage);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_reader_that_pauses_gets_every_byte_and_keeps_nobody_waiting),
-		cmocka_unit_test(a_reader_that_stops_is_given_up),
-		cmocka_unit_test(a_reader_that_is_slow_but_steady_is_not_given_up),
-		cmocka_unit_test(a_head_that_is_not_complete_in_time_gets_408),
-		cmocka_unit_test(a_silent_connection_is_closed_without_a_word),
-		cmocka_unit_test(an_answer_may_come_later),
-		cmocka_unit_test(an_answer_for_a_client_that_is_gone_goes_nowhere),
-		cmocka_unit_test(workers_that_do_not_answer_make_504),
-		cmocka_unit_test(stopping_with_a_promise_open_leaks_nothing),
-	};
-
-	signal(SIGPIPE, SIG_IGN);
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,6 +51,8 @@ static int scene_drop(void **state)
 	return 0;
 }
 
+#define SCENE_TEST(name) TEST_WITH(name, scene_make, scene_drop)
+
 /* ---- counting ---- */
 
 /* How many are let in before the first that is not. */
@@ -69,7 +71,7 @@ static unsigned int admitted(struct scene *scene)
 	return count;
 }
 
-static void a_port_takes_what_its_listeners_allow_together(void **state)
+SCENE_TEST(a_port_takes_what_its_listeners_allow_together)
 {
 	struct scene *scene = *state;
 
@@ -82,7 +84,7 @@ static void a_port_takes_what_its_listeners_allow_together(void **state)
 	assert_int_equal(admitted(scene), 0);
 }
 
-static void one_listener_without_a_limit_leaves_that_of_the_process(void **state)
+SCENE_TEST(one_listener_without_a_limit_leaves_that_of_the_process)
 {
 	struct scene *scene = *state;
 
@@ -94,7 +96,7 @@ static void one_listener_without_a_limit_leaves_that_of_the_process(void **state
 	assert_int_equal(admitted(scene), 4);
 }
 
-static void other_ports_count_in_the_process_and_not_here(void **state)
+SCENE_TEST(other_ports_count_in_the_process_and_not_here)
 {
 	struct scene *scene = *state;
 	atomic_uint_fast64_t there = 0;
@@ -125,7 +127,7 @@ static void *come_and_go(void *context)
 }
 
 /* Workers accept at the same time, and are refused at the same time. */
-static void workers_at_once_lose_no_count(void **state)
+SCENE_TEST(workers_at_once_lose_no_count)
 {
 	struct scene *scene = *state;
 	pthread_t threads[THREADS];
@@ -148,7 +150,7 @@ static void assert_refused(struct scene *scene, uint64_t count)
 }
 
 /* The request is already here, unread: closing over it would destroy the answer. */
-static void a_client_of_http_reads_a_503_and_an_end(void **state)
+SCENE_TEST(a_client_of_http_reads_a_503_and_an_end)
 {
 	static const char request[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 	struct scene *scene = *state;
@@ -189,7 +191,7 @@ static void assert_reset(int far)
 	close(far);
 }
 
-static void other_clients_are_reset(void **state)
+SCENE_TEST(other_clients_are_reset)
 {
 	static const enum bind_protocol protocols[] = { BIND_TCP, BIND_TLS };
 	struct scene *scene = *state;
@@ -205,7 +207,7 @@ static void other_clients_are_reset(void **state)
 	}
 }
 
-static void a_client_whose_socket_takes_no_answer_is_reset(void **state)
+SCENE_TEST(a_client_whose_socket_takes_no_answer_is_reset)
 {
 	static char zeros[64 * 1024];
 	struct scene *scene = *state;
@@ -218,21 +220,4 @@ static void a_client_whose_socket_takes_no_answer_is_reset(void **state)
 	admission_refuse(&scene->proxy, &scene->bind, near);
 	assert_reset(far);
 	assert_refused(scene, 1);
-}
-
-#define SCENE_TEST(name) cmocka_unit_test_setup_teardown(name, scene_make, scene_drop)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		SCENE_TEST(a_port_takes_what_its_listeners_allow_together),
-		SCENE_TEST(one_listener_without_a_limit_leaves_that_of_the_process),
-		SCENE_TEST(other_ports_count_in_the_process_and_not_here),
-		SCENE_TEST(workers_at_once_lose_no_count),
-		SCENE_TEST(a_client_of_http_reads_a_503_and_an_end),
-		SCENE_TEST(other_clients_are_reset),
-		SCENE_TEST(a_client_whose_socket_takes_no_answer_is_reset),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

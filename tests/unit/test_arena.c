@@ -1,24 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <stdalign.h>
 
 #include "tests/lib/alloc.h"
+#include "tests/lib/test.h"
 #include "user/base/arena.h"
 #include "user/base/mem.h"
 
-static void objects_are_zeroed_aligned_and_apart(void **state)
+TEST(objects_are_zeroed_aligned_and_apart)
 {
 	struct arena a;
 	char *last = NULL;
 
-	(void)state;
 	arena_init(&a, 256);
 	for (size_t len = 1; len < 600; len += 13) {
 		char *object = arena_take(&a, len);
@@ -36,13 +29,12 @@ static void objects_are_zeroed_aligned_and_apart(void **state)
 	assert_int_equal(a.total_bytes, 0);
 }
 
-static void bytes_and_objects_do_not_overlap(void **state)
+TEST(bytes_and_objects_do_not_overlap)
 {
 	enum { COUNT = 200 };
 	unsigned char *pieces[COUNT];
 	struct arena a;
 
-	(void)state;
 	arena_init(&a, 128);
 	for (int i = 0; i < COUNT; i++) {
 		pieces[i] = i % 2 ? arena_take(&a, 24) : (void *)arena_bytes(&a, 24);
@@ -55,13 +47,12 @@ static void bytes_and_objects_do_not_overlap(void **state)
 	arena_done(&a);
 }
 
-static void a_copy_is_terminated_and_independent(void **state)
+TEST(a_copy_is_terminated_and_independent)
 {
 	char original[] = "name";
 	struct arena a;
 	struct span copy, empty;
 
-	(void)state;
 	arena_init(&a, 64);
 	copy = arena_copy(&a, span_str(original));
 	empty = arena_copy(&a, (struct span){ NULL, 0 });
@@ -73,13 +64,12 @@ static void a_copy_is_terminated_and_independent(void **state)
 	arena_done(&a);
 }
 
-static void a_reset_keeps_the_first_block_and_zeroes_again(void **state)
+TEST(a_reset_keeps_the_first_block_and_zeroes_again)
 {
 	struct arena a;
 	char *first, *again;
 	unsigned long before;
 
-	(void)state;
 	arena_init(&a, 128);
 	first = arena_take(&a, 64);
 	memset(first, 0xff, 64);
@@ -100,11 +90,10 @@ static void a_reset_keeps_the_first_block_and_zeroes_again(void **state)
 	arena_done(&a);
 }
 
-static void what_is_larger_than_a_block_gets_its_own(void **state)
+TEST(what_is_larger_than_a_block_gets_its_own)
 {
 	struct arena a;
 
-	(void)state;
 	arena_init(&a, 16);
 	assert_non_null(arena_take(&a, 100000));
 	assert_true(a.total_bytes >= 100000);
@@ -113,6 +102,28 @@ static void what_is_larger_than_a_block_gets_its_own(void **state)
 	assert_null(arena_copy(&a, span_of("x", SIZE_MAX - 1)).data);
 	assert_non_null(arena_take(&a, 0));
 	arena_done(&a);
+}
+
+TEST(what_is_joined_lives_as_long_as_the_whole)
+{
+	struct arena all, part;
+	struct span first, second;
+
+	arena_init(&all, 100);
+	arena_init(&part, 100);
+	arena_join(&all, &part);
+	second = arena_copy(&part, SPAN("second"));
+	arena_join(&all, &part);
+	first = arena_copy(&all, SPAN("first"));
+	for (int i = 0; i < 5; i++)
+		assert_non_null(arena_take(&part, 80));
+	arena_join(&all, &part);
+	assert_int_equal(all.total_bytes, 600);
+	arena_done(&part);
+	assert_non_null(arena_copy(&part, SPAN("its own again")).data);
+	arena_done(&part);
+	assert_true(span_eq(first, SPAN("first")) && span_eq(second, SPAN("second")));
+	arena_done(&all);
 }
 
 static int take_some(void *context)
@@ -132,22 +143,7 @@ static int take_some(void *context)
 	return error;
 }
 
-static void each_allocation_may_fail(void **state)
+TEST(each_allocation_may_fail)
 {
-	(void)state;
 	assert_true(alloc_fail_each(take_some, NULL) >= 10);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(objects_are_zeroed_aligned_and_apart),
-		cmocka_unit_test(bytes_and_objects_do_not_overlap),
-		cmocka_unit_test(a_copy_is_terminated_and_independent),
-		cmocka_unit_test(a_reset_keeps_the_first_block_and_zeroes_again),
-		cmocka_unit_test(what_is_larger_than_a_block_gets_its_own),
-		cmocka_unit_test(each_allocation_may_fail),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,9 +34,8 @@ static const struct missing {
 	  "backend \"app/app" },
 };
 
-static void policies_without_a_target_are_kept_and_warned_about(void **state)
+TEST(policies_without_a_target_are_kept_and_warned_about)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(missings); i++) {
 		const struct missing *missing = &missings[i];
 		struct policy_target target =
@@ -61,7 +60,7 @@ static void policies_without_a_target_are_kept_and_warned_about(void **state)
 	}
 }
 
-static void a_kind_that_cannot_work_on_its_target_is_warned_about(void **state)
+TEST(a_kind_that_cannot_work_on_its_target_is_warned_about)
 {
 	static const struct {
 		enum policy_kind kind;
@@ -74,7 +73,6 @@ static void a_kind_that_cannot_work_on_its_target_is_warned_about(void **state)
 		{ POLICY_FRONTEND_TCP, AT_SERVICE, "attach it to a gateway" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct fixture f;
 
@@ -88,11 +86,10 @@ static void a_kind_that_cannot_work_on_its_target_is_warned_about(void **state)
 	}
 }
 
-static void a_service_that_no_rule_names_is_a_target(void **state)
+TEST(a_service_that_no_rule_names_is_a_target)
 {
 	struct fixture f;
 
-	(void)state;
 	fixture_init(&f);
 	model_backend(&f.model, BACKEND_HOST, "", "unused");
 	model_policy(&f.model, "k", POLICY_BACKEND_TCP, objects[0],
@@ -105,12 +102,11 @@ static void a_service_that_no_rule_names_is_a_target(void **state)
 
 /* ---- namespaces of gateways */
 
-static void a_policy_reaches_the_only_gateway_of_that_name_elsewhere(void **state)
+TEST(a_policy_reaches_the_only_gateway_of_that_name_elsewhere)
 {
 	struct targeted_policy *policy;
 	struct fixture f;
 
-	(void)state;
 	fixture_init(&f);
 	policy = model_policy(&f.model, "k", POLICY_FRONTEND_TCP, objects[0],
 			      target_of(TARGET_GATEWAY, "app", "gw", ""));
@@ -125,12 +121,11 @@ static void a_policy_reaches_the_only_gateway_of_that_name_elsewhere(void **stat
 	fixture_done(&f);
 }
 
-static void with_several_gateways_of_that_name_elsewhere_it_reaches_none(void **state)
+TEST(with_several_gateways_of_that_name_elsewhere_it_reaches_none)
 {
 	struct targeted_policy *policy;
 	struct fixture f;
 
-	(void)state;
 	fixture_init(&f);
 	model_listener(&f.model, model_bind(&f.model, 8081), "prod", "gw", "http", "");
 	policy = model_policy(&f.model, "k", POLICY_FRONTEND_TCP, objects[0],
@@ -143,11 +138,10 @@ static void with_several_gateways_of_that_name_elsewhere_it_reaches_none(void **
 	fixture_done(&f);
 }
 
-static void the_gateway_of_the_own_namespace_is_preferred(void **state)
+TEST(the_gateway_of_the_own_namespace_is_preferred)
 {
 	struct fixture f;
 
-	(void)state;
 	fixture_init(&f);
 	model_listener(&f.model, model_bind(&f.model, 8081), "app", "gw", "http", "");
 	model_policy(&f.model, "k", POLICY_FRONTEND_TCP, objects[0],
@@ -159,11 +153,10 @@ static void the_gateway_of_the_own_namespace_is_preferred(void **state)
 	fixture_done(&f);
 }
 
-static void a_policy_from_elsewhere_loses_against_one_of_the_gateways_namespace(void **state)
+TEST(a_policy_from_elsewhere_loses_against_one_of_the_gateways_namespace)
 {
 	struct fixture f;
 
-	(void)state;
 	fixture_init(&f);
 	model_policy(&f.model, "a", POLICY_FRONTEND_TCP, objects[0],
 		     target_of(TARGET_GATEWAY, "app", "gw", ""))
@@ -174,19 +167,4 @@ static void a_policy_from_elsewhere_loses_against_one_of_the_gateways_namespace(
 	assert_ptr_equal(f.bind->tcp, objects[1]);
 	assert_int_equal(model_messages(&f.model, CONFIG_WARNING, "is in the namespace of the gateway"), 1);
 	fixture_done(&f);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(policies_without_a_target_are_kept_and_warned_about),
-		cmocka_unit_test(a_kind_that_cannot_work_on_its_target_is_warned_about),
-		cmocka_unit_test(a_service_that_no_rule_names_is_a_target),
-		cmocka_unit_test(a_policy_reaches_the_only_gateway_of_that_name_elsewhere),
-		cmocka_unit_test(with_several_gateways_of_that_name_elsewhere_it_reaches_none),
-		cmocka_unit_test(the_gateway_of_the_own_namespace_is_preferred),
-		cmocka_unit_test(a_policy_from_elsewhere_loses_against_one_of_the_gateways_namespace),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include "policy/balance.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 
 #define ROUNDS 100000
@@ -33,14 +28,13 @@ static void refs_fill(struct backend_ref *list, const uint64_t *weights, uint32_
 	}
 }
 
-static void weights_are_shares_of_the_requests(void **state)
+TEST(weights_are_shares_of_the_requests)
 {
 	static const uint64_t weights[] = { 1, 0, 80, 19 };
 	struct backend_ref list[ARRAY_LEN(weights)];
 	unsigned int hits[ARRAY_LEN(weights)] = { 0 };
 	uint64_t sum, random = 1;
 
-	(void)state;
 	refs_fill(list, weights, ARRAY_LEN(weights), &sum);
 	for (unsigned int i = 0; i < ROUNDS; i++)
 		hits[balance_backend(list, ARRAY_LEN(weights), sum, next_random(&random)) - list]++;
@@ -52,38 +46,35 @@ static void weights_are_shares_of_the_requests(void **state)
 	}
 }
 
-static void the_extremes_of_randomness_stay_within_the_list(void **state)
+TEST(the_extremes_of_randomness_stay_within_the_list)
 {
 	static const uint64_t weights[] = { 0, 1, 0, UINT64_MAX / 2, 0 };
 	struct backend_ref list[ARRAY_LEN(weights)];
 	uint64_t sum;
 
-	(void)state;
 	refs_fill(list, weights, ARRAY_LEN(weights), &sum);
 	assert_ptr_equal(balance_backend(list, ARRAY_LEN(weights), sum, 0), &list[1]);
 	assert_ptr_equal(balance_backend(list, ARRAY_LEN(weights), sum, UINT64_MAX), &list[3]);
 }
 
-static void no_backend_or_only_zero_weights_choose_nothing(void **state)
+TEST(no_backend_or_only_zero_weights_choose_nothing)
 {
 	static const uint64_t weights[] = { 0, 0 };
 	struct backend_ref list[ARRAY_LEN(weights)];
 	uint64_t sum;
 
-	(void)state;
 	refs_fill(list, weights, ARRAY_LEN(weights), &sum);
 	assert_null(balance_backend(list, ARRAY_LEN(weights), sum, UINT64_MAX));
 	assert_null(balance_backend(list, 0, 0, 7));
 }
 
-static void a_retry_goes_to_another_backend_by_weight(void **state)
+TEST(a_retry_goes_to_another_backend_by_weight)
 {
 	static const uint64_t weights[] = { 50, 30, 10, 0, 10 };
 	struct backend_ref list[ARRAY_LEN(weights)];
 	unsigned int hits[ARRAY_LEN(weights)] = { 0 };
 	uint64_t sum, random = 2;
 
-	(void)state;
 	refs_fill(list, weights, ARRAY_LEN(weights), &sum);
 	list[4].backend = &nowhere;
 	for (unsigned int i = 0; i < ROUNDS; i++)
@@ -96,13 +87,12 @@ static void a_retry_goes_to_another_backend_by_weight(void **state)
 	assert_int_equal(hits[1] + hits[2], ROUNDS);
 }
 
-static void a_retry_stays_where_there_is_no_other_backend(void **state)
+TEST(a_retry_stays_where_there_is_no_other_backend)
 {
 	static const uint64_t weights[] = { 5, 0, 5 };
 	struct backend_ref list[ARRAY_LEN(weights)];
 	uint64_t sum;
 
-	(void)state;
 	refs_fill(list, weights, ARRAY_LEN(weights), &sum);
 	list[2].backend = &nowhere;
 	assert_ptr_equal(balance_backend_again(list, ARRAY_LEN(weights), &list[0], UINT64_MAX), &list[0]);
@@ -139,11 +129,10 @@ static void endpoints_run(struct endpoints *e, uint32_t count, uint32_t exclude,
 	}
 }
 
-static void equal_endpoints_get_equal_shares(void **state)
+TEST(equal_endpoints_get_equal_shares)
 {
 	struct endpoints e;
 
-	(void)state;
 	for (uint32_t count = 1; count <= ENDPOINTS; count++) {
 		endpoints_init(&e);
 		endpoints_run(&e, count, UINT32_MAX, 0);
@@ -152,11 +141,10 @@ static void equal_endpoints_get_equal_shares(void **state)
 	}
 }
 
-static void the_busiest_endpoint_of_two_choices_loses(void **state)
+TEST(the_busiest_endpoint_of_two_choices_loses)
 {
 	struct endpoints e;
 
-	(void)state;
 	endpoints_init(&e);
 	for (uint32_t i = 0; i < ENDPOINTS; i++)
 		e.load[i].in_flight = i;
@@ -167,22 +155,20 @@ static void the_busiest_endpoint_of_two_choices_loses(void **state)
 				ROUNDS * (4 - i) / 10 * 103 / 100 + 1);
 }
 
-static void two_endpoints_are_always_compared(void **state)
+TEST(two_endpoints_are_always_compared)
 {
 	struct endpoints e;
 
-	(void)state;
 	endpoints_init(&e);
 	e.load[0].in_flight = 1;
 	endpoints_run(&e, 2, UINT32_MAX, 0);
 	assert_int_equal(e.hits[1], ROUNDS);
 }
 
-static void the_excluded_endpoint_is_taken_only_when_it_is_alone(void **state)
+TEST(the_excluded_endpoint_is_taken_only_when_it_is_alone)
 {
 	struct endpoints e;
 
-	(void)state;
 	endpoints_init(&e);
 	e.load[1].in_flight = 100;
 	endpoints_run(&e, 2, 0, 0);
@@ -200,21 +186,19 @@ static void the_excluded_endpoint_is_taken_only_when_it_is_alone(void **state)
 	}
 }
 
-static void an_exclude_outside_the_list_excludes_nothing(void **state)
+TEST(an_exclude_outside_the_list_excludes_nothing)
 {
 	struct endpoints e;
 
-	(void)state;
 	endpoints_init(&e);
 	endpoints_run(&e, 2, 2, 0);
 	assert_in_range(e.hits[0], ROUNDS * 48 / 100, ROUNDS * 52 / 100);
 }
 
-static void avoided_endpoints_get_nothing_while_another_is_left(void **state)
+TEST(avoided_endpoints_get_nothing_while_another_is_left)
 {
 	struct endpoints e;
 
-	(void)state;
 	endpoints_init(&e);
 	for (uint32_t i = 0; i < ENDPOINTS; i++)
 		e.load[i].avoid_until_ms = 1000;
@@ -230,11 +214,10 @@ static void avoided_endpoints_get_nothing_while_another_is_left(void **state)
 		assert_true(e.hits[i] > 0);
 }
 
-static void evicted_endpoints_get_nothing_while_another_is_left(void **state)
+TEST(evicted_endpoints_get_nothing_while_another_is_left)
 {
 	struct endpoints e;
 
-	(void)state;
 	endpoints_init(&e);
 	for (uint32_t i = 0; i < ENDPOINTS; i++)
 		atomic_store(&e.health[i].evicted_until_ms, 1000);
@@ -254,7 +237,7 @@ static void evicted_endpoints_get_nothing_while_another_is_left(void **state)
 		assert_in_range(e.hits[i], ROUNDS / 5 * 97 / 100, ROUNDS / 5 * 103 / 100);
 }
 
-static void less_health_gets_less_in_proportion_but_never_nothing(void **state)
+TEST(less_health_gets_less_in_proportion_but_never_nothing)
 {
 	/* Of what an equal would get: half of the requests of two, a fifth of those of five. */
 	static const struct {
@@ -263,7 +246,6 @@ static void less_health_gets_less_in_proportion_but_never_nothing(void **state)
 	} rows[] = { { 0, 100 }, { 250000, 75 }, { 500000, 50 }, { 900000, 10 }, { 1000000, 5 } };
 	struct endpoints e;
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		for (uint32_t count = 2; count <= ENDPOINTS; count += 3) {
 			unsigned int want = ROUNDS / count * rows[i].share_percent / 100;
@@ -288,11 +270,10 @@ static void less_health_gets_less_in_proportion_but_never_nothing(void **state)
 	assert_in_range(e.hits[1], ROUNDS * 48 / 100, ROUNDS * 52 / 100);
 }
 
-static void avoiding_one_endpoint_is_fair_to_the_others(void **state)
+TEST(avoiding_one_endpoint_is_fair_to_the_others)
 {
 	struct endpoints e;
 
-	(void)state;
 	endpoints_init(&e);
 	e.load[0].avoid_until_ms = 1000;
 	endpoints_run(&e, ENDPOINTS, UINT32_MAX, 0);
@@ -300,11 +281,10 @@ static void avoiding_one_endpoint_is_fair_to_the_others(void **state)
 		assert_in_range(e.hits[i], ROUNDS / 4 * 97 / 100, ROUNDS / 4 * 103 / 100);
 }
 
-static void a_retry_takes_an_avoided_endpoint_rather_than_the_same(void **state)
+TEST(a_retry_takes_an_avoided_endpoint_rather_than_the_same)
 {
 	struct endpoints e;
 
-	(void)state;
 	endpoints_init(&e);
 	for (uint32_t i = 1; i < ENDPOINTS; i++)
 		e.load[i].avoid_until_ms = 1000;
@@ -312,31 +292,28 @@ static void a_retry_takes_an_avoided_endpoint_rather_than_the_same(void **state)
 	assert_int_equal(e.hits[0], 0);
 }
 
-static void an_avoided_endpoint_comes_back_when_its_time_is_over(void **state)
+TEST(an_avoided_endpoint_comes_back_when_its_time_is_over)
 {
 	struct endpoints e;
 
-	(void)state;
 	endpoints_init(&e);
 	e.load[0].avoid_until_ms = 1000;
 	endpoints_run(&e, 2, UINT32_MAX, 1000);
 	assert_in_range(e.hits[0], ROUNDS * 48 / 100, ROUNDS * 52 / 100);
 }
 
-static void without_endpoints_there_is_no_choice(void **state)
+TEST(without_endpoints_there_is_no_choice)
 {
-	(void)state;
 	assert_int_equal(balance_endpoint(NULL, 0, UINT32_MAX, 7, 0), UINT32_MAX);
 	assert_int_equal(balance_endpoint(NULL, 0, 0, 7, 0), UINT32_MAX);
 }
 
-static void failures_double_the_pause_up_to_half_a_minute(void **state)
+TEST(failures_double_the_pause_up_to_half_a_minute)
 {
 	static const uint64_t pauses_ms[] = { 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000 };
 	struct endpoint_load load = { 0 };
 	uint64_t now_ms = 5;
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(pauses_ms); i++) {
 		balance_connect_failed(&load, now_ms);
 		assert_int_equal(load.failures, i + 1);
@@ -350,40 +327,12 @@ static void failures_double_the_pause_up_to_half_a_minute(void **state)
 	assert_int_equal(load.avoid_until_ms, now_ms + 1000);
 }
 
-static void connects_that_fail_together_count_once(void **state)
+TEST(connects_that_fail_together_count_once)
 {
 	struct endpoint_load load = { 0 };
 
-	(void)state;
 	for (uint64_t now_ms = 0; now_ms < 1000; now_ms += 10)
 		balance_connect_failed(&load, now_ms);
 	assert_int_equal(load.failures, 1);
 	assert_int_equal(load.avoid_until_ms, 1000);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(weights_are_shares_of_the_requests),
-		cmocka_unit_test(the_extremes_of_randomness_stay_within_the_list),
-		cmocka_unit_test(no_backend_or_only_zero_weights_choose_nothing),
-		cmocka_unit_test(a_retry_goes_to_another_backend_by_weight),
-		cmocka_unit_test(a_retry_stays_where_there_is_no_other_backend),
-		cmocka_unit_test(equal_endpoints_get_equal_shares),
-		cmocka_unit_test(the_busiest_endpoint_of_two_choices_loses),
-		cmocka_unit_test(two_endpoints_are_always_compared),
-		cmocka_unit_test(the_excluded_endpoint_is_taken_only_when_it_is_alone),
-		cmocka_unit_test(an_exclude_outside_the_list_excludes_nothing),
-		cmocka_unit_test(avoided_endpoints_get_nothing_while_another_is_left),
-		cmocka_unit_test(evicted_endpoints_get_nothing_while_another_is_left),
-		cmocka_unit_test(less_health_gets_less_in_proportion_but_never_nothing),
-		cmocka_unit_test(avoiding_one_endpoint_is_fair_to_the_others),
-		cmocka_unit_test(a_retry_takes_an_avoided_endpoint_rather_than_the_same),
-		cmocka_unit_test(an_avoided_endpoint_comes_back_when_its_time_is_over),
-		cmocka_unit_test(without_endpoints_there_is_no_choice),
-		cmocka_unit_test(failures_double_the_pause_up_to_half_a_minute),
-		cmocka_unit_test(connects_that_fail_together_count_once),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

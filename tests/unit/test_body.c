@@ -10,6 +10,8 @@
 #include "user/base/check.h"
 #include "user/http/body.h"
 
+TEST_GUARD(test_guard, 16 * 1024);
+
 static const struct body_framing chunked = { .kind = BODY_CHUNKED };
 
 /* Every bodies entry is a complete chunked body; `more` bytes of the next message follow it in the tests. */
@@ -191,7 +193,7 @@ static void assert_every_split(struct guard *guard, struct span text)
 	}
 }
 
-static void good_bodies_are_decoded_to_their_last_byte(void **state)
+TEST(good_bodies_are_decoded_to_their_last_byte)
 {
 	struct guard *guard = *state;
 
@@ -211,7 +213,7 @@ static void good_bodies_are_decoded_to_their_last_byte(void **state)
 	}
 }
 
-static void every_prefix_of_a_good_body_says_more(void **state)
+TEST(every_prefix_of_a_good_body_says_more)
 {
 	struct guard *guard = *state;
 
@@ -226,7 +228,7 @@ static void every_prefix_of_a_good_body_says_more(void **state)
 	}
 }
 
-static void every_split_gives_the_same(void **state)
+TEST(every_split_gives_the_same)
 {
 	for (size_t i = 0; i < ARRAY_LEN(goods); i++)
 		assert_every_split(*state, goods[i].text);
@@ -234,7 +236,7 @@ static void every_split_gives_the_same(void **state)
 		assert_every_split(*state, refuseds[i].text);
 }
 
-static void bad_bodies_are_refused_for_their_reason(void **state)
+TEST(bad_bodies_are_refused_for_their_reason)
 {
 	struct guard *guard = *state;
 
@@ -246,7 +248,7 @@ static void bad_bodies_are_refused_for_their_reason(void **state)
 	}
 }
 
-static void the_largest_size_is_the_largest_off_t(void **state)
+TEST(the_largest_size_is_the_largest_off_t)
 {
 	struct result result = decode(*state, &chunked, SPAN("007fffffffffffffff\r\nabc"), 100, 1);
 
@@ -272,7 +274,7 @@ static struct result decode_repeated(struct guard *guard, const char *start, cha
 	return result;
 }
 
-static void chunk_lines_are_bounded(void **state)
+TEST(chunk_lines_are_bounded)
 {
 	assert_int_equal(decode_repeated(*state, "", '0', LIMIT_CHUNK_LINE_BYTES, "\r\n\r\n").step, BODY_END);
 	assert_int_equal(decode_repeated(*state, "", '0', LIMIT_CHUNK_LINE_BYTES + 1, "\r\n\r\n").bad,
@@ -284,7 +286,7 @@ static void chunk_lines_are_bounded(void **state)
 	assert_int_equal(decode_repeated(*state, "0;a=\"", ' ', 1000, "\"\r\n\r\n").bad, BAD_CHUNK_LINE);
 }
 
-static void trailer_sections_are_bounded(void **state)
+TEST(trailer_sections_are_bounded)
 {
 	size_t room = LIMIT_TRAILER_BYTES - strlen("X: \r\n\r\n");
 	char many[LIMIT_HEADERS * 6 + 32];
@@ -323,12 +325,11 @@ static enum body_step tiny_chunks(unsigned int count, struct body_decoder *decod
 	return step;
 }
 
-static void more_framing_than_payload_is_abuse(void **state)
+TEST(more_framing_than_payload_is_abuse)
 {
 	const unsigned int fine = LIMIT_CHUNK_OVERHEAD_BYTES / 4; /* 5 bytes of framing for 1 of payload */
 	struct body_decoder decoder;
 
-	(void)state;
 	body_decoder_init(&decoder, &chunked);
 	assert_int_equal(tiny_chunks(fine, &decoder), BODY_MORE);
 	assert_int_equal(tiny_chunks(2, &decoder), BODY_BAD);
@@ -336,7 +337,7 @@ static void more_framing_than_payload_is_abuse(void **state)
 	body_decoder_done(&decoder);
 }
 
-static void payload_earns_room_for_framing(void **state)
+TEST(payload_earns_room_for_framing)
 {
 	char big[1024 * 8 + 16];
 	size_t len = (size_t)sprintf(big, "2000\r\n");
@@ -345,7 +346,6 @@ static void payload_earns_room_for_framing(void **state)
 	struct span in;
 	size_t consumed;
 
-	(void)state;
 	memset(big + len, 'x', 0x2000);
 	memcpy(big + len + 0x2000, "\r\n", 2);
 	body_decoder_init(&decoder, &chunked);
@@ -357,7 +357,7 @@ static void payload_earns_room_for_framing(void **state)
 	body_decoder_done(&decoder);
 }
 
-static void lengths_end_exactly(void **state)
+TEST(lengths_end_exactly)
 {
 	struct body_framing framing = { .kind = BODY_LENGTH, .length = 5 };
 	struct span text = SPAN("helloNEXT");
@@ -374,7 +374,7 @@ static void lengths_end_exactly(void **state)
 	assert_int_equal(decode(*state, &framing, SPAN("hell"), 2, 1).step, BODY_MORE);
 }
 
-static void bodies_without_bytes_end_at_once(void **state)
+TEST(bodies_without_bytes_end_at_once)
 {
 	static const struct body_framing nones[] = {
 		{ .kind = BODY_NONE },
@@ -388,7 +388,7 @@ static void bodies_without_bytes_end_at_once(void **state)
 	}
 }
 
-static void bodies_until_close_are_all_payload(void **state)
+TEST(bodies_until_close_are_all_payload)
 {
 	static const enum body_kind kinds[] = { BODY_UNTIL_CLOSE, BODY_TUNNEL };
 
@@ -420,9 +420,8 @@ static int eof_after(const struct body_framing *framing, struct span text)
 	return answer;
 }
 
-static void the_end_of_the_connection_ends_only_what_it_may(void **state)
+TEST(the_end_of_the_connection_ends_only_what_it_may)
 {
-	(void)state;
 	assert_int_equal(eof_after(&(struct body_framing){ .kind = BODY_UNTIL_CLOSE }, SPAN("")), 0);
 	assert_int_equal(eof_after(&(struct body_framing){ .kind = BODY_UNTIL_CLOSE }, SPAN("abc")), 0);
 	assert_int_equal(eof_after(&(struct body_framing){ .kind = BODY_TUNNEL }, SPAN("abc")), 0);
@@ -438,13 +437,12 @@ static void the_end_of_the_connection_ends_only_what_it_may(void **state)
 	assert_int_equal(eof_after(&chunked, SPAN("x")), -EPROTO);
 }
 
-static void answers_are_repeated(void **state)
+TEST(answers_are_repeated)
 {
 	struct body_decoder decoder;
 	struct span payload;
 	size_t consumed;
 
-	(void)state;
 	body_decoder_init(&decoder, &chunked);
 	assert_int_equal(body_decode(&decoder, SPAN("0\r\n\r\n"), &consumed, &payload), BODY_END);
 	assert_int_equal(body_decode(&decoder, SPAN("0\r\n\r\n"), &consumed, &payload), BODY_END);
@@ -457,13 +455,12 @@ static void answers_are_repeated(void **state)
 	body_decoder_done(&decoder);
 }
 
-static void the_numbers_of_the_states_are_fixed(void **state)
+TEST(the_numbers_of_the_states_are_fixed)
 {
 	struct body_decoder decoder;
 	struct span payload;
 	size_t consumed;
 
-	(void)state;
 	assert_int_equal(CHUNK_SIZE_FIRST, 0);
 	assert_int_equal(CHUNK_SIZE, 1);
 	assert_int_equal(CHUNK_SIZE_LF, 2);
@@ -480,42 +477,4 @@ static void the_numbers_of_the_states_are_fixed(void **state)
 	assert_int_equal(decoder.chunk_state, CHUNK_DATA_CR);
 	assert_int_equal(body_decode(&decoder, SPAN("\r\n0\r\n\r\n"), &consumed, &payload), BODY_END);
 	body_decoder_done(&decoder);
-}
-
-static int setup(void **state)
-{
-	static struct guard guard;
-
-	guard_init(&guard, 16 * 1024);
-	*state = &guard;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	guard_done(*state);
-	return 0;
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(good_bodies_are_decoded_to_their_last_byte),
-		cmocka_unit_test(every_prefix_of_a_good_body_says_more),
-		cmocka_unit_test(every_split_gives_the_same),
-		cmocka_unit_test(bad_bodies_are_refused_for_their_reason),
-		cmocka_unit_test(the_largest_size_is_the_largest_off_t),
-		cmocka_unit_test(chunk_lines_are_bounded),
-		cmocka_unit_test(trailer_sections_are_bounded),
-		cmocka_unit_test(more_framing_than_payload_is_abuse),
-		cmocka_unit_test(payload_earns_room_for_framing),
-		cmocka_unit_test(lengths_end_exactly),
-		cmocka_unit_test(bodies_without_bytes_end_at_once),
-		cmocka_unit_test(bodies_until_close_are_all_payload),
-		cmocka_unit_test(the_end_of_the_connection_ends_only_what_it_may),
-		cmocka_unit_test(answers_are_repeated),
-		cmocka_unit_test(the_numbers_of_the_states_are_fixed),
-	};
-
-	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,25 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "tests/lib/alloc.h"
+#include "tests/lib/test.h"
 #include "user/base/buf.h"
 #include "user/base/mem.h"
 
-static void an_empty_buffer_has_no_memory(void **state)
+TEST(an_empty_buffer_has_no_memory)
 {
 	struct buf b;
 
-	(void)state;
 	buf_init(&b);
 	assert_null(b.data);
 	assert_int_equal(buf_len(&b), 0);
@@ -29,11 +22,10 @@ static void an_empty_buffer_has_no_memory(void **state)
 	buf_done(&b);
 }
 
-static void the_bound_counts_content_not_memory(void **state)
+TEST(the_bound_counts_content_not_memory)
 {
 	struct buf b;
 
-	(void)state;
 	buf_init(&b);
 	assert_int_equal(buf_append(&b, SPAN("12345678"), 8), 0);
 	/* There is room behind, but only within what was allocated anyway. */
@@ -49,12 +41,11 @@ static void the_bound_counts_content_not_memory(void **state)
 	buf_done(&b);
 }
 
-static void consumed_room_in_front_is_used_before_more_is_allocated(void **state)
+TEST(consumed_room_in_front_is_used_before_more_is_allocated)
 {
 	struct buf b;
 	size_t size;
 
-	(void)state;
 	buf_init(&b);
 	assert_int_equal(buf_reserve(&b, 1, 10000), 0);
 	size = b.size;
@@ -67,11 +58,10 @@ static void consumed_room_in_front_is_used_before_more_is_allocated(void **state
 	buf_done(&b);
 }
 
-static void a_release_gives_memory_back_only_when_empty(void **state)
+TEST(a_release_gives_memory_back_only_when_empty)
 {
 	struct buf b;
 
-	(void)state;
 	buf_init(&b);
 	assert_int_equal(buf_append(&b, SPAN("ab"), 100), 0);
 	buf_release(&b);
@@ -103,14 +93,13 @@ static int fill_and_empty(void *context)
 	return error;
 }
 
-static void each_allocation_may_fail_and_nothing_is_lost(void **state)
+TEST(each_allocation_may_fail_and_nothing_is_lost)
 {
-	(void)state;
 	assert_true(alloc_fail_each(fill_and_empty, NULL) >= 2);
 }
 
 /* Against an array that shifts: thousands of random steps, each compared. */
-static void it_behaves_like_a_plain_queue_of_bytes(void **state)
+TEST(it_behaves_like_a_plain_queue_of_bytes)
 {
 	enum { MAX = 5000, STEPS = 20000 };
 	static unsigned char model[MAX];
@@ -119,7 +108,6 @@ static void it_behaves_like_a_plain_queue_of_bytes(void **state)
 	unsigned char next = 0;
 	struct buf b;
 
-	(void)state;
 	print_message("seed %u\n", seed);
 	buf_init(&b);
 	for (int step = 0; step < STEPS; step++) {
@@ -157,18 +145,4 @@ static void it_behaves_like_a_plain_queue_of_bytes(void **state)
 		assert_true(b.end <= b.size && b.size <= 2 * MAX);
 	}
 	buf_done(&b);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_empty_buffer_has_no_memory),
-		cmocka_unit_test(the_bound_counts_content_not_memory),
-		cmocka_unit_test(consumed_room_in_front_is_used_before_more_is_allocated),
-		cmocka_unit_test(a_release_gives_memory_back_only_when_empty),
-		cmocka_unit_test(each_allocation_may_fail_and_nothing_is_lost),
-		cmocka_unit_test(it_behaves_like_a_plain_queue_of_bytes),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

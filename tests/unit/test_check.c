@@ -1,12 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 
 struct outer {
@@ -23,22 +17,20 @@ struct outer {
 	int last;
 };
 
-static void a_true_condition_does_nothing_and_runs_once(void **state)
+TEST(a_true_condition_does_nothing_and_runs_once)
 {
 	int runs = 0;
 
-	(void)state;
 	CHECK(++runs == 1);
 	assert_int_equal(runs, 1);
 }
 
-static void a_false_condition_says_where_and_aborts(void **state)
+TEST(a_false_condition_says_where_and_aborts)
 {
 	char text[512] = "";
 	int fds[2], status;
 	pid_t child;
 
-	(void)state;
 	assert_int_equal(pipe(fds), 0);
 	fflush(NULL);
 	child = fork();
@@ -61,23 +53,11 @@ static void a_false_condition_says_where_and_aborts(void **state)
 	assert_non_null(strstr(text, "broken invariant: 1 + 1 == 3\n"));
 }
 
-static void a_member_leads_back_to_its_object(void **state)
+TEST(a_member_leads_back_to_its_object)
 {
 	struct outer object;
 
-	(void)state;
 	assert_ptr_equal(container_of(&object.inner, struct outer, inner), &object);
 	assert_ptr_equal(container_of(&object.last, struct outer, last), &object);
 	assert_int_equal(ARRAY_LEN(object.inner), 3);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_true_condition_does_nothing_and_runs_once),
-		cmocka_unit_test(a_false_condition_says_where_and_aborts),
-		cmocka_unit_test(a_member_leads_back_to_its_object),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,23 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <string.h>
 #include <time.h>
 
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/base/clock.h"
 
-static void the_clock_never_goes_back(void **state)
+TEST(the_clock_never_goes_back)
 {
 	uint64_t last = clock_now_ns();
 
-	(void)state;
 	for (int i = 0; i < 100000; i++) {
 		uint64_t now = clock_now_ns();
 
@@ -27,13 +20,12 @@ static void the_clock_never_goes_back(void **state)
 	assert_in_range(clock_now_ms(), last / 1000000, last / 1000000 + 5000);
 }
 
-static void the_wall_clock_is_microseconds_since_the_epoch(void **state)
+TEST(the_wall_clock_is_microseconds_since_the_epoch)
 {
-	(void)state;
 	assert_in_range(clock_wall_us() / 1000000, (uint64_t)time(NULL) - 1, (uint64_t)time(NULL) + 1);
 }
 
-static void dates_are_written_in_utc_with_six_digits(void **state)
+TEST(dates_are_written_in_utc_with_six_digits)
 {
 	static const struct {
 		uint64_t wall_us;
@@ -48,7 +40,6 @@ static void dates_are_written_in_utc_with_six_digits(void **state)
 		{ 253402300799999999, "9999-12-31T23:59:59.999999Z" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		char out[CLOCK_RFC3339_BYTES + 1];
 
@@ -57,15 +48,4 @@ static void dates_are_written_in_utc_with_six_digits(void **state)
 		assert_string_equal(out, rows[i].text);
 		assert_int_equal(out[CLOCK_RFC3339_BYTES], '#');
 	}
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_clock_never_goes_back),
-		cmocka_unit_test(the_wall_clock_is_microseconds_since_the_epoch),
-		cmocka_unit_test(dates_are_written_in_utc_with_six_digits),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

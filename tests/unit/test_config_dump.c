@@ -38,7 +38,7 @@ static struct targeted_policy gateway_policy(struct span key, struct span name, 
 	};
 }
 
-static void the_policies_of_the_idle_and_keepalive_pages_come_out_to_the_letter(void **state)
+TEST(the_policies_of_the_idle_and_keepalive_pages_come_out_to_the_letter)
 {
 	struct targeted_policy list[] = {
 		gateway_policy(
@@ -56,7 +56,6 @@ static void the_policies_of_the_idle_and_keepalive_pages_come_out_to_the_letter(
 	struct snapshot snapshot = { .policy_list = list, .policy_count = ARRAY_LEN(list) };
 	char *dump = compact_dump(&snapshot);
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
 		char *want = compact_file(files[i]);
 
@@ -66,7 +65,7 @@ static void the_policies_of_the_idle_and_keepalive_pages_come_out_to_the_letter(
 	free(dump);
 }
 
-static void the_route_of_the_per_try_page_comes_out_to_the_letter(void **state)
+TEST(the_route_of_the_per_try_page_comes_out_to_the_letter)
 {
 	static uint16_t codes[] = { 517 };
 	static const struct timeout_policy timeout = { .backend_request = { true, 5 * S } };
@@ -106,7 +105,6 @@ static void the_route_of_the_per_try_page_comes_out_to_the_letter(void **state)
 	char *dump = compact_dump(&snapshot);
 	char *want = compact_file("per-try-timeout");
 
-	(void)state;
 	/* Without the outer braces: it is the only member of `listeners`. */
 	want[strlen(want) - 1] = '\0';
 	assert_has(dump, want + 1);
@@ -117,7 +115,7 @@ static void the_route_of_the_per_try_page_comes_out_to_the_letter(void **state)
 	free(dump);
 }
 
-static void the_standalone_page_shows_its_policies_on_the_reference(void **state)
+TEST(the_standalone_page_shows_its_policies_on_the_reference)
 {
 	static const struct backend_http http = { .request_timeout = { true, 1 * S } };
 	static const struct backend_tcp tcp = { { true, 180 * S, 180 * S, 9 }, { true, 10 * S }, true };
@@ -156,7 +154,6 @@ static void the_standalone_page_shows_its_policies_on_the_reference(void **state
 	char *dump = compact_dump(&snapshot);
 	char *want = compact_file("standalone-backend-timeouts");
 
-	(void)state;
 	want[strlen(want) - 1] = '\0';
 	assert_has(dump, want + 1);
 	assert_has(dump,
@@ -166,7 +163,7 @@ static void the_standalone_page_shows_its_policies_on_the_reference(void **state
 	free(dump);
 }
 
-static void a_listener_without_routes_has_empty_objects(void **state)
+TEST(a_listener_without_routes_has_empty_objects)
 {
 	struct listener listeners[] = {
 		{ .key = SPAN("a"), .protocol = PROTOCOL_TCP },
@@ -179,14 +176,13 @@ static void a_listener_without_routes_has_empty_objects(void **state)
 	struct snapshot snapshot = { .bind_list = &bind, .bind_count = 1 };
 	char *dump = compact_dump(&snapshot);
 
-	(void)state;
 	assert_has(dump, "\"protocol\":\"TCP\",\"routes\":{},\"tcpRoutes\":{}}");
 	assert_has(dump, "\"protocol\":{\"TLS\":null},\"routes\":{},\"tcpRoutes\":{},\"maxConnections\":7,"
 			 "\"splice\":\"sameHost\"}");
 	free(dump);
 }
 
-static void tcp_routes_nest_their_reference(void **state)
+TEST(tcp_routes_nest_their_reference)
 {
 	struct backend backend = { .kind = BACKEND_HOST };
 	struct backend_ref refs[] = {
@@ -214,7 +210,6 @@ static void tcp_routes_nest_their_reference(void **state)
 	struct snapshot snapshot = { .bind_list = &bind, .bind_count = 1 };
 	char *dump = compact_dump(&snapshot);
 
-	(void)state;
 	assert_has(dump,
 		   "\"tcpRoutes\":{\"k\":{\"key\":\"k\",\"name\":\"n\",\"namespace\":\"ns\",\"hostnames\":"
 		   "[\"*.example.com\"],\"backends\":[{\"weight\":3,\"backend\":{\"backend\":\"/x\"}},"
@@ -224,7 +219,7 @@ static void tcp_routes_nest_their_reference(void **state)
 	free(dump);
 }
 
-static void matches_show_what_was_written(void **state)
+TEST(matches_show_what_was_written)
 {
 	struct text_match headers[] = {
 		{ .name = SPAN("x-a"), .kind = TEXT_EXACT, .value = SPAN("1") },
@@ -253,7 +248,6 @@ static void matches_show_what_was_written(void **state)
 	struct snapshot snapshot = { .bind_list = &bind, .bind_count = 1 };
 	char *dump = compact_dump(&snapshot);
 
-	(void)state;
 	assert_has(dump,
 		   "\"ruleName\":\"rule\",\"kind\":\"GRPCRoute\",\"matches\":[{\"path\":{\"exact\":\"/x\"}},"
 		   "{\"headers\":[{\"name\":\"x-a\",\"value\":{\"exact\":\"1\"}},{\"name\":\":method\","
@@ -262,7 +256,7 @@ static void matches_show_what_was_written(void **state)
 	free(dump);
 }
 
-static void attached_policies_show_section_phase_and_target(void **state)
+TEST(attached_policies_show_section_phase_and_target)
 {
 	static const struct timeout_policy timeout = { .request = { true, 2 * S } };
 	static const struct backend_http http = { .request_timeout = { true, 3 * S } };
@@ -298,7 +292,6 @@ static void attached_policies_show_section_phase_and_target(void **state)
 	struct snapshot snapshot = { .policy_list = list, .policy_count = ARRAY_LEN(list) };
 	char *dump = compact_dump(&snapshot);
 
-	(void)state;
 	assert_has(dump,
 		   "{\"key\":\"traffic/httpbin/timeout:timeout:httpbin/httpbin-timeout/timeout\",\"name\":"
 		   "{\"kind\":\"AgentgatewayPolicy\",\"name\":\"timeout\",\"namespace\":\"httpbin\"},"
@@ -319,7 +312,7 @@ static void attached_policies_show_section_phase_and_target(void **state)
 
 /* ---- the whole */
 
-static void the_top_level_has_the_documented_members_in_order(void **state)
+TEST(the_top_level_has_the_documented_members_in_order)
 {
 	static const char *const keys[] = { "workloads", "services", "binds", "policies",
 					    "backends",	 "version",  "config" };
@@ -354,7 +347,6 @@ static void the_top_level_has_the_documented_members_in_order(void **state)
 	struct text out;
 	char *dump;
 
-	(void)state;
 	text_init(&out);
 	assert_int_equal(config_dump(&snapshot, &facts, &out), 0);
 	root = json_parse(text_span(&out));
@@ -380,7 +372,7 @@ static void the_top_level_has_the_documented_members_in_order(void **state)
 	text_done(&out);
 }
 
-static void the_manifests_of_the_documentation_load_and_come_out_to_the_letter(void **state)
+TEST(the_manifests_of_the_documentation_load_and_come_out_to_the_letter)
 {
 	static const struct {
 		const char *manifest;
@@ -394,7 +386,6 @@ static void the_manifests_of_the_documentation_load_and_come_out_to_the_letter(v
 		{ "standalone-backend-timeouts", false, true },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		char path[128];
 		struct config_source sources[] = { { .path = path },
@@ -429,28 +420,9 @@ static int dump_something(void *context)
 	return error;
 }
 
-static void dumping_survives_lack_of_memory(void **state)
+TEST(dumping_survives_lack_of_memory)
 {
 	struct snapshot snapshot = { 0 };
 
-	(void)state;
 	assert_true(alloc_fail_each(dump_something, &snapshot) >= 3);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_policies_of_the_idle_and_keepalive_pages_come_out_to_the_letter),
-		cmocka_unit_test(the_route_of_the_per_try_page_comes_out_to_the_letter),
-		cmocka_unit_test(the_standalone_page_shows_its_policies_on_the_reference),
-		cmocka_unit_test(a_listener_without_routes_has_empty_objects),
-		cmocka_unit_test(tcp_routes_nest_their_reference),
-		cmocka_unit_test(matches_show_what_was_written),
-		cmocka_unit_test(attached_policies_show_section_phase_and_target),
-		cmocka_unit_test(the_top_level_has_the_documented_members_in_order),
-		cmocka_unit_test(the_manifests_of_the_documentation_load_and_come_out_to_the_letter),
-		cmocka_unit_test(dumping_survives_lack_of_memory),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/config_dump_policy.h"
+#include "admin/config_dump_schema.h"
 #include "tests/unit/dump_compact.h"
 #include "user/base/check.h"
 
@@ -23,7 +24,7 @@ static void assert_value(enum policy_kind kind, const void *object, const char *
 	text_done(&out);
 }
 
-static void traffic_policies_leave_out_what_is_unset(void **state)
+TEST(traffic_policies_leave_out_what_is_unset)
 {
 	static uint16_t codes[] = { 500, 503, 599 };
 	static const struct timeout_policy both = { { true, 10 * S }, { true, 0 } };
@@ -31,7 +32,6 @@ static void traffic_policies_leave_out_what_is_unset(void **state)
 	static const struct retry_policy retry = { 2, { false, 0 }, codes, 3 };
 	static const struct retry_policy no_codes = { 1, { true, S / 4 }, NULL, 0 };
 
-	(void)state;
 	assert_value(POLICY_TIMEOUT, &both,
 		     "{\"timeout\":{\"requestTimeout\":\"10s\",\"backendRequestTimeout\":\"0s\"}}");
 	assert_value(POLICY_TIMEOUT, &none, "{\"timeout\":{}}");
@@ -42,21 +42,19 @@ static void traffic_policies_leave_out_what_is_unset(void **state)
 		     "{\"retry\":{\"attempts\":1,\"backoff\":\"250ms\",\"codes\":[]}}");
 }
 
-static void a_delay_is_dumped_as_one_text(void **state)
+TEST(a_delay_is_dumped_as_one_text)
 {
 	static const struct delay_policy fixed = { .text = SPAN("2s"), .ns = 2 * S };
 	static const struct delay_policy computed = { .text = SPAN("random() < 0.1 ? 500 : 0") };
 
-	(void)state;
 	assert_value(POLICY_DELAY, &fixed, "{\"delay\":{\"duration\":\"2s\"}}");
 	assert_value(POLICY_DELAY, &computed, "{\"delay\":{\"duration\":\"random() < 0.1 ? 500 : 0\"}}");
 }
 
-static void health_leaves_out_what_is_unset_and_shows_whole_shares_without_a_point(void **state)
+TEST(health_leaves_out_what_is_unset_and_shows_whole_shares_without_a_point)
 {
 	struct health_policy health = { .text = SPAN("response.code >= 500") };
 
-	(void)state;
 	assert_value(POLICY_BACKEND_HEALTH, &(struct health_policy){ 0 }, "{\"health\":{}}");
 	assert_value(POLICY_BACKEND_HEALTH, &health,
 		     "{\"health\":{\"unhealthyExpression\":\"response.code >= 500\"}}");
@@ -75,7 +73,7 @@ static void health_leaves_out_what_is_unset_and_shows_whole_shares_without_a_poi
 		     "{\"duration\":\"30s\",\"restoreHealth\":0,\"healthThreshold\":0.25}}}");
 }
 
-static void header_url_and_mirror_policies_have_the_original_shapes(void **state)
+TEST(header_url_and_mirror_policies_have_the_original_shapes)
 {
 	struct header_pair add = { SPAN("x-add"), SPAN("1") }, set = { SPAN("x-set"), SPAN("2") };
 	struct span removed = SPAN("x-gone");
@@ -98,7 +96,6 @@ static void header_url_and_mirror_policies_have_the_original_shapes(void **state
 	struct direct_response direct = { 418, SPAN("hello\n") };
 	struct access_log_policy access_log = { &removed, 1 };
 
-	(void)state;
 	assert_value(POLICY_REQUEST_HEADERS, &headers,
 		     "{\"requestHeaderModifier\":{\"add\":{\"x-add\":\"1\"},\"set\":{\"x-set\":\"2\"},"
 		     "\"remove\":[\"x-gone\"]}}");
@@ -123,12 +120,11 @@ static void header_url_and_mirror_policies_have_the_original_shapes(void **state
 	assert_value(POLICY_FRONTEND_ACCESS_LOG, &access_log, "{\"accessLog\":{\"remove\":[\"x-gone\"]}}");
 }
 
-static void a_connect_timeout_is_dumped_the_way_it_was_written(void **state)
+TEST(a_connect_timeout_is_dumped_the_way_it_was_written)
 {
 	struct backend_tcp tcp = { { true, 180 * S, 180 * S, 9 }, { true, 2500000000u }, false };
 	struct backend_http http = { .version = BACKEND_HTTP2 };
 
-	(void)state;
 	assert_value(POLICY_BACKEND_TCP, &tcp,
 		     "{\"tcp\":{\"keepalives\":{\"enabled\":true,\"time\":\"3m0s\",\"interval\":\"3m0s\","
 		     "\"retries\":9},\"connectTimeout\":\"2.5s\"}}");
@@ -139,7 +135,7 @@ static void a_connect_timeout_is_dumped_the_way_it_was_written(void **state)
 	assert_value(POLICY_BACKEND_HTTP, &http, "{\"http\":{\"version\":\"HTTP/2.0\"}}");
 }
 
-static void every_kind_of_policy_has_its_name(void **state)
+TEST(every_kind_of_policy_has_its_name)
 {
 	static const char *const names[] = {
 #define POLICY_KIND(id, section, dump_name, type) dump_name,
@@ -150,7 +146,6 @@ static void every_kind_of_policy_has_its_name(void **state)
 	static const _Alignas(16) char zero[512];
 	char want[64];
 
-	(void)state;
 	for (uint32_t kind = 0; kind < POLICY_KIND_COUNT; kind++) {
 		struct policy_value value = { (enum policy_kind)kind, zero };
 		struct json_writer w;
@@ -167,7 +162,7 @@ static void every_kind_of_policy_has_its_name(void **state)
 	}
 }
 
-static void every_status_of_the_registry_has_its_phrase(void **state)
+TEST(every_status_of_the_registry_has_its_phrase)
 {
 	static const struct {
 		uint16_t status;
@@ -193,7 +188,6 @@ static void every_status_of_the_registry_has_its_phrase(void **state)
 		{ 999, "999 <unknown status code>" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		char out[STATUS_TEXT_BYTES];
 
@@ -205,19 +199,4 @@ static void every_status_of_the_registry_has_its_phrase(void **state)
 
 		assert_true(status_text(status, out) < sizeof(out));
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(traffic_policies_leave_out_what_is_unset),
-		cmocka_unit_test(a_delay_is_dumped_as_one_text),
-		cmocka_unit_test(health_leaves_out_what_is_unset_and_shows_whole_shares_without_a_point),
-		cmocka_unit_test(header_url_and_mirror_policies_have_the_original_shapes),
-		cmocka_unit_test(a_connect_timeout_is_dumped_the_way_it_was_written),
-		cmocka_unit_test(every_kind_of_policy_has_its_name),
-		cmocka_unit_test(every_status_of_the_registry_has_its_phrase),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 
 #include "user/base/mem.h"
-#include "user/proxy/conn.h"
+#include "user/relay/conn.h"
 
 /* One end of a TCP connection is a conn in a loop, the other a plain descriptor of the test. */
 struct scene {
@@ -56,6 +56,8 @@ static int scene_drop(void **state)
 	return 0;
 }
 
+#define SCENE_TEST(name) TEST_WITH(name, scene_make, scene_drop)
+
 /* Runs the loop until so many further events were reported. */
 static void wait_events(struct scene *scene, unsigned int count)
 {
@@ -79,7 +81,7 @@ static void far_reset(struct scene *scene)
 	scene->far = -1;
 }
 
-static void a_short_read_means_that_nothing_is_left(void **state)
+SCENE_TEST(a_short_read_means_that_nothing_is_left)
 {
 	struct scene *scene = *state;
 	struct conn *conn = &scene->conn;
@@ -98,7 +100,7 @@ static void a_short_read_means_that_nothing_is_left(void **state)
 	assert_int_equal(conn->received_bytes, 5);
 }
 
-static void a_full_read_may_leave_more(void **state)
+SCENE_TEST(a_full_read_may_leave_more)
 {
 	struct scene *scene = *state;
 	char memory[4];
@@ -112,7 +114,7 @@ static void a_full_read_may_leave_more(void **state)
 	assert_int_equal(conn_recv(&scene->conn, memory, 4), -EAGAIN);
 }
 
-static void a_fin_that_came_with_the_last_bytes_is_found(void **state)
+SCENE_TEST(a_fin_that_came_with_the_last_bytes_is_found)
 {
 	struct scene *scene = *state;
 	char memory[64];
@@ -130,7 +132,7 @@ static void a_fin_that_came_with_the_last_bytes_is_found(void **state)
 	assert_int_equal(conn_check(&scene->conn), 0);
 }
 
-static void a_reset_is_remembered(void **state)
+SCENE_TEST(a_reset_is_remembered)
 {
 	struct scene *scene = *state;
 	char memory[64];
@@ -143,7 +145,7 @@ static void a_reset_is_remembered(void **state)
 	assert_int_equal(conn_check(&scene->conn), -ECONNRESET);
 }
 
-static void a_reset_behind_unread_bytes_is_found_by_asking(void **state)
+SCENE_TEST(a_reset_behind_unread_bytes_is_found_by_asking)
 {
 	struct scene *scene = *state;
 
@@ -158,7 +160,7 @@ static void a_reset_behind_unread_bytes_is_found_by_asking(void **state)
 	assert_int_equal(conn_check(&scene->conn), -ECONNRESET);
 }
 
-static void a_reset_behind_bytes_is_found_by_reading_them_first(void **state)
+SCENE_TEST(a_reset_behind_bytes_is_found_by_reading_them_first)
 {
 	struct scene *scene = *state;
 	char memory[64];
@@ -181,7 +183,7 @@ static int send_text(struct conn *conn, const char *text, size_t max_kept)
 	return conn_send(conn, &piece, 1, max_kept);
 }
 
-static void what_waits_leaves_before_what_is_sent_and_in_the_same_segment(void **state)
+SCENE_TEST(what_waits_leaves_before_what_is_sent_and_in_the_same_segment)
 {
 	struct scene *scene = *state;
 	struct conn *conn = &scene->conn;
@@ -217,7 +219,7 @@ static size_t fill(struct scene *scene, size_t piece_bytes, size_t max_kept)
 	return total;
 }
 
-static void bytes_that_the_kernel_refuses_are_kept_and_follow_in_order(void **state)
+SCENE_TEST(bytes_that_the_kernel_refuses_are_kept_and_follow_in_order)
 {
 	struct scene *scene = *state;
 	unsigned char memory[65536];
@@ -246,7 +248,7 @@ static void bytes_that_the_kernel_refuses_are_kept_and_follow_in_order(void **st
 	assert_null(scene->conn.out.data);
 }
 
-static void more_than_may_be_kept_is_an_error_and_blocked_bytes_stay(void **state)
+SCENE_TEST(more_than_may_be_kept_is_an_error_and_blocked_bytes_stay)
 {
 	static char more[65536];
 	struct scene *scene = *state;
@@ -262,7 +264,7 @@ static void more_than_may_be_kept_is_an_error_and_blocked_bytes_stay(void **stat
 	assert_int_equal(buf_len(&scene->conn.out), kept + sizeof(more));
 }
 
-static void without_memory_nothing_is_sent_twice(void **state)
+SCENE_TEST(without_memory_nothing_is_sent_twice)
 {
 	struct scene *scene = *state;
 
@@ -280,7 +282,7 @@ static void without_memory_nothing_is_sent_twice(void **state)
 	assert_int_equal(buf_len(&scene->conn.out), 0);
 }
 
-static void a_peer_that_left_is_an_error_of_sending_and_what_it_said_is_still_read(void **state)
+SCENE_TEST(a_peer_that_left_is_an_error_of_sending_and_what_it_said_is_still_read)
 {
 	struct scene *scene = *state;
 	char memory[64];
@@ -303,7 +305,7 @@ static void a_peer_that_left_is_an_error_of_sending_and_what_it_said_is_still_re
 
 /* ---- asking */
 
-static void an_idle_connection_is_silent_until_something_comes(void **state)
+SCENE_TEST(an_idle_connection_is_silent_until_something_comes)
 {
 	struct scene *scene = *state;
 	char memory[8];
@@ -324,7 +326,7 @@ static void an_idle_connection_is_silent_until_something_comes(void **state)
 	assert_false(conn_is_silent(&scene->conn));
 }
 
-static void acknowledged_bytes_are_those_of_the_payload(void **state)
+SCENE_TEST(acknowledged_bytes_are_those_of_the_payload)
 {
 	struct scene *scene = *state;
 	char memory[64];
@@ -352,7 +354,7 @@ static void acknowledged_bytes_are_those_of_the_payload(void **state)
 }
 
 /* A FIN that was sent before our bytes arrived does not acknowledge them: what a free repeat rests on. */
-static void a_fin_sent_before_our_bytes_arrived_acknowledges_none(void **state)
+SCENE_TEST(a_fin_sent_before_our_bytes_arrived_acknowledges_none)
 {
 	struct scene *scene = *state;
 	char memory[8];
@@ -366,7 +368,7 @@ static void a_fin_sent_before_our_bytes_arrived_acknowledges_none(void **state)
 
 /* ---- ends */
 
-static void closing_sends_fin_or_reset_and_is_idempotent(void **state)
+SCENE_TEST(closing_sends_fin_or_reset_and_is_idempotent)
 {
 	struct scene *scene = *state;
 	char byte;
@@ -378,7 +380,7 @@ static void closing_sends_fin_or_reset_and_is_idempotent(void **state)
 	assert_int_equal(recv(scene->far, &byte, 1, 0), 0);
 }
 
-static void closing_hard_sends_a_reset(void **state)
+SCENE_TEST(closing_hard_sends_a_reset)
 {
 	struct scene *scene = *state;
 	char byte;
@@ -390,7 +392,7 @@ static void closing_hard_sends_a_reset(void **state)
 	assert_int_equal(errno, ECONNRESET);
 }
 
-static void shutting_down_ends_one_direction_once(void **state)
+SCENE_TEST(shutting_down_ends_one_direction_once)
 {
 	struct scene *scene = *state;
 	char memory[8];
@@ -405,7 +407,7 @@ static void shutting_down_ends_one_direction_once(void **state)
 	assert_int_equal(conn_recv(&scene->conn, memory, 8), 5);
 }
 
-static void an_event_that_was_fetched_before_the_close_is_not_reported(void **state)
+SCENE_TEST(an_event_that_was_fetched_before_the_close_is_not_reported)
 {
 	struct scene *scene = *state;
 
@@ -416,7 +418,7 @@ static void an_event_that_was_fetched_before_the_close_is_not_reported(void **st
 	assert_int_equal(scene->calls, 1);
 }
 
-static void a_descriptor_that_cannot_be_watched_is_closed(void **state)
+SCENE_TEST(a_descriptor_that_cannot_be_watched_is_closed)
 {
 	struct scene *scene = *state;
 	struct conn conn;
@@ -459,7 +461,7 @@ static void let_poison_arrive(struct scene *scene, struct mapped *mapped)
 	mapped->record.kernel.poison = GATE_REASON_POISON_GAP;
 }
 
-static void bytes_of_a_poisoned_socket_are_an_error_and_stay_one(void **state)
+SCENE_TEST(bytes_of_a_poisoned_socket_are_an_error_and_stay_one)
 {
 	struct scene *scene = *state;
 	struct mapped mapped;
@@ -474,7 +476,7 @@ static void bytes_of_a_poisoned_socket_are_an_error_and_stay_one(void **state)
 	assert_int_equal(conn_end_reason(scene->conn.error, END_CLIENT_RST), END_POISONED);
 }
 
-static void an_end_or_a_silence_of_a_poisoned_socket_is_not_believed(void **state)
+SCENE_TEST(an_end_or_a_silence_of_a_poisoned_socket_is_not_believed)
 {
 	struct scene *scene = *state;
 	struct mapped mapped;
@@ -492,7 +494,7 @@ static void an_end_or_a_silence_of_a_poisoned_socket_is_not_believed(void **stat
 	assert_false(scene->conn.has_eof);
 }
 
-static void a_sound_socket_in_the_maps_is_read_as_ever(void **state)
+SCENE_TEST(a_sound_socket_in_the_maps_is_read_as_ever)
 {
 	struct scene *scene = *state;
 	struct mapped mapped;
@@ -504,36 +506,4 @@ static void a_sound_socket_in_the_maps_is_read_as_ever(void **state)
 	assert_int_equal(conn_recv(&scene->conn, memory, sizeof(memory)), -EAGAIN);
 	assert_int_equal(scene->conn.gate->consumed_bytes, 5);
 	assert_true(conn_is_silent(&scene->conn));
-}
-
-#define SCENE_TEST(name) cmocka_unit_test_setup_teardown(name, scene_make, scene_drop)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		SCENE_TEST(a_short_read_means_that_nothing_is_left),
-		SCENE_TEST(a_full_read_may_leave_more),
-		SCENE_TEST(a_fin_that_came_with_the_last_bytes_is_found),
-		SCENE_TEST(a_reset_is_remembered),
-		SCENE_TEST(a_reset_behind_unread_bytes_is_found_by_asking),
-		SCENE_TEST(a_reset_behind_bytes_is_found_by_reading_them_first),
-		SCENE_TEST(what_waits_leaves_before_what_is_sent_and_in_the_same_segment),
-		SCENE_TEST(bytes_that_the_kernel_refuses_are_kept_and_follow_in_order),
-		SCENE_TEST(more_than_may_be_kept_is_an_error_and_blocked_bytes_stay),
-		SCENE_TEST(without_memory_nothing_is_sent_twice),
-		SCENE_TEST(a_peer_that_left_is_an_error_of_sending_and_what_it_said_is_still_read),
-		SCENE_TEST(an_idle_connection_is_silent_until_something_comes),
-		SCENE_TEST(acknowledged_bytes_are_those_of_the_payload),
-		SCENE_TEST(a_fin_sent_before_our_bytes_arrived_acknowledges_none),
-		SCENE_TEST(closing_sends_fin_or_reset_and_is_idempotent),
-		SCENE_TEST(closing_hard_sends_a_reset),
-		SCENE_TEST(shutting_down_ends_one_direction_once),
-		SCENE_TEST(an_event_that_was_fetched_before_the_close_is_not_reported),
-		SCENE_TEST(a_descriptor_that_cannot_be_watched_is_closed),
-		SCENE_TEST(bytes_of_a_poisoned_socket_are_an_error_and_stay_one),
-		SCENE_TEST(an_end_or_a_silence_of_a_poisoned_socket_is_not_believed),
-		SCENE_TEST(a_sound_socket_in_the_maps_is_read_as_ever),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -101,7 +101,7 @@ static void scene_close(struct scene *scene)
 	loop_free(scene->loop);
 }
 
-static void the_first_address_that_accepts_wins(void **state)
+TEST(the_first_address_that_accepts_wins)
 {
 	struct socket_keepalive keepalive = { .is_on = true, .idle_s = 33 };
 	struct address list[2] = { pair_loopback(), pair_loopback() };
@@ -111,7 +111,6 @@ static void the_first_address_that_accepts_wins(void **state)
 	socklen_t len = sizeof(int);
 	int value;
 
-	(void)state;
 	scene_open(&scene);
 	net_connect_start(&scene.job, scene.loop, list, 2, 0, &keepalive);
 	keepalive.idle_s = 44;
@@ -140,13 +139,12 @@ static void note_socket(struct net_connect *job, int fd)
 	scene->sockets++;
 }
 
-static void each_socket_is_shown_before_it_connects(void **state)
+TEST(each_socket_is_shown_before_it_connects)
 {
 	struct address list[2];
 	int refusing = refusing_port(&list[0]), server;
 	struct scene scene;
 
-	(void)state;
 	list[1] = pair_loopback();
 	server = pair_listen(&list[1], 1);
 	scene_open(&scene);
@@ -161,14 +159,13 @@ static void each_socket_is_shown_before_it_connects(void **state)
 	close(server);
 }
 
-static void refused_addresses_are_passed_over(void **state)
+TEST(refused_addresses_are_passed_over)
 {
 	struct address list[3];
 	int refusing[2] = { refusing_port(&list[0]), refusing_port(&list[1]) };
 	struct scene scene;
 	int server;
 
-	(void)state;
 	list[2] = pair_loopback();
 	server = pair_listen(&list[2], 1);
 	scene_open(&scene);
@@ -182,13 +179,12 @@ static void refused_addresses_are_passed_over(void **state)
 	close(refusing[1]);
 }
 
-static void when_all_refuse_the_last_error_is_reported_once(void **state)
+TEST(when_all_refuse_the_last_error_is_reported_once)
 {
 	struct address list[2];
 	int refusing[2] = { refusing_port(&list[0]), refusing_port(&list[1]) };
 	struct scene scene;
 
-	(void)state;
 	scene_open(&scene);
 	scene_start(&scene, list, 2, 1000);
 	play(scene.loop);
@@ -201,7 +197,7 @@ static void when_all_refuse_the_last_error_is_reported_once(void **state)
 	close(refusing[1]);
 }
 
-static void an_address_that_swallows_packets_costs_only_its_share(void **state)
+TEST(an_address_that_swallows_packets_costs_only_its_share)
 {
 	struct address list[2], any = pair_loopback();
 	struct hole hole;
@@ -209,7 +205,6 @@ static void an_address_that_swallows_packets_costs_only_its_share(void **state)
 	uint64_t start_ms, took_ms;
 	int server;
 
-	(void)state;
 	hole_open(&hole, &any);
 	list[0] = hole.address;
 	list[1] = pair_loopback();
@@ -227,7 +222,7 @@ static void an_address_that_swallows_packets_costs_only_its_share(void **state)
 	hole_close(&hole);
 }
 
-static void a_share_is_never_shorter_than_the_minimum(void **state)
+TEST(a_share_is_never_shorter_than_the_minimum)
 {
 	struct address list[8], any = pair_loopback();
 	struct hole hole;
@@ -235,7 +230,6 @@ static void a_share_is_never_shorter_than_the_minimum(void **state)
 	uint64_t start_ms, took_ms;
 	int server;
 
-	(void)state;
 	hole_open(&hole, &any);
 	for (int i = 0; i < 7; i++)
 		list[i] = hole.address;
@@ -253,14 +247,13 @@ static void a_share_is_never_shorter_than_the_minimum(void **state)
 	hole_close(&hole);
 }
 
-static void the_deadline_ends_it_not_before_and_not_much_later(void **state)
+TEST(the_deadline_ends_it_not_before_and_not_much_later)
 {
 	struct address list[3], any = pair_loopback();
 	struct hole hole;
 	struct scene scene;
 	uint64_t start_ms;
 
-	(void)state;
 	hole_open(&hole, &any);
 	list[0] = list[1] = list[2] = hole.address;
 	scene_open(&scene);
@@ -274,13 +267,12 @@ static void the_deadline_ends_it_not_before_and_not_much_later(void **state)
 	hole_close(&hole);
 }
 
-static void a_deadline_in_the_past_is_a_timeout_without_a_try(void **state)
+TEST(a_deadline_in_the_past_is_a_timeout_without_a_try)
 {
 	struct address any = pair_loopback();
 	int server = pair_listen(&any, 1);
 	struct scene scene;
 
-	(void)state;
 	scene_open(&scene);
 	net_connect_start(&scene.job, scene.loop, &any, 1, 1, NULL);
 	play(scene.loop);
@@ -290,12 +282,11 @@ static void a_deadline_in_the_past_is_a_timeout_without_a_try(void **state)
 	close(server);
 }
 
-static void errors_known_at_once_are_delivered_later_all_the_same(void **state)
+TEST(errors_known_at_once_are_delivered_later_all_the_same)
 {
 	struct address nowhere;
 	struct scene scene;
 
-	(void)state;
 	scene_open(&scene);
 	assert_int_equal(address_parse(SPAN("unix:/nonexistent/socket"), &nowhere), 0);
 	scene_start(&scene, &nowhere, 1, 0);
@@ -309,14 +300,13 @@ static void errors_known_at_once_are_delivered_later_all_the_same(void **state)
 	scene_close(&scene);
 }
 
-static void cancel_prevents_the_callback_in_every_state(void **state)
+TEST(cancel_prevents_the_callback_in_every_state)
 {
 	struct address any = pair_loopback(), server_address = pair_loopback(), nowhere;
 	int server = pair_listen(&server_address, 1);
 	struct hole hole;
 	struct scene scene;
 
-	(void)state;
 	hole_open(&hole, &any);
 	assert_int_equal(address_parse(SPAN("unix:/nonexistent/socket"), &nowhere), 0);
 	scene_open(&scene);
@@ -346,14 +336,13 @@ static void start_again(struct scene *scene)
 	net_connect_start(&scene->job, scene->loop, &second_address, 1, 0, NULL);
 }
 
-static void the_callback_may_start_the_same_object_again(void **state)
+TEST(the_callback_may_start_the_same_object_again)
 {
 	struct address first;
 	int refusing = refusing_port(&first);
 	struct scene scene;
 	int server;
 
-	(void)state;
 	second_address = pair_loopback();
 	server = pair_listen(&second_address, 1);
 	scene_open(&scene);
@@ -386,13 +375,12 @@ static void free_in_callback(struct net_connect *job, int result, int fd, uint32
 	free(scene);
 }
 
-static void the_callback_may_free_the_object(void **state)
+TEST(the_callback_may_free_the_object)
 {
 	struct address list[3];
 	struct hole hole;
 	int server, refusing;
 
-	(void)state;
 	list[0] = pair_loopback();
 	server = pair_listen(&list[0], 1);
 	refusing = refusing_port(&list[1]);
@@ -430,14 +418,13 @@ static void unix_path_remove(const char *folder, const struct address *address)
 	assert_int_equal(rmdir(folder), 0);
 }
 
-static void a_unix_listener_is_connected_at_the_end_of_the_turn(void **state)
+TEST(a_unix_listener_is_connected_at_the_end_of_the_turn)
 {
 	struct address address;
 	char folder[32];
 	struct scene scene;
 	int server;
 
-	(void)state;
 	unix_path(folder, &address);
 	server = pair_listen(&address, 1);
 	scene_open(&scene);
@@ -463,7 +450,7 @@ static void on_room(struct timer *timer, uint64_t now_ms)
 	}
 }
 
-static void a_full_unix_queue_is_tried_again_until_there_is_room_or_the_time_is_over(void **state)
+TEST(a_full_unix_queue_is_tried_again_until_there_is_room_or_the_time_is_over)
 {
 	struct play_limit room = { .is_reached = false };
 	struct address address;
@@ -472,7 +459,6 @@ static void a_full_unix_queue_is_tried_again_until_there_is_room_or_the_time_is_
 	struct hole hole;
 	uint64_t start_ms;
 
-	(void)state;
 	unix_path(folder, &address);
 	hole_open(&hole, &address);
 	scene_open(&scene);
@@ -496,12 +482,11 @@ static void a_full_unix_queue_is_tried_again_until_there_is_room_or_the_time_is_
 	unix_path_remove(folder, &address);
 }
 
-static void a_connection_to_itself_is_no_connection(void **state)
+TEST(a_connection_to_itself_is_no_connection)
 {
 	struct address any = pair_loopback();
 	unsigned int met = 0;
 
-	(void)state;
 	/* A socket bound to the port it connects to meets itself: here on purpose, elsewhere by bad luck. */
 	for (int i = 0; i < 3; i++) {
 		struct scene scene;
@@ -527,14 +512,13 @@ static void a_connection_to_itself_is_no_connection(void **state)
 	assert_int_equal(met, 3);
 }
 
-static void a_loop_without_room_is_an_error_and_nothing_is_allocated(void **state)
+TEST(a_loop_without_room_is_an_error_and_nothing_is_allocated)
 {
 	struct address address = pair_loopback();
 	int server = pair_listen(&address, 1);
 	struct loop *loop = loop_create(0);
 	struct scene scene;
 
-	(void)state;
 	scene_open(&scene);
 	scene_start(&scene, &address, 1, 1000);
 	net_connect_cancel(&scene.job);
@@ -552,28 +536,4 @@ static void a_loop_without_room_is_an_error_and_nothing_is_allocated(void **stat
 	assert_int_equal(scene.result, -ENOSPC);
 	scene_close(&scene);
 	close(server);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_first_address_that_accepts_wins),
-		cmocka_unit_test(each_socket_is_shown_before_it_connects),
-		cmocka_unit_test(refused_addresses_are_passed_over),
-		cmocka_unit_test(when_all_refuse_the_last_error_is_reported_once),
-		cmocka_unit_test(an_address_that_swallows_packets_costs_only_its_share),
-		cmocka_unit_test(a_share_is_never_shorter_than_the_minimum),
-		cmocka_unit_test(the_deadline_ends_it_not_before_and_not_much_later),
-		cmocka_unit_test(a_deadline_in_the_past_is_a_timeout_without_a_try),
-		cmocka_unit_test(errors_known_at_once_are_delivered_later_all_the_same),
-		cmocka_unit_test(cancel_prevents_the_callback_in_every_state),
-		cmocka_unit_test(the_callback_may_start_the_same_object_again),
-		cmocka_unit_test(the_callback_may_free_the_object),
-		cmocka_unit_test(a_unix_listener_is_connected_at_the_end_of_the_turn),
-		cmocka_unit_test(a_full_unix_queue_is_tried_again_until_there_is_room_or_the_time_is_over),
-		cmocka_unit_test(a_connection_to_itself_is_no_connection),
-		cmocka_unit_test(a_loop_without_room_is_an_error_and_nothing_is_allocated),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

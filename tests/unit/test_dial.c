@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/dial_play.h"
 
+#define SCENE_TEST(name) TEST_WITH(name, scene_make, scene_drop)
+
 /* ---- sharing ---- */
 
-static void a_burst_of_requests_opens_one_connection(void **state)
+SCENE_TEST(a_burst_of_requests_opens_one_connection)
 {
 	struct scene *scene = *state;
 
@@ -23,7 +25,7 @@ static void a_burst_of_requests_opens_one_connection(void **state)
 }
 
 /* The next request of a client that waits is an event, too. */
-static void a_try_that_waits_does_so_whatever_its_client_sends(void **state)
+SCENE_TEST(a_try_that_waits_does_so_whatever_its_client_sends)
 {
 	struct scene *scene = *state;
 
@@ -38,7 +40,7 @@ static void a_try_that_waits_does_so_whatever_its_client_sends(void **state)
 	assert_int_equal(connects(scene), 1);
 }
 
-static void a_connection_without_room_is_joined_by_another(void **state)
+SCENE_TEST(a_connection_without_room_is_joined_by_another)
 {
 	struct scene *scene = *state;
 
@@ -62,7 +64,7 @@ static void a_connection_without_room_is_joined_by_another(void **state)
 }
 
 /* Each request is tried once and repeated three times. */
-static void a_backend_that_refuses_is_not_asked_on_ever_more_connections(void **state)
+SCENE_TEST(a_backend_that_refuses_is_not_asked_on_ever_more_connections)
 {
 	struct scene *scene = *state;
 
@@ -84,7 +86,7 @@ static void a_backend_that_refuses_is_not_asked_on_ever_more_connections(void **
 
 /* ---- passing the turn ---- */
 
-static void when_the_opener_leaves_the_next_one_opens(void **state)
+SCENE_TEST(when_the_opener_leaves_the_next_one_opens)
 {
 	struct scene *scene = *state;
 
@@ -98,7 +100,7 @@ static void when_the_opener_leaves_the_next_one_opens(void **state)
 	assert_int_equal(scene->backends[0].streams, 3);
 }
 
-static void a_try_that_waits_may_leave(void **state)
+SCENE_TEST(a_try_that_waits_may_leave)
 {
 	struct scene *scene = *state;
 
@@ -112,7 +114,7 @@ static void a_try_that_waits_may_leave(void **state)
 }
 
 /* Both events come in one turn: the second leaves between getting its turn and using it. */
-static void who_leaves_with_its_turn_passes_it_on(void **state)
+SCENE_TEST(who_leaves_with_its_turn_passes_it_on)
 {
 	struct scene *scene = *state;
 
@@ -127,7 +129,7 @@ static void who_leaves_with_its_turn_passes_it_on(void **state)
 	assert_int_equal(connects(scene), 1);
 }
 
-static void everybody_leaves_and_the_next_request_opens_anew(void **state)
+SCENE_TEST(everybody_leaves_and_the_next_request_opens_anew)
 {
 	struct scene *scene = *state;
 
@@ -142,7 +144,7 @@ static void everybody_leaves_and_the_next_request_opens_anew(void **state)
 }
 
 /* Nobody listens: each tries, one after the other, and is told. */
-static void when_the_opener_fails_the_next_one_tries(void **state)
+SCENE_TEST(when_the_opener_fails_the_next_one_tries)
 {
 	struct scene *scene = *state;
 
@@ -152,7 +154,7 @@ static void when_the_opener_fails_the_next_one_tries(void **state)
 	hold(scene, false);
 	UNTIL(scene, answered(scene, 503) == 4);
 	assert_int_equal(connects(scene), 4);
-	assert_int_equal(slab_count(scene->proxy.upstreams), 0);
+	assert_int_equal(slab_count(scene->proxy.pool.upstreams), 0);
 	scene->listener = pair_listen(&scene->address, 16);
 	assert_int_equal(fcntl(scene->listener, F_SETFL, O_NONBLOCK), 0);
 	ask(scene, 5);
@@ -160,7 +162,7 @@ static void when_the_opener_fails_the_next_one_tries(void **state)
 	assert_int_equal(connects(scene), 5);
 }
 
-static void waiting_counts_against_the_connect_timeout(void **state)
+SCENE_TEST(waiting_counts_against_the_connect_timeout)
 {
 	struct scene *scene = *state;
 
@@ -182,7 +184,7 @@ static void waiting_counts_against_the_connect_timeout(void **state)
 
 /* ---- what goes no further ---- */
 
-static void an_upgrade_has_no_way_to_a_backend_of_http_2(void **state)
+SCENE_TEST(an_upgrade_has_no_way_to_a_backend_of_http_2)
 {
 	static const char request[] = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n"
 				      "Upgrade: websocket\r\n"
@@ -198,25 +200,4 @@ static void an_upgrade_has_no_way_to_a_backend_of_http_2(void **state)
 	client_start(&scene->proxy, scene->bind, fd, &peer);
 	UNTIL(scene, status_of(scene, 0) == 501);
 	assert_int_equal(connects(scene), 0);
-}
-
-#define SCENE_TEST(name) cmocka_unit_test_setup_teardown(name, scene_make, scene_drop)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		SCENE_TEST(a_burst_of_requests_opens_one_connection),
-		SCENE_TEST(a_try_that_waits_does_so_whatever_its_client_sends),
-		SCENE_TEST(a_connection_without_room_is_joined_by_another),
-		SCENE_TEST(a_backend_that_refuses_is_not_asked_on_ever_more_connections),
-		SCENE_TEST(when_the_opener_leaves_the_next_one_opens),
-		SCENE_TEST(a_try_that_waits_may_leave),
-		SCENE_TEST(who_leaves_with_its_turn_passes_it_on),
-		SCENE_TEST(everybody_leaves_and_the_next_request_opens_anew),
-		SCENE_TEST(when_the_opener_fails_the_next_one_tries),
-		SCENE_TEST(waiting_counts_against_the_connect_timeout),
-		SCENE_TEST(an_upgrade_has_no_way_to_a_backend_of_http_2),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 
-#include <cmocka.h>
-
-#include "config/duration.h"
+#include "config/core/duration.h"
 #include "tests/lib/guard.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 
 #define US 1000ull
@@ -16,24 +11,24 @@
 #define M (60 * S)
 #define H (3600 * S)
 
-static struct guard guard;
+TEST_GUARD(guard, 256);
 
 /* The text lies against a forbidden page: one byte read too far ends the test. */
-static enum duration_verdict parse(const char *text, uint64_t *ret_ns)
+static enum duration_result parse(const char *text, uint64_t *ret_ns)
 {
 	size_t len = strlen(text);
 
 	return duration_parse(span_of(guard_end(&guard, text, len), len), ret_ns);
 }
 
-static enum duration_verdict parse_gep(const char *text, uint64_t *ret_ns)
+static enum duration_result parse_gep(const char *text, uint64_t *ret_ns)
 {
 	size_t len = strlen(text);
 
 	return duration_parse_gep2257(span_of(guard_end(&guard, text, len), len), ret_ns);
 }
 
-static void go_durations_mean_what_go_says(void **state)
+TEST(go_durations_mean_what_go_says)
 {
 	static const struct {
 		const char *text;
@@ -72,7 +67,6 @@ static void go_durations_mean_what_go_says(void **state)
 		{ "0.9223372036854775807h", 3320413933267 },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		uint64_t ns = 42;
 
@@ -82,11 +76,11 @@ static void go_durations_mean_what_go_says(void **state)
 	}
 }
 
-static void wrong_go_durations_have_a_verdict_and_change_nothing(void **state)
+TEST(wrong_go_durations_are_told_and_change_nothing)
 {
 	static const struct {
 		const char *text;
-		enum duration_verdict verdict;
+		enum duration_result result;
 	} rows[] = {
 		{ "", DURATION_EMPTY },
 		{ "5", DURATION_NO_UNIT },
@@ -114,24 +108,23 @@ static void wrong_go_durations_have_a_verdict_and_change_nothing(void **state)
 		{ "3000000h", DURATION_TOO_LARGE },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		uint64_t ns = 42;
-		enum duration_verdict verdict = parse(rows[i].text, &ns);
+		enum duration_result result = parse(rows[i].text, &ns);
 
-		if (verdict != rows[i].verdict || ns != 42)
-			fail_msg("\"%s\" gave verdict %d instead of %d", rows[i].text, verdict,
-				 rows[i].verdict);
-		assert_true(strlen(duration_advice(verdict)) > 20);
+		if (result != rows[i].result || ns != 42)
+			fail_msg("\"%s\" gave result %d instead of %d", rows[i].text, result,
+				 rows[i].result);
+		assert_true(strlen(duration_advice(result)) > 20);
 	}
 	assert_string_equal(duration_advice(DURATION_OK), "");
 }
 
-static void manifest_durations_follow_gep_2257(void **state)
+TEST(manifest_durations_follow_gep_2257)
 {
 	static const struct {
 		const char *text;
-		enum duration_verdict verdict;
+		enum duration_result result;
 		uint64_t ns;
 	} rows[] = {
 		{ "0s", DURATION_OK, 0 },
@@ -157,19 +150,18 @@ static void manifest_durations_follow_gep_2257(void **state)
 		{ "s", DURATION_NO_NUMBER, 42 },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		uint64_t ns = 42;
-		enum duration_verdict verdict = parse_gep(rows[i].text, &ns);
+		enum duration_result result = parse_gep(rows[i].text, &ns);
 
-		if (verdict != rows[i].verdict || ns != rows[i].ns)
-			fail_msg("\"%s\" gave verdict %d and %llu", rows[i].text, verdict,
+		if (result != rows[i].result || ns != rows[i].ns)
+			fail_msg("\"%s\" gave result %d and %llu", rows[i].text, result,
 				 (unsigned long long)ns);
-		assert_int_equal(strlen(duration_advice(verdict)) > 20, verdict != DURATION_OK);
+		assert_int_equal(strlen(duration_advice(result)) > 20, result != DURATION_OK);
 	}
 }
 
-static void durations_are_printed_like_go(void **state)
+TEST(durations_are_printed_like_go)
 {
 	static const struct {
 		uint64_t ns;
@@ -202,7 +194,6 @@ static void durations_are_printed_like_go(void **state)
 		{ INT64_MAX, "2562047h47m16.855s" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		char *out = guard_end(&guard, "", 0);
 		size_t len;
@@ -215,11 +206,10 @@ static void durations_are_printed_like_go(void **state)
 	}
 }
 
-static void what_is_printed_reads_back(void **state)
+TEST(what_is_printed_reads_back)
 {
 	uint64_t seed = 12345;
 
-	(void)state;
 	for (int i = 0; i < 20000; i++) {
 		char out[DURATION_TEXT_BYTES];
 		uint64_t ns, again;
@@ -233,31 +223,4 @@ static void what_is_printed_reads_back(void **state)
 		assert_int_equal(duration_parse(span_of(out, duration_format(ns, out)), &again), DURATION_OK);
 		assert_int_equal(again, ns);
 	}
-}
-
-static int start(void **state)
-{
-	(void)state;
-	guard_init(&guard, 256);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	guard_done(&guard);
-	return 0;
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(go_durations_mean_what_go_says),
-		cmocka_unit_test(wrong_go_durations_have_a_verdict_and_change_nothing),
-		cmocka_unit_test(manifest_durations_follow_gep_2257),
-		cmocka_unit_test(durations_are_printed_like_go),
-		cmocka_unit_test(what_is_printed_reads_back),
-	};
-
-	return cmocka_run_group_tests(tests, start, stop);
 }

@@ -164,11 +164,10 @@ static void check_pair(const struct domain *d, enum place weak, enum place stron
 	fixture_done(&f);
 }
 
-static void every_place_beats_every_weaker_one_for_every_kind(void **state)
+TEST(every_place_beats_every_weaker_one_for_every_kind)
 {
 	unsigned int pairs = 0;
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(domains); i++) {
 		const struct domain *d = &domains[i];
 
@@ -185,9 +184,8 @@ static void every_place_beats_every_weaker_one_for_every_kind(void **state)
 	assert_int_equal(pairs, 3 * 3 + 9 * 15 + 3 * 55 + 2 * 10 + 3 * 28);
 }
 
-static void every_place_alone_sets_what_it_may_and_nothing_else(void **state)
+TEST(every_place_alone_sets_what_it_may_and_nothing_else)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(domains); i++) {
 		const struct domain *d = &domains[i];
 
@@ -208,13 +206,12 @@ static void every_place_alone_sets_what_it_may_and_nothing_else(void **state)
 	}
 }
 
-static void nothing_is_merged(void **state)
+TEST(nothing_is_merged)
 {
 	static const struct timeout_policy weak = { .request = { true, 1 }, .backend_request = { true, 2 } };
 	static const struct timeout_policy strong = { .request = { true, 3 } };
 	struct fixture f;
 
-	(void)state;
 	fixture_init(&f);
 	fixture_put(&f, AT_GATEWAY, POLICY_TIMEOUT, &weak, "weak");
 	fixture_put(&f, AT_ROUTE, POLICY_TIMEOUT, &strong, "strong");
@@ -224,13 +221,12 @@ static void nothing_is_merged(void **state)
 	fixture_done(&f);
 }
 
-static void kinds_do_not_get_in_each_others_way(void **state)
+TEST(kinds_do_not_get_in_each_others_way)
 {
 	static const struct timeout_policy timeout = { .request = { true, 1 } };
 	static const struct retry_policy retry = { .attempts = 1 };
 	struct fixture f;
 
-	(void)state;
 	fixture_init(&f);
 	fixture_put(&f, IN_RULE, POLICY_TIMEOUT, &timeout, "");
 	fixture_put(&f, AT_GATEWAY, POLICY_RETRY, &retry, "retry");
@@ -289,9 +285,8 @@ static void check_tie(const struct domain *d, enum place place, const struct tie
 	fixture_done(&f);
 }
 
-static void ties_go_to_the_older_then_to_the_smaller_key_with_one_warning(void **state)
+TEST(ties_go_to_the_older_then_to_the_smaller_key_with_one_warning)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(domains); i++) {
 		for (enum place place = 0; place < PLACE_COUNT; place++) {
 			bool is_bind_listener = domains[i].owner == OWNER_BIND && place == AT_LISTENER;
@@ -304,29 +299,14 @@ static void ties_go_to_the_older_then_to_the_smaller_key_with_one_warning(void *
 	}
 }
 
-static void of_two_inline_values_of_a_kind_the_first_counts(void **state)
+TEST(of_two_inline_values_of_a_kind_the_first_counts)
 {
 	struct fixture f;
 
-	(void)state;
 	fixture_init(&f);
 	fixture_put(&f, IN_RULE, POLICY_TIMEOUT, objects[0], "");
 	fixture_put(&f, IN_RULE, POLICY_TIMEOUT, objects[1], "");
 	fixture_seal(&f);
 	assert_ptr_equal(f.route->effective.timeout, objects[0]);
 	fixture_done(&f);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_place_beats_every_weaker_one_for_every_kind),
-		cmocka_unit_test(every_place_alone_sets_what_it_may_and_nothing_else),
-		cmocka_unit_test(nothing_is_merged),
-		cmocka_unit_test(kinds_do_not_get_in_each_others_way),
-		cmocka_unit_test(ties_go_to_the_older_then_to_the_smaller_key_with_one_warning),
-		cmocka_unit_test(of_two_inline_values_of_a_kind_the_first_counts),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

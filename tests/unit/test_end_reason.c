@@ -1,19 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <string.h>
 
+#include "tests/lib/test.h"
 #include "user/base/end_reason.h"
 
-static void every_reason_has_words_of_its_own(void **state)
+TEST(every_reason_has_words_of_its_own)
 {
-	(void)state;
 	for (int i = 0; i < END_REASON_COUNT; i++) {
 		const char *text = end_reason_text((enum end_reason)i);
 
@@ -25,9 +18,8 @@ static void every_reason_has_words_of_its_own(void **state)
 	}
 }
 
-static void timers_of_ours_are_exactly_the_class_timeout(void **state)
+TEST(timers_of_ours_are_exactly_the_class_timeout)
 {
-	(void)state;
 	for (int i = 0; i < END_REASON_COUNT; i++) {
 		enum end_reason reason = (enum end_reason)i;
 
@@ -38,13 +30,12 @@ static void timers_of_ours_are_exactly_the_class_timeout(void **state)
 	assert_true(end_reason_is_timer(END_CONNECT_TIMEOUT));
 }
 
-static void classes_are_the_documented_ones(void **state)
+TEST(classes_are_the_documented_ones)
 {
 	static const char *const classes[] = { "Upstream",	 "DirectResponse", "UpstreamFailure",
 					       "InvalidRequest", "NotFound",	   "NoHealthyBackend",
 					       "Internal",	 "Timeout" };
 
-	(void)state;
 	for (int i = 0; i < END_REASON_COUNT; i++) {
 		int known = 0;
 
@@ -53,15 +44,4 @@ static void classes_are_the_documented_ones(void **state)
 		assert_int_equal(known, 1);
 	}
 	assert_string_equal(end_reason_text(END_OK), "ok");
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_reason_has_words_of_its_own),
-		cmocka_unit_test(timers_of_ours_are_exactly_the_class_timeout),
-		cmocka_unit_test(classes_are_the_documented_ones),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

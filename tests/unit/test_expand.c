@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 
-#include <cmocka.h>
-
-#include "config/expand.h"
+#include "config/core/expand.h"
 #include "tests/lib/alloc.h"
 #include "tests/lib/guard.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 
-static struct guard guard;
+TEST_GUARD(guard, 256 * 1024);
 
 static const char *lookup(const char *name)
 {
@@ -57,7 +52,7 @@ static void drop(struct expanded *e)
 	arena_done(&e->arena);
 }
 
-static void variables_are_replaced_and_other_dollars_stay(void **state)
+TEST(variables_are_replaced_and_other_dollars_stay)
 {
 	static const struct {
 		const char *text;
@@ -84,7 +79,6 @@ static void variables_are_replaced_and_other_dollars_stay(void **state)
 		{ "$PORT\n$PORT", "8080\n8080" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct expanded e;
 
@@ -95,7 +89,7 @@ static void variables_are_replaced_and_other_dollars_stay(void **state)
 	}
 }
 
-static void faults_name_the_variable_and_its_place(void **state)
+TEST(faults_name_the_variable_and_its_place)
 {
 	static const struct {
 		const char *text;
@@ -112,7 +106,6 @@ static void faults_name_the_variable_and_its_place(void **state)
 		{ "a: $LINES", "t.yaml:1:4: ", "$LINES contains a line break", 1 },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct expanded e;
 
@@ -126,7 +119,7 @@ static void faults_name_the_variable_and_its_place(void **state)
 }
 
 /* Messages about the expanded text name the columns of the file. */
-static void columns_are_those_of_the_file(void **state)
+TEST(columns_are_those_of_the_file)
 {
 	static const struct {
 		const char *text;
@@ -139,7 +132,6 @@ static void columns_are_those_of_the_file(void **state)
 		{ "a: [$$$$, *x]", "t.yaml:1:11: " },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct yaml_budget budget = { LIMIT_CONFIG_NODES };
 		struct yaml_documents documents;
@@ -169,22 +161,20 @@ static int expand_once(void *context)
 	return r;
 }
 
-static void each_allocation_may_fail(void **state)
+TEST(each_allocation_may_fail)
 {
 	char text[2000];
 
-	(void)state;
 	memset(text, '$', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
 	assert_true(alloc_fail_each(expand_once, text) > 3);
 }
 
-static void endless_braces_take_no_endless_time(void **state)
+TEST(endless_braces_take_no_endless_time)
 {
 	static char text[200 * 1024 + 1];
 	struct expanded e;
 
-	(void)state;
 	for (size_t i = 0; i + 1 < sizeof(text); i += 2)
 		memcpy(text + i, "${", 2);
 	expand(&e, text);
@@ -193,31 +183,4 @@ static void endless_braces_take_no_endless_time(void **state)
 	assert_int_equal(e.report.message_count, LIMIT_CONFIG_ERRORS);
 	assert_non_null(strstr(e.errors.data, "and 102300 more\n"));
 	drop(&e);
-}
-
-static int start(void **state)
-{
-	(void)state;
-	guard_init(&guard, 256 * 1024);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	guard_done(&guard);
-	return 0;
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(variables_are_replaced_and_other_dollars_stay),
-		cmocka_unit_test(faults_name_the_variable_and_its_place),
-		cmocka_unit_test(columns_are_those_of_the_file),
-		cmocka_unit_test(each_allocation_may_fail),
-		cmocka_unit_test(endless_braces_take_no_endless_time),
-	};
-
-	return cmocka_run_group_tests(tests, start, stop);
 }

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "policy/expression.h"
 #include "tests/lib/alloc.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 
@@ -114,9 +111,8 @@ static const struct {
 	{ "0.0 / 0.0 < 1.0", false },
 };
 
-static void conditions_are_true_or_false_as_in_cel(void **state)
+TEST(conditions_are_true_or_false_as_in_cel)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(truths); i++) {
 		struct expression_value value = value_of(truths[i].text, 503, true);
 
@@ -125,7 +121,7 @@ static void conditions_are_true_or_false_as_in_cel(void **state)
 	}
 }
 
-static void what_has_no_value_says_so(void **state)
+TEST(what_has_no_value_says_so)
 {
 	static const char *const texts[] = {
 		"request.headers['no'] == '1'",
@@ -148,7 +144,6 @@ static void what_has_no_value_says_so(void **state)
 		"double(1 / 0)",
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		if (value_of(texts[i], 503, true).type != EXPRESSION_NONE)
 			fail_msg("%s has a value", texts[i]);
@@ -158,9 +153,8 @@ static void what_has_no_value_says_so(void **state)
 	assert_false(value_of("'grpc-status' in response.headers", 503, false).is_true);
 }
 
-static void numbers_and_durations_come_out(void **state)
+TEST(numbers_and_durations_come_out)
 {
-	(void)state;
 	assert_int_equal(value_of("duration(\"1.5s\")", 200, true).duration_ns, 1500000000);
 	assert_int_equal(value_of("response.code * 2", 200, true).whole, 400);
 	assert_true(value_of("0.25 + 0.25", 200, true).decimal == 0.5);
@@ -170,7 +164,7 @@ static void numbers_and_durations_come_out(void **state)
 }
 
 /* 1000 numbers: none outside, and the share below 0.1 is about a tenth. */
-static void random_is_spread_evenly(void **state)
+TEST(random_is_spread_evenly)
 {
 	char error[EXPRESSION_ERROR_BYTES];
 	struct expression expression;
@@ -179,7 +173,6 @@ static void random_is_spread_evenly(void **state)
 	struct arena arena;
 	unsigned int hits = 0;
 
-	(void)state;
 	arena_init(&arena, 4096);
 	fill_request(&request, &response, &arena);
 	assert_int_equal(expression_compile(SPAN("random() < 0.1 ? 500 : 0"), EXPRESSION_OF_REQUEST, &arena,
@@ -247,9 +240,8 @@ static const struct {
 	{ "()", "expected a value before )" },
 };
 
-static void every_refusal_says_where_and_what_to_write(void **state)
+TEST(every_refusal_says_where_and_what_to_write)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
 		char error[EXPRESSION_ERROR_BYTES] = "";
 		struct expression expression;
@@ -266,13 +258,12 @@ static void every_refusal_says_where_and_what_to_write(void **state)
 	}
 }
 
-static void a_request_has_no_response(void **state)
+TEST(a_request_has_no_response)
 {
 	char error[EXPRESSION_ERROR_BYTES];
 	struct expression expression;
 	struct arena arena;
 
-	(void)state;
 	arena_init(&arena, 4096);
 	assert_int_equal(expression_compile(SPAN("response.code == 1 ? 5 : 6"), EXPRESSION_OF_REQUEST, &arena,
 					    &expression, error),
@@ -300,11 +291,10 @@ static int compile_repeated(const char *head, const char *part, const char *tail
 	return result;
 }
 
-static void depth_and_length_are_bounded(void **state)
+TEST(depth_and_length_are_bounded)
 {
 	char error[EXPRESSION_ERROR_BYTES];
 
-	(void)state;
 	assert_int_equal(compile_repeated("1", " + 1", "", LIMIT_EXPRESSION_DEPTH - 1, error), 0);
 	assert_int_equal(compile_repeated("1", " + 1", "", LIMIT_EXPRESSION_DEPTH, error), -EINVAL);
 	assert_non_null(strstr(error, "more than 32 parts within each other"));
@@ -319,12 +309,11 @@ static void depth_and_length_are_bounded(void **state)
 	assert_non_null(strstr(error, "at most 1024 bytes"));
 }
 
-static void every_prefix_is_refused_or_read_and_nothing_is_read_behind_it(void **state)
+TEST(every_prefix_is_refused_or_read_and_nothing_is_read_behind_it)
 {
 	static const char text[] = "request.headers['x-chaos'] in ['1', '2'] ? int(random() * 500.0) : "
 				   "(request.path.startsWith('/a') ? -1 : 0)";
 
-	(void)state;
 	for (size_t len = 0; len < sizeof(text); len++) {
 		char error[EXPRESSION_ERROR_BYTES] = "";
 		struct expression expression;
@@ -358,25 +347,7 @@ static int compile_once(void *context)
 	return result;
 }
 
-static void lack_of_memory_is_said(void **state)
+TEST(lack_of_memory_is_said)
 {
-	(void)state;
 	assert_true(alloc_fail_each(compile_once, NULL) > 5);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(conditions_are_true_or_false_as_in_cel),
-		cmocka_unit_test(what_has_no_value_says_so),
-		cmocka_unit_test(numbers_and_durations_come_out),
-		cmocka_unit_test(random_is_spread_evenly),
-		cmocka_unit_test(every_refusal_says_where_and_what_to_write),
-		cmocka_unit_test(a_request_has_no_response),
-		cmocka_unit_test(depth_and_length_are_bounded),
-		cmocka_unit_test(every_prefix_is_refused_or_read_and_nothing_is_read_behind_it),
-		cmocka_unit_test(lack_of_memory_is_said),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

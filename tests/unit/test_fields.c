@@ -7,9 +7,10 @@
 #include <string.h>
 
 #include "tests/lib/alloc.h"
+#include "tests/lib/test_arena.h"
 #include "user/base/check.h"
 
-static struct arena arena;
+TEST_ARENA(arena, 1024);
 
 /* "name=value" pairs into an empty list. */
 static struct fields fields_from(const char *const *pairs)
@@ -46,9 +47,8 @@ static void assert_fields(const struct fields *fields, const char *expected)
 	assert_int_equal(fields->seen, seen);
 }
 
-static void every_known_name_is_recognised_in_any_case(void **state)
+TEST(every_known_name_is_recognised_in_any_case)
 {
-	(void)state;
 	for (unsigned int id = FIELD_OTHER + 1; id < FIELD_ID_COUNT; id++) {
 		struct span name = field_name_of(id);
 		char text[64];
@@ -62,9 +62,8 @@ static void every_known_name_is_recognised_in_any_case(void **state)
 	}
 }
 
-static void names_that_differ_in_one_byte_are_not_known(void **state)
+TEST(names_that_differ_in_one_byte_are_not_known)
 {
-	(void)state;
 	for (unsigned int id = FIELD_OTHER + 1; id < FIELD_ID_COUNT; id++) {
 		struct span name = field_name_of(id);
 		char text[64];
@@ -86,20 +85,18 @@ static void names_that_differ_in_one_byte_are_not_known(void **state)
 	assert_int_equal(field_id_of(SPAN("")), FIELD_OTHER);
 }
 
-static void flags_come_from_the_table(void **state)
+TEST(flags_come_from_the_table)
 {
-	(void)state;
 	assert_int_equal(field_flags_of(FIELD_OTHER), 0);
 	assert_int_equal(field_flags_of(FIELD_CONNECTION), FIELD_HOP | FIELD_NO_TRAILER);
 	assert_int_equal(field_flags_of(FIELD_HOST), FIELD_PROTECTED | FIELD_NO_TRAILER);
 	assert_int_equal(field_flags_of(FIELD_TRAILER), FIELD_NO_TRAILER);
 }
 
-static void lookups_find_the_first_and_ignore_case(void **state)
+TEST(lookups_find_the_first_and_ignore_case)
 {
 	struct fields fields = FIELDS("Host=a", "X-One=1", "x-one=2", "Via=b", "via=c");
 
-	(void)state;
 	assert_span(fields_get(&fields, FIELD_VIA)->value, "b");
 	assert_span(fields_find(&fields, SPAN("VIA"))->value, "b");
 	assert_span(fields_find(&fields, SPAN("X-ONE"))->value, "1");
@@ -112,11 +109,10 @@ static void lookups_find_the_first_and_ignore_case(void **state)
 	assert_false(fields_have(&fields, FIELD_DATE));
 }
 
-static void removing_keeps_the_order_of_the_rest(void **state)
+TEST(removing_keeps_the_order_of_the_rest)
 {
 	struct fields fields = FIELDS("A=1", "Via=2", "B=3", "a=4", "VIA=5", "C=6");
 
-	(void)state;
 	fields_remove_id(&fields, FIELD_VIA);
 	assert_fields(&fields, "A=1 B=3 a=4 C=6");
 	fields_remove(&fields, SPAN("a"));
@@ -130,11 +126,10 @@ static void removing_keeps_the_order_of_the_rest(void **state)
 	assert_null(fields_find(&fields, SPAN("B")));
 }
 
-static void setting_replaces_the_first_and_drops_the_others(void **state)
+TEST(setting_replaces_the_first_and_drops_the_others)
 {
 	struct fields fields = FIELDS("A=1", "Via=2", "a=3", "via=4", "B=5");
 
-	(void)state;
 	assert_int_equal(fields_set(&fields, SPAN("via"), SPAN("9")), 0);
 	assert_fields(&fields, "A=1 via=9 a=3 B=5");
 	assert_int_equal(fields_set(&fields, SPAN("A"), SPAN("8")), 0);
@@ -149,23 +144,21 @@ static bool is_not(const struct field *field, void *context)
 	return field != context;
 }
 
-static void retain_can_tell_a_single_field(void **state)
+TEST(retain_can_tell_a_single_field)
 {
 	struct fields fields = FIELDS("A=1", "Via=2", "A=3", "Via=4");
 
-	(void)state;
 	fields_retain(&fields, is_not, &fields.list[1]);
 	assert_fields(&fields, "A=1 A=3 Via=4");
 	fields_retain(&fields, is_not, &fields.list[2]);
 	assert_fields(&fields, "A=1 A=3");
 }
 
-static void list_elements_are_compared_whole_and_without_case(void **state)
+TEST(list_elements_are_compared_whole_and_without_case)
 {
 	struct fields fields = FIELDS("Connection=keep-alive", "X=close",
 		"Connection=, Upgrade ,\tTE\t,closed,");
 
-	(void)state;
 	assert_true(fields_list_has(&fields, FIELD_CONNECTION, SPAN("Keep-Alive")));
 	assert_true(fields_list_has(&fields, FIELD_CONNECTION, SPAN("upgrade")));
 	assert_true(fields_list_has(&fields, FIELD_CONNECTION, SPAN("te")));
@@ -173,12 +166,11 @@ static void list_elements_are_compared_whole_and_without_case(void **state)
 	assert_false(fields_list_has(&fields, FIELD_TE, SPAN("te")));
 }
 
-static void a_clone_does_not_see_later_changes(void **state)
+TEST(a_clone_does_not_see_later_changes)
 {
 	struct fields fields = FIELDS("A=1", "Via=2");
 	struct fields copy;
 
-	(void)state;
 	assert_int_equal(fields_clone(&fields, &arena, &copy), 0);
 	fields_remove_id(&fields, FIELD_VIA);
 	assert_int_equal(fields_set(&fields, SPAN("A"), SPAN("9")), 0);
@@ -191,11 +183,10 @@ static void a_clone_does_not_see_later_changes(void **state)
 	assert_fields(&copy, "B=2");
 }
 
-static void a_list_grows_past_any_capacity(void **state)
+TEST(a_list_grows_past_any_capacity)
 {
 	struct fields fields;
 
-	(void)state;
 	fields_init(&fields, &arena);
 	for (unsigned int i = 0; i < 1000; i++)
 		assert_int_equal(fields_add(&fields, i % 2 ? SPAN("Via") : SPAN("X"), SPAN("v")), 0);
@@ -228,15 +219,13 @@ static int add_set_clone(void *context)
 	return error;
 }
 
-static void no_memory_is_an_error_and_changes_nothing(void **state)
+TEST(no_memory_is_an_error_and_changes_nothing)
 {
-	(void)state;
 	assert_true(alloc_fail_each(add_set_clone, NULL) >= 3);
 }
 
-static void methods_are_case_sensitive(void **state)
+TEST(methods_are_case_sensitive)
 {
-	(void)state;
 	assert_int_equal(method_of(SPAN("GET")), METHOD_GET);
 	assert_int_equal(method_of(SPAN("PATCH")), METHOD_PATCH);
 	assert_int_equal(method_of(SPAN("OPTIONS")), METHOD_OPTIONS);
@@ -246,9 +235,8 @@ static void methods_are_case_sensitive(void **state)
 	assert_int_equal(method_of(SPAN("")), METHOD_OTHER);
 }
 
-static void reasons_are_canonical(void **state)
+TEST(reasons_are_canonical)
 {
-	(void)state;
 	assert_span(status_reason(100), "Continue");
 	assert_span(status_reason(200), "OK");
 	assert_span(status_reason(414), "URI Too Long");
@@ -259,47 +247,10 @@ static void reasons_are_canonical(void **state)
 	assert_span(status_reason(65535), "");
 }
 
-static void every_verdict_has_a_text_and_a_status(void **state)
+TEST(every_refusal_has_a_text_and_a_status)
 {
-	(void)state;
 	for (unsigned int bad = BAD_NONE + 1; bad < HTTP_BAD_COUNT; bad++) {
 		assert_true(strlen(http_bad_text(bad)) > 5);
 		assert_in_range(http_bad_status(bad), 400, 505);
 	}
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	arena_init(&arena, 1024);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	arena_done(&arena);
-	return 0;
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_known_name_is_recognised_in_any_case),
-		cmocka_unit_test(names_that_differ_in_one_byte_are_not_known),
-		cmocka_unit_test(flags_come_from_the_table),
-		cmocka_unit_test(lookups_find_the_first_and_ignore_case),
-		cmocka_unit_test(removing_keeps_the_order_of_the_rest),
-		cmocka_unit_test(setting_replaces_the_first_and_drops_the_others),
-		cmocka_unit_test(retain_can_tell_a_single_field),
-		cmocka_unit_test(list_elements_are_compared_whole_and_without_case),
-		cmocka_unit_test(a_clone_does_not_see_later_changes),
-		cmocka_unit_test(a_list_grows_past_any_capacity),
-		cmocka_unit_test(no_memory_is_an_error_and_changes_nothing),
-		cmocka_unit_test(methods_are_case_sensitive),
-		cmocka_unit_test(reasons_are_canonical),
-		cmocka_unit_test(every_verdict_has_a_text_and_a_status),
-	};
-
-	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/message.h"
 
+#include "tests/lib/test_arena.h"
 #include "user/base/check.h"
 #include "user/http/framing.h"
 
 #define HOST "Host: a\r\n"
 #define END "\r\n"
 
-static struct arena arena;
+TEST_ARENA(arena, 4096);
 
 static const struct request_case {
 	struct span text;
@@ -75,9 +76,8 @@ static const struct response_case {
 	  METHOD_GET, BODY_LENGTH, 5, false, false },
 };
 
-static void the_length_of_a_request_body_has_one_answer(void **state)
+TEST(the_length_of_a_request_body_has_one_answer)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
 		const struct request_case *row = &requests[i];
 		struct body_framing framing;
@@ -93,9 +93,8 @@ static void the_length_of_a_request_body_has_one_answer(void **state)
 	}
 }
 
-static void the_length_of_a_response_body_has_one_answer(void **state)
+TEST(the_length_of_a_response_body_has_one_answer)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(responses); i++) {
 		const struct response_case *row = &responses[i];
 		struct body_framing framing;
@@ -120,7 +119,7 @@ static void add(struct fields *fields, const char *name, const char *value)
 }
 
 /* Heads that did not come through h1_parse are judged by the same rules. */
-static void what_has_two_readings_is_refused_and_nothing_written(void **state)
+TEST(what_has_two_readings_is_refused_and_nothing_written)
 {
 	static const struct {
 		const char *names[2];
@@ -136,7 +135,6 @@ static void what_has_two_readings_is_refused_and_nothing_written(void **state)
 		{ { "Content-Length", "X" }, { "1a", "" }, BAD_LENGTH_SYNTAX },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct request_head request = { .method = METHOD_POST, .version_major = 1,
 			.version_minor = 1 };
@@ -155,13 +153,12 @@ static void what_has_two_readings_is_refused_and_nothing_written(void **state)
 	}
 }
 
-static void http2_has_no_transfer_encoding_and_always_keeps(void **state)
+TEST(http2_has_no_transfer_encoding_and_always_keeps)
 {
 	struct request_head request = { .method = METHOD_POST, .version_major = 2, .version_minor = 1 };
 	struct response_head response = { .status = 204, .version_major = 2, .version_minor = 1 };
 	struct body_framing framing;
 
-	(void)state;
 	arena_reset(&arena);
 	fields_init(&request.fields, &arena);
 	fields_init(&response.fields, &arena);
@@ -177,7 +174,7 @@ static void http2_has_no_transfer_encoding_and_always_keeps(void **state)
 	assert_int_equal(framing_response(&response, METHOD_GET, &framing), BAD_TRANSFER_ENCODING);
 }
 
-static void keep_alive_says_for_how_long(void **state)
+TEST(keep_alive_says_for_how_long)
 {
 	static const struct {
 		const char *value;
@@ -195,7 +192,6 @@ static void keep_alive_says_for_how_long(void **state)
 		{ "", 0 },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct response_head head = { .status = 200, .version_major = 1, .version_minor = 1 };
 
@@ -205,31 +201,4 @@ static void keep_alive_says_for_how_long(void **state)
 		add(&head.fields, "Keep-Alive", rows[i].value);
 		assert_int_equal(framing_keep_alive_s(&head), rows[i].seconds);
 	}
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	arena_init(&arena, 4096);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	arena_done(&arena);
-	return 0;
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_length_of_a_request_body_has_one_answer),
-		cmocka_unit_test(the_length_of_a_response_body_has_one_answer),
-		cmocka_unit_test(what_has_two_readings_is_refused_and_nothing_written),
-		cmocka_unit_test(http2_has_no_transfer_encoding_and_always_keeps),
-		cmocka_unit_test(keep_alive_says_for_how_long),
-	};
-
-	return cmocka_run_group_tests(tests, setup, teardown);
 }

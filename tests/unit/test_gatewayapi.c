@@ -33,7 +33,7 @@ static const struct listener *find_listener(const struct config_case *c, const c
 /* -------------------------------------------------------------------------------- the documented manifests
  */
 
-static void per_try_timeout_page(void **state)
+TEST(per_try_timeout_page)
 {
 	const struct timeout_policy *timeout;
 	const struct retry_policy *retry;
@@ -42,7 +42,6 @@ static void per_try_timeout_page(void **state)
 	const struct route *route;
 	struct config_case c;
 
-	(void)state;
 	load_files(&c, MANIFESTS "gateway.yaml", MANIFESTS "per-try-timeout.yaml");
 	listener = only_listener(&c);
 	assert_span_equal(listener->key, "agentgateway-system/agentgateway-proxy.http");
@@ -82,13 +81,12 @@ static void per_try_timeout_page(void **state)
 	config_case_done(&c);
 }
 
-static void idle_timeout_page(void **state)
+TEST(idle_timeout_page)
 {
 	const struct targeted_policy *policy;
 	const struct frontend_http *http;
 	struct config_case c;
 
-	(void)state;
 	load_files(&c, MANIFESTS "gateway.yaml", MANIFESTS "idle-timeout.yaml");
 	assert_span_equal(only_listener(&c)->route_list[0].rule_name, "timeout");
 	assert_int_equal(c.snapshot->policy_count, 1);
@@ -109,13 +107,12 @@ static void idle_timeout_page(void **state)
 }
 
 /* The page puts the policy into another namespace than the Gateway; the dump shows what was written. */
-static void keepalive_page(void **state)
+TEST(keepalive_page)
 {
 	const struct frontend_http *http;
 	const struct frontend_tcp *tcp;
 	struct config_case c;
 
-	(void)state;
 	load_files(&c, MANIFESTS "gateway.yaml", MANIFESTS "tcp-keepalive.yaml");
 	config_case_accepted(&c);
 	assert_span_equal(c.snapshot->policy_list[0].key,
@@ -139,11 +136,10 @@ static void keepalive_page(void **state)
 	config_case_done(&c);
 }
 
-static void two_objects_of_one_name_name_both_places(void **state)
+TEST(two_objects_of_one_name_name_both_places)
 {
 	struct config_case c;
 
-	(void)state;
 	load_files(&c, MANIFESTS "gateway.yaml", MANIFESTS "gateway.yaml");
 	assert_int_equal(c.result, -EINVAL);
 	assert_int_equal(c.report.count[CONFIG_ERROR], 3);
@@ -178,7 +174,7 @@ static void two_objects_of_one_name_name_both_places(void **state)
 	"namespace: " namespace ", creationTimestamp: 2026-01-31T23:59:59Z}, spec: {" spec "}}\n"
 #define RULES ", rules: [{backendRefs: [{name: s, port: 1}]}]"
 
-static void parents_decide_which_listeners_serve_a_route(void **state)
+TEST(parents_decide_which_listeners_serve_a_route)
 {
 	static const struct {
 		const char *claim;
@@ -226,7 +222,6 @@ static void parents_decide_which_listeners_serve_a_route(void **state)
 		  "", "no hostname of this route fits" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const char *texts[] = { GATEWAY, rows[i].route };
 		struct config_case c;
@@ -260,7 +255,7 @@ static void parents_decide_which_listeners_serve_a_route(void **state)
 	}
 }
 
-static void host_names_are_cut_to_what_the_listener_covers(void **state)
+TEST(host_names_are_cut_to_what_the_listener_covers)
 {
 	static const char route[] =
 		ROUTE("app", "hostnames: [a.x.com, b.y.com, '*.x.com', '*.a.x.com', x.com, '*.com'],"
@@ -269,7 +264,6 @@ static void host_names_are_cut_to_what_the_listener_covers(void **state)
 	const struct route *r;
 	struct config_case c;
 
-	(void)state;
 	config_case_texts(&c, texts, 2);
 	config_case_accepted(&c);
 	r = &find_listener(&c, "infra/g.all")->route_list[0];
@@ -286,7 +280,7 @@ static void host_names_are_cut_to_what_the_listener_covers(void **state)
 	config_case_done(&c);
 }
 
-static void every_rule_is_a_route_and_every_listener_has_its_own_references(void **state)
+TEST(every_rule_is_a_route_and_every_listener_has_its_own_references)
 {
 	static const char route[] = ROUTE(
 		"app", "parentRefs: [{name: g, namespace: infra, port: 80}], rules: ["
@@ -316,7 +310,6 @@ static void every_rule_is_a_route_and_every_listener_has_its_own_references(void
 	const struct route *r;
 	struct config_case c;
 
-	(void)state;
 	config_case_texts(&c, texts, 2);
 	config_case_accepted(&c);
 	all = find_listener(&c, "infra/g.all");
@@ -360,7 +353,7 @@ static void every_rule_is_a_route_and_every_listener_has_its_own_references(void
 	config_case_done(&c);
 }
 
-static void tcp_and_tls_routes_attach_to_their_listeners(void **state)
+TEST(tcp_and_tls_routes_attach_to_their_listeners)
 {
 	static const char routes[] = "{apiVersion: gateway.networking.k8s.io/v1alpha2, kind: TCPRoute, "
 				     "metadata: {name: t, namespace: app}, spec: {"
@@ -375,7 +368,6 @@ static void tcp_and_tls_routes_attach_to_their_listeners(void **state)
 	const struct listener *tcp, *tls;
 	struct config_case c;
 
-	(void)state;
 	config_case_texts(&c, texts, 2);
 	config_case_accepted(&c);
 	tcp = find_listener(&c, "infra/g.tcp");
@@ -391,7 +383,7 @@ static void tcp_and_tls_routes_attach_to_their_listeners(void **state)
 	config_case_done(&c);
 }
 
-static void gateways_share_ports_when_they_agree(void **state)
+TEST(gateways_share_ports_when_they_agree)
 {
 	static const char two[] = "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: "
 				  "{name: a}, spec: {listeners: ["
@@ -402,7 +394,6 @@ static void gateways_share_ports_when_they_agree(void **state)
 				  "protocol: TCP}]}}\n";
 	struct config_case c;
 
-	(void)state;
 	config_case_text(&c, two);
 	config_case_accepted(&c);
 	assert_int_equal(c.snapshot->bind_count, 2);
@@ -413,11 +404,10 @@ static void gateways_share_ports_when_they_agree(void **state)
 	config_case_done(&c);
 }
 
-static void a_list_is_taken_apart_and_other_kinds_are_skipped(void **state)
+TEST(a_list_is_taken_apart_and_other_kinds_are_skipped)
 {
 	struct config_case c;
 
-	(void)state;
 	config_case_text(&c, "apiVersion: v1\n"
 			     "kind: List\n"
 			     "items:\n"
@@ -441,7 +431,7 @@ static void a_list_is_taken_apart_and_other_kinds_are_skipped(void **state)
 	config_case_done(&c);
 }
 
-static void the_static_part_may_stand_beside_manifests(void **state)
+TEST(the_static_part_may_stand_beside_manifests)
 {
 	static const char gateway[] =
 		"apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: g}\n"
@@ -450,7 +440,6 @@ static void the_static_part_may_stand_beside_manifests(void **state)
 	const char *bad[] = { "config: {}\nbinds: []\n", gateway };
 	struct config_case c;
 
-	(void)state;
 	config_case_texts(&c, good, 2);
 	config_case_accepted(&c);
 	assert_int_equal(c.snapshot->config.termination_max_ns, 1500000000);
@@ -463,7 +452,7 @@ static void the_static_part_may_stand_beside_manifests(void **state)
 	config_case_done(&c);
 }
 
-static void dollars_in_manifests_stay(void **state)
+TEST(dollars_in_manifests_stay)
 {
 	static const char route[] = ROUTE(
 		"infra", "parentRefs: [{name: g, sectionName: all}], rules: [{matches: [{path: {type: "
@@ -471,29 +460,8 @@ static void dollars_in_manifests_stay(void **state)
 	const char *texts[] = { GATEWAY, route };
 	struct config_case c;
 
-	(void)state;
 	config_case_texts(&c, texts, 2);
 	config_case_accepted(&c);
 	assert_span_equal(find_listener(&c, "infra/g.all")->route_list[0].match_list[0].path, "^/$HOME$");
 	config_case_done(&c);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(per_try_timeout_page),
-		cmocka_unit_test(idle_timeout_page),
-		cmocka_unit_test(keepalive_page),
-		cmocka_unit_test(two_objects_of_one_name_name_both_places),
-		cmocka_unit_test(parents_decide_which_listeners_serve_a_route),
-		cmocka_unit_test(host_names_are_cut_to_what_the_listener_covers),
-		cmocka_unit_test(every_rule_is_a_route_and_every_listener_has_its_own_references),
-		cmocka_unit_test(tcp_and_tls_routes_attach_to_their_listeners),
-		cmocka_unit_test(gateways_share_ports_when_they_agree),
-		cmocka_unit_test(a_list_is_taken_apart_and_other_kinds_are_skipped),
-		cmocka_unit_test(the_static_part_may_stand_beside_manifests),
-		cmocka_unit_test(dollars_in_manifests_stay),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,7 +27,7 @@ static const struct listener *first_listener(const struct config_case *c)
 
 /* -------------------------------------------------------------------------------- rules */
 
-static void a_method_match_becomes_a_path(void **state)
+TEST(a_method_match_becomes_a_path)
 {
 	static const struct {
 		const char *match;
@@ -46,7 +46,6 @@ static void a_method_match_becomes_a_path(void **state)
 		{ "headers: [{name: X, value: y}]", PATH_PREFIX_SEGMENTS, "/" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		char text[1000];
 		const char *texts[] = { BEGIN, text };
@@ -63,7 +62,7 @@ static void a_method_match_becomes_a_path(void **state)
 	}
 }
 
-static void a_rule_is_a_route_that_knows_it_is_grpc(void **state)
+TEST(a_rule_is_a_route_that_knows_it_is_grpc)
 {
 	static const char text[] = BEGIN GRPC(
 		"hostnames: [A.x.com], parentRefs: [{name: g}], rules: [{name: one, matches: [{method: "
@@ -78,7 +77,6 @@ static void a_rule_is_a_route_that_knows_it_is_grpc(void **state)
 	const struct route *route;
 	struct config_case c;
 
-	(void)state;
 	config_case_text(&c, text);
 	h = first_listener(&c);
 	w = &c.snapshot->bind_list[1].listener_list[0];
@@ -107,7 +105,7 @@ static void a_rule_is_a_route_that_knows_it_is_grpc(void **state)
 #define RULE(match) GRPC(TO_H ", rules: [{matches: [{" match "}]}]")
 #define METHOD "a.yaml:2:70: GRPCRoute app/r: spec.rules[0].matches[0].method"
 
-static void what_a_grpc_route_cannot_have_is_refused(void **state)
+TEST(what_a_grpc_route_cannot_have_is_refused)
 {
 	static const struct config_refusal rows[] = {
 		{ RULE("method: {}"), METHOD ": ", "names neither a service nor a method" },
@@ -137,17 +135,15 @@ static void what_a_grpc_route_cannot_have_is_refused(void **state)
 		{ GRPC(TO_H ", rule: []"), "a.yaml:2:42: ", "did you mean \"rules\"?" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		config_refused(&rows[i]);
 }
 
-static void two_halves_of_an_expression_share_one_bound(void **state)
+TEST(two_halves_of_an_expression_share_one_bound)
 {
 	char half[601], text[2000];
 	struct config_case c;
 
-	(void)state;
 	memset(half, 'a', sizeof(half) - 1);
 	half[sizeof(half) - 1] = '\0';
 	snprintf(text, sizeof(text), RULE("method: {type: RegularExpression, service: %s, method: %s}"), half,
@@ -176,7 +172,7 @@ static const char *found_rule(const struct listener *listener, const char *path)
 	return name;
 }
 
-static void the_longer_service_then_the_longer_method_wins(void **state)
+TEST(the_longer_service_then_the_longer_method_wins)
 {
 	/* Every rule but the first would win by the length of its path. */
 	static const char text[] = BEGIN GRPC(
@@ -206,7 +202,6 @@ static void the_longer_service_then_the_longer_method_wins(void **state)
 	const struct listener *listener;
 	struct config_case c;
 
-	(void)state;
 	config_case_text(&c, text);
 	listener = first_listener(&c);
 	assert_int_equal(policy_seal(c.snapshot, &c.report), 0);
@@ -238,7 +233,7 @@ static void served(const struct config_case *c, struct text *out)
 	}
 }
 
-static void of_routes_of_two_kinds_with_a_common_host_name_one_is_served(void **state)
+TEST(of_routes_of_two_kinds_with_a_common_host_name_one_is_served)
 {
 	static const struct {
 		const char *claim;
@@ -303,7 +298,6 @@ static void of_routes_of_two_kinds_with_a_common_host_name_one_is_served(void **
 		  NULL },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const char *texts[] = { BEGIN, rows[i].text };
 		struct config_case c;
@@ -324,7 +318,7 @@ static void of_routes_of_two_kinds_with_a_common_host_name_one_is_served(void **
 	}
 }
 
-static void ties_compare_namespace_and_name_as_one_text(void **state)
+TEST(ties_compare_namespace_and_name_as_one_text)
 {
 	static const char form[] =
 		"{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}, spec: "
@@ -347,7 +341,6 @@ static void ties_compare_namespace_and_name_as_one_text(void **state)
 		{ "a0", "a", "a/x.0.0.grpc.h" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct config_case c;
 		char text[1200];
@@ -363,7 +356,7 @@ static void ties_compare_namespace_and_name_as_one_text(void **state)
 /* -------------------------------------------------------------------------------- listeners, grants,
  * policies */
 
-static void listeners_admit_the_kinds_they_name(void **state)
+TEST(listeners_admit_the_kinds_they_name)
 {
 	static const struct {
 		const char *kinds;
@@ -378,7 +371,6 @@ static void listeners_admit_the_kinds_they_name(void **state)
 		{ "{kinds: [{kind: TCPRoute}]}", "" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		static const char routes[] =
 			HTTP_OF("http", "", HOSTS("a.b")) GRPC_OF("grpc", "", HOSTS("b.b"));
@@ -408,14 +400,13 @@ static void listeners_admit_the_kinds_they_name(void **state)
 	}
 }
 
-static void a_grant_for_one_kind_is_none_for_the_other(void **state)
+TEST(a_grant_for_one_kind_is_none_for_the_other)
 {
 	static const struct {
 		const char *kind;
 		bool is_invalid;
 	} rows[] = { { "GRPCRoute", false }, { "HTTPRoute", true } };
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		char grant[500];
 		const char *texts[] = {
@@ -442,7 +433,7 @@ static void a_grant_for_one_kind_is_none_for_the_other(void **state)
 	"{apiVersion: agentgateway.dev/v1alpha1, kind: AgentgatewayPolicy, metadata: {name: " name           \
 	", namespace: app}, spec: {" target ", traffic: {timeouts: {request: " timeout "}}}}\n---\n"
 
-static void policies_attach_to_the_route_of_the_kind_they_name(void **state)
+TEST(policies_attach_to_the_route_of_the_kind_they_name)
 {
 	static const char text[] = BEGIN OBJECT("HTTPRoute", "r", "") "{" HOSTS(
 		"a.b") "parentRefs: [{name: g, "
@@ -463,7 +454,6 @@ static void policies_attach_to_the_route_of_the_kind_they_name(void **state)
 	const struct listener *listener;
 	struct config_case c;
 
-	(void)state;
 	config_case_text(&c, text);
 	listener = first_listener(&c);
 	assert_int_equal(policy_seal(c.snapshot, &c.report), 0);
@@ -481,7 +471,7 @@ static void policies_attach_to_the_route_of_the_kind_they_name(void **state)
 	config_case_done(&c);
 }
 
-static void selectors_find_grpc_routes(void **state)
+TEST(selectors_find_grpc_routes)
 {
 	static const char text[] =
 		"{apiVersion: gateway.networking.k8s.io/v1, kind: GRPCRoute, metadata: {name: r, namespace: "
@@ -493,30 +483,10 @@ static void selectors_find_grpc_routes(void **state)
 			"p", "targetSelectors: [{kind: GRPCRoute, matchLabels: {k: v}}]", "1s");
 	struct config_case c;
 
-	(void)state;
 	config_case_text(&c, text);
 	config_case_accepted(&c);
 	assert_int_equal(c.snapshot->policy_count, 1);
 	assert_span_equal(c.snapshot->policy_list[0].target.name, "r");
 	assert_span_equal(c.snapshot->policy_list[0].target.route_kind, "GRPCRoute");
 	config_case_done(&c);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_method_match_becomes_a_path),
-		cmocka_unit_test(a_rule_is_a_route_that_knows_it_is_grpc),
-		cmocka_unit_test(what_a_grpc_route_cannot_have_is_refused),
-		cmocka_unit_test(two_halves_of_an_expression_share_one_bound),
-		cmocka_unit_test(the_longer_service_then_the_longer_method_wins),
-		cmocka_unit_test(of_routes_of_two_kinds_with_a_common_host_name_one_is_served),
-		cmocka_unit_test(ties_compare_namespace_and_name_as_one_text),
-		cmocka_unit_test(listeners_admit_the_kinds_they_name),
-		cmocka_unit_test(a_grant_for_one_kind_is_none_for_the_other),
-		cmocka_unit_test(policies_attach_to_the_route_of_the_kind_they_name),
-		cmocka_unit_test(selectors_find_grpc_routes),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

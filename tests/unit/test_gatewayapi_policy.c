@@ -13,7 +13,7 @@
 #define TO_SERVICE "targetRefs: [{group: '', kind: Service, name: s}], "
 #define END "}}\n"
 
-static void keys_and_targets_are_those_of_the_documentation(void **state)
+TEST(keys_and_targets_are_those_of_the_documentation)
 {
 	static const struct {
 		const char *text;
@@ -62,7 +62,6 @@ static void keys_and_targets_are_those_of_the_documentation(void **state)
 		  "", 8000, POLICY_BACKEND_HTTP },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const struct targeted_policy *policy;
 		struct config_case c;
@@ -84,11 +83,10 @@ static void keys_and_targets_are_those_of_the_documentation(void **state)
 	}
 }
 
-static void one_entry_for_each_kind_and_target(void **state)
+TEST(one_entry_for_each_kind_and_target)
 {
 	struct config_case c;
 
-	(void)state;
 	config_case_text(&c, POLICY "targetRefs: [{kind: HTTPRoute, name: a}, {kind: HTTPRoute, name: b}], "
 				    "strategy: {inheritance: Default},"
 				    "traffic: {phase: PreRouting, timeouts: {request: 5s}, retry: {attempts: "
@@ -103,11 +101,10 @@ static void one_entry_for_each_kind_and_target(void **state)
 	config_case_done(&c);
 }
 
-static void selectors_find_objects_of_their_own_namespace(void **state)
+TEST(selectors_find_objects_of_their_own_namespace)
 {
 	struct config_case c;
 
-	(void)state;
 	config_case_text(&c, "{apiVersion: v1, kind: Service, metadata: {name: a, namespace: n, labels: {k: "
 			     "v}}, spec: {}}\n---\n"
 			     "{apiVersion: v1, kind: Service, metadata: {name: b, namespace: n, labels: {k: "
@@ -131,7 +128,7 @@ static void selectors_find_objects_of_their_own_namespace(void **state)
 
 #define IN "AgentgatewayPolicy n/p: spec."
 
-static void wrong_policies_are_refused(void **state)
+TEST(wrong_policies_are_refused)
 {
 	static const struct config_refusal rows[] = {
 		{ POLICY "frontend: {http: {}}" END,
@@ -202,7 +199,6 @@ static void wrong_policies_are_refused(void **state)
 		  "a.yaml:2:101: " IN "backend.http.version: ", "did you mean HTTP2?" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		config_refused(&rows[i]);
 }
@@ -216,7 +212,7 @@ static void wrong_policies_are_refused(void **state)
 #define IN_GATEWAY "Gateway default/g: spec."
 #define IN_ROUTE "HTTPRoute default/r: spec.rules[0]"
 
-static void wrong_gateways_and_routes_are_refused(void **state)
+TEST(wrong_gateways_and_routes_are_refused)
 {
 	static const struct config_refusal rows[] = {
 		{ "{kind: Gateway, metadata: {name: g}}\n", "a.yaml:1:1: ", "\"apiVersion\" is missing" },
@@ -330,20 +326,6 @@ static void wrong_gateways_and_routes_are_refused(void **state)
 		  "a.yaml:2:2: " IN_ROUTE ".sessionPersistence: ", "is not supported yet" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		config_refused(&rows[i]);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(keys_and_targets_are_those_of_the_documentation),
-		cmocka_unit_test(one_entry_for_each_kind_and_target),
-		cmocka_unit_test(selectors_find_objects_of_their_own_namespace),
-		cmocka_unit_test(wrong_policies_are_refused),
-		cmocka_unit_test(wrong_gateways_and_routes_are_refused),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

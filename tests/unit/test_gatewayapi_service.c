@@ -35,7 +35,7 @@ static const struct backend_ref *refs_of(const struct config_case *c)
 	return c->snapshot->bind_list[0].listener_list[0].route_list[0].backend_list;
 }
 
-static void endpoints_come_from_slices_endpoints_external_names_or_dns(void **state)
+TEST(endpoints_come_from_slices_endpoints_external_names_or_dns)
 {
 	static const struct {
 		const char *claim;
@@ -106,7 +106,6 @@ static void endpoints_come_from_slices_endpoints_external_names_or_dns(void **st
 		  "10.0.0.1:80 " },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const char *texts[] = { BEGIN ROUTE("{name: s, port: 80}"), rows[i].text };
 		const struct backend *backend;
@@ -129,12 +128,11 @@ static void endpoints_come_from_slices_endpoints_external_names_or_dns(void **st
 	}
 }
 
-static void references_share_the_backend_of_a_port(void **state)
+TEST(references_share_the_backend_of_a_port)
 {
 	const struct backend_ref *refs;
 	struct config_case c;
 
-	(void)state;
 	config_case_text(
 		&c,
 		BEGIN ROUTE("{name: s, port: 80}, {name: s, port: 81}, {name: s, port: 80, weight: 0}")
@@ -149,7 +147,7 @@ static void references_share_the_backend_of_a_port(void **state)
 	config_case_done(&c);
 }
 
-static void what_cannot_be_used_answers_500_with_a_warning(void **state)
+TEST(what_cannot_be_used_answers_500_with_a_warning)
 {
 	static const struct {
 		const char *ref;
@@ -192,7 +190,6 @@ static void what_cannot_be_used_answers_500_with_a_warning(void **state)
 		  "no ReferenceGrant" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const struct backend_ref *ref;
 		struct config_case c;
@@ -213,11 +210,10 @@ static void what_cannot_be_used_answers_500_with_a_warning(void **state)
 	}
 }
 
-static void wrong_services_and_slices_are_reported(void **state)
+TEST(wrong_services_and_slices_are_reported)
 {
 	struct config_case c;
 
-	(void)state;
 	config_case_text(&c, SERVICE("ports: [{port: 99999}, {name: x}]"));
 	assert_int_equal(c.report.count[CONFIG_ERROR], 2);
 	config_case_says(&c, CONFIG_ERROR, "a.yaml:1:92: Service app/s: spec.ports[0].port: ", "65535");
@@ -238,12 +234,11 @@ static void wrong_services_and_slices_are_reported(void **state)
 	config_case_done(&c);
 }
 
-static void an_annotation_keeps_the_kernel_lanes_away(void **state)
+TEST(an_annotation_keeps_the_kernel_lanes_away)
 {
 	const struct backend_ref *refs;
 	struct config_case c;
 
-	(void)state;
 	config_case_text(
 		&c,
 		BEGIN ROUTE(
@@ -257,12 +252,11 @@ static void an_annotation_keeps_the_kernel_lanes_away(void **state)
 	config_case_done(&c);
 }
 
-static void an_annotation_pairs_processes_of_this_host(void **state)
+TEST(an_annotation_pairs_processes_of_this_host)
 {
 	const struct backend_ref *refs;
 	struct config_case c;
 
-	(void)state;
 	config_case_text(&c, BEGIN ROUTE("{name: s, port: 80}, {name: t, port: 80}")
 				     NEAR("v1", "Service", "name: s", "ports: [{port: 80}]")
 					     NEAR(GATEWAY, "Gateway", "name: near",
@@ -277,18 +271,4 @@ static void an_annotation_pairs_processes_of_this_host(void **state)
 	config_case_text(&c, BEGIN NEAR(GATEWAY, "HTTPRoute", "name: r", "parentRefs: [{name: g}]"));
 	config_case_says(&c, CONFIG_ERROR, "a.yaml:3:", "a route has none; write it on the listener");
 	config_case_done(&c);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(endpoints_come_from_slices_endpoints_external_names_or_dns),
-		cmocka_unit_test(references_share_the_backend_of_a_port),
-		cmocka_unit_test(what_cannot_be_used_answers_500_with_a_warning),
-		cmocka_unit_test(wrong_services_and_slices_are_reported),
-		cmocka_unit_test(an_annotation_keeps_the_kernel_lanes_away),
-		cmocka_unit_test(an_annotation_pairs_processes_of_this_host),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,10 +5,11 @@
 #include <stdio.h>
 
 #include "tests/lib/alloc.h"
+#include "tests/lib/test_arena.h"
 #include "user/base/check.h"
 #include "user/http/grpc.h"
 
-static struct arena arena;
+TEST_ARENA(arena, 4096);
 
 /* ---- calls ---- */
 
@@ -22,7 +23,7 @@ static bool is_call(const char *name, const char *value)
 	return grpc_is_call(&fields);
 }
 
-static void a_call_is_known_by_the_beginning_of_its_content_type(void **state)
+TEST(a_call_is_known_by_the_beginning_of_its_content_type)
 {
 	static const struct {
 		const char *name;
@@ -44,7 +45,6 @@ static void a_call_is_known_by_the_beginning_of_its_content_type(void **state)
 		{ NULL, NULL, false },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
 		if (is_call(table[i].name, table[i].value) != table[i].want)
 			fail_msg("%s: %s", table[i].name, table[i].value);
@@ -53,7 +53,7 @@ static void a_call_is_known_by_the_beginning_of_its_content_type(void **state)
 
 /* ---- statuses of HTTP ---- */
 
-static void errors_of_http_become_the_statuses_of_the_protocol_page(void **state)
+TEST(errors_of_http_become_the_statuses_of_the_protocol_page)
 {
 	static const struct {
 		uint16_t http;
@@ -67,7 +67,6 @@ static void errors_of_http_become_the_statuses_of_the_protocol_page(void **state
 		{ 501, GRPC_UNKNOWN },	   { 599, GRPC_UNKNOWN },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
 		if (grpc_status_of_http(table[i].http) != table[i].grpc)
 			fail_msg("%u became %d", table[i].http, grpc_status_of_http(table[i].http));
@@ -105,17 +104,15 @@ static void assert_answer(enum grpc_status status, struct span text, const char 
 	assert_span(field->value, message);
 }
 
-static void an_answer_is_type_status_and_message(void **state)
+TEST(an_answer_is_type_status_and_message)
 {
-	(void)state;
 	assert_answer(GRPC_UNAVAILABLE, SPAN("no healthy backends"), "14", "no healthy backends");
 	assert_answer(GRPC_OK, SPAN(""), "0", NULL);
 	assert_answer(GRPC_UNIMPLEMENTED, SPAN("route not found"), "12", "route not found");
 }
 
-static void every_byte_but_visible_ascii_is_percent_encoded(void **state)
+TEST(every_byte_but_visible_ascii_is_percent_encoded)
 {
-	(void)state;
 	assert_answer(GRPC_UNKNOWN, SPAN("100% \"of\" it~"), "2", "100%25 \"of\" it~");
 	assert_answer(GRPC_UNKNOWN, SPAN("a\r\nb: c\t\x7f\x1f"), "2", "a%0D%0Ab: c%09%7F%1F");
 	assert_answer(GRPC_UNKNOWN, SPAN("gr\xc3\xbc\xc3\x9f\xff"), "2", "gr%C3%BC%C3%9F%FF");
@@ -132,12 +129,11 @@ static void every_byte_but_visible_ascii_is_percent_encoded(void **state)
 	}
 }
 
-static void an_answer_replaces_what_was_set_and_keeps_its_own_copy(void **state)
+TEST(an_answer_replaces_what_was_set_and_keeps_its_own_copy)
 {
 	char text[] = "gone";
 	struct fields fields;
 
-	(void)state;
 	fields_init(&fields, &arena);
 	assert_int_equal(fields_add(&fields, SPAN("content-type"), SPAN("text/plain")), 0);
 	assert_int_equal(fields_add(&fields, SPAN("grpc-status"), SPAN("0")), 0);
@@ -167,15 +163,14 @@ static int answer_once(void *context)
 	return error;
 }
 
-static void without_memory_there_is_no_answer(void **state)
+TEST(without_memory_there_is_no_answer)
 {
-	(void)state;
 	assert_true(alloc_fail_each(answer_once, NULL) >= 3);
 }
 
 /* ---- statuses of gRPC ---- */
 
-static void a_status_is_up_to_three_digits_and_nothing_else(void **state)
+TEST(a_status_is_up_to_three_digits_and_nothing_else)
 {
 	static const struct {
 		const char *text;
@@ -187,7 +182,6 @@ static void a_status_is_up_to_three_digits_and_nothing_else(void **state)
 	};
 	struct fields fields;
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
 		fields_init(&fields, &arena);
 		assert_int_equal(fields_add(&fields, SPAN("Grpc-Status"), span_str(table[i].text)), 0);
@@ -198,33 +192,4 @@ static void a_status_is_up_to_three_digits_and_nothing_else(void **state)
 	assert_int_equal(grpc_status_read(&fields), -1);
 	assert_int_equal(fields_add(&fields, SPAN("status"), SPAN("0")), 0);
 	assert_int_equal(grpc_status_read(&fields), -1);
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	arena_init(&arena, 4096);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	arena_done(&arena);
-	return 0;
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_call_is_known_by_the_beginning_of_its_content_type),
-		cmocka_unit_test(errors_of_http_become_the_statuses_of_the_protocol_page),
-		cmocka_unit_test(an_answer_is_type_status_and_message),
-		cmocka_unit_test(every_byte_but_visible_ascii_is_percent_encoded),
-		cmocka_unit_test(an_answer_replaces_what_was_set_and_keeps_its_own_copy),
-		cmocka_unit_test(without_memory_there_is_no_answer),
-		cmocka_unit_test(a_status_is_up_to_three_digits_and_nothing_else),
-	};
-
-	return cmocka_run_group_tests(tests, setup, teardown);
 }

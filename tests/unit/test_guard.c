@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "tests/lib/alloc.h"
 #include "tests/lib/guard.h"
+#include "tests/lib/test.h"
 #include "user/base/mem.h"
 
 /* Whether reading this byte ends the process. */
@@ -31,13 +26,12 @@ static bool kills(const char *byte)
 	return WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
 }
 
-static void bytes_lie_between_pages_that_kill(void **state)
+TEST(bytes_lie_between_pages_that_kill)
 {
 	static const size_t lens[] = { 0, 1, 3, 4095, 4096, 4097, 10000 };
 	char text[10000];
 	struct guard guard;
 
-	(void)state;
 	memset(text, 1, sizeof(text));
 	guard_init(&guard, sizeof(text));
 	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
@@ -53,12 +47,11 @@ static void bytes_lie_between_pages_that_kill(void **state)
 	guard_done(&guard);
 }
 
-static void the_bytes_of_the_last_input_are_gone(void **state)
+TEST(the_bytes_of_the_last_input_are_gone)
 {
 	struct guard guard;
 	char *at;
 
-	(void)state;
 	guard_init(&guard, 100);
 	guard_end(&guard, "secret", 6);
 	at = guard_end(&guard, "abc", 3);
@@ -83,22 +76,10 @@ static int two_allocations(void *context)
 	return 0;
 }
 
-static void each_allocation_fails_once(void **state)
+TEST(each_allocation_fails_once)
 {
 	int runs = 0;
 
-	(void)state;
 	assert_int_equal(alloc_fail_each(two_allocations, &runs), 2);
 	assert_int_equal(runs, 3);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bytes_lie_between_pages_that_kill),
-		cmocka_unit_test(the_bytes_of_the_last_input_are_gone),
-		cmocka_unit_test(each_allocation_fails_once),
-	};
-
-	return cmocka_run_group_tests_name("guard", tests, NULL, NULL);
 }

@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "admin/gzip.h"
 #include "tests/lib/alloc.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 
-static void accept_encoding_is_read_as_rfc_9110_says(void **state)
+TEST(accept_encoding_is_read_as_rfc_9110_says)
 {
 	static const struct {
 		const char *value;
@@ -37,7 +33,6 @@ static void accept_encoding_is_read_as_rfc_9110_says(void **state)
 		{ " ,, gzip ", true },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		if (gzip_is_accepted(span_str(cases[i].value)) != cases[i].want)
 			fail_msg("\"%s\"", cases[i].value);
@@ -63,13 +58,12 @@ static size_t gunzip(struct span in, char *out, size_t size)
 	return len;
 }
 
-static void what_is_compressed_comes_back(void **state)
+TEST(what_is_compressed_comes_back)
 {
 	static const size_t sizes[] = {
 		0, 1, 100, 65536, 1024 * 1024 - 1, 1024 * 1024, 3 * 1024 * 1024 + 17
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
 		char *plain = malloc(sizes[i] + 1), *back = malloc(sizes[i] + 1);
 		struct text out;
@@ -99,19 +93,7 @@ static int compress_something(void *context)
 	return error;
 }
 
-static void compressing_survives_lack_of_memory(void **state)
+TEST(compressing_survives_lack_of_memory)
 {
-	(void)state;
 	assert_true(alloc_fail_each(compress_something, NULL) >= 3);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(accept_encoding_is_read_as_rfc_9110_says),
-		cmocka_unit_test(what_is_compressed_comes_back),
-		cmocka_unit_test(compressing_survives_lack_of_memory),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -80,7 +80,7 @@ static const struct refused {
 	{ TEXT("GET  / HTTP/1.1\r\n" HOST END), BAD_REQUEST_LINE },
 	{ TEXT("GET /\r\n" END), BAD_REQUEST_LINE },
 	{ TEXT("GET / HTTP/2.0\r\n" HOST END), BAD_VERSION },
-	{ TEXT("PRI * HTTP/2.0\r\n" HOST END), BAD_VERSION }, /* the begin of HTTP/2 is no request */
+	{ TEXT("PRI * HTTP/2.0\r\n" HOST END), BAD_VERSION }, /* the beginning of HTTP/2 is no request */
 	{ TEXT("PRI * HTTP/2.0\r\n" END), BAD_VERSION },
 	{ TEXT("DESCRIBE rtsp://a/b RTSP/1.0\r\n" END), BAD_REQUEST_LINE },
 	{ TEXT("SOURCE /a ICE/1.0\r\n" END), BAD_REQUEST_LINE },
@@ -206,7 +206,7 @@ static const struct good_response {
 	{ TEXT(OK "Content-Length: 18\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n" END), 200, "OK", 1, 3 },
 };
 
-static void good_requests_are_split_into_their_parts(void **state)
+TEST(good_requests_are_split_into_their_parts)
 {
 	struct guard *guard = *state;
 
@@ -229,7 +229,7 @@ static void good_requests_are_split_into_their_parts(void **state)
 	}
 }
 
-static void good_responses_are_split_into_their_parts(void **state)
+TEST(good_responses_are_split_into_their_parts)
 {
 	struct guard *guard = *state;
 
@@ -248,11 +248,10 @@ static void good_responses_are_split_into_their_parts(void **state)
 	}
 }
 
-static void names_stay_as_received_and_values_lose_their_blanks(void **state)
+TEST(names_stay_as_received_and_values_lose_their_blanks)
 {
 	struct request_head head;
 
-	(void)state;
 	arena_reset(&arena);
 	assert_int_equal(message_request(SPAN("GET / HTTP/1.1\r\nhOsT: a\r\n"
 					      "x-A: \t b \tc \t\r\nEmpty: \t\r\n\r\n"),
@@ -265,7 +264,7 @@ static void names_stay_as_received_and_values_lose_their_blanks(void **state)
 	assert_span(head.fields.list[2].value, "");
 }
 
-static void bad_requests_are_refused_for_their_reason(void **state)
+TEST(bad_requests_are_refused_for_their_reason)
 {
 	struct guard *guard = *state;
 
@@ -280,7 +279,7 @@ static void bad_requests_are_refused_for_their_reason(void **state)
 	}
 }
 
-static void bad_responses_are_refused_for_their_reason(void **state)
+TEST(bad_responses_are_refused_for_their_reason)
 {
 	struct guard *guard = *state;
 
@@ -299,17 +298,19 @@ static void bad_responses_are_refused_for_their_reason(void **state)
  * h1_parse must not rely on head_scan for its own safety: whatever it is given, it refuses or reads it
  * right.
  */
-static void heads_that_were_not_scanned_are_refused(void **state)
+TEST(heads_that_were_not_scanned_are_refused)
 {
 	struct guard *guard = *state;
 
 	for (size_t i = 0; i < ARRAY_LEN(good_requests); i++) {
 		for (size_t len = 0; len < good_requests[i].text.len; len++) {
 			const char *copy = guard_end(guard, good_requests[i].text.data, len);
+			struct body_framing framing;
 			struct request_head head;
 
 			arena_reset(&arena);
-			assert_int_not_equal(h1_parse_request(span_of(copy, len), &arena, &head), BAD_NONE);
+			assert_int_not_equal(h1_parse_request(span_of(copy, len), &arena, &head, &framing),
+					     BAD_NONE);
 		}
 	}
 	for (size_t i = 0; i < ARRAY_LEN(good_responses); i++) {
@@ -323,7 +324,7 @@ static void heads_that_were_not_scanned_are_refused(void **state)
 	}
 }
 
-static void every_byte_changed_is_survived(void **state)
+TEST(every_byte_changed_is_survived)
 {
 	struct guard *guard = *state;
 
@@ -335,36 +336,38 @@ static void every_byte_changed_is_survived(void **state)
 			static const char bytes[] = "\0\t\n\r :,;\x7f\x80" "aZ0/?#@[]";
 
 			for (size_t b = 0; b < sizeof(bytes) - 1; b++) {
+				struct body_framing framing;
 				struct request_head head;
 
 				arena_reset(&arena);
 				copy[at] = bytes[b];
-				(void)h1_parse_request(span_of(copy, text.len), &arena, &head);
+				(void)h1_parse_request(span_of(copy, text.len), &arena, &head, &framing);
 			}
 			copy[at] = text.data[at];
 		}
 	}
 }
 
-static void bytes_behind_the_head_are_refused(void **state)
+TEST(bytes_behind_the_head_are_refused)
 {
+	struct body_framing framing;
 	struct request_head head;
 
-	(void)state;
 	arena_reset(&arena);
-	assert_int_not_equal(h1_parse_request(SPAN("GET / HTTP/1.1\r\n" HOST END "x"), &arena, &head),
+	assert_int_not_equal(h1_parse_request(SPAN("GET / HTTP/1.1\r\n" HOST END "x"), &arena,
+					      &head, &framing),
 		BAD_NONE);
-	assert_int_not_equal(h1_parse_request(SPAN("GET / HTTP/1.1\r\n" HOST END END), &arena, &head),
+	assert_int_not_equal(h1_parse_request(SPAN("GET / HTTP/1.1\r\n" HOST END END), &arena,
+					      &head, &framing),
 		BAD_NONE);
 }
 
-static void nominations_are_bounded(void **state)
+TEST(nominations_are_bounded)
 {
 	char text[1024];
 	size_t len = (size_t)snprintf(text, sizeof(text), "GET / HTTP/1.1\r\n" HOST "Connection: a");
 	struct request_head head;
 
-	(void)state;
 	arena_reset(&arena);
 	for (int i = 1; i < LIMIT_HEADERS; i++)
 		len += (size_t)snprintf(text + len, sizeof(text) - len, ",b");
@@ -392,9 +395,8 @@ static int parse_both(void *context)
 	return bad == BAD_NONE ? 0 : -ENOMEM;
 }
 
-static void no_memory_is_a_verdict(void **state)
+TEST(no_memory_is_a_refusal)
 {
-	(void)state;
 	assert_int_equal(alloc_fail_each(parse_both, NULL), 2);
 }
 
@@ -415,20 +417,4 @@ static int teardown(void **state)
 	return 0;
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(good_requests_are_split_into_their_parts),
-		cmocka_unit_test(good_responses_are_split_into_their_parts),
-		cmocka_unit_test(names_stay_as_received_and_values_lose_their_blanks),
-		cmocka_unit_test(bad_requests_are_refused_for_their_reason),
-		cmocka_unit_test(bad_responses_are_refused_for_their_reason),
-		cmocka_unit_test(heads_that_were_not_scanned_are_refused),
-		cmocka_unit_test(every_byte_changed_is_survived),
-		cmocka_unit_test(bytes_behind_the_head_are_refused),
-		cmocka_unit_test(nominations_are_bounded),
-		cmocka_unit_test(no_memory_is_a_verdict),
-	};
-
-	return cmocka_run_group_tests(tests, setup, teardown);
-}
+TEST_GROUP(setup, teardown);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tests/lib/alloc.h"
+#include "tests/lib/test_arena.h"
 #include "user/base/check.h"
 #include "user/http/h1_write.h"
 #include "user/http/hop.h"
@@ -15,7 +16,7 @@
 #define OK "HTTP/1.1 200 OK\r\n"
 #define END "\r\n"
 
-static struct arena arena;
+TEST_ARENA(arena, 4096);
 static const struct h1_write_options plain = { .version_minor = 1 };
 
 static const struct request_row {
@@ -89,9 +90,8 @@ static const struct response_row {
 	  "HTTP/1.1 101 Switching Protocols\r\nX: y\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\n" END },
 };
 
-static void requests_are_written_anew(void **state)
+TEST(requests_are_written_anew)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
 		const struct request_row *row = &requests[i];
 		struct body_framing framing;
@@ -109,9 +109,8 @@ static void requests_are_written_anew(void **state)
 	}
 }
 
-static void responses_are_written_anew(void **state)
+TEST(responses_are_written_anew)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(responses); i++) {
 		const struct response_row *row = &responses[i];
 		struct body_framing framing;
@@ -130,7 +129,7 @@ static void responses_are_written_anew(void **state)
 }
 
 /* Without hop_strip: a caller that forgets it, or a header rule that adds one, must not frame the message. */
-static void connection_fields_in_the_list_are_left_out(void **state)
+TEST(connection_fields_in_the_list_are_left_out)
 {
 	struct span text = SPAN(GET HOST "Connection: x\r\nKeep-Alive: 1\r\nUpgrade: y\r\nX: z\r\n"
 				"Proxy-Connection: w\r\nHTTP2-Settings: v\r\n" END);
@@ -138,7 +137,6 @@ static void connection_fields_in_the_list_are_left_out(void **state)
 	struct request_head head;
 	struct buf out;
 
-	(void)state;
 	arena_reset(&arena);
 	buf_init(&out);
 	assert_int_equal(message_request(text, &arena, &head), BAD_NONE);
@@ -173,7 +171,7 @@ static void assert_request_refused(const struct request_head *head, enum body_ki
 	buf_done(&out);
 }
 
-static void nothing_can_end_a_line_or_a_word_early(void **state)
+TEST(nothing_can_end_a_line_or_a_word_early)
 {
 	static const struct span methods[] = { TEXT(""), TEXT("GE T"), TEXT("GET\r\n"), TEXT("G\0T") };
 	static const struct span paths[] = {
@@ -192,7 +190,6 @@ static void nothing_can_end_a_line_or_a_word_early(void **state)
 	};
 	struct request_head head;
 
-	(void)state;
 	arena_reset(&arena);
 	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
 		head = good_request();
@@ -227,7 +224,7 @@ static void nothing_can_end_a_line_or_a_word_early(void **state)
 	}
 }
 
-static void messages_that_cannot_be_are_refused(void **state)
+TEST(messages_that_cannot_be_are_refused)
 {
 	const struct h1_write_options version_0 = { .version_minor = 0 };
 	const struct h1_write_options version_2 = { .version_minor = 2 };
@@ -241,7 +238,6 @@ static void messages_that_cannot_be_are_refused(void **state)
 	struct request_head head = good_request();
 	struct buf out;
 
-	(void)state;
 	assert_request_refused(&head, BODY_UNTIL_CLOSE, &plain);
 	assert_request_refused(&head, BODY_CHUNKED, &version_0);
 	assert_request_refused(&head, BODY_NONE, &version_2);
@@ -270,9 +266,8 @@ static void messages_that_cannot_be_are_refused(void **state)
 	buf_done(&out);
 }
 
-static void what_is_written_reads_back_as_the_same_head(void **state)
+TEST(what_is_written_reads_back_as_the_same_head)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
 		struct body_framing framing;
 		struct body_framing framing_again;
@@ -309,14 +304,13 @@ static void what_is_written_reads_back_as_the_same_head(void **state)
 	}
 }
 
-static void writing_appends_and_is_bounded(void **state)
+TEST(writing_appends_and_is_bounded)
 {
 	struct body_framing framing = { .kind = BODY_NONE };
 	struct request_head head = good_request();
 	char *value = malloc(LIMIT_HEAD_WRITE_BYTES);
 	struct buf out;
 
-	(void)state;
 	assert_non_null(value);
 	memset(value, 'v', LIMIT_HEAD_WRITE_BYTES);
 	buf_init(&out);
@@ -350,38 +344,7 @@ static int write_both(void *context)
 	return error;
 }
 
-static void no_memory_is_an_error(void **state)
+TEST(no_memory_is_an_error)
 {
-	(void)state;
 	assert_int_equal(alloc_fail_each(write_both, NULL), 2);
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	arena_init(&arena, 4096);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	arena_done(&arena);
-	return 0;
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(requests_are_written_anew),
-		cmocka_unit_test(responses_are_written_anew),
-		cmocka_unit_test(connection_fields_in_the_list_are_left_out),
-		cmocka_unit_test(nothing_can_end_a_line_or_a_word_early),
-		cmocka_unit_test(messages_that_cannot_be_are_refused),
-		cmocka_unit_test(what_is_written_reads_back_as_the_same_head),
-		cmocka_unit_test(writing_appends_and_is_bounded),
-		cmocka_unit_test(no_memory_is_an_error),
-	};
-
-	return cmocka_run_group_tests(tests, setup, teardown);
 }

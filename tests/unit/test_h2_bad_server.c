@@ -19,6 +19,8 @@ static int teardown(void **state)
 	return 0;
 }
 
+#define CLIENT(name) TEST_WITH(name, setup, teardown)
+
 static struct h2_stream *client_stream(void)
 {
 	struct h2_stream *stream = h2_play_open(raw.session, REQUEST, true);
@@ -41,11 +43,10 @@ static void put_promise(void)
 }
 
 /* RFC 9113 8.4: a server that has not read our SETTINGS yet cannot know. */
-static void a_promise_is_refused_and_then_ends_the_connection(void **state)
+CLIENT(a_promise_is_refused_and_then_ends_the_connection)
 {
 	struct h2_stream *stream = client_stream();
 
-	(void)state;
 	put_promise();
 	assert_int_equal(h2_raw_turn(&raw), 0);
 	assert_true(h2_raw_has(&raw, RAW_RST_STREAM, 2, 0, H2_CANCEL));
@@ -57,11 +58,10 @@ static void a_promise_is_refused_and_then_ends_the_connection(void **state)
 	h2_stream_release(stream, H2_CANCEL);
 }
 
-static void interim_responses_are_limited(void **state)
+CLIENT(interim_responses_are_limited)
 {
 	struct h2_stream *stream = client_stream();
 
-	(void)state;
 	for (int i = 0; i < LIMIT_INTERIM_RESPONSES; i++)
 		h2_raw_headers(&raw.in, 1, SPAN(":status=103\n"), 0);
 	assert_int_equal(h2_raw_turn(&raw), 0);
@@ -74,7 +74,7 @@ static void interim_responses_are_limited(void **state)
 	h2_stream_release(stream, H2_CANCEL);
 }
 
-static void a_bad_response_is_told(void **state)
+TEST(a_bad_response_is_told)
 {
 	static const struct refusal {
 		const char *text;
@@ -85,7 +85,6 @@ static void a_bad_response_is_told(void **state)
 		{ ":status=200\nhttp2-settings=a\n", BAD_CONNECTION_FIELD },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(responses); i++) {
 		struct h2_stream *stream;
 
@@ -101,11 +100,10 @@ static void a_bad_response_is_told(void **state)
 	}
 }
 
-static void a_malformed_response_resets_its_stream(void **state)
+CLIENT(a_malformed_response_resets_its_stream)
 {
 	struct h2_stream *stream = client_stream();
 
-	(void)state;
 	h2_raw_headers(&raw.in, 1, SPAN("a=b\n"), 0);
 	assert_int_equal(h2_raw_turn(&raw), 0);
 	assert_ptr_equal(h2_session_next(raw.session), stream);
@@ -115,24 +113,9 @@ static void a_malformed_response_resets_its_stream(void **state)
 	h2_stream_release(stream, H2_CANCEL);
 }
 
-static void a_stream_of_the_server_ends_the_connection(void **state)
+CLIENT(a_stream_of_the_server_ends_the_connection)
 {
-	(void)state;
 	h2_raw_headers(&raw.in, 2, SPAN(":status=200\n"), 0);
 	assert_int_equal(h2_raw_turn(&raw), -EPROTO);
 	h2_raw_expect_failure(&raw, H2_PROTOCOL_ERROR, H2_FLOOD_NONE);
-}
-
-int main(void)
-{
-#define CLIENT(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-	const struct CMUnitTest tests[] = {
-		CLIENT(a_promise_is_refused_and_then_ends_the_connection),
-		CLIENT(interim_responses_are_limited),
-		cmocka_unit_test(a_bad_response_is_told),
-		CLIENT(a_malformed_response_resets_its_stream),
-		CLIENT(a_stream_of_the_server_ends_the_connection),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

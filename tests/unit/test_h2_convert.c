@@ -6,10 +6,11 @@
 #include <time.h>
 
 #include "tests/lib/alloc.h"
+#include "tests/lib/test_arena.h"
 #include "user/http/hop.h"
 
 static const struct body_framing no_body = { .kind = BODY_NONE };
-static struct arena arena;
+TEST_ARENA(arena, 4096);
 
 /* ---- the same request in both versions ---- */
 
@@ -64,9 +65,8 @@ static void assert_request_same(const struct request_head *a, const struct reque
 	assert_fields_same(&a->fields, &b->fields);
 }
 
-static void a_request_is_the_same_object_in_both_versions(void **state)
+TEST(a_request_is_the_same_object_in_both_versions)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(twins); i++) {
 		struct h2_head *head = h2_head_of(H2_HEAD_REQUEST, twins[i].h2, true);
 		struct request_head h1;
@@ -84,7 +84,7 @@ static void a_request_is_the_same_object_in_both_versions(void **state)
 	}
 }
 
-static void what_was_refused_becomes_no_request(void **state)
+TEST(what_was_refused_becomes_no_request)
 {
 	static const struct span expectation = TEXT(H2_GET_A "expect=a\n");
 	static const struct span protocol =
@@ -94,7 +94,6 @@ static void what_was_refused_becomes_no_request(void **state)
 	struct response_head response;
 	struct span wanted;
 
-	(void)state;
 	head = h2_head_of(H2_HEAD_REQUEST, expectation, true);
 	assert_int_equal(h2_head_to_request(head, &arena, &request, &wanted), BAD_EXPECTATION);
 	h2_head_free(head);
@@ -109,7 +108,7 @@ static void what_was_refused_becomes_no_request(void **state)
 	h2_head_free(head);
 }
 
-static void an_extended_connect_is_a_get_that_asks_for_a_protocol(void **state)
+TEST(an_extended_connect_is_a_get_that_asks_for_a_protocol)
 {
 	struct h2_head *head =
 		h2_head_of(H2_HEAD_REQUEST,
@@ -120,7 +119,6 @@ static void an_extended_connect_is_a_get_that_asks_for_a_protocol(void **state)
 	struct request_head request;
 	struct span protocol;
 
-	(void)state;
 	assert_int_equal(h2_head_to_request(head, &arena, &request, &protocol), BAD_NONE);
 	assert_span(protocol, "websocket");
 	assert_int_equal(request.method, METHOD_GET);
@@ -133,13 +131,12 @@ static void an_extended_connect_is_a_get_that_asks_for_a_protocol(void **state)
 	h2_head_free(head);
 }
 
-static void a_response_loses_nothing(void **state)
+TEST(a_response_loses_nothing)
 {
 	struct h2_head *head =
 		h2_head_of(H2_HEAD_RESPONSE, SPAN(":status=404\na=b\nset-cookie=c\nset-cookie=d\n"), true);
 	struct response_head response;
 
-	(void)state;
 	assert_int_equal(h2_head_to_response(head, &arena, &response), BAD_NONE);
 	assert_int_equal(response.status, 404);
 	assert_int_equal(response.version_major, 2);
@@ -211,14 +208,13 @@ static void assert_length(const struct length *expected, enum http_bad bad,
 			 expected->length);
 }
 
-static void the_length_of_a_body_follows_from_field_and_end(void **state)
+TEST(the_length_of_a_body_follows_from_field_and_end)
 {
 	struct body_framing framing = { 0 };
 	struct request_head request;
 	struct response_head response;
 	struct span protocol;
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(request_lengths); i++) {
 		const struct length *row = &request_lengths[i];
 		struct h2_head *head = h2_head_of(H2_HEAD_REQUEST, row->text, row->has_end);
@@ -259,9 +255,8 @@ static const struct outgoing {
 	{ TEXT("GET / HTTP/1.0\r\n\r\n"), ":method=GET\n:scheme=http\n:path=/\n" },
 };
 
-static void a_request_of_http_1_goes_on_in_http_2(void **state)
+TEST(a_request_of_http_1_goes_on_in_http_2)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(requests_out); i++) {
 		struct body_framing framing;
 		struct request_head request;
@@ -288,9 +283,8 @@ static const struct outgoing responses_out[] = {
 	{ TEXT("HTTP/1.1 103 Early\r\nLink: a\r\n\r\n"), ":status=103\nlink=a\n" },
 };
 
-static void a_response_of_http_1_goes_on_in_http_2(void **state)
+TEST(a_response_of_http_1_goes_on_in_http_2)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(responses_out); i++) {
 		struct body_framing framing;
 		struct response_head response;
@@ -307,12 +301,11 @@ static void a_response_of_http_1_goes_on_in_http_2(void **state)
 	}
 }
 
-static void trailers_lose_what_may_not_be_there(void **state)
+TEST(trailers_lose_what_may_not_be_there)
 {
 	struct h2_head *head;
 	struct fields fields;
 
-	(void)state;
 	arena_reset(&arena);
 	fields_init(&fields, &arena);
 	assert_int_equal(fields_add(&fields, SPAN("Grpc-Status"), SPAN("0")), 0);
@@ -328,7 +321,7 @@ static void trailers_lose_what_may_not_be_there(void **state)
 	h2_head_free(head);
 }
 
-static void what_would_break_a_backend_is_noted(void **state)
+TEST(what_would_break_a_backend_is_noted)
 {
 	static const struct unclean {
 		struct span name;
@@ -344,7 +337,6 @@ static void what_would_break_a_backend_is_noted(void **state)
 	};
 	struct h2_head *head;
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(list); i++) {
 		struct response_head response = { .status = 200 };
 
@@ -401,12 +393,11 @@ static void make_request(uint32_t *random, struct request_head *request, struct 
 	framing->length = has_length ? 1 + pick(random, 100000) : 0;
 }
 
-static void a_request_survives_the_way_through_http_2(void **state)
+TEST(a_request_survives_the_way_through_http_2)
 {
 	uint32_t seed = (uint32_t)time(NULL);
 	uint32_t random = seed;
 
-	(void)state;
 	print_message("seed %u\n", seed);
 	for (int round = 0; round < 2000; round++) {
 		struct body_framing framing;
@@ -472,41 +463,7 @@ static int whole_way(void *context)
 	return error;
 }
 
-static void running_out_of_memory_is_survived(void **state)
+TEST(running_out_of_memory_is_survived)
 {
-	(void)state;
 	assert_true(alloc_fail_each(whole_way, NULL) >= 8);
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	arena_init(&arena, 4096);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	arena_done(&arena);
-	return 0;
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_request_is_the_same_object_in_both_versions),
-		cmocka_unit_test(what_was_refused_becomes_no_request),
-		cmocka_unit_test(an_extended_connect_is_a_get_that_asks_for_a_protocol),
-		cmocka_unit_test(a_response_loses_nothing),
-		cmocka_unit_test(the_length_of_a_body_follows_from_field_and_end),
-		cmocka_unit_test(a_request_of_http_1_goes_on_in_http_2),
-		cmocka_unit_test(a_response_of_http_1_goes_on_in_http_2),
-		cmocka_unit_test(trailers_lose_what_may_not_be_there),
-		cmocka_unit_test(what_would_break_a_backend_is_noted),
-		cmocka_unit_test(a_request_survives_the_way_through_http_2),
-		cmocka_unit_test(running_out_of_memory_is_survived),
-	};
-
-	return cmocka_run_group_tests(tests, setup, teardown);
 }

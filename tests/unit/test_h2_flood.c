@@ -3,17 +3,16 @@
 
 #include <string.h>
 
-#include "user/http/h2_watch.h"
+#include "user/h2/h2_watch.h"
 
 /* ---- counting ---- */
 
-static void a_counter_halves_every_second(void **state)
+TEST(a_counter_halves_every_second)
 {
 	const struct h2_flood_limits limits = { .per_second = { [H2_FLOOD_PING] = 100 } };
 	struct h2_flood flood = { 0 };
 	uint64_t now_ms = 5000;
 
-	(void)state;
 	for (int i = 0; i < 200; i++)
 		assert_true(h2_flood_count(&flood, &limits, H2_FLOOD_PING, now_ms));
 	assert_false(h2_flood_count(&flood, &limits, H2_FLOOD_PING, now_ms + 999));
@@ -29,22 +28,20 @@ static void a_counter_halves_every_second(void **state)
 	assert_int_equal(flood.recent[H2_FLOOD_PING], 2);
 }
 
-static void a_steady_rate_below_the_limit_goes_on_for_ever(void **state)
+TEST(a_steady_rate_below_the_limit_goes_on_for_ever)
 {
 	const struct h2_flood_limits limits = { .per_second = { [H2_FLOOD_PING] = 100 } };
 	struct h2_flood flood = { 0 };
 
-	(void)state;
 	for (uint64_t now_ms = 0; now_ms < 1000 * 1000; now_ms += 10)
 		assert_true(h2_flood_count(&flood, &limits, H2_FLOOD_PING, now_ms));
 }
 
-static void the_life_of_a_connection_has_its_own_limit(void **state)
+TEST(the_life_of_a_connection_has_its_own_limit)
 {
 	const struct h2_flood_limits limits = { .in_life = { [H2_FLOOD_PROVOKED_RESET] = 3 } };
 	struct h2_flood flood = { 0 };
 
-	(void)state;
 	for (uint64_t i = 0; i < 3; i++)
 		assert_true(h2_flood_count(&flood, &limits, H2_FLOOD_PROVOKED_RESET, i * 1000000));
 	assert_false(h2_flood_count(&flood, &limits, H2_FLOOD_PROVOKED_RESET, 100000000));
@@ -52,9 +49,8 @@ static void the_life_of_a_connection_has_its_own_limit(void **state)
 		assert_true(h2_flood_count(&flood, &limits, H2_FLOOD_PING, 0));
 }
 
-static void every_kind_has_a_name_and_its_default(void **state)
+TEST(every_kind_has_a_name_and_its_default)
 {
-	(void)state;
 	assert_int_equal(h2_flood_defaults.per_second[H2_FLOOD_EARLY_RESET], 50);
 	assert_int_equal(h2_flood_defaults.in_life[H2_FLOOD_PROVOKED_RESET], 500);
 	assert_int_equal(h2_flood_defaults.per_second[H2_FLOOD_NONE], 0);
@@ -98,9 +94,8 @@ static const struct frame_case {
 	{ TEXT("\0\0\0\xff\0\0\0\0\1"), true, H2_FLOOD_GLITCH },
 };
 
-static void a_frame_header_says_what_it_counts_as(void **state)
+TEST(a_frame_header_says_what_it_counts_as)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(frames); i++) {
 		struct span rest = frames[i].head;
 		struct h2_watch watch;
@@ -137,13 +132,12 @@ static uint64_t watch_sum(struct span bytes, size_t piece)
 	return sum;
 }
 
-static void the_cut_of_the_bytes_does_not_matter(void **state)
+TEST(the_cut_of_the_bytes_does_not_matter)
 {
 	struct buf bytes = { 0 };
 	uint64_t whole;
 	uint64_t expected = 0;
 
-	(void)state;
 	h2_raw_bytes(&bytes, SPAN(H2_PREFACE));
 	for (uint32_t i = 0; i < 200; i++) {
 		bool is_padded = i % 3 == 0 && i;
@@ -179,6 +173,8 @@ static int teardown(void **state)
 	h2_raw_end(&raw);
 	return 0;
 }
+
+#define CASE(name) TEST_WITH(name, setup, teardown)
 
 static void put_ping(uint32_t i)
 {
@@ -313,9 +309,8 @@ static void release_all(struct h2_session *session)
 }
 
 /* One at a time: the limit is exact. */
-static void each_flood_ends_the_connection_at_its_limit(void **state)
+TEST(each_flood_ends_the_connection_at_its_limit)
 {
-	(void)state;
 	for (size_t a = 0; a < ARRAY_LEN(attacks); a++) {
 		uint32_t taken = 0;
 
@@ -332,16 +327,13 @@ static void each_flood_ends_the_connection_at_its_limit(void **state)
 		if (taken != attacks[a].most)
 			fail_msg("%s: %u instead of %u", attacks[a].name, taken, attacks[a].most);
 		h2_raw_expect_failure(&raw, H2_ENHANCE_YOUR_CALM, attacks[a].kind);
-		assert_string_equal(h2_session_error(raw.session, &(uint32_t){ 0 }),
-				    h2_flood_name(attacks[a].kind));
 		h2_raw_end(&raw);
 	}
 }
 
 /* All at once, in one piece of bytes: no answer grows with the attack. */
-static void a_flood_in_one_piece_is_noticed_within_it(void **state)
+TEST(a_flood_in_one_piece_is_noticed_within_it)
 {
-	(void)state;
 	for (size_t a = 0; a < ARRAY_LEN(attacks); a++) {
 		h2_raw_begin(&raw, H2_SERVER);
 		assert_int_equal(h2_raw_turn(&raw), 0);
@@ -355,11 +347,10 @@ static void a_flood_in_one_piece_is_noticed_within_it(void **state)
 	}
 }
 
-static void a_limit_of_none_is_none(void **state)
+TEST(a_limit_of_none_is_none)
 {
 	struct h2_options options = h2_play_options(H2_SERVER);
 
-	(void)state;
 	memset(&options.flood_limits, 0, sizeof(options.flood_limits));
 	for (size_t a = 0; a < ARRAY_LEN(attacks); a++) {
 		h2_raw_begin_with(&raw, &options);
@@ -373,11 +364,10 @@ static void a_limit_of_none_is_none(void **state)
 	}
 }
 
-static void window_updates_that_answer_data_do_not_count(void **state)
+CASE(window_updates_that_answer_data_do_not_count)
 {
 	struct h2_stream *stream;
 
-	(void)state;
 	h2_raw_headers(&raw.in, 1, SPAN(REQUEST), RAW_END_STREAM);
 	assert_int_equal(h2_raw_turn(&raw), 0);
 	stream = h2_session_next(raw.session);
@@ -394,9 +384,8 @@ static void window_updates_that_answer_data_do_not_count(void **state)
 	h2_stream_release(stream, H2_CANCEL);
 }
 
-static void a_reset_behind_our_response_is_no_early_one(void **state)
+CASE(a_reset_behind_our_response_is_no_early_one)
 {
-	(void)state;
 	for (uint32_t i = 0; i < 99; i++) {
 		struct h2_stream *stream;
 
@@ -414,9 +403,8 @@ static void a_reset_behind_our_response_is_no_early_one(void **state)
 	assert_int_equal(h2_session_flood(raw.session), H2_FLOOD_NONE);
 }
 
-static void resets_of_our_own_do_not_count(void **state)
+CASE(resets_of_our_own_do_not_count)
 {
-	(void)state;
 	for (uint32_t i = 0; i < 600; i++) {
 		struct h2_stream *stream;
 
@@ -438,12 +426,11 @@ static void resets_of_our_own_do_not_count(void **state)
  * Who does not read our answers cannot make us keep them without bound. (Resets have another: a stream counts
  * as open until its RST_STREAM was made.)
  */
-static void an_outbound_queue_is_bounded(void **state)
+TEST(an_outbound_queue_is_bounded)
 {
 	struct h2_options options = h2_play_options(H2_SERVER);
 	static void (*const puts[])(uint32_t) = { put_ping, put_settings, put_refused };
 
-	(void)state;
 	memset(&options.flood_limits, 0, sizeof(options.flood_limits));
 	for (size_t a = 0; a < ARRAY_LEN(puts); a++) {
 		int error = 0;
@@ -460,26 +447,4 @@ static void an_outbound_queue_is_bounded(void **state)
 		h2_raw_expect_failure(&raw, H2_ENHANCE_YOUR_CALM, H2_FLOOD_QUEUE);
 		h2_raw_end(&raw);
 	}
-}
-
-int main(void)
-{
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_counter_halves_every_second),
-		cmocka_unit_test(a_steady_rate_below_the_limit_goes_on_for_ever),
-		cmocka_unit_test(the_life_of_a_connection_has_its_own_limit),
-		cmocka_unit_test(every_kind_has_a_name_and_its_default),
-		cmocka_unit_test(a_frame_header_says_what_it_counts_as),
-		cmocka_unit_test(the_cut_of_the_bytes_does_not_matter),
-		cmocka_unit_test(each_flood_ends_the_connection_at_its_limit),
-		cmocka_unit_test(a_flood_in_one_piece_is_noticed_within_it),
-		cmocka_unit_test(a_limit_of_none_is_none),
-		CASE(window_updates_that_answer_data_do_not_count),
-		CASE(a_reset_behind_our_response_is_no_early_one),
-		CASE(resets_of_our_own_do_not_count),
-		cmocka_unit_test(an_outbound_queue_is_bounded),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

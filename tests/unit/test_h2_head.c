@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/h2_text.h"
 
-static const struct verdict {
+static const struct refusal {
 	enum h2_head_kind kind;
 	struct span text;
 	enum http_bad bad;
-} verdicts[] = {
+} refusals[] = {
 #define REQUEST(text, bad) { H2_HEAD_REQUEST, TEXT(text), bad }
 #define RESPONSE(text, bad) { H2_HEAD_RESPONSE, TEXT(text), bad }
 #define TRAILERS(text, bad) { H2_HEAD_TRAILERS, TEXT(text), bad }
@@ -117,38 +117,35 @@ static const struct verdict {
 	TRAILERS("A=b\n", BAD_FIELD_CASE),
 };
 
-static void each_rule_of_a_section_has_its_verdict(void **state)
+TEST(each_rule_of_a_section_has_its_refusal)
 {
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(verdicts); i++) {
-		struct h2_head *head = h2_head_of(verdicts[i].kind, verdicts[i].text, true);
+	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
+		struct h2_head *head = h2_head_of(refusals[i].kind, refusals[i].text, true);
 
-		assert_bad(head->bad, verdicts[i].bad, verdicts[i].text);
-		assert_int_equal(h2_head_finish(head), verdicts[i].bad);
+		assert_bad(head->bad, refusals[i].bad, refusals[i].text);
+		assert_int_equal(h2_head_finish(head), refusals[i].bad);
 		h2_head_free(head);
 	}
 	h2_head_free(NULL);
 }
 
-static void an_interim_response_goes_on(void **state)
+TEST(an_interim_response_goes_on)
 {
 	struct h2_head *head = h2_head_of(H2_HEAD_RESPONSE, SPAN(":status=103\nlink=a\n"), false);
 
-	(void)state;
 	assert_int_equal(head->bad, BAD_NONE);
 	assert_int_equal(head->status, 103);
 	h2_head_free(head);
 }
 
 /* 10 + 4 + 32 bytes of ":authority", 1 + 1 + 32 of a field. */
-static void a_section_is_limited_in_bytes_and_fields(void **state)
+TEST(a_section_is_limited_in_bytes_and_fields)
 {
 	const struct h2_head_limits tight = { .bytes = 46 + 2 * 34, .fields = 2 };
 	struct h2_head *head = h2_head_create(H2_HEAD_REQUEST);
 	struct h2_head *less;
 	size_t taken;
 
-	(void)state;
 	assert_int_equal(h2_head_add(head, SPAN(":authority"), SPAN("abcd"), &tight), 0);
 	assert_int_equal(h2_head_add(head, SPAN("a"), SPAN("b"), &tight), 0);
 	assert_int_equal(h2_head_add(head, SPAN("a"), SPAN("b"), &tight), 0);
@@ -180,28 +177,15 @@ static void a_section_is_limited_in_bytes_and_fields(void **state)
 	h2_head_free(head);
 }
 
-static void the_count_of_bytes_does_not_wrap(void **state)
+TEST(the_count_of_bytes_does_not_wrap)
 {
 	const struct h2_head_limits wide = { .bytes = UINT32_MAX, .fields = 1 };
 	struct h2_head *head = h2_head_create(H2_HEAD_TRAILERS);
 
-	(void)state;
 	head->list_bytes = UINT32_MAX - 40;
 	assert_int_equal(h2_head_add(head, SPAN("abcd"), SPAN("efgh"), &wide), 0);
 	assert_int_equal(head->list_bytes, UINT32_MAX);
 	assert_int_equal(h2_head_add(head, SPAN("abcd"), SPAN("efgh"), &wide), 0);
 	assert_int_equal(head->list_bytes, UINT32_MAX);
 	h2_head_free(head);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_rule_of_a_section_has_its_verdict),
-		cmocka_unit_test(an_interim_response_goes_on),
-		cmocka_unit_test(a_section_is_limited_in_bytes_and_fields),
-		cmocka_unit_test(the_count_of_bytes_does_not_wrap),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

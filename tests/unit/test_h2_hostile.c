@@ -22,6 +22,8 @@ static int teardown(void **state)
 	return 0;
 }
 
+#define SERVER(name) TEST_WITH(name, setup, teardown)
+
 /* ---- what ends a connection ---- */
 
 static void bad_preface(void)
@@ -143,9 +145,8 @@ static const struct fatal {
 };
 
 /* The very call that was given the bytes says so, however they are cut. */
-static void a_broken_protocol_ends_the_connection_at_once(void **state)
+TEST(a_broken_protocol_ends_the_connection_at_once)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(fatals); i++) {
 		h2_raw_begin(&raw, H2_SERVER);
 		fatals[i].put();
@@ -198,9 +199,8 @@ static const struct refusal {
 };
 
 /* What nghttp2 lets pass, or would leave out silently: a client is answered, and others are served. */
-static void a_bad_request_can_be_answered(void **state)
+TEST(a_bad_request_can_be_answered)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
 		struct h2_stream *stream;
 
@@ -229,9 +229,8 @@ static const char *const unspeakable[] = {
 };
 
 /* What nghttp2 resets before it tells: no owner hears of these streams, and nothing of them stays. */
-static void a_malformed_request_is_reset_without_a_word(void **state)
+TEST(a_malformed_request_is_reset_without_a_word)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(unspeakable); i++) {
 		struct h2_stream *stream;
 
@@ -251,9 +250,8 @@ static void a_malformed_request_is_reset_without_a_word(void **state)
 }
 
 /* A head, its arena and the answer for each, and the same stream again. */
-static void malformed_requests_leave_no_memory_behind(void **state)
+SERVER(malformed_requests_leave_no_memory_behind)
 {
-	(void)state;
 	h2_raw_headers(&raw.in, 1, span_str(unspeakable[0]), RAW_END_STREAM);
 	assert_int_equal(h2_raw_turn(&raw), 0);
 	for (uint32_t i = 1; i < 40; i++) {
@@ -265,12 +263,11 @@ static void malformed_requests_leave_no_memory_behind(void **state)
 	}
 }
 
-static void too_many_fields_can_be_answered(void **state)
+SERVER(too_many_fields_can_be_answered)
 {
 	struct h2_stream *stream;
 	struct buf block = { 0 };
 
-	(void)state;
 	h2_raw_fields(&block, SPAN(REQUEST));
 	for (int i = 0; i < 1000; i++)
 		h2_raw_fields(&block, SPAN("a=b\n"));
@@ -299,12 +296,11 @@ static void put_bomb(struct buf *block, size_t repetitions)
 		h2_raw_u8(block, 0x80 | 62);
 }
 
-static void a_small_bomb_is_answered_and_a_large_one_reset(void **state)
+SERVER(a_small_bomb_is_answered_and_a_large_one_reset)
 {
 	struct h2_stream *stream;
 	struct buf block = { 0 };
 
-	(void)state;
 	put_bomb(&block, 50);
 	h2_raw_frame(&raw.in, RAW_HEADERS, RAW_END_HEADERS | RAW_END_STREAM, 1, buf_span(&block));
 	assert_int_equal(h2_raw_turn(&raw), 0);
@@ -322,14 +318,13 @@ static void a_small_bomb_is_answered_and_a_large_one_reset(void **state)
 	buf_done(&block);
 }
 
-static void a_body_that_is_not_as_announced_is_bad(void **state)
+TEST(a_body_that_is_not_as_announced_is_bad)
 {
 	static const struct body {
 		struct span payload;
 		unsigned int flags;
 	} bodies[] = { { TEXT("abcd"), 0 }, { TEXT("ab"), RAW_END_STREAM } };
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
 		struct h2_stream *stream;
 
@@ -349,11 +344,10 @@ static void a_body_that_is_not_as_announced_is_bad(void **state)
 	}
 }
 
-static void who_ignores_a_window_loses_the_stream(void **state)
+SERVER(who_ignores_a_window_loses_the_stream)
 {
 	struct h2_stream *stream;
 
-	(void)state;
 	h2_raw_headers(&raw.in, 1, SPAN(UPLOAD), 0);
 	for (int i = 0; i < 5; i++)
 		h2_raw_frame(&raw.in, RAW_DATA, 0, 1, h2_zeros(16384));
@@ -365,11 +359,10 @@ static void who_ignores_a_window_loses_the_stream(void **state)
 	h2_stream_release(stream, H2_CANCEL);
 }
 
-static void bad_trailers_are_told(void **state)
+SERVER(bad_trailers_are_told)
 {
 	struct h2_stream *stream;
 
-	(void)state;
 	h2_raw_headers(&raw.in, 1, SPAN(UPLOAD), 0);
 	h2_raw_headers(&raw.in, 1, SPAN("a=\1\n"), RAW_END_STREAM);
 	assert_int_equal(h2_raw_turn(&raw), 0);
@@ -380,11 +373,10 @@ static void bad_trailers_are_told(void **state)
 }
 
 /* RFC 9113 8.1: a second section that does not end the stream. */
-static void a_second_head_is_no_trailer_section(void **state)
+SERVER(a_second_head_is_no_trailer_section)
 {
 	struct h2_stream *stream;
 
-	(void)state;
 	h2_raw_headers(&raw.in, 1, SPAN(UPLOAD), 0);
 	h2_raw_headers(&raw.in, 1, SPAN("a=b\n"), 0);
 	assert_int_equal(h2_raw_turn(&raw), 0);
@@ -395,12 +387,11 @@ static void a_second_head_is_no_trailer_section(void **state)
 }
 
 /* With more streams than are kept for reuse, so that the memory of this one is gone. */
-static void an_owner_may_leave_in_the_middle_of_a_section(void **state)
+SERVER(an_owner_may_leave_in_the_middle_of_a_section)
 {
 	struct h2_stream *streams[LIMIT_H2_SPARE_STREAMS + 1];
 	struct buf block = { 0 };
 
-	(void)state;
 	for (uint32_t i = 0; i < ARRAY_LEN(streams); i++) {
 		h2_raw_headers(&raw.in, 2 * i + 1, SPAN(UPLOAD), 0);
 		assert_int_equal(h2_raw_turn(&raw), 0);
@@ -419,9 +410,8 @@ static void an_owner_may_leave_in_the_middle_of_a_section(void **state)
 	buf_done(&block);
 }
 
-static void an_old_ping_does_not_turn_time_back(void **state)
+SERVER(an_old_ping_does_not_turn_time_back)
 {
-	(void)state;
 	assert_int_equal(h2_session_ping(raw.session, 3), 0);
 	assert_int_equal(h2_session_ping(raw.session, 9), 0);
 	h2_raw_frame(&raw.in, RAW_PING, RAW_ACK, 0, SPAN("\0\0\0\0\0\0\0\x9"));
@@ -430,11 +420,10 @@ static void an_old_ping_does_not_turn_time_back(void **state)
 	assert_int_equal(h2_session_ping_acked(raw.session), 9);
 }
 
-static void padding_gives_its_window_back(void **state)
+SERVER(padding_gives_its_window_back)
 {
 	struct h2_stream *stream;
 
-	(void)state;
 	h2_raw_headers(&raw.in, 1, SPAN(UPLOAD), 0);
 	assert_int_equal(h2_raw_turn(&raw), 0);
 	stream = h2_session_next(raw.session);
@@ -453,9 +442,8 @@ static void padding_gives_its_window_back(void **state)
 }
 
 /* Streams that were reset keep nothing, though their peer goes on. */
-static void payload_of_a_stream_that_is_gone_costs_nothing(void **state)
+SERVER(payload_of_a_stream_that_is_gone_costs_nothing)
 {
-	(void)state;
 	h2_raw_headers(&raw.in, 1, SPAN(UPLOAD), 0);
 	assert_int_equal(h2_raw_turn(&raw), 0);
 	h2_stream_release(h2_session_next(raw.session), H2_CANCEL);
@@ -464,27 +452,4 @@ static void payload_of_a_stream_that_is_gone_costs_nothing(void **state)
 		assert_int_equal(h2_raw_turn(&raw), 0);
 	}
 	assert_null(h2_session_next(raw.session));
-}
-
-int main(void)
-{
-#define SERVER(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_broken_protocol_ends_the_connection_at_once),
-		cmocka_unit_test(a_bad_request_can_be_answered),
-		cmocka_unit_test(a_malformed_request_is_reset_without_a_word),
-		SERVER(malformed_requests_leave_no_memory_behind),
-		SERVER(too_many_fields_can_be_answered),
-		SERVER(a_small_bomb_is_answered_and_a_large_one_reset),
-		cmocka_unit_test(a_body_that_is_not_as_announced_is_bad),
-		SERVER(who_ignores_a_window_loses_the_stream),
-		SERVER(bad_trailers_are_told),
-		SERVER(a_second_head_is_no_trailer_section),
-		SERVER(an_owner_may_leave_in_the_middle_of_a_section),
-		SERVER(an_old_ping_does_not_turn_time_back),
-		SERVER(padding_gives_its_window_back),
-		SERVER(payload_of_a_stream_that_is_gone_costs_nothing),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,7 @@
 
 /* ---- streams ---- */
 
-static void requests_are_handed_out_and_answers_leave_at_the_end_of_the_turn(void **state)
+SCENE_TEST(requests_are_handed_out_and_answers_leave_at_the_end_of_the_turn)
 {
 	struct scene *scene = *state;
 	struct h2_stream *asked = h2_play_open(scene->peer, H2_GET_A, true);
@@ -22,7 +22,7 @@ static void requests_are_handed_out_and_answers_leave_at_the_end_of_the_turn(voi
 	assert_int_equal(scene->ends, 0);
 }
 
-static void bytes_that_somebody_else_received_come_first(void **state)
+SCENE_TEST(bytes_that_somebody_else_received_come_first)
 {
 	struct scene *scene = *state;
 	struct buf first = { 0 };
@@ -37,7 +37,7 @@ static void bytes_that_somebody_else_received_come_first(void **state)
 	h2_stream_release(asked, H2_CANCEL);
 }
 
-static void nobody_is_told_of_streams_once_the_link_is_closed(void **state)
+SCENE_TEST(nobody_is_told_of_streams_once_the_link_is_closed)
 {
 	struct scene *scene = *state;
 	struct h2_stream *asked[3];
@@ -59,7 +59,7 @@ static void nobody_is_told_of_streams_once_the_link_is_closed(void **state)
 /* ---- bounds ---- */
 
 /* A turn reads its budget and goes on in the next one without an event. */
-static void a_peer_that_sends_much_is_read_in_turns(void **state)
+SCENE_TEST(a_peer_that_sends_much_is_read_in_turns)
 {
 	enum { LEN = 1000 * 1000 };
 	struct scene *scene = *state;
@@ -79,7 +79,7 @@ static void a_peer_that_sends_much_is_read_in_turns(void **state)
 }
 
 /* More than a turn's part, to a socket that takes all of it: no event will bring the rest. */
-static void frames_go_on_leaving_turn_after_turn(void **state)
+SCENE_TEST(frames_go_on_leaving_turn_after_turn)
 {
 	struct scene *scene = *state;
 	int buffer = 2 * 1024 * 1024;
@@ -100,7 +100,7 @@ static void frames_go_on_leaving_turn_after_turn(void **state)
 }
 
 /* 20 answers of 200 KB to a peer that has asked for them and does not read. */
-static void what_waits_for_a_peer_that_does_not_read_stays_with_its_streams(void **state)
+SCENE_TEST(what_waits_for_a_peer_that_does_not_read_stays_with_its_streams)
 {
 	enum { STREAMS = 20, LEN = 200 * 1000 };
 	struct scene *scene = *state;
@@ -131,11 +131,11 @@ static void what_waits_for_a_peer_that_does_not_read_stays_with_its_streams(void
 		kept += buf_len(&scene->streams[i]->out);
 	assert_true(kept > STREAMS * LEN / 2);
 	/* The loop sleeps meanwhile. */
-	wakeups = loop_wakeups(scene->proxy.loop);
-	turns = loop_turn(scene->proxy.loop);
-	play_for(scene->proxy.loop, 30);
-	assert_in_range(loop_turn(scene->proxy.loop) - turns, 1, 10);
-	assert_true(loop_wakeups(scene->proxy.loop) - wakeups < 10);
+	wakeups = loop_wakeups(scene->loop);
+	turns = loop_turn(scene->loop);
+	play_for(scene->loop, 30);
+	assert_in_range(loop_turn(scene->loop) - turns, 1, 10);
+	assert_true(loop_wakeups(scene->loop) - wakeups < 10);
 	scene->is_deaf = false;
 	for (int i = 0; i < STREAMS; i++) {
 		UNTIL(scene, asked[i]->has_end);
@@ -147,7 +147,7 @@ static void what_waits_for_a_peer_that_does_not_read_stays_with_its_streams(void
 
 /* ---- PING ---- */
 
-static void a_peer_that_answers_is_asked_again_after_each_interval(void **state)
+SCENE_TEST(a_peer_that_answers_is_asked_again_after_each_interval)
 {
 	struct scene *scene = *state;
 	uint64_t start_ms;
@@ -160,7 +160,7 @@ static void a_peer_that_answers_is_asked_again_after_each_interval(void **state)
 	assert_int_equal(scene->ends, 0);
 }
 
-static void while_a_ping_waits_no_other_is_sent(void **state)
+SCENE_TEST(while_a_ping_waits_no_other_is_sent)
 {
 	struct scene *scene = *state;
 
@@ -168,7 +168,7 @@ static void while_a_ping_waits_no_other_is_sent(void **state)
 	scene->is_deaf = true;
 	h2_link_set_ping(&scene->link, 5, 3000);
 	UNTIL(scene, scene->link.ping_id == 1);
-	play_for(scene->proxy.loop, 60);
+	play_for(scene->loop, 60);
 	assert_int_equal(scene->link.ping_id, 1);
 	assert_int_equal(h2_session_ping_acked(scene->link.session), 0);
 	assert_int_equal(scene->ends, 0);
@@ -188,16 +188,16 @@ static void assert_ping_end(struct scene *scene, uint64_t interval_ms, uint64_t 
 	assert_int_equal(scene->end, H2_LINK_PING);
 	assert_true(scene->end_ms - start_ms >= interval_ms + timeout_ms - 1);
 	assert_int_equal(scene->link.ping_id, 1);
-	play_for(scene->proxy.loop, 2 * timeout_ms);
+	play_for(scene->loop, 2 * timeout_ms);
 	assert_int_equal(scene->ends, 1);
 }
 
-static void a_ping_without_an_answer_in_time_ends_the_link(void **state)
+SCENE_TEST(a_ping_without_an_answer_in_time_ends_the_link)
 {
 	assert_ping_end(*state, 20, 60);
 }
 
-static void the_time_for_an_answer_may_be_shorter_than_the_interval(void **state)
+SCENE_TEST(the_time_for_an_answer_may_be_shorter_than_the_interval)
 {
 	struct scene *scene = *state;
 	uint64_t start_ms = clock_now_ms();
@@ -207,7 +207,7 @@ static void the_time_for_an_answer_may_be_shorter_than_the_interval(void **state
 }
 
 /* Frames that are no acknowledgement prove nothing about what was sent before. */
-static void only_the_answer_counts_as_one(void **state)
+SCENE_TEST(only_the_answer_counts_as_one)
 {
 	struct scene *scene = *state;
 
@@ -218,43 +218,23 @@ static void only_the_answer_counts_as_one(void **state)
 		peer_bytes(scene, SPAN("\0\0\x04\x08\0\0\0\0\0\0\0\0\x01")); /* WINDOW_UPDATE */
 		peer_bytes(scene, SPAN("\0\0\x08\x06\x01\0\0\0\0" "\0\0\0\0\0\0\0\0")); /* of another PING */
 		step(scene);
-		play_for(scene->proxy.loop, 10);
+		play_for(scene->loop, 10);
 	}
 	assert_int_equal(scene->end, H2_LINK_PING);
 }
 
-static void without_an_interval_there_are_no_pings(void **state)
+SCENE_TEST(without_an_interval_there_are_no_pings)
 {
 	struct scene *scene = *state;
 
 	h2_link_set_ping(&scene->link, 0, 1);
 	shake_hands(scene);
-	play_for(scene->proxy.loop, 20);
+	play_for(scene->loop, 20);
 	assert_int_equal(scene->link.ping_id, 0);
 	assert_false(timer_is_armed(&scene->link.ping_timer));
 	h2_link_set_ping(&scene->link, 5, 5);
 	h2_link_close(&scene->link);
-	play_for(scene->proxy.loop, 20);
+	play_for(scene->loop, 20);
 	assert_int_equal(scene->link.ping_id, 0);
 	assert_int_equal(scene->ends, 0);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		SCENE_TEST(requests_are_handed_out_and_answers_leave_at_the_end_of_the_turn),
-		SCENE_TEST(bytes_that_somebody_else_received_come_first),
-		SCENE_TEST(nobody_is_told_of_streams_once_the_link_is_closed),
-		SCENE_TEST(a_peer_that_sends_much_is_read_in_turns),
-		SCENE_TEST(frames_go_on_leaving_turn_after_turn),
-		SCENE_TEST(what_waits_for_a_peer_that_does_not_read_stays_with_its_streams),
-		SCENE_TEST(a_peer_that_answers_is_asked_again_after_each_interval),
-		SCENE_TEST(while_a_ping_waits_no_other_is_sent),
-		SCENE_TEST(a_ping_without_an_answer_in_time_ends_the_link),
-		SCENE_TEST(the_time_for_an_answer_may_be_shorter_than_the_interval),
-		SCENE_TEST(only_the_answer_counts_as_one),
-		SCENE_TEST(without_an_interval_there_are_no_pings),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

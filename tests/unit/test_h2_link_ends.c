@@ -11,7 +11,7 @@ static void assert_one_end(struct scene *scene, enum h2_link_end end)
 	assert_int_equal(scene->ends, 1);
 }
 
-static void a_fin_is_an_end(void **state)
+SCENE_TEST(a_fin_is_an_end)
 {
 	struct scene *scene = *state;
 
@@ -20,7 +20,7 @@ static void a_fin_is_an_end(void **state)
 	assert_one_end(scene, H2_LINK_EOF);
 }
 
-static void a_reset_is_an_error(void **state)
+SCENE_TEST(a_reset_is_an_error)
 {
 	struct scene *scene = *state;
 
@@ -33,7 +33,7 @@ static void a_reset_is_an_error(void **state)
 }
 
 /* Sending meets the reset first, with more left to read than a turn reads. */
-static void what_came_before_sending_broke_is_heard(void **state)
+SCENE_TEST(what_came_before_sending_broke_is_heard)
 {
 	enum { LEN = 1000 * 1000 };
 	struct scene *scene = *state;
@@ -78,7 +78,7 @@ static uint32_t last_goaway(struct scene *scene)
 	return code;
 }
 
-static void a_peer_that_breaks_the_protocol_is_told(void **state)
+SCENE_TEST(a_peer_that_breaks_the_protocol_is_told)
 {
 	struct scene *scene = *state;
 
@@ -89,7 +89,7 @@ static void a_peer_that_breaks_the_protocol_is_told(void **state)
 	assert_int_equal(last_goaway(scene), H2_PROTOCOL_ERROR);
 }
 
-static void a_flood_is_called_so(void **state)
+SCENE_TEST(a_flood_is_called_so)
 {
 	struct scene *scene = *state;
 
@@ -126,13 +126,13 @@ static void assert_end_seen_while_sending(struct scene *scene, struct span last,
 	assert_int_equal(last_goaway(scene), code);
 }
 
-static void a_broken_protocol_that_sending_brings_to_light_is_called_so(void **state)
+PATIENT_TEST(a_broken_protocol_that_sending_brings_to_light_is_called_so)
 {
 	assert_end_seen_while_sending(*state, SPAN("\0\0\x04\x08\0\0\0\0\0\0\0\0\0"), H2_LINK_PROTOCOL,
 				      H2_PROTOCOL_ERROR);
 }
 
-static void a_flood_that_sending_brings_to_light_is_called_so(void **state)
+PATIENT_TEST(a_flood_that_sending_brings_to_light_is_called_so)
 {
 	char settings[9 + 33 * 6] = "\0\0\xc6\x04";
 
@@ -142,7 +142,7 @@ static void a_flood_that_sending_brings_to_light_is_called_so(void **state)
 				      H2_ENHANCE_YOUR_CALM);
 }
 
-static void a_polite_end_is_over_when_the_last_stream_is(void **state)
+SCENE_TEST(a_polite_end_is_over_when_the_last_stream_is)
 {
 	struct scene *scene = *state;
 	struct h2_stream *asked;
@@ -171,7 +171,7 @@ static void a_polite_end_is_over_when_the_last_stream_is(void **state)
 }
 
 /* Before a close: what the session still has to say leaves now and not with the turn. */
-static void a_push_sends_what_the_socket_takes(void **state)
+SCENE_TEST(a_push_sends_what_the_socket_takes)
 {
 	struct scene *scene = *state;
 
@@ -182,21 +182,4 @@ static void a_push_sends_what_the_socket_takes(void **state)
 	assert_int_equal(last_goaway(scene), H2_NO_ERROR);
 	conn_close(&scene->conn, false);
 	h2_link_push(&scene->link); /* of a closed one: nothing */
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		SCENE_TEST(a_fin_is_an_end),
-		SCENE_TEST(a_reset_is_an_error),
-		SCENE_TEST(what_came_before_sending_broke_is_heard),
-		SCENE_TEST(a_peer_that_breaks_the_protocol_is_told),
-		SCENE_TEST(a_flood_is_called_so),
-		PATIENT_TEST(a_broken_protocol_that_sending_brings_to_light_is_called_so),
-		PATIENT_TEST(a_flood_that_sending_brings_to_light_is_called_so),
-		SCENE_TEST(a_polite_end_is_over_when_the_last_stream_is),
-		SCENE_TEST(a_push_sends_what_the_socket_takes),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,19 +6,20 @@
 
 #include "tests/lib/alloc.h"
 
+#define CASE(name) TEST_WITH(name, h2_play_setup, h2_play_teardown)
+
 #define GET H2_GET_A
 #define POST ":method=POST\n:scheme=http\n:authority=a\n:path=/\n"
 
 /* ---- how many ---- */
 
-static void a_client_knows_how_many_streams_it_may_open(void **state)
+CASE(a_client_knows_how_many_streams_it_may_open)
 {
 	struct h2_options client_options = h2_play_options(H2_CLIENT);
 	struct h2_options server_options = h2_play_options(H2_SERVER);
 	struct h2_stream *streams[3];
 	struct h2_play few;
 
-	(void)state;
 	server_options.max_streams = 2;
 	h2_play_begin(&few, &client_options, &server_options);
 	assert_int_equal(h2_session_capacity(few.server), 0);
@@ -43,7 +44,7 @@ static void a_client_knows_how_many_streams_it_may_open(void **state)
 	h2_play_end(&few);
 }
 
-static void extended_connect_is_offered(void **state)
+CASE(extended_connect_is_offered)
 {
 	struct h2_options client_options = h2_play_options(H2_CLIENT);
 	struct h2_options server_options = h2_play_options(H2_SERVER);
@@ -51,7 +52,6 @@ static void extended_connect_is_offered(void **state)
 	struct h2_stream *server;
 	struct h2_play wide;
 
-	(void)state;
 	assert_false(h2_session_peer_allows_connect_protocol(h2_pair.client));
 	server_options.allows_connect_protocol = true;
 	h2_play_begin(&wide, &client_options, &server_options);
@@ -76,13 +76,12 @@ static void extended_connect_is_offered(void **state)
 
 /* ---- the end of a connection ---- */
 
-static void the_polite_end_has_two_steps(void **state)
+CASE(the_polite_end_has_two_steps)
 {
 	struct h2_stream *client;
 	struct h2_stream *server;
 	struct h2_stream *late;
 
-	(void)state;
 	h2_exchange_begin(GET, &client, &server);
 	/* A request that is under way while the server announces its end is still taken. */
 	late = h2_play_open(h2_pair.client, GET, true);
@@ -110,13 +109,12 @@ static void the_polite_end_has_two_steps(void **state)
 	h2_stream_release(server, H2_CANCEL);
 }
 
-static void what_a_goaway_does_not_cover_is_unseen(void **state)
+CASE(what_a_goaway_does_not_cover_is_unseen)
 {
 	struct h2_stream *client;
 	struct h2_stream *server;
 	struct h2_stream *late;
 
-	(void)state;
 	h2_exchange_begin(GET, &client, &server);
 	assert_int_equal(h2_session_refuse_more(h2_pair.server), 0);
 	/* Received before the GOAWAY leaves, but made after it. */
@@ -135,14 +133,13 @@ static void what_a_goaway_does_not_cover_is_unseen(void **state)
 	h2_stream_release(server, H2_CANCEL);
 }
 
-static void an_aborted_connection_tells_the_owners(void **state)
+CASE(an_aborted_connection_tells_the_owners)
 {
 	struct h2_stream *done_client;
 	struct h2_stream *done_server;
 	struct h2_stream *client;
 	struct h2_stream *server;
 
-	(void)state;
 	h2_exchange_begin(GET, &done_client, &done_server);
 	assert_int_equal(h2_play_answer(done_server, ":status=200\n", true), 0);
 	assert_int_equal(h2_play_turn(&h2_pair), 0);
@@ -164,7 +161,7 @@ static void an_aborted_connection_tells_the_owners(void **state)
 	h2_stream_release(client, H2_CANCEL);
 }
 
-static void owners_keep_their_streams_when_the_session_is_freed(void **state)
+CASE(owners_keep_their_streams_when_the_session_is_freed)
 {
 	struct h2_options client_options = h2_play_options(H2_CLIENT);
 	struct h2_options server_options = h2_play_options(H2_SERVER);
@@ -173,7 +170,6 @@ static void owners_keep_their_streams_when_the_session_is_freed(void **state)
 	struct h2_stream *server;
 	struct h2_play gone;
 
-	(void)state;
 	h2_play_begin(&gone, &client_options, &server_options);
 	client = h2_play_open(gone.client, POST, false);
 	assert_int_equal(h2_play_write(client, SPAN("kept")), 0);
@@ -193,9 +189,8 @@ static void owners_keep_their_streams_when_the_session_is_freed(void **state)
 	h2_stream_release(server, H2_CANCEL);
 }
 
-static void a_ping_comes_back(void **state)
+CASE(a_ping_comes_back)
 {
-	(void)state;
 	assert_int_equal(h2_session_ping_acked(h2_pair.server), 0);
 	assert_int_equal(h2_session_ping(h2_pair.server, 7), 0);
 	assert_int_equal(h2_session_ping(h2_pair.server, UINT64_C(0x0102030405060708)), 0);
@@ -203,15 +198,6 @@ static void a_ping_comes_back(void **state)
 	assert_int_equal(h2_play_turn(&h2_pair), 0);
 	assert_int_equal(h2_session_ping_acked(h2_pair.server), UINT64_C(0x0102030405060708));
 	assert_int_equal(h2_session_ping_acked(h2_pair.client), 0);
-}
-
-static void codes_have_their_names(void **state)
-{
-	(void)state;
-	assert_string_equal(h2_code_text(H2_NO_ERROR), "NO_ERROR");
-	assert_string_equal(h2_code_text(H2_HTTP_1_1_REQUIRED), "HTTP_1_1_REQUIRED");
-	assert_string_equal(h2_code_text(H2_HTTP_1_1_REQUIRED + 1), "unknown");
-	assert_string_equal(h2_code_text(UINT32_MAX), "unknown");
 }
 
 /* ---- the same in pieces ---- */
@@ -257,11 +243,10 @@ static int talk(struct h2_play *stage)
 	return error;
 }
 
-static void every_cut_of_the_bytes_gives_the_same(void **state)
+CASE(every_cut_of_the_bytes_gives_the_same)
 {
 	static const size_t pieces[] = { 1, 2, 3, 7, 9, 10, 100, 16393 };
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
 		h2_pair.piece = pieces[i];
 		assert_int_equal(talk(&h2_pair), 0);
@@ -369,27 +354,7 @@ static int lean_run(void *context)
 }
 
 /* Of ours: what nghttp2 takes for itself does not come from the heap that can be made to fail. */
-static void running_out_of_memory_is_survived(void **state)
+CASE(running_out_of_memory_is_survived)
 {
-	(void)state;
 	assert_true(alloc_fail_each(lean_run, NULL) >= 20);
-}
-
-int main(void)
-{
-#define CASE(name) cmocka_unit_test_setup_teardown(name, h2_play_setup, h2_play_teardown)
-	const struct CMUnitTest tests[] = {
-		CASE(a_client_knows_how_many_streams_it_may_open),
-		CASE(extended_connect_is_offered),
-		CASE(the_polite_end_has_two_steps),
-		CASE(what_a_goaway_does_not_cover_is_unseen),
-		CASE(an_aborted_connection_tells_the_owners),
-		CASE(owners_keep_their_streams_when_the_session_is_freed),
-		CASE(a_ping_comes_back),
-		CASE(codes_have_their_names),
-		CASE(every_cut_of_the_bytes_gives_the_same),
-		CASE(running_out_of_memory_is_survived),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

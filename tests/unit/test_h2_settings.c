@@ -26,7 +26,7 @@ static void print(const struct h2_settings *s, char out[300])
 		 s->early_resets_per_second, s->glitches_per_second, s->ping_interval_ns, s->ping_timeout_ns);
 }
 
-static void every_written_value_is_the_effective_one(void **state)
+TEST(every_written_value_is_the_effective_one)
 {
 	static const struct {
 		const char *text;
@@ -59,7 +59,6 @@ static void every_written_value_is_the_effective_one(void **state)
 		  { 65536, 1048576, 16384, 100, 65536, 128, 1, 1, 100, 0, 0 } },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		char text[300], expected[300];
 		struct h2_settings found;
@@ -77,11 +76,10 @@ static void every_written_value_is_the_effective_one(void **state)
 	}
 }
 
-static void a_timeout_without_pings_is_warned_about(void **state)
+TEST(a_timeout_without_pings_is_warned_about)
 {
 	struct config_case c;
 
-	(void)state;
 	config_case_text(&c, "frontendPolicies: {http: {http2KeepaliveTimeout: 5s}}\n");
 	config_case_accepted(&c);
 	config_case_says(&c, CONFIG_WARNING, "a.yaml:1:50: frontendPolicies.http.http2KeepaliveTimeout: ",
@@ -89,7 +87,7 @@ static void a_timeout_without_pings_is_warned_about(void **state)
 	config_case_done(&c);
 }
 
-static void backends_get_pings_only_when_asked(void **state)
+TEST(backends_get_pings_only_when_asked)
 {
 	static const struct {
 		const char *text;
@@ -102,7 +100,6 @@ static void backends_get_pings_only_when_asked(void **state)
 		  3 * S },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct h2_settings found;
 		struct config_case c;
@@ -122,7 +119,7 @@ static void backends_get_pings_only_when_asked(void **state)
 	}
 }
 
-static void values_out_of_range_are_refused(void **state)
+TEST(values_out_of_range_are_refused)
 {
 	static const struct config_refusal rows[] = {
 		{ "config: {http2: {maxConcurrentStreams: 0}}\n",
@@ -150,7 +147,6 @@ static void values_out_of_range_are_refused(void **state)
 		{ MANIFEST("http2FrameSize: 16383"), "a.yaml:3:", "from 16384 to 16777215" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		config_refused(&rows[i]);
 }
@@ -173,7 +169,7 @@ static void values_out_of_range_are_refused(void **state)
 #define GATEWAY "{kind: Gateway, name: g}"
 #define SERVICE "{kind: Service, name: s, group: ''}"
 
-static void the_version_is_that_of_the_policy_then_of_the_service_then_of_grpc(void **state)
+TEST(the_version_is_that_of_the_policy_then_of_the_service_then_of_grpc)
 {
 	static const struct {
 		const char *text;
@@ -202,7 +198,6 @@ static void the_version_is_that_of_the_policy_then_of_the_service_then_of_grpc(v
 		  BACKEND_HTTP2 },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const char *texts[] = { BEGIN, rows[i].text };
 		const struct route *route;
@@ -222,7 +217,7 @@ static void the_version_is_that_of_the_policy_then_of_the_service_then_of_grpc(v
 	}
 }
 
-static void standalone_files_write_the_version_as_the_protocol_does(void **state)
+TEST(standalone_files_write_the_version_as_the_protocol_does)
 {
 	static const struct {
 		const char *text;
@@ -233,7 +228,6 @@ static void standalone_files_write_the_version_as_the_protocol_does(void **state
 		{ "requestTimeout: 1s", BACKEND_HTTP_AUTO },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct config_case c;
 		char text[300];
@@ -253,14 +247,13 @@ static void standalone_files_write_the_version_as_the_protocol_does(void **state
 	}
 }
 
-static void a_mirror_that_is_told_to_speak_http_2_is_refused(void **state)
+TEST(a_mirror_that_is_told_to_speak_http_2_is_refused)
 {
 	static const struct {
 		const char *version;
 		int result;
 	} rows[] = { { "HTTP/2.0", -EINVAL }, { "HTTP/1.1", 0 } };
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct config_case c;
 		struct text errors;
@@ -284,11 +277,10 @@ static void a_mirror_that_is_told_to_speak_http_2_is_refused(void **state)
 	}
 }
 
-static void tls_to_backends_is_warned_about(void **state)
+TEST(tls_to_backends_is_warned_about)
 {
 	static const char *const names[] = { "kubernetes.io/wss", "https" };
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		const char *texts[] = { BEGIN ROUTE("HTTPRoute"), NULL };
 		struct config_case c;
@@ -305,7 +297,7 @@ static void tls_to_backends_is_warned_about(void **state)
 	}
 }
 
-static void only_grpc_calls_go_as_http2_when_nobody_says(void **state)
+TEST(only_grpc_calls_go_as_http2_when_nobody_says)
 {
 	static const struct {
 		enum backend_http_version version;
@@ -317,27 +309,9 @@ static void only_grpc_calls_go_as_http2_when_nobody_says(void **state)
 		{ BACKEND_HTTP2, false, true },	     { BACKEND_HTTP2, true, true },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const struct backend_ref ref = { .http_version = rows[i].version };
 
 		assert_int_equal(h2_to_backend(&ref, rows[i].is_grpc_call), rows[i].is_http2);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_written_value_is_the_effective_one),
-		cmocka_unit_test(a_timeout_without_pings_is_warned_about),
-		cmocka_unit_test(backends_get_pings_only_when_asked),
-		cmocka_unit_test(values_out_of_range_are_refused),
-		cmocka_unit_test(the_version_is_that_of_the_policy_then_of_the_service_then_of_grpc),
-		cmocka_unit_test(standalone_files_write_the_version_as_the_protocol_does),
-		cmocka_unit_test(a_mirror_that_is_told_to_speak_http_2_is_refused),
-		cmocka_unit_test(tls_to_backends_is_warned_about),
-		cmocka_unit_test(only_grpc_calls_go_as_http2_when_nobody_says),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

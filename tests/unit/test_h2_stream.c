@@ -4,15 +4,16 @@
 #include <errno.h>
 #include <string.h>
 
+#define CASE(name) TEST_WITH(name, h2_play_setup, h2_play_teardown)
+
 #define GET H2_GET_A
 #define POST ":method=POST\n:scheme=http\n:authority=a\n:path=/\n"
 
-static void heads_without_bodies_go_both_ways(void **state)
+CASE(heads_without_bodies_go_both_ways)
 {
 	struct h2_stream *client = h2_play_open(h2_pair.client, GET "x-a=b\n", true);
 	struct h2_stream *server;
 
-	(void)state;
 	assert_true(h2_session_wants_output(h2_pair.client));
 	assert_int_equal(h2_session_open_streams(h2_pair.client), 1);
 	assert_int_equal(h2_play_turn(&h2_pair), 0);
@@ -40,12 +41,11 @@ static void heads_without_bodies_go_both_ways(void **state)
 	h2_exchange_end(client, server);
 }
 
-static void bodies_go_both_ways_and_the_last_piece_ends_the_stream(void **state)
+CASE(bodies_go_both_ways_and_the_last_piece_ends_the_stream)
 {
 	struct h2_stream *client = h2_play_open(h2_pair.client, POST, false);
 	struct h2_stream *server;
 
-	(void)state;
 	assert_true(h2_stream_can_write(client));
 	assert_int_equal(h2_play_write(client, SPAN("hello")), 0);
 	assert_false(h2_stream_can_write(client));
@@ -81,13 +81,12 @@ static void bodies_go_both_ways_and_the_last_piece_ends_the_stream(void **state)
 	h2_exchange_end(client, server);
 }
 
-static void trailers_come_behind_the_body(void **state)
+CASE(trailers_come_behind_the_body)
 {
 	struct h2_stream *client = h2_play_open(h2_pair.client, POST, false);
 	struct h2_head *trailers = h2_head_of(H2_HEAD_TRAILERS, SPAN("x-sum=1\n"), true);
 	struct h2_stream *server;
 
-	(void)state;
 	assert_int_equal(h2_play_write(client, SPAN("hello")), 0);
 	assert_int_equal(h2_stream_end(client, trailers), 0);
 	assert_int_equal(h2_play_turn(&h2_pair), 0);
@@ -110,12 +109,11 @@ static void trailers_come_behind_the_body(void **state)
 	h2_exchange_end(client, server);
 }
 
-static void a_body_may_end_without_payload(void **state)
+CASE(a_body_may_end_without_payload)
 {
 	struct h2_stream *client = h2_play_open(h2_pair.client, POST, false);
 	struct h2_stream *server;
 
-	(void)state;
 	assert_int_equal(h2_play_turn(&h2_pair), 0);
 	server = h2_play_next(h2_pair.server, H2_NEWS_HEAD);
 	assert_int_equal(h2_stream_end(client, NULL), 0);
@@ -125,12 +123,11 @@ static void a_body_may_end_without_payload(void **state)
 	h2_exchange_end(client, server);
 }
 
-static void interim_responses_wait_in_their_order(void **state)
+CASE(interim_responses_wait_in_their_order)
 {
 	struct h2_stream *client;
 	struct h2_stream *server;
 
-	(void)state;
 	h2_exchange_begin(GET, &client, &server);
 	assert_int_equal(h2_play_answer(server, ":status=100\n", false), 0);
 	assert_int_equal(h2_play_answer(server, ":status=103\nlink=a\n", false), 0);
@@ -146,13 +143,12 @@ static void interim_responses_wait_in_their_order(void **state)
 
 /* ---- flow control ---- */
 
-static void a_stream_holds_at_most_its_window(void **state)
+CASE(a_stream_holds_at_most_its_window)
 {
 	struct h2_stream *client = h2_play_open(h2_pair.client, POST, false);
 	struct h2_stream *server;
 	size_t got = 0;
 
-	(void)state;
 	assert_int_equal(h2_play_write(client, h2_zeros(200000)), 0);
 	assert_int_equal(h2_stream_end(client, NULL), 0);
 	assert_int_equal(h2_play_turn(&h2_pair), 0);
@@ -176,13 +172,12 @@ static void a_stream_holds_at_most_its_window(void **state)
 	h2_exchange_end(client, server);
 }
 
-static void a_stream_that_is_not_read_stops_no_other(void **state)
+CASE(a_stream_that_is_not_read_stops_no_other)
 {
 	struct h2_stream *slow[40];
 	struct h2_stream *fast;
 	size_t held = 0;
 
-	(void)state;
 	/* Far more than the window of the connection, and nobody reads. */
 	for (size_t i = 0; i < 40; i++) {
 		slow[i] = h2_play_open(h2_pair.client, POST, false);
@@ -212,7 +207,7 @@ static void a_stream_that_is_not_read_stops_no_other(void **state)
 	}
 }
 
-static void large_windows_and_frames_are_used(void **state)
+CASE(large_windows_and_frames_are_used)
 {
 	struct h2_options client = h2_play_options(H2_CLIENT);
 	struct h2_options server_options = h2_play_options(H2_SERVER);
@@ -220,7 +215,6 @@ static void large_windows_and_frames_are_used(void **state)
 	struct h2_stream *stream;
 	struct h2_stream *server;
 
-	(void)state;
 	server_options.window_bytes = 1024 * 1024;
 	server_options.connection_window_bytes = 3 * 1024 * 1024;
 	h2_play_begin(&wide, &client, &server_options);
@@ -235,13 +229,12 @@ static void large_windows_and_frames_are_used(void **state)
 	h2_play_end(&wide);
 }
 
-static void streams_share_the_connection_frame_by_frame(void **state)
+CASE(streams_share_the_connection_frame_by_frame)
 {
 	struct h2_stream *client[3];
 	struct h2_stream *server[3];
 	struct buf out = { 0 };
 
-	(void)state;
 	for (size_t i = 0; i < 3; i++)
 		h2_exchange_begin(GET, &client[i], &server[i]);
 	for (size_t i = 0; i < 3; i++) {
@@ -262,13 +255,12 @@ static void streams_share_the_connection_frame_by_frame(void **state)
 	buf_done(&out);
 }
 
-static void output_stops_soon_behind_its_bound(void **state)
+CASE(output_stops_soon_behind_its_bound)
 {
 	struct h2_stream *client;
 	struct h2_stream *server;
 	struct buf out = { 0 };
 
-	(void)state;
 	h2_exchange_begin(GET, &client, &server);
 	assert_int_equal(h2_play_answer(server, ":status=200\n", false), 0);
 	assert_int_equal(h2_play_write(server, h2_zeros(60000)), 0);
@@ -285,12 +277,11 @@ static void output_stops_soon_behind_its_bound(void **state)
 	h2_stream_release(server, H2_CANCEL);
 }
 
-static void writing_is_bounded_and_ends(void **state)
+CASE(writing_is_bounded_and_ends)
 {
 	struct h2_stream *client = h2_play_open(h2_pair.client, POST, false);
 	struct iovec pieces[2] = { { (void *)(uintptr_t)"abc", 3 }, { (void *)(uintptr_t)"defg", 4 } };
 
-	(void)state;
 	assert_int_equal(h2_stream_write(client, pieces, 2, 6), -ENOBUFS);
 	assert_int_equal(buf_len(&client->out), 0);
 	assert_int_equal(h2_stream_write(client, pieces, 2, 7), 0);
@@ -322,7 +313,7 @@ static struct h2_head *head_of_fields(enum h2_head_kind kind, size_t count)
 	return head;
 }
 
-static void every_head_that_a_backend_may_send_fits(void **state)
+CASE(every_head_that_a_backend_may_send_fits)
 {
 	struct h2_options client_options = h2_play_options(H2_CLIENT);
 	struct h2_options server_options = h2_play_options(H2_SERVER);
@@ -330,7 +321,6 @@ static void every_head_that_a_backend_may_send_fits(void **state)
 	struct h2_stream *client, *server;
 	struct h2_play wide;
 
-	(void)state;
 	client_options.head_limits = (struct h2_head_limits){ UINT32_MAX, UINT32_MAX };
 	h2_play_begin(&wide, &client_options, &server_options);
 	client = h2_play_open(wide.client, GET, true);
@@ -346,13 +336,12 @@ static void every_head_that_a_backend_may_send_fits(void **state)
 	h2_play_end(&wide);
 }
 
-static void a_head_that_is_too_large_is_refused_and_another_may_be_sent(void **state)
+CASE(a_head_that_is_too_large_is_refused_and_another_may_be_sent)
 {
 	struct h2_head *large = head_of_fields(H2_HEAD_RESPONSE, LIMIT_H2_HEAD_WRITE_BYTES / 24 + 1);
 	struct h2_head *trailers = head_of_fields(H2_HEAD_TRAILERS, LIMIT_H2_HEAD_WRITE_BYTES / 24 + 1);
 	struct h2_stream *client, *server;
 
-	(void)state;
 	h2_exchange_begin(GET, &client, &server);
 	assert_int_equal(h2_stream_send_head(server, large, true), -ENOBUFS);
 	assert_int_equal(h2_play_answer(server, ":status=500\n", false), 0);
@@ -369,12 +358,11 @@ static void a_head_that_is_too_large_is_refused_and_another_may_be_sent(void **s
 
 /* ---- resets ---- */
 
-static void a_reset_reaches_the_other_end(void **state)
+CASE(a_reset_reaches_the_other_end)
 {
 	struct h2_stream *client = h2_play_open(h2_pair.client, POST, false);
 	struct h2_stream *server;
 
-	(void)state;
 	assert_int_equal(h2_play_turn(&h2_pair), 0);
 	server = h2_play_next(h2_pair.server, H2_NEWS_HEAD);
 	h2_stream_reset(client, H2_CANCEL);
@@ -393,13 +381,12 @@ static void a_reset_reaches_the_other_end(void **state)
 	h2_exchange_end(client, server);
 }
 
-static void a_reset_in_the_middle_of_a_frame_is_clean(void **state)
+CASE(a_reset_in_the_middle_of_a_frame_is_clean)
 {
 	struct h2_stream *client;
 	struct h2_stream *server;
 	struct buf out = { 0 };
 
-	(void)state;
 	h2_exchange_begin(GET, &client, &server);
 	assert_int_equal(h2_play_answer(server, ":status=200\n", false), 0);
 	assert_int_equal(h2_play_write(server, h2_zeros(60000)), 0);
@@ -418,12 +405,11 @@ static void a_reset_in_the_middle_of_a_frame_is_clean(void **state)
 }
 
 /* RFC 9113 8.1: a server that wants no more of the request. */
-static void a_complete_response_may_be_followed_by_a_reset(void **state)
+CASE(a_complete_response_may_be_followed_by_a_reset)
 {
 	struct h2_stream *client = h2_play_open(h2_pair.client, POST, false);
 	struct h2_stream *server;
 
-	(void)state;
 	assert_int_equal(h2_play_turn(&h2_pair), 0);
 	server = h2_play_next(h2_pair.server, H2_NEWS_HEAD);
 	assert_int_equal(h2_play_answer(server, ":status=413\n", true), 0);
@@ -438,14 +424,13 @@ static void a_complete_response_may_be_followed_by_a_reset(void **state)
 	h2_stream_release(client, H2_CANCEL);
 }
 
-static void a_request_that_was_never_sent_is_unseen(void **state)
+CASE(a_request_that_was_never_sent_is_unseen)
 {
 	struct h2_options client = h2_play_options(H2_CLIENT);
 	struct h2_session *session = h2_session_create(&client);
 	struct h2_stream *first;
 	struct h2_stream *second;
 
-	(void)state;
 	first = h2_play_open(session, GET, true);
 	second = h2_play_open(session, GET, true);
 	h2_stream_release(first, H2_CANCEL);
@@ -457,13 +442,12 @@ static void a_request_that_was_never_sent_is_unseen(void **state)
 	h2_stream_release(second, H2_CANCEL);
 }
 
-static void a_released_request_is_not_sent(void **state)
+CASE(a_released_request_is_not_sent)
 {
 	struct h2_stream *first = h2_play_open(h2_pair.client, GET, true);
 	struct h2_stream *second = h2_play_open(h2_pair.client, GET "x=y\n", true);
 	struct h2_stream *server;
 
-	(void)state;
 	h2_stream_release(first, H2_CANCEL);
 	assert_int_equal(h2_session_open_streams(h2_pair.client), 2);
 	assert_int_equal(h2_play_turn(&h2_pair), 0);
@@ -472,31 +456,4 @@ static void a_released_request_is_not_sent(void **state)
 	server = h2_play_next(h2_pair.server, H2_NEWS_HEAD | H2_NEWS_END);
 	assert_non_null(strstr(h2_text_of(server->head), "x=y"));
 	h2_exchange_end(second, server);
-}
-
-int main(void)
-{
-#define CASE(name) cmocka_unit_test_setup_teardown(name, h2_play_setup, h2_play_teardown)
-	const struct CMUnitTest tests[] = {
-		CASE(heads_without_bodies_go_both_ways),
-		CASE(bodies_go_both_ways_and_the_last_piece_ends_the_stream),
-		CASE(trailers_come_behind_the_body),
-		CASE(a_body_may_end_without_payload),
-		CASE(interim_responses_wait_in_their_order),
-		CASE(a_stream_holds_at_most_its_window),
-		CASE(a_stream_that_is_not_read_stops_no_other),
-		CASE(large_windows_and_frames_are_used),
-		CASE(streams_share_the_connection_frame_by_frame),
-		CASE(output_stops_soon_behind_its_bound),
-		CASE(writing_is_bounded_and_ends),
-		CASE(every_head_that_a_backend_may_send_fits),
-		CASE(a_head_that_is_too_large_is_refused_and_another_may_be_sent),
-		CASE(a_reset_reaches_the_other_end),
-		CASE(a_reset_in_the_middle_of_a_frame_is_clean),
-		CASE(a_complete_response_may_be_followed_by_a_reset),
-		CASE(a_request_that_was_never_sent_is_unseen),
-		CASE(a_released_request_is_not_sent),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

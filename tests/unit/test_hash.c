@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <stdio.h>
 
 #include "tests/lib/alloc.h"
+#include "tests/lib/test.h"
 #include "user/base/hash.h"
 
-static void the_hash_is_fnv_1a(void **state)
+TEST(the_hash_is_fnv_1a)
 {
-	(void)state;
 	/* Values published with the algorithm. */
 	assert_true(hash_bytes(SPAN("")) == 0xcbf29ce484222325u);
 	assert_true(hash_bytes(SPAN("a")) == 0xaf63dc4c8601ec8cu);
@@ -23,11 +16,10 @@ static void the_hash_is_fnv_1a(void **state)
 	assert_true(hash_bytes(SPAN("\xff")) != hash_bytes(SPAN("\x7f")));
 }
 
-static void mixing_spreads_and_depends_on_both_sides(void **state)
+TEST(mixing_spreads_and_depends_on_both_sides)
 {
 	unsigned int used[64] = { 0 };
 
-	(void)state;
 	assert_true(hash_mix(1, 2) != hash_mix(2, 1));
 	assert_true(hash_mix(1, 2) != hash_mix(1, 3));
 	for (uint64_t i = 0; i < 64 * 100; i++)
@@ -36,14 +28,13 @@ static void mixing_spreads_and_depends_on_both_sides(void **state)
 		assert_in_range(used[i], 50, 200);
 }
 
-static void every_key_finds_its_value_and_no_other(void **state)
+TEST(every_key_finds_its_value_and_no_other)
 {
 	enum { COUNT = 1000 };
 	static char keys[COUNT][16];
 	static int values[COUNT];
 	struct hash_map *m = hash_map_create(COUNT);
 
-	(void)state;
 	for (int i = 0; i < COUNT; i++) {
 		snprintf(keys[i], sizeof(keys[i]), "key-%d", i);
 		assert_null(hash_map_get(m, span_str(keys[i])));
@@ -60,12 +51,11 @@ static void every_key_finds_its_value_and_no_other(void **state)
 	hash_map_free(m);
 }
 
-static void the_empty_key_and_the_smallest_map_work(void **state)
+TEST(the_empty_key_and_the_smallest_map_work)
 {
 	struct hash_map *m = hash_map_create(1);
 	int value;
 
-	(void)state;
 	assert_null(hash_map_get(m, SPAN("")));
 	assert_int_equal(hash_map_put(m, (struct span){ NULL, 0 }, &value), 0);
 	assert_ptr_equal(hash_map_get(m, SPAN("")), &value);
@@ -89,21 +79,7 @@ static int make_map(void *context)
 	return 0;
 }
 
-static void each_allocation_may_fail(void **state)
+TEST(each_allocation_may_fail)
 {
-	(void)state;
 	assert_int_equal(alloc_fail_each(make_map, NULL), 1);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_hash_is_fnv_1a),
-		cmocka_unit_test(mixing_spreads_and_depends_on_both_sides),
-		cmocka_unit_test(every_key_finds_its_value_and_no_other),
-		cmocka_unit_test(the_empty_key_and_the_smallest_map_work),
-		cmocka_unit_test(each_allocation_may_fail),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,8 @@
 #include "tests/lib/guard.h"
 #include "user/base/check.h"
 
+TEST_GUARD(test_guard, 4096);
+
 #define HOST "Host: a\r\n"
 #define GET "GET / HTTP/1.1\r\n"
 #define OK "HTTP/1.1 200 OK\r\n"
@@ -22,7 +24,7 @@ static const struct good {
 	{ TEXT("QUERY /a?b=%20!$&'()*+,;=:@/?~ HTTP/1.1\r\n" HOST "\r\n"), 1, false },
 	{ TEXT("!#$%&'*+-.^_`|~09azAZ /\"<>\\^`{|} HTTP/1.1\r\n\r\n"), 0, false },
 	{ TEXT("OPTIONS * HTTP/1.1\r\n" HOST "\r\n"), 1, false },
-	{ TEXT("PRI * HTTP/2.0\r\n\r\n"), 0, false }, /* the begin of HTTP/2 */
+	{ TEXT("PRI * HTTP/2.0\r\n\r\n"), 0, false }, /* the beginning of HTTP/2 */
 	{ TEXT("PRI * HTTP/1.1\r\n" HOST "\r\n"), 1, false },
 	{ TEXT("CONNECT a:443 HTTP/1.1\r\n" HOST "\r\n"), 1, false },
 	{ TEXT(GET "Host:a\r\nEmpty:\r\nBlank: \t \r\nTab:\ta\tb\t\r\n\r\n"), 4, false },
@@ -187,7 +189,7 @@ static void assert_every_split(struct guard *guard, struct span text, bool is_re
 	assert_same(whole, scan_cut(guard, text, is_response, limits, 0, 1), text, 1);
 }
 
-static void every_good_head_is_found_with_its_length(void **state)
+TEST(every_good_head_is_found_with_its_length)
 {
 	struct guard *guard = *state;
 
@@ -205,7 +207,7 @@ static void every_good_head_is_found_with_its_length(void **state)
 	}
 }
 
-static void every_prefix_of_a_good_head_says_more(void **state)
+TEST(every_prefix_of_a_good_head_says_more)
 {
 	struct guard *guard = *state;
 
@@ -220,13 +222,13 @@ static void every_prefix_of_a_good_head_says_more(void **state)
 	}
 }
 
-static void every_split_of_a_good_head_gives_the_same(void **state)
+TEST(every_split_of_a_good_head_gives_the_same)
 {
 	for (size_t i = 0; i < ARRAY_LEN(goods); i++)
 		assert_every_split(*state, goods[i].text, goods[i].is_response, &message_limits);
 }
 
-static void every_bad_head_is_refused_for_its_reason(void **state)
+TEST(every_bad_head_is_refused_for_its_reason)
 {
 	struct guard *guard = *state;
 
@@ -240,14 +242,14 @@ static void every_bad_head_is_refused_for_its_reason(void **state)
 	}
 }
 
-static void every_split_of_a_bad_head_is_refused_at_the_same_byte(void **state)
+TEST(every_split_of_a_bad_head_is_refused_at_the_same_byte)
 {
 	for (size_t i = 0; i < ARRAY_LEN(refuseds); i++)
 		assert_every_split(*state, refuseds[i].text, refuseds[i].is_response, &message_limits);
 }
 
 /* The only line of HTTP/2 that passes, and nothing that is one byte off; however it is cut. */
-static void the_line_that_begins_http_2_passes_alone(void **state)
+TEST(the_line_that_begins_http_2_passes_alone)
 {
 	static const char line[] = "PRI * HTTP/2.0\r\n\r\n";
 	static const struct span others[] = {
@@ -287,11 +289,10 @@ static void the_line_that_begins_http_2_passes_alone(void **state)
 	}
 }
 
-static void an_answer_is_repeated(void **state)
+TEST(an_answer_is_repeated)
 {
 	struct head_scan scan;
 
-	(void)state;
 	head_scan_init(&scan, false);
 	assert_int_equal(head_scan_run(&scan, goods[0].text, &message_limits), SCAN_DONE);
 	assert_int_equal(head_scan_run(&scan, goods[0].text, &message_limits), SCAN_DONE);
@@ -302,7 +303,7 @@ static void an_answer_is_repeated(void **state)
 }
 
 /* A byte of every value at every place of a value, a name, a target and a reason. */
-static void every_byte_is_judged_by_its_class(void **state)
+TEST(every_byte_is_judged_by_its_class)
 {
 	static const char tokens[] = "!#$%&'*+-.^_`|~0123456789"
 				     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -348,7 +349,7 @@ static struct answer scan_with(struct guard *guard, struct span text, bool is_re
 	return scan_cut(guard, text, is_response, &limits, text.len, 1);
 }
 
-static void a_request_line_over_its_limit_is_414(void **state)
+TEST(a_request_line_over_its_limit_is_414)
 {
 	struct span text = SPAN("GET /0123456789 HTTP/1.1\r\nA: b\r\n\r\n");
 
@@ -358,13 +359,13 @@ static void a_request_line_over_its_limit_is_414(void **state)
 	assert_int_equal(scan_with(*state, SPAN("GGGGGGGGGGGGGGGG"), false, 8, 1000, 9).bad,
 		BAD_LINE_TOO_LONG);
 	assert_int_equal(http_bad_status(BAD_LINE_TOO_LONG), 414);
-	/* What is behind the limit is not looked at: the same verdict however the bytes arrive. */
+	/* What is behind the limit is not looked at: the same result however the bytes arrive. */
 	assert_int_equal(scan_with(*state, SPAN("GET /0123456\x01"), false, 8, 1000, 9).bad,
 		BAD_LINE_TOO_LONG);
 	assert_int_equal(scan_with(*state, SPAN("GET /01\x01"), false, 8, 1000, 9).bad, BAD_TARGET);
 }
 
-static void a_head_over_its_limit_is_431(void **state)
+TEST(a_head_over_its_limit_is_431)
 {
 	struct span text = SPAN("GET / HTTP/1.1\r\nA: b\r\nC: d\r\n\r\n");
 	uint32_t len = (uint32_t)text.len;
@@ -376,7 +377,7 @@ static void a_head_over_its_limit_is_431(void **state)
 	assert_int_equal(http_bad_status(BAD_HEAD_TOO_LONG), 431);
 }
 
-static void more_fields_than_allowed_are_431(void **state)
+TEST(more_fields_than_allowed_are_431)
 {
 	struct span text = SPAN("GET / HTTP/1.1\r\nA: b\r\nC: d\r\nE: f\r\n\r\n");
 
@@ -386,7 +387,7 @@ static void more_fields_than_allowed_are_431(void **state)
 	assert_int_equal(http_bad_status(BAD_TOO_MANY_FIELDS), 431);
 }
 
-static void a_status_line_may_be_as_long_as_the_head(void **state)
+TEST(a_status_line_may_be_as_long_as_the_head)
 {
 	struct span text = SPAN("HTTP/1.1 200 a long reason\r\n\r\n");
 
@@ -394,13 +395,12 @@ static void a_status_line_may_be_as_long_as_the_head(void **state)
 	assert_int_equal(scan_with(*state, text, true, 5, 20, 0).bad, BAD_HEAD_TOO_LONG);
 }
 
-static void the_default_limits_hold_on_long_heads(void **state)
+TEST(the_default_limits_hold_on_long_heads)
 {
 	size_t len = LIMIT_HEAD_BYTES + 100;
 	char *text = malloc(len);
 	struct head_scan scan;
 
-	(void)state;
 	assert_non_null(text);
 	memset(text, 'a', len);
 	head_scan_init(&scan, false);
@@ -413,40 +413,4 @@ static void the_default_limits_hold_on_long_heads(void **state)
 	assert_int_equal(scan.bad, BAD_HEAD_TOO_LONG);
 	assert_int_equal(scan.offset, LIMIT_HEAD_BYTES);
 	free(text);
-}
-
-static int setup(void **state)
-{
-	static struct guard guard;
-
-	guard_init(&guard, 4096);
-	*state = &guard;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	guard_done(*state);
-	return 0;
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_good_head_is_found_with_its_length),
-		cmocka_unit_test(every_prefix_of_a_good_head_says_more),
-		cmocka_unit_test(every_split_of_a_good_head_gives_the_same),
-		cmocka_unit_test(every_bad_head_is_refused_for_its_reason),
-		cmocka_unit_test(every_split_of_a_bad_head_is_refused_at_the_same_byte),
-		cmocka_unit_test(the_line_that_begins_http_2_passes_alone),
-		cmocka_unit_test(an_answer_is_repeated),
-		cmocka_unit_test(every_byte_is_judged_by_its_class),
-		cmocka_unit_test(a_request_line_over_its_limit_is_414),
-		cmocka_unit_test(a_head_over_its_limit_is_431),
-		cmocka_unit_test(more_fields_than_allowed_are_431),
-		cmocka_unit_test(a_status_line_may_be_as_long_as_the_head),
-		cmocka_unit_test(the_default_limits_hold_on_long_heads),
-	};
-
-	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -36,13 +36,12 @@ static void fields_fill(struct fields *fields, struct arena *arena)
 	assert_int_equal(fields_add(fields, SPAN("x-c"), SPAN("00")), 0);
 }
 
-static void a_modifier_removes_sets_and_adds(void **state)
+TEST(a_modifier_removes_sets_and_adds)
 {
 	static const struct header_modifier modifier = { add_list, 2, set_list, 2, remove_list, 2 };
 	struct fields fields;
 	struct arena arena;
 
-	(void)state;
 	arena_init(&arena, 4096);
 	fields_fill(&fields, &arena);
 	assert_int_equal(headers_modify(&fields, &modifier), 0);
@@ -50,7 +49,7 @@ static void a_modifier_removes_sets_and_adds(void **state)
 	arena_done(&arena);
 }
 
-static void what_is_removed_can_be_set_and_what_is_set_can_be_added_to(void **state)
+TEST(what_is_removed_can_be_set_and_what_is_set_can_be_added_to)
 {
 	static struct header_pair set[] = { { { "x-c", 3 }, { "5", 1 } } },
 				  add[] = { { { "x-c", 3 }, { "6", 1 } } };
@@ -58,7 +57,6 @@ static void what_is_removed_can_be_set_and_what_is_set_can_be_added_to(void **st
 	struct fields fields;
 	struct arena arena;
 
-	(void)state;
 	arena_init(&arena, 4096);
 	fields_fill(&fields, &arena);
 	assert_int_equal(headers_modify(&fields, &modifier), 0);
@@ -67,7 +65,7 @@ static void what_is_removed_can_be_set_and_what_is_set_can_be_added_to(void **st
 	arena_done(&arena);
 }
 
-static void framing_and_routing_fields_may_not_be_modified(void **state)
+TEST(framing_and_routing_fields_may_not_be_modified)
 {
 	static const char *const refused[] = { "connection",
 					       "Keep-Alive",
@@ -86,7 +84,6 @@ static void framing_and_routing_fields_may_not_be_modified(void **state)
 					       "content-type", "x-forwarded-for", "via",    "server",
 					       "date",	       "cache-control" };
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
 		if (headers_may_modify(span_str(refused[i])))
 			fail_msg("%s is allowed", refused[i]);
@@ -139,9 +136,8 @@ static const struct {
 	{ PATH_PREFIX_SEGMENTS, "/foo", PATH_KEEP, "/xyz", "/foo/bar", "/foo/bar" },
 };
 
-static void paths_are_rewritten_by_whole_segments_and_queries_stay(void **state)
+TEST(paths_are_rewritten_by_whole_segments_and_queries_stay)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(path_cases); i++) {
 		const struct route_match match = { .path_kind = path_cases[i].match,
 						   .path = span_str(path_cases[i].pattern) };
@@ -204,9 +200,8 @@ static const struct {
 	{ true, AUTHORITY_PORT, NULL, 1234, &named, "", "" },
 };
 
-static void named_backends_get_their_name_unless_told_otherwise(void **state)
+TEST(named_backends_get_their_name_unless_told_otherwise)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(authority_cases); i++) {
 		const struct url_rewrite rewrite = { .authority_kind = authority_cases[i].kind,
 						     .authority = span_str(authority_cases[i].with),
@@ -278,11 +273,10 @@ static const struct {
 	{ "", AUTHORITY_KEEP, "", 0, PATH_PREFIX, "", "http", "", "/x//evil.com", "/evil.com" },
 };
 
-static void locations_name_the_right_port(void **state)
+TEST(locations_name_the_right_port)
 {
 	static const struct route_match match = { .path_kind = PATH_PREFIX_SEGMENTS, .path = { "/x", 2 } };
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(redirects); i++) {
 		const struct redirect_policy redirect = {
 			.scheme = span_str(redirects[i].scheme),
@@ -336,23 +330,7 @@ static int everything_once(void *context)
 	return result;
 }
 
-static void every_failed_allocation_is_reported(void **state)
+TEST(every_failed_allocation_is_reported)
 {
-	(void)state;
 	assert_true(alloc_fail_each(everything_once, NULL) >= 6);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_modifier_removes_sets_and_adds),
-		cmocka_unit_test(what_is_removed_can_be_set_and_what_is_set_can_be_added_to),
-		cmocka_unit_test(framing_and_routing_fields_may_not_be_modified),
-		cmocka_unit_test(paths_are_rewritten_by_whole_segments_and_queries_stay),
-		cmocka_unit_test(named_backends_get_their_name_unless_told_otherwise),
-		cmocka_unit_test(locations_name_the_right_port),
-		cmocka_unit_test(every_failed_allocation_is_reported),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

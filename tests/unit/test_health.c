@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <pthread.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include "policy/expression.h"
 #include "policy/health.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 
@@ -44,14 +39,13 @@ static int64_t record(struct endpoint_health *health, const struct health_policy
 	return -2;
 }
 
-static void nobody_watches_an_endpoint_without_a_record(void **state)
+TEST(nobody_watches_an_endpoint_without_a_record)
 {
-	(void)state;
 	assert_false(health_is_evicted(NULL, 0));
 	assert_int_equal(health_score(NULL), 1000000);
 }
 
-static void without_an_expression_5xx_and_grpc_errors_are_unhealthy(void **state)
+TEST(without_an_expression_5xx_and_grpc_errors_are_unhealthy)
 {
 	static const struct {
 		uint16_t status;
@@ -64,7 +58,6 @@ static void without_an_expression_5xx_and_grpc_errors_are_unhealthy(void **state
 	};
 	static const struct health_policy policy = { 0 };
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct endpoint_health health = { 0 };
 		struct health_outcome outcome = outcome_of(rows[i].status);
@@ -83,7 +76,7 @@ static void without_an_expression_5xx_and_grpc_errors_are_unhealthy(void **state
 	}
 }
 
-static void an_expression_decides_alone_and_without_a_value_accuses_nobody(void **state)
+TEST(an_expression_decides_alone_and_without_a_value_accuses_nobody)
 {
 	static const struct {
 		const char *text;
@@ -97,7 +90,6 @@ static void an_expression_decides_alone_and_without_a_value_accuses_nobody(void 
 	};
 	char error[EXPRESSION_ERROR_BYTES];
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct endpoint_health health = { 0 };
 		struct health_policy policy = { 0 };
@@ -114,13 +106,12 @@ static void an_expression_decides_alone_and_without_a_value_accuses_nobody(void 
 	}
 }
 
-static void the_score_moves_three_tenths_of_the_way(void **state)
+TEST(the_score_moves_three_tenths_of_the_way)
 {
 	static const uint32_t falling[] = { 700000, 490000, 343000 };
 	static const struct health_policy policy = { 0 };
 	struct endpoint_health health = { 0 };
 
-	(void)state;
 	assert_int_equal(health_score(&health), 1000000);
 	for (size_t i = 0; i < ARRAY_LEN(falling); i++) {
 		assert_int_equal(record(&health, &policy, 500, i), 0);
@@ -139,7 +130,7 @@ static void the_score_moves_three_tenths_of_the_way(void **state)
 	assert_int_equal(atomic_load(&health.evictions_total), 0); /* without an eviction block */
 }
 
-static void failures_in_a_row_evict_and_a_success_breaks_the_row(void **state)
+TEST(failures_in_a_row_evict_and_a_success_breaks_the_row)
 {
 	static const struct health_policy policy = {
 		.has_eviction = true,
@@ -147,7 +138,6 @@ static void failures_in_a_row_evict_and_a_success_breaks_the_row(void **state)
 	};
 	struct endpoint_health health = { 0 };
 
-	(void)state;
 	assert_int_equal(record(&health, &policy, 500, 1000), 0);
 	assert_int_equal(record(&health, &policy, 500, 1001), 0);
 	assert_int_equal(record(&health, &policy, 200, 1002), -1);
@@ -165,7 +155,7 @@ static void failures_in_a_row_evict_and_a_success_breaks_the_row(void **state)
 	assert_int_equal(record(&health, &policy, 500, 31007), 60000);
 }
 
-static void a_score_below_the_threshold_evicts(void **state)
+TEST(a_score_below_the_threshold_evicts)
 {
 	static const struct health_policy policy = {
 		.has_eviction = true,
@@ -185,7 +175,6 @@ static void a_score_below_the_threshold_evicts(void **state)
 	};
 	struct endpoint_health health = { 0 }, other = { 0 }, third = { 0 };
 
-	(void)state;
 	assert_int_equal(record(&health, &policy, 500, 0), 0);	  /* 0.7 */
 	assert_int_equal(record(&health, &policy, 500, 0), 1000); /* 0.49 */
 	/* The score stays without restoreHealth, so the next failure after the return is enough. */
@@ -196,17 +185,16 @@ static void a_score_below_the_threshold_evicts(void **state)
 	assert_int_equal(record(&third, &full, 500, 0), 3000);
 }
 
-static void with_neither_condition_one_failure_is_enough(void **state)
+TEST(with_neither_condition_one_failure_is_enough)
 {
 	static const struct health_policy policy = { .has_eviction = true };
 	struct endpoint_health health = { 0 };
 
-	(void)state;
 	assert_int_equal(record(&health, &policy, 200, 5), -1);
 	assert_int_equal(record(&health, &policy, 502, 5), 3000);
 }
 
-static void the_health_to_return_with_is_set(void **state)
+TEST(the_health_to_return_with_is_set)
 {
 	static const struct {
 		struct eviction_policy eviction;
@@ -218,7 +206,6 @@ static void the_health_to_return_with_is_set(void **state)
 		{ { .has_restore_health = false }, 700000 },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct health_policy policy = { .has_eviction = true, .eviction = rows[i].eviction };
 		struct endpoint_health health = { 0 };
@@ -228,12 +215,11 @@ static void the_health_to_return_with_is_set(void **state)
 	}
 }
 
-static void outcomes_of_an_evicted_endpoint_count_for_nothing(void **state)
+TEST(outcomes_of_an_evicted_endpoint_count_for_nothing)
 {
 	static const struct health_policy policy = { .has_eviction = true };
 	struct endpoint_health health = { 0 };
 
-	(void)state;
 	assert_int_equal(record(&health, &policy, 500, 0), 3000);
 	for (uint64_t now_ms = 0; now_ms < 3000; now_ms += 100) {
 		assert_int_equal(record(&health, &policy, 500, now_ms), 0);
@@ -244,7 +230,7 @@ static void outcomes_of_an_evicted_endpoint_count_for_nothing(void **state)
 	assert_int_equal(atomic_load(&health.evicted_until_ms), 3000);
 }
 
-static void each_eviction_is_longer_until_the_endpoint_kept_well_as_long_as_it_was_out(void **state)
+TEST(each_eviction_is_longer_until_the_endpoint_kept_well_as_long_as_it_was_out)
 {
 	static const struct health_policy policy = {
 		.has_eviction = true,
@@ -252,14 +238,13 @@ static void each_eviction_is_longer_until_the_endpoint_kept_well_as_long_as_it_w
 	};
 	struct endpoint_health health = { 0 };
 
-	(void)state;
 	assert_int_equal(record(&health, &policy, 500, 0), 10000);
 	assert_int_equal(record(&health, &policy, 500, 10000), 20000); /* back at 10 s, at once again */
 	assert_int_equal(record(&health, &policy, 500, 30000 + 19999), 30000); /* back at 30 s */
 	assert_int_equal(record(&health, &policy, 500, 79999 + 30000), 10000); /* back at 79.999 s */
 }
 
-static void an_eviction_is_never_longer_than_the_limit_or_its_own_duration(void **state)
+TEST(an_eviction_is_never_longer_than_the_limit_or_its_own_duration)
 {
 	struct health_policy policy = {
 		.has_eviction = true,
@@ -268,7 +253,6 @@ static void an_eviction_is_never_longer_than_the_limit_or_its_own_duration(void 
 	struct endpoint_health health = { 0 };
 	uint64_t now_ms = 0;
 
-	(void)state;
 	for (int i = 0; i < 5; i++) {
 		int64_t ms = record(&health, &policy, 500, now_ms);
 
@@ -285,7 +269,7 @@ static void an_eviction_is_never_longer_than_the_limit_or_its_own_duration(void 
 	assert_int_equal(record(&health, &policy, 500, 7), 1);
 }
 
-static void without_a_duration_the_pause_that_is_known_counts(void **state)
+TEST(without_a_duration_the_pause_that_is_known_counts)
 {
 	static const struct {
 		struct opt_duration duration;
@@ -298,7 +282,6 @@ static void without_a_duration_the_pause_that_is_known_counts(void **state)
 		{ { false, 0 }, 10ull * LIMIT_EVICTION_MS, LIMIT_EVICTION_MS },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct health_policy policy = { .has_eviction = true,
 						.eviction = { .duration = rows[i].duration } };
@@ -348,36 +331,14 @@ static void *race_run(void *argument)
 	return NULL;
 }
 
-static void two_failures_at_once_evict_once(void **state)
+TEST(two_failures_at_once_evict_once)
 {
 	struct race race = { 0 };
 	pthread_t other;
 
-	(void)state;
 	assert_int_equal(pthread_create(&other, NULL, race_run, &race), 0);
 	race_run(&race);
 	assert_int_equal(pthread_join(other, NULL), 0);
 	assert_int_equal(atomic_load(&race.evicted), ROUNDS);
 	assert_int_equal(atomic_load(&race.health.evictions_total), ROUNDS);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(nobody_watches_an_endpoint_without_a_record),
-		cmocka_unit_test(without_an_expression_5xx_and_grpc_errors_are_unhealthy),
-		cmocka_unit_test(an_expression_decides_alone_and_without_a_value_accuses_nobody),
-		cmocka_unit_test(the_score_moves_three_tenths_of_the_way),
-		cmocka_unit_test(failures_in_a_row_evict_and_a_success_breaks_the_row),
-		cmocka_unit_test(a_score_below_the_threshold_evicts),
-		cmocka_unit_test(with_neither_condition_one_failure_is_enough),
-		cmocka_unit_test(the_health_to_return_with_is_set),
-		cmocka_unit_test(outcomes_of_an_evicted_endpoint_count_for_nothing),
-		cmocka_unit_test(each_eviction_is_longer_until_the_endpoint_kept_well_as_long_as_it_was_out),
-		cmocka_unit_test(an_eviction_is_never_longer_than_the_limit_or_its_own_duration),
-		cmocka_unit_test(without_a_duration_the_pause_that_is_known_counts),
-		cmocka_unit_test(two_failures_at_once_evict_once),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

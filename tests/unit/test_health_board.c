@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/alloc.h"
 #include "tests/unit/policy_model.h"
-#include "user/health_board.h"
+#include "user/gateway/health_board.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -35,13 +35,12 @@ static struct endpoint_health *record_of(const struct model *m, uint32_t index)
 	return m->snapshot->backend_list[0].endpoint_list[index].health;
 }
 
-static void only_endpoints_behind_a_policy_get_a_record(void **state)
+TEST(only_endpoints_behind_a_policy_get_a_record)
 {
 	static const char *const texts[] = { "a:1", "b:1" };
 	struct health_board board;
 	struct model with, without;
 
-	(void)state;
 	health_board_init(&board);
 	board_model(&with, texts, 2, &watched);
 	board_model(&without, texts, 2, NULL);
@@ -58,14 +57,13 @@ static void only_endpoints_behind_a_policy_get_a_record(void **state)
 	health_board_done(&board);
 }
 
-static void a_reload_keeps_what_is_known_of_endpoints_that_stay(void **state)
+TEST(a_reload_keeps_what_is_known_of_endpoints_that_stay)
 {
 	static const char *const old_texts[] = { "a:1", "b:1" }, *const new_texts[] = { "b:1", "c:1" };
 	struct endpoint_health *stays, *goes;
 	struct health_board board;
 	struct model old, new, last;
 
-	(void)state;
 	health_board_init(&board);
 	board_model(&old, old_texts, 2, &watched);
 	assert_int_equal(health_board_attach(&board, old.snapshot), 0);
@@ -87,13 +85,12 @@ static void a_reload_keeps_what_is_known_of_endpoints_that_stay(void **state)
 	health_board_done(&board);
 }
 
-static void records_outlive_the_board_as_long_as_a_snapshot_does(void **state)
+TEST(records_outlive_the_board_as_long_as_a_snapshot_does)
 {
 	static const char *const texts[] = { "a:1", "a:1" };
 	struct health_board board;
 	struct model m;
 
-	(void)state;
 	health_board_init(&board);
 	board_model(&m, texts, 2, &watched);
 	assert_int_equal(health_board_attach(&board, m.snapshot), 0);
@@ -120,13 +117,12 @@ static int attach_once(void *context)
 	return result;
 }
 
-static void lack_of_memory_leaves_nothing_behind(void **state)
+TEST(lack_of_memory_leaves_nothing_behind)
 {
-	(void)state;
 	assert_true(alloc_fail_each(attach_once, NULL) > 4);
 }
 
-static void many_endpoints_are_kept_apart(void **state)
+TEST(many_endpoints_are_kept_apart)
 {
 	enum { MANY = 3000 };
 	static char names[MANY][16];
@@ -134,7 +130,6 @@ static void many_endpoints_are_kept_apart(void **state)
 	struct health_board board;
 	struct model m;
 
-	(void)state;
 	for (uint32_t i = 0; i < MANY; i++) {
 		snprintf(names[i], sizeof(names[i]), "h%u:1", i);
 		texts[i] = names[i];
@@ -147,17 +142,4 @@ static void many_endpoints_are_kept_apart(void **state)
 		assert_text(record_of(&m, i)->text, texts[i]);
 	model_done(&m);
 	health_board_done(&board);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(only_endpoints_behind_a_policy_get_a_record),
-		cmocka_unit_test(a_reload_keeps_what_is_known_of_endpoints_that_stay),
-		cmocka_unit_test(records_outlive_the_board_as_long_as_a_snapshot_does),
-		cmocka_unit_test(lack_of_memory_leaves_nothing_behind),
-		cmocka_unit_test(many_endpoints_are_kept_apart),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/obs/counters.h"
 #include "user/obs/histogram.h"
@@ -13,9 +9,8 @@
 static const struct histogram_bounds *const all[] = { &histogram_http, &histogram_connect,
 						      &histogram_processing };
 
-static void bounds_ascend_and_fit(void **state)
+TEST(bounds_ascend_and_fit)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
 		assert_in_range(all[i]->count, 1, HISTOGRAM_BUCKETS_MAX);
 		for (uint32_t at = 1; at < all[i]->count; at++)
@@ -23,9 +18,8 @@ static void bounds_ascend_and_fit(void **state)
 	}
 }
 
-static void labels_say_the_bound_in_seconds(void **state)
+TEST(labels_say_the_bound_in_seconds)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
 		for (uint32_t at = 0; at < all[i]->count; at++) {
 			double seconds = strtod(all[i]->label[at], NULL);
@@ -35,9 +29,8 @@ static void labels_say_the_bound_in_seconds(void **state)
 	}
 }
 
-static void a_value_on_a_bound_belongs_to_it(void **state)
+TEST(a_value_on_a_bound_belongs_to_it)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
 		for (uint32_t at = 0; at < all[i]->count; at++) {
 			struct histogram h = { 0 };
@@ -50,11 +43,10 @@ static void a_value_on_a_bound_belongs_to_it(void **state)
 	}
 }
 
-static void extremes_land_in_the_first_and_the_last_bucket(void **state)
+TEST(extremes_land_in_the_first_and_the_last_bucket)
 {
 	struct histogram h = { 0 };
 
-	(void)state;
 	histogram_add(&h, &histogram_http, 0);
 	histogram_add(&h, &histogram_http, UINT64_MAX / 2);
 	assert_int_equal(h.buckets[0], 1);
@@ -62,13 +54,12 @@ static void extremes_land_in_the_first_and_the_last_bucket(void **state)
 	assert_int_equal(h.sum_ns, UINT64_MAX / 2);
 }
 
-static void collecting_adds_up_and_count_equals_the_buckets(void **state)
+TEST(collecting_adds_up_and_count_equals_the_buckets)
 {
 	struct histogram a = { 0 }, b = { 0 };
 	struct histogram_totals totals = { 0 };
 	uint64_t sum = 0, in_buckets = 0;
 
-	(void)state;
 	for (uint64_t i = 0; i < 1000; i++) {
 		histogram_add(i % 3 ? &a : &b, &histogram_connect, i * 10000000u);
 		sum += i * 10000000u;
@@ -82,11 +73,10 @@ static void collecting_adds_up_and_count_equals_the_buckets(void **state)
 	assert_int_equal(totals.sum_ns, sum);
 }
 
-static void counters_add_and_gauges_subtract(void **state)
+TEST(counters_add_and_gauges_subtract)
 {
 	static struct counters counters;
 
-	(void)state;
 	counter_add(&counters, COUNTER_ACCEPTED, 1);
 	counter_add(&counters, COUNTER_ACCEPTED, 41);
 	assert_int_equal(counter_get(&counters, COUNTER_ACCEPTED), 42);
@@ -97,18 +87,4 @@ static void counters_add_and_gauges_subtract(void **state)
 	counter_end(&counters, END_OK);
 	assert_int_equal(counters.ends[END_OK], 2);
 	assert_int_equal(counters.ends[END_CLIENT_FIN], 0);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bounds_ascend_and_fit),
-		cmocka_unit_test(labels_say_the_bound_in_seconds),
-		cmocka_unit_test(a_value_on_a_bound_belongs_to_it),
-		cmocka_unit_test(extremes_land_in_the_first_and_the_last_bucket),
-		cmocka_unit_test(collecting_adds_up_and_count_equals_the_buckets),
-		cmocka_unit_test(counters_add_and_gauges_subtract),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include <stdio.h>
 #include <string.h>
 
 #include "tests/lib/alloc.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/proxy/history.h"
 
@@ -22,7 +17,7 @@ static struct stream_history *make(void **state, uint32_t worker)
 	return history;
 }
 
-static void ids_are_unique_name_their_worker_and_fit_a_double(void **state)
+TEST(ids_are_unique_name_their_worker_and_fit_a_double)
 {
 	struct stream_history *first = make(state, 0);
 	struct stream_history *last = make(state, LIMIT_WORKERS - 1);
@@ -38,7 +33,7 @@ static void ids_are_unique_name_their_worker_and_fit_a_double(void **state)
 	stream_history_free(last);
 }
 
-static void entries_come_newest_first_and_the_oldest_go(void **state)
+TEST(entries_come_newest_first_and_the_oldest_go)
 {
 	struct stream_history *history = make(state, 0);
 	uint64_t ended_us = 7;
@@ -62,7 +57,7 @@ static void entries_come_newest_first_and_the_oldest_go(void **state)
 	stream_history_free(history);
 }
 
-static void texts_are_copies(void **state)
+TEST(texts_are_copies)
 {
 	struct stream_history *history = make(state, 0);
 	char path[] = "/original";
@@ -83,7 +78,7 @@ static void texts_are_copies(void **state)
 }
 
 /* Foreign text of any length is cut, our own names are not. */
-static void long_texts_are_cut_and_leave_the_names_whole(void **state)
+TEST(long_texts_are_cut_and_leave_the_names_whole)
 {
 	static char huge[100000];
 	struct stream_history *history = make(state, 0);
@@ -114,7 +109,7 @@ static void long_texts_are_cut_and_leave_the_names_whole(void **state)
 	stream_history_free(history);
 }
 
-static void names_of_any_length_are_cut_too(void **state)
+TEST(names_of_any_length_are_cut_too)
 {
 	static char huge[5000];
 	struct stream_history *history = make(state, 0);
@@ -145,23 +140,8 @@ static int create_once(void *context)
 	return 0;
 }
 
-static void without_memory_there_is_none(void **state)
+TEST(without_memory_there_is_none)
 {
-	(void)state;
 	assert_int_equal(alloc_fail_each(create_once, NULL), 1);
 	stream_history_free(NULL);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ids_are_unique_name_their_worker_and_fit_a_double),
-		cmocka_unit_test(entries_come_newest_first_and_the_oldest_go),
-		cmocka_unit_test(texts_are_copies),
-		cmocka_unit_test(long_texts_are_cut_and_leave_the_names_whole),
-		cmocka_unit_test(names_of_any_length_are_cut_too),
-		cmocka_unit_test(without_memory_there_is_none),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

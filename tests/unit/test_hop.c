@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tests/lib/alloc.h"
+#include "tests/lib/test_arena.h"
 #include "user/base/check.h"
 #include "user/http/hop.h"
 
@@ -13,7 +14,7 @@
 #define OK "HTTP/1.1 200 OK\r\n"
 #define END "\r\n"
 
-static struct arena arena;
+TEST_ARENA(arena, 4096);
 
 /* "name=value|name=value" */
 static void assert_fields(const struct fields *fields, const char *expected, struct span text)
@@ -72,9 +73,8 @@ static const struct strip response_strips[] = {
 	  "Set-Cookie=a|Set-Cookie=b" },
 };
 
-static void requests_lose_what_belongs_to_the_connection(void **state)
+TEST(requests_lose_what_belongs_to_the_connection)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(request_strips); i++) {
 		struct request_head head;
 
@@ -88,9 +88,8 @@ static void requests_lose_what_belongs_to_the_connection(void **state)
 	}
 }
 
-static void responses_lose_what_belongs_to_the_connection(void **state)
+TEST(responses_lose_what_belongs_to_the_connection)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(response_strips); i++) {
 		struct response_head head;
 
@@ -102,12 +101,11 @@ static void responses_lose_what_belongs_to_the_connection(void **state)
 	}
 }
 
-static void too_many_nominations_are_an_error(void **state)
+TEST(too_many_nominations_are_an_error)
 {
 	struct response_head head = { .status = 200, .version_major = 1, .version_minor = 1 };
 	char value[512];
 
-	(void)state;
 	arena_reset(&arena);
 	memset(value, ',', LIMIT_HEADERS);
 	fields_init(&head.fields, &arena);
@@ -139,9 +137,8 @@ static const struct forward {
 
 static const struct forwarded_facts facts = { .client_ip = TEXT("10.0.0.1"), .proto = TEXT("http") };
 
-static void only_a_trusted_peer_says_where_a_request_came_from(void **state)
+TEST(only_a_trusted_peer_says_where_a_request_came_from)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(forwards); i++) {
 		struct forwarded_facts known = facts;
 		struct request_head head;
@@ -154,11 +151,10 @@ static void only_a_trusted_peer_says_where_a_request_came_from(void **state)
 	}
 }
 
-static void via_is_appended_with_the_version_received(void **state)
+TEST(via_is_appended_with_the_version_received)
 {
 	struct request_head head;
 
-	(void)state;
 	arena_reset(&arena);
 	assert_int_equal(message_request(SPAN(GET "Via: 1.0 x\r\n" END), &arena, &head), BAD_NONE);
 	assert_int_equal(hop_add_via(&head.fields, 1, 1), 0);
@@ -190,36 +186,7 @@ static int add_all(void *context)
 	return error;
 }
 
-static void no_memory_is_an_error(void **state)
+TEST(no_memory_is_an_error)
 {
-	(void)state;
 	assert_true(alloc_fail_each(add_all, NULL) >= 3);
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	arena_init(&arena, 4096);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	arena_done(&arena);
-	return 0;
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(requests_lose_what_belongs_to_the_connection),
-		cmocka_unit_test(responses_lose_what_belongs_to_the_connection),
-		cmocka_unit_test(too_many_nominations_are_an_error),
-		cmocka_unit_test(only_a_trusted_peer_says_where_a_request_came_from),
-		cmocka_unit_test(via_is_appended_with_the_version_received),
-		cmocka_unit_test(no_memory_is_an_error),
-	};
-
-	return cmocka_run_group_tests(tests, setup, teardown);
 }

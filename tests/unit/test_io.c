@@ -7,12 +7,11 @@
 #include "user/net/io.h"
 #include "user/net/socket.h"
 
-static void silence_bytes_and_the_end_are_told_apart(void **state)
+TEST(silence_bytes_and_the_end_are_told_apart)
 {
 	char data[16];
 	int near, far;
 
-	(void)state;
 	pair_open(&near, &far);
 	assert_int_equal(io_peek(near), -EAGAIN);
 	assert_int_equal(io_read(near, data, sizeof(data)), -EAGAIN);
@@ -31,13 +30,12 @@ static void silence_bytes_and_the_end_are_told_apart(void **state)
 	close(near);
 }
 
-static void a_reset_is_an_error_and_a_gone_reader_no_signal(void **state)
+TEST(a_reset_is_an_error_and_a_gone_reader_no_signal)
 {
 	char byte = 'x';
 	struct iovec list = { &byte, 1 };
 	int near, far;
 
-	(void)state;
 	pair_open(&near, &far);
 	socket_reset(far);
 	pair_wait(near, POLLHUP);
@@ -48,14 +46,13 @@ static void a_reset_is_an_error_and_a_gone_reader_no_signal(void **state)
 	close(near);
 }
 
-static void pieces_are_written_in_order(void **state)
+TEST(pieces_are_written_in_order)
 {
 	char text[] = "abcde";
 	struct iovec list[] = { { text, 2 }, { text, 0 }, { text + 2, 3 } };
 	char data[8];
 	int near, far;
 
-	(void)state;
 	pair_open(&near, &far);
 	assert_int_equal(io_writev(near, list, 3, false), 5);
 	pair_wait(far, POLLIN);
@@ -65,13 +62,12 @@ static void pieces_are_written_in_order(void **state)
 	close(far);
 }
 
-static void more_holds_a_partial_segment_back_until_the_rest_follows(void **state)
+TEST(more_holds_a_partial_segment_back_until_the_rest_follows)
 {
 	char data[8];
 	struct pollfd item = { .events = POLLIN };
 	int near, far;
 
-	(void)state;
 	pair_open(&near, &far);
 	assert_int_equal(socket_set_nodelay(near), 0);
 	assert_int_equal(io_write(near, "ab", 2, true), 2);
@@ -85,30 +81,16 @@ static void more_holds_a_partial_segment_back_until_the_rest_follows(void **stat
 	close(far);
 }
 
-static void a_full_socket_takes_nothing(void **state)
+TEST(a_full_socket_takes_nothing)
 {
 	static char block[64 * 1024];
 	ssize_t len = 1;
 	int near, far;
 
-	(void)state;
 	pair_open(&near, &far);
 	for (int i = 0; i < 10000 && len > 0; i++)
 		len = io_write(near, block, sizeof(block), false);
 	assert_int_equal(len, -EAGAIN);
 	close(near);
 	close(far);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(silence_bytes_and_the_end_are_told_apart),
-		cmocka_unit_test(a_reset_is_an_error_and_a_gone_reader_no_signal),
-		cmocka_unit_test(pieces_are_written_in_order),
-		cmocka_unit_test(more_holds_a_partial_segment_back_until_the_rest_follows),
-		cmocka_unit_test(a_full_socket_takes_nothing),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 #include "admin/json.h"
 #include "tests/lib/alloc.h"
 #include "tests/lib/guard.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 
 static void assert_text(struct text *text, const char *want)
@@ -19,12 +15,11 @@ static void assert_text(struct text *text, const char *want)
 	text_done(text);
 }
 
-static void objects_keep_their_order_and_are_indented_by_two(void **state)
+TEST(objects_keep_their_order_and_are_indented_by_two)
 {
 	struct text out;
 	struct json_writer w;
 
-	(void)state;
 	text_init(&out);
 	json_begin(&w, &out);
 	json_open_object(&w, NULL);
@@ -47,7 +42,7 @@ static void objects_keep_their_order_and_are_indented_by_two(void **state)
 			  "    \"nothing\": null,\n    \"yes\": true,\n    \"k\\\"ey\": false\n  }\n}\n");
 }
 
-static void whole_numbers_keep_all_digits(void **state)
+TEST(whole_numbers_keep_all_digits)
 {
 	static const struct {
 		uint64_t value;
@@ -58,7 +53,6 @@ static void whole_numbers_keep_all_digits(void **state)
 		{ UINT64_MAX, "[\n  18446744073709551615\n]\n" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct text out;
 		struct json_writer w;
@@ -72,7 +66,7 @@ static void whole_numbers_keep_all_digits(void **state)
 	}
 }
 
-static void strings_are_always_valid_json(void **state)
+TEST(strings_are_always_valid_json)
 {
 	static const struct {
 		struct span in;
@@ -96,7 +90,6 @@ static void strings_are_always_valid_json(void **state)
 	};
 	struct guard guard;
 
-	(void)state;
 	guard_init(&guard, 64);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct text out;
@@ -111,9 +104,8 @@ static void strings_are_always_valid_json(void **state)
 	guard_done(&guard);
 }
 
-static void every_pair_of_bytes_makes_a_text_that_parses(void **state)
+TEST(every_pair_of_bytes_makes_a_text_that_parses)
 {
-	(void)state;
 	for (unsigned int first = 0; first < 256; first++) {
 		for (unsigned int second = 0; second < 256; second++) {
 			unsigned char bytes[2] = { (unsigned char)first, (unsigned char)second };
@@ -138,12 +130,11 @@ static void every_pair_of_bytes_makes_a_text_that_parses(void **state)
 	}
 }
 
-static void durations_are_go_text_and_null_stands_for_nothing(void **state)
+TEST(durations_are_go_text_and_null_stands_for_nothing)
 {
 	struct text out;
 	struct json_writer w;
 
-	(void)state;
 	text_init(&out);
 	json_begin(&w, &out);
 	json_open_object(&w, NULL);
@@ -159,7 +150,7 @@ static void durations_are_go_text_and_null_stands_for_nothing(void **state)
 		"  \"some\": \"x\"\n}\n");
 }
 
-static void base64_follows_the_examples_of_rfc_4648(void **state)
+TEST(base64_follows_the_examples_of_rfc_4648)
 {
 	static const char *const cases[][2] = {
 		{ "", "\"\"" },
@@ -172,7 +163,6 @@ static void base64_follows_the_examples_of_rfc_4648(void **state)
 		{ "\xff\xfe\xfd", "\"//79\"" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct text out;
 		struct json_writer w;
@@ -202,20 +192,18 @@ static int write_something(void *context)
 	return error;
 }
 
-static void lack_of_memory_shows_at_the_end(void **state)
+TEST(lack_of_memory_shows_at_the_end)
 {
-	(void)state;
 	assert_true(alloc_fail_each(write_something, NULL) > 3);
 }
 
-static void parsing_finds_members_and_elements(void **state)
+TEST(parsing_finds_members_and_elements)
 {
 	struct json_value *root = json_parse(
 		SPAN("{\"name\":\"x\",\"n\":12,\"neg\":-1,\"null\":null,\"l\":[1,2,{\"k\":\"v\"}]} \n"));
 	const struct json_value *list = json_member(root, "l");
 	const struct json_value *third = json_next(json_next(json_first(list)));
 
-	(void)state;
 	assert_non_null(root);
 	assert_string_equal(json_member_text(root, "name"), "x");
 	assert_int_equal(json_member_whole(root, "n"), 12);
@@ -232,12 +220,11 @@ static void parsing_finds_members_and_elements(void **state)
 	json_free(root);
 }
 
-static void only_one_complete_text_is_accepted(void **state)
+TEST(only_one_complete_text_is_accepted)
 {
 	static const char text[] = "{\"a\":[1,\"b\"]}";
 	struct guard guard;
 
-	(void)state;
 	guard_init(&guard, sizeof(text));
 	for (size_t len = 0; len <= sizeof(text) - 1; len++) {
 		struct json_value *root = json_parse(span_of(guard_end(&guard, text, len), len));
@@ -260,26 +247,7 @@ static int parse_something(void *context)
 	return root ? 0 : -ENOMEM;
 }
 
-static void parsing_survives_lack_of_memory(void **state)
+TEST(parsing_survives_lack_of_memory)
 {
-	(void)state;
 	assert_true(alloc_fail_each(parse_something, NULL) > 5);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(objects_keep_their_order_and_are_indented_by_two),
-		cmocka_unit_test(whole_numbers_keep_all_digits),
-		cmocka_unit_test(strings_are_always_valid_json),
-		cmocka_unit_test(every_pair_of_bytes_makes_a_text_that_parses),
-		cmocka_unit_test(durations_are_go_text_and_null_stands_for_nothing),
-		cmocka_unit_test(base64_follows_the_examples_of_rfc_4648),
-		cmocka_unit_test(lack_of_memory_shows_at_the_end),
-		cmocka_unit_test(parsing_finds_members_and_elements),
-		cmocka_unit_test(only_one_complete_text_is_accepted),
-		cmocka_unit_test(parsing_survives_lack_of_memory),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

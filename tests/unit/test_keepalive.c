@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <limits.h>
 #include <netinet/tcp.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "policy/keepalive.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 
 #define MS 1000000ull
@@ -39,9 +34,8 @@ static void assert_options(const struct keepalive_options *found, const struct k
 	assert_int_equal(found->user_timeout_ms, expected->user_timeout_ms);
 }
 
-static void policies_become_values_the_kernel_takes(void **state)
+TEST(policies_become_values_the_kernel_takes)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct keepalive_options found, plain;
 
@@ -53,13 +47,12 @@ static void policies_become_values_the_kernel_takes(void **state)
 	}
 }
 
-static void without_a_policy_or_disabled_the_socket_is_left_alone(void **state)
+TEST(without_a_policy_or_disabled_the_socket_is_left_alone)
 {
 	static const struct keepalive_policy disabled = { false, 30 * S, 5 * S, 3 };
 	static const struct keepalive_options off;
 	struct keepalive_options found = { true, 1, 1, 1, 1 };
 
-	(void)state;
 	keepalive_options_of(NULL, true, &found);
 	assert_options(&found, &off);
 	found = (struct keepalive_options){ true, 1, 1, 1, 1 };
@@ -67,9 +60,8 @@ static void without_a_policy_or_disabled_the_socket_is_left_alone(void **state)
 	assert_options(&found, &off);
 }
 
-static void the_kernel_accepts_every_value(void **state)
+TEST(the_kernel_accepts_every_value)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct keepalive_options options;
 		int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -85,15 +77,4 @@ static void the_kernel_accepts_every_value(void **state)
 				 0);
 		close(fd);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(policies_become_values_the_kernel_takes),
-		cmocka_unit_test(without_a_policy_or_disabled_the_socket_is_left_alone),
-		cmocka_unit_test(the_kernel_accepts_every_value),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

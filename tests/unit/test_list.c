@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 
-#include <cmocka.h>
-
+#include "tests/lib/test.h"
 #include "user/base/list.h"
 
 struct item {
@@ -45,9 +40,8 @@ static void assert_order(const struct list *l, const int *want, size_t count)
 #define ASSERT_ORDER(l, ...)                                                                                 \
 	assert_order(l, (int[]){ __VA_ARGS__ }, sizeof((int[]){ __VA_ARGS__ }) / sizeof(int))
 
-static void heads_and_tails_keep_their_order(void **state)
+TEST_WITH(heads_and_tails_keep_their_order, fill, NULL)
 {
-	(void)state;
 	assert_true(list_is_empty(&head));
 	assert_null(list_pop(&head));
 	list_add_tail(&head, &items[1].node);
@@ -60,9 +54,8 @@ static void heads_and_tails_keep_their_order(void **state)
 	ASSERT_ORDER(&head, 1, 2);
 }
 
-static void removing_is_idempotent_and_leaves_the_rest(void **state)
+TEST_WITH(removing_is_idempotent_and_leaves_the_rest, fill, NULL)
 {
-	(void)state;
 	for (int i = 0; i < 4; i++)
 		list_add_tail(&head, &items[i].node);
 	list_remove(&items[1].node);
@@ -76,11 +69,10 @@ static void removing_is_idempotent_and_leaves_the_rest(void **state)
 	list_remove(&items[9].node);
 }
 
-static void a_splice_moves_everything_to_the_end(void **state)
+TEST_WITH(a_splice_moves_everything_to_the_end, fill, NULL)
 {
 	struct list other;
 
-	(void)state;
 	list_init(&other);
 	list_splice(&head, &other);
 	assert_true(list_is_empty(&head));
@@ -96,11 +88,10 @@ static void a_splice_moves_everything_to_the_end(void **state)
 	ASSERT_ORDER(&head, 2, 3, 4);
 }
 
-static void a_walk_may_remove_the_current_node(void **state)
+TEST_WITH(a_walk_may_remove_the_current_node, fill, NULL)
 {
 	int seen = 0;
 
-	(void)state;
 	for (int i = 0; i < 10; i++)
 		list_add_tail(&head, &items[i].node);
 	list_each(node, next, &head) {
@@ -117,16 +108,4 @@ static void a_walk_may_remove_the_current_node(void **state)
 	assert_true(list_is_empty(&head));
 	list_each(node, next, &head)
 		fail();
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(heads_and_tails_keep_their_order, fill),
-		cmocka_unit_test_setup(removing_is_idempotent_and_leaves_the_rest, fill),
-		cmocka_unit_test_setup(a_splice_moves_everything_to_the_end, fill),
-		cmocka_unit_test_setup(a_walk_may_remove_the_current_node, fill),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,7 +53,7 @@ static void assert_is_open(int fd)
 	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
 }
 
-static void a_group_shares_one_port_and_all_of_it_get_connections(void **state)
+TEST(a_group_shares_one_port_and_all_of_it_get_connections)
 {
 	struct address any = pair_loopback();
 	struct address local;
@@ -61,7 +61,6 @@ static void a_group_shares_one_port_and_all_of_it_get_connections(void **state)
 	int fds[4], clients[256];
 	int used = 0;
 
-	(void)state;
 	assert_int_equal(net_listen_open_group(&any, LIMIT_LISTEN_BACKLOG, 4, fds, &local), 0);
 	assert_true(address_port(&local) > 0);
 	for (int i = 0; i < 4; i++) {
@@ -84,9 +83,8 @@ static void a_group_shares_one_port_and_all_of_it_get_connections(void **state)
 		close(fds[i]);
 }
 
-static void a_port_somebody_listens_on_is_refused_whatever_options_they_set(void **state)
+TEST(a_port_somebody_listens_on_is_refused_whatever_options_they_set)
 {
-	(void)state;
 	pair_need_ipv6();
 	for (int reuse = 0; reuse < 4; reuse++) {
 		struct address address = pair_loopback();
@@ -110,13 +108,12 @@ static void a_port_somebody_listens_on_is_refused_whatever_options_they_set(void
 	}
 }
 
-static void our_own_second_group_is_refused_as_well(void **state)
+TEST(our_own_second_group_is_refused_as_well)
 {
 	struct address any = pair_loopback();
 	struct address local;
 	int fds[2], again[2];
 
-	(void)state;
 	assert_int_equal(net_listen_open_group(&any, 1, 2, fds, &local), 0);
 	assert_int_equal(net_listen_open_group(&local, 1, 2, again, NULL), -EADDRINUSE);
 	close(fds[0]);
@@ -126,14 +123,13 @@ static void our_own_second_group_is_refused_as_well(void **state)
 	close(again[0]);
 }
 
-static void a_port_left_in_time_wait_can_be_opened_again(void **state)
+TEST(a_port_left_in_time_wait_can_be_opened_again)
 {
 	struct address any = pair_loopback();
 	struct address local;
 	int fd, client, server;
 	char byte;
 
-	(void)state;
 	assert_int_equal(net_listen_open_group(&any, 1, 1, &fd, &local), 0);
 	client = pair_connect(&local);
 	pair_wait(fd, POLLIN);
@@ -147,12 +143,11 @@ static void a_port_left_in_time_wait_can_be_opened_again(void **state)
 	close(fd);
 }
 
-static void any_ipv6_takes_ipv4_too(void **state)
+TEST(any_ipv6_takes_ipv4_too)
 {
 	struct address any, local, v4 = pair_loopback();
 	int fd, client;
 
-	(void)state;
 	pair_need_ipv6();
 	address_set_any(&any, true, 0);
 	assert_int_equal(net_listen_open_group(&any, 1, 1, &fd, &local), 0);
@@ -164,13 +159,12 @@ static void any_ipv6_takes_ipv4_too(void **state)
 	close(fd);
 }
 
-static void an_address_of_another_machine_is_refused_and_explained(void **state)
+TEST(an_address_of_another_machine_is_refused_and_explained)
 {
 	struct address a;
 	struct text words;
 	int fd = 77;
 
-	(void)state;
 	text_init(&words);
 	assert_int_equal(address_parse(SPAN("203.0.113.1:8080"), &a), 0);
 	assert_int_equal(net_listen_open(&a, 1, &fd), -EADDRNOTAVAIL);
@@ -181,7 +175,7 @@ static void an_address_of_another_machine_is_refused_and_explained(void **state)
 	text_done(&words);
 }
 
-static void every_error_is_put_into_words_that_say_what_to_do(void **state)
+TEST(every_error_is_put_into_words_that_say_what_to_do)
 {
 	static const struct {
 		const char *address;
@@ -201,7 +195,6 @@ static void every_error_is_put_into_words_that_say_what_to_do(void **state)
 		{ "unix:/a", -ENFILE, "LimitNOFILE" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct address a;
 		struct text words;
@@ -218,12 +211,11 @@ static void every_error_is_put_into_words_that_say_what_to_do(void **state)
 	}
 }
 
-static void a_unix_listener_has_exactly_the_mode_asked_for(void **state)
+TEST(a_unix_listener_has_exactly_the_mode_asked_for)
 {
 	static const mode_t masks[] = { 0, 022, 077, 0777 };
 	struct address a = path_in_folder("mode");
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(masks); i++) {
 		mode_t before = umask(masks[i]);
 		struct stat file;
@@ -242,12 +234,11 @@ static void a_unix_listener_has_exactly_the_mode_asked_for(void **state)
 	}
 }
 
-static void a_stale_socket_file_is_replaced_and_a_live_one_is_not(void **state)
+TEST(a_stale_socket_file_is_replaced_and_a_live_one_is_not)
 {
 	struct address a = path_in_folder("stale");
 	int fd, again = 77;
 
-	(void)state;
 	assert_int_equal(net_listen_open(&a, 1, &fd), 0);
 	assert_int_equal(net_listen_open(&a, 1, &again), -EADDRINUSE);
 	close(pair_connect(&a));
@@ -258,13 +249,12 @@ static void a_stale_socket_file_is_replaced_and_a_live_one_is_not(void **state)
 	net_listen_unlink(&a);
 }
 
-static void a_live_socket_with_a_full_queue_or_of_another_type_is_in_use(void **state)
+TEST(a_live_socket_with_a_full_queue_or_of_another_type_is_in_use)
 {
 	struct address a = path_in_folder("full");
 	int other, fd = 77;
 	int clients[2];
 
-	(void)state;
 	other = pair_listen(&a, 0);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(socket_open(&a, &clients[i]), 0);
@@ -283,13 +273,12 @@ static void a_live_socket_with_a_full_queue_or_of_another_type_is_in_use(void **
 	net_listen_unlink(&a);
 }
 
-static void a_file_that_is_no_socket_is_left_alone(void **state)
+TEST(a_file_that_is_no_socket_is_left_alone)
 {
 	struct address a = path_in_folder("file");
 	struct stat file;
 	int fd = open(a.un.sun_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 
-	(void)state;
 	assert_true(fd >= 0);
 	close(fd);
 	assert_int_equal(net_listen_open(&a, 1, &fd), -EEXIST);
@@ -301,12 +290,11 @@ static void a_file_that_is_no_socket_is_left_alone(void **state)
 	unlink(a.un.sun_path);
 }
 
-static void a_missing_directory_and_a_second_socket_on_a_path_are_errors(void **state)
+TEST(a_missing_directory_and_a_second_socket_on_a_path_are_errors)
 {
 	struct address a = path_in_folder("no/such");
 	int fds[2];
 
-	(void)state;
 	assert_int_equal(net_listen_open(&a, 1, fds), -ENOENT);
 	a = path_in_folder("two");
 	assert_int_equal(net_listen_open_group(&a, 1, 2, fds, NULL), -EINVAL);
@@ -314,22 +302,4 @@ static void a_missing_directory_and_a_second_socket_on_a_path_are_errors(void **
 	net_listen_unlink(&a);
 }
 
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_group_shares_one_port_and_all_of_it_get_connections),
-		cmocka_unit_test(a_port_somebody_listens_on_is_refused_whatever_options_they_set),
-		cmocka_unit_test(our_own_second_group_is_refused_as_well),
-		cmocka_unit_test(a_port_left_in_time_wait_can_be_opened_again),
-		cmocka_unit_test(any_ipv6_takes_ipv4_too),
-		cmocka_unit_test(an_address_of_another_machine_is_refused_and_explained),
-		cmocka_unit_test(every_error_is_put_into_words_that_say_what_to_do),
-		cmocka_unit_test(a_unix_listener_has_exactly_the_mode_asked_for),
-		cmocka_unit_test(a_stale_socket_file_is_replaced_and_a_live_one_is_not),
-		cmocka_unit_test(a_live_socket_with_a_full_queue_or_of_another_type_is_in_use),
-		cmocka_unit_test(a_file_that_is_no_socket_is_left_alone),
-		cmocka_unit_test(a_missing_directory_and_a_second_socket_on_a_path_are_errors),
-	};
-
-	return cmocka_run_group_tests(tests, folder_make, folder_remove);
-}
+TEST_GROUP(folder_make, folder_remove);

@@ -116,13 +116,14 @@ static int count_after(void **state)
 	return 0;
 }
 
-static void each_connection_is_handed_over_non_blocking_with_its_peer(void **state)
+#define TEST_CASE(name) TEST_WITH(name, count_before, count_after)
+
+TEST_CASE(each_connection_is_handed_over_non_blocking_with_its_peer)
 {
 	struct scene scene;
 	struct address want;
 	int client;
 
-	(void)state;
 	scene_open(&scene);
 	client = pair_connect(&scene.address);
 	scene.stop_at = 1;
@@ -136,13 +137,12 @@ static void each_connection_is_handed_over_non_blocking_with_its_peer(void **sta
 	scene_close(&scene);
 }
 
-static void an_ipv4_client_of_an_ipv6_listener_is_shown_as_ipv4(void **state)
+TEST_CASE(an_ipv4_client_of_an_ipv6_listener_is_shown_as_ipv4)
 {
 	struct scene scene;
 	struct address any, v4 = pair_loopback();
 	int client;
 
-	(void)state;
 	pair_need_ipv6();
 	address_set_any(&any, true, 0);
 	scene_open_at(&scene, &any);
@@ -155,12 +155,11 @@ static void an_ipv4_client_of_an_ipv6_listener_is_shown_as_ipv4(void **state)
 	scene_close(&scene);
 }
 
-static void one_wake_up_accepts_no_more_than_the_burst(void **state)
+TEST_CASE(one_wake_up_accepts_no_more_than_the_burst)
 {
 	struct scene scene;
 	int clients[2 * LIMIT_ACCEPT_BURST + 3];
 
-	(void)state;
 	scene_open(&scene);
 	for (size_t i = 0; i < ARRAY_LEN(clients); i++)
 		clients[i] = pair_connect(&scene.address);
@@ -172,48 +171,16 @@ static void one_wake_up_accepts_no_more_than_the_burst(void **state)
 	scene_close(&scene);
 }
 
-static void pause_in_callback(struct scene *scene)
-{
-	net_listener_pause(&scene->listener);
-}
-
-static void paused_connections_wait_until_resumed(void **state)
-{
-	struct scene scene;
-	int clients[5];
-
-	(void)state;
-	scene_open(&scene);
-	scene.at_stop = pause_in_callback;
-	scene.stop_at = 2;
-	for (size_t i = 0; i < ARRAY_LEN(clients); i++)
-		clients[i] = pair_connect(&scene.address);
-	play(scene.loop);
-	play_for(scene.loop, 20);
-	assert_int_equal(scene.accepted, 2);
-	assert_int_equal(scene.listener.state, NET_LISTENER_PAUSED);
-	scene.stop_at = 5;
-	net_listener_resume(&scene.listener);
-	net_listener_resume(&scene.listener);
-	scene.at_stop = NULL;
-	play(scene.loop);
-	assert_int_equal(scene.accepted, 5);
-	for (size_t i = 0; i < ARRAY_LEN(clients); i++)
-		close(clients[i]);
-	scene_close(&scene);
-}
-
 static void stop_in_callback(struct scene *scene)
 {
 	net_listener_stop(&scene->listener);
 }
 
-static void a_callback_may_stop_the_listener(void **state)
+TEST_CASE(a_callback_may_stop_the_listener)
 {
 	struct scene scene;
 	int clients[3];
 
-	(void)state;
 	scene_open(&scene);
 	scene.at_stop = stop_in_callback;
 	scene.stop_at = 1;
@@ -223,8 +190,6 @@ static void a_callback_may_stop_the_listener(void **state)
 	assert_int_equal(scene.accepted, 1);
 	assert_int_equal(scene.listener.state, NET_LISTENER_STOPPED);
 	net_listener_stop(&scene.listener);
-	net_listener_pause(&scene.listener);
-	net_listener_resume(&scene.listener);
 	assert_int_equal(net_listener_flush(&scene.listener), 0);
 	play_for(scene.loop, 10);
 	assert_int_equal(scene.accepted, 1);
@@ -233,19 +198,16 @@ static void a_callback_may_stop_the_listener(void **state)
 	scene_close(&scene);
 }
 
-static void a_flush_takes_what_is_queued_even_while_paused(void **state)
+TEST_CASE(a_flush_takes_what_is_queued)
 {
 	struct scene scene;
 	int clients[100];
 
-	(void)state;
 	scene_open(&scene);
-	net_listener_pause(&scene.listener);
 	for (size_t i = 0; i < ARRAY_LEN(clients); i++)
 		clients[i] = pair_connect(&scene.address);
 	assert_int_equal(net_listener_flush(&scene.listener), ARRAY_LEN(clients));
 	assert_int_equal(net_listener_flush(&scene.listener), 0);
-	assert_int_equal(scene.listener.state, NET_LISTENER_PAUSED);
 	for (size_t i = 0; i < ARRAY_LEN(clients); i++)
 		close(clients[i]);
 	scene_close(&scene);
@@ -292,7 +254,7 @@ static size_t stderr_back(struct silence *silence, char *out, size_t size)
 	return len > 0 ? (size_t)len : 0;
 }
 
-static void without_descriptors_it_refuses_one_pauses_logs_once_and_recovers(void **state)
+TEST_CASE(without_descriptors_it_refuses_one_pauses_logs_once_and_recovers)
 {
 	enum { CLIENTS = 3 };
 	struct silence silence;
@@ -303,7 +265,6 @@ static void without_descriptors_it_refuses_one_pauses_logs_once_and_recovers(voi
 	unsigned int lines = 0;
 	uint64_t start_ms;
 
-	(void)state;
 	scene_open(&scene);
 	for (int i = 0; i < CLIENTS; i++)
 		clients[i] = pair_connect(&scene.address);
@@ -337,36 +298,7 @@ static void without_descriptors_it_refuses_one_pauses_logs_once_and_recovers(voi
 	scene_close(&scene);
 }
 
-static void the_owner_may_pause_resume_and_stop_during_a_backoff(void **state)
-{
-	struct silence silence;
-	struct rlimit before;
-	struct scene scene;
-	char log[4096];
-	int clients[3];
-
-	(void)state;
-	scene_open(&scene);
-	for (int i = 0; i < 3; i++)
-		clients[i] = pair_connect(&scene.address);
-	stderr_to_pipe(&silence);
-	forbid_new_descriptors(&before);
-	play_for(scene.loop, 10);
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-	stderr_back(&silence, log, sizeof(log));
-	assert_int_equal(scene.listener.state, NET_LISTENER_BACKOFF);
-	net_listener_pause(&scene.listener);
-	play_for(scene.loop, LIMIT_ACCEPT_PAUSE_MS + 20);
-	assert_int_equal(scene.listener.state, NET_LISTENER_PAUSED);
-	net_listener_resume(&scene.listener);
-	scene.stop_at = 2;
-	play(scene.loop);
-	for (int i = 0; i < 3; i++)
-		close(clients[i]);
-	scene_close(&scene);
-}
-
-static void the_owner_may_stop_when_told_of_a_backoff(void **state)
+TEST_CASE(the_owner_may_stop_when_told_of_a_backoff)
 {
 	struct silence silence;
 	struct rlimit before;
@@ -374,7 +306,6 @@ static void the_owner_may_stop_when_told_of_a_backoff(void **state)
 	char log[4096];
 	int client;
 
-	(void)state;
 	scene_open(&scene);
 	scene.stops_on_pause = true;
 	client = pair_connect(&scene.address);
@@ -389,14 +320,13 @@ static void the_owner_may_stop_when_told_of_a_backoff(void **state)
 	scene_close(&scene);
 }
 
-static void a_failed_start_takes_nothing_and_can_be_stopped(void **state)
+TEST_CASE(a_failed_start_takes_nothing_and_can_be_stopped)
 {
 	struct address any = pair_loopback();
 	struct net_listener listener;
 	struct loop *loop = loop_create(0);
 	int fd;
 
-	(void)state;
 	assert_int_equal(net_listen_open(&any, 1, &fd), 0);
 	assert_int_equal(net_listener_start(&listener, loop, fd, on_accept), -ENOSPC);
 	net_listener_stop(&listener);
@@ -407,7 +337,7 @@ static void a_failed_start_takes_nothing_and_can_be_stopped(void **state)
 	loop_free(loop);
 }
 
-static void unix_clients_are_accepted(void **state)
+TEST_CASE(unix_clients_are_accepted)
 {
 	char folder[] = "/tmp/headgate-test-XXXXXX";
 	struct scene scene;
@@ -415,7 +345,6 @@ static void unix_clients_are_accepted(void **state)
 	char path[64];
 	int client;
 
-	(void)state;
 	assert_non_null(mkdtemp(folder));
 	snprintf(path, sizeof(path), "%s/s", folder);
 	assert_int_equal(address_set_unix(&a, span_str(path)), 0);
@@ -428,25 +357,4 @@ static void unix_clients_are_accepted(void **state)
 	scene_close(&scene);
 	net_listen_unlink(&a);
 	assert_int_equal(rmdir(folder), 0);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, count_before, count_after)
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		TEST(each_connection_is_handed_over_non_blocking_with_its_peer),
-		TEST(an_ipv4_client_of_an_ipv6_listener_is_shown_as_ipv4),
-		TEST(one_wake_up_accepts_no_more_than_the_burst),
-		TEST(paused_connections_wait_until_resumed),
-		TEST(a_callback_may_stop_the_listener),
-		TEST(a_flush_takes_what_is_queued_even_while_paused),
-		TEST(without_descriptors_it_refuses_one_pauses_logs_once_and_recovers),
-		TEST(the_owner_may_pause_resume_and_stop_during_a_backoff),
-		TEST(the_owner_may_stop_when_told_of_a_backoff),
-		TEST(a_failed_start_takes_nothing_and_can_be_stopped),
-		TEST(unix_clients_are_accepted),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

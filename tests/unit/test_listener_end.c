@@ -10,11 +10,11 @@
 
 #include "user/base/clock.h"
 #include "user/base/limits.h"
-#include "user/net/bar.h"
+#include "user/net/syn_filter.h"
 #include "user/net/listen.h"
 #include "user/net/listener.h"
 #include "user/net/socket.h"
-#include "user/privilege.h"
+#include "user/gateway/privilege.h"
 
 /* A listener that is to end; the last connections it accepted stay open. */
 struct scene {
@@ -132,7 +132,7 @@ static void bar_between_two_connections(int program)
 /* Ends the test as skipped without the right to load it. */
 static int need_program(void)
 {
-	int program = bar_load();
+	int program = syn_filter_load();
 
 	if (program < 0) {
 		print_message("skipped: no BPF: %s\n", strerror(-program));
@@ -141,29 +141,27 @@ static int need_program(void)
 	return program;
 }
 
-static void a_barred_listener_completes_what_has_begun_and_begins_nothing_new(void **state)
+TEST(a_barred_listener_completes_what_has_begun_and_begins_nothing_new)
 {
 	int program = need_program();
 
-	(void)state;
 	bar_between_two_connections(program);
 	bar_between_two_connections(-1);
 	close(program);
 }
 
 /* Some kernels let nobody without CAP_NET_ADMIN attach a classic filter. */
-static void a_program_loaded_before_is_attached_without_any_capability(void **state)
+TEST(a_program_loaded_before_is_attached_without_any_capability)
 {
 	struct address any = pair_loopback();
 	int program = need_program();
 	int status, fd;
 	pid_t child;
 
-	(void)state;
 	assert_int_equal(net_listen_open(&any, 1, &fd), 0);
 	child = fork();
 	if (child == 0)
-		_exit(privilege_drop() == 0 && bar_attach(fd, program) == 0 ? 0 : 1);
+		_exit(privilege_drop() == 0 && syn_filter_attach(fd, program) == 0 ? 0 : 1);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
 	close(fd);
@@ -237,21 +235,19 @@ static unsigned int crowd_at_the_end(void)
 	return reset;
 }
 
-static void no_connection_is_reset_when_a_barred_listener_stops_in_a_crowd(void **state)
+TEST(no_connection_is_reset_when_a_barred_listener_stops_in_a_crowd)
 {
-	(void)state;
 	for (int round = 0; round < 20; round++)
 		assert_int_equal(crowd_at_the_end(), 0);
 }
 
-static void a_unix_listener_and_a_stopped_one_cannot_be_barred(void **state)
+TEST(a_unix_listener_and_a_stopped_one_cannot_be_barred)
 {
 	char folder[] = "/tmp/headgate-test-XXXXXX";
 	struct scene scene;
 	struct address a;
 	char path[64];
 
-	(void)state;
 	assert_non_null(mkdtemp(folder));
 	snprintf(path, sizeof(path), "%s/s", folder);
 	assert_int_equal(address_set_unix(&a, span_str(path)), 0);
@@ -262,16 +258,4 @@ static void a_unix_listener_and_a_stopped_one_cannot_be_barred(void **state)
 	scene_close(&scene);
 	net_listen_unlink(&a);
 	assert_int_equal(rmdir(folder), 0);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_barred_listener_completes_what_has_begun_and_begins_nothing_new),
-		cmocka_unit_test(a_program_loaded_before_is_attached_without_any_capability),
-		cmocka_unit_test(no_connection_is_reset_when_a_barred_listener_stops_in_a_crowd),
-		cmocka_unit_test(a_unix_listener_and_a_stopped_one_cannot_be_barred),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -14,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/base/log.h"
 #include "user/base/mem.h"
@@ -57,12 +51,11 @@ static int defaults(void **state)
 	return 0;
 }
 
-static void a_line_has_time_level_and_message(void **state)
+TEST_WITH(a_line_has_time_level_and_message, defaults, NULL)
 {
 	const char *text;
 	int end = 0;
 
-	(void)state;
 	catch();
 	log_warn("backend %s: %d", "a", 7);
 	text = let_go();
@@ -71,9 +64,8 @@ static void a_line_has_time_level_and_message(void **state)
 	assert_string_equal(text + end, "\twarn\theadgate\tbackend a: 7\n");
 }
 
-static void lines_above_the_level_are_not_written(void **state)
+TEST_WITH(lines_above_the_level_are_not_written, defaults, NULL)
 {
-	(void)state;
 	for (int level = LOG_ERROR; level <= LOG_DEBUG; level++) {
 		const char *text;
 		int lines = 0;
@@ -92,11 +84,10 @@ static void lines_above_the_level_are_not_written(void **state)
 	}
 }
 
-static void json_lines_escape_what_json_cannot_hold(void **state)
+TEST_WITH(json_lines_escape_what_json_cannot_hold, defaults, NULL)
 {
 	const char *text;
 
-	(void)state;
 	log_set_format(LOG_JSON);
 	assert_int_equal(log_get_format(), LOG_JSON);
 	catch();
@@ -108,12 +99,11 @@ static void json_lines_escape_what_json_cannot_hold(void **state)
 		"\",\"scope\":\"headgate\",\"message\":\"a \\\"b\\\" \\\\ \\u000a\\u0001\\u007f\\u00ff\"}\n");
 }
 
-static void a_long_message_is_cut_and_still_one_line(void **state)
+TEST_WITH(a_long_message_is_cut_and_still_one_line, defaults, NULL)
 {
 	char message[10000];
 	const char *text;
 
-	(void)state;
 	memset(message, 'm', sizeof(message) - 1);
 	message[sizeof(message) - 1] = '\0';
 	catch();
@@ -124,9 +114,8 @@ static void a_long_message_is_cut_and_still_one_line(void **state)
 	assert_non_null(strstr(text, "\theadgate\tnext\n"));
 }
 
-static void without_memory_a_line_is_lost_and_nothing_else(void **state)
+TEST_WITH(without_memory_a_line_is_lost_and_nothing_else, defaults, NULL)
 {
-	(void)state;
 	catch();
 	mem_fail_nth(1);
 	log_info("lost, or part of it");
@@ -135,12 +124,11 @@ static void without_memory_a_line_is_lost_and_nothing_else(void **state)
 	assert_non_null(strstr(let_go(), "\theadgate\tnext\n"));
 }
 
-static void levels_have_names_in_both_directions(void **state)
+TEST_WITH(levels_have_names_in_both_directions, defaults, NULL)
 {
 	static const char *const names[] = { "error", "warn", "info", "debug" };
 	enum log_level level;
 
-	(void)state;
 	for (int i = 0; i < 4; i++) {
 		assert_string_equal(log_level_name((enum log_level)i), names[i]);
 		assert_int_equal(log_level_parse(span_str(names[i]), &level), 0);
@@ -155,12 +143,11 @@ static void levels_have_names_in_both_directions(void **state)
 	assert_int_equal(level, LOG_WARN);
 }
 
-static void a_rate_lets_one_line_through_an_interval_and_counts_the_rest(void **state)
+TEST_WITH(a_rate_lets_one_line_through_an_interval_and_counts_the_rest, defaults, NULL)
 {
 	struct log_rate rate = { .next_ms = 0 };
 	uint64_t suppressed = 77;
 
-	(void)state;
 	assert_true(log_rate_pass(&rate, 5, 100, &suppressed));
 	assert_int_equal(suppressed, 0);
 	suppressed = 77;
@@ -184,14 +171,13 @@ static void *writer(void *argument)
 	return NULL;
 }
 
-static void lines_of_several_threads_do_not_mix(void **state)
+TEST_WITH(lines_of_several_threads_do_not_mix, defaults, NULL)
 {
 	static char letters[] = "abcd";
 	pthread_t threads[4];
 	const char *line;
 	int lines = 0;
 
-	(void)state;
 	catch();
 	for (int i = 0; i < 4; i++)
 		pthread_create(&threads[i], NULL, writer, &letters[i]);
@@ -205,21 +191,4 @@ static void lines_of_several_threads_do_not_mix(void **state)
 		lines++;
 	}
 	assert_int_equal(lines, 200);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(a_line_has_time_level_and_message, defaults),
-		cmocka_unit_test_setup(lines_above_the_level_are_not_written, defaults),
-		cmocka_unit_test_setup(json_lines_escape_what_json_cannot_hold, defaults),
-		cmocka_unit_test_setup(a_long_message_is_cut_and_still_one_line, defaults),
-		cmocka_unit_test_setup(without_memory_a_line_is_lost_and_nothing_else, defaults),
-		cmocka_unit_test_setup(levels_have_names_in_both_directions, defaults),
-		cmocka_unit_test_setup(a_rate_lets_one_line_through_an_interval_and_counts_the_rest,
-				       defaults),
-		cmocka_unit_test_setup(lines_of_several_threads_do_not_mix, defaults),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

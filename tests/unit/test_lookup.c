@@ -1,26 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <stdlib.h>
 
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 #include "user/net/lookup.h"
 
 /* Names that need no name server; where the C library asks one all the same, it must not be waited for. */
 
-static void localhost_and_names_below_it_always_have_a_loopback_address(void **state)
+TEST(localhost_and_names_below_it_always_have_a_loopback_address)
 {
 	static const char *const rows[] = { "localhost", "localhost.", "LocalHost", "a.localhost",
 					    "a.b.localhost." };
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct address list[LIMIT_ADDRESSES];
 		struct address v4, v6;
@@ -35,12 +28,11 @@ static void localhost_and_names_below_it_always_have_a_loopback_address(void **s
 	}
 }
 
-static void a_literal_is_its_own_answer(void **state)
+TEST(a_literal_is_its_own_answer)
 {
 	struct address list[2];
 	uint32_t count = 0;
 
-	(void)state;
 	assert_int_equal(lookup_system(NULL, "192.0.2.7", list, 2, &count), 0);
 	assert_int_equal(count, 1);
 	assert_int_equal(list[0].len, sizeof(struct sockaddr_in));
@@ -50,24 +42,22 @@ static void a_literal_is_its_own_answer(void **state)
 	assert_int_equal(list[0].len, sizeof(struct sockaddr_in6));
 }
 
-static void no_more_than_max_are_returned(void **state)
+TEST(no_more_than_max_are_returned)
 {
 	struct address list[2] = { { .len = 0 }, { .len = 77 } };
 	uint32_t count = 0;
 
-	(void)state;
 	assert_int_equal(lookup_system(NULL, "localhost", list, 1, &count), 0);
 	assert_int_equal(count, 1);
 	assert_int_equal(list[1].len, 77);
 }
 
-static void what_has_no_address_is_an_error_and_leaves_the_count_alone(void **state)
+TEST(what_has_no_address_is_an_error_and_leaves_the_count_alone)
 {
 	static const char *const rows[] = { "a..b", "name with blanks" };
 	struct address list[2];
 	uint32_t count = 77;
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		int error = lookup_system(NULL, rows[i], list, 2, &count);
 
@@ -76,24 +66,17 @@ static void what_has_no_address_is_an_error_and_leaves_the_count_alone(void **st
 	}
 }
 
-static void errors_have_words(void **state)
+TEST(errors_have_words)
 {
-	(void)state;
 	assert_string_equal(lookup_error_text(-ENOENT), "no such name, or it has no address");
 	assert_string_equal(lookup_error_text(-EAGAIN), "no name server answered");
 	assert_string_equal(lookup_error_text(-ENOMEM), "Cannot allocate memory");
 }
 
-int main(void)
+static int be_hasty(void **state)
 {
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(localhost_and_names_below_it_always_have_a_loopback_address),
-		cmocka_unit_test(a_literal_is_its_own_answer),
-		cmocka_unit_test(no_more_than_max_are_returned),
-		cmocka_unit_test(what_has_no_address_is_an_error_and_leaves_the_count_alone),
-		cmocka_unit_test(errors_have_words),
-	};
-
-	setenv("RES_OPTIONS", "timeout:1 attempts:1", 1);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	(void)state;
+	return setenv("RES_OPTIONS", "timeout:1 attempts:1", 1);
 }
+
+TEST_GROUP(be_hasty, NULL);

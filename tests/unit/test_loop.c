@@ -89,12 +89,13 @@ static int loop_drop(void **state)
 	return 0;
 }
 
-static void a_readable_source_is_called_again_until_it_is_read(void **state)
+#define TEST_CASE(name) TEST_WITH(name, loop_make, loop_drop)
+
+TEST_CASE(a_readable_source_is_called_again_until_it_is_read)
 {
 	struct bell bell;
 	uint64_t turn = loop_turn(loop), wakeups = loop_wakeups(loop);
 
-	(void)state;
 	bell_open(&bell, loop);
 	bell.stop_at = 3;
 	play(loop);
@@ -109,11 +110,10 @@ static void a_readable_source_is_called_again_until_it_is_read(void **state)
 	bell_close(&bell);
 }
 
-static void interest_can_be_changed_and_the_same_again_is_free(void **state)
+TEST_CASE(interest_can_be_changed_and_the_same_again_is_free)
 {
 	struct bell bell;
 
-	(void)state;
 	bell_open(&bell, loop);
 	assert_int_equal(loop_source_modify(loop, &bell.source, 0), 0);
 	play_for(loop, 10);
@@ -129,12 +129,11 @@ static void interest_can_be_changed_and_the_same_again_is_free(void **state)
 	loop_source_remove(loop, &bell.source);
 }
 
-static void adding_fails_at_the_bound_and_for_bad_descriptors(void **state)
+TEST_CASE(adding_fails_at_the_bound_and_for_bad_descriptors)
 {
 	struct loop *small = loop_create(1);
 	struct bell bell, more;
 
-	(void)state;
 	bell_open(&bell, small);
 	more = (struct bell){ .loop = small };
 	loop_source_init(&more.source, bell.source.fd, bell_on_event);
@@ -160,11 +159,10 @@ static void close_other(struct bell *bell)
 	bell->other->then = NULL;
 }
 
-static void a_source_closed_earlier_in_the_turn_is_not_called(void **state)
+TEST_CASE(a_source_closed_earlier_in_the_turn_is_not_called)
 {
 	struct bell a, b;
 
-	(void)state;
 	bell_open(&a, loop);
 	bell_open(&b, loop);
 	a.other = &b;
@@ -188,11 +186,10 @@ static void close_other_and_reuse_its_number(struct bell *bell)
 	assert_int_equal(reborn.source.fd, number);
 }
 
-static void an_event_of_a_closed_source_does_not_reach_its_successor(void **state)
+TEST_CASE(an_event_of_a_closed_source_does_not_reach_its_successor)
 {
 	struct bell a, b;
 
-	(void)state;
 	bell_open(&a, loop);
 	bell_open(&b, loop);
 	a.other = &b;
@@ -208,13 +205,12 @@ static void an_event_of_a_closed_source_does_not_reach_its_successor(void **stat
 	bell_close(a.rings ? &a : &b);
 }
 
-static void more_events_than_one_turn_takes_are_served_in_the_next(void **state)
+TEST_CASE(more_events_than_one_turn_takes_are_served_in_the_next)
 {
 	enum { COUNT = LIMIT_EPOLL_EVENTS + 50 };
 	static struct bell bells[COUNT];
 	unsigned int served = 0;
 
-	(void)state;
 	for (int i = 0; i < COUNT; i++) {
 		bell_open(&bells[i], loop);
 		bells[i].then = bell_close;
@@ -267,13 +263,12 @@ static void note_timer(struct timer *timer, uint64_t now_ms)
 	note('t');
 }
 
-static void a_turn_is_again_events_timers_deferred(void **state)
+TEST_CASE(a_turn_is_again_events_timers_deferred)
 {
 	struct chore at_end, next_turn, chained;
 	struct timer timer;
 	struct bell bell;
 
-	(void)state;
 	play_for(loop, 0);
 	memset(journal, 0, sizeof(journal));
 	bell_open(&bell, loop);
@@ -301,12 +296,11 @@ static void ask_soon(struct bell *bell)
 	loop_soon(bell->loop, bell->deferred);
 }
 
-static void urgent_work_is_done_before_the_next_event(void **state)
+TEST_CASE(urgent_work_is_done_before_the_next_event)
 {
 	struct chore urgent, late;
 	struct bell first, second;
 
-	(void)state;
 	bell_open(&first, loop);
 	bell_open(&second, loop);
 	chore_init(&urgent, 'u');
@@ -329,12 +323,11 @@ static void ask_soon_at_the_end(struct loop_deferred *deferred)
 	loop_soon(chore->loop, &chore->next->deferred);
 }
 
-static void urgent_work_of_the_end_of_a_turn_does_not_wait_for_another(void **state)
+TEST_CASE(urgent_work_of_the_end_of_a_turn_does_not_wait_for_another)
 {
 	struct chore asks, urgent;
 	uint64_t turn = loop_turn(loop);
 
-	(void)state;
 	chore_init(&asks, 'd');
 	chore_init(&urgent, 'u');
 	loop_deferred_init(&asks.deferred, ask_soon_at_the_end);
@@ -346,12 +339,11 @@ static void urgent_work_of_the_end_of_a_turn_does_not_wait_for_another(void **st
 	assert_int_equal(loop_turn(loop), turn + 1);
 }
 
-static void work_for_the_next_turn_does_not_starve_the_rest(void **state)
+TEST_CASE(work_for_the_next_turn_does_not_starve_the_rest)
 {
 	struct chore busy;
 	struct bell bell;
 
-	(void)state;
 	bell_open(&bell, loop);
 	chore_init(&busy, 'a');
 	busy.again_until = 1000000;
@@ -364,12 +356,11 @@ static void work_for_the_next_turn_does_not_starve_the_rest(void **state)
 	bell_close(&bell);
 }
 
-static void work_for_the_next_turn_does_not_wait(void **state)
+TEST_CASE(work_for_the_next_turn_does_not_wait)
 {
 	struct chore chore;
 	uint64_t start_ms = clock_now_ms();
 
-	(void)state;
 	chore_init(&chore, 'a');
 	chore.again_until = 3;
 	loop_again(loop, &chore.deferred);
@@ -379,12 +370,11 @@ static void work_for_the_next_turn_does_not_wait(void **state)
 	assert_true(clock_now_ms() - start_ms >= 199);
 }
 
-static void work_put_off_before_the_first_turn_does_not_wait(void **state)
+TEST_CASE(work_put_off_before_the_first_turn_does_not_wait)
 {
 	struct chore chore;
 	uint64_t start_ms = clock_now_ms();
 
-	(void)state;
 	chore_init(&chore, 'd');
 	loop_defer(loop, &chore.deferred);
 	chore.stops = true;
@@ -393,11 +383,10 @@ static void work_put_off_before_the_first_turn_does_not_wait(void **state)
 	assert_in_range(clock_now_ms() - start_ms, 0, 1000);
 }
 
-static void work_asked_for_twice_is_done_once_in_its_first_place(void **state)
+TEST_CASE(work_asked_for_twice_is_done_once_in_its_first_place)
 {
 	struct chore a, b;
 
-	(void)state;
 	chore_init(&a, 'a');
 	chore_init(&b, 'b');
 	loop_again(loop, &a.deferred);
@@ -412,12 +401,11 @@ static void work_asked_for_twice_is_done_once_in_its_first_place(void **state)
 	assert_string_equal(journal, "abba");
 }
 
-static void cancelled_work_is_not_done_and_the_loop_does_what_is_left_at_its_end(void **state)
+TEST_CASE(cancelled_work_is_not_done_and_the_loop_does_what_is_left_at_its_end)
 {
 	struct chore cancelled, left;
 	struct loop *short_lived = loop_create(1);
 
-	(void)state;
 	chore_init(&cancelled, 'x');
 	chore_init(&left, 'l');
 	loop_defer(short_lived, &cancelled.deferred);
@@ -444,9 +432,8 @@ static void alarm_fire(struct timer *timer, uint64_t now_ms)
 	loop_stop(loop);
 }
 
-static void timers_fire_on_time_as_the_clock_sees_it(void **state)
+TEST_CASE(timers_fire_on_time_as_the_clock_sees_it)
 {
-	(void)state;
 	for (uint64_t ms = 1; ms < 60; ms += 7) {
 		struct alarm alarm;
 
@@ -461,9 +448,8 @@ static void timers_fire_on_time_as_the_clock_sees_it(void **state)
 }
 
 /* Armed late in a millisecond, in a loop that never waits: what was left of it does not count. */
-static void a_timer_armed_late_in_a_millisecond_is_not_early(void **state)
+TEST_CASE(a_timer_armed_late_in_a_millisecond_is_not_early)
 {
-	(void)state;
 	for (int round = 0; round < 20; round++) {
 		struct alarm alarm;
 		struct bell bell;
@@ -491,12 +477,11 @@ static void be_slow(struct bell *bell)
 	assert_true(loop_now_ms(bell->loop) == before / 1000000);
 }
 
-static void the_time_stands_still_within_a_turn_and_catches_up_in_the_next(void **state)
+TEST_CASE(the_time_stands_still_within_a_turn_and_catches_up_in_the_next)
 {
 	struct bell bell;
 	uint64_t first_ns;
 
-	(void)state;
 	bell_open(&bell, loop);
 	bell.then = be_slow;
 	bell.stop_at = 1;
@@ -513,13 +498,12 @@ static void on_alarm_signal(int number)
 	(void)number;
 }
 
-static void a_signal_does_not_end_the_loop(void **state)
+TEST_CASE(a_signal_does_not_end_the_loop)
 {
 	struct sigaction action = { .sa_handler = on_alarm_signal }, before;
 	struct itimerval often = { { 0, 2000 }, { 0, 2000 } }, off = { { 0, 0 }, { 0, 0 } };
 	uint64_t start_ms = clock_now_ms();
 
-	(void)state;
 	sigaction(SIGALRM, &action, &before);
 	setitimer(ITIMER_REAL, &often, NULL);
 	play_for(loop, 50);
@@ -548,37 +532,7 @@ static int make_loop(void *context)
 	return 0;
 }
 
-static void each_allocation_may_fail(void **state)
+TEST_CASE(each_allocation_may_fail)
 {
-	(void)state;
 	assert_true(alloc_fail_each(make_loop, NULL) >= 3);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, loop_make, loop_drop)
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		TEST(a_readable_source_is_called_again_until_it_is_read),
-		TEST(interest_can_be_changed_and_the_same_again_is_free),
-		TEST(adding_fails_at_the_bound_and_for_bad_descriptors),
-		TEST(a_source_closed_earlier_in_the_turn_is_not_called),
-		TEST(an_event_of_a_closed_source_does_not_reach_its_successor),
-		TEST(more_events_than_one_turn_takes_are_served_in_the_next),
-		TEST(a_turn_is_again_events_timers_deferred),
-		TEST(urgent_work_is_done_before_the_next_event),
-		TEST(urgent_work_of_the_end_of_a_turn_does_not_wait_for_another),
-		TEST(work_for_the_next_turn_does_not_starve_the_rest),
-		TEST(work_for_the_next_turn_does_not_wait),
-		TEST(work_put_off_before_the_first_turn_does_not_wait),
-		TEST(work_asked_for_twice_is_done_once_in_its_first_place),
-		TEST(cancelled_work_is_not_done_and_the_loop_does_what_is_left_at_its_end),
-		TEST(timers_fire_on_time_as_the_clock_sees_it),
-		TEST(a_timer_armed_late_in_a_millisecond_is_not_early),
-		TEST(the_time_stands_still_within_a_turn_and_catches_up_in_the_next),
-		TEST(a_signal_does_not_end_the_loop),
-		TEST(each_allocation_may_fail),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,11 +60,10 @@ static void post_close(struct post *post)
 	loop_free(post->loop);
 }
 
-static void a_message_runs_in_the_loop_not_in_send(void **state)
+TEST(a_message_runs_in_the_loop_not_in_send)
 {
 	struct post post;
 
-	(void)state;
 	post_open(&post);
 	send_letter(&post, 0, 0);
 	assert_int_equal(post.received, 0);
@@ -76,11 +75,10 @@ static void a_message_runs_in_the_loop_not_in_send(void **state)
 	post_close(&post);
 }
 
-static void messages_keep_their_order(void **state)
+TEST(messages_keep_their_order)
 {
 	struct post post;
 
-	(void)state;
 	post_open(&post);
 	for (int i = 0; i < 100; i++)
 		send_letter(&post, 0, i);
@@ -108,12 +106,11 @@ static void *sender_thread(void *argument)
 	return NULL;
 }
 
-static void nothing_of_several_senders_is_lost_and_each_keeps_its_order(void **state)
+TEST(nothing_of_several_senders_is_lost_and_each_keeps_its_order)
 {
 	struct sender senders[SENDERS];
 	struct post post;
 
-	(void)state;
 	post_open(&post);
 	post.stop_at = SENDERS * MESSAGES;
 	for (int i = 0; i < SENDERS; i++) {
@@ -129,11 +126,10 @@ static void nothing_of_several_senders_is_lost_and_each_keeps_its_order(void **s
 	post_close(&post);
 }
 
-static void what_is_left_runs_when_drained(void **state)
+TEST(what_is_left_runs_when_drained)
 {
 	struct post post;
 
-	(void)state;
 	post_open(&post);
 	mailbox_drain(post.mailbox);
 	for (int i = 0; i < 5; i++)
@@ -147,7 +143,7 @@ static void what_is_left_runs_when_drained(void **state)
 	mailbox_free(NULL);
 }
 
-/* A message that goes to and fro between two loops, as a question and its answer do. */
+/* A message that makes round trips between two loops, as a question and its answer do. */
 struct ball {
 	struct message message;
 	struct post *near;
@@ -180,13 +176,12 @@ static void *far_thread(void *argument)
 	return NULL;
 }
 
-static void a_message_may_be_sent_on_as_its_own_answer(void **state)
+TEST(a_message_may_be_sent_on_as_its_own_answer)
 {
 	struct ball ball = { .message = { .run = ball_run } };
 	struct post near, far;
 	pthread_t thread;
 
-	(void)state;
 	post_open(&near);
 	post_open(&far);
 	ball.near = &near;
@@ -215,12 +210,11 @@ static void send_from_run(struct message *message, void *context)
 	}
 }
 
-static void a_message_may_send_to_its_own_mailbox(void **state)
+TEST(a_message_may_send_to_its_own_mailbox)
 {
 	struct letter *first = malloc(sizeof(*first));
 	struct post post;
 
-	(void)state;
 	post_open(&post);
 	post.stop_at = 50;
 	*first = (struct letter){ .message = { .run = send_from_run } };
@@ -240,28 +234,12 @@ static int make_mailbox(void *context)
 	return 0;
 }
 
-static void each_allocation_may_fail_and_a_full_loop_is_an_error(void **state)
+TEST(each_allocation_may_fail_and_a_full_loop_is_an_error)
 {
 	struct loop *roomy = loop_create(8), *full = loop_create(0);
 
-	(void)state;
 	assert_true(alloc_fail_each(make_mailbox, roomy) >= 1);
 	assert_null(mailbox_create(full, NULL));
 	loop_free(roomy);
 	loop_free(full);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_message_runs_in_the_loop_not_in_send),
-		cmocka_unit_test(messages_keep_their_order),
-		cmocka_unit_test(nothing_of_several_senders_is_lost_and_each_keeps_its_order),
-		cmocka_unit_test(what_is_left_runs_when_drained),
-		cmocka_unit_test(a_message_may_be_sent_on_as_its_own_answer),
-		cmocka_unit_test(a_message_may_send_to_its_own_mailbox),
-		cmocka_unit_test(each_allocation_may_fail_and_a_full_loop_is_an_error),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,11 +54,10 @@ static const struct {
 	{ "/a/b", "/a/bc", false },
 };
 
-static void prefixes_fit_whole_segments_only(void **state)
+TEST(prefixes_fit_whole_segments_only)
 {
 	struct guard guard;
 
-	(void)state;
 	guard_init(&guard, 64);
 	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
 		struct span path = span_str(prefixes[i].path);
@@ -73,11 +72,10 @@ static void prefixes_fit_whole_segments_only(void **state)
 	guard_done(&guard);
 }
 
-static void exact_paths_are_compared_byte_for_byte(void **state)
+TEST(exact_paths_are_compared_byte_for_byte)
 {
 	struct route_match match = { .path_kind = PATH_EXACT, .path = SPAN("/a/b") };
 
-	(void)state;
 	assert_int_equal(match_path(&match, SPAN("/a/b")), MATCH_YES);
 	assert_int_equal(match_path(&match, SPAN("/a/b/")), MATCH_NO);
 	assert_int_equal(match_path(&match, SPAN("/A/b")), MATCH_NO);
@@ -90,7 +88,7 @@ static void exact_paths_are_compared_byte_for_byte(void **state)
 static const struct {
 	const char *pattern;
 	const char *value;
-	enum match_verdict verdict;
+	enum match_result result;
 } regexes[] = {
 	{ "/v[0-9]+/.*", "/v12/a", MATCH_YES },
 	{ "/v[0-9]+", "/v12/a", MATCH_NO },
@@ -109,18 +107,17 @@ static const struct {
 	{ "x.", "x\xc3", MATCH_YES },
 };
 
-static void expressions_fit_the_whole_value(void **state)
+TEST(expressions_fit_the_whole_value)
 {
 	struct guard guard;
 
-	(void)state;
 	guard_init(&guard, 64);
 	for (size_t i = 0; i < ARRAY_LEN(regexes); i++) {
 		struct match_regex *regex = regex_of(regexes[i].pattern);
 		struct span value = span_str(regexes[i].value);
 
 		value.data = guard_end(&guard, value.data, value.len);
-		if (match_regex_run(regex, value) != regexes[i].verdict)
+		if (match_regex_run(regex, value) != regexes[i].result)
 			fail_msg("%s and %s", regexes[i].pattern, regexes[i].value);
 		match_regex_free(regex);
 	}
@@ -132,9 +129,8 @@ static const char *const bad_patterns[] = {
 	"(*UTF)a", "\\C", "a{70000}", "(?P<n",	"\\", "((a{1,900}){1,900}){1,900}",
 };
 
-static void malformed_expressions_are_refused_with_the_place(void **state)
+TEST(malformed_expressions_are_refused_with_the_place)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad_patterns); i++) {
 		struct match_regex *regex = NULL;
 		struct text reason;
@@ -149,12 +145,11 @@ static void malformed_expressions_are_refused_with_the_place(void **state)
 	}
 }
 
-static void expressions_longer_than_the_limit_are_refused(void **state)
+TEST(expressions_longer_than_the_limit_are_refused)
 {
 	char pattern[LIMIT_ROUTE_REGEX_BYTES + 1];
 	struct match_regex *regex = NULL;
 
-	(void)state;
 	memset(pattern, 'a', sizeof(pattern));
 	assert_int_equal(match_regex_create(span_of(pattern, sizeof(pattern)), &regex, NULL), -EINVAL);
 	assert_int_equal(match_regex_create(span_of(pattern, sizeof(pattern) - 1), &regex, NULL), 0);
@@ -175,35 +170,33 @@ static const char *const hostile_patterns[] = {
 	"(a(?R)?)+[bc]",
 };
 
-static void hostile_expressions_give_up_within_the_bound(void **state)
+TEST(hostile_expressions_give_up_within_the_bound)
 {
 	static char value[64 * 1024];
 	size_t gave_up = 0;
 
-	(void)state;
 	memset(value, 'a', sizeof(value));
 	for (size_t i = 0; i < ARRAY_LEN(hostile_patterns); i++) {
 		struct match_regex *regex = regex_of(hostile_patterns[i]);
 		uint64_t start_ns = cpu_ns(), spent_ms;
-		enum match_verdict verdict = match_regex_run(regex, span_of(value, sizeof(value)));
+		enum match_result result = match_regex_run(regex, span_of(value, sizeof(value)));
 
 		spent_ms = (cpu_ns() - start_ns) / 1000000;
-		if (verdict == MATCH_YES || spent_ms > 500)
-			fail_msg("%s: verdict %d after %lu ms", hostile_patterns[i], verdict,
+		if (result == MATCH_YES || spent_ms > 500)
+			fail_msg("%s: result %d after %lu ms", hostile_patterns[i], result,
 				 (unsigned long)spent_ms);
-		gave_up += verdict == MATCH_GAVE_UP;
+		gave_up += result == MATCH_GAVE_UP;
 		match_regex_free(regex);
 	}
 	assert_true(gave_up >= 5);
 }
 
 /* A million steps: a tenth of what the library would take by itself. */
-static void the_bound_on_steps_is_ours(void **state)
+TEST(the_bound_on_steps_is_ours)
 {
 	struct match_regex *compiled = regex_of("(?:a?){20}a{20}[bc]");
 	struct match_regex *interpreted = regex_of("(*NO_JIT)(?:a?){20}a{20}[bc]");
 
-	(void)state;
 	assert_int_equal(match_regex_run(compiled, SPAN("aaaaaaaaaaaaaaaaaaaaa")), MATCH_GAVE_UP);
 	assert_int_equal(match_regex_run(interpreted, SPAN("aaaaaaaaaaaaaaaaaaaaa")), MATCH_GAVE_UP);
 	assert_int_equal(match_regex_run(compiled, SPAN("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab")),
@@ -212,12 +205,11 @@ static void the_bound_on_steps_is_ours(void **state)
 	match_regex_free(interpreted);
 }
 
-static void long_values_are_matched_with_more_than_the_compiled_codes_stack(void **state)
+TEST(long_values_are_matched_with_more_than_the_compiled_codes_stack)
 {
 	static char value[LIMIT_REQUEST_LINE_BYTES];
 	struct match_regex *regex = regex_of("(?:a|ab|[b-d])*");
 
-	(void)state;
 	memset(value, 'a', sizeof(value));
 	assert_int_equal(match_regex_run(regex, span_of(value, sizeof(value))), MATCH_YES);
 	match_regex_free(regex);
@@ -238,18 +230,16 @@ static int regex_once(void *context)
 	return 0;
 }
 
-static void expressions_survive_every_failed_allocation(void **state)
+TEST(expressions_survive_every_failed_allocation)
 {
-	(void)state;
 	assert_true(alloc_fail_each(regex_once, NULL) >= 4);
 }
 
-static void a_match_with_compiled_code_takes_no_memory(void **state)
+TEST(a_match_with_compiled_code_takes_no_memory)
 {
 	struct match_regex *regex = regex_of("/v[0-9]+/.*"), *interpreted = regex_of("(*NO_JIT)/v[0-9]+/.*");
 	unsigned long compiled_count, interpreted_count;
 
-	(void)state;
 	mem_fail_nth(0);
 	assert_int_equal(match_regex_run(interpreted, SPAN("/v1/a")), MATCH_YES);
 	interpreted_count = mem_count();
@@ -267,7 +257,7 @@ struct header_case {
 	const char *name;
 	enum text_match_kind kind;
 	const char *value;
-	enum match_verdict verdict;
+	enum match_result result;
 };
 
 static const struct header_case header_cases[] = {
@@ -318,44 +308,42 @@ static void add_fields(struct fields *fields)
 	assert_int_equal(fields_add(fields, SPAN("x-huge"), span_of(huge, sizeof(huge))), 0);
 }
 
-static enum match_verdict match_one_header(const struct header_case *c, const struct request_head *head)
+static enum match_result match_one_header(const struct header_case *c, const struct request_head *head)
 {
 	struct text_match text = { .name = span_str(c->name), .kind = c->kind, .value = span_str(c->value) };
 	struct route_match match = { .header_list = &text, .header_count = 1 };
-	enum match_verdict verdict;
+	enum match_result result;
 
 	if (c->kind == TEXT_REGEX)
 		text.regex = regex_of(c->value);
-	verdict = match_conditions(&match, head);
+	result = match_conditions(&match, head);
 	match_regex_free(text.regex);
-	return verdict;
+	return result;
 }
 
-static void headers_are_compared_as_one_value(void **state)
+TEST(headers_are_compared_as_one_value)
 {
 	struct request_head head;
 	struct arena arena;
 
-	(void)state;
 	arena_init(&arena, 4096);
 	head = head_of(&arena, "GET", "Example.com:8080", "/a?b=c");
 	add_fields(&head.fields);
 	for (size_t i = 0; i < ARRAY_LEN(header_cases); i++) {
-		enum match_verdict verdict = match_one_header(&header_cases[i], &head);
+		enum match_result result = match_one_header(&header_cases[i], &head);
 
-		if (verdict != header_cases[i].verdict)
-			fail_msg("%s %s: %d", header_cases[i].name, header_cases[i].value, verdict);
+		if (result != header_cases[i].result)
+			fail_msg("%s %s: %d", header_cases[i].name, header_cases[i].value, result);
 	}
 	arena_done(&arena);
 }
 
-static void the_scheme_is_that_of_an_absolute_target(void **state)
+TEST(the_scheme_is_that_of_an_absolute_target)
 {
 	static const struct header_case https = { ":scheme", TEXT_EXACT, "https", MATCH_YES };
 	struct request_head head;
 	struct arena arena;
 
-	(void)state;
 	arena_init(&arena, 4096);
 	head = head_of(&arena, "GET", "a", "/");
 	head.target = SPAN("HTTPS://a/");
@@ -365,13 +353,12 @@ static void the_scheme_is_that_of_an_absolute_target(void **state)
 	arena_done(&arena);
 }
 
-static void a_path_and_query_from_different_memory_are_joined(void **state)
+TEST(a_path_and_query_from_different_memory_are_joined)
 {
 	static const struct header_case full = { ":path", TEXT_EXACT, "/a?b", MATCH_YES };
 	struct request_head head;
 	struct arena arena;
 
-	(void)state;
 	arena_init(&arena, 4096);
 	head = head_of(&arena, "GET", "a", "/a");
 	head.query = SPAN("b");
@@ -380,9 +367,8 @@ static void a_path_and_query_from_different_memory_are_joined(void **state)
 	arena_done(&arena);
 }
 
-static void pseudo_names_are_known(void **state)
+TEST(pseudo_names_are_known)
 {
-	(void)state;
 	assert_true(match_pseudo_is_known(SPAN(":method")));
 	assert_true(match_pseudo_is_known(SPAN(":authority")));
 	assert_false(match_pseudo_is_known(SPAN(":status")));
@@ -396,7 +382,7 @@ static const struct {
 	const char *name;
 	enum text_match_kind kind;
 	const char *value;
-	enum match_verdict verdict;
+	enum match_result result;
 } query_cases[] = {
 	{ "a=b", "a", TEXT_EXACT, "b", MATCH_YES },
 	{ "a=b", "a", TEXT_EXACT, "B", MATCH_NO },
@@ -426,11 +412,10 @@ static const struct {
 	{ "", "a", TEXT_EXACT, "", MATCH_NO },
 };
 
-static void the_first_parameter_of_a_name_is_decoded_and_compared(void **state)
+TEST(the_first_parameter_of_a_name_is_decoded_and_compared)
 {
 	struct guard guard;
 
-	(void)state;
 	guard_init(&guard, 64);
 	for (size_t i = 0; i < ARRAY_LEN(query_cases); i++) {
 		struct text_match text = { .name = span_str(query_cases[i].name),
@@ -443,7 +428,7 @@ static void the_first_parameter_of_a_name_is_decoded_and_compared(void **state)
 		head.query.data = guard_end(&guard, head.query.data, head.query.len);
 		if (text.kind == TEXT_REGEX)
 			text.regex = regex_of(query_cases[i].value);
-		if (match_conditions(&match, &head) != query_cases[i].verdict)
+		if (match_conditions(&match, &head) != query_cases[i].result)
 			fail_msg("?%s: %s and %s", query_cases[i].query, query_cases[i].name,
 				 query_cases[i].value);
 		match_regex_free(text.regex);
@@ -451,14 +436,13 @@ static void the_first_parameter_of_a_name_is_decoded_and_compared(void **state)
 	guard_done(&guard);
 }
 
-static void a_decoded_value_over_the_limit_fits_nothing(void **state)
+TEST(a_decoded_value_over_the_limit_fits_nothing)
 {
 	static char query[2 + LIMIT_MATCH_VALUE_BYTES + 1];
 	struct text_match text = { .name = SPAN("a"), .kind = TEXT_REGEX };
 	struct route_match match = { .query_list = &text, .query_count = 1 };
 	struct request_head head = { .has_query = true, .query = { query, sizeof(query) } };
 
-	(void)state;
 	memset(query, '+', sizeof(query));
 	memcpy(query, "a=", 2);
 	text.regex = regex_of(".*");
@@ -468,7 +452,7 @@ static void a_decoded_value_over_the_limit_fits_nothing(void **state)
 	match_regex_free(text.regex);
 }
 
-static void all_conditions_have_to_hold(void **state)
+TEST(all_conditions_have_to_hold)
 {
 	struct text_match header = { .name = SPAN("x"), .value = SPAN("1") };
 	struct text_match query = { .name = SPAN("q"), .value = SPAN("1") };
@@ -480,7 +464,6 @@ static void all_conditions_have_to_hold(void **state)
 	struct request_head head;
 	struct arena arena;
 
-	(void)state;
 	arena_init(&arena, 4096);
 	head = head_of(&arena, "GET", "a", "/?q=1");
 	assert_int_equal(match_conditions(&match, &head), MATCH_NO);
@@ -492,29 +475,4 @@ static void all_conditions_have_to_hold(void **state)
 	head.query = SPAN("q=2");
 	assert_int_equal(match_conditions(&match, &head), MATCH_NO);
 	arena_done(&arena);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(prefixes_fit_whole_segments_only),
-		cmocka_unit_test(exact_paths_are_compared_byte_for_byte),
-		cmocka_unit_test(expressions_fit_the_whole_value),
-		cmocka_unit_test(malformed_expressions_are_refused_with_the_place),
-		cmocka_unit_test(expressions_longer_than_the_limit_are_refused),
-		cmocka_unit_test(hostile_expressions_give_up_within_the_bound),
-		cmocka_unit_test(the_bound_on_steps_is_ours),
-		cmocka_unit_test(long_values_are_matched_with_more_than_the_compiled_codes_stack),
-		cmocka_unit_test(expressions_survive_every_failed_allocation),
-		cmocka_unit_test(a_match_with_compiled_code_takes_no_memory),
-		cmocka_unit_test(headers_are_compared_as_one_value),
-		cmocka_unit_test(the_scheme_is_that_of_an_absolute_target),
-		cmocka_unit_test(a_path_and_query_from_different_memory_are_joined),
-		cmocka_unit_test(pseudo_names_are_known),
-		cmocka_unit_test(the_first_parameter_of_a_name_is_decoded_and_compared),
-		cmocka_unit_test(a_decoded_value_over_the_limit_fits_nothing),
-		cmocka_unit_test(all_conditions_have_to_hold),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

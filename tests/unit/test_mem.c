@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <pthread.h>
 #include <string.h>
 
+#include "tests/lib/test.h"
 #include "user/base/mem.h"
 
 /* Sanitizers end the program on sizes that overflow, unless told to answer NULL like any other allocator. */
@@ -26,12 +20,11 @@ const char *__tsan_default_options(void)
 	return "allocator_may_return_null=1";
 }
 
-static void memory_is_there_zeroed_by_calloc_and_never_null_for_nothing(void **state)
+TEST(memory_is_there_zeroed_by_calloc_and_never_null_for_nothing)
 {
 	char *block = hg_calloc(3, 7);
 	void *nothing = hg_malloc(0);
 
-	(void)state;
 	for (int i = 0; i < 21; i++)
 		assert_int_equal(block[i], 0);
 	memset(block, 'x', 21);
@@ -52,31 +45,28 @@ static void memory_is_there_zeroed_by_calloc_and_never_null_for_nothing(void **s
 	hg_free(nothing);
 }
 
-static void sizes_that_overflow_fail(void **state)
+TEST(sizes_that_overflow_fail)
 {
 	/* Volatile, or the compiler warns about what is meant here. */
 	volatile size_t huge = SIZE_MAX / 2 + 1;
 
-	(void)state;
 	assert_null(hg_calloc(huge, 4));
 	assert_null(hg_malloc(huge));
 }
 
-static void strings_are_copied_up_to_their_length(void **state)
+TEST(strings_are_copied_up_to_their_length)
 {
 	char *copy = hg_strndup("abcdef", 3);
 	char *empty = hg_strndup(NULL, 0);
 
-	(void)state;
 	assert_string_equal(copy, "abc");
 	assert_string_equal(empty, "");
 	hg_free(copy);
 	hg_free(empty);
 }
 
-static void exactly_the_nth_allocation_fails_once(void **state)
+TEST(exactly_the_nth_allocation_fails_once)
 {
-	(void)state;
 	for (unsigned long nth = 1; nth <= 8; nth++) {
 		void *blocks[8];
 
@@ -98,11 +88,10 @@ static void exactly_the_nth_allocation_fails_once(void **state)
 	}
 }
 
-static void a_failed_realloc_leaves_the_old_block(void **state)
+TEST(a_failed_realloc_leaves_the_old_block)
 {
 	char *block = hg_strndup("kept", 4);
 
-	(void)state;
 	mem_fail_nth(1);
 	assert_null(hg_realloc(block, 1000));
 	mem_fail_nth(0);
@@ -119,12 +108,11 @@ static void *allocate_elsewhere(void *argument)
 	return block ? NULL : (void *)1;
 }
 
-static void a_fault_is_for_its_own_thread(void **state)
+TEST(a_fault_is_for_its_own_thread)
 {
 	pthread_t thread;
 	void *failed = NULL;
 
-	(void)state;
 	mem_fail_nth(1);
 	assert_int_equal(pthread_create(&thread, NULL, allocate_elsewhere, NULL), 0);
 	assert_int_equal(pthread_join(thread, &failed), 0);
@@ -132,18 +120,4 @@ static void a_fault_is_for_its_own_thread(void **state)
 	assert_int_equal(mem_count(), 0);
 	assert_null(hg_malloc(1));
 	mem_fail_nth(0);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(memory_is_there_zeroed_by_calloc_and_never_null_for_nothing),
-		cmocka_unit_test(sizes_that_overflow_fail),
-		cmocka_unit_test(strings_are_copied_up_to_their_length),
-		cmocka_unit_test(exactly_the_nth_allocation_fails_once),
-		cmocka_unit_test(a_failed_realloc_leaves_the_old_block),
-		cmocka_unit_test(a_fault_is_for_its_own_thread),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

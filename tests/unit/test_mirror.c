@@ -3,9 +3,11 @@
 
 #include "tests/lib/alloc.h"
 
+#define PLAYED(name) TEST_WITH(name, scene_make, scene_drop)
+
 /* ---- the copy */
 
-static void a_copy_is_the_head_without_body_by_the_rules_of_the_mirror(void **state)
+PLAYED(a_copy_is_the_head_without_body_by_the_rules_of_the_mirror)
 {
 	static struct header_pair added = { SPAN("x-mirror"), SPAN("yes") };
 	static const struct header_modifier modifier = { .add_list = &added, .add_count = 1 };
@@ -38,7 +40,7 @@ static void a_copy_is_the_head_without_body_by_the_rules_of_the_mirror(void **st
 	UNTIL(scene, scene->proxy.mirror_count == 0);
 }
 
-static void nothing_is_copied_where_it_would_mean_something_else_or_lead_nowhere(void **state)
+PLAYED(nothing_is_copied_where_it_would_mean_something_else_or_lead_nowhere)
 {
 	struct scene *scene = *state;
 	struct backend empty = { .kind = BACKEND_SERVICE }, invalid = { .kind = BACKEND_INVALID };
@@ -60,7 +62,7 @@ static void nothing_is_copied_where_it_would_mean_something_else_or_lead_nowhere
 	assert_int_equal(count(scene, COUNTER_MIRROR_DROPPED), 0);
 }
 
-static void the_share_of_copies_is_kept(void **state)
+PLAYED(the_share_of_copies_is_kept)
 {
 	struct scene *scene = *state;
 
@@ -72,7 +74,7 @@ static void the_share_of_copies_is_kept(void **state)
 	assert_in_range(count(scene, COUNTER_MIRRORED), 60, 140);
 }
 
-static void beyond_the_limit_copies_are_dropped_and_counted(void **state)
+PLAYED(beyond_the_limit_copies_are_dropped_and_counted)
 {
 	struct scene *scene = *state;
 
@@ -113,7 +115,7 @@ static bool answer_is_pooled(struct scene *scene, const char *answer, bool then_
 	return is_pooled;
 }
 
-static void what_the_mirror_answers_is_read_over_and_judged(void **state)
+PLAYED(what_the_mirror_answers_is_read_over_and_judged)
 {
 	static const struct {
 		const char *answer;
@@ -151,7 +153,7 @@ static void what_the_mirror_answers_is_read_over_and_judged(void **state)
 	}
 }
 
-static void too_many_interim_answers_end_it(void **state)
+PLAYED(too_many_interim_answers_end_it)
 {
 	struct scene *scene = *state;
 	int fd;
@@ -169,7 +171,7 @@ static void too_many_interim_answers_end_it(void **state)
 	close(fd);
 }
 
-static void an_answer_is_read_up_to_its_limit(void **state)
+PLAYED(an_answer_is_read_up_to_its_limit)
 {
 	static char piece[64 * 1024];
 	struct scene *scene = *state;
@@ -207,7 +209,7 @@ static int warm_up(struct scene *scene)
 	return fd;
 }
 
-static void a_pooled_connection_is_used_again(void **state)
+PLAYED(a_pooled_connection_is_used_again)
 {
 	struct scene *scene = *state;
 	int fd = warm_up(scene);
@@ -222,7 +224,7 @@ static void a_pooled_connection_is_used_again(void **state)
 	close(fd);
 }
 
-static void a_pooled_connection_that_dies_is_replaced_once(void **state)
+PLAYED(a_pooled_connection_that_dies_is_replaced_once)
 {
 	struct scene *scene = *state;
 	int fd = warm_up(scene), again;
@@ -239,7 +241,7 @@ static void a_pooled_connection_that_dies_is_replaced_once(void **state)
 	assert_int_equal(count(scene, COUNTER_MIRROR_FAILURES), 1);
 }
 
-static void a_refused_connect_is_a_failure_of_the_endpoint(void **state)
+PLAYED(a_refused_connect_is_a_failure_of_the_endpoint)
 {
 	struct scene *scene = *state;
 	struct upstream_endpoint *endpoint;
@@ -285,7 +287,7 @@ static uint64_t time_of_failure(struct scene *scene)
 	return clock_now_ms() - start_ms;
 }
 
-static void a_connect_ends_with_the_connect_timeout_of_the_backend(void **state)
+PLAYED(a_connect_ends_with_the_connect_timeout_of_the_backend)
 {
 	static const struct backend_tcp tcp = { .connect_timeout = { true, 150 * MS } };
 	struct scene *scene = *state;
@@ -303,7 +305,7 @@ static void a_connect_ends_with_the_connect_timeout_of_the_backend(void **state)
 		close(fillers[i]);
 }
 
-static void a_look_up_ends_with_the_connect_timeout_too(void **state)
+PLAYED(a_look_up_ends_with_the_connect_timeout_too)
 {
 	struct scene *scene = *state;
 
@@ -316,7 +318,7 @@ static void a_look_up_ends_with_the_connect_timeout_too(void **state)
 	assert_int_equal(count(scene, COUNTER_MIRROR_FAILURES), 1);
 }
 
-static void the_connect_timeout_is_over_once_the_connection_stands(void **state)
+PLAYED(the_connect_timeout_is_over_once_the_connection_stands)
 {
 	struct scene *scene = *state;
 	int fd;
@@ -335,7 +337,7 @@ static void the_connect_timeout_is_over_once_the_connection_stands(void **state)
 	close(fd);
 }
 
-static void a_name_without_address_is_a_failure(void **state)
+PLAYED(a_name_without_address_is_a_failure)
 {
 	struct scene *scene = *state;
 
@@ -346,7 +348,7 @@ static void a_name_without_address_is_a_failure(void **state)
 	assert_int_equal(count(scene, COUNTER_MIRROR_FAILURES), 1);
 }
 
-static void a_silent_mirror_is_given_up_after_the_request_timeout_of_its_backend(void **state)
+PLAYED(a_silent_mirror_is_given_up_after_the_request_timeout_of_its_backend)
 {
 	static const struct backend_http http = { .request_timeout = { true, 200 * MS } };
 	struct scene *scene = *state;
@@ -359,7 +361,7 @@ static void a_silent_mirror_is_given_up_after_the_request_timeout_of_its_backend
 
 /* ---- ends */
 
-static void stopping_frees_copies_in_every_stage(void **state)
+PLAYED(stopping_frees_copies_in_every_stage)
 {
 	struct scene *scene = *state;
 	int fd = warm_up(scene), second;
@@ -393,7 +395,7 @@ static int mirror_and_stop(void *context)
 	return 0;
 }
 
-static void lack_of_memory_costs_the_copy_and_nothing_else(void **state)
+PLAYED(lack_of_memory_costs_the_copy_and_nothing_else)
 {
 	struct scene *scene = *state;
 	uint64_t made;
@@ -403,31 +405,4 @@ static void lack_of_memory_costs_the_copy_and_nothing_else(void **state)
 	assert_true(count(scene, COUNTER_MIRROR_DROPPED) + count(scene, COUNTER_MIRROR_FAILURES) >= 4);
 	assert_true(made > count(scene, COUNTER_MIRROR_FAILURES));
 	assert_int_equal(scene->stream.exchange->head.fields.count, 1);
-}
-
-#define PLAYED(function) cmocka_unit_test_setup_teardown(function, scene_make, scene_drop)
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		PLAYED(a_copy_is_the_head_without_body_by_the_rules_of_the_mirror),
-		PLAYED(nothing_is_copied_where_it_would_mean_something_else_or_lead_nowhere),
-		PLAYED(the_share_of_copies_is_kept),
-		PLAYED(beyond_the_limit_copies_are_dropped_and_counted),
-		PLAYED(what_the_mirror_answers_is_read_over_and_judged),
-		PLAYED(too_many_interim_answers_end_it),
-		PLAYED(an_answer_is_read_up_to_its_limit),
-		PLAYED(a_pooled_connection_is_used_again),
-		PLAYED(a_pooled_connection_that_dies_is_replaced_once),
-		PLAYED(a_refused_connect_is_a_failure_of_the_endpoint),
-		PLAYED(a_connect_ends_with_the_connect_timeout_of_the_backend),
-		PLAYED(a_look_up_ends_with_the_connect_timeout_too),
-		PLAYED(the_connect_timeout_is_over_once_the_connection_stands),
-		PLAYED(a_name_without_address_is_a_failure),
-		PLAYED(a_silent_mirror_is_given_up_after_the_request_timeout_of_its_backend),
-		PLAYED(stopping_frees_copies_in_every_stage),
-		PLAYED(lack_of_memory_costs_the_copy_and_nothing_else),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include <stdio.h>
 
+#include "tests/lib/test.h"
 #include "user/net/name_table.h"
 
 enum { COUNT = 1000 };
@@ -36,9 +31,8 @@ static int fill(void **state)
 	return 0;
 }
 
-static void every_host_and_port_finds_its_own_entry(void **state)
+TEST_WITH(every_host_and_port_finds_its_own_entry, fill, NULL)
 {
-	(void)state;
 	assert_int_equal(table.count, COUNT);
 	for (int i = 0; i < COUNT; i++)
 		assert_ptr_equal(name_table_find(&table, name_of(i), port_of(i)), &entries[i]);
@@ -48,9 +42,8 @@ static void every_host_and_port_finds_its_own_entry(void **state)
 	assert_null(name_table_find(&table, SPAN(""), 80));
 }
 
-static void the_oldest_is_the_one_not_asked_for_the_longest_and_not_busy(void **state)
+TEST_WITH(the_oldest_is_the_one_not_asked_for_the_longest_and_not_busy, fill, NULL)
 {
-	(void)state;
 	assert_ptr_equal(name_table_oldest(&table), &entries[0]);
 	entries[0].is_busy = true;
 	assert_ptr_equal(name_table_oldest(&table), &entries[1]);
@@ -63,9 +56,8 @@ static void the_oldest_is_the_one_not_asked_for_the_longest_and_not_busy(void **
 	assert_null(name_table_oldest(&table));
 }
 
-static void a_removed_entry_is_gone_and_the_rest_stays(void **state)
+TEST_WITH(a_removed_entry_is_gone_and_the_rest_stays, fill, NULL)
 {
-	(void)state;
 	for (int i = 0; i < COUNT; i += 2)
 		name_table_remove(&table, &entries[i]);
 	for (int i = 0; i < COUNT; i++)
@@ -76,27 +68,14 @@ static void a_removed_entry_is_gone_and_the_rest_stays(void **state)
 	assert_int_equal(table.count, 0);
 }
 
-static void the_longest_name_is_kept_whole(void **state)
+TEST_WITH(the_longest_name_is_kept_whole, fill, NULL)
 {
 	static struct name_entry entry;
 	char host[NAME_HOST_BYTES];
 
-	(void)state;
 	memset(host, 'h', sizeof(host));
 	name_table_add(&table, &entry, span_of(host, sizeof(host)), 1);
 	assert_ptr_equal(name_table_find(&table, span_of(host, sizeof(host)), 1), &entry);
 	assert_null(name_table_find(&table, span_of(host, sizeof(host) - 1), 1));
 	assert_int_equal(strlen(entry.host), NAME_HOST_BYTES);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(every_host_and_port_finds_its_own_entry, fill),
-		cmocka_unit_test_setup(the_oldest_is_the_one_not_asked_for_the_longest_and_not_busy, fill),
-		cmocka_unit_test_setup(a_removed_entry_is_gone_and_the_rest_stays, fill),
-		cmocka_unit_test_setup(the_longest_name_is_kept_whole, fill),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -58,12 +57,11 @@ static void assert_held(const struct pipe_splice *pipe, size_t want)
 	assert_int_equal(held, want);
 }
 
-static void bytes_go_through_and_are_counted_on_both_sides(void **state)
+TEST(bytes_go_through_and_are_counted_on_both_sides)
 {
 	struct scene scene;
 	char data[16];
 
-	(void)state;
 	scene_open(&scene);
 	assert_int_equal(pipe_splice_in(scene.near_in, &scene.pipe, 100), -EAGAIN);
 	assert_int_equal(io_write(scene.client, "hello world", 11, false), 11);
@@ -81,11 +79,10 @@ static void bytes_go_through_and_are_counted_on_both_sides(void **state)
 	scene_close(&scene);
 }
 
-static void the_end_of_the_stream_is_zero_also_with_bytes_inside(void **state)
+TEST(the_end_of_the_stream_is_zero_also_with_bytes_inside)
 {
 	struct scene scene;
 
-	(void)state;
 	scene_open(&scene);
 	assert_int_equal(io_write(scene.client, "last", 4, false), 4);
 	assert_int_equal(socket_shutdown_write(scene.client), 0);
@@ -98,11 +95,10 @@ static void the_end_of_the_stream_is_zero_also_with_bytes_inside(void **state)
 	scene_close(&scene);
 }
 
-static void a_reset_on_either_side_is_an_error_and_the_count_stays(void **state)
+TEST(a_reset_on_either_side_is_an_error_and_the_count_stays)
 {
 	struct scene scene;
 
-	(void)state;
 	scene_open(&scene);
 	assert_int_equal(io_write(scene.client, "four", 4, false), 4);
 	pair_wait(scene.near_in, POLLIN);
@@ -127,7 +123,7 @@ static unsigned char pattern(size_t at)
  * Moves 8 MiB with every step cut at another size; slow reader, slow writer, and the pipe as the narrow
  * place.
  */
-static void every_byte_arrives_once_and_in_order(void **state)
+TEST(every_byte_arrives_once_and_in_order)
 {
 	enum { TOTAL = 8 * 1024 * 1024 };
 	static unsigned char block[64 * 1024];
@@ -135,7 +131,6 @@ static void every_byte_arrives_once_and_in_order(void **state)
 	size_t written = 0, in = 0, out = 0, read_bytes = 0;
 	unsigned int seed = 12345;
 
-	(void)state;
 	scene_open(&scene);
 	while (read_bytes < TOTAL) {
 		size_t len = 1 + (size_t)rand_r(&seed) % sizeof(block);
@@ -172,13 +167,12 @@ static void every_byte_arrives_once_and_in_order(void **state)
 	scene_close(&scene);
 }
 
-static void a_full_pipe_takes_nothing_and_says_so(void **state)
+TEST(a_full_pipe_takes_nothing_and_says_so)
 {
 	static char block[64 * 1024];
 	struct scene scene;
 	ssize_t len = 1;
 
-	(void)state;
 	scene_open(&scene);
 	for (int i = 0; i < 100000 && len != -ENOBUFS; i++) {
 		io_write(scene.client, block, sizeof(block), false);
@@ -192,12 +186,11 @@ static void a_full_pipe_takes_nothing_and_says_so(void **state)
 	assert_int_equal(scene.pool.count, 0);
 }
 
-static void an_empty_pipe_is_used_again_and_one_with_bytes_is_closed(void **state)
+TEST(an_empty_pipe_is_used_again_and_one_with_bytes_is_closed)
 {
 	struct scene scene;
 	int read_fd;
 
-	(void)state;
 	scene_open(&scene);
 	read_fd = scene.pipe.read_fd;
 	pipe_pool_give(&scene.pool, &scene.pipe);
@@ -216,12 +209,11 @@ static void an_empty_pipe_is_used_again_and_one_with_bytes_is_closed(void **stat
 	scene_close(&scene);
 }
 
-static void the_pool_keeps_no_more_than_its_bound(void **state)
+TEST(the_pool_keeps_no_more_than_its_bound)
 {
 	struct pipe_splice pipes[LIMIT_IDLE_PIPES + 3];
 	struct pipe_pool pool;
 
-	(void)state;
 	pipe_pool_init(&pool);
 	for (int i = 0; i < LIMIT_IDLE_PIPES + 3; i++)
 		assert_int_equal(pipe_pool_take(&pool, &pipes[i]), 0);
@@ -233,12 +225,11 @@ static void the_pool_keeps_no_more_than_its_bound(void **state)
 	assert_int_equal(pool.count, 0);
 }
 
-static void a_new_pipe_is_non_blocking_and_knows_its_size(void **state)
+TEST(a_new_pipe_is_non_blocking_and_knows_its_size)
 {
 	struct pipe_pool pool;
 	struct pipe_splice pipe;
 
-	(void)state;
 	pipe_pool_init(&pool);
 	assert_int_equal(pipe_pool_take(&pool, &pipe), 0);
 	assert_true(fcntl(pipe.read_fd, F_GETFL) & O_NONBLOCK);
@@ -248,13 +239,12 @@ static void a_new_pipe_is_non_blocking_and_knows_its_size(void **state)
 	pipe_pool_done(&pool);
 }
 
-static void without_descriptors_there_is_no_pipe(void **state)
+TEST(without_descriptors_there_is_no_pipe)
 {
 	struct rlimit before, none;
 	struct pipe_pool pool;
 	struct pipe_splice pipe = { .read_fd = -1, .size_bytes = 77 };
 
-	(void)state;
 	pipe_pool_init(&pool);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
 	none = before;
@@ -265,35 +255,14 @@ static void without_descriptors_there_is_no_pipe(void **state)
 	assert_int_equal(pipe.size_bytes, 77);
 }
 
-static void a_descriptor_that_cannot_splice_is_an_error(void **state)
+TEST(a_descriptor_that_cannot_splice_is_an_error)
 {
 	struct scene scene;
 	int fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	(void)state;
 	scene_open(&scene);
 	assert_true(pipe_splice_in(fd, &scene.pipe, 1) < 0);
 	assert_held(&scene.pipe, 0);
 	close(fd);
 	scene_close(&scene);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bytes_go_through_and_are_counted_on_both_sides),
-		cmocka_unit_test(the_end_of_the_stream_is_zero_also_with_bytes_inside),
-		cmocka_unit_test(a_reset_on_either_side_is_an_error_and_the_count_stays),
-		cmocka_unit_test(every_byte_arrives_once_and_in_order),
-		cmocka_unit_test(a_full_pipe_takes_nothing_and_says_so),
-		cmocka_unit_test(an_empty_pipe_is_used_again_and_one_with_bytes_is_closed),
-		cmocka_unit_test(the_pool_keeps_no_more_than_its_bound),
-		cmocka_unit_test(a_new_pipe_is_non_blocking_and_knows_its_size),
-		cmocka_unit_test(without_descriptors_there_is_no_pipe),
-		cmocka_unit_test(a_descriptor_that_cannot_splice_is_an_error),
-	};
-
-	/* As user/loop/signals.c does for the program. */
-	signal(SIGPIPE, SIG_IGN);
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,7 +105,7 @@ static void run_split(const struct message *message, enum relay_encoding encodin
 	scene_close();
 }
 
-static void every_split_of_a_message_gives_the_same_bytes_and_leaves_what_follows(void **unused)
+TEST(every_split_of_a_message_gives_the_same_bytes_and_leaves_what_follows)
 {
 	static const struct body_framing five = { .kind = BODY_LENGTH, .length = 26 };
 	static const struct message messages[] = {
@@ -121,7 +121,6 @@ static void every_split_of_a_message_gives_the_same_bytes_and_leaves_what_follow
 		{ "all of it", "", "all of it", "0\r\n\r\n", &until_close },
 	};
 
-	(void)unused;
 	for (size_t i = 0; i < ARRAY_LEN(messages); i++) {
 		const struct message *message = &messages[i];
 		size_t len = strlen(message->in) + strlen(message->behind);
@@ -135,11 +134,10 @@ static void every_split_of_a_message_gives_the_same_bytes_and_leaves_what_follow
 	}
 }
 
-static void one_byte_after_the_other_gives_the_same_message(void **unused)
+TEST(one_byte_after_the_other_gives_the_same_message)
 {
 	static const char text[] = "3;a=b\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\nX-A: 1\r\n\r\n";
 
-	(void)unused;
 	scene_open(&chunked, ENCODE_CHUNKED, true);
 	for (size_t i = 0; i < strlen(text); i++) {
 		put(span_of(text + i, 1));
@@ -154,11 +152,10 @@ static void one_byte_after_the_other_gives_the_same_message(void **unused)
 
 /* ---- how it ends */
 
-static void a_direction_without_body_only_flushes_the_head(void **unused)
+TEST(a_direction_without_body_only_flushes_the_head)
 {
 	static const struct body_framing none = { .kind = BODY_NONE };
 
-	(void)unused;
 	scene_open(&none, ENCODE_PLAIN, true);
 	assert_int_equal(stage.relay.state, RELAY_DONE);
 	scene_close();
@@ -177,12 +174,11 @@ static void a_direction_without_body_only_flushes_the_head(void **unused)
 	scene_close();
 }
 
-static void head_and_body_leave_in_one_segment(void **unused)
+TEST(head_and_body_leave_in_one_segment)
 {
 	struct body_framing framing = length_of(4);
 	char memory[64];
 
-	(void)unused;
 	scene_open(&framing, ENCODE_PLAIN, true);
 	assert_int_equal(buf_append(&stage.sink.out, SPAN("head "), 100), 0);
 	put(SPAN("body"));
@@ -192,7 +188,7 @@ static void head_and_body_leave_in_one_segment(void **unused)
 	scene_close();
 }
 
-static void a_source_that_ends_early_is_short_and_what_it_sent_is_delivered(void **unused)
+TEST(a_source_that_ends_early_is_short_and_what_it_sent_is_delivered)
 {
 	static const struct body_framing ten = { .kind = BODY_LENGTH, .length = 10 };
 	static const struct {
@@ -208,7 +204,6 @@ static void a_source_that_ends_early_is_short_and_what_it_sent_is_delivered(void
 		{ &chunked, "3\r\nabc\r\n0\r\nX: y\r\n", "3\r\nabc\r\n" },
 	};
 
-	(void)unused;
 	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
 		scene_open(table[i].framing, table[i].framing == &chunked ? ENCODE_CHUNKED : ENCODE_PLAIN,
 			   true);
@@ -224,12 +219,11 @@ static void a_source_that_ends_early_is_short_and_what_it_sent_is_delivered(void
 	}
 }
 
-static void a_reset_of_the_source_is_an_error_and_no_end(void **unused)
+TEST(a_reset_of_the_source_is_an_error_and_no_end)
 {
 	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
 	const struct body_framing *framings[] = { &until_close, &chunked, &tunnel };
 
-	(void)unused;
 	for (size_t i = 0; i < ARRAY_LEN(framings); i++) {
 		scene_open(framings[i], ENCODE_PLAIN, true);
 		pump();
@@ -245,7 +239,7 @@ static void a_reset_of_the_source_is_an_error_and_no_end(void **unused)
 	}
 }
 
-static void malformed_framing_stops_at_the_fault(void **unused)
+TEST(malformed_framing_stops_at_the_fault)
 {
 	static const struct {
 		const char *text;
@@ -259,7 +253,6 @@ static void malformed_framing_stops_at_the_fault(void **unused)
 		{ "1\r\na\r\n0\r\nContent-Length: 3\r\n\r\n", "1\r\na\r\n", BAD_TRAILER },
 	};
 
-	(void)unused;
 	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
 		scene_open(&chunked, ENCODE_CHUNKED, true);
 		put(span_str(table[i].text));
@@ -272,13 +265,12 @@ static void malformed_framing_stops_at_the_fault(void **unused)
 	}
 }
 
-static void a_sink_that_left_is_a_failure_of_the_sink(void **unused)
+TEST(a_sink_that_left_is_a_failure_of_the_sink)
 {
 	for (int pipe = 0; pipe <= 1; pipe++) {
 		struct body_framing framing = length_of(LIMIT_PIPE_MIN_BODY_BYTES * 4);
 		static char piece[65536];
 
-		(void)unused;
 		scene_open(&framing, ENCODE_PLAIN, pipe);
 		close(stage.far);
 		stage.far = -1;
@@ -309,12 +301,11 @@ static void new_sink(void)
 	stage.got_len = 0;
 }
 
-static void a_repeated_try_gets_everything_again_at_every_point(void **unused)
+TEST(a_repeated_try_gets_everything_again_at_every_point)
 {
 	static const char text[] = "3\r\nabc\r\n5\r\ndefgh\r\n0\r\nX: y\r\n\r\n";
 	static const struct message want = { text, "", "abcdefgh", "0\r\nX: y\r\n\r\n", &chunked };
 
-	(void)unused;
 	for (size_t cut = 0; cut <= strlen(text); cut++) {
 		scene_open(&chunked, ENCODE_CHUNKED, true);
 		stage.relay.replay = &stage.replay;
@@ -331,13 +322,12 @@ static void a_repeated_try_gets_everything_again_at_every_point(void **unused)
 	}
 }
 
-static void a_body_that_outgrew_the_buffer_or_was_not_kept_is_not_repeated(void **unused)
+TEST(a_body_that_outgrew_the_buffer_or_was_not_kept_is_not_repeated)
 {
 	static char piece[LIMIT_RETRY_BODY_BYTES];
 	char line[32];
 	struct body_framing framing = length_of(100);
 
-	(void)unused;
 	scene_open(&chunked, ENCODE_CHUNKED, true);
 	stage.relay.replay = &stage.replay;
 	put(span_of(line, (size_t)snprintf(line, sizeof(line), "%zx\r\n", sizeof(piece))));
@@ -359,11 +349,10 @@ static void a_body_that_outgrew_the_buffer_or_was_not_kept_is_not_repeated(void 
 }
 
 /* The first send fails: nothing was sent, but the bytes are gone from the source. */
-static void bytes_that_a_dead_sink_refused_count_as_taken(void **unused)
+TEST(bytes_that_a_dead_sink_refused_count_as_taken)
 {
 	struct body_framing framing = length_of(100);
 
-	(void)unused;
 	scene_open(&framing, ENCODE_PLAIN, true);
 	stage.sink.send_error = -EPIPE;
 	put(SPAN("0123456789"));
@@ -418,31 +407,10 @@ static int relay_once(void *context)
 		       : -EINVAL;
 }
 
-static void each_allocation_may_fail(void **unused)
+TEST(each_allocation_may_fail)
 {
-	(void)unused;
 	scene_open(&tunnel, ENCODE_PLAIN, false);
 	relay_stop(&stage.relay);
 	assert_true(alloc_fail_each(relay_once, NULL) >= 4);
 	scene_close();
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_split_of_a_message_gives_the_same_bytes_and_leaves_what_follows),
-		cmocka_unit_test(one_byte_after_the_other_gives_the_same_message),
-		cmocka_unit_test(a_direction_without_body_only_flushes_the_head),
-		cmocka_unit_test(head_and_body_leave_in_one_segment),
-		cmocka_unit_test(a_source_that_ends_early_is_short_and_what_it_sent_is_delivered),
-		cmocka_unit_test(a_reset_of_the_source_is_an_error_and_no_end),
-		cmocka_unit_test(malformed_framing_stops_at_the_fault),
-		cmocka_unit_test(a_sink_that_left_is_a_failure_of_the_sink),
-		cmocka_unit_test(a_repeated_try_gets_everything_again_at_every_point),
-		cmocka_unit_test(a_body_that_outgrew_the_buffer_or_was_not_kept_is_not_repeated),
-		cmocka_unit_test(bytes_that_a_dead_sink_refused_count_as_taken),
-		cmocka_unit_test(each_allocation_may_fail),
-	};
-
-	return cmocka_run_group_tests(tests, ignore_sigpipe, NULL);
 }

@@ -37,9 +37,8 @@ static void run_message(enum source_kind source, enum sink_kind sink, size_t cut
 	end();
 }
 
-static void a_message_is_the_same_between_all_kinds_of_ends_however_it_is_cut(void **unused)
+TEST(a_message_is_the_same_between_all_kinds_of_ends_however_it_is_cut)
 {
-	(void)unused;
 	for (int source = 0; source < SOURCE_KINDS; source++) {
 		for (int sink = 0; sink < SINK_KINDS; sink++) {
 			if (source != FROM_H2 && sink != TO_H2)
@@ -53,12 +52,11 @@ static void a_message_is_the_same_between_all_kinds_of_ends_however_it_is_cut(vo
 	}
 }
 
-static void what_follows_a_message_stays_with_its_connection(void **unused)
+TEST(what_follows_a_message_stays_with_its_connection)
 {
 	struct body_framing framing = length_of(3);
 	char rest[16] = { 0 };
 
-	(void)unused;
 	scene_prepare();
 	begin(of_conn(&stage.source), to_open(false), &framing, ENCODE_PLAIN);
 	put(SPAN("abcGET "));
@@ -71,11 +69,10 @@ static void what_follows_a_message_stays_with_its_connection(void **unused)
 	end();
 }
 
-static void a_message_without_a_body_ends_with_its_head(void **unused)
+TEST(a_message_without_a_body_ends_with_its_head)
 {
 	static const struct body_framing none = { .kind = BODY_NONE };
 
-	(void)unused;
 	scene_prepare();
 	begin(of_conn(&stage.source), to_open(true), &none, ENCODE_PLAIN);
 	assert_int_equal(stage.relay.state, RELAY_FLUSH); /* the head has not left yet */
@@ -93,9 +90,8 @@ static void a_message_without_a_body_ends_with_its_head(void **unused)
 }
 
 /* The end of a stream has no place in the bytes of a tunnel, and the other way round. */
-static void the_ends_of_a_tunnel_are_a_fin_and_the_end_of_the_stream(void **unused)
+TEST(the_ends_of_a_tunnel_are_a_fin_and_the_end_of_the_stream)
 {
-	(void)unused;
 	scene_prepare();
 	begin(of_conn(&stage.source), to_open(false), &tunnel, ENCODE_PLAIN);
 	put(SPAN("0\r\n\r\nany"));
@@ -135,9 +131,8 @@ static void assert_not_ended(enum sink_kind kind, const char *payload)
 	}
 }
 
-static void a_reset_of_the_source_is_an_error_and_no_end(void **unused)
+TEST(a_reset_of_the_source_is_an_error_and_no_end)
 {
-	(void)unused;
 	for (int sink = 0; sink < SINK_KINDS; sink++) {
 		for (int how = 0; how < 2; how++) {
 			scene_prepare();
@@ -161,14 +156,13 @@ static void a_reset_of_the_source_is_an_error_and_no_end(void **unused)
 	}
 }
 
-static void a_body_that_is_not_as_announced_is_malformed(void **unused)
+TEST(a_body_that_is_not_as_announced_is_malformed)
 {
 	static const struct {
 		const char *payload;
 		const char *want;
 	} table[] = { { "abc", "abc" }, { "abcdefgh", "" } };
 
-	(void)unused;
 	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
 		scene_prepare();
 		begin(from_open(H2_POST "content-length=5\n"), to_open(false), &until_close, ENCODE_PLAIN);
@@ -184,9 +178,8 @@ static void a_body_that_is_not_as_announced_is_malformed(void **unused)
 }
 
 /* As in a chunked body: the message is not complete without them, and they are not to be believed. */
-static void trailers_that_are_malformed_break_the_message(void **unused)
+TEST(trailers_that_are_malformed_break_the_message)
 {
-	(void)unused;
 	for (int sink = 0; sink < SINK_KINDS; sink++) {
 		struct h2_head *head;
 
@@ -207,13 +200,12 @@ static void trailers_that_are_malformed_break_the_message(void **unused)
 	}
 }
 
-static void a_short_source_does_not_end_the_stream(void **unused)
+TEST(a_short_source_does_not_end_the_stream)
 {
 	static const struct body_framing ten = { .kind = BODY_LENGTH, .length = 10 };
 	static const struct body_framing *const framings[] = { &ten, &chunked };
 	static const char *const texts[] = { "abc", "3\r\nabc\r\n" };
 
-	(void)unused;
 	for (size_t i = 0; i < ARRAY_LEN(framings); i++) {
 		scene_prepare();
 		begin(of_conn(&stage.source), to_open(false), framings[i], ENCODE_PLAIN);
@@ -227,9 +219,8 @@ static void a_short_source_does_not_end_the_stream(void **unused)
 	}
 }
 
-static void a_sink_that_is_reset_is_a_failure_of_the_sink(void **unused)
+TEST(a_sink_that_is_reset_is_a_failure_of_the_sink)
 {
-	(void)unused;
 	for (int source = FROM_H2; source <= FROM_LENGTH; source++) {
 		for (int how = 0; how < 2; how++) {
 			struct body_framing framing = framing_of((enum source_kind)source);
@@ -257,11 +248,10 @@ static void a_sink_that_is_reset_is_a_failure_of_the_sink(void **unused)
 }
 
 /* RFC 9113 8.1: a server may answer and reset with NO_ERROR; the request has left already. */
-static void a_reset_behind_our_end_is_no_failure(void **unused)
+TEST(a_reset_behind_our_end_is_no_failure)
 {
 	struct body_framing framing = length_of(3);
 
-	(void)unused;
 	scene_prepare();
 	begin(of_conn(&stage.source), to_open(false), &framing, ENCODE_PLAIN);
 	put(SPAN("abc"));
@@ -314,12 +304,11 @@ static int relay_once(void *context)
 	return fail == RELAY_FAIL_MEMORY || fail == RELAY_FAIL_SINK ? -ENOMEM : -EINVAL;
 }
 
-static void each_allocation_may_fail(void **unused)
+TEST(each_allocation_may_fail)
 {
 	struct supply supply = { 0 };
 	unsigned long count;
 
-	(void)unused;
 	scene_prepare();
 	h2_play_begin_default(&from.play);
 	h2_play_begin_default(&to.play);
@@ -344,23 +333,4 @@ static void each_allocation_may_fail(void **unused)
 	h2_play_end(&from.play);
 	h2_play_end(&to.play);
 	scene_close();
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_message_is_the_same_between_all_kinds_of_ends_however_it_is_cut),
-		cmocka_unit_test(what_follows_a_message_stays_with_its_connection),
-		cmocka_unit_test(a_message_without_a_body_ends_with_its_head),
-		cmocka_unit_test(the_ends_of_a_tunnel_are_a_fin_and_the_end_of_the_stream),
-		cmocka_unit_test(a_reset_of_the_source_is_an_error_and_no_end),
-		cmocka_unit_test(a_body_that_is_not_as_announced_is_malformed),
-		cmocka_unit_test(trailers_that_are_malformed_break_the_message),
-		cmocka_unit_test(a_short_source_does_not_end_the_stream),
-		cmocka_unit_test(a_sink_that_is_reset_is_a_failure_of_the_sink),
-		cmocka_unit_test(a_reset_behind_our_end_is_no_failure),
-		cmocka_unit_test(each_allocation_may_fail),
-	};
-
-	return cmocka_run_group_tests(tests, ignore_sigpipe, NULL);
 }

@@ -61,12 +61,11 @@ static void assert_bounded(void)
 			 relay_buffered(&stage.relay));
 }
 
-static void a_stream_that_takes_nothing_stops_the_connection_it_comes_from(void **unused)
+TEST(a_stream_that_takes_nothing_stops_the_connection_it_comes_from)
 {
 	struct body_framing framing = length_of(BIG_BYTES);
 	size_t sent = 0, got = 0, more;
 
-	(void)unused;
 	fill_big();
 	scene_prepare();
 	begin(of_conn(&stage.source), to_open(false), &framing, ENCODE_PLAIN);
@@ -99,12 +98,11 @@ static void a_stream_that_takes_nothing_stops_the_connection_it_comes_from(void 
 	end();
 }
 
-static void a_connection_that_takes_nothing_stops_the_stream_it_comes_from(void **unused)
+TEST(a_connection_that_takes_nothing_stops_the_stream_it_comes_from)
 {
 	int bytes = 64 * 1024; /* of the kernel */
 	size_t got = 0, before;
 
-	(void)unused;
 	fill_big();
 	scene_prepare();
 	setsockopt(conn_fd(&stage.sink), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
@@ -139,14 +137,13 @@ static void a_connection_that_takes_nothing_stops_the_stream_it_comes_from(void 
 }
 
 /* More than one batch waits on the stream, its end among it, when the sink stops taking bytes. */
-static void an_end_that_waits_behind_bytes_is_not_taken_before_them(void **unused)
+TEST(an_end_that_waits_behind_bytes_is_not_taken_before_them)
 {
 	enum { LEN = 900 * 1024 };
 	struct h2_options options[2] = { h2_play_options(H2_CLIENT), h2_play_options(H2_SERVER) };
 	int bytes = 16 * 1024;
 	size_t got = 0;
 
-	(void)unused;
 	fill_big();
 	scene_prepare();
 	setsockopt(conn_fd(&stage.sink), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
@@ -177,11 +174,10 @@ static void an_end_that_waits_behind_bytes_is_not_taken_before_them(void **unuse
 	end();
 }
 
-static void a_stream_that_takes_nothing_stops_the_stream_it_comes_from(void **unused)
+TEST(a_stream_that_takes_nothing_stops_the_stream_it_comes_from)
 {
 	size_t got = 0;
 
-	(void)unused;
 	fill_big();
 	scene_prepare();
 	begin(from_open(H2_POST), to_open(false), &until_close, ENCODE_PLAIN);
@@ -206,9 +202,8 @@ static void a_stream_that_takes_nothing_stops_the_stream_it_comes_from(void **un
 }
 
 /* The idle timer must not fire on a peer that gives, or takes, little by little. */
-static void whatever_passes_an_end_counts_as_progress(void **unused)
+TEST(whatever_passes_an_end_counts_as_progress)
 {
-	(void)unused;
 	scene_prepare();
 	begin(from_open(H2_POST), to_open(false), &until_close, ENCODE_PLAIN);
 	say("abc", 3);
@@ -272,11 +267,10 @@ static void run_repeat(enum source_kind source, enum sink_kind first, enum sink_
 	end();
 }
 
-static void a_repeated_try_may_go_to_an_end_of_another_kind_at_every_point(void **unused)
+TEST(a_repeated_try_may_go_to_an_end_of_another_kind_at_every_point)
 {
 	static const enum source_kind sources[] = { FROM_H2, FROM_LENGTH, FROM_CHUNKED };
 
-	(void)unused;
 	for (size_t i = 0; i < ARRAY_LEN(sources); i++) {
 		for (int first = 0; first < SINK_KINDS; first++) {
 			for (int second = 0; second < SINK_KINDS; second++) {
@@ -292,11 +286,10 @@ static void a_repeated_try_may_go_to_an_end_of_another_kind_at_every_point(void 
 	}
 }
 
-static void a_repeated_try_without_a_body_is_its_head(void **unused)
+TEST(a_repeated_try_without_a_body_is_its_head)
 {
 	static const struct body_framing none = { .kind = BODY_NONE };
 
-	(void)unused;
 	scene_prepare();
 	begin(from_open(H2_POST), to_open(true), &none, ENCODE_PLAIN);
 	turn();
@@ -309,19 +302,4 @@ static void a_repeated_try_without_a_body_is_its_head(void **unused)
 	assert_int_equal(stage.relay.state, RELAY_DONE);
 	assert_got("head");
 	end();
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_stream_that_takes_nothing_stops_the_connection_it_comes_from),
-		cmocka_unit_test(a_connection_that_takes_nothing_stops_the_stream_it_comes_from),
-		cmocka_unit_test(an_end_that_waits_behind_bytes_is_not_taken_before_them),
-		cmocka_unit_test(a_stream_that_takes_nothing_stops_the_stream_it_comes_from),
-		cmocka_unit_test(whatever_passes_an_end_counts_as_progress),
-		cmocka_unit_test(a_repeated_try_may_go_to_an_end_of_another_kind_at_every_point),
-		cmocka_unit_test(a_repeated_try_without_a_body_is_its_head),
-	};
-
-	return cmocka_run_group_tests(tests, ignore_sigpipe, NULL);
 }

@@ -74,17 +74,15 @@ static void run_large(bool pipe, uint64_t total)
 	scene_close();
 }
 
-static void megabytes_pass_a_slow_reader_whole_in_both_lanes(void **unused)
+TEST(megabytes_pass_a_slow_reader_whole_in_both_lanes)
 {
-	(void)unused;
 	run_large(false, 5000011);
 	run_large(true, 5000011);
 	run_large(true, LIMIT_PIPE_MIN_BODY_BYTES);
 }
 
-static void a_blocked_sink_stops_the_source_and_bounds_what_waits(void **unused)
+TEST(a_blocked_sink_stops_the_source_and_bounds_what_waits)
 {
-	(void)unused;
 	for (int pipe = 0; pipe <= 1; pipe++) {
 		uint64_t total = 1ull << 30;
 		struct body_framing framing = length_of(total);
@@ -113,14 +111,13 @@ static void a_blocked_sink_stops_the_source_and_bounds_what_waits(void **unused)
 	}
 }
 
-static void one_turn_moves_a_bounded_number_of_bytes(void **unused)
+TEST(one_turn_moves_a_bounded_number_of_bytes)
 {
 	uint64_t total = 1ull << 30;
 	struct body_framing framing = length_of(total);
 	int room_bytes = 4 << 20;
 	uint64_t sent = 0;
 
-	(void)unused;
 	scene_open(&framing, ENCODE_PLAIN, false);
 	/* Neither side may block before the budget ends. */
 	setsockopt(conn_fd(&stage.sink), SOL_SOCKET, SO_SNDBUF, &room_bytes, sizeof(room_bytes));
@@ -136,11 +133,10 @@ static void one_turn_moves_a_bounded_number_of_bytes(void **unused)
 	scene_close();
 }
 
-static void without_pipes_the_copy_lane_serves(void **unused)
+TEST(without_pipes_the_copy_lane_serves)
 {
 	struct rlimit old, none;
 
-	(void)unused;
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
 	struct body_framing framing = length_of(LIMIT_PIPE_MIN_BODY_BYTES);
 	uint64_t sent = 0, got = 0;
@@ -160,14 +156,13 @@ static void without_pipes_the_copy_lane_serves(void **unused)
 	scene_close();
 }
 
-static void what_was_read_before_goes_first_through_the_pipe_lane_too(void **unused)
+TEST(what_was_read_before_goes_first_through_the_pipe_lane_too)
 {
 	uint64_t total = LIMIT_PIPE_MIN_BODY_BYTES;
 	struct body_framing framing = length_of(total);
 	char first[3000];
 	uint64_t sent = sizeof(first), got = 0;
 
-	(void)unused;
 	for (size_t i = 0; i < sizeof(first); i++)
 		first[i] = (char)pattern_byte(i);
 	scene_open(&framing, ENCODE_PLAIN, true);
@@ -182,17 +177,4 @@ static void what_was_read_before_goes_first_through_the_pipe_lane_too(void **unu
 	assert_int_equal(stage.relay.lane_bytes[LANE_PIPE], total - sizeof(first));
 	assert_int_equal(stage.relay.lane_bytes[LANE_COPY], sizeof(first));
 	scene_close();
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(megabytes_pass_a_slow_reader_whole_in_both_lanes),
-		cmocka_unit_test(a_blocked_sink_stops_the_source_and_bounds_what_waits),
-		cmocka_unit_test(one_turn_moves_a_bounded_number_of_bytes),
-		cmocka_unit_test(without_pipes_the_copy_lane_serves),
-		cmocka_unit_test(what_was_read_before_goes_first_through_the_pipe_lane_too),
-	};
-
-	return cmocka_run_group_tests(tests, ignore_sigpipe, NULL);
 }

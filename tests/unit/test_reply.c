@@ -6,10 +6,11 @@
 #include <time.h>
 
 #include "tests/lib/alloc.h"
+#include "tests/lib/test_arena.h"
 #include "user/base/check.h"
 #include "user/http/reply.h"
 
-static struct arena arena;
+TEST_ARENA(arena, 4096);
 
 static void assert_reply(const struct reply *reply, const char *expected)
 {
@@ -21,9 +22,8 @@ static void assert_reply(const struct reply *reply, const char *expected)
 	buf_done(&out);
 }
 
-static void a_reply_is_a_whole_message(void **state)
+TEST(a_reply_is_a_whole_message)
 {
-	(void)state;
 	assert_reply(&(struct reply){ .status = 404, .body = SPAN("route not found") },
 		     "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 15\r\n\r\n"
 		     "route not found");
@@ -40,19 +40,17 @@ static void a_reply_is_a_whole_message(void **state)
 		     "Connection: close\r\n\r\nx");
 }
 
-static void head_gets_the_length_without_the_body(void **state)
+TEST(head_gets_the_length_without_the_body)
 {
-	(void)state;
 	assert_reply(&(struct reply){ .status = 503, .body = SPAN("no healthy backends"), .is_head = true },
 		     "HTTP/1.1 503 Service Unavailable\r\n"
 		     "Content-Type: text/plain\r\nContent-Length: 19\r\n\r\n");
 }
 
-static void statuses_without_a_body_announce_none(void **state)
+TEST(statuses_without_a_body_announce_none)
 {
 	struct buf out;
 
-	(void)state;
 	assert_reply(&(struct reply){ .status = 204 }, "HTTP/1.1 204 No Content\r\n\r\n");
 	assert_reply(&(struct reply){ .status = 304 }, "HTTP/1.1 304 Not Modified\r\n\r\n");
 	assert_reply(&(struct reply){ .status = 100 }, "HTTP/1.1 100 Continue\r\n\r\n");
@@ -63,11 +61,10 @@ static void statuses_without_a_body_announce_none(void **state)
 	buf_done(&out);
 }
 
-static void given_fields_are_written_but_never_frame(void **state)
+TEST(given_fields_are_written_but_never_frame)
 {
 	struct fields fields;
 
-	(void)state;
 	fields_init(&fields, &arena);
 	assert_int_equal(fields_add(&fields, SPAN("Location"), SPAN("/b")), 0);
 	assert_int_equal(fields_add(&fields, SPAN("Content-Length"), SPAN("9")), 0);
@@ -80,13 +77,12 @@ static void given_fields_are_written_but_never_frame(void **state)
 }
 
 /* For HTTP/2 the head alone: names of any case, no field that frames. */
-static void the_head_of_a_reply_says_how_long_its_body_is(void **state)
+TEST(the_head_of_a_reply_says_how_long_its_body_is)
 {
 	struct reply reply = { .status = 404, .body = SPAN("no such page"), .date = SPAN("today") };
 	struct response_head head;
 	struct body_framing framing;
 
-	(void)state;
 	assert_int_equal(reply_head(&reply, &arena, &head, &framing), 0);
 	assert_int_equal(head.status, 404);
 	assert_int_equal(framing.kind, BODY_NONE);
@@ -105,13 +101,12 @@ static void the_head_of_a_reply_says_how_long_its_body_is(void **state)
 	assert_int_equal(head.fields.count, 0);
 }
 
-static void the_head_of_a_reply_without_a_body_says_no_length(void **state)
+TEST(the_head_of_a_reply_without_a_body_says_no_length)
 {
 	static const uint16_t statuses[] = { 100, 103, 199, 204, 304 };
 	struct response_head head;
 	struct body_framing framing;
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(statuses); i++) {
 		struct reply reply = { .status = statuses[i] };
 
@@ -122,14 +117,13 @@ static void the_head_of_a_reply_without_a_body_says_no_length(void **state)
 	}
 }
 
-static void given_fields_of_the_head_go_before_ours(void **state)
+TEST(given_fields_of_the_head_go_before_ours)
 {
 	struct reply reply = { .status = 200, .body = SPAN("{}"), .date = SPAN("today") };
 	struct response_head head;
 	struct body_framing framing;
 	struct fields given;
 
-	(void)state;
 	fields_init(&given, &arena);
 	assert_int_equal(fields_add(&given, SPAN("date"), SPAN("yesterday")), 0);
 	assert_int_equal(fields_add(&given, SPAN("content-type"), SPAN("application/grpc")), 0);
@@ -144,7 +138,7 @@ static void given_fields_of_the_head_go_before_ours(void **state)
 	assert_int_equal(given.count, 3);
 }
 
-static void a_field_cannot_split_the_reply(void **state)
+TEST(a_field_cannot_split_the_reply)
 {
 	static const struct field bad[] = {
 		{ .name = TEXT("Location"), .value = TEXT("/\r\nX: y") },
@@ -155,7 +149,6 @@ static void a_field_cannot_split_the_reply(void **state)
 	};
 	struct buf out;
 
-	(void)state;
 	buf_init(&out);
 	assert_int_equal(buf_append(&out, SPAN("before"), 100), 0);
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -184,17 +177,15 @@ static int write_one(void *context)
 	return error;
 }
 
-static void no_memory_is_an_error(void **state)
+TEST(no_memory_is_an_error)
 {
-	(void)state;
 	assert_int_equal(alloc_fail_each(write_one, NULL), 2);
 }
 
-static void dates_are_those_of_the_calendar(void **state)
+TEST(dates_are_those_of_the_calendar)
 {
 	char text[HTTP_DATE_BYTES];
 
-	(void)state;
 	http_date(784111777, text);
 	assert_string_equal(text, "Sun, 06 Nov 1994 08:49:37 GMT");
 	http_date(UINT64_MAX, text);
@@ -210,36 +201,4 @@ static void dates_are_those_of_the_calendar(void **state)
 		http_date(at, text);
 		assert_string_equal(text, expected);
 	}
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	arena_init(&arena, 4096);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	arena_done(&arena);
-	return 0;
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_reply_is_a_whole_message),
-		cmocka_unit_test(head_gets_the_length_without_the_body),
-		cmocka_unit_test(statuses_without_a_body_announce_none),
-		cmocka_unit_test(given_fields_are_written_but_never_frame),
-		cmocka_unit_test(the_head_of_a_reply_says_how_long_its_body_is),
-		cmocka_unit_test(the_head_of_a_reply_without_a_body_says_no_length),
-		cmocka_unit_test(given_fields_of_the_head_go_before_ours),
-		cmocka_unit_test(a_field_cannot_split_the_reply),
-		cmocka_unit_test(no_memory_is_an_error),
-		cmocka_unit_test(dates_are_those_of_the_calendar),
-	};
-
-	return cmocka_run_group_tests(tests, setup, teardown);
 }

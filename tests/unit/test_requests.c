@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 
-#include <cmocka.h>
-
 #include "tests/lib/alloc.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
@@ -48,14 +44,13 @@ static const struct request_series *only_series(const struct request_metrics *m)
 	return found;
 }
 
-static void equal_labels_are_one_series_wherever_their_bytes_lie(void **state)
+TEST(equal_labels_are_one_series_wherever_their_bytes_lie)
 {
 	struct request_metrics *m = request_metrics_create();
 	struct stream_record record = some_record();
 	char copy[] = "default/httpbin";
 	const struct request_series *series;
 
-	(void)state;
 	request_metrics_add(m, &record);
 	record.route = span_of(copy, sizeof(copy) - 1);
 	request_metrics_add(m, &record);
@@ -73,13 +68,12 @@ static void equal_labels_are_one_series_wherever_their_bytes_lie(void **state)
 	request_metrics_free(m);
 }
 
-static void each_label_makes_a_series_of_its_own(void **state)
+TEST(each_label_makes_a_series_of_its_own)
 {
 	struct request_metrics *m = request_metrics_create();
 	struct stream_record records[REQUEST_LABEL_COUNT + 1];
 	uint32_t before = request_metrics_count(m);
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(records); i++)
 		records[i] = some_record();
 	records[LABEL_BACKEND].backend = SPAN("other");
@@ -102,13 +96,12 @@ static void each_label_makes_a_series_of_its_own(void **state)
 	request_metrics_free(m);
 }
 
-static void bytes_that_move_from_one_label_to_the_next_are_another_series(void **state)
+TEST(bytes_that_move_from_one_label_to_the_next_are_another_series)
 {
 	struct request_metrics *m = request_metrics_create();
 	struct stream_record record = some_record();
 	uint32_t before = request_metrics_count(m);
 
-	(void)state;
 	record.gateway = SPAN("ab");
 	record.listener = SPAN("c");
 	request_metrics_add(m, &record);
@@ -119,13 +112,12 @@ static void bytes_that_move_from_one_label_to_the_next_are_another_series(void *
 	request_metrics_free(m);
 }
 
-static void missing_labels_read_unknown(void **state)
+TEST(missing_labels_read_unknown)
 {
 	struct request_metrics *m = request_metrics_create();
 	struct stream_record record = { .reason = END_OK };
 	const struct request_series *series;
 
-	(void)state;
 	request_metrics_add(m, &record);
 	series = only_series(m);
 	for (uint32_t i = 0; i < REQUEST_LABEL_COUNT; i++) {
@@ -135,13 +127,12 @@ static void missing_labels_read_unknown(void **state)
 	request_metrics_free(m);
 }
 
-static void a_client_cannot_make_series_with_methods(void **state)
+TEST(a_client_cannot_make_series_with_methods)
 {
 	struct request_metrics *m = request_metrics_create();
 	uint32_t before = request_metrics_count(m);
 	char method[16];
 
-	(void)state;
 	for (int i = 0; i < 1000; i++) {
 		struct stream_record record = some_record();
 
@@ -154,14 +145,13 @@ static void a_client_cannot_make_series_with_methods(void **state)
 	request_metrics_free(m);
 }
 
-static void past_the_bound_one_series_takes_the_rest(void **state)
+TEST(past_the_bound_one_series_takes_the_rest)
 {
 	struct request_metrics *m = request_metrics_create();
 	const struct request_series *overflow;
 	uint64_t sum = 0;
 	char route[32];
 
-	(void)state;
 	for (int i = 0; i < 2 * LIMIT_METRIC_SERIES; i++) {
 		struct stream_record record = some_record();
 
@@ -179,12 +169,11 @@ static void past_the_bound_one_series_takes_the_rest(void **state)
 	request_metrics_free(m);
 }
 
-static void connections_have_their_four_labels(void **state)
+TEST(connections_have_their_four_labels)
 {
 	struct request_metrics *m = request_metrics_create();
 	const struct request_series *series;
 
-	(void)state;
 	for (int i = 0; i < 3; i++)
 		request_metrics_connection(m, SPAN("bind/1"), SPAN("ns/gw"), (struct span){ 0 },
 					   SPAN("http"));
@@ -201,12 +190,11 @@ static void connections_have_their_four_labels(void **state)
 	request_metrics_free(m);
 }
 
-static void series_of_two_workers_compare_equal(void **state)
+TEST(series_of_two_workers_compare_equal)
 {
 	struct request_metrics *a = request_metrics_create(), *b = request_metrics_create();
 	struct stream_record record = some_record();
 
-	(void)state;
 	request_metrics_add(a, &record);
 	request_metrics_add(b, &record);
 	assert_true(request_series_eq(only_series(a), only_series(b)));
@@ -215,12 +203,11 @@ static void series_of_two_workers_compare_equal(void **state)
 	request_metrics_free(b);
 }
 
-static void without_memory_requests_are_still_counted(void **state)
+TEST(without_memory_requests_are_still_counted)
 {
 	struct request_metrics *m = request_metrics_create();
 	struct stream_record record = some_record();
 
-	(void)state;
 	mem_fail_nth(1);
 	request_metrics_add(m, &record);
 	mem_fail_nth(0);
@@ -237,9 +224,8 @@ static int create_and_free(void *context)
 	return m ? 0 : -ENOMEM;
 }
 
-static void creating_survives_lack_of_memory(void **state)
+TEST(creating_survives_lack_of_memory)
 {
-	(void)state;
 	assert_int_equal(alloc_fail_each(create_and_free, NULL), 3);
 }
 
@@ -266,14 +252,13 @@ static void *read_all(void *argument)
 	return NULL;
 }
 
-static void reading_while_the_worker_writes_sees_whole_series(void **state)
+TEST(reading_while_the_worker_writes_sees_whole_series)
 {
 	struct reader reader = { .m = request_metrics_create() };
 	pthread_t thread;
 	void *result;
 	char route[32];
 
-	(void)state;
 	assert_int_equal(pthread_create(&thread, NULL, read_all, &reader), 0);
 	for (int i = 0; i < 20000; i++) {
 		struct stream_record record = some_record();
@@ -286,23 +271,4 @@ static void reading_while_the_worker_writes_sees_whole_series(void **state)
 	pthread_join(thread, &result);
 	assert_null(result);
 	request_metrics_free(reader.m);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(equal_labels_are_one_series_wherever_their_bytes_lie),
-		cmocka_unit_test(each_label_makes_a_series_of_its_own),
-		cmocka_unit_test(bytes_that_move_from_one_label_to_the_next_are_another_series),
-		cmocka_unit_test(missing_labels_read_unknown),
-		cmocka_unit_test(a_client_cannot_make_series_with_methods),
-		cmocka_unit_test(past_the_bound_one_series_takes_the_rest),
-		cmocka_unit_test(connections_have_their_four_labels),
-		cmocka_unit_test(series_of_two_workers_compare_equal),
-		cmocka_unit_test(without_memory_requests_are_still_counted),
-		cmocka_unit_test(creating_survives_lack_of_memory),
-		cmocka_unit_test(reading_while_the_worker_writes_sees_whole_series),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

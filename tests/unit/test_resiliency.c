@@ -23,7 +23,7 @@ static void check_delay(const struct delay_policy *delay, const char *text, uint
 	assert_int_equal(delay->expression != NULL, is_computed);
 }
 
-static void a_delay_is_a_duration_or_an_expression_in_both_styles(void **state)
+TEST(a_delay_is_a_duration_or_an_expression_in_both_styles)
 {
 	static const struct {
 		const char *written;
@@ -42,7 +42,6 @@ static void a_delay_is_a_duration_or_an_expression_in_both_styles(void **state)
 		{ "'request.path == ''/a'' ? 2.5 : 0.0'", "request.path == '/a' ? 2.5 : 0.0", 0, true },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		char text[512];
 		struct config_case c;
@@ -66,7 +65,7 @@ static void a_delay_is_a_duration_or_an_expression_in_both_styles(void **state)
 	}
 }
 
-static void health_is_read_in_both_styles(void **state)
+TEST(health_is_read_in_both_styles)
 {
 	static const struct {
 		const char *text;
@@ -98,7 +97,6 @@ static void health_is_read_in_both_styles(void **state)
 		  { .has_restore_health = true, .restore_health = 10000 } },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const struct health_policy *health;
 		struct config_case c;
@@ -133,7 +131,7 @@ static void health_is_read_in_both_styles(void **state)
 #define IN_BACKEND ": binds[0].listeners[0].routes[0].backends[0].policies."
 #define LOCAL ", directResponse: {status: 200}"
 
-static void what_is_wrong_is_said_with_what_to_write(void **state)
+TEST(what_is_wrong_is_said_with_what_to_write)
 {
 	static const struct config_refusal rows[] = {
 		{ STANDALONE("delay: {}" LOCAL), "a.yaml:2:8" IN_POLICIES "delay: ",
@@ -207,18 +205,6 @@ static void what_is_wrong_is_said_with_what_to_write(void **state)
 		  "expected a whole number from 0 to 100" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		config_refused(&rows[i]);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_delay_is_a_duration_or_an_expression_in_both_styles),
-		cmocka_unit_test(health_is_read_in_both_styles),
-		cmocka_unit_test(what_is_wrong_is_said_with_what_to_write),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

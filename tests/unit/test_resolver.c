@@ -8,12 +8,11 @@
 #include "user/base/log.h"
 #include "user/base/mem.h"
 
-static void an_old_answer_serves_while_the_new_one_is_fetched(void **state)
+TEST(an_old_answer_serves_while_the_new_one_is_fetched)
 {
 	struct resolver_list *before;
 	struct scene scene;
 
-	(void)state;
 	scene_open(&scene);
 	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
 	play(scene.loop);
@@ -30,11 +29,10 @@ static void an_old_answer_serves_while_the_new_one_is_fetched(void **state)
 	scene_close(&scene);
 }
 
-static void an_answer_nobody_asked_for_in_a_while_is_not_given_out_unchecked(void **state)
+TEST(an_answer_nobody_asked_for_in_a_while_is_not_given_out_unchecked)
 {
 	struct scene scene;
 
-	(void)state;
 	scene_open(&scene);
 	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
 	play(scene.loop);
@@ -47,11 +45,10 @@ static void an_answer_nobody_asked_for_in_a_while_is_not_given_out_unchecked(voi
 	scene_close(&scene);
 }
 
-static void an_unchanged_answer_keeps_its_list(void **state)
+TEST(an_unchanged_answer_keeps_its_list)
 {
 	struct scene scene;
 
-	(void)state;
 	scene_open(&scene);
 	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
 	play(scene.loop);
@@ -64,11 +61,10 @@ static void an_unchanged_answer_keeps_its_list(void **state)
 	scene_close(&scene);
 }
 
-static void a_failed_refresh_keeps_the_old_addresses_and_is_tried_again_soon(void **state)
+TEST(a_failed_refresh_keeps_the_old_addresses_and_is_tried_again_soon)
 {
 	struct scene scene;
 
-	(void)state;
 	log_set_level(LOG_ERROR);
 	scene_open(&scene);
 	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
@@ -91,12 +87,11 @@ static void a_failed_refresh_keeps_the_old_addresses_and_is_tried_again_soon(voi
 	log_set_level(LOG_INFO);
 }
 
-static void a_name_without_addresses_fails_for_a_moment_without_asking_again(void **state)
+TEST(a_name_without_addresses_fails_for_a_moment_without_asking_again)
 {
 	static const int errors[] = { -ENOENT, -EAGAIN, -EIO };
 	struct scene scene;
 
-	(void)state;
 	log_set_level(LOG_ERROR);
 	for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
 		scene_open(&scene);
@@ -118,11 +113,10 @@ static void a_name_without_addresses_fails_for_a_moment_without_asking_again(voi
 	log_set_level(LOG_INFO);
 }
 
-static void no_address_at_all_is_no_such_name(void **state)
+TEST(no_address_at_all_is_no_such_name)
 {
 	struct scene scene;
 
-	(void)state;
 	log_set_level(LOG_ERROR);
 	scene_open(&scene);
 	service_set(&scene.service, false, 0, 0, 0);
@@ -133,11 +127,10 @@ static void no_address_at_all_is_no_such_name(void **state)
 	log_set_level(LOG_INFO);
 }
 
-static void only_the_first_addresses_of_a_long_answer_are_kept(void **state)
+TEST(only_the_first_addresses_of_a_long_answer_are_kept)
 {
 	struct scene scene;
 
-	(void)state;
 	scene_open(&scene);
 	service_set(&scene.service, false, 0, LIMIT_ADDRESSES + 5, 1);
 	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
@@ -146,11 +139,10 @@ static void only_the_first_addresses_of_a_long_answer_are_kept(void **state)
 	scene_close(&scene);
 }
 
-static void a_name_that_hangs_does_not_hold_up_another(void **state)
+TEST(a_name_that_hangs_does_not_hold_up_another)
 {
 	struct scene scene;
 
-	(void)state;
 	log_set_level(LOG_ERROR);
 	scene_open(&scene);
 	service_set(&scene.service, true, 0, 1, 1);
@@ -168,13 +160,12 @@ static void a_name_that_hangs_does_not_hold_up_another(void **state)
 	log_set_level(LOG_INFO);
 }
 
-static void the_queue_is_bounded(void **state)
+TEST(the_queue_is_bounded)
 {
 	static struct asker crowd[LIMIT_RESOLVE_QUEUE + 8];
 	struct scene scene;
 	int refused = 0;
 
-	(void)state;
 	scene_open(&scene);
 	service_set(&scene.service, true, 0, 1, 1);
 	for (size_t i = 0; i < ARRAY_LEN(crowd); i++) {
@@ -199,12 +190,11 @@ static void the_queue_is_bounded(void **state)
 	scene_close(&scene);
 }
 
-static void a_thread_that_hangs_does_not_hold_up_the_end(void **state)
+TEST(a_thread_that_hangs_does_not_hold_up_the_end)
 {
 	static struct scene scene;
 	uint64_t start_ms;
 
-	(void)state;
 	scene_open(&scene);
 	service_set(&scene.service, true, 0, 1, 1);
 	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
@@ -233,11 +223,10 @@ static void a_thread_that_hangs_does_not_hold_up_the_end(void **state)
 	usleep(50000);
 }
 
-static void a_resolver_without_memory_is_not_made(void **state)
+TEST(a_resolver_without_memory_is_not_made)
 {
 	struct resolver_options options = { .threads = 1 };
 
-	(void)state;
 	mem_fail_nth(1);
 	errno = 0;
 	assert_null(resolver_create(&options));
@@ -246,13 +235,12 @@ static void a_resolver_without_memory_is_not_made(void **state)
 	resolver_free(NULL);
 }
 
-static void the_defaults_resolve_localhost_of_this_machine(void **state)
+TEST(the_defaults_resolve_localhost_of_this_machine)
 {
 	struct resolver_options options = { .refresh_ms = 0 };
 	struct scene scene = { .stop_at = 1 };
 	struct resolver_list *list = NULL;
 
-	(void)state;
 	scene.resolver = resolver_create(&options);
 	scene.loop = loop_create(16);
 	scene.mailbox = mailbox_create(scene.loop, NULL);
@@ -273,23 +261,10 @@ static void the_defaults_resolve_localhost_of_this_machine(void **state)
 	loop_free(scene.loop);
 }
 
-int main(void)
+static int be_hasty(void **state)
 {
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_old_answer_serves_while_the_new_one_is_fetched),
-		cmocka_unit_test(an_answer_nobody_asked_for_in_a_while_is_not_given_out_unchecked),
-		cmocka_unit_test(an_unchanged_answer_keeps_its_list),
-		cmocka_unit_test(a_failed_refresh_keeps_the_old_addresses_and_is_tried_again_soon),
-		cmocka_unit_test(a_name_without_addresses_fails_for_a_moment_without_asking_again),
-		cmocka_unit_test(no_address_at_all_is_no_such_name),
-		cmocka_unit_test(only_the_first_addresses_of_a_long_answer_are_kept),
-		cmocka_unit_test(a_name_that_hangs_does_not_hold_up_another),
-		cmocka_unit_test(the_queue_is_bounded),
-		cmocka_unit_test(a_thread_that_hangs_does_not_hold_up_the_end),
-		cmocka_unit_test(a_resolver_without_memory_is_not_made),
-		cmocka_unit_test(the_defaults_resolve_localhost_of_this_machine),
-	};
-
-	setenv("RES_OPTIONS", "timeout:1 attempts:1", 1);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	(void)state;
+	return setenv("RES_OPTIONS", "timeout:1 attempts:1", 1);
 }
+
+TEST_GROUP(be_hasty, NULL);

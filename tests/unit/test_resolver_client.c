@@ -8,11 +8,10 @@
 #include "user/base/log.h"
 #include "user/base/mem.h"
 
-static void a_name_is_looked_up_once_and_then_known(void **state)
+TEST(a_name_is_looked_up_once_and_then_known)
 {
 	struct scene scene;
 
-	(void)state;
 	scene_open(&scene);
 	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
 	assert_int_equal(scene.askers[0].calls, 0);
@@ -25,12 +24,11 @@ static void a_name_is_looked_up_once_and_then_known(void **state)
 	scene_close(&scene);
 }
 
-static void literals_need_no_look_up(void **state)
+TEST(literals_need_no_look_up)
 {
 	static const char *const rows[] = { "192.0.2.1", "::1" };
 	struct scene scene;
 
-	(void)state;
 	scene_open(&scene);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		assert_int_equal(ask(&scene, 0, rows[i]), 0);
@@ -41,13 +39,12 @@ static void literals_need_no_look_up(void **state)
 	scene_close(&scene);
 }
 
-static void what_no_host_can_be_called_is_refused_at_once(void **state)
+TEST(what_no_host_can_be_called_is_refused_at_once)
 {
 	static const char *const rows[] = { "", "a b", "a/b", "a\nb", "a\"", "\xc3\xa4.example", "[::1]" };
 	char long_name[256];
 	struct scene scene;
 
-	(void)state;
 	scene_open(&scene);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		assert_int_equal(ask(&scene, 0, rows[i]), -EINVAL);
@@ -59,11 +56,10 @@ static void what_no_host_can_be_called_is_refused_at_once(void **state)
 	scene_close(&scene);
 }
 
-static void all_who_wait_for_a_name_share_one_look_up_and_one_list(void **state)
+TEST(all_who_wait_for_a_name_share_one_look_up_and_one_list)
 {
 	struct scene scene;
 
-	(void)state;
 	scene_open(&scene);
 	service_set(&scene.service, true, 0, 3, 7);
 	for (int i = 0; i < QUERIES; i++)
@@ -80,14 +76,13 @@ static void all_who_wait_for_a_name_share_one_look_up_and_one_list(void **state)
 	scene_close(&scene);
 }
 
-static void two_workers_share_the_process_cache(void **state)
+TEST(two_workers_share_the_process_cache)
 {
 	struct scene scene;
 	struct resolver_client *other;
 	struct resolver_query query;
 	struct resolver_list *list = NULL;
 
-	(void)state;
 	scene_open(&scene);
 	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
 	play(scene.loop);
@@ -102,13 +97,12 @@ static void two_workers_share_the_process_cache(void **state)
 	scene_close(&scene);
 }
 
-static void two_workers_that_ask_at_the_same_time_share_one_look_up(void **state)
+TEST(two_workers_that_ask_at_the_same_time_share_one_look_up)
 {
 	struct scene scene;
 	struct resolver_client *other;
 	struct resolver_list *list = NULL;
 
-	(void)state;
 	scene_open(&scene);
 	other = resolver_client_create(scene.resolver, scene.loop, scene.mailbox);
 	service_set(&scene.service, true, 0, 1, 1);
@@ -129,11 +123,10 @@ static void two_workers_that_ask_at_the_same_time_share_one_look_up(void **state
 	scene_close(&scene);
 }
 
-static void a_cancelled_query_is_never_called(void **state)
+TEST(a_cancelled_query_is_never_called)
 {
 	struct scene scene;
 
-	(void)state;
 	scene_open(&scene);
 	service_set(&scene.service, true, 0, 1, 1);
 	for (int i = 0; i < 3; i++)
@@ -161,11 +154,10 @@ static void cancel_the_next(struct asker *asker)
 	resolver_list_unref(list);
 }
 
-static void an_answer_may_cancel_its_neighbour_and_ask_again(void **state)
+TEST(an_answer_may_cancel_its_neighbour_and_ask_again)
 {
 	struct scene scene;
 
-	(void)state;
 	scene_open(&scene);
 	service_set(&scene.service, true, 0, 1, 1);
 	for (int i = 0; i < 3; i++)
@@ -179,11 +171,10 @@ static void an_answer_may_cancel_its_neighbour_and_ask_again(void **state)
 	scene_close(&scene);
 }
 
-static void the_least_recently_used_names_make_room(void **state)
+TEST(the_least_recently_used_names_make_room)
 {
 	struct scene scene;
 
-	(void)state;
 	scene_open(&scene);
 	scene.stop_at = 0;
 	for (int i = 0; i < LIMIT_RESOLVE_NAMES + 100; i++) {
@@ -202,12 +193,11 @@ static void the_least_recently_used_names_make_room(void **state)
 	scene_close(&scene);
 }
 
-static void closing_while_a_look_up_runs_sends_nothing_more(void **state)
+TEST(closing_while_a_look_up_runs_sends_nothing_more)
 {
 	struct scene scene;
 	uint64_t wakeups;
 
-	(void)state;
 	scene_open(&scene);
 	service_set(&scene.service, true, 0, 1, 1);
 	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
@@ -247,11 +237,10 @@ static int create_query_and_free(void *context)
 	return result;
 }
 
-static void each_allocation_of_a_query_may_fail(void **state)
+TEST(each_allocation_of_a_query_may_fail)
 {
 	struct scene scene;
 
-	(void)state;
 	scene_open(&scene);
 	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
 	play(scene.loop);
@@ -263,22 +252,10 @@ static void each_allocation_of_a_query_may_fail(void **state)
 	scene_close(&scene);
 }
 
-int main(void)
+static int be_hasty(void **state)
 {
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_name_is_looked_up_once_and_then_known),
-		cmocka_unit_test(literals_need_no_look_up),
-		cmocka_unit_test(what_no_host_can_be_called_is_refused_at_once),
-		cmocka_unit_test(all_who_wait_for_a_name_share_one_look_up_and_one_list),
-		cmocka_unit_test(two_workers_share_the_process_cache),
-		cmocka_unit_test(two_workers_that_ask_at_the_same_time_share_one_look_up),
-		cmocka_unit_test(a_cancelled_query_is_never_called),
-		cmocka_unit_test(an_answer_may_cancel_its_neighbour_and_ask_again),
-		cmocka_unit_test(the_least_recently_used_names_make_room),
-		cmocka_unit_test(closing_while_a_look_up_runs_sends_nothing_more),
-		cmocka_unit_test(each_allocation_of_a_query_may_fail),
-	};
-
-	setenv("RES_OPTIONS", "timeout:1 attempts:1", 1);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	(void)state;
+	return setenv("RES_OPTIONS", "timeout:1 attempts:1", 1);
 }
+
+TEST_GROUP(be_hasty, NULL);

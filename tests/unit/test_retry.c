@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include "policy/retry.h"
 #include "tests/lib/guard.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 
@@ -21,15 +16,15 @@ static const struct retry_policy three = {
 	.attempts = 3, .backoff = { true, 250 * MS }, .code_list = codes, .code_count = ARRAY_LEN(codes)
 };
 
-static enum retry_verdict decide(const struct retry_policy *policy, const struct retry_config *config,
+static enum retry_decision decide(const struct retry_policy *policy, const struct retry_config *config,
 				 const struct retry_facts *facts)
 {
 	uint64_t delay_ns = 12345;
-	enum retry_verdict verdict = retry_decide(policy, config, facts, &delay_ns);
+	enum retry_decision decision = retry_decide(policy, config, facts, &delay_ns);
 
-	if (verdict != RETRY_YES)
+	if (decision != RETRY_YES)
 		assert_int_equal(delay_ns, 12345);
-	return verdict;
+	return decision;
 }
 
 static uint64_t delay_of(const struct retry_policy *policy, const struct retry_config *config,
@@ -44,8 +39,8 @@ static uint64_t delay_of(const struct retry_policy *policy, const struct retry_c
 static const struct {
 	enum try_outcome outcome;
 	uint16_t status;
-	enum retry_verdict with_codes;
-	enum retry_verdict without_codes;
+	enum retry_decision with_codes;
+	enum retry_decision without_codes;
 } outcomes[] = {
 	{ TRY_RESPONSE, 200, RETRY_NO_OUTCOME, RETRY_NO_OUTCOME },
 	{ TRY_RESPONSE, 500, RETRY_NO_OUTCOME, RETRY_NO_OUTCOME },
@@ -60,11 +55,10 @@ static const struct {
 	{ TRY_REQUEST_TIMEOUT, 503, RETRY_NO_OUTCOME, RETRY_NO_OUTCOME },
 };
 
-static void failures_are_repeated_without_codes_and_statuses_with(void **state)
+TEST(failures_are_repeated_without_codes_and_statuses_with)
 {
 	struct retry_policy empty = three;
 
-	(void)state;
 	empty.code_count = 0;
 	for (size_t i = 0; i < ARRAY_LEN(outcomes); i++) {
 		struct retry_facts facts = { .outcome = outcomes[i].outcome,
@@ -77,33 +71,30 @@ static void failures_are_repeated_without_codes_and_statuses_with(void **state)
 	}
 }
 
-static void attempts_count_the_retries_not_the_first_try(void **state)
+TEST(attempts_count_the_retries_not_the_first_try)
 {
 	struct retry_facts facts = { .outcome = TRY_RESET, .can_replay = true };
 
-	(void)state;
 	for (facts.retries_done = 0; facts.retries_done < 3; facts.retries_done++)
 		assert_int_equal(decide(&three, NULL, &facts), RETRY_YES);
 	assert_int_equal(decide(&three, NULL, &facts), RETRY_NO_ATTEMPTS_LEFT);
 }
 
-static void attempts_have_a_cap_whatever_the_policy_says(void **state)
+TEST(attempts_have_a_cap_whatever_the_policy_says)
 {
 	struct retry_policy endless = { .attempts = UINT32_MAX };
 	struct retry_facts facts = { .outcome = TRY_RESET, .can_replay = true };
 
-	(void)state;
 	facts.retries_done = LIMIT_RETRY_ATTEMPTS - 1;
 	assert_int_equal(decide(&endless, NULL, &facts), RETRY_YES);
 	facts.retries_done = LIMIT_RETRY_ATTEMPTS;
 	assert_int_equal(decide(&endless, NULL, &facts), RETRY_NO_ATTEMPTS_LEFT);
 }
 
-static void a_request_that_cannot_be_sent_again_is_not_repeated(void **state)
+TEST(a_request_that_cannot_be_sent_again_is_not_repeated)
 {
 	struct retry_facts facts = { .outcome = TRY_RESET };
 
-	(void)state;
 	assert_int_equal(decide(&three, NULL, &facts), RETRY_NO_REPLAY);
 	facts.retries_done = 3;
 	assert_int_equal(decide(&three, NULL, &facts), RETRY_NO_ATTEMPTS_LEFT);
@@ -114,7 +105,7 @@ static const struct {
 	uint32_t min;
 	uint32_t requests;
 	uint32_t retries;
-	enum retry_verdict verdict;
+	enum retry_decision decision;
 } budgets[] = {
 	{ 0, 0, 1, 1000, RETRY_YES }, /* no budget */
 	{ 20, 0, 100, 19, RETRY_YES },
@@ -127,9 +118,8 @@ static const struct {
 	{ 100, 0, UINT32_MAX, UINT32_MAX, RETRY_NO_BUDGET },
 };
 
-static void the_budget_limits_retries_at_the_same_time(void **state)
+TEST(the_budget_limits_retries_at_the_same_time)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(budgets); i++) {
 		struct retry_config config = { .budget_percent = budgets[i].percent,
 					       .budget_min = budgets[i].min };
@@ -138,17 +128,16 @@ static void the_budget_limits_retries_at_the_same_time(void **state)
 					     .active_requests = budgets[i].requests,
 					     .active_retries = budgets[i].retries };
 
-		if (decide(&three, &config, &facts) != budgets[i].verdict)
+		if (decide(&three, &config, &facts) != budgets[i].decision)
 			fail_msg("row %zu", i);
 	}
 }
 
-static void the_backoff_is_constant(void **state)
+TEST(the_backoff_is_constant)
 {
 	struct retry_policy immediate = three;
 	struct retry_facts facts = { .outcome = TRY_RESET, .can_replay = true, .random = UINT64_MAX };
 
-	(void)state;
 	for (facts.retries_done = 0; facts.retries_done < 3; facts.retries_done++)
 		assert_int_equal(delay_of(&three, NULL, &facts), 250 * MS);
 	immediate.backoff = (struct opt_duration){ 0 };
@@ -156,13 +145,12 @@ static void the_backoff_is_constant(void **state)
 	assert_int_equal(delay_of(&immediate, NULL, &facts), 0);
 }
 
-static void full_jitter_spreads_from_nothing_to_the_backoff(void **state)
+TEST(full_jitter_spreads_from_nothing_to_the_backoff)
 {
 	static const struct retry_config config = { .full_jitter = true };
 	struct retry_facts facts = { .outcome = TRY_RESET, .can_replay = true };
 	struct retry_policy longest = { .attempts = 1, .backoff = { true, UINT64_MAX } };
 
-	(void)state;
 	assert_int_equal(delay_of(&three, &config, &facts), 0);
 	facts.random = UINT64_MAX / 2 + 1;
 	assert_int_equal(delay_of(&three, &config, &facts), 125 * MS);
@@ -189,9 +177,8 @@ static const struct {
 	{ true, 100 * MS, true, 2 * S, TRY_RESPONSE, 250 * MS },
 };
 
-static void retry_after_is_a_floor_with_an_upper_bound(void **state)
+TEST(retry_after_is_a_floor_with_an_upper_bound)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(retry_afters); i++) {
 		struct retry_config config = { .honor_retry_after = retry_afters[i].honor,
 					       .retry_after_max_ns = retry_afters[i].max_ns };
@@ -203,15 +190,6 @@ static void retry_after_is_a_floor_with_an_upper_bound(void **state)
 
 		if (delay_of(&three, &config, &facts) != retry_afters[i].delay_ns)
 			fail_msg("row %zu", i);
-	}
-}
-
-static void every_verdict_has_its_own_text(void **state)
-{
-	(void)state;
-	for (enum retry_verdict a = RETRY_YES; a <= RETRY_NO_BUDGET; a++) {
-		for (enum retry_verdict b = RETRY_YES; b < a; b++)
-			assert_string_not_equal(retry_verdict_text(a), retry_verdict_text(b));
 	}
 }
 
@@ -269,11 +247,10 @@ static const struct {
 	{ ",", -EINVAL, 0 },
 };
 
-static void retry_after_is_read_in_all_its_forms(void **state)
+TEST(retry_after_is_read_in_all_its_forms)
 {
 	struct guard guard;
 
-	(void)state;
 	guard_init(&guard, 64);
 	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
 		struct span value = span_str(values[i].value);
@@ -287,7 +264,7 @@ static void retry_after_is_read_in_all_its_forms(void **state)
 	guard_done(&guard);
 }
 
-static void no_prefix_of_a_date_is_a_date(void **state)
+TEST(no_prefix_of_a_date_is_a_date)
 {
 	static const char *const dates[] = {
 		"Sun, 06 Nov 1994 08:49:37 GMT",
@@ -296,7 +273,6 @@ static void no_prefix_of_a_date_is_a_date(void **state)
 	};
 	struct guard guard;
 
-	(void)state;
 	guard_init(&guard, 64);
 	for (size_t i = 0; i < ARRAY_LEN(dates); i++) {
 		for (size_t len = 0; len < strlen(dates[i]); len++) {
@@ -308,23 +284,4 @@ static void no_prefix_of_a_date_is_a_date(void **state)
 		}
 	}
 	guard_done(&guard);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(failures_are_repeated_without_codes_and_statuses_with),
-		cmocka_unit_test(attempts_count_the_retries_not_the_first_try),
-		cmocka_unit_test(attempts_have_a_cap_whatever_the_policy_says),
-		cmocka_unit_test(a_request_that_cannot_be_sent_again_is_not_repeated),
-		cmocka_unit_test(the_budget_limits_retries_at_the_same_time),
-		cmocka_unit_test(the_backoff_is_constant),
-		cmocka_unit_test(full_jitter_spreads_from_nothing_to_the_backoff),
-		cmocka_unit_test(retry_after_is_a_floor_with_an_upper_bound),
-		cmocka_unit_test(every_verdict_has_its_own_text),
-		cmocka_unit_test(retry_after_is_read_in_all_its_forms),
-		cmocka_unit_test(no_prefix_of_a_date_is_a_date),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,12 +39,11 @@ static const char *found_key(const struct listener *listener, const char *method
 
 /* ---- listeners */
 
-static void listeners_are_chosen_by_host(void **state)
+TEST(listeners_are_chosen_by_host)
 {
 	struct bind *bind;
 	struct model m;
 
-	(void)state;
 	model_init(&m);
 	bind = model_bind(&m, 80);
 	model_listener(&m, bind, "n", "g", "any", "");
@@ -61,12 +60,11 @@ static void listeners_are_chosen_by_host(void **state)
 	model_done(&m);
 }
 
-static void no_listener_fits_an_unknown_host(void **state)
+TEST(no_listener_fits_an_unknown_host)
 {
 	struct bind *bind;
 	struct model m;
 
-	(void)state;
 	model_init(&m);
 	bind = model_bind(&m, 80);
 	model_listener(&m, bind, "n", "g", "exact", "a.example.com");
@@ -134,7 +132,16 @@ static void contender_add(struct model *m, struct listener *listener, const stru
 		model_query(m, match, queries[i], TEXT_EXACT, "1");
 }
 
-static const struct contender *contest_of(const struct contender *first, const struct contender *second)
+static const struct route *route_of(const struct listener *listener, const struct request_head *head,
+				    const struct route_match **ret_match)
+{
+	struct route_found found = route_search(listener, head);
+
+	*ret_match = found.match;
+	return found.route;
+}
+
+static const struct contender *precedence_of(const struct contender *first, const struct contender *second)
 {
 	const struct route_match *match;
 	const struct route *route;
@@ -150,7 +157,7 @@ static const struct contender *contest_of(const struct contender *first, const s
 	head = head_of(m.snapshot->arena, "GET", "example.com", "/a/b/c?q0=1&q1=1");
 	assert_int_equal(fields_add(&head.fields, SPAN("X-0"), SPAN("1")), 0);
 	assert_int_equal(fields_add(&head.fields, SPAN("X-1"), SPAN("1")), 0);
-	route = route_find(listener, &head, &match);
+	route = route_of(listener, &head, &match);
 	assert_non_null(route);
 	assert_ptr_equal(match, &route->match_list[0]);
 	first = (const struct contender *)route->rule_name.data;
@@ -158,21 +165,20 @@ static const struct contender *contest_of(const struct contender *first, const s
 	return first;
 }
 
-static void every_match_beats_every_weaker_one(void **state)
+TEST(every_match_beats_every_weaker_one)
 {
-	(void)state;
 	for (size_t strong = 0; strong < ARRAY_LEN(contenders); strong++) {
 		for (size_t weak = strong + 1; weak < ARRAY_LEN(contenders); weak++) {
 			const struct contender *a = &contenders[strong], *b = &contenders[weak];
 
-			if (contest_of(a, b) != a || contest_of(b, a) != a)
+			if (precedence_of(a, b) != a || precedence_of(b, a) != a)
 				fail_msg("%s (row %zu) does not beat %s (row %zu)", a->path, strong, b->path,
 					 weak);
 		}
 	}
 }
 
-static void among_matches_of_one_route_the_first_wins(void **state)
+TEST(among_matches_of_one_route_the_first_wins)
 {
 	const struct route_match *match;
 	struct listener *listener;
@@ -180,7 +186,6 @@ static void among_matches_of_one_route_the_first_wins(void **state)
 	struct route *route;
 	struct model m;
 
-	(void)state;
 	model_init(&m);
 	listener = model_listener(&m, model_bind(&m, 80), "n", "g", "l", "");
 	route = model_route(&m, listener, "r");
@@ -188,12 +193,12 @@ static void among_matches_of_one_route_the_first_wins(void **state)
 	model_header(&m, model_match(&m, route, PATH_PREFIX_SEGMENTS, "/"), "y", TEXT_EXACT, "1");
 	seal(&m);
 	head = head_of(m.snapshot->arena, "GET", "a", "/");
-	assert_null(route_find(listener, &head, &match));
+	assert_null(route_of(listener, &head, &match));
 	assert_int_equal(fields_add(&head.fields, SPAN("Y"), SPAN("1")), 0);
-	assert_ptr_equal(route_find(listener, &head, &match), route);
+	assert_ptr_equal(route_of(listener, &head, &match), route);
 	assert_ptr_equal(match, &route->match_list[1]);
 	assert_int_equal(fields_add(&head.fields, SPAN("X"), SPAN("1")), 0);
-	assert_ptr_equal(route_find(listener, &head, &match), route);
+	assert_ptr_equal(route_of(listener, &head, &match), route);
 	assert_ptr_equal(match, &route->match_list[0]);
 	model_done(&m);
 }
@@ -210,12 +215,11 @@ static void add_simple(struct model *m, struct listener *listener, const char *k
 	model_match(m, route, kind, path);
 }
 
-static void a_host_without_a_fitting_rule_falls_through(void **state)
+TEST(a_host_without_a_fitting_rule_falls_through)
 {
 	struct listener *l;
 	struct model m;
 
-	(void)state;
 	model_init(&m);
 	l = model_listener(&m, model_bind(&m, 80), "n", "g", "l", "");
 	add_simple(&m, l, "exact", "a.example.com", PATH_PREFIX_SEGMENTS, "/exact");
@@ -256,12 +260,11 @@ static const struct {
 	{ "*", "root" },
 };
 
-static void the_longest_prefix_wins_at_any_depth(void **state)
+TEST(the_longest_prefix_wins_at_any_depth)
 {
 	struct listener *l;
 	struct model m;
 
-	(void)state;
 	model_init(&m);
 	l = model_listener(&m, model_bind(&m, 80), "n", "g", "l", "");
 	add_simple(&m, l, "root", NULL, PATH_PREFIX_SEGMENTS, "/");
@@ -280,27 +283,26 @@ static void the_longest_prefix_wins_at_any_depth(void **state)
 	model_done(&m);
 }
 
-static void a_route_without_matches_serves_everything(void **state)
+TEST(a_route_without_matches_serves_everything)
 {
 	const struct route_match *match;
 	struct listener *listener;
 	struct request_head head;
 	struct model m;
 
-	(void)state;
 	model_init(&m);
 	listener = model_listener(&m, model_bind(&m, 80), "n", "g", "l", "");
 	model_host(&m, model_route(&m, listener, "r"), "a");
 	seal(&m);
 	head = head_of(m.snapshot->arena, "GET", "a", "/x");
-	assert_non_null(route_find(listener, &head, &match));
+	assert_non_null(route_of(listener, &head, &match));
 	assert_ptr_equal(match, &route_match_any);
 	head = head_of(m.snapshot->arena, "GET", "b", "/x");
-	assert_null(route_find(listener, &head, &match));
+	assert_null(route_of(listener, &head, &match));
 	model_done(&m);
 }
 
-static void matches_that_give_up_are_counted_and_passed_over(void **state)
+TEST(matches_that_give_up_are_counted_and_passed_over)
 {
 	static char path[4096];
 	struct route_found found;
@@ -308,7 +310,6 @@ static void matches_that_give_up_are_counted_and_passed_over(void **state)
 	struct request_head head;
 	struct model m;
 
-	(void)state;
 	memset(path, 'a', sizeof(path) - 1);
 	path[0] = '/';
 	model_init(&m);
@@ -427,17 +428,16 @@ static void compare_with_plain_search(const struct listener *listener, struct ar
 		struct request_head head = head_of(arena, i % 2 ? "POST" : "GET", host, target);
 		const struct route_match *match;
 
-		if (route_find(listener, &head, &match) != plain_find(listener, &head))
+		if (route_of(listener, &head, &match) != plain_find(listener, &head))
 			fail_msg("seed %#lx: %.*s %s%s", (unsigned long)seed, SPAN_FMT(head.method_text),
 				 host, target);
 	}
 }
 
-static void the_table_finds_what_a_plain_search_finds(void **state)
+TEST(the_table_finds_what_a_plain_search_finds)
 {
 	uint64_t random = 0x9e3779b97f4a7c15u;
 
-	(void)state;
 	for (unsigned int round = 0; round < 500; round++) {
 		uint64_t seed = random;
 		struct listener *listener;
@@ -469,12 +469,11 @@ static struct tcp_route *add_tcp(struct model *m, struct listener *listener, con
 	return route;
 }
 
-static void tcp_routes_are_chosen_by_server_name(void **state)
+TEST(tcp_routes_are_chosen_by_server_name)
 {
 	struct listener *l;
 	struct model m;
 
-	(void)state;
 	model_init(&m);
 	l = model_listener(&m, model_bind(&m, 443), "n", "g", "l", "");
 	l->protocol = PROTOCOL_TLS;
@@ -490,12 +489,11 @@ static void tcp_routes_are_chosen_by_server_name(void **state)
 	model_done(&m);
 }
 
-static void without_tls_host_names_of_tcp_routes_do_not_matter(void **state)
+TEST(without_tls_host_names_of_tcp_routes_do_not_matter)
 {
 	struct listener *l;
 	struct model m;
 
-	(void)state;
 	model_init(&m);
 	l = model_listener(&m, model_bind(&m, 443), "n", "g", "l", "");
 	l->protocol = PROTOCOL_TCP;
@@ -507,12 +505,11 @@ static void without_tls_host_names_of_tcp_routes_do_not_matter(void **state)
 	model_done(&m);
 }
 
-static void a_listener_without_routes_finds_none(void **state)
+TEST(a_listener_without_routes_finds_none)
 {
 	struct listener *l;
 	struct model m;
 
-	(void)state;
 	model_init(&m);
 	l = model_listener(&m, model_bind(&m, 443), "n", "g", "l", "");
 	seal(&m);
@@ -523,14 +520,13 @@ static void a_listener_without_routes_finds_none(void **state)
 
 /* ---- bounds */
 
-static void a_listener_with_too_many_combinations_is_refused(void **state)
+TEST(a_listener_with_too_many_combinations_is_refused)
 {
 	static struct span hosts[1024];
 	static struct route_match matches[1025];
 	struct route *route;
 	struct model m;
 
-	(void)state;
 	model_init(&m);
 	route = model_route(&m, model_listener(&m, model_bind(&m, 80), "n", "g", "l", ""), "r");
 	route->hostname_list = hosts;
@@ -540,25 +536,4 @@ static void a_listener_with_too_many_combinations_is_refused(void **state)
 	assert_int_equal(policy_seal(m.snapshot, &m.report), -EINVAL);
 	assert_int_equal(model_messages(&m, CONFIG_ERROR, "more than 1048576 combinations"), 1);
 	model_done(&m);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(listeners_are_chosen_by_host),
-		cmocka_unit_test(no_listener_fits_an_unknown_host),
-		cmocka_unit_test(every_match_beats_every_weaker_one),
-		cmocka_unit_test(among_matches_of_one_route_the_first_wins),
-		cmocka_unit_test(a_host_without_a_fitting_rule_falls_through),
-		cmocka_unit_test(the_longest_prefix_wins_at_any_depth),
-		cmocka_unit_test(a_route_without_matches_serves_everything),
-		cmocka_unit_test(matches_that_give_up_are_counted_and_passed_over),
-		cmocka_unit_test(the_table_finds_what_a_plain_search_finds),
-		cmocka_unit_test(tcp_routes_are_chosen_by_server_name),
-		cmocka_unit_test(without_tls_host_names_of_tcp_routes_do_not_matter),
-		cmocka_unit_test(a_listener_without_routes_finds_none),
-		cmocka_unit_test(a_listener_with_too_many_combinations_is_refused),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,11 +6,10 @@
 
 /* ---- binds */
 
-static void without_a_policy_connections_get_the_defaults(void **state)
+TEST(without_a_policy_connections_get_the_defaults)
 {
 	struct fixture f;
 
-	(void)state;
 	fixture_init(&f);
 	fixture_seal(&f);
 	assert_ptr_equal(f.bind->http, &frontend_http_default);
@@ -22,12 +21,11 @@ static void without_a_policy_connections_get_the_defaults(void **state)
 	fixture_done(&f);
 }
 
-static void a_port_policy_means_one_bind_of_the_gateway(void **state)
+TEST(a_port_policy_means_one_bind_of_the_gateway)
 {
 	struct fixture f;
 	struct bind *other;
 
-	(void)state;
 	fixture_init(&f);
 	other = model_bind(&f.model, 8081);
 	model_listener(&f.model, other, "infra", "gw", "second", "");
@@ -40,11 +38,10 @@ static void a_port_policy_means_one_bind_of_the_gateway(void **state)
 	fixture_done(&f);
 }
 
-static void a_listener_policy_for_connections_needs_the_port_for_itself(void **state)
+TEST(a_listener_policy_for_connections_needs_the_port_for_itself)
 {
 	struct fixture f;
 
-	(void)state;
 	fixture_init(&f);
 	model_listener(&f.model, f.bind, "infra", "gw", "other", "x.example.com");
 	fixture_put(&f, AT_LISTENER, POLICY_FRONTEND_TCP, objects[0], "k");
@@ -58,11 +55,10 @@ static void a_listener_policy_for_connections_needs_the_port_for_itself(void **s
 	fixture_done(&f);
 }
 
-static void two_gateways_on_one_port_share_the_stronger_policy(void **state)
+TEST(two_gateways_on_one_port_share_the_stronger_policy)
 {
 	struct fixture f;
 
-	(void)state;
 	fixture_init(&f);
 	model_listener(&f.model, f.bind, "infra", "second", "other", "x.example.com");
 	model_policy(&f.model, "b", POLICY_FRONTEND_TCP, objects[0],
@@ -75,11 +71,10 @@ static void two_gateways_on_one_port_share_the_stronger_policy(void **state)
 	fixture_done(&f);
 }
 
-static void the_access_log_policy_is_for_the_process(void **state)
+TEST(the_access_log_policy_is_for_the_process)
 {
 	struct fixture f;
 
-	(void)state;
 	fixture_init(&f);
 	fixture_put(&f, AT_GATEWAY, POLICY_FRONTEND_ACCESS_LOG, objects[0], "a");
 	fixture_put(&f, AT_GATEWAY, POLICY_FRONTEND_ACCESS_LOG, objects[1], "b");
@@ -93,12 +88,11 @@ static void the_access_log_policy_is_for_the_process(void **state)
 
 /* ---- routes and references */
 
-static void all_mirrors_of_a_rule_apply(void **state)
+TEST(all_mirrors_of_a_rule_apply)
 {
 	static const struct mirror_policy first, second;
 	struct fixture f;
 
-	(void)state;
 	fixture_init(&f);
 	fixture_put(&f, AT_ROUTE, POLICY_MIRROR, objects[0], "weak");
 	fixture_put(&f, IN_RULE, POLICY_MIRROR, &first, "");
@@ -111,13 +105,12 @@ static void all_mirrors_of_a_rule_apply(void **state)
 	fixture_done(&f);
 }
 
-static void a_mirror_gets_what_belongs_to_its_backend(void **state)
+TEST(a_mirror_gets_what_belongs_to_its_backend)
 {
 	struct mirror_policy mirror = { 0 };
 	struct backend_ref ref = { .service_port = 80 };
 	struct fixture f;
 
-	(void)state;
 	fixture_init(&f);
 	ref.backend = f.backend;
 	mirror.ref = &ref;
@@ -130,11 +123,10 @@ static void a_mirror_gets_what_belongs_to_its_backend(void **state)
 	fixture_done(&f);
 }
 
-static void weights_labels_and_lanes_are_filled_in(void **state)
+TEST(weights_labels_and_lanes_are_filled_in)
 {
 	struct fixture f;
 
-	(void)state;
 	fixture_init(&f);
 	model_ref(&f.model, f.route, f.backend, 41)->splice_off = true;
 	f.tcp_route->splice_off = true;
@@ -150,11 +142,10 @@ static void weights_labels_and_lanes_are_filled_in(void **state)
 	fixture_done(&f);
 }
 
-static void the_backend_may_switch_lanes_off(void **state)
+TEST(the_backend_may_switch_lanes_off)
 {
 	struct fixture f;
 
-	(void)state;
 	fixture_init(&f);
 	f.backend->splice_off = true;
 	fixture_seal(&f);
@@ -163,11 +154,10 @@ static void the_backend_may_switch_lanes_off(void **state)
 	fixture_done(&f);
 }
 
-static void a_backend_on_this_host_is_paired_where_nobody_says_off(void **state)
+TEST(a_backend_on_this_host_is_paired_where_nobody_says_off)
 {
 	struct fixture f;
 
-	(void)state;
 	fixture_init(&f);
 	f.backend->is_same_host = true;
 	f.tcp_route->splice_off = true;
@@ -185,11 +175,10 @@ static void a_backend_on_this_host_is_paired_where_nobody_says_off(void **state)
 	fixture_done(&f);
 }
 
-static void weights_that_overflow_are_refused(void **state)
+TEST(weights_that_overflow_are_refused)
 {
 	struct fixture f;
 
-	(void)state;
 	fixture_init(&f);
 	model_ref(&f.model, f.route, f.backend, UINT64_MAX);
 	assert_int_equal(policy_seal(f.model.snapshot, &f.model.report), -EINVAL);
@@ -199,12 +188,11 @@ static void weights_that_overflow_are_refused(void **state)
 
 /* ---- expressions */
 
-static void each_expression_is_compiled_once(void **state)
+TEST(each_expression_is_compiled_once)
 {
 	struct route_match *first, *second;
 	struct fixture f;
 
-	(void)state;
 	fixture_init(&f);
 	first = model_match(&f.model, f.route, PATH_REGEX, "/a+");
 	model_header(&f.model, first, "x", TEXT_REGEX, "b+");
@@ -218,12 +206,11 @@ static void each_expression_is_compiled_once(void **state)
 	fixture_done(&f);
 }
 
-static void all_bad_expressions_and_names_are_reported_with_their_place(void **state)
+TEST(all_bad_expressions_and_names_are_reported_with_their_place)
 {
 	struct route_match *match;
 	struct fixture f;
 
-	(void)state;
 	fixture_init(&f);
 	match = model_match(&f.model, f.route, PATH_REGEX, "/(a");
 	match->where = SPAN("f.yaml:3:5: routes[0].path");
@@ -274,41 +261,16 @@ static int seal_once(void *context)
 	return result;
 }
 
-static void sealing_survives_every_failed_allocation(void **state)
+TEST(sealing_survives_every_failed_allocation)
 {
-	(void)state;
 	assert_true(alloc_fail_each(seal_once, NULL) > 10);
 }
 
-static void an_empty_snapshot_can_be_sealed(void **state)
+TEST(an_empty_snapshot_can_be_sealed)
 {
 	struct model m;
 
-	(void)state;
 	model_init(&m);
 	assert_int_equal(policy_seal(m.snapshot, &m.report), 0);
 	model_done(&m);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(without_a_policy_connections_get_the_defaults),
-		cmocka_unit_test(a_port_policy_means_one_bind_of_the_gateway),
-		cmocka_unit_test(a_listener_policy_for_connections_needs_the_port_for_itself),
-		cmocka_unit_test(two_gateways_on_one_port_share_the_stronger_policy),
-		cmocka_unit_test(the_access_log_policy_is_for_the_process),
-		cmocka_unit_test(all_mirrors_of_a_rule_apply),
-		cmocka_unit_test(a_mirror_gets_what_belongs_to_its_backend),
-		cmocka_unit_test(weights_labels_and_lanes_are_filled_in),
-		cmocka_unit_test(the_backend_may_switch_lanes_off),
-		cmocka_unit_test(a_backend_on_this_host_is_paired_where_nobody_says_off),
-		cmocka_unit_test(weights_that_overflow_are_refused),
-		cmocka_unit_test(each_expression_is_compiled_once),
-		cmocka_unit_test(all_bad_expressions_and_names_are_reported_with_their_place),
-		cmocka_unit_test(sealing_survives_every_failed_allocation),
-		cmocka_unit_test(an_empty_snapshot_can_be_sealed),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,11 +41,10 @@ static void watch_close(struct watch *watch)
 	loop_free(watch->loop);
 }
 
-static void term_int_and_hup_become_events(void **state)
+TEST(term_int_and_hup_become_events)
 {
 	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
 		struct watch watch;
 
@@ -58,12 +57,11 @@ static void term_int_and_hup_become_events(void **state)
 	}
 }
 
-static void several_at_once_are_all_told(void **state)
+TEST(several_at_once_are_all_told)
 {
 	struct watch watch;
 	int seen = 0;
 
-	(void)state;
 	watch_open(&watch);
 	watch.stop_at = 3;
 	kill(getpid(), SIGTERM);
@@ -76,13 +74,12 @@ static void several_at_once_are_all_told(void **state)
 	watch_close(&watch);
 }
 
-static void the_callback_may_stop_it(void **state)
+TEST(the_callback_may_stop_it)
 {
 	struct watch watch;
 	sigset_t left;
 	int number;
 
-	(void)state;
 	watch_open(&watch);
 	watch.stop_at = 1;
 	watch.stops_itself = true;
@@ -99,11 +96,10 @@ static void the_callback_may_stop_it(void **state)
 	assert_true(number != watch.numbers[0]);
 }
 
-static void a_broken_pipe_is_no_signal(void **state)
+TEST(a_broken_pipe_is_no_signal)
 {
 	int fds[2];
 
-	(void)state;
 	assert_int_equal(signals_block(), 0);
 	assert_int_equal(pipe(fds), 0);
 	close(fds[0]);
@@ -118,12 +114,11 @@ static void *look_at_mask(void *argument)
 	return NULL;
 }
 
-static void threads_started_later_inherit_the_block(void **state)
+TEST(threads_started_later_inherit_the_block)
 {
 	pthread_t thread;
 	sigset_t mask;
 
-	(void)state;
 	assert_int_equal(signals_block(), 0);
 	sigemptyset(&mask);
 	assert_int_equal(pthread_create(&thread, NULL, look_at_mask, &mask), 0);
@@ -134,26 +129,11 @@ static void threads_started_later_inherit_the_block(void **state)
 	assert_int_equal(sigismember(&mask, SIGSEGV), 0);
 }
 
-static void a_full_loop_is_an_error_that_leaves_nothing(void **state)
+TEST(a_full_loop_is_an_error_that_leaves_nothing)
 {
 	struct watch watch = { .loop = loop_create(0) };
 
-	(void)state;
 	assert_int_equal(signals_start(&watch.signals, watch.loop, on_signal), -ENOSPC);
 	signals_stop(&watch.signals, watch.loop);
 	loop_free(watch.loop);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(term_int_and_hup_become_events),
-		cmocka_unit_test(several_at_once_are_all_told),
-		cmocka_unit_test(the_callback_may_stop_it),
-		cmocka_unit_test(a_broken_pipe_is_no_signal),
-		cmocka_unit_test(threads_started_later_inherit_the_block),
-		cmocka_unit_test(a_full_loop_is_an_error_that_leaves_nothing),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,27 +2,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/obs/sink.h"
 
-static void every_way_of_writing_says_again_on_a_full_pipe(void **state)
+TEST(every_way_of_writing_says_again_on_a_full_pipe)
 {
 	static const enum sink_kind kinds[] = { SINK_NONBLOCK, SINK_NOWAIT, SINK_POLLED };
 	char line[PIPE_BUF];
 
-	(void)state;
 	memset(line, 'x', sizeof(line));
 	line[sizeof(line) - 1] = '\n';
 	alarm(10);
@@ -51,13 +44,12 @@ static void every_way_of_writing_says_again_on_a_full_pipe(void **state)
 	alarm(0);
 }
 
-static void pieces_for_a_pipe_end_with_a_line(void **state)
+TEST(pieces_for_a_pipe_end_with_a_line)
 {
 	char lines[3 * PIPE_BUF];
 	struct sink sink;
 	int pipe_fds[2];
 
-	(void)state;
 	memset(lines, 'x', sizeof(lines));
 	for (size_t at = 999; at < sizeof(lines); at += 1000)
 		lines[at] = '\n';
@@ -72,13 +64,12 @@ static void pieces_for_a_pipe_end_with_a_line(void **state)
 	close(pipe_fds[1]);
 }
 
-static void each_kind_of_descriptor_has_its_way(void **state)
+TEST(each_kind_of_descriptor_has_its_way)
 {
 	struct sink sink;
 	FILE *file = tmpfile();
 	int pair[2], pipe_fds[2];
 
-	(void)state;
 	sink_open(&sink, fileno(file));
 	assert_int_equal(sink.kind, SINK_FILE);
 	sink_close(&sink);
@@ -100,14 +91,13 @@ static void each_kind_of_descriptor_has_its_way(void **state)
 	close(pipe_fds[1]);
 }
 
-static void a_terminal_is_opened_again_and_can_be_full(void **state)
+TEST(a_terminal_is_opened_again_and_can_be_full)
 {
 	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), terminal;
 	char line[1024];
 	struct sink sink;
 	ssize_t written;
 
-	(void)state;
 	if (master < 0)
 		skip();
 	assert_int_equal(grantpt(master), 0);
@@ -130,12 +120,11 @@ static void a_terminal_is_opened_again_and_can_be_full(void **state)
 	close(master);
 }
 
-static void a_closed_reader_is_an_error_and_no_signal(void **state)
+TEST(a_closed_reader_is_an_error_and_no_signal)
 {
 	int pair[2], pipe_fds[2];
 	struct sink sink;
 
-	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	close(pair[1]);
 	sink_open(&sink, pair[0]);
@@ -148,18 +137,4 @@ static void a_closed_reader_is_an_error_and_no_signal(void **state)
 	assert_int_equal(sink_write(&sink, SPAN("x\n")), -EPIPE);
 	sink_close(&sink);
 	close(pipe_fds[1]);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_way_of_writing_says_again_on_a_full_pipe),
-		cmocka_unit_test(pieces_for_a_pipe_end_with_a_line),
-		cmocka_unit_test(each_kind_of_descriptor_has_its_way),
-		cmocka_unit_test(a_terminal_is_opened_again_and_can_be_full),
-		cmocka_unit_test(a_closed_reader_is_an_error_and_no_signal),
-	};
-
-	signal(SIGPIPE, SIG_IGN);
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,15 +7,15 @@
 #include <time.h>
 
 #include "tests/lib/alloc.h"
+#include "tests/lib/test.h"
 #include "user/base/slab.h"
 
-static void a_handle_finds_its_object_until_it_is_given_back(void **state)
+TEST(a_handle_finds_its_object_until_it_is_given_back)
 {
 	struct slab *s = slab_create(sizeof(int), 10);
 	uint64_t handle = 0, second = 0;
 	int *object;
 
-	(void)state;
 	assert_null(slab_find(s, 0));
 	object = slab_take(s, &handle);
 	assert_non_null(object);
@@ -43,12 +36,11 @@ static void a_handle_finds_its_object_until_it_is_given_back(void **state)
 	slab_free(s);
 }
 
-static void made_up_handles_find_nothing(void **state)
+TEST(made_up_handles_find_nothing)
 {
 	struct slab *s = slab_create(8, 100);
 	uint64_t handle;
 
-	(void)state;
 	slab_take(s, &handle);
 	assert_null(slab_find(s, handle + 1));
 	assert_null(slab_find(s, handle + ((uint64_t)1 << 32)));
@@ -58,13 +50,12 @@ static void made_up_handles_find_nothing(void **state)
 	slab_free(s);
 }
 
-static void the_bound_is_exact_and_zero_means_none(void **state)
+TEST(the_bound_is_exact_and_zero_means_none)
 {
 	enum { MAX = 130 };
 	struct slab *s = slab_create(1, MAX);
 	uint64_t handles[MAX], extra = 77;
 
-	(void)state;
 	for (int i = 0; i < MAX; i++)
 		assert_non_null(slab_take(s, &handles[i]));
 	assert_null(slab_take(s, &extra));
@@ -81,14 +72,13 @@ static void the_bound_is_exact_and_zero_means_none(void **state)
 	slab_free(NULL);
 }
 
-static void objects_are_aligned_and_never_move(void **state)
+TEST(objects_are_aligned_and_never_move)
 {
 	enum { COUNT = 1000 };
 	struct slab *s = slab_create(33, COUNT);
 	static unsigned char *objects[COUNT];
 	static uint64_t handles[COUNT];
 
-	(void)state;
 	for (int i = 0; i < COUNT; i++) {
 		objects[i] = slab_take(s, &handles[i]);
 		assert_int_equal((uintptr_t)objects[i] % alignof(uint64_t), 0);
@@ -103,7 +93,7 @@ static void objects_are_aligned_and_never_move(void **state)
 	slab_free(s);
 }
 
-static void iteration_sees_every_live_object_once(void **state)
+TEST(iteration_sees_every_live_object_once)
 {
 	enum { COUNT = 200 };
 	struct slab *s = slab_create(sizeof(int), COUNT);
@@ -112,7 +102,6 @@ static void iteration_sees_every_live_object_once(void **state)
 	int seen = 0, last = -1;
 	int *object;
 
-	(void)state;
 	assert_null(slab_next(s, &cursor, &handle));
 	for (int i = 0; i < COUNT; i++)
 		*(int *)slab_take(s, &handles[i]) = i;
@@ -133,7 +122,7 @@ static void iteration_sees_every_live_object_once(void **state)
 }
 
 /* Random takes and gives against a list of what is live and what is dead. */
-static void old_handles_stay_dead_for_good(void **state)
+TEST(old_handles_stay_dead_for_good)
 {
 	enum { MAX = 150, STEPS = 100000, GRAVES = 4096 };
 	static uint64_t live[MAX], dead[GRAVES];
@@ -142,7 +131,6 @@ static void old_handles_stay_dead_for_good(void **state)
 	struct slab *s = slab_create(sizeof(int), MAX);
 	size_t live_count = 0, dead_count = 0;
 
-	(void)state;
 	print_message("seed %u\n", seed);
 	for (int step = 0; step < STEPS; step++) {
 		if (rand_r(&seed) % 2 && live_count < MAX) {
@@ -192,23 +180,7 @@ static int make_and_take(void *context)
 	return taken == 150 ? 0 : -ENOMEM;
 }
 
-static void each_allocation_may_fail(void **state)
+TEST(each_allocation_may_fail)
 {
-	(void)state;
 	assert_true(alloc_fail_each(make_and_take, NULL) >= 4);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_handle_finds_its_object_until_it_is_given_back),
-		cmocka_unit_test(made_up_handles_find_nothing),
-		cmocka_unit_test(the_bound_is_exact_and_zero_means_none),
-		cmocka_unit_test(objects_are_aligned_and_never_move),
-		cmocka_unit_test(iteration_sees_every_live_object_once),
-		cmocka_unit_test(old_handles_stay_dead_for_good),
-		cmocka_unit_test(each_allocation_may_fail),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

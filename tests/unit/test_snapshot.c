@@ -47,11 +47,10 @@ static void load_paths(struct config_case *c, const char *first, const char *sec
 
 /* -------------------------------------------------------------------------------- sources */
 
-static void directories_contribute_their_files_in_order(void **state)
+TEST(directories_contribute_their_files_in_order)
 {
 	struct config_case c;
 
-	(void)state;
 	assert_int_equal(mkdir(path_of("d"), 0755), 0);
 	assert_int_equal(mkdir(path_of("d/sub.yaml"), 0755), 0);
 	assert_int_equal(mkdir(path_of("d/..2026"), 0755), 0);
@@ -86,11 +85,10 @@ static void directories_contribute_their_files_in_order(void **state)
 	config_case_done(&c);
 }
 
-static void what_cannot_be_read_is_told_apart_from_what_is_wrong(void **state)
+TEST(what_cannot_be_read_is_told_apart_from_what_is_wrong)
 {
 	struct config_case c;
 
-	(void)state;
 	load_paths(&c, path_of("nothing.yaml"), NULL);
 	assert_int_equal(c.result, -ENOENT);
 	config_case_says(&c, CONFIG_ERROR, path_of("nothing.yaml: "),
@@ -135,12 +133,11 @@ static void what_cannot_be_read_is_told_apart_from_what_is_wrong(void **state)
 	}
 }
 
-static void a_dash_reads_standard_input(void **state)
+TEST(a_dash_reads_standard_input)
 {
 	int kept = dup(STDIN_FILENO), pipe_fds[2];
 	struct config_case c;
 
-	(void)state;
 	assert_int_equal(pipe(pipe_fds), 0);
 	assert_int_equal(write(pipe_fds[1], BIND("80") "x: 1\n", sizeof(BIND("80") "x: 1\n") - 1),
 			 sizeof(BIND("80") "x: 1\n") - 1);
@@ -155,11 +152,10 @@ static void a_dash_reads_standard_input(void **state)
 	config_case_done(&c);
 }
 
-static void two_standalone_files_do_not_mix(void **state)
+TEST(two_standalone_files_do_not_mix)
 {
 	struct config_case c;
 
-	(void)state;
 	write_file("one.yaml", BIND("80"));
 	write_file("two.yaml", "\nconfig: {}\n");
 	load_paths(&c, path_of("one.yaml"), path_of("two.yaml"));
@@ -168,11 +164,10 @@ static void two_standalone_files_do_not_mix(void **state)
 	config_case_done(&c);
 }
 
-static void variables_of_the_environment_are_expanded(void **state)
+TEST(variables_of_the_environment_are_expanded)
 {
 	struct config_case c;
 
-	(void)state;
 	setenv("HEADGATE_TEST_PORT", "8123", 1);
 	config_case_text(&c, BIND("${HEADGATE_TEST_PORT}"));
 	config_case_accepted(&c);
@@ -194,12 +189,11 @@ static void note(void *object)
 	trace = trace * 10 + *(const unsigned *)object;
 }
 
-static void the_last_reference_frees_and_destructors_run_backwards(void **state)
+TEST(the_last_reference_frees_and_destructors_run_backwards)
 {
 	static unsigned one = 1, two = 2, three = 3;
 	struct snapshot *snapshot = snapshot_create();
 
-	(void)state;
 	trace = 0;
 	assert_non_null(snapshot);
 	assert_int_equal(snapshot_add_destructor(snapshot, note, &one), 0);
@@ -235,9 +229,8 @@ static const struct example examples[] = {
 	{ MANIFESTS "gateway.yaml", MANIFESTS "per-try-timeout.yaml" },
 };
 
-static void every_example_loads_and_seals(void **state)
+TEST(every_example_loads_and_seals)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(examples); i++) {
 		bool is_foreign = examples[i].second && strstr(examples[i].second, "keepalive");
 		struct config_case c;
@@ -256,13 +249,12 @@ static void every_example_loads_and_seals(void **state)
 }
 
 /* A file in the examples that no test loads would rot. */
-static void no_example_is_forgotten(void **state)
+TEST(no_example_is_forgotten)
 {
 	DIR *folder = opendir(EXAMPLES);
 	const struct dirent *entry;
 	unsigned count = 0;
 
-	(void)state;
 	assert_non_null(folder);
 	while ((entry = readdir(folder)))
 		count += strstr(entry->d_name, ".yaml") != NULL;
@@ -270,11 +262,10 @@ static void no_example_is_forgotten(void **state)
 	assert_int_equal(count, 6);
 }
 
-static void the_mcp_page_gets_one_clear_error(void **state)
+TEST(the_mcp_page_gets_one_clear_error)
 {
 	struct config_case c;
 
-	(void)state;
 	load_paths(&c, MANIFESTS "standalone-mcp-timeout.yaml", NULL);
 	assert_int_equal(c.result, -EINVAL);
 	assert_int_equal(c.report.count[CONFIG_ERROR], 1);
@@ -298,9 +289,8 @@ static int load_example(void *context)
 	return r;
 }
 
-static void each_allocation_of_a_load_may_fail(void **state)
+TEST(each_allocation_of_a_load_may_fail)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(examples); i++)
 		assert_true(alloc_fail_each(load_example, (void *)&examples[i]) > 10);
 }
@@ -322,7 +312,7 @@ static int load_wrong(void *context)
 	return r;
 }
 
-static void each_allocation_of_a_refusal_may_fail(void **state)
+TEST(each_allocation_of_a_refusal_may_fail)
 {
 	static char texts[][200] = {
 		"config: {via: 1, foo: $HOME}\nbinds: [{port: 0, listeners: [{routes: [{backends: [{host: "
@@ -332,7 +322,6 @@ static void each_allocation_of_a_refusal_may_fail(void **state)
 		"{rules: [{a: b}]}\n",
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		alloc_fail_each(load_wrong, texts[i]);
 }
@@ -381,11 +370,10 @@ static const char *const single_files[] = {
 	MANIFESTS "per-try-timeout.yaml",
 };
 
-static void every_prefix_of_an_example_is_loaded_or_refused(void **state)
+TEST(every_prefix_of_an_example_is_loaded_or_refused)
 {
 	static char buffer[16384];
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(single_files); i++) {
 		struct span text = read_text(single_files[i], buffer, sizeof(buffer));
 
@@ -394,12 +382,11 @@ static void every_prefix_of_an_example_is_loaded_or_refused(void **state)
 	}
 }
 
-static void examples_with_lines_removed_swapped_or_changed_are_loaded_or_refused(void **state)
+TEST(examples_with_lines_removed_swapped_or_changed_are_loaded_or_refused)
 {
 	static char buffer[16384], changed[16384];
 	uint64_t seed = 20260131;
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(single_files); i++) {
 		struct span text = read_text(single_files[i], buffer, sizeof(buffer));
 
@@ -427,14 +414,13 @@ static void examples_with_lines_removed_swapped_or_changed_are_loaded_or_refused
 
 /* Every key costs a comparison with all known ones while it can still become a message, and nothing after
  * that. */
-static void a_flood_of_wrong_keys_is_counted_in_bounded_time(void **state)
+TEST(a_flood_of_wrong_keys_is_counted_in_bounded_time)
 {
 	uint64_t begin_ns = cpu_ns();
 	struct config_source source;
 	struct config_case c;
 	struct text text;
 
-	(void)state;
 	text_init(&text);
 	for (int i = 0; i < 200000; i++)
 		text_fmt(&text, "frontendPoliciesOfTheGatewayWithNumber%d: 1\n", i);
@@ -449,13 +435,12 @@ static void a_flood_of_wrong_keys_is_counted_in_bounded_time(void **state)
 	text_done(&text);
 }
 
-static void selectors_have_a_bound(void **state)
+TEST(selectors_have_a_bound)
 {
 	struct config_source source;
 	struct config_case c;
 	struct text text;
 
-	(void)state;
 	text_init(&text);
 	text_str(&text, "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec: "
 			"{listeners: [{name: a, "
@@ -489,7 +474,7 @@ static double load_seconds(struct span text, uint32_t routes)
 }
 
 /* The best of three: the bound is about the code, not about what else the machine does. */
-static void a_thousand_routes_load_in_a_tenth_of_a_second(void **state)
+TEST(a_thousand_routes_load_in_a_tenth_of_a_second)
 {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
 	const double bound_s = 2.0;
@@ -499,7 +484,6 @@ static void a_thousand_routes_load_in_a_tenth_of_a_second(void **state)
 	double best = 1e9;
 	struct text text;
 
-	(void)state;
 	text_init(&text);
 	text_str(&text, "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata:\n  name: g\n  "
 			"namespace: infra\nspec:\n"
@@ -550,26 +534,4 @@ static int stop(void **state)
 	return system(command);
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(directories_contribute_their_files_in_order),
-		cmocka_unit_test(what_cannot_be_read_is_told_apart_from_what_is_wrong),
-		cmocka_unit_test(a_dash_reads_standard_input),
-		cmocka_unit_test(two_standalone_files_do_not_mix),
-		cmocka_unit_test(variables_of_the_environment_are_expanded),
-		cmocka_unit_test(the_last_reference_frees_and_destructors_run_backwards),
-		cmocka_unit_test(every_example_loads_and_seals),
-		cmocka_unit_test(no_example_is_forgotten),
-		cmocka_unit_test(the_mcp_page_gets_one_clear_error),
-		cmocka_unit_test(each_allocation_of_a_load_may_fail),
-		cmocka_unit_test(each_allocation_of_a_refusal_may_fail),
-		cmocka_unit_test(every_prefix_of_an_example_is_loaded_or_refused),
-		cmocka_unit_test(examples_with_lines_removed_swapped_or_changed_are_loaded_or_refused),
-		cmocka_unit_test(a_flood_of_wrong_keys_is_counted_in_bounded_time),
-		cmocka_unit_test(selectors_have_a_bound),
-		cmocka_unit_test(a_thousand_routes_load_in_a_tenth_of_a_second),
-	};
-
-	return cmocka_run_group_tests(tests, start, stop);
-}
+TEST_GROUP(start, stop);

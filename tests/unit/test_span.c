@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 
-#include <cmocka.h>
-
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/base/span.h"
 
-static void equality_is_length_and_bytes_and_empty_equals_null(void **state)
+TEST(equality_is_length_and_bytes_and_empty_equals_null)
 {
 	struct span null = { NULL, 0 };
 
-	(void)state;
 	assert_true(span_eq(SPAN("abc"), SPAN("abc")));
 	assert_false(span_eq(SPAN("abc"), SPAN("abd")));
 	assert_false(span_eq(SPAN("abc"), SPAN("ab")));
@@ -24,9 +18,8 @@ static void equality_is_length_and_bytes_and_empty_equals_null(void **state)
 	assert_false(span_eq(SPAN("a\0b"), SPAN("a\0c")));
 }
 
-static void case_is_ignored_for_ascii_letters_only(void **state)
+TEST(case_is_ignored_for_ascii_letters_only)
 {
-	(void)state;
 	for (int a = 0; a < 256; a++) {
 		for (int b = 0; b < 256; b++) {
 			char x = (char)a, y = (char)b;
@@ -42,11 +35,10 @@ static void case_is_ignored_for_ascii_letters_only(void **state)
 }
 
 /* Long spans are compared in words: a byte must not change what its neighbours are taken for. */
-static void case_is_ignored_at_every_place_of_a_long_span(void **state)
+TEST(case_is_ignored_at_every_place_of_a_long_span)
 {
 	char left[19], right[19], low[19];
 
-	(void)state;
 	for (int byte = 0; byte < 256; byte++) {
 		for (size_t len = 1; len <= sizeof(left); len++) {
 			for (size_t at = 0; at < len; at++) {
@@ -69,11 +61,10 @@ static void case_is_ignored_at_every_place_of_a_long_span(void **state)
 	}
 }
 
-static void starts_and_ends_hold_for_every_prefix_and_suffix(void **state)
+TEST(starts_and_ends_hold_for_every_prefix_and_suffix)
 {
 	struct span s = SPAN("headgate");
 
-	(void)state;
 	for (size_t len = 0; len <= s.len; len++) {
 		assert_true(span_starts(s, span_first(s, len)));
 		assert_true(span_ends(s, span_from(s, s.len - len)));
@@ -85,11 +76,10 @@ static void starts_and_ends_hold_for_every_prefix_and_suffix(void **state)
 	assert_true(span_starts((struct span){ NULL, 0 }, SPAN("")));
 }
 
-static void parts_never_reach_beyond_the_whole(void **state)
+TEST(parts_never_reach_beyond_the_whole)
 {
 	struct span s = SPAN("abc");
 
-	(void)state;
 	assert_true(span_eq(span_from(s, 1), SPAN("bc")));
 	assert_int_equal(span_from(s, 3).len, 0);
 	assert_ptr_equal(span_from(s, 99).data, s.data + 3);
@@ -98,28 +88,26 @@ static void parts_never_reach_beyond_the_whole(void **state)
 	assert_true(span_eq(span_first(s, 99), s));
 }
 
-static void blanks_are_trimmed_at_both_ends_only(void **state)
+TEST(blanks_are_trimmed_at_both_ends_only)
 {
 	static const struct {
 		const char *in, *out;
 	} rows[] = { { "", "" },	 { " ", "" },	    { "\t \t", "" }, { "a", "a" },
 		     { " a b ", "a b" }, { "\ta\t", "a" }, { "a \n", "a \n" }, { "\r a", "\r a" } };
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		assert_true(span_eq(span_trim(span_str(rows[i].in)), span_str(rows[i].out)));
 }
 
-static void find_gives_the_first_index_or_none(void **state)
+TEST(find_gives_the_first_index_or_none)
 {
-	(void)state;
 	assert_int_equal(span_find(SPAN("a,b,c"), ','), 1);
 	assert_int_equal(span_find(SPAN("a,b"), 'x'), -1);
 	assert_int_equal(span_find(SPAN("a\0b"), '\0'), 1);
 	assert_int_equal(span_find((struct span){ NULL, 0 }, 'x'), -1);
 }
 
-static void split_gives_every_element_including_empty_ones(void **state)
+TEST(split_gives_every_element_including_empty_ones)
 {
 	static const struct {
 		const char *in;
@@ -128,7 +116,6 @@ static void split_gives_every_element_including_empty_ones(void **state)
 	} rows[] = { { "", 1, { "" } },		  { "a", 1, { "a" } },		 { ",", 2, { "", "" } },
 		     { "a,b", 2, { "a", "b" } }, { ",a,,b,", 5, { "", "a", "", "b", "" } } };
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct span rest = span_str(rows[i].in), element;
 		size_t count = 0;
@@ -143,11 +130,10 @@ static void split_gives_every_element_including_empty_ones(void **state)
 	}
 }
 
-static void the_order_is_by_bytes_then_by_length(void **state)
+TEST(the_order_is_by_bytes_then_by_length)
 {
 	static const char *const sorted[] = { "", "A", "a", "aa", "ab", "b", "ba", "\x7f", "\x80", "\xff" };
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(sorted); i++) {
 		for (size_t j = 0; j < ARRAY_LEN(sorted); j++) {
 			int order = span_compare(span_str(sorted[i]), span_str(sorted[j]));
@@ -158,7 +144,7 @@ static void the_order_is_by_bytes_then_by_length(void **state)
 	assert_int_equal(span_compare((struct span){ NULL, 0 }, (struct span){ NULL, 0 }), 0);
 }
 
-static void numbers_are_digits_only_and_fit_63_bits(void **state)
+TEST(numbers_are_digits_only_and_fit_63_bits)
 {
 	static const struct {
 		const char *in;
@@ -186,7 +172,6 @@ static void numbers_are_digits_only_and_fit_63_bits(void **state)
 		{ "\xb2", -EINVAL, 0 },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		uint64_t value = 77;
 
@@ -195,22 +180,4 @@ static void numbers_are_digits_only_and_fit_63_bits(void **state)
 		assert_true(value == (rows[i].result ? 77 : rows[i].value));
 	}
 	assert_int_equal(span_parse_u63(SPAN("1\0"), &(uint64_t){ 0 }), -EINVAL);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(equality_is_length_and_bytes_and_empty_equals_null),
-		cmocka_unit_test(case_is_ignored_for_ascii_letters_only),
-		cmocka_unit_test(case_is_ignored_at_every_place_of_a_long_span),
-		cmocka_unit_test(starts_and_ends_hold_for_every_prefix_and_suffix),
-		cmocka_unit_test(parts_never_reach_beyond_the_whole),
-		cmocka_unit_test(blanks_are_trimmed_at_both_ends_only),
-		cmocka_unit_test(find_gives_the_first_index_or_none),
-		cmocka_unit_test(split_gives_every_element_including_empty_ones),
-		cmocka_unit_test(the_order_is_by_bytes_then_by_length),
-		cmocka_unit_test(numbers_are_digits_only_and_fit_63_bits),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

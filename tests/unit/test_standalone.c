@@ -18,7 +18,7 @@ static const struct route *only_route(const struct config_case *c)
 
 /* -------------------------------------------------------------------------------- what is accepted */
 
-static void the_documented_minimum_gives_the_documented_keys(void **state)
+TEST(the_documented_minimum_gives_the_documented_keys)
 {
 	struct config_case c;
 	const struct listener *listener;
@@ -27,7 +27,6 @@ static void the_documented_minimum_gives_the_documented_keys(void **state)
 	const struct route *route;
 	const struct bind *bind;
 
-	(void)state;
 	config_case_text(&c, "binds:\n"
 			     "- port: 3000\n"
 			     "  listeners:\n"
@@ -86,13 +85,12 @@ static void the_documented_minimum_gives_the_documented_keys(void **state)
 	config_case_done(&c);
 }
 
-static void front_end_policies_are_attached_with_defaults_filled_in(void **state)
+TEST(front_end_policies_are_attached_with_defaults_filled_in)
 {
 	const struct frontend_http *http;
 	const struct frontend_tcp *tcp;
 	struct config_case c;
 
-	(void)state;
 	config_case_text(&c, "frontendPolicies:\n"
 			     "  http: {http1IdleTimeout: 1s, http2KeepaliveInterval: 5s}\n"
 			     "  tcp: {keepalives: {time: 30s, interval: 5s, retries: 3}}\n"
@@ -123,7 +121,7 @@ static void front_end_policies_are_attached_with_defaults_filled_in(void **state
 	config_case_done(&c);
 }
 
-static void route_policies_come_in_the_order_of_the_dump(void **state)
+TEST(route_policies_come_in_the_order_of_the_dump)
 {
 	static const enum policy_kind order[] = { POLICY_TIMEOUT,	  POLICY_RETRY,
 						  POLICY_REQUEST_HEADERS, POLICY_RESPONSE_HEADERS,
@@ -136,7 +134,6 @@ static void route_policies_come_in_the_order_of_the_dump(void **state)
 	const struct route *route;
 	struct config_case c;
 
-	(void)state;
 	config_case_text(&c, ROUTES
 			 "{policies: {requestMirror: {backend: {host: '127.0.0.1:9'}, percentage: 0.25},"
 			 "urlRewrite: {path: {prefix: /x}, authority: {port: 81}},"
@@ -175,7 +172,7 @@ static void route_policies_come_in_the_order_of_the_dump(void **state)
 	config_case_done(&c);
 }
 
-static void targets_are_names_addresses_and_sockets(void **state)
+TEST(targets_are_names_addresses_and_sockets)
 {
 	static const struct {
 		const char *host;
@@ -195,7 +192,6 @@ static void targets_are_names_addresses_and_sockets(void **state)
 		{ "unix:/run/app.sock", BACKEND_UNIX, true, false, "", "unix:/run/app.sock" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const struct backend *backend;
 		struct config_case c;
@@ -215,12 +211,11 @@ static void targets_are_names_addresses_and_sockets(void **state)
 	}
 }
 
-static void named_backends_and_services_can_be_referenced(void **state)
+TEST(named_backends_and_services_can_be_referenced)
 {
 	const struct route *route;
 	struct config_case c;
 
-	(void)state;
 	config_case_text(&c, "backends:\n"
 			     "- {name: zeta, host: 'z:1', policies: {http: {requestTimeout: 1s, version: "
 			     "HTTP/2.0}}, splice: off}\n"
@@ -251,12 +246,11 @@ static void named_backends_and_services_can_be_referenced(void **state)
 	config_case_done(&c);
 }
 
-static void matches_hold_what_was_written(void **state)
+TEST(matches_hold_what_was_written)
 {
 	const struct route *route;
 	struct config_case c;
 
-	(void)state;
 	config_case_text(
 		&c, ROUTES
 		"{name: n, ruleName: r, namespace: s, hostnames: ['WWW.x.y', '*.Z', 10.0.0.1], matches: ["
@@ -285,12 +279,11 @@ static void matches_hold_what_was_written(void **state)
 	config_case_done(&c);
 }
 
-static void tcp_and_tls_listeners_carry_tcp_routes(void **state)
+TEST(tcp_and_tls_listeners_carry_tcp_routes)
 {
 	struct config_case c;
 	const struct bind *tcp, *tls;
 
-	(void)state;
 	config_case_text(&c, "config: {enableIpv6: false}\n"
 			     "binds:\n"
 			     "- port: 9443\n"
@@ -321,12 +314,11 @@ static void tcp_and_tls_listeners_carry_tcp_routes(void **state)
 	config_case_done(&c);
 }
 
-static void attached_policies_name_their_targets(void **state)
+TEST(attached_policies_name_their_targets)
 {
 	const struct targeted_policy *list;
 	struct config_case c;
 
-	(void)state;
 	config_case_text(
 		&c, "policies:\n"
 		    "- {name: {name: d}, target: {gateway: {}}, phase: gateway, policy: {timeout: "
@@ -364,12 +356,11 @@ static void attached_policies_name_their_targets(void **state)
 	config_case_done(&c);
 }
 
-static void the_static_part_has_defaults_and_takes_every_key(void **state)
+TEST(the_static_part_has_defaults_and_takes_every_key)
 {
 	const struct static_config *s;
 	struct config_case c;
 
-	(void)state;
 	config_case_text(&c, "config: {}\n");
 	config_case_accepted(&c);
 	s = &c.snapshot->config;
@@ -454,31 +445,12 @@ static void the_static_part_has_defaults_and_takes_every_key(void **state)
 	config_case_done(&c);
 }
 
-static void workers_may_be_a_share_of_the_processors(void **state)
+TEST(workers_may_be_a_share_of_the_processors)
 {
 	struct config_case c;
 
-	(void)state;
 	config_case_text(&c, "config: {workerThreads: 1%}\n");
 	config_case_accepted(&c);
 	assert_in_range(c.snapshot->config.worker_threads, 1, 8);
 	config_case_done(&c);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_documented_minimum_gives_the_documented_keys),
-		cmocka_unit_test(front_end_policies_are_attached_with_defaults_filled_in),
-		cmocka_unit_test(route_policies_come_in_the_order_of_the_dump),
-		cmocka_unit_test(targets_are_names_addresses_and_sockets),
-		cmocka_unit_test(named_backends_and_services_can_be_referenced),
-		cmocka_unit_test(matches_hold_what_was_written),
-		cmocka_unit_test(tcp_and_tls_listeners_carry_tcp_routes),
-		cmocka_unit_test(attached_policies_name_their_targets),
-		cmocka_unit_test(the_static_part_has_defaults_and_takes_every_key),
-		cmocka_unit_test(workers_may_be_a_share_of_the_processors),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@
 #define END "}}]}]}]\n"
 #define END_BACKEND "}}]}]}]}]\n"
 
-static void wrong_route_policies_are_refused(void **state)
+TEST(wrong_route_policies_are_refused)
 {
 	static const struct config_refusal rows[] = {
 		{ POLICY "timeouts: {}" END,
@@ -103,12 +103,11 @@ static void wrong_route_policies_are_refused(void **state)
 		{ POLICY "backendTLS: {}" END, "a.yaml:2:1:" IN_POLICY "backendTLS: ", "does not speak TLS" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		config_refused(&rows[i]);
 }
 
-static void wrong_backend_policies_are_refused(void **state)
+TEST(wrong_backend_policies_are_refused)
 {
 	static const struct config_refusal rows[] = {
 		{ BACKEND "tcp: {connectTimeout: 1s}" END_BACKEND,
@@ -142,12 +141,11 @@ static void wrong_backend_policies_are_refused(void **state)
 		{ BACKEND "htp: {}" END_BACKEND, "a.yaml:2:1:" IN_BACKEND "htp: ", "did you mean \"http\"?" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		config_refused(&rows[i]);
 }
 
-static void wrong_front_end_and_attached_policies_are_refused(void **state)
+TEST(wrong_front_end_and_attached_policies_are_refused)
 {
 	static const struct config_refusal rows[] = {
 		{ "frontendPolicies: {https: {}}\n",
@@ -204,12 +202,11 @@ static void wrong_front_end_and_attached_policies_are_refused(void **state)
 		  "a.yaml:2:3: policies[1]: ", "the policy \"default/a\" exists twice" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		config_refused(&rows[i]);
 }
 
-static void wrong_static_values_are_refused(void **state)
+TEST(wrong_static_values_are_refused)
 {
 	static const struct config_refusal rows[] = {
 		{ "config: {listener: {}}\n",
@@ -277,17 +274,15 @@ static void wrong_static_values_are_refused(void **state)
 		{ "config: {xdsAddress: x}\n", "a.yaml:1:10: config.xdsAddress: ", "is not supported yet" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		config_refused(&rows[i]);
 }
 
-static void attempts_255_becomes_254(void **state)
+TEST(attempts_255_becomes_254)
 {
 	const struct retry_policy *retry;
 	struct config_case c;
 
-	(void)state;
 	config_case_text(&c, POLICY "retry: {attempts: 255, codes: []}" END);
 	config_case_accepted(&c);
 	retry = build_value_find(&c.snapshot->bind_list[0].listener_list[0].route_list[0].inline_policies,
@@ -296,28 +291,13 @@ static void attempts_255_becomes_254(void **state)
 	config_case_done(&c);
 }
 
-static void a_null_is_like_a_missing_key(void **state)
+TEST(a_null_is_like_a_missing_key)
 {
 	struct config_case c;
 
-	(void)state;
 	config_case_text(&c, "config:\nbackends: ~\n" POLICY "timeout: , retry: null" END);
 	config_case_accepted(&c);
 	assert_int_equal(c.snapshot->bind_list[0].listener_list[0].route_list[0].inline_policies.value_count,
 			 0);
 	config_case_done(&c);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(wrong_route_policies_are_refused),
-		cmocka_unit_test(wrong_backend_policies_are_refused),
-		cmocka_unit_test(wrong_front_end_and_attached_policies_are_refused),
-		cmocka_unit_test(wrong_static_values_are_refused),
-		cmocka_unit_test(attempts_255_becomes_254),
-		cmocka_unit_test(a_null_is_like_a_missing_key),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

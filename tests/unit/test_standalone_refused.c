@@ -8,7 +8,7 @@
 #define R43 "a.yaml:1:44: binds[0].listeners[0].routes[0]"
 #define IN_ROUTE ": binds[0].listeners[0].routes[0]"
 
-static void wrong_structure_is_refused(void **state)
+TEST(wrong_structure_is_refused)
 {
 	static const struct config_refusal rows[] = {
 		{ "foo: 1\n",
@@ -91,12 +91,11 @@ static void wrong_structure_is_refused(void **state)
 		  "a.yaml:1:4: ", "the environment variable HEADGATE_TEST_IS_NOT_SET is not set" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		config_refused(&rows[i]);
 }
 
-static void wrong_routes_are_refused(void **state)
+TEST(wrong_routes_are_refused)
 {
 	static const struct config_refusal rows[] = {
 		{ ROUTES "{hosts: [a], backends: []}" END,
@@ -180,16 +179,14 @@ static void wrong_routes_are_refused(void **state)
 		  "a.yaml:1:78" IN_ROUTE ".backends[0].splice: ", "auto" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		config_refused(&rows[i]);
 }
 
-static void every_error_of_a_file_is_reported(void **state)
+TEST(every_error_of_a_file_is_reported)
 {
 	struct config_case c;
 
-	(void)state;
 	config_case_text(&c, "config: {via: 1, foo: 2}\n"
 			     "binds:\n"
 			     "- port: 99999\n"
@@ -217,26 +214,13 @@ static void every_error_of_a_file_is_reported(void **state)
 	config_case_done(&c);
 }
 
-static void a_route_to_nowhere_is_a_warning(void **state)
+TEST(a_route_to_nowhere_is_a_warning)
 {
 	struct config_case c;
 
-	(void)state;
 	config_case_text(&c, ROUTES "{name: a}, {name: b, policies: {directResponse: {status: 200}}}" END);
 	config_case_accepted(&c);
 	assert_int_equal(c.report.count[CONFIG_WARNING], 1);
 	config_case_says(&c, CONFIG_WARNING, R43 ": ", "has no backends and answers every request with 500");
 	config_case_done(&c);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(wrong_structure_is_refused),
-		cmocka_unit_test(wrong_routes_are_refused),
-		cmocka_unit_test(every_error_of_a_file_is_reported),
-		cmocka_unit_test(a_route_to_nowhere_is_a_warning),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

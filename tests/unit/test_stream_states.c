@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/lib/test.h"
 #include "user/proxy/client.h"
 #include "user/proxy/deadline.h"
-#include "user/proxy/dial.h"
+#include "user/proxy/front.h"
 #include "user/proxy/stream.h"
 
 /* The two tables of states, walked in the same way. */
@@ -52,9 +46,8 @@ static const struct machine machines[] = {
 	{ CLIENT_STATE_COUNT, CLIENT_IDLE, CLIENT_CLOSED, client_allows, client_name },
 };
 
-static void every_state_but_closed_has_a_way_to_closed_and_closed_has_none(void **unused)
+TEST(every_state_but_closed_has_a_way_to_closed_and_closed_has_none)
 {
-	(void)unused;
 	for (size_t m = 0; m < ARRAY_LEN(machines); m++) {
 		const struct machine *machine = &machines[m];
 
@@ -68,9 +61,8 @@ static void every_state_but_closed_has_a_way_to_closed_and_closed_has_none(void 
 }
 
 /* A client that reads a TLS hello begins in that state: client_begin() sets it before anything can happen. */
-static void every_state_can_be_reached(void **unused)
+TEST(every_state_can_be_reached)
 {
-	(void)unused;
 	for (size_t m = 0; m < ARRAY_LEN(machines); m++) {
 		const struct machine *machine = &machines[m];
 		unsigned int seen = 1u << machine->first | (machine->allows == client_allows)
@@ -90,9 +82,8 @@ static void every_state_can_be_reached(void **unused)
 	}
 }
 
-static void names_and_actions_are_given_once(void **unused)
+TEST(names_are_given_once)
 {
-	(void)unused;
 	for (size_t m = 0; m < ARRAY_LEN(machines); m++) {
 		const struct machine *machine = &machines[m];
 
@@ -101,11 +92,6 @@ static void names_and_actions_are_given_once(void **unused)
 			for (unsigned int b = 0; b < a; b++)
 				assert_string_not_equal(machine->name(a), machine->name(b));
 		}
-	}
-	for (unsigned int a = 0; a < STREAM_STATE_COUNT; a++) {
-		assert_true(strlen(stream_state_action(a)) > 0);
-		for (unsigned int b = 0; b < a; b++)
-			assert_string_not_equal(stream_state_action(a), stream_state_action(b));
 	}
 	for (unsigned int a = 1; a < DEADLINE_COUNT; a++) {
 		assert_true(strlen(stream_deadline_name(a)) > 0);
@@ -123,7 +109,6 @@ struct scene {
 	struct lease lease;
 	struct trace trace;
 	struct exchange exchange;
-	struct dial dial;
 	struct stream stream;
 };
 
@@ -145,7 +130,8 @@ static void scene_open(struct scene *scene)
 	stream->proxy = &scene->proxy;
 	stream->lease = &scene->lease;
 	stream->exchange = &scene->exchange;
-	stream->attempt.dial = &scene->dial;
+	stream->front = &front_h1;
+	stream->attempt.connect_deadline_ms = loop_now_ms(scene->proxy.loop) + 60000;
 	stream->exchange->request_deadline_ms = loop_now_ms(scene->proxy.loop) + 60000;
 	stream->exchange->reply_deadline_ms = stream->exchange->request_deadline_ms;
 	stream->exchange->backoff_end_ms = stream->exchange->request_deadline_ms;
@@ -160,39 +146,37 @@ static void scene_close(struct scene *scene)
 	loop_free(scene->proxy.loop);
 }
 
-static void every_state_that_waits_has_a_deadline(void **unused)
+TEST(every_state_that_waits_has_a_deadline)
 {
 	static struct scene scene;
 	uint64_t at_ms;
 
-	(void)unused;
 	scene_open(&scene);
-	for (unsigned int state = 0; state < STREAM_STATE_COUNT; state++) {
+	for (unsigned int i = 0; i < STREAM_STATE_COUNT; i++) {
 		/* NEW is left in the turn that made it. */
-		bool waits = state != STREAM_NEW && state != STREAM_CLOSED;
+		bool waits = i != STREAM_NEW && i != STREAM_CLOSED;
 
-		scene.stream.state = (enum stream_state)state;
+		scene.stream.state = (enum stream_state)i;
 		if ((deadline_next(&scene.stream, &at_ms) != DEADLINE_NONE) != waits)
 			fail_msg("%s", stream_state_name(scene.stream.state));
 	}
 	scene_close(&scene);
 }
 
-static void the_nearest_deadline_of_a_state_counts(void **unused)
+TEST(the_nearest_deadline_of_a_state_counts)
 {
 	static struct scene scene;
 	struct stream *stream = &scene.stream;
 	uint64_t at_ms;
 
-	(void)unused;
 	scene_open(&scene);
 	stream->state = STREAM_CONNECT;
 	stream->exchange->request_deadline_ms = 5000;
 	stream->exchange->try_deadline_ms = 4000;
-	scene.dial.deadline_ms = 3000;
+	stream->attempt.connect_deadline_ms = 3000;
 	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_CONNECT);
 	assert_int_equal(at_ms, 3000);
-	scene.dial.deadline_ms = 0;
+	stream->attempt.connect_deadline_ms = 0;
 	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_PER_TRY);
 	stream->exchange->try_deadline_ms = 6000;
 	assert_int_equal(deadline_next(stream, &at_ms), DEADLINE_REQUEST);
@@ -235,9 +219,8 @@ static int status_of_step(enum stream_state from, enum stream_state to)
 	return status;
 }
 
-static void the_setter_takes_legal_steps_and_dies_of_others(void **unused)
+TEST(the_setter_takes_legal_steps_and_dies_of_others)
 {
-	(void)unused;
 	for (unsigned int from = 0; from < STREAM_STATE_COUNT; from++) {
 		for (unsigned int to = 0; to < STREAM_STATE_COUNT; to++) {
 			int status = status_of_step((enum stream_state)from, (enum stream_state)to);
@@ -251,11 +234,10 @@ static void the_setter_takes_legal_steps_and_dies_of_others(void **unused)
 	}
 }
 
-static void the_setter_arms_and_cancels_the_timer(void **unused)
+TEST(the_setter_arms_and_cancels_the_timer)
 {
 	static struct scene scene;
 
-	(void)unused;
 	scene_open(&scene);
 	stream_set_state(&scene.stream, STREAM_CONNECT);
 	assert_true(timer_is_armed(&scene.stream.timer));
@@ -263,19 +245,4 @@ static void the_setter_arms_and_cancels_the_timer(void **unused)
 	stream_set_state(&scene.stream, STREAM_CLOSED);
 	assert_false(timer_is_armed(&scene.stream.timer));
 	scene_close(&scene);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_state_but_closed_has_a_way_to_closed_and_closed_has_none),
-		cmocka_unit_test(every_state_can_be_reached),
-		cmocka_unit_test(names_and_actions_are_given_once),
-		cmocka_unit_test(every_state_that_waits_has_a_deadline),
-		cmocka_unit_test(the_nearest_deadline_of_a_state_counts),
-		cmocka_unit_test(the_setter_takes_legal_steps_and_dies_of_others),
-		cmocka_unit_test(the_setter_arms_and_cancels_the_timer),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,8 +5,10 @@
 
 #include "tests/lib/guard.h"
 #include "user/base/check.h"
-#include "user/http/octets.h"
+#include "user/base/octets.h"
 #include "user/http/target.h"
+
+TEST_GUARD(test_guard, 256);
 
 static const struct split {
 	const char *method;
@@ -85,7 +87,7 @@ static struct request_head head_of(struct guard *guard, const char *method, cons
 	};
 }
 
-static void every_form_is_split(void **state)
+TEST(every_form_is_split)
 {
 	for (size_t i = 0; i < ARRAY_LEN(splits); i++) {
 		struct request_head head = head_of(*state, splits[i].method, splits[i].target);
@@ -98,7 +100,7 @@ static void every_form_is_split(void **state)
 	}
 }
 
-static void forms_that_a_method_does_not_have_are_refused(void **state)
+TEST(forms_that_a_method_does_not_have_are_refused)
 {
 	for (size_t i = 0; i < ARRAY_LEN(refuseds); i++) {
 		struct request_head head = head_of(*state, refuseds[i].method, refuseds[i].target);
@@ -151,7 +153,7 @@ static const struct authority {
 	{ TEXT("[1111:2222:3333:4444:5555:6666:7777:8888:9999:0000]"), NULL, NULL },
 };
 
-static void authorities_are_host_and_port_and_nothing_else(void **state)
+TEST(authorities_are_host_and_port_and_nothing_else)
 {
 	struct guard *guard = *state;
 
@@ -168,9 +170,8 @@ static void authorities_are_host_and_port_and_nothing_else(void **state)
 	}
 }
 
-static void the_same_place_can_be_written_in_many_ways(void **state)
+TEST(the_same_place_can_be_written_in_many_ways)
 {
-	(void)state;
 	assert_true(authority_same(SPAN("a.example"), SPAN("A.Example:80"), 80));
 	assert_true(authority_same(SPAN("a:"), SPAN("a"), 80));
 	assert_true(authority_same(SPAN("a:080"), SPAN("a"), 80));
@@ -183,11 +184,10 @@ static void the_same_place_can_be_written_in_many_ways(void **state)
 	assert_false(authority_same(SPAN("a"), SPAN("b"), 80));
 }
 
-static void the_default_port_follows_the_scheme(void **state)
+TEST(the_default_port_follows_the_scheme)
 {
 	struct request_head head = { .target = SPAN("HTTPS://a/") };
 
-	(void)state;
 	assert_int_equal(target_default_port(&head), 443);
 	head.target = SPAN("http://a/");
 	assert_int_equal(target_default_port(&head), 80);
@@ -196,7 +196,7 @@ static void the_default_port_follows_the_scheme(void **state)
 }
 
 /* The eight-at-a-time loops against the table, every byte at every place of a word. */
-static void fast_skips_agree_with_the_table(void **state)
+TEST(fast_skips_agree_with_the_table)
 {
 	struct guard *guard = *state;
 
@@ -218,33 +218,4 @@ static void fast_skips_agree_with_the_table(void **state)
 			text[at] = at % 3 ? 'a' : '\t';
 		}
 	}
-}
-
-static int setup(void **state)
-{
-	static struct guard guard;
-
-	guard_init(&guard, 256);
-	*state = &guard;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	guard_done(*state);
-	return 0;
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_form_is_split),
-		cmocka_unit_test(forms_that_a_method_does_not_have_are_refused),
-		cmocka_unit_test(authorities_are_host_and_port_and_nothing_else),
-		cmocka_unit_test(the_same_place_can_be_written_in_many_ways),
-		cmocka_unit_test(the_default_port_follows_the_scheme),
-		cmocka_unit_test(fast_skips_agree_with_the_table),
-	};
-
-	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,26 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "tests/lib/alloc.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/base/mem.h"
 #include "user/base/text.h"
 
-static void an_empty_text_has_no_memory(void **state)
+TEST(an_empty_text_has_no_memory)
 {
 	struct text t;
 
-	(void)state;
 	text_init(&t);
 	assert_null(t.data);
 	assert_int_equal(text_span(&t).len, 0);
@@ -33,11 +26,10 @@ static void an_empty_text_has_no_memory(void **state)
 	text_done(&t);
 }
 
-static void everything_added_is_there_in_order_and_terminated(void **state)
+TEST(everything_added_is_there_in_order_and_terminated)
 {
 	struct text t;
 
-	(void)state;
 	text_init(&t);
 	text_str(&t, "a");
 	text_char(&t, 'b');
@@ -53,11 +45,10 @@ static void everything_added_is_there_in_order_and_terminated(void **state)
 	assert_null(t.data);
 }
 
-static void growth_keeps_what_was_there_at_every_length(void **state)
+TEST(growth_keeps_what_was_there_at_every_length)
 {
 	char want[2000];
 
-	(void)state;
 	for (size_t i = 0; i < sizeof(want); i++)
 		want[i] = (char)('a' + i % 26);
 	for (size_t step = 1; step < 300; step += 7) {
@@ -75,12 +66,11 @@ static void growth_keeps_what_was_there_at_every_length(void **state)
 	}
 }
 
-static void long_formats_are_not_cut(void **state)
+TEST(long_formats_are_not_cut)
 {
 	char want[5000];
 	struct text t;
 
-	(void)state;
 	text_init(&t);
 	memset(want, 'f', sizeof(want) - 1);
 	want[sizeof(want) - 1] = '\0';
@@ -90,11 +80,10 @@ static void long_formats_are_not_cut(void **state)
 	text_done(&t);
 }
 
-static void foreign_bytes_are_escaped_and_plain_ones_are_not(void **state)
+TEST(foreign_bytes_are_escaped_and_plain_ones_are_not)
 {
 	struct text t;
 
-	(void)state;
 	for (int c = 0; c < 256; c++) {
 		char in[3] = { 'x', (char)c, 'y' };
 		char want[8];
@@ -134,11 +123,10 @@ static int make_text(void *context)
 	return error;
 }
 
-static void each_allocation_may_fail_and_is_reported_at_the_end(void **state)
+TEST(each_allocation_may_fail_and_is_reported_at_the_end)
 {
 	struct text t;
 
-	(void)state;
 	assert_true(alloc_fail_each(make_text, NULL) >= 2);
 	text_init(&t);
 	text_str(&t, "kept");
@@ -154,7 +142,7 @@ static void each_allocation_may_fail_and_is_reported_at_the_end(void **state)
 	text_done(&t);
 }
 
-static void numbers_have_no_leading_zeros_and_no_terminator(void **state)
+TEST(numbers_have_no_leading_zeros_and_no_terminator)
 {
 	static const uint64_t values[] = { 0,	       1,
 					   9,	       10,
@@ -166,7 +154,6 @@ static void numbers_have_no_leading_zeros_and_no_terminator(void **state)
 					   INT64_MAX,  UINT64_MAX - 1,
 					   UINT64_MAX };
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
 		char want[32], out[24];
 		size_t len;
@@ -184,19 +171,4 @@ static void numbers_have_no_leading_zeros_and_no_terminator(void **state)
 		assert_memory_equal(out, want, len);
 		assert_int_equal(out[len], '#');
 	}
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_empty_text_has_no_memory),
-		cmocka_unit_test(everything_added_is_there_in_order_and_terminated),
-		cmocka_unit_test(growth_keeps_what_was_there_at_every_length),
-		cmocka_unit_test(long_formats_are_not_cut),
-		cmocka_unit_test(foreign_bytes_are_escaped_and_plain_ones_are_not),
-		cmocka_unit_test(each_allocation_may_fail_and_is_reported_at_the_end),
-		cmocka_unit_test(numbers_have_no_leading_zeros_and_no_terminator),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

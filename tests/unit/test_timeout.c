@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include "policy/timeout.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 
 #define NONE                                                                                                 \
@@ -66,12 +61,11 @@ static const struct {
 	  SET(4),
 	  { 0, 0, 4 } },
 	{ "the backend has only keepalives", false, { NONE, NONE }, false, NONE, true, NONE, { 0, 0, 10 } },
-	{ "the backend waits for ever", false, { NONE, NONE }, false, NONE, true, OFF, { 0, 0, 0 } },
+	{ "the backend waits forever", false, { NONE, NONE }, false, NONE, true, OFF, { 0, 0, 0 } },
 };
 
-static void the_timeouts_of_an_exchange_come_from_route_and_backend(void **state)
+TEST(the_timeouts_of_an_exchange_come_from_route_and_backend)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		const struct backend_http http = { .request_timeout = cases[i].http };
 		const struct backend_tcp tcp = { .connect_timeout = cases[i].tcp };
@@ -90,23 +84,12 @@ static void the_timeouts_of_an_exchange_come_from_route_and_backend(void **state
 	}
 }
 
-static void without_route_or_backend_only_the_connect_timeout_is_known(void **state)
+TEST(without_route_or_backend_only_the_connect_timeout_is_known)
 {
 	struct exchange_timeouts found = { 7, 7, 7 };
 
-	(void)state;
 	timeout_of_exchange(&config, NULL, NULL, &found);
 	assert_int_equal(found.request_ns, 0);
 	assert_int_equal(found.per_try_ns, 0);
 	assert_int_equal(found.connect_ns, 10);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_timeouts_of_an_exchange_come_from_route_and_backend),
-		cmocka_unit_test(without_route_or_backend_only_the_connect_timeout_is_known),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

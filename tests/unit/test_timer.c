@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/loop/timer.h"
 
@@ -85,9 +80,8 @@ static const uint64_t starts[] = {
 	((uint64_t)1 << 42) - 2,
 };
 
-static void every_distance_fires_at_its_deadline_and_not_a_tick_before(void **state)
+TEST(every_distance_fires_at_its_deadline_and_not_a_tick_before)
 {
-	(void)state;
 	for (size_t s = 0; s < ARRAY_LEN(starts); s++) {
 		for (uint64_t distance = 1; distance < (uint64_t)1 << 37; distance += 1 + distance / 7) {
 			uint64_t deadline_ms = starts[s] + distance;
@@ -105,9 +99,8 @@ static void every_distance_fires_at_its_deadline_and_not_a_tick_before(void **st
 	}
 }
 
-static void following_the_wheels_own_advice_fires_on_time_with_few_wake_ups(void **state)
+TEST(following_the_wheels_own_advice_fires_on_time_with_few_wake_ups)
 {
-	(void)state;
 	for (size_t s = 0; s < ARRAY_LEN(starts); s++) {
 		for (uint64_t distance = 1; distance < (uint64_t)1 << 36; distance += 1 + distance / 3) {
 			uint64_t now_ms = starts[s];
@@ -128,9 +121,8 @@ static void following_the_wheels_own_advice_fires_on_time_with_few_wake_ups(void
 	}
 }
 
-static void one_long_sleep_fires_all_in_the_order_of_their_deadlines(void **state)
+TEST(one_long_sleep_fires_all_in_the_order_of_their_deadlines)
 {
-	(void)state;
 	for (size_t s = 0; s < ARRAY_LEN(starts); s++) {
 		play_init(starts[s]);
 		for (int i = 0; i < TIMERS; i++)
@@ -141,9 +133,8 @@ static void one_long_sleep_fires_all_in_the_order_of_their_deadlines(void **stat
 	}
 }
 
-static void a_deadline_in_the_past_fires_at_the_next_tick(void **state)
+TEST(a_deadline_in_the_past_fires_at_the_next_tick)
 {
-	(void)state;
 	play_init(1000);
 	arm(0, 0);
 	arm(1, 999);
@@ -153,12 +144,11 @@ static void a_deadline_in_the_past_fires_at_the_next_tick(void **state)
 	assert_int_equal(timer_wheel_advance(&play.wheel, 1001), 3);
 }
 
-static void beyond_the_horizon_it_waits_and_fires_at_the_real_deadline(void **state)
+TEST(beyond_the_horizon_it_waits_and_fires_at_the_real_deadline)
 {
 	static const uint64_t distances[] = { ((uint64_t)1 << 35) - 1, (uint64_t)1 << 35, (uint64_t)1 << 36,
 					      (uint64_t)1 << 40, ((uint64_t)1 << 45) + 12345 };
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(distances); i++) {
 		uint64_t now_ms = 5, deadline_ms = now_ms + distances[i];
 		unsigned int wake_ups = 0;
@@ -184,9 +174,8 @@ static void beyond_the_horizon_it_waits_and_fires_at_the_real_deadline(void **st
 	assert_int_equal(play.wheel.armed_count, 0);
 }
 
-static void cancelled_and_rearmed_timers_keep_no_old_deadline(void **state)
+TEST(cancelled_and_rearmed_timers_keep_no_old_deadline)
 {
-	(void)state;
 	play_init(100);
 	timer_cancel(&play.wheel, &play.alarms[0].timer);
 	arm(0, 150);
@@ -206,9 +195,8 @@ static void cancelled_and_rearmed_timers_keep_no_old_deadline(void **state)
 	assert_int_equal(play.alarms[1].fired, 1);
 }
 
-static void an_empty_wheel_asks_for_nothing_and_skips_any_distance(void **state)
+TEST(an_empty_wheel_asks_for_nothing_and_skips_any_distance)
 {
-	(void)state;
 	play_init(0);
 	assert_int_equal(timer_wheel_next(&play.wheel, 60000), 60000);
 	assert_int_equal(timer_wheel_advance(&play.wheel, (uint64_t)1 << 60), 0);
@@ -226,9 +214,8 @@ static void rearm_twice(struct alarm *alarm, uint64_t now_ms)
 		timer_arm(&alarm->play->wheel, &alarm->timer, now_ms + 10);
 }
 
-static void a_callback_may_arm_its_own_timer_again(void **state)
+TEST(a_callback_may_arm_its_own_timer_again)
 {
-	(void)state;
 	play_init(63);
 	play.alarms[0].then = rearm_twice;
 	arm(0, 64);
@@ -245,9 +232,8 @@ static void cancel_neighbours(struct alarm *alarm, uint64_t now_ms)
 		timer_cancel(&alarm->play->wheel, &alarm->play->alarms[i].timer);
 }
 
-static void a_callback_may_cancel_those_due_in_the_same_tick(void **state)
+TEST(a_callback_may_cancel_those_due_in_the_same_tick)
 {
-	(void)state;
 	play_init(4000);
 	for (int i = 0; i < TIMERS; i++) {
 		play.alarms[i].then = cancel_neighbours;
@@ -263,9 +249,8 @@ static void arm_neighbour_now(struct alarm *alarm, uint64_t now_ms)
 	timer_arm(&alarm->play->wheel, &alarm->play->alarms[2].timer, now_ms + 1);
 }
 
-static void what_a_callback_arms_for_now_fires_in_the_same_sleep_but_not_the_same_tick(void **state)
+TEST(what_a_callback_arms_for_now_fires_in_the_same_sleep_but_not_the_same_tick)
 {
-	(void)state;
 	play_init(0);
 	play.alarms[0].then = arm_neighbour_now;
 	arm(0, 64);
@@ -361,11 +346,10 @@ static void model_compare(void)
 	assert_true(timer_wheel_next(&play.wheel, UINT64_MAX) > 0);
 }
 
-static void it_behaves_like_a_list_that_is_searched(void **state)
+TEST(it_behaves_like_a_list_that_is_searched)
 {
 	unsigned int fired = 0;
 
-	(void)state;
 	seed = (unsigned int)time(NULL);
 	print_message("seed %u\n", seed);
 	for (size_t s = 0; s < ARRAY_LEN(starts); s++) {
@@ -385,23 +369,4 @@ static void it_behaves_like_a_list_that_is_searched(void **state)
 		}
 	}
 	assert_true(fired > 1000);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_distance_fires_at_its_deadline_and_not_a_tick_before),
-		cmocka_unit_test(following_the_wheels_own_advice_fires_on_time_with_few_wake_ups),
-		cmocka_unit_test(one_long_sleep_fires_all_in_the_order_of_their_deadlines),
-		cmocka_unit_test(a_deadline_in_the_past_fires_at_the_next_tick),
-		cmocka_unit_test(beyond_the_horizon_it_waits_and_fires_at_the_real_deadline),
-		cmocka_unit_test(cancelled_and_rearmed_timers_keep_no_old_deadline),
-		cmocka_unit_test(an_empty_wheel_asks_for_nothing_and_skips_any_distance),
-		cmocka_unit_test(a_callback_may_arm_its_own_timer_again),
-		cmocka_unit_test(a_callback_may_cancel_those_due_in_the_same_tick),
-		cmocka_unit_test(what_a_callback_arms_for_now_fires_in_the_same_sleep_but_not_the_same_tick),
-		cmocka_unit_test(it_behaves_like_a_list_that_is_searched),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #include "admin/top.h"
 #include "admin/top_table.h"
 #include "tests/lib/alloc.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 
 #define STREAM(id, age, in, out)                                                                             \
@@ -28,12 +24,11 @@ static struct top_table parsed(const char *json)
 	return table;
 }
 
-static void rows_hold_what_the_list_says(void **state)
+TEST(rows_hold_what_the_list_says)
 {
 	struct top_table table = parsed("[" STREAM(2, 100, 5, 6) "," STREAM(1, 90, 7, 8) ",{\"id\":3}]");
 	struct top_row *row = &table.row_list[0];
 
-	(void)state;
 	assert_int_equal(table.row_count, 3);
 	assert_int_equal(row->id, 1);
 	assert_int_equal(row->bytes_in, 7);
@@ -48,12 +43,11 @@ static void rows_hold_what_the_list_says(void **state)
 	top_table_done(&table);
 }
 
-static void what_is_not_a_list_is_refused(void **state)
+TEST(what_is_not_a_list_is_refused)
 {
 	static const char *const wrong[] = { "", "{}", "null", "[1", "3", "\"x\"", "not found\n" };
 	struct top_table table;
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
 		assert_int_equal(top_table_parse(span_str(wrong[i]), &table), -EPROTO);
 	table = parsed("[]");
@@ -65,13 +59,12 @@ static void what_is_not_a_list_is_refused(void **state)
 	top_table_done(&table);
 }
 
-static void control_bytes_of_clients_do_not_reach_the_terminal(void **state)
+TEST(control_bytes_of_clients_do_not_reach_the_terminal)
 {
 	struct top_table table =
 		parsed("[{\"id\":1,\"client\":\"a\\u001b[2J\\u0007\\u00e4\",\"route\":\"x\\ny\"}]");
 	struct text out;
 
-	(void)state;
 	text_init(&out);
 	top_table_draw(&table, 0, 0, &out);
 	for (size_t i = 0; i < out.len; i++)
@@ -81,14 +74,13 @@ static void control_bytes_of_clients_do_not_reach_the_terminal(void **state)
 	top_table_done(&table);
 }
 
-static void rates_are_differences_and_averages_for_new_streams(void **state)
+TEST(rates_are_differences_and_averages_for_new_streams)
 {
 	struct top_table before =
 		parsed("[" STREAM(1, 0, 100, 1000) "," STREAM(3, 0, 5, 5) "," STREAM(4, 0, 900, 0) "]");
 	struct top_table now =
 		parsed("[" STREAM(1, 0, 300, 5000) "," STREAM(2, 4000, 8000, 0) "," STREAM(4, 0, 100, 0) "]");
 
-	(void)state;
 	top_table_rates(&now, &before, 2000);
 	assert_int_equal(now.row_list[0].rate_in, 100);
 	assert_int_equal(now.row_list[0].rate_out, 2000);
@@ -101,13 +93,12 @@ static void rates_are_differences_and_averages_for_new_streams(void **state)
 	top_table_done(&now);
 }
 
-static void the_fastest_stream_comes_first(void **state)
+TEST(the_fastest_stream_comes_first)
 {
 	struct top_table table = parsed("[" STREAM(1, 1000, 1, 1) "," STREAM(2, 1000, 500, 1) "," STREAM(
 		3, 0, 9, 9) "," STREAM(4, 0, 0, 0) "," STREAM(5, 7, 0, 0) "," STREAM(6, 1000, 1, 900) "]");
 	static const uint64_t want[] = { 6, 2, 1, 3, 5, 4 };
 
-	(void)state;
 	top_table_rates(&table, NULL, 0);
 	top_table_rank(&table);
 	for (size_t i = 0; i < ARRAY_LEN(want); i++)
@@ -115,12 +106,11 @@ static void the_fastest_stream_comes_first(void **state)
 	top_table_done(&table);
 }
 
-static void the_table_fits_the_terminal(void **state)
+TEST(the_table_fits_the_terminal)
 {
 	struct top_table table = parsed("[" STREAM(1, 3600000, 1, 1) "," STREAM(2, 0, 999, 1000) "," STREAM(
 		3, 172800000, 99950, 18446744073709551615) "]");
 
-	(void)state;
 	for (size_t rows = 0; rows < 8; rows++) {
 		for (size_t columns = 0; columns < 200; columns += 7) {
 			struct text out;
@@ -143,13 +133,12 @@ static void the_table_fits_the_terminal(void **state)
 	top_table_done(&table);
 }
 
-static void sizes_and_times_are_short(void **state)
+TEST(sizes_and_times_are_short)
 {
 	struct top_table table =
 		parsed("[" STREAM(1, 192000, 999, 1000) "," STREAM(2, 172800000, 99949, 99950) "]");
 	struct text out;
 
-	(void)state;
 	text_init(&out);
 	top_table_draw(&table, 0, 0, &out);
 	assert_non_null(strstr(out.data, "    999    1.0K  3m12s RELAY"));
@@ -175,13 +164,12 @@ static int parse_and_copy(void *context)
 	return error;
 }
 
-static void parsing_survives_lack_of_memory(void **state)
+TEST(parsing_survives_lack_of_memory)
 {
-	(void)state;
 	assert_true(alloc_fail_each(parse_and_copy, (void *)"[" STREAM(1, 1, 1, 1) "]") > 10);
 }
 
-static void wrong_arguments_and_a_gateway_that_is_not_there_have_their_status(void **state)
+TEST(wrong_arguments_and_a_gateway_that_is_not_there_have_their_status)
 {
 	static const struct {
 		const char *arguments[4];
@@ -201,7 +189,6 @@ static void wrong_arguments_and_a_gateway_that_is_not_there_have_their_status(vo
 	int saved_out = dup(STDOUT_FILENO), saved_error = dup(STDERR_FILENO),
 	    null = open("/dev/null", O_WRONLY);
 
-	(void)state;
 	fflush(stdout);
 	dup2(null, STDOUT_FILENO);
 	dup2(null, STDERR_FILENO);
@@ -225,21 +212,4 @@ static void wrong_arguments_and_a_gateway_that_is_not_there_have_their_status(vo
 	close(saved_out);
 	close(saved_error);
 	close(null);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rows_hold_what_the_list_says),
-		cmocka_unit_test(what_is_not_a_list_is_refused),
-		cmocka_unit_test(control_bytes_of_clients_do_not_reach_the_terminal),
-		cmocka_unit_test(rates_are_differences_and_averages_for_new_streams),
-		cmocka_unit_test(the_fastest_stream_comes_first),
-		cmocka_unit_test(the_table_fits_the_terminal),
-		cmocka_unit_test(sizes_and_times_are_short),
-		cmocka_unit_test(parsing_survives_lack_of_memory),
-		cmocka_unit_test(wrong_arguments_and_a_gateway_that_is_not_there_have_their_status),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,28 +2,23 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "tests/lib/alloc.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/base/end_reason.h"
 #include "user/obs/trace.h"
 
 static struct trace_record list[TRACE_RECORDS];
 
-static void the_last_records_come_oldest_first(void **state)
+TEST(the_last_records_come_oldest_first)
 {
 	static const uint64_t counts[] = {
 		0, 1, 5, TRACE_RECORDS - 1, TRACE_RECORDS, TRACE_RECORDS + 1, 3 * TRACE_RECORDS + 7
 	};
 	static const uint32_t maxima[] = { 0, 1, 3, TRACE_RECORDS - 1, TRACE_RECORDS };
 
-	(void)state;
 	for (size_t c = 0; c < ARRAY_LEN(counts); c++) {
 		struct trace *trace = trace_create();
 
@@ -62,12 +57,11 @@ static void *write_records(void *argument)
 	return NULL;
 }
 
-static void a_reader_never_sees_half_a_record(void **state)
+TEST(a_reader_never_sees_half_a_record)
 {
 	struct race race = { .trace = trace_create() };
 	pthread_t thread;
 
-	(void)state;
 	assert_int_equal(pthread_create(&thread, NULL, write_records, &race), 0);
 	while (atomic_load(&race.trace->done) < 2 * TRACE_RECORDS)
 		sched_yield();
@@ -88,7 +82,7 @@ static void a_reader_never_sees_half_a_record(void **state)
 	trace_free(race.trace);
 }
 
-static void records_are_decoded_by_name(void **state)
+TEST(records_are_decoded_by_name)
 {
 	static const struct {
 		struct trace_record record;
@@ -101,7 +95,6 @@ static void records_are_decoded_by_name(void **state)
 		{ { 0, 1, TRACE_TIMER, 9999, 0 }, "0.000000000 1 timer end_reason=9999 late_ms=0\n" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct text out;
 
@@ -110,8 +103,6 @@ static void records_are_decoded_by_name(void **state)
 		assert_string_equal(out.data, cases[i].want);
 		text_done(&out);
 	}
-	for (uint32_t event = 0; event < TRACE_EVENT_COUNT; event++)
-		assert_true(strlen(trace_event_name((enum trace_event)event)) > 0);
 }
 
 static int create_and_free(void *context)
@@ -123,20 +114,7 @@ static int create_and_free(void *context)
 	return trace ? 0 : -ENOMEM;
 }
 
-static void creating_survives_lack_of_memory(void **state)
+TEST(creating_survives_lack_of_memory)
 {
-	(void)state;
 	assert_int_equal(alloc_fail_each(create_and_free, NULL), 1);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_last_records_come_oldest_first),
-		cmocka_unit_test(a_reader_never_sees_half_a_record),
-		cmocka_unit_test(records_are_decoded_by_name),
-		cmocka_unit_test(creating_survives_lack_of_memory),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,13 +41,12 @@ static int read_trailers(void *context)
 	return bad == BAD_NONE ? 0 : -ENOMEM;
 }
 
-static void trailers_are_filtered_and_survive_no_memory(void **state)
+TEST(trailers_are_filtered_and_survive_no_memory)
 {
-	(void)state;
 	assert_int_equal(alloc_fail_each(read_trailers, NULL), 4);
 }
 
-static void a_body_without_trailers_has_none(void **state)
+TEST(a_body_without_trailers_has_none)
 {
 	struct body_decoder decoder;
 	struct fields trailers;
@@ -55,7 +54,6 @@ static void a_body_without_trailers_has_none(void **state)
 	struct arena arena;
 	size_t consumed;
 
-	(void)state;
 	arena_init(&arena, 64);
 	body_decoder_init(&decoder, &chunked);
 	assert_int_equal(body_decode(&decoder, SPAN("0\r\n\r\n"), &consumed, &payload), BODY_END);
@@ -66,17 +64,16 @@ static void a_body_without_trailers_has_none(void **state)
 	arena_done(&arena);
 }
 
-static void chunk_heads_are_hexadecimal(void **state)
+TEST(chunk_heads_are_hexadecimal)
 {
 	char out[CHUNK_HEAD_BYTES];
 
-	(void)state;
 	assert_span(span_of(out, chunk_write_head(out, 1)), "1\r\n");
 	assert_span(span_of(out, chunk_write_head(out, 0x1a2b)), "1a2b\r\n");
 	assert_span(span_of(out, chunk_write_head(out, UINT64_MAX)), "ffffffffffffffff\r\n");
 }
 
-static void the_last_chunk_carries_clean_trailers_only(void **state)
+TEST(the_last_chunk_carries_clean_trailers_only)
 {
 	static const struct field bad[] = {
 		{ .name = TEXT("X"), .value = TEXT("a\r\nb") },
@@ -88,7 +85,6 @@ static void the_last_chunk_carries_clean_trailers_only(void **state)
 	struct arena arena;
 	struct buf out;
 
-	(void)state;
 	arena_init(&arena, 64);
 	buf_init(&out);
 	assert_int_equal(chunk_write_end(&out, NULL, 100), 0);
@@ -123,21 +119,7 @@ static int write_end(void *context)
 	return error;
 }
 
-static void writing_survives_no_memory(void **state)
+TEST(writing_survives_no_memory)
 {
-	(void)state;
 	assert_int_equal(alloc_fail_each(write_end, NULL), 1);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(trailers_are_filtered_and_survive_no_memory),
-		cmocka_unit_test(a_body_without_trailers_has_none),
-		cmocka_unit_test(chunk_heads_are_hexadecimal),
-		cmocka_unit_test(the_last_chunk_carries_clean_trailers_only),
-		cmocka_unit_test(writing_survives_no_memory),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

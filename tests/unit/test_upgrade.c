@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/message.h"
 
+#include "tests/lib/test_arena.h"
 #include "user/base/check.h"
 #include "user/http/upgrade.h"
 
@@ -9,7 +10,7 @@
 #define SWITCH "HTTP/1.1 101 Switching Protocols\r\n"
 #define END "\r\n"
 
-static struct arena arena;
+TEST_ARENA(arena, 4096);
 
 static const struct row {
 	struct span text;
@@ -54,9 +55,8 @@ static const struct row {
 	{ TEXT(GET "Connection: upgrade\r\nUpgrade: websocket, a/b/c\r\n" END), BAD_UPGRADE, NULL },
 };
 
-static void only_a_bodyless_get_may_upgrade(void **state)
+TEST(only_a_bodyless_get_may_upgrade)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct upgrade_request upgrade = { .is_wanted = true, .protocol = SPAN("before") };
 		struct body_framing framing;
@@ -91,12 +91,11 @@ static const struct answer {
 	{ TEXT("HTTP/1.1 200 X\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" END), false },
 };
 
-static void only_a_101_to_the_same_protocol_accepts(void **state)
+TEST(only_a_101_to_the_same_protocol_accepts)
 {
 	struct upgrade_request upgrade = { .is_wanted = true, .protocol = SPAN("websocket") };
 	struct upgrade_request none = { .is_wanted = false };
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
 		struct response_head head;
 
@@ -106,28 +105,4 @@ static void only_a_101_to_the_same_protocol_accepts(void **state)
 			fail_msg("not %d:\n%.*s", answers[i].accepts, SPAN_FMT(answers[i].text));
 		assert_false(upgrade_accepts(&head, &none));
 	}
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	arena_init(&arena, 4096);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	arena_done(&arena);
-	return 0;
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(only_a_bodyless_get_may_upgrade),
-		cmocka_unit_test(only_a_101_to_the_same_protocol_accepts),
-	};
-
-	return cmocka_run_group_tests(tests, setup, teardown);
 }

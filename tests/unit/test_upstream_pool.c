@@ -12,7 +12,7 @@
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/proxy/proxy.h"
-#include "user/proxy/upstream.h"
+#include "user/upstream/upstream.h"
 
 /* A worker's pool with nothing around it; backends are plain descriptors of the test. */
 struct scene {
@@ -32,12 +32,15 @@ static int scene_make(void **state)
 	proxy = &scene->proxy;
 	proxy->loop = loop_create(64);
 	proxy->counters = &scene->counters;
-	proxy->upstreams = slab_create(sizeof(struct upstream), 32);
-	proxy->lease = lease_create(snapshot_create());
-	assert_true(proxy->loop && proxy->upstreams && proxy->lease);
+	proxy->pool.upstreams = slab_create(sizeof(struct upstream), 32);
+	proxy_adopt(proxy, lease_create(snapshot_create()));
+	assert_true(proxy->loop && proxy->pool.upstreams && proxy->lease);
 	scene->config = &proxy->lease->snapshot->config;
 	scene->config->pool_idle_ns = 90000000000;
-	upstream_pool_init(&proxy->pool, proxy);
+	proxy->pool.loop = proxy->loop;
+	proxy->pool.counters = proxy->counters;
+	proxy->pool.relay = &proxy->relay;
+	upstream_pool_init(&proxy->pool);
 	scene->backend = (struct endpoint){ .text = SPAN("127.0.0.1:80"), .is_resolved = true };
 	scene->keepalive = (struct keepalive_policy){ true, 180000000000, 180000000000, 9 };
 	*state = scene;
@@ -53,14 +56,16 @@ static int scene_drop(void **state)
 	assert_int_equal(proxy->pool.endpoint_count, 0);
 	assert_int_equal(proxy->pool.idle_count, 0);
 	loop_free(proxy->loop); /* runs what was deferred */
-	assert_int_equal(slab_count(proxy->upstreams), 0);
-	slab_free(proxy->upstreams);
+	assert_int_equal(slab_count(proxy->pool.upstreams), 0);
+	slab_free(proxy->pool.upstreams);
 	lease_unref(proxy->lease);
 	assert_int_equal(counter_get(&scene->counters, COUNTER_UPSTREAM_OPEN), 0);
 	assert_int_equal(counter_get(&scene->counters, COUNTER_POOL_IDLE), 0);
 	free(scene);
 	return 0;
 }
+
+#define SCENE_TEST(name) TEST_WITH(name, scene_make, scene_drop)
 
 static struct upstream_endpoint *endpoint_of(struct scene *scene)
 {
@@ -80,7 +85,7 @@ static struct upstream *connect_one(struct scene *scene, struct upstream_endpoin
 
 	pair_open(&fd, ret_far);
 	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-	upstream = upstream_open(&scene->proxy, endpoint, fd, &address);
+	upstream = upstream_open(&scene->proxy.pool, endpoint, fd, &address);
 	assert_non_null(upstream);
 	upstream->is_reusable = true;
 	upstream->conn.can_read = false;
@@ -103,7 +108,7 @@ static void assert_ended(int far)
 
 /* ---- endpoints */
 
-static void an_endpoint_is_its_text_and_its_socket_options(void **state)
+SCENE_TEST(an_endpoint_is_its_text_and_its_socket_options)
 {
 	struct scene *scene = *state;
 	struct upstream_pool *pool = &scene->proxy.pool;
@@ -132,7 +137,7 @@ static void an_endpoint_is_its_text_and_its_socket_options(void **state)
 	assert_int_equal(pool->endpoint_count, 0);
 }
 
-static void an_endpoint_that_failed_is_remembered_until_its_time_is_over(void **state)
+SCENE_TEST(an_endpoint_that_failed_is_remembered_until_its_time_is_over)
 {
 	struct scene *scene = *state;
 	struct upstream_pool *pool = &scene->proxy.pool;
@@ -164,14 +169,14 @@ static int endpoint_once(void *context)
 	return 0;
 }
 
-static void without_memory_there_is_no_endpoint(void **state)
+SCENE_TEST(without_memory_there_is_no_endpoint)
 {
 	assert_int_equal(alloc_fail_each(endpoint_once, *state), 1);
 }
 
 /* ---- taking and giving */
 
-static void the_connection_used_last_is_taken_first(void **state)
+SCENE_TEST(the_connection_used_last_is_taken_first)
 {
 	struct scene *scene = *state;
 	struct upstream_pool *pool = &scene->proxy.pool;
@@ -199,7 +204,7 @@ static void the_connection_used_last_is_taken_first(void **state)
 	upstream_pool_leave(pool, endpoint);
 }
 
-static void the_oldest_goes_when_the_pool_is_full(void **state)
+SCENE_TEST(the_oldest_goes_when_the_pool_is_full)
 {
 	struct scene *scene = *state;
 	struct upstream_pool *pool = &scene->proxy.pool;
@@ -217,7 +222,7 @@ static void the_oldest_goes_when_the_pool_is_full(void **state)
 	upstream_pool_leave(pool, endpoint);
 }
 
-static void what_must_not_be_kept_is_closed(void **state)
+SCENE_TEST(what_must_not_be_kept_is_closed)
 {
 	struct scene *scene = *state;
 	struct upstream_pool *pool = &scene->proxy.pool;
@@ -231,7 +236,7 @@ static void what_must_not_be_kept_is_closed(void **state)
 		upstream->is_reusable = why != 0;
 		scene->config->pool_max_size = (struct opt_u64){ why == 1, 0 };
 		scene->config->pool_idle_ns = why == 2 ? 0 : 90000000000;
-		scene->proxy.is_closing = why == 3;
+		scene->proxy.pool.is_closing = why == 3;
 		upstream->conn.has_hup = why == 4;
 		if (why == 5) {
 			/* Bytes that nobody asked for, announced while the exchange still ran. */
@@ -243,11 +248,11 @@ static void what_must_not_be_kept_is_closed(void **state)
 		assert_int_equal(pool->idle_count, 0);
 		assert_ended(far);
 	}
-	scene->proxy.is_closing = false;
+	scene->proxy.pool.is_closing = false;
 	upstream_pool_leave(pool, endpoint);
 }
 
-static void a_connection_that_spoke_or_ended_is_not_given_out(void **state)
+SCENE_TEST(a_connection_that_spoke_or_ended_is_not_given_out)
 {
 	struct scene *scene = *state;
 	struct upstream_pool *pool = &scene->proxy.pool;
@@ -281,7 +286,7 @@ static void a_connection_that_spoke_or_ended_is_not_given_out(void **state)
 	upstream_pool_leave(pool, endpoint);
 }
 
-static void an_event_on_an_idle_connection_ends_it_but_free_space_does_not(void **state)
+SCENE_TEST(an_event_on_an_idle_connection_ends_it_but_free_space_does_not)
 {
 	struct scene *scene = *state;
 	struct upstream_pool *pool = &scene->proxy.pool;
@@ -301,7 +306,7 @@ static void an_event_on_an_idle_connection_ends_it_but_free_space_does_not(void 
 
 /* ---- how long */
 
-static void idle_connections_end_after_the_shorter_of_both_limits(void **state)
+SCENE_TEST(idle_connections_end_after_the_shorter_of_both_limits)
 {
 	static const struct {
 		uint64_t limit_ms;
@@ -334,7 +339,7 @@ static void idle_connections_end_after_the_shorter_of_both_limits(void **state)
 	upstream_pool_leave(pool, endpoint);
 }
 
-static void the_idle_timer_closes_with_fin(void **state)
+SCENE_TEST(the_idle_timer_closes_with_fin)
 {
 	struct scene *scene = *state;
 	struct upstream_pool *pool = &scene->proxy.pool;
@@ -354,7 +359,7 @@ static void the_idle_timer_closes_with_fin(void **state)
 
 /* ---- addresses */
 
-static void new_addresses_close_idle_connections_to_others(void **state)
+SCENE_TEST(new_addresses_close_idle_connections_to_others)
 {
 	struct scene *scene = *state;
 	struct upstream_pool *pool = &scene->proxy.pool;
@@ -371,10 +376,10 @@ static void new_addresses_close_idle_connections_to_others(void **state)
 	assert_int_not_equal(goes->address_hash, stays->address_hash);
 	upstream_pool_give(pool, stays);
 	upstream_pool_give(pool, goes);
-	upstream_pool_resolved(pool, endpoint, resolver_list_ref(list));
+	upstream_pool_resolved(endpoint, resolver_list_ref(list));
 	assert_int_equal(pool->idle_count, 1);
 	assert_ended(far[1]);
-	upstream_pool_resolved(pool, endpoint, list); /* the same again: its reference is given back */
+	upstream_pool_resolved(endpoint, list); /* the same again: its reference is given back */
 	assert_ptr_equal(upstream_pool_take(pool, endpoint), stays);
 	upstream_close(stays, false);
 	close(far[0]);
@@ -383,7 +388,7 @@ static void new_addresses_close_idle_connections_to_others(void **state)
 
 /* ---- the end */
 
-static void connections_keep_their_endpoint_and_the_pool_closes_all(void **state)
+SCENE_TEST(connections_keep_their_endpoint_and_the_pool_closes_all)
 {
 	struct scene *scene = *state;
 	struct upstream_pool *pool = &scene->proxy.pool;
@@ -400,7 +405,7 @@ static void connections_keep_their_endpoint_and_the_pool_closes_all(void **state
 		assert_ended(far[i]);
 }
 
-static void without_a_slot_the_descriptor_is_closed(void **state)
+SCENE_TEST(without_a_slot_the_descriptor_is_closed)
 {
 	struct scene *scene = *state;
 	struct upstream_endpoint *endpoint = endpoint_of(scene);
@@ -409,34 +414,11 @@ static void without_a_slot_the_descriptor_is_closed(void **state)
 	int fd, far;
 
 	for (size_t i = 0; i < ARRAY_LEN(handles); i++)
-		assert_non_null(slab_take(scene->proxy.upstreams, &handles[i]));
+		assert_non_null(slab_take(scene->proxy.pool.upstreams, &handles[i]));
 	pair_open(&fd, &far);
-	assert_null(upstream_open(&scene->proxy, endpoint, fd, &address));
+	assert_null(upstream_open(&scene->proxy.pool, endpoint, fd, &address));
 	assert_ended(far);
 	for (size_t i = 0; i < ARRAY_LEN(handles); i++)
-		slab_give(scene->proxy.upstreams, handles[i]);
+		slab_give(scene->proxy.pool.upstreams, handles[i]);
 	upstream_pool_leave(&scene->proxy.pool, endpoint);
-}
-
-#define SCENE_TEST(name) cmocka_unit_test_setup_teardown(name, scene_make, scene_drop)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		SCENE_TEST(an_endpoint_is_its_text_and_its_socket_options),
-		SCENE_TEST(an_endpoint_that_failed_is_remembered_until_its_time_is_over),
-		SCENE_TEST(without_memory_there_is_no_endpoint),
-		SCENE_TEST(the_connection_used_last_is_taken_first),
-		SCENE_TEST(the_oldest_goes_when_the_pool_is_full),
-		SCENE_TEST(what_must_not_be_kept_is_closed),
-		SCENE_TEST(a_connection_that_spoke_or_ended_is_not_given_out),
-		SCENE_TEST(an_event_on_an_idle_connection_ends_it_but_free_space_does_not),
-		SCENE_TEST(idle_connections_end_after_the_shorter_of_both_limits),
-		SCENE_TEST(the_idle_timer_closes_with_fin),
-		SCENE_TEST(new_addresses_close_idle_connections_to_others),
-		SCENE_TEST(connections_keep_their_endpoint_and_the_pool_closes_all),
-		SCENE_TEST(without_a_slot_the_descriptor_is_closed),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

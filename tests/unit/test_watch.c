@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "user/watch.h"
+#include "user/gateway/watch.h"
 
 /* One configuration file in a directory of its own. */
 struct scene {
@@ -62,12 +62,11 @@ static void scene_close(struct scene *scene)
 	assert_int_equal(rmdir(scene->folder), 0);
 }
 
-static void an_edit_between_the_reading_and_the_watching_is_noticed(void **state)
+TEST(an_edit_between_the_reading_and_the_watching_is_noticed)
 {
 	struct scene scene;
 	uint64_t seen;
 
-	(void)state;
 	scene_open(&scene);
 	seen = watch_signature(&scene.source, 1);
 	scene_write(&scene, "two");
@@ -79,12 +78,11 @@ static void an_edit_between_the_reading_and_the_watching_is_noticed(void **state
 	scene_close(&scene);
 }
 
-static void files_that_stay_as_they_were_are_no_change(void **state)
+TEST(files_that_stay_as_they_were_are_no_change)
 {
 	struct scene scene;
 	char other[80];
 
-	(void)state;
 	scene_open(&scene);
 	scene_watch(&scene, watch_signature(&scene.source, 1));
 	play_for(scene.loop, 3 * WATCH_QUIET_MS);
@@ -97,11 +95,10 @@ static void files_that_stay_as_they_were_are_no_change(void **state)
 	scene_close(&scene);
 }
 
-static void an_edit_is_one_change(void **state)
+TEST(an_edit_is_one_change)
 {
 	struct scene scene;
 
-	(void)state;
 	scene_open(&scene);
 	scene_watch(&scene, watch_signature(&scene.source, 1));
 	for (int i = 0; i < 5; i++)
@@ -110,15 +107,4 @@ static void an_edit_is_one_change(void **state)
 	play_for(scene.loop, 3 * WATCH_QUIET_MS);
 	assert_int_equal(scene.changes, 1);
 	scene_close(&scene);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_edit_between_the_reading_and_the_watching_is_noticed),
-		cmocka_unit_test(files_that_stay_as_they_were_are_no_change),
-		cmocka_unit_test(an_edit_is_one_change),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

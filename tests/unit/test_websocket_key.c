@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/proxy/websocket_key.h"
 
@@ -23,9 +18,8 @@ static void assert_key(const char bytes[17], const char *want)
 	assert_int_equal(key[WEBSOCKET_KEY_BYTES], '#');
 }
 
-static void a_key_is_base64_of_sixteen_bytes(void **state)
+TEST(a_key_is_base64_of_sixteen_bytes)
 {
-	(void)state;
 	assert_key("the sample nonce", "dGhlIHNhbXBsZSBub25jZQ=="); /* RFC 6455 1.3 */
 	assert_key("\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10",
 		   "AQIDBAUGBwgJCgsMDQ4PEA=="); /* RFC 6455 4.1 */
@@ -37,12 +31,11 @@ static void a_key_is_base64_of_sixteen_bytes(void **state)
 }
 
 /* Each of the 64 digits at a place of its own. */
-static void every_digit_stands_for_its_six_bits(void **state)
+TEST(every_digit_stands_for_its_six_bits)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	char key[WEBSOCKET_KEY_BYTES];
 
-	(void)state;
 	for (unsigned int value = 0; value < 64; value++) {
 		unsigned char bytes[8] = { (unsigned char)(value << 2) };
 		uint64_t first;
@@ -52,14 +45,4 @@ static void every_digit_stands_for_its_six_bits(void **state)
 		assert_int_equal(key[0], digits[value]);
 		assert_int_equal(key[1], 'A');
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_key_is_base64_of_sixteen_bytes),
-		cmocka_unit_test(every_digit_stands_for_its_six_bits),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,7 @@
 #include "config/snapshot.h"
 #include "tests/lib/alloc.h"
 #include "user/net/listen.h"
-#include "user/worker_ports.h"
+#include "user/worker/worker_ports.h"
 
 /* A worker with one port, without room for a connection: each is accepted, counted and refused. */
 struct scene {
@@ -102,12 +102,11 @@ static void give_the_only_source(struct scene *scene, struct loop_source *source
 	close(source->fd);
 }
 
-static void a_port_that_cannot_be_opened_refuses_until_the_next_configuration(void **state)
+TEST(a_port_that_cannot_be_opened_refuses_until_the_next_configuration)
 {
 	struct loop_source source;
 	struct scene scene;
 
-	(void)state;
 	scene_open(&scene, 1);
 	take_the_only_source(&scene, &source);
 	scene_apply(&scene);
@@ -122,13 +121,12 @@ static void a_port_that_cannot_be_opened_refuses_until_the_next_configuration(vo
 	scene_close(&scene);
 }
 
-static void a_port_that_cannot_be_opened_is_tried_again_by_itself(void **state)
+TEST(a_port_that_cannot_be_opened_is_tried_again_by_itself)
 {
 	struct loop_source source;
 	struct scene scene;
 	int result = -ECONNREFUSED;
 
-	(void)state;
 	scene_open(&scene, 1);
 	take_the_only_source(&scene, &source);
 	scene_apply(&scene);
@@ -141,12 +139,11 @@ static void a_port_that_cannot_be_opened_is_tried_again_by_itself(void **state)
 	scene_close(&scene);
 }
 
-static void a_port_that_was_never_opened_can_be_removed_and_closed(void **state)
+TEST(a_port_that_was_never_opened_can_be_removed_and_closed)
 {
 	struct loop_source source;
 	struct scene scene;
 
-	(void)state;
 	scene_open(&scene, 1);
 	take_the_only_source(&scene, &source);
 	scene_apply(&scene);
@@ -160,11 +157,10 @@ static void a_port_that_was_never_opened_can_be_removed_and_closed(void **state)
 	scene_close(&scene);
 }
 
-static void a_closing_port_serves_what_has_begun_and_refuses_afterwards(void **state)
+TEST(a_closing_port_serves_what_has_begun_and_refuses_afterwards)
 {
 	struct scene scene;
 
-	(void)state;
 	scene_open(&scene, 4);
 	scene_apply(&scene);
 	assert_serves(&scene);
@@ -178,11 +174,10 @@ static void a_closing_port_serves_what_has_begun_and_refuses_afterwards(void **s
 	scene_close(&scene);
 }
 
-static void a_stop_ends_the_grace(void **state)
+TEST(a_stop_ends_the_grace)
 {
 	struct scene scene;
 
-	(void)state;
 	scene_open(&scene, 4);
 	scene_apply(&scene);
 	worker_ports_close(&scene.ports);
@@ -204,22 +199,7 @@ static int prepare(void *context)
 	return error;
 }
 
-static void each_allocation_may_fail(void **state)
+TEST(each_allocation_may_fail)
 {
-	(void)state;
 	assert_int_equal(alloc_fail_each(prepare, NULL), 6);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_port_that_cannot_be_opened_refuses_until_the_next_configuration),
-		cmocka_unit_test(a_port_that_cannot_be_opened_is_tried_again_by_itself),
-		cmocka_unit_test(a_port_that_was_never_opened_can_be_removed_and_closed),
-		cmocka_unit_test(a_closing_port_serves_what_has_begun_and_refuses_afterwards),
-		cmocka_unit_test(a_stop_ends_the_grace),
-		cmocka_unit_test(each_allocation_may_fail),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 
-#include <cmocka.h>
-
-#include "config/errors.h"
-#include "config/yaml.h"
+#include "config/core/errors.h"
+#include "config/core/yaml.h"
 #include "tests/lib/alloc.h"
 #include "tests/lib/guard.h"
+#include "tests/lib/test.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 
-static struct guard guard;
+TEST_GUARD(guard, 256 * 1024);
 
 struct loaded {
 	struct arena arena;
@@ -84,7 +79,7 @@ static void describe(const struct yaml_node *node, struct text *out)
 	}
 }
 
-static void texts_become_trees(void **state)
+TEST(texts_become_trees)
 {
 	static const struct {
 		const char *text;
@@ -112,7 +107,6 @@ static void texts_become_trees(void **state)
 		{ "gr\xc3\xbc\xc3\x9f: 1\n", "{gr\\xc3\\xbc\\xc3\\x9f:1}" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct loaded l;
 		struct text tree;
@@ -132,7 +126,7 @@ static void texts_become_trees(void **state)
 	}
 }
 
-static void wrong_texts_are_refused_with_place_and_advice(void **state)
+TEST(wrong_texts_are_refused_with_place_and_advice)
 {
 	static const struct {
 		const char *text;
@@ -161,7 +155,6 @@ static void wrong_texts_are_refused_with_place_and_advice(void **state)
 		{ "a: 1\n--- b: 2\n", 0, "t.yaml:2:", "this is not YAML" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct loaded l;
 		struct span line;
@@ -175,7 +168,7 @@ static void wrong_texts_are_refused_with_place_and_advice(void **state)
 	}
 }
 
-static void every_node_knows_its_place_and_path(void **state)
+TEST(every_node_knows_its_place_and_path)
 {
 	static const char text[] = "a:\n"
 				   "- b: 1\n"
@@ -206,7 +199,6 @@ static void every_node_knows_its_place_and_path(void **state)
 	struct loaded l;
 	size_t i = 0;
 
-	(void)state;
 	load(&l, text);
 	assert_int_equal(l.result, 0);
 	node = l.documents.list[0]->root;
@@ -237,13 +229,12 @@ static void every_node_knows_its_place_and_path(void **state)
 	unload(&l);
 }
 
-static void no_bytes_at_no_address_are_no_documents(void **state)
+TEST(no_bytes_at_no_address_are_no_documents)
 {
 	struct yaml_budget budget = { LIMIT_CONFIG_NODES };
 	const struct yaml_source source = { .file = SPAN("t.yaml") };
 	struct loaded l = { 0 };
 
-	(void)state;
 	arena_init(&l.arena, 4096);
 	config_report_init(&l.report);
 	assert_int_equal(yaml_load(&l.arena, &source, &budget, &l.report, &l.documents), 0);
@@ -251,12 +242,11 @@ static void no_bytes_at_no_address_are_no_documents(void **state)
 	unload(&l);
 }
 
-static void depth_has_a_bound(void **state)
+TEST(depth_has_a_bound)
 {
 	char text[4 * LIMIT_CONFIG_DEPTH];
 	struct loaded l;
 
-	(void)state;
 	for (int depth = LIMIT_CONFIG_DEPTH - 1; depth <= LIMIT_CONFIG_DEPTH + 1; depth++) {
 		memset(text, '[', (size_t)depth);
 		memset(text + depth, ']', (size_t)depth);
@@ -268,12 +258,11 @@ static void depth_has_a_bound(void **state)
 	}
 }
 
-static void aliases_cannot_explode(void **state)
+TEST(aliases_cannot_explode)
 {
 	struct text text;
 	struct loaded l;
 
-	(void)state;
 	text_init(&text);
 	text_str(&text, "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
 	for (int i = 1; i < 12; i++)
@@ -317,9 +306,8 @@ static const char sample[] = "# comment\n"
 			     "---\n"
 			     "{\"a\": [1, 2, {\"b\": null}]}\n";
 
-static void every_prefix_is_read_or_refused_but_never_crashes(void **state)
+TEST(every_prefix_is_read_or_refused_but_never_crashes)
 {
-	(void)state;
 	for (size_t len = 0; len < sizeof(sample); len++) {
 		struct loaded l;
 
@@ -330,12 +318,11 @@ static void every_prefix_is_read_or_refused_but_never_crashes(void **state)
 	}
 }
 
-static void every_changed_byte_is_read_or_refused_but_never_crashes(void **state)
+TEST(every_changed_byte_is_read_or_refused_but_never_crashes)
 {
 	static const char bytes[] = "\0\t\n\r :-[]{}*&!|>'\"%@`#,?~<\x7f\x80\xc3\xff";
 	char text[sizeof(sample)];
 
-	(void)state;
 	for (size_t i = 0; i + 1 < sizeof(sample); i++) {
 		for (size_t k = 0; k + 1 < sizeof(bytes); k++) {
 			struct loaded l;
@@ -363,19 +350,17 @@ static int load_sample(void *context)
 	return r;
 }
 
-static void each_allocation_may_fail(void **state)
+TEST(each_allocation_may_fail)
 {
-	(void)state;
 	assert_true(alloc_fail_each(load_sample, NULL) > 2);
 }
 
-static void a_detached_item_is_a_root(void **state)
+TEST(a_detached_item_is_a_root)
 {
 	struct yaml_document *document;
 	struct loaded l;
 	struct text path;
 
-	(void)state;
 	load(&l, "items:\n- a: {b: 1}\n- c\n");
 	document = yaml_detach(&l.arena, l.documents.list[0]->root->first->first);
 	assert_non_null(document);
@@ -385,36 +370,4 @@ static void a_detached_item_is_a_root(void **state)
 	assert_ptr_equal(document->root->first->first->document, document);
 	text_done(&path);
 	unload(&l);
-}
-
-static int start(void **state)
-{
-	(void)state;
-	guard_init(&guard, 256 * 1024);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	guard_done(&guard);
-	return 0;
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(texts_become_trees),
-		cmocka_unit_test(wrong_texts_are_refused_with_place_and_advice),
-		cmocka_unit_test(every_node_knows_its_place_and_path),
-		cmocka_unit_test(no_bytes_at_no_address_are_no_documents),
-		cmocka_unit_test(depth_has_a_bound),
-		cmocka_unit_test(aliases_cannot_explode),
-		cmocka_unit_test(every_prefix_is_read_or_refused_but_never_crashes),
-		cmocka_unit_test(every_changed_byte_is_read_or_refused_but_never_crashes),
-		cmocka_unit_test(each_allocation_may_fail),
-		cmocka_unit_test(a_detached_item_is_a_root),
-	};
-
-	return cmocka_run_group_tests(tests, start, stop);
 }

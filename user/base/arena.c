@@ -44,6 +44,19 @@ void arena_reset(struct arena *a)
 	a->total_bytes = first->size;
 }
 
+void arena_join(struct arena *a, struct arena *from)
+{
+	struct arena_block **oldest = &from->blocks;
+
+	while (*oldest)
+		oldest = &(*oldest)->next;
+	*oldest = a->blocks;
+	a->blocks = from->blocks;
+	a->total_bytes += from->total_bytes;
+	from->blocks = NULL;
+	from->total_bytes = 0;
+}
+
 static char *arena_raw(struct arena *a, size_t size_bytes, size_t align)
 {
 	struct arena_block *block = a->blocks;

@@ -16,6 +16,8 @@ struct arena {
 void arena_init(struct arena *a, size_t block_bytes);
 void arena_done(struct arena *a);
 void arena_reset(struct arena *a);
+/* Everything of `from` lives as long as `a` now; from is empty. Nothing moves. */
+void arena_join(struct arena *a, struct arena *from);
 /* Zeroed, aligned for any object. NULL on no memory. */
 void *arena_take(struct arena *a, size_t size_bytes);
 /* Unaligned bytes, not zeroed. */

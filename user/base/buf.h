@@ -31,8 +31,10 @@ static inline struct span buf_span(const struct buf *b)
 	/* NULL + 0 is undefined in C17. */
 	return (struct span){ b->data ? b->data + b->start : NULL, b->end - b->start };
 }
-/* Room for `more` bytes after the content, moving or growing as needed. 0, -ENOMEM, or -ENOBUFS past
- * max_bytes. */
+/*
+ * Room for `more` bytes after the content, moving or growing as needed. 0, -ENOMEM, or -ENOBUFS past
+ * max_bytes.
+ */
 int buf_reserve(struct buf *b, size_t more, size_t max_bytes);
 static inline char *buf_tail(struct buf *b)
 {

@@ -3,12 +3,14 @@
 
 #include <time.h>
 
+#include "user/base/units.h"
+
 uint64_t clock_now_ns(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
 uint64_t clock_wall_us(void)
@@ -16,13 +18,13 @@ uint64_t clock_wall_us(void)
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+	return (uint64_t)now.tv_sec * US_PER_S + (uint64_t)now.tv_nsec / NS_PER_US;
 }
 
 void clock_rfc3339(uint64_t wall_us, char out[CLOCK_RFC3339_BYTES])
 {
-	time_t seconds = (time_t)(wall_us / 1000000u);
-	unsigned int micros = (unsigned int)(wall_us % 1000000u);
+	time_t seconds = (time_t)(wall_us / US_PER_S);
+	unsigned int micros = (unsigned int)(wall_us % US_PER_S);
 	struct tm parts;
 	size_t len;
 

@@ -4,11 +4,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "user/base/units.h"
+
 /* CLOCK_MONOTONIC. Loop code reads it once a turn and passes it on; pure code gets it as an argument. */
 uint64_t clock_now_ns(void);
 static inline uint64_t clock_now_ms(void)
 {
-	return clock_now_ns() / 1000000u;
+	return clock_now_ns() / NS_PER_MS;
+}
+/* Rounded up: nothing may fire early. */
+static inline uint64_t ns_to_ms(uint64_t ns)
+{
+	return (ns + NS_PER_MS - 1) / NS_PER_MS;
 }
 /* CLOCK_REALTIME in microseconds since the epoch, for logs only. */
 uint64_t clock_wall_us(void);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What a peer may do too often on an HTTP/2 connection: rows of h2_floods.def. Here, because counters are
- * kept by these kinds as well. */
+/*
+ * What a peer may do too often on an HTTP/2 connection: rows of h2_floods.def. Here, because counters are
+ * kept by these kinds as well.
+ */
 enum h2_flood_kind {
 	H2_FLOOD_NONE,
 #define H2_FLOOD(id, name, per_second, in_life, explanation) H2_FLOOD_##id,

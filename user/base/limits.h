@@ -19,6 +19,10 @@ enum limits {
 		100 * 1024, /* framing bytes beyond the payload before a body counts as abuse */
 	/* Interim responses before the final one: 502. */
 	LIMIT_INTERIM_RESPONSES = 16,
+	/* Steps of a stream without a pause, before others get their turn. */
+	LIMIT_STREAM_STEPS = 8,
+	/* Least pause before a try that would get the same answer at once: a cached failure. */
+	LIMIT_RETRY_PAUSE_MS = 25,
 
 	/* HTTP/2, RFC 9113. Past the first two the connection ends with ENHANCE_YOUR_CALM. */
 	LIMIT_H2_QUEUE_FRAMES = 2000,	   /* waiting to be sent, and two more for each open stream */
@@ -49,7 +53,7 @@ enum limits {
 	LIMIT_H2_WRITE_BYTES = 16 * 1024, /* a stream waits with, for windows to open; fast ones with more */
 	LIMIT_H2_STALL_MS = 300000,	  /* default of config.http2.stallTimeout: the stream is reset */
 	LIMIT_H2_SETTLE_MS = 3000, /* for the first SETTINGS of a backend; then others open a connection */
-	LIMIT_H2_GOAWAY_MS = 1000,	  /* between the two steps of a polite end */
+	LIMIT_H2_GOAWAY_MS = 1000,	  /* between the two steps of a graceful shutdown */
 	LIMIT_FREE_RETRIES = 3,		  /* repeats of a request that its connection had not taken */
 	/* Of a worker to an endpoint: with so many a refused stream is repeated on one of them. */
 	LIMIT_H2_REFUSED_CONNECTIONS = 4,
@@ -57,9 +61,15 @@ enum limits {
 	/* One recv() at most; also what one direction may move before others get their turn. */
 	LIMIT_READ_BYTES = 64 * 1024,
 	LIMIT_TURN_BYTES = 256 * 1024,
-	/* Bytes a direction may keep in user space for a slow reader: reading pauses at the first byte kept.
+	/*
+	 * Bytes a direction may keep in user space for a slow reader: reading pauses at the first byte kept.
 	 */
 	LIMIT_RELAY_BYTES = 128 * 1024,
+	/*
+	 * Passed up by the kernel lane and read into a buffer when it is left; beyond, the program stays on
+	 * the socket.
+	 */
+	LIMIT_GATE_TAKE_BYTES = 1024 * 1024,
 	/* Capacity asked for a splice pipe; the kernel may give less. */
 	LIMIT_PIPE_BYTES = 1024 * 1024,
 	LIMIT_IDLE_PIPES = 64, /* kept per worker; more are closed */

@@ -40,7 +40,8 @@ void log_line(enum log_level level, const char *format, ...) __attribute__((form
 			log_line(LOG_DEBUG, __VA_ARGS__);                                                    \
 	} while (0)
 
-/* True at most once in interval_ms for this cause; *suppressed counts the lines swallowed since the last one.
+/*
+ * True at most once in interval_ms for this cause; *suppressed counts the lines swallowed since the last one.
  */
 struct log_rate {
 	uint64_t next_ms;

@@ -7,7 +7,7 @@
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/base/text.h"
-#include "user/http/octets.h"
+#include "user/base/octets.h"
 #include "user/http/wire.h"
 
 /* What the walk does with a byte of the framing, besides taking a new state. */

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "user/http/head.h"
-#include "user/http/verdict.h"
+#include "user/http/refusal.h"
 
 /*
  * THE decision how long a body is (RFC 9112 6.3). Nobody else looks at Content-Length or Transfer-Encoding.

@@ -6,7 +6,7 @@
 #include "user/base/limits.h"
 #include "user/http/framing.h"
 #include "user/http/head_check.h"
-#include "user/http/octets.h"
+#include "user/base/octets.h"
 #include "user/http/target.h"
 
 /* ---- splitting ---- */
@@ -291,12 +291,12 @@ static uint16_t host_port_of(const struct request_head *head)
 	return head->method == METHOD_CONNECT ? 0 : target_default_port(head);
 }
 
-enum http_bad h1_parse_request(struct span bytes, struct arena *arena, struct request_head *ret_head)
+enum http_bad h1_parse_request(struct span bytes, struct arena *arena, struct request_head *ret_head,
+				struct body_framing *ret_framing)
 {
 	const char *at = bytes.data;
 	const char *end = bytes.data + bytes.len;
 	struct framing_fields said;
-	struct body_framing framing;
 	struct span line;
 	enum http_bad bad;
 
@@ -312,7 +312,7 @@ enum http_bad h1_parse_request(struct span bytes, struct arena *arena, struct re
 	if (bad == BAD_NONE)
 		bad = head_check_host(ret_head, host_port_of(ret_head));
 	if (bad == BAD_NONE)
-		bad = framing_request(ret_head, &framing);
+		bad = framing_request(ret_head, ret_framing);
 	if (bad == BAD_NONE)
 		bad = framing_fields_read(&ret_head->fields, ret_head->version_minor, &said);
 	if (bad == BAD_NONE)

@@ -2,8 +2,9 @@
 #pragma once
 
 #include "user/base/arena.h"
+#include "user/http/framing.h"
 #include "user/http/head.h"
-#include "user/http/verdict.h"
+#include "user/http/refusal.h"
 
 /*
  * A scanned head into a struct: splits lines, checks what the grammar of single fields demands (Host,
@@ -11,9 +12,10 @@
  * what the two do not agree on is refused. Only user of llhttp.
  *
  * `bytes` is exactly the head (head_scan: head_bytes) and must live as long as the result: the caller
- * copies it into `arena` first. Returns BAD_NONE or the reason; *ret_head is unspecified on refusal.
- * Bytes that head_scan did not accept are refused as well, without a promise for which reason; its limits
- * are not looked at again.
+ * copies it into `arena` first. Returns BAD_NONE or the reason; *ret_head and *ret_framing are unspecified on
+ * refusal. Bytes that head_scan did not accept are refused as well, without a promise for which reason; its
+ * limits are not looked at again.
  */
-enum http_bad h1_parse_request(struct span bytes, struct arena *arena, struct request_head *ret_head);
+enum http_bad h1_parse_request(struct span bytes, struct arena *arena, struct request_head *ret_head,
+				struct body_framing *ret_framing);
 enum http_bad h1_parse_response(struct span bytes, struct arena *arena, struct response_head *ret_head);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "user/http/head.h"
-#include "user/http/verdict.h"
+#include "user/http/refusal.h"
 
 /* Rules on single fields of a request that are the same in every version of HTTP. */
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "user/http/octets.h"
+#include "user/base/octets.h"
 
 /* States of the start line come first: is_in_start_line() depends on the order. */
 enum scan_state {
@@ -115,7 +115,7 @@ static enum http_bad version_byte(size_t index, char c, enum http_bad line_bad)
 	return octet_is(c, OCTET_DIGIT) ? BAD_VERSION : line_bad;
 }
 
-/* The begin of an HTTP/2 connection, RFC 9113 3.4: whoever reads heads decides whether it may stand here. */
+/* The beginning of an HTTP/2 connection, RFC 9113 3.4: readers of heads decide whether it may stand here. */
 static bool is_preface(const struct walk *w)
 {
 	static const char line[] = "PRI * HTTP/2";

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 
 #include "user/base/span.h"
-#include "user/http/verdict.h"
+#include "user/http/refusal.h"
 
 /*
  * The strict scan of a head: one pass over the bytes, resumable at any byte, in front of every other parser.
@@ -12,7 +12,7 @@
  * bytes, folded lines, blanks around names, a third blank in the request line), and enforces the limits as
  * early as the bytes arrive. RFC 9112 2.2, 3, 4, 5.
  *
- * The verdict is a function of the bytes alone: however they were cut into calls, the same byte is the first
+ * The result is a function of the bytes alone: however they were cut into calls, the same byte is the first
  * one refused, for the same reason.
  *
  * Stricter than the RFC, on purpose:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/http/target.h"
 
-#include "user/http/octets.h"
+#include "user/base/octets.h"
 
 static bool scheme_cut(struct span target, struct span scheme, struct span *ret_rest)
 {

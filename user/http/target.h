@@ -2,7 +2,7 @@
 #pragma once
 
 #include "user/http/head.h"
-#include "user/http/verdict.h"
+#include "user/http/refusal.h"
 
 /* Request targets and authorities (RFC 9112 3.2, RFC 3986 3.2). */
 

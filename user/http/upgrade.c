@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/http/upgrade.h"
 
-#include "user/http/octets.h"
+#include "user/base/octets.h"
 
 /* protocol-name ["/" protocol-version], RFC 9110 7.8 */
 static bool is_protocol(struct span protocol)

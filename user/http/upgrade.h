@@ -15,6 +15,7 @@
  */
 struct upgrade_request {
 	bool is_wanted;
+	bool must_switch; /* to this client any 2xx says that the protocol is open (RFC 8441 5) */
 	struct span protocol; /* "websocket"; borrowed from the head's fields */
 };
 

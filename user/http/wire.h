@@ -2,7 +2,7 @@
 #pragma once
 
 #include "user/http/fields.h"
-#include "user/http/octets.h"
+#include "user/base/octets.h"
 
 /*
  * Bytes of a message on their way out, used by what writes heads, trailers and replies: measure first,

@@ -10,6 +10,7 @@
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/base/slab.h"
+#include "user/base/units.h"
 
 enum { LOOP_WAIT_MAX_MS = 60 * 1000 };
 
@@ -23,17 +24,17 @@ struct loop {
 	struct timer_wheel timers;
 	struct list soon; /* run before the next event */
 	struct list deferred; /* run at the end of this turn */
-	struct list again; /* run at the begin of the next one */
+	struct list again; /* run at the beginning of the next one */
 	struct epoll_event events[LIMIT_EPOLL_EVENTS];
 };
 
 /*
- * The wheel's time is a millisecond behind: loop_now_ms() + n counts from the begin of the running
+ * The wheel's time is a millisecond behind: loop_now_ms() + n counts from the beginning of the running
  * millisecond, so n have certainly passed only when one more is over.
  */
 static uint64_t wheel_ms(uint64_t now_ns)
 {
-	return (now_ns - 999999u) / 1000000u;
+	return (now_ns - (NS_PER_MS - 1)) / NS_PER_MS;
 }
 
 struct loop *loop_create(uint32_t max_sources)
@@ -95,7 +96,7 @@ uint64_t loop_now_ns(const struct loop *loop)
 
 uint64_t loop_now_ms(const struct loop *loop)
 {
-	return loop->now_ns / 1000000u;
+	return loop->now_ns / NS_PER_MS;
 }
 
 uint64_t loop_turn(const struct loop *loop)

@@ -22,7 +22,8 @@ struct loop_source {
 	void (*on_event)(struct loop_source *source, uint32_t events);
 };
 
-/* Deferred work: embedded in the object that is to be freed, or that wants to go on next in this turn's end.
+/*
+ * Deferred work: embedded in the object that is to be freed, or that wants to go on next in this turn's end.
  */
 struct loop_deferred {
 	struct list node;
@@ -55,11 +56,13 @@ void loop_deferred_init(struct loop_deferred *deferred, void (*run)(struct loop_
 void loop_defer(struct loop *loop, struct loop_deferred *deferred);
 /*
  * Runs before the next event of this turn, also when it was scheduled for later: for work that must not pile
- * up until the end. Who is run by it does not ask for it again, so that a turn remains bounded by its events.
+ * up until the end. The function must not schedule itself so again: a turn stays bounded by its events.
  */
 void loop_soon(struct loop *loop, struct loop_deferred *deferred);
-/* Runs at the begin of the next turn, and makes that turn start without waiting: for work cut off by a
- * budget. */
+/*
+ * Runs at the beginning of the next turn, and makes that turn start without waiting: for work cut off by a
+ * budget.
+ */
 void loop_again(struct loop *loop, struct loop_deferred *deferred);
 void loop_deferred_cancel(struct loop_deferred *deferred);
 

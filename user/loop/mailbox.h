@@ -18,7 +18,8 @@ struct mailbox;
 
 /* context is handed to every run(). The mailbox adds its eventfd to the loop. */
 struct mailbox *mailbox_create(struct loop *loop, void *context);
-/* Only after no sender can reach it any more. Messages still queued are run once more by mailbox_drain first.
+/*
+ * Only after no sender can reach it any more. Messages still queued are run once more by mailbox_drain first.
  */
 void mailbox_drain(struct mailbox *mailbox);
 void mailbox_free(struct mailbox *mailbox);

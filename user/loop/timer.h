@@ -37,9 +37,12 @@ static inline bool timer_is_armed(const struct timer *timer)
 /* Arms or re-arms. A deadline in the past fires at the next advance. */
 void timer_arm(struct timer_wheel *wheel, struct timer *timer, uint64_t deadline_ms);
 void timer_cancel(struct timer_wheel *wheel, struct timer *timer); /* idempotent */
-/* Fires what is due, in deadline order per tick; a callback may arm and cancel any timer. Returns how many
- * fired. */
+/*
+ * Fires what is due, in deadline order per tick; a callback may arm and cancel any timer. Returns how many
+ * fired.
+ */
 unsigned int timer_wheel_advance(struct timer_wheel *wheel, uint64_t now_ms);
-/* Milliseconds until the wheel has to be advanced again, at most max_ms; never later than the first deadline.
+/*
+ * Milliseconds until the wheel has to be advanced again, at most max_ms; never later than the first deadline.
  */
 uint64_t timer_wheel_next(const struct timer_wheel *wheel, uint64_t max_ms);

@@ -89,6 +89,8 @@ static int net_connect_prepare(struct net_connect *job)
 	if (is_self_connected(fd, &job->list[job->index]))
 		return -ECONNREFUSED;
 	error = socket_set_nodelay(fd);
+	if (!error)
+		error = socket_set_urgent_inline(fd);
 	return error ? error : socket_set_keepalive(fd, &job->keepalive);
 }
 

@@ -26,6 +26,8 @@ static int bind_and_listen(int fd, const struct address *address, int backlog, b
 {
 	int error = set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 
+	if (!error)
+		error = socket_set_urgent_inline(fd);
 	if (!error && is_any_v6(address))
 		error = set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
 	if (!error && !is_first)

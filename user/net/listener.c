@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "user/base/limits.h"
-#include "user/net/bar.h"
+#include "user/net/syn_filter.h"
 #include "user/net/socket.h"
 
 enum { BACKOFF_LOG_INTERVAL_MS = 10000 };
@@ -84,7 +84,7 @@ static int net_listener_accept(struct net_listener *listener)
 
 	if (fd >= 0) {
 		if (listener->is_barred)
-			bar_detach(fd);
+			syn_filter_detach(fd);
 		peer.len = len;
 		address_unmap(&peer);
 		listener->accepted_count++;
@@ -162,24 +162,9 @@ int net_listener_start(struct net_listener *listener, struct loop *loop, int fd,
 	return 0;
 }
 
-void net_listener_pause(struct net_listener *listener)
-{
-	if (listener->state != NET_LISTENER_STOPPED)
-		net_listener_set_state(listener, NET_LISTENER_PAUSED);
-}
-
-void net_listener_resume(struct net_listener *listener)
-{
-	if (listener->state == NET_LISTENER_STOPPED)
-		return;
-	if (listener->reserve_fd < 0)
-		listener->reserve_fd = reserve_open();
-	net_listener_set_state(listener, NET_LISTENER_ACCEPTING);
-}
-
 int net_listener_bar(struct net_listener *listener, int program)
 {
-	int error = listener->is_barred ? 0 : bar_attach(listener->source.fd, program);
+	int error = listener->is_barred ? 0 : syn_filter_attach(listener->source.fd, program);
 
 	listener->is_barred = !error;
 	return error;

@@ -20,8 +20,7 @@
 enum net_listener_state {
 	NET_LISTENER_STOPPED,
 	NET_LISTENER_ACCEPTING,
-	NET_LISTENER_PAUSED, /* by its owner, until net_listener_resume() */
-	NET_LISTENER_BACKOFF, /* by itself, until the timer fires */
+	NET_LISTENER_BACKOFF, /* until the timer fires */
 };
 
 struct net_listener {
@@ -33,25 +32,23 @@ struct net_listener {
 	int reserve_fd; /* owner; -1 while it could not be reopened */
 	struct address local;
 	uint64_t accepted_count;
-	uint64_t backoff_count; /* pauses by itself */
+	uint64_t backoff_count;
 	uint64_t refused_count; /* connections reset for want of a descriptor */
 	struct log_rate backoff_log;
-	/* Takes fd. May stop or pause the listener. peer: for the call, IPv4-mapped became IPv4. */
+	/* Takes fd. May stop the listener. peer: for the call, IPv4-mapped became IPv4. */
 	void (*on_accept)(struct net_listener *listener, int fd, const struct address *peer);
-	/* May be NULL; set after the start. It paused by itself: see the counters. May stop the listener. */
+	/* May be NULL; set after the start. A back-off began: see the counters. May stop the listener. */
 	void (*on_pause)(struct net_listener *listener);
 };
 
 /* Takes fd on success only. 0, -ENOSPC of the loop, or -errno. */
 int net_listener_start(struct net_listener *listener, struct loop *loop, int fd,
 		       void (*on_accept)(struct net_listener *listener, int fd, const struct address *peer));
-/* New connections wait in the kernel's queue. Both idempotent, and without effect once stopped. */
-void net_listener_pause(struct net_listener *listener);
-void net_listener_resume(struct net_listener *listener);
 /*
- * Lets no new connection begin, for good; what has begun completes and is accepted (user/net/bar.h, also for
- * program). Without it, a connection that completes between a flush and the stop is reset. 0 (also when it
- * was done before), -EBADF once stopped, or -errno of bar_attach(): then everything goes on as before.
+ * Lets no new connection begin, for good; what has begun completes and is accepted (user/net/syn_filter.h,
+ * also for program). Without it, a connection that completes between a flush and the stop is reset. 0 (also
+ * when it was done before), -EBADF once stopped, or -errno of syn_filter_attach(): then everything goes on as
+ * before.
  */
 int net_listener_bar(struct net_listener *listener, int program);
 /*

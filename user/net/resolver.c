@@ -10,6 +10,7 @@
 #include "user/base/limits.h"
 #include "user/base/log.h"
 #include "user/base/mem.h"
+#include "user/base/units.h"
 #include "user/net/lookup.h"
 #include "user/net/name_table.h"
 
@@ -20,7 +21,7 @@ struct resolver_name {
 	struct name_entry entry; /* busy while queued or looked up */
 	struct list queue; /* in resolver->queue while waiting for a thread */
 	struct list waiting; /* of struct resolver_ask */
-	struct resolver_verdict verdict;
+	struct resolver_answer answer;
 	uint64_t answered_ms; /* when the list was last confirmed */
 	struct log_rate failure_log;
 	bool is_failure_logged; /* so its end is worth a line, too */
@@ -72,26 +73,26 @@ void resolver_list_unref(struct resolver_list *list)
 		hg_free(list);
 }
 
-void resolver_verdict_set(struct resolver_verdict *verdict, struct resolver_verdict next)
+void resolver_answer_set(struct resolver_answer *answer, struct resolver_answer next)
 {
-	struct resolver_list *old = verdict->list;
+	struct resolver_list *old = answer->list;
 
-	*verdict = next;
+	*answer = next;
 	resolver_list_unref(old);
 }
 
-static struct resolver_verdict verdict_copy(const struct resolver_verdict *verdict)
+static struct resolver_answer answer_copy(const struct resolver_answer *answer)
 {
-	if (verdict->list)
-		resolver_list_ref(verdict->list);
-	return *verdict;
+	if (answer->list)
+		resolver_list_ref(answer->list);
+	return *answer;
 }
 
 static void resolver_name_free(struct resolver *resolver, struct resolver_name *name)
 {
 	name_table_remove(&resolver->names, &name->entry);
 	list_remove(&name->queue);
-	resolver_list_unref(name->verdict.list);
+	resolver_list_unref(name->answer.list);
 	hg_free(name);
 }
 
@@ -128,14 +129,14 @@ static int resolver_name_publish(struct resolver_name *name, const struct findin
 {
 	struct resolver_list *list;
 
-	if (is_unchanged(name->verdict.list, finding))
+	if (is_unchanged(name->answer.list, finding))
 		return 0;
 	list = resolver_list_create(finding->count);
 	if (!list)
 		return -ENOMEM;
 	memcpy(list->address_list, finding->address_list, finding->count * sizeof(finding->address_list[0]));
-	resolver_list_unref(name->verdict.list);
-	name->verdict.list = list;
+	resolver_list_unref(name->answer.list);
+	name->answer.list = list;
 	return 0;
 }
 
@@ -151,20 +152,20 @@ static struct resolver_news resolver_name_update(struct resolver *resolver, stru
 {
 	const struct resolver_options *options = &resolver->options;
 	struct resolver_news news = { .kind = NEWS_NONE };
-	struct resolver_verdict *verdict = &name->verdict;
+	struct resolver_answer *answer = &name->answer;
 	int error = finding->result ? finding->result : resolver_name_publish(name, finding);
 	uint64_t suppressed;
 
-	verdict->result = verdict->list ? 0 : error;
-	verdict->fresh_until_ms = now_ms + (error ? options->negative_ms : options->refresh_ms);
-	verdict->stale_until_ms = verdict->fresh_until_ms + options->refresh_ms;
-	news.count = verdict->list ? verdict->list->count : 0;
+	answer->result = answer->list ? 0 : error;
+	answer->fresh_until_ms = now_ms + (error ? options->negative_ms : options->refresh_ms);
+	answer->stale_until_ms = answer->fresh_until_ms + options->refresh_ms;
+	news.count = answer->list ? answer->list->count : 0;
 	if (!error) {
 		news.kind = name->is_failure_logged ? NEWS_RECOVERED : NEWS_NONE;
 		name->answered_ms = now_ms;
 		name->is_failure_logged = false;
 	} else if (log_rate_pass(&name->failure_log, now_ms, FAILURE_LOG_INTERVAL_MS, &suppressed)) {
-		news.kind = verdict->list ? NEWS_KEPT : NEWS_FAILED;
+		news.kind = answer->list ? NEWS_KEPT : NEWS_FAILED;
 		news.age_s = (now_ms - name->answered_ms) / 1000;
 		name->is_failure_logged = true;
 	}
@@ -196,7 +197,7 @@ static void resolver_name_answer(struct resolver_name *name)
 	while ((node = list_pop(&name->waiting)) != NULL) {
 		struct resolver_ask *ask = list_entry(node, struct resolver_ask, node);
 
-		ask->verdict = verdict_copy(&name->verdict);
+		ask->answer = answer_copy(&name->answer);
 		mailbox_send(ask->mailbox, &ask->message);
 	}
 }
@@ -332,9 +333,9 @@ static struct timespec join_deadline(void)
 	struct timespec until;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += (long)RESOLVER_JOIN_MS * 1000000;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
+	until.tv_nsec += (long)(RESOLVER_JOIN_MS * NS_PER_MS);
+	until.tv_sec += until.tv_nsec / (long)NS_PER_S;
+	until.tv_nsec %= (long)NS_PER_S;
 	return until;
 }
 
@@ -391,15 +392,15 @@ static struct resolver_name *resolver_name_take(struct resolver *resolver, struc
 }
 
 static int resolver_ask_locked(struct resolver *resolver, struct span host, uint16_t port,
-			       struct resolver_ask *ask, struct resolver_verdict *ret_verdict)
+			       struct resolver_ask *ask, struct resolver_answer *ret_answer)
 {
 	int error = 0;
 	struct resolver_name *name = resolver_name_take(resolver, host, port, &error);
 
 	if (!name)
 		return error;
-	if (clock_now_ms() < name->verdict.fresh_until_ms) {
-		*ret_verdict = verdict_copy(&name->verdict);
+	if (clock_now_ms() < name->answer.fresh_until_ms) {
+		*ret_answer = answer_copy(&name->answer);
 		return 0;
 	}
 	if (!name->entry.is_busy) {
@@ -415,12 +416,12 @@ static int resolver_ask_locked(struct resolver *resolver, struct span host, uint
 }
 
 int resolver_ask(struct resolver *resolver, struct span host, uint16_t port, struct resolver_ask *ask,
-		 struct resolver_verdict *ret_verdict)
+		 struct resolver_answer *ret_answer)
 {
 	int error;
 
 	pthread_mutex_lock(&resolver->lock);
-	error = resolver_ask_locked(resolver, host, port, ask, ret_verdict);
+	error = resolver_ask_locked(resolver, host, port, ask, ret_answer);
 	pthread_mutex_unlock(&resolver->lock);
 	return error;
 }

@@ -70,7 +70,7 @@ struct resolver *resolver_create(const struct resolver_options *options);
 void resolver_free(struct resolver *resolver);
 
 /* What a name resolves to, and how long that may be said. Between this module and resolver_client. */
-struct resolver_verdict {
+struct resolver_answer {
 	int result; /* 0, or -errno when there is no list */
 	struct resolver_list *list; /* owner of one reference; NULL with a result other than 0 */
 	uint64_t fresh_until_ms; /* clock_now_ms(); afterwards somebody should look again */
@@ -79,19 +79,19 @@ struct resolver_verdict {
 
 /* A client's interest in one name. At most one is under way for a name and client. */
 struct resolver_ask {
-	struct message message; /* message.run is called in the client's loop with the verdict filled in */
+	struct message message; /* message.run is called in the client's loop with the answer filled in */
 	struct list node; /* among those waiting for the name */
 	struct mailbox *mailbox; /* borrowed */
-	struct resolver_verdict verdict; /* the runner's once the message runs */
+	struct resolver_answer answer; /* the runner's once the message runs */
 };
 
 /*
- * 0 with *ret_verdict when the process knows; -EINPROGRESS when ask->message will come; -ENOBUFS at a limit;
+ * 0 with *ret_answer when the process knows; -EINPROGRESS when ask->message will come; -ENOBUFS at a limit;
  * -ENOMEM.
  */
 int resolver_ask(struct resolver *resolver, struct span host, uint16_t port, struct resolver_ask *ask,
-		 struct resolver_verdict *ret_verdict);
+		 struct resolver_answer *ret_answer);
 /* The message will not be sent, unless it was already. Any thread; idempotent. */
 void resolver_ask_withdraw(struct resolver *resolver, struct resolver_ask *ask);
-/* Replaces *verdict, giving up the list it held. */
-void resolver_verdict_set(struct resolver_verdict *verdict, struct resolver_verdict next);
+/* Replaces *answer, giving up the list it held. */
+void resolver_answer_set(struct resolver_answer *answer, struct resolver_answer next);

@@ -20,7 +20,7 @@ struct client_name {
 	struct name_entry entry; /* busy while ask.message is on its way, as it is whenever queries wait */
 	struct resolver_client *client; /* borrowed */
 	struct resolver_ask ask;
-	struct resolver_verdict verdict;
+	struct resolver_answer answer;
 	struct list waiting; /* of struct resolver_query */
 };
 
@@ -30,8 +30,8 @@ struct client_name {
  */
 static void client_name_answer(struct client_name *name)
 {
-	struct resolver_list *list = name->verdict.list;
-	int result = name->verdict.result;
+	struct resolver_list *list = name->answer.list;
+	int result = name->answer.result;
 	struct list due;
 	struct list *node;
 
@@ -54,8 +54,8 @@ static void client_name_on_message(struct message *message, void *context)
 
 	(void)context;
 	name->entry.is_busy = false;
-	resolver_verdict_set(&name->verdict, ask->verdict);
-	ask->verdict = (struct resolver_verdict){ .list = NULL };
+	resolver_answer_set(&name->answer, ask->answer);
+	ask->answer = (struct resolver_answer){ .list = NULL };
 	client_name_answer(name);
 }
 
@@ -89,7 +89,7 @@ void resolver_client_close(struct resolver_client *client)
 static void client_name_free(struct client_name *name)
 {
 	name_table_remove(&name->client->names, &name->entry);
-	resolver_list_unref(name->verdict.list);
+	resolver_list_unref(name->answer.list);
 	hg_free(name);
 }
 
@@ -139,11 +139,11 @@ static struct client_name *client_name_take(struct resolver_client *client, stru
 static int client_name_ask(struct client_name *name)
 {
 	struct span host = span_of(name->entry.host, name->entry.host_len);
-	struct resolver_verdict verdict;
-	int error = resolver_ask(name->client->resolver, host, name->entry.port, &name->ask, &verdict);
+	struct resolver_answer answer;
+	int error = resolver_ask(name->client->resolver, host, name->entry.port, &name->ask, &answer);
 
 	if (error == 0)
-		resolver_verdict_set(&name->verdict, verdict);
+		resolver_answer_set(&name->answer, answer);
 	name->entry.is_busy = error == -EINPROGRESS;
 	return error;
 }
@@ -197,14 +197,14 @@ int resolver_query_start(struct resolver_client *client, struct span host, uint1
 	name = client_name_take(client, host, port, &error);
 	if (!name)
 		return error;
-	if (now_ms >= name->verdict.fresh_until_ms && !name->entry.is_busy)
+	if (now_ms >= name->answer.fresh_until_ms && !name->entry.is_busy)
 		error = client_name_ask(name);
-	if (name->verdict.list && now_ms < name->verdict.stale_until_ms) {
-		*ret_list = resolver_list_ref(name->verdict.list);
+	if (name->answer.list && now_ms < name->answer.stale_until_ms) {
+		*ret_list = resolver_list_ref(name->answer.list);
 		return 0;
 	}
-	if (error == 0 || now_ms < name->verdict.fresh_until_ms)
-		return name->verdict.result;
+	if (error == 0 || now_ms < name->answer.fresh_until_ms)
+		return name->answer.result;
 	if (error == -EINPROGRESS)
 		list_add_tail(&name->waiting, &query->node);
 	return error;
@@ -219,9 +219,9 @@ struct resolver_list *resolver_known(struct resolver_client *client, struct span
 		return NULL;
 	name = container_of(entry, struct client_name, entry);
 	/* A failure to ask is found by whoever needs the answer. */
-	if (loop_now_ms(client->loop) >= name->verdict.fresh_until_ms && !name->entry.is_busy)
+	if (loop_now_ms(client->loop) >= name->answer.fresh_until_ms && !name->entry.is_busy)
 		(void)client_name_ask(name);
-	return name->verdict.list ? resolver_list_ref(name->verdict.list) : NULL;
+	return name->answer.list ? resolver_list_ref(name->answer.list) : NULL;
 }
 
 void resolver_query_cancel(struct resolver_query *query)

@@ -10,7 +10,6 @@ enum {
 	MESSAGE_HEAD_BYTES = 4,
 	MESSAGE_CLIENT_HELLO = 1,
 	EXTENSION_SERVER_NAME = 0,
-	EXTENSION_ALPN = 16,
 	NAME_TYPE_HOST = 0,
 	LABEL_MAX_BYTES = 63,
 };
@@ -35,22 +34,7 @@ enum sni_field {
 	FIELD_NAMES_LEN, /* number */
 	FIELD_NAME_HEAD, /* number: type and length */
 	FIELD_NAME,
-	FIELD_PROTOCOLS_LEN, /* number */
-	FIELD_PROTOCOL_LEN, /* number */
-	FIELD_PROTOCOL,
 };
-
-const char *sni_reason_text(enum sni_reason reason)
-{
-	static const char *const texts[] = {
-		"none",
-#define SNI_REASON_TEXT(id, text) text,
-		SNI_REASONS(SNI_REASON_TEXT)
-#undef SNI_REASON_TEXT
-	};
-
-	return texts[reason];
-}
 
 void sni_init(struct sni_parser *parser)
 {
@@ -97,14 +81,6 @@ static void sni_next_name(struct sni_parser *parser)
 		sni_next(parser, FIELD_NAME_HEAD, 3, &parser->list_left);
 }
 
-static void sni_next_protocol(struct sni_parser *parser)
-{
-	if (parser->list_left == 0)
-		sni_next_extension(parser);
-	else
-		sni_next(parser, FIELD_PROTOCOL_LEN, 1, &parser->list_left);
-}
-
 static void sni_message_head(struct sni_parser *parser)
 {
 	uint32_t len = parser->number & 0xffffff;
@@ -135,38 +111,34 @@ static void sni_extension(struct sni_parser *parser)
 {
 	uint32_t type = parser->number >> 16;
 	uint32_t len = parser->number & 0xffff;
-	bool is_name = type == EXTENSION_SERVER_NAME;
 
-	if (!is_name && type != EXTENSION_ALPN) {
+	if (type != EXTENSION_SERVER_NAME) {
 		sni_next(parser, FIELD_EXTENSION, len, &parser->extensions_left);
 		return;
 	}
-	if (is_name ? parser->has_server_name : parser->has_alpn) {
+	if (parser->has_server_name) {
 		sni_refuse(parser, SNI_REASON_DUPLICATE);
 		return;
 	}
-	if (is_name)
-		parser->has_server_name = true;
-	else
-		parser->has_alpn = true;
+	parser->has_server_name = true;
 	if (len > parser->extensions_left) {
 		sni_refuse(parser, SNI_REASON_LENGTHS);
 		return;
 	}
 	parser->extensions_left -= len;
 	parser->extension_left = len;
-	sni_next(parser, is_name ? FIELD_NAMES_LEN : FIELD_PROTOCOLS_LEN, 2, &parser->extension_left);
+	sni_next(parser, FIELD_NAMES_LEN, 2, &parser->extension_left);
 }
 
-/* Both lists fill their extension exactly and are never empty (RFC 6066 3, RFC 7301 3.1). */
-static void sni_list(struct sni_parser *parser, void (*next)(struct sni_parser *parser))
+/* The list of names fills its extension exactly and is never empty (RFC 6066 3). */
+static void sni_names(struct sni_parser *parser)
 {
 	if (parser->number == 0 || parser->number != parser->extension_left) {
 		sni_refuse(parser, SNI_REASON_LENGTHS);
 		return;
 	}
 	parser->list_left = parser->extension_left;
-	next(parser);
+	sni_next_name(parser);
 }
 
 static void sni_name_head(struct sni_parser *parser)
@@ -198,23 +170,6 @@ static void sni_name_end(struct sni_parser *parser)
 	sni_next_name(parser);
 }
 
-static void sni_protocol_head(struct sni_parser *parser)
-{
-	uint32_t len = parser->number;
-
-	if (len == 0) {
-		sni_refuse(parser, SNI_REASON_ALPN);
-		return;
-	}
-	if (parser->alpn_count == SNI_ALPN_COUNT || parser->alpn_len + 1 + len > SNI_ALPN_BYTES)
-		parser->is_alpn_cut = true;
-	if (!parser->is_alpn_cut) {
-		parser->alpn[parser->alpn_len++] = (char)len;
-		parser->alpn_count++;
-	}
-	sni_next(parser, FIELD_PROTOCOL, len, &parser->list_left);
-}
-
 /* A part is complete: judge it and go on to the next one. */
 static void sni_field_end(struct sni_parser *parser)
 {
@@ -225,7 +180,6 @@ static void sni_field_end(struct sni_parser *parser)
 		sni_message_head(parser);
 		return;
 	case FIELD_VERSION:
-		parser->legacy_version = (uint16_t)number;
 		if (number >> 8 != 3)
 			sni_refuse(parser, SNI_REASON_NOT_HELLO);
 		else
@@ -274,22 +228,13 @@ static void sni_field_end(struct sni_parser *parser)
 		sni_next_extension(parser);
 		return;
 	case FIELD_NAMES_LEN:
-		sni_list(parser, sni_next_name);
+		sni_names(parser);
 		return;
 	case FIELD_NAME_HEAD:
 		sni_name_head(parser);
 		return;
 	case FIELD_NAME:
 		sni_name_end(parser);
-		return;
-	case FIELD_PROTOCOLS_LEN:
-		sni_list(parser, sni_next_protocol);
-		return;
-	case FIELD_PROTOCOL_LEN:
-		sni_protocol_head(parser);
-		return;
-	case FIELD_PROTOCOL:
-		sni_next_protocol(parser);
 		return;
 	}
 }
@@ -323,12 +268,6 @@ static void sni_field_bytes(struct sni_parser *parser, struct span bytes)
 	case FIELD_NAME:
 		sni_name_bytes(parser, bytes);
 		return;
-	case FIELD_PROTOCOL:
-		if (parser->is_alpn_cut)
-			return;
-		memcpy(parser->alpn + parser->alpn_len, bytes.data, bytes.len);
-		parser->alpn_len = (uint16_t)(parser->alpn_len + bytes.len);
-		return;
 	case FIELD_MESSAGE_HEAD:
 	case FIELD_VERSION:
 	case FIELD_SESSION_LEN:
@@ -338,8 +277,6 @@ static void sni_field_bytes(struct sni_parser *parser, struct span bytes)
 	case FIELD_EXTENSION_HEAD:
 	case FIELD_NAMES_LEN:
 	case FIELD_NAME_HEAD:
-	case FIELD_PROTOCOLS_LEN:
-	case FIELD_PROTOCOL_LEN:
 		for (size_t i = 0; i < bytes.len; i++)
 			parser->number = parser->number << 8 | (unsigned char)bytes.data[i];
 		return;
@@ -418,15 +355,4 @@ enum sni_result sni_feed(struct sni_parser *parser, struct span bytes)
 struct span sni_name(const struct sni_parser *parser)
 {
 	return span_of(parser->name, parser->result == SNI_FOUND ? parser->name_len : 0);
-}
-
-struct span sni_alpn(const struct sni_parser *parser, unsigned int index)
-{
-	const char *at = parser->alpn;
-
-	if (index >= parser->alpn_count)
-		return (struct span){ NULL, 0 };
-	while (index-- > 0)
-		at += 1 + (unsigned char)*at;
-	return span_of(at + 1, (unsigned char)*at);
 }

@@ -56,6 +56,13 @@ static int set_tcp(int fd, int name, int value)
 	return value ? set_option(fd, IPPROTO_TCP, name, value) : 0;
 }
 
+int socket_set_urgent_inline(int fd)
+{
+	int on = 1;
+
+	return setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on)) ? -errno : 0;
+}
+
 int socket_set_keepalive(int fd, const struct socket_keepalive *keepalive)
 {
 	int error;
@@ -141,23 +148,4 @@ enum socket_failure socket_failure_of(int error)
 	default:
 		return SOCKET_FAILURE_OTHER;
 	}
-}
-
-const char *socket_failure_text(enum socket_failure failure)
-{
-	switch (failure) {
-	case SOCKET_FAILURE_RESET:
-		return "reset by peer";
-	case SOCKET_FAILURE_TIMED_OUT:
-		return "timed out";
-	case SOCKET_FAILURE_REFUSED:
-		return "refused";
-	case SOCKET_FAILURE_UNREACHABLE:
-		return "unreachable";
-	case SOCKET_FAILURE_EXHAUSTED:
-		return "out of resources";
-	case SOCKET_FAILURE_OTHER:
-		break;
-	}
-	return "failed";
 }

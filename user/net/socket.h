@@ -40,6 +40,11 @@ void socket_reset(int fd);
  * -errno.
  */
 int socket_set_nodelay(int fd);
+/*
+ * SO_OOBINLINE: a byte that was sent as urgent stays where it is in the stream, whatever carries it on (RFC
+ * 6093 3.3). Accepted sockets inherit it. 0, also for Unix sockets, or -errno.
+ */
+int socket_set_urgent_inline(int fd);
 /* NULL: leave everything alone. 0 (also for Unix sockets) or -errno; earlier options stay set on failure. */
 int socket_set_keepalive(int fd, const struct socket_keepalive *keepalive);
 
@@ -71,5 +76,3 @@ enum socket_failure {
 
 /* error is -errno. */
 enum socket_failure socket_failure_of(int error);
-/* "reset by peer", "timed out", "refused", "unreachable", "out of resources", "failed". */
-const char *socket_failure_text(enum socket_failure failure);

@@ -8,7 +8,8 @@ static const struct {
 	struct span text_key; /* " name=" */
 	struct span json_key; /* ",\"name\":" */
 } fields[ACCESS_FIELD_COUNT] = {
-#define ACCESS_FIELD(id, name) { SPAN(name), SPAN(" " name "="), SPAN(",\"" name "\":") },
+#define ACCESS_FIELD(id, name, explanation, ...) { SPAN(name), SPAN(" " name "="), SPAN(",\"" name "\":") },
+#include "user/base/units.h"
 #include "user/obs/access_fields.def"
 #undef ACCESS_FIELD
 };
@@ -113,84 +114,63 @@ static void put_word(struct line *line, enum access_field field, struct span val
 		put(line, value);
 }
 
-static void put_number(struct line *line, enum access_field field, uint64_t value)
+/* A sentence: in quotes even where it would not need them. */
+static void put_sentence(struct line *line, enum access_field field, struct span value)
+{
+	if (value.len && put_key(line, field))
+		put_quoted(line, value);
+}
+
+static void put_number(struct line *line, enum access_field field, bool has_value, uint64_t value)
 {
 	char digits[21];
 
-	if (put_key(line, field))
+	if (has_value && put_key(line, field))
 		put(line, span_of(digits, text_u64(digits, value)));
 }
 
-static void put_duration(struct line *line, enum access_field field, uint64_t ms)
+static void put_duration(struct line *line, enum access_field field, bool has_value, uint64_t ms)
 {
 	char digits[24];
 	size_t len = text_u64(digits, ms);
 
 	memcpy(digits + len, "ms", 2);
-	put_word(line, field, span_of(digits, len + 2));
+	if (has_value)
+		put_word(line, field, span_of(digits, len + 2));
 }
 
-static void put_http(struct line *line, const struct stream_record *record)
+/* The class everything without trouble has is not worth a word on each line. */
+static void put_class(struct line *line, enum access_field field, enum end_reason reason)
 {
-	put_word(line, ACCESS_METHOD, record->method);
-	put_word(line, ACCESS_HOST, record->host);
-	put_word(line, ACCESS_PATH, record->path);
-	put_word(line, ACCESS_VERSION, record->version);
-	if (record->status)
-		put_number(line, ACCESS_STATUS, record->status);
-	if (record->has_grpc_status)
-		put_number(line, ACCESS_GRPC_STATUS, record->grpc_status);
+	struct span class = span_str(end_reason_class(reason));
+
+	if (!span_eq(class, SPAN("Upstream")))
+		put_word(line, field, class);
 }
 
-/* The class everything without trouble has; it is not worth a word on each line. */
-static bool is_usual(struct span class)
+static void put_lane(struct line *line, enum access_field field, const struct stream_record *record)
 {
-	return span_eq(class, SPAN("Upstream"));
-}
-
-static void put_outcome(struct line *line, const struct stream_record *record)
-{
-	struct span class = span_str(end_reason_class(record->reason));
 	char lane[LANE_TEXT_BYTES];
 
-	if (record->delay_ms)
-		put_duration(line, ACCESS_DELAY, record->delay_ms);
-	if (record->retry_attempt)
-		put_number(line, ACCESS_RETRY_ATTEMPT, record->retry_attempt);
-	if (record->error.len && put_key(line, ACCESS_ERROR))
-		put_quoted(line, record->error);
-	if (!is_usual(class))
-		put_word(line, ACCESS_REASON, class);
-	put_duration(line, ACCESS_DURATION, record->duration_ns / 1000000u);
-	put_number(line, ACCESS_BYTES_IN, record->bytes_in);
-	put_number(line, ACCESS_BYTES_OUT, record->bytes_out);
-	put_word(line, ACCESS_LANE, span_of(lane, lane_text(record, lane)));
-	put_word(line, ACCESS_CLOSE_REASON, span_str(end_reason_text(record->reason)));
+	put_word(line, field, span_of(lane, lane_text(record, lane)));
 }
 
 static void put_fields(struct line *line, const struct stream_record *record)
 {
-	put_word(line, ACCESS_GATEWAY, record->gateway);
-	put_word(line, ACCESS_LISTENER, record->listener);
-	put_word(line, ACCESS_ROUTE_RULE, record->route_rule);
-	put_word(line, ACCESS_ROUTE, record->route);
-	put_word(line, ACCESS_ENDPOINT, record->endpoint);
-	put_word(line, ACCESS_SOURCE, record->source);
-	put_http(line, record);
-	put_word(line, ACCESS_SNI, record->sni);
-	put_word(line, ACCESS_PROTOCOL, record->protocol);
-	put_outcome(line, record);
+#define ACCESS_FIELD(id, name, explanation, put, ...) put_##put(line, ACCESS_##id, __VA_ARGS__);
+#include "user/obs/access_fields.def"
+#undef ACCESS_FIELD
 }
 
 /* Only the microseconds are new while the second lasts. */
 static struct span time_text(struct access_time *time, uint64_t wall_us)
 {
 	enum { MICROS_AT = 20, MICROS_DIGITS = 6 };
-	uint64_t micros = wall_us % 1000000u;
+	uint64_t micros = wall_us % US_PER_S;
 
-	if (time->text[0] == '\0' || time->second != wall_us / 1000000u) {
+	if (time->text[0] == '\0' || time->second != wall_us / US_PER_S) {
 		clock_rfc3339(wall_us, time->text);
-		time->second = wall_us / 1000000u;
+		time->second = wall_us / US_PER_S;
 	}
 	for (size_t i = MICROS_AT + MICROS_DIGITS; i > MICROS_AT; i--) {
 		time->text[i - 1] = (char)('0' + micros % 10);

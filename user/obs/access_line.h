@@ -16,7 +16,7 @@
  * line of ASCII, whatever a client sends. In JSON they become \", \\, \u00NN.
  */
 enum access_field {
-#define ACCESS_FIELD(id, name) ACCESS_##id,
+#define ACCESS_FIELD(id, name, explanation, ...) ACCESS_##id,
 #include "user/obs/access_fields.def"
 #undef ACCESS_FIELD
 	ACCESS_FIELD_COUNT,

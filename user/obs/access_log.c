@@ -2,7 +2,6 @@
 #include "user/obs/access_log.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <unistd.h>
 
 #include "user/base/limits.h"
@@ -10,6 +9,7 @@
 #include "user/base/mem.h"
 #include "user/obs/access_line.h"
 #include "user/obs/sink.h"
+#include "user/obs/tally.h"
 
 struct access_log {
 	struct sink sink;
@@ -47,12 +47,6 @@ void access_log_free(struct access_log *log)
 	hg_free(log);
 }
 
-static void count(atomic_uint_fast64_t *counter, uint64_t n)
-{
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
-			      memory_order_relaxed);
-}
-
 static size_t compose(struct access_log *log, const struct stream_record *record, uint64_t now_wall_us,
 		      uint32_t removed)
 {
@@ -87,7 +81,7 @@ void access_log_add(struct access_log *log, const struct stream_record *record, 
 	if (len == 0 && make_room(log, now_wall_us))
 		len = compose(log, record, now_wall_us, removed);
 	log->end += len;
-	count(len ? &log->lines : &log->dropped, 1);
+	tally_add(len ? &log->lines : &log->dropped, 1);
 }
 
 static uint64_t lines_in(struct span lines)
@@ -106,7 +100,7 @@ static uint64_t lines_in(struct span lines)
  */
 static void give_up(struct access_log *log)
 {
-	count(&log->dropped, lines_in(span_of(log->data + log->start, log->end - log->start)));
+	tally_add(&log->dropped, lines_in(span_of(log->data + log->start, log->end - log->start)));
 	log->start = log->end;
 }
 
@@ -130,10 +124,10 @@ size_t access_log_flush(struct access_log *log)
 
 uint64_t access_log_dropped(const struct access_log *log)
 {
-	return atomic_load_explicit(&log->dropped, memory_order_relaxed);
+	return tally_read(&log->dropped);
 }
 
 uint64_t access_log_lines(const struct access_log *log)
 {
-	return atomic_load_explicit(&log->lines, memory_order_relaxed);
+	return tally_read(&log->lines);
 }

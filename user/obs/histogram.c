@@ -29,30 +29,24 @@ const struct histogram_bounds histogram_processing = {
 		   "0.05", "0.1", "0.25" },
 };
 
-static void add_relaxed(atomic_uint_fast64_t *value, uint64_t n)
-{
-	atomic_store_explicit(value, atomic_load_explicit(value, memory_order_relaxed) + n,
-			      memory_order_relaxed);
-}
-
 void histogram_add(struct histogram *h, const struct histogram_bounds *bounds, uint64_t value_ns)
 {
 	uint32_t at = 0;
 
 	while (at < bounds->count && value_ns > bounds->bound_ns[at])
 		at++;
-	add_relaxed(&h->buckets[at], 1);
-	add_relaxed(&h->sum_ns, value_ns);
+	tally_add(&h->buckets[at], 1);
+	tally_add(&h->sum_ns, value_ns);
 }
 
 void histogram_collect(const struct histogram *h, const struct histogram_bounds *bounds,
 		       struct histogram_totals *totals)
 {
 	for (uint32_t i = 0; i <= bounds->count; i++) {
-		uint64_t n = atomic_load_explicit(&h->buckets[i], memory_order_relaxed);
+		uint64_t n = tally_read(&h->buckets[i]);
 
 		totals->buckets[i] += n;
 		totals->count += n;
 	}
-	totals->sum_ns += atomic_load_explicit(&h->sum_ns, memory_order_relaxed);
+	totals->sum_ns += tally_read(&h->sum_ns);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include <stdatomic.h>
-#include <stdint.h>
+#include "user/obs/tally.h"
 
 /* A Prometheus histogram with fixed bounds; single writer, relaxed readers. */
 

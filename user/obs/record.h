@@ -21,26 +21,15 @@ const char *lane_name(enum lane_id lane);
  */
 struct stream_record {
 	uint64_t id;
-	struct span gateway; /* "default/default" */
-	struct span listener; /* "http" */
-	struct span bind; /* "bind/8080" */
-	struct span route; /* "httpbin/retry"; empty: none */
-	struct span route_rule;
-	struct span backend; /* label of metrics */
-	struct span endpoint; /* "127.0.0.1:8000"; empty: none */
-	struct span source; /* "127.0.0.1:54321" */
-	struct span protocol; /* "http" "tcp" "tls" "websocket"… what the log calls protocol= */
-	struct span method;
-	struct span host;
-	struct span path; /* with query */
-	struct span version; /* "HTTP/1.1" */
+	/* All empty when there is none. */
+#define RECORD_TEXT(member, key, example) struct span member;
+#include "user/obs/record_texts.def"
+#undef RECORD_TEXT
 	uint16_t status; /* 0: none sent */
 	bool has_grpc_status;
 	uint16_t grpc_status;
-	struct span sni;
 	uint32_t retry_attempt; /* 0: none */
 	uint64_t delay_ms; /* injected by a delay policy; 0: none */
-	struct span error; /* text of an error of ours; empty: none */
 	uint64_t duration_ns;
 	uint64_t bytes_in; /* payload from the client: body or tunnel */
 	uint64_t bytes_out; /* payload to the client */

@@ -18,18 +18,6 @@ struct request_metrics {
 	uint32_t slots[SLOTS]; /* index + 1 of the first series, 0: none */
 };
 
-static const char *const label_names[REQUEST_LABEL_COUNT] = {
-	[LABEL_BACKEND] = "backend",	   [LABEL_PROTOCOL] = "protocol", [LABEL_METHOD] = "method",
-	[LABEL_STATUS] = "status",	   [LABEL_REASON] = "reason",	  [LABEL_BIND] = "bind",
-	[LABEL_GATEWAY] = "gateway",	   [LABEL_LISTENER] = "listener", [LABEL_ROUTE] = "route",
-	[LABEL_ROUTE_RULE] = "route_rule",
-};
-
-const char *request_label_name(enum request_label label)
-{
-	return label_names[label];
-}
-
 static bool is_label_of(enum request_label label, enum request_series_kind kind)
 {
 	return kind == SERIES_REQUEST || label == LABEL_BIND || label == LABEL_GATEWAY ||
@@ -198,13 +186,6 @@ static struct span status_label(uint16_t status, char out[STATUS_DIGITS])
 	return span_of(out, STATUS_DIGITS);
 }
 
-static void series_count(struct request_series *series)
-{
-	uint64_t count = atomic_load_explicit(&series->count, memory_order_relaxed);
-
-	atomic_store_explicit(&series->count, count + 1, memory_order_relaxed);
-}
-
 void request_metrics_add(struct request_metrics *m, const struct stream_record *record)
 {
 	char status[STATUS_DIGITS];
@@ -222,7 +203,7 @@ void request_metrics_add(struct request_metrics *m, const struct stream_record *
 	};
 	struct request_series *series = series_find(m, SERIES_REQUEST, labels);
 
-	series_count(series);
+	tally_add(&series->count, 1);
 	histogram_add(&series->duration, &histogram_http, record->duration_ns);
 }
 
@@ -236,7 +217,7 @@ void request_metrics_connection(struct request_metrics *m, struct span bind, str
 		[LABEL_LISTENER] = or_unknown(listener),
 	};
 
-	series_count(series_find(m, SERIES_CONNECTION, labels));
+	tally_add(&series_find(m, SERIES_CONNECTION, labels)->count, 1);
 }
 
 uint32_t request_metrics_count(const struct request_metrics *m)

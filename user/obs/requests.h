@@ -5,9 +5,7 @@
 #include "user/obs/record.h"
 
 /*
- * Labelled metrics: requests_total and request_duration_seconds by backend, protocol, method, status,
- * reason, bind, gateway, listener, route, route_rule; downstream_connections_total by bind, gateway,
- * listener, protocol. A label without a value reads "unknown".
+ * The metrics of requests and of client connections by label. A label without a value reads "unknown".
  *
  * One table a worker. Only its worker writes; any thread may read at any time without a lock, because
  * series are only ever added, are complete before they become visible, and never move until the table is
@@ -17,6 +15,7 @@
  */
 struct request_metrics;
 
+/* In the order of the labels in metrics.def. */
 enum request_label {
 	LABEL_BACKEND,
 	LABEL_PROTOCOL,
@@ -30,7 +29,6 @@ enum request_label {
 	LABEL_ROUTE_RULE,
 	REQUEST_LABEL_COUNT,
 };
-const char *request_label_name(enum request_label label);
 
 enum request_series_kind {
 	SERIES_REQUEST,

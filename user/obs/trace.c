@@ -10,6 +10,7 @@ static const struct {
 	const char *b;
 } events[TRACE_EVENT_COUNT] = {
 #define TRACE_EVENT(id, name, a, b) { name, a, b },
+#include "user/base/units.h"
 #include "user/obs/trace_events.def"
 #undef TRACE_EVENT
 };
@@ -22,11 +23,6 @@ struct trace *trace_create(void)
 void trace_free(struct trace *trace)
 {
 	hg_free(trace);
-}
-
-const char *trace_event_name(enum trace_event event)
-{
-	return events[event].name;
 }
 
 static void slot_copy(const struct trace_slot *slot, struct trace_record *record)
@@ -73,8 +69,8 @@ static void add_number(struct text *out, const char *name, uint64_t value)
 
 void trace_record_text(const struct trace_record *record, struct text *out)
 {
-	text_fmt(out, "%llu.%09llu %llu %s", (unsigned long long)(record->time_ns / 1000000000u),
-		 (unsigned long long)(record->time_ns % 1000000000u), (unsigned long long)record->id,
+	text_fmt(out, "%llu.%09llu %llu %s", (unsigned long long)(record->time_ns / NS_PER_S),
+		 (unsigned long long)(record->time_ns % NS_PER_S), (unsigned long long)record->id,
 		 events[record->event].name);
 	add_number(out, events[record->event].a, record->a);
 	add_number(out, events[record->event].b, record->b);

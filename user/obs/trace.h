@@ -64,6 +64,5 @@ struct trace *trace_create(void); /* NULL on no memory */
 void trace_free(struct trace *trace);
 /* Copies the last `max` records at most, oldest first; returns how many. */
 uint32_t trace_read(const struct trace *trace, struct trace_record *ret_list, uint32_t max);
-const char *trace_event_name(enum trace_event event);
 /* One line: "<seconds> <id> <event> a=… b=…", the numbers by their names. */
 void trace_record_text(const struct trace_record *record, struct text *out);

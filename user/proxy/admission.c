@@ -49,7 +49,8 @@ void admission_refuse(struct proxy *proxy, const struct bind *bind, int fd)
 		socket_reset(fd);
 		return;
 	}
-	/* Closing with a request unread would send a reset after the answer, and some clients then drop both.
+	/*
+	 * Closing with a request unread would send a reset after the answer, and some clients then drop both.
 	 */
 	(void)recv(fd, proxy->relay.scratch, LIMIT_READ_BYTES, MSG_DONTWAIT);
 	socket_close(fd);

@@ -4,16 +4,24 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "policy/h2_settings.h"
 #include "user/base/limits.h"
+#include "user/base/mem.h"
+#include "user/base/units.h"
 #include "user/proxy/back.h"
 #include "user/proxy/connect_tunnel.h"
-#include "user/proxy/dial.h"
 #include "user/proxy/exchange.h"
 #include "user/proxy/front.h"
 #include "user/proxy/outcome.h"
 #include "user/proxy/response.h"
 #include "user/proxy/tunnel.h"
-#include "user/proxy/upstream_h2.h"
+#include "user/upstream/dial.h"
+
+/* What a try needs while a connection is being opened or waited for. */
+struct attempt_dial {
+	struct dial dial;
+	struct stream *stream;
+};
 
 void attempt_init(struct stream *stream)
 {
@@ -31,12 +39,22 @@ static void attempt_leave_endpoint(struct stream *stream)
 	attempt->endpoint = NULL;
 }
 
+static void attempt_stop_dial(struct attempt *attempt)
+{
+	if (!attempt->dial)
+		return;
+	dial_cancel(&attempt->dial->dial);
+	hg_free(attempt->dial);
+	attempt->dial = NULL;
+	attempt->connect_deadline_ms = 0;
+}
+
 /* The endpoint stays known, for the log, until another try takes one or the stream ends. */
 void attempt_stop_try(struct stream *stream)
 {
 	struct attempt *attempt = &stream->attempt;
 
-	dial_stop(stream);
+	attempt_stop_dial(attempt);
 	if (attempt->is_retry) {
 		attempt->is_retry = false;
 		stream->proxy->active_retries--;
@@ -68,11 +86,6 @@ static int attempt_choose(struct stream *stream)
 	attempt->tries_here++;
 	attempt->endpoint->load.in_flight++;
 	return 0;
-}
-
-static void attempt_on_upstream(void *owner)
-{
-	stream_on_upstream(owner);
 }
 
 static int attempt_write_head(struct stream *stream)
@@ -115,43 +128,147 @@ static int attempt_begin_upload(struct stream *stream)
 	return error;
 }
 
-void attempt_send(struct stream *stream, struct upstream *upstream)
+/* The connection is there: the request goes out, or the tunnel begins. */
+static enum stream_step attempt_send(struct stream *stream, struct upstream *upstream)
 {
 	int error;
 
-	dial_stop(stream);
+	attempt_stop_dial(&stream->attempt);
 	stream->upstream = upstream;
-	if (upstream->h2) {
-		stream->back = &back_h2;
-		upstream_h2_join(upstream);
-	} else {
-		stream->back = &back_h1;
-		upstream_attach(upstream, stream, attempt_on_upstream);
-	}
+	stream->back = back_of(upstream);
+	stream->back->bind(stream);
 	if (stream->is_tcp) {
 		outcome_connected(stream);
-		tunnel_start(stream);
-		return;
+		return tunnel_start(stream);
 	}
-	if (connect_tunnel_is_asked(stream)) {
-		connect_tunnel_start(stream);
-		return;
-	}
+	if (connect_tunnel_is_asked(stream))
+		return connect_tunnel_start(stream);
 	error = attempt_write_head(stream);
 	if (!error)
 		error = attempt_begin_upload(stream);
-	if (error == -ENOMEM || error == -EINVAL || error == -ENOBUFS) {
-		response_error(stream, 500, SPAN("the request head could not be written"), END_INTERNAL);
-		return;
-	}
+	if (error == -ENOMEM || error == -EINVAL || error == -ENOBUFS)
+		return response_error(stream, 500, SPAN("the request head could not be written"),
+				      END_INTERNAL);
 	stream_set_state(stream, STREAM_WAIT_HEAD);
-	stream_pump(stream);
+	return STEP_PUMP;
 }
 
-void attempt_timeouts(const struct stream *stream, struct exchange_timeouts *ret_timeouts)
+/* ------------------------------------------------------------------------------------ the connection */
+
+/* The limits of the request at the backend that was chosen; a tunnel has that of the connect alone. */
+static void attempt_timeouts(const struct stream *stream, struct exchange_timeouts *ret_timeouts)
 {
 	timeout_of_exchange(&stream->lease->snapshot->config,
 			    stream->route ? &stream->route->effective : NULL, stream->backend, ret_timeouts);
+}
+
+static enum try_outcome attempt_outcome_of(enum dial_result result)
+{
+	switch (result) {
+	case DIAL_DNS_FAILED:
+		return TRY_DNS_FAILED;
+	case DIAL_TIMEOUT:
+		return TRY_CONNECT_TIMEOUT;
+	case DIAL_UNDER_WAY:
+	case DIAL_DONE:
+	case DIAL_CONNECT_FAILED:
+		break;
+	}
+	return TRY_CONNECT_FAILED;
+}
+
+static void attempt_on_progress(struct dial *dial)
+{
+	struct stream *stream = container_of(dial, struct attempt_dial, dial)->stream;
+
+	stream_set_state(stream, dial->state == DIAL_RESOLVING ? STREAM_RESOLVE : STREAM_CONNECT);
+}
+
+static void attempt_on_dialed(struct dial *dial, enum dial_result result, int error,
+			      struct upstream *upstream)
+{
+	struct stream *stream = container_of(dial, struct attempt_dial, dial)->stream;
+	uint64_t start_ns = dial->start_ns;
+
+	if (result != DIAL_DONE) {
+		stream_run(stream, attempt_failed(stream, attempt_outcome_of(result), error));
+		return;
+	}
+	proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_CONNECTED, (uint32_t)conn_fd(&upstream->conn),
+		    (loop_now_ns(stream->proxy->loop) - start_ns) / 1000u);
+	stream_run(stream, attempt_send(stream, upstream));
+}
+
+/* For a tunnel, or for what becomes one when the backend agrees. */
+static bool attempt_wants_near(const struct stream *stream)
+{
+	return (stream->is_tcp || connect_tunnel_is_asked(stream) || stream->exchange->upgrade.is_wanted) &&
+	       stream_wants_near(stream);
+}
+
+/* A CONNECT makes a tunnel of a connection of its own. */
+static bool attempt_is_http2(const struct stream *stream)
+{
+	return !stream->is_tcp && !connect_tunnel_is_asked(stream) &&
+	       h2_to_backend(stream->backend, stream->is_grpc);
+}
+
+/* Every endpoint that a retry may go to has had its turn, as far as chance allows. */
+static bool attempt_has_tried_all(const struct stream *stream)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; stream->route && i < stream->route->backend_count; i++)
+		count += stream->route->backend_list[i].backend->endpoint_count;
+	return stream->attempt.retries_done + 1 >= count;
+}
+
+static enum stream_step attempt_dial(struct stream *stream)
+{
+	struct attempt *attempt = &stream->attempt;
+	struct dial_options options = {
+		.where = &stream->backend->backend->endpoint_list[attempt->endpoint_index],
+		.endpoint = attempt->endpoint,
+		.is_http2 = attempt_is_http2(stream),
+		.is_fresh = attempt->is_fresh,
+		.was_refused = attempt->was_refused,
+		.is_exclusive = stream->is_tcp,
+		.is_announced = attempt_wants_near(stream),
+	};
+	struct exchange_timeouts timeouts;
+	struct upstream *upstream;
+	enum dial_result result;
+	int error;
+
+	if (options.is_http2 && stream->exchange->upgrade.is_wanted)
+		return response_error(
+			stream, 501,
+			SPAN("the backend speaks HTTP/2: no protocol upgrade on the way to it"),
+			END_UPGRADE_MISMATCH);
+	upstream = dial_reuse(&stream->proxy->pool, &options);
+	if (upstream) {
+		proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_REUSED,
+			    (uint32_t)conn_fd(&upstream->conn), 0);
+		return attempt_send(stream, upstream);
+	}
+	attempt->dial = hg_malloc(sizeof(*attempt->dial));
+	if (!attempt->dial)
+		return response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
+	attempt_timeouts(stream, &timeouts);
+	if (timeouts.connect_ns)
+		options.deadline_ms = proxy_now_ms(stream->proxy) + ns_to_ms(timeouts.connect_ns);
+	attempt->connect_deadline_ms = options.deadline_ms;
+	attempt->dial->stream = stream;
+	dial_init(&attempt->dial->dial, &stream->proxy->pool, &options, attempt_on_dialed);
+	attempt->dial->dial.on_progress = attempt_on_progress;
+	result = dial_start(&attempt->dial->dial, &error);
+	if (result == DIAL_UNDER_WAY) {
+		attempt_on_progress(&attempt->dial->dial);
+		return STEP_WAIT;
+	}
+	/* Known already: where all have been tried, the same answers would come at once. */
+	attempt->needs_pause = attempt_has_tried_all(stream);
+	return attempt_failed(stream, attempt_outcome_of(result), error);
 }
 
 static void attempt_begin_exchange(struct stream *stream)
@@ -165,16 +282,14 @@ static void attempt_begin_exchange(struct stream *stream)
 	arena_reset(&exchange->response_arena);
 }
 
-void attempt_start(struct stream *stream)
+enum stream_step attempt_start(struct stream *stream)
 {
 	attempt_leave_endpoint(stream);
 	if (stream->exchange)
 		attempt_begin_exchange(stream);
-	if (attempt_choose(stream) < 0) {
-		response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
-		return;
-	}
-	dial_start(stream);
+	if (attempt_choose(stream) < 0)
+		return response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
+	return attempt_dial(stream);
 }
 
 /* Each endpoint of the backend gets a try, then another backend of the rule. 0 or -ENOMEM. */
@@ -195,13 +310,14 @@ static int attempt_change_backend(struct stream *stream)
 	return exchange_use_backend(stream);
 }
 
-void attempt_again(struct stream *stream)
+enum stream_step attempt_again(struct stream *stream)
 {
-	if (attempt_change_backend(stream) < 0)
-		response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
-	else
-		attempt_start(stream);
+	return attempt_change_backend(stream) < 0
+		       ? response_error(stream, 500, SPAN("no memory"), END_INTERNAL)
+		       : STEP_ATTEMPT;
 }
+
+/* ------------------------------------------------------------------------------------ what failed */
 
 static bool method_is_idempotent(enum http_method method)
 {
@@ -234,20 +350,21 @@ static bool attempt_can_replay(const struct stream *stream)
  */
 static bool attempt_is_free(const struct stream *stream, enum try_outcome outcome, int error)
 {
-	const struct upstream *upstream = stream->upstream;
+	bool is_unseen;
 
-	if (outcome != TRY_RESET || !upstream || stream->back->has_response(stream) ||
+	if (outcome != TRY_RESET || !stream->upstream || stream->back->has_response(stream) ||
 	    stream->attempt.free_retries >= LIMIT_FREE_RETRIES || !attempt_can_replay(stream))
 		return false;
+	is_unseen = stream->back->is_unseen(stream, error);
 	/* Of a connection that lives, the stream was reset on purpose. */
-	if (stream->back_h2 && (stream->back->is_unseen(stream, error) || !upstream->h2->is_dead))
-		return stream->back->is_unseen(stream, error);
-	if (!upstream->served)
+	if (stream->back->is_shared && (is_unseen || stream->back->is_alive(stream)))
+		return is_unseen;
+	if (!stream->upstream->served)
 		return false;
-	return method_is_idempotent(stream->exchange->head.method) || stream->back->is_unseen(stream, error);
+	return is_unseen || method_is_idempotent(stream->exchange->head.method);
 }
 
-static enum retry_verdict attempt_decide(struct stream *stream, enum try_outcome outcome,
+static enum retry_decision attempt_decide(struct stream *stream, enum try_outcome outcome,
 					 uint64_t *ret_delay_ns)
 {
 	const struct static_config *config = &stream->lease->snapshot->config;
@@ -267,7 +384,7 @@ static enum retry_verdict attempt_decide(struct stream *stream, enum try_outcome
 		after = fields_get(&stream->exchange->response.fields, FIELD_RETRY_AFTER);
 	if (after)
 		facts.has_retry_after =
-			retry_after_parse(after->value, proxy_wall_us(stream->proxy) / 1000000u,
+			retry_after_parse(after->value, proxy_wall_us(stream->proxy) / US_PER_S,
 					  &facts.retry_after_ns) == 0;
 	return retry_decide(policy, &config->retry, &facts, ret_delay_ns);
 }
@@ -281,21 +398,24 @@ static void attempt_drop_upstream(struct stream *stream, enum try_outcome outcom
 				   outcome == TRY_PER_TRY_TIMEOUT || outcome == TRY_REQUEST_TIMEOUT);
 }
 
-static void attempt_repeat(struct stream *stream, uint64_t delay_ns)
+static enum stream_step attempt_repeat(struct stream *stream, uint64_t delay_ns)
 {
 	struct attempt *attempt = &stream->attempt;
+	uint64_t delay_ms = ns_to_ms(delay_ns);
 
+	if (attempt->needs_pause && delay_ms < LIMIT_RETRY_PAUSE_MS)
+		delay_ms = LIMIT_RETRY_PAUSE_MS;
+	attempt->needs_pause = false;
 	attempt->retries_done++;
 	proxy_trace(stream->proxy, stream->id, TRACE_RETRY, attempt->retries_done, 0);
 	attempt->is_retry = true;
 	stream->proxy->active_retries++;
 	counter_add(stream->proxy->counters, COUNTER_RETRIES, 1);
-	if (delay_ns == 0) {
-		attempt_again(stream);
-		return;
-	}
-	stream->exchange->backoff_end_ms = proxy_now_ms(stream->proxy) + ns_to_ms(delay_ns);
+	if (delay_ms == 0)
+		return STEP_ATTEMPT_AGAIN;
+	stream->exchange->backoff_end_ms = proxy_now_ms(stream->proxy) + delay_ms;
 	stream_set_state(stream, STREAM_BACKOFF);
+	return STEP_WAIT;
 }
 
 static struct span attempt_error_text(struct stream *stream, const char *what, int error)
@@ -312,159 +432,135 @@ static struct span attempt_error_text(struct stream *stream, const char *what, i
 }
 
 /* The last try failed too. */
-static void attempt_give_up(struct stream *stream, enum try_outcome outcome, int error)
+static enum stream_step attempt_give_up(struct stream *stream, enum try_outcome outcome, int error)
 {
 	switch (outcome) {
 	case TRY_CONNECT_FAILED:
-		response_error(stream, 503, attempt_error_text(stream, "Connect", error),
+		return response_error(stream, 503, attempt_error_text(stream, "Connect", error),
 			       END_CONNECT_REFUSED);
-		break;
 	case TRY_CONNECT_TIMEOUT:
-		response_error(stream, 504, SPAN("upstream call timeout"), END_CONNECT_TIMEOUT);
-		break;
+		return response_error(stream, 504, SPAN("upstream call timeout"), END_CONNECT_TIMEOUT);
 	case TRY_PER_TRY_TIMEOUT:
-		response_error(stream, 504, SPAN("upstream call timeout"), END_PER_TRY_TIMEOUT);
-		break;
+		return response_error(stream, 504, SPAN("upstream call timeout"), END_PER_TRY_TIMEOUT);
 	case TRY_DNS_FAILED:
-		response_error(stream, 503, SPAN("backends required DNS resolution which failed"),
+		return response_error(stream, 503, SPAN("backends required DNS resolution which failed"),
 			       END_DNS_FAILED);
-		break;
 	case TRY_RESET:
-		response_error(
+		return response_error(
 			stream, 503,
 			error ? attempt_error_text(stream, "SendRequest", error)
 			      : SPAN("upstream call failed: SendRequest: connection closed before message "
 				     "completed"),
 			error ? conn_end_reason(error, END_UPSTREAM_RST) : END_UPSTREAM_FIN);
-		break;
 	case TRY_RESPONSE_BAD:
-		response_error(stream, 502, SPAN("upstream call failed: malformed response"),
+		return response_error(stream, 502, SPAN("upstream call failed: malformed response"),
 			       END_RESPONSE_BAD);
-		break;
 	case TRY_REQUEST_TIMEOUT:
-		response_error(stream, 504, SPAN("request timeout"), END_REQUEST_TIMEOUT);
-		break;
+		return response_error(stream, 504, SPAN("request timeout"), END_REQUEST_TIMEOUT);
 	case TRY_RESPONSE:
 		break;
 	}
+	return STEP_WAIT;
 }
 
-/* Without an address, or for want of something here, the endpoint was not even asked. */
-static void attempt_note_connect(struct stream *stream, enum try_outcome outcome, int error)
-{
-	if ((outcome != TRY_CONNECT_FAILED && outcome != TRY_CONNECT_TIMEOUT) ||
-	    stream->state == STREAM_RESOLVE || dial_is_waiting(stream))
-		return;
-	counter_add(stream->proxy->counters, COUNTER_UPSTREAM_CONNECT_FAILURES, 1);
-	if (!net_connect_failed_here(error))
-		balance_connect_failed(&stream->attempt.endpoint->load, proxy_now_ms(stream->proxy));
-}
-
-void attempt_failed(struct stream *stream, enum try_outcome outcome, int error)
+enum stream_step attempt_failed(struct stream *stream, enum try_outcome outcome, int error)
 {
 	bool is_free = attempt_is_free(stream, outcome, error);
-	enum retry_verdict verdict;
+	enum retry_decision decision;
 	uint64_t delay_ns = 0;
 
-	attempt_note_connect(stream, outcome, error);
 	if (!is_free)
 		outcome_failed(stream, outcome);
 	if (outcome == TRY_RESPONSE_BAD)
 		counter_add(stream->proxy->counters, COUNTER_BAD_RESPONSES, 1);
 	attempt_stop_try(stream);
-	stream->attempt.was_refused = outcome == TRY_RESET && stream->back_h2 &&
-				      !stream->upstream->h2->is_dead &&
+	stream->attempt.was_refused = outcome == TRY_RESET && stream->upstream && stream->back->is_shared &&
+				      stream->back->is_alive(stream) &&
 				      stream->back->is_unseen(stream, error);
 	if (stream->attempt.was_refused)
-		upstream_h2_demote(stream->upstream);
+		stream->back->demote(stream);
 	attempt_drop_upstream(stream, outcome);
 	if (is_free) {
 		counter_add(stream->proxy->counters, COUNTER_RETRIES_REUSED, 1);
 		stream->attempt.free_retries++;
 		stream->attempt.is_fresh = true;
-		attempt_start(stream);
-		return;
+		return STEP_ATTEMPT;
 	}
-	verdict = stream->is_tcp ? RETRY_NO_POLICY : attempt_decide(stream, outcome, &delay_ns);
-	if (verdict == RETRY_NO_BUDGET)
+	decision = stream->is_tcp ? RETRY_NO_POLICY : attempt_decide(stream, outcome, &delay_ns);
+	if (decision == RETRY_NO_BUDGET)
 		counter_add(stream->proxy->counters, COUNTER_RETRY_BUDGET_EXHAUSTED, 1);
-	if (verdict == RETRY_YES)
-		attempt_repeat(stream, delay_ns);
-	else
-		attempt_give_up(stream, outcome, error);
+	return decision == RETRY_YES ? attempt_repeat(stream, delay_ns)
+				     : attempt_give_up(stream, outcome, error);
 }
 
-/* A final head whose status the retry policy names: true when the try is repeated. */
-static bool attempt_retries_status(struct stream *stream)
+enum stream_step attempt_expired(struct stream *stream)
+{
+	dial_expire(&stream->attempt.dial->dial);
+	return attempt_failed(stream, TRY_CONNECT_TIMEOUT, 0);
+}
+
+/* A final head: the try is repeated when the retry policy names its status, else it is the answer. */
+static enum stream_step attempt_take_final(struct stream *stream)
 {
 	uint64_t delay_ns;
-	enum retry_verdict verdict = attempt_decide(stream, TRY_RESPONSE, &delay_ns);
+	enum retry_decision decision = attempt_decide(stream, TRY_RESPONSE, &delay_ns);
 
-	if (verdict == RETRY_NO_BUDGET)
+	if (decision == RETRY_NO_BUDGET)
 		counter_add(stream->proxy->counters, COUNTER_RETRY_BUDGET_EXHAUSTED, 1);
-	if (verdict != RETRY_YES)
-		return false;
+	if (decision != RETRY_YES)
+		return response_start(stream);
 	attempt_stop_try(stream);
 	attempt_drop_upstream(stream, TRY_RESPONSE);
-	attempt_repeat(stream, delay_ns);
-	return true;
+	return attempt_repeat(stream, delay_ns);
 }
 
-static bool attempt_take_head(struct stream *stream)
+static enum stream_step attempt_take_head(struct stream *stream)
 {
 	uint16_t status = stream->exchange->response.status;
 
-	if (status < 200 && status != 101) {
-		if (++stream->interim_count > LIMIT_INTERIM_RESPONSES) {
-			attempt_failed(stream, TRY_RESPONSE_BAD, 0);
-			return false;
-		}
-		return response_interim(stream);
+	if (status >= 200 || status == 101) {
+		outcome_response(stream);
+		return attempt_take_final(stream);
 	}
-	outcome_response(stream);
-	if (attempt_retries_status(stream))
-		return false;
-	return response_start(stream);
+	if (++stream->interim_count > LIMIT_INTERIM_RESPONSES)
+		return attempt_failed(stream, TRY_RESPONSE_BAD, 0);
+	response_interim(stream);
+	return STEP_WAIT;
 }
 
-static void attempt_on_eof(struct stream *stream, int error)
+static enum stream_step attempt_on_eof(struct stream *stream, int error)
 {
-	if (!stream->back->has_response(stream)) {
-		attempt_failed(stream, TRY_RESET, error);
-		return;
-	}
+	if (!stream->back->has_response(stream))
+		return attempt_failed(stream, TRY_RESET, error);
 	/* A part of a head: somebody worked on the request, so it is not repeated. */
 	outcome_failed(stream, TRY_RESET);
 	attempt_stop_try(stream);
 	attempt_drop_upstream(stream, TRY_RESET);
-	attempt_give_up(stream, TRY_RESET, error);
+	return attempt_give_up(stream, TRY_RESET, error);
 }
 
-bool attempt_read_response(struct stream *stream)
+enum stream_step attempt_read_response(struct stream *stream)
 {
-	while (stream->state == STREAM_WAIT_HEAD) {
+	enum stream_step step = STEP_WAIT;
+
+	while (stream->state == STREAM_WAIT_HEAD && step == STEP_WAIT) {
 		enum http_bad bad = BAD_NONE;
 
 		switch (stream->back->read_head(stream, &bad)) {
 		case UPSTREAM_HEAD_MORE:
-			return true;
+			return STEP_WAIT;
 		case UPSTREAM_HEAD_DONE:
-			if (!attempt_take_head(stream))
-				return false;
+			step = attempt_take_head(stream);
 			break;
 		case UPSTREAM_HEAD_BAD:
-			attempt_failed(stream, TRY_RESPONSE_BAD, 0);
-			return false;
+			return attempt_failed(stream, TRY_RESPONSE_BAD, 0);
 		case UPSTREAM_HEAD_EOF:
-			attempt_on_eof(stream, 0);
-			return false;
+			return attempt_on_eof(stream, 0);
 		case UPSTREAM_HEAD_ERROR:
-			attempt_on_eof(stream, stream->back->error(stream));
-			return false;
+			return attempt_on_eof(stream, stream->back->error(stream));
 		case UPSTREAM_HEAD_MEMORY:
-			response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
-			return false;
+			return response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
 		}
 	}
-	return true;
+	return step;
 }

@@ -2,13 +2,16 @@
 #pragma once
 
 #include "user/proxy/stream.h"
-#include "user/proxy/upstream.h"
+#include "user/upstream/upstream.h"
 
 /*
  * The backend's side of a try: an HTTP/1 connection of its own, or a stream of a connection that others
  * share. stream->upstream is set while one of these is bound.
  */
 struct back {
+	bool is_shared; /* other streams use the connection, and it may outlive this one's failure */
+	/* A try has its connection, stream->upstream. */
+	void (*bind)(struct stream *stream);
 	/* The head of the request goes out. 0, -ENOMEM, -EINVAL, -ENOBUFS: not possible; else the try failed.
 	 */
 	int (*send_head)(struct stream *stream);
@@ -26,6 +29,18 @@ struct back {
 	bool (*has_response)(const struct stream *stream); /* a byte of one came */
 	/* The backend cannot have acted on the request that was sent. */
 	bool (*is_unseen)(const struct stream *stream, int error);
+	/* The connection has not ended, whatever became of the stream. */
+	bool (*is_alive)(const struct stream *stream);
+	/* It refused this stream: while others of its endpoint take some, they come first. */
+	void (*demote)(struct stream *stream);
+	/* The code of the reset that the backend sent for this stream alone; 0: none. */
+	uint32_t (*reset_code)(const struct stream *stream);
+	/* The client can see how long the response should have been, although the relay does not know. */
+	bool (*says_length)(const struct stream *stream);
+	/* The trailers, or NULL; for what the log tells of them. */
+	const struct fields *(*trailers)(const struct stream *stream);
+	/* Something was written: it leaves with the other bytes of this turn. */
+	void (*touch)(struct stream *stream);
 	/* It takes no more at the moment, or not so fast. */
 	bool (*is_behind)(const struct stream *stream);
 	/* An end in the middle; `reset`: the backend is to notice at once. stream->upstream becomes NULL. */
@@ -36,3 +51,8 @@ struct back {
 
 extern const struct back back_h1;
 extern const struct back back_h2;
+
+static inline const struct back *back_of(const struct upstream *upstream)
+{
+	return upstream->h2 ? &back_h2 : &back_h1;
+}

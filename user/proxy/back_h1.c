@@ -4,6 +4,40 @@
 #include "user/http/h1_write.h"
 #include "user/proxy/back.h"
 
+static void back_h1_bind(struct stream *stream)
+{
+	upstream_attach(stream->upstream, stream, stream->proxy->pool.on_stream);
+}
+
+static bool back_h1_is_alive(const struct stream *stream)
+{
+	return conn_is_open(&stream->upstream->conn) && !stream->upstream->conn.error;
+}
+
+static void back_h1_nothing(struct stream *stream)
+{
+	(void)stream;
+}
+
+static uint32_t back_h1_reset_code(const struct stream *stream)
+{
+	(void)stream;
+	return 0;
+}
+
+static bool back_h1_says_length(const struct stream *stream)
+{
+	(void)stream;
+	return false;
+}
+
+/* Chunked trailers go through the relay and are not kept. */
+static const struct fields *back_h1_trailers(const struct stream *stream)
+{
+	(void)stream;
+	return NULL;
+}
+
 static int back_h1_send_head(struct stream *stream)
 {
 	struct h1_write_options options = { .version_minor = 1 };
@@ -110,6 +144,13 @@ static void back_h1_finish(struct stream *stream, enum stream_end end)
 }
 
 const struct back back_h1 = {
+	.bind = back_h1_bind,
+	.is_alive = back_h1_is_alive,
+	.demote = back_h1_nothing,
+	.reset_code = back_h1_reset_code,
+	.says_length = back_h1_says_length,
+	.trailers = back_h1_trailers,
+	.touch = back_h1_nothing,
 	.send_head = back_h1_send_head,
 	.encoding = back_h1_encoding,
 	.read_head = back_h1_read_head,

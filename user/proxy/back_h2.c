@@ -2,7 +2,43 @@
 #include <errno.h>
 
 #include "user/proxy/back.h"
-#include "user/proxy/upstream_h2.h"
+#include "user/proxy/front.h"
+#include "user/upstream/upstream_h2.h"
+
+static void back_h2_bind(struct stream *stream)
+{
+	upstream_h2_join(stream->upstream);
+}
+
+static bool back_h2_is_alive(const struct stream *stream)
+{
+	return !stream->upstream->h2->is_dead;
+}
+
+static void back_h2_demote(struct stream *stream)
+{
+	upstream_h2_demote(stream->upstream);
+}
+
+static uint32_t back_h2_reset_code(const struct stream *stream)
+{
+	return stream->back_h2 && stream->back_h2->is_reset_by_peer ? stream->back_h2->error_code : 0;
+}
+
+static bool back_h2_says_length(const struct stream *stream)
+{
+	return fields_have(&stream->exchange->back_head->fields, FIELD_CONTENT_LENGTH);
+}
+
+static const struct fields *back_h2_trailers(const struct stream *stream)
+{
+	return stream->back_h2 && stream->back_h2->trailers ? &stream->back_h2->trailers->fields : NULL;
+}
+
+static void back_h2_touch(struct stream *stream)
+{
+	h2_link_touch(&stream->upstream->h2->link);
+}
 
 static int back_h2_send_head(struct stream *stream)
 {
@@ -112,9 +148,9 @@ static void back_h2_drop(struct stream *stream, bool reset)
 /* A client's own reason to give up is the backend's to know. */
 static uint32_t back_h2_code(const struct stream *stream)
 {
-	const struct h2_stream *front = stream->front_h2;
+	uint32_t code = stream->front->reset_code(stream);
 
-	return front && front->is_reset_by_peer ? front->error_code : H2_CANCEL;
+	return code ? code : H2_CANCEL;
 }
 
 static void back_h2_finish(struct stream *stream, enum stream_end end)
@@ -128,6 +164,14 @@ static void back_h2_finish(struct stream *stream, enum stream_end end)
 }
 
 const struct back back_h2 = {
+	.is_shared = true,
+	.bind = back_h2_bind,
+	.is_alive = back_h2_is_alive,
+	.demote = back_h2_demote,
+	.reset_code = back_h2_reset_code,
+	.says_length = back_h2_says_length,
+	.trailers = back_h2_trailers,
+	.touch = back_h2_touch,
 	.send_head = back_h2_send_head,
 	.encoding = back_h2_encoding,
 	.read_head = back_h2_read_head,

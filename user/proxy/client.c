@@ -11,10 +11,8 @@
 #include "user/net/socket.h"
 #include "user/proxy/admission.h"
 #include "user/proxy/client_h2.h"
-#include "user/proxy/exchange.h"
 #include "user/proxy/front.h"
-#include "user/proxy/head_reader.h"
-#include "user/proxy/response.h"
+#include "user/relay/head_reader.h"
 #include "user/proxy/stream.h"
 #include "user/proxy/tunnel.h"
 
@@ -138,7 +136,7 @@ void client_next(struct client *client)
 {
 	client_begin_idle(client);
 	client_set_state(client, CLIENT_IDLE);
-	if (client->proxy->is_closing || client->is_age_over || !client->bind->bind) {
+	if (proxy_is_closing(client->proxy) || client->is_age_over || !client->bind->bind) {
 		client_close(client, client->is_age_over ? END_OK : END_DRAINED, false);
 		return;
 	}
@@ -146,18 +144,6 @@ void client_next(struct client *client)
 		counter_add(client->proxy->counters, COUNTER_PIPELINED, 1);
 	if (buf_len(&client->conn.in) || client->conn.can_read)
 		loop_again(client->proxy->loop, &client->again);
-}
-
-static void client_on_head(struct client *client, enum head_read result, struct stream *stream,
-			   struct span head)
-{
-	client->requests++;
-	client_set_state(client, CLIENT_STREAM);
-	if (result == HEAD_READ_DONE)
-		exchange_start(stream, head);
-	else
-		response_bad_request(stream,
-				     result == HEAD_READ_BAD ? client->http->scan.bad : BAD_NO_MEMORY);
 }
 
 static void client_begin_head(struct client *client)
@@ -187,9 +173,9 @@ static void client_read_head(struct client *client)
 {
 	struct client_http *http = client->http;
 	struct arena arena;
-	struct stream *stream;
 	struct span head = { 0 };
 	enum head_read result;
+	enum http_bad bad;
 
 	arena_init(&arena, 2048);
 	result = head_read(&client->conn, &http->scan, &http->limits, client->proxy->relay.scratch, &arena,
@@ -212,25 +198,19 @@ static void client_read_head(struct client *client)
 		arena_done(&arena);
 		return;
 	}
-	stream = stream_create(client, &front_h1, false);
-	if (!stream) {
+	bad = result == HEAD_READ_BAD ? http->scan.bad : BAD_NONE;
+	if (result == HEAD_READ_MEMORY)
+		bad = BAD_NO_MEMORY;
+	if (!front_h1_begin(client, &arena, head, bad)) {
 		arena_done(&arena);
 		client_close(client, END_LIMIT, true);
-		return;
 	}
-	client->stream = stream;
-	arena_done(&stream->exchange->arena);
-	stream->exchange->arena = arena;
-	client_on_head(client, result, stream, head);
 }
 
 /* ------------------------------------------------------------------------------------ tunnels */
 
 void client_become_tunnel(struct client *client)
 {
-	/* Other streams may run beside this one, and more may begin. */
-	if (client->h2)
-		return;
 	hg_free(client->http);
 	client->http = NULL;
 }
@@ -247,7 +227,7 @@ static void client_open_tunnel(struct client *client, bool is_tls, struct span s
 	stream->is_tls = is_tls;
 	stream->close_client = true;
 	client_set_state(client, CLIENT_STREAM);
-	tunnel_open(stream, sni);
+	stream_run(stream, tunnel_open(stream, sni));
 }
 
 /* The hello stays in conn.in, byte for byte, and travels with the tunnel. */

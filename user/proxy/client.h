@@ -2,7 +2,7 @@
 #pragma once
 
 #include "user/http/head_scan.h"
-#include "user/proxy/conn.h"
+#include "user/relay/conn.h"
 #include "user/proxy/proxy.h"
 
 struct client_h2;
@@ -66,8 +66,10 @@ void client_arm(struct client *client);
 
 /* Takes a connection that was just accepted: counts it, refuses it past a limit, starts reading. Owns fd. */
 void client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer);
-/* Closes now, frees at the end of the turn. No stream may be running, but those of HTTP/2: they end first.
- * Idempotent. */
+/*
+ * Closes now, frees at the end of the turn. No stream may be running, but those of HTTP/2: they end first.
+ * Idempotent.
+ */
 void client_close(struct client *client, enum end_reason reason, bool reset);
 /* The running stream is a tunnel from now on: no request follows. */
 void client_become_tunnel(struct client *client);

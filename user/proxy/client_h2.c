@@ -4,15 +4,16 @@
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/net/socket.h"
-#include "user/proxy/front_h2.h"
+#include "user/proxy/front.h"
 #include "user/proxy/stream.h"
+#include "user/upstream/upstream_h2.h"
 
 bool client_h2_is_preface(struct span head)
 {
 	return span_eq(head, SPAN("PRI * HTTP/2.0\r\n\r\n"));
 }
 
-/* ------------------------------------------------------------------------------------ idle and polite end */
+/* ----------------------------------------------------------------------------- idle and graceful shutdown */
 
 static void client_h2_begin_idle(struct client *client)
 {
@@ -38,8 +39,10 @@ bool client_h2_is_reading(struct client *client)
 	return has_read && conn_is_behind(&client->conn);
 }
 
-/* No stream is left: when the last frames are out the link is over. A client that does not take them has had
- * its time. */
+/*
+ * No stream is left: when the last frames are out the link is over. A client that does not take them has had
+ * its time.
+ */
 static void client_h2_leave(struct client *client)
 {
 	client->h2->idle_deadline_ms = proxy_now_ms(client->proxy) + LIMIT_REPLY_MS;
@@ -234,9 +237,9 @@ void client_h2_start(struct client *client, struct span head)
 
 	client->h2 = h2;
 	h2_settings_of_client(client->bind->bind->http, &client->proxy->lease->snapshot->config, &settings);
-	options = h2_link_options(H2_SERVER, &settings);
+	options = h2_options_of(H2_SERVER, &settings);
 	options.allows_connect_protocol = true;
-	if (!h2 || h2_link_open(&h2->link, client->proxy, &client->conn, &options) < 0) {
+	if (!h2 || h2_link_open(&h2->link, &client->proxy->relay, &client->conn, &options) < 0) {
 		client_close(client, END_INTERNAL, true);
 		return;
 	}
@@ -258,7 +261,7 @@ void client_h2_start(struct client *client, struct span head)
 	if (!h2->link.is_ended)
 		h2_link_run(&h2->link);
 	/* Its preface was under way when the others were told. */
-	if (client->state == CLIENT_H2 && client->proxy->is_closing)
+	if (client->state == CLIENT_H2 && proxy_is_closing(client->proxy))
 		client_h2_end(client, END_DRAINED);
 }
 

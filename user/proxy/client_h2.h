@@ -2,14 +2,14 @@
 #pragma once
 
 #include "user/proxy/client.h"
-#include "user/proxy/h2_link.h"
+#include "user/relay/h2_link.h"
 
 /*
  * What a client connection has more when it speaks HTTP/2: the link, and how many streams run on it. Each
  * request is a struct stream with front_h2.
  *
- * A polite end has two steps (RFC 9113 6.8): a GOAWAY without a limit, and LIMIT_H2_GOAWAY_MS later, when
- * requests on their way have arrived, one that names the last. Then the streams are finished, and the
+ * A graceful shutdown has two steps (RFC 9113 6.8): a GOAWAY without a limit, and LIMIT_H2_GOAWAY_MS later,
+ * when requests on their way have arrived, one that names the last. Then the streams are finished, and the
  * connection closes with its last one. Without a stream both steps are one.
  */
 struct client_h2 {
@@ -20,7 +20,7 @@ struct client_h2 {
 	uint32_t max_streams; /* that the client was told */
 	bool is_announced; /* the first GOAWAY went out */
 	bool is_refusing; /* the second */
-	enum end_reason end_reason; /* of the polite end */
+	enum end_reason end_reason; /* of the graceful shutdown */
 	uint64_t refuse_ms;
 	uint64_t idle_deadline_ms; /* without streams; 0: none */
 	uint64_t acked_bytes; /* at the last look, while the connection ends */
@@ -28,7 +28,8 @@ struct client_h2 {
 
 /* The preface of an HTTP/2 client (RFC 9113 3.4) read as an HTTP/1 head: its first 18 bytes. */
 bool client_h2_is_preface(struct span head);
-/* The connection is one of HTTP/2 from its first byte on; `head` is what was taken of it, conn.in the rest.
+/*
+ * The connection is one of HTTP/2 from its first byte on; `head` is what was taken of it, conn.in the rest.
  */
 void client_h2_start(struct client *client, struct span head);
 /* When the timer of the state is due, loop time; 0: never. */

@@ -7,10 +7,10 @@
 #include "user/proxy/response.h"
 #include "user/proxy/tunnel.h"
 
-void connect_tunnel_refuse(struct stream *stream)
+enum stream_step connect_tunnel_refuse(struct stream *stream)
 {
 	stream->close_client = true;
-	response_error(stream, 405, SPAN("method not allowed"), END_REQUEST_BAD);
+	return response_error(stream, 405, SPAN("method not allowed"), END_REQUEST_BAD);
 }
 
 bool connect_tunnel_admit(struct stream *stream)
@@ -21,7 +21,7 @@ bool connect_tunnel_admit(struct stream *stream)
 	/* Either would change what the bytes behind the head mean; the first line asks for CONNECT. */
 	stream->exchange->upgrade.is_wanted = false;
 	if (bind && (!bind->connect || bind->connect->mode != CONNECT_ROUTE)) {
-		connect_tunnel_refuse(stream);
+		(void)connect_tunnel_refuse(stream);
 		return false;
 	}
 	stream->exchange->head.path = SPAN("/");
@@ -49,12 +49,10 @@ static int connect_write_head(struct stream *stream)
 	return error ? error : stream->front->send_switch(stream, (struct span){ 0 });
 }
 
-void connect_tunnel_start(struct stream *stream)
+enum stream_step connect_tunnel_start(struct stream *stream)
 {
-	if (connect_write_head(stream) < 0) {
-		response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
-		return;
-	}
+	if (connect_write_head(stream) < 0)
+		return response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
 	stream->head_sent = true;
-	tunnel_start(stream);
+	return tunnel_start(stream);
 }

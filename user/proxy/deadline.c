@@ -2,10 +2,10 @@
 #include "user/proxy/deadline.h"
 
 #include "user/base/limits.h"
+#include "user/base/units.h"
 #include "user/proxy/attempt.h"
 #include "user/proxy/back.h"
-#include "user/proxy/dial.h"
-#include "user/proxy/exchange.h"
+#include "user/proxy/front.h"
 #include "user/proxy/outcome.h"
 #include "user/proxy/response.h"
 #include "user/proxy/tunnel.h"
@@ -29,7 +29,8 @@ const char *stream_deadline_name(enum stream_deadline deadline)
 	return deadline_names[deadline];
 }
 
-uint64_t deadline_last_active_ms(struct stream *stream)
+/* Last time a byte moved in either direction, loop time in ms. */
+static uint64_t deadline_last_active_ms(struct stream *stream)
 {
 	relay_refresh(&stream->upload, proxy_now_ms(stream->proxy));
 	relay_refresh(&stream->download, proxy_now_ms(stream->proxy));
@@ -66,12 +67,11 @@ static void deadline_offer_idle(struct deadline_pick *pick, struct stream *strea
 static void deadline_offer_stall(struct deadline_pick *pick, struct stream *stream)
 {
 	uint64_t limit_ms = ns_to_ms(stream->lease->snapshot->config.http2.stall_ns);
-	bool waits = stream->front_h2 && buf_len(&stream->front_h2->out) != 0;
 
-	if (stream->front_h2 && limit_ms)
+	if (limit_ms && stream->front->has_window)
 		deadline_offer(pick, DEADLINE_STALLED,
-			       limit_ms + (waits ? deadline_last_active_ms(stream)
-						 : proxy_now_ms(stream->proxy)));
+			       limit_ms + (stream->front->is_behind(stream) ? deadline_last_active_ms(stream)
+									    : proxy_now_ms(stream->proxy)));
 }
 
 /* Of the whole request and of the running try: a tunnel has neither. */
@@ -100,7 +100,7 @@ enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
 	case STREAM_RESOLVE:
 	case STREAM_CONNECT:
 		deadline_offer_tries(&pick, stream);
-		deadline_offer(&pick, DEADLINE_CONNECT, dial_deadline_ms(stream));
+		deadline_offer(&pick, DEADLINE_CONNECT, stream->attempt.connect_deadline_ms);
 		break;
 	case STREAM_WAIT_HEAD:
 		deadline_offer_tries(&pick, stream);
@@ -114,10 +114,12 @@ enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
 	case STREAM_RELAY:
 		deadline_offer_idle(&pick, stream, DEADLINE_STREAM_IDLE, timeouts->stream_idle_ns);
 		deadline_offer_stall(&pick, stream);
-		/* The answer is out; a backend that reads the rest of the upload no further must not hold
-		 * both for ever. */
+		/*
+		 * The answer is out; a backend that reads the rest of the upload no further must not hold
+		 * both forever.
+		 */
 		if (stream->download.state == RELAY_DONE)
-			deadline_offer_idle(&pick, stream, DEADLINE_REPLY, LIMIT_REPLY_MS * 1000000ull);
+			deadline_offer_idle(&pick, stream, DEADLINE_REPLY, LIMIT_REPLY_MS * NS_PER_MS);
 		break;
 	case STREAM_TUNNEL:
 		deadline_offer_stall(&pick, stream);
@@ -147,14 +149,50 @@ void stream_arm(struct stream *stream)
 }
 
 /* While the request body is on its way: nothing moved for too long, and one of the two sides is to blame. */
-static void deadline_on_stream_idle(struct stream *stream)
+static enum stream_step deadline_on_stream_idle(struct stream *stream)
 {
-	if (stream->state == STREAM_RELAY)
+	if (stream->state == STREAM_RELAY) {
 		stream_finish(stream, END_STREAM_IDLE, response_truncated(stream));
-	else if (stream->back->is_behind(stream))
-		response_error(stream, 504, SPAN("stream idle timeout"), END_STREAM_IDLE);
-	else
-		response_error(stream, 408, SPAN("stream idle timeout"), END_STREAM_IDLE);
+		return STEP_WAIT;
+	}
+	return response_error(stream, stream->back->is_behind(stream) ? 504 : 408,
+			      SPAN("stream idle timeout"), END_STREAM_IDLE);
+}
+
+static enum stream_step deadline_fire(struct stream *stream, enum stream_deadline due)
+{
+	switch (due) {
+	case DEADLINE_REQUEST:
+		outcome_failed(stream, TRY_REQUEST_TIMEOUT);
+		return response_error(stream, 504, SPAN("request timeout"), END_REQUEST_TIMEOUT);
+	case DEADLINE_PER_TRY:
+		return attempt_failed(stream, TRY_PER_TRY_TIMEOUT, 0);
+	case DEADLINE_CONNECT:
+		return attempt_expired(stream);
+	case DEADLINE_BACKOFF:
+		return STEP_ATTEMPT_AGAIN;
+	case DEADLINE_DELAY:
+		return STEP_FORWARD;
+	case DEADLINE_STREAM_IDLE:
+		return deadline_on_stream_idle(stream);
+	case DEADLINE_STALLED:
+		stream_finish(stream, END_STALLED, STREAM_END_RESET);
+		break;
+	case DEADLINE_TUNNEL_IDLE:
+		stream_finish(stream, END_TUNNEL_IDLE, tunnel_end(stream));
+		break;
+	case DEADLINE_HALF_CLOSED:
+		stream_finish(stream, END_HALF_CLOSED, tunnel_end(stream));
+		break;
+	case DEADLINE_REPLY:
+		stream_finish(stream, stream->reason,
+			      stream->state == STREAM_RELAY ? STREAM_END_LINGER : STREAM_END_RESET);
+		break;
+	case DEADLINE_NONE:
+	case DEADLINE_COUNT:
+		break;
+	}
+	return STEP_WAIT;
 }
 
 void stream_on_deadline(struct timer *timer, uint64_t now_ms)
@@ -163,46 +201,8 @@ void stream_on_deadline(struct timer *timer, uint64_t now_ms)
 	uint64_t at_ms;
 	enum stream_deadline due = deadline_next(stream, &at_ms);
 
-	if (due == DEADLINE_NONE || at_ms > now_ms) {
+	if (due == DEADLINE_NONE || at_ms > now_ms)
 		stream_arm(stream);
-		return;
-	}
-	switch (due) {
-	case DEADLINE_NONE:
-		break;
-	case DEADLINE_REQUEST:
-		outcome_failed(stream, TRY_REQUEST_TIMEOUT);
-		response_error(stream, 504, SPAN("request timeout"), END_REQUEST_TIMEOUT);
-		break;
-	case DEADLINE_PER_TRY:
-		attempt_failed(stream, TRY_PER_TRY_TIMEOUT, 0);
-		break;
-	case DEADLINE_CONNECT:
-		attempt_failed(stream, TRY_CONNECT_TIMEOUT, 0);
-		break;
-	case DEADLINE_BACKOFF:
-		attempt_again(stream);
-		break;
-	case DEADLINE_DELAY:
-		exchange_go_on(stream);
-		break;
-	case DEADLINE_STREAM_IDLE:
-		deadline_on_stream_idle(stream);
-		break;
-	case DEADLINE_STALLED:
-		stream_finish(stream, END_STALLED, STREAM_END_RESET);
-		break;
-	case DEADLINE_TUNNEL_IDLE:
-		stream_finish(stream, END_TUNNEL_IDLE, STREAM_END_CLOSE);
-		break;
-	case DEADLINE_HALF_CLOSED:
-		stream_finish(stream, END_HALF_CLOSED, STREAM_END_CLOSE);
-		break;
-	case DEADLINE_REPLY:
-		stream_finish(stream, stream->reason,
-			      stream->state == STREAM_RELAY ? STREAM_END_LINGER : STREAM_END_RESET);
-		break;
-	case DEADLINE_COUNT:
-		break;
-	}
+	else
+		stream_run(stream, deadline_fire(stream, due));
 }

@@ -8,9 +8,6 @@
  * and the timer looks at it when it fires.
  */
 
-/* Which deadline of the stream's present state comes first; *ret_at_ms in loop time. DEADLINE_NONE: none
- * runs. */
+/* Which deadline of the stream's present state comes first, DEADLINE_NONE: none; *ret_at_ms in loop time. */
 enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms);
 void stream_on_deadline(struct timer *timer, uint64_t now_ms);
-/* Last time a byte moved in either direction, loop time in ms. */
-uint64_t deadline_last_active_ms(struct stream *stream);

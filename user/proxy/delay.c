@@ -4,8 +4,8 @@
 #include "policy/expression.h"
 #include "user/base/clock.h"
 #include "user/base/limits.h"
+#include "user/base/units.h"
 
-#define NS_PER_MS 1000000ull
 #define DELAY_MAX_NS (LIMIT_DELAY_MS * NS_PER_MS)
 
 static uint64_t ns_of_ms(double ms)
@@ -34,7 +34,9 @@ static uint64_t delay_of_value(struct expression_value value)
 	return 0;
 }
 
-uint64_t delay_of_request(const struct delay_policy *policy, const struct request_head *head, uint64_t random)
+/* In nanoseconds. An expression whose value is not above 0, or that has none, delays nothing. */
+static uint64_t delay_of_request(const struct delay_policy *policy, const struct request_head *head,
+				 uint64_t random)
 {
 	struct expression_facts facts = { .request = head, .random = random };
 

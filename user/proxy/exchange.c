@@ -6,35 +6,13 @@
 #include "policy/route.h"
 #include "user/base/clock.h"
 #include "user/http/grpc.h"
-#include "user/http/h1_parse.h"
 #include "user/http/hop.h"
 #include "user/http/target.h"
-#include "user/proxy/attempt.h"
 #include "user/proxy/client.h"
 #include "user/proxy/connect_tunnel.h"
 #include "user/proxy/delay.h"
 #include "user/proxy/mirror.h"
 #include "user/proxy/response.h"
-
-static enum http_bad exchange_parse(struct stream *stream, struct span head)
-{
-	enum http_bad bad = h1_parse_request(head, &stream->exchange->arena, &stream->exchange->head);
-
-	/* The log tells what was understood of a bad one, too. */
-	stream->exchange->texts.method = stream->exchange->head.method_text;
-	stream->client_major = stream->exchange->head.version_major;
-	if (bad)
-		return bad;
-	stream->exchange->texts.host = stream->exchange->head.authority;
-	stream->exchange->texts.path = stream->exchange->head.target;
-	stream->client_keeps = framing_request_keeps(&stream->exchange->head);
-	stream->client_minor = stream->exchange->head.version_minor;
-	bad = framing_request(&stream->exchange->head, &stream->exchange->request_framing);
-	if (!bad)
-		bad = upgrade_of_request(&stream->exchange->head, &stream->exchange->request_framing,
-					 &stream->exchange->upgrade);
-	return bad;
-}
 
 /*
  * Fields that change on the way through any gateway. Before the rules of the configuration: what the client's
@@ -60,15 +38,14 @@ static int exchange_forward_head(struct stream *stream)
 	return error;
 }
 
-static void exchange_redirect(struct stream *stream, const struct redirect_policy *redirect)
+static enum stream_step exchange_redirect(struct stream *stream, const struct redirect_policy *redirect)
 {
 	struct span location = { 0 };
 
 	if (headers_redirect(&stream->exchange->head, redirect, stream->exchange->match, SPAN("http"),
 			     &stream->exchange->arena, &location) < 0)
-		response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
-	else
-		response_local(stream, redirect->status, (struct span){ 0 }, location);
+		return response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
+	return response_local(stream, redirect->status, (struct span){ 0 }, location);
 }
 
 static void exchange_set_deadline(struct stream *stream)
@@ -150,81 +127,51 @@ static int exchange_prepare_head(struct stream *stream)
 	return exchange_use_backend(stream);
 }
 
-static void exchange_route(struct stream *stream)
+enum stream_step exchange_route(struct stream *stream)
 {
 	const struct bind *bind = stream->client->bind->bind;
 	struct route_found found;
 
-	if (!bind) {
-		response_error(stream, 404, SPAN("bind not found"), END_CONFIG_REMOVED);
-		return;
-	}
+	stream->is_grpc = grpc_is_call(&stream->exchange->head.fields);
+	if (connect_tunnel_is_asked(stream) && !connect_tunnel_admit(stream))
+		return STEP_WAIT;
+	if (!bind)
+		return response_error(stream, 404, SPAN("bind not found"), END_CONFIG_REMOVED);
 	stream->listener = listener_find(bind, authority_host(stream->exchange->head.authority));
-	if (!stream->listener) {
-		response_error(stream, 404, SPAN("listener not found"), END_NO_ROUTE);
-		return;
-	}
+	if (!stream->listener)
+		return response_error(stream, 404, SPAN("listener not found"), END_NO_ROUTE);
 	found = route_search(stream->listener, &stream->exchange->head);
 	counter_add(stream->proxy->counters, COUNTER_REGEX_GAVE_UP, found.gave_up);
 	stream->route = found.route;
 	stream->exchange->match = found.match;
-	if (!stream->route) {
-		response_error(stream, 404, SPAN("route not found"), END_NO_ROUTE);
-		return;
-	}
-	if (stream->route->effective.redirect) {
-		exchange_redirect(stream, stream->route->effective.redirect);
-		return;
-	}
+	if (!stream->route)
+		return response_error(stream, 404, SPAN("route not found"), END_NO_ROUTE);
+	if (stream->route->effective.redirect)
+		return exchange_redirect(stream, stream->route->effective.redirect);
 	exchange_set_deadline(stream);
-	if (!delay_start(stream))
-		exchange_go_on(stream);
+	return delay_start(stream) ? STEP_WAIT : STEP_FORWARD;
 }
 
-void exchange_go_on(struct stream *stream)
+/* What the configuration answers itself; a client that would take it for a tunnel is told otherwise. */
+static enum stream_step exchange_answer(struct stream *stream, const struct direct_response *direct)
 {
-	const struct direct_response *direct = stream->route->effective.direct;
+	if (stream->exchange->upgrade.must_switch && direct->status < 300)
+		return response_error(stream, 501, SPAN("no WebSocket here"), END_UPGRADE_MISMATCH);
+	if (connect_tunnel_is_asked(stream) && direct->status < 300)
+		return connect_tunnel_refuse(stream);
+	return response_local(stream, direct->status, direct->body, (struct span){ 0 });
+}
 
-	if (direct && stream->front_h2 && stream->exchange->upgrade.is_wanted && direct->status < 300) {
-		response_error(stream, 501, SPAN("no WebSocket here"), END_UPGRADE_MISMATCH);
-		return;
-	}
-	if (direct && connect_tunnel_is_asked(stream) && direct->status < 300) {
-		/* The client would take it for the begin of a tunnel. */
-		connect_tunnel_refuse(stream);
-		return;
-	}
-	if (direct) {
-		response_local(stream, direct->status, direct->body, (struct span){ 0 });
-		return;
-	}
+enum stream_step exchange_forward(struct stream *stream)
+{
+	if (stream->route->effective.direct)
+		return exchange_answer(stream, stream->route->effective.direct);
 	if (!exchange_choose_backend(stream))
-		return;
-	if (exchange_prepare_head(stream) < 0) {
-		response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
-		return;
-	}
+		return STEP_WAIT;
+	if (exchange_prepare_head(stream) < 0)
+		return response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
 	if (!stream->delay_ms)
 		histogram_add(&stream->proxy->counters->request_processing, &histogram_processing,
 			      clock_now_ns() - stream->start_ns);
-	attempt_start(stream);
-}
-
-void exchange_start(struct stream *stream, struct span head)
-{
-	enum http_bad bad = exchange_parse(stream, head);
-
-	if (bad) {
-		response_bad_request(stream, bad);
-		return;
-	}
-	exchange_begin(stream);
-}
-
-void exchange_begin(struct stream *stream)
-{
-	stream->is_grpc = grpc_is_call(&stream->exchange->head.fields);
-	if (connect_tunnel_is_asked(stream) && !connect_tunnel_admit(stream))
-		return;
-	exchange_route(stream);
+	return STEP_ATTEMPT;
 }

@@ -3,13 +3,13 @@
 
 #include "user/proxy/stream.h"
 
-/* From a complete request head to the first try: parse, route, policies, the head that goes to the backend.
+/*
+ * From a complete request to the first try: route, policies, the head that goes to the backend. The front has
+ * parsed it: head, framing, upgrade and the log's texts are set.
  */
-/* `head` lives in the stream's arena. */
-void exchange_start(struct stream *stream, struct span head);
-/* The same for a head that was parsed elsewhere: it, its framing and the log's texts are set. */
-void exchange_begin(struct stream *stream);
+/* STEP_ROUTE: the answer of a redirect or an error, a delay, or STEP_FORWARD. */
+enum stream_step exchange_route(struct stream *stream);
+/* STEP_FORWARD, after the route and its delay: the answer of the configuration, or STEP_ATTEMPT. */
+enum stream_step exchange_forward(struct stream *stream);
 /* After stream->backend was chosen: the head that goes to it. 0 or -ENOMEM. */
 int exchange_use_backend(struct stream *stream);
-/* After the route and its delay: the answer of the configuration, or the first try. */
-void exchange_go_on(struct stream *stream);

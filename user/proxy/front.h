@@ -12,6 +12,7 @@
  * Functions that return int: 0 or -errno; what they wrote may still wait to be sent.
  */
 struct front {
+	bool has_window; /* the client itself says how much it takes */
 	/* The 1xx in stream->exchange->response. */
 	int (*send_interim)(struct stream *stream);
 	/*
@@ -25,12 +26,22 @@ struct front {
 	 * 101 for `protocol`, or a 200 to a CONNECT (`protocol` empty).
 	 */
 	int (*send_switch)(struct stream *stream, struct span protocol);
+	/* No request follows on what carries the stream. */
+	void (*begin_tunnel)(struct stream *stream);
 	/* A whole answer of ours. Sets what depends on the client's connection. */
 	int (*send_reply)(struct stream *stream, struct reply *reply);
 	/* Goes on sending a reply: 1 when all of it is out, 0: call again, or the error. */
 	int (*flush)(struct stream *stream);
 	/* 0, or the error of a client that is gone. A FIN is none. */
 	int (*check)(struct stream *stream);
+	/* The whole answer is with the client. */
+	bool (*has_answer)(const struct stream *stream);
+	/* The code of the reset that the client sent for this stream alone; 0: none. */
+	uint32_t (*reset_code)(const struct stream *stream);
+	/* Bytes of the answer wait for the client to take them. */
+	bool (*is_behind)(const struct stream *stream);
+	/* Something was written: it leaves with the other bytes of this turn. */
+	void (*touch)(struct stream *stream);
 	/* More was received than the request. */
 	bool (*has_more)(struct stream *stream);
 	struct relay_end (*end)(const struct stream *stream);
@@ -40,3 +51,12 @@ struct front {
 
 extern const struct front front_h1;
 extern const struct front front_h2;
+
+/*
+ * A request of an HTTP/1 client: makes a stream of it and starts it. The head lives in `arena`, which the
+ * stream takes; bad: why it is none, and the answer says so. False: no stream (a limit, or memory), the arena
+ * stays the caller's.
+ */
+bool front_h1_begin(struct client *client, struct arena *arena, struct span head, enum http_bad bad);
+/* The same for a stream of an HTTP/2 connection. Takes h2_stream. */
+void front_h2_begin(struct client *client, struct h2_stream *h2_stream);

@@ -1,13 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "user/http/h1_parse.h"
 #include "user/http/h1_write.h"
 #include "user/http/hop.h"
 #include "user/proxy/client.h"
 #include "user/proxy/front.h"
 #include "user/proxy/response.h"
-#include "user/proxy/upstream.h"
+
+/* ------------------------------------------------------------------------------------ the request */
+
+static enum http_bad front_h1_parse(struct stream *stream, struct span bytes)
+{
+	struct exchange *exchange = stream->exchange;
+	enum http_bad bad =
+		h1_parse_request(bytes, &exchange->arena, &exchange->head, &exchange->request_framing);
+
+	/* The log tells what was understood of a bad one, too. */
+	exchange->texts.method = exchange->head.method_text;
+	stream->client_major = exchange->head.version_major;
+	if (bad)
+		return bad;
+	exchange->texts.host = exchange->head.authority;
+	exchange->texts.path = exchange->head.target;
+	stream->client_keeps = framing_request_keeps(&exchange->head);
+	stream->client_minor = exchange->head.version_minor;
+	return upgrade_of_request(&exchange->head, &exchange->request_framing, &exchange->upgrade);
+}
+
+bool front_h1_begin(struct client *client, struct arena *arena, struct span head, enum http_bad bad)
+{
+	struct stream *stream = stream_create(client, &front_h1, false);
+
+	if (!stream)
+		return false;
+	client->stream = stream;
+	client->requests++;
+	client_set_state(client, CLIENT_STREAM);
+	arena_done(&stream->exchange->arena);
+	stream->exchange->arena = *arena;
+	if (!bad)
+		bad = front_h1_parse(stream, head);
+	stream_run(stream, bad ? response_bad_request(stream, bad) : STEP_ROUTE);
+	return true;
+}
+
+/* ------------------------------------------------------------------------------------ the response */
 
 /*
- * Bytes behind a request that asked for another protocol, and did not get it, may be the begin of that
+ * Bytes behind a request that asked for another protocol, and did not get it, may be the beginning of that
  * protocol as well as the next request.
  */
 static bool h1_has_doubtful_bytes(struct stream *stream)
@@ -79,6 +118,11 @@ static int front_h1_send_switch(struct stream *stream, struct span protocol)
 	return h1_write_response(&stream->client->conn.out, &stream->exchange->response, &none, &options);
 }
 
+static void front_h1_begin_tunnel(struct stream *stream)
+{
+	client_become_tunnel(stream->client);
+}
+
 static int front_h1_send_reply(struct stream *stream, struct reply *reply)
 {
 	if (!stream->client_keeps || !response_request_is_complete(stream) ||
@@ -100,6 +144,28 @@ static int front_h1_flush(struct stream *stream)
 static int front_h1_check(struct stream *stream)
 {
 	return conn_check(&stream->client->conn);
+}
+
+static bool front_h1_has_answer(const struct stream *stream)
+{
+	(void)stream;
+	return false; /* the stream would be over */
+}
+
+static uint32_t front_h1_reset_code(const struct stream *stream)
+{
+	(void)stream;
+	return 0;
+}
+
+static bool front_h1_is_behind(const struct stream *stream)
+{
+	return conn_has_output(&stream->client->conn);
+}
+
+static void front_h1_touch(struct stream *stream)
+{
+	(void)stream;
 }
 
 static bool front_h1_has_more(struct stream *stream)
@@ -126,9 +192,14 @@ static void front_h1_finish(struct stream *stream, enum end_reason reason, enum 
 }
 
 const struct front front_h1 = {
+	.has_answer = front_h1_has_answer,
+	.reset_code = front_h1_reset_code,
+	.is_behind = front_h1_is_behind,
+	.touch = front_h1_touch,
 	.send_interim = front_h1_send_interim,
 	.send_head = front_h1_send_head,
 	.send_switch = front_h1_send_switch,
+	.begin_tunnel = front_h1_begin_tunnel,
 	.send_reply = front_h1_send_reply,
 	.flush = front_h1_flush,
 	.check = front_h1_check,

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "user/proxy/front_h2.h"
+#include "user/proxy/front.h"
 
 #include <errno.h>
 
 #include "user/http/hop.h"
 #include "user/proxy/client_h2.h"
-#include "user/proxy/exchange.h"
 #include "user/proxy/response.h"
 #include "user/proxy/websocket_key.h"
 
@@ -25,7 +24,9 @@ static enum http_bad front_h2_make_upgrade(struct stream *stream, struct span pr
 	if (fields_set(&stream->exchange->head.fields, SPAN("Sec-WebSocket-Key"),
 		       span_of(key, WEBSOCKET_KEY_BYTES)) < 0)
 		return BAD_NO_MEMORY;
-	stream->exchange->upgrade = (struct upgrade_request){ .is_wanted = true, .protocol = protocol };
+	stream->exchange->upgrade = (struct upgrade_request){
+		.is_wanted = true, .must_switch = true, .protocol = protocol
+	};
 	stream->exchange->request_framing = (struct body_framing){ .kind = BODY_NONE };
 	return BAD_NONE;
 }
@@ -68,13 +69,11 @@ void front_h2_begin(struct client *client, struct h2_stream *h2_stream)
 	stream->exchange->front_head = h2_stream_head(h2_stream);
 	CHECK(stream->exchange->front_head);
 	bad = front_h2_parse(stream);
-	/* Opened and reset in one breath: no backend hears of it. */
+	/* Opened and reset at once: no backend hears of it. */
 	if (h2_stream->is_reset)
 		stream_finish(stream, END_CLIENT_RST, STREAM_END_RESET);
-	else if (bad)
-		response_bad_request(stream, bad);
 	else
-		exchange_begin(stream);
+		stream_run(stream, bad ? response_bad_request(stream, bad) : STEP_ROUTE);
 }
 
 /* ------------------------------------------------------------------------------------ the response */
@@ -130,6 +129,12 @@ static int front_h2_send_switch(struct stream *stream, struct span protocol)
 	return front_h2_write_head(stream, &head, &tunnel, false);
 }
 
+/* Other streams may run beside this one, and more may begin. */
+static void front_h2_begin_tunnel(struct stream *stream)
+{
+	(void)stream;
+}
+
 static int front_h2_send_reply(struct stream *stream, struct reply *reply)
 {
 	struct iovec body = { (void *)(uintptr_t)reply->body.data, reply->body.len };
@@ -166,6 +171,28 @@ static int front_h2_check(struct stream *stream)
 	bool is_complete = h2_stream->is_end_sent && h2_stream->has_end;
 
 	return h2_stream->is_reset && !is_complete ? -ECONNRESET : 0;
+}
+
+static bool front_h2_has_answer(const struct stream *stream)
+{
+	return stream->front_h2->is_reset_by_peer && stream->front_h2->is_end_sent;
+}
+
+static uint32_t front_h2_reset_code(const struct stream *stream)
+{
+	const struct h2_stream *h2_stream = stream->front_h2;
+
+	return h2_stream && h2_stream->is_reset_by_peer ? h2_stream->error_code : 0;
+}
+
+static bool front_h2_is_behind(const struct stream *stream)
+{
+	return buf_len(&stream->front_h2->out) != 0;
+}
+
+static void front_h2_touch(struct stream *stream)
+{
+	h2_link_touch(&stream->client->h2->link);
 }
 
 static bool front_h2_has_more(struct stream *stream)
@@ -212,9 +239,15 @@ static void front_h2_finish(struct stream *stream, enum end_reason reason, enum 
 }
 
 const struct front front_h2 = {
+	.has_window = true,
+	.has_answer = front_h2_has_answer,
+	.reset_code = front_h2_reset_code,
+	.is_behind = front_h2_is_behind,
+	.touch = front_h2_touch,
 	.send_interim = front_h2_send_interim,
 	.send_head = front_h2_send_head,
 	.send_switch = front_h2_send_switch,
+	.begin_tunnel = front_h2_begin_tunnel,
 	.send_reply = front_h2_send_reply,
 	.flush = front_h2_flush,
 	.check = front_h2_check,

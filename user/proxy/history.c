@@ -56,22 +56,9 @@ void stream_history_add(struct stream_history *history, const struct stream_reco
 
 	entry->record = *record;
 	entry->ended_wall_us = ended_wall_us;
-	/* Names first: foreign text that is too long must not push them out. */
-	history_copy(entry, &used, &entry->record.gateway);
-	history_copy(entry, &used, &entry->record.listener);
-	history_copy(entry, &used, &entry->record.bind);
-	history_copy(entry, &used, &entry->record.source);
-	history_copy(entry, &used, &entry->record.endpoint);
-	history_copy(entry, &used, &entry->record.backend);
-	history_copy(entry, &used, &entry->record.route);
-	history_copy(entry, &used, &entry->record.route_rule);
-	history_copy(entry, &used, &entry->record.protocol);
-	history_copy(entry, &used, &entry->record.version);
-	history_copy(entry, &used, &entry->record.error);
-	history_copy(entry, &used, &entry->record.method);
-	history_copy(entry, &used, &entry->record.host);
-	history_copy(entry, &used, &entry->record.sni);
-	history_copy(entry, &used, &entry->record.path);
+#define RECORD_TEXT(member, key, example) history_copy(entry, &used, &entry->record.member);
+#include "user/obs/record_texts.def"
+#undef RECORD_TEXT
 	history->next = (history->next + 1) % LIMIT_HISTORY_STREAMS;
 	if (history->count < LIMIT_HISTORY_STREAMS)
 		history->count++;

@@ -9,7 +9,8 @@ struct stream_history;
 
 struct stream_history *stream_history_create(uint32_t worker_index);
 void stream_history_free(struct stream_history *history);
-/* Ids of streams: the worker above a serial number; below 2^53, so that every JSON reader keeps all digits.
+/*
+ * Ids of streams: the worker above a serial number; below 2^53, so that every JSON reader keeps all digits.
  */
 enum { STREAM_ID_WORKER_SHIFT = 44 };
 uint64_t stream_history_next_id(struct stream_history *history);

@@ -9,9 +9,8 @@
 #include "user/base/mem.h"
 #include "user/http/body.h"
 #include "user/http/h1_write.h"
-#include "user/net/connect.h"
 #include "user/proxy/stream.h"
-#include "user/proxy/upstream.h"
+#include "user/upstream/dial.h"
 
 /* One copy under way. It owns its bytes; of the configuration it borrows the backend, through its lease. */
 struct mirror {
@@ -24,14 +23,10 @@ struct mirror {
 	struct upstream_endpoint *endpoint; /* one user count */
 	uint32_t endpoint_index;
 	struct upstream *upstream; /* borrowed; NULL until connected */
-	struct resolver_query query;
-	struct net_connect connect;
-	struct address address;
-	struct resolver_list *addresses; /* one reference while connecting */
+	struct dial dial;
 	struct timer timer;
 	uint64_t deadline_ms;
 	uint64_t connect_ms; /* connectTimeout of its backend, 0: none */
-	uint64_t connect_deadline_ms; /* of the running try, at most deadline_ms */
 	uint64_t received_limit; /* of upstream->conn.received_bytes */
 	struct arena arena; /* of the response head */
 	struct body_decoder body;
@@ -82,10 +77,8 @@ static void mirror_close(struct mirror *mirror, bool is_complete)
 		counter_add(proxy->counters, COUNTER_MIRROR_FAILURES, 1);
 	timer_cancel(loop_timers(proxy->loop), &mirror->timer);
 	loop_deferred_cancel(&mirror->again);
-	resolver_query_cancel(&mirror->query);
-	net_connect_cancel(&mirror->connect);
-	resolver_list_unref(mirror->addresses);
-	mirror->addresses = NULL;
+	if (mirror->dial.state != DIAL_IDLE)
+		dial_cancel(&mirror->dial);
 	if (mirror->upstream) {
 		mirror->upstream->is_reusable &= is_complete && !conn_has_output(&mirror->upstream->conn);
 		mirror->upstream->served++;
@@ -256,67 +249,41 @@ static void mirror_send(struct mirror *mirror, struct upstream *upstream)
 		mirror_pump(mirror);
 }
 
-static void mirror_on_connected(struct net_connect *connect, int result, int fd, uint32_t index)
+static void mirror_on_dialed(struct dial *dial, enum dial_result result, int error, struct upstream *upstream)
 {
-	struct mirror *mirror = container_of(connect, struct mirror, connect);
-	const struct address *address = mirror->addresses ? &mirror->addresses->address_list[index] :
-							    &mirror->address;
-	struct upstream *upstream = NULL;
+	struct mirror *mirror = container_of(dial, struct mirror, dial);
 
-	if (result == 0) {
-		balance_connected(&mirror->endpoint->load);
-		upstream = upstream_open(mirror->proxy, mirror->endpoint, fd, address);
-	} else {
-		counter_add(mirror->proxy->counters, COUNTER_UPSTREAM_CONNECT_FAILURES, 1);
-		if (!net_connect_failed_here(result))
-			balance_connect_failed(&mirror->endpoint->load, proxy_now_ms(mirror->proxy));
-	}
-	if (upstream)
+	(void)error;
+	dial_cancel(dial);
+	if (result == DIAL_DONE)
 		mirror_send(mirror, upstream);
 	else
 		mirror_failed(mirror);
 }
 
-static void mirror_connect(struct mirror *mirror, const struct address *list, uint32_t count)
+/* The connect keeps its deadline itself, and counts what it means for the endpoint; a look-up has none. */
+static void mirror_arm(struct mirror *mirror)
 {
-	counter_add(mirror->proxy->counters, COUNTER_UPSTREAM_CONNECTS, 1);
-	net_connect_start(&mirror->connect, mirror->proxy->loop, list, count, mirror->connect_deadline_ms,
-			  &mirror->endpoint->keepalive);
+	timer_arm(loop_timers(mirror->proxy->loop), &mirror->timer,
+		  mirror->dial.state == DIAL_RESOLVING ? mirror->dial.options.deadline_ms
+						       : mirror->deadline_ms);
 }
 
-static void mirror_on_resolved(struct resolver_query *query, int result, struct resolver_list *list)
+static void mirror_on_progress(struct dial *dial)
 {
-	struct mirror *mirror = container_of(query, struct mirror, query);
-
-	if (result < 0) {
-		mirror_failed(mirror);
-		return;
-	}
-	timer_arm(loop_timers(mirror->proxy->loop), &mirror->timer, mirror->deadline_ms);
-	resolver_list_unref(mirror->addresses);
-	mirror->addresses = list;
-	upstream_pool_resolved(&mirror->proxy->pool, mirror->endpoint, resolver_list_ref(list));
-	mirror_connect(mirror, list->address_list, list->count);
+	mirror_arm(container_of(dial, struct mirror, dial));
 }
 
-static void mirror_open(struct mirror *mirror)
+static void mirror_open(struct mirror *mirror, const struct dial_options *options)
 {
-	const struct endpoint *where = &mirror->ref->backend->endpoint_list[mirror->endpoint_index];
-	struct resolver_list *list = NULL;
-	int result;
+	int error;
 
-	if (where->is_resolved) {
-		mirror->address = where->address;
-		mirror_connect(mirror, &mirror->address, 1);
-		return;
-	}
-	result = resolver_query_start(mirror->proxy->resolver, where->host, where->port, &mirror->query,
-				      &list);
-	/* The connect keeps the deadline itself, and counts what it means for the endpoint. */
-	if (result == -EINPROGRESS)
-		timer_arm(loop_timers(mirror->proxy->loop), &mirror->timer, mirror->connect_deadline_ms);
+	dial_init(&mirror->dial, &mirror->proxy->pool, options, mirror_on_dialed);
+	mirror->dial.on_progress = mirror_on_progress;
+	if (dial_start(&mirror->dial, &error) == DIAL_UNDER_WAY)
+		mirror_arm(mirror);
 	else
-		mirror_on_resolved(&mirror->query, result, list);
+		mirror_failed(mirror);
 }
 
 static void mirror_begin_try(struct mirror *mirror, bool is_fresh)
@@ -325,11 +292,11 @@ static void mirror_begin_try(struct mirror *mirror, bool is_fresh)
 	const struct keepalive_policy *keepalive =
 		mirror->ref->tcp ? &mirror->ref->tcp->keepalives
 				 : &mirror->lease->snapshot->config.upstream_keepalives;
-	struct upstream *upstream = NULL;
+	struct dial_options options = { .deadline_ms = mirror->deadline_ms, .is_fresh = is_fresh };
+	struct upstream *upstream;
 
-	mirror->connect_deadline_ms = mirror->deadline_ms;
 	if (mirror->connect_ms && proxy_now_ms(proxy) + mirror->connect_ms < mirror->deadline_ms)
-		mirror->connect_deadline_ms = proxy_now_ms(proxy) + mirror->connect_ms;
+		options.deadline_ms = proxy_now_ms(proxy) + mirror->connect_ms;
 	mirror->endpoint = upstream_pool_choose(&proxy->pool, mirror->ref->backend, keepalive, UINT32_MAX,
 						&mirror->endpoint_index);
 	if (!mirror->endpoint) {
@@ -337,12 +304,13 @@ static void mirror_begin_try(struct mirror *mirror, bool is_fresh)
 		return;
 	}
 	mirror->endpoint->load.in_flight++;
-	if (!is_fresh)
-		upstream = upstream_pool_take(&proxy->pool, mirror->endpoint);
+	options.endpoint = mirror->endpoint;
+	options.where = &mirror->ref->backend->endpoint_list[mirror->endpoint_index];
+	upstream = dial_reuse(&proxy->pool, &options);
 	if (upstream)
 		mirror_send(mirror, upstream);
 	else
-		mirror_open(mirror);
+		mirror_open(mirror, &options);
 }
 
 /* On a copy of the head: the mirror's own header rules and host name, and no body. */
@@ -391,8 +359,6 @@ static void mirror_start(struct stream *stream, const struct backend_ref *ref)
 	timer_init(&mirror->timer, mirror_on_timer);
 	loop_deferred_init(&mirror->again, mirror_on_again);
 	loop_deferred_init(&mirror->release, mirror_on_release);
-	resolver_query_init(&mirror->query, mirror_on_resolved);
-	net_connect_init(&mirror->connect, mirror_on_connected);
 	timeout_of_exchange(&mirror->lease->snapshot->config, NULL, ref, &timeouts);
 	if (timeouts.per_try_ns && ns_to_ms(timeouts.per_try_ns) < limit_ms)
 		limit_ms = ns_to_ms(timeouts.per_try_ns);

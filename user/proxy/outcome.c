@@ -2,6 +2,7 @@
 #include "user/proxy/outcome.h"
 
 #include "policy/health.h"
+#include "user/base/units.h"
 #include "user/proxy/back.h"
 
 enum { OUTCOME_LOG_MS = 1000 }; /* lines about evictions, at most */
@@ -20,7 +21,7 @@ static uint64_t pause_of(const struct stream *stream, const struct fields *respo
 
 	if (response && (status == 429 || status == 503))
 		after = fields_get(response, FIELD_RETRY_AFTER);
-	if (after && retry_after_parse(after->value, proxy_wall_us(stream->proxy) / 1000000u, &ns) == 0 && ns)
+	if (after && retry_after_parse(after->value, proxy_wall_us(stream->proxy) / US_PER_S, &ns) == 0 && ns)
 		return ns_to_ms(ns);
 	return retry && retry->backoff.is_set ? ns_to_ms(retry->backoff.ns) : 0;
 }

@@ -10,8 +10,10 @@
  * head, and mirrored requests.
  */
 
-/* A final response head came and is about to be used. One that is malformed in another way than a scan shows
- * is left to outcome_failed(). */
+/*
+ * A final response head came and is about to be used. One that is malformed in another way than a scan shows
+ * is left to outcome_failed().
+ */
 void outcome_response(struct stream *stream);
 /* The try ended without a response that could be used. */
 void outcome_failed(struct stream *stream, enum try_outcome outcome);

@@ -4,6 +4,7 @@
 #include "config/snapshot.h"
 #include "user/base/clock.h"
 #include "user/base/mem.h"
+#include "user/base/units.h"
 #include "user/http/reply.h"
 
 struct lease *lease_create(struct snapshot *snapshot)
@@ -29,6 +30,12 @@ void lease_unref(struct lease *lease)
 		return;
 	snapshot_unref(lease->snapshot);
 	hg_free(lease);
+}
+
+void proxy_adopt(struct proxy *proxy, struct lease *lease)
+{
+	proxy->lease = lease;
+	proxy->pool.config = lease ? &lease->snapshot->config : NULL;
 }
 
 void proxy_bind_unref(struct proxy_bind *bind)
@@ -61,17 +68,6 @@ void proxy_log(struct proxy *proxy, const struct lease *lease, const struct stre
 			  proxy_now_ms(proxy) + PROXY_LOG_DELAY_MS);
 }
 
-uint64_t proxy_random(struct proxy *proxy)
-{
-	uint64_t x = proxy->random;
-
-	x ^= x >> 12;
-	x ^= x << 25;
-	x ^= x >> 27;
-	proxy->random = x;
-	return x * 0x2545f4914f6cdd1du;
-}
-
 uint64_t proxy_wall_us(struct proxy *proxy)
 {
 	if (proxy->wall_turn != loop_turn(proxy->loop) || proxy->wall_us == 0) {
@@ -83,7 +79,7 @@ uint64_t proxy_wall_us(struct proxy *proxy)
 
 struct span proxy_date(struct proxy *proxy)
 {
-	uint64_t now_s = proxy_wall_us(proxy) / 1000000u;
+	uint64_t now_s = proxy_wall_us(proxy) / US_PER_S;
 
 	if (proxy->date_s != now_s) {
 		proxy->date_s = now_s;

@@ -4,8 +4,11 @@
 #include <stdatomic.h>
 
 #include "config/model.h"
+#include "user/base/clock.h"
 #include "user/base/log.h"
+#include "user/base/random.h"
 #include "user/base/slab.h"
+#include "user/base/units.h"
 #include "user/loop/loop.h"
 #include "user/loop/mailbox.h"
 #include "user/net/resolver.h"
@@ -13,16 +16,17 @@
 #include "user/obs/counters.h"
 #include "user/obs/requests.h"
 #include "user/obs/trace.h"
-#include "user/proxy/gate_lane.h"
-#include "user/proxy/relay.h"
-#include "user/proxy/upstream_pool.h"
+#include "user/relay/gate_lane.h"
+#include "user/relay/relay.h"
+#include "user/upstream/upstream_pool.h"
 
 /*
  * What one worker's clients, streams and upstreams share. Everything here belongs to one thread, except
  * `shared`, whose members are atomics, and the resolver behind its client.
  */
 
-/* The worker's hold on a configuration snapshot. Streams count here, so the atomic count moves once a reload.
+/*
+ * The worker's hold on a configuration snapshot. Streams count here, so the atomic count moves once a reload.
  */
 struct lease {
 	struct snapshot *snapshot; /* one reference */
@@ -47,7 +51,6 @@ struct stream_history;
 
 struct proxy {
 	struct loop *loop; /* borrowed from the worker, like all of these */
-	struct resolver_client *resolver;
 	struct counters *counters;
 	struct request_metrics *metrics;
 	struct access_log *log;
@@ -56,24 +59,20 @@ struct proxy {
 	struct trace *trace;
 	struct proxy_shared *shared;
 	struct relay_shared relay;
-	struct buf frames; /* of HTTP/2 on the way to their socket; empty between calls, its memory stays */
 	struct gate_lane gate; /* used when relay.gate points here */
 	struct upstream_pool pool;
 	struct list mirrors; /* of struct mirror */
 	uint32_t mirror_count;
 	struct slab *clients; /* of struct client */
 	struct slab *streams; /* of struct stream */
-	struct slab *upstreams; /* of struct upstream */
-	struct lease *lease; /* current */
+	struct lease *lease; /* current: proxy_adopt() */
 	uint32_t index; /* of the worker */
-	uint64_t random;
 	uint64_t wall_us; /* read at most once a turn: proxy_wall_us() */
 	uint64_t wall_turn;
 	uint32_t active_requests;
 	uint32_t active_retries;
 	struct log_rate eviction_log;
 	bool is_draining; /* answers carry Connection: close */
-	bool is_closing; /* idle connections close at once, new requests get no further */
 	char date[32]; /* IMF-fixdate of wall_us */
 	uint64_t date_s;
 };
@@ -82,6 +81,8 @@ struct lease *
 lease_create(struct snapshot *snapshot); /* takes the reference; NULL on no memory (reference kept) */
 struct lease *lease_ref(struct lease *lease);
 void lease_unref(struct lease *lease);
+/* The configuration in force from now on: the reference is the proxy's, that before is the caller's. */
+void proxy_adopt(struct proxy *proxy, struct lease *lease);
 
 void proxy_bind_unref(struct proxy_bind *bind);
 
@@ -93,14 +94,18 @@ static inline void proxy_trace(struct proxy *proxy, uint64_t id, enum trace_even
 {
 	trace_add(proxy->trace, loop_now_ns(proxy->loop), id, event, a, b);
 }
-uint64_t proxy_random(struct proxy *proxy); /* xorshift64*, seeded by the worker */
+static inline uint64_t proxy_random(struct proxy *proxy)
+{
+	return random_next(&proxy->pool.random);
+}
 uint64_t proxy_wall_us(struct proxy *proxy);
 struct span proxy_date(struct proxy *proxy);
+/* Idle connections close at once, new requests get no further. */
+static inline bool proxy_is_closing(const struct proxy *proxy)
+{
+	return proxy->pool.is_closing;
+}
 static inline uint64_t proxy_now_ms(const struct proxy *proxy)
 {
 	return loop_now_ms(proxy->loop);
-}
-static inline uint64_t ns_to_ms(uint64_t ns)
-{
-	return (ns + 999999u) / 1000000u;
 }

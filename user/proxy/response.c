@@ -9,7 +9,6 @@
 #include "user/proxy/back.h"
 #include "user/proxy/front.h"
 #include "user/proxy/tunnel.h"
-#include "user/proxy/upstream.h"
 
 bool response_request_is_complete(const struct stream *stream)
 {
@@ -27,17 +26,14 @@ bool response_request_may_outlast(const struct stream *stream)
 	       (stream->is_continued || !fields_have(&stream->exchange->head.fields, FIELD_EXPECT));
 }
 
-bool response_interim(struct stream *stream)
+void response_interim(struct stream *stream)
 {
 	int error = stream->front->send_interim(stream);
 
 	arena_reset(&stream->exchange->response_arena);
-	if (error) {
+	if (error)
 		stream_finish(stream, stream->front->check(stream) < 0 ? END_CLIENT_RST : END_INTERNAL,
 			      STREAM_END_RESET);
-		return false;
-	}
-	return true;
 }
 
 static int response_prepare_head(struct stream *stream)
@@ -56,64 +52,61 @@ static int response_prepare_head(struct stream *stream)
 	return error;
 }
 
-static bool response_switch(struct stream *stream)
+static enum stream_step response_refuse_switch(struct stream *stream, struct span offered)
 {
-	struct span protocol;
-	const struct field *upgrade = fields_get(&stream->exchange->response.fields, FIELD_UPGRADE);
+	struct text text;
+	enum stream_step step;
 
-	if (!stream->exchange->upgrade.is_wanted || !upgrade) {
-		attempt_failed(stream, TRY_RESPONSE_BAD, 0);
-		return false;
-	}
-	if (!upgrade_accepts(&stream->exchange->response, &stream->exchange->upgrade)) {
-		struct text text;
-
-		text_init(&text);
-		text_str(&text, "request upgrade failed, backend tried ");
-		text_escaped(&text, upgrade->value);
-		text_str(&text, " but ");
-		text_escaped(&text, stream->exchange->upgrade.protocol);
-		text_str(&text, " was requested");
-		response_error(stream, 502, arena_copy(&stream->exchange->arena, text_span(&text)),
-			       END_UPGRADE_MISMATCH);
-		text_done(&text);
-		return false;
-	}
-	protocol = upgrade->value; /* the field itself goes with the others of the connection */
-	if (response_prepare_head(stream) < 0 || stream->front->send_switch(stream, protocol) < 0) {
-		response_error(stream, 500, SPAN("the response head could not be written"), END_INTERNAL);
-		return false;
-	}
-	stream->head_sent = true;
-	stream->is_upgraded = true;
-	tunnel_start(stream);
-	return false;
+	text_init(&text);
+	text_str(&text, "request upgrade failed, backend tried ");
+	text_escaped(&text, offered);
+	text_str(&text, " but ");
+	text_escaped(&text, stream->exchange->upgrade.protocol);
+	text_str(&text, " was requested");
+	step = response_error(stream, 502, arena_copy(&stream->exchange->arena, text_span(&text)),
+			      END_UPGRADE_MISMATCH);
+	text_done(&text);
+	return step;
 }
 
-bool response_start(struct stream *stream)
+static enum stream_step response_no_head(struct stream *stream)
+{
+	return response_error(stream, 500, SPAN("the response head could not be written"), END_INTERNAL);
+}
+
+static enum stream_step response_switch(struct stream *stream)
+{
+	const struct field *upgrade = fields_get(&stream->exchange->response.fields, FIELD_UPGRADE);
+	struct span protocol;
+
+	if (!stream->exchange->upgrade.is_wanted || !upgrade)
+		return attempt_failed(stream, TRY_RESPONSE_BAD, 0);
+	if (!upgrade_accepts(&stream->exchange->response, &stream->exchange->upgrade))
+		return response_refuse_switch(stream, upgrade->value);
+	protocol = upgrade->value; /* the field itself goes with the others of the connection */
+	if (response_prepare_head(stream) < 0 || stream->front->send_switch(stream, protocol) < 0)
+		return response_no_head(stream);
+	stream->head_sent = true;
+	stream->is_upgraded = true;
+	return tunnel_start(stream);
+}
+
+enum stream_step response_start(struct stream *stream)
 {
 	struct body_framing framing;
 	struct body_framing out;
 	enum relay_encoding encoding;
 
-	if (stream->back->framing(stream, &framing)) {
-		attempt_failed(stream, TRY_RESPONSE_BAD, 0);
-		return false;
-	}
+	if (stream->back->framing(stream, &framing))
+		return attempt_failed(stream, TRY_RESPONSE_BAD, 0);
 	if (framing.kind == BODY_TUNNEL)
 		return response_switch(stream);
-	/* RFC 8441 5: to this client any 2xx says that the WebSocket is open. */
-	if (stream->front_h2 && stream->exchange->upgrade.is_wanted &&
-	    stream->exchange->response.status < 300) {
-		response_error(stream, 502, SPAN("the backend did not open the WebSocket"),
-			       END_UPGRADE_MISMATCH);
-		return false;
-	}
+	if (stream->exchange->upgrade.must_switch && stream->exchange->response.status < 300)
+		return response_error(stream, 502, SPAN("the backend did not open the WebSocket"),
+				      END_UPGRADE_MISMATCH);
 	out = framing;
-	if (response_prepare_head(stream) < 0 || stream->front->send_head(stream, &out, &encoding) < 0) {
-		response_error(stream, 500, SPAN("the response head could not be written"), END_INTERNAL);
-		return false;
-	}
+	if (response_prepare_head(stream) < 0 || stream->front->send_head(stream, &out, &encoding) < 0)
+		return response_no_head(stream);
 	stream->status = stream->exchange->response.status;
 	stream->head_sent = true;
 	if (stream->is_grpc)
@@ -123,7 +116,7 @@ bool response_start(struct stream *stream)
 		    proxy_now_ms(stream->proxy));
 	stream_offer_gate(stream, &stream->download, response_request_is_complete(stream));
 	stream_set_state(stream, STREAM_RELAY);
-	return true;
+	return STEP_WAIT;
 }
 
 bool response_done(struct stream *stream)
@@ -146,10 +139,7 @@ enum stream_end response_truncated(const struct stream *stream)
 	/* With a length or chunks the client sees that bytes are missing; else only a reset can say so. */
 	if (stream->download.encoding == ENCODE_CHUNKED || stream->download.decoder.kind == BODY_LENGTH)
 		return STREAM_END_CLOSE;
-	/* Of HTTP/2 the relay knows no length, the client does. */
-	if (stream->back_h2 && fields_have(&stream->exchange->back_head->fields, FIELD_CONTENT_LENGTH))
-		return STREAM_END_CLOSE;
-	return STREAM_END_RESET;
+	return stream->back->says_length(stream) ? STREAM_END_CLOSE : STREAM_END_RESET;
 }
 
 /* ------------------------------------------------------------------------------------ our own answers */
@@ -198,8 +188,8 @@ static int response_say_as_grpc(struct stream *stream, struct reply *reply, stru
 	return grpc_answer(fields, status, text);
 }
 
-static void response_reply(struct stream *stream, uint16_t status, struct span body, struct span location,
-			   enum end_reason reason)
+static enum stream_step response_reply(struct stream *stream, uint16_t status, struct span body,
+				       struct span location, enum end_reason reason)
 {
 	struct fields fields;
 	struct reply reply = {
@@ -216,32 +206,35 @@ static void response_reply(struct stream *stream, uint16_t status, struct span b
 	    response_say_as_grpc(stream, &reply, &fields, reason) < 0 ||
 	    stream->front->send_reply(stream, &reply) < 0) {
 		stream_finish(stream, END_INTERNAL, STREAM_END_RESET);
-		return;
+		return STEP_WAIT;
 	}
 	stream->head_sent = true;
 	stream->download.payload_bytes = reply.is_head ? 0 : reply.body.len;
 	stream->exchange->reply_deadline_ms = proxy_now_ms(stream->proxy) + LIMIT_REPLY_MS;
 	stream_set_state(stream, STREAM_REPLY);
 	response_flush_reply(stream);
+	return STEP_WAIT;
 }
 
-void response_error(struct stream *stream, uint16_t status, struct span body, enum end_reason reason)
+enum stream_step response_error(struct stream *stream, uint16_t status, struct span body,
+				enum end_reason reason)
 {
 	if (stream->is_tcp || stream->head_sent) {
 		stream_finish(stream, reason, STREAM_END_RESET);
-		return;
+		return STEP_WAIT;
 	}
 	response_drop_try(stream);
 	stream->exchange->error = body;
-	response_reply(stream, status, body, (struct span){ 0 }, reason);
+	return response_reply(stream, status, body, (struct span){ 0 }, reason);
 }
 
-void response_local(struct stream *stream, uint16_t status, struct span body, struct span location)
+enum stream_step response_local(struct stream *stream, uint16_t status, struct span body,
+				struct span location)
 {
-	response_reply(stream, status, body, location, END_LOCAL_REPLY);
+	return response_reply(stream, status, body, location, END_LOCAL_REPLY);
 }
 
-void response_bad_request(struct stream *stream, enum http_bad bad)
+enum stream_step response_bad_request(struct stream *stream, enum http_bad bad)
 {
 	uint16_t status = http_bad_status(bad);
 
@@ -250,11 +243,11 @@ void response_bad_request(struct stream *stream, enum http_bad bad)
 	stream->close_client = true;
 	if (stream->head_sent) {
 		stream_finish(stream, END_REQUEST_BAD, STREAM_END_RESET);
-		return;
+		return STEP_WAIT;
 	}
 	response_drop_try(stream);
-	response_reply(stream, status, (struct span){ 0 }, (struct span){ 0 },
-		       status == 414 || status == 431 ? END_HEAD_TOO_LARGE : END_REQUEST_BAD);
+	return response_reply(stream, status, (struct span){ 0 }, (struct span){ 0 },
+			      status == 414 || status == 431 ? END_HEAD_TOO_LARGE : END_REQUEST_BAD);
 }
 
 void response_flush_reply(struct stream *stream)

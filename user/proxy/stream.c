@@ -7,23 +7,21 @@
 #include "user/base/mem.h"
 #include "user/proxy/attempt.h"
 #include "user/proxy/back.h"
-#include "user/proxy/client_h2.h"
+#include "user/proxy/client.h"
 #include "user/proxy/deadline.h"
-#include "user/proxy/dial.h"
+#include "user/proxy/exchange.h"
 #include "user/proxy/front.h"
 #include "user/proxy/history.h"
 #include "user/proxy/response.h"
 #include "user/proxy/tunnel.h"
-#include "user/proxy/upstream_h2.h"
 
 #define TO(state) (1u << STREAM_##state)
 
 static const struct {
 	const char *name;
-	const char *action;
 	unsigned int next;
 } stream_states[] = {
-#define STREAM_STATE(id, name, action, next) { name, action, next },
+#define STREAM_STATE(id, name, action, next) { name, next },
 #include "user/proxy/stream_states.def"
 #undef STREAM_STATE
 };
@@ -33,11 +31,6 @@ static const struct {
 const char *stream_state_name(enum stream_state state)
 {
 	return stream_states[state].name;
-}
-
-const char *stream_state_action(enum stream_state state)
-{
-	return stream_states[state].action;
 }
 
 bool stream_state_allows(enum stream_state from, enum stream_state to)
@@ -125,7 +118,12 @@ static void stream_on_again(struct loop_deferred *deferred)
 	if (stream->state == STREAM_CLOSED)
 		stream_free(stream);
 	else
-		stream_pump(stream);
+		stream_run(stream, STEP_PUMP);
+}
+
+void stream_pump_again(struct stream *stream)
+{
+	loop_again(stream->proxy->loop, &stream->again);
 }
 
 struct stream *stream_create(struct client *client, const struct front *front, bool is_tcp)
@@ -163,8 +161,9 @@ struct stream *stream_create(struct client *client, const struct front *front, b
 
 void stream_on_relay(struct relay *relay)
 {
-	stream_pump(relay->direction == RELAY_IN ? container_of(relay, struct stream, upload)
-						 : container_of(relay, struct stream, download));
+	stream_run(relay->direction == RELAY_IN ? container_of(relay, struct stream, upload)
+						: container_of(relay, struct stream, download),
+		   STEP_PUMP);
 }
 
 static bool stream_wants_gate(const struct stream *stream, const struct splice_config *splice)
@@ -201,14 +200,10 @@ void stream_offer_near(struct stream *stream, struct relay *relay)
 		relay_allow_near(relay, splice->lane_near, splice->lane_direct && is_client_paired);
 }
 
-/* A client of HTTP/2 that has its whole answer may take back what is left of its request. */
+/* A client that has its whole answer may take back what is left of its request. */
 static enum end_reason stream_client_reason(const struct stream *stream, int error)
 {
-	const struct h2_stream *front = stream->front_h2;
-
-	if (front && front->is_reset_by_peer && front->is_end_sent)
-		return stream->reason;
-	return conn_end_reason(error, END_CLIENT_RST);
+	return stream->front->has_answer(stream) ? stream->reason : conn_end_reason(error, END_CLIENT_RST);
 }
 
 /* True when the request body's direction ended the stream. */
@@ -258,8 +253,7 @@ static bool stream_check_download(struct stream *stream)
 		stream_finish(stream, END_UPSTREAM_FIN, response_truncated(stream));
 		break;
 	case RELAY_FAIL_SOURCE_ERROR:
-		if (stream->back_h2 && stream->back_h2->is_reset_by_peer)
-			stream->reset_code = stream->back_h2->error_code;
+		stream->reset_code = stream->back->reset_code(stream);
 		stream_finish(stream, conn_end_reason(relay_source_error(download), END_UPSTREAM_RST),
 			      response_truncated(stream));
 		break;
@@ -282,58 +276,102 @@ static bool stream_check_download(struct stream *stream)
 	return true;
 }
 
-static void stream_pump_exchange(struct stream *stream)
+static enum stream_step stream_pump_exchange(struct stream *stream)
 {
 	uint64_t now_ms = proxy_now_ms(stream->proxy);
 	bool again = relay_pump(&stream->upload, now_ms);
+	enum stream_step step = STEP_WAIT;
 
 	if (stream_check_upload(stream))
-		return;
-	if (stream->state == STREAM_WAIT_HEAD && !attempt_read_response(stream))
-		return;
+		return STEP_WAIT;
+	if (stream->state == STREAM_WAIT_HEAD)
+		step = attempt_read_response(stream);
 	if (stream->state == STREAM_RELAY) {
 		again |= relay_pump(&stream->download, now_ms);
 		if (stream_check_download(stream))
-			return;
+			return STEP_WAIT;
 	}
-	if (again)
-		loop_again(stream->proxy->loop, &stream->again);
+	if (again && (stream->state == STREAM_WAIT_HEAD || stream->state == STREAM_RELAY))
+		stream_pump_again(stream);
+	return step;
 }
 
-/* What was written to streams of HTTP/2 connections leaves with the other frames of this turn. */
-static void stream_touch_links(struct stream *stream)
-{
-	if (stream->front_h2)
-		h2_link_touch(&stream->client->h2->link);
-	if (stream->back_h2)
-		h2_link_touch(&stream->upstream->h2->link);
-}
+/* ------------------------------------------------------------------------------------ the driver */
 
-void stream_pump(struct stream *stream)
+static enum stream_step stream_pump(struct stream *stream)
 {
 	switch (stream->state) {
 	case STREAM_WAIT_HEAD:
 	case STREAM_RELAY:
-		stream_pump_exchange(stream);
-		break;
+		return stream_pump_exchange(stream);
 	case STREAM_TUNNEL:
 		tunnel_pump(stream);
 		break;
 	case STREAM_REPLY:
 		response_flush_reply(stream);
 		break;
-	case STREAM_CONNECT:
-		dial_resume(stream);
-		break;
 	case STREAM_NEW:
 	case STREAM_DELAY:
 	case STREAM_RESOLVE:
+	case STREAM_CONNECT:
 	case STREAM_BACKOFF:
 	case STREAM_CLOSED:
 	case STREAM_STATE_COUNT:
 		break;
 	}
-	stream_touch_links(stream);
+	return STEP_WAIT;
+}
+
+static enum stream_step stream_take_step(struct stream *stream, enum stream_step step)
+{
+	switch (step) {
+	case STEP_ROUTE:
+		return exchange_route(stream);
+	case STEP_FORWARD:
+		return exchange_forward(stream);
+	case STEP_ATTEMPT:
+		return attempt_start(stream);
+	case STEP_ATTEMPT_AGAIN:
+		return attempt_again(stream);
+	case STEP_PUMP:
+		return stream_pump(stream);
+	case STEP_WAIT:
+	case STEP_COUNT:
+		break;
+	}
+	return STEP_WAIT;
+}
+
+/* What was written to streams of HTTP/2 connections leaves with the other frames of this turn. */
+static void stream_touch(struct stream *stream)
+{
+	if (stream->state == STREAM_CLOSED)
+		return;
+	stream->front->touch(stream);
+	if (stream->upstream)
+		stream->back->touch(stream);
+}
+
+/* Others get their turn: bytes move in the next one, and so does a try that would follow at once. */
+static void stream_rest(struct stream *stream, enum stream_step step)
+{
+	if (step == STEP_PUMP || !stream->exchange) {
+		stream_pump_again(stream);
+		return;
+	}
+	stream->exchange->backoff_end_ms = proxy_now_ms(stream->proxy);
+	stream_set_state(stream, STREAM_BACKOFF);
+}
+
+void stream_run(struct stream *stream, enum stream_step step)
+{
+	int taken = 0;
+
+	while (step != STEP_WAIT && stream->state != STREAM_CLOSED && taken++ < LIMIT_STREAM_STEPS)
+		step = stream_take_step(stream, step);
+	if (step != STEP_WAIT && stream->state != STREAM_CLOSED)
+		stream_rest(stream, step);
+	stream_touch(stream);
 }
 
 void stream_on_client(struct stream *stream)
@@ -348,13 +386,12 @@ void stream_on_client(struct stream *stream)
 			return;
 		}
 	}
-	stream_pump(stream);
+	stream_run(stream, STEP_PUMP);
 }
 
-void stream_on_upstream(struct stream *stream)
+void stream_on_upstream(void *owner)
 {
-	if (stream->state != STREAM_CLOSED)
-		stream_pump(stream);
+	stream_run(owner, STEP_PUMP);
 }
 
 static void stream_report(struct stream *stream)

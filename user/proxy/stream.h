@@ -6,11 +6,11 @@
 #include "user/http/framing.h"
 #include "user/http/upgrade.h"
 #include "user/proxy/proxy.h"
-#include "user/proxy/relay.h"
+#include "user/relay/relay.h"
 
 struct back;
 struct client;
-struct dial;
+struct attempt_dial;
 struct front;
 struct upstream;
 
@@ -55,7 +55,23 @@ struct attempt {
 	bool is_fresh; /* no pooled connection: after the free retry */
 	bool was_refused; /* by a connection of HTTP/2 that lives */
 	bool is_retry; /* counted in proxy->active_retries */
-	struct dial *dial; /* owner; NULL unless a connection is being opened or waited for */
+	bool needs_pause; /* the failure was known before it was asked for */
+	uint64_t connect_deadline_ms; /* loop time; 0: none, or nothing is being opened */
+	struct attempt_dial *dial; /* owner; NULL unless a connection is being opened or waited for */
+};
+
+/*
+ * What comes next. Each phase of a stream (routing, a try, the response, a tunnel) returns its step, and one
+ * loop takes it: stream_run(). So no phase calls the next one, however often a try fails.
+ */
+enum stream_step {
+	STEP_WAIT, /* for an event, a timer, or a turn that was asked for; or the stream has ended */
+	STEP_ROUTE, /* the request is complete: exchange_route() */
+	STEP_FORWARD, /* not held back any more: exchange_forward() */
+	STEP_ATTEMPT, /* attempt_start() */
+	STEP_ATTEMPT_AGAIN, /* attempt_again() */
+	STEP_PUMP, /* bytes may move */
+	STEP_COUNT,
 };
 
 /* What was asked for, for the log. */
@@ -136,7 +152,6 @@ struct stream {
 };
 
 const char *stream_state_name(enum stream_state state);
-const char *stream_state_action(enum stream_state state);
 bool stream_state_allows(enum stream_state from, enum stream_state to);
 const char *stream_deadline_name(enum stream_deadline deadline);
 
@@ -153,16 +168,22 @@ void stream_set_state(struct stream *stream, enum stream_state state);
 /* Arms the timer for the nearest deadline of the state. */
 void stream_arm(struct stream *stream);
 /* Lets the kernel lane take over a direction later, unless the configuration says no. credit: for a response
- * whose request is complete (user/gate/pair.h). */
+ * whose request is complete (user/kernel/sockmap/direction.h). */
 void stream_offer_gate(struct stream *stream, struct relay *relay, bool with_credit);
 /* The same for the lanes near and direct: for a direction of a tunnel, where listener and backend agreed. */
 void stream_offer_near(struct stream *stream, struct relay *relay);
 bool stream_wants_near(const struct stream *stream);
 /* Events of the two sides, and everything else that may let the stream move on. */
 void stream_on_client(struct stream *stream);
-void stream_on_upstream(struct stream *stream);
+void stream_on_upstream(void *stream);
 void stream_on_relay(struct relay *relay); /* relay_shared.wake */
-void stream_pump(struct stream *stream);
+/*
+ * The driver: takes this step and those that follow from it, until one waits; after LIMIT_STREAM_STEPS of
+ * them others get their turn first. Only events call it (sockets, timers, dials), never a phase.
+ */
+void stream_run(struct stream *stream, enum stream_step step);
+/* Bytes may move in the next turn: others are to have theirs first. */
+void stream_pump_again(struct stream *stream);
 
 /* How the client's connection ends with the stream. The backend's is kept when its exchange was complete. */
 enum stream_end {

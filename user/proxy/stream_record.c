@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/http/grpc.h"
+#include "user/proxy/back.h"
 #include "user/proxy/client.h"
 #include "user/proxy/stream.h"
-#include "user/proxy/upstream_pool.h"
+#include "user/upstream/upstream_pool.h"
 
 static struct span record_protocol(const struct stream *stream)
 {
@@ -48,8 +49,8 @@ static void record_fill_route(const struct stream *stream, struct stream_record 
 /* In trailers, unless the head was the whole response. */
 static void record_fill_grpc(const struct stream *stream, struct stream_record *record)
 {
-	const struct h2_head *trailers = stream->back_h2 ? stream->back_h2->trailers : NULL;
-	int status = trailers ? grpc_status_read(&trailers->fields) : stream->grpc_status;
+	const struct fields *trailers = stream->upstream ? stream->back->trailers(stream) : NULL;
+	int status = trailers ? grpc_status_read(trailers) : stream->grpc_status;
 
 	record->has_grpc_status = stream->is_grpc && status >= 0;
 	if (record->has_grpc_status)

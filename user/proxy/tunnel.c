@@ -8,7 +8,7 @@
 #include "user/proxy/client.h"
 #include "user/proxy/front.h"
 
-void tunnel_open(struct stream *stream, struct span sni)
+enum stream_step tunnel_open(struct stream *stream, struct span sni)
 {
 	const struct bind *bind = stream->client->bind->bind;
 	struct stream_texts texts = { .host = sni };
@@ -16,25 +16,25 @@ void tunnel_open(struct stream *stream, struct span sni)
 
 	if (sni.len && stream_keep_texts(stream, &texts) < 0) {
 		stream_finish(stream, END_INTERNAL, STREAM_END_RESET);
-		return;
+		return STEP_WAIT;
 	}
 	stream->listener = bind ? listener_find(bind, sni) : NULL;
 	route = stream->listener ? tcp_route_find(stream->listener, sni) : NULL;
 	stream->tcp_route = route;
 	if (!route) {
 		stream_finish(stream, END_NO_ROUTE, STREAM_END_RESET);
-		return;
+		return STEP_WAIT;
 	}
 	stream->backend = balance_backend(route->backend_list, route->backend_count, route->weight_sum,
 					  proxy_random(stream->proxy));
 	if (!stream->backend || stream->backend->backend->endpoint_count == 0) {
 		stream_finish(stream, END_NO_BACKEND, STREAM_END_RESET);
-		return;
+		return STEP_WAIT;
 	}
-	attempt_start(stream);
+	return STEP_ATTEMPT;
 }
 
-void tunnel_start(struct stream *stream)
+enum stream_step tunnel_start(struct stream *stream)
 {
 	static const struct body_framing tunnel = { .kind = BODY_TUNNEL };
 	struct relay_end client = stream->front->end(stream);
@@ -45,7 +45,7 @@ void tunnel_start(struct stream *stream)
 	relay_stop(&stream->upload);
 	relay_init(&stream->upload, &stream->proxy->relay, RELAY_IN);
 	stream_drop_exchange(stream);
-	client_become_tunnel(stream->client);
+	stream->front->begin_tunnel(stream);
 	relay_start(&stream->upload, client, backend, &tunnel, ENCODE_PLAIN, false, now_ms);
 	relay_start(&stream->download, backend, client, &tunnel, ENCODE_PLAIN, false, now_ms);
 	stream_offer_gate(stream, &stream->upload, false);
@@ -54,12 +54,18 @@ void tunnel_start(struct stream *stream)
 	stream_offer_near(stream, &stream->download);
 	stream->close_client = true;
 	stream_set_state(stream, STREAM_TUNNEL);
-	stream_pump(stream);
+	return STEP_PUMP;
 }
 
 bool tunnel_is_half_closed(const struct stream *stream)
 {
 	return relay_is_finished(&stream->upload) != relay_is_finished(&stream->download);
+}
+
+enum stream_end tunnel_end(struct stream *stream)
+{
+	return relay_is_settled(&stream->upload) && relay_is_settled(&stream->download) ? STREAM_END_CLOSE
+											   : STREAM_END_RESET;
 }
 
 /* A reset, or an unanswered keepalive, of the side that was read. True: the stream ended. */
@@ -137,5 +143,5 @@ void tunnel_pump(struct stream *stream)
 	if (has_fin || was_half_closed != tunnel_is_half_closed(stream))
 		stream_arm(stream);
 	if (again)
-		loop_again(stream->proxy->loop, &stream->again);
+		stream_pump_again(stream);
 }

@@ -9,9 +9,14 @@
  * A FIN travels as a FIN once everything before it was delivered; a reset travels as a reset.
  */
 
-/* A TCP or TLS connection: chooses route and backend and begins to connect. */
-void tunnel_open(struct stream *stream, struct span sni);
+/* A TCP or TLS connection: chooses route and backend; an attempt comes next. */
+enum stream_step tunnel_open(struct stream *stream, struct span sni);
 /* Both connections are there. */
-void tunnel_start(struct stream *stream);
+enum stream_step tunnel_start(struct stream *stream);
 void tunnel_pump(struct stream *stream);
 bool tunnel_is_half_closed(const struct stream *stream);
+/*
+ * How a tunnel ends that a deadline of ours ends: with FIN both ways when everything that was sent is on its
+ * way to its reader, else with a reset both ways, so that nothing that was cut looks whole.
+ */
+enum stream_end tunnel_end(struct stream *stream);

@@ -49,7 +49,7 @@ def test(claim, timeout=30, serial=False, heavy=False, waits=False, needs=(), so
 
     timeout   seconds until it is killed (doubled under a sanitizer)
     serial    runs alone, at the end: for what measures the machine, or what others would disturb
-    heavy     loads the cores for seconds, but measures nothing of them: runs after the others, two at a time
+    heavy     loads the cores for seconds, but measures nothing of them: behind the others, three at a time
     waits     sleeps for seconds and needs next to no processor: runs beside the others, in the place of none
     needs     abilities without which it is skipped: see need()
     soak      also run by `make soak`, with soak_seconds() as long as asked for
@@ -89,16 +89,16 @@ class Context:
         return [thing for p, _, thing in self._objects if p == phase]
 
     def finish(self):
-        """Returns the first complaint of the cleanups, or None."""
-        complaint = None
+        """Returns the first error of the cleanups, or None."""
+        first = None
         for _, _, thing in sorted(self._objects, key=lambda entry: (entry[0], -entry[1])):
             try:
                 thing.cleanup()
             except BaseException as error:  # pylint: disable=broad-except
                 self.failed = True
-                complaint = complaint or error
+                first = first or error
         self._objects = []
-        return complaint
+        return first
 
 
 _context = None

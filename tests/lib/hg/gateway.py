@@ -16,7 +16,8 @@ PLACEHOLDER = re.compile(r"@([a-z][a-z0-9_]*)@")
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|check failed", re.I)
 # Gauges that say how much is going on; they return to what they were when the gateway had just started.
 BUSY_GAUGE = re.compile(
-    r"(head|agent)gate.*(active|open|idle|in_use|waiting|buffered|streams|connections|slots)")
+    r"(?m)^((?:head|agent)gate\w*(?:active|open|idle|in_use|waiting|buffered|streams|connections|slots)\w*"
+    r"(?<!_total)(?<!_bucket)(?<!_count)(?<!_sum)(?:\{.*\})?) (\S+)$")
 # Pipes that a worker may keep for later (LIMIT_IDLE_PIPES), two descriptors each.
 IDLE_PIPE_FDS = 128
 
@@ -171,12 +172,15 @@ class Gateway(Process):
         answer = self.admin_json("/streams")
         return answer["streams"] if isinstance(answer, dict) else answer
 
-    def metrics(self):
-        """A fresh scrape, checked for correct exposition."""
+    def _scrape(self):
         answer = fetch(self.stats_port, "/metrics", netns=self.netns)
         if answer.status != 200 or not (answer.header("Content-Type") or "").startswith("text/plain"):
             raise Failure(f"GET /metrics: {answer}")
-        return Metrics(answer.text)
+        return answer.text
+
+    def metrics(self):
+        """A fresh scrape, checked for correct exposition."""
+        return Metrics(self._scrape())
 
     def log(self):
         """The access log so far, as Records."""
@@ -201,7 +205,7 @@ class Gateway(Process):
         """What should be the same at rest: ({gauge: value}, sockets, pipes)."""
         last = None
         for _ in range(50):
-            gauges = {k: v for k, v in self.metrics().gauges().items() if BUSY_GAUGE.match(k[0])}
+            gauges = dict(BUSY_GAUGE.findall(self._scrape()))
             now = gauges, self.fd_count("socket:"), self.fd_count("pipe:")
             if now == last:
                 break
@@ -213,8 +217,8 @@ class Gateway(Process):
         """What is still going on, compared with the time after start: a list of sentences."""
         gauges, sockets, pipes = self._activity()
         base_gauges, base_sockets, base_pipes = self._baseline
-        found = [f"{name}{dict(labels)} is {value}, was {base_gauges.get((name, labels), 0)}"
-                 for (name, labels), value in gauges.items() if value != base_gauges.get((name, labels), 0)]
+        found = [f"{name} is {value}, was {base_gauges.get(name, 0)}"
+                 for name, value in gauges.items() if value != base_gauges.get(name, "0")]
         if sockets > base_sockets:
             found.append(f"{sockets} sockets are open, {base_sockets} were")
         if pipes > base_pipes + IDLE_PIPE_FDS * self._workers:
@@ -270,6 +274,7 @@ class Gateway(Process):
                     raise Failure(f"headgate ended by itself with {self.exit_status()}:\n"
                                   + tail(self.stderr_path))
                 if self._baseline:
+                    self.metrics()
                     self.expect_rest()
                 self.stop()
             elif self.checked:

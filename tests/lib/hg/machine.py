@@ -9,7 +9,7 @@ import os
 import threading
 import time
 
-INTERVAL_S = 0.05
+INTERVAL_S = 0.1
 KEPT_S = 60
 
 

@@ -18,7 +18,7 @@ class Origin(Process):
 
     .port  .address ("127.0.0.1:port", to put into a configuration)  .stop()  .restart() on the same port
 
-    It complains about every malformed request, and a complaint fails the test unless strict=False.
+    It reports every malformed request, and a report fails the test unless strict=False.
     """
 
     def __init__(self, addr="127.0.0.1", port=None, unix=False, netns=None, strict=True, **options):
@@ -74,7 +74,7 @@ class Origin(Process):
         """How many requests carried ?count=key."""
         return self.fetch(f"/counter?key={key}").json()["count"]
 
-    def complaints(self):
+    def malformed(self):
         """What it said about malformed requests."""
         return [line for line in self.stderr.split("\n") if "bad request on connection" in line]
 
@@ -82,8 +82,8 @@ class Origin(Process):
         status = self.exit_status()
         self.kill()
         if self.strict and not context().failed:
-            if self.complaints():
-                raise Failure("the backend got a malformed request: " + self.complaints()[0])
+            if self.malformed():
+                raise Failure("the backend got a malformed request: " + self.malformed()[0])
             if status not in (None, 0):
                 raise Failure(f"httpbin ended with {status}: {self.stderr}")
             if "Sanitizer" in self.stderr or "runtime error" in self.stderr:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finds the tests and runs them: each in a process of its own, several at a time, none longer than it may."""
+import gc
 import importlib.util
 import json
 import os
@@ -15,7 +16,7 @@ import traceback
 from hg import framework, netns, process
 
 KILL_GRACE_S = 8.0
-HEAVY_AT_A_TIME = 2
+HEAVY_AT_A_TIME = 3
 
 
 class TimedOut(BaseException):
@@ -23,7 +24,7 @@ class TimedOut(BaseException):
 
 
 def discover(folder):
-    """([Test…], [(file, complaint)…]) of every test_*.py in a folder."""
+    """([Test…], [(file, traceback)…]) of every test_*.py in a folder."""
     tests, broken = [], []
     framework.take_registered()
     if not os.path.isdir(folder):
@@ -164,11 +165,11 @@ def run_one(test, directory):
         word, text = "FAIL", first_line(error)
         traceback.print_exc()
     signal.signal(signal.SIGTERM, signal.SIG_IGN if word != "ok" else on_sigterm)
-    complaint = context.finish()
-    if complaint is not None:
-        traceback.print_exception(complaint)
+    error = context.finish()
+    if error is not None:
+        traceback.print_exception(error)
         if word == "ok":
-            word, text = "FAIL", "at the end: " + first_line(complaint)
+            word, text = "FAIL", "at the end: " + first_line(error)
     left = process.kill_leftovers()
     if left and word == "ok":
         word, text = "FAIL", "left running: " + ", ".join(left)
@@ -208,6 +209,7 @@ def run_all(work, jobs, on_outcome):
     """work: [(test, profile, log_dir, env)]. First the tests without mark and, as many again, those that
     only wait; then heavy ones; then the serial ones, each alone."""
     netns.remove_leftovers()
+    gc.freeze()  # what is there stays shared with the tests: no collection of theirs touches it
     for widths in ({"": jobs, "waits": jobs}, {"heavy": min(jobs, HEAVY_AT_A_TIME)}, {"serial": 1}):
         run_queues([Queue([w for w in work if w[0].kind == name], width)
                     for name, width in widths.items()], on_outcome)

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "admin/json.h"
+#include "config/core/schema.h"
+
+/* The members of an object, as its rows say. */
+void dump_rows(struct json_writer *w, const struct schema *schema, const void *object);
+
+/* A share as a fraction with at least one decimal: 0.5, 1.0. */
+void dump_share(struct json_writer *w, const char *key, uint32_t per_million);
+/* "503 Service Unavailable", "517 <unknown status code>". */
+#define STATUS_TEXT_BYTES 64
+size_t status_text(uint16_t status, char out[STATUS_TEXT_BYTES]);

@@ -1,0 +1,570 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/core/decode.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "config/core/duration.h"
+#include "user/base/check.h"
+#include "user/base/limits.h"
+
+/* -------------------------------------------------------------------------------- memory */
+
+void *decode_take(struct decoder *d, size_t count, size_t size_bytes)
+{
+	void *memory = arena_take(d->arena, count ? count * size_bytes : 1);
+
+	if (!memory)
+		d->failed = true;
+	return memory;
+}
+
+struct span decode_keep(struct decoder *d, struct span s)
+{
+	struct span copy = arena_copy(d->arena, s);
+
+	if (!copy.data)
+		d->failed = true;
+	return copy;
+}
+
+struct span decode_text(struct decoder *d, const char *format, ...)
+{
+	va_list arguments;
+	char *out;
+	int len;
+
+	va_start(arguments, format);
+	len = vsnprintf(NULL, 0, format, arguments);
+	va_end(arguments);
+	out = arena_bytes(d->arena, (size_t)len + 1);
+	if (!out) {
+		d->failed = true;
+		return (struct span){ 0 };
+	}
+	va_start(arguments, format);
+	vsnprintf(out, (size_t)len + 1, format, arguments);
+	va_end(arguments);
+	return span_of(out, (size_t)len);
+}
+
+struct span decode_lower(struct decoder *d, struct span s)
+{
+	struct span copy = decode_keep(d, s);
+
+	for (size_t i = 0; i < copy.len; i++) {
+		char *c = (char *)copy.data + i;
+
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c + ('a' - 'A'));
+	}
+	return copy;
+}
+
+/* -------------------------------------------------------------------------------- messages */
+
+const char *decode_found(char out[CONFIG_QUOTE_BYTES], const struct yaml_node *node)
+{
+	if (node->kind == YAML_SCALAR && !yaml_is_null(node))
+		return config_quote(out, node->text);
+	return yaml_kind_name(node);
+}
+
+static unsigned min3(unsigned a, unsigned b, unsigned c)
+{
+	unsigned least = a < b ? a : b;
+
+	return least < c ? least : c;
+}
+
+enum {
+	SUGGEST_BYTES = 48, /* longer words are not compared */
+};
+
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+/* Insertions, deletions, replacements and swaps of neighbours between two words, letters of any case alike.
+ */
+static unsigned edit_distance(struct span a, struct span b)
+{
+	unsigned rows[3][SUGGEST_BYTES + 1];
+
+	for (size_t j = 0; j <= b.len; j++)
+		rows[0][j] = (unsigned)j;
+	for (size_t i = 1; i <= a.len; i++) {
+		unsigned *row = rows[i % 3];
+		const unsigned *above = rows[(i + 2) % 3], *above2 = rows[(i + 1) % 3];
+
+		row[0] = (unsigned)i;
+		for (size_t j = 1; j <= b.len; j++) {
+			char x = lower(a.data[i - 1]), y = lower(b.data[j - 1]);
+
+			row[j] = min3(above[j] + 1, row[j - 1] + 1, above[j - 1] + (x != y));
+			if (i > 1 && j > 1 && x == lower(b.data[j - 2]) && lower(a.data[i - 2]) == y)
+				row[j] = min3(row[j], row[j], above2[j - 2] + 1);
+		}
+	}
+	return rows[a.len % 3][b.len];
+}
+
+/* "front" for "frontend", "retryPolicy" for "retry". */
+static bool is_shortened(struct span word, struct span name)
+{
+	size_t len = word.len < name.len ? word.len : name.len;
+
+	return len >= 4 && span_eq_nocase(span_first(word, len), span_first(name, len));
+}
+
+/* The closest of the names, when it is close enough to be a typing error; NULL otherwise. */
+static const char *closest_name(struct span word, const char *const *names, size_t name_count)
+{
+	const char *best = NULL, *shortened = NULL;
+	unsigned best_distance = (unsigned)(word.len / 3) + 1;
+
+	if (word.len > SUGGEST_BYTES)
+		return NULL;
+	if (best_distance > 3)
+		best_distance = 3;
+	for (size_t i = 0; i < name_count; i++) {
+		struct span name = span_str(names[i]);
+		unsigned distance;
+
+		if (name.len > SUGGEST_BYTES)
+			continue;
+		if (!shortened && is_shortened(word, name))
+			shortened = names[i];
+		distance = edit_distance(word, name);
+		if (distance < best_distance || (distance == best_distance && !best && distance < word.len)) {
+			best = names[i];
+			best_distance = distance;
+		}
+	}
+	return best ? best : shortened;
+}
+
+/* Nobody sees the messages beyond the bound: a file of wrong keys must not cost a comparison for each. */
+static const char *suggest(const struct decoder *d, struct span word, const char *const *names,
+			   size_t name_count)
+{
+	if (d->report->count[CONFIG_ERROR] >= LIMIT_CONFIG_ERRORS)
+		return NULL;
+	return closest_name(word, names, name_count);
+}
+
+/* "a, b, c", cut where the room ends. */
+static const char *join(char *out, size_t size, const char *const *names, size_t name_count)
+{
+	size_t len = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; i < name_count && len + 60 < size; i++)
+		len += (size_t)snprintf(out + len, size - len, "%s%s", i ? ", " : "", names[i]);
+	return out;
+}
+
+/* -------------------------------------------------------------------------------- structure */
+
+static void report_unknown(struct decoder *d, const struct yaml_node *member,
+			   const struct decode_key *key_list, size_t key_count)
+{
+	const char *names[64];
+	size_t name_count = 0;
+	const char *suggestion;
+	char list[1000];
+
+	for (size_t i = 0; i < key_count && name_count < ARRAY_LEN(names); i++)
+		if (!key_list[i].refusal)
+			names[name_count++] = key_list[i].name;
+	suggestion = suggest(d, member->key, names, name_count);
+	if (suggestion)
+		config_error_key(d->report, member, "unknown key %s; did you mean \"%s\"?",
+				 QUOTE(member->key), suggestion);
+	else if (name_count)
+		config_error_key(d->report, member, "unknown key %s; known here: %s", QUOTE(member->key),
+				 join(list, sizeof(list), names, name_count));
+	else
+		config_error_key(d->report, member, "unknown key %s; this map has no keys",
+				 QUOTE(member->key));
+}
+
+static void check_key(struct decoder *d, const struct yaml_node *member, const struct decode_key *key_list,
+		      size_t key_count)
+{
+	for (size_t i = 0; i < key_count; i++) {
+		if (!span_eq(member->key, span_str(key_list[i].name)))
+			continue;
+		if (key_list[i].refusal)
+			config_error_key(d->report, member, "\"%s\" %s", key_list[i].name,
+					 key_list[i].refusal);
+		return;
+	}
+	report_unknown(d, member, key_list, key_count);
+}
+
+bool decode_any_map(struct decoder *d, const struct yaml_node *node)
+{
+	if (!node)
+		return false;
+	if (node->kind == YAML_MAP)
+		return true;
+	config_error(d->report, node, "expected a map, found %s; write \"key: value\" lines, indented below",
+		     FOUND(node));
+	return false;
+}
+
+bool decode_map(struct decoder *d, const struct yaml_node *node, const struct decode_key *key_list,
+		size_t key_count)
+{
+	const struct yaml_node *member;
+
+	if (!node)
+		return false;
+	if (node->kind != YAML_MAP) {
+		config_error(d->report, node, "expected a map, found %s; write \"%s: ...\", indented below",
+			     FOUND(node), key_list[0].name);
+		return false;
+	}
+	for (member = node->first; member; member = member->next)
+		check_key(d, member, key_list, key_count);
+	return true;
+}
+
+bool decode_list(struct decoder *d, const struct yaml_node *node)
+{
+	if (!node)
+		return false;
+	if (node->kind == YAML_LIST)
+		return true;
+	config_error(d->report, node, "expected a list, found %s; begin each element with \"- \"",
+		     FOUND(node));
+	return false;
+}
+
+const struct yaml_node *decode_get(const struct yaml_node *map, const char *key)
+{
+	const struct yaml_node *node = map ? yaml_get(map, span_str(key)) : NULL;
+
+	return node && !yaml_is_null(node) ? node : NULL;
+}
+
+/* The unknown key has been reported with a suggestion: that this one is missing would be the same news twice.
+ */
+static bool is_misspelt(const struct decoder *d, const struct yaml_node *map, const char *key)
+{
+	if (d->report->count[CONFIG_ERROR] == 0)
+		return false;
+	yaml_each(member, map) {
+		if (!span_eq(member->key, span_str(key)) && suggest(d, member->key, &key, 1))
+			return true;
+	}
+	return false;
+}
+
+const struct yaml_node *decode_need(struct decoder *d, const struct yaml_node *map, const char *key,
+				    const char *advice)
+{
+	const struct yaml_node *node = decode_get(map, key);
+
+	if (!node && map && map->kind == YAML_MAP && !is_misspelt(d, map, key))
+		config_error(d->report, map, "\"%s\" is missing; %s", key, advice);
+	return node;
+}
+
+const struct yaml_node *decode_choice(struct decoder *d, const struct yaml_node *map,
+				      const char *const *names, size_t name_count, unsigned *ret_index)
+{
+	const struct yaml_node *chosen = NULL;
+	unsigned index = 0;
+	char list[500];
+
+	if (!map || map->kind != YAML_MAP)
+		return NULL;
+	for (size_t i = 0; i < name_count; i++) {
+		const struct yaml_node *node = yaml_get(map, span_str(names[i]));
+
+		if (!node)
+			continue;
+		if (chosen) {
+			config_error_key(d->report, node,
+					 "\"%s\" and \"%s\" exclude each other; write only one of them",
+					 names[index], names[i]);
+			return NULL;
+		}
+		chosen = node;
+		index = (unsigned)i;
+	}
+	if (chosen) {
+		*ret_index = index;
+		return chosen;
+	}
+	for (size_t i = 0; i < name_count; i++)
+		if (is_misspelt(d, map, names[i]))
+			return NULL;
+	config_error(d->report, map, "exactly one of these keys is needed: %s",
+		     join(list, sizeof(list), names, name_count));
+	return NULL;
+}
+
+/* -------------------------------------------------------------------------------- scalars */
+
+static bool all_of(struct span s, const char *set)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (!s.data[i] || !strchr(set, s.data[i]))
+			return false;
+	return s.len > 0;
+}
+
+/* What the YAML core schema (YAML 1.2 10.3.2) does not read as a text. */
+static bool is_number_or_bool(struct span s)
+{
+	static const char *const words[] = { "true",  "True", "TRUE",  "false", "False",
+					     "FALSE", ".inf", "-.inf", ".nan" };
+	struct span rest = s;
+	size_t digits = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (span_eq(s, span_str(words[i])))
+			return true;
+	if (span_starts(s, SPAN("0x")))
+		return all_of(span_from(s, 2), "0123456789abcdefABCDEF");
+	if (span_starts(s, SPAN("0o")))
+		return all_of(span_from(s, 2), "01234567");
+	if (rest.len && (rest.data[0] == '-' || rest.data[0] == '+'))
+		rest = span_from(rest, 1);
+	for (bool point = false; rest.len; rest = span_from(rest, 1)) {
+		if (rest.data[0] >= '0' && rest.data[0] <= '9')
+			digits++;
+		else if (rest.data[0] == '.' && !point)
+			point = true;
+		else
+			break;
+	}
+	if (digits && rest.len && (rest.data[0] == 'e' || rest.data[0] == 'E')) {
+		rest = span_from(rest, 1);
+		if (rest.len && (rest.data[0] == '-' || rest.data[0] == '+'))
+			rest = span_from(rest, 1);
+		return all_of(rest, "0123456789");
+	}
+	return digits > 0 && rest.len == 0;
+}
+
+bool decode_string(struct decoder *d, const struct yaml_node *node, struct span *ret)
+{
+	if (!node)
+		return false;
+	if (node->kind != YAML_SCALAR || yaml_is_null(node)) {
+		config_error(d->report, node, "expected a text, found %s", FOUND(node));
+		return false;
+	}
+	if (!node->is_quoted && is_number_or_bool(node->text)) {
+		config_error(d->report, node, "expected a text, found %s %.*s; put it in quotes: \"%.*s\"",
+			     node->text.data[0] == 't' || node->text.data[0] == 'f' ? "the word"
+										    : "the number",
+			     SPAN_FMT(span_first(node->text, 40)), SPAN_FMT(span_first(node->text, 40)));
+		return false;
+	}
+	*ret = node->text;
+	return true;
+}
+
+bool decode_name(struct decoder *d, const struct yaml_node *node, struct span *ret)
+{
+	struct span s;
+
+	if (!decode_string(d, node, &s))
+		return false;
+	if (s.len == 0) {
+		config_error(d->report, node, "is empty; write at least one character");
+		return false;
+	}
+	for (size_t i = 0; i < s.len; i++) {
+		if ((unsigned char)s.data[i] < 0x20 || s.data[i] == 0x7f) {
+			config_error(d->report, node, "%s contains a control character", QUOTE(s));
+			return false;
+		}
+	}
+	s = decode_keep(d, s);
+	if (!s.data)
+		return false;
+	*ret = s;
+	return true;
+}
+
+bool decode_bool(struct decoder *d, const struct yaml_node *node, bool *ret)
+{
+	if (!node)
+		return false;
+	if (node->kind == YAML_SCALAR && !node->is_quoted) {
+		bool is_true = span_eq_nocase(node->text, SPAN("true"));
+
+		if (is_true || span_eq_nocase(node->text, SPAN("false"))) {
+			*ret = is_true;
+			return true;
+		}
+	}
+	config_error(d->report, node, "expected true or false, found %s", FOUND(node));
+	return false;
+}
+
+static bool is_leading_zero(struct span s)
+{
+	return s.len > 1 && s.data[0] == '0';
+}
+
+bool decode_u64(struct decoder *d, const struct yaml_node *node, uint64_t min, uint64_t max, uint64_t *ret)
+{
+	uint64_t value;
+	int r;
+
+	if (!node)
+		return false;
+	if (node->kind != YAML_SCALAR) {
+		config_error(d->report, node, "expected a whole number, found %s", FOUND(node));
+		return false;
+	}
+	r = is_leading_zero(node->text) ? -1 : span_parse_u63(node->text, &value);
+	if (r == 0 && node->is_quoted) {
+		config_error(d->report, node, "expected a whole number, found the text %s; remove the quotes",
+			     FOUND(node));
+		return false;
+	}
+	if (r == 0 && value >= min && value <= max) {
+		*ret = value;
+		return true;
+	}
+	if (max == INT64_MAX)
+		config_error(d->report, node, "expected a whole number of %llu or more, found %s",
+			     (unsigned long long)min, FOUND(node));
+	else
+		config_error(d->report, node, "expected a whole number from %llu to %llu, found %s",
+			     (unsigned long long)min, (unsigned long long)max, FOUND(node));
+	return false;
+}
+
+bool decode_u32(struct decoder *d, const struct yaml_node *node, uint32_t min, uint32_t max, uint32_t *ret)
+{
+	uint64_t value;
+
+	if (!decode_u64(d, node, min, max, &value))
+		return false;
+	*ret = (uint32_t)value;
+	return true;
+}
+
+bool decode_opt_u64(struct decoder *d, const struct yaml_node *node, uint64_t min, uint64_t max,
+		    struct opt_u64 *ret)
+{
+	uint64_t value;
+
+	if (!decode_u64(d, node, min, max, &value))
+		return false;
+	*ret = (struct opt_u64){ true, value };
+	return true;
+}
+
+bool decode_port(struct decoder *d, const struct yaml_node *node, uint16_t *ret)
+{
+	uint64_t value;
+
+	if (!decode_u64(d, node, 1, UINT16_MAX, &value))
+		return false;
+	*ret = (uint16_t)value;
+	return true;
+}
+
+bool decode_fraction(struct decoder *d, const struct yaml_node *node, uint32_t *ret_per_million)
+{
+	uint32_t value = 0, scale = 1000000;
+	struct span s;
+
+	if (!node)
+		return false;
+	s = node->kind == YAML_SCALAR && !node->is_quoted ? node->text : (struct span){ 0 };
+	if (s.len && (s.data[0] == '0' || s.data[0] == '1')) {
+		value = (uint32_t)(s.data[0] - '0') * scale;
+		s = span_from(s, 1);
+		if (s.len > 1 && s.data[0] == '.') {
+			for (s = span_from(s, 1); s.len && s.data[0] >= '0' && s.data[0] <= '9';
+			     s = span_from(s, 1)) {
+				scale /= 10;
+				value += (uint32_t)(s.data[0] - '0') * scale;
+			}
+		}
+		if (s.len == 0 && value <= 1000000) {
+			*ret_per_million = value;
+			return true;
+		}
+	}
+	config_error(d->report, node, "expected a number from 0.0 to 1.0, found %s", FOUND(node));
+	return false;
+}
+
+bool decode_duration(struct decoder *d, const struct yaml_node *node, uint64_t min_ns, uint64_t *ret_ns)
+{
+	char least[DURATION_TEXT_BYTES];
+	enum duration_result result;
+	uint64_t ns;
+
+	if (!node)
+		return false;
+	if (node->kind != YAML_SCALAR) {
+		config_error(d->report, node, "expected a duration such as 30s or 500ms, found %s",
+			     FOUND(node));
+		return false;
+	}
+	result = d->is_manifest ? duration_parse_gep2257(node->text, &ns) : duration_parse(node->text, &ns);
+	if (result != DURATION_OK) {
+		config_error(d->report, node, "the duration %s %s", QUOTE(node->text),
+			     duration_advice(result));
+		return false;
+	}
+	if (ns < min_ns) {
+		config_error(d->report, node, "the duration %s is too short; write %.*s or more",
+			     QUOTE(node->text), (int)duration_format(min_ns, least), least);
+		return false;
+	}
+	*ret_ns = ns;
+	return true;
+}
+
+bool decode_opt_duration(struct decoder *d, const struct yaml_node *node, uint64_t min_ns,
+			 struct opt_duration *ret)
+{
+	uint64_t ns;
+
+	if (!decode_duration(d, node, min_ns, &ns))
+		return false;
+	*ret = (struct opt_duration){ true, ns };
+	return true;
+}
+
+bool decode_word(struct decoder *d, const struct yaml_node *node, const char *const *words, size_t word_count,
+		 unsigned *ret_index)
+{
+	const char *suggestion;
+	char list[500];
+
+	if (!node)
+		return false;
+	if (node->kind == YAML_SCALAR) {
+		for (size_t i = 0; i < word_count; i++) {
+			if (span_eq(node->text, span_str(words[i]))) {
+				*ret_index = (unsigned)i;
+				return true;
+			}
+		}
+		suggestion = suggest(d, node->text, words, word_count);
+		if (suggestion) {
+			config_error(d->report, node, "unknown word %s; did you mean %s?", FOUND(node),
+				     suggestion);
+			return false;
+		}
+	}
+	config_error(d->report, node, "expected one of %s, found %s",
+		     join(list, sizeof(list), words, word_count), FOUND(node));
+	return false;
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/core/policy_value.h"
+
+#include "config/core/resiliency.h"
+#include "config/core/values.h"
+#include "policy/effective.h"
+#include "user/base/check.h"
+#include "user/base/limits.h"
+#include "user/base/units.h"
+
+/* -------------------------------------------------------------------------------- keepalive */
+
+/* TCP_KEEPIDLE and TCP_KEEPINTVL take 1..32767 s, TCP_KEEPCNT 1..127 (tcp(7)). */
+static bool decode_keepalive_time(struct decoder *d, const struct yaml_node *node, void *ret_ns)
+{
+	uint64_t ns;
+
+	if (!decode_duration(d, node, NS_PER_S, &ns))
+		return false;
+	if (ns > 32767 * NS_PER_S) {
+		config_error(d->report, node,
+			     "the kernel takes keepalive times of 1s to 32767s (9h6m7s), found %s",
+			     FOUND(node));
+		return false;
+	}
+	*(uint64_t *)ret_ns = ns;
+	return true;
+}
+
+static const struct schema_row keepalive_rows[] = {
+	{ "enabled", AS_BOOL(struct keepalive_policy, enabled), .preset = true, .style = STYLE_STANDALONE,
+	  .doc = "`false`: the socket is left alone" },
+	{ "time", AS_DURATION(struct keepalive_policy, time_ns), .decode = decode_keepalive_time,
+	  .preset = 180 * NS_PER_S, .value_doc = "`1s`..`32767s`", .doc = "silence before the first probe" },
+	{ "interval", AS_DURATION(struct keepalive_policy, interval_ns), .decode = decode_keepalive_time,
+	  .preset = 180 * NS_PER_S, .value_doc = "`1s`..`32767s`", .doc = "between probes" },
+	{ "retries", AS_U32(struct keepalive_policy, retries), RANGE(1, 127), MANIFEST_RANGE(1, 64),
+	  .preset = 9, .doc = "probes without an answer before the connection ends" },
+};
+const struct schema keepalive_schema = SCHEMA(keepalive_rows, struct keepalive_policy);
+
+/* -------------------------------------------------------------------------------- frontend */
+
+#define KEEPALIVE_DOC "members of `config.backend.keepalives`"
+
+static void check_frontend_http(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	const struct yaml_node *timeout = decode_get(node, "http2KeepaliveTimeout");
+
+	(void)object;
+	if (timeout && !decode_get(node, "http2KeepaliveInterval"))
+		config_warning(d->report, timeout,
+			       "has no effect: it is how long a PING may stay unanswered, and none is sent; "
+			       "write http2KeepaliveInterval too");
+}
+
+/* Timers: the CRD asks for whole seconds and more; files may go down to a millisecond. */
+static const struct schema_row frontend_http_rows[] = {
+	{ "maxBufferSize", AS_U64(struct frontend_http, max_buffer_bytes), RANGE(1, UINT32_MAX),
+	  .doc = "has no effect yet" },
+	{ "http1MaxHeaders", AS_OPT_U64(struct frontend_http, http1_max_headers), RANGE(1, LIMIT_HEADERS_MAX),
+	  .dump = DUMP_NULL, .preset_doc = "`config.limits.headers`", .doc = "431 beyond" },
+	{ "http1IdleTimeout", AS_DURATION(struct frontend_http, http1_idle_timeout_ns), AT_LEAST(NS_PER_MS),
+	  MANIFEST_AT_LEAST(NS_PER_S), .doc = "between two requests of a connection" },
+	/* RFC 9113 6.5.2 and 6.9.1 */
+	{ "http2WindowSize", AS_OPT_U64(struct frontend_http, http2_window_bytes), RANGE(1, INT32_MAX),
+	  .dump = DUMP_NULL, .preset_doc = "65536", .doc = "bytes of a stream that are not read yet" },
+	{ "http2ConnectionWindowSize", AS_OPT_U64(struct frontend_http, http2_connection_window_bytes),
+	  RANGE(1, INT32_MAX), .dump = DUMP_NULL,
+	  .preset_doc = "1048576 or `http2WindowSize`, whichever is more", .doc = "at least 65535 applies" },
+	{ "http2FrameSize", AS_OPT_U64(struct frontend_http, http2_frame_bytes), RANGE(16384, 16777215),
+	  .dump = DUMP_NULL, .preset_doc = "16384", .doc = "largest frame of a client" },
+	{ "http2KeepaliveInterval", AS_OPT_DURATION(struct frontend_http, http2_keepalive_interval),
+	  AT_LEAST(NS_PER_MS), MANIFEST_AT_LEAST(NS_PER_S), .dump = DUMP_NULL, .preset_doc = "no PINGs",
+	  .doc = "PING this often" },
+	{ "http2KeepaliveTimeout", AS_OPT_DURATION(struct frontend_http, http2_keepalive_timeout),
+	  AT_LEAST(NS_PER_MS), MANIFEST_AT_LEAST(NS_PER_S), .dump = DUMP_NULL,
+	  .preset_doc = "`20s` with PINGs", .doc = "no answer within it closes the connection" },
+	{ "http1HeaderCase", .refusal = NOT_YET },
+	{ "http2MaxHeaderSize", .refusal = NOT_YET },
+	{ "maxConnectionDuration", .refusal = "is not supported yet; use config.timeouts.maxConnectionAge" },
+};
+static const struct schema frontend_http_schema =
+	SCHEMA(frontend_http_rows, struct frontend_http, .preset_object = &frontend_http_default,
+	       .check = check_frontend_http);
+
+static const struct schema_row frontend_tcp_rows[] = {
+	{ "keepalives", AS_MAP(struct frontend_tcp, keepalives, &keepalive_schema, struct keepalive_policy),
+	  .style = STYLE_STANDALONE, .need = "write keepalives: {} to switch the defaults on",
+	  .doc = KEEPALIVE_DOC "; without this policy the sockets of clients are left alone" },
+	{ "keepalive", AS_MAP(struct frontend_tcp, keepalives, &keepalive_schema, struct keepalive_policy),
+	  .style = STYLE_MANIFEST, .need = "write keepalive: {time: ..., interval: ..., retries: ...}" },
+};
+static const struct schema frontend_tcp_schema = SCHEMA(frontend_tcp_rows, struct frontend_tcp);
+
+static const struct schema_row frontend_connect_rows[] = {
+	/* In the order of enum connect_mode. */
+	{ "mode", AS_WORD(struct frontend_connect, mode), WORDS("deny", "route"),
+	  MANIFEST_WORDS("Deny", "Route"),
+	  .need = "say whether CONNECT requests are refused or become tunnels to the backends of routes",
+	  .doc = "`deny` (also without this policy) answers CONNECT with 405; `route` chooses a route as for "
+		 "any request, the path being `/`, answers 200 and makes the connection a tunnel to the "
+		 "backend of that route, never to the host that the client names. Timers, log, lanes and "
+		 "drain are those of tunnels. A `directResponse` below 300 answers 405" },
+};
+static const struct schema frontend_connect_schema = SCHEMA(frontend_connect_rows, struct frontend_connect);
+
+const void *policy_value_access_log(struct decoder *d, const struct yaml_node *remove)
+{
+	struct access_log_policy *policy = decode_take(d, 1, sizeof(*policy));
+
+	if (!policy || !decode_list(d, remove))
+		return policy;
+	policy->remove_list = decode_take(d, remove->count, sizeof(struct span));
+	if (!policy->remove_list)
+		return NULL;
+	yaml_each(child, remove)
+		if (decode_name(d, child, &policy->remove_list[policy->remove_count]))
+			policy->remove_count++;
+	return policy;
+}
+
+/* -------------------------------------------------------------------------------- traffic */
+
+static void check_timeout(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	(void)object;
+	if (!d->is_manifest && node->count == 0)
+		config_error(d->report, node, "sets nothing; write requestTimeout or backendRequestTimeout");
+}
+
+static const struct schema_row timeout_rows[] = {
+	{ "requestTimeout", AS_OPT_DURATION(struct timeout_policy, request), .style = STYLE_STANDALONE,
+	  .preset_doc = "off", .doc = "until the head of the response, over all attempts" },
+	{ "backendRequestTimeout", AS_OPT_DURATION(struct timeout_policy, backend_request),
+	  .style = STYLE_STANDALONE, .preset_doc = "off", .doc = "the same of each attempt" },
+	{ "request", AS_OPT_DURATION(struct timeout_policy, request), MANIFEST_AT_LEAST(NS_PER_MS),
+	  .style = STYLE_MANIFEST, .need = "write request: 5s" },
+	{ "backendRequest", .style = STYLE_MANIFEST,
+	  .refusal = "does not exist in this policy; write it under rules[].timeouts of the HTTPRoute, or "
+		     "use backend.http.requestTimeout" },
+};
+static const struct schema timeout_schema =
+	SCHEMA(timeout_rows, struct timeout_policy, .check = check_timeout);
+
+static bool decode_codes(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	return value_codes(d, node, container_of(ret, struct retry_policy, code_list));
+}
+
+static void check_retry(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	struct retry_policy *policy = object;
+
+	(void)d;
+	(void)node;
+	if (policy->attempts > LIMIT_RETRY_ATTEMPTS)
+		policy->attempts = LIMIT_RETRY_ATTEMPTS;
+}
+
+/* Of standalone files; manifests: filter_retry(). */
+static const struct schema_row retry_rows[] = {
+	{ "attempts", AS_U32(struct retry_policy, attempts), RANGE(1, LIMIT_RETRY_ATTEMPTS + 1), .preset = 1,
+	  .value_doc = "1..254", .doc = "after the first" },
+	{ "backoff", AS_OPT_DURATION(struct retry_policy, backoff), .preset_doc = "none",
+	  .doc = "before each of them" },
+	{ "codes", AS_LIST(SCHEMA_CODES, struct retry_policy, code_list, code_count, uint16_t),
+	  .decode = decode_codes,
+	  .need = "write codes: [] to retry on connection errors only, or a list such as [502, 503]",
+	  .doc = "statuses that are retried; `[]`: connection errors only" },
+	{ "precondition", .refusal = NOT_YET },
+	{ "condition", .refusal = NOT_YET },
+};
+static const struct schema retry_schema = SCHEMA(retry_rows, struct retry_policy, .check = check_retry);
+
+const void *policy_value_direct_response(struct decoder *d, const struct yaml_node *node)
+{
+	static const struct decode_key keys[] = { KEY("status"), KEY("body"), KEY_LATER("bodyExpression"),
+						  KEY_LATER("headers") };
+	struct direct_response *policy;
+	uint32_t status = 200;
+
+	if (!DECODE_MAP(d, node, keys))
+		return NULL;
+	policy = decode_take(d, 1, sizeof(*policy));
+	if (!policy)
+		return NULL;
+	decode_u32(d, decode_need(d, node, "status", "write the status code, as in status: 503"), 200, 599,
+		   &status);
+	policy->status = (uint16_t)status;
+	if (decode_string(d, decode_get(node, "body"), &policy->body))
+		policy->body = decode_keep(d, policy->body);
+	/* RFC 9110 15.3.5, 15.4.5 */
+	if (policy->body.len && (status == 204 || status == 304))
+		config_error(d->report, node, "a response with status %u has no body; remove body", status);
+	return policy;
+}
+
+void policy_value_removals(struct decoder *d, const struct yaml_node *list, struct header_modifier *modifier)
+{
+	if (!decode_list(d, list))
+		return;
+	modifier->remove_list = decode_take(d, list->count, sizeof(struct span));
+	if (!modifier->remove_list)
+		return;
+	yaml_each(child, list) {
+		struct span name;
+
+		if (decode_string(d, child, &name) &&
+		    value_header_name(d, child, name, &modifier->remove_list[modifier->remove_count]))
+			modifier->remove_count++;
+	}
+}
+
+/* -------------------------------------------------------------------------------- backend */
+
+static const struct schema_row backend_http_rows[] = {
+	{ "version", AS_WORD(struct backend_http, version), .word_base = BACKEND_HTTP1,
+	  WORDS("HTTP/1.1", "HTTP/2.0"), MANIFEST_WORDS("HTTP1", "HTTP2"), .dump = DUMP_NULL,
+	  .preset_doc = "HTTP/2 for gRPC calls, else HTTP/1.1",
+	  .doc = "HTTP/2 is spoken without negotiation" },
+	{ "requestTimeout", AS_OPT_DURATION(struct backend_http, request_timeout),
+	  MANIFEST_AT_LEAST(NS_PER_MS), .preset_doc = "that of the route", .doc = "replaces "
+		 "`timeout.backendRequestTimeout` of the route" },
+};
+static const struct schema backend_http_schema = SCHEMA(backend_http_rows, struct backend_http);
+
+static bool decode_connect_timeout(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct backend_tcp *policy = container_of(ret, struct backend_tcp, connect_timeout.ns);
+
+	return value_connect_timeout(d, node, d->is_manifest ? 100 * NS_PER_MS : NS_PER_MS,
+				     &policy->connect_timeout.ns, &policy->connect_timeout_as_object);
+}
+
+/* Standalone files have to write both members, even if only {}. */
+static const struct schema_row backend_tcp_rows[] = {
+	{ "keepalives", AS_MAP(struct backend_tcp, keepalives, &keepalive_schema, struct keepalive_policy),
+	  .style = STYLE_STANDALONE, .need = "write keepalives: {} to keep the defaults",
+	  .doc = KEEPALIVE_DOC },
+	{ "keepalive", AS_MAP(struct backend_tcp, keepalives, &keepalive_schema, struct keepalive_policy),
+	  .style = STYLE_MANIFEST },
+	{ "connectTimeout", AS_OPT_DURATION(struct backend_tcp, connect_timeout), .style = STYLE_STANDALONE,
+	  .decode = decode_connect_timeout, .need = "write one such as connectTimeout: 10s",
+	  .value_doc = "`1ms` and more, or `{secs: 10, nanos: 0}`", .doc = "all addresses of an attempt "
+		 "together" },
+	{ "connectTimeout", AS_OPT_DURATION(struct backend_tcp, connect_timeout), .style = STYLE_MANIFEST,
+	  .decode = decode_connect_timeout },
+};
+static const struct schema backend_tcp_schema = SCHEMA(backend_tcp_rows, struct backend_tcp);
+
+/* -------------------------------------------------------------------------------- kinds */
+
+const struct schema *policy_schema(enum policy_kind kind)
+{
+	static const struct schema *const schemas[POLICY_KIND_COUNT] = {
+		[POLICY_FRONTEND_HTTP] = &frontend_http_schema,
+		[POLICY_FRONTEND_TCP] = &frontend_tcp_schema,
+		[POLICY_FRONTEND_CONNECT] = &frontend_connect_schema,
+		[POLICY_TIMEOUT] = &timeout_schema,
+		[POLICY_RETRY] = &retry_schema,
+		[POLICY_DELAY] = &delay_schema,
+		[POLICY_BACKEND_HTTP] = &backend_http_schema,
+		[POLICY_BACKEND_TCP] = &backend_tcp_schema,
+		[POLICY_BACKEND_HEALTH] = &health_schema,
+	};
+
+	return schemas[kind];
+}
+
+const void *policy_value(struct decoder *d, const struct yaml_node *node, enum policy_kind kind)
+{
+	return schema_decode_new(d, node, policy_schema(kind));
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stddef.h>
+
+#include "config/core/decode.h"
+#include "user/base/check.h"
+#include "user/base/text.h"
+
+/*
+ * A part of the configuration as rows. One row says everything about a key: where its value is kept, of which
+ * type and range it is, its default, what a reload does with it, how the dump shows it, and one line for the
+ * reader. The decoder, the defaults, the dump (admin/config_dump_schema.h), the warnings of a reload and the
+ * tables in config/README.md (tests/unit/test_reference.c) all walk the rows: a key that one of them knows
+ * and another does not cannot exist. Rows stand in the order of the dump.
+ *
+ *	static const struct schema_row dns_rows[] = {
+ *		{ "refresh", AS_DURATION(struct static_config, dns_refresh_ns), AT_LEAST(NS_PER_S),
+ *		  .preset = 30 * NS_PER_S, .reload = RELOAD_START,
+ *		  .doc = "names are resolved again this often" },
+ *		{ "edns0", .refusal = NOT_YET },
+ *	};
+ */
+enum schema_type {
+	SCHEMA_NOTHING,	  /* no value: a key that is refused, or a member that only the dump has */
+	SCHEMA_BOOL,	  /* bool */
+	SCHEMA_U32,	  /* uint32_t within the range */
+	SCHEMA_U64,	  /* uint64_t within the range */
+	SCHEMA_DURATION,  /* uint64_t nanoseconds, the least of the range or more */
+	SCHEMA_SHARE,	  /* uint32_t per million: 0.0 to 1.0; in manifests 0 to 100 */
+	SCHEMA_TEXT,	  /* struct span; empty: not said */
+	SCHEMA_WORD,	  /* an enum: word_base and the index of the word; less than word_base: not said */
+	SCHEMA_WORD_TEXT, /* struct span: the word itself; empty: not said */
+	SCHEMA_FLAGS,	  /* a list of words: a bool for each, one after the other */
+	SCHEMA_CODES,	  /* uint16_t list of HTTP statuses; needs `decode` */
+	SCHEMA_CIDRS,	  /* struct cidr list; needs `decode` */
+	SCHEMA_MAP,	  /* an object of its own, with the rows of `child` */
+};
+
+enum schema_style {
+	STYLE_BOTH,
+	STYLE_STANDALONE,
+	STYLE_MANIFEST, /* no preset, dump and reference of its own: another row has the same member */
+};
+
+/* When a changed value takes effect. */
+enum schema_reload {
+	RELOAD_AT_ONCE,
+	RELOAD_ACCEPT, /* for connections accepted from then on */
+	RELOAD_START,  /* at the next start; a warning says so */
+};
+
+enum schema_dump {
+	DUMP_SET,      /* left out when it is optional and not set */
+	DUMP_NULL,     /* null when it is not set */
+	DUMP_NOT_ZERO, /* left out when it is 0, false or empty */
+};
+
+struct schema_range {
+	uint64_t min;
+	uint64_t max; /* 0: no range is given */
+};
+
+struct schema_row {
+	const char *key; /* NULL: only the dump has it */
+	enum schema_type type;
+	size_t object_bytes; /* of the object with the member; tests compare it with that of the schema */
+	size_t offset;
+	size_t count_offset; /* lists: of the uint32_t that counts */
+	bool is_optional;
+	size_t set_offset; /* optional: of the bool that says whether it is set */
+	enum schema_style style;
+	struct schema_range range;
+	struct schema_range manifest_range; /* where it differs */
+	const char *const *words;
+	const char *const *manifest_words; /* where they differ */
+	uint32_t word_count;
+	uint32_t word_base;
+	uint64_t preset;	 /* numbers, bools, durations; words: the enum; flags: a bit for each */
+	const char *preset_text; /* texts */
+	const struct schema *child;
+	size_t child_bytes;
+	const char *need;    /* it must be written: what to write when it is missing */
+	const char *refusal; /* the sentence that says why it is not understood, and what to write instead */
+	/* Instead of the decoder of the type; `member` is where the value is kept. False: reported. */
+	bool (*decode)(struct decoder *d, const struct yaml_node *node, void *member);
+	enum schema_reload reload;
+	/* RELOAD_START, where not every change needs one; the arguments are the members. */
+	bool (*needs_start)(const void *old, const void *new);
+	/* Its name in the dump, where it is not the key, and of rows without a value that are shown. */
+	const char *shown_as;
+	enum schema_dump dump;
+	/* For the reference: */
+	const char *doc;
+	const char *value_doc;	/* where the type does not say it */
+	const char *preset_doc; /* where the value does not say it */
+};
+
+struct schema {
+	const struct schema_row *rows;
+	size_t row_count;
+	size_t size_bytes;	   /* of the object */
+	const void *preset_object; /* the defaults as an object, where others need them as one; or NULL */
+	/* What one key says about another; after all rows, whatever was wrong. May be NULL. */
+	void (*check)(struct decoder *d, const struct yaml_node *node, void *object);
+};
+#define SCHEMA(list, type, ...)                                                                              \
+	{                                                                                                    \
+		.rows = (list), .row_count = ARRAY_LEN(list), .size_bytes = sizeof(type), __VA_ARGS__        \
+	}
+
+/* The place of a member; does not compile when it is of another type. */
+#define SCHEMA_AT(object, member, type) _Generic(((object *)NULL)->member, type: offsetof(object, member))
+#define SCHEMA_VALUE(kind, object, member, kept_as)                                                          \
+	.type = (kind), .object_bytes = sizeof(object), .offset = SCHEMA_AT(object, member, kept_as)
+
+#define AS_BOOL(object, member) SCHEMA_VALUE(SCHEMA_BOOL, object, member, bool)
+#define AS_U32(object, member) SCHEMA_VALUE(SCHEMA_U32, object, member, uint32_t)
+#define AS_U64(object, member) SCHEMA_VALUE(SCHEMA_U64, object, member, uint64_t)
+#define AS_DURATION(object, member) SCHEMA_VALUE(SCHEMA_DURATION, object, member, uint64_t)
+#define AS_SHARE(object, member) SCHEMA_VALUE(SCHEMA_SHARE, object, member, uint32_t)
+#define AS_TEXT(object, member) SCHEMA_VALUE(SCHEMA_TEXT, object, member, struct span)
+/* An enum is an unsigned int to _Generic. */
+#define AS_WORD(object, member) SCHEMA_VALUE(SCHEMA_WORD, object, member, unsigned)
+#define AS_WORD_TEXT(object, member) SCHEMA_VALUE(SCHEMA_WORD_TEXT, object, member, struct span)
+#define AS_FLAGS(object, first) SCHEMA_VALUE(SCHEMA_FLAGS, object, first, bool)
+#define AS_LIST(kind, object, list, count, element)                                                          \
+	SCHEMA_VALUE(kind, object, list, element *), .count_offset = SCHEMA_AT(object, count, uint32_t)
+/* The rows of another schema; AS_SECTION: about members of the same object. */
+#define AS_MAP(object, member, schema, kind)                                                                 \
+	SCHEMA_VALUE(SCHEMA_MAP, object, member, kind), .child = (schema), .child_bytes = sizeof(kind)
+#define AS_SECTION(object, schema)                                                                           \
+	.type = SCHEMA_MAP, .object_bytes = sizeof(object), .child = (schema), .child_bytes = sizeof(object)
+
+#define SET_BY(object, flag) .is_optional = true, .set_offset = SCHEMA_AT(object, flag, bool)
+#define AS_OPT_U64(object, member) AS_U64(object, member.value), SET_BY(object, member.is_set)
+#define AS_OPT_DURATION(object, member) AS_DURATION(object, member.ns), SET_BY(object, member.is_set)
+
+#define RANGE(least, most) .range = { least, most }
+#define AT_LEAST(least) .range = { least, INT64_MAX }
+#define MANIFEST_RANGE(least, most) .manifest_range = { least, most }
+#define MANIFEST_AT_LEAST(least) .manifest_range = { least, INT64_MAX }
+#define WORDS(...)                                                                                           \
+	.words = (const char *const[]){ __VA_ARGS__ },                                                       \
+	.word_count = sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(const char *)
+#define MANIFEST_WORDS(...) .manifest_words = (const char *const[]){ __VA_ARGS__ }
+
+/* Writes the defaults into a zeroed object. */
+void schema_preset(const struct schema *schema, void *object);
+/* What is written, on top of what the object has. False: no map, or none at all (NULL). */
+bool schema_decode(struct decoder *d, const struct yaml_node *node, const struct schema *schema,
+		   void *object);
+/* A new object of the snapshot, defaults filled in. NULL after an error that leaves nothing to look at. */
+void *schema_decode_new(struct decoder *d, const struct yaml_node *node, const struct schema *schema);
+
+/*
+ * The keys, as paths with ", " between them, that differ and take effect at the next start only. Appends;
+ * lack of memory shows in text_error().
+ */
+void schema_late_keys(const struct schema *schema, const void *old, const void *new, struct text *out);
+
+/* For those who show values. */
+const void *schema_member(const struct schema_row *row, const void *object);
+/* bool, numbers, durations, shares, and words as their index; flags: a bit for each. */
+uint64_t schema_number(const struct schema_row *row, const void *object);
+uint32_t schema_count(const struct schema_row *row, const void *object); /* of a list */
+/* Texts and words; empty: not said, or another type. */
+struct span schema_text(const struct schema_row *row, const void *object);
+bool schema_is_set(const struct schema_row *row, const void *object);

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/gatewayapi/gateway.h"
+
+#include <stdio.h>
+
+#include "config/gatewayapi/service.h"
+#include "config/core/values.h"
+#include "user/base/check.h"
+#include "user/base/limits.h"
+#include "user/base/mem.h"
+
+/* -------------------------------------------------------------------------------- listeners */
+
+static const char *const protocol_words[] = { "HTTP", "TCP", "TLS", "HTTPS", "UDP" };
+
+static bool decode_protocol(struct decoder *d, const struct yaml_node *node, struct gateway_listener *l)
+{
+	static const enum listener_protocol protocol_of[] = { PROTOCOL_HTTP, PROTOCOL_TCP, PROTOCOL_TLS };
+	static const char *const modes[] = { "Passthrough", "Terminate" };
+	const struct yaml_node *written = decode_need(d, node, "protocol", "write HTTP, TCP or TLS");
+	const struct yaml_node *tls = decode_get(node, "tls"), *mode = tls ? decode_get(tls, "mode") : NULL;
+	unsigned index, mode_index = 1;
+
+	if (!DECODE_WORD(d, written, protocol_words, &index))
+		return false;
+	if (index >= ARRAY_LEN(protocol_of)) {
+		config_error(d->report, written,
+			     index == 3 ? "HTTPS listeners are not supported yet: this gateway does not "
+					  "terminate TLS; use protocol: TLS with tls.mode: Passthrough"
+					: "UDP listeners are not supported yet; use HTTP, TCP or TLS");
+		return false;
+	}
+	l->listener.protocol = protocol_of[index];
+	if (index != 2) {
+		if (tls)
+			config_error_key(d->report, tls, "protocol %s cannot have tls; remove it",
+					 protocol_words[index]);
+		return true;
+	}
+	/* Gateway API: Terminate is the default. */
+	DECODE_WORD(d, mode, modes, &mode_index);
+	if (mode_index == 1)
+		config_error(d->report, mode ? mode : node,
+			     "TLS termination is not supported yet; write tls: {mode: Passthrough} "
+			     "to pass connections through by host name");
+	return true;
+}
+
+/* The kinds of route that fit a protocol, a bit each. */
+static uint32_t kinds_of(enum listener_protocol protocol)
+{
+	switch (protocol) {
+	case PROTOCOL_HTTP:
+		return 1u << MANIFEST_HTTP_ROUTE | 1u << MANIFEST_GRPC_ROUTE;
+	case PROTOCOL_TCP:
+		return 1u << MANIFEST_TCP_ROUTE;
+	case PROTOCOL_TLS:
+		break;
+	}
+	return 1u << MANIFEST_TLS_ROUTE;
+}
+
+/* The bit of a kind by its name; 0: no kind of route. */
+static uint32_t kind_named(struct span name)
+{
+	for (unsigned kind = MANIFEST_HTTP_ROUTE; kind <= MANIFEST_TLS_ROUTE; kind++)
+		if (span_eq(name, span_str(manifest_kind_name((enum manifest_kind)kind))))
+			return 1u << kind;
+	return 0;
+}
+
+static const char *kinds_text(enum listener_protocol protocol)
+{
+	static const char *const texts[] = {
+		[PROTOCOL_HTTP] = "HTTPRoute and GRPCRoute",
+		[PROTOCOL_TCP] = "TCPRoute",
+		[PROTOCOL_TLS] = "TLSRoute",
+	};
+
+	return texts[protocol];
+}
+
+static void decode_kinds(struct decoder *d, const struct yaml_node *list, struct gateway_listener *l)
+{
+	static const struct decode_key keys[] = { KEY("group"), KEY("kind") };
+
+	if (!decode_list(d, list))
+		return;
+	l->kinds = 0;
+	yaml_each(node, list) {
+		struct span name, group = SPAN(GROUP_GATEWAY);
+
+		if (!DECODE_MAP(d, node, keys))
+			continue;
+		decode_string(d, decode_get(node, "group"), &group);
+		if (decode_string(d, decode_need(d, node, "kind", "write one such as HTTPRoute"), &name) &&
+		    span_eq(group, SPAN(GROUP_GATEWAY)))
+			l->kinds |= kind_named(name) & kinds_of(l->listener.protocol);
+	}
+	if (l->kinds == 0)
+		config_warning(d->report, list, "no route can attach to this listener; its protocol takes %s",
+			       kinds_text(l->listener.protocol));
+}
+
+static void decode_allowed(struct decoder *d, const struct yaml_node *node, struct gateway_listener *l)
+{
+	static const struct decode_key keys[] = { KEY("namespaces"), KEY("kinds") };
+	static const struct decode_key namespace_keys[] = { KEY("from"), KEY("selector") };
+	static const char *const words[] = { "Same", "All", "Selector", "None" };
+	static const enum routes_from from_of[] = { ROUTES_FROM_SAME, ROUTES_FROM_ALL, ROUTES_FROM_SELECTOR,
+						    ROUTES_FROM_NONE };
+	uint32_t errors = d->report->count[CONFIG_ERROR];
+	const struct yaml_node *namespaces, *selector;
+	unsigned index;
+
+	l->kinds = kinds_of(l->listener.protocol);
+	if (!DECODE_MAP(d, node, keys))
+		return;
+	decode_kinds(d, decode_get(node, "kinds"), l);
+	namespaces = decode_get(node, "namespaces");
+	if (!DECODE_MAP(d, namespaces, namespace_keys))
+		return;
+	if (DECODE_WORD(d, decode_get(namespaces, "from"), words, &index))
+		l->from = from_of[index];
+	selector = decode_get(namespaces, "selector");
+	if (l->from == ROUTES_FROM_SELECTOR && !selector)
+		config_error(d->report, namespaces,
+			     "from: Selector needs a selector; write selector: {matchLabels: {...}}");
+	/* One look at it here reports what is wrong with it once, not again for every route. */
+	manifest_selector_fits(d, selector, NULL, (struct span){ 0 });
+	if (d->report->count[CONFIG_ERROR] == errors)
+		l->selector = selector;
+}
+
+static void decode_listener(struct manifests *m, const struct manifest_object *gateway,
+			    const struct yaml_node *node, struct gateway_listener ***tail)
+{
+	static const struct decode_key keys[] = {
+		KEY("name"), KEY("hostname"), KEY("port"), KEY("protocol"), KEY("allowedRoutes"), KEY("tls"),
+	};
+	struct decoder *d = m->decoder;
+	const struct yaml_node *hostname;
+	struct gateway_listener *l;
+	bool is_good;
+
+	if (!DECODE_MAP(d, node, keys))
+		return;
+	l = decode_take(d, 1, sizeof(*l));
+	if (!l)
+		return;
+	l->gateway = gateway;
+	l->node = node;
+	l->listener.gateway_name = gateway->name;
+	l->listener.gateway_namespace = gateway->namespace;
+	is_good = decode_name(d, decode_need(d, node, "name", "every listener has a name"),
+			      &l->listener.listener_name);
+	is_good &= decode_port(d, decode_need(d, node, "port", "write the port to listen on"), &l->port);
+	hostname = decode_get(node, "hostname");
+	if (hostname && (hostname->kind != YAML_SCALAR || hostname->text.len))
+		is_good &= value_hostname(d, hostname, true, &l->listener.hostname);
+	is_good &= decode_protocol(d, node, l);
+	if (is_good && l->listener.protocol == PROTOCOL_TCP && l->listener.hostname.len) {
+		config_error_key(d->report, hostname,
+				 "plain TCP carries no host name; remove hostname, or use protocol: TLS");
+		is_good = false;
+	}
+	decode_allowed(d, decode_get(node, "allowedRoutes"), l);
+	if (!is_good)
+		return;
+	l->listener.key = decode_text(d, "%.*s/%.*s.%.*s", SPAN_FMT(gateway->namespace),
+				      SPAN_FMT(gateway->name), SPAN_FMT(l->listener.listener_name));
+	l->listener.where = config_where(d->arena, node);
+	if (!build_push(d, &m->listeners, l))
+		return;
+	**tail = l;
+	*tail = &l->next;
+}
+
+static void decode_gateway(struct manifests *m, const struct manifest_object *gateway)
+{
+	static const struct decode_key keys[] = {
+		KEY("gatewayClassName"),
+		KEY("listeners"),
+		KEY("addresses"),
+		KEY("infrastructure"),
+		KEY_LATER("allowedListeners"),
+		KEY_LATER("backendTLS"),
+		KEY_LATER("tls"),
+		KEY_LATER("defaultScope"),
+	};
+	struct gateway_listener *first = NULL, **tail = &first;
+	struct decoder *d = m->decoder;
+	const struct yaml_node *list;
+	bool is_off = false, is_same_host = false;
+	struct span key;
+
+	if (!gateway->spec) {
+		config_error(d->report, gateway->root, "\"spec\" is missing; write spec: {listeners: [...]}");
+		return;
+	}
+	if (!DECODE_MAP(d, gateway->spec, keys))
+		return;
+	if (decode_get(gateway->spec, "addresses"))
+		config_warning(d->report, decode_get(gateway->spec, "addresses"),
+			       "has no effect: every listener is bound to all "
+			       "addresses of this machine");
+	list = decode_need(d, gateway->spec, "listeners",
+			   "write listeners: [{name: http, port: 80, protocol: HTTP}]");
+	if (!decode_list(d, list))
+		return;
+	if (list->count > LIMIT_CONFIG_LISTENERS) {
+		config_error(d->report, list, "a Gateway has at most %d listeners, this one has %u",
+			     LIMIT_CONFIG_LISTENERS, list->count);
+		return;
+	}
+	yaml_each(node, list)
+		decode_listener(m, gateway, node, &tail);
+	value_splice_end(d, manifest_splice(gateway), &is_off, &is_same_host);
+	for (struct gateway_listener *l = first; l; l = l->next) {
+		l->listener.splice_off = is_off;
+		l->listener.is_same_host = is_same_host;
+	}
+	key = decode_text(d, "%.*s/%.*s", SPAN_FMT(gateway->namespace), SPAN_FMT(gateway->name));
+	if (first && key.data)
+		name_map_put(d, &m->gateways, key, first);
+}
+
+void gateways_decode(struct manifests *m)
+{
+	for (uint32_t i = 0; i < m->objects[MANIFEST_GATEWAY].count; i++)
+		decode_gateway(m, m->objects[MANIFEST_GATEWAY].list[i]);
+}
+
+struct gateway_listener *gateway_listeners(const struct manifests *m, struct span namespace, struct span name)
+{
+	char key[600];
+	int len = snprintf(key, sizeof(key), "%.*s/%.*s", SPAN_FMT(namespace), SPAN_FMT(name));
+
+	return len < (int)sizeof(key) ? name_map_get(&m->gateways, span_of(key, (size_t)len)) : NULL;
+}
+
+/* -------------------------------------------------------------------------------- admission */
+
+bool gateway_admits_kind(const struct gateway_listener *l, enum manifest_kind kind)
+{
+	return l->kinds & (1u << kind);
+}
+
+bool gateway_admits_namespace(struct manifests *m, const struct gateway_listener *l, struct span namespace)
+{
+	const struct manifest_object *object;
+
+	switch (l->from) {
+	case ROUTES_FROM_SAME:
+		return span_eq(l->gateway->namespace, namespace);
+	case ROUTES_FROM_ALL:
+		return true;
+	case ROUTES_FROM_NONE:
+		return false;
+	case ROUTES_FROM_SELECTOR:
+		break;
+	}
+	object = manifest_find(m, MANIFEST_NAMESPACE, (struct span){ 0 }, namespace);
+	return l->selector &&
+	       manifest_selector_fits(m->decoder, l->selector, object ? object->labels : NULL, namespace);
+}
+
+static bool is_wildcard(struct span name)
+{
+	return span_starts(name, SPAN("*."));
+}
+
+/* `name` is one that `wider` (exact or wildcard) also stands for. */
+static bool covers(struct span wider, struct span name)
+{
+	if (!is_wildcard(wider))
+		return span_eq(wider, name);
+	return span_ends(name, span_from(wider, 1));
+}
+
+bool gateway_hostnames(struct decoder *d, struct span listener_hostname, const struct span *name_list,
+		       uint32_t name_count, struct span **ret_list, uint32_t *ret_count)
+{
+	bool has_listener = false;
+	struct span *names;
+	uint32_t count = 0;
+
+	if (name_count == 0) {
+		*ret_list = NULL;
+		*ret_count = 0;
+		return true;
+	}
+	names = decode_take(d, name_count, sizeof(*names));
+	if (!names)
+		return false;
+	for (uint32_t i = 0; i < name_count; i++) {
+		bool is_listener = listener_hostname.len && covers(name_list[i], listener_hostname);
+
+		if (is_listener && !has_listener)
+			names[count++] = listener_hostname;
+		else if (!is_listener &&
+			 (listener_hostname.len == 0 || covers(listener_hostname, name_list[i])))
+			names[count++] = name_list[i];
+		has_listener |= is_listener;
+	}
+	*ret_list = names;
+	*ret_count = count;
+	return count > 0;
+}
+
+/* -------------------------------------------------------------------------------- ports */
+
+static void report_conflict(struct decoder *d, const struct gateway_listener *l,
+			    const struct gateway_listener *other, const char *what)
+{
+	config_error(d->report, l->node,
+		     "port %u is shared with %.*s, but %s; give one of them another port or hostname",
+		     l->port, SPAN_FMT(other->listener.where), what);
+}
+
+static void check_port(struct decoder *d, const struct gateway_listener *first)
+{
+	uint32_t count = 0;
+
+	for (const struct gateway_listener *l = first; l; l = l->next_on_port) {
+		if (++count == LIMIT_CONFIG_LISTENERS + 1) {
+			config_error(d->report, l->node, "port %u has more than %d listeners", l->port,
+				     LIMIT_CONFIG_LISTENERS);
+			return;
+		}
+		for (const struct gateway_listener *other = first; other != l; other = other->next_on_port) {
+			if (other->listener.protocol != l->listener.protocol)
+				report_conflict(d, l, other, "their protocols differ");
+			else if (l->listener.protocol == PROTOCOL_TCP)
+				report_conflict(d, l, other, "a TCP port can have only one listener");
+			else if (span_eq(other->listener.hostname, l->listener.hostname))
+				report_conflict(d, l, other, "both have the same hostname");
+			else
+				continue;
+			break;
+		}
+	}
+}
+
+static void fill_listener(struct decoder *d, struct gateway_listener *l, struct listener *ret)
+{
+	*ret = l->listener;
+	if (build_array(d, &l->routes, sizeof(struct route), &ret->route_list))
+		ret->route_count = l->routes.count;
+	if (build_array(d, &l->tcp_routes, sizeof(struct tcp_route), &ret->tcp_route_list))
+		ret->tcp_route_count = l->tcp_routes.count;
+}
+
+static void bind_port(struct manifests *m, struct gateway_listener *first)
+{
+	static const enum bind_protocol protocol_of[] = {
+		[PROTOCOL_HTTP] = BIND_HTTP, [PROTOCOL_TCP] = BIND_TCP, [PROTOCOL_TLS] = BIND_TLS
+	};
+	struct decoder *d = m->decoder;
+	struct bind *bind = build_bind(m->builder);
+	uint32_t count = 0;
+
+	if (!bind)
+		return;
+	check_port(d, first);
+	for (const struct gateway_listener *l = first; l; l = l->next_on_port)
+		count++;
+	bind->port = first->port;
+	bind->key = decode_text(d, "bind/%u", first->port);
+	bind->protocol = protocol_of[first->listener.protocol];
+	bind->listener_list = decode_take(d, count, sizeof(*bind->listener_list));
+	if (!bind->listener_list)
+		return;
+	bind->listener_count = count;
+	count = 0;
+	for (struct gateway_listener *l = first; l; l = l->next_on_port)
+		fill_listener(d, l, &bind->listener_list[count++]);
+}
+
+void gateways_bind(struct manifests *m)
+{
+	struct gateway_listener **last_on_port = hg_calloc(UINT16_MAX + 1, sizeof(struct gateway_listener *));
+	struct pointer_list *all = &m->listeners;
+
+	if (!last_on_port) {
+		m->decoder->failed = true;
+		return;
+	}
+	for (uint32_t i = 0; i < all->count; i++) {
+		struct gateway_listener *l = all->list[i], *last = last_on_port[l->port];
+
+		if (last) {
+			last->next_on_port = l;
+			l->is_bound = true;
+		}
+		last_on_port[l->port] = l;
+	}
+	hg_free(last_on_port);
+	for (uint32_t i = 0; i < all->count; i++)
+		if (!((struct gateway_listener *)all->list[i])->is_bound)
+			bind_port(m, all->list[i]);
+}
+
+void gateways_done(struct manifests *m)
+{
+	for (uint32_t i = 0; i < m->listeners.count; i++) {
+		struct gateway_listener *l = m->listeners.list[i];
+
+		build_list_done(&l->routes);
+		build_list_done(&l->tcp_routes);
+		host_claims_done(&l->claims);
+	}
+}

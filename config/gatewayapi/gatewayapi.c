@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/gatewayapi/gatewayapi.h"
+
+#include "config/gatewayapi/gateway.h"
+#include "config/gatewayapi/policy.h"
+#include "config/gatewayapi/route.h"
+#include "config/gatewayapi/service.h"
+
+void gatewayapi_decode(struct builder *builder, struct yaml_document *const *document_list,
+		       uint32_t document_count)
+{
+	struct manifests m = { .builder = builder, .decoder = &builder->decoder };
+
+	m.decoder->is_manifest = true;
+	for (uint32_t i = 0; i < document_count; i++)
+		manifest_add(&m, document_list[i]);
+	services_decode(&m);
+	gateways_decode(&m);
+	routes_decode(&m);
+	policies_decode(&m);
+	gateways_bind(&m);
+	m.decoder->is_manifest = false;
+	gateways_done(&m);
+	services_done(&m);
+	for (unsigned kind = 0; kind < MANIFEST_KIND_COUNT; kind++)
+		build_list_done(&m.objects[kind]);
+	build_list_done(&m.listeners);
+	name_map_done(&m.index);
+	name_map_done(&m.gateways);
+	name_map_done(&m.services);
+}

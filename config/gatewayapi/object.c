@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/gatewayapi/object.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "user/base/check.h"
+#include "user/base/limits.h"
+
+static const struct {
+	const char *group;
+	const char *name;
+} kinds[MANIFEST_KIND_COUNT] = {
+	[MANIFEST_GATEWAY] = { GROUP_GATEWAY, "Gateway" },
+	[MANIFEST_HTTP_ROUTE] = { GROUP_GATEWAY, "HTTPRoute" },
+	[MANIFEST_GRPC_ROUTE] = { GROUP_GATEWAY, "GRPCRoute" },
+	[MANIFEST_TCP_ROUTE] = { GROUP_GATEWAY, "TCPRoute" },
+	[MANIFEST_TLS_ROUTE] = { GROUP_GATEWAY, "TLSRoute" },
+	[MANIFEST_POLICY] = { "agentgateway.dev", "AgentgatewayPolicy" },
+	[MANIFEST_SERVICE] = { "", "Service" },
+	[MANIFEST_ENDPOINT_SLICE] = { "discovery.k8s.io", "EndpointSlice" },
+	[MANIFEST_ENDPOINTS] = { "", "Endpoints" },
+	[MANIFEST_REFERENCE_GRANT] = { GROUP_GATEWAY, "ReferenceGrant" },
+	[MANIFEST_NAMESPACE] = { "", "Namespace" },
+};
+
+const char *manifest_kind_name(enum manifest_kind kind)
+{
+	return kinds[kind].name;
+}
+
+/* -------------------------------------------------------------------------------- metadata */
+
+static bool two_digits(struct span s, size_t at, int min, int max, int *ret)
+{
+	int value;
+
+	if (s.len < at + 2 || s.data[at] < '0' || s.data[at] > '9' || s.data[at + 1] < '0' ||
+	    s.data[at + 1] > '9')
+		return false;
+	value = (s.data[at] - '0') * 10 + (s.data[at + 1] - '0');
+	*ret = value;
+	return value >= min && value <= max;
+}
+
+/* "2026-01-31T23:59:59Z" as the Kubernetes API writes it; a fraction of a second is ignored (RFC 3339 5.6).
+ */
+static bool parse_timestamp(struct span s, int64_t *ret_s)
+{
+	struct tm tm = { 0 };
+	int century, year;
+
+	if (s.len < 20 || s.data[4] != '-' || s.data[7] != '-' || s.data[10] != 'T' || s.data[13] != ':' ||
+	    s.data[16] != ':' || s.data[s.len - 1] != 'Z' || (s.len > 20 && s.data[19] != '.'))
+		return false;
+	if (!two_digits(s, 0, 19, 99, &century) || !two_digits(s, 2, 0, 99, &year) ||
+	    !two_digits(s, 5, 1, 12, &tm.tm_mon) || !two_digits(s, 8, 1, 31, &tm.tm_mday) ||
+	    !two_digits(s, 11, 0, 23, &tm.tm_hour) || !two_digits(s, 14, 0, 59, &tm.tm_min) ||
+	    !two_digits(s, 17, 0, 60, &tm.tm_sec))
+		return false;
+	tm.tm_year = century * 100 + year - 1900;
+	tm.tm_mon--;
+	*ret_s = timegm(&tm);
+	return true;
+}
+
+static void decode_created(struct decoder *d, const struct yaml_node *node, struct manifest_object *object)
+{
+	struct span s;
+
+	object->created_s = INT64_MAX;
+	if (decode_string(d, node, &s) && !parse_timestamp(s, &object->created_s))
+		config_error(d->report, node, "%s is not a time stamp; write it as 2026-01-31T23:59:59Z",
+			     QUOTE(s));
+}
+
+/* Selectors are compared with every namespace and object: bounded, so that no file takes forever to load. */
+static bool is_small(struct decoder *d, const struct yaml_node *node)
+{
+	if (node->count <= LIMIT_CONFIG_LABELS)
+		return true;
+	config_error(d->report, node, "has %u entries; %d are the most", node->count, LIMIT_CONFIG_LABELS);
+	return false;
+}
+
+static const struct yaml_node *string_map(struct decoder *d, const struct yaml_node *node)
+{
+	struct span value;
+
+	if (!decode_any_map(d, node))
+		return NULL;
+	yaml_each(member, node)
+		if (!yaml_is_null(member))
+			decode_string(d, member, &value);
+	return node;
+}
+
+static bool decode_metadata(struct manifests *m, const struct yaml_node *root, struct manifest_object *object)
+{
+	struct decoder *d = m->decoder;
+	const struct yaml_node *metadata =
+		decode_need(d, root, "metadata", "write metadata: {name: ..., namespace: ...}");
+
+	if (!decode_any_map(d, metadata))
+		return false;
+	if (!decode_name(d, decode_need(d, metadata, "name", "every object has a name"), &object->name))
+		return false;
+	if (object->kind != MANIFEST_NAMESPACE &&
+	    !decode_name(d, decode_get(metadata, "namespace"), &object->namespace))
+		object->namespace = SPAN("default");
+	decode_created(d, decode_get(metadata, "creationTimestamp"), object);
+	object->labels = string_map(d, decode_get(metadata, "labels"));
+	if (object->labels && !is_small(d, object->labels))
+		object->labels = NULL;
+	object->annotations = string_map(d, decode_get(metadata, "annotations"));
+	return true;
+}
+
+/* -------------------------------------------------------------------------------- collecting */
+
+static void add_items(struct manifests *m, const struct yaml_node *root)
+{
+	const struct yaml_node *items = yaml_get(root, SPAN("items"));
+
+	if (!items || !decode_list(m->decoder, items))
+		return;
+	for (struct yaml_node *item = items->first, *next; item; item = next) {
+		struct yaml_document *document;
+
+		next = item->next;
+		if (!decode_any_map(m->decoder, item))
+			continue;
+		document = yaml_detach(m->decoder->arena, item);
+		if (!document) {
+			m->decoder->failed = true;
+			return;
+		}
+		manifest_add(m, document);
+	}
+}
+
+static void keep_object(struct manifests *m, struct manifest_object *object)
+{
+	struct decoder *d = m->decoder;
+	struct span key = decode_text(d, "%d/%.*s/%.*s", (int)object->kind, SPAN_FMT(object->namespace),
+				      SPAN_FMT(object->name));
+	const struct manifest_object *first = key.data ? name_map_get(&m->index, key) : NULL;
+
+	if (!key.data)
+		return;
+	if (first) {
+		config_error(d->report, object->root,
+			     "this object is already in %.*s line %u; remove one of the two",
+			     SPAN_FMT(first->root->document->file), first->root->line);
+		return;
+	}
+	if (name_map_put(d, &m->index, key, object))
+		build_push(d, &m->objects[object->kind], object);
+}
+
+static bool find_kind(struct span group, struct span name, enum manifest_kind *ret)
+{
+	for (unsigned i = 0; i < MANIFEST_KIND_COUNT; i++) {
+		if (span_eq(name, span_str(kinds[i].name)) && span_eq(group, span_str(kinds[i].group))) {
+			*ret = (enum manifest_kind)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static const struct decode_key root_keys[] = {
+	KEY("apiVersion"), KEY("kind"), KEY("metadata"), KEY("spec"), KEY("status"),
+};
+
+static bool is_cluster_made(enum manifest_kind kind)
+{
+	return kind == MANIFEST_SERVICE || kind == MANIFEST_ENDPOINT_SLICE || kind == MANIFEST_ENDPOINTS ||
+	       kind == MANIFEST_NAMESPACE;
+}
+
+void manifest_add(struct manifests *m, struct yaml_document *document)
+{
+	const struct yaml_node *root = document->root, *kind_node, *version_node;
+	struct manifest_object *object;
+	struct span version, kind, group;
+	struct decoder *d = m->decoder;
+	ptrdiff_t slash;
+
+	version_node = decode_need(d, root, "apiVersion", "write one such as gateway.networking.k8s.io/v1");
+	kind_node = decode_need(d, root, "kind", "write one such as HTTPRoute");
+	if (!decode_name(d, version_node, &version) || !decode_name(d, kind_node, &kind))
+		return;
+	slash = span_find(version, '/');
+	group = slash < 0 ? SPAN("") : span_first(version, (size_t)slash);
+	if (group.len == 0 && span_ends(kind, SPAN("List"))) {
+		add_items(m, root);
+		return;
+	}
+	object = decode_take(d, 1, sizeof(*object));
+	if (!object)
+		return;
+	if (!find_kind(group, kind, &object->kind)) {
+		config_info(d->report, root, "skipped: objects of kind %s (%s) are not used", QUOTE(kind),
+			    QUOTE(version));
+		return;
+	}
+	object->root = root;
+	object->spec = decode_get(root, "spec");
+	/* Objects that clusters make themselves may have more. */
+	if (!is_cluster_made(object->kind))
+		DECODE_MAP(d, root, root_keys);
+	if (!decode_metadata(m, root, object))
+		return;
+	document->label =
+		object->namespace.len
+			? decode_text(d, "%s %.*s/%.*s", kinds[object->kind].name,
+				      SPAN_FMT(object->namespace), SPAN_FMT(object->name))
+			: decode_text(d, "%s %.*s", kinds[object->kind].name, SPAN_FMT(object->name));
+	keep_object(m, object);
+}
+
+const struct manifest_object *manifest_find(struct manifests *m, enum manifest_kind kind,
+					    struct span namespace, struct span name)
+{
+	char key[600];
+	int len = snprintf(key, sizeof(key), "%d/%.*s/%.*s", (int)kind, SPAN_FMT(namespace), SPAN_FMT(name));
+
+	return len < (int)sizeof(key) ? name_map_get(&m->index, span_of(key, (size_t)len)) : NULL;
+}
+
+/* -------------------------------------------------------------------------------- labels */
+
+struct span manifest_label(const struct yaml_node *labels, const char *name)
+{
+	const struct yaml_node *label = labels ? yaml_get(labels, span_str(name)) : NULL;
+
+	return label && label->kind == YAML_SCALAR ? label->text : (struct span){ 0 };
+}
+
+struct label_owner {
+	const struct yaml_node *labels;
+	struct span namespace;
+};
+
+static struct span owner_label(const struct label_owner *owner, struct span name)
+{
+	const struct yaml_node *label = owner->labels ? yaml_get(owner->labels, name) : NULL;
+
+	if (owner->namespace.len && span_eq(name, SPAN("kubernetes.io/metadata.name")))
+		return owner->namespace;
+	return label && label->kind == YAML_SCALAR ? label->text : (struct span){ 0 };
+}
+
+static bool labels_fit(struct decoder *d, const struct yaml_node *wanted, const struct label_owner *owner)
+{
+	bool fits = true;
+
+	if (!decode_any_map(d, wanted))
+		return !wanted;
+	if (!is_small(d, wanted))
+		return false;
+	yaml_each(member, wanted) {
+		struct span value, found = owner_label(owner, member->key);
+
+		if (!decode_string(d, member, &value) || !found.data || !span_eq(value, found))
+			fits = false;
+	}
+	return fits;
+}
+
+bool manifest_labels_fit(struct decoder *d, const struct yaml_node *wanted, const struct yaml_node *labels)
+{
+	const struct label_owner owner = { .labels = labels };
+
+	return labels_fit(d, wanted, &owner);
+}
+
+static bool is_listed(struct decoder *d, const struct yaml_node *values, struct span value)
+{
+	bool found = false;
+
+	if (!decode_list(d, values) || !is_small(d, values))
+		return false;
+	yaml_each(child, values) {
+		struct span s;
+
+		if (decode_string(d, child, &s))
+			found |= span_eq(s, value);
+	}
+	return found;
+}
+
+static bool expression_fits(struct decoder *d, const struct yaml_node *node, const struct label_owner *owner)
+{
+	static const struct decode_key keys[] = { KEY("key"), KEY("operator"), KEY("values") };
+	static const char *const operators[] = { "In", "NotIn", "Exists", "DoesNotExist" };
+	const struct yaml_node *values;
+	struct span key, found;
+	unsigned index;
+
+	if (!DECODE_MAP(d, node, keys) ||
+	    !decode_string(d, decode_need(d, node, "key", "write the name of a label"), &key) ||
+	    !DECODE_WORD(d, decode_need(d, node, "operator", "write In, NotIn, Exists or DoesNotExist"),
+			 operators, &index))
+		return false;
+	found = owner_label(owner, key);
+	if (index == 2)
+		return found.data != NULL;
+	if (index == 3)
+		return found.data == NULL;
+	values = decode_need(d, node, "values", "write the list of values");
+	if (index == 0)
+		return found.data && is_listed(d, values, found);
+	return !found.data || !is_listed(d, values, found);
+}
+
+bool manifest_selector_fits(struct decoder *d, const struct yaml_node *selector,
+			    const struct yaml_node *labels, struct span namespace)
+{
+	static const struct decode_key keys[] = { KEY("matchLabels"), KEY("matchExpressions") };
+	const struct label_owner owner = { labels, namespace };
+	const struct yaml_node *expressions;
+	bool fits;
+
+	if (!DECODE_MAP(d, selector, keys))
+		return false;
+	fits = labels_fit(d, decode_get(selector, "matchLabels"), &owner);
+	expressions = decode_get(selector, "matchExpressions");
+	if (!decode_list(d, expressions))
+		return fits && !expressions;
+	if (!is_small(d, expressions))
+		return false;
+	yaml_each(node, expressions)
+		fits &= expression_fits(d, node, &owner);
+	return fits;
+}
+
+/* -------------------------------------------------------------------------------- references */
+
+bool manifest_ref(struct decoder *d, const struct yaml_node *node, const struct manifest_object *from,
+		  const char *group, const char *kind, struct manifest_ref *ret)
+{
+	const struct yaml_node *group_node = yaml_get(node, SPAN("group"));
+	struct manifest_ref ref = { span_str(group), span_str(kind), { 0 }, from->namespace };
+
+	/* The core group is the empty text. */
+	if (group_node && !yaml_is_null(group_node))
+		decode_string(d, group_node, &ref.group);
+	decode_name(d, decode_get(node, "kind"), &ref.kind);
+	decode_name(d, decode_get(node, "namespace"), &ref.namespace);
+	if (!decode_name(d, decode_need(d, node, "name", "write the name of the object"), &ref.name))
+		return false;
+	*ret = ref;
+	return true;
+}

@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/gatewayapi/policy.h"
+
+#include "config/gatewayapi/filter.h"
+#include "config/gatewayapi/service.h"
+#include "config/core/policy_value.h"
+#include "user/base/check.h"
+
+#define NO_TLS "is not supported yet: this gateway does not speak TLS itself; remove it"
+#define TARGET_KINDS "write Gateway, HTTPRoute, GRPCRoute or Service"
+
+/* One kind of policy found in an object, before it is multiplied by the targets. */
+struct found_policy {
+	const char *prefix; /* "frontend/" */
+	const char *suffix; /* ":frontend-tcp:" */
+	struct policy_value value;
+	const struct yaml_node *node;
+};
+
+enum {
+	POLICIES_MAX = 14, /* of one object: every kind once */
+	TARGETS_MAX = 16,  /* as in the CRD */
+};
+
+struct policy_source {
+	const struct manifest_object *object;
+	struct found_policy found[POLICIES_MAX];
+	uint32_t found_count;
+	bool is_gateway_phase;
+	bool has_section[3]; /* by enum policy_section */
+};
+
+static void found(struct policy_source *source, const char *prefix, const char *suffix, enum policy_kind kind,
+		  const void *object, const struct yaml_node *node)
+{
+	if (!object)
+		return;
+	CHECK(source->found_count < POLICIES_MAX);
+	source->found[source->found_count++] =
+		(struct found_policy){ prefix, suffix, { kind, object }, node };
+}
+
+/* A kind that has rows. */
+struct plain_policy {
+	const char *key;
+	const char *prefix;
+	const char *suffix;
+	enum policy_kind kind;
+};
+
+static void decode_plain(struct decoder *d, const struct yaml_node *map, const struct plain_policy *list,
+			 size_t count, struct policy_source *source)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct yaml_node *node = decode_get(map, list[i].key);
+
+		if (node)
+			found(source, list[i].prefix, list[i].suffix, list[i].kind,
+			      policy_value(d, node, list[i].kind), node);
+	}
+}
+
+/* -------------------------------------------------------------------------------- frontend */
+
+static const void *decode_access_log(struct decoder *d, const struct yaml_node *node)
+{
+	static const struct decode_key keys[] = { KEY("attributes"), KEY_LATER("filter"), KEY_LATER("otlp") };
+	static const struct decode_key attribute_keys[] = { KEY("remove"), KEY_LATER("add") };
+	const struct yaml_node *attributes = decode_get(node, "attributes");
+
+	if (!DECODE_MAP(d, node, keys))
+		return NULL;
+	return policy_value_access_log(
+		d, DECODE_MAP(d, attributes, attribute_keys) ? decode_get(attributes, "remove") : NULL);
+}
+
+static void decode_frontend(struct decoder *d, const struct yaml_node *node, struct policy_source *source)
+{
+	static const struct decode_key keys[] = {
+		KEY("http"),
+		KEY("tcp"),
+		KEY("accessLog"),
+		KEY_REFUSED("tls", NO_TLS),
+		KEY_LATER("tracing"),
+		KEY_LATER("metrics"),
+		KEY("connect"),
+		KEY_LATER("proxyProtocol"),
+		KEY_LATER("networkAuthorization"),
+	};
+	static const struct plain_policy plain[] = {
+		{ "http", "frontend/", ":frontend-http:", POLICY_FRONTEND_HTTP },
+		{ "tcp", "frontend/", ":frontend-tcp:", POLICY_FRONTEND_TCP },
+		{ "connect", "frontend/", ":frontend-connect:", POLICY_FRONTEND_CONNECT },
+	};
+	const struct yaml_node *log = decode_get(node, "accessLog");
+
+	if (!DECODE_MAP(d, node, keys))
+		return;
+	decode_plain(d, node, plain, ARRAY_LEN(plain), source);
+	if (log)
+		found(source, "frontend/", ":frontend-logging:", POLICY_FRONTEND_ACCESS_LOG,
+		      decode_access_log(d, log), log);
+}
+
+/* -------------------------------------------------------------------------------- traffic */
+
+static void decode_header_modifiers(struct decoder *d, const struct yaml_node *node,
+				    struct policy_source *source)
+{
+	static const struct decode_key keys[] = { KEY("request"), KEY("response") };
+	const struct yaml_node *request, *response;
+
+	if (!DECODE_MAP(d, node, keys))
+		return;
+	request = decode_get(node, "request");
+	response = decode_get(node, "response");
+	if (request)
+		found(source, "traffic/", ":header-modifier:", POLICY_REQUEST_HEADERS,
+		      filter_headers(d, request), request);
+	if (response)
+		found(source, "traffic/", ":resp-header-modifier:", POLICY_RESPONSE_HEADERS,
+		      filter_headers(d, response), response);
+}
+
+static void decode_traffic(struct decoder *d, const struct yaml_node *node, struct policy_source *source)
+{
+	static const struct decode_key keys[] = {
+		KEY("timeouts"),
+		KEY("retry"),
+		KEY("delay"),
+		KEY("headerModifiers"),
+		KEY("directResponse"),
+		KEY("phase"),
+		KEY_REFUSED("hostRewrite", "is not supported yet; use a URLRewrite filter of the HTTPRoute"),
+		KEY_LATER("transformation"),
+		KEY_LATER("extProc"),
+		KEY_LATER("extAuth"),
+		KEY_LATER("rateLimit"),
+		KEY_LATER("cors"),
+		KEY_LATER("csrf"),
+		KEY_LATER("authorization"),
+		KEY_LATER("jwtAuthentication"),
+		KEY_LATER("basicAuthentication"),
+		KEY_LATER("apiKeyAuthentication"),
+		KEY_LATER("buffer"),
+		KEY_LATER("compression"),
+		KEY_LATER("concurrencyLimit"),
+		KEY_LATER("conditional"),
+	};
+	static const char *const phases[] = { "PostRouting", "PreRouting" };
+	static const struct plain_policy plain[] = {
+		{ "timeouts", "traffic/", ":timeout:", POLICY_TIMEOUT },
+		{ "delay", "traffic/", ":delay:", POLICY_DELAY },
+	};
+	const struct yaml_node *retry = decode_get(node, "retry");
+	const struct yaml_node *direct = decode_get(node, "directResponse");
+	unsigned phase = 0;
+
+	if (!DECODE_MAP(d, node, keys))
+		return;
+	DECODE_WORD(d, decode_get(node, "phase"), phases, &phase);
+	source->is_gateway_phase = phase == 1;
+	decode_plain(d, node, plain, ARRAY_LEN(plain), source);
+	if (retry)
+		found(source, "traffic/", ":retry:", POLICY_RETRY, filter_retry(d, retry, true), retry);
+	decode_header_modifiers(d, decode_get(node, "headerModifiers"), source);
+	if (direct)
+		found(source, "traffic/", ":direct-response:", POLICY_DIRECT_RESPONSE,
+		      policy_value_direct_response(d, direct), direct);
+}
+
+/* -------------------------------------------------------------------------------- backend */
+
+static void decode_backend(struct decoder *d, const struct yaml_node *node, struct policy_source *source)
+{
+	static const struct decode_key keys[] = {
+		KEY("http"),
+		KEY("tcp"),
+		KEY("health"),
+		KEY_REFUSED("tls", NO_TLS),
+		KEY_LATER("auth"),
+		KEY_LATER("tunnel"),
+		KEY_LATER("transformation"),
+		KEY_LATER("mcp"),
+		KEY_LATER("ai"),
+		KEY_LATER("extAuth"),
+		KEY_LATER("authorization"),
+	};
+	static const struct plain_policy plain[] = {
+		{ "http", "", ":backend-http:", POLICY_BACKEND_HTTP },
+		{ "tcp", "backend/", ":backend-tcp:", POLICY_BACKEND_TCP },
+		{ "health", "", ":health:", POLICY_BACKEND_HEALTH },
+	};
+
+	if (DECODE_MAP(d, node, keys))
+		decode_plain(d, node, plain, ARRAY_LEN(plain), source);
+}
+
+/* -------------------------------------------------------------------------------- targets */
+
+static bool set_kind(struct decoder *d, const struct yaml_node *node, const struct manifest_ref *ref,
+		     struct policy_target *target)
+{
+	if (span_eq(ref->group, SPAN(GROUP_GATEWAY)) && span_eq(ref->kind, SPAN("Gateway"))) {
+		target->kind = TARGET_GATEWAY;
+		return true;
+	}
+	if (span_eq(ref->group, SPAN(GROUP_GATEWAY)) &&
+	    (span_eq(ref->kind, SPAN("HTTPRoute")) || span_eq(ref->kind, SPAN("GRPCRoute")))) {
+		target->kind = TARGET_ROUTE;
+		target->route_kind = ref->kind;
+		return true;
+	}
+	if (ref->group.len == 0 && span_eq(ref->kind, SPAN("Service"))) {
+		target->kind = TARGET_SERVICE;
+		return true;
+	}
+	config_error(d->report, node,
+		     "a policy cannot target objects of kind %s in group %s here; use Gateway, HTTPRoute or "
+		     "GRPCRoute (group " GROUP_GATEWAY ") or Service (group \"\")",
+		     QUOTE(ref->kind), QUOTE(ref->group));
+	return false;
+}
+
+/* Which sections fit which target, reference table of the CRD. */
+static bool check_sections(struct decoder *d, const struct yaml_node *node,
+			   const struct policy_source *source, const struct policy_target *target)
+{
+	if (source->has_section[SECTION_FRONTEND] && target->kind != TARGET_GATEWAY) {
+		config_error(d->report, node, "a policy with a section frontend can only target a Gateway");
+		return false;
+	}
+	if (source->has_section[SECTION_FRONTEND] && target->section.len) {
+		config_error(d->report, node,
+			     "a policy with a section frontend applies to connections, before a listener is "
+			     "chosen; remove sectionName");
+		return false;
+	}
+	if (source->has_section[SECTION_TRAFFIC] && target->kind == TARGET_SERVICE) {
+		config_error(
+			d->report, node,
+			"a policy with a section traffic can target a Gateway, HTTPRoute or GRPCRoute, not a "
+			"Service");
+		return false;
+	}
+	return true;
+}
+
+static bool set_section(struct decoder *d, const struct yaml_node *node, struct policy_target *target)
+{
+	struct span section;
+	uint64_t port;
+
+	if (!node)
+		return true;
+	/* For a Service it is a port number, which YAML shows as a number when it is not quoted. */
+	section =
+		node->kind == YAML_SCALAR && target->kind == TARGET_SERVICE ? node->text : (struct span){ 0 };
+	if (target->kind != TARGET_SERVICE)
+		return decode_name(d, node, &target->section);
+	if (span_parse_u63(section, &port) < 0 || port < 1 || port > UINT16_MAX) {
+		config_error(d->report, node,
+			     "the sectionName of a Service is a port number, as in \"8000\"");
+		return false;
+	}
+	target->port = (uint16_t)port;
+	return true;
+}
+
+static void add_target(struct manifests *m, const struct yaml_node *node, const struct policy_source *source,
+		       const struct manifest_ref *ref)
+{
+	struct policy_target target = { .name = ref->name,
+					.namespace = ref->namespace,
+					.attach_namespace = ref->namespace };
+	const struct manifest_object *object = source->object;
+	struct decoder *d = m->decoder;
+	struct span suffix = { 0 };
+
+	if (!set_kind(d, node, ref, &target) || !set_section(d, decode_get(node, "sectionName"), &target) ||
+	    !check_sections(d, node, source, &target))
+		return;
+	if (target.kind == TARGET_SERVICE)
+		target.name = service_hostname(d, ref->namespace, ref->name);
+	if (target.section.len)
+		suffix = decode_text(d, "/%.*s", SPAN_FMT(target.section));
+	else if (target.port)
+		suffix = decode_text(d, "/%u", target.port);
+	for (uint32_t i = 0; i < source->found_count; i++) {
+		const struct found_policy *one = &source->found[i];
+		struct targeted_policy *policy = build_policy(m->builder);
+
+		if (!policy)
+			return;
+		policy->key =
+			decode_text(d, "%s%.*s/%.*s%s%.*s/%.*s%.*s", one->prefix, SPAN_FMT(object->namespace),
+				    SPAN_FMT(object->name), one->suffix, SPAN_FMT(target.namespace),
+				    SPAN_FMT(target.name), SPAN_FMT(suffix));
+		policy->has_name = true;
+		policy->name_kind = SPAN("AgentgatewayPolicy");
+		policy->name = object->name;
+		policy->namespace = object->namespace;
+		policy->target = target;
+		policy->is_gateway_phase = source->is_gateway_phase;
+		policy->value = one->value;
+		policy->created_s = object->created_s;
+		policy->where = config_where(d->arena, one->node);
+	}
+}
+
+static void decode_target_ref(struct manifests *m, const struct yaml_node *node,
+			      const struct policy_source *source)
+{
+	static const struct decode_key keys[] = {
+		KEY("group"),
+		KEY("kind"),
+		KEY("name"),
+		KEY("sectionName"),
+		KEY_REFUSED("namespace",
+			    "cannot be chosen: a policy applies to objects of its own namespace"),
+		KEY_LATER("port")
+	};
+	struct manifest_ref ref;
+	struct decoder *d = m->decoder;
+
+	if (!DECODE_MAP(d, node, keys))
+		return;
+	if (!decode_need(d, node, "kind", TARGET_KINDS))
+		return;
+	if (!manifest_ref(d, node, source->object, "", "", &ref))
+		return;
+	/* The page of the documentation that leaves out the group means Gateway API. */
+	if (!yaml_get(node, SPAN("group")) && !span_eq(ref.kind, SPAN("Service")))
+		ref.group = SPAN(GROUP_GATEWAY);
+	ref.namespace = source->object->namespace;
+	add_target(m, node, source, &ref);
+}
+
+static bool selectable_kind(struct span kind, enum manifest_kind *ret)
+{
+	static const enum manifest_kind kinds[] = { MANIFEST_GATEWAY, MANIFEST_HTTP_ROUTE,
+						    MANIFEST_GRPC_ROUTE, MANIFEST_SERVICE };
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (span_eq(kind, span_str(manifest_kind_name(kinds[i])))) {
+			*ret = kinds[i];
+			return true;
+		}
+	}
+	return false;
+}
+
+static void decode_target_selector(struct manifests *m, const struct yaml_node *node,
+				   const struct policy_source *source)
+{
+	static const struct decode_key keys[] = { KEY("group"), KEY("kind"), KEY("matchLabels"),
+						  KEY("sectionName") };
+	const struct yaml_node *labels;
+	struct decoder *d = m->decoder;
+	enum manifest_kind kind;
+	struct manifest_ref ref = { .namespace = source->object->namespace };
+	uint32_t count = 0;
+
+	if (!DECODE_MAP(d, node, keys))
+		return;
+	if (!decode_name(d, decode_need(d, node, "kind", TARGET_KINDS), &ref.kind))
+		return;
+	labels = decode_need(d, node, "matchLabels", "write the labels of the objects it applies to");
+	if (!labels)
+		return;
+	if (!selectable_kind(ref.kind, &kind)) {
+		config_error(d->report, decode_get(node, "kind"),
+			     "a policy cannot select objects of kind %s; use Gateway, HTTPRoute, GRPCRoute "
+			     "or Service",
+			     QUOTE(ref.kind));
+		return;
+	}
+	if (kind != MANIFEST_SERVICE)
+		ref.group = SPAN(GROUP_GATEWAY);
+	for (uint32_t i = 0; i < m->objects[kind].count; i++) {
+		const struct manifest_object *object = m->objects[kind].list[i];
+
+		if (!span_eq(object->namespace, ref.namespace) ||
+		    !manifest_labels_fit(d, labels, object->labels))
+			continue;
+		ref.name = object->name;
+		add_target(m, node, source, &ref);
+		count++;
+	}
+	if (count == 0)
+		config_warning(d->report, node, "selects nothing: no %s in namespace %s has these labels",
+			       manifest_kind_name(kind), QUOTE(ref.namespace));
+}
+
+static void decode_targets(struct manifests *m, const struct yaml_node *spec,
+			   const struct policy_source *source)
+{
+	static const char *const choices[] = { "targetRefs", "targetSelectors" };
+	struct decoder *d = m->decoder;
+	const struct yaml_node *list;
+	unsigned index;
+
+	list = decode_choice(d, spec, choices, ARRAY_LEN(choices), &index);
+	if (!list || !decode_list(d, list))
+		return;
+	if (list->count < 1 || list->count > TARGETS_MAX) {
+		config_error(d->report, list, "a policy has 1 to %d targets, this one has %u", TARGETS_MAX,
+			     list->count);
+		return;
+	}
+	yaml_each(node, list) {
+		if (index == 0)
+			decode_target_ref(m, node, source);
+		else
+			decode_target_selector(m, node, source);
+	}
+}
+
+/* -------------------------------------------------------------------------------- policies */
+
+static void decode_strategy(struct decoder *d, const struct yaml_node *node)
+{
+	static const struct decode_key keys[] = { KEY("inheritance") };
+	static const char *const words[] = { "Default", "Override" };
+	unsigned index = 0;
+
+	if (DECODE_MAP(d, node, keys) && DECODE_WORD(d, decode_get(node, "inheritance"), words, &index) &&
+	    index == 1)
+		config_error(d->report, decode_get(node, "inheritance"),
+			     "Override is not supported yet; the more specific policy "
+			     "always wins here");
+}
+
+static void decode_policy(struct manifests *m, const struct manifest_object *object)
+{
+	static const struct decode_key keys[] = {
+		KEY("targetRefs"), KEY("targetSelectors"), KEY("frontend"),
+		KEY("traffic"),	   KEY("backend"),	   KEY("strategy")
+	};
+	struct policy_source source = { .object = object };
+	const struct yaml_node *spec = object->spec;
+	struct decoder *d = m->decoder;
+
+	if (!spec) {
+		config_error(d->report, object->root,
+			     "\"spec\" is missing; write spec: {targetRefs: [...], traffic: {...}}");
+		return;
+	}
+	if (!DECODE_MAP(d, spec, keys))
+		return;
+	source.has_section[SECTION_FRONTEND] = decode_get(spec, "frontend");
+	source.has_section[SECTION_TRAFFIC] = decode_get(spec, "traffic");
+	source.has_section[SECTION_BACKEND] = decode_get(spec, "backend");
+	if (!source.has_section[0] && !source.has_section[1] && !source.has_section[2])
+		config_error(d->report, spec,
+			     "sets nothing; write at least one of frontend, traffic and backend");
+	decode_strategy(d, decode_get(spec, "strategy"));
+	decode_frontend(d, decode_get(spec, "frontend"), &source);
+	decode_traffic(d, decode_get(spec, "traffic"), &source);
+	decode_backend(d, decode_get(spec, "backend"), &source);
+	decode_targets(m, spec, &source);
+}
+
+void policies_decode(struct manifests *m)
+{
+	for (uint32_t i = 0; i < m->objects[MANIFEST_POLICY].count; i++)
+		decode_policy(m, m->objects[MANIFEST_POLICY].list[i]);
+}

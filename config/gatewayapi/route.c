@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/gatewayapi/route.h"
+
+#include <stdlib.h>
+
+#include "config/gatewayapi/rule.h"
+#include "config/gatewayapi/service.h"
+#include "config/core/route_value.h"
+#include "config/core/values.h"
+#include "user/base/check.h"
+
+/* A listener that serves a route, and the host names it does so for. */
+struct route_parent {
+	struct gateway_listener *listener;
+	struct span *hostname_list;
+	uint32_t hostname_count; /* 0: every name of the listener */
+	bool is_lost;		 /* a route of another kind has one of the names */
+};
+
+/* One route object while it is decoded. */
+struct route_source {
+	const struct manifest_object *object;
+	struct span *hostname_list; /* as written, lower case */
+	uint32_t hostname_count;
+	bool splice_off;
+	struct pointer_list parents; /* struct route_parent, each listener once */
+};
+
+/* -------------------------------------------------------------------------------- parents */
+
+/* How far the best listener of a parentRef got; the messages follow the condition reasons of Gateway API. */
+enum parent_result {
+	PARENT_NO_LISTENER, /* none of that name, port and protocol */
+	PARENT_NOT_ALLOWED,
+	PARENT_NO_HOSTNAME,
+	PARENT_TAKEN,
+};
+
+struct parent_ref {
+	struct manifest_ref gateway;
+	struct span section;
+	uint16_t port; /* 0: any */
+};
+
+static bool is_parent(const struct route_source *source, const struct gateway_listener *l)
+{
+	for (uint32_t i = 0; i < source->parents.count; i++)
+		if (((const struct route_parent *)source->parents.list[i])->listener == l)
+			return true;
+	return false;
+}
+
+static enum parent_result try_listener(struct manifests *m, struct route_source *source,
+					const struct parent_ref *parent, struct gateway_listener *l)
+{
+	const struct manifest_object *object = source->object;
+	struct route_parent found = { .listener = l }, *kept;
+
+	if ((parent->section.len && !span_eq(parent->section, l->listener.listener_name)) ||
+	    (parent->port && parent->port != l->port))
+		return PARENT_NO_LISTENER;
+	if (!gateway_admits_kind(l, object->kind))
+		return PARENT_NO_LISTENER;
+	if (!gateway_admits_namespace(m, l, object->namespace))
+		return PARENT_NOT_ALLOWED;
+	if (!gateway_hostnames(m->decoder, l->listener.hostname, source->hostname_list,
+			       source->hostname_count, &found.hostname_list, &found.hostname_count))
+		return PARENT_NO_HOSTNAME;
+	if (is_parent(source, l))
+		return PARENT_TAKEN;
+	kept = decode_take(m->decoder, 1, sizeof(*kept));
+	if (kept) {
+		*kept = found;
+		build_push(m->decoder, &source->parents, kept);
+	}
+	return PARENT_TAKEN;
+}
+
+static void report_parent(struct decoder *d, const struct yaml_node *node, const struct route_source *source,
+			  enum parent_result result)
+{
+	switch (result) {
+	case PARENT_NO_LISTENER:
+		config_warning(
+			d->report, node,
+			"the Gateway has no listener for a %s with this sectionName and port; nothing is "
+			"served there",
+			manifest_kind_name(source->object->kind));
+		return;
+	case PARENT_NOT_ALLOWED:
+		config_warning(d->report, node,
+			       "the listener does not take routes from namespace %s; extend allowedRoutes."
+			       "namespaces of the listener",
+			       QUOTE(source->object->namespace));
+		return;
+	case PARENT_NO_HOSTNAME:
+		config_warning(
+			d->report, node,
+			"no hostname of this route fits the hostname of the listener; nothing is served "
+			"there");
+		return;
+	case PARENT_TAKEN:
+		return;
+	}
+}
+
+static void decode_parent(struct manifests *m, const struct yaml_node *node, struct route_source *source)
+{
+	static const struct decode_key keys[] = { KEY("name"), KEY("namespace"),   KEY("group"),
+						  KEY("kind"), KEY("sectionName"), KEY("port") };
+	enum parent_result best = PARENT_NO_LISTENER;
+	struct decoder *d = m->decoder;
+	struct gateway_listener *first;
+	struct parent_ref parent = { 0 };
+
+	if (!DECODE_MAP(d, node, keys) ||
+	    !manifest_ref(d, node, source->object, GROUP_GATEWAY, "Gateway", &parent.gateway))
+		return;
+	decode_name(d, decode_get(node, "sectionName"), &parent.section);
+	decode_port(d, decode_get(node, "port"), &parent.port);
+	if (!span_eq(parent.gateway.kind, SPAN("Gateway")) ||
+	    !span_eq(parent.gateway.group, SPAN(GROUP_GATEWAY))) {
+		config_info(d->report, node, "skipped: parents of kind %s are not used",
+			    QUOTE(parent.gateway.kind));
+		return;
+	}
+	if (!manifest_find(m, MANIFEST_GATEWAY, parent.gateway.namespace, parent.gateway.name)) {
+		config_warning(d->report, node,
+			       "there is no Gateway %.*s/%.*s in the loaded files; nothing is served there",
+			       SPAN_FMT(parent.gateway.namespace), SPAN_FMT(parent.gateway.name));
+		return;
+	}
+	first = gateway_listeners(m, parent.gateway.namespace, parent.gateway.name);
+	for (struct gateway_listener *l = first; l; l = l->next) {
+		enum parent_result result = try_listener(m, source, &parent, l);
+
+		if (result > best)
+			best = result;
+	}
+	if (best != PARENT_TAKEN)
+		report_parent(d, node, source, best);
+}
+
+static void decode_head(struct manifests *m, struct route_source *source)
+{
+	const struct yaml_node *parents;
+	struct decoder *d = m->decoder;
+
+	route_value_hostnames(d, decode_get(source->object->spec, "hostnames"), &source->hostname_list,
+			      &source->hostname_count);
+	source->splice_off = value_splice_route(d, manifest_splice(source->object));
+	parents = decode_get(source->object->spec, "parentRefs");
+	if (!parents)
+		config_warning(d->report, source->object->spec,
+			       "there are no parentRefs, so no Gateway serves this route; write "
+			       "parentRefs: [{name: the name of a Gateway}]");
+	if (decode_list(d, parents))
+		yaml_each(node, parents)
+			decode_parent(m, node, source);
+}
+
+/* -------------------------------------------------------------------------------- HTTPRoute or GRPCRoute */
+
+/* As if "namespace/name" were compared: "a-b/x" comes before "a/x". */
+static int full_name_order(const struct manifest_object *a, const struct manifest_object *b)
+{
+	size_t len = a->namespace.len < b->namespace.len ? a->namespace.len : b->namespace.len;
+	int order = span_compare(span_first(a->namespace, len), span_first(b->namespace, len));
+
+	if (!order && a->namespace.len > len)
+		order = (unsigned char)a->namespace.data[len] - '/';
+	if (!order && b->namespace.len > len)
+		order = '/' - (unsigned char)b->namespace.data[len];
+	return order ? order : span_compare(a->name, b->name);
+}
+
+/* The older one, then the first by name, then HTTPRoute before GRPCRoute. */
+static int source_order(const void *left, const void *right)
+{
+	const struct manifest_object *a = (*(struct route_source *const *)left)->object,
+				     *b = (*(struct route_source *const *)right)->object;
+	int order = (a->created_s > b->created_s) - (a->created_s < b->created_s);
+
+	if (!order)
+		order = full_name_order(a, b);
+	return order ? order : (a->kind > b->kind) - (a->kind < b->kind);
+}
+
+static bool is_contested(const struct route_parent *parent)
+{
+	return parent->listener->claims.is_wanted[0] && parent->listener->claims.is_wanted[1];
+}
+
+static struct host_names names_of(const struct route_parent *parent)
+{
+	return (struct host_names){ parent->hostname_list, parent->hostname_count };
+}
+
+static bool prepare_claims(struct decoder *d, const struct pointer_list *sources)
+{
+	for (uint32_t i = 0; i < sources->count; i++) {
+		const struct route_source *source = sources->list[i];
+
+		for (uint32_t k = 0; k < source->parents.count; k++) {
+			const struct route_parent *parent = source->parents.list[k];
+
+			if (is_contested(parent) &&
+			    !host_claims_prepare(d, &parent->listener->claims, names_of(parent)))
+				return false;
+		}
+	}
+	return true;
+}
+
+static void claim_hosts(struct decoder *d, const struct route_source *source, struct route_parent *parent)
+{
+	const struct manifest_object *object = source->object, *holder;
+
+	holder = host_claims_take(&parent->listener->claims, names_of(parent), object);
+	if (!holder)
+		return;
+	parent->is_lost = true;
+	config_warning(d->report, object->root,
+		       "is not served by listener %.*s: %s %.*s/%.*s has one of its host names there, and "
+		       "%s; give one of the two another hostname",
+		       SPAN_FMT(parent->listener->listener.key), manifest_kind_name(holder->kind),
+		       SPAN_FMT(holder->namespace), SPAN_FMT(holder->name),
+		       holder->created_s < object->created_s ? "is older" : "comes first by name");
+}
+
+/* HTTPRoutes and GRPCRoutes of one listener do not share host names. `sources`: of both kinds. */
+static void settle_hosts(struct decoder *d, const struct pointer_list *sources)
+{
+	bool is_any_contested = false;
+
+	for (uint32_t i = 0; i < sources->count; i++) {
+		const struct route_source *source = sources->list[i];
+		bool is_grpc = source->object->kind == MANIFEST_GRPC_ROUTE;
+
+		for (uint32_t k = 0; k < source->parents.count; k++) {
+			const struct route_parent *parent = source->parents.list[k];
+
+			parent->listener->claims.is_wanted[is_grpc] = true;
+			is_any_contested |= is_contested(parent);
+		}
+	}
+	if (!is_any_contested || !prepare_claims(d, sources))
+		return;
+	qsort(sources->list, sources->count, sizeof(void *), source_order);
+	for (uint32_t i = 0; i < sources->count; i++) {
+		const struct route_source *source = sources->list[i];
+
+		for (uint32_t k = 0; k < source->parents.count; k++)
+			if (is_contested(source->parents.list[k]))
+				claim_hosts(d, source, source->parents.list[k]);
+	}
+}
+
+/* -------------------------------------------------------------------------------- copies for the listeners
+ */
+
+/* References are sealed per listener (policies of its Gateway), so each copy of a route has its own. */
+static struct backend_ref *copy_refs(struct manifests *m, const struct backend_ref *list, uint32_t count)
+{
+	struct backend_ref *copy = decode_take(m->decoder, count, sizeof(*copy));
+
+	for (uint32_t i = 0; copy && i < count; i++) {
+		copy[i] = list[i];
+		if (!build_ref(m->builder, &copy[i]))
+			return NULL;
+	}
+	return copy;
+}
+
+static struct span route_key(struct decoder *d, const struct manifest_object *object, uint32_t rule,
+			     const struct gateway_listener *l)
+{
+	return decode_text(d, "%.*s/%.*s.%u.0.%s%.*s", SPAN_FMT(object->namespace), SPAN_FMT(object->name),
+			   rule, object->kind == MANIFEST_GRPC_ROUTE ? "grpc." : "",
+			   SPAN_FMT(l->listener.listener_name));
+}
+
+static void add_route(struct manifests *m, const struct route_source *source, const struct route *template,
+		      uint32_t rule, const struct route_parent *parent)
+{
+	struct decoder *d = m->decoder;
+	struct route *route = decode_take(d, 1, sizeof(*route));
+
+	if (!route)
+		return;
+	*route = *template;
+	route->key = route_key(d, source->object, rule, parent->listener);
+	route->hostname_list = parent->hostname_list;
+	route->hostname_count = parent->hostname_count;
+	route->backend_list = copy_refs(m, template->backend_list, template->backend_count);
+	if (route->backend_list)
+		build_push(d, &parent->listener->routes, route);
+}
+
+static void add_tcp(struct manifests *m, const struct route_source *source, const struct tcp_route *template,
+		    uint32_t rule, const struct route_parent *parent)
+{
+	struct decoder *d = m->decoder;
+	struct tcp_route *route = decode_take(d, 1, sizeof(*route));
+
+	if (!route)
+		return;
+	*route = *template;
+	route->key = route_key(d, source->object, rule, parent->listener);
+	route->hostname_list = parent->hostname_list;
+	route->hostname_count = parent->hostname_count;
+	route->backend_list = copy_refs(m, template->backend_list, template->backend_count);
+	if (route->backend_list)
+		build_push(d, &parent->listener->tcp_routes, route);
+}
+
+/* -------------------------------------------------------------------------------- routes */
+
+static bool is_http(const struct manifest_object *object)
+{
+	return object->kind == MANIFEST_HTTP_ROUTE || object->kind == MANIFEST_GRPC_ROUTE;
+}
+
+static void decode_http_rule(struct manifests *m, const struct yaml_node *node,
+			     const struct route_source *source)
+{
+	const struct manifest_object *object = source->object;
+	struct route template = {
+		.name = object->name,
+		.namespace = object->namespace,
+		.kind = span_str(manifest_kind_name(object->kind)),
+		.is_grpc = object->kind == MANIFEST_GRPC_ROUTE,
+		.splice_off = source->splice_off,
+		.created_s = object->created_s,
+		.where = config_where(m->decoder->arena, node),
+	};
+
+	rule_decode(m, node, object, &template);
+	if (template.backend_count == 0 && !build_value_find(&template.inline_policies, POLICY_REDIRECT))
+		config_warning(m->decoder->report, node,
+			       "this rule has no backendRefs and answers every request with 500");
+	for (uint32_t i = 0; i < source->parents.count; i++)
+		if (!((const struct route_parent *)source->parents.list[i])->is_lost)
+			add_route(m, source, &template, node->index, source->parents.list[i]);
+}
+
+static void decode_tcp_rule(struct manifests *m, const struct yaml_node *node,
+			    const struct route_source *source)
+{
+	static const struct decode_key keys[] = { KEY("name"), KEY("backendRefs") };
+	const struct manifest_object *object = source->object;
+	struct tcp_route template = {
+		.name = object->name,
+		.namespace = object->namespace,
+		.kind = span_str(manifest_kind_name(object->kind)),
+		.splice_off = source->splice_off,
+		.where = config_where(m->decoder->arena, node),
+	};
+
+	if (!DECODE_MAP(m->decoder, node, keys))
+		return;
+	decode_name(m->decoder, decode_get(node, "name"), &template.rule_name);
+	rule_decode_refs(
+		m,
+		decode_need(m->decoder, node, "backendRefs", "write backendRefs: [{name: ..., port: ...}]"),
+		object, false, &template.backend_list, &template.backend_count);
+	for (uint32_t i = 0; i < source->parents.count; i++)
+		add_tcp(m, source, &template, node->index, source->parents.list[i]);
+}
+
+static void decode_rules(struct manifests *m, const struct route_source *source)
+{
+	struct decoder *d = m->decoder;
+	const struct yaml_node *rules = decode_get(source->object->spec, "rules");
+
+	if (!rules && !is_http(source->object))
+		rules = decode_need(d, source->object->spec, "rules", "write rules: [{backendRefs: [...]}]");
+	if (!decode_list(d, rules))
+		return;
+	if (!is_http(source->object) && rules->count > 1)
+		config_error(
+			d->report, rules,
+			"a %s can have only one rule: connections have nothing to tell rules apart; make it "
+			"one rule with several backendRefs, or several routes",
+			manifest_kind_name(source->object->kind));
+	yaml_each(node, rules) {
+		if (is_http(source->object))
+			decode_http_rule(m, node, source);
+		else
+			decode_tcp_rule(m, node, source);
+	}
+}
+
+/* Keys, host names and parents of a route; NULL: not usable. */
+static struct route_source *decode_source(struct manifests *m, const struct manifest_object *object)
+{
+	static const struct decode_key http_keys[] = { KEY("hostnames"), KEY("parentRefs"), KEY("rules"),
+						       KEY_LATER("useDefaultGateways") };
+	static const struct decode_key tcp_keys[] = { KEY("parentRefs"), KEY("rules"),
+						      KEY_LATER("useDefaultGateways") };
+	struct decoder *d = m->decoder;
+	struct route_source *source;
+
+	if (!object->spec) {
+		config_error(d->report, object->root,
+			     "\"spec\" is missing; write spec: {parentRefs: [...], rules: [...]}");
+		return NULL;
+	}
+	if (!(object->kind == MANIFEST_TCP_ROUTE ? DECODE_MAP(d, object->spec, tcp_keys)
+						 : DECODE_MAP(d, object->spec, http_keys)))
+		return NULL;
+	source = decode_take(d, 1, sizeof(*source));
+	if (!source)
+		return NULL;
+	source->object = object;
+	decode_head(m, source);
+	return source;
+}
+
+static void decode_sources(struct manifests *m, enum manifest_kind kind, struct pointer_list *sources)
+{
+	for (uint32_t i = 0; i < m->objects[kind].count; i++) {
+		struct route_source *source = decode_source(m, m->objects[kind].list[i]);
+
+		if (source && !build_push(m->decoder, sources, source))
+			build_list_done(&source->parents);
+	}
+}
+
+static void decode_all_rules(struct manifests *m, struct pointer_list *sources)
+{
+	for (uint32_t i = 0; i < sources->count; i++) {
+		struct route_source *source = sources->list[i];
+
+		decode_rules(m, source);
+		build_list_done(&source->parents);
+	}
+	build_list_done(sources);
+}
+
+void routes_decode(struct manifests *m)
+{
+	struct pointer_list http = { 0 }, tcp = { 0 };
+
+	decode_sources(m, MANIFEST_HTTP_ROUTE, &http);
+	decode_sources(m, MANIFEST_GRPC_ROUTE, &http);
+	settle_hosts(m->decoder, &http);
+	decode_all_rules(m, &http);
+	decode_sources(m, MANIFEST_TCP_ROUTE, &tcp);
+	decode_sources(m, MANIFEST_TLS_ROUTE, &tcp);
+	decode_all_rules(m, &tcp);
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/gatewayapi/rule.h"
+
+#include <errno.h>
+
+#include "config/gatewayapi/filter.h"
+#include "config/gatewayapi/service.h"
+#include "config/core/route_value.h"
+#include "config/core/values.h"
+#include "policy/match_regex.h"
+#include "user/base/check.h"
+#include "user/base/limits.h"
+
+/* -------------------------------------------------------------------------------- matches */
+
+static void decode_path(struct decoder *d, const struct yaml_node *node, struct route_match *match)
+{
+	static const struct decode_key keys[] = { KEY("type"), KEY("value") };
+	static const char *const types[] = { "PathPrefix", "Exact", "RegularExpression" };
+	static const enum path_match_kind kind_of[] = { PATH_PREFIX_SEGMENTS, PATH_EXACT, PATH_REGEX };
+	const struct yaml_node *value;
+	unsigned index = 0;
+
+	if (!DECODE_MAP(d, node, keys))
+		return;
+	DECODE_WORD(d, decode_get(node, "type"), types, &index);
+	match->path_kind = kind_of[index];
+	value = decode_get(node, "value");
+	match->where = config_where(d->arena, value ? value : node);
+	if (index == 2)
+		value_regex(d, value, &match->path);
+	else
+		value_path(d, value, &match->path);
+}
+
+static void decode_http_match(struct decoder *d, const struct yaml_node *node, struct route_match *match)
+{
+	static const struct decode_key keys[] = { KEY("path"), KEY("headers"), KEY("queryParams"),
+						  KEY("method") };
+	static const char *const methods[] = { "GET",	  "HEAD",    "POST",  "PUT",  "DELETE",
+					       "CONNECT", "OPTIONS", "TRACE", "PATCH" };
+	unsigned index;
+
+	if (!DECODE_MAP(d, node, keys))
+		return;
+	decode_path(d, decode_get(node, "path"), match);
+	route_value_headers(d, decode_get(node, "headers"), match);
+	route_value_query(d, decode_get(node, "queryParams"), match);
+	if (DECODE_WORD(d, decode_get(node, "method"), methods, &index))
+		match->method = span_str(methods[index]);
+}
+
+/* -------------------------------------------------------------------------------- gRPC matches */
+
+/* Identifiers joined by dots, as a .proto file declares them; a method is one of them. */
+static bool is_grpc_name(struct span name, bool is_service)
+{
+	struct span label;
+
+	if (!is_service && span_find(name, '.') >= 0)
+		return false;
+	while (span_split(&name, '.', &label)) {
+		if (label.len == 0 || (label.data[0] >= '0' && label.data[0] <= '9'))
+			return false;
+		for (size_t i = 0; i < label.len; i++) {
+			char c = label.data[i];
+
+			if (!((c | 0x20) >= 'a' && (c | 0x20) <= 'z') && !(c >= '0' && c <= '9') && c != '_')
+				return false;
+		}
+	}
+	return true;
+}
+
+/* Each half must be an expression of its own: what is open at its end would swallow the other one. */
+static bool check_grpc_regex(struct decoder *d, const struct yaml_node *node, struct span pattern)
+{
+	struct match_regex *regex;
+	struct text reason;
+	int r;
+
+	text_init(&reason);
+	r = match_regex_create(pattern, &regex, &reason);
+	if (r == 0)
+		match_regex_free(regex);
+	else if (r == -ENOMEM || text_error(&reason) < 0)
+		d->failed = true;
+	else
+		config_error(d->report, node, "the regular expression %s does not compile: %.*s",
+			     QUOTE(pattern), SPAN_FMT(text_span(&reason)));
+	text_done(&reason);
+	return r == 0;
+}
+
+/* One half of a method match. Not written, and the empty text: any. */
+static bool decode_grpc_name(struct decoder *d, const struct yaml_node *node, bool is_regex, bool is_service,
+			     struct span *ret)
+{
+	struct span name;
+
+	if (!node || (node->kind == YAML_SCALAR && node->text.len == 0))
+		return true;
+	if (is_regex) {
+		if (!value_regex(d, node, &name) || !check_grpc_regex(d, node, name))
+			return false;
+		*ret = name;
+		return true;
+	}
+	if (!decode_name(d, node, &name))
+		return false;
+	if (!is_grpc_name(name, is_service)) {
+		config_error(d->report, node,
+			     is_service
+				     ? "%s is not a gRPC service; write it with its package, as in "
+				       "shop.v1.Cart, or use type: RegularExpression"
+				     : "%s is not a gRPC method; write its name alone, as in GetItem, or use "
+				       "type: RegularExpression",
+			     QUOTE(name));
+		return false;
+	}
+	*ret = name;
+	return true;
+}
+
+/* A call of a method is POST /service/method, so a match of methods is one of paths. */
+static void decode_grpc_method(struct decoder *d, const struct yaml_node *node, struct route_match *match)
+{
+	static const struct decode_key keys[] = { KEY("type"), KEY("service"), KEY("method") };
+	static const char *const types[] = { "Exact", "RegularExpression" };
+	static const struct span any = { "[^/]+", 5 };
+	struct span service = { 0 }, method = { 0 };
+	unsigned index = 0;
+	bool is_good;
+
+	if (!DECODE_MAP(d, node, keys))
+		return;
+	is_good = !decode_get(node, "type") || DECODE_WORD(d, decode_get(node, "type"), types, &index);
+	is_good &= decode_grpc_name(d, decode_get(node, "service"), index == 1, true, &service);
+	is_good &= decode_grpc_name(d, decode_get(node, "method"), index == 1, false, &method);
+	if (!is_good)
+		return;
+	if (!service.len && !method.len) {
+		config_error(d->report, node,
+			     "names neither a service nor a method; write service: shop.v1.Cart, method: "
+			     "GetItem, or one of them");
+		return;
+	}
+	match->where = config_where(d->arena, node);
+	match->grpc_service_bytes = (uint32_t)service.len;
+	match->grpc_method_bytes = (uint32_t)method.len;
+	if (index == 0 && service.len) {
+		match->path_kind = method.len ? PATH_EXACT : PATH_PREFIX_SEGMENTS;
+		match->path = decode_text(d, "/%.*s%s%.*s", SPAN_FMT(service), method.len ? "/" : "",
+					  SPAN_FMT(method));
+		return;
+	}
+	match->path_kind = PATH_REGEX;
+	match->path = decode_text(d, index == 1 ? "/(?:%.*s)/(?:%.*s)" : "/%.*s/%.*s",
+				  SPAN_FMT(service.len ? service : any), SPAN_FMT(method.len ? method : any));
+	if (match->path.len > LIMIT_ROUTE_REGEX_BYTES)
+		config_error(d->report, node, "the two expressions have more than %d bytes together",
+			     LIMIT_ROUTE_REGEX_BYTES);
+}
+
+static void decode_grpc_match(struct decoder *d, const struct yaml_node *node, struct route_match *match)
+{
+	static const struct decode_key keys[] = {
+		KEY("method"),
+		KEY("headers"),
+		KEY_REFUSED("path",
+			    "does not exist in a GRPCRoute; write method: {service: ..., method: ...}"),
+		KEY_REFUSED("queryParams", "does not exist in a GRPCRoute: calls have no query; remove it"),
+	};
+
+	if (!DECODE_MAP(d, node, keys))
+		return;
+	decode_grpc_method(d, decode_get(node, "method"), match);
+	route_value_headers(d, decode_get(node, "headers"), match);
+}
+
+/* -------------------------------------------------------------------------------- backendRefs */
+
+static void decode_ref(struct manifests *m, const struct yaml_node *node,
+		       const struct manifest_object *object, bool is_http, struct backend_ref *ref)
+{
+	static const struct decode_key http_keys[] = { KEY("name"),   KEY("namespace"), KEY("group"),
+						       KEY("kind"),   KEY("port"),	KEY("weight"),
+						       KEY("filters") };
+	static const struct decode_key other_keys[] = { KEY("name"), KEY("namespace"), KEY("group"),
+							KEY("kind"), KEY("port"),      KEY("weight") };
+	struct decoder *d = m->decoder;
+
+	if (!(is_http ? DECODE_MAP(d, node, http_keys) : DECODE_MAP(d, node, other_keys)))
+		return;
+	route_value_weight(d, decode_get(node, "weight"), &ref->weight);
+	service_ref(m, node, object, ref);
+	if (is_http)
+		filters_decode_ref(m, decode_get(node, "filters"), object, &ref->filters);
+}
+
+void rule_decode_refs(struct manifests *m, const struct yaml_node *list, const struct manifest_object *object,
+		      bool is_http, struct backend_ref **ret_list, uint32_t *ret_count)
+{
+	struct backend_ref *refs;
+
+	if (!decode_list(m->decoder, list))
+		return;
+	refs = decode_take(m->decoder, list->count, sizeof(*refs));
+	if (!refs)
+		return;
+	yaml_each(node, list)
+		decode_ref(m, node, object, is_http, &refs[node->index]);
+	*ret_list = refs;
+	*ret_count = list->count;
+}
+
+/* -------------------------------------------------------------------------------- rules */
+
+static const struct timeout_policy *decode_timeouts(struct decoder *d, const struct yaml_node *node)
+{
+	static const struct decode_key keys[] = { KEY("request"), KEY("backendRequest") };
+	struct timeout_policy *timeout;
+
+	if (!DECODE_MAP(d, node, keys))
+		return NULL;
+	timeout = decode_take(d, 1, sizeof(*timeout));
+	if (!timeout)
+		return NULL;
+	decode_opt_duration(d, decode_get(node, "request"), 0, &timeout->request);
+	decode_opt_duration(d, decode_get(node, "backendRequest"), 0, &timeout->backend_request);
+	if (timeout->request.is_set && timeout->request.ns &&
+	    timeout->backend_request.ns > timeout->request.ns)
+		config_error(d->report, decode_get(node, "backendRequest"),
+			     "is longer than the request timeout, which covers all "
+			     "tries; write a shorter one");
+	return timeout->request.is_set || timeout->backend_request.is_set ? timeout : NULL;
+}
+
+#define GRPC_RULE_HAS_NO                                                                                     \
+	"does not exist in a GRPCRoute; attach an AgentgatewayPolicy with traffic.timeouts or traffic.retry"
+
+void rule_decode(struct manifests *m, const struct yaml_node *node, const struct manifest_object *object,
+		 struct route *route)
+{
+	static const struct decode_key http_keys[] = {
+		KEY("name"),
+		KEY("matches"),
+		KEY("filters"),
+		KEY("backendRefs"),
+		KEY("timeouts"),
+		KEY("retry"),
+		KEY_LATER("sessionPersistence"),
+	};
+	static const struct decode_key grpc_keys[] = {
+		KEY("name"),
+		KEY("matches"),
+		KEY("filters"),
+		KEY("backendRefs"),
+		KEY_REFUSED("timeouts", GRPC_RULE_HAS_NO),
+		KEY_REFUSED("retry", GRPC_RULE_HAS_NO),
+		KEY_LATER("sessionPersistence"),
+	};
+	struct policy_values *values = &route->inline_policies;
+	struct decoder *d = m->decoder;
+	const struct timeout_policy *timeout;
+	const struct retry_policy *retry;
+
+	if (!(route->is_grpc ? DECODE_MAP(d, node, grpc_keys) : DECODE_MAP(d, node, http_keys)))
+		return;
+	decode_name(d, decode_get(node, "name"), &route->rule_name);
+	route_value_matches(d, decode_get(node, "matches"),
+			    route->is_grpc ? decode_grpc_match : decode_http_match, route);
+	if (!build_values(d, values, FILTER_KINDS))
+		return;
+	if (!route->is_grpc) {
+		timeout = decode_timeouts(d, decode_get(node, "timeouts"));
+		if (timeout)
+			build_value(values, POLICY_TIMEOUT, timeout);
+		retry = filter_retry(d, decode_get(node, "retry"), false);
+		if (retry)
+			build_value(values, POLICY_RETRY, retry);
+	}
+	filters_decode(m, decode_get(node, "filters"), object, values);
+	rule_decode_refs(m, decode_get(node, "backendRefs"), object, true, &route->backend_list,
+			 &route->backend_count);
+}

@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/gatewayapi/service.h"
+
+#include "config/core/values.h"
+#include "user/base/check.h"
+#include "user/base/mem.h"
+
+#define SERVICE_LABEL "kubernetes.io/service-name"
+
+struct span service_hostname(struct decoder *d, struct span namespace, struct span name)
+{
+	return decode_text(d, "%.*s.%.*s.svc.cluster.local", SPAN_FMT(name), SPAN_FMT(namespace));
+}
+
+const struct yaml_node *manifest_splice(const struct manifest_object *object)
+{
+	return object->annotations ? yaml_get(object->annotations, SPAN("headgate/splice")) : NULL;
+}
+
+/* -------------------------------------------------------------------------------- index */
+
+static struct service *find_service(struct manifests *m, struct span namespace, struct span name)
+{
+	struct decoder *d = m->decoder;
+	struct span key = decode_text(d, "%.*s/%.*s", SPAN_FMT(namespace), SPAN_FMT(name));
+	struct service *service = key.data ? name_map_get(&m->services, key) : NULL;
+
+	if (service || !key.data)
+		return service;
+	service = decode_take(d, 1, sizeof(*service));
+	if (!service || !name_map_put(d, &m->services, key, service))
+		return NULL;
+	service->name = name;
+	service->namespace = namespace;
+	return service;
+}
+
+static void check_service(struct manifests *m, const struct manifest_object *object)
+{
+	struct decoder *d = m->decoder;
+	const struct yaml_node *ports = object->spec ? decode_get(object->spec, "ports") : NULL;
+
+	if (!object->spec) {
+		config_error(d->report, object->root,
+			     "\"spec\" is missing; write spec: {ports: [{port: ...}]}");
+		return;
+	}
+	if (!decode_any_map(d, object->spec) || !decode_list(d, ports))
+		return;
+	yaml_each(node, ports) {
+		uint16_t port;
+
+		if (decode_any_map(d, node))
+			decode_port(d, decode_need(d, node, "port", "every port has a number"), &port);
+	}
+}
+
+void services_decode(struct manifests *m)
+{
+	const struct pointer_list *services = &m->objects[MANIFEST_SERVICE];
+	const struct pointer_list *slices = &m->objects[MANIFEST_ENDPOINT_SLICE];
+	const struct pointer_list *endpoints = &m->objects[MANIFEST_ENDPOINTS];
+
+	for (uint32_t i = 0; i < services->count; i++) {
+		const struct manifest_object *object = services->list[i];
+		struct service *service = find_service(m, object->namespace, object->name);
+
+		if (!service)
+			return;
+		service->object = object;
+		check_service(m, object);
+	}
+	for (uint32_t i = 0; i < slices->count; i++) {
+		struct manifest_object *object = slices->list[i];
+		struct span name = manifest_label(object->labels, SERVICE_LABEL);
+		struct service *service;
+
+		if (name.len == 0) {
+			config_warning(m->decoder->report, object->root,
+				       "belongs to no Service; set the label " SERVICE_LABEL);
+			continue;
+		}
+		service = find_service(m, object->namespace, decode_keep(m->decoder, name));
+		if (!service || !build_push(m->decoder, &service->slices, object))
+			return;
+	}
+	for (uint32_t i = 0; i < endpoints->count; i++) {
+		const struct manifest_object *object = endpoints->list[i];
+		struct service *service = find_service(m, object->namespace, object->name);
+
+		if (!service)
+			return;
+		service->endpoints = object;
+	}
+}
+
+void services_done(struct manifests *m)
+{
+	for (uint32_t i = 0; i < m->services.entries.count; i++) {
+		struct name_entry *entry = m->services.entries.list[i];
+
+		hg_free(((struct service *)entry->value)->slices.list);
+	}
+}
+
+/* -------------------------------------------------------------------------------- endpoints */
+
+/* One port of a Service as its manifest describes it. */
+struct service_port {
+	uint16_t port;
+	struct span name;     /* empty: has none */
+	bool is_nameless;     /* the Service is not in the files */
+	uint16_t target_port; /* 0: a name, or not said */
+	enum backend_http_version http_version;
+};
+
+/* The names that Kubernetes gives protocols of Services (KEP-3726); every other name says nothing here. */
+static enum backend_http_version app_protocol(struct decoder *d, const struct yaml_node *node)
+{
+	struct span name;
+
+	if (!decode_string(d, node, &name))
+		return BACKEND_HTTP_AUTO;
+	if (span_eq(name, SPAN("kubernetes.io/h2c")))
+		return BACKEND_HTTP2;
+	if (span_eq(name, SPAN("kubernetes.io/ws")))
+		return BACKEND_HTTP1;
+	if (span_eq(name, SPAN("kubernetes.io/wss")) || span_eq(name, SPAN("https")))
+		config_warning(
+			d->report, node,
+			"%s is spoken over TLS, which this gateway does not speak itself yet; requests are "
+			"sent in clear text",
+			QUOTE(name));
+	return BACKEND_HTTP_AUTO;
+}
+
+static bool find_port(struct decoder *d, const struct service *service, uint16_t port,
+		      struct service_port *ret)
+{
+	const struct yaml_node *ports = decode_get(service->object->spec, "ports");
+
+	*ret = (struct service_port){ .port = port };
+	if (!ports || ports->kind != YAML_LIST)
+		return false;
+	yaml_each(node, ports) {
+		const struct yaml_node *number = decode_get(node, "port"),
+				       *target = decode_get(node, "targetPort");
+		struct span protocol = SPAN("TCP");
+		uint64_t value;
+
+		if (!number || number->kind != YAML_SCALAR || span_parse_u63(number->text, &value) < 0 ||
+		    value != port)
+			continue;
+		/* The same number may also be there for UDP. */
+		decode_string(d, decode_get(node, "protocol"), &protocol);
+		if (!span_eq(protocol, SPAN("TCP")))
+			continue;
+		decode_string(d, decode_get(node, "name"), &ret->name);
+		if (target && target->kind == YAML_SCALAR && !target->is_quoted &&
+		    span_parse_u63(target->text, &value) == 0 && value >= 1 && value <= UINT16_MAX)
+			ret->target_port = (uint16_t)value;
+		ret->http_version = app_protocol(d, decode_get(node, "appProtocol"));
+		return true;
+	}
+	return false;
+}
+
+/* Two slices may name the same address (while one replaces the other): each address and port only once. */
+static void add_endpoint(struct decoder *d, struct name_map *found, const struct yaml_node *node,
+			 uint16_t port)
+{
+	struct endpoint *endpoint;
+	struct span host;
+
+	if (!decode_name(d, node, &host))
+		return;
+	endpoint = decode_take(d, 1, sizeof(*endpoint));
+	if (endpoint && value_endpoint(d, host, port, endpoint) && !name_map_get(found, endpoint->text))
+		name_map_put(d, found, endpoint->text, endpoint);
+}
+
+/*
+ * The number behind a Service port in a list of EndpointSlice or Endpoints ports; 0: it has none. They are
+ * tied together by the name; without the Service its names are not known, and only an equal number can be
+ * meant.
+ */
+static uint16_t endpoint_port(struct decoder *d, const struct yaml_node *ports,
+			      const struct service_port *wanted)
+{
+	if (!decode_list(d, ports))
+		return 0;
+	yaml_each(node, ports) {
+		struct span name = { 0 };
+		uint16_t port;
+
+		if (!decode_any_map(d, node))
+			continue;
+		decode_string(d, decode_get(node, "name"), &name);
+		if ((wanted->is_nameless || span_eq(name, wanted->name)) &&
+		    decode_port(d, decode_get(node, "port"), &port) &&
+		    (!wanted->is_nameless || port == wanted->port))
+			return port;
+	}
+	return 0;
+}
+
+/* discovery/v1: a missing `ready` means ready. */
+static bool is_ready(struct decoder *d, const struct yaml_node *endpoint)
+{
+	bool ready = true;
+
+	decode_bool(d, decode_get(decode_get(endpoint, "conditions"), "ready"), &ready);
+	return ready;
+}
+
+static void slice_endpoints(struct decoder *d, const struct manifest_object *slice,
+			    const struct service_port *port, struct name_map *found)
+{
+	uint16_t number = endpoint_port(d, decode_get(slice->root, "ports"), port);
+	const struct yaml_node *endpoints = decode_get(slice->root, "endpoints");
+
+	if (!number || !decode_list(d, endpoints))
+		return;
+	yaml_each(node, endpoints) {
+		const struct yaml_node *addresses = decode_get(node, "addresses");
+
+		if (!decode_any_map(d, node) || !is_ready(d, node) || !decode_list(d, addresses))
+			continue;
+		yaml_each(address, addresses)
+			add_endpoint(d, found, address, number);
+	}
+}
+
+static void old_endpoints(struct decoder *d, const struct manifest_object *object,
+			  const struct service_port *port, struct name_map *found)
+{
+	const struct yaml_node *subsets = decode_get(object->root, "subsets");
+
+	if (!decode_list(d, subsets))
+		return;
+	yaml_each(subset, subsets) {
+		const struct yaml_node *addresses = decode_get(subset, "addresses");
+		uint16_t number = endpoint_port(d, decode_get(subset, "ports"), port);
+
+		if (!number || !decode_list(d, addresses))
+			continue;
+		yaml_each(address, addresses)
+			if (decode_any_map(d, address))
+				add_endpoint(d, found, decode_need(d, address, "ip", "write the address"),
+					     number);
+	}
+}
+
+static void set_dns_endpoint(struct decoder *d, struct backend *backend, struct span host, uint16_t port)
+{
+	backend->endpoint_list = decode_take(d, 1, sizeof(*backend->endpoint_list));
+	if (backend->endpoint_list && value_endpoint(d, host, port, backend->endpoint_list))
+		backend->endpoint_count = 1;
+}
+
+static void set_endpoints(struct decoder *d, const struct service *service, const struct service_port *port,
+			  struct backend *backend)
+{
+	struct name_map found = { 0 };
+
+	for (uint32_t i = 0; i < service->slices.count; i++)
+		slice_endpoints(d, service->slices.list[i], port, &found);
+	if (service->slices.count == 0)
+		old_endpoints(d, service->endpoints, port, &found);
+	backend->endpoint_list = decode_take(d, found.entries.count, sizeof(*backend->endpoint_list));
+	for (uint32_t i = 0; backend->endpoint_list && i < found.entries.count; i++) {
+		const struct name_entry *entry = found.entries.list[i];
+
+		backend->endpoint_list[backend->endpoint_count++] = *(const struct endpoint *)entry->value;
+	}
+	name_map_done(&found);
+}
+
+/* -------------------------------------------------------------------------------- backends */
+
+static void fill_service(struct decoder *d, const struct service *service, const struct service_port *port,
+			 struct span hostname, struct backend *backend)
+{
+	const struct yaml_node *spec = service->object ? service->object->spec : NULL;
+	struct span type = { 0 }, external, cluster_ip = { 0 };
+
+	decode_string(d, decode_get(spec, "type"), &type);
+	if (span_eq(type, SPAN("ExternalName"))) {
+		if (decode_name(d, decode_need(d, spec, "externalName", "write the host name it stands for"),
+				&external))
+			set_dns_endpoint(d, backend, external, port->port);
+		return;
+	}
+	if (service->slices.count || service->endpoints) {
+		set_endpoints(d, service, port, backend);
+		return;
+	}
+	/* The name of a headless Service resolves to its pods, which listen on the target port. */
+	decode_string(d, decode_get(spec, "clusterIP"), &cluster_ip);
+	if (span_eq(cluster_ip, SPAN("None")) && port->target_port)
+		set_dns_endpoint(d, backend, hostname, port->target_port);
+	else
+		set_dns_endpoint(d, backend, hostname, port->port);
+}
+
+static struct backend *make_backend(struct manifests *m, struct service *service,
+				    const struct service_port *port)
+{
+	struct decoder *d = m->decoder;
+	struct span hostname = service_hostname(d, service->namespace, service->name);
+	struct service_backend *made = decode_take(d, 1, sizeof(*made));
+	struct backend *backend = made ? build_backend(m->builder) : NULL;
+
+	if (!backend || !hostname.data)
+		return NULL;
+	backend->kind = BACKEND_SERVICE;
+	backend->name = decode_text(d, "%.*s/%.*s", SPAN_FMT(service->namespace), SPAN_FMT(hostname));
+	backend->namespace = service->namespace;
+	backend->target = decode_text(d, "%.*s:%u", SPAN_FMT(hostname), port->port);
+	backend->authority = value_authority(d, hostname, port->port);
+	backend->http_version = port->http_version;
+	if (service->object)
+		value_splice_end(d, manifest_splice(service->object), &backend->splice_off,
+				 &backend->is_same_host);
+	fill_service(d, service, port, hostname, backend);
+	*made = (struct service_backend){ service->backends, port->port, backend };
+	service->backends = made;
+	return backend;
+}
+
+static bool is_external(struct decoder *d, const struct service *service)
+{
+	struct span type;
+
+	return decode_string(d, decode_get(service->object->spec, "type"), &type) &&
+	       span_eq(type, SPAN("ExternalName"));
+}
+
+/* The backend of a port; NULL with *ret_reason set when the Service has no such port. */
+static struct backend *service_backend(struct manifests *m, const struct yaml_node *node,
+				       struct service *service, uint16_t number, const char **ret_reason)
+{
+	struct service_port port = { .port = number, .is_nameless = true };
+
+	for (struct service_backend *made = service->backends; made; made = made->next)
+		if (made->port == number)
+			return made->backend;
+	if (service->object) {
+		if (!find_port(m->decoder, service, number, &port) && !is_external(m->decoder, service)) {
+			*ret_reason = "the Service has no such port";
+			return NULL;
+		}
+	} else {
+		config_warning(m->decoder->report, node,
+			       "Service %.*s/%.*s is not in the loaded files: its name is resolved by "
+			       "DNS",
+			       SPAN_FMT(service->namespace), SPAN_FMT(service->name));
+	}
+	return make_backend(m, service, &port);
+}
+
+/* -------------------------------------------------------------------------------- references */
+
+static bool grant_from_fits(struct decoder *d, const struct yaml_node *list,
+			    const struct manifest_object *route)
+{
+	bool fits = false;
+
+	if (!decode_list(d, list))
+		return false;
+	yaml_each(node, list) {
+		struct span group = { 0 }, kind = { 0 }, namespace = { 0 };
+
+		if (!decode_any_map(d, node))
+			continue;
+		decode_string(d, decode_get(node, "group"), &group);
+		decode_string(d, decode_get(node, "kind"), &kind);
+		decode_string(d, decode_get(node, "namespace"), &namespace);
+		fits |= span_eq(group, SPAN(GROUP_GATEWAY)) &&
+			span_eq(kind, span_str(manifest_kind_name(route->kind))) &&
+			span_eq(namespace, route->namespace);
+	}
+	return fits;
+}
+
+static bool grant_to_fits(struct decoder *d, const struct yaml_node *list, const struct manifest_ref *ref)
+{
+	bool fits = false;
+
+	if (!decode_list(d, list))
+		return false;
+	yaml_each(node, list) {
+		struct span group = { 0 }, kind = { 0 }, name = { 0 };
+
+		if (!decode_any_map(d, node))
+			continue;
+		decode_string(d, decode_get(node, "group"), &group);
+		decode_string(d, decode_get(node, "kind"), &kind);
+		decode_string(d, decode_get(node, "name"), &name);
+		fits |= span_eq(group, ref->group) && span_eq(kind, ref->kind) &&
+			(name.len == 0 || span_eq(name, ref->name));
+	}
+	return fits;
+}
+
+/* A reference into another namespace needs a ReferenceGrant there. */
+static bool is_granted(struct manifests *m, const struct manifest_object *route,
+		       const struct manifest_ref *ref)
+{
+	const struct pointer_list *grants = &m->objects[MANIFEST_REFERENCE_GRANT];
+
+	if (span_eq(ref->namespace, route->namespace))
+		return true;
+	for (uint32_t i = 0; i < grants->count; i++) {
+		const struct manifest_object *grant = grants->list[i];
+
+		if (span_eq(grant->namespace, ref->namespace) &&
+		    grant_from_fits(m->decoder, decode_get(grant->spec, "from"), route) &&
+		    grant_to_fits(m->decoder, decode_get(grant->spec, "to"), ref))
+			return true;
+	}
+	return false;
+}
+
+static bool set_invalid(struct manifests *m, const struct yaml_node *node, struct backend_ref *ref,
+			const struct manifest_ref *target, const char *reason)
+{
+	struct backend *backend = build_backend(m->builder);
+
+	if (!backend)
+		return false;
+	config_warning(m->decoder->report, node,
+		       "%s %.*s/%.*s cannot be used: %s; requests for it get status 500", QUOTE(target->kind),
+		       SPAN_FMT(target->namespace), SPAN_FMT(target->name), reason);
+	backend->kind = BACKEND_INVALID;
+	backend->name = decode_text(m->decoder, "invalid/%.*s/%.*s", SPAN_FMT(target->namespace),
+				    SPAN_FMT(target->name));
+	backend->invalid_reason = span_str(reason);
+	ref->is_invalid = true;
+	ref->backend = backend;
+	return true;
+}
+
+bool service_ref(struct manifests *m, const struct yaml_node *node, const struct manifest_object *route,
+		 struct backend_ref *ref)
+{
+	struct decoder *d = m->decoder;
+	struct manifest_ref target;
+	const char *reason = NULL;
+	struct service *service;
+	struct backend *backend;
+	uint16_t port;
+
+	ref->where = config_where(d->arena, node);
+	if (!manifest_ref(d, node, route, "", "Service", &target))
+		return false;
+	if (target.group.len || !span_eq(target.kind, SPAN("Service")))
+		return set_invalid(m, node, ref, &target, "only backends of kind Service are supported");
+	if (!decode_port(d, decode_need(d, node, "port", "write the port of the Service"), &port))
+		return false;
+	if (!is_granted(m, route, &target))
+		return set_invalid(m, node, ref, &target,
+				   "it is in another namespace, and no ReferenceGrant there allows it");
+	service = find_service(m, target.namespace, target.name);
+	if (!service)
+		return false;
+	backend = service_backend(m, node, service, port, &reason);
+	if (!backend)
+		return reason && set_invalid(m, node, ref, &target, reason);
+	ref->service_name = backend->name;
+	ref->service_port = port;
+	ref->backend = backend;
+	return true;
+}

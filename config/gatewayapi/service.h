@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/gatewayapi/object.h"
+
+/*
+ * Services and what stands behind them. The endpoints of a Service port come from its EndpointSlices, else
+ * from its Endpoints object; an ExternalName is resolved by DNS; a Service without any of these, or one that
+ * is not in the files, is resolved as service.namespace.svc.cluster.local.
+ */
+struct service {
+	struct span name;
+	struct span namespace;
+	const struct manifest_object *object;	 /* NULL: not in the files */
+	const struct manifest_object *endpoints; /* NULL: none */
+	struct pointer_list slices;		 /* struct manifest_object */
+	struct service_backend *backends;	 /* made so far, one a port */
+};
+
+struct service_backend {
+	struct service_backend *next;
+	uint16_t port;
+	struct backend *backend;
+};
+
+/* Links EndpointSlices and Endpoints to their Services. */
+void services_decode(struct manifests *m);
+void services_done(struct manifests *m);
+
+/*
+ * One backendRef of a route or mirror: fills service_name, service_port and backend, or marks it invalid with
+ * a warning (unknown port, missing ReferenceGrant, kind that is not a Service). The reference is not
+ * registered yet. False after an error.
+ */
+bool service_ref(struct manifests *m, const struct yaml_node *node, const struct manifest_object *route,
+		 struct backend_ref *ref);
+/* "name.namespace.svc.cluster.local" */
+struct span service_hostname(struct decoder *d, struct span namespace, struct span name);
+/* Annotation headgate/splice of a Gateway, route or Service: value_splice_...(); NULL: not written. */
+const struct yaml_node *manifest_splice(const struct manifest_object *object);

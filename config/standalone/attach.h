@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/standalone/standalone.h"
+
+/*
+ * Policies of standalone files that are attached to something by name: `frontendPolicies`, which are attached
+ * to the gateway default/default under the keys frontend/http, frontend/tcp, frontend/connect and
+ * frontend/accessLog, and the elements of `policies`, whose key is namespace/name.
+ */
+void standalone_frontend_policies(struct standalone *s, const struct yaml_node *node);
+void standalone_attached_policies(struct standalone *s, const struct yaml_node *list);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/standalone/standalone.h"
+
+/*
+ * Policies of standalone files. `base` is the key of the object a policy belongs to; targets inside a policy
+ * get their name from it. Lists come in the order of the dump.
+ */
+void standalone_route_policies(struct standalone *s, const struct yaml_node *node, struct span base,
+			       struct policy_values *ret);
+void standalone_backend_policies(struct standalone *s, const struct yaml_node *node,
+				 struct policy_values *ret);
+/* A map with exactly one policy, of a route or of a backend. */
+bool standalone_single_policy(struct standalone *s, const struct yaml_node *node, struct span base,
+			      struct policy_value *ret);

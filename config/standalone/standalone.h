@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/build.h"
+
+/*
+ * The standalone style: one file with `config`, `binds`, `backends`, `policies` and `frontendPolicies`. The
+ *keys of the objects, which the dump shows, are
+ *
+ *	bind		bind/8080
+ *	listener	default/default/bind/8080/listener0
+ *	route		default/default/bind/8080/listener0/default/route0
+ *	its backend	…/route0/backend0; the reference to it has a slash in front
+ */
+struct standalone {
+	struct builder *builder;	/* borrowed */
+	struct decoder *decoder;	/* that of the builder */
+	struct name_map named_backends; /* struct backend */
+	uint8_t port_bits[65536 / 8];	/* ports that binds use */
+};
+
+/* Has keys besides `config`. */
+bool standalone_has_routing(const struct yaml_node *root);
+/* Decodes the root of a standalone document into the builder; errors go to the report. */
+void standalone_decode(struct builder *builder, const struct yaml_node *root);

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/standalone/static.h"
+
+#include <assert.h>
+#include <unistd.h>
+
+#include "config/core/policy_value.h"
+#include "config/core/values.h"
+#include "user/base/check.h"
+#include "user/base/limits.h"
+#include "user/base/units.h"
+
+/* -------------------------------------------------------------------------------- values */
+
+/* "ip:port", "localhost:port", "unix:/path" or "off". */
+static bool decode_address(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct address address;
+	struct span s, port;
+	uint64_t number;
+
+	if (!decode_string(d, node, &s))
+		return false;
+	port = span_starts(s, SPAN("localhost:")) ? span_from(s, 10) : (struct span){ 0 };
+	if (!span_eq(s, SPAN("off")) && address_parse(s, &address) < 0 &&
+	    (span_parse_u63(port, &number) < 0 || number < 1 || number > UINT16_MAX)) {
+		config_error(d->report, node,
+			     "%s is not a listening address; write ip:port, [ip]:port, localhost:port, "
+			     "unix:/path or off",
+			     QUOTE(s));
+		return false;
+	}
+	s = decode_keep(d, s);
+	if (!s.data)
+		return false;
+	*(struct span *)ret = s;
+	return true;
+}
+
+/* A number, or "N%" of the processors of this machine, at least one. */
+static bool decode_workers(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	uint64_t percent;
+	long processors;
+	uint32_t count;
+
+	if (node->kind != YAML_SCALAR || !span_ends(node->text, SPAN("%")))
+		return decode_u32(d, node, 1, LIMIT_WORKERS, ret);
+	if (span_parse_u63(span_first(node->text, node->text.len - 1), &percent) < 0 || percent < 1 ||
+	    percent > 100) {
+		config_error(
+			d->report, node,
+			"%s is not a share of the processors; write 1%% to 100%%, or a number of threads",
+			QUOTE(node->text));
+		return false;
+	}
+	processors = sysconf(_SC_NPROCESSORS_ONLN);
+	if (processors < 1)
+		processors = 1;
+	if (processors > LIMIT_WORKERS)
+		processors = LIMIT_WORKERS;
+	count = (uint32_t)((uint64_t)processors * percent / 100);
+	*(uint32_t *)ret = count ? count : 1;
+	return true;
+}
+
+static bool decode_connect_timeout(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	bool is_object;
+
+	return value_connect_timeout(d, node, NS_PER_MS, ret, &is_object);
+}
+
+static bool decode_trusted(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct static_config *config = container_of(ret, struct static_config, trusted_list);
+	struct cidr *list;
+
+	if (!decode_list(d, node))
+		return false;
+	list = decode_take(d, node->count, sizeof(*list));
+	if (!list)
+		return false;
+	config->trusted_list = list;
+	config->trusted_count = 0;
+	yaml_each(child, node)
+		if (value_cidr(d, child, &list[config->trusted_count]))
+			config->trusted_count++;
+	return true;
+}
+
+/* -------------------------------------------------------------------------------- sections */
+
+#define ADDRESS_DOC "`ip:port`, `[ip]:port`, `localhost:port`, `unix:/path`, `off`"
+
+static const struct schema_row logging_rows[] = {
+	{ "level", AS_WORD_TEXT(struct static_config, log_level), WORDS("error", "warn", "info", "debug"),
+	  .preset_doc = "`info`",
+	  .doc = "a reload changes it only when the file says something else than before, so that `POST "
+		 "/logging` holds until then; never when `--log-level` is given" },
+	{ "format", AS_WORD_TEXT(struct static_config, log_format), WORDS("text", "json"),
+	  .preset_doc = "`text`", .doc = "of the lines on standard error" },
+	{ "accessLog", AS_BOOL(struct static_config, access_log), .preset = true,
+	  .doc = "extension: a line for each request on standard output" },
+	{ "filter", .refusal = NOT_YET },
+	{ "fields", .refusal = NOT_YET },
+};
+static const struct schema logging_schema = SCHEMA(logging_rows, struct static_config);
+
+static const struct schema_row dns_rows[] = {
+	{ "refresh", AS_DURATION(struct static_config, dns_refresh_ns), AT_LEAST(NS_PER_S),
+	  .preset = 30 * NS_PER_S, .reload = RELOAD_START,
+	  .doc = "extension: names of backends are resolved again this often" },
+	{ "lookupFamily", .refusal = NOT_YET },
+	{ "edns0", .refusal = NOT_YET },
+};
+static const struct schema dns_schema = SCHEMA(dns_rows, struct static_config);
+
+static void check_backend(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	const struct yaml_node *timeout = decode_get(node, "http2KeepaliveTimeout");
+
+	(void)object;
+	if (timeout && !decode_get(node, "http2KeepaliveInterval"))
+		config_error(d->report, timeout,
+			     "is how long a PING may stay unanswered, and none is sent; write "
+			     "http2KeepaliveInterval too");
+}
+
+static const struct schema_row backend_rows[] = {
+	{ "keepalives",
+	  AS_MAP(struct static_config, upstream_keepalives, &keepalive_schema, struct keepalive_policy) },
+	{ "connectTimeout", AS_DURATION(struct static_config, connect_timeout_ns), AT_LEAST(NS_PER_MS),
+	  .preset = 10 * NS_PER_S, .decode = decode_connect_timeout,
+	  .doc = "all addresses of an attempt together" },
+	{ "poolIdleTimeout", AS_DURATION(struct static_config, pool_idle_ns), AT_LEAST(NS_PER_MS),
+	  .preset = 90 * NS_PER_S, .doc = "an idle connection is closed after it" },
+	{ "poolMaxSize", AS_OPT_U64(struct static_config, pool_max_size), RANGE(0, 1000000),
+	  .dump = DUMP_NULL, .preset_doc = "no own limit",
+	  .doc = "idle connections of an endpoint, each worker" },
+	{ "http2KeepaliveInterval", AS_OPT_DURATION(struct static_config, upstream_ping_interval),
+	  AT_LEAST(NS_PER_MS), .reload = RELOAD_ACCEPT, .preset_doc = "no PINGs",
+	  .doc = "extension: PING on HTTP/2 connections to backends this often; gRPC servers refuse more "
+		 "than one in 5m unless told otherwise" },
+	{ "http2KeepaliveTimeout", AS_OPT_DURATION(struct static_config, upstream_ping_timeout),
+	  AT_LEAST(NS_PER_MS), .reload = RELOAD_ACCEPT, .preset_doc = "`20s` with PINGs",
+	  .doc = "extension: no answer within it closes the connection" },
+};
+static const struct schema backend_schema =
+	SCHEMA(backend_rows, struct static_config, .check = check_backend);
+
+static void check_timeouts(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	const struct timeouts_config *timeouts = object;
+
+	if (timeouts->max_connection_age_jitter_ns && !timeouts->max_connection_age_ns)
+		config_error(d->report, decode_get(node, "maxConnectionAgeJitter"),
+			     "maxConnectionAgeJitter varies maxConnectionAge; set that too");
+}
+
+static const struct schema_row timeouts_rows[] = {
+	{ "streamIdle", AS_DURATION(struct timeouts_config, stream_idle_ns), .preset_doc = "off",
+	  .doc = "no byte of a body in either direction" },
+	{ "tunnelIdle", AS_DURATION(struct timeouts_config, tunnel_idle_ns), .preset_doc = "off",
+	  .doc = "the same for upgraded and TCP connections" },
+	{ "halfClosed", AS_DURATION(struct timeouts_config, half_closed_ns), .preset_doc = "off",
+	  .doc = "a tunnel with one side closed" },
+	{ "clientHeaderMin", AS_DURATION(struct timeouts_config, client_header_min_ns), .preset_doc = "off",
+	  .reload = RELOAD_ACCEPT, .doc = "a request head that has begun is complete within it" },
+	{ "maxConnectionAge", AS_DURATION(struct timeouts_config, max_connection_age_ns), .preset_doc = "off",
+	  .reload = RELOAD_ACCEPT, .doc = "then the connection of a client ends after its request" },
+	{ "maxConnectionAgeJitter", AS_DURATION(struct timeouts_config, max_connection_age_jitter_ns),
+	  .reload = RELOAD_ACCEPT,
+	  .doc = "later by a random part of this, so that connections do not end together" },
+};
+static const struct schema timeouts_schema =
+	SCHEMA(timeouts_rows, struct timeouts_config, .check = check_timeouts);
+
+/* -------------------------------------------------------------------------------- kernel lanes */
+
+enum { LANE_PIPE, LANE_SOCKMAP, LANE_NEAR, LANE_DIRECT, LANE_COUNT };
+
+#define LANE_AT(lane, member)                                                                                \
+	static_assert(offsetof(struct splice_config, member) ==                                              \
+			      offsetof(struct splice_config, lane_pipe) + (lane) * sizeof(bool),             \
+		      "the lanes stand in the order of their words")
+LANE_AT(LANE_SOCKMAP, lane_sockmap);
+LANE_AT(LANE_NEAR, lane_near);
+LANE_AT(LANE_DIRECT, lane_direct);
+
+/* A lane can be switched off and on again, but only the start can make one possible. */
+static bool is_mode_late(const void *old, const void *new)
+{
+	return *(const enum splice_mode *)old == SPLICE_OFF && *(const enum splice_mode *)new != SPLICE_OFF;
+}
+
+static bool is_lane_late(const void *old, const void *new)
+{
+	const bool *was = old, *is = new;
+
+	for (unsigned lane = LANE_SOCKMAP; lane < LANE_COUNT; lane++)
+		if (!was[lane] && is[lane])
+			return true;
+	return false;
+}
+
+static void check_splice(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	const struct splice_config *splice = object;
+
+	if (splice->force && !splice->lane_near && !splice->lane_direct)
+		config_error(d->report, decode_get(node, "force"),
+			     "is about the lanes near and direct only; add them to lanes, or remove it");
+	if (splice->max_total_credit_bytes < splice->credit_bytes)
+		config_error(
+			d->report, node,
+			"maxTotalCredit (%llu) is less than creditBytes (%llu): no stream could be spliced",
+			(unsigned long long)splice->max_total_credit_bytes,
+			(unsigned long long)splice->credit_bytes);
+	if (splice->mode == SPLICE_REQUIRE && !splice->lane_sockmap && !splice->lane_near &&
+	    !splice->lane_direct)
+		config_error(
+			d->report, node,
+			"mode require is about the kernel programs, and none of the lanes listed uses them: "
+			"write lanes: [pipe, sockmap], or mode: auto");
+}
+
+static const struct schema_row splice_rows[] = {
+	/* In the order of enum splice_mode. */
+	{ "mode", AS_WORD(struct splice_config, mode), WORDS("auto", "off", "require"),
+	  .reload = RELOAD_START, .needs_start = is_mode_late,
+	  .doc = "`off`: user space only; `require`: do not start without the kernel programs of each of "
+		 "`lanes`, of which one needs them at least" },
+	{ "minBodyBytes", AS_U64(struct splice_config, min_body_bytes), AT_LEAST(0),
+	  .preset = LIMIT_PIPE_MIN_BODY_BYTES, .doc = "shorter bodies stay in user space" },
+	{ "creditBytes", AS_U64(struct splice_config, credit_bytes), RANGE(65536, 1ull << 30),
+	  .preset = 64 * 1024,
+	  .doc = "bytes of one direction that may wait in the kernel beyond the send buffer; more of it is "
+		 "no gain where measured: a full send buffer is asked again by a kernel thread, clock tick "
+		 "by clock tick" },
+	{ "maxTotalCredit", AS_U64(struct splice_config, max_total_credit_bytes), AT_LEAST(65536),
+	  .preset = 1024ull * 1024 * 1024, .reload = RELOAD_START, .doc = "of all directions" },
+	{ "lanes", AS_FLAGS(struct splice_config, lane_pipe), WORDS("pipe", "sockmap", "near", "direct"),
+	  .preset = 1u << LANE_PIPE | 1u << LANE_SOCKMAP, .reload = RELOAD_START, .needs_start = is_lane_late,
+	  .doc = "`near` and `direct` are for tunnels between processes of this host: see below" },
+	{ "adaptive", AS_BOOL(struct splice_config, adaptive), .preset = true,
+	  .doc = "tunnels and bodies go to the kernel, and come back, as their pace says; `false`: they go "
+		 "at once and stay, which costs speed where small messages follow each other quickly, and "
+		 "for fast bodies of known length" },
+	{ "force", AS_BOOL(struct splice_config, force), .reload = RELOAD_START, .dump = DUMP_NOT_ZERO,
+	  .doc = "the lanes `near` and `direct` also on kernels with the fault CVE-2026-74589, which a "
+		 "hostile process of this host can use" },
+	{ "pinDir", AS_TEXT(struct splice_config, pin_dir), .reload = RELOAD_START, .dump = DUMP_NOT_ZERO,
+	  .doc = "directory of a BPF file system where `headgate bpf load --pin DIR` left programs and maps; "
+		 "without it the gateway loads them itself" },
+};
+static const struct schema splice_schema = SCHEMA(splice_rows, struct splice_config, .check = check_splice);
+
+/* -------------------------------------------------------------------------------- HTTP */
+
+static void check_limits(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	struct static_config *config = object;
+
+	(void)d;
+	(void)node;
+	if (config->max_request_line_bytes > config->max_head_bytes)
+		config->max_request_line_bytes = config->max_head_bytes;
+}
+
+static const struct schema_row limits_rows[] = {
+	{ "maxConnections", AS_U64(struct static_config, max_connections), RANGE(1, LIMIT_CONNECTIONS),
+	  .preset = LIMIT_CONNECTIONS, .doc = "of the process" },
+	{ "requestLineBytes", AS_U32(struct static_config, max_request_line_bytes),
+	  RANGE(128, LIMIT_REQUEST_LINE_BYTES), .preset = LIMIT_REQUEST_LINE_BYTES, .reload = RELOAD_ACCEPT,
+	  .doc = "414 beyond" },
+	{ "headBytes", AS_U32(struct static_config, max_head_bytes), RANGE(512, LIMIT_HEAD_BYTES),
+	  .preset = LIMIT_HEAD_BYTES, .reload = RELOAD_ACCEPT, .doc = "431 beyond" },
+	{ "headers", AS_U32(struct static_config, max_headers), RANGE(8, LIMIT_HEADERS),
+	  .preset = LIMIT_HEADERS, .reload = RELOAD_ACCEPT,
+	  .doc = "431 beyond; `http1MaxHeaders` wins where it is set" },
+};
+static const struct schema limits_schema = SCHEMA(limits_rows, struct static_config, .check = check_limits);
+
+static const struct schema_row http2_rows[] = {
+	{ "maxConcurrentStreams", AS_U32(struct http2_config, max_concurrent_streams),
+	  RANGE(1, LIMIT_H2_STREAMS_MAX), .preset = LIMIT_H2_STREAMS, .reload = RELOAD_ACCEPT,
+	  .doc = "open requests of a connection; all of them together may fill that many stream windows, and "
+		 "as many those whose answer came before their body was read" },
+	{ "headers", AS_U32(struct http2_config, max_headers), RANGE(8, LIMIT_H2_HEADERS),
+	  .preset = LIMIT_H2_HEADERS, .reload = RELOAD_ACCEPT,
+	  .doc = "fields of a head; its bytes: `limits.headBytes`" },
+	{ "resetsPerSecond", AS_U32(struct http2_config, resets_per_second), RANGE(1, 1000000),
+	  .preset = LIMIT_H2_RESETS, .reload = RELOAD_ACCEPT,
+	  .doc = "streams a client may cancel in a second, half of them before the response; more closes the "
+		 "connection with ENHANCE_YOUR_CALM" },
+	{ "glitchesPerSecond", AS_U32(struct http2_config, glitches_per_second), RANGE(1, 1000000),
+	  .preset = LIMIT_H2_GLITCHES, .reload = RELOAD_ACCEPT,
+	  .doc = "frames without meaning in a second: the same" },
+	{ "stallTimeout", AS_DURATION(struct http2_config, stall_ns), .preset = LIMIT_H2_STALL_MS * NS_PER_MS,
+	  .reload = RELOAD_ACCEPT,
+	  .doc = "a response for which the client gives no window so long: the stream is reset; `0s` is "
+		 "off" },
+};
+static const struct schema http2_schema = SCHEMA(http2_rows, struct http2_config);
+
+static const struct schema_row forwarded_rows[] = {
+	/* In the order of enum forwarded_mode. */
+	{ "mode", AS_WORD(struct static_config, forwarded), WORDS("append", "off"),
+	  .doc = "`off`: no X-Forwarded-* of our own" },
+	{ "trusted", AS_LIST(SCHEMA_CIDRS, struct static_config, trusted_list, trusted_count, struct cidr),
+	  .decode = decode_trusted, .reload = RELOAD_ACCEPT, .preset_doc = "none",
+	  .doc = "networks of clients whose X-Forwarded-* is kept and extended; others' is replaced" },
+};
+static const struct schema forwarded_schema = SCHEMA(forwarded_rows, struct static_config);
+
+static const struct schema_row retry_rows[] = {
+	{ "honorRetryAfter", AS_BOOL(struct retry_config, honor_retry_after),
+	  .doc = "wait as long as the response of the backend says" },
+	{ "retryAfterMax", AS_DURATION(struct retry_config, retry_after_max_ns), .preset = 10 * NS_PER_S,
+	  .doc = "longest wait that is honoured" },
+	{ "fullJitter", AS_BOOL(struct retry_config, full_jitter), .doc = "wait a random part of `backoff`" },
+	{ "budgetPercent", AS_U32(struct retry_config, budget_percent), RANGE(0, 100),
+	  .preset_doc = "0: no budget", .doc = "retries in flight, of the requests in flight" },
+	{ "budgetMin", AS_U32(struct retry_config, budget_min), RANGE(0, 1000000), .preset = 10,
+	  .doc = "retries always allowed at the same time" },
+};
+static const struct schema retry_schema = SCHEMA(retry_rows, struct retry_config);
+
+/* -------------------------------------------------------------------------------- all of it */
+
+static void check_static(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	const struct static_config *config = object;
+	const struct yaml_node *most = decode_get(node, "connectionTerminationDeadline");
+
+	if (config->termination_min_ns > config->termination_max_ns)
+		config_error(d->report, decode_get(node, "connectionMinTerminationDeadline"),
+			     "connectionMinTerminationDeadline is longer than connectionTerminationDeadline; "
+			     "raise the latter%s",
+			     most ? "" : ", which is 5s when not set");
+}
+
+/* What agentgateway shows and this gateway has not got stands as null where it would be. */
+static const struct schema_row static_rows[] = {
+	{ "enableIpv6", AS_BOOL(struct static_config, ipv6_enabled), .preset = true, .reload = RELOAD_START,
+	  .shown_as = "ipv6Enabled", .doc = "ports are bound on `[::]`, with IPv4" },
+	{ "network", .refusal = NOT_YET, .shown_as = "network", .preset_text = "" },
+	{ "connectionTerminationDeadline", AS_DURATION(struct static_config, termination_max_ns),
+	  .preset = 5 * NS_PER_S, .shown_as = "terminationMaxDeadline", .doc = "longest drain" },
+	{ "connectionMinTerminationDeadline", AS_DURATION(struct static_config, termination_min_ns),
+	  .shown_as = "terminationMinDeadline", .doc = "keep accepting this long after SIGTERM" },
+	{ "workerThreads", AS_U32(struct static_config, worker_threads), RANGE(1, LIMIT_WORKERS),
+	  .decode = decode_workers, .reload = RELOAD_START, .shown_as = "numWorkerThreads",
+	  .value_doc = "1..256, or `50%`", .preset_doc = "one a processor",
+	  .doc = "the environment has `WORKER_THREADS`" },
+	{ "adminAddr", AS_TEXT(struct static_config, admin_addr), .preset_text = "localhost:15000",
+	  .decode = decode_address, .reload = RELOAD_START, .value_doc = ADDRESS_DOC,
+	  .doc = "the environment has `ADMIN_ADDR`" },
+	{ "statsAddr", AS_TEXT(struct static_config, stats_addr), .preset_text = "[::]:15020",
+	  .decode = decode_address, .reload = RELOAD_START, .value_doc = "the same",
+	  .doc = "the environment has `STATS_ADDR`" },
+	{ "readinessAddr", AS_TEXT(struct static_config, readiness_addr), .preset_text = "[::]:15021",
+	  .decode = decode_address, .reload = RELOAD_START, .value_doc = "the same",
+	  .doc = "the environment has `READINESS_ADDR`" },
+	{ .shown_as = "selfAddr" },
+	{ "hbone", .refusal = NOT_YET, .shown_as = "hbone" },
+	{ .shown_as = "xds" },
+	{ .shown_as = "ca" },
+	{ "tracing", .refusal = NOT_YET, .shown_as = "tracing" },
+	{ "metrics", .refusal = NOT_YET, .shown_as = "metrics" },
+	{ "logging", AS_SECTION(struct static_config, &logging_schema) },
+	{ "dns", AS_SECTION(struct static_config, &dns_schema) },
+	{ .shown_as = "proxyMetadata" },
+	{ .shown_as = "threadingMode", .preset_text = "threadPerCore" },
+	{ .shown_as = "sessionEncoder" },
+	{ "backend", AS_SECTION(struct static_config, &backend_schema) },
+	{ "timeouts", AS_MAP(struct static_config, timeouts, &timeouts_schema, struct timeouts_config) },
+	{ "splice", AS_MAP(struct static_config, splice, &splice_schema, struct splice_config) },
+	{ "limits", AS_SECTION(struct static_config, &limits_schema) },
+	{ "http2", AS_MAP(struct static_config, http2, &http2_schema, struct http2_config) },
+	{ "forwarded", AS_SECTION(struct static_config, &forwarded_schema) },
+	{ "via", AS_BOOL(struct static_config, via), .doc = "add `Via`" },
+	{ "retry", AS_MAP(struct static_config, retry, &retry_schema, struct retry_config) },
+	{ "exposeCloseReason", AS_BOOL(struct static_config, expose_close_reason),
+	  .doc = "response header with the reason on our own error responses" },
+	{ "userTimeout", AS_BOOL(struct static_config, user_timeout), .preset = true, .reload = RELOAD_ACCEPT,
+	  .doc = "TCP_USER_TIMEOUT = time + interval × retries where keepalive is on" },
+	{ "listener", .refusal = "has been removed; move it to frontendPolicies" },
+	{ "session", .refusal = NOT_YET },
+	{ "namespace", .refusal = NOT_YET },
+	{ "gateway", .refusal = NOT_YET },
+	{ "clusterId", .refusal = NOT_YET },
+	{ "serviceAccount", .refusal = NOT_YET },
+	{ "trustDomain", .refusal = NOT_YET },
+	{ "localXdsPath", .refusal = NOT_YET },
+	{ "xdsAddress", .refusal = NOT_YET },
+	{ "xdsAuthToken", .refusal = NOT_YET },
+	{ "xdsRootCert", .refusal = NOT_YET },
+	{ "caAddress", .refusal = NOT_YET },
+	{ "caAuthToken", .refusal = NOT_YET },
+	{ "caRootCert", .refusal = NOT_YET },
+};
+const struct schema static_schema = SCHEMA(static_rows, struct static_config, .check = check_static);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "policy/attach.h"
+
+/*
+ * Precedence among policies of one kind for one object (a bind, a rule, a backend reference): every
+ * candidate is entered with its level, in any order, and the strongest one remains as it is: members that it
+ * does not set are not taken from a weaker one.
+ */
+struct precedence_winner {
+	const void *object; /* borrowed; NULL: none yet */
+	enum policy_level level;
+	struct attachment *attachment; /* NULL: inline */
+};
+
+struct precedence {
+	struct precedence_winner of[POLICY_KIND_COUNT];
+};
+
+/*
+ * Enters an attached policy. Among equals attachment_compare() decides and the loser is warned about, once
+ * for each policy. LEVEL_NONE does nothing; any other level marks the policy as attached.
+ */
+void precedence_enter(struct precedence *precedence, struct attachment *attachment, enum policy_level level,
+		   struct config_report *report);
+/* Enters values written in place; of two of one kind the first counts. */
+void precedence_enter_inline(struct precedence *precedence, const struct policy_values *values,
+			  enum policy_level level);
+static inline const void *precedence_object(const struct precedence *precedence, enum policy_kind kind)
+{
+	return precedence->of[kind].object;
+}
+/* The stronger of two for one kind; NULL when neither has any. */
+const void *precedence_stronger(const struct precedence *a, const struct precedence *b,
+				enum policy_kind kind);

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/bpf/traffic.h"
+#include "tests/lib/test.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "tests/bpf/actor.h"
+
+bool send_all(struct rig *rig, int fd, const char *bytes, size_t len)
+{
+	uint64_t until = now_ms() + 5000;
+
+	while (len > 0 && now_ms() < until) {
+		ssize_t sent = send(fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (sent > 0) {
+			bytes += sent;
+			len -= (size_t)sent;
+		} else if (errno != EAGAIN) {
+			return false;
+		}
+		rig_turn(rig, 0);
+	}
+	return len == 0;
+}
+
+uint64_t send_until_full(struct rig *rig, int fd, uint64_t seed, uint64_t position, uint64_t max,
+			 uint64_t quiet_ms)
+{
+	char piece[16384];
+	uint64_t start = position, quiet_since = now_ms();
+
+	while (position - start < max && now_ms() - quiet_since < quiet_ms) {
+		pattern_fill(piece, seed, position, sizeof(piece));
+		ssize_t sent = send(fd, piece, sizeof(piece), MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (sent > 0) {
+			position += (uint64_t)sent;
+			quiet_since = now_ms();
+		}
+		rig_turn(rig, sent > 0 ? 0 : 1);
+	}
+	return position - start;
+}
+
+size_t receive_some(struct rig *rig, int fd, char *bytes, size_t len, int limit_ms)
+{
+	uint64_t until = now_ms() + (uint64_t)limit_ms;
+	size_t have = 0;
+
+	do {
+		ssize_t got = recv(fd, bytes + have, len - have, MSG_DONTWAIT);
+
+		if (got > 0)
+			have += (size_t)got;
+		else if (got == 0 || errno != EAGAIN)
+			break;
+		rig_turn(rig, got > 0 ? 0 : 1);
+	} while (have < len && now_ms() < until);
+	return have;
+}
+
+void expect(struct rig *rig, int fd, uint64_t seed, uint64_t position, size_t len)
+{
+	static char bytes[200000];
+
+	assert_int_equal(receive_some(rig, fd, bytes, len, 2000), len);
+	assert_int_equal(pattern_check(bytes, seed, position, len), -1);
+}
+
+void expect_nothing(struct rig *rig, int fd)
+{
+	char byte;
+
+	assert_int_equal(receive_some(rig, fd, &byte, 1, 3), 0);
+}
+
+void send_pattern(struct rig *rig, int fd, uint64_t seed, uint64_t position, size_t len)
+{
+	static char bytes[200000];
+
+	pattern_fill(bytes, seed, position, len);
+	assert_true(send_all(rig, fd, bytes, len));
+}
+
+bool read_pattern(struct rig *rig, int fd, uint64_t seed, uint64_t position, uint64_t len)
+{
+	char piece[16384];
+
+	while (len > 0) {
+		size_t want = len < sizeof(piece) ? (size_t)len : sizeof(piece);
+		size_t got = receive_some(rig, fd, piece, want, 300);
+
+		if (got == 0 || pattern_check(piece, seed, position, got) >= 0)
+			return false;
+		position += got;
+		len -= got;
+	}
+	return true;
+}
+
+bool says(struct rig *rig, int fd, const char *text)
+{
+	char bytes[256] = "";
+	size_t got = receive_some(rig, fd, bytes, strlen(text), 150);
+
+	return got == strlen(text) && memcmp(bytes, text, got) == 0;
+}
+
+bool is_silent(struct rig *rig, int fd)
+{
+	char bytes[64];
+
+	return receive_some(rig, fd, bytes, sizeof(bytes), 20) == 0;
+}
+
+bool put(struct rig *rig, int fd, const char *text)
+{
+	return send_all(rig, fd, text, strlen(text));
+}
+
+void stay_on(const cpu_set_t *allowed, bool is_first)
+{
+	cpu_set_t one;
+	int found = -1;
+
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (CPU_ISSET(cpu, allowed) && (found < 0 || !is_first))
+			found = cpu;
+	}
+	CPU_ZERO(&one);
+	CPU_SET(found, &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tables of config/README.md are printed from the rows that decode. With WRITE_REFERENCE in the
+ * environment it writes them anew, from the root of the tree.
+ */
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+
+#include "tests/lib/test.h"
+#include "config/core/duration.h"
+#include "config/core/policy_value.h"
+#include "config/standalone/static.h"
+
+#define DOCUMENT "config/README.md"
+#define BEGIN "<!-- rows: "
+#define END "<!-- end of rows -->\n"
+
+/* One table of the document: the keys of one schema, or of several under a key each. */
+struct reference {
+	const char *name; /* as the document says: <!-- rows: config --> */
+	bool has_reload;  /* of the section `config` only */
+	struct reference_part {
+		const char *path; /* "http."; NULL: the list is over */
+		enum policy_kind kind;
+		const struct schema *schema; /* NULL: that of the kind */
+	} part_list[4];
+};
+
+static const struct reference references[] = {
+	{ "frontendPolicies", false,
+	  { { "http.", .kind = POLICY_FRONTEND_HTTP },
+	    { "tcp.", .kind = POLICY_FRONTEND_TCP },
+	    { "connect.", .kind = POLICY_FRONTEND_CONNECT } } },
+	{ "routePolicies", false,
+	  { { "timeout.", .kind = POLICY_TIMEOUT },
+	    { "retry.", .kind = POLICY_RETRY },
+	    { "delay.", .kind = POLICY_DELAY } } },
+	{ "backendPolicies", false,
+	  { { "http.", .kind = POLICY_BACKEND_HTTP },
+	    { "tcp.", .kind = POLICY_BACKEND_TCP },
+	    { "health.", .kind = POLICY_BACKEND_HEALTH } } },
+	{ "config", true, { { "", .schema = &static_schema } } },
+};
+
+static const struct schema *schema_of(const struct reference_part *part)
+{
+	return part->schema ? part->schema : policy_schema(part->kind);
+}
+
+/* ---- columns */
+
+static void print_range(const struct schema_row *row, struct text *out)
+{
+	if (row->range.max == INT64_MAX)
+		text_fmt(out, "%llu and more", (unsigned long long)row->range.min);
+	else
+		text_fmt(out, "%llu..%llu", (unsigned long long)row->range.min,
+			 (unsigned long long)row->range.max);
+}
+
+static void print_duration(uint64_t ns, struct text *out)
+{
+	char shown[DURATION_TEXT_BYTES];
+
+	text_fmt(out, "`%.*s`", (int)duration_format(ns, shown), shown);
+}
+
+static void print_words(const struct schema_row *row, uint64_t bits, struct text *out)
+{
+	const char *before = "";
+
+	for (uint32_t i = 0; i < row->word_count; i++) {
+		if (bits >> i & 1) {
+			text_fmt(out, "%s`%s`", before, row->words[i]);
+			before = ", ";
+		}
+	}
+}
+
+static void print_value(const struct schema_row *row, struct text *out)
+{
+	if (row->value_doc) {
+		text_str(out, row->value_doc);
+		return;
+	}
+	switch (row->type) {
+	case SCHEMA_BOOL:
+		text_str(out, "`true`, `false`");
+		return;
+	case SCHEMA_U32:
+	case SCHEMA_U64:
+		print_range(row, out);
+		return;
+	case SCHEMA_DURATION:
+		if (row->range.min)
+			print_duration(row->range.min, out);
+		text_str(out, row->range.min ? " and more" : "duration");
+		return;
+	case SCHEMA_SHARE:
+		text_str(out, "0.0..1.0");
+		return;
+	case SCHEMA_TEXT:
+		text_str(out, "string");
+		return;
+	case SCHEMA_FLAGS:
+		text_str(out, "list of ");
+		print_words(row, UINT64_MAX, out);
+		return;
+	case SCHEMA_WORD:
+	case SCHEMA_WORD_TEXT:
+		print_words(row, UINT64_MAX, out);
+		return;
+	case SCHEMA_CODES:
+		text_str(out, "list of 100..999");
+		return;
+	case SCHEMA_CIDRS:
+		text_str(out, "list of `address/bits`");
+		return;
+	case SCHEMA_MAP:
+		text_str(out, "map");
+		return;
+	case SCHEMA_NOTHING:
+		return;
+	}
+}
+
+static void print_preset(const struct schema_row *row, const void *object, struct text *out)
+{
+	struct span text = schema_text(row, object);
+
+	if (row->preset_doc)
+		text_str(out, row->preset_doc);
+	else if (row->need)
+		text_str(out, "required");
+	else if (!schema_is_set(row, object))
+		text_str(out, "–");
+	else if (text.len)
+		text_fmt(out, "`%.*s`", SPAN_FMT(text));
+	else if (row->type == SCHEMA_DURATION)
+		print_duration(schema_number(row, object), out);
+	else if (row->type == SCHEMA_BOOL)
+		text_str(out, schema_number(row, object) ? "`true`" : "`false`");
+	else if (row->type == SCHEMA_FLAGS)
+		print_words(row, schema_number(row, object), out);
+	else if (row->type == SCHEMA_U32 || row->type == SCHEMA_U64)
+		text_fmt(out, "%llu", (unsigned long long)schema_number(row, object));
+	else
+		text_str(out, "–");
+}
+
+static const char *reload_words(const struct schema_row *row)
+{
+	static const char *const words[] = {
+		[RELOAD_AT_ONCE] = "at once",
+		[RELOAD_ACCEPT] = "new connections",
+		[RELOAD_START] = "next start",
+	};
+
+	return row->needs_start ? "next start, to turn it on" : words[row->reload];
+}
+
+/* ---- rows */
+
+static void print_rows(const struct reference *reference, const struct schema *schema, const char *path,
+		       const void *object, struct text *out)
+{
+	for (size_t i = 0; i < schema->row_count; i++) {
+		const struct schema_row *row = &schema->rows[i];
+		char child[96];
+
+		if (row->type == SCHEMA_NOTHING || row->style == STYLE_MANIFEST)
+			continue;
+		if (row->type == SCHEMA_MAP && !row->doc) {
+			snprintf(child, sizeof(child), "%s%s.", path, row->key);
+			print_rows(reference, row->child, child, schema_member(row, object), out);
+			continue;
+		}
+		text_fmt(out, "| `%s%s` | ", path, row->key);
+		print_value(row, out);
+		text_str(out, " | ");
+		print_preset(row, object, out);
+		if (reference->has_reload)
+			text_fmt(out, " | %s", reload_words(row));
+		text_fmt(out, " | %s |\n", row->doc ? row->doc : "");
+	}
+}
+
+static void print_reference(const struct reference *reference, struct text *out)
+{
+	text_str(out, reference->has_reload ?
+			      "| key | value | default | a change | |\n|---|---|---|---|---|\n" :
+			      "| key | value | default | |\n|---|---|---|---|\n");
+	for (const struct reference_part *part = reference->part_list; part->path; part++) {
+		const struct schema *schema = schema_of(part);
+		void *object = calloc(1, schema->size_bytes);
+
+		assert_non_null(object);
+		schema_preset(schema, object);
+		print_rows(reference, schema, part->path, object, out);
+		free(object);
+	}
+}
+
+/* ---- document */
+
+static struct span read_document(struct text *out)
+{
+	FILE *file = fopen(DOCUMENT, "r");
+	char piece[4096];
+	size_t len;
+
+	assert_non_null(file);
+	while ((len = fread(piece, 1, sizeof(piece), file)) > 0)
+		text_add(out, span_of(piece, len));
+	fclose(file);
+	assert_int_equal(text_error(out), 0);
+	return text_span(out);
+}
+
+static const struct reference *find_reference(struct span line)
+{
+	for (size_t i = 0; i < ARRAY_LEN(references); i++) {
+		char begin[64];
+
+		snprintf(begin, sizeof(begin), BEGIN "%s -->", references[i].name);
+		if (span_eq(line, span_str(begin)))
+			return &references[i];
+	}
+	return NULL;
+}
+
+/* The document with all its tables printed anew; each stands in it once. */
+static void print_document(struct span document, struct text *out)
+{
+	const struct reference *reference = NULL;
+	size_t count = 0;
+	struct span line;
+
+	while (document.len && span_split(&document, '\n', &line)) {
+		if (span_eq(line, span_first(SPAN(END), sizeof(END) - 2)))
+			reference = NULL;
+		if (reference)
+			continue;
+		text_fmt(out, "%.*s\n", SPAN_FMT(line));
+		reference = find_reference(line);
+		if (!reference)
+			continue;
+		print_reference(reference, out);
+		count++;
+	}
+	assert_null(reference);
+	assert_int_equal(count, ARRAY_LEN(references));
+	assert_int_equal(text_error(out), 0);
+}
+
+static void write_document(void)
+{
+	struct text have, want;
+	FILE *file;
+
+	text_init(&have);
+	text_init(&want);
+	print_document(read_document(&have), &want);
+	file = fopen(DOCUMENT, "w");
+	assert_non_null(file);
+	assert_int_equal(fwrite(want.data, 1, want.len, file), want.len);
+	assert_int_equal(fclose(file), 0);
+	text_done(&have);
+	text_done(&want);
+}
+
+TEST(the_reference_is_that_of_the_rows)
+{
+	struct text have, want;
+
+	if (getenv("WRITE_REFERENCE"))
+		write_document();
+	text_init(&have);
+	text_init(&want);
+	print_document(read_document(&have), &want);
+	if (!span_eq(text_span(&have), text_span(&want)))
+		fail_msg("a table of %s is not that of the rows: WRITE_REFERENCE=1 %s", DOCUMENT,
+			 "build/release/unit/test_reference");
+	text_done(&have);
+	text_done(&want);
+}
+
+static void every_key_has_a_line_for_the_reader(const struct schema *schema)
+{
+	for (size_t i = 0; i < schema->row_count; i++) {
+		const struct schema_row *row = &schema->rows[i];
+
+		if (row->type == SCHEMA_MAP)
+			every_key_has_a_line_for_the_reader(row->child);
+		else if (row->type != SCHEMA_NOTHING && row->style != STYLE_MANIFEST && !row->doc)
+			fail_msg("the key %s has no line for the reader", row->key);
+	}
+}
+
+TEST(no_key_is_without_words)
+{
+	for (size_t i = 0; i < ARRAY_LEN(references); i++)
+		for (const struct reference_part *part = references[i].part_list; part->path; part++)
+			every_key_has_a_line_for_the_reader(schema_of(part));
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/lib/test.h"
+#include "tests/unit/config_text.h"
+
+#include "config/core/policy_value.h"
+#include "config/core/yaml.h"
+#include "config/standalone/static.h"
+
+enum colour { COLOUR_NONE, COLOUR_RED, COLOUR_BLUE };
+
+struct inner {
+	bool flag;
+	uint32_t number;
+};
+
+struct sample {
+	uint32_t small;
+	uint64_t large;
+	struct opt_u64 maybe;
+	uint64_t wait_ns;
+	struct opt_duration pause;
+	uint32_t share;
+	bool has_share;
+	struct span name;
+	enum colour colour;
+	struct span level;
+	bool left, middle, right;
+	struct inner inner;
+	bool has_inner;
+};
+
+static void check_sample(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	const struct sample *sample = object;
+
+	if (sample->small > sample->large)
+		config_error(d->report, node, "small is more than large");
+}
+
+static bool is_larger(const void *old, const void *new)
+{
+	return *(const uint64_t *)new > *(const uint64_t *)old;
+}
+
+static const struct schema_row inner_rows[] = {
+	{ "flag", AS_BOOL(struct inner, flag), .preset = true, .reload = RELOAD_START },
+	{ "number", AS_U32(struct inner, number), RANGE(1, 9), MANIFEST_RANGE(1, 5), .preset = 4 },
+};
+static const struct schema inner_schema = SCHEMA(inner_rows, struct inner);
+
+static const struct schema_row sample_rows[] = {
+	{ "small", AS_U32(struct sample, small), RANGE(1, 100), .preset = 7, .reload = RELOAD_START },
+	{ "large", AS_U64(struct sample, large), AT_LEAST(1), .preset = 1000, .reload = RELOAD_START,
+	  .needs_start = is_larger },
+	{ "maybe", AS_OPT_U64(struct sample, maybe), RANGE(0, 5), .reload = RELOAD_START },
+	{ "wait", AS_DURATION(struct sample, wait_ns), AT_LEAST(1000000), MANIFEST_AT_LEAST(1000000000),
+	  .preset = 2000000, .reload = RELOAD_ACCEPT },
+	{ "pause", AS_OPT_DURATION(struct sample, pause), .style = STYLE_STANDALONE },
+	{ "rest", AS_OPT_DURATION(struct sample, pause), .style = STYLE_MANIFEST },
+	{ "share", AS_SHARE(struct sample, share), SET_BY(struct sample, has_share) },
+	{ "name", AS_TEXT(struct sample, name), .preset_text = "nobody", .reload = RELOAD_START },
+	{ "colour", AS_WORD(struct sample, colour), WORDS("red", "blue"), MANIFEST_WORDS("Red", "Blue"),
+	  .word_base = COLOUR_RED, .reload = RELOAD_START },
+	{ "level", AS_WORD_TEXT(struct sample, level), WORDS("low", "high") },
+	{ "sides", AS_FLAGS(struct sample, left), WORDS("left", "middle", "right"), .preset = 1 << 1 },
+	{ "inner", AS_MAP(struct sample, inner, &inner_schema, struct inner),
+	  SET_BY(struct sample, has_inner) },
+	{ "gone", .refusal = "has been removed" },
+	{ .shown_as = "shown" },
+};
+static const struct schema sample_schema =
+	SCHEMA(sample_rows, struct sample, .check = check_sample);
+
+/* A text decoded with the rows above. */
+struct play {
+	struct arena arena;
+	struct config_report report;
+	struct sample *sample;
+	struct text errors;
+};
+
+static void play_text(struct play *play, const char *text, bool is_manifest)
+{
+	struct decoder d = { .arena = &play->arena, .report = &play->report, .is_manifest = is_manifest };
+	struct yaml_source source = { .file = SPAN("a.yaml"), .text = span_str(text) };
+	struct yaml_budget budget = { 1000 };
+	struct yaml_documents documents;
+
+	arena_init(&play->arena, 4096);
+	config_report_init(&play->report);
+	text_init(&play->errors);
+	assert_int_equal(yaml_load(&play->arena, &source, &budget, &play->report, &documents), 0);
+	play->sample = schema_decode_new(&d, documents.list[0]->root, &sample_schema);
+	config_report_print(&play->report, CONFIG_ERROR, "", &play->errors);
+	assert_false(d.failed);
+}
+
+static void play_done(struct play *play)
+{
+	text_done(&play->errors);
+	config_report_done(&play->report);
+	arena_done(&play->arena);
+}
+
+static void play_refused(const char *text, bool is_manifest, const char *words)
+{
+	struct play play;
+
+	play_text(&play, text, is_manifest);
+	if (play.report.count[CONFIG_ERROR] != 1 || !strstr(play.errors.data, words))
+		fail_msg("%s: no single error \"%s\":\n%s", text, words,
+			 play.errors.len ? play.errors.data : "");
+	play_done(&play);
+}
+
+TEST(what_is_not_written_has_its_default)
+{
+	const struct sample *s;
+	struct play play;
+
+	play_text(&play, "{}", false);
+	s = play.sample;
+	assert_true(s->small == 7 && s->large == 1000 && s->wait_ns == 2000000 && s->middle);
+	assert_false(s->maybe.is_set || s->pause.is_set || s->has_share || s->has_inner);
+	assert_false(s->left || s->right);
+	assert_span_equal(s->name, "nobody");
+	assert_int_equal(s->level.len, 0);
+	assert_int_equal(s->colour, COLOUR_NONE);
+	assert_true(s->inner.flag && s->inner.number == 4);
+	play_done(&play);
+}
+
+TEST(every_type_is_decoded_into_its_member)
+{
+	const struct sample *s;
+	struct play play;
+
+	play_text(&play,
+		  "{small: 100, large: 101, maybe: 0, wait: 1s, pause: 0s, share: 0.25, name: me, "
+		  "colour: blue, level: high, sides: [right, left], inner: {number: 9}}",
+		  false);
+	assert_int_equal(play.errors.len, 0);
+	s = play.sample;
+	assert_true(s->small == 100 && s->large == 101 && s->wait_ns == 1000000000);
+	assert_true(s->maybe.is_set && s->maybe.value == 0 && s->pause.is_set && s->pause.ns == 0);
+	assert_true(s->has_share && s->share == 250000);
+	assert_span_equal(s->name, "me");
+	assert_span_equal(s->level, "high");
+	assert_int_equal(s->colour, COLOUR_BLUE);
+	assert_true(s->left && !s->middle && s->right);
+	assert_true(s->has_inner && s->inner.flag && s->inner.number == 9);
+	play_done(&play);
+	play_text(&play, "{colour: Red, share: 50, rest: 2s, inner: {number: 5}}", true);
+	assert_int_equal(play.errors.len, 0);
+	s = play.sample;
+	assert_true(s->colour == COLOUR_RED && s->share == 500000 && s->pause.ns == 2000000000);
+	play_done(&play);
+}
+
+TEST(what_a_row_does_not_allow_is_refused)
+{
+	play_refused("[]", false, "a.yaml:1:1: expected a map, found a list");
+	play_refused("{smal: 1}", false, "did you mean \"small\"?");
+	play_refused("{gone: 1}", false, "\"gone\" has been removed");
+	play_refused("{shown: 1}", false, "unknown key \"shown\"");
+	play_refused("{small: 101}", false, "a.yaml:1:9: small: expected a whole number from 1 to 100");
+	play_refused("{large: 0}", false, "expected a whole number of 1 or more");
+	play_refused("{wait: 1us}", false, "write 1ms or more");
+	play_refused("{wait: 1ms}", true, "write 1s or more");
+	play_refused("{rest: 1s}", false, "unknown key \"rest\"");
+	play_refused("{pause: 1s}", true, "unknown key \"pause\"");
+	play_refused("{share: 2}", false, "from 0.0 to 1.0");
+	play_refused("{share: 101}", true, "from 0 to 100");
+	play_refused("{colour: Red}", false, "did you mean red?");
+	play_refused("{sides: [up]}", false, "a.yaml:1:10: sides[0]: expected one of left, middle, right");
+	play_refused("{inner: {number: 6}}", true, "a.yaml:1:18: inner.number: ");
+	play_refused("{small: 50, large: 49}", false, "small is more than large");
+}
+
+static void assert_late(const struct schema *schema, const void *old, const void *new, const char *want)
+{
+	struct text keys;
+
+	text_init(&keys);
+	schema_late_keys(schema, old, new, &keys);
+	assert_span_equal(text_span(&keys), want);
+	text_done(&keys);
+}
+
+TEST(keys_that_wait_for_the_next_start_are_named)
+{
+	struct sample old = { 0 }, new;
+
+	schema_preset(&sample_schema, &old);
+	new = old;
+	assert_late(&sample_schema, &old, &new, "");
+	new.wait_ns = 5;
+	new.large = 999;
+	assert_late(&sample_schema, &old, &new, "");
+	new.large = 1001;
+	new.maybe.is_set = true;
+	new.name = SPAN("me");
+	new.colour = COLOUR_RED;
+	new.inner.flag = false;
+	assert_late(&sample_schema, &old, &new, "large, maybe, name, colour, inner.flag");
+}
+
+TEST(lanes_and_modes_wait_only_when_they_are_turned_on)
+{
+	struct static_config old = { 0 }, new;
+
+	schema_preset(&static_schema, &old);
+	new = old;
+	new.splice.mode = SPLICE_OFF;
+	new.splice.lane_sockmap = false;
+	new.via = true;
+	assert_late(&static_schema, &old, &new, "");
+	assert_late(&static_schema, &new, &old, "splice.mode, splice.lanes");
+	new = old;
+	new.worker_threads = 7;
+	new.admin_addr = SPAN("off");
+	new.dns_refresh_ns = 1;
+	new.splice.lane_near = new.splice.force = true;
+	assert_late(&static_schema, &old, &new,
+		    "workerThreads, adminAddr, dns.refresh, splice.lanes, splice.force");
+}
+
+static void assert_rows(const struct schema *schema, size_t size_bytes)
+{
+	assert_int_equal(schema->size_bytes, size_bytes);
+	for (size_t i = 0; i < schema->row_count; i++) {
+		const struct schema_row *row = &schema->rows[i];
+
+		if (row->type == SCHEMA_NOTHING)
+			continue;
+		assert_int_equal(row->object_bytes, size_bytes);
+		if (row->type == SCHEMA_MAP)
+			assert_rows(row->child, row->child_bytes);
+	}
+}
+
+TEST(rows_are_about_the_type_of_their_object)
+{
+	static const size_t size_bytes[] = {
+#define POLICY_KIND(id, section, dump_name, type) [POLICY_##id] = sizeof(type),
+#include "config/policy_kinds.def"
+#undef POLICY_KIND
+	};
+
+	for (unsigned kind = 0; kind < POLICY_KIND_COUNT; kind++) {
+		const struct schema *schema = policy_schema((enum policy_kind)kind);
+
+		if (schema)
+			assert_rows(schema, size_bytes[kind]);
+	}
+	assert_rows(&static_schema, sizeof(struct static_config));
+}

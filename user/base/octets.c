@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/base/octets.h"
+
+#define VISIBLE (OCTET_TARGET | OCTET_TEXT)
+#define PLAIN (VISIBLE | OCTET_QUOTED)
+#define NAME (PLAIN | OCTET_TOKEN)
+#define NAME_HOST (NAME | OCTET_HOST)
+#define PLAIN_HOST (PLAIN | OCTET_HOST)
+
+const uint8_t octet_classes[256] = {
+	['\t'] = OCTET_TEXT | OCTET_QUOTED,
+	[' '] = OCTET_TEXT | OCTET_QUOTED,
+	['!'] = NAME_HOST,
+	['"'] = VISIBLE,
+	['#'] = OCTET_TEXT | OCTET_QUOTED | OCTET_TOKEN,
+	['$'] = NAME_HOST,
+	['%'] = NAME,
+	['&'] = NAME_HOST,
+	['\''] = NAME_HOST,
+	['('] = PLAIN_HOST,
+	[')'] = PLAIN_HOST,
+	['*'] = NAME_HOST,
+	['+'] = NAME_HOST,
+	[','] = PLAIN,
+	['-'] = NAME_HOST,
+	['.'] = NAME_HOST,
+	['/'] = PLAIN,
+	['0' ... '9'] = NAME_HOST | OCTET_DIGIT | OCTET_HEX,
+	[':'] = PLAIN,
+	[';'] = PLAIN_HOST,
+	['<'] = PLAIN,
+	['='] = PLAIN_HOST,
+	['>'] = PLAIN,
+	['?'] = PLAIN,
+	['@'] = PLAIN,
+	['A' ... 'F'] = NAME_HOST | OCTET_HEX,
+	['G' ... 'Z'] = NAME_HOST,
+	['['] = PLAIN,
+	['\\'] = VISIBLE,
+	[']'] = PLAIN,
+	['^'] = NAME,
+	['_'] = NAME_HOST,
+	['`'] = NAME,
+	['a' ... 'f'] = NAME_HOST | OCTET_HEX,
+	['g' ... 'z'] = NAME_HOST,
+	['{'] = PLAIN,
+	['|'] = NAME,
+	['}'] = PLAIN,
+	['~'] = NAME_HOST,
+	[0x80 ... 0xff] = OCTET_TEXT | OCTET_QUOTED,
+};
+
+bool octets_all(struct span s, unsigned int classes)
+{
+	return s.len > 0 && octets_skip(s.data, s.data + s.len, classes) == s.data + s.len;
+}
+
+bool octets_are_token(struct span s)
+{
+	return octets_all(s, OCTET_TOKEN);
+}
+
+bool octets_are_target(struct span s)
+{
+	return s.len == 0 || octets_skip_target(s.data, s.data + s.len) == s.data + s.len;
+}
+
+bool octets_are_text(struct span s)
+{
+	return s.len == 0 || octets_skip_text(s.data, s.data + s.len) == s.data + s.len;
+}

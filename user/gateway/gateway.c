@@ -1,0 +1,555 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/gateway/gateway.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "config/standalone/static.h"
+#include "policy/effective.h"
+#include "user/base/clock.h"
+#include "user/base/limits.h"
+#include "user/base/mem.h"
+#include "user/gateway/gateway_hooks.h"
+#include "user/gateway/near_ports.h"
+#include "user/net/syn_filter.h"
+#include "user/net/listen.h"
+#include "user/net/socket.h"
+#include "user/gateway/privilege.h"
+
+/* ------------------------------------------------------------------------------------ configuration */
+
+static void report_log(const struct config_report *report)
+{
+	for (uint32_t i = 0; i < report->message_count; i++) {
+		const struct config_message *message = &report->message_list[i];
+		enum log_level level = message->severity == CONFIG_ERROR   ? LOG_ERROR :
+				       message->severity == CONFIG_WARNING ? LOG_WARN :
+									     LOG_INFO;
+
+		log_line(level, "%.*s", SPAN_FMT(message->text));
+	}
+}
+
+int gateway_load(const struct options *options, struct text *ret_errors, struct text *ret_warnings,
+		 struct snapshot **ret_snapshot)
+{
+	struct config_report report;
+	struct snapshot *snapshot = NULL;
+	int error;
+
+	config_report_init(&report);
+	error = config_load(options->source_list, options->source_count, &report, &snapshot);
+	if (!error)
+		error = policy_seal(snapshot, &report);
+	report_log(&report);
+	if (ret_errors)
+		config_report_print(&report, CONFIG_ERROR, "", ret_errors);
+	if (ret_warnings)
+		config_report_print(&report, CONFIG_WARNING, "", ret_warnings);
+	config_report_done(&report);
+	if (error) {
+		snapshot_unref(snapshot);
+		return error;
+	}
+	*ret_snapshot = snapshot;
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------ ports */
+
+static struct gateway_port *gateway_port_of(struct gateway *gateway, uint16_t number)
+{
+	struct gateway_port *port;
+
+	list_each(node, next, &gateway->ports) {
+		port = list_entry(node, struct gateway_port, node);
+		if (port->port == number)
+			return port;
+	}
+	port = hg_calloc(1, sizeof(*port));
+	if (!port)
+		return NULL;
+	port->port = number;
+	atomic_init(&port->connections, 0);
+	list_add_tail(&gateway->ports, &port->node);
+	return port;
+}
+
+/* fds: worker_count for each bind, -1 where the port is open already. */
+struct port_plan {
+	uint32_t bind_count;
+	struct gateway_port **ports;
+	int *fds;
+};
+
+static void plan_done(struct port_plan *plan, uint32_t worker_count, bool close_fds)
+{
+	for (uint32_t i = 0; close_fds && plan->fds && i < plan->bind_count * worker_count; i++)
+		socket_close(plan->fds[i]);
+	hg_free(plan->ports);
+	hg_free(plan->fds);
+}
+
+/* For as long workers may take to close a port; and how often it is tried meanwhile. */
+enum { GATEWAY_CLOSE_MS = 3000, GATEWAY_RELOAD_MS = 100 };
+
+static bool port_is_closing(const struct gateway *gateway, const struct gateway_port *port)
+{
+	return port->closed_ms && loop_now_ms(gateway->loop) < port->closed_ms + GATEWAY_CLOSE_MS;
+}
+
+/* -EAGAIN: the workers may still hold the port, from a configuration before. */
+static int plan_open(struct gateway *gateway, const struct gateway_port *port, const struct bind *bind,
+		     int *fds, struct text *error)
+{
+	int result =
+		net_listen_open_group(&bind->address, LIMIT_LISTEN_BACKLOG, gateway->worker_count, fds, NULL);
+
+	if (result == 0)
+		return 0;
+	for (uint32_t i = 0; i < gateway->worker_count; i++)
+		fds[i] = -1;
+	if (result == -EADDRINUSE && port_is_closing(gateway, port)) {
+		text_fmt(error, "port %u was closed a moment ago and is not free yet: trying again",
+			 port->port);
+		return -EAGAIN;
+	}
+	net_listen_explain(&bind->address, result, error);
+	return result;
+}
+
+static int plan_make(struct gateway *gateway, const struct snapshot *snapshot, struct port_plan *plan,
+		     struct text *error)
+{
+	int result = 0;
+
+	*plan = (struct port_plan){
+		.bind_count = snapshot->bind_count,
+		.ports = hg_calloc(snapshot->bind_count, sizeof(*plan->ports)),
+		.fds = hg_calloc((size_t)snapshot->bind_count * gateway->worker_count, sizeof(*plan->fds)),
+	};
+	for (uint32_t i = 0; plan->fds && i < snapshot->bind_count * gateway->worker_count; i++)
+		plan->fds[i] = -1;
+	if (!plan->ports || !plan->fds)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < snapshot->bind_count && !result; i++) {
+		plan->ports[i] = gateway_port_of(gateway, snapshot->bind_list[i].port);
+		if (!plan->ports[i])
+			result = -ENOMEM;
+		else if (!plan->ports[i]->is_open)
+			result = plan_open(gateway, plan->ports[i], &snapshot->bind_list[i],
+					   plan->fds + (size_t)i * gateway->worker_count, error);
+	}
+	return result;
+}
+
+static struct worker_change *plan_change(const struct gateway *gateway, struct snapshot *snapshot,
+					 const struct port_plan *plan, uint32_t index)
+{
+	struct worker_listen *listens = hg_calloc(plan->bind_count, sizeof(*listens));
+	struct worker_change *change;
+
+	if (!listens)
+		return NULL;
+	for (uint32_t i = 0; i < plan->bind_count; i++) {
+		listens[i] = (struct worker_listen){
+			.port = plan->ports[i]->port,
+			.fd = plan->fds[(size_t)i * gateway->worker_count + index],
+			.connections = &plan->ports[i]->connections,
+		};
+	}
+	change = worker_change_create(snapshot_ref(snapshot), listens, plan->bind_count);
+	if (!change)
+		snapshot_unref(snapshot);
+	hg_free(listens);
+	return change;
+}
+
+/* All workers or none. */
+static int plan_send(const struct gateway *gateway, struct snapshot *snapshot, const struct port_plan *plan)
+{
+	struct worker_change *changes[LIMIT_WORKERS] = { NULL };
+
+	for (uint32_t i = 0; i < gateway->worker_count; i++) {
+		changes[i] = plan_change(gateway, snapshot, plan, i);
+		if (!changes[i]) {
+			while (i--)
+				worker_change_free(changes[i]);
+			return -ENOMEM;
+		}
+	}
+	for (uint32_t i = 0; i < gateway->worker_count; i++)
+		worker_change_send(gateway->workers[i], changes[i]);
+	return 0;
+}
+
+static void gateway_mark_ports(struct gateway *gateway, const struct port_plan *plan)
+{
+	list_each(node, next, &gateway->ports) {
+		struct gateway_port *port = list_entry(node, struct gateway_port, node);
+
+		if (port->is_open)
+			port->closed_ms = loop_now_ms(gateway->loop);
+		port->is_open = false;
+	}
+	for (uint32_t i = 0; i < plan->bind_count; i++) {
+		plan->ports[i]->closed_ms = 0;
+		plan->ports[i]->is_open = true;
+	}
+}
+
+/* Opens what is new, tells every worker. On failure nothing has changed, and `error` says why. */
+static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, struct text *error)
+{
+	struct port_plan plan;
+	int result;
+
+	/* Before a port is open: its first connections count as well. */
+	near_ports_follow(gateway->lanes.near, gateway->snapshot, snapshot);
+	result = plan_make(gateway, snapshot, &plan, error);
+	if (!result)
+		result = plan_send(gateway, snapshot, &plan);
+	if (result < 0) {
+		near_ports_follow(gateway->lanes.near, snapshot, gateway->snapshot);
+		plan_done(&plan, gateway->worker_count, true);
+		if (text_span(error).len == 0)
+			text_str(error, "no memory to put the configuration into force");
+		return result;
+	}
+	gateway_mark_ports(gateway, &plan);
+	plan_done(&plan, gateway->worker_count, false);
+	snapshot_unref(gateway->snapshot);
+	gateway->snapshot = snapshot;
+	gateway->status.generation = snapshot->generation;
+	gateway->status.loaded_wall_us = clock_wall_us();
+	return 0;
+}
+
+/* What the new configuration says and only a start can do. */
+static void gateway_warn_static(const struct static_config *old, const struct static_config *new)
+{
+	struct text keys;
+
+	text_init(&keys);
+	schema_late_keys(&static_schema, old, new, &keys);
+	if (keys.len)
+		log_warn("config: what changed in %.*s takes effect at the next start",
+			 SPAN_FMT(text_span(&keys)));
+	text_done(&keys);
+}
+
+/* Takes the snapshot. */
+static int gateway_replace(struct gateway *gateway, struct snapshot *snapshot)
+{
+	struct snapshot *old = snapshot_ref(gateway->snapshot);
+	int error = health_board_attach(&gateway->health, snapshot);
+
+	snapshot->generation = old->generation + 1;
+	if (error)
+		text_str(&gateway->errors, "no memory for the health of the endpoints");
+	else
+		error = gateway_apply(gateway, snapshot, &gateway->errors);
+	if (error) {
+		log_line(error == -EAGAIN ? LOG_INFO : LOG_ERROR, "%.*s",
+			 SPAN_FMT(text_span(&gateway->errors)));
+		snapshot_unref(snapshot);
+	} else {
+		gateway_warn_static(&old->config, &snapshot->config);
+		options_apply_logging(gateway->options, &old->config, &snapshot->config);
+	}
+	snapshot_unref(old);
+	return error;
+}
+
+static void gateway_reload(struct gateway *gateway)
+{
+	struct snapshot *snapshot = NULL;
+	int error;
+
+	if (gateway->phase != GATEWAY_RUNNING)
+		return;
+	timer_cancel(loop_timers(gateway->loop), &gateway->reload_timer);
+	text_clear(&gateway->errors);
+	text_clear(&gateway->warnings);
+	error = gateway_load(gateway->options, &gateway->errors, &gateway->warnings, &snapshot);
+	if (!error)
+		error = gateway_replace(gateway, snapshot);
+	if (error == -EAGAIN) {
+		text_clear(&gateway->errors);
+		timer_arm(loop_timers(gateway->loop), &gateway->reload_timer,
+			  loop_now_ms(gateway->loop) + GATEWAY_RELOAD_MS);
+		return;
+	}
+	gateway->status.last_reload_ok = !error;
+	if (error) {
+		gateway->status.reloads_failed++;
+		log_error("Failed to reload config: the configuration of generation %llu stays in force",
+			  (unsigned long long)gateway->snapshot->generation);
+	} else {
+		gateway->status.reloads_ok++;
+		log_info("configuration of generation %llu is in force",
+			 (unsigned long long)gateway->snapshot->generation);
+	}
+}
+
+static void gateway_on_change(struct watch *watch)
+{
+	gateway_reload(container_of(watch, struct gateway, watch));
+}
+
+static void gateway_on_reload(struct timer *timer, uint64_t now_ms)
+{
+	(void)now_ms;
+	gateway_reload(container_of(timer, struct gateway, reload_timer));
+}
+
+/* ------------------------------------------------------------------------------------ the end */
+
+static void gateway_tell_workers(struct gateway *gateway, enum worker_phase phase)
+{
+	for (uint32_t i = 0; i < gateway->worker_count; i++) {
+		if (worker_set_phase(gateway->workers[i], phase) < 0)
+			log_error("no memory to tell a worker about the shutdown");
+	}
+}
+
+static uint64_t gateway_open_clients(const struct gateway *gateway)
+{
+	uint64_t open = 0;
+
+	for (uint32_t i = 0; i < gateway->worker_count; i++)
+		open += worker_open_clients(gateway->workers[i]);
+	return open;
+}
+
+/* Every worker has taken what waited in its queues, and all of that is over. */
+static bool gateway_has_drained(const struct gateway *gateway)
+{
+	for (uint32_t i = 0; i < gateway->worker_count; i++) {
+		if (!worker_has_closed(gateway->workers[i]))
+			return false;
+	}
+	return gateway_open_clients(gateway) == 0;
+}
+
+enum { GATEWAY_DRAIN_POLL_MS = 10 };
+
+static void gateway_end(struct gateway *gateway)
+{
+	gateway->phase = GATEWAY_ENDED;
+	loop_stop(gateway->loop);
+}
+
+static void gateway_on_drain(struct timer *timer, uint64_t now_ms)
+{
+	struct gateway *gateway = container_of(timer, struct gateway, drain_timer);
+	const struct static_config *config = &gateway->snapshot->config;
+	uint64_t max_ms = gateway->drain_begin_ms + ns_to_ms(config->termination_max_ns);
+
+	if (gateway->phase == GATEWAY_DRAINING) {
+		gateway->phase = GATEWAY_CLOSING;
+		gateway_tell_workers(gateway, WORKER_CLOSE);
+		timer_arm(loop_timers(gateway->loop), timer, now_ms + GATEWAY_DRAIN_POLL_MS);
+		return;
+	}
+	if (gateway_has_drained(gateway) || now_ms >= max_ms) {
+		if (gateway_open_clients(gateway))
+			log_warn("drain deadline passed with %llu client connections open",
+				 (unsigned long long)gateway_open_clients(gateway));
+		gateway_end(gateway);
+		return;
+	}
+	now_ms += GATEWAY_DRAIN_POLL_MS;
+	timer_arm(loop_timers(gateway->loop), timer, now_ms < max_ms ? now_ms : max_ms);
+}
+
+void gateway_begin_drain(struct gateway *gateway)
+{
+	uint64_t now_ms = loop_now_ms(gateway->loop);
+
+	if (gateway->phase != GATEWAY_RUNNING) {
+		log_warn("second request to stop: ending at once");
+		gateway_end(gateway);
+		return;
+	}
+	log_info("draining: not ready any more, %llu client connections open",
+		 (unsigned long long)gateway_open_clients(gateway));
+	gateway->phase = GATEWAY_DRAINING;
+	gateway->drain_begin_ms = now_ms;
+	gateway_tell_workers(gateway, WORKER_DRAIN);
+	timer_arm(loop_timers(gateway->loop), &gateway->drain_timer,
+		  now_ms + ns_to_ms(gateway->snapshot->config.termination_min_ns));
+}
+
+static void gateway_on_signal(struct signals *signals, int number)
+{
+	struct gateway *gateway = container_of(signals, struct gateway, signals);
+
+	if (number == SIGHUP)
+		gateway_reload(gateway);
+	else
+		gateway_begin_drain(gateway);
+}
+
+/* ------------------------------------------------------------------------------------ start */
+
+static uint32_t gateway_worker_count(const struct options *options, const struct static_config *config)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	uint32_t count = options->worker_threads ? options->worker_threads : config->worker_threads;
+
+	if (!count)
+		count = cores > 0 ? (uint32_t)cores : 1;
+	return count < LIMIT_WORKERS ? count : LIMIT_WORKERS;
+}
+
+static int gateway_start_workers(struct gateway *gateway, struct snapshot *snapshot, struct text *error)
+{
+	gateway->worker_count = 0;
+	gateway->workers = hg_calloc(LIMIT_WORKERS, sizeof(struct worker *));
+	if (!gateway->workers)
+		return -ENOMEM;
+	for (uint32_t count = gateway_worker_count(gateway->options, &snapshot->config);
+	     gateway->worker_count < count; gateway->worker_count++) {
+		struct worker_options options = {
+			.index = gateway->worker_count,
+			.resolver = gateway->resolver,
+			.shared = &gateway->shared,
+			.gate = gateway->lanes.gate,
+			.near = gateway->lanes.near,
+			.owner = gateway->mailbox,
+			.access_log_fd = STDOUT_FILENO,
+			.syn_filter_program = gateway->syn_filter_program,
+		};
+
+		gateway->workers[gateway->worker_count] =
+			worker_start(&options, snapshot_ref(snapshot), error);
+		if (!gateway->workers[gateway->worker_count]) {
+			snapshot_unref(snapshot);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+/* Before any thread is started: they inherit what is left. */
+static int gateway_settle_privileges(struct gateway *gateway, const struct static_config *config,
+				     struct text *error)
+{
+	int result = kernel_lanes_open(&gateway->lanes, &config->splice,
+				       gateway_worker_count(gateway->options, config), error);
+
+	if (result)
+		return result;
+	/* Who turns the kernel lane off wants no program in the kernel at all. */
+	if (config->splice.mode != SPLICE_OFF)
+		gateway->syn_filter_program = syn_filter_load();
+	result = privilege_drop();
+	if (result)
+		text_fmt(error, "cannot give up capabilities: %s", strerrordesc_np(-result));
+	return result;
+}
+
+static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, struct text *error)
+{
+	struct resolver_options resolver = { .refresh_ms = ns_to_ms(snapshot->config.dns_refresh_ns) };
+	struct admin_addresses addresses;
+	int result = gateway_settle_privileges(gateway, &snapshot->config, error);
+
+	if (result)
+		return result;
+	gateway->loop = loop_create(1024);
+	gateway->mailbox = gateway->loop ? mailbox_create(gateway->loop, gateway) : NULL;
+	gateway->resolver = gateway->mailbox ? resolver_create(&resolver) : NULL;
+	if (!gateway->resolver) {
+		text_str(error, "no memory or threads to start with");
+		return -ENOMEM;
+	}
+	result = signals_start(&gateway->signals, gateway->loop, gateway_on_signal);
+	if (!result)
+		result = health_board_attach(&gateway->health, snapshot);
+	if (!result)
+		result = gateway_start_workers(gateway, snapshot, error);
+	if (result) {
+		if (!error->len)
+			text_str(error, "cannot start the workers");
+		return result;
+	}
+	result = gateway_apply(gateway, snapshot_ref(snapshot), error);
+	if (result) {
+		snapshot_unref(snapshot);
+		return result;
+	}
+	gateway_hooks_fill(gateway);
+	/* The addresses are borrowed from it as long as the servers run. */
+	gateway->start_snapshot = snapshot_ref(snapshot);
+	admin_addresses_of(&snapshot->config, &addresses);
+	return admin_start(gateway->loop, &gateway->hooks, &addresses, error, &gateway->admin);
+}
+
+static void gateway_stop(struct gateway *gateway)
+{
+	for (uint32_t i = 0; i < gateway->worker_count; i++)
+		worker_stop(gateway->workers[i]);
+	hg_free(gateway->workers);
+	kernel_lanes_done(&gateway->lanes);
+	socket_close(gateway->syn_filter_program);
+	admin_stop(gateway->admin);
+	snapshot_unref(gateway->start_snapshot);
+	watch_stop(&gateway->watch);
+	if (gateway->loop) {
+		signals_stop(&gateway->signals, gateway->loop);
+		timer_cancel(loop_timers(gateway->loop), &gateway->drain_timer);
+		timer_cancel(loop_timers(gateway->loop), &gateway->reload_timer);
+	}
+	if (gateway->resolver)
+		resolver_free(gateway->resolver);
+	if (gateway->mailbox)
+		mailbox_drain(gateway->mailbox);
+	mailbox_free(gateway->mailbox);
+	loop_free(gateway->loop);
+	while (!list_is_empty(&gateway->ports))
+		hg_free(list_entry(list_pop(&gateway->ports), struct gateway_port, node));
+	snapshot_unref(gateway->snapshot);
+	health_board_done(&gateway->health);
+	text_done(&gateway->errors);
+	text_done(&gateway->warnings);
+}
+
+int gateway_run(struct gateway *gateway, const struct options *options, struct snapshot *snapshot,
+		uint64_t seen)
+{
+	struct text error;
+	int result;
+
+	*gateway = (struct gateway){ .options = options, .syn_filter_program = -1 };
+	list_init(&gateway->ports);
+	health_board_init(&gateway->health);
+	kernel_lanes_init(&gateway->lanes);
+	text_init(&gateway->errors);
+	text_init(&gateway->warnings);
+	text_init(&error);
+	atomic_init(&gateway->shared.connections, 0);
+	timer_init(&gateway->drain_timer, gateway_on_drain);
+	timer_init(&gateway->reload_timer, gateway_on_reload);
+	gateway->status.last_reload_ok = true;
+	snapshot->generation = 1;
+	result = gateway_start(gateway, snapshot, &error);
+	snapshot_unref(snapshot);
+	if (result < 0) {
+		log_error("%.*s", SPAN_FMT(text_span(&error)));
+	} else {
+		if (watch_start(&gateway->watch, gateway->loop, options->source_list, options->source_count,
+				seen, gateway_on_change) < 0)
+			log_warn("changes of the configuration are not noticed (inotify); SIGHUP reloads");
+		log_info("ready: %u workers, %u ports", gateway->worker_count, gateway->snapshot->bind_count);
+		result = loop_run(gateway->loop);
+		log_info("stopped");
+	}
+	gateway_stop(gateway);
+	text_done(&error);
+	return result < 0 ? 1 : 0;
+}

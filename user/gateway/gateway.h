@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "admin/hooks.h"
+#include "admin/server.h"
+#include "user/loop/signals.h"
+#include "user/gateway/health_board.h"
+#include "user/gateway/kernel_lanes.h"
+#include "user/gateway/options.h"
+#include "user/gateway/watch.h"
+#include "user/worker/worker.h"
+
+/*
+ * The main thread's side of the running program: loads configurations, owns the listening ports, starts the
+ * workers, answers the admin servers, and ends everything in order.
+ */
+enum gateway_phase {
+	GATEWAY_RUNNING,
+	GATEWAY_DRAINING, /* minimum deadline: not ready, still accepting */
+	GATEWAY_CLOSING, /* maximum deadline: nothing new, streams finish */
+	GATEWAY_ENDED,
+};
+
+/* One listening port of the process. Kept until the end: clients of a removed port still count down here. */
+struct gateway_port {
+	struct list node;
+	uint16_t port;
+	bool is_open; /* the workers listen */
+	uint64_t closed_ms; /* loop time at which they were told to stop; 0: not since it is open */
+	atomic_uint_fast64_t connections;
+};
+
+struct gateway {
+	const struct options *options; /* borrowed */
+	struct loop *loop;
+	struct mailbox *mailbox;
+	struct resolver *resolver;
+	struct proxy_shared shared;
+	struct health_board health;
+	struct kernel_lanes lanes;
+	int syn_filter_program; /* owner; user/net/syn_filter.h, negative: none */
+	struct signals signals;
+	struct watch watch;
+	struct admin *admin;
+	struct admin_hooks hooks;
+	struct worker **workers; /* owner */
+	uint32_t worker_count;
+	struct list ports;
+	struct snapshot *snapshot; /* one reference: the one in force */
+	struct snapshot *start_snapshot; /* one reference: the admin servers borrow its addresses */
+	struct admin_config_status status;
+	struct text errors; /* of the last failed reload */
+	struct text warnings;
+	enum gateway_phase phase;
+	struct timer reload_timer; /* a reload waits for a port that is being closed */
+	uint64_t drain_begin_ms;
+	struct timer drain_timer;
+};
+
+/*
+ * Loads, seals and reports a configuration. 0 with one reference in *ret_snapshot; else a negative errno of
+ * config_load (-EINVAL: wrong content). Messages are in the log and, when asked for, in *ret_errors as well.
+ */
+int gateway_load(const struct options *options, struct text *ret_errors, struct text *ret_warnings,
+		 struct snapshot **ret_snapshot);
+/*
+ * Runs until a signal or /quitquitquit has ended it. Takes the snapshot; seen: watch_signature() from before
+ * it was loaded. Exit status of the program.
+ */
+int gateway_run(struct gateway *gateway, const struct options *options, struct snapshot *snapshot,
+		uint64_t seen);

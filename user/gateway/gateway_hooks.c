@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/gateway/gateway_hooks.h"
+
+#include "user/base/mem.h"
+#include "user/gateway/lane_metrics.h"
+#include "user/proxy/history.h"
+#include "user/proxy/stream_view.h"
+
+static const struct snapshot *hook_snapshot(void *context)
+{
+	const struct gateway *gateway = context;
+
+	return gateway->snapshot;
+}
+
+static void hook_config_status(void *context, struct admin_config_status *ret_status)
+{
+	const struct gateway *gateway = context;
+
+	*ret_status = gateway->status;
+	ret_status->errors = text_span(&gateway->errors);
+	ret_status->warnings = text_span(&gateway->warnings);
+}
+
+static bool hook_is_ready(void *context, struct span *ret_pending)
+{
+	const struct gateway *gateway = context;
+
+	*ret_pending = SPAN("draining");
+	return gateway->phase == GATEWAY_RUNNING;
+}
+
+static size_t hook_worker_count(void *context)
+{
+	const struct gateway *gateway = context;
+
+	return gateway->worker_count;
+}
+
+static void hook_worker_numbers(void *context, size_t index, struct worker_numbers *ret_numbers)
+{
+	const struct gateway *gateway = context;
+
+	worker_numbers(gateway->workers[index], ret_numbers);
+}
+
+/* One question to all workers: the answers are joined, the last one is passed on. */
+struct gather {
+	uint32_t pending;
+	struct stream_list list;
+	void (*list_done)(void *argument, struct stream_list *list);
+	bool found;
+	void (*close_done)(void *argument, bool found);
+	void *argument;
+};
+
+static void gather_on_list(void *argument, struct stream_list *part)
+{
+	struct gather *gather = argument;
+
+	/* A part that finds no memory is missing in the view; nothing else depends on it. */
+	(void)stream_view_join(&gather->list, part);
+	if (--gather->pending)
+		return;
+	gather->list_done(gather->argument, &gather->list);
+	hg_free(gather);
+}
+
+static void hook_list_streams(void *context, bool history,
+			      void (*done)(void *argument, struct stream_list *list), void *argument)
+{
+	struct gateway *gateway = context;
+	struct gather *gather = hg_calloc(1, sizeof(*gather));
+	struct stream_list empty = { 0 };
+
+	if (!gather) {
+		done(argument, &empty);
+		return;
+	}
+	gather->list_done = done;
+	gather->argument = argument;
+	gather->pending = 1;
+	for (uint32_t i = 0; i < gateway->worker_count; i++) {
+		if (worker_list_streams(gateway->workers[i], history, gather_on_list, gather) == 0)
+			gather->pending++;
+	}
+	gather_on_list(gather, &empty);
+}
+
+static void gather_on_close(void *argument, bool found)
+{
+	struct gather *gather = argument;
+
+	gather->found |= found;
+	if (--gather->pending)
+		return;
+	gather->close_done(gather->argument, gather->found);
+	hg_free(gather);
+}
+
+static void hook_close_stream(void *context, uint64_t id, void (*done)(void *argument, bool found),
+			      void *argument)
+{
+	struct gateway *gateway = context;
+	struct gather *gather = hg_calloc(1, sizeof(*gather));
+	uint64_t worker = id >> STREAM_ID_WORKER_SHIFT;
+
+	if (!gather || worker == 0 || worker > gateway->worker_count) {
+		hg_free(gather);
+		done(argument, false);
+		return;
+	}
+	gather->close_done = done;
+	gather->argument = argument;
+	gather->pending = 1;
+	if (worker_close_stream(gateway->workers[worker - 1], id, gather_on_close, gather) < 0)
+		gather_on_close(gather, false);
+}
+
+static void hook_quit(void *context)
+{
+	gateway_begin_drain(context);
+}
+
+static void hook_extra_metrics(void *context, struct text *out)
+{
+	const struct gateway *gateway = context;
+
+	lane_metrics(&gateway->lanes, out);
+}
+
+void gateway_hooks_fill(struct gateway *gateway)
+{
+	gateway->hooks = (struct admin_hooks){
+		.context = gateway,
+		.snapshot = hook_snapshot,
+		.config_status = hook_config_status,
+		.is_ready = hook_is_ready,
+		.worker_count = hook_worker_count,
+		.worker_numbers = hook_worker_numbers,
+		.list_streams = hook_list_streams,
+		.close_stream = hook_close_stream,
+		.quit = hook_quit,
+		.extra_metrics = hook_extra_metrics,
+	};
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/gateway/kernel_lanes.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+
+#include "user/base/log.h"
+#include "user/kernel/common/probe.h"
+#include "user/kernel/near/near_selftest.h"
+#include "user/kernel/sockmap/pins.h"
+#include "user/kernel/sockmap/selftest.h"
+
+void kernel_lanes_init(struct kernel_lanes *lanes)
+{
+	*lanes = (struct kernel_lanes){ 0 };
+	text_init(&lanes->gate_start.why);
+	text_init(&lanes->near_start.why);
+}
+
+void kernel_lanes_done(struct kernel_lanes *lanes)
+{
+	gate_free(lanes->gate);
+	near_free(lanes->near);
+	text_done(&lanes->gate_start.why);
+	text_done(&lanes->near_start.why);
+}
+
+/* 0 where the process goes on without it. */
+static int lane_missing(const struct lane_start *start, const struct splice_config *config, const char *name,
+			const char *instead, int reason, struct text *error)
+{
+	struct span why = text_span(&start->why);
+
+	if (config->mode != SPLICE_REQUIRE) {
+		log_warn("no %s%s: %.*s", name, instead, SPAN_FMT(why));
+		return 0;
+	}
+	text_fmt(error, "config.splice.mode is require, but the %s cannot be used: %.*s", name,
+		 SPAN_FMT(why));
+	return reason;
+}
+
+/* ------------------------------------------------------------------------------------ sockmap */
+
+static int gate_obtain(struct kernel_lanes *lanes, const struct splice_config *config, uint32_t worker_count)
+{
+	struct gate_options options = {
+		.worker_count = worker_count,
+		.max_credit_bytes = config->max_total_credit_bytes,
+	};
+	struct text *why = &lanes->gate_start.why;
+	char dir[PATH_MAX];
+	uint32_t freed;
+	int error;
+
+	if (!config->pin_dir.len) {
+		error = probe_privileges(why);
+		return error ? error : gate_load(&options, &lanes->gate, why);
+	}
+	if (config->pin_dir.len >= sizeof(dir)) {
+		text_str(why, "config.splice.pinDir is too long");
+		return -ENAMETOOLONG;
+	}
+	snprintf(dir, sizeof(dir), "%.*s", SPAN_FMT(config->pin_dir));
+	error = gate_open_pins(dir, &options, &lanes->gate, why);
+	if (error)
+		return error;
+	freed = gate_reclaim(lanes->gate);
+	if (freed > 0)
+		log_info("%s: freed %u slots of a gateway that ended", dir, freed);
+	return 0;
+}
+
+static int gate_open(struct kernel_lanes *lanes, const struct splice_config *config, uint32_t worker_count,
+		     struct text *error)
+{
+	struct lane_start *start = &lanes->gate_start;
+	int result;
+
+	if (config->mode == SPLICE_OFF || !config->lane_sockmap)
+		return 0;
+	result = probe_kernel(&start->why);
+	if (!result)
+		result = gate_obtain(lanes, config, worker_count);
+	if (!result) {
+		result = gate_selftest(lanes->gate, &start->why, &start->selftest_ns);
+		start->selftest_failed = result != 0;
+	}
+	if (!result) {
+		log_info("kernel lane: %u slots, %s, self-test passed in %.1f ms", lanes->gate->slots.count,
+			 config->pin_dir.len ? "opened from pins" : "programs loaded",
+			 (double)start->selftest_ns / 1e6);
+		return 0;
+	}
+	gate_free(lanes->gate);
+	lanes->gate = NULL;
+	return lane_missing(start, config, "kernel lane", ", bytes are copied", result, error);
+}
+
+/* ------------------------------------------------------------------------------------ near and direct */
+
+/* A kernel with a known fault is an operator's choice; one that lacks something is not. */
+static int near_probe(const struct splice_config *config, bool *ret_has_direct, struct text *why)
+{
+	int error = probe_near_kernel(config->force, ret_has_direct, why);
+	struct text ignored;
+
+	if (!error || config->force)
+		return error;
+	text_init(&ignored);
+	if (probe_near_kernel(true, ret_has_direct, &ignored) == 0)
+		text_str(why, "config.splice.force: true uses it all the same");
+	text_done(&ignored);
+	return error;
+}
+
+static int near_obtain(struct kernel_lanes *lanes, const struct splice_config *config)
+{
+	struct lane_start *start = &lanes->near_start;
+	bool has_direct = false;
+	int error = near_probe(config, &has_direct, &start->why);
+
+	if (!error)
+		error = probe_privileges(&start->why);
+	if (!error)
+		error = near_load(&(struct near_options){ 0 }, &lanes->near, &start->why);
+	if (error)
+		return error;
+	if (!has_direct || !config->lane_direct)
+		near_disable_direct(lanes->near);
+	if (!has_direct && config->lane_direct)
+		text_str(&start->why,
+			 "this kernel does not keep the two receive queues of lane direct apart; ");
+	error = near_selftest(lanes->near, &start->why, &start->selftest_ns);
+	start->selftest_failed = error != 0;
+	/* What was asked for is direct, or both of them. */
+	if (!error && config->lane_direct && !near_has_direct(lanes->near) &&
+	    (!config->lane_near || config->mode == SPLICE_REQUIRE))
+		error = -EOPNOTSUPP;
+	return error;
+}
+
+static const char *near_names(const struct splice_config *config)
+{
+	if (config->lane_near && config->lane_direct)
+		return "lanes near and direct";
+	return config->lane_near ? "lane near" : "lane direct";
+}
+
+static int near_open(struct kernel_lanes *lanes, const struct splice_config *config, struct text *error)
+{
+	struct lane_start *start = &lanes->near_start;
+	int result;
+
+	if (config->mode == SPLICE_OFF || (!config->lane_near && !config->lane_direct))
+		return 0;
+	result = near_obtain(lanes, config);
+	if (!result) {
+		log_info("%s: programs loaded, self-test passed in %.1f ms%s%.*s", near_names(config),
+			 (double)start->selftest_ns / 1e6, start->why.len ? "; " : "",
+			 SPAN_FMT(text_span(&start->why)));
+		return 0;
+	}
+	near_free(lanes->near);
+	lanes->near = NULL;
+	return lane_missing(start, config, near_names(config), "", result, error);
+}
+
+int kernel_lanes_open(struct kernel_lanes *lanes, const struct splice_config *config, uint32_t worker_count,
+		      struct text *error)
+{
+	int result = gate_open(lanes, config, worker_count, error);
+
+	return result ? result : near_open(lanes, config, error);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/model.h"
+#include "user/base/text.h"
+#include "user/kernel/near/near.h"
+#include "user/kernel/sockmap/load.h"
+
+/*
+ * The kernel lanes of the process: may this kernel run them, where their programs come from (loaded here, or
+ * opened from the pins of `headgate bpf load`), and their self-tests. Without them everything works, slower.
+ */
+struct lane_start {
+	struct text why; /* why the lane or a part of it is missing; empty: it is not, or nobody asked */
+	bool selftest_failed;
+	uint64_t selftest_ns;
+};
+
+struct kernel_lanes {
+	struct gate *gate; /* owner; NULL: no sockmap lane */
+	struct near *near; /* owner; NULL: no same-host lanes */
+	struct lane_start gate_start, near_start;
+};
+
+void kernel_lanes_init(struct kernel_lanes *lanes);
+void kernel_lanes_done(struct kernel_lanes *lanes); /* every worker is gone */
+
+/*
+ * Opens what config.splice asks for; one line in the log for each. A lane that cannot be used stays NULL;
+ * only with `config.splice.mode: require` is that a failure: -errno and `error`.
+ */
+int kernel_lanes_open(struct kernel_lanes *lanes, const struct splice_config *config, uint32_t worker_count,
+		      struct text *error);

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "admin/top.h"
+#include "gen/version.h"
+#include "user/kernel/ctl/ctl.h"
+#include "user/gateway/gateway.h"
+
+/* Arguments, limits, start and stop; everything else has a module. */
+
+enum exit_status {
+	EXIT_OK = 0,
+	EXIT_INVALID = 1, /* the configuration is wrong, or the gateway could not start */
+	EXIT_USAGE = 2, /* the command line is wrong, or a file cannot be read */
+};
+
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		/* Fewer descriptors are a smaller gateway, not a broken one. */
+		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+			log_warn("the descriptor limit stays at its soft value: %s", strerrordesc_np(errno));
+	}
+}
+
+static int run(struct options *options)
+{
+	static struct gateway gateway;
+	struct snapshot *snapshot = NULL;
+	uint64_t seen;
+	int error;
+
+	options_apply_logging(options, NULL, &(struct static_config){ 0 });
+	if (options_read_streams(options) < 0)
+		return EXIT_USAGE;
+	seen = watch_signature(options->source_list, options->source_count);
+	error = gateway_load(options, NULL, NULL, &snapshot);
+	if (error)
+		return error == -EINVAL || error == -ENOMEM ? EXIT_INVALID : EXIT_USAGE;
+	if (options->validate_only) {
+		puts("Configuration is valid!");
+		snapshot_unref(snapshot);
+		return EXIT_OK;
+	}
+	options_apply_logging(options, NULL, &snapshot->config);
+	raise_descriptor_limit();
+	if (signals_block() < 0)
+		return EXIT_INVALID;
+	return gateway_run(&gateway, options, snapshot, seen);
+}
+
+int main(int argc, char **argv)
+{
+	static struct options options;
+
+	if (argc > 1 && strcmp(argv[1], "top") == 0)
+		return top_main(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "bpf") == 0)
+		return gate_ctl_main(argc - 2, argv + 2);
+	if (options_parse(argc, argv, &options) < 0)
+		return EXIT_USAGE;
+	if (options.show_help) {
+		options_usage(stdout);
+		return EXIT_OK;
+	}
+	if (options.show_version) {
+		puts("headgate " HEADGATE_VERSION);
+		return EXIT_OK;
+	}
+	return run(&options);
+}

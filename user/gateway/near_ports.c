@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/gateway/near_ports.h"
+
+#include <string.h>
+
+#include "user/base/log.h"
+
+static bool has_same_host(const struct backend_ref *list, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (list[i].is_same_host)
+			return true;
+	}
+	return false;
+}
+
+/* Streams of this listener may ride the lanes. */
+static bool listener_is_used(const struct listener *listener)
+{
+	for (uint32_t i = 0; i < listener->route_count; i++) {
+		if (has_same_host(listener->route_list[i].backend_list,
+				  listener->route_list[i].backend_count))
+			return true;
+	}
+	for (uint32_t i = 0; i < listener->tcp_route_count; i++) {
+		if (has_same_host(listener->tcp_route_list[i].backend_list,
+				  listener->tcp_route_list[i].backend_count))
+			return true;
+	}
+	return false;
+}
+
+/* *ret_takes_clients: local clients of the port may be paired; which listener is theirs shows later. */
+static bool bind_is_used(const struct bind *bind, bool *ret_takes_clients)
+{
+	bool is_used = false;
+
+	*ret_takes_clients = false;
+	for (uint32_t i = 0; i < bind->listener_count; i++) {
+		if (!listener_is_used(&bind->listener_list[i]))
+			continue;
+		is_used = true;
+		*ret_takes_clients |= bind->listener_list[i].is_same_host;
+	}
+	return is_used;
+}
+
+static bool near_is_on(const struct snapshot *snapshot)
+{
+	const struct splice_config *splice = &snapshot->config.splice;
+
+	return splice->mode != SPLICE_OFF && (splice->lane_near || splice->lane_direct);
+}
+
+static bool snapshot_uses(const struct snapshot *snapshot, const struct address *address)
+{
+	bool takes_clients;
+
+	for (uint32_t i = 0; snapshot && near_is_on(snapshot) && i < snapshot->bind_count; i++) {
+		if (address_eq(&snapshot->bind_list[i].address, address))
+			return bind_is_used(&snapshot->bind_list[i], &takes_clients);
+	}
+	return false;
+}
+
+void near_ports_follow(struct near *near, const struct snapshot *from, const struct snapshot *to)
+{
+	bool takes_clients;
+
+	if (!near)
+		return;
+	for (uint32_t i = 0; from && near_is_on(from) && i < from->bind_count; i++) {
+		const struct bind *bind = &from->bind_list[i];
+
+		if (bind_is_used(bind, &takes_clients) && !snapshot_uses(to, &bind->address))
+			(void)near_listener_remove(near, &bind->address.any);
+	}
+	for (uint32_t i = 0; to && near_is_on(to) && i < to->bind_count; i++) {
+		const struct bind *bind = &to->bind_list[i];
+		int error = bind_is_used(bind, &takes_clients)
+				    ? near_listener_add(near, &bind->address.any, takes_clients)
+				    : 0;
+
+		if (error)
+			log_warn("same-host lanes: not for connections to port %u: %s", bind->port,
+				 strerrordesc_np(-error));
+	}
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/h2/h2_head.h"
+
+#include <errno.h>
+
+#include "user/base/check.h"
+#include "user/base/mem.h"
+#include "user/http/head_check.h"
+#include "user/base/octets.h"
+#include "user/http/target.h"
+
+enum {
+	HEAD_BLOCK_BYTES = 960, /* of the arena: half of a head, and a size that malloc keeps at hand */
+	FIELD_OVERHEAD_BYTES = 32, /* RFC 9113 6.5.2 */
+	REQUEST = 1 << H2_HEAD_REQUEST,
+	RESPONSE = 1 << H2_HEAD_RESPONSE,
+};
+
+struct h2_head *h2_head_create(enum h2_head_kind kind)
+{
+	struct h2_head *head = hg_calloc(1, sizeof(*head));
+
+	if (!head)
+		return NULL;
+	head->kind = kind;
+	arena_init(&head->arena, HEAD_BLOCK_BYTES);
+	fields_init(&head->fields, &head->arena);
+	return head;
+}
+
+void h2_head_free(struct h2_head *head)
+{
+	if (!head)
+		return;
+	arena_done(&head->arena);
+	hg_free(head);
+}
+
+/* ---- pseudo-header fields, RFC 9113 8.3 ---- */
+
+static enum http_bad method_check(struct span value)
+{
+	return octets_are_token(value) ? BAD_NONE : BAD_METHOD;
+}
+
+static enum http_bad scheme_check(struct span value)
+{
+	return span_eq_nocase(value, SPAN("http")) || span_eq_nocase(value, SPAN("https")) ? BAD_NONE
+											   : BAD_SCHEME;
+}
+
+static enum http_bad authority_check(struct span value)
+{
+	return authority_is_valid(value) ? BAD_NONE : BAD_HOST_SYNTAX;
+}
+
+/* Its form depends on the method, which may come later: h2_head_finish(). */
+static enum http_bad path_check(struct span value)
+{
+	return value.len && octets_are_target(value) ? BAD_NONE : BAD_TARGET;
+}
+
+static enum http_bad protocol_check(struct span value)
+{
+	return octets_are_token(value) ? BAD_NONE : BAD_PSEUDO_FIELD;
+}
+
+static enum http_bad status_check(struct span value)
+{
+	bool is_status = value.len == 3 && octets_all(value, OCTET_DIGIT) && value.data[0] >= '1' &&
+			 value.data[0] <= '5' && !span_eq(value, SPAN("101"));
+
+	return is_status ? BAD_NONE : BAD_STATUS;
+}
+
+static const struct pseudo {
+	struct span name;
+	unsigned int kinds;
+	enum http_bad (*check)(struct span value);
+	size_t member; /* offset of the span in struct h2_head; 0: the status */
+} pseudos[] = {
+	{ { ":method", 7 }, REQUEST, method_check, offsetof(struct h2_head, method) },
+	{ { ":scheme", 7 }, REQUEST, scheme_check, offsetof(struct h2_head, scheme) },
+	{ { ":authority", 10 }, REQUEST, authority_check, offsetof(struct h2_head, authority) },
+	{ { ":path", 5 }, REQUEST, path_check, offsetof(struct h2_head, path) },
+	{ { ":protocol", 9 }, REQUEST, protocol_check, offsetof(struct h2_head, protocol) },
+	{ { ":status", 7 }, RESPONSE, status_check, 0 },
+};
+
+static int pseudo_store(struct h2_head *head, const struct pseudo *pseudo, struct span value)
+{
+	struct span copy;
+
+	if (pseudo->member == 0) {
+		head->status = (uint16_t)((value.data[0] - '0') * 100 + (value.data[1] - '0') * 10 +
+					  (value.data[2] - '0'));
+		return 0;
+	}
+	copy = arena_copy(&head->arena, value);
+	if (!copy.data)
+		return -ENOMEM;
+	memcpy((char *)head + pseudo->member, &copy, sizeof(copy));
+	return 0;
+}
+
+static int pseudo_add(struct h2_head *head, struct span name, struct span value)
+{
+	for (size_t i = 0; i < ARRAY_LEN(pseudos); i++) {
+		const struct pseudo *pseudo = &pseudos[i];
+
+		if (!span_eq(name, pseudo->name))
+			continue;
+		head->bad = pseudo->check(value);
+		if ((pseudo->kinds & (1u << head->kind)) == 0 || (head->seen & (1u << i)) ||
+		    head->fields.count)
+			head->bad = BAD_PSEUDO_FIELD;
+		head->seen |= 1u << i;
+		return head->bad == BAD_NONE ? pseudo_store(head, pseudo, value) : 0;
+	}
+	head->bad = BAD_PSEUDO_FIELD;
+	return 0;
+}
+
+/* ---- fields ---- */
+
+static bool is_upper_case(char c)
+{
+	return c >= 'A' && c <= 'Z';
+}
+
+static bool has_upper_case(struct span name)
+{
+	for (size_t i = 0; i < name.len; i++) {
+		if (is_upper_case(name.data[i]))
+			return true;
+	}
+	return false;
+}
+
+/* RFC 9113 8.2.2 */
+static enum http_bad field_id_check(const struct h2_head *head, enum field_id id, struct span value)
+{
+	if (id == FIELD_TE && !span_eq_nocase(value, SPAN("trailers")))
+		return BAD_CONNECTION_FIELD;
+	if (id != FIELD_TE && (field_flags_of(id) & FIELD_HOP))
+		return BAD_CONNECTION_FIELD;
+	/* As body_trailers(): no sender of these means well. */
+	if (head->kind == H2_HEAD_TRAILERS && (id == FIELD_CONTENT_LENGTH || id == FIELD_HOST))
+		return BAD_TRAILER;
+	return BAD_NONE;
+}
+
+static enum http_bad field_check(const struct h2_head *head, enum field_id id, struct span name,
+				 struct span value)
+{
+	if (!octets_are_token(name))
+		return BAD_FIELD_NAME;
+	if (!octets_are_text(value))
+		return BAD_CONTROL_BYTE;
+	if (span_trim(value).len != value.len)
+		return BAD_FIELD_BLANKS;
+	return id == FIELD_OTHER ? BAD_NONE : field_id_check(head, id, value);
+}
+
+static int field_add(struct h2_head *head, struct span name, struct span value)
+{
+	enum field_id id = field_id_of(name);
+	char *bytes;
+
+	head->bad = field_check(head, id, name, value);
+	if (head->bad != BAD_NONE)
+		return 0;
+	bytes = arena_bytes(&head->arena, name.len + value.len);
+	if (!bytes)
+		return -ENOMEM;
+	span_lower(name, bytes);
+	if (value.len)
+		memcpy(bytes + name.len, value.data, value.len);
+	return fields_put(&head->fields, &(struct field){ .name = span_of(bytes, name.len),
+							  .value = span_of(bytes + name.len, value.len),
+							  .id = id });
+}
+
+static uint32_t add_bytes(uint32_t sum, size_t more)
+{
+	return more > UINT32_MAX - sum ? UINT32_MAX : sum + (uint32_t)more;
+}
+
+int h2_head_add(struct h2_head *head, struct span name, struct span value,
+		const struct h2_head_limits *limits)
+{
+	bool is_pseudo = name.len && name.data[0] == ':';
+
+	head->list_bytes = add_bytes(head->list_bytes, name.len + value.len + FIELD_OVERHEAD_BYTES);
+	if (head->bad != BAD_NONE)
+		return 0;
+	if (head->list_bytes > limits->bytes)
+		head->bad = BAD_HEAD_TOO_LONG;
+	else if (!is_pseudo && head->fields.count >= limits->fields)
+		head->bad = BAD_TOO_MANY_FIELDS;
+	else if (is_pseudo)
+		return pseudo_add(head, name, value);
+	else if (has_upper_case(name))
+		head->bad = BAD_FIELD_CASE;
+	return head->bad == BAD_NONE ? field_add(head, name, value) : 0;
+}
+
+int h2_head_put(struct h2_head *head, struct span name, struct span value)
+{
+	if (head->bad != BAD_NONE)
+		return 0;
+	if (name.len && name.data[0] == ':')
+		return pseudo_add(head, name, value);
+	return field_add(head, name, span_trim(value));
+}
+
+/* ---- the end of a section ---- */
+
+static enum http_bad connect_finish(const struct h2_head *head)
+{
+	if (head->protocol.len)
+		return head->scheme.len && head->path.len && head->authority.len ? BAD_NONE
+										 : BAD_PSEUDO_FIELD;
+	if (head->scheme.len || head->path.len || !head->authority.len)
+		return BAD_PSEUDO_FIELD;
+	return authority_port(head->authority).len ? BAD_NONE : BAD_TARGET;
+}
+
+static enum http_bad host_finish(const struct h2_head *head)
+{
+	struct request_head request = {
+		.method = method_of(head->method),
+		.authority = head->authority,
+		.version_major = 2,
+		.fields = head->fields,
+	};
+	uint16_t default_port = span_eq_nocase(head->scheme, SPAN("https")) ? 443 : 80;
+
+	return head_check_host(&request, head->scheme.len ? default_port : 0);
+}
+
+/* RFC 9113 8.3.1: what a request has, and the two forms of :path. */
+static enum http_bad request_finish(const struct h2_head *head)
+{
+	enum http_method method = method_of(head->method);
+	enum http_bad bad = BAD_NONE;
+
+	if (!head->method.len)
+		return BAD_PSEUDO_FIELD;
+	if (method == METHOD_CONNECT) {
+		bad = connect_finish(head);
+		if (bad != BAD_NONE)
+			return bad;
+	} else if (!head->scheme.len || !head->path.len || head->protocol.len) {
+		return BAD_PSEUDO_FIELD;
+	}
+	if (head->path.len && head->path.data[0] != '/' &&
+	    (method != METHOD_OPTIONS || !span_eq(head->path, SPAN("*"))))
+		return BAD_TARGET;
+	return host_finish(head);
+}
+
+enum http_bad h2_head_finish(struct h2_head *head)
+{
+	if (head->bad != BAD_NONE)
+		return head->bad;
+	switch (head->kind) {
+	case H2_HEAD_REQUEST:
+		head->bad = request_finish(head);
+		break;
+	case H2_HEAD_RESPONSE:
+		if (!head->status)
+			head->bad = BAD_PSEUDO_FIELD;
+		else if (head->status < 200 && head->has_end)
+			head->bad = BAD_STATUS;
+		break;
+	case H2_HEAD_TRAILERS:
+		break;
+	}
+	return head->bad;
+}

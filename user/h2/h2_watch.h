@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "user/base/span.h"
+#include "user/h2/h2_flood.h"
+
+/*
+ * Reads the frame headers of a connection beside nghttp2, which tells nobody of frames it ignores: unknown
+ * types, DATA of streams that are gone. Knows lengths and types, judges nothing: what is wrong with a frame
+ * is for nghttp2 to say.
+ */
+struct h2_frame {
+	uint32_t length; /* of the payload */
+	uint8_t type;
+	uint8_t flags;
+	uint32_t stream_id;
+	bool is_empty; /* without payload, padding aside */
+};
+
+struct h2_watch {
+	uint8_t head[10]; /* RFC 9113 4.1, and Pad Length */
+	uint8_t head_bytes; /* of it, read so far */
+	uint32_t skip; /* bytes until the next frame header */
+};
+
+/* `preface`: a client's connection preface comes first. */
+void h2_watch_init(struct h2_watch *watch, bool preface);
+/* Cuts bytes off *rest up to and with the next frame header. False when *rest was used up without one. */
+bool h2_watch_next(struct h2_watch *watch, struct span *rest, struct h2_frame *ret_frame);
+/* What a received frame has to do with others; whether it was due is the session's to know. */
+enum h2_answer {
+	H2_ANSWER_NONE,
+	H2_ANSWER_OPENING, /* HEADERS: clients widen the window of a stream as soon as it is open */
+	H2_ANSWER_WINDOW, /* WINDOW_UPDATE: to DATA */
+	H2_ANSWER_SETTINGS,
+	H2_ANSWER_PING,
+};
+enum h2_answer h2_frame_answer(const struct h2_frame *frame);
+/* A PRIORITY of the connection (RFC 9113 6.3), which nghttp2 passes over like any other PRIORITY. */
+bool h2_frame_is_misplaced(const struct h2_frame *frame);
+/*
+ * What any other received frame counts as, or H2_FLOOD_NONE. What RST_STREAM means is the session's to know.
+ */
+enum h2_flood_kind h2_frame_flood(const struct h2_frame *frame);

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/kernel/common/delivery.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/sock_diag.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#define DELIVERY_TRIES 64
+/* An enum in <netinet/tcp.h>, which cannot be included beside <linux/tcp.h>. */
+enum {
+	DELIVERY_TCP_ESTABLISHED = 1,
+	DELIVERY_TCP_TIME_WAIT = 6,
+	DELIVERY_TCP_CLOSE = 7,
+	DELIVERY_TCP_CLOSE_WAIT = 8,
+	DELIVERY_TCP_LAST_ACK = 9,
+	DELIVERY_TCP_CLOSING = 11,
+};
+
+static int info_read(int fd, struct tcp_info *info)
+{
+	socklen_t len = sizeof(*info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len) ? -errno : 0;
+}
+
+int delivery_look(int fd, struct delivery_view *ret_view)
+{
+	struct tcp_info info, again;
+	int error = info_read(fd, &info);
+
+	for (int try = 0; try < DELIVERY_TRIES && error == 0; try++) {
+		int unacked = 0;
+
+		if (ioctl(fd, SIOCOUTQ, &unacked))
+			return -errno;
+		error = info_read(fd, &again);
+		if (error)
+			return error;
+		/* Nothing was acknowledged in between, so the three numbers belong together. */
+		if (again.tcpi_bytes_acked == info.tcpi_bytes_acked) {
+			ret_view->tcp_state = again.tcpi_state;
+			ret_view->received_bytes = again.tcpi_bytes_received;
+			ret_view->written_bytes = again.tcpi_bytes_acked + (uint64_t)unacked;
+			return 0;
+		}
+		info = again;
+	}
+	return error ? error : -EAGAIN;
+}
+
+/* Has the peer's FIN arrived? It counts as a received byte. */
+static bool has_fin(uint8_t tcp_state)
+{
+	return tcp_state == DELIVERY_TCP_CLOSE_WAIT || tcp_state == DELIVERY_TCP_LAST_ACK ||
+	       tcp_state == DELIVERY_TCP_CLOSING || tcp_state == DELIVERY_TCP_TIME_WAIT;
+}
+
+/* recv() stops there. */
+static bool is_urgent(int fd)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLPRI };
+
+	return poll(&poll_fd, 1, 0) > 0 && poll_fd.revents & POLLPRI;
+}
+
+int delivery_position(int fd, uint64_t *ret_position)
+{
+	struct tcp_info info, again;
+	int error = info_read(fd, &info);
+
+	for (int try = 0; try < DELIVERY_TRIES && error == 0; try++) {
+		/* Not SIOCINQ: of a socket in a map it tells what was passed up. */
+		ssize_t unread = recv(fd, NULL, INT_MAX, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+
+		error = unread < 0 && errno != EAGAIN ? -errno : info_read(fd, &again);
+		if (error)
+			return error;
+		if (again.tcpi_state == DELIVERY_TCP_CLOSE)
+			return -ENOTCONN;
+		if (unread > 0 && is_urgent(fd))
+			return -EBUSY;
+		if (unread < 0)
+			unread = 0;
+		if (again.tcpi_bytes_received == info.tcpi_bytes_received) {
+			*ret_position = again.tcpi_bytes_received - (uint64_t)unread -
+					has_fin(again.tcpi_state);
+			return 0;
+		}
+		info = again;
+	}
+	return error ? error : -EAGAIN;
+}
+
+bool delivery_is_established(const struct delivery_view *view)
+{
+	return view->tcp_state == DELIVERY_TCP_ESTABLISHED;
+}
+
+bool delivery_is_closed(const struct delivery_view *view)
+{
+	return view->tcp_state == DELIVERY_TCP_CLOSE;
+}
+
+int delivery_is_writable(int fd, bool *ret_is_writable)
+{
+	uint32_t memory[SK_MEMINFO_VARS];
+	socklen_t len = sizeof(memory);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &len))
+		return -errno;
+	int64_t queued = memory[SK_MEMINFO_WMEM_QUEUED];
+	*ret_is_writable = (int64_t)memory[SK_MEMINFO_SNDBUF] - queued >= queued / 2;
+	return 0;
+}

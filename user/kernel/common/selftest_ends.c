@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/kernel/common/selftest_ends.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "user/base/check.h"
+#include "user/base/clock.h"
+
+bool selftest_fail(struct selftest_ends *ends, const char *failure, int error)
+{
+	if (!ends->failure) {
+		ends->failure = failure;
+		ends->error = error;
+	}
+	return false;
+}
+
+bool selftest_is_late(struct selftest_ends *ends)
+{
+	return clock_now_ns() >= ends->until_ns && !selftest_fail(ends, "bytes got stuck", -EIO);
+}
+
+/* ---------------------------------------------------------------------------------------- connections */
+
+static bool buffers_set(int fd, int bytes, bool is_end)
+{
+	return !bytes || (setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)) == 0 &&
+			  (!is_end || setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)) == 0));
+}
+
+static int pair_connect(struct selftest_ends *ends, const struct selftest_options *o, int listener,
+			bool is_client, struct sockaddr *to, socklen_t len)
+{
+	int *connected = is_client ? &ends->client : &ends->back;
+	int *accepted = is_client ? &ends->front : &ends->server;
+	int error = 0;
+
+	/* Window scaling is decided by the handshake, so the sizes come before it. */
+	if (!buffers_set(listener, o->buffer_bytes, !is_client) || bind(listener, to, len) ||
+	    listen(listener, 1) || getsockname(listener, to, &len))
+		return -errno;
+	*connected = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+	if (*connected < 0 || !buffers_set(*connected, o->buffer_bytes, is_client))
+		return -errno;
+	if (o->before_connect)
+		error = o->before_connect(ends, is_client, *connected, to);
+	if (error)
+		return error;
+	if (connect(*connected, to, len))
+		return -errno;
+	*accepted = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	return *accepted < 0 ? -errno : 0;
+}
+
+static int pair_open(struct selftest_ends *ends, const struct selftest_options *o, int family, bool is_client)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	bool is_in = family == AF_INET;
+	int listener = socket(family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+	int error;
+
+	if (listener < 0)
+		return -errno;
+	error = pair_connect(ends, o, listener, is_client,
+			     is_in ? (struct sockaddr *)&in : (struct sockaddr *)&in6,
+			     is_in ? sizeof(in) : sizeof(in6));
+	close(listener);
+	return error;
+}
+
+static void ends_close(struct selftest_ends *ends)
+{
+	int *const fds[] = { &ends->client, &ends->front, &ends->back, &ends->server };
+
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+}
+
+bool selftest_begin(struct selftest_ends *ends, const struct selftest_options *o)
+{
+	static const int families[] = { AF_INET, AF_INET6 };
+
+	*ends = (struct selftest_ends){ .client = -1, .front = -1, .back = -1, .server = -1 };
+	ends->start_ns = clock_now_ns();
+	ends->until_ns = ends->start_ns + o->limit_ns;
+	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
+		if (pair_open(ends, o, families[i], true) == 0 && pair_open(ends, o, families[i], false) == 0)
+			return true;
+		ends_close(ends);
+	}
+	return selftest_fail(ends, "no connection on loopback to test with (is the interface lo up?)",
+			     -ENETUNREACH);
+}
+
+int selftest_end(struct selftest_ends *ends, const char *name, struct text *why, uint64_t *ret_took_ns)
+{
+	ends_close(ends);
+	*ret_took_ns = clock_now_ns() - ends->start_ns;
+	if (ends->failure)
+		text_fmt(why, "%s: %s (%s)", name, ends->failure, strerror(-ends->error));
+	return ends->error;
+}
+
+/* ---------------------------------------------------------------------------------------- bytes */
+
+static unsigned char pattern(uint32_t seed, uint64_t position)
+{
+	uint64_t mixed = (position + seed) * 0x9e3779b97f4a7c15ull;
+
+	return (unsigned char)(mixed >> 56);
+}
+
+static size_t piece_len(size_t max, uint64_t position, uint64_t end)
+{
+	return end - position < max ? (size_t)(end - position) : max;
+}
+
+uint64_t selftest_write(struct selftest_ends *ends, int fd, uint32_t seed, uint64_t position, uint64_t end)
+{
+	unsigned char piece[7001];
+	size_t len = piece_len(sizeof(piece), position, end);
+	ssize_t sent;
+
+	if (len == 0)
+		return 0;
+	for (size_t i = 0; i < len; i++)
+		piece[i] = pattern(seed, position + i);
+	sent = send(fd, piece, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (sent < 0 && errno != EAGAIN)
+		selftest_fail(ends, "a connection broke while bytes were sent", -EIO);
+	return sent > 0 ? (uint64_t)sent : 0;
+}
+
+uint64_t selftest_read(struct selftest_ends *ends, int fd, uint32_t seed, uint64_t position, uint64_t end,
+		       bool *ret_is_end)
+{
+	unsigned char piece[16384];
+	ssize_t got = recv(fd, piece, piece_len(sizeof(piece), position, end), MSG_DONTWAIT);
+
+	*ret_is_end = got == 0;
+	if (got < 0 && errno != EAGAIN)
+		selftest_fail(ends, "a connection broke while bytes were read", -EIO);
+	for (ssize_t i = 0; i < got; i++) {
+		if (piece[i] != pattern(seed, position + (uint64_t)i)) {
+			selftest_fail(ends, "bytes were lost, doubled or out of order", -EIO);
+			return 0;
+		}
+	}
+	return got > 0 ? (uint64_t)got : 0;
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/kernel/ctl/status.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "user/kernel/ctl/map_users.h"
+#include "user/kernel/sockmap/pins.h"
+#include "user/kernel/common/probe.h"
+#include "user/kernel/common/reasons.h"
+
+#define STATUS_MAPS 16
+#define STATUS_LINK_SOCKMAP 14 /* BPF_LINK_TYPE_SOCKMAP, since 6.10 */
+
+static void kernel_describe(struct text *out)
+{
+	struct text why;
+
+	text_init(&why);
+	if (probe_kernel(&why) == 0)
+		text_str(out, "kernel: sockmap lane allowed; copy and pipe always\n");
+	else
+		text_fmt(out, "kernel: copy and pipe only: %.*s\n", SPAN_FMT(text_span(&why)));
+	text_clear(&why);
+	if (probe_privileges(&why) == 0)
+		text_str(out, "privileges: this process may load\n");
+	else
+		text_fmt(out, "privileges: this process may not load: %.*s\n", SPAN_FMT(text_span(&why)));
+	text_done(&why);
+}
+
+static void closings_describe(struct text *out, const uint64_t counts[GATE_REASON_COUNT])
+{
+	text_str(out, "  closed:");
+	for (int reason = 0; reason < GATE_REASON_COUNT; reason++) {
+		if (counts[reason] > 0)
+			text_fmt(out, " %s %llu", gate_reason_text((enum gate_reason)reason),
+				 (unsigned long long)counts[reason]);
+	}
+	text_char(out, '\n');
+}
+
+static void gate_describe(struct text *out, const struct gate *gate)
+{
+	uint64_t counts[GATE_REASON_COUNT];
+	uint64_t redirected = 0, passed = 0;
+
+	for (uint32_t i = 0; i < gate->slots.count; i++) {
+		const struct gate_record *record = &gate->slots.records[i];
+
+		if (!(record->user.generation & 1))
+			continue;
+		redirected += record->kernel.redirected_bytes;
+		passed += record->kernel.passed_bytes;
+	}
+	text_fmt(out,
+		 "  slots: %u of %u taken, %u gates open; of these sockets %llu bytes redirected, "
+		 "%llu passed\n",
+		 gate_count_taken(gate), gate->slots.count, gate_count_open(gate),
+		 (unsigned long long)redirected, (unsigned long long)passed);
+	text_str(out, "  rings:");
+	for (uint32_t i = 0; i < gate->worker_count; i++) {
+		uint32_t pid = gate->workers[i].reader_pid;
+		uint64_t cookie;
+
+		if (bpf_map_lookup_elem(gate->map_fds[GATE_MAP_READERS], &i, &cookie) == 0)
+			text_fmt(out, " %u: process %u, %llu events lost;", i, pid,
+				 (unsigned long long)gate->workers[i].lost_events);
+	}
+	text_fmt(out, " %u in all\n", gate->worker_count);
+	if (gate_read_closings(gate, counts) == 0)
+		closings_describe(out, counts);
+}
+
+static int map_info(int fd, struct bpf_map_info *ret_info)
+{
+	uint32_t len = sizeof(*ret_info);
+
+	memset(ret_info, 0, sizeof(*ret_info));
+	return bpf_obj_get_info_by_fd(fd, ret_info, &len);
+}
+
+static void maps_describe(struct text *out, const struct gate *gate)
+{
+	struct bpf_map_info info;
+
+	for (int i = 0; i < GATE_MAP_COUNT; i++) {
+		if (map_info(gate->map_fds[i], &info) == 0)
+			text_fmt(out, "  map %u %s: %u entries of %u bytes\n", info.id, info.name,
+				 info.max_entries, info.value_size);
+	}
+	if (map_info(gate->map_fds[GATE_MAP_GATES], &info) == 0)
+		map_users_describe(out, info.id);
+}
+
+/* Bytes of a bpf_link_info that we know by number: the build's headers may be older than the kernel. */
+struct link_words {
+	uint32_t type, id, prog_id, pad, map_id, attach_type;
+	uint32_t rest[32];
+};
+
+static bool link_describe(struct text *out, int fd, uint32_t prog_id)
+{
+	struct link_words info = { 0 };
+	uint32_t len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) || info.prog_id != prog_id ||
+	    info.type != STATUS_LINK_SOCKMAP)
+		return false;
+	text_fmt(out, "  attached by link %u to map %u\n", info.id, info.map_id);
+	return true;
+}
+
+/* All of them takes CAP_SYS_ADMIN; the one of the pins does not. */
+static void links_describe(struct text *out, int pinned_fd, uint32_t prog_id)
+{
+	uint32_t id = 0;
+	bool has_link = pinned_fd >= 0 && link_describe(out, pinned_fd, prog_id);
+
+	while (!has_link && bpf_link_get_next_id(id, &id) == 0) {
+		int fd = bpf_link_get_fd_by_id(id);
+
+		if (fd < 0)
+			continue;
+		has_link = link_describe(out, fd, prog_id);
+		close(fd);
+	}
+	if (!has_link)
+		text_str(out, "  attached without a link, or not at all\n");
+}
+
+/* Program, attachment, maps, fill. `gate` NULL: its maps are not ours to read. */
+static void program_describe(struct text *out, int fd, const struct gate *gate)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+	int error = bpf_obj_get_info_by_fd(fd, &info, &len);
+
+	if (error) {
+		text_fmt(out, "program: nothing to be found out about it: %s\n", strerror(-error));
+		return;
+	}
+	text_fmt(out, "program %u %s: %u bytes of code, loaded by user %u\n", info.id, info.name,
+		 info.jited_prog_len, info.created_by_uid);
+	links_describe(out, gate ? gate->link_fd : -1, info.id);
+	if (!gate)
+		return;
+	maps_describe(out, gate);
+	gate_describe(out, gate);
+}
+
+static int pins_describe(const char *pin_dir, struct text *out)
+{
+	static const struct gate_options options;
+	struct text why;
+	struct gate *gate = NULL;
+	int error, prog_fd = -1;
+
+	text_init(&why);
+	error = gate_open_pins(pin_dir, &options, &gate, &why);
+	if (!error)
+		error = gate_open_program(pin_dir, &prog_fd, &why);
+	if (error) {
+		text_clear(out);
+		text_fmt(out, "%s: not usable: %.*s", pin_dir, SPAN_FMT(text_span(&why)));
+	} else {
+		text_fmt(out, "%s: pinned, version %u\n", pin_dir, GATE_ABI_VERSION);
+		program_describe(out, prog_fd, gate);
+		close(prog_fd);
+	}
+	text_done(&why);
+	gate_free(gate);
+	return error;
+}
+
+/* The one of our programs that has this number; -1: it is another program, or gone. */
+static int program_open(uint32_t id, uint32_t map_ids[STATUS_MAPS], uint32_t *ret_map_count)
+{
+	struct bpf_prog_info info = { .map_ids = (uint64_t)(uintptr_t)map_ids, .nr_map_ids = STATUS_MAPS };
+	uint32_t len = sizeof(info);
+	int fd = bpf_prog_get_fd_by_id(id);
+
+	if (fd < 0)
+		return -1;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) || strcmp(info.name, "gate_verdict") != 0) {
+		close(fd);
+		return -1;
+	}
+	*ret_map_count = info.nr_map_ids < STATUS_MAPS ? info.nr_map_ids : STATUS_MAPS;
+	return fd;
+}
+
+static int host_describe(struct text *out)
+{
+	static const struct gate_options options;
+	uint32_t id = 0, found = 0, map_count;
+	uint32_t map_ids[STATUS_MAPS];
+	int error;
+
+	while ((error = bpf_prog_get_next_id(id, &id)) == 0) {
+		int fd = program_open(id, map_ids, &map_count);
+		struct gate *gate = NULL;
+		struct text why;
+
+		if (fd < 0)
+			continue;
+		text_init(&why);
+		error = gate_open_ids(map_ids, map_count, &options, &gate, &why);
+		program_describe(out, fd, gate);
+		if (error)
+			text_fmt(out, "  maps: %.*s\n", SPAN_FMT(text_span(&why)));
+		text_done(&why);
+		gate_free(gate);
+		close(fd);
+		found++;
+	}
+	if (error == -EPERM) {
+		text_str(out,
+			 "programs: listing them needs CAP_SYS_ADMIN; --pin DIR shows pinned ones without\n");
+		return 0;
+	}
+	if (error != -ENOENT) {
+		text_clear(out);
+		text_fmt(out, "cannot list programs: %s", strerror(-error));
+		return error;
+	}
+	if (found == 0)
+		text_str(out, "programs: none of ours is loaded\n");
+	return 0;
+}
+
+int gate_status(const char *pin_dir, struct text *out)
+{
+	kernel_describe(out);
+	return pin_dir ? pins_describe(pin_dir, out) : host_describe(out);
+}

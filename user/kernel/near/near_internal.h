@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "user/kernel/near/near.h"
+
+/* The inside of struct near, for near*.c and their tests. */
+
+enum near_map {
+	NEAR_MAP_RECORDS,
+	NEAR_MAP_OF,
+	NEAR_MAP_ENDS,
+	NEAR_MAP_SOCKETS,
+	NEAR_MAP_TARGETS,
+	NEAR_MAP_ANNOUNCED,
+	NEAR_MAP_LISTENERS,
+	NEAR_MAP_FALLS,
+	NEAR_MAP_COUNT,
+};
+
+/*
+ * A freed slot rests so long before it is used again: a program that was running when its direction stopped
+ * is over by then, and cannot count for the next one.
+ */
+#define NEAR_REST_NS (1000ull * 1000 * 1000)
+
+struct near_free_slot {
+	uint32_t index;
+	uint64_t freed_ns; /* CLOCK_MONOTONIC, 0: never used */
+};
+
+struct near {
+	struct near_record *records; /* mapped */
+	uint32_t slot_count;
+	uint32_t receiver_bytes;
+	_Atomic bool has_direct;
+	bool has_cpus; /* more than one */
+	int map_fds[NEAR_MAP_COUNT]; /* owner, -1: none */
+	int sockops_fd, message_fd; /* programs; owner */
+	int sockops_link_fd, message_link_fd; /* owner; -1: none (messages: before 6.10) */
+	/* poisons that user space found, not the program */
+	atomic_uint_fast64_t proof_failures[NEAR_REASON_COUNT];
+	pthread_mutex_t lock; /* of the ring of free slots */
+	struct near_free_slot *free_slots; /* owner; ring of slot_count, oldest first */
+	uint32_t free_first, free_count;
+};
+
+/* A slot with a cleared record. 0, or -ENOSPC. */
+int near_slot_take(struct near *near, struct near_handle *ret_slot);
+void near_slot_give(struct near *near, struct near_handle slot);

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <mntent.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "gen/near.skel.h"
+#include "user/base/check.h"
+#include "user/base/clock.h"
+#include "user/base/mem.h"
+#include "user/kernel/near/near_internal.h"
+
+/* A slot is a direction. A stream has two, and at most four known sockets: two of ours, two near ones. */
+static const struct object_map maps[NEAR_MAP_COUNT] = {
+	[NEAR_MAP_RECORDS] = { "near_records", 1 },	[NEAR_MAP_OF] = { "near_of", 1 },
+	[NEAR_MAP_ENDS] = { "near_ends", 4 },		[NEAR_MAP_SOCKETS] = { "near_sockets", 2 },
+	[NEAR_MAP_TARGETS] = { "near_targets", 1 },	[NEAR_MAP_ANNOUNCED] = { "near_announced", 0 },
+	[NEAR_MAP_LISTENERS] = { "near_listeners", 0 }, [NEAR_MAP_FALLS] = { "near_falls", 0 },
+};
+
+/* Path of the cgroup v2 mount into path[size]. 0; -ENOENT: none is mounted; -errno. */
+static int find_cgroup(char *path, size_t size)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	struct mntent entry;
+	char line[4096];
+	int error = -ENOENT;
+
+	if (!mounts)
+		return -errno;
+	while (error == -ENOENT && getmntent_r(mounts, &entry, line, sizeof(line))) {
+		if (strcmp(entry.mnt_type, "cgroup2") != 0)
+			continue;
+		error = (size_t)snprintf(path, size, "%s", entry.mnt_dir) < size ? 0 : -ENAMETOOLONG;
+	}
+	endmntent(mounts);
+	return error;
+}
+
+/* ---------------------------------------------------------------------------------------- slots */
+
+static int slots_create(struct near *near)
+{
+	near->free_slots = hg_calloc(near->slot_count, sizeof(near->free_slots[0]));
+	if (!near->free_slots)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < near->slot_count; i++)
+		near->free_slots[i].index = i;
+	near->free_count = near->slot_count;
+	return 0;
+}
+
+int near_slot_take(struct near *near, struct near_handle *ret_slot)
+{
+	struct near_free_slot slot = { 0 };
+	struct near_record *record;
+	uint64_t now_ns;
+	bool is_rested;
+
+	pthread_mutex_lock(&near->lock);
+	now_ns = clock_now_ns(); /* later than every freed_ns */
+	if (near->free_count > 0)
+		slot = near->free_slots[near->free_first];
+	is_rested = near->free_count > 0 && (slot.freed_ns == 0 || now_ns - slot.freed_ns >= NEAR_REST_NS);
+	if (is_rested) {
+		near->free_first = (near->free_first + 1) % near->slot_count;
+		near->free_count--;
+	}
+	pthread_mutex_unlock(&near->lock);
+	if (!is_rested)
+		return -ENOSPC;
+	record = &near->records[slot.index];
+	uint32_t generation = record->user.generation + 1;
+	memset(&record->kernel, 0, sizeof(record->kernel));
+	record->user = (struct near_user){ .generation = generation - 1 };
+	__atomic_store_n(&record->user.generation, generation, __ATOMIC_RELEASE);
+	*ret_slot = (struct near_handle){ .index = slot.index, .generation = generation };
+	return 0;
+}
+
+void near_slot_give(struct near *near, struct near_handle slot)
+{
+	__atomic_store_n(&near->records[slot.index].user.generation, slot.generation + 1, __ATOMIC_RELEASE);
+	pthread_mutex_lock(&near->lock);
+	uint32_t last = (near->free_first + near->free_count) % near->slot_count;
+	near->free_slots[last] = (struct near_free_slot){ slot.index, clock_now_ns() };
+	near->free_count++;
+	pthread_mutex_unlock(&near->lock);
+}
+
+/* ---------------------------------------------------------------------------------------- loading */
+
+static int programs_load(struct near *near, const struct near_options *options, const char **ret_step)
+{
+	const struct object_program programs[] = { { "near_sockops", &near->sockops_fd },
+						   { "near_message", &near->message_fd } };
+	struct object_plan plan = {
+		.name = "headgate_near",
+		.override = &options->override,
+		.slot_count = near->slot_count,
+		.maps = maps,
+		.map_count = NEAR_MAP_COUNT,
+		.ret_map_fds = near->map_fds,
+		.programs = programs,
+		.program_count = ARRAY_LEN(programs),
+	};
+
+	plan.elf = near_bpf__elf_bytes(&plan.elf_bytes);
+	return object_load(&plan, ret_step);
+}
+
+/* Last: from here on sockets are taken. */
+static int sockops_attach(struct near *near, struct text *why)
+{
+	char path[4096] = "";
+	int error = find_cgroup(path, sizeof(path));
+	int cgroup_fd;
+
+	if (error) {
+		text_str(why, "no cgroup v2 is mounted, and near sockets are found through its root: "
+			      "mount -t cgroup2 none /sys/fs/cgroup/unified; ");
+		return error;
+	}
+	cgroup_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (cgroup_fd < 0) {
+		error = -errno;
+		text_fmt(why, "%s: ", path);
+		return error;
+	}
+	near->sockops_link_fd = bpf_link_create(near->sockops_fd, cgroup_fd, BPF_CGROUP_SOCK_OPS, NULL);
+	close(cgroup_fd);
+	if (near->sockops_link_fd >= 0)
+		return 0;
+	text_fmt(why, "attaching to the cgroup %s: ", path);
+	return near->sockops_link_fd;
+}
+
+static int near_load_steps(struct near *near, const struct near_options *options, const char **ret_step,
+			   struct text *why)
+{
+	int error = programs_load(near, options, ret_step);
+	void *memory;
+
+	if (error)
+		return error;
+	*ret_step = "mapping the records";
+	error = slots_create(near);
+	if (error)
+		return error;
+	memory = mmap(NULL, near->slot_count * sizeof(struct near_record), PROT_READ | PROT_WRITE, MAP_SHARED,
+		      near->map_fds[NEAR_MAP_RECORDS], 0);
+	if (memory == MAP_FAILED)
+		return -errno;
+	near->records = memory;
+	*ret_step = "attaching the program to the sock map";
+	error = object_attach(near->message_fd, near->map_fds[NEAR_MAP_SOCKETS], BPF_SK_MSG_VERDICT,
+			      &near->message_link_fd);
+	if (error)
+		return error;
+	*ret_step = "watching connections";
+	return sockops_attach(near, why);
+}
+
+static struct near *near_alloc(const struct near_options *options)
+{
+	struct near *near = hg_calloc(1, sizeof(*near));
+
+	if (!near)
+		return NULL;
+	near->slot_count = options->direction_count ? options->direction_count : NEAR_SLOTS_DEFAULT;
+	near->receiver_bytes = options->receiver_bytes ? options->receiver_bytes : NEAR_RECEIVER_BYTES;
+	near->has_direct = true;
+	near->has_cpus = sysconf(_SC_NPROCESSORS_ONLN) > 1;
+	near->sockops_fd = near->message_fd = near->sockops_link_fd = near->message_link_fd = -1;
+	for (int i = 0; i < NEAR_MAP_COUNT; i++)
+		near->map_fds[i] = -1;
+	pthread_mutex_init(&near->lock, NULL);
+	return near;
+}
+
+int near_load(const struct near_options *options, struct near **ret_near, struct text *why)
+{
+	struct near *near;
+	const char *step = "";
+	int error;
+
+	if (options->direction_count > NEAR_SLOTS_MAX || options->direction_count == 1) {
+		text_fmt(why, "%u directions asked for: at least 2, at most %u", options->direction_count,
+			 NEAR_SLOTS_MAX);
+		return -EINVAL;
+	}
+	near = near_alloc(options);
+	if (!near) {
+		text_str(why, "no memory");
+		return -ENOMEM;
+	}
+	error = near_load_steps(near, options, &step, why);
+	if (error) {
+		object_explain(why, step, error);
+		near_free(near);
+		return error;
+	}
+	*ret_near = near;
+	return 0;
+}
+
+void near_free(struct near *near)
+{
+	if (!near)
+		return;
+	/* First no new near sockets, then no program for those there are. */
+	object_close(&near->sockops_link_fd);
+	object_close(&near->message_link_fd);
+	if (near->records)
+		munmap(near->records, near->slot_count * sizeof(struct near_record));
+	for (int i = 0; i < NEAR_MAP_COUNT; i++)
+		object_close(&near->map_fds[i]);
+	object_close(&near->sockops_fd);
+	object_close(&near->message_fd);
+	pthread_mutex_destroy(&near->lock);
+	hg_free(near->free_slots);
+	hg_free(near);
+}

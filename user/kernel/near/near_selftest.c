@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/kernel/near/near_selftest.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
+
+#include "user/base/check.h"
+#include "user/base/log.h"
+#include "user/kernel/common/selftest_ends.h"
+#include "user/kernel/near/near_internal.h"
+
+/* Enough to go past the bound of a receiver's queue, through every lane and back. */
+#define TEST_BYTES (3u * 1024 * 1024)
+#define TEST_LIMIT_NS 1000000000ull
+#define TEST_SEED 1u
+
+struct near_test {
+	struct selftest_ends ends;
+	struct near *near;
+	struct sockaddr_storage listener; /* made known to near; no family: none */
+	struct near_direction direction; /* client to server */
+	char buffer[16384]; /* of the gateway: read from front, not sent to back */
+	size_t start, end;
+	uint64_t sent_bytes, read_bytes;
+};
+
+static void listener_forget(struct near_test *t)
+{
+	if (t->listener.ss_family)
+		near_listener_remove(t->near, (const struct sockaddr *)&t->listener);
+	t->listener.ss_family = AF_UNSPEC;
+}
+
+static int before_connect(struct selftest_ends *ends, bool is_client, int fd, const struct sockaddr *to)
+{
+	struct near_test *t = container_of(ends, struct near_test, ends);
+
+	if (!is_client)
+		return near_announce(t->near, fd);
+	listener_forget(t);
+	memcpy(&t->listener, to,
+	       to->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
+	return near_listener_add(t->near, to, true);
+}
+
+/* What passed: from front to back. */
+static void gateway_copies(struct near_test *t)
+{
+	ssize_t count;
+
+	if (t->start == t->end) {
+		count = recv(t->ends.front, t->buffer, sizeof(t->buffer), MSG_DONTWAIT);
+		if (count < 0 && errno != EAGAIN)
+			selftest_fail(&t->ends, "a connection broke while the gateway read", -EIO);
+		if (count <= 0)
+			return;
+		t->start = 0;
+		t->end = (size_t)count;
+	}
+	count = send(t->ends.back, t->buffer + t->start, t->end - t->start, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (count < 0 && errno != EAGAIN)
+		selftest_fail(&t->ends, "a connection broke while the gateway sent", -EIO);
+	if (count <= 0)
+		return;
+	t->start += (size_t)count;
+	near_direction_forwarded(&t->direction, (uint64_t)count);
+}
+
+/* The application sends, the gateway works; whether anything was taken. */
+static bool client_sends(struct near_test *t, uint64_t until)
+{
+	uint64_t sent = selftest_write(&t->ends, t->ends.client, TEST_SEED, t->sent_bytes, until);
+
+	t->sent_bytes += sent;
+	gateway_copies(t);
+	return sent > 0;
+}
+
+/* Until nothing is taken any more: every bound is reached, while the reader stands still. */
+static bool test_fill(struct near_test *t)
+{
+	for (int idle = 0; idle < 3 && t->sent_bytes < TEST_BYTES && !t->ends.failure;) {
+		if (client_sends(t, TEST_BYTES) || selftest_is_late(&t->ends))
+			continue;
+		idle++;
+		poll(NULL, 0, 1);
+	}
+	return !t->ends.failure;
+}
+
+/* Everything arrives. */
+static bool test_drain(struct near_test *t, uint64_t until)
+{
+	while (t->read_bytes < until && !t->ends.failure) {
+		bool is_end, is_moving = client_sends(t, until);
+		uint64_t got = selftest_read(&t->ends, t->ends.server, TEST_SEED, t->read_bytes, UINT64_MAX,
+					     &is_end);
+
+		t->read_bytes += got;
+		if (is_end)
+			selftest_fail(&t->ends, "the stream ended too early", -EIO);
+		if (!is_moving && !got && !selftest_is_late(&t->ends))
+			poll(NULL, 0, 1);
+	}
+	return !t->ends.failure;
+}
+
+static bool end_arrives(struct near_test *t, int fd)
+{
+	bool is_end = false;
+
+	while (!is_end && !t->ends.failure && !selftest_is_late(&t->ends)) {
+		t->read_bytes += selftest_read(&t->ends, fd, TEST_SEED, t->read_bytes, UINT64_MAX, &is_end);
+		if (!is_end)
+			poll(NULL, 0, 1);
+	}
+	return is_end;
+}
+
+static bool test_end(struct near_test *t)
+{
+	if (near_direction_check(&t->direction))
+		return selftest_fail(&t->ends, "the counters contradict each other", -EIO);
+	shutdown(t->ends.client, SHUT_WR);
+	if (!end_arrives(t, t->ends.front))
+		return false;
+	if (near_direction_check(&t->direction))
+		return selftest_fail(&t->ends, "the counters contradict each other at the end", -EIO);
+	shutdown(t->ends.back, SHUT_WR);
+	if (end_arrives(t, t->ends.server) && t->read_bytes != t->sent_bytes)
+		selftest_fail(&t->ends, "bytes came twice", -EIO);
+	return !t->ends.failure;
+}
+
+/* First bytes pass before the direction starts, the next ones fill every queue, the last ones are few. */
+static bool test_run(struct near_test *t)
+{
+	struct near_direction_options options = { .source_fd = t->ends.front, .target_fd = t->ends.back,
+						  .wants_direct = true };
+	bool had_direct = near_has_direct(t->near);
+	int error;
+
+	t->sent_bytes = selftest_write(&t->ends, t->ends.client, TEST_SEED, 0, 1000);
+	error = near_direction_start(&t->direction, t->near, &options);
+	if (error)
+		return selftest_fail(&t->ends, "a direction could not be started", error);
+	if (!test_drain(t, 2000) || !test_fill(t))
+		return false;
+	if (had_direct && t->direction.record->kernel.receiver_peak_bytes < t->near->receiver_bytes / 2) {
+		log_info("this kernel does not charge receivers for redirected bytes: no lane direct");
+		near_disable_direct(t->near);
+	}
+	if (!test_drain(t, t->sent_bytes) || !test_drain(t, t->sent_bytes + 1000))
+		return false;
+	if (near_direction_stats(&t->direction).near_bytes == 0)
+		return selftest_fail(&t->ends, "nothing was carried", -EIO);
+	return test_end(t);
+}
+
+int near_selftest(struct near *near, struct text *why, uint64_t *ret_took_ns)
+{
+	static const struct selftest_options options = { .limit_ns = TEST_LIMIT_NS,
+							 .before_connect = before_connect };
+	struct near_test t = { .near = near };
+
+	if (selftest_begin(&t.ends, &options))
+		(void)test_run(&t);
+	near_direction_stop(&t.direction);
+	listener_forget(&t);
+	return selftest_end(&t.ends, "self-test of the same-host lanes", why, ret_took_ns);
+}

@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/kernel/sockmap/direction.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "user/base/check.h"
+#include "user/base/clock.h"
+#include "user/kernel/common/broken.h"
+#include "user/kernel/common/delivery.h"
+#include "user/kernel/sockmap/forward.h"
+#include "user/kernel/sockmap/window.h"
+
+#define STATE_BIT(id) (1u << DIRECTION_##id)
+
+static const struct {
+	const char *text;
+	uint32_t next;
+} states[DIRECTION_STATE_COUNT] = {
+#define DIRECTION_STATE(id, text, explanation, next) [DIRECTION_##id] = { text, next },
+#include "user/kernel/sockmap/direction_states.def"
+#undef DIRECTION_STATE
+};
+
+const char *gate_direction_state_text(enum gate_direction_state state)
+{
+	CHECK((unsigned int)state < DIRECTION_STATE_COUNT);
+	return states[state].text;
+}
+
+void direction_set_state(struct gate_direction *d, enum gate_direction_state state)
+{
+	if (d->state == state)
+		return;
+	CHECK(states[d->state].next & 1u << state);
+	d->state = state;
+	d->wait_ms = 0;
+	d->stuck_since_ms = 0;
+	d->wants_target_writable = false;
+}
+
+struct direction_view direction_look(const struct gate_direction *d)
+{
+	const struct gate_kernel *k = &gate_socket_record(d->source)->kernel;
+	struct direction_view view;
+
+	/* passed first: what is passed after this was redirected never before it. */
+	view.passed_bytes = __atomic_load_n(&k->passed_bytes, __ATOMIC_ACQUIRE);
+	view.redirected_bytes = __atomic_load_n(&k->redirected_bytes, __ATOMIC_ACQUIRE);
+	view.has_fin = __atomic_load_n(&k->fins, __ATOMIC_ACQUIRE) != 0;
+	view.poison = __atomic_load_n(&k->poison, __ATOMIC_ACQUIRE);
+	return view;
+}
+
+bool direction_is_stopped(const struct gate_direction *d, const struct direction_view *view)
+{
+	return view->passed_bytes != d->forwarded_bytes || view->has_fin || d->is_leaving || view->poison ||
+	       view->redirected_bytes + view->passed_bytes >= d->limit_bytes;
+}
+
+enum gate_step direction_wait_tick(struct gate_direction *d, uint64_t now_ms)
+{
+	/* An event may come in the middle of a wait: that wait goes on, it does not double. */
+	if (d->wait_ms == 0 || now_ms >= d->due_ms) {
+		d->wait_ms = d->wait_ms ? d->wait_ms * 2 : GATE_TICK_MIN_MS;
+		if (d->wait_ms > GATE_TICK_MAX_MS)
+			d->wait_ms = GATE_TICK_MAX_MS;
+		d->due_ms = now_ms + d->wait_ms;
+	}
+	d->wants_target_writable = false;
+	list_add_tail(&d->source->worker->ticking, &d->tick);
+	return GATE_STEP_TICK;
+}
+
+/* What the record says may be of an earlier direction of this source. */
+static enum gate_reason closing_reason(const struct gate_direction *d, const struct gate_kernel *k)
+{
+	bool has_closed = __atomic_load_n(&k->closes, __ATOMIC_RELAXED) != d->base_closes;
+	bool was_kept_closed = __atomic_load_n(&k->opens, __ATOMIC_RELAXED) != d->base_opens &&
+			       !__atomic_load_n(&k->is_open, __ATOMIC_RELAXED);
+
+	return has_closed || was_kept_closed ? __atomic_load_n(&k->reason, __ATOMIC_RELAXED)
+					     : GATE_REASON_NONE;
+}
+
+struct gate_direction_stats gate_direction_stats(const struct gate_direction *d)
+{
+	if (!gate_direction_is_running(d))
+		return d->last;
+	const struct gate_kernel *k = &gate_socket_record(d->source)->kernel;
+	uint64_t kernel_ns = __atomic_load_n(&k->last_active_ns, __ATOMIC_RELAXED);
+	return (struct gate_direction_stats){
+		.redirected_bytes =
+			__atomic_load_n(&k->redirected_bytes, __ATOMIC_RELAXED) - d->base_redirected_bytes,
+		.copied_bytes = d->forwarded_bytes - d->base_forwarded_bytes + d->sent_bytes,
+		.redirected_framing_bytes =
+			__atomic_load_n(&k->framing_bytes, __ATOMIC_RELAXED) - d->base_framing_bytes,
+		.copied_framing_bytes = d->sent_framing_bytes,
+		.redirected_pieces =
+			__atomic_load_n(&k->redirected_pieces, __ATOMIC_RELAXED) - d->base_pieces,
+		.pauses = __atomic_load_n(&k->closes, __ATOMIC_RELAXED) - d->base_closes,
+		.last_active_ns = kernel_ns > d->sent_ns ? kernel_ns : d->sent_ns,
+		.is_open = __atomic_load_n(&k->is_open, __ATOMIC_RELAXED) != 0,
+		.reason = closing_reason(d, k),
+		.trimmed_bytes = __atomic_load_n(&k->trimmed_bytes, __ATOMIC_RELAXED) - d->base_trimmed_bytes,
+	};
+}
+
+/* ---------------------------------------------------------------------------------------- start and end */
+
+static void record_arm(struct gate_direction *d, const struct gate_direction_options *options)
+{
+	struct gate_user *user = &gate_socket_record(d->source)->user;
+
+	user->peer = d->target->slot;
+	user->limit_bytes = d->limit_bytes;
+	user->credit_bytes = (uint32_t)d->credit_bytes;
+	user->flags = (user->flags & GATE_BOUNDED) |
+		      (options->framing == GATE_CHUNKED_BODY ? GATE_CHUNKED : 0);
+	user->chunk = options->chunk;
+	__atomic_store_n(&user->forwarded_bytes, d->forwarded_bytes, __ATOMIC_RELEASE);
+	__atomic_store_n(&user->mode, GATE_MODE_KERNEL, __ATOMIC_RELEASE);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+static void gate_disarm(struct gate_direction *d)
+{
+	__atomic_store_n(&gate_socket_record(d->source)->user.mode, GATE_MODE_USER, __ATOMIC_RELEASE);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+static void direction_detach(struct gate_direction *d)
+{
+	struct gate_worker *w = d->source->worker;
+
+	gate_disarm(d);
+	d->last = gate_direction_stats(d);
+	d->last.is_open = false;
+	w->totals.redirected_bytes += d->last.redirected_bytes;
+	w->totals.copied_bytes += d->last.copied_bytes;
+	slots_return_credit(&w->gate->slots, d->credit_bytes);
+	d->credit_bytes = 0;
+	list_remove(&d->tick);
+	d->source->inbound = NULL;
+	d->target->outbound = NULL;
+	d->source = NULL;
+	d->target = NULL;
+	direction_set_state(d, DIRECTION_IDLE);
+}
+
+static int start_check(const struct gate_direction_options *options)
+{
+	const struct gate_socket *source = options->source;
+	const struct gate_socket *target = options->target;
+
+	if (!gate_socket_is_added(source) || !gate_socket_is_added(target) || source == target ||
+	    source->worker != target->worker)
+		return -EINVAL;
+	if (gate_socket_is_poisoned(source) || gate_socket_is_poisoned(target))
+		return -EPROTO;
+	if (source->is_doubtful)
+		return -EBUSY;
+	/* A socket is a source or a target, never both: see user/kernel/sockmap/socket.h. */
+	if (source->outbound || target->inbound || target->is_source)
+		return GATE_BROKEN(BREAK_ROLES) && !source->inbound && !target->outbound ? 0 : -EBUSY;
+	return source->inbound || target->outbound ? -EBUSY : 0;
+}
+
+int gate_direction_start(struct gate_direction *d, const struct gate_direction_options *options)
+{
+	struct gate_socket *source = options->source;
+	struct delivery_view target_view, source_view;
+	int error;
+
+	CHECK(!gate_direction_is_running(d));
+	error = start_check(options);
+	if (!error)
+		error = delivery_look(options->target->fd, &target_view);
+	/* Also the barrier behind which no verdict of an earlier direction of this source is running. */
+	if (!error)
+		error = delivery_look(source->fd, &source_view);
+	if (!error && (delivery_is_closed(&target_view) || delivery_is_closed(&source_view)))
+		error = -EPIPE;
+	/* A sock map takes no other; and a look into the socket might take the error of a reset with it. */
+	if (!error && !source->is_source && !delivery_is_established(&source_view))
+		error = -EOPNOTSUPP;
+	if (error)
+		return error;
+
+	struct gate_worker *w = source->worker;
+	const struct gate_kernel *k = &gate_socket_record(source)->kernel;
+	*d = (struct gate_direction){
+		.on_event = d->on_event,
+		.source = source,
+		.target = options->target,
+		.framing = options->framing,
+		.chunk = options->chunk,
+		.limit_bytes = GATE_NO_LIMIT,
+		.forwarded_bytes = source->consumed_bytes,
+		.base_redirected_bytes = k->redirected_bytes,
+		.base_forwarded_bytes = source->consumed_bytes,
+		.base_written_bytes = target_view.written_bytes,
+		.base_pieces = k->redirected_pieces,
+		.base_framing_bytes = k->framing_bytes,
+		.base_trimmed_bytes = k->trimmed_bytes,
+		.base_closes = k->closes,
+		.base_opens = k->opens,
+		.seen_opens = k->opens,
+	};
+	list_init(&d->tick);
+	if (options->framing == GATE_LENGTH)
+		d->limit_bytes = k->redirected_bytes + source->consumed_bytes + options->length_bytes;
+	if (options->credit_bytes > 0 && slots_reserve_credit(&w->gate->slots, options->credit_bytes))
+		d->credit_bytes = options->credit_bytes;
+	/*
+	 * A gate that no passed piece has closed: the program opens it anew, with the state of this
+	 * direction.
+	 */
+	gate_socket_record(source)->kernel.is_open = 0;
+	source->inbound = d;
+	d->target->outbound = d;
+	direction_set_state(d, DIRECTION_OPEN);
+	w->totals.directions++;
+	record_arm(d, options);
+	error = gate_socket_attach(source);
+	if (error)
+		direction_detach(d);
+	return error;
+}
+
+static enum gate_step direction_end(struct gate_direction *d, enum gate_step step)
+{
+	if (d->limit_bytes != GATE_NO_LIMIT) {
+		const struct gate_kernel *k = &gate_socket_record(d->source)->kernel;
+		uint64_t position = k->redirected_bytes + d->forwarded_bytes;
+
+		d->left_bytes = position < d->limit_bytes ? d->limit_bytes - position : 0;
+	}
+	if (step == GATE_STEP_RESET || step == GATE_STEP_POISON)
+		d->target->is_doubtful = true;
+	if ((step == GATE_STEP_RESET || step == GATE_STEP_POISON) && !GATE_BROKEN(BREAK_BARRIER)) {
+		struct delivery_view view;
+
+		/*
+		 * Without a proof behind it, a verdict may be about to redirect: into whatever has the
+		 * target's slot by then. Behind this lock there is none.
+		 */
+		gate_disarm(d);
+		delivery_look(d->source->fd, &view);
+	}
+	direction_detach(d);
+	return step;
+}
+
+enum gate_step direction_poison(struct gate_direction *d, enum gate_reason reason)
+{
+	struct gate_worker *w = d->source->worker;
+
+	w->totals.poisoned++;
+	/* The program has counted what it has found itself. */
+	if (reason >= GATE_REASON_POISON_RECEIVED)
+		atomic_fetch_add(&w->gate->proof_failures[reason], 1);
+	d->reason = reason;
+	return direction_end(d, GATE_STEP_POISON);
+}
+
+enum gate_step direction_reset(struct gate_direction *d, int error)
+{
+	d->error = error;
+	return direction_end(d, GATE_STEP_RESET);
+}
+
+void direction_leave(struct gate_direction *d)
+{
+	d->is_leaving = true;
+	/*
+	 * From the next verdict on everything is passed; drain_run() waits for the one that may be running.
+	 */
+	gate_disarm(d);
+}
+
+void gate_direction_leave(struct gate_direction *d)
+{
+	CHECK(gate_direction_is_running(d));
+	direction_leave(d);
+	list_remove(&d->tick);
+	d->due_ms = 0;
+	list_add_tail(&d->source->worker->ticking, &d->tick);
+}
+
+void gate_direction_stop(struct gate_direction *d)
+{
+	if (gate_direction_is_running(d))
+		direction_end(d, GATE_STEP_RESET);
+}
+
+/* ---------------------------------------------------------------------------------------- states */
+
+static enum gate_step open_run(struct gate_direction *d)
+{
+	struct direction_view view = direction_look(d);
+
+	if (!direction_is_stopped(d, &view))
+		return GATE_STEP_WAIT;
+	direction_set_state(d, DIRECTION_DRAIN);
+	return STEP_NEXT;
+}
+
+/* The backlog moves when the target has room: soon when it is writable, else EPOLLOUT says when. */
+static enum gate_step drain_wait(struct gate_direction *d, uint64_t written_bytes, uint64_t now_ms)
+{
+	bool is_writable;
+	int error = delivery_is_writable(d->target->fd, &is_writable);
+
+	if (error)
+		return direction_reset(d, error);
+	if (!is_writable) {
+		peek_shrink(d->source->worker);
+		d->stuck_since_ms = 0;
+		d->wants_target_writable = true;
+		return GATE_STEP_WAIT;
+	}
+	if (d->stuck_since_ms == 0 || d->stuck_written_bytes != written_bytes) {
+		d->stuck_since_ms = now_ms ? now_ms : 1;
+		d->stuck_written_bytes = written_bytes;
+		d->wait_ms = 0; /* it moves: look again soon */
+	} else if (now_ms - d->stuck_since_ms > GATE_STUCK_MS) {
+		return direction_poison(d, GATE_REASON_POISON_STUCK);
+	}
+	return direction_wait_tick(d, now_ms);
+}
+
+/* Nothing is under way any more. What comes next? */
+static enum gate_step drain_done(struct gate_direction *d, const struct direction_view *view,
+				 const struct delivery_view *source_view)
+{
+	const struct gate_kernel *k = &gate_socket_record(d->source)->kernel;
+
+	if (!d->is_leaving)
+		d->reason = closing_reason(d, k);
+	if (k->opens != d->seen_opens) {
+		d->chunk = k->chunk;
+		d->seen_opens = k->opens;
+	}
+	if (view->redirected_bytes + d->forwarded_bytes >= d->limit_bytes)
+		return direction_end(d, GATE_STEP_DONE);
+	if (view->passed_bytes < d->forwarded_bytes)
+		return direction_poison(d, GATE_REASON_POISON_COUNT);
+	if (d->is_leaving)
+		return direction_end(d, GATE_STEP_BYTES);
+	if (view->passed_bytes != d->forwarded_bytes) {
+		direction_set_state(d, DIRECTION_FORWARD);
+		return STEP_NEXT;
+	}
+	/* Only the FIN is left. TCP counts it as one received byte. */
+	if (source_view->received_bytes - k->received_base_bytes - 1 !=
+	    view->redirected_bytes + view->passed_bytes)
+		return direction_poison(d, GATE_REASON_POISON_RECEIVED);
+	return direction_end(d, GATE_STEP_EOF);
+}
+
+/* Handed to the target by the program or by user space, since the start. */
+static uint64_t handed_bytes(const struct gate_direction *d, const struct direction_view *view)
+{
+	return view->redirected_bytes - d->base_redirected_bytes + d->forwarded_bytes -
+	       d->base_forwarded_bytes + d->sent_bytes;
+}
+
+bool gate_direction_is_settled(const struct gate_direction *d)
+{
+	struct delivery_view source_view, target_view;
+	struct direction_view view;
+
+	/* The barrier: a verdict that is running counts before it ends. */
+	if (delivery_look(d->source->fd, &source_view) || delivery_look(d->target->fd, &target_view))
+		return false;
+	view = direction_look(d);
+	return !view.poison && view.passed_bytes == d->source->consumed_bytes &&
+	       target_view.written_bytes - d->base_written_bytes == handed_bytes(d, &view);
+}
+
+static enum gate_step drain_run(struct gate_direction *d, uint64_t now_ms)
+{
+	struct delivery_view source_view, target_view;
+	struct direction_view view = direction_look(d);
+	int error;
+
+	if (!direction_is_stopped(d, &view)) {
+		direction_set_state(d, DIRECTION_OPEN);
+		return GATE_STEP_WAIT;
+	}
+	/*
+	 * A verdict that said so may be running still: behind this barrier it has counted and queued
+	 * everything.
+	 */
+	error = delivery_look(d->source->fd, &source_view);
+	if (error)
+		return error == -EAGAIN ? direction_wait_tick(d, now_ms) : direction_reset(d, error);
+	view = direction_look(d);
+	if (view.poison)
+		return direction_poison(d, view.poison);
+	/* Without the verdict the FIN is not seen here, and recv() will tell what it was. */
+	if (delivery_is_closed(&source_view) && !view.has_fin && d->source->is_source)
+		return direction_reset(d, -ECONNRESET);
+	error = delivery_look(d->target->fd, &target_view);
+	if (error)
+		return error == -EAGAIN ? direction_wait_tick(d, now_ms) : direction_reset(d, error);
+	uint64_t written = target_view.written_bytes - d->base_written_bytes;
+	uint64_t handed = handed_bytes(d, &view);
+	if (written > handed)
+		return direction_poison(d, GATE_REASON_POISON_WRITTEN);
+	if (written < handed && !GATE_BROKEN(BREAK_FLUSH))
+		return delivery_is_closed(&target_view) ? direction_reset(d, -EPIPE)
+						     : drain_wait(d, written, now_ms);
+	return drain_done(d, &view, &source_view);
+}
+
+/*
+ * What was sent counts as forwarded and is taken out; the rest is for the caller, who also takes the verdict
+ * off. No proof is needed before: what is under way to the target stays in front of whatever is sent to it
+ * later.
+ */
+static enum gate_step take_run(struct gate_direction *d, uint64_t now_ms)
+{
+	struct delivery_view view;
+	int error = 0;
+
+	direction_leave(d);
+	d->take = GATE_TAKE_ASKED;
+	/* A verdict that ran may have opened the gate again. Behind this barrier everything is passed. */
+	error = delivery_look(d->source->fd, &view);
+	if (error && error != -EAGAIN)
+		return direction_reset(d, error);
+	d->forwarded_bytes += d->sent_bytes;
+	d->sent_bytes = 0;
+	error = consume_to(d->source, d->forwarded_bytes);
+	if (error)
+		return error == -EAGAIN ? direction_wait_tick(d, now_ms) : direction_reset(d, error);
+	d->take = GATE_TAKE_DONE;
+	direction_set_state(d, DIRECTION_DRAIN);
+	return GATE_STEP_TAKE;
+}
+
+/* Of larger pieces there is more than anybody keeps for long; their window is bounded instead. */
+static bool direction_is_tight(const struct gate_direction *d)
+{
+	const struct gate_kernel *k = &gate_socket_record(d->source)->kernel;
+
+	/* Once begun it has to be ended: what counts as forwarded is taken out by it. */
+	if (d->take != GATE_TAKE_NONE)
+		return d->take == GATE_TAKE_ASKED;
+	return d->source->is_source && __atomic_load_n(&k->is_tight, __ATOMIC_ACQUIRE) &&
+	       __atomic_load_n(&k->passed_bytes, __ATOMIC_ACQUIRE) <=
+		       d->source->consumed_bytes + GATE_TAKE_BYTES;
+}
+
+static void bound_window(struct gate_direction *d)
+{
+	struct gate_kernel *k = &gate_socket_record(d->source)->kernel;
+
+	if (!__atomic_load_n(&k->is_wide, __ATOMIC_ACQUIRE))
+		return;
+	window_bound(d->source->fd);
+	__atomic_store_n(&k->is_wide, 0, __ATOMIC_RELEASE);
+}
+
+enum gate_step gate_direction_step(struct gate_direction *d, uint64_t now_ms)
+{
+	CHECK(gate_direction_is_running(d));
+	bound_window(d);
+	list_remove(&d->tick);
+	for (int round = 0; round < GATE_STEP_ROUNDS; round++) {
+		enum gate_step step = STEP_NEXT;
+
+		if (direction_is_tight(d))
+			return take_run(d, now_ms);
+		switch (d->state) {
+		case DIRECTION_OPEN:
+			step = open_run(d);
+			break;
+		case DIRECTION_DRAIN:
+			step = drain_run(d, now_ms);
+			break;
+		case DIRECTION_FORWARD:
+			step = forward_run(d, now_ms);
+			break;
+		case DIRECTION_CONSUME:
+			step = consume_run(d, now_ms);
+			break;
+		case DIRECTION_IDLE:
+		case DIRECTION_STATE_COUNT:
+			CHECK(d->state != DIRECTION_IDLE && d->state != DIRECTION_STATE_COUNT);
+		}
+		if (step != STEP_NEXT)
+			return step;
+	}
+	/* Others want their turn. */
+	d->wait_ms = 0;
+	return direction_wait_tick(d, now_ms);
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/kernel/sockmap/forward.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "user/base/clock.h"
+#include "user/kernel/common/broken.h"
+#include "user/kernel/common/delivery.h"
+#include "user/kernel/sockmap/window.h"
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Passed bytes that belong to this direction and are not committed yet: sent_bytes of them are sent. */
+static uint64_t forward_goal(const struct gate_direction *d, const struct direction_view *view)
+{
+	if (d->is_leaving)
+		return d->sent_bytes;
+	return least(view->passed_bytes - d->forwarded_bytes,
+		     d->limit_bytes - view->redirected_bytes - d->forwarded_bytes);
+}
+
+/* True when the program may open the gate after the commit. */
+static bool commit_reopens(const struct gate_direction *d, const struct direction_view *view)
+{
+	uint64_t forwarded = d->forwarded_bytes + d->sent_bytes;
+
+	return forwarded == view->passed_bytes && !view->has_fin && !d->is_leaving &&
+	       view->redirected_bytes + forwarded < d->limit_bytes;
+}
+
+static enum gate_step forward_commit(struct gate_direction *d, const struct direction_view *view)
+{
+	struct gate_user *user = &gate_socket_record(d->source)->user;
+
+	if (commit_reopens(d, view)) {
+		bool is_writable;
+		int error = delivery_is_writable(d->target->fd, &is_writable);
+
+		if (error)
+			return direction_reset(d, error);
+		/*
+		 * Reopened over a full send buffer it would close with the next piece: give it a run first.
+		 */
+		if (!is_writable) {
+			d->wants_target_writable = true;
+			return GATE_STEP_WAIT;
+		}
+	}
+	/* Else all that TCP let in would be let in again when the bytes are taken out. */
+	if (user->flags & GATE_BOUNDED)
+		window_bound(d->source->fd);
+	d->forwarded_bytes += d->sent_bytes;
+	d->sent_bytes = 0;
+	user->chunk = d->chunk;
+	__atomic_store_n(&user->forwarded_bytes, d->forwarded_bytes, __ATOMIC_RELEASE);
+	/* The other half of the wake-up rule: look at passed_bytes only after this store can be seen. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	direction_set_state(d, DIRECTION_CONSUME);
+	return STEP_NEXT;
+}
+
+static enum gate_reason chunk_reason(enum walk_verdict verdict)
+{
+	switch (verdict) {
+	case WALK_LAST:
+		return GATE_REASON_CHUNK_LAST;
+	case WALK_LONG:
+		return GATE_REASON_CHUNK_LONG;
+	case WALK_MANY:
+		return GATE_REASON_CHUNK_MANY;
+	case WALK_SYNTAX:
+	case WALK_COVERED:
+		break;
+	}
+	return GATE_REASON_CHUNK_SYNTAX;
+}
+
+void peek_shrink(struct gate_worker *worker)
+{
+	const uintptr_t page = 4096;
+	uintptr_t from = ((uintptr_t)worker->peek + GATE_BUFFER_BYTES + page - 1) & ~(page - 1);
+	uintptr_t to = ((uintptr_t)worker->peek + GATE_PEEK_BYTES) & ~(page - 1);
+
+	if (worker->peeked_bytes > GATE_BUFFER_BYTES)
+		madvise((void *)from, to - from, MADV_DONTNEED);
+	worker->peeked_bytes = 0;
+}
+
+/* Sends what lies behind sent_bytes in the peeked run. */
+static enum gate_step forward_send(struct gate_direction *d, uint64_t peeked_bytes)
+{
+	const char *fresh = d->source->worker->peek + d->sent_bytes;
+	size_t fresh_bytes = (size_t)(peeked_bytes - d->sent_bytes);
+
+	if (d->framing == GATE_CHUNKED_BODY) {
+		struct gate_chunk walked = d->chunk;
+		enum walk_verdict verdict = chunk_walk(&walked, (const unsigned char *)fresh, fresh_bytes);
+
+		/*
+		 * Something for the full parser is among them. Sent bytes are committed, the rest is the
+		 * caller's.
+		 */
+		if (verdict != WALK_COVERED) {
+			d->reason = chunk_reason(verdict);
+			direction_leave(d);
+			return STEP_NEXT;
+		}
+	}
+	ssize_t sent = send(d->target->fd, fresh, fresh_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (sent < 0) {
+		if (errno == EINTR)
+			return STEP_NEXT;
+		if (errno != EAGAIN)
+			return direction_reset(d, -errno);
+		peek_shrink(d->source->worker);
+		d->wants_target_writable = true;
+		return GATE_STEP_WAIT;
+	}
+	if (d->framing == GATE_CHUNKED_BODY) {
+		__u64 payload = 0;
+
+		chunk_walk_counting(&d->chunk, (const unsigned char *)fresh, (size_t)sent, &payload);
+		d->sent_framing_bytes += (uint64_t)sent - payload;
+	}
+	d->sent_bytes += (uint64_t)sent;
+	d->sent_ns = clock_now_ns();
+	d->wait_ms = 0;
+	return STEP_NEXT;
+}
+
+enum gate_step forward_run(struct gate_direction *d, uint64_t now_ms)
+{
+	struct direction_view view = direction_look(d);
+	uint64_t goal = forward_goal(d, &view);
+
+	if (view.poison)
+		return direction_poison(d, view.poison);
+	if (goal == 0) {
+		direction_set_state(d, DIRECTION_DRAIN);
+		return STEP_NEXT;
+	}
+	if (d->sent_bytes == goal || d->sent_bytes == GATE_PEEK_BYTES)
+		return forward_commit(d, &view);
+	/*
+	 * Counted bytes become readable a moment later; EAGAIN and even 0 (after a FIN) mean nothing here,
+	 * only the counters do.
+	 */
+	ssize_t peeked = recv(d->source->fd, d->source->worker->peek, (size_t)least(goal, GATE_PEEK_BYTES),
+			      MSG_PEEK | MSG_DONTWAIT);
+	if (peeked < 0 && errno != EAGAIN && errno != EINTR)
+		return direction_reset(d, -errno);
+	if (peeked > (ssize_t)d->source->worker->peeked_bytes)
+		d->source->worker->peeked_bytes = (uint32_t)peeked;
+	if (peeked < 0 && GATE_BROKEN(BREAK_COUNT)) {
+		/* "EAGAIN: everything is sent": sets the proof to what the program counted. */
+		d->sent_bytes = goal;
+		return forward_commit(d, &view);
+	}
+	if (peeked < 0 || (uint64_t)peeked <= d->sent_bytes)
+		return direction_wait_tick(d, now_ms);
+	return forward_send(d, (uint64_t)peeked);
+}
+
+int consume_to(struct gate_socket *source, uint64_t position)
+{
+	uint64_t step = GATE_BROKEN(BREAK_STEPS) ? GATE_PEEK_BYTES : GATE_CONSUME_BYTES;
+
+	while (source->consumed_bytes != position) {
+		uint64_t want = least(position - source->consumed_bytes, step);
+		ssize_t taken = recv(source->fd, source->worker->peek, (size_t)want, MSG_DONTWAIT);
+
+		if (taken < 0 && (errno == EAGAIN || errno == EINTR))
+			return -EAGAIN;
+		if (taken <= 0)
+			return taken < 0 ? -errno : -ECONNRESET;
+		source->consumed_bytes += (uint64_t)taken;
+	}
+	return 0;
+}
+
+enum gate_step consume_run(struct gate_direction *d, uint64_t now_ms)
+{
+	int error = consume_to(d->source, d->forwarded_bytes);
+
+	if (error)
+		return error == -EAGAIN ? direction_wait_tick(d, now_ms) : direction_reset(d, error);
+	struct direction_view view = direction_look(d);
+	bool is_stopped = !GATE_BROKEN(BREAK_LOOK) && direction_is_stopped(d, &view);
+	direction_set_state(d, is_stopped ? DIRECTION_DRAIN : DIRECTION_OPEN);
+	return d->state == DIRECTION_OPEN ? GATE_STEP_WAIT : STEP_NEXT;
+}

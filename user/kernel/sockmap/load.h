@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "user/base/text.h"
+#include "user/kernel/common/object.h"
+#include "user/kernel/sockmap/slots.h"
+
+/*
+ * The programs and maps of the sockmap lane, once a process, shared by its workers. Either loaded by this
+ * process (needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and only while loading) or opened from pins that a
+ * privileged `headgate bpf load --pin DIR` left in a BPF file system (needs no capability, just access to the
+ * files).
+ *
+ * Everything attached is attached through a bpf_link where the kernel has one for sock maps (6.10), else to a
+ * map nobody else holds: when the process ends, however it ends, nothing stays behind unless it was pinned on
+ * purpose.
+ */
+struct gate_socket;
+
+struct gate_options {
+	uint32_t slot_count; /* sockets in the maps at once; 0: GATE_SLOTS_DEFAULT. Not for opened pins */
+	uint32_t worker_count; /* rings; 0: 1. Pins must have at least as many, all are opened */
+	uint64_t max_credit_bytes; /* all streams together, beyond socket buffers; 0: no stream gets any */
+	struct object_override override;
+};
+
+enum gate_map {
+	GATE_MAP_GATES,
+	GATE_MAP_GATE_OF,
+	GATE_MAP_SOURCES,
+	GATE_MAP_TARGETS,
+	GATE_MAP_RINGS,
+	GATE_MAP_WORKERS,
+	GATE_MAP_READERS,
+	GATE_MAP_CLOSINGS,
+	GATE_MAP_INFO,
+	GATE_MAP_COUNT,
+};
+
+/* Members are for this directory. */
+struct gate {
+	struct gate_slots slots;
+	struct gate_socket **owners; /* owner of the array; by slot index, each written by its worker only */
+	struct gate_worker_record *workers; /* mapped, by ring */
+	/* poisons that user space found, not the program */
+	atomic_uint_fast64_t proof_failures[GATE_REASON_COUNT];
+	uint32_t tuned_max_bytes; /* see window.h */
+	int map_fds[GATE_MAP_COUNT]; /* owner, -1: none */
+	int *ring_fds; /* owner, worker_count of them */
+	uint32_t worker_count;
+	int prog_fd; /* owner; -1 when opened from pins */
+	int link_fd; /* owner; -1 without link support */
+	bool is_pinned;
+};
+
+/*
+ * Open, configure, load, attach. 0 or -errno; `why` gets one sentence that says what is missing and how to
+ * get it. Does not look at the version of the kernel: probe_kernel() does.
+ */
+int gate_load(const struct gate_options *options, struct gate **ret_gate, struct text *why);
+void gate_free(struct gate *gate); /* NULL allowed; all workers are gone */
+
+/* Names of the maps, also of their pins. */
+const char *gate_map_name(enum gate_map map);
+/*
+ * Closings by reason since the programs were loaded, all processes and CPUs; those that user space found
+ * (flush proofs) of this process. 0 or -errno.
+ */
+int gate_read_closings(const struct gate *gate, uint64_t ret_counts[GATE_REASON_COUNT]);
+/* Slots taken, by whatever process. */
+uint32_t gate_count_taken(const struct gate *gate);
+/* Gates that forward at this moment, of whatever process. */
+uint32_t gate_count_open(const struct gate *gate);
+/* Frees slots of processes that died; for a gateway over pins, at its start. Returns how many. */
+uint32_t gate_reclaim(struct gate *gate);
+
+/* For pins.c: maps the shared arrays and allocates what is per process. */
+int gate_map_memory(struct gate *gate, const struct gate_options *options);
+struct gate *gate_alloc(uint32_t worker_count);

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/kernel/sockmap/slots.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "user/base/check.h"
+
+static bool generation_swap(struct gate_record *record, uint32_t from, uint32_t to)
+{
+	return __atomic_compare_exchange_n(&record->user.generation, &from, to, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_RELAXED);
+}
+
+static bool is_taken(uint32_t generation)
+{
+	return generation & 1;
+}
+
+/* All but the generation and claimed_ns, the first and the last member: they are set before. */
+static void record_clear(struct gate_record *record, uint16_t worker)
+{
+	struct gate_user *user = &record->user;
+
+	memset(&record->kernel, 0, sizeof(record->kernel));
+	memset((char *)user + sizeof(user->generation), 0,
+	       offsetof(struct gate_user, claimed_ns) - sizeof(user->generation));
+	user->worker = worker;
+	user->limit_bytes = GATE_NO_LIMIT;
+	user->memory_max_bytes = UINT32_MAX;
+}
+
+int slots_take(struct gate_slots *slots, uint32_t *cursor, uint16_t worker, uint64_t now_ns,
+	       struct gate_handle *ret_slot)
+{
+	uint32_t probes = slots->count < SLOTS_PROBES ? slots->count : SLOTS_PROBES;
+
+	for (uint32_t i = 0; i < probes; i++) {
+		uint32_t index = (*cursor + i) % slots->count;
+		struct gate_record *record = &slots->records[index];
+		uint32_t generation = __atomic_load_n(&record->user.generation, __ATOMIC_RELAXED);
+
+		if (is_taken(generation))
+			continue;
+		/*
+		 * Before it is taken: a slot that is must never look old, see slots_reclaim(). Who is too
+		 * late makes the slot of another one a little younger.
+		 */
+		__atomic_store_n(&record->user.claimed_ns, now_ns, __ATOMIC_RELAXED);
+		if (!generation_swap(record, generation, generation + 1))
+			continue;
+		record_clear(record, worker);
+		atomic_fetch_add(&slots->used, 1);
+		*cursor = (index + 1) % slots->count;
+		*ret_slot = (struct gate_handle){ .index = index, .generation = generation + 1 };
+		return 0;
+	}
+	return -ENOSPC;
+}
+
+void slots_give(struct gate_slots *slots, struct gate_handle slot)
+{
+	generation_swap(&slots->records[slot.index], slot.generation, slot.generation + 1);
+	atomic_fetch_sub(&slots->used, 1);
+}
+
+struct gate_record *slots_find(const struct gate_slots *slots, struct gate_handle slot)
+{
+	if (slot.index >= slots->count || !is_taken(slot.generation))
+		return NULL;
+	struct gate_record *record = &slots->records[slot.index];
+	if (__atomic_load_n(&record->user.generation, __ATOMIC_ACQUIRE) != slot.generation)
+		return NULL;
+	return record;
+}
+
+bool slots_reserve_credit(struct gate_slots *slots, uint64_t bytes)
+{
+	uint64_t reserved = atomic_load(&slots->credit_bytes);
+
+	do {
+		if (bytes > slots->max_credit_bytes || reserved > slots->max_credit_bytes - bytes)
+			return false;
+	} while (!atomic_compare_exchange_weak(&slots->credit_bytes, &reserved, reserved + bytes));
+	return true;
+}
+
+void slots_return_credit(struct gate_slots *slots, uint64_t bytes)
+{
+	uint64_t before = atomic_fetch_sub(&slots->credit_bytes, bytes);
+
+	CHECK(before >= bytes);
+}
+
+bool slots_reclaim(struct gate_slots *slots, uint32_t index, uint64_t now_ns)
+{
+	struct gate_record *record = &slots->records[index];
+	uint32_t generation = __atomic_load_n(&record->user.generation, __ATOMIC_ACQUIRE);
+
+	uint64_t claimed_ns = __atomic_load_n(&record->user.claimed_ns, __ATOMIC_RELAXED);
+
+	/* A time to come: taken since the caller looked at the clock. */
+	if (!is_taken(generation) || claimed_ns > now_ns || now_ns - claimed_ns < SLOTS_ORPHAN_NS)
+		return false;
+	return generation_swap(record, generation, generation + 1);
+}

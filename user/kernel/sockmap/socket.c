@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/kernel/sockmap/socket.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "user/base/check.h"
+#include "user/base/clock.h"
+#include "user/kernel/common/broken.h"
+#include "user/kernel/common/delivery.h"
+#include "user/kernel/sockmap/window.h"
+
+static int option_get(int fd, int option, void *value, socklen_t len)
+{
+	return getsockopt(fd, SOL_SOCKET, option, value, &len) ? -errno : 0;
+}
+
+static int socket_prepare(int fd, uint64_t *ret_cookie)
+{
+	int protocol = 0;
+	int on = 1;
+	unsigned int no_bound = UINT32_MAX;
+	int error = option_get(fd, SO_PROTOCOL, &protocol, sizeof(protocol));
+
+	if (error)
+		return error;
+	if (protocol != IPPROTO_TCP)
+		return -EOPNOTSUPP;
+	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &no_bound, sizeof(no_bound)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on)))
+		return -errno;
+	return option_get(fd, SO_COOKIE, ret_cookie, sizeof(*ret_cookie));
+}
+
+static int map_fd(const struct gate_socket *s, enum gate_map map)
+{
+	return s->worker->gate->map_fds[map];
+}
+
+struct gate_record *gate_socket_record(const struct gate_socket *s)
+{
+	return &s->worker->gate->slots.records[s->slot.index];
+}
+
+int gate_socket_add(struct gate_worker *worker, struct gate_socket *s, int fd)
+{
+	struct gate *gate = worker->gate;
+	struct gate_socket new = { .worker = worker, .fd = fd };
+	uint64_t value = (uint64_t)fd;
+	int error;
+
+	CHECK(!gate_socket_is_added(s));
+	error = socket_prepare(fd, &new.cookie);
+	if (!error)
+		error = slots_take(&gate->slots, &worker->slot_cursor, (uint16_t)worker->ring, clock_now_ns(),
+				   &new.slot);
+	if (error)
+		return error;
+	error = bpf_map_update_elem(gate->map_fds[GATE_MAP_TARGETS], &new.slot.index, &value, BPF_NOEXIST);
+	if (error) {
+		slots_give(&gate->slots, new.slot);
+		return error;
+	}
+	gate->owners[new.slot.index] = s;
+	*s = new;
+	return 0;
+}
+
+static uint64_t passed_bytes(const struct gate_socket *s)
+{
+	return __atomic_load_n(&gate_socket_record(s)->kernel.passed_bytes, __ATOMIC_ACQUIRE);
+}
+
+/*
+ * What arrived before the insertion is shown to the verdict only now: the kernel looks at the queue when
+ * something arrives or somebody reads. MSG_PEEK, because a consuming recv() that finds such bytes sets
+ * tcp_sock.copied_seq back to its value from before the verdict.
+ */
+static int source_insert(struct gate_socket *s)
+{
+	uint64_t value = (uint64_t)s->fd;
+	char byte;
+	int error = bpf_map_update_elem(map_fd(s, GATE_MAP_SOURCES), &s->slot.index, &value, BPF_NOEXIST);
+
+	if (error)
+		return error;
+	s->is_source = true;
+	if (!GATE_BROKEN(BREAK_KICK))
+		recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	return 0;
+}
+
+int gate_socket_attach(struct gate_socket *s)
+{
+	struct gate_record *record = gate_socket_record(s);
+	struct window window;
+	int error;
+
+	record->kernel.is_tight = 0;
+	if (s->is_source)
+		return 0;
+	if (!s->is_listed) {
+		error = bpf_map_update_elem(map_fd(s, GATE_MAP_GATE_OF), &s->cookie, &s->slot, BPF_NOEXIST);
+		if (error)
+			return error;
+		s->is_listed = true;
+	}
+	window = window_prepare(s->fd, s->worker->gate->tuned_max_bytes);
+	record->user.memory_max_bytes = window.memory_max_bytes;
+	record->user.flags &= (__u8)~GATE_BOUNDED;
+	record->user.flags |= window.is_bounded ? GATE_BOUNDED : 0;
+	/* No verdict runs. The first one finds the position of the reader. */
+	record->kernel.is_seeded = 0;
+	error = delivery_position(s->fd, &s->base_position);
+	if (error)
+		return error;
+	s->base_position -= record->kernel.redirected_bytes + s->consumed_bytes;
+	return source_insert(s);
+}
+
+static int socket_poison(struct gate_socket *s, enum gate_reason reason)
+{
+	gate_socket_record(s)->kernel.poison = (uint8_t)reason;
+	atomic_fetch_add(&s->worker->gate->proof_failures[reason], 1);
+	return -EPROTO;
+}
+
+static bool has_seen_fin(const struct gate_socket *s)
+{
+	return __atomic_load_n(&gate_socket_record(s)->kernel.fins, __ATOMIC_ACQUIRE) != 0;
+}
+
+/*
+ * The verdict is off, but a piece had been passed up just before. It can be read in order only with the
+ * verdict on (without it the kernel does not count these bytes as read, and loses its place); that works
+ * unless the FIN has arrived meanwhile. If the verdict has seen the FIN itself, nothing follows, and order is
+ * no question: it still counts as a source until those bytes are read.
+ */
+static int source_return(struct gate_socket *s)
+{
+	s->is_source = has_seen_fin(s) || source_insert(s) == 0;
+	return s->is_source ? -EAGAIN : socket_poison(s, GATE_REASON_POISON_STRANDED);
+}
+
+/*
+ * The kernel drops a piece whose verdict begins when the program has just been taken away: window_hold()
+ * keeps all but a FIN and a full window from beginning one. So it is proved that none was lost.
+ */
+static int source_prove(struct gate_socket *s)
+{
+	const struct gate_kernel *k = &gate_socket_record(s)->kernel;
+	uint64_t position;
+	int error = delivery_position(s->fd, &position);
+
+	/* Nothing is to be proved of a connection that was reset, and nothing can be at an urgent mark. */
+	if (error == -EAGAIN || error == -EFAULT)
+		return socket_poison(s, GATE_REASON_POISON_RECEIVED);
+	if (error)
+		return 0;
+	if (position != s->base_position + k->redirected_bytes + s->consumed_bytes &&
+	    !GATE_BROKEN(BREAK_PROVE))
+		return socket_poison(s, GATE_REASON_POISON_RECEIVED);
+	return 0;
+}
+
+/* Could the verdict come on again, or is nothing left for it to see? */
+static int source_may_leave(struct gate_socket *s)
+{
+	struct delivery_view view;
+	int error = delivery_look(s->fd, &view);
+
+	if (error)
+		return error;
+	return delivery_is_established(&view) || has_seen_fin(s) ? 0 : -ENOTCONN;
+}
+
+int gate_socket_detach(struct gate_socket *s)
+{
+	struct delivery_view view;
+	int error;
+	int held;
+
+	CHECK(gate_socket_is_added(s));
+	if (gate_socket_is_poisoned(s))
+		return -EPROTO;
+	if (!s->is_source)
+		return 0;
+	if (!gate_socket_is_drained(s))
+		return -EAGAIN;
+	error = source_may_leave(s);
+	if (error)
+		return error;
+	held = window_hold(s->fd);
+	error = gate_socket_is_drained(s) ? bpf_map_delete_elem(map_fd(s, GATE_MAP_SOURCES), &s->slot.index)
+					  : -EAGAIN;
+	window_let_go(s->fd, held);
+	/* It was off already (source_return()), and the last bytes that were passed have been read. */
+	if (error == -EINVAL) {
+		s->is_source = false;
+		return 0;
+	}
+	if (error)
+		return error;
+	/* Behind this barrier a verdict that was running has counted what it passed. */
+	(void)delivery_look(s->fd, &view);
+	if (passed_bytes(s) != s->consumed_bytes)
+		return source_return(s);
+	s->is_source = false;
+	return source_prove(s);
+}
+
+void gate_socket_note_read(struct gate_socket *s, uint64_t bytes)
+{
+	CHECK(gate_socket_is_added(s));
+	/* Without the verdict it receives natively: those bytes are outside of the stream positions. */
+	if (s->is_source)
+		s->consumed_bytes += bytes;
+}
+
+bool gate_socket_is_drained(const struct gate_socket *s)
+{
+	CHECK(gate_socket_is_added(s));
+	return !s->is_source || passed_bytes(s) == s->consumed_bytes;
+}
+
+bool gate_socket_is_poisoned(const struct gate_socket *s)
+{
+	CHECK(gate_socket_is_added(s));
+	/* The program stores the poison before it passes the bytes. */
+	return __atomic_load_n(&gate_socket_record(s)->kernel.poison, __ATOMIC_ACQUIRE) != 0;
+}
+
+void gate_socket_remove(struct gate_socket *s)
+{
+	struct delivery_view view;
+
+	if (!gate_socket_is_added(s))
+		return;
+	CHECK(s->inbound == NULL && s->outbound == NULL);
+	struct gate *gate = s->worker->gate;
+	struct gate_record *record = gate_socket_record(s);
+	/* Young again, so that nobody takes the slot for an orphan between here and slots_give(). */
+	record->user.claimed_ns = clock_now_ns();
+	record->user.mode = GATE_MODE_USER;
+	if (s->is_source)
+		bpf_map_delete_elem(map_fd(s, GATE_MAP_SOURCES), &s->slot.index);
+	if (s->is_listed)
+		bpf_map_delete_elem(map_fd(s, GATE_MAP_GATE_OF), &s->cookie);
+	bpf_map_delete_elem(map_fd(s, GATE_MAP_TARGETS), &s->slot.index);
+	/* The lock it takes is what a running verdict holds: nobody writes into the record after this. */
+	delivery_look(s->fd, &view);
+	gate->owners[s->slot.index] = NULL;
+	slots_give(&gate->slots, s->slot);
+	memset(s, 0, sizeof(*s));
+	s->fd = -1;
+}

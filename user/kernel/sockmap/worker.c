@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/kernel/sockmap/worker.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "user/base/mem.h"
+#include "user/kernel/sockmap/direction.h"
+
+static int ring_find(struct gate_worker *w)
+{
+	uint64_t value = (uint64_t)w->reader_fd;
+
+	for (uint32_t ring = 0; ring < w->gate->worker_count; ring++) {
+		int error = bpf_map_update_elem(w->gate->map_fds[GATE_MAP_READERS], &ring, &value,
+						BPF_NOEXIST);
+
+		if (error == -EEXIST)
+			continue;
+		w->ring = ring;
+		return error;
+	}
+	return -ENOSPC;
+}
+
+/*
+ * A process number would not do: processes in containers over the same pins count on their own, and numbers
+ * come again. The socket leaves the map with the process. Sock maps take connected ones only; the other end
+ * need not stay.
+ */
+static int ring_claim(struct gate_worker *w)
+{
+	int fds[2];
+	int error;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+		return -errno;
+	w->reader_fd = fds[0];
+	error = ring_find(w);
+	close(fds[1]);
+	if (error) {
+		close(w->reader_fd);
+		return error;
+	}
+	__atomic_store_n(&w->gate->workers[w->ring].reader_pid, (uint32_t)getpid(), __ATOMIC_RELAXED);
+	return 0;
+}
+
+static void ring_give(struct gate_worker *w)
+{
+	__atomic_store_n(&w->gate->workers[w->ring].reader_pid, 0, __ATOMIC_RELAXED);
+	bpf_map_delete_elem(w->gate->map_fds[GATE_MAP_READERS], &w->ring);
+	close(w->reader_fd);
+}
+
+static struct gate_socket *owner_find(const struct gate_worker *w, struct gate_handle handle)
+{
+	struct gate_socket *socket;
+
+	if (handle.index >= w->gate->slots.count)
+		return NULL;
+	socket = w->gate->owners[handle.index];
+	/* Another worker's socket can only be here through a ring that was taken over: not ours to touch. */
+	if (!socket || socket->worker != w || socket->slot.generation != handle.generation)
+		return NULL;
+	return socket;
+}
+
+static int event_take(void *arg, void *data, size_t len)
+{
+	struct gate_worker *w = arg;
+	const struct gate_event *event = data;
+	struct gate_socket *socket;
+
+	if (len < sizeof(*event))
+		return 0;
+	w->totals.events++;
+	socket = owner_find(w, event->gate);
+	if (socket && socket->inbound)
+		socket->inbound->on_event(socket->inbound);
+	/* A negative value ends this round; the event is consumed all the same. */
+	return --w->poll_budget == 0 ? -EINTR : 0;
+}
+
+int gate_worker_create(struct gate *gate, struct gate_worker **ret_worker)
+{
+	struct gate_worker *w = hg_calloc(1, sizeof(*w));
+	int error;
+
+	if (!w)
+		return -ENOMEM;
+	w->gate = gate;
+	error = ring_claim(w);
+	if (error) {
+		hg_free(w);
+		return error;
+	}
+	w->slot_cursor = (uint32_t)((uint64_t)gate->slots.count * w->ring / gate->worker_count);
+	w->lost_events = __atomic_load_n(&gate->workers[w->ring].lost_events, __ATOMIC_RELAXED);
+	list_init(&w->ticking);
+	w->peek = hg_malloc(GATE_PEEK_BYTES);
+	w->events = w->peek ? ring_buffer__new(gate->ring_fds[w->ring], event_take, w, NULL) : NULL;
+	if (!w->events) {
+		error = w->peek ? -errno : -ENOMEM;
+		gate_worker_free(w);
+		return error;
+	}
+	*ret_worker = w;
+	return 0;
+}
+
+void gate_worker_explain(int error, struct text *why)
+{
+	if (error == -ENOSPC)
+		text_str(why, "other workers and processes read all the rings; load with more, "
+			      "`headgate bpf load --pin DIR --workers N`, one for each worker thread over "
+			      "these pins");
+	else
+		text_fmt(why, "no ring: %s", strerror(-error));
+}
+
+void gate_worker_free(struct gate_worker *w)
+{
+	if (!w)
+		return;
+	ring_buffer__free(w->events);
+	hg_free(w->peek);
+	ring_give(w);
+	hg_free(w);
+}
+
+int gate_worker_fd(const struct gate_worker *w)
+{
+	return ring_buffer__epoll_fd(w->events);
+}
+
+/* The ring was full: any gate of ours may be waiting. */
+static void worker_rescan(struct gate_worker *w)
+{
+	w->totals.rescans++;
+	for (uint32_t i = 0; i < w->gate->slots.count; i++) {
+		struct gate_socket *socket = w->gate->owners[i];
+
+		if (socket && socket->worker == w && socket->inbound)
+			socket->inbound->on_event(socket->inbound);
+	}
+}
+
+void gate_worker_poll(struct gate_worker *w)
+{
+	uint64_t lost;
+
+	w->totals.polls++;
+	w->poll_budget = GATE_POLL_EVENTS;
+	ring_buffer__consume(w->events);
+	lost = __atomic_load_n(&w->gate->workers[w->ring].lost_events, __ATOMIC_ACQUIRE);
+	if (lost != w->lost_events) {
+		w->lost_events = lost;
+		worker_rescan(w);
+	}
+}
+
+uint64_t gate_worker_next_tick(const struct gate_worker *w, uint64_t now_ms)
+{
+	uint64_t next_ms = GATE_NO_TICK;
+
+	list_each(node, next, &w->ticking)
+	{
+		const struct gate_direction *direction = list_entry(node, struct gate_direction, tick);
+
+		if (direction->due_ms <= now_ms)
+			return 0;
+		if (direction->due_ms - now_ms < next_ms)
+			next_ms = direction->due_ms - now_ms;
+	}
+	return next_ms;
+}
+
+uint64_t gate_worker_tick(struct gate_worker *w, uint64_t now_ms)
+{
+	struct list due;
+
+	list_init(&due);
+	list_each(node, next, &w->ticking)
+	{
+		if (list_entry(node, struct gate_direction, tick)->due_ms > now_ms)
+			continue;
+		list_remove(node);
+		list_add_tail(&due, node);
+	}
+	for (;;) {
+		struct list *node = list_pop(&due);
+
+		if (!node)
+			break;
+		struct gate_direction *direction = list_entry(node, struct gate_direction, tick);
+		direction->on_event(direction);
+	}
+	return gate_worker_next_tick(w, now_ms);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "user/base/list.h"
+#include "user/kernel/sockmap/load.h"
+
+/*
+ * One thread's share of the gate: its ring of "look at this gate" events, its directions that wait for a
+ * short time, and one buffer for passed bytes. No event loop inside: the owner polls gate_worker_fd() for
+ * reading, calls gate_worker_poll() when it fires, and gate_worker_tick() from one timer.
+ *
+ * Sockets and directions of a worker are touched by its thread only.
+ */
+struct ring_buffer;
+
+/* All passed bytes that can be forwarded while the source's window stays closed. Untouched pages are free. */
+#define GATE_PEEK_BYTES (4u * 1024 * 1024)
+/* Events handled by one gate_worker_poll(); the descriptor stays readable while more are left. */
+#define GATE_POLL_EVENTS 256u
+
+/* Sums of this worker's finished directions; running ones are in their own gate_direction_stats(). */
+struct gate_worker_totals {
+	uint64_t redirected_bytes; /* carried by the kernel */
+	uint64_t copied_bytes; /* passed up and sent by user space */
+	uint64_t directions; /* started */
+	uint64_t poisoned;
+	uint64_t polls; /* gate_worker_poll() calls */
+	uint64_t events; /* taken from the ring */
+	uint64_t rescans; /* after lost events */
+};
+
+struct gate_worker {
+	struct gate *gate; /* borrowed */
+	uint32_t ring; /* index of the ring this worker reads */
+	int reader_fd; /* owner; in map readers under `ring`, and never used otherwise */
+	uint32_t slot_cursor;
+	struct ring_buffer *events; /* owner */
+	struct list ticking; /* directions with due_ms */
+	char *peek; /* owner, GATE_PEEK_BYTES */
+	uint32_t peeked_bytes; /* the most since peek_shrink() */
+	uint64_t lost_events; /* of the ring, at the last rescan */
+	uint32_t poll_budget;
+	struct gate_worker_totals totals;
+};
+
+/* Takes a free ring. 0, -ENOSPC (all rings are read by others), -ENOMEM, -errno. */
+int gate_worker_create(struct gate *gate, struct gate_worker **ret_worker);
+void gate_worker_free(struct gate_worker *worker); /* NULL allowed; its sockets are removed */
+/* Why there was none, and what to do about it. */
+void gate_worker_explain(int error, struct text *why);
+
+/* Readable (level) while events wait. */
+int gate_worker_fd(const struct gate_worker *worker);
+/* Calls on_event of every direction that has an event. A callback may step, stop and remove anything. */
+void gate_worker_poll(struct gate_worker *worker);
+
+#define GATE_NO_TICK UINT64_MAX
+/*
+ * Calls on_event of every direction whose short wait is over. Milliseconds until the next one, or
+ * GATE_NO_TICK.
+ */
+uint64_t gate_worker_tick(struct gate_worker *worker, uint64_t now_ms);
+/* The same number without calling anybody: look at it after each round of steps. */
+uint64_t gate_worker_next_tick(const struct gate_worker *worker, uint64_t now_ms);

@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/relay/conn.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "user/base/limits.h"
+#include "user/base/mem.h"
+#include "user/kernel/common/delivery.h"
+#include "user/net/socket.h"
+
+#define CONN_EVENTS (EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+
+static void conn_on_event(struct loop_source *source, uint32_t events)
+{
+	struct conn *conn = container_of(source, struct conn, source);
+
+	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		conn->can_read = true;
+	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		conn->has_hup = true;
+	if (events & EPOLLERR)
+		conn->has_error = true;
+	if (events & EPOLLPRI)
+		conn->has_urgent = true;
+	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+		conn->can_write = true;
+	conn->on_ready(conn);
+}
+
+static void conn_on_gate_retry(struct timer *timer, uint64_t now_ms)
+{
+	struct conn *conn = container_of(timer, struct conn_gate, retry)->conn;
+
+	(void)now_ms;
+	conn->can_read = true;
+	conn->on_ready(conn);
+}
+
+int conn_open(struct conn *conn, struct loop *loop, int fd, void (*on_ready)(struct conn *conn))
+{
+	int error;
+
+	*conn = (struct conn){ .loop = loop, .on_ready = on_ready, .can_read = true, .can_write = true };
+	loop_source_init(&conn->source, fd, conn_on_event);
+	error = loop_source_add(loop, &conn->source, CONN_EVENTS);
+	if (error < 0) {
+		close(fd);
+		conn->source.fd = -1;
+	}
+	return error;
+}
+
+static struct timer *conn_gate_retry(struct conn *conn)
+{
+	return &container_of(conn->gate, struct conn_gate, socket)->retry;
+}
+
+static void conn_leave_gate(struct conn *conn)
+{
+	if (!conn->gate)
+		return;
+	timer_cancel(loop_timers(conn->loop), conn_gate_retry(conn));
+	gate_socket_remove(conn->gate);
+	hg_free(container_of(conn->gate, struct conn_gate, socket));
+	conn->gate = NULL;
+}
+
+void conn_close(struct conn *conn, bool reset)
+{
+	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
+
+	if (!conn_is_open(conn))
+		return;
+	/* The peer of unread bytes gets a reset; TCP does not know of those that were passed up. */
+	if (gate_socket_is_added(conn->gate) && !gate_socket_is_drained(conn->gate))
+		reset = true;
+	loop_source_remove(conn->loop, &conn->source);
+	conn_leave_gate(conn);
+	if (reset)
+		setsockopt(conn_fd(conn), SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+	close(conn_fd(conn));
+	conn->source.fd = -1;
+	conn->can_read = false;
+	conn->can_write = false;
+	buf_done(&conn->in);
+	buf_done(&conn->out);
+}
+
+int conn_join_gate(struct conn *conn, struct gate_worker *worker)
+{
+	struct conn_gate *gate;
+	int error;
+
+	if (conn->gate)
+		return 0;
+	if (conn->pipes)
+		return -EBUSY;
+	gate = hg_calloc(1, sizeof(*gate));
+	if (!gate)
+		return -ENOMEM;
+	error = gate_socket_add(worker, &gate->socket, conn_fd(conn));
+	if (error) {
+		hg_free(gate);
+		return error;
+	}
+	gate->conn = conn;
+	timer_init(&gate->retry, conn_on_gate_retry);
+	conn->gate = &gate->socket;
+	return 0;
+}
+
+int conn_set_events(struct conn *conn, bool want_read, bool want_write, bool want_edge)
+{
+	uint32_t events = EPOLLRDHUP | EPOLLET | (want_read ? (uint32_t)(EPOLLIN | EPOLLPRI) : 0u) |
+			  (want_write ? (uint32_t)EPOLLOUT : 0u);
+
+	if (want_read)
+		conn->can_read = true;
+	if (want_write)
+		conn->can_write = true;
+	return want_edge ? loop_source_rearm(conn->loop, &conn->source, events) :
+			   loop_source_modify(conn->loop, &conn->source, events);
+}
+
+enum { CONN_GATE_RETRY_MS = 1 };
+
+/*
+ * With the verdict on, recv() may say EAGAIN or 0 a moment before a passed piece can be read: true when the
+ * word does not count.
+ */
+static bool conn_must_retry(struct conn *conn)
+{
+	if (!gate_socket_is_added(conn->gate) || gate_socket_is_drained(conn->gate))
+		return false;
+	conn->can_read = false;
+	timer_arm(loop_timers(conn->loop), conn_gate_retry(conn),
+		  loop_now_ms(conn->loop) + CONN_GATE_RETRY_MS);
+	return true;
+}
+
+/* Bytes of a mapped socket came up with a hole or twice: what recv() just gave is not what the peer sent. */
+static bool conn_is_poisoned(const struct conn *conn)
+{
+	return gate_socket_is_added(conn->gate) && gate_socket_is_poisoned(conn->gate);
+}
+
+/* Nobody's source any more: TCP keeps what it receives better by itself. */
+static void conn_detach(struct conn *conn)
+{
+	if (conn->gate->is_source && !conn->gate->inbound && gate_socket_is_drained(conn->gate))
+		(void)gate_socket_detach(conn->gate);
+}
+
+/*
+ * The kernel lane looks into its sockets, and may have taken an error of the connection with that: recv()
+ * says 0 then, as behind a FIN. A reset that came after a FIN is EPIPE, and is still there.
+ */
+static bool conn_was_reset(const struct conn *conn)
+{
+	struct pollfd look = { .fd = conn_fd(conn) };
+	struct delivery_view view;
+
+	if (conn->is_write_shut || conn->send_error || delivery_look(conn_fd(conn), &view) ||
+	    !delivery_is_closed(&view))
+		return false;
+	/* SO_ERROR is not read: whoever asks for it next (conn_check()) is to find it. */
+	return poll(&look, 1, 0) >= 0 && !(look.revents & POLLERR);
+}
+
+ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
+{
+	ssize_t len;
+	int recv_error;
+
+	if (conn->error)
+		return conn->error;
+	if (conn->has_eof)
+		return 0;
+	if (!conn->can_read)
+		return -EAGAIN;
+	do
+		len = recv(conn_fd(conn), memory, size, MSG_DONTWAIT);
+	while (len < 0 && errno == EINTR);
+	recv_error = errno;
+	/* After recv(): the program says so before it passes the bytes, maybe within this very call. */
+	if (conn_is_poisoned(conn)) {
+		conn->error = CONN_POISONED;
+		return conn->error;
+	}
+	if (len > 0) {
+		conn->received_bytes += (uint64_t)len;
+		if (gate_socket_is_added(conn->gate) && conn->gate->is_source) {
+			/* Short reads say nothing there. */
+			gate_socket_note_read(conn->gate, (uint64_t)len);
+			conn_detach(conn);
+			return len;
+		}
+		/*
+		 * A short read means empty, but at an urgent mark: what comes later is a new edge, but an end
+		 * that was announced is not.
+		 */
+		if ((size_t)len < size && !conn->has_hup && !conn->has_urgent)
+			conn->can_read = false;
+		return len;
+	}
+	if (len == 0) {
+		if (conn_must_retry(conn))
+			return -EAGAIN;
+		/*
+		 * A send that met a reset has taken the error with it: what recv() reports is no FIN then.
+		 * EPIPE is different: the FIN came first.
+		 */
+		if (conn->send_error && conn->send_error != -EPIPE) {
+			conn->error = conn->send_error;
+			return conn->error;
+		}
+		if (conn->gate && conn_was_reset(conn)) {
+			conn->error = -ECONNRESET;
+			return conn->error;
+		}
+		conn->has_eof = true;
+		return 0;
+	}
+	if (recv_error == EAGAIN) {
+		conn->has_urgent = false;
+		if (conn_must_retry(conn))
+			return -EAGAIN;
+		conn->can_read = false;
+		if (gate_socket_is_added(conn->gate))
+			conn_detach(conn);
+		/* Bytes were lost when it came off: no event follows. */
+		if (conn_is_poisoned(conn))
+			conn->error = CONN_POISONED;
+		return conn->error ? conn->error : -EAGAIN;
+	}
+	conn->error = -recv_error;
+	return conn->error;
+}
+
+/* False: nothing to take now, or no memory for it. */
+static bool conn_take_some(struct conn *conn)
+{
+	ssize_t len = -1;
+
+	if (buf_reserve(&conn->in, LIMIT_READ_BYTES, LIMIT_GATE_TAKE_BYTES + LIMIT_READ_BYTES) == 0)
+		len = recv(conn_fd(conn), buf_tail(&conn->in), LIMIT_READ_BYTES, MSG_DONTWAIT);
+	if (len <= 0)
+		return false;
+	buf_commit(&conn->in, (size_t)len);
+	conn->received_bytes += (uint64_t)len;
+	gate_socket_note_read(conn->gate, (uint64_t)len);
+	return true;
+}
+
+void conn_take_verdict_off(struct conn *conn)
+{
+	bool goes_on = true;
+
+	while (goes_on && gate_socket_detach(conn->gate) == -EAGAIN)
+		goes_on = buf_len(&conn->in) < LIMIT_GATE_TAKE_BYTES && conn_take_some(conn);
+	if (conn_is_poisoned(conn)) {
+		/* Nothing of it is to be believed. */
+		buf_done(&conn->in);
+		conn->error = CONN_POISONED;
+	}
+	buf_release(&conn->in);
+	conn->can_read = true;
+}
+
+enum end_reason conn_end_reason(int error, enum end_reason reset)
+{
+	if (error == CONN_POISONED)
+		return END_POISONED;
+	return socket_failure_of(error) == SOCKET_FAILURE_TIMED_OUT ? END_USER_TIMEOUT : reset;
+}
+
+static ssize_t conn_send_now(struct conn *conn, const struct iovec *pieces, int count)
+{
+	struct msghdr message = { .msg_iov = (struct iovec *)pieces, .msg_iovlen = (size_t)count };
+	ssize_t len;
+
+	if (conn->send_error)
+		return conn->send_error;
+	if (!conn->can_write)
+		return 0;
+	do
+		len = sendmsg(conn_fd(conn), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (len < 0 && errno == EINTR);
+	if (len >= 0) {
+		conn->sent_bytes += (uint64_t)len;
+		return len;
+	}
+	if (errno == EAGAIN) {
+		conn->can_write = false;
+		return 0;
+	}
+	conn->send_error = -errno;
+	return conn->send_error;
+}
+
+int conn_flush(struct conn *conn)
+{
+	while (conn_has_output(conn) && conn->can_write) {
+		struct span left = buf_span(&conn->out);
+		struct iovec piece = { (void *)(uintptr_t)left.data, left.len };
+		ssize_t len = conn_send_now(conn, &piece, 1);
+
+		if (len < 0)
+			return (int)len;
+		buf_consume(&conn->out, (size_t)len);
+		if ((size_t)len < left.len)
+			conn->can_write = false;
+	}
+	if (!conn_has_output(conn))
+		buf_release(&conn->out);
+	return conn->send_error;
+}
+
+enum { CONN_PIECES = 96 };
+
+int conn_send(struct conn *conn, const struct iovec *pieces, int count, size_t max_kept)
+{
+	struct iovec all[CONN_PIECES];
+	size_t queued = buf_len(&conn->out);
+	size_t sent;
+	ssize_t len;
+
+	CHECK(count < CONN_PIECES);
+	/* What waits goes first, in the same call: a head and the beginning of its body leave together. */
+	all[0] = (struct iovec){ conn->out.data + conn->out.start, queued };
+	for (int i = 0; i < count; i++)
+		all[i + 1] = pieces[i];
+	len = queued ? conn_send_now(conn, all, count + 1) : conn_send_now(conn, pieces, count);
+	if (len < 0)
+		return (int)len;
+	sent = (size_t)len;
+	if (queued) {
+		size_t used = sent < queued ? sent : queued;
+
+		buf_consume(&conn->out, used);
+		sent -= used;
+	}
+	for (int i = 0; i < count; i++) {
+		struct span rest;
+		int error;
+
+		if (sent >= pieces[i].iov_len) {
+			sent -= pieces[i].iov_len;
+			continue;
+		}
+		rest = span_of((const char *)pieces[i].iov_base + sent, pieces[i].iov_len - sent);
+		sent = 0;
+		conn->can_write = false;
+		error = buf_append(&conn->out, rest, max_kept);
+		if (error)
+			return error;
+	}
+	if (!conn_has_output(conn))
+		buf_release(&conn->out);
+	return 0;
+}
+
+void conn_shutdown(struct conn *conn)
+{
+	CHECK(!conn_has_output(conn));
+	if (conn->is_write_shut || !conn_is_open(conn))
+		return;
+	conn->is_write_shut = true;
+	/* ENOTCONN after a reset: the reading side reports it. */
+	shutdown(conn_fd(conn), SHUT_WR);
+}
+
+int conn_check(struct conn *conn)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	if (conn->error || !conn->has_error)
+		return conn->error;
+	/*
+	 * recv() would give what came before the reset first. Reading SO_ERROR clears it, so it is kept here.
+	 */
+	conn->has_error = false;
+	if (getsockopt(conn_fd(conn), SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error)
+		conn->error = -error;
+	return conn->error;
+}
+
+bool conn_is_silent(struct conn *conn)
+{
+	char byte;
+	ssize_t len;
+
+	if (conn->has_eof || conn->has_hup || conn->error || buf_len(&conn->in))
+		return false;
+	if (conn_is_poisoned(conn) ||
+	    (gate_socket_is_added(conn->gate) && !gate_socket_is_drained(conn->gate)))
+		return false;
+	len = recv(conn_fd(conn), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	return len < 0 && errno == EAGAIN;
+}
+
+bool conn_is_behind(const struct conn *conn)
+{
+	int queued = 0;
+
+	return conn_has_output(conn) || (ioctl(conn_fd(conn), SIOCOUTQ, &queued) == 0 && queued > 0);
+}
+
+uint64_t conn_acked_bytes(const struct conn *conn)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(conn_fd(conn), IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		return UINT64_MAX;
+	/* The SYN counts as one byte (tcpi_bytes_acked, RFC 4898). */
+	return info.tcpi_bytes_acked ? info.tcpi_bytes_acked - 1 : 0;
+}

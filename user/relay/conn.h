@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <errno.h>
+#include <sys/uio.h>
+
+#include "user/base/buf.h"
+#include "user/base/end_reason.h"
+#include "user/kernel/sockmap/socket.h"
+#include "user/loop/loop.h"
+
+/*
+ * One TCP or Unix stream socket of ours with its two queues. The socket is edge-triggered and registered
+ * once; can_read and can_write remember what the kernel last said, so that nobody asks it twice.
+ *
+ * Bytes in `out` were accepted from us and not yet by the kernel. When the kernel refused them the socket is
+ * blocked, and whoever feeds it stops. Bytes in `in` were received and not yet used: the rest of a pipelined
+ * request, or a head that is not complete. Both hold no memory while empty.
+ */
+struct conn {
+	struct loop *loop; /* borrowed */
+	struct loop_source source;
+	struct buf in;
+	struct buf out;
+	uint64_t received_bytes;
+	uint64_t sent_bytes; /* taken by the kernel */
+	bool can_read; /* a recv() may find something */
+	bool can_write;
+	bool has_eof; /* recv() returned 0 */
+	bool has_hup; /* RDHUP, HUP or ERR was seen: the next recv() tells which */
+	bool has_error; /* ERR was seen: conn_check() tells which */
+	bool has_urgent; /* PRI was seen: a recv() may stop short at the urgent mark */
+	bool is_write_shut;
+	uint8_t pipes; /* directions that splice(2) from it or into it: meanwhile it joins no map */
+	int error; /* hard error of receiving, negative errno, 0 = none */
+	int send_error; /* the same of sending: what was received before may still be read */
+	void (*on_ready)(struct conn *conn);
+	/*
+	 * Owner, of the first member of struct conn_gate. NULL until conn_join_gate(): most sockets never go
+	 * there.
+	 */
+	struct gate_socket *gate;
+};
+
+/* A socket in the maps of the kernel lane; it stays there until it is closed. */
+struct conn_gate {
+	struct gate_socket socket;
+	struct conn *conn;
+	struct timer retry; /* passed bytes may not be readable yet although recv() said EAGAIN */
+};
+
+/*
+ * Takes ownership of fd. on_ready is called after every event with the flags brought up to date. 0 or -errno
+ * (the fd is closed then).
+ */
+int conn_open(struct conn *conn, struct loop *loop, int fd, void (*on_ready)(struct conn *conn));
+/* Closes the descriptor now; idempotent. `reset` sends RST instead of FIN. Queued output is lost. */
+void conn_close(struct conn *conn, bool reset);
+static inline bool conn_is_open(const struct conn *conn)
+{
+	return conn->source.fd >= 0;
+}
+static inline int conn_fd(const struct conn *conn)
+{
+	return conn->source.fd;
+}
+
+/*
+ * Puts the socket into the maps of the kernel lane; idempotent. 0, -ENOMEM, -EBUSY while a pipe uses it (a
+ * later try may do), or -errno of gate_socket_add().
+ * While the kernel reads the socket, or writes to it, its events would wake us for bytes that are not ours:
+ * conn_set_events() masks them, and unmasking looks anew. want_edge: report free send space even if it was
+ * there before, since nobody has tried to send and so the kernel would not tell (SOCK_NOSPACE, tcp_poll).
+ */
+int conn_join_gate(struct conn *conn, struct gate_worker *worker);
+/*
+ * Takes the verdict of the kernel lane off a socket that is no source any more: what was passed up on it and
+ * not read yet is read into conn->in. Up to LIMIT_GATE_TAKE_BYTES: beyond it stays on, and conn_recv() takes
+ * it off later.
+ */
+void conn_take_verdict_off(struct conn *conn);
+int conn_set_events(struct conn *conn, bool want_read, bool want_write, bool want_edge);
+
+/*
+ * Into memory of the caller. Bytes, 0 = end of stream, -EAGAIN, other -errno (remembered in conn->error).
+ * CONN_POISONED: the kernel lane lost or doubled bytes of this socket (gate_socket_is_poisoned()); nothing of
+ * what was received since the last call is to be believed, so the connection and its partner are reset.
+ */
+ssize_t conn_recv(struct conn *conn, void *memory, size_t size);
+#define CONN_POISONED (-EBADMSG)
+/*
+ * Why a stream or connection ends that met this conn->error or conn->send_error; `reset` when its peer broke
+ * it.
+ */
+enum end_reason conn_end_reason(int error, enum end_reason reset);
+/*
+ * Sends all pieces in order; what the kernel does not take is kept in conn->out (at most max_kept bytes). 0,
+ * -ENOBUFS, -ENOMEM, or the hard error of the socket. Pieces may point anywhere but into conn->out.
+ */
+int conn_send(struct conn *conn, const struct iovec *pieces, int count, size_t max_kept);
+/* Tries to empty conn->out. 0 (look at conn_has_output) or the hard error. */
+int conn_flush(struct conn *conn);
+static inline bool conn_has_output(const struct conn *conn)
+{
+	return buf_len(&conn->out) != 0;
+}
+/* The kernel takes nothing at the moment. */
+static inline bool conn_is_blocked(const struct conn *conn)
+{
+	return conn_has_output(conn) && !conn->can_write;
+}
+/* FIN, once; only with nothing left in conn->out. */
+void conn_shutdown(struct conn *conn);
+/*
+ * Asks for a reset that was announced while nobody reads, also one that lies behind bytes not read yet: 0, or
+ * the error, remembered in conn->error. A FIN is not an error.
+ */
+int conn_check(struct conn *conn);
+/* Asks the kernel whether an idle connection is still silent and open: true when nothing is to be read. */
+bool conn_is_silent(struct conn *conn);
+/*
+ * Bytes that we sent, or that wait in out, are not with the peer's kernel yet: it does not take them, or not
+ * so fast.
+ */
+bool conn_is_behind(const struct conn *conn);
+/* Payload bytes of ours that the peer's kernel has acknowledged; UINT64_MAX when unknown (Unix sockets). */
+uint64_t conn_acked_bytes(const struct conn *conn);

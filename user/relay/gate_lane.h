@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/kernel/sockmap/worker.h"
+#include "user/loop/loop.h"
+
+/*
+ * A worker's connection of the kernel lane with its loop: the ring of events, the one short timer that all
+ * waiting directions share, and the one slow timer that looks whether running ones are still in the right
+ * lane: four times a second while bytes move, once while they do not, never while there are none.
+ */
+struct gate_lane {
+	struct loop *loop; /* borrowed */
+	struct gate_worker *worker; /* owner */
+	struct loop_source source;
+	struct timer tick;
+	struct list paced; /* nodes of directions in the kernel lane */
+	struct timer pace;
+	uint64_t paced_ms; /* when they were looked at last */
+	bool (*judge)(struct list *pace, uint64_t elapsed_ms);
+};
+
+/*
+ * judge: looks at one watched direction, elapsed_ms after the last time; true when bytes moved. 0 or -errno:
+ * the worker then does without.
+ */
+int gate_lane_start(struct gate_lane *lane, struct gate *gate, struct loop *loop,
+		    bool (*judge)(struct list *pace, uint64_t elapsed_ms));
+/* Every socket has left the maps. Idempotent on a zeroed struct. */
+void gate_lane_stop(struct gate_lane *lane);
+/* Watches the pace of a direction until its node is removed (list_remove). */
+void gate_lane_watch(struct gate_lane *lane, struct list *pace);
+/* After steps of directions: arms the timer for the next short wait. */
+void gate_lane_arm(struct gate_lane *lane);

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/relay/h2_link.h"
+
+#include <errno.h>
+
+#include "user/base/limits.h"
+
+enum {
+	LINK_OUT_BYTES = 64 * 1024, /* frames made ready at a time */
+	LINK_OUT_ROUNDS = 4, /* of them for a turn */
+};
+
+static void link_end(struct h2_link *link, enum h2_link_end end)
+{
+	if (link->is_ended)
+		return;
+	h2_link_close(link);
+	link->on_end(link, end);
+}
+
+/* How a session ends that takes or sends no more. */
+static enum h2_link_end link_end_of_session(const struct h2_link *link)
+{
+	int failure = h2_session_failure(link->session);
+
+	if (failure == 0)
+		return H2_LINK_OVER;
+	if (failure == -ENOMEM)
+		return H2_LINK_MEMORY;
+	return h2_session_flood(link->session) != H2_FLOOD_NONE ? H2_LINK_FLOOD : H2_LINK_PROTOCOL;
+}
+
+static void link_hand_out(struct h2_link *link)
+{
+	struct h2_stream *stream;
+
+	while (!link->is_ended && (stream = h2_session_next(link->session)) != NULL)
+		link->on_news(link, stream);
+}
+
+/* ------------------------------------------------------------------------------------ sending */
+
+/* Up to LINK_OUT_BYTES of frames; what the socket refuses waits in conn->out, and nothing more is made. */
+static int link_send_some(struct h2_link *link)
+{
+	struct buf *frames = &link->shared->frames;
+	struct conn *conn = link->conn;
+	struct iovec piece;
+	int error = conn_flush(conn);
+
+	if (error || conn_has_output(conn))
+		return error;
+	error = h2_session_output(link->session, frames, LINK_OUT_BYTES);
+	piece = (struct iovec){ (void *)(uintptr_t)buf_span(frames).data, buf_len(frames) };
+	if (!error && piece.iov_len)
+		error = conn_send(conn, &piece, 1, SIZE_MAX);
+	buf_consume(frames, piece.iov_len);
+	return error;
+}
+
+/* Until the socket is full, nothing is left, or the turn has had its part. 0 or the error. */
+static int link_send(struct h2_link *link)
+{
+	link->flushed_bytes = h2_session_written(link->session);
+	for (int round = 0; round < LINK_OUT_ROUNDS; round++) {
+		int error = link_send_some(link);
+
+		if (error)
+			return error;
+		if (conn_has_output(link->conn) || !h2_session_wants_output(link->session))
+			return 0;
+	}
+	return 0;
+}
+
+void h2_link_push(struct h2_link *link)
+{
+	if (link->session && conn_is_open(link->conn))
+		(void)link_send(link);
+}
+
+static bool link_is_over(const struct h2_link *link)
+{
+	if (conn_has_output(link->conn))
+		return false;
+	if (!h2_session_is_over(link->session))
+		return link->is_leaving && !h2_session_wants_output(link->session);
+	/* No frame of a stream that is complete will come or go, but its owner may still hand its body on. */
+	return h2_session_failure(link->session) || !h2_session_any(link->session);
+}
+
+/*
+ * What was received before sending broke still counts, a GOAWAY as well as answers: h2_link_run() reads it,
+ * and ends the link behind it.
+ */
+static void link_hear_out(struct h2_link *link)
+{
+	link->conn->can_read = true;
+	loop_again(link->conn->loop, &link->again);
+}
+
+/*
+ * Sending made room, and who has room may write at once: the rest goes in the next turn, so that no fast pair
+ * keeps the loop.
+ */
+static void link_flush(struct h2_link *link)
+{
+	int error = link_send(link);
+
+	if (error == -ENOMEM) {
+		link_end(link, H2_LINK_MEMORY);
+		return;
+	}
+	if (error) {
+		link_hear_out(link);
+		return;
+	}
+	link_hand_out(link);
+	if (link->is_ended)
+		return;
+	if (link_is_over(link))
+		link_end(link, link_end_of_session(link));
+	else if (h2_session_wants_output(link->session) && !conn_is_blocked(link->conn))
+		loop_again(link->conn->loop, &link->flush);
+}
+
+static void link_on_flush(struct loop_deferred *deferred)
+{
+	struct h2_link *link = container_of(deferred, struct h2_link, flush);
+
+	link->is_flushing = true;
+	link_flush(link);
+	link->is_flushing = false;
+}
+
+void h2_link_touch(struct h2_link *link)
+{
+	if (link->is_ended || link->is_flushing)
+		return;
+	if (h2_session_written(link->session) - link->flushed_bytes >= LINK_OUT_BYTES &&
+	    !conn_is_blocked(link->conn))
+		loop_soon(link->conn->loop, &link->flush);
+	else
+		loop_defer(link->conn->loop, &link->flush);
+}
+
+/* ------------------------------------------------------------------------------------ receiving */
+
+/* False when the link ended. */
+static bool link_take(struct h2_link *link, struct span bytes)
+{
+	if (h2_session_feed(link->session, bytes, loop_now_ms(link->conn->loop)) < 0) {
+		h2_link_push(link);
+		link_end(link, link_end_of_session(link));
+		return false;
+	}
+	if (link->on_fed)
+		link->on_fed(link);
+	link_hand_out(link);
+	return !link->is_ended;
+}
+
+void h2_link_feed(struct h2_link *link, struct span bytes)
+{
+	if (link_take(link, bytes))
+		h2_link_touch(link);
+}
+
+void h2_link_run(struct h2_link *link)
+{
+	struct conn *conn = link->conn;
+	uint64_t budget = conn->received_bytes + LIMIT_TURN_BYTES;
+
+	if (link->is_ended)
+		return;
+	while (conn->received_bytes < budget) {
+		ssize_t len = conn_recv(conn, link->shared->scratch, LIMIT_READ_BYTES);
+
+		if (len == -EAGAIN)
+			break;
+		if (len <= 0) {
+			link_end(link, len == 0 ? H2_LINK_EOF : H2_LINK_ERROR);
+			return;
+		}
+		if (!link_take(link, span_of(link->shared->scratch, (size_t)len)))
+			return;
+	}
+	if (conn->can_read) {
+		loop_again(link->conn->loop, &link->again);
+	} else if (conn->send_error) {
+		link_end(link, H2_LINK_ERROR);
+		return;
+	}
+	h2_link_touch(link);
+}
+
+static void link_on_again(struct loop_deferred *deferred)
+{
+	h2_link_run(container_of(deferred, struct h2_link, again));
+}
+
+/* ------------------------------------------------------------------------------------ PING */
+
+/* The shorter of the two times comes first; then whichever the peer has left to wait for. */
+static void link_arm_ping(struct h2_link *link, uint64_t now_ms)
+{
+	bool waits = h2_session_ping_acked(link->session) < link->ping_id;
+	uint64_t first_ms = link->ping_interval_ms < link->ping_timeout_ms ? link->ping_interval_ms
+									   : link->ping_timeout_ms;
+	uint64_t at_ms = link->ping_sent_ms + first_ms;
+
+	if (now_ms >= at_ms)
+		at_ms = link->ping_sent_ms + (waits ? link->ping_timeout_ms : link->ping_interval_ms);
+	timer_arm(loop_timers(link->conn->loop), &link->ping_timer, at_ms);
+}
+
+/* While one waits no other is sent: the next interval counts from it as well. */
+static void link_on_ping(struct timer *timer, uint64_t now_ms)
+{
+	struct h2_link *link = container_of(timer, struct h2_link, ping_timer);
+	bool waits = h2_session_ping_acked(link->session) < link->ping_id;
+
+	if (waits && now_ms >= link->ping_sent_ms + link->ping_timeout_ms) {
+		link_end(link, H2_LINK_PING);
+		return;
+	}
+	if (!waits && now_ms >= link->ping_sent_ms + link->ping_interval_ms) {
+		if (h2_session_ping(link->session, link->ping_id + 1) < 0) {
+			link_end(link, H2_LINK_MEMORY);
+			return;
+		}
+		link->ping_id++;
+		link->ping_sent_ms = now_ms;
+		h2_link_touch(link);
+	}
+	link_arm_ping(link, now_ms);
+}
+
+void h2_link_set_ping(struct h2_link *link, uint64_t interval_ms, uint64_t timeout_ms)
+{
+	link->ping_interval_ms = interval_ms;
+	link->ping_timeout_ms = timeout_ms;
+	link->ping_sent_ms = loop_now_ms(link->conn->loop);
+	if (interval_ms)
+		link_arm_ping(link, link->ping_sent_ms);
+}
+
+/* ------------------------------------------------------------------------------------ life */
+
+int h2_link_open(struct h2_link *link, struct relay_shared *shared, struct conn *conn,
+		 const struct h2_options *options)
+{
+	link->shared = shared;
+	link->conn = conn;
+	loop_deferred_init(&link->flush, link_on_flush);
+	loop_deferred_init(&link->again, link_on_again);
+	timer_init(&link->ping_timer, link_on_ping);
+	link->session = h2_session_create(options);
+	if (!link->session)
+		return -ENOMEM;
+	h2_link_touch(link);
+	return 0;
+}
+
+void h2_link_close(struct h2_link *link)
+{
+	link->is_ended = true;
+	timer_cancel(loop_timers(link->conn->loop), &link->ping_timer);
+	loop_deferred_cancel(&link->flush);
+	loop_deferred_cancel(&link->again);
+}
+
+void h2_link_done(struct h2_link *link)
+{
+	if (link->session)
+		h2_session_free(link->session);
+	link->session = NULL;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/base/arena.h"
+#include "user/http/head_scan.h"
+#include "user/relay/conn.h"
+
+/* Receives one head of a connection, scanning every byte once. */
+enum head_read {
+	HEAD_READ_MORE, /* nothing more to receive now */
+	HEAD_READ_DONE,
+	HEAD_READ_BAD, /* scan->bad */
+	HEAD_READ_EOF, /* buf_len(&conn->in) tells whether a head had begun */
+	HEAD_READ_ERROR, /* conn->error */
+	HEAD_READ_MEMORY,
+};
+
+/*
+ * scratch holds LIMIT_READ_BYTES. On DONE *ret_head is a copy in `arena`, and everything behind the head
+ * waits in conn->in. Call again with the same scan after MORE; init the scan for the next head.
+ */
+enum head_read head_read(struct conn *conn, struct head_scan *scan, const struct head_limits *limits,
+			 char *scratch, struct arena *arena, struct span *ret_head);

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "user/base/limits.h"
+#include "user/relay/chunk_raw.h"
+#include "user/relay/relay_io.h"
+
+/*
+ * The copy lane: one recv() into the worker's scratch memory, the payload found in it, one sendmsg() straight
+ * from there. Only what the sink refuses is kept, in sink->out, and then the source is left alone until it is
+ * gone. Streams of HTTP/2 connections are read from and written to their queues in the same way: their frames
+ * are taken and made elsewhere (h2_link.h).
+ */
+enum { COPY_PIECES = 64 };
+
+struct copy_batch {
+	struct iovec pieces[COPY_PIECES + 3]; /* chunk head, payload, CRLF, end */
+	int count;
+	size_t payload_bytes;
+	size_t consumed;
+	bool is_end;
+	bool is_bad;
+};
+
+/* Bytes this small wait for the payload that follows them: a head and its body leave in one call. */
+enum { COPY_JOIN_BYTES = 4096 };
+
+static bool copy_sink_is_ready(struct relay *relay)
+{
+	if (relay->h2_sink)
+		return h2_stream_can_write(relay->h2_sink);
+	if (buf_len(&relay->sink->out) <= COPY_JOIN_BYTES)
+		return !conn_is_blocked(relay->sink);
+	return conn_flush(relay->sink) == 0 && !conn_has_output(relay->sink);
+}
+
+/* Decodes as much of `in` as fits one batch. */
+static void copy_decode(struct relay *relay, struct span in, struct copy_batch *batch)
+{
+	batch->count = 1; /* [0] is the chunk head */
+	batch->payload_bytes = 0;
+	batch->consumed = 0;
+	batch->is_end = false;
+	batch->is_bad = false;
+	while (batch->count <= COPY_PIECES) {
+		struct span payload;
+		size_t consumed = 0;
+		enum body_step step =
+			body_decode(&relay->decoder, span_from(in, batch->consumed), &consumed, &payload);
+
+		batch->consumed += consumed;
+		if (step == BODY_DATA) {
+			batch->pieces[batch->count++] =
+				(struct iovec){ (void *)(uintptr_t)payload.data, payload.len };
+			batch->payload_bytes += payload.len;
+			continue;
+		}
+		batch->is_end = step == BODY_END;
+		batch->is_bad = step == BODY_BAD;
+		return;
+	}
+}
+
+static void copy_remember(struct relay *relay, const struct copy_batch *batch)
+{
+	if (!relay->replay || relay->replay_overflow)
+		return;
+	for (int i = 1; i < batch->count; i++) {
+		struct span piece = span_of(batch->pieces[i].iov_base, batch->pieces[i].iov_len);
+
+		if (buf_append(relay->replay, piece, LIMIT_RETRY_BODY_BYTES) < 0) {
+			relay->replay_overflow = true;
+			buf_done(relay->replay);
+			return;
+		}
+	}
+}
+
+static int copy_send(struct relay *relay, struct copy_batch *batch)
+{
+	char head[CHUNK_HEAD_BYTES];
+	int first = 1;
+	int error;
+
+	if (batch->payload_bytes == 0)
+		return 0;
+	if (relay->encoding == ENCODE_CHUNKED) {
+		batch->pieces[0] = (struct iovec){ head, chunk_write_head(head, batch->payload_bytes) };
+		batch->pieces[batch->count++] = (struct iovec){ (void *)(uintptr_t)"\r\n", 2 };
+		first = 0;
+		if (batch->is_end && body_trailer_bytes(&relay->decoder).len == 0)
+			batch->pieces[batch->count++] = (struct iovec){ (void *)(uintptr_t)"0\r\n\r\n", 5 };
+	}
+	error = relay_send(relay, batch->pieces + first, batch->count - first);
+	if (!error)
+		relay_account(relay, LANE_COPY, batch->payload_bytes);
+	return error;
+}
+
+/* One batch out of `in`. False when the direction has ended or failed; *ret_used is what it consumed. */
+static bool copy_step(struct relay *relay, struct span in, size_t *ret_used)
+{
+	struct copy_batch batch;
+	bool end_is_sent;
+	int error;
+
+	if (relay->chunk_raw == CHUNK_RAW_INSIDE)
+		return chunk_raw_step(relay, in, ret_used);
+	copy_decode(relay, in, &batch);
+	*ret_used = batch.consumed;
+	copy_remember(relay, &batch);
+	end_is_sent =
+		!relay->h2_sink && batch.payload_bytes != 0 && body_trailer_bytes(&relay->decoder).len == 0;
+	error = copy_send(relay, &batch);
+	if (!error && batch.is_end && !end_is_sent)
+		error = relay_send_end(relay);
+	if (error) {
+		relay_fail(relay,
+			   error == -ENOMEM || error == -ENOBUFS ? RELAY_FAIL_MEMORY : RELAY_FAIL_SINK);
+		return false;
+	}
+	if (batch.is_bad) {
+		relay_fail(relay, RELAY_FAIL_SOURCE_BAD);
+		return false;
+	}
+	if (batch.is_end) {
+		relay_source_ended(relay);
+		return false;
+	}
+	return true;
+}
+
+static void copy_end_of_source(struct relay *relay)
+{
+	if (body_decode_eof(&relay->decoder) < 0)
+		relay_fail(relay, RELAY_FAIL_SOURCE_SHORT);
+	else if (relay_send_end(relay) < 0)
+		relay_fail(relay, RELAY_FAIL_SINK);
+	else
+		relay_source_ended(relay);
+}
+
+/* What was received before the relay took over. */
+static bool copy_from_queue(struct relay *relay)
+{
+	struct conn *source = relay->source;
+
+	while (buf_len(&source->in) && copy_sink_is_ready(relay)) {
+		size_t used = 0;
+		bool goes_on = copy_step(relay, span_first(buf_span(&source->in), LIMIT_READ_BYTES), &used);
+
+		buf_consume(&source->in, used);
+		if (!goes_on)
+			return false;
+	}
+	buf_release(&source->in);
+	return buf_len(&source->in) == 0;
+}
+
+/* Bytes behind the end of the message belong to the next one: they wait in source->in. */
+static bool copy_from_scratch(struct relay *relay, struct span in)
+{
+	size_t used = 0;
+
+	while (in.len) {
+		bool goes_on = copy_step(relay, in, &used);
+
+		in = span_from(in, used);
+		if (!goes_on || !copy_sink_is_ready(relay)) {
+			if (in.len && buf_append(&relay->source->in, in, LIMIT_RELAY_BYTES) < 0)
+				relay_fail(relay, RELAY_FAIL_MEMORY);
+			return goes_on;
+		}
+	}
+	return true;
+}
+
+/*
+ * All that is read for a stream waits there until its window opens. Of hundreds of them it has to be little,
+ * so only who has taken much gets more at a time.
+ */
+static size_t copy_read_bytes(const struct relay *relay)
+{
+	if (!relay->h2_sink || relay->payload_bytes >= 16 * LIMIT_H2_WRITE_BYTES)
+		return LIMIT_READ_BYTES;
+	return relay->payload_bytes >= 4 * LIMIT_H2_WRITE_BYTES ? 2 * LIMIT_H2_WRITE_BYTES
+								: LIMIT_H2_WRITE_BYTES;
+}
+
+static void copy_fail_stream(struct relay *relay)
+{
+	const struct h2_stream *source = relay->h2_source;
+	bool has_bad_trailers = source->trailers && source->trailers->bad != BAD_NONE;
+
+	if (source->is_bad)
+		relay->decoder.bad = BAD_LENGTH_MISMATCH;
+	if (source->is_bad && has_bad_trailers)
+		relay->decoder.bad = source->trailers->bad;
+	relay_fail(relay, source->is_bad ? RELAY_FAIL_SOURCE_BAD : RELAY_FAIL_SOURCE_ERROR);
+}
+
+/* What has arrived on a stream; its end is a mark of the stream and not of the bytes. */
+static bool copy_from_stream(struct relay *relay)
+{
+	struct h2_stream *source = relay->h2_source;
+
+	while (buf_len(&source->in) && copy_sink_is_ready(relay)) {
+		struct span in = buf_span(&source->in);
+		size_t used = 0;
+		bool goes_on;
+
+		if (in.len > copy_read_bytes(relay))
+			in.len = copy_read_bytes(relay);
+		goes_on = copy_step(relay, in, &used);
+		h2_stream_consume(source, used);
+		if (!goes_on)
+			return false;
+	}
+	if (buf_len(&source->in))
+		return false;
+	if (source->is_bad || (source->is_reset && !source->has_end))
+		copy_fail_stream(relay);
+	else if (source->has_end)
+		copy_end_of_source(relay);
+	return false;
+}
+
+static bool copy_move(struct relay *relay)
+{
+	struct conn *source = relay->source;
+	uint64_t budget = source->received_bytes + LIMIT_TURN_BYTES;
+
+	if (!copy_from_queue(relay))
+		return false;
+	while (source->received_bytes < budget) {
+		ssize_t len = conn_recv(source, relay->shared->scratch, copy_read_bytes(relay));
+
+		if (len == -EAGAIN)
+			return false;
+		if (len < 0) {
+			relay_fail(relay, RELAY_FAIL_SOURCE_ERROR);
+			return false;
+		}
+		if (len == 0) {
+			copy_end_of_source(relay);
+			return false;
+		}
+		relay->probe_reads++;
+		if (!copy_from_scratch(relay, span_of(relay->shared->scratch, (size_t)len)) ||
+		    !copy_sink_is_ready(relay))
+			return false;
+	}
+	return source->can_read;
+}
+
+bool lane_copy_pump(struct relay *relay)
+{
+	bool again = copy_sink_is_ready(relay) &&
+		     (relay->h2_source ? copy_from_stream(relay) : copy_move(relay));
+
+	if (relay->state != RELAY_OPEN)
+		return false;
+	if (relay_push(relay) < 0) {
+		relay_fail(relay, RELAY_FAIL_SINK);
+		return false;
+	}
+	return again;
+}
+
+static void lane_copy_leave(struct relay *relay)
+{
+	(void)relay;
+}
+
+const struct lane lane_copy = {
+	.id = LANE_COPY,
+	.may_leave = true,
+	.pump = lane_copy_pump,
+	.leave = lane_copy_leave,
+};

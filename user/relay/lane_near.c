@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/base/log.h"
+#include "user/base/mem.h"
+#include "user/base/units.h"
+#include "user/relay/relay_io.h"
+
+/*
+ * The lanes near and direct: the process at the far end of the source runs on this host, and its own send()
+ * hands the bytes on (user/kernel/near/near.h). Such a direction is still pumped by the copy lane, because
+ * whatever the kernel does not carry arrives on our socket as ever; what is new is only that the kernel is
+ * told how much of it was sent on. No event and no byte tells of what it carries: times and counts are read
+ * from memory shared with it (relay_refresh()), when somebody asks and by a slow timer.
+ *
+ * A direction enters from the copy lane, at a moment when nothing of it waits in user space, and stays.
+ */
+enum {
+	/*
+	 * The accepted socket of a backend is known a moment after connect(), and at latest when it has sent
+	 * something. So often a direction towards it asks before it takes a silent one for a stranger.
+	 */
+	NEAR_LOOKS_MAX = 15,
+	NEAR_BUSY_MS = 250,
+	NEAR_IDLE_MS = 1000,
+};
+
+/* The program counts a message before the redirect, and takes it back when that was refused. */
+static uint64_t near_more(uint64_t now_bytes, uint64_t *seen_bytes)
+{
+	uint64_t more = now_bytes > *seen_bytes ? now_bytes - *seen_bytes : 0;
+
+	*seen_bytes += more;
+	return more;
+}
+
+static void lane_near_refresh(struct relay *relay)
+{
+	struct relay_near *near = relay->near;
+	struct near_stats stats = near_direction_stats(&near->direction);
+	uint64_t near_bytes = near_more(stats.near_bytes, &near->near_bytes);
+	uint64_t direct_bytes = near_more(stats.direct_bytes, &near->direct_bytes);
+	uint64_t active_ms = stats.last_active_ns / NS_PER_MS;
+
+	if (active_ms > relay->last_active_ms)
+		relay->last_active_ms = active_ms;
+	if (near_bytes)
+		relay_account(relay, LANE_NEAR, near_bytes);
+	if (direct_bytes)
+		relay_account(relay, LANE_DIRECT, direct_bytes);
+	relay->source->received_bytes += near_bytes + direct_bytes;
+	relay->sink->sent_bytes += near_bytes + direct_bytes;
+	near->sent_bytes += near_bytes + direct_bytes;
+}
+
+/* The kernel noted when they moved. */
+static void near_account(struct relay *relay)
+{
+	lane_near_refresh(relay);
+	relay->progress_bytes = relay_progress(relay);
+}
+
+static void near_on_watch(struct timer *timer, uint64_t now_ms)
+{
+	struct near_watch *watch = container_of(timer, struct near_watch, timer);
+	struct loop *loop = NULL;
+	bool is_busy = false;
+
+	list_each(node, next, &watch->running) {
+		struct relay *relay = list_entry(node, struct relay_near, watch)->relay;
+		uint64_t before = relay->payload_bytes;
+
+		near_account(relay);
+		is_busy |= relay->payload_bytes != before;
+		loop = relay->source->loop;
+	}
+	if (loop)
+		timer_arm(loop_timers(loop), timer, now_ms + (is_busy ? NEAR_BUSY_MS : NEAR_IDLE_MS));
+}
+
+void lane_near_init(struct relay_shared *shared, struct near *near)
+{
+	shared->near = near;
+	list_init(&shared->near_watch.running);
+	timer_init(&shared->near_watch.timer, near_on_watch);
+}
+
+static void near_watch_add(struct relay *relay)
+{
+	struct near_watch *watch = &relay->shared->near_watch;
+	struct loop *loop = relay->source->loop;
+
+	list_add_tail(&watch->running, &relay->near->watch);
+	if (!timer_is_armed(&watch->timer))
+		timer_arm(loop_timers(loop), &watch->timer, loop_now_ms(loop) + NEAR_BUSY_MS);
+}
+
+static void near_watch_remove(struct relay *relay)
+{
+	struct near_watch *watch = &relay->shared->near_watch;
+
+	list_remove(&relay->near->watch);
+	if (list_is_empty(&watch->running))
+		timer_cancel(loop_timers(relay->source->loop), &watch->timer);
+}
+
+void relay_allow_near(struct relay *relay, bool is_near_allowed, bool is_direct_allowed)
+{
+	if (!relay->shared->near || !relay_is_between_conns(relay))
+		return;
+	relay->near_allowed = is_near_allowed;
+	relay->direct_allowed = is_direct_allowed && near_has_direct(relay->shared->near);
+	relay->near_looks = relay->near_allowed || relay->direct_allowed ? NEAR_LOOKS_MAX : 0;
+}
+
+/* Of the two ends of a direction, the one that we connected. */
+static const struct conn *near_announced(const struct relay *relay)
+{
+	return relay->direction == RELAY_IN ? relay->sink : relay->source;
+}
+
+/* 1: a process of this host. 0: not, and that is final. -EAGAIN: not known yet. */
+static int near_ask(const struct relay *relay, const struct conn *conn)
+{
+	int answer = near_look(relay->shared->near, conn_fd(conn));
+
+	if (answer > 0)
+		return 1;
+	return answer == 0 && conn == near_announced(relay) && conn->received_bytes == 0 ? -EAGAIN : 0;
+}
+
+/* As near_ask(), of the ends that matter. */
+static int near_judge(const struct relay *relay, bool *ret_is_direct)
+{
+	int source = near_ask(relay, relay->source);
+
+	/* With both lanes allowed, direct begins by itself as soon as the receiver is known. */
+	*ret_is_direct = relay->direct_allowed;
+	return source == 1 && !relay->near_allowed ? near_ask(relay, relay->sink) : source;
+}
+
+/* 1, or -errno of near_direction_start(). */
+static int near_start(struct relay *relay, bool is_direct)
+{
+	struct near_direction_options options = {
+		.source_fd = conn_fd(relay->source),
+		.target_fd = conn_fd(relay->sink),
+		.wants_direct = is_direct,
+	};
+	struct relay_near *near = hg_calloc(1, sizeof(*near));
+	int error;
+
+	if (!near)
+		return -ENOMEM;
+	error = near_direction_start(&near->direction, relay->shared->near, &options);
+	if (error) {
+		hg_free(near);
+		return error;
+	}
+	near->relay = relay;
+	near->sent_bytes = relay->sink->sent_bytes;
+	relay->near = near;
+	near_watch_add(relay);
+	return 1;
+}
+
+/* While it is not known, no other lane takes the sockets. */
+static enum lane_answer lane_near_enter(struct relay *relay)
+{
+	bool is_direct;
+	int answer;
+
+	if (!relay->near_looks)
+		return LANE_NO;
+	if (buf_len(&relay->source->in) || conn_has_output(relay->sink))
+		return LANE_LATER;
+	relay->near_looks--;
+	if (relay->source->has_eof || relay->source->has_hup || relay->sink->has_hup ||
+	    (relay->source->gate && relay->source->gate->is_source)) {
+		relay->near_looks = 0;
+		return LANE_NO;
+	}
+	answer = near_judge(relay, &is_direct);
+	if (answer == 1)
+		answer = near_start(relay, is_direct);
+	if (answer == -EAGAIN)
+		return LANE_LATER;
+	relay->near_looks = 0;
+	if (answer != 1)
+		return LANE_NO;
+	relay->lane->leave(relay);
+	relay->lane = &lane_near;
+	return LANE_ENTERED;
+}
+
+static void near_poisoned(struct relay *relay)
+{
+	struct near_stats stats = near_direction_stats(&relay->near->direction);
+
+	log_warn("same-host lanes: stream reset, byte counts do not add up: %s",
+		 near_reason_explanation(stats.reason));
+	relay_fail(relay, RELAY_FAIL_POISONED);
+}
+
+static void lane_near_settle(struct relay *relay)
+{
+	struct relay_near *near = relay->near;
+	uint64_t sent_bytes = relay->sink->sent_bytes - near->sent_bytes;
+
+	if (sent_bytes)
+		near_direction_forwarded(&near->direction, sent_bytes);
+	near->sent_bytes += sent_bytes;
+	if (relay->state == RELAY_FAILED || near->is_proven)
+		return;
+	if (relay->state == RELAY_DONE) {
+		/* The FIN follows: nothing may be missing before it. */
+		near->is_proven = true;
+		if (near_direction_check(&near->direction) < 0)
+			near_poisoned(relay);
+	} else if (near_reason_is_poison(near_direction_stats(&near->direction).reason)) {
+		near_poisoned(relay);
+	}
+}
+
+static void lane_near_leave(struct relay *relay)
+{
+	/* So that the counts are final as far as they can be: what follows goes down with the connections. */
+	(void)near_direction_close(&relay->near->direction);
+	near_account(relay);
+	near_direction_stop(&relay->near->direction);
+	near_watch_remove(relay);
+	hg_free(relay->near);
+	relay->near = NULL;
+}
+
+static bool lane_near_is_settled(struct relay *relay)
+{
+	return near_direction_close(&relay->near->direction) == 0 && conn_is_silent(relay->source);
+}
+
+static void lane_near_describe(const struct relay *relay, struct lane_view *ret_view)
+{
+	struct near_stats stats = near_direction_stats(&relay->near->direction);
+
+	ret_view->state = near_lane_text(stats.lane);
+	ret_view->reason = stats.reason == NEAR_REASON_NONE ? NULL : near_reason_text(stats.reason);
+	ret_view->pauses = stats.falls;
+}
+
+const struct lane lane_near = {
+	.id = LANE_NEAR,
+	.pump = lane_copy_pump,
+	.leave = lane_near_leave,
+	.enter = lane_near_enter,
+	.refresh = lane_near_refresh,
+	.settle = lane_near_settle,
+	.is_settled = lane_near_is_settled,
+	.describe = lane_near_describe,
+};

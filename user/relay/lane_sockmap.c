@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "user/base/limits.h"
+#include "user/base/log.h"
+#include "user/base/mem.h"
+#include "user/base/units.h"
+#include "user/kernel/common/delivery.h"
+#include "user/relay/chunk_raw.h"
+#include "user/relay/gate_lane.h"
+#include "user/relay/relay_io.h"
+
+/*
+ * The kernel lane: both sockets in a sock map, the program moves the bytes, this process sleeps
+ * (user/kernel/sockmap/direction.h). A direction enters it from the copy lane, at a moment when nothing of it
+ * waits in user space, and only when that pays: after its first quarter of a second has shown long pauses, or
+ * sooner when its pieces are large. What user space moves faster stays there as long as it is fast: small
+ * pieces in quick succession, bodies in chunks, and of known length (scripts/bench/splice.py has a row for
+ * each of them).
+ */
+enum {
+	SOCKMAP_PROBE_MS = 250, /* a direction is watched so long before it is judged by its pace */
+	SOCKMAP_SLOW_PER_S = 400, /* fewer pieces a second: sleeping pays */
+	SOCKMAP_SLOW_BYTES_PER_S = 16 * 1024 * 1024, /* ... and no more than this, where bulk does not pay */
+	SOCKMAP_PIECE_BYTES = 32 * 1024, /* larger pieces on average are bulk */
+	SOCKMAP_PIECE_MIN_BYTES = 24 * 1024, /* smaller ones in quick succession: the copy lane does */
+	SOCKMAP_PROBE_READS = 8,
+	SOCKMAP_REST_MS = 30, /* without a byte: makes room for bulk the other way */
+	SOCKMAP_LONG_REST_MS = 1000, /* ... and for any other pieces */
+};
+
+static enum gate_framing sockmap_framing(const struct relay *relay)
+{
+	switch (relay->decoder.kind) {
+	case BODY_LENGTH:
+		return GATE_LENGTH;
+	case BODY_CHUNKED:
+		return GATE_CHUNKED_BODY;
+	case BODY_NONE:
+	case BODY_UNTIL_CLOSE:
+	case BODY_TUNNEL:
+	case BODY_FRAMED:
+		break;
+	}
+	return GATE_UNTIL_CLOSE;
+}
+
+/* The bytes on both wires are the same from here on. */
+static bool sockmap_is_aligned(const struct relay *relay)
+{
+	const struct body_decoder *decoder = &relay->decoder;
+
+	if (decoder->kind == BODY_CHUNKED)
+		return relay->encoding == ENCODE_CHUNKED && decoder->chunk_state == CHUNK_SIZE_FIRST &&
+		       relay->chunk_raw == CHUNK_RAW_NONE;
+	return relay->encoding == ENCODE_PLAIN;
+}
+
+static void sockmap_on_event(struct gate_direction *direction)
+{
+	struct relay *relay = container_of(direction, struct relay_gate, direction)->relay;
+
+	relay->shared->wake(relay);
+}
+
+/* Judge the pace of the copy lane from here on. */
+static void sockmap_probe_begin(struct relay *relay, uint64_t now_ms)
+{
+	relay->probe_ms = (uint32_t)now_ms;
+	relay->probe_reads = 0;
+	relay->probe_bytes = (uint32_t)relay->payload_bytes;
+}
+
+/*
+ * The kernel moves bulk at least as fast as the copy lane, unless it has to walk along chunks; a pipe is
+ * faster, but not for a socket that is in the maps.
+ */
+static bool sockmap_pays_in_bulk(const struct relay *relay)
+{
+	switch (relay->decoder.kind) {
+	case BODY_UNTIL_CLOSE:
+	case BODY_TUNNEL:
+		return true;
+	case BODY_LENGTH:
+	case BODY_CHUNKED:
+		return relay->source->gate != NULL;
+	case BODY_NONE:
+	case BODY_FRAMED:
+		break;
+	}
+	return false;
+}
+
+/* How this direction moves in user space, since its probe began. */
+struct pace {
+	uint32_t reads;
+	uint64_t reads_per_s;
+	bool is_bulk;
+	bool is_seasoned; /* watched for SOCKMAP_PROBE_MS */
+};
+
+static struct pace sockmap_pace(const struct relay *relay, uint64_t now_ms)
+{
+	uint32_t age_ms = (uint32_t)now_ms - relay->probe_ms;
+	uint32_t bytes = (uint32_t)relay->payload_bytes - relay->probe_bytes;
+
+	return (struct pace){
+		.reads = relay->probe_reads,
+		.reads_per_s = (uint64_t)relay->probe_reads * 1000 / (age_ms ? age_ms : 1),
+		.is_bulk = relay->probe_reads >= SOCKMAP_PROBE_READS &&
+			   bytes / relay->probe_reads >= SOCKMAP_PIECE_BYTES,
+		.is_seasoned = age_ms >= SOCKMAP_PROBE_MS,
+	};
+}
+
+/* By the pace of its last quarter of a second in user space. */
+static bool sockmap_pays(struct relay *relay, struct pace pace, uint64_t now_ms)
+{
+	bool pays_in_bulk = sockmap_pays_in_bulk(relay);
+	uint64_t age_ms = (uint32_t)now_ms - relay->probe_ms;
+	uint64_t bytes = (uint32_t)relay->payload_bytes - relay->probe_bytes;
+	bool is_slow;
+
+	if (!relay->gate_is_adaptive)
+		return true;
+	if (pays_in_bulk && pace.is_bulk)
+		return true;
+	if (!pace.is_seasoned)
+		return false;
+	is_slow = pace.reads_per_s < SOCKMAP_SLOW_PER_S &&
+		  (pays_in_bulk || bytes * 1000 / age_ms < SOCKMAP_SLOW_BYTES_PER_S);
+	sockmap_probe_begin(relay, now_ms);
+	return is_slow;
+}
+
+/* It ends in a turn of its own: this may be the turn of the other way of the same stream. */
+static void sockmap_ask_to_leave(struct relay_gate *gate)
+{
+	if (gate->is_leaving)
+		return;
+	gate->is_leaving = true;
+	gate_direction_leave(&gate->direction);
+	gate_lane_arm(gate->relay->shared->gate);
+}
+
+static void lane_sockmap_refresh(struct relay *relay)
+{
+	struct gate_direction_stats stats;
+	uint64_t redirected, copied, moved;
+	uint64_t active_ms;
+
+	stats = gate_direction_stats(&relay->gate->direction);
+	active_ms = stats.last_active_ns / NS_PER_MS;
+	if (active_ms > relay->last_active_ms)
+		relay->last_active_ms = active_ms;
+	moved = stats.redirected_bytes + stats.copied_bytes - relay->gate->moved;
+	redirected = stats.redirected_bytes - stats.redirected_framing_bytes;
+	copied = stats.copied_bytes - stats.copied_framing_bytes;
+	/* The program counts framing first: a look in between sees too little, the next one the rest. */
+	if (redirected > relay->gate->redirected && redirected <= stats.redirected_bytes) {
+		relay_account(relay, LANE_SOCKMAP, redirected - relay->gate->redirected);
+		relay->gate->redirected = redirected;
+	}
+	if (copied != relay->gate->copied)
+		relay_account(relay, LANE_COPY, copied - relay->gate->copied);
+	relay->gate->copied = copied;
+	relay->source->received_bytes += moved;
+	relay->sink->sent_bytes += moved;
+	relay->gate->moved += moved;
+}
+
+/* The kernel noted when they moved. */
+static void sockmap_account(struct relay *relay)
+{
+	lane_sockmap_refresh(relay);
+	relay->progress_bytes = relay_progress(relay);
+}
+
+bool lane_sockmap_judge(struct list *pace, uint64_t elapsed_ms)
+{
+	struct relay *relay = list_entry(pace, struct relay_gate, pace)->relay;
+	struct gate_direction_stats stats = gate_direction_stats(&relay->gate->direction);
+	uint64_t pieces = stats.redirected_pieces - relay->gate->pace_pieces;
+	uint64_t bytes = stats.redirected_bytes - relay->gate->pace_bytes;
+	uint64_t age_ms;
+
+	age_ms = loop_now_ms(relay->source->loop) - relay->gate->entered_ms;
+	if (age_ms < elapsed_ms)
+		elapsed_ms = age_ms ? age_ms : 1;
+	relay->gate->is_judged = age_ms >= SOCKMAP_PROBE_MS;
+	relay->gate->pieces_per_s = pieces * 1000 / elapsed_ms;
+	relay->gate->pace_pieces = stats.redirected_pieces;
+	relay->gate->pace_bytes = stats.redirected_bytes;
+	if (pieces == 0)
+		return false;
+	sockmap_account(relay);
+	if (relay->gate_is_adaptive && relay->gate->pieces_per_s >= SOCKMAP_SLOW_PER_S &&
+	    bytes / pieces < SOCKMAP_PIECE_MIN_BYTES)
+		sockmap_ask_to_leave(relay->gate);
+	return true;
+}
+
+/*
+ * The other way has the sockets: one way at a time (user/kernel/sockmap/socket.h). It gives them up when it
+ * rests, to bulk sooner than to few pieces, and to a way that moves far more often once both have been
+ * watched.
+ */
+static void sockmap_contend(struct relay *relay, struct pace pace, uint64_t now_ms)
+{
+	struct gate_direction *direction = relay->source->gate ? relay->source->gate->outbound : NULL;
+	struct relay_gate *other;
+	uint64_t active_ms;
+	int64_t quiet_ms;
+
+	if (!direction)
+		return;
+	other = container_of(direction, struct relay_gate, direction);
+	active_ms = gate_direction_stats(direction).last_active_ns / NS_PER_MS;
+	quiet_ms = (int64_t)(now_ms - (active_ms > other->entered_ms ? active_ms : other->entered_ms));
+	if ((pace.is_bulk && quiet_ms > SOCKMAP_REST_MS) ||
+	    (pace.reads > 1 && quiet_ms > SOCKMAP_LONG_REST_MS) ||
+	    (pace.is_seasoned && other->is_judged && pace.reads >= SOCKMAP_PROBE_READS &&
+	     pace.reads_per_s > 2 * other->pieces_per_s))
+		sockmap_ask_to_leave(other);
+}
+
+/* The state of the lane, as new. 0 or -ENOMEM. */
+static int sockmap_prepare(struct relay *relay)
+{
+	if (!relay->gate)
+		relay->gate = hg_malloc(sizeof(*relay->gate));
+	if (!relay->gate)
+		return -ENOMEM;
+	*relay->gate = (struct relay_gate){ .relay = relay, .direction.on_event = sockmap_on_event };
+	list_init(&relay->gate->pace);
+	return 0;
+}
+
+static int sockmap_start(struct relay *relay)
+{
+	struct gate_direction_options options = {
+		.framing = sockmap_framing(relay),
+		.length_bytes = relay->decoder.left,
+		.credit_bytes = relay->gate_credit_bytes,
+	};
+	struct gate_worker *worker = relay->shared->gate->worker;
+	int error = sockmap_prepare(relay);
+
+	if (!error)
+		error = conn_join_gate(relay->sink, worker);
+	if (!error)
+		error = conn_join_gate(relay->source, worker);
+	if (error)
+		return error;
+	options.source = relay->source->gate;
+	options.target = relay->sink->gate;
+	return gate_direction_start(&relay->gate->direction, &options);
+}
+
+static enum lane_answer lane_sockmap_enter(struct relay *relay)
+{
+	uint64_t now_ms;
+	struct pace pace;
+	int error;
+
+	if (!relay->gate_allowed)
+		return LANE_NO;
+	/* Of the two ways of a tunnel only one gets in: not the one that says nothing. */
+	if (relay->decoder.kind == BODY_TUNNEL && relay->probe_reads == 0)
+		return LANE_NO;
+
+	now_ms = loop_now_ms(relay->source->loop);
+	pace = sockmap_pace(relay, now_ms);
+	/* As long as a try may be repeated, user space has to see what it would repeat. */
+	if ((relay->replay && !relay->replay_overflow) || buf_len(&relay->source->in) ||
+	    conn_has_output(relay->sink) || relay->pipe.held_bytes || !sockmap_is_aligned(relay) ||
+	    !sockmap_pays(relay, pace, now_ms))
+		return LANE_NO;
+	if (relay->source->has_eof || relay->source->has_hup || relay->sink->has_hup) {
+		relay->gate_allowed = false;
+		return LANE_NO;
+	}
+	/* The pipe is empty: what it would have taken next, the kernel lane does. */
+	relay->lane->leave(relay);
+	error = sockmap_start(relay);
+	if (error) {
+		/*
+		 * -EBUSY: the other direction has a pipe at these sockets, or is in the kernel lane.
+		 * -EAGAIN: too much was moving to look.
+		 */
+		relay->gate_allowed = error == -EBUSY || error == -EAGAIN;
+		relay->lane = &lane_copy;
+		if (error == -EBUSY)
+			sockmap_contend(relay, pace, now_ms);
+		return LANE_NO;
+	}
+	relay->lane = &lane_sockmap;
+	relay->gate->entered_ms = now_ms;
+	relay->was_in_kernel = true;
+	gate_lane_watch(relay->shared->gate, &relay->gate->pace);
+	return LANE_ENTERED;
+}
+
+/*
+ * Events of a socket that the kernel serves are not ours; a target's free space is, while a step waits for
+ * it.
+ */
+static void sockmap_mask(struct conn *conn)
+{
+	const struct gate_direction *inbound = conn->gate->inbound;
+	const struct gate_direction *outbound = conn->gate->outbound;
+
+	/* MOD of a registered descriptor fails only without memory: then we are woken more often. */
+	(void)conn_set_events(conn, !inbound, !outbound || outbound->wants_target_writable,
+			      outbound && outbound->wants_target_writable);
+}
+
+static void sockmap_mask_both(struct relay *relay)
+{
+	sockmap_mask(relay->source);
+	sockmap_mask(relay->sink);
+	gate_lane_arm(relay->shared->gate);
+}
+
+/* Back to the copy lane. */
+static void sockmap_return(struct relay *relay)
+{
+	sockmap_account(relay);
+	list_remove(&relay->gate->pace);
+	relay->lane = &lane_copy;
+	sockmap_probe_begin(relay, loop_now_ms(relay->source->loop));
+	sockmap_mask_both(relay);
+}
+
+static void sockmap_on_eof(struct relay *relay)
+{
+	relay->source->has_eof = true;
+	if (relay->decoder.kind == BODY_LENGTH)
+		relay->decoder.left = relay->gate->direction.left_bytes;
+	if (body_decode_eof(&relay->decoder) < 0)
+		relay_fail(relay, RELAY_FAIL_SOURCE_SHORT);
+	else
+		relay_source_ended(relay);
+}
+
+/* The walk's phases are the parser's first states. */
+static_assert((int)WALK_SIZE_FIRST == CHUNK_SIZE_FIRST && (int)WALK_SIZE == CHUNK_SIZE &&
+		      (int)WALK_SIZE_LF == CHUNK_SIZE_LF && (int)WALK_DATA == CHUNK_DATA &&
+		      (int)WALK_DATA_CR == CHUNK_DATA_CR && (int)WALK_DATA_LF == CHUNK_DATA_LF,
+	      "sockmap_on_bytes() hands one over as the other");
+
+/* The full parser goes on where the walk stopped; the sink has got every byte up to there. */
+static void sockmap_on_bytes(struct relay *relay)
+{
+	struct body_decoder *decoder = &relay->decoder;
+
+	if (decoder->kind == BODY_LENGTH)
+		decoder->left = relay->gate->direction.left_bytes;
+	if (decoder->kind != BODY_CHUNKED)
+		return;
+	decoder->chunk_state = relay->gate->direction.chunk.phase;
+	decoder->left = relay->gate->direction.chunk.left;
+	decoder->line_bytes = relay->gate->direction.chunk.digits;
+	relay->chunk_raw = decoder->chunk_state == CHUNK_SIZE_FIRST ? CHUNK_RAW_NONE : CHUNK_RAW_INSIDE;
+	/* Not after what only the full parser reads; after a time of small pieces, yes. */
+	relay->gate_allowed = relay->gate->is_leaving || relay->gate->direction.take == GATE_TAKE_DONE;
+}
+
+/*
+ * A reset passes no verdict, and what it left in SO_ERROR may have been taken by somebody's send(): the state
+ * of the connection tells. Closed by both sides in order looks the same, so ask only where that cannot be.
+ */
+static bool sockmap_is_reset(const struct conn *conn)
+{
+	struct delivery_view view;
+
+	return delivery_look(conn_fd(conn), &view) == 0 && delivery_is_closed(&view);
+}
+
+/* What was received on the sink before it broke may still be an answer, so only sending has failed. */
+static bool sockmap_sink_broke(struct relay *relay)
+{
+	struct conn *sink = relay->sink;
+
+	if (relay->decoder.kind == BODY_TUNNEL && conn_check(sink) < 0)
+		sink->send_error = sink->error;
+	else if (sink->has_hup && sockmap_is_reset(sink))
+		sink->send_error = relay->gate->direction.error ? relay->gate->direction.error : -ECONNRESET;
+	if (!sink->send_error)
+		return false;
+	relay_fail(relay, RELAY_FAIL_SINK);
+	return true;
+}
+
+static enum gate_step sockmap_step(struct relay *relay)
+{
+	struct gate_direction *direction = &relay->gate->direction;
+	uint64_t now_ms = loop_now_ms(relay->source->loop);
+	enum gate_step step = gate_direction_step(direction, now_ms);
+
+	if (step == GATE_STEP_TAKE) {
+		conn_take_verdict_off(relay->source);
+		step = gate_direction_step(direction, now_ms);
+	}
+	return step;
+}
+
+static bool sockmap_source_broke(struct relay *relay, enum gate_step *step)
+{
+	struct conn *source = relay->source;
+
+	if (conn_check(source) == 0 && source->has_hup && relay->gate->direction.state == DIRECTION_OPEN &&
+	    sockmap_is_reset(source)) {
+		/* The event of a FIN may come before its verdict; the look just taken does not. */
+		*step = sockmap_step(relay);
+		if (*step == GATE_STEP_WAIT && relay->gate->direction.state == DIRECTION_OPEN)
+			source->error = -ECONNRESET;
+	}
+	if (!source->error)
+		return false;
+	relay_fail(relay, RELAY_FAIL_SOURCE_ERROR);
+	return true;
+}
+
+static bool is_under_way(enum gate_step step)
+{
+	return step == GATE_STEP_WAIT || step == GATE_STEP_TICK;
+}
+
+/* The lane has found out before the event was here. */
+static void sockmap_on_reset(struct relay *relay)
+{
+	relay->sink->has_hup = true;
+	relay->source->has_error = true;
+	if (sockmap_sink_broke(relay))
+		return;
+	if (conn_check(relay->source) == 0)
+		relay->source->error =
+			relay->gate->direction.error ? relay->gate->direction.error : -ECONNRESET;
+	relay_fail(relay, RELAY_FAIL_SOURCE_ERROR);
+}
+
+static bool lane_sockmap_pump(struct relay *relay)
+{
+	enum gate_step step = sockmap_step(relay);
+
+	if (is_under_way(step) && (sockmap_sink_broke(relay) || sockmap_source_broke(relay, &step))) {
+		gate_direction_stop(&relay->gate->direction);
+		sockmap_return(relay);
+		return false;
+	}
+	if (is_under_way(step)) {
+		sockmap_mask_both(relay);
+		return false;
+	}
+	if (step != GATE_STEP_RESET && step != GATE_STEP_POISON)
+		conn_take_verdict_off(relay->source);
+	sockmap_return(relay);
+	switch (step) {
+	case GATE_STEP_WAIT:
+	case GATE_STEP_TICK:
+	case GATE_STEP_TAKE:
+		break;
+	case GATE_STEP_DONE:
+		relay->decoder.left = 0;
+		relay->decoder.is_done = true;
+		relay_source_ended(relay);
+		break;
+	case GATE_STEP_EOF:
+		sockmap_on_eof(relay);
+		break;
+	case GATE_STEP_BYTES:
+		sockmap_on_bytes(relay);
+		return relay->state == RELAY_OPEN;
+	case GATE_STEP_RESET:
+		sockmap_on_reset(relay);
+		break;
+	case GATE_STEP_POISON:
+		log_warn("kernel lane: stream reset, byte counts do not add up: %s",
+			 gate_reason_explanation(relay->gate->direction.reason));
+		relay_fail(relay, RELAY_FAIL_POISONED);
+		break;
+	}
+	return false;
+}
+
+static void lane_sockmap_leave(struct relay *relay)
+{
+	list_remove(&relay->gate->pace);
+	gate_direction_stop(&relay->gate->direction);
+	sockmap_account(relay);
+	/* The stream may end here, but a client that is to read its answer goes on, and so may a backend. */
+	sockmap_mask_both(relay);
+}
+
+static bool lane_sockmap_is_settled(struct relay *relay)
+{
+	return gate_direction_is_settled(&relay->gate->direction) &&
+	       (relay->source->gate->is_source || conn_is_silent(relay->source));
+}
+
+static void lane_sockmap_describe(const struct relay *relay, struct lane_view *ret_view)
+{
+	struct gate_direction_stats stats = gate_direction_stats(&relay->gate->direction);
+
+	ret_view->state = stats.is_open ? "open" : gate_direction_state_text(relay->gate->direction.state);
+	ret_view->reason = stats.reason == GATE_REASON_NONE ? NULL : gate_reason_text(stats.reason);
+	ret_view->pauses = stats.pauses;
+}
+
+const struct lane lane_sockmap = {
+	.id = LANE_SOCKMAP,
+	.pump = lane_sockmap_pump,
+	.leave = lane_sockmap_leave,
+	.enter = lane_sockmap_enter,
+	.refresh = lane_sockmap_refresh,
+	.is_settled = lane_sockmap_is_settled,
+	.describe = lane_sockmap_describe,
+};

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/relay/relay.h"
+
+#include <errno.h>
+
+#include "user/base/limits.h"
+#include "user/base/mem.h"
+#include "user/relay/relay_io.h"
+
+void relay_init(struct relay *relay, struct relay_shared *shared, enum relay_direction direction)
+{
+	*relay = (struct relay){ .shared = shared, .direction = direction, .state = RELAY_OFF };
+	pipe_splice_init(&relay->pipe);
+}
+
+static const struct lane *relay_choose(const struct body_framing *framing, enum relay_encoding encoding,
+				       bool allow_pipe)
+{
+	if (allow_pipe && encoding == ENCODE_PLAIN && framing->kind == BODY_LENGTH &&
+	    framing->length >= LIMIT_PIPE_MIN_BODY_BYTES)
+		return &lane_pipe;
+	return &lane_copy;
+}
+
+/* splice(2) does not see what a sock map has passed up, so it keeps away from sockets that are in one. */
+static bool relay_may_use_pipe(const struct relay *relay)
+{
+	return relay_is_between_conns(relay) && !gate_socket_is_added(relay->source->gate) &&
+	       !gate_socket_is_added(relay->sink->gate);
+}
+
+void relay_start(struct relay *relay, struct relay_end source, struct relay_end sink,
+		 const struct body_framing *framing, enum relay_encoding encoding, bool allow_pipe,
+		 uint64_t now_ms)
+{
+	/* Whether its length is as announced was checked below the stream; the trailers come behind it. */
+	static const struct body_framing framed = { .kind = BODY_FRAMED };
+
+	CHECK(relay->state == RELAY_OFF);
+	relay->source = source.conn;
+	relay->h2_source = source.h2;
+	relay->sink = sink.conn;
+	relay->h2_sink = sink.h2;
+	relay->encoding = encoding;
+	relay->last_active_ms = now_ms;
+	relay->progress_bytes = relay_progress(relay);
+	relay->probe_ms = (uint32_t)now_ms;
+	body_decoder_init(&relay->decoder, source.h2 && framing->kind != BODY_NONE ? &framed : framing);
+	relay->lane = relay_choose(framing, encoding, allow_pipe && relay_may_use_pipe(relay));
+	relay->state = RELAY_OPEN;
+	/* Without a body there is still the head that waits in the sink. */
+	if (framing->kind == BODY_NONE)
+		relay_source_ended(relay);
+}
+
+void relay_allow_gate(struct relay *relay, bool is_adaptive, uint64_t min_body_bytes, uint32_t credit_bytes)
+{
+	relay->gate_is_adaptive = is_adaptive;
+	relay->gate_credit_bytes = credit_bytes;
+	relay->gate_allowed = relay->shared->gate != NULL && relay_is_between_conns(relay) &&
+			      (relay->decoder.kind != BODY_LENGTH || relay->decoder.left >= min_body_bytes);
+	/* A pipe would take the bytes first. */
+	if (relay->gate_allowed && !is_adaptive && relay->decoder.kind == BODY_LENGTH)
+		relay->lane = &lane_copy;
+}
+
+void relay_refresh(struct relay *relay, uint64_t now_ms)
+{
+	if (relay->h2_sink || relay->h2_source)
+		relay_note_progress(relay, now_ms);
+	if (!relay->lane || !relay->lane->refresh)
+		return;
+	relay->lane->refresh(relay);
+	/* The kernel noted when they moved. */
+	relay->progress_bytes = relay_progress(relay);
+}
+
+void relay_describe(const struct relay *relay, struct lane_view *ret_view)
+{
+	*ret_view = (struct lane_view){ 0 };
+	if (relay->lane && relay->lane->describe)
+		relay->lane->describe(relay, ret_view);
+}
+
+bool relay_can_replay(const struct relay *relay)
+{
+	/*
+	 * What was taken, not what was sent: a batch that the dead sink refused is gone from the source as
+	 * well.
+	 */
+	return (!relay->was_in_kernel && relay->decoder.payload_bytes == 0 && relay->payload_bytes == 0) ||
+	       (relay->replay && !relay->replay_overflow);
+}
+
+/* The gauge follows in steps, so that a relay that never waits costs it nothing. */
+static void relay_count_buffered(struct relay *relay, size_t now_bytes)
+{
+	if (now_bytes == relay->counted_bytes)
+		return;
+	counter_add(relay->shared->counters, COUNTER_RELAY_BUFFERED, now_bytes);
+	gauge_sub(relay->shared->counters, COUNTER_RELAY_BUFFERED, relay->counted_bytes);
+	relay->counted_bytes = (uint32_t)now_bytes;
+}
+
+void relay_detach(struct relay *relay)
+{
+	if (relay->lane)
+		relay->lane->leave(relay);
+	relay->lane = NULL;
+	relay->sink = NULL;
+	relay->h2_sink = NULL;
+	relay_count_buffered(relay, 0);
+}
+
+int relay_replay(struct relay *relay, struct relay_end sink, enum relay_encoding encoding)
+{
+	int error;
+
+	CHECK(!relay->sink && !relay->h2_sink);
+	relay->lane = &lane_copy;
+	relay->sink = sink.conn;
+	relay->h2_sink = sink.h2;
+	relay->encoding = encoding;
+	relay->gate_allowed = false;
+	relay->fail = RELAY_FAIL_NONE;
+	relay->progress_bytes = relay_progress(relay);
+	relay->state = relay->decoder.kind == BODY_NONE ? RELAY_FLUSH : RELAY_OPEN;
+	if (relay->state == RELAY_FLUSH)
+		return 0;
+	error = relay->replay ? relay_send_payload(relay, buf_span(relay->replay)) : 0;
+	if (error || !relay->decoder.is_done)
+		return error;
+	error = relay_send_end(relay);
+	if (!error)
+		relay_source_ended(relay);
+	return error;
+}
+
+void relay_stop(struct relay *relay)
+{
+	relay_detach(relay);
+	body_decoder_done(&relay->decoder);
+	hg_free(relay->gate);
+	relay->gate = NULL;
+	if (!relay_is_finished(relay))
+		relay->state = RELAY_OFF;
+}
+
+int relay_source_error(const struct relay *relay)
+{
+	return relay->source ? relay->source->error : -ECONNRESET;
+}
+
+int relay_sink_error(const struct relay *relay)
+{
+	return relay->sink ? relay->sink->send_error : -ECONNRESET;
+}
+
+size_t relay_buffered(const struct relay *relay)
+{
+	size_t bytes = relay->pipe.held_bytes;
+
+	if (!relay->sink && !relay->h2_sink)
+		return 0;
+	bytes += buf_len(relay->sink ? &relay->sink->out : &relay->h2_sink->out);
+	if (relay->state == RELAY_OPEN)
+		bytes += buf_len(relay->source ? &relay->source->in : &relay->h2_source->in);
+	return bytes;
+}
+
+bool relay_is_settled(struct relay *relay)
+{
+	if (relay->state == RELAY_DONE)
+		return true;
+	if (relay->state != RELAY_OPEN || relay_buffered(relay) != 0)
+		return false;
+	/* What an HTTP/2 connection has read for a stream is in its buffers. */
+	if (!relay->source)
+		return true;
+	return relay->lane->is_settled ? relay->lane->is_settled(relay) : conn_is_silent(relay->source);
+}
+
+static void relay_flush(struct relay *relay)
+{
+	if (relay_push(relay) < 0)
+		relay_fail(relay, RELAY_FAIL_SINK);
+	else if (relay_sink_is_empty(relay))
+		relay->state = RELAY_DONE;
+}
+
+/* In this order, each asked whether it would take the direction now. */
+static const struct lane *const better_lanes[] = { &lane_near, &lane_sockmap };
+
+/* True when bytes may wait for the new lane. */
+static bool relay_change_lane(struct relay *relay)
+{
+	for (size_t i = 0; i < ARRAY_LEN(better_lanes) && relay->lane->may_leave; i++) {
+		enum lane_answer answer = better_lanes[i]->enter(relay);
+
+		if (answer != LANE_NO)
+			return answer == LANE_ENTERED;
+	}
+	return false;
+}
+
+bool relay_pump(struct relay *relay, uint64_t now_ms)
+{
+	bool again = false;
+
+	if (relay->state == RELAY_OFF)
+		return false;
+	if (relay->state == RELAY_OPEN)
+		again = relay->lane->pump(relay);
+	if (relay->state == RELAY_OPEN && relay_change_lane(relay))
+		again = relay->lane->pump(relay);
+	if (relay->state == RELAY_FLUSH)
+		relay_flush(relay);
+	if (relay->lane && relay->lane->settle)
+		relay->lane->settle(relay);
+	if (relay->sink || relay->h2_sink)
+		relay_note_progress(relay, now_ms);
+	relay_count_buffered(relay, relay_buffered(relay));
+	return again;
+}

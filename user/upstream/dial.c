@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/upstream/dial.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "user/base/limits.h"
+#include "user/base/log.h"
+#include "user/upstream/upstream_h2.h"
+
+static void dial_on_resolved(struct resolver_query *query, int result, struct resolver_list *list);
+static void dial_on_connected(struct net_connect *connect, int result, int fd, uint32_t index);
+static void dial_on_turn(struct loop_deferred *deferred);
+
+/* ------------------------------------------------------------------------------------ what is there */
+
+/* A pool that is never empty must not keep a backend whose name has moved on. */
+static void dial_follow_name(struct upstream_pool *pool, const struct dial_options *options)
+{
+	const struct endpoint *where = options->where;
+	struct resolver_list *list;
+
+	if (where->is_resolved ||
+	    (list_is_empty(&options->endpoint->idle) && list_is_empty(&options->endpoint->h2)))
+		return;
+	list = resolver_known(pool->resolver, where->host, where->port);
+	if (list)
+		upstream_pool_resolved(options->endpoint, list);
+}
+
+/* After a connection that died, or refused, a new one: but not for each stream that a backend refuses. */
+static bool dial_wants_fresh(const struct dial_options *options)
+{
+	uint32_t count = 0;
+
+	if (!options->is_fresh || !options->was_refused)
+		return options->is_fresh;
+	list_each (node, next, &options->endpoint->h2) {
+		if (++count == LIMIT_H2_REFUSED_CONNECTIONS)
+			return false;
+	}
+	return true;
+}
+
+struct upstream *dial_reuse(struct upstream_pool *pool, const struct dial_options *options)
+{
+	if (options->is_http2) {
+		dial_follow_name(pool, options);
+		return dial_wants_fresh(options) ? NULL : upstream_pool_share(pool, options->endpoint);
+	}
+	/* The process behind a connection of the pool is not known: it was not announced. */
+	if (options->is_fresh || options->is_exclusive || options->is_announced)
+		return NULL;
+	dial_follow_name(pool, options);
+	return upstream_pool_take(pool, options->endpoint);
+}
+
+/* ------------------------------------------------------------------------------------ a new one */
+
+/* When it cannot be announced, the same-host lanes do not know its process: other lanes carry it. */
+static void dial_on_socket(struct net_connect *connect, int fd)
+{
+	struct dial *dial = container_of(connect, struct dial, connect);
+	int error = near_announce(dial->pool->relay->near, fd);
+
+	if (error)
+		log_debug("same-host lanes: a connection was not announced: %s", strerrordesc_np(-error));
+}
+
+void dial_init(struct dial *dial, struct upstream_pool *pool, const struct dial_options *options,
+	       void (*on_done)(struct dial *dial, enum dial_result result, int error,
+			       struct upstream *upstream))
+{
+	*dial = (struct dial){ .pool = pool, .options = *options, .on_done = on_done };
+	dial->start_ns = loop_now_ns(pool->loop);
+	list_init(&dial->h2_wait);
+	loop_deferred_init(&dial->turn, dial_on_turn);
+	resolver_query_init(&dial->query, dial_on_resolved);
+	net_connect_init(&dial->connect, dial_on_connected);
+	if (options->is_announced)
+		dial->connect.on_socket = dial_on_socket;
+}
+
+static void dial_connect(struct dial *dial, const struct address *list, uint32_t count)
+{
+	counter_add(dial->pool->counters, COUNTER_UPSTREAM_CONNECTS, 1);
+	net_connect_start(&dial->connect, dial->pool->loop, list, count, dial->options.deadline_ms,
+			  &dial->options.endpoint->keepalive);
+	dial->state = DIAL_CONNECTING;
+}
+
+static void dial_use_list(struct dial *dial, struct resolver_list *list)
+{
+	dial->addresses = list;
+	upstream_pool_resolved(dial->options.endpoint, resolver_list_ref(list));
+	dial_connect(dial, list->address_list, list->count);
+}
+
+static enum dial_result dial_open(struct dial *dial, int *ret_error)
+{
+	const struct endpoint *where = dial->options.where;
+	struct resolver_list *list = NULL;
+
+	if (where->is_resolved) {
+		dial_connect(dial, &where->address, 1);
+		return DIAL_UNDER_WAY;
+	}
+	*ret_error = resolver_query_start(dial->pool->resolver, where->host, where->port, &dial->query,
+					  &list);
+	if (*ret_error == 0) {
+		dial_use_list(dial, list);
+		return DIAL_UNDER_WAY;
+	}
+	if (*ret_error != -EINPROGRESS)
+		return DIAL_DNS_FAILED;
+	dial->state = DIAL_RESOLVING;
+	return DIAL_UNDER_WAY;
+}
+
+enum dial_result dial_start(struct dial *dial, int *ret_error)
+{
+	struct upstream_endpoint *endpoint = dial->options.endpoint;
+
+	*ret_error = 0;
+	if (!dial->options.is_http2)
+		return dial_open(dial, ret_error);
+	/* It opens, or waits for who does. */
+	dial->has_turn = false;
+	if (endpoint->h2_is_opening) {
+		dial->options.is_fresh = false;
+		dial->state = DIAL_WAITING;
+		list_add_tail(&endpoint->h2_waiting, &dial->h2_wait);
+		return DIAL_UNDER_WAY;
+	}
+	dial->is_opening_h2 = true;
+	endpoint->h2_is_opening = true;
+	return dial_open(dial, ret_error);
+}
+
+static void dial_progress(struct dial *dial)
+{
+	if (dial->on_progress)
+		dial->on_progress(dial);
+}
+
+static void dial_on_resolved(struct resolver_query *query, int result, struct resolver_list *list)
+{
+	struct dial *dial = container_of(query, struct dial, query);
+
+	if (result < 0) {
+		dial->on_done(dial, DIAL_DNS_FAILED, result, NULL);
+		return;
+	}
+	dial_use_list(dial, list);
+	dial_progress(dial);
+}
+
+/* Without an address, or for want of something here, the endpoint was not even asked. */
+static void dial_note_failure(struct dial *dial, int error)
+{
+	counter_add(dial->pool->counters, COUNTER_UPSTREAM_CONNECT_FAILURES, 1);
+	if (!net_connect_failed_here(error))
+		balance_connect_failed(&dial->options.endpoint->load, loop_now_ms(dial->pool->loop));
+}
+
+static struct upstream *dial_make_upstream(struct dial *dial, int fd, const struct address *address)
+{
+	struct upstream *upstream = upstream_open(dial->pool, dial->options.endpoint, fd, address);
+
+	if (upstream && dial->is_opening_h2 && upstream_h2_start(upstream) < 0) {
+		upstream_close(upstream, true);
+		return NULL;
+	}
+	return upstream;
+}
+
+static void dial_on_connected(struct net_connect *connect, int result, int fd, uint32_t index)
+{
+	struct dial *dial = container_of(connect, struct dial, connect);
+	uint64_t deadline_ms = dial->options.deadline_ms;
+	struct upstream *upstream;
+
+	if (result < 0) {
+		bool is_late = deadline_ms && loop_now_ms(dial->pool->loop) >= deadline_ms;
+
+		dial_note_failure(dial, result);
+		dial->on_done(dial, is_late ? DIAL_TIMEOUT : DIAL_CONNECT_FAILED, result, NULL);
+		return;
+	}
+	histogram_add(&dial->pool->counters->upstream_connect, &histogram_connect,
+		      loop_now_ns(dial->pool->loop) - dial->start_ns);
+	balance_connected(&dial->options.endpoint->load);
+	upstream = dial_make_upstream(dial, fd, &connect->list[index]);
+	if (!upstream) {
+		dial_note_failure(dial, -EMFILE);
+		dial->on_done(dial, DIAL_CONNECT_FAILED, -EMFILE, NULL);
+		return;
+	}
+	/* Those that wait go on waiting for what the backend allows: dial_on_settled(). */
+	dial->is_opening_h2 = false;
+	dial->on_done(dial, DIAL_DONE, 0, upstream);
+}
+
+/* ------------------------------------------------------------------------------------ waiting */
+
+static void dial_give_turn(struct dial *dial)
+{
+	list_remove(&dial->h2_wait);
+	dial->has_turn = true;
+	loop_again(dial->pool->loop, &dial->turn);
+}
+
+/* With a shared connection the turn stays its own until dial_cancel() passes it on. */
+static void dial_on_turn(struct loop_deferred *deferred)
+{
+	struct dial *dial = container_of(deferred, struct dial, turn);
+	struct upstream *upstream = dial_reuse(dial->pool, &dial->options);
+	enum dial_result result;
+	int error;
+
+	if (upstream) {
+		dial->on_done(dial, DIAL_DONE, 0, upstream);
+		return;
+	}
+	result = dial_start(dial, &error);
+	if (result == DIAL_UNDER_WAY)
+		dial_progress(dial);
+	else
+		dial->on_done(dial, result, error, NULL);
+}
+
+void dial_on_settled(struct upstream_endpoint *endpoint)
+{
+	endpoint->h2_is_opening = false;
+	while (!list_is_empty(&endpoint->h2_waiting))
+		dial_give_turn(list_entry(endpoint->h2_waiting.next, struct dial, h2_wait));
+}
+
+/* The dial that others waited for is over without a connection: the first of them opens one. */
+static void dial_pass_turn(struct dial *dial)
+{
+	struct upstream_endpoint *endpoint = dial->options.endpoint;
+
+	if (!dial->is_opening_h2 && !dial->has_turn)
+		return;
+	if (dial->is_opening_h2)
+		endpoint->h2_is_opening = false;
+	else if (endpoint->h2_is_opening)
+		return;
+	dial->is_opening_h2 = false;
+	dial->has_turn = false;
+	if (!list_is_empty(&endpoint->h2_waiting))
+		dial_give_turn(list_entry(endpoint->h2_waiting.next, struct dial, h2_wait));
+}
+
+/* ------------------------------------------------------------------------------------ the end */
+
+void dial_expire(struct dial *dial)
+{
+	if (dial->state == DIAL_CONNECTING)
+		dial_note_failure(dial, -ETIMEDOUT);
+}
+
+void dial_cancel(struct dial *dial)
+{
+	list_remove(&dial->h2_wait);
+	loop_deferred_cancel(&dial->turn);
+	dial_pass_turn(dial);
+	resolver_query_cancel(&dial->query);
+	net_connect_cancel(&dial->connect);
+	resolver_list_unref(dial->addresses);
+	dial->addresses = NULL;
+	dial->state = DIAL_IDLE;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/http/h1_parse.h"
+#include "user/http/head_scan.h"
+#include "user/relay/conn.h"
+#include "user/upstream/upstream_pool.h"
+
+struct upstream_h2;
+
+/*
+ * A connection to a backend. It serves one owner at a time, a stream or a mirrored request; between two it is
+ * idle in the pool, where every byte or end that arrives closes it (an unsolicited response must never meet a
+ * request). One of HTTP/2 serves many streams at a time: upstream_h2.h.
+ */
+struct upstream {
+	struct conn conn;
+	struct upstream_pool *pool; /* borrowed */
+	struct upstream_h2 *h2; /* owner; NULL: HTTP/1 or a tunnel */
+	uint64_t handle;
+	struct upstream_endpoint *endpoint; /* borrowed: holds a user count */
+	void *owner; /* borrowed; NULL while idle */
+	void (*on_event)(void *owner); /* something is to be read or may be sent */
+	uint64_t address_hash; /* of the peer: address_hash() */
+	struct list idle_node;
+	struct timer idle_timer;
+	struct loop_deferred release; /* frees at the end of the turn */
+	struct head_scan scan; /* of the response head under way */
+	uint64_t served; /* requests completed */
+	uint64_t request_start_bytes; /* sent_bytes when the running request began */
+	uint32_t keep_alive_s; /* the backend's own idle limit, 0: not said */
+	bool has_response_bytes; /* of the running request */
+	bool is_reusable; /* the last message ended cleanly and both sides keep the connection */
+	bool is_closed;
+};
+
+/* Takes the connected fd. NULL on failure (the fd is closed). */
+struct upstream *upstream_open(struct upstream_pool *pool, struct upstream_endpoint *endpoint, int fd,
+			       const struct address *address);
+/* Closes now, frees at the end of the turn. Idempotent. */
+void upstream_close(struct upstream *upstream, bool reset);
+/* Binds an idle or new connection to its next owner, until it is closed or given to the pool. */
+void upstream_attach(struct upstream *upstream, void *owner, void (*on_event)(void *owner));
+
+enum upstream_head {
+	UPSTREAM_HEAD_MORE,
+	UPSTREAM_HEAD_DONE,
+	UPSTREAM_HEAD_BAD, /* *ret_bad */
+	UPSTREAM_HEAD_EOF, /* the backend closed; has_response_bytes tells whether anything came */
+	UPSTREAM_HEAD_ERROR, /* conn.error */
+	UPSTREAM_HEAD_MEMORY,
+};
+
+/*
+ * Reads one response head into `arena`. What follows it stays in conn.in. Repeated calls go on where the last
+ * one stopped; after DONE the next call begins a new head (after a 1xx).
+ */
+enum upstream_head upstream_read_head(struct upstream *upstream, struct arena *arena,
+				      struct response_head *ret_head, enum http_bad *ret_bad);

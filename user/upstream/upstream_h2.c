@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/upstream/upstream_h2.h"
+
+#include <errno.h>
+
+#include "user/base/clock.h"
+#include "user/base/limits.h"
+#include "user/base/mem.h"
+#include "user/base/units.h"
+#include "user/upstream/dial.h"
+
+static void upstream_h2_arm_idle(struct upstream_h2 *h2)
+{
+	struct upstream *upstream = h2->upstream;
+	struct timer_wheel *wheel = loop_timers(upstream->pool->loop);
+	uint64_t idle_ms = upstream->pool->config->pool_idle_ns / NS_PER_MS;
+
+	/* The timer runs for the first SETTINGS. */
+	if (h2->is_settling)
+		return;
+	if (h2->stream_count)
+		timer_cancel(wheel, &upstream->idle_timer);
+	else
+		timer_arm(wheel, &upstream->idle_timer, loop_now_ms(upstream->pool->loop) + idle_ms);
+}
+
+void upstream_h2_join(struct upstream *upstream)
+{
+	struct upstream_h2 *h2 = upstream->h2;
+
+	h2->stream_count++;
+	counter_add(upstream->pool->counters, COUNTER_UPSTREAM_H2_STREAMS, 1);
+	upstream_h2_arm_idle(h2);
+	h2_link_touch(&h2->link);
+}
+
+/* What was written last, a reset or the last window, still leaves. */
+static void upstream_h2_end(struct upstream *upstream)
+{
+	if (!upstream->h2->is_dead) {
+		(void)h2_session_refuse_more(upstream->h2->link.session);
+		h2_link_push(&upstream->h2->link);
+	}
+	upstream_close(upstream, false);
+}
+
+void upstream_h2_leave(struct upstream *upstream)
+{
+	struct upstream_h2 *h2 = upstream->h2;
+	bool is_kept = !list_is_empty(&h2->node) && !h2->is_settling && !upstream->pool->is_closing;
+
+	CHECK(h2->stream_count > 0);
+	h2->stream_count--;
+	h2_link_touch(&h2->link);
+	if (h2->stream_count)
+		return;
+	if (is_kept && upstream->pool->config->pool_idle_ns)
+		upstream_h2_arm_idle(h2);
+	else
+		upstream_h2_end(upstream);
+}
+
+void upstream_h2_demote(struct upstream *upstream)
+{
+	struct list *node = &upstream->h2->node;
+
+	if (list_is_empty(node))
+		return;
+	list_remove(node);
+	list_add_tail(&upstream->endpoint->h2, node);
+}
+
+void upstream_h2_retire(struct upstream *upstream)
+{
+	list_remove(&upstream->h2->node);
+	if (upstream->h2->stream_count == 0 && !upstream->is_closed)
+		upstream_h2_end(upstream);
+}
+
+/* ------------------------------------------------------------------------------------ the link */
+
+static void upstream_h2_on_news(struct h2_link *link, struct h2_stream *h2_stream)
+{
+	struct upstream_h2 *h2 = container_of(link, struct upstream_h2, link);
+
+	if (h2_session_has_goaway(link->session))
+		list_remove(&h2->node);
+	h2_stream->news = 0;
+	if (h2_stream->owner)
+		h2->upstream->pool->on_stream(h2_stream->owner);
+}
+
+static void upstream_h2_settle(struct upstream_h2 *h2)
+{
+	if (!h2->is_settling)
+		return;
+	h2->is_settling = false;
+	upstream_h2_arm_idle(h2);
+	dial_on_settled(h2->upstream->endpoint);
+}
+
+/* A backend that says nothing keeps the streams it has; those that wait for it open another connection. */
+void upstream_h2_on_timer(struct upstream *upstream)
+{
+	struct upstream_h2 *h2 = upstream->h2;
+
+	if (!h2->is_settling)
+		counter_end(upstream->pool->counters, END_POOL_IDLE);
+	list_remove(&h2->node);
+	upstream_h2_settle(h2);
+	upstream_h2_retire(upstream);
+}
+
+static void upstream_h2_on_fed(struct h2_link *link)
+{
+	if (h2_session_is_settled(link->session))
+		upstream_h2_settle(container_of(link, struct upstream_h2, link));
+}
+
+static void upstream_h2_on_end(struct h2_link *link, enum h2_link_end end)
+{
+	struct upstream_h2 *h2 = container_of(link, struct upstream_h2, link);
+	struct upstream *upstream = h2->upstream;
+	struct h2_stream *h2_stream;
+
+	list_remove(&h2->node);
+	h2->is_dead = true;
+	h2->is_eof = end == H2_LINK_EOF || end == H2_LINK_OVER;
+	h2->error = upstream->conn.error ? upstream->conn.error : upstream->conn.send_error;
+	if (!h2->error && !h2->is_eof)
+		h2->error = end == H2_LINK_PING ? -ETIMEDOUT : -EPROTO;
+	if (end == H2_LINK_PING)
+		counter_end(upstream->pool->counters, END_PING_TIMEOUT);
+	h2_session_abort(link->session);
+	/* Each notices in its own way: repeats the try, answers, or ends. The last one closes. */
+	h2->stream_count++;
+	while ((h2_stream = h2_session_next(link->session)) != NULL) {
+		h2_stream->news = 0;
+		if (h2_stream->owner)
+			upstream->pool->on_stream(h2_stream->owner);
+	}
+	upstream_h2_settle(h2);
+	upstream_h2_leave(upstream);
+}
+
+/* ------------------------------------------------------------------------------------ life */
+
+struct h2_options h2_options_of(enum h2_role role, const struct h2_settings *settings)
+{
+	struct h2_options options = {
+		.role = role,
+		.window_bytes = settings->window_bytes,
+		.connection_window_bytes = settings->connection_window_bytes,
+		.frame_bytes = settings->frame_bytes,
+		.max_streams = settings->max_streams,
+		.head_limits = { .bytes = settings->max_head_bytes, .fields = settings->max_headers },
+	};
+
+	/* Backends are the operator's own. */
+	if (role == H2_SERVER) {
+		options.flood_limits = h2_flood_defaults;
+		options.flood_limits.per_second[H2_FLOOD_RESET] = settings->resets_per_second;
+		options.flood_limits.per_second[H2_FLOOD_EARLY_RESET] = settings->early_resets_per_second;
+		options.flood_limits.per_second[H2_FLOOD_GLITCH] = settings->glitches_per_second;
+	}
+	return options;
+}
+
+int upstream_h2_start(struct upstream *upstream)
+{
+	struct h2_settings settings;
+	struct h2_options options;
+	struct upstream_h2 *h2 = hg_calloc(1, sizeof(*h2));
+
+	if (!h2)
+		return -ENOMEM;
+	h2_settings_of_backend(upstream->pool->config, &settings);
+	options = h2_options_of(H2_CLIENT, &settings);
+	list_init(&h2->node);
+	h2->upstream = upstream;
+	if (h2_link_open(&h2->link, upstream->pool->relay, &upstream->conn, &options) < 0) {
+		hg_free(h2);
+		return -ENOMEM;
+	}
+	h2->link.on_news = upstream_h2_on_news;
+	h2->link.on_end = upstream_h2_on_end;
+	h2->link.on_fed = upstream_h2_on_fed;
+	h2->is_settling = true;
+	timer_arm(loop_timers(upstream->pool->loop), &upstream->idle_timer,
+		  loop_now_ms(upstream->pool->loop) + LIMIT_H2_SETTLE_MS);
+	h2_link_set_ping(&h2->link, ns_to_ms(settings.ping_interval_ns), ns_to_ms(settings.ping_timeout_ns));
+	upstream->h2 = h2;
+	upstream->is_reusable = true;
+	list_add_head(&upstream->endpoint->h2, &h2->node);
+	return 0;
+}
+
+void upstream_h2_close(struct upstream *upstream)
+{
+	list_remove(&upstream->h2->node);
+	h2_link_close(&upstream->h2->link);
+	upstream_h2_settle(upstream->h2);
+}
+
+void upstream_h2_free(struct upstream_h2 *h2)
+{
+	if (!h2)
+		return;
+	h2_link_done(&h2->link);
+	hg_free(h2);
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/upstream/upstream_pool.h"
+
+#include "user/base/hash.h"
+#include "user/base/limits.h"
+#include "user/base/mem.h"
+#include "user/base/random.h"
+#include "user/base/units.h"
+#include "user/upstream/upstream.h"
+#include "user/upstream/upstream_h2.h"
+
+void upstream_pool_init(struct upstream_pool *pool)
+{
+	for (unsigned int i = 0; i < UPSTREAM_POOL_BUCKETS; i++)
+		list_init(&pool->buckets[i]);
+}
+
+static void endpoint_free(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
+{
+	list_remove(&endpoint->node);
+	pool->endpoint_count--;
+	resolver_list_unref(endpoint->addresses);
+	hg_free(endpoint);
+}
+
+static void endpoint_close_idle(struct upstream_endpoint *endpoint)
+{
+	while (!list_is_empty(&endpoint->idle))
+		upstream_close(list_entry(endpoint->idle.next, struct upstream, idle_node), false);
+	while (!list_is_empty(&endpoint->h2))
+		upstream_h2_retire(list_entry(endpoint->h2.next, struct upstream_h2, node)->upstream);
+}
+
+void upstream_pool_done(struct upstream_pool *pool)
+{
+	for (unsigned int i = 0; i < UPSTREAM_POOL_BUCKETS; i++) {
+		list_each(node, next, &pool->buckets[i]) {
+			struct upstream_endpoint *endpoint = list_entry(node, struct upstream_endpoint, node);
+
+			endpoint->user_count++;
+			endpoint_close_idle(endpoint);
+			endpoint->user_count--;
+			CHECK(endpoint->user_count == 0);
+			endpoint_free(pool, endpoint);
+		}
+	}
+}
+
+static struct socket_keepalive socket_keepalive_of(const struct keepalive_policy *policy, bool user_timeout)
+{
+	struct keepalive_options options;
+
+	keepalive_options_of(policy, user_timeout, &options);
+	return (struct socket_keepalive){
+		.is_on = options.is_on,
+		.idle_s = options.idle_s,
+		.interval_s = options.interval_s,
+		.count = options.count,
+		.user_timeout_ms = options.user_timeout_ms,
+	};
+}
+
+static bool endpoint_is(const struct upstream_endpoint *endpoint, uint64_t hash, struct span text,
+			const struct socket_keepalive *keepalive)
+{
+	return endpoint->hash == hash && span_eq(endpoint->text, text) &&
+	       endpoint->keepalive.is_on == keepalive->is_on &&
+	       endpoint->keepalive.idle_s == keepalive->idle_s &&
+	       endpoint->keepalive.interval_s == keepalive->interval_s &&
+	       endpoint->keepalive.count == keepalive->count &&
+	       endpoint->keepalive.user_timeout_ms == keepalive->user_timeout_ms;
+}
+
+static struct upstream_endpoint *endpoint_create(struct upstream_pool *pool, uint64_t hash, struct span text,
+						 const struct socket_keepalive *keepalive)
+{
+	struct upstream_endpoint *endpoint = hg_calloc(1, sizeof(*endpoint) + text.len + 1);
+
+	if (!endpoint)
+		return NULL;
+	memcpy(endpoint + 1, text.data, text.len);
+	endpoint->text = span_of(endpoint + 1, text.len);
+	endpoint->hash = hash;
+	endpoint->keepalive = *keepalive;
+	list_init(&endpoint->idle);
+	list_init(&endpoint->h2);
+	list_init(&endpoint->h2_waiting);
+	list_add_tail(&pool->buckets[hash % UPSTREAM_POOL_BUCKETS], &endpoint->node);
+	pool->endpoint_count++;
+	return endpoint;
+}
+
+struct upstream_endpoint *upstream_pool_endpoint(struct upstream_pool *pool, const struct endpoint *where,
+						 const struct keepalive_policy *policy)
+{
+	struct socket_keepalive keepalive =
+		socket_keepalive_of(policy, pool->config->user_timeout);
+	uint64_t hash = hash_mix(hash_bytes(where->text), 0);
+	struct upstream_endpoint *endpoint = NULL;
+	uint64_t now_ms = loop_now_ms(pool->loop);
+
+	/* Records kept only because connects to them failed go when they are met and their time is over. */
+	list_each(node, next, &pool->buckets[hash % UPSTREAM_POOL_BUCKETS]) {
+		struct upstream_endpoint *candidate = list_entry(node, struct upstream_endpoint, node);
+
+		if (endpoint_is(candidate, hash, where->text, &keepalive))
+			endpoint = candidate;
+		else if (candidate->user_count == 0 && candidate->load.avoid_until_ms <= now_ms)
+			endpoint_free(pool, candidate);
+	}
+	if (!endpoint)
+		endpoint = endpoint_create(pool, hash, where->text, &keepalive);
+	if (endpoint)
+		endpoint->user_count++;
+	return endpoint;
+}
+
+struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const struct backend *backend,
+					       const struct keepalive_policy *keepalive, uint32_t exclude,
+					       uint32_t *ret_index)
+{
+	struct upstream_endpoint *found[LIMIT_BALANCE_CANDIDATES];
+	struct endpoint_candidate candidates[LIMIT_BALANCE_CANDIDATES];
+	uint32_t count = backend->endpoint_count;
+	uint32_t first = 0;
+	uint32_t excluded = UINT32_MAX;
+	uint32_t pick = 0;
+
+	if (count > LIMIT_BALANCE_CANDIDATES) {
+		first = (uint32_t)(random_next(&pool->random) % count);
+		count = LIMIT_BALANCE_CANDIDATES;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t at = (first + i) % backend->endpoint_count;
+
+		found[i] = upstream_pool_endpoint(pool, &backend->endpoint_list[at], keepalive);
+		if (!found[i]) {
+			while (i--)
+				upstream_pool_leave(pool, found[i]);
+			return NULL;
+		}
+		candidates[i] =
+			(struct endpoint_candidate){ &found[i]->load, backend->endpoint_list[at].health };
+		if (at == exclude)
+			excluded = i;
+	}
+	if (count > 1)
+		pick = balance_endpoint(candidates, count, excluded, random_next(&pool->random),
+					loop_now_ms(pool->loop));
+	for (uint32_t i = 0; i < count; i++) {
+		if (i != pick)
+			upstream_pool_leave(pool, found[i]);
+	}
+	*ret_index = (first + pick) % backend->endpoint_count;
+	return found[pick];
+}
+
+void upstream_pool_leave(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
+{
+	CHECK(endpoint->user_count > 0);
+	/* A record without users and failures holds nothing worth keeping. */
+	if (--endpoint->user_count == 0 && endpoint->load.failures == 0)
+		endpoint_free(pool, endpoint);
+}
+
+struct upstream *upstream_pool_take(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
+{
+	while (!list_is_empty(&endpoint->idle)) {
+		struct upstream *upstream = list_entry(endpoint->idle.next, struct upstream, idle_node);
+
+		upstream_pool_drop(pool, upstream);
+		if (conn_is_silent(&upstream->conn)) {
+			counter_add(pool->counters, COUNTER_POOL_HITS, 1);
+			return upstream;
+		}
+		counter_add(pool->counters, COUNTER_POOL_STALE, 1);
+		upstream_close(upstream, false);
+	}
+	return NULL;
+}
+
+struct upstream *upstream_pool_share(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
+{
+	list_each(node, next, &endpoint->h2) {
+		struct upstream_h2 *h2 = list_entry(node, struct upstream_h2, node);
+
+		if (h2->is_settling || h2_session_capacity(h2->link.session) == 0)
+			continue;
+		counter_add(pool->counters, COUNTER_POOL_HITS, 1);
+		return h2->upstream;
+	}
+	return NULL;
+}
+
+/* When the connection has to be closed again, in loop time; 0: it is not to be kept at all. */
+static uint64_t pool_idle_until(const struct upstream_pool *pool, const struct upstream *upstream)
+{
+	const struct static_config *config = pool->config;
+	uint64_t idle_ms = config->pool_idle_ns / NS_PER_MS;
+
+	if (upstream->keep_alive_s) {
+		uint64_t backend_ms = (uint64_t)(upstream->keep_alive_s - 1) * 1000;
+
+		idle_ms = backend_ms < idle_ms ? backend_ms : idle_ms;
+	}
+	return idle_ms ? loop_now_ms(pool->loop) + idle_ms : 0;
+}
+
+void upstream_pool_give(struct upstream_pool *pool, struct upstream *upstream)
+{
+	const struct static_config *config = pool->config;
+	struct upstream_endpoint *endpoint = upstream->endpoint;
+	uint64_t max =
+		config->pool_max_size.is_set ? config->pool_max_size.value : LIMIT_POOL_IDLE_PER_ENDPOINT;
+	uint64_t until_ms = pool_idle_until(pool, upstream);
+
+	upstream->owner = NULL;
+	/* Bytes that were announced while the exchange still ran bring no further event. */
+	if (!upstream->is_reusable || until_ms == 0 || max == 0 || upstream->conn.has_hup ||
+	    pool->is_closing || (upstream->conn.can_read && !conn_is_silent(&upstream->conn))) {
+		upstream_close(upstream, false);
+		return;
+	}
+	if (endpoint->idle_count >= max) {
+		counter_add(pool->counters, COUNTER_POOL_EVICTED, 1);
+		upstream_close(list_entry(endpoint->idle.prev, struct upstream, idle_node), false);
+	}
+	list_add_head(&endpoint->idle, &upstream->idle_node);
+	endpoint->idle_count++;
+	pool->idle_count++;
+	counter_add(pool->counters, COUNTER_POOL_IDLE, 1);
+	timer_arm(loop_timers(pool->loop), &upstream->idle_timer, until_ms);
+}
+
+void upstream_pool_drop(struct upstream_pool *pool, struct upstream *upstream)
+{
+	if (list_is_empty(&upstream->idle_node))
+		return;
+	list_remove(&upstream->idle_node);
+	upstream->endpoint->idle_count--;
+	pool->idle_count--;
+	gauge_sub(pool->counters, COUNTER_POOL_IDLE, 1);
+	timer_cancel(loop_timers(pool->loop), &upstream->idle_timer);
+}
+
+/* Two addresses with one hash would only let a connection live on. */
+static bool list_has_hash(const struct resolver_list *list, uint64_t hash)
+{
+	for (uint32_t i = 0; i < list->count; i++) {
+		if (address_hash(&list->address_list[i]) == hash)
+			return true;
+	}
+	return false;
+}
+
+static struct upstream *endpoint_find_moved(const struct upstream_endpoint *endpoint)
+{
+	list_each(node, next, &endpoint->h2) {
+		struct upstream *upstream = list_entry(node, struct upstream_h2, node)->upstream;
+
+		if (!list_has_hash(endpoint->addresses, upstream->address_hash))
+			return upstream;
+	}
+	return NULL;
+}
+
+void upstream_pool_resolved(struct upstream_endpoint *endpoint, struct resolver_list *addresses)
+{
+	struct upstream *moved;
+
+	if (endpoint->addresses == addresses) {
+		resolver_list_unref(addresses);
+		return;
+	}
+	resolver_list_unref(endpoint->addresses);
+	endpoint->addresses = addresses;
+	endpoint->user_count++;
+	list_each(node, next, &endpoint->idle) {
+		struct upstream *upstream = list_entry(node, struct upstream, idle_node);
+
+		if (!list_has_hash(addresses, upstream->address_hash))
+			upstream_close(upstream, false);
+	}
+	/* The end of one may move tries on that waited for it, and with them the list, and the addresses. */
+	while ((moved = endpoint_find_moved(endpoint)) != NULL)
+		upstream_h2_retire(moved);
+	endpoint->user_count--;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/model.h"
+#include "policy/balance.h"
+#include "policy/keepalive.h"
+#include "user/base/list.h"
+#include "user/base/slab.h"
+#include "user/net/resolver.h"
+#include "user/net/socket.h"
+#include "user/relay/relay.h"
+
+struct upstream;
+
+/*
+ * What a worker knows of each endpoint, and the idle connections to it. Keyed by the endpoint's text and the
+ * socket options asked for, not by the configuration object, so a reload keeps connections to endpoints that
+ * stay.
+ */
+struct upstream_endpoint {
+	struct list node; /* in a bucket */
+	struct span key; /* owner: the endpoint itself */
+	struct span text; /* "127.0.0.1:8000"; a part of key */
+	uint64_t hash;
+	struct socket_keepalive keepalive;
+	struct resolver_list *addresses; /* one reference; NULL: literal address, or not resolved yet */
+	struct list idle; /* of struct upstream, most recently used first */
+	struct list h2; /* of struct upstream_h2 that take streams, in use or not */
+	struct list h2_waiting; /* of struct dial: for the HTTP/2 connection that another one opens */
+	bool h2_is_opening; /* a try is opening one that the others wait for */
+	uint32_t idle_count;
+	uint32_t user_count; /* streams that hold it */
+	struct endpoint_load load;
+};
+
+enum { UPSTREAM_POOL_BUCKETS = 1024 };
+
+/* One worker's. Its owner sets the members above the line before upstream_pool_init(). */
+struct upstream_pool {
+	struct loop *loop; /* borrowed, like all of these */
+	struct counters *counters;
+	struct relay_shared *relay;
+	struct resolver_client *resolver;
+	struct slab *upstreams; /* of struct upstream */
+	const struct static_config *config; /* in force */
+	/* something is to be read from, or may be sent on, an HTTP/2 stream */
+	void (*on_stream)(void *owner);
+	uint64_t random; /* not 0 */
+	bool is_closing; /* nothing is kept any more */
+	/* ---- */
+	struct list buckets[UPSTREAM_POOL_BUCKETS];
+	uint32_t endpoint_count;
+	uint32_t idle_count;
+};
+
+void upstream_pool_init(struct upstream_pool *pool);
+/* Closes every idle connection. */
+void upstream_pool_done(struct upstream_pool *pool);
+/* The endpoint's record, with one more user; NULL on no memory. */
+struct upstream_endpoint *upstream_pool_endpoint(struct upstream_pool *pool, const struct endpoint *endpoint,
+						 const struct keepalive_policy *keepalive);
+/*
+ * One of the backend's endpoints, with one more user: the power of two choices among a window of them; one is
+ * simply taken. exclude: the index of an endpoint to take only when it is the only one, or UINT32_MAX. NULL
+ * on no memory.
+ */
+struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const struct backend *backend,
+					       const struct keepalive_policy *keepalive, uint32_t exclude,
+					       uint32_t *ret_index);
+void upstream_pool_leave(struct upstream_pool *pool, struct upstream_endpoint *endpoint);
+/* An idle connection that is silent and open, or NULL. */
+struct upstream *upstream_pool_take(struct upstream_pool *pool, struct upstream_endpoint *endpoint);
+/* A connection of HTTP/2 that takes one more stream, or NULL. */
+struct upstream *upstream_pool_share(struct upstream_pool *pool, struct upstream_endpoint *endpoint);
+/* Keeps an idle connection for reuse; closes it when the pool is full, or it must not be kept. */
+void upstream_pool_give(struct upstream_pool *pool, struct upstream *upstream);
+/* Takes a connection that ended while idle out of the pool. */
+void upstream_pool_drop(struct upstream_pool *pool, struct upstream *upstream);
+/* New addresses of a named endpoint: idle connections to others close. Takes the reference. */
+void upstream_pool_resolved(struct upstream_endpoint *endpoint, struct resolver_list *addresses);

@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/worker/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/random.h>
+
+#include "config/snapshot.h"
+#include "user/base/limits.h"
+#include "user/base/log.h"
+#include "user/base/mem.h"
+#include "user/net/io.h"
+#include "user/proxy/client.h"
+#include "user/proxy/history.h"
+#include "user/proxy/mirror.h"
+#include "user/proxy/stream.h"
+#include "user/upstream/upstream.h"
+#include "user/proxy/stream_view.h"
+
+enum { WORKER_FRESH_MS = 100 }; /* for the first byte of a connection, when the drain closes the ports */
+
+struct worker {
+	pthread_t thread;
+	struct loop *loop;
+	struct mailbox *mailbox;
+	struct mailbox *owner; /* borrowed */
+	struct message stop; /* here, so that the end needs no memory */
+	struct resolver_client *resolver;
+	struct proxy proxy;
+	struct counters counters;
+	struct pipe_pool pipes;
+	struct worker_ports ports;
+	atomic_bool has_closed; /* nothing is accepted any more */
+	struct timer fresh_timer; /* closes connections that said nothing before the ports closed */
+};
+
+/* ------------------------------------------------------------------------------------ loop side */
+
+/*
+ * Whether a request may have begun: then it is answered, and that answer ends the connection. What is still
+ * in the socket counts as well; its event comes with this turn or the next.
+ */
+static bool client_has_begun(const struct client *client)
+{
+	/* HTTP/2 says which requests it took. */
+	if (client->h2)
+		return false;
+	return client->state == CLIENT_READ_HEAD || buf_len(&client->conn.in) ||
+	       (!client->stream && io_peek(conn_fd(&client->conn)) > 0);
+}
+
+static void worker_drain_clients(struct worker *worker, bool with_fresh)
+{
+	uint32_t cursor = 0;
+	uint64_t handle;
+	struct client *client;
+
+	while ((client = slab_next(worker->proxy.clients, &cursor, &handle)) != NULL) {
+		if (client->is_closed || client_has_begun(client))
+			continue;
+		if (with_fresh || client->conn.received_bytes)
+			client_close_idle(client, END_DRAINED);
+	}
+}
+
+static void worker_on_fresh(struct timer *timer, uint64_t now_ms)
+{
+	(void)now_ms;
+	worker_drain_clients(container_of(timer, struct worker, fresh_timer), true);
+}
+
+/* Those that have just come are given time to say why. */
+static void worker_on_ports_closed(struct worker_ports *ports)
+{
+	struct worker *worker = container_of(ports, struct worker, ports);
+
+	timer_arm(loop_timers(worker->loop), &worker->fresh_timer,
+		  loop_now_ms(worker->loop) + WORKER_FRESH_MS);
+	atomic_store_explicit(&worker->has_closed, true, memory_order_release);
+}
+
+/* What is idle closes, the ports end. */
+static void worker_close(struct worker *worker)
+{
+	worker->proxy.pool.is_closing = true;
+	worker_drain_clients(worker, false);
+	worker_ports_close(&worker->ports);
+}
+
+/*
+ * Their port has no configuration any more, or one of another protocol, that a further request could use. A
+ * request that is here or on its way in is told so: to close on it would be a reset.
+ */
+static void worker_close_removed(struct worker *worker)
+{
+	uint32_t cursor = 0;
+	uint64_t handle;
+	struct client *client;
+
+	while ((client = slab_next(worker->proxy.clients, &cursor, &handle)) != NULL) {
+		if (!client->is_closed && !client->bind->bind && !client_has_begun(client))
+			client_close_idle(client, END_CONFIG_REMOVED);
+	}
+}
+
+static void worker_abort_streams(struct worker *worker, enum end_reason reason)
+{
+	uint32_t cursor = 0;
+	uint64_t handle;
+	struct stream *stream;
+
+	while ((stream = slab_next(worker->proxy.streams, &cursor, &handle)) != NULL)
+		stream_abort(stream, reason);
+}
+
+static void worker_close_clients(struct worker *worker, enum end_reason reason)
+{
+	uint32_t cursor = 0;
+	uint64_t handle;
+	struct client *client;
+
+	while ((client = slab_next(worker->proxy.clients, &cursor, &handle)) != NULL) {
+		if (!client->is_closed && !client->stream)
+			client_close(client, reason, false);
+	}
+}
+
+/* ------------------------------------------------------------------------------------ messages */
+
+struct worker_change {
+	struct message message;
+	struct lease *lease;
+	size_t count;
+	struct worker_listen listens[];
+};
+
+static void worker_on_configure(struct message *message, void *context)
+{
+	struct worker_change *change = container_of(message, struct worker_change, message);
+	struct worker *worker = context;
+	struct lease *old = worker->proxy.lease;
+
+	worker_ports_flush_removed(&worker->ports, change->listens, change->count);
+	proxy_adopt(&worker->proxy, change->lease);
+	worker_ports_apply(&worker->ports, change->listens, change->count);
+	lease_unref(old);
+	worker_close_removed(worker);
+	worker_ports_release(change->listens, change->count);
+	hg_free(change);
+}
+
+struct phase_message {
+	struct message message;
+	enum worker_phase phase;
+};
+
+static void worker_on_phase(struct message *message, void *context)
+{
+	struct phase_message *phase = container_of(message, struct phase_message, message);
+	struct worker *worker = context;
+
+	worker->proxy.is_draining = true;
+	if (phase->phase == WORKER_CLOSE)
+		worker_close(worker);
+	hg_free(phase);
+}
+
+struct list_message {
+	struct message message;
+	struct worker *worker;
+	bool history;
+	struct stream_list list;
+	void (*done)(void *argument, struct stream_list *list);
+	void *argument;
+};
+
+static void owner_on_list(struct message *message, void *context)
+{
+	struct list_message *query = container_of(message, struct list_message, message);
+
+	(void)context;
+	query->done(query->argument, &query->list);
+	hg_free(query);
+}
+
+static void worker_on_list(struct message *message, void *context)
+{
+	struct list_message *query = container_of(message, struct list_message, message);
+	struct worker *worker = context;
+
+	/* Without memory the list stays empty: an operator's view is not worth a failure. */
+	if (query->history)
+		stream_view_history(&worker->proxy, &query->list);
+	else
+		stream_view_running(&worker->proxy, &query->list);
+	query->message.run = owner_on_list;
+	mailbox_send(worker->owner, &query->message);
+}
+
+struct close_message {
+	struct message message;
+	uint64_t id;
+	bool found;
+	void (*done)(void *argument, bool found);
+	void *argument;
+};
+
+static void owner_on_close(struct message *message, void *context)
+{
+	struct close_message *query = container_of(message, struct close_message, message);
+
+	(void)context;
+	query->done(query->argument, query->found);
+	hg_free(query);
+}
+
+static void worker_on_close_stream(struct message *message, void *context)
+{
+	struct close_message *query = container_of(message, struct close_message, message);
+	struct worker *worker = context;
+	uint32_t cursor = 0;
+	uint64_t handle;
+	struct stream *stream;
+
+	while ((stream = slab_next(worker->proxy.streams, &cursor, &handle)) != NULL) {
+		if (stream->id != query->id || stream->state == STREAM_CLOSED)
+			continue;
+		query->found = true;
+		stream_abort(stream, END_ADMIN_KILL);
+		break;
+	}
+	query->message.run = owner_on_close;
+	mailbox_send(worker->owner, &query->message);
+}
+
+static void worker_on_stop(struct message *message, void *context)
+{
+	struct worker *worker = context;
+
+	(void)message;
+	/* No connection may begin any more: one accepted later in this turn would outlive its pools. */
+	worker_ports_stop(&worker->ports);
+	worker_abort_streams(worker, END_DRAIN_DEADLINE);
+	worker_close_clients(worker, END_DRAIN_DEADLINE);
+	loop_stop(worker->loop);
+}
+
+/* ------------------------------------------------------------------------------------ other threads */
+
+struct worker_change *worker_change_create(struct snapshot *snapshot, const struct worker_listen *listens,
+					   size_t count)
+{
+	struct worker_change *change = hg_calloc(1, sizeof(*change) + count * sizeof(*listens));
+
+	if (!change)
+		return NULL;
+	change->message.run = worker_on_configure;
+	change->count = count;
+	if (count)
+		memcpy(change->listens, listens, count * sizeof(*listens));
+	if (worker_ports_prepare(change->listens, count) < 0) {
+		hg_free(change);
+		return NULL;
+	}
+	change->lease = lease_create(snapshot);
+	if (!change->lease) {
+		worker_ports_release(change->listens, count);
+		hg_free(change);
+		return NULL;
+	}
+	return change;
+}
+
+void worker_change_free(struct worker_change *change)
+{
+	if (!change)
+		return;
+	lease_unref(change->lease);
+	worker_ports_release(change->listens, change->count);
+	hg_free(change);
+}
+
+void worker_change_send(struct worker *worker, struct worker_change *change)
+{
+	mailbox_send(worker->mailbox, &change->message);
+}
+
+int worker_set_phase(struct worker *worker, enum worker_phase phase)
+{
+	struct phase_message *message = hg_calloc(1, sizeof(*message));
+
+	if (!message)
+		return -ENOMEM;
+	message->message.run = worker_on_phase;
+	message->phase = phase;
+	mailbox_send(worker->mailbox, &message->message);
+	return 0;
+}
+
+uint64_t worker_open_clients(const struct worker *worker)
+{
+	return counter_get(&worker->counters, COUNTER_DOWNSTREAM_OPEN);
+}
+
+bool worker_has_closed(const struct worker *worker)
+{
+	return atomic_load_explicit(&worker->has_closed, memory_order_acquire);
+}
+
+int worker_list_streams(struct worker *worker, bool history,
+			void (*done)(void *argument, struct stream_list *list), void *argument)
+{
+	struct list_message *query = hg_calloc(1, sizeof(*query));
+
+	if (!query)
+		return -ENOMEM;
+	query->message.run = worker_on_list;
+	query->history = history;
+	query->done = done;
+	query->argument = argument;
+	mailbox_send(worker->mailbox, &query->message);
+	return 0;
+}
+
+int worker_close_stream(struct worker *worker, uint64_t id, void (*done)(void *argument, bool found),
+			void *argument)
+{
+	struct close_message *query = hg_calloc(1, sizeof(*query));
+
+	if (!query)
+		return -ENOMEM;
+	query->message.run = worker_on_close_stream;
+	query->id = id;
+	query->done = done;
+	query->argument = argument;
+	mailbox_send(worker->mailbox, &query->message);
+	return 0;
+}
+
+void worker_numbers(struct worker *worker, struct worker_numbers *ret_numbers)
+{
+	/* The loop counts by itself; nobody else writes this counter. */
+	counter_set(&worker->counters, COUNTER_LOOP_WAKEUPS, loop_wakeups(worker->loop));
+	*ret_numbers = (struct worker_numbers){
+		.counters = &worker->counters,
+		.requests = worker->proxy.metrics,
+		.access_log = worker->proxy.log,
+		.trace = worker->proxy.trace,
+	};
+}
+
+/* ------------------------------------------------------------------------------------ life */
+
+static void worker_free(struct worker *worker)
+{
+	struct proxy *proxy = &worker->proxy;
+
+	if (worker->mailbox && worker->resolver) {
+		resolver_client_close(worker->resolver);
+		mailbox_drain(worker->mailbox);
+		resolver_client_free(worker->resolver);
+	}
+	gate_lane_stop(&proxy->gate);
+	mailbox_free(worker->mailbox);
+	loop_free(worker->loop);
+	slab_free(proxy->clients);
+	slab_free(proxy->streams);
+	slab_free(proxy->pool.upstreams);
+	request_metrics_free(proxy->metrics);
+	access_log_free(proxy->log);
+	stream_history_free(proxy->history);
+	trace_free(proxy->trace);
+	hg_free(proxy->relay.scratch);
+	buf_done(&proxy->relay.frames);
+	lease_unref(proxy->lease);
+	pipe_pool_done(&worker->pipes);
+	hg_free(worker);
+}
+
+static void *worker_run(void *argument)
+{
+	struct worker *worker = argument;
+	char name[16];
+	int error;
+
+	snprintf(name, sizeof(name), "headgate-%u", worker->proxy.index);
+	pthread_setname_np(pthread_self(), name);
+	error = loop_run(worker->loop);
+	if (error < 0)
+		log_error("worker %u stopped: epoll failed: %s", worker->proxy.index,
+			  strerrordesc_np(-error));
+	worker_ports_done(&worker->ports);
+	mirrors_stop(&worker->proxy);
+	upstream_pool_done(&worker->proxy.pool);
+	timer_cancel(loop_timers(worker->loop), &worker->proxy.log_timer);
+	timer_cancel(loop_timers(worker->loop), &worker->fresh_timer);
+	access_log_flush(worker->proxy.log);
+	return NULL;
+}
+
+/* Without its share of the kernel lane the worker copies, unless the configuration forbids that. */
+static bool worker_join_gate(struct worker *worker, struct gate *gate, bool is_required, struct text *error)
+{
+	struct proxy *proxy = &worker->proxy;
+	struct text why;
+	int result = gate_lane_start(&proxy->gate, gate, worker->loop, lane_sockmap_judge);
+
+	if (!result) {
+		proxy->relay.gate = &proxy->gate;
+		return true;
+	}
+	text_init(&why);
+	gate_worker_explain(result, &why);
+	if (is_required)
+		text_fmt(error,
+			 "config.splice.mode is require, but worker %u cannot use the kernel lane: %.*s",
+			 proxy->index, SPAN_FMT(text_span(&why)));
+	else
+		log_warn("worker %u has no kernel lane, it copies bytes: %.*s", proxy->index,
+			 SPAN_FMT(text_span(&why)));
+	text_done(&why);
+	return !is_required;
+}
+
+static bool worker_make_proxy(struct worker *worker, const struct worker_options *options)
+{
+	struct proxy *proxy = &worker->proxy;
+
+	proxy->loop = worker->loop;
+	timer_init(&proxy->log_timer, proxy_on_log_timer);
+	proxy->index = options->index;
+	proxy->shared = options->shared;
+	proxy->counters = &worker->counters;
+	proxy->metrics = request_metrics_create();
+	proxy->log = access_log_create(options->access_log_fd);
+	proxy->history = stream_history_create(options->index);
+	proxy->trace = trace_create();
+	proxy->clients = slab_create(sizeof(struct client), LIMIT_CONNECTIONS);
+	proxy->streams = slab_create(sizeof(struct stream), LIMIT_CONNECTIONS);
+	proxy->pool.upstreams = slab_create(sizeof(struct upstream), LIMIT_CONNECTIONS);
+	proxy->relay.scratch = hg_malloc(LIMIT_READ_BYTES);
+	proxy->relay.pipes = &worker->pipes;
+	proxy->relay.counters = &worker->counters;
+	proxy->relay.wake = stream_on_relay;
+	lane_near_init(&proxy->relay, options->near);
+	proxy->pool.loop = worker->loop;
+	proxy->pool.counters = &worker->counters;
+	proxy->pool.relay = &proxy->relay;
+	proxy->pool.resolver = worker->resolver;
+	proxy->pool.on_stream = stream_on_upstream;
+	if (getrandom(&proxy->pool.random, sizeof(uint64_t), 0) != (ssize_t)sizeof(uint64_t) ||
+	    !proxy->pool.random)
+		proxy->pool.random = 0x9e3779b97f4a7c15u + options->index;
+	upstream_pool_init(&proxy->pool);
+	list_init(&proxy->mirrors);
+	return proxy->metrics && proxy->log && proxy->history && proxy->trace && proxy->clients &&
+	       proxy->streams && proxy->pool.upstreams && proxy->relay.scratch;
+}
+
+struct worker *worker_start(const struct worker_options *options, struct snapshot *snapshot,
+			    struct text *error)
+{
+	struct worker *worker = hg_calloc(1, sizeof(*worker));
+	bool needs_gate = snapshot->config.splice.mode == SPLICE_REQUIRE;
+	struct lease *lease = NULL;
+
+	if (!worker)
+		return NULL;
+	worker_ports_init(&worker->ports, &worker->proxy, options->syn_filter_program,
+			  worker_on_ports_closed);
+	timer_init(&worker->fresh_timer, worker_on_fresh);
+	pipe_pool_init(&worker->pipes);
+	worker->owner = options->owner;
+	worker->loop = loop_create(3 * LIMIT_CONNECTIONS);
+	if (worker->loop)
+		worker->mailbox = mailbox_create(worker->loop, worker);
+	if (worker->mailbox)
+		worker->resolver = resolver_client_create(options->resolver, worker->loop, worker->mailbox);
+	if (worker->resolver && worker_make_proxy(worker, options) &&
+	    (!options->gate || worker_join_gate(worker, options->gate, needs_gate, error)))
+		lease = lease_create(snapshot);
+	if (!lease) {
+		worker_free(worker);
+		return NULL;
+	}
+	proxy_adopt(&worker->proxy, lease);
+	if (pthread_create(&worker->thread, NULL, worker_run, worker) != 0) {
+		proxy_adopt(&worker->proxy, NULL);
+		hg_free(lease);
+		worker_free(worker);
+		return NULL;
+	}
+	return worker;
+}
+
+void worker_stop(struct worker *worker)
+{
+	worker->stop.run = worker_on_stop;
+	mailbox_send(worker->mailbox, &worker->stop);
+	pthread_join(worker->thread, NULL);
+	worker_free(worker);
+}

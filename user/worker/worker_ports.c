@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/worker/worker_ports.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "config/snapshot.h"
+#include "user/base/limits.h"
+#include "user/base/log.h"
+#include "user/base/mem.h"
+#include "user/net/listener.h"
+#include "user/net/socket.h"
+#include "user/proxy/client.h"
+
+/*
+ * For the last segment of handshakes under way: a round trip within a continent. Longer would only keep those
+ * waiting who come now: their SYN is repeated after a second.
+ */
+enum { WORKER_PORTS_GRACE_MS = 50, WORKER_PORTS_RETRY_MS = 1000 };
+
+struct worker_port {
+	struct list node;
+	struct net_listener listener;
+	int waiting_fd; /* owner; bound, but the listener could not start with it; else -1 */
+	struct proxy_bind *bind; /* one reference */
+	uint64_t refused_seen; /* of listener.refused_count: counted already */
+	bool is_named; /* in the configuration being applied */
+};
+
+/* ------------------------------------------------------------------------------------ one port */
+
+static void port_on_accept(struct net_listener *listener, int fd, const struct address *peer)
+{
+	struct worker_port *port = container_of(listener, struct worker_port, listener);
+
+	client_start(port->bind->proxy, port->bind, fd, peer);
+}
+
+static void port_on_pause(struct net_listener *listener)
+{
+	struct worker_port *port = container_of(listener, struct worker_port, listener);
+	struct counters *counters = port->bind->proxy->counters;
+
+	counter_add(counters, COUNTER_ACCEPT_PAUSES, 1);
+	counter_add(counters, COUNTER_ACCEPT_REFUSED, listener->refused_count - port->refused_seen);
+	port->refused_seen = listener->refused_count;
+}
+
+/* Takes fd. On failure it leaves its group: what the kernel gave to it would wait in vain. */
+static int port_start(struct worker_ports *ports, struct worker_port *port, int fd)
+{
+	int error = net_listener_start(&port->listener, ports->proxy->loop, fd, port_on_accept);
+
+	port->waiting_fd = error ? fd : -1;
+	if (error)
+		shutdown(fd, SHUT_RD);
+	else
+		port->listener.on_pause = port_on_pause;
+	return error;
+}
+
+static void port_open(struct worker_ports *ports, struct worker_listen *listen)
+{
+	struct worker_port *port = listen->spare;
+	struct loop *loop = ports->proxy->loop;
+	int error;
+
+	listen->spare = NULL;
+	*port->bind = (struct proxy_bind){
+		.proxy = ports->proxy,
+		.port = listen->port,
+		.refs = 1,
+		.connections = listen->connections,
+	};
+	list_add_tail(&ports->list, &port->node);
+	error = port_start(ports, port, listen->fd);
+	if (!error)
+		return;
+	counter_add(ports->proxy->counters, COUNTER_LISTEN_FAILURES, 1);
+	log_error("worker %u cannot listen on port %u: %s; trying again every %d ms", ports->proxy->index,
+		  listen->port, strerrordesc_np(-error), WORKER_PORTS_RETRY_MS);
+	timer_arm(loop_timers(loop), &ports->retry, loop_now_ms(loop) + WORKER_PORTS_RETRY_MS);
+}
+
+static void worker_ports_try_again(struct worker_ports *ports)
+{
+	struct loop *loop = ports->proxy->loop;
+
+	list_each(node, next, &ports->list) {
+		struct worker_port *port = list_entry(node, struct worker_port, node);
+
+		if (port->waiting_fd < 0)
+			continue;
+		if (listen(port->waiting_fd, LIMIT_LISTEN_BACKLOG) == 0 &&
+		    port_start(ports, port, port->waiting_fd) == 0)
+			log_info("worker %u listens on port %u", ports->proxy->index, port->bind->port);
+		else
+			timer_arm(loop_timers(loop), &ports->retry,
+				  loop_now_ms(loop) + WORKER_PORTS_RETRY_MS);
+	}
+}
+
+static void worker_ports_on_retry(struct timer *timer, uint64_t now_ms)
+{
+	(void)now_ms;
+	worker_ports_try_again(container_of(timer, struct worker_ports, retry));
+}
+
+/* Without the bar a flush leaves a gap of microseconds, in which a connection that completes is reset. */
+static void port_bar(const struct worker_ports *ports, struct worker_port *port)
+{
+	int error = port->waiting_fd < 0 ? net_listener_bar(&port->listener, ports->syn_filter_program) : 0;
+
+	if (error < 0)
+		log_debug("worker %u, port %u: cannot keep new connections out while it closes: %s",
+			  ports->proxy->index, port->bind->port, strerrordesc_np(-error));
+}
+
+static void port_stop(struct worker_port *port)
+{
+	net_listener_stop(&port->listener);
+	socket_close(port->waiting_fd);
+	port->waiting_fd = -1;
+}
+
+static void port_close(struct worker_port *port)
+{
+	port_stop(port);
+	port->bind->bind = NULL;
+	proxy_bind_unref(port->bind);
+	list_remove(&port->node);
+	hg_free(port);
+}
+
+/* ------------------------------------------------------------------------------------ configurations */
+
+int worker_ports_prepare(struct worker_listen *listens, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct worker_port *spare = hg_calloc(1, sizeof(*spare));
+
+		listens[i].spare = spare;
+		if (spare)
+			spare->bind = hg_calloc(1, sizeof(*spare->bind));
+		if (!spare || !spare->bind) {
+			worker_ports_release(listens, i + 1);
+			return -ENOMEM;
+		}
+		spare->bind->refs = 1;
+	}
+	return 0;
+}
+
+void worker_ports_release(struct worker_listen *listens, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct worker_port *spare = listens[i].spare;
+
+		if (spare && spare->bind)
+			proxy_bind_unref(spare->bind);
+		hg_free(spare);
+		listens[i].spare = NULL;
+	}
+}
+
+static struct worker_port *worker_port_of(const struct worker_ports *ports, uint16_t number)
+{
+	list_each(node, next, &ports->list) {
+		struct worker_port *port = list_entry(node, struct worker_port, node);
+
+		if (port->bind->port == number)
+			return port;
+	}
+	return NULL;
+}
+
+static const struct bind *snapshot_bind(const struct snapshot *snapshot, uint16_t port)
+{
+	for (uint32_t i = 0; i < snapshot->bind_count; i++) {
+		if (snapshot->bind_list[i].port == port)
+			return &snapshot->bind_list[i];
+	}
+	return NULL;
+}
+
+static void worker_ports_mark(struct worker_ports *ports, const struct worker_listen *listens, size_t count)
+{
+	list_each(node, next, &ports->list)
+		list_entry(node, struct worker_port, node)->is_named = false;
+	for (size_t i = 0; i < count; i++) {
+		struct worker_port *port = worker_port_of(ports, listens[i].port);
+
+		if (port)
+			port->is_named = true;
+	}
+}
+
+void worker_ports_flush_removed(struct worker_ports *ports, const struct worker_listen *listens, size_t count)
+{
+	worker_ports_mark(ports, listens, count);
+	list_each(node, next, &ports->list) {
+		struct worker_port *port = list_entry(node, struct worker_port, node);
+
+		if (port->is_named)
+			continue;
+		port_bar(ports, port);
+		net_listener_flush(&port->listener);
+	}
+}
+
+/* A connection of the old protocol has nothing to be answered with any more, like one of a removed port. */
+static void port_use(struct worker_port *port, const struct bind *bind, struct worker_listen *listen)
+{
+	if (port->bind->bind && port->bind->bind->protocol != bind->protocol) {
+		struct proxy_bind *old = port->bind;
+
+		port->bind = listen->spare->bind;
+		listen->spare->bind = old;
+		*port->bind = *old;
+		port->bind->refs = 1;
+		old->bind = NULL;
+	}
+	port->bind->bind = bind;
+}
+
+void worker_ports_apply(struct worker_ports *ports, struct worker_listen *listens, size_t count)
+{
+	worker_ports_try_again(ports);
+	for (size_t i = 0; i < count; i++) {
+		if (listens[i].fd >= 0)
+			port_open(ports, &listens[i]);
+	}
+	worker_ports_mark(ports, listens, count);
+	list_each(node, next, &ports->list) {
+		struct worker_port *port = list_entry(node, struct worker_port, node);
+
+		if (!port->is_named)
+			port_close(port);
+	}
+	for (size_t i = 0; i < count; i++) {
+		struct worker_port *port = worker_port_of(ports, listens[i].port);
+		const struct bind *bind = snapshot_bind(ports->proxy->lease->snapshot, listens[i].port);
+
+		CHECK(port && bind);
+		port_use(port, bind, &listens[i]);
+	}
+}
+
+/* ------------------------------------------------------------------------------------ the end */
+
+static void worker_ports_on_grace(struct timer *timer, uint64_t now_ms)
+{
+	struct worker_ports *ports = container_of(timer, struct worker_ports, grace);
+
+	(void)now_ms;
+	list_each(node, next, &ports->list) {
+		struct worker_port *port = list_entry(node, struct worker_port, node);
+
+		net_listener_flush(&port->listener);
+		port_stop(port);
+	}
+	ports->on_closed(ports);
+}
+
+void worker_ports_close(struct worker_ports *ports)
+{
+	struct loop *loop = ports->proxy->loop;
+
+	timer_cancel(loop_timers(loop), &ports->retry);
+	list_each(node, next, &ports->list)
+		port_bar(ports, list_entry(node, struct worker_port, node));
+	timer_arm(loop_timers(loop), &ports->grace, loop_now_ms(loop) + WORKER_PORTS_GRACE_MS);
+}
+
+void worker_ports_stop(struct worker_ports *ports)
+{
+	timer_cancel(loop_timers(ports->proxy->loop), &ports->grace);
+	timer_cancel(loop_timers(ports->proxy->loop), &ports->retry);
+	list_each(node, next, &ports->list)
+		port_stop(list_entry(node, struct worker_port, node));
+}
+
+void worker_ports_done(struct worker_ports *ports)
+{
+	worker_ports_stop(ports);
+	list_each(node, next, &ports->list)
+		port_close(list_entry(node, struct worker_port, node));
+}
+
+void worker_ports_init(struct worker_ports *ports, struct proxy *proxy, int syn_filter_program,
+		       void (*on_closed)(struct worker_ports *ports))
+{
+	*ports = (struct worker_ports){
+		.proxy = proxy,
+		.syn_filter_program = syn_filter_program,
+		.on_closed = on_closed,
+	};
+	list_init(&ports->list);
+	timer_init(&ports->grace, worker_ports_on_grace);
+	timer_init(&ports->retry, worker_ports_on_retry);
+}
