@@ -2,24 +2,11 @@
 #include "config/snapshot.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
-#include "config/build.h"
-#include "config/core/expand.h"
-#include "config/gatewayapi/gatewayapi.h"
-#include "config/source.h"
-#include "config/standalone/standalone.h"
-#include "config/standalone/static.h"
 #include "user/base/check.h"
-#include "user/base/limits.h"
 #include "user/base/mem.h"
 
-enum {
-	SNAPSHOT_BLOCK_BYTES = 16 * 1024,
-	TEXT_BLOCK_BYTES = 64 * 1024,
-};
-
-/* -------------------------------------------------------------------------------- life */
+#define SNAPSHOT_BLOCK_BYTES (16 * 1024)
 
 struct snapshot *snapshot_create(void)
 {
@@ -34,7 +21,6 @@ struct snapshot *snapshot_create(void)
 	}
 	arena_init(snapshot->arena, SNAPSHOT_BLOCK_BYTES);
 	atomic_init(&snapshot->refs, 1);
-	schema_preset(&static_schema, &snapshot->config);
 	return snapshot;
 }
 
@@ -75,207 +61,5 @@ int snapshot_add_destructor(struct snapshot *snapshot, void (*fn)(void *object),
 		return -ENOMEM;
 	*destructor = (struct snapshot_destructor){ snapshot->destructor_list, fn, object };
 	snapshot->destructor_list = destructor;
-	return 0;
-}
-
-/* -------------------------------------------------------------------------------- documents */
-
-/* Documents of all files, sorted out by style. */
-struct document_set {
-	struct pointer_list standalone; /* struct yaml_document */
-	struct pointer_list manifests;
-};
-
-static const char *environment(const char *name)
-{
-	return getenv(name);
-}
-
-/* A line that begins, after an opening brace and quotes, with the key that every Kubernetes object has. */
-static bool has_api_version(struct span line)
-{
-	while (line.len && strchr("{\"' \t", line.data[0]) && line.data[0])
-		line = span_from(line, 1);
-	return span_starts(line, SPAN("apiVersion"));
-}
-
-/*
- * Manifests are taken as they are: what looks like a variable there is meant literally. The decision falls on
- * the text, because expansion comes before parsing. An indented key belongs to something else, but in JSON
- * everything is indented.
- */
-static bool is_manifest_text(struct span text)
-{
-	struct span rest = text, line;
-	bool is_json = false, is_first = true;
-
-	while (span_split(&rest, '\n', &line)) {
-		if (is_first && span_trim(line).len) {
-			is_json = span_trim(line).data[0] == '{';
-			is_first = false;
-		}
-		if (is_json && memmem(line.data, line.len, "\"apiVersion\"", 12))
-			return true;
-		if (line.len && line.data[0] != ' ' && line.data[0] != '\t' && has_api_version(line))
-			return true;
-	}
-	return false;
-}
-
-static int sort_documents(struct decoder *d, const struct yaml_documents *documents, struct document_set *set)
-{
-	for (uint32_t i = 0; i < documents->count; i++) {
-		struct yaml_document *document = documents->list[i];
-		const struct yaml_node *root = document->root;
-
-		if (root->kind != YAML_MAP) {
-			config_error(
-				d->report, root,
-				"a configuration is a map with keys such as binds, or a Kubernetes object; "
-				"this is %s",
-				yaml_kind_name(root));
-			continue;
-		}
-		if (!build_push(d,
-				yaml_get(root, SPAN("apiVersion")) || yaml_get(root, SPAN("kind"))
-					? &set->manifests
-					: &set->standalone,
-				document))
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-static int load_texts(struct decoder *d, struct arena *arena, const struct source_texts *texts,
-		      struct document_set *set)
-{
-	struct yaml_budget budget = { LIMIT_CONFIG_NODES };
-
-	for (uint32_t i = 0; i < texts->count; i++) {
-		const struct source_text *source = &texts->list[i];
-		struct expansion expansion = { .text = source->text };
-		struct yaml_documents documents = { 0 };
-		struct yaml_source input;
-		int r = 0;
-
-		if (!is_manifest_text(source->text))
-			r = expand_text(arena, source->name, source->text, environment, d->report,
-					&expansion);
-		input = (struct yaml_source){ source->name, expansion.text, expansion.shift_list,
-					      expansion.shift_count };
-		if (r == 0)
-			r = yaml_load(arena, &input, &budget, d->report, &documents);
-		if (r == 0)
-			r = sort_documents(d, &documents, set);
-		if (r == -ENOMEM)
-			return r;
-	}
-	return 0;
-}
-
-/* -------------------------------------------------------------------------------- decoding */
-
-static void decode_documents(struct builder *b, const struct document_set *set)
-{
-	const struct yaml_document *first = NULL;
-
-	for (uint32_t i = 0; i < set->standalone.count; i++) {
-		const struct yaml_document *document = set->standalone.list[i];
-
-		if (first) {
-			config_error(b->decoder.report, document->root,
-				     "there is already a standalone configuration in %.*s line %u; merge the "
-				     "two into one file",
-				     SPAN_FMT(first->file), first->root->line);
-			continue;
-		}
-		first = document;
-		if (set->manifests.count && standalone_has_routing(document->root)) {
-			const struct yaml_document *manifest = set->manifests.list[0];
-
-			config_error(b->decoder.report, document->root,
-				     "a standalone file next to Kubernetes manifests (%.*s) may only have "
-				     "the section config; move "
-				     "the rest into manifests, or load it alone",
-				     SPAN_FMT(manifest->file));
-			continue;
-		}
-		standalone_decode(b, document->root);
-	}
-	if (set->manifests.count)
-		gatewayapi_decode(b, (struct yaml_document *const *)set->manifests.list,
-				  set->manifests.count);
-}
-
-static int build_snapshot(struct snapshot *snapshot, const struct source_texts *texts,
-			  struct config_report *report)
-{
-	struct document_set set = { 0 };
-	struct builder builder;
-	struct arena nodes;
-	int r;
-
-	build_init(&builder, snapshot, report);
-	arena_init(&nodes, TEXT_BLOCK_BYTES);
-	r = load_texts(&builder.decoder, &nodes, texts, &set);
-	if (r == 0) {
-		decode_documents(&builder, &set);
-		build_finish(&builder);
-		if (snapshot->bind_count == 0 && !config_report_has_errors(report))
-			config_warning(
-				report, NULL,
-				"the configuration listens on no port: it has no binds and no Gateway");
-	}
-	if (builder.decoder.failed || report->failed)
-		r = -ENOMEM;
-	hg_free(set.standalone.list);
-	hg_free(set.manifests.list);
-	build_done(&builder);
-	arena_done(&nodes);
-	return r;
-}
-
-static int read_sources(struct arena *arena, const struct config_source *source_list, size_t source_count,
-			struct config_report *report, struct source_texts *texts)
-{
-	int result = 0;
-
-	for (size_t i = 0; i < source_count; i++) {
-		int r = source_read(arena, &source_list[i], report, texts);
-
-		if (r == -ENOMEM)
-			return r;
-		if (result == 0)
-			result = r;
-	}
-	return result;
-}
-
-int config_load(const struct config_source *source_list, size_t source_count, struct config_report *report,
-		struct snapshot **ret)
-{
-	struct snapshot *snapshot = snapshot_create();
-	struct source_texts texts;
-	struct arena arena;
-	int r;
-
-	if (!snapshot)
-		return -ENOMEM;
-	source_init(&texts);
-	arena_init(&arena, TEXT_BLOCK_BYTES);
-	r = read_sources(&arena, source_list, source_count, report, &texts);
-	if (r == 0)
-		r = build_snapshot(snapshot, &texts, report);
-	if (r == 0 && config_report_has_errors(report))
-		r = -EINVAL;
-	if (report->failed)
-		r = -ENOMEM;
-	source_done(&texts);
-	arena_done(&arena);
-	if (r < 0) {
-		snapshot_unref(snapshot);
-		return r;
-	}
-	*ret = snapshot;
 	return 0;
 }

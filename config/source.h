@@ -2,7 +2,7 @@
 #pragma once
 
 #include "config/core/errors.h"
-#include "config/snapshot.h"
+#include "config/load.h"
 
 /* The texts behind the -f arguments. */
 struct source_text {

@@ -2,7 +2,7 @@
 #include "config/standalone/policy.h"
 
 #include "config/core/policy_value.h"
-#include "config/standalone/route.h"
+#include "config/standalone/target.h"
 #include "config/core/values.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"

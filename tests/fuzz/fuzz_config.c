@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "config/snapshot.h"
+#include "config/load.h"
 #include "policy/effective.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "config/snapshot.h"
+#include "config/load.h"
 #include "tests/lib/test.h"
 #include "user/base/check.h"
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "config/snapshot.h"
+#include "config/load.h"
 #include "policy/effective.h"
 #include "user/base/clock.h"
 #include "user/proxy/client.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "config/snapshot.h"
+#include "config/load.h"
 #include "policy/effective.h"
 #include "tests/lib/alloc.h"
 #include "tests/unit/dump_compact.h"

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "config/model.h"
-#include "config/snapshot.h"
+#include "config/load.h"
 #include "user/base/log.h"
 
 enum { OPTIONS_SOURCES_MAX = 256 };

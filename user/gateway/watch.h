@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "config/snapshot.h"
+#include "config/load.h"
 #include "user/loop/loop.h"
 
 /*

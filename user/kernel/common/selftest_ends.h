@@ -15,13 +15,15 @@
  */
 struct selftest_ends {
 	int client, front, back, server; /* owner; -1: none */
-	uint64_t start_ns, until_ns; /* CLOCK_MONOTONIC */
+	uint64_t start_ns, moved_ns; /* CLOCK_MONOTONIC; when bytes moved last */
+	uint64_t limit_ns;
+	uint32_t look_count; /* since then */
 	const char *failure; /* static; NULL: none so far */
 	int error; /* -errno of the failure */
 };
 
 struct selftest_options {
-	uint64_t limit_ns; /* for all of it */
+	uint64_t limit_ns; /* without a byte that moves */
 	int buffer_bytes; /* SO_SNDBUF of all sockets, SO_RCVBUF of client and server; 0: autotuned */
 	/* Between socket() and connect() of client and of back; NULL: nothing. 0 or -errno. */
 	int (*before_connect)(struct selftest_ends *ends, bool is_client, int fd, const struct sockaddr *to);
@@ -34,7 +36,10 @@ int selftest_end(struct selftest_ends *ends, const char *name, struct text *why,
 
 /* Notes the first failure. Always false. */
 bool selftest_fail(struct selftest_ends *ends, const char *failure, int error);
-/* True, and a failure: the time is up. */
+/*
+ * Asked at every look that may find nothing. True, and a failure: nothing has moved for the limit, and many
+ * looks saw that, so it was not this thread that stood still; or everything took ten times the limit.
+ */
 bool selftest_is_late(struct selftest_ends *ends);
 
 /*

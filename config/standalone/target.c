@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/standalone/target.h"
+
+#include "config/core/values.h"
+#include "user/base/check.h"
+
+static bool service_target(struct standalone *s, const struct yaml_node *node, struct backend_ref *ref)
+{
+	static const struct decode_key keys[] = { KEY("name"), KEY("port") };
+	struct decoder *d = s->decoder;
+	struct backend *backend;
+	struct span name;
+	ptrdiff_t slash;
+	uint16_t port;
+
+	if (!DECODE_MAP(d, node, keys))
+		return false;
+	if (!decode_name(d, decode_need(d, node, "name", "write \"namespace/host name\""), &name) ||
+	    !decode_port(d, decode_need(d, node, "port", "write the port of the service"), &port))
+		return false;
+	slash = span_find(name, '/');
+	if (slash <= 0 || (size_t)slash + 1 == name.len) {
+		config_error(d->report, decode_get(node, "name"),
+			     "%s is not a service; write \"namespace/host name\"", QUOTE(name));
+		return false;
+	}
+	backend = build_backend(s->builder);
+	if (!backend)
+		return false;
+	backend->kind = BACKEND_SERVICE;
+	backend->name = name;
+	backend->namespace = span_first(name, (size_t)slash);
+	backend->target = decode_text(d, "%.*s:%u", SPAN_FMT(span_from(name, (size_t)slash + 1)), port);
+	backend->endpoint_list = decode_take(d, 1, sizeof(*backend->endpoint_list));
+	if (!backend->endpoint_list ||
+	    !value_endpoint(d, span_from(name, (size_t)slash + 1), port, backend->endpoint_list))
+		return false;
+	backend->endpoint_count = 1;
+	backend->authority = value_authority(d, backend->endpoint_list->host, port);
+	ref->service_name = name;
+	ref->service_port = port;
+	ref->backend = backend;
+	return true;
+}
+
+static bool named_target(struct standalone *s, const struct yaml_node *node, struct backend_ref *ref)
+{
+	struct decoder *d = s->decoder;
+	struct backend *backend;
+	struct span name;
+
+	if (!decode_name(d, node, &name))
+		return false;
+	if (name.data[0] == '/')
+		name = span_from(name, 1);
+	backend = name_map_get(&s->named_backends, name);
+	if (!backend) {
+		config_error(
+			d->report, node,
+			"there is no backend %s; add it to the top-level list `backends`, or write host: "
+			"name:port",
+			QUOTE(name));
+		return false;
+	}
+	ref->backend_name = decode_text(d, "/%.*s", SPAN_FMT(backend->name));
+	ref->backend = backend;
+	return true;
+}
+
+static bool host_target(struct standalone *s, const struct yaml_node *node, struct span name,
+			struct backend_ref *ref)
+{
+	struct decoder *d = s->decoder;
+	struct backend target = { 0 }, *backend;
+
+	if (!value_target(d, node, &target))
+		return false;
+	backend = build_backend(s->builder);
+	if (!backend)
+		return false;
+	*backend = target;
+	backend->name = name;
+	backend->is_listed = true;
+	ref->backend_name = decode_text(d, "/%.*s", SPAN_FMT(name));
+	ref->backend = backend;
+	return true;
+}
+
+bool standalone_target(struct standalone *s, const struct yaml_node *node, struct span name,
+		       struct backend_ref *ref)
+{
+	static const char *const choices[] = { "host", "service", "backend" };
+	const struct yaml_node *chosen;
+	unsigned index;
+	bool is_good;
+
+	chosen = decode_choice(s->decoder, node, choices, ARRAY_LEN(choices), &index);
+	if (!chosen)
+		return false;
+	ref->where = config_where(s->decoder->arena, chosen);
+	if (index == 0)
+		is_good = host_target(s, chosen, name, ref);
+	else if (index == 1)
+		is_good = service_target(s, chosen, ref);
+	else
+		is_good = named_target(s, chosen, ref);
+	return is_good && build_ref(s->builder, ref);
+}

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/standalone/standalone.h"
+
+/* Decodes `host`, `service` or `backend` of `node` into a registered reference. `name` is what a backend
+ * object made for it is called. False when there is none (reported). */
+bool standalone_target(struct standalone *s, const struct yaml_node *node, struct span name,
+		       struct backend_ref *ref);
