@@ -76,7 +76,7 @@ struct timeout_policy {
 };
 
 struct retry_policy {
-	uint32_t attempts;	     /* retries after the first try, 1..254 */
+	uint32_t attempts;	     /* retries after the first attempt, 1..254 */
 	struct opt_duration backoff; /* unset: immediately */
 	uint16_t *code_list;	     /* 100..999 */
 	uint32_t code_count;

@@ -34,7 +34,7 @@ int headers_modify(struct fields *fields, const struct header_modifier *modifier
  *                (Gateway API, HTTPPathModifier). An exact match counts as a prefix of itself; a regular
  *                expression has no prefix and the path stays
  *
- * The query always stays. Once for each try, on a copy of the head the client sent.
+ * The query always stays. Once for each attempt, on a copy of the head the client sent.
  */
 int headers_rewrite(struct request_head *head, const struct url_rewrite *rewrite,
 		    const struct route_match *match, const struct backend *backend);

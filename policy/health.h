@@ -31,7 +31,7 @@ enum health_result {
 	HEALTH_EVICTED, /* the same, and it is out from now on */
 };
 
-/* What came back for one try. */
+/* What came back for one attempt. */
 struct health_outcome {
 	const struct request_head *request;
 	const struct fields *response; /* NULL: nothing */

@@ -3,7 +3,7 @@
 
 #include "config/model.h"
 
-/* Whether a try that failed is repeated, and when. */
+/* Whether an attempt that failed is repeated, and when. */
 
 enum try_outcome {
 	TRY_RESPONSE, /* a response head came: status decides */
@@ -38,9 +38,9 @@ struct retry_facts {
 };
 
 /*
- * policy and config may be NULL. On RETRY_YES *ret_delay_ns is the pause before the next try (0: at once),
- * otherwise it is untouched. The decision is the first of the reasons above, in their order, that forbids
- * another try.
+ * policy and config may be NULL. On RETRY_YES *ret_delay_ns is the pause before the next attempt (0: at
+ * once), otherwise it is untouched. The decision is the first of the reasons above, in their order, that
+ * forbids another attempt.
  *
  * Repeated: a status of the policy's list; a failed or timed-out connect, a DNS failure, a connection lost
  * before any response byte and a per-try timeout, also with an empty list. The pause is `backoff`, constant -

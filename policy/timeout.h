@@ -5,7 +5,7 @@
 
 /* Durations that apply to one exchange, in nanoseconds; 0 = off. */
 struct exchange_timeouts {
-	uint64_t request_ns; /* complete request head to end of response head, all tries */
+	uint64_t request_ns; /* complete request head to end of response head, all attempts */
 	uint64_t per_try_ns; /* backend http.requestTimeout replaces backendRequestTimeout */
 	uint64_t connect_ns; /* backend tcp.connectTimeout, else config.backend's; covers all addresses */
 };

@@ -232,7 +232,7 @@ static const struct timeout_policy *decode_timeouts(struct decoder *d, const str
 	    timeout->backend_request.ns > timeout->request.ns)
 		config_error(d->report, decode_get(node, "backendRequest"),
 			     "is longer than the request timeout, which covers all "
-			     "tries; write a shorter one");
+			     "attempts; write a shorter one");
 	return timeout->request.is_set || timeout->backend_request.is_set ? timeout : NULL;
 }
 

@@ -80,6 +80,7 @@ WORDS = {
     r"\bcontest\b": "precedence",
     r"\bcomplaints?\b": "error, or what it is an error of",
     r"\b(map_)?holders\b": "users or owners, whichever it is",
+    r"\b(a|the|each|every|another|next|last|first) tr(y|ies)\b(?! to)": "attempt",
     r"\bfor ever\b": "forever",
     r"\bto and fro\b": "round trip",
     r"\bthe begin of\b": "the beginning of",

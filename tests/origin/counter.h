@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Counted keys, shared by all workers: the tries of /unstable and the requests that carry ?count=KEY. */
+/* Counted keys, shared by all workers: the attempts of /unstable and the requests that carry ?count=KEY. */
 #ifndef HTTPBIN_COUNTER_H
 #define HTTPBIN_COUNTER_H
 

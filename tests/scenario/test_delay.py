@@ -78,7 +78,7 @@ def request_timeout():
     eq(origin.counter("k"), 0, "requests at the backend")
 
 
-@test("what is left of requestTimeout after the delay is for the backend; the try has its time in full")
+@test("what is left of requestTimeout after the delay is for the backend; the attempt has its time in full")
 def rest_of_timeout():
     gateway, _ = play(delayed("300ms", ", timeout: {requestTimeout: 700ms}"))
     with within(0.7, "requestTimeout"):
@@ -88,7 +88,7 @@ def rest_of_timeout():
         expect_timeout(gateway.fetch("/delay/3"), "upstream call timeout")
 
 
-@test("a request is delayed once, not once a try")
+@test("a request is delayed once, not once an attempt")
 def retries():
     gateway, origin = play(delayed("400ms", ", retry: {attempts: 2, codes: [503]}"))
     with within(0.4, "the delay"):

@@ -84,7 +84,7 @@ def avoided():
     port, _ = origins(addresses[1])
     gateway = Gateway(service(addresses, port), workers=1)
     seen = answered_by(gateway, 40)
-    check(seen[503] <= 1, f"{dict(seen)}: at most the first try of the dead one fails within its second")
+    check(seen[503] <= 1, f"{dict(seen)}: at most the first attempt of the dead one fails within its second")
     eq(seen[addresses[1]], 40 - seen[503], "answers of the good one")
 
 

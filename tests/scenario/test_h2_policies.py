@@ -52,7 +52,7 @@ def request_timeout_bounds():
     eq((answer.status, answer.body), (200, b"*" * 10), "a body that streams longer")
 
 
-@test("backendRequestTimeout is a 504 upstream call timeout of a try; http.requestTimeout replaces it")
+@test("backendRequestTimeout is a 504 upstream call timeout of an attempt; http.requestTimeout replaces it")
 def per_try_timeout():
     for policies, backend in (("{timeout: {backendRequestTimeout: 300ms}}", "{}"),
                               ("{timeout: {backendRequestTimeout: 5s}}", "{http: {requestTimeout: 300ms}}")):
@@ -70,7 +70,7 @@ def retries():
     for mode in ("status", "rst", "close", "delay"):
         answer = client.get(f"/unstable?key={mode}&fail=2&mode={mode}&delay=5")
         eq((answer.status, answer.json()["attempt"]), (200, 3), f"answer after {mode}")
-    # The first try on a connection that was idle may be repeated for free.
+    # The first attempt on a connection that was idle may be repeated for free.
     for record in client.gateway.wait_log(count=4):
         check(record["retry.attempt"] in ("1", "2"), f"retry.attempt of {record.line}")
     number = client.request("/unstable?key=post&fail=1&mode=status", "POST", body=pattern(30000))

@@ -270,7 +270,7 @@ def slow_client():
     eq(evicted(gateway), {TWO[0]}, "evicted by its own slowness")
 
 
-@test("with a retry an unhealthy endpoint costs the client nothing: every try is counted, none is seen")
+@test("with a retry an unhealthy endpoint costs the client nothing: every attempt is counted, none is seen")
 def retried():
     port, (bad, _) = moody(503, 200)
     gateway = Gateway(watched(TWO, port, "eviction: {consecutiveFailures: 3, duration: 30s}",

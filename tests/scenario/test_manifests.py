@@ -83,7 +83,7 @@ def idle_timeout():
 def per_try_timeout():
     gateway, net = prints_page("per-try-timeout")
     origin = Origin(netns=net.server, port=8000)
-    with within(6.0, "a try of 5 s, a pause of 1 s and a good try"):
+    with within(6.0, "an attempt of 5 s, a pause of 1 s and a good try"):
         answer = gateway.fetch("/unstable?key=a&fail=1&mode=delay&delay=9", 8080, host="retry.example",
                                timeout=15)
     eq((answer.status, answer.json()["attempt"]), (200, 2), "status and attempt")

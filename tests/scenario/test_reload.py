@@ -432,7 +432,7 @@ def port_comes_back_late():
         return Backend(port=gateway.ports["other"])
     holder = remove()
     gateway.write("config.yaml", text_of("three", OTHER))
-    wait_until(lambda: "trying again" in gateway.stderr, 3, "the first try")
+    wait_until(lambda: "trying again" in gateway.stderr, 3, "the first attempt")
     holder.close()
     wait_until(lambda: status(gateway)["generation"] == 3, 3, "the port to be free")
     eq(status(gateway)["reloadsFailed"], 0, "failed reloads")

@@ -164,7 +164,7 @@ def silent_server():
     check(time.monotonic() - begin < 5 * factor() + withheld(5), "a look-up kept the gateway from ending")
 
 
-@test("a try that is repeated while the name is still being looked up waits for it again", needs=NEEDS)
+@test("an attempt that is repeated while the name is still being looked up waits for it again", needs=NEEDS)
 def repeated_look_up():
     dns = Dns(slow=["127.0.0.1"])
     dns.delay = 1.0

@@ -34,13 +34,13 @@ def expect_retries(gateway, count):
 # ---- what is repeated ------------------------------------------------------------------------------------
 
 
-@test("a status of codes is tried again, attempts times after the first try")
+@test("a status of codes is tried again, attempts times after the first attempt")
 def codes():
     gateway, origin = play(retrying())
     answer = gateway.fetch("/unstable?key=a&fail=2&code=503")
     eq((answer.status, answer.json()["attempt"]), (200, 3), "status and attempt")
     expect_retries(gateway, 2)
-    eq(gateway.fetch("/status/503?count=b&body=last").status, 503, "status when every try fails")
+    eq(gateway.fetch("/status/503?count=b&body=last").status, 503, "status when every attempt fails")
     eq(origin.counter("b"), 4, "tries: the first and three more")
     eq(gateway.wait_log(lambda r: r.status == 503)["retry.attempt"], "3", "retry.attempt")
 
@@ -157,7 +157,7 @@ def attempt_header():
         upstream = backend.accept()
         seen.append(upstream.read_request().header("x-retry-attempt"))
         upstream.respond(status)
-    eq((client.response().status, seen), (200, [None, "1", "2"]), "status and x-retry-attempt of the tries")
+    eq((client.response().status, seen), (200, [None, "1", "2"]), "status and x-retry-attempt")
 
 
 # ---- when ------------------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ def times_of(backend, statuses, headers=()):
     return [later - earlier for earlier, later in zip(at, at[1:])]
 
 
-@test("backoff is the same before every retry; without one the next try follows at once")
+@test("backoff is the same before every retry; without one the next attempt follows at once")
 def backoff():
     gateway, backend = acted(retrying("{attempts: 3, backoff: 300ms, codes: [503]}"))
     client = gateway.client().request("GET", "/x")
@@ -247,7 +247,7 @@ def replay():
         eq(client.response().status, 200, "status")
 
 
-@test("a body that is on its way goes on into the next try")
+@test("a body that is on its way goes on into the next attempt")
 def replay_in_the_middle():
     gateway, backend = acted(retrying("{attempts: 2, codes: []}"))
     client = gateway.client().send("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n", "01234")

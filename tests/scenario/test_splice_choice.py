@@ -147,7 +147,7 @@ def retried(mode, word, second_kind, head):
     return gateway, client, second.accept()
 
 
-@test("an upload that goes on to a backend of HTTP/2 forgets the kernel lane of the try before",
+@test("an upload that goes on to a backend of HTTP/2 forgets the kernel lane of the attempt before",
       needs=("bpf",))
 def retried_to_http2():
     def once(mode):

@@ -113,7 +113,7 @@ def per_try_timeout():
     expect_fired(gateway, "per_try_timeout")
 
 
-@test("a try that exceeds backendRequestTimeout is repeated, and the next one has the whole time again")
+@test("an attempt that exceeds backendRequestTimeout is repeated, and the next one has the whole time again")
 def per_try_retried():
     policies = "{timeout: {backendRequestTimeout: 300ms}, retry: {attempts: 3, codes: []}}"
     gateway, origin = play(routed(policies))

@@ -21,8 +21,8 @@
 
 /*
  * A worker with real clients of HTTP/1 and one route to a backend of HTTP/2, which the test plays. The name
- * of the backend is looked up only when the test lets it: until then the first try is opening a connection,
- * and the others wait for it.
+ * of the backend is looked up only when the test lets it: until then the first attempt is opening a
+ * connection, and the others wait for it.
  */
 enum { CLIENTS = 6, BACKENDS = 4 };
 

@@ -143,7 +143,7 @@ SCENE_TEST(everybody_leaves_and_the_next_request_opens_anew)
 	assert_int_equal(connects(scene), 1);
 }
 
-/* Nobody listens: each tries, one after the other, and is told. */
+/* Nobody listens: both try, one after the other, and is told. */
 SCENE_TEST(when_the_opener_fails_the_next_one_tries)
 {
 	struct scene *scene = *state;

@@ -21,7 +21,7 @@ enum limits {
 	LIMIT_INTERIM_RESPONSES = 16,
 	/* Steps of a stream without a pause, before others get their turn. */
 	LIMIT_STREAM_STEPS = 8,
-	/* Least pause before a try that would get the same answer at once: a cached failure. */
+	/* Least pause before an attempt that would get the same answer at once: a cached failure. */
 	LIMIT_RETRY_PAUSE_MS = 25,
 
 	/* HTTP/2, RFC 9113. Past the first two the connection ends with ENHANCE_YOUR_CALM. */
@@ -102,7 +102,7 @@ enum limits {
 	LIMIT_POOL_IDLE_PER_ENDPOINT = 1024, /* default of config.backend.poolMaxSize; the oldest is closed */
 	LIMIT_RETRY_BODY_BYTES =
 		64 * 1024,	    /* replay buffer of a request body; larger bodies are not retried */
-	LIMIT_RETRY_ATTEMPTS = 254, /* retries after the first try, whatever a policy says */
+	LIMIT_RETRY_ATTEMPTS = 254, /* retries after the first attempt, whatever a policy says */
 	LIMIT_MIRRORS = 256,	    /* mirrored requests under way in a worker; further copies are not made */
 	LIMIT_MIRROR_MS = 10000, /* from the begin to the end of the response of one; then it is given up */
 	LIMIT_MIRROR_BODY_BYTES = 1024 * 1024, /* of the response to one; then its connection closes */

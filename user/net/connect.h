@@ -11,7 +11,7 @@
 /*
  * One connection to any address of a list, tried in turn until one accepts or the deadline passes.
  *
- * A try gets an equal share of the time that is left, remaining / addresses left, at least
+ * An attempt gets an equal share of the time that is left, remaining / addresses left, at least
  * NET_CONNECT_SHARE_MIN_MS (and never more than remains), so that one address that swallows packets cannot
  * use up the time of the others; the last address gets all that remains. Without a deadline every address but
  * the last gets NET_CONNECT_SHARE_MAX_MS, and the last as long as the kernel tries (about two minutes,
@@ -25,7 +25,7 @@ enum {
 	NET_CONNECT_SHARE_MIN_MS = 250,
 	NET_CONNECT_SHARE_MAX_MS = 10000,
 	/*
-	 * Wait before the next try when the queue of a Unix listener is full (EAGAIN, which epoll cannot
+	 * Wait before the next attempt when the queue of a Unix listener is full (EAGAIN, which epoll cannot
 	 * report).
 	 */
 	NET_CONNECT_UNIX_RETRY_MS = 10,
@@ -55,7 +55,7 @@ struct net_connect {
 	int result;
 	/*
 	 * result 0: fd is a connected socket, now the caller's, with TCP_NODELAY and the keepalive options
-	 * set; index tells which address accepted. Otherwise result is -errno of the last try, -ETIMEDOUT
+	 * set; index tells which address accepted. Otherwise result is -errno of the last attempt, -ETIMEDOUT
 	 * when the deadline passed, -EDESTADDRREQ for an empty list; fd is -1.
 	 */
 	void (*on_done)(struct net_connect *job, int result, int fd, uint32_t index);

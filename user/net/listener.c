@@ -74,7 +74,7 @@ static void net_listener_back_off(struct net_listener *listener, int error)
 
 /*
  * One connection of the queue. 0, -EAGAIN for an empty queue, -ECONNABORTED when this one is already gone, or
- * what makes further tries pointless.
+ * what makes further attempts pointless.
  */
 static int net_listener_accept(struct net_listener *listener)
 {

@@ -17,7 +17,7 @@
 #include "user/proxy/tunnel.h"
 #include "user/upstream/dial.h"
 
-/* What a try needs while a connection is being opened or waited for. */
+/* What an attempt needs while a connection is being opened or waited for. */
 struct attempt_dial {
 	struct dial dial;
 	struct stream *stream;
@@ -49,8 +49,8 @@ static void attempt_stop_dial(struct attempt *attempt)
 	attempt->connect_deadline_ms = 0;
 }
 
-/* The endpoint stays known, for the log, until another try takes one or the stream ends. */
-void attempt_stop_try(struct stream *stream)
+/* The endpoint stays known, for the log, until another attempt takes one or the stream ends. */
+void attempt_drop(struct stream *stream)
 {
 	struct attempt *attempt = &stream->attempt;
 
@@ -63,7 +63,7 @@ void attempt_stop_try(struct stream *stream)
 
 void attempt_stop(struct stream *stream)
 {
-	attempt_stop_try(stream);
+	attempt_drop(stream);
 	attempt_leave_endpoint(stream);
 }
 
@@ -292,7 +292,7 @@ enum stream_step attempt_start(struct stream *stream)
 	return attempt_dial(stream);
 }
 
-/* Each endpoint of the backend gets a try, then another backend of the rule. 0 or -ENOMEM. */
+/* Each endpoint of the backend gets an attempt, then another backend of the rule. 0 or -ENOMEM. */
 static int attempt_change_backend(struct stream *stream)
 {
 	const struct route *route = stream->route;
@@ -431,7 +431,7 @@ static struct span attempt_error_text(struct stream *stream, const char *what, i
 			  span_of(text, (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1));
 }
 
-/* The last try failed too. */
+/* The last attempt failed too. */
 static enum stream_step attempt_give_up(struct stream *stream, enum try_outcome outcome, int error)
 {
 	switch (outcome) {
@@ -473,7 +473,7 @@ enum stream_step attempt_failed(struct stream *stream, enum try_outcome outcome,
 		outcome_failed(stream, outcome);
 	if (outcome == TRY_RESPONSE_BAD)
 		counter_add(stream->proxy->counters, COUNTER_BAD_RESPONSES, 1);
-	attempt_stop_try(stream);
+	attempt_drop(stream);
 	stream->attempt.was_refused = outcome == TRY_RESET && stream->upstream && stream->back->is_shared &&
 				      stream->back->is_alive(stream) &&
 				      stream->back->is_unseen(stream, error);
@@ -499,7 +499,7 @@ enum stream_step attempt_expired(struct stream *stream)
 	return attempt_failed(stream, TRY_CONNECT_TIMEOUT, 0);
 }
 
-/* A final head: the try is repeated when the retry policy names its status, else it is the answer. */
+/* A final head: the attempt is repeated when the retry policy names its status, else it is the answer. */
 static enum stream_step attempt_take_final(struct stream *stream)
 {
 	uint64_t delay_ns;
@@ -509,7 +509,7 @@ static enum stream_step attempt_take_final(struct stream *stream)
 		counter_add(stream->proxy->counters, COUNTER_RETRY_BUDGET_EXHAUSTED, 1);
 	if (decision != RETRY_YES)
 		return response_start(stream);
-	attempt_stop_try(stream);
+	attempt_drop(stream);
 	attempt_drop_upstream(stream, TRY_RESPONSE);
 	return attempt_repeat(stream, delay_ns);
 }
@@ -534,7 +534,7 @@ static enum stream_step attempt_on_eof(struct stream *stream, int error)
 		return attempt_failed(stream, TRY_RESET, error);
 	/* A part of a head: somebody worked on the request, so it is not repeated. */
 	outcome_failed(stream, TRY_RESET);
-	attempt_stop_try(stream);
+	attempt_drop(stream);
 	attempt_drop_upstream(stream, TRY_RESET);
 	return attempt_give_up(stream, TRY_RESET, error);
 }

@@ -4,8 +4,9 @@
 #include "user/proxy/stream.h"
 
 /*
- * Tries: one endpoint, one connection, one request head. A try that fails is repeated as the retry policy
- * says, or once for free when a pooled connection turned out to be dead and the backend provably saw nothing.
+ * Attempts: one endpoint, one connection, one request head. An attempt that fails is repeated as the retry
+ * policy says, or once for free when a pooled connection turned out to be dead and the backend provably saw
+ * nothing.
  *
  * Functions that return a step leave it to the driver of the stream to take it (stream_run()).
  */
@@ -19,8 +20,8 @@ enum stream_step attempt_failed(struct stream *stream, enum try_outcome outcome,
 /* Connecting has taken too long. */
 enum stream_step attempt_expired(struct stream *stream);
 /* Ends the running try but keeps its endpoint, for the log. Idempotent. */
-void attempt_stop_try(struct stream *stream);
-/* Gives up what the try holds, except a connection that is bound to the stream. Idempotent. */
+void attempt_drop(struct stream *stream);
+/* Gives up what the attempt holds, except a connection that is bound to the stream. Idempotent. */
 void attempt_stop(struct stream *stream);
 /* In WAIT_HEAD: reads heads until the final one. The state tells whether it came. */
 enum stream_step attempt_read_response(struct stream *stream);

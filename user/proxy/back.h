@@ -5,15 +5,15 @@
 #include "user/upstream/upstream.h"
 
 /*
- * The backend's side of a try: an HTTP/1 connection of its own, or a stream of a connection that others
+ * The backend's side of an attempt: an HTTP/1 connection of its own, or a stream of a connection that others
  * share. stream->upstream is set while one of these is bound.
  */
 struct back {
 	bool is_shared; /* other streams use the connection, and it may outlive this one's failure */
-	/* A try has its connection, stream->upstream. */
+	/* An attempt has its connection, stream->upstream. */
 	void (*bind)(struct stream *stream);
-	/* The head of the request goes out. 0, -ENOMEM, -EINVAL, -ENOBUFS: not possible; else the try failed.
-	 */
+	/* The head of the request goes out. 0, -ENOMEM, -EINVAL, -ENOBUFS: not possible; else the attempt has
+	 * failed. */
 	int (*send_head)(struct stream *stream);
 	/* How the request body travels to this backend. */
 	enum relay_encoding (*encoding)(const struct stream *stream);

@@ -14,7 +14,7 @@
 bool connect_tunnel_admit(struct stream *stream);
 /* The answer of a gateway, or a route, that makes no tunnels: 405, and the end of the connection. */
 enum stream_step connect_tunnel_refuse(struct stream *stream);
-/* A backend was chosen: what there is to do before the first try. 0 or -ENOMEM. */
+/* A backend was chosen: what there is to do before the first attempt. 0 or -ENOMEM. */
 int connect_tunnel_prepare(struct stream *stream);
 /* The backend is connected: 200, and the tunnel begins. */
 enum stream_step connect_tunnel_start(struct stream *stream);

@@ -75,7 +75,7 @@ static void deadline_offer_stall(struct deadline_pick *pick, struct stream *stre
 }
 
 /* Of the whole request and of the running try: a tunnel has neither. */
-static void deadline_offer_tries(struct deadline_pick *pick, const struct stream *stream)
+static void deadline_offer_attempt(struct deadline_pick *pick, const struct stream *stream)
 {
 	if (!stream->exchange)
 		return;
@@ -99,11 +99,11 @@ enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
 		break;
 	case STREAM_RESOLVE:
 	case STREAM_CONNECT:
-		deadline_offer_tries(&pick, stream);
+		deadline_offer_attempt(&pick, stream);
 		deadline_offer(&pick, DEADLINE_CONNECT, stream->attempt.connect_deadline_ms);
 		break;
 	case STREAM_WAIT_HEAD:
-		deadline_offer_tries(&pick, stream);
+		deadline_offer_attempt(&pick, stream);
 		if (!relay_is_finished(&stream->upload))
 			deadline_offer_idle(&pick, stream, DEADLINE_STREAM_IDLE, timeouts->stream_idle_ns);
 		break;

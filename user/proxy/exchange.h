@@ -4,8 +4,8 @@
 #include "user/proxy/stream.h"
 
 /*
- * From a complete request to the first try: route, policies, the head that goes to the backend. The front has
- * parsed it: head, framing, upgrade and the log's texts are set.
+ * From a complete request to the first attempt: route, policies, the head that goes to the backend. The front
+ * has parsed it: head, framing, upgrade and the log's texts are set.
  */
 /* STEP_ROUTE: the answer of a redirect or an error, a delay, or STEP_FORWARD. */
 enum stream_step exchange_route(struct stream *stream);

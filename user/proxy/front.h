@@ -6,7 +6,7 @@
 
 /*
  * The client's side of a stream: what differs between an HTTP/1 connection that serves one request at a time
- * and one of many streams of an HTTP/2 connection. Everything else (routes, tries, timers, ends) does not
+ * and one of many streams of an HTTP/2 connection. Everything else (routes, attempts, timers, ends) does not
  * know which of the two it is.
  *
  * Functions that return int: 0 or -errno; what they wrote may still wait to be sent.

@@ -37,7 +37,7 @@ struct mirror {
 	struct loop_deferred release;
 };
 
-static void mirror_begin_try(struct mirror *mirror, bool is_fresh);
+static void mirror_begin_attempt(struct mirror *mirror, bool is_fresh);
 
 static void mirror_free(struct mirror *mirror)
 {
@@ -102,7 +102,7 @@ static void mirror_on_timer(struct timer *timer, uint64_t now_ms)
 
 /* ------------------------------------------------------------------------------------ the response */
 
-/* A reused connection had died before one byte came back: a new one, once. True when another try runs. */
+/* A reused connection had died before one byte came back: a new one, once. True when another attempt runs. */
 static bool mirror_is_repeated(struct mirror *mirror)
 {
 	struct upstream *upstream = mirror->upstream;
@@ -112,7 +112,7 @@ static bool mirror_is_repeated(struct mirror *mirror)
 	mirror->upstream = NULL;
 	upstream_close(upstream, false);
 	mirror_leave_endpoint(mirror);
-	mirror_begin_try(mirror, true);
+	mirror_begin_attempt(mirror, true);
 	return true;
 }
 
@@ -286,7 +286,7 @@ static void mirror_open(struct mirror *mirror, const struct dial_options *option
 		mirror_failed(mirror);
 }
 
-static void mirror_begin_try(struct mirror *mirror, bool is_fresh)
+static void mirror_begin_attempt(struct mirror *mirror, bool is_fresh)
 {
 	struct proxy *proxy = mirror->proxy;
 	const struct keepalive_policy *keepalive =
@@ -368,7 +368,7 @@ static void mirror_start(struct stream *stream, const struct backend_ref *ref)
 	if (mirror_write_request(mirror, stream) < 0)
 		mirror_failed(mirror);
 	else
-		mirror_begin_try(mirror, false);
+		mirror_begin_attempt(mirror, false);
 }
 
 static bool mirror_leads_somewhere(const struct mirror_policy *policy)

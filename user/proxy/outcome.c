@@ -12,7 +12,7 @@ static struct endpoint_health *health_of(const struct stream *stream)
 	return stream->backend->backend->endpoint_list[stream->attempt.endpoint_index].health;
 }
 
-/* Where the policy does not say how long: what the backend asks for, or the pause between tries. */
+/* Where the policy does not say how long: what the backend asks for, or the pause between attempts. */
 static uint64_t pause_of(const struct stream *stream, const struct fields *response, uint16_t status)
 {
 	const struct retry_policy *retry = stream->route ? stream->route->effective.retry : NULL;
@@ -79,7 +79,7 @@ void outcome_response(struct stream *stream)
 	outcome_note(stream, &stream->exchange->response.fields, stream->exchange->response.status);
 }
 
-/* Not between two tries, and not where the client is the slow one. */
+/* Not between two attempts, and not where the client is the slow one. */
 static bool is_backend_late(const struct stream *stream)
 {
 	if (stream->state == STREAM_WAIT_HEAD)

@@ -4,10 +4,10 @@
 #include "user/proxy/stream.h"
 
 /*
- * What tries say about the health of their endpoint (policy/health.h), where the backend has a health policy.
- * Each try says one thing at most. What says nothing: a client that leaves, a timeout while the client was
- * still sending, a pooled connection that died and is replaced for free, what happens behind the response
- * head, and mirrored requests.
+ * What attempts say about the health of their endpoint (policy/health.h), where the backend has a health
+ * policy. Each attempt says one thing at most. What says nothing: a client that leaves, a timeout while the
+ * client was still sending, a pooled connection that died and is replaced for free, what happens behind the
+ * response head, and mirrored requests.
  */
 
 /*
@@ -15,7 +15,7 @@
  * is left to outcome_failed().
  */
 void outcome_response(struct stream *stream);
-/* The try ended without a response that could be used. */
+/* The attempt ended without a response that could be used. */
 void outcome_failed(struct stream *stream, enum try_outcome outcome);
 /* A TCP connection stands: as good as an answer gets there. */
 void outcome_connected(struct stream *stream);

@@ -145,9 +145,9 @@ enum stream_end response_truncated(const struct stream *stream)
 /* ------------------------------------------------------------------------------------ our own answers */
 
 /* Only while nothing was answered: a backend's answer that is under way reads from what this gives back. */
-static void response_drop_try(struct stream *stream)
+static void response_drop_attempt(struct stream *stream)
 {
-	attempt_stop_try(stream);
+	attempt_drop(stream);
 	relay_detach(&stream->upload);
 	if (stream->upstream)
 		stream->back->drop(stream, true);
@@ -223,7 +223,7 @@ enum stream_step response_error(struct stream *stream, uint16_t status, struct s
 		stream_finish(stream, reason, STREAM_END_RESET);
 		return STEP_WAIT;
 	}
-	response_drop_try(stream);
+	response_drop_attempt(stream);
 	stream->exchange->error = body;
 	return response_reply(stream, status, body, (struct span){ 0 }, reason);
 }
@@ -245,7 +245,7 @@ enum stream_step response_bad_request(struct stream *stream, enum http_bad bad)
 		stream_finish(stream, END_REQUEST_BAD, STREAM_END_RESET);
 		return STEP_WAIT;
 	}
-	response_drop_try(stream);
+	response_drop_attempt(stream);
 	return response_reply(stream, status, (struct span){ 0 }, (struct span){ 0 },
 			      status == 414 || status == 431 ? END_HEAD_TOO_LARGE : END_REQUEST_BAD);
 }

@@ -13,7 +13,7 @@ bool response_request_is_complete(const struct stream *stream);
 bool response_request_may_outlast(const struct stream *stream);
 /* Passes a 1xx on; may end the stream. */
 void response_interim(struct stream *stream);
-/* The final head of the backend: sends it and starts relaying, or the tunnel; or the try has failed. */
+/* The final head of the backend: sends it and starts relaying, or the tunnel; or the attempt has failed. */
 enum stream_step response_start(struct stream *stream);
 /*
  * The whole response is with the client. Ends the stream (true), unless the request body may still go where

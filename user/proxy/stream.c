@@ -352,7 +352,7 @@ static void stream_touch(struct stream *stream)
 		stream->back->touch(stream);
 }
 
-/* Others get their turn: bytes move in the next one, and so does a try that would follow at once. */
+/* Others get their turn: bytes move in the next one, and so does an attempt that would follow at once. */
 static void stream_rest(struct stream *stream, enum stream_step step)
 {
 	if (step == STEP_PUMP || !stream->exchange) {

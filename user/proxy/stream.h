@@ -20,7 +20,7 @@ struct upstream;
  * stream_finish().
  *
  * It owns its exchange and its hold on the configuration it started with; it borrows the client for its whole
- * life and an upstream for one try.
+ * life and an upstream for one attempt.
  */
 enum stream_state {
 #define STREAM_STATE(id, name, action, next) STREAM_##id,
@@ -45,9 +45,9 @@ enum stream_deadline {
 	DEADLINE_COUNT,
 };
 
-/* One try of sending the request to one endpoint. */
+/* One attempt of sending the request to one endpoint. */
 struct attempt {
-	struct upstream_endpoint *endpoint; /* one user count while the try runs */
+	struct upstream_endpoint *endpoint; /* one user count while the attempt runs */
 	uint32_t endpoint_index; /* in the backend; UINT32_MAX: none yet */
 	uint32_t retries_done; /* by policy */
 	uint32_t tries_here; /* of the chosen backend */
@@ -61,8 +61,8 @@ struct attempt {
 };
 
 /*
- * What comes next. Each phase of a stream (routing, a try, the response, a tunnel) returns its step, and one
- * loop takes it: stream_run(). So no phase calls the next one, however often a try fails.
+ * What comes next. Each phase of a stream (routing, an attempt, the response, a tunnel) returns its step, and
+ * one loop takes it: stream_run(). So no phase calls the next one, however often an attempt fails.
  */
 enum stream_step {
 	STEP_WAIT, /* for an event, a timer, or a turn that was asked for; or the stream has ended */
@@ -95,7 +95,7 @@ struct exchange {
 	struct response_head response; /* in response_arena or back_head */
 	struct h2_head *back_head; /* owner; NULL: not HTTP/2 */
 	struct arena response_arena; /* of the running try */
-	struct buf replay; /* of the request body, for another try */
+	struct buf replay; /* of the request body, for another attempt */
 	/* Loop time. */
 	uint64_t request_deadline_ms; /* 0: none */
 	uint64_t try_deadline_ms; /* 0: none */
@@ -110,7 +110,7 @@ struct stream {
 	const struct front *front; /* the client's side */
 	struct h2_stream
 		*front_h2; /* one reference; NULL: the client's connection serves this stream alone */
-	struct upstream *upstream; /* borrowed; NULL between tries */
+	struct upstream *upstream; /* borrowed; NULL between attempts */
 	const struct back *back; /* the backend's side; set with upstream */
 	struct h2_stream *back_h2; /* one reference; NULL: the upstream serves this stream alone */
 	struct lease *lease; /* one reference */

@@ -139,7 +139,7 @@ struct relay_near {
 struct relay {
 	struct relay_shared *shared; /* borrowed */
 	struct conn *source; /* NULL: h2_source */
-	struct conn *sink; /* NULL: h2_sink, or no sink between two tries */
+	struct conn *sink; /* NULL: h2_sink, or no sink between two attempts */
 	struct h2_stream *h2_source;
 	struct h2_stream *h2_sink;
 	const struct lane *lane;

@@ -132,7 +132,7 @@ static void upstream_h2_on_end(struct h2_link *link, enum h2_link_end end)
 	if (end == H2_LINK_PING)
 		counter_end(upstream->pool->counters, END_PING_TIMEOUT);
 	h2_session_abort(link->session);
-	/* Each notices in its own way: repeats the try, answers, or ends. The last one closes. */
+	/* Each notices in its own way: repeats the attempt, answers, or ends. The last one closes. */
 	h2->stream_count++;
 	while ((h2_stream = h2_session_next(link->session)) != NULL) {
 		h2_stream->news = 0;

@@ -281,7 +281,7 @@ void upstream_pool_resolved(struct upstream_endpoint *endpoint, struct resolver_
 		if (!list_has_hash(addresses, upstream->address_hash))
 			upstream_close(upstream, false);
 	}
-	/* The end of one may move tries on that waited for it, and with them the list, and the addresses. */
+	/* The end of one may move attempts on that waited for it, and with them list and addresses. */
 	while ((moved = endpoint_find_moved(endpoint)) != NULL)
 		upstream_h2_retire(moved);
 	endpoint->user_count--;

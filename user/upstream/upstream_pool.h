@@ -27,7 +27,7 @@ struct upstream_endpoint {
 	struct list idle; /* of struct upstream, most recently used first */
 	struct list h2; /* of struct upstream_h2 that take streams, in use or not */
 	struct list h2_waiting; /* of struct dial: for the HTTP/2 connection that another one opens */
-	bool h2_is_opening; /* a try is opening one that the others wait for */
+	bool h2_is_opening; /* an attempt is opening one that the others wait for */
 	uint32_t idle_count;
 	uint32_t user_count; /* streams that hold it */
 	struct endpoint_load load;
