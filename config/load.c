@@ -87,6 +87,7 @@ static int load_texts(struct decoder *d, struct arena *arena, const struct sourc
 		      struct document_set *set)
 {
 	struct yaml_budget budget = { LIMIT_CONFIG_NODES };
+	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < texts->count; i++) {
 		const struct source_text *source = &texts->list[i];
@@ -100,6 +101,13 @@ static int load_texts(struct decoder *d, struct arena *arena, const struct sourc
 					&expansion);
 		input = (struct yaml_source){ source->name, expansion.text, expansion.shift_list,
 					      expansion.shift_count };
+		bytes += expansion.text.len;
+		if (r == 0 && bytes > LIMIT_CONFIG_TOTAL_BYTES) {
+			config_message_at(d->report, CONFIG_ERROR, source->name,
+					  "does not fit: it and the files before it are larger than 64 MiB "
+					  "together once their variables are expanded; use shorter values");
+			return -EINVAL;
+		}
 		if (r == 0)
 			r = yaml_load(arena, &input, &budget, d->report, &documents);
 		if (r == 0)

@@ -47,6 +47,7 @@ static int keep_text(struct source_texts *texts, struct span name, struct span t
 		texts->size = size;
 	}
 	texts->list[texts->count++] = (struct source_text){ name, text };
+	texts->bytes += text.len;
 	return 0;
 }
 
@@ -69,9 +70,15 @@ static int read_all(int fd, struct text *out)
 	}
 }
 
+static int refuse_large(struct config_report *report, struct span name)
+{
+	return refuse(report, name, -EINVAL, "is larger than 16 MiB; ", "split it into several files");
+}
+
 static int read_fd(struct arena *arena, int fd, struct span name, struct config_report *report,
 		   struct source_texts *texts)
 {
+	bool is_within;
 	struct span kept;
 	struct text text;
 	int r;
@@ -80,11 +87,14 @@ static int read_fd(struct arena *arena, int fd, struct span name, struct config_
 		return refuse(report, name, -EINVAL, "there are too many files; ", "merge some of them");
 	text_init(&text);
 	r = read_all(fd, &text);
-	kept = r == 0 ? arena_copy(arena, text_span(&text)) : (struct span){ 0 };
+	is_within = texts->bytes + text.len <= LIMIT_CONFIG_TOTAL_BYTES;
+	kept = r == 0 && is_within ? arena_copy(arena, text_span(&text)) : (struct span){ 0 };
 	text_done(&text);
 	if (r == -EFBIG)
-		return refuse(report, name, -EINVAL, "is larger than 16 MiB; ",
-			      "split it into several files");
+		return refuse_large(report, name);
+	if (r == 0 && !is_within)
+		return refuse(report, name, -EINVAL, "does not fit: it and the files before it are larger ",
+			      "than 64 MiB together; remove what is not needed");
 	if (r == -ENOMEM || (r == 0 && !kept.data))
 		return -ENOMEM;
 	if (r < 0)
@@ -97,15 +107,50 @@ static int read_fd(struct arena *arena, int fd, struct span name, struct config_
 	return keep_text(texts, name, kept);
 }
 
+static const char *kind_of(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFDIR:
+		return "a directory";
+	case S_IFIFO:
+		return "a named pipe";
+	case S_IFSOCK:
+		return "a socket";
+	default:
+		return "a device";
+	}
+}
+
+/* A pipe or a device may block the thread that answers signals, or never end: only files have a size. */
+static int check_file(struct config_report *report, struct span name, const struct stat *status)
+{
+	if (!S_ISREG(status->st_mode)) {
+		config_message_at(report, CONFIG_ERROR, name,
+				  "is %s, not a regular file; remove it, or put a file in its place",
+				  kind_of(status->st_mode));
+		return -EINVAL;
+	}
+	return status->st_size > LIMIT_CONFIG_BYTES ? refuse_large(report, name) : 0;
+}
+
+/* Asked before it is opened, because opening a device may do something, and after: it may be another one. */
 static int read_file(struct arena *arena, const char *path, struct span name, struct config_report *report,
 		     struct source_texts *texts)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	int r;
+	struct stat status;
+	int fd, r;
 
+	if (stat(path, &status) < 0)
+		return refuse_errno(report, name, errno);
+	r = check_file(report, name, &status);
+	if (r < 0)
+		return r;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return refuse_errno(report, name, errno);
-	r = read_fd(arena, fd, name, report, texts);
+	r = fstat(fd, &status) < 0 ? refuse_errno(report, name, errno) : check_file(report, name, &status);
+	if (r == 0)
+		r = read_fd(arena, fd, name, report, texts);
 	close(fd);
 	return r;
 }

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "user/base/limits.h"
 #include "user/base/mem.h"
 
 enum {
@@ -74,6 +75,8 @@ static bool add_shift(struct expander *e, int32_t by)
 {
 	if (by == 0)
 		return true;
+	if (e->shift_count && e->shift_list[e->shift_count - 1].line == e->line)
+		by += e->shift_list[e->shift_count - 1].by;
 	if (e->shift_count == e->shift_size) {
 		uint32_t size = e->shift_size ? e->shift_size * 2 : 16;
 		struct yaml_shift *list = hg_realloc(e->shift_list, size * sizeof(*list));
@@ -87,11 +90,18 @@ static bool add_shift(struct expander *e, int32_t by)
 	return true;
 }
 
-/* Takes `len` bytes of the text and puts `value` in their place. */
+/* Takes `len` bytes of the text and puts `value` in their place. -EINVAL: no room, the text ends here. */
 static int replace(struct expander *e, size_t len, struct span value)
 {
-	uint32_t old_count = characters(span_of(e->text.data + e->at, len)), new_count = characters(value);
+	uint32_t old_count, new_count;
 
+	if (e->out.len + value.len > LIMIT_CONFIG_BYTES) {
+		refuse(e, "the text is larger than 16 MiB once its variables are expanded; give this "
+			  "variable a shorter value, or use it less often");
+		return -EINVAL;
+	}
+	old_count = characters(span_of(e->text.data + e->at, len));
+	new_count = characters(value);
 	text_add(&e->out, value);
 	e->at += len;
 	e->source_column += old_count;

@@ -48,17 +48,18 @@ static uint32_t column_of(const struct yaml_source *source, uint32_t line, uint3
 	int64_t result = column;
 	uint32_t low = 0, high = source->shift_count;
 
+	/* The last shift at or before the place. */
 	while (low < high) {
 		uint32_t middle = (low + high) / 2;
+		const struct yaml_shift *shift = &source->shift_list[middle];
 
-		if (source->shift_list[middle].line < line)
+		if (shift->line < line || (shift->line == line && shift->column <= column))
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	for (uint32_t i = low; i < source->shift_count && source->shift_list[i].line == line; i++)
-		if (column >= source->shift_list[i].column)
-			result -= source->shift_list[i].by;
+	if (low && source->shift_list[low - 1].line == line)
+		result -= source->shift_list[low - 1].by;
 	return result < 1 ? 1 : (uint32_t)result;
 }
 

@@ -27,7 +27,7 @@ struct yaml_budget {
 struct yaml_shift {
 	uint32_t line;	 /* from 1 */
 	uint32_t column; /* from 1; characters of the new text from here on are moved */
-	int32_t by;	 /* characters to take off */
+	int32_t by;	 /* characters to take off, those of the shifts before it in the line included */
 };
 
 struct yaml_source {

@@ -121,7 +121,8 @@ enum limits {
 		60 * 60 * 1000, /* an endpoint evicted again and again stays out no longer than this */
 	LIMIT_BALANCE_CANDIDATES =
 		16, /* endpoints of a backend looked at for one choice, from a random place on */
-	LIMIT_CONFIG_BYTES = 16 * 1024 * 1024,
+	LIMIT_CONFIG_BYTES = 16 * 1024 * 1024, /* of one file, also with its variables expanded: refused */
+	LIMIT_CONFIG_TOTAL_BYTES = 64 * 1024 * 1024, /* of all files of one configuration: the same */
 	LIMIT_CONFIG_DEPTH = 64,
 	LIMIT_CONFIG_NODES =
 		1000000, /* maps, lists and scalars of all files together, aliases expanded: refused */
