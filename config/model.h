@@ -373,6 +373,7 @@ struct route {
 	uint64_t weight_sum; /* sealed */
 	struct policy_values inline_policies;
 	bool splice_off;
+	bool is_refused; /* no policy applies and no backend is asked: 500 */
 	struct span where;
 	struct span label;		 /* "namespace/name", for logs and metrics; sealed */
 	struct route_policies effective; /* sealed */

@@ -195,7 +195,9 @@ static int seal_route(struct seal *seal, const struct precedence *outer, const s
 		.redirect = precedence_object(&precedence, POLICY_REDIRECT),
 		.direct = precedence_object(&precedence, POLICY_DIRECT_RESPONSE),
 	};
-	result = mirrors_collect(seal, &precedence, route);
+	result = route->is_refused ? 0 : mirrors_collect(seal, &precedence, route);
+	if (route->is_refused)
+		route->effective = (struct route_policies){ 0 };
 	if (result == 0)
 		result = label_make(seal->snapshot->arena, route->namespace, route->name, &route->label);
 	if (result < 0)

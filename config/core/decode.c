@@ -145,6 +145,15 @@ static const char *closest_name(struct span word, const char *const *names, size
 	return best ? best : shortened;
 }
 
+bool decode_is_typo(struct span word, const char *name)
+{
+	struct span right = span_str(name);
+	size_t far = word.len > right.len ? word.len - right.len : right.len - word.len;
+
+	return far <= 2 && word.len >= 4 && word.len <= SUGGEST_BYTES && right.len <= SUGGEST_BYTES &&
+	       lower(word.data[0]) == lower(right.data[0]) && edit_distance(word, right) <= 2;
+}
+
 /* Nobody sees the messages beyond the bound: a file of wrong keys must not cost a comparison for each. */
 static const char *suggest(const struct decoder *d, struct span word, const char *const *names,
 			   size_t name_count)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "config/gatewayapi/service.h"
+#include "config/gatewayapi/stranger.h"
 #include "config/core/values.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
@@ -170,6 +171,9 @@ static void decode_listener(struct manifests *m, const struct manifest_object *g
 	l->listener.key = decode_text(d, "%.*s/%.*s.%.*s", SPAN_FMT(gateway->namespace),
 				      SPAN_FMT(gateway->name), SPAN_FMT(l->listener.listener_name));
 	l->listener.where = config_where(d->arena, node);
+	l->is_refused = stranger_refuses(
+		m, &(struct stranger_question){ MANIFEST_GATEWAY, gateway->namespace, gateway->name,
+						l->listener.listener_name, MANIFEST_GATEWAY });
 	if (!build_push(d, &m->listeners, l))
 		return;
 	**tail = l;

@@ -5,6 +5,7 @@
 #include "config/gatewayapi/policy.h"
 #include "config/gatewayapi/route.h"
 #include "config/gatewayapi/service.h"
+#include "config/gatewayapi/stranger.h"
 
 void gatewayapi_decode(struct builder *builder, struct yaml_document *const *document_list,
 		       uint32_t document_count)
@@ -14,6 +15,7 @@ void gatewayapi_decode(struct builder *builder, struct yaml_document *const *doc
 	m.decoder->is_manifest = true;
 	for (uint32_t i = 0; i < document_count; i++)
 		manifest_add(&m, document_list[i]);
+	strangers_decode(&m);
 	services_decode(&m);
 	gateways_decode(&m);
 	routes_decode(&m);
@@ -22,6 +24,7 @@ void gatewayapi_decode(struct builder *builder, struct yaml_document *const *doc
 	m.decoder->is_manifest = false;
 	gateways_done(&m);
 	services_done(&m);
+	strangers_done(&m);
 	for (unsigned kind = 0; kind < MANIFEST_KIND_COUNT; kind++)
 		build_list_done(&m.objects[kind]);
 	build_list_done(&m.listeners);

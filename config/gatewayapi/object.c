@@ -4,29 +4,36 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "config/gatewayapi/stranger.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 
 static const struct {
 	const char *group;
 	const char *name;
+	const char *version; /* to suggest; any that looks like one is taken */
 } kinds[MANIFEST_KIND_COUNT] = {
-	[MANIFEST_GATEWAY] = { GROUP_GATEWAY, "Gateway" },
-	[MANIFEST_HTTP_ROUTE] = { GROUP_GATEWAY, "HTTPRoute" },
-	[MANIFEST_GRPC_ROUTE] = { GROUP_GATEWAY, "GRPCRoute" },
-	[MANIFEST_TCP_ROUTE] = { GROUP_GATEWAY, "TCPRoute" },
-	[MANIFEST_TLS_ROUTE] = { GROUP_GATEWAY, "TLSRoute" },
-	[MANIFEST_POLICY] = { "agentgateway.dev", "AgentgatewayPolicy" },
-	[MANIFEST_SERVICE] = { "", "Service" },
-	[MANIFEST_ENDPOINT_SLICE] = { "discovery.k8s.io", "EndpointSlice" },
-	[MANIFEST_ENDPOINTS] = { "", "Endpoints" },
-	[MANIFEST_REFERENCE_GRANT] = { GROUP_GATEWAY, "ReferenceGrant" },
-	[MANIFEST_NAMESPACE] = { "", "Namespace" },
+	[MANIFEST_GATEWAY] = { GROUP_GATEWAY, "Gateway", "v1" },
+	[MANIFEST_HTTP_ROUTE] = { GROUP_GATEWAY, "HTTPRoute", "v1" },
+	[MANIFEST_GRPC_ROUTE] = { GROUP_GATEWAY, "GRPCRoute", "v1" },
+	[MANIFEST_TCP_ROUTE] = { GROUP_GATEWAY, "TCPRoute", "v1alpha2" },
+	[MANIFEST_TLS_ROUTE] = { GROUP_GATEWAY, "TLSRoute", "v1alpha2" },
+	[MANIFEST_POLICY] = { "agentgateway.dev", "AgentgatewayPolicy", "v1alpha1" },
+	[MANIFEST_SERVICE] = { "", "Service", "v1" },
+	[MANIFEST_ENDPOINT_SLICE] = { "discovery.k8s.io", "EndpointSlice", "v1" },
+	[MANIFEST_ENDPOINTS] = { "", "Endpoints", "v1" },
+	[MANIFEST_REFERENCE_GRANT] = { GROUP_GATEWAY, "ReferenceGrant", "v1beta1" },
+	[MANIFEST_NAMESPACE] = { "", "Namespace", "v1" },
 };
 
 const char *manifest_kind_name(enum manifest_kind kind)
 {
 	return kinds[kind].name;
+}
+
+const char *manifest_kind_group(enum manifest_kind kind)
+{
+	return kinds[kind].group;
 }
 
 /* -------------------------------------------------------------------------------- metadata */
@@ -169,6 +176,38 @@ static bool find_kind(struct span group, struct span name, enum manifest_kind *r
 	return false;
 }
 
+static size_t skip_digits(struct span s, size_t at)
+{
+	while (at < s.len && s.data[at] >= '0' && s.data[at] <= '9')
+		at++;
+	return at;
+}
+
+/* "v1", "v1beta1", "v1alpha2": as every version of the Kubernetes API is written. */
+static bool is_version(struct span s)
+{
+	size_t at = skip_digits(s, 1), end;
+	struct span rest;
+
+	if (s.len < 2 || s.data[0] != 'v' || at == 1)
+		return false;
+	rest = span_from(s, at);
+	if (rest.len == 0)
+		return true;
+	at = span_starts(rest, SPAN("alpha")) ? 5 : span_starts(rest, SPAN("beta")) ? 4 : rest.len;
+	end = skip_digits(rest, at);
+	return end > at && end == rest.len;
+}
+
+/* A file that means another API than the one that it is read as must not be half understood. */
+static void check_version(struct decoder *d, const struct yaml_node *node, struct span version,
+			  enum manifest_kind kind)
+{
+	if (!is_version(version))
+		config_error(d->report, node, "%s is not a version; write apiVersion: %s%s%s", QUOTE(version),
+			     kinds[kind].group, *kinds[kind].group ? "/" : "", kinds[kind].version);
+}
+
 static const struct decode_key root_keys[] = {
 	KEY("apiVersion"), KEY("kind"), KEY("metadata"), KEY("spec"), KEY("status"),
 };
@@ -201,10 +240,10 @@ void manifest_add(struct manifests *m, struct yaml_document *document)
 	if (!object)
 		return;
 	if (!find_kind(group, kind, &object->kind)) {
-		config_info(d->report, root, "skipped: objects of kind %s (%s) are not used", QUOTE(kind),
-			    QUOTE(version));
+		stranger_add(m, document, group, kind);
 		return;
 	}
+	check_version(d, version_node, span_from(version, slash < 0 ? 0 : (size_t)slash + 1), object->kind);
 	object->root = root;
 	object->spec = decode_get(root, "spec");
 	/* Objects that clusters make themselves may have more. */

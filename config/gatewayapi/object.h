@@ -44,10 +44,13 @@ struct manifests {
 	struct pointer_list listeners;	      /* struct gateway_listener */
 	struct name_map gateways; /* "namespace/name" -> the first struct gateway_listener of that Gateway */
 	struct name_map services; /* "namespace/name" -> struct service */
+	struct pointer_list strangers; /* struct stranger */
+	struct name_map refusals;      /* "kind/namespace/name" -> struct refusal */
 };
 
 const char *manifest_kind_name(enum manifest_kind kind);
-/* Sorts out one document; unknown kinds are skipped with an information. */
+const char *manifest_kind_group(enum manifest_kind kind);
+/* Sorts out one document; unknown kinds are strangers (stranger.h). */
 void manifest_add(struct manifests *m, struct yaml_document *document);
 const struct manifest_object *manifest_find(struct manifests *m, enum manifest_kind kind,
 					    struct span namespace, struct span name);

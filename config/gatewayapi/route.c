@@ -5,6 +5,7 @@
 
 #include "config/gatewayapi/rule.h"
 #include "config/gatewayapi/service.h"
+#include "config/gatewayapi/stranger.h"
 #include "config/core/route_value.h"
 #include "config/core/values.h"
 #include "user/base/check.h"
@@ -272,6 +273,26 @@ static struct backend_ref *copy_refs(struct manifests *m, const struct backend_r
 	return copy;
 }
 
+/* A policy on the route, its rule or the listener that nobody here understands. */
+static bool is_refused(const struct manifests *m, const struct manifest_object *object, struct span rule_name,
+		       const struct route_parent *parent)
+{
+	return parent->listener->is_refused ||
+	       stranger_refuses(m, &(struct stranger_question){ object->kind, object->namespace, object->name,
+								rule_name, object->kind });
+}
+
+/* One reference that answers 500, in place of those that the route has. */
+static struct backend_ref *refused_refs(struct manifests *m)
+{
+	struct backend_ref *ref = decode_take(m->decoder, 1, sizeof(*ref));
+
+	if (!ref || !service_ref_refuse(m, SPAN("invalid/refused"), STRANGER_REFUSAL, ref))
+		return NULL;
+	ref->weight = 1;
+	return build_ref(m->builder, ref) ? ref : NULL;
+}
+
 static struct span route_key(struct decoder *d, const struct manifest_object *object, uint32_t rule,
 			     const struct gateway_listener *l)
 {
@@ -292,7 +313,12 @@ static void add_route(struct manifests *m, const struct route_source *source, co
 	route->key = route_key(d, source->object, rule, parent->listener);
 	route->hostname_list = parent->hostname_list;
 	route->hostname_count = parent->hostname_count;
-	route->backend_list = copy_refs(m, template->backend_list, template->backend_count);
+	route->is_refused = is_refused(m, source->object, template->rule_name, parent);
+	if (route->is_refused)
+		route->backend_count = 1;
+	route->backend_list = route->is_refused ?
+				      refused_refs(m) :
+				      copy_refs(m, template->backend_list, template->backend_count);
 	if (route->backend_list)
 		build_push(d, &parent->listener->routes, route);
 }
@@ -309,7 +335,12 @@ static void add_tcp(struct manifests *m, const struct route_source *source, cons
 	route->key = route_key(d, source->object, rule, parent->listener);
 	route->hostname_list = parent->hostname_list;
 	route->hostname_count = parent->hostname_count;
-	route->backend_list = copy_refs(m, template->backend_list, template->backend_count);
+	if (is_refused(m, source->object, template->rule_name, parent)) {
+		route->backend_count = 1;
+		route->backend_list = refused_refs(m);
+	} else {
+		route->backend_list = copy_refs(m, template->backend_list, template->backend_count);
+	}
 	if (route->backend_list)
 		build_push(d, &parent->listener->tcp_routes, route);
 }

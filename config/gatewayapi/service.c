@@ -2,6 +2,7 @@
 #include "config/gatewayapi/service.h"
 
 #include "config/core/values.h"
+#include "config/gatewayapi/stranger.h"
 #include "user/base/check.h"
 #include "user/base/mem.h"
 
@@ -112,26 +113,21 @@ struct service_port {
 	bool is_nameless;     /* the Service is not in the files */
 	uint16_t target_port; /* 0: a name, or not said */
 	enum backend_http_version http_version;
+	bool is_tls; /* spoken over TLS, as the Service says */
 };
 
 /* The names that Kubernetes gives protocols of Services (KEP-3726); every other name says nothing here. */
-static enum backend_http_version app_protocol(struct decoder *d, const struct yaml_node *node)
+static void app_protocol(struct decoder *d, const struct yaml_node *node, struct service_port *port)
 {
 	struct span name;
 
 	if (!decode_string(d, node, &name))
-		return BACKEND_HTTP_AUTO;
+		return;
 	if (span_eq(name, SPAN("kubernetes.io/h2c")))
-		return BACKEND_HTTP2;
-	if (span_eq(name, SPAN("kubernetes.io/ws")))
-		return BACKEND_HTTP1;
-	if (span_eq(name, SPAN("kubernetes.io/wss")) || span_eq(name, SPAN("https")))
-		config_warning(
-			d->report, node,
-			"%s is spoken over TLS, which this gateway does not speak itself yet; requests are "
-			"sent in clear text",
-			QUOTE(name));
-	return BACKEND_HTTP_AUTO;
+		port->http_version = BACKEND_HTTP2;
+	else if (span_eq(name, SPAN("kubernetes.io/ws")))
+		port->http_version = BACKEND_HTTP1;
+	port->is_tls = span_eq(name, SPAN("kubernetes.io/wss")) || span_eq_nocase(name, SPAN("https"));
 }
 
 static bool find_port(struct decoder *d, const struct service *service, uint16_t port,
@@ -159,7 +155,7 @@ static bool find_port(struct decoder *d, const struct service *service, uint16_t
 		if (target && target->kind == YAML_SCALAR && !target->is_quoted &&
 		    span_parse_u63(target->text, &value) == 0 && value >= 1 && value <= UINT16_MAX)
 			ret->target_port = (uint16_t)value;
-		ret->http_version = app_protocol(d, decode_get(node, "appProtocol"));
+		app_protocol(d, decode_get(node, "appProtocol"), ret);
 		return true;
 	}
 	return false;
@@ -336,26 +332,30 @@ static bool is_external(struct decoder *d, const struct service *service)
 	       span_eq(type, SPAN("ExternalName"));
 }
 
-/* The backend of a port; NULL with *ret_reason set when the Service has no such port. */
-static struct backend *service_backend(struct manifests *m, const struct yaml_node *node,
-				       struct service *service, uint16_t number, const char **ret_reason)
+static bool is_http_route(enum manifest_kind kind)
+{
+	return kind == MANIFEST_HTTP_ROUTE || kind == MANIFEST_GRPC_ROUTE;
+}
+
+/* The backend of a port; NULL with *ret_reason set when it cannot be used. `route`: the kind that asks. */
+static struct backend *service_backend(struct manifests *m, struct service *service, uint16_t number,
+				       enum manifest_kind route, const char **ret_reason)
 {
 	struct service_port port = { .port = number, .is_nameless = true };
 
+	if (service->object) {
+		if (!find_port(m->decoder, service, number, &port) && !is_external(m->decoder, service))
+			*ret_reason = "the Service has no such port";
+		else if (port.is_tls && is_http_route(route))
+			*ret_reason = "its appProtocol asks for TLS, which is not supported yet";
+	} else if (!service->slices.count && !service->endpoints) {
+		*ret_reason = "there is no such Service in the loaded files";
+	}
+	if (*ret_reason)
+		return NULL;
 	for (struct service_backend *made = service->backends; made; made = made->next)
 		if (made->port == number)
 			return made->backend;
-	if (service->object) {
-		if (!find_port(m->decoder, service, number, &port) && !is_external(m->decoder, service)) {
-			*ret_reason = "the Service has no such port";
-			return NULL;
-		}
-	} else {
-		config_warning(m->decoder->report, node,
-			       "Service %.*s/%.*s is not in the loaded files: its name is resolved by "
-			       "DNS",
-			       SPAN_FMT(service->namespace), SPAN_FMT(service->name));
-	}
 	return make_backend(m, service, &port);
 }
 
@@ -422,23 +422,59 @@ static bool is_granted(struct manifests *m, const struct manifest_object *route,
 	return false;
 }
 
-static bool set_invalid(struct manifests *m, const struct yaml_node *node, struct backend_ref *ref,
-			const struct manifest_ref *target, const char *reason)
+bool service_ref_refuse(struct manifests *m, struct span name, const char *reason, struct backend_ref *ref)
 {
 	struct backend *backend = build_backend(m->builder);
 
 	if (!backend)
 		return false;
-	config_warning(m->decoder->report, node,
-		       "%s %.*s/%.*s cannot be used: %s; requests for it get status 500", QUOTE(target->kind),
-		       SPAN_FMT(target->namespace), SPAN_FMT(target->name), reason);
 	backend->kind = BACKEND_INVALID;
-	backend->name = decode_text(m->decoder, "invalid/%.*s/%.*s", SPAN_FMT(target->namespace),
-				    SPAN_FMT(target->name));
+	backend->name = name;
 	backend->invalid_reason = span_str(reason);
 	ref->is_invalid = true;
 	ref->backend = backend;
 	return true;
+}
+
+static bool set_invalid(struct manifests *m, const struct yaml_node *node, struct backend_ref *ref,
+			const struct manifest_ref *target, const char *reason)
+{
+	config_warning(m->decoder->report, node,
+		       "%s %.*s/%.*s cannot be used: %s; requests for it get status 500", QUOTE(target->kind),
+		       SPAN_FMT(target->namespace), SPAN_FMT(target->name), reason);
+	return service_ref_refuse(m,
+				  decode_text(m->decoder, "invalid/%.*s/%.*s", SPAN_FMT(target->namespace),
+					      SPAN_FMT(target->name)),
+				  reason, ref);
+}
+
+/* A policy of a stranger on the Service, or on the port, which it calls by name or by number. */
+static bool is_refused(const struct manifests *m, const struct service *service, uint16_t number,
+		       enum manifest_kind route)
+{
+	struct stranger_question question = { MANIFEST_SERVICE, service->namespace, service->name, { 0 },
+					      route };
+	const struct yaml_node *ports = service->object ? decode_get(service->object->spec, "ports") : NULL;
+
+	if (stranger_refuses(m, &question))
+		return true;
+	if (!ports || ports->kind != YAML_LIST)
+		return false;
+	yaml_each(node, ports) {
+		const struct yaml_node *port = decode_get(node, "port"), *name = decode_get(node, "name");
+		uint64_t value;
+
+		if (!port || port->kind != YAML_SCALAR || span_parse_u63(port->text, &value) < 0 ||
+		    value != number)
+			continue;
+		question.section = port->text;
+		if (stranger_refuses(m, &question))
+			return true;
+		question.section = name && name->kind == YAML_SCALAR ? name->text : (struct span){ 0 };
+		if (stranger_refuses(m, &question))
+			return true;
+	}
+	return false;
 }
 
 bool service_ref(struct manifests *m, const struct yaml_node *node, const struct manifest_object *route,
@@ -464,7 +500,9 @@ bool service_ref(struct manifests *m, const struct yaml_node *node, const struct
 	service = find_service(m, target.namespace, target.name);
 	if (!service)
 		return false;
-	backend = service_backend(m, node, service, port, &reason);
+	if (is_refused(m, service, port, route->kind))
+		return set_invalid(m, node, ref, &target, STRANGER_REFUSAL);
+	backend = service_backend(m, service, port, route->kind, &reason);
 	if (!backend)
 		return reason && set_invalid(m, node, ref, &target, reason);
 	ref->service_name = backend->name;

@@ -5,8 +5,9 @@
 
 /*
  * Services and what stands behind them. The endpoints of a Service port come from its EndpointSlices, else
- * from its Endpoints object; an ExternalName is resolved by DNS; a Service without any of these, or one that
- * is not in the files, is resolved as service.namespace.svc.cluster.local.
+ * from its Endpoints object; an ExternalName is resolved by DNS; a Service without any of these is resolved
+ * as service.namespace.svc.cluster.local. One that is not in the files cannot be used, unless its endpoints
+ * are.
  */
 struct service {
 	struct span name;
@@ -34,6 +35,8 @@ void services_done(struct manifests *m);
  */
 bool service_ref(struct manifests *m, const struct yaml_node *node, const struct manifest_object *route,
 		 struct backend_ref *ref);
+/* A reference to nothing: requests for it get 500, connections end. Without a message. False: no memory. */
+bool service_ref_refuse(struct manifests *m, struct span name, const char *reason, struct backend_ref *ref);
 /* "name.namespace.svc.cluster.local" */
 struct span service_hostname(struct decoder *d, struct span namespace, struct span name);
 /* Annotation headgate/splice of a Gateway, route or Service: value_splice_...(); NULL: not written. */

@@ -156,7 +156,7 @@ def all_avoided():
     check(answered_by(gateway, 20)[addresses[0]] >= 1, "an answer of the one that came up")
 
 
-@test("a service without endpoints is 503; one that is not loaded is asked for by its name in the DNS")
+@test("a service without endpoints is 503; one that is not loaded is 500, and nobody is asked in the DNS")
 def without():
     gateway = Gateway(service((), 8000))
     answer = gateway.fetch("/get")
@@ -164,9 +164,8 @@ def without():
     gateway = Gateway(service(("127.0.0.2",), 8000).replace("backendRefs: [{name: svc,",
                                                             "backendRefs: [{name: other,"))
     answer = gateway.fetch("/get")
-    eq((answer.status, answer.text), (503, "backends required DNS resolution which failed"),
-       "status and body")
-    check("Service ns/other is not in the loaded files" in gateway.stderr, f"a warning: {gateway.stderr!r}")
+    eq((answer.status, answer.text), (500, "there is no such Service in the loaded files"), "status and body")
+    check('"Service" ns/other cannot be used' in gateway.stderr, f"a warning: {gateway.stderr!r}")
 
 
 @test("an EndpointSlice that changes moves the traffic, and drops nothing")

@@ -189,4 +189,4 @@ def warnings():
         status, out, error = run([binary("headgate"), "-f", manifest("gateway"), "-f", manifest(name),
                                   "--validate-only"])
         eq(status, 0, f"exit status of {name}: {out}{error}")
-        eq((out + error).count("warn"), count, f"warnings of {name}: {error!r}")
+        eq((out + error).count("\twarn\t"), count, f"warnings of {name}: {error!r}")

@@ -302,7 +302,11 @@ TEST(every_rule_is_a_route_and_every_listener_has_its_own_references)
 		       "{type: ResponseHeaderModifier, responseHeaderModifier: {remove: [b], add: [{name: c, "
 		       "value: d}]}}],"
 		       "backendRefs: [{name: s, port: 1}]}]");
-	const char *texts[] = { GATEWAY, route };
+	static const char services[] =
+		"{apiVersion: v1, kind: Service, metadata: {name: s, namespace: app}, spec: {ports: [{port: "
+		"1}]}}\n---\n{apiVersion: v1, kind: Service, metadata: {name: t, namespace: app}, spec: "
+		"{ports: [{port: 1}]}}\n";
+	const char *texts[] = { GATEWAY, route, services };
 	const struct redirect_policy *redirect;
 	const struct mirror_policy *mirror;
 	const struct url_rewrite *rewrite;
@@ -310,7 +314,7 @@ TEST(every_rule_is_a_route_and_every_listener_has_its_own_references)
 	const struct route *r;
 	struct config_case c;
 
-	config_case_texts(&c, texts, 2);
+	config_case_texts(&c, texts, 3);
 	config_case_accepted(&c);
 	all = find_listener(&c, "infra/g.all");
 	wild = find_listener(&c, "infra/g.wild");
@@ -426,7 +430,7 @@ TEST(a_list_is_taken_apart_and_other_kinds_are_skipped)
 	config_case_says(&c, CONFIG_ERROR,
 			 "a.yaml:7:58: Gateway default/g: spec.listeners[0].foo: ", "unknown key \"foo\"");
 	assert_int_equal(c.report.count[CONFIG_INFO], 2);
-	config_case_says(&c, CONFIG_INFO, "a.yaml:8:3: ",
+	config_case_says(&c, CONFIG_INFO, "a.yaml:8:3: Deployment default/d: ",
 			 "skipped: objects of kind \"Deployment\" (\"apps/v1\") are not used");
 	config_case_done(&c);
 }

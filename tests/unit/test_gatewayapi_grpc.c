@@ -420,7 +420,8 @@ TEST(a_grant_for_one_kind_is_none_for_the_other)
 			 "{name: x, "
 			 "namespace: far}, spec: {from: [{group: gateway.networking.k8s.io, kind: %s, "
 			 "namespace: "
-			 "app}], to: [{group: '', kind: Service}]}}\n",
+			 "app}], to: [{group: '', kind: Service}]}}\n---\n{apiVersion: v1, kind: Service, "
+			 "metadata: {name: s, namespace: far}, spec: {ports: [{port: 1}]}}\n",
 			 rows[i].kind);
 		config_case_texts(&c, texts, 3);
 		assert_int_equal(first_listener(&c)->route_list[0].backend_list[0].is_invalid,

@@ -24,6 +24,12 @@
 	"{apiVersion: v1, kind: Endpoints, metadata: {name: s, namespace: app}, subsets: [" subsets          \
 	"]}\n---\n"
 
+#define OTHER_SERVICE                                                                                        \
+	"{apiVersion: v1, kind: Service, metadata: {name: t, namespace: app}, spec: {ports: [{port: 80}]}}\n"
+#define FAR_SERVICE                                                                                          \
+	"---\n{apiVersion: v1, kind: Service, metadata: {name: s, namespace: far}, spec: {ports: "    \
+	"[{port: 80}]}}\n"
+
 #define GATEWAY "gateway.networking.k8s.io/v1"
 #define NEAR(version, kind, name, spec)                                                                      \
 	"{apiVersion: " version ", kind: " kind ", metadata: {" name                                         \
@@ -99,7 +105,6 @@ TEST(endpoints_come_from_slices_endpoints_external_names_or_dns)
 		{ "DNS of a headless Service gives pods",
 		  SERVICE("ports: [{port: 80, targetPort: 8080}], clusterIP: None"),
 		  "s.app.svc.cluster.local:8080? " },
-		{ "not in the files at all", "", "s.app.svc.cluster.local:80? " },
 		{ "only its slice, ports by number",
 		  SLICE("s-1", "ports: [{name: x, port: 79}, {name: y, port: 80}],"
 			       "endpoints: [{addresses: [10.0.0.1]}]"),
@@ -155,6 +160,11 @@ TEST(what_cannot_be_used_answers_500_with_a_warning)
 		const char *words; /* NULL: it can be used */
 	} rows[] = {
 		{ "{name: s, port: 82}", SERVICE("ports: [{port: 80}]"), "the Service has no such port" },
+		{ "{name: s, port: 80}", "", "there is no such Service in the loaded files" },
+		{ "{name: s, port: 80}", SERVICE("ports: [{port: 80, appProtocol: https}]"),
+		  "its appProtocol asks for TLS" },
+		{ "{name: s, port: 80}", SERVICE("ports: [{port: 80, appProtocol: kubernetes.io/wss}]"),
+		  "its appProtocol asks for TLS" },
 		{ "{name: s, kind: AgentgatewayBackend, group: agentgateway.dev}", "",
 		  "only backends of kind Service" },
 		{ "{name: s, namespace: far, port: 80}", "", "no ReferenceGrant there allows it" },
@@ -162,13 +172,13 @@ TEST(what_cannot_be_used_answers_500_with_a_warning)
 		  "{apiVersion: gateway.networking.k8s.io/v1beta1, kind: ReferenceGrant, metadata: {name: x, "
 		  "namespace: far}, spec: {"
 		  "from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: app}], to: [{group: "
-		  "'', kind: Service}]}}\n",
+		  "'', kind: Service}]}}\n" FAR_SERVICE,
 		  NULL },
 		{ "{name: s, namespace: far, port: 80}",
 		  "{apiVersion: gateway.networking.k8s.io/v1beta1, kind: ReferenceGrant, metadata: {name: x, "
 		  "namespace: far}, spec: {"
 		  "from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: app}], to: [{group: "
-		  "'', kind: Service, name: s}]}}\n",
+		  "'', kind: Service, name: s}]}}\n" FAR_SERVICE,
 		  NULL },
 		{ "{name: s, namespace: far, port: 80}",
 		  "{apiVersion: gateway.networking.k8s.io/v1beta1, kind: ReferenceGrant, metadata: {name: x, "
@@ -245,7 +255,8 @@ TEST(an_annotation_keeps_the_kernel_lanes_away)
 			"{name: s, port: 80}, {name: t, port: 80}") "{apiVersion: v1, kind: Service, "
 								    "metadata: {name: s, namespace: app, "
 								    "annotations: {headgate/splice: off}},"
-								    "spec: {ports: [{port: 80}]}}\n");
+								    "spec: {ports: [{port: 80}]}}\n---\n"
+			OTHER_SERVICE);
 	refs = refs_of(&c);
 	assert_true(refs[0].backend->splice_off);
 	assert_false(refs[1].backend->splice_off);
@@ -260,7 +271,8 @@ TEST(an_annotation_pairs_processes_of_this_host)
 	config_case_text(&c, BEGIN ROUTE("{name: s, port: 80}, {name: t, port: 80}")
 				     NEAR("v1", "Service", "name: s", "ports: [{port: 80}]")
 					     NEAR(GATEWAY, "Gateway", "name: near",
-						  "listeners: [{name: h, port: 81, protocol: HTTP}]"));
+						  "listeners: [{name: h, port: 81, protocol: HTTP}]")
+						     OTHER_SERVICE);
 	refs = refs_of(&c);
 	assert_true(refs[0].backend->is_same_host);
 	assert_false(refs[0].backend->splice_off || refs[1].backend->is_same_host);

@@ -277,26 +277,6 @@ TEST(a_mirror_that_is_told_to_speak_http_2_is_refused)
 	}
 }
 
-TEST(tls_to_backends_is_warned_about)
-{
-	static const char *const names[] = { "kubernetes.io/wss", "https" };
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		const char *texts[] = { BEGIN ROUTE("HTTPRoute"), NULL };
-		struct config_case c;
-		char text[200];
-
-		snprintf(text, sizeof(text), PORT(", appProtocol: %s"), names[i]);
-		texts[1] = text;
-		config_case_texts(&c, texts, 2);
-		config_case_accepted(&c);
-		config_case_says(&c, CONFIG_WARNING,
-				 "b.yaml:1:93: Service default/s: spec.ports[0].appProtocol: ",
-				 "requests are sent in clear text");
-		config_case_done(&c);
-	}
-}
-
 TEST(only_grpc_calls_go_as_http2_when_nobody_says)
 {
 	static const struct {

@@ -33,7 +33,20 @@ static void report_log(const struct config_report *report)
 	}
 }
 
-int gateway_load(const struct options *options, struct text *ret_errors, struct text *ret_warnings,
+void gateway_messages_init(struct gateway_messages *messages)
+{
+	*messages = (struct gateway_messages){ 0 };
+	text_init(&messages->errors);
+	text_init(&messages->warnings);
+}
+
+void gateway_messages_done(struct gateway_messages *messages)
+{
+	text_done(&messages->errors);
+	text_done(&messages->warnings);
+}
+
+int gateway_load(const struct options *options, struct gateway_messages *messages,
 		 struct snapshot **ret_snapshot)
 {
 	struct config_report report;
@@ -45,10 +58,9 @@ int gateway_load(const struct options *options, struct text *ret_errors, struct 
 	if (!error)
 		error = policy_seal(snapshot, &report);
 	report_log(&report);
-	if (ret_errors)
-		config_report_print(&report, CONFIG_ERROR, "", ret_errors);
-	if (ret_warnings)
-		config_report_print(&report, CONFIG_WARNING, "", ret_warnings);
+	config_report_print(&report, CONFIG_ERROR, "", &messages->errors);
+	config_report_print(&report, CONFIG_WARNING, "", &messages->warnings);
+	messages->warning_count += report.count[CONFIG_WARNING];
 	config_report_done(&report);
 	if (error) {
 		snapshot_unref(snapshot);
@@ -249,12 +261,12 @@ static int gateway_replace(struct gateway *gateway, struct snapshot *snapshot)
 
 	snapshot->generation = old->generation + 1;
 	if (error)
-		text_str(&gateway->errors, "no memory for the health of the endpoints");
+		text_str(&gateway->messages.errors, "no memory for the health of the endpoints");
 	else
-		error = gateway_apply(gateway, snapshot, &gateway->errors);
+		error = gateway_apply(gateway, snapshot, &gateway->messages.errors);
 	if (error) {
 		log_line(error == -EAGAIN ? LOG_INFO : LOG_ERROR, "%.*s",
-			 SPAN_FMT(text_span(&gateway->errors)));
+			 SPAN_FMT(text_span(&gateway->messages.errors)));
 		snapshot_unref(snapshot);
 	} else {
 		gateway_warn_static(&old->config, &snapshot->config);
@@ -272,13 +284,13 @@ static void gateway_reload(struct gateway *gateway)
 	if (gateway->phase != GATEWAY_RUNNING)
 		return;
 	timer_cancel(loop_timers(gateway->loop), &gateway->reload_timer);
-	text_clear(&gateway->errors);
-	text_clear(&gateway->warnings);
-	error = gateway_load(gateway->options, &gateway->errors, &gateway->warnings, &snapshot);
+	gateway_messages_done(&gateway->messages);
+	gateway_messages_init(&gateway->messages);
+	error = gateway_load(gateway->options, &gateway->messages, &snapshot);
 	if (!error)
 		error = gateway_replace(gateway, snapshot);
 	if (error == -EAGAIN) {
-		text_clear(&gateway->errors);
+		text_clear(&gateway->messages.errors);
 		timer_arm(loop_timers(gateway->loop), &gateway->reload_timer,
 			  loop_now_ms(gateway->loop) + GATEWAY_RELOAD_MS);
 		return;
@@ -515,22 +527,19 @@ static void gateway_stop(struct gateway *gateway)
 		hg_free(list_entry(list_pop(&gateway->ports), struct gateway_port, node));
 	snapshot_unref(gateway->snapshot);
 	health_board_done(&gateway->health);
-	text_done(&gateway->errors);
-	text_done(&gateway->warnings);
+	gateway_messages_done(&gateway->messages);
 }
 
 int gateway_run(struct gateway *gateway, const struct options *options, struct snapshot *snapshot,
-		uint64_t seen)
+		const struct gateway_messages *messages, uint64_t seen)
 {
 	struct text error;
 	int result;
 
-	*gateway = (struct gateway){ .options = options, .syn_filter_program = -1 };
+	*gateway = (struct gateway){ .options = options, .messages = *messages, .syn_filter_program = -1 };
 	list_init(&gateway->ports);
 	health_board_init(&gateway->health);
 	kernel_lanes_init(&gateway->lanes);
-	text_init(&gateway->errors);
-	text_init(&gateway->warnings);
 	text_init(&error);
 	atomic_init(&gateway->shared.connections, 0);
 	timer_init(&gateway->drain_timer, gateway_on_drain);

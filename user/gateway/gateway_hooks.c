@@ -18,8 +18,8 @@ static void hook_config_status(void *context, struct admin_config_status *ret_st
 	const struct gateway *gateway = context;
 
 	*ret_status = gateway->status;
-	ret_status->errors = text_span(&gateway->errors);
-	ret_status->warnings = text_span(&gateway->warnings);
+	ret_status->errors = text_span(&gateway->messages.errors);
+	ret_status->warnings = text_span(&gateway->messages.warnings);
 }
 
 static bool hook_is_ready(void *context, struct span *ret_pending)

@@ -29,9 +29,18 @@ static void raise_descriptor_limit(void)
 	}
 }
 
+/* Somebody who only looks at the last line, or at a log without warnings, learns of them all the same. */
+static void say_valid(uint32_t warnings)
+{
+	puts("Configuration is valid!");
+	if (warnings)
+		printf("%u %s\n", warnings, warnings == 1 ? "warning" : "warnings");
+}
+
 static int run(struct options *options)
 {
 	static struct gateway gateway;
+	struct gateway_messages messages;
 	struct snapshot *snapshot = NULL;
 	uint64_t seen;
 	int error;
@@ -40,19 +49,20 @@ static int run(struct options *options)
 	if (options_read_streams(options) < 0)
 		return EXIT_USAGE;
 	seen = watch_signature(options->source_list, options->source_count);
-	error = gateway_load(options, NULL, NULL, &snapshot);
-	if (error)
-		return error == -EINVAL || error == -ENOMEM ? EXIT_INVALID : EXIT_USAGE;
-	if (options->validate_only) {
-		puts("Configuration is valid!");
+	gateway_messages_init(&messages);
+	error = gateway_load(options, &messages, &snapshot);
+	if (error || options->validate_only) {
+		if (!error)
+			say_valid(messages.warning_count);
+		gateway_messages_done(&messages);
 		snapshot_unref(snapshot);
-		return EXIT_OK;
+		return !error ? EXIT_OK : error == -EINVAL || error == -ENOMEM ? EXIT_INVALID : EXIT_USAGE;
 	}
 	options_apply_logging(options, NULL, &snapshot->config);
 	raise_descriptor_limit();
 	if (signals_block() < 0)
 		return EXIT_INVALID;
-	return gateway_run(&gateway, options, snapshot, seen);
+	return gateway_run(&gateway, options, snapshot, &messages, seen);
 }
 
 int main(int argc, char **argv)

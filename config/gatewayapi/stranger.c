@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/gatewayapi/stranger.h"
+
+#include <stdio.h>
+
+#include "user/base/check.h"
+
+#define OUR_GROUP "agentgateway.dev"
+
+struct stranger {
+	const struct yaml_node *root;
+	struct span group;
+	struct span kind;
+	struct span namespace;
+	bool is_backend_tls;
+	bool is_refusal; /* what it names is not served */
+	uint32_t targets;
+};
+
+/* What may not be served: an object, or a part of it. */
+struct refusal {
+	struct span section; /* empty: all of it */
+	bool is_backend_tls;
+	const struct refusal *next; /* of the same object */
+};
+
+/* -------------------------------------------------------------------------------- what it asks for */
+
+/* Parts of names, in lower case, that mean: nobody may pass unless. */
+static const char *const words[] = {
+	"tls", "auth", "jwt", "oidc", "apikey", "security", "accesscontrol", "firewall", "waf",
+};
+
+static bool is_security_word(struct span name)
+{
+	char lower[64];
+	size_t len = name.len < sizeof(lower) - 1 ? name.len : sizeof(lower) - 1;
+
+	for (size_t i = 0; i < len; i++)
+		lower[i] = (char)(name.data[i] >= 'A' && name.data[i] <= 'Z' ? name.data[i] + 32 :
+									       name.data[i]);
+	lower[len] = '\0';
+	/* The host part of a URL has nothing to do with it. */
+	if (strstr(lower, "authority"))
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (strstr(lower, words[i]))
+			return true;
+	return false;
+}
+
+enum { SECURITY_DEPTH = 4 }; /* levels of a spec that are looked at */
+
+static bool has_security_key(const struct yaml_node *node, unsigned depth)
+{
+	if (!node || depth == 0)
+		return false;
+	yaml_each(member, node) {
+		if (node->kind == YAML_MAP && is_security_word(member->key))
+			return true;
+		if (member->kind != YAML_SCALAR && has_security_key(member, depth - 1))
+			return true;
+	}
+	return false;
+}
+
+static bool is_security(const struct stranger *stranger)
+{
+	return is_security_word(stranger->kind) || is_security_word(stranger->group) ||
+	       has_security_key(decode_get(stranger->root, "spec"), SECURITY_DEPTH);
+}
+
+/* -------------------------------------------------------------------------------- what it may have meant */
+
+static bool is_our_group(struct span group)
+{
+	return span_eq(group, SPAN(GROUP_GATEWAY)) || span_eq(group, SPAN(OUR_GROUP));
+}
+
+/* A kind of ours, misspelt, or one of ours in a group that is misspelt; NULL: nothing of the sort. */
+static const char *meant_kind(const struct stranger *stranger, const char **ret_group)
+{
+	for (unsigned i = 0; i < MANIFEST_KIND_COUNT; i++) {
+		const char *group = manifest_kind_group((enum manifest_kind)i);
+		const char *name = manifest_kind_name((enum manifest_kind)i);
+
+		*ret_group = group;
+		if (span_eq(stranger->group, span_str(group)) && decode_is_typo(stranger->kind, name))
+			return name;
+		if (*group && span_eq(stranger->kind, span_str(name)) &&
+		    decode_is_typo(stranger->group, group))
+			return name;
+	}
+	return NULL;
+}
+
+/* GatewayClass is asked for its controller; the others of the group have no effect and are no policy. */
+static bool is_harmless(const struct stranger *stranger)
+{
+	return span_eq(stranger->group, SPAN(GROUP_GATEWAY)) && span_eq(stranger->kind, SPAN("GatewayClass"));
+}
+
+/* -------------------------------------------------------------------------------- what it applies to */
+
+static bool target_kind(struct span name, enum manifest_kind *ret)
+{
+	static const enum manifest_kind kinds[] = { MANIFEST_GATEWAY,	MANIFEST_HTTP_ROUTE,
+						    MANIFEST_GRPC_ROUTE, MANIFEST_TCP_ROUTE,
+						    MANIFEST_TLS_ROUTE,	MANIFEST_SERVICE };
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (span_eq(name, span_str(manifest_kind_name(kinds[i])))) {
+			*ret = kinds[i];
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Nothing here is reported: the object is written for somebody else, in a form that we do not know. */
+static struct span scalar(const struct yaml_node *map, const char *key)
+{
+	const struct yaml_node *node = map && map->kind == YAML_MAP ? decode_get(map, key) : NULL;
+
+	return node && node->kind == YAML_SCALAR ? node->text : (struct span){ 0 };
+}
+
+static struct span refusal_key(struct decoder *d, enum manifest_kind kind, struct span namespace,
+			       struct span name)
+{
+	return decode_text(d, "%d/%.*s/%.*s", (int)kind, SPAN_FMT(namespace), SPAN_FMT(name));
+}
+
+static void refuse(struct manifests *m, const struct stranger *stranger, enum manifest_kind kind,
+		   struct span namespace, struct span name, struct span section)
+{
+	struct decoder *d = m->decoder;
+	struct span key = refusal_key(d, kind, namespace, name);
+	struct refusal *refusal = decode_take(d, 1, sizeof(*refusal)), *first;
+
+	if (!key.data || !refusal)
+		return;
+	refusal->section = section;
+	refusal->is_backend_tls = stranger->is_backend_tls;
+	first = name_map_get(&m->refusals, key);
+	if (!first) {
+		name_map_put(d, &m->refusals, key, refusal);
+	} else {
+		refusal->next = first->next;
+		first->next = refusal;
+	}
+}
+
+static void take_ref(struct manifests *m, struct stranger *stranger, const struct yaml_node *node)
+{
+	struct span name = scalar(node, "name"), namespace = scalar(node, "namespace");
+	enum manifest_kind kind;
+
+	if (!name.len || !target_kind(scalar(node, "kind"), &kind))
+		return;
+	stranger->targets++;
+	if (stranger->is_refusal)
+		refuse(m, stranger, kind, namespace.len ? namespace : stranger->namespace, name,
+		       scalar(node, "sectionName"));
+}
+
+/* Selectors by labels that are plain names and values; anything else selects all of the namespace. */
+static bool selects(const struct yaml_node *selector, const struct manifest_object *object)
+{
+	const struct yaml_node *labels = decode_get(selector, "matchLabels");
+
+	if (!labels || labels->kind != YAML_MAP)
+		return true;
+	yaml_each(label, labels) {
+		const struct yaml_node *found = object->labels ? yaml_get(object->labels, label->key) : NULL;
+
+		if (!found || found->kind != YAML_SCALAR || label->kind != YAML_SCALAR ||
+		    !span_eq(found->text, label->text))
+			return false;
+	}
+	return true;
+}
+
+static void take_selector(struct manifests *m, struct stranger *stranger, const struct yaml_node *node)
+{
+	enum manifest_kind kind;
+
+	if (!target_kind(scalar(node, "kind"), &kind))
+		return;
+	stranger->targets++;
+	for (uint32_t i = 0; stranger->is_refusal && i < m->objects[kind].count; i++) {
+		const struct manifest_object *object = m->objects[kind].list[i];
+
+		if (span_eq(object->namespace, stranger->namespace) && selects(node, object))
+			refuse(m, stranger, kind, object->namespace, object->name,
+			       scalar(node, "sectionName"));
+	}
+}
+
+static void take_targets(struct manifests *m, struct stranger *stranger)
+{
+	const struct yaml_node *spec = decode_get(stranger->root, "spec"), *one, *list, *selectors;
+
+	if (!spec || spec->kind != YAML_MAP)
+		return;
+	one = decode_get(spec, "targetRef");
+	list = decode_get(spec, "targetRefs");
+	selectors = decode_get(spec, "targetSelectors");
+	if (one)
+		take_ref(m, stranger, one);
+	if (list && list->kind == YAML_LIST)
+		yaml_each(node, list)
+			take_ref(m, stranger, node);
+	if (selectors && selectors->kind == YAML_LIST)
+		yaml_each(node, selectors)
+			take_selector(m, stranger, node);
+}
+
+/* -------------------------------------------------------------------------------- what is said */
+
+static void report_backend_tls(struct manifests *m, const struct stranger *stranger)
+{
+	config_warning(m->decoder->report, stranger->root,
+		       "asks for TLS to backends, which is not supported yet; requests for the Services it "
+		       "names get status 500 instead of going out in clear text: remove it where clear text "
+		       "will do");
+}
+
+static void report_refusal(struct manifests *m, const struct stranger *stranger, const char *meant,
+			   const char *group)
+{
+	const char *advice = "write it as an AgentgatewayPolicy, or remove it";
+	char hint[200];
+
+	if (meant) {
+		snprintf(hint, sizeof(hint), "did you mean %s of %s?", meant, *group ? group : "v1");
+		advice = hint;
+	}
+	config_warning(m->decoder->report, stranger->root,
+		       "%s of %s is a policy that this gateway does not know%s; what it names gets status "
+		       "500 instead of being served without it: %s",
+		       QUOTE(stranger->kind), QUOTE(stranger->group),
+		       is_security(stranger) ? ", and asks for security" : "", advice);
+}
+
+static void report_unknown(struct manifests *m, const struct stranger *stranger, const char *meant,
+			   const char *group)
+{
+	struct config_report *report = m->decoder->report;
+
+	if (meant)
+		config_warning(report, stranger->root,
+			       "skipped: there is no kind %s of %s; did you mean %s of %s?",
+			       QUOTE(stranger->kind), QUOTE(stranger->group), meant, *group ? group : "v1");
+	else
+		config_warning(report, stranger->root,
+			       "skipped: %s of %s is not supported by this gateway and has no effect",
+			       QUOTE(stranger->kind), QUOTE(stranger->group));
+}
+
+/* Kubernetes itself sees to what is in its own groups. */
+static bool is_built_in(struct span group)
+{
+	return span_find(group, '.') < 0 || span_ends(group, SPAN(".k8s.io"));
+}
+
+static void decode_stranger(struct manifests *m, struct stranger *stranger)
+{
+	const char *group = "", *meant;
+	bool is_ours;
+
+	stranger->is_backend_tls = span_eq(stranger->group, SPAN(GROUP_GATEWAY)) &&
+				   span_eq(stranger->kind, SPAN("BackendTLSPolicy"));
+	meant = stranger->is_backend_tls ? NULL : meant_kind(stranger, &group);
+	is_ours = meant || (is_our_group(stranger->group) && !is_harmless(stranger));
+	stranger->is_refusal = is_ours || is_security(stranger);
+	take_targets(m, stranger);
+	if (stranger->is_backend_tls)
+		report_backend_tls(m, stranger);
+	else if (stranger->targets && stranger->is_refusal)
+		report_refusal(m, stranger, meant, group);
+	else if (is_ours || stranger->targets ||
+		 (is_security_word(stranger->kind) && !is_built_in(stranger->group)))
+		report_unknown(m, stranger, meant, group);
+	else
+		config_info(m->decoder->report, stranger->root,
+			    "skipped: objects of kind %s (%s) are not used", QUOTE(stranger->kind),
+			    QUOTE(scalar(stranger->root, "apiVersion")));
+}
+
+/* -------------------------------------------------------------------------------- */
+
+void stranger_add(struct manifests *m, struct yaml_document *document, struct span group, struct span kind)
+{
+	struct stranger *stranger = decode_take(m->decoder, 1, sizeof(*stranger));
+	const struct yaml_node *metadata = decode_get(document->root, "metadata");
+	struct span name = scalar(metadata, "name");
+
+	if (!stranger)
+		return;
+	*stranger = (struct stranger){ .root = document->root, .group = group, .kind = kind };
+	stranger->namespace = scalar(metadata, "namespace");
+	if (!stranger->namespace.len)
+		stranger->namespace = SPAN("default");
+	if (name.len)
+		document->label = decode_text(m->decoder, "%.*s %.*s/%.*s", SPAN_FMT(kind),
+					      SPAN_FMT(stranger->namespace), SPAN_FMT(name));
+	build_push(m->decoder, &m->strangers, stranger);
+}
+
+void strangers_decode(struct manifests *m)
+{
+	for (uint32_t i = 0; i < m->strangers.count; i++)
+		decode_stranger(m, m->strangers.list[i]);
+}
+
+bool stranger_refuses(const struct manifests *m, const struct stranger_question *question)
+{
+	char key[600];
+	int len = snprintf(key, sizeof(key), "%d/%.*s/%.*s", (int)question->kind,
+			   SPAN_FMT(question->namespace), SPAN_FMT(question->name));
+	const struct refusal *refusal =
+		len < (int)sizeof(key) ? name_map_get(&m->refusals, span_of(key, (size_t)len)) : NULL;
+
+	for (; refusal; refusal = refusal->next) {
+		if (refusal->is_backend_tls && question->route == MANIFEST_TLS_ROUTE)
+			continue;
+		if (!refusal->section.len || span_eq(refusal->section, question->section))
+			return true;
+	}
+	return false;
+}
+
+void strangers_done(struct manifests *m)
+{
+	build_list_done(&m->strangers);
+	name_map_done(&m->refusals);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/gatewayapi/object.h"
+
+/*
+ * Objects of kinds that are not understood here. Most have nothing to do with a gateway. One that names what
+ * it applies to and asks for security (TLS, authentication, authorization), or is written like one of our
+ * own kinds, must not be passed over: what it protects answers 500 instead of being served without it. A
+ * BackendTLSPolicy is one of them until TLS to backends is there.
+ */
+
+/* Keeps an object whose kind is not in the table; `group` and `kind` are borrowed. */
+void stranger_add(struct manifests *m, struct yaml_document *document, struct span group, struct span kind);
+/* After all objects: says what is thought of each, and notes what they forbid. */
+void strangers_decode(struct manifests *m);
+
+/* An object, or its part of that name (listener, rule, port), may not be served to routes of a kind. */
+struct stranger_question {
+	enum manifest_kind kind;
+	struct span namespace;
+	struct span name;
+	struct span section;	  /* empty: only refusals of all of it are meant */
+	enum manifest_kind route; /* TLSRoute: what it passes through is encrypted already */
+};
+bool stranger_refuses(const struct manifests *m, const struct stranger_question *question);
+#define STRANGER_REFUSAL "a policy asks for security here that this gateway does not provide"
+void strangers_done(struct manifests *m);
