@@ -238,6 +238,34 @@ static void enter_gateway(const struct seal *seal, struct precedence *precedence
 	}
 }
 
+static bool tcp_names_equal(const struct tcp_route *a, const struct tcp_route *b)
+{
+	return span_eq(a->name, b->name) && span_eq(a->namespace, b->namespace);
+}
+
+/* One connection has nothing but its server name to tell routes apart by. */
+static void warn_of_tcp_twins(const struct seal *seal, const struct listener *listener)
+{
+	for (uint32_t i = 0; i < listener->tcp_route_count; i++) {
+		const struct tcp_route *route = &listener->tcp_route_list[i], *first;
+		bool is_named = listener->protocol == PROTOCOL_TLS && route->hostname_count;
+
+		for (uint32_t h = 0; h < (is_named ? route->hostname_count : 1); h++) {
+			first = tcp_route_of_name(listener->table,
+						  is_named ? route->hostname_list[h] : SPAN(""));
+			if (first == route || tcp_names_equal(first, route))
+				continue;
+			config_message_at(seal->report, CONFIG_WARNING, route->where,
+					  "gets no connections from listener %s%s%.*s: route %.*s/%.*s has "
+					  "them, which is older or comes first by name",
+					  QUOTE(listener->key), is_named ? " for " : "",
+					  SPAN_FMT(is_named ? route->hostname_list[h] : SPAN("")),
+					  SPAN_FMT(first->namespace), SPAN_FMT(first->name));
+			break;
+		}
+	}
+}
+
 static int seal_listener(struct seal *seal, struct listener *listener, uint16_t port)
 {
 	struct arena *arena = seal->snapshot->arena;
@@ -255,6 +283,8 @@ static int seal_listener(struct seal *seal, struct listener *listener, uint16_t 
 			QUOTE(listener->key), LIMIT_ROUTE_ENTRIES);
 		return 0;
 	}
+	if (result == 0)
+		warn_of_tcp_twins(seal, listener);
 	enter_gateway(seal, &precedence, listener, port, false);
 	for (uint32_t i = 0; i < listener->route_count && result == 0; i++)
 		result = seal_route(seal, &precedence, listener, &listener->route_list[i]);

@@ -322,6 +322,11 @@ static int tcp_build(struct route_table *table, const struct listener *listener,
 	return 0;
 }
 
+const struct tcp_route *tcp_route_of_name(const struct route_table *table, struct span name)
+{
+	return table->tcp_list[host_index_add(table->tcp_hosts, name)->index];
+}
+
 int route_table_build(struct listener *listener, struct arena *arena)
 {
 	struct route_table *table = arena_take(arena, sizeof(*table));

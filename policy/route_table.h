@@ -55,6 +55,9 @@ struct route_table {
 	const struct tcp_route **tcp_list; /* by host_bucket.index */
 };
 
+/* The route that has a host name of a TCP or TLS listener, one that its routes name; "": every name. */
+const struct tcp_route *tcp_route_of_name(const struct route_table *table, struct span name);
+
 struct listener_table {
 	struct host_index *hosts;
 	const struct listener **listener_list; /* by host_bucket.index: the first of that host name */

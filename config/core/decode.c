@@ -3,8 +3,10 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "config/core/duration.h"
+#include "config/core/typo.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 
@@ -70,97 +72,13 @@ const char *decode_found(char out[CONFIG_QUOTE_BYTES], const struct yaml_node *n
 	return yaml_kind_name(node);
 }
 
-static unsigned min3(unsigned a, unsigned b, unsigned c)
-{
-	unsigned least = a < b ? a : b;
-
-	return least < c ? least : c;
-}
-
-enum {
-	SUGGEST_BYTES = 48, /* longer words are not compared */
-};
-
-static char lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-
-/* Insertions, deletions, replacements and swaps of neighbours between two words, letters of any case alike.
- */
-static unsigned edit_distance(struct span a, struct span b)
-{
-	unsigned rows[3][SUGGEST_BYTES + 1];
-
-	for (size_t j = 0; j <= b.len; j++)
-		rows[0][j] = (unsigned)j;
-	for (size_t i = 1; i <= a.len; i++) {
-		unsigned *row = rows[i % 3];
-		const unsigned *above = rows[(i + 2) % 3], *above2 = rows[(i + 1) % 3];
-
-		row[0] = (unsigned)i;
-		for (size_t j = 1; j <= b.len; j++) {
-			char x = lower(a.data[i - 1]), y = lower(b.data[j - 1]);
-
-			row[j] = min3(above[j] + 1, row[j - 1] + 1, above[j - 1] + (x != y));
-			if (i > 1 && j > 1 && x == lower(b.data[j - 2]) && lower(a.data[i - 2]) == y)
-				row[j] = min3(row[j], row[j], above2[j - 2] + 1);
-		}
-	}
-	return rows[a.len % 3][b.len];
-}
-
-/* "front" for "frontend", "retryPolicy" for "retry". */
-static bool is_shortened(struct span word, struct span name)
-{
-	size_t len = word.len < name.len ? word.len : name.len;
-
-	return len >= 4 && span_eq_nocase(span_first(word, len), span_first(name, len));
-}
-
-/* The closest of the names, when it is close enough to be a typing error; NULL otherwise. */
-static const char *closest_name(struct span word, const char *const *names, size_t name_count)
-{
-	const char *best = NULL, *shortened = NULL;
-	unsigned best_distance = (unsigned)(word.len / 3) + 1;
-
-	if (word.len > SUGGEST_BYTES)
-		return NULL;
-	if (best_distance > 3)
-		best_distance = 3;
-	for (size_t i = 0; i < name_count; i++) {
-		struct span name = span_str(names[i]);
-		unsigned distance;
-
-		if (name.len > SUGGEST_BYTES)
-			continue;
-		if (!shortened && is_shortened(word, name))
-			shortened = names[i];
-		distance = edit_distance(word, name);
-		if (distance < best_distance || (distance == best_distance && !best && distance < word.len)) {
-			best = names[i];
-			best_distance = distance;
-		}
-	}
-	return best ? best : shortened;
-}
-
-bool decode_is_typo(struct span word, const char *name)
-{
-	struct span right = span_str(name);
-	size_t far = word.len > right.len ? word.len - right.len : right.len - word.len;
-
-	return far <= 2 && word.len >= 4 && word.len <= SUGGEST_BYTES && right.len <= SUGGEST_BYTES &&
-	       lower(word.data[0]) == lower(right.data[0]) && edit_distance(word, right) <= 2;
-}
-
 /* Nobody sees the messages beyond the bound: a file of wrong keys must not cost a comparison for each. */
 static const char *suggest(const struct decoder *d, struct span word, const char *const *names,
 			   size_t name_count)
 {
 	if (d->report->count[CONFIG_ERROR] >= LIMIT_CONFIG_ERRORS)
 		return NULL;
-	return closest_name(word, names, name_count);
+	return typo_meant(word, names, name_count);
 }
 
 /* "a, b, c", cut where the room ends. */
@@ -485,30 +403,38 @@ bool decode_port(struct decoder *d, const struct yaml_node *node, uint16_t *ret)
 	return true;
 }
 
+/* A number as the YAML core schema writes it (YAML 1.2 10.3.2), without those for infinity and the like. */
+static bool parse_decimal(struct span s, double *ret)
+{
+	char digits[64];
+	char *end;
+
+	if (s.len == 0 || s.len >= sizeof(digits) || !is_number_or_bool(s) || !all_of(s, "0123456789.+-eE"))
+		return false;
+	memcpy(digits, s.data, s.len);
+	digits[s.len] = '\0';
+	*ret = strtod(digits, &end);
+	return *end == '\0';
+}
+
 bool decode_fraction(struct decoder *d, const struct yaml_node *node, uint32_t *ret_per_million)
 {
-	uint32_t value = 0, scale = 1000000;
-	struct span s;
+	bool is_number, is_percent;
+	double value;
 
 	if (!node)
 		return false;
-	s = node->kind == YAML_SCALAR && !node->is_quoted ? node->text : (struct span){ 0 };
-	if (s.len && (s.data[0] == '0' || s.data[0] == '1')) {
-		value = (uint32_t)(s.data[0] - '0') * scale;
-		s = span_from(s, 1);
-		if (s.len > 1 && s.data[0] == '.') {
-			for (s = span_from(s, 1); s.len && s.data[0] >= '0' && s.data[0] <= '9';
-			     s = span_from(s, 1)) {
-				scale /= 10;
-				value += (uint32_t)(s.data[0] - '0') * scale;
-			}
-		}
-		if (s.len == 0 && value <= 1000000) {
-			*ret_per_million = value;
-			return true;
-		}
+	is_number = node->kind == YAML_SCALAR && parse_decimal(node->text, &value);
+	is_percent = node->kind == YAML_SCALAR && span_ends(node->text, SPAN("%"));
+	if (is_number && !node->is_quoted && value >= 0 && value <= 1) {
+		/* What is below a millionth is cut, but not what only its nearest double is below. */
+		*ret_per_million = (uint32_t)(value * 1e6 + 1e-4);
+		return true;
 	}
-	config_error(d->report, node, "expected a number from 0.0 to 1.0, found %s", FOUND(node));
+	config_error(d->report, node, "expected a number from 0.0 to 1.0, found %s%s", FOUND(node),
+		     is_number && node->is_quoted ? "; remove the quotes" :
+		     is_percent			  ? "; write 0.5 for 50%" :
+						    "");
 	return false;
 }
 

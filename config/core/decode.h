@@ -74,9 +74,6 @@ bool decode_word(struct decoder *d, const struct yaml_node *node, const char *co
 		 unsigned *ret_index);
 #define DECODE_WORD(d, node, words, ret) decode_word(d, node, words, ARRAY_LEN(words), ret)
 
-/* A letter or two away from the name, which begins with the same one; upper and lower case are alike. */
-bool decode_is_typo(struct span word, const char *name);
-
 /* For messages. */
 const char *decode_found(char out[CONFIG_QUOTE_BYTES],
 			 const struct yaml_node *node); /* "a list", "\"abc\"" */

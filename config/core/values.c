@@ -46,6 +46,27 @@ static bool is_host_name(struct span s)
 	return true;
 }
 
+bool value_protocol_supported(struct decoder *d, const struct yaml_node *node, const char *instead_of_https)
+{
+	static const char *const words[] = { "UDP", "HBONE" };
+	struct span word = node && node->kind == YAML_SCALAR ? node->text : (struct span){ 0 };
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		if (!span_eq_nocase(word, span_str(words[i])))
+			continue;
+		config_error(d->report, node, "%s listeners are not supported yet; use HTTP, TCP or TLS",
+			     words[i]);
+		return false;
+	}
+	if (!span_eq_nocase(word, SPAN("HTTPS")))
+		return true;
+	config_error(d->report, node,
+		     "HTTPS listeners are not supported yet: this gateway does not terminate TLS; %s to pass "
+		     "connections through by host name",
+		     instead_of_https);
+	return false;
+}
+
 bool value_hostname(struct decoder *d, const struct yaml_node *node, bool has_wildcard, struct span *ret)
 {
 	struct span s, name;

@@ -12,7 +12,7 @@
 
 /* -------------------------------------------------------------------------------- listeners */
 
-static const char *const protocol_words[] = { "HTTP", "TCP", "TLS", "HTTPS", "UDP" };
+static const char *const protocol_words[] = { "HTTP", "TCP", "TLS" };
 
 static bool decode_protocol(struct decoder *d, const struct yaml_node *node, struct gateway_listener *l)
 {
@@ -22,15 +22,9 @@ static bool decode_protocol(struct decoder *d, const struct yaml_node *node, str
 	const struct yaml_node *tls = decode_get(node, "tls"), *mode = tls ? decode_get(tls, "mode") : NULL;
 	unsigned index, mode_index = 1;
 
-	if (!DECODE_WORD(d, written, protocol_words, &index))
+	if (!value_protocol_supported(d, written, "use protocol: TLS with tls.mode: Passthrough") ||
+	    !DECODE_WORD(d, written, protocol_words, &index))
 		return false;
-	if (index >= ARRAY_LEN(protocol_of)) {
-		config_error(d->report, written,
-			     index == 3 ? "HTTPS listeners are not supported yet: this gateway does not "
-					  "terminate TLS; use protocol: TLS with tls.mode: Passthrough"
-					: "UDP listeners are not supported yet; use HTTP, TCP or TLS");
-		return false;
-	}
 	l->listener.protocol = protocol_of[index];
 	if (index != 2) {
 		if (tls)
@@ -229,10 +223,77 @@ static void decode_gateway(struct manifests *m, const struct manifest_object *ga
 		name_map_put(d, &m->gateways, key, first);
 }
 
+/* -------------------------------------------------------------------------------- classes */
+
+enum gateway_class {
+	CLASS_UNKNOWN, /* a name that nothing explains */
+	CLASS_OURS,
+	CLASS_FOREIGN,
+};
+
+static struct span class_name(const struct manifest_object *gateway)
+{
+	const struct yaml_node *name = gateway->spec && gateway->spec->kind == YAML_MAP
+					       ? decode_get(gateway->spec, "gatewayClassName")
+					       : NULL;
+
+	return name && name->kind == YAML_SCALAR ? name->text : (struct span){ 0 };
+}
+
+/* A GatewayClass in the files says whose it is; without one the name does. No class: `unsaid`. */
+static enum gateway_class class_of(struct manifests *m, const struct manifest_object *gateway,
+				   enum gateway_class unsaid)
+{
+	struct span name = class_name(gateway), controller;
+	const struct manifest_object *class;
+
+	if (!name.len)
+		return unsaid;
+	class = manifest_find(m, MANIFEST_GATEWAY_CLASS, (struct span){ 0 }, name);
+	if (class && class->spec && decode_get(class->spec, "controllerName")) {
+		controller = decode_get(class->spec, "controllerName")->text;
+		return span_eq(controller, SPAN("headgate.dev/gateway")) ||
+				       span_eq(controller, SPAN("agentgateway.dev/agentgateway"))
+			       ? CLASS_OURS
+			       : CLASS_FOREIGN;
+	}
+	return span_eq(name, SPAN("headgate")) || span_eq(name, SPAN("agentgateway")) ? CLASS_OURS
+										      : CLASS_UNKNOWN;
+}
+
+/*
+ * Gateways of other classes belong to other programs. A name that nothing explains is taken for one of them
+ * where another Gateway is clearly ours: files of one class need no ceremony.
+ */
+static void find_foreign(struct manifests *m)
+{
+	const struct pointer_list *gateways = &m->objects[MANIFEST_GATEWAY];
+	bool has_ours = false;
+
+	for (uint32_t i = 0; i < gateways->count && !has_ours; i++)
+		has_ours = class_of(m, gateways->list[i], CLASS_UNKNOWN) == CLASS_OURS;
+	for (uint32_t i = 0; i < gateways->count; i++) {
+		struct manifest_object *gateway = gateways->list[i];
+		enum gateway_class class = class_of(m, gateway, CLASS_OURS);
+
+		gateway->is_foreign = class == CLASS_FOREIGN || (class == CLASS_UNKNOWN && has_ours);
+		if (gateway->is_foreign)
+			config_info(m->decoder->report, decode_get(gateway->spec, "gatewayClassName"),
+				    "skipped: Gateways of class %s belong to another program; those of this "
+				    "one are of class headgate or agentgateway",
+				    QUOTE(class_name(gateway)));
+	}
+}
+
 void gateways_decode(struct manifests *m)
 {
-	for (uint32_t i = 0; i < m->objects[MANIFEST_GATEWAY].count; i++)
-		decode_gateway(m, m->objects[MANIFEST_GATEWAY].list[i]);
+	find_foreign(m);
+	for (uint32_t i = 0; i < m->objects[MANIFEST_GATEWAY].count; i++) {
+		const struct manifest_object *gateway = m->objects[MANIFEST_GATEWAY].list[i];
+
+		if (!gateway->is_foreign)
+			decode_gateway(m, gateway);
+	}
 }
 
 struct gateway_listener *gateway_listeners(const struct manifests *m, struct span namespace, struct span name)

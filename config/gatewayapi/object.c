@@ -24,6 +24,7 @@ static const struct {
 	[MANIFEST_ENDPOINTS] = { "", "Endpoints", "v1" },
 	[MANIFEST_REFERENCE_GRANT] = { GROUP_GATEWAY, "ReferenceGrant", "v1beta1" },
 	[MANIFEST_NAMESPACE] = { "", "Namespace", "v1" },
+	[MANIFEST_GATEWAY_CLASS] = { GROUP_GATEWAY, "GatewayClass", "v1" },
 };
 
 const char *manifest_kind_name(enum manifest_kind kind)
@@ -112,7 +113,7 @@ static bool decode_metadata(struct manifests *m, const struct yaml_node *root, s
 		return false;
 	if (!decode_name(d, decode_need(d, metadata, "name", "every object has a name"), &object->name))
 		return false;
-	if (object->kind != MANIFEST_NAMESPACE &&
+	if (object->kind != MANIFEST_NAMESPACE && object->kind != MANIFEST_GATEWAY_CLASS &&
 	    !decode_name(d, decode_get(metadata, "namespace"), &object->namespace))
 		object->namespace = SPAN("default");
 	decode_created(d, decode_get(metadata, "creationTimestamp"), object);

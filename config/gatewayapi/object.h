@@ -19,6 +19,7 @@ enum manifest_kind {
 	MANIFEST_ENDPOINTS,
 	MANIFEST_REFERENCE_GRANT,
 	MANIFEST_NAMESPACE,
+	MANIFEST_GATEWAY_CLASS,
 	MANIFEST_KIND_COUNT,
 };
 
@@ -27,7 +28,8 @@ enum manifest_kind {
 struct manifest_object {
 	enum manifest_kind kind;
 	struct span name;
-	struct span namespace; /* empty for a Namespace */
+	struct span namespace; /* empty for a Namespace and a GatewayClass */
+	bool is_foreign;       /* a Gateway of another program's class */
 	int64_t created_s;     /* INT64_MAX when not said */
 	const struct yaml_node *root;
 	const struct yaml_node *labels;	     /* map; NULL: none */

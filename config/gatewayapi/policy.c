@@ -280,6 +280,17 @@ static void add_target(struct manifests *m, const struct yaml_node *node, const 
 	if (!set_kind(d, node, ref, &target) || !set_section(d, decode_get(node, "sectionName"), &target) ||
 	    !check_sections(d, node, source, &target))
 		return;
+	if (target.kind == TARGET_GATEWAY) {
+		const struct manifest_object *gateway =
+			manifest_find(m, MANIFEST_GATEWAY, ref->namespace, ref->name);
+
+		if (gateway && gateway->is_foreign) {
+			config_info(d->report, node,
+				    "skipped: the Gateway %.*s/%.*s belongs to another program",
+				    SPAN_FMT(ref->namespace), SPAN_FMT(ref->name));
+			return;
+		}
+	}
 	if (target.kind == TARGET_SERVICE)
 		target.name = service_hostname(d, ref->namespace, ref->name);
 	if (target.section.len)

@@ -111,6 +111,7 @@ static void decode_parent(struct manifests *m, const struct yaml_node *node, str
 						  KEY("kind"), KEY("sectionName"), KEY("port") };
 	enum parent_result best = PARENT_NO_LISTENER;
 	struct decoder *d = m->decoder;
+	const struct manifest_object *object;
 	struct gateway_listener *first;
 	struct parent_ref parent = { 0 };
 
@@ -125,7 +126,13 @@ static void decode_parent(struct manifests *m, const struct yaml_node *node, str
 			    QUOTE(parent.gateway.kind));
 		return;
 	}
-	if (!manifest_find(m, MANIFEST_GATEWAY, parent.gateway.namespace, parent.gateway.name)) {
+	object = manifest_find(m, MANIFEST_GATEWAY, parent.gateway.namespace, parent.gateway.name);
+	if (object && object->is_foreign) {
+		config_info(d->report, node, "skipped: the Gateway %.*s/%.*s belongs to another program",
+			    SPAN_FMT(parent.gateway.namespace), SPAN_FMT(parent.gateway.name));
+		return;
+	}
+	if (!object) {
 		config_warning(d->report, node,
 			       "there is no Gateway %.*s/%.*s in the loaded files; nothing is served there",
 			       SPAN_FMT(parent.gateway.namespace), SPAN_FMT(parent.gateway.name));
@@ -138,7 +145,8 @@ static void decode_parent(struct manifests *m, const struct yaml_node *node, str
 		if (result > best)
 			best = result;
 	}
-	if (best != PARENT_TAKEN)
+	/* A listener with an error of its own is not there either: that is said already. */
+	if (best != PARENT_TAKEN && !(best == PARENT_NO_LISTENER && config_report_has_errors(d->report)))
 		report_parent(d, node, source, best);
 }
 
@@ -385,6 +393,7 @@ static void decode_tcp_rule(struct manifests *m, const struct yaml_node *node,
 		.namespace = object->namespace,
 		.kind = span_str(manifest_kind_name(object->kind)),
 		.splice_off = source->splice_off,
+		.created_s = object->created_s,
 		.where = config_where(m->decoder->arena, node),
 	};
 

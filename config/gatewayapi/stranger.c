@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "config/core/typo.h"
 #include "user/base/check.h"
 
 #define OUR_GROUP "agentgateway.dev"
@@ -85,19 +86,13 @@ static const char *meant_kind(const struct stranger *stranger, const char **ret_
 		const char *name = manifest_kind_name((enum manifest_kind)i);
 
 		*ret_group = group;
-		if (span_eq(stranger->group, span_str(group)) && decode_is_typo(stranger->kind, name))
+		if (span_eq(stranger->group, span_str(group)) && typo_is_of(stranger->kind, name))
 			return name;
 		if (*group && span_eq(stranger->kind, span_str(name)) &&
-		    decode_is_typo(stranger->group, group))
+		    typo_is_of(stranger->group, group))
 			return name;
 	}
 	return NULL;
-}
-
-/* GatewayClass is asked for its controller; the others of the group have no effect and are no policy. */
-static bool is_harmless(const struct stranger *stranger)
-{
-	return span_eq(stranger->group, SPAN(GROUP_GATEWAY)) && span_eq(stranger->kind, SPAN("GatewayClass"));
 }
 
 /* -------------------------------------------------------------------------------- what it applies to */
@@ -272,7 +267,7 @@ static void decode_stranger(struct manifests *m, struct stranger *stranger)
 	stranger->is_backend_tls = span_eq(stranger->group, SPAN(GROUP_GATEWAY)) &&
 				   span_eq(stranger->kind, SPAN("BackendTLSPolicy"));
 	meant = stranger->is_backend_tls ? NULL : meant_kind(stranger, &group);
-	is_ours = meant || (is_our_group(stranger->group) && !is_harmless(stranger));
+	is_ours = meant || is_our_group(stranger->group);
 	stranger->is_refusal = is_ours || is_security(stranger);
 	take_targets(m, stranger);
 	if (stranger->is_backend_tls)

@@ -11,7 +11,7 @@
 
 /* -------------------------------------------------------------------------------- listeners */
 
-static const char *const protocol_words[] = { "HTTP", "TCP", "TLS", "HTTPS", "HBONE" };
+static const char *const protocol_words[] = { "HTTP", "TCP", "TLS" };
 
 /* False: the listener cannot be used, and its routes would only produce follow-up errors. */
 static bool decode_protocol(struct decoder *d, const struct yaml_node *node, struct listener *listener)
@@ -20,20 +20,9 @@ static bool decode_protocol(struct decoder *d, const struct yaml_node *node, str
 	const struct yaml_node *written = decode_get(node, "protocol"), *tls = decode_get(node, "tls");
 	unsigned index = 0;
 
-	if (written && !DECODE_WORD(d, written, protocol_words, &index))
+	if (written && (!value_protocol_supported(d, written, "use protocol: TLS with tcpRoutes") ||
+			!DECODE_WORD(d, written, protocol_words, &index)))
 		return false;
-	if (index == 3) {
-		config_error(
-			d->report, written,
-			"HTTPS listeners are not supported yet: this gateway does not terminate TLS; use "
-			"protocol: TLS with tcpRoutes to pass connections through by host name");
-		return false;
-	}
-	if (index == 4) {
-		config_error(d->report, written,
-			     "HBONE listeners are not supported yet; use HTTP, TCP or TLS");
-		return false;
-	}
 	listener->protocol = protocol_of[index];
 	if (tls) {
 		if (index == 2)

@@ -124,7 +124,6 @@ TEST(what_has_nothing_to_do_with_a_gateway_is_an_information)
 		STRANGER("v1", "ServiceAccount", ""),
 		STRANGER("v1", "Secret", ""),
 		STRANGER("v1", "Node", ""),
-		STRANGER("gateway.networking.k8s.io/v1", "GatewayClass", "controllerName: a.b/c"),
 		STRANGER("networking.istio.io/v1", "Gateway", "servers: [{tls: {mode: SIMPLE}}]"),
 		STRANGER("networking.k8s.io/v1", "NetworkPolicy", "podSelector: {}"),
 		STRANGER("rbac.authorization.k8s.io/v1", "ClusterRole", ""),

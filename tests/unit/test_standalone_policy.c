@@ -81,7 +81,8 @@ TEST(wrong_route_policies_are_refused)
 		{ POLICY "requestRedirect: {status: 304}" END,
 		  "a.yaml:2:27:" IN_POLICY "requestRedirect.status: ", "use 301, 302, 303, 307 or 308" },
 		{ POLICY "requestRedirect: {scheme: ftp}" END,
-		  "a.yaml:2:27:" IN_POLICY "requestRedirect.scheme: ", "did you mean http?" },
+		  "a.yaml:2:27:" IN_POLICY "requestRedirect.scheme: ",
+		  "expected one of http, https, found \"ftp\"" },
 		{ POLICY "requestRedirect: {}" END,
 		  "a.yaml:2:18:" IN_POLICY "requestRedirect: ", "would never end" },
 		{ POLICY "directResponse: {body: x}" END,
@@ -276,6 +277,53 @@ TEST(wrong_static_values_are_refused)
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		config_refused(&rows[i]);
+}
+
+/* As YAML 1.2 10.3.2 writes numbers. */
+TEST(a_share_is_any_number_of_yaml)
+{
+	static const struct {
+		const char *written;
+		const char *words; /* NULL: accepted */
+		uint32_t per_million;
+	} rows[] = {
+		{ "0.5", NULL, 500000 },	  { ".5", NULL, 500000 },
+		{ "5e-1", NULL, 500000 },	  { "+0.5", NULL, 500000 },
+		{ "0.50E0", NULL, 500000 },	  { "1", NULL, 1000000 },
+		{ "1.", NULL, 1000000 },	  { "1.0", NULL, 1000000 },
+		{ "0", NULL, 0 },		  { "0.29", NULL, 290000 },
+		{ "0.000001", NULL, 1 },	  { "0.999999", NULL, 999999 },
+		{ "0.0000009", NULL, 0 },	  { "-0.0", NULL, 0 },
+		{ "'0.5'", "remove the quotes", 0 }, { "50%", "write 0.5 for 50%", 0 },
+		{ "1.000001", "from 0.0 to 1.0", 0 }, { "-0.1", "from 0.0 to 1.0", 0 },
+		{ "0x1", "from 0.0 to 1.0", 0 },  { ".inf", "from 0.0 to 1.0", 0 },
+		{ ".", "from 0.0 to 1.0", 0 },	  { "5e", "from 0.0 to 1.0", 0 },
+		{ "half", "from 0.0 to 1.0", 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct mirror_policy *mirror;
+		struct config_case c;
+		char text[300];
+
+		snprintf(text, sizeof(text),
+			 "binds: [{port: 1, listeners: [{routes: [{policies: {requestMirror: {backend: "
+			 "{host: 'a:1'}, percentage: %s}}, backends: [{host: 'a:1'}]}]}]}]\n",
+			 rows[i].written);
+		config_case_text(&c, text);
+		if (rows[i].words) {
+			assert_int_equal(c.result, -EINVAL);
+			config_case_says(&c, CONFIG_ERROR, "a.yaml:1:105: ", rows[i].words);
+		} else {
+			config_case_accepted(&c);
+			mirror = build_value_find(
+				&c.snapshot->bind_list[0].listener_list[0].route_list[0].inline_policies,
+				POLICY_MIRROR);
+			if (mirror->per_million != rows[i].per_million)
+				fail_msg("%s: %u", rows[i].written, mirror->per_million);
+		}
+		config_case_done(&c);
+	}
 }
 
 TEST(attempts_255_becomes_254)

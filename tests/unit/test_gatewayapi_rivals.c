@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/config_text.h"
+
+#include "policy/effective.h"
+#include "policy/route.h"
+
+/* Several objects that want the same: the port, the connections. */
+
+#define API "apiVersion: gateway.networking.k8s.io/v1"
+#define GATEWAY(name, class, protocol)                                                                       \
+	"{" API ", kind: Gateway, metadata: {name: " name "}, spec: {" class                                 \
+	"listeners: [{name: l, port: 80, protocol: " protocol "}]}}\n---\n"
+#define CLASS(name, controller)                                                                              \
+	"{" API ", kind: GatewayClass, metadata: {name: " name "}, spec: {controllerName: " controller       \
+	"}}\n---\n"
+#define ROUTE(gateway)                                                                                       \
+	"{" API ", kind: HTTPRoute, metadata: {name: r}, spec: {parentRefs: [{name: " gateway                \
+	"}], rules: [{filters: [{type: RequestRedirect, requestRedirect: {scheme: https}}]}]}}\n---\n"
+#define POLICY(gateway)                                                                                      \
+	"{apiVersion: agentgateway.dev/v1alpha1, kind: AgentgatewayPolicy, metadata: {name: p}, spec: "      \
+	"{targetRefs: [{kind: Gateway, name: " gateway "}], traffic: {timeouts: {request: 1s}}}}\n"
+
+TEST(gateways_of_other_classes_are_left_to_their_programs)
+{
+	static const struct {
+		const char *text;
+		const char *gateways; /* of the listeners of port 80; NULL: refused */
+	} rows[] = {
+		/* Different protocols on one port: refused when both were meant. */
+		{ GATEWAY("a", "gatewayClassName: agentgateway, ", "HTTP")
+			  GATEWAY("b", "gatewayClassName: nginx, ", "TCP") ROUTE("b") POLICY("b"),
+		  "a " },
+		{ GATEWAY("a", "gatewayClassName: headgate, ", "HTTP") GATEWAY("b", "", "TCP"), NULL },
+		{ GATEWAY("a", "gatewayClassName: any, ", "HTTP") ROUTE("a"), "a " },
+		{ GATEWAY("a", "", "HTTP") ROUTE("a"), "a " },
+		{ GATEWAY("a", "gatewayClassName: mine, ", "HTTP")
+			  GATEWAY("b", "gatewayClassName: other, ", "TCP")
+				  CLASS("mine", "headgate.dev/gateway"),
+		  "a " },
+		{ GATEWAY("a", "gatewayClassName: mine, ", "HTTP")
+			  GATEWAY("b", "gatewayClassName: other, ", "TCP")
+				  CLASS("other", "k8s.nginx.org/nginx"),
+		  "a " },
+		{ GATEWAY("a", "gatewayClassName: mine, ", "HTTP")
+			  GATEWAY("b", "gatewayClassName: agentgateway, ", "TCP")
+				  CLASS("mine", "agentgateway.dev/agentgateway")
+					  CLASS("agentgateway", "somebody.else/gateway"),
+		  "a " },
+		{ GATEWAY("a", "gatewayClassName: istio, ", "HTTP") CLASS("istio", "istio.io/controller"),
+		  "" },
+		{ GATEWAY("a", "gatewayClassName: x, ", "HTTP") GATEWAY("b", "gatewayClassName: y, ", "TCP"),
+		  NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct config_case c;
+		struct text found;
+
+		config_case_text(&c, rows[i].text);
+		assert_int_equal(c.result, rows[i].gateways ? 0 : -EINVAL);
+		text_init(&found);
+		for (uint32_t b = 0; c.snapshot && b < c.snapshot->bind_count; b++) {
+			assert_int_equal(policy_seal(c.snapshot, &c.report), 0);
+			for (uint32_t l = 0; l < c.snapshot->bind_list[b].listener_count; l++)
+				text_fmt(&found, "%.*s ",
+					 SPAN_FMT(c.snapshot->bind_list[b].listener_list[l].gateway_name));
+		}
+		if (rows[i].gateways && !span_eq(text_span(&found), span_str(rows[i].gateways)))
+			fail_msg("%s: %.*s", rows[i].text, SPAN_FMT(text_span(&found)));
+		text_done(&found);
+		config_case_done(&c);
+	}
+}
+
+/* What is said about them is no warning: it is as it should be. */
+TEST(what_belongs_to_another_program_is_an_information)
+{
+	struct config_case c;
+
+	config_case_text(&c, GATEWAY("a", "gatewayClassName: agentgateway, ", "HTTP")
+				     GATEWAY("b", "gatewayClassName: nginx, ", "TCP") ROUTE("b") POLICY("b"));
+	config_case_accepted(&c);
+	assert_int_equal(c.report.count[CONFIG_WARNING], 0);
+	config_case_says(&c, CONFIG_INFO, "a.yaml:3:105: Gateway default/b: spec.gatewayClassName: ",
+			 "Gateways of class \"nginx\" belong to another program");
+	config_case_says(&c, CONFIG_INFO, "a.yaml:5:", "the Gateway default/b belongs to another program");
+	config_case_says(&c, CONFIG_INFO, "a.yaml:7:", "the Gateway default/b belongs to another program");
+	config_case_done(&c);
+}
+
+#define RIVAL(kind, name, created, spec)                                                                     \
+	"{" API "alpha2, kind: " kind ", metadata: {name: " name ", creationTimestamp: " created             \
+	"}, spec: {parentRefs: [{name: g}], " spec "rules: [{backendRefs: [{name: s, port: 1}]}]}}\n---\n"
+#define OLD "2020-01-01T00:00:00Z"
+#define NEW "2026-01-01T00:00:00Z"
+
+static void winner_is(const char *protocol, const char *routes, const char *sni, const char *winner)
+{
+	struct config_case c;
+	const struct tcp_route *found;
+	char text[3000];
+
+	snprintf(text, sizeof(text),
+		 "{" API ", kind: Gateway, metadata: {name: g}, spec: {listeners: [{name: l, port: 80, "
+		 "protocol: %s}]}}\n---\n%s"
+		 "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 1}]}}\n",
+		 protocol, routes);
+	config_case_text(&c, text);
+	config_case_accepted(&c);
+	assert_int_equal(policy_seal(c.snapshot, &c.report), 0);
+	found = tcp_route_find(&c.snapshot->bind_list[0].listener_list[0], span_str(sni));
+	assert_non_null(found);
+	assert_span_equal(found->name, winner);
+	config_case_done(&c);
+}
+
+/* Gateway API, GEP-713 and the routes: the oldest wins, then the first by name. */
+TEST(of_tcp_and_tls_routes_the_oldest_has_the_connections)
+{
+	winner_is("TCP", RIVAL("TCPRoute", "a", NEW, "") RIVAL("TCPRoute", "b", OLD, ""), "", "b");
+	winner_is("TCP", RIVAL("TCPRoute", "a", OLD, "") RIVAL("TCPRoute", "b", NEW, ""), "", "a");
+	winner_is("TCP", RIVAL("TCPRoute", "b", OLD, "") RIVAL("TCPRoute", "a", OLD, ""), "", "a");
+	winner_is("TLS, tls: {mode: Passthrough}",
+		  RIVAL("TLSRoute", "a", NEW, "hostnames: [x.y, z.y], ")
+			  RIVAL("TLSRoute", "b", OLD, "hostnames: [w.y, x.y], "),
+		  "x.y", "b");
+	winner_is("TLS, tls: {mode: Passthrough}",
+		  RIVAL("TLSRoute", "a", NEW, "hostnames: [x.y, z.y], ")
+			  RIVAL("TLSRoute", "b", OLD, "hostnames: [w.y, x.y], "),
+		  "z.y", "a");
+}
+
+TEST(the_route_that_gets_no_connections_is_warned_about)
+{
+	static const char text[] =
+		"{" API ", kind: Gateway, metadata: {name: g}, spec: {listeners: [{name: l, port: 80, "
+		"protocol: TLS, tls: {mode: Passthrough}}]}}\n---\n"
+		RIVAL("TLSRoute", "a", NEW, "hostnames: [x.y, z.y], ")
+		RIVAL("TLSRoute", "b", OLD, "hostnames: [w.y, x.y], ")
+		RIVAL("TLSRoute", "c", NEW, "hostnames: ['*.y'], ")
+		"{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 1}]}}\n";
+	struct config_case c;
+	struct text warnings;
+
+	config_case_text(&c, text);
+	config_case_accepted(&c);
+	assert_int_equal(policy_seal(c.snapshot, &c.report), 0);
+	assert_int_equal(c.report.count[CONFIG_WARNING], 1);
+	text_init(&warnings);
+	config_report_print(&c.report, CONFIG_WARNING, "", &warnings);
+	assert_non_null(strstr(warnings.data,
+			       "TLSRoute default/a: spec.rules[0]: gets no connections from listener "
+			       "\"default/g.l\" for x.y: route default/b has them"));
+	text_done(&warnings);
+	config_case_done(&c);
+}
+
+TEST_GROUP(NULL, NULL);
