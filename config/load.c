@@ -210,6 +210,7 @@ int config_load(const struct config_source *source_list, size_t source_count, st
 	source_init(&texts);
 	arena_init(&arena, TEXT_BLOCK_BYTES);
 	r = read_sources(&arena, source_list, source_count, report, &texts);
+	report->file_count = texts.count;
 	if (r == 0)
 		r = load_snapshot(snapshot, &texts, report);
 	if (r == 0 && config_report_has_errors(report))

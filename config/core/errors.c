@@ -45,6 +45,54 @@ void config_report_print(const struct config_report *report, enum config_severit
 		text_fmt(out, "%sand %u more\n", prefix, report->count[severity] - printed);
 }
 
+enum { CULPRITS_MAX = 10 }; /* named; the others are counted */
+
+static bool is_same_culprit(const struct config_message *a, const struct config_message *b)
+{
+	return a->severity == b->severity && span_eq(a->file, b->file) && span_eq(a->object, b->object);
+}
+
+/* The first error about its object or file. */
+static bool is_culprit(const struct config_report *report, uint32_t at)
+{
+	const struct config_message *message = &report->message_list[at];
+
+	if (message->severity != CONFIG_ERROR || !message->file.len)
+		return false;
+	for (uint32_t i = 0; i < at; i++)
+		if (is_same_culprit(&report->message_list[i], message))
+			return false;
+	return true;
+}
+
+static void add_culprit(const struct config_message *message, uint32_t count, struct text *out)
+{
+	text_str(out, count ? ", " : "to load the rest, correct or remove ");
+	text_add(out, message->object);
+	if (message->object.len)
+		text_str(out, " in ");
+	text_add(out, message->file);
+}
+
+void config_report_culprits(const struct config_report *report, struct text *out)
+{
+	bool is_needed = report->file_count > 1;
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < report->message_count; i++)
+		is_needed |= report->message_list[i].severity == CONFIG_ERROR &&
+			     report->message_list[i].object.len;
+	for (uint32_t i = 0; is_needed && i < report->message_count; i++) {
+		if (!is_culprit(report, i))
+			continue;
+		if (count < CULPRITS_MAX)
+			add_culprit(&report->message_list[i], count, out);
+		count++;
+	}
+	if (count > CULPRITS_MAX)
+		text_fmt(out, " and %u more", count - CULPRITS_MAX);
+}
+
 static void add_place(struct text *out, const struct yaml_node *node, enum place place)
 {
 	uint32_t line = node->line, column = node->column;
@@ -65,7 +113,55 @@ static void add_place(struct text *out, const struct yaml_node *node, enum place
 	}
 }
 
-static void keep_message(struct config_report *report, enum config_severity severity, const struct text *line)
+static size_t skip_number(struct span s, size_t at)
+{
+	while (at < s.len && s.data[at] >= '0' && s.data[at] <= '9')
+		at++;
+	return at;
+}
+
+/* Where ":LINE:COLUMN" begins and ends; false: there is none. */
+static bool find_position(struct span s, size_t *ret_begin, size_t *ret_end)
+{
+	for (size_t at = 0; at < s.len; at++) {
+		size_t line = skip_number(s, at + 1), column = skip_number(s, line + 1);
+
+		if (s.data[at] != ':' || line == at + 1 || line >= s.len || s.data[line] != ':' ||
+		    column == line + 1 || (column < s.len && s.data[column] != ':'))
+			continue;
+		*ret_begin = at;
+		*ret_end = column;
+		return true;
+	}
+	return false;
+}
+
+/* "FILE:LINE:COLUMN: KIND NAME: path", of which everything but FILE may be missing. */
+static void find_parts(struct span where, struct config_message *message)
+{
+	size_t begin, end;
+	struct span rest;
+	ptrdiff_t colon, blank;
+
+	if (!find_position(where, &begin, &end)) {
+		message->file = where;
+		return;
+	}
+	message->file = span_first(where, begin);
+	rest = span_from(where, end);
+	if (rest.len < 2)
+		return;
+	rest = span_from(rest, 2);
+	colon = span_find(rest, ':');
+	rest = colon < 0 ? rest : span_first(rest, (size_t)colon);
+	blank = span_find(rest, ' ');
+	/* A path has no blank: that is a kind with a name. */
+	if (blank > 0 && span_find(span_from(rest, (size_t)blank + 1), ' ') < 0)
+		message->object = rest;
+}
+
+static void keep_message(struct config_report *report, enum config_severity severity, const struct text *line,
+			 size_t where_len)
 {
 	struct config_message message = { .severity = severity };
 
@@ -89,6 +185,7 @@ static void keep_message(struct config_report *report, enum config_severity seve
 		report->failed = true;
 		return;
 	}
+	find_parts(span_first(message.text, where_len), &message);
 	report->message_list[report->message_count++] = message;
 }
 
@@ -97,13 +194,14 @@ report_line(struct config_report *report, enum config_severity severity, struct 
 	    const char *format, va_list arguments)
 {
 	char sentence[2048];
+	size_t where_len = line->len;
 
 	if (report->count[severity]++ < LIMIT_CONFIG_ERRORS) {
 		vsnprintf(sentence, sizeof(sentence), format, arguments);
 		if (line->len)
 			text_str(line, ": ");
 		text_str(line, sentence);
-		keep_message(report, severity, line);
+		keep_message(report, severity, line, where_len);
 	}
 	text_done(line);
 }

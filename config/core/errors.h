@@ -25,7 +25,9 @@ enum config_severity {
 
 struct config_message {
 	enum config_severity severity;
-	struct span text; /* one line, no newline; owned by the report */
+	struct span text;   /* one line, no newline; owned by the report */
+	struct span file;   /* part of it; empty: about no file */
+	struct span object; /* part of it: "HTTPRoute app/r"; empty: about no Kubernetes object */
 };
 
 struct config_report {
@@ -34,6 +36,7 @@ struct config_report {
 	uint32_t message_count;
 	uint32_t message_size;
 	uint32_t count[CONFIG_SEVERITY_COUNT]; /* all that were reported, kept or not */
+	uint32_t file_count;		       /* files that were read */
 	bool failed;			       /* no memory for a message */
 };
 
@@ -47,6 +50,12 @@ static inline bool config_report_has_errors(const struct config_report *report)
  */
 void config_report_print(const struct config_report *report, enum config_severity severity,
 			 const char *prefix, struct text *out);
+
+/*
+ * Which objects and files the errors are about, and that the rest could be loaded without them: one sentence
+ * without a newline. Nothing where there is only one file, without Kubernetes objects.
+ */
+void config_report_culprits(const struct config_report *report, struct text *out);
 
 /* About the value of a node; a node of NULL has no place. */
 void config_error(struct config_report *report, const struct yaml_node *node, const char *format, ...)

@@ -244,22 +244,6 @@ def directory():
     eq(status(gateway)["generation"], 4, "generation after files that do not matter")
 
 
-@test("a named pipe among the files is refused by name; nothing waits for somebody to write to it")
-def named_pipe():
-    gateway = Gateway(directory={"gateway.yaml": GATEWAY.replace("@name@", "a"),
-                                 "route.yml": ROUTE.replace("@name@", "a").replace("@to@", "/one")})
-    pipe = os.path.join(os.path.dirname(gateway.files["gateway.yaml"]), "x.yaml")
-    os.mkfifo(pipe)
-    wait_until(lambda: status(gateway)["reloadsFailed"] == 1, 5, "the refusal of the pipe")
-    eq(status(gateway)["errors"], [f"{pipe}: is a named pipe, not a regular file; remove it, or put a file "
-                                   "in its place"], "errors")
-    os.unlink(pipe)
-    wait_until(lambda: status(gateway)["lastReloadOk"], 5, "the reload without the pipe")
-    os.mkfifo(pipe)
-    wait_until(lambda: not status(gateway)["lastReloadOk"], 5, "the second refusal")
-    eq(gateway.fetch("/get").status, 302, "status while the pipe is there")
-
-
 @test("SIGHUP reads the files again, also when nothing changed; standard input stays what it was")
 def sighup():
     gateway = start()

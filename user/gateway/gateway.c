@@ -21,32 +21,7 @@
 
 /* ------------------------------------------------------------------------------------ configuration */
 
-static void report_log(const struct config_report *report)
-{
-	for (uint32_t i = 0; i < report->message_count; i++) {
-		const struct config_message *message = &report->message_list[i];
-		enum log_level level = message->severity == CONFIG_ERROR   ? LOG_ERROR :
-				       message->severity == CONFIG_WARNING ? LOG_WARN :
-									     LOG_INFO;
-
-		log_line(level, "%.*s", SPAN_FMT(message->text));
-	}
-}
-
-void gateway_messages_init(struct gateway_messages *messages)
-{
-	*messages = (struct gateway_messages){ 0 };
-	text_init(&messages->errors);
-	text_init(&messages->warnings);
-}
-
-void gateway_messages_done(struct gateway_messages *messages)
-{
-	text_done(&messages->errors);
-	text_done(&messages->warnings);
-}
-
-int gateway_load(const struct options *options, struct gateway_messages *messages,
+int gateway_load(const struct options *options, struct messages *messages,
 		 struct snapshot **ret_snapshot)
 {
 	struct config_report report;
@@ -57,10 +32,7 @@ int gateway_load(const struct options *options, struct gateway_messages *message
 	error = config_load(options->source_list, options->source_count, &report, &snapshot);
 	if (!error)
 		error = policy_seal(snapshot, &report);
-	report_log(&report);
-	config_report_print(&report, CONFIG_ERROR, "", &messages->errors);
-	config_report_print(&report, CONFIG_WARNING, "", &messages->warnings);
-	messages->warning_count += report.count[CONFIG_WARNING];
+	messages_add(messages, &report);
 	config_report_done(&report);
 	if (error) {
 		snapshot_unref(snapshot);
@@ -241,35 +213,40 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
 }
 
 /* What the new configuration says and only a start can do. */
-static void gateway_warn_static(const struct static_config *old, const struct static_config *new)
+static void gateway_warn_static(struct text *warnings, const struct static_config *old,
+				const struct static_config *new)
 {
 	struct text keys;
 
 	text_init(&keys);
 	schema_late_keys(&static_schema, old, new, &keys);
-	if (keys.len)
+	if (keys.len) {
 		log_warn("config: what changed in %.*s takes effect at the next start",
 			 SPAN_FMT(text_span(&keys)));
+		text_fmt(warnings, "config: what changed in %.*s takes effect at the next start\n",
+			 SPAN_FMT(text_span(&keys)));
+	}
 	text_done(&keys);
 }
 
 /* Takes the snapshot. */
-static int gateway_replace(struct gateway *gateway, struct snapshot *snapshot)
+static int gateway_replace(struct gateway *gateway, struct snapshot *snapshot,
+			   struct messages *messages)
 {
 	struct snapshot *old = snapshot_ref(gateway->snapshot);
 	int error = health_board_attach(&gateway->health, snapshot);
 
 	snapshot->generation = old->generation + 1;
 	if (error)
-		text_str(&gateway->messages.errors, "no memory for the health of the endpoints");
+		text_str(&messages->errors, "no memory for the health of the endpoints");
 	else
-		error = gateway_apply(gateway, snapshot, &gateway->messages.errors);
+		error = gateway_apply(gateway, snapshot, &messages->errors);
 	if (error) {
 		log_line(error == -EAGAIN ? LOG_INFO : LOG_ERROR, "%.*s",
-			 SPAN_FMT(text_span(&gateway->messages.errors)));
+			 SPAN_FMT(text_span(&messages->errors)));
 		snapshot_unref(snapshot);
 	} else {
-		gateway_warn_static(&old->config, &snapshot->config);
+		gateway_warn_static(&messages->warnings, &old->config, &snapshot->config);
 		options_apply_logging(gateway->options, &old->config, &snapshot->config);
 	}
 	snapshot_unref(old);
@@ -278,23 +255,24 @@ static int gateway_replace(struct gateway *gateway, struct snapshot *snapshot)
 
 static void gateway_reload(struct gateway *gateway)
 {
+	struct messages messages;
 	struct snapshot *snapshot = NULL;
 	int error;
 
 	if (gateway->phase != GATEWAY_RUNNING)
 		return;
 	timer_cancel(loop_timers(gateway->loop), &gateway->reload_timer);
-	gateway_messages_done(&gateway->messages);
-	gateway_messages_init(&gateway->messages);
-	error = gateway_load(gateway->options, &gateway->messages, &snapshot);
+	messages_init(&messages);
+	error = gateway_load(gateway->options, &messages, &snapshot);
 	if (!error)
-		error = gateway_replace(gateway, snapshot);
+		error = gateway_replace(gateway, snapshot, &messages);
 	if (error == -EAGAIN) {
-		text_clear(&gateway->messages.errors);
+		messages_done(&messages);
 		timer_arm(loop_timers(gateway->loop), &gateway->reload_timer,
 			  loop_now_ms(gateway->loop) + GATEWAY_RELOAD_MS);
 		return;
 	}
+	messages_take(&gateway->messages, &messages, !error);
 	gateway->status.last_reload_ok = !error;
 	if (error) {
 		gateway->status.reloads_failed++;
@@ -527,11 +505,11 @@ static void gateway_stop(struct gateway *gateway)
 		hg_free(list_entry(list_pop(&gateway->ports), struct gateway_port, node));
 	snapshot_unref(gateway->snapshot);
 	health_board_done(&gateway->health);
-	gateway_messages_done(&gateway->messages);
+	messages_done(&gateway->messages);
 }
 
 int gateway_run(struct gateway *gateway, const struct options *options, struct snapshot *snapshot,
-		const struct gateway_messages *messages, uint64_t seen)
+		const struct messages *messages, uint64_t seen)
 {
 	struct text error;
 	int result;

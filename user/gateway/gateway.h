@@ -6,6 +6,7 @@
 #include "user/loop/signals.h"
 #include "user/gateway/health_board.h"
 #include "user/gateway/kernel_lanes.h"
+#include "user/gateway/messages.h"
 #include "user/gateway/options.h"
 #include "user/gateway/watch.h"
 #include "user/worker/worker.h"
@@ -30,13 +31,6 @@ struct gateway_port {
 	atomic_uint_fast64_t connections;
 };
 
-/* What was said about a configuration, one message a line. */
-struct gateway_messages {
-	struct text errors;
-	struct text warnings;
-	uint32_t warning_count; /* also those that have no line any more */
-};
-
 struct gateway {
 	const struct options *options; /* borrowed */
 	struct loop *loop;
@@ -56,7 +50,7 @@ struct gateway {
 	struct snapshot *snapshot; /* one reference: the one in force */
 	struct snapshot *start_snapshot; /* one reference: the admin servers borrow its addresses */
 	struct admin_config_status status;
-	struct gateway_messages messages; /* of the last load; errors when it failed */
+	struct messages messages;
 	enum gateway_phase phase;
 	struct timer reload_timer; /* a reload waits for a port that is being closed */
 	uint64_t drain_begin_ms;
@@ -67,13 +61,11 @@ struct gateway {
  * Loads, seals and reports a configuration. 0 with one reference in *ret_snapshot; else a negative errno of
  * config_load (-EINVAL: wrong content). Messages are in the log and added to *messages.
  */
-void gateway_messages_init(struct gateway_messages *messages);
-void gateway_messages_done(struct gateway_messages *messages);
-int gateway_load(const struct options *options, struct gateway_messages *messages,
+int gateway_load(const struct options *options, struct messages *messages,
 		 struct snapshot **ret_snapshot);
 /*
  * Runs until a signal or /quitquitquit has ended it. Takes the snapshot and what was said about it; seen:
  * watch_signature() from before it was loaded. Exit status of the program.
  */
 int gateway_run(struct gateway *gateway, const struct options *options, struct snapshot *snapshot,
-		const struct gateway_messages *messages, uint64_t seen);
+		const struct messages *messages, uint64_t seen);

@@ -40,7 +40,7 @@ static void say_valid(uint32_t warnings)
 static int run(struct options *options)
 {
 	static struct gateway gateway;
-	struct gateway_messages messages;
+	struct messages messages;
 	struct snapshot *snapshot = NULL;
 	uint64_t seen;
 	int error;
@@ -49,12 +49,12 @@ static int run(struct options *options)
 	if (options_read_streams(options) < 0)
 		return EXIT_USAGE;
 	seen = watch_signature(options->source_list, options->source_count);
-	gateway_messages_init(&messages);
+	messages_init(&messages);
 	error = gateway_load(options, &messages, &snapshot);
 	if (error || options->validate_only) {
 		if (!error)
 			say_valid(messages.warning_count);
-		gateway_messages_done(&messages);
+		messages_done(&messages);
 		snapshot_unref(snapshot);
 		return !error ? EXIT_OK : error == -EINVAL || error == -ENOMEM ? EXIT_INVALID : EXIT_USAGE;
 	}

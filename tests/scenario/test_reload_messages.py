@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a reload says: which file or object is in the way, and the warnings of what is in force."""
+import os
+
+from hg import *
+
+GATEWAY = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: @name@, namespace: default}
+spec:
+  gatewayClassName: agentgateway
+  listeners:
+  - {name: http, protocol: HTTP, port: @port@}
+"""
+ROUTE = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: @name@, namespace: default}
+spec:
+  parentRefs: [{name: @name@}]
+  rules:
+  - filters:
+    - {type: RequestRedirect, requestRedirect: {path: {type: ReplaceFullPath, replaceFullPath: @to@}}}
+"""
+BIND = """
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - name: @name@
+      backends: [{host: @origin@}]
+"""
+POLICY = """
+policies:
+- name: {name: p}
+  target: {route: {name: nowhere}}
+  policy: {timeout: {requestTimeout: 1s}}
+"""
+
+
+def status(gateway):
+    return gateway.admin_json("/config_status")
+
+
+@test("a named pipe among the files is refused by name; nothing waits for somebody to write to it")
+def named_pipe():
+    gateway = Gateway(directory={"gateway.yaml": GATEWAY.replace("@name@", "a"),
+                                 "route.yml": ROUTE.replace("@name@", "a").replace("@to@", "/one")})
+    pipe = os.path.join(os.path.dirname(gateway.files["gateway.yaml"]), "x.yaml")
+    os.mkfifo(pipe)
+    wait_until(lambda: status(gateway)["reloadsFailed"] == 1, 5, "the refusal of the pipe")
+    eq(status(gateway)["errors"], [f"{pipe}: is a named pipe, not a regular file; remove it, or put a file "
+                                   "in its place", f"to load the rest, correct or remove {pipe}"], "errors")
+    os.unlink(pipe)
+    wait_until(lambda: status(gateway)["lastReloadOk"], 5, "the reload without the pipe")
+    os.mkfifo(pipe)
+    wait_until(lambda: not status(gateway)["lastReloadOk"], 5, "the second refusal")
+    eq(gateway.fetch("/get").status, 302, "status while the pipe is there")
+
+
+@test("of a directory with one bad object the last error says which object is in the way")
+def bad_object():
+    gateway = Gateway(directory={"gateway.yaml": GATEWAY.replace("@name@", "a"),
+                                 "route.yml": ROUTE.replace("@name@", "a").replace("@to@", "/one")})
+    gateway.write("more.yaml", ROUTE.replace("@name@", "b").replace("@to@", "/two")
+                  .replace("rules:", "rulez:"))
+    wait_until(lambda: status(gateway)["reloadsFailed"] == 1, 5, "the refusal")
+    path = gateway.files["more.yaml"]
+    advice = f"to load the rest, correct or remove HTTPRoute default/b in {path}"
+    eq(status(gateway)["errors"][-1], advice, "the last error")
+    check(advice in gateway.stderr, gateway.stderr)
+    os.unlink(path)
+    wait_until(lambda: status(gateway)["lastReloadOk"], 5, "the reload without it")
+    eq(status(gateway)["errors"], [], "errors")
+
+
+@test("/config_status shows the warnings of the configuration in force, from the start on")
+def warnings_of_the_start():
+    gateway = Gateway(BIND.replace("@name@", "one") + POLICY, origin=Origin())
+    at_start = status(gateway)["warnings"]
+    eq(len(at_start), 1, f"warnings of the start: {at_start}")
+    check('timeout on route "default/nowhere"' in at_start[0], f"the warning: {at_start}")
+    gateway.reload("binds: nonsense\n")
+    state = status(gateway)
+    eq((state["lastReloadOk"], state["warnings"]), (False, at_start), "after a refused one")
+    gateway.reload(BIND.replace("@name@", "two"))
+    eq(status(gateway)["warnings"], [], "of a configuration without any")
+    gateway.reload(BIND.replace("@name@", "two") + "config: {dns: {refresh: 7s}}\n")
+    state = status(gateway)
+    eq(len(state["warnings"]), 1, f"warnings: {state}")
+    check("dns.refresh takes effect at the next start" in state["warnings"][0],
+          f"what waits for the next start: {state}")

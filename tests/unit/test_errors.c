@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/config_text.h"
+
+#define GATEWAY(name, more)                                                                                  \
+	"{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: " name                   \
+	"}, spec: {listeners: [{name: l, port: 80, protocol: HTTP" more "}]}}\n"
+#define NAMESPACE(name, more) "{apiVersion: v1, kind: Namespace, metadata: {name: " name more "}}\n"
+
+/* The sentence about some texts, the first called a.yaml. */
+static void culprits_are(const char *const *texts, size_t count, const char *expected)
+{
+	struct config_case c;
+	struct text found;
+
+	config_case_texts(&c, texts, count);
+	assert_int_equal(c.result, -EINVAL);
+	text_init(&found);
+	config_report_culprits(&c.report, &found);
+	if (!span_eq(text_span(&found), span_str(expected)))
+		fail_msg("\"%.*s\" instead of \"%s\"", SPAN_FMT(text_span(&found)), expected);
+	text_done(&found);
+	config_case_done(&c);
+}
+
+TEST(who_is_to_blame_is_named_once)
+{
+	static const struct {
+		const char *texts[3];
+		const char *expected;
+	} rows[] = {
+		{ { GATEWAY("g", ", foo: 1, bar: 2") "---\n" NAMESPACE("n", "") },
+		  "to load the rest, correct or remove Gateway default/g in a.yaml" },
+		{ { GATEWAY("g", ", foo: 1"), GATEWAY("h", ", foo: 1") },
+		  "to load the rest, correct or remove Gateway default/g in a.yaml, Gateway default/h in "
+		  "b.yaml" },
+		{ { NAMESPACE("n", ", labels: []"), GATEWAY("g", "") },
+		  "to load the rest, correct or remove a.yaml" },
+		{ { GATEWAY("g", "") "---\n" NAMESPACE("n", ""), "x: ]", "" },
+		  "to load the rest, correct or remove b.yaml" },
+		/* Two of one port: removing the second would do. */
+		{ { GATEWAY("g", ""), GATEWAY("h", "") },
+		  "to load the rest, correct or remove Gateway default/h in b.yaml" },
+		{ { GATEWAY("g", ""), "config: {bad: 1}\n" }, "to load the rest, correct or remove b.yaml" },
+		/* One file, no objects: it is clear without. */
+		{ { "binds: [{port: 0, listeners: []}]\n" }, "" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		size_t count = 0;
+
+		while (count < 3 && rows[i].texts[count])
+			count++;
+		culprits_are(rows[i].texts, count, rows[i].expected);
+	}
+}
+
+TEST(many_are_counted)
+{
+	const char *texts[1];
+	struct text text, expected;
+
+	text_init(&text);
+	text_init(&expected);
+	text_str(&expected, "to load the rest, correct or remove ");
+	for (int i = 0; i < 13; i++) {
+		text_fmt(&text,
+			 "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g%d}, "
+			 "spec: 1}\n---\n",
+			 i);
+		if (i < 10)
+			text_fmt(&expected, "%sGateway default/g%d in a.yaml", i ? ", " : "", i);
+	}
+	text_str(&expected, " and 3 more");
+	texts[0] = text.data;
+	culprits_are(texts, 1, expected.data);
+	text_done(&text);
+	text_done(&expected);
+}
+
+TEST_GROUP(NULL, NULL);

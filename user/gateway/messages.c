@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/gateway/messages.h"
+
+#include "user/base/log.h"
+
+static void report_log(const struct config_report *report)
+{
+	for (uint32_t i = 0; i < report->message_count; i++) {
+		const struct config_message *message = &report->message_list[i];
+		enum log_level level = message->severity == CONFIG_ERROR   ? LOG_ERROR :
+				       message->severity == CONFIG_WARNING ? LOG_WARN :
+									     LOG_INFO;
+
+		log_line(level, "%.*s", SPAN_FMT(message->text));
+	}
+}
+
+/* One bad object refuses them all: which it is stands at the end, where it is seen. */
+static void report_culprits(const struct config_report *report, struct text *errors)
+{
+	struct text line;
+
+	text_init(&line);
+	config_report_culprits(report, &line);
+	if (line.len) {
+		log_error("%.*s", SPAN_FMT(text_span(&line)));
+		text_add(errors, text_span(&line));
+		text_char(errors, '\n');
+	}
+	text_done(&line);
+}
+
+void messages_init(struct messages *messages)
+{
+	*messages = (struct messages){ 0 };
+	text_init(&messages->errors);
+	text_init(&messages->warnings);
+}
+
+void messages_done(struct messages *messages)
+{
+	text_done(&messages->errors);
+	text_done(&messages->warnings);
+}
+
+void messages_add(struct messages *messages, const struct config_report *report)
+{
+	report_log(report);
+	config_report_print(report, CONFIG_ERROR, "", &messages->errors);
+	report_culprits(report, &messages->errors);
+	config_report_print(report, CONFIG_WARNING, "", &messages->warnings);
+	messages->warning_count += report->count[CONFIG_WARNING];
+}
+
+void messages_take(struct messages *messages, struct messages *other, bool is_in_force)
+{
+	if (is_in_force) {
+		messages_done(messages);
+		*messages = *other;
+		return;
+	}
+	text_done(&messages->errors);
+	messages->errors = other->errors;
+	text_done(&other->warnings);
+}
