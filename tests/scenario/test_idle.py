@@ -7,7 +7,7 @@ from hg import *
 from hg.framework import check_time
 from hg.origin import Blackhole
 from plays import SIMPLE, acted, play
-from timers import expect_fired
+from timers import expect_fired, expect_reason
 
 DATA = os.path.join(os.path.dirname(__file__), "..", "data")
 
@@ -67,15 +67,32 @@ def idle_delay_10():
     eq(gateway.metrics()("headgate_timer_fired_total"), 0, "timers that fired")
 
 
-@test("bytes of a head that trickle do not extend http1IdleTimeout")
-def slow_head():
-    gateway, _ = play(IDLE)
+@test("a head whose first byte comes before http1IdleTimeout is over is answered, however slow it is",
+      waits=True)
+def head_at_the_deadline():
+    gateway, _ = play(SIMPLE + "frontendPolicies:\n  http: {http1IdleTimeout: 2s}\n")
     client = gateway.client()
-    with within(1.0, "the close"):
+    for _ in range(2):
+        eq(client.get("/get").status, 200, "status")
+        client.expect_silence(1.2)
+        client.send("GET /get HTTP/1.1\r\n")
+        client.expect_silence(1)
+        client.send("Host: x\r\n\r\n")
+        eq(client.response().status, 200, "status of the request in two packets around the deadline")
+    eq(gateway.metrics()("headgate_timer_fired_total"), 0, "timers that fired")
+
+
+@test("bytes of a head that trickle do not extend clientHeaderMin: 408, and a line in the log")
+def slow_head():
+    gateway, _ = play(with_timeouts("clientHeaderMin: 1s"))
+    client = gateway.client()
+    with within(1.0, "the answer"):
         client.send(*b"GET /get HTTP/1.1\r\n".decode(), pause=0.04)
-        client.expect_fin()
+        answer = client.response()
+    eq((answer.status, answer.header("Connection")), (408, "close"), "status and Connection")
+    client.expect_fin()
     expect_fired(gateway, "head_timeout")
-    eq(gateway.log(), [], "the access log")
+    expect_reason(gateway, "head_timeout", 408, error="request head was not complete in time")
 
 
 @test("clientHeaderMin bounds a head from its first byte on, and not the wait for that byte")
@@ -85,6 +102,7 @@ def header_min():
     client.expect_silence(0.6)
     with within(0.4, "the close"):
         client.send("GET ", "/get ", pause=0.1)
+        eq(client.response().status, 408, "status")
         client.expect_fin()
     expect_fired(gateway, "head_timeout")
     client = gateway.client()
@@ -92,6 +110,7 @@ def header_min():
     client.expect_silence(0.6)
     with within(0.4, "the close on a used connection"):
         client.send("GET / HTTP/1.1\r\nHost: x\r\n")
+        eq(client.response().status, 408, "status")
         client.expect_fin()
     expect_fired(gateway, "head_timeout", 2)
 

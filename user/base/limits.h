@@ -9,6 +9,11 @@ enum limits {
 	/* HTTP/1 heads, RFC 9112. Exceeding them answers 414 or 431 and closes the connection. */
 	LIMIT_REQUEST_LINE_BYTES = 8 * 1024,
 	LIMIT_HEAD_BYTES = 64 * 1024,
+	/*
+	 * Default of config.timeouts.clientHeaderMin, from the first byte on: 64 KiB at 9 kbit/s. A client
+	 * that needs more holds a connection and a buffer for nothing: 408.
+	 */
+	LIMIT_CLIENT_HEAD_MS = 60000,
 	LIMIT_HEADERS = 100,		     /* default of http1MaxHeaders */
 	LIMIT_HEADERS_MAX = 4096,	     /* largest http1MaxHeaders one may configure */
 	LIMIT_HEAD_WRITE_BYTES = 128 * 1024, /* a head we generate, with what rules add to it: -ENOBUFS */

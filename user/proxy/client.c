@@ -7,6 +7,7 @@
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/http/reply.h"
+#include "user/net/io.h"
 #include "user/net/sni.h"
 #include "user/net/socket.h"
 #include "user/proxy/admission.h"
@@ -146,16 +147,14 @@ void client_next(struct client *client)
 		loop_again(client->proxy->loop, &client->again);
 }
 
+/* Its first byte ends the idle time: a head that begins just before that is over is not lost. */
 static void client_begin_head(struct client *client)
 {
 	if (client->state == CLIENT_READ_HEAD || buf_len(&client->conn.in) == 0)
 		return;
-	if (client->http->header_min_ms) {
-		uint64_t head_ms = proxy_now_ms(client->proxy) + client->http->header_min_ms;
-
-		if (!client->deadline_ms || head_ms < client->deadline_ms)
-			client->deadline_ms = head_ms;
-	}
+	client->deadline_ms = client->http->head_timeout_ms
+				      ? proxy_now_ms(client->proxy) + client->http->head_timeout_ms
+				      : 0;
 	client_set_state(client, CLIENT_READ_HEAD);
 }
 
@@ -168,6 +167,18 @@ static void client_start_h2(struct client *client, struct span head)
 		client_close(client, END_CONFIG_REMOVED, false);
 }
 
+enum { CLIENT_HEAD_BLOCK_BYTES = 2048 };
+
+/* The arena becomes the stream's. */
+static void client_begin_request(struct client *client, struct arena *arena, struct span head,
+				 enum http_bad bad)
+{
+	if (front_h1_begin(client, arena, head, bad))
+		return;
+	arena_done(arena);
+	client_close(client, END_LIMIT, true);
+}
+
 /* The stream exists before the head is complete only within this call: its arena takes the head. */
 static void client_read_head(struct client *client)
 {
@@ -177,7 +188,7 @@ static void client_read_head(struct client *client)
 	enum head_read result;
 	enum http_bad bad;
 
-	arena_init(&arena, 2048);
+	arena_init(&arena, CLIENT_HEAD_BLOCK_BYTES);
 	result = head_read(&client->conn, &http->scan, &http->limits, client->proxy->relay.scratch, &arena,
 			   &head);
 	if (result == HEAD_READ_MORE) {
@@ -201,10 +212,27 @@ static void client_read_head(struct client *client)
 	bad = result == HEAD_READ_BAD ? http->scan.bad : BAD_NONE;
 	if (result == HEAD_READ_MEMORY)
 		bad = BAD_NO_MEMORY;
-	if (!front_h1_begin(client, &arena, head, bad)) {
-		arena_done(&arena);
-		client_close(client, END_LIMIT, true);
+	client_begin_request(client, &arena, head, bad);
+}
+
+/* What has come of the head is not enough to say more about the request (RFC 9110 15.5.9). */
+static void client_refuse_late_head(struct client *client)
+{
+	struct arena arena;
+
+	arena_init(&arena, CLIENT_HEAD_BLOCK_BYTES);
+	client_begin_request(client, &arena, (struct span){ 0 }, BAD_HEAD_LATE);
+}
+
+/* A byte may have come in this turn, whose event is still to be delivered. */
+static void client_on_idle(struct client *client)
+{
+	if (io_peek(conn_fd(&client->conn)) <= 0) {
+		client_close(client, END_KEEPALIVE_IDLE, false);
+		return;
 	}
+	client->conn.can_read = true;
+	client_read_head(client);
 }
 
 /* ------------------------------------------------------------------------------------ tunnels */
@@ -361,10 +389,10 @@ static void client_on_timer(struct timer *timer, uint64_t now_ms)
 	}
 	switch (client->state) {
 	case CLIENT_IDLE:
-		client_close(client, END_KEEPALIVE_IDLE, false);
+		client_on_idle(client);
 		break;
 	case CLIENT_READ_HEAD:
-		client_close(client, END_HEAD_TIMEOUT, false);
+		client_refuse_late_head(client);
 		break;
 	case CLIENT_READ_HELLO:
 		client_close(client, END_CLIENT_HELLO_TIMEOUT, false);
@@ -457,7 +485,7 @@ static struct client_http *client_http_create(const struct static_config *config
 	if (!http)
 		return NULL;
 	http->idle_timeout_ms = ns_to_ms(bind->http->http1_idle_timeout_ns);
-	http->header_min_ms = ns_to_ms(config->timeouts.client_header_min_ns);
+	http->head_timeout_ms = ns_to_ms(config->timeouts.client_header_min_ns);
 	http->limits.line_bytes = config->max_request_line_bytes;
 	http->limits.head_bytes = config->max_head_bytes;
 	http->limits.fields = bind->http->http1_max_headers.is_set

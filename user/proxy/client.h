@@ -11,8 +11,8 @@ struct stream;
 /*
  * A connection from a client. HTTP: serves one request after the other, each a stream. TCP and TLS: one
  * stream for its whole life. HTTP/2: many streams at once, see client_h2.h. The timers that belong to the
- * connection and not to a request live here: idle and slow head (from accept on, running only while no stream
- * does), the age of the connection, and the linger after a last answer.
+ * connection and not to a request live here: idle (from accept on, and between requests), slow head (from its
+ * first byte on), the age of the connection, and the linger after a last answer.
  */
 enum client_state {
 #define CLIENT_STATE(id, name, action, next) CLIENT_##id,
@@ -29,7 +29,7 @@ struct client_http {
 	struct head_scan scan;
 	struct head_limits limits;
 	uint64_t idle_timeout_ms; /* 0: off */
-	uint64_t header_min_ms; /* 0: off */
+	uint64_t head_timeout_ms; /* from its first byte on; 0: off */
 };
 
 struct client {

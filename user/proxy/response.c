@@ -234,6 +234,13 @@ enum stream_step response_local(struct stream *stream, uint16_t status, struct s
 	return response_reply(stream, status, body, location, END_LOCAL_REPLY);
 }
 
+static enum end_reason response_bad_reason(uint16_t status)
+{
+	if (status == 408)
+		return END_HEAD_TIMEOUT;
+	return status == 414 || status == 431 ? END_HEAD_TOO_LARGE : END_REQUEST_BAD;
+}
+
 enum stream_step response_bad_request(struct stream *stream, enum http_bad bad)
 {
 	uint16_t status = http_bad_status(bad);
@@ -247,7 +254,7 @@ enum stream_step response_bad_request(struct stream *stream, enum http_bad bad)
 	}
 	response_drop_attempt(stream);
 	return response_reply(stream, status, (struct span){ 0 }, (struct span){ 0 },
-			      status == 414 || status == 431 ? END_HEAD_TOO_LARGE : END_REQUEST_BAD);
+			      response_bad_reason(status));
 }
 
 void response_flush_reply(struct stream *stream)
