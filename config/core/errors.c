@@ -80,7 +80,8 @@ void config_report_culprits(const struct config_report *report, struct text *out
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < report->message_count; i++)
-		is_needed |= report->message_list[i].severity == CONFIG_ERROR &&
+		is_needed |= report->count[CONFIG_ERROR] > 1 &&
+			     report->message_list[i].severity == CONFIG_ERROR &&
 			     report->message_list[i].object.len;
 	for (uint32_t i = 0; is_needed && i < report->message_count; i++) {
 		if (!is_culprit(report, i))

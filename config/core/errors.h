@@ -53,7 +53,7 @@ void config_report_print(const struct config_report *report, enum config_severit
 
 /*
  * Which objects and files the errors are about, and that the rest could be loaded without them: one sentence
- * without a newline. Nothing where there is only one file, without Kubernetes objects.
+ * without a newline. Nothing where there is only one file, without Kubernetes objects or with one error.
  */
 void config_report_culprits(const struct config_report *report, struct text *out);
 

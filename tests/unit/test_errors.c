@@ -41,7 +41,8 @@ TEST(who_is_to_blame_is_named_once)
 		{ { GATEWAY("g", ""), GATEWAY("h", "") },
 		  "to load the rest, correct or remove Gateway default/h in b.yaml" },
 		{ { GATEWAY("g", ""), "config: {bad: 1}\n" }, "to load the rest, correct or remove b.yaml" },
-		/* One file, no objects: it is clear without. */
+		/* One file, and one error or no objects: it is clear without. */
+		{ { GATEWAY("g", ", foo: 1") "---\n" NAMESPACE("n", "") }, "" },
 		{ { "binds: [{port: 0, listeners: []}]\n" }, "" },
 	};
 
