@@ -274,6 +274,22 @@ static void dump_policy_name(struct json_writer *w, const struct targeted_policy
 	json_close(w);
 }
 
+/* What is written here and not in force; without "members" all of it. */
+static void dump_lost(struct json_writer *w, const struct targeted_policy *policy)
+{
+	if (!policy->lost_to.len)
+		return;
+	json_open_object(w, "lost");
+	json_string(w, "to", policy->lost_to);
+	if (policy->lost_count)
+		json_open_array(w, "members");
+	for (uint32_t i = 0; i < policy->lost_count; i++)
+		json_string(w, NULL, policy->lost_list[i]);
+	if (policy->lost_count)
+		json_close(w);
+	json_close(w);
+}
+
 void dump_targeted_policy(struct json_writer *w, const struct targeted_policy *policy)
 {
 	enum policy_section section = policy_section_of(policy->value.kind);
@@ -298,5 +314,6 @@ void dump_targeted_policy(struct json_writer *w, const struct targeted_policy *p
 	dump_policy_value(w, &policy->value);
 	json_close(w);
 	json_close(w);
+	dump_lost(w, policy);
 	json_close(w);
 }

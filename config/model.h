@@ -45,6 +45,9 @@ struct frontend_http {
 	uint64_t max_buffer_bytes;
 	struct opt_u64 http1_max_headers; /* unset: max_headers of the static part */
 	uint64_t http1_idle_timeout_ns;
+	/* Written in the configuration, not only there by default. */
+	bool sets_max_buffer;
+	bool sets_http1_idle_timeout;
 	struct opt_u64 http2_window_bytes;
 	struct opt_u64 http2_connection_window_bytes;
 	struct opt_u64 http2_frame_bytes;
@@ -237,6 +240,10 @@ struct targeted_policy {
 	struct policy_value value;
 	int64_t created_s; /* metadata.creationTimestamp, seconds since the epoch; INT64_MAX when not said */
 	bool is_attached;  /* its target exists */
+	/* sealed: another policy of the same level sets the same; where members merge, which of them */
+	struct span lost_to; /* its key; empty: nothing is lost */
+	struct span *lost_list;
+	uint32_t lost_count;
 	struct span where;
 };
 
@@ -413,6 +420,11 @@ struct listener {
 	struct span hostname; /* lower case; empty: any; "*.example.com" */
 	enum listener_protocol protocol;
 	struct opt_u64 max_connections;
+	/*
+	 * Sealed: where listeners share the port and one of them has a policy of its own, the idle time of
+	 * connections whose last request was for this one.
+	 */
+	struct opt_duration http1_idle;
 	bool splice_off;   /* for all its routes */
 	bool is_same_host; /* its clients may be paired where they run on this host */
 	struct route *route_list;

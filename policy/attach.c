@@ -239,6 +239,7 @@ int attachments_build(struct snapshot *snapshot, struct arena *scratch, struct c
 		return -ENOMEM;
 	for (uint32_t i = 0; i < snapshot->policy_count; i++) {
 		list[i].policy = &snapshot->policy_list[i];
+		list[i].arena = snapshot->arena;
 		attachment_prepare(&gateways, &list[i], report);
 	}
 	qsort(list, snapshot->policy_count, sizeof(*list), attachment_order);

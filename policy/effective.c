@@ -221,20 +221,29 @@ static int seal_tcp_route(const struct seal *seal, const struct precedence *oute
 
 /* ---- listeners and binds */
 
+/* Which policies of a gateway are meant. */
+enum gateway_scope {
+	SCOPE_ROUTES,	   /* all but those of connections */
+	SCOPE_BIND,	   /* those of connections */
+	SCOPE_SHARED_BIND, /* of the gateway alone: the listener is not known when a connection begins */
+};
+
 static void enter_gateway(const struct seal *seal, struct precedence *precedence,
-			  const struct listener *listener,
-			  uint16_t port, bool is_frontend)
+			  const struct listener *listener, uint16_t port, enum gateway_scope scope)
 {
 	struct attachment_run run = attachments_of(&seal->attachments, TARGET_GATEWAY,
 						   listener->gateway_namespace, listener->gateway_name);
 
 	for (uint32_t i = 0; i < run.count; i++) {
 		struct attachment *attachment = &run.list[i];
+		enum policy_level level = attachment_on_listener(attachment, listener, port);
 
-		if ((policy_section_of(attachment->policy->value.kind) == SECTION_FRONTEND) == is_frontend)
-			precedence_enter(precedence, attachment,
-					 attachment_on_listener(attachment, listener, port),
-					 seal->report);
+		if ((policy_section_of(attachment->policy->value.kind) == SECTION_FRONTEND) !=
+		    (scope != SCOPE_ROUTES))
+			continue;
+		if (scope == SCOPE_SHARED_BIND && level == LEVEL_LISTENER)
+			continue;
+		precedence_enter(precedence, attachment, level, seal->report);
 	}
 }
 
@@ -285,7 +294,7 @@ static int seal_listener(struct seal *seal, struct listener *listener, uint16_t 
 	}
 	if (result == 0)
 		warn_of_tcp_twins(seal, listener);
-	enter_gateway(seal, &precedence, listener, port, false);
+	enter_gateway(seal, &precedence, listener, port, SCOPE_ROUTES);
 	for (uint32_t i = 0; i < listener->route_count && result == 0; i++)
 		result = seal_route(seal, &precedence, listener, &listener->route_list[i]);
 	for (uint32_t i = 0; i < listener->tcp_route_count && result == 0; i++)
@@ -293,41 +302,82 @@ static int seal_listener(struct seal *seal, struct listener *listener, uint16_t 
 	return result;
 }
 
-/* The listener of a connection is known after the policies that govern the connection are needed. */
-static void excuse_listener_policies(const struct seal *seal, const struct listener *listener)
+static bool sets_only_idle(const struct frontend_http *http)
+{
+	return http->sets_http1_idle_timeout && !http->sets_max_buffer && !http->http1_max_headers.is_set &&
+	       !http->http2_window_bytes.is_set && !http->http2_connection_window_bytes.is_set &&
+	       !http->http2_frame_bytes.is_set && !http->http2_keepalive_interval.is_set &&
+	       !http->http2_keepalive_timeout.is_set;
+}
+
+/*
+ * The listener of a connection is known after the policies that govern the connection are needed: of a
+ * listener that shares its port only the idle time has effect. True: it has a policy that sets that.
+ */
+static bool excuse_listener_policies(const struct seal *seal, const struct listener *listener)
 {
 	struct attachment_run run = attachments_of(&seal->attachments, TARGET_GATEWAY,
 						   listener->gateway_namespace, listener->gateway_name);
+	bool has_idle = false;
 
 	for (uint32_t i = 0; i < run.count; i++) {
 		struct attachment *attachment = &run.list[i];
+		const struct frontend_http *http = attachment->policy->value.kind == POLICY_FRONTEND_HTTP
+							   ? attachment->policy->value.object
+							   : NULL;
 
 		if (policy_section_of(attachment->policy->value.kind) != SECTION_FRONTEND ||
-		    attachment->is_excused ||
-		    !span_eq(attachment->policy->target.section, listener->listener_name) ||
-		    listener->listener_name.len == 0)
+		    listener->listener_name.len == 0 ||
+		    !span_eq(attachment->policy->target.section, listener->listener_name))
+			continue;
+		has_idle |= http && http->sets_http1_idle_timeout;
+		if (attachment->is_excused || (http && sets_only_idle(http)))
 			continue;
 		attachment->is_excused = true;
 		attachment_warn(seal->report, attachment->policy,
-				"has no effect: the port has other listeners too, and this policy governs "
-				"connections before their listener is known; attach it to the gateway");
+				"has no effect%s: the port has other listeners too, and this policy governs "
+				"connections before their listener is known; attach it to the gateway",
+				http && http->sets_http1_idle_timeout ? " but for http1IdleTimeout" : "");
 	}
+	return has_idle;
+}
+
+/* Of listeners that share a port: what connections may wait after a request for each of them. */
+static void seal_idle(const struct seal *seal, const struct bind *bind, struct listener *listener)
+{
+	struct attachment_run run = attachments_of(&seal->attachments, TARGET_GATEWAY,
+						   listener->gateway_namespace, listener->gateway_name);
+	struct precedence own = { 0 };
+	const struct frontend_http *http;
+
+	for (uint32_t i = 0; i < run.count; i++)
+		if (run.list[i].policy->value.kind == POLICY_FRONTEND_HTTP && listener->listener_name.len &&
+		    span_eq(run.list[i].policy->target.section, listener->listener_name))
+			precedence_enter(&own, &run.list[i], LEVEL_LISTENER, seal->report);
+	http = precedence_object(&own, POLICY_FRONTEND_HTTP);
+	if (!http || !http->sets_http1_idle_timeout)
+		http = bind->http;
+	listener->http1_idle = (struct opt_duration){ true, http->http1_idle_timeout_ns };
 }
 
 static void seal_connection(const struct seal *seal, struct bind *bind)
 {
+	bool is_shared = bind->listener_count > 1, has_idle = false;
 	struct precedence precedence = { 0 };
 	const void *http;
 
 	for (uint32_t i = 0; i < bind->listener_count; i++) {
-		if (bind->listener_count > 1)
-			excuse_listener_policies(seal, &bind->listener_list[i]);
-		enter_gateway(seal, &precedence, &bind->listener_list[i], bind->port, true);
+		if (is_shared)
+			has_idle |= excuse_listener_policies(seal, &bind->listener_list[i]);
+		enter_gateway(seal, &precedence, &bind->listener_list[i], bind->port,
+			      is_shared ? SCOPE_SHARED_BIND : SCOPE_BIND);
 	}
 	http = precedence_object(&precedence, POLICY_FRONTEND_HTTP);
 	bind->http = http ? http : &frontend_http_default;
 	bind->tcp = precedence_object(&precedence, POLICY_FRONTEND_TCP);
 	bind->connect = precedence_object(&precedence, POLICY_FRONTEND_CONNECT);
+	for (uint32_t i = 0; has_idle && i < bind->listener_count; i++)
+		seal_idle(seal, bind, &bind->listener_list[i]);
 }
 
 static void warn_of_twins(const struct seal *seal, const struct bind *bind)

@@ -8,7 +8,7 @@
  * Which policy wins where. Runs once when a snapshot is built: afterwards every route, backend reference and
  * bind carries the objects that apply to it, and the request path only follows pointers.
  *
- * For each kind the strongest level that sets it wins, whole object, no merge of members (policy/README.md):
+ * For each kind the strongest level that sets it wins, without members of weaker levels (policy/README.md):
  *
  *   route      gateway < gateway with port < listener < route < rule < written in the rule
  *   backend    gateway < gateway with port < listener < backend, service < service port < route < rule
@@ -16,7 +16,8 @@
  *   headers of a backend
  *              backend, service < service port < written in the backend < where the rule names it; they come
  *              on top of the modifiers of the route
- *   bind       gateway < gateway with port < listener, when it is the only one of the bind
+ *   bind       gateway < gateway with port < listener, when it is the only one of the bind; of several
+ *              listeners each may have its idle time
  */
 
 /* What http of `frontendPolicies` is when nothing sets it. */

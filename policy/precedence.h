@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "policy/attach.h"
+#include "policy/merge.h"
 
 /*
  * Precedence among policies of one kind for one object (a bind, a rule, a backend reference): every
- * candidate is entered with its level, in any order, and the strongest one remains as it is: members that it
- * does not set are not taken from a weaker one.
+ * candidate is entered with its level, in any order, and the strongest level remains: members that it does
+ * not set are not taken from a weaker one. Policies of one level are merged where their kind allows it.
  */
 struct precedence_winner {
 	const void *object; /* borrowed; NULL: none yet */
 	enum policy_level level;
-	struct attachment *attachment; /* NULL: inline */
+	struct attachment *attachment; /* the strongest of its level; NULL: inline */
+	struct merge *merge;	       /* NULL: one policy alone */
 };
 
 struct precedence {
@@ -19,8 +20,9 @@ struct precedence {
 };
 
 /*
- * Enters an attached policy. Among equals attachment_compare() decides and the loser is warned about, once
- * for each policy. LEVEL_NONE does nothing; any other level marks the policy as attached.
+ * Enters an attached policy. Among equals attachment_compare() decides, member by member where the kind can
+ * be merged, and the loser is warned about, once for each policy. LEVEL_NONE does nothing; any other level
+ * marks the policy as attached.
  */
 void precedence_enter(struct precedence *precedence, struct attachment *attachment, enum policy_level level,
 		   struct config_report *report);

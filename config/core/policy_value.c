@@ -46,8 +46,10 @@ const struct schema keepalive_schema = SCHEMA(keepalive_rows, struct keepalive_p
 static void check_frontend_http(struct decoder *d, const struct yaml_node *node, void *object)
 {
 	const struct yaml_node *timeout = decode_get(node, "http2KeepaliveTimeout");
+	struct frontend_http *policy = object;
 
-	(void)object;
+	policy->sets_max_buffer = decode_get(node, "maxBufferSize");
+	policy->sets_http1_idle_timeout = decode_get(node, "http1IdleTimeout");
 	if (timeout && !decode_get(node, "http2KeepaliveInterval"))
 		config_warning(d->report, timeout,
 			       "has no effect: it is how long a PING may stay unanswered, and none is sent; "
@@ -124,9 +126,18 @@ const void *policy_value_access_log(struct decoder *d, const struct yaml_node *r
 
 static void check_timeout(struct decoder *d, const struct yaml_node *node, void *object)
 {
-	(void)object;
-	if (!d->is_manifest && node->count == 0)
-		config_error(d->report, node, "sets nothing; write requestTimeout or backendRequestTimeout");
+	const struct timeout_policy *policy = object;
+	const struct yaml_node *attempt = decode_get(node, "backendRequest");
+
+	if (node->count == 0)
+		config_error(d->report, node, "sets nothing; write %s",
+			     d->is_manifest ? "request or backendRequest" :
+					      "requestTimeout or backendRequestTimeout");
+	/* As in a rule of an HTTPRoute. */
+	if (attempt && policy->request.ns && policy->backend_request.ns > policy->request.ns)
+		config_error(d->report, attempt,
+			     "is longer than the request timeout, which covers all attempts; write a shorter "
+			     "one");
 }
 
 static const struct schema_row timeout_rows[] = {
@@ -135,10 +146,9 @@ static const struct schema_row timeout_rows[] = {
 	{ "backendRequestTimeout", AS_OPT_DURATION(struct timeout_policy, backend_request),
 	  .style = STYLE_STANDALONE, .preset_doc = "off", .doc = "the same of each attempt" },
 	{ "request", AS_OPT_DURATION(struct timeout_policy, request), MANIFEST_AT_LEAST(NS_PER_MS),
-	  .style = STYLE_MANIFEST, .need = "write request: 5s" },
-	{ "backendRequest", .style = STYLE_MANIFEST,
-	  .refusal = "does not exist in this policy; write it under rules[].timeouts of the HTTPRoute, or "
-		     "use backend.http.requestTimeout" },
+	  .style = STYLE_MANIFEST },
+	{ "backendRequest", AS_OPT_DURATION(struct timeout_policy, backend_request),
+	  MANIFEST_AT_LEAST(NS_PER_MS), .style = STYLE_MANIFEST },
 };
 static const struct schema timeout_schema =
 	SCHEMA(timeout_rows, struct timeout_policy, .check = check_timeout);

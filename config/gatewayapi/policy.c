@@ -230,12 +230,6 @@ static bool check_sections(struct decoder *d, const struct yaml_node *node,
 		config_error(d->report, node, "a policy with a section frontend can only target a Gateway");
 		return false;
 	}
-	if (source->has_section[SECTION_FRONTEND] && target->section.len) {
-		config_error(d->report, node,
-			     "a policy with a section frontend applies to connections, before a listener is "
-			     "chosen; remove sectionName");
-		return false;
-	}
 	if (source->has_section[SECTION_TRAFFIC] && target->kind == TARGET_SERVICE) {
 		config_error(
 			d->report, node,

@@ -95,7 +95,7 @@ def bounds():
     refused(POLICY % "frontend: {tcp: {keepalive: {retries: 65}}}", "retries", "64")
     refused(POLICY % "frontend: {http: {http1MaxHeaders: 5000}}", "http1MaxHeaders", "4096")
     refused(POLICY % "backend: {tcp: {connectTimeout: 50ms}}", "connectTimeout", "100ms")
-    refused(POLICY % "traffic: {timeouts: {request: 5s, backendRequest: 5s}}", "backendRequest")
+    refused(POLICY % "traffic: {timeouts: {request: 5s, backendRequest: 6s}}", "backendRequest")
     accepted(POLICY % "frontend: {http: {http1IdleTimeout: 1s}, tcp: {keepalive: {retries: 64, time: 1s}}}")
 
 

@@ -125,6 +125,12 @@ void client_close_idle(struct client *client, enum end_reason reason)
 
 /* ------------------------------------------------------------------------------------ HTTP */
 
+void client_use_listener(struct client *client, const struct listener *listener)
+{
+	if (listener->http1_idle.is_set && client->http)
+		client->http->idle_timeout_ms = ns_to_ms(listener->http1_idle.ns);
+}
+
 static void client_begin_idle(struct client *client)
 {
 	uint64_t now_ms = proxy_now_ms(client->proxy);

@@ -73,6 +73,8 @@ void client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const st
 void client_close(struct client *client, enum end_reason reason, bool reset);
 /* The running stream is a tunnel from now on: no request follows. */
 void client_become_tunnel(struct client *client);
+/* The request is for this listener: it may say how long the connection waits for the next one. */
+void client_use_listener(struct client *client, const struct listener *listener);
 /* The stream is over and the connection may serve another request. */
 void client_next(struct client *client);
 /* The stream is over; what was sent is to be read by the client before the connection closes. */

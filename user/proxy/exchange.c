@@ -140,6 +140,7 @@ enum stream_step exchange_route(struct stream *stream)
 	stream->listener = listener_find(bind, authority_host(stream->exchange->head.authority));
 	if (!stream->listener)
 		return response_error(stream, 404, SPAN("listener not found"), END_NO_ROUTE);
+	client_use_listener(stream->client, stream->listener);
 	found = route_search(stream->listener, &stream->exchange->head);
 	counter_add(stream->proxy->counters, COUNTER_REGEX_GAVE_UP, found.gave_up);
 	stream->route = found.route;

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Policies of one listener, and several policies on one Gateway: each member that is written is in force."""
+from hg import *
+from hg.h2 import H2Client
+
+GATEWAY = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: g}
+spec:
+  gatewayClassName: agentgateway
+  listeners:
+  - {name: quick, port: @port@, protocol: HTTP, hostname: quick.example}
+  - {name: slow, port: @port@, protocol: HTTP, hostname: slow.example}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: r}
+spec:
+  parentRefs: [{name: g}]
+  rules:
+  - filters:
+    - {type: RequestRedirect, requestRedirect: {path: {type: ReplaceFullPath, replaceFullPath: /x}}}
+"""
+POLICY = """
+---
+apiVersion: agentgateway.dev/v1alpha1
+kind: AgentgatewayPolicy
+metadata: {name: %s, creationTimestamp: "%s"}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: g%s}]
+  %s
+"""
+OLD, NEW = "2020-01-01T00:00:00Z", "2026-01-01T00:00:00Z"
+
+
+def policy(name, what, section="", created=NEW):
+    return POLICY % (name, created, f", sectionName: {section}" if section else "", what)
+
+
+def ask(client, host):
+    eq(client.request("GET", "/", host=host).response().status, 302, f"status for {host}")
+    return client
+
+
+@test("an idle timeout of a listener ends its connections, not those of the other on the port", waits=True)
+def idle_of_listener():
+    gateway = Gateway(GATEWAY + policy("p", "frontend: {http: {http1IdleTimeout: 1s}}", "quick"))
+    check("has no effect" not in gateway.stderr, gateway.stderr)
+    quick, slow, moved = gateway.client(), gateway.client(), gateway.client()
+    ask(slow, "slow.example")
+    ask(ask(moved, "quick.example"), "slow.example")
+    ask(quick, "quick.example")
+    quick.expect_fin()
+    eq(ask(slow, "slow.example").pending(), b"", "the slow one goes on")
+    ask(moved, "slow.example")
+    ask(slow, "quick.example").expect_fin()
+
+
+@test("the pages about idle connections and about PINGs followed together: both are in force", waits=True)
+def two_pages():
+    gateway = Gateway(GATEWAY + policy("idle", "frontend: {http: {http1IdleTimeout: 3s}}", created=OLD)
+                      + policy("pings", "frontend: {http: {http2KeepaliveInterval: 1s}}"))
+    check("\twarn\t" not in gateway.stderr, gateway.stderr)
+    client = H2Client(gateway.port)
+    client.wait(lambda: client.pings, 10, "a PING")
+    ask(gateway.client(), "slow.example").expect_fin()
+
+
+@test("what a policy loses to an older one stands in the dump and in one warning")
+def lost():
+    gateway = Gateway(GATEWAY
+                      + policy("young", "frontend: {http: {http1IdleTimeout: 9s, maxBufferSize: 1000}}")
+                      + policy("old", "frontend: {http: {http1IdleTimeout: 1s}}", created=OLD))
+    entries = {entry["name"]["name"]: entry for entry in gateway.config_dump()["policies"]}
+    eq(entries["young"]["lost"], {"to": "frontend/default/old:frontend-http:default/g",
+                                  "members": ["http1IdleTimeout"]}, "what the younger one lost")
+    check("lost" not in entries["old"], f"the older one: {entries['old']}")
+    eq(gateway.stderr.count("\twarn\t"), 1, f"warnings: {gateway.stderr}")
+    ask(gateway.client(), "slow.example").expect_fin()
+
+
+@test("traffic.timeouts.backendRequest limits each attempt", waits=True)
+def backend_request():
+    text = GATEWAY[:GATEWAY.index("  - filters:")] + """
+  - backendRefs: [{name: s, port: 80}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: s}
+spec: {ports: [{port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: s-1, labels: {kubernetes.io/service-name: s}}
+addressType: IPv4
+ports: [{port: %d}]
+endpoints: [{addresses: [127.0.0.1]}]
+"""
+    origin = Origin()
+    gateway = Gateway(text % origin.port + policy("p", "traffic: {timeouts: {backendRequest: 500ms}}"))
+    eq(gateway.fetch("/delay/0", host="slow.example").status, 200, "status of a quick answer")
+    eq(gateway.fetch("/delay/10", host="slow.example").status, 504, "status of a late one")
+    eq(gateway.wait_log(lambda entry: entry.status == 504)["close_reason"], "per_try_timeout", "close reason")
