@@ -95,6 +95,14 @@ enum conn_state admin_conn_state(const struct admin_conn *conn)
 	return conn->state;
 }
 
+uint64_t admin_conn_waits_ms(const struct admin_conn *conn)
+{
+	uint64_t since_ms =
+		conn->timer.deadline_ms - states[conn->state].deadline_ms / conn->owner->speed;
+
+	return loop_now_ms(conn->loop) - since_ms;
+}
+
 static void conn_release(struct loop_deferred *deferred)
 {
 	struct admin_conn *conn = container_of(deferred, struct admin_conn, release);

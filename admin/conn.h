@@ -46,6 +46,8 @@ int admin_conn_start(struct loop *loop, int fd, bool is_unix, const struct admin
 		     struct admin_conn **ret_conn);
 void admin_conn_close(struct admin_conn *conn); /* idempotent */
 enum conn_state admin_conn_state(const struct admin_conn *conn);
+/* How long it has been in its state; in SEND: since the last byte that went out. */
+uint64_t admin_conn_waits_ms(const struct admin_conn *conn);
 
 /* Takes answer->body in any case. */
 void admin_conn_answer(struct admin_conn *conn, struct admin_answer *answer);

@@ -15,6 +15,7 @@
 enum {
 	ADMIN_BACKLOG = 128,
 	ADMIN_UNIX_MODE = 0600, /* whoever may connect may stop the gateway */
+	ADMIN_STALL_MS = 100, /* a client that reads takes something in this time, across an ocean too */
 };
 
 struct admin_server;
@@ -141,11 +142,28 @@ static bool server_evict(struct admin_server *server, enum conn_state state)
 	return false;
 }
 
+/* Who has an answer under way and takes none of it: the one that does so longest goes. */
+static bool server_evict_stalled(struct admin_server *server)
+{
+	struct admin_conn *stalled = NULL;
+
+	for (size_t i = 0; i < server->conn_count; i++) {
+		struct admin_conn *conn = server->conns[i];
+
+		if (admin_conn_state(conn) == CONN_SEND && admin_conn_waits_ms(conn) >= ADMIN_STALL_MS &&
+		    (!stalled || admin_conn_waits_ms(conn) > admin_conn_waits_ms(stalled)))
+			stalled = conn;
+	}
+	if (stalled)
+		admin_conn_close(stalled);
+	return stalled;
+}
+
 static bool server_has_room(struct admin_server *server)
 {
 	return server->conn_count < LIMIT_ADMIN_CONNECTIONS || server_evict(server, CONN_IDLE) ||
 	       server_evict(server, CONN_LINGER) || server_evict(server, CONN_HEAD) ||
-	       server_evict(server, CONN_BODY);
+	       server_evict(server, CONN_BODY) || server_evict_stalled(server);
 }
 
 static void server_on_accept(struct net_listener *listener, int fd, const struct address *peer)

@@ -7,8 +7,8 @@
 /*
  * The three small HTTP servers for operators, in the main thread's loop: admin (loopback only by default),
  * stats (/metrics), readiness (/healthz/ready). Each has its own bound of LIMIT_ADMIN_CONNECTIONS
- * connections; at the bound the longest-waiting connection without a request makes room, so that a probe
- * always gets in.
+ * connections; at the bound the longest-waiting connection without a request makes room, or else the client
+ * that takes nothing of its answer for longest, so that a probe always gets in.
  */
 enum admin_port {
 	ADMIN_PORT_ADMIN,

@@ -102,6 +102,47 @@ PLAYED(past_the_bound_the_connection_that_waits_longest_makes_room)
 		close(fds[i]);
 }
 
+/* With a small window, which keeps the queues short. */
+static int open_narrow(const struct address *address)
+{
+	int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int small = 4096;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	CHECK(connect(fd, &address->any, address->len) == 0);
+	return fd;
+}
+
+/* They pipeline and do not read, until nothing moves any more. */
+static void stall(const int *fds, size_t count)
+{
+	static const char request[] = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+	bool has_moved = true;
+
+	while (has_moved) {
+		has_moved = false;
+		for (size_t i = 0; i < count; i++)
+			while (send(fds[i], request, sizeof(request) - 1, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
+				has_moved = true;
+		usleep(150 * 1000);
+	}
+}
+
+PLAYED(past_the_bound_a_client_that_does_not_read_makes_room)
+{
+	struct fake *fake = *state;
+	int fds[LIMIT_ADMIN_CONNECTIONS];
+
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		fds[i] = open_narrow(&fake->address[ADMIN_PORT_STATS]);
+	stall(fds, ARRAY_LEN(fds));
+	for (int i = 0; i < 3; i++)
+		assert_answer(fake, ADMIN_PORT_STATS, "GET /metrics", 200, "headgate_");
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		close(fds[i]);
+}
+
 PLAYED(stopping_closes_what_is_open)
 {
 	struct fake *fake = *state;
