@@ -309,7 +309,7 @@ void handle_logging(const struct admin_call *call)
 }
 
 /* Bytes of user memory that counters know of; the rest of the heap is configuration and connections. */
-static uint64_t relay_buffered(const struct admin_hooks *hooks)
+static uint64_t sum_of_workers(const struct admin_hooks *hooks, enum counter_id id)
 {
 	uint64_t sum = 0;
 
@@ -317,7 +317,7 @@ static uint64_t relay_buffered(const struct admin_hooks *hooks)
 		struct worker_numbers numbers = { 0 };
 
 		hooks->worker_numbers(hooks->context, i, &numbers);
-		sum += counter_get(numbers.counters, COUNTER_RELAY_BUFFERED);
+		sum += counter_get(numbers.counters, id);
 	}
 	return sum;
 }
@@ -344,7 +344,8 @@ void handle_memory(const struct admin_call *call)
 	json_u64(&w, "mappedBytes", heap.hblkhd);
 	json_close(&w);
 	json_u64(&w, "configurationBytes", snapshot && snapshot->arena ? snapshot->arena->total_bytes : 0);
-	json_u64(&w, "relayBufferedBytes", relay_buffered(hooks));
+	json_u64(&w, "relayBufferedBytes", sum_of_workers(hooks, COUNTER_RELAY_BUFFERED));
+	json_u64(&w, "replayHeldBytes", sum_of_workers(hooks, COUNTER_REPLAY_HELD));
 	json_u64(&w, "openFds", stats.open_fds);
 	json_u64(&w, "maxFds", stats.max_fds);
 	json_close(&w);

@@ -23,7 +23,8 @@ struct scene {
 	struct relay_shared shared;
 	struct conn source, sink;
 	struct relay relay;
-	struct buf replay;
+	struct replay replay;
+	uint32_t replay_bytes;
 	char scratch[LIMIT_READ_BYTES];
 	char got[1 << 20];
 	size_t got_len;
@@ -63,6 +64,7 @@ static inline void scene_prepare(void)
 	stage.shared.counters = &stage.counters;
 	side_open(&stage.source, &stage.near);
 	side_open(&stage.sink, &stage.far);
+	replay_init(&stage.replay, &stage.counters, &stage.replay_bytes);
 	relay_init(&stage.relay, &stage.shared, RELAY_IN);
 }
 
@@ -83,10 +85,11 @@ static inline void scene_close(void)
 		close(stage.near);
 	if (stage.far >= 0)
 		close(stage.far);
-	buf_done(&stage.replay);
+	replay_drop(&stage.replay);
 	pipe_pool_done(&stage.pipes);
 	loop_free(stage.loop);
 	assert_int_equal(counter_get(&stage.counters, COUNTER_RELAY_BUFFERED), 0);
+	assert_int_equal(counter_get(&stage.counters, COUNTER_REPLAY_HELD), 0);
 	assert_int_equal(counter_get(&stage.counters, COUNTER_PIPES), 0);
 }
 

@@ -289,12 +289,13 @@ static int relay_once(void *context)
 	relay_init(&stage.relay, &stage.shared, RELAY_IN);
 	begin((struct relay_end){ .h2 = supply->sources[run] }, (struct relay_end){ .h2 = sink },
 	      &until_close, ENCODE_PLAIN);
+	replay_init(&stage.replay, &stage.counters, &stage.replay_bytes);
 	stage.relay.replay = &stage.replay;
 	relay_pump(&stage.relay, 2);
 	state = stage.relay.state;
 	fail = stage.relay.fail;
 	relay_stop(&stage.relay);
-	buf_done(&stage.replay);
+	replay_drop(&stage.replay);
 	if (state == RELAY_FLUSH) {
 		assert_true(sink->is_end_queued);
 		assert_non_null(sink->end_trailers);

@@ -106,7 +106,10 @@ enum limits {
 		4096, /* names cached per worker and per process; the least recently used goes */
 	LIMIT_POOL_IDLE_PER_ENDPOINT = 1024, /* default of config.backend.poolMaxSize; the oldest is closed */
 	LIMIT_RETRY_BODY_BYTES =
-		64 * 1024,	    /* replay buffer of a request body; larger bodies are not retried */
+		64 * 1024, /* kept of a request body for a repeat; larger bodies are not retried */
+	/* Of all bodies kept for a repeat, by a client's connection and by a worker: further ones are not. */
+	LIMIT_REPLAY_CONNECTION_BYTES = 1024 * 1024,
+	LIMIT_REPLAY_WORKER_BYTES = 16 * 1024 * 1024,
 	LIMIT_RETRY_ATTEMPTS = 254, /* retries after the first attempt, whatever a policy says */
 	LIMIT_MIRRORS = 256,	    /* mirrored requests under way in a worker; further copies are not made */
 	LIMIT_MIRROR_MS = 10000, /* from the begin to the end of the response of one; then it is given up */

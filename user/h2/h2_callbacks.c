@@ -265,6 +265,8 @@ static int on_send_data(nghttp2_session *library, nghttp2_frame *frame, const ui
 	buf_append(session->out, span_of(head, 9), SIZE_MAX);
 	buf_append(session->out, span_first(buf_span(&stream->out), len), SIZE_MAX);
 	buf_consume(&stream->out, len);
+	buf_release(&stream->out);
+	session->waiting_bytes -= len;
 	stream->sent_bytes += len;
 	session->due_window_updates += LIMIT_H2_WINDOW_UPDATES;
 	if (len && buf_len(&stream->out) == 0)

@@ -30,6 +30,7 @@ struct h2_session {
 	struct buf *out; /* where frames go now */
 	size_t out_max;
 	uint64_t written_bytes; /* h2_session_written() */
+	size_t waiting_bytes; /* in `out` of all streams */
 	size_t received_bytes; /* payload whose window of the connection is to be given back */
 	nghttp2_nv *list; /* owner: room for a head on its way out */
 	size_t list_size;
@@ -71,6 +72,8 @@ ssize_t h2_session_list(struct h2_session *session, const struct h2_head *head);
 
 /* ---- h2_stream.c ---- */
 
+/* What was written and not framed is not sent any more. */
+void h2_stream_drop_out(struct h2_stream *stream);
 /* Known to nobody yet. NULL on no memory. */
 struct h2_stream *h2_stream_create(struct h2_session *session, int32_t id);
 void h2_stream_free(struct h2_stream *stream);

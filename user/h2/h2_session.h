@@ -184,6 +184,8 @@ static inline bool h2_stream_can_write(const struct h2_stream *stream)
 {
 	return buf_len(&stream->out) == 0 && !stream->is_reset;
 }
+/* What could be sent of it at once: its window, and what others left of that of the connection. */
+size_t h2_stream_window(const struct h2_stream *stream);
 /* Keeps a copy of the pieces until windows allow to send them. 0, -EPIPE, -ENOMEM, -ENOBUFS over max_kept. */
 int h2_stream_write(struct h2_stream *stream, const struct iovec *pieces, int count, size_t max_kept);
 /*

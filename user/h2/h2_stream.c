@@ -47,6 +47,28 @@ static void forget_block(struct h2_stream *stream)
 	session->block_stream = NULL;
 }
 
+void h2_stream_drop_out(struct h2_stream *stream)
+{
+	if (stream->session)
+		stream->session->waiting_bytes -= buf_len(&stream->out);
+	buf_done(&stream->out);
+}
+
+size_t h2_stream_window(const struct h2_stream *stream)
+{
+	const struct h2_session *session = stream->session;
+	int32_t of_stream, of_session;
+
+	if (!session || stream->is_closed)
+		return 0;
+	of_stream = nghttp2_session_get_stream_remote_window_size(session->library, stream->id);
+	of_session = nghttp2_session_get_remote_window_size(session->library);
+	if (of_session <= 0 || (size_t)of_session <= session->waiting_bytes)
+		return 0;
+	of_session -= (int32_t)session->waiting_bytes;
+	return of_stream <= 0 ? 0 : (size_t)(of_stream < of_session ? of_stream : of_session);
+}
+
 void h2_stream_free(struct h2_stream *stream)
 {
 	struct h2_session *session = stream->session;
@@ -55,7 +77,7 @@ void h2_stream_free(struct h2_stream *stream)
 	list_remove(&stream->ready);
 	list_remove(&stream->node);
 	buf_done(&stream->in);
-	buf_done(&stream->out);
+	h2_stream_drop_out(stream);
 	heads_free(stream->head);
 	h2_head_free(stream->trailers);
 	h2_head_free(stream->end_trailers);
@@ -80,7 +102,7 @@ void h2_stream_note_reset(struct h2_stream *stream, uint32_t code)
 		return;
 	stream->is_reset = true;
 	stream->error_code = code;
-	buf_done(&stream->out);
+	h2_stream_drop_out(stream);
 	/* Whoever was never told of a stream need not hear of its end. */
 	if (stream->is_given || stream->news)
 		h2_stream_tell(stream, H2_NEWS_RESET);
@@ -189,6 +211,7 @@ int h2_stream_write(struct h2_stream *stream, const struct iovec *pieces, int co
 	for (int i = 0; i < count; i++)
 		buf_append(&stream->out, span_of(pieces[i].iov_base, pieces[i].iov_len), max_kept);
 	stream->session->written_bytes += bytes;
+	stream->session->waiting_bytes += bytes;
 	if (bytes)
 		stream_resume(stream);
 	return 0;
@@ -218,6 +241,7 @@ void h2_stream_consume(struct h2_stream *stream, size_t len)
 	struct h2_session *session = stream->session;
 
 	buf_consume(&stream->in, len);
+	buf_release(&stream->in);
 	if (session && !stream->is_closed && !stream->is_reset && !stream->has_end)
 		note_memory(session, nghttp2_session_consume_stream(session->library, stream->id, len));
 }
@@ -238,7 +262,7 @@ void h2_stream_reset(struct h2_stream *stream, uint32_t code)
 		return;
 	stream->is_reset = true;
 	stream->error_code = code;
-	buf_done(&stream->out);
+	h2_stream_drop_out(stream);
 	send_reset(stream, code);
 }
 

@@ -8,6 +8,7 @@
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/base/units.h"
+#include "user/proxy/attempt_body.h"
 #include "user/proxy/back.h"
 #include "user/proxy/connect_tunnel.h"
 #include "user/proxy/exchange.h"
@@ -110,15 +111,16 @@ static int attempt_begin_upload(struct stream *stream)
 {
 	const struct body_framing *framing = &stream->exchange->request_framing;
 	enum relay_encoding encoding = stream->back->encoding(stream);
-	bool can_keep = framing->kind == BODY_CHUNKED || framing->kind == BODY_FRAMED ||
-			(framing->kind == BODY_LENGTH && framing->length <= LIMIT_RETRY_BODY_BYTES);
+	bool keeps = attempt_keeps_body(stream);
 	int error = 0;
 
 	stream->upload_dead = false;
 	if (stream->upload.state != RELAY_OFF) {
 		error = relay_replay(&stream->upload, stream->back->end(stream), encoding);
+		if (!keeps)
+			attempt_forget_body(stream);
 	} else {
-		stream->upload.replay = can_keep ? &stream->exchange->replay : NULL;
+		stream->upload.replay = keeps ? &stream->exchange->replay : NULL;
 		relay_start(&stream->upload, stream->front->end(stream), stream->back->end(stream), framing,
 			    encoding, stream->lease->snapshot->config.splice.lane_pipe,
 			    proxy_now_ms(stream->proxy));
@@ -319,25 +321,6 @@ enum stream_step attempt_again(struct stream *stream)
 
 /* ------------------------------------------------------------------------------------ what failed */
 
-static bool method_is_idempotent(enum http_method method)
-{
-	switch (method) {
-	case METHOD_GET:
-	case METHOD_HEAD:
-	case METHOD_PUT:
-	case METHOD_DELETE:
-	case METHOD_OPTIONS:
-	case METHOD_TRACE:
-		return true;
-	case METHOD_POST:
-	case METHOD_PATCH:
-	case METHOD_CONNECT:
-	case METHOD_OTHER:
-		break;
-	}
-	return false;
-}
-
 static bool attempt_can_replay(const struct stream *stream)
 {
 	return !stream->head_sent && relay_can_replay(&stream->upload);
@@ -361,7 +344,7 @@ static bool attempt_is_free(const struct stream *stream, enum try_outcome outcom
 		return is_unseen;
 	if (!stream->upstream->served)
 		return false;
-	return is_unseen || method_is_idempotent(stream->exchange->head.method);
+	return is_unseen || attempt_is_idempotent(stream);
 }
 
 static enum retry_decision attempt_decide(struct stream *stream, enum try_outcome outcome,
@@ -387,6 +370,14 @@ static enum retry_decision attempt_decide(struct stream *stream, enum try_outcom
 			retry_after_parse(after->value, proxy_wall_us(stream->proxy) / US_PER_S,
 					  &facts.retry_after_ns) == 0;
 	return retry_decide(policy, &config->retry, &facts, ret_delay_ns);
+}
+
+static void attempt_count(struct stream *stream, enum retry_decision decision)
+{
+	if (decision == RETRY_NO_BUDGET)
+		counter_add(stream->proxy->counters, COUNTER_RETRY_BUDGET_EXHAUSTED, 1);
+	else if (decision == RETRY_NO_REPLAY)
+		counter_add(stream->proxy->counters, COUNTER_RETRY_NO_BODY, 1);
 }
 
 static void attempt_drop_upstream(struct stream *stream, enum try_outcome outcome)
@@ -487,8 +478,7 @@ enum stream_step attempt_failed(struct stream *stream, enum try_outcome outcome,
 		return STEP_ATTEMPT;
 	}
 	decision = stream->is_tcp ? RETRY_NO_POLICY : attempt_decide(stream, outcome, &delay_ns);
-	if (decision == RETRY_NO_BUDGET)
-		counter_add(stream->proxy->counters, COUNTER_RETRY_BUDGET_EXHAUSTED, 1);
+	attempt_count(stream, decision);
 	return decision == RETRY_YES ? attempt_repeat(stream, delay_ns)
 				     : attempt_give_up(stream, outcome, error);
 }
@@ -505,8 +495,7 @@ static enum stream_step attempt_take_final(struct stream *stream)
 	uint64_t delay_ns;
 	enum retry_decision decision = attempt_decide(stream, TRY_RESPONSE, &delay_ns);
 
-	if (decision == RETRY_NO_BUDGET)
-		counter_add(stream->proxy->counters, COUNTER_RETRY_BUDGET_EXHAUSTED, 1);
+	attempt_count(stream, decision);
 	if (decision != RETRY_YES)
 		return response_start(stream);
 	attempt_drop(stream);

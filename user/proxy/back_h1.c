@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
+#include "user/base/limits.h"
 #include "user/http/h1_write.h"
 #include "user/proxy/back.h"
 
@@ -61,7 +62,10 @@ static enum relay_encoding back_h1_encoding(const struct stream *stream)
 
 static enum upstream_head back_h1_read_head(struct stream *stream, enum http_bad *ret_bad)
 {
-	return upstream_read_head(stream->upstream, &stream->exchange->response_arena,
+	/* What comes behind the head waits for the window of a stream, whatever that is. */
+	size_t most = stream->front_h2 ? LIMIT_H2_WRITE_BYTES : LIMIT_READ_BYTES;
+
+	return upstream_read_head(stream->upstream, most, &stream->exchange->response_arena,
 				  &stream->exchange->response, ret_bad);
 }
 

@@ -195,8 +195,8 @@ static void client_read_head(struct client *client)
 	enum http_bad bad;
 
 	arena_init(&arena, CLIENT_HEAD_BLOCK_BYTES);
-	result = head_read(&client->conn, &http->scan, &http->limits, client->proxy->relay.scratch, &arena,
-			   &head);
+	result = head_read(&client->conn, &http->scan, &http->limits, client->proxy->relay.scratch,
+			   LIMIT_READ_BYTES, &arena, &head);
 	if (result == HEAD_READ_MORE) {
 		arena_done(&arena);
 		client_begin_head(client);

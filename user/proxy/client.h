@@ -49,6 +49,7 @@ struct client {
 	bool is_age_over; /* maxConnectionAge passed: the running exchange is the last */
 	bool is_closed;
 	uint32_t linger_left; /* bytes */
+	uint32_t replay_bytes; /* of all its streams (struct replay) */
 	struct sni_parser *sni; /* owner; while reading a ClientHello */
 	uint64_t deadline_ms; /* of the state, loop time; 0: none */
 	uint64_t requests;

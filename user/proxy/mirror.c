@@ -142,7 +142,7 @@ static bool mirror_read_head(struct mirror *mirror)
 	struct response_head head;
 	enum http_bad bad;
 
-	switch (upstream_read_head(mirror->upstream, &mirror->arena, &head, &bad)) {
+	switch (upstream_read_head(mirror->upstream, LIMIT_READ_BYTES, &mirror->arena, &head, &bad)) {
 	case UPSTREAM_HEAD_MORE:
 		return false;
 	case UPSTREAM_HEAD_DONE:

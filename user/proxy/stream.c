@@ -6,6 +6,7 @@
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/proxy/attempt.h"
+#include "user/proxy/attempt_body.h"
 #include "user/proxy/back.h"
 #include "user/proxy/client.h"
 #include "user/proxy/deadline.h"
@@ -43,6 +44,9 @@ void stream_set_state(struct stream *stream, enum stream_state state)
 	CHECK(stream_state_allows(stream->state, state));
 	proxy_trace(stream->proxy, stream->id, TRACE_STREAM_STATE, (uint32_t)state, (uint64_t)stream->state);
 	stream->state = state;
+	/* No attempt follows any more. */
+	if (stream->exchange && state >= STREAM_RELAY)
+		attempt_forget_body(stream);
 	stream_arm(stream);
 }
 
@@ -66,7 +70,7 @@ static void stream_free_exchange(struct stream *stream)
 	h2_head_free(exchange->back_head);
 	arena_done(&exchange->arena);
 	arena_done(&exchange->response_arena);
-	buf_done(&exchange->replay);
+	replay_drop(&exchange->replay);
 	hg_free(exchange);
 	stream->exchange = NULL;
 }
@@ -138,6 +142,8 @@ struct stream *stream_create(struct client *client, const struct front *front, b
 		slab_give(proxy->streams, handle);
 		return NULL;
 	}
+	if (!is_tcp)
+		replay_init(&stream->exchange->replay, proxy->counters, &client->replay_bytes);
 	stream->is_tcp = is_tcp;
 	stream->proxy = proxy;
 	stream->client = client;
@@ -284,8 +290,10 @@ static enum stream_step stream_pump_exchange(struct stream *stream)
 
 	if (stream_check_upload(stream))
 		return STEP_WAIT;
-	if (stream->state == STREAM_WAIT_HEAD)
+	if (stream->state == STREAM_WAIT_HEAD) {
+		attempt_review_body(stream);
 		step = attempt_read_response(stream);
+	}
 	if (stream->state == STREAM_RELAY) {
 		again |= relay_pump(&stream->download, now_ms);
 		if (stream_check_download(stream))

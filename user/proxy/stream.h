@@ -95,7 +95,7 @@ struct exchange {
 	struct response_head response; /* in response_arena or back_head */
 	struct h2_head *back_head; /* owner; NULL: not HTTP/2 */
 	struct arena response_arena; /* of the running try */
-	struct buf replay; /* of the request body, for another attempt */
+	struct replay replay; /* of the request body, for another attempt; empty where none may follow */
 	/* Loop time. */
 	uint64_t request_deadline_ms; /* 0: none */
 	uint64_t try_deadline_ms; /* 0: none */

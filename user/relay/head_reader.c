@@ -54,7 +54,7 @@ static enum head_read head_from_queue(struct conn *conn, struct head_scan *scan,
 }
 
 enum head_read head_read(struct conn *conn, struct head_scan *scan, const struct head_limits *limits,
-			 char *scratch, struct arena *arena, struct span *ret_head)
+			 char *scratch, size_t most, struct arena *arena, struct span *ret_head)
 {
 	for (;;) {
 		enum head_read result = head_from_queue(conn, scan, limits, arena, ret_head);
@@ -65,7 +65,7 @@ enum head_read head_read(struct conn *conn, struct head_scan *scan, const struct
 			return result;
 		if (!is_direct && buf_reserve(&conn->in, 4096, LIMIT_HEAD_BYTES + LIMIT_READ_BYTES) < 0)
 			return HEAD_READ_MEMORY;
-		len = is_direct ? conn_recv(conn, scratch, LIMIT_READ_BYTES) :
+		len = is_direct ? conn_recv(conn, scratch, most) :
 				  conn_recv(conn, buf_tail(&conn->in), conn->in.size - conn->in.end);
 		if (len == -EAGAIN)
 			return HEAD_READ_MORE;

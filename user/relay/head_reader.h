@@ -16,8 +16,9 @@ enum head_read {
 };
 
 /*
- * scratch holds LIMIT_READ_BYTES. On DONE *ret_head is a copy in `arena`, and everything behind the head
- * waits in conn->in. Call again with the same scan after MORE; init the scan for the next head.
+ * Reads at most `most` bytes at a time into scratch, which holds them. On DONE *ret_head is a copy in
+ * `arena`, and everything behind the head waits in conn->in. Call again with the same scan after MORE; init
+ * the scan for the next head.
  */
 enum head_read head_read(struct conn *conn, struct head_scan *scan, const struct head_limits *limits,
-			 char *scratch, struct arena *arena, struct span *ret_head);
+			 char *scratch, size_t most, struct arena *arena, struct span *ret_head);

@@ -63,17 +63,8 @@ static void copy_decode(struct relay *relay, struct span in, struct copy_batch *
 
 static void copy_remember(struct relay *relay, const struct copy_batch *batch)
 {
-	if (!relay->replay || relay->replay_overflow)
-		return;
-	for (int i = 1; i < batch->count; i++) {
-		struct span piece = span_of(batch->pieces[i].iov_base, batch->pieces[i].iov_len);
-
-		if (buf_append(relay->replay, piece, LIMIT_RETRY_BODY_BYTES) < 0) {
-			relay->replay_overflow = true;
-			buf_done(relay->replay);
-			return;
-		}
-	}
+	for (int i = 1; relay->replay && i < batch->count; i++)
+		replay_add(relay->replay, span_of(batch->pieces[i].iov_base, batch->pieces[i].iov_len));
 }
 
 static int copy_send(struct relay *relay, struct copy_batch *batch)
@@ -140,6 +131,24 @@ static void copy_end_of_source(struct relay *relay)
 		relay_source_ended(relay);
 }
 
+/*
+ * All that is read for a stream waits there until its window opens. Of hundreds of them it has to be little,
+ * so only who has taken much gets more at a time, and no more than it could take at once.
+ */
+static size_t copy_read_bytes(const struct relay *relay)
+{
+	size_t window;
+
+	if (!relay->h2_sink)
+		return LIMIT_READ_BYTES;
+	if (relay->payload_bytes < 4 * LIMIT_H2_WRITE_BYTES)
+		return LIMIT_H2_WRITE_BYTES;
+	window = h2_stream_window(relay->h2_sink);
+	if (window >= LIMIT_READ_BYTES && relay->payload_bytes >= 16 * LIMIT_H2_WRITE_BYTES)
+		return LIMIT_READ_BYTES;
+	return window >= 2 * LIMIT_H2_WRITE_BYTES ? 2 * LIMIT_H2_WRITE_BYTES : LIMIT_H2_WRITE_BYTES;
+}
+
 /* What was received before the relay took over. */
 static bool copy_from_queue(struct relay *relay)
 {
@@ -147,13 +156,14 @@ static bool copy_from_queue(struct relay *relay)
 
 	while (buf_len(&source->in) && copy_sink_is_ready(relay)) {
 		size_t used = 0;
-		bool goes_on = copy_step(relay, span_first(buf_span(&source->in), LIMIT_READ_BYTES), &used);
+		struct span in = span_first(buf_span(&source->in), copy_read_bytes(relay));
+		bool goes_on = copy_step(relay, in, &used);
 
 		buf_consume(&source->in, used);
+		buf_release(&source->in);
 		if (!goes_on)
 			return false;
 	}
-	buf_release(&source->in);
 	return buf_len(&source->in) == 0;
 }
 
@@ -173,18 +183,6 @@ static bool copy_from_scratch(struct relay *relay, struct span in)
 		}
 	}
 	return true;
-}
-
-/*
- * All that is read for a stream waits there until its window opens. Of hundreds of them it has to be little,
- * so only who has taken much gets more at a time.
- */
-static size_t copy_read_bytes(const struct relay *relay)
-{
-	if (!relay->h2_sink || relay->payload_bytes >= 16 * LIMIT_H2_WRITE_BYTES)
-		return LIMIT_READ_BYTES;
-	return relay->payload_bytes >= 4 * LIMIT_H2_WRITE_BYTES ? 2 * LIMIT_H2_WRITE_BYTES
-								: LIMIT_H2_WRITE_BYTES;
 }
 
 static void copy_fail_stream(struct relay *relay)
@@ -230,7 +228,7 @@ static bool copy_move(struct relay *relay)
 	struct conn *source = relay->source;
 	uint64_t budget = source->received_bytes + LIMIT_TURN_BYTES;
 
-	if (!copy_from_queue(relay))
+	if (!copy_from_queue(relay) || !copy_sink_is_ready(relay))
 		return false;
 	while (source->received_bytes < budget) {
 		ssize_t len = conn_recv(source, relay->shared->scratch, copy_read_bytes(relay));

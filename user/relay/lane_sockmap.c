@@ -272,7 +272,7 @@ static enum lane_answer lane_sockmap_enter(struct relay *relay)
 	now_ms = loop_now_ms(relay->source->loop);
 	pace = sockmap_pace(relay, now_ms);
 	/* As long as an attempt may be repeated, user space has to see what it would repeat. */
-	if ((relay->replay && !relay->replay_overflow) || buf_len(&relay->source->in) ||
+	if ((relay->replay && !relay->replay->is_lost) || buf_len(&relay->source->in) ||
 	    conn_has_output(relay->sink) || relay->pipe.held_bytes || !sockmap_is_aligned(relay) ||
 	    !sockmap_pays(relay, pace, now_ms))
 		return LANE_NO;

@@ -89,7 +89,7 @@ bool relay_can_replay(const struct relay *relay)
 	 * well.
 	 */
 	return (!relay->was_in_kernel && relay->decoder.payload_bytes == 0 && relay->payload_bytes == 0) ||
-	       (relay->replay && !relay->replay_overflow);
+	       (relay->replay && !relay->replay->is_lost);
 }
 
 /* The gauge follows in steps, so that a relay that never waits costs it nothing. */
@@ -112,6 +112,20 @@ void relay_detach(struct relay *relay)
 	relay_count_buffered(relay, 0);
 }
 
+/* Chunks as large as the pieces: they are few. */
+static int relay_send_replay(struct relay *relay)
+{
+	int error = 0;
+
+	list_each(node, next, &relay->replay->pieces) {
+		const struct replay_piece *piece = list_entry(node, struct replay_piece, node);
+
+		if (!error)
+			error = relay_send_payload(relay, span_of(piece->data, piece->len));
+	}
+	return error;
+}
+
 int relay_replay(struct relay *relay, struct relay_end sink, enum relay_encoding encoding)
 {
 	int error;
@@ -127,7 +141,7 @@ int relay_replay(struct relay *relay, struct relay_end sink, enum relay_encoding
 	relay->state = relay->decoder.kind == BODY_NONE ? RELAY_FLUSH : RELAY_OPEN;
 	if (relay->state == RELAY_FLUSH)
 		return 0;
-	error = relay->replay ? relay_send_payload(relay, buf_span(relay->replay)) : 0;
+	error = relay->replay ? relay_send_replay(relay) : 0;
 	if (error || !relay->decoder.is_done)
 		return error;
 	error = relay_send_end(relay);

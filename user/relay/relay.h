@@ -9,6 +9,7 @@
 #include "user/obs/counters.h"
 #include "user/obs/record.h"
 #include "user/relay/conn.h"
+#include "user/relay/replay.h"
 
 /*
  * One direction of a body or tunnel: bytes of one end go to the other. An end is a connection, or a stream of
@@ -147,7 +148,6 @@ struct relay {
 	enum relay_state state : 8;
 	enum relay_fail fail : 8;
 	enum relay_encoding encoding : 8;
-	bool replay_overflow; /* the payload outgrew LIMIT_RETRY_BODY_BYTES */
 	bool gate_allowed : 1;
 	bool gate_is_adaptive : 1; /* by its pace */
 	bool near_allowed : 1; /* both: relay_allow_near() */
@@ -157,7 +157,7 @@ struct relay {
 	uint8_t chunk_raw; /* the sink is inside of a chunk line or chunk that came through the kernel */
 	struct body_decoder decoder;
 	struct pipe_splice pipe; /* taken from the pool by the pipe lane */
-	struct buf *replay; /* copy of the payload for a repeated try, or NULL; borrowed */
+	struct replay *replay; /* copy of the payload for a repeated try, or NULL; borrowed */
 	uint64_t payload_bytes;
 	uint64_t lane_bytes[LANE_COUNT];
 	uint64_t last_active_ms;

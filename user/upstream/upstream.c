@@ -104,14 +104,14 @@ void upstream_attach(struct upstream *upstream, void *owner, void (*on_event)(vo
 	head_scan_init(&upstream->scan, true);
 }
 
-enum upstream_head upstream_read_head(struct upstream *upstream, struct arena *arena,
+enum upstream_head upstream_read_head(struct upstream *upstream, size_t most, struct arena *arena,
 				      struct response_head *ret_head, enum http_bad *ret_bad)
 {
 	static const struct head_limits limits = { LIMIT_HEAD_BYTES, LIMIT_HEAD_BYTES, LIMIT_HEADERS_MAX };
 	uint64_t received = upstream->conn.received_bytes;
 	struct span bytes;
 	enum head_read result = head_read(&upstream->conn, &upstream->scan, &limits,
-					  upstream->pool->relay->scratch, arena, &bytes);
+					  upstream->pool->relay->scratch, most, arena, &bytes);
 
 	upstream->has_response_bytes |= upstream->conn.received_bytes != received;
 	switch (result) {

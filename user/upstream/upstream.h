@@ -55,5 +55,5 @@ enum upstream_head {
  * Reads one response head into `arena`. What follows it stays in conn.in. Repeated calls go on where the last
  * one stopped; after DONE the next call begins a new head (after a 1xx).
  */
-enum upstream_head upstream_read_head(struct upstream *upstream, struct arena *arena,
+enum upstream_head upstream_read_head(struct upstream *upstream, size_t most, struct arena *arena,
 				      struct response_head *ret_head, enum http_bad *ret_bad);

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/proxy/attempt_body.h"
+
+#include "user/base/limits.h"
+#include "user/proxy/back.h"
+
+enum { BODY_REVIEW_BYTES = 4096 }; /* less is not worth a question to the kernel */
+
+bool attempt_is_idempotent(const struct stream *stream)
+{
+	switch (stream->exchange->head.method) {
+	case METHOD_GET:
+	case METHOD_HEAD:
+	case METHOD_PUT:
+	case METHOD_DELETE:
+	case METHOD_OPTIONS:
+	case METHOD_TRACE:
+		return true;
+	case METHOD_POST:
+	case METHOD_PATCH:
+	case METHOD_CONNECT:
+	case METHOD_OTHER:
+		break;
+	}
+	return false;
+}
+
+static bool attempt_has_policy_left(const struct stream *stream)
+{
+	const struct retry_policy *policy = stream->route ? stream->route->effective.retry : NULL;
+
+	return policy && stream->attempt.retries_done < policy->attempts;
+}
+
+bool attempt_keeps_body(const struct stream *stream)
+{
+	const struct body_framing *framing = &stream->exchange->request_framing;
+	bool is_small = framing->kind == BODY_CHUNKED || framing->kind == BODY_FRAMED ||
+			(framing->kind == BODY_LENGTH && framing->length <= LIMIT_RETRY_BODY_BYTES);
+
+	return is_small &&
+	       (attempt_has_policy_left(stream) || (stream->attempt.free_retries < LIMIT_FREE_RETRIES &&
+						    (stream->back->is_shared || stream->upstream->served)));
+}
+
+void attempt_forget_body(struct stream *stream)
+{
+	replay_drop(&stream->exchange->replay);
+	stream->upload.replay = NULL;
+}
+
+void attempt_review_body(struct stream *stream)
+{
+	const struct replay *replay = stream->upload.replay;
+
+	if (!replay || replay->bytes < BODY_REVIEW_BYTES || attempt_has_policy_left(stream) ||
+	    stream->back->is_shared || attempt_is_idempotent(stream) ||
+	    stream->back->is_unseen(stream, 0))
+		return;
+	attempt_forget_body(stream);
+}
