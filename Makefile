@@ -19,6 +19,10 @@ SKIP          ?=
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+# The compiler of the one C++ file (policy/regex_engine.cc) is that of the C files: g++ beside gcc.
+ifeq ($(origin CXX),default)
+CXX = $(subst cc,++,$(subst clang,clang++,$(subst gcc,g++,$(CC))))
+endif
 CLANG   ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool) bpftool)
 PYTHON  ?= /usr/bin/python3
@@ -44,7 +48,7 @@ say = $(if $(filter 1,$(V))$(IS_QUIET),,@printf '  %-7s %s\n' '$1' '$2')
 
 # ---- sources -------------------------------------------------------------------------------------------
 
-LIB_SRC    := $(sort $(filter-out user/gateway/main.c $(SKIP),$(wildcard user/*/*.c user/*/*/*.c policy/*.c admin/*.c config/*.c config/*/*.c)))
+LIB_SRC    := $(sort $(filter-out user/gateway/main.c $(SKIP),$(wildcard user/*/*.c user/*/*/*.c policy/*.c policy/*.cc admin/*.c config/*.c config/*/*.c)))
 MAIN_SRC   := $(wildcard user/gateway/main.c)
 ORIGIN_SRC := $(sort $(wildcard tests/origin/*.c))
 # test.c has the main() of unit and BPF tests.
@@ -105,21 +109,22 @@ $(error fuzzers need their own profile: make PROFILE=fuzz fuzzers)
 endif
 endif
 
-PKGS := libbpf libelf zlib libnghttp2 yaml-0.1 libcjson libpcre2-8
+PKGS := libbpf libelf zlib libnghttp2 yaml-0.1 libcjson re2
 DEB_libbpf     := libbpf-dev
 DEB_libelf     := libelf-dev
 DEB_zlib       := zlib1g-dev
 DEB_libnghttp2 := libnghttp2-dev
 DEB_yaml-0.1   := libyaml-dev
 DEB_libcjson   := libcjson-dev
-# Patterns come from users, values from strangers: an engine with bounds on steps and memory that is well kept.
-DEB_libpcre2-8 := libpcre2-dev
+# Patterns come from users, values from strangers: an engine whose time is linear in the length of the value.
+DEB_re2        := libre2-dev
 DEB_cmocka     := libcmocka-dev
 
 ifeq ($(BUILDING),yes)
 
 need = $(if $(shell command -v $1 2>/dev/null),,$(error $1 is missing: apt-get install $2))
 $(call need,$(firstword $(CC)),$(notdir $(firstword $(CC))))
+$(call need,$(firstword $(CXX)),$(subst clang++,clang,$(notdir $(firstword $(CXX)))))
 $(call need,pkg-config,pkg-config)
 ifneq ($(BPF_SRC),)
 $(call need,$(CLANG),clang)
@@ -153,15 +158,19 @@ endif
 
 # BASE goes to our code and to foreign code alike; generated headers are system headers, so that warnings in
 # what bpftool writes stay silent.
-BASE_C    := -std=gnu17 -pthread -D_GNU_SOURCE= -ffile-prefix-map=$(CURDIR)=. $(CFLAGS_$(PROFILE)) $(EXTRA_CFLAGS)
+BASE      := -pthread -ffile-prefix-map=$(CURDIR)=. $(CFLAGS_$(PROFILE)) $(EXTRA_CFLAGS)
+BASE_C    := -std=gnu17 -D_GNU_SOURCE= $(BASE)
 CPPFLAGS_ := -I. -isystem $(B) $(LLHTTP_CFLAGS) $(PKG_CFLAGS)
 COMPILE   := $(CC) $(BASE_C) $(CPPFLAGS_) $(WARNINGS)
+# Without type information there is nothing for the check of virtual tables to look at.
+COMPILE_CXX := $(CXX) -std=gnu++17 -fno-rtti $(BASE) $(if $(findstring undefined,$(BASE)),-fno-sanitize=vptr) \
+	$(CPPFLAGS_) $(filter-out -Wstrict-prototypes -Wmissing-prototypes,$(WARNINGS))
 LINK      := $(CC) -pthread $(filter -f% -g% -O%,$(CFLAGS_$(PROFILE))) $(LDFLAGS_$(PROFILE)) -Wl,--as-needed $(EXTRA_LDFLAGS)
-LIBS      := $(PKG_LIBS) $(LLHTTP_LIBS)
+LIBS      := $(PKG_LIBS) $(LLHTTP_LIBS) -lstdc++
 
 endif # BUILDING
 
-objects_of = $(patsubst %.c,$(OBJ)/%.o,$1)
+objects_of = $(patsubst %.cc,$(OBJ)/%.o,$(patsubst %.c,$(OBJ)/%.o,$1))
 LIB := $(B)/libheadgate.a
 
 # Writes $2 to $1 when the text differs: files that depend on $1 follow a change of flags or of the file list.
@@ -179,7 +188,7 @@ objects: $(call objects_of,$(OUR_SRC)) $(LLHTTP_OBJ) $(SKELETONS) ## compile eve
 fuzzers: $(FUZZ_BIN) ## build the fuzz targets (PROFILE=fuzz)
 
 $(OBJ)/flags: FORCE
-	$(call keep_text,$@,$(COMPILE) $(shell $(firstword $(CC)) -dumpfullversion 2>/dev/null || $(CC) -dumpversion))
+	$(call keep_text,$@,$(COMPILE) $(COMPILE_CXX) $(shell $(firstword $(CC)) -dumpfullversion 2>/dev/null || $(CC) -dumpversion))
 
 $(B)/link: FORCE
 	$(call keep_text,$@,$(LINK) $(LIBS) $(LIB_SRC) $(ORIGIN_SRC) $(HELPER_SRC))
@@ -188,6 +197,11 @@ $(OBJ)/%.o: %.c $(OBJ)/flags | $(GENERATED)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(COMPILE) -MD -MP -c $< -o $@
+
+$(OBJ)/%.o: %.cc $(OBJ)/flags | $(GENERATED)
+	$(call say,CXX,$<)
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE_CXX) -MD -MP -c $< -o $@
 
 ifneq ($(LLHTTP_OBJ),)
 $(OBJ)/third_party/llhttp/%.o: $(LLHTTP_DIR)/%.c $(OBJ)/flags
@@ -272,11 +286,12 @@ compile-command: $(GENERATED) $(if $(BPF_SRC),$(GEN)/vmlinux.h)
 build/compile_commands.json: $(OBJ)/flags $(B)/link
 	@mkdir -p $(@D)
 	@{ echo '['; for s in $(OUR_SRC) $(FUZZ_SRC); do \
-		printf '{"directory":"%s","file":"%s","command":"%s -c %s"},\n' '$(CURDIR)' $$s '$(COMPILE)' $$s; \
+		case $$s in *.cc) c='$(COMPILE_CXX)' ;; *) c='$(COMPILE)' ;; esac; \
+		printf '{"directory":"%s","file":"%s","command":"%s -c %s"},\n' '$(CURDIR)' $$s "$$c" $$s; \
 	done | sed '$$s/,$$//'; echo ']'; } > $@
 
 ifeq ($(BUILDING),yes)
--include $(patsubst %.c,$(OBJ)/%.d,$(OUR_SRC) $(FUZZ_SRC)) $(LLHTTP_OBJ:.o=.d) $(SKELETONS:.skel.h=.bpf.d)
+-include $(patsubst %.o,%.d,$(call objects_of,$(OUR_SRC) $(FUZZ_SRC))) $(LLHTTP_OBJ:.o=.d) $(SKELETONS:.skel.h=.bpf.d)
 endif
 
 # ---- running -------------------------------------------------------------------------------------------
@@ -351,7 +366,7 @@ help: ## this text
 	@sed -n 's/^\([a-z][a-z]*\):.*##  *\(.*\)/  \1\t\2/p' Makefile | sed 's/$$(PROFILE)/<profile>/' | expand -t 14
 	@echo
 	@echo 'PROFILE   release (default), debug, asan (with UBSan), tsan, fuzz'
-	@echo 'CC        gcc (default) or clang; each has its own objects'
+	@echo 'CC        gcc (default) or clang, with g++ or clang++ as CXX; each has its own objects'
 	@echo 'T         only tests whose file or name contains this text'
 	@echo 'SKIP      sources to leave out, for example user/kernel/%'
 	@echo 'V=1       show the commands'

@@ -61,7 +61,8 @@ static void value_add(struct match_value *value, struct span s)
 static enum match_result match_built(const struct text_match *match, const struct match_value *value)
 {
 	if (value->is_too_long)
-		return MATCH_GAVE_UP;
+		return match->kind == TEXT_EXACT && match->value.len <= sizeof(value->bytes) ? MATCH_NO
+											     : MATCH_GAVE_UP;
 	return match_text(match, span_of(value->bytes, value->len), false);
 }
 
@@ -238,15 +239,25 @@ static enum match_result match_query(const struct text_match *match, struct span
 	return match_built(match, &value);
 }
 
+/* What is known not to fit does not, whatever else is not known. */
+static enum match_result match_and(enum match_result one, enum match_result other)
+{
+	if (one == MATCH_NO || other == MATCH_NO)
+		return MATCH_NO;
+	return one == MATCH_GAVE_UP ? one : other;
+}
+
 enum match_result match_conditions(const struct route_match *match, const struct request_head *head)
 {
 	enum match_result result = MATCH_YES;
 
 	if (match->method.len && !span_eq(match->method, head->method_text))
 		return MATCH_NO;
-	for (uint32_t i = 0; i < match->header_count && result == MATCH_YES; i++)
-		result = match_header(&match->header_list[i], head);
-	for (uint32_t i = 0; i < match->query_count && result == MATCH_YES; i++)
-		result = match_query(&match->query_list[i], head->query);
+	for (uint32_t i = 0; i < match->header_count && result != MATCH_NO; i++)
+		result = match_and(result, match_header(&match->header_list[i], head));
+	for (uint32_t i = 0; i < match->query_count && result != MATCH_NO; i++)
+		result = match_and(result, match_query(&match->query_list[i], head->query));
+	if (result != MATCH_NO && match->path_kind == PATH_REGEX)
+		result = match_and(result, match_path(match, head->path));
 	return result;
 }

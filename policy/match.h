@@ -17,7 +17,8 @@
  *   query    the first parameter of that name; name and value decoded as application/x-www-form-urlencoded
  *            (%41 is A, + is a blank, a broken escape stays as it is); "?a" has the value ""
  *
- * Values that would need more than LIMIT_MATCH_VALUE_BYTES to join or decode fit nothing.
+ * MATCH_GAVE_UP when that cannot be said: a value would need more than LIMIT_MATCH_VALUE_BYTES to join or
+ * decode, or a regular expression hit its bound, and no other condition fails. Refuse the request then.
  */
 
 /* True when `path` lies below `prefix` by whole segments. */
@@ -25,7 +26,7 @@ bool match_prefix(struct span path, struct span prefix);
 /* `prefix` without its trailing slashes: "/foo/" -> "/foo", "/" -> "". */
 struct span match_prefix_trim(struct span prefix);
 enum match_result match_path(const struct route_match *match, struct span path);
-/* Everything but the path. */
+/* Everything but exact paths and prefixes, which are looked up (policy/route.c). */
 enum match_result match_conditions(const struct route_match *match, const struct request_head *head);
 
 /* True for the names above that begin with a colon; others would never fit. */

@@ -2,105 +2,118 @@
 #include "policy/match_regex.h"
 
 #include <errno.h>
-#include <stdalign.h>
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
+#include "config/core/errors.h"
+#include "policy/regex_engine.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 
 struct match_regex {
-	pcre2_code *code; /* owner */
-	pcre2_match_context *limits; /* owner */
+	struct regex_engine *engine; /* owner */
+	size_t size; /* instructions */
 };
 
-/*
- * Memory of one run. The library wants a match object per run, and a shared one would tie workers together:
- * these bytes on the stack hold it, so that the usual run does not touch the heap.
- */
-struct scratch {
-	size_t used;
-	alignas(max_align_t) char bytes[1024];
+/* Follows the part of the pattern that is meant, quoted. Most of them is the syntax of other engines. */
+static const char *const fault_texts[] = {
+	[REGEX_FAULT_OTHER] = "",
+	[REGEX_FAULT_ESCAPE] = "is no escape; write the character itself, \\xHH, or one of \\d \\D \\s \\S "
+			       "\\w \\W \\b \\B \\A \\z",
+	[REGEX_FAULT_CLASS] = "is no class or range; write [[:alpha:]] or the like, and of a range the "
+			      "smaller end first",
+	[REGEX_FAULT_BRACKET] = "has a missing closing ]; write \\[ for the character",
+	[REGEX_FAULT_PAREN_OPEN] = "has a missing closing ); write \\( for the character",
+	[REGEX_FAULT_PAREN_CLOSE] = "has a ) that closes nothing; write \\) for the character",
+	[REGEX_FAULT_BACKSLASH] = "it ends with a backslash; write \\\\ for the character",
+	[REGEX_FAULT_REPEAT_NOTHING] = "repeats nothing; write a backslash in front of it for the "
+				       "character (there are no verbs such as (*UTF))",
+	[REGEX_FAULT_REPEAT_SIZE] = "repeats too often or backwards; at most 1000 times, of one within "
+				    "another the product, and the smaller number first",
+	[REGEX_FAULT_REPEAT_TWICE] = "repeats a repetition; write one of them (for the possessive a++ "
+				     "write a+: nothing is given back here)",
+	[REGEX_FAULT_GROUP] = "is no group; there are (?:...), (?P<name>...) and (?i:...); instead of "
+			      "looking ahead or behind give what is to be excluded a match of its own",
+	[REGEX_FAULT_NAME] = "is no group; write (?P<name>...) or (?:...)",
 };
 
-static void *heap_take(size_t size_bytes, void *context)
+static const char *fault_text(const struct regex_fault *fault)
 {
-	(void)context;
-	return hg_malloc(size_bytes);
+	char letter = fault->kind == REGEX_FAULT_ESCAPE && fault->len > 1 ? fault->part[1] : '\0';
+
+	if (letter == 'g' || letter == 'k' || (letter >= '1' && letter <= '9'))
+		return "refers to what a group has fitted, which no engine with a bound on time can do; "
+		       "write the values out, as in (?:aa|bb)";
+	if (letter == 'x')
+		return "is no byte; write \\xHH, and other characters as bytes of UTF-8, as in \\xc3\\xa4";
+	return fault_texts[fault->kind];
 }
 
-static void heap_give(void *memory, void *context)
+static int fault_refuse(const struct regex_fault *fault, struct text *error)
 {
-	(void)context;
-	hg_free(memory);
-}
-
-static void *scratch_take(size_t size_bytes, void *context)
-{
-	struct scratch *scratch = context;
-	size_t start = (scratch->used + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
-
-	if (start > sizeof(scratch->bytes) || sizeof(scratch->bytes) - start < size_bytes)
-		return hg_malloc(size_bytes);
-	scratch->used = start + size_bytes;
-	return scratch->bytes + start;
-}
-
-static void scratch_give(void *memory, void *context)
-{
-	struct scratch *scratch = context;
-	const char *at = memory;
-
-	if (at < scratch->bytes || at >= scratch->bytes + sizeof(scratch->bytes))
-		hg_free(memory);
-}
-
-static int regex_refuse(int code, size_t offset, struct text *error)
-{
-	unsigned char reason[256];
-
-	if (code == PCRE2_ERROR_HEAP_FAILED || code == PCRE2_ERROR_NOMEMORY)
-		return -ENOMEM;
-	if (error) {
-		if (pcre2_get_error_message(code, reason, sizeof(reason)) > 0)
-			text_str(error, (const char *)reason);
-		text_fmt(error, " (at character %zu)", offset + 1);
-	}
+	if (!error)
+		return -EINVAL;
+	if (fault->kind == REGEX_FAULT_SIZE)
+		text_fmt(error,
+			 "it has more than %d instructions; count less with {n,m}, or write several shorter "
+			 "ones",
+			 (int)LIMIT_REGEX_PROGRAM);
+	else
+		text_fmt(error, "%s%s%s", fault->len ? QUOTE(span_of(fault->part, fault->len)) : "",
+			 fault->len ? " " : "", fault_text(fault));
 	return -EINVAL;
 }
 
-static int regex_compile(struct match_regex *regex, struct span pattern, pcre2_general_context *memory,
-			 struct text *error)
+/*
+ * Escapes that the engine understands and that would not do here what their reader thinks: values are bytes,
+ * and a pattern that silently fits nothing would open what it should close. NULL: there is none.
+ */
+static const char *escape_text(struct span pattern)
 {
-	const uint32_t options = PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_NO_AUTO_CAPTURE |
-				 PCRE2_NEVER_UTF | PCRE2_NEVER_UCP | PCRE2_NEVER_BACKSLASH_C;
-	pcre2_compile_context *context = pcre2_compile_context_create(memory);
-	size_t offset = 0;
-	int code = 0;
-
-	regex->limits = pcre2_match_context_create(memory);
-	if (context && regex->limits) {
-		pcre2_set_match_limit(regex->limits, LIMIT_REGEX_STEPS);
-		pcre2_set_heap_limit(regex->limits, LIMIT_REGEX_HEAP_KIB);
-		regex->code = pcre2_compile((PCRE2_SPTR)(pattern.len ? pattern.data : ""), pattern.len,
-					    options, &code, &offset, context);
-	} else {
-		code = PCRE2_ERROR_NOMEMORY;
+	for (size_t i = 0; i + 1 < pattern.len; i++) {
+		if (pattern.data[i] != '\\')
+			continue;
+		switch (pattern.data[++i]) {
+		case 'p':
+		case 'P':
+			return "\\p is for characters and values are bytes; write [[:alpha:]] or the like, "
+			       "or the bytes of their UTF-8";
+		case 'C':
+			return "\\C is not supported; write (?s:.) for any byte";
+		case 'Q':
+			while (i + 1 < pattern.len && (pattern.data[i] != '\\' || pattern.data[i + 1] != 'E'))
+				i++;
+			break;
+		}
 	}
-	pcre2_compile_context_free(context);
-	if (!regex->code)
-		return regex_refuse(code, offset, error);
-	/* Without executable memory (hardened kernels) matching is slower, not different. */
-	(void)pcre2_jit_compile(regex->code, PCRE2_JIT_COMPLETE);
-	return 0;
+	return NULL;
+}
+
+static int regex_compile(struct match_regex *regex, struct span pattern, struct text *error)
+{
+	const char *reason = escape_text(pattern);
+	struct regex_fault fault = { .kind = REGEX_FAULT_SIZE };
+	int result;
+
+	if (reason) {
+		if (error)
+			text_str(error, reason);
+		return -EINVAL;
+	}
+	result = regex_engine_create(pattern.len ? pattern.data : "", pattern.len, LIMIT_REGEX_MEMORY_BYTES,
+				     &regex->engine, &fault);
+	if (result == 0) {
+		regex->size = regex_engine_size(regex->engine);
+		if (regex->size > LIMIT_REGEX_PROGRAM)
+			result = -EINVAL;
+	} else {
+		regex->engine = NULL;
+	}
+	return result == -EINVAL ? fault_refuse(&fault, error) : result;
 }
 
 int match_regex_create(struct span pattern, struct match_regex **ret_regex, struct text *error)
 {
-	pcre2_general_context *memory;
 	struct match_regex *regex;
-	int result = -ENOMEM;
+	int result;
 
 	if (pattern.len > LIMIT_ROUTE_REGEX_BYTES) {
 		if (error)
@@ -109,11 +122,9 @@ int match_regex_create(struct span pattern, struct match_regex **ret_regex, stru
 		return -EINVAL;
 	}
 	regex = hg_calloc(1, sizeof(*regex));
-	memory = regex ? pcre2_general_context_create(heap_take, heap_give, NULL) : NULL;
-	if (memory) {
-		result = regex_compile(regex, pattern, memory, error);
-		pcre2_general_context_free(memory);
-	}
+	if (!regex)
+		return -ENOMEM;
+	result = regex_compile(regex, pattern, error);
 	if (result < 0) {
 		match_regex_free(regex);
 		return result;
@@ -128,34 +139,19 @@ void match_regex_free(void *object)
 
 	if (!regex)
 		return;
-	pcre2_code_free(regex->code);
-	pcre2_match_context_free(regex->limits);
+	regex_engine_free(regex->engine);
 	hg_free(regex);
-}
-
-static int regex_try(const struct match_regex *regex, struct span value, uint32_t options,
-		     pcre2_match_data *data)
-{
-	return pcre2_match(regex->code, (PCRE2_SPTR)(value.len ? value.data : ""), value.len, 0, options,
-			   data, regex->limits);
 }
 
 enum match_result match_regex_run(const struct match_regex *regex, struct span value)
 {
-	struct scratch scratch = { .used = 0 };
-	pcre2_general_context *memory = pcre2_general_context_create(scratch_take, scratch_give, &scratch);
-	pcre2_match_data *data = memory ? pcre2_match_data_create(1, memory) : NULL;
-	int code = PCRE2_ERROR_NOMEMORY;
+	const char *data = value.len ? value.data : "";
+	int result;
 
-	if (data) {
-		code = regex_try(regex, value, 0, data);
-		/* Compiled code works in 32 KiB of stack; the interpreter uses the heap, within the limit. */
-		if (code == PCRE2_ERROR_JIT_STACKLIMIT)
-			code = regex_try(regex, value, PCRE2_NO_JIT, data);
-	}
-	pcre2_match_data_free(data);
-	pcre2_general_context_free(memory);
-	if (code >= 0)
-		return MATCH_YES;
-	return code == PCRE2_ERROR_NOMATCH ? MATCH_NO : MATCH_GAVE_UP;
+	if (value.len > LIMIT_REGEX_STEPS / regex->size)
+		return regex_engine_may_fit(regex->engine, data, value.len) ? MATCH_GAVE_UP : MATCH_NO;
+	result = regex_engine_run(regex->engine, data, value.len);
+	if (result < 0)
+		return MATCH_GAVE_UP;
+	return result ? MATCH_YES : MATCH_NO;
 }

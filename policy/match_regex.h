@@ -4,25 +4,28 @@
 #include "user/base/text.h"
 
 /*
- * Regular expressions of route matches. A pattern has to fit the whole value: it is anchored at both ends.
- * Bytes, not characters; `.` does not fit a line feed; groups do not capture, so there are no numbered back
- * references.
+ * Regular expressions of route matches, in the syntax of RE2. A pattern has to fit the whole value: it is
+ * anchored at both ends. Bytes, not characters; `.` does not fit a line feed; groups do not capture.
  *
- * Users write the patterns and strangers write the values, so one match is bounded in steps and memory
- * (LIMIT_REGEX_STEPS, LIMIT_REGEX_HEAP_KIB). At the bound the answer is MATCH_GAVE_UP, which callers treat as
- * "does not fit" and count. A compiled expression is immutable: any number of workers may run it at once.
+ * Users write the patterns and strangers write the values. The engine (policy/regex_engine.h) never goes back
+ * in a value, so a byte costs at most as many steps as the pattern has instructions; LIMIT_REGEX_PROGRAM
+ * bounds these when loading, LIMIT_REGEX_STEPS the product of both. Of a longer value only the beginning is
+ * looked at: where that does not rule a fit out the answer is MATCH_GAVE_UP, and whoever asked must refuse
+ * the request, for to go on with the next route would let it pass by a route that denies. A compiled
+ * expression may be run by any number of workers at once.
  */
 struct match_regex;
 
 enum match_result {
 	MATCH_NO,
 	MATCH_YES,
-	MATCH_GAVE_UP,
+	MATCH_GAVE_UP, /* not known: over a bound, or no memory */
 };
 
 /*
- * 0 and *ret_regex (free with match_regex_free); -ENOMEM; -EINVAL for a pattern that is malformed or longer
- * than LIMIT_ROUTE_REGEX_BYTES: then the reason is appended to `error` (may be NULL), "… (at character N)".
+ * 0 and *ret_regex (free with match_regex_free); -ENOMEM; -EINVAL for a pattern that is malformed, longer
+ * than LIMIT_ROUTE_REGEX_BYTES, or over LIMIT_REGEX_PROGRAM: then the reason and what to write instead is
+ * appended to `error` (may be NULL).
  */
 int match_regex_create(struct span pattern, struct match_regex **ret_regex, struct text *error);
 void match_regex_free(void *regex); /* NULL is fine; takes void * to serve as a destructor */

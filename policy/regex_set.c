@@ -6,12 +6,14 @@
 #include "config/snapshot.h"
 #include "policy/match.h"
 #include "user/base/hash.h"
+#include "user/base/limits.h"
 
 struct regex_set {
 	struct snapshot *snapshot;
 	struct config_report *report;
 	struct hash_map *map; /* owner; pattern to struct match_regex; NULL while counting */
 	size_t count;
+	size_t distinct;
 };
 
 static void pattern_refuse(struct regex_set *set, struct span pattern, struct span where,
@@ -56,7 +58,14 @@ static int set_add(struct regex_set *set, struct span pattern, struct span where
 		return 0;
 	}
 	*ret_regex = hash_map_get(set->map, pattern);
-	return *ret_regex ? 0 : pattern_compile(set, pattern, where, ret_regex);
+	if (*ret_regex)
+		return 0;
+	if (set->distinct++ == LIMIT_REGEX_COUNT)
+		config_message_at(set->report, CONFIG_ERROR, where,
+				  "%d different regular expressions are the most; write exact paths or "
+				  "prefixes, or several of them as one, as in (?:a|b)",
+				  (int)LIMIT_REGEX_COUNT);
+	return set->distinct > LIMIT_REGEX_COUNT ? 0 : pattern_compile(set, pattern, where, ret_regex);
 }
 
 static int texts_add(struct regex_set *set, struct text_match *list, uint32_t count)

@@ -19,17 +19,17 @@ const struct tcp_route *tcp_route_find(const struct listener *listener, struct s
 	return bucket ? listener->table->tcp_list[bucket->index] : NULL;
 }
 
+/* True when the search is over: the entry fits, or nobody can say whether it does. */
 static bool entry_try(const struct route_entry *entry, const struct request_head *head,
 		      struct route_found *found)
 {
 	enum match_result result = match_conditions(entry->match, head);
 
-	if (result == MATCH_YES && entry->match->path_kind == PATH_REGEX)
-		result = match_path(entry->match, head->path);
-	if (result == MATCH_GAVE_UP)
-		found->gave_up++;
-	if (result != MATCH_YES)
+	if (result == MATCH_NO)
 		return false;
+	found->gave_up = result == MATCH_GAVE_UP;
+	if (found->gave_up)
+		return true;
 	found->route = entry->route;
 	found->match = entry->match;
 	return true;

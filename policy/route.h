@@ -19,7 +19,7 @@ const struct listener *listener_find(const struct bind *bind, struct span host);
 struct route_found {
 	const struct route *route; /* NULL: no route */
 	const struct route_match *match; /* the entry that fitted, for rewrites; without matches: "/" */
-	uint32_t gave_up; /* conditions that hit a bound and were taken as "does not fit" (policy/match.h) */
+	bool gave_up; /* a match hit a bound before any fitted (policy/match.h): no route, refuse */
 };
 
 struct route_found route_search(const struct listener *listener, const struct request_head *head);

@@ -37,7 +37,7 @@ def check_text(tree):
             yield path, len(lines), "end the last line with a newline"
         elif len(lines) > 2 and lines[-2] == "":
             yield path, len(lines) - 1, "remove the empty lines at the end of the file"
-        code = path.endswith((".c", ".h", ".def", ".py", ".sh"))
+        code = path.endswith((".c", ".cc", ".h", ".def", ".py", ".sh"))
         if code and len(lines) - 1 > FILE_LINES:
             yield path, FILE_LINES + 1, f"{len(lines) - 1} lines; split the file, {FILE_LINES} is the most"
         for number, line in enumerate(lines, 1):
@@ -53,7 +53,7 @@ def check_line(path, number, line, code):
     most = TABLE_COLUMNS if path.endswith(".def") else LINE_COLUMNS
     if code and columns > most:
         yield path, number, f"{columns} columns; break the line, {most} is the most (a tab is 8)"
-    if not path.endswith((".c", ".h", ".def")):
+    if not path.endswith((".c", ".cc", ".h", ".def")):
         return
     if re.match(r" (?!\*)", line) or re.match(r"\t* {8}", line):
         yield path, number, "indent with tabs (blanks only for fewer than 8 columns of alignment after them)"
@@ -63,7 +63,7 @@ def check_licence(tree):
     for path in tree.paths:
         if matches(path, tables.UNMEASURED):
             continue
-        if not path.endswith((".c", ".h", ".def", ".py", ".sh")):
+        if not path.endswith((".c", ".cc", ".h", ".def", ".py", ".sh")):
             continue
         first = tree.text(path).split("\n", 2)[:2]
         if path.endswith((".py", ".sh")):

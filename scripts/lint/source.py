@@ -5,7 +5,7 @@ import os
 import re
 
 SKIPPED_DIRS = {".git", "build", "__pycache__", ".cache", "node_modules"}
-C_ENDS = (".c", ".h", ".def")
+C_ENDS = (".c", ".cc", ".h", ".def")
 TEXT_ENDS = C_ENDS + (".py", ".sh", ".md", ".yaml", ".yml", ".service", ".dict")
 TEXT_NAMES = {"Makefile", ".gitignore", "run"}
 

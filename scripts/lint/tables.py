@@ -61,12 +61,12 @@ HOMES = {
     "cjson/*": ["admin/json.c", "admin/json.h"],
     "cJSON.h": ["admin/json.c", "admin/json.h"],
     "zlib.h": ["admin/*.c"],
-    "pcre2.h": ["policy/match_regex.c"],
+    "re2/*": ["policy/regex_engine.cc"],
     "cmocka.h": ["tests/unit/*", "tests/bpf/*", "tests/lib/*"],
 }
 
 # Pure code: time, bytes and randomness are arguments.
-PURE = ["user/base/*.c", "user/http/*.c", "user/h2/*.c", "policy/*.c", "user/loop/timer.c"]
+PURE = ["user/base/*.c", "user/http/*.c", "user/h2/*.c", "policy/*.c", "policy/*.cc", "user/loop/timer.c"]
 IMPURE = ["user/base/clock.c", "user/base/log.c", "user/base/mem.c", "user/base/check.c"]
 
 # Files that are not measured: generated from a kernel's BTF, or texts of a licence.

@@ -16,12 +16,12 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 TICKED = re.compile(r"`([^`\n]+)`")
 FENCE = re.compile(r"^```.*?^```", re.S | re.M)
 TREE_PATH = re.compile(r"(?:\./)?(?:user|policy|admin|config|bpf|tests|scripts|\.ci)/[\w./*{},-]*$")
-FILE_NAME = re.compile(r"[\w.-]+\.(?:c|h|def|py|sh)$")
+FILE_NAME = re.compile(r"[\w.-]+\.(?:cc?|h|def|py|sh)$")
 FUNCTION = re.compile(r"([a-z]\w*_\w+)(\(\))?$")
 IN_FENCE = re.compile(r"(?<![\w./{<-])(?:(?:user|policy|admin|config|bpf|tests|scripts)/[\w./*{},-]*\w|"
                       r"[a-z]\w*_\w+\(\))")
 MODULE_DIRS = ("user/", "policy/", "admin/", "config/", "bpf/")
-SOURCE_ENDS = (".c", ".h", ".def", ".py", ".sh", ".yaml")
+SOURCE_ENDS = (".c", ".cc", ".h", ".def", ".py", ".sh", ".yaml")
 
 
 def check_scripts(tree):
@@ -69,9 +69,9 @@ def check_names(tree):
     base_names = {os.path.basename(p) for p in tree.paths}
     words, modules = set(), set()
     for path in tree.paths:
-        if path.endswith((".c", ".h", ".def", ".py", ".sh")):
+        if path.endswith((".c", ".cc", ".h", ".def", ".py", ".sh")):
             words.update(re.findall(r"\w+", tree.text(path)))
-        if path.endswith((".c", ".h")) and path.startswith(MODULE_DIRS):
+        if path.endswith((".c", ".cc", ".h")) and path.startswith(MODULE_DIRS):
             modules.add(re.split(r"[_.]", os.path.basename(path))[0])
     for path in tree.paths:
         if not path.endswith(".md"):

@@ -1,28 +1,75 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Matching a route costs little, whatever a client sends."""
+"""Matching a route costs little, and what cannot be decided opens nothing, whatever a client sends."""
 from hg import *
 from plays import play
+from timers import expect_reason
 
-REGEX = """
+GAVE_UP = "headgate_route_match_gave_up_total"
+
+CONFIG = """
 binds:
 - port: @port@
   listeners:
   - routes:
-    - name: evil
-      matches: [{path: {regex: "/(a+)+b"}}]
-      policies: {directResponse: {status: 418}}
-      backends: []
+    - name: deny
+      matches: [{path: {regex: "/.*/admin/.*/delete.*"}}]
+      policies: {directResponse: {status: 403, body: deny}}
+    - name: header
+      matches: [{path: {pathPrefix: /}, headers: [{name: x-mode, value: {regex: ".*on.*"}}]}]
+      policies: {directResponse: {status: 403, body: header}}
+    - name: counted
+      matches: [{path: {regex: "/c/[a-z]{1,200}!.*"}}]
+      policies: {directResponse: {status: 403, body: counted}}
+    - name: stars
+      matches: [{path: {regex: "/.*/.*[.]html"}}]
+      policies: {directResponse: {status: 403, body: stars}}
     - name: rest
-      backends: [{host: @origin@}]
+      policies: {directResponse: {status: 200, body: rest}}
 """
 
 
-@test("a regular expression that runs away is stopped, does not match, and is counted")
-def regex_bound():
-    gateway, _ = play(REGEX)
-    eq(gateway.fetch("/aaab").status, 418, "status where it matches")
-    eq(gateway.metrics()("headgate_route_regex_gave_up_total"), 0, "given up so far")
-    seconds, answer = timed(gateway.fetch, "/" + "a" * 60 + "cb")
-    eq(answer.status, 404, "status of httpbin for the path")
-    check(seconds < 0.2 + tolerance(0), f"the request took {seconds:.3f} s")
-    eq(gateway.metrics()("headgate_route_regex_gave_up_total"), 1, "given up")
+@test("a path that repeats itself does not get past the regular expression of a deny route")
+def repeated_path():
+    gateway, _ = play(CONFIG)
+    eq(gateway.fetch("/x/admin/y/delete").text, "deny", "route of the short path")
+    path = "/x/admin/y/delete" + "/admin/" * 1100
+    eq((gateway.fetch(path).status, gateway.fetch(path).text), (403, "deny"), "answer for the long path")
+    eq(gateway.fetch("/x" + "/admin/" * 1100).text, "rest", "route of a long path that does not fit")
+    eq(gateway.metrics()(GAVE_UP), 0, "requests refused")
+
+
+@test("headers too long to be joined are answered 400, counted and logged, not passed to the next route")
+def long_headers():
+    gateway, _ = play(CONFIG)
+    eq(gateway.fetch("/", headers=[("X-Mode", "on")]).text, "header", "route of the short header")
+    more = "x" * 8192
+    answer = gateway.fetch("/", headers=[("X-Mode", "on"), ("X-Mode", more)])
+    eq((answer.status, answer.text), (400, "too long to be matched"), "answer with 8 KiB more")
+    expect_reason(gateway, "match_gave_up", 400)
+    eq(gateway.metrics()(GAVE_UP), 1, "requests refused")
+    eq(gateway.fetch("/", headers=[("X-Mode", more + "on")]).text, "header", "route of one long header")
+
+
+@test("a path too long for an expression that counts is answered 400, one that fits first is served")
+def long_path():
+    gateway, _ = play(CONFIG)
+    eq(gateway.fetch("/c/abc!").text, "counted", "route of the short path")
+    eq(gateway.fetch("/c/" + "a" * 8000).status, 400, "status of the long path")
+    expect_reason(gateway, "match_gave_up", 400)
+    eq(gateway.fetch("/cc/" + "a" * 8000).text, "rest", "route of a long path that begins otherwise")
+    eq(gateway.fetch("/c/admin/" + "a" * 4000 + "/delete").text, "deny", "route of a higher rank")
+    eq(gateway.metrics()(GAVE_UP), 1, "requests refused")
+
+
+@test("stars against eight kibibytes of slashes cost less than five milliseconds of CPU time each")
+def slashes():
+    gateway, _ = play(CONFIG)
+    client = gateway.client()
+    eq(client.get("/a/b.html").text, "stars", "route of the short path")
+    path = "/" * 8100 + "index.htmlx"
+    eq(client.get(path[:-1]).text, "stars", "route of a long path that fits")
+    before = gateway.cpu_seconds()
+    for _ in range(100):
+        eq(client.get(path).text, "rest", "route of a long path that does not fit")
+    spent = gateway.cpu_seconds() - before
+    check(spent < 0.5 * factor(), f"100 requests took {spent:.2f} s of CPU time")

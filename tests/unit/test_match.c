@@ -1,25 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
-
 #include "policy/match.h"
-#include "tests/lib/alloc.h"
 #include "tests/lib/guard.h"
-#include "tests/unit/cpu.h"
 #include "tests/unit/policy_model.h"
+#include "tests/unit/regex_of.h"
 #include "user/base/limits.h"
-#include "user/base/mem.h"
-
-static struct match_regex *regex_of(const char *pattern)
-{
-	struct match_regex *regex = NULL;
-	struct text reason;
-
-	text_init(&reason);
-	if (match_regex_create(span_str(pattern), &regex, &reason) != 0)
-		fail_msg("%s: %.*s", pattern, SPAN_FMT(text_span(&reason)));
-	text_done(&reason);
-	return regex;
-}
 
 /* ---- paths */
 
@@ -83,174 +67,6 @@ TEST(exact_paths_are_compared_byte_for_byte)
 	assert_int_equal(match_path(&match, SPAN("/a")), MATCH_NO);
 }
 
-/* ---- regular expressions */
-
-static const struct {
-	const char *pattern;
-	const char *value;
-	enum match_result result;
-} regexes[] = {
-	{ "/v[0-9]+/.*", "/v12/a", MATCH_YES },
-	{ "/v[0-9]+", "/v12/a", MATCH_NO },
-	{ "v[0-9]+", "/v12", MATCH_NO },
-	{ "a|ab", "ab", MATCH_YES },
-	{ "a|ab", "abc", MATCH_NO },
-	{ "a$", "a\n", MATCH_NO },
-	{ "a.b", "a\nb", MATCH_NO },
-	{ "", "", MATCH_YES },
-	{ "", "a", MATCH_NO },
-	{ ".*", "", MATCH_YES },
-	{ "(?i)abc", "ABC", MATCH_YES },
-	{ "abc", "ABC", MATCH_NO },
-	{ "(a|b)(c|d)", "ad", MATCH_YES },
-	{ "\\d{3}", "123", MATCH_YES },
-	{ "x.", "x\xc3", MATCH_YES },
-};
-
-TEST(expressions_fit_the_whole_value)
-{
-	struct guard guard;
-
-	guard_init(&guard, 64);
-	for (size_t i = 0; i < ARRAY_LEN(regexes); i++) {
-		struct match_regex *regex = regex_of(regexes[i].pattern);
-		struct span value = span_str(regexes[i].value);
-
-		value.data = guard_end(&guard, value.data, value.len);
-		if (match_regex_run(regex, value) != regexes[i].result)
-			fail_msg("%s and %s", regexes[i].pattern, regexes[i].value);
-		match_regex_free(regex);
-	}
-	guard_done(&guard);
-}
-
-static const char *const bad_patterns[] = {
-	"(",	   "a)",  "[a",	      "a{2,1}", "*a", "(a)\\1",
-	"(*UTF)a", "\\C", "a{70000}", "(?P<n",	"\\", "((a{1,900}){1,900}){1,900}",
-};
-
-TEST(malformed_expressions_are_refused_with_the_place)
-{
-	for (size_t i = 0; i < ARRAY_LEN(bad_patterns); i++) {
-		struct match_regex *regex = NULL;
-		struct text reason;
-
-		text_init(&reason);
-		if (match_regex_create(span_str(bad_patterns[i]), &regex, &reason) != -EINVAL)
-			fail_msg("%s was accepted", bad_patterns[i]);
-		assert_null(regex);
-		assert_non_null(memmem(reason.data, reason.len, "(at character ", 14));
-		text_done(&reason);
-		assert_int_equal(match_regex_create(span_str(bad_patterns[i]), &regex, NULL), -EINVAL);
-	}
-}
-
-TEST(expressions_longer_than_the_limit_are_refused)
-{
-	char pattern[LIMIT_ROUTE_REGEX_BYTES + 1];
-	struct match_regex *regex = NULL;
-
-	memset(pattern, 'a', sizeof(pattern));
-	assert_int_equal(match_regex_create(span_of(pattern, sizeof(pattern)), &regex, NULL), -EINVAL);
-	assert_int_equal(match_regex_create(span_of(pattern, sizeof(pattern) - 1), &regex, NULL), 0);
-	match_regex_free(regex);
-}
-
-/* Each of them takes longer than the age of the universe in an engine without a bound. */
-static const char *const hostile_patterns[] = {
-	"(a|aa)+[bc]",
-	"(a+a+)+[bc]",
-	"(?:a?){40}a{40}[bc]",
-	"(a|a?)+[bc]",
-	"(*NO_JIT)(a|aa)+[bc]",
-	"(?:(a+)*)*[bc]",
-	"(*LIMIT_MATCH=4000000000)(a|aa)+[bc]",
-	".*a.*a.*a.*a.*[bc]",
-	"([a-z]+)*\\d+[bc]",
-	"(a(?R)?)+[bc]",
-};
-
-TEST(hostile_expressions_give_up_within_the_bound)
-{
-	static char value[64 * 1024];
-	size_t gave_up = 0;
-
-	memset(value, 'a', sizeof(value));
-	for (size_t i = 0; i < ARRAY_LEN(hostile_patterns); i++) {
-		struct match_regex *regex = regex_of(hostile_patterns[i]);
-		uint64_t start_ns = cpu_ns(), spent_ms;
-		enum match_result result = match_regex_run(regex, span_of(value, sizeof(value)));
-
-		spent_ms = (cpu_ns() - start_ns) / 1000000;
-		if (result == MATCH_YES || spent_ms > 500)
-			fail_msg("%s: result %d after %lu ms", hostile_patterns[i], result,
-				 (unsigned long)spent_ms);
-		gave_up += result == MATCH_GAVE_UP;
-		match_regex_free(regex);
-	}
-	assert_true(gave_up >= 5);
-}
-
-/* A million steps: a tenth of what the library would take by itself. */
-TEST(the_bound_on_steps_is_ours)
-{
-	struct match_regex *compiled = regex_of("(?:a?){20}a{20}[bc]");
-	struct match_regex *interpreted = regex_of("(*NO_JIT)(?:a?){20}a{20}[bc]");
-
-	assert_int_equal(match_regex_run(compiled, SPAN("aaaaaaaaaaaaaaaaaaaaa")), MATCH_GAVE_UP);
-	assert_int_equal(match_regex_run(interpreted, SPAN("aaaaaaaaaaaaaaaaaaaaa")), MATCH_GAVE_UP);
-	assert_int_equal(match_regex_run(compiled, SPAN("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab")),
-			 MATCH_YES);
-	match_regex_free(compiled);
-	match_regex_free(interpreted);
-}
-
-TEST(long_values_are_matched_with_more_than_the_compiled_codes_stack)
-{
-	static char value[LIMIT_REQUEST_LINE_BYTES];
-	struct match_regex *regex = regex_of("(?:a|ab|[b-d])*");
-
-	memset(value, 'a', sizeof(value));
-	assert_int_equal(match_regex_run(regex, span_of(value, sizeof(value))), MATCH_YES);
-	match_regex_free(regex);
-}
-
-static int regex_once(void *context)
-{
-	struct match_regex *regex;
-	int result = match_regex_create(SPAN("(*NO_JIT)/(a|b)+/[0-9]{3}"), &regex, NULL);
-
-	(void)context;
-	if (result < 0)
-		return result;
-	/* Without memory a match gives up, it does not lie. */
-	assert_int_not_equal(match_regex_run(regex, SPAN("/abab/12")), MATCH_YES);
-	assert_int_not_equal(match_regex_run(regex, SPAN("/abab/123")), MATCH_NO);
-	match_regex_free(regex);
-	return 0;
-}
-
-TEST(expressions_survive_every_failed_allocation)
-{
-	assert_true(alloc_fail_each(regex_once, NULL) >= 4);
-}
-
-TEST(a_match_with_compiled_code_takes_no_memory)
-{
-	struct match_regex *regex = regex_of("/v[0-9]+/.*"), *interpreted = regex_of("(*NO_JIT)/v[0-9]+/.*");
-	unsigned long compiled_count, interpreted_count;
-
-	mem_fail_nth(0);
-	assert_int_equal(match_regex_run(interpreted, SPAN("/v1/a")), MATCH_YES);
-	interpreted_count = mem_count();
-	mem_fail_nth(0);
-	assert_int_equal(match_regex_run(regex, SPAN("/v1/a")), MATCH_YES);
-	compiled_count = mem_count();
-	assert_true(compiled_count == 0 || compiled_count == interpreted_count); /* no JIT on this machine */
-	match_regex_free(regex);
-	match_regex_free(interpreted);
-}
-
 /* ---- headers */
 
 struct header_case {
@@ -276,6 +92,7 @@ static const struct header_case header_cases[] = {
 	{ "x-blank", TEXT_EXACT, ", ", MATCH_YES },
 	{ "cookie", TEXT_EXACT, "a=1; b=2", MATCH_YES },
 	{ "x-huge", TEXT_REGEX, ".*", MATCH_GAVE_UP },
+	{ "x-huge", TEXT_EXACT, "h", MATCH_NO },
 	{ ":method", TEXT_EXACT, "GET", MATCH_YES },
 	{ ":method", TEXT_EXACT, "get", MATCH_NO },
 	{ ":method", TEXT_REGEX, "GET|HEAD", MATCH_YES },
@@ -436,7 +253,7 @@ TEST(the_first_parameter_of_a_name_is_decoded_and_compared)
 	guard_done(&guard);
 }
 
-TEST(a_decoded_value_over_the_limit_fits_nothing)
+TEST(nobody_knows_whether_a_decoded_value_over_the_limit_fits)
 {
 	static char query[2 + LIMIT_MATCH_VALUE_BYTES + 1];
 	struct text_match text = { .name = SPAN("a"), .kind = TEXT_REGEX };
@@ -450,6 +267,29 @@ TEST(a_decoded_value_over_the_limit_fits_nothing)
 	head.query.len--;
 	assert_int_equal(match_conditions(&match, &head), MATCH_YES);
 	match_regex_free(text.regex);
+}
+
+TEST(one_condition_that_fails_decides_over_one_that_gives_up)
+{
+	static char query[2 + LIMIT_MATCH_VALUE_BYTES + 3];
+	struct text_match list[2] = { { .name = SPAN("a"), .kind = TEXT_REGEX },
+				      { .name = SPAN("b"), .kind = TEXT_EXACT, .value = SPAN("1") } };
+	struct route_match match = { .query_list = list, .query_count = 2 };
+	struct request_head head = { .has_query = true, .query = { query, sizeof(query) } };
+
+	memset(query, '+', sizeof(query));
+	memcpy(query, "a=", 2);
+	list[0].regex = regex_of(".*");
+	assert_int_equal(match_conditions(&match, &head), MATCH_NO);
+	match.query_count = 1;
+	match.path_kind = PATH_REGEX;
+	match.path_regex = regex_of("/a");
+	head.path = SPAN("/b");
+	assert_int_equal(match_conditions(&match, &head), MATCH_NO);
+	head.path = SPAN("/a");
+	assert_int_equal(match_conditions(&match, &head), MATCH_GAVE_UP);
+	match_regex_free(list[0].regex);
+	match_regex_free(match.path_regex);
 }
 
 TEST(all_conditions_have_to_hold)

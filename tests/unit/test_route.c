@@ -98,7 +98,7 @@ static const struct contender contenders[] = {
 	{ PATH_EXACT, "/a/b/c", NULL, 0, 0, 0, "a.2.0.http" },
 	{ PATH_EXACT, "/a/b/c", NULL, 0, 0, INT64_MAX, "a.10.0.http" },
 	{ PATH_EXACT, "/a/b/c", NULL, 0, 0, 0, "b" },
-	{ PATH_REGEX, "/a/b/.{1,1000}", NULL, 0, 0, 0, "r" },
+	{ PATH_REGEX, "/a/b/.{1,300}", NULL, 0, 0, 0, "r" },
 	{ PATH_PREFIX_SEGMENTS, "/a/b/c", "GET", 0, 0, 0, "o" },
 	{ PATH_REGEX, "/a/.*.", "GET", 0, 0, 0, "p" },
 	{ PATH_REGEX, "/a/.*.", NULL, 1, 0, 0, "q" },
@@ -302,9 +302,10 @@ TEST(a_route_without_matches_serves_everything)
 	model_done(&m);
 }
 
-TEST(matches_that_give_up_are_counted_and_passed_over)
+/* Whoever can make a match give up would choose the next route: a deny rule would be open. */
+TEST(a_match_that_gives_up_ends_the_search_without_a_route)
 {
-	static char path[4096];
+	static char path[LIMIT_REQUEST_LINE_BYTES];
 	struct route_found found;
 	struct listener *l;
 	struct request_head head;
@@ -314,13 +315,43 @@ TEST(matches_that_give_up_are_counted_and_passed_over)
 	path[0] = '/';
 	model_init(&m);
 	l = model_listener(&m, model_bind(&m, 80), "n", "g", "l", "");
-	add_simple(&m, l, "bad", NULL, PATH_REGEX, "/(a|aa)+[bc]");
+	add_simple(&m, l, "deny", NULL, PATH_REGEX, "/a[ab]{1,200}.*b.*");
 	add_simple(&m, l, "any", NULL, PATH_PREFIX_SEGMENTS, "/");
 	seal(&m);
 	head = head_of(m.snapshot->arena, "GET", "a", path);
 	found = route_search(l, &head);
+	assert_null(found.route);
+	assert_true(found.gave_up);
+	path[1000] = '\0';
+	head = head_of(m.snapshot->arena, "GET", "a", path);
+	found = route_search(l, &head);
 	assert_text(found.route->key, "any");
-	assert_int_equal(found.gave_up, 1);
+	assert_false(found.gave_up);
+	path[999] = 'b';
+	head = head_of(m.snapshot->arena, "GET", "a", path);
+	assert_text(route_search(l, &head).route->key, "deny");
+	model_done(&m);
+}
+
+TEST(a_match_of_higher_rank_is_found_before_one_gives_up)
+{
+	static char path[LIMIT_REQUEST_LINE_BYTES];
+	struct route_found found;
+	struct listener *l;
+	struct request_head head;
+	struct model m;
+
+	memset(path, 'a', sizeof(path) - 1);
+	path[0] = '/';
+	model_init(&m);
+	l = model_listener(&m, model_bind(&m, 80), "n", "g", "l", "");
+	add_simple(&m, l, "longer", NULL, PATH_REGEX, "/aaaaaaaaaaaaaaaaaaaaaaaaaaaa.*");
+	add_simple(&m, l, "deny", NULL, PATH_REGEX, "/a[ab]{1,200}.*b.*");
+	seal(&m);
+	head = head_of(m.snapshot->arena, "GET", "a", path);
+	found = route_search(l, &head);
+	assert_text(found.route->key, "longer");
+	assert_false(found.gave_up);
 	model_done(&m);
 }
 

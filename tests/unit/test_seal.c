@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <stdio.h>
 
 #include "tests/lib/alloc.h"
 #include "tests/unit/policy_fixture.h"
+#include "user/base/limits.h"
 
 /* ---- binds */
 
@@ -220,11 +222,39 @@ TEST(all_bad_expressions_and_names_are_reported_with_their_place)
 	assert_int_equal(f.model.report.count[CONFIG_ERROR], 3);
 	assert_int_equal(model_messages(&f.model, CONFIG_ERROR,
 					"f.yaml:3:5: routes[0].path: the regular expression "
-					"\"/(a\" does not compile: missing closing"),
+					"\"/(a\" does not compile: \"/(a\" has a missing closing )"),
 			 1);
-	assert_int_equal(model_messages(&f.model, CONFIG_ERROR, "\"[z\""), 1);
+	assert_int_equal(model_messages(&f.model, CONFIG_ERROR, "expression \"[z\""), 1);
 	assert_int_equal(model_messages(&f.model, CONFIG_ERROR, "no pseudo header \":host\""), 1);
 	fixture_done(&f);
+}
+
+TEST(a_configuration_has_a_bounded_number_of_expressions)
+{
+	struct text_match *list;
+	struct fixture f;
+
+	for (unsigned excess = 0; excess < 2; excess++) {
+		struct route_match *match;
+
+		fixture_init(&f);
+		match = model_match(&f.model, f.route, PATH_PREFIX_SEGMENTS, "/");
+		list = model_take(&f.model, (LIMIT_REGEX_COUNT + 2) * sizeof(*list));
+		for (unsigned i = 0; i < LIMIT_REGEX_COUNT + 2; i++) {
+			/* The last two are alike: a pattern that is there already, or one too many. */
+			unsigned number = i < LIMIT_REGEX_COUNT ? i : excess ? LIMIT_REGEX_COUNT : 7;
+			char *pattern = model_take(&f.model, 16);
+
+			list[i] = (struct text_match){ .name = SPAN("x"), .kind = TEXT_REGEX };
+			list[i].value = span_of(pattern, (size_t)snprintf(pattern, 16, "a%u", number));
+		}
+		match->header_list = list;
+		match->header_count = LIMIT_REGEX_COUNT + 2;
+		assert_int_equal(policy_seal(f.model.snapshot, &f.model.report), excess ? -EINVAL : 0);
+		assert_int_equal(f.model.report.count[CONFIG_ERROR], excess);
+		assert_int_equal(model_messages(&f.model, CONFIG_ERROR, "4096 different regular"), excess);
+		fixture_done(&f);
+	}
 }
 
 /* ---- memory */

@@ -118,10 +118,13 @@ enum limits {
 	LIMIT_ROUTE_ENTRIES =
 		1024 * 1024, /* host names x matches of a listener's routes: refused when loading */
 	LIMIT_ROUTE_REGEX_BYTES = 1024, /* length of a pattern: longer ones are refused when loading */
-	LIMIT_REGEX_STEPS = 100000,  /* backtracking steps of one match: then no match, counted as given up */
-	LIMIT_REGEX_HEAP_KIB = 4096, /* memory of one match without JIT: then no match, counted as given up */
+	LIMIT_REGEX_PROGRAM = 1280, /* instructions of a pattern: larger ones are refused when loading */
+	LIMIT_REGEX_STEPS =
+		1024 * 1024, /* bytes of a value x instructions of a pattern: more are refused, counted */
+	LIMIT_REGEX_MEMORY_BYTES = 512 * 1024, /* of one pattern, with the automaton it builds in use */
+	LIMIT_REGEX_COUNT = 4096, /* different patterns of a configuration: more are refused when loading */
 	LIMIT_MATCH_VALUE_BYTES =
-		8 * 1024, /* joined header or decoded query value: longer ones match nothing */
+		8 * 1024, /* joined header or decoded query value: longer ones are refused, counted */
 	LIMIT_EXPRESSION_BYTES = 1024, /* of a delay or health condition: longer: refused when loading */
 	LIMIT_EXPRESSION_DEPTH = 32,   /* of its parts within each other: refused when loading */
 	LIMIT_DELAY_MS = 60 * 60 * 1000, /* injected: refused when loading, expressions are cut to it */

@@ -142,7 +142,10 @@ enum stream_step exchange_route(struct stream *stream)
 		return response_error(stream, 404, SPAN("listener not found"), END_NO_ROUTE);
 	client_use_listener(stream->client, stream->listener);
 	found = route_search(stream->listener, &stream->exchange->head);
-	counter_add(stream->proxy->counters, COUNTER_REGEX_GAVE_UP, found.gave_up);
+	if (found.gave_up) {
+		counter_add(stream->proxy->counters, COUNTER_MATCH_GAVE_UP, 1);
+		return response_error(stream, 400, SPAN("too long to be matched"), END_MATCH_GAVE_UP);
+	}
 	stream->route = found.route;
 	stream->exchange->match = found.match;
 	if (!stream->route)

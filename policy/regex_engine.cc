@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/regex_engine.h"
+
+#include <errno.h>
+
+#include <new>
+
+#include <re2/re2.h>
+
+extern "C" {
+#include "user/base/mem.h"
+}
+
+/* No exception leaves this file: the only one the library knows is that memory is short. */
+struct regex_engine {
+	re2::RE2 compiled;
+
+	regex_engine(re2::StringPiece pattern, const re2::RE2::Options &options) : compiled(pattern, options)
+	{
+	}
+};
+
+static enum regex_fault_kind fault_kind(re2::RE2::ErrorCode code)
+{
+	switch (code) {
+	case re2::RE2::ErrorBadEscape:
+		return REGEX_FAULT_ESCAPE;
+	case re2::RE2::ErrorBadCharClass:
+	case re2::RE2::ErrorBadCharRange:
+		return REGEX_FAULT_CLASS;
+	case re2::RE2::ErrorMissingBracket:
+		return REGEX_FAULT_BRACKET;
+	case re2::RE2::ErrorMissingParen:
+		return REGEX_FAULT_PAREN_OPEN;
+	case re2::RE2::ErrorUnexpectedParen:
+		return REGEX_FAULT_PAREN_CLOSE;
+	case re2::RE2::ErrorTrailingBackslash:
+		return REGEX_FAULT_BACKSLASH;
+	case re2::RE2::ErrorRepeatArgument:
+		return REGEX_FAULT_REPEAT_NOTHING;
+	case re2::RE2::ErrorRepeatSize:
+		return REGEX_FAULT_REPEAT_SIZE;
+	case re2::RE2::ErrorRepeatOp:
+		return REGEX_FAULT_REPEAT_TWICE;
+	case re2::RE2::ErrorBadPerlOp:
+		return REGEX_FAULT_GROUP;
+	case re2::RE2::ErrorBadNamedCapture:
+		return REGEX_FAULT_NAME;
+	case re2::RE2::ErrorPatternTooLarge:
+		return REGEX_FAULT_SIZE;
+	default:
+		return REGEX_FAULT_OTHER;
+	}
+}
+
+/* The library turns bytes into UTF-8 before it parses, and quotes that: C2 and C3 stand for the high half. */
+static void fault_quote(const std::string &text, struct regex_fault *fault)
+{
+	fault->len = 0;
+	for (size_t i = 0; i < text.size() && fault->len < sizeof(fault->part); i++) {
+		unsigned char c = static_cast<unsigned char>(text[i]);
+
+		if ((c == 0xc2 || c == 0xc3) && i + 1 < text.size())
+			c = static_cast<unsigned char>(text[++i] | (c & 1 ? 0x40 : 0));
+		fault->part[fault->len++] = static_cast<char>(c);
+	}
+}
+
+static int engine_judge(const struct regex_engine *engine, struct regex_fault *fault)
+{
+	if (engine->compiled.ok())
+		return 0;
+	fault->kind = fault_kind(engine->compiled.error_code());
+	fault_quote(fault->kind == REGEX_FAULT_OTHER ? engine->compiled.error() :
+						       engine->compiled.error_arg(),
+		    fault);
+	return -EINVAL;
+}
+
+int regex_engine_create(const char *pattern, size_t len, size_t memory_bytes,
+			struct regex_engine **ret_engine, struct regex_fault *ret_fault)
+{
+	void *place = hg_malloc(sizeof(struct regex_engine));
+	int result;
+
+	if (!place)
+		return -ENOMEM;
+	try {
+		re2::RE2::Options options;
+
+		/* Latin-1: `.` and negated classes fit every byte, of broken UTF-8 too. */
+		options.set_encoding(re2::RE2::Options::EncodingLatin1);
+		options.set_log_errors(false);
+		options.set_never_capture(true);
+		options.set_max_mem(static_cast<int64_t>(memory_bytes));
+		*ret_engine = new (place) regex_engine(re2::StringPiece(pattern, len), options);
+	} catch (...) {
+		hg_free(place);
+		return -ENOMEM;
+	}
+	try {
+		result = engine_judge(*ret_engine, ret_fault);
+	} catch (...) {
+		result = -ENOMEM;
+	}
+	if (result < 0)
+		regex_engine_free(*ret_engine);
+	return result;
+}
+
+void regex_engine_free(struct regex_engine *engine)
+{
+	if (!engine)
+		return;
+	engine->~regex_engine();
+	hg_free(engine);
+}
+
+size_t regex_engine_size(const struct regex_engine *engine)
+{
+	return static_cast<size_t>(engine->compiled.ProgramSize());
+}
+
+int regex_engine_run(const struct regex_engine *engine, const char *value, size_t len)
+{
+	try {
+		return engine->compiled.Match(re2::StringPiece(value, len), 0, len, re2::RE2::ANCHOR_BOTH,
+					      nullptr, 0);
+	} catch (...) {
+		return -ENOMEM;
+	}
+}
+
+/* The library says between which two texts, by the order of bytes, all that fits lies. */
+bool regex_engine_may_fit(const struct regex_engine *engine, const char *value, size_t len)
+{
+	const int bytes = 32;
+
+	try {
+		re2::StringPiece text(value, len);
+		std::string least, most;
+
+		return !engine->compiled.PossibleMatchRange(&least, &most, bytes) ||
+		       (text.compare(least) >= 0 && text.compare(most) <= 0);
+	} catch (...) {
+		return true;
+	}
+}

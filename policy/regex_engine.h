@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * RE2 as C sees it: regular expressions over bytes, without a way back, so that the time of a match grows
+ * with the length of the value and never with its powers. policy/match_regex.h is what the program uses.
+ *
+ * A compiled expression builds its automaton while it is used, within a budget of memory that is given when
+ * it is compiled; beyond the budget it starts anew or goes on without, slower and with the same answer. Any
+ * number of threads may run one at once.
+ */
+struct regex_engine;
+
+enum regex_fault_kind {
+	REGEX_FAULT_OTHER, /* in the words of the library, in `part` */
+	REGEX_FAULT_ESCAPE,
+	REGEX_FAULT_CLASS,
+	REGEX_FAULT_BRACKET,
+	REGEX_FAULT_PAREN_OPEN,
+	REGEX_FAULT_PAREN_CLOSE,
+	REGEX_FAULT_BACKSLASH,
+	REGEX_FAULT_REPEAT_NOTHING,
+	REGEX_FAULT_REPEAT_SIZE,
+	REGEX_FAULT_REPEAT_TWICE,
+	REGEX_FAULT_GROUP,
+	REGEX_FAULT_NAME,
+	REGEX_FAULT_SIZE,
+};
+
+struct regex_fault {
+	enum regex_fault_kind kind;
+	size_t len;
+	char part[64]; /* the bytes of the pattern it is about, cut to this room; none when len is 0 */
+};
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* 0 and *ret_engine (regex_engine_free()); -ENOMEM; -EINVAL and *ret_fault. `pattern` is not kept. */
+int regex_engine_create(const char *pattern, size_t len, size_t memory_bytes,
+			struct regex_engine **ret_engine, struct regex_fault *ret_fault);
+void regex_engine_free(struct regex_engine *engine); /* NULL is fine */
+/* Instructions of the program: a byte of a value costs at most so many steps. */
+size_t regex_engine_size(const struct regex_engine *engine);
+/* 1 when all of `value` fits, 0 when not, -ENOMEM. */
+int regex_engine_run(const struct regex_engine *engine, const char *value, size_t len);
+/*
+ * False: all of `value` cannot fit, by its first bytes alone. For values that are too long to run; the cost
+ * does not depend on their length.
+ */
+bool regex_engine_may_fit(const struct regex_engine *engine, const char *value, size_t len);
+
+#ifdef __cplusplus
+}
+#endif
