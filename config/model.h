@@ -514,6 +514,7 @@ struct http2_config {
 	uint32_t max_headers;	      /* fields of one head; its bytes: max_head_bytes */
 	uint32_t resets_per_second;   /* RST_STREAM of the client; half of them before a response head */
 	uint32_t glitches_per_second; /* frames that mean nothing */
+	uint64_t idle_ns;	      /* of a connection without streams and PINGs; 0: no limit */
 	uint64_t stall_ns;	      /* a response waits so long for window; 0: no limit */
 };
 

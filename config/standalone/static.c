@@ -298,6 +298,10 @@ static const struct schema_row http2_rows[] = {
 	{ "glitchesPerSecond", AS_U32(struct http2_config, glitches_per_second), RANGE(1, 1000000),
 	  .preset = LIMIT_H2_GLITCHES, .reload = RELOAD_ACCEPT,
 	  .doc = "frames without meaning in a second: the same" },
+	{ "idleTimeout", AS_DURATION(struct http2_config, idle_ns), .preset = LIMIT_H2_IDLE_MS * NS_PER_MS,
+	  .reload = RELOAD_ACCEPT,
+	  .doc = "a connection without requests, since the last one, or the last PING of the client or "
+		 "answer to one of ours; `0s` is off" },
 	{ "stallTimeout", AS_DURATION(struct http2_config, stall_ns), .preset = LIMIT_H2_STALL_MS * NS_PER_MS,
 	  .reload = RELOAD_ACCEPT,
 	  .doc = "a response for which the client gives no window so long: the stream is reset; `0s` is "

@@ -236,7 +236,7 @@ def hpack_bomb():
 
 @test("header blocks that never end, on 50 connections, fall under the idle timeout and cost little")
 def slow_blocks():
-    config = SIMPLE + "frontendPolicies: {http: {http1IdleTimeout: 2s}}\n"
+    config = SIMPLE + "config: {http2: {idleTimeout: 2s}}\n"
     with Siege(config) as siege:
         clients = [siege.another() for _ in range(50)]
         begin = time.monotonic()

@@ -72,8 +72,7 @@ def first_letters():
 
 @test("RFC 9113 3.4: a preface that never completes falls under the deadline of heads", waits=True)
 def half_preface():
-    gateway, _ = play(SIMPLE + "frontendPolicies: {http: {http1IdleTimeout: 1s}}\n"
-                      "config: {timeouts: {clientHeaderMin: 1s}}\n")
+    gateway, _ = play(SIMPLE + "config: {timeouts: {clientHeaderMin: 1s}, http2: {idleTimeout: 1s}}\n")
     for text in (f.PREFACE[:10], f.PREFACE, f.PREFACE[:23]):
         client = gateway.client()
         with within(1.0, f"the close after {text!r}"):

@@ -56,6 +56,7 @@ enum limits {
 	LIMIT_H2_FRAME_BYTES = 16 * 1024,		/* default of http2FrameSize */
 	LIMIT_H2_PING_TIMEOUT_MS = 20000, /* default of http2KeepaliveTimeout: then the connection closes */
 	LIMIT_H2_WRITE_BYTES = 16 * 1024, /* a stream waits with, for windows to open; fast ones with more */
+	LIMIT_H2_IDLE_MS = 600000, /* default of config.http2.idleTimeout, that of http1IdleTimeout */
 	LIMIT_H2_STALL_MS = 300000,	  /* default of config.http2.stallTimeout: the stream is reset */
 	LIMIT_H2_SETTLE_MS = 3000, /* for the first SETTINGS of a backend; then others open a connection */
 	LIMIT_H2_GOAWAY_MS = 1000,	  /* between the two steps of a graceful shutdown */

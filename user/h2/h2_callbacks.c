@@ -319,6 +319,8 @@ static int on_frame_received(nghttp2_session *library, const nghttp2_frame *fram
 	case NGHTTP2_PING:
 		if (frame->hd.flags & NGHTTP2_FLAG_ACK)
 			ping_acked(session, frame->ping.opaque_data);
+		else
+			session->ping_count++;
 		break;
 	case NGHTTP2_SETTINGS:
 		if (!(frame->hd.flags & NGHTTP2_FLAG_ACK))

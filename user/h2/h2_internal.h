@@ -43,6 +43,7 @@ struct h2_session {
 	uint64_t now_ms;
 	uint64_t ping_sent;
 	uint64_t ping_acked;
+	uint64_t ping_count; /* of the peer */
 	uint32_t error_code;
 	bool is_staging; /* no DATA now */
 	bool is_failed;

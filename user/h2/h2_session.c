@@ -475,6 +475,11 @@ int h2_session_ping(struct h2_session *session, uint64_t id)
 	return 0;
 }
 
+uint64_t h2_session_pings(const struct h2_session *session)
+{
+	return session->ping_count + session->ping_acked;
+}
+
 uint64_t h2_session_ping_acked(const struct h2_session *session)
 {
 	return session->ping_acked;

@@ -163,6 +163,8 @@ int h2_session_refuse_more(struct h2_session *session);
 /* A PING; the newest that was acknowledged is h2_session_ping_acked(). id > 0. 0 or -ENOMEM. */
 int h2_session_ping(struct h2_session *session, uint64_t id);
 uint64_t h2_session_ping_acked(const struct h2_session *session);
+/* PINGs of the peer, and answers of it to ours, in all: somebody is there. */
+uint64_t h2_session_pings(const struct h2_session *session);
 
 /* ------------------------------------------------------------------------------------ streams */
 

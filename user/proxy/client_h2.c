@@ -18,9 +18,9 @@ bool client_h2_is_preface(struct span head)
 static void client_h2_begin_idle(struct client *client)
 {
 	struct client_h2 *h2 = client->h2;
-	uint64_t timeout_ms = client->http->idle_timeout_ms;
 
-	h2->idle_deadline_ms = timeout_ms ? proxy_now_ms(client->proxy) + timeout_ms : 0;
+	h2->idle_deadline_ms =
+		h2->idle_timeout_ms ? proxy_now_ms(client->proxy) + h2->idle_timeout_ms : 0;
 }
 
 uint64_t client_h2_due_ms(const struct client_h2 *h2)
@@ -156,6 +156,22 @@ static void client_h2_on_news(struct h2_link *link, struct h2_stream *h2_stream)
 	front_h2_begin(client, h2_stream);
 }
 
+/*
+ * A client that sends PINGs, or answers ours, is there and means to stay. Other frames without a stream prove
+ * less, and a header block that never ends must not push the deadline off.
+ */
+static void client_h2_on_fed(struct h2_link *link)
+{
+	struct client_h2 *h2 = container_of(link, struct client_h2, link);
+	uint64_t pings = h2_session_pings(link->session);
+
+	/* While it ends, the deadline is another one. The timer finds out when it fires. */
+	if (pings == h2->seen_pings || h2->is_refusing)
+		return;
+	h2->seen_pings = pings;
+	client_h2_begin_idle(h2->client);
+}
+
 static enum end_reason client_h2_reason(const struct client *client, enum h2_link_end end)
 {
 	bool is_silent = socket_failure_of(client->conn.error ? client->conn.error
@@ -245,6 +261,8 @@ void client_h2_start(struct client *client, struct span head)
 	}
 	h2->client = client;
 	h2->max_streams = settings.max_streams;
+	h2->idle_timeout_ms = ns_to_ms(client->proxy->lease->snapshot->config.http2.idle_ns);
+	h2->link.on_fed = client_h2_on_fed;
 	h2->link.on_news = client_h2_on_news;
 	h2->link.on_end = client_h2_on_end;
 	client_h2_begin_idle(client);

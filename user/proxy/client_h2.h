@@ -22,7 +22,9 @@ struct client_h2 {
 	bool is_refusing; /* the second */
 	enum end_reason end_reason; /* of the graceful shutdown */
 	uint64_t refuse_ms;
+	uint64_t idle_timeout_ms; /* 0: off */
 	uint64_t idle_deadline_ms; /* without streams; 0: none */
+	uint64_t seen_pings;
 	uint64_t acked_bytes; /* at the last look, while the connection ends */
 };
 
