@@ -108,6 +108,25 @@ def check_drawn(tree):
             yield path, 1, f"differs from its rows: scripts/states.py --write {path}"
 
 
+ROW = re.compile(r"^(END_REASON|TRACE_EVENT|METRIC|COUNTER|GAUGE)\((\w+),", re.M)
+ROW_PREFIX = {"END_REASON": "END_", "TRACE_EVENT": "TRACE_", "METRIC": "METRIC_", "COUNTER": "COUNTER_",
+              "GAUGE": "COUNTER_"}
+
+
+def check_rows(tree):
+    """Each end, event and metric is used: a row that nobody fills promises what never comes."""
+    words = set()
+    for path in tree.paths:
+        if path.endswith((".c", ".h", ".def")) and not path.startswith("tests/"):
+            words.update(re.findall(r"\w+", tree.text(path)))
+    for path in tree.paths:
+        if not path.endswith(".def"):
+            continue
+        for row in ROW.finditer(tree.text(path)):
+            if ROW_PREFIX[row.group(1)] + row.group(2) not in words:
+                yield path, line_of(tree.text(path), row.start()), f"nobody uses {row.group(2)}"
+
+
 def compile_header(job):
     path, command = job
     source = f'#include "{path}"\n'

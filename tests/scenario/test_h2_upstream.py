@@ -346,6 +346,24 @@ def refused_with_policy():
     check(service.connections <= 4, f"requests on each connection: {service.requests}")
 
 
+@test("streams that lost their connection unprocessed share the next one, for a policy's attempts, too")
+def shared_again():
+    gateway, backend = acted2(POLICIES % "{retry: {attempts: 2, codes: [503], backoff: 10ms}}")
+    clients = many(gateway, 6)
+    lost = backend.accept()
+    lost.wait(lambda: len(lost.arrived) == 6, what="six requests")
+    lost.send(f.goaway(0))
+    lost.close()
+    other = backend.accept()
+    for status in (503, 200):
+        other.wait(lambda: len(other.arrived) == 6, what="six requests on the next connection")
+        while other.arrived:
+            other.respond(other.arrived.popleft(), status)
+    for client in clients:
+        eq(client.response().status, 200, "status")
+    eq(gateway.metrics()("headgate_upstream_connects_total"), 2, "connections to the backend")
+
+
 @test("REFUSED_STREAM once: the second try, on another connection or this one, is answered")
 def refused_once():
     _, backend, client, number, upstream, there = one_exchange(method="POST", body=b"body")

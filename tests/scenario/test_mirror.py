@@ -164,6 +164,29 @@ def reused():
     eq(gateway.metrics()("headgate_mirror_failures_total"), 0, "mirror failures")
 
 
+@test("a copy of a POST that met a dying connection is not sent twice, one of a GET is")
+def repeated():
+    mirror = Backend()
+    gateway, _ = mirrored(mirror)
+    pooled = None
+    for number, (method, failures) in enumerate((("POST", 1), ("GET", 1)), 1):
+        eq(gateway.fetch("/get").status, 200, "status")
+        pooled = mirror.accept()
+        pooled.read_request()
+        pooled.respond(200)
+        wait_until(lambda: gateway.metrics()("headgate_upstream_pool_idle") == 2, 5, "the pooled connection")
+        eq(gateway.fetch("/anything", method=method).status, 200, "status")
+        eq(pooled.read_request().method, method, "the copy on the pooled connection")
+        pooled.close()
+        if method == "GET":
+            again = mirror.accept()
+            eq(again.read_request().method, "GET", "the copy once more")
+            again.respond(200)
+            again.close()
+        wait_counted(gateway, "headgate_mirrored_requests_total", 2 * number)
+        wait_counted(gateway, "headgate_mirror_failures_total", failures)
+
+
 MANIFEST = """
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway

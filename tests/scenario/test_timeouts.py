@@ -392,3 +392,16 @@ def drain_deadline():
     check_time(record.duration_ms / 1000, 0.8, "the endless one, by the access log,")
     long_one.expect_end()
     check(re.search(r"drain deadline passed with 1 client connection", gateway.stderr), gateway.stderr)
+
+
+@test("/trace says which timer fired, and that a connection to a backend failed")
+def which_timer():
+    origin = Origin()
+    gateway = Gateway(ROUTE % {"timeouts": "{}", "policies": "{timeout: {requestTimeout: 300ms}}",
+                               "backend": "{}"}, origin=origin, workers=1)
+    eq(gateway.fetch("/delay/20").status, 504, "status")
+    check("timer deadline=request_timeout" in gateway.admin("/trace").text, "the timer")
+    check("reload generation=1" in gateway.admin("/trace").text, "the configuration")
+    origin.stop()
+    eq(gateway.fetch("/get").status, 503, "status")
+    check("upstream_failed errno=111" in gateway.admin("/trace").text, "the failed connection")

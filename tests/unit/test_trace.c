@@ -7,6 +7,7 @@
 #include "tests/lib/alloc.h"
 #include "tests/lib/test.h"
 #include "user/base/check.h"
+#include "user/base/deadline.h"
 #include "user/base/end_reason.h"
 #include "user/obs/trace.h"
 
@@ -90,9 +91,11 @@ TEST(records_are_decoded_by_name)
 	} cases[] = {
 		{ { 1500000000, 7, TRACE_STREAM_END, END_REQUEST_TIMEOUT, 504 },
 		  "1.500000000 7 stream_end end_reason=request_timeout status=504\n" },
-		{ { 0, 0, TRACE_ADMIN_CLOSE, 1, 2 }, "0.000000000 0 admin_close\n" },
-		{ { 999, 3, TRACE_UPSTREAM_CONNECT, 12, 0 }, "0.000000999 3 upstream_connect fd=12\n" },
-		{ { 0, 1, TRACE_TIMER, 9999, 0 }, "0.000000000 1 timer end_reason=9999 late_ms=0\n" },
+		{ { 0, 0, TRACE_RELOAD, 3, 2 }, "0.000000000 0 reload generation=3\n" },
+		{ { 999, 3, TRACE_UPSTREAM_REUSED, 12, 0 }, "0.000000999 3 upstream_reused fd=12\n" },
+		{ { 0, 1, TRACE_TIMER, DEADLINE_PER_TRY, 4 },
+		  "0.000000000 1 timer deadline=per_try_timeout late_ms=4\n" },
+		{ { 0, 1, TRACE_TIMER, 9999, 0 }, "0.000000000 1 timer deadline=9999 late_ms=0\n" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

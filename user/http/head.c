@@ -107,3 +107,22 @@ struct span status_reason(uint16_t status)
 	}
 	return SPAN("");
 }
+
+bool method_is_idempotent(enum http_method method)
+{
+	switch (method) {
+	case METHOD_GET:
+	case METHOD_HEAD:
+	case METHOD_PUT:
+	case METHOD_DELETE:
+	case METHOD_OPTIONS:
+	case METHOD_TRACE:
+		return true;
+	case METHOD_POST:
+	case METHOD_PATCH:
+	case METHOD_CONNECT:
+	case METHOD_OTHER:
+		break;
+	}
+	return false;
+}

@@ -18,6 +18,8 @@ enum http_method {
 	METHOD_PATCH,
 };
 
+bool method_is_idempotent(enum http_method method); /* RFC 9110 9.2.2 */
+
 struct request_head {
 	enum http_method method;
 	struct span method_text;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/obs/trace.h"
 
+#include "user/base/deadline.h"
 #include "user/base/end_reason.h"
 #include "user/base/mem.h"
 
@@ -63,6 +64,8 @@ static void add_number(struct text *out, const char *name, uint64_t value)
 		return;
 	if (strcmp(name, "end_reason") == 0 && value < END_REASON_COUNT)
 		text_fmt(out, " %s=%s", name, end_reason_text((enum end_reason)value));
+	else if (strcmp(name, "deadline") == 0 && value < DEADLINE_COUNT)
+		text_fmt(out, " %s=%s", name, stream_deadline_name((enum stream_deadline)value));
 	else
 		text_fmt(out, " %s=%llu", name, (unsigned long long)value);
 }

@@ -193,9 +193,13 @@ static void attempt_on_dialed(struct dial *dial, enum dial_result result, int er
 	uint64_t start_ns = dial->start_ns;
 
 	if (result != DIAL_DONE) {
+		proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_FAILED, (uint32_t)-error, 0);
 		stream_run(stream, attempt_failed(stream, attempt_outcome_of(result), error));
 		return;
 	}
+	/* What others share now is fresh for the next attempt, too. A CONNECT always has its own. */
+	if (dial->options.is_http2)
+		stream->attempt.is_fresh = false;
 	proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_CONNECTED, (uint32_t)conn_fd(&upstream->conn),
 		    (loop_now_ns(stream->proxy->loop) - start_ns) / 1000u);
 	stream_run(stream, attempt_send(stream, upstream));
@@ -344,7 +348,7 @@ static bool attempt_is_free(const struct stream *stream, enum try_outcome outcom
 		return is_unseen;
 	if (!stream->upstream->served)
 		return false;
-	return is_unseen || attempt_is_idempotent(stream);
+	return is_unseen || method_is_idempotent(stream->exchange->head.method);
 }
 
 static enum retry_decision attempt_decide(struct stream *stream, enum try_outcome outcome,

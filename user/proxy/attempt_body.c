@@ -6,25 +6,6 @@
 
 enum { BODY_REVIEW_BYTES = 4096 }; /* less is not worth a question to the kernel */
 
-bool attempt_is_idempotent(const struct stream *stream)
-{
-	switch (stream->exchange->head.method) {
-	case METHOD_GET:
-	case METHOD_HEAD:
-	case METHOD_PUT:
-	case METHOD_DELETE:
-	case METHOD_OPTIONS:
-	case METHOD_TRACE:
-		return true;
-	case METHOD_POST:
-	case METHOD_PATCH:
-	case METHOD_CONNECT:
-	case METHOD_OTHER:
-		break;
-	}
-	return false;
-}
-
 static bool attempt_has_policy_left(const struct stream *stream)
 {
 	const struct retry_policy *policy = stream->route ? stream->route->effective.retry : NULL;
@@ -54,7 +35,7 @@ void attempt_review_body(struct stream *stream)
 	const struct replay *replay = stream->upload.replay;
 
 	if (!replay || replay->bytes < BODY_REVIEW_BYTES || attempt_has_policy_left(stream) ||
-	    stream->back->is_shared || attempt_is_idempotent(stream) ||
+	    stream->back->is_shared || method_is_idempotent(stream->exchange->head.method) ||
 	    stream->back->is_unseen(stream, 0))
 		return;
 	attempt_forget_body(stream);

@@ -9,8 +9,6 @@
  * had died, for an idempotent method or while the backend has acknowledged nothing of it; or as a stream of
  * HTTP/2 that the backend says it did not process.
  */
-/* RFC 9110 9.2.2 */
-bool attempt_is_idempotent(const struct stream *stream);
 /* Whether an attempt may follow the one that begins, on the connection it has, and need the body again. */
 bool attempt_keeps_body(const struct stream *stream);
 /* In WAIT_HEAD, after bytes of the body may have moved: forgets it when no attempt may follow any more. */

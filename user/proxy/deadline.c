@@ -10,25 +10,6 @@
 #include "user/proxy/response.h"
 #include "user/proxy/tunnel.h"
 
-static const char *const deadline_names[] = {
-	[DEADLINE_NONE] = "",
-	[DEADLINE_REQUEST] = "request_timeout",
-	[DEADLINE_PER_TRY] = "per_try_timeout",
-	[DEADLINE_CONNECT] = "connect_timeout",
-	[DEADLINE_BACKOFF] = "backoff",
-	[DEADLINE_DELAY] = "delay",
-	[DEADLINE_STREAM_IDLE] = "stream_idle",
-	[DEADLINE_STALLED] = "stalled",
-	[DEADLINE_TUNNEL_IDLE] = "tunnel_idle",
-	[DEADLINE_HALF_CLOSED] = "half_closed",
-	[DEADLINE_REPLY] = "reply",
-};
-
-const char *stream_deadline_name(enum stream_deadline deadline)
-{
-	return deadline_names[deadline];
-}
-
 /* Last time a byte moved in either direction, loop time in ms. */
 static uint64_t deadline_last_active_ms(struct stream *stream)
 {
@@ -201,8 +182,10 @@ void stream_on_deadline(struct timer *timer, uint64_t now_ms)
 	uint64_t at_ms;
 	enum stream_deadline due = deadline_next(stream, &at_ms);
 
-	if (due == DEADLINE_NONE || at_ms > now_ms)
+	if (due == DEADLINE_NONE || at_ms > now_ms) {
 		stream_arm(stream);
-	else
-		stream_run(stream, deadline_fire(stream, due));
+		return;
+	}
+	proxy_trace(stream->proxy, stream->id, TRACE_TIMER, (uint32_t)due, now_ms - at_ms);
+	stream_run(stream, deadline_fire(stream, due));
 }

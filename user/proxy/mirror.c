@@ -102,12 +102,15 @@ static void mirror_on_timer(struct timer *timer, uint64_t now_ms)
 
 /* ------------------------------------------------------------------------------------ the response */
 
-/* A reused connection had died before one byte came back: a new one, once. True when another attempt runs. */
+/*
+ * A reused connection had died before one byte came back: a new one, once, where a second copy does no harm
+ * (RFC 9110 9.2.2). True when another attempt runs.
+ */
 static bool mirror_is_repeated(struct mirror *mirror)
 {
 	struct upstream *upstream = mirror->upstream;
 
-	if (!upstream->served || upstream->has_response_bytes)
+	if (!upstream->served || upstream->has_response_bytes )
 		return false;
 	mirror->upstream = NULL;
 	upstream_close(upstream, false);

@@ -3,6 +3,7 @@
 
 #include "policy/retry.h"
 #include "policy/timeout.h"
+#include "user/base/deadline.h"
 #include "user/http/framing.h"
 #include "user/http/upgrade.h"
 #include "user/proxy/proxy.h"
@@ -27,22 +28,6 @@ enum stream_state {
 #include "user/proxy/stream_states.def"
 #undef STREAM_STATE
 	STREAM_STATE_COUNT,
-};
-
-/* What the stream's timer is running for; names in /streams. */
-enum stream_deadline {
-	DEADLINE_NONE,
-	DEADLINE_REQUEST,
-	DEADLINE_PER_TRY,
-	DEADLINE_CONNECT,
-	DEADLINE_BACKOFF,
-	DEADLINE_DELAY,
-	DEADLINE_STREAM_IDLE,
-	DEADLINE_STALLED,
-	DEADLINE_TUNNEL_IDLE,
-	DEADLINE_HALF_CLOSED,
-	DEADLINE_REPLY,
-	DEADLINE_COUNT,
 };
 
 /* One attempt of sending the request to one endpoint. */
@@ -153,7 +138,6 @@ struct stream {
 
 const char *stream_state_name(enum stream_state state);
 bool stream_state_allows(enum stream_state from, enum stream_state to);
-const char *stream_deadline_name(enum stream_deadline deadline);
 
 /* A stream in state NEW of the client; NULL at a limit or without memory. is_tcp: a tunnel from the start. */
 struct stream *stream_create(struct client *client, const struct front *front, bool is_tcp);

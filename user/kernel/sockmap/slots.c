@@ -65,16 +65,6 @@ void slots_give(struct gate_slots *slots, struct gate_handle slot)
 	atomic_fetch_sub(&slots->used, 1);
 }
 
-struct gate_record *slots_find(const struct gate_slots *slots, struct gate_handle slot)
-{
-	if (slot.index >= slots->count || !is_taken(slot.generation))
-		return NULL;
-	struct gate_record *record = &slots->records[slot.index];
-	if (__atomic_load_n(&record->user.generation, __ATOMIC_ACQUIRE) != slot.generation)
-		return NULL;
-	return record;
-}
-
 bool slots_reserve_credit(struct gate_slots *slots, uint64_t bytes)
 {
 	uint64_t reserved = atomic_load(&slots->credit_bytes);

@@ -31,11 +31,9 @@ int slots_take(struct gate_slots *slots, uint32_t *cursor, uint16_t worker, uint
 	       struct gate_handle *ret_slot);
 /*
  * Only after the socket is out of every map and no verdict on it can be running (delivery_look is that
- * barrier). /
+ * barrier).
  */
 void slots_give(struct gate_slots *slots, struct gate_handle slot);
-/* The record of a live handle, or NULL. */
-struct gate_record *slots_find(const struct gate_slots *slots, struct gate_handle slot);
 
 /* All or nothing: false when the total would pass the bound. */
 bool slots_reserve_credit(struct gate_slots *slots, uint64_t bytes);
