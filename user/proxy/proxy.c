@@ -36,8 +36,6 @@ void proxy_adopt(struct proxy *proxy, struct lease *lease)
 {
 	proxy->lease = lease;
 	proxy->pool.config = lease ? &lease->snapshot->config : NULL;
-	if (lease)
-		proxy_trace(proxy, 0, TRACE_RELOAD, (uint32_t)lease->snapshot->generation, 0);
 }
 
 void proxy_bind_unref(struct proxy_bind *bind)

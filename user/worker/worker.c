@@ -134,6 +134,12 @@ struct worker_change {
 	struct worker_listen listens[];
 };
 
+static void worker_adopt(struct worker *worker, struct lease *lease)
+{
+	proxy_adopt(&worker->proxy, lease);
+	proxy_trace(&worker->proxy, 0, TRACE_RELOAD, (uint32_t)lease->snapshot->generation, 0);
+}
+
 static void worker_on_configure(struct message *message, void *context)
 {
 	struct worker_change *change = container_of(message, struct worker_change, message);
@@ -141,7 +147,7 @@ static void worker_on_configure(struct message *message, void *context)
 	struct lease *old = worker->proxy.lease;
 
 	worker_ports_flush_removed(&worker->ports, change->listens, change->count);
-	proxy_adopt(&worker->proxy, change->lease);
+	worker_adopt(worker, change->lease);
 	worker_ports_apply(&worker->ports, change->listens, change->count);
 	lease_unref(old);
 	worker_close_removed(worker);
@@ -483,7 +489,7 @@ struct worker *worker_start(const struct worker_options *options, struct snapsho
 		worker_free(worker);
 		return NULL;
 	}
-	proxy_adopt(&worker->proxy, lease);
+	worker_adopt(worker, lease);
 	if (pthread_create(&worker->thread, NULL, worker_run, worker) != 0) {
 		proxy_adopt(&worker->proxy, NULL);
 		hg_free(lease);
