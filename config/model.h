@@ -465,6 +465,7 @@ struct timeouts_config {
 	uint64_t tunnel_idle_ns;       /* upgraded and TCP streams */
 	uint64_t half_closed_ns;       /* tunnel with one side closed */
 	uint64_t client_header_min_ns; /* a begun head is complete within it */
+	uint64_t client_body_stall_ns; /* no byte of a request body that the client owes */
 	uint64_t max_connection_age_ns;
 	uint64_t max_connection_age_jitter_ns;
 };

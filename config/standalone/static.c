@@ -168,6 +168,10 @@ static const struct schema_row timeouts_rows[] = {
 	{ "clientHeaderMin", AS_DURATION(struct timeouts_config, client_header_min_ns),
 	  .preset = LIMIT_CLIENT_HEAD_MS * NS_PER_MS, .reload = RELOAD_ACCEPT,
 	  .doc = "a request head that has begun is complete within it, else 408; `0s` is off" },
+	{ "clientBodyStall", AS_DURATION(struct timeouts_config, client_body_stall_ns),
+	  .preset = LIMIT_CLIENT_STALL_MS * NS_PER_MS,
+	  .doc = "no byte of a request body before the response begins, though the backend would take "
+		 "more: 408; gRPC is exempt, `0s` is off" },
 	{ "maxConnectionAge", AS_DURATION(struct timeouts_config, max_connection_age_ns), .preset_doc = "off",
 	  .reload = RELOAD_ACCEPT, .doc = "then the connection of a client ends after its request" },
 	{ "maxConnectionAgeJitter", AS_DURATION(struct timeouts_config, max_connection_age_jitter_ns),

@@ -363,7 +363,8 @@ def http2_settings():
     gateway = Gateway(text % "")
     dump = gateway.config_dump()
     eq(dump["config"]["http2"], {"maxConcurrentStreams": 100, "headers": 128, "resetsPerSecond": 100,
-                                 "glitchesPerSecond": 100, "stallTimeout": "5m0s"}, "config.http2")
+                                 "glitchesPerSecond": 100, "idleTimeout": "10m0s",
+                                 "stallTimeout": "5m0s"}, "config.http2")
     check("http2KeepaliveInterval" not in dump["config"]["backend"], f"{dump['config']['backend']}")
     listener, = dump["binds"][0]["listeners"].values()
     backends = list(listener["routes"].values())[0]["backends"]
@@ -374,7 +375,7 @@ def http2_settings():
     dump = Gateway(text % "http2: {maxConcurrentStreams: 5, headers: 20, resetsPerSecond: 30, "
                           "glitchesPerSecond: 40, stallTimeout: 1m}, backend: {http2KeepaliveInterval: 90s, "
                           "http2KeepaliveTimeout: 1s}").config_dump()
-    eq(list(dump["config"]["http2"].values()), [5, 20, 30, 40, "1m0s"], "config.http2")
+    eq(list(dump["config"]["http2"].values()), [5, 20, 30, 40, "10m0s", "1m0s"], "config.http2")
     eq(list(dump["config"]["backend"].items())[-2:],
        [("http2KeepaliveInterval", "1m30s"), ("http2KeepaliveTimeout", "1s")], "config.backend")
 

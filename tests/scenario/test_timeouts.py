@@ -281,6 +281,37 @@ def stream_idle_progress():
     eq(gateway.metrics()("headgate_timer_fired_total"), 0, "timers that fired")
 
 
+@test("an upload that stalls gets 408 after clientBodyStall, no slow one, and none that is whole",
+      waits=True)
+def body_stall():
+    gateway, _ = play(routed(timeouts="{clientBodyStall: 700ms}"))
+    client = gateway.client()
+    with within(0.7, "the answer"):
+        client.send("POST /anything HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n", "half")
+        eq(client.response().status, 408, "status")
+    expect_fired(gateway, "body_stall")
+    expect_reason(gateway, "body_stall", 408, error="request body stalled")
+    eq(gateway.fetch("/delay/1.5", method="POST", body=b"whole").status, 200, "a backend that thinks")
+    slow = gateway.client()
+    slow.send("POST /anything HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n")
+    for byte in "slow":
+        slow.expect_silence(0.3)
+        slow.send(byte)
+    eq(slow.response().status, 200, "a body that comes slowly")
+    expect_fired(gateway, "body_stall")
+
+
+@test("a backend that reads an upload no further is not blamed on the client", waits=True)
+def body_stall_backend():
+    gateway, backend = acted(routed(timeouts="{clientBodyStall: 500ms}"))
+    client = gateway.client()
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
+    backend.accept()
+    client.send_until_blocked(bytes(65536), quiet_s=0.1)
+    client.expect_silence(2)
+    eq(gateway.metrics()("headgate_timer_fired_total"), 0, "timers that fired")
+
+
 @test("an upload that stalls gets 408 after streamIdle, one that the backend does not read gets 504")
 def stream_idle_upload():
     gateway, _ = play(routed(timeouts="{streamIdle: 400ms}"))

@@ -14,6 +14,11 @@ enum limits {
 	 * that needs more holds a connection and a buffer for nothing: 408.
 	 */
 	LIMIT_CLIENT_HEAD_MS = 60000,
+	/*
+	 * Default of config.timeouts.clientBodyStall: longer than any repeat of a segment that gets through.
+	 * A client that sends nothing so long holds a connection here and one of a backend: 408.
+	 */
+	LIMIT_CLIENT_STALL_MS = 60000,
 	LIMIT_HEADERS = 100,		     /* default of http1MaxHeaders */
 	LIMIT_HEADERS_MAX = 4096,	     /* largest http1MaxHeaders one may configure */
 	LIMIT_HEAD_WRITE_BYTES = 128 * 1024, /* a head we generate, with what rules add to it: -ENOBUFS */

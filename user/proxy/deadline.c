@@ -42,6 +42,28 @@ static void deadline_offer_idle(struct deadline_pick *pick, struct stream *strea
 }
 
 /*
+ * The client owes bytes of its request, before any answer; whoever waits for a 100 owes none yet (RFC 9110
+ * 10.1.1), and neither does gRPC, whose clients may keep a stream open for messages to come. It runs on while
+ * somebody else is to blame.
+ */
+static void deadline_offer_body_stall(struct deadline_pick *pick, struct stream *stream)
+{
+	uint64_t limit_ms = ns_to_ms(stream->lease->snapshot->config.timeouts.client_body_stall_ns);
+	uint64_t now_ms = proxy_now_ms(stream->proxy);
+	uint64_t at_ms;
+
+	if (!limit_ms || stream->is_grpc || relay_is_finished(&stream->upload) ||
+	    (fields_have(&stream->exchange->head.fields, FIELD_EXPECT) && !stream->is_continued))
+		return;
+	relay_refresh(&stream->upload, now_ms);
+	at_ms = stream->upload.last_active_ms + limit_ms;
+	/* Who is to blame costs a system call. */
+	if (at_ms <= now_ms && (stream->back->is_behind(stream) || stream->front->has_more(stream)))
+		at_ms = now_ms + limit_ms;
+	deadline_offer(pick, DEADLINE_BODY_STALL, at_ms);
+}
+
+/*
  * Payload waits and the client gives it no window (RFC 9113 10.5: a way to hold our memory for nothing). It
  * runs on while nothing waits, since nobody arms it when a window closes.
  */
@@ -87,6 +109,7 @@ enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
 		deadline_offer_attempt(&pick, stream);
 		if (!relay_is_finished(&stream->upload))
 			deadline_offer_idle(&pick, stream, DEADLINE_STREAM_IDLE, timeouts->stream_idle_ns);
+		deadline_offer_body_stall(&pick, stream);
 		break;
 	case STREAM_BACKOFF:
 		deadline_offer(&pick, DEADLINE_REQUEST, stream->exchange->request_deadline_ms);
@@ -156,6 +179,8 @@ static enum stream_step deadline_fire(struct stream *stream, enum stream_deadlin
 		return STEP_FORWARD;
 	case DEADLINE_STREAM_IDLE:
 		return deadline_on_stream_idle(stream);
+	case DEADLINE_BODY_STALL:
+		return response_error(stream, 408, SPAN("request body stalled"), END_BODY_STALL);
 	case DEADLINE_STALLED:
 		stream_finish(stream, END_STALLED, STREAM_END_RESET);
 		break;
