@@ -75,6 +75,14 @@ static int refuse_large(struct config_report *report, struct span name)
 	return refuse(report, name, -EINVAL, "is larger than 16 MiB; ", "split it into several files");
 }
 
+/* Editors and shells empty a file before they write it: a reload in between must not close every port.
+ * Nothing in a pipe is the failure of what writes into it. */
+static int refuse_empty(struct config_report *report, struct span name)
+{
+	return refuse(report, name, -EINVAL, "is empty; ",
+		      "to listen on nothing write \"binds: []\", or leave it out");
+}
+
 static int read_fd(struct arena *arena, int fd, struct span name, struct config_report *report,
 		   struct source_texts *texts)
 {
@@ -99,11 +107,8 @@ static int read_fd(struct arena *arena, int fd, struct span name, struct config_
 		return -ENOMEM;
 	if (r < 0)
 		return refuse_errno(report, name, -r);
-	/* Editors and shells empty a file before they write it: a reload in between must not close every
-	 * port. */
 	if (kept.len == 0)
-		return refuse(report, name, -EINVAL, "is empty; ",
-			      "to listen on nothing write \"binds: []\", or remove the file");
+		return refuse_empty(report, name);
 	return keep_text(texts, name, kept);
 }
 
@@ -284,7 +289,8 @@ int source_read(struct arena *arena, const struct config_source *source, struct 
 	if (!name.data)
 		return -ENOMEM;
 	if (source->has_text)
-		return keep_text(texts, name, source->text);
+		return source->text.len ? keep_text(texts, name, source->text)
+					: refuse_empty(report, name);
 	if (span_eq(name, SPAN("-")))
 		return read_fd(arena, STDIN_FILENO, SPAN("standard input"), report, texts);
 	if (stat(source->path, &status) < 0)

@@ -136,7 +136,7 @@ static const struct schema_row backend_rows[] = {
 	{ "poolIdleTimeout", AS_DURATION(struct static_config, pool_idle_ns), AT_LEAST(NS_PER_MS),
 	  .preset = 90 * NS_PER_S, .doc = "an idle connection is closed after it" },
 	{ "poolMaxSize", AS_OPT_U64(struct static_config, pool_max_size), RANGE(0, 1000000),
-	  .dump = DUMP_NULL, .preset_doc = "no own limit",
+	  .dump = DUMP_NULL, .preset_doc = "1024",
 	  .doc = "idle connections of an endpoint, each worker" },
 	{ "http2KeepaliveInterval", AS_OPT_DURATION(struct static_config, upstream_ping_interval),
 	  AT_LEAST(NS_PER_MS), .reload = RELOAD_ACCEPT, .preset_doc = "no PINGs",
@@ -193,10 +193,12 @@ LANE_AT(LANE_SOCKMAP, lane_sockmap);
 LANE_AT(LANE_NEAR, lane_near);
 LANE_AT(LANE_DIRECT, lane_direct);
 
-/* A lane can be switched off and on again, but only the start can make one possible. */
-static bool is_mode_late(const void *old, const void *new)
+/* A lane can be switched off and on again, but only the start can make one possible, or insist on it. */
+static bool is_mode_late(const void *started, const void *new)
 {
-	return *(const enum splice_mode *)old == SPLICE_OFF && *(const enum splice_mode *)new != SPLICE_OFF;
+	enum splice_mode was = *(const enum splice_mode *)started, is = *(const enum splice_mode *)new;
+
+	return (was == SPLICE_OFF && is != SPLICE_OFF) || (was != SPLICE_REQUIRE && is == SPLICE_REQUIRE);
 }
 
 static bool is_lane_late(const void *old, const void *new)

@@ -471,6 +471,16 @@ def static_keys():
           gateway.stderr)
 
 
+@test("a key that goes back to what it was at the start waits for nothing")
+def static_keys_back():
+    gateway = start()
+    for number, config in enumerate(("splice: {mode: off}", "splice: {mode: auto}", "workerThreads: 7")):
+        gateway.reload(f"config: {{{config}}}\n" + text_of(f"n{number}"))
+    eq(gateway.stderr.count("takes effect at the next start"), 1, "warnings: workerThreads alone")
+    gateway.reload(text_of("end"))
+    eq(gateway.stderr.count("takes effect at the next start"), 1, "warnings on the way back")
+
+
 # ---- load --------------------------------------------------------------------------------------------
 
 

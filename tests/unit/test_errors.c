@@ -35,7 +35,7 @@ TEST(who_is_to_blame_is_named_once)
 		  "b.yaml" },
 		{ { NAMESPACE("n", ", labels: []"), GATEWAY("g", "") },
 		  "to load the rest, correct or remove a.yaml" },
-		{ { GATEWAY("g", "") "---\n" NAMESPACE("n", ""), "x: ]", "" },
+		{ { GATEWAY("g", "") "---\n" NAMESPACE("n", ""), "x: ]", "# nothing\n" },
 		  "to load the rest, correct or remove b.yaml" },
 		/* Two of one port: removing the second would do. */
 		{ { GATEWAY("g", ""), GATEWAY("h", "") },

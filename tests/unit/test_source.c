@@ -48,6 +48,18 @@ static void refused(const char *path, const char *place, const char *words)
 	config_case_done(&c);
 }
 
+/* `cat missing.yaml | headgate -f -` must not start and listen on nothing. */
+TEST(an_empty_stream_is_refused_like_an_empty_file)
+{
+	const struct config_source source = { .path = "standard input", .has_text = true };
+	struct config_case c;
+
+	config_case_sources(&c, &source, 1);
+	assert_int_equal(c.result, -EINVAL);
+	config_case_says(&c, CONFIG_ERROR, "standard input: ", "is empty");
+	config_case_done(&c);
+}
+
 /* Nobody writes to the pipe: opening it as a file would wait forever. */
 TEST(only_regular_files_are_read)
 {

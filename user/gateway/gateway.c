@@ -246,7 +246,8 @@ static int gateway_replace(struct gateway *gateway, struct snapshot *snapshot,
 			 SPAN_FMT(text_span(&messages->errors)));
 		snapshot_unref(snapshot);
 	} else {
-		gateway_warn_static(&messages->warnings, &old->config, &snapshot->config);
+		gateway_warn_static(&messages->warnings, &gateway->start_snapshot->config,
+				    &snapshot->config);
 		options_apply_logging(gateway->options, &old->config, &snapshot->config);
 	}
 	snapshot_unref(old);
