@@ -10,7 +10,7 @@ from plays import play
 
 CONFIG = """
 config:
-  timeouts: {streamIdle: 700ms, tunnelIdle: 700ms, halfClosed: 300ms}
+  timeouts: {clientHeaderMin: 900ms, streamIdle: 700ms, tunnelIdle: 700ms, halfClosed: 300ms}
   backend: {poolIdleTimeout: 300ms, poolMaxSize: 3}
 frontendPolicies:
   http: {http1IdleTimeout: 900ms}

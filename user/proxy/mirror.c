@@ -110,7 +110,7 @@ static bool mirror_is_repeated(struct mirror *mirror)
 {
 	struct upstream *upstream = mirror->upstream;
 
-	if (!upstream->served || upstream->has_response_bytes )
+	if (!upstream->served || upstream->has_response_bytes || !method_is_idempotent(mirror->method))
 		return false;
 	mirror->upstream = NULL;
 	upstream_close(upstream, false);
