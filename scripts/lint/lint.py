@@ -46,8 +46,8 @@ def main():
             print(f"{path}:{line}: {message}")
         if report:
             print(("FAIL" if findings else "ok") + f" lint {name}", flush=True)
-    if total:
-        print(f"lint: {total} finding{'s' if total > 1 else ''}", file=sys.stderr)
+    if report or total:
+        print(f"lint: {len(RULES)} rules, {total} finding{'s' if total != 1 else ''}", file=sys.stderr)
     return 1 if total else 0
 
 

@@ -10,10 +10,11 @@
 
 TEST(an_old_answer_serves_while_the_new_one_is_fetched)
 {
+	enum { REFRESH_MS = 2000 };
 	struct resolver_list *before;
 	struct scene scene;
 
-	scene_open(&scene);
+	scene_open_aging(&scene, REFRESH_MS, LASTING_MS);
 	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
 	play(scene.loop);
 	before = scene.askers[0].list;
@@ -31,9 +32,10 @@ TEST(an_old_answer_serves_while_the_new_one_is_fetched)
 
 TEST(an_answer_nobody_asked_for_in_a_while_is_not_given_out_unchecked)
 {
+	enum { REFRESH_MS = 200 };
 	struct scene scene;
 
-	scene_open(&scene);
+	scene_open_aging(&scene, REFRESH_MS, LASTING_MS);
 	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
 	play(scene.loop);
 	service_set(&scene.service, false, 0, 1, 50);
@@ -47,9 +49,10 @@ TEST(an_answer_nobody_asked_for_in_a_while_is_not_given_out_unchecked)
 
 TEST(an_unchanged_answer_keeps_its_list)
 {
+	enum { REFRESH_MS = 200 };
 	struct scene scene;
 
-	scene_open(&scene);
+	scene_open_aging(&scene, REFRESH_MS, LASTING_MS);
 	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
 	play(scene.loop);
 	play_for(scene.loop, 2 * REFRESH_MS + 20);
@@ -63,10 +66,11 @@ TEST(an_unchanged_answer_keeps_its_list)
 
 TEST(a_failed_refresh_keeps_the_old_addresses_and_is_tried_again_soon)
 {
+	enum { REFRESH_MS = 1000, NEGATIVE_MS = 200 };
 	struct scene scene;
 
 	log_set_level(LOG_ERROR);
-	scene_open(&scene);
+	scene_open_aging(&scene, REFRESH_MS, NEGATIVE_MS);
 	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
 	play(scene.loop);
 	service_set(&scene.service, false, -EAGAIN, 0, 0);
@@ -89,12 +93,13 @@ TEST(a_failed_refresh_keeps_the_old_addresses_and_is_tried_again_soon)
 
 TEST(a_name_without_addresses_fails_for_a_moment_without_asking_again)
 {
+	enum { NEGATIVE_MS = 1000 };
 	static const int errors[] = { -ENOENT, -EAGAIN, -EIO };
 	struct scene scene;
 
 	log_set_level(LOG_ERROR);
 	for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
-		scene_open(&scene);
+		scene_open_aging(&scene, LASTING_MS, NEGATIVE_MS);
 		service_set(&scene.service, false, errors[i], 0, 0);
 		assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
 		play(scene.loop);
