@@ -162,11 +162,13 @@ def fair():
     for thread in threads:
         thread.start()
     client = gateway.client()
-    times = sorted(timed(client.get, "/bytes/10")[0] for _ in range(100))
+    total, times = timed(lambda: sorted(timed(client.get, "/bytes/10")[0] for _ in range(100)))
+    late = withheld(total) / 50  # at most, of the median
     stop.append(True)
     for thread in threads:
         thread.join(5)
     note(f"median {times[50] * 1000:.2f} ms, worst {times[-1] * 1000:.2f} ms")
-    check(times[50] < 0.1 * factor(), f"the median request took {times[50]:.3f} s beside two busy downloads")
+    check(times[50] < 0.1 * factor() + late,
+          f"the median request took {times[50]:.3f} s beside two busy downloads")
     for busy_client in busy:
         busy_client.rst()

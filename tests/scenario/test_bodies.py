@@ -97,14 +97,16 @@ def slow_writer():
 @test("drip and server-sent events come through in time")
 def in_time():
     gateway, _ = play()
-    client = gateway.client().request("GET", "/sse?n=5&interval=100")
+    client = gateway.client().request("GET", "/sse?n=5&interval=300")
     head = client.response_head()
     start = time.monotonic()
     events = []
     for piece in client.body(head):
-        events.append((round(time.monotonic() - start, 1), piece))
+        events.append((round(time.monotonic() - start, 2), piece))
     eq(b"".join(p for _, p in events), b"".join(b"data: %d\n\n" % n for n in range(5)), "events")
-    check(len(events) == 5 and 0.3 <= events[-1][0] <= 0.4 + tolerance(0.4), f"times of the events: {events}")
+    spread = events[-1][0] - events[0][0]
+    check(len(events) >= 3 and spread >= 0.6, f"they come together, at {events}")
+    check(events[-1][0] <= 1.2 + tolerance(1.2), f"they come late, at {events}")
     eq(client.get("/drip?duration=0.3&numbytes=6").body, b"*" * 6, "drip")
 
 

@@ -193,7 +193,7 @@ def stalled():
     eq(gateway.wait_log()["close_reason"], "stream_idle", "close_reason")
     client = gateway.client()
     client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
-    client.send_until_blocked(pattern(1 << 20), quiet_s=0.1)
+    client.send_until_answered(pattern(1 << 20))
     eq(client.response().status, 504, "status")
 
 

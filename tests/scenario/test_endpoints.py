@@ -69,13 +69,14 @@ def less_in_flight():
     addresses = ("127.0.0.2", "127.0.0.3")
     port, _ = origins(*addresses)
     gateway = Gateway(service(addresses, port), workers=1)
-    slow = gateway.client().request("GET", "/delay/1")
+    slow = gateway.client().request("GET", "/delay/20")
     wait_until(lambda: gateway.streams() and gateway.streams()[0]["state"] == "wait_head", 2,
                "a slow request")
     busy = gateway.streams()[0]["endpoint"].split(":")[0]
     seen = answered_by(gateway, 20)
     eq(seen[busy], 0, f"requests to the busy one of {dict(seen)}")
-    eq(slow.response().status, 200, "status of the slow one")
+    eq(gateway.streams()[0]["endpoint"].split(":")[0], busy, "who is still busy with the slow one")
+    slow.rst()
 
 
 @test("an endpoint that refuses is avoided: after its first failure requests go to the other")
@@ -83,8 +84,9 @@ def avoided():
     addresses = ("127.0.0.2", "127.0.0.3")
     port, _ = origins(addresses[1])
     gateway = Gateway(service(addresses, port), workers=1)
-    seen = answered_by(gateway, 40)
-    check(seen[503] <= 1, f"{dict(seen)}: at most the first attempt of the dead one fails within its second")
+    seconds, seen = timed(answered_by, gateway, 40)
+    check(seen[503] <= 1 + int(seconds),
+          f"{dict(seen)} in {seconds:.2f} s: of the dead one at most one attempt a second fails")
     eq(seen[addresses[1]], 40 - seen[503], "answers of the good one")
 
 
@@ -92,19 +94,29 @@ def avoided():
 def not_blamed():
     addresses = ("127.0.0.2", "127.0.0.3")
     port, _ = origins(*addresses)
-    gateway = Gateway(service(addresses, port), workers=1)
+    # A blamed endpoint is avoided for 1 s: what is seen later than that proves nothing.
+    for _ in range(5):
+        if seconds_until_both(Gateway(service(addresses, port), workers=1), addresses) < 1:
+            return
+    raise Failure("the requests took more than a second, five times")
+
+
+def seconds_until_both(gateway, addresses):
+    """After a connect that failed for want of a descriptor, until each endpoint has answered."""
     client = gateway.client()
     wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 1, 3, "the connection")
     hard = resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE)[1]
     resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (3, hard))
+    begin = time.monotonic()
     eq(client.get("/get").status, 503, "status without a descriptor")
     resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (1000, hard))
     seen = collections.Counter()
-    begin = time.monotonic()
-    for _ in range(40):
+    while len(seen) < 2 and sum(seen.values()) < 40:
         seen[client.get("/get").header("x-origin")] += 1
-    note(f"{dict(seen)} within {time.monotonic() - begin:.3f} s; a blamed endpoint is avoided for 1 s")
+    seconds = time.monotonic() - begin
+    note(f"{dict(seen)} within {seconds:.3f} s")
     eq(set(seen), set(addresses), "endpoints that answered")
+    return seconds
 
 
 @test("an endpoint that was avoided is tried again after a while, and used once it is back")
@@ -170,11 +182,13 @@ def without():
 
 @test("an EndpointSlice that changes moves the traffic, and drops nothing")
 def slice_changes():
-    port, _ = origins("127.0.0.2", "127.0.0.3")
+    port, (old, _) = origins("127.0.0.2", "127.0.0.3")
     gateway = Gateway(service(("127.0.0.2",), port), workers=1)
     eq(answered_by(gateway, 5), {"127.0.0.2": 5}, "answers before")
-    slow = gateway.client().request("GET", "/delay/0.5")
+    old.pause()
+    slow = gateway.client().request("GET", "/get")
     wait_until(lambda: len(gateway.streams()) == 1, 2, "a slow request")
     gateway.reload(service(("127.0.0.3",), port))
     eq(answered_by(gateway, 5), {"127.0.0.3": 5}, "answers after")
+    old.resume()
     eq(slow.response().header("x-origin"), "127.0.0.2", "the one that was under way")

@@ -244,7 +244,8 @@ def slow_blocks():
             client.send(f.headers(1, GET + f.literal("x", "y" * 10000), end_headers=False))
         for client in clients:
             client.expect_end(5)
-        check(time.monotonic() - begin < 2 + 2 * factor(), "the connections lasted too long")
+        took = time.monotonic() - begin
+        check(took < 2 + 2 * factor() + withheld(took), f"the connections lasted {took:.1f} s")
 
 
 # ---- readers that do not read ----------------------------------------------------------------------------
@@ -397,12 +398,14 @@ def busy_client():
 @test("honest: 40 cancels a second, before the response head, are not a flood", timeout=40)
 def cancelling_client():
     with Siege() as siege:
-        client, begin = siege.attacker, time.monotonic()
+        client, due = siege.attacker, time.monotonic()
         for i in range(200):
             client.reset(client.request("/delay/5"))
             client.poll()
             check(not client.goaways and not client.end, f"cut after {i} cancels, {client.shown()}")
-            time.sleep(max(0, begin + (i + 1) / 40 - time.monotonic()))
+            # After a stall it must not catch up: many at once would be a flood.
+            due = max(due + 1 / 40, time.monotonic())
+            time.sleep(max(0, due - time.monotonic()))
         expect_untouched(siege)
 
 

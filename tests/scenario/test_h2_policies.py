@@ -65,7 +65,7 @@ def per_try_timeout():
 
 @test("retries: codes, tries that time out, resets before the head, with the body again")
 def retries():
-    policies = "{timeout: {backendRequestTimeout: 300ms}, retry: {attempts: 3, codes: [503]}}"
+    policies = "{timeout: {backendRequestTimeout: 1s}, retry: {attempts: 3, codes: [503]}}"
     client = routed(policies)
     for mode in ("status", "rst", "close", "delay"):
         answer = client.get(f"/unstable?key={mode}&fail=2&mode={mode}&delay=5")

@@ -117,9 +117,9 @@ def header_min():
 
 @test("a head that arrives just in time is served, and the pipelined one behind it too")
 def head_in_time():
-    gateway, _ = play(IDLE)
+    gateway, _ = play(IDLE.replace("1s", "2s"))
     client = gateway.client()
-    client.expect_silence(0.7)
+    client.expect_silence(1.4)
     client.send("GET /get HTTP/1.1\r\nHost: x\r\n\r\nGET /get HTTP/1.1\r\n")
     eq(client.response().status, 200, "status")
     client.expect_silence(0.5)
@@ -180,9 +180,9 @@ def page_strict():
 
 @test("maxConnectionAge closes an idle connection at its age, however busy it was")
 def max_age_idle():
-    gateway, _ = play(with_timeouts("maxConnectionAge: 800ms"))
+    gateway, _ = play(with_timeouts("maxConnectionAge: 1500ms"))
     client = gateway.client()
-    with within(0.8, "the close"):
+    with within(1.5, "the close"):
         for _ in range(3):
             eq(client.get("/get").status, 200, "status")
             client.expect_silence(0.15)
@@ -190,16 +190,16 @@ def max_age_idle():
     expect_fired(gateway, "max_age")
 
 
-@test("maxConnectionAge lets the running exchange complete, as the last one")
+@test("maxConnectionAge lets the running exchange complete, as the last one", waits=True)
 def max_age_busy():
-    gateway, _ = play(with_timeouts("maxConnectionAge: 400ms"))
+    gateway, _ = play(with_timeouts("maxConnectionAge: 1s"))
     client = gateway.client()
-    answer = client.get("/delay/0.8")
+    answer = client.get("/delay/2")
     eq((answer.status, answer.header("Connection")), (200, "close"), "status and Connection")
     client.expect_fin()
     expect_fired(gateway, "max_age")
     client = gateway.client()
-    answer = client.get("/drip?duration=0.8&numbytes=4")  # its head is out before the age is reached
+    answer = client.get("/drip?duration=2&numbytes=4")  # its head is out before the age is reached
     eq((answer.status, answer.header("Connection")), (200, None), "status and Connection")
     client.expect_fin()
     expect_fired(gateway, "max_age", 2)
@@ -244,12 +244,12 @@ def pool_idle():
 
 @test("use starts poolIdleTimeout anew")
 def pool_reuse():
-    gateway, _ = play(SIMPLE + "config: {backend: {poolIdleTimeout: 600ms}}\n")
+    gateway, _ = play(SIMPLE + "config: {backend: {poolIdleTimeout: 1500ms}}\n")
     client = gateway.client()
     for number in (1, 2, 3):
         eq(client.get("/anything").json()["request"], number, "request on the one backend connection")
-        client.expect_silence(0.4)
-    wait_until(lambda: gateway.metrics()("headgate_upstream_pool_idle") == 0, 2, "an empty pool")
+        client.expect_silence(0.8)
+    wait_until(lambda: gateway.metrics()("headgate_upstream_pool_idle") == 0, 3, "an empty pool")
 
 
 @test("the backend's Keep-Alive timeout shortens the time in the pool by a second of safety")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """TCP keepalive: the values on the sockets of both sides, and dead peers found within them."""
+import re
 import time
 
 from hg import *
@@ -104,14 +105,15 @@ def ss_timers():
     client = gateway.client()
     eq(client.get("/get").status, 200, "status")
 
-    def timer(expression):
+    def expect_timer(expression, seconds, what):
         status, out, _ = run(["ss", "-Htno", "state", "established", expression])
         eq(status, 0, "ss")
-        return out
-    out = timer(f"( sport = :{gateway.port} )")
-    check("timer:(keepalive,29" in out or "timer:(keepalive,30" in out, f"downstream: {out!r}")
-    out = timer(f"( dport = :{origin.port} )")
-    check("timer:(keepalive,2min5" in out or "timer:(keepalive,3min" in out, f"upstream: {out!r}")
+        left = re.search(r"timer:\(keepalive,(?:(\d+)min)?(?:(\d+)sec)?,", out)
+        check(left, f"{what}: {out!r}")
+        minutes, rest = (int(part or 0) for part in left.groups())
+        check(seconds - 15 <= 60 * minutes + rest <= seconds, f"{what}, want {seconds} s at first: {out!r}")
+    expect_timer(f"( sport = :{gateway.port} )", 30, "downstream")
+    expect_timer(f"( dport = :{origin.port} )", 180, "upstream")
 
 
 @test("a reload changes the values of new connections, not of those that are open")

@@ -194,7 +194,7 @@ def full_jitter():
     client = gateway.client().request("GET", "/x")
     pauses = times_of(backend, [503] * 12 + [200])
     eq(client.response().status, 200, "status")
-    check(max(pauses) <= 0.2 + tolerance(0.2), f"longest pause {max(pauses):.3f}")
+    check(max(pauses) <= 0.2 + tolerance(0.2, sum(pauses) + 1), f"longest pause {max(pauses):.3f}")
     check(min(pauses) < 0.1 < max(pauses), f"pauses {pauses}: no jitter")
 
 
@@ -290,9 +290,9 @@ def no_retry_after_head():
 # ---- how many, and where ---------------------------------------------------------------------------------
 
 
-@test("the retry budget bounds how many retries run at a time")
+@test("the retry budget bounds how many retries run at a time", waits=True)
 def budget():
-    gateway, _ = play(retrying("{attempts: 1, backoff: 400ms, codes: [503]}",
+    gateway, _ = play(retrying("{attempts: 1, backoff: 2s, codes: [503]}",
                                "{budgetPercent: 20, budgetMin: 2}"),
                       workers=1)
     clients = [gateway.client().request("GET", "/status/503") for _ in range(10)]

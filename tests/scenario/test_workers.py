@@ -38,13 +38,16 @@ def expect_503(client):
 
 @test("connections are spread over the workers, and each worker answers")
 def spread():
-    gateway = start(workers=4)
-    clients = [gateway.client().request("GET", "/delay/1") for _ in range(80)]
+    origin = Origin()
+    gateway = start(workers=4, origin=origin)
+    origin.pause()
+    clients = [gateway.client().request("GET", "/get") for _ in range(80)]
     wait_until(lambda: len(gateway.streams()) == 80, 5, "80 streams")
     counts = [0] * 4
     for stream in gateway.streams():
         counts[stream["worker"]] += 1
     check(min(counts) >= 5, f"streams by worker: {counts}")
+    origin.resume()
     for client in clients:
         eq(client.response().status, 200, "status")
     eq(gateway.metrics()("headgate_downstream_accepted_total"), 80, "accepted")

@@ -161,9 +161,12 @@ def shorten(value, limit=600):
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
 
 
-def tolerance(expected_s):
-    """50 ms + 5 %, relaxed under a sanitizer, and what the machine withheld meanwhile."""
-    return (0.05 + 0.05 * expected_s) * factor() + machine.withheld(expected_s + 1)
+def tolerance(expected_s, over_s=None):
+    """50 ms + 5 %, relaxed under a sanitizer, and what the machine withheld meanwhile.
+
+    over_s: what is judged lies within the last so many seconds, where that is more than one beside itself.
+    """
+    return (0.05 + 0.05 * expected_s) * factor() + machine.withheld(over_s or expected_s + 1)
 
 
 @contextlib.contextmanager

@@ -3,9 +3,11 @@
 
 Read from /proc/<pid>/task/<tid>/schedstat (its second number, ns) of this process and its descendants. On
 a machine with idle cores it is next to nothing; where others use them, measured times are late by as much.
+What a hypervisor kept from the whole machine (the "steal" of /proc/stat, all cores together) comes on top.
 """
 import collections
 import os
+import select
 import threading
 import time
 
@@ -34,25 +36,35 @@ def family(pid):
             yield from family(child)
 
 
+def stolen_ns():
+    fields = read("/proc/stat").split("\n", 1)[0].split()
+    return int(fields[8]) * 1000000000 // os.sysconf("SC_CLK_TCK") if len(fields) > 8 else 0
+
+
 class Watch(threading.Thread):
     """Adds up the waiting, some times a second."""
 
     def __init__(self):
         super().__init__(daemon=True)
         self._lock = threading.Lock()
-        self._seen, self._total_ns = {}, 0
+        self._seen, self._total_ns = {"stolen": stolen_ns()}, 0
         self._samples = collections.deque([(time.monotonic(), 0)], maxlen=int(KEPT_S / INTERVAL_S))
+
+    def _add(self, who, waited_ns):
+        self._total_ns += max(0, waited_ns - self._seen.get(who, 0))
+        self._seen[who] = waited_ns
 
     def sample(self):
         with self._lock:
+            self._add("stolen", stolen_ns())
             for thread, path in family(os.getpid()):
                 fields = read(path + "/schedstat").split()
-                if len(fields) != 3:
-                    continue
-                waited = int(fields[1])
-                self._total_ns += max(0, waited - self._seen.get(thread, 0))
-                self._seen[thread] = waited
-            self._samples.append((time.monotonic(), self._total_ns))
+                if len(fields) == 3:
+                    self._add(thread, int(fields[1]))
+            now = time.monotonic()
+            if len(self._samples) > 1 and now - self._samples[-2][0] < INTERVAL_S:
+                self._samples.pop()  # who asks often must not push out what is older
+            self._samples.append((now, self._total_ns))
             return self._total_ns
 
     def withheld(self, seconds):
@@ -76,6 +88,13 @@ def watch():
     global _watch
     _watch = Watch()
     _watch.start()
+
+
+def readable(socket, seconds):
+    """Waits so long for bytes or an end, and for as much longer as was withheld meanwhile."""
+    poll = select.poll()
+    poll.register(socket, select.POLLIN)
+    return bool(poll.poll(seconds * 1000) or poll.poll(withheld(seconds) * 1000))
 
 
 def withheld(seconds):

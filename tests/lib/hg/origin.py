@@ -7,6 +7,7 @@ import select
 import signal
 import socket
 
+from hg import machine
 from hg.framework import Context, Failure, binary, context, factor, tmpdir, wait_until
 from hg.ports import free_port
 from hg.process import Process
@@ -113,7 +114,7 @@ class Backend:
 
     def accept(self, timeout=5.0):
         """The next connection. Failure when none comes."""
-        if not select.select([self.socket], [], [], timeout * factor())[0]:
+        if not machine.readable(self.socket, timeout * factor()):
             raise Failure(f"nobody connected to the backend within {timeout * factor():.1f} s")
         return Raw(self.socket.accept()[0])
 

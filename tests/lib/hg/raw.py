@@ -6,7 +6,7 @@ import socket
 import struct
 import time
 
-from hg import http1
+from hg import http1, machine
 from hg.framework import Context, Failure, context, factor, shorten
 
 SO_LINGER_RESET = struct.pack("ii", 1, 0)
@@ -80,6 +80,18 @@ class Raw:
             offset = (offset + taken) % len(view)
         return total
 
+    def send_until_answered(self, data):
+        """Sends data again and again, whenever some of it is taken, until something comes back."""
+        self.socket.setblocking(False)
+        start, offset, view = time.monotonic(), 0, memoryview(data)
+        while not select.select([self.socket], [], [], 0)[0]:
+            took = time.monotonic() - start
+            if took > self.timeout + machine.withheld(took):
+                raise Failure(f"no answer to an upload for {took:.1f} s")
+            if select.select([self.socket], [self.socket], [], 0.1)[1]:
+                offset = (offset + self.socket.send(view[offset:])) % len(view)
+        return self
+
     def request(self, method, target, headers=(), body=None, chunked=False, host=None, version="1.1"):
         """Sends a request; read the answer with response(). body: bytes, or with chunked a list of chunks."""
         return self.send(
@@ -107,11 +119,12 @@ class Raw:
         """Adds to the buffer; False at FIN. Failure on RST and on silence."""
         if self._ended:
             return False
-        self.socket.settimeout(self.timeout if timeout is None else timeout)
+        timeout = self.timeout if timeout is None else timeout
+        if not machine.readable(self.socket, timeout):
+            raise Failure(f"silence for {timeout:.2f} s, buffered: {self.shown()}")
         try:
+            self.socket.settimeout(self.timeout)
             data = self.socket.recv(most)
-        except socket.timeout:
-            raise Failure(f"silence for {self.socket.gettimeout():.2f} s, buffered: {self.shown()}") from None
         except ConnectionResetError:
             self._ended = True
             raise Failure(f"RST, buffered: {self.shown()}") from None
@@ -207,31 +220,36 @@ class Raw:
         if self._receive(self.timeout if timeout is None else timeout * factor()) or self._buffer:
             raise Failure(f"want FIN, got {self.shown()}")
 
+    def _next(self, timeout):
+        """Bytes, b"" at FIN, None after silence."""
+        if not machine.readable(self.socket, self.timeout if timeout is None else timeout * factor()):
+            return None
+        self.socket.settimeout(self.timeout)
+        return self.socket.recv(1 << 16)
+
     def expect_rst(self, timeout=None):
         """RST, after whatever bytes; returns those."""
-        self.socket.settimeout(self.timeout if timeout is None else timeout * factor())
         while True:
             try:
-                data = self.socket.recv(1 << 16)
+                data = self._next(timeout)
             except ConnectionResetError:
                 self._ended = True
                 return self._take(len(self._buffer))
-            except socket.timeout:
-                raise Failure(f"want RST, got silence after {self.shown()}") from None
+            if data is None:
+                raise Failure(f"want RST, got silence after {self.shown()}")
             if not data:
                 raise Failure(f"want RST, got FIN after {self.shown()}")
             self._buffer += data
 
     def expect_end(self, timeout=None):
         """FIN or RST; returns "fin" or "rst" and what came before."""
-        self.socket.settimeout(self.timeout if timeout is None else timeout * factor())
         while True:
             try:
-                data = self.socket.recv(1 << 16)
+                data = self._next(timeout)
             except (ConnectionResetError, BrokenPipeError):
                 return "rst", self._take(len(self._buffer))
-            except socket.timeout:
-                raise Failure(f"want the end of the connection, got silence after {self.shown()}") from None
+            if data is None:
+                raise Failure(f"want the end of the connection, got silence after {self.shown()}")
             if not data:
                 return "fin", self._take(len(self._buffer))
             self._buffer += data
