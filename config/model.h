@@ -40,6 +40,19 @@ struct keepalive_policy {
 	uint32_t retries;
 };
 
+/* 0 in both: not said. */
+enum normalize_path {
+	NORMALIZE_FULL = 1,
+	NORMALIZE_KEEP_SLASHES,
+	NORMALIZE_OFF,
+};
+
+enum escaped_slashes {
+	ESCAPED_REJECT = 1,
+	ESCAPED_KEEP,
+	ESCAPED_DECODE,
+};
+
 /* frontend http: always complete, defaults filled in. */
 struct frontend_http {
 	uint64_t max_buffer_bytes;
@@ -53,6 +66,8 @@ struct frontend_http {
 	struct opt_u64 http2_frame_bytes;
 	struct opt_duration http2_keepalive_interval;
 	struct opt_duration http2_keepalive_timeout;
+	enum normalize_path normalize_path;
+	enum escaped_slashes escaped_slashes;
 };
 
 struct frontend_tcp {

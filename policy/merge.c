@@ -30,6 +30,8 @@ static const struct merge_field http_fields[] = {
 	OPTIONAL(struct frontend_http, http2_frame_bytes, "http2FrameSize"),
 	OPTIONAL(struct frontend_http, http2_keepalive_interval, "http2KeepaliveInterval"),
 	OPTIONAL(struct frontend_http, http2_keepalive_timeout, "http2KeepaliveTimeout"),
+	PLAIN(struct frontend_http, normalize_path, "normalizePath"),
+	PLAIN(struct frontend_http, escaped_slashes, "escapedSlashes"),
 };
 
 static const struct merge_field timeout_fields[] = {

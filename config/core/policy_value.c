@@ -78,6 +78,18 @@ static const struct schema_row frontend_http_rows[] = {
 	{ "http2KeepaliveTimeout", AS_OPT_DURATION(struct frontend_http, http2_keepalive_timeout),
 	  AT_LEAST(NS_PER_MS), MANIFEST_AT_LEAST(NS_PER_S), .dump = DUMP_NULL,
 	  .preset_doc = "`20s` with PINGs", .doc = "no answer within it closes the connection" },
+	/* In the order of enum normalize_path and enum escaped_slashes. */
+	{ "normalizePath", AS_WORD(struct frontend_http, normalize_path), .word_base = NORMALIZE_FULL,
+	  WORDS("full", "keepSlashes", "off"), MANIFEST_WORDS("Full", "KeepSlashes", "Off"),
+	  .preset_doc = "`full`",
+	  .doc = "what routes match and backends get (RFC 3986 6.2.2): escapes of letters, digits and `-._~` "
+		 "decoded, dot segments removed, runs of slashes made one (not with `keepSlashes`); bad "
+		 "escapes and `%00` are 400. `off`: the path as it came" },
+	{ "escapedSlashes", AS_WORD(struct frontend_http, escaped_slashes), .word_base = ESCAPED_REJECT,
+	  WORDS("reject", "keep", "decode"), MANIFEST_WORDS("Reject", "Keep", "Decode"),
+	  .preset_doc = "`reject`",
+	  .doc = "`%2F`, `%5C` and backslashes in paths: 400, left alone, or made a slash; without effect "
+		 "where `normalizePath` is `off`" },
 	{ "http1HeaderCase", .refusal = NOT_YET },
 	{ "http2MaxHeaderSize", .refusal = NOT_YET },
 	{ "maxConnectionDuration", .refusal = "is not supported yet; use config.timeouts.maxConnectionAge" },

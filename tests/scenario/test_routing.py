@@ -3,7 +3,8 @@
 from collections import Counter
 
 from hg import *
-from plays import play
+from hg.h2 import H2Client
+from plays import acted, play
 
 
 def direct(name, matches=None, hostnames=None, indent=4):
@@ -49,13 +50,62 @@ def path_precedence():
         expect(gateway.client(), table)
 
 
-@test("a path is compared as it was sent: no decoding, no dot segments, case counts")
+SPELLINGS = ["//admin", "/./admin", "/x/../admin", "/%61dmin", "/%61%64%6D%69%6e", "/x/%2e%2e/admin",
+             "/x/.%2E/admin/", "/../admin", "/admin%2fx", "/admin%5cx", "/admin\\x", "/x/..//admin",
+             "/admin/./x", "/admin/../admin/%00"]
+DENY = routes(direct("deny", [path("pathPrefix", "/admin")]), direct("rest", [path("pathPrefix", "/")]))
+
+
+def answers(config, spellings):
+    gateway, _ = play(config)
+    for target in spellings:
+        for name in (target, f"http://x{target}"):
+            client = gateway.client()
+            answer = client.get(name, host="x")
+            yield name, answer.text if answer.status == 200 else str(answer.status)
+
+
+@test("no spelling of a path passes by the route that denies it")
+def spellings_denied():
+    for target, got in answers(DENY, SPELLINGS):
+        check(got in ("deny", "400"), f"{target} went to {got}")
+    decode = DENY + "frontendPolicies: {http: {escapedSlashes: decode}}\n"
+    for target, got in answers(decode, SPELLINGS[:-1]):
+        eq(got, "deny", target)
+    kept = DENY + "frontendPolicies: {http: {escapedSlashes: keep, normalizePath: keepSlashes}}\n"
+    eq([got for _, got in answers(kept, ["/%61dmin", "/admin%2fx", "//admin"])],
+       ["deny", "deny", "rest", "rest", "rest", "rest"], "keep and keepSlashes")
+
+
+@test("no spelling of a path passes by a route over HTTP/2")
+def spellings_denied_h2():
+    gateway, _ = play(DENY)
+    for target in SPELLINGS:
+        client = H2Client(gateway.port)
+        answer = client.get(target)
+        check(answer.status == 400 or answer.text == "deny", f"{target}: {answer.status}")
+
+
+@test("normalizePath: off compares paths as they were sent: no decoding, no dot segments; case counts always")
 def raw_paths():
-    gateway, _ = play(routes(direct("admin", [path("exact", "/admin")]),
-                             direct("rest", [path("pathPrefix", "/")])))
+    parts = routes(direct("admin", [path("exact", "/admin")]), direct("rest", [path("pathPrefix", "/")]))
+    gateway, _ = play(parts + "frontendPolicies: {http: {normalizePath: 'off'}}\n")
     expect(gateway.client(), [("/admin", "admin"), ("/Admin", "rest"), ("/%61dmin", "rest"),
-                              ("/x/../admin", "rest"), ("//admin", "rest"),
+                              ("/x/../admin", "rest"), ("//admin", "rest"), ("/admin%2f", "rest"),
                               ("/admin?x", "admin"), ("/admin/", "rest"), ("/admin;x", "rest")])
+    gateway, _ = play(parts)
+    expect(gateway.client(), [("/Admin", "rest"), ("/x/../%61dmin?/../%2f", "admin"), ("/admin;x", "rest")])
+
+
+@test("the backend gets the path that was matched and the query as it came; the log has what the client sent")
+def path_forwarded():
+    gateway, backend = acted()
+    client = gateway.client().request("GET", "/x/../a//%62%c3%A4?q=%61/../%2f")
+    upstream = backend.accept()
+    eq(upstream.read_request().target, "/a/b%C3%A4?q=%61/../%2f", "target at the backend")
+    upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    eq(client.response().status, 200, "status")
+    eq(gateway.wait_log()["http.path"], "/x/../a//%62%c3%A4?q=%61/../%2f", "path in the log")
 
 
 @test("a regex must fit the whole path, and an expensive one ends")

@@ -7,6 +7,7 @@
 #include "user/base/clock.h"
 #include "user/http/grpc.h"
 #include "user/http/hop.h"
+#include "user/http/path.h"
 #include "user/http/target.h"
 #include "user/proxy/client.h"
 #include "user/proxy/connect_tunnel.h"
@@ -127,16 +128,38 @@ static int exchange_prepare_head(struct stream *stream)
 	return exchange_use_backend(stream);
 }
 
+/* The log keeps the spelling of the client. */
+static enum http_bad exchange_normalise(struct stream *stream, const struct frontend_http *http)
+{
+	static const enum path_slashes slashes[] = {
+		[0] = PATH_SLASHES_REJECT,
+		[ESCAPED_REJECT] = PATH_SLASHES_REJECT,
+		[ESCAPED_KEEP] = PATH_SLASHES_KEEP,
+		[ESCAPED_DECODE] = PATH_SLASHES_DECODE,
+	};
+	const struct path_rules rules = { .keeps_double = http->normalize_path == NORMALIZE_KEEP_SLASHES,
+					  .slashes = slashes[http->escaped_slashes] };
+	struct request_head *head = &stream->exchange->head;
+
+	if (http->normalize_path == NORMALIZE_OFF)
+		return BAD_NONE;
+	return path_normalise(head->path, &rules, &stream->exchange->arena, &head->path);
+}
+
 enum stream_step exchange_route(struct stream *stream)
 {
 	const struct bind *bind = stream->client->bind->bind;
 	struct route_found found;
+	enum http_bad bad;
 
 	stream->is_grpc = grpc_is_call(&stream->exchange->head.fields);
 	if (connect_tunnel_is_asked(stream) && !connect_tunnel_admit(stream))
 		return STEP_WAIT;
 	if (!bind)
 		return response_error(stream, 404, SPAN("bind not found"), END_CONFIG_REMOVED);
+	bad = exchange_normalise(stream, bind->http);
+	if (bad)
+		return response_bad_request(stream, bad);
 	stream->listener = listener_find(bind, authority_host(stream->exchange->head.authority));
 	if (!stream->listener)
 		return response_error(stream, 404, SPAN("listener not found"), END_NO_ROUTE);

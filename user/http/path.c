@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/http/path.h"
+
+#include "user/base/octets.h"
+
+/* RFC 3986 2.3 */
+static bool is_unreserved(unsigned char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+	       c == '.' || c == '_' || c == '~';
+}
+
+static unsigned char hex_value(char c)
+{
+	return (unsigned char)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+}
+
+/* The byte that the escape at `at` stands for; -1: it is none. */
+static int escape_read(const char *at, const char *end)
+{
+	if (end - at < 3 || !octet_is(at[1], OCTET_HEX) || !octet_is(at[2], OCTET_HEX))
+		return -1;
+	return hex_value(at[1]) << 4 | hex_value(at[2]);
+}
+
+/* Does an escape that means `byte` stay as it is? */
+static bool escape_is_plain(const char *at, int byte, const struct path_rules *rules)
+{
+	if (byte <= 0 || is_unreserved((unsigned char)byte) || at[1] >= 'a' || at[2] >= 'a')
+		return false;
+	return rules->slashes == PATH_SLASHES_KEEP || (byte != '/' && byte != '\\');
+}
+
+static bool is_dot_segment(const char *at, const char *end)
+{
+	const char *dots = at;
+
+	while (at < end && *at == '.')
+		at++;
+	return (at == end || *at == '/') && at - dots >= 1 && at - dots <= 2;
+}
+
+static bool is_slash_normal(const char *at, const char *end, const struct path_rules *rules)
+{
+	return !(at + 1 < end && at[1] == '/' && !rules->keeps_double) && !is_dot_segment(at + 1, end);
+}
+
+/* Most paths: nothing is to do, and nothing is copied. */
+static bool is_normal(struct span path, const struct path_rules *rules)
+{
+	const char *end = path.data + path.len;
+
+	for (const char *at = path.data; at < end; at++) {
+		if (*at == '/' && !is_slash_normal(at, end, rules))
+			return false;
+		if (*at == '\\' && rules->slashes != PATH_SLASHES_KEEP)
+			return false;
+		if (*at == '%' && !escape_is_plain(at, escape_read(at, end), rules))
+			return false;
+	}
+	return true;
+}
+
+/* A slash in disguise; three bytes when it is an escape. */
+static enum http_bad put_slash(char **out, const char *at, const struct path_rules *rules, int byte)
+{
+	if (rules->slashes == PATH_SLASHES_REJECT)
+		return BAD_PATH_SLASH;
+	if (rules->slashes == PATH_SLASHES_DECODE) {
+		*(*out)++ = '/';
+	} else if (*at == '\\') {
+		*(*out)++ = '\\';
+	} else {
+		memcpy(*out, byte == '/' ? "%2F" : "%5C", 3);
+		*out += 3;
+	}
+	return BAD_NONE;
+}
+
+static enum http_bad put_escape(char **out, const char *at, const char *end, const struct path_rules *rules)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	int byte = escape_read(at, end);
+
+	if (byte <= 0)
+		return BAD_PATH;
+	if (byte == '/' || byte == '\\')
+		return put_slash(out, at, rules, byte);
+	if (is_unreserved((unsigned char)byte)) {
+		*(*out)++ = (char)byte;
+		return BAD_NONE;
+	}
+	*(*out)++ = '%';
+	*(*out)++ = digits[byte >> 4];
+	*(*out)++ = digits[byte & 15];
+	return BAD_NONE;
+}
+
+/* Escapes first: what is a dot or a slash has to be known before segments are. */
+static enum http_bad decode(struct span path, const struct path_rules *rules, char *out, size_t *ret_len)
+{
+	const char *end = path.data + path.len;
+	char *start = out;
+
+	for (const char *at = path.data; at < end; at += *at == '%' ? 3 : 1) {
+		enum http_bad bad = BAD_NONE;
+
+		if (*at == '%')
+			bad = put_escape(&out, at, end, rules);
+		else if (*at == '\\')
+			bad = put_slash(&out, at, rules, '\\');
+		else
+			*out++ = *at;
+		if (bad)
+			return bad;
+	}
+	*ret_len = (size_t)(out - start);
+	return BAD_NONE;
+}
+
+/* RFC 3986 5.2.4, in place: `to` is behind what is kept, `at` at the slash in front of the next segment. */
+static size_t remove_dots(char *path, size_t len, const struct path_rules *rules)
+{
+	const char *end = path + len;
+	const char *at = path;
+	char *to = path;
+
+	while (at < end) {
+		const char *segment = at + 1;
+		const char *next = segment;
+
+		while (next < end && *next != '/')
+			next++;
+		if (next == segment && next < end && !rules->keeps_double) {
+			at = next;
+			continue;
+		}
+		if (!is_dot_segment(segment, end)) {
+			memmove(to, at, (size_t)(next - at));
+			to += next - at;
+		} else {
+			while (next - segment == 2 && to > path && *--to != '/')
+				;
+			if (next == end)
+				*to++ = '/';
+		}
+		at = next;
+	}
+	return (size_t)(to - path);
+}
+
+enum http_bad path_normalise(struct span path, const struct path_rules *rules, struct arena *arena,
+			     struct span *ret_path)
+{
+	enum http_bad bad;
+	size_t len = 0;
+	char *bytes;
+
+	*ret_path = path;
+	if (path.len == 0 || path.data[0] != '/' || is_normal(path, rules))
+		return BAD_NONE;
+	bytes = arena_bytes(arena, path.len);
+	if (!bytes)
+		return BAD_NO_MEMORY;
+	bad = decode(path, rules, bytes, &len);
+	if (bad)
+		return bad;
+	*ret_path = span_of(bytes, remove_dots(bytes, len, rules));
+	return BAD_NONE;
+}

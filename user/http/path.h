@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/http/head.h"
+#include "user/http/refusal.h"
+
+/* What "%2F", "\" and "%5C" are: many backends take each of them for a slash, and many do not. */
+enum path_slashes {
+	PATH_SLASHES_REJECT,
+	PATH_SLASHES_KEEP,
+	PATH_SLASHES_DECODE, /* a slash, before dot segments are removed */
+};
+
+struct path_rules {
+	bool keeps_double; /* "//" stays */
+	enum path_slashes slashes;
+};
+
+/*
+ * One spelling for each path, so that routes cannot be passed by with another one (RFC 3986 6.2.2, 5.2.4):
+ * escapes of unreserved characters are decoded, hexadecimal digits are upper-case, dot segments are gone,
+ * runs of slashes are one. Refuses "%" without two digits and %00 (BAD_PATH). What begins with no slash
+ * ("*", the nothing of CONNECT) stays.
+ *
+ * *ret_path is `path` itself when nothing had to change, else a copy in `arena`, which is never longer.
+ * Normalising the result again changes nothing.
+ */
+enum http_bad path_normalise(struct span path, const struct path_rules *rules, struct arena *arena,
+			     struct span *ret_path);
