@@ -228,9 +228,11 @@ uint64_t tunnel_fill(struct near_tunnel *t, int fd, uint64_t seed, uint64_t posi
 		     int quiet_ms)
 {
 	char piece[16384];
-	uint64_t start = position, quiet_since = now_ms();
+	uint64_t start = position, until = now_ms() + FILL_LIMIT_MS;
+	int quiet_turns = 0;
 
-	while (position - start < max && now_ms() - quiet_since < (uint64_t)quiet_ms) {
+	/* Turns that moved nothing are counted, not the time: in that the test itself may not have run. */
+	while (position - start < max && quiet_turns < quiet_ms && now_ms() < until) {
 		size_t want = max - (position - start) < sizeof(piece) ? (size_t)(max - (position - start)) :
 									 sizeof(piece);
 
@@ -239,9 +241,14 @@ uint64_t tunnel_fill(struct near_tunnel *t, int fd, uint64_t seed, uint64_t posi
 
 		if (sent > 0) {
 			position += (uint64_t)sent;
-			quiet_since = now_ms();
+			quiet_turns = 0;
+			tunnel_turn(t, 0);
+		} else {
+			uint64_t turn_ms = now_ms();
+
+			tunnel_turn(t, 1);
+			quiet_turns += now_ms() > turn_ms;
 		}
-		tunnel_turn(t, sent > 0 ? 0 : 1);
 	}
 	return position - start;
 }

@@ -53,7 +53,7 @@ void tunnel_run_for(struct near_tunnel *tunnel, int ms);
 /* Sends or receives while the gateway works; what was possible within the time. */
 size_t tunnel_send(struct near_tunnel *tunnel, int fd, const char *bytes, size_t len, int limit_ms);
 size_t tunnel_receive(struct near_tunnel *tunnel, int fd, char *bytes, size_t len, int limit_ms);
-/* Writes the pattern until nothing was taken for quiet_ms; returns how much was. */
+/* Writes the pattern until nothing was taken in quiet_ms turns of 1 ms; returns how much was. */
 uint64_t tunnel_fill(struct near_tunnel *tunnel, int fd, uint64_t seed, uint64_t position, uint64_t max,
 		     int quiet_ms);
 /* Reads and checks `len` bytes; false: too few within limit_ms without one, or wrong ones. */

@@ -70,6 +70,13 @@ void rig_need(int error, const char *what, struct text *why)
 		rig_skip(reason);
 }
 
+bool rig_is_impatient;
+
+int rig_patience_ms(int ms)
+{
+	return rig_is_impatient ? ms : 40 * ms;
+}
+
 void rig_break(struct bpf_object *object, void *arg)
 {
 	struct bpf_map *rodata = bpf_object__find_map_by_name(object, ".rodata");
@@ -179,7 +186,7 @@ uint32_t rig_link_id(int link_fd)
 
 bool rig_is_gone(int (*get_fd)(uint32_t id), uint32_t id)
 {
-	for (int i = 0; i < 400; i++) {
+	for (int i = 0; i < 4000; i++) {
 		int fd = get_fd(id);
 
 		if (fd < 0)

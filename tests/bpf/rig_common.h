@@ -23,6 +23,15 @@ void rig_skip(const char *reason);
 /* The same where an error stands between this host and `what`. Frees `why`. */
 void rig_need(int error, const char *what, struct text *why);
 
+/*
+ * How long to wait for what has to come: 40 times as long as given, unless the test has taken out the rule
+ * that makes it come. What is to fail should fail soon, what is to hold returns as soon as it does.
+ */
+int rig_patience_ms(int ms);
+extern bool rig_is_impatient;
+
+enum { FILL_LIMIT_MS = 30000 }; /* for a test that fills buffers */
+
 /* before_load of a broken object: arg is the uint32_t with the rules to be off. */
 void rig_break(struct bpf_object *object, void *arg);
 
@@ -41,7 +50,7 @@ void rig_reset(int *fd); /* closes with RST */
 /* ---- programs, maps and links in the kernel, as other tools show them */
 uint32_t rig_program_id(int program_fd);
 uint32_t rig_link_id(int link_fd);
-/* The kernel frees them a moment after their last user: within two seconds. */
+/* The kernel frees them a moment after their last user: within 20 seconds. */
 bool rig_is_gone(int (*get_fd)(uint32_t id), uint32_t id);
 int rig_count_elements(int map_fd); /* keys of 64 bits */
 /* Runs a child that reports `size` bytes, and kills it a little later. */

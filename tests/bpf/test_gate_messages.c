@@ -44,7 +44,7 @@ TEST(pipelined_bytes_stay_on_their_side_at_every_boundary)
 		rig_start(&s.up, &options);
 		send_pattern(rig, s.client, 1, position, PIECE);
 		expect(rig, s.server, 1, position, body);
-		assert_true(rig_run(rig, rig_way_ended, &s.up, 1000));
+		assert_true(rig_run(rig, rig_way_ended, &s.up, 20000));
 		assert_int_equal(s.up.end, RIG_DONE);
 		if (body < PIECE)
 			expect_in_gateway(rig, &s.front_socket, 1, position + body, PIECE - body);
@@ -61,7 +61,7 @@ TEST(pipelined_bytes_stay_on_their_side_at_every_boundary)
 		rig_turn(rig, 0);
 		send_pattern(rig, s.client, 1, position + split, PIECE - split);
 		expect(rig, s.server, 1, position, PIECE / 2);
-		assert_true(rig_run(rig, rig_way_ended, &s.up, 1000));
+		assert_true(rig_run(rig, rig_way_ended, &s.up, 20000));
 		expect_in_gateway(rig, &s.front_socket, 1, position + PIECE / 2, PIECE / 2);
 		position += PIECE;
 	}
@@ -93,7 +93,7 @@ TEST(a_connection_carries_many_messages)
 		rig_start(&s.up, &options);
 		send_pattern(rig, s.client, 1, up + HEAD, body);
 		expect(rig, s.server, 1, up, HEAD + body);
-		assert_true(rig_run(rig, rig_way_ended, &s.up, 2000));
+		assert_true(rig_run(rig, rig_way_ended, &s.up, 20000));
 		assert_int_equal(s.up.end, RIG_DONE);
 		up += HEAD + body;
 
@@ -103,7 +103,7 @@ TEST(a_connection_carries_many_messages)
 		assert_true(send_all(rig, s.front, head, HEAD));
 		rig_start(&s.down, &options);
 		expect(rig, s.client, 2, down, HEAD + body);
-		assert_true(rig_run(rig, rig_way_ended, &s.down, 2000));
+		assert_true(rig_run(rig, rig_way_ended, &s.down, 20000));
 		assert_int_equal(s.down.end, RIG_DONE);
 		down += HEAD + body;
 	}
@@ -133,11 +133,11 @@ TEST(sockets_find_new_partners)
 		rig_start(&client->up, &body);
 		send_pattern(rig, client->client, 1 + (uint64_t)(round % 2), position, 5000);
 		expect(rig, first.server, 1 + (uint64_t)(round % 2), position, 5000);
-		assert_true(rig_run(rig, rig_way_ended, &client->up, 1000));
+		assert_true(rig_run(rig, rig_way_ended, &client->up, 20000));
 		rig_start(&client->down, &body);
 		send_pattern(rig, first.server, 7, (uint64_t)round * 5000, 5000);
 		expect(rig, client->client, 7, (uint64_t)round * 5000, 5000);
-		assert_true(rig_run(rig, rig_way_ended, &client->down, 1000));
+		assert_true(rig_run(rig, rig_way_ended, &client->down, 20000));
 		assert_int_equal(client->down.end, RIG_DONE);
 	}
 	expect_nothing(rig, first.client);
@@ -174,7 +174,7 @@ TEST(a_short_body_says_how_much_is_missing)
 	rig_start(&s.up, &options);
 	send_pattern(rig, s.client, 1, 0, 600);
 	shutdown(s.client, SHUT_WR);
-	assert_true(rig_run(rig, rig_way_ended, &s.up, 1000));
+	assert_true(rig_run(rig, rig_way_ended, &s.up, 20000));
 	assert_int_equal(s.up.end, RIG_EOF);
 	assert_int_equal(s.up.direction.left_bytes, 400);
 	expect(rig, s.server, 1, 0, 600);
@@ -218,7 +218,7 @@ static int change_lanes(struct rig *rig, uint64_t *random)
 			rig_turn(rig, 0);
 		gate_direction_leave(&s.up.direction);
 		rig_step(&s.up);
-		assert_true(rig_run(rig, rig_way_ended, &s.up, 3000));
+		assert_true(rig_run(rig, rig_way_ended, &s.up, 20000));
 		assert_int_equal(s.up.end, RIG_BYTES);
 		if (random_u32(random) % 4)
 			copy_by_hand(&s, random_u32(random) % 20000);
@@ -287,7 +287,7 @@ TEST(chunked_bodies_survive_every_split)
 		assert_int_equal(receive_some(rig, s.server, got + split, len - split, 500), len - split);
 		assert_memory_equal(got, body, len);
 		assert_true(send_all(rig, s.client, end, strlen(end)));
-		assert_true(rig_run(rig, rig_way_ended, &s.up, 500));
+		assert_true(rig_run(rig, rig_way_ended, &s.up, 20000));
 		assert_int_equal(s.up.end, RIG_BYTES);
 		assert_int_equal(s.up.reason, GATE_REASON_CHUNK_LAST);
 		chunk_walk(&expected, (const unsigned char *)body, len);

@@ -18,8 +18,8 @@ static bool says(struct near_tunnel *t, int from, int to, const char *text)
 {
 	char bytes[256] = "";
 
-	return tunnel_send(t, from, text, strlen(text), 500) == strlen(text) &&
-	       tunnel_receive(t, to, bytes, strlen(text), 500) == strlen(text) &&
+	return tunnel_send(t, from, text, strlen(text), 20000) == strlen(text) &&
+	       tunnel_receive(t, to, bytes, strlen(text), 20000) == strlen(text) &&
 	       memcmp(bytes, text, strlen(text)) == 0;
 }
 
@@ -75,6 +75,18 @@ static bool traffic_is_over(void *arg)
 	       f->writers[1].is_finished;
 }
 
+static bool both_are_over(void *arg)
+{
+	struct near_tunnel *t = arg;
+
+	return t->up.is_over && t->down.is_over;
+}
+
+static bool up_failed(void *arg)
+{
+	return ((struct near_tunnel *)arg)->up.error != 0;
+}
+
 /* Both ways at once until both ends have seen the end of the other; what each lane carried is added. */
 static void check_traffic(const struct near_tunnel_options *options, uint64_t seed, bool starts_late,
 			  const struct traffic *shape, uint64_t bytes, uint32_t piece,
@@ -99,7 +111,7 @@ static void check_traffic(const struct near_tunnel_options *options, uint64_t se
 	tunnel_run_for(&t, 2);
 	if (starts_late)
 		tunnel_start(&t);
-	assert_true(tunnel_run(&t, traffic_is_over, &f, 30000));
+	assert_true(tunnel_run(&t, traffic_is_over, &f, 60000));
 	for (int i = 0; i < 2; i++) {
 		actor_join(&f.readers[i]);
 		actor_join(&f.writers[i]);
@@ -109,7 +121,7 @@ static void check_traffic(const struct near_tunnel_options *options, uint64_t se
 		assert_int_equal(f.writers[i].error, 0);
 	}
 	/* The FIN may be read before the gateway has looked for the other one. */
-	tunnel_run_for(&t, 5);
+	assert_true(tunnel_run(&t, both_are_over, &t, 20000));
 	const struct near_way *ways[2] = { &t.up, &t.down };
 	for (int i = 0; i < 2; i++) {
 		struct near_stats stats = near_direction_stats(&ways[i]->direction);
@@ -216,7 +228,7 @@ TEST(a_stopped_reader_is_bounded)
 	assert_int_equal(stats.lane, NEAR_LANE_COPY);
 	assert_true(stats.direct_bytes > 0 && stats.near_bytes > 0 && t.up.copied_bytes > 0);
 	assert_true(t.up.direction.record->kernel.receiver_peak_bytes <= NEAR_RECEIVER_BYTES);
-	assert_true(tunnel_check(&t, t.server, 5, 0, written, 2000));
+	assert_true(tunnel_check(&t, t.server, 5, 0, written, 20000));
 	assert_int_equal(receive_memory(t.server), 0);
 	assert_true(says(&t, t.client, t.server, "again"));
 	assert_int_equal(near_direction_stats(&t.up.direction).lane, NEAR_LANE_DIRECT);
@@ -237,7 +249,7 @@ TEST(a_chosen_receive_buffer_is_not_exceeded)
 	written = filled_tunnel(near, &t, &options);
 	assert_true(near_direction_stats(&t.up.direction).direct_bytes > 0);
 	assert_true(receive_memory(t.server) <= 2 * 65536);
-	assert_true(tunnel_check(&t, t.server, 5, 0, written, 2000));
+	assert_true(tunnel_check(&t, t.server, 5, 0, written, 20000));
 	tunnel_close(&t);
 	near_free(near);
 }
@@ -257,13 +269,13 @@ TEST(queued_bytes_outlive_the_gateway)
 	assert_int_equal(near_direction_stats(&t.up.direction).direct_bytes, 200000);
 	assert_int_equal(shutdown(t.client, SHUT_WR), 0);
 	assert_int_equal(shutdown(t.server, SHUT_WR), 0);
-	tunnel_run_for(&t, 20);
-	assert_true(t.up.is_over && t.down.is_over);
+	assert_true(tunnel_run(&t, both_are_over, &t, 20000));
 	near_direction_stop(&t.up.direction);
 	near_direction_stop(&t.down.direction);
 	assert_int_equal(close(t.front), 0);
 	assert_int_equal(close(t.back), 0);
 	t.front = t.back = -1;
+	set_blocking(t.server, true);
 	while ((got = recv(t.server, bytes, sizeof(bytes), 0)) > 0) {
 		assert_int_equal(pattern_check(bytes, 6, position, (size_t)got), -1);
 		position += (uint64_t)got;
@@ -293,10 +305,11 @@ TEST(a_reset_arrives_behind_the_bytes)
 	tunnel_start(&t);
 	assert_int_equal(tunnel_fill(&t, t.client, 7, 0, 100000, 50), 100000);
 	abort_and_close(&t.client);
-	tunnel_run_for(&t, 20);
+	assert_true(tunnel_run(&t, up_failed, &t, 20000));
 	assert_int_equal(t.up.error, -ECONNRESET);
-	assert_true(tunnel_check(&t, t.server, 7, 0, 100000, 500));
+	assert_true(tunnel_check(&t, t.server, 7, 0, 100000, 20000));
 	char byte;
+	set_blocking(t.server, true);
 	assert_int_equal(recv(t.server, &byte, 1, 0), -1);
 	assert_int_equal(errno, ECONNRESET);
 	tunnel_close(&t);
@@ -346,7 +359,7 @@ TEST(a_blocked_sender_gets_out)
 	near_direction_stop(&t.down.direction);
 	abort_and_close(&t.front);
 	abort_and_close(&t.back);
-	for (int i = 0; i < 2000 && !writer.is_finished; i++)
+	for (int i = 0; i < 20000 && !writer.is_finished; i++)
 		usleep(1000);
 	assert_true(writer.is_finished);
 	actor_join(&writer);
@@ -377,7 +390,7 @@ TEST(sendfile_is_carried)
 		ssize_t sent = sendfile(t.server, fd, &offset, 1 << 20);
 
 		assert_true(sent > 0);
-		assert_true(tunnel_check(&t, t.client, 11, done, (uint64_t)sent, 500));
+		assert_true(tunnel_check(&t, t.client, 11, done, (uint64_t)sent, 20000));
 		done += (uint64_t)sent;
 	}
 	assert_int_equal(near_direction_stats(&t.down.direction).direct_bytes, 1 << 20);
@@ -416,10 +429,10 @@ TEST(a_start_says_why_not)
 	/* How far the source was read is not known while an urgent mark hides what is behind it. */
 	assert_int_equal(send(t.server, "mark", 4, MSG_OOB), 4);
 	assert_int_equal(near_direction_start(&d, near, &down), -EAGAIN);
-	assert_int_equal(tunnel_receive(&t, t.client, bytes, 4, 500), 4);
+	assert_int_equal(tunnel_receive(&t, t.client, bytes, 4, 20000), 4);
 	assert_int_equal(near_direction_start(&d, near, &down), 0);
 	assert_int_equal(send(t.server, "word", 4, 0), 4);
-	assert_int_equal(tunnel_receive(&t, t.client, bytes, 4, 500), 4);
+	assert_int_equal(tunnel_receive(&t, t.client, bytes, 4, 20000), 4);
 	assert_int_equal(near_direction_check(&d), 0);
 	assert_int_equal(near_direction_stats(&d).near_bytes, 4);
 	near_direction_stop(&d);

@@ -38,13 +38,13 @@ static const struct near_tunnel_options direct_lane = { .wants_direct = true, .b
 
 static bool put(struct scenario *p, int fd, const char *text)
 {
-	return tunnel_send(&p->tunnel, fd, text, strlen(text), 300) == strlen(text);
+	return tunnel_send(&p->tunnel, fd, text, strlen(text), rig_patience_ms(300)) == strlen(text);
 }
 
 static bool says(struct scenario *p, int fd, const char *text)
 {
 	char bytes[256] = "";
-	size_t got = tunnel_receive(&p->tunnel, fd, bytes, strlen(text), 150);
+	size_t got = tunnel_receive(&p->tunnel, fd, bytes, strlen(text), rig_patience_ms(150));
 
 	return got == strlen(text) && memcmp(bytes, text, got) == 0;
 }
@@ -124,10 +124,18 @@ static bool scenario_edge(struct scenario *p)
 	/* The state at registration. */
 	while (epoll_wait(epoll_fd, &event, 1, 0) == 1)
 		written += tunnel_fill(t, t->server, 3, written, 64 << 20, 20);
-	has_edge = tunnel_check(t, t->client, 3, 0, written, 500);
-	has_edge = epoll_wait(epoll_fd, &event, 1, 200) == 1 && has_edge;
+	has_edge = tunnel_check(t, t->client, 3, 0, written, rig_patience_ms(500));
+	has_edge = epoll_wait(epoll_fd, &event, 1, rig_patience_ms(200)) == 1 && has_edge;
 	close(epoll_fd);
 	return has_edge;
+}
+
+static bool has_first(void *arg)
+{
+	struct near_tunnel *t = arg;
+	char bytes[6];
+
+	return recv(t->server, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT) == sizeof(bytes);
 }
 
 /* Bytes that came through TCP are not read when the receiver's other queue is tried. */
@@ -136,7 +144,7 @@ static bool scenario_unread(struct scenario *p)
 	struct near_tunnel *t = &p->tunnel;
 
 	put(p, t->client, "first ");
-	tunnel_run_for(t, 5);
+	assert_true(tunnel_run(t, has_first, t, 20000));
 	tunnel_start(t);
 	put(p, t->client, "second");
 	return says(p, t->server, "first second");
@@ -243,6 +251,23 @@ static bool scenario_closed(struct scenario *p)
 	return rig_count_elements(p->near->map_fds[NEAR_MAP_ENDS]) == before;
 }
 
+/* Until the writer has sent and for 50 turns no more: it waits inside send(). */
+static void await_block(struct near_tunnel *t, struct actor *writer)
+{
+	uint64_t until = now_ms() + FILL_LIMIT_MS, before = 0;
+	int quiet_turns = 0;
+
+	while (quiet_turns < 50 && now_ms() < until) {
+		struct near_stats stats = near_direction_stats(&t->down.direction);
+		uint64_t bytes = stats.near_bytes + stats.direct_bytes + t->down.copied_bytes;
+
+		quiet_turns = bytes == before ? quiet_turns + (bytes > 0) : 0;
+		before = bytes;
+		tunnel_turn(t, 1);
+	}
+	assert_false(actor_finished(writer));
+}
+
 /* A sender is in the middle of its send(), waiting for room, when the gate closes. */
 static bool scenario_barrier(struct scenario *p)
 {
@@ -253,14 +278,14 @@ static bool scenario_barrier(struct scenario *p)
 
 	tunnel_start(t);
 	actor_write(&writer, t->server, 5, 8 << 20, 500000);
-	tunnel_run_for(t, 50);
+	await_block(t, &writer);
 	is_right = near_direction_close(&t->down.direction) == -EAGAIN;
 	actor_read(&reader, t->client, 5, 8 << 20, 65536);
-	for (int i = 0; i < 2000 && error == -EAGAIN; i++) {
+	for (int i = 0; i < 20000 && error == -EAGAIN; i++) {
 		tunnel_turn(t, 1);
 		error = near_direction_close(&t->down.direction);
 	}
-	assert_true(tunnel_run(t, actor_finished, &reader, 5000));
+	assert_true(tunnel_run(t, actor_finished, &reader, 60000));
 	actor_join(&writer);
 	actor_join(&reader);
 	return is_right && error == 0 && reader.wrong_at < 0 && reader.done == 8 << 20;
@@ -283,11 +308,13 @@ static bool rule_holds(const struct rule *rule, uint32_t broken_now)
 
 	broken = broken_now | rule->always;
 	options.override.elf = near_broken_bpf__elf_bytes(&options.override.elf_bytes);
+	rig_is_impatient = broken_now != 0;
 	scenario.near = near_rig_load(&options);
 	tunnel_open(scenario.near, &scenario.tunnel, rule->options);
 	holds = rule->scenario(&scenario);
 	tunnel_close(&scenario.tunnel);
 	near_free(scenario.near);
+	rig_is_impatient = false;
 	broken = 0;
 	return holds;
 }

@@ -353,7 +353,7 @@ TEST(a_fin_on_old_bytes_ends_the_stream)
 		segment(&o.raw, 0, 300, 0);
 		rig_turn(o.rig, 1);
 		segment(&o.raw, lasts[i].from, lasts[i].to, TH_FIN);
-		assert_true(rig_run(o.rig, rig_way_ended, &o.stream.up, 1000));
+		assert_true(rig_run(o.rig, rig_way_ended, &o.stream.up, 20000));
 		assert_int_equal(o.stream.up.end, RIG_EOF);
 		assert_true(server_got(&o, lasts[i].to));
 		assert_int_equal(o.rig->worker->totals.poisoned, 0);

@@ -93,7 +93,8 @@ static bool scenario_bare_fin(struct scenario *p)
 	if (!says(p->rig, p->stream.server, "question"))
 		return false;
 	shutdown(p->stream.client, SHUT_WR);
-	if (!rig_run(p->rig, rig_way_ended, &p->stream.up, 300) || p->stream.up.end != RIG_EOF)
+	if (!rig_run(p->rig, rig_way_ended, &p->stream.up, rig_patience_ms(300)) ||
+	    p->stream.up.end != RIG_EOF)
 		return false;
 	return put(p->rig, p->stream.server, "answer") && says(p->rig, p->stream.client, "answer") &&
 	       p->stream.down.end == RIG_RUNNING;
@@ -112,7 +113,8 @@ static bool scenario_fin_behind_backlog(struct scenario *p)
 	rig_start(&p->stream.down, &way);
 	written = send_until_full(p->rig, p->stream.client, 1, 0, 16 << 20, 30);
 	shutdown(p->stream.server, SHUT_WR);
-	if (!rig_run(p->rig, rig_way_ended, &p->stream.down, 300) || p->stream.down.end != RIG_EOF)
+	if (!rig_run(p->rig, rig_way_ended, &p->stream.down, rig_patience_ms(300)) ||
+	    p->stream.down.end != RIG_EOF)
 		return false;
 	rig_run_for(p->rig, 20);
 	return p->stream.up.end == RIG_RUNNING && read_pattern(p->rig, p->stream.server, 1, 0, written);
@@ -125,7 +127,7 @@ static bool scenario_partly_read(struct scenario *p)
 	char head[5];
 
 	put(p->rig, p->stream.client, "head.body");
-	assert_int_equal(receive_some(p->rig, p->stream.front, head, sizeof(head), 200), 5);
+	assert_int_equal(receive_some(p->rig, p->stream.front, head, sizeof(head), 10000), 5);
 	rig_stream_add(&p->stream);
 	rig_start(&p->stream.up, &options);
 	return says(p->rig, p->stream.server, "body") && is_silent(p->rig, p->stream.server);
@@ -141,7 +143,8 @@ static bool scenario_pauses(struct scenario *p)
 	rig_tunnel(&p->stream, 100000);
 	actor_read(&reader, p->stream.server, 3, 3 << 20, 20000);
 	actor_write(&writer, p->stream.client, 3, 3 << 20, 20000);
-	is_whole = rig_run(p->rig, actor_finished, &reader, 3000) && reader.wrong_at < 0 && !reader.error;
+	is_whole = rig_run(p->rig, actor_finished, &reader, rig_patience_ms(3000)) && reader.wrong_at < 0 &&
+		   !reader.error;
 	if (!is_whole) {
 		/* Whoever is blocked in send() or recv() gets out. */
 		shutdown(p->stream.client, SHUT_RDWR);
@@ -193,7 +196,7 @@ static bool scenario_late_loss(struct scenario *p)
 		return false;
 	gate_direction_stop(&p->stream.up.direction);
 	put(p->rig, p->stream.client, "two");
-	rig_run_for(p->rig, 20);
+	await_received(p->rig, p->stream.front, 6);
 	return gate_socket_detach(&p->stream.front_socket) == -EPROTO;
 }
 
@@ -205,7 +208,8 @@ static bool scenario_refused_first(struct scenario *p)
 	rig_stream_add(&p->stream);
 	rig_start(&p->stream.up, &options);
 	put(p->rig, p->stream.client, "0\r\n\r\n");
-	return rig_run(p->rig, rig_way_ended, &p->stream.up, 200) && p->stream.up.end == RIG_BYTES;
+	return rig_run(p->rig, rig_way_ended, &p->stream.up, rig_patience_ms(200)) &&
+	       p->stream.up.end == RIG_BYTES;
 }
 
 /* The last chunk and the next message in one piece. */
@@ -263,7 +267,7 @@ static bool scenario_reused_target(struct scenario *p)
 	rig_stream_open(p->rig, &other, NULL);
 	const volatile struct gate_kernel *k = &gate_socket_record(&p->stream.front_socket)->kernel;
 	uint32_t index = p->stream.back_socket.slot.index;
-	uint64_t until = now_ms() + 1000;
+	uint64_t until = now_ms() + 10000;
 	/* The verdict runs where the writer does, and nothing else does meanwhile. */
 	assert_int_equal(sched_getaffinity(0, sizeof(allowed), &allowed), 0);
 	stay_on(&allowed, false);
@@ -289,7 +293,7 @@ static bool scenario_reused_target(struct scenario *p)
 static bool scenario_early_bytes(struct scenario *p)
 {
 	put(p->rig, p->stream.client, "early");
-	usleep(5000);
+	await_unread(p->stream.front, 5);
 	rig_tunnel(&p->stream, 0);
 	return says(p->rig, p->stream.server, "early");
 }
@@ -311,26 +315,22 @@ static bool scenario_late_byte(struct scenario *p)
 	       read_pattern(p->rig, p->stream.server, 8, written, 1);
 }
 
-/* As fast as it goes: does the sender ever wait for its persist timer? 200 ms each time. */
+/*
+ * As fast as it goes: does the sender ever wait for its persist timer? 200 ms each time. The lane may take as
+ * long as a copy by hand four times over.
+ */
 static bool scenario_full_speed(struct scenario *p)
 {
-	enum { BYTES = 256 << 20 };
-	struct actor writer = { .shuts_down = true };
-	struct actor reader = { .expects_eof = true };
-	bool is_whole;
+	enum { BYTES = 256 << 20, BROKEN_MS = 2200 };
+	uint64_t limit_ms = BROKEN_MS;
 
+	if (!rig_is_impatient)
+		limit_ms = 4 * time_by_hand(p->rig, BYTES) + 1000;
 	/* Who reads a lot at once holds the source's lock for long; the lane does not. */
 	broken |= BREAK_STEPS | BREAK_TIGHT;
 	rig_tunnel(&p->stream, 0);
 	setsockopt(p->stream.front, SOL_SOCKET, SO_RCVBUF, &plain.front_receive, sizeof(int));
-	actor_read(&reader, p->stream.server, 12, BYTES, 65536);
-	actor_write(&writer, p->stream.client, 12, BYTES, 65536);
-	is_whole = rig_run(p->rig, actor_finished, &reader, 2200) && reader.wrong_at < 0;
-	shutdown(p->stream.client, SHUT_RDWR);
-	shutdown(p->stream.server, SHUT_RDWR);
-	actor_join(&reader);
-	actor_join(&writer);
-	return is_whole && reader.done == BYTES;
+	return is_carried(&p->stream, BYTES, (int)limit_ms);
 }
 
 /* Passed bytes that wait behind a backlog of the other way: recv() says EAGAIN for as long as that stands. */
@@ -392,7 +392,7 @@ static bool scenario_small_pieces(struct scenario *p)
 		rig_run_for(p->rig, 1);
 	}
 	if (!(broken & BREAK_TIGHT))
-		assert_true(rig_run(p->rig, way_is_copied, &p->stream.up, 1000));
+		assert_true(rig_run(p->rig, way_is_copied, &p->stream.up, 20000));
 	return has_memory(p->stream.front) && read_pattern(p->rig, p->stream.server, 14, 0, position);
 }
 
@@ -439,7 +439,8 @@ static bool scenario_starved_worker(struct scenario *p)
 	else
 		rig_copy(&p->stream.down);
 	/* Until the gate closes, and no further: the window stays open. */
-	while (gate_direction_stats(&p->stream.up.direction).pauses == 0)
+	until = now_ms() + FILL_LIMIT_MS;
+	while (gate_direction_stats(&p->stream.up.direction).pauses == 0 && now_ms() < until)
 		send_until_full(p->rig, p->stream.client, 15, 0, 1, 30);
 	assert_int_equal(sched_getaffinity(0, sizeof(allowed), &allowed), 0);
 	stay_on(&allowed, false);
@@ -455,7 +456,8 @@ static bool scenario_starved_worker(struct scenario *p)
 	(void)send(p->stream.client, piece, sizeof(piece), MSG_DONTWAIT | MSG_NOSIGNAL);
 	sched_setaffinity(0, sizeof(allowed), &allowed);
 	rig_run_for(p->rig, 50);
-	for (until = now_ms() + 3000; now_ms() < until && moved < DOWN_BYTES; rig_turn(p->rig, 0)) {
+	until = now_ms() + (uint64_t)rig_patience_ms(3000);
+	for (; now_ms() < until && moved < DOWN_BYTES; rig_turn(p->rig, 0)) {
 		ssize_t got = recv(p->stream.client, piece, sizeof(piece), MSG_DONTWAIT);
 
 		moved += got > 0 ? (uint64_t)got : 0;
@@ -497,9 +499,11 @@ static bool rule_holds(const struct rule *rule, uint32_t broken_now)
 	/* Races that are never won otherwise. */
 	broken = broken_now | (rule->bit == BREAK_BARRIER ? PAUSE_REDIRECT : 0) |
 		 (rule->bit == BREAK_PROVE ? LOSE_LATE : 0);
+	rig_is_impatient = broken_now != 0;
 	scenario_open(&scenario, rule->buffers);
 	holds = rule->scenario(&scenario);
 	scenario_close(&scenario);
+	rig_is_impatient = false;
 	broken = 0;
 	return holds;
 }
@@ -509,7 +513,15 @@ static void check_rule(void **state)
 	const struct rule *rule = *state;
 	bool seen_broken = false;
 
-	assert_true(rule_holds(rule, 0));
+	/*
+	 * Two scenarios need sockets that are source and target at once, which a kernel worker that is late
+	 * may break by itself; one measures speed. Without the rule they would fail again and again.
+	 */
+	int kept_tries = rule->bit & (BREAK_FIN_PASS | BREAK_COUNT | BREAK_WINDOW) ? 4 : 1;
+	bool holds = false;
+	for (int i = 0; i < kept_tries && !holds; i++)
+		holds = rule_holds(rule, 0);
+	assert_true(holds);
 	for (int i = 0; i < rule->tries && !seen_broken; i++)
 		seen_broken = !rule_holds(rule, rule->bit);
 	if (!seen_broken)

@@ -3,15 +3,19 @@
 #include "tests/lib/test.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "tests/bpf/actor.h"
+#include "user/kernel/common/delivery.h"
 
 bool send_all(struct rig *rig, int fd, const char *bytes, size_t len)
 {
-	uint64_t until = now_ms() + 5000;
+	uint64_t until = now_ms() + 20000;
 
 	while (len > 0 && now_ms() < until) {
 		ssize_t sent = send(fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -31,17 +35,23 @@ uint64_t send_until_full(struct rig *rig, int fd, uint64_t seed, uint64_t positi
 			 uint64_t quiet_ms)
 {
 	char piece[16384];
-	uint64_t start = position, quiet_since = now_ms();
+	uint64_t start = position, quiet_turns = 0, until = now_ms() + FILL_LIMIT_MS;
 
-	while (position - start < max && now_ms() - quiet_since < quiet_ms) {
+	/* Turns that moved nothing are counted, not the time: in that the test itself may not have run. */
+	while (position - start < max && quiet_turns < quiet_ms && now_ms() < until) {
 		pattern_fill(piece, seed, position, sizeof(piece));
 		ssize_t sent = send(fd, piece, sizeof(piece), MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (sent > 0) {
 			position += (uint64_t)sent;
-			quiet_since = now_ms();
+			quiet_turns = 0;
+			rig_turn(rig, 0);
+		} else {
+			uint64_t turn_ms = now_ms();
+
+			rig_turn(rig, 1);
+			quiet_turns += now_ms() > turn_ms;
 		}
-		rig_turn(rig, sent > 0 ? 0 : 1);
 	}
 	return position - start;
 }
@@ -67,7 +77,7 @@ void expect(struct rig *rig, int fd, uint64_t seed, uint64_t position, size_t le
 {
 	static char bytes[200000];
 
-	assert_int_equal(receive_some(rig, fd, bytes, len, 2000), len);
+	assert_int_equal(receive_some(rig, fd, bytes, len, 20000), len);
 	assert_int_equal(pattern_check(bytes, seed, position, len), -1);
 }
 
@@ -92,7 +102,7 @@ bool read_pattern(struct rig *rig, int fd, uint64_t seed, uint64_t position, uin
 
 	while (len > 0) {
 		size_t want = len < sizeof(piece) ? (size_t)len : sizeof(piece);
-		size_t got = receive_some(rig, fd, piece, want, 300);
+		size_t got = receive_some(rig, fd, piece, want, rig_patience_ms(300));
 
 		if (got == 0 || pattern_check(piece, seed, position, got) >= 0)
 			return false;
@@ -105,7 +115,7 @@ bool read_pattern(struct rig *rig, int fd, uint64_t seed, uint64_t position, uin
 bool says(struct rig *rig, int fd, const char *text)
 {
 	char bytes[256] = "";
-	size_t got = receive_some(rig, fd, bytes, strlen(text), 150);
+	size_t got = receive_some(rig, fd, bytes, strlen(text), rig_patience_ms(150));
 
 	return got == strlen(text) && memcmp(bytes, text, got) == 0;
 }
@@ -120,6 +130,61 @@ bool is_silent(struct rig *rig, int fd)
 bool put(struct rig *rig, int fd, const char *text)
 {
 	return send_all(rig, fd, text, strlen(text));
+}
+
+void await_unread(int fd, int count)
+{
+	int unread = 0;
+
+	for (int i = 0; i < 10000 && unread < count; i++) {
+		assert_int_equal(ioctl(fd, SIOCINQ, &unread), 0);
+		usleep(1000);
+	}
+	assert_int_equal(unread, count);
+}
+
+void await_received(struct rig *rig, int fd, uint64_t bytes)
+{
+	struct delivery_view view = { 0 };
+
+	for (int i = 0; i < 10000 && view.received_bytes < bytes; i++) {
+		rig_turn(rig, 1);
+		assert_int_equal(delivery_look(fd, &view), 0);
+	}
+	assert_int_equal(view.received_bytes, bytes);
+}
+
+bool is_carried(struct rig_stream *stream, uint64_t bytes, int limit_ms)
+{
+	struct actor writer = { .shuts_down = true };
+	struct actor reader = { .expects_eof = true };
+	bool is_whole;
+
+	actor_read(&reader, stream->server, 12, bytes, 65536);
+	actor_write(&writer, stream->client, 12, bytes, 65536);
+	is_whole = rig_run(stream->rig, actor_finished, &reader, limit_ms) && reader.wrong_at < 0;
+	/* Whoever is blocked in send() or recv() gets out. */
+	shutdown(stream->client, SHUT_RDWR);
+	shutdown(stream->server, SHUT_RDWR);
+	actor_join(&reader);
+	actor_join(&writer);
+	return is_whole && reader.done == bytes;
+}
+
+uint64_t time_by_hand(struct rig *rig, uint64_t bytes)
+{
+	struct rig_stream other;
+	uint64_t took_ms;
+
+	rig_stream_open(rig, &other, NULL);
+	rig_stream_add(&other);
+	rig_copy(&other.up);
+	rig_copy(&other.down);
+	took_ms = now_ms();
+	assert_true(is_carried(&other, bytes, 60000));
+	took_ms = now_ms() - took_ms;
+	rig_stream_close(&other);
+	return took_ms;
 }
 
 void stay_on(const cpu_set_t *allowed, bool is_first)

@@ -12,8 +12,8 @@
 /* Sends or receives all of it on any socket, the gateway working meanwhile. False: not within the time. */
 bool send_all(struct rig *rig, int fd, const char *bytes, size_t len);
 /*
- * Writes the pattern of this seed from `position` on, until nothing has been taken for quiet_ms, or `max`
- * bytes or up to a piece of 16 KiB more. Returns how many were taken.
+ * Writes the pattern of this seed from `position` on, until nothing has been taken in quiet_ms turns of 1 ms,
+ * or `max` bytes or up to a piece of 16 KiB more. Returns how many were taken.
  */
 uint64_t send_until_full(struct rig *rig, int fd, uint64_t seed, uint64_t position, uint64_t max,
 			 uint64_t quiet_ms);
@@ -28,6 +28,14 @@ bool read_pattern(struct rig *rig, int fd, uint64_t seed, uint64_t position, uin
 bool put(struct rig *rig, int fd, const char *text);
 bool says(struct rig *rig, int fd, const char *text);
 bool is_silent(struct rig *rig, int fd);
+
+/* Until so many bytes wait in the queue, or came at all; they fail the test. */
+void await_unread(int fd, int count);
+void await_received(struct rig *rig, int fd, uint64_t bytes);
+/* The pattern from client to server, both ends threads. False: not within limit_ms, or wrong bytes. */
+bool is_carried(struct rig_stream *stream, uint64_t bytes, int limit_ms);
+/* How many ms this machine, which may have other things to do, needs for as many bytes copied by hand. */
+uint64_t time_by_hand(struct rig *rig, uint64_t bytes);
 
 /* This thread, and those it starts, on one of the allowed processors: the first or the last. */
 void stay_on(const cpu_set_t *allowed, bool is_first);
