@@ -409,23 +409,22 @@ TEST(a_socket_is_source_or_target_and_changes_between_directions)
 	rig_teardown(rig, gate);
 }
 
-/* Taking the verdict off and putting it on again, at any moment of a stream that never pauses. */
-TEST(bytes_survive_the_coming_and_going_of_the_verdict)
+/* Taking the verdict off and putting it on again, at any moment of a stream. */
+static void come_and_go(unsigned int bytes, int pause_us)
 {
-	enum { BYTES = 64 << 20 };
 	struct gate *gate;
 	struct rig *rig = rig_setup(&gate);
 	struct rig_stream s;
 	struct gate_direction_options options = { .framing = GATE_UNTIL_CLOSE };
-	struct actor writer = { .shuts_down = true, .pause_us = 1000, .pause_every = 16 };
+	struct actor writer = { .shuts_down = true, .pause_us = pause_us, .pause_every = 16 };
 	struct actor reader = { .expects_eof = true };
 	uint64_t random = 5;
 	unsigned int changes = 0;
 
 	rig_stream_open(rig, &s, NULL);
 	rig_stream_add(&s);
-	actor_read(&reader, s.server, 1, BYTES, 60000);
-	actor_write(&writer, s.client, 1, BYTES, 60000);
+	actor_read(&reader, s.server, 1, bytes, 60000);
+	actor_write(&writer, s.client, 1, bytes, 60000);
 	while (!actor_finished(&reader)) {
 		int error = rig_try_start(&s.up, &options);
 
@@ -449,10 +448,21 @@ TEST(bytes_survive_the_coming_and_going_of_the_verdict)
 	assert_true(rig_run(rig, actor_finished, &reader, 20000));
 	actor_join(&writer);
 	actor_join(&reader);
-	actor_check(&reader, &writer, BYTES);
+	actor_check(&reader, &writer, bytes);
 	assert_in_range(changes, 2, UINT32_MAX);
 	rig_stream_close(&s);
 	rig_teardown(rig, gate);
+}
+
+TEST(bytes_survive_the_coming_and_going_of_the_verdict)
+{
+	come_and_go(64 << 20, 1000);
+}
+
+/* Bytes that come in faster than they can be counted are no sign of a loss. */
+TEST(a_sender_that_never_pauses_is_not_taken_for_one_that_lost_bytes)
+{
+	come_and_go(256 << 20, 0);
 }
 
 /* What a sequence that broke does to a socket that no direction watches. */

@@ -70,12 +70,18 @@ static bool is_urgent(int fd)
 	return poll(&poll_fd, 1, 0) > 0 && poll_fd.revents & POLLPRI;
 }
 
-int delivery_position(int fd, uint64_t *ret_position)
+static uint64_t position_of(const struct tcp_info *info, ssize_t unread)
 {
+	return info->tcpi_bytes_received - has_fin(info->tcpi_state) - (uint64_t)unread;
+}
+
+int delivery_bounds(int fd, struct delivery_bounds *ret_bounds)
+{
+	struct delivery_bounds bounds = { 0, UINT64_MAX };
 	struct tcp_info info, again;
 	int error = info_read(fd, &info);
 
-	for (int try = 0; try < DELIVERY_TRIES && error == 0; try++) {
+	for (int look = 0; look < DELIVERY_TRIES && !error && bounds.least < bounds.most; look++) {
 		/* Not SIOCINQ: of a socket in a map it tells what was passed up. */
 		ssize_t unread = recv(fd, NULL, INT_MAX, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
 
@@ -88,14 +94,28 @@ int delivery_position(int fd, uint64_t *ret_position)
 			return -EBUSY;
 		if (unread < 0)
 			unread = 0;
-		if (again.tcpi_bytes_received == info.tcpi_bytes_received) {
-			*ret_position = again.tcpi_bytes_received - (uint64_t)unread -
-					has_fin(again.tcpi_state);
-			return 0;
-		}
+		/* What was unread between the two belongs to a count between theirs. */
+		uint64_t least = position_of(&info, unread), most = position_of(&again, unread);
+
+		if ((int64_t)least > (int64_t)bounds.least)
+			bounds.least = least;
+		if (most < bounds.most)
+			bounds.most = most;
 		info = again;
 	}
-	return error ? error : -EAGAIN;
+	*ret_bounds = bounds;
+	return error;
+}
+
+int delivery_position(int fd, uint64_t *ret_position)
+{
+	struct delivery_bounds bounds;
+	int error = delivery_bounds(fd, &bounds);
+
+	if (error)
+		return error;
+	*ret_position = bounds.least;
+	return bounds.least < bounds.most ? -EAGAIN : 0;
 }
 
 bool delivery_is_established(const struct delivery_view *view)

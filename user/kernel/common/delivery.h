@@ -37,6 +37,12 @@ int delivery_look(int fd, struct delivery_view *ret_view);
  */
 int delivery_position(int fd, uint64_t *ret_position);
 
+/* Between which the position is, however fast bytes come in. Errors: as above, but for -EAGAIN. */
+struct delivery_bounds {
+	uint64_t least, most;
+};
+int delivery_bounds(int fd, struct delivery_bounds *ret_bounds);
+
 /* Connected, and neither side has said FIN. */
 bool delivery_is_established(const struct delivery_view *view);
 

@@ -154,16 +154,14 @@ static int source_return(struct gate_socket *s)
 static int source_prove(struct gate_socket *s)
 {
 	const struct gate_kernel *k = &gate_socket_record(s)->kernel;
-	uint64_t position;
-	int error = delivery_position(s->fd, &position);
+	uint64_t position = s->base_position + k->redirected_bytes + s->consumed_bytes;
+	struct delivery_bounds bounds;
+	int error = delivery_bounds(s->fd, &bounds);
 
 	/* Nothing is to be proved of a connection that was reset, and nothing can be at an urgent mark. */
-	if (error == -EAGAIN || error == -EFAULT)
-		return socket_poison(s, GATE_REASON_POISON_RECEIVED);
-	if (error)
+	if (error && error != -EFAULT)
 		return 0;
-	if (position != s->base_position + k->redirected_bytes + s->consumed_bytes &&
-	    !GATE_BROKEN(BREAK_PROVE))
+	if ((error || position < bounds.least || position > bounds.most) && !GATE_BROKEN(BREAK_PROVE))
 		return socket_poison(s, GATE_REASON_POISON_RECEIVED);
 	return 0;
 }
