@@ -94,7 +94,7 @@ struct timeout_policy {
 };
 
 struct retry_policy {
-	uint32_t attempts;	     /* retries after the first attempt, 1..254 */
+	uint32_t attempts;	     /* retries after the first attempt, 0..254; 0 hides weaker levels */
 	struct opt_duration backoff; /* unset: immediately */
 	uint16_t *code_list;	     /* 100..999 */
 	uint32_t code_count;
@@ -367,7 +367,7 @@ struct route_match {
 /* What applies to a request of this route after precedence (policy/effective). NULL: nothing. */
 struct route_policies {
 	const struct timeout_policy *timeout;
-	const struct retry_policy *retry;
+	const struct retry_policy *retry; /* NULL: none, or one without attempts */
 	const struct delay_policy *delay;
 	const struct header_modifier *request_headers;
 	const struct header_modifier *response_headers;

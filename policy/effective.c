@@ -175,6 +175,14 @@ static void enter_route(const struct seal *seal, struct precedence *precedence, 
 	}
 }
 
+/* No attempts: written to switch off what weaker levels say, and then as if nobody had said anything. */
+static const struct retry_policy *retry_of(const struct precedence *precedence)
+{
+	const struct retry_policy *retry = precedence_object(precedence, POLICY_RETRY);
+
+	return retry && retry->attempts ? retry : NULL;
+}
+
 static int seal_route(struct seal *seal, const struct precedence *outer, const struct listener *listener,
 		      struct route *route)
 {
@@ -187,7 +195,7 @@ static int seal_route(struct seal *seal, const struct precedence *outer, const s
 	precedence_enter_inline(&precedence, &route->inline_policies, LEVEL_INLINE_ROUTE);
 	route->effective = (struct route_policies){
 		.timeout = precedence_object(&precedence, POLICY_TIMEOUT),
-		.retry = precedence_object(&precedence, POLICY_RETRY),
+		.retry = retry_of(&precedence),
 		.delay = precedence_object(&precedence, POLICY_DELAY),
 		.request_headers = precedence_object(&precedence, POLICY_REQUEST_HEADERS),
 		.response_headers = precedence_object(&precedence, POLICY_RESPONSE_HEADERS),

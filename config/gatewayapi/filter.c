@@ -370,5 +370,5 @@ const struct retry_policy *filter_retry(struct decoder *d, const struct yaml_nod
 	retry->attempts = attempts > 254 ? 254 : (uint32_t)attempts;
 	decode_opt_duration(d, decode_get(node, "backoff"), 0, &retry->backoff);
 	value_codes(d, decode_get(node, "codes"), retry);
-	return retry->attempts ? retry : NULL;
+	return retry;
 }

@@ -16,6 +16,6 @@ void filters_decode_ref(struct manifests *m, const struct yaml_node *list,
 
 /* {set: [{name, value}], add: [...], remove: [...]}; NULL after an error. */
 const struct header_modifier *filter_headers(struct decoder *d, const struct yaml_node *node);
-/* {attempts, backoff, codes}; NULL: no retries, or an error. `has_conditions`: the two keys that only
+/* {attempts, backoff, codes}; NULL: not written, or an error. `has_conditions`: the two keys that only
  * AgentgatewayPolicy has get their own message. */
 const struct retry_policy *filter_retry(struct decoder *d, const struct yaml_node *node, bool has_conditions);

@@ -152,3 +152,25 @@ def manifest_ties():
             + attached("b", "HTTPRoute", "route", "600ms",
                        meta=', creationTimestamp: "2026-01-01T00:00:00Z"'))
     eq(round(time_of(text), 1), 0.6, "the winner")
+
+
+RETRIES = """
+---
+apiVersion: agentgateway.dev/v1alpha1
+kind: AgentgatewayPolicy
+metadata: {name: retries, namespace: ns}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: gw}]
+  traffic: {retry: {attempts: 3, codes: [503]}}
+"""
+
+
+@test("in a rule retry with attempts: 0 switches off what the gateway says, and without attempts it is one")
+def manifest_no_retries():
+    for inline, tries in (("", 4), ("retry: {attempts: 0}", 1), ("retry: {attempts: 0, codes: [503]}", 1),
+                          ("retry: {codes: [503]}", 2), ("retry: {}", 1)):
+        origin = Origin()
+        gateway = Gateway(K8S % inline + RETRIES, origin_port=origin.port)
+        eq(gateway.fetch("/status/503?count=k").status, 503, "status")
+        eq(origin.counter("k"), tries, f"tries with {inline or 'nothing in the rule'}")
+        gateway.stop()

@@ -17,6 +17,14 @@ static const char *const place_names[PLACE_COUNT] = {
 	"in the filters of the reference",
 };
 
+/* One of two. A retry policy of zeros is one that switches off, and none of these. */
+static const void *object_for(enum policy_kind kind, int i)
+{
+	static const struct retry_policy retries[2] = { { .attempts = 1 }, { .attempts = 1 } };
+
+	return kind == POLICY_RETRY ? (const void *)&retries[i] : objects[i];
+}
+
 /* ---- what applies after sealing */
 
 enum owner {
@@ -127,11 +135,11 @@ static const struct domain {
 	{ POLICY_BACKEND_HEALTH, OWNER_TCP_REF, TCP_PLACES },
 };
 
-static const char *name_of(const void *object)
+static const char *name_of(const void *object, enum policy_kind kind)
 {
-	return object == objects[0]   ? "the weak one"
-	       : object == objects[1] ? "the strong one"
-				      : "none of them";
+	return object == object_for(kind, 0)   ? "the weak one"
+	       : object == object_for(kind, 1) ? "the strong one"
+					       : "none of them";
 }
 
 static bool is_inline(enum place place)
@@ -141,23 +149,23 @@ static bool is_inline(enum place place)
 
 static void check_pair(const struct domain *d, enum place weak, enum place strong, bool is_strong_first)
 {
-	const void *expected = objects[1], *found;
+	const void *expected = object_for(d->kind, 1), *found;
 	struct fixture f;
 
 	fixture_init(&f);
 	if (is_strong_first)
-		fixture_put(&f, strong, d->kind, objects[1], "a-strong");
-	fixture_put(&f, weak, d->kind, objects[0], "b-weak");
+		fixture_put(&f, strong, d->kind, object_for(d->kind, 1), "a-strong");
+	fixture_put(&f, weak, d->kind, object_for(d->kind, 0), "b-weak");
 	if (!is_strong_first)
-		fixture_put(&f, strong, d->kind, objects[1], "c-strong");
+		fixture_put(&f, strong, d->kind, object_for(d->kind, 1), "c-strong");
 	fixture_seal(&f);
 	/* Two inline lists of one reference are one level: the first that is read counts. */
 	if (weak == IN_REF && strong == IN_REF_FILTERS)
-		expected = objects[0];
+		expected = object_for(d->kind, 0);
 	found = object_of(&f, d->owner, d->kind);
 	if (found != expected)
 		fail_msg("kind %d of owner %d: %s (weak) against %s (strong) gives %s", d->kind, d->owner,
-			 place_names[weak], place_names[strong], name_of(found));
+			 place_names[weak], place_names[strong], name_of(found, d->kind));
 	assert_int_equal(f.model.report.count[CONFIG_WARNING], 0);
 	for (uint32_t i = 0; i < f.model.snapshot->policy_count; i++)
 		assert_true(f.model.snapshot->policy_list[i].is_attached);
@@ -190,17 +198,18 @@ TEST(every_place_alone_sets_what_it_may_and_nothing_else)
 		const struct domain *d = &domains[i];
 
 		for (enum place place = 0; place < PLACE_COUNT; place++) {
-			const void *expected = d->places & BIT(place) ? objects[1] : NULL;
+			const void *expected = d->places & BIT(place) ? object_for(d->kind, 1) : NULL;
 			struct fixture f;
 
 			if (!expected && d->owner == OWNER_BIND)
 				expected = d->kind == POLICY_FRONTEND_HTTP ? &frontend_http_default : NULL;
 			fixture_init(&f);
-			fixture_put(&f, place, d->kind, objects[1], "k");
+			fixture_put(&f, place, d->kind, object_for(d->kind, 1), "k");
 			fixture_seal(&f);
 			if (object_of(&f, d->owner, d->kind) != expected)
 				fail_msg("kind %d of owner %d at %s gives %s", d->kind, d->owner,
-					 place_names[place], name_of(object_of(&f, d->owner, d->kind)));
+					 place_names[place],
+					 name_of(object_of(&f, d->owner, d->kind), d->kind));
 			fixture_done(&f);
 		}
 	}
@@ -237,6 +246,19 @@ TEST(kinds_do_not_get_in_each_others_way)
 	fixture_done(&f);
 }
 
+TEST(no_attempts_switch_off_what_weaker_levels_retry)
+{
+	static const struct retry_policy retry = { .attempts = 3 }, none = { .attempts = 0 };
+	struct fixture f;
+
+	fixture_init(&f);
+	fixture_put(&f, AT_GATEWAY, POLICY_RETRY, &retry, "retry");
+	fixture_put(&f, IN_RULE, POLICY_RETRY, &none, "");
+	fixture_seal(&f);
+	assert_null(f.route->effective.retry);
+	fixture_done(&f);
+}
+
 /* ---- ties */
 
 struct tie {
@@ -270,11 +292,11 @@ static void check_tie(const struct domain *d, enum place place, const struct tie
 	other->route_list = &copy;
 	other->route_count = 1;
 	for (int i = 0; i < 2; i++) {
-		fixture_put(&f, place, d->kind, objects[i], tie->keys[i]);
+		fixture_put(&f, place, d->kind, object_for(d->kind, i), tie->keys[i]);
 		f.model.snapshot->policy_list[i].created_s = tie->created[i];
 	}
 	fixture_seal(&f);
-	if (object_of(&f, d->owner, d->kind) != objects[tie->winner])
+	if (object_of(&f, d->owner, d->kind) != object_for(d->kind, tie->winner))
 		fail_msg("kind %d at %s: %s wins", d->kind, place_names[place], loser);
 	snprintf(text, sizeof(text), "policy %s (", loser);
 	assert_int_equal(model_messages(&f.model, CONFIG_WARNING, text), 1);

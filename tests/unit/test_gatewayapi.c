@@ -309,6 +309,7 @@ TEST(every_rule_is_a_route_and_every_listener_has_its_own_references)
 	const char *texts[] = { GATEWAY, route, services };
 	const struct redirect_policy *redirect;
 	const struct mirror_policy *mirror;
+	const struct retry_policy *retry;
 	const struct url_rewrite *rewrite;
 	const struct listener *all, *wild;
 	const struct route *r;
@@ -342,13 +343,16 @@ TEST(every_rule_is_a_route_and_every_listener_has_its_own_references)
 	assert_int_equal(redirect->url.path_kind, PATH_PREFIX);
 
 	r = &all->route_list[2];
-	assert_int_equal(r->inline_policies.value_count, 5);
+	assert_int_equal(r->inline_policies.value_count, 6);
 	assert_int_equal(r->inline_policies.value_list[0].kind, POLICY_TIMEOUT);
-	assert_null(build_value_find(&r->inline_policies, POLICY_RETRY));
-	mirror = r->inline_policies.value_list[1].object;
+	/* No retries, whatever the gateway says. */
+	assert_int_equal(r->inline_policies.value_list[1].kind, POLICY_RETRY);
+	retry = r->inline_policies.value_list[1].object;
+	assert_int_equal(retry->attempts, 0);
+	mirror = r->inline_policies.value_list[2].object;
 	assert_int_equal(mirror->per_million, 250000);
 	assert_ptr_equal(mirror->backend, r->backend_list[0].backend);
-	mirror = r->inline_policies.value_list[2].object;
+	mirror = r->inline_policies.value_list[3].object;
 	assert_int_equal(mirror->per_million, 100000);
 	rewrite = build_value_find(&r->inline_policies, POLICY_URL_REWRITE);
 	assert_span_equal(rewrite->authority, "new.x");
