@@ -30,6 +30,20 @@ def untrusted():
        ("127.0.0.1", "http", "real", None), "fields")
 
 
+@test("what only a gateway could say is taken from strangers, underscores or not, and left to trusted peers")
+def untrusted_relatives():
+    names = ["X-Forwarded-Port", "X-Forwarded-Server", "X-Forwarded", "X-Real-IP", "X-Retry-Attempt",
+             "X_Forwarded_For", "X_Forwarded-Proto", "X_REAL_IP", "x_retry_attempt"]
+    spoofed = [(name, "6") for name in names]
+    gateway, _ = play()
+    got = seen(gateway.client(), spoofed + [("X-Fine_Name", "1")])
+    eq([name for name in names if name.lower() in got], [], "fields that passed")
+    eq(got["x-fine_name"], "1", "another name with an underscore")
+    gateway, _ = play(TRUSTING)
+    got = seen(gateway.client(), spoofed)
+    eq([name for name in names if name.lower() not in got], [], "fields of a trusted peer that were lost")
+
+
 @test("what a trusted peer says is kept, and its address appended")
 def trusted():
     gateway, _ = play(TRUSTING)

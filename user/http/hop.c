@@ -116,6 +116,38 @@ static struct span forwarded_for(const struct fields *fields, struct span last)
 	return span_of(bytes, size);
 }
 
+/* CGI and its heirs read "_" as "-": what a backend may take for `name`. */
+static bool is_read_as(struct span field, struct span name)
+{
+	for (size_t i = 0; field.len == name.len && i < name.len; i++) {
+		char c = field.data[i] == '_' ? '-' : field.data[i];
+
+		if (c != name.data[i] && (c | 0x20) != name.data[i])
+			return false;
+	}
+	return field.len == name.len;
+}
+
+/* What only a gateway in front of us could know, besides the fields that are replaced by our own. */
+static bool is_no_claim(const struct field *field, void *context)
+{
+	static const struct span claims[] = {
+		{ "forwarded", 9 },	     { "x-forwarded", 11 },	 { "x-forwarded-for", 15 },
+		{ "x-forwarded-proto", 17 }, { "x-forwarded-host", 16 }, { "x-forwarded-port", 16 },
+		{ "x-forwarded-server", 18 }, { "x-real-ip", 9 },	 { "x-retry-attempt", 15 },
+	};
+
+	(void)context;
+	if (field->id == FIELD_X_FORWARDED_FOR || field->id == FIELD_X_FORWARDED_PROTO ||
+	    field->id == FIELD_X_FORWARDED_HOST || field->name.len < 9 || field->name.len > 18)
+		return true;
+	for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]); i++) {
+		if (is_read_as(field->name, claims[i]))
+			return false;
+	}
+	return true;
+}
+
 /* Keeps what is there, from a trusted peer, else says what we know. */
 static int forwarded_set(struct fields *fields, struct span name, struct span value, bool is_trusted)
 {
@@ -133,6 +165,8 @@ int hop_add_forwarded(struct request_head *head, const struct forwarded_facts *f
 	struct span client = facts->client_ip;
 	int error;
 
+	if (!facts->is_trusted)
+		fields_retain(fields, is_no_claim, NULL);
 	if (facts->is_trusted && fields_have(fields, FIELD_X_FORWARDED_FOR)) {
 		client = forwarded_for(fields, facts->client_ip);
 		if (!client.data)
@@ -144,12 +178,7 @@ int hop_add_forwarded(struct request_head *head, const struct forwarded_facts *f
 	error = forwarded_set(fields, SPAN("X-Forwarded-Proto"), facts->proto, facts->is_trusted);
 	if (error)
 		return error;
-	error = forwarded_set(fields, SPAN("X-Forwarded-Host"), head->authority, facts->is_trusted);
-	if (error)
-		return error;
-	if (!facts->is_trusted)
-		fields_remove_id(fields, FIELD_FORWARDED);
-	return 0;
+	return forwarded_set(fields, SPAN("X-Forwarded-Host"), head->authority, facts->is_trusted);
 }
 
 int hop_add_via(struct fields *fields, uint8_t version_major, uint8_t version_minor)

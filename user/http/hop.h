@@ -26,7 +26,8 @@ struct forwarded_facts {
 /*
  * X-Forwarded-For (append; several fields become one), -Proto, -Host (set when absent; -Host from
  * head->authority, not at all when that is empty). From an untrusted peer they are replaced, and
- * Forwarded is removed. The spans of `facts` must live as long as the head. 0 or -ENOMEM.
+ * Forwarded, X-Forwarded, X-Forwarded-Port and -Server, X-Real-IP and X-Retry-Attempt are removed, also where
+ * they are written with underscores. The spans of `facts` must live as long as the head. 0 or -ENOMEM.
  */
 int hop_add_forwarded(struct request_head *head, const struct forwarded_facts *facts);
 /* "1.1 headgate", appended (RFC 9110 7.6.3); the version is that of the message received. 0 or -ENOMEM. */
