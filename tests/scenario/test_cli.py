@@ -91,7 +91,8 @@ def empty():
     check(status in (1, 2) and "yaml" in one_line(error, "directory"), error)
     status, _, error = headgate("-f", good_file(text=""), "--validate-only")
     check(status == 1 and "is empty" in one_line(error, "file"), error)
-    eq(headgate("-f", "-", "--validate-only", text_input="")[0], 0, "empty standard input")
+    status, _, error = headgate("-f", "-", "--validate-only", text_input="")
+    check(status == 1 and "is empty" in one_line(error, "standard input"), error)
 
 
 @test("--validate-only prints one sentence and opens no port")

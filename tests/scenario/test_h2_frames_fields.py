@@ -121,7 +121,7 @@ def paths():
         "get", "*", "x/y", "http://x/get", "/a b", "/get HTTP/1.1", "/a\r\nb", "/a\0b", "/a\tb", "/a#b",
         "/\x7f", "?x", "/a\x80", "/x HTTP/1.1\r\nHost: y\r\n\r\nGET /z", "//x:y@z/ a")})
     client = connect()
-    for path in ("/anything/a%20b?x=%0d&y=/?", "/anything//b/../c", "/anything?"):
+    for path in ("/anything/a%20b?x=%0d&y=/?", "/anything/b.c;d", "/anything?"):
         number = client.raw_request(form(path=path))
         eq(client.response(number).json()["target"], path, "target at the backend")
 

@@ -25,7 +25,7 @@ IDLE_PIPE_FDS = 128
 SANITIZER_ENV = {
     # The quarantine is small enough for the bounds of memory that tests ask for.
     "ASAN_OPTIONS": "detect_leaks=1:exitcode=99:abort_on_error=0:detect_stack_use_after_return=1:"
-                    "quarantine_size_mb=8",
+                    "quarantine_size_mb=4",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
     "TSAN_OPTIONS": "exitcode=99:halt_on_error=0",
 }
