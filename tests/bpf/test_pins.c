@@ -319,8 +319,10 @@ TEST(slots_and_rings_of_a_killed_gateway_come_back)
 	assert_int_equal(ctl("status", NULL, NULL), 0);
 	assert_int_equal(gate_open_pins(pin_dir, &options, &gate, &why), 0);
 	assert_int_equal(gate_count_taken(gate), 2);
+	assert_true(rig_count_elements(gate->map_fds[GATE_MAP_GATE_OF]) > 0);
 	assert_int_equal(gate_reclaim(gate), 2);
 	assert_int_equal(gate_count_taken(gate), 0);
+	assert_int_equal(rig_count_elements(gate->map_fds[GATE_MAP_GATE_OF]), 0);
 	assert_int_equal(gate_worker_create(gate, &worker), 0);
 	/* Its only ring is read now. */
 	struct gate_worker *second = NULL;

@@ -239,6 +239,33 @@ uint32_t gate_count_open(const struct gate *gate)
 	return count;
 }
 
+static bool is_taken_as(const struct gate *gate, struct gate_handle slot)
+{
+	return slot.index < gate->slots.count &&
+	       __atomic_load_n(&gate->slots.records[slot.index].user.generation, __ATOMIC_ACQUIRE) ==
+		       slot.generation;
+}
+
+/*
+ * The kernel takes sockets that close out of its socket maps, but not their cookies out of a hash: full of
+ * those of the dead, it would let no new source in.
+ */
+static void cookies_reclaim(struct gate *gate)
+{
+	int fd = gate->map_fds[GATE_MAP_GATE_OF];
+	uint64_t cookie, next;
+	bool has_next = bpf_map_get_next_key(fd, NULL, &next) == 0;
+
+	for (uint32_t i = 0; i < gate->slots.count && has_next; i++) {
+		struct gate_handle slot;
+
+		cookie = next;
+		has_next = bpf_map_get_next_key(fd, &cookie, &next) == 0;
+		if (bpf_map_lookup_elem(fd, &cookie, &slot) == 0 && !is_taken_as(gate, slot))
+			bpf_map_delete_elem(fd, &cookie);
+	}
+}
+
 uint32_t gate_reclaim(struct gate *gate)
 {
 	uint64_t now_ns = clock_now_ns();
@@ -254,5 +281,6 @@ uint32_t gate_reclaim(struct gate *gate)
 			continue;
 		count += slots_reclaim(&gate->slots, i, now_ns);
 	}
+	cookies_reclaim(gate);
 	return count;
 }

@@ -75,7 +75,8 @@ int gate_read_closings(const struct gate *gate, uint64_t ret_counts[GATE_REASON_
 uint32_t gate_count_taken(const struct gate *gate);
 /* Gates that forward at this moment, of whatever process. */
 uint32_t gate_count_open(const struct gate *gate);
-/* Frees slots of processes that died; for a gateway over pins, at its start. Returns how many. */
+/* Frees slots of processes that died, and forgets their sockets; for a gateway over pins, at its start.
+ * Returns how many slots. */
 uint32_t gate_reclaim(struct gate *gate);
 
 /* For pins.c: maps the shared arrays and allocates what is per process. */
