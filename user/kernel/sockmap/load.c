@@ -54,9 +54,6 @@ int gate_map_memory(struct gate *gate, const struct gate_options *options)
 	size_t workers_bytes = GATE_WORKERS_MAX * sizeof(struct gate_worker_record);
 	void *memory;
 
-	gate->owners = hg_calloc(gate->slots.count, sizeof(gate->owners[0]));
-	if (!gate->owners)
-		return -ENOMEM;
 	memory = mmap(NULL, records_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, gate->map_fds[GATE_MAP_GATES],
 		      0);
 	if (memory == MAP_FAILED)
@@ -88,7 +85,6 @@ void gate_free(struct gate *gate)
 		object_close(&gate->ring_fds[i]);
 	object_close(&gate->prog_fd);
 	hg_free(gate->ring_fds);
-	hg_free(gate->owners);
 	hg_free(gate);
 }
 

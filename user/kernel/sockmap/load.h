@@ -44,7 +44,6 @@ enum gate_map {
 /* Members are for this directory. */
 struct gate {
 	struct gate_slots slots;
-	struct gate_socket **owners; /* owner of the array; by slot index, each written by its worker only */
 	struct gate_worker_record *workers; /* mapped, by ring */
 	/* poisons that user space found, not the program */
 	atomic_uint_fast64_t proof_failures[GATE_REASON_COUNT];

@@ -66,7 +66,7 @@ int gate_socket_add(struct gate_worker *worker, struct gate_socket *s, int fd)
 		slots_give(&gate->slots, new.slot);
 		return error;
 	}
-	gate->owners[new.slot.index] = s;
+	worker->sockets[new.slot.index] = s;
 	*s = new;
 	return 0;
 }
@@ -252,7 +252,7 @@ void gate_socket_remove(struct gate_socket *s)
 	bpf_map_delete_elem(map_fd(s, GATE_MAP_TARGETS), &s->slot.index);
 	/* The lock it takes is what a running verdict holds: nobody writes into the record after this. */
 	delivery_look(s->fd, &view);
-	gate->owners[s->slot.index] = NULL;
+	s->worker->sockets[s->slot.index] = NULL;
 	slots_give(&gate->slots, s->slot);
 	memset(s, 0, sizeof(*s));
 	s->fd = -1;

@@ -63,11 +63,9 @@ static struct gate_socket *owner_find(const struct gate_worker *w, struct gate_h
 
 	if (handle.index >= w->gate->slots.count)
 		return NULL;
-	socket = w->gate->owners[handle.index];
-	/* Another worker's socket can only be here through a ring that was taken over: not ours to touch. */
-	if (!socket || socket->worker != w || socket->slot.generation != handle.generation)
-		return NULL;
-	return socket;
+	/* Those of others, told through a ring that was taken over, are not ours, not even to look at. */
+	socket = w->sockets[handle.index];
+	return socket && socket->slot.generation == handle.generation ? socket : NULL;
 }
 
 static int event_take(void *arg, void *data, size_t len)
@@ -103,9 +101,13 @@ int gate_worker_create(struct gate *gate, struct gate_worker **ret_worker)
 	w->lost_events = __atomic_load_n(&gate->workers[w->ring].lost_events, __ATOMIC_RELAXED);
 	list_init(&w->ticking);
 	w->peek = hg_malloc(GATE_PEEK_BYTES);
-	w->events = w->peek ? ring_buffer__new(gate->ring_fds[w->ring], event_take, w, NULL) : NULL;
+	w->sockets = hg_calloc(gate->slots.count, sizeof(w->sockets[0]));
+	error = -ENOMEM;
+	if (w->peek && w->sockets) {
+		w->events = ring_buffer__new(gate->ring_fds[w->ring], event_take, w, NULL);
+		error = -errno;
+	}
 	if (!w->events) {
-		error = w->peek ? -errno : -ENOMEM;
 		gate_worker_free(w);
 		return error;
 	}
@@ -129,6 +131,7 @@ void gate_worker_free(struct gate_worker *w)
 		return;
 	ring_buffer__free(w->events);
 	hg_free(w->peek);
+	hg_free(w->sockets);
 	ring_give(w);
 	hg_free(w);
 }
@@ -143,9 +146,9 @@ static void worker_rescan(struct gate_worker *w)
 {
 	w->totals.rescans++;
 	for (uint32_t i = 0; i < w->gate->slots.count; i++) {
-		struct gate_socket *socket = w->gate->owners[i];
+		struct gate_socket *socket = w->sockets[i];
 
-		if (socket && socket->worker == w && socket->inbound)
+		if (socket && socket->inbound)
 			socket->inbound->on_event(socket->inbound);
 	}
 }

@@ -37,6 +37,7 @@ struct gate_worker {
 	uint32_t ring; /* index of the ring this worker reads */
 	int reader_fd; /* owner; in map readers under `ring`, and never used otherwise */
 	uint32_t slot_cursor;
+	struct gate_socket **sockets; /* owner of the array; its own ones, by slot index */
 	struct ring_buffer *events; /* owner */
 	struct list ticking; /* directions with due_ms */
 	char *peek; /* owner, GATE_PEEK_BYTES */
