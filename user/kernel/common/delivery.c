@@ -75,13 +75,12 @@ static uint64_t position_of(const struct tcp_info *info, ssize_t unread)
 	return info->tcpi_bytes_received - has_fin(info->tcpi_state) - (uint64_t)unread;
 }
 
-int delivery_bounds(int fd, struct delivery_bounds *ret_bounds)
+int delivery_narrow(int fd, struct delivery_bounds *bounds)
 {
-	struct delivery_bounds bounds = { 0, UINT64_MAX };
 	struct tcp_info info, again;
 	int error = info_read(fd, &info);
 
-	for (int look = 0; look < DELIVERY_TRIES && !error && bounds.least < bounds.most; look++) {
+	for (int look = 0; look < DELIVERY_TRIES && !error && bounds->least < bounds->most; look++) {
 		/* Not SIOCINQ: of a socket in a map it tells what was passed up. */
 		ssize_t unread = recv(fd, NULL, INT_MAX, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
 
@@ -97,20 +96,19 @@ int delivery_bounds(int fd, struct delivery_bounds *ret_bounds)
 		/* What was unread between the two belongs to a count between theirs. */
 		uint64_t least = position_of(&info, unread), most = position_of(&again, unread);
 
-		if ((int64_t)least > (int64_t)bounds.least)
-			bounds.least = least;
-		if (most < bounds.most)
-			bounds.most = most;
+		if ((int64_t)least > (int64_t)bounds->least)
+			bounds->least = least;
+		if (most < bounds->most)
+			bounds->most = most;
 		info = again;
 	}
-	*ret_bounds = bounds;
 	return error;
 }
 
 int delivery_position(int fd, uint64_t *ret_position)
 {
-	struct delivery_bounds bounds;
-	int error = delivery_bounds(fd, &bounds);
+	struct delivery_bounds bounds = DELIVERY_UNBOUNDED;
+	int error = delivery_narrow(fd, &bounds);
 
 	if (error)
 		return error;

@@ -37,11 +37,13 @@ int delivery_look(int fd, struct delivery_view *ret_view);
  */
 int delivery_position(int fd, uint64_t *ret_position);
 
-/* Between which the position is, however fast bytes come in. Errors: as above, but for -EAGAIN. */
+/* Between which the position is, however fast bytes come in; begins as DELIVERY_UNBOUNDED. */
 struct delivery_bounds {
 	uint64_t least, most;
 };
-int delivery_bounds(int fd, struct delivery_bounds *ret_bounds);
+#define DELIVERY_UNBOUNDED ((struct delivery_bounds){ 0, UINT64_MAX })
+/* Looks until both are the same, some dozens of times. Errors: as above, but for -EAGAIN. */
+int delivery_narrow(int fd, struct delivery_bounds *bounds);
 
 /* Connected, and neither side has said FIN. */
 bool delivery_is_established(const struct delivery_view *view);

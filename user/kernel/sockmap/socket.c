@@ -147,6 +147,8 @@ static int source_return(struct gate_socket *s)
 	return s->is_source ? -EAGAIN : socket_poison(s, GATE_REASON_POISON_STRANDED);
 }
 
+#define PROVE_ROUNDS 64 /* of some dozens of looks; a few milliseconds at the worst */
+
 /*
  * The kernel drops a piece whose verdict begins when the program has just been taken away: window_hold()
  * keeps all but a FIN and a full window from beginning one. So it is proved that none was lost.
@@ -155,9 +157,12 @@ static int source_prove(struct gate_socket *s)
 {
 	const struct gate_kernel *k = &gate_socket_record(s)->kernel;
 	uint64_t position = s->base_position + k->redirected_bytes + s->consumed_bytes;
-	struct delivery_bounds bounds;
-	int error = delivery_bounds(s->fd, &bounds);
+	struct delivery_bounds bounds = DELIVERY_UNBOUNDED;
+	int error = 0;
 
+	/* A sender that is too fast for one look has to pause when the window is full: nobody reads now. */
+	for (int round = 0; round < PROVE_ROUNDS && !error && bounds.least < bounds.most; round++)
+		error = delivery_narrow(s->fd, &bounds);
 	/* Nothing is to be proved of a connection that was reset, and nothing can be at an urgent mark. */
 	if (error && error != -EFAULT)
 		return 0;
