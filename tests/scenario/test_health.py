@@ -255,14 +255,16 @@ def refuses(address, port):
 def slow_client():
     port, _ = origins(TWO[0])
     gateway = Gateway(watched(TWO[:1], port, "eviction: {duration: 30s}",
-                              "timeouts: {request: 400ms}"), workers=1)
+                              "timeouts: {request: 1s}"), workers=1)
     client = gateway.client()
     client.send(b"PUT /anything HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nbegin")
     eq(client.response().status, 504, "status")
     entry = endpoints(gateway)[TWO[0]]
     eq((entry["evicted"], entry["health"]), (False, 1.0), "the endpoint")
     client = gateway.client()
-    client.request("GET", "/delay/3").rst()
+    client.request("GET", "/delay/3")
+    wait_until(gateway.streams, 3, "the stream")
+    client.rst()
     wait_until(lambda: not gateway.streams(), 3, "the end of the stream")
     eq(endpoints(gateway)[TWO[0]]["health"], 1.0, "health after a client that left")
     with within(0.4, "the timeout"):
