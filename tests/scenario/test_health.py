@@ -255,7 +255,7 @@ def refuses(address, port):
 def slow_client():
     port, _ = origins(TWO[0])
     gateway = Gateway(watched(TWO[:1], port, "eviction: {duration: 30s}",
-                              "timeouts: {request: 1s}"), workers=1)
+                              "timeouts: {request: 400ms}"), workers=1)
     client = gateway.client()
     client.send(b"PUT /anything HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nbegin")
     eq(client.response().status, 504, "status")
