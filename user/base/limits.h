@@ -81,7 +81,6 @@ enum limits {
 	 * the socket.
 	 */
 	LIMIT_GATE_TAKE_BYTES = 1024 * 1024,
-	LIMIT_GATE_TAKE_WORKER_BYTES = 16 * 1024 * 1024, /* of all sockets of a worker: the same */
 	/* Capacity asked for a splice pipe; the kernel may give less. */
 	LIMIT_PIPE_BYTES = 1024 * 1024,
 	LIMIT_IDLE_PIPES = 64, /* kept per worker; more are closed */

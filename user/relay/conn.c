@@ -63,22 +63,10 @@ static struct timer *conn_gate_retry(struct conn *conn)
 	return &container_of(conn->gate, struct conn_gate, socket)->retry;
 }
 
-/* Noted when the next bytes are asked for: until then rather too much. */
-static void conn_note_taken(struct conn *conn, size_t left)
-{
-	struct conn_gate *gate = container_of(conn->gate, struct conn_gate, socket);
-
-	if (left >= gate->taken_bytes)
-		return;
-	gauge_sub(gate->counters, COUNTER_GATE_TAKEN, gate->taken_bytes - left);
-	gate->taken_bytes = (uint32_t)left;
-}
-
 static void conn_leave_gate(struct conn *conn)
 {
 	if (!conn->gate)
 		return;
-	conn_note_taken(conn, 0);
 	timer_cancel(loop_timers(conn->loop), conn_gate_retry(conn));
 	gate_socket_remove(conn->gate);
 	hg_free(container_of(conn->gate, struct conn_gate, socket));
@@ -106,7 +94,7 @@ void conn_close(struct conn *conn, bool reset)
 	buf_done(&conn->out);
 }
 
-int conn_join_gate(struct conn *conn, struct gate_worker *worker, struct counters *counters)
+int conn_join_gate(struct conn *conn, struct gate_worker *worker)
 {
 	struct conn_gate *gate;
 	int error;
@@ -124,7 +112,6 @@ int conn_join_gate(struct conn *conn, struct gate_worker *worker, struct counter
 		return error;
 	}
 	gate->conn = conn;
-	gate->counters = counters;
 	timer_init(&gate->retry, conn_on_gate_retry);
 	conn->gate = &gate->socket;
 	return 0;
@@ -199,8 +186,6 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 		return 0;
 	if (!conn->can_read)
 		return -EAGAIN;
-	if (conn->gate)
-		conn_note_taken(conn, buf_len(&conn->in));
 	do
 		len = recv(conn_fd(conn), memory, size, MSG_DONTWAIT);
 	while (len < 0 && errno == EINTR);
@@ -260,22 +245,10 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 	return conn->error;
 }
 
-static bool conn_may_take(const struct conn *conn, const struct counters *counters)
-{
-	return buf_len(&conn->in) < LIMIT_GATE_TAKE_BYTES &&
-	       counter_get(counters, COUNTER_GATE_TAKEN) < LIMIT_GATE_TAKE_WORKER_BYTES;
-}
-
-/* False: nothing to take now, too much is taken already, or no memory for it. */
+/* False: nothing to take now, or no memory for it. */
 static bool conn_take_some(struct conn *conn)
 {
-	struct conn_gate *gate = container_of(conn->gate, struct conn_gate, socket);
 	ssize_t len = -1;
-
-	if (!conn_may_take(conn, gate->counters)) {
-		counter_add(gate->counters, COUNTER_GATE_TAKE_LATER, 1);
-		return false;
-	}
 
 	if (buf_reserve(&conn->in, LIMIT_READ_BYTES, LIMIT_GATE_TAKE_BYTES + LIMIT_READ_BYTES) == 0)
 		len = recv(conn_fd(conn), buf_tail(&conn->in), LIMIT_READ_BYTES, MSG_DONTWAIT);
@@ -284,8 +257,6 @@ static bool conn_take_some(struct conn *conn)
 	buf_commit(&conn->in, (size_t)len);
 	conn->received_bytes += (uint64_t)len;
 	gate_socket_note_read(conn->gate, (uint64_t)len);
-	gate->taken_bytes += (uint32_t)len;
-	counter_add(gate->counters, COUNTER_GATE_TAKEN, (uint64_t)len);
 	return true;
 }
 
@@ -293,13 +264,11 @@ void conn_take_verdict_off(struct conn *conn)
 {
 	bool goes_on = true;
 
-	conn_note_taken(conn, buf_len(&conn->in));
 	while (goes_on && gate_socket_detach(conn->gate) == -EAGAIN)
-		goes_on = conn_take_some(conn);
+		goes_on = buf_len(&conn->in) < LIMIT_GATE_TAKE_BYTES && conn_take_some(conn);
 	if (conn_is_poisoned(conn)) {
 		/* Nothing of it is to be believed. */
 		buf_done(&conn->in);
-		conn_note_taken(conn, 0);
 		conn->error = CONN_POISONED;
 	}
 	buf_release(&conn->in);

@@ -8,7 +8,6 @@
 #include "user/base/end_reason.h"
 #include "user/kernel/sockmap/socket.h"
 #include "user/loop/loop.h"
-#include "user/obs/counters.h"
 
 /*
  * One TCP or Unix stream socket of ours with its two queues. The socket is edge-triggered and registered
@@ -47,8 +46,6 @@ struct conn {
 struct conn_gate {
 	struct gate_socket socket;
 	struct conn *conn;
-	struct counters *counters; /* borrowed */
-	uint32_t taken_bytes; /* counted in COUNTER_GATE_TAKEN: of conn->in, at least those that were taken */
 	struct timer retry; /* passed bytes may not be readable yet although recv() said EAGAIN */
 };
 
@@ -75,11 +72,11 @@ static inline int conn_fd(const struct conn *conn)
  * conn_set_events() masks them, and unmasking looks anew. want_edge: report free send space even if it was
  * there before, since nobody has tried to send and so the kernel would not tell (SOCK_NOSPACE, tcp_poll).
  */
-int conn_join_gate(struct conn *conn, struct gate_worker *worker, struct counters *counters);
+int conn_join_gate(struct conn *conn, struct gate_worker *worker);
 /*
  * Takes the verdict of the kernel lane off a socket that is no source any more: what was passed up on it and
- * not read yet is read into conn->in. Up to LIMIT_GATE_TAKE_BYTES, and LIMIT_GATE_TAKE_WORKER_BYTES of all
- * sockets: beyond it stays on, and conn_recv() takes it off later.
+ * not read yet is read into conn->in. Up to LIMIT_GATE_TAKE_BYTES: beyond it stays on, and conn_recv() takes
+ * it off later.
  */
 void conn_take_verdict_off(struct conn *conn);
 int conn_set_events(struct conn *conn, bool want_read, bool want_write, bool want_edge);

@@ -247,9 +247,9 @@ static int sockmap_start(struct relay *relay)
 	int error = sockmap_prepare(relay);
 
 	if (!error)
-		error = conn_join_gate(relay->sink, worker, relay->shared->counters);
+		error = conn_join_gate(relay->sink, worker);
 	if (!error)
-		error = conn_join_gate(relay->source, worker, relay->shared->counters);
+		error = conn_join_gate(relay->source, worker);
 	if (error)
 		return error;
 	options.source = relay->source->gate;
