@@ -85,11 +85,6 @@ static void conn_set_state(struct admin_conn *conn, enum conn_state state)
 		conn_arm(conn);
 }
 
-uint32_t conn_state_deadline_ms(enum conn_state state)
-{
-	return states[state].deadline_ms;
-}
-
 enum conn_state admin_conn_state(const struct admin_conn *conn)
 {
 	return conn->state;

@@ -23,7 +23,6 @@ enum conn_state {
 	CONN_STATE_COUNT,
 };
 
-uint32_t conn_state_deadline_ms(enum conn_state state);
 bool conn_state_allows(enum conn_state from, enum conn_state to);
 
 struct admin_conn;

@@ -265,11 +265,6 @@ const struct json_value *json_next(const struct json_value *value)
 	return value ? (const struct json_value *)tree(value)->next : NULL;
 }
 
-const char *json_name(const struct json_value *member)
-{
-	return member && tree(member)->string ? tree(member)->string : "";
-}
-
 const char *json_text(const struct json_value *value)
 {
 	const char *text = cJSON_GetStringValue(tree(value));

@@ -52,7 +52,6 @@ void json_free(struct json_value *root); /* NULL is fine */
 const struct json_value *json_member(const struct json_value *object, const char *key);
 const struct json_value *json_first(const struct json_value *container);
 const struct json_value *json_next(const struct json_value *value);
-const char *json_name(const struct json_value *member); /* key of an object's member, "" otherwise */
 const char *json_text(const struct json_value *value);
 /* Whole part of a number; exact up to 2^53. */
 uint64_t json_whole(const struct json_value *value);

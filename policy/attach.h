@@ -19,7 +19,6 @@ enum policy_level {
 	LEVEL_INLINE_ROUTE, /* written in the rule itself */
 	LEVEL_INLINE_BACKEND, /* written in the backend */
 	LEVEL_INLINE_REF, /* written where the route names the backend */
-	LEVEL_COUNT,
 };
 
 struct attachment {

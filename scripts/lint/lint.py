@@ -28,6 +28,7 @@ RULES = [
     ("documents: what they name exists", tree_rules.check_names),
     ("documents: tables and pictures are those of their rows", tree_rules.check_drawn),
     ("rows: each end, event and metric is used", tree_rules.check_rows),
+    ("functions: each has a caller in the product", tree_rules.check_used),
     ("kernel side: what pins carry has a version", abi_rules.check_abi),
     ("headers: each compiles alone", tree_rules.check_headers),
 ]

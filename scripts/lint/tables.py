@@ -75,6 +75,9 @@ UNMEASURED = ["bpf/vmlinux_fallback.h", "LICENSE", "bpf/LICENSE", "tests/fuzz/co
 # Directories without a README of their own: data described by the directory above.
 DATA_DIRS = ["tests/fuzz/corpus*", "tests/data*", "tests/*/data*"]
 
+# Functions of the product that are there for tests alone: each allocation fails once.
+TEST_HOOKS = ["mem_fail_nth", "mem_count"]
+
 # Words that a reader stumbles over, as patterns, and what to say instead. In code, comments and documents.
 WORDS = {
     r"\bcontest\b": "precedence",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rules on the tree as a whole. Each takes the Tree and yields (path, line, message)."""
 import ast
+import collections
 import concurrent.futures
 import glob
 import os
@@ -125,6 +126,24 @@ def check_rows(tree):
         for row in ROW.finditer(tree.text(path)):
             if ROW_PREFIX[row.group(1)] + row.group(2) not in words:
                 yield path, line_of(tree.text(path), row.start()), f"nobody uses {row.group(2)}"
+
+
+PROTOTYPE = re.compile(r"^(static inline )?[a-z][\w \t*]*?\b(\w+)\([^;{}]*\)[^;{}()]*[;{]", re.M)
+
+
+def check_used(tree):
+    """A function of the product has a caller there: what only tests call is not what they should test."""
+    count = collections.Counter()
+    for path in tree.c_files():
+        if path.startswith(MODULE_DIRS):
+            count.update(re.findall(r"[a-z]\w+", tree.code(path)))
+    for path in tree.c_files():
+        if not path.endswith(".h") or not path.startswith(MODULE_DIRS) or path.startswith("bpf/"):
+            continue
+        for found in PROTOTYPE.finditer(tree.code(path)):
+            name = found.group(2)
+            if count[name] <= (1 if found.group(1) else 2) and name not in tables.TEST_HOOKS:
+                yield path, line_of(tree.code(path), found.start()), f"only tests call {name}: remove it"
 
 
 def compile_header(job):

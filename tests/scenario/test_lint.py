@@ -32,7 +32,8 @@ CLEAN = {
     "user/http/good.c": LICENCE + '#include "user/http/good.h"\n\n'
                         "static const int three[] = { 1, 2, 3 };\n\n"
                         "size_t good_one(void)\n{\n\t/* time(NULL) */\n"
-                        "\treturn sizeof(three); /* \"recv()\" */\n}\n",
+                        "\treturn sizeof(three); /* \"recv()\" */\n}\n\n"
+                        "size_t (*const good_all[])(void) = { good_one };\n",
 }
 # (rule, file, text, what the finding says)
 BROKEN = [
@@ -56,6 +57,11 @@ BROKEN = [
     ("clock", "user/http/a.c", LICENCE + "long f(void)\n{\n\treturn time(NULL);\n}\n", "pure code"),
     ("socket", "policy/a.c", LICENCE + "long f(void)\n{\n\treturn recv(0, 0, 0, 0);\n}\n", "pure code"),
     ("global", "user/http/a.c", LICENCE + "static int count;\n", "mutable global"),
+    ("no caller", "user/http/a.h", LICENCE + "#pragma once\n\nint lonely_one(int a,\n\t       int b);\n",
+     "only tests call lonely_one"),
+    ("no caller of an inline one", "user/http/a.h",
+     LICENCE + "#pragma once\n\nstatic inline int lonely_two(void)\n{\n\treturn 0;\n}\n",
+     "only tests call lonely_two"),
     ("python", "scripts/a.py", "# SPDX-License-Identifier: Apache-2.0\nx = (\n", "does not parse"),
     ("shell", "scripts/a.sh", "# SPDX-License-Identifier: Apache-2.0\nif\n", "does not parse"),
     ("readme", "user/net/a.c", LICENCE, "user/net/README.md"),

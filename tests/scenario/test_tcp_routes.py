@@ -300,7 +300,7 @@ def large(splice):
 
 
 def socket_buffers():
-    """What the kernel holds at most between sender and reader: both queues of the gateway and the sender's."""
+    """What the kernel holds at most between sender and reader: two queues of the gateway, one before."""
     most = {}
     for name in "tcp_rmem", "tcp_wmem":
         with open(f"/proc/sys/net/ipv4/{name}") as sizes:

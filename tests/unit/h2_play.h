@@ -4,7 +4,7 @@
 #include "tests/unit/h2_text.h"
 
 #include "user/base/limits.h"
-#include "user/h2/h2_session.h"
+#include "user/h2/h2_internal.h"
 
 /*
  * Two HTTP/2 sessions that talk in memory: what one says the other is fed, whole or in pieces. Time stands
@@ -184,8 +184,8 @@ static inline void h2_exchange_end(struct h2_stream *client, struct h2_stream *s
 	h2_stream_release(client, H2_CANCEL);
 	h2_stream_release(server, H2_CANCEL);
 	assert_int_equal(h2_play_turn(&h2_pair), 0);
-	assert_int_equal(h2_session_open_streams(h2_pair.client), 0);
-	assert_int_equal(h2_session_open_streams(h2_pair.server), 0);
+	assert_int_equal(h2_pair.client->open_streams, 0);
+	assert_int_equal(h2_pair.server->open_streams, 0);
 	assert_null(h2_session_next(h2_pair.client));
 	assert_null(h2_session_next(h2_pair.server));
 }

@@ -130,8 +130,8 @@ static void stall(const int *fds, size_t count)
 }
 
 /*
- * Room is made where somebody has taken nothing for a moment, and a busy machine may still be answering all of
- * them: then the newcomer is turned away, and asks again.
+ * Room is made where somebody has taken nothing for a moment, and a busy machine may still be answering all
+ * of them: then the newcomer is turned away, and asks again.
  */
 static bool is_let_in(struct fake *fake)
 {

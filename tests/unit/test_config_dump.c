@@ -352,12 +352,13 @@ TEST(the_top_level_has_the_documented_members_in_order)
 	root = json_parse(text_span(&out));
 	member = json_first(root);
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++, member = json_next(member))
-		assert_string_equal(json_name(member), keys[i]);
+		assert_ptr_equal(member, json_member(root, keys[i]));
 	assert_null(member);
 	member = json_first(json_member(root, "config"));
 	for (size_t i = 0; i < ARRAY_LEN(config_keys); i++, member = json_next(member))
-		assert_string_equal(json_name(member), config_keys[i]);
-	assert_string_equal(json_name(json_first(json_member(root, "version"))), "version");
+		assert_ptr_equal(member, json_member(json_member(root, "config"), config_keys[i]));
+	member = json_member(root, "version");
+	assert_ptr_equal(json_first(member), json_member(member, "version"));
 	json_free(root);
 	dump = compact(text_span(&out));
 	assert_has(

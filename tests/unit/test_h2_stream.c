@@ -15,7 +15,7 @@ CASE(heads_without_bodies_go_both_ways)
 	struct h2_stream *server;
 
 	assert_true(h2_session_wants_output(h2_pair.client));
-	assert_int_equal(h2_session_open_streams(h2_pair.client), 1);
+	assert_int_equal(h2_pair.client->open_streams, 1);
 	assert_int_equal(h2_play_turn(&h2_pair), 0);
 	assert_false(h2_session_wants_output(h2_pair.client));
 	server = h2_play_next(h2_pair.server, H2_NEWS_HEAD | H2_NEWS_END);
@@ -36,8 +36,8 @@ CASE(heads_without_bodies_go_both_ways)
 	h2_play_expect_head(client, ":status=204\nx-c=d\n");
 	assert_true(client->has_end);
 	assert_false(client->is_reset || server->is_reset);
-	assert_int_equal(h2_session_open_streams(h2_pair.client), 0);
-	assert_int_equal(h2_session_open_streams(h2_pair.server), 0);
+	assert_int_equal(h2_pair.client->open_streams, 0);
+	assert_int_equal(h2_pair.server->open_streams, 0);
 	h2_exchange_end(client, server);
 }
 
@@ -400,7 +400,7 @@ CASE(a_reset_in_the_middle_of_a_frame_is_clean)
 	assert_int_equal(buf_len(&client->in), 16384);
 	assert_int_equal(client->error_code, H2_INTERNAL_ERROR);
 	h2_stream_release(client, H2_CANCEL);
-	assert_int_equal(h2_session_open_streams(h2_pair.server), 0);
+	assert_int_equal(h2_pair.server->open_streams, 0);
 	buf_done(&out);
 }
 
@@ -449,9 +449,9 @@ CASE(a_released_request_is_not_sent)
 	struct h2_stream *server;
 
 	h2_stream_release(first, H2_CANCEL);
-	assert_int_equal(h2_session_open_streams(h2_pair.client), 2);
+	assert_int_equal(h2_pair.client->open_streams, 2);
 	assert_int_equal(h2_play_turn(&h2_pair), 0);
-	assert_int_equal(h2_session_open_streams(h2_pair.client), 1);
+	assert_int_equal(h2_pair.client->open_streams, 1);
 	h2_play_next(h2_pair.client, H2_NEWS_ROOM);
 	server = h2_play_next(h2_pair.server, H2_NEWS_HEAD | H2_NEWS_END);
 	assert_non_null(strstr(h2_text_of(server->head), "x=y"));

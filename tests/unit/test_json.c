@@ -211,7 +211,7 @@ TEST(parsing_finds_members_and_elements)
 	assert_true(json_is_null(json_member(root, "null")));
 	assert_false(json_is_null(json_member(root, "absent")));
 	assert_string_equal(json_member_text(root, "Name"), "");
-	assert_string_equal(json_name(list), "l");
+	assert_ptr_equal(list, json_member(root, "l"));
 	assert_string_equal(json_member_text(third, "k"), "v");
 	assert_null(json_next(third));
 	assert_null(json_first(json_member(root, "name")));

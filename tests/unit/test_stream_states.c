@@ -38,7 +38,13 @@ static bool client_allows(unsigned int from, unsigned int to)
 
 static const char *client_name(unsigned int state)
 {
-	return client_state_name((enum client_state)state);
+	static const char *const names[] = {
+#define CLIENT_STATE(id, name, action, next) name,
+#include "user/proxy/client_states.def"
+#undef CLIENT_STATE
+	};
+
+	return names[state];
 }
 
 static const struct machine machines[] = {

@@ -444,6 +444,26 @@ static int gateway_settle_privileges(struct gateway *gateway, const struct stati
 	return result;
 }
 
+/* Port 0 has become another one. */
+static void gateway_say_admin_addresses(const struct gateway *gateway)
+{
+	static const char *const names[] = { [ADMIN_PORT_ADMIN] = "admin",
+					     [ADMIN_PORT_STATS] = "stats",
+					     [ADMIN_PORT_READINESS] = "readiness" };
+
+	for (enum admin_port port = 0; port < ADMIN_PORT_COUNT; port++) {
+		struct address address;
+		struct text out;
+
+		if (admin_local_address(gateway->admin, port, &address) < 0)
+			continue;
+		text_init(&out);
+		address_format(&address, &out);
+		log_info("%s server listens on %.*s", names[port], SPAN_FMT(text_span(&out)));
+		text_done(&out);
+	}
+}
+
 static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, struct text *error)
 {
 	struct resolver_options resolver = { .refresh_ms = ns_to_ms(snapshot->config.dns_refresh_ns) };
@@ -478,7 +498,10 @@ static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, str
 	/* The addresses are borrowed from it as long as the servers run. */
 	gateway->start_snapshot = snapshot_ref(snapshot);
 	admin_addresses_of(&snapshot->config, &addresses);
-	return admin_start(gateway->loop, &gateway->hooks, &addresses, error, &gateway->admin);
+	result = admin_start(gateway->loop, &gateway->hooks, &addresses, error, &gateway->admin);
+	if (!result)
+		gateway_say_admin_addresses(gateway);
+	return result;
 }
 
 static void gateway_stop(struct gateway *gateway)

@@ -8,7 +8,7 @@
 
 /*
  * What h2_session.c (the connection), h2_stream.c (its streams) and h2_callbacks.c (what nghttp2 tells)
- * share. Nobody else includes this: nghttp2 stays behind it.
+ * share. Nobody else includes this but tests that look inside: nghttp2 stays behind it.
  *
  * Rules of the house:
  *   - no callback ends the session: it notes, and the function that called nghttp2 decides afterwards;

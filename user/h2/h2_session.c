@@ -399,11 +399,6 @@ struct h2_stream *h2_session_any(struct h2_session *session)
 		       : list_entry(session->streams.next, struct h2_stream, node);
 }
 
-uint32_t h2_session_open_streams(const struct h2_session *session)
-{
-	return session->open_streams;
-}
-
 uint32_t h2_session_capacity(const struct h2_session *session)
 {
 	uint32_t peer_max = nghttp2_session_get_remote_settings(session->library,
@@ -416,12 +411,6 @@ uint32_t h2_session_capacity(const struct h2_session *session)
 	    session->is_ending || session->has_goaway || session->has_no_memory)
 		return 0;
 	return most < left ? most : left;
-}
-
-bool h2_session_peer_allows_connect_protocol(const struct h2_session *session)
-{
-	return nghttp2_session_get_remote_settings(session->library,
-						   NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
 }
 
 bool h2_session_is_settled(const struct h2_session *session)

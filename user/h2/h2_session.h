@@ -144,11 +144,8 @@ struct h2_stream *h2_session_next(struct h2_session *session);
 uint64_t h2_session_written(const struct h2_session *session); /* payload that its streams took, in all */
 /* Any stream that was not released yet, news or not; NULL: none. */
 struct h2_stream *h2_session_any(struct h2_session *session);
-uint32_t h2_session_open_streams(const struct h2_session *session); /* not closed in nghttp2's eyes */
 /* Client: how many more streams the peer allows now; 0 after a GOAWAY of either side. */
 uint32_t h2_session_capacity(const struct h2_session *session);
-/* The peer's SETTINGS_ENABLE_CONNECT_PROTOCOL. */
-bool h2_session_peer_allows_connect_protocol(const struct h2_session *session);
 bool h2_session_is_settled(const struct h2_session *session); /* the peer's first SETTINGS came */
 bool h2_session_has_goaway(const struct h2_session *session); /* the peer sent one */
 

@@ -9,7 +9,6 @@
  */
 enum grpc_status {
 	GRPC_OK = 0,
-	GRPC_CANCELLED = 1,
 	GRPC_UNKNOWN = 2,
 	GRPC_PERMISSION_DENIED = 7,
 	GRPC_UNIMPLEMENTED = 12,

@@ -77,7 +77,3 @@ void net_connect_start(struct net_connect *job, struct loop *loop, const struct 
 bool net_connect_failed_here(int result);
 /* Ends without a callback. Idempotent; allowed in any state. The object may be freed at once. */
 void net_connect_cancel(struct net_connect *job);
-static inline bool net_connect_is_active(const struct net_connect *job)
-{
-	return job->state != NET_CONNECT_IDLE;
-}

@@ -19,26 +19,17 @@
 
 #define TO(state) (1u << CLIENT_##state)
 
-static const struct {
-	const char *name;
-	const char *action;
-	unsigned int next;
-} client_states[] = {
-#define CLIENT_STATE(id, name, action, next) { name, action, next },
+static const unsigned int client_next_states[] = {
+#define CLIENT_STATE(id, name, action, next) next,
 #include "user/proxy/client_states.def"
 #undef CLIENT_STATE
 };
 
 #undef TO
 
-const char *client_state_name(enum client_state state)
-{
-	return client_states[state].name;
-}
-
 bool client_state_allows(enum client_state from, enum client_state to)
 {
-	return client_states[from].next >> to & 1;
+	return client_next_states[from] >> to & 1;
 }
 
 /* The timer of the state (idle and head deadlines, or the end of the linger), or the age. */

@@ -58,7 +58,6 @@ struct client {
 	struct loop_deferred again; /* a request may be waiting in conn.in; or, closed, it is to be freed */
 };
 
-const char *client_state_name(enum client_state state);
 bool client_state_allows(enum client_state from, enum client_state to);
 
 /* For the files that are part of a client: changes the state, and arms the timer of the state. */
