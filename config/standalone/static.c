@@ -277,7 +277,8 @@ static void check_limits(struct decoder *d, const struct yaml_node *node, void *
 
 static const struct schema_row limits_rows[] = {
 	{ "maxConnections", AS_U64(struct static_config, max_connections), RANGE(1, LIMIT_CONNECTIONS),
-	  .preset = LIMIT_CONNECTIONS, .doc = "of the process" },
+	  .preset_doc = "what the descriptor limit has room for, with a backend connection each",
+	  .doc = "of clients, in the process; who is idle longest makes room for the next one" },
 	{ "requestLineBytes", AS_U32(struct static_config, max_request_line_bytes),
 	  RANGE(128, LIMIT_REQUEST_LINE_BYTES), .preset = LIMIT_REQUEST_LINE_BYTES, .reload = RELOAD_ACCEPT,
 	  .doc = "414 beyond" },

@@ -4,6 +4,7 @@ import resource
 import time
 
 from hg import *
+from hg.h2 import H2Client
 
 CONFIG = """
 config:
@@ -26,6 +27,17 @@ binds:
 
 def start(most=1000, **options):
     return Gateway(CONFIG, origin=options.pop("origin", None) or Origin(), most=most, **options)
+
+
+def hold(client):
+    """A request that has begun: such a client is not idle, and makes no room for others."""
+    client.send("GET /get HTTP/1.1\r\n")
+    return client
+
+
+def finish(client):
+    client.send("Host: x\r\n\r\n")
+    return client.response().status
 
 
 def expect_503(client):
@@ -76,7 +88,8 @@ def global_limit():
     gateway = start(most=10)
     clients = [gateway.client() for _ in range(10)]
     for client in clients:
-        eq(client.get("/get").status, 200, "status")
+        hold(client)
+    wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 10, 5, "the ten")
     for _ in range(3):
         expect_503(gateway.client())
     try:
@@ -92,7 +105,7 @@ def global_limit():
     wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 7, 3, "room")
     eq(gateway.fetch("/get").status, 200, "status when there is room")
     for client in clients[3:]:
-        eq(client.get("/get").status, 200, "status on the connections that were there first")
+        eq(finish(client), 200, "status on the connections that were there first")
 
 
 @test("maxConnections of a listener limits that port alone, over all workers")
@@ -111,9 +124,8 @@ binds:
     routes:
     - backends: [{host: @origin@}]
 """, origin=Origin(), workers=3)
-    clients = [gateway.client() for _ in range(5)]
-    for client in clients:
-        eq(client.get("/get").status, 200, "status")
+    clients = [hold(gateway.client()) for _ in range(5)]
+    wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 5, 5, "the five")
     expect_503(gateway.client())
     others = [gateway.client("free") for _ in range(8)]
     for client in others:
@@ -125,21 +137,126 @@ binds:
 @test("a limit that is changed by a reload counts the connections that are open")
 def limit_reloaded():
     gateway = start(most=3)
-    clients = [gateway.client() for _ in range(3)]
-    for client in clients:
-        client.get("/get")
+    clients = [hold(gateway.client()) for _ in range(3)]
+    wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 3, 5, "the three")
     expect_503(gateway.client())
     gateway.names["most"] = 4
     gateway.reload(CONFIG)
     fourth = gateway.client()
     eq(fourth.get("/get").status, 200, "status of the fourth")
+    hold(fourth)
     expect_503(gateway.client())
     gateway.names["most"] = 2
     gateway.reload(CONFIG)
-    eq(clients[0].get("/get").status, 200, "status on an open connection past the new limit")
+    eq(finish(clients[0]), 200, "status on an open connection past the new limit")
+    hold(clients[0])
     fourth.close()
     clients.pop().close()
+    wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 2, 5, "two that left")
     expect_503(gateway.client())
+
+
+@test("past config.limits.maxConnections the client that is idle longest makes room: counted, with a reason "
+      "of its own")
+def idle_makes_room():
+    gateway = start(most=4, workers=1)
+    held = hold(gateway.client())
+    idle = [gateway.client() for _ in range(3)]
+    for client in idle:
+        eq(client.get("/get").status, 200, "status")
+    eq(idle[0].get("/get").status, 200, "status of the first, which is idle since the last of all now")
+    fresh = gateway.client()
+    eq(fresh.get("/get").status, 200, "status past the limit")
+    idle[1].expect_fin()
+    eq(idle[0].get("/get").status, 200, "status of who was idle for less time")
+    eq(gateway.client().get("/get").status, 200, "status of one more")
+    idle[2].expect_fin()
+    eq(finish(held), 200, "status of who had begun")
+    metrics = gateway.metrics()
+    eq((metrics("headgate_downstream_idle_closed_total"),
+        metrics("headgate_stream_end_total", reason="made_room"),
+        metrics("headgate_downstream_refused_total")), (2, 2, 0), "closed, by reason, refused")
+
+
+@test("a client of HTTP/2 without streams makes room and is told with a GOAWAY, one with a stream stays")
+def idle_h2_makes_room():
+    origin = Origin()
+    gateway = start(most=2, workers=1, origin=origin)
+    busy, idle = H2Client(gateway.port), H2Client(gateway.port)
+    eq((busy.get("/get").status, idle.get("/get").status), (200, 200), "status")
+    origin.pause()
+    number = busy.request("/get")
+    wait_until(lambda: gateway.streams(), 5, "the stream that runs")
+    fresh = hold(gateway.client())
+    idle.expect_goaway(0)
+    idle.expect_end()
+    expect_503(gateway.client())
+    origin.resume()
+    eq((busy.response(number).status, finish(fresh)), (200, 200), "status of who stayed and who came")
+    eq(gateway.metrics()("headgate_stream_end_total", reason="made_room"), 1, "ends by reason")
+
+
+@test("a worker without idle clients of its own has one of another worker closed")
+def idle_elsewhere():
+    gateway = start(most=6, workers=4)
+    idle = []
+    for rounds in range(60):
+        client = gateway.client()
+        eq(client.get("/get").status, 200, f"status of client {rounds}")
+        idle.append(client)
+    metrics = gateway.metrics()
+    eq(metrics("headgate_downstream_refused_total"), 0, "refused")
+    # Who is asked acts in its own time; nobody is admitted past the limit but for one who goes.
+    wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") <= 6, 10, "the limit")
+    eq(gateway.metrics()("headgate_downstream_idle_closed_total"), 54, "closed")
+
+
+@test("idle clients up to the descriptor limit: new ones are served, and so are those that were there, "
+      "the readiness probe and the admin port", timeout=60)
+def idle_up_to_descriptors():
+    gateway = start(most=1000, workers=1, origin=Origin())
+    limit_descriptors(gateway, 256)
+    clients = []
+    for number in range(400):
+        client = gateway.client()
+        eq(client.get("/get").status, 200, f"status of client {number}")
+        clients.append(client)
+    eq(clients[-50].get("/get").status, 200, "status of one that was there")
+    eq(fetch(gateway.ready_port, "/healthz/ready").status, 200, "readiness")
+    eq(gateway.admin("/streams").status, 200, "the admin port")
+    metrics = gateway.metrics()
+    eq((metrics("headgate_downstream_refused_total"), metrics("headgate_downstream_accept_pauses_total")),
+       (0, 0), "refused, pauses")
+    check(metrics("headgate_downstream_idle_closed_total") >= 200, "too few made room")
+    for client in clients:
+        client.close()
+
+
+@test("busy clients up to the descriptor limit: 503 for others, admin and readiness answer, backends are "
+      "reached")
+def busy_up_to_descriptors():
+    gateway = start(most=1000, workers=1, origin=Origin())
+    limit_descriptors(gateway, 256)
+    clients = [hold(gateway.client()) for _ in range(150)]
+    wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 150, 10, "all of them")
+    clients += [hold(gateway.client()) for _ in range(100)]
+    wait_until(lambda: gateway.metrics()("headgate_downstream_accepted_total") == 250, 10, "all of them")
+    check(gateway.metrics()("headgate_downstream_refused_total") >= 50, "nobody was refused")
+    eq(fetch(gateway.ready_port, "/healthz/ready").status, 200, "readiness")
+    eq(gateway.admin("/streams").status, 200, "the admin port")
+    eq([finish(client) for client in clients[:150]], [200] * 150, "status of the held requests")
+
+
+@test("without config.limits.maxConnections the descriptor limit says how many, a larger one is warned about")
+def derived():
+    text = CONFIG.replace("config:\n  limits: {maxConnections: @most@}\n", "")
+    shell = ["/bin/sh", "-c", 'ulimit -n 1024 && exec "$@"', "sh"]
+    gateway = Gateway(text, origin=Origin(), workers=2, wrap=shell)
+    limit = gateway.admin_json("/config_dump")["config"]["limits"]["maxConnections"]
+    check(300 <= limit <= 450, f"maxConnections derived from 1024 descriptors: {limit}")
+    check("maxConnections" not in gateway.stderr, "a warning about a limit that nobody wrote")
+    gateway = Gateway(CONFIG, origin=Origin(), workers=2, most=5000, wrap=shell)
+    check("config.limits.maxConnections is 5000" in gateway.stderr, "no warning: " + gateway.stderr)
 
 
 def limit_descriptors(gateway, number):
@@ -159,12 +276,16 @@ def lowest_free(gateway):
 @test("out of descriptors: accepting pauses with one log line, running connections go on, then all is well",
       timeout=40)
 def no_descriptors():
-    gateway = start(workers=1)
+    origin = Origin()
+    gateway = start(workers=1, origin=origin)
     first = gateway.client()
     eq(first.get("/get").status, 200, "status")
     used = len(gateway.fds())
+    origin.pause()
+    first.request("GET", "/get")
+    wait_until(lambda: gateway.streams(), 5, "the request that runs")
     cpu = gateway.cpu_seconds()
-    limit_descriptors(gateway, max(gateway.fds()) + 9)
+    limit_descriptors(gateway, lowest_free(gateway))
     clients, refused = [], 0
     for _ in range(40):
         try:
@@ -173,7 +294,9 @@ def no_descriptors():
         except OSError:
             refused += 1
     wait_until(lambda: "accepting paused" in gateway.stderr, 3, "the log line")
-    eq(first.get("/get").status, 200, "status on the connection that was there first")
+    origin.resume()
+    eq(first.response().status, 200, "status on the connection that was there first")
+    hold(first)
     time.sleep(0.5)
     eq(gateway.stderr.count("accepting paused"), 1, "log lines about it")
     check("file" in gateway.stderr, "the log line does not say what is missing: " + gateway.stderr)

@@ -131,6 +131,7 @@ static inline void scene_make_proxy(struct scene *scene)
 	proxy->pool.on_stream = stream_on_upstream;
 	upstream_pool_init(&proxy->pool);
 	list_init(&proxy->mirrors);
+	list_init(&proxy->idle_clients);
 	scene->mailbox = mailbox_create(proxy->loop, scene);
 	scene->resolver = resolver_create(&options);
 	proxy->pool.resolver = resolver_client_create(scene->resolver, proxy->loop, scene->mailbox);

@@ -76,6 +76,7 @@ static inline void scene_make_proxy(struct scene *scene)
 	proxy->pool.on_stream = stream_on_upstream;
 	upstream_pool_init(&proxy->pool);
 	list_init(&proxy->mirrors);
+	list_init(&proxy->idle_clients);
 }
 
 static inline void scene_make_stream(struct scene *scene)

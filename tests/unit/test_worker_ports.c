@@ -44,6 +44,7 @@ static void scene_open(struct scene *scene, uint32_t sources)
 	scene->proxy.counters = &scene->counters;
 	scene->proxy.shared = &scene->shared;
 	scene->proxy.lease = &scene->lease;
+	list_init(&scene->proxy.idle_clients);
 	scene->lease = (struct lease){ .snapshot = &scene->snapshot, .refs = 1 };
 	scene->snapshot.bind_list = &scene->bind;
 	scene->snapshot.bind_count = 1;

@@ -104,7 +104,7 @@ enum limits {
 	LIMIT_LISTEN_BACKLOG = 4096,
 
 	LIMIT_CONNECTIONS =
-		100000, /* per process, default of config.limits.maxConnections; excess gets 503 */
+		100000, /* per process, largest config.limits.maxConnections; excess gets 503 */
 	LIMIT_WORKERS = 256,
 	LIMIT_ADDRESSES = 16,	    /* addresses kept of one name; further ones are ignored */
 	LIMIT_RESOLVE_QUEUE = 1024, /* names waiting for a look-up thread; further queries fail at once */

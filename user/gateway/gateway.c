@@ -14,6 +14,7 @@
 #include "user/base/mem.h"
 #include "user/gateway/gateway_hooks.h"
 #include "user/gateway/near_ports.h"
+#include "user/net/descriptors.h"
 #include "user/net/syn_filter.h"
 #include "user/net/listen.h"
 #include "user/net/socket.h"
@@ -185,12 +186,33 @@ static void gateway_mark_ports(struct gateway *gateway, const struct port_plan *
 	}
 }
 
+/* Before others see it: what the configuration leaves to the limits of the process. */
+static void gateway_set_connections(struct snapshot *snapshot, uint32_t workers)
+{
+	struct static_config *config = &snapshot->config;
+	uint64_t limit = descriptors_limit();
+	struct descriptor_plan plan;
+
+	descriptors_plan(limit, descriptors_fixed(workers, snapshot->bind_count), &plan);
+	if (config->max_connections > plan.connections)
+		log_warn("config.limits.maxConnections is %llu: the descriptor limit of %llu has room for "
+			 "%llu connections with a backend each, beyond them clients that are idle are "
+			 "closed; raise the limit (ulimit -n, LimitNOFILE=)",
+			 (unsigned long long)config->max_connections, (unsigned long long)limit,
+			 (unsigned long long)plan.connections);
+	if (config->max_connections == 0)
+		config->max_connections = plan.connections;
+}
+
 /* Opens what is new, tells every worker. On failure nothing has changed, and `error` says why. */
 static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, struct text *error)
 {
 	struct port_plan plan;
 	int result;
 
+	atomic_store_explicit(&gateway->shared.fixed_descriptors,
+			      descriptors_fixed(gateway->worker_count, snapshot->bind_count),
+			      memory_order_relaxed);
 	/* Before a port is open: its first connections count as well. */
 	near_ports_follow(gateway->lanes.near, gateway->snapshot, snapshot);
 	result = plan_make(gateway, snapshot, &plan, error);
@@ -237,6 +259,7 @@ static int gateway_replace(struct gateway *gateway, struct snapshot *snapshot,
 	int error = health_board_attach(&gateway->health, snapshot);
 
 	snapshot->generation = old->generation + 1;
+	gateway_set_connections(snapshot, gateway->worker_count);
 	if (error)
 		text_str(&messages->errors, "no memory for the health of the endpoints");
 	else
@@ -544,10 +567,13 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 	kernel_lanes_init(&gateway->lanes);
 	text_init(&error);
 	atomic_init(&gateway->shared.connections, 0);
+	atomic_init(&gateway->shared.fixed_descriptors, 0);
+	pthread_mutex_init(&gateway->shared.room_lock, NULL);
 	timer_init(&gateway->drain_timer, gateway_on_drain);
 	timer_init(&gateway->reload_timer, gateway_on_reload);
 	gateway->status.last_reload_ok = true;
 	snapshot->generation = 1;
+	gateway_set_connections(snapshot, gateway_worker_count(options, &snapshot->config));
 	result = gateway_start(gateway, snapshot, &error);
 	snapshot_unref(snapshot);
 	if (result < 0) {

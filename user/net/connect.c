@@ -124,9 +124,22 @@ static int net_connect_call(struct net_connect *job)
 	}
 }
 
-static int net_connect_try(struct net_connect *job)
+static int net_connect_open(struct net_connect *job)
 {
 	int error = socket_open(&job->list[job->index], &job->source.fd);
+
+	if ((error == -EMFILE || error == -ENFILE) && job->make_room && job->make_room(job))
+		error = socket_open(&job->list[job->index], &job->source.fd);
+	if (!error && job->may_use && !job->may_use(job, &job->source.fd)) {
+		net_connect_drop_socket(job);
+		error = -EMFILE;
+	}
+	return error;
+}
+
+static int net_connect_try(struct net_connect *job)
+{
+	int error = net_connect_open(job);
 
 	if (error)
 		return error;

@@ -51,6 +51,10 @@ struct net_connect {
 	struct socket_keepalive keepalive;
 	/* May be NULL: every socket that is made, before connect(2). Set between init and start. */
 	void (*on_socket)(struct net_connect *job, int fd);
+	/* Both may be NULL. No descriptor is left: true when there may be one now. */
+	bool (*make_room)(struct net_connect *job);
+	/* Whether the descriptor that was made may be used, maybe as another number; -EMFILE when not. */
+	bool (*may_use)(struct net_connect *job, int *fd);
 	enum net_connect_state state;
 	int result;
 	/*

@@ -12,7 +12,8 @@
  * Accepts connections of one listening socket (user/net/listen.h) in a worker's loop.
  *
  * Invariants: accepting never takes the last descriptor (each listener holds one in reserve); a wake-up
- * accepts at most LIMIT_ACCEPT_BURST connections; out of descriptors or memory, accepting pauses for
+ * accepts at most LIMIT_ACCEPT_BURST connections; out of descriptors (and make_room() finds none) or memory,
+ * accepting pauses for
  * LIMIT_ACCEPT_PAUSE_MS, one queued connection is reset so that its client does not wait, and one line is
  * logged.
  */
@@ -37,6 +38,8 @@ struct net_listener {
 	struct log_rate backoff_log;
 	/* Takes fd. May stop the listener. peer: for the call, IPv4-mapped became IPv4. */
 	void (*on_accept)(struct net_listener *listener, int fd, const struct address *peer);
+	/* May be NULL; set after the start. No descriptor is left: true when there may be one now. */
+	bool (*make_room)(struct net_listener *listener);
 	/* May be NULL; set after the start. A back-off began: see the counters. May stop the listener. */
 	void (*on_pause)(struct net_listener *listener);
 };

@@ -40,6 +40,7 @@ void pipe_pool_init(struct pipe_pool *pool)
 {
 	pool->count = 0;
 	pool->created_count = 0;
+	pool->fds_below = 0;
 }
 
 void pipe_pool_done(struct pipe_pool *pool)
@@ -59,6 +60,11 @@ int pipe_pool_take(struct pipe_pool *pool, struct pipe_splice *ret_pipe)
 	if (pipe2(fds, O_NONBLOCK | O_CLOEXEC) < 0)
 		return -errno;
 	*ret_pipe = (struct pipe_splice){ .read_fd = fds[0], .write_fd = fds[1] };
+	/* A copy does as well, and connections need descriptors. */
+	if (pool->fds_below && ((uint64_t)fds[0] >= pool->fds_below || (uint64_t)fds[1] >= pool->fds_below)) {
+		pipe_splice_close(ret_pipe);
+		return -EMFILE;
+	}
 	ret_pipe->size_bytes = (uint32_t)pipe_grow(fds[1]);
 	pool->created_count++;
 	return 0;

@@ -23,6 +23,7 @@ struct pipe_splice {
 struct pipe_pool {
 	unsigned int count;
 	uint64_t created_count;
+	uint64_t fds_below; /* new pipes have smaller numbers; 0: any */
 	struct pipe_splice idle[LIMIT_IDLE_PIPES]; /* last in, first out: pages still warm */
 };
 

@@ -18,12 +18,32 @@ static uint64_t bind_max_connections(const struct bind *bind)
 	return sum;
 }
 
+/* 0: nobody has derived it from the descriptors, so only the tables bound it. */
+static uint64_t max_connections(const struct proxy *proxy)
+{
+	uint64_t max = proxy->lease->snapshot->config.max_connections;
+
+	return max ? max : LIMIT_CONNECTIONS;
+}
+
+bool admission_port_is_full(const struct proxy_bind *bind)
+{
+	return atomic_load_explicit(bind->connections, memory_order_relaxed) >=
+	       bind_max_connections(bind->bind);
+}
+
+void admission_count(struct proxy *proxy, struct proxy_bind *bind)
+{
+	atomic_fetch_add_explicit(&proxy->shared->connections, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(bind->connections, 1, memory_order_relaxed);
+}
+
 bool admission_take(struct proxy *proxy, struct proxy_bind *bind)
 {
 	uint64_t all = atomic_fetch_add_explicit(&proxy->shared->connections, 1, memory_order_relaxed);
 	uint64_t here = atomic_fetch_add_explicit(bind->connections, 1, memory_order_relaxed);
 
-	if (all < proxy->lease->snapshot->config.max_connections && here < bind_max_connections(bind->bind))
+	if (all < max_connections(proxy) && here < bind_max_connections(bind->bind))
 		return true;
 	admission_give(proxy, bind);
 	return false;

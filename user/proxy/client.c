@@ -3,7 +3,6 @@
 
 #include <errno.h>
 
-#include "policy/keepalive.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/http/reply.h"
@@ -12,7 +11,9 @@
 #include "user/net/socket.h"
 #include "user/proxy/admission.h"
 #include "user/proxy/client_h2.h"
+#include "user/proxy/client_peer.h"
 #include "user/proxy/front.h"
+#include "user/proxy/room.h"
 #include "user/relay/head_reader.h"
 #include "user/proxy/stream.h"
 #include "user/proxy/tunnel.h"
@@ -65,6 +66,7 @@ void client_set_state(struct client *client, enum client_state state)
 {
 	CHECK(client_state_allows(client->state, state));
 	client->state = state;
+	room_note(client);
 	client_arm(client);
 }
 
@@ -414,55 +416,6 @@ static void client_on_timer(struct timer *timer, uint64_t now_ms)
 
 /* ------------------------------------------------------------------------------------ start */
 
-static void client_set_socket_options(const struct proxy *proxy, const struct bind *bind, int fd)
-{
-	struct keepalive_options options;
-	struct socket_keepalive keepalive;
-
-	/* Options only refine a connection that works without them. */
-	(void)socket_set_nodelay(fd);
-	if (!bind->tcp)
-		return;
-	keepalive_options_of(&bind->tcp->keepalives, proxy->lease->snapshot->config.user_timeout, &options);
-	keepalive = (struct socket_keepalive){
-		.is_on = options.is_on,
-		.idle_s = options.idle_s,
-		.interval_s = options.interval_s,
-		.count = options.count,
-		.user_timeout_ms = options.user_timeout_ms,
-	};
-	(void)socket_set_keepalive(fd, &keepalive);
-}
-
-static bool client_peer_is_trusted(const struct proxy *proxy, const struct address *peer)
-{
-	const struct static_config *config = &proxy->lease->snapshot->config;
-
-	for (uint32_t i = 0; i < config->trusted_count; i++) {
-		if (address_in(peer, &config->trusted_list[i].network, config->trusted_list[i].prefix_bits))
-			return true;
-	}
-	return false;
-}
-
-static void client_name_peer(struct client *client, const struct address *peer)
-{
-	char ip[ADDRESS_TEXT_BYTES];
-	struct text text;
-
-	text_init(&text);
-	address_format(peer, &text);
-	client->source_len = (uint8_t)(text.len < sizeof(client->source) ? text.len : sizeof(client->source));
-	if (client->source_len)
-		memcpy(client->source, text.data, client->source_len);
-	text_done(&text);
-	client->peer_ip_at = client->source_len && client->source[0] == '[' ? 1 : 0;
-	client->peer_ip_len = (uint8_t)address_host_text(peer, ip);
-	if (client->peer_ip_at + client->peer_ip_len > client->source_len)
-		client->peer_ip_len = 0; /* no memory for the text above */
-	client->is_trusted = client_peer_is_trusted(client->proxy, peer);
-}
-
 static void client_start_age(struct client *client)
 {
 	const struct static_config *config = &client->proxy->lease->snapshot->config;
@@ -500,7 +453,10 @@ static void client_begin(struct client *client, const struct bind *bind)
 			client_close(client, END_INTERNAL, true);
 			return;
 		}
+		client->http->client = client;
+		list_init(&client->http->idle_node);
 		client_begin_idle(client);
+		room_note(client);
 		client_arm(client);
 		client_read_head(client);
 		break;
@@ -567,11 +523,11 @@ void client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const st
 		socket_reset(fd);
 		return;
 	}
-	if (!admission_take(proxy, bind)) {
+	if (!room_admit(proxy, bind, &fd)) {
 		admission_refuse(proxy, config, fd);
 		return;
 	}
-	client_set_socket_options(proxy, config, fd);
+	client_peer_set_options(proxy, config, fd);
 	client = client_create(proxy, bind, fd);
 	if (!client) {
 		admission_give(proxy, bind);
@@ -581,7 +537,7 @@ void client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const st
 	counter_add(proxy->counters, COUNTER_DOWNSTREAM_OPEN, 1);
 	proxy_trace(proxy, client->handle, TRACE_ACCEPT, (uint32_t)fd, bind->port);
 	client_count(client, config);
-	client_name_peer(client, peer);
+	client_peer_name(client, peer);
 	client_start_age(client);
 	client_begin(client, config);
 }

@@ -26,6 +26,8 @@ enum client_state {
 
 /* What reading requests needs: values of the configuration in force when the connection was accepted. */
 struct client_http {
+	struct client *client;
+	struct list idle_node; /* in proxy->idle_clients while nothing is under way (room.h) */
 	struct head_scan scan;
 	struct head_limits limits;
 	uint64_t idle_timeout_ms; /* 0: off */

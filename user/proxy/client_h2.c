@@ -5,6 +5,7 @@
 #include "user/base/mem.h"
 #include "user/net/socket.h"
 #include "user/proxy/front.h"
+#include "user/proxy/room.h"
 #include "user/proxy/stream.h"
 #include "user/upstream/upstream_h2.h"
 
@@ -107,6 +108,7 @@ void client_h2_stream_over(struct client *client)
 
 	CHECK(h2->stream_count > 0);
 	h2->stream_count--;
+	room_note(client);
 	if (h2->link.is_ended)
 		return;
 	h2_link_touch(&h2->link);
@@ -151,6 +153,7 @@ static void client_h2_on_news(struct h2_link *link, struct h2_stream *h2_stream)
 	}
 	client->requests++;
 	h2->stream_count++;
+	room_note(client);
 	/* It came together with the end of what was the last one, and the GOAWAY covers it. */
 	link->is_leaving = false;
 	front_h2_begin(client, h2_stream);

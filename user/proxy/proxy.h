@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "config/model.h"
 #include "user/base/clock.h"
+#include "user/base/limits.h"
 #include "user/base/log.h"
 #include "user/base/random.h"
 #include "user/base/slab.h"
@@ -36,6 +38,9 @@ struct lease {
 /* Process-wide limits: the only words that all workers write, once a connection. */
 struct proxy_shared {
 	atomic_uint_fast64_t connections;
+	atomic_uint_fast64_t fixed_descriptors; /* written by the main thread: descriptors_fixed() */
+	pthread_mutex_t room_lock; /* of proxies; taken only when connections are short */
+	struct proxy *proxies[LIMIT_WORKERS]; /* that may be asked for room (room.h) */
 };
 
 /* One listening port as a worker sees it; lives as long as a client that came in through it. */
@@ -63,6 +68,10 @@ struct proxy {
 	struct upstream_pool pool;
 	struct list mirrors; /* of struct mirror */
 	uint32_t mirror_count;
+	struct mailbox *mailbox; /* of the worker: other workers ask it for room */
+	struct list idle_clients; /* of struct client_http, the longest idle first (room.h) */
+	atomic_uint_fast64_t idle_count; /* of them; written by the worker, read by others */
+	atomic_uint_fast64_t room_asked; /* by others, and not answered yet */
 	struct slab *clients; /* of struct client */
 	struct slab *streams; /* of struct stream */
 	struct lease *lease; /* current: proxy_adopt() */

@@ -67,6 +67,20 @@ static void dial_on_socket(struct net_connect *connect, int fd)
 		log_debug("same-host lanes: a connection was not announced: %s", strerrordesc_np(-error));
 }
 
+static bool dial_make_room(struct net_connect *connect)
+{
+	struct upstream_pool *pool = container_of(connect, struct dial, connect)->pool;
+
+	return pool->make_room && pool->make_room(pool);
+}
+
+static bool dial_may_use(struct net_connect *connect, int *fd)
+{
+	struct upstream_pool *pool = container_of(connect, struct dial, connect)->pool;
+
+	return !pool->may_use || pool->may_use(pool, fd);
+}
+
 void dial_init(struct dial *dial, struct upstream_pool *pool, const struct dial_options *options,
 	       void (*on_done)(struct dial *dial, enum dial_result result, int error,
 			       struct upstream *upstream))
@@ -77,6 +91,8 @@ void dial_init(struct dial *dial, struct upstream_pool *pool, const struct dial_
 	loop_deferred_init(&dial->turn, dial_on_turn);
 	resolver_query_init(&dial->query, dial_on_resolved);
 	net_connect_init(&dial->connect, dial_on_connected);
+	dial->connect.make_room = dial_make_room;
+	dial->connect.may_use = dial_may_use;
 	if (options->is_announced)
 		dial->connect.on_socket = dial_on_socket;
 }

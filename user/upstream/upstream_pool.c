@@ -243,6 +243,30 @@ void upstream_pool_drop(struct upstream_pool *pool, struct upstream *upstream)
 	timer_cancel(loop_timers(pool->loop), &upstream->idle_timer);
 }
 
+static bool bucket_shed(struct list *bucket)
+{
+	list_each(node, next, bucket) {
+		struct upstream_endpoint *endpoint = list_entry(node, struct upstream_endpoint, node);
+
+		if (list_is_empty(&endpoint->idle))
+			continue;
+		upstream_close(list_entry(endpoint->idle.prev, struct upstream, idle_node), false);
+		return true;
+	}
+	return false;
+}
+
+bool upstream_pool_shed(struct upstream_pool *pool)
+{
+	for (uint32_t i = 0; pool->idle_count && i < UPSTREAM_POOL_BUCKETS; i++) {
+		if (bucket_shed(&pool->buckets[pool->shed_bucket++ % UPSTREAM_POOL_BUCKETS])) {
+			counter_add(pool->counters, COUNTER_POOL_EVICTED, 1);
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Two addresses with one hash would only let a connection live on. */
 static bool list_has_hash(const struct resolver_list *list, uint64_t hash)
 {

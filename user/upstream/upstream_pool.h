@@ -45,15 +45,21 @@ struct upstream_pool {
 	const struct static_config *config; /* in force */
 	/* something is to be read from, or may be sent on, an HTTP/2 stream */
 	void (*on_stream)(void *owner);
+	/* A descriptor is short: ends something idle. May *fd be used? Both: user/proxy/room.h */
+	bool (*make_room)(struct upstream_pool *pool);
+	bool (*may_use)(struct upstream_pool *pool, int *fd);
 	uint64_t random; /* not 0 */
 	bool is_closing; /* nothing is kept any more */
 	/* ---- */
 	struct list buckets[UPSTREAM_POOL_BUCKETS];
 	uint32_t endpoint_count;
 	uint32_t idle_count;
+	uint32_t shed_bucket; /* where upstream_pool_shed() looks first */
 };
 
 void upstream_pool_init(struct upstream_pool *pool);
+/* Closes one idle connection, the one unused longest of some endpoint; false: there is none. */
+bool upstream_pool_shed(struct upstream_pool *pool);
 /* Closes every idle connection. */
 void upstream_pool_done(struct upstream_pool *pool);
 /* The endpoint's record, with one more user; NULL on no memory. */

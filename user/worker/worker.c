@@ -13,6 +13,7 @@
 #include "user/proxy/client.h"
 #include "user/proxy/history.h"
 #include "user/proxy/mirror.h"
+#include "user/proxy/room.h"
 #include "user/proxy/stream.h"
 #include "user/upstream/upstream.h"
 #include "user/proxy/stream_view.h"
@@ -137,6 +138,7 @@ struct worker_change {
 static void worker_adopt(struct worker *worker, struct lease *lease)
 {
 	proxy_adopt(&worker->proxy, lease);
+	worker->pipes.fds_below = room_pipes_below(&worker->proxy);
 	proxy_trace(&worker->proxy, 0, TRACE_RELOAD, (uint32_t)lease->snapshot->generation, 0);
 }
 
@@ -244,6 +246,7 @@ static void worker_on_stop(struct message *message, void *context)
 	struct worker *worker = context;
 
 	(void)message;
+	room_shut(&worker->proxy);
 	/* No connection may begin any more: one accepted later in this turn would outlive its pools. */
 	worker_ports_stop(&worker->ports);
 	worker_abort_streams(worker, END_DRAIN_DEADLINE);
@@ -386,12 +389,8 @@ static void worker_free(struct worker *worker)
 static void *worker_run(void *argument)
 {
 	struct worker *worker = argument;
-	char name[16];
-	int error;
+	int error = loop_run(worker->loop);
 
-	snprintf(name, sizeof(name), "headgate-%u", worker->proxy.index);
-	pthread_setname_np(pthread_self(), name);
-	error = loop_run(worker->loop);
 	if (error < 0)
 		log_error("worker %u stopped: epoll failed: %s", worker->proxy.index,
 			  strerrordesc_np(-error));
@@ -433,6 +432,7 @@ static bool worker_make_proxy(struct worker *worker, const struct worker_options
 	struct proxy *proxy = &worker->proxy;
 
 	proxy->loop = worker->loop;
+	proxy->mailbox = worker->mailbox;
 	timer_init(&proxy->log_timer, proxy_on_log_timer);
 	proxy->index = options->index;
 	proxy->shared = options->shared;
@@ -454,11 +454,14 @@ static bool worker_make_proxy(struct worker *worker, const struct worker_options
 	proxy->pool.relay = &proxy->relay;
 	proxy->pool.resolver = worker->resolver;
 	proxy->pool.on_stream = stream_on_upstream;
+	proxy->pool.make_room = room_for_upstream;
+	proxy->pool.may_use = room_may_use;
 	if (getrandom(&proxy->pool.random, sizeof(uint64_t), 0) != (ssize_t)sizeof(uint64_t) ||
 	    !proxy->pool.random)
 		proxy->pool.random = 0x9e3779b97f4a7c15u + options->index;
 	upstream_pool_init(&proxy->pool);
 	list_init(&proxy->mirrors);
+	list_init(&proxy->idle_clients);
 	return proxy->metrics && proxy->log && proxy->history && proxy->trace && proxy->clients &&
 	       proxy->streams && proxy->pool.upstreams && proxy->relay.scratch;
 }
@@ -469,6 +472,7 @@ struct worker *worker_start(const struct worker_options *options, struct snapsho
 	struct worker *worker = hg_calloc(1, sizeof(*worker));
 	bool needs_gate = snapshot->config.splice.mode == SPLICE_REQUIRE;
 	struct lease *lease = NULL;
+	char name[16];
 
 	if (!worker)
 		return NULL;
@@ -490,12 +494,17 @@ struct worker *worker_start(const struct worker_options *options, struct snapsho
 		return NULL;
 	}
 	worker_adopt(worker, lease);
+	room_open(&worker->proxy);
 	if (pthread_create(&worker->thread, NULL, worker_run, worker) != 0) {
+		room_shut(&worker->proxy);
 		proxy_adopt(&worker->proxy, NULL);
 		hg_free(lease);
 		worker_free(worker);
 		return NULL;
 	}
+	/* From here, so that who sees the gateway ready sees the name, too. */
+	snprintf(name, sizeof(name), "headgate-%u", options->index);
+	pthread_setname_np(worker->thread, name);
 	return worker;
 }
 

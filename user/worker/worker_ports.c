@@ -11,6 +11,7 @@
 #include "user/net/listener.h"
 #include "user/net/socket.h"
 #include "user/proxy/client.h"
+#include "user/proxy/room.h"
 
 /*
  * For the last segment of handshakes under way: a round trip within a continent. Longer would only keep those
@@ -46,16 +47,25 @@ static void port_on_pause(struct net_listener *listener)
 	port->refused_seen = listener->refused_count;
 }
 
+static bool port_make_room(struct net_listener *listener)
+{
+	struct worker_port *port = container_of(listener, struct worker_port, listener);
+
+	return room_for_upstream(&port->bind->proxy->pool);
+}
+
 /* Takes fd. On failure it leaves its group: what the kernel gave to it would wait in vain. */
 static int port_start(struct worker_ports *ports, struct worker_port *port, int fd)
 {
 	int error = net_listener_start(&port->listener, ports->proxy->loop, fd, port_on_accept);
 
 	port->waiting_fd = error ? fd : -1;
-	if (error)
+	if (error) {
 		shutdown(fd, SHUT_RD);
-	else
+	} else {
 		port->listener.on_pause = port_on_pause;
+		port->listener.make_room = port_make_room;
+	}
 	return error;
 }
 

@@ -77,13 +77,14 @@ class Gateway(Process):
     paths      files that exist already, given as they are
     env, args  more environment, more arguments;   workers  WORKER_THREADS
     netns      where it runs (client() and fetch() then connect from inside too)
+    wrap       arguments of a program that execs it
     ready      False: do not wait for readiness;   checked  False: do not judge it at the end of the test
     """
 
     phase = Context.GATEWAY
 
     def __init__(self, text=None, files=None, directory=None, paths=(), env=None, args=(), workers=2,
-                 netns=None, uid=None, ready=True, checked=True, **names):
+                 netns=None, uid=None, ready=True, checked=True, wrap=(), **names):
         self.names, self.ports, self.files = names, {}, {}
         self.folder = new_directory()
         self.checked, self._workers, self._stopped = checked, workers, False
@@ -97,7 +98,7 @@ class Gateway(Process):
         sources += [self.folder] if directory else []
         sources += list(paths)
         self.admin_port, self.stats_port, self.ready_port = free_port(), free_port(), free_port()
-        argv = [binary("headgate")]
+        argv = [*wrap, binary("headgate")]
         for source in sources:
             argv += ["-f", source]
         environment = {

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/net/descriptors.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+
+#include "user/base/limits.h"
+#include "user/net/socket.h"
+
+enum {
+	/* Three admin servers, and what a reload, a look-up of names or a name service opens meanwhile. */
+	DESCRIPTORS_OURS = 3 * LIMIT_ADMIN_CONNECTIONS + 64,
+	DESCRIPTORS_BASE = 64, /* the main thread's, with the programs and maps of the kernel lanes */
+	DESCRIPTORS_OF_WORKER = 16,
+	DESCRIPTORS_OF_PORT = 2, /* of each worker: it listens, and keeps one in reserve */
+};
+
+void descriptors_plan(uint64_t limit, uint64_t fixed, struct descriptor_plan *ret_plan)
+{
+	uint64_t ours = limit / 8 < DESCRIPTORS_OURS ? limit / 8 : DESCRIPTORS_OURS;
+	uint64_t left = limit > fixed + ours ? limit - fixed - ours : 0;
+
+	*ret_plan = (struct descriptor_plan){
+		.clients_below = limit - ours - left / 4,
+		.backends_below = limit - ours,
+		.connections = left / 2 ? left / 2 : 1,
+	};
+	if (ret_plan->connections > LIMIT_CONNECTIONS)
+		ret_plan->connections = LIMIT_CONNECTIONS;
+}
+
+uint64_t descriptors_fixed(uint32_t workers, uint32_t ports)
+{
+	return DESCRIPTORS_BASE + (uint64_t)workers * (DESCRIPTORS_OF_WORKER + DESCRIPTORS_OF_PORT * ports);
+}
+
+int descriptors_lower(int fd)
+{
+	int lower = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	if (lower < 0 || lower > fd) {
+		socket_close(lower);
+		return fd;
+	}
+	socket_close(fd);
+	return lower;
+}
+
+uint64_t descriptors_limit(void)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : UINT64_MAX / 2;
+}

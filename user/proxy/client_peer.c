@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/proxy/client_peer.h"
+
+#include "policy/keepalive.h"
+#include "user/net/socket.h"
+
+void client_peer_set_options(const struct proxy *proxy, const struct bind *bind, int fd)
+{
+	struct keepalive_options options;
+	struct socket_keepalive keepalive;
+
+	/* Options only refine a connection that works without them. */
+	(void)socket_set_nodelay(fd);
+	if (!bind->tcp)
+		return;
+	keepalive_options_of(&bind->tcp->keepalives, proxy->lease->snapshot->config.user_timeout, &options);
+	keepalive = (struct socket_keepalive){
+		.is_on = options.is_on,
+		.idle_s = options.idle_s,
+		.interval_s = options.interval_s,
+		.count = options.count,
+		.user_timeout_ms = options.user_timeout_ms,
+	};
+	(void)socket_set_keepalive(fd, &keepalive);
+}
+
+static bool client_peer_is_trusted(const struct proxy *proxy, const struct address *peer)
+{
+	const struct static_config *config = &proxy->lease->snapshot->config;
+
+	for (uint32_t i = 0; i < config->trusted_count; i++) {
+		if (address_in(peer, &config->trusted_list[i].network, config->trusted_list[i].prefix_bits))
+			return true;
+	}
+	return false;
+}
+
+void client_peer_name(struct client *client, const struct address *peer)
+{
+	char ip[ADDRESS_TEXT_BYTES];
+	struct text text;
+
+	text_init(&text);
+	address_format(peer, &text);
+	client->source_len = (uint8_t)(text.len < sizeof(client->source) ? text.len : sizeof(client->source));
+	if (client->source_len)
+		memcpy(client->source, text.data, client->source_len);
+	text_done(&text);
+	client->peer_ip_at = client->source_len && client->source[0] == '[' ? 1 : 0;
+	client->peer_ip_len = (uint8_t)address_host_text(peer, ip);
+	if (client->peer_ip_at + client->peer_ip_len > client->source_len)
+		client->peer_ip_len = 0; /* no memory for the text above */
+	client->is_trusted = client_peer_is_trusted(client->proxy, peer);
+}

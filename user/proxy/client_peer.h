@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/proxy/client.h"
+
+/* What the configuration says about sockets of clients. */
+void client_peer_set_options(const struct proxy *proxy, const struct bind *bind, int fd);
+/* Its address as texts, and whether its word about others is taken. */
+void client_peer_name(struct client *client, const struct address *peer);
