@@ -3,6 +3,10 @@
 
 #include <stdio.h>
 
+enum {
+	SECONDS_BYTES = 32,
+};
+
 static const struct family {
 	struct span name;
 	struct span labels; /* "a,b" */
@@ -58,6 +62,20 @@ void prometheus_begin(struct text *out, enum metric_id id)
 	text_char(out, '\n');
 }
 
+/* The shortest that says it: 0.00025, 2.5, 80. */
+static const char *seconds_text(uint64_t ns, char out[SECONDS_BYTES])
+{
+	size_t len = (size_t)snprintf(out, SECONDS_BYTES, "%llu.%09llu", (unsigned long long)(ns / NS_PER_S),
+				      (unsigned long long)(ns % NS_PER_S));
+
+	while (out[len - 1] == '0')
+		len--;
+	if (out[len - 1] == '.')
+		len--;
+	out[len] = '\0';
+	return out;
+}
+
 /* Name and labels of a sample. `le` is the bound of a bucket, or NULL. */
 static void add_series(struct text *out, const struct family *family, const char *suffix,
 		       const struct span *values, const char *le)
@@ -98,17 +116,9 @@ static void add_number(struct text *out, uint64_t value)
 
 static void add_seconds(struct text *out, uint64_t ns)
 {
-	char digits[40];
-	size_t len = (size_t)snprintf(digits, sizeof(digits), " %llu.%09llu",
-				      (unsigned long long)(ns / NS_PER_S),
-				      (unsigned long long)(ns % NS_PER_S));
+	char digits[SECONDS_BYTES];
 
-	while (digits[len - 1] == '0')
-		len--;
-	if (digits[len - 1] == '.')
-		len--;
-	text_add(out, span_of(digits, len));
-	text_char(out, '\n');
+	text_fmt(out, " %s\n", seconds_text(ns, digits));
 }
 
 void prometheus_sample(struct text *out, enum metric_id id, const struct span *label_values, uint64_t value)
@@ -135,9 +145,11 @@ void prometheus_histogram(struct text *out, enum metric_id id, const struct span
 	uint64_t cumulative = 0;
 
 	for (uint32_t i = 0; i <= bounds->count; i++) {
+		char bound[SECONDS_BYTES];
+
 		cumulative += totals->buckets[i];
 		add_series(out, family, "_bucket", label_values,
-			   i < bounds->count ? bounds->label[i] : "+Inf");
+			   i < bounds->count ? seconds_text(bounds->bound_ns[i], bound) : "+Inf");
 		add_number(out, cumulative);
 	}
 	add_series(out, family, "_sum", label_values, NULL);

@@ -215,6 +215,11 @@ TEST_WITH(plain_counters_add_up_and_have_the_documented_prefix, setup, teardown)
 	assert_null(strstr(text, "timer=\"ok\""));
 	assert_has_line(text, "agentgateway_upstream_connect_duration_seconds_bucket{transport=\"plaintext\","
 			      "le=\"0.0015\"} 1");
+	assert_has_line(text, "agentgateway_upstream_connect_duration_seconds_bucket{transport=\"plaintext\","
+			      "le=\"8\"} 1");
+	assert_has_line(text, "agentgateway_request_processing_seconds_bucket{le=\"0.00005\"} 0");
+	assert_has_line(text, "agentgateway_request_processing_seconds_bucket{le=\"0.0001\"} 1");
+	assert_has_line(text, "agentgateway_request_processing_seconds_bucket{le=\"+Inf\"} 1");
 	assert_has_line(text, "agentgateway_request_processing_seconds_sum 0.00007");
 	assert_has_line(text, "headgate_config_reloads_total{result=\"failed\"} 1");
 	assert_has_line(text, "headgate_config_generation 3");

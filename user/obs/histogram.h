@@ -10,13 +10,11 @@
 struct histogram_bounds {
 	uint32_t count;
 	uint64_t bound_ns[HISTOGRAM_BUCKETS_MAX]; /* ascending; +Inf is implied */
-	const char *label[HISTOGRAM_BUCKETS_MAX]; /* seconds, as printed in le="" */
 };
 
-extern const struct histogram_bounds histogram_http; /* .001 .005 .01 .025 .05 .1 .25 .5 1 2.5 5 10 30 80 */
-extern const struct histogram_bounds
-	histogram_connect; /* .0005 .0015 .0043 .0126 .0368 .108 .316 .924 2.71 8 */
-extern const struct histogram_bounds histogram_processing; /* 50 us … 250 ms */
+extern const struct histogram_bounds histogram_http;
+extern const struct histogram_bounds histogram_connect;
+extern const struct histogram_bounds histogram_processing;
 
 struct histogram {
 	atomic_uint_fast64_t buckets[HISTOGRAM_BUCKETS_MAX + 1];
