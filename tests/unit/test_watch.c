@@ -95,6 +95,128 @@ TEST(files_that_stay_as_they_were_are_no_change)
 	scene_close(&scene);
 }
 
+static void touch(const char *folder, const char *name)
+{
+	char path[100];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	assert_true(fputs("x", file) >= 0);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(unlink(path), 0);
+}
+
+/* Whether what just happened makes the watch look at the files, now or soon. */
+static bool wakes(struct scene *scene)
+{
+	play_for(scene->loop, 1);
+	play_for(scene->loop, 1);
+	return timer_is_armed(&scene->watch.timer);
+}
+
+static void scene_settle(struct scene *scene)
+{
+	while (wakes(scene))
+		play_for(scene->loop, WATCH_QUIET_MS);
+}
+
+TEST(a_neighbour_of_the_file_wakes_nobody)
+{
+	struct scene scene;
+
+	scene_open(&scene);
+	scene_watch(&scene, watch_signature(&scene.source, 1));
+	scene_settle(&scene);
+	touch(scene.folder, "other.yaml");
+	touch(scene.folder, "notes.txt");
+	assert_false(wakes(&scene));
+	assert_int_equal(chmod(scene.path, 0600), 0);
+	assert_true(wakes(&scene));
+	scene_close(&scene);
+}
+
+TEST(in_a_directory_the_configuration_wakes_and_nothing_else)
+{
+	struct scene scene;
+
+	scene_open(&scene);
+	scene.source.path = scene.folder;
+	scene_watch(&scene, watch_signature(&scene.source, 1));
+	scene_settle(&scene);
+	touch(scene.folder, "notes.txt");
+	touch(scene.folder, ".c.yaml.swp");
+	touch(scene.folder, ".hidden.yaml");
+	assert_false(wakes(&scene));
+	touch(scene.folder, "other.yaml");
+	assert_true(wakes(&scene));
+	scene_close(&scene);
+}
+
+static void link_to(const struct scene *scene, const char *target, const char *name)
+{
+	char path[100], fresh[104];
+
+	snprintf(path, sizeof(path), "%s/%s", scene->folder, name);
+	snprintf(fresh, sizeof(fresh), "%s.new", path);
+	assert_int_equal(symlink(target, fresh), 0);
+	assert_int_equal(rename(fresh, path), 0);
+}
+
+static void scene_folder(const struct scene *scene, const char *name, const char *text)
+{
+	char path[100];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", scene->folder, name);
+	assert_int_equal(mkdir(path, 0700), 0);
+	snprintf(path, sizeof(path), "%s/%s/k.yaml", scene->folder, name);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void scene_remove(const struct scene *scene, const char *name)
+{
+	char path[100];
+
+	snprintf(path, sizeof(path), "%s/%s", scene->folder, name);
+	assert_int_equal(remove(path), 0);
+}
+
+/* As a volume of a ConfigMap does: k.yaml -> ..data/k.yaml, ..data -> ..1, which is swapped. */
+TEST(a_link_on_the_way_to_a_file_is_watched_too)
+{
+	for (int is_directory = 0; is_directory < 2; is_directory++) {
+		struct scene scene;
+		char path[100];
+
+		scene_open(&scene);
+		scene_folder(&scene, "..1", "one");
+		scene_folder(&scene, "..2", "another");
+		link_to(&scene, "..1", "..data");
+		link_to(&scene, "..data/k.yaml", "k.yaml");
+		snprintf(path, sizeof(path), "%s/k.yaml", scene.folder);
+		scene.source.path = is_directory ? scene.folder : path;
+		scene_watch(&scene, watch_signature(&scene.source, 1));
+		scene_settle(&scene);
+		touch(scene.folder, "notes.txt");
+		assert_false(wakes(&scene));
+		link_to(&scene, "..2", "..data");
+		play(scene.loop);
+		assert_int_equal(scene.changes, 1);
+		scene_remove(&scene, "k.yaml");
+		scene_remove(&scene, "..data");
+		scene_remove(&scene, "..1/k.yaml");
+		scene_remove(&scene, "..2/k.yaml");
+		scene_remove(&scene, "..1");
+		scene_remove(&scene, "..2");
+		scene_close(&scene);
+	}
+}
+
 TEST(an_edit_is_one_change)
 {
 	struct scene scene;

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
@@ -17,17 +18,111 @@
 	(IN_CLOSE_WRITE | IN_MODIFY | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB |      \
 	 IN_DELETE_SELF | IN_MOVE_SELF)
 
+/* ---- names that matter */
+
+static bool is_configuration(struct span name)
+{
+	return name.data[0] != '.' && (span_ends(name, SPAN(".yaml")) || span_ends(name, SPAN(".yml")) ||
+				       span_ends(name, SPAN(".json")));
+}
+
+static bool is_watched(const struct watch *watch, struct span name)
+{
+	uint64_t hash = hash_bytes(name);
+
+	for (uint32_t i = 0; i < watch->name_count; i++)
+		if (watch->name_list[i] == hash)
+			return true;
+	return false;
+}
+
+static void watch_name(struct watch *watch, struct span name)
+{
+	if (!name.len || is_watched(watch, name))
+		return;
+	if (watch->name_count < WATCH_NAMES)
+		watch->name_list[watch->name_count++] = hash_bytes(name);
+	else
+		watch->has_many_names = true;
+}
+
+/* The names on the way from a file to what it is: of the path, and of each link that it leads through. */
+static void watch_names(struct watch *watch, const char *path)
+{
+	char at[PATH_MAX], target[PATH_MAX];
+
+	snprintf(at, sizeof(at), "%s", path);
+	for (int hops = 0; hops < WATCH_LINKS; hops++) {
+		const char *slash = strrchr(at, '/');
+		size_t folder = slash ? (size_t)(slash + 1 - at) : 0;
+		ssize_t len = readlink(at, target, sizeof(target));
+		struct span rest, name;
+
+		watch_name(watch, span_str(at + folder));
+		if (len < 0)
+			return;
+		rest = span_of(target, (size_t)len);
+		while (rest.len && span_split(&rest, '/', &name))
+			watch_name(watch, name);
+		if (target[0] == '/')
+			folder = 0;
+		if (folder + (size_t)len >= sizeof(at))
+			return;
+		memcpy(at + folder, target, (size_t)len);
+		at[folder + (size_t)len] = '\0';
+	}
+}
+
+/* Files may come and go; links among them have names of their own. */
+static void watch_entries(struct watch *watch, const char *path)
+{
+	DIR *directory = opendir(path);
+	struct dirent *entry;
+	char file[PATH_MAX];
+
+	watch->has_directory = true;
+	while (directory && (entry = readdir(directory)) != NULL) {
+		if (entry->d_type == DT_REG || !is_configuration(span_str(entry->d_name)))
+			continue;
+		if ((size_t)snprintf(file, sizeof(file), "%s/%s", path, entry->d_name) < sizeof(file))
+			watch_names(watch, file);
+	}
+	if (directory)
+		closedir(directory);
+}
+
+/* An event without a name is about the directory itself, or says that some were lost. */
+static bool watch_matters(const struct watch *watch, const struct inotify_event *event)
+{
+	struct span name = event->len ? span_str(event->name) : (struct span){ 0 };
+
+	return !name.len || watch->has_many_names || is_watched(watch, name) ||
+	       (watch->has_directory && is_configuration(name));
+}
+
+/* ---- events */
+
 static void watch_on_event(struct loop_source *source, uint32_t events)
 {
 	struct watch *watch = container_of(source, struct watch, source);
 	char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
 	uint64_t now_ms = loop_now_ms(watch->loop);
 	uint64_t at_ms = now_ms + WATCH_QUIET_MS;
+	bool matters = false;
+	ssize_t len;
 
 	(void)events;
 	/* What happened does not matter: the files are read anew and an equal result changes nothing. */
-	while (read(source->fd, buffer, sizeof(buffer)) > 0)
-		;
+	while ((len = read(source->fd, buffer, sizeof(buffer))) > 0) {
+		const struct inotify_event *event;
+
+		for (ssize_t at = 0; at < len; at += (ssize_t)(sizeof(*event) + event->len)) {
+			event = (const struct inotify_event *)(buffer + at);
+			matters |= watch_matters(watch, event);
+		}
+	}
+	if (!matters)
+		return;
 	if (!watch->first_ms)
 		watch->first_ms = now_ms;
 	if (at_ms > watch->first_ms + WATCH_MAX_MS)
@@ -56,22 +151,26 @@ static void watch_parent(const struct watch *watch, const char *path)
 }
 
 /* The directory that holds the name, and the one that holds what a link points at. */
-static void watch_source(const struct watch *watch, const char *path)
+static void watch_source(struct watch *watch, const char *path)
 {
 	struct stat stat_of;
 	char target[PATH_MAX];
 
 	if (stat(path, &stat_of) == 0 && S_ISDIR(stat_of.st_mode)) {
+		watch_entries(watch, path);
 		watch_directory(watch, path);
 		return;
 	}
+	watch_names(watch, path);
 	watch_parent(watch, path);
 	if (realpath(path, target) && strcmp(target, path) != 0)
 		watch_parent(watch, target);
 }
 
-static void watch_directories(const struct watch *watch)
+static void watch_directories(struct watch *watch)
 {
+	watch->name_count = 0;
+	watch->has_many_names = watch->has_directory = false;
 	for (size_t i = 0; i < watch->source_count; i++) {
 		if (!watch->source_list[i].has_text)
 			watch_source(watch, watch->source_list[i].path);
@@ -102,9 +201,7 @@ static uint64_t signature_of_directory(const char *path)
 	while ((entry = readdir(directory)) != NULL) {
 		struct span name = span_str(entry->d_name);
 
-		if (name.data[0] != '.' &&
-		    (span_ends(name, SPAN(".yaml")) || span_ends(name, SPAN(".yml")) ||
-		     span_ends(name, SPAN(".json"))) &&
+		if (is_configuration(name) &&
 		    fstatat(dirfd(directory), entry->d_name, &file, 0) == 0)
 			sum += hash_mix(hash_bytes(name), signature_of_stat(&file));
 	}

@@ -8,9 +8,14 @@
  * Notices that configuration files may have changed: by inotify on the directories that hold them, since
  * editors and ConfigMaps replace files and links instead of writing into them. Bursts are collected:
  * on_change comes once, when nothing has happened for WATCH_QUIET_MS, and only when a file of the sources
- * differs in identity, size or time: other files of the same directories do not matter.
+ * differs in identity, size or time. Other names in the same directories wake nobody.
  */
-enum { WATCH_QUIET_MS = 100, WATCH_MAX_MS = 1000 };
+enum {
+	WATCH_QUIET_MS = 100,
+	WATCH_MAX_MS = 1000,
+	WATCH_NAMES = 256, /* of files and links on the way to them; more: every name matters */
+	WATCH_LINKS = 16,
+};
 
 struct watch {
 	struct loop *loop; /* borrowed */
@@ -18,6 +23,10 @@ struct watch {
 	struct timer timer;
 	const struct config_source *source_list; /* borrowed */
 	size_t source_count;
+	uint64_t name_list[WATCH_NAMES]; /* hashes of those that matter */
+	uint32_t name_count;
+	bool has_many_names;
+	bool has_directory; /* one of the sources is one */
 	uint64_t first_ms; /* begin of the burst; 0: none */
 	uint64_t signature; /* of all files as last seen */
 	void (*on_change)(struct watch *watch);
