@@ -70,7 +70,7 @@ def two_pages():
 @test("what a policy loses to an older one stands in the dump and in one warning")
 def lost():
     gateway = Gateway(GATEWAY
-                      + policy("young", "frontend: {http: {http1IdleTimeout: 9s, maxBufferSize: 1000}}")
+                      + policy("young", "frontend: {http: {http1IdleTimeout: 9s, http1MaxHeaders: 50}}")
                       + policy("old", "frontend: {http: {http1IdleTimeout: 1s}}", created=OLD))
     entries = {entry["name"]["name"]: entry for entry in gateway.config_dump()["policies"]}
     eq(entries["young"]["lost"], {"to": "frontend/default/old:frontend-http:default/g",
