@@ -134,24 +134,20 @@ static int gateways_collect(const struct snapshot *snapshot, struct arena *scrat
 	return 0;
 }
 
-/*
- * *ret_found: its own namespace has it. Returns how many gateways of that name there are, the first in
- * *ret_first.
- */
-static uint32_t gateways_named(const struct gateway_names *gateways, struct span name, struct span namespace,
-			       bool *ret_found, struct span *ret_first)
+/* How many names are less than this one, or no more. */
+static uint32_t gateways_below(const struct gateway_names *gateways, struct span name, bool or_equal)
 {
-	uint32_t count = 0;
+	uint32_t low = 0, high = gateways->count;
 
-	*ret_found = false;
-	for (uint32_t i = 0; i < gateways->count; i++) {
-		if (!span_eq(gateways->list[i].name, name))
-			continue;
-		if (count++ == 0)
-			*ret_first = gateways->list[i].namespace;
-		*ret_found |= span_eq(gateways->list[i].namespace, namespace);
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (span_compare(gateways->list[middle].name, name) < (or_equal ? 1 : 0))
+			low = middle + 1;
+		else
+			high = middle;
 	}
-	return count;
+	return low;
 }
 
 static void gateway_resolve(const struct gateway_names *gateways, struct attachment *attachment,
@@ -159,11 +155,11 @@ static void gateway_resolve(const struct gateway_names *gateways, struct attachm
 {
 	struct targeted_policy *policy = attachment->policy;
 	struct policy_target *target = &policy->target;
-	struct span first;
-	bool is_found;
-	uint32_t count = gateways_named(gateways, target->name, target->namespace, &is_found, &first);
+	const struct gateway_name wanted = { target->name, target->namespace };
+	uint32_t start = gateways_below(gateways, target->name, false);
+	uint32_t count = gateways_below(gateways, target->name, true) - start;
 
-	if (is_found || count == 0)
+	if (count == 0 || bsearch(&wanted, gateways->list + start, count, sizeof(wanted), gateway_compare))
 		return;
 	if (count > 1) {
 		attachment_warn(report, policy,
@@ -173,12 +169,12 @@ static void gateway_resolve(const struct gateway_names *gateways, struct attachm
 		attachment->is_excused = true;
 		return;
 	}
-	attachment->namespace = first;
+	attachment->namespace = gateways->list[start].namespace;
 	attachment->is_foreign = true;
 	attachment_warn(report, policy,
 			"is applied to the gateway of that name in namespace %s, the only one there is; "
 			"put the policy into that namespace",
-			QUOTE(first));
+			QUOTE(attachment->namespace));
 }
 
 /* ---- building */

@@ -19,6 +19,7 @@ struct decoder {
 	struct config_report *report;
 	bool is_manifest; /* Kubernetes: durations by GEP-2257 */
 	bool failed;
+	uint64_t selections; /* what selectors have looked at so far: manifest_select() */
 };
 
 /* A key that a map may have. */

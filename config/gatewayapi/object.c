@@ -278,6 +278,21 @@ struct span manifest_label(const struct yaml_node *labels, const char *name)
 	return label && label->kind == YAML_SCALAR ? label->text : (struct span){ 0 };
 }
 
+bool manifest_select(struct decoder *d, const struct yaml_node *node, uint64_t steps)
+{
+	bool was_over = d->selections > LIMIT_CONFIG_SELECTIONS;
+
+	d->selections += steps;
+	if (d->selections <= LIMIT_CONFIG_SELECTIONS)
+		return true;
+	if (!was_over)
+		config_error(d->report, node,
+			     "the selectors of all files together look at more than %d labels and objects; "
+			     "write fewer of them, or name what is meant in targetRefs",
+			     LIMIT_CONFIG_SELECTIONS);
+	return false;
+}
+
 struct label_owner {
 	const struct yaml_node *labels;
 	struct span namespace;
@@ -294,11 +309,12 @@ static struct span owner_label(const struct label_owner *owner, struct span name
 
 static bool labels_fit(struct decoder *d, const struct yaml_node *wanted, const struct label_owner *owner)
 {
+	uint64_t labels = 1 + (owner->labels ? owner->labels->count : 0);
 	bool fits = true;
 
 	if (!decode_any_map(d, wanted))
 		return !wanted;
-	if (!is_small(d, wanted))
+	if (!is_small(d, wanted) || !manifest_select(d, wanted, wanted->count * labels))
 		return false;
 	yaml_each(member, wanted) {
 		struct span value, found = owner_label(owner, member->key);

@@ -64,6 +64,12 @@ struct span manifest_label(const struct yaml_node *labels, const char *name); /*
 bool manifest_selector_fits(struct decoder *d, const struct yaml_node *selector,
 			    const struct yaml_node *labels, struct span namespace);
 
+/*
+ * A selector is going to look at so many labels or objects. False when all of them together are too many:
+ * reported once.
+ */
+bool manifest_select(struct decoder *d, const struct yaml_node *node, uint64_t steps);
+
 /* The matchLabels of a selector alone. */
 bool manifest_labels_fit(struct decoder *d, const struct yaml_node *wanted, const struct yaml_node *labels);
 

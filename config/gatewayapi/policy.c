@@ -5,6 +5,7 @@
 #include "config/gatewayapi/service.h"
 #include "config/core/policy_value.h"
 #include "user/base/check.h"
+#include "user/base/limits.h"
 
 #define NO_TLS "is not supported yet: this gateway does not speak TLS itself; remove it"
 #define TARGET_KINDS "write Gateway, HTTPRoute, GRPCRoute or Service"
@@ -291,6 +292,13 @@ static void add_target(struct manifests *m, const struct yaml_node *node, const 
 		suffix = decode_text(d, "/%.*s", SPAN_FMT(target.section));
 	else if (target.port)
 		suffix = decode_text(d, "/%u", target.port);
+	if (m->builder->policies.count + source->found_count > LIMIT_CONFIG_POLICIES) {
+		config_error(d->report, node,
+			     "the policies of all files apply to too many objects: %d times a policy to an "
+			     "object is the most; target Gateways instead of what is below them",
+			     LIMIT_CONFIG_POLICIES);
+		return;
+	}
 	for (uint32_t i = 0; i < source->found_count; i++) {
 		const struct found_policy *one = &source->found[i];
 		struct targeted_policy *policy = build_policy(m->builder);
@@ -382,6 +390,8 @@ static void decode_target_selector(struct manifests *m, const struct yaml_node *
 	}
 	if (kind != MANIFEST_SERVICE)
 		ref.group = SPAN(GROUP_GATEWAY);
+	if (!manifest_select(d, node, m->objects[kind].count))
+		return;
 	for (uint32_t i = 0; i < m->objects[kind].count; i++) {
 		const struct manifest_object *object = m->objects[kind].list[i];
 

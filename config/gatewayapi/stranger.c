@@ -160,12 +160,15 @@ static void take_ref(struct manifests *m, struct stranger *stranger, const struc
 }
 
 /* Selectors by labels that are plain names and values; anything else selects all of the namespace. */
-static bool selects(const struct yaml_node *selector, const struct manifest_object *object)
+static bool selects(struct decoder *d, const struct yaml_node *selector, const struct manifest_object *object)
 {
 	const struct yaml_node *labels = decode_get(selector, "matchLabels");
 
 	if (!labels || labels->kind != YAML_MAP)
 		return true;
+	if (!manifest_select(d, selector,
+			     (uint64_t)labels->count * (1 + (object->labels ? object->labels->count : 0))))
+		return false;
 	yaml_each(label, labels) {
 		const struct yaml_node *found = object->labels ? yaml_get(object->labels, label->key) : NULL;
 
@@ -183,10 +186,12 @@ static void take_selector(struct manifests *m, struct stranger *stranger, const 
 	if (!target_kind(scalar(node, "kind"), &kind))
 		return;
 	stranger->targets++;
+	if (!manifest_select(m->decoder, node, m->objects[kind].count))
+		return;
 	for (uint32_t i = 0; stranger->is_refusal && i < m->objects[kind].count; i++) {
 		const struct manifest_object *object = m->objects[kind].list[i];
 
-		if (span_eq(object->namespace, stranger->namespace) && selects(node, object))
+		if (span_eq(object->namespace, stranger->namespace) && selects(m->decoder, node, object))
 			refuse(m, stranger, kind, object->namespace, object->name,
 			       scalar(node, "sectionName"));
 	}

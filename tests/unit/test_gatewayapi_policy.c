@@ -126,6 +126,72 @@ TEST(selectors_find_objects_of_their_own_namespace)
 	config_case_done(&c);
 }
 
+static void put_labels(struct text *out, unsigned int count)
+{
+	text_char(out, '{');
+	for (unsigned int i = 0; i < count; i++)
+		text_fmt(out, "k%u: v, ", i);
+	text_char(out, '}');
+}
+
+static void put_services(struct text *out, unsigned int count, unsigned int labels)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		text_fmt(out, "{apiVersion: v1, kind: Service, metadata: {name: s%u, namespace: n, ", i);
+		text_str(out, "labels: ");
+		put_labels(out, labels);
+		text_str(out, "}, spec: {}}\n---\n");
+	}
+}
+
+static void put_selectors(struct text *out, const char *begin, const char *kind, unsigned int labels,
+			  const char *end)
+{
+	text_fmt(out, "%stargetSelectors: [", begin);
+	for (unsigned int i = 0; i < 16; i++) {
+		text_fmt(out, "{kind: %s, matchLabels: ", kind);
+		put_labels(out, labels);
+		text_str(out, "}, ");
+	}
+	text_fmt(out, "], %s", end);
+}
+
+/* Each within its own bounds, and too much work or memory together. */
+TEST(selectors_have_a_bound_together)
+{
+	static const char stranger[] = "{apiVersion: other.example/v1, kind: SecurityPolicy, "
+				       "metadata: {name: p, namespace: n}, spec: {";
+	static const struct {
+		const char *begin, *end, *kind;
+		unsigned int services, labels;
+		const char *advice;
+	} rows[] = {
+		{ POLICY, "backend: {http: {requestTimeout: 1s}}" END, "Service", 60, 250,
+		  "all files together look at more than 50000000 labels and objects; write fewer" },
+		{ stranger, "extAuth: {}}}", "Service", 60, 250,
+		  "all files together look at more than 50000000 labels and objects; write fewer" },
+		{ POLICY, "backend: {http: {requestTimeout: 1s}, tcp: {}, health: {}}" END, "Service", 2100,
+		  1, "100000 times a policy to an object is the most" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct config_case c;
+		struct text text;
+
+		text_init(&text);
+		put_services(&text, rows[i].services, rows[i].labels);
+		put_selectors(&text, rows[i].begin, rows[i].kind, rows[i].labels, rows[i].end);
+		text_char(&text, '\0');
+		assert_int_equal(text_error(&text), 0);
+		config_case_text(&c, text.data);
+		assert_int_equal(c.result, -EINVAL);
+		if (!strstr(config_case_lines(&c, CONFIG_ERROR), rows[i].advice))
+			fail_msg("row %zu: %.300s", i, config_case_lines(&c, CONFIG_ERROR));
+		config_case_done(&c);
+		text_done(&text);
+	}
+}
+
 #define IN "AgentgatewayPolicy n/p: spec."
 
 TEST(wrong_policies_are_refused)

@@ -145,6 +145,10 @@ enum limits {
 		1000000, /* maps, lists and scalars of all files together, aliases expanded: refused */
 	LIMIT_CONFIG_LISTENERS = 1024, /* of one port or one Gateway: refused */
 	LIMIT_CONFIG_LABELS = 256,     /* of one object, entries of one selector: refused */
+	LIMIT_CONFIG_SELECTIONS =
+		50000000, /* labels and objects that all selectors of a configuration look at: refused */
+	LIMIT_CONFIG_POLICIES =
+		100000, /* kinds of policy times objects they apply to, in all files: refused */
 	LIMIT_CONFIG_FILES = 4096,     /* of one configuration: refused */
 	LIMIT_CONFIG_ANCHORS = 1024,   /* of one document: refused */
 	LIMIT_CONFIG_ERRORS = 100,     /* errors kept, as many warnings and notes; the rest are counted */
