@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Misbehaviour: what a server can do to whoever started it. Tools, and what happens at the start."""
+import os
+import signal
+import sys
+import time
+
+from core import Never, Sleep, encode, text
+
+CHUNK = b"x" * 65536
+
+
+def install(server):
+    server.tools.update(TOOLS)
+
+
+def raw(call, data):
+    """Bytes of no message, to where messages go."""
+    call.channel.raw(data)
+
+
+def die(call):
+    """In the middle of the call: with a status, or by a signal."""
+    if call.argument("partial"):
+        raw(call, encode(call.answer(text("never whole")))[:-5])
+    if call.argument("signal"):
+        os.kill(os.getpid(), int(call.argument("signal")))
+    os._exit(int(call.argument("status", 3)))
+
+
+def never(call):
+    yield Never()
+
+
+def not_json(call):
+    """A line that is no message; then the answer, which a strict reader may not want any more."""
+    raw(call, call.argument("line", "Listening on port 3000...").encode() + b"\n")
+    return text("after it")
+
+
+def long_line(call):
+    """One line of so many bytes that is a valid message."""
+    raw(call, b'{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"')
+    for _ in range(int(call.argument("bytes", 8 << 20)) // len(CHUNK)):
+        raw(call, CHUNK)
+    raw(call, b'"}}\n')
+    return text("after it")
+
+
+def endless(call):
+    """A line that never ends, as fast as it is taken."""
+    raw(call, b'{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"')
+    while True:
+        raw(call, CHUNK)
+
+
+def binary(call):
+    raw(call, bytes(range(256)) * 16 + b"\n")
+    return text("after it")
+
+
+def deep(call):
+    depth = int(call.argument("depth", 100000))
+    raw(call, b'{"jsonrpc":"2.0","method":"notifications/message","params":{"data":' + b"[" * depth +
+        b"]" * depth + b"}}\n")
+    return text("after it")
+
+
+def bad_message(call):
+    """A line that is JSON and no message, or one with a fault: which."""
+    lines = {
+        "number": b"17\n", "string": b'"hello"\n', "null": b"null\n", "empty": b"\n\n\n", "object": b"{}\n",
+        "batch": b'[{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}]\n',
+        "version": b'{"jsonrpc":"1.0","method":"notifications/message","params":{}}\n',
+        "utf8": b'{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"\xff\xed\xa0\x80"}}\n',
+        "nul": b'{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"\x00"}}\n',
+        "double": b'{"jsonrpc":"2.0","id":1,"id":2,"result":{}}\n',
+        "both": b'{"jsonrpc":"2.0","id":1,"result":{},"error":{"code":1,"message":"x"}}\n',
+        "idtype": b'{"jsonrpc":"2.0","id":{"a":1},"result":{}}\n',
+        "crlf": encode({"jsonrpc": "2.0", "method": "notifications/message",
+                        "params": {"level": "info", "data": "crlf"}}) + b"\r\n",
+        "params": b'{"jsonrpc":"2.0","method":"notifications/progress","params":[1,2]}\n',
+        "method": b'{"jsonrpc":"2.0","method":7}\n',
+    }
+    raw(call, lines[call.argument("which", "number")])
+    return text("after it")
+
+
+def close_stdout(call):
+    """Nobody will hear of this server any more, but it still runs and reads."""
+    os.close(1)
+    yield Never()
+
+
+def stop_reading(call):
+    """From now on stdin fills up."""
+    call.session.server.loop.watch(0)
+    return text("not reading any more")
+
+
+def twice(call):
+    for _ in range(int(call.argument("times", 1))):
+        call.channel.send(call.answer(text("twice")))
+    return text("twice")
+
+
+def unknown_ids(call):
+    """Answers to what nobody asked, a cancellation and progress of nothing."""
+    for number in (0, -1, 4711, 1 << 40, 1e300, 0.5, "x", "", None, "1" * 5000, call.id):
+        message = {"jsonrpc": "2.0", "id": number, "result": {}}
+        if number != call.id:
+            call.channel.send(message)
+    call.notify("notifications/cancelled", requestId=99999, reason="none of yours")
+    call.notify("notifications/progress", progressToken="no token of yours", progress=1)
+    return text("after it")
+
+
+def flood(call):
+    """count notifications as fast as they are taken; half of them general."""
+    line = {"level": "info", "data": "f" * int(call.argument("bytes", 100))}
+    for _ in range(int(call.argument("count", 10000))):
+        call.session.notify("notifications/message", **line)
+    return text("flooded")
+
+
+def flood_requests(call):
+    """Asks the client again and again without waiting for an answer."""
+    for number in range(int(call.argument("count", 1000))):
+        call.channel.send({"jsonrpc": "2.0", "id": f"flood-{number}", "method": "ping"})
+    return text("flooded")
+
+
+def flood_stderr(call):
+    """So many bytes on stderr, in lines or as one."""
+    total = int(call.argument("bytes", 1 << 20))
+    line = b"e" * 99 + (b"\n" if call.argument("lines", True) else b"e")
+    for _ in range(total // len(line)):
+        os.write(2, line)
+    os.write(2, b"\n\x1b[31mred\x00\x07\xff and a line that says last\n")
+    return text("flooded")
+
+
+def slow_line(call):
+    """The answer in two pieces, seconds apart."""
+    line = encode(call.answer(text("slowly"))) + b"\n"
+    raw(call, line[:len(line) // 2])
+    yield Sleep(float(call.argument("seconds", 1)))
+    raw(call, line[len(line) // 2:])
+    yield Never()
+
+
+def bytewise(call):
+    for byte in encode(call.answer(text("a byte at a time, é ✓"))) + b"\n":
+        raw(call, bytes([byte]))
+    yield Never()
+
+
+def reorder(call):
+    """The answers of two calls in one write, the later one first."""
+    waiting = call.session.__dict__.setdefault("waiting", [])
+    waiting.append(call)
+    if len(waiting) == int(call.argument("calls", 2)):
+        raw(call, b"".join(encode(one.answer(text(str(one.argument("n"))))) + b"\n"
+                           for one in reversed(waiting)))
+        waiting.clear()
+    yield Never()
+
+
+def busy(call):
+    """Computes and hears nothing for so long."""
+    end = time.monotonic() + float(call.argument("seconds", 1))
+    while time.monotonic() < end:
+        pass
+    return text("done")
+
+
+TOOLS = {
+    "die": die, "never": never, "not_json": not_json, "long_line": long_line, "endless": endless,
+    "binary": binary, "deep": deep, "bad_message": bad_message, "close_stdout": close_stdout,
+    "stop_reading": stop_reading, "twice": twice, "unknown_ids": unknown_ids, "flood": flood,
+    "flood_requests": flood_requests, "flood_stderr": flood_stderr, "slow_line": slow_line,
+    "bytewise": bytewise, "reorder": reorder, "busy": busy,
+}
+
+
+# ---- at the start ----------------------------------------------------------------------------------------
+
+
+def at_start(server):
+    """--start HOW: what goes wrong before the first message is read."""
+    how, _, amount = server.options.start.partition(":")
+    if how == "die":
+        os.write(2, b"cannot start: this is why\n")
+        os._exit(int(amount or 1))
+    if how == "slow":
+        time.sleep(float(amount))
+    if how == "hang":
+        signal.pause()
+    if how == "garbage":
+        os.write(1, b"Welcome to my server!\n")
+    if how == "close":
+        os.close(1)
+    if how == "die_second" and not claim_first(server):
+        os._exit(1)
+    if how == "wrong":
+        server.methods["initialize"] = lambda call: {"protocolVersion": 7, "capabilities": []}
+
+
+def claim_first(server):
+    """True for the first process that asks: the journal has no line before its own."""
+    return os.path.getsize(server.options.journal) == 0 if os.path.exists(server.options.journal) else True
+
+
+def deaf(server):
+    """--deaf: SIGTERM and the end of stdin do not end it."""
+    def on_term(*_):
+        server.journal("sigterm")
+    signal.signal(signal.SIGTERM, on_term)
+
+
+def say(words):
+    print(words, file=sys.stderr, flush=True)
