@@ -20,6 +20,7 @@ def parse(argv):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", default="one", help="says who it is in all it says")
     parser.add_argument("--journal", default="", help="file that gets a line for each message and event")
+    parser.add_argument("--raw", action="store_true", help="lines go to the journal as they came, too")
     parser.add_argument("--versions", default="", help="protocol versions it knows, the best first")
     parser.add_argument("--page", type=int, default=0, help="entries on a page of a list")
     parser.add_argument("--only", default="", help="the only tools that are listed")

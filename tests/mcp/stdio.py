@@ -43,6 +43,8 @@ class Child:
             self.take(line)
 
     def take(self, line):
+        if self.server.options.raw:
+            self.server.journal("line", line=line.decode("utf-8", "backslashreplace"))
         try:
             message = json.loads(line)
         except ValueError as error:

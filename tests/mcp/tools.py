@@ -23,7 +23,7 @@ def install(server):
 
 def echo(call):
     """What it was called with, as it came."""
-    return text(json.dumps(call.arguments, ensure_ascii=False), structuredContent=call.arguments)
+    return text(json.dumps(call.arguments, ensure_ascii=False))
 
 
 def who(call):
