@@ -164,6 +164,36 @@ TEST(via_is_appended_with_the_version_received)
 		      SPAN(""));
 }
 
+TEST(a_gateway_counts_its_own_laps_and_no_others)
+{
+	static const struct {
+		struct span lines;
+		uint32_t laps;
+	} heads[] = {
+		{ TEXT(""), 0 },
+		{ TEXT("CDN-Loop: headgate-1\r\n"), 1 },
+		{ TEXT("cdn-loop: a, headgate-1;v=1 , headgate-12,headgate-1\r\n"
+		       "CDN-Loop:\r\nCDN-Loop: headgate-1\r\n"), 3 },
+		{ TEXT("CDN-Loop: headgate-2, headgate, \"headgate-1\", x;headgate-1\r\n"), 0 },
+		{ TEXT("Via: headgate-1\r\nX: headgate-1\r\nConnection: CDN-Loop\r\n"
+		       "CDN-Loop: headgate-1\r\n"), 1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
+		struct request_head head;
+		char text[512];
+		int len = snprintf(text, sizeof(text), GET "%.*s" END, SPAN_FMT(heads[i].lines));
+
+		arena_reset(&arena);
+		assert_int_equal(message_request(span_of(text, (size_t)len), &arena, &head), BAD_NONE);
+		assert_int_equal(hop_strip_request(&head), 0);
+		assert_int_equal(hop_count_laps(&head.fields, SPAN("headgate-1")), heads[i].laps);
+		assert_int_equal(hop_was_forwarded(&head.fields), i > 0);
+		assert_int_equal(hop_add_lap(&head.fields, SPAN("headgate-1")), 0);
+		assert_int_equal(hop_count_laps(&head.fields, SPAN("headgate-1")), heads[i].laps + 1);
+	}
+}
+
 static int add_all(void *context)
 {
 	struct forwarded_facts known = facts;

@@ -31,6 +31,11 @@ enum limits {
 	LIMIT_INTERIM_RESPONSES = 16,
 	/* Steps of a stream without a pause, before others get their turn. */
 	LIMIT_STREAM_STEPS = 8,
+	/*
+	 * Times that a request may come back to this process with its mark on it: it may be its own backend
+	 * for a good reason, but not forever. 508.
+	 */
+	LIMIT_LOOP_LAPS = 3,
 	/* Least pause before an attempt that would get the same answer at once: a cached failure. */
 	LIMIT_RETRY_PAUSE_MS = 25,
 

@@ -14,6 +14,7 @@
 #include "user/base/mem.h"
 #include "user/gateway/gateway_hooks.h"
 #include "user/gateway/near_ports.h"
+#include "user/gateway/resources.h"
 #include "user/net/descriptors.h"
 #include "user/net/syn_filter.h"
 #include "user/net/listen.h"
@@ -186,24 +187,6 @@ static void gateway_mark_ports(struct gateway *gateway, const struct port_plan *
 	}
 }
 
-/* Before others see it: what the configuration leaves to the limits of the process. */
-static void gateway_set_connections(struct snapshot *snapshot, uint32_t workers)
-{
-	struct static_config *config = &snapshot->config;
-	uint64_t limit = descriptors_limit();
-	struct descriptor_plan plan;
-
-	descriptors_plan(limit, descriptors_fixed(workers, snapshot->bind_count), &plan);
-	if (config->max_connections > plan.connections)
-		log_warn("config.limits.maxConnections is %llu: the descriptor limit of %llu has room for "
-			 "%llu connections with a backend each, beyond them clients that are idle are "
-			 "closed; raise the limit (ulimit -n, LimitNOFILE=)",
-			 (unsigned long long)config->max_connections, (unsigned long long)limit,
-			 (unsigned long long)plan.connections);
-	if (config->max_connections == 0)
-		config->max_connections = plan.connections;
-}
-
 /* Opens what is new, tells every worker. On failure nothing has changed, and `error` says why. */
 static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, struct text *error)
 {
@@ -259,7 +242,7 @@ static int gateway_replace(struct gateway *gateway, struct snapshot *snapshot,
 	int error = health_board_attach(&gateway->health, snapshot);
 
 	snapshot->generation = old->generation + 1;
-	gateway_set_connections(snapshot, gateway->worker_count);
+	resources_set_connections(snapshot, gateway->worker_count);
 	if (error)
 		text_str(&messages->errors, "no memory for the health of the endpoints");
 	else
@@ -571,9 +554,10 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 	pthread_mutex_init(&gateway->shared.room_lock, NULL);
 	timer_init(&gateway->drain_timer, gateway_on_drain);
 	timer_init(&gateway->reload_timer, gateway_on_reload);
+	resources_name(&gateway->shared);
 	gateway->status.last_reload_ok = true;
 	snapshot->generation = 1;
-	gateway_set_connections(snapshot, gateway_worker_count(options, &snapshot->config));
+	resources_set_connections(snapshot, gateway_worker_count(options, &snapshot->config));
 	result = gateway_start(gateway, snapshot, &error);
 	snapshot_unref(snapshot);
 	if (result < 0) {

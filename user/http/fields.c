@@ -48,6 +48,8 @@ static enum field_id field_candidate(struct span name)
 		return first == 'c' ? FIELD_COOKIE : FIELD_EXPECT;
 	case 7:
 		return first == 't' ? FIELD_TRAILER : FIELD_UPGRADE;
+	case 8:
+		return FIELD_CDN_LOOP;
 	case 9:
 		return FIELD_FORWARDED;
 	case 10:

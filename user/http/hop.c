@@ -187,3 +187,31 @@ int hop_add_via(struct fields *fields, uint8_t version_major, uint8_t version_mi
 
 	return fields_add(fields, SPAN("Via"), version_major == 2 ? SPAN("2.0 headgate") : via);
 }
+
+uint32_t hop_count_laps(const struct fields *fields, struct span id)
+{
+	uint32_t laps = 0;
+
+	for (uint32_t i = 0; fields_have(fields, FIELD_CDN_LOOP) && i < fields->count; i++) {
+		struct span rest = fields->list[i].value;
+		struct span member;
+
+		while (fields->list[i].id == FIELD_CDN_LOOP && span_split(&rest, ',', &member)) {
+			struct span name;
+
+			laps += span_split(&member, ';', &name) && span_eq(span_trim(name), id);
+		}
+	}
+	return laps;
+}
+
+int hop_add_lap(struct fields *fields, struct span id)
+{
+	return fields_add(fields, SPAN("CDN-Loop"), id);
+}
+
+bool hop_was_forwarded(const struct fields *fields)
+{
+	return fields_have(fields, FIELD_X_FORWARDED_FOR) || fields_have(fields, FIELD_FORWARDED) ||
+	       fields_have(fields, FIELD_VIA) || fields_have(fields, FIELD_CDN_LOOP);
+}

@@ -30,5 +30,13 @@ struct forwarded_facts {
  * they are written with underscores. The spans of `facts` must live as long as the head. 0 or -ENOMEM.
  */
 int hop_add_forwarded(struct request_head *head, const struct forwarded_facts *facts);
+/*
+ * CDN-Loop (RFC 8586) says which gateways a request went through, so that each of them knows itself: Via
+ * (RFC 9110 7.6.3) names the program. How often `id` is there, parameters do not count.
+ */
+uint32_t hop_count_laps(const struct fields *fields, struct span id);
+int hop_add_lap(struct fields *fields, struct span id); /* 0 or -ENOMEM; id must live as long as the head */
+/* The request came through a gateway, as far as its fields say. */
+bool hop_was_forwarded(const struct fields *fields);
 /* "1.1 headgate", appended (RFC 9110 7.6.3); the version is that of the message received. 0 or -ENOMEM. */
 int hop_add_via(struct fields *fields, uint8_t version_major, uint8_t version_minor);

@@ -139,7 +139,11 @@ static int net_connect_open(struct net_connect *job)
 
 static int net_connect_try(struct net_connect *job)
 {
-	int error = net_connect_open(job);
+	int error;
+
+	if (job->avoid && address_eq(&job->list[job->index], job->avoid))
+		return NET_CONNECT_AVOIDED;
+	error = net_connect_open(job);
 
 	if (error)
 		return error;
@@ -258,6 +262,7 @@ bool net_connect_failed_here(int result)
 	case ENOBUFS:
 	case ENOMEM:
 	case ENOSPC:
+	case -NET_CONNECT_AVOIDED:
 		return true;
 	default:
 		return false;

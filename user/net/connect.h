@@ -51,6 +51,8 @@ struct net_connect {
 	struct socket_keepalive keepalive;
 	/* May be NULL: every socket that is made, before connect(2). Set between init and start. */
 	void (*on_socket)(struct net_connect *job, int fd);
+	/* Borrowed; NULL: none. This address fails with NET_CONNECT_AVOIDED. */
+	const struct address *avoid;
 	/* Both may be NULL. No descriptor is left: true when there may be one now. */
 	bool (*make_room)(struct net_connect *job);
 	/* Whether the descriptor that was made may be used, maybe as another number; -EMFILE when not. */
@@ -64,6 +66,8 @@ struct net_connect {
 	 */
 	void (*on_done)(struct net_connect *job, int result, int fd, uint32_t index);
 };
+
+#define NET_CONNECT_AVOIDED (-EDEADLK) /* connect(2) does not know it */
 
 /* To an object that is idle and may be cancelled. */
 void net_connect_init(struct net_connect *job,

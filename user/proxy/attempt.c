@@ -194,6 +194,10 @@ static void attempt_on_dialed(struct dial *dial, enum dial_result result, int er
 
 	if (result != DIAL_DONE) {
 		proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_FAILED, (uint32_t)-error, 0);
+		if (error == NET_CONNECT_AVOIDED) {
+			stream_finish(stream, END_LOOP, STREAM_END_RESET);
+			return;
+		}
 		stream_run(stream, attempt_failed(stream, attempt_outcome_of(result), error));
 		return;
 	}
@@ -264,6 +268,8 @@ static enum stream_step attempt_dial(struct stream *stream)
 	if (timeouts.connect_ns)
 		options.deadline_ms = proxy_now_ms(stream->proxy) + ns_to_ms(timeouts.connect_ns);
 	attempt->connect_deadline_ms = options.deadline_ms;
+	if (stream->is_tcp)
+		tunnel_avoid(stream, &options.avoid);
 	attempt->dial->stream = stream;
 	dial_init(&attempt->dial->dial, &stream->proxy->pool, &options, attempt_on_dialed);
 	attempt->dial->dial.on_progress = attempt_on_progress;

@@ -5,6 +5,7 @@
 #include "policy/headers.h"
 #include "policy/route.h"
 #include "user/base/clock.h"
+#include "user/base/limits.h"
 #include "user/http/grpc.h"
 #include "user/http/hop.h"
 #include "user/http/path.h"
@@ -14,6 +15,11 @@
 #include "user/proxy/delay.h"
 #include "user/proxy/mirror.h"
 #include "user/proxy/response.h"
+
+static struct span exchange_loop_id(const struct stream *stream)
+{
+	return span_str(stream->proxy->shared->loop_id);
+}
 
 /*
  * Fields that change on the way through any gateway. Before the rules of the configuration: what the client's
@@ -29,8 +35,13 @@ static int exchange_forward_head(struct stream *stream)
 		.proto = SPAN("http"),
 		.is_trusted = stream->client->is_trusted,
 	};
+	/* A first lap leaves a trace: only what has one needs a mark, where that is not turned off. */
+	bool is_marked = config->forwarded != FORWARDED_APPEND ||
+			 hop_was_forwarded(&stream->exchange->head.fields);
 	int error = hop_strip_request(&stream->exchange->head);
 
+	if (!error && is_marked)
+		error = hop_add_lap(&stream->exchange->head.fields, exchange_loop_id(stream));
 	if (!error && config->forwarded == FORWARDED_APPEND)
 		error = hop_add_forwarded(&stream->exchange->head, &facts);
 	if (!error && config->via)
@@ -157,6 +168,8 @@ enum stream_step exchange_route(struct stream *stream)
 		return STEP_WAIT;
 	if (!bind)
 		return response_error(stream, 404, SPAN("bind not found"), END_CONFIG_REMOVED);
+	if (hop_count_laps(&stream->exchange->head.fields, exchange_loop_id(stream)) >= LIMIT_LOOP_LAPS)
+		return response_error(stream, 508, SPAN("loop detected"), END_LOOP);
 	bad = exchange_normalise(stream, bind->http);
 	if (bad)
 		return response_bad_request(stream, bad);

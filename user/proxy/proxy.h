@@ -39,6 +39,7 @@ struct lease {
 struct proxy_shared {
 	atomic_uint_fast64_t connections;
 	atomic_uint_fast64_t fixed_descriptors; /* written by the main thread: descriptors_fixed() */
+	char loop_id[32]; /* of this process, in CDN-Loop: another one has another */
 	pthread_mutex_t room_lock; /* of proxies; taken only when connections are short */
 	struct proxy *proxies[LIMIT_WORKERS]; /* that may be asked for room (room.h) */
 };

@@ -6,6 +6,7 @@
 #include "user/proxy/attempt.h"
 #include "user/proxy/back.h"
 #include "user/proxy/client.h"
+#include "user/net/socket.h"
 #include "user/proxy/front.h"
 
 enum stream_step tunnel_open(struct stream *stream, struct span sni)
@@ -32,6 +33,14 @@ enum stream_step tunnel_open(struct stream *stream, struct span sni)
 		return STEP_WAIT;
 	}
 	return STEP_ATTEMPT;
+}
+
+void tunnel_avoid(const struct stream *stream, struct address *ret_address)
+{
+	if (socket_local(conn_fd(&stream->client->conn), ret_address) < 0)
+		ret_address->len = 0;
+	else
+		address_unmap(ret_address);
 }
 
 enum stream_step tunnel_start(struct stream *stream)

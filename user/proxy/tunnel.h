@@ -12,6 +12,8 @@
 /* A TCP or TLS connection: chooses route and backend; an attempt comes next. */
 enum stream_step tunnel_open(struct stream *stream, struct span sni);
 /* Both connections are there. */
+/* Where the client's connection came to: a backend there would be this port, and never the last one. */
+void tunnel_avoid(const struct stream *stream, struct address *ret_address);
 enum stream_step tunnel_start(struct stream *stream);
 void tunnel_pump(struct stream *stream);
 bool tunnel_is_half_closed(const struct stream *stream);

@@ -93,6 +93,8 @@ void dial_init(struct dial *dial, struct upstream_pool *pool, const struct dial_
 	net_connect_init(&dial->connect, dial_on_connected);
 	dial->connect.make_room = dial_make_room;
 	dial->connect.may_use = dial_may_use;
+	if (dial->options.avoid.len)
+		dial->connect.avoid = &dial->options.avoid;
 	if (options->is_announced)
 		dial->connect.on_socket = dial_on_socket;
 }

@@ -37,6 +37,7 @@ struct dial_options {
 	bool was_refused; /* with is_fresh, HTTP/2: by a connection that lives */
 	bool is_exclusive; /* a tunnel: never one of the pool */
 	bool is_announced; /* to the same-host lanes, before it connects; so never one of the pool */
+	struct address avoid; /* len 0: none; an attempt that meets it ends with NET_CONNECT_AVOIDED */
 };
 
 struct dial {

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/gateway/resources.h"
+
+#include <stdio.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "user/net/descriptors.h"
+
+void resources_set_connections(struct snapshot *snapshot, uint32_t workers)
+{
+	struct static_config *config = &snapshot->config;
+	uint64_t limit = descriptors_limit();
+	struct descriptor_plan plan;
+
+	descriptors_plan(limit, descriptors_fixed(workers, snapshot->bind_count), &plan);
+	if (config->max_connections > plan.connections)
+		log_warn("config.limits.maxConnections is %llu: the descriptor limit of %llu has room for "
+			 "%llu connections with a backend each, beyond them clients that are idle are "
+			 "closed; raise the limit (ulimit -n, LimitNOFILE=)",
+			 (unsigned long long)config->max_connections, (unsigned long long)limit,
+			 (unsigned long long)plan.connections);
+	if (config->max_connections == 0)
+		config->max_connections = plan.connections;
+}
+
+void resources_name(struct proxy_shared *shared)
+{
+	uint64_t id = clock_wall_us() ^ (uint64_t)getpid() << 44;
+
+	(void)!getrandom(&id, sizeof(id), 0);
+	snprintf(shared->loop_id, sizeof(shared->loop_id), "headgate-%016llx",
+		 (unsigned long long)id);
+}
