@@ -244,8 +244,14 @@ void client_become_tunnel(struct client *client)
 
 static void client_open_tunnel(struct client *client, bool is_tls, struct span sni)
 {
-	struct stream *stream = stream_create(client, &front_h1, true);
+	struct stream *stream;
 
+	/* It came with the ClientHello, and has no event of its own. */
+	if (conn_check(&client->conn) < 0) {
+		client_close(client, conn_end_reason(client->conn.error, END_CLIENT_RST), true);
+		return;
+	}
+	stream = stream_create(client, &front_h1, true);
 	if (!stream) {
 		client_close(client, END_LIMIT, true);
 		return;
@@ -496,6 +502,8 @@ static struct client *client_create(struct proxy *proxy, struct proxy_bind *bind
 		slab_give(proxy->clients, handle);
 		return NULL;
 	}
+	/* Nobody was told what has become of it before it was accepted. */
+	client->conn.has_error = true;
 	bind->refs++;
 	return client;
 }

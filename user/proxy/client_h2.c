@@ -146,6 +146,11 @@ static void client_h2_on_news(struct h2_link *link, struct h2_stream *h2_stream)
 		stream_on_client(h2_stream->owner);
 		return;
 	}
+	/* It came with these frames, and is found when all before it is read: no backend hears of them. */
+	if (conn_check(&client->conn) < 0) {
+		h2_stream_release(h2_stream, H2_REFUSED_STREAM);
+		return;
+	}
 	if (client_h2_is_full(h2)) {
 		h2_stream_release(h2_stream, H2_REFUSED_STREAM);
 		h2_link_touch(link);

@@ -39,7 +39,11 @@ bool front_h1_begin(struct client *client, struct arena *arena, struct span head
 	stream->exchange->arena = *arena;
 	if (!bad)
 		bad = front_h1_parse(stream, head);
-	stream_run(stream, bad ? response_bad_request(stream, bad) : STEP_ROUTE);
+	/* A reset that came with the request has no event of its own: no backend hears of either. */
+	if (conn_check(&client->conn) < 0)
+		stream_finish(stream, conn_end_reason(client->conn.error, END_CLIENT_RST), STREAM_END_RESET);
+	else
+		stream_run(stream, bad ? response_bad_request(stream, bad) : STEP_ROUTE);
 	return true;
 }
 
