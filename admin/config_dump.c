@@ -2,6 +2,7 @@
 #include "admin/config_dump.h"
 
 #include "admin/config_dump_policy.h"
+#include "admin/config_dump_schema.h"
 #include "admin/config_dump_static.h"
 #include "admin/json.h"
 

@@ -16,5 +16,3 @@ void dump_inline_policies(struct json_writer *w, const struct policy_values *val
 			  const struct policy_values *more);
 /* One element of the top-level `policies`. */
 void dump_targeted_policy(struct json_writer *w, const struct targeted_policy *policy);
-/* The reference as it was written: member service, backend or invalid. */
-void dump_backend_reference(struct json_writer *w, const struct backend_ref *ref);

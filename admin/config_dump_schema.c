@@ -73,6 +73,37 @@ static void dump_cidrs(struct json_writer *w, const struct cidr *list, uint32_t 
 	}
 }
 
+static void dump_names(struct json_writer *w, const struct span *list, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		json_string(w, NULL, list[i]);
+}
+
+static void dump_pairs(struct json_writer *w, const char *name, const struct header_pair *list,
+		       uint32_t count)
+{
+	json_open_object(w, name);
+	for (uint32_t i = 0; i < count; i++) {
+		json_key(w, list[i].name);
+		json_string(w, NULL, list[i].value);
+	}
+	json_close(w);
+}
+
+void dump_backend_reference(struct json_writer *w, const struct backend_ref *ref)
+{
+	if (!ref || ref->is_invalid) {
+		json_null(w, "invalid");
+	} else if (ref->service_name.len) {
+		json_open_object(w, "service");
+		json_string(w, "name", ref->service_name);
+		json_u64(w, "port", ref->service_port);
+		json_close(w);
+	} else {
+		json_string(w, "backend", ref->backend_name);
+	}
+}
+
 static void dump_list(struct json_writer *w, const char *name, const struct schema_row *row,
 		      const void *object)
 {
@@ -84,6 +115,8 @@ static void dump_list(struct json_writer *w, const char *name, const struct sche
 		dump_codes(w, *(uint16_t *const *)member, schema_count(row, object));
 	else if (row->type == SCHEMA_CIDRS)
 		dump_cidrs(w, *(struct cidr *const *)member, schema_count(row, object));
+	else if (row->type == SCHEMA_NAMES)
+		dump_names(w, *(struct span *const *)member, schema_count(row, object));
 	else
 		for (uint32_t i = 0; i < row->word_count; i++)
 			if (bits >> i & 1)
@@ -103,6 +136,7 @@ static void dump_value(struct json_writer *w, const char *name, const struct sch
 	case SCHEMA_BOOL:
 		json_bool(w, name, schema_number(row, object));
 		return;
+	case SCHEMA_U16:
 	case SCHEMA_U32:
 	case SCHEMA_U64:
 		json_u64(w, name, schema_number(row, object));
@@ -111,7 +145,13 @@ static void dump_value(struct json_writer *w, const char *name, const struct sch
 		json_duration(w, name, schema_number(row, object));
 		return;
 	case SCHEMA_SHARE:
-		dump_score(w, name, (uint32_t)schema_number(row, object));
+		if (row->dump == DUMP_DECIMAL)
+			dump_share(w, name, (uint32_t)schema_number(row, object));
+		else
+			dump_score(w, name, (uint32_t)schema_number(row, object));
+		return;
+	case SCHEMA_BYTES:
+		json_base64(w, name, schema_text(row, object));
 		return;
 	case SCHEMA_TEXT:
 	case SCHEMA_WORD:
@@ -121,7 +161,17 @@ static void dump_value(struct json_writer *w, const char *name, const struct sch
 	case SCHEMA_FLAGS:
 	case SCHEMA_CODES:
 	case SCHEMA_CIDRS:
+	case SCHEMA_NAMES:
 		dump_list(w, name, row, object);
+		return;
+	case SCHEMA_PAIRS:
+		dump_pairs(w, name, *(struct header_pair *const *)schema_member(row, object),
+			   schema_count(row, object));
+		return;
+	case SCHEMA_REF:
+		json_open_object(w, name);
+		dump_backend_reference(w, *(struct backend_ref *const *)schema_member(row, object));
+		json_close(w);
 		return;
 	case SCHEMA_MAP:
 		json_open_object(w, name);
@@ -133,7 +183,8 @@ static void dump_value(struct json_writer *w, const char *name, const struct sch
 
 static bool is_zero(const struct schema_row *row, const void *object)
 {
-	return schema_number(row, object) == 0 && schema_text(row, object).len == 0;
+	return schema_number(row, object) == 0 && schema_text(row, object).len == 0 &&
+	       schema_count(row, object) == 0;
 }
 
 static bool is_shown(const struct schema_row *row, const void *object)

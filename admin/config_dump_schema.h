@@ -7,6 +7,9 @@
 /* The members of an object, as its rows say. */
 void dump_rows(struct json_writer *w, const struct schema *schema, const void *object);
 
+/* The reference as it was written: member service, backend or invalid. NULL: invalid. */
+void dump_backend_reference(struct json_writer *w, const struct backend_ref *ref);
+
 /* A share as a fraction with at least one decimal: 0.5, 1.0. */
 void dump_share(struct json_writer *w, const char *key, uint32_t per_million);
 /* "503 Service Unavailable", "517 <unknown status code>". */

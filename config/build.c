@@ -84,7 +84,8 @@ bool build_values(struct decoder *d, struct policy_values *values, uint32_t max)
 
 void build_value(struct policy_values *values, enum policy_kind kind, const void *object)
 {
-	values->value_list[values->value_count++] = (struct policy_value){ kind, object };
+	if (object)
+		values->value_list[values->value_count++] = (struct policy_value){ kind, object };
 }
 
 const void *build_value_find(const struct policy_values *values, enum policy_kind kind)

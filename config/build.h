@@ -53,7 +53,7 @@ bool name_map_put(struct decoder *d, struct name_map *names, struct span key,
 		  void *value); /* false: no memory */
 void name_map_done(struct name_map *names);
 
-/* Puts one policy at the end of the list; the list must have room for it (build_values). */
+/* Puts one policy at the end of the list, which has room for it (build_values). NULL: it was refused. */
 void build_value(struct policy_values *values, enum policy_kind kind, const void *object);
 /* Room for `max` values. */
 bool build_values(struct decoder *d, struct policy_values *values, uint32_t max);

@@ -18,6 +18,7 @@ struct decoder {
 	struct arena *arena; /* borrowed from the snapshot under construction: all results */
 	struct config_report *report;
 	bool is_manifest; /* Kubernetes: durations by GEP-2257 */
+	void *style; /* borrowed: struct standalone, where such a file is read */
 	bool failed;
 	uint64_t selections; /* what selectors have looked at so far: manifest_select() */
 };

@@ -124,20 +124,28 @@ static const struct schema_row frontend_connect_rows[] = {
 };
 static const struct schema frontend_connect_schema = SCHEMA(frontend_connect_rows, struct frontend_connect);
 
-const void *policy_value_access_log(struct decoder *d, const struct yaml_node *remove)
+static bool decode_field_name(struct decoder *d, const struct yaml_node *node, void *ret)
 {
-	struct access_log_policy *policy = decode_take(d, 1, sizeof(*policy));
-
-	if (!policy || !decode_list(d, remove))
-		return policy;
-	policy->remove_list = decode_take(d, remove->count, sizeof(struct span));
-	if (!policy->remove_list)
-		return NULL;
-	yaml_each(child, remove)
-		if (decode_name(d, child, &policy->remove_list[policy->remove_count]))
-			policy->remove_count++;
-	return policy;
+	return decode_name(d, node, ret);
 }
+
+static const struct schema_row access_log_rows[] = {
+	{ "remove", AS_LIST(SCHEMA_NAMES, struct access_log_policy, remove_list, remove_count, struct span),
+	  .element = decode_field_name, .value_doc = "list of names", .dump = DUMP_NOT_ZERO,
+	  .doc = "fields to leave out of the log" },
+	{ "filter", .style = STYLE_STANDALONE, .refusal = NOT_YET },
+	{ "add", .refusal = NOT_YET },
+	{ "otlp", .style = STYLE_STANDALONE, .refusal = NOT_YET },
+	{ "database", .style = STYLE_STANDALONE, .refusal = NOT_YET },
+};
+static const struct schema access_log_schema = SCHEMA(access_log_rows, struct access_log_policy);
+
+static const struct schema_row manifest_log_rows[] = {
+	{ "attributes", AS_SECTION(struct access_log_policy, &access_log_schema) },
+	{ "filter", .refusal = NOT_YET },
+	{ "otlp", .refusal = NOT_YET },
+};
+static const struct schema manifest_log_schema = SCHEMA(manifest_log_rows, struct access_log_policy);
 
 /* -------------------------------------------------------------------------------- traffic */
 
@@ -185,14 +193,15 @@ static void check_retry(struct decoder *d, const struct yaml_node *node, void *o
 		policy->attempts = LIMIT_RETRY_ATTEMPTS;
 }
 
-/* Of standalone files; manifests: filter_retry(). */
 static const struct schema_row retry_rows[] = {
-	{ "attempts", AS_U32(struct retry_policy, attempts), RANGE(1, LIMIT_RETRY_ATTEMPTS + 1), .preset = 1,
-	  .value_doc = "1..254", .doc = "after the first" },
+	{ "attempts", AS_U32(struct retry_policy, attempts), RANGE(1, LIMIT_RETRY_ATTEMPTS + 1),
+	  MANIFEST_RANGE(0, INT32_MAX), .preset = 1, .value_doc = "1..254", .doc = "after the first" },
 	{ "backoff", AS_OPT_DURATION(struct retry_policy, backoff), .preset_doc = "none",
 	  .doc = "before each of them" },
 	{ "codes", AS_LIST(SCHEMA_CODES, struct retry_policy, code_list, code_count, uint16_t),
-	  .decode = decode_codes,
+	  .style = STYLE_MANIFEST, .decode = decode_codes },
+	{ "codes", AS_LIST(SCHEMA_CODES, struct retry_policy, code_list, code_count, uint16_t),
+	  .style = STYLE_STANDALONE, .decode = decode_codes,
 	  .need = "write codes: [] to retry on connection errors only, or a list such as [502, 503]",
 	  .doc = "statuses that are retried; `[]`: connection errors only" },
 	{ "precondition", .refusal = NOT_YET },
@@ -200,44 +209,155 @@ static const struct schema_row retry_rows[] = {
 };
 static const struct schema retry_schema = SCHEMA(retry_rows, struct retry_policy, .check = check_retry);
 
-const void *policy_value_direct_response(struct decoder *d, const struct yaml_node *node)
+/* RFC 9110 15.3.5, 15.4.5 */
+static void check_direct(struct decoder *d, const struct yaml_node *node, void *object)
 {
-	static const struct decode_key keys[] = { KEY("status"), KEY("body"), KEY_LATER("bodyExpression"),
-						  KEY_LATER("headers") };
-	struct direct_response *policy;
-	uint32_t status = 200;
+	const struct direct_response *policy = object;
 
-	if (!DECODE_MAP(d, node, keys))
-		return NULL;
-	policy = decode_take(d, 1, sizeof(*policy));
-	if (!policy)
-		return NULL;
-	decode_u32(d, decode_need(d, node, "status", "write the status code, as in status: 503"), 200, 599,
-		   &status);
-	policy->status = (uint16_t)status;
-	if (decode_string(d, decode_get(node, "body"), &policy->body))
-		policy->body = decode_keep(d, policy->body);
-	/* RFC 9110 15.3.5, 15.4.5 */
-	if (policy->body.len && (status == 204 || status == 304))
-		config_error(d->report, node, "a response with status %u has no body; remove body", status);
-	return policy;
+	if (policy->body.len && (policy->status == 204 || policy->status == 304))
+		config_error(d->report, node, "a response with status %u has no body; remove body",
+			     policy->status);
 }
 
-void policy_value_removals(struct decoder *d, const struct yaml_node *list, struct header_modifier *modifier)
-{
-	if (!decode_list(d, list))
-		return;
-	modifier->remove_list = decode_take(d, list->count, sizeof(struct span));
-	if (!modifier->remove_list)
-		return;
-	yaml_each(child, list) {
-		struct span name;
+static const struct schema_row direct_rows[] = {
+	{ "body", AS_BYTES(struct direct_response, body), .doc = "not with 204 and 304" },
+	{ "status", AS_U16(struct direct_response, status), RANGE(200, 599),
+	  .need = "write the status code, as in status: 503", .doc = "of the answer of the gateway itself" },
+	{ "bodyExpression", .refusal = NOT_YET },
+	{ "headers", .refusal = NOT_YET },
+};
+static const struct schema direct_schema =
+	SCHEMA(direct_rows, struct direct_response, .check = check_direct);
 
-		if (decode_string(d, child, &name) &&
-		    value_header_name(d, child, name, &modifier->remove_list[modifier->remove_count]))
-			modifier->remove_count++;
+/* {name, value} in manifests, a member of a map in standalone files. */
+static bool decode_pair(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	static const struct decode_key keys[] = { KEY("name"), KEY("value") };
+	const struct yaml_node *name_node = node, *value = node;
+	struct header_pair *pair = ret;
+	struct span name = node->key;
+	bool is_good = true;
+
+	if (d->is_manifest) {
+		if (!DECODE_MAP(d, node, keys))
+			return false;
+		name_node = decode_need(d, node, "name", "write the name of the header");
+		value = decode_need(d, node, "value", "write the value of the header");
+		is_good = decode_string(d, name_node, &name);
 	}
+	is_good = is_good && value_header_name(d, name_node, name, &pair->name);
+	return value_header_value(d, value, &pair->value) && is_good;
 }
+
+static bool decode_removal(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct span name;
+
+	return decode_string(d, node, &name) && value_header_name(d, node, name, ret);
+}
+
+#define HEADER_PAIRS(list, count)                                                                            \
+	AS_LIST(SCHEMA_PAIRS, struct header_modifier, list, count, struct header_pair),                      \
+		.element = decode_pair, RANGE(0, LIMIT_HEADERS), .dump = DUMP_NOT_ZERO
+
+static const struct schema_row header_rows[] = {
+	{ "add", HEADER_PAIRS(add_list, add_count), .doc = "added to those of the same name" },
+	{ "set", HEADER_PAIRS(set_list, set_count), .doc = "instead of those of the same name" },
+	{ "remove", AS_LIST(SCHEMA_NAMES, struct header_modifier, remove_list, remove_count, struct span),
+	  .element = decode_removal, .dump = DUMP_NOT_ZERO, .value_doc = "list of names",
+	  .doc = "never those that frame a message" },
+};
+static const struct schema header_schema = SCHEMA(header_rows, struct header_modifier);
+
+/* -------------------------------------------------------------------------------- rewrites */
+
+static bool decode_full(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct span authority;
+
+	if (!decode_name(d, node, &authority))
+		return false;
+	if (span_find(authority, '/') >= 0 || span_find(authority, ' ') >= 0 ||
+	    span_find(authority, '@') >= 0) {
+		config_error(d->report, node, "%s is not an authority; write name or name:port",
+			     QUOTE(authority));
+		return false;
+	}
+	*(struct span *)ret = authority;
+	return true;
+}
+
+static bool decode_host(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	return value_hostname(d, node, false, ret);
+}
+
+static bool decode_path(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	return value_path(d, node, ret);
+}
+
+static const struct schema_row authority_rows[] = {
+	{ "full", AS_TEXT(struct url_rewrite, authority),
+	  ONE_OF(struct url_rewrite, authority_kind, AUTHORITY_FULL), .decode = decode_full,
+	  .value_doc = "name or `name:port`", .doc = "instead of host and port" },
+	{ "host", AS_TEXT(struct url_rewrite, authority),
+	  ONE_OF(struct url_rewrite, authority_kind, AUTHORITY_HOST), .decode = decode_host,
+	  .value_doc = "name", .doc = "the port stays" },
+	{ "port", AS_U16(struct url_rewrite, port), RANGE(1, UINT16_MAX),
+	  ONE_OF(struct url_rewrite, authority_kind, AUTHORITY_PORT), .doc = "the host stays" },
+};
+static const struct schema authority_schema =
+	SCHEMA(authority_rows, struct url_rewrite, .is_one_of = true);
+
+static const struct schema_row path_rows[] = {
+	{ "full", AS_TEXT(struct url_rewrite, path), ONE_OF(struct url_rewrite, path_kind, PATH_FULL),
+	  .decode = decode_path, .value_doc = "path", .doc = "instead of the whole path" },
+	{ "prefix", AS_TEXT(struct url_rewrite, path), ONE_OF(struct url_rewrite, path_kind, PATH_PREFIX),
+	  .decode = decode_path, .value_doc = "path", .doc = "instead of what `pathPrefix` matched" },
+};
+static const struct schema path_schema = SCHEMA(path_rows, struct url_rewrite, .is_one_of = true);
+
+#define AUTHORITY_WORDS                                                                                      \
+	.word_base = AUTHORITY_AUTO, WORDS("auto", "none"), .form = FORM_WORD, .preset_doc = "–"
+
+/* Of standalone files; manifests, which write them in another way: config/gatewayapi/filter.c. */
+static const struct schema_row rewrite_rows[] = {
+	{ "authority", AS_WORD(struct url_rewrite, authority_kind), AUTHORITY_WORDS,
+	  .doc = "`auto`: the name of the backend; `none`: as the client wrote it, also where the backend is "
+		 "given by name" },
+	{ "authority", AS_SECTION(struct url_rewrite, &authority_schema), .form = FORM_MAP },
+	{ "path", AS_SECTION(struct url_rewrite, &path_schema) },
+};
+static const struct schema rewrite_schema = SCHEMA(rewrite_rows, struct url_rewrite);
+
+static bool decode_redirect_status(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	return value_redirect_status(d, node, ret);
+}
+
+static void check_redirect(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	(void)object;
+	if (node->count == 0)
+		config_error(d->report, node,
+			     "a redirect to the same place would never end; write scheme, authority or "
+			     "path");
+}
+
+static const struct schema_row redirect_rows[] = {
+	{ "scheme", AS_WORD_TEXT(struct redirect_policy, scheme), WORDS("http", "https"),
+	  .dump = DUMP_NOT_ZERO, .doc = "of `Location`; without it that of the request" },
+	{ "authority", AS_WORD(struct redirect_policy, url.authority_kind), AUTHORITY_WORDS,
+	  .doc = "as the client wrote it" },
+	{ "authority", AS_MAP(struct redirect_policy, url, &authority_schema, struct url_rewrite),
+	  .form = FORM_MAP },
+	{ "path", AS_MAP(struct redirect_policy, url, &path_schema, struct url_rewrite) },
+	{ "status", AS_U16(struct redirect_policy, status), .decode = decode_redirect_status, .preset = 302,
+	  .dump = DUMP_NOT_ZERO, .value_doc = "301, 302, 303, 307, 308", .doc = "of the answer" },
+};
+static const struct schema redirect_schema =
+	SCHEMA(redirect_rows, struct redirect_policy, .check = check_redirect);
 
 /* -------------------------------------------------------------------------------- backend */
 
@@ -284,9 +404,15 @@ const struct schema *policy_schema(enum policy_kind kind)
 		[POLICY_FRONTEND_HTTP] = &frontend_http_schema,
 		[POLICY_FRONTEND_TCP] = &frontend_tcp_schema,
 		[POLICY_FRONTEND_CONNECT] = &frontend_connect_schema,
+		[POLICY_FRONTEND_ACCESS_LOG] = &access_log_schema,
 		[POLICY_TIMEOUT] = &timeout_schema,
 		[POLICY_RETRY] = &retry_schema,
 		[POLICY_DELAY] = &delay_schema,
+		[POLICY_REQUEST_HEADERS] = &header_schema,
+		[POLICY_RESPONSE_HEADERS] = &header_schema,
+		[POLICY_REDIRECT] = &redirect_schema,
+		[POLICY_URL_REWRITE] = &rewrite_schema,
+		[POLICY_DIRECT_RESPONSE] = &direct_schema,
 		[POLICY_BACKEND_HTTP] = &backend_http_schema,
 		[POLICY_BACKEND_TCP] = &backend_tcp_schema,
 		[POLICY_BACKEND_HEALTH] = &health_schema,
@@ -297,5 +423,9 @@ const struct schema *policy_schema(enum policy_kind kind)
 
 const void *policy_value(struct decoder *d, const struct yaml_node *node, enum policy_kind kind)
 {
-	return schema_decode_new(d, node, policy_schema(kind));
+	const struct schema *schema = policy_schema(kind);
+
+	if (d->is_manifest && kind == POLICY_FRONTEND_ACCESS_LOG)
+		schema = &manifest_log_schema;
+	return schema_decode_new(d, node, schema);
 }

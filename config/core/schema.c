@@ -37,6 +37,8 @@ uint64_t schema_number(const struct schema_row *row, const void *object)
 	switch (row->type) {
 	case SCHEMA_BOOL:
 		return *(const bool *)member;
+	case SCHEMA_U16:
+		return *(const uint16_t *)member;
 	case SCHEMA_U32:
 	case SCHEMA_SHARE:
 		return *(const uint32_t *)member;
@@ -50,8 +52,12 @@ uint64_t schema_number(const struct schema_row *row, const void *object)
 	case SCHEMA_NOTHING:
 	case SCHEMA_TEXT:
 	case SCHEMA_WORD_TEXT:
+	case SCHEMA_BYTES:
 	case SCHEMA_CODES:
 	case SCHEMA_CIDRS:
+	case SCHEMA_NAMES:
+	case SCHEMA_PAIRS:
+	case SCHEMA_REF:
 	case SCHEMA_MAP:
 		break;
 	}
@@ -60,14 +66,14 @@ uint64_t schema_number(const struct schema_row *row, const void *object)
 
 uint32_t schema_count(const struct schema_row *row, const void *object)
 {
-	return *(const uint32_t *)((const char *)object + row->count_offset);
+	return row->element_bytes ? *(const uint32_t *)((const char *)object + row->count_offset) : 0;
 }
 
 struct span schema_text(const struct schema_row *row, const void *object)
 {
 	uint64_t index;
 
-	if (row->type == SCHEMA_TEXT || row->type == SCHEMA_WORD_TEXT)
+	if (row->type == SCHEMA_TEXT || row->type == SCHEMA_WORD_TEXT || row->type == SCHEMA_BYTES)
 		return *(const struct span *)schema_member(row, object);
 	if (row->type != SCHEMA_WORD)
 		return (struct span){ 0 };
@@ -75,10 +81,22 @@ struct span schema_text(const struct schema_row *row, const void *object)
 	return index < row->word_count ? span_str(row->words[index]) : (struct span){ 0 };
 }
 
+static bool is_any_set(const struct schema *schema, const void *object)
+{
+	for (size_t i = 0; i < schema->row_count; i++)
+		if (schema_is_set(&schema->rows[i], object))
+			return true;
+	return false;
+}
+
 bool schema_is_set(const struct schema_row *row, const void *object)
 {
 	if (row->is_optional)
 		return *(const bool *)((const char *)object + row->set_offset);
+	if (row->is_choice)
+		return *(const unsigned *)((const char *)object + row->choice_offset) == row->choice;
+	if (row->type == SCHEMA_MAP && row->child->is_one_of)
+		return is_any_set(row->child, schema_member(row, object));
 	return row->type != SCHEMA_WORD || schema_number(row, object) >= row->word_base;
 }
 
@@ -89,6 +107,9 @@ static void set_number(const struct schema_row *row, void *object, uint64_t valu
 	switch (row->type) {
 	case SCHEMA_BOOL:
 		*(bool *)member = value;
+		return;
+	case SCHEMA_U16:
+		*(uint16_t *)member = (uint16_t)value;
 		return;
 	case SCHEMA_U32:
 	case SCHEMA_SHARE:
@@ -114,8 +135,12 @@ static void set_number(const struct schema_row *row, void *object, uint64_t valu
 		schema_preset(row->child, member);
 		return;
 	case SCHEMA_NOTHING:
+	case SCHEMA_BYTES:
 	case SCHEMA_CODES:
 	case SCHEMA_CIDRS:
+	case SCHEMA_NAMES:
+	case SCHEMA_PAIRS:
+	case SCHEMA_REF:
 		return;
 	}
 }
@@ -131,6 +156,32 @@ void schema_preset(const struct schema *schema, void *object)
 
 /* -------------------------------------------------------------------------------- decoding */
 
+/* Lists; pairs are a map in standalone files. */
+static bool decode_elements(struct decoder *d, const struct yaml_node *node, const struct schema_row *row,
+			    void *object)
+{
+	bool is_map = row->type == SCHEMA_PAIRS && !d->is_manifest;
+	uint32_t count = 0;
+	char *list;
+
+	if (!(is_map ? decode_any_map(d, node) : decode_list(d, node)))
+		return false;
+	if (row->range.max && node->count > row->range.max) {
+		config_error(d->report, node, "has %u entries; %llu are the most", node->count,
+			     (unsigned long long)row->range.max);
+		return false;
+	}
+	list = decode_take(d, node->count, row->element_bytes);
+	if (!list)
+		return false;
+	yaml_each(child, node)
+		if (row->element(d, child, list + count * row->element_bytes))
+			count++;
+	*(void **)member_of(row, object) = list;
+	*(uint32_t *)((char *)object + row->count_offset) = count;
+	return true;
+}
+
 static bool is_of_style(const struct decoder *d, const struct schema_row *row)
 {
 	return row->style == STYLE_BOTH || (row->style == STYLE_MANIFEST) == d->is_manifest;
@@ -144,7 +195,7 @@ static bool decode_rows_keys(struct decoder *d, const struct yaml_node *node, co
 	for (size_t i = 0; i < schema->row_count; i++) {
 		const struct schema_row *row = &schema->rows[i];
 
-		if (!row->key || !is_of_style(d, row))
+		if (!row->key || !is_of_style(d, row) || (row->form && row->form != FORM_WORD))
 			continue;
 		CHECK(count < SCHEMA_KEYS);
 		keys[count++] = (struct decode_key){ row->key, row->refusal };
@@ -165,6 +216,16 @@ static bool decode_flags(struct decoder *d, const struct yaml_node *node, const 
 			bits |= 1ull << index;
 	set_number(row, object, bits);
 	return true;
+}
+
+static bool decode_text_into(struct decoder *d, const struct yaml_node *node, struct span *ret)
+{
+	struct span text;
+
+	if (!decode_string(d, node, &text))
+		return false;
+	*ret = decode_keep(d, text);
+	return ret->data != NULL;
 }
 
 static bool decode_share(struct decoder *d, const struct yaml_node *node, uint32_t *ret_per_million)
@@ -190,9 +251,16 @@ static bool decode_value(struct decoder *d, const struct yaml_node *node, const 
 
 	if (row->decode)
 		return row->decode(d, node, member);
+	if (row->element)
+		return decode_elements(d, node, row, object);
 	switch (row->type) {
 	case SCHEMA_BOOL:
 		return decode_bool(d, node, member);
+	case SCHEMA_U16:
+		if (!decode_u32(d, node, (uint32_t)range->min, (uint32_t)range->max, &index))
+			return false;
+		set_number(row, object, index);
+		return true;
 	case SCHEMA_U32:
 		return decode_u32(d, node, (uint32_t)range->min, (uint32_t)range->max, member);
 	case SCHEMA_U64:
@@ -203,6 +271,8 @@ static bool decode_value(struct decoder *d, const struct yaml_node *node, const 
 		return decode_share(d, node, member);
 	case SCHEMA_TEXT:
 		return decode_name(d, node, member);
+	case SCHEMA_BYTES:
+		return decode_text_into(d, node, member);
 	case SCHEMA_WORD:
 		if (!decode_word(d, node, words, row->word_count, &index))
 			return false;
@@ -219,29 +289,57 @@ static bool decode_value(struct decoder *d, const struct yaml_node *node, const 
 		return schema_decode(d, node, row->child, member);
 	case SCHEMA_CODES:
 	case SCHEMA_CIDRS:
+	case SCHEMA_NAMES:
+	case SCHEMA_PAIRS:
+	case SCHEMA_REF:
 	case SCHEMA_NOTHING:
 		break;
 	}
 	return false;
 }
 
-static void decode_row(struct decoder *d, const struct yaml_node *map, const struct schema_row *row,
+static void decode_row(struct decoder *d, const struct yaml_node *node, const struct schema_row *row,
 		       void *object)
 {
-	const struct yaml_node *node =
-		row->need ? decode_need(d, map, row->key, row->need) : decode_get(map, row->key);
-
-	if (node && decode_value(d, node, row, object) && row->is_optional)
+	if (!node || (row->form && (row->form == FORM_WORD) != (node->kind == YAML_SCALAR)) ||
+	    !decode_value(d, node, row, object))
+		return;
+	if (row->is_optional)
 		*(bool *)((char *)object + row->set_offset) = true;
+	if (row->is_choice)
+		*(unsigned *)((char *)object + row->choice_offset) = row->choice;
+}
+
+static void decode_one_of(struct decoder *d, const struct yaml_node *node, const struct schema *schema,
+			  void *object)
+{
+	const char *keys[SCHEMA_KEYS];
+	const struct yaml_node *chosen;
+	unsigned index;
+
+	CHECK(schema->row_count <= SCHEMA_KEYS);
+	for (size_t i = 0; i < schema->row_count; i++)
+		keys[i] = schema->rows[i].key;
+	chosen = decode_choice(d, node, keys, schema->row_count, &index);
+	if (chosen)
+		decode_row(d, chosen, &schema->rows[index], object);
 }
 
 bool schema_decode(struct decoder *d, const struct yaml_node *node, const struct schema *schema, void *object)
 {
 	if (!decode_rows_keys(d, node, schema))
 		return false;
-	for (size_t i = 0; i < schema->row_count; i++)
-		if (schema->rows[i].type != SCHEMA_NOTHING && is_of_style(d, &schema->rows[i]))
-			decode_row(d, node, &schema->rows[i], object);
+	if (schema->is_one_of)
+		decode_one_of(d, node, schema, object);
+	for (size_t i = 0; !schema->is_one_of && i < schema->row_count; i++) {
+		const struct schema_row *row = &schema->rows[i];
+
+		if (row->key && row->type != SCHEMA_NOTHING && is_of_style(d, row))
+			decode_row(d,
+				   row->need ? decode_need(d, node, row->key, row->need) :
+					       decode_get(node, row->key),
+				   row, object);
+	}
 	if (schema->check)
 		schema->check(d, node, object);
 	return true;

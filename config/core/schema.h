@@ -24,6 +24,7 @@
 enum schema_type {
 	SCHEMA_NOTHING,	  /* no value: a key that is refused, or a member that only the dump has */
 	SCHEMA_BOOL,	  /* bool */
+	SCHEMA_U16,	  /* uint16_t within the range */
 	SCHEMA_U32,	  /* uint32_t within the range */
 	SCHEMA_U64,	  /* uint64_t within the range */
 	SCHEMA_DURATION,  /* uint64_t nanoseconds, the least of the range or more */
@@ -32,8 +33,12 @@ enum schema_type {
 	SCHEMA_WORD,	  /* an enum: word_base and the index of the word; less than word_base: not said */
 	SCHEMA_WORD_TEXT, /* struct span: the word itself; empty: not said */
 	SCHEMA_FLAGS,	  /* a list of words: a bool for each, one after the other */
+	SCHEMA_BYTES,	  /* struct span that may be empty; dumped as base64 */
 	SCHEMA_CODES,	  /* uint16_t list of HTTP statuses; needs `decode` */
-	SCHEMA_CIDRS,	  /* struct cidr list; needs `decode` */
+	SCHEMA_CIDRS,	  /* struct cidr list; needs `element` */
+	SCHEMA_NAMES,	  /* struct span list; needs `element` */
+	SCHEMA_PAIRS,	  /* struct header_pair list, a map in standalone files; needs `element` */
+	SCHEMA_REF,	  /* struct backend_ref *: where something goes; needs `decode` */
 	SCHEMA_MAP,	  /* an object of its own, with the rows of `child` */
 };
 
@@ -41,6 +46,13 @@ enum schema_style {
 	STYLE_BOTH,
 	STYLE_STANDALONE,
 	STYLE_MANIFEST, /* no preset, dump and reference of its own: another row has the same member */
+};
+
+/* A key that can be a word or a map has two rows. */
+enum schema_form {
+	FORM_ANY,
+	FORM_WORD,
+	FORM_MAP,
 };
 
 /* When a changed value takes effect. */
@@ -54,6 +66,7 @@ enum schema_dump {
 	DUMP_SET,      /* left out when it is optional and not set */
 	DUMP_NULL,     /* null when it is not set */
 	DUMP_NOT_ZERO, /* left out when it is 0, false or empty */
+	DUMP_DECIMAL,  /* shares: 1.0, not 1 */
 };
 
 struct schema_range {
@@ -69,8 +82,13 @@ struct schema_row {
 	size_t count_offset; /* lists: of the uint32_t that counts */
 	bool is_optional;
 	size_t set_offset; /* optional: of the bool that says whether it is set */
+	/* One of several keys: of the enum that says which one it is, and its value for this one. */
+	bool is_choice;
+	size_t choice_offset;
+	unsigned choice;
+	enum schema_form form;
 	enum schema_style style;
-	struct schema_range range;
+	struct schema_range range; /* of a list: how many it may have */
 	struct schema_range manifest_range; /* where it differs */
 	const char *const *words;
 	const char *const *manifest_words; /* where they differ */
@@ -84,6 +102,9 @@ struct schema_row {
 	const char *refusal; /* the sentence that says why it is not understood, and what to write instead */
 	/* Instead of the decoder of the type; `member` is where the value is kept. False: reported. */
 	bool (*decode)(struct decoder *d, const struct yaml_node *node, void *member);
+	/* Of a list: decodes one element. Those that are wrong (false: reported) are left out. */
+	bool (*element)(struct decoder *d, const struct yaml_node *node, void *element);
+	size_t element_bytes;
 	enum schema_reload reload;
 	/* RELOAD_START, where not every change needs one; the arguments are the members. */
 	bool (*needs_start)(const void *old, const void *new);
@@ -100,6 +121,7 @@ struct schema {
 	const struct schema_row *rows;
 	size_t row_count;
 	size_t size_bytes;	   /* of the object */
+	bool is_one_of;		   /* exactly one of the keys is written; each row has ONE_OF() */
 	const void *preset_object; /* the defaults as an object, where others need them as one; or NULL */
 	/* What one key says about another; after all rows, whatever was wrong. May be NULL. */
 	void (*check)(struct decoder *d, const struct yaml_node *node, void *object);
@@ -115,23 +137,29 @@ struct schema {
 	.type = (kind), .object_bytes = sizeof(object), .offset = SCHEMA_AT(object, member, kept_as)
 
 #define AS_BOOL(object, member) SCHEMA_VALUE(SCHEMA_BOOL, object, member, bool)
+#define AS_U16(object, member) SCHEMA_VALUE(SCHEMA_U16, object, member, uint16_t)
 #define AS_U32(object, member) SCHEMA_VALUE(SCHEMA_U32, object, member, uint32_t)
 #define AS_U64(object, member) SCHEMA_VALUE(SCHEMA_U64, object, member, uint64_t)
 #define AS_DURATION(object, member) SCHEMA_VALUE(SCHEMA_DURATION, object, member, uint64_t)
 #define AS_SHARE(object, member) SCHEMA_VALUE(SCHEMA_SHARE, object, member, uint32_t)
 #define AS_TEXT(object, member) SCHEMA_VALUE(SCHEMA_TEXT, object, member, struct span)
+#define AS_BYTES(object, member) SCHEMA_VALUE(SCHEMA_BYTES, object, member, struct span)
+#define AS_REF(object, member) SCHEMA_VALUE(SCHEMA_REF, object, member, struct backend_ref *)
 /* An enum is an unsigned int to _Generic. */
 #define AS_WORD(object, member) SCHEMA_VALUE(SCHEMA_WORD, object, member, unsigned)
 #define AS_WORD_TEXT(object, member) SCHEMA_VALUE(SCHEMA_WORD_TEXT, object, member, struct span)
 #define AS_FLAGS(object, first) SCHEMA_VALUE(SCHEMA_FLAGS, object, first, bool)
 #define AS_LIST(kind, object, list, count, element)                                                          \
-	SCHEMA_VALUE(kind, object, list, element *), .count_offset = SCHEMA_AT(object, count, uint32_t)
+	SCHEMA_VALUE(kind, object, list, element *), .count_offset = SCHEMA_AT(object, count, uint32_t),     \
+		.element_bytes = sizeof(element)
 /* The rows of another schema; AS_SECTION: about members of the same object. */
 #define AS_MAP(object, member, schema, kind)                                                                 \
 	SCHEMA_VALUE(SCHEMA_MAP, object, member, kind), .child = (schema), .child_bytes = sizeof(kind)
 #define AS_SECTION(object, schema)                                                                           \
 	.type = SCHEMA_MAP, .object_bytes = sizeof(object), .child = (schema), .child_bytes = sizeof(object)
 
+#define ONE_OF(object, member, value)                                                                        \
+	.is_choice = true, .choice_offset = SCHEMA_AT(object, member, unsigned), .choice = (value)
 #define SET_BY(object, flag) .is_optional = true, .set_offset = SCHEMA_AT(object, flag, bool)
 #define AS_OPT_U64(object, member) AS_U64(object, member.value), SET_BY(object, member.is_set)
 #define AS_OPT_DURATION(object, member) AS_DURATION(object, member.ns), SET_BY(object, member.is_set)
@@ -163,7 +191,7 @@ void schema_late_keys(const struct schema *schema, const void *old, const void *
 const void *schema_member(const struct schema_row *row, const void *object);
 /* bool, numbers, durations, shares, and words as their index; flags: a bit for each. */
 uint64_t schema_number(const struct schema_row *row, const void *object);
-uint32_t schema_count(const struct schema_row *row, const void *object); /* of a list */
+uint32_t schema_count(const struct schema_row *row, const void *object); /* of a list; 0: it is none */
 /* Texts and words; empty: not said, or another type. */
 struct span schema_text(const struct schema_row *row, const void *object);
 bool schema_is_set(const struct schema_row *row, const void *object);

@@ -7,62 +7,6 @@
 #include "user/base/check.h"
 #include "user/base/limits.h"
 
-/* -------------------------------------------------------------------------------- headers */
-
-static bool decode_pairs(struct decoder *d, const struct yaml_node *list, struct header_pair **ret_list,
-			 uint32_t *ret_count)
-{
-	static const struct decode_key keys[] = { KEY("name"), KEY("value") };
-	struct header_pair *pairs;
-	uint32_t count = 0;
-
-	if (!decode_list(d, list))
-		return false;
-	if (list->count > LIMIT_HEADERS) {
-		config_error(d->report, list, "%u headers are more than the %d of one message", list->count,
-			     LIMIT_HEADERS);
-		return false;
-	}
-	pairs = decode_take(d, list->count, sizeof(*pairs));
-	if (!pairs)
-		return false;
-	yaml_each(node, list) {
-		const struct yaml_node *name_node;
-		struct header_pair pair = { 0 };
-		bool is_good;
-		struct span name;
-
-		if (!DECODE_MAP(d, node, keys))
-			continue;
-		name_node = decode_need(d, node, "name", "write the name of the header");
-		is_good = decode_string(d, name_node, &name) &&
-			  value_header_name(d, name_node, name, &pair.name);
-		is_good &= value_header_value(
-			d, decode_need(d, node, "value", "write the value of the header"), &pair.value);
-		if (is_good)
-			pairs[count++] = pair;
-	}
-	*ret_list = pairs;
-	*ret_count = count;
-	return true;
-}
-
-const struct header_modifier *filter_headers(struct decoder *d, const struct yaml_node *node)
-{
-	static const struct decode_key keys[] = { KEY("set"), KEY("add"), KEY("remove") };
-	struct header_modifier *modifier;
-
-	if (!DECODE_MAP(d, node, keys))
-		return NULL;
-	modifier = decode_take(d, 1, sizeof(*modifier));
-	if (!modifier)
-		return NULL;
-	decode_pairs(d, decode_get(node, "set"), &modifier->set_list, &modifier->set_count);
-	decode_pairs(d, decode_get(node, "add"), &modifier->add_list, &modifier->add_count);
-	policy_value_removals(d, decode_get(node, "remove"), modifier);
-	return modifier;
-}
-
 /* -------------------------------------------------------------------------------- rewrite and redirect */
 
 static void decode_path(struct decoder *d, const struct yaml_node *node, struct url_rewrite *rewrite)
@@ -279,10 +223,12 @@ static void decode_filter(struct manifests *m, const struct yaml_node *node,
 		return;
 	switch (type) {
 	case FILTER_REQUEST_HEADERS:
-		add_once(d, node, values, POLICY_REQUEST_HEADERS, filter_headers(d, value));
+		add_once(d, node, values, POLICY_REQUEST_HEADERS,
+			 policy_value(d, value, POLICY_REQUEST_HEADERS));
 		break;
 	case FILTER_RESPONSE_HEADERS:
-		add_once(d, node, values, POLICY_RESPONSE_HEADERS, filter_headers(d, value));
+		add_once(d, node, values, POLICY_RESPONSE_HEADERS,
+			 policy_value(d, value, POLICY_RESPONSE_HEADERS));
 		break;
 	case FILTER_REDIRECT:
 		add_once(d, node, values, POLICY_REDIRECT, decode_redirect(d, value));
@@ -337,38 +283,16 @@ void filters_decode_ref(struct manifests *m, const struct yaml_node *list,
 		value = filter_value(d, node, route, &type);
 		if (!value)
 			continue;
-		if (type == FILTER_REQUEST_HEADERS || type == FILTER_RESPONSE_HEADERS)
-			add_once(d, node, ret,
-				 type == FILTER_REQUEST_HEADERS ? POLICY_REQUEST_HEADERS
-								: POLICY_RESPONSE_HEADERS,
-				 filter_headers(d, value));
-		else
-			config_error(
-				d->report, node,
-				"filters of type %s are not supported yet on a backendRef; write it under "
-				"rules[].filters",
-				filter_types[type]);
+		if (type == FILTER_REQUEST_HEADERS || type == FILTER_RESPONSE_HEADERS) {
+			enum policy_kind kind = type == FILTER_REQUEST_HEADERS ? POLICY_REQUEST_HEADERS :
+										 POLICY_RESPONSE_HEADERS;
+
+			add_once(d, node, ret, kind, policy_value(d, value, kind));
+			continue;
+		}
+		config_error(d->report, node,
+			     "filters of type %s are not supported yet on a backendRef; write it under "
+			     "rules[].filters",
+			     filter_types[type]);
 	}
-}
-
-/* -------------------------------------------------------------------------------- retry */
-
-const struct retry_policy *filter_retry(struct decoder *d, const struct yaml_node *node, bool has_conditions)
-{
-	static const struct decode_key keys[] = { KEY("attempts"), KEY("backoff"), KEY("codes") };
-	static const struct decode_key more_keys[] = { KEY("attempts"), KEY("backoff"), KEY("codes"),
-						       KEY_LATER("precondition"), KEY_LATER("condition") };
-	struct retry_policy *retry;
-	uint64_t attempts = 1;
-
-	if (!(has_conditions ? DECODE_MAP(d, node, more_keys) : DECODE_MAP(d, node, keys)))
-		return NULL;
-	retry = decode_take(d, 1, sizeof(*retry));
-	if (!retry)
-		return NULL;
-	decode_u64(d, decode_get(node, "attempts"), 0, INT32_MAX, &attempts);
-	retry->attempts = attempts > 254 ? 254 : (uint32_t)attempts;
-	decode_opt_duration(d, decode_get(node, "backoff"), 0, &retry->backoff);
-	value_codes(d, decode_get(node, "codes"), retry);
-	return retry;
 }

@@ -13,9 +13,3 @@ void filters_decode(struct manifests *m, const struct yaml_node *list, const str
 void filters_decode_ref(struct manifests *m, const struct yaml_node *list,
 			const struct manifest_object *route, struct policy_values *ret);
 #define FILTER_KINDS 16 /* most values one rule can have, filters and mirrors included */
-
-/* {set: [{name, value}], add: [...], remove: [...]}; NULL after an error. */
-const struct header_modifier *filter_headers(struct decoder *d, const struct yaml_node *node);
-/* {attempts, backoff, codes}; NULL: not written, or an error. `has_conditions`: the two keys that only
- * AgentgatewayPolicy has get their own message. */
-const struct retry_policy *filter_retry(struct decoder *d, const struct yaml_node *node, bool has_conditions);

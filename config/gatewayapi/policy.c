@@ -63,18 +63,6 @@ static void decode_plain(struct decoder *d, const struct yaml_node *map, const s
 
 /* -------------------------------------------------------------------------------- frontend */
 
-static const void *decode_access_log(struct decoder *d, const struct yaml_node *node)
-{
-	static const struct decode_key keys[] = { KEY("attributes"), KEY_LATER("filter"), KEY_LATER("otlp") };
-	static const struct decode_key attribute_keys[] = { KEY("remove"), KEY_LATER("add") };
-	const struct yaml_node *attributes = decode_get(node, "attributes");
-
-	if (!DECODE_MAP(d, node, keys))
-		return NULL;
-	return policy_value_access_log(
-		d, DECODE_MAP(d, attributes, attribute_keys) ? decode_get(attributes, "remove") : NULL);
-}
-
 static void decode_frontend(struct decoder *d, const struct yaml_node *node, struct policy_source *source)
 {
 	static const struct decode_key keys[] = {
@@ -92,15 +80,11 @@ static void decode_frontend(struct decoder *d, const struct yaml_node *node, str
 		{ "http", "frontend/", ":frontend-http:", POLICY_FRONTEND_HTTP },
 		{ "tcp", "frontend/", ":frontend-tcp:", POLICY_FRONTEND_TCP },
 		{ "connect", "frontend/", ":frontend-connect:", POLICY_FRONTEND_CONNECT },
+		{ "accessLog", "frontend/", ":frontend-logging:", POLICY_FRONTEND_ACCESS_LOG },
 	};
-	const struct yaml_node *log = decode_get(node, "accessLog");
 
-	if (!DECODE_MAP(d, node, keys))
-		return;
-	decode_plain(d, node, plain, ARRAY_LEN(plain), source);
-	if (log)
-		found(source, "frontend/", ":frontend-logging:", POLICY_FRONTEND_ACCESS_LOG,
-		      decode_access_log(d, log), log);
+	if (DECODE_MAP(d, node, keys))
+		decode_plain(d, node, plain, ARRAY_LEN(plain), source);
 }
 
 /* -------------------------------------------------------------------------------- traffic */
@@ -109,18 +93,13 @@ static void decode_header_modifiers(struct decoder *d, const struct yaml_node *n
 				    struct policy_source *source)
 {
 	static const struct decode_key keys[] = { KEY("request"), KEY("response") };
-	const struct yaml_node *request, *response;
+	static const struct plain_policy plain[] = {
+		{ "request", "traffic/", ":header-modifier:", POLICY_REQUEST_HEADERS },
+		{ "response", "traffic/", ":resp-header-modifier:", POLICY_RESPONSE_HEADERS },
+	};
 
-	if (!DECODE_MAP(d, node, keys))
-		return;
-	request = decode_get(node, "request");
-	response = decode_get(node, "response");
-	if (request)
-		found(source, "traffic/", ":header-modifier:", POLICY_REQUEST_HEADERS,
-		      filter_headers(d, request), request);
-	if (response)
-		found(source, "traffic/", ":resp-header-modifier:", POLICY_RESPONSE_HEADERS,
-		      filter_headers(d, response), response);
+	if (DECODE_MAP(d, node, keys))
+		decode_plain(d, node, plain, ARRAY_LEN(plain), source);
 }
 
 static void decode_traffic(struct decoder *d, const struct yaml_node *node, struct policy_source *source)
@@ -151,10 +130,10 @@ static void decode_traffic(struct decoder *d, const struct yaml_node *node, stru
 	static const char *const phases[] = { "PostRouting", "PreRouting" };
 	static const struct plain_policy plain[] = {
 		{ "timeouts", "traffic/", ":timeout:", POLICY_TIMEOUT },
+		{ "retry", "traffic/", ":retry:", POLICY_RETRY },
 		{ "delay", "traffic/", ":delay:", POLICY_DELAY },
+		{ "directResponse", "traffic/", ":direct-response:", POLICY_DIRECT_RESPONSE },
 	};
-	const struct yaml_node *retry = decode_get(node, "retry");
-	const struct yaml_node *direct = decode_get(node, "directResponse");
 	unsigned phase = 0;
 
 	if (!DECODE_MAP(d, node, keys))
@@ -162,12 +141,7 @@ static void decode_traffic(struct decoder *d, const struct yaml_node *node, stru
 	DECODE_WORD(d, decode_get(node, "phase"), phases, &phase);
 	source->is_gateway_phase = phase == 1;
 	decode_plain(d, node, plain, ARRAY_LEN(plain), source);
-	if (retry)
-		found(source, "traffic/", ":retry:", POLICY_RETRY, filter_retry(d, retry, true), retry);
 	decode_header_modifiers(d, decode_get(node, "headerModifiers"), source);
-	if (direct)
-		found(source, "traffic/", ":direct-response:", POLICY_DIRECT_RESPONSE,
-		      policy_value_direct_response(d, direct), direct);
 }
 
 /* -------------------------------------------------------------------------------- backend */

@@ -5,6 +5,7 @@
 
 #include "config/gatewayapi/filter.h"
 #include "config/gatewayapi/service.h"
+#include "config/core/policy_value.h"
 #include "config/core/route_value.h"
 #include "config/core/values.h"
 #include "policy/match_regex.h"
@@ -263,7 +264,7 @@ void rule_decode(struct manifests *m, const struct yaml_node *node, const struct
 	struct policy_values *values = &route->inline_policies;
 	struct decoder *d = m->decoder;
 	const struct timeout_policy *timeout;
-	const struct retry_policy *retry;
+	const struct yaml_node *retry;
 
 	if (!(route->is_grpc ? DECODE_MAP(d, node, grpc_keys) : DECODE_MAP(d, node, http_keys)))
 		return;
@@ -276,9 +277,9 @@ void rule_decode(struct manifests *m, const struct yaml_node *node, const struct
 		timeout = decode_timeouts(d, decode_get(node, "timeouts"));
 		if (timeout)
 			build_value(values, POLICY_TIMEOUT, timeout);
-		retry = filter_retry(d, decode_get(node, "retry"), false);
+		retry = decode_get(node, "retry");
 		if (retry)
-			build_value(values, POLICY_RETRY, retry);
+			build_value(values, POLICY_RETRY, policy_value(d, retry, POLICY_RETRY));
 	}
 	filters_decode(m, decode_get(node, "filters"), object, values);
 	rule_decode_refs(m, decode_get(node, "backendRefs"), object, true, &route->backend_list,

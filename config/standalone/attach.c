@@ -24,16 +24,6 @@ static void add_frontend(struct standalone *s, const struct yaml_node *node, con
 	policy->where = config_where(s->decoder->arena, node);
 }
 
-static const void *decode_access_log(struct decoder *d, const struct yaml_node *node)
-{
-	static const struct decode_key keys[] = {
-		KEY("remove"),	   KEY_LATER("filter"),	  KEY_LATER("add"),
-		KEY_LATER("otlp"), KEY_LATER("database"),
-	};
-
-	return DECODE_MAP(d, node, keys) ? policy_value_access_log(d, decode_get(node, "remove")) : NULL;
-}
-
 void standalone_frontend_policies(struct standalone *s, const struct yaml_node *node)
 {
 	static const struct decode_key keys[] = {
@@ -75,7 +65,7 @@ void standalone_frontend_policies(struct standalone *s, const struct yaml_node *
 	log = log ? log : alias;
 	if (log)
 		add_frontend(s, log, "frontend/accessLog", POLICY_FRONTEND_ACCESS_LOG,
-			     decode_access_log(d, log));
+			     policy_value(d, log, POLICY_FRONTEND_ACCESS_LOG));
 }
 
 /* -------------------------------------------------------------------------------- attached policies */

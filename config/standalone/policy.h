@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "config/core/schema.h"
 #include "config/standalone/standalone.h"
 
 /*
  * Policies of standalone files. `base` is the key of the object a policy belongs to; targets inside a policy
  * get their name from it. Lists come in the order of the dump.
  */
+extern const struct schema mirror_schema; /* struct mirror_policy */
+
 void standalone_route_policies(struct standalone *s, const struct yaml_node *node, struct span base,
 			       struct policy_values *ret);
 void standalone_backend_policies(struct standalone *s, const struct yaml_node *node,

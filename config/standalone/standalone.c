@@ -261,6 +261,7 @@ void standalone_decode(struct builder *builder, const struct yaml_node *root)
 	struct standalone s = { .builder = builder, .decoder = &builder->decoder };
 	const struct yaml_node *binds;
 
+	s.decoder->style = &s;
 	if (!DECODE_MAP(s.decoder, root, root_keys))
 		return;
 	schema_decode(s.decoder, decode_get(root, "config"), &static_schema, &builder->snapshot->config);

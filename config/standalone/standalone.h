@@ -16,6 +16,7 @@ struct standalone {
 	struct builder *builder;	/* borrowed */
 	struct decoder *decoder;	/* that of the builder */
 	struct name_map named_backends; /* struct backend */
+	struct span base; /* key of what the policy that is decoded belongs to */
 	uint8_t port_bits[65536 / 8];	/* ports that binds use */
 };
 

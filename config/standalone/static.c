@@ -73,20 +73,7 @@ static bool decode_connect_timeout(struct decoder *d, const struct yaml_node *no
 
 static bool decode_trusted(struct decoder *d, const struct yaml_node *node, void *ret)
 {
-	struct static_config *config = container_of(ret, struct static_config, trusted_list);
-	struct cidr *list;
-
-	if (!decode_list(d, node))
-		return false;
-	list = decode_take(d, node->count, sizeof(*list));
-	if (!list)
-		return false;
-	config->trusted_list = list;
-	config->trusted_count = 0;
-	yaml_each(child, node)
-		if (value_cidr(d, child, &list[config->trusted_count]))
-			config->trusted_count++;
-	return true;
+	return value_cidr(d, node, ret);
 }
 
 /* -------------------------------------------------------------------------------- sections */
@@ -321,7 +308,7 @@ static const struct schema_row forwarded_rows[] = {
 	{ "mode", AS_WORD(struct static_config, forwarded), WORDS("append", "off"),
 	  .doc = "`off`: no X-Forwarded-* of our own" },
 	{ "trusted", AS_LIST(SCHEMA_CIDRS, struct static_config, trusted_list, trusted_count, struct cidr),
-	  .decode = decode_trusted, .reload = RELOAD_ACCEPT, .preset_doc = "none",
+	  .element = decode_trusted, .reload = RELOAD_ACCEPT, .preset_doc = "none",
 	  .doc = "networks of clients whose X-Forwarded-* is kept and extended; others' is replaced" },
 };
 static const struct schema forwarded_schema = SCHEMA(forwarded_rows, struct static_config);

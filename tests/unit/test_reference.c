@@ -12,6 +12,7 @@
 #include "tests/lib/test.h"
 #include "config/core/duration.h"
 #include "config/core/policy_value.h"
+#include "config/standalone/policy.h"
 #include "config/standalone/static.h"
 
 #define DOCUMENT "config/README.md"
@@ -26,18 +27,24 @@ struct reference {
 		const char *path; /* "http."; NULL: the list is over */
 		enum policy_kind kind;
 		const struct schema *schema; /* NULL: that of the kind */
-	} part_list[4];
+	} part_list[10];
 };
 
 static const struct reference references[] = {
 	{ "frontendPolicies", false,
 	  { { "http.", .kind = POLICY_FRONTEND_HTTP },
 	    { "tcp.", .kind = POLICY_FRONTEND_TCP },
-	    { "connect.", .kind = POLICY_FRONTEND_CONNECT } } },
+	    { "connect.", .kind = POLICY_FRONTEND_CONNECT },
+	    { "accessLog.", .kind = POLICY_FRONTEND_ACCESS_LOG } } },
 	{ "routePolicies", false,
 	  { { "timeout.", .kind = POLICY_TIMEOUT },
 	    { "retry.", .kind = POLICY_RETRY },
-	    { "delay.", .kind = POLICY_DELAY } } },
+	    { "delay.", .kind = POLICY_DELAY },
+	    { "requestHeaderModifier.", .kind = POLICY_REQUEST_HEADERS },
+	    { "requestRedirect.", .kind = POLICY_REDIRECT },
+	    { "urlRewrite.", .kind = POLICY_URL_REWRITE },
+	    { "requestMirror.", .schema = &mirror_schema },
+	    { "directResponse.", .kind = POLICY_DIRECT_RESPONSE } } },
 	{ "backendPolicies", false,
 	  { { "http.", .kind = POLICY_BACKEND_HTTP },
 	    { "tcp.", .kind = POLICY_BACKEND_TCP },
@@ -90,6 +97,7 @@ static void print_value(const struct schema_row *row, struct text *out)
 	case SCHEMA_BOOL:
 		text_str(out, "`true`, `false`");
 		return;
+	case SCHEMA_U16:
 	case SCHEMA_U32:
 	case SCHEMA_U64:
 		print_range(row, out);
@@ -103,6 +111,7 @@ static void print_value(const struct schema_row *row, struct text *out)
 		text_str(out, "0.0..1.0");
 		return;
 	case SCHEMA_TEXT:
+	case SCHEMA_BYTES:
 		text_str(out, "string");
 		return;
 	case SCHEMA_FLAGS:
@@ -119,9 +128,16 @@ static void print_value(const struct schema_row *row, struct text *out)
 	case SCHEMA_CIDRS:
 		text_str(out, "list of `address/bits`");
 		return;
+	case SCHEMA_NAMES:
+		text_str(out, "list");
+		return;
+	case SCHEMA_PAIRS:
+		text_str(out, "`{name: value}`");
+		return;
 	case SCHEMA_MAP:
 		text_str(out, "map");
 		return;
+	case SCHEMA_REF:
 	case SCHEMA_NOTHING:
 		return;
 	}
@@ -145,7 +161,7 @@ static void print_preset(const struct schema_row *row, const void *object, struc
 		text_str(out, schema_number(row, object) ? "`true`" : "`false`");
 	else if (row->type == SCHEMA_FLAGS)
 		print_words(row, schema_number(row, object), out);
-	else if (row->type == SCHEMA_U32 || row->type == SCHEMA_U64)
+	else if (row->type == SCHEMA_U16 || row->type == SCHEMA_U32 || row->type == SCHEMA_U64)
 		text_fmt(out, "%llu", (unsigned long long)schema_number(row, object));
 	else
 		text_str(out, "–");

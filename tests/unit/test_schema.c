@@ -4,6 +4,7 @@
 
 #include "config/core/policy_value.h"
 #include "config/core/yaml.h"
+#include "config/standalone/policy.h"
 #include "config/standalone/static.h"
 
 enum colour { COLOUR_NONE, COLOUR_RED, COLOUR_BLUE };
@@ -27,6 +28,14 @@ struct sample {
 	bool left, middle, right;
 	struct inner inner;
 	bool has_inner;
+	uint16_t port;
+	enum way { WAY_NONE, WAY_NORTH, WAY_UP, WAY_ANY } way;
+	uint16_t miles;
+	struct span *friend_list;
+	uint32_t friend_count;
+	struct header_pair *pair_list;
+	uint32_t pair_count;
+	struct span note;
 };
 
 static void check_sample(struct decoder *d, const struct yaml_node *node, void *object)
@@ -48,7 +57,34 @@ static const struct schema_row inner_rows[] = {
 };
 static const struct schema inner_schema = SCHEMA(inner_rows, struct inner);
 
+static bool decode_friend(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	return decode_name(d, node, ret);
+}
+
+static bool decode_pair(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct header_pair *pair = ret;
+
+	pair->name = node->key;
+	return decode_name(d, node, &pair->value);
+}
+
+static const struct schema_row way_rows[] = {
+	{ "north", AS_U16(struct sample, miles), RANGE(1, 9), ONE_OF(struct sample, way, WAY_NORTH) },
+	{ "up", AS_U16(struct sample, miles), RANGE(1, 5), ONE_OF(struct sample, way, WAY_UP) },
+};
+static const struct schema way_schema = SCHEMA(way_rows, struct sample, .is_one_of = true);
+
 static const struct schema_row sample_rows[] = {
+	{ "way", AS_WORD(struct sample, way), WORDS("any"), .word_base = WAY_ANY, .form = FORM_WORD },
+	{ "way", AS_SECTION(struct sample, &way_schema), .form = FORM_MAP },
+	{ "port", AS_U16(struct sample, port), RANGE(1, UINT16_MAX), .preset = 80 },
+	{ "friends", AS_LIST(SCHEMA_NAMES, struct sample, friend_list, friend_count, struct span),
+	  .element = decode_friend, RANGE(0, 2) },
+	{ "pairs", AS_LIST(SCHEMA_PAIRS, struct sample, pair_list, pair_count, struct header_pair),
+	  .element = decode_pair, .style = STYLE_STANDALONE },
+	{ "note", AS_BYTES(struct sample, note) },
 	{ "small", AS_U32(struct sample, small), RANGE(1, 100), .preset = 7, .reload = RELOAD_START },
 	{ "large", AS_U64(struct sample, large), AT_LEAST(1), .preset = 1000, .reload = RELOAD_START,
 	  .needs_start = is_larger },
@@ -157,8 +193,48 @@ TEST(every_type_is_decoded_into_its_member)
 	play_done(&play);
 }
 
+TEST(lists_keep_what_is_right_and_one_of_several_keys_says_which)
+{
+	const struct sample *s;
+	struct play play;
+
+	play_text(&play, "{port: 65535, friends: [a, b], pairs: {x: y}, note: '', way: {up: 5}}", false);
+	assert_int_equal(play.errors.len, 0);
+	s = play.sample;
+	assert_true(s->port == 65535 && s->way == WAY_UP && s->miles == 5 && s->note.data);
+	assert_int_equal(s->friend_count, 2);
+	assert_span_equal(s->friend_list[1], "b");
+	assert_int_equal(s->pair_count, 1);
+	assert_span_equal(s->pair_list[0].name, "x");
+	assert_span_equal(s->pair_list[0].value, "y");
+	assert_false(schema_is_set(&sample_rows[0], s));
+	assert_true(schema_is_set(&sample_rows[1], s));
+	play_done(&play);
+	play_text(&play, "{friends: [a, {}], way: any}", false);
+	s = play.sample;
+	assert_int_equal(play.report.count[CONFIG_ERROR], 1);
+	assert_int_equal(s->friend_count, 1);
+	assert_int_equal(s->way, WAY_ANY);
+	assert_true(schema_is_set(&sample_rows[0], s));
+	assert_false(schema_is_set(&sample_rows[1], s));
+	play_done(&play);
+	play_text(&play, "{}", false);
+	assert_true(play.sample->port == 80 && play.sample->way == WAY_NONE);
+	s = play.sample;
+	assert_false(schema_is_set(&sample_rows[0], s) || schema_is_set(&sample_rows[1], s));
+	play_done(&play);
+}
+
 TEST(what_a_row_does_not_allow_is_refused)
 {
+	play_refused("{port: 65536}", false, "expected a whole number from 1 to 65535");
+	play_refused("{way: all}", false, "expected one of any, found");
+	play_refused("{way: []}", false, "expected a map, found a list");
+	play_refused("{way: {up: 1, north: 1}}", false, "exclude each other");
+	play_refused("{way: {up: 6}}", false, "a.yaml:1:12: way.up: expected a whole number from 1 to 5");
+	play_refused("{way: {}}", false, "exactly one of these keys is needed: north, up");
+	play_refused("{friends: [a, b, c]}", false, "has 3 entries; 2 are the most");
+	play_refused("{pairs: [x]}", false, "expected a map");
 	play_refused("[]", false, "a.yaml:1:1: expected a map, found a list");
 	play_refused("{smal: 1}", false, "did you mean \"small\"?");
 	play_refused("{gone: 1}", false, "\"gone\" has been removed");
@@ -234,6 +310,11 @@ static void assert_rows(const struct schema *schema, size_t size_bytes)
 		if (row->type == SCHEMA_NOTHING)
 			continue;
 		assert_int_equal(row->object_bytes, size_bytes);
+		assert_int_equal(row->is_choice, schema->is_one_of);
+		if (row->element_bytes)
+			assert_true(row->element || row->decode);
+		if (row->type == SCHEMA_REF)
+			assert_non_null(row->decode);
 		if (row->type == SCHEMA_MAP)
 			assert_rows(row->child, row->child_bytes);
 	}
@@ -253,5 +334,6 @@ TEST(rows_are_about_the_type_of_their_object)
 		if (schema)
 			assert_rows(schema, size_bytes[kind]);
 	}
+	assert_rows(&mirror_schema, sizeof(struct mirror_policy));
 	assert_rows(&static_schema, sizeof(struct static_config));
 }
