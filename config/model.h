@@ -481,6 +481,7 @@ struct timeouts_config {
 	uint64_t half_closed_ns;       /* tunnel with one side closed */
 	uint64_t client_header_min_ns; /* a begun head is complete within it */
 	uint64_t client_body_stall_ns; /* no byte of a request body that the client owes */
+	uint64_t client_read_stall_ns; /* no byte taken of a response that waits, HTTP/1 */
 	uint64_t max_connection_age_ns;
 	uint64_t max_connection_age_jitter_ns;
 };

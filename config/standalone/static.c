@@ -157,8 +157,13 @@ static const struct schema_row timeouts_rows[] = {
 	  .doc = "a request head that has begun is complete within it, else 408; `0s` is off" },
 	{ "clientBodyStall", AS_DURATION(struct timeouts_config, client_body_stall_ns),
 	  .preset = LIMIT_CLIENT_STALL_MS * NS_PER_MS,
-	  .doc = "no byte of a request body before the response begins, though the backend would take "
-		 "more: 408; gRPC is exempt, `0s` is off" },
+	  .doc = "no byte of a request body, nor of the response behind its head, though the backend would "
+		 "take more: 408, or an end once the response has begun; gRPC is exempt, `0s` is off" },
+	{ "clientReadStall", AS_DURATION(struct timeouts_config, client_read_stall_ns),
+	  .preset = LIMIT_CLIENT_READ_STALL_MS * NS_PER_MS,
+	  .doc = "a response over HTTP/1 waits for its client, which takes no byte of it: an end after this "
+		 "time, or half as much more; a response of which nothing waits is not cut; `0s` is off. "
+		 "HTTP/2: `http2.stallTimeout`" },
 	{ "maxConnectionAge", AS_DURATION(struct timeouts_config, max_connection_age_ns), .preset_doc = "off",
 	  .reload = RELOAD_ACCEPT, .doc = "then the connection of a client ends after its request" },
 	{ "maxConnectionAgeJitter", AS_DURATION(struct timeouts_config, max_connection_age_jitter_ns),

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import time
 
 from hg import *
 from hg.framework import binary, check_time
@@ -72,7 +73,8 @@ def request_timeout_over_tries():
 @test("requestTimeout never cuts a body that streams", timeout=15)
 def request_timeout_spares_bodies():
     gateway, _ = play(routed("{timeout: {requestTimeout: 800ms, backendRequestTimeout: 800ms}}"))
-    with within(1.5, "the body"):
+    # A byte at the begin, and one behind each of nine pauses.
+    with within(1.35, "the body"):
         answer = gateway.fetch("/drip?duration=1.5&numbytes=10")
     eq((answer.status, answer.body), (200, b"*" * 10), "status and body")
     events = gateway.fetch("/sse?n=6&interval=250")
@@ -302,6 +304,79 @@ def body_stall():
         slow.send(byte)
     eq(slow.response().status, 200, "a body that comes slowly")
     expect_fired(gateway, "body_stall")
+
+
+@test("an upload that stalls behind the head of its response ends by clientBodyStall, not while the response "
+      "moves, and not when it is whole", waits=True)
+def body_stall_behind_head():
+    gateway, backend = acted(routed(timeouts="{clientBodyStall: 1s}"))
+
+    def begin(body):
+        client = gateway.client()
+        client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n", body)
+        upstream = backend.accept()
+        upstream.request_head()
+        upstream.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "5\r\nbegin\r\n")
+        eq(client.response_head().status, 200, "status")
+        client.read_until(b"begin\r\n")
+        return client, upstream
+    whole, upstream_of_whole = begin("0123456789")
+    moving, upstream = begin("half")
+    for _ in range(6):
+        time.sleep(0.3)
+        upstream.send("1\r\n.\r\n")
+        moving.read_until(b".\r\n")
+    client, upstream = begin("half")
+    client.expect_end()
+    upstream.expect_end()
+    moving.expect_end()
+    for record in gateway.wait_log(lambda r: r["close_reason"] == "body_stall", 2):
+        eq(record.status, 200, "status in the access log")
+    expect_fired(gateway, "body_stall", 2)
+    upstream_of_whole.send("0\r\n\r\n")
+    eq(gateway.wait_log(lambda r: r["close_reason"] == "ok").status, 200, "status of the whole one")
+
+
+def unread(gateway, path):
+    client = gateway.client(rcvbuf=4096)
+    client.request("GET", path)
+    return client
+
+
+@test("a client that takes nothing of its response ends by clientReadStall, whatever lane carries it",
+      waits=True)
+def read_stall():
+    splices = ["{mode: 'off'}", "{mode: 'off', lanes: [pipe]}", "{adaptive: false, minBodyBytes: 0}"]
+    for splice in splices:
+        config = routed(timeouts="{clientReadStall: 1s}")
+        config = config.replace("config: {", "config: {splice: " + splice + ", ")
+        gateway, origin = play(config)
+        client = unread(gateway, "/bytes/100000000")
+        expect_reason(gateway, "read_stall", 200)
+        expect_fired(gateway, "read_stall")
+        wait_until(lambda: not origin.stats()["open"] - 1, 5, "the end of the connection to the backend")
+        client.expect_rst()
+
+
+@test("clientReadStall cuts no slow reader and no quiet stream of events", waits=True)
+def read_stall_innocent():
+    gateway, backend = acted(routed(timeouts="{clientReadStall: 2s}"))
+    quiet = gateway.client().request("GET", "/events")
+    events = backend.accept()
+    events.request_head()
+    events.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "5\r\nfirst\r\n")
+    slow = unread(gateway, "/")
+    source = backend.accept()
+    source.request_head()
+    source.send("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
+    source.send_until_blocked(bytes(1 << 16), quiet_s=0.3, limit=90000000)
+    for _ in range(20):
+        time.sleep(0.35)
+        slow.read_some(1 << 16)
+    events.send("6\r\nsecond\r\n0\r\n\r\n")
+    answer = quiet.response()
+    eq((answer.status, answer.text), (200, "firstsecond"), "the events")
+    eq(gateway.metrics()("headgate_timer_fired_total"), 0, "timers that fired")
 
 
 @test("a backend that reads an upload no further is not blamed on the client", waits=True)

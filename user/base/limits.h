@@ -19,6 +19,11 @@ enum limits {
 	 * A client that sends nothing so long holds a connection here and one of a backend: 408.
 	 */
 	LIMIT_CLIENT_STALL_MS = 60000,
+	/*
+	 * Default of config.timeouts.clientReadStall, that of config.http2.stallTimeout: a player that pauses
+	 * does not read, and may be given some time.
+	 */
+	LIMIT_CLIENT_READ_STALL_MS = 300000,
 	LIMIT_HEADERS = 100,		     /* default of http1MaxHeaders */
 	LIMIT_HEADERS_MAX = 4096,	     /* largest http1MaxHeaders one may configure */
 	LIMIT_HEAD_WRITE_BYTES = 128 * 1024, /* a head we generate, with what rules add to it: -ENOBUFS */

@@ -42,9 +42,10 @@ static void deadline_offer_idle(struct deadline_pick *pick, struct stream *strea
 }
 
 /*
- * The client owes bytes of its request, before any answer; whoever waits for a 100 owes none yet (RFC 9110
- * 10.1.1), and neither does gRPC, whose clients may keep a stream open for messages to come. It runs on while
- * somebody else is to blame.
+ * The client owes bytes of its request; whoever waits for a 100 owes none yet (RFC 9110 10.1.1), and neither
+ * does gRPC, whose clients may keep a stream open for messages to come. Behind the head of the answer both
+ * directions have to be silent: who is told something may have to think about it. It runs on while somebody
+ * else is to blame.
  */
 static void deadline_offer_body_stall(struct deadline_pick *pick, struct stream *stream)
 {
@@ -55,12 +56,42 @@ static void deadline_offer_body_stall(struct deadline_pick *pick, struct stream 
 	if (!limit_ms || stream->is_grpc || relay_is_finished(&stream->upload) ||
 	    (fields_have(&stream->exchange->head.fields, FIELD_EXPECT) && !stream->is_continued))
 		return;
-	relay_refresh(&stream->upload, now_ms);
-	at_ms = stream->upload.last_active_ms + limit_ms;
+	at_ms = deadline_last_active_ms(stream) + limit_ms;
 	/* Who is to blame costs a system call. */
-	if (at_ms <= now_ms && (stream->back->is_behind(stream) || stream->front->has_more(stream)))
+	if (at_ms <= now_ms && (stream->back->is_behind(stream) || stream->front->has_unread(stream)))
 		at_ms = now_ms + limit_ms;
 	deadline_offer(pick, DEADLINE_BODY_STALL, at_ms);
+}
+
+/*
+ * A client of HTTP/1 that takes nothing of what waits for it, here or in the socket, holds a backend
+ * and buffers. What its kernel acknowledges is what it takes: a queue that was full once takes
+ * more only when a large part of it has gone. Nobody arms this when the client stops, so it is looked for.
+ */
+static void deadline_offer_read_stall(struct deadline_pick *pick, struct stream *stream)
+{
+	uint64_t limit_ms = ns_to_ms(stream->lease->snapshot->config.timeouts.client_read_stall_ns);
+	struct read_watch *watch = &stream->exchange->read_watch;
+	uint64_t now_ms = proxy_now_ms(stream->proxy);
+	uint64_t at_ms;
+
+	if (!limit_ms || stream->front->has_window || relay_is_finished(&stream->download))
+		return;
+	relay_refresh(&stream->download, now_ms);
+	if (watch->since_ms < stream->download.last_active_ms)
+		*watch = (struct read_watch){ .since_ms = stream->download.last_active_ms };
+	at_ms = watch->since_ms + (watch->is_behind ? limit_ms : (limit_ms + 1) / 2);
+	if (at_ms <= now_ms) {
+		struct read_watch seen = { .since_ms = now_ms };
+
+		/* Three system calls, and seldom. */
+		seen.is_behind = stream->front->is_waiting(stream, &seen.acked_bytes);
+		if (!watch->is_behind || !seen.is_behind || seen.acked_bytes != watch->acked_bytes) {
+			*watch = seen;
+			at_ms = now_ms + (watch->is_behind ? limit_ms : (limit_ms + 1) / 2);
+		}
+	}
+	deadline_offer(pick, DEADLINE_READ_STALL, at_ms);
 }
 
 /*
@@ -118,12 +149,15 @@ enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
 	case STREAM_RELAY:
 		deadline_offer_idle(&pick, stream, DEADLINE_STREAM_IDLE, timeouts->stream_idle_ns);
 		deadline_offer_stall(&pick, stream);
+		deadline_offer_read_stall(&pick, stream);
 		/*
 		 * The answer is out; a backend that reads the rest of the upload no further must not hold
 		 * both forever.
 		 */
 		if (stream->download.state == RELAY_DONE)
 			deadline_offer_idle(&pick, stream, DEADLINE_REPLY, LIMIT_REPLY_MS * NS_PER_MS);
+		else
+			deadline_offer_body_stall(&pick, stream);
 		break;
 	case STREAM_TUNNEL:
 		deadline_offer_stall(&pick, stream);
@@ -179,7 +213,14 @@ static enum stream_step deadline_fire(struct stream *stream, enum stream_deadlin
 		return STEP_FORWARD;
 	case DEADLINE_STREAM_IDLE:
 		return deadline_on_stream_idle(stream);
+	case DEADLINE_READ_STALL:
+		stream_finish(stream, END_READ_STALL, STREAM_END_RESET);
+		break;
 	case DEADLINE_BODY_STALL:
+		if (stream->state == STREAM_RELAY) {
+			stream_finish(stream, END_BODY_STALL, response_truncated(stream));
+			break;
+		}
 		return response_error(stream, 408, SPAN("request body stalled"), END_BODY_STALL);
 	case DEADLINE_STALLED:
 		stream_finish(stream, END_STALLED, STREAM_END_RESET);

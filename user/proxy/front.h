@@ -40,10 +40,14 @@ struct front {
 	uint32_t (*reset_code)(const struct stream *stream);
 	/* Bytes of the answer wait for the client to take them. */
 	bool (*is_behind)(const struct stream *stream);
+	/* The same, with what waits in the kernel; *ret_acked_bytes: what its kernel has taken of all. */
+	bool (*is_waiting)(const struct stream *stream, uint64_t *ret_acked_bytes);
 	/* Something was written: it leaves with the other bytes of this turn. */
 	void (*touch)(struct stream *stream);
 	/* More was received than the request. */
 	bool (*has_more)(struct stream *stream);
+	/* The same, asked anew: something of it waits now. */
+	bool (*has_unread)(const struct stream *stream);
 	struct relay_end (*end)(const struct stream *stream);
 	/* The stream is over: gives the connection back, or ends it. */
 	void (*finish)(struct stream *stream, enum end_reason reason, enum stream_end end);

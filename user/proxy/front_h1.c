@@ -2,6 +2,7 @@
 #include "user/http/h1_parse.h"
 #include "user/http/h1_write.h"
 #include "user/http/hop.h"
+#include "user/net/io.h"
 #include "user/proxy/client.h"
 #include "user/proxy/front.h"
 #include "user/proxy/response.h"
@@ -167,6 +168,14 @@ static bool front_h1_is_behind(const struct stream *stream)
 	return conn_has_output(&stream->client->conn);
 }
 
+static bool front_h1_is_waiting(const struct stream *stream, uint64_t *ret_acked_bytes)
+{
+	const struct conn *client = &stream->client->conn;
+
+	*ret_acked_bytes = conn_acked_bytes(client);
+	return conn_is_behind(client);
+}
+
 static void front_h1_touch(struct stream *stream)
 {
 	(void)stream;
@@ -175,6 +184,14 @@ static void front_h1_touch(struct stream *stream)
 static bool front_h1_has_more(struct stream *stream)
 {
 	return stream->client->conn.can_read || buf_len(&stream->client->conn.in);
+}
+
+/* can_read is only a guess while the kernel lane reads. */
+static bool front_h1_has_unread(const struct stream *stream)
+{
+	const struct conn *client = &stream->client->conn;
+
+	return buf_len(&client->in) || io_peek(conn_fd(client)) > 0;
 }
 
 static struct relay_end front_h1_end(const struct stream *stream)
@@ -199,6 +216,7 @@ const struct front front_h1 = {
 	.has_answer = front_h1_has_answer,
 	.reset_code = front_h1_reset_code,
 	.is_behind = front_h1_is_behind,
+	.is_waiting = front_h1_is_waiting,
 	.touch = front_h1_touch,
 	.send_interim = front_h1_send_interim,
 	.send_head = front_h1_send_head,
@@ -208,6 +226,7 @@ const struct front front_h1 = {
 	.flush = front_h1_flush,
 	.check = front_h1_check,
 	.has_more = front_h1_has_more,
+	.has_unread = front_h1_has_unread,
 	.end = front_h1_end,
 	.finish = front_h1_finish,
 };

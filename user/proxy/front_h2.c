@@ -190,6 +190,13 @@ static bool front_h2_is_behind(const struct stream *stream)
 	return buf_len(&stream->front_h2->out) != 0;
 }
 
+/* Its window says what it takes (is_behind); nobody asks. */
+static bool front_h2_is_waiting(const struct stream *stream, uint64_t *ret_acked_bytes)
+{
+	*ret_acked_bytes = 0;
+	return front_h2_is_behind(stream);
+}
+
 static void front_h2_touch(struct stream *stream)
 {
 	h2_link_touch(&stream->client->h2->link);
@@ -199,6 +206,11 @@ static bool front_h2_has_more(struct stream *stream)
 {
 	(void)stream;
 	return false;
+}
+
+static bool front_h2_has_unread(const struct stream *stream)
+{
+	return buf_len(&stream->front_h2->in) != 0;
 }
 
 static struct relay_end front_h2_end(const struct stream *stream)
@@ -243,6 +255,7 @@ const struct front front_h2 = {
 	.has_answer = front_h2_has_answer,
 	.reset_code = front_h2_reset_code,
 	.is_behind = front_h2_is_behind,
+	.is_waiting = front_h2_is_waiting,
 	.touch = front_h2_touch,
 	.send_interim = front_h2_send_interim,
 	.send_head = front_h2_send_head,
@@ -252,6 +265,7 @@ const struct front front_h2 = {
 	.flush = front_h2_flush,
 	.check = front_h2_check,
 	.has_more = front_h2_has_more,
+	.has_unread = front_h2_has_unread,
 	.end = front_h2_end,
 	.finish = front_h2_finish,
 };

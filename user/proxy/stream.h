@@ -66,6 +66,13 @@ struct stream_texts {
 	struct span path;
 };
 
+/* What the last look at a client said that does not take its answer. */
+struct read_watch {
+	uint64_t since_ms; /* loop time: nothing was taken since, that is known of */
+	uint64_t acked_bytes; /* by its kernel */
+	bool is_behind; /* something waited for it */
+};
+
 /* What only a request with its response needs: a tunnel has none, or gives it back when it begins. */
 struct exchange {
 	struct arena arena;
@@ -80,6 +87,7 @@ struct exchange {
 	struct response_head response; /* in response_arena or back_head */
 	struct h2_head *back_head; /* owner; NULL: not HTTP/2 */
 	struct arena response_arena; /* of the running try */
+	struct read_watch read_watch;
 	struct replay replay; /* of the request body, for another attempt; empty where none may follow */
 	/* Loop time. */
 	uint64_t request_deadline_ms; /* 0: none */
