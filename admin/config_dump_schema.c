@@ -173,6 +173,9 @@ static void dump_value(struct json_writer *w, const char *name, const struct sch
 		dump_backend_reference(w, *(struct backend_ref *const *)schema_member(row, object));
 		json_close(w);
 		return;
+	case SCHEMA_OBJECTS:
+	case SCHEMA_REST:
+		return;
 	case SCHEMA_MAP:
 		json_open_object(w, name);
 		dump_rows(w, row->child, schema_member(row, object));

@@ -382,17 +382,6 @@ bool decode_u32(struct decoder *d, const struct yaml_node *node, uint32_t min, u
 	return true;
 }
 
-bool decode_opt_u64(struct decoder *d, const struct yaml_node *node, uint64_t min, uint64_t max,
-		    struct opt_u64 *ret)
-{
-	uint64_t value;
-
-	if (!decode_u64(d, node, min, max, &value))
-		return false;
-	*ret = (struct opt_u64){ true, value };
-	return true;
-}
-
 bool decode_port(struct decoder *d, const struct yaml_node *node, uint16_t *ret)
 {
 	uint64_t value;

@@ -63,8 +63,6 @@ struct span decode_keep(struct decoder *d, struct span s);
 bool decode_bool(struct decoder *d, const struct yaml_node *node, bool *ret);
 bool decode_u64(struct decoder *d, const struct yaml_node *node, uint64_t min, uint64_t max, uint64_t *ret);
 bool decode_u32(struct decoder *d, const struct yaml_node *node, uint32_t min, uint32_t max, uint32_t *ret);
-bool decode_opt_u64(struct decoder *d, const struct yaml_node *node, uint64_t min, uint64_t max,
-		    struct opt_u64 *ret);
 bool decode_port(struct decoder *d, const struct yaml_node *node, uint16_t *ret); /* 1..65535 */
 /* 0.0 to 1.0 as parts per million. */
 bool decode_fraction(struct decoder *d, const struct yaml_node *node, uint32_t *ret_per_million);

@@ -4,112 +4,78 @@
 #include "config/core/values.h"
 #include "user/base/check.h"
 
-#define WEIGHT_MAX 1000000u
-
-void route_value_hostnames(struct decoder *d, const struct yaml_node *list, struct span **ret_list,
-			   uint32_t *ret_count)
+bool route_value_hostname(struct decoder *d, const struct yaml_node *node, void *ret)
 {
-	struct span *names;
-	uint32_t count = 0;
-
-	if (!decode_list(d, list))
-		return;
-	names = decode_take(d, list->count, sizeof(*names));
-	if (!names)
-		return;
-	yaml_each(node, list)
-		if (value_hostname(d, node, true, &names[count]))
-			count++;
-	*ret_list = names;
-	*ret_count = count;
+	return value_hostname(d, node, true, ret);
 }
 
 /* -------------------------------------------------------------------------------- headers and query */
 
-/* {exact: ...} or {regex: ...}; NULL after an error. */
-static const struct yaml_node *standalone_value(struct decoder *d, const struct yaml_node *node,
-						enum text_match_kind *ret_kind)
+static bool decode_exact(struct decoder *d, const struct yaml_node *node, void *ret)
 {
-	static const struct decode_key keys[] = { KEY("exact"), KEY("regex") };
-	static const char *const choices[] = { "exact", "regex" };
-	const struct yaml_node *value, *chosen;
-	unsigned index;
+	struct text_match *match = container_of(ret, struct text_match, value);
 
-	value = decode_need(d, node, "value", "write value: {exact: \"...\"} or value: {regex: \"...\"}");
-	if (!DECODE_MAP(d, value, keys))
-		return NULL;
-	chosen = decode_choice(d, value, choices, ARRAY_LEN(choices), &index);
-	if (chosen)
-		*ret_kind = index == 0 ? TEXT_EXACT : TEXT_REGEX;
-	return chosen;
-}
-
-static const struct yaml_node *manifest_value(struct decoder *d, const struct yaml_node *node,
-					      enum text_match_kind *ret_kind)
-{
-	static const char *const types[] = { "Exact", "RegularExpression" };
-	unsigned index = 0;
-
-	DECODE_WORD(d, decode_get(node, "type"), types, &index);
-	*ret_kind = index == 0 ? TEXT_EXACT : TEXT_REGEX;
-	return decode_need(d, node, "value", "write the value to compare with");
-}
-
-static bool text_condition(struct decoder *d, const struct yaml_node *node, bool is_header,
-			   struct text_match *ret)
-{
-	static const struct decode_key standalone_keys[] = { KEY("name"), KEY("value") };
-	static const struct decode_key manifest_keys[] = { KEY("type"), KEY("name"), KEY("value") };
-	const struct yaml_node *value;
-	struct span name;
-	bool is_good;
-
-	if (!(d->is_manifest ? DECODE_MAP(d, node, manifest_keys) : DECODE_MAP(d, node, standalone_keys)))
+	match->where = config_where(d->arena, node);
+	if (!decode_string(d, node, &match->value))
 		return false;
-	is_good = decode_name(d,
-			      decode_need(d, node, "name",
-					  is_header ? "write the name of the header"
-						    : "write the name of the query parameter"),
-			      &name);
-	value = d->is_manifest ? manifest_value(d, node, &ret->kind) : standalone_value(d, node, &ret->kind);
-	if (!is_good || !value)
+	match->value = decode_keep(d, match->value);
+	return match->value.data != NULL;
+}
+
+static bool decode_regex(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct text_match *match = container_of(ret, struct text_match, value);
+
+	match->where = config_where(d->arena, node);
+	return value_regex(d, node, ret);
+}
+
+/* The type stands in the row before. */
+static bool decode_typed(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	const struct text_match *match = container_of(ret, struct text_match, value);
+
+	return match->kind == TEXT_REGEX ? decode_regex(d, node, ret) : decode_exact(d, node, ret);
+}
+
+static const struct schema_row text_rows[] = {
+	{ "exact", AS_TEXT(struct text_match, value), ONE_OF(struct text_match, kind, TEXT_EXACT),
+	  .decode = decode_exact, .doc = "all of it" },
+	{ "regex", AS_TEXT(struct text_match, value), ONE_OF(struct text_match, kind, TEXT_REGEX),
+	  .decode = decode_regex, .doc = "all of it, [below](#regular-expressions)" },
+};
+static const struct schema text_schema = SCHEMA(text_rows, struct text_match, .is_one_of = true);
+
+static const struct schema_row condition_rows[] = {
+	{ "type", AS_WORD(struct text_match, kind), WORDS("Exact", "RegularExpression"),
+	  .style = STYLE_MANIFEST },
+	{ "name", AS_TEXT(struct text_match, name), .need = "write the name of the header or query parameter",
+	  .doc = "of headers also `:method`, `:path`, `:authority`, `:scheme`" },
+	{ "value", AS_SECTION(struct text_match, &text_schema), .style = STYLE_STANDALONE,
+	  .need = "write value: {exact: \"...\"} or value: {regex: \"...\"}" },
+	{ "value", AS_TEXT(struct text_match, value), .style = STYLE_MANIFEST, .decode = decode_typed,
+	  .need = "write the value to compare with" },
+};
+const struct schema condition_schema = SCHEMA(condition_rows, struct text_match);
+
+bool route_value_query(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct text_match match = { 0 };
+
+	if (!schema_decode(d, node, &condition_schema, &match) || !match.name.len || !match.value.data)
 		return false;
-	ret->name = is_header ? decode_lower(d, name) : name;
-	ret->where = config_where(d->arena, value);
-	if (ret->kind == TEXT_REGEX)
-		return value_regex(d, value, &ret->value);
-	if (!decode_string(d, value, &ret->value))
+	*(struct text_match *)ret = match;
+	return true;
+}
+
+bool route_value_header(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct text_match *match = ret;
+
+	if (!route_value_query(d, node, ret))
 		return false;
-	ret->value = decode_keep(d, ret->value);
-	return ret->value.data != NULL;
-}
-
-static void text_conditions(struct decoder *d, const struct yaml_node *list, bool is_header,
-			    struct text_match **ret_list, uint32_t *ret_count)
-{
-	struct text_match *texts;
-	uint32_t count = 0;
-
-	if (!decode_list(d, list))
-		return;
-	texts = decode_take(d, list->count, sizeof(*texts));
-	if (!texts)
-		return;
-	yaml_each(node, list)
-		if (text_condition(d, node, is_header, &texts[count]))
-			count++;
-	*ret_list = texts;
-	*ret_count = count;
-}
-
-void route_value_headers(struct decoder *d, const struct yaml_node *list, struct route_match *match)
-{
-	text_conditions(d, list, true, &match->header_list, &match->header_count);
-}
-
-void route_value_query(struct decoder *d, const struct yaml_node *list, struct route_match *match)
-{
-	text_conditions(d, list, false, &match->query_list, &match->query_count);
+	match->name = decode_lower(d, match->name);
+	return match->name.data != NULL;
 }
 
 /* -------------------------------------------------------------------------------- matches, weights */
@@ -133,10 +99,4 @@ void route_value_matches(struct decoder *d, const struct yaml_node *list,
 		return;
 	yaml_each(node, list)
 		decode(d, node, &route->match_list[node->index]);
-}
-
-void route_value_weight(struct decoder *d, const struct yaml_node *node, uint64_t *ret)
-{
-	*ret = 1;
-	decode_u64(d, node, 0, WEIGHT_MAX, ret);
 }

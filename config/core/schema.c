@@ -58,6 +58,8 @@ uint64_t schema_number(const struct schema_row *row, const void *object)
 	case SCHEMA_NAMES:
 	case SCHEMA_PAIRS:
 	case SCHEMA_REF:
+	case SCHEMA_OBJECTS:
+	case SCHEMA_REST:
 	case SCHEMA_MAP:
 		break;
 	}
@@ -141,6 +143,8 @@ static void set_number(const struct schema_row *row, void *object, uint64_t valu
 	case SCHEMA_NAMES:
 	case SCHEMA_PAIRS:
 	case SCHEMA_REF:
+	case SCHEMA_OBJECTS:
+	case SCHEMA_REST:
 		return;
 	}
 }
@@ -156,13 +160,31 @@ void schema_preset(const struct schema *schema, void *object)
 
 /* -------------------------------------------------------------------------------- decoding */
 
+bool schema_decode_list(struct decoder *d, const struct yaml_node *node,
+			bool (*element)(struct decoder *d, const struct yaml_node *node, void *element),
+			size_t element_bytes, void *ret_list, uint32_t *ret_count)
+{
+	uint32_t count = 0;
+	char *list;
+
+	if (!node)
+		return false;
+	list = decode_take(d, node->count, element_bytes);
+	if (!list)
+		return false;
+	yaml_each(child, node)
+		if (element(d, child, list + count * element_bytes))
+			count++;
+	*(void **)ret_list = list;
+	*ret_count = count;
+	return true;
+}
+
 /* Lists; pairs are a map in standalone files. */
 static bool decode_elements(struct decoder *d, const struct yaml_node *node, const struct schema_row *row,
 			    void *object)
 {
 	bool is_map = row->type == SCHEMA_PAIRS && !d->is_manifest;
-	uint32_t count = 0;
-	char *list;
 
 	if (!(is_map ? decode_any_map(d, node) : decode_list(d, node)))
 		return false;
@@ -171,15 +193,8 @@ static bool decode_elements(struct decoder *d, const struct yaml_node *node, con
 			     (unsigned long long)row->range.max);
 		return false;
 	}
-	list = decode_take(d, node->count, row->element_bytes);
-	if (!list)
-		return false;
-	yaml_each(child, node)
-		if (row->element(d, child, list + count * row->element_bytes))
-			count++;
-	*(void **)member_of(row, object) = list;
-	*(uint32_t *)((char *)object + row->count_offset) = count;
-	return true;
+	return schema_decode_list(d, node, row->element, row->element_bytes, member_of(row, object),
+				  (uint32_t *)((char *)object + row->count_offset));
 }
 
 static bool is_of_style(const struct decoder *d, const struct schema_row *row)
@@ -292,6 +307,8 @@ static bool decode_value(struct decoder *d, const struct yaml_node *node, const 
 	case SCHEMA_NAMES:
 	case SCHEMA_PAIRS:
 	case SCHEMA_REF:
+	case SCHEMA_OBJECTS:
+	case SCHEMA_REST:
 	case SCHEMA_NOTHING:
 		break;
 	}
@@ -301,28 +318,47 @@ static bool decode_value(struct decoder *d, const struct yaml_node *node, const 
 static void decode_row(struct decoder *d, const struct yaml_node *node, const struct schema_row *row,
 		       void *object)
 {
-	if (!node || (row->form && (row->form == FORM_WORD) != (node->kind == YAML_SCALAR)) ||
-	    !decode_value(d, node, row, object))
+	if (!node || (row->form && (row->form == FORM_WORD) != (node->kind == YAML_SCALAR)))
+		return;
+	/* First: a row further down may say more precisely which it is. */
+	if (row->is_choice)
+		*(unsigned *)((char *)object + row->choice_offset) = row->choice;
+	if (!decode_value(d, node, row, object))
 		return;
 	if (row->is_optional)
 		*(bool *)((char *)object + row->set_offset) = true;
-	if (row->is_choice)
-		*(unsigned *)((char *)object + row->choice_offset) = row->choice;
 }
 
+bool schema_refuses(const struct schema *schema, const struct yaml_node *node)
+{
+	for (size_t i = 0; i < schema->row_count; i++)
+		if (schema->rows[i].refusal && decode_get(node, schema->rows[i].key))
+			return true;
+	return false;
+}
+
+/* What is refused has its own message: none about a missing key on top. */
 static void decode_one_of(struct decoder *d, const struct yaml_node *node, const struct schema *schema,
 			  void *object)
 {
+	const struct schema_row *rows[SCHEMA_KEYS];
 	const char *keys[SCHEMA_KEYS];
 	const struct yaml_node *chosen;
+	size_t count = 0;
 	unsigned index;
 
 	CHECK(schema->row_count <= SCHEMA_KEYS);
-	for (size_t i = 0; i < schema->row_count; i++)
-		keys[i] = schema->rows[i].key;
-	chosen = decode_choice(d, node, keys, schema->row_count, &index);
+	for (size_t i = 0; i < schema->row_count; i++) {
+		if (schema->rows[i].refusal)
+			continue;
+		rows[count] = &schema->rows[i];
+		keys[count++] = schema->rows[i].key;
+	}
+	if (schema_refuses(schema, node))
+		return;
+	chosen = decode_choice(d, node, keys, count, &index);
 	if (chosen)
-		decode_row(d, chosen, &schema->rows[index], object);
+		decode_row(d, chosen, rows[index], object);
 }
 
 bool schema_decode(struct decoder *d, const struct yaml_node *node, const struct schema *schema, void *object)
@@ -334,11 +370,13 @@ bool schema_decode(struct decoder *d, const struct yaml_node *node, const struct
 	for (size_t i = 0; !schema->is_one_of && i < schema->row_count; i++) {
 		const struct schema_row *row = &schema->rows[i];
 
-		if (row->key && row->type != SCHEMA_NOTHING && is_of_style(d, row))
-			decode_row(d,
-				   row->need ? decode_need(d, node, row->key, row->need) :
-					       decode_get(node, row->key),
-				   row, object);
+		const struct yaml_node *value;
+
+		if (!row->key || row->type == SCHEMA_NOTHING || !is_of_style(d, row))
+			continue;
+		value = row->need ? decode_need(d, node, row->key, row->need) : decode_get(node, row->key);
+		if (row->type != SCHEMA_REST || row->decode)
+			decode_row(d, value, row, object);
 	}
 	if (schema->check)
 		schema->check(d, node, object);

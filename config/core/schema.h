@@ -39,6 +39,8 @@ enum schema_type {
 	SCHEMA_NAMES,	  /* struct span list; needs `element` */
 	SCHEMA_PAIRS,	  /* struct header_pair list, a map in standalone files; needs `element` */
 	SCHEMA_REF,	  /* struct backend_ref *: where something goes; needs `decode` */
+	SCHEMA_OBJECTS,	  /* list of objects; needs `element`; the rows of `child` are for the reference */
+	SCHEMA_REST,	  /* no member: what `decode` checks, or who decodes the object decodes by itself */
 	SCHEMA_MAP,	  /* an object of its own, with the rows of `child` */
 };
 
@@ -112,6 +114,7 @@ struct schema_row {
 	const char *shown_as;
 	enum schema_dump dump;
 	/* For the reference: */
+	bool is_hidden; /* known only for the sake of its message */
 	const char *doc;
 	const char *value_doc;	/* where the type does not say it */
 	const char *preset_doc; /* where the value does not say it */
@@ -145,6 +148,9 @@ struct schema {
 #define AS_TEXT(object, member) SCHEMA_VALUE(SCHEMA_TEXT, object, member, struct span)
 #define AS_BYTES(object, member) SCHEMA_VALUE(SCHEMA_BYTES, object, member, struct span)
 #define AS_REF(object, member) SCHEMA_VALUE(SCHEMA_REF, object, member, struct backend_ref *)
+#define AS_OBJECTS(object, list, count, schema, kind)                                                        \
+	AS_LIST(SCHEMA_OBJECTS, object, list, count, kind), .child = (schema), .child_bytes = sizeof(kind)
+#define AS_REST(object) .type = SCHEMA_REST, .object_bytes = sizeof(object)
 /* An enum is an unsigned int to _Generic. */
 #define AS_WORD(object, member) SCHEMA_VALUE(SCHEMA_WORD, object, member, unsigned)
 #define AS_WORD_TEXT(object, member) SCHEMA_VALUE(SCHEMA_WORD_TEXT, object, member, struct span)
@@ -178,6 +184,12 @@ void schema_preset(const struct schema *schema, void *object);
 /* What is written, on top of what the object has. False: no map, or none at all (NULL). */
 bool schema_decode(struct decoder *d, const struct yaml_node *node, const struct schema *schema,
 		   void *object);
+/* The elements of a list or map: those that are right. NULL: nothing. */
+bool schema_decode_list(struct decoder *d, const struct yaml_node *node,
+			bool (*element)(struct decoder *d, const struct yaml_node *node, void *element),
+			size_t element_bytes, void *ret_list, uint32_t *ret_count);
+/* A key of the map is one that the rows refuse. */
+bool schema_refuses(const struct schema *schema, const struct yaml_node *node);
 /* A new object of the snapshot, defaults filled in. NULL after an error that leaves nothing to look at. */
 void *schema_decode_new(struct decoder *d, const struct yaml_node *node, const struct schema *schema);
 

@@ -154,9 +154,11 @@ static void decode_head(struct manifests *m, struct route_source *source)
 {
 	const struct yaml_node *parents;
 	struct decoder *d = m->decoder;
+	const struct yaml_node *hostnames = decode_get(source->object->spec, "hostnames");
 
-	route_value_hostnames(d, decode_get(source->object->spec, "hostnames"), &source->hostname_list,
-			      &source->hostname_count);
+	if (decode_list(d, hostnames))
+		schema_decode_list(d, hostnames, route_value_hostname, sizeof(struct span),
+				   &source->hostname_list, &source->hostname_count);
 	source->splice_off = value_splice_route(d, manifest_splice(source->object));
 	parents = decode_get(source->object->spec, "parentRefs");
 	if (!parents)

@@ -14,8 +14,9 @@
 
 /* -------------------------------------------------------------------------------- matches */
 
-static void decode_path(struct decoder *d, const struct yaml_node *node, struct route_match *match)
+static bool decode_path(struct decoder *d, const struct yaml_node *node, void *ret)
 {
+	struct route_match *match = container_of(ret, struct route_match, path);
 	static const struct decode_key keys[] = { KEY("type"), KEY("value") };
 	static const char *const types[] = { "PathPrefix", "Exact", "RegularExpression" };
 	static const enum path_match_kind kind_of[] = { PATH_PREFIX_SEGMENTS, PATH_EXACT, PATH_REGEX };
@@ -23,32 +24,32 @@ static void decode_path(struct decoder *d, const struct yaml_node *node, struct 
 	unsigned index = 0;
 
 	if (!DECODE_MAP(d, node, keys))
-		return;
+		return false;
 	DECODE_WORD(d, decode_get(node, "type"), types, &index);
 	match->path_kind = kind_of[index];
 	value = decode_get(node, "value");
 	match->where = config_where(d->arena, value ? value : node);
-	if (index == 2)
-		value_regex(d, value, &match->path);
-	else
-		value_path(d, value, &match->path);
+	return index == 2 ? value_regex(d, value, ret) : value_path(d, value, ret);
 }
+
+#define HEADER_CONDITIONS                                                                                    \
+	AS_OBJECTS(struct route_match, header_list, header_count, &condition_schema, struct text_match),     \
+		.element = route_value_header
+
+static const struct schema_row http_match_rows[] = {
+	{ "path", AS_TEXT(struct route_match, path), .decode = decode_path },
+	{ "headers", HEADER_CONDITIONS },
+	{ "queryParams",
+	  AS_OBJECTS(struct route_match, query_list, query_count, &condition_schema, struct text_match),
+	  .element = route_value_query },
+	{ "method", AS_WORD_TEXT(struct route_match, method),
+	  WORDS("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH") },
+};
+static const struct schema http_match_schema = SCHEMA(http_match_rows, struct route_match);
 
 static void decode_http_match(struct decoder *d, const struct yaml_node *node, struct route_match *match)
 {
-	static const struct decode_key keys[] = { KEY("path"), KEY("headers"), KEY("queryParams"),
-						  KEY("method") };
-	static const char *const methods[] = { "GET",	  "HEAD",    "POST",  "PUT",  "DELETE",
-					       "CONNECT", "OPTIONS", "TRACE", "PATCH" };
-	unsigned index;
-
-	if (!DECODE_MAP(d, node, keys))
-		return;
-	decode_path(d, decode_get(node, "path"), match);
-	route_value_headers(d, decode_get(node, "headers"), match);
-	route_value_query(d, decode_get(node, "queryParams"), match);
-	if (DECODE_WORD(d, decode_get(node, "method"), methods, &index))
-		match->method = span_str(methods[index]);
+	schema_decode(d, node, &http_match_schema, match);
 }
 
 /* -------------------------------------------------------------------------------- gRPC matches */
@@ -124,8 +125,9 @@ static bool decode_grpc_name(struct decoder *d, const struct yaml_node *node, bo
 }
 
 /* A call of a method is POST /service/method, so a match of methods is one of paths. */
-static void decode_grpc_method(struct decoder *d, const struct yaml_node *node, struct route_match *match)
+static bool decode_grpc_method(struct decoder *d, const struct yaml_node *node, void *ret)
 {
+	struct route_match *match = container_of(ret, struct route_match, path);
 	static const struct decode_key keys[] = { KEY("type"), KEY("service"), KEY("method") };
 	static const char *const types[] = { "Exact", "RegularExpression" };
 	static const struct span any = { "[^/]+", 5 };
@@ -134,17 +136,17 @@ static void decode_grpc_method(struct decoder *d, const struct yaml_node *node, 
 	bool is_good;
 
 	if (!DECODE_MAP(d, node, keys))
-		return;
+		return false;
 	is_good = !decode_get(node, "type") || DECODE_WORD(d, decode_get(node, "type"), types, &index);
 	is_good &= decode_grpc_name(d, decode_get(node, "service"), index == 1, true, &service);
 	is_good &= decode_grpc_name(d, decode_get(node, "method"), index == 1, false, &method);
 	if (!is_good)
-		return;
+		return false;
 	if (!service.len && !method.len) {
 		config_error(d->report, node,
 			     "names neither a service nor a method; write service: shop.v1.Cart, method: "
 			     "GetItem, or one of them");
-		return;
+		return false;
 	}
 	match->where = config_where(d->arena, node);
 	match->grpc_service_bytes = (uint32_t)service.len;
@@ -153,7 +155,7 @@ static void decode_grpc_method(struct decoder *d, const struct yaml_node *node, 
 		match->path_kind = method.len ? PATH_EXACT : PATH_PREFIX_SEGMENTS;
 		match->path = decode_text(d, "/%.*s%s%.*s", SPAN_FMT(service), method.len ? "/" : "",
 					  SPAN_FMT(method));
-		return;
+		return true;
 	}
 	match->path_kind = PATH_REGEX;
 	match->path = decode_text(d, index == 1 ? "/(?:%.*s)/(?:%.*s)" : "/%.*s/%.*s",
@@ -161,22 +163,20 @@ static void decode_grpc_method(struct decoder *d, const struct yaml_node *node, 
 	if (match->path.len > LIMIT_ROUTE_REGEX_BYTES)
 		config_error(d->report, node, "the two expressions have more than %d bytes together",
 			     LIMIT_ROUTE_REGEX_BYTES);
+	return true;
 }
+
+static const struct schema_row grpc_match_rows[] = {
+	{ "method", AS_TEXT(struct route_match, path), .decode = decode_grpc_method },
+	{ "headers", HEADER_CONDITIONS },
+	{ "path", .refusal = "does not exist in a GRPCRoute; write method: {service: ..., method: ...}" },
+	{ "queryParams", .refusal = "does not exist in a GRPCRoute: calls have no query; remove it" },
+};
+static const struct schema grpc_match_schema = SCHEMA(grpc_match_rows, struct route_match);
 
 static void decode_grpc_match(struct decoder *d, const struct yaml_node *node, struct route_match *match)
 {
-	static const struct decode_key keys[] = {
-		KEY("method"),
-		KEY("headers"),
-		KEY_REFUSED("path",
-			    "does not exist in a GRPCRoute; write method: {service: ..., method: ...}"),
-		KEY_REFUSED("queryParams", "does not exist in a GRPCRoute: calls have no query; remove it"),
-	};
-
-	if (!DECODE_MAP(d, node, keys))
-		return;
-	decode_grpc_method(d, decode_get(node, "method"), match);
-	route_value_headers(d, decode_get(node, "headers"), match);
+	schema_decode(d, node, &grpc_match_schema, match);
 }
 
 /* -------------------------------------------------------------------------------- backendRefs */
@@ -193,7 +193,8 @@ static void decode_ref(struct manifests *m, const struct yaml_node *node,
 
 	if (!(is_http ? DECODE_MAP(d, node, http_keys) : DECODE_MAP(d, node, other_keys)))
 		return;
-	route_value_weight(d, decode_get(node, "weight"), &ref->weight);
+	ref->weight = 1;
+	decode_u64(d, decode_get(node, "weight"), 0, WEIGHT_MAX, &ref->weight);
 	service_ref(m, node, object, ref);
 	if (is_http)
 		filters_decode_ref(m, decode_get(node, "filters"), object, &ref->filters);

@@ -7,14 +7,20 @@
 
 /* -------------------------------------------------------------------------------- front end */
 
-static void add_frontend(struct standalone *s, const struct yaml_node *node, const char *key,
-			 enum policy_kind kind, const void *object)
+static void add_frontend(struct standalone *s, const struct yaml_node *node, enum policy_kind kind,
+			 const void *object)
 {
+	static const char *const keys[POLICY_KIND_COUNT] = {
+		[POLICY_FRONTEND_HTTP] = "frontend/http",
+		[POLICY_FRONTEND_TCP] = "frontend/tcp",
+		[POLICY_FRONTEND_CONNECT] = "frontend/connect",
+		[POLICY_FRONTEND_ACCESS_LOG] = "frontend/accessLog",
+	};
 	struct targeted_policy *policy = object ? build_policy(s->builder) : NULL;
 
 	if (!policy)
 		return;
-	policy->key = span_str(key);
+	policy->key = span_str(keys[kind]);
 	policy->target = (struct policy_target){ .kind = TARGET_GATEWAY,
 						 .name = SPAN("default"),
 						 .namespace = SPAN("default"),
@@ -24,178 +30,161 @@ static void add_frontend(struct standalone *s, const struct yaml_node *node, con
 	policy->where = config_where(s->decoder->arena, node);
 }
 
+static const struct policy_entry frontend_entries[] = {
+	{ "http", POLICY_FRONTEND_HTTP, NULL },
+	{ "tcp", POLICY_FRONTEND_TCP, NULL },
+	{ "connect", POLICY_FRONTEND_CONNECT, NULL },
+	{ "accessLog", POLICY_FRONTEND_ACCESS_LOG, NULL },
+	{ "logging", POLICY_FRONTEND_ACCESS_LOG, NULL }, /* its other name */
+	{ "tls", POLICY_KIND_COUNT, NO_TLS },
+	{ "tracing", POLICY_KIND_COUNT, NOT_YET },
+	{ "metrics", POLICY_KIND_COUNT, NOT_YET },
+	{ "proxy", POLICY_KIND_COUNT, NOT_YET },
+	{ "proxyProtocol", POLICY_KIND_COUNT, NOT_YET },
+	{ "networkAuthorization", POLICY_KIND_COUNT, NOT_YET },
+	{ "networkExtAuthz", POLICY_KIND_COUNT, NOT_YET },
+};
+
 void standalone_frontend_policies(struct standalone *s, const struct yaml_node *node)
 {
-	static const struct decode_key keys[] = {
-		KEY("http"),
-		KEY("tcp"),
-		KEY("accessLog"),
-		KEY("logging"),
-		KEY_REFUSED("tls", "is not supported yet: this gateway does not speak TLS itself; remove it"),
-		KEY_LATER("tracing"),
-		KEY_LATER("metrics"),
-		KEY_LATER("proxy"),
-		KEY_LATER("proxyProtocol"),
-		KEY("connect"),
-		KEY_LATER("networkAuthorization"),
-		KEY_LATER("networkExtAuthz"),
-	};
+	const struct yaml_node *log = decode_get(node, "accessLog"), *alias = decode_get(node, "logging");
 	struct decoder *d = s->decoder;
-	const struct yaml_node *http, *tcp, *connect, *log, *alias;
 
-	if (!DECODE_MAP(d, node, keys))
+	if (!policy_entries_known(d, node, frontend_entries, ARRAY_LEN(frontend_entries)))
 		return;
-	http = decode_get(node, "http");
-	tcp = decode_get(node, "tcp");
-	connect = decode_get(node, "connect");
-	log = decode_get(node, "accessLog");
-	alias = decode_get(node, "logging");
 	if (log && alias)
 		config_error_key(d->report, alias,
 				 "\"logging\" is another name of \"accessLog\"; write only one of them");
-	if (http)
-		add_frontend(s, http, "frontend/http", POLICY_FRONTEND_HTTP,
-			     policy_value(d, http, POLICY_FRONTEND_HTTP));
-	if (tcp)
-		add_frontend(s, tcp, "frontend/tcp", POLICY_FRONTEND_TCP,
-			     policy_value(d, tcp, POLICY_FRONTEND_TCP));
-	if (connect)
-		add_frontend(s, connect, "frontend/connect", POLICY_FRONTEND_CONNECT,
-			     policy_value(d, connect, POLICY_FRONTEND_CONNECT));
-	log = log ? log : alias;
-	if (log)
-		add_frontend(s, log, "frontend/accessLog", POLICY_FRONTEND_ACCESS_LOG,
-			     policy_value(d, log, POLICY_FRONTEND_ACCESS_LOG));
+	for (size_t i = 0; i < ARRAY_LEN(frontend_entries); i++) {
+		const struct policy_entry *entry = &frontend_entries[i];
+		const struct yaml_node *child = entry->refusal ? NULL : decode_get(node, entry->name);
+
+		if (child && (child != alias || !log))
+			add_frontend(s, child, entry->kind, policy_value(d, child, entry->kind));
+	}
 }
 
 /* -------------------------------------------------------------------------------- attached policies */
 
-static bool decode_gateway_target(struct decoder *d, const struct yaml_node *node,
-				  struct policy_target *target)
-{
-	static const struct decode_key keys[] = { KEY("gatewayName"), KEY("gatewayNamespace"),
-						  KEY("listenerName"), KEY_LATER("port") };
+static const struct schema_row gateway_target_rows[] = {
+	{ "gatewayName", AS_TEXT(struct policy_target, name), .preset_doc = "`default`",
+	  .doc = "that of a standalone file is `default`" },
+	{ "gatewayNamespace", AS_TEXT(struct policy_target, namespace), .preset_doc = "`default`",
+	  .doc = "the `namespace` of its listeners" },
+	{ "listenerName", AS_TEXT(struct policy_target, section), .preset_doc = "all", .doc = "one of them" },
+	{ "port", .refusal = NOT_YET },
+};
+static const struct schema gateway_target_schema = SCHEMA(gateway_target_rows, struct policy_target);
 
-	target->kind = TARGET_GATEWAY;
-	target->name = target->namespace = SPAN("default");
-	if (!DECODE_MAP(d, node, keys))
-		return false;
-	decode_name(d, decode_get(node, "gatewayName"), &target->name);
-	decode_name(d, decode_get(node, "gatewayNamespace"), &target->namespace);
-	decode_name(d, decode_get(node, "listenerName"), &target->section);
+static const struct schema_row route_target_rows[] = {
+	{ "name", AS_TEXT(struct policy_target, name), .need = "write the name of the route",
+	  .doc = "of the route" },
+	{ "namespace", AS_TEXT(struct policy_target, namespace), .preset_doc = "`default`",
+	  .doc = "of the route" },
+	{ "ruleName", AS_TEXT(struct policy_target, section), .preset_doc = "all", .doc = "one of them" },
+	{ "kind", AS_TEXT(struct policy_target, route_kind), .preset_doc = "any",
+	  .doc = "`HTTPRoute` or `GRPCRoute`" },
+};
+static const struct schema route_target_schema = SCHEMA(route_target_rows, struct policy_target);
+
+static const struct schema_row named_target_rows[] = {
+	{ "name", AS_TEXT(struct policy_target, name), .need = "write the name of the backend",
+	  .doc = "of a top-level backend" },
+	{ "namespace", AS_TEXT(struct policy_target, namespace), .doc = "of the name" },
+	{ "section", .refusal = NOT_YET },
+};
+static const struct schema named_target_schema = SCHEMA(named_target_rows, struct policy_target);
+
+static const struct schema_row service_target_rows[] = {
+	{ "hostname", AS_TEXT(struct policy_target, name), .need = "write the host name of the service",
+	  .doc = "of the service" },
+	{ "namespace", AS_TEXT(struct policy_target, namespace), .doc = "of the service" },
+	{ "port", AS_U16(struct policy_target, port), RANGE(1, UINT16_MAX), .preset_doc = "all",
+	  .doc = "one of them" },
+};
+static const struct schema service_target_schema = SCHEMA(service_target_rows, struct policy_target);
+
+static const struct schema_row backend_target_rows[] = {
+	{ "backend", AS_SECTION(struct policy_target, &named_target_schema),
+	  ONE_OF(struct policy_target, kind, TARGET_BACKEND) },
+	{ "service", AS_SECTION(struct policy_target, &service_target_schema),
+	  ONE_OF(struct policy_target, kind, TARGET_SERVICE) },
+};
+static const struct schema backend_target_schema =
+	SCHEMA(backend_target_rows, struct policy_target, .is_one_of = true);
+
+static const struct schema_row target_rows[] = {
+	{ "gateway", AS_SECTION(struct policy_target, &gateway_target_schema),
+	  ONE_OF(struct policy_target, kind, TARGET_GATEWAY) },
+	{ "route", AS_SECTION(struct policy_target, &route_target_schema),
+	  ONE_OF(struct policy_target, kind, TARGET_ROUTE) },
+	{ "backend", AS_SECTION(struct policy_target, &backend_target_schema),
+	  ONE_OF(struct policy_target, kind, TARGET_BACKEND) },
+	{ "listenerSet", .refusal = NOT_YET },
+};
+static const struct schema target_schema = SCHEMA(target_rows, struct policy_target, .is_one_of = true);
+
+static const struct schema_row name_rows[] = {
+	{ "name", AS_TEXT(struct targeted_policy, name), .need = "write the name of the policy",
+	  .doc = "each its own" },
+	{ "namespace", AS_TEXT(struct targeted_policy, namespace), .preset_text = "default",
+	  .doc = "of the name" },
+};
+static const struct schema name_schema = SCHEMA(name_rows, struct targeted_policy);
+
+static bool decode_phase(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	static const char *const phases[] = { "route", "gateway" };
+	unsigned phase = 0;
+
+	DECODE_WORD(d, node, phases, &phase);
+	*(bool *)ret = phase == 1;
 	return true;
 }
 
-static bool decode_route_target(struct decoder *d, const struct yaml_node *node, struct policy_target *target)
+static const struct schema_row attached_rows[] = {
+	{ "name", AS_SECTION(struct targeted_policy, &name_schema),
+	  .need = "write name: {name: my-policy, namespace: default}" },
+	{ "target", AS_MAP(struct targeted_policy, target, &target_schema, struct policy_target),
+	  .need = "write target: {route: {name: ...}}, {gateway: {}} or {backend: {backend: {name: ...}}}" },
+	{ "phase", AS_BOOL(struct targeted_policy, is_gateway_phase), .decode = decode_phase,
+	  .value_doc = "`route`, `gateway`", .preset_doc = "`route`",
+	  .doc = "`gateway`: before a route is chosen" },
+	{ "policy", AS_REST(struct targeted_policy), .value_doc = "map",
+	  .need = "write the policy, as in policy: {timeout: {requestTimeout: 5s}}",
+	  .doc = "exactly one, of a route or a backend; which one wins: `policy/README.md`" },
+};
+const struct schema attached_schema = SCHEMA(attached_rows, struct targeted_policy);
+
+/* Gateways and routes are in `default` where nothing else is written, and a gateway is called that. */
+static void target_preset(struct policy_target *target)
 {
-	static const struct decode_key keys[] = { KEY("name"), KEY("namespace"), KEY("ruleName"),
-						  KEY("kind") };
+	bool is_gateway = target->kind == TARGET_GATEWAY;
 
-	target->kind = TARGET_ROUTE;
-	target->namespace = SPAN("default");
-	if (!DECODE_MAP(d, node, keys))
-		return false;
-	decode_name(d, decode_get(node, "namespace"), &target->namespace);
-	decode_name(d, decode_get(node, "ruleName"), &target->section);
-	decode_name(d, decode_get(node, "kind"), &target->route_kind);
-	return decode_name(d, decode_need(d, node, "name", "write the name of the route"), &target->name);
-}
-
-static bool decode_backend_target(struct decoder *d, const struct yaml_node *node,
-				  struct policy_target *target)
-{
-	static const struct decode_key keys[] = { KEY("backend"), KEY("service") };
-	static const struct decode_key backend_keys[] = { KEY("name"), KEY("namespace"),
-							  KEY_LATER("section") };
-	static const struct decode_key service_keys[] = { KEY("hostname"), KEY("namespace"), KEY("port") };
-	static const char *const choices[] = { "backend", "service" };
-	const struct yaml_node *chosen;
-	unsigned index;
-
-	if (!DECODE_MAP(d, node, keys))
-		return false;
-	chosen = decode_choice(d, node, choices, ARRAY_LEN(choices), &index);
-	if (!chosen)
-		return false;
-	if (index == 0) {
-		target->kind = TARGET_BACKEND;
-		if (!DECODE_MAP(d, chosen, backend_keys))
-			return false;
-		decode_name(d, decode_get(chosen, "namespace"), &target->namespace);
-		return decode_name(d, decode_need(d, chosen, "name", "write the name of the backend"),
-				   &target->name);
-	}
-	target->kind = TARGET_SERVICE;
-	if (!DECODE_MAP(d, chosen, service_keys))
-		return false;
-	decode_name(d, decode_get(chosen, "namespace"), &target->namespace);
-	decode_port(d, decode_get(chosen, "port"), &target->port);
-	return decode_name(d, decode_need(d, chosen, "hostname", "write the host name of the service"),
-			   &target->name);
-}
-
-static bool decode_target(struct decoder *d, const struct yaml_node *node, struct policy_target *target)
-{
-	static const struct decode_key keys[] = { KEY("gateway"), KEY("route"), KEY("backend"),
-						  KEY_LATER("listenerSet") };
-	static const char *const choices[] = { "gateway", "route", "backend" };
-	const struct yaml_node *chosen;
-	bool is_good = false;
-	unsigned index;
-
-	if (!DECODE_MAP(d, node, keys))
-		return false;
-	if (decode_get(node, "listenerSet"))
-		return false;
-	chosen = decode_choice(d, node, choices, ARRAY_LEN(choices), &index);
-	if (!chosen)
-		return false;
-	if (index == 0)
-		is_good = decode_gateway_target(d, chosen, target);
-	else if (index == 1)
-		is_good = decode_route_target(d, chosen, target);
-	else
-		is_good = decode_backend_target(d, chosen, target);
+	if (!target->namespace.len && (is_gateway || target->kind == TARGET_ROUTE))
+		target->namespace = SPAN("default");
+	if (!target->name.len && is_gateway)
+		target->name = SPAN("default");
 	target->attach_namespace = target->namespace;
-	return is_good;
 }
 
 static void decode_attached(struct standalone *s, const struct yaml_node *node)
 {
-	static const struct decode_key keys[] = { KEY("name"), KEY("target"), KEY("phase"), KEY("policy") };
-	static const struct decode_key name_keys[] = { KEY("name"), KEY("namespace") };
-	static const char *const phases[] = { "route", "gateway" };
 	struct targeted_policy policy = { .created_s = INT64_MAX,
 					  .has_name = true,
 					  .name_kind = SPAN("Local") };
+	uint32_t errors = s->decoder->report->count[CONFIG_ERROR];
 	struct decoder *d = s->decoder;
-	const struct yaml_node *name;
 	struct targeted_policy *kept;
-	unsigned phase = 0;
 	bool is_good;
 
-	if (!DECODE_MAP(d, node, keys))
+	schema_preset(&attached_schema, &policy);
+	if (!schema_decode(d, node, &attached_schema, &policy))
 		return;
-	name = decode_need(d, node, "name", "write name: {name: my-policy, namespace: default}");
-	policy.namespace = SPAN("default");
-	is_good = DECODE_MAP(d, name, name_keys);
-	decode_name(d, decode_get(name, "namespace"), &policy.namespace);
-	is_good &= decode_name(
-		d, name && is_good ? decode_need(d, name, "name", "write the name of the policy") : NULL,
-		&policy.name);
+	is_good = d->report->count[CONFIG_ERROR] == errors;
+	target_preset(&policy.target);
 	policy.key = decode_text(d, "%.*s/%.*s", SPAN_FMT(policy.namespace), SPAN_FMT(policy.name));
-	is_good &= decode_target(d,
-				 decode_need(d, node, "target",
-					     "write target: {route: {name: ...}}, {gateway: {}} or "
-					     "{backend: {backend: {name: ...}}}"),
-				 &policy.target);
-	DECODE_WORD(d, decode_get(node, "phase"), phases, &phase);
-	policy.is_gateway_phase = phase == 1;
-	is_good &= standalone_single_policy(s,
-					    decode_need(d, node, "policy",
-							"write the policy, as in policy: {timeout: "
-							"{requestTimeout: 5s}}"),
-					    policy.key, &policy.value);
+	is_good &= standalone_single_policy(s, decode_get(node, "policy"), policy.key, &policy.value);
 	policy.where = config_where(d->arena, node);
 	kept = is_good ? build_policy(s->builder) : NULL;
 	if (kept)

@@ -8,5 +8,7 @@
  * to the gateway default/default under the keys frontend/http, frontend/tcp, frontend/connect and
  * frontend/accessLog, and the elements of `policies`, whose key is namespace/name.
  */
+extern const struct schema attached_schema; /* struct targeted_policy */
+
 void standalone_frontend_policies(struct standalone *s, const struct yaml_node *node);
 void standalone_attached_policies(struct standalone *s, const struct yaml_node *list);

@@ -10,7 +10,6 @@ enum {
 };
 
 #define ELSEWHERE_BACKEND "belongs to a backend; write it under backends[].policies"
-#define NO_TLS "is not supported yet: this gateway does not speak TLS itself; remove it"
 
 /* -------------------------------------------------------------------------------- mirror */
 
@@ -49,12 +48,6 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 }
 
 /* -------------------------------------------------------------------------------- sets of policies */
-
-struct policy_entry {
-	const char *name;
-	enum policy_kind kind;
-	const char *refusal; /* NULL: it is understood */
-};
 
 #define LATER(name) { name, POLICY_KIND_COUNT, NOT_YET }
 #define REFUSED(name, why) { name, POLICY_KIND_COUNT, why }
@@ -101,8 +94,8 @@ static const struct policy_entry backend_entries[] = {
 
 static const struct policy_entry single_entries[] = { TRAFFIC_POLICIES, BACKEND_POLICIES, LATER_POLICIES };
 
-static bool decode_names(struct decoder *d, const struct yaml_node *node, const struct policy_entry *list,
-			 size_t count)
+bool policy_entries_known(struct decoder *d, const struct yaml_node *node, const struct policy_entry *list,
+			  size_t count)
 {
 	struct decode_key keys[POLICY_NAMES_MAX];
 
@@ -125,7 +118,7 @@ static void decode_entries(struct standalone *s, const struct yaml_node *node,
 			   const struct policy_entry *entries, size_t entry_count, struct span base,
 			   struct policy_values *ret)
 {
-	if (!decode_names(s->decoder, node, entries, entry_count) ||
+	if (!policy_entries_known(s->decoder, node, entries, entry_count) ||
 	    !build_values(s->decoder, ret, POLICY_KIND_COUNT))
 		return;
 	for (size_t i = 0; i < entry_count; i++) {
@@ -151,7 +144,7 @@ void standalone_backend_policies(struct standalone *s, const struct yaml_node *n
 bool standalone_single_policy(struct standalone *s, const struct yaml_node *node, struct span base,
 			      struct policy_value *ret)
 {
-	if (!decode_names(s->decoder, node, single_entries, ARRAY_LEN(single_entries)))
+	if (!policy_entries_known(s->decoder, node, single_entries, ARRAY_LEN(single_entries)))
 		return false;
 	if (node->count != 1) {
 		config_error(s->decoder->report, node,

@@ -8,6 +8,18 @@
  * Policies of standalone files. `base` is the key of the object a policy belongs to; targets inside a policy
  * get their name from it. Lists come in the order of the dump.
  */
+#define NO_TLS "is not supported yet: this gateway does not speak TLS itself; remove it"
+
+struct policy_entry {
+	const char *name;
+	enum policy_kind kind;
+	const char *refusal; /* NULL: it is understood */
+};
+
+/* A map that has no other policies than these. */
+bool policy_entries_known(struct decoder *d, const struct yaml_node *node, const struct policy_entry *list,
+			  size_t count);
+
 extern const struct schema mirror_schema; /* struct mirror_policy */
 
 void standalone_route_policies(struct standalone *s, const struct yaml_node *node, struct span base,

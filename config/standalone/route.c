@@ -9,60 +9,95 @@
 
 /* -------------------------------------------------------------------------------- matches */
 
-static void decode_path_match(struct decoder *d, const struct yaml_node *node, struct route_match *match)
+static bool decode_path(struct decoder *d, const struct yaml_node *node, void *ret)
 {
-	static const struct decode_key keys[] = { KEY("exact"), KEY("pathPrefix"), KEY("regex") };
-	static const char *const choices[] = { "exact", "pathPrefix", "regex" };
-	const struct yaml_node *chosen;
-	unsigned index;
+	struct route_match *match = container_of(ret, struct route_match, path);
 
-	if (!DECODE_MAP(d, node, keys))
-		return;
-	chosen = decode_choice(d, node, choices, ARRAY_LEN(choices), &index);
-	if (!chosen)
-		return;
-	match->where = config_where(d->arena, chosen);
-	if (index < 2) {
-		match->path_kind = index == 0 ? PATH_EXACT : PATH_PREFIX_SEGMENTS;
-		value_path(d, chosen, &match->path);
-		return;
-	}
-	match->path_kind = PATH_REGEX;
-	/* Early versions of the original wrote ["re", length]. */
-	if (chosen->kind == YAML_LIST && chosen->count == 2)
-		chosen = chosen->first;
-	value_regex(d, chosen, &match->path);
+	match->where = config_where(d->arena, node);
+	return value_path(d, node, ret);
 }
+
+static bool decode_regex(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct route_match *match = container_of(ret, struct route_match, path);
+
+	match->where = config_where(d->arena, node);
+	/* Early versions of the original wrote ["re", length]. */
+	if (node->kind == YAML_LIST && node->count == 2)
+		node = node->first;
+	return value_regex(d, node, ret);
+}
+
+static bool decode_method(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	return value_method(d, node, ret);
+}
+
+static const struct schema_row path_rows[] = {
+	{ "exact", AS_TEXT(struct route_match, path), ONE_OF(struct route_match, path_kind, PATH_EXACT),
+	  .decode = decode_path, .value_doc = "path", .doc = "all of it" },
+	{ "pathPrefix", AS_TEXT(struct route_match, path),
+	  ONE_OF(struct route_match, path_kind, PATH_PREFIX_SEGMENTS), .decode = decode_path,
+	  .value_doc = "path", .doc = "whole segments" },
+	{ "regex", AS_TEXT(struct route_match, path), ONE_OF(struct route_match, path_kind, PATH_REGEX),
+	  .decode = decode_regex, .doc = "the whole path, [below](#regular-expressions)" },
+};
+static const struct schema path_schema = SCHEMA(path_rows, struct route_match, .is_one_of = true);
+
+static const struct schema_row match_rows[] = {
+	{ "path", AS_SECTION(struct route_match, &path_schema) },
+	{ "headers", AS_OBJECTS(struct route_match, header_list, header_count, &condition_schema,
+				struct text_match), .element = route_value_header, .doc = "all of them" },
+	{ "method", AS_TEXT(struct route_match, method), .decode = decode_method, .preset_doc = "any",
+	  .doc = "upper case" },
+	{ "query", AS_OBJECTS(struct route_match, query_list, query_count, &condition_schema,
+			      struct text_match), .element = route_value_query, .doc = "all of them" },
+};
+static const struct schema match_schema = SCHEMA(match_rows, struct route_match);
 
 static void decode_match(struct decoder *d, const struct yaml_node *node, struct route_match *match)
 {
-	static const struct decode_key keys[] = { KEY("path"), KEY("headers"), KEY("method"), KEY("query") };
-
-	if (!DECODE_MAP(d, node, keys))
-		return;
-	decode_path_match(d, decode_get(node, "path"), match);
-	value_method(d, decode_get(node, "method"), &match->method);
-	route_value_headers(d, decode_get(node, "headers"), match);
-	route_value_query(d, decode_get(node, "query"), match);
+	schema_decode(d, node, &match_schema, match);
 }
 
 /* -------------------------------------------------------------------------------- backends */
 
-static const struct decode_key ref_keys[] = {
-	KEY("weight"),	      KEY("host"),	KEY("service"),	       KEY("backend"),
-	KEY("policies"),      KEY("splice"),	KEY_LATER("dynamic"),  KEY_LATER("mcp"),
-	KEY_LATER("ai"),      KEY_LATER("aws"), KEY_LATER("internal"), KEY_LATER("routeGroup"),
-	KEY_LATER("invalid"),
-};
+#define SPLICE_DOC                                                                                           \
+	.value_doc = "`auto`, `off`, `sameHost`", .preset_doc = "`auto`",                                    \
+	.doc = "extension: `off`, or `sameHost`: its process may be paired when it runs on this host, "      \
+	       "which the lanes `near` and `direct` need"
+#define BACKEND_POLICIES_DOC "[below](#policies-of-a-backend-backendspolicies-policiespolicy)"
+#define HOST_VALUES "`name:port`, `1.2.3.4:port`, `[::1]:port`, `unix:/path`"
 
-/* A refused kind of backend has its own message: none about a missing host on top. */
-static bool has_refused_kind(const struct yaml_node *node)
+static bool decode_ref_splice(struct decoder *d, const struct yaml_node *node, void *ret)
 {
-	for (size_t i = 0; i < ARRAY_LEN(ref_keys); i++)
-		if (ref_keys[i].refusal && yaml_get(node, span_str(ref_keys[i].name)))
-			return true;
-	return false;
+	struct backend_ref *ref = container_of(ret, struct backend_ref, splice_off);
+
+	value_splice_end(d, node, &ref->splice_off, &ref->is_same_host);
+	return true;
 }
+
+/* Exactly one of host, service and backend: standalone_target(). */
+static const struct schema_row ref_rows[] = {
+	{ "weight", AS_U64(struct backend_ref, weight), RANGE(0, WEIGHT_MAX), .preset = 1,
+	  .doc = "0 is never chosen" },
+	{ "host", AS_REST(struct backend_ref), .value_doc = HOST_VALUES,
+	  .preset_doc = "one of these three",
+	  .doc = "where to connect" },
+	{ "service", AS_REST(struct backend_ref), .child = &service_schema },
+	{ "backend", AS_REST(struct backend_ref), .value_doc = "name", .doc = "of a top-level backend" },
+	{ "policies", AS_REST(struct backend_ref), .value_doc = "map",
+	  .doc = BACKEND_POLICIES_DOC "; on TCP routes `tcp` only" },
+	{ "splice", AS_BOOL(struct backend_ref, splice_off), .decode = decode_ref_splice, SPLICE_DOC },
+	{ "dynamic", .refusal = NOT_YET },
+	{ "mcp", .refusal = NOT_YET },
+	{ "ai", .refusal = NOT_YET },
+	{ "aws", .refusal = NOT_YET },
+	{ "internal", .refusal = NOT_YET },
+	{ "routeGroup", .refusal = NOT_YET },
+	{ "invalid", .refusal = NOT_YET },
+};
+const struct schema ref_schema = SCHEMA(ref_rows, struct backend_ref);
 
 static void decode_ref(struct standalone *s, const struct yaml_node *node, struct span route_key, bool is_tcp,
 		       struct backend_ref *ref)
@@ -76,11 +111,10 @@ static void decode_ref(struct standalone *s, const struct yaml_node *node, struc
 	const struct yaml_node *policies;
 	struct decoder *d = s->decoder;
 
-	if (!DECODE_MAP(d, node, ref_keys))
+	schema_preset(&ref_schema, ref);
+	if (!schema_decode(d, node, &ref_schema, ref))
 		return;
-	route_value_weight(d, decode_get(node, "weight"), &ref->weight);
-	value_splice_end(d, decode_get(node, "splice"), &ref->splice_off, &ref->is_same_host);
-	if (!has_refused_kind(node))
+	if (!schema_refuses(&ref_schema, node))
 		standalone_target(s, node, decode_text(d, "%.*s/backend%u", SPAN_FMT(route_key), node->index),
 				  ref);
 	policies = decode_get(node, "policies");
@@ -105,28 +139,40 @@ static void decode_refs(struct standalone *s, const struct yaml_node *list, stru
 	*ret_count = list->count;
 }
 
+static bool decode_backend_splice(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct backend *backend = container_of(ret, struct backend, splice_off);
+
+	value_splice_end(d, node, &backend->splice_off, &backend->is_same_host);
+	return true;
+}
+
+static const struct schema_row named_backend_rows[] = {
+	{ "name", AS_TEXT(struct backend, name), .need = "write the name that routes use",
+	  .doc = "each its own" },
+	{ "host", AS_REST(struct backend), .value_doc = HOST_VALUES, .preset_doc = "required",
+	  .doc = "where to connect" },
+	{ "policies", AS_REST(struct backend), .value_doc = "map",
+	  .doc = BACKEND_POLICIES_DOC },
+	{ "splice", AS_BOOL(struct backend, splice_off), .decode = decode_backend_splice, SPLICE_DOC },
+	{ "mcp", .refusal = NOT_YET },
+	{ "ai", .refusal = NOT_YET },
+	{ "aws", .refusal = NOT_YET },
+	{ "dynamic", .refusal = NOT_YET },
+};
+const struct schema named_backend_schema = SCHEMA(named_backend_rows, struct backend);
+
 static void decode_named_backend(struct standalone *s, const struct yaml_node *node)
 {
-	static const struct decode_key keys[] = { KEY("name"),	    KEY("host"),	 KEY("policies"),
-						  KEY("splice"),    KEY_LATER("mcp"),	 KEY_LATER("ai"),
-						  KEY_LATER("aws"), KEY_LATER("dynamic") };
 	struct decoder *d = s->decoder;
-	struct backend target = { 0 }, *backend;
-	bool is_good;
+	struct backend target = { .is_listed = true }, *backend;
 
-	if (!DECODE_MAP(d, node, keys))
+	if (!schema_decode(d, node, &named_backend_schema, &target))
 		return;
-	is_good =
-		decode_name(d, decode_need(d, node, "name", "write the name that routes use"), &target.name);
-	if (!decode_get(node, "mcp") && !decode_get(node, "ai") && !decode_get(node, "aws") &&
-	    !decode_get(node, "dynamic"))
-		is_good &= value_target(d, decode_need(d, node, "host", "write host: name:port"), &target);
-	else
-		is_good = false;
+	if (!schema_refuses(&named_backend_schema, node))
+		value_target(d, decode_need(d, node, "host", "write host: name:port"), &target);
 	standalone_backend_policies(s, decode_get(node, "policies"), &target.inline_policies);
-	value_splice_end(d, decode_get(node, "splice"), &target.splice_off, &target.is_same_host);
-	target.is_listed = true;
-	if (!is_good)
+	if (!target.name.len || !target.endpoint_count)
 		return;
 	backend = build_backend(s->builder);
 	if (!backend)
@@ -151,51 +197,75 @@ void standalone_named_backends(struct standalone *s, const struct yaml_node *lis
 
 /* -------------------------------------------------------------------------------- routes */
 
-struct route_names {
-	struct span name;
-	struct span namespace;
-	struct span rule_name;
-	struct span key;
-};
-
-static bool decode_names(struct decoder *d, const struct yaml_node *node, const struct listener *listener,
-			 struct route_names *ret)
+static struct span route_key(struct decoder *d, const struct listener *listener, struct span namespace,
+			     struct span name, struct span rule_name)
 {
-	*ret = (struct route_names){ .namespace = SPAN("default") };
-	if (!decode_name(d, decode_get(node, "name"), &ret->name))
-		ret->name = decode_text(d, "route%u", node->index);
-	decode_name(d, decode_get(node, "namespace"), &ret->namespace);
-	decode_name(d, decode_get(node, "ruleName"), &ret->rule_name);
-	ret->key = decode_text(d, "%.*s/%.*s/%.*s%s%.*s", SPAN_FMT(listener->key), SPAN_FMT(ret->namespace),
-			       SPAN_FMT(ret->name), ret->rule_name.len ? "/" : "", SPAN_FMT(ret->rule_name));
-	return ret->key.data != NULL;
+	return decode_text(d, "%.*s/%.*s/%.*s%s%.*s", SPAN_FMT(listener->key), SPAN_FMT(namespace),
+			   SPAN_FMT(name), rule_name.len ? "/" : "", SPAN_FMT(rule_name));
 }
+
+static bool decode_route_splice(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	*(bool *)ret = value_splice_route(d, node);
+	return true;
+}
+
+#define ROUTE_NAMES(object)                                                                                  \
+	{ "name", AS_TEXT(object, name), .preset_doc = "`route<index>`",                                     \
+	  .doc = "what policies, the log and the metrics call it" },                                         \
+		{ "namespace", AS_TEXT(object, namespace), .preset_text = "default", .doc = "of the name" }, \
+		{ "ruleName", AS_TEXT(object, rule_name), .doc = "that a policy can name" }
+#define ROUTE_HOSTNAMES(object)                                                                              \
+	AS_LIST(SCHEMA_NAMES, object, hostname_list, hostname_count, struct span),                           \
+		.element = route_value_hostname, .value_doc = "list of names, `*.` wildcards, addresses",    \
+		.preset_doc = "any"
+#define ROUTE_SPLICE(object)                                                                                 \
+	{ "splice", AS_BOOL(object, splice_off), .decode = decode_route_splice,                              \
+	  .value_doc = "`auto`, `off`", .preset_doc = "`auto`",                                              \
+	  .doc = "extension: `off` keeps this route out of the kernel lanes" }
+
+static const struct schema_row route_rows[] = {
+	ROUTE_NAMES(struct route),
+	{ "hostnames", ROUTE_HOSTNAMES(struct route), .doc = "any of them" },
+	{ "matches", AS_REST(struct route), .child = &match_schema, .value_doc = "list",
+	  .preset_doc = "one with `path: {pathPrefix: /}`", .doc = "any of them" },
+	{ "policies", AS_REST(struct route), .value_doc = "map",
+	  .doc = "[below](#policies-of-a-route-routespolicies-policiespolicy)" },
+	{ "backends", AS_REST(struct route), .value_doc = "list",
+	  .doc = "[below](#backends-of-a-route); none: 500, unless the route redirects or answers itself" },
+	ROUTE_SPLICE(struct route),
+};
+const struct schema route_schema = SCHEMA(route_rows, struct route);
+
+static const struct schema_row tcp_route_rows[] = {
+	ROUTE_NAMES(struct tcp_route),
+	{ "hostnames", ROUTE_HOSTNAMES(struct tcp_route), .doc = "SNI: with `protocol: TLS` only" },
+	{ "backends", AS_REST(struct tcp_route), .value_doc = "list", .doc = "[below](#backends-of-a-route); "
+		 "none: connections are closed" },
+	ROUTE_SPLICE(struct tcp_route),
+	{ "policies", .refusal = "is not supported yet for TCP routes; write policies.tcp under backends" },
+	{ "matches", .refusal = "belongs to HTTP routes; a TCP route can only be chosen by hostnames, on a "
+				"listener with protocol TLS" },
+};
+const struct schema tcp_route_schema = SCHEMA(tcp_route_rows, struct tcp_route);
 
 static void decode_route(struct standalone *s, const struct yaml_node *node, const struct listener *listener,
 			 struct route *route)
 {
-	static const struct decode_key keys[] = {
-		KEY("name"),	KEY("namespace"), KEY("ruleName"), KEY("hostnames"),
-		KEY("matches"), KEY("policies"),  KEY("backends"), KEY("splice"),
-	};
 	struct decoder *d = s->decoder;
-	struct route_names names;
 
-	if (!DECODE_MAP(d, node, keys) || !decode_names(d, node, listener, &names))
+	schema_preset(&route_schema, route);
+	if (!schema_decode(d, node, &route_schema, route))
 		return;
-	route->key = names.key;
-	route->name = names.name;
-	route->namespace = names.namespace;
-	route->rule_name = names.rule_name;
+	if (!route->name.len)
+		route->name = decode_text(d, "route%u", node->index);
+	route->key = route_key(d, listener, route->namespace, route->name, route->rule_name);
 	route->created_s = INT64_MAX;
 	route->where = config_where(d->arena, node);
-	route_value_hostnames(d, decode_get(node, "hostnames"), &route->hostname_list,
-			      &route->hostname_count);
 	route_value_matches(d, decode_get(node, "matches"), decode_match, route);
 	standalone_route_policies(s, decode_get(node, "policies"), route->key, &route->inline_policies);
 	decode_refs(s, decode_get(node, "backends"), route->key, false, &route->backend_list,
 		    &route->backend_count);
-	route->splice_off = value_splice_route(d, decode_get(node, "splice"));
 	if (route->backend_count == 0 && !build_value_find(&route->inline_policies, POLICY_REDIRECT) &&
 	    !build_value_find(&route->inline_policies, POLICY_DIRECT_RESPONSE))
 		config_warning(d->report, node,
@@ -218,38 +288,21 @@ void standalone_routes(struct standalone *s, const struct yaml_node *list, struc
 static void decode_tcp_route(struct standalone *s, const struct yaml_node *node,
 			     const struct listener *listener, struct tcp_route *route)
 {
-	static const struct decode_key keys[] = {
-		KEY("name"),
-		KEY("namespace"),
-		KEY("ruleName"),
-		KEY("hostnames"),
-		KEY("backends"),
-		KEY("splice"),
-		KEY_REFUSED("policies",
-			    "is not supported yet for TCP routes; write policies.tcp under backends"),
-		KEY_REFUSED("matches", "belongs to HTTP routes; a TCP route can only be chosen by hostnames, "
-				       "on a listener with "
-				       "protocol TLS"),
-	};
 	struct decoder *d = s->decoder;
-	struct route_names names;
 
-	if (!DECODE_MAP(d, node, keys) || !decode_names(d, node, listener, &names))
+	schema_preset(&tcp_route_schema, route);
+	if (!schema_decode(d, node, &tcp_route_schema, route))
 		return;
-	route->key = names.key;
-	route->name = names.name;
-	route->namespace = names.namespace;
-	route->rule_name = names.rule_name;
+	if (!route->name.len)
+		route->name = decode_text(d, "route%u", node->index);
+	route->key = route_key(d, listener, route->namespace, route->name, route->rule_name);
 	route->where = config_where(d->arena, node);
-	route_value_hostnames(d, decode_get(node, "hostnames"), &route->hostname_list,
-			      &route->hostname_count);
 	if (listener->protocol == PROTOCOL_TCP && decode_get(node, "hostnames"))
 		config_error_key(d->report, decode_get(node, "hostnames"),
 				 "plain TCP carries no host name; use protocol: TLS "
 				 "on the listener, or remove hostnames");
 	decode_refs(s, decode_get(node, "backends"), route->key, true, &route->backend_list,
 		    &route->backend_count);
-	route->splice_off = value_splice_route(d, decode_get(node, "splice"));
 	if (route->backend_count == 0)
 		config_warning(d->report, node,
 			       "this route has no backends and closes every connection; add backends");

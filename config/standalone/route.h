@@ -3,6 +3,9 @@
 
 #include "config/standalone/standalone.h"
 
+/* The keys of routes, of the backends of a route, and of a named backend. */
+extern const struct schema route_schema, tcp_route_schema, ref_schema, named_backend_schema;
+
 /* `routes` and `tcpRoutes` of a listener whose key and protocol are set. */
 void standalone_routes(struct standalone *s, const struct yaml_node *list, struct listener *listener);
 void standalone_tcp_routes(struct standalone *s, const struct yaml_node *list, struct listener *listener);

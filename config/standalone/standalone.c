@@ -66,46 +66,64 @@ static void decode_listener_routes(struct standalone *s, const struct yaml_node 
 		standalone_tcp_routes(s, tcp_routes, listener);
 }
 
+static bool decode_hostname(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	return (node->kind == YAML_SCALAR && !node->text.len) || value_hostname(d, node, true, ret);
+}
+
+static bool decode_splice(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct listener *listener = container_of(ret, struct listener, splice_off);
+
+	value_splice_end(d, node, &listener->splice_off, &listener->is_same_host);
+	return true;
+}
+
+static const struct schema_row listener_rows[] = {
+	{ "name", AS_TEXT(struct listener, listener_name), .preset_doc = "`listener<index>`",
+	  .doc = "what policies and the log call it" },
+	{ "namespace", AS_TEXT(struct listener, gateway_namespace), .preset_text = "default",
+	  .doc = "of the gateway that policies mean" },
+	{ "hostname", AS_TEXT(struct listener, hostname), .decode = decode_hostname, .preset_doc = "any",
+	  .value_doc = "`a.example.com`, `*.example.com`", .doc = "HTTP: of the request, TLS: SNI" },
+	{ "protocol", AS_REST(struct listener), .value_doc = "`HTTP`, `TCP`, `TLS`", .preset_doc = "`HTTP`",
+	  .doc = "`TLS` is passed through by SNI, without `tls`; `HTTPS` and termination: not supported "
+		 "yet" },
+	{ "routes", AS_REST(struct listener), .child = &route_schema, .doc = "required for HTTP, only there: "
+		 "[below](#routes)" },
+	{ "tcpRoutes", AS_REST(struct listener), .child = &tcp_route_schema, .doc = "required for TCP and "
+		 "TLS, only there: [below](#tcproutes)" },
+	{ "maxConnections", AS_OPT_U64(struct listener, max_connections), RANGE(1, LIMIT_CONNECTIONS),
+	  .preset_doc = "no own limit", .doc = "extension: further connections are refused" },
+	{ "splice", AS_BOOL(struct listener, splice_off), .decode = decode_splice,
+	  .value_doc = "`auto`, `off`, `sameHost`", .preset_doc = "`auto`",
+	  .doc = "extension: `off` keeps all its routes out of the kernel lanes; `sameHost` allows that "
+		 "clients on this host are paired, which the lane `direct` needs" },
+	{ "tls", AS_REST(struct listener), .is_hidden = true }, /* decode_protocol() */
+	{ "policies", .refusal = "is not supported yet on a listener; write policies under routes, or in the "
+				 "top-level list `policies` with target: {gateway: {listenerName: ...}}" },
+	{ "gatewayName", .refusal = NOT_YET },
+};
+const struct schema listener_schema = SCHEMA(listener_rows, struct listener);
+
 static void decode_listener(struct standalone *s, const struct yaml_node *node, const struct bind *bind,
 			    struct listener *listener)
 {
-	static const struct decode_key keys[] = {
-		KEY("name"),
-		KEY("namespace"),
-		KEY("hostname"),
-		KEY("protocol"),
-		KEY("routes"),
-		KEY("tcpRoutes"),
-		KEY("maxConnections"),
-		KEY("splice"),
-		KEY("tls"),
-		KEY_REFUSED("policies", "is not supported yet on a listener; write policies under routes, or "
-					"in the top-level list "
-					"`policies` with target: {gateway: {listenerName: ...}}"),
-		KEY_LATER("gatewayName"),
-	};
 	struct decoder *d = s->decoder;
-	const struct yaml_node *hostname;
 
-	if (!DECODE_MAP(d, node, keys))
+	schema_preset(&listener_schema, listener);
+	if (!schema_decode(d, node, &listener_schema, listener))
 		return;
-	listener->gateway_name = listener->gateway_namespace = SPAN("default");
-	if (!decode_name(d, decode_get(node, "name"), &listener->listener_name))
+	listener->gateway_name = SPAN("default");
+	if (!listener->listener_name.len)
 		listener->listener_name = decode_text(d, "listener%u", node->index);
-	decode_name(d, decode_get(node, "namespace"), &listener->gateway_namespace);
 	listener->key = decode_text(d, "%.*s/default/%.*s/%.*s", SPAN_FMT(listener->gateway_namespace),
 				    SPAN_FMT(bind->key), SPAN_FMT(listener->listener_name));
 	listener->where = config_where(d->arena, node);
-	decode_opt_u64(d, decode_get(node, "maxConnections"), 1, LIMIT_CONNECTIONS,
-		       &listener->max_connections);
-	value_splice_end(d, decode_get(node, "splice"), &listener->splice_off, &listener->is_same_host);
-	hostname = decode_get(node, "hostname");
-	if (hostname && (hostname->kind != YAML_SCALAR || hostname->text.len))
-		value_hostname(d, hostname, true, &listener->hostname);
 	if (!decode_protocol(d, node, listener))
 		return;
 	if (listener->protocol == PROTOCOL_TCP && listener->hostname.len)
-		config_error_key(d->report, hostname,
+		config_error_key(d->report, decode_get(node, "hostname"),
 				 "plain TCP carries no host name; remove hostname, or use protocol: TLS");
 	decode_listener_routes(s, node, listener);
 }
@@ -173,37 +191,44 @@ static bool take_port(struct standalone *s, uint16_t port)
 	return is_used;
 }
 
+static bool decode_tunnel(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	static const char *const words[] = { "direct", "hboneWaypoint", "hboneGateway", "proxy", "connect" };
+	unsigned index = 0;
+
+	(void)ret;
+	if (DECODE_WORD(d, node, words, &index) && index > 0)
+		config_error(d->report, node,
+			     "tunnelProtocol %s is not supported yet; use direct or remove it", words[index]);
+	return true;
+}
+
+static const struct schema_row bind_rows[] = {
+	{ "port", AS_U16(struct bind, port), RANGE(1, UINT16_MAX),
+	  .need = "write the port to listen on, as in port: 8080",
+	  .doc = "each once; bound on `[::]` (with IPv4), or `0.0.0.0` without IPv6" },
+	{ "listeners", AS_REST(struct bind), .child = &listener_schema,
+	  .need = "write listeners: [{routes: [...]}]", .value_doc = "list of 1..1024",
+	  .doc = "all of one protocol, with different host names; TCP: exactly one" },
+	{ "tunnelProtocol", AS_REST(struct bind), .decode = decode_tunnel, .value_doc = "`direct`",
+	  .preset_doc = "`direct`", .doc = "other values: not supported yet" },
+	{ "mode", .refusal = NOT_YET },
+};
+const struct schema bind_schema = SCHEMA(bind_rows, struct bind);
+
 static void decode_bind(struct standalone *s, const struct yaml_node *node)
 {
-	static const char *const tunnels[] = { "direct", "hboneWaypoint", "hboneGateway", "proxy",
-					       "connect" };
-	static const struct decode_key keys[] = {
-		KEY("port"),
-		KEY("listeners"),
-		KEY("tunnelProtocol"),
-		KEY_LATER("mode"),
-	};
+	const struct yaml_node *listeners = decode_get(node, "listeners");
 	struct decoder *d = s->decoder;
-	const struct yaml_node *listeners, *tunnel;
-	struct bind *bind;
-	unsigned index = 0;
-	uint16_t port = 0;
+	struct bind written = { 0 }, *bind;
 
-	if (!DECODE_MAP(d, node, keys))
+	if (!schema_decode(d, node, &bind_schema, &written))
 		return;
-	if (decode_port(d, decode_need(d, node, "port", "write the port to listen on, as in port: 8080"),
-			&port) &&
-	    take_port(s, port))
+	if (written.port && take_port(s, written.port))
 		config_error(d->report, decode_get(node, "port"),
 			     "port %u is configured twice; put all its listeners under one "
 			     "bind",
-			     port);
-	tunnel = decode_get(node, "tunnelProtocol");
-	if (DECODE_WORD(d, tunnel, tunnels, &index) && index > 0)
-		config_error(d->report, tunnel,
-			     "tunnelProtocol %s is not supported yet; use direct or remove it",
-			     tunnels[index]);
-	listeners = decode_need(d, node, "listeners", "write listeners: [{routes: [...]}]");
+			     written.port);
 	if (!decode_list(d, listeners))
 		return;
 	if (listeners->count == 0 || listeners->count > LIMIT_CONFIG_LISTENERS) {
@@ -214,8 +239,8 @@ static void decode_bind(struct standalone *s, const struct yaml_node *node)
 	bind = build_bind(s->builder);
 	if (!bind)
 		return;
-	bind->port = port;
-	bind->key = decode_text(d, "bind/%u", port);
+	bind->port = written.port;
+	bind->key = decode_text(d, "bind/%u", bind->port);
 	bind->listener_list = decode_take(d, listeners->count, sizeof(*bind->listener_list));
 	if (!bind->listener_list)
 		return;
@@ -229,22 +254,27 @@ static void decode_bind(struct standalone *s, const struct yaml_node *node)
 
 #define NOT_YET_BINDS "is not supported yet; write binds: [{port: ..., listeners: [...]}]"
 
-static const struct decode_key root_keys[] = {
-	KEY("config"),
-	KEY("binds"),
-	KEY("backends"),
-	KEY("policies"),
-	KEY("frontendPolicies"),
-	KEY_LATER("mcp"),
-	KEY_LATER("llm"),
-	KEY_LATER("workloads"),
-	KEY_REFUSED("services", "is not supported yet; write host: name:port under backends"),
-	KEY_REFUSED("gateways", NOT_YET_BINDS),
-	KEY_REFUSED("routes", NOT_YET_BINDS),
-	KEY_REFUSED("tcpRoutes", NOT_YET_BINDS),
-	KEY_LATER("routeGroups"),
-	KEY_LATER("ui"),
+static const struct schema_row root_rows[] = {
+	{ "config", AS_REST(struct standalone), .value_doc = "map", .doc = "settings of the process: "
+		 "[below](#config)" },
+	{ "binds", AS_REST(struct standalone), .child = &bind_schema, .doc = "ports: [below](#binds)" },
+	{ "backends", AS_REST(struct standalone), .child = &named_backend_schema,
+	  .doc = "that routes name: [below](#backends)" },
+	{ "policies", AS_REST(struct standalone), .child = &attached_schema,
+	  .doc = "attached policies: [below](#policies)" },
+	{ "frontendPolicies", AS_REST(struct standalone), .value_doc = "map",
+	  .doc = "policies of all connections: [below](#frontendpolicies)" },
+	{ "mcp", .refusal = NOT_YET },
+	{ "llm", .refusal = NOT_YET },
+	{ "workloads", .refusal = NOT_YET },
+	{ "services", .refusal = "is not supported yet; write host: name:port under backends" },
+	{ "gateways", .refusal = NOT_YET_BINDS },
+	{ "routes", .refusal = NOT_YET_BINDS },
+	{ "tcpRoutes", .refusal = NOT_YET_BINDS },
+	{ "routeGroups", .refusal = NOT_YET },
+	{ "ui", .refusal = NOT_YET },
 };
+const struct schema root_schema = SCHEMA(root_rows, struct standalone);
 
 bool standalone_has_routing(const struct yaml_node *root)
 {
@@ -262,7 +292,7 @@ void standalone_decode(struct builder *builder, const struct yaml_node *root)
 	const struct yaml_node *binds;
 
 	s.decoder->style = &s;
-	if (!DECODE_MAP(s.decoder, root, root_keys))
+	if (!schema_decode(s.decoder, root, &root_schema, &s))
 		return;
 	schema_decode(s.decoder, decode_get(root, "config"), &static_schema, &builder->snapshot->config);
 	standalone_named_backends(&s, decode_get(root, "backends"));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "config/build.h"
+#include "config/core/schema.h"
 
 /*
  * The standalone style: one file with `config`, `binds`, `backends`, `policies` and `frontendPolicies`. The
@@ -19,6 +20,9 @@ struct standalone {
 	struct span base; /* key of what the policy that is decoded belongs to */
 	uint8_t port_bits[65536 / 8];	/* ports that binds use */
 };
+
+/* The keys of a file, as the reference shows them. */
+extern const struct schema root_schema, bind_schema, listener_schema;
 
 /* Has keys besides `config`. */
 bool standalone_has_routing(const struct yaml_node *root);

@@ -4,20 +4,26 @@
 #include "config/core/values.h"
 #include "user/base/check.h"
 
+static const struct schema_row service_rows[] = {
+	{ "name", AS_TEXT(struct backend_ref, service_name), .need = "write \"namespace/host name\"",
+	  .value_doc = "`namespace/host`", .doc = "the host name is resolved by DNS" },
+	{ "port", AS_U16(struct backend_ref, service_port), RANGE(1, UINT16_MAX),
+	  .need = "write the port of the service", .doc = "of the service" },
+};
+const struct schema service_schema = SCHEMA(service_rows, struct backend_ref);
+
 static bool service_target(struct standalone *s, const struct yaml_node *node, struct backend_ref *ref)
 {
-	static const struct decode_key keys[] = { KEY("name"), KEY("port") };
 	struct decoder *d = s->decoder;
 	struct backend *backend;
 	struct span name;
 	ptrdiff_t slash;
 	uint16_t port;
 
-	if (!DECODE_MAP(d, node, keys))
+	if (!schema_decode(d, node, &service_schema, ref) || !ref->service_name.len || !ref->service_port)
 		return false;
-	if (!decode_name(d, decode_need(d, node, "name", "write \"namespace/host name\""), &name) ||
-	    !decode_port(d, decode_need(d, node, "port", "write the port of the service"), &port))
-		return false;
+	name = ref->service_name;
+	port = ref->service_port;
 	slash = span_find(name, '/');
 	if (slash <= 0 || (size_t)slash + 1 == name.len) {
 		config_error(d->report, decode_get(node, "name"),
@@ -37,8 +43,6 @@ static bool service_target(struct standalone *s, const struct yaml_node *node, s
 		return false;
 	backend->endpoint_count = 1;
 	backend->authority = value_authority(d, backend->endpoint_list->host, port);
-	ref->service_name = name;
-	ref->service_port = port;
 	ref->backend = backend;
 	return true;
 }

@@ -12,7 +12,9 @@
 #include "tests/lib/test.h"
 #include "config/core/duration.h"
 #include "config/core/policy_value.h"
+#include "config/standalone/attach.h"
 #include "config/standalone/policy.h"
+#include "config/standalone/route.h"
 #include "config/standalone/static.h"
 
 #define DOCUMENT "config/README.md"
@@ -31,6 +33,13 @@ struct reference {
 };
 
 static const struct reference references[] = {
+	{ "standalone", false, { { "", .schema = &root_schema } } },
+	{ "binds", false, { { "", .schema = &bind_schema } } },
+	{ "routes", false, { { "", .schema = &route_schema } } },
+	{ "tcpRoutes", false, { { "", .schema = &tcp_route_schema } } },
+	{ "refs", false, { { "", .schema = &ref_schema } } },
+	{ "backends", false, { { "", .schema = &named_backend_schema } } },
+	{ "policies", false, { { "", .schema = &attached_schema } } },
 	{ "frontendPolicies", false,
 	  { { "http.", .kind = POLICY_FRONTEND_HTTP },
 	    { "tcp.", .kind = POLICY_FRONTEND_TCP },
@@ -137,6 +146,12 @@ static void print_value(const struct schema_row *row, struct text *out)
 	case SCHEMA_MAP:
 		text_str(out, "map");
 		return;
+	case SCHEMA_OBJECTS:
+		text_str(out, "list");
+		return;
+	case SCHEMA_REST:
+		text_str(out, "list");
+		return;
 	case SCHEMA_REF:
 	case SCHEMA_NOTHING:
 		return;
@@ -180,18 +195,50 @@ static const char *reload_words(const struct schema_row *row)
 
 /* ---- rows */
 
+static bool is_shown(const struct schema_row *row)
+{
+	return row->type != SCHEMA_NOTHING && row->style != STYLE_MANIFEST && !row->is_hidden;
+}
+
+/* A part of this table: a map, or what is in a list, unless that has a table of its own. */
+static bool is_part(const struct schema_row *row)
+{
+	if (!row->child || (row->type == SCHEMA_MAP && row->doc))
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(references); i++)
+		if (references[i].part_list[0].schema == row->child)
+			return false;
+	return true;
+}
+
+static void print_schema(const struct reference *reference, const struct schema *schema, const char *path,
+			 struct text *out);
+
+static void print_rows(const struct reference *reference, const struct schema *schema, const char *path,
+		       const void *object, struct text *out);
+
+static void print_part(const struct reference *reference, const struct schema_row *row, const char *path,
+		       const void *object, struct text *out)
+{
+	char child[96];
+
+	snprintf(child, sizeof(child), "%s%s%s.", path, row->key, row->doc ? "[]" : "");
+	if (row->type == SCHEMA_MAP)
+		print_rows(reference, row->child, child, schema_member(row, object), out);
+	else
+		print_schema(reference, row->child, child, out);
+}
+
 static void print_rows(const struct reference *reference, const struct schema *schema, const char *path,
 		       const void *object, struct text *out)
 {
 	for (size_t i = 0; i < schema->row_count; i++) {
 		const struct schema_row *row = &schema->rows[i];
-		char child[96];
 
-		if (row->type == SCHEMA_NOTHING || row->style == STYLE_MANIFEST)
+		if (!is_shown(row))
 			continue;
-		if (row->type == SCHEMA_MAP && !row->doc) {
-			snprintf(child, sizeof(child), "%s%s.", path, row->key);
-			print_rows(reference, row->child, child, schema_member(row, object), out);
+		if (is_part(row) && !row->doc) {
+			print_part(reference, row, path, object, out);
 			continue;
 		}
 		text_fmt(out, "| `%s%s` | ", path, row->key);
@@ -201,7 +248,20 @@ static void print_rows(const struct reference *reference, const struct schema *s
 		if (reference->has_reload)
 			text_fmt(out, " | %s", reload_words(row));
 		text_fmt(out, " | %s |\n", row->doc ? row->doc : "");
+		if (is_part(row))
+			print_part(reference, row, path, object, out);
 	}
+}
+
+static void print_schema(const struct reference *reference, const struct schema *schema, const char *path,
+			 struct text *out)
+{
+	void *object = calloc(1, schema->size_bytes);
+
+	assert_non_null(object);
+	schema_preset(schema, object);
+	print_rows(reference, schema, path, object, out);
+	free(object);
 }
 
 static void print_reference(const struct reference *reference, struct text *out)
@@ -209,15 +269,8 @@ static void print_reference(const struct reference *reference, struct text *out)
 	text_str(out, reference->has_reload ?
 			      "| key | value | default | a change | |\n|---|---|---|---|---|\n" :
 			      "| key | value | default | |\n|---|---|---|---|\n");
-	for (const struct reference_part *part = reference->part_list; part->path; part++) {
-		const struct schema *schema = schema_of(part);
-		void *object = calloc(1, schema->size_bytes);
-
-		assert_non_null(object);
-		schema_preset(schema, object);
-		print_rows(reference, schema, part->path, object, out);
-		free(object);
-	}
+	for (const struct reference_part *part = reference->part_list; part->path; part++)
+		print_schema(reference, schema_of(part), part->path, out);
 }
 
 /* ---- document */
@@ -309,9 +362,9 @@ static void every_key_has_a_line_for_the_reader(const struct schema *schema)
 	for (size_t i = 0; i < schema->row_count; i++) {
 		const struct schema_row *row = &schema->rows[i];
 
-		if (row->type == SCHEMA_MAP)
+		if (is_part(row))
 			every_key_has_a_line_for_the_reader(row->child);
-		else if (row->type != SCHEMA_NOTHING && row->style != STYLE_MANIFEST && !row->doc)
+		else if (is_shown(row) && !row->doc)
 			fail_msg("the key %s has no line for the reader", row->key);
 	}
 }

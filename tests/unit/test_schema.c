@@ -4,7 +4,9 @@
 
 #include "config/core/policy_value.h"
 #include "config/core/yaml.h"
+#include "config/standalone/attach.h"
 #include "config/standalone/policy.h"
+#include "config/standalone/route.h"
 #include "config/standalone/static.h"
 
 enum colour { COLOUR_NONE, COLOUR_RED, COLOUR_BLUE };
@@ -315,8 +317,10 @@ static void assert_rows(const struct schema *schema, size_t size_bytes)
 			assert_true(row->element || row->decode);
 		if (row->type == SCHEMA_REF)
 			assert_non_null(row->decode);
-		if (row->type == SCHEMA_MAP)
+		if (row->type == SCHEMA_MAP || row->type == SCHEMA_OBJECTS)
 			assert_rows(row->child, row->child_bytes);
+		else if (row->child && row->child != schema)
+			assert_rows(row->child, row->child->size_bytes);
 	}
 }
 
@@ -335,5 +339,12 @@ TEST(rows_are_about_the_type_of_their_object)
 			assert_rows(schema, size_bytes[kind]);
 	}
 	assert_rows(&mirror_schema, sizeof(struct mirror_policy));
+	assert_rows(&bind_schema, sizeof(struct bind));
+	assert_rows(&listener_schema, sizeof(struct listener));
+	assert_rows(&route_schema, sizeof(struct route));
+	assert_rows(&tcp_route_schema, sizeof(struct tcp_route));
+	assert_rows(&ref_schema, sizeof(struct backend_ref));
+	assert_rows(&named_backend_schema, sizeof(struct backend));
+	assert_rows(&attached_schema, sizeof(struct targeted_policy));
 	assert_rows(&static_schema, sizeof(struct static_config));
 }
