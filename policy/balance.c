@@ -17,40 +17,119 @@ static uint32_t random_below_32(uint32_t random, uint32_t count)
 	return (uint32_t)((uint64_t)random * count >> 32);
 }
 
-const struct backend_ref *balance_backend(const struct backend_ref *list, uint32_t count, uint64_t weight_sum,
-					  uint64_t random)
+static const struct backend_ref *
+backend_at(const struct backend_ref *list, uint32_t count, uint64_t left,
+	   uint64_t (*weight)(const struct backend_ref *ref, const void *context), const void *context)
 {
-	uint64_t left = random_below(random, weight_sum);
-
 	for (uint32_t i = 0; i < count; i++) {
-		if (left < list[i].weight)
+		uint64_t own = weight(&list[i], context);
+
+		if (left < own)
 			return &list[i];
-		left -= list[i].weight;
+		left -= own;
 	}
 	return NULL;
 }
 
-static uint64_t other_weight(const struct backend_ref *ref, const struct backend_ref *failed)
+/* One by the weights that `weight` gives; NULL when they are all 0. */
+static const struct backend_ref *
+backend_by(const struct backend_ref *list, uint32_t count, uint64_t random,
+	   uint64_t (*weight)(const struct backend_ref *ref, const void *context), const void *context)
 {
-	return ref == failed || ref->backend->kind == BACKEND_INVALID ? 0 : ref->weight;
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		sum += weight(&list[i], context);
+	return sum ? backend_at(list, count, random_below(random, sum), weight, context) : NULL;
+}
+
+static bool is_all_evicted(const struct backend *backend, uint64_t now_ms)
+{
+	for (uint32_t i = 0; i < backend->endpoint_count; i++) {
+		if (!health_is_evicted(backend->endpoint_list[i].health, now_ms))
+			return false;
+	}
+	return backend->endpoint_count > 0;
+}
+
+/* Of those that can be asked. What leads nowhere keeps its share: it is an error that has to show. */
+static uint64_t present_weight(const struct backend_ref *ref, const void *now_ms)
+{
+	return ref->backend->kind == BACKEND_INVALID || !ref->backend->endpoint_count ||
+			       is_all_evicted(ref->backend, *(const uint64_t *)now_ms) ?
+		       0 :
+		       ref->weight;
+}
+
+static uint64_t own_weight(const struct backend_ref *ref, const void *context)
+{
+	(void)context;
+	return ref->weight;
+}
+
+const struct backend_ref *balance_backend(const struct backend_ref *list, uint32_t count, uint64_t weight_sum,
+					  uint64_t random, uint64_t now_ms)
+{
+	const struct backend_ref *chosen =
+		backend_at(list, count, random_below(random, weight_sum), own_weight, NULL);
+	const struct backend_ref *other;
+
+	if (!chosen || !is_all_evicted(chosen->backend, now_ms))
+		return chosen;
+	/* Its own bits: those of `random` chose the first. */
+	other = backend_by(list, count, random * 0x9e3779b97f4a7c15u, present_weight, &now_ms);
+	return other ? other : chosen;
+}
+
+struct other_facts {
+	const struct backend_ref *failed;
+	const struct tried_endpoints *tried; /* NULL: wherever it was */
+};
+
+static bool has_untried(const struct backend *backend, const struct tried_endpoints *tried)
+{
+	for (uint32_t i = 0; i < backend->endpoint_count; i++) {
+		if (!tried_has(tried, backend->index, i))
+			return true;
+	}
+	return false;
+}
+
+static uint64_t other_weight(const struct backend_ref *ref, const void *context)
+{
+	const struct other_facts *facts = context;
+
+	return ref == facts->failed || ref->backend->kind == BACKEND_INVALID ||
+			       !has_untried(ref->backend, facts->tried) ?
+		       0 :
+		       ref->weight;
 }
 
 const struct backend_ref *balance_backend_again(const struct backend_ref *list, uint32_t count,
-						const struct backend_ref *failed, uint64_t random)
+						const struct backend_ref *failed,
+						const struct tried_endpoints *tried, uint64_t random)
 {
-	uint64_t sum = 0, left;
+	struct other_facts facts = { failed, tried };
+	const struct backend_ref *next = backend_by(list, count, random, other_weight, &facts);
 
-	for (uint32_t i = 0; i < count; i++)
-		sum += other_weight(&list[i], failed);
-	left = random_below(random, sum);
+	facts.tried = NULL;
+	if (!next)
+		next = backend_by(list, count, random, other_weight, &facts);
+	return next ? next : failed;
+}
+
+bool balance_has_elsewhere(const struct backend_ref *list, uint32_t count, const struct backend_ref *own,
+			   const struct tried_endpoints *tried)
+{
+	struct other_facts facts = { own, tried };
+
+	if (has_untried(own->backend, tried))
+		return true;
 	for (uint32_t i = 0; i < count; i++) {
-		uint64_t weight = other_weight(&list[i], failed);
-
-		if (left < weight)
-			return &list[i];
-		left -= weight;
+		if (other_weight(&list[i], &facts))
+			return true;
 	}
-	return failed;
+	return false;
 }
 
 static bool is_avoided(const struct endpoint_load *load, uint64_t now_ms)

@@ -2,19 +2,28 @@
 #pragma once
 
 #include "policy/health.h"
+#include "policy/tried.h"
 
 /* Choices among backends and endpoints. Randomness and time are arguments. */
 
-/* One of the references by weight; NULL when there is none or all weights are 0. */
-const struct backend_ref *balance_backend(const struct backend_ref *list, uint32_t count, uint64_t weight_sum,
-					  uint64_t random);
 /*
- * For a retry: one of the other references by weight, so that a route with several hosts does not ask the one
- * that just failed again. References that lead nowhere (BACKEND_INVALID) are passed over. `failed` when there
- * is no other.
+ * One of the references by weight; NULL when there is none or all weights are 0. The share of one whose
+ * endpoints are all evicted goes to the others, as long as one of them is not.
+ */
+const struct backend_ref *balance_backend(const struct backend_ref *list, uint32_t count, uint64_t weight_sum,
+					  uint64_t random, uint64_t now_ms);
+/*
+ * For another attempt: one of the other references by weight, of those with an endpoint where the request has
+ * not been if there are any, so that a route with several hosts does not ask one that failed again.
+ * References that lead nowhere (BACKEND_INVALID, no endpoint) are passed over. `failed` when there is no
+ * other.
  */
 const struct backend_ref *balance_backend_again(const struct backend_ref *list, uint32_t count,
-						const struct backend_ref *failed, uint64_t random);
+						const struct backend_ref *failed,
+						const struct tried_endpoints *tried, uint64_t random);
+/* Somewhere the request may go and has not been: an endpoint of `own`, or of a reference with a weight. */
+bool balance_has_elsewhere(const struct backend_ref *list, uint32_t count, const struct backend_ref *own,
+			   const struct tried_endpoints *tried);
 
 /* What the worker knows of one endpoint. */
 struct endpoint_load {

@@ -220,12 +220,22 @@ def all_evicted():
     eq(evicted(gateway), {TWO[0]}, "evicted")
 
 
-@test("no answer counts as the status that the client gets: refused, reset, late, malformed")
+@test("a connection that is refused counts as 503, though the request goes elsewhere and no client sees it")
+def refused():
+    port = free_port()
+    Moody(TWO[0], port)
+@test("a refused connection counts as 503, though the request goes elsewhere and no client sees it")
+                      workers=1)
+    seen = collections.Counter()
+    wait_until(lambda: seen.update(statuses(gateway, 1)) or evicted(gateway), 10, "an eviction")
+    eq((evicted(gateway), set(seen)), ({TWO[1]}, {200}), "evicted, and what the clients saw")
+
+
+@test("no answer counts as the status that the client gets: reset, late, malformed")
 def without_response():
     port = free_port()
     Moody(TWO[0], port)
     for what, make, health, more, wrong in (
-            ("refused", lambda: None, "response.code == 503", "", 503),
             ("closed", lambda: Moody(TWO[1], port, None), "response.code == 503", "", 503),
             ("malformed", lambda: Moody(TWO[1], port, "2x0"), "response.code == 502", "", 502),
             ("late", lambda: Backend(TWO[1], port), "response.code == 504",

@@ -146,6 +146,7 @@ enum limits {
 	LIMIT_DELAY_MS = 60 * 60 * 1000, /* injected: refused when loading, expressions are cut to it */
 	LIMIT_EVICTION_MS =
 		60 * 60 * 1000, /* an endpoint evicted again and again stays out no longer than this */
+	LIMIT_TRIED_ENDPOINTS = 16, /* a request remembers: with more the oldest may be asked again */
 	LIMIT_BALANCE_CANDIDATES =
 		16, /* endpoints of a backend looked at for one choice, from a random place on */
 	LIMIT_CONFIG_BYTES = 16 * 1024 * 1024, /* of one file, also with its variables expanded: refused */

@@ -9,6 +9,7 @@
 #include "user/base/mem.h"
 #include "user/base/units.h"
 #include "user/proxy/attempt_body.h"
+#include "user/proxy/attempt_place.h"
 #include "user/proxy/back.h"
 #include "user/proxy/connect_tunnel.h"
 #include "user/proxy/exchange.h"
@@ -27,17 +28,6 @@ struct attempt_dial {
 void attempt_init(struct stream *stream)
 {
 	stream->attempt.endpoint_index = UINT32_MAX;
-}
-
-static void attempt_leave_endpoint(struct stream *stream)
-{
-	struct attempt *attempt = &stream->attempt;
-
-	if (!attempt->endpoint)
-		return;
-	attempt->endpoint->load.in_flight--;
-	upstream_pool_leave(&stream->proxy->pool, attempt->endpoint);
-	attempt->endpoint = NULL;
 }
 
 static void attempt_stop_dial(struct attempt *attempt)
@@ -65,28 +55,9 @@ void attempt_drop(struct stream *stream)
 void attempt_stop(struct stream *stream)
 {
 	attempt_drop(stream);
-	attempt_leave_endpoint(stream);
-}
-
-static const struct keepalive_policy *attempt_keepalive(const struct stream *stream)
-{
-	const struct backend_tcp *tcp = stream->backend->tcp;
-
-	return tcp ? &tcp->keepalives : &stream->lease->snapshot->config.upstream_keepalives;
-}
-
-static int attempt_choose(struct stream *stream)
-{
-	struct attempt *attempt = &stream->attempt;
-
-	attempt->endpoint = upstream_pool_choose(&stream->proxy->pool, stream->backend->backend,
-						 attempt_keepalive(stream), attempt->endpoint_index,
-						 &attempt->endpoint_index);
-	if (!attempt->endpoint)
-		return -ENOMEM;
-	attempt->tries_here++;
-	attempt->endpoint->load.in_flight++;
-	return 0;
+	place_leave(stream);
+	hg_free(stream->attempt.tried);
+	stream->attempt.tried = NULL;
 }
 
 static int attempt_write_head(struct stream *stream)
@@ -223,16 +194,6 @@ static bool attempt_is_http2(const struct stream *stream)
 	       h2_to_backend(stream->backend, stream->is_grpc);
 }
 
-/* Every endpoint that a retry may go to has had its turn, as far as chance allows. */
-static bool attempt_has_tried_all(const struct stream *stream)
-{
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; stream->route && i < stream->route->backend_count; i++)
-		count += stream->route->backend_list[i].backend->endpoint_count;
-	return stream->attempt.retries_done + 1 >= count;
-}
-
 static enum stream_step attempt_dial(struct stream *stream)
 {
 	struct attempt *attempt = &stream->attempt;
@@ -279,7 +240,8 @@ static enum stream_step attempt_dial(struct stream *stream)
 		return STEP_WAIT;
 	}
 	/* Known already: where all have been tried, the same answers would come at once. */
-	attempt->needs_pause = attempt_has_tried_all(stream);
+	place_note_tried(stream);
+	attempt->needs_pause = !place_has_elsewhere(stream);
 	return attempt_failed(stream, attempt_outcome_of(result), error);
 }
 
@@ -296,35 +258,18 @@ static void attempt_begin_exchange(struct stream *stream)
 
 enum stream_step attempt_start(struct stream *stream)
 {
-	attempt_leave_endpoint(stream);
+	place_leave(stream);
 	if (stream->exchange)
 		attempt_begin_exchange(stream);
-	if (attempt_choose(stream) < 0)
+	if (place_choose(stream) < 0)
 		return response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
 	return attempt_dial(stream);
 }
 
-/* Each endpoint of the backend gets an attempt, then another backend of the rule. 0 or -ENOMEM. */
-static int attempt_change_backend(struct stream *stream)
-{
-	const struct route *route = stream->route;
-	const struct backend_ref *next = stream->backend;
-
-	if (stream->attempt.tries_here >= next->backend->endpoint_count)
-		next = balance_backend_again(route->backend_list, route->backend_count, next,
-					     proxy_random(stream->proxy));
-	if (next == stream->backend || next->backend->endpoint_count == 0)
-		return 0;
-	attempt_leave_endpoint(stream);
-	stream->backend = next;
-	stream->attempt.tries_here = 0;
-	stream->attempt.endpoint_index = UINT32_MAX;
-	return exchange_use_backend(stream);
-}
-
 enum stream_step attempt_again(struct stream *stream)
 {
-	return attempt_change_backend(stream) < 0
+	place_note_tried(stream);
+	return place_change_backend(stream) < 0
 		       ? response_error(stream, 500, SPAN("no memory"), END_INTERNAL)
 		       : STEP_ATTEMPT;
 }
@@ -355,6 +300,26 @@ static bool attempt_is_free(const struct stream *stream, enum try_outcome outcom
 	if (!stream->upstream->served)
 		return false;
 	return is_unseen || method_is_idempotent(stream->exchange->head.method);
+}
+
+/*
+ * Nobody was asked and nobody was told anything: where the connection is refused, the request goes elsewhere
+ * once, whatever its method and without a policy.
+ */
+static bool attempt_may_move(struct stream *stream, enum try_outcome outcome, int error)
+{
+	if (outcome != TRY_CONNECT_FAILED || (error != -ECONNREFUSED && error != -ENOENT) ||
+	    stream->attempt.was_moved || (!stream->is_tcp && !attempt_can_replay(stream)))
+		return false;
+	place_note_tried(stream);
+	return stream->attempt.tried && place_has_elsewhere(stream);
+}
+
+static enum stream_step attempt_move(struct stream *stream)
+{
+	stream->attempt.was_moved = true;
+	counter_add(stream->proxy->counters, COUNTER_RETRIES_ELSEWHERE, 1);
+	return STEP_ATTEMPT_AGAIN;
 }
 
 static enum retry_decision attempt_decide(struct stream *stream, enum try_outcome outcome,
@@ -488,6 +453,8 @@ enum stream_step attempt_failed(struct stream *stream, enum try_outcome outcome,
 		return STEP_ATTEMPT;
 	}
 	decision = stream->is_tcp ? RETRY_NO_POLICY : attempt_decide(stream, outcome, &delay_ns);
+	if (decision != RETRY_YES && attempt_may_move(stream, outcome, error))
+		return attempt_move(stream);
 	attempt_count(stream, decision);
 	return decision == RETRY_YES ? attempt_repeat(stream, delay_ns)
 				     : attempt_give_up(stream, outcome, error);

@@ -77,7 +77,7 @@ static bool exchange_choose_backend(struct stream *stream)
 	const struct backend *backend;
 
 	stream->backend = balance_backend(route->backend_list, route->backend_count, route->weight_sum,
-					  proxy_random(stream->proxy));
+					  proxy_random(stream->proxy), proxy_now_ms(stream->proxy));
 	if (!stream->backend) {
 		response_error(stream, 500, SPAN("no valid backends"), END_NO_BACKEND);
 		return false;
@@ -99,7 +99,7 @@ static bool exchange_choose_backend(struct stream *stream)
 
 static bool exchange_may_change_backend(const struct stream *stream)
 {
-	return stream->route->effective.retry && stream->route->backend_count > 1;
+	return stream->route->backend_count > 1;
 }
 
 int exchange_use_backend(struct stream *stream)

@@ -27,7 +27,7 @@ enum stream_step tunnel_open(struct stream *stream, struct span sni)
 		return STEP_WAIT;
 	}
 	stream->backend = balance_backend(route->backend_list, route->backend_count, route->weight_sum,
-					  proxy_random(stream->proxy));
+					  proxy_random(stream->proxy), proxy_now_ms(stream->proxy));
 	if (!stream->backend || stream->backend->backend->endpoint_count == 0) {
 		stream_finish(stream, END_NO_BACKEND, STREAM_END_RESET);
 		return STEP_WAIT;

@@ -115,33 +115,55 @@ struct upstream_endpoint *upstream_pool_endpoint(struct upstream_pool *pool, con
 	return endpoint;
 }
 
+/* Endpoints from `first` on where the request has not been, as many as are looked at for one choice. */
+static uint32_t choose_window(const struct backend *backend, const struct tried_endpoints *tried,
+			      uint32_t first, uint32_t *ret_at)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < backend->endpoint_count && count < LIMIT_BALANCE_CANDIDATES; i++) {
+		uint32_t at = (uint32_t)(((uint64_t)first + i) % backend->endpoint_count);
+
+		if (!tried_has(tried, backend->index, at))
+			ret_at[count++] = at;
+	}
+	return count;
+}
+
+static uint32_t choose_candidates(struct upstream_pool *pool, const struct backend *backend,
+				  const struct tried_endpoints *tried, uint32_t *ret_at)
+{
+	uint32_t first = 0, count;
+
+	if (backend->endpoint_count > LIMIT_BALANCE_CANDIDATES)
+		first = (uint32_t)(random_next(&pool->random) % backend->endpoint_count);
+	count = choose_window(backend, tried, first, ret_at);
+	return count ? count : choose_window(backend, NULL, first, ret_at);
+}
+
 struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const struct backend *backend,
-					       const struct keepalive_policy *keepalive, uint32_t exclude,
+					       const struct keepalive_policy *keepalive,
+					       const struct tried_endpoints *tried, uint32_t last,
 					       uint32_t *ret_index)
 {
 	struct upstream_endpoint *found[LIMIT_BALANCE_CANDIDATES];
 	struct endpoint_candidate candidates[LIMIT_BALANCE_CANDIDATES];
-	uint32_t count = backend->endpoint_count;
-	uint32_t first = 0;
+	uint32_t at[LIMIT_BALANCE_CANDIDATES];
+	uint32_t count = choose_candidates(pool, backend, tried, at);
 	uint32_t excluded = UINT32_MAX;
 	uint32_t pick = 0;
 
-	if (count > LIMIT_BALANCE_CANDIDATES) {
-		first = (uint32_t)(random_next(&pool->random) % count);
-		count = LIMIT_BALANCE_CANDIDATES;
-	}
 	for (uint32_t i = 0; i < count; i++) {
-		uint32_t at = (first + i) % backend->endpoint_count;
+		const struct endpoint *endpoint = &backend->endpoint_list[at[i]];
 
-		found[i] = upstream_pool_endpoint(pool, &backend->endpoint_list[at], keepalive);
+		found[i] = upstream_pool_endpoint(pool, endpoint, keepalive);
 		if (!found[i]) {
 			while (i--)
 				upstream_pool_leave(pool, found[i]);
 			return NULL;
 		}
-		candidates[i] =
-			(struct endpoint_candidate){ &found[i]->load, backend->endpoint_list[at].health };
-		if (at == exclude)
+		candidates[i] = (struct endpoint_candidate){ &found[i]->load, endpoint->health };
+		if (at[i] == last)
 			excluded = i;
 	}
 	if (count > 1)
@@ -151,7 +173,7 @@ struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const
 		if (i != pick)
 			upstream_pool_leave(pool, found[i]);
 	}
-	*ret_index = (first + pick) % backend->endpoint_count;
+	*ret_index = at[pick];
 	return found[pick];
 }
 

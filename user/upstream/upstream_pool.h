@@ -66,12 +66,13 @@ void upstream_pool_done(struct upstream_pool *pool);
 struct upstream_endpoint *upstream_pool_endpoint(struct upstream_pool *pool, const struct endpoint *endpoint,
 						 const struct keepalive_policy *keepalive);
 /*
- * One of the backend's endpoints, with one more user: the power of two choices among a window of them; one is
- * simply taken. exclude: the index of an endpoint to take only when it is the only one, or UINT32_MAX. NULL
- * on no memory.
+ * One of the backend's endpoints, with one more user: the power of two choices among a window of those where
+ * the request has not been (tried; NULL: nowhere). Where it has been at all of them, `last` (an index, or
+ * UINT32_MAX) is taken only when it is the only one. NULL on no memory.
  */
 struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const struct backend *backend,
-					       const struct keepalive_policy *keepalive, uint32_t exclude,
+					       const struct keepalive_policy *keepalive,
+					       const struct tried_endpoints *tried, uint32_t last,
 					       uint32_t *ret_index);
 void upstream_pool_leave(struct upstream_pool *pool, struct upstream_endpoint *endpoint);
 /* An idle connection that is silent and open, or NULL. */

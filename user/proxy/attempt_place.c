@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/proxy/attempt_place.h"
+
+#include <errno.h>
+
+#include "policy/balance.h"
+#include "user/base/mem.h"
+#include "user/proxy/exchange.h"
+
+void place_leave(struct stream *stream)
+{
+	struct attempt *attempt = &stream->attempt;
+
+	if (!attempt->endpoint)
+		return;
+	attempt->endpoint->load.in_flight--;
+	upstream_pool_leave(&stream->proxy->pool, attempt->endpoint);
+	attempt->endpoint = NULL;
+}
+
+static const struct keepalive_policy *place_keepalive(const struct stream *stream)
+{
+	const struct backend_tcp *tcp = stream->backend->tcp;
+
+	return tcp ? &tcp->keepalives : &stream->lease->snapshot->config.upstream_keepalives;
+}
+
+int place_choose(struct stream *stream)
+{
+	struct attempt *attempt = &stream->attempt;
+
+	attempt->endpoint = upstream_pool_choose(&stream->proxy->pool, stream->backend->backend,
+						 place_keepalive(stream), attempt->tried,
+						 attempt->endpoint_index, &attempt->endpoint_index);
+	if (!attempt->endpoint)
+		return -ENOMEM;
+	attempt->tries_here++;
+	attempt->endpoint->load.in_flight++;
+	return 0;
+}
+
+static const struct backend_ref *place_list(const struct stream *stream, uint32_t *ret_count)
+{
+	*ret_count = stream->is_tcp ? stream->tcp_route->backend_count : stream->route->backend_count;
+	return stream->is_tcp ? stream->tcp_route->backend_list : stream->route->backend_list;
+}
+
+bool place_has_elsewhere(const struct stream *stream)
+{
+	uint32_t count;
+	const struct backend_ref *list = place_list(stream, &count);
+
+	return balance_has_elsewhere(list, count, stream->backend, stream->attempt.tried);
+}
+
+void place_note_tried(struct stream *stream)
+{
+	struct attempt *attempt = &stream->attempt;
+
+	if (!attempt->tried)
+		attempt->tried = hg_calloc(1, sizeof(*attempt->tried));
+	if (attempt->tried && attempt->endpoint_index != UINT32_MAX)
+		tried_note(attempt->tried, stream->backend->backend->index, attempt->endpoint_index);
+}
+
+int place_change_backend(struct stream *stream)
+{
+	const struct backend_ref *next = stream->backend;
+	uint32_t count;
+	const struct backend_ref *list = place_list(stream, &count);
+
+	if (stream->attempt.tries_here >= next->backend->endpoint_count)
+		next = balance_backend_again(list, count, next, stream->attempt.tried,
+					     proxy_random(stream->proxy));
+	if (next == stream->backend || next->backend->endpoint_count == 0)
+		return 0;
+	place_leave(stream);
+	stream->backend = next;
+	stream->attempt.tries_here = 0;
+	stream->attempt.endpoint_index = UINT32_MAX;
+	return stream->exchange ? exchange_use_backend(stream) : 0;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/proxy/stream.h"
+
+/* Where an attempt goes: a backend of the route, and one of its endpoints. */
+
+/* An endpoint of stream->backend, preferably where the request has not been. 0 or -ENOMEM. */
+int place_choose(struct stream *stream);
+/* Gives the endpoint back. Idempotent. */
+void place_leave(struct stream *stream);
+/* The attempt came to nothing here. */
+void place_note_tried(struct stream *stream);
+/* Somewhere the request may go and has not been. */
+bool place_has_elsewhere(const struct stream *stream);
+/* Each endpoint of the backend gets an attempt, then another backend of the rule. 0 or -ENOMEM. */
+int place_change_backend(struct stream *stream);
