@@ -220,12 +220,12 @@ def all_evicted():
     eq(evicted(gateway), {TWO[0]}, "evicted")
 
 
-@test("a connection that is refused counts as 503, though the request goes elsewhere and no client sees it")
+@test("a refused connection counts as 503, though the request goes elsewhere and no client sees it")
 def refused():
     port = free_port()
     Moody(TWO[0], port)
-@test("a refused connection counts as 503, though the request goes elsewhere and no client sees it")
-                      workers=1)
+    gateway = Gateway(watched(TWO, port, "unhealthyCondition: response.code == 503, "
+                                         "eviction: {duration: 30s}"), workers=1)
     seen = collections.Counter()
     wait_until(lambda: seen.update(statuses(gateway, 1)) or evicted(gateway), 10, "an eviction")
     eq((evicted(gateway), set(seen)), ({TWO[1]}, {200}), "evicted, and what the clients saw")
