@@ -171,3 +171,23 @@ def pooled_post():
     upstream.read(5000)
     upstream.respond(200)
     eq(client.response().status, 200, "status")
+
+
+@test("memory that a peak has left free is given back to the kernel", heavy=True, timeout=90, waits=True)
+def given_back():
+    if is_asan():
+        skip("the sanitizer has a heap of its own")
+    sink = Sink()
+    gateway = Gateway(SIMPLE, origin=f"127.0.0.1:{sink.port}", workers=2)
+    before = gateway.rss_bytes()
+    clients = [H2Client(gateway.port) for _ in range(20)]
+    for client in clients:
+        for _ in range(100):
+            client.request("/", "POST", body=b"held")
+    wait_until(lambda: len(gateway.streams()) == 2000, 30, "the requests")
+    peak = gateway.rss_bytes()
+    for client in clients:
+        client.raw.rst()
+    wait_until(lambda: gateway.metrics()("headgate_streams_open") == 0, 20, "their end")
+    note(f"{before >> 10} KiB, {peak >> 10} KiB with the requests, {gateway.rss_bytes() >> 10} KiB behind")
+    wait_until(lambda: gateway.rss_bytes() - before < (peak - before) / 2, 40, "less than half of it")

@@ -519,6 +519,7 @@ static void gateway_stop(struct gateway *gateway)
 	socket_close(gateway->syn_filter_program);
 	admin_stop(gateway->admin);
 	snapshot_unref(gateway->start_snapshot);
+	heap_trim_stop(&gateway->heap_trim);
 	watch_stop(&gateway->watch);
 	if (gateway->loop) {
 		signals_stop(&gateway->signals, gateway->loop);
@@ -566,6 +567,7 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 		if (watch_start(&gateway->watch, gateway->loop, options->source_list, options->source_count,
 				seen, gateway_on_change) < 0)
 			log_warn("changes of the configuration are not noticed (inotify); SIGHUP reloads");
+		heap_trim_start(&gateway->heap_trim, gateway->loop);
 		log_info("ready: %u workers, %u ports", gateway->worker_count, gateway->snapshot->bind_count);
 		result = loop_run(gateway->loop);
 		log_info("stopped");

@@ -4,6 +4,7 @@
 #include "admin/hooks.h"
 #include "admin/server.h"
 #include "user/loop/signals.h"
+#include "user/gateway/heap_trim.h"
 #include "user/gateway/health_board.h"
 #include "user/gateway/kernel_lanes.h"
 #include "user/gateway/messages.h"
@@ -52,6 +53,7 @@ struct gateway {
 	struct admin_config_status status;
 	struct messages messages;
 	enum gateway_phase phase;
+	struct heap_trim heap_trim;
 	struct timer reload_timer; /* a reload waits for a port that is being closed */
 	uint64_t drain_begin_ms;
 	struct timer drain_timer;
