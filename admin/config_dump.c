@@ -42,23 +42,18 @@ static void dump_text_matches(struct json_writer *w, const char *key, const stru
 	json_close(w);
 }
 
-static const char *path_kind_name(enum path_match_kind kind)
-{
-	static const char *const names[] = {
-		[PATH_EXACT] = "exact",
-		[PATH_PREFIX_SEGMENTS] = "pathPrefix",
-		[PATH_REGEX] = "regex",
-	};
-
-	return names[kind];
-}
+static const char *const path_kind_names[] = {
+	[PATH_EXACT] = "exact",
+	[PATH_PREFIX_SEGMENTS] = "pathPrefix",
+	[PATH_REGEX] = "regex",
+};
 
 static void dump_match(struct json_writer *w, const struct route_match *match)
 {
 	json_open_object(w, NULL);
 	dump_text_matches(w, "headers", match->header_list, match->header_count);
 	json_open_object(w, "path");
-	json_string(w, path_kind_name(match->path_kind), match->path);
+	json_string(w, path_kind_names[match->path_kind], match->path);
 	json_close(w);
 	if (match->method.len)
 		json_string(w, "method", match->method);
@@ -89,15 +84,21 @@ static void dump_backend_refs(struct json_writer *w, const struct backend_ref *l
 	json_close(w);
 }
 
+static void open_route(struct json_writer *w, struct span key, struct span name, struct span namespace,
+		       struct span rule_name)
+{
+	json_key(w, key);
+	json_open_object(w, NULL);
+	json_string(w, "key", key);
+	json_string(w, "name", name);
+	json_string(w, "namespace", namespace);
+	if (rule_name.len)
+		json_string(w, "ruleName", rule_name);
+}
+
 static void dump_route(struct json_writer *w, const struct route *route)
 {
-	json_key(w, route->key);
-	json_open_object(w, NULL);
-	json_string(w, "key", route->key);
-	json_string(w, "name", route->name);
-	json_string(w, "namespace", route->namespace);
-	if (route->rule_name.len)
-		json_string(w, "ruleName", route->rule_name);
+	open_route(w, route->key, route->name, route->namespace, route->rule_name);
 	if (route->kind.len && !span_eq(route->kind, SPAN("HTTPRoute")))
 		json_string(w, "kind", route->kind);
 	dump_strings(w, "hostnames", route->hostname_list, route->hostname_count);
@@ -115,13 +116,7 @@ static void dump_route(struct json_writer *w, const struct route *route)
 
 static void dump_tcp_route(struct json_writer *w, const struct tcp_route *route)
 {
-	json_key(w, route->key);
-	json_open_object(w, NULL);
-	json_string(w, "key", route->key);
-	json_string(w, "name", route->name);
-	json_string(w, "namespace", route->namespace);
-	if (route->rule_name.len)
-		json_string(w, "ruleName", route->rule_name);
+	open_route(w, route->key, route->name, route->namespace, route->rule_name);
 	dump_strings(w, "hostnames", route->hostname_list, route->hostname_count);
 	dump_backend_refs(w, route->backend_list, route->backend_count, true);
 	dump_splice(w, route->splice_off, false);
@@ -171,23 +166,18 @@ static void dump_listener(struct json_writer *w, const struct listener *listener
 	json_close(w);
 }
 
-static const char *bind_protocol_name(enum bind_protocol protocol)
-{
-	static const char *const names[] = {
-		[BIND_HTTP] = "http",
-		[BIND_TLS] = "tls",
-		[BIND_TCP] = "tcp",
-	};
-
-	return names[protocol];
-}
+static const char *const bind_protocol_names[] = {
+	[BIND_HTTP] = "http",
+	[BIND_TLS] = "tls",
+	[BIND_TCP] = "tcp",
+};
 
 static void dump_bind(struct json_writer *w, const struct bind *bind)
 {
 	json_open_object(w, NULL);
 	json_string(w, "key", bind->key);
 	json_string(w, "address", bind->address_text);
-	json_str(w, "protocol", bind_protocol_name(bind->protocol));
+	json_str(w, "protocol", bind_protocol_names[bind->protocol]);
 	json_str(w, "tunnelProtocol", "direct");
 	json_open_object(w, "listeners");
 	for (uint32_t i = 0; i < bind->listener_count; i++)

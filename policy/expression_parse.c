@@ -323,40 +323,39 @@ static const struct expression_node *join_numbers(struct reader *r, const struct
 	return reader_node(r, sign->op, is_whole ? EXPRESSION_INT : EXPRESSION_DOUBLE, a, b);
 }
 
-static const struct expression_node *read_product(struct reader *r)
+/* Operands of `next` with signs between them, from left to right. */
+static const struct expression_node *
+read_chain(struct reader *r, const struct sign_entry *signs, size_t count,
+	   const struct expression_node *(*next)(struct reader *r))
 {
-	static const struct sign_entry signs[] = { { "*", EXPRESSION_MULTIPLY },
-						   { "/", EXPRESSION_DIVIDE },
-						   { "%", EXPRESSION_REMAINDER } };
-	const struct expression_node *a = read_unary(r);
+	const struct expression_node *a = next(r);
 	const struct sign_entry *sign;
 
-	for (uint32_t links = 1; a && (sign = sign_of(r, signs, ARRAY_LEN(signs))); links++) {
+	for (uint32_t links = 1; a && (sign = sign_of(r, signs, count)); links++) {
 		size_t at = r->token.at;
 		const struct expression_node *b;
 
 		reader_advance(r);
-		b = is_too_long(r, links) ? NULL : read_unary(r);
+		b = is_too_long(r, links) ? NULL : next(r);
 		a = b ? join_numbers(r, sign, at, a, b) : NULL;
 	}
 	return a;
 }
 
+static const struct expression_node *read_product(struct reader *r)
+{
+	static const struct sign_entry signs[] = { { "*", EXPRESSION_MULTIPLY },
+						   { "/", EXPRESSION_DIVIDE },
+						   { "%", EXPRESSION_REMAINDER } };
+
+	return read_chain(r, signs, ARRAY_LEN(signs), read_unary);
+}
+
 static const struct expression_node *read_sum(struct reader *r)
 {
 	static const struct sign_entry signs[] = { { "+", EXPRESSION_ADD }, { "-", EXPRESSION_SUBTRACT } };
-	const struct expression_node *a = read_product(r);
-	const struct sign_entry *sign;
 
-	for (uint32_t links = 1; a && (sign = sign_of(r, signs, ARRAY_LEN(signs))); links++) {
-		size_t at = r->token.at;
-		const struct expression_node *b;
-
-		reader_advance(r);
-		b = is_too_long(r, links) ? NULL : read_product(r);
-		a = b ? join_numbers(r, sign, at, a, b) : NULL;
-	}
-	return a;
+	return read_chain(r, signs, ARRAY_LEN(signs), read_product);
 }
 
 static const struct expression_node *join_in(struct reader *r, size_t at, const struct expression_node *a,

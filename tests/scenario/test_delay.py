@@ -4,6 +4,7 @@ import time
 
 from hg import *
 from hg.framework import check_time
+from manifests import GATEWAY, SERVICE
 from plays import acted, play
 from timers import expect_fired, expect_reason, expect_timeout
 
@@ -253,24 +254,7 @@ def reload():
 @test("in a manifest: an AgentgatewayPolicy delays the requests of its HTTPRoute")
 def manifest():
     origin = Origin()
-    gateway = Gateway("""
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: gw, namespace: ns}
-spec: {gatewayClassName: any, listeners: [{name: http, port: @port@, protocol: HTTP}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: svc, namespace: ns}
-spec: {clusterIP: None, ports: [{port: 80}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: svc-1, namespace: ns, labels: {kubernetes.io/service-name: svc}}
-addressType: IPv4
-ports: [{port: @origin_port@}]
-endpoints: [{addresses: [127.0.0.1]}]
----
+    gateway = Gateway(GATEWAY + SERVICE + """
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: slow, namespace: ns}

@@ -4,26 +4,13 @@ import re
 import resource
 
 from hg import *
+from manifests import GATEWAY, ROUTE
 from plays import SIMPLE
 
 STANDALONE = SIMPLE.replace("@port@", "8080").replace("@origin@", "127.0.0.1:8000")
 IDLE = STANDALONE + "frontendPolicies: {http: {http1IdleTimeout: %s}}\n"
 
-MANIFEST = """
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: gw, namespace: ns}
-spec:
-  gatewayClassName: any
-  listeners: [{name: http, port: 8080, protocol: HTTP}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: route, namespace: ns}
-spec:
-  parentRefs: [{name: gw}]
-  rules:
-  - backendRefs: [{name: svc, port: 80}]
+MANIFEST = GATEWAY.replace("@port@", "8080") + ROUTE + """  - backendRefs: [{name: svc, port: 80}]
     timeouts: {request: %s}
 ---
 apiVersion: v1

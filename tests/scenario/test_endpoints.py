@@ -5,15 +5,9 @@ import resource
 import time
 
 from hg import *
+from manifests import GATEWAY, ROUTE
 
-SERVICE = """
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: gw, namespace: ns}
-spec:
-  gatewayClassName: any
-  listeners: [{name: http, port: @port@, protocol: HTTP}]
----
+SERVICE = GATEWAY + """
 apiVersion: v1
 kind: Service
 metadata: {name: svc, namespace: ns}
@@ -25,14 +19,7 @@ metadata: {name: svc-1, namespace: ns, labels: {kubernetes.io/service-name: svc}
 addressType: IPv4
 ports: [{name: http, port: %(port)s, protocol: TCP}]
 endpoints: [%(endpoints)s]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: route, namespace: ns}
-spec:
-  parentRefs: [{name: gw}]
-  rules:
-  - backendRefs: [{name: svc, port: 80}]
+---""" + ROUTE + """  - backendRefs: [{name: svc, port: 80}]
     %(more)s
 """
 

@@ -4,24 +4,11 @@ from hg import *
 from hg import h2_frames as f
 from hg.h2 import H2Client
 from h2cases import connect, fields_of
-from timers import expect_fired, expect_reason, expect_timeout
-
-ROUTE = """
-config: {exposeCloseReason: true, timeouts: %(timeouts)s}
-binds:
-- port: @port@
-  listeners:
-  - routes:
-    - name: all
-      policies: %(policies)s
-      backends:
-      - host: @origin@
-        policies: %(backend)s
-"""
+from timers import TIMED_ROUTE, expect_fired, expect_reason, expect_timeout
 
 
 def routed(policies="{}", backend="{}", timeouts="{}"):
-    return connect(ROUTE % {"policies": policies, "backend": backend, "timeouts": timeouts})
+    return connect(TIMED_ROUTE % {"policies": policies, "backend": backend, "timeouts": timeouts})
 
 
 # ---- timers ----------------------------------------------------------------------------------------------
@@ -196,7 +183,7 @@ binds:
 @test("requestMirror copies HTTP/2 requests")
 def mirror():
     other = Origin()
-    client = connect(ROUTE % {"policies": "{requestMirror: {backend: {host: %s}}}" % other.address,
+    client = connect(TIMED_ROUTE % {"policies": "{requestMirror: {backend: {host: %s}}}" % other.address,
                               "backend": "{}", "timeouts": "{}"})
     eq(client.get("/get?count=m").status, 200, "status")
     wait_until(lambda: other.counter("m") == 1, 3, "the copy")
@@ -214,8 +201,8 @@ def unreachable():
 
 @test("http1MaxHeaders does not bind HTTP/2; config.http2.headers and maxConcurrentStreams do")
 def limits():
-    client = connect("config: {http2: {headers: 20, maxConcurrentStreams: 3}}\n" + ROUTE.split("\n", 2)[2]
-                     % {"policies": "{}", "backend": "{}"})
+    route = TIMED_ROUTE.split("\n", 2)[2] % {"policies": "{}", "backend": "{}"}
+    client = connect("config: {http2: {headers: 20, maxConcurrentStreams: 3}}\n" + route)
     eq(client.theirs.get(f.MAX_CONCURRENT_STREAMS), 3, "MAX_CONCURRENT_STREAMS")
     eq(client.get("/get", [(f"x-{i}", "1") for i in range(16)]).status, 200, "status with 20 fields")
     eq(client.get("/get", [(f"x-{i}", "1") for i in range(21)]).status, 431, "status with 21 and four more")

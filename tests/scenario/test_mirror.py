@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """requestMirror: another backend sees a copy of the head, and the client never notices."""
+import manifests
 from hg import *
 from hg.origin import Blackhole
 
@@ -188,21 +189,7 @@ def repeated():
         wait_counted(gateway, "headgate_mirror_failures_total", failures)
 
 
-MANIFEST = """
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: gw, namespace: ns}
-spec:
-  gatewayClassName: any
-  listeners: [{name: http, port: @port@, protocol: HTTP}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: route, namespace: ns}
-spec:
-  parentRefs: [{name: gw}]
-  rules:
-  - backendRefs: [{name: main, port: 80}]
+MANIFEST = manifests.GATEWAY + manifests.ROUTE + """  - backendRefs: [{name: main, port: 80}]
     filters:
     - {type: RequestMirror, requestMirror: {backendRef: {name: one, port: 80}}}
     - {type: RequestMirror, requestMirror: {backendRef: {name: two, port: 80}, percent: 0}}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which policy wins, on the wire. Every level against every other is in tests/unit/test_effective.c."""
 from hg import *
+from manifests import GATEWAY, ROUTE, SERVICE
 from plays import play
 
 # A response header says which level won.
@@ -79,33 +80,7 @@ def ties():
     eq(len(warnings), 1, f"warnings {warnings}")
 
 
-K8S = """
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: gw, namespace: ns}
-spec:
-  gatewayClassName: any
-  listeners: [{name: http, port: @port@, protocol: HTTP}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: svc, namespace: ns}
-spec: {clusterIP: None, ports: [{port: 80}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: svc-1, namespace: ns, labels: {kubernetes.io/service-name: svc}}
-addressType: IPv4
-ports: [{port: @origin_port@}]
-endpoints: [{addresses: [127.0.0.1]}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: route, namespace: ns}
-spec:
-  parentRefs: [{name: gw}]
-  rules:
-  - name: rule
+K8S = GATEWAY + SERVICE + ROUTE + """  - name: rule
     backendRefs: [{name: svc, port: 80}]
     %s
 """

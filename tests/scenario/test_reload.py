@@ -7,6 +7,7 @@ import threading
 import time
 
 from hg import *
+from manifests import NAMED_GATEWAY, NAMED_REDIRECT
 
 BIND = """
 binds:
@@ -194,41 +195,20 @@ def links():
     wait_generation(gateway, "four")
 
 
-GATEWAY = """
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: @name@, namespace: default}
-spec:
-  gatewayClassName: agentgateway
-  listeners:
-  - {name: http, protocol: HTTP, port: @port@}
-"""
-ROUTE = """
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: @name@, namespace: default}
-spec:
-  parentRefs: [{name: @name@}]
-  rules:
-  - filters:
-    - {type: RequestRedirect, requestRedirect: {path: {type: ReplaceFullPath, replaceFullPath: @to@}}}
-"""
-
-
 @test("in a directory files may be added, changed and removed; other files do not matter")
 def directory():
     def route(name, target):
-        return ROUTE.replace("@name@", name).replace("@to@", target)
+        return NAMED_REDIRECT.replace("@name@", name).replace("@to@", target)
 
     def location(port="port"):
         return (gateway.fetch("/get", port).header("Location") or "").rpartition("/")[2]
 
     def wait(number):
         wait_until(lambda: status(gateway)["generation"] == number, 3, f"generation {number}")
-    gateway = Gateway(directory={"gateway.yaml": GATEWAY.replace("@name@", "a"),
+    gateway = Gateway(directory={"gateway.yaml": NAMED_GATEWAY.replace("@name@", "a"),
                                  "route.yml": route("a", "/one")})
     eq(location(), "one", "Location")
-    gateway.write("more.yaml", GATEWAY.replace("@name@", "b").replace("@port@", "@other@")
+    gateway.write("more.yaml", NAMED_GATEWAY.replace("@name@", "b").replace("@port@", "@other@")
                   + "---" + route("b", "/other"))
     wait(2)
     eq((location(), location("other")), ("one", "other"), "Location on both ports")

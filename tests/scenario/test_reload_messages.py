@@ -3,26 +3,8 @@
 import os
 
 from hg import *
+from manifests import NAMED_GATEWAY, NAMED_REDIRECT
 
-GATEWAY = """
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: @name@, namespace: default}
-spec:
-  gatewayClassName: agentgateway
-  listeners:
-  - {name: http, protocol: HTTP, port: @port@}
-"""
-ROUTE = """
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: @name@, namespace: default}
-spec:
-  parentRefs: [{name: @name@}]
-  rules:
-  - filters:
-    - {type: RequestRedirect, requestRedirect: {path: {type: ReplaceFullPath, replaceFullPath: @to@}}}
-"""
 BIND = """
 binds:
 - port: @port@
@@ -45,8 +27,8 @@ def status(gateway):
 
 @test("a named pipe among the files is refused by name; nothing waits for somebody to write to it")
 def named_pipe():
-    gateway = Gateway(directory={"gateway.yaml": GATEWAY.replace("@name@", "a"),
-                                 "route.yml": ROUTE.replace("@name@", "a").replace("@to@", "/one")})
+    gateway = Gateway(directory={"gateway.yaml": NAMED_GATEWAY.replace("@name@", "a"),
+                                 "route.yml": NAMED_REDIRECT.replace("@name@", "a").replace("@to@", "/one")})
     pipe = os.path.join(os.path.dirname(gateway.files["gateway.yaml"]), "x.yaml")
     os.mkfifo(pipe)
     wait_until(lambda: status(gateway)["reloadsFailed"] == 1, 5, "the refusal of the pipe")
@@ -61,9 +43,9 @@ def named_pipe():
 
 @test("of a directory with one bad object the last error says which object is in the way")
 def bad_object():
-    gateway = Gateway(directory={"gateway.yaml": GATEWAY.replace("@name@", "a"),
-                                 "route.yml": ROUTE.replace("@name@", "a").replace("@to@", "/one")})
-    gateway.write("more.yaml", ROUTE.replace("@name@", "b").replace("@to@", "/two")
+    gateway = Gateway(directory={"gateway.yaml": NAMED_GATEWAY.replace("@name@", "a"),
+                                 "route.yml": NAMED_REDIRECT.replace("@name@", "a").replace("@to@", "/one")})
+    gateway.write("more.yaml", NAMED_REDIRECT.replace("@name@", "b").replace("@to@", "/two")
                   .replace("rules:", "rulez:"))
     wait_until(lambda: status(gateway)["reloadsFailed"] == 1, 5, "the refusal")
     path = gateway.files["more.yaml"]

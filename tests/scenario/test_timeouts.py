@@ -9,20 +9,7 @@ from hg import *
 from hg.framework import binary, check_time
 from hg.origin import Blackhole
 from plays import acted, play
-from timers import expect_fired, expect_reason, expect_timeout
-
-ROUTE = """
-config: {exposeCloseReason: true, timeouts: %(timeouts)s}
-binds:
-- port: @port@
-  listeners:
-  - routes:
-    - name: all
-      policies: %(policies)s
-      backends:
-      - host: @origin@
-        policies: %(backend)s
-"""
+from timers import TIMED_ROUTE, expect_fired, expect_reason, expect_timeout
 
 TCP = """
 config: {timeouts: %(timeouts)s}
@@ -37,7 +24,7 @@ binds:
 
 
 def routed(policies="{}", backend="{}", timeouts="{}"):
-    return ROUTE % {"policies": policies, "backend": backend, "timeouts": timeouts}
+    return TIMED_ROUTE % {"policies": policies, "backend": backend, "timeouts": timeouts}
 
 
 # ---- requestTimeout --------------------------------------------------------------------------------------
@@ -507,7 +494,7 @@ def drain_deadline():
 @test("/trace says which timer fired, and that a connection to a backend failed")
 def which_timer():
     origin = Origin()
-    gateway = Gateway(ROUTE % {"timeouts": "{}", "policies": "{timeout: {requestTimeout: 300ms}}",
+    gateway = Gateway(TIMED_ROUTE % {"timeouts": "{}", "policies": "{timeout: {requestTimeout: 300ms}}",
                                "backend": "{}"}, origin=origin, workers=1)
     eq(gateway.fetch("/delay/20").status, 504, "status")
     check("timer deadline=request_timeout" in gateway.admin("/trace").text, "the timer")

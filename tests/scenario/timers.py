@@ -3,6 +3,19 @@
 from hg import check, eq, wait_until
 from hg.framework import check_time
 
+TIMED_ROUTE = """
+config: {exposeCloseReason: true, timeouts: %(timeouts)s}
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - name: all
+      policies: %(policies)s
+      backends:
+      - host: @origin@
+        policies: %(backend)s
+"""
+
 
 def expect_fired(gateway, timer, count=1):
     """timer_fired_total{timer=} says count, and every other timer 0."""
