@@ -209,8 +209,9 @@ static void conn_hand_up(struct admin_conn *conn)
 static void conn_begin_request(struct admin_conn *conn)
 {
 	struct body_framing *framing = &conn->request.framing;
-	enum http_bad bad = admin_request_parse(span_first(buf_span(&conn->in), conn->scan.head_bytes),
-						&conn->arena, &conn->request);
+	struct span head = span_first(buf_span(&conn->in), conn->scan.head_bytes);
+	enum http_bad bad = admin_request_parse(span_from(head, conn->scan.lead_bytes), &conn->arena,
+						&conn->request);
 
 	if (bad != BAD_NONE) {
 		conn_refuse(conn, http_bad_status(bad), http_bad_text(bad));

@@ -420,6 +420,15 @@ static void decode_strategy(struct decoder *d, const struct yaml_node *node)
 			     "always wins here");
 }
 
+/* Written in the belief that it says something. */
+static void warn_of_empty(struct decoder *d, const struct yaml_node *node, const char *example)
+{
+	if (node && node->kind == YAML_MAP && node->count == 0)
+		config_warning(d->report, node,
+			       "is empty and has no effect; remove it, or write what it is to set, as in %s",
+			       example);
+}
+
 static void decode_policy(struct manifests *m, const struct manifest_object *object)
 {
 	static const struct decode_key keys[] = {
@@ -443,6 +452,9 @@ static void decode_policy(struct manifests *m, const struct manifest_object *obj
 	if (!source.has_section[0] && !source.has_section[1] && !source.has_section[2])
 		config_error(d->report, spec,
 			     "sets nothing; write at least one of frontend, traffic and backend");
+	warn_of_empty(d, decode_get(spec, "frontend"), "frontend: {http: {http1IdleTimeout: 5m}}");
+	warn_of_empty(d, decode_get(spec, "traffic"), "traffic: {timeouts: {request: 10s}}");
+	warn_of_empty(d, decode_get(spec, "backend"), "backend: {http: {requestTimeout: 10s}}");
 	decode_strategy(d, decode_get(spec, "strategy"));
 	decode_frontend(d, decode_get(spec, "frontend"), &source);
 	decode_traffic(d, decode_get(spec, "traffic"), &source);

@@ -256,7 +256,7 @@ static void fuzz_request(struct span in)
 		arena_done(&arena);
 		return;
 	}
-	in = arena_copy(&arena, span_first(in, scan.head_bytes));
+	in = arena_copy(&arena, span_from(span_first(in, scan.head_bytes), scan.lead_bytes));
 	bad = h1_parse_request(in, &arena, &head, &framing);
 	/* With our rules in front there is nothing left that only llhttp refuses. */
 	MUST(bad != BAD_SECOND_READER && bad != BAD_NO_MEMORY);
@@ -322,7 +322,7 @@ static void fuzz_response(struct span in)
 		arena_done(&arena);
 		return;
 	}
-	in = arena_copy(&arena, span_first(in, scan.head_bytes));
+	in = arena_copy(&arena, span_from(span_first(in, scan.head_bytes), scan.lead_bytes));
 	bad = h1_parse_response(in, &arena, &head);
 	MUST(bad != BAD_SECOND_READER && bad != BAD_NO_MEMORY);
 	if (bad == BAD_NONE) {

@@ -28,6 +28,23 @@ binds:
 """
 
 
+@test("one empty line before a request is ignored, at the beginning and behind a body, however it is cut")
+def empty_line():
+    gateway, _ = play()
+    text = ("\r\nPOST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+            "\r\nGET /anything/1 HTTP/1.1\r\nHost: x\r\n\r\n")
+    for cut in range(1, len(text), 5):
+        client = gateway.client().send(text[:cut])
+        client.send(text[cut:])
+        eq(client.response().body, b"abc", f"the echo, cut at {cut}")
+        eq(client.response().json()["path"], "/anything/1", f"the path, cut at {cut}")
+        client.close()
+    client = gateway.client().send("GET /anything/1 HTTP/1.1\r\nHost: x\r\n\r\n\r\n")
+    client.response()
+    client.send("\r\nGET /anything/2 HTTP/1.1\r\nHost: x\r\n\r\n")
+    eq(client.response().status, 400, "status after two empty lines")
+
+
 @test("a hundred pipelined requests are answered in order on one backend connection")
 def in_order():
     gateway, _ = play()

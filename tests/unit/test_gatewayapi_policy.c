@@ -194,6 +194,24 @@ TEST(selectors_have_a_bound_together)
 
 #define IN "AgentgatewayPolicy n/p: spec."
 
+TEST(a_section_that_sets_nothing_is_a_warning)
+{
+	static const char *const rows[][2] = {
+		{ POLICY TO_GATEWAY "frontend: {}" END, "spec.frontend: is empty and has no effect" },
+		{ POLICY TO_ROUTE "traffic: {}" END, "spec.traffic: is empty and has no effect" },
+		{ POLICY TO_SERVICE "backend: {}" END, "spec.backend: is empty and has no effect" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct config_case c;
+
+		config_case_text(&c, rows[i][0]);
+		config_case_accepted(&c);
+		config_case_says(&c, CONFIG_WARNING, "a.yaml:2:", rows[i][1]);
+		config_case_done(&c);
+	}
+}
+
 TEST(wrong_policies_are_refused)
 {
 	static const struct config_refusal rows[] = {

@@ -21,6 +21,7 @@ static const struct good {
 } goods[] = {
 	{ TEXT(GET HOST "\r\n"), 1, false },
 	{ TEXT("GET / HTTP/1.0\r\n\r\n"), 0, false },
+	{ TEXT("\r\n" GET HOST "\r\n"), 1, false }, /* RFC 9112 2.2 */
 	{ TEXT("QUERY /a?b=%20!$&'()*+,;=:@/?~ HTTP/1.1\r\n" HOST "\r\n"), 1, false },
 	{ TEXT("!#$%&'*+-.^_`|~09azAZ /\"<>\\^`{|} HTTP/1.1\r\n\r\n"), 0, false },
 	{ TEXT("OPTIONS * HTTP/1.1\r\n" HOST "\r\n"), 1, false },
@@ -74,7 +75,11 @@ static const struct refused {
 	{ TEXT(GET "\xff: a\r\n\r\n"), BAD_FIELD_NAME, false },
 	{ TEXT(GET "Host(x): a\r\n\r\n"), BAD_FIELD_NAME, false },
 	/* Rule 4: the request line. */
-	{ TEXT("\r\nGET / HTTP/1.1\r\n\r\n"), BAD_REQUEST_LINE, false },
+	{ TEXT("\r\n\r\nGET / HTTP/1.1\r\n\r\n"), BAD_REQUEST_LINE, false },
+	{ TEXT("\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), BAD_VERSION, false },
+	{ TEXT("\r\n\nGET / HTTP/1.1\r\n\r\n"), BAD_REQUEST_LINE, false },
+	{ TEXT("\r\n GET / HTTP/1.1\r\n\r\n"), BAD_METHOD, false },
+	{ TEXT("\r\rGET / HTTP/1.1\r\n\r\n"), BAD_REQUEST_LINE, false },
 	{ TEXT("\nGET / HTTP/1.1\r\n\r\n"), BAD_REQUEST_LINE, false },
 	{ TEXT("\rGET / HTTP/1.1\r\n\r\n"), BAD_REQUEST_LINE, false },
 	{ TEXT(" GET / HTTP/1.1\r\n\r\n"), BAD_METHOD, false },

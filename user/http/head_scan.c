@@ -121,8 +121,8 @@ static bool is_preface(const struct walk *w)
 	static const char line[] = "PRI * HTTP/2";
 	size_t begin = w->scan->word_start;
 
-	return !w->scan->is_response && begin == 6 && (size_t)(w->at - w->base) >= 11 &&
-	       memcmp(w->base, line, 11) == 0 && w->base[11] == line[11];
+	return !w->scan->is_response && !w->scan->lead_bytes && begin == 6 &&
+	       (size_t)(w->at - w->base) >= 11 && memcmp(w->base, line, 11) == 0 && w->base[11] == line[11];
 }
 
 static enum http_bad scan_version(struct walk *w)
@@ -299,18 +299,29 @@ static enum http_bad scan_part(struct walk *w, struct span head, size_t bound, b
 	return bad;
 }
 
-enum scan_step head_scan_run(struct head_scan *scan, struct span head, const struct head_limits *limits)
+/* An empty line before a request. False when that is all there is, or a CR without its LF. */
+static bool skip_empty_line(struct head_scan *scan, struct span head)
+{
+	if (scan->is_response || scan->state != SCAN_METHOD || scan->lead_bytes || head.data[0] != '\r')
+		return true;
+	scan->offset = 1;
+	if (head.len == 1)
+		return false;
+	if (head.data[1] != '\n') {
+		refuse(scan, BAD_REQUEST_LINE);
+		return false;
+	}
+	scan->lead_bytes = 2;
+	scan->offset = 2;
+	return head.len > 2;
+}
+
+static enum scan_step scan_head(struct head_scan *scan, struct span head, const struct head_limits *limits)
 {
 	size_t line_bound = (size_t)limits->line_bytes + 2;
 	struct walk walk = { .scan = scan, .base = head.data, .max_fields = limits->fields };
 	enum http_bad bad;
 
-	if (scan->state == SCAN_ENDED)
-		return SCAN_DONE;
-	if (scan->state == SCAN_REFUSED)
-		return SCAN_BAD;
-	if (head.len <= scan->offset)
-		return SCAN_MORE;
 	walk.at = head.data + scan->offset;
 	if (is_in_start_line(scan)) {
 		if (scan->is_response || line_bound > limits->head_bytes)
@@ -335,4 +346,25 @@ enum scan_step head_scan_run(struct head_scan *scan, struct span head, const str
 			return refuse(scan, BAD_HEAD_TOO_LONG);
 	}
 	return SCAN_MORE;
+}
+
+enum scan_step head_scan_run(struct head_scan *scan, struct span head, const struct head_limits *limits)
+{
+	enum scan_step step;
+
+	if (scan->state == SCAN_ENDED)
+		return SCAN_DONE;
+	if (scan->state == SCAN_REFUSED)
+		return SCAN_BAD;
+	if (head.len <= scan->offset)
+		return SCAN_MORE;
+	if (!skip_empty_line(scan, head))
+		return scan->state == SCAN_REFUSED ? SCAN_BAD : SCAN_MORE;
+	/* The limits, and the places of words, are those of the head. */
+	scan->offset -= scan->lead_bytes;
+	step = scan_head(scan, span_from(head, scan->lead_bytes), limits);
+	scan->offset += scan->lead_bytes;
+	if (step == SCAN_DONE)
+		scan->head_bytes += scan->lead_bytes;
+	return step;
 }

@@ -15,8 +15,8 @@
  * The result is a function of the bytes alone: however they were cut into calls, the same byte is the first
  * one refused, for the same reason.
  *
- * Stricter than the RFC, on purpose:
- *   - no empty line before the request line (RFC 9112 2.2 lets a server skip one): REQUEST_LINE;
+ * One empty line before a request line is skipped (RFC 9112 2.2: some clients end a body with a CRLF that is
+ * not counted), a second one is REQUEST_LINE. Stricter than the RFC, on purpose:
  *   - a status line may end after the three digits (RFC 9112 4 wants a blank): no two parsers differ on that.
  * Laxer in one place: the line "PRI * HTTP/2.0", with which HTTP/2 begins, passes. It is no request.
  */
@@ -38,7 +38,8 @@ struct head_scan {
 	uint32_t offset; /* bytes already judged; after SCAN_BAD that of the refused byte */
 	uint32_t word_start; /* of the word of the start line that is being read */
 	uint32_t field_count;
-	uint32_t head_bytes; /* length of the head with its final CRLF, when done */
+	uint32_t head_bytes; /* to the end of its final CRLF, when done; the next one included */
+	uint8_t lead_bytes; /* of the empty line before it, which is no part of it: 0 or 2 */
 	enum http_bad bad;
 };
 

@@ -8,7 +8,7 @@
 static enum head_read head_take(struct span bytes, const struct head_scan *scan, struct arena *arena,
 				struct span *ret_head)
 {
-	*ret_head = arena_copy(arena, span_first(bytes, scan->head_bytes));
+	*ret_head = arena_copy(arena, span_from(span_first(bytes, scan->head_bytes), scan->lead_bytes));
 	return ret_head->data ? HEAD_READ_DONE : HEAD_READ_MEMORY;
 }
 
