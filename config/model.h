@@ -53,6 +53,11 @@ enum escaped_slashes {
 	ESCAPED_DECODE,
 };
 
+enum trace_method {
+	TRACE_METHOD_DENY = 1, /* 405 */
+	TRACE_METHOD_FORWARD,
+};
+
 /* frontend http: always complete, defaults filled in. */
 struct frontend_http {
 	uint64_t max_buffer_bytes;
@@ -68,6 +73,7 @@ struct frontend_http {
 	struct opt_duration http2_keepalive_timeout;
 	enum normalize_path normalize_path;
 	enum escaped_slashes escaped_slashes;
+	enum trace_method trace;
 };
 
 struct frontend_tcp {

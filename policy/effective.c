@@ -315,7 +315,8 @@ static bool sets_only_idle(const struct frontend_http *http)
 	return http->sets_http1_idle_timeout && !http->sets_max_buffer && !http->http1_max_headers.is_set &&
 	       !http->http2_window_bytes.is_set && !http->http2_connection_window_bytes.is_set &&
 	       !http->http2_frame_bytes.is_set && !http->http2_keepalive_interval.is_set &&
-	       !http->http2_keepalive_timeout.is_set && !http->normalize_path && !http->escaped_slashes;
+	       !http->http2_keepalive_timeout.is_set && !http->normalize_path && !http->escaped_slashes &&
+	       !http->trace;
 }
 
 /*

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Methods and statuses that decide whether there is a body."""
 from hg import *
+from hg.h2 import fetch2
 from plays import acted, play
 
 
@@ -73,10 +74,54 @@ def statuses():
 def methods():
     gateway, _ = play()
     client = gateway.client()
-    for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "QUERY", "PURGE", "PROPFIND",
-                   "get",
+    for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "QUERY", "PURGE", "PROPFIND", "get",
                    "M-SEARCH", "!#$%&'*+-.^_`|~", "X" * 40):
         eq(client.request(method, "/anything").response(method).json()["method"], method, "method")
+
+
+TRACED = """
+binds:
+- port: @port@
+  listeners: [{routes: [{backends: [{host: @origin@}]}]}]
+frontendPolicies: {http: {trace: forward}}
+"""
+
+
+@test("TRACE is 405 with what is allowed, unless the configuration says otherwise; HTTP/2 as well")
+def trace():
+    gateway, origin = play()
+    answer = gateway.client().request("TRACE", "/anything").response("TRACE")
+    eq((answer.status, "GET" in answer.header("Allow")), (405, True), "status and Allow")
+    eq(gateway.wait_log(lambda r: r.status == 405)["close_reason"], "request_bad", "close_reason")
+    eq(fetch2(gateway.port, "/anything", "TRACE").status, 405, "status over HTTP/2")
+    gateway = Gateway(TRACED, origin=origin)
+    eq(gateway.client().request("TRACE", "/anything").response("TRACE").json()["method"], "TRACE", "method")
+
+
+@test("Max-Forwards counts down for OPTIONS and TRACE and is answered here at 0; other methods carry it on")
+def max_forwards():
+    backend = Backend()
+    gateway = Gateway(TRACED, origin=backend)
+    client = gateway.client()
+    for method, sent, seen in (("OPTIONS", "1", "0"), ("TRACE", "10", "9"), ("GET", "0", "0"),
+                               ("GET", "x", "x")):
+        client.request(method, "/a", {"Max-Forwards": sent})
+        upstream = backend.accept() if method == "OPTIONS" else upstream
+        eq(upstream.read_request().header("Max-Forwards"), seen, f"{method} with {sent}")
+        upstream.respond(200)
+        eq(client.response(method).status, 200, f"status of {method}")
+    client.request("OPTIONS", "*", {"Max-Forwards": "0"})
+    eq(client.response("OPTIONS").status, 200, "OPTIONS that ends here")
+    client.request("TRACE", "/a?b", {"Max-Forwards": "0", "X-Mine": "1", "Authorization": "secret",
+                                     "Cookie": "c"})
+    answer = client.response("TRACE")
+    eq((answer.status, answer.header("Content-Type")), (200, "message/http"), "TRACE that ends here")
+    check(answer.text.startswith("TRACE /a?b HTTP/1.1\r\n"), answer.text)
+    check("\r\nX-Mine: 1\r\n" in answer.text, answer.text)
+    check("secret" not in answer.text and "Cookie" not in answer.text, f"secrets: {answer.text}")
+    for value in ("-1", "", "1, 2", "99999999999999999999"):
+        eq(gateway.client().request("OPTIONS", "/a", {"Max-Forwards": value}).response("OPTIONS").status, 400,
+           f"status for {value!r}")
 
 
 @test("OPTIONS * and absolute targets arrive in the form a backend wants")

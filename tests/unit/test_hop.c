@@ -216,6 +216,39 @@ static int add_all(void *context)
 	return error;
 }
 
+TEST(max_forwards_counts_down_for_TRACE_and_OPTIONS_alone)
+{
+	static const struct {
+		enum http_method method;
+		const char *value;
+		enum hop_limit limit;
+		const char *left;
+	} rows[] = {
+		{ METHOD_OPTIONS, "10", HOP_GOES_ON, "9" },
+		{ METHOD_TRACE, "1", HOP_GOES_ON, "0" },
+		{ METHOD_TRACE, "0", HOP_ENDS_HERE, "0" },
+		{ METHOD_TRACE, "00", HOP_ENDS_HERE, "00" },
+		{ METHOD_OPTIONS, "-1", HOP_IS_BAD, "-1" },
+		{ METHOD_OPTIONS, "", HOP_IS_BAD, "" },
+		{ METHOD_GET, "0", HOP_GOES_ON, "0" },
+		{ METHOD_GET, "x", HOP_GOES_ON, "x" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct request_head head = { .method = rows[i].method };
+
+		fields_init(&head.fields, &arena);
+		assert_int_equal(hop_count_down(&head), HOP_GOES_ON);
+		assert_int_equal(fields_add(&head.fields, SPAN("Max-Forwards"), span_str(rows[i].value)), 0);
+		assert_int_equal(hop_count_down(&head), rows[i].limit);
+		assert_true(span_eq(fields_get(&head.fields, FIELD_MAX_FORWARDS)->value,
+				    span_str(rows[i].left)));
+		assert_int_equal(fields_add(&head.fields, SPAN("max-forwards"), SPAN("3")), 0);
+		assert_int_equal(hop_count_down(&head),
+				 rows[i].method == METHOD_GET ? HOP_GOES_ON : HOP_IS_BAD);
+	}
+}
+
 TEST(no_memory_is_an_error)
 {
 	assert_true(alloc_fail_each(add_all, NULL) >= 3);

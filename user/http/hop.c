@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "user/base/text.h"
 #include "user/base/limits.h"
 #include "user/http/wire.h"
 
@@ -214,4 +215,23 @@ bool hop_was_forwarded(const struct fields *fields)
 {
 	return fields_have(fields, FIELD_X_FORWARDED_FOR) || fields_have(fields, FIELD_FORWARDED) ||
 	       fields_have(fields, FIELD_VIA) || fields_have(fields, FIELD_CDN_LOOP);
+}
+
+enum hop_limit hop_count_down(struct request_head *head)
+{
+	const struct field *field = fields_get(&head->fields, FIELD_MAX_FORWARDS);
+	char digits[24];
+	struct span less;
+	uint64_t left;
+
+	if (!field || (head->method != METHOD_TRACE && head->method != METHOD_OPTIONS))
+		return HOP_GOES_ON;
+	if (fields_count_of(&head->fields, FIELD_MAX_FORWARDS) > 1 || span_parse_u63(field->value, &left) < 0)
+		return HOP_IS_BAD;
+	if (left == 0)
+		return HOP_ENDS_HERE;
+	less = arena_copy(head->fields.arena, span_of(digits, text_u64(digits, left - 1)));
+	if (!less.data || fields_set(&head->fields, SPAN("max-forwards"), less) < 0)
+		return HOP_NO_MEMORY;
+	return HOP_GOES_ON;
 }

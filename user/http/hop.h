@@ -38,5 +38,13 @@ uint32_t hop_count_laps(const struct fields *fields, struct span id);
 int hop_add_lap(struct fields *fields, struct span id); /* 0 or -ENOMEM; id must live as long as the head */
 /* The request came through a gateway, as far as its fields say. */
 bool hop_was_forwarded(const struct fields *fields);
+enum hop_limit {
+	HOP_GOES_ON,
+	HOP_ENDS_HERE, /* Max-Forwards is 0: the request is answered by whoever has it */
+	HOP_IS_BAD, /* it is no number, or there are two of it */
+	HOP_NO_MEMORY,
+};
+/* Max-Forwards of TRACE and OPTIONS counts down (RFC 9110 7.6.2); other methods have none. */
+enum hop_limit hop_count_down(struct request_head *head);
 /* "1.1 headgate", appended (RFC 9110 7.6.3); the version is that of the message received. 0 or -ENOMEM. */
 int hop_add_via(struct fields *fields, uint8_t version_major, uint8_t version_minor);

@@ -157,10 +157,44 @@ static enum http_bad exchange_normalise(struct stream *stream, const struct fron
 	return path_normalise(head->path, &rules, &stream->exchange->arena, &head->path);
 }
 
+static enum stream_step exchange_end_here(struct stream *stream)
+{
+	if (stream->exchange->head.method == METHOD_TRACE)
+		return response_trace(stream);
+	return response_local(stream, 200, (struct span){ 0 }, (struct span){ 0 });
+}
+
+/* TRACE, and how far it and OPTIONS may go. False: *ret_step answers. */
+static bool exchange_may_go_on(struct stream *stream, const struct bind *bind, enum stream_step *ret_step)
+{
+	struct request_head *head = &stream->exchange->head;
+
+	if (head->method == METHOD_TRACE && bind->http->trace != TRACE_METHOD_FORWARD) {
+		*ret_step = response_error(stream, 405, SPAN("TRACE is not allowed"), END_REQUEST_BAD);
+		return false;
+	}
+	switch (hop_count_down(head)) {
+	case HOP_GOES_ON:
+		return true;
+	case HOP_ENDS_HERE:
+		*ret_step = exchange_end_here(stream);
+		return false;
+	case HOP_IS_BAD:
+		*ret_step = response_error(stream, 400, SPAN("Max-Forwards is not a number"),
+					   END_REQUEST_BAD);
+		return false;
+	case HOP_NO_MEMORY:
+		break;
+	}
+	*ret_step = response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
+	return false;
+}
+
 enum stream_step exchange_route(struct stream *stream)
 {
 	const struct bind *bind = stream->client->bind->bind;
 	struct route_found found;
+	enum stream_step step;
 	enum http_bad bad;
 
 	stream->is_grpc = grpc_is_call(&stream->exchange->head.fields);
@@ -168,6 +202,8 @@ enum stream_step exchange_route(struct stream *stream)
 		return STEP_WAIT;
 	if (!bind)
 		return response_error(stream, 404, SPAN("bind not found"), END_CONFIG_REMOVED);
+	if (!exchange_may_go_on(stream, bind, &step))
+		return step;
 	if (hop_count_laps(&stream->exchange->head.fields, exchange_loop_id(stream)) >= LIMIT_LOOP_LAPS)
 		return response_error(stream, 508, SPAN("loop detected"), END_LOOP);
 	bad = exchange_normalise(stream, bind->http);

@@ -2,6 +2,7 @@
 #include "user/proxy/response.h"
 
 #include "policy/headers.h"
+#include "user/base/text.h"
 #include "user/base/limits.h"
 #include "user/http/grpc.h"
 #include "user/http/hop.h"
@@ -153,14 +154,27 @@ static void response_drop_attempt(struct stream *stream)
 		stream->back->drop(stream, true);
 }
 
-static int response_add_facts(struct stream *stream, struct fields *fields, struct span location,
-			      enum end_reason reason)
+/* An answer of our own. */
+struct local_answer {
+	uint16_t status;
+	enum end_reason reason;
+	struct span body;
+	struct span type; /* of the body; empty: text */
+	struct span location; /* empty: none */
+};
+
+static int response_add_facts(struct stream *stream, struct fields *fields, const struct local_answer *answer)
 {
+	enum end_reason reason = answer->reason;
 	int error = 0;
 
 	fields_init(fields, &stream->exchange->arena);
-	if (location.len)
-		error = fields_add(fields, SPAN("location"), location);
+	if (answer->location.len)
+		error = fields_add(fields, SPAN("location"), answer->location);
+	/* RFC 9110 15.5.6: a 405 says what would do. */
+	if (!error && answer->status == 405 && reason != END_LOCAL_REPLY)
+		error = fields_add(fields, SPAN("allow"),
+				   SPAN("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"));
 	if (!error && stream->lease->snapshot->config.expose_close_reason && reason != END_LOCAL_REPLY)
 		error = fields_add(fields, SPAN("x-headgate-close-reason"),
 				   span_str(end_reason_text(reason)));
@@ -188,22 +202,22 @@ static int response_say_as_grpc(struct stream *stream, struct reply *reply, stru
 	return grpc_answer(fields, status, text);
 }
 
-static enum stream_step response_reply(struct stream *stream, uint16_t status, struct span body,
-				       struct span location, enum end_reason reason)
+static enum stream_step response_reply(struct stream *stream, const struct local_answer *answer)
 {
 	struct fields fields;
 	struct reply reply = {
-		.status = status,
-		.body = body,
+		.status = answer->status,
+		.body = answer->body,
+		.content_type = answer->type,
 		.fields = &fields,
 		.is_head = stream->exchange->head.method == METHOD_HEAD,
 		.date = proxy_date(stream->proxy),
 	};
 
-	stream->reason = reason;
-	stream->status = status;
-	if (response_add_facts(stream, &fields, location, reason) < 0 ||
-	    response_say_as_grpc(stream, &reply, &fields, reason) < 0 ||
+	stream->reason = answer->reason;
+	stream->status = answer->status;
+	if (response_add_facts(stream, &fields, answer) < 0 ||
+	    response_say_as_grpc(stream, &reply, &fields, answer->reason) < 0 ||
 	    stream->front->send_reply(stream, &reply) < 0) {
 		stream_finish(stream, END_INTERNAL, STREAM_END_RESET);
 		return STEP_WAIT;
@@ -225,13 +239,49 @@ enum stream_step response_error(struct stream *stream, uint16_t status, struct s
 	}
 	response_drop_attempt(stream);
 	stream->exchange->error = body;
-	return response_reply(stream, status, body, (struct span){ 0 }, reason);
+	return response_reply(stream,
+			      &(struct local_answer){ .status = status, .reason = reason, .body = body });
 }
 
 enum stream_step response_local(struct stream *stream, uint16_t status, struct span body,
 				struct span location)
 {
-	return response_reply(stream, status, body, location, END_LOCAL_REPLY);
+	return response_reply(stream, &(struct local_answer){ .status = status,
+							      .reason = END_LOCAL_REPLY,
+							      .body = body,
+							      .location = location });
+}
+
+static bool is_secret(const struct field *field)
+{
+	return field->id == FIELD_AUTHORIZATION || field->id == FIELD_PROXY_AUTHORIZATION ||
+	       field->id == FIELD_COOKIE;
+}
+
+enum stream_step response_trace(struct stream *stream)
+{
+	const struct request_head *head = &stream->exchange->head;
+	struct local_answer answer = { .status = 200,
+				       .reason = END_LOCAL_REPLY,
+				       .type = SPAN("message/http") };
+	struct text text;
+
+	text_init(&text);
+	text_fmt(&text, "%.*s %.*s HTTP/%s\r\n", SPAN_FMT(head->method_text), SPAN_FMT(head->target),
+		 head->version_major == 2 ? "2" : head->version_minor ? "1.1" : "1.0");
+	for (uint32_t i = 0; i < head->fields.count; i++) {
+		const struct field *field = &head->fields.list[i];
+
+		if (!is_secret(field))
+			text_fmt(&text, "%.*s: %.*s\r\n", SPAN_FMT(field->name), SPAN_FMT(field->value));
+	}
+	text_str(&text, "\r\n");
+	if (!text_error(&text))
+		answer.body = arena_copy(&stream->exchange->arena, text_span(&text));
+	text_done(&text);
+	if (!answer.body.data)
+		return response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
+	return response_reply(stream, &answer);
 }
 
 static enum end_reason response_bad_reason(uint16_t status)
@@ -253,8 +303,8 @@ enum stream_step response_bad_request(struct stream *stream, enum http_bad bad)
 		return STEP_WAIT;
 	}
 	response_drop_attempt(stream);
-	return response_reply(stream, status, (struct span){ 0 }, (struct span){ 0 },
-			      response_bad_reason(status));
+	return response_reply(stream, &(struct local_answer){ .status = status,
+							      .reason = response_bad_reason(status) });
 }
 
 void response_flush_reply(struct stream *stream)
