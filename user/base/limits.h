@@ -91,6 +91,8 @@ enum limits {
 	 * the socket.
 	 */
 	LIMIT_GATE_TAKE_BYTES = 1024 * 1024,
+	/* Requests of a worker whose bodies may leave so much behind; the others go by other lanes. */
+	LIMIT_GATE_UPLOADS = 64,
 	/* Capacity asked for a splice pipe; the kernel may give less. */
 	LIMIT_PIPE_BYTES = 1024 * 1024,
 	LIMIT_IDLE_PIPES = 64, /* kept per worker; more are closed */

@@ -63,10 +63,41 @@ static struct timer *conn_gate_retry(struct conn *conn)
 	return &container_of(conn->gate, struct conn_gate, socket)->retry;
 }
 
+bool conn_count_upload(struct conn *conn, struct counters *counters)
+{
+	struct conn_gate *gate = container_of(conn->gate, struct conn_gate, socket);
+
+	if (gate->counters)
+		return true;
+	if (counter_get(counters, COUNTER_GATE_UPLOADS) >= LIMIT_GATE_UPLOADS)
+		return false;
+	counter_add(counters, COUNTER_GATE_UPLOADS, 1);
+	gate->counters = counters;
+	return true;
+}
+
+static void conn_uncount_upload(struct conn *conn)
+{
+	struct conn_gate *gate = container_of(conn->gate, struct conn_gate, socket);
+
+	if (gate->counters)
+		gauge_sub(gate->counters, COUNTER_GATE_UPLOADS, 1);
+	gate->counters = NULL;
+}
+
+/* What it has left behind is no more than any other connection may hold. */
+static void conn_review_upload(struct conn *conn)
+{
+	if (!conn->gate->inbound && gate_socket_is_drained(conn->gate) &&
+	    buf_len(&conn->in) <= LIMIT_READ_BYTES)
+		conn_uncount_upload(conn);
+}
+
 static void conn_leave_gate(struct conn *conn)
 {
 	if (!conn->gate)
 		return;
+	conn_uncount_upload(conn);
 	timer_cancel(loop_timers(conn->loop), conn_gate_retry(conn));
 	gate_socket_remove(conn->gate);
 	hg_free(container_of(conn->gate, struct conn_gate, socket));
@@ -186,6 +217,8 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 		return 0;
 	if (!conn->can_read)
 		return -EAGAIN;
+	if (conn->gate)
+		conn_review_upload(conn);
 	do
 		len = recv(conn_fd(conn), memory, size, MSG_DONTWAIT);
 	while (len < 0 && errno == EINTR);
@@ -273,6 +306,7 @@ void conn_take_verdict_off(struct conn *conn)
 	}
 	buf_release(&conn->in);
 	conn->can_read = true;
+	conn_review_upload(conn);
 }
 
 enum end_reason conn_end_reason(int error, enum end_reason reset)

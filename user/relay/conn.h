@@ -8,6 +8,7 @@
 #include "user/base/end_reason.h"
 #include "user/kernel/sockmap/socket.h"
 #include "user/loop/loop.h"
+#include "user/obs/counters.h"
 
 /*
  * One TCP or Unix stream socket of ours with its two queues. The socket is edge-triggered and registered
@@ -46,6 +47,7 @@ struct conn {
 struct conn_gate {
 	struct gate_socket socket;
 	struct conn *conn;
+	struct counters *counters; /* borrowed; not NULL: it counts in COUNTER_GATE_UPLOADS */
 	struct timer retry; /* passed bytes may not be readable yet although recv() said EAGAIN */
 };
 
@@ -73,6 +75,12 @@ static inline int conn_fd(const struct conn *conn)
  * there before, since nobody has tried to send and so the kernel would not tell (SOCK_NOSPACE, tcp_poll).
  */
 int conn_join_gate(struct conn *conn, struct gate_worker *worker);
+/*
+ * One request body more of those that may leave LIMIT_GATE_TAKE_BYTES in conn->in, after conn_join_gate(). It
+ * counts until they are used up (conn_recv(), conn_take_verdict_off()), or the connection is closed. false:
+ * there are LIMIT_GATE_UPLOADS.
+ */
+bool conn_count_upload(struct conn *conn, struct counters *counters);
 /*
  * Takes the verdict of the kernel lane off a socket that is no source any more: what was passed up on it and
  * not read yet is read into conn->in. Up to LIMIT_GATE_TAKE_BYTES: beyond it stays on, and conn_recv() takes

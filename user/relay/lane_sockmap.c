@@ -236,6 +236,18 @@ static int sockmap_prepare(struct relay *relay)
 	return 0;
 }
 
+/* Behind it the client may have sent what is not for the kernel: all of it waits here. */
+static bool sockmap_is_upload(const struct relay *relay)
+{
+	return relay->direction == RELAY_IN && relay->decoder.kind != BODY_TUNNEL;
+}
+
+static bool sockmap_is_full(const struct relay *relay)
+{
+	return sockmap_is_upload(relay) &&
+	       counter_get(relay->shared->counters, COUNTER_GATE_UPLOADS) >= LIMIT_GATE_UPLOADS;
+}
+
 static int sockmap_start(struct relay *relay)
 {
 	struct gate_direction_options options = {
@@ -250,6 +262,8 @@ static int sockmap_start(struct relay *relay)
 		error = conn_join_gate(relay->sink, worker);
 	if (!error)
 		error = conn_join_gate(relay->source, worker);
+	if (!error && sockmap_is_upload(relay) && !conn_count_upload(relay->source, relay->shared->counters))
+		error = -EBUSY;
 	if (error)
 		return error;
 	options.source = relay->source->gate;
@@ -263,7 +277,7 @@ static enum lane_answer lane_sockmap_enter(struct relay *relay)
 	struct pace pace;
 	int error;
 
-	if (!relay->gate_allowed)
+	if (!relay->gate_allowed || sockmap_is_full(relay))
 		return LANE_NO;
 	/* Of the two ways of a tunnel only one gets in: not the one that says nothing. */
 	if (relay->decoder.kind == BODY_TUNNEL && relay->probe_reads == 0)
