@@ -183,6 +183,34 @@ static const struct retry_policy *retry_of(const struct precedence *precedence)
 	return retry && retry->attempts ? retry : NULL;
 }
 
+static bool is_limit(const struct opt_duration *limit)
+{
+	return limit->is_set && limit->ns;
+}
+
+/*
+ * A rule's own timeouts take the place of the gateway's as a whole. Whoever limited every request there may
+ * not know that this rule has no such limit now.
+ */
+static void warn_of_hidden_limit(const struct seal *seal, const struct precedence_winner *outer,
+				 const struct route *route)
+{
+	const struct timeout_policy *hidden = outer->object, *own = route->effective.timeout;
+	const char *name = NULL;
+
+	if (!hidden || !own || hidden == own || !outer->attachment)
+		return;
+	if (is_limit(&hidden->request) && !own->request.is_set)
+		name = "request";
+	else if (is_limit(&hidden->backend_request) && !own->backend_request.is_set)
+		name = "backendRequest";
+	if (name)
+		config_message_at(seal->report, CONFIG_WARNING, route->where,
+				  "the limit %s of policy %s does not hold here: the timeouts of this rule "
+				  "take the place of that policy as a whole; write %s here, too, 0s for none",
+				  name, QUOTE(outer->attachment->policy->key), name);
+}
+
 static int seal_route(struct seal *seal, const struct precedence *outer, const struct listener *listener,
 		      struct route *route)
 {
@@ -203,6 +231,7 @@ static int seal_route(struct seal *seal, const struct precedence *outer, const s
 		.redirect = precedence_object(&precedence, POLICY_REDIRECT),
 		.direct = precedence_object(&precedence, POLICY_DIRECT_RESPONSE),
 	};
+	warn_of_hidden_limit(seal, &outer->of[POLICY_TIMEOUT], route);
 	result = route->is_refused ? 0 : mirrors_collect(seal, &precedence, route);
 	if (route->is_refused)
 		route->effective = (struct route_policies){ 0 };

@@ -230,6 +230,40 @@ TEST(nothing_is_merged)
 	fixture_done(&f);
 }
 
+TEST(a_limit_that_a_rule_hides_without_saying_so_is_a_warning)
+{
+	static const struct timeout_policy both = { .request = { true, 1 }, .backend_request = { true, 2 } },
+					   off = { .request = { true, 0 } },
+					   request = { .request = { true, 3 } },
+					   backend = { .backend_request = { true, 4 } },
+					   none = { .request = { true, 0 }, .backend_request = { true, 0 } };
+	static const struct {
+		const struct timeout_policy *outer;
+		const struct timeout_policy *own;
+		const char *warning; /* NULL: none */
+	} rows[] = {
+		{ &both, &request, "the limit backendRequest of policy \"weak\" does not hold here" },
+		{ &request, &backend,
+		  "the limit request of policy \"weak\" does not hold here" },
+		{ &both, &none, NULL },
+		{ &off, &backend, NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct fixture f;
+
+		fixture_init(&f);
+		fixture_put(&f, AT_GATEWAY, POLICY_TIMEOUT, rows[i].outer, "weak");
+		fixture_put(&f, AT_ROUTE, POLICY_TIMEOUT, rows[i].own, "strong");
+		fixture_seal(&f);
+		assert_int_equal(model_messages(&f.model, CONFIG_WARNING, "does not hold here"),
+				 rows[i].warning ? 1 : 0);
+		if (rows[i].warning)
+			assert_int_equal(model_messages(&f.model, CONFIG_WARNING, rows[i].warning), 1);
+		fixture_done(&f);
+	}
+}
+
 TEST(kinds_do_not_get_in_each_others_way)
 {
 	static const struct timeout_policy timeout = { .request = { true, 1 } };
