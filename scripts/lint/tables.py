@@ -3,7 +3,7 @@
 
 # Directory of the including file -> what it may include (fnmatch, from the root). A file may always include
 # its own directory. From the ground up:
-#   base < loop < net, http, obs, kernel/common < h2, kernel/* < relay < upstream < proxy < worker < gateway
+#   base < loop, http, obs, kernel/common < net, h2, kernel/* < relay < upstream < proxy < worker < gateway
 # with policy and the configuration's model beside them.
 GROUND = ["user/base/*", "user/loop/*"]
 MODEL = ["policy/*", "config/model*.h", "config/snapshot.h", "config/policy_kinds.def"]
@@ -12,13 +12,13 @@ LAYERS = {
     "user/base": [],
     "user/loop": ["user/base/*"],
     "user/net": GROUND,
-    "user/http": GROUND,
-    "user/obs": GROUND,
-    "user/h2": GROUND + ["user/http/*"],
-    "user/kernel/common": GROUND + ["bpf/*", "gen/*"],
-    "user/kernel/sockmap": GROUND + ["user/kernel/common/*", "bpf/*", "gen/*"],
-    "user/kernel/near": GROUND + ["user/kernel/common/*", "bpf/*", "gen/*"],
-    "user/kernel/ctl": GROUND + ["user/kernel/*", "bpf/*", "gen/*"],
+    "user/http": ["user/base/*"],
+    "user/obs": ["user/base/*"],
+    "user/h2": ["user/base/*", "user/http/*"],
+    "user/kernel/common": ["user/base/*", "bpf/*", "gen/*"],
+    "user/kernel/sockmap": ["user/base/*", "user/kernel/common/*", "bpf/*", "gen/*"],
+    "user/kernel/near": ["user/base/*", "user/kernel/common/*", "bpf/*", "gen/*"],
+    "user/kernel/ctl": ["user/base/*", "user/kernel/*", "bpf/*", "gen/*"],
     "user/relay": GROUND + ["user/net/*", "user/http/*", "user/h2/*", "user/obs/*", "user/kernel/*"],
     "policy": [
         "user/base/*", "user/http/head.h", "user/http/fields.h", "user/http/target.h", "user/http/*.def",

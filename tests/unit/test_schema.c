@@ -8,6 +8,8 @@
 #include "config/standalone/policy.h"
 #include "config/standalone/route.h"
 #include "config/standalone/static.h"
+#include "policy/effective.h"
+#include "policy/merge.h"
 
 enum colour { COLOUR_NONE, COLOUR_RED, COLOUR_BLUE };
 
@@ -301,6 +303,81 @@ TEST(lanes_and_modes_wait_only_when_they_are_turned_on)
 	new.splice.lane_near = new.splice.force = true;
 	assert_late(&static_schema, &old, &new,
 		    "workerThreads, adminAddr, dns.refresh, splice.lanes, splice.force");
+}
+
+/* ---- the members of policies that are merged: policy/merge.c has its own list of them */
+
+static bool is_manifest_key(const struct schema_row *row)
+{
+	return row->key && row->type != SCHEMA_NOTHING && row->style != STYLE_STANDALONE;
+}
+
+/* Every key, with the first or the second value that it may have. */
+static uint32_t put_all_keys(struct text *out, const struct schema *schema, unsigned int nth)
+{
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < schema->row_count; i++) {
+		const struct schema_row *row = &schema->rows[i];
+
+		if (!is_manifest_key(row))
+			continue;
+		count++;
+		text_fmt(out, "%s: ", row->key);
+		if (row->type == SCHEMA_WORD)
+			text_str(out, (row->manifest_words ? row->manifest_words : row->words)[nth]);
+		else if (row->type == SCHEMA_DURATION)
+			text_fmt(out, "%us", nth + 1);
+		else
+			text_fmt(out, "%llu", (unsigned long long)row->range.min + nth);
+		text_str(out, ", ");
+	}
+	return count;
+}
+
+TEST(members_that_merge_are_the_keys_of_the_rows)
+{
+	static const char gateway[] =
+		"{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}, spec: "
+		"{gatewayClassName: headgate, listeners: [{name: l, port: 80, protocol: HTTP}]}}\n";
+	static const char policy[] =
+		"---\n{apiVersion: agentgateway.dev/v1alpha1, kind: AgentgatewayPolicy, "
+		"metadata: {name: p%u}, spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: "
+		"Gateway, name: g}], %s";
+	static const struct {
+		enum policy_kind kind;
+		const char *section;
+	} rows[] = {
+		{ POLICY_FRONTEND_HTTP, "frontend: {http: {" },
+		{ POLICY_TIMEOUT, "traffic: {timeouts: {" },
+		{ POLICY_BACKEND_HTTP, "backend: {http: {" },
+	};
+	unsigned int merged = 0;
+
+	for (unsigned kind = 0; kind < POLICY_KIND_COUNT; kind++)
+		merged += merge_is_possible((enum policy_kind)kind);
+	assert_int_equal(merged, ARRAY_LEN(rows));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct config_case c;
+		struct text text;
+		uint32_t count = 0;
+
+		text_init(&text);
+		text_str(&text, gateway);
+		for (unsigned int nth = 0; nth < 2; nth++) {
+			text_fmt(&text, policy, nth, rows[i].section);
+			count = put_all_keys(&text, policy_schema(rows[i].kind), nth);
+			text_str(&text, "}}}}\n");
+		}
+		text_char(&text, '\0');
+		config_case_text(&c, text.data);
+		config_case_accepted(&c);
+		assert_int_equal(policy_seal(c.snapshot, &c.report), 0);
+		assert_int_equal(c.snapshot->policy_count, 2);
+		assert_int_equal(c.snapshot->policy_list[1].lost_count, count);
+		config_case_done(&c);
+		text_done(&text);
+	}
 }
 
 static void assert_rows(const struct schema *schema, size_t size_bytes)
