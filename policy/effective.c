@@ -345,7 +345,7 @@ static bool sets_only_idle(const struct frontend_http *http)
 	       !http->http2_window_bytes.is_set && !http->http2_connection_window_bytes.is_set &&
 	       !http->http2_frame_bytes.is_set && !http->http2_keepalive_interval.is_set &&
 	       !http->http2_keepalive_timeout.is_set && !http->normalize_path && !http->escaped_slashes &&
-	       !http->trace;
+	       !http->trace && !http->underscores;
 }
 
 /*

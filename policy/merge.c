@@ -33,6 +33,7 @@ static const struct merge_field http_fields[] = {
 	PLAIN(struct frontend_http, normalize_path, "normalizePath"),
 	PLAIN(struct frontend_http, escaped_slashes, "escapedSlashes"),
 	PLAIN(struct frontend_http, trace, "trace"),
+	PLAIN(struct frontend_http, underscores, "headersWithUnderscores"),
 };
 
 static const struct merge_field timeout_fields[] = {

@@ -83,7 +83,7 @@ static const struct schema_row frontend_http_rows[] = {
 	{ "http2KeepaliveTimeout", AS_OPT_DURATION(struct frontend_http, http2_keepalive_timeout),
 	  AT_LEAST(NS_PER_MS), MANIFEST_AT_LEAST(NS_PER_S), .dump = DUMP_NULL,
 	  .preset_doc = "`20s` with PINGs", .doc = "no answer within it closes the connection" },
-	/* In the order of enum normalize_path, enum escaped_slashes and enum trace_method. */
+	/* In the order of enum normalize_path, enum escaped_slashes, enum trace_method, enum underscores. */
 	{ "normalizePath", AS_WORD(struct frontend_http, normalize_path), .word_base = NORMALIZE_FULL,
 	  WORDS("full", "keepSlashes", "off"), MANIFEST_WORDS("Full", "KeepSlashes", "Off"),
 	  .preset_doc = "`full`",
@@ -98,6 +98,10 @@ static const struct schema_row frontend_http_rows[] = {
 	{ "trace", AS_WORD(struct frontend_http, trace), .word_base = TRACE_METHOD_DENY,
 	  WORDS("deny", "forward"), MANIFEST_WORDS("Deny", "Forward"), .preset_doc = "`deny`",
 	  .doc = "TRACE requests, which show a client what was added on the way: 405, or like any other" },
+	{ "headersWithUnderscores", AS_WORD(struct frontend_http, underscores), .word_base = UNDERSCORES_KEEP,
+	  WORDS("keep", "drop", "reject"), MANIFEST_WORDS("Keep", "Drop", "Reject"), .preset_doc = "`keep`",
+	  .doc = "request fields with `_` in their name: passed on, left out, or 400. What a backend may take "
+		 "for a field that frames a message never passes" },
 	{ "http1HeaderCase", .refusal = NOT_YET },
 	{ "http2MaxHeaderSize", .refusal = NOT_YET },
 	{ "maxConnectionDuration", .refusal = "is not supported yet; use config.timeouts.maxConnectionAge" },

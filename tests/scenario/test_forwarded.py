@@ -30,6 +30,14 @@ def untrusted():
        ("127.0.0.1", "http", "real", None), "fields")
 
 
+def play_at(backend, more=""):
+    return Gateway(more + """
+binds:
+- port: @port@
+  listeners: [{routes: [{backends: [{host: @origin@}]}]}]
+""", origin=backend)
+
+
 @test("what only a gateway could say is taken from strangers, underscores or not, and left to trusted peers")
 def untrusted_relatives():
     names = ["X-Forwarded-Port", "X-Forwarded-Server", "X-Forwarded", "X-Real-IP", "X-Retry-Attempt",
@@ -161,3 +169,39 @@ def response_order():
     answer = gateway.client().get("/response-headers?Set-Cookie=a%3D1&X-B=2&Set-Cookie=b%3D2&X-A=1")
     eq([pair for pair in answer.headers.pairs if pair[0] in ("Set-Cookie", "X-B", "X-A")],
        [("Set-Cookie", "a=1"), ("X-B", "2"), ("Set-Cookie", "b=2"), ("X-A", "1")], "fields")
+
+
+@test("a name that is read as a framing one never passes, nor does a trailer that speaks for a gateway")
+def twins():
+    backend = Backend()
+    gateway = play_at(backend)
+    client = gateway.client().send(
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent_Length: 7\r\n"
+        "transfer_Encoding: chunked\r\nProxy_Connection: close\r\nX_Fine: 1\r\n\r\n"
+        "3\r\nabc\r\n0\r\nX-Sum: 1\r\nX-Real-IP: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\n"
+        "X-Forwarded-Port: 1\r\nAUTHORIZATION: x\r\nContent_Length: 9\r\nX_Sum: 2\r\n\r\n")
+    upstream = backend.accept()
+    head = upstream.read_until(b"\r\n\r\n").decode()
+    names = [line.split(":")[0].lower() for line in head.split("\r\n")[1:] if line]
+    eq([name for name in names if "_" in name], ["x_fine"], "names with an underscore")
+    body = upstream.read_until(b"\r\n\r\n").decode()
+    eq(body, "3\r\nabc\r\n0\r\nX-Sum: 1\r\nX_Sum: 2\r\n\r\n", "body and trailers")
+    upstream.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer_Encoding: x\r\n\r\n"
+                  "0\r\nX-Sum: 3\r\nX-Forwarded-Server: me\r\n\r\n")
+    answer = client.read_until(b"X-Sum: 3\r\n\r\n").decode()
+    check("X-Forwarded-Server" not in answer and "Transfer_Encoding" not in answer, answer)
+
+
+@test("names with underscores are kept, dropped or refused, as configured")
+def underscores():
+    for rule, want in (("keep", "1"), ("drop", None), ("reject", 400)):
+        backend = Backend()
+        gateway = play_at(backend, f"frontendPolicies: {{http: {{headersWithUnderscores: {rule}}}}}\n")
+        client = gateway.client().request("GET", "/", {"X_Fine": "1"})
+        if want == 400:
+            eq(client.response().status, 400, "status")
+            continue
+        upstream = backend.accept()
+        eq(upstream.read_request().header("X_Fine"), want, f"the field with {rule}")
+        upstream.respond(200)
+        eq(client.response().status, 200, "status")

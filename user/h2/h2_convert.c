@@ -7,6 +7,7 @@
 #include "user/http/head_check.h"
 #include "user/http/target.h"
 #include "user/http/wire.h"
+#include "user/http/spelling.h"
 
 /* ---- into the heads of the program ---- */
 
@@ -162,10 +163,10 @@ static bool is_passed_on(const struct h2_head *head, const struct field *field)
 
 	if (field->name.len && field->name.data[0] == ':')
 		return false;
+	if (head->kind == H2_HEAD_TRAILERS)
+		return spelling_may_trail(field);
 	if (id == FIELD_OTHER)
 		return true;
-	if (head->kind == H2_HEAD_TRAILERS)
-		return (field_flags_of(id) & FIELD_NO_TRAILER) == 0;
 	if (id == FIELD_TE)
 		return head->kind == H2_HEAD_REQUEST && span_eq_nocase(field->value, SPAN("trailers"));
 	if (id == FIELD_CONTENT_LENGTH || (id == FIELD_HOST && head->kind == H2_HEAD_REQUEST))

@@ -8,6 +8,7 @@
 #include "user/base/mem.h"
 #include "user/base/text.h"
 #include "user/base/octets.h"
+#include "user/http/spelling.h"
 #include "user/http/wire.h"
 
 /* What the walk does with a byte of the framing, besides taking a new state. */
@@ -177,11 +178,6 @@ static enum http_bad trailers_check(const struct body_decoder *d)
 	return BAD_NONE;
 }
 
-static bool is_trailer_allowed(enum field_id id)
-{
-	return (field_flags_of(id) & (FIELD_NO_TRAILER | FIELD_HOP)) == 0;
-}
-
 enum http_bad body_trailers(const struct body_decoder *d, struct arena *arena, struct fields *ret_trailers)
 {
 	struct span rest = arena_copy(arena, body_trailer_bytes(d));
@@ -193,7 +189,9 @@ enum http_bad body_trailers(const struct body_decoder *d, struct arena *arena, s
 		return BAD_NO_MEMORY;
 	fields_init(&trailers, arena);
 	while (trailer_cut(&rest, &name, &value)) {
-		if (is_trailer_allowed(field_id_of(name)) && fields_add(&trailers, name, value) < 0)
+		struct field field = { .name = name, .value = value, .id = field_id_of(name) };
+
+		if (spelling_may_trail(&field) && fields_put(&trailers, &field) < 0)
 			return BAD_NO_MEMORY;
 	}
 	*ret_trailers = trailers;
@@ -397,7 +395,7 @@ int chunk_write_end(struct buf *out, const struct fields *trailers, size_t max_b
 
 		if (!wire_field_is_clean(field))
 			return -EINVAL;
-		if (is_trailer_allowed(field->id))
+		if (spelling_may_trail(field))
 			size += wire_field_bytes(field);
 	}
 	error = buf_reserve(out, size, max_bytes);
@@ -405,7 +403,7 @@ int chunk_write_end(struct buf *out, const struct fields *trailers, size_t max_b
 		return error;
 	at = wire_put(buf_tail(out), SPAN("0\r\n"));
 	for (uint32_t i = 0; i < count; i++) {
-		if (is_trailer_allowed(trailers->list[i].id))
+		if (spelling_may_trail(&trailers->list[i]))
 			at = wire_put_field(at, &trailers->list[i]);
 	}
 	wire_put(at, SPAN("\r\n"));

@@ -5,6 +5,7 @@
 
 #include "user/base/text.h"
 #include "user/base/limits.h"
+#include "user/http/spelling.h"
 #include "user/http/wire.h"
 
 /* A field whose name was emptied goes with the next strip_retain(). No parsed field has an empty name. */
@@ -50,7 +51,7 @@ static bool is_end_to_end(const struct field *field, void *context)
 	if (field == kept)
 		return true;
 	return field->name.len > 0 && field->id != FIELD_CONTENT_LENGTH &&
-	       (field_flags_of(field->id) & FIELD_HOP) == 0;
+	       (field_flags_of(field->id) & FIELD_HOP) == 0 && !spelling_is_framing_twin(field);
 }
 
 /* "trailers" is the one coding of TE that says something to the next hop, RFC 9110 10.1.4. */
@@ -117,36 +118,12 @@ static struct span forwarded_for(const struct fields *fields, struct span last)
 	return span_of(bytes, size);
 }
 
-/* CGI and its heirs read "_" as "-": what a backend may take for `name`. */
-static bool is_read_as(struct span field, struct span name)
-{
-	for (size_t i = 0; field.len == name.len && i < name.len; i++) {
-		char c = field.data[i] == '_' ? '-' : field.data[i];
-
-		if (c != name.data[i] && (c | 0x20) != name.data[i])
-			return false;
-	}
-	return field.len == name.len;
-}
-
 /* What only a gateway in front of us could know, besides the fields that are replaced by our own. */
 static bool is_no_claim(const struct field *field, void *context)
 {
-	static const struct span claims[] = {
-		{ "forwarded", 9 },	     { "x-forwarded", 11 },	 { "x-forwarded-for", 15 },
-		{ "x-forwarded-proto", 17 }, { "x-forwarded-host", 16 }, { "x-forwarded-port", 16 },
-		{ "x-forwarded-server", 18 }, { "x-real-ip", 9 },	 { "x-retry-attempt", 15 },
-	};
-
 	(void)context;
-	if (field->id == FIELD_X_FORWARDED_FOR || field->id == FIELD_X_FORWARDED_PROTO ||
-	    field->id == FIELD_X_FORWARDED_HOST || field->name.len < 9 || field->name.len > 18)
-		return true;
-	for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]); i++) {
-		if (is_read_as(field->name, claims[i]))
-			return false;
-	}
-	return true;
+	return field->id == FIELD_X_FORWARDED_FOR || field->id == FIELD_X_FORWARDED_PROTO ||
+	       field->id == FIELD_X_FORWARDED_HOST || !spelling_is_claim(field->name);
 }
 
 /* Keeps what is there, from a trusted peer, else says what we know. */

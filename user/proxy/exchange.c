@@ -157,6 +157,27 @@ static enum http_bad exchange_normalise(struct stream *stream, const struct fron
 	return path_normalise(head->path, &rules, &stream->exchange->arena, &head->path);
 }
 
+static bool is_without_underscore(const struct field *field, void *context)
+{
+	(void)context;
+	return span_find(field->name, '_') < 0;
+}
+
+/* False: a name has an underscore, and none may have. */
+static bool exchange_check_names(struct stream *stream, enum underscores rule)
+{
+	struct fields *fields = &stream->exchange->head.fields;
+	uint32_t count = fields->count;
+
+	if (rule == UNDERSCORES_DROP)
+		fields_retain(fields, is_without_underscore, NULL);
+	for (uint32_t i = 0; rule == UNDERSCORES_REJECT && i < count; i++) {
+		if (!is_without_underscore(&fields->list[i], NULL))
+			return false;
+	}
+	return true;
+}
+
 static enum stream_step exchange_end_here(struct stream *stream)
 {
 	if (stream->exchange->head.method == METHOD_TRACE)
@@ -206,6 +227,8 @@ enum stream_step exchange_route(struct stream *stream)
 		return step;
 	if (hop_count_laps(&stream->exchange->head.fields, exchange_loop_id(stream)) >= LIMIT_LOOP_LAPS)
 		return response_error(stream, 508, SPAN("loop detected"), END_LOOP);
+	if (!exchange_check_names(stream, bind->http->underscores))
+		return response_error(stream, 400, SPAN("underscore in a field name"), END_REQUEST_BAD);
 	bad = exchange_normalise(stream, bind->http);
 	if (bad)
 		return response_bad_request(stream, bad);

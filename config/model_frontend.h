@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Part of config/model.h: what governs the connections of clients. */
+
+struct opt_duration {
+	bool is_set;
+	uint64_t ns;
+};
+
+struct opt_u64 {
+	bool is_set;
+	uint64_t value;
+};
+
+/* Same object for downstream and upstream sockets. Dumped with all four members. */
+struct keepalive_policy {
+	bool enabled;
+	uint64_t time_ns;
+	uint64_t interval_ns;
+	uint32_t retries;
+};
+
+/* 0 in these four: not said. */
+enum normalize_path {
+	NORMALIZE_FULL = 1,
+	NORMALIZE_KEEP_SLASHES,
+	NORMALIZE_OFF,
+};
+
+enum escaped_slashes {
+	ESCAPED_REJECT = 1,
+	ESCAPED_KEEP,
+	ESCAPED_DECODE,
+};
+
+enum underscores {
+	UNDERSCORES_KEEP = 1,
+	UNDERSCORES_DROP,
+	UNDERSCORES_REJECT,
+};
+
+enum trace_method {
+	TRACE_METHOD_DENY = 1, /* 405 */
+	TRACE_METHOD_FORWARD,
+};
+
+/* frontend http: always complete, defaults filled in. */
+struct frontend_http {
+	uint64_t max_buffer_bytes;
+	struct opt_u64 http1_max_headers; /* unset: max_headers of the static part */
+	uint64_t http1_idle_timeout_ns;
+	/* Written in the configuration, not only there by default. */
+	bool sets_max_buffer;
+	bool sets_http1_idle_timeout;
+	struct opt_u64 http2_window_bytes;
+	struct opt_u64 http2_connection_window_bytes;
+	struct opt_u64 http2_frame_bytes;
+	struct opt_duration http2_keepalive_interval;
+	struct opt_duration http2_keepalive_timeout;
+	enum normalize_path normalize_path;
+	enum escaped_slashes escaped_slashes;
+	enum trace_method trace;
+	enum underscores underscores;
+};
+
+struct frontend_tcp {
+	struct keepalive_policy keepalives;
+};
+
+enum connect_mode {
+	CONNECT_DENY,  /* 405 */
+	CONNECT_ROUTE, /* a tunnel to the backend of the route */
+};
+
+struct frontend_connect {
+	enum connect_mode mode;
+};
