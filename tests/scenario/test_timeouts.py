@@ -296,7 +296,7 @@ def body_stall():
 @test("an upload that stalls behind the head of its response ends by clientBodyStall, not while the response "
       "moves, and not when it is whole", waits=True)
 def body_stall_behind_head():
-    gateway, backend = acted(routed(timeouts="{clientBodyStall: 1s}"))
+    gateway, backend = acted(routed(timeouts="{clientBodyStall: 2s}"))
 
     def begin(body):
         client = gateway.client()
@@ -309,8 +309,8 @@ def body_stall_behind_head():
         return client, upstream
     whole, upstream_of_whole = begin("0123456789")
     moving, upstream = begin("half")
-    for _ in range(6):
-        time.sleep(0.3)
+    for _ in range(5):
+        time.sleep(0.6)
         upstream.send("1\r\n.\r\n")
         moving.read_until(b".\r\n")
     client, upstream = begin("half")

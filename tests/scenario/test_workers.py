@@ -240,14 +240,14 @@ def idle_up_to_descriptors():
 def busy_up_to_descriptors():
     gateway = start(most=1000, workers=1, origin=Origin())
     limit_descriptors(gateway, 256)
-    clients = [hold(gateway.client()) for _ in range(150)]
-    wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 150, 10, "all of them")
-    clients += [hold(gateway.client()) for _ in range(100)]
+    clients = [hold(gateway.client()) for _ in range(120)]
+    wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 120, 10, "all of them")
+    clients += [hold(gateway.client()) for _ in range(130)]
     wait_until(lambda: gateway.metrics()("headgate_downstream_accepted_total") == 250, 10, "all of them")
     check(gateway.metrics()("headgate_downstream_refused_total") >= 50, "nobody was refused")
     eq(fetch(gateway.ready_port, "/healthz/ready").status, 200, "readiness")
     eq(gateway.admin("/streams").status, 200, "the admin port")
-    eq([finish(client) for client in clients[:150]], [200] * 150, "status of the held requests")
+    eq([finish(client) for client in clients[:120]], [200] * 120, "status of the held requests")
 
 
 @test("without config.limits.maxConnections the descriptor limit says how many, a larger one is warned about")
