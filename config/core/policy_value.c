@@ -100,8 +100,8 @@ static const struct schema_row frontend_http_rows[] = {
 	  .doc = "TRACE requests, which show a client what was added on the way: 405, or like any other" },
 	{ "headersWithUnderscores", AS_WORD(struct frontend_http, underscores), .word_base = UNDERSCORES_KEEP,
 	  WORDS("keep", "drop", "reject"), MANIFEST_WORDS("Keep", "Drop", "Reject"), .preset_doc = "`keep`",
-	  .doc = "request fields with `_` in their name: passed on, left out, or 400. What a backend may take "
-		 "for a field that frames a message never passes" },
+	  .doc = "request fields with `_` in their name: passed on, left out, or 400. What a backend may "
+		 "take for a field that frames a message never passes" },
 	{ "http1HeaderCase", .refusal = NOT_YET },
 	{ "http2MaxHeaderSize", .refusal = NOT_YET },
 	{ "maxConnectionDuration", .refusal = "is not supported yet; use config.timeouts.maxConnectionAge" },
