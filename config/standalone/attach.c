@@ -52,6 +52,10 @@ void standalone_frontend_policies(struct standalone *s, const struct yaml_node *
 
 	if (!policy_entries_known(d, node, frontend_entries, ARRAY_LEN(frontend_entries)))
 		return;
+	if (node->count == 0)
+		config_warning(d->report, node,
+			       "is empty and has no effect; remove it, or write what it is to set, as in "
+			       "frontendPolicies: {http: {http1IdleTimeout: 5m}}");
 	if (log && alias)
 		config_error_key(d->report, alias,
 				 "\"logging\" is another name of \"accessLog\"; write only one of them");

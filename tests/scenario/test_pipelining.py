@@ -113,6 +113,16 @@ def every_cut():
        "answers byte by byte")
 
 
+@test("a lone CRLF begins no request: the connection stays idle, and ends as an idle one")
+def empty_line_idle():
+    gateway, _ = play("config: {timeouts: {clientHeaderMin: 100ms}}\n" + MIXED +
+                      "frontendPolicies: {http: {http1IdleTimeout: 1s}}\n")
+    for lone in ("\r", "\r\n"):
+        client = gateway.client()
+        client.send(lone)
+        client.expect_fin()  # without the 408 of a head that is late
+
+
 @test("a pipelined request behind one that closes is not served")
 def behind_close():
     gateway, backend = acted()

@@ -360,3 +360,13 @@ TEST(a_null_is_like_a_missing_key)
 			 0);
 	config_case_done(&c);
 }
+
+TEST(empty_frontend_policies_are_warned_about)
+{
+	struct config_case c;
+
+	config_case_text(&c, "frontendPolicies: {}\n");
+	config_case_accepted(&c);
+	config_case_says(&c, CONFIG_WARNING, "a.yaml:1:19: frontendPolicies: ", "is empty and has no effect");
+	config_case_done(&c);
+}

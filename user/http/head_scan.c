@@ -368,3 +368,8 @@ enum scan_step head_scan_run(struct head_scan *scan, struct span head, const str
 		scan->head_bytes += scan->lead_bytes;
 	return step;
 }
+
+bool head_scan_has_begun(const struct head_scan *scan)
+{
+	return scan->state > SCAN_METHOD || (scan->lead_bytes ? scan->offset > 2 : scan->offset > 1);
+}

@@ -50,3 +50,5 @@ void head_scan_init(struct head_scan *scan, bool is_response);
  * the answer.
  */
 enum scan_step head_scan_run(struct head_scan *scan, struct span head, const struct head_limits *limits);
+/* A request is there, as far as the bytes say: an empty line, or its CR, is nothing yet. */
+bool head_scan_has_begun(const struct head_scan *scan);

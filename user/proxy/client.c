@@ -149,7 +149,7 @@ void client_next(struct client *client)
 /* Its first byte ends the idle time: a head that begins just before that is over is not lost. */
 static void client_begin_head(struct client *client)
 {
-	if (client->state == CLIENT_READ_HEAD || buf_len(&client->conn.in) == 0)
+	if (client->state == CLIENT_READ_HEAD || !head_scan_has_begun(&client->http->scan))
 		return;
 	client->deadline_ms = client->http->head_timeout_ms
 				      ? proxy_now_ms(client->proxy) + client->http->head_timeout_ms

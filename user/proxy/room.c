@@ -37,10 +37,13 @@ void room_note(struct client *client)
 	}
 }
 
-/* What has come and is not read yet may be a request: its event is about to be delivered. */
+/*
+ * What has come and is not read yet may be a request: its event is about to be delivered. An empty line in
+ * front of one is none.
+ */
 static bool client_may_end(const struct client *client)
 {
-	return buf_len(&client->conn.in) == 0 && io_peek(conn_fd(&client->conn)) <= 0;
+	return buf_len(&client->conn.in) <= client->http->scan.offset && io_peek(conn_fd(&client->conn)) <= 0;
 }
 
 static void room_end(struct client *client)
