@@ -314,6 +314,9 @@ TEST(trailers_lose_what_may_not_be_there)
 	assert_int_equal(fields_add(&fields, SPAN("Set-Cookie"), SPAN("a")), 0);
 	assert_int_equal(fields_add(&fields, SPAN("TE"), SPAN("trailers")), 0);
 	assert_int_equal(fields_add(&fields, SPAN(":path"), SPAN("/")), 0);
+	assert_int_equal(fields_add(&fields, SPAN("X-Real-IP"), SPAN("6")), 0);
+	assert_int_equal(fields_add(&fields, SPAN("x_forwarded_for"), SPAN("6")), 0);
+	assert_int_equal(fields_add(&fields, SPAN("content_length"), SPAN("6")), 0);
 	assert_int_equal(fields_add(&fields, SPAN("B"), SPAN(" c ")), 0);
 	head = h2_head_from_trailers(&fields);
 	assert_string_equal(h2_text_of(head), "grpc-status=0\nb=c\n");

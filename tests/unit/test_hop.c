@@ -49,6 +49,10 @@ static const struct strip {
 	  "Host=a" },
 	{ TEXT(GET "Transfer-Encoding: chunked\r\nTrailer: X\r\n" END), "Host=a|Trailer=X" },
 	{ TEXT(GET "Content-Length: 0\r\n" END), "Host=a" },
+	/* What some backends read as framing. */
+	{ TEXT(GET "Content_Length: 5\r\nTRANSFER_ENCODING: chunked\r\nkeep_alive: 1\r\n"
+	       "Proxy_Connection: x\r\nHTTP2_Settings: x\r\nContent_Lengths: 1\r\nUser_Agent: u\r\n" END),
+	  "Host=a|Content_Lengths=1|User_Agent=u" },
 	/* Nominations of what routes, frames, authorises or tells where a request came from. */
 	{ TEXT(GET "Connection: Host, Content-Length, X-Forwarded-For, Authorization, Cookie, Via\r\n"
 	       "X-Forwarded-For: 1\r\nAuthorization: 2\r\nCookie: 3\r\nVia: 4\r\n" END),

@@ -12,7 +12,8 @@ static const struct body_framing chunked = { .kind = BODY_CHUNKED };
 static int read_trailers(void *context)
 {
 	struct span text = SPAN("0\r\nX-Sum: 1 \r\nAuthorization: a\r\nConnection: b\r\nGrpc-Status: 0\r\n"
-				"set-cookie: c\r\nX-Sum:2\r\n\r\n");
+				"set-cookie: c\r\nX-Real-IP: d\r\nX_Forwarded-Port: e\r\n"
+				"Transfer_Encoding: f\r\nx-forwarded: g\r\nX-Sum:2\r\n\r\n");
 	struct body_decoder decoder;
 	struct fields trailers;
 	struct span payload;
