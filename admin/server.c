@@ -166,6 +166,19 @@ static bool server_has_room(struct admin_server *server)
 	       server_evict(server, CONN_BODY) || server_evict_stalled(server);
 }
 
+/* No descriptor is left: whoever is idle at any of the ports makes room. */
+static bool server_make_room(struct net_listener *listener)
+{
+	struct admin *admin = container_of(listener, struct admin_listener, listener)->server->admin;
+
+	for (enum admin_port port = 0; port < ADMIN_PORT_COUNT; port++) {
+		if (server_evict(&admin->servers[port], CONN_IDLE) ||
+		    server_evict(&admin->servers[port], CONN_LINGER))
+			return true;
+	}
+	return false;
+}
+
 static void server_on_accept(struct net_listener *listener, int fd, const struct address *peer)
 {
 	struct admin_listener *own = container_of(listener, struct admin_listener, listener);
@@ -209,6 +222,7 @@ static int server_listen(struct admin_server *server, const struct address *addr
 		socket_close(fd);
 		return error;
 	}
+	own->listener.make_room = server_make_room;
 	server->listener_count++;
 	return 0;
 }

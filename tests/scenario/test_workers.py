@@ -314,6 +314,20 @@ def no_descriptors():
     check(metrics("headgate_downstream_refused_total") >= 1, "nothing was counted as refused")
 
 
+@test("no descriptor left for readiness: an idle connection of the admin servers makes room")
+def no_descriptor_readiness():
+    gateway = start(workers=1)
+    idle = [Raw(gateway.admin_port) for _ in range(5)]
+    for client in idle:
+        eq(client.get("/logging").status, 200, "status")
+    limit_descriptors(gateway, lowest_free(gateway))
+    for _ in range(3):
+        eq(fetch(gateway.ready_port, "/healthz/ready").status, 200, "readiness")
+    idle[0].expect_end()
+    eq(idle[4].get("/logging").status, 200, "status of the last that came")
+    limit_descriptors(gateway, 1000)
+
+
 @test("no descriptor left for a backend connection: 503, and the gateway goes on")
 def no_descriptor_upstream():
     gateway = start(workers=1)
