@@ -72,6 +72,10 @@ enum retry_decision retry_decide(const struct retry_policy *policy, const struct
 		return RETRY_NO_OUTCOME;
 	if (facts->retries_done >= policy->attempts || facts->retries_done >= LIMIT_RETRY_ATTEMPTS)
 		return RETRY_NO_ATTEMPTS_LEFT;
+	if (facts->client_has_closed)
+		return RETRY_NO_CLIENT;
+	if (facts->is_sending && facts->outcome == TRY_PER_TRY_TIMEOUT)
+		return RETRY_STILL_SENDING;
 	if (!facts->can_replay)
 		return RETRY_NO_REPLAY;
 	if (!budget_allows(config, facts))

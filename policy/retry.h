@@ -21,6 +21,8 @@ enum retry_decision {
 	RETRY_NO_POLICY,
 	RETRY_NO_OUTCOME, /* this outcome is not repeated */
 	RETRY_NO_ATTEMPTS_LEFT,
+	RETRY_NO_CLIENT, /* it has closed its side: most who do so are gone, nobody reads the answer */
+	RETRY_STILL_SENDING, /* the time of the attempt was the client's: another would fare no better */
 	RETRY_NO_REPLAY, /* the request body cannot be sent again */
 	RETRY_NO_BUDGET,
 };
@@ -30,6 +32,8 @@ struct retry_facts {
 	uint16_t status; /* TRY_RESPONSE */
 	uint32_t retries_done;
 	bool can_replay;
+	bool client_has_closed;
+	bool is_sending; /* the client has not sent all of the request */
 	bool has_retry_after;
 	uint64_t retry_after_ns; /* of the response, TRY_RESPONSE only */
 	uint32_t active_requests; /* of this worker, for the budget */

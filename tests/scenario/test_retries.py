@@ -348,3 +348,41 @@ binds:
     upstream.respond(200, body=b"done")
     eq(client.response().body, b"done", "body")
     eq(gateway.wait_log()["endpoint"], second.address, "endpoint in the log")
+
+
+@test("a client that has closed its side gets the result of the attempt under way, and no other is made")
+def client_has_closed():
+    gateway, backend = acted(retrying("{attempts: 3, codes: [503]}"))
+    client = gateway.client().request("GET", "/")
+    upstream = backend.accept()
+    upstream.read_request()
+    client.fin()
+    wait_until(lambda: has_fin(client, gateway), 5, "the FIN is there")
+    upstream.respond(503)
+    eq(client.response().status, 503, "status")
+    expect_retries(gateway, 0)
+
+
+def has_fin(client, gateway):
+    """The gateway's socket of this client is in CLOSE_WAIT."""
+    ours = client.socket.getsockname()[1]
+    for table in "/proc/net/tcp", "/proc/net/tcp6":
+        with open(table) as lines:
+            for line in lines.read().splitlines()[1:]:
+                local, remote, state = line.split()[1:4]
+                if (int(local.split(":")[1], 16), int(remote.split(":")[1], 16)) == (gateway.port, ours):
+                    return state == "08"
+    return False
+
+
+@test("a slow upload that outlasts backendRequest is 504 after one attempt: the time was the client's")
+def slow_upload():
+    text = retrying("{attempts: 3, codes: [503]}").replace(
+        "      policies:\n", "      policies:\n        timeout: {backendRequestTimeout: 500ms}\n")
+    gateway, backend = acted(text)
+    client = gateway.client().send("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n01234")
+    upstream = backend.accept()
+    upstream.read_until(b"01234")
+    eq(client.response().status, 504, "status")
+    eq(gateway.wait_log()["close_reason"], "per_try_timeout", "close_reason")
+    expect_retries(gateway, 0)

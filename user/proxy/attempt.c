@@ -333,6 +333,8 @@ static enum retry_decision attempt_decide(struct stream *stream, enum try_outcom
 		.status = outcome == TRY_RESPONSE ? stream->exchange->response.status : 0,
 		.retries_done = stream->attempt.retries_done,
 		.can_replay = attempt_can_replay(stream),
+		.client_has_closed = stream->front->has_closed(stream),
+		.is_sending = !response_request_is_complete(stream),
 		.active_requests = stream->proxy->active_requests,
 		.active_retries = stream->proxy->active_retries,
 		.random = proxy_random(stream->proxy),

@@ -34,6 +34,8 @@ struct front {
 	int (*flush)(struct stream *stream);
 	/* 0, or the error of a client that is gone. A FIN is none. */
 	int (*check)(struct stream *stream);
+	/* It sends nothing more: a FIN. It may still read. */
+	bool (*has_closed)(const struct stream *stream);
 	/* The whole answer is with the client. */
 	bool (*has_answer)(const struct stream *stream);
 	/* The code of the reset that the client sent for this stream alone; 0: none. */

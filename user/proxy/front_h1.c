@@ -151,6 +151,11 @@ static int front_h1_check(struct stream *stream)
 	return conn_check(&stream->client->conn);
 }
 
+static bool front_h1_has_closed(const struct stream *stream)
+{
+	return conn_has_fin(&stream->client->conn);
+}
+
 static bool front_h1_has_answer(const struct stream *stream)
 {
 	(void)stream;
@@ -225,6 +230,7 @@ const struct front front_h1 = {
 	.send_reply = front_h1_send_reply,
 	.flush = front_h1_flush,
 	.check = front_h1_check,
+	.has_closed = front_h1_has_closed,
 	.has_more = front_h1_has_more,
 	.has_unread = front_h1_has_unread,
 	.end = front_h1_end,

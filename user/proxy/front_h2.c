@@ -173,6 +173,13 @@ static int front_h2_check(struct stream *stream)
 	return h2_stream->is_reset && !is_complete ? -ECONNRESET : 0;
 }
 
+/* The end of a request is no sign of anything here; a client that leaves resets its streams. */
+static bool front_h2_has_closed(const struct stream *stream)
+{
+	(void)stream;
+	return false;
+}
+
 static bool front_h2_has_answer(const struct stream *stream)
 {
 	return stream->front_h2->is_reset_by_peer && stream->front_h2->is_end_sent;
@@ -264,6 +271,7 @@ const struct front front_h2 = {
 	.send_reply = front_h2_send_reply,
 	.flush = front_h2_flush,
 	.check = front_h2_check,
+	.has_closed = front_h2_has_closed,
 	.has_more = front_h2_has_more,
 	.has_unread = front_h2_has_unread,
 	.end = front_h2_end,

@@ -428,6 +428,13 @@ int conn_check(struct conn *conn)
 	return conn->error;
 }
 
+bool conn_has_fin(const struct conn *conn)
+{
+	struct pollfd item = { .fd = conn_fd(conn), .events = POLLRDHUP };
+
+	return conn->has_eof || conn->has_hup || (poll(&item, 1, 0) > 0 && (item.revents & POLLRDHUP));
+}
+
 bool conn_is_silent(struct conn *conn)
 {
 	char byte;

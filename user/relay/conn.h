@@ -124,6 +124,8 @@ void conn_shutdown(struct conn *conn);
  * the error, remembered in conn->error. A FIN is not an error.
  */
 int conn_check(struct conn *conn);
+/* Asks the kernel whether the peer has closed its side, also where its event has not been seen yet. */
+bool conn_has_fin(const struct conn *conn);
 /* Asks the kernel whether an idle connection is still silent and open: true when nothing is to be read. */
 bool conn_is_silent(struct conn *conn);
 /*
