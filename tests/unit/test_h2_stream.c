@@ -457,3 +457,29 @@ CASE(a_released_request_is_not_sent)
 	assert_non_null(strstr(h2_text_of(server->head), "x=y"));
 	h2_exchange_end(second, server);
 }
+
+/* What is read for a stream waits in memory until it is sent: much only where it can go at once. */
+CASE(who_is_alone_may_read_as_much_as_its_window)
+{
+	struct h2_stream *first = h2_play_open(h2_pair.client, POST, false);
+	struct h2_stream *second = h2_play_open(h2_pair.client, POST, false);
+	static char bytes[65535];
+
+	assert_int_equal(h2_play_turn(&h2_pair), 0);
+	assert_int_equal(h2_stream_read_bytes(first, 0), 65535);
+	assert_int_equal(h2_stream_read_bytes(second, 0), 65535);
+	assert_int_equal(h2_play_write(first, span_of(bytes, 20000)), 0);
+	assert_int_equal(h2_stream_read_bytes(second, 0), LIMIT_H2_WRITE_BYTES);
+	assert_int_equal(h2_stream_read_bytes(second, 4 * LIMIT_H2_WRITE_BYTES), 2 * LIMIT_H2_WRITE_BYTES);
+	assert_int_equal(h2_stream_read_bytes(second, 16 * LIMIT_H2_WRITE_BYTES), 65535);
+	assert_int_equal(h2_play_turn(&h2_pair), 0);
+	assert_int_equal(h2_stream_read_bytes(first, 0), 45535);
+	assert_int_equal(h2_play_write(first, span_of(bytes, 45535)), 0);
+	assert_int_equal(h2_play_turn(&h2_pair), 0);
+	assert_int_equal(h2_stream_read_bytes(first, 0), LIMIT_H2_WRITE_BYTES);
+	h2_stream_release(first, H2_CANCEL);
+	h2_stream_release(second, H2_CANCEL);
+	assert_int_equal(h2_play_turn(&h2_pair), 0);
+	for (struct h2_stream *s = h2_session_any(h2_pair.server); s; s = h2_session_any(h2_pair.server))
+		h2_stream_release(s, H2_CANCEL);
+}

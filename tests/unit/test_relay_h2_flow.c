@@ -186,7 +186,8 @@ TEST(a_stream_that_takes_nothing_stops_the_stream_it_comes_from)
 	turn();
 	assert_bounded();
 	assert_int_equal(buf_len(&to.theirs->in), 65535);
-	assert_int_equal(buf_len(&from.ours->in), 65535);
+	/* What is read for a closed window waits in between. */
+	assert_in_range(buf_len(&from.ours->in), 65535 - LIMIT_H2_WRITE_BYTES, 65535);
 	assert_in_range(stage.relay.payload_bytes, 65535, 65535 + LIMIT_RELAY_BYTES);
 	while (got < BIG_BYTES) {
 		size_t more = read_far_stream(got);

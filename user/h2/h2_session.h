@@ -183,8 +183,12 @@ static inline bool h2_stream_can_write(const struct h2_stream *stream)
 {
 	return buf_len(&stream->out) == 0 && !stream->is_reset;
 }
-/* What could be sent of it at once: its window, and what others left of that of the connection. */
-size_t h2_stream_window(const struct h2_stream *stream);
+/*
+ * How much to read for it at a time, of what it has taken `taken_bytes` of. All that is read waits until
+ * windows open: of hundreds of streams it has to be little. More gets who has taken much, and who is alone on
+ * the connection; and no more than could be sent at once.
+ */
+size_t h2_stream_read_bytes(const struct h2_stream *stream, uint64_t taken_bytes);
 /* Keeps a copy of the pieces until windows allow to send them. 0, -EPIPE, -ENOMEM, -ENOBUFS over max_kept. */
 int h2_stream_write(struct h2_stream *stream, const struct iovec *pieces, int count, size_t max_kept);
 /*

@@ -54,7 +54,8 @@ void h2_stream_drop_out(struct h2_stream *stream)
 	buf_done(&stream->out);
 }
 
-size_t h2_stream_window(const struct h2_stream *stream)
+/* What could be sent of it at once: its window, and what others left of that of the connection. */
+static size_t stream_window(const struct h2_stream *stream)
 {
 	const struct h2_session *session = stream->session;
 	int32_t of_stream, of_session;
@@ -67,6 +68,19 @@ size_t h2_stream_window(const struct h2_stream *stream)
 		return 0;
 	of_session -= (int32_t)session->waiting_bytes;
 	return of_stream <= 0 ? 0 : (size_t)(of_stream < of_session ? of_stream : of_session);
+}
+
+size_t h2_stream_read_bytes(const struct h2_stream *stream, uint64_t taken_bytes)
+{
+	bool is_alone = stream->session && stream->session->waiting_bytes == 0;
+	size_t most = is_alone || taken_bytes >= 16 * LIMIT_H2_WRITE_BYTES ? LIMIT_READ_BYTES :
+		      taken_bytes >= 4 * LIMIT_H2_WRITE_BYTES		    ? 2 * LIMIT_H2_WRITE_BYTES :
+									      LIMIT_H2_WRITE_BYTES;
+	size_t window = most > LIMIT_H2_WRITE_BYTES ? stream_window(stream) : 0;
+
+	if (window < LIMIT_H2_WRITE_BYTES)
+		return LIMIT_H2_WRITE_BYTES;
+	return window < most ? window : most;
 }
 
 void h2_stream_free(struct h2_stream *stream)

@@ -62,8 +62,8 @@ static enum relay_encoding back_h1_encoding(const struct stream *stream)
 
 static enum upstream_head back_h1_read_head(struct stream *stream, enum http_bad *ret_bad)
 {
-	/* What comes behind the head waits for the window of a stream, whatever that is. */
-	size_t most = stream->front_h2 ? LIMIT_H2_WRITE_BYTES : LIMIT_READ_BYTES;
+	/* What comes behind the head waits for the window of a stream. */
+	size_t most = stream->front_h2 ? h2_stream_read_bytes(stream->front_h2, 0) : LIMIT_READ_BYTES;
 
 	return upstream_read_head(stream->upstream, most, &stream->exchange->response_arena,
 				  &stream->exchange->response, ret_bad);

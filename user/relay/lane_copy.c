@@ -131,22 +131,9 @@ static void copy_end_of_source(struct relay *relay)
 		relay_source_ended(relay);
 }
 
-/*
- * All that is read for a stream waits there until its window opens. Of hundreds of them it has to be little,
- * so only who has taken much gets more at a time, and no more than it could take at once.
- */
 static size_t copy_read_bytes(const struct relay *relay)
 {
-	size_t window;
-
-	if (!relay->h2_sink)
-		return LIMIT_READ_BYTES;
-	if (relay->payload_bytes < 4 * LIMIT_H2_WRITE_BYTES)
-		return LIMIT_H2_WRITE_BYTES;
-	window = h2_stream_window(relay->h2_sink);
-	if (window >= LIMIT_READ_BYTES && relay->payload_bytes >= 16 * LIMIT_H2_WRITE_BYTES)
-		return LIMIT_READ_BYTES;
-	return window >= 2 * LIMIT_H2_WRITE_BYTES ? 2 * LIMIT_H2_WRITE_BYTES : LIMIT_H2_WRITE_BYTES;
+	return relay->h2_sink ? h2_stream_read_bytes(relay->h2_sink, relay->payload_bytes) : LIMIT_READ_BYTES;
 }
 
 /* What was received before the relay took over. */
