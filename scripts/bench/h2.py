@@ -95,7 +95,7 @@ class Bench:
     def start(self, name, program, make):
         """A peer made by `make(directory)`, or None when its program is not installed."""
         if not os.path.exists(program) and not shutil.which(program):
-            print(f"{name} is not installed: left out", file=sys.stderr)
+            peers.say_missing(name)
             return None
         peer = make(self.folder(name))
         self.running.append(peer)
@@ -134,19 +134,20 @@ class Bench:
     def haproxy(self, origin, server):
         text = peers.HAPROXY.replace("bind 127.0.0.1:{http}", "bind 127.0.0.1:{http} proto h2")
         text = text.replace("server s 127.0.0.1:{origin}", "server s 127.0.0.1:{origin}" + server)
-        return self.start("haproxy", "haproxy", lambda directory: peers.start_haproxy(directory, origin,
-                                                                                      text))
+        return self.start("haproxy", "haproxy", lambda directory: peers.start_haproxy(
+            directory, origin, template=text))
 
     def nginx(self, origin):
         text = peers.NGINX.replace("{http} reuseport", "{http} http2 reuseport")
-        return self.start("nginx", "nginx", lambda directory: peers.start_nginx(directory, origin, text))
+        return self.start("nginx", "nginx", lambda directory: peers.start_nginx(
+            directory, origin, template=text))
 
     def headgate(self, origin, template):
         found = [("headgate", self.args.headgate)]
         if self.args.against:
             found.append(("other", self.args.against))
         return [self.start(name, binary, lambda directory: peers.start_headgate(
-            binary, directory, origin, template, name)) for name, binary in found]
+            binary, directory, origin, template=template, name=name)) for name, binary in found]
 
     def to_h1(self):
         self.backend = self.backend_h1()
@@ -197,7 +198,7 @@ class Bench:
               f"{'mean ms':>8} {'CPU us/rq':>9} {'of all':>6} {'RSS MiB':>8}")
         for size in SIZES:
             for streams in STREAMS:
-                if self.args.only in ("", f"{size}/{streams}"):
+                if f"{size}/{streams}" in self.args.only:
                     self.row(programs, size, streams)
 
 
@@ -220,10 +221,11 @@ def main():
     parser.add_argument("--only", default="", help="rows to run, as SIZE/STREAMS, e.g. 1KiB/32")
     parser.add_argument("--backends", default="h1,h2", help="tables to run: h1, h2")
     args = parser.parse_args()
+    args.only = peers.rows_of(parser, args.only, [f"{size}/{count}" for size in SIZES for count in STREAMS])
     for name in ("headgate", "httpbin", "against"):
         setattr(args, name, getattr(args, name) and os.path.abspath(getattr(args, name)))
     if not shutil.which("h2load"):
-        print("h2load is not installed: no HTTP/2 section", file=sys.stderr)
+        peers.say_missing("h2load, which the whole HTTP/2 section needs,")
         return
     with tempfile.TemporaryDirectory(prefix="headgate-bench-") as scratch:
         bench = Bench(args, scratch)

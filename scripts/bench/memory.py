@@ -205,12 +205,11 @@ def start_all(args, scratch, origin):
     if args.against:
         programs["other"] = lambda: peers.start_headgate(args.against, folder("other"), origin, name="other")
     programs["nginx"] = lambda: peers.start_nginx(
-        folder("nginx"), origin, peers.NGINX.replace("{http} reuseport", "{http} http2 reuseport"))
+        folder("nginx"), origin, template=peers.NGINX.replace("{http} reuseport", "{http} http2 reuseport"))
     programs["haproxy"] = lambda: peers.start_haproxy(
         folder("haproxy"), origin, template=peers.HAPROXY.replace(
             "bind 127.0.0.1:{http}", "bind 127.0.0.1:{http} proto h2"))
-    if shutil.which("nghttpx"):
-        programs["nghttpx"] = lambda: nghttpx(folder("nghttpx"), origin)
+    programs["nghttpx"] = lambda: shutil.which("nghttpx") and nghttpx(folder("nghttpx"), origin)
     return programs
 
 
@@ -223,7 +222,7 @@ def nghttpx(directory, origin):
     return peer
 
 
-def measure(start, case):
+def measure(start, case, pause):
     peer = start()
     if not peer:
         return None
@@ -237,7 +236,7 @@ def measure(start, case):
         held = peer.rss_kib()
         for connection in connections:
             connection.socket.close()
-        time.sleep(8)
+        time.sleep(pause)
         return before, held, peer.rss_kib()
     finally:
         peer.stop()
@@ -249,8 +248,10 @@ def main():
     parser.add_argument("--against", default="", help="another build of headgate, as a row \"other\"")
     parser.add_argument("--only", default="", help="cases to run: " + ", ".join(c.name for c in CASES))
     parser.add_argument("--programs", default="", help="programs to run, else all that are installed")
+    parser.add_argument("--pause", type=float, default=8, help="seconds after the end until the last look")
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    only = peers.rows_of(parser, args.only, [case.name for case in CASES])
     if args.serve:
         serve(args.serve)
     for name in ("headgate", "against"):
@@ -263,18 +264,18 @@ def main():
             os.chmod(scratch, 0o755)
             print(f"{'case':<8} {'program':<9} {'start':>7} {'held':>7} {'after':>7}  MiB {'each':>9}  KiB")
             for case in CASES:
-                if args.only and case.name not in args.only.split(","):
+                if case.name not in only:
                     continue
                 for name, start in start_all(args, scratch, origin).items():
                     if args.programs and name not in args.programs.split(","):
                         continue
                     try:
-                        found = measure(start, case)
+                        found = measure(start, case, args.pause)
                     except (OSError, RuntimeError) as error:
                         print(f"{case.name:<8} {name:<9} failed: {error}", flush=True)
                         continue
                     if not found:
-                        print(f"{case.name:<8} {name:<9} is not installed")
+                        peers.say_missing(name)
                         continue
                     each = (found[1] - found[0]) / case.units()
                     print(f"{case.name:<8} {name:<9} " + " ".join(f"{kib / 1024:>7.1f}" for kib in found) +

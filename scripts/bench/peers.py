@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 HAPROXY = """
@@ -69,6 +70,22 @@ binds:
 """
 
 
+INSTALL = "scripts/deps.sh bench installs it"
+
+
+def say_missing(what):
+    print(f"{what} is not installed and left out; {INSTALL}", file=sys.stderr, flush=True)
+
+
+def rows_of(parser, only, known):
+    """The rows that --only names, else all; a name that is none of them is an error that lists them."""
+    asked = [name for name in only.split(",") if name]
+    for name in asked:
+        if name not in known:
+            parser.error(f"--only {name}: there is no such row; rows are {', '.join(known)}")
+    return asked or list(known)
+
+
 def free_port():
     with socket.socket() as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -76,7 +93,7 @@ def free_port():
         return s.getsockname()[1]
 
 
-def wait_port(port, seconds=5):
+def wait_port(port, seconds=30):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         with socket.socket() as s:
@@ -149,7 +166,7 @@ class Peer:
                 self.process.wait()
 
 
-def start_headgate(binary, directory, origin, template=HEADGATE, name="headgate"):
+def start_headgate(binary, directory, origin, *, template=HEADGATE, name="headgate"):
     peer = Peer(name, directory, origin)
     peer.port = free_port()
     path = peer.write("headgate.yaml", template.format(http=peer.port, origin=origin))
@@ -158,7 +175,7 @@ def start_headgate(binary, directory, origin, template=HEADGATE, name="headgate"
     return peer
 
 
-def start_haproxy(directory, origin, splice="", template=HAPROXY):
+def start_haproxy(directory, origin, *, splice="", template=HAPROXY):
     if not shutil.which("haproxy"):
         return None
     peer = Peer("haproxy", directory, origin)
@@ -168,7 +185,7 @@ def start_haproxy(directory, origin, splice="", template=HAPROXY):
     return peer
 
 
-def start_nginx(directory, origin, template=NGINX):
+def start_nginx(directory, origin, *, template=NGINX):
     if not shutil.which("nginx"):
         return None
     peer = Peer("nginx", directory, origin)

@@ -9,6 +9,7 @@ besides requests per second read CPU per request.
 import argparse
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -65,7 +66,7 @@ def start_all(args, scratch):
         if peer:
             running.append(peer)
         elif name != "other":
-            print(f"{name} is not installed: left out", file=sys.stderr)
+            peers.say_missing(name)
     return running
 
 
@@ -98,6 +99,10 @@ def main():
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--only", default="", help="rows to run, as SIZE/CONNECTIONS, e.g. 1KiB/64")
     args = parser.parse_args()
+    rows = peers.rows_of(parser, args.only, [f"{size}/{count}" for size in SIZES for count in CONNECTIONS])
+    if not shutil.which("wrk"):
+        peers.say_missing("wrk, which makes the load of this section,")
+        return
     for name in ("headgate", "httpbin", "against"):
         setattr(args, name, getattr(args, name) and os.path.abspath(getattr(args, name)))
     with tempfile.TemporaryDirectory(prefix="headgate-bench-") as scratch:
@@ -109,7 +114,7 @@ def main():
                   f"{'CPU us/rq':>9} {'RSS MiB':>8}")
             for size, length in SIZES.items():
                 for connections in CONNECTIONS:
-                    if args.only in ("", f"{size}/{connections}"):
+                    if f"{size}/{connections}" in rows:
                         run_row(running, size, length, connections, args)
         finally:
             for peer in reversed(running):

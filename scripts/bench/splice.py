@@ -128,7 +128,7 @@ class Bench:
     def headgate(self, lane, origin, template, binary=None):
         name = f"{OTHER} {lane}" if binary else lane
         peer = peers.start_headgate(binary or self.args.headgate, self.folder(lane), origin,
-                                    template % LANES[lane], name)
+                                    template=template % LANES[lane], name=name)
         self.running.append(peer)
         return peer
 
@@ -168,6 +168,11 @@ class Bench:
         lanes = ("copy", "sockmap", "auto", *OPT_IN)
         found = [backend, *(self.tunnel(lane, origin.port) for lane in lanes),
                  *self.others(origin.port, HEADGATE)]
+        for name in "haproxy", "nginx":
+            if not shutil.which(name):
+                peers.say_missing(name)
+        if not os.path.exists(MODULE):
+            peers.say_missing("nginx's module for streams")
         if shutil.which("haproxy"):
             found.append(self.foreign("haproxy", HAPROXY, lambda path, _: ["haproxy", "-f", path],
                          origin.port))
@@ -255,9 +260,8 @@ class Bench:
         self.running.append(origin)
         programs = [self.headgate(lane, origin.port, HEADGATE_HTTP) for lane in lanes]
         programs += self.others(origin.port, HEADGATE_HTTP)
-        for start in (lambda folder, port: peers.start_haproxy(folder, port, "option splice-auto"),
-                      peers.start_nginx):
-            peer = start(self.folder("http"), origin.port)
+        for peer in (peers.start_haproxy(self.folder("http"), origin.port, splice="option splice-auto"),
+                     peers.start_nginx(self.folder("http"), origin.port)):
             if peer:
                 self.running.append(peer)
                 programs.append(peer)
@@ -322,6 +326,9 @@ def table(title, columns, results, digits=1):
         print(f"  {name:<8} {numbers}   {row[0] / peers_best if peers_best else 0:>6.2f}", flush=True)
 
 
+ROWS = ("ping64", "ping16k", "both", "push", "bodies", "events", "idle")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--headgate", default="build/release/headgate")
@@ -332,11 +339,11 @@ def main():
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--pairs", type=int, default=8,
                         help="comparisons of auto with its best lane, and with --against, 0: none")
-    parser.add_argument("--only", default="ping64,ping16k,both,push,bodies,events,idle")
+    parser.add_argument("--only", default="", help="rows to run: " + ", ".join(ROWS))
     args = parser.parse_args()
     for name in ("headgate", "httpbin", "against"):
         setattr(args, name, getattr(args, name) and os.path.abspath(getattr(args, name)))
-    only = args.only.split(",")
+    only = peers.rows_of(parser, args.only, ROWS)
     with tempfile.TemporaryDirectory(prefix="headgate-bench-") as scratch:
         bench = Bench(args, scratch)
         try:

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each benchmark of scripts/bench runs for a moment with the peers that are there, and names the others."""
+import os
+import shutil
+import subprocess
+import sys
+
+from hg import *
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SECTIONS = {
+    "run.py": ("wrk", ["--rounds", "1", "--seconds", "1", "--only", "1KiB/16"], "1KiB/2"),
+    "h2.py": ("h2load", ["--rounds", "1", "--requests", "200", "--only", "1KiB/1"], "2KiB/1"),
+    "splice.py": ("gcc", ["--rounds", "1", "--seconds", "0.2", "--pairs", "0", "--only", "ping64"], "pong64"),
+    "memory.py": (sys.executable, ["--only", "idle", "--pause", "0"], "busy"),
+}
+
+
+def bench(section, *arguments):
+    return subprocess.run([os.path.join(ROOT, "scripts", "bench", section), *arguments], cwd=ROOT,
+                          capture_output=True, text=True, timeout=100)
+
+
+@test("each benchmark runs, with headgate and every peer that is there", timeout=300, serial=True)
+def runs():
+    if is_asan():
+        skip("benchmarks measure the release build")
+    for section, (tool, arguments, _) in SECTIONS.items():
+        done = bench(section, *arguments)
+        check(done.returncode == 0, f"{section}: {done.returncode}\n{done.stderr[-2000:]}")
+        if not shutil.which(tool):
+            check(tool in done.stderr, f"{section} does not say that {tool} is missing: {done.stderr}")
+            continue
+        name = "auto" if section == "splice.py" else "headgate"
+        check(name in done.stdout, f"{section} has no row of {name}:\n{done.stdout}")
+        for peer in ("haproxy", "nginx"):
+            if shutil.which(peer):
+                check(peer in done.stdout + done.stderr, f"{section} is silent about {peer}:\n{done.stdout}")
+            else:
+                check(f"{peer} is not installed" in done.stderr, f"{section}: {peer} is missed in silence")
+
+
+@test("a row that a benchmark does not have is an error that lists the rows")
+def unknown_row():
+    for section, (_, _, row) in SECTIONS.items():
+        done = bench(section, "--only", row)
+        eq(done.returncode, 2, f"exit status of {section}")
+        check(f"--only {row}: there is no such row; rows are " in done.stderr, f"{section}: {done.stderr}")
