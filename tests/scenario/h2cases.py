@@ -9,7 +9,6 @@ from plays import SIMPLE, play
 # RFC 9113 5.4 lets an endpoint treat a stream error as a connection error. libnghttp2 does in these cases.
 STRICTER_THAN_A_STREAM_ERROR = "libnghttp2 ends the connection where RFC 9113 asks for a stream error only"
 # h2spec 5.1/8, 5.1/9, 5.1/11, 5.1/12 and 5.1.1/2, instead of STREAM_CLOSED or PROTOCOL_ERROR.
-IGNORES_CLOSED_STREAMS = "libnghttp2 1.52 ignores frames on streams that are closed"
 # RFC 9113 6.9.2 asks for a connection error.
 RESETS_STREAMS_ON_SETTINGS_OVERFLOW = "libnghttp2 resets the streams whose window overflows by SETTINGS"
 

@@ -3,6 +3,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include "user/h2/h2_past.h"
 #include "user/h2/h2_session.h"
 #include "user/h2/h2_watch.h"
 
@@ -36,6 +37,8 @@ struct h2_session {
 	size_t list_size;
 	char status[24]; /* digits of a status on its way out */
 	struct h2_watch watch;
+	struct h2_past past;
+	int32_t after_reset_id; /* of this slice: the client reset it, and sends for it; 0: none */
 	struct h2_flood flood;
 	enum h2_flood_kind flood_kind; /* the limit that was passed */
 	uint32_t due_window_updates; /* of the peer: explained by DATA we sent */

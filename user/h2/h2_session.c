@@ -284,6 +284,24 @@ static enum h2_flood_kind session_flood_of(struct h2_session *session, const str
 	return kind == H2_FLOOD_NONE && session_is_stray(session, frame) ? H2_FLOOD_STRAY : kind;
 }
 
+/* What nghttp2 passes over, since it has forgotten what became of the stream. */
+static void session_judge_past(struct h2_session *session, const struct h2_frame *frame)
+{
+	switch (h2_frame_past(frame, &session->past)) {
+	case H2_PAST_FINE:
+		break;
+	case H2_PAST_SKIPPED:
+		session_fail(session, H2_PROTOCOL_ERROR);
+		break;
+	case H2_PAST_ENDED:
+		session_fail(session, H2_STREAM_CLOSED);
+		break;
+	case H2_PAST_RESET:
+		session->after_reset_id = (int32_t)frame->stream_id;
+		break;
+	}
+}
+
 /* Counts the frames of a slice; returns how much of it may be taken. */
 static size_t session_watch(struct h2_session *session, struct span slice)
 {
@@ -295,6 +313,8 @@ static size_t session_watch(struct h2_session *session, struct span slice)
 
 		if (h2_frame_is_misplaced(&frame))
 			session_fail(session, H2_PROTOCOL_ERROR);
+		else if (session->options.role == H2_SERVER)
+			session_judge_past(session, &frame);
 		if (kind != H2_FLOOD_NONE)
 			h2_session_count(session, kind);
 		if (session->flood_kind != H2_FLOOD_NONE || session->is_failed)
@@ -333,6 +353,16 @@ static int session_give_back(struct h2_session *session)
 	return -ENOMEM;
 }
 
+/* Once nghttp2 knows the stream, which may have come in the same slice; one a slice says it. */
+static void session_answer_late(struct h2_session *session)
+{
+	if (session->after_reset_id &&
+	    nghttp2_submit_rst_stream(session->library, NGHTTP2_FLAG_NONE, session->after_reset_id,
+				      H2_STREAM_CLOSED) < 0)
+		session->has_no_memory = true;
+	session->after_reset_id = 0;
+}
+
 static int session_feed_slice(struct h2_session *session, struct span slice)
 {
 	ssize_t result;
@@ -342,6 +372,7 @@ static int session_feed_slice(struct h2_session *session, struct span slice)
 					  session_watch(session, slice));
 	if (result < 0)
 		return session_refuse(session, result);
+	session_answer_late(session);
 	error = session_give_back(session);
 	if (!error)
 		error = session_stage(session);

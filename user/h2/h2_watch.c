@@ -4,7 +4,8 @@
 enum {
 	PREFACE_BYTES = 24, /* RFC 9113 3.4 */
 	HEAD_BYTES = 9,
-	FLAG_END_STREAM = 1, /* of DATA */
+	FLAG_END_STREAM = 1, /* of DATA and HEADERS */
+	FLAG_END_HEADERS = 4, /* of HEADERS and CONTINUATION */
 	FLAG_ACK = 1, /* of SETTINGS and PING */
 	FLAG_PADDED = 8, /* of DATA */
 };
@@ -89,6 +90,25 @@ enum h2_answer h2_frame_answer(const struct h2_frame *frame)
 		return H2_ANSWER_OPENING;
 	}
 	return H2_ANSWER_NONE;
+}
+
+enum h2_past_verdict h2_frame_past(const struct h2_frame *frame, struct h2_past *past)
+{
+	bool ends = frame->flags & FLAG_END_STREAM;
+	bool ends_section = frame->flags & FLAG_END_HEADERS;
+
+	if (past->is_in_section) {
+		past->is_in_section = frame->type != FRAME_CONTINUATION || !ends_section;
+		return H2_PAST_FINE;
+	}
+	past->is_in_section = frame->type == FRAME_HEADERS && !ends_section;
+	if (frame->type == FRAME_HEADERS)
+		return h2_past_headers(past, frame->stream_id, ends);
+	if (frame->type == FRAME_DATA)
+		return h2_past_data(past, frame->stream_id, ends);
+	if (frame->type == FRAME_RST_STREAM)
+		h2_past_reset(past, frame->stream_id);
+	return H2_PAST_FINE;
 }
 
 bool h2_frame_is_misplaced(const struct h2_frame *frame)

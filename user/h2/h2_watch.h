@@ -6,6 +6,7 @@
 
 #include "user/base/span.h"
 #include "user/h2/h2_flood.h"
+#include "user/h2/h2_past.h"
 
 /*
  * Reads the frame headers of a connection beside nghttp2, which tells nobody of frames it ignores: unknown
@@ -38,6 +39,8 @@ enum h2_answer {
 	H2_ANSWER_SETTINGS,
 	H2_ANSWER_PING,
 };
+/* What a client's frame says of its streams, against what it said before. */
+enum h2_past_verdict h2_frame_past(const struct h2_frame *frame, struct h2_past *past);
 enum h2_answer h2_frame_answer(const struct h2_frame *frame);
 /* A PRIORITY of the connection (RFC 9113 6.3), which nghttp2 passes over like any other PRIORITY. */
 bool h2_frame_is_misplaced(const struct h2_frame *frame);
