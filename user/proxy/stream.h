@@ -124,6 +124,9 @@ struct stream {
 	uint32_t reset_code; /* of the RST_STREAM that a backend sent; 0: none */
 	uint16_t interim_count;
 	bool is_continued; /* the client got a 100 */
+	bool client_keeps;
+	uint8_t client_major; /* 0: the head was not understood */
+	uint8_t client_minor; /* HTTP/2 counts as 1.1 */
 	enum end_reason reason;
 
 	const struct listener *listener; /* these four borrowed from the lease */
@@ -133,9 +136,6 @@ struct stream {
 	struct exchange *exchange; /* owner; NULL: a tunnel, of a TCP route or since it became one */
 	struct stream_texts
 		*texts; /* owner, with the bytes behind it; NULL: those of the exchange, or none */
-	bool client_keeps;
-	uint8_t client_major; /* 0: the head was not understood */
-	uint8_t client_minor; /* HTTP/2 counts as 1.1 */
 	struct attempt attempt;
 	struct relay upload;
 	struct relay download;
