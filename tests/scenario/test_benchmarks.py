@@ -12,6 +12,7 @@ SECTIONS = {
     "run.py": ("wrk", ["--rounds", "1", "--seconds", "1", "--only", "1KiB/16"], "1KiB/2"),
     "h2.py": ("h2load", ["--rounds", "1", "--requests", "200", "--only", "1KiB/1"], "2KiB/1"),
     "splice.py": ("gcc", ["--rounds", "1", "--seconds", "0.2", "--pairs", "0", "--only", "ping64"], "pong64"),
+    "attacks.py": ("haproxy", ["--seconds", "0.3", "--only", "spellings,quiet,data1"], "quit"),
     "memory.py": (sys.executable, ["--only", "idle", "--pause", "0"], "busy"),
 }
 
@@ -28,7 +29,7 @@ def runs():
     for section, (tool, arguments, _) in SECTIONS.items():
         done = bench(section, *arguments)
         check(done.returncode == 0, f"{section}: {done.returncode}\n{done.stderr[-2000:]}")
-        if not shutil.which(tool):
+        if not shutil.which(tool) and section != "attacks.py":
             check(tool in done.stderr, f"{section} does not say that {tool} is missing: {done.stderr}")
             continue
         name = "auto" if section == "splice.py" else "headgate"
