@@ -3,10 +3,10 @@
 """The section about hostile clients: headgate, HAProxy and nginx, two workers each, the same backend.
 
 spellings: a route denies /admin, everything else passes. Which other spellings of it reach the backend?
-The others: what a bystander on a connection of its own waits for a request, in milliseconds, while one client does
-its worst for some seconds and connects again when it is cut: `quiet` nothing at all; `regex` 8 KiB of slashes for
-a pattern with two stars; `data1` a body in DATA frames of one byte; `fields` heads of 256 KiB; `reset` streams that
-are cancelled at once. `cuts` is how often the program ended the connection of the attacker.
+The others: what a bystander on a connection of its own waits for a request, in milliseconds, while one client
+does its worst for some seconds and connects again when it is cut: `quiet` nothing at all; `regex` 8 KiB of
+slashes for a pattern with two stars; `data1` a body in DATA frames of one byte; `fields` heads of 256 KiB;
+`reset` streams that are cancelled at once. `cuts` is how often the program ended the attacker's connection.
 """
 import argparse
 import os
@@ -23,7 +23,8 @@ import memory  # noqa: E402
 import peers  # noqa: E402
 
 SPELLINGS = ("//admin", "/./admin", "/x/../admin", "/%61dmin", "/%61%64%6D%69%6e", "/x/%2e%2e/admin",
-             "/x/.%2E/admin", "/../admin", "/admin%2fx", "/admin%5cx", "/admin\\x", "/x/..//admin", "/admin/./x")
+             "/x/.%2E/admin", "/../admin", "/admin%2fx", "/admin%5cx", "/admin\\x", "/x/..//admin",
+             "/admin/./x")
 HEADGATE = """
 config: {{logging: {{level: error, accessLog: false}}}}
 binds:
@@ -251,7 +252,8 @@ def main():
             floods = [kind for kind in FLOODS if kind in only]
             if floods:
                 print("\na bystander's request, ms\n")
-                print(f"{'attack':<8} {'program':<9} {'p50':>8} {'p99':>8} {'worst':>8} {'cuts':>6} {'CPU %':>6}")
+                print(f"{'attack':<8} {'program':<9} {'p50':>8} {'p99':>8} {'worst':>8} {'cuts':>6} "
+                      f"{'CPU %':>6}")
             for kind in floods:
                 flood(args, scratch, backend.port, kind)
         finally:

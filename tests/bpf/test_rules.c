@@ -552,7 +552,7 @@ static struct rule rules[] = {
 	{ "bytes from before the insertion are kicked", BREAK_KICK, scenario_early_bytes, NULL, 1 },
 	{ "nothing is sent before the flush proof", BREAK_FLUSH, scenario_pauses, &small, 5 },
 	{ "EAGAIN is no proof", BREAK_COUNT, scenario_hidden_bytes, &small, 1 },
-	{ "a window does not starve", BREAK_WINDOW, scenario_full_speed, NULL, 8 },
+	{ "a window does not starve", BREAK_WINDOW, scenario_full_speed, NULL, 30 },
 	{ "look at the counters again before sleeping", BREAK_LOOK, scenario_late_byte, &small, 1 },
 	{ "the self-test sees a body without an end", BREAK_LIMIT, scenario_selftest, NULL, 40 },
 	{ "the self-test sees delivered bytes again", BREAK_TRIM, scenario_selftest, NULL, 1 },
