@@ -19,7 +19,7 @@ SKIP          ?=
 ifeq ($(origin CC),default)
 CC := gcc
 endif
-# The compiler of the one C++ file (policy/regex_engine.cc) is that of the C files: g++ beside gcc.
+# The compiler of the C++ files (policy/regex_engine.cc, user/mcp/json_check.cc) is that of the C files: g++ beside gcc.
 ifeq ($(origin CXX),default)
 CXX = $(subst cc,++,$(subst clang,clang++,$(subst gcc,g++,$(CC))))
 endif
@@ -48,7 +48,7 @@ say = $(if $(filter 1,$(V))$(IS_QUIET),,@printf '  %-7s %s\n' '$1' '$2')
 
 # ---- sources -------------------------------------------------------------------------------------------
 
-LIB_SRC    := $(sort $(filter-out user/gateway/main.c $(SKIP),$(wildcard user/*/*.c user/*/*/*.c policy/*.c policy/*.cc admin/*.c config/*.c config/*/*.c)))
+LIB_SRC    := $(sort $(filter-out user/gateway/main.c $(SKIP),$(wildcard user/*/*.c user/*/*.cc user/*/*/*.c policy/*.c policy/*.cc admin/*.c config/*.c config/*/*.c)))
 MAIN_SRC   := $(wildcard user/gateway/main.c)
 ORIGIN_SRC := $(sort $(wildcard tests/origin/*.c))
 # test.c has the main() of unit and BPF tests.
@@ -71,7 +71,7 @@ GENERATED  := $(GEN)/version.h $(SKELETONS)
 
 # Goals that compile something: only for these are tools, libraries and dependency files looked at, so that
 # `make help`, `make clean`, `make run` and `make check` work on a bare machine.
-NO_BUILD_GOALS := help clean deps run check quick lint scenario unit bpf fuzz soak bench
+NO_BUILD_GOALS := help clean deps run check quick lint scenario unit bpf fuzz soak mcp-interop bench
 BUILDING := $(if $(filter-out $(NO_BUILD_GOALS),$(or $(MAKECMDGOALS),all)),yes)
 
 # ---- flags ---------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ $(error fuzzers need their own profile: make PROFILE=fuzz fuzzers)
 endif
 endif
 
-PKGS := libbpf libelf zlib libnghttp2 yaml-0.1 libcjson re2
+PKGS := libbpf libelf zlib libnghttp2 yaml-0.1 libcjson re2 simdjson
 DEB_libbpf     := libbpf-dev
 DEB_libelf     := libelf-dev
 DEB_zlib       := zlib1g-dev
@@ -118,6 +118,8 @@ DEB_yaml-0.1   := libyaml-dev
 DEB_libcjson   := libcjson-dev
 # Patterns come from users, values from strangers: an engine whose time is linear in the length of the value.
 DEB_re2        := libre2-dev
+# JSON from strangers: checks UTF-8 and grammar in one pass, with bounded depth and memory, and says where values are.
+DEB_simdjson   := libsimdjson-dev
 DEB_cmocka     := libcmocka-dev
 
 ifeq ($(BUILDING),yes)
@@ -298,7 +300,7 @@ endif
 
 RUNNER = $(PYTHON) tests/run.py --profile $(PROFILE) --cc '$(CC)' $(if $(T),--only '$(T)')
 
-.PHONY: deps run check quick lint unit bpf scenario fuzz soak bench install clean help FORCE
+.PHONY: deps run check quick lint unit bpf scenario fuzz soak mcp-interop bench install clean help FORCE
 deps: ## install what is missing to build, check and bench (needs root and apt)
 	@scripts/deps.sh build check bench
 
@@ -340,6 +342,9 @@ fuzz: ## every fuzz target for FUZZ_SECONDS (60)
 	@$(RUNNER) --fuzz-seconds $(FUZZ_SECONDS) fuzz
 soak: ## integrity soak for SOAK_SECONDS (600)
 	@$(RUNNER) --soak-seconds $(SOAK_SECONDS) soak
+mcp-interop: ## the MCP gateway with clients, servers and the conformance suite of others (npm)
+	@command -v npm >/dev/null || scripts/deps.sh interop
+	@$(RUNNER) interop
 
 bench: ## tables of this machine: headgate and its peers, HTTP/1, HTTP/2, tunnels (ARGS=... goes to scripts/bench/run.py)
 	@scripts/deps.sh build check bench

@@ -188,15 +188,90 @@ static void dump_bind(struct json_writer *w, const struct bind *bind)
 
 /* ---- top */
 
-static void dump_backend(struct json_writer *w, const struct backend *backend)
+static void dump_mcp_stdio(struct json_writer *w, const struct mcp_server *server)
+{
+	json_open_object(w, "stdio");
+	json_str(w, "cmd", server->command);
+	if (server->argument_count) {
+		json_open_array(w, "args");
+		for (uint32_t i = 0; i < server->argument_count; i++)
+			json_str(w, NULL, server->argument_list[i]);
+		json_close(w);
+	}
+	if (server->environment_count) {
+		json_open_object(w, "env");
+		for (uint32_t i = 0; i < server->environment_count; i++) {
+			struct span pair = span_str(server->environment_list[i]);
+			size_t name_len = (size_t)span_find(pair, '=');
+
+			/* A value is often a secret. */
+			json_key(w, span_first(pair, name_len));
+			json_str(w, NULL, "<redacted>");
+		}
+		json_close(w);
+	}
+	if (server->clear_environment)
+		json_bool(w, "clear_env", true);
+	json_close(w);
+}
+
+static void dump_mcp_server(struct json_writer *w, const struct mcp_server *server)
 {
 	json_open_object(w, NULL);
-	json_open_object(w, "backend");
+	json_string(w, "name", server->name);
+	if (server->transport == MCP_STDIO) {
+		dump_mcp_stdio(w, server);
+	} else {
+		json_open_object(w, server->transport == MCP_HTTP ? "mcp" : "sse");
+		json_open_object(w, "backend");
+		json_string(w, "backend", server->backend_name);
+		json_close(w);
+		json_string(w, "path", server->path);
+		json_close(w);
+	}
+	json_close(w);
+}
+
+static void dump_mcp(struct json_writer *w, const struct backend *backend, uint64_t ttl_ns)
+{
+	static const char *const prefixes[] = { "conditional", "always", "never" };
+	const struct mcp_servers *servers = backend->mcp;
+
+	json_open_object(w, "mcp");
+	json_string(w, "name", backend->name);
+	json_string(w, "namespace", backend->namespace);
+	json_open_object(w, "target");
+	json_open_array(w, "targets");
+	for (uint32_t i = 0; i < servers->server_count; i++)
+		dump_mcp_server(w, &servers->server_list[i]);
+	json_close(w);
+	json_bool(w, "stateful", !servers->is_stateless);
+	json_str(w, "prefixMode", prefixes[servers->prefixes]);
+	json_str(w, "failureMode", servers->fail_open ? "failOpen" : "failClosed");
+	json_duration(w, "sessionIdleTtl", ttl_ns);
+	if (servers->only_localhost)
+		json_bool(w, "dnsRebindingProtection", true);
+	json_close(w);
+	json_close(w);
+}
+
+static void dump_host(struct json_writer *w, const struct backend *backend)
+{
 	json_open_object(w, "host");
 	json_string(w, "name", backend->name);
 	json_string(w, "namespace", backend->namespace);
 	json_string(w, "target", backend->target);
 	json_close(w);
+}
+
+static void dump_backend(struct json_writer *w, const struct backend *backend, uint64_t mcp_ttl_ns)
+{
+	json_open_object(w, NULL);
+	json_open_object(w, "backend");
+	if (backend->kind == BACKEND_MCP)
+		dump_mcp(w, backend, mcp_ttl_ns);
+	else
+		dump_host(w, backend);
 	json_close(w);
 	dump_inline_policies(w, &backend->inline_policies, NULL);
 	dump_splice(w, backend->splice_off, backend->is_same_host);
@@ -228,7 +303,7 @@ int config_dump(const struct snapshot *snapshot, const struct config_dump_facts 
 	json_open_array(&w, "backends");
 	for (uint32_t i = 0; i < snapshot->backend_count; i++) {
 		if (snapshot->backend_list[i].is_listed)
-			dump_backend(&w, &snapshot->backend_list[i]);
+			dump_backend(&w, &snapshot->backend_list[i], snapshot->config.mcp_session_ttl_ns);
 	}
 	json_close(&w);
 	dump_version(&w);

@@ -197,6 +197,29 @@ void handle_streams(const struct admin_call *call)
 	hooks->list_streams(hooks->context, wait->is_history, on_streams, wait);
 }
 
+static void on_sessions(void *argument, struct text *json)
+{
+	struct streams_wait *wait = argument;
+	struct admin_conn *conn = admin_ticket_redeem(wait->ticket);
+
+	if (conn && json && !text_error(json))
+		answer_text(conn, JSON_CONTENT_TYPE, json);
+	else if (conn)
+		admin_conn_say(conn, 503, "no memory for the list\n");
+	if (json)
+		text_done(json);
+	hg_free(wait);
+}
+
+void handle_mcp_sessions(const struct admin_call *call)
+{
+	const struct admin_hooks *hooks = hooks_of(call);
+	struct streams_wait *wait = wait_create(call);
+
+	if (wait)
+		hooks->list_sessions(hooks->context, on_sessions, wait);
+}
+
 static void on_stream_closed(void *argument, bool found)
 {
 	struct streams_wait *wait = argument;

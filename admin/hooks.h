@@ -12,6 +12,8 @@
  * worker directly. Everything is called on the main thread.
  */
 
+struct mcp_call_metrics;
+
 struct admin_config_status {
 	uint64_t generation; /* of the snapshot in force */
 	uint64_t loaded_wall_us;
@@ -38,6 +40,14 @@ struct admin_hooks {
 	/* found: whether such a stream was running. done is called exactly once. */
 	void (*close_stream)(void *context, uint64_t id, void (*done)(void *argument, bool found),
 			     void *argument);
+	/*
+	 * The MCP sessions as JSON; done is called exactly once, now or later, on this thread, and takes the
+	 * text. NULL: no memory.
+	 */
+	void (*list_sessions)(void *context, void (*done)(void *argument, struct text *json), void *argument);
+	/* Of their thread; NULL: there is none. */
+	const struct counters *(*session_counters)(void *context);
+	const struct mcp_call_metrics *(*session_calls)(void *context);
 	void (*quit)(void *context); /* as SIGTERM */
 	/*
 	 * Lines in Prometheus text form from parts that have their own numbers (the kernel lane); may be

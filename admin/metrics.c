@@ -12,6 +12,7 @@
 #include "user/base/mem.h"
 #include "user/base/units.h"
 #include "user/h2/h2_flood.h"
+#include "user/mcp/call_metrics.h"
 
 /* One series with the numbers of all workers that have it. */
 struct merged_series {
@@ -47,23 +48,30 @@ static void sum_up(uint64_t *totals, const atomic_uint_fast64_t *tallies, size_t
 		totals[i] += tally_read(&tallies[i]);
 }
 
+static void collect_counters(const struct counters *c, struct totals *totals)
+{
+	sum_up(totals->values, c->values, COUNTER_COUNT);
+	sum_up(totals->ends, c->ends, END_REASON_COUNT);
+	sum_up(totals->h2_floods, c->h2_floods, H2_FLOOD_COUNT);
+	sum_up(totals->lane_bytes_in, c->lane_bytes_in, LANE_COUNT);
+	sum_up(totals->lane_bytes_out, c->lane_bytes_out, LANE_COUNT);
+	histogram_collect(&c->upstream_connect, &histogram_connect, &totals->upstream_connect);
+	histogram_collect(&c->request_processing, &histogram_processing, &totals->request_processing);
+}
+
 static void collect(const struct admin_hooks *hooks, struct totals *totals)
 {
+	const struct counters *sessions =
+		hooks->session_counters ? hooks->session_counters(hooks->context) : NULL;
 	size_t workers = hooks->worker_count(hooks->context);
 
+	if (sessions)
+		collect_counters(sessions, totals);
 	for (size_t i = 0; i < workers; i++) {
 		struct worker_numbers numbers = { 0 };
-		const struct counters *c;
 
 		hooks->worker_numbers(hooks->context, i, &numbers);
-		c = numbers.counters;
-		sum_up(totals->values, c->values, COUNTER_COUNT);
-		sum_up(totals->ends, c->ends, END_REASON_COUNT);
-		sum_up(totals->h2_floods, c->h2_floods, H2_FLOOD_COUNT);
-		sum_up(totals->lane_bytes_in, c->lane_bytes_in, LANE_COUNT);
-		sum_up(totals->lane_bytes_out, c->lane_bytes_out, LANE_COUNT);
-		histogram_collect(&c->upstream_connect, &histogram_connect, &totals->upstream_connect);
-		histogram_collect(&c->request_processing, &histogram_processing, &totals->request_processing);
+		collect_counters(numbers.counters, totals);
 		if (numbers.access_log) {
 			totals->access_log_lines += access_log_lines(numbers.access_log);
 			totals->access_log_dropped += access_log_dropped(numbers.access_log);
@@ -253,6 +261,36 @@ static int add_requests(const struct admin_hooks *hooks, struct text *out)
 	return 0;
 }
 
+/* ---- MCP */
+
+static void add_call_family(const struct mcp_call_metrics *calls, enum metric_id id, struct text *out)
+{
+	uint32_t count = calls ? mcp_call_metrics_count(calls) : 0;
+
+	prometheus_begin(out, id);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct mcp_call_series *series = mcp_call_metrics_at(calls, i);
+		struct histogram_totals totals = { 0 };
+
+		histogram_collect(&series->duration, &histogram_http, &totals);
+		if (totals.count == 0)
+			continue;
+		if (id == METRIC_MCP_CALLS)
+			prometheus_sample(out, id, series->labels, totals.count);
+		else
+			prometheus_histogram(out, id, series->labels, &histogram_http, &totals);
+	}
+}
+
+static void add_calls(const struct admin_hooks *hooks, struct text *out)
+{
+	const struct mcp_call_metrics *calls =
+		hooks->session_calls ? hooks->session_calls(hooks->context) : NULL;
+
+	add_call_family(calls, METRIC_MCP_CALLS, out);
+	add_call_family(calls, METRIC_MCP_CALL_DURATION, out);
+}
+
 /* ---- the rest */
 
 static void add_config(const struct admin_hooks *hooks, struct text *out)
@@ -310,6 +348,7 @@ int metrics_write(const struct admin_hooks *hooks, struct text *out)
 	add_lanes(&totals, out);
 	add_ends(&totals, out);
 	add_floods(&totals, out);
+	add_calls(hooks, out);
 	add_config(hooks, out);
 	add_gateway(hooks, &totals, out);
 	add_process(out);

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include "config/model_frontend.h"
+#include "config/model_mcp.h"
 #include "user/base/arena.h"
 #include "user/base/span.h"
 #include "user/net/address.h"
@@ -208,6 +209,7 @@ enum backend_kind {
 	BACKEND_HOST, /* name or literal address, from host: */
 	BACKEND_UNIX,
 	BACKEND_SERVICE, /* Kubernetes Service with its endpoints */
+	BACKEND_MCP, /* served by this process: user/mcp */
 	BACKEND_INVALID, /* 500: does not exist or may not be referenced */
 };
 
@@ -216,6 +218,7 @@ struct endpoint_health; /* policy/health.h */
 struct endpoint {
 	struct span text; /* "10.0.0.1:8000", "name:80" */
 	bool is_resolved; /* address is literal */
+	bool is_inner; /* no address: a service of this process, called by `text` */
 	struct address address;
 	struct span host; /* name to resolve when not is_resolved */
 	uint16_t port;
@@ -241,6 +244,7 @@ struct backend {
 	bool is_same_host;			/* its process may be paired where it runs on this host */
 	struct policy_values inline_policies;
 	struct span invalid_reason; /* BACKEND_INVALID */
+	const struct mcp_servers *mcp; /* BACKEND_MCP, else NULL */
 };
 
 struct backend_ref {
@@ -508,6 +512,7 @@ struct static_config {
 	struct span log_level;	  /* empty: not said */
 	struct span log_format;	  /* empty: not said */
 	bool access_log;
+	uint64_t mcp_session_ttl_ns; /* of a session that nobody uses; 0: no limit */
 };
 
 /* A compiled object outside the arena; config/snapshot.h. */

@@ -55,6 +55,8 @@ static enum backend_http_version version_of(const struct backend_ref *ref, bool 
 {
 	if (ref->http && ref->http->version != BACKEND_HTTP_AUTO)
 		return ref->http->version;
+	if (ref->backend->kind == BACKEND_MCP)
+		return BACKEND_HTTP1;
 	if (ref->backend->http_version != BACKEND_HTTP_AUTO)
 		return ref->backend->http_version;
 	return is_grpc ? BACKEND_HTTP2 : BACKEND_HTTP_AUTO;

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian packages that are missing: scripts/deps.sh [build] [check] [bench]
+# Installs the Debian packages that are missing: scripts/deps.sh [build] [check] [bench] [interop]
 # Without arguments: build check.
 # One dpkg-query when nothing is missing. Not root: prints the command to run and fails.
 set -eu
@@ -8,18 +8,20 @@ export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 
 # A name with "|" is a choice: the first one that the distribution has.
 build="gcc g++ make pkg-config libc6-dev clang bpftool libbpf-dev libelf-dev zlib1g-dev libnghttp2-dev
-	libllhttp-dev|node-llhttp libyaml-dev libcjson-dev libre2-dev libcmocka-dev curl"
+	libllhttp-dev|node-llhttp libyaml-dev libcjson-dev libre2-dev libsimdjson-dev libcmocka-dev curl"
 check="python3 python3-pycurl python3-h2 python3-hpack python3-grpcio jq wrk nghttp2-client nftables iproute2
 	libclang-rt-dev llvm openssl"
 bench="haproxy nginx libnginx-mod-stream wrk nghttp2-client nghttp2-proxy"
+# Only for `make mcp-interop`; where npm is older than what its packages need, it brings a newer node itself.
+interop="nodejs npm"
 
 groups="${*:-build check}"
 wanted=
 for group in $groups; do
 	case $group in
-	build | check | bench) wanted="$wanted ${!group}" ;;
+	build | check | bench | interop) wanted="$wanted ${!group}" ;;
 	*)
-		echo "deps.sh: unknown group '$group': say build, check or bench" >&2
+		echo "deps.sh: unknown group '$group': say build, check, bench or interop" >&2
 		exit 2
 		;;
 	esac

@@ -22,6 +22,11 @@ static bool decode_mirror_target(struct decoder *d, const struct yaml_node *node
 	if (!ref || !DECODE_MAP(d, node, keys) ||
 	    !standalone_target(s, node, decode_text(d, "%.*s/mirror", SPAN_FMT(s->base)), ref))
 		return false;
+	if (ref->backend->kind == BACKEND_MCP) {
+		config_error(d->report, node,
+			     "an MCP backend gets no copies: its messages belong to sessions; name a host");
+		return false;
+	}
 	ref->weight = 1;
 	*(struct backend_ref **)ret = ref;
 	return true;

@@ -2,6 +2,7 @@
 #include "config/standalone/route.h"
 
 #include "config/core/route_value.h"
+#include "config/standalone/mcp.h"
 #include "config/standalone/policy.h"
 #include "config/standalone/target.h"
 #include "config/core/values.h"
@@ -82,15 +83,15 @@ static const struct schema_row ref_rows[] = {
 	{ "weight", AS_U64(struct backend_ref, weight), RANGE(0, WEIGHT_MAX), .preset = 1,
 	  .doc = "0 is never chosen" },
 	{ "host", AS_REST(struct backend_ref), .value_doc = HOST_VALUES,
-	  .preset_doc = "one of these three",
+	  .preset_doc = "one of these four",
 	  .doc = "where to connect" },
 	{ "service", AS_REST(struct backend_ref), .child = &service_schema },
 	{ "backend", AS_REST(struct backend_ref), .value_doc = "name", .doc = "of a top-level backend" },
+	{ "mcp", AS_REST(struct backend_ref), .value_doc = "map", .doc = "servers of tools: [below](#mcp)" },
 	{ "policies", AS_REST(struct backend_ref), .value_doc = "map",
 	  .doc = BACKEND_POLICIES_DOC "; on TCP routes `tcp` only" },
 	{ "splice", AS_BOOL(struct backend_ref, splice_off), .decode = decode_ref_splice, SPLICE_DOC },
 	{ "dynamic", .refusal = NOT_YET },
-	{ "mcp", .refusal = NOT_YET },
 	{ "ai", .refusal = NOT_YET },
 	{ "aws", .refusal = NOT_YET },
 	{ "internal", .refusal = NOT_YET },
@@ -117,6 +118,9 @@ static void decode_ref(struct standalone *s, const struct yaml_node *node, struc
 	if (!schema_refuses(&ref_schema, node))
 		standalone_target(s, node, decode_text(d, "%.*s/backend%u", SPAN_FMT(route_key), node->index),
 				  ref);
+	if (is_tcp && ref->backend && ref->backend->kind == BACKEND_MCP)
+		config_error(d->report, node,
+			     "an MCP backend needs HTTP; put the route into `routes` of an HTTP listener");
 	policies = decode_get(node, "policies");
 	if (!policies || (is_tcp && !DECODE_MAP(d, policies, tcp_policy_keys)))
 		return;
@@ -150,12 +154,12 @@ static bool decode_backend_splice(struct decoder *d, const struct yaml_node *nod
 static const struct schema_row named_backend_rows[] = {
 	{ "name", AS_TEXT(struct backend, name), .need = "write the name that routes use",
 	  .doc = "each its own" },
-	{ "host", AS_REST(struct backend), .value_doc = HOST_VALUES, .preset_doc = "required",
+	{ "host", AS_REST(struct backend), .value_doc = HOST_VALUES, .preset_doc = "one of these two",
 	  .doc = "where to connect" },
+	{ "mcp", AS_REST(struct backend), .value_doc = "map", .doc = "servers of tools: [below](#mcp)" },
 	{ "policies", AS_REST(struct backend), .value_doc = "map",
 	  .doc = BACKEND_POLICIES_DOC },
 	{ "splice", AS_BOOL(struct backend, splice_off), .decode = decode_backend_splice, SPLICE_DOC },
-	{ "mcp", .refusal = NOT_YET },
 	{ "ai", .refusal = NOT_YET },
 	{ "aws", .refusal = NOT_YET },
 	{ "dynamic", .refusal = NOT_YET },
@@ -169,7 +173,11 @@ static void decode_named_backend(struct standalone *s, const struct yaml_node *n
 
 	if (!schema_decode(d, node, &named_backend_schema, &target))
 		return;
-	if (!schema_refuses(&named_backend_schema, node))
+	if (decode_get(node, "mcp") && decode_get(node, "host"))
+		config_error(d->report, node, "write either host or mcp");
+	else if (decode_get(node, "mcp"))
+		standalone_mcp_backend(s, decode_get(node, "mcp"), &target);
+	else if (!schema_refuses(&named_backend_schema, node))
 		value_target(d, decode_need(d, node, "host", "write host: name:port"), &target);
 	standalone_backend_policies(s, decode_get(node, "policies"), &target.inline_policies);
 	if (!target.name.len || !target.endpoint_count)

@@ -2,6 +2,7 @@
 #include "config/standalone/standalone.h"
 
 #include "config/standalone/attach.h"
+#include "config/standalone/mcp.h"
 #include "config/standalone/policy.h"
 #include "config/standalone/route.h"
 #include "config/standalone/static.h"
@@ -181,8 +182,7 @@ static void check_listeners(struct decoder *d, const struct yaml_node *list, str
 
 /* -------------------------------------------------------------------------------- binds */
 
-/* True when the port was seen before. */
-static bool take_port(struct standalone *s, uint16_t port)
+bool standalone_take_port(struct standalone *s, uint16_t port)
 {
 	uint8_t bit = (uint8_t)(1u << (port & 7));
 	bool is_used = s->port_bits[port >> 3] & bit;
@@ -224,7 +224,7 @@ static void decode_bind(struct standalone *s, const struct yaml_node *node)
 
 	if (!schema_decode(d, node, &bind_schema, &written))
 		return;
-	if (written.port && take_port(s, written.port))
+	if (written.port && standalone_take_port(s, written.port))
 		config_error(d->report, decode_get(node, "port"),
 			     "port %u is configured twice; put all its listeners under one "
 			     "bind",
@@ -264,7 +264,8 @@ static const struct schema_row root_rows[] = {
 	  .doc = "attached policies: [below](#policies)" },
 	{ "frontendPolicies", AS_REST(struct standalone), .value_doc = "map",
 	  .doc = "policies of all connections: [below](#frontendpolicies)" },
-	{ "mcp", .refusal = NOT_YET },
+	{ "mcp", AS_REST(struct standalone), .value_doc = "map",
+	  .doc = "servers of tools, with a port of their own: [below](#mcp)" },
 	{ "llm", .refusal = NOT_YET },
 	{ "workloads", .refusal = NOT_YET },
 	{ "services", .refusal = "is not supported yet; write host: name:port under backends" },
@@ -300,6 +301,7 @@ void standalone_decode(struct builder *builder, const struct yaml_node *root)
 	if (decode_list(s.decoder, binds))
 		yaml_each(node, binds)
 			decode_bind(&s, node);
+	standalone_mcp(&s, decode_get(root, "mcp"));
 	standalone_frontend_policies(&s, decode_get(root, "frontendPolicies"));
 	standalone_attached_policies(&s, decode_get(root, "policies"));
 	name_map_done(&s.named_backends);

@@ -24,6 +24,8 @@ struct standalone {
 /* The keys of a file, as the reference shows them. */
 extern const struct schema root_schema, bind_schema, listener_schema;
 
+/* True when the port was seen before. */
+bool standalone_take_port(struct standalone *s, uint16_t port);
 /* Has keys besides `config`. */
 bool standalone_has_routing(const struct yaml_node *root);
 /* Decodes the root of a standalone document into the builder; errors go to the report. */

@@ -346,6 +346,12 @@ static void check_static(struct decoder *d, const struct yaml_node *node, void *
 }
 
 /* What agentgateway shows and this gateway has not got stands as null where it would be. */
+static const struct schema_row mcp_rows[] = {
+	{ "sessionTtl", AS_DURATION(struct static_config, mcp_session_ttl_ns), AT_LEAST(0),
+	  .preset = 30 * 60 * NS_PER_S, .doc = "an MCP session that nobody uses ends after it; 0s: never" },
+};
+static const struct schema mcp_schema = SCHEMA(mcp_rows, struct static_config);
+
 static const struct schema_row static_rows[] = {
 	{ "enableIpv6", AS_BOOL(struct static_config, ipv6_enabled), .preset = true, .reload = RELOAD_START,
 	  .shown_as = "ipv6Enabled", .doc = "ports are bound on `[::]`, with IPv4" },
@@ -391,6 +397,7 @@ static const struct schema_row static_rows[] = {
 	{ "userTimeout", AS_BOOL(struct static_config, user_timeout), .preset = true, .reload = RELOAD_ACCEPT,
 	  .doc = "TCP_USER_TIMEOUT = time + interval × retries where keepalive is on" },
 	{ "listener", .refusal = "has been removed; move it to frontendPolicies" },
+	{ "mcp", AS_SECTION(struct static_config, &mcp_schema) },
 	{ "session", .refusal = NOT_YET },
 	{ "namespace", .refusal = NOT_YET },
 	{ "gateway", .refusal = NOT_YET },

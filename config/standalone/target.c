@@ -2,6 +2,7 @@
 #include "config/standalone/target.h"
 
 #include "config/core/values.h"
+#include "config/standalone/mcp.h"
 #include "user/base/check.h"
 
 static const struct schema_row service_rows[] = {
@@ -90,10 +91,26 @@ static bool host_target(struct standalone *s, const struct yaml_node *node, stru
 	return true;
 }
 
+static bool mcp_target(struct standalone *s, const struct yaml_node *node, struct span name,
+		       struct backend_ref *ref)
+{
+	struct backend target = { .name = name, .is_listed = true }, *backend;
+
+	if (!standalone_mcp_backend(s, node, &target))
+		return false;
+	backend = build_backend(s->builder);
+	if (!backend)
+		return false;
+	*backend = target;
+	ref->backend_name = decode_text(s->decoder, "/%.*s", SPAN_FMT(name));
+	ref->backend = backend;
+	return true;
+}
+
 bool standalone_target(struct standalone *s, const struct yaml_node *node, struct span name,
 		       struct backend_ref *ref)
 {
-	static const char *const choices[] = { "host", "service", "backend" };
+	static const char *const choices[] = { "host", "service", "backend", "mcp" };
 	const struct yaml_node *chosen;
 	unsigned index;
 	bool is_good;
@@ -106,7 +123,9 @@ bool standalone_target(struct standalone *s, const struct yaml_node *node, struc
 		is_good = host_target(s, chosen, name, ref);
 	else if (index == 1)
 		is_good = service_target(s, chosen, ref);
-	else
+	else if (index == 2)
 		is_good = named_target(s, chosen, ref);
+	else
+		is_good = mcp_target(s, chosen, name, ref);
 	return is_good && build_ref(s->builder, ref);
 }

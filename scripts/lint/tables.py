@@ -34,6 +34,8 @@ LAYERS = {
                           "config/core/*", "config/model*.h", "config/policy_kinds.def", "config/build.h"],
     "user/upstream": GROUND + ["user/net/*", "user/http/*", "user/h2/*", "user/obs/*", "user/kernel/near/*",
                                "user/relay/*"] + MODEL,
+    "user/mcp": GROUND + ["user/net/*", "user/http/*", "user/obs/*", "user/relay/*",
+                          "user/upstream/*"] + MODEL,
     "user/proxy": GROUND + ["user/net/*", "user/http/*", "user/h2/*", "user/obs/*", "user/kernel/*",
                             "user/relay/*", "user/upstream/*"] + MODEL,
     "user/worker": GROUND + ["user/*", "policy/*", "config/*", "admin/hooks.h"],
@@ -58,10 +60,11 @@ HOMES = {
     "nghttp2/*": ["user/h2/h2_internal.h"],
     "bpf/*": ["user/kernel/*", "bpf/*", "tests/bpf/*"],
     "yaml.h": ["config/core/yaml.c"],
-    "cjson/*": ["admin/json.c", "admin/json.h"],
+    "cjson/*": ["admin/json.c", "admin/json.h", "tests/fuzz/*"],
     "cJSON.h": ["admin/json.c", "admin/json.h"],
     "zlib.h": ["admin/*.c"],
     "re2/*": ["policy/regex_engine.cc"],
+    "simdjson.h": ["user/mcp/json_check.cc"],
     "cmocka.h": ["tests/unit/*", "tests/bpf/*", "tests/lib/*"],
 }
 
@@ -69,8 +72,9 @@ HOMES = {
 PURE = ["user/base/*.c", "user/http/*.c", "user/h2/*.c", "policy/*.c", "policy/*.cc", "user/loop/timer.c"]
 IMPURE = ["user/base/clock.c", "user/base/log.c", "user/base/mem.c", "user/base/check.c"]
 
-# Files that are not measured: generated from a kernel's BTF, or texts of a licence.
-UNMEASURED = ["bpf/vmlinux_fallback.h", "LICENSE", "bpf/LICENSE", "tests/fuzz/corpus/*"]
+# Files that are not measured: generated from a kernel's BTF or by npm, or texts of a licence.
+UNMEASURED = ["bpf/vmlinux_fallback.h", "LICENSE", "bpf/LICENSE", "tests/fuzz/corpus/*",
+              "tests/interop/mcp/package-lock.json"]
 
 # Directories without a README of their own: data described by the directory above.
 DATA_DIRS = ["tests/fuzz/corpus*", "tests/data*", "tests/*/data*"]

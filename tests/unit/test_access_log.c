@@ -32,6 +32,9 @@ static struct stream_record full_record(void)
 		.endpoint = SPAN("127.0.0.1:8000"),
 		.source = SPAN("127.0.0.1:54321"),
 		.protocol = SPAN("http"),
+		.mcp_method = SPAN("tools/call"),
+		.mcp_tool = SPAN("get weather"),
+		.mcp_session = SPAN("8f14e45f"),
 		.method = SPAN("GET"),
 		.host = SPAN("retry.example"),
 		.path = SPAN("/unstable?fail=3"),
@@ -79,7 +82,8 @@ TEST(a_text_line_has_every_field_in_the_documented_order)
 		" endpoint=127.0.0.1:8000 src.addr=127.0.0.1:54321 http.method=GET http.host=retry.example"
 		" http.path=/unstable?fail=3 http.version=HTTP/1.1 http.status=504 grpc.status=14"
 		" tls.sni=sni.example"
-		" protocol=http delay=250ms retry.attempt=3 error=\"upstream call timeout\" reason=Timeout"
+		" protocol=http mcp.method=tools/call mcp.tool=\"get weather\" mcp.session=8f14e45f"
+		" delay=250ms retry.attempt=3 error=\"upstream call timeout\" reason=Timeout"
 		" duration=2001ms bytes_in=12 bytes_out=18446744073709551615 lane=copy/pipe"
 		" close_reason=per_try_timeout\n");
 }

@@ -172,4 +172,37 @@ enum limits {
 	LIMIT_METRIC_SERIES = 4096, /* labelled series of a worker; the rest are counted as "overflow" */
 	LIMIT_ACCESS_LOG_BYTES =
 		256 * 1024, /* collected lines of a worker; further lines are dropped and counted */
+
+	/* MCP, user/mcp. A message that is larger or deeper is refused (400, 413), or its target is lost. */
+	LIMIT_MCP_MESSAGE_BYTES = 4 * 1024 * 1024,
+	LIMIT_MCP_STREAM_BYTES = 2 * LIMIT_MCP_MESSAGE_BYTES, /* that a client does not take */
+	LIMIT_MCP_SERIES = 1024, /* labelled series of MCP requests; the rest are counted as "overflow" */
+	LIMIT_MCP_FRAME_BYTES = 64 * 1024, /* memory for an event that is kept for the next one */
+	LIMIT_MCP_DEPTH = 64,
+	LIMIT_MCP_BATCH = 32,	     /* messages of one body: 400 */
+	LIMIT_MCP_TARGETS = 32,	     /* of one backend: refused when loading */
+	LIMIT_MCP_SESSIONS = 4096,   /* of the process: 503 */
+	LIMIT_MCP_CALLS = 64,	     /* requests of a session under way: 429 */
+	LIMIT_MCP_SHARED_CALLS = 2048, /* the same of a session that all clients share */
+	LIMIT_MCP_ID_BYTES = 256,    /* of an id or progress token: 400, or the target's message is dropped */
+	LIMIT_MCP_NAME_BYTES = 4096, /* of a tool, URI, task or cursor: an error of that request */
+	LIMIT_MCP_QUEUE_BYTES = 256 * 1024, /* for a client without a stream: more is dropped */
+	LIMIT_MCP_QUEUE_MESSAGES = 256,
+	LIMIT_MCP_OWNERS = 2048,     /* names a session knows the target of; others are looked up */
+	/* Of what a target announces, when there are several: what is larger counts as nothing. */
+	LIMIT_MCP_CAPABILITIES_BYTES = 16 * 1024,
+	LIMIT_MCP_LIST_PAGES = 64,   /* of a target, to find the owner of a name: an error of that request */
+	LIMIT_MCP_OPEN_MS = 5000, /* failOpen: what others may take longer than the first target */
+	LIMIT_MCP_GATHER_BYTES = 16 * 1024 * 1024, /* of answers that are merged: an error */
+	LIMIT_MCP_RESUME_MS = 60000, /* an answer waits so long for a client whose stream broke */
+	LIMIT_MCP_TARGET_QUEUE_BYTES = 8 * 1024 * 1024, /* that a target does not take: then it is lost */
+	LIMIT_MCP_CHILD_PAUSE_MS = 2000, /* between closed input, SIGTERM and SIGKILL of a child that ends */
+	LIMIT_MCP_CONNECT_MS = 10000, /* to an HTTP target, with the look-up of its name */
+	LIMIT_MCP_RESUMES = 3, /* of a target's event stream that breaks before the answer */
+	LIMIT_MCP_SWEEP_MS = 1000, /* between two looks for sessions that nobody uses */
+	LIMIT_MCP_DRAIN_LOOK_MS = 20, /* the same while the gateway ends */
+	LIMIT_MCP_END_MS = 3 * LIMIT_MCP_CHILD_PAUSE_MS, /* for the targets when the process ends */
+	LIMIT_MCP_CHILDREN = 1024, /* processes, with those that are ending: further sessions get 503 */
+	LIMIT_MCP_LOG_LINES = 20, /* a second, of a child's standard error: more are counted, not kept */
+	LIMIT_MCP_LOG_BYTES = 512, /* of one such line: the rest is left out */
 };

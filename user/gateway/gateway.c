@@ -200,9 +200,12 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
 	near_ports_follow(gateway->lanes.near, gateway->snapshot, snapshot);
 	result = plan_make(gateway, snapshot, &plan, error);
 	if (!result)
+		result = mcp_service_adopt(&gateway->mcp, snapshot);
+	if (!result)
 		result = plan_send(gateway, snapshot, &plan);
 	if (result < 0) {
 		near_ports_follow(gateway->lanes.near, snapshot, gateway->snapshot);
+		mcp_service_adopt(&gateway->mcp, gateway->snapshot);
 		plan_done(&plan, gateway->worker_count, true);
 		if (text_span(error).len == 0)
 			text_str(error, "no memory to put the configuration into force");
@@ -349,6 +352,7 @@ static void gateway_on_drain(struct timer *timer, uint64_t now_ms)
 	if (gateway->phase == GATEWAY_DRAINING) {
 		gateway->phase = GATEWAY_CLOSING;
 		gateway_tell_workers(gateway, WORKER_CLOSE);
+		mcp_service_drain(&gateway->mcp);
 		timer_arm(loop_timers(gateway->loop), timer, now_ms + GATEWAY_DRAIN_POLL_MS);
 		return;
 	}
@@ -415,6 +419,7 @@ static int gateway_start_workers(struct gateway *gateway, struct snapshot *snaps
 			.index = gateway->worker_count,
 			.resolver = gateway->resolver,
 			.shared = &gateway->shared,
+			.inner = &gateway->mcp.inner,
 			.gate = gateway->lanes.gate,
 			.near = gateway->lanes.near,
 			.owner = gateway->mailbox,
@@ -485,6 +490,7 @@ static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, str
 		text_str(error, "no memory or threads to start with");
 		return -ENOMEM;
 	}
+	gateway->mcp.options = (struct mcp_hub_options){ gateway->resolver, gateway->mailbox };
 	result = signals_start(&gateway->signals, gateway->loop, gateway_on_signal);
 	if (!result)
 		result = health_board_attach(&gateway->health, snapshot);
@@ -515,6 +521,7 @@ static void gateway_stop(struct gateway *gateway)
 	for (uint32_t i = 0; i < gateway->worker_count; i++)
 		worker_stop(gateway->workers[i]);
 	hg_free(gateway->workers);
+	mcp_service_stop(&gateway->mcp);
 	kernel_lanes_done(&gateway->lanes);
 	socket_close(gateway->syn_filter_program);
 	admin_stop(gateway->admin);
@@ -549,6 +556,7 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 	list_init(&gateway->ports);
 	health_board_init(&gateway->health);
 	kernel_lanes_init(&gateway->lanes);
+	mcp_service_init(&gateway->mcp);
 	text_init(&error);
 	atomic_init(&gateway->shared.connections, 0);
 	atomic_init(&gateway->shared.fixed_descriptors, 0);

@@ -7,6 +7,7 @@
 #include "user/gateway/heap_trim.h"
 #include "user/gateway/health_board.h"
 #include "user/gateway/kernel_lanes.h"
+#include "user/gateway/mcp_service.h"
 #include "user/gateway/messages.h"
 #include "user/gateway/options.h"
 #include "user/gateway/watch.h"
@@ -38,6 +39,7 @@ struct gateway {
 	struct mailbox *mailbox;
 	struct resolver *resolver;
 	struct proxy_shared shared;
+	struct mcp_service mcp;
 	struct health_board health;
 	struct kernel_lanes lanes;
 	int syn_filter_program; /* owner; user/net/syn_filter.h, negative: none */

@@ -117,6 +117,27 @@ static void hook_close_stream(void *context, uint64_t id, void (*done)(void *arg
 		gather_on_close(gather, false);
 }
 
+static void hook_list_sessions(void *context, void (*done)(void *argument, struct text *json), void *argument)
+{
+	struct gateway *gateway = context;
+
+	mcp_service_list(&gateway->mcp, done, argument);
+}
+
+static const struct counters *hook_session_counters(void *context)
+{
+	const struct gateway *gateway = context;
+
+	return mcp_service_counters(&gateway->mcp);
+}
+
+static const struct mcp_call_metrics *hook_session_calls(void *context)
+{
+	const struct gateway *gateway = context;
+
+	return mcp_service_calls(&gateway->mcp);
+}
+
 static void hook_quit(void *context)
 {
 	gateway_begin_drain(context);
@@ -140,6 +161,9 @@ void gateway_hooks_fill(struct gateway *gateway)
 		.worker_numbers = hook_worker_numbers,
 		.list_streams = hook_list_streams,
 		.close_stream = hook_close_stream,
+		.list_sessions = hook_list_sessions,
+		.session_counters = hook_session_counters,
+		.session_calls = hook_session_calls,
 		.quit = hook_quit,
 		.extra_metrics = hook_extra_metrics,
 	};

@@ -16,6 +16,7 @@
 #include "user/proxy/front.h"
 #include "user/proxy/outcome.h"
 #include "user/proxy/response.h"
+#include "user/proxy/stream_notes.h"
 #include "user/proxy/tunnel.h"
 #include "user/upstream/dial.h"
 
@@ -75,6 +76,8 @@ static int attempt_write_head(struct stream *stream)
 		if (error)
 			return error;
 	}
+	if (notes_are_wanted(stream) && notes_tell(stream) < 0)
+		return -ENOMEM;
 	return stream->back->send_head(stream);
 }
 
@@ -340,6 +343,9 @@ static enum retry_decision attempt_decide(struct stream *stream, enum try_outcom
 		.random = proxy_random(stream->proxy),
 	};
 
+	/* What a tool does once it must not do twice, and nothing says that it has not begun. */
+	if (notes_are_wanted(stream))
+		policy = NULL;
 	if (outcome == TRY_RESPONSE)
 		after = fields_get(&stream->exchange->response.fields, FIELD_RETRY_AFTER);
 	if (after)
@@ -486,6 +492,15 @@ static enum stream_step attempt_take_head(struct stream *stream)
 {
 	uint16_t status = stream->exchange->response.status;
 
+	if (notes_are_wanted(stream))
+		notes_take(stream);
+	if (status == NOTES_STATUS && notes_are_wanted(stream)) {
+		arena_reset(&stream->exchange->response_arena);
+		/* A FIN that came with the request was no event any more. */
+		if (notes_client_left(stream))
+			stream_finish(stream, END_CLIENT_FIN, STREAM_END_RESET);
+		return STEP_WAIT;
+	}
 	if (status >= 200 || status == 101) {
 		outcome_response(stream);
 		return attempt_take_final(stream);

@@ -14,6 +14,7 @@
 #include "user/proxy/front.h"
 #include "user/proxy/history.h"
 #include "user/proxy/response.h"
+#include "user/proxy/stream_notes.h"
 #include "user/proxy/tunnel.h"
 
 #define TO(state) (1u << STREAM_##state)
@@ -393,6 +394,11 @@ void stream_on_client(struct stream *stream)
 			stream_finish(stream, stream_client_reason(stream, error), STREAM_END_RESET);
 			return;
 		}
+		/* Events may come for hours: nobody who still wants them says that he is done. */
+		if (notes_client_left(stream)) {
+			stream_finish(stream, END_CLIENT_FIN, STREAM_END_RESET);
+			return;
+		}
 	}
 	stream_run(stream, STEP_PUMP);
 }
@@ -421,7 +427,7 @@ void stream_finish(struct stream *stream, enum end_reason reason, enum stream_en
 
 	if (stream->state == STREAM_CLOSED)
 		return;
-	stream->reason = reason;
+	stream->reason = notes_reason(stream, reason);
 	stream_report(stream);
 	proxy_trace(proxy, stream->id, TRACE_STREAM_END, (uint32_t)reason, stream->status);
 	attempt_stop(stream);

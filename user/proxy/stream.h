@@ -80,6 +80,7 @@ struct exchange {
 	struct arena arena;
 	struct stream_texts texts;
 	struct span error; /* text of an error of ours */
+	struct span notes; /* of a service of this process (stream_notes.h); in arena */
 	const struct route_match *match; /* borrowed from the lease */
 	struct request_head plain_head; /* the same for every backend; kept where another one may be tried */
 	struct request_head head; /* as it goes to the chosen backend; in arena or front_head */

@@ -2,7 +2,7 @@
 #include "user/http/grpc.h"
 #include "user/proxy/back.h"
 #include "user/proxy/client.h"
-#include "user/proxy/stream.h"
+#include "user/proxy/stream_notes.h"
 #include "user/upstream/upstream_pool.h"
 
 static struct span record_protocol(const struct stream *stream)
@@ -108,6 +108,9 @@ void stream_fill_record(struct stream *stream, struct stream_record *record)
 	record_fill_route(stream, record);
 	record_fill_grpc(stream, record);
 	record_fill_texts(stream, record);
+	record->mcp_method = notes_get(stream, SPAN("mcp.method"));
+	record->mcp_tool = notes_get(stream, SPAN("mcp.tool"));
+	record->mcp_session = notes_get(stream, SPAN("mcp.session"));
 	for (int lane = 0; lane < LANE_COUNT; lane++) {
 		record->lane_bytes_in[lane] = stream->upload.lane_bytes[lane];
 		record->lane_bytes_out[lane] = stream->download.lane_bytes[lane];

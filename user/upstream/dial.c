@@ -3,9 +3,12 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "user/base/limits.h"
 #include "user/base/log.h"
+#include "user/upstream/inner.h"
 #include "user/upstream/upstream_h2.h"
 
 static void dial_on_resolved(struct resolver_query *query, int result, struct resolver_list *list);
@@ -114,11 +117,44 @@ static void dial_use_list(struct dial *dial, struct resolver_list *list)
 	dial_connect(dial, list->address_list, list->count);
 }
 
+/*
+ * A service of this process: one end of a pair is the connection. Never from within dial_start().
+ */
+static void dial_inner(struct dial *dial)
+{
+	const struct inner *inner = dial->pool->inner;
+	struct address address = { .len = sizeof(address.un.sun_family), .un.sun_family = AF_UNIX };
+	struct upstream *upstream = NULL;
+	int ends[2], error = inner ? 0 : -ENOENT;
+
+	counter_add(dial->pool->counters, COUNTER_UPSTREAM_CONNECTS, 1);
+	if (!error && socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0)
+		error = -errno;
+	if (!error) {
+		error = inner->open(inner->context, dial->options.where->text, ends[1]);
+		if (error)
+			close(ends[0]);
+		else
+			upstream = upstream_open(dial->pool, dial->options.endpoint, ends[0], &address);
+	}
+	if (upstream) {
+		dial->on_done(dial, DIAL_DONE, 0, upstream);
+		return;
+	}
+	counter_add(dial->pool->counters, COUNTER_UPSTREAM_CONNECT_FAILURES, 1);
+	dial->on_done(dial, DIAL_CONNECT_FAILED, error ? error : -EMFILE, NULL);
+}
+
 static enum dial_result dial_open(struct dial *dial, int *ret_error)
 {
 	const struct endpoint *where = dial->options.where;
 	struct resolver_list *list = NULL;
 
+	if (where->is_inner) {
+		dial->state = DIAL_CONNECTING;
+		loop_again(dial->pool->loop, &dial->turn);
+		return DIAL_UNDER_WAY;
+	}
 	if (where->is_resolved) {
 		dial_connect(dial, &where->address, 1);
 		return DIAL_UNDER_WAY;
@@ -232,10 +268,15 @@ static void dial_give_turn(struct dial *dial)
 static void dial_on_turn(struct loop_deferred *deferred)
 {
 	struct dial *dial = container_of(deferred, struct dial, turn);
-	struct upstream *upstream = dial_reuse(dial->pool, &dial->options);
+	struct upstream *upstream;
 	enum dial_result result;
 	int error;
 
+	if (dial->options.where->is_inner) {
+		dial_inner(dial);
+		return;
+	}
+	upstream = dial_reuse(dial->pool, &dial->options);
 	if (upstream) {
 		dial->on_done(dial, DIAL_DONE, 0, upstream);
 		return;

@@ -10,6 +10,7 @@
 #include "user/net/socket.h"
 #include "user/relay/relay.h"
 
+struct inner;
 struct upstream;
 
 /*
@@ -43,6 +44,7 @@ struct upstream_pool {
 	struct resolver_client *resolver;
 	struct slab *upstreams; /* of struct upstream */
 	const struct static_config *config; /* in force */
+	const struct inner *inner; /* services of this process; NULL: none */
 	/* something is to be read from, or may be sent on, an HTTP/2 stream */
 	void (*on_stream)(void *owner);
 	/* A descriptor is short: ends something idle. May *fd be used? Both: user/proxy/room.h */

@@ -453,6 +453,7 @@ static bool worker_make_proxy(struct worker *worker, const struct worker_options
 	proxy->pool.counters = &worker->counters;
 	proxy->pool.relay = &proxy->relay;
 	proxy->pool.resolver = worker->resolver;
+	proxy->pool.inner = options->inner;
 	proxy->pool.on_stream = stream_on_upstream;
 	proxy->pool.make_room = room_for_upstream;
 	proxy->pool.may_use = room_may_use;

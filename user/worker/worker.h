@@ -21,6 +21,7 @@ struct worker_options {
 	uint32_t index;
 	struct resolver *resolver; /* borrowed, thread-safe */
 	struct proxy_shared *shared; /* borrowed */
+	const struct inner *inner; /* borrowed, thread-safe: services of this process */
 	struct gate *gate; /* borrowed; NULL: no kernel lane */
 	struct near *near; /* borrowed, thread-safe; NULL: no same-host lanes */
 	struct mailbox *owner; /* where answers go: the main thread */

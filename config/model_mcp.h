@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "user/base/span.h"
+
+/* What stands behind a backend of kind BACKEND_MCP, as part of a snapshot (config/model.h). */
+
+enum mcp_transport {
+	MCP_STDIO, /* a child process */
+	MCP_HTTP, /* streamable HTTP */
+	MCP_SSE, /* HTTP+SSE of 2024-11-05 */
+};
+
+/* In the order of the words of prefixMode. */
+enum mcp_prefixes {
+	MCP_PREFIXES_CONDITIONAL, /* with more than one target */
+	MCP_PREFIXES_ALWAYS,
+	MCP_PREFIXES_NEVER,
+};
+
+struct backend;
+
+/* A server of tools behind an MCP backend. */
+struct mcp_server {
+	struct span name;
+	enum mcp_transport transport;
+	/* MCP_STDIO: texts with a NUL, lists that end with NULL */
+	const char *command;
+	const char **argument_list;
+	uint32_t argument_count;
+	const char **environment_list; /* "NAME=value" */
+	uint32_t environment_count;
+	bool clear_environment;
+	/* the others */
+	const struct backend *backend; /* of kind BACKEND_HOST, with one endpoint */
+	struct span backend_name; /* as dumped */
+	struct span path;
+};
+
+/* Several servers as one. */
+struct mcp_servers {
+	struct mcp_server *server_list;
+	uint32_t server_count;
+	const struct span *name_list; /* of the servers, in the same order */
+	bool is_stateless; /* a session for each request */
+	enum mcp_prefixes prefixes;
+	bool fail_open; /* a server that is lost is left out */
+	bool only_localhost; /* dnsRebindingProtection: Host and Origin */
+};

@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/standalone/mcp.h"
+
+#include "config/core/route_value.h"
+#include "config/core/values.h"
+#include "config/standalone/policy.h"
+#include "user/base/check.h"
+#include "user/base/limits.h"
+
+enum { MCP_PORT = 3000, NAME_BYTES = 64 };
+
+/* -------------------------------------------------------------------------------- child processes */
+
+/* A text of any bytes but NUL, with one behind it. */
+static bool decode_c_text(struct decoder *d, const struct yaml_node *node, const char **ret)
+{
+	struct span text;
+
+	if (!decode_string(d, node, &text))
+		return false;
+	if (span_find(text, '\0') >= 0) {
+		config_error(d->report, node, "a text for a program cannot hold a NUL byte; remove it");
+		return false;
+	}
+	text = decode_keep(d, text);
+	*ret = text.data;
+	return text.data != NULL;
+}
+
+static bool decode_arguments(struct decoder *d, const struct yaml_node *list, struct mcp_server *server)
+{
+	uint32_t count = list ? list->count : 0;
+	bool is_good = !list || decode_list(d, list);
+
+	server->argument_list = decode_take(d, (is_good ? count : 0) + 1, sizeof(*server->argument_list));
+	if (!is_good || !server->argument_list)
+		return false;
+	if (list)
+		yaml_each(node, list)
+			is_good &= decode_c_text(d, node, &server->argument_list[node->index]);
+	server->argument_count = count;
+	return is_good;
+}
+
+static bool is_variable_name(struct span name)
+{
+	return name.len && span_find(name, '=') < 0 && span_find(name, '\0') < 0;
+}
+
+static bool decode_environment(struct decoder *d, const struct yaml_node *map, struct mcp_server *server)
+{
+	uint32_t count = map ? map->count : 0, at = 0;
+	bool is_good = !map || decode_any_map(d, map);
+
+	server->environment_list =
+		decode_take(d, (is_good ? count : 0) + 1, sizeof(*server->environment_list));
+	if (!is_good || !server->environment_list)
+		return false;
+	if (map)
+		yaml_each(node, map)
+		{
+			const char *value;
+
+			if (!is_variable_name(node->key)) {
+				config_error(d->report, node,
+					     "%s cannot be the name of an environment variable; write "
+					     "NAME: value",
+					     QUOTE(node->key));
+				is_good = false;
+			} else if (decode_c_text(d, node, &value)) {
+				server->environment_list[at++] =
+					decode_text(d, "%.*s=%s", SPAN_FMT(node->key), value).data;
+			} else {
+				is_good = false;
+			}
+		}
+	server->environment_count = at;
+	return is_good && !d->failed;
+}
+
+static bool decode_stdio(struct decoder *d, const struct yaml_node *node, struct mcp_server *server)
+{
+	static const struct decode_key keys[] = { KEY("cmd"), KEY("args"), KEY("env"), KEY("clearEnv") };
+	bool is_good;
+
+	if (!DECODE_MAP(d, node, keys))
+		return false;
+	is_good = decode_c_text(d, decode_need(d, node, "cmd", "write the program to start, as in cmd: npx"),
+				&server->command);
+	if (is_good && !server->command[0]) {
+		config_error(d->report, decode_get(node, "cmd"),
+			     "cmd is empty; write the program to start, as in cmd: npx");
+		is_good = false;
+	}
+	is_good &= decode_arguments(d, decode_get(node, "args"), server);
+	is_good &= decode_environment(d, decode_get(node, "env"), server);
+	decode_bool(d, decode_get(node, "clearEnv"), &server->clear_environment);
+	return is_good;
+}
+
+/* -------------------------------------------------------------------------------- servers behind HTTP */
+
+/* A path with its query: what stands in a request line. */
+static bool is_target_path(struct span path)
+{
+	for (size_t i = 0; i < path.len; i++) {
+		if (path.data[i] <= ' ' || path.data[i] >= 0x7f || path.data[i] == '#')
+			return false;
+	}
+	return path.len && path.data[0] == '/';
+}
+
+static bool check_path(struct decoder *d, const struct yaml_node *node, struct span path)
+{
+	if (is_target_path(path))
+		return true;
+	config_error(d->report, node, "%s is not a path; write one that begins with /, as in /mcp",
+		     QUOTE(path));
+	return false;
+}
+
+static bool make_host(struct standalone *s, const struct yaml_node *node, struct span host, uint16_t port,
+		      struct mcp_server *server)
+{
+	struct decoder *d = s->decoder;
+	struct backend *backend = build_backend(s->builder);
+	struct endpoint *endpoint = decode_take(d, 1, sizeof(*endpoint));
+
+	if (!backend || !endpoint || !value_endpoint(d, host, port, endpoint))
+		return false;
+	backend->kind = BACKEND_HOST;
+	backend->name = server->backend_name;
+	backend->target = endpoint->text;
+	backend->is_listed = true;
+	backend->authority = value_authority(d, endpoint->host, port);
+	backend->endpoint_list = endpoint;
+	backend->endpoint_count = 1;
+	server->backend = backend;
+	(void)node;
+	return backend->authority.data != NULL;
+}
+
+/* "name:port", "http://name:port/path", or a name alone with `port` and `path`. */
+static bool decode_url(struct standalone *s, const struct yaml_node *node, struct span text,
+		       struct mcp_server *server)
+{
+	struct decoder *d = s->decoder;
+	struct backend target = { 0 };
+	struct span path = SPAN("/"), authority;
+	struct yaml_node at = *node;
+	ptrdiff_t slash;
+
+	if (span_starts(text, SPAN("https://"))) {
+		config_error(d->report, node,
+			     "TLS to a backend is not supported yet; write http://name:port/path");
+		return false;
+	}
+	if (span_starts(text, SPAN("http://")))
+		text = span_from(text, 7);
+	slash = span_find(text, '/');
+	authority = slash < 0 ? text : span_first(text, (size_t)slash);
+	if (slash >= 0)
+		path = span_from(text, (size_t)slash);
+	if (span_find(authority, ':') < 0 && authority.len)
+		authority = decode_text(d, "%.*s:80", SPAN_FMT(authority));
+	at.text = authority;
+	if (!check_path(d, node, path) || !value_target(d, &at, &target))
+		return false;
+	server->path = decode_keep(d, path);
+	return make_host(s, node, target.endpoint_list[0].host, target.endpoint_list[0].port, server);
+}
+
+static bool decode_host(struct standalone *s, const struct yaml_node *node, struct mcp_server *server)
+{
+	const struct yaml_node *host = decode_get(node, "host"), *port = decode_get(node, "port"),
+			       *path = decode_get(node, "path");
+	struct decoder *d = s->decoder;
+	struct span name, text;
+	uint16_t number;
+
+	if (!decode_name(d, host, &name))
+		return false;
+	if (!port && !path)
+		return decode_url(s, host, name, server);
+	if (!port || !path) {
+		config_error(d->report, node,
+			     "write both port and path, or neither and host: http://name:port/path");
+		return false;
+	}
+	if (!value_hostname(d, host, false, &name) || !decode_port(d, port, &number) ||
+	    !decode_string(d, path, &text) || !check_path(d, path, text))
+		return false;
+	server->path = decode_keep(d, text);
+	return make_host(s, host, name, number, server);
+}
+
+static bool decode_reference(struct standalone *s, const struct yaml_node *node, struct mcp_server *server)
+{
+	const struct yaml_node *reference = decode_get(node, "backend"), *path = decode_get(node, "path");
+	struct decoder *d = s->decoder;
+	const struct backend *backend;
+	struct span name, text = server->transport == MCP_SSE ? SPAN("/sse") : SPAN("/mcp");
+
+	if (decode_get(node, "port")) {
+		config_error(d->report, node, "a backend has its own port; remove port");
+		return false;
+	}
+	if (!decode_name(d, reference, &name) ||
+	    (path && (!decode_string(d, path, &text) || !check_path(d, path, text))))
+		return false;
+	if (name.data[0] == '/')
+		name = span_from(name, 1);
+	backend = name_map_get(&s->named_backends, name);
+	if (!backend || backend->kind == BACKEND_MCP) {
+		config_error(d->report, reference,
+			     "there is no backend %s with a host; add it to the top-level list `backends`, "
+			     "before those that name it, or write host: http://name:port/path",
+			     QUOTE(name));
+		return false;
+	}
+	server->path = decode_keep(d, text);
+	server->backend_name = backend->name;
+	server->backend = backend;
+	return true;
+}
+
+static bool decode_remote(struct standalone *s, const struct yaml_node *node, struct mcp_server *server)
+{
+	static const struct decode_key keys[] = { KEY("host"), KEY("port"), KEY("path"), KEY("backend") };
+	static const char *const choices[] = { "host", "backend" };
+	unsigned index;
+
+	if (!DECODE_MAP(s->decoder, node, keys) ||
+	    !decode_choice(s->decoder, node, choices, ARRAY_LEN(choices), &index))
+		return false;
+	return index == 0 ? decode_host(s, node, server) : decode_reference(s, node, server);
+}
+
+/* -------------------------------------------------------------------------------- targets */
+
+/* What separates it from a tool's name or a URI must not be in it. */
+static bool is_server_name(struct span name)
+{
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.data[i];
+		bool is_inside = i > 0 && i + 1 < name.len;
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') &&
+		    !(is_inside && (c == '-' || c == '.')))
+			return false;
+	}
+	return name.len >= 1 && name.len <= NAME_BYTES;
+}
+
+static bool decode_server_name(struct decoder *d, const struct yaml_node *node, struct mcp_servers *servers,
+			       struct mcp_server *server)
+{
+	const struct yaml_node *name =
+		decode_need(d, node, "name", "write a name of its own for each target, as in name: files");
+
+	if (!decode_name(d, name, &server->name))
+		return false;
+	if (!is_server_name(server->name)) {
+		config_error(d->report, name,
+			     "%s cannot be the name of a target; write 1 to %d of a-z, 0-9, - and ., neither "
+			     "of the last two at an end",
+			     QUOTE(server->name), NAME_BYTES);
+		return false;
+	}
+	for (const struct mcp_server *other = servers->server_list; other < server; other++) {
+		if (span_eq(other->name, server->name)) {
+			config_error(d->report, name,
+				     "there is another target with the name %s; give each its own",
+				     QUOTE(server->name));
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool decode_server(struct standalone *s, const struct yaml_node *node, struct span backend,
+			  struct mcp_servers *servers, struct mcp_server *server)
+{
+	static const struct decode_key keys[] = {
+		KEY("name"),
+		KEY("stdio"),
+		KEY("mcp"),
+		KEY("sse"),
+		KEY_REFUSED("openapi", "is not supported yet; write stdio, mcp or sse"),
+		KEY_REFUSED("policies",
+			    "is not supported yet on an MCP target; write policies beside targets"),
+	};
+	static const char *const choices[] = { "stdio", "mcp", "sse" };
+	static const enum mcp_transport transports[] = { MCP_STDIO, MCP_HTTP, MCP_SSE };
+	struct decoder *d = s->decoder;
+	const struct yaml_node *chosen;
+	unsigned index;
+	bool is_good;
+
+	if (!DECODE_MAP(d, node, keys))
+		return false;
+	is_good = decode_server_name(d, node, servers, server);
+	if (decode_get(node, "openapi"))
+		return false;
+	chosen = decode_choice(d, node, choices, ARRAY_LEN(choices), &index);
+	if (!chosen)
+		return false;
+	server->transport = transports[index];
+	server->backend_name = decode_text(d, "mcp/%.*s/%u", SPAN_FMT(backend), node->index);
+	return (server->transport == MCP_STDIO ? decode_stdio(d, chosen, server) :
+						 decode_remote(s, chosen, server)) &&
+	       is_good;
+}
+
+static bool decode_servers(struct standalone *s, const struct yaml_node *list, struct span backend,
+			   struct mcp_servers *servers)
+{
+	struct decoder *d = s->decoder;
+	struct span *names;
+	bool is_good = true;
+
+	if (!decode_list(d, list))
+		return false;
+	if (list->count == 0 || list->count > LIMIT_MCP_TARGETS) {
+		config_error(d->report, list, "an MCP backend needs 1 to %d targets, this one has %u",
+			     LIMIT_MCP_TARGETS, list->count);
+		return false;
+	}
+	servers->server_list = decode_take(d, list->count, sizeof(*servers->server_list));
+	names = decode_take(d, list->count, sizeof(*names));
+	if (!servers->server_list || !names)
+		return false;
+	servers->server_count = list->count;
+	servers->name_list = names;
+	yaml_each(node, list)
+	{
+		struct mcp_server *server = &servers->server_list[node->index];
+
+		is_good &= decode_server(s, node, backend, servers, server);
+		names[node->index] = server->name;
+	}
+	return is_good;
+}
+
+/* -------------------------------------------------------------------------------- the backend */
+
+#define MCP_KEYS                                                                                             \
+	KEY("targets"), KEY("statefulMode"), KEY("prefixMode"), KEY("failureMode"),                          \
+		KEY("dnsRebindingProtection")
+
+static bool decode_mcp(struct standalone *s, const struct yaml_node *node, struct backend *backend)
+{
+	static const char *const states[] = { "stateful", "stateless" };
+	static const char *const prefixes[] = { "conditional", "always", "never" };
+	static const char *const failures[] = { "failClosed", "failOpen" };
+	struct decoder *d = s->decoder;
+	struct mcp_servers *servers = decode_take(d, 1, sizeof(*servers));
+	struct endpoint *endpoint = decode_take(d, 1, sizeof(*endpoint));
+	unsigned state = 0, prefix = 0, failure = 0;
+
+	if (!servers || !endpoint)
+		return false;
+	DECODE_WORD(d, decode_get(node, "statefulMode"), states, &state);
+	DECODE_WORD(d, decode_get(node, "prefixMode"), prefixes, &prefix);
+	DECODE_WORD(d, decode_get(node, "failureMode"), failures, &failure);
+	decode_bool(d, decode_get(node, "dnsRebindingProtection"), &servers->only_localhost);
+	servers->is_stateless = state == 1;
+	servers->prefixes = prefix;
+	servers->fail_open = failure == 1;
+	if (!decode_servers(s,
+			    decode_need(d, node, "targets",
+					"write targets: [{name: ..., stdio: {cmd: ...}}]"),
+			    backend->name, servers))
+		return false;
+	*endpoint = (struct endpoint){ .text = backend->name, .is_inner = true };
+	backend->kind = BACKEND_MCP;
+	backend->target = backend->name;
+	backend->endpoint_list = endpoint;
+	backend->endpoint_count = 1;
+	backend->mcp = servers;
+	return true;
+}
+
+bool standalone_mcp_backend(struct standalone *s, const struct yaml_node *node, struct backend *backend)
+{
+	static const struct decode_key keys[] = { MCP_KEYS };
+
+	return DECODE_MAP(s->decoder, node, keys) && decode_mcp(s, node, backend);
+}
+
+/* -------------------------------------------------------------------------------- a port of its own */
+
+/* Where clients of either HTTP transport look for it. */
+static void make_matches(struct decoder *d, struct route *route)
+{
+	static const struct span paths[] = { SPAN("/mcp"), SPAN("/sse") };
+
+	route->match_list = decode_take(d, ARRAY_LEN(paths), sizeof(*route->match_list));
+	if (!route->match_list)
+		return;
+	route->match_count = ARRAY_LEN(paths);
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		route->match_list[i].path_kind = PATH_PREFIX_SEGMENTS;
+		route->match_list[i].path = paths[i];
+	}
+}
+
+static void make_route(struct standalone *s, const struct yaml_node *node, struct listener *listener,
+		       struct backend *backend)
+{
+	struct decoder *d = s->decoder;
+	struct route *route = decode_take(d, 1, sizeof(*route));
+	struct backend_ref *ref = decode_take(d, 1, sizeof(*ref));
+
+	if (!route || !ref)
+		return;
+	ref->weight = 1;
+	ref->backend_name = SPAN("/mcp");
+	ref->backend = backend;
+	ref->where = config_where(d->arena, node);
+	if (!build_ref(s->builder, ref))
+		return;
+	route->key = SPAN("mcp:default");
+	route->name = SPAN("default");
+	route->namespace = SPAN("internal");
+	route->created_s = INT64_MAX;
+	route->where = ref->where;
+	make_matches(d, route);
+	standalone_route_policies(s, decode_get(node, "policies"), route->key, &route->inline_policies);
+	route->backend_list = ref;
+	route->backend_count = 1;
+	listener->route_list = route;
+	listener->route_count = 1;
+}
+
+static void make_bind(struct standalone *s, const struct yaml_node *node, uint16_t port,
+		      struct backend *backend)
+{
+	struct decoder *d = s->decoder;
+	struct bind *bind = build_bind(s->builder);
+	struct listener *listener = decode_take(d, 1, sizeof(*listener));
+
+	if (!bind || !listener)
+		return;
+	bind->port = port;
+	bind->key = decode_text(d, "bind/%u", port);
+	bind->protocol = BIND_HTTP;
+	bind->listener_list = listener;
+	bind->listener_count = 1;
+	listener->key = listener->listener_name = SPAN("mcp");
+	listener->gateway_name = listener->gateway_namespace = SPAN("default");
+	listener->protocol = PROTOCOL_HTTP;
+	listener->where = config_where(d->arena, node);
+	make_route(s, node, listener, backend);
+}
+
+void standalone_mcp(struct standalone *s, const struct yaml_node *node)
+{
+	static const struct decode_key keys[] = {
+		MCP_KEYS,
+		KEY("port"),
+		KEY("policies"),
+		KEY_REFUSED("gateways", "is not supported yet; write port: 3000"),
+	};
+	struct decoder *d = s->decoder;
+	struct backend *backend;
+	uint16_t port = MCP_PORT;
+
+	if (!node || !DECODE_MAP(d, node, keys))
+		return;
+	decode_port(d, decode_get(node, "port"), &port);
+	if (standalone_take_port(s, port))
+		config_error(d->report, node,
+			     "port %u is used by binds and by mcp; give mcp another, as in port: %u", port,
+			     port + 1);
+	backend = build_backend(s->builder);
+	if (!backend)
+		return;
+	backend->name = SPAN("mcp");
+	backend->is_listed = true;
+	if (decode_mcp(s, node, backend))
+		make_bind(s, node, port, backend);
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How requests and sessions end, and how broken streams are taken up again. */
+#include "tests/unit/mcp_scene.h"
+
+#include <errno.h>
+
+static struct scene sc;
+
+static int stateful_make(void **state __attribute__((unused)))
+{
+	scene_make(&sc, MCP_SESSION_STATEFUL, 1, MCP_PREFIX_CONDITIONAL, false);
+	scene_open(&sc, 1);
+	return 0;
+}
+
+static int drop(void **state __attribute__((unused)))
+{
+	scene_drop(&sc);
+	return 0;
+}
+
+#define STATEFUL(name) TEST_WITH(name, stateful_make, drop)
+
+/* ---- ends ---- */
+
+STATEFUL(a_deadline_cancels_the_request)
+{
+	struct scene_sink seen = { 0 };
+	char text[256];
+
+	scene_waits(&sc, &seen, REQUEST("1", "tools/call", "\"name\":\"a\""));
+	mcp_session_sink_gone(sc.s, &seen.sink, MCP_GONE_TIMEOUT, sc.now_ms);
+	snprintf(text, sizeof(text),
+		 NOTICE("notifications/cancelled", "\"requestId\":%llu,\"reason\":\"request timeout\""),
+		 (unsigned long long)sc.call[0]);
+	assert_string_equal(sc.to[0], text);
+	assert_int_equal(sc.forgotten[0], sc.call[0]);
+	assert_int_equal(mcp_session_calls(sc.s), 0);
+	scene_answers(&sc, 0, "\"result\":{}");
+	assert_int_equal(seen.count, 0);
+	assert_int_equal(mcp_session_state(sc.s), MCP_SESSION_READY);
+}
+
+STATEFUL(a_client_cancels_its_request)
+{
+	struct scene_sink seen = { 0 };
+
+	scene_waits(&sc, &seen, REQUEST("\"x\"", "tools/call", "\"name\":\"a\""));
+	scene_accepted(&sc, NOTICE("notifications/cancelled", "\"requestId\":\"y\""));
+	assert_false(seen.is_done);
+	scene_accepted(&sc, NOTICE("notifications/cancelled", "\"requestId\":\"x\",\"reason\":\"bored "
+							      "\\u00e9\""));
+	assert_holds(sc.to[0], "notifications/cancelled");
+	assert_holds(sc.to[0], "\"reason\":\"bored \\u00e9\"}}");
+	assert_true(seen.is_done);
+	assert_int_equal(seen.count, 0);
+}
+
+STATEFUL(a_client_that_does_not_read_loses_its_request)
+{
+	struct scene_sink seen = { .is_full = true };
+
+	scene_waits(&sc, &seen, REQUEST("1", "tools/call", "\"name\":\"a\""));
+	scene_says(&sc, 0, NOTICE("notifications/message", ""));
+	assert_false(seen.is_done);
+	assert_null(seen.sink.session);
+	assert_holds(sc.to[0], "notifications/cancelled");
+	assert_int_equal(mcp_session_calls(sc.s), 0);
+}
+
+STATEFUL(a_target_that_is_gone_answers_with_an_error_and_ends_the_session)
+{
+	struct scene_sink seen[2] = { 0 };
+	struct scene_sink stream;
+
+	scene_sink_make(&stream);
+	assert_int_equal(mcp_session_on_stream(sc.s, &stream.sink, 0).turn, MCP_WAITING);
+	scene_waits(&sc, &seen[0], REQUEST("1", "tools/call", "\"name\":\"a\""));
+	scene_waits(&sc, &seen[1], REQUEST("2", "tools/call", "\"name\":\"a\""));
+	mcp_session_on_target_lost(sc.s, 0, SPAN("it \"died\""), sc.now_ms);
+	for (int i = 0; i < 2; i++) {
+		assert_holds(seen[i].last, "\"error\":{\"code\":-32000,");
+		assert_holds(seen[i].last, "it \\\"died\\\"");
+		assert_true(seen[i].is_done);
+	}
+	assert_true(stream.is_done);
+	assert_int_equal(mcp_session_state(sc.s), MCP_SESSION_OVER);
+}
+
+STATEFUL(a_target_that_takes_nothing_is_lost)
+{
+	struct scene_sink seen = { 0 };
+
+	sc.is_full[0] = true;
+	scene_waits(&sc, &seen, REQUEST("1", "tools/call", "\"name\":\"a\""));
+	assert_holds(seen.last, "does not read");
+	assert_true(seen.is_done);
+	assert_int_equal(mcp_session_state(sc.s), MCP_SESSION_OVER);
+}
+
+STATEFUL(a_call_that_fails_alone_leaves_the_session)
+{
+	struct scene_sink seen[2] = { 0 };
+
+	scene_waits(&sc, &seen[0], REQUEST("1", "tools/call", "\"name\":\"a\""));
+	mcp_session_on_call_lost(sc.s, 0, sc.call[0], SPAN("status 500"), sc.now_ms);
+	assert_holds(seen[0].last, "status 500");
+	assert_true(seen[0].is_done);
+	mcp_session_on_call_lost(sc.s, 0, sc.call[0], SPAN("again"), sc.now_ms);
+	scene_waits(&sc, &seen[1], REQUEST("1", "tools/call", "\"name\":\"a\""));
+}
+
+STATEFUL(the_end_of_a_session_answers_everything)
+{
+	struct scene_sink seen = { 0 };
+
+	scene_waits(&sc, &seen, REQUEST("1", "tools/call", "\"name\":\"a\""));
+	mcp_session_end(sc.s, MCP_ENDED, sc.now_ms);
+	assert_holds(seen.last, "Session ended");
+	assert_true(seen.is_done);
+	scene_refused(&sc, REQUEST("2", "tools/list", ""), MCP_ENDED);
+}
+
+/* ---- clients with a single stream ---- */
+
+TEST_WITH(everything_comes_on_the_only_stream_and_the_session_ends_with_it, NULL, drop)
+{
+	struct scene_sink only;
+	struct mcp_post post;
+	static const char *const texts[] = {
+		REQUEST("1", "tools/list", ""),
+		"[" REQUEST("2", "ping", "") "," REQUEST("3", "ping", "") "]",
+		INITIALIZE,
+		NOTICE("notifications/initialized", ""),
+		REQUEST("4", "tools/call", "\"name\":\"a\""),
+		REQUEST("5", "tools/call", "\"name\":\"b\""),
+	};
+	static const int counts[] = { 1, 3, 4, 4, 4, 4 };
+
+	scene_make(&sc, MCP_SESSION_STATEFUL, 1, MCP_PREFIX_CONDITIONAL, false);
+	scene_sink_make(&only);
+	only.sink.is_only = true;
+	mcp_session_begin_stream(sc.s, &only.sink);
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		assert_int_equal(mcp_post_read(sc.checker, span_str(texts[i]), &post), MCP_NONE);
+		assert_int_equal(mcp_session_on_post(sc.s, &only.sink, &post, sc.now_ms).turn,
+				 post.requests ? MCP_WAITING : MCP_ACCEPTED);
+		if (i == 2)
+			scene_answers(&sc, 0, INITIALIZED);
+		assert_int_equal(only.count, counts[i]);
+	}
+	scene_says(&sc, 0, NOTICE("notifications/message", "\"data\":1"));
+	assert_holds(only.last, "\"data\":1");
+	scene_answers(&sc, 0, "\"result\":{}");
+	assert_holds(only.last, "\"id\":5");
+	assert_false(only.is_done);
+	mcp_session_sink_gone(sc.s, &only.sink, MCP_GONE_CLIENT, sc.now_ms);
+	assert_holds(sc.to[0], "notifications/cancelled");
+	assert_int_equal(mcp_session_state(sc.s), MCP_SESSION_OVER);
+	assert_false(only.is_done);
+}
+
+TEST_WITH(an_only_stream_that_takes_nothing_ends_its_session, NULL, drop)
+{
+	struct scene_sink only;
+	struct mcp_post post;
+
+	scene_make(&sc, MCP_SESSION_STATEFUL, 1, MCP_PREFIX_CONDITIONAL, false);
+	scene_sink_make(&only);
+	only.sink.is_only = true;
+	only.is_full = true;
+	mcp_session_begin_stream(sc.s, &only.sink);
+	assert_int_equal(mcp_post_read(sc.checker, span_str(REQUEST("1", "ping", "")), &post), MCP_NONE);
+	assert_int_equal(mcp_session_on_post(sc.s, &only.sink, &post, sc.now_ms).turn, MCP_WAITING);
+	assert_int_equal(mcp_session_state(sc.s), MCP_SESSION_OVER);
+	assert_null(only.sink.session);
+	assert_false(only.is_done);
+}
+
+/* ---- resumption ---- */
+
+STATEFUL(a_broken_stream_is_taken_up_where_it_broke)
+{
+	struct scene_sink seen = { .is_resumable = true };
+	struct scene_sink again;
+	uint64_t call;
+	uint64_t first;
+
+	scene_waits(&sc, &seen, REQUEST("1", "tools/call", "\"name\":\"a\""));
+	call = sc.call[0];
+	scene_says(&sc, 0, NOTICE("notifications/message", "\"data\":1"));
+	first = seen.event;
+	assert_true(first != 0);
+	scene_says(&sc, 0, NOTICE("notifications/message", "\"data\":2"));
+	mcp_session_sink_gone(sc.s, &seen.sink, MCP_GONE_RESUMABLE, sc.now_ms);
+	assert_lacks(sc.to[0], "cancelled");
+	scene_says(&sc, 0, NOTICE("notifications/message", "\"data\":3"));
+	scene_sink_make(&again);
+	assert_int_equal(mcp_session_on_stream(sc.s, &again.sink, first).turn, MCP_WAITING);
+	assert_int_equal(again.count, 2);
+	assert_holds(again.last, "\"data\":3");
+	assert_false(again.is_done);
+	sc.call[0] = call;
+	scene_answers(&sc, 0, "\"result\":{}");
+	assert_int_equal(again.count, 3);
+	assert_true(again.is_done);
+}
+
+STATEFUL(an_answer_waits_for_a_client_that_comes_back)
+{
+	struct scene_sink seen = { .is_resumable = true };
+	struct scene_sink again;
+
+	scene_waits(&sc, &seen, REQUEST("1", "tools/call", "\"name\":\"a\""));
+	scene_says(&sc, 0, NOTICE("notifications/message", "\"data\":1"));
+	mcp_session_sink_gone(sc.s, &seen.sink, MCP_GONE_RESUMABLE, sc.now_ms);
+	scene_answers(&sc, 0, "\"result\":{\"late\":1}");
+	scene_sink_make(&again);
+	assert_int_equal(mcp_session_on_stream(sc.s, &again.sink, seen.event).turn, MCP_WAITING);
+	assert_int_equal(again.count, 1);
+	assert_holds(again.last, "late");
+	assert_true(again.is_done);
+}
+
+STATEFUL(a_client_that_does_not_come_back_is_given_up)
+{
+	struct scene_sink seen = { .is_resumable = true };
+
+	scene_waits(&sc, &seen, REQUEST("1", "tools/call", "\"name\":\"a\""));
+	scene_says(&sc, 0, NOTICE("notifications/message", "\"data\":1"));
+	mcp_session_sink_gone(sc.s, &seen.sink, MCP_GONE_RESUMABLE, sc.now_ms);
+	assert_in_range(mcp_session_tick(sc.s, sc.now_ms), sc.now_ms + LIMIT_MCP_RESUME_MS,
+			sc.now_ms + 2 * LIMIT_MCP_RESUME_MS);
+	assert_int_equal(mcp_session_calls(sc.s), 1);
+	sc.now_ms += LIMIT_MCP_RESUME_MS;
+	assert_int_equal(mcp_session_tick(sc.s, sc.now_ms), 0);
+	assert_holds(sc.to[0], "notifications/cancelled");
+	assert_int_equal(mcp_session_calls(sc.s), 0);
+}
+
+TEST(an_event_id_is_read_as_it_was_written)
+{
+	static const uint64_t events[] = { 1, (uint64_t)7 << 32 | 9, UINT64_MAX };
+	static const char *const bads[] = {
+		"", "-", "1", "1-", "-1", "1-2-3", "a-1", "4294967296-1", "1-4294967296"
+	};
+	char text[MCP_EVENT_ID_BYTES];
+	uint64_t event;
+
+	for (size_t i = 0; i < ARRAY_LEN(events); i++) {
+		size_t len = mcp_event_id_write(text, events[i]);
+
+		assert_true(len <= sizeof(text));
+		assert_int_equal(mcp_event_id_read(span_of(text, len), &event), 0);
+		assert_true(event == events[i]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bads); i++)
+		assert_int_equal(mcp_event_id_read(span_str(bads[i]), &event), -EINVAL);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/mcp_play.h"
+
+#include "user/mcp/legacy.h"
+
+static int setup(void **state)
+{
+	struct scene *scene = scene_create();
+	struct legacy_options options = { .place = scene_place(scene), .path = SPAN("/base/sse?k=v") };
+
+	assert_int_equal(legacy_open(&scene->targets, &options, &scene_events, scene, &scene->target), 0);
+	*state = scene;
+	return 0;
+}
+
+#define PLAYED(name) TEST_WITH(name, setup, scene_drop)
+
+static int open_stream(struct scene *scene)
+{
+	int fd = accept_one(scene);
+	const char *request = read_request(scene, fd);
+
+	assert_int_equal(strncmp(request, "GET /base/sse?k=v HTTP/1.1\r\n", 28), 0);
+	assert_non_null(strcasestr(request, "\r\naccept: text/event-stream\r\n"));
+	say(fd, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
+	return fd;
+}
+
+PLAYED(messages_wait_for_the_endpoint_and_answers_come_on_the_stream)
+{
+	struct scene *scene = *state;
+	const char *request;
+	int stream, post;
+
+	assert_int_equal(tell(scene, 1, "initialize", "", MCP_VERSION_NONE, "{\"id\":1}"), 0);
+	stream = open_stream(scene);
+	play_for(scene->loop, 50);
+	assert_false(is_readable(scene->listener));
+	say(stream, "event: endpoint\ndata: /messages?session=7\n\n");
+	post = accept_one(scene);
+	request = read_request(scene, post);
+	assert_int_equal(strncmp(request, "POST /messages?session=7 HTTP/1.1\r\n", 35), 0);
+	assert_non_null(strstr(request, "\r\n\r\n{\"id\":1}"));
+	say(post, "HTTP/1.1 202 Accepted\r\nContent-Length: 8\r\n\r\nAccepted");
+	say(stream, "event: message\ndata: {\"id\":1,\"result\":{}}\n\n");
+	UNTIL(scene, scene->got.len);
+	assert_string_equal(text_of(&scene->got), "0:{\"id\":1,\"result\":{}}\n");
+	assert_int_equal(tell(scene, 2, "tools/list", "", MCP_2024_11_05, "{\"id\":2}"), 0);
+	read_request(scene, post);
+	say(post, "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n");
+	UNTIL(scene, scene->lost_calls.len);
+	assert_string_equal(text_of(&scene->lost_calls), "2:its message was refused\n");
+	close(stream);
+	UNTIL(scene, scene->lost.len);
+	assert_string_equal(text_of(&scene->lost), "its event stream has ended");
+	assert_int_equal(tell(scene, 3, "tools/list", "", MCP_2024_11_05, "{}"), -EPIPE);
+	close(post);
+}
+
+PLAYED(an_endpoint_elsewhere_gets_no_message)
+{
+	struct scene *scene = *state;
+	int stream;
+
+	tell(scene, 1, "initialize", "", MCP_VERSION_NONE, "{\"id\":1}");
+	stream = open_stream(scene);
+	say(stream, "event: endpoint\ndata: http://elsewhere.example/messages\n\n");
+	UNTIL(scene, scene->lost.len);
+	assert_string_equal(text_of(&scene->lost), "its endpoint event names no path of the same server");
+	UNTIL(scene, is_closed(stream));
+	close(stream);
+}
+
+PLAYED(a_stream_that_is_refused_loses_the_target)
+{
+	struct scene *scene = *state;
+	int fd = accept_one(scene);
+
+	read_request(scene, fd);
+	say(fd, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+	UNTIL(scene, scene->lost.len);
+	assert_string_equal(text_of(&scene->lost), "its stream was refused: no event stream with status 200");
+	mcp_target_close(scene->target);
+	UNTIL(scene, scene->is_empty);
+	close(fd);
+}
+
+PLAYED(what_waits_for_an_endpoint_that_does_not_come_is_bounded)
+{
+	struct scene *scene = *state;
+	char *message = calloc(1, LIMIT_MCP_MESSAGE_BYTES + 1);
+	struct mcp_target_view view;
+	int sent = 0, error;
+
+	memset(message, 'x', LIMIT_MCP_MESSAGE_BYTES);
+	while ((error = tell(scene, 1, "x", "", MCP_VERSION_NONE, message)) == 0)
+		sent++;
+	assert_int_equal(error, -ENOBUFS);
+	mcp_target_describe(scene->target, &view);
+	assert_string_equal(view.state, "lost");
+	assert_true(view.queued_bytes <= LIMIT_MCP_TARGET_QUEUE_BYTES);
+	assert_int_equal(sent, LIMIT_MCP_TARGET_QUEUE_BYTES / LIMIT_MCP_MESSAGE_BYTES);
+	UNTIL(scene, scene->lost.len);
+	free(message);
+}
+
+TEST(an_endpoint_is_a_path_of_the_same_server)
+{
+	static const struct {
+		const char *data;
+		const char *path;
+	} rows[] = {
+		{ "/messages?a=b", "/messages?a=b" },
+		{ "messages", "/base/messages" },
+		{ "?a=http://x/", "/base/?a=http://x/" },
+		{ "http://tools.example:81/m", "/m" },
+		{ "http://TOOLS.example:81/m", "/m" },
+		{ "http://tools.example:811/m", "" },
+		{ "http://tools.example:81", "" },
+		{ "https://tools.example:81/m", "" },
+		{ "//elsewhere/m", "" },
+		{ "data:x", "" },
+		{ "/a b", "" },
+		{ "/a#b", "" },
+		{ "/\xc3\xa4", "" },
+		{ "", "" },
+	};
+	struct arena arena;
+
+	arena_init(&arena, 256);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct span path = legacy_endpoint(&arena, SPAN("tools.example:81"), SPAN("/base/sse?k=/v"),
+						   span_str(rows[i].data));
+
+		if (!span_eq(path, span_str(rows[i].path)))
+			fail_msg("%s: %.*s", rows[i].data, SPAN_FMT(path));
+	}
+	arena_done(&arena);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/mcp/front_check.h"
+
+#include "user/base/check.h"
+
+/* ------------------------------------------------------------------------------------ media types */
+
+/* RFC 9110 12.4.2: a weight of zero is a no. */
+static bool has_weight(struct span parameters)
+{
+	struct span parameter;
+
+	while (span_split(&parameters, ';', &parameter)) {
+		parameter = span_trim(parameter);
+		if (parameter.len < 2 || (parameter.data[0] | 0x20) != 'q' || parameter.data[1] != '=')
+			continue;
+		for (size_t i = 2; i < parameter.len; i++) {
+			if (parameter.data[i] != '0' && parameter.data[i] != '.')
+				return true;
+		}
+		return false;
+	}
+	return true;
+}
+
+static bool range_has(struct span range, struct span type)
+{
+	size_t slash = (size_t)span_find(type, '/');
+
+	if (span_eq(range, SPAN("*/*")) || span_eq_nocase(range, type))
+		return true;
+	return range.len == slash + 2 && range.data[slash] == '/' && range.data[slash + 1] == '*' &&
+	       span_eq_nocase(span_first(range, slash), span_first(type, slash));
+}
+
+bool front_accepts(const struct fields *fields, struct span type)
+{
+	for (uint32_t i = 0; i < fields->count; i++) {
+		struct span rest = fields->list[i].value, range;
+
+		if (!span_eq_nocase(fields->list[i].name, SPAN("accept")))
+			continue;
+		while (span_split(&rest, ',', &range)) {
+			struct span name = { 0 };
+
+			if (span_split(&range, ';', &name) && range_has(span_trim(name), type) &&
+			    has_weight(range))
+				return true;
+		}
+	}
+	return false;
+}
+
+enum mcp_fault front_check_types(const struct fields *fields)
+{
+	const struct field *type = fields_get(fields, FIELD_CONTENT_TYPE);
+	struct span rest = type ? type->value : SPAN(""), name = { 0 };
+
+	if (!front_accepts(fields, SPAN("application/json")) ||
+	    !front_accepts(fields, SPAN("text/event-stream")))
+		return MCP_NOT_ACCEPTABLE;
+	if (!span_split(&rest, ';', &name) || !span_eq_nocase(span_trim(name), SPAN("application/json")))
+		return MCP_MEDIA_TYPE;
+	return MCP_NONE;
+}
+
+/* ------------------------------------------------------------------------------------ the site */
+
+static bool is_this_host(struct span authority)
+{
+	static const struct span names[] = { SPAN("localhost"), SPAN("127.0.0.1"), SPAN("[::1]") };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct span port = span_from(authority, names[i].len);
+
+		if (!span_eq_nocase(span_first(authority, names[i].len), names[i]))
+			continue;
+		if (!port.len)
+			return true;
+		for (size_t at = 1; at < port.len && port.data[0] == ':'; at++) {
+			if (port.data[at] < '0' || port.data[at] > '9')
+				return false;
+		}
+		return port.data[0] == ':' && port.len > 1;
+	}
+	return false;
+}
+
+static bool is_this_origin(struct span origin)
+{
+	if (span_starts(origin, SPAN("http://")))
+		return is_this_host(span_from(origin, 7));
+	return span_starts(origin, SPAN("https://")) && is_this_host(span_from(origin, 8));
+}
+
+enum mcp_fault front_check_site(const struct request_head *head)
+{
+	if (!is_this_host(head->authority))
+		return MCP_FOREIGN_SITE;
+	for (uint32_t i = 0; i < head->fields.count; i++) {
+		if (span_eq_nocase(head->fields.list[i].name, SPAN("origin")) &&
+		    !is_this_origin(head->fields.list[i].value))
+			return MCP_FOREIGN_SITE;
+	}
+	return MCP_NONE;
+}
+
+/* ------------------------------------------------------------------------------------ 2026-07-28 */
+
+static int digit_of(char c)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	ptrdiff_t at = span_find(SPAN(digits), c);
+
+	return (int)at;
+}
+
+/* False: it is no base64 (RFC 4648 4). */
+static bool decode_base64(struct text *to, struct span from)
+{
+	uint32_t bits = 0;
+	int count = 0;
+
+	if (from.len % 4)
+		return false;
+	while (from.len && from.data[from.len - 1] == '=')
+		from.len--;
+	for (size_t i = 0; i < from.len; i++) {
+		int digit = digit_of(from.data[i]);
+
+		if (digit < 0)
+			return false;
+		bits = bits << 6 | (uint32_t)digit;
+		count += 6;
+		if (count >= 8) {
+			count -= 8;
+			text_char(to, (char)(bits >> count & 0xff));
+		}
+	}
+	return true;
+}
+
+static bool field_says(struct span value, struct span plain)
+{
+	struct span prefix = SPAN("=?base64?"), suffix = SPAN("?=");
+	struct text decoded;
+	bool is_same;
+
+	if (value.len < prefix.len + suffix.len || !span_starts(value, prefix) || !span_ends(value, suffix))
+		return span_eq(value, plain);
+	text_init(&decoded);
+	is_same = decode_base64(&decoded, span_of(value.data + prefix.len,
+						  value.len - prefix.len - suffix.len)) &&
+		  !text_error(&decoded) && span_eq(text_span(&decoded), plain);
+	text_done(&decoded);
+	return is_same;
+}
+
+/* `inner`: of the JSON string; empty: the field need not be there. */
+static bool mirror_is_right(const struct fields *fields, struct span name, struct span inner)
+{
+	const struct field *field = fields_find(fields, name);
+	struct text plain;
+	bool is_right;
+
+	if (!inner.len)
+		return true;
+	if (!field)
+		return false;
+	text_init(&plain);
+	mcp_json_unescape(&plain, inner);
+	is_right = !text_error(&plain) && field_says(field->value, text_span(&plain));
+	text_done(&plain);
+	return is_right;
+}
+
+static bool must_name(enum mcp_method method)
+{
+	return method == MCP_METHOD_TOOLS_CALL || method == MCP_METHOD_PROMPTS_GET ||
+	       method == MCP_METHOD_RESOURCES_READ;
+}
+
+enum mcp_fault front_check_mirrors(const struct fields *fields, const struct mcp_message *m)
+{
+	struct span name = mcp_json_string(m->name.len ? m->name : m->uri);
+
+	if (m->kind != MCP_REQUEST && m->kind != MCP_NOTIFICATION)
+		return MCP_NONE;
+	if (!mirror_is_right(fields, SPAN("mcp-protocol-version"), m->version_text) ||
+	    !mirror_is_right(fields, SPAN("mcp-method"), m->method_text) ||
+	    (must_name(m->method) && !mirror_is_right(fields, SPAN("mcp-name"), name)))
+		return MCP_HEADER_MISMATCH;
+	return MCP_NONE;
+}
+
+bool front_version(const struct fields *fields, enum mcp_version *ret_version)
+{
+	const struct field *field = fields_find(fields, SPAN("mcp-protocol-version"));
+
+	*ret_version = field ? mcp_version_of(field->value) : MCP_VERSION_NONE;
+	return !field || *ret_version != MCP_VERSION_NONE;
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/mcp/front.h"
+
+#include "user/base/end_reason.h"
+#include "user/base/limits.h"
+#include "user/http/h1_write.h"
+#include "user/mcp/events.h"
+#include "user/mcp/front_serve.h"
+
+enum { NOTE_BYTES = 256, SESSION_SHOWN_BYTES = 8, PIECES = 32 };
+
+/* ------------------------------------------------------------------------------------ notes */
+
+/* Why a complete exchange is no good end, for the stream's end reason. */
+static const char *reason_of(enum mcp_fault fault)
+{
+	switch (fault) {
+	case MCP_NONE:
+		return NULL;
+	case MCP_NO_SESSION:
+	case MCP_ENDED:
+		return end_reason_text(END_MCP_NO_SESSION);
+	case MCP_TOO_MANY_CALLS:
+	case MCP_TOO_MANY_SESSIONS:
+	case MCP_NO_MEMORY:
+		return end_reason_text(END_MCP_LIMIT);
+	case MCP_NO_TARGET:
+	case MCP_TARGET_LOST:
+	case MCP_TARGET_LIED:
+		return end_reason_text(END_MCP_TARGET_DIED);
+	default:
+		return mcp_fault_status(fault) >= 400 ? end_reason_text(END_MCP_REFUSED) : NULL;
+	}
+}
+
+/* What stands in a field: no control bytes, and not all of what a client may write. */
+static void add_note(struct text *text, const char *key, struct span value)
+{
+	if (!value.len)
+		return;
+	if (text->len)
+		text_char(text, '\t');
+	text_str(text, key);
+	text_char(text, '=');
+	value = span_first(value, NOTE_BYTES);
+	for (size_t i = 0; i < value.len; i++) {
+		unsigned char c = (unsigned char)value.data[i];
+
+		text_char(text, c < ' ' || c == 0x7f ? '?' : (char)c);
+	}
+}
+
+/* 0, also for a request that nobody takes notes of. */
+static int add_notes(const struct mcp_front *front, struct fields *fields, enum mcp_fault fault)
+{
+	struct span kept = { 0 };
+	struct text text;
+	int error = 0;
+
+	if (!front->has_stream)
+		return 0;
+	text_init(&text);
+	add_note(&text, "mcp.method", front->method);
+	add_note(&text, "mcp.tool", front->name);
+	if (front->session)
+		add_note(&text, "mcp.session",
+			 span_first(hub_session_id(front->session), SESSION_SHOWN_BYTES));
+	add_note(&text, "reason", span_str(reason_of(fault)));
+	if (text.len) {
+		kept = text_error(&text) ? kept : arena_copy(fields->arena, text_span(&text));
+		error = kept.data ? fields_add(fields, SPAN("headgate-note"), kept) : -1;
+	}
+	text_done(&text);
+	return error;
+}
+
+/* ------------------------------------------------------------------------------------ heads */
+
+/* Whatever goes wrong here, the connection is of no use any more: it is closed in a turn of its own. */
+static void front_break(struct mcp_front *front)
+{
+	front->is_broken = true;
+	loop_again(front->hub->loop, &front->again);
+}
+
+static void front_send_head(struct mcp_front *front, struct response_head *head,
+			    const struct body_framing *framing, const struct iovec *pieces, int count)
+{
+	struct h1_write_options options = { .version_minor = 1 };
+	struct iovec all[PIECES] = { { 0 } };
+	struct buf bytes;
+
+	buf_init(&bytes);
+	if (!front->keeps && head->status >= 200)
+		options.connection = H1_CONNECTION_CLOSE;
+	CHECK(count < PIECES);
+	if (h1_write_response(&bytes, head, framing, &options) < 0) {
+		front_break(front);
+	} else {
+		all[0] = (struct iovec){ bytes.data + bytes.start, buf_len(&bytes) };
+		for (int i = 0; i < count; i++)
+			all[i + 1] = pieces[i];
+		if (conn_send(&front->conn, all, count + 1, BUF_MAX_BYTES) < 0)
+			front_break(front);
+	}
+	buf_done(&bytes);
+}
+
+static void head_init(struct mcp_front *front, struct response_head *head, unsigned int status)
+{
+	*head = (struct response_head){ .status = (uint16_t)status, .version_major = 1, .version_minor = 1 };
+	fields_init(&head->fields, &front->arena);
+}
+
+void front_send_notes(struct mcp_front *front)
+{
+	struct body_framing framing = { .kind = BODY_NONE };
+	struct response_head head;
+
+	head_init(front, &head, FRONT_NOTES_STATUS);
+	if (add_notes(front, &head.fields, MCP_NONE) == 0 && head.fields.count)
+		front_send_head(front, &head, &framing, NULL, 0);
+}
+
+void front_answer(struct mcp_front *front, unsigned int status, struct span type, struct span allow,
+		  enum mcp_fault fault, const struct iovec *pieces, int count)
+{
+	struct body_framing framing = { .kind = BODY_NONE };
+	struct response_head head;
+	int error;
+
+	for (int i = 0; i < count; i++)
+		framing.length += pieces[i].iov_len;
+	if (framing.length)
+		framing.kind = BODY_LENGTH;
+	else if (status != 204)
+		framing.announces_length = true;
+	head_init(front, &head, status);
+	error = add_notes(front, &head.fields, fault);
+	if (!error && type.len)
+		error = fields_add(&head.fields, SPAN("content-type"), type);
+	if (!error && allow.len)
+		error = fields_add(&head.fields, SPAN("allow"), allow);
+	/* Who gets it may use the session: only the one who has made it. */
+	if (!error && front->is_initialize && fault == MCP_NONE && front->session)
+		error = front_add_session(front, &head.fields);
+	front_set_state(front, FRONT_FLUSH);
+	loop_again(front->hub->loop, &front->again);
+	if (error)
+		front_break(front);
+	else
+		front_send_head(front, &head, &framing, pieces, count);
+}
+
+void front_begin_events(struct mcp_front *front)
+{
+	struct body_framing framing = { .kind = BODY_CHUNKED };
+	struct response_head head;
+	int error;
+
+	/*
+	 * Nothing else tells the stream that the request was taken, and makes it see whether the client has
+	 * left.
+	 */
+	if (front->has_stream && front->head.method == METHOD_GET)
+		front_send_notes(front);
+	head_init(front, &head, 200);
+	error = add_notes(front, &head.fields, MCP_NONE);
+	if (!error)
+		error = fields_add(&head.fields, SPAN("content-type"), SPAN("text/event-stream"));
+	if (!error)
+		error = fields_add(&head.fields, SPAN("cache-control"), SPAN("no-cache, no-transform"));
+	if (!error && front->is_initialize && front->session)
+		error = front_add_session(front, &head.fields);
+	front_set_state(front, FRONT_EVENTS);
+	if (error)
+		front_break(front);
+	else
+		front_send_head(front, &head, &framing, NULL, 0);
+	/* A stream may be quiet for hours. */
+	front->method = front->name = (struct span){ 0 };
+	arena_done(&front->arena);
+}
+
+/* ------------------------------------------------------------------------------------ the sink */
+
+/* A client that does not read makes its targets wait, where they are nobody else's. */
+void front_hold(struct mcp_front *front, bool is_held)
+{
+	if (front->is_holding == is_held || (is_held && front->session->kind == MCP_SESSION_SHARED))
+		return;
+	front->is_holding = is_held;
+	if (front->sink.session)
+		hub_session_hold(front->session, is_held);
+}
+
+bool front_send_event(struct mcp_front *front, struct span name, struct span id, const struct iovec *pieces,
+		      int count)
+{
+	struct buf *frame = &front->hub->frame;
+	char head[CHUNK_HEAD_BYTES];
+	struct iovec all[3];
+	bool is_sent;
+
+	if (front->is_broken || front->state != FRONT_EVENTS ||
+	    events_write(frame, name, id, pieces, count, BUF_MAX_BYTES) < 0)
+		return false;
+	all[0] = (struct iovec){ head, chunk_write_head(head, buf_len(frame)) };
+	all[1] = (struct iovec){ frame->data + frame->start, buf_len(frame) };
+	all[2] = (struct iovec){ (char[]){ '\r', '\n' }, 2 };
+	is_sent = conn_send(&front->conn, all, 3, LIMIT_MCP_STREAM_BYTES) == 0;
+	buf_consume(frame, buf_len(frame));
+	if (frame->size > LIMIT_MCP_FRAME_BYTES)
+		buf_release(frame);
+	if (!is_sent)
+		front_break(front);
+	else if (conn_is_blocked(&front->conn))
+		front_hold(front, true);
+	return is_sent;
+}
+
+static bool on_send(struct mcp_sink *sink, const struct mcp_out *out)
+{
+	struct mcp_front *front = container_of(sink, struct mcp_front, sink);
+	bool is_answer = out->kind == MCP_RESULT || out->kind == MCP_ERROR;
+	char id[MCP_EVENT_ID_BYTES];
+	size_t id_len = 0;
+
+	if (front->state == FRONT_WAIT && front->is_single && is_answer) {
+		if (out->kind == MCP_ERROR)
+			front->is_initialize = false;
+		front_answer(front, out->status ? out->status : 200, SPAN("application/json"), SPAN(""),
+			     out->fault, out->pieces, out->count);
+		return !front->is_broken;
+	}
+	if (front->state == FRONT_WAIT)
+		front_begin_events(front);
+	/* The oldest clients cannot resume. */
+	if (out->event && !sink->is_only)
+		id_len = mcp_event_id_write(id, out->event);
+	if (!front_send_event(front, SPAN(""), span_of(id, id_len), out->pieces, out->count))
+		return false;
+	sink->is_resumable |= id_len > 0;
+	return true;
+}
+
+static void on_done(struct mcp_sink *sink)
+{
+	struct mcp_front *front = container_of(sink, struct mcp_front, sink);
+	struct span last = SPAN("0\r\n\r\n");
+	struct iovec piece = { (void *)(uintptr_t)last.data, last.len };
+
+	if (front->state == FRONT_CLOSED)
+		return;
+	front->session->used_ms = loop_now_ms(front->hub->loop);
+	if (front->is_holding)
+		hub_session_hold(front->session, false);
+	front->is_holding = false;
+	if (front->state == FRONT_WAIT)
+		front_begin_events(front);
+	if (front->state == FRONT_EVENTS) {
+		if (conn_send(&front->conn, &piece, 1, BUF_MAX_BYTES) < 0)
+			front_break(front);
+		front_set_state(front, FRONT_FLUSH);
+	}
+	loop_again(front->hub->loop, &front->again);
+}
+
+uint64_t front_deadline_ms(const struct mcp_sink *sink)
+{
+	return sink->ops == &front_sink_ops ? container_of(sink, struct mcp_front, sink)->deadline_ms : 0;
+}
+
+const struct mcp_sink_ops front_sink_ops = { .send = on_send, .done = on_done };

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <pthread.h>
+
+#include "user/mcp/hub.h"
+#include "user/mcp/hub_session.h"
+#include "user/relay/relay.h"
+#include "user/upstream/upstream_pool.h"
+
+enum { HUB_BUCKETS = 1024 };
+
+/* What was learned of a target of a backend, beyond the sessions that met it. */
+struct hub_health {
+	uint64_t retry_ms; /* loop time: not to be started before; 0: at once */
+	uint64_t pause_ms; /* that was waited last */
+};
+
+/* One MCP backend. Stays while it is configured, or has sessions or connections. */
+struct hub_service {
+	struct list node;
+	struct span name; /* behind the object */
+	const struct backend *backend; /* of hub->snapshot; NULL: not configured any more */
+	struct hub_session *shared; /* of the protocol without sessions; NULL: none yet */
+	uint32_t users; /* sessions and connections */
+	struct hub_health health[LIMIT_MCP_TARGETS];
+};
+
+struct mcp_hub {
+	pthread_t thread;
+	struct inner inner;
+	struct loop *loop;
+	struct mailbox *mailbox;
+	struct mailbox *owner; /* borrowed */
+	struct message stop; /* here, so that the end needs no memory */
+	struct resolver_client *resolver;
+	struct counters counters;
+	struct mcp_call_metrics *calls; /* owner */
+	struct relay_shared relay;
+	struct upstream_pool pool;
+	struct mcp_targets targets;
+	struct mcp_json_checker *checker;
+	struct snapshot *snapshot; /* one reference; NULL before the first */
+	struct list services;
+	struct list sessions; /* of struct hub_session */
+	uint32_t session_count;
+	struct list buckets[HUB_BUCKETS]; /* of those with an id */
+	struct list fronts; /* of struct mcp_front */
+	struct buf frame; /* of an event that is being written; empty between calls */
+	struct timer sweep; /* idle sessions; runs while there are any */
+	struct timer end; /* the longest that the end may take */
+	bool is_draining;
+	bool is_stopping;
+};
+
+/* A connection to a service; takes fd. */
+void mcp_front_open(struct mcp_hub *hub, struct hub_service *service, int fd);
+/* All of them, at once. */
+void mcp_fronts_stop(struct mcp_hub *hub);
+/*
+ * Ends the sessions (of one service) that nothing is under way of: their streams end, their clients begin
+ * anew.
+ */
+void hub_end_unused(struct mcp_hub *hub, const struct hub_service *only);
+/* After the loop: whatever is left. */
+void hub_sessions_free(struct mcp_hub *hub);
+void hub_service_leave(struct mcp_hub *hub, struct hub_service *service);

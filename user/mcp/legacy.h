@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/mcp/remote_request.h"
+
+/*
+ * A target of the first generation (2024-11-05, "HTTP+SSE"): one GET whose events are everything it says. The
+ * first event, `endpoint`, names where messages are POSTed to: a path of the same server, anything else loses
+ * the target. What is sent before that waits, up to LIMIT_MCP_TARGET_QUEUE_BYTES. The end of the stream is
+ * the end of the target.
+ */
+struct legacy_options {
+	struct remote_place place;
+	struct span path; /* of the GET; copied */
+};
+
+/* 0 with *ret_target, or -ENOMEM. */
+int legacy_open(struct mcp_targets *targets, const struct legacy_options *options,
+		const struct mcp_target_events *events, void *owner, struct mcp_target **ret_target);
+/*
+ * The path that an `endpoint` event means, relative to that of the stream (RFC 3986 5.2), in `arena`. Empty:
+ * it is not of this authority, or no path.
+ */
+struct span legacy_endpoint(struct arena *arena, struct span authority, struct span path, struct span data);

@@ -1,0 +1,573 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/mcp/remote.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "user/base/limits.h"
+#include "user/base/mem.h"
+
+enum { RETRY_MS = 1000, RETRY_MAX_MS = 30000, LAST_ID_BYTES = 1024, SESSION_BYTES = 1024 };
+
+enum remote_kind {
+	REMOTE_POST,
+	REMOTE_STREAM, /* the GET for what belongs to no request */
+	REMOTE_RESUME, /* a GET for the rest of what a POST began */
+	REMOTE_DELETE,
+};
+
+struct remote {
+	struct mcp_target target;
+	struct remote_peer peer;
+	struct list requests;
+	struct arena arena;
+	struct span path;
+	struct span session; /* in arena; empty: none */
+	enum mcp_version version; /* of the last message */
+	struct buf last_id; /* of the stream's last event */
+	struct timer retry; /* of the stream */
+	uint64_t retry_ms;
+	bool has_stream; /* it is wanted, and not refused */
+	bool is_held;
+	bool is_lost;
+	bool is_closed;
+	struct text why;
+	struct loop_deferred lost;
+	struct loop_deferred release;
+};
+
+/* What a request of ours is to us, with what is needed to ask for its rest. */
+struct remote_post {
+	struct remote *remote;
+	struct buf last_id;
+	uint32_t resumes;
+	uint16_t status;
+	bool is_answered;
+};
+
+static const struct remote_request_ops remote_request_ops;
+
+/* ------------------------------------------------------------------------------------ its end */
+
+static struct loop *remote_loop(const struct remote *remote)
+{
+	return remote->peer.targets->loop;
+}
+
+static void remote_free(struct remote *remote)
+{
+	struct mcp_targets *targets = remote->peer.targets;
+
+	list_remove(&remote->target.node);
+	timer_cancel(loop_timers(targets->loop), &remote->retry);
+	loop_deferred_cancel(&remote->lost);
+	loop_deferred_cancel(&remote->release);
+	remote_peer_done(&remote->peer);
+	arena_done(&remote->arena);
+	buf_done(&remote->last_id);
+	text_done(&remote->why);
+	hg_free(remote);
+	if (list_is_empty(&targets->list) && targets->on_empty)
+		targets->on_empty(targets);
+}
+
+static void remote_on_release(struct loop_deferred *deferred)
+{
+	remote_free(container_of(deferred, struct remote, release));
+}
+
+static struct remote_post *post_of(const struct remote_request *request)
+{
+	return request->owner;
+}
+
+static void post_free(struct remote_post *post)
+{
+	buf_done(&post->last_id);
+	hg_free(post);
+}
+
+static void remote_stop_request(struct remote_request *request)
+{
+	struct remote_post *post = post_of(request);
+
+	remote_request_stop(request);
+	post_free(post);
+}
+
+static void remote_stop_all(struct remote *remote)
+{
+	list_each (node, next, &remote->requests)
+		remote_stop_request(list_entry(node, struct remote_request, node));
+	timer_cancel(loop_timers(remote_loop(remote)), &remote->retry);
+}
+
+/* Its owner learns it at the end of the turn: never from within a call of its own. */
+static void remote_lose(struct remote *remote, struct span why)
+{
+	if (remote->is_lost || remote->is_closed)
+		return;
+	remote->is_lost = true;
+	remote->has_stream = false;
+	text_add(&remote->why, why);
+	loop_defer(remote_loop(remote), &remote->lost);
+}
+
+static void remote_on_lost(struct loop_deferred *deferred)
+{
+	struct remote *remote = container_of(deferred, struct remote, lost);
+
+	remote_stop_all(remote);
+	if (remote->target.events)
+		remote->target.events->on_lost(remote->target.owner, text_span(&remote->why));
+}
+
+static void remote_call_lost(struct remote *remote, uint64_t call, struct span why)
+{
+	if (call && remote->target.events)
+		remote->target.events->on_call_lost(remote->target.owner, call, why);
+}
+
+/* ------------------------------------------------------------------------------------ requests */
+
+static bool is_plain_value(struct span value)
+{
+	if (!value.len || value.data[0] == ' ' || value.data[value.len - 1] == ' ' ||
+	    span_starts(value, SPAN("=?base64?")))
+		return false;
+	for (size_t i = 0; i < value.len; i++) {
+		if (value.data[i] < ' ' || value.data[i] > '~')
+			return false;
+	}
+	return true;
+}
+
+static void base64(struct text *to, struct span bytes)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	for (size_t i = 0; i < bytes.len; i += 3) {
+		size_t left = bytes.len - i;
+		uint32_t three = (uint32_t)(uint8_t)bytes.data[i] << 16;
+
+		if (left > 1)
+			three |= (uint32_t)(uint8_t)bytes.data[i + 1] << 8;
+		if (left > 2)
+			three |= (uint8_t)bytes.data[i + 2];
+		text_char(to, digits[three >> 18]);
+		text_char(to, digits[three >> 12 & 63]);
+		text_char(to, left > 1 ? digits[three >> 6 & 63] : '=');
+		text_char(to, left > 2 ? digits[three & 63] : '=');
+	}
+}
+
+void remote_header_value(struct text *to, struct span plain)
+{
+	if (is_plain_value(plain)) {
+		text_add(to, plain);
+		return;
+	}
+	text_str(to, "=?base64?");
+	base64(to, plain);
+	text_str(to, "?=");
+}
+
+static int add_mirrored(struct fields *fields, struct span name, struct span value)
+{
+	struct text plain, safe;
+	struct span copy = { 0 };
+	int error;
+
+	if (!value.len)
+		return 0;
+	text_init(&plain);
+	text_init(&safe);
+	mcp_json_unescape(&plain, value);
+	remote_header_value(&safe, text_span(&plain));
+	if (!text_error(&plain) && !text_error(&safe))
+		copy = arena_copy(fields->arena, text_span(&safe));
+	error = copy.data ? fields_add(fields, name, copy) : -ENOMEM;
+	text_done(&plain);
+	text_done(&safe);
+	return error;
+}
+
+static int add_fields(const struct remote *remote, struct fields *fields, enum remote_kind kind,
+		      struct span last_id)
+{
+	bool is_post = kind == REMOTE_POST;
+	int error = 0;
+
+	if (kind != REMOTE_DELETE)
+		error = fields_add(fields, SPAN("accept"),
+				   is_post ? SPAN("application/json, text/event-stream") :
+					     SPAN("text/event-stream"));
+	if (!error && is_post)
+		error = fields_add(fields, SPAN("content-type"), SPAN("application/json"));
+	if (!error && remote->session.len)
+		error = fields_add(fields, SPAN("mcp-session-id"), remote->session);
+	if (!error && remote->version != MCP_VERSION_NONE)
+		error = fields_add(fields, SPAN("mcp-protocol-version"),
+				   mcp_version_text(remote->version));
+	if (!error && last_id.len)
+		error = fields_add(fields, SPAN("last-event-id"), last_id);
+	return error;
+}
+
+/* 0, or -ENOMEM (also for what no header can hold). */
+static int remote_ask(struct remote *remote, enum remote_kind kind, const struct mcp_out *out, uint64_t call,
+		      struct span last_id, struct remote_request **ret_request)
+{
+	static const enum http_method methods[] = { [REMOTE_POST] = METHOD_POST,
+						    [REMOTE_STREAM] = METHOD_GET,
+						    [REMOTE_RESUME] = METHOD_GET,
+						    [REMOTE_DELETE] = METHOD_DELETE };
+	struct remote_post *post = hg_calloc(1, sizeof(*post));
+	struct remote_request *request = NULL;
+	struct arena arena;
+	struct fields fields;
+	struct remote_ask ask = { .method = methods[kind], .path = remote->path, .fields = &fields };
+
+	if (!post)
+		return -ENOMEM;
+	post->remote = remote;
+	buf_init(&post->last_id);
+	if (out) {
+		ask.pieces = out->pieces;
+		ask.count = out->count;
+		ask.bytes = out->bytes;
+	}
+	if (kind == REMOTE_DELETE)
+		ask.head_ms = LIMIT_MCP_CHILD_PAUSE_MS;
+	arena_init(&arena, 512);
+	fields_init(&fields, &arena);
+	if (add_fields(remote, &fields, kind, last_id) == 0 &&
+	    (!out || out->version < MCP_2026_07_28 ||
+	     (add_mirrored(&fields, SPAN("mcp-method"), out->method) == 0 &&
+	      add_mirrored(&fields, SPAN("mcp-name"), out->name) == 0)))
+		request = remote_request_start(&remote->peer, &ask, &remote_request_ops, post);
+	arena_done(&arena);
+	if (!request) {
+		post_free(post);
+		return -ENOMEM;
+	}
+	request->kind = kind;
+	request->call = call;
+	list_add_tail(&remote->requests, &request->node);
+	if (remote->is_held)
+		remote_request_hold(request, true);
+	if (ret_request)
+		*ret_request = request;
+	return 0;
+}
+
+/*
+ * ------------------------------------------------------------------------------------ the stream of the GET
+ */
+
+static void stream_wait(struct remote *remote)
+{
+	if (!remote->has_stream || remote->is_lost || remote->is_closed)
+		return;
+	timer_arm(loop_timers(remote_loop(remote)), &remote->retry,
+		  loop_now_ms(remote_loop(remote)) + remote->retry_ms);
+	remote->retry_ms = remote->retry_ms * 2 < RETRY_MAX_MS ? remote->retry_ms * 2 : RETRY_MAX_MS;
+}
+
+static void stream_open(struct remote *remote)
+{
+	if (remote_ask(remote, REMOTE_STREAM, NULL, 0, buf_span(&remote->last_id), NULL) < 0)
+		stream_wait(remote);
+}
+
+static void remote_on_retry(struct timer *timer, uint64_t now_ms)
+{
+	(void)now_ms;
+	stream_open(container_of(timer, struct remote, retry));
+}
+
+/* ------------------------------------------------------------------------------------ responses */
+
+/* The server's name for our session; it goes into header fields, so it was checked as one. */
+static void remote_note_session(struct remote *remote, const struct response_head *head)
+{
+	const struct field *field = fields_find(&head->fields, SPAN("mcp-session-id"));
+
+	if (!field || remote->session.len || !field->value.len || field->value.len > SESSION_BYTES)
+		return;
+	remote->session = arena_copy(&remote->arena, field->value);
+}
+
+static void on_post_head(struct remote *remote, struct remote_request *request,
+			 const struct response_head *head)
+{
+	if (head->status == 404 && remote->session.len)
+		remote_lose(remote, SPAN("its session is over (404)"));
+	else if (head->status >= 200 && head->status < 300)
+		remote_note_session(remote, head);
+	else
+		request->is_events = false; /* an error may carry the message that says more, no stream */
+}
+
+static void on_stream_head(struct remote *remote, struct remote_request *request,
+			   const struct response_head *head)
+{
+	if (head->status == 200 && request->is_events) {
+		remote->retry_ms = RETRY_MS;
+		return;
+	}
+	if (head->status == 404 && remote->session.len)
+		remote_lose(remote, SPAN("its session is over (404)"));
+	/* 405: it has none. Others than those of the moment will not change either. */
+	if (head->status != 429 && head->status < 500)
+		remote->has_stream = false;
+}
+
+static bool on_head(struct remote_request *request, const struct response_head *head)
+{
+	struct remote_post *post = post_of(request);
+
+	post->status = head->status;
+	switch ((enum remote_kind)request->kind) {
+	case REMOTE_POST:
+		on_post_head(post->remote, request, head);
+		break;
+	case REMOTE_STREAM:
+		on_stream_head(post->remote, request, head);
+		break;
+	case REMOTE_RESUME:
+		request->is_events &= head->status == 200;
+		break;
+	case REMOTE_DELETE:
+		break;
+	}
+	return true;
+}
+
+/* Only to know whether to ask for the rest: whether it is an answer indeed is the session's business. */
+static bool is_answer_to(struct span text, uint64_t call)
+{
+	char digits[24];
+	size_t len = text_u64(digits, call);
+
+	return call && !mcp_json_member(text, SPAN("method")).len &&
+	       span_eq(mcp_json_member(text, SPAN("id")), span_of(digits, len));
+}
+
+/* What follows the answer is its end; a server that leaves its stream open is not waited for. */
+static void note_answer(struct remote_request *request, struct span text)
+{
+	struct remote_post *post = post_of(request);
+
+	if (post->is_answered || !is_answer_to(text, request->call))
+		return;
+	post->is_answered = true;
+	remote_request_limit(request, LIMIT_MCP_CHILD_PAUSE_MS);
+}
+
+/* call: 0 for what came on the stream of no request. */
+static void remote_deliver(struct remote *remote, uint64_t call, struct span text)
+{
+	if (!remote->target.events || remote->is_lost || !text.len)
+		return;
+	remote->target.received++;
+	remote->target.events->on_message(remote->target.owner, call ? call : MCP_CALL_NONE, text);
+}
+
+static void on_event(struct remote_request *request, const struct events_event *event)
+{
+	struct remote_post *post = post_of(request);
+	struct remote *remote = post->remote;
+	struct buf *last_id = request->kind == REMOTE_STREAM ? &remote->last_id : &post->last_id;
+
+	if (event->id.len && event->id.len <= LAST_ID_BYTES) {
+		buf_consume(last_id, buf_len(last_id));
+		/*
+		 * Without memory the stream is resumed from an earlier place: the session knows what it had.
+		 */
+		(void)buf_append(last_id, event->id, LAST_ID_BYTES);
+	}
+	if (event->name.len && !span_eq(event->name, SPAN("message")))
+		return;
+	note_answer(request, event->data);
+	remote_deliver(remote, request->call, event->data);
+}
+
+static void on_text(struct remote_request *request, struct span text)
+{
+	note_answer(request, text);
+	remote_deliver(post_of(request)->remote, request->call, text);
+}
+
+/* The answer lies behind what was read: a stream whose events have ids goes on elsewhere. */
+static bool post_resumes(struct remote *remote, const struct remote_post *post, uint64_t call)
+{
+	struct remote_request *request;
+
+	if (!buf_len(&post->last_id) || post->resumes >= LIMIT_MCP_RESUMES || remote->is_lost ||
+	    remote_ask(remote, REMOTE_RESUME, NULL, call, buf_span(&post->last_id), &request) < 0)
+		return false;
+	post_of(request)->resumes = post->resumes + 1;
+	return true;
+}
+
+static void on_post_end(struct remote *remote, const struct remote_post *post, uint64_t call, struct span why)
+{
+	char text[64];
+
+	if (!call || post->is_answered || post_resumes(remote, post, call))
+		return;
+	if (!why.len) {
+		snprintf(text, sizeof(text), "a response with status %u and without the answer",
+			 post->status);
+		why = span_str(text);
+	}
+	remote_call_lost(remote, call, why);
+}
+
+static void on_end(struct remote_request *request, struct span why)
+{
+	struct remote_post *post = post_of(request);
+	struct remote *remote = post->remote;
+
+	switch ((enum remote_kind)request->kind) {
+	case REMOTE_POST:
+	case REMOTE_RESUME:
+		on_post_end(remote, post, request->call, why);
+		break;
+	case REMOTE_STREAM:
+		stream_wait(remote);
+		break;
+	case REMOTE_DELETE:
+		loop_defer(remote_loop(remote), &remote->release);
+		break;
+	}
+	post_free(post);
+}
+
+static const struct remote_request_ops remote_request_ops = {
+	.on_head = on_head,
+	.on_event = on_event,
+	.on_text = on_text,
+	.on_end = on_end,
+};
+
+/* ------------------------------------------------------------------------------------ the target */
+
+static int remote_send(struct mcp_target *target, const struct mcp_out *out)
+{
+	struct remote *remote = container_of(target, struct remote, target);
+	int error;
+
+	if (remote->is_lost)
+		return -EPIPE;
+	/* 2026-07-28: the close of the response says it (remote_forget()). */
+	if (out->version == MCP_2026_07_28 && span_eq(out->method, mcp_method_text(MCP_METHOD_CANCELLED)))
+		return 0;
+	remote->version = out->version;
+	error = remote_ask(remote, REMOTE_POST, out, out->call, SPAN(""), NULL);
+	if (error)
+		return error;
+	target->sent++;
+	if (span_eq(out->method, SPAN("notifications/initialized")) && !remote->has_stream) {
+		remote->has_stream = true;
+		/* In a turn of its own, behind the POST. */
+		timer_arm(loop_timers(remote_loop(remote)), &remote->retry, loop_now_ms(remote_loop(remote)));
+	}
+	return 0;
+}
+
+static void remote_forget(struct mcp_target *target, uint64_t call)
+{
+	struct remote *remote = container_of(target, struct remote, target);
+
+	list_each (node, next, &remote->requests) {
+		struct remote_request *request = list_entry(node, struct remote_request, node);
+
+		if (request->call == call)
+			remote_stop_request(request);
+	}
+}
+
+static void remote_hold(struct mcp_target *target, bool is_held)
+{
+	struct remote *remote = container_of(target, struct remote, target);
+
+	remote->is_held = is_held;
+	list_each (node, next, &remote->requests)
+		remote_request_hold(list_entry(node, struct remote_request, node), is_held);
+}
+
+static void remote_describe(const struct mcp_target *target, struct mcp_target_view *ret_view)
+{
+	const struct remote *remote = container_of(target, const struct remote, target);
+
+	*ret_view = (struct mcp_target_view){ .state = remote->is_lost ? "lost" : "open",
+					      .sent = target->sent,
+					      .received = target->received };
+	list_each (node, next, &remote->requests) {
+		const struct remote_request *request = list_entry(node, const struct remote_request, node);
+
+		ret_view->queued_bytes += buf_len(&request->out);
+	}
+}
+
+static void remote_close(struct mcp_target *target)
+{
+	struct remote *remote = container_of(target, struct remote, target);
+
+	remote->is_closed = true;
+	remote->is_held = false;
+	loop_deferred_cancel(&remote->lost);
+	remote_stop_all(remote);
+	if (remote->is_lost || !remote->session.len ||
+	    remote_ask(remote, REMOTE_DELETE, NULL, 0, SPAN(""), NULL) < 0)
+		loop_defer(remote_loop(remote), &remote->release);
+}
+
+static void remote_abort(struct mcp_target *target)
+{
+	struct remote *remote = container_of(target, struct remote, target);
+
+	remote_stop_all(remote);
+	remote_free(remote);
+}
+
+static const struct mcp_target_ops remote_ops = {
+	.send = remote_send,
+	.forget = remote_forget,
+	.hold = remote_hold,
+	.describe = remote_describe,
+	.close = remote_close,
+	.abort = remote_abort,
+};
+
+int remote_open(struct mcp_targets *targets, const struct remote_options *options,
+		const struct mcp_target_events *events, void *owner, struct mcp_target **ret_target)
+{
+	struct remote *remote = hg_calloc(1, sizeof(*remote));
+
+	if (!remote)
+		return -ENOMEM;
+	arena_init(&remote->arena, 256);
+	remote->path = arena_copy(&remote->arena, options->path);
+	if (!remote->path.data || remote_peer_init(&remote->peer, targets, &options->place) < 0) {
+		arena_done(&remote->arena);
+		hg_free(remote);
+		return -ENOMEM;
+	}
+	remote->target.ops = &remote_ops;
+	remote->target.events = events;
+	remote->target.owner = owner;
+	list_init(&remote->requests);
+	buf_init(&remote->last_id);
+	text_init(&remote->why);
+	timer_init(&remote->retry, remote_on_retry);
+	loop_deferred_init(&remote->lost, remote_on_lost);
+	loop_deferred_init(&remote->release, remote_on_release);
+	remote->retry_ms = RETRY_MS;
+	list_add_tail(&targets->list, &remote->target.node);
+	*ret_target = &remote->target;
+	return 0;
+}

@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "user/base/check.h"
+#include "user/base/limits.h"
+#include "user/base/mem.h"
+#include "user/base/text.h"
+#include "user/mcp/session_internal.h"
+
+void mcp_sink_init(struct mcp_sink *sink, const struct mcp_sink_ops *ops)
+{
+	*sink = (struct mcp_sink){ .ops = ops };
+	list_init(&sink->requests);
+	list_init(&sink->node);
+}
+
+struct mcp_session *mcp_session_create(const struct mcp_session_setup *setup)
+{
+	uint32_t count = setup->names.count;
+	struct mcp_session *s;
+
+	CHECK(count > 0 && count <= LIMIT_MCP_TARGETS);
+	s = hg_calloc(1, sizeof(*s) + count * sizeof(s->targets[0]));
+	if (!s)
+		return NULL;
+	s->setup = *setup;
+	s->state = setup->kind == MCP_SESSION_SHARED ? MCP_SESSION_READY : MCP_SESSION_NEW;
+	s->version = setup->kind == MCP_SESSION_SHARED ? MCP_2026_07_28 : MCP_VERSION_NONE;
+	s->streams = MCP_STREAM_OWN;
+	for (uint32_t i = 0; i < count; i++)
+		s->targets[i].capabilities = MCP_CAN_ALL;
+	list_init(&s->sinks);
+	list_init(&s->settling);
+	list_init(&s->requests);
+	list_init(&s->orphans);
+	mcp_backlog_init(&s->backlog);
+	return s;
+}
+
+static void sink_leave(struct list *list)
+{
+	while (!list_is_empty(list)) {
+		struct mcp_sink *sink = list_entry(list_pop(list), struct mcp_sink, node);
+
+		sink->session = NULL;
+		sink->open = 0;
+	}
+}
+
+void mcp_session_free(struct mcp_session *s)
+{
+	uint32_t cursor = 0;
+	struct mcp_ask *ask;
+
+	if (!s)
+		return;
+	list_each(node, next, &s->requests)
+		mcp_request_free(s, list_entry(node, struct mcp_request, all));
+	while ((ask = mcp_ids_next(&s->asks, &cursor)))
+		mcp_ask_free(s, ask);
+	sink_leave(&s->sinks);
+	sink_leave(&s->settling);
+	CHECK(s->calls == 0 && s->bytes == 0 && s->parts.count == 0 && s->asks.count == 0);
+	mcp_ids_done(&s->parts);
+	mcp_ids_done(&s->asks);
+	mcp_owners_done(&s->owners);
+	mcp_backlog_done(&s->backlog);
+	hg_free((char *)s->held.data);
+	hg_free(s);
+}
+
+/* ---- the stream of a session ---- */
+
+static void send_kept(struct mcp_session *s, struct mcp_sink *sink, struct mcp_kept *kept)
+{
+	struct iovec piece = { .iov_base = kept->text, .iov_len = kept->len };
+	struct mcp_out out = {
+		.pieces = &piece,
+		.count = 1,
+		.bytes = kept->len,
+		.kind = kept->kind,
+		.version = s->version,
+		.event = kept->event,
+		.status = 200,
+	};
+
+	if (sink->ops->send(sink, &out)) {
+		kept->was_sent = true;
+		return;
+	}
+	sink->is_broken = true;
+	list_remove(&sink->node);
+	list_add_tail(&s->settling, &sink->node);
+}
+
+/* Everything of the stream behind `last`; of what was sent only what the client asks for. */
+static void replay(struct mcp_session *s, struct mcp_sink *sink, uint64_t last)
+{
+	list_each(node, next, &s->backlog.list) {
+		struct mcp_kept *kept = list_entry(node, struct mcp_kept, node);
+
+		if (kept->event >> 32 != sink->stream || sink->is_broken)
+			continue;
+		if (last ? kept->event > last : !kept->was_sent)
+			send_kept(s, sink, kept);
+		else if (last)
+			mcp_backlog_drop(&s->backlog, kept);
+	}
+}
+
+/* The requests of a broken stream go on with this one. */
+static void adopt_orphans(struct mcp_session *s, struct mcp_sink *sink)
+{
+	list_each(node, next, &s->orphans) {
+		struct mcp_request *r = list_entry(node, struct mcp_request, node);
+
+		if (r->stream != sink->stream)
+			continue;
+		list_remove(&r->node);
+		list_add_tail(&sink->requests, &r->node);
+		r->sink = sink;
+		r->orphaned_ms = 0;
+		sink->open++;
+	}
+}
+
+static bool knows_stream(const struct mcp_session *s, uint32_t stream)
+{
+	list_each(node, next, &s->orphans) {
+		if (list_entry(node, struct mcp_request, node)->stream == stream)
+			return true;
+	}
+	list_each(node, next, &s->backlog.list) {
+		if (list_entry(node, struct mcp_kept, node)->event >> 32 == stream)
+			return true;
+	}
+	return false;
+}
+
+struct mcp_verdict mcp_session_on_stream(struct mcp_session *s, struct mcp_sink *sink, uint64_t last_event)
+{
+	uint32_t stream = (uint32_t)(last_event >> 32);
+	bool is_own = stream <= MCP_STREAM_OWN || !knows_stream(s, stream);
+
+	if (s->state == MCP_SESSION_OVER)
+		return (struct mcp_verdict){ MCP_REFUSED, MCP_ENDED };
+	if (s->setup.kind != MCP_SESSION_STATEFUL || s->state != MCP_SESSION_READY)
+		return (struct mcp_verdict){ MCP_REFUSED, MCP_NOT_READY };
+	if (is_own && s->stream)
+		return (struct mcp_verdict){ MCP_REFUSED, MCP_STREAM_TAKEN };
+	sink->session = s;
+	sink->stream = is_own ? MCP_STREAM_OWN : stream;
+	list_add_tail(&s->sinks, &sink->node);
+	if (is_own)
+		s->stream = sink;
+	replay(s, sink, stream == sink->stream ? last_event : 0);
+	if (!is_own)
+		adopt_orphans(s, sink);
+	if (!is_own && sink->open == 0 && !sink->is_broken) {
+		list_remove(&sink->node);
+		list_add_tail(&s->settling, &sink->node);
+	}
+	mcp_session_settle(s, s->now_ms);
+	return (struct mcp_verdict){ MCP_WAITING, MCP_NONE };
+}
+
+void mcp_session_begin_stream(struct mcp_session *s, struct mcp_sink *sink)
+{
+	CHECK(sink->is_only && s->state == MCP_SESSION_NEW && !s->stream);
+	sink->session = s;
+	sink->stream = MCP_STREAM_OWN;
+	list_add_tail(&s->sinks, &sink->node);
+	s->stream = sink;
+}
+
+/* ---- ends ---- */
+
+static void orphan(struct mcp_session *s, struct mcp_sink *sink, uint64_t now_ms)
+{
+	while (!list_is_empty(&sink->requests)) {
+		struct mcp_request *r = list_entry(list_pop(&sink->requests), struct mcp_request, node);
+
+		r->sink = NULL;
+		r->orphaned_ms = now_ms;
+		list_add_tail(&s->orphans, &r->node);
+	}
+}
+
+static struct span gone_reason(enum mcp_gone why)
+{
+	return why == MCP_GONE_TIMEOUT ? SPAN("request timeout") : SPAN("the client is gone");
+}
+
+static bool asks_to_initialize(const struct mcp_sink *sink)
+{
+	list_each(node, next, &sink->requests) {
+		if (list_entry(node, struct mcp_request, node)->method == MCP_METHOD_INITIALIZE)
+			return true;
+	}
+	return false;
+}
+
+void mcp_session_sink_gone(struct mcp_session *s, struct mcp_sink *sink, enum mcp_gone why, uint64_t now_ms)
+{
+	/* Nobody has the id of a session whose initialize was not answered. */
+	bool is_last = s->setup.kind == MCP_SESSION_SINGLE || sink->is_only || asks_to_initialize(sink);
+
+	if (sink->session != s)
+		return;
+	s->now_ms = now_ms;
+	list_remove(&sink->node);
+	if (s->stream == sink)
+		s->stream = NULL;
+	if (s->held_sink == sink)
+		s->held_sink = NULL;
+	if (why == MCP_GONE_RESUMABLE && sink->is_resumable && s->setup.kind == MCP_SESSION_STATEFUL)
+		orphan(s, sink, now_ms);
+	while (!list_is_empty(&sink->requests)) {
+		struct mcp_request *r = list_entry(sink->requests.next, struct mcp_request, node);
+
+		r->sink = NULL;
+		mcp_request_cancel(s, r, gone_reason(why));
+	}
+	sink->session = NULL;
+	sink->open = 0;
+	mcp_session_settle(s, now_ms);
+	if (is_last)
+		mcp_session_end(s, MCP_ENDED, now_ms);
+}
+
+static void end_sinks(struct mcp_session *s, enum mcp_fault fault, struct span detail, uint64_t now_ms)
+{
+	list_each(node, next, &s->requests)
+		mcp_request_fail(s, list_entry(node, struct mcp_request, all), fault, detail, now_ms);
+	list_splice(&s->settling, &s->sinks);
+}
+
+void mcp_session_over(struct mcp_session *s, enum mcp_fault fault, struct span detail, uint64_t now_ms)
+{
+	uint32_t cursor = 0;
+	struct mcp_ask *ask;
+
+	if (s->state == MCP_SESSION_OVER)
+		return;
+	s->state = MCP_SESSION_OVER;
+	if (s->held_sink)
+		mcp_session_fail_held(s, fault, detail, now_ms);
+	end_sinks(s, fault, detail, now_ms);
+	while ((ask = mcp_ids_next(&s->asks, &cursor)))
+		mcp_ask_free(s, ask);
+}
+
+void mcp_session_end(struct mcp_session *s, enum mcp_fault fault, uint64_t now_ms)
+{
+	mcp_session_over(s, fault, (struct span){ NULL, 0 }, now_ms);
+	mcp_session_settle(s, now_ms);
+}
+
+/* ---- targets that come and go ---- */
+
+static uint32_t alive_count(const struct mcp_session *s)
+{
+	uint32_t alive = 0;
+
+	for (uint32_t i = 0; i < s->setup.names.count; i++)
+		alive += !s->targets[i].is_lost;
+	return alive;
+}
+
+static void drop_asks(struct mcp_session *s, uint32_t target)
+{
+	uint32_t cursor = 0;
+	struct mcp_ask *ask;
+
+	while ((ask = mcp_ids_next(&s->asks, &cursor))) {
+		if (ask->target == target)
+			mcp_ask_free(s, ask);
+	}
+}
+
+void mcp_session_lose_target(struct mcp_session *s, uint32_t target, struct span reason, uint64_t now_ms)
+{
+	uint32_t cursor = 0;
+	struct mcp_part *part;
+
+	if (s->targets[target].is_lost)
+		return;
+	s->targets[target].is_lost = true;
+	s->targets[target].is_failing = false;
+	mcp_owners_forget(&s->owners, target);
+	drop_asks(s, target);
+	while ((part = mcp_ids_next(&s->parts, &cursor))) {
+		if (part->target == target)
+			mcp_session_lose_part(s, part, reason, now_ms);
+	}
+	if (s->setup.kind == MCP_SESSION_SHARED)
+		return;
+	if (!s->setup.fail_open || alive_count(s) == 0)
+		mcp_session_over(s, MCP_TARGET_LOST, reason, now_ms);
+}
+
+void mcp_session_on_target_lost(struct mcp_session *s, uint32_t target, struct span reason, uint64_t now_ms)
+{
+	mcp_session_lose_target(s, target, reason, now_ms);
+	mcp_session_settle(s, now_ms);
+}
+
+void mcp_session_on_target_back(struct mcp_session *s, uint32_t target)
+{
+	s->targets[target].is_lost = false;
+	s->targets[target].is_failing = false;
+}
+
+void mcp_session_on_call_lost(struct mcp_session *s, uint32_t target, uint64_t call, struct span reason,
+			      uint64_t now_ms)
+{
+	struct mcp_part *part = mcp_ids_find(&s->parts, call);
+
+	if (part && part->target == target)
+		mcp_session_lose_part(s, part, reason, now_ms);
+	mcp_session_settle(s, now_ms);
+}
+
+/* ---- time ---- */
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a == 0 ? b : b == 0 || a < b ? a : b;
+}
+
+static uint64_t tick_orphans(struct mcp_session *s, uint64_t now_ms)
+{
+	uint64_t next_ms = 0;
+
+	list_each(node, next, &s->orphans) {
+		struct mcp_request *r = list_entry(node, struct mcp_request, node);
+
+		if (!r->orphaned_ms)
+			continue;
+		if (now_ms >= r->orphaned_ms + LIMIT_MCP_RESUME_MS)
+			mcp_request_cancel(s, r, SPAN("the client did not come back"));
+		else
+			next_ms = earlier(next_ms, r->orphaned_ms + LIMIT_MCP_RESUME_MS);
+	}
+	return next_ms;
+}
+
+/* Sessions wake up together: what is given up some seconds later does no harm. */
+static uint64_t coarse(uint64_t ms)
+{
+	const uint64_t step_ms = LIMIT_MCP_RESUME_MS / 8;
+
+	return (ms + step_ms - 1) / step_ms * step_ms;
+}
+
+/* failOpen: whoever has not answered initialize by now is left out. */
+static void tick_opening(struct mcp_session *s, uint64_t now_ms)
+{
+	if (!s->open_ms || now_ms < s->open_ms)
+		return;
+	s->open_ms = 0;
+	for (uint32_t i = 0; i < s->setup.names.count && s->state == MCP_SESSION_OPENING; i++) {
+		uint32_t cursor = 0;
+		struct mcp_part *part;
+
+		while ((part = mcp_ids_next(&s->parts, &cursor)) && part->target != i)
+			continue;
+		if (part)
+			mcp_session_lose_target(s, i, SPAN("it did not answer initialize"), now_ms);
+	}
+}
+
+uint64_t mcp_session_tick(struct mcp_session *s, uint64_t now_ms)
+{
+	uint64_t next_ms;
+
+	s->now_ms = now_ms;
+	tick_opening(s, now_ms);
+	next_ms = earlier(tick_orphans(s, now_ms), mcp_backlog_tick(&s->backlog, now_ms));
+	mcp_session_settle(s, now_ms);
+	return earlier(coarse(next_ms), s->open_ms);
+}
+
+/* ---- views ---- */
+
+enum mcp_session_state mcp_session_state(const struct mcp_session *s)
+{
+	return s->state;
+}
+
+enum mcp_version mcp_session_version(const struct mcp_session *s)
+{
+	return s->version;
+}
+
+enum mcp_version mcp_session_target_version(const struct mcp_session *s, uint32_t target)
+{
+	return s->targets[target].version;
+}
+
+bool mcp_session_is_lost(const struct mcp_session *s, uint32_t target)
+{
+	return s->targets[target].is_lost;
+}
+
+struct mcp_sink *mcp_session_stream(const struct mcp_session *s)
+{
+	return s->stream;
+}
+
+uint32_t mcp_session_calls(const struct mcp_session *s)
+{
+	return s->calls;
+}
+
+size_t mcp_session_bytes(const struct mcp_session *s)
+{
+	return sizeof(*s) + s->setup.names.count * sizeof(s->targets[0]) + s->bytes + s->backlog.bytes +
+	       s->held.len + (s->parts.size + s->asks.size) * 2 * sizeof(uint64_t) +
+	       mcp_owners_bytes(&s->owners);
+}
+
+bool mcp_session_next_call(const struct mcp_session *s, uint32_t *cursor, struct mcp_call_view *ret)
+{
+	const struct mcp_part *part = mcp_ids_next(&s->parts, cursor);
+
+	if (!part)
+		return false;
+	*ret = (struct mcp_call_view){
+		.target = part->target,
+		.method = part->request->method_text,
+		.name = part->request->name,
+		.id = part->request->id,
+		.started_ms = part->request->started_ms,
+		.sink = part->request->sink,
+	};
+	return true;
+}
+
+/* ---- event ids ---- */
+
+size_t mcp_event_id_write(char *out, uint64_t event)
+{
+	size_t len = text_u64(out, event >> 32);
+
+	out[len++] = '-';
+	return len + text_u64(out + len, event & UINT32_MAX);
+}
+
+int mcp_event_id_read(struct span text, uint64_t *ret_event)
+{
+	ptrdiff_t dash = span_find(text, '-');
+	uint64_t stream, number;
+
+	if (dash < 0 || span_parse_u63(span_first(text, (size_t)dash), &stream) != 0 ||
+	    span_parse_u63(span_from(text, (size_t)dash + 1), &number) != 0 || stream > UINT32_MAX ||
+	    number > UINT32_MAX)
+		return -EINVAL;
+	*ret_event = stream << 32 | number;
+	return 0;
+}

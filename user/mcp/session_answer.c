@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "user/base/check.h"
+#include "user/base/limits.h"
+#include "user/base/text.h"
+#include "user/mcp/rewrite.h"
+#include "user/mcp/session_internal.h"
+
+static const struct span NOTHING = { NULL, 0 };
+
+/* ---- parts ---- */
+
+static void part_done(struct mcp_session *s, struct mcp_part *part, bool is_error)
+{
+	struct mcp_request *r = part->request;
+
+	mcp_ids_drop(&s->parts, part->id);
+	part->id = 0;
+	part->is_error = is_error;
+	r->waiting--;
+	if (s->setup.watch && r->stream)
+		s->setup.watch->ended(s->setup.context, part->target, r->method_text, r->name, r->started_ms,
+				      is_error);
+}
+
+static bool is_unknown_method(struct span error)
+{
+	return span_eq(mcp_json_member(error, SPAN("code")), SPAN("-32601"));
+}
+
+/* What a response says that is nothing but this error (2026-07-28, Streamable HTTP). */
+static unsigned int status_of(const struct mcp_session *s, const struct mcp_message *m)
+{
+	struct span code = m->kind == MCP_ERROR ? mcp_json_member(m->error, SPAN("code")) : NOTHING;
+
+	if (s->setup.kind != MCP_SESSION_SHARED)
+		return 200;
+	if (span_eq(code, SPAN("-32601")))
+		return 404;
+	if (span_eq(code, SPAN("-32020")) || span_eq(code, SPAN("-32021")) || span_eq(code, SPAN("-32022")))
+		return 400;
+	return 200;
+}
+
+/* ---- passing on ---- */
+
+/* Our number of a subscription in the answer that ends it, or an empty span. */
+static struct span subscription_of(const struct mcp_request *r, const struct mcp_message *m)
+{
+	if (r->method != MCP_METHOD_LISTEN)
+		return NOTHING;
+	return mcp_json_member(mcp_json_member(m->result, SPAN("_meta")),
+			       SPAN("io.modelcontextprotocol/subscriptionId"));
+}
+
+/* A target's answer with the client's id, and with the names that the client knows. */
+static void pass_on(struct mcp_session *s, struct mcp_part *part, const struct mcp_message *m,
+		    uint64_t now_ms)
+{
+	struct mcp_request *r = part->request;
+	struct mcp_splice splice = mcp_splice_of(m->text);
+	struct span subscription = subscription_of(r, m);
+	struct iovec pieces[MCP_PIECES];
+	struct mcp_out out = {
+		.pieces = pieces, .kind = m->kind, .method = r->method_text, .name = r->name,
+		.status = status_of(s, m),
+	};
+	struct text result;
+
+	text_init(&result);
+	mcp_splice_edit(&splice, m->id, r->id);
+	if (subscription.len)
+		mcp_splice_edit(&splice, subscription, r->id);
+	else if (m->kind == MCP_RESULT && mcp_names_prefix_uris(&s->setup.names) && !r->is_plain &&
+		 mcp_rewrite_result(&result, r->method, m->result, s->setup.names.targets[part->target]))
+		mcp_splice_edit(&splice, m->result, text_span(&result));
+	if (text_error(&result)) {
+		mcp_request_fail(s, r, MCP_NO_MEMORY, NOTHING, now_ms);
+	} else {
+		out.count = mcp_splice_pieces(&splice, pieces, &out.bytes);
+		mcp_send_client(s, r, &out, now_ms);
+		mcp_request_end(s, r);
+	}
+	text_done(&result);
+}
+
+/* The error of one target is the answer for all. */
+static void pass_error(struct mcp_session *s, struct mcp_request *r, struct mcp_part *part, uint64_t now_ms)
+{
+	struct mcp_post post;
+
+	if (mcp_post_read(s->setup.checker, part->answer, &post) == MCP_NONE && r->stream)
+		pass_on(s, part, &post.first, now_ms);
+	else
+		mcp_request_fail(s, r, MCP_NO_MEMORY, NOTHING, now_ms);
+}
+
+/* ---- initialize ---- */
+
+/* What initialize has to be answered with, so far as we rely on it. */
+static bool is_initialize_result(struct span result)
+{
+	enum mcp_json_type capabilities = mcp_json_type(mcp_json_member(result, SPAN("capabilities")));
+
+	return mcp_json_type(result) == MCP_JSON_OBJECT &&
+	       mcp_json_string(mcp_json_member(result, SPAN("protocolVersion"))).len > 0 &&
+	       (capabilities == MCP_JSON_OBJECT || capabilities == MCP_JSON_NONE);
+}
+
+static uint8_t capabilities_of(struct span result)
+{
+	static const struct span names[] = {
+		SPAN("tools"), SPAN("prompts"), SPAN("resources"), SPAN("tasks"), SPAN("logging"),
+	};
+	struct span told = mcp_json_member(result, SPAN("capabilities"));
+	unsigned int capabilities = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		capabilities |= (unsigned int)(mcp_json_member(told, names[i]).len > 0) << i;
+	return (uint8_t)capabilities;
+}
+
+static void note_versions(struct mcp_session *s, const struct mcp_request *r)
+{
+	s->version = MCP_VERSION_NONE;
+	for (uint32_t i = 0; i < r->part_count; i++) {
+		const struct mcp_part *part = &r->parts[i];
+		struct span text = mcp_json_string(mcp_json_member(part->answer, SPAN("protocolVersion")));
+		enum mcp_version version = mcp_version_of(text);
+
+		if (part->is_error) {
+			s->targets[part->target].is_lost = true;
+			continue;
+		}
+		s->targets[part->target].version = version;
+		s->targets[part->target].capabilities = capabilities_of(part->answer);
+		if (s->version == MCP_VERSION_NONE || (version && version < s->version))
+			s->version = version;
+	}
+	s->state = MCP_SESSION_READY;
+	s->open_ms = 0;
+}
+
+static void finish_open(struct mcp_session *s, struct mcp_request *r, uint64_t now_ms)
+{
+	note_versions(s, r);
+	mcp_request_end(s, r);
+	for (uint32_t i = 0; i < s->setup.names.count; i++)
+		mcp_send_target_text(s, i, MCP_NOTIFICATION, mcp_method_text(MCP_METHOD_INITIALIZED),
+				     SPAN("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}"));
+	mcp_session_resume_held(s, now_ms);
+}
+
+/* ---- merging ---- */
+
+static uint32_t good_answers(const struct mcp_request *r, struct mcp_answer *ret_answers)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < r->part_count; i++) {
+		if (!r->parts[i].is_error && r->parts[i].answer.len)
+			ret_answers[count++] = (struct mcp_answer){ r->parts[i].target, r->parts[i].answer };
+	}
+	return count;
+}
+
+struct keep_context {
+	struct mcp_session *session;
+	bool is_prompt;
+};
+
+/* Without prefixes the first target of a name has it. */
+static bool keeps(void *context, uint32_t target, struct span name)
+{
+	struct keep_context *keep = context;
+
+	return mcp_owners_learn(&keep->session->owners, keep->is_prompt, name, target) == target;
+}
+
+static int merge(struct mcp_session *s, const struct mcp_request *r, struct text *to,
+		 const struct mcp_answer *answers, uint32_t count)
+{
+	const struct mcp_names *names = &s->setup.names;
+	struct keep_context keep = { s, r->method == MCP_METHOD_PROMPTS_LIST };
+	struct mcp_merge_filter filter = { keeps, &keep };
+	bool has_names = r->method == MCP_METHOD_TOOLS_LIST || r->method == MCP_METHOD_PROMPTS_LIST;
+
+	switch (r->gather) {
+	case MCP_GATHER_LIST:
+		return mcp_merge_list(to, names, r->method, answers, count,
+				      s->setup.kind == MCP_SESSION_SHARED,
+				      has_names && !mcp_names_prefix_tools(names) ? &filter : NULL);
+	case MCP_GATHER_INITIALIZE:
+		if (names->count > 1)
+			return mcp_merge_initialize(to, names, answers, count, s->setup.server_name,
+						    s->setup.server_version);
+		text_add(to, answers[0].result);
+		return 0;
+	case MCP_GATHER_DISCOVER:
+		return mcp_merge_discover(to, names, answers, count, s->setup.server_name,
+					  s->setup.server_version);
+	case MCP_GATHER_LISTEN:
+		text_fmt(to, "{\"resultType\":\"complete\",\"_meta\":{\"io.modelcontextprotocol/"
+			     "subscriptionId\":");
+		text_add(to, r->id);
+		text_str(to, "}}");
+		return 0;
+	default:
+		text_str(to, "{}");
+		return 0;
+	}
+}
+
+static void finish_merged(struct mcp_session *s, struct mcp_request *r, uint64_t now_ms)
+{
+	struct mcp_answer answers[LIMIT_MCP_TARGETS];
+	uint32_t count = good_answers(r, answers);
+	bool is_opening = r->gather == MCP_GATHER_INITIALIZE;
+	struct text text;
+	int error;
+
+	text_init(&text);
+	error = merge(s, r, &text, answers, count);
+	if (!error)
+		error = text_error(&text);
+	if (is_opening && !error)
+		note_versions(s, r);
+	if (is_opening && error)
+		s->state = MCP_SESSION_OVER;
+	if (error) {
+		mcp_request_fail(s, r, error == -ENOMEM ? MCP_NO_MEMORY : MCP_TARGET_LIED, NOTHING, now_ms);
+	} else {
+		mcp_send_result(s, r, text_span(&text), now_ms);
+		mcp_request_end(s, r);
+	}
+	text_done(&text);
+}
+
+/* ---- whose a name is ---- */
+
+static void learn(struct mcp_session *s, struct mcp_part *part, struct span list)
+{
+	struct mcp_request *r = part->request;
+	bool is_prompt = r->method != MCP_METHOD_TOOLS_CALL;
+	struct mcp_json_walk walk = mcp_json_walk_of(list);
+	uint32_t left = LIMIT_MCP_OWNERS;
+	struct span key, value;
+
+	while (left-- && !walk.is_object && mcp_json_next(&walk, &key, &value)) {
+		struct span name = mcp_json_string(mcp_json_member(value, SPAN("name")));
+
+		if (name.len == 0)
+			continue;
+		(void)mcp_owners_learn(&s->owners, is_prompt, name, part->target);
+		part->has_name |= span_eq(name, r->name);
+	}
+}
+
+/* true: the next page was asked for. */
+static bool take_page(struct mcp_session *s, struct mcp_part *part, const struct mcp_message *m)
+{
+	struct mcp_request *r = part->request;
+	enum mcp_method list =
+		r->method == MCP_METHOD_TOOLS_CALL ? MCP_METHOD_TOOLS_LIST : MCP_METHOD_PROMPTS_LIST;
+	struct span next = mcp_json_member(m->result, SPAN("nextCursor"));
+
+	learn(s, part, mcp_json_member(m->result, mcp_merge_list_key(list)));
+	if (part->has_name || mcp_json_type(next) != MCP_JSON_STRING || ++part->pages == LIMIT_MCP_LIST_PAGES)
+		return false;
+	if (mcp_ids_put(&s->parts, MCP_IDS_MAX, part, &part->id) != 0)
+		return false;
+	if (mcp_session_ask_list(s, part, mcp_json_string(next)) != 0) {
+		mcp_ids_drop(&s->parts, part->id);
+		part->id = 0;
+		return false;
+	}
+	part->request->waiting++;
+	return true;
+}
+
+static void finish_owner(struct mcp_session *s, struct mcp_request *r, uint64_t now_ms)
+{
+	const struct mcp_part *owner = NULL;
+	enum mcp_fault fault = MCP_UNKNOWN_NAME;
+	struct mcp_post post;
+
+	for (uint32_t i = 0; i < r->part_count && !owner; i++)
+		owner = r->parts[i].has_name ? &r->parts[i] : NULL;
+	if (owner && r->sink) {
+		r->sink->open++;
+		fault = mcp_post_read(s->setup.checker, r->held, &post);
+		if (!fault)
+			fault = mcp_session_route_to(s, r->sink, &post.first, owner->target, now_ms);
+		if (fault)
+			r->sink->open--;
+	}
+	if (fault)
+		mcp_request_fail(s, r, fault, NOTHING, now_ms);
+	else
+		mcp_request_end(s, r);
+}
+
+/* ---- the end of a request of several parts ---- */
+
+static bool is_opening(const struct mcp_request *r)
+{
+	return r->gather == MCP_GATHER_INITIALIZE || r->gather == MCP_GATHER_OPEN;
+}
+
+/* An error that counts: of a target that just has none of this it does not. */
+static struct mcp_part *bad_part(const struct mcp_session *s, struct mcp_request *r)
+{
+	bool may_lack = !is_opening(r);
+	struct mcp_part *lacking = NULL;
+	struct mcp_part *bad = NULL;
+	uint32_t good = 0;
+
+	for (uint32_t i = 0; i < r->part_count; i++) {
+		struct mcp_part *part = &r->parts[i];
+
+		good += !part->is_error;
+		if (part->is_error && part->is_unknown_method && may_lack)
+			lacking = part;
+		else if (part->is_error && !bad)
+			bad = part;
+	}
+	if (good)
+		return s->setup.fail_open ? NULL : bad;
+	return bad ? bad : lacking;
+}
+
+void mcp_session_finish(struct mcp_session *s, struct mcp_request *r, uint64_t now_ms)
+{
+	bool ends = is_opening(r);
+	struct mcp_part *bad;
+
+	if (r->gather == MCP_GATHER_OWNER) {
+		finish_owner(s, r, now_ms);
+		return;
+	}
+	bad = bad_part(s, r);
+	if (!bad) {
+		if (r->gather == MCP_GATHER_OPEN)
+			finish_open(s, r, now_ms);
+		else
+			finish_merged(s, r, now_ms);
+		return;
+	}
+	if (bad->answer.len && r->stream)
+		pass_error(s, r, bad, now_ms);
+	else
+		mcp_request_fail(s, r, bad->has_lied ? MCP_TARGET_LIED : MCP_TARGET_LOST, NOTHING, now_ms);
+	if (ends)
+		mcp_session_end(s, MCP_NO_TARGET, now_ms);
+}
+
+static void part_ended(struct mcp_session *s, struct mcp_part *part, uint64_t now_ms)
+{
+	struct mcp_request *r = part->request;
+
+	if (r->waiting == 0)
+		mcp_session_finish(s, r, now_ms);
+	else if (r->gather == MCP_GATHER_LISTEN)
+		mcp_session_check_acknowledged(s, r, now_ms);
+	else if (is_opening(r) && s->setup.fail_open && !part->is_error && !s->open_ms)
+		s->open_ms = now_ms + LIMIT_MCP_OPEN_MS;
+}
+
+void mcp_session_take_answer(struct mcp_session *s, struct mcp_part *part, const struct mcp_message *m,
+			     uint64_t now_ms)
+{
+	struct mcp_request *r = part->request;
+	bool is_error = m->kind == MCP_ERROR;
+	int error;
+
+	part_done(s, part, is_error);
+	if (r->gather == MCP_PASS) {
+		pass_on(s, part, m, now_ms);
+		return;
+	}
+	if (r->gather == MCP_GATHER_OWNER) {
+		if (is_error || !take_page(s, part, m))
+			part_ended(s, part, now_ms);
+		return;
+	}
+	if (!is_error && is_opening(r) && !is_initialize_result(m->result)) {
+		part->has_lied = true;
+		part->is_error = true;
+		part_ended(s, part, now_ms);
+		return;
+	}
+	part->is_unknown_method = is_error && is_unknown_method(m->error);
+	error = mcp_part_keep(s, part, is_error ? m->text : m->result);
+	if (error) {
+		bool ends = is_opening(r);
+
+		mcp_request_fail(s, r, error == -ENOMEM ? MCP_NO_MEMORY : MCP_TARGET_LIED, NOTHING, now_ms);
+		if (ends)
+			mcp_session_end(s, MCP_NO_TARGET, now_ms);
+		return;
+	}
+	part_ended(s, part, now_ms);
+}
+
+void mcp_session_lose_part(struct mcp_session *s, struct mcp_part *part, struct span reason, uint64_t now_ms)
+{
+	struct mcp_request *r = part->request;
+
+	part_done(s, part, true);
+	if (r->gather == MCP_PASS)
+		mcp_request_fail(s, r, MCP_TARGET_LOST, reason, now_ms);
+	else
+		part_ended(s, part, now_ms);
+}
+
+/* ---- subscriptions to several targets ---- */
+
+void mcp_session_check_acknowledged(struct mcp_session *s, struct mcp_request *r, uint64_t now_ms)
+{
+	struct mcp_answer answers[LIMIT_MCP_TARGETS];
+	struct text text;
+
+	for (uint32_t i = 0; i < r->part_count; i++) {
+		if (r->parts[i].id && r->parts[i].answer.len == 0)
+			return;
+	}
+	if (r->is_acknowledged)
+		return;
+	r->is_acknowledged = true;
+	text_init(&text);
+	text_str(&text, "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/subscriptions/"
+			"acknowledged\",\"params\":");
+	mcp_merge_acknowledged(&text, &s->setup.names, answers, good_answers(r, answers), r->id);
+	text_char(&text, '}');
+	if (!text_error(&text)) {
+		struct iovec piece = { .iov_base = text.data, .iov_len = text.len };
+		struct mcp_out out = {
+			.pieces = &piece, .count = 1, .bytes = text.len, .kind = MCP_NOTIFICATION,
+			.method = mcp_method_text(MCP_METHOD_ACKNOWLEDGED), .status = 200,
+		};
+
+		mcp_send_client(s, r, &out, now_ms);
+	}
+	text_done(&text);
+}
+
+void mcp_session_take_acknowledged(struct mcp_session *s, struct mcp_part *part, const struct mcp_message *m,
+				   uint64_t now_ms)
+{
+	if (part->answer.len == 0 && m->params.len && mcp_part_keep(s, part, m->params) == 0)
+		mcp_session_check_acknowledged(s, part->request, now_ms);
+}

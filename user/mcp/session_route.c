@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "user/base/limits.h"
+#include "user/base/mem.h"
+#include "user/base/text.h"
+#include "user/mcp/session_internal.h"
+
+/* Where a request goes, and what changes in it. */
+struct way {
+	enum mcp_gather gather;
+	uint8_t needs; /* of enum mcp_capability, of every target that is asked along with others */
+	bool is_one; /* a single target */
+	bool is_plain; /* by a URI without prefix */
+	uint32_t target;
+	struct span cut; /* the prefix in the message, which the target does not see */
+	struct span own; /* what the target calls the thing: inner text */
+	bool has_cursor;
+	struct span cursors[LIMIT_MCP_TARGETS]; /* with one: the targets that are meant */
+	struct text room; /* owner of what the cursors point into */
+};
+
+/* ---- whose it is ---- */
+
+static enum mcp_fault way_one(struct way *way, uint32_t target, struct span own)
+{
+	way->gather = MCP_PASS;
+	way->is_one = true;
+	way->target = target;
+	way->own = own;
+	return MCP_NONE;
+}
+
+static enum mcp_fault way_prefixed(const struct mcp_session *s, struct way *way, struct span value,
+				   char separator)
+{
+	struct span inner = mcp_json_string(value);
+	struct span own;
+	uint32_t target;
+
+	if (value.len == 0)
+		return MCP_BAD_PARAMS;
+	if (mcp_names_find(&s->setup.names, inner, separator, &target, &own) != 0)
+		return MCP_UNKNOWN_NAME;
+	way->cut = span_of(inner.data, (size_t)(own.data - inner.data));
+	return way_one(way, target, own);
+}
+
+/* Without prefixes the target is known from its lists, or found by asking for them. */
+static enum mcp_fault way_owner(struct mcp_session *s, struct way *way, const struct mcp_message *m)
+{
+	struct span inner = mcp_json_string(m->name);
+	bool is_prompt = m->method != MCP_METHOD_TOOLS_CALL;
+	uint32_t target;
+
+	if (m->name.len == 0)
+		return MCP_BAD_PARAMS;
+	if (s->setup.names.count == 1)
+		return way_one(way, 0, inner);
+	target = mcp_owners_find(&s->owners, is_prompt, inner);
+	if (target != UINT32_MAX && !s->targets[target].is_lost)
+		return way_one(way, target, inner);
+	way->gather = MCP_GATHER_OWNER;
+	way->needs = is_prompt ? MCP_CAN_PROMPTS : MCP_CAN_TOOLS;
+	return MCP_NONE;
+}
+
+static enum mcp_fault way_named(struct mcp_session *s, struct way *way, const struct mcp_message *m)
+{
+	if (mcp_names_prefix_tools(&s->setup.names))
+		return way_prefixed(s, way, m->name, '_');
+	return way_owner(s, way, m);
+}
+
+/* The only target with resources, or UINT32_MAX. */
+static uint32_t only_resources(const struct mcp_session *s)
+{
+	uint32_t found = UINT32_MAX;
+
+	for (uint32_t i = 0; i < s->setup.names.count; i++) {
+		if (!(s->targets[i].capabilities & MCP_CAN_RESOURCES))
+			continue;
+		if (found != UINT32_MAX)
+			return UINT32_MAX;
+		found = i;
+	}
+	return found;
+}
+
+static enum mcp_fault way_uri(const struct mcp_session *s, struct way *way, struct span value)
+{
+	enum mcp_fault fault;
+
+	if (!mcp_names_prefix_uris(&s->setup.names))
+		return way_one(way, 0, mcp_json_string(value));
+	fault = way_prefixed(s, way, value, '+');
+	/* Who asked for no prefixes may name what only one target can have. */
+	if (fault != MCP_UNKNOWN_NAME || s->setup.names.mode != MCP_PREFIX_NEVER ||
+	    only_resources(s) == UINT32_MAX)
+		return fault;
+	way->is_plain = true;
+	return way_one(way, only_resources(s), mcp_json_string(value));
+}
+
+static uint8_t list_needs(enum mcp_method method)
+{
+	switch (method) {
+	case MCP_METHOD_TOOLS_LIST:
+		return MCP_CAN_TOOLS;
+	case MCP_METHOD_PROMPTS_LIST:
+		return MCP_CAN_PROMPTS;
+	case MCP_METHOD_TASKS_LIST:
+		return MCP_CAN_TASKS;
+	default:
+		return MCP_CAN_RESOURCES;
+	}
+}
+
+/* A list, of all targets or of those its cursor leads to. */
+static enum mcp_fault way_list(const struct mcp_session *s, struct way *way, const struct mcp_message *m)
+{
+	const struct mcp_names *names = &s->setup.names;
+	bool is_prefixed = m->method == MCP_METHOD_TOOLS_LIST || m->method == MCP_METHOD_PROMPTS_LIST ?
+				   mcp_names_prefix_tools(names) :
+				   mcp_names_prefix_uris(names);
+	int error;
+
+	if (names->count == 1 && !is_prefixed)
+		return way_one(way, 0, (struct span){ NULL, 0 });
+	way->gather = MCP_GATHER_LIST;
+	way->needs = list_needs(m->method);
+	if (m->cursor.len == 0)
+		return MCP_NONE;
+	way->has_cursor = true;
+	error = mcp_merge_cursor_read(mcp_json_string(m->cursor), &way->room, names->count, way->cursors);
+	return error == -ENOMEM ? MCP_NO_MEMORY : error ? MCP_BAD_CURSOR : MCP_NONE;
+}
+
+static enum mcp_fault way_all(const struct mcp_session *s, struct way *way, enum mcp_gather gather)
+{
+	if (s->setup.names.count == 1)
+		return way_one(way, 0, (struct span){ NULL, 0 });
+	way->gather = gather;
+	return MCP_NONE;
+}
+
+static enum mcp_fault way_find(struct mcp_session *s, struct way *way, const struct mcp_message *m)
+{
+	switch (m->method) {
+	case MCP_METHOD_INITIALIZE:
+		way->gather = MCP_GATHER_INITIALIZE;
+		return MCP_NONE;
+	case MCP_METHOD_DISCOVER:
+		return way_all(s, way, MCP_GATHER_DISCOVER);
+	case MCP_METHOD_LISTEN:
+		return way_all(s, way, MCP_GATHER_LISTEN);
+	case MCP_METHOD_SET_LEVEL:
+		way->needs = MCP_CAN_LOG;
+		return way_all(s, way, MCP_GATHER_EMPTY);
+	case MCP_METHOD_TOOLS_LIST:
+	case MCP_METHOD_PROMPTS_LIST:
+	case MCP_METHOD_RESOURCES_LIST:
+	case MCP_METHOD_TEMPLATES_LIST:
+	case MCP_METHOD_TASKS_LIST:
+		return way_list(s, way, m);
+	case MCP_METHOD_TOOLS_CALL:
+	case MCP_METHOD_PROMPTS_GET:
+		return way_named(s, way, m);
+	case MCP_METHOD_RESOURCES_READ:
+	case MCP_METHOD_SUBSCRIBE:
+	case MCP_METHOD_UNSUBSCRIBE:
+		return way_uri(s, way, m->uri);
+	case MCP_METHOD_COMPLETE:
+		return m->uri.len ? way_uri(s, way, m->uri) : way_named(s, way, m);
+	case MCP_METHOD_TASKS_GET:
+	case MCP_METHOD_TASKS_RESULT:
+	case MCP_METHOD_TASKS_CANCEL:
+	case MCP_METHOD_TASKS_UPDATE:
+		return way_uri(s, way, m->task);
+	default:
+		break;
+	}
+	if (s->setup.names.count == 1)
+		return way_one(way, 0, mcp_json_string(m->name));
+	return s->setup.kind == MCP_SESSION_SHARED ? MCP_NO_METHOD_HTTP : MCP_NO_METHOD;
+}
+
+/* ---- sending ---- */
+
+static bool is_meant(const struct mcp_session *s, const struct way *way, uint32_t target)
+{
+	if (s->targets[target].is_lost)
+		return false;
+	if (way->is_one)
+		return target == way->target;
+	if ((s->targets[target].capabilities & way->needs) != way->needs)
+		return false;
+	return !way->has_cursor || way->cursors[target].data;
+}
+
+/* Our own lists say no more than that. */
+static struct span list_for(enum mcp_method method)
+{
+	return method == MCP_METHOD_TOOLS_CALL ? mcp_method_text(MCP_METHOD_TOOLS_LIST) :
+						 mcp_method_text(MCP_METHOD_PROMPTS_LIST);
+}
+
+static struct span modern_meta(const struct mcp_session *s)
+{
+	if (s->setup.kind != MCP_SESSION_SHARED)
+		return (struct span){ NULL, 0 };
+	return SPAN("\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\","
+		    "\"io.modelcontextprotocol/clientCapabilities\":{}}");
+}
+
+int mcp_session_ask_list(struct mcp_session *s, struct mcp_part *part, struct span cursor)
+{
+	struct span method = list_for(part->request->method);
+	struct span meta = modern_meta(s);
+	struct iovec piece;
+	struct mcp_out out = { .pieces = &piece, .count = 1, .kind = MCP_REQUEST, .method = method };
+	struct text text;
+	int error;
+
+	text_init(&text);
+	text_fmt(&text, "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"method\":\"%.*s\",\"params\":{",
+		 (unsigned long long)part->id, SPAN_FMT(method));
+	text_add(&text, meta);
+	if (cursor.data) {
+		text_str(&text, meta.len ? ",\"cursor\":\"" : "\"cursor\":\"");
+		text_add(&text, cursor);
+		text_char(&text, '"');
+	}
+	text_str(&text, "}}");
+	piece = (struct iovec){ .iov_base = text.data, .iov_len = text.len };
+	out.bytes = text.len;
+	out.call = part->id;
+	error = text_error(&text);
+	if (!error)
+		mcp_send_target(s, part->target, &out);
+	text_done(&text);
+	return error;
+}
+
+/* The client's message as one target gets it. */
+static int part_send(struct mcp_session *s, struct mcp_part *part, const struct mcp_message *m,
+		     const struct way *way)
+{
+	struct mcp_splice splice = mcp_splice_of(m->text);
+	struct iovec pieces[MCP_PIECES];
+	struct mcp_out out = {
+		.pieces = pieces, .kind = MCP_REQUEST, .method = m->method_text, .name = way->own,
+		.call = part->id,
+	};
+	char digits[MCP_ID_DIGITS];
+	struct span id = span_of(digits, text_u64(digits, part->id));
+	struct text params;
+	int error;
+
+	text_init(&params);
+	mcp_splice_edit(&splice, m->id, id);
+	if (way->gather == MCP_GATHER_LISTEN && m->params.len) {
+		mcp_merge_listen(&params, &s->setup.names, m->params, part->target);
+		mcp_splice_edit(&splice, m->params, text_span(&params));
+	} else {
+		if (m->token.len)
+			mcp_splice_edit(&splice, m->token, id);
+		if (way->cut.len)
+			mcp_splice_edit(&splice, way->cut, (struct span){ NULL, 0 });
+		if (way->has_cursor)
+			mcp_splice_edit(&splice, mcp_json_string(m->cursor), way->cursors[part->target]);
+	}
+	error = text_error(&params);
+	out.count = mcp_splice_pieces(&splice, pieces, &out.bytes);
+	if (!error)
+		mcp_send_target(s, part->target, &out);
+	text_done(&params);
+	return error;
+}
+
+static uint32_t count_meant(const struct mcp_session *s, const struct way *way)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < s->setup.names.count; i++)
+		count += is_meant(s, way, i);
+	return count;
+}
+
+static bool nobody_can(const struct mcp_session *s, const struct way *way)
+{
+	for (uint32_t i = 0; i < s->setup.names.count; i++) {
+		if (s->targets[i].capabilities & way->needs)
+			return false;
+	}
+	return !way->is_one;
+}
+
+static bool has_lost(const struct mcp_session *s)
+{
+	for (uint32_t i = 0; i < s->setup.names.count; i++) {
+		if (s->targets[i].is_lost)
+			return true;
+	}
+	return false;
+}
+
+/* Numbers for all parts, or none. */
+static int take_ids(struct mcp_session *s, const struct way *way, struct mcp_request *r)
+{
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < s->setup.names.count; i++) {
+		int error;
+
+		if (!is_meant(s, way, i))
+			continue;
+		r->parts[at].target = i;
+		error = mcp_ids_put(&s->parts, MCP_IDS_MAX, &r->parts[at], &r->parts[at].id);
+		if (error)
+			return error;
+		at++;
+	}
+	r->waiting = at;
+	return 0;
+}
+
+static enum mcp_fault request_send(struct mcp_session *s, struct mcp_sink *sink, const struct mcp_message *m,
+				   const struct way *way, uint64_t now_ms)
+{
+	uint32_t count = count_meant(s, way);
+	struct mcp_request *r;
+	int error;
+
+	if (way->needs && nobody_can(s, way))
+		return s->setup.kind == MCP_SESSION_SHARED ? MCP_NO_METHOD_HTTP : MCP_NO_METHOD;
+	if (count == 0 || (!way->is_one && !s->setup.fail_open && has_lost(s)))
+		return MCP_NO_TARGET;
+	r = mcp_request_create(s, sink, m, count, now_ms);
+	if (!r)
+		return MCP_NO_MEMORY;
+	r->gather = way->gather;
+	r->is_plain = way->is_plain;
+	error = take_ids(s, way, r);
+	if (!error && r->gather == MCP_GATHER_OWNER) {
+		char *held = hg_strndup(m->text.data, m->text.len);
+
+		error = held ? 0 : -ENOMEM;
+		r->held = span_of(held, held ? m->text.len : 0);
+	}
+	if (error) {
+		mcp_request_free(s, r);
+		return error == -ENOSPC ? MCP_TOO_MANY_CALLS : MCP_NO_MEMORY;
+	}
+	for (uint32_t i = 0; i < r->part_count && !error; i++) {
+		if (r->gather == MCP_GATHER_OWNER)
+			error = mcp_session_ask_list(s, &r->parts[i], (struct span){ NULL, 0 });
+		else
+			error = part_send(s, &r->parts[i], m, way);
+	}
+	if (error)
+		mcp_request_fail(s, r, MCP_NO_MEMORY, (struct span){ NULL, 0 }, now_ms);
+	return MCP_NONE;
+}
+
+enum mcp_fault mcp_session_route(struct mcp_session *s, struct mcp_sink *sink, const struct mcp_message *m,
+				 uint64_t now_ms)
+{
+	uint32_t limit = s->setup.kind == MCP_SESSION_SHARED ? LIMIT_MCP_SHARED_CALLS : LIMIT_MCP_CALLS;
+	struct way way = { .gather = MCP_PASS };
+	enum mcp_fault fault;
+
+	if (s->calls >= limit)
+		return MCP_TOO_MANY_CALLS;
+	text_init(&way.room);
+	fault = way_find(s, &way, m);
+	if (!fault)
+		fault = request_send(s, sink, m, &way, now_ms);
+	text_done(&way.room);
+	return fault;
+}
+
+enum mcp_fault mcp_session_route_to(struct mcp_session *s, struct mcp_sink *sink, const struct mcp_message *m,
+				    uint32_t target, uint64_t now_ms)
+{
+	struct way way = { 0 };
+	enum mcp_fault fault = way_one(&way, target, mcp_json_string(m->name));
+
+	return fault ? fault : request_send(s, sink, m, &way, now_ms);
+}
+
+/* ---- sessions that we initialize ourselves ---- */
+
+static void open_write(const struct mcp_session *s, struct text *text, uint64_t id)
+{
+	enum mcp_version version = s->setup.version ? s->setup.version : MCP_2025_03_26;
+
+	text_fmt(text,
+		 "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"method\":\"initialize\",\"params\":{\"protocolVersion\":"
+		 "\"%.*s\"",
+		 (unsigned long long)id, SPAN_FMT(mcp_version_text(version)));
+	text_str(text, ",\"capabilities\":{},\"clientInfo\":{\"name\":");
+	mcp_json_quote(text, s->setup.server_name);
+	text_str(text, ",\"version\":");
+	mcp_json_quote(text, s->setup.server_version);
+	text_str(text, "}}}");
+}
+
+int mcp_session_open_targets(struct mcp_session *s, uint64_t now_ms)
+{
+	static const struct mcp_message m = {
+		.kind = MCP_REQUEST, .method = MCP_METHOD_INITIALIZE, .method_text = SPAN("initialize"),
+	};
+	struct way way = { .gather = MCP_GATHER_OPEN };
+	struct mcp_request *r = mcp_request_create(s, NULL, &m, count_meant(s, &way), now_ms);
+	int error;
+
+	if (!r)
+		return -ENOMEM;
+	r->gather = MCP_GATHER_OPEN;
+	error = take_ids(s, &way, r);
+	for (uint32_t i = 0; i < r->part_count && !error; i++) {
+		struct iovec piece;
+		struct mcp_out out = {
+			.pieces = &piece, .count = 1, .kind = MCP_REQUEST, .method = m.method_text,
+			.call = r->parts[i].id,
+		};
+		struct text text;
+
+		text_init(&text);
+		open_write(s, &text, r->parts[i].id);
+		piece = (struct iovec){ .iov_base = text.data, .iov_len = text.len };
+		out.bytes = text.len;
+		error = text_error(&text);
+		if (!error)
+			mcp_send_target(s, r->parts[i].target, &out);
+		text_done(&text);
+	}
+	if (error)
+		mcp_request_free(s, r);
+	return error;
+}

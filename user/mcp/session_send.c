@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "user/base/check.h"
+#include "user/base/text.h"
+#include "user/mcp/session_internal.h"
+
+/* ---- one line ---- */
+
+static bool has_line_ends(const struct mcp_out *out)
+{
+	for (int i = 0; i < out->count; i++) {
+		struct span piece = span_of(out->pieces[i].iov_base, out->pieces[i].iov_len);
+
+		if (span_find(piece, '\n') >= 0 || span_find(piece, '\r') >= 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Line ends of a message are blanks between its parts, for within strings JSON has none. On a pipe they would
+ * be the ends of messages, and what stands between two a message that nobody has looked at.
+ */
+static int make_one_line(struct mcp_out *out, struct text *text, struct iovec *piece)
+{
+	if (!has_line_ends(out))
+		return 0;
+	for (int i = 0; i < out->count; i++)
+		text_add(text, span_of(out->pieces[i].iov_base, out->pieces[i].iov_len));
+	if (text_error(text))
+		return -ENOMEM;
+	for (size_t i = 0; i < text->len; i++) {
+		if (text->data[i] == '\n' || text->data[i] == '\r')
+			text->data[i] = ' ';
+	}
+	*piece = (struct iovec){ .iov_base = text->data, .iov_len = text->len };
+	out->pieces = piece;
+	out->count = 1;
+	return 0;
+}
+
+/* ---- towards targets ---- */
+
+void mcp_send_target(struct mcp_session *s, uint32_t target, struct mcp_out *out)
+{
+	struct mcp_session_target *t = &s->targets[target];
+	struct iovec piece;
+	struct text text;
+
+	if (t->is_lost || t->is_failing)
+		return;
+	text_init(&text);
+	out->version = s->setup.kind == MCP_SESSION_SHARED ? MCP_2026_07_28 : t->version;
+	if (make_one_line(out, &text, &piece) != 0 || !s->setup.link->send(s->setup.context, target, out)) {
+		t->is_failing = true;
+		s->is_failing = true;
+	}
+	text_done(&text);
+}
+
+void mcp_send_target_text(struct mcp_session *s, uint32_t target, enum mcp_kind kind, struct span method,
+			  struct span text)
+{
+	struct iovec piece = { .iov_base = (char *)text.data, .iov_len = text.len };
+	struct mcp_out out = {
+		.pieces = &piece, .count = 1, .bytes = text.len, .kind = kind, .method = method,
+	};
+
+	mcp_send_target(s, target, &out);
+}
+
+/* ---- towards the client ---- */
+
+static void client_keep(struct mcp_session *s, const struct mcp_out *out, bool was_sent, uint64_t now_ms)
+{
+	int lost = mcp_backlog_add(&s->backlog, out->event, was_sent, out->kind, out->pieces, out->count,
+				   now_ms);
+
+	if (lost && !was_sent && s->setup.watch)
+		s->setup.watch->odd(s->setup.context, UINT32_MAX, MCP_ODD_DROPPED);
+}
+
+static void sink_break(struct mcp_session *s, struct mcp_sink *sink)
+{
+	sink->is_broken = true;
+	list_remove(&sink->node);
+	list_add_tail(&s->settling, &sink->node);
+}
+
+static void sink_send_line(struct mcp_session *s, struct mcp_sink *sink, uint32_t stream, struct mcp_out *out,
+			   uint64_t now_ms)
+{
+	out->version = s->version;
+	if (s->setup.kind == MCP_SESSION_STATEFUL)
+		out->event = (uint64_t)stream << 32 | ++s->events;
+	if (sink && !sink->is_broken) {
+		if (sink->ops->send(sink, out)) {
+			if (sink->is_resumable && out->event)
+				client_keep(s, out, true, now_ms);
+			return;
+		}
+		sink_break(s, sink);
+		return;
+	}
+	/* Only a session has somebody who comes back for it. */
+	if (!sink && s->setup.kind == MCP_SESSION_STATEFUL)
+		client_keep(s, out, false, now_ms);
+}
+
+static void sink_send(struct mcp_session *s, struct mcp_sink *sink, uint32_t stream, struct mcp_out *out,
+		      uint64_t now_ms)
+{
+	struct iovec piece;
+	struct text text;
+
+	text_init(&text);
+	if (make_one_line(out, &text, &piece) == 0)
+		sink_send_line(s, sink, stream, out, now_ms);
+	else if (sink)
+		sink_break(s, sink);
+	text_done(&text);
+}
+
+void mcp_send_client(struct mcp_session *s, const struct mcp_request *r, struct mcp_out *out, uint64_t now_ms)
+{
+	if (!r)
+		sink_send(s, s->stream, MCP_STREAM_OWN, out, now_ms);
+	else if (r->stream)
+		sink_send(s, r->sink, r->stream, out, now_ms);
+}
+
+void mcp_send_result(struct mcp_session *s, const struct mcp_request *r, struct span result, uint64_t now_ms)
+{
+	struct span parts[] = { SPAN("{\"jsonrpc\":\"2.0\",\"id\":"), r->id, SPAN(",\"result\":"), result,
+				SPAN("}") };
+	struct iovec pieces[ARRAY_LEN(parts)];
+	struct mcp_out out = {
+		.pieces = pieces, .count = ARRAY_LEN(parts), .kind = MCP_RESULT, .status = 200,
+		.method = r->method_text, .name = r->name,
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		pieces[i] = (struct iovec){ .iov_base = (char *)parts[i].data, .iov_len = parts[i].len };
+		out.bytes += parts[i].len;
+	}
+	mcp_send_client(s, r, &out, now_ms);
+}
+
+static void send_fault(struct mcp_session *s, struct mcp_sink *sink, uint32_t stream, struct span id,
+		       enum mcp_fault fault, struct span detail, uint64_t now_ms)
+{
+	struct span last =
+		SPAN("{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32603,\"message\":\"no memory left\"}}");
+	struct iovec piece;
+	struct mcp_out out = { .pieces = &piece, .count = 1, .kind = MCP_ERROR };
+	struct span written;
+	struct text text;
+
+	text_init(&text);
+	mcp_fault_write(&text, id, fault, detail, (struct span){ NULL, 0 });
+	written = text_error(&text) ? last : text_span(&text);
+	piece = (struct iovec){ .iov_base = (char *)written.data, .iov_len = written.len };
+	out.bytes = written.len;
+	out.status = mcp_fault_status(fault);
+	out.fault = fault;
+	sink_send(s, sink, stream, &out, now_ms);
+	text_done(&text);
+}
+
+void mcp_request_end(struct mcp_session *s, struct mcp_request *r)
+{
+	struct mcp_sink *sink = r->sink;
+
+	mcp_request_free(s, r);
+	if (sink && --sink->open == 0 && sink != s->stream) {
+		list_remove(&sink->node);
+		list_add_tail(&s->settling, &sink->node);
+	}
+}
+
+void mcp_send_fault(struct mcp_session *s, struct mcp_sink *sink, struct span id, enum mcp_fault fault,
+		    struct span detail, uint64_t now_ms)
+{
+	send_fault(s, sink, sink->stream, id, fault, detail, now_ms);
+}
+
+void mcp_request_fail(struct mcp_session *s, struct mcp_request *r, enum mcp_fault fault, struct span detail,
+		      uint64_t now_ms)
+{
+	if (r->stream)
+		send_fault(s, r->sink, r->stream, r->id, fault, detail, now_ms);
+	mcp_request_end(s, r);
+}
+
+/* ---- the end of a turn ---- */
+
+static void settle_sink(struct mcp_session *s, struct mcp_sink *sink, uint64_t now_ms)
+{
+	list_remove(&sink->node);
+	if (s->stream == sink)
+		s->stream = NULL;
+	if (s->held_sink == sink)
+		s->held_sink = NULL;
+	while (!list_is_empty(&sink->requests)) {
+		struct mcp_request *r = list_entry(sink->requests.next, struct mcp_request, node);
+
+		/* It was put here already, and is not to be put again. */
+		r->sink = NULL;
+		mcp_request_cancel(s, r, SPAN("the client does not read its answers"));
+	}
+	sink->session = NULL;
+	sink->open = 0;
+	if (!sink->is_broken)
+		sink->ops->done(sink);
+	else if (sink->is_only)
+		mcp_session_over(s, MCP_ENDED, (struct span){ NULL, 0 }, now_ms);
+}
+
+void mcp_session_settle(struct mcp_session *s, uint64_t now_ms)
+{
+	while (s->is_failing || !list_is_empty(&s->settling)) {
+		struct list *node;
+
+		s->is_failing = false;
+		for (uint32_t i = 0; i < s->setup.names.count; i++) {
+			if (s->targets[i].is_failing)
+				mcp_session_lose_target(
+					s, i, SPAN("it was not started, or does not read"), now_ms);
+		}
+		node = list_pop(&s->settling);
+		if (node)
+			settle_sink(s, list_entry(node, struct mcp_sink, node), now_ms);
+	}
+}

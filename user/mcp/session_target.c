@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/base/limits.h"
+#include "user/base/text.h"
+#include "user/mcp/rewrite.h"
+#include "user/mcp/session_internal.h"
+
+static void odd(const struct mcp_session *s, uint32_t target, enum mcp_oddity oddity)
+{
+	if (s->setup.watch)
+		s->setup.watch->odd(s->setup.context, target, oddity);
+}
+
+static bool is_shared(const struct mcp_session *s)
+{
+	return s->setup.kind == MCP_SESSION_SHARED;
+}
+
+/* ---- whose a message is ---- */
+
+/* The client's request that a part of ours is for. */
+static struct mcp_part *part_of(const struct mcp_session *s, uint32_t target, struct span number)
+{
+	struct mcp_part *part = mcp_ids_find_text(&s->parts, number);
+
+	return part && part->target == target ? part : NULL;
+}
+
+/* A stream that somebody reads comes before one whose client may come back to it. */
+static bool is_nearer(const struct mcp_request *r, const struct mcp_request *than)
+{
+	return !r->sink == !than->sink ? r->stream > than->stream : r->sink != NULL;
+}
+
+/*
+ * What a target sends without a number belongs to the request it came with; on a pipe to the only one that is
+ * under way. With several the newest is as good as another, as long as all are of one client.
+ */
+static struct mcp_request *request_near(const struct mcp_session *s, uint32_t target, uint64_t call)
+{
+	struct mcp_part *part = mcp_ids_find(&s->parts, call);
+	struct mcp_request *newest = NULL;
+	uint32_t cursor = 0;
+	uint32_t count = 0;
+
+	if (part && part->target == target)
+		return part->request->stream ? part->request : NULL;
+	if (call == MCP_CALL_NONE)
+		return NULL;
+	while ((part = mcp_ids_next(&s->parts, &cursor))) {
+		struct mcp_request *r = part->request;
+
+		if (part->target != target || !r->stream || r->method == MCP_METHOD_INITIALIZE ||
+		    r->method == MCP_METHOD_LISTEN)
+			continue;
+		count++;
+		if (!newest || is_nearer(r, newest))
+			newest = r;
+	}
+	return count > 1 && (is_shared(s) || s->stream) ? NULL : newest;
+}
+
+/* ---- requests of a target ---- */
+
+static void answer_target(struct mcp_session *s, uint32_t target, const struct mcp_message *m,
+			  const char *rest)
+{
+	struct text text;
+
+	text_init(&text);
+	text_str(&text, "{\"jsonrpc\":\"2.0\",\"id\":");
+	text_add(&text, m->id);
+	text_str(&text, rest);
+	if (!text_error(&text))
+		mcp_send_target_text(s, target, MCP_RESULT, (struct span){ NULL, 0 }, text_span(&text));
+	text_done(&text);
+}
+
+static void take_ask(struct mcp_session *s, uint32_t target, uint64_t call, const struct mcp_message *m,
+		     uint64_t now_ms)
+{
+	struct mcp_splice splice = mcp_splice_of(m->text);
+	struct iovec pieces[MCP_PIECES];
+	struct mcp_out out = { .pieces = pieces, .kind = m->kind, .method = m->method_text, .status = 200 };
+	char digits[MCP_ID_DIGITS];
+	struct mcp_ask *ask;
+	struct span id;
+
+	if (m->method == MCP_METHOD_PING) {
+		answer_target(s, target, m, ",\"result\":{}}");
+		return;
+	}
+	if (s->setup.kind != MCP_SESSION_STATEFUL) {
+		odd(s, target, MCP_ODD_WRONG_KIND);
+		answer_target(s, target, m, ",\"error\":{\"code\":-32601,\"message\":\"Method not found\"}}");
+		return;
+	}
+	ask = mcp_ask_create(s, target, m);
+	if (!ask) {
+		answer_target(s, target, m,
+			      ",\"error\":{\"code\":-32000,\"message\":\"too many requests\"}}");
+		return;
+	}
+	id = span_of(digits, text_u64(digits, ask->id));
+	mcp_splice_edit(&splice, m->id, id);
+	if (m->token.len)
+		mcp_splice_edit(&splice, m->token, id);
+	out.count = mcp_splice_pieces(&splice, pieces, &out.bytes);
+	mcp_send_client(s, request_near(s, target, call), &out, now_ms);
+}
+
+/* ---- notifications ---- */
+
+static void pass_notification(struct mcp_session *s, const struct mcp_request *r, const struct mcp_message *m,
+			      const struct mcp_splice *splice, uint64_t now_ms)
+{
+	struct iovec pieces[MCP_PIECES];
+	struct mcp_out out = { .pieces = pieces, .kind = m->kind, .method = m->method_text, .status = 200 };
+
+	out.count = mcp_splice_pieces(splice, pieces, &out.bytes);
+	mcp_send_client(s, r, &out, now_ms);
+}
+
+static void take_progress(struct mcp_session *s, uint32_t target, const struct mcp_message *m,
+			  uint64_t now_ms)
+{
+	struct mcp_part *part = part_of(s, target, m->token);
+	struct mcp_splice splice = mcp_splice_of(m->text);
+
+	if (!part || part->request->token.len == 0) {
+		odd(s, target, MCP_ODD_UNKNOWN_TOKEN);
+		return;
+	}
+	mcp_splice_edit(&splice, m->token, part->request->token);
+	pass_notification(s, part->request, m, &splice, now_ms);
+}
+
+/* The target does not need an answer to something it asked. */
+static void take_cancel(struct mcp_session *s, uint32_t target, uint64_t call, const struct mcp_message *m,
+			uint64_t now_ms)
+{
+	struct mcp_splice splice = mcp_splice_of(m->text);
+	char digits[MCP_ID_DIGITS];
+	uint32_t cursor = 0;
+	struct mcp_ask *ask;
+
+	while ((ask = mcp_ids_next(&s->asks, &cursor))) {
+		if (ask->target != target || !span_eq(ask->target_id, m->request_id))
+			continue;
+		mcp_splice_edit(&splice, m->request_id, span_of(digits, text_u64(digits, ask->id)));
+		mcp_ask_free(s, ask);
+		pass_notification(s, request_near(s, target, call), m, &splice, now_ms);
+		return;
+	}
+	odd(s, target, MCP_ODD_UNKNOWN_ID);
+}
+
+/* URIs and tasks in notifications are named as in results. */
+static void rename_edit(const struct mcp_session *s, uint32_t target, const struct mcp_message *m,
+			struct text *prefix, struct mcp_splice *splice)
+{
+	struct span value = m->method == MCP_METHOD_RESOURCE_UPDATED ? m->uri :
+			    m->method == MCP_METHOD_TASK_STATUS	     ? m->task :
+								       (struct span){ NULL, 0 };
+
+	if (value.len == 0 || !mcp_names_prefix_uris(&s->setup.names))
+		return;
+	text_add(prefix, s->setup.names.targets[target]);
+	text_char(prefix, '+');
+	mcp_splice_edit(splice, span_of(value.data + 1, 0), text_span(prefix));
+}
+
+static void take_event(struct mcp_session *s, uint32_t target, const struct mcp_message *m, uint64_t now_ms)
+{
+	struct mcp_part *part = part_of(s, target, m->subscription);
+	struct mcp_splice splice = mcp_splice_of(m->text);
+	struct mcp_request *r = part ? part->request : NULL;
+	struct text prefix;
+
+	if (!r || r->method != MCP_METHOD_LISTEN) {
+		odd(s, target, MCP_ODD_UNKNOWN_TOKEN);
+		return;
+	}
+	if (r->gather == MCP_GATHER_LISTEN && m->method == MCP_METHOD_ACKNOWLEDGED) {
+		mcp_session_take_acknowledged(s, part, m, now_ms);
+		return;
+	}
+	/* Nothing comes before the client knows that it has its subscription. */
+	if (r->gather == MCP_GATHER_LISTEN && !r->is_acknowledged)
+		return;
+	text_init(&prefix);
+	mcp_splice_edit(&splice, m->subscription, r->id);
+	rename_edit(s, target, m, &prefix, &splice);
+	if (!text_error(&prefix))
+		pass_notification(s, r, m, &splice, now_ms);
+	text_done(&prefix);
+}
+
+static bool is_list_changed(const struct mcp_message *m)
+{
+	return span_ends(m->method_text, SPAN("/list_changed"));
+}
+
+/* Of the session as a whole: on the stream of a call it would only turn an answer into events. */
+static bool is_of_session(const struct mcp_message *m)
+{
+	return is_list_changed(m) || m->method == MCP_METHOD_RESOURCE_UPDATED;
+}
+
+static void take_other(struct mcp_session *s, uint32_t target, uint64_t call, const struct mcp_message *m,
+		       uint64_t now_ms)
+{
+	struct mcp_splice splice = mcp_splice_of(m->text);
+	struct mcp_request *r = request_near(s, target, call);
+	struct text prefix;
+
+	if (is_shared(s) && !r) {
+		/* Of one of several clients, and nobody says of which. */
+		odd(s, target, MCP_ODD_DROPPED);
+		return;
+	}
+	if (!is_shared(s) && is_of_session(m))
+		r = NULL;
+	text_init(&prefix);
+	rename_edit(s, target, m, &prefix, &splice);
+	if (!text_error(&prefix))
+		pass_notification(s, r, m, &splice, now_ms);
+	text_done(&prefix);
+}
+
+static void take_notification(struct mcp_session *s, uint32_t target, uint64_t call,
+			      const struct mcp_message *m, uint64_t now_ms)
+{
+	if (is_list_changed(m))
+		mcp_owners_forget(&s->owners, target);
+	if (m->method == MCP_METHOD_PROGRESS)
+		take_progress(s, target, m, now_ms);
+	else if (m->method == MCP_METHOD_CANCELLED)
+		take_cancel(s, target, call, m, now_ms);
+	else if (m->subscription.len)
+		take_event(s, target, m, now_ms);
+	else
+		take_other(s, target, call, m, now_ms);
+}
+
+/* ---- a message ---- */
+
+static void take_message(struct mcp_session *s, uint32_t target, uint64_t call, const struct mcp_message *m,
+			 uint64_t now_ms)
+{
+	struct mcp_part *part;
+
+	switch (m->kind) {
+	case MCP_RESULT:
+	case MCP_ERROR:
+		part = part_of(s, target, m->id);
+		if (part)
+			mcp_session_take_answer(s, part, m, now_ms);
+		else
+			odd(s, target, MCP_ODD_UNKNOWN_ID);
+		break;
+	case MCP_REQUEST:
+		take_ask(s, target, call, m, now_ms);
+		break;
+	case MCP_NOTIFICATION:
+		take_notification(s, target, call, m, now_ms);
+		break;
+	}
+}
+
+void mcp_session_on_target(struct mcp_session *s, uint32_t target, uint64_t call, struct span text,
+			   uint64_t now_ms)
+{
+	struct mcp_post post;
+	struct mcp_message m;
+	size_t at = 0;
+
+	if (s->state == MCP_SESSION_OVER || s->targets[target].is_lost)
+		return;
+	s->now_ms = now_ms;
+	if (mcp_post_read(s->setup.checker, text, &post) != MCP_NONE) {
+		odd(s, target, MCP_ODD_NOT_JSON);
+		return;
+	}
+	while (s->state != MCP_SESSION_OVER && mcp_post_next(&post, &at, &m))
+		take_message(s, target, call, &m, now_ms);
+	mcp_session_settle(s, now_ms);
+}
