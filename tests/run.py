@@ -6,6 +6,7 @@
     tests/run.py --profile asan check          everything of one profile
     tests/run.py --only idle scenario          scenario tests whose name contains "idle"
     tests/run.py unit | bpf | fuzz | soak | list
+    tests/run.py interop                       with programs of others, from npm
 
 Logs stay under build/<profile>/logs/. A failure shows its name and the last 60 lines of its log.
 """
@@ -20,7 +21,7 @@ import time
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), ".."))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
-from hg import process, runner  # noqa: E402
+from hg import npm, process, runner  # noqa: E402
 
 SHOWN_LINES = 60
 SLOW_S = 5.0
@@ -316,27 +317,38 @@ def scenario_env(profile, options):
     return env
 
 
-def scenarios(report, options, profiles, only_soak=False):
-    tests, broken = runner.discover(os.path.join(ROOT, "tests", "scenario"))
+def interop(report, options, profiles):
+    """Loudly skipped where the packages cannot be had: that is no fault of ours."""
+    try:
+        os.environ["HG_NPM"] = npm.packages(os.path.join(ROOT, "tests", "interop", "mcp"))
+    except npm.Unavailable as why:
+        say("*** NOT TESTED: the MCP gateway with clients and servers of others")
+        report.skip("interop", str(why))
+        return
+    scenarios(report, options, profiles, folder="interop")
+
+
+def scenarios(report, options, profiles, only_soak=False, folder="scenario"):
+    tests, broken = runner.discover(os.path.join(ROOT, "tests", folder))
     tests = [t for t in tests if (not options.only or options.only in t.name) and (t.soak or not only_soak)]
     if not tests and not broken:
-        no_match(report, options, "scenario")
+        no_match(report, options, folder)
         return
-    report.section(f"scenarios ({', '.join(profiles)})")
+    report.section(f"{'scenarios' if folder == 'scenario' else folder} ({', '.join(profiles)})")
     for name, trace in broken:
-        log = log_path(profiles[0], "scenario", name + ".log")
+        log = log_path(profiles[0], folder, name + ".log")
         with open(log, "w", encoding="utf-8") as file:
             file.write(trace)
-        report.fail(f"scenario {name}", "does not load", log)
+        report.fail(f"{folder} {name}", "does not load", log)
     for test in tests:
         if only_soak and options.soak_seconds:
             test.timeout = max(test.timeout, options.soak_seconds * 1.5 + 60)
-    work = [(test, p, os.path.dirname(log_path(p, "scenario", "x")), scenario_env(p, options))
+    work = [(test, p, os.path.dirname(log_path(p, folder, "x")), scenario_env(p, options))
             for p in profiles for test in tests
             if not test.measures or p not in ("asan", "tsan")]
 
     def count(outcome):
-        name = f"scenario/{outcome.profile} {outcome.test.name}"
+        name = f"{folder}/{outcome.profile} {outcome.test.name}"
         if outcome.status == "ok":
             report.ok(name, seconds=outcome.seconds)
         elif outcome.status == "skip":
@@ -381,7 +393,8 @@ def check(report, options, profiles):
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["check", "unit", "bpf", "scenario", "fuzz", "soak", "list"])
+    parser.add_argument("command", choices=["check", "unit", "bpf", "scenario", "fuzz", "soak", "interop",
+                                            "list"])
     parser.add_argument("--profile", action="append", help="release, debug, asan or tsan; may be repeated")
     parser.add_argument("--only", default="", help="only tests whose file or claim contains this")
     parser.add_argument("--jobs", type=int, default=cores() * 4,
@@ -411,6 +424,8 @@ def main():
         elif options.no_build or all(build(report, options, p, what_to_build(options, p)) for p in profiles):
             if options.command in ("unit", "bpf"):
                 run_c_tests(report, options, profiles, options.command)
+            if options.command == "interop":
+                interop(report, options, profiles)
             if options.command in ("scenario", "soak"):
                 scenarios(report, options, profiles, only_soak=options.command == "soak")
     except KeyboardInterrupt:

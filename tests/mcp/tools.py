@@ -45,13 +45,18 @@ def progress(call):
     return text(f"{steps} steps")
 
 
+def later(call, function):
+    """Behind the answer: what a child says while one call runs seems to belong to that call."""
+    call.session.server.loop.after(0, function)
+
+
 def log(call):
     """count messages for the log of the client, on the stream of the call or (general) on the other."""
     for number in range(int(call.argument("count", 1))):
         message = {"level": call.argument("level", "info"), "logger": call.session.server.name,
                    "data": call.argument("data", f"line {number}")}
         if call.argument("general"):
-            call.session.notify("notifications/message", **message)
+            later(call, lambda message=message: call.session.notify("notifications/message", **message))
         else:
             call.notify("notifications/message", **message)
     return text("logged")
@@ -97,13 +102,13 @@ def ask_ping(call):
 
 def touch(call):
     """A resource changed."""
-    call.session.changed("resources", call.argument("uri"))
+    later(call, lambda: call.session.changed("resources", call.argument("uri")))
     return text("touched")
 
 
 def change(call):
     """A list changed: tools, prompts or resources."""
-    call.session.changed(call.argument("kind", "tools"))
+    later(call, lambda: call.session.changed(call.argument("kind", "tools")))
     return text("changed")
 
 

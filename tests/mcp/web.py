@@ -9,6 +9,8 @@ import http1
 from core import META, PARSE, Session, encode, text
 
 HEADER_MISMATCH = -32020
+# What 2026-07-28 wants as the status of an error.
+STATUS = {-32020: 400, -32021: 400, -32022: 400, -32601: 404}
 NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
 
@@ -19,6 +21,7 @@ class Posted:
         self.session, self.connection, self.headers, self.single = session, connection, headers, single
         self.events, self.stream = None, None
         self.answered = False
+        connection.on_close = self.gone
 
     def open(self):
         if self.events is None and not self.connection.closed:
@@ -31,10 +34,9 @@ class Posted:
         self.session.on_gone(self)
 
     def send(self, message):
-        if self.single and ("result" in message or "error" in message) and "method" not in message:
-            wrong = message.get("error", {}).get("code") in (-32020, -32021, -32022)
-            status = 400 if wrong else 404 if message.get("error", {}).get("code") == -32601 and \
-                self.session.stateless else 200
+        plain = (self.single or (self.session.stateless and "error" in message)) and not self.events
+        if plain and ("result" in message or "error" in message) and "method" not in message:
+            status = STATUS.get(message.get("error", {}).get("code"), 200) if self.session.stateless else 200
             self.answered = True
             self.connection.respond(status, [("Content-Type", "application/json"), *self.headers],
                                     encode(message))

@@ -13,9 +13,12 @@ What the server asks goes to client.handlers[method](params), whose value is the
 import base64
 import json
 import os
+import select
 import sys
+import urllib.parse
 
 from hg.framework import Context, Failure, check, context, eq, repository_root, shorten, tmpdir, wait_until
+from hg.gateway import Gateway
 from hg.ports import free_port
 from hg.process import Process, read_text
 from hg.raw import Raw
@@ -55,6 +58,10 @@ class EventReader:
     def __init__(self, pieces):
         self._pieces, self._buffer = pieces, b""
         self.comments = 0
+
+    @property
+    def buffered(self):
+        return self._buffer
 
     def next(self):
         """The next event, or None at the end of the stream."""
@@ -103,6 +110,7 @@ class Exchange:
         self.seen = []      # notifications
         self.events = []
         self.answer = None
+        self.released = False
 
     @property
     def head(self):
@@ -172,10 +180,17 @@ class Exchange:
         return message
 
     def result(self):
-        """The result; McpError when it is an error. What else came is in .seen."""
+        """The result; McpError when it is an error. What else came is in .seen. A stream ends behind it."""
+        self.wait()
+        self.end()
+        return self.judged()
+
+    def wait(self):
         while self.answer is None:
             if self.next() is None:
                 raise Failure(f"no answer: HTTP {self.status}, the stream ended after {shorten(self.seen)}")
+
+    def judged(self):
         if "error" in self.answer:
             raise McpError(self.answer["error"])
         return self.answer["result"]
@@ -195,6 +210,11 @@ class Exchange:
         while self.next() is not None:
             pass
         return self
+
+    def has_more(self):
+        """Whether a message, or the beginning of one, has been read from the socket already."""
+        taken = self.connection.buffered + (self._reader.buffered if self._reader else b"")
+        return b"data:" in taken or b"{" in taken
 
     def close(self):
         self.connection.close()
@@ -251,6 +271,8 @@ class Mcp:
     def connection(self):
         while self._idle:
             connection = self._idle.pop()
+            if connection.socket.fileno() < 0:
+                continue  # closed by the test
             try:
                 if not connection.pending() and not connection._ended:  # pylint: disable=protected-access
                     return connection
@@ -261,7 +283,10 @@ class Mcp:
     def release(self, exchange):
         """The connection of a complete exchange can carry the next one."""
         head = exchange.head
-        if "close" not in (head.header("Connection") or "").lower() and head.framing in ("length", "chunked"):
+        if exchange.released:
+            return
+        exchange.released = True
+        if "close" not in (head.header("Connection") or "").lower() and head.framing != "close":
             self._idle.append(exchange.connection)
 
     def send(self, body, headers=(), method="POST", number=None, drop=(), rpc=None, params=None, path=None):
@@ -278,7 +303,9 @@ class Mcp:
         """The whole response to a body that should not be answered by a stream."""
         exchange = self.send(body, headers, **options)
         check(not exchange.is_stream, lambda: f"an event stream for {shorten(body)}")
-        return exchange.body()
+        answer = exchange.body()
+        self.release(exchange)
+        return answer
 
     # ---- JSON-RPC ------------------------------------------------------------------------------------
 
@@ -359,8 +386,17 @@ class Mcp:
         return exchange
 
     def delete(self):
-        answer = self.send(None, (), "DELETE", drop=("Content-Type",)).body()
+        exchange = self.send(None, (), "DELETE", drop=("Content-Type",))
         self.session = None
+        answer = exchange.body()
+        self.release(exchange)
+        return answer
+
+    def leave(self):
+        """Ends the session and closes its idle connections."""
+        answer = self.delete()
+        while self._idle:
+            self._idle.pop().close()
         return answer
 
     def all(self, method, key, **params):
@@ -385,6 +421,8 @@ class Mcp:
                 self.delete()
         except (Failure, OSError):
             pass
+        for connection in self._idle:
+            connection.cleanup()
 
 
 class OldMcp(Mcp):
@@ -398,8 +436,8 @@ class OldMcp(Mcp):
         self.stream = self.send(None, {"Accept": "text/event-stream"}, "GET", drop=("Content-Type",))
         event = self.stream.next_event()
         eq(event.name, "endpoint", "the first event")
-        self.message_path = event.data
-        check(self.message_path.startswith("/"), f"the endpoint is {self.message_path}")
+        self.message_path = urllib.parse.urljoin(self.path, event.data)
+        check(self.message_path.startswith("/"), f"the endpoint is {event.data}")
         self.server = self.request("initialize", {**self.introduction(), **more})
         self.notify("notifications/initialized")
         return self.server
@@ -415,7 +453,8 @@ class OldMcp(Mcp):
 
     def wait(self, number):
         self.stream.id, self.stream.answer = number, None
-        return self.stream.result()
+        self.stream.wait()
+        return self.stream.judged()
 
     def call(self, tool, arguments=None, meta=None, **options):
         return self.request("tools/call", {"name": tool, "arguments": arguments or {},
@@ -427,6 +466,24 @@ class OldMcp(Mcp):
     def reply(self, message, result=None, error=None):
         self._post({"jsonrpc": "2.0", "id": message["id"],
                     **({"error": error} if error else {"result": result})})
+
+
+def gather(calls):
+    """Reads all of them at once until each has its answer: what one waits for may be on another one."""
+    while left := [call for call in calls if call.answer is None]:
+        ready = [call for call in left if call.has_more()]
+        if not ready:
+            longest = max(call.connection.timeout for call in left)
+            sockets = {call.connection.socket: call for call in left}
+            found = select.select(list(sockets), [], [], longest)[0]
+            check(found, f"silence for {longest:.1f} s on {len(left)} calls")
+            ready = [sockets[one] for one in found]
+        for call in ready:
+            if call.answer is None and call.next() is None:
+                raise Failure(f"no answer: HTTP {call.status}, its stream has ended")
+    for call in calls:
+        call.end()
+    return calls
 
 
 def text_of(result):
@@ -443,6 +500,12 @@ def encoded(value):
 
 
 # ---- servers -----------------------------------------------------------------------------------------
+
+
+class McpGateway(Gateway):
+    """A gateway whose backends are MCP targets: its pool may keep connections to itself."""
+
+    inner = True
 
 
 class Journal:

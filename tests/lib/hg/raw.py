@@ -134,6 +134,10 @@ class Raw:
         self._buffer += data
         return True
 
+    @property
+    def buffered(self):
+        return bytes(self._buffer)
+
     def shown(self):
         return shorten(bytes(self._buffer), 300)
 

@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Children as hostile guests: whatever one does, its neighbours, other clients and the gateway go on."""
+import json
+import signal
+
+from hg import *
+from hg.mcp import Mcp
+from mcpplays import child, expect_gone, expect_no_zombie, play, runs
+
+# Memory that a guest may cost for a moment: a line, the queues of a session, what malloc keeps.
+ROOM = 48 << 20
+# Signals that Python ignores itself, and two that posix_spawn does not let anybody have.
+NOT_OURS = sum(1 << (number - 1) for number in (signal.SIGPIPE, signal.SIGXFSZ, 32, 33))
+
+
+def stage(**options):
+    """(gateway, journal, the client whose target `bad` misbehaves, another client); beside it is `good`."""
+    gateway, journal = play(child("bad", **options), child("good", only="echo,who"),
+                            settings={"failureMode": "failOpen"})
+    return gateway, journal, Mcp(gateway), Mcp(gateway)
+
+
+def expect_neighbours(client, other, what):
+    """The other target of this session, and the session of another client, work as before."""
+    eq(client.text("good_echo", {"a": 1}), '{"a": 1}', f"the other target after {what}")
+    eq(other.text("good_echo"), "{}", f"another client after {what}")
+    eq(other.text("bad_echo"), "{}", f"another client's child after {what}")
+
+
+def expect_room(gateway, before, room=ROOM):
+    """Memory has not grown by more than that; a sanitizer has its own."""
+    grown = gateway.rss_bytes() - before
+    note(f"memory grew by {grown >> 10} KiB")
+    check(is_asan() or grown < room, f"memory grew by {grown >> 10} KiB")
+
+
+def outcome(call):
+    """The result or error of a call that may end in either; Failure when it hangs."""
+    if call.status != 200:
+        call.close()
+        return {"http": call.status}
+    while call.answer is None:
+        if call.next() is None:
+            return {"ended": True}
+    return call.answer
+
+
+def expect_error(call, what):
+    got = outcome(call)
+    check("result" not in got, f"{what}: {got}")
+    return got
+
+
+# ---- death -----------------------------------------------------------------------------------------------
+
+
+@test("mcp guests: a child that dies in a call: an error, no zombie, and the next call has a new child",
+      timeout=60)
+def dies():
+    gateway, journal, client, other = stage()
+    for arguments in ({"status": 0}, {"status": 3}, {"signal": 9}, {"signal": 11}, {"partial": True}):
+        waiting = client.begin("bad_sleep", {"seconds": 60})
+        wait_until(lambda: '"name": "sleep"' in json.dumps(journal.messages("tools/call")), 10, "the call")
+        expect_error(client.begin("bad_die", arguments), f"die {arguments}")
+        expect_error(waiting, "a call beside the one that killed it")
+        expect_no_zombie(gateway)
+        expect_neighbours(client, other, f"death {arguments}")
+        client = recovered(client, gateway)
+    wait_until(lambda: gateway.log(), 5, "the log")
+
+
+def recovered(client, gateway):
+    """The client, once its child works again; one with a new session where this one has lost it."""
+    if "result" in outcome(client.begin("bad_who")):
+        return client
+    if client.session:
+        client.delete()
+
+    def works():
+        fresh = Mcp(gateway)
+        if "result" in outcome(fresh.begin("bad_who")):
+            return fresh
+        fresh.delete()
+        return None
+    return wait_until(works, 30, "a new session to have a child again")
+
+
+@test("mcp guests: a child that dies again and again is started with pauses, not in a loop", timeout=60)
+def backs_off():
+    gateway, journal, client, other = stage()
+    for _ in range(30):
+        call = client.begin("bad_die")
+        outcome(call)
+        call.close()
+        if client.post(client.message("ping")).status == 404:
+            client.session = None
+            client = Mcp(gateway)
+    started = len(journal.pids(server="bad"))
+    check(started <= 40, f"{started} children for 30 deaths")
+    eq(other.text("bad_echo"), "{}", "another client")
+    expect_no_zombie(gateway)
+
+
+@test("mcp guests: a child that dies at the start costs an error, not a loop")
+def dies_at_start():
+    gateway, _ = play(child("bad", start="die:9"))
+    before = gateway.cpu_seconds()
+    for _ in range(3):
+        client = Mcp(gateway, start=False)
+        expect_error(client.start("initialize", client.introduction()), "initialize")
+    check(gateway.cpu_seconds() - before < 2 * factor(), "processor time for a child that cannot start")
+    expect_no_zombie(gateway)
+
+
+@test("mcp guests: a child that says nonsense at the start is refused or skipped, one that hangs times out",
+      timeout=60)
+def bad_starts():
+    for how in ("garbage", "close", "wrong"):
+        gateway, _ = play(child("bad", start=how))
+        client = Mcp(gateway, start=False)
+        got = outcome(client.start("initialize", client.introduction()))
+        check(how == "garbage" or "result" not in got, f"{how}: {got}")
+        gateway.stop()
+    gateway, journal = play(child("bad", start="hang"), policies={"timeout": {"requestTimeout": "1s"}})
+    client = Mcp(gateway, start=False)
+    eq(client.start("initialize", client.introduction()).status, 504, "a child that hangs")
+    expect_gone(journal.wait("started")["pid"], 30)
+
+
+@test("mcp guests: a child that closes stdout only is as good as dead: its calls end, it is ended",
+      timeout=60)
+def closes_stdout():
+    gateway, journal, client, other = stage(deaf=True)
+    pid = int(client.text("bad_who").split()[1])
+    expect_error(client.begin("bad_close_stdout"), "a child without stdout")
+    expect_gone(pid, 40)
+    expect_neighbours(client, other, "a closed stdout")
+    expect_no_zombie(gateway)
+
+
+# ---- lines -----------------------------------------------------------------------------------------------
+
+
+@test("mcp guests: lines that are no messages harm nobody but, where it is strict, their own child",
+      timeout=60)
+def bad_lines():
+    gateway, _, client, other = stage()
+    for which in ("number", "string", "null", "empty", "object", "batch", "version", "utf8", "nul", "double",
+                  "both", "idtype", "crlf", "params", "method"):
+        got = outcome(client.begin("bad_bad_message", {"which": which}))
+        if which in ("empty", "crlf"):
+            check("result" in got, f"{which} is no fault: {got}")
+        expect_neighbours(client, other, which)
+        client = recovered(client, gateway)
+    for tool in ("not_json", "binary", "deep"):
+        outcome(client.begin(f"bad_{tool}"))
+        expect_neighbours(client, other, tool)
+        client = recovered(client, gateway)
+
+
+@test("mcp guests: a line over the limit, and one without end, end that child at a bounded price", timeout=90)
+def long_lines():
+    gateway, journal, client, other = stage()
+    before = gateway.rss_bytes()
+    for tool, arguments in (("long_line", {"bytes": 64 << 20}), ("endless", {})):
+        pid = int(client.text("bad_who").split()[1])
+        expect_error(client.begin(f"bad_{tool}", arguments), tool)
+        expect_gone(pid, 30)
+        expect_neighbours(client, other, tool)
+        client = recovered(client, gateway)
+    expect_room(gateway, before)
+    expect_no_zombie(gateway)
+
+
+@test("mcp guests: a line in small pieces, with a long pause in the middle, is a line")
+def slow_lines():
+    gateway, _, client, other = stage()
+    slow = client.begin("bad_slow_line", {"seconds": 1})
+    expect_neighbours(client, other, "half a line")
+    eq(slow.result()["content"][0]["text"], "slowly", "two halves")
+    eq(client.text("bad_bytewise"), "a byte at a time, é ✓", "single bytes")
+
+
+@test("mcp guests: answers twice, to unknown ids, of odd types: only the right one counts")
+def wrong_answers():
+    gateway, _, client, other = stage()
+    for _ in range(3):
+        eq(client.text("bad_twice", {"times": 3}), "twice", "the first answer")
+    outcome(client.begin("bad_unknown_ids"))
+    client = recovered(client, gateway)
+    expect_neighbours(client, other, "answers that nobody wants")
+    eq(client.strays, [], "answers that came to the client")
+
+
+# ---- floods ----------------------------------------------------------------------------------------------
+
+
+@test("mcp guests: a flood of notifications is bounded in memory and does not starve the others", timeout=90)
+def floods():
+    gateway, _, client, other = stage()
+    before = gateway.rss_bytes()
+    flood = client.begin("bad_flood", {"count": 100000, "bytes": 1000})
+    for _ in range(10):
+        eq(other.text("good_echo"), "{}", "another client during the flood")
+        eq(other.text("bad_echo"), "{}", "another client's child during the flood")
+    outcome(flood)
+    expect_room(gateway, before)
+    recovered(client, gateway)
+
+
+@test("mcp guests: a client that does not read its stream holds up only itself", timeout=90)
+def slow_reader():
+    gateway, _, client, other = stage()
+    slow = Mcp(gateway)
+    stream = slow.listen()
+    before = gateway.rss_bytes()
+    outcome(slow.begin("bad_flood", {"count": 100000, "bytes": 1000}))
+    for _ in range(10):
+        expect_neighbours(client, other, "a flood for a client that does not read")
+    expect_room(gateway, before)
+    stream.close()
+
+
+@test("mcp guests: a flood of questions is bounded", timeout=60)
+def question_floods():
+    gateway, _, client, other = stage()
+    call = client.begin("bad_flood_requests", {"count": 20000})
+    got = outcome(call)
+    check(len(client.asked) <= 20000, "questions")
+    expect_neighbours(client, other, f"a flood of questions, {list(got)}")
+
+
+@test("mcp guests: a flood on stderr neither blocks the child nor fills our log or a terminal",
+      timeout=60)
+def stderr_floods():
+    gateway, _, client, other = stage()
+    for lines in (True, False):
+        eq(client.text("bad_flood_stderr", {"bytes": 8 << 20, "lines": lines}), "flooded", f"lines={lines}")
+        expect_neighbours(client, other, "a flood on stderr")
+    said = gateway.stderr + gateway.stdout
+    check(len(said) < 2 << 20, f"{len(said)} bytes in our log")
+    check("bad" in said, "the name of the target is not in our log")
+    check("\x1b[31m" not in said and "\x07" not in said, "control characters in our log")
+
+
+@test("mcp guests: a child that does not read blocks nobody: what it does not take is bounded", timeout=90)
+def stops_reading():
+    gateway, _, client, other = stage()
+    eq(client.text("bad_stop_reading"), "not reading any more", "the last answer")
+    before = gateway.rss_bytes()
+    calls = []
+    for _ in range(30):
+        call = client.begin("bad_echo", {"a": "x" * 1000000})
+        calls.append(call)
+        expect_neighbours_of_unread(client, other)
+    expect_room(gateway, before)
+    for call in calls:
+        call.close()
+
+
+def expect_neighbours_of_unread(client, other):
+    eq(other.text("good_echo"), "{}", "another client")
+    eq(other.text("bad_echo"), "{}", "another client's child")
+    call = client.begin("good_echo")
+    check("http" in outcome(call) or call.answer.get("result"), "the other target of the same session")
+
+
+@test("mcp guests: too many calls of one session at once are refused, not queued without end", timeout=60)
+def many_calls():
+    gateway, _, client, other = stage()
+    calls = [client.begin("bad_sleep", {"seconds": 60}) for _ in range(300)]
+    expect_neighbours_of_unread(client, other)
+    client.delete()
+    for call in calls:
+        call.close()
+
+
+# ---- what a child is given -------------------------------------------------------------------------------
+
+
+def given(client, tool="environment"):
+    return json.loads(client.text(tool))
+
+
+@test("mcp guests: a child has three descriptors, a group of its own and default signals")
+def environment():
+    gateway, _ = play()
+    for _ in range(3):
+        client = Mcp(gateway)
+        streams = [client.listen()]
+        mine = given(client)
+        own = {number: target for number, target in mine["fds"].items() if int(number) > 2}
+        own = {n: t for n, t in own.items() if not t.endswith(".journal") and not t.startswith("/proc/")}
+        eq(own, {}, "descriptors beyond 0, 1, 2")
+        eq(mine["pgid"], mine["pid"], "process group")
+        eq(int(mine["status"]["SigBlk"], 16), 0, "blocked signals")
+        ignored = int(mine["status"]["SigIgn"], 16) & ~NOT_OURS
+        eq(ignored, 0, "ignored signals")
+        eq(mine["ppid"], gateway.pid, "the parent")
+        del streams
+
+
+@test("mcp guests: env is added, clearEnv leaves nothing else; otherwise what we were given passes on")
+def env():
+    gateway, _ = play(child("plain", env={"MINE": "a=b c"}),
+                      child("clear", env={"MINE": "é"}, clear_env=True), env={"HG_OUTER": "outer"})
+    client = Mcp(gateway)
+    plain, clear = given(client, "plain_environment"), given(client, "clear_environment")
+    eq((plain["env"].get("MINE"), plain["env"].get("HG_OUTER")), ("a=b c", "outer"), "plain")
+    check("HG_OUTER" not in clear["env"], f"clear: {sorted(clear['env'])}")
+    eq(clear["env"].get("MINE"), "é", "clear")
+    extra = set(clear["env"]) - {"MINE", "PATH", "LC_CTYPE", "HOME", "PWD", "LANG"}
+    eq(extra, set(), "more in a cleared environment")
+
+
+@test("mcp guests: a gateway that dropped privileges gives its children none", needs=("root",))
+def privileges():
+    gateway, _ = play(uid=65534)
+    mine = given(Mcp(gateway))
+    eq((set(mine["uid"]), set(mine["gid"]), mine["groups"]), ({65534}, {65534}, []), "uid, gid, groups")
+    for name in ("CapEff", "CapPrm", "CapAmb"):
+        eq(int(mine["status"][name], 16), 0, name)
+
+
+@test("mcp guests: a grandchild ends with its group when the session does", timeout=60)
+def grandchildren():
+    gateway, journal, client, other = stage()
+    grandchild = int(client.text("bad_fork"))
+    check(runs(grandchild), "the grandchild")
+    client.delete()
+    expect_gone(grandchild, 40, "the grandchild")
+    eq(other.text("bad_echo"), "{}", "another client")
+    second = Mcp(gateway)
+    orphan = int(second.text("bad_fork"))
+    expect_error(second.begin("bad_die"), "die")
+    second.delete()
+    expect_gone(orphan, 40, "the grandchild of a child that died")
+    expect_no_zombie(gateway)
+
+
+@test("mcp guests: a deaf child is killed when its session ends", timeout=60)
+def deaf():
+    gateway, journal = play(child("bad", deaf=True))
+    client = Mcp(gateway)
+    pid = int(client.text("who").split()[1])
+    client.delete()
+    expect_gone(pid, 40)
+    check(journal.events("eof"), "stdin was not closed first")
+    check(journal.events("sigterm"), "SIGTERM did not come before SIGKILL")
+    expect_no_zombie(gateway)
+
+
+@test("mcp guests: a hundred sessions leave no descriptor, no process and no memory behind",
+      timeout=120, heavy=True)
+def churn():
+    gateway, journal = play()
+    def round_of(count):
+        for _ in range(count):
+            client = Mcp(gateway)
+            client.text("echo")
+            client.leave()
+    round_of(10)
+    wait_until(lambda: not any(map(runs, journal.pids())), 20, "all children to end")
+    before, memory = gateway.fd_count(), gateway.rss_bytes()
+    round_of(100)
+    wait_until(lambda: not any(map(runs, journal.pids())), 20, "all children to end")
+    wait_until(lambda: gateway.fd_count() <= before + 4, 10, f"descriptors to be {before} again")
+    expect_room(gateway, memory, 8 << 20)
+    expect_no_zombie(gateway)

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gateway's own life with MCP sessions in it: shutdown, reload, lists, the documentation's file."""
+import json
+import os
+import re
+
+from hg import *
+from hg.mcp import PYTHON, SERVER, Journal, Mcp, McpGateway, McpServer, config, stdio
+from mcpplays import child, expect_gone, expect_no_zombie, patient, play
+
+SEED = """
+mcp:
+  port: @port@
+  policies:
+    timeout:
+      requestTimeout: 1s
+  targets:
+  - name: everything
+    stdio:
+      cmd: npx
+      args: ["@modelcontextprotocol/server-everything"]
+"""
+
+
+def fake_npx(journal):
+    """A PATH on which npx is the server of the tests, which takes no notice of the package's name."""
+    folder = os.path.join(tmpdir(), "bin")
+    os.mkdir(folder)
+    path = os.path.join(folder, "npx")
+    with open(path, "w", encoding="ascii") as file:
+        file.write(f'#!/bin/sh\necho "$@" > {tmpdir()}/npx.args\n'
+                   f"exec {PYTHON} -S -E {SERVER} --name everything --journal {journal.path}\n")
+    os.chmod(path, 0o755)
+    return folder + ":" + os.environ["PATH"]
+
+
+@test("mcp life: the file of the documentation runs, with npx from PATH, and its deadline of 1 s holds",
+      timeout=60)
+def seed():
+    journal = Journal()
+    gateway = McpGateway(SEED, env={"PATH": fake_npx(journal)})
+    client = patient(gateway)
+    check("echo" in client.tools(), "tools")
+    eq(json.loads(client.text("environment"))["ppid"], gateway.pid, "whose child it is")
+    with open(tmpdir() + "/npx.args", encoding="ascii") as file:
+        eq(file.read().split(), ["@modelcontextprotocol/server-everything"], "arguments of npx")
+    answer = client.begin("sleep", {"seconds": 3}).body()
+    eq((answer.status, answer.text), (504, "request timeout"), "a tool that takes longer")
+    journal.wait("cancelled", tool="sleep")
+
+
+@test("mcp life: the port is 3000 where none is given, and a route is what the documents call it")
+def defaults():
+    status, out, error = validate(SEED.replace("  port: @port@\n", ""))
+    eq(status, 0, f"without a port: {out}{error}")
+    gateway, _ = play()
+    dump = json.dumps(gateway.config_dump())
+    check("stdio" in dump and '"one"' in dump, "the target is not in the dump")
+
+
+@test("mcp life: SIGTERM lets a call end, closes streams, and leaves no child", timeout=60)
+def shutdown():
+    gateway, journal = play()
+    client = Mcp(gateway)
+    stream = client.listen()
+    call = client.begin("sleep", {"seconds": 1})
+    wait_until(lambda: journal.messages("tools/call"), 10, "the call at the child")
+    gateway.terminate()
+    eq(call.result()["content"][0]["text"], "slept", "the call")
+    stream.end()
+    gateway.expect_exit()
+    client.session = None
+    for pid in journal.pids():
+        expect_gone(pid, 5)
+
+
+@test("mcp life: children that ignore SIGTERM, and their grandchildren, do not outlive the gateway",
+      timeout=90)
+def deaf_children():
+    gateway, journal = play(child("one", deaf=True), child("two", deaf=True))
+    clients = [Mcp(gateway) for _ in range(3)]
+    grandchildren = [int(client.text("one_fork")) for client in clients]
+    pids = journal.pids()
+    eq(len(pids), 6, "children")
+    for client in clients:
+        client.session = None
+    gateway.stop(deadline=30)
+    for pid in pids + grandchildren:
+        expect_gone(pid, 5)
+
+
+@test("mcp life: children end with a gateway that is killed")
+def killed():
+    gateway, journal = play(checked=False)
+    client = Mcp(gateway)
+    client.text("echo")
+    client.session = None
+    gateway.kill()
+    for pid in journal.pids():
+        expect_gone(pid, 15, "the child of a killed gateway")
+
+
+@test("mcp life: a reload that does not touch the targets keeps sessions, calls and streams")
+def harmless_reload():
+    journal = Journal()
+    text = config([stdio(journal=journal)])
+    gateway = McpGateway(text)
+    client = Mcp(gateway)
+    stream = client.listen()
+    call = client.begin("sleep", {"seconds": 1})
+    wait_until(lambda: journal.messages("tools/call"), 10, "the call at the child")
+    gateway.reload(text + "frontendPolicies: {http: {http1IdleTimeout: 77s}}\n")
+    eq(call.result()["content"][0]["text"], "slept", "the call")
+    client.call("log", {"general": True, "data": "still"})
+    eq(stream.until("notifications/message")["data"], "still", "the stream")
+    eq(len(journal.pids()), 1, "children")
+
+
+@test("mcp life: a reload that changes a target: new sessions have the new one, calls under way end in peace",
+      timeout=60)
+def changed_reload():
+    journal = Journal()
+    gateway = McpGateway(config([stdio("one", journal=journal)]))
+    client = Mcp(gateway)
+    old = int(client.text("who").split()[1])
+    call = client.begin("sleep", {"seconds": 1})
+    wait_until(lambda: len(journal.messages("tools/call")) == 2, 10, "the call at the child")
+    gateway.reload(config([stdio("two", journal=journal)]))
+    eq(call.result()["content"][0]["text"], "slept", "the call")
+    eq(Mcp(gateway).text("who").split()[0], "two", "a new session")
+    answer = client.begin("who")
+    if answer.status == 200:
+        check(answer.result()["content"][0]["text"].split()[0] in ("one", "two"), "the old session")
+    answer.close()
+    client.delete()
+    expect_gone(old, 40)
+    expect_no_zombie(gateway)
+
+
+@test("mcp life: a reload without the block ends its sessions and children", timeout=60)
+def removed_reload():
+    journal = Journal()
+    other = ("binds:\n- port: @other@\n  listeners:\n  - routes:\n"
+             "    - policies: {directResponse: {status: 200, body: x}}\n")
+    gateway = McpGateway(config([stdio(journal=journal)]) + other)
+    client = Mcp(gateway)
+    client.text("echo")
+    gateway.reload(other)
+    for pid in journal.pids():
+        expect_gone(pid, 40)
+    client.session = None
+    expect_no_zombie(gateway)
+
+
+@test("mcp life: a wrong reload leaves everything as it is")
+def wrong_reload():
+    journal = Journal()
+    text = config([stdio(journal=journal)])
+    gateway = McpGateway(text)
+    client = Mcp(gateway)
+    gateway.reload(text.replace('"name": "one"', '"name": "o_n_e"'))
+    eq(client.text("who").split()[0], "one", "the session")
+    gateway.write("config.yaml", text)
+
+
+@test("mcp life: the list of sessions shows targets, what runs and the time left, and no keys")
+def listed():
+    gateway, journal = play(child("one"), policies={"timeout": {"requestTimeout": "30s"}})
+    client = Mcp(gateway)
+    call = client.begin("sleep", {"seconds": 60})
+    wait_until(lambda: journal.messages("tools/call"), 10, "the call at the child")
+    answer = gateway.admin("/mcp/sessions")
+    eq(answer.status, 200, "status of /mcp/sessions")
+    text = answer.text
+    shown = answer.json()
+    check(client.session not in text, "the whole session id, which is a key")
+    check(client.session[:6] in text, "the beginning of the session id")
+    for word in ("one", "tools/call", "sleep", str(journal.pids()[0])):
+        check(word in text, f"{word!r} in {shown}")
+    left = [int(number) for number in re.findall(r'"\w*left\w*": ?(\d+)', text, re.I)]
+    check(left and all(0 < number <= 30000 for number in left), f"the time left in {shown}")
+    call.close()
+    client.delete()
+    wait_until(lambda: "tools/call" not in gateway.admin("/mcp/sessions").text, 10, "the end of the session")
+
+
+@test("mcp life: metrics count calls by target, method and tool, and what a client invents makes no label")
+def counted():
+    gateway, _ = play(child("one"), child("two"))
+    client = Mcp(gateway)
+    for _ in range(3):
+        client.text("two_echo")
+    for number in range(200):
+        try:
+            client.call(f"two_invented{number}")
+        except Exception as error:  # pylint: disable=broad-except
+            check("nvented" in str(error) or True, "")
+    families = {name: family for name, family in gateway.metrics().families.items() if "mcp" in name}
+    check(families, "no metric with mcp in its name")
+    samples = [(labels, value) for family in families.values() for _, _, labels, value in family.samples]
+    check(any(labels.get("target") == "two" and value >= 3 for labels, value in samples),
+          f"nothing of target two: {samples}")
+    check(len(samples) < 2000, f"{len(samples)} samples")
+
+
+@test("mcp life: sessions are limited in number; the next one is refused while those that are there work",
+      timeout=120,
+      heavy=True)
+def many_sessions():
+    server = McpServer(json=True)
+    gateway, _ = play(server.target())
+    client = Mcp(gateway)
+    sessions, refused = [], None
+    one = Mcp(gateway, start=False)
+    for _ in range(6000):
+        begun = one.start("initialize", one.introduction())
+        if begun.status != 200:
+            refused = begun.status
+            begun.close()
+            break
+        begun.result()
+        sessions.append(begun.head.header("Mcp-Session-Id"))
+    check(refused in (429, 503), f"after {len(sessions)} sessions: {refused}")
+    eq(client.text("echo"), "{}", "a session that is there")
+    for session in sessions:
+        one.session = session
+        one.delete()
+    eq(Mcp(gateway).request("ping"), {}, "afterwards")
+
+
+@test("mcp life: sessions with quiet streams cost little memory and no wake-ups", timeout=120, serial=True,
+      measures=True)
+def quiet_sessions():
+    server = McpServer(json=True, no_get=True)
+    gateway, _ = play(server.target())
+    warm = [Mcp(gateway) for _ in range(20)]
+    streams = [client.listen() for client in warm]
+    before = gateway.rss_bytes()
+    clients = [Mcp(gateway) for _ in range(300)]
+    streams += [client.listen() for client in clients]
+    each = (gateway.rss_bytes() - before) / len(clients)
+    note(f"{each / 1024:.1f} KiB a session, with its connections")
+    check(each < 40 << 10, f"{each / 1024:.1f} KiB a session")
+    import time
+    time.sleep(1)
+    switches = gateway.context_switches()
+    time.sleep(5)
+    woken = (gateway.context_switches() - switches) / 5
+    note(f"{woken:.1f} wake-ups a second")
+    check(woken < 20, f"{woken:.1f} wake-ups a second with {len(streams)} quiet streams")
