@@ -313,6 +313,31 @@ def large_body():
     check(all(len(json.dumps(one)) < 8 << 20 for one in journal.messages()), "it went to the child")
 
 
+@test("mcp: bodies that are not finished are bounded in all", timeout=120)
+def unfinished_bodies():
+    gateway, _ = play()
+    client, other = Mcp(gateway), Mcp(gateway)
+    head = [(name, value) for name, value in client.base_headers() if value]
+
+    def begin():
+        return client.connection().request("POST", "/mcp", [*head, ("Content-Length", str(4 << 20))])
+
+    def one_more():
+        """503 once the others have arrived; before that it is complete, and no JSON."""
+        late = begin()
+        late.send(b"x" * (4 << 20))
+        status = late.response_head("POST").status
+        late.close()
+        return status
+
+    held = [begin().send(b"x" * ((4 << 20) - 1)) for _ in range(16)]
+    wait_until(lambda: one_more() == 503, 60, "one body too many to be refused")
+    eq(other.request("ping"), {}, "a small body")
+    for connection in held:
+        connection.close()
+    wait_until(lambda: one_more() == 400, 60, "the room of those that left")
+
+
 @test("mcp: a call of 3 MiB and an answer of 3 MiB go through")
 def large_messages():
     gateway, _ = play()

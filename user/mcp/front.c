@@ -28,13 +28,19 @@ void front_set_state(struct mcp_front *front, enum front_state state)
 
 /* ------------------------------------------------------------------------------------ its end */
 
+static void body_drop(struct mcp_front *front)
+{
+	front->hub->body_bytes -= front->body.size;
+	buf_done(&front->body);
+}
+
 static void front_on_release(struct loop_deferred *deferred)
 {
 	struct mcp_front *front = container_of(deferred, struct mcp_front, release);
 
 	body_decoder_done(&front->decoder);
 	arena_done(&front->arena);
-	buf_done(&front->body);
+	body_drop(front);
 	hg_free(front);
 }
 
@@ -82,11 +88,25 @@ static bool front_give_up(struct mcp_front *front)
 	return false;
 }
 
-static void front_refuse_body(struct mcp_front *front)
+static void front_refuse_body(struct mcp_front *front, enum mcp_fault fault)
 {
 	front->keeps = false;
-	buf_done(&front->body);
-	front_serve_too_large(front);
+	body_drop(front);
+	front_serve_refused(front, fault);
+}
+
+/* MCP_NONE, or why the body cannot be taken. */
+static enum mcp_fault body_add(struct mcp_front *front, struct span payload)
+{
+	struct mcp_hub *hub = front->hub;
+	size_t before = front->body.size;
+	int error;
+
+	if (hub->body_bytes + payload.len > LIMIT_MCP_BODIES_BYTES)
+		return MCP_NO_MEMORY;
+	error = buf_append(&front->body, payload, LIMIT_MCP_MESSAGE_BYTES);
+	hub->body_bytes += front->body.size - before;
+	return error == 0 ? MCP_NONE : error == -ENOMEM ? MCP_NO_MEMORY : MCP_TOO_LARGE;
 }
 
 static void front_begin_request(struct mcp_front *front, const struct body_framing *framing)
@@ -96,7 +116,7 @@ static void front_begin_request(struct mcp_front *front, const struct body_frami
 	body_decoder_init(&front->decoder, framing);
 	front_set_state(front, FRONT_BODY);
 	if (framing->kind == BODY_LENGTH && framing->length > LIMIT_MCP_MESSAGE_BYTES) {
-		front_refuse_body(front);
+		front_refuse_body(front, MCP_TOO_LARGE);
 		return;
 	}
 	if (fields_list_has(&front->head.fields, FIELD_EXPECT, SPAN("100-continue")) &&
@@ -115,7 +135,7 @@ static bool front_read_head(struct mcp_front *front)
 		/* A stream has checked them, and its rules may have added to them. */
 		.line_bytes = LIMIT_HEAD_WRITE_BYTES,
 		.head_bytes = LIMIT_HEAD_WRITE_BYTES,
-		.fields = 2 * LIMIT_HEADERS,
+		.fields = LIMIT_HEADERS_MAX + LIMIT_HEADERS,
 	};
 	struct body_framing framing;
 	struct span bytes;
@@ -143,6 +163,7 @@ static int front_take(struct mcp_front *front, struct span bytes, size_t *ret_us
 {
 	*ret_used = 0;
 	for (;;) {
+		enum mcp_fault fault;
 		struct span payload;
 		size_t used;
 		enum body_step step =
@@ -155,9 +176,10 @@ static int front_take(struct mcp_front *front, struct span bytes, size_t *ret_us
 			return 1;
 		if (step == BODY_BAD)
 			return -EPROTO;
-		if (buf_append(&front->body, payload, LIMIT_MCP_MESSAGE_BYTES) == 0)
+		fault = body_add(front, payload);
+		if (!fault)
 			continue;
-		front_refuse_body(front);
+		front_refuse_body(front, fault);
 		return 1;
 	}
 }
@@ -206,7 +228,7 @@ static bool front_read_body(struct mcp_front *front)
 	if (front->state == FRONT_BODY) {
 		front_set_state(front, FRONT_WAIT);
 		front_serve(front);
-		buf_done(&front->body);
+		body_drop(front);
 	}
 	return true;
 }

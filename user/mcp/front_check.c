@@ -156,6 +156,16 @@ static bool field_says(struct span value, struct span plain)
 	return is_same;
 }
 
+/* A route may have looked at the other one. */
+static bool is_double(const struct fields *fields, struct span name)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < fields->count; i++)
+		count += span_eq_nocase(fields->list[i].name, name);
+	return count > 1;
+}
+
 /* `inner`: of the JSON string; empty: the field need not be there. */
 static bool mirror_is_right(const struct fields *fields, struct span name, struct span inner)
 {
@@ -165,7 +175,7 @@ static bool mirror_is_right(const struct fields *fields, struct span name, struc
 
 	if (!inner.len)
 		return true;
-	if (!field)
+	if (!field || is_double(fields, name))
 		return false;
 	text_init(&plain);
 	mcp_json_unescape(&plain, inner);

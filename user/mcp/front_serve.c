@@ -69,11 +69,11 @@ static void learn_stream(struct mcp_front *front)
 	}
 }
 
-void front_serve_too_large(struct mcp_front *front)
+void front_serve_refused(struct mcp_front *front, enum mcp_fault fault)
 {
 	front_set_state(front, FRONT_WAIT);
 	learn_stream(front);
-	refuse(front, NULL, MCP_TOO_LARGE);
+	refuse(front, NULL, fault);
 }
 
 /* For notes; without memory there are none. */

@@ -10,7 +10,7 @@ enum { FRONT_NOTES_STATUS = 199 };
 
 /* A request that is complete, in state WAIT. It is answered, or front->sink is attached to its session. */
 void front_serve(struct mcp_front *front);
-/* A request whose body is larger than a message may be. */
-void front_serve_too_large(struct mcp_front *front);
+/* A request whose body cannot be taken. */
+void front_serve_refused(struct mcp_front *front, enum mcp_fault fault);
 /* Mcp-Session-Id of the session that was begun. 0 or -ENOMEM. */
 int front_add_session(struct mcp_front *front, struct fields *fields);

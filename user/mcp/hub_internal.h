@@ -46,6 +46,7 @@ struct mcp_hub {
 	uint32_t session_count;
 	struct list buckets[HUB_BUCKETS]; /* of those with an id */
 	struct list fronts; /* of struct mcp_front */
+	size_t body_bytes; /* that they hold of requests */
 	struct buf frame; /* of an event that is being written; empty between calls */
 	struct timer sweep; /* idle sessions; runs while there are any */
 	struct timer end; /* the longest that the end may take */
