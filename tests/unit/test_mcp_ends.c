@@ -206,6 +206,30 @@ STATEFUL(a_broken_stream_is_taken_up_where_it_broke)
 	assert_true(again.is_done);
 }
 
+STATEFUL(the_stream_of_a_session_repeats_what_did_not_arrive)
+{
+	struct scene_sink streams[3];
+	uint64_t first;
+
+	for (size_t i = 0; i < ARRAY_LEN(streams); i++) {
+		scene_sink_make(&streams[i]);
+		streams[i].is_resumable = true;
+	}
+	assert_int_equal(mcp_session_on_stream(sc.s, &streams[0].sink, 0).turn, MCP_WAITING);
+	scene_says(&sc, 0, NOTICE("notifications/message", "\"data\":1"));
+	first = streams[0].event;
+	scene_says(&sc, 0, NOTICE("notifications/message", "\"data\":2"));
+	mcp_session_sink_gone(sc.s, &streams[0].sink, MCP_GONE_RESUMABLE, sc.now_ms);
+	scene_says(&sc, 0, NOTICE("notifications/message", "\"data\":3"));
+	assert_int_equal(mcp_session_on_stream(sc.s, &streams[1].sink, first).turn, MCP_WAITING);
+	assert_int_equal(streams[1].count, 2);
+	assert_holds(streams[1].last, "\"data\":3");
+	/* Who says nothing of what has arrived gets what was never sent. */
+	mcp_session_sink_gone(sc.s, &streams[1].sink, MCP_GONE_RESUMABLE, sc.now_ms);
+	assert_int_equal(mcp_session_on_stream(sc.s, &streams[2].sink, 0).turn, MCP_WAITING);
+	assert_int_equal(streams[2].count, 0);
+}
+
 STATEFUL(an_answer_waits_for_a_client_that_comes_back)
 {
 	struct scene_sink seen = { .is_resumable = true };
