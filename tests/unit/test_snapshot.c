@@ -217,8 +217,10 @@ static const struct example examples[] = {
 	{ EXAMPLES "tcp.yaml", NULL },
 	{ EXAMPLES "timeouts-retries.yaml", NULL },
 	{ EXAMPLES "grpc.yaml", NULL },
+	{ EXAMPLES "mcp.yaml", NULL },
 	{ EXAMPLES "kubernetes", NULL },
 	{ MANIFESTS "standalone-backend-timeouts.yaml", NULL },
+	{ MANIFESTS "standalone-mcp-timeout.yaml", NULL },
 	{ MANIFESTS "gateway.yaml", MANIFESTS "idle-timeout.yaml" },
 	{ MANIFESTS "gateway.yaml", MANIFESTS "tcp-keepalive.yaml" },
 	{ MANIFESTS "gateway.yaml", MANIFESTS "http2-keepalive.yaml" },
@@ -255,7 +257,7 @@ TEST(no_example_is_forgotten)
 	while ((entry = readdir(folder)))
 		count += strstr(entry->d_name, ".yaml") != NULL;
 	closedir(folder);
-	assert_int_equal(count, 6);
+	assert_int_equal(count, 7);
 }
 
 TEST(the_mcp_page_is_accepted_as_it_is)
@@ -358,6 +360,7 @@ static const char *const single_files[] = {
 	EXAMPLES "websocket.yaml",
 	EXAMPLES "tcp.yaml",
 	EXAMPLES "timeouts-retries.yaml",
+	EXAMPLES "mcp.yaml",
 	EXAMPLES "kubernetes/shop.yaml",
 	EXAMPLES "kubernetes/gateway.yaml",
 	EXAMPLES "kubernetes/policies.yaml",
