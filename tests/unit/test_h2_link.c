@@ -78,6 +78,34 @@ SCENE_TEST(a_peer_that_sends_much_is_read_in_turns)
 	h2_stream_release(asked, H2_CANCEL);
 }
 
+/* A frame is work whether it holds much or a byte: who sends tiny ones is read a little at a time. */
+SCENE_TEST(a_peer_whose_frames_are_tiny_is_read_in_turns_of_so_many)
+{
+	enum { FRAMES = 40000 };
+	static const char one[] = { 0, 0, 1, 0, 0, 0, 0, 0, 1, 'x' };
+	struct scene *scene = *state;
+	struct h2_stream *asked;
+	uint64_t frames;
+
+	shake_hands(scene);
+	asked = h2_play_open(scene->peer, ":method=POST\n:scheme=http\n:authority=a\n:path=/\n", false);
+	UNTIL(scene, scene->stream_count == 1);
+	for (int i = 0; i < FRAMES; i++)
+		assert_int_equal(buf_append(&scene->from_peer, span_of(one, sizeof(one)), SIZE_MAX), 0);
+	peer_send(scene);
+	for (int turn = 0; turn < 5; turn++) {
+		frames = h2_session_frames(scene->link.session);
+		scene->conn.can_read = true; /* the event */
+		h2_link_run(&scene->link);
+		/* The first read finds out. */
+		if (turn)
+			assert_in_range(h2_session_frames(scene->link.session) - frames, 1,
+					LIMIT_H2_TURN_FRAMES + LIMIT_H2_TINY_BYTES / sizeof(one));
+	}
+	UNTIL(scene, scene->streams[0]->received_bytes == FRAMES);
+	h2_stream_release(asked, H2_CANCEL);
+}
+
 /* More than a turn's part, to a socket that takes all of it: no event will bring the rest. */
 SCENE_TEST(frames_go_on_leaving_turn_after_turn)
 {

@@ -47,7 +47,10 @@ enum limits {
 	/* HTTP/2, RFC 9113. Past the first two the connection ends with ENHANCE_YOUR_CALM. */
 	LIMIT_H2_QUEUE_FRAMES = 2000,	   /* waiting to be sent, and two more for each open stream */
 	LIMIT_H2_CONTINUATIONS = 32,	   /* frames of one header section */
-	LIMIT_H2_SECTION_FACTOR = 16,	   /* times the limit of a header section: the stream is reset */
+	LIMIT_H2_SECTION_FACTOR = 16, /* times the limit of a header section: the stream is reset */
+	LIMIT_H2_TURN_FRAMES = 1024, /* received, before others get their turn */
+	LIMIT_H2_TINY_BYTES = 8 * 1024, /* one recv() of a peer whose frames are tiny */
+	LIMIT_H2_EXCESS_BYTES = 4 * 1024, /* of a header section over its limit: a glitch for each so many */
 	LIMIT_H2_SLICE_BYTES = 16 * 1024,  /* received bytes between two looks at what they caused */
 	LIMIT_H2_STAGED_BYTES = 16 * 1024, /* frames made while receiving; more wait in nghttp2's queue */
 	/* A head we generate, each field counted with the 12 bytes its lengths may take: -ENOBUFS. */

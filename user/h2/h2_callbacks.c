@@ -84,6 +84,12 @@ static int on_begin_headers(nghttp2_session *library, const nghttp2_frame *frame
 	return session->block ? 0 : no_memory(session);
 }
 
+static void count_excess(struct h2_session *session, uint64_t before, uint64_t now)
+{
+	for (uint64_t i = before / LIMIT_H2_EXCESS_BYTES; i < now / LIMIT_H2_EXCESS_BYTES; i++)
+		h2_session_count(session, H2_FLOOD_GLITCH);
+}
+
 /*
  * A section that broke a rule or a limit is heard to its end, so that its owner can answer; nothing of it is
  * kept meanwhile. One that goes on and on is not worth an answer.
@@ -91,12 +97,17 @@ static int on_begin_headers(nghttp2_session *library, const nghttp2_frame *frame
 static int section_add(struct h2_session *session, struct span name, struct span value)
 {
 	struct h2_head *block = session->block;
-	uint64_t most = (uint64_t)session->options.head_limits.bytes * LIMIT_H2_SECTION_FACTOR;
+	uint64_t limit = session->options.head_limits.bytes, most = limit * LIMIT_H2_SECTION_FACTOR;
+	uint64_t before;
 
 	if (!block)
 		return 0;
+	before = block->list_bytes;
 	if (h2_head_add(block, name, value, &session->options.head_limits) < 0)
 		return no_memory(session);
+	/* It is work like any other, though nothing is kept: a 431 now and then, but no stream of them. */
+	if (block->list_bytes > limit)
+		count_excess(session, before > limit ? before - limit : 0, block->list_bytes - limit);
 	return block->list_bytes > most ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : 0;
 }
 

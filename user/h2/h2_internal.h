@@ -31,6 +31,7 @@ struct h2_session {
 	struct buf *out; /* where frames go now */
 	size_t out_max;
 	uint64_t written_bytes; /* h2_session_written() */
+	uint64_t frames; /* received */
 	size_t waiting_bytes; /* in `out` of all streams */
 	size_t received_bytes; /* payload whose window of the connection is to be given back */
 	nghttp2_nv *list; /* owner: room for a head on its way out */

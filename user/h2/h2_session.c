@@ -311,6 +311,7 @@ static size_t session_watch(struct h2_session *session, struct span slice)
 	while (h2_watch_next(&session->watch, &rest, &frame)) {
 		enum h2_flood_kind kind = session_flood_of(session, &frame);
 
+		session->frames++;
 		if (h2_frame_is_misplaced(&frame))
 			session_fail(session, H2_PROTOCOL_ERROR);
 		else if (session->options.role == H2_SERVER)
@@ -416,6 +417,11 @@ struct h2_stream *h2_session_next(struct h2_session *session)
 	if (stream)
 		stream->is_given = true;
 	return stream;
+}
+
+uint64_t h2_session_frames(const struct h2_session *session)
+{
+	return session->frames;
 }
 
 uint64_t h2_session_written(const struct h2_session *session)

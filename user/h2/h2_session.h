@@ -141,6 +141,7 @@ enum h2_flood_kind h2_session_flood(const struct h2_session *session);
  * come here first with H2_NEWS_HEAD, and the caller becomes their owner.
  */
 struct h2_stream *h2_session_next(struct h2_session *session);
+uint64_t h2_session_frames(const struct h2_session *session); /* received so far */
 uint64_t h2_session_written(const struct h2_session *session); /* payload that its streams took, in all */
 /* Any stream that was not released yet, news or not; NULL: none. */
 struct h2_stream *h2_session_any(struct h2_session *session);

@@ -166,15 +166,27 @@ void h2_link_feed(struct h2_link *link, struct span bytes)
 		h2_link_touch(link);
 }
 
+/*
+ * A frame costs as much whether it holds much or a byte, and what was read is worked off in this turn: who
+ * sent many frames lately is read a little at a time, and others come next.
+ */
+static size_t link_read_bytes(const struct h2_link *link, uint64_t frames_before)
+{
+	uint64_t frames = h2_session_frames(link->session) - frames_before;
+
+	return link->is_tiny || frames > LIMIT_H2_TURN_FRAMES / 4 ? LIMIT_H2_TINY_BYTES : LIMIT_READ_BYTES;
+}
+
 void h2_link_run(struct h2_link *link)
 {
 	struct conn *conn = link->conn;
 	uint64_t budget = conn->received_bytes + LIMIT_TURN_BYTES;
+	uint64_t frames = h2_session_frames(link->session), taken = 0;
 
 	if (link->is_ended)
 		return;
-	while (conn->received_bytes < budget) {
-		ssize_t len = conn_recv(conn, link->shared->scratch, LIMIT_READ_BYTES);
+	while (conn->received_bytes < budget && taken < LIMIT_H2_TURN_FRAMES) {
+		ssize_t len = conn_recv(conn, link->shared->scratch, link_read_bytes(link, frames));
 
 		if (len == -EAGAIN)
 			break;
@@ -184,7 +196,9 @@ void h2_link_run(struct h2_link *link)
 		}
 		if (!link_take(link, span_of(link->shared->scratch, (size_t)len)))
 			return;
+		taken = h2_session_frames(link->session) - frames;
 	}
+	link->is_tiny = taken > LIMIT_H2_TURN_FRAMES / 4;
 	if (conn->can_read) {
 		loop_again(link->conn->loop, &link->again);
 	} else if (conn->send_error) {

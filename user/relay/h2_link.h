@@ -29,6 +29,7 @@ struct h2_link {
 	struct loop_deferred flush;
 	uint64_t flushed_bytes; /* h2_session_written() at the last flush */
 	bool is_flushing;
+	bool is_tiny; /* the frames of the last turn were many and small */
 	struct loop_deferred again; /* reading was cut off by its budget */
 	struct timer ping_timer;
 	uint64_t ping_interval_ms; /* 0: no PINGs */
