@@ -204,7 +204,8 @@ enum limits {
 	LIMIT_MCP_CHILD_PAUSE_MS = 2000, /* between closed input, SIGTERM and SIGKILL of a child that ends */
 	LIMIT_MCP_CONNECT_MS = 10000, /* to an HTTP target, with the look-up of its name */
 	LIMIT_MCP_RESUMES = 3, /* of a target's event stream that breaks before the answer */
-	LIMIT_MCP_SWEEP_MS = 1000, /* between two looks for sessions that nobody uses */
+	LIMIT_MCP_SWEEP_MS = 1000, /* least time between two looks for sessions that nobody uses */
+	LIMIT_MCP_SWEEP_MAX_MS = 30000,
 	LIMIT_MCP_DRAIN_LOOK_MS = 20, /* the same while the gateway ends */
 	LIMIT_MCP_END_MS = 3 * LIMIT_MCP_CHILD_PAUSE_MS, /* for the targets when the process ends */
 	LIMIT_MCP_CHILDREN = 1024, /* processes, with those that are ending: further sessions get 503 */

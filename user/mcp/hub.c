@@ -98,10 +98,23 @@ static void end_idle(struct mcp_hub *hub, uint64_t before_ms, const struct hub_s
 	}
 }
 
+/* Seldom enough for thousands of sessions that do nothing, often enough for the time they may. */
+static uint64_t sweep_ms(const struct mcp_hub *hub, uint64_t ttl_ms, bool has_gone)
+{
+	uint64_t pause_ms = ttl_ms ? ttl_ms / 16 : LIMIT_MCP_SWEEP_MAX_MS;
+
+	if (hub->is_draining)
+		return LIMIT_MCP_DRAIN_LOOK_MS;
+	if (has_gone || pause_ms < LIMIT_MCP_SWEEP_MS)
+		return LIMIT_MCP_SWEEP_MS;
+	return pause_ms < LIMIT_MCP_SWEEP_MAX_MS ? pause_ms : LIMIT_MCP_SWEEP_MAX_MS;
+}
+
 static void hub_on_sweep(struct timer *timer, uint64_t now_ms)
 {
 	struct mcp_hub *hub = container_of(timer, struct mcp_hub, sweep);
 	uint64_t ttl_ms = hub->snapshot->config.mcp_session_ttl_ns / NS_PER_MS;
+	bool has_gone = false;
 
 	if (hub->is_draining)
 		hub_end_unused(hub, NULL);
@@ -112,10 +125,10 @@ static void hub_on_sweep(struct timer *timer, uint64_t now_ms)
 
 		if (!service->backend)
 			hub_end_unused(hub, service);
+		has_gone |= !service->backend;
 	}
 	if (hub->session_count)
-		timer_arm(loop_timers(hub->loop), timer,
-			  now_ms + (hub->is_draining ? LIMIT_MCP_DRAIN_LOOK_MS : LIMIT_MCP_SWEEP_MS));
+		timer_arm(loop_timers(hub->loop), timer, now_ms + sweep_ms(hub, ttl_ms, has_gone));
 }
 
 void hub_end_unused(struct mcp_hub *hub, const struct hub_service *only)
@@ -239,6 +252,8 @@ static void hub_on_adopt(struct message *message, void *context)
 	hub->pool.config = &hub->snapshot->config;
 	list_each (node, next, &hub->services)
 		service_adopt(hub, list_entry(node, struct hub_service, node));
+	if (hub->session_count)
+		timer_arm(loop_timers(hub->loop), &hub->sweep, loop_now_ms(hub->loop) + LIMIT_MCP_SWEEP_MS);
 	snapshot_unref(old);
 	hg_free(adopt);
 }
