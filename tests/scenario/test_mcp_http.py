@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The MCP endpoint as HTTP sees it: what it accepts, what it refuses and how; the life of a session."""
 import json
+import select
 
 from hg import *
 from hg.mcp import BOTH, MODERN, VERSIONS, Mcp, McpGateway, config, stdio
@@ -319,23 +320,27 @@ def unfinished_bodies():
     client, other = Mcp(gateway), Mcp(gateway)
     head = [(name, value) for name, value in client.base_headers() if value]
 
-    def begin():
-        return client.connection().request("POST", "/mcp", [*head, ("Content-Length", str(4 << 20))])
+    def begin(count):
+        one = client.connection().request("POST", "/mcp", [*head, ("Content-Length", str(4 << 20))])
+        return one.send_until_answered(b"x" * 65536, count)
 
-    def one_more():
-        """503 once the others have arrived; before that it is complete, and no JSON."""
-        late = begin()
-        late.send(b"x" * (4 << 20))
+    def is_refused(one):
+        return bool(select.select([one.socket], [], [], 0)[0])
+
+    def complete():
+        late = begin(4 << 20)
         status = late.response_head("POST").status
         late.close()
         return status
 
-    held = [begin().send(b"x" * ((4 << 20) - 1)) for _ in range(16)]
-    wait_until(lambda: one_more() == 503, 60, "one body too many to be refused")
+    held = [begin((4 << 20) - 1) for _ in range(17)]
+    wait_until(lambda: any(map(is_refused, held)), 30, "one body too many to be refused")
+    refused = [one for one in held if is_refused(one)]
+    eq({one.response_head("POST").status for one in refused}, {503}, "what the refused get")
     eq(other.request("ping"), {}, "a small body")
     for connection in held:
         connection.close()
-    wait_until(lambda: one_more() == 400, 60, "the room of those that left")
+    wait_until(lambda: complete() == 400, 30, "the room of those that left")
 
 
 @test("mcp: a call of 3 MiB and an answer of 3 MiB go through")

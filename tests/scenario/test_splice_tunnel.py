@@ -361,15 +361,15 @@ def opt_out():
       needs=("bpf",))
 def timers():
     config = TUNNEL.replace("splice: {mode: @mode@}",
-                            "splice: {mode: @mode@}, timeouts: {tunnelIdle: 1s, halfClosed: 1s}")
+                            "splice: {mode: @mode@}, timeouts: {tunnelIdle: 2s, halfClosed: 2s}")
     def once(mode):
         gateway, backend = acted(mode, config)
         client, upstream = tunnel(gateway, backend)
         for _ in range(6):
-            time.sleep(0.25)
+            time.sleep(0.5)
             client.send("x")
             eq(upstream.read(1), b"x", "a byte")
-        with within(1.0, "tunnelIdle"):
+        with within(2.0, "tunnelIdle"):
             client.expect_fin()
         upstream.expect_end()
         reasons = [gateway.wait_log()["close_reason"]]
@@ -380,10 +380,10 @@ def timers():
             last.expect_fin()
             # The half that is left moves on beyond the time; the timer runs from its last byte.
             for _ in range(4):
-                time.sleep(0.4)
+                time.sleep(0.7)
                 last.send("x")
                 eq(first.read(1), b"x", "a byte of the other half")
-            with within(1.0, "halfClosed"):
+            with within(2.0, "halfClosed"):
                 first.expect_end()
             reasons.append(gateway.wait_log(count=len(reasons) + 1)[-1]["close_reason"])
         return reasons

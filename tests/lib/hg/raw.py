@@ -80,16 +80,17 @@ class Raw:
             offset = (offset + taken) % len(view)
         return total
 
-    def send_until_answered(self, data):
-        """Sends data again and again, whenever some of it is taken, until something comes back."""
+    def send_until_answered(self, data, total=float("inf")):
+        """Sends data again and again, whenever some is taken, until something comes back or total is sent."""
         self.socket.setblocking(False)
-        start, offset, view = time.monotonic(), 0, memoryview(data)
-        while not select.select([self.socket], [], [], 0)[0]:
+        start, sent, view = time.monotonic(), 0, memoryview(data)
+        while sent < total and not select.select([self.socket], [], [], 0)[0]:
             took = time.monotonic() - start
             if took > self.timeout + machine.withheld(took):
                 raise Failure(f"no answer to an upload for {took:.1f} s")
             if select.select([self.socket], [self.socket], [], 0.1)[1]:
-                offset = (offset + self.socket.send(view[offset:])) % len(view)
+                offset = sent % len(view)
+                sent += self.socket.send(view[offset:min(len(view), offset + total - sent)])
         return self
 
     def request(self, method, target, headers=(), body=None, chunked=False, host=None, version="1.1"):
