@@ -304,10 +304,10 @@ RUNNER = $(PYTHON) tests/run.py --profile $(PROFILE) --cc '$(CC)' $(if $(T),--on
 deps: ## install what is missing to build, check and bench (needs root and apt)
 	@scripts/deps.sh build check bench
 
-run: ## install what is missing, build, start backend and gateway with the quick-start configuration
+run: ## install what is missing, build, start backend and gateway with the quick-start configuration (MCP=1: tools)
 	@scripts/deps.sh build
 	@+$(MAKE) --no-print-directory PROFILE=$(PROFILE) all
-	@exec scripts/run.sh $(B)
+	@MCP=$(MCP) exec scripts/run.sh $(B)
 
 # make says "*** Error 1" after a failed recipe, but the last line here is the runner's count. So `make check` asks
 # (--question) whether check-verdict has anything to do, which is answered by the exit status alone; the "+" runs

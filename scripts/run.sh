@@ -6,13 +6,18 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 programs=${1:-build/release}
 config=config/examples/quickstart.yaml
+ports=("8000 the demo backend" "8080 the gateway")
+if [ -n "${MCP:-}" ]; then
+	config=config/examples/tools.yaml
+	ports=("8000 the demo backend" "3000 the MCP endpoint")
+fi
 backend= gateway=
 
 # Closed is what we want: a successful connect means that somebody else listens there.
 is_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-for entry in "8000 the demo backend" "8080 the gateway" "15000 the admin interface" \
-	"15020 the metrics" "15021 the readiness probe"; do
+ports+=("15000 the admin interface" "15020 the metrics" "15021 the readiness probe")
+for entry in "${ports[@]}"; do
 	port=${entry%% *}
 	if is_taken "$port"; then
 		echo "run: port $port for ${entry#* } is taken by another program; stop that first" >&2
@@ -45,14 +50,28 @@ for _ in $(seq 100); do
 	if [ -n "$stopped" ] || ! kill -0 "$backend" 2>/dev/null || ! kill -0 "$gateway" 2>/dev/null; then
 		break
 	fi
-	if is_taken 15021 && is_taken 8000 && is_taken 8080; then
+	if is_taken 15021 && is_taken 8000 && is_taken "${ports[1]%% *}"; then
 		ready=yes
 		break
 	fi
 	sleep 0.1
 done
 
-if [ -n "$ready" ]; then
+if [ -n "$ready" ] && [ -n "${MCP:-}" ]; then
+	cat <<-'TEXT'
+
+		headgate is running with config/examples/tools.yaml. Point an MCP client at
+
+		  http://localhost:3000/mcp                      streamable HTTP
+		  http://localhost:3000/sse                      for older clients
+
+		  curl localhost:15000/mcp/sessions              who is there, with its child process
+		  curl localhost:15020/metrics                   numbers
+
+		Ctrl-C stops it.
+
+	TEXT
+elif [ -n "$ready" ]; then
 	cat <<-'TEXT'
 
 		headgate is running with config/examples/quickstart.yaml. In another terminal:

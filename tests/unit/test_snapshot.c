@@ -218,6 +218,7 @@ static const struct example examples[] = {
 	{ EXAMPLES "timeouts-retries.yaml", NULL },
 	{ EXAMPLES "grpc.yaml", NULL },
 	{ EXAMPLES "mcp.yaml", NULL },
+	{ EXAMPLES "tools.yaml", NULL },
 	{ EXAMPLES "kubernetes", NULL },
 	{ MANIFESTS "standalone-backend-timeouts.yaml", NULL },
 	{ MANIFESTS "standalone-mcp-timeout.yaml", NULL },
@@ -257,7 +258,7 @@ TEST(no_example_is_forgotten)
 	while ((entry = readdir(folder)))
 		count += strstr(entry->d_name, ".yaml") != NULL;
 	closedir(folder);
-	assert_int_equal(count, 7);
+	assert_int_equal(count, 8);
 }
 
 TEST(the_mcp_page_is_accepted_as_it_is)
@@ -361,6 +362,7 @@ static const char *const single_files[] = {
 	EXAMPLES "tcp.yaml",
 	EXAMPLES "timeouts-retries.yaml",
 	EXAMPLES "mcp.yaml",
+	EXAMPLES "tools.yaml",
 	EXAMPLES "kubernetes/shop.yaml",
 	EXAMPLES "kubernetes/gateway.yaml",
 	EXAMPLES "kubernetes/policies.yaml",
