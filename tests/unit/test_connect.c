@@ -302,6 +302,32 @@ TEST(errors_known_at_once_are_delivered_later_all_the_same)
 	scene_close(&scene);
 }
 
+static struct address second_address;
+
+static void start_nowhere_again(struct scene *scene)
+{
+	if (scene->calls < 100)
+		net_connect_start(&scene->job, scene->loop, &second_address, 1, 0, NULL);
+}
+
+TEST(who_fails_at_once_and_tries_again_leaves_turns_to_others)
+{
+	struct scene scene;
+	uint64_t begin;
+
+	scene_open(&scene);
+	assert_int_equal(address_parse(SPAN("unix:/nonexistent/socket"), &second_address), 0);
+	scene.at_done = start_nowhere_again;
+	scene_start(&scene, &second_address, 1, 0);
+	begin = loop_turn(scene.loop);
+	for (unsigned int i = 1; i <= 100; i++) {
+		play(scene.loop);
+		assert_int_equal(scene.calls, i);
+	}
+	assert_true(loop_turn(scene.loop) - begin >= 100);
+	scene_close(&scene);
+}
+
 TEST(cancel_prevents_the_callback_in_every_state)
 {
 	struct address any = pair_loopback(), server_address = pair_loopback(), nowhere;
@@ -327,8 +353,6 @@ TEST(cancel_prevents_the_callback_in_every_state)
 	close(server);
 	hole_close(&hole);
 }
-
-static struct address second_address;
 
 static void start_again(struct scene *scene)
 {

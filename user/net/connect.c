@@ -251,7 +251,11 @@ void net_connect_start(struct net_connect *job, struct loop *loop, const struct 
 		return;
 	job->result = result;
 	job->state = NET_CONNECT_DELIVER;
-	loop_defer(loop, &job->deliver);
+	/* After a failure the same may be asked at once, hundreds of times: others have a turn between. */
+	if (result < 0)
+		loop_again(loop, &job->deliver);
+	else
+		loop_defer(loop, &job->deliver);
 }
 
 bool net_connect_failed_here(int result)

@@ -18,8 +18,9 @@
  * tcp_syn_retries).
  *
  * The callback runs from the loop, exactly once, never inside net_connect_start(): a result that is known at
- * once (Unix sockets, no route) is delivered at the end of the turn. Nothing touches the object after the
- * callback was called, so it may free it or start it again. Nothing is allocated.
+ * once is delivered at the end of the turn (connected: Unix sockets) or in the next one (failed: no socket,
+ * no route). Nothing touches the object after the callback was called, so it may free it or start it again.
+ * Nothing is allocated.
  */
 enum {
 	NET_CONNECT_SHARE_MIN_MS = 250,
