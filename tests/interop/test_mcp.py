@@ -178,7 +178,7 @@ mcp:
         exchange = one.start("initialize", one.introduction())
         if exchange.status == 504:
             return None
-        one.initialize()
+        one.settle(exchange)
         return one
     found = wait_until(begun, 60, "a child that is up within a second")
     check("here" in found.text("echo", {"message": "here"}), "a tool that is quick")

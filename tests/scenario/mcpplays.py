@@ -28,8 +28,7 @@ def patient(gateway, tries=20, **options):
         if begun.status == 504:
             begun.close()
             continue
-        begun.close()
-        client.initialize()
+        client.settle(begun)
         return client
     raise Failure(f"initialize timed out {tries} times")
 

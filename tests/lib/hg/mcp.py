@@ -356,7 +356,10 @@ class Mcp:
         return {"protocolVersion": self.wanted, "capabilities": self.capabilities, "clientInfo": self.info}
 
     def initialize(self, **more):
-        exchange = self.start("initialize", {**self.introduction(), **more})
+        return self.settle(self.start("initialize", {**self.introduction(), **more}))
+
+    def settle(self, exchange):
+        """The answer to an initialize that was sent."""
         self.server = exchange.result()
         self.session = exchange.head.header("Mcp-Session-Id")
         self.version = self.server["protocolVersion"]
