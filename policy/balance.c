@@ -86,7 +86,7 @@ struct other_facts {
 	const struct tried_endpoints *tried; /* NULL: wherever it was */
 };
 
-static bool has_untried(const struct backend *backend, const struct tried_endpoints *tried)
+bool balance_has_untried(const struct backend *backend, const struct tried_endpoints *tried)
 {
 	for (uint32_t i = 0; i < backend->endpoint_count; i++) {
 		if (!tried_has(tried, backend->index, i))
@@ -100,7 +100,7 @@ static uint64_t other_weight(const struct backend_ref *ref, const void *context)
 	const struct other_facts *facts = context;
 
 	return ref == facts->failed || ref->backend->kind == BACKEND_INVALID ||
-			       !has_untried(ref->backend, facts->tried) ?
+			       !balance_has_untried(ref->backend, facts->tried) ?
 		       0 :
 		       ref->weight;
 }
@@ -123,7 +123,7 @@ bool balance_has_elsewhere(const struct backend_ref *list, uint32_t count, const
 {
 	struct other_facts facts = { own, tried };
 
-	if (has_untried(own->backend, tried))
+	if (balance_has_untried(own->backend, tried))
 		return true;
 	for (uint32_t i = 0; i < count; i++) {
 		if (other_weight(&list[i], &facts))

@@ -15,6 +15,20 @@ binds:
         %s
 """
 
+OTHER = """
+apiVersion: v1
+kind: Service
+metadata: {name: other, namespace: ns}
+spec: {clusterIP: None, ports: [{name: http, port: 80, targetPort: %(port)s}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: other-1, namespace: ns, labels: {kubernetes.io/service-name: other}}
+addressType: IPv4
+ports: [{name: http, port: %(port)s, protocol: TCP}]
+endpoints: [{addresses: [127.0.0.4]}]
+"""
+
 TWO_TUNNELS = """
 binds:
 - port: @port@
@@ -104,3 +118,40 @@ def evicted_host():
     wait_until(lambda: gateway.fetch("/get").status == 500, 20, "the bad host has been asked")
     eq(answered_by(gateway, 60), {"good": 60}, "answered by")
     bad.backend.close()
+
+
+@test("a free repeat costs no endpoint its turn: a retry asks the rest of the service before another one")
+def free_repeat():
+    port, other = free_port(), Backend("127.0.0.4")
+    text = service(("127.0.0.2", "127.0.0.3"), port, "retry: {attempts: 1, codes: [503]}").replace(
+        "{name: svc, port: 80}", "{name: svc, port: 80, weight: 1000000}, {name: other, port: 80, weight: 1}")
+    text += "---" + OTHER % {"port": other.port}
+    backends = [Backend(address, port) for address in ("127.0.0.2", "127.0.0.3")]
+    gateway = Gateway(text, workers=1)
+    # One connection to each of the two waits in the pool.
+    clients = [gateway.client().request("GET", "/warm") for _ in backends]
+    pooled = [backend.accept() for backend in backends]
+    for upstream in pooled:
+        upstream.read_request()
+    for upstream, client in zip(pooled, clients):
+        upstream.respond()
+    for client in clients:
+        eq(client.response().status, 200, "status")
+    client = clients[0].request("GET", "/x")
+    dead = wait_readable(pooled)
+    pooled[dead].read_request()
+    pooled[dead].close()
+    upstream = backends[1 - dead].accept()
+    upstream.read_request()
+    upstream.respond(503)
+    upstream = backends[dead].accept()
+    upstream.read_request()
+    upstream.respond(200, body=b"here")
+    eq(client.response().body, b"here", "answer of the endpoint that had closed a connection")
+
+
+def wait_readable(upstreams):
+    """Index of the one that something came to."""
+    import select
+    sockets = [upstream.socket for upstream in upstreams]
+    return sockets.index(select.select(sockets, [], [], 5)[0][0])

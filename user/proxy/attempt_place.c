@@ -34,7 +34,6 @@ int place_choose(struct stream *stream)
 						 attempt->endpoint_index, &attempt->endpoint_index);
 	if (!attempt->endpoint)
 		return -ENOMEM;
-	attempt->tries_here++;
 	attempt->endpoint->load.in_flight++;
 	return 0;
 }
@@ -65,18 +64,21 @@ void place_note_tried(struct stream *stream)
 
 int place_change_backend(struct stream *stream)
 {
+	struct attempt *attempt = &stream->attempt;
 	const struct backend_ref *next = stream->backend;
 	uint32_t count;
 	const struct backend_ref *list = place_list(stream, &count);
 
-	if (stream->attempt.tries_here >= next->backend->endpoint_count)
-		next = balance_backend_again(list, count, next, stream->attempt.tried,
+	/* Of more endpoints than are remembered, or without memory for it, the number of tries decides. */
+	if (++attempt->tries_here >= next->backend->endpoint_count ||
+	    !balance_has_untried(next->backend, attempt->tried))
+		next = balance_backend_again(list, count, next, attempt->tried,
 					     proxy_random(stream->proxy));
 	if (next == stream->backend || next->backend->endpoint_count == 0)
 		return 0;
 	place_leave(stream);
 	stream->backend = next;
-	stream->attempt.tries_here = 0;
-	stream->attempt.endpoint_index = UINT32_MAX;
+	attempt->tries_here = 0;
+	attempt->endpoint_index = UINT32_MAX;
 	return stream->exchange ? exchange_use_backend(stream) : 0;
 }
