@@ -363,6 +363,41 @@ def client_has_closed():
     expect_retries(gateway, 0)
 
 
+@test("a client that closes while a retry waits gets the last result, and no other attempt is made", waits=True)
+def client_closes_in_backoff():
+    for lost in False, True:
+        gateway, backend = acted(retrying("{attempts: 3, backoff: 3s, codes: [503]}"))
+        client = gateway.client().request("GET", "/")
+        upstream = backend.accept()
+        upstream.read_request()
+        upstream.close() if lost else upstream.respond(503, body=b"first")
+        wait_until(lambda: gateway.streams() and gateway.streams()[0]["state"] == "backoff", 2, "the pause")
+        client.fin()
+        answer = client.response()
+        eq((answer.status, b"first" in answer.body), (503, False), "status, and a body that is gone")
+        expect_retries(gateway, 0)
+        eq(gateway.wait_log()["close_reason"], "upstream_fin" if lost else "client_fin", "close_reason")
+        backend.expect_no_connection(0.2)
+
+
+@test("a retry goes on after its pause when the client has sent a next request, and not closed")
+def pipelined_in_backoff():
+    gateway, backend = acted(retrying("{attempts: 1, backoff: 1s, codes: [503]}"))
+    client = gateway.client().request("GET", "/")
+    upstream = backend.accept()
+    upstream.read_request()
+    upstream.respond(503)
+    wait_until(lambda: gateway.streams() and gateway.streams()[0]["state"] == "backoff", 2, "the pause")
+    client.request("GET", "/next")
+    upstream = backend.accept()
+    upstream.read_request()
+    upstream.respond(200)
+    eq(client.response().status, 200, "status")
+    upstream.read_request()
+    upstream.respond(204)
+    eq(client.response().status, 204, "status of the next one")
+
+
 def has_fin(client, gateway):
     """The gateway's socket of this client is in CLOSE_WAIT."""
     ours = client.socket.getsockname()[1]

@@ -269,8 +269,23 @@ enum stream_step attempt_start(struct stream *stream)
 	return attempt_dial(stream);
 }
 
+static enum stream_step attempt_give_up(struct stream *stream, enum try_outcome outcome, int error);
+
 enum stream_step attempt_again(struct stream *stream)
 {
+	struct attempt *attempt = &stream->attempt;
+
+	if (attempt->is_retry) {
+		/* It may have closed during the pause. */
+		if (stream->front->has_closed(stream)) {
+			attempt_drop(stream);
+			return attempt_give_up(stream, stream->exchange->last_outcome,
+					       stream->exchange->last_error);
+		}
+		attempt->retries_done++;
+		counter_add(stream->proxy->counters, COUNTER_RETRIES, 1);
+		proxy_trace(stream->proxy, stream->id, TRACE_RETRY, attempt->retries_done, 0);
+	}
 	place_note_tried(stream);
 	return place_change_backend(stream) < 0
 		       ? response_error(stream, 500, SPAN("no memory"), END_INTERNAL)
@@ -372,7 +387,8 @@ static void attempt_drop_upstream(struct stream *stream, enum try_outcome outcom
 				   outcome == TRY_PER_TRY_TIMEOUT || outcome == TRY_REQUEST_TIMEOUT);
 }
 
-static enum stream_step attempt_repeat(struct stream *stream, uint64_t delay_ns)
+static enum stream_step attempt_repeat(struct stream *stream, enum try_outcome outcome, int error,
+				       uint64_t delay_ns)
 {
 	struct attempt *attempt = &stream->attempt;
 	uint64_t delay_ms = ns_to_ms(delay_ns);
@@ -380,11 +396,10 @@ static enum stream_step attempt_repeat(struct stream *stream, uint64_t delay_ns)
 	if (attempt->needs_pause && delay_ms < LIMIT_RETRY_PAUSE_MS)
 		delay_ms = LIMIT_RETRY_PAUSE_MS;
 	attempt->needs_pause = false;
-	attempt->retries_done++;
-	proxy_trace(stream->proxy, stream->id, TRACE_RETRY, attempt->retries_done, 0);
+	stream->exchange->last_outcome = outcome;
+	stream->exchange->last_error = error;
 	attempt->is_retry = true;
 	stream->proxy->active_retries++;
-	counter_add(stream->proxy->counters, COUNTER_RETRIES, 1);
 	if (delay_ms == 0)
 		return STEP_ATTEMPT_AGAIN;
 	stream->exchange->backoff_end_ms = proxy_now_ms(stream->proxy) + delay_ms;
@@ -432,7 +447,13 @@ static enum stream_step attempt_give_up(struct stream *stream, enum try_outcome 
 	case TRY_REQUEST_TIMEOUT:
 		return response_error(stream, 504, SPAN("request timeout"), END_REQUEST_TIMEOUT);
 	case TRY_RESPONSE:
-		break;
+		/* Its body went with the connection, and what is no error says nothing without. */
+		return response_error(stream,
+				      stream->exchange->response.status < 400
+					      ? 503
+					      : stream->exchange->response.status,
+				      SPAN("no other attempt: the client has closed its side"),
+				      END_CLIENT_FIN);
 	}
 	return STEP_WAIT;
 }
@@ -464,7 +485,7 @@ enum stream_step attempt_failed(struct stream *stream, enum try_outcome outcome,
 	if (decision != RETRY_YES && attempt_may_move(stream, outcome, error))
 		return attempt_move(stream);
 	attempt_count(stream, decision);
-	return decision == RETRY_YES ? attempt_repeat(stream, delay_ns)
+	return decision == RETRY_YES ? attempt_repeat(stream, outcome, error, delay_ns)
 				     : attempt_give_up(stream, outcome, error);
 }
 
@@ -485,7 +506,7 @@ static enum stream_step attempt_take_final(struct stream *stream)
 		return response_start(stream);
 	attempt_drop(stream);
 	attempt_drop_upstream(stream, TRY_RESPONSE);
-	return attempt_repeat(stream, delay_ns);
+	return attempt_repeat(stream, TRY_RESPONSE, 0, delay_ns);
 }
 
 static enum stream_step attempt_take_head(struct stream *stream)

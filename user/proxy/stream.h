@@ -35,7 +35,7 @@ struct attempt {
 	struct upstream_endpoint *endpoint; /* one user count while the attempt runs */
 	uint32_t endpoint_index; /* in the backend; UINT32_MAX: none yet */
 	uint32_t retries_done; /* by policy */
-	uint32_t tries_here; /* of the chosen backend */
+	uint32_t tries_here; /* of the chosen backend; free retries do not count */
 	uint8_t free_retries; /* a reused connection had died, or a shared one refused */
 	bool was_moved; /* a connection was refused, and it went elsewhere without a policy */
 	bool is_fresh; /* no pooled connection: after the free retry */
@@ -92,6 +92,8 @@ struct exchange {
 	struct arena response_arena; /* of the running try */
 	struct read_watch read_watch;
 	struct replay replay; /* of the request body, for another attempt; empty where none may follow */
+	enum try_outcome last_outcome; /* of the attempt that BACKOFF follows; last_error: -errno, or 0 */
+	int last_error;
 	/* Loop time. */
 	uint64_t request_deadline_ms; /* 0: none */
 	uint64_t try_deadline_ms; /* 0: none */
