@@ -4,6 +4,7 @@ import time
 
 from hg import *
 from hg.framework import check_time
+from hg.h2 import H2Client
 from plays import acted, play
 from timers import expect_reason
 
@@ -211,12 +212,15 @@ def retry_after():
 
 @test("the client may leave during a pause, and nothing is tried for it any more")
 def client_leaves():
-    gateway, origin = play(retrying("{attempts: 3, backoff: 400ms, codes: [503]}"))
-    client = gateway.client().request("GET", "/status/503?count=k")
-    wait_until(lambda: gateway.streams() and gateway.streams()[0]["state"] == "backoff", 2, "the pause")
-    client.rst()
-    eq(gateway.wait_log()["close_reason"], "client_rst", "reason")
-    eq(origin.counter("k"), 1, "tries")
+    gateway, origin = play(retrying("{attempts: 3, backoff: 2s, codes: [503]}"))
+    for number in 1, 2:
+        client = gateway.client() if number == 1 else H2Client(gateway)
+        stream = client.request("GET", "/status/503?count=k") if number == 1 else client.request(
+            "/status/503?count=k")
+        wait_until(lambda: gateway.streams() and gateway.streams()[0]["state"] == "backoff", 2, "the pause")
+        client.rst() if number == 1 else client.reset(stream)
+        eq(gateway.wait_log(count=number)["close_reason"], "client_rst", f"reason with HTTP/{number}")
+        eq(origin.counter("k"), number, "tries")
 
 
 # ---- bodies ----------------------------------------------------------------------------------------------
@@ -363,7 +367,8 @@ def client_has_closed():
     expect_retries(gateway, 0)
 
 
-@test("a client that closes while a retry waits gets the last result, and no other attempt is made", waits=True)
+@test("a client that closes while a retry waits gets the last result, and no other attempt is made",
+      waits=True)
 def client_closes_in_backoff():
     for lost in False, True:
         gateway, backend = acted(retrying("{attempts: 3, backoff: 3s, codes: [503]}"))
