@@ -384,6 +384,7 @@ struct listener {
 	 * connections whose last request was for this one.
 	 */
 	struct opt_duration http1_idle;
+	struct request_rules rules; /* sealed */
 	bool splice_off;   /* for all its routes */
 	bool is_same_host; /* its clients may be paired where they run on this host */
 	struct route *route_list;

@@ -67,6 +67,14 @@ struct frontend_http {
 	enum underscores underscores;
 };
 
+/* Of those members the ones that are asked for each request, when its listener is known. */
+struct request_rules {
+	enum normalize_path normalize_path;
+	enum escaped_slashes escaped_slashes;
+	enum trace_method trace;
+	enum underscores underscores;
+};
+
 struct frontend_tcp {
 	struct keepalive_policy keepalives;
 };

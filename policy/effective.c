@@ -7,6 +7,7 @@
 #include "policy/precedence.h"
 #include "policy/regex_set.h"
 #include "policy/route_table.h"
+#include "policy/spelling.h"
 #include "user/base/limits.h"
 #include "user/base/units.h"
 
@@ -333,6 +334,8 @@ static int seal_listener(struct seal *seal, struct listener *listener, uint16_t 
 	}
 	if (result == 0)
 		warn_of_tcp_twins(seal, listener);
+	if (result == 0)
+		result = spelling_check(listener, arena, seal->report);
 	enter_gateway(seal, &precedence, listener, port, SCOPE_ROUTES);
 	for (uint32_t i = 0; i < listener->route_count && result == 0; i++)
 		result = seal_route(seal, &precedence, listener, &listener->route_list[i]);
@@ -341,18 +344,30 @@ static int seal_listener(struct seal *seal, struct listener *listener, uint16_t 
 	return result;
 }
 
-static bool sets_only_idle(const struct frontend_http *http)
+static bool sets_rules(const struct frontend_http *http)
 {
-	return http->sets_http1_idle_timeout && !http->sets_max_buffer && !http->http1_max_headers.is_set &&
-	       !http->http2_window_bytes.is_set && !http->http2_connection_window_bytes.is_set &&
-	       !http->http2_frame_bytes.is_set && !http->http2_keepalive_interval.is_set &&
-	       !http->http2_keepalive_timeout.is_set && !http->normalize_path && !http->escaped_slashes &&
-	       !http->trace && !http->underscores;
+	return http->normalize_path || http->escaped_slashes || http->trace || http->underscores;
+}
+
+/* What is looked at when the listener is known: after the first request, and for each. */
+static bool sets_only_late(const struct frontend_http *http)
+{
+	return (http->sets_http1_idle_timeout || sets_rules(http)) && !http->sets_max_buffer &&
+	       !http->http1_max_headers.is_set && !http->http2_window_bytes.is_set &&
+	       !http->http2_connection_window_bytes.is_set && !http->http2_frame_bytes.is_set &&
+	       !http->http2_keepalive_interval.is_set && !http->http2_keepalive_timeout.is_set;
+}
+
+static bool is_of_listener(const struct attachment *attachment, const struct listener *listener)
+{
+	return listener->listener_name.len &&
+	       span_eq(attachment->policy->target.section, listener->listener_name);
 }
 
 /*
- * The listener of a connection is known after the policies that govern the connection are needed: of a
- * listener that shares its port only the idle time has effect. True: it has a policy that sets that.
+ * The listener of a connection is known after most policies that govern the connection are needed: of a
+ * listener that shares its port the idle time has effect, and rules for requests. True: it has a policy that
+ * sets the idle time.
  */
 static bool excuse_listener_policies(const struct seal *seal, const struct listener *listener)
 {
@@ -367,37 +382,75 @@ static bool excuse_listener_policies(const struct seal *seal, const struct liste
 							   : NULL;
 
 		if (policy_section_of(attachment->policy->value.kind) != SECTION_FRONTEND ||
-		    listener->listener_name.len == 0 ||
-		    !span_eq(attachment->policy->target.section, listener->listener_name))
+		    !is_of_listener(attachment, listener))
 			continue;
 		has_idle |= http && http->sets_http1_idle_timeout;
-		if (attachment->is_excused || (http && sets_only_idle(http)))
+		if (attachment->is_excused || (http && sets_only_late(http)))
 			continue;
 		attachment->is_excused = true;
 		attachment_warn(seal->report, attachment->policy,
-				"has no effect%s: the port has other listeners too, and this policy governs "
-				"connections before their listener is known; attach it to the gateway",
-				http && http->sets_http1_idle_timeout ? " but for http1IdleTimeout" : "");
+				"has no effect%s%s: the port has other listeners too, and this policy "
+				"governs connections before their listener is known; attach it to the "
+				"gateway",
+				http && http->sets_http1_idle_timeout ? " but for http1IdleTimeout" : "",
+				!http || !sets_rules(http)	? ""
+				: http->sets_http1_idle_timeout ? " and what it says of requests"
+								: " but for what it says of requests");
 	}
 	return has_idle;
 }
 
-/* Of listeners that share a port: what connections may wait after a request for each of them. */
-static void seal_idle(const struct seal *seal, const struct bind *bind, struct listener *listener)
+static const struct frontend_http *http_of_listener(const struct seal *seal, const struct listener *listener)
 {
 	struct attachment_run run = attachments_of(&seal->attachments, TARGET_GATEWAY,
 						   listener->gateway_namespace, listener->gateway_name);
 	struct precedence own = { 0 };
-	const struct frontend_http *http;
 
 	for (uint32_t i = 0; i < run.count; i++)
-		if (run.list[i].policy->value.kind == POLICY_FRONTEND_HTTP && listener->listener_name.len &&
-		    span_eq(run.list[i].policy->target.section, listener->listener_name))
+		if (run.list[i].policy->value.kind == POLICY_FRONTEND_HTTP &&
+		    is_of_listener(&run.list[i], listener))
 			precedence_enter(&own, &run.list[i], LEVEL_LISTENER, seal->report);
-	http = precedence_object(&own, POLICY_FRONTEND_HTTP);
-	if (!http || !http->sets_http1_idle_timeout)
-		http = bind->http;
-	listener->http1_idle = (struct opt_duration){ true, http->http1_idle_timeout_ns };
+	return precedence_object(&own, POLICY_FRONTEND_HTTP);
+}
+
+static const struct frontend_http *http_of_gateway(const struct seal *seal, const struct listener *listener,
+						   uint16_t port)
+{
+	struct precedence gateway = { 0 };
+
+	enter_gateway(seal, &gateway, listener, port, SCOPE_SHARED_BIND);
+	return precedence_object(&gateway, POLICY_FRONTEND_HTTP);
+}
+
+static void rules_take(struct request_rules *rules, const struct frontend_http *http)
+{
+	if (http->normalize_path)
+		rules->normalize_path = http->normalize_path;
+	if (http->escaped_slashes)
+		rules->escaped_slashes = http->escaped_slashes;
+	if (http->trace)
+		rules->trace = http->trace;
+	if (http->underscores)
+		rules->underscores = http->underscores;
+}
+
+/* Of listeners that share a port: what its gateway says, and member by member what it says itself. */
+static void seal_shared(const struct seal *seal, const struct bind *bind, bool has_idle,
+			struct listener *listener)
+{
+	const struct frontend_http *gateway = http_of_gateway(seal, listener, bind->port);
+	const struct frontend_http *own = http_of_listener(seal, listener);
+
+	if (gateway)
+		rules_take(&listener->rules, gateway);
+	if (own)
+		rules_take(&listener->rules, own);
+	/* What connections may wait after a request for each of them. */
+	if (has_idle)
+		listener->http1_idle = (struct opt_duration){
+			true, own && own->sets_http1_idle_timeout ? own->http1_idle_timeout_ns
+								  : bind->http->http1_idle_timeout_ns
+		};
 }
 
 static void seal_connection(const struct seal *seal, struct bind *bind)
@@ -416,8 +469,13 @@ static void seal_connection(const struct seal *seal, struct bind *bind)
 	bind->http = http ? http : &frontend_http_default;
 	bind->tcp = precedence_object(&precedence, POLICY_FRONTEND_TCP);
 	bind->connect = precedence_object(&precedence, POLICY_FRONTEND_CONNECT);
-	for (uint32_t i = 0; has_idle && i < bind->listener_count; i++)
-		seal_idle(seal, bind, &bind->listener_list[i]);
+	for (uint32_t i = 0; i < bind->listener_count; i++) {
+		bind->listener_list[i].rules = (struct request_rules){ 0 };
+		if (is_shared)
+			seal_shared(seal, bind, has_idle, &bind->listener_list[i]);
+		else
+			rules_take(&bind->listener_list[i].rules, bind->http);
+	}
 }
 
 static void warn_of_twins(const struct seal *seal, const struct bind *bind)

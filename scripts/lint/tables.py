@@ -21,7 +21,8 @@ LAYERS = {
     "user/kernel/ctl": ["user/base/*", "user/kernel/*", "bpf/*", "gen/*"],
     "user/relay": GROUND + ["user/net/*", "user/http/*", "user/h2/*", "user/obs/*", "user/kernel/*"],
     "policy": [
-        "user/base/*", "user/http/head.h", "user/http/fields.h", "user/http/target.h", "user/http/*.def",
+        "user/base/*", "user/http/head.h", "user/http/fields.h", "user/http/target.h", "user/http/path.h",
+        "user/http/*.def",
         "config/model*.h", "config/core/errors.h", "config/snapshot.h", "config/policy_kinds.def",
         "config/core/duration.h",
     ],

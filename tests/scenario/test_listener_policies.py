@@ -102,3 +102,39 @@ endpoints: [{addresses: [127.0.0.1]}]
     eq(gateway.fetch("/delay/0", host="slow.example").status, 200, "status of a quick answer")
     eq(gateway.fetch("/delay/10", host="slow.example").status, 504, "status of a late one")
     eq(gateway.wait_log(lambda entry: entry.status == 504)["close_reason"], "per_try_timeout", "close reason")
+
+
+TWO_RULES = GATEWAY[:GATEWAY.index("  - filters:")] + """
+  - matches: [{path: {type: Exact, value: @admin@}}]
+    filters: [{type: RequestRedirect, requestRedirect: {statusCode: 301, path: {
+      type: ReplaceFullPath, replaceFullPath: /denied}}}]
+  - filters: [{type: RequestRedirect, requestRedirect: {path: {
+      type: ReplaceFullPath, replaceFullPath: /allowed}}}]
+"""
+RAW = policy("raw", "frontend: {http: {normalizePath: Off, trace: Forward}}", "quick")
+
+
+@test("of two listeners of a port each has its own rules for the paths and methods of its requests")
+def rules_of_listener():
+    gateway = Gateway(TWO_RULES.replace("@admin@", "/admin") + RAW)
+    check("has no effect" not in gateway.stderr, gateway.stderr)
+    for client in gateway.client(), H2Client(gateway.port):
+        for host, status in ("quick.example", 302), ("slow.example", 301), ("quick.example", 302):
+            for path in "/x/../admin", "//admin", "/%61dmin":
+                eq(status_of(client, "GET", path, host), status, f"status of {path} at {host}")
+            eq(status_of(client, "GET", "/admin", host), 301, f"status of /admin at {host}")
+    eq([status_of(gateway.client(), "TRACE", "/", host) for host in ("quick.example", "slow.example")],
+       [302, 405], "TRACE")
+
+
+def status_of(client, method, path, host):
+    if isinstance(client, H2Client):
+        return client.response(client.request(path, method=method, authority=host)).status
+    return client.request(method, path, host=host).response(method).status
+
+
+@test("a route whose path no request has once it is normalised is a warning that says what to write")
+def path_of_route():
+    status, _, said = validate(TWO_RULES.replace("@admin@", "/x/../admin").replace("@port@", "8080") + RAW)
+    eq((status, said.count("fits no request")), (0, 1), f"status and warnings: {said}")
+    check('write "/admin"' in said and "slow" in said, said)

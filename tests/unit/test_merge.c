@@ -151,6 +151,51 @@ TEST(of_listeners_that_share_a_port_each_may_have_its_idle_time)
 	fixture_done(&f);
 }
 
+/* They are asked for when a request has chosen its listener. */
+TEST(of_listeners_that_share_a_port_each_may_have_its_rules_for_requests)
+{
+	static const struct frontend_http raw = { .normalize_path = NORMALIZE_OFF,
+						  .trace = TRACE_METHOD_FORWARD };
+	static const struct frontend_http lax = { .escaped_slashes = ESCAPED_KEEP,
+						  .trace = TRACE_METHOD_DENY,
+						  .underscores = UNDERSCORES_DROP };
+	const struct listener *other;
+	struct fixture f;
+
+	fixture_init(&f);
+	other = model_listener(&f.model, f.bind, "infra", "gw", "other", "x.example.com");
+	put(&f, AT_LISTENER, &raw, "a", 1);
+	put(&f, AT_GATEWAY, &lax, "b", 2);
+	fixture_seal(&f);
+	assert_int_equal(f.bind->listener_list[0].rules.normalize_path, NORMALIZE_OFF);
+	assert_int_equal(f.bind->listener_list[0].rules.escaped_slashes, ESCAPED_KEEP);
+	assert_int_equal(f.bind->listener_list[0].rules.trace, TRACE_METHOD_FORWARD);
+	assert_int_equal(f.bind->listener_list[0].rules.underscores, UNDERSCORES_DROP);
+	assert_int_equal(other->rules.normalize_path, 0);
+	assert_int_equal(other->rules.escaped_slashes, ESCAPED_KEEP);
+	assert_int_equal(other->rules.trace, TRACE_METHOD_DENY);
+	assert_int_equal(f.model.report.count[CONFIG_WARNING], 0);
+	fixture_done(&f);
+
+	/* Of another gateway on the port nothing is taken over. */
+	fixture_init(&f);
+	other = model_listener(&f.model, f.bind, "infra", "second", "other", "x.example.com");
+	put(&f, AT_GATEWAY, &raw, "a", 1);
+	fixture_seal(&f);
+	assert_int_equal(f.bind->listener_list[0].rules.normalize_path, NORMALIZE_OFF);
+	assert_int_equal(other->rules.normalize_path, 0);
+	fixture_done(&f);
+
+	/* The only listener: what is in force for its connections. */
+	fixture_init(&f);
+	put(&f, AT_LISTENER, &raw, "a", 1);
+	put(&f, AT_GATEWAY, &lax, "b", 2);
+	fixture_seal(&f);
+	assert_int_equal(f.listener->rules.normalize_path, NORMALIZE_OFF);
+	assert_int_equal(f.listener->rules.escaped_slashes, 0);
+	fixture_done(&f);
+}
+
 /* As before for whoever has nothing left. */
 TEST(a_policy_that_loses_all_of_it_has_no_effect)
 {

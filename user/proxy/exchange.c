@@ -4,6 +4,7 @@
 #include "policy/balance.h"
 #include "policy/headers.h"
 #include "policy/route.h"
+#include "policy/spelling.h"
 #include "user/base/clock.h"
 #include "user/base/limits.h"
 #include "user/http/grpc.h"
@@ -140,19 +141,12 @@ static int exchange_prepare_head(struct stream *stream)
 }
 
 /* The log keeps the spelling of the client. */
-static enum http_bad exchange_normalise(struct stream *stream, const struct frontend_http *http)
+static enum http_bad exchange_normalise(struct stream *stream)
 {
-	static const enum path_slashes slashes[] = {
-		[0] = PATH_SLASHES_REJECT,
-		[ESCAPED_REJECT] = PATH_SLASHES_REJECT,
-		[ESCAPED_KEEP] = PATH_SLASHES_KEEP,
-		[ESCAPED_DECODE] = PATH_SLASHES_DECODE,
-	};
-	const struct path_rules rules = { .keeps_double = http->normalize_path == NORMALIZE_KEEP_SLASHES,
-					  .slashes = slashes[http->escaped_slashes] };
 	struct request_head *head = &stream->exchange->head;
+	struct path_rules rules;
 
-	if (http->normalize_path == NORMALIZE_OFF)
+	if (!path_rules_of(&stream->listener->rules, &rules))
 		return BAD_NONE;
 	return path_normalise(head->path, &rules, &stream->exchange->arena, &head->path);
 }
@@ -186,11 +180,11 @@ static enum stream_step exchange_end_here(struct stream *stream)
 }
 
 /* TRACE, and how far it and OPTIONS may go. False: *ret_step answers. */
-static bool exchange_may_go_on(struct stream *stream, const struct bind *bind, enum stream_step *ret_step)
+static bool exchange_may_go_on(struct stream *stream, enum stream_step *ret_step)
 {
 	struct request_head *head = &stream->exchange->head;
 
-	if (head->method == METHOD_TRACE && bind->http->trace != TRACE_METHOD_FORWARD) {
+	if (head->method == METHOD_TRACE && stream->listener->rules.trace != TRACE_METHOD_FORWARD) {
 		*ret_step = response_error(stream, 405, SPAN("TRACE is not allowed"), END_REQUEST_BAD);
 		return false;
 	}
@@ -223,18 +217,18 @@ enum stream_step exchange_route(struct stream *stream)
 		return STEP_WAIT;
 	if (!bind)
 		return response_error(stream, 404, SPAN("bind not found"), END_CONFIG_REMOVED);
-	if (!exchange_may_go_on(stream, bind, &step))
-		return step;
-	if (hop_count_laps(&stream->exchange->head.fields, exchange_loop_id(stream)) >= LIMIT_LOOP_LAPS)
-		return response_error(stream, 508, SPAN("loop detected"), END_LOOP);
-	if (!exchange_check_names(stream, bind->http->underscores))
-		return response_error(stream, 400, SPAN("underscore in a field name"), END_REQUEST_BAD);
-	bad = exchange_normalise(stream, bind->http);
-	if (bad)
-		return response_bad_request(stream, bad);
 	stream->listener = listener_find(bind, authority_host(stream->exchange->head.authority));
 	if (!stream->listener)
 		return response_error(stream, 404, SPAN("listener not found"), END_NO_ROUTE);
+	if (!exchange_may_go_on(stream, &step))
+		return step;
+	if (hop_count_laps(&stream->exchange->head.fields, exchange_loop_id(stream)) >= LIMIT_LOOP_LAPS)
+		return response_error(stream, 508, SPAN("loop detected"), END_LOOP);
+	if (!exchange_check_names(stream, stream->listener->rules.underscores))
+		return response_error(stream, 400, SPAN("underscore in a field name"), END_REQUEST_BAD);
+	bad = exchange_normalise(stream);
+	if (bad)
+		return response_bad_request(stream, bad);
 	client_use_listener(stream->client, stream->listener);
 	found = route_search(stream->listener, &stream->exchange->head);
 	if (found.gave_up) {
