@@ -45,11 +45,14 @@ CONFIG = "config: {splice: {@splice@}}\nbinds:" + "".join(
 WAY = ("bytes", "least", "most", "send_after", "burst", "burst_pause", "end", "read_after", "read_after_sent",
        "read_most", "reads", "reads_pause")
 RESULT = ("sent_up", "sent_down", "got_up", "got_down", "wrong_up", "wrong_down", "error_up", "error_down",
-          "end_up", "end_down", "took", "waited")
+          "end_up", "end_down", "took", "waited", "paused")
 NO_END, FIN, FIN_LAST, RST = range(4)
 READ_FIN, READ_ALL = -1, -2
-# Seconds beyond the time without a kernel lane: with a stall there is nothing to repeat.
-STALL_S, GIVE_UP_S = 3.0, 10.0
+# Seconds beyond the time without a kernel lane: with a stall there is nothing to repeat. GIVE_UP_S: without a
+# byte; END_S: of all.
+STALL_S, GIVE_UP_S, END_S = 3.0, 10.0, 60.0
+DELAYED_ACK_S = 0.05  # 40 ms, and what the clock of the kernel adds
+SOCKET_S = 20.0  # for any single step; more than the machine may pause
 
 
 @functools.cache
@@ -190,13 +193,17 @@ class Network:
         finally:
             joint.kill()
 
-    def drops(self):
-        """Segments that TCP threw away as beyond the window it had told, or because that was none."""
+    def counts(self, *names):
+        """What TCP has counted for all sockets of the gateway and beside it: nstat(8)."""
         with self.gateway.enter():
             lines = read("/proc/thread-self/net/netstat").split("\n")
-        names, values = (line.split()[1:] for line in lines[:2])
-        counts = dict(zip(names, map(int, values)))
-        return {name: counts.get(name, 0) for name in ("TCPZeroWindowDrop", "BeyondWindow")}
+        all_names, values = (line.split()[1:] for line in lines[:2])
+        counts = dict(zip(all_names, map(int, values)))
+        return {name: counts.get(name, 0) for name in names}
+
+    def drops(self):
+        """Segments that TCP threw away as beyond the window it had told, or because that was none."""
+        return self.counts("TCPZeroWindowDrop", "BeyondWindow")
 
     def cleanup(self):
         for side in (self.client, self.server, self.gateway):
@@ -293,7 +300,7 @@ def waited(gateway):
 def new_socket(space, buffers, is_nodelay):
     with space.enter():
         made = socket.socket()
-    made.settimeout(5)
+    made.settimeout(SOCKET_S)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, is_nodelay)
     for option, size in zip((socket.SO_RCVBUF, socket.SO_SNDBUF), buffers):
@@ -334,8 +341,13 @@ def scene(gateway, ports):
 
 
 class Conversation:
-    """A shape through a gateway. took: seconds; withheld: how many of them the machine took away; seen:
-    struct result; scene: what could be seen when it took too long."""
+    """A shape through a gateway. took: seconds; withheld: how many of them the machine took away; put_off:
+    for how many receivers put off acknowledgements; seen: struct result; scene: what could be seen when it
+    took too long.
+
+    put_off: a sender whose SO_SNDBUF holds no second segment (64 KiB on this host) waits for each
+    acknowledgement, and a receiver with a wide window for a second segment, 40 ms each time. That is TCP's,
+    with a kernel lane or without; which of many conversations of a shape meet with it is chance."""
 
     def __init__(self, gateway, shape, where, route, off_took=2.0):
         self.network, self.gateway, self.shape, self.where = gateway.network, gateway, shape, where
@@ -374,7 +386,7 @@ class Conversation:
             client.connect((host, self.port))
             client.sendall(request)
             server = listener.accept()[0]
-            server.settimeout(5)
+            server.settimeout(SOCKET_S)
             server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, nodelay[1])
             self.sockets.append(server)
             if request:
@@ -395,7 +407,7 @@ class Conversation:
     def _end_bodies(self, pairs):
         """Nothing comes behind the bodies, and the next conversation finds no connection of this one."""
         for sock in {sock for pair in pairs for sock in pair}:
-            sock.settimeout(5)
+            sock.settimeout(SOCKET_S)
         if not self.shape.get("is_one"):
             client, server = pairs[0]
             server.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
@@ -415,32 +427,40 @@ class Conversation:
         numbers = [self.shape["seed"], self.shape["warm"], int(not self.shape["is_tunnel"])]
         numbers += [made[key] for made in self.shape["ways"] for key in WAY]
         argv = [compiled("duplex_actor"), "play", result.fd, *fds, *numbers]
-        before = waited(self.gateway) + self.where.stolen()
+        before, acks_before = self._withheld(0), self.network.counts("DelayedACKs")
         actor = subprocess.Popen([*map(str, argv)], pass_fds={result.fd, *fds})
         if self.where.cpus:
             os.sched_setaffinity(actor.pid, self.where.cpus)
         if any(made["end"] == RST for made in self.shape["ways"]):
             for sock in self.sockets:
                 sock.close()
-        self._wait(actor, before)
+        self._wait(actor, result, before)
         seen = result.fields()
-        self.withheld = seen["waited"] / 1e6 + waited(self.gateway) + self.where.stolen() - before
+        self.withheld = (seen["waited"] + seen["paused"]) / 1e6 + self._withheld(before)
+        acks = self.network.counts("DelayedACKs")["DelayedACKs"] - acks_before["DelayedACKs"]
+        self.put_off = DELAYED_ACK_S * acks
         self.took = time.monotonic() - self._start if self.is_stalled else seen["took"] / 1e6
 
-    def _wait(self, actor, before):
-        """Until the end of the actor, or until it is beyond hope."""
+    def _withheld(self, before):
+        return waited(self.gateway) + self.where.stolen() - before
+
+    def _wait(self, actor, result, before):
+        """Until the end of the actor, or until it is beyond hope: what moves slowly is not."""
         fd = os.pidfd_open(actor.pid)
         warm_s = self.shape["warm"] * (0.02 + 2 * self.where.round_trip_s + 0.05)
-        self._start = time.monotonic()
+        start = self._start = moved_at = time.monotonic()
+        moved = 0
         try:
-            for seconds in (self.off_took + STALL_S + warm_s, 3 * self.off_took + GIVE_UP_S - STALL_S):
-                withheld = waited(self.gateway) + self.where.stolen() - before
-                if select.select([fd], [], [], (seconds + withheld) * factor())[0]:
-                    actor.wait()
-                    return
-                ports = self.port, self.gateway.names["backend" + self.slot]
-                self.scene = self.scene or scene(self.gateway, ports)
-            self.is_stalled = True
+            while not select.select([fd], [], [], 0.2)[0]:
+                seen, now = result.fields(), time.monotonic()
+                limit_s = self.off_took + STALL_S + warm_s + seen["paused"] / 1e6 + self._withheld(before)
+                if not self.scene and now - start > limit_s * factor():
+                    self.scene = scene(self.gateway, (self.port, self.gateway.names["backend" + self.slot]))
+                if moved != seen["got_up"] + seen["got_down"] and now - start < END_S * factor():
+                    moved, moved_at = seen["got_up"] + seen["got_down"], now
+                elif now - moved_at > (limit_s + GIVE_UP_S) * factor():
+                    self.is_stalled = True
+                    break
         finally:
             os.close(fd)
             actor.kill()
@@ -468,4 +488,5 @@ class Conversation:
         return "; ".join(wrong) or None
 
     def shown(self):
-        return f"{self.took:.3f} s, {self.withheld:.3f} s of them withheld, {self.seen}\n{self.scene}"
+        return (f"{self.took:.3f} s, {self.withheld:.3f} s of them withheld, {self.put_off:.3f} s put off, "
+                f"{self.seen}\n{self.scene}")

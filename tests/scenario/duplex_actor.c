@@ -34,6 +34,8 @@ enum {
 	DOWN_OFFSET = 30011, /* of the bytes down: what comes back to its sender is not right by chance */
 	MILLISECOND_US = 1000,
 	SECOND_US = 1000000,
+	TICK_US = 20 * MILLISECOND_US,
+	PAUSE_LEAST_US = 200 * MILLISECOND_US,
 	RT_PRIORITY = 50,
 	RT_MOST_US = 400 * MILLISECOND_US,
 	STARVE_MOST_S = 300,
@@ -65,6 +67,7 @@ struct result {
 	_Atomic long wrong_at[2]; /* + 1 */
 	_Atomic long send_error[2], read_end[2]; /* errno; -1: FIN; -2: all bytes counted; -3: has left */
 	_Atomic long took_us, waited_us; /* waited: for a processor */
+	_Atomic long paused_us; /* nobody ran here: the machine stood still, or had other things to do */
 };
 
 struct actor {
@@ -114,6 +117,19 @@ static unsigned long roll(uint64_t *dice)
 	*dice ^= *dice >> 7;
 	*dice ^= *dice << 17;
 	return *dice >> 11;
+}
+
+/* A machine that stands still tells nobody; but who wanted to sleep for 20 ms knows. */
+static void *watch_pauses(void *unused)
+{
+	(void)unused;
+	for (long before = now_us(), now;; before = now) {
+		pause_us(TICK_US);
+		now = now_us();
+		if (now - before >= PAUSE_LEAST_US)
+			result->paused_us += now - before;
+	}
+	return NULL;
 }
 
 /* Adds how long this thread was ready to run and had no processor. */
@@ -257,6 +273,7 @@ static void warm_up(void)
 static void play(char **arguments, int count)
 {
 	long *numbers = (long *)&plan, start;
+	pthread_t watch;
 
 	for (int i = 0; i < 4; i++)
 		*(i % 2 ? &actors[i / 2].to : &actors[i / 2].from) = atoi(arguments[i]);
@@ -268,6 +285,7 @@ static void play(char **arguments, int count)
 		sem_init(&actors[i].sent, 0, 0);
 		sem_init(&actors[i].ended, 0, 0);
 	}
+	pthread_create(&watch, NULL, watch_pauses, NULL);
 	warm_up();
 	start = now_us();
 	for (int i = 0; i < 2; i++) {

@@ -192,6 +192,14 @@ def withheld():
         rival.kill()
 
 
+@test("so is the time for which nothing of this test runs at all", serial=True)
+def paused():
+    time.sleep(0.3)
+    with within(0.3):
+        Process(["sh", "-c", f"kill -STOP {os.getpid()}; sleep 1.5; kill -CONT {os.getpid()}"])
+        time.sleep(0.3)
+
+
 @test("wrk counts requests and errors", needs=("wrk",), heavy=True)
 def load():
     origin = Origin()

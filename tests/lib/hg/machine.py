@@ -4,6 +4,7 @@
 Read from /proc/<pid>/task/<tid>/schedstat (its second number, ns) of this process and its descendants. On
 a machine with idle cores it is next to nothing; where others use them, measured times are late by as much.
 What a hypervisor kept from the whole machine (the "steal" of /proc/stat, all cores together) comes on top.
+A machine that stands still for seconds may tell neither: but then the watch sleeps longer than it meant to.
 """
 import collections
 import os
@@ -12,6 +13,7 @@ import threading
 import time
 
 INTERVAL_S = 0.1
+PAUSE_S = 0.3
 KEPT_S = 60
 
 
@@ -49,6 +51,7 @@ class Watch(threading.Thread):
         self._lock = threading.Lock()
         self._seen, self._total_ns = {"stolen": stolen_ns()}, 0
         self._samples = collections.deque([(time.monotonic(), 0)], maxlen=int(KEPT_S / INTERVAL_S))
+        self._due = time.monotonic() + INTERVAL_S
 
     def _add(self, who, waited_ns):
         self._total_ns += max(0, waited_ns - self._seen.get(who, 0))
@@ -56,12 +59,16 @@ class Watch(threading.Thread):
 
     def sample(self):
         with self._lock:
+            before, late = self._total_ns, time.monotonic() - self._due
             self._add("stolen", stolen_ns())
             for thread, path in family(os.getpid()):
                 fields = read(path + "/schedstat").split()
                 if len(fields) == 3:
                     self._add(thread, int(fields[1]))
             now = time.monotonic()
+            if late > PAUSE_S:
+                self._total_ns = max(self._total_ns, before + int(late * 1e9))
+            self._due = max(self._due, now)
             if len(self._samples) > 1 and now - self._samples[-2][0] < INTERVAL_S:
                 self._samples.pop()  # who asks often must not push out what is older
             self._samples.append((now, self._total_ns))
@@ -77,6 +84,7 @@ class Watch(threading.Thread):
     def run(self):
         while True:
             self.sample()
+            self._due = time.monotonic() + INTERVAL_S
             time.sleep(INTERVAL_S)
 
 
