@@ -154,7 +154,8 @@ static const struct schema_row timeouts_rows[] = {
 	  .doc = "a tunnel with one side closed" },
 	{ "clientHeaderMin", AS_DURATION(struct timeouts_config, client_header_min_ns),
 	  .preset = LIMIT_CLIENT_HEAD_MS * NS_PER_MS, .reload = RELOAD_ACCEPT,
-	  .doc = "a request head that has begun is complete within it, else 408; `0s` is off" },
+	  .doc = "a request head that has begun is complete within it, else 408, or in HTTP/2 GOAWAY; "
+		 "`0s` is off" },
 	{ "clientBodyStall", AS_DURATION(struct timeouts_config, client_body_stall_ns),
 	  .preset = LIMIT_CLIENT_STALL_MS * NS_PER_MS,
 	  .doc = "no byte of a request body, nor of the response behind its head, though the backend would "

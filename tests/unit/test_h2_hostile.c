@@ -228,8 +228,8 @@ static const char *const unspeakable[] = {
 	":method=CONNECT\n:protocol=websocket\n:scheme=http\n:authority=a\n:path=/\n", /* not offered */
 };
 
-/* What nghttp2 resets before it tells: no owner hears of these streams, and nothing of them stays. */
-TEST(a_malformed_request_is_reset_without_a_word)
+/* What nghttp2 resets before it tells: owners hear of it for their log, and nothing of it stays. */
+TEST(a_malformed_request_is_reset_before_its_owner_hears_of_it)
 {
 	for (size_t i = 0; i < ARRAY_LEN(unspeakable); i++) {
 		struct h2_stream *stream;
@@ -242,6 +242,12 @@ TEST(a_malformed_request_is_reset_without_a_word)
 			fail_msg("not reset:\n%s", unspeakable[i]);
 		stream = h2_session_next(raw.session);
 		assert_int_equal(stream->id, 3);
+		h2_stream_release(stream, H2_CANCEL);
+		stream = h2_session_next(raw.session);
+		assert_int_equal(stream->id, 1);
+		assert_true(stream->is_reset && stream->is_bad && !stream->is_reset_by_peer);
+		assert_int_not_equal(stream->head->bad, BAD_NONE);
+		assert_null(stream->head->next);
 		assert_null(h2_session_next(raw.session));
 		h2_stream_release(stream, H2_CANCEL);
 		assert_int_equal(raw.session->open_streams, 1);
@@ -254,12 +260,14 @@ SERVER(malformed_requests_leave_no_memory_behind)
 {
 	h2_raw_headers(&raw.in, 1, span_str(unspeakable[0]), RAW_END_STREAM);
 	assert_int_equal(h2_raw_turn(&raw), 0);
+	h2_stream_release(h2_session_next(raw.session), H2_CANCEL);
 	for (uint32_t i = 1; i < 40; i++) {
 		h2_raw_headers(&raw.in, 2 * i + 1, span_str(unspeakable[0]), RAW_END_STREAM);
 		mem_fail_nth(0);
 		assert_int_equal(h2_raw_feed(&raw), 0);
 		assert_true(mem_count() <= 3);
 		assert_int_equal(h2_session_output(raw.session, &raw.out, SIZE_MAX), 0);
+		h2_stream_release(h2_session_next(raw.session), H2_CANCEL);
 	}
 }
 

@@ -344,6 +344,28 @@ static int on_frame_received(nghttp2_session *library, const nghttp2_frame *fram
 	return 0;
 }
 
+/* ---- requests that never come to anything ---- */
+
+/* The client broke a rule before its owner heard of it. */
+static bool is_stillborn(const struct h2_session *session, const struct h2_stream *stream)
+{
+	return session->options.role == H2_SERVER && !stream->is_given && stream->head && !stream->news;
+}
+
+static void stillborn_take_head(struct h2_session *session, struct h2_stream *stream)
+{
+	struct h2_head *head = session->block;
+
+	if (!stream || session->options.role != H2_SERVER || stream != session->block_stream || !head ||
+	    head->kind != H2_HEAD_REQUEST)
+		return;
+	session->block = NULL;
+	session->block_stream = NULL;
+	if (head->bad == BAD_NONE)
+		head->bad = BAD_SECOND_READER;
+	stream->head = head;
+}
+
 static void end_sent(struct h2_stream *stream)
 {
 	stream->is_end_sent = true;
@@ -358,6 +380,18 @@ static void headers_sent(struct h2_stream *stream, const nghttp2_frame *frame)
 	stream->is_head_sent |= frame->headers.nvlen && first->namelen == 7 && first->value[0] != '1';
 	if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
 		end_sent(stream);
+}
+
+/* A request that nghttp2 refuses before it is complete: what is known of it is for the owner's log. */
+static int on_invalid_frame(nghttp2_session *library, const nghttp2_frame *frame, int error, void *context)
+{
+	struct h2_session *session = context;
+	struct h2_stream *stream = stream_of(library, frame->hd.stream_id);
+
+	(void)error;
+	if (frame->hd.type == NGHTTP2_HEADERS)
+		stillborn_take_head(session, stream);
+	return 0;
 }
 
 /*
@@ -377,6 +411,9 @@ static void reset_sent(nghttp2_session *library, struct h2_session *session, con
 	if (!stream)
 		return;
 	stream->is_bad = true;
+	stillborn_take_head(session, stream);
+	if (is_stillborn(session, stream))
+		h2_stream_tell(stream, H2_NEWS_HEAD);
 	h2_stream_note_reset(stream, frame->rst_stream.error_code);
 }
 
@@ -461,6 +498,7 @@ int h2_callbacks_new(nghttp2_session_callbacks **ret_callbacks)
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
 	nghttp2_session_callbacks_set_send_data_callback(callbacks, on_send_data);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_received);
+	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
 	nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_sent);
 	nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
 	*ret_callbacks = callbacks;

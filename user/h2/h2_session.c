@@ -151,7 +151,7 @@ void h2_session_free(struct h2_session *session)
 	hg_free(session);
 }
 
-static void session_fail(struct h2_session *session, uint32_t code)
+void h2_session_fail(struct h2_session *session, uint32_t code)
 {
 	session->is_failed = true;
 	session->error_code = code;
@@ -175,7 +175,7 @@ static void session_judge(struct h2_session *session)
 	    session->flood_kind == H2_FLOOD_NONE)
 		session->flood_kind = H2_FLOOD_QUEUE;
 	if (!session->is_failed && session->flood_kind != H2_FLOOD_NONE)
-		session_fail(session, H2_ENHANCE_YOUR_CALM);
+		h2_session_fail(session, H2_ENHANCE_YOUR_CALM);
 }
 
 /* ---- bytes out ---- */
@@ -291,10 +291,10 @@ static void session_judge_past(struct h2_session *session, const struct h2_frame
 	case H2_PAST_FINE:
 		break;
 	case H2_PAST_SKIPPED:
-		session_fail(session, H2_PROTOCOL_ERROR);
+		h2_session_fail(session, H2_PROTOCOL_ERROR);
 		break;
 	case H2_PAST_ENDED:
-		session_fail(session, H2_STREAM_CLOSED);
+		h2_session_fail(session, H2_STREAM_CLOSED);
 		break;
 	case H2_PAST_RESET:
 		session->after_reset_id = (int32_t)frame->stream_id;
@@ -313,7 +313,7 @@ static size_t session_watch(struct h2_session *session, struct span slice)
 
 		session->frames++;
 		if (h2_frame_is_misplaced(&frame))
-			session_fail(session, H2_PROTOCOL_ERROR);
+			h2_session_fail(session, H2_PROTOCOL_ERROR);
 		else if (session->options.role == H2_SERVER)
 			session_judge_past(session, &frame);
 		if (kind != H2_FLOOD_NONE)
@@ -335,7 +335,7 @@ static int session_refuse(struct h2_session *session, ssize_t result)
 		session->flood_kind = H2_FLOOD_QUEUE;
 	if (session->flood_kind == H2_FLOOD_NONE && result == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
 		session->flood_kind = H2_FLOOD_CONTINUATION;
-	session_fail(session,
+	h2_session_fail(session,
 		     result == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? H2_PROTOCOL_ERROR : H2_ENHANCE_YOUR_CALM);
 	return 0;
 }
@@ -417,6 +417,13 @@ struct h2_stream *h2_session_next(struct h2_session *session)
 	if (stream)
 		stream->is_given = true;
 	return stream;
+}
+
+uint64_t h2_session_open_section(const struct h2_session *session)
+{
+	bool is_open = session->past.is_in_section || h2_watch_is_in_head(&session->watch);
+
+	return is_open ? (uint64_t)session->watch.heads + 1 : 0;
 }
 
 uint64_t h2_session_frames(const struct h2_session *session)

@@ -95,7 +95,11 @@ struct h2_stream {
 	bool is_reset; /* no byte goes either way any more: by the peer, by us, or with the session */
 	bool is_reset_by_peer;
 	bool is_unseen; /* client: the peer has not processed it (GOAWAY, REFUSED_STREAM, never sent) */
-	bool is_bad; /* the peer broke HTTP on this stream: head->bad, or a body that is not as announced */
+	/*
+	 * The peer broke HTTP on this stream: head->bad, or a body that is not as announced. A server hears
+	 * of requests that nghttp2 refuses, too, with what is known of the head, and is_reset.
+	 */
+	bool is_bad;
 	uint32_t error_code; /* of the reset */
 	/* for the session */
 	bool is_given; /* its owner knows it */
@@ -141,6 +145,13 @@ enum h2_flood_kind h2_session_flood(const struct h2_session *session);
  * come here first with H2_NEWS_HEAD, and the caller becomes their owner.
  */
 struct h2_stream *h2_session_next(struct h2_session *session);
+/*
+ * Server: the number of the header section that has begun and is not complete, the preface among them; 0:
+ * none.
+ */
+uint64_t h2_session_open_section(const struct h2_session *session);
+/* Ends it as if the peer had broken the protocol: GOAWAY with this code, failure -EPROTO. */
+void h2_session_fail(struct h2_session *session, uint32_t code);
 uint64_t h2_session_frames(const struct h2_session *session); /* received so far */
 uint64_t h2_session_written(const struct h2_session *session); /* payload that its streams took, in all */
 /* Any stream that was not released yet, news or not; NULL: none. */

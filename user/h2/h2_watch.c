@@ -27,7 +27,7 @@ enum frame_type {
 
 void h2_watch_init(struct h2_watch *watch, bool preface)
 {
-	*watch = (struct h2_watch){ .skip = preface ? PREFACE_BYTES : 0 };
+	*watch = (struct h2_watch){ .skip = preface ? PREFACE_BYTES : 0, .is_head = preface };
 }
 
 static uint32_t frame_length(const uint8_t *head)
@@ -72,6 +72,8 @@ bool h2_watch_next(struct h2_watch *watch, struct span *rest, struct h2_frame *r
 		*ret_frame = frame_of(watch->head, watch->head_bytes);
 		watch->skip = ret_frame->length - (watch->head_bytes - HEAD_BYTES);
 		watch->head_bytes = 0;
+		watch->is_head = ret_frame->type == FRAME_HEADERS || ret_frame->type == FRAME_CONTINUATION;
+		watch->heads += ret_frame->type == FRAME_HEADERS;
 		return true;
 	}
 	return false;

@@ -25,12 +25,19 @@ struct h2_watch {
 	uint8_t head[10]; /* RFC 9113 4.1, and Pad Length */
 	uint8_t head_bytes; /* of it, read so far */
 	uint32_t skip; /* bytes until the next frame header */
+	uint32_t heads; /* HEADERS frames begun */
+	bool is_head; /* what is skipped is of a header section, or the preface */
 };
 
 /* `preface`: a client's connection preface comes first. */
 void h2_watch_init(struct h2_watch *watch, bool preface);
 /* Cuts bytes off *rest up to and with the next frame header. False when *rest was used up without one. */
 bool h2_watch_next(struct h2_watch *watch, struct span *rest, struct h2_frame *ret_frame);
+/* A frame of a header section has begun and is not complete, or the preface. */
+static inline bool h2_watch_is_in_head(const struct h2_watch *watch)
+{
+	return watch->is_head && watch->skip;
+}
 /* What a received frame has to do with others; whether it was due is the session's to know. */
 enum h2_answer {
 	H2_ANSWER_NONE,

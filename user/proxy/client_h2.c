@@ -3,8 +3,10 @@
 
 #include "user/base/limits.h"
 #include "user/base/mem.h"
+#include "user/net/io.h"
 #include "user/net/socket.h"
 #include "user/proxy/front.h"
+#include "user/proxy/history.h"
 #include "user/proxy/room.h"
 #include "user/proxy/stream.h"
 #include "user/upstream/upstream_h2.h"
@@ -26,9 +28,13 @@ static void client_h2_begin_idle(struct client *client)
 
 uint64_t client_h2_due_ms(const struct client_h2 *h2)
 {
+	uint64_t at_ms = h2->stream_count ? 0 : h2->idle_deadline_ms;
+
 	if (h2->is_announced && !h2->is_refusing)
-		return h2->refuse_ms;
-	return h2->stream_count ? 0 : h2->idle_deadline_ms;
+		at_ms = h2->refuse_ms;
+	if (h2->head_deadline_ms && (!at_ms || h2->head_deadline_ms < at_ms))
+		at_ms = h2->head_deadline_ms;
+	return at_ms;
 }
 
 bool client_h2_is_reading(struct client *client)
@@ -84,10 +90,33 @@ void client_h2_end(struct client *client, enum end_reason reason)
 	client_arm(client);
 }
 
+/* The rest may have come in this turn, whose event is still to be delivered. */
+static bool client_h2_is_head_late(struct client *client, uint64_t now_ms)
+{
+	struct client_h2 *h2 = client->h2;
+	uint64_t section = h2->open_section;
+
+	if (!h2->head_deadline_ms || now_ms < h2->head_deadline_ms)
+		return false;
+	if (io_peek(conn_fd(&client->conn)) > 0) {
+		client->conn.can_read = true;
+		h2_link_run(&h2->link);
+	}
+	return !h2->link.is_ended && h2->open_section == section;
+}
+
 void client_h2_on_timer(struct client *client, uint64_t now_ms)
 {
 	struct client_h2 *h2 = client->h2;
 
+	/* Nothing else can come on this connection before the section is complete: it ends as a whole. */
+	if (client_h2_is_head_late(client, now_ms)) {
+		h2->is_head_late = true;
+		h2_link_fail(&h2->link, H2_ENHANCE_YOUR_CALM);
+		return;
+	}
+	if (client->state != CLIENT_H2)
+		return;
 	if (h2->is_announced && !h2->is_refusing && now_ms >= h2->refuse_ms) {
 		client_h2_refuse(client);
 	} else if (h2->stream_count == 0 && h2->idle_deadline_ms && now_ms >= h2->idle_deadline_ms) {
@@ -172,7 +201,16 @@ static void client_h2_on_fed(struct h2_link *link)
 {
 	struct client_h2 *h2 = container_of(link, struct client_h2, link);
 	uint64_t pings = h2_session_pings(link->session);
+	uint64_t section = h2_session_open_section(link->session);
 
+	if (section != h2->open_section) {
+		h2->open_section = section;
+		h2->head_deadline_ms = 0;
+		if (section && h2->head_timeout_ms) {
+			h2->head_deadline_ms = proxy_now_ms(h2->client->proxy) + h2->head_timeout_ms;
+			client_arm(h2->client);
+		}
+	}
 	/* While it ends, the deadline is another one. The timer finds out when it fires. */
 	if (pings == h2->seen_pings || h2->is_refusing)
 		return;
@@ -194,7 +232,7 @@ static enum end_reason client_h2_reason(const struct client *client, enum h2_lin
 	case H2_LINK_ERROR:
 		return is_silent ? END_USER_TIMEOUT : END_CLIENT_RST;
 	case H2_LINK_PROTOCOL:
-		return END_REQUEST_BAD;
+		return client->h2->is_head_late ? END_HEAD_TIMEOUT : END_REQUEST_BAD;
 	case H2_LINK_FLOOD:
 		return END_H2_FLOOD;
 	case H2_LINK_PING:
@@ -223,6 +261,24 @@ void client_h2_finish_streams(struct client *client, enum end_reason reason)
 	}
 }
 
+/* No stream says in the log what became of the connection. */
+static void client_h2_log(struct client *client, enum end_reason reason)
+{
+	struct proxy *proxy = client->proxy;
+	struct stream_record record = {
+		.id = stream_history_next_id(proxy->history),
+		.source = span_of(client->source, client->source_len),
+		.protocol = SPAN("http"),
+		.version = SPAN("HTTP/2.0"),
+		.reason = reason,
+	};
+
+	if (client->bind->bind)
+		record.bind = client->bind->bind->key;
+	stream_history_add(proxy->history, &record, proxy_wall_us(proxy));
+	proxy_log(proxy, proxy->lease, &record);
+}
+
 static void client_h2_on_end(struct h2_link *link, enum h2_link_end end)
 {
 	struct client_h2 *h2 = container_of(link, struct client_h2, link);
@@ -230,6 +286,8 @@ static void client_h2_on_end(struct h2_link *link, enum h2_link_end end)
 	enum end_reason reason = client_h2_reason(client, end);
 	bool had_streams = h2->stream_count != 0;
 
+	if ((end == H2_LINK_PROTOCOL || end == H2_LINK_FLOOD) && !had_streams)
+		client_h2_log(client, reason);
 	if (end == H2_LINK_PROTOCOL)
 		counter_add(client->proxy->counters, COUNTER_BAD_REQUESTS, 1);
 	if (end == H2_LINK_FLOOD)
@@ -270,6 +328,8 @@ void client_h2_start(struct client *client, struct span head)
 	h2->client = client;
 	h2->max_streams = settings.max_streams;
 	h2->idle_timeout_ms = ns_to_ms(client->proxy->lease->snapshot->config.http2.idle_ns);
+	h2->head_timeout_ms =
+		ns_to_ms(client->proxy->lease->snapshot->config.timeouts.client_header_min_ns);
 	h2->link.on_fed = client_h2_on_fed;
 	h2->link.on_news = client_h2_on_news;
 	h2->link.on_end = client_h2_on_end;

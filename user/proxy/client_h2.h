@@ -24,6 +24,10 @@ struct client_h2 {
 	uint64_t refuse_ms;
 	uint64_t idle_timeout_ms; /* 0: off */
 	uint64_t idle_deadline_ms; /* without streams; 0: none */
+	uint64_t head_timeout_ms; /* 0: off */
+	uint64_t head_deadline_ms; /* of the header section that has begun; 0: none */
+	uint64_t open_section; /* its number */
+	bool is_head_late;
 	uint64_t seen_pings;
 	uint64_t acked_bytes; /* at the last look, while the connection ends */
 };

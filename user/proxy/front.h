@@ -32,7 +32,10 @@ struct front {
 	int (*send_reply)(struct stream *stream, struct reply *reply);
 	/* Goes on sending a reply: 1 when all of it is out, 0: call again, or the error. */
 	int (*flush)(struct stream *stream);
-	/* 0, or the error of a client that is gone. A FIN is none. */
+	/*
+	 * 0, or the error of a client that is gone. A FIN is none. -EPROTO: of HTTP/2, the stream was reset
+	 * because the client broke a rule on it.
+	 */
 	int (*check)(struct stream *stream);
 	/* It sends nothing more: a FIN. It may still read. */
 	bool (*has_closed)(const struct stream *stream);

@@ -53,6 +53,12 @@ static enum http_bad front_h2_parse(struct stream *stream)
 	return !bad && protocol.len ? front_h2_make_upgrade(stream, protocol) : bad;
 }
 
+/* Reset because the client broke a rule on it, and not by the client. */
+static bool front_h2_was_refused(const struct h2_stream *h2_stream)
+{
+	return h2_stream->is_reset && h2_stream->is_bad && !h2_stream->is_reset_by_peer;
+}
+
 void front_h2_begin(struct client *client, struct h2_stream *h2_stream)
 {
 	struct stream *stream = stream_create(client, &front_h2, false);
@@ -70,7 +76,7 @@ void front_h2_begin(struct client *client, struct h2_stream *h2_stream)
 	CHECK(stream->exchange->front_head);
 	bad = front_h2_parse(stream);
 	/* Opened and reset at once: no backend hears of it. */
-	if (h2_stream->is_reset)
+	if (h2_stream->is_reset && !front_h2_was_refused(h2_stream))
 		stream_finish(stream, END_CLIENT_RST, STREAM_END_RESET);
 	else
 		stream_run(stream, bad ? response_bad_request(stream, bad) : STEP_ROUTE);
@@ -170,7 +176,9 @@ static int front_h2_check(struct stream *stream)
 	const struct h2_stream *h2_stream = stream->front_h2;
 	bool is_complete = h2_stream->is_end_sent && h2_stream->has_end;
 
-	return h2_stream->is_reset && !is_complete ? -ECONNRESET : 0;
+	if (!h2_stream->is_reset || is_complete)
+		return 0;
+	return front_h2_was_refused(h2_stream) ? -EPROTO : -ECONNRESET;
 }
 
 /* The end of a request is no sign of anything here; a client that leaves resets its streams. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/proxy/response.h"
 
+#include <errno.h>
+
 #include "policy/headers.h"
 #include "user/base/text.h"
 #include "user/base/limits.h"
@@ -298,8 +300,9 @@ enum stream_step response_bad_request(struct stream *stream, enum http_bad bad)
 	counter_add(stream->proxy->counters, COUNTER_BAD_REQUESTS, 1);
 	stream->exchange->error = span_str(http_bad_text(bad));
 	stream->close_client = true;
-	if (stream->head_sent) {
-		stream_finish(stream, END_REQUEST_BAD, STREAM_END_RESET);
+	if (stream->head_sent || stream->front->check(stream) == -EPROTO) {
+		stream_finish(stream, stream->head_sent ? END_REQUEST_BAD : response_bad_reason(status),
+			      STREAM_END_RESET);
 		return STEP_WAIT;
 	}
 	response_drop_attempt(stream);

@@ -32,7 +32,10 @@ enum stream_step response_local(struct stream *stream, uint16_t status, struct s
 				struct span location);
 /* TRACE that ends here: what came, without what is secret (RFC 9110 9.3.8). */
 enum stream_step response_trace(struct stream *stream);
-/* The request broke HTTP: an empty answer with the status of `bad`, and the connection closes. */
+/*
+ * The request broke HTTP: an empty answer with the status of `bad`, and the connection closes. No answer on a
+ * stream of HTTP/2 that was reset for it.
+ */
 enum stream_step response_bad_request(struct stream *stream, enum http_bad bad);
 /* In REPLY: goes on sending; ends the stream when all is out. */
 void response_flush_reply(struct stream *stream);

@@ -210,7 +210,9 @@ void stream_offer_near(struct stream *stream, struct relay *relay)
 /* A client that has its whole answer may take back what is left of its request. */
 static enum end_reason stream_client_reason(const struct stream *stream, int error)
 {
-	return stream->front->has_answer(stream) ? stream->reason : conn_end_reason(error, END_CLIENT_RST);
+	if (stream->front->has_answer(stream))
+		return stream->reason;
+	return error == -EPROTO ? END_REQUEST_BAD : conn_end_reason(error, END_CLIENT_RST);
 }
 
 /* True when the request body's direction ended the stream. */

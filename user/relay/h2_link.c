@@ -79,6 +79,15 @@ void h2_link_push(struct h2_link *link)
 		(void)link_send(link);
 }
 
+void h2_link_fail(struct h2_link *link, uint32_t code)
+{
+	if (link->is_ended)
+		return;
+	h2_session_fail(link->session, code);
+	h2_link_push(link);
+	link_end(link, link_end_of_session(link));
+}
+
 static bool link_is_over(const struct h2_link *link)
 {
 	if (conn_has_output(link->conn))

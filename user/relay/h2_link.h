@@ -60,6 +60,8 @@ void h2_link_run(struct h2_link *link);
  * wait, while they are in the processor's cache.
  */
 void h2_link_touch(struct h2_link *link);
+/* The peer is not worth more: GOAWAY with this code, and the end, H2_LINK_PROTOCOL. */
+void h2_link_fail(struct h2_link *link, uint32_t code);
 /* Sends what the socket takes, now: before a close. */
 void h2_link_push(struct h2_link *link);
 /* No more callbacks; what the session holds stays until h2_link_done(). Idempotent. */
