@@ -63,6 +63,19 @@ int socket_set_urgent_inline(int fd)
 	return setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on)) ? -errno : 0;
 }
 
+void socket_acknowledge(int fd)
+{
+	(void)set_option(fd, IPPROTO_TCP, TCP_QUICKACK, 1);
+}
+
+unsigned int socket_segment_bytes(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) ? 0 : info.tcpi_rcv_mss;
+}
+
 int socket_set_keepalive(int fd, const struct socket_keepalive *keepalive)
 {
 	int error;

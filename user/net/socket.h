@@ -45,6 +45,10 @@ int socket_set_nodelay(int fd);
  * 6093 3.3). Accepted sockets inherit it. 0, also for Unix sockets, or -errno.
  */
 int socket_set_urgent_inline(int fd);
+/* An acknowledgement that TCP puts off (40 ms, RFC 1122 4.2.3.2) goes out now, when all was read. */
+void socket_acknowledge(int fd);
+/* The longest segment that has come so far, or 0: not known, or a Unix socket. */
+unsigned int socket_segment_bytes(int fd);
 /* NULL: leave everything alone. 0 (also for Unix sockets) or -errno; earlier options stay set on failure. */
 int socket_set_keepalive(int fd, const struct socket_keepalive *keepalive);
 

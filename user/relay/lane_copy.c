@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "user/base/limits.h"
+#include "user/net/socket.h"
 #include "user/relay/chunk_raw.h"
 #include "user/relay/relay_io.h"
 
@@ -24,6 +25,8 @@ struct copy_batch {
 
 /* Bytes this small wait for the payload that follows them: a head and its body leave in one call. */
 enum { COPY_JOIN_BYTES = 4096 };
+/* Behind less than this TCP does not wait for a second segment, or the sender for its acknowledgement. */
+enum { COPY_HURRY_BYTES = 16 * 1024 };
 
 static bool copy_sink_is_ready(struct relay *relay)
 {
@@ -231,6 +234,8 @@ static bool copy_move(struct relay *relay)
 			return false;
 		}
 		relay->probe_reads++;
+		if (relay_is_hurried(relay) && len >= COPY_HURRY_BYTES)
+			socket_acknowledge(conn_fd(source));
 		if (!copy_from_scratch(relay, span_of(relay->shared->scratch, (size_t)len)) ||
 		    !copy_sink_is_ready(relay))
 			return false;

@@ -6,6 +6,7 @@
 #include "user/base/mem.h"
 #include "user/base/units.h"
 #include "user/kernel/common/delivery.h"
+#include "user/net/socket.h"
 #include "user/relay/chunk_raw.h"
 #include "user/relay/gate_lane.h"
 #include "user/relay/relay_io.h"
@@ -25,6 +26,10 @@ enum {
 	SOCKMAP_PIECE_BYTES = 32 * 1024, /* larger pieces on average are bulk */
 	SOCKMAP_PIECE_MIN_BYTES = 24 * 1024, /* smaller ones in quick succession: the copy lane does */
 	SOCKMAP_PROBE_READS = 8,
+	SOCKMAP_LONE_PER_S = 60, /* pieces of one that waits for each acknowledgement: one large, one rest */
+	SOCKMAP_LONE_PIECES = 4,
+	SOCKMAP_LONE_TRIALS = 3,
+	SOCKMAP_LONE_SEGMENT_BYTES = 32 * 1024, /* of no network but this host */
 	SOCKMAP_REST_MS = 30, /* without a byte: makes room for bulk the other way */
 	SOCKMAP_LONG_REST_MS = 1000, /* ... and for any other pieces */
 };
@@ -143,6 +148,28 @@ static void sockmap_ask_to_leave(struct relay_gate *gate)
 	gate_lane_arm(gate->relay->shared->gate);
 }
 
+/*
+ * Few pieces and large ones, on a path where that is no matter of its speed, for a target that takes them:
+ * see enum relay_hurry.
+ */
+static bool sockmap_is_put_off(const struct relay *relay, uint64_t pieces, uint64_t bytes, uint64_t pauses)
+{
+	return pauses == 0 && relay->hurry_trials < SOCKMAP_LONE_TRIALS && pieces >= SOCKMAP_LONE_PIECES &&
+	       relay->gate->pieces_per_s <= SOCKMAP_LONE_PER_S && bytes / pieces >= SOCKMAP_PIECE_MIN_BYTES &&
+	       socket_segment_bytes(conn_fd(relay->source)) >= SOCKMAP_LONE_SEGMENT_BYTES;
+}
+
+/* In the copy lane, after such a time in the kernel lane. False: it stays there. */
+static bool sockmap_is_in_no_hurry(struct relay *relay, struct pace pace)
+{
+	if (relay->hurry == HURRY_TRIAL && pace.is_seasoned) {
+		relay->hurry = pace.reads_per_s > SOCKMAP_LONE_PER_S ? HURRY_ON : HURRY_NO;
+		if (relay->hurry == HURRY_NO)
+			relay->hurry_trials++;
+	}
+	return !relay_is_hurried(relay);
+}
+
 static void lane_sockmap_refresh(struct relay *relay)
 {
 	struct gate_direction_stats stats;
@@ -182,6 +209,7 @@ bool lane_sockmap_judge(struct list *pace, uint64_t elapsed_ms)
 	struct gate_direction_stats stats = gate_direction_stats(&relay->gate->direction);
 	uint64_t pieces = stats.redirected_pieces - relay->gate->pace_pieces;
 	uint64_t bytes = stats.redirected_bytes - relay->gate->pace_bytes;
+	uint64_t pauses = stats.pauses - relay->gate->pace_pauses;
 	uint64_t age_ms;
 
 	age_ms = loop_now_ms(relay->source->loop) - relay->gate->entered_ms;
@@ -191,12 +219,18 @@ bool lane_sockmap_judge(struct list *pace, uint64_t elapsed_ms)
 	relay->gate->pieces_per_s = pieces * 1000 / elapsed_ms;
 	relay->gate->pace_pieces = stats.redirected_pieces;
 	relay->gate->pace_bytes = stats.redirected_bytes;
+	relay->gate->pace_pauses = stats.pauses;
 	if (pieces == 0)
 		return false;
 	sockmap_account(relay);
 	if (relay->gate_is_adaptive && relay->gate->pieces_per_s >= SOCKMAP_SLOW_PER_S &&
 	    bytes / pieces < SOCKMAP_PIECE_MIN_BYTES)
 		sockmap_ask_to_leave(relay->gate);
+	if (relay->gate_is_adaptive && relay->gate->is_judged &&
+	    sockmap_is_put_off(relay, pieces, bytes, pauses)) {
+		relay->hurry = HURRY_TRIAL;
+		sockmap_ask_to_leave(relay->gate);
+	}
 	return true;
 }
 
@@ -285,6 +319,8 @@ static enum lane_answer lane_sockmap_enter(struct relay *relay)
 
 	now_ms = loop_now_ms(relay->source->loop);
 	pace = sockmap_pace(relay, now_ms);
+	if (!sockmap_is_in_no_hurry(relay, pace))
+		return LANE_NO;
 	/* As long as an attempt may be repeated, user space has to see what it would repeat. */
 	if ((relay->replay && !relay->replay->is_lost) || buf_len(&relay->source->in) ||
 	    conn_has_output(relay->sink) || relay->pipe.held_bytes || !sockmap_is_aligned(relay) ||
@@ -343,6 +379,8 @@ static void sockmap_return(struct relay *relay)
 	list_remove(&relay->gate->pace);
 	relay->lane = &lane_copy;
 	sockmap_probe_begin(relay, loop_now_ms(relay->source->loop));
+	if (relay_is_hurried(relay))
+		socket_acknowledge(conn_fd(relay->source));
 	sockmap_mask_both(relay);
 }
 

@@ -43,6 +43,17 @@ enum relay_encoding {
 	ENCODE_CHUNKED,
 };
 
+/*
+ * A sender whose SO_SNDBUF one segment fills waits for each acknowledgement, and TCP puts that off in the
+ * hope of a second segment: 64 KiB in 44 ms, where a segment is as long, on loopback. In the kernel lane
+ * nobody is there to hurry it; so a direction that looks like that is tried in the copy lane, which does.
+ */
+enum relay_hurry {
+	HURRY_NO,
+	HURRY_TRIAL,
+	HURRY_ON, /* for good: it became faster */
+};
+
 struct relay;
 
 /* Where bytes come from or go to: exactly one of the two. Both borrowed from the stream's sides. */
@@ -120,6 +131,7 @@ struct relay_gate {
 	struct list pace; /* among the directions of the kernel lane whose pace is watched (gate_lane.h) */
 	uint64_t pace_pieces; /* redirected, at the last look */
 	uint64_t pace_bytes;
+	uint64_t pace_pauses;
 	uint64_t entered_ms;
 	uint64_t pieces_per_s; /* until the last look, from the one before or from entered_ms on */
 	bool is_judged; /* it was watched for long enough then */
@@ -154,6 +166,8 @@ struct relay {
 	bool direct_allowed : 1;
 	uint8_t near_looks : 4; /* left; 0: nothing of this host is to be found, or not allowed */
 	bool was_in_kernel; /* bytes may have left that user space never saw: no replay */
+	enum relay_hurry hurry : 4; /* acknowledgements of what the copy lane reads */
+	uint8_t hurry_trials : 4; /* in vain: that is how its sender sends */
 	uint8_t chunk_raw; /* the sink is inside of a chunk line or chunk that came through the kernel */
 	struct body_decoder decoder;
 	struct pipe_splice pipe; /* taken from the pool by the pipe lane */
@@ -212,6 +226,10 @@ void relay_stop(struct relay *relay);
 static inline bool relay_is_finished(const struct relay *relay)
 {
 	return relay->state == RELAY_DONE || relay->state == RELAY_FAILED || relay->state == RELAY_OFF;
+}
+static inline bool relay_is_hurried(const struct relay *relay)
+{
+	return relay->hurry != HURRY_NO;
 }
 /* What broke the direction, -errno: of its source, or of its sink. */
 int relay_source_error(const struct relay *relay);
