@@ -369,8 +369,24 @@ static __always_inline enum near_reason target_has_room(const struct message *m)
 }
 
 /*
- * A receive buffer that its owner has chosen does not grow: what is put in there must leave room for the
- * window that TCP has announced, or TCP takes that back. Others grow with what comes (tcp_clamp_window).
+ * Above sysctl_mem[0] of the host TCP lets no receive buffer grow. Half of it, because what is queued now may
+ * stay for long.
+ */
+static __always_inline bool memory_is_short(const struct sock *sk)
+{
+	const struct proto *proto = BPF_CORE_READ(sk, __sk_common.skc_prot);
+	long allocated = 0, limit = 0;
+
+	bpf_probe_read_kernel(&allocated, sizeof(allocated), BPF_CORE_READ(proto, memory_allocated));
+	bpf_probe_read_kernel(&limit, sizeof(limit), BPF_CORE_READ(proto, sysctl_mem));
+	return allocated > limit >> 1;
+}
+
+/*
+ * A receive buffer that its owner has chosen does not grow, and none does while memory is short: what is put
+ * in there must leave room for the window that TCP has announced, or TCP takes that back, and drops what
+ * comes then, with its acknowledgements. A receiver that wants to send everything first would never read.
+ * Other buffers grow with what comes (tcp_clamp_window).
  */
 static __always_inline bool receiver_needs_window(const struct message *m, const struct tcp_sock *receiver,
 						  __s32 queued)
@@ -378,11 +394,11 @@ static __always_inline bool receiver_needs_window(const struct message *m, const
 	const struct sock *sk = &receiver->inet_conn.icsk_inet.sk;
 	__s32 announced;
 
-	if (!(BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & RECEIVE_BUFFER_LOCK))
-		return false;
 	announced = (__s32)(BPF_CORE_READ(receiver, rcv_wup) + BPF_CORE_READ(receiver, rcv_wnd) -
 			    BPF_CORE_READ(receiver, rcv_nxt));
-	return (__s64)queued + m->size + announced > BPF_CORE_READ(sk, sk_rcvbuf);
+	if ((__s64)queued + m->size + announced <= BPF_CORE_READ(sk, sk_rcvbuf))
+		return false;
+	return BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & RECEIVE_BUFFER_LOCK || memory_is_short(sk);
 }
 
 /*

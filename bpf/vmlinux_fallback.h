@@ -218,12 +218,20 @@ struct in6_addr {
 	} in6_u;
 };
 
+struct proto {
+	struct {
+		__s64 counter;
+	} *memory_allocated;
+	long *sysctl_mem;
+};
+
 struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
 	__be16 skc_dport;
 	__u16 skc_num;
 	unsigned short skc_family;
+	struct proto *skc_prot;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 	struct {
