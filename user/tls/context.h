@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/base/list.h"
+#include "user/tls/settings.h"
+#include "user/tls/ticket_keys.h"
+
+/*
+ * What one worker makes of settings: an SSL_CTX for each hash, made when it is first needed. Sessions hold what
+ * they use, so it may be forgotten at any time.
+ */
+struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
+
+enum { TLS_CONTEXT_BUCKETS = 64 };
+
+struct tls_worker {
+	struct list buckets[TLS_CONTEXT_BUCKETS];
+	struct ticket_keys tickets;
+	bool has_tickets;
+	uint64_t (*now_s)(void *context); /* of the tickets */
+	void *now_context;
+	/* ciphertext of one step, shared by all sessions of the worker; empty between steps */
+	char *scratch;
+};
+
+/* secret: of the process, the same for all workers. 0 or -errno. */
+int tls_worker_init(struct tls_worker *worker, const uint8_t secret[TICKET_SECRET_BYTES],
+		    uint64_t (*now_s)(void *context), void *now_context);
+/* Forgets all contexts: the configuration has changed. */
+void tls_worker_forget(struct tls_worker *worker);
+void tls_worker_done(struct tls_worker *worker);
+/* Borrowed until the next tls_worker_forget(). NULL: no memory. */
+struct ssl_ctx_st *tls_context_server(struct tls_worker *worker, const struct tls_server_settings *settings);
+struct ssl_ctx_st *tls_context_client(struct tls_worker *worker, const struct tls_client_settings *settings);
