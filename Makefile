@@ -109,7 +109,7 @@ $(error fuzzers need their own profile: make PROFILE=fuzz fuzzers)
 endif
 endif
 
-PKGS := libbpf libelf zlib libnghttp2 yaml-0.1 libcjson re2 simdjson
+PKGS := libbpf libelf zlib libnghttp2 yaml-0.1 libcjson re2 simdjson openssl
 DEB_libbpf     := libbpf-dev
 DEB_libelf     := libelf-dev
 DEB_zlib       := zlib1g-dev
@@ -118,6 +118,7 @@ DEB_yaml-0.1   := libyaml-dev
 DEB_libcjson   := libcjson-dev
 # Patterns come from users, values from strangers: an engine whose time is linear in the length of the value.
 DEB_re2        := libre2-dev
+DEB_openssl    := libssl-dev
 # JSON from strangers: checks UTF-8 and grammar in one pass, with bounded depth and memory, and says where values are.
 DEB_simdjson   := libsimdjson-dev
 DEB_cmocka     := libcmocka-dev

@@ -139,6 +139,11 @@ static void dump_listener_protocol(struct json_writer *w, enum listener_protocol
 		json_null(w, "TLS");
 		json_close(w);
 		return;
+	case PROTOCOL_HTTPS:
+		json_open_object(w, "protocol");
+		json_null(w, "HTTPS");
+		json_close(w);
+		return;
 	}
 }
 

@@ -9,6 +9,7 @@
 
 #include "config/model_frontend.h"
 #include "config/model_mcp.h"
+#include "config/model_tls.h"
 #include "user/base/arena.h"
 #include "user/base/span.h"
 #include "user/net/address.h"
@@ -261,6 +262,7 @@ struct backend_ref {
 	/* sealed by policy/effective */
 	const struct backend_http *http;	       /* may be NULL */
 	const struct backend_tcp *tcp;		       /* may be NULL */
+	const struct backend_tls *tls;		       /* NULL: plain text */
 	const struct health_policy *health;	       /* may be NULL */
 	enum backend_http_version http_version;	       /* that of `http`, else of the backend, else of gRPC */
 	const struct header_modifier *request_headers; /* may be NULL */
@@ -365,7 +367,8 @@ struct tcp_route {
 enum listener_protocol {
 	PROTOCOL_HTTP,
 	PROTOCOL_TCP,
-	PROTOCOL_TLS, /* passthrough by SNI */
+	PROTOCOL_TLS, /* by SNI: passed through, or, with `tls`, ended here for a TCP route */
+	PROTOCOL_HTTPS, /* ended here */
 };
 
 struct route_table;    /* policy/route.c: hosts and matches, sorted for look-up */
@@ -378,6 +381,7 @@ struct listener {
 	struct span listener_name;
 	struct span hostname; /* lower case; empty: any; "*.example.com" */
 	enum listener_protocol protocol;
+	struct listener_tls *tls; /* NULL: TLS is not ended here */
 	struct opt_u64 max_connections;
 	/*
 	 * Sealed: where listeners share the port and one of them has a policy of its own, the idle time of
@@ -398,7 +402,7 @@ struct listener {
 
 enum bind_protocol {
 	BIND_HTTP,
-	BIND_TLS,
+	BIND_TLS, /* listeners of HTTPS and TLS, chosen by SNI */
 	BIND_TCP,
 };
 
@@ -413,6 +417,7 @@ struct bind {
 	/* sealed by policy/effective: connection level, so the same for all listeners of the bind */
 	const struct frontend_http *http;	/* never NULL */
 	const struct frontend_tcp *tcp;		/* may be NULL: leave the kernel's keepalive alone */
+	const struct frontend_tls *tls;		/* may be NULL; what it says is in the listeners' settings */
 	const struct frontend_connect *connect; /* may be NULL: CONNECT_DENY */
 	struct listener_table *table;		/* sealed; in the arena */
 };

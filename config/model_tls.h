@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "config/model_frontend.h"
 #include "user/tls/settings.h"
 
 /* Part of config/model.h: TLS of listeners and to backends. */
 
 struct certificate_names; /* policy/certificate.h: host names to certificates */
+
+/* frontend tls: for listeners that do not say it themselves. */
+struct frontend_tls {
+	struct opt_duration handshake_timeout; /* unset: 15 s */
+	struct tls_params params;
+};
 
 /* A listener that ends TLS. */
 struct listener_tls {

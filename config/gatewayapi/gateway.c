@@ -46,6 +46,7 @@ static uint32_t kinds_of(enum listener_protocol protocol)
 {
 	switch (protocol) {
 	case PROTOCOL_HTTP:
+	case PROTOCOL_HTTPS:
 		return 1u << MANIFEST_HTTP_ROUTE | 1u << MANIFEST_GRPC_ROUTE;
 	case PROTOCOL_TCP:
 		return 1u << MANIFEST_TCP_ROUTE;
