@@ -15,6 +15,8 @@ struct tls_certificate {
 	struct span key; /* "RSA 2048", "EC prime256v1", "ED25519" */
 	struct span *name_list; /* subjectAltName: DNS names in lower case, addresses */
 	uint32_t name_count;
+	struct span *uri_list; /* subjectAltName: URIs */
+	uint32_t uri_count;
 	int64_t not_before_s; /* since the epoch */
 	int64_t not_after_s;
 };

@@ -6,24 +6,32 @@
 #include "user/tls/ticket_keys.h"
 
 /*
- * What one worker makes of settings: an SSL_CTX for each hash, made when it is first needed. Sessions hold what
- * they use, so it may be forgotten at any time.
+ * What one worker makes of settings: an SSL_CTX for each hash, made when it is first needed. Sessions hold
+ * what they use, so it may be forgotten at any time; the worker itself outlives its sessions.
  */
 struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
+struct evp_cipher_st; /* EVP_CIPHER */
+struct evp_md_st; /* EVP_MD */
 
 enum { TLS_CONTEXT_BUCKETS = 64 };
 
+/* All zero: none yet, which may be forgotten and ended. */
 struct tls_worker {
 	struct list buckets[TLS_CONTEXT_BUCKETS];
 	struct ticket_keys tickets;
+	bool is_started; /* the first context was asked for */
 	bool has_tickets;
 	uint64_t (*now_s)(void *context); /* of the tickets */
 	void *now_context;
-	/* ciphertext of one step, shared by all sessions of the worker; empty between steps */
-	char *scratch;
+	/* Fetched once: each look-up of the library's takes locks that all workers share. */
+	struct evp_cipher_st *ticket_cipher;
+	struct evp_md_st *sha256;
 };
 
-/* secret: of the process, the same for all workers. 0 or -errno. */
+/*
+ * secret: of the process, the same for all workers; the caller wipes it when all have it. now_s: since the
+ * start of the process. The library is not touched before the first context. 0 or -errno.
+ */
 int tls_worker_init(struct tls_worker *worker, const uint8_t secret[TICKET_SECRET_BYTES],
 		    uint64_t (*now_s)(void *context), void *now_context);
 /* Forgets all contexts: the configuration has changed. */

@@ -8,8 +8,8 @@
 
 /*
  * One TLS connection, without its socket: ciphertext that was received goes in with tls_feed(), what is to be
- * sent is taken out of tls_output(). After every call that may have written something (handshake, read, write,
- * close) the owner sends it.
+ * sent is taken out of tls_output(). After every call that may have written something (handshake, read,
+ * write, close) the owner sends it.
  */
 struct tls_session;
 
@@ -21,19 +21,19 @@ enum tls_failure {
 	TLS_FAIL_MEMORY,
 };
 
-/* Identities whose names fit, at most one a kind of key: the library takes the one that the client can use. */
+/* Identities whose names fit, one a kind of key at most: the library takes the one that the client can use. */
 enum { TLS_IDENTITIES_MAX = 4 };
 
 /* NULL: no memory. Settings are borrowed during the call, identities as well. */
 struct tls_session *tls_accept(struct tls_worker *worker, const struct tls_server_settings *settings,
 			       const struct tls_identity *const *identity_list, uint32_t identity_count);
-/* host: of the endpoint, where the settings have no hostname. resume: a session of the same endpoint, or NULL. */
 struct ssl_session_st; /* OpenSSL's SSL_SESSION */
+/* host: of the endpoint, where the settings have no hostname. resume: a session of the same endpoint or NULL */
 struct tls_session *tls_connect(struct tls_worker *worker, const struct tls_client_settings *settings,
 				struct span host, struct ssl_session_st *resume);
 void tls_session_free(struct tls_session *session);
 
-/* Borrowed until tls_rest() says what was not used of it. Everything fed before has been taken (tls_rest()). */
+/* Borrowed until tls_rest() says what was not used of it. All that was fed before has been taken or given back. */
 void tls_feed(struct tls_session *session, struct span received);
 struct span tls_rest(struct tls_session *session);
 /* Ciphertext to be sent; the owner consumes it. */
@@ -62,12 +62,14 @@ const char *tls_version_text(const struct tls_session *session); /* "TLSv1.3" */
 const char *tls_cipher_text(const struct tls_session *session);
 bool tls_is_resumed(const struct tls_session *session);
 /*
- * The peer's certificate, verified or (TLS_CLIENT_UNVERIFIED) not. -ENOENT: none; -ENOMEM. *ret_is_verified may be
- * NULL.
+ * The peer's certificate, verified or (TLS_CLIENT_UNVERIFIED) not. -ENOENT: none; -ENOMEM. *ret_is_verified
+ * may be NULL.
  */
 int tls_peer(const struct tls_session *session, struct arena *arena, struct tls_certificate *ret_certificate,
 	     bool *ret_is_verified);
 /* Client: called with each session that can be resumed; the callee takes the reference (SSL_SESSION_free). */
-void tls_on_ticket(struct tls_session *session, void (*on_ticket)(void *context, struct ssl_session_st *resume),
-		   void *context);
+void tls_on_ticket(struct tls_session *session,
+		   void (*on_ticket)(void *context, struct ssl_session_st *resume), void *context);
+/* TLS 1.3: a ticket that is used twice tells the network that two connections are of one client. */
+bool tls_resume_is_single_use(const struct ssl_session_st *resume);
 void tls_resume_free(struct ssl_session_st *resume);

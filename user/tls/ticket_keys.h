@@ -5,10 +5,10 @@
 #include <stdint.h>
 
 /*
- * Keys of session tickets (RFC 5077 4, RFC 8446 4.6.1). All workers begin with one secret of the process and go
- * on by themselves: the secret of a period is a one-way function of the one before (HKDF), which is overwritten.
- * So workers agree without a lock, a ticket of one is taken by all, and who reads the memory cannot open the
- * tickets of periods that are over.
+ * Keys of session tickets (RFC 5077 4, RFC 8446 4.6.1). All workers begin with one secret of the process and
+ * go on by themselves: the secret of a period is a one-way function of the one before (HKDF), which is
+ * overwritten. So workers agree without a lock, a ticket of one is taken by all, and who reads the memory
+ * cannot open the tickets of periods that are over.
  */
 enum {
 	TICKET_SECRET_BYTES = 32,
@@ -36,6 +36,6 @@ int ticket_keys_init(struct ticket_keys *keys, const uint8_t secret[TICKET_SECRE
 /* Brings them up to the period of now_s; does nothing within it. 0 or -errno (no ticket is given then). */
 int ticket_keys_advance(struct ticket_keys *keys, uint64_t now_s);
 /* The key of that name, or NULL. *ret_is_old: the client should get a new ticket. */
-const struct ticket_key *ticket_keys_find(const struct ticket_keys *keys, const uint8_t name[TICKET_NAME_BYTES],
-					  bool *ret_is_old);
+const struct ticket_key *ticket_keys_find(const struct ticket_keys *keys,
+					  const uint8_t name[TICKET_NAME_BYTES], bool *ret_is_old);
 void ticket_keys_wipe(struct ticket_keys *keys);

@@ -14,10 +14,11 @@ struct tls_trust {
 };
 
 /*
- * 0; -EINVAL: no certificate in the text, or one that is none, *fault says which; -ENOMEM. Several pieces of PEM are
- * one trust when they are joined.
+ * 0; -EINVAL: no certificate in the text, or one that is none, *fault says which; -ENOMEM. Several pieces of
+ * PEM are one trust when they are joined.
  */
-int tls_trust_load(struct span ca_pem, struct arena *arena, struct tls_trust **ret_trust, struct tls_fault *fault);
+int tls_trust_load(struct span ca_pem, struct arena *arena, struct tls_trust **ret_trust,
+		   struct tls_fault *fault);
 /* The authorities that the host believes (OpenSSL's default paths). -EINVAL: there are none. */
 int tls_trust_load_system(struct arena *arena, struct tls_trust **ret_trust, struct tls_fault *fault);
 void tls_trust_free(struct tls_trust *trust);
