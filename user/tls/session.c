@@ -237,6 +237,9 @@ void tls_session_free(struct tls_session *session)
 {
 	if (!session)
 		return;
+	/* A session whose connection was cut may be used again (RFC 8446 6.1); the library thinks not. */
+	if (session->ssl && session->failure == TLS_FAIL_NONE)
+		SSL_set_shutdown(session->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(session->ssl);
 	buf_done(&session->out);
 	hg_free(session->fault);

@@ -21,19 +21,19 @@ enum tls_failure {
 	TLS_FAIL_MEMORY,
 };
 
-/* Identities whose names fit, one a kind of key at most: the library takes the one that the client can use. */
+/* Whose names fit, one a kind of key at most: the library takes the one that the client can use. */
 enum { TLS_IDENTITIES_MAX = 4 };
 
 /* NULL: no memory. Settings are borrowed during the call, identities as well. */
 struct tls_session *tls_accept(struct tls_worker *worker, const struct tls_server_settings *settings,
 			       const struct tls_identity *const *identity_list, uint32_t identity_count);
 struct ssl_session_st; /* OpenSSL's SSL_SESSION */
-/* host: of the endpoint, where the settings have no hostname. resume: a session of the same endpoint or NULL */
+/* host: of the endpoint. resume: of an earlier connection to it, or NULL; one of another is left alone. */
 struct tls_session *tls_connect(struct tls_worker *worker, const struct tls_client_settings *settings,
 				struct span host, struct ssl_session_st *resume);
 void tls_session_free(struct tls_session *session);
 
-/* Borrowed until tls_rest() says what was not used of it. All that was fed before has been taken or given back. */
+/* Borrowed until tls_rest() says what was not used of it. What was fed before has been given back. */
 void tls_feed(struct tls_session *session, struct span received);
 struct span tls_rest(struct tls_session *session);
 /* Ciphertext to be sent; the owner consumes it. */
