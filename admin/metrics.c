@@ -36,6 +36,7 @@ struct totals {
 	uint64_t lane_bytes_out[LANE_COUNT];
 	struct histogram_totals upstream_connect;
 	struct histogram_totals request_processing;
+	struct histogram_totals tls_handshake;
 	uint64_t access_log_lines;
 	uint64_t access_log_dropped;
 };
@@ -57,6 +58,7 @@ static void collect_counters(const struct counters *c, struct totals *totals)
 	sum_up(totals->lane_bytes_out, c->lane_bytes_out, LANE_COUNT);
 	histogram_collect(&c->upstream_connect, &histogram_connect, &totals->upstream_connect);
 	histogram_collect(&c->request_processing, &histogram_processing, &totals->request_processing);
+	histogram_collect(&c->tls_handshake, &histogram_connect, &totals->tls_handshake);
 }
 
 static void collect(const struct admin_hooks *hooks, struct totals *totals)
@@ -145,6 +147,8 @@ static void add_histograms(const struct totals *totals, struct text *out)
 	prometheus_begin(out, METRIC_REQUEST_PROCESSING);
 	prometheus_histogram(out, METRIC_REQUEST_PROCESSING, NULL, &histogram_processing,
 			     &totals->request_processing);
+	prometheus_begin(out, METRIC_TLS_HANDSHAKE);
+	prometheus_histogram(out, METRIC_TLS_HANDSHAKE, NULL, &histogram_connect, &totals->tls_handshake);
 }
 
 /* ---- labelled series */

@@ -12,15 +12,16 @@
 enum { CERTIFICATE_KEYS = 4 };
 
 /*
- * Fills tls->names from the subjectAltNames of its identities. Nothing is built where there is no choice. 0 or
- * -ENOMEM.
+ * Fills tls->names from the subjectAltNames of its identities. Nothing is built where there is no choice. 0
+ * or -ENOMEM.
  */
 int certificate_names_build(struct listener_tls *tls, struct arena *arena);
 
 /*
  * The identities for a name, in the order of the configuration, one for each kind of key: those that have the
- * name itself, else those with the wildcard that stands for its first label (RFC 6125 6.4.3), else those that have
- * the names of the first one. Returns how many; 0: the listener has none. `sni` in any case, empty: not said.
+ * name itself, else those with the wildcard that stands for its first label (RFC 6125 6.4.3), else those that
+ * have the names of the first one. Returns how many; 0: the listener has none. `sni` in any case, empty: not
+ * said.
  */
 uint32_t certificate_choose(const struct listener_tls *tls, struct span sni,
 			    const struct tls_identity *ret_list[CERTIFICATE_KEYS]);

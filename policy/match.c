@@ -97,14 +97,14 @@ bool match_pseudo_is_known(struct span name)
 	return pseudo_of(name) != PSEUDO_NONE;
 }
 
-/* Of an absolute-form target; everything else came over a listener without TLS. */
+/* Of an absolute-form target, or of the connection. */
 static struct span scheme_of(const struct request_head *head)
 {
 	static const struct span http = { "http", 4 }, https = { "https", 5 };
 
 	if (head->target.len > 8 && span_eq_nocase(span_first(head->target, 8), SPAN("https://")))
 		return https;
-	return http;
+	return head->is_secure ? https : http;
 }
 
 static enum match_result match_full_path(const struct text_match *match, const struct request_head *head)

@@ -68,10 +68,12 @@ static const void *object_of_route(const struct route_policies *effective, enum 
 		return effective->direct;
 	case POLICY_FRONTEND_HTTP:
 	case POLICY_FRONTEND_TCP:
+	case POLICY_FRONTEND_TLS:
 	case POLICY_FRONTEND_CONNECT:
 	case POLICY_FRONTEND_ACCESS_LOG:
 	case POLICY_BACKEND_HTTP:
 	case POLICY_BACKEND_TCP:
+	case POLICY_BACKEND_TLS:
 	case POLICY_BACKEND_HEALTH:
 	case POLICY_KIND_COUNT:
 		break;

@@ -109,7 +109,12 @@ enum limits {
 	LIMIT_LINGER_BYTES = 16 * 1024 * 1024,
 	LIMIT_LINGER_MS = 2000,
 	LIMIT_REPLY_MS = 30000,	       /* a client that does not read an answer of ours is reset */
-	LIMIT_CLIENT_HELLO_MS = 15000, /* from accept to a complete TLS ClientHello */
+	/* From accept to the end of a TLS handshake, where tls.handshakeTimeout says nothing else. */
+	LIMIT_CLIENT_HELLO_MS = 15000,
+	LIMIT_TLS_HANDSHAKE_BYTES = 256 * 1024, /* of a peer; certificates of clients are a few KiB */
+	LIMIT_TLS_HANDSHAKES = 4096, /* under way in a worker; further ones are reset */
+	/* Steps of handshakes in a turn, a signature each at most: the others of the worker wait so long. */
+	LIMIT_TLS_TURN_STEPS = 4,
 
 	/* Events taken by one epoll_wait; the rest wait for the next turn. */
 	LIMIT_EPOLL_EVENTS = 256,

@@ -434,6 +434,8 @@ static int gateway_start_workers(struct gateway *gateway, struct snapshot *snaps
 			return -ENOMEM;
 		}
 	}
+	/* Each has its own, which forgets. */
+	tls_wipe(gateway->shared.ticket_secret, sizeof(gateway->shared.ticket_secret));
 	return 0;
 }
 

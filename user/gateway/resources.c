@@ -29,6 +29,10 @@ void resources_name(struct proxy_shared *shared)
 	uint64_t id = clock_wall_us() ^ (uint64_t)getpid() << 44;
 
 	(void)!getrandom(&id, sizeof(id), 0);
+	/* Without chance no ticket can be made, and none is safe. */
+	CHECK(getrandom(shared->ticket_secret, sizeof(shared->ticket_secret), 0) ==
+	      (ssize_t)sizeof(shared->ticket_secret));
+	shared->ticket_start_ms = clock_now_ns() / NS_PER_MS;
 	snprintf(shared->loop_id, sizeof(shared->loop_id), "headgate-%016llx",
 		 (unsigned long long)id);
 }

@@ -27,6 +27,7 @@ struct request_head {
 	struct span path; /* "/a/b": of origin-form or absolute-form; "*" for OPTIONS *; empty for CONNECT */
 	struct span query; /* without '?'; has_query tells "/a?" from "/a" */
 	bool has_query;
+	bool is_secure; /* came over TLS that was ended here */
 	struct span authority; /* Host, or the authority of an absolute-form target, RFC 9112 3.2.2 */
 	uint8_t version_minor; /* HTTP/1.x; 0 for HTTP/2 */
 	uint8_t version_major;

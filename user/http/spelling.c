@@ -34,9 +34,10 @@ bool spelling_is_claim(struct span name)
 		{ "forwarded", 9 },	     { "x-forwarded", 11 },	 { "x-forwarded-for", 15 },
 		{ "x-forwarded-proto", 17 }, { "x-forwarded-host", 16 }, { "x-forwarded-port", 16 },
 		{ "x-forwarded-server", 18 }, { "x-real-ip", 9 },	 { "x-retry-attempt", 15 },
+		{ "x-forwarded-client-cert", 23 },
 	};
 
-	if (name.len < 9 || name.len > 18)
+	if (name.len < 9 || name.len > 23)
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(claims); i++) {
 		if (is_read_as(name, claims[i]))

@@ -26,6 +26,7 @@ struct counters {
 	atomic_uint_fast64_t lane_bytes_out[LANE_COUNT];
 	struct histogram upstream_connect; /* seconds */
 	struct histogram request_processing;
+	struct histogram tls_handshake; /* seconds */
 };
 
 static inline void counter_add(struct counters *c, enum counter_id id, uint64_t n)

@@ -6,12 +6,11 @@
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/http/reply.h"
-#include "user/net/io.h"
-#include "user/net/sni.h"
 #include "user/net/socket.h"
 #include "user/proxy/admission.h"
 #include "user/proxy/client_h2.h"
 #include "user/proxy/client_peer.h"
+#include "user/proxy/client_tls.h"
 #include "user/proxy/front.h"
 #include "user/proxy/room.h"
 #include "user/relay/head_reader.h"
@@ -43,6 +42,7 @@ void client_arm(struct client *client)
 	case CLIENT_IDLE:
 	case CLIENT_READ_HEAD:
 	case CLIENT_READ_HELLO:
+	case CLIENT_HANDSHAKE:
 	case CLIENT_LINGER:
 		at_ms = client->deadline_ms;
 		break;
@@ -73,7 +73,7 @@ void client_set_state(struct client *client, enum client_state state)
 static void client_free(struct client *client)
 {
 	hg_free(client->http);
-	hg_free(client->sni);
+	client_tls_free(client->tls);
 	client_h2_free(client->h2);
 	proxy_bind_unref(client->bind);
 	slab_give(client->proxy->clients, client->handle);
@@ -166,6 +166,12 @@ static void client_start_h2(struct client *client, struct span head)
 		client_close(client, END_CONFIG_REMOVED, false);
 }
 
+/* Over TLS only what was agreed on (RFC 9113 3.2). */
+static bool client_may_speak_h2(const struct client *client)
+{
+	return !client_is_tls(client) || client->tls->is_h2;
+}
+
 enum { CLIENT_HEAD_BLOCK_BYTES = 2048 };
 
 /* The arena becomes the stream's. */
@@ -203,7 +209,8 @@ static void client_read_head(struct client *client)
 			     result == HEAD_READ_ERROR);
 		return;
 	}
-	if (result == HEAD_READ_DONE && client->requests == 0 && client_h2_is_preface(head)) {
+	if (result == HEAD_READ_DONE && client->requests == 0 && client_h2_is_preface(head) &&
+	    client_may_speak_h2(client)) {
 		client_start_h2(client, head);
 		arena_done(&arena);
 		return;
@@ -226,7 +233,7 @@ static void client_refuse_late_head(struct client *client)
 /* A byte may have come in this turn, whose event is still to be delivered. */
 static void client_on_idle(struct client *client)
 {
-	if (io_peek(conn_fd(&client->conn)) <= 0) {
+	if (!conn_has_unread(&client->conn)) {
 		client_close(client, END_KEEPALIVE_IDLE, false);
 		return;
 	}
@@ -242,7 +249,7 @@ void client_become_tunnel(struct client *client)
 	client->http = NULL;
 }
 
-static void client_open_tunnel(struct client *client, bool is_tls, struct span sni)
+void client_open_tunnel(struct client *client, bool is_tls, struct span sni)
 {
 	struct stream *stream;
 
@@ -261,40 +268,6 @@ static void client_open_tunnel(struct client *client, bool is_tls, struct span s
 	stream->close_client = true;
 	client_set_state(client, CLIENT_STREAM);
 	stream_run(stream, tunnel_open(stream, sni));
-}
-
-/* The hello stays in conn.in, byte for byte, and travels with the tunnel. */
-static void client_read_hello(struct client *client)
-{
-	struct conn *conn = &client->conn;
-
-	for (;;) {
-		enum sni_result result;
-		ssize_t len;
-
-		if (buf_reserve(&conn->in, 2048, LIMIT_CLIENT_HELLO_BYTES + LIMIT_READ_BYTES) < 0) {
-			client_close(client, END_LIMIT, true);
-			return;
-		}
-		len = conn_recv(conn, buf_tail(&conn->in), conn->in.size - conn->in.end);
-		if (len == -EAGAIN)
-			return;
-		if (len <= 0) {
-			client_close(client, len == 0 ? END_CLIENT_FIN : END_CLIENT_RST, len < 0);
-			return;
-		}
-		result = sni_feed(client->sni, span_of(buf_tail(&conn->in), (size_t)len));
-		buf_commit(&conn->in, (size_t)len);
-		if (result == SNI_MORE)
-			continue;
-		if (result == SNI_BAD)
-			client_close(client, END_REQUEST_BAD, true);
-		else
-			client_open_tunnel(client, true, sni_name(client->sni));
-		hg_free(client->sni);
-		client->sni = NULL;
-		return;
-	}
 }
 
 /* ------------------------------------------------------------------------------------ linger */
@@ -339,7 +312,10 @@ static void client_run(struct client *client)
 		client_read_head(client);
 		break;
 	case CLIENT_READ_HELLO:
-		client_read_hello(client);
+		client_tls_read_hello(client);
+		break;
+	case CLIENT_HANDSHAKE:
+		client_tls_go_on(client);
 		break;
 	case CLIENT_STREAM:
 		stream_on_client(client->stream);
@@ -400,7 +376,8 @@ static void client_on_timer(struct timer *timer, uint64_t now_ms)
 		client_refuse_late_head(client);
 		break;
 	case CLIENT_READ_HELLO:
-		client_close(client, END_CLIENT_HELLO_TIMEOUT, false);
+	case CLIENT_HANDSHAKE:
+		client_tls_on_timer(client);
 		break;
 	case CLIENT_LINGER:
 		if (client->h2 && client_h2_is_reading(client)) {
@@ -450,36 +427,34 @@ static struct client_http *client_http_create(const struct static_config *config
 	return http;
 }
 
+void client_begin_http(struct client *client, const struct bind *bind)
+{
+	client->http = client_http_create(&client->proxy->lease->snapshot->config, bind);
+	if (!client->http) {
+		client_close(client, END_INTERNAL, true);
+		return;
+	}
+	client->http->client = client;
+	list_init(&client->http->idle_node);
+	client_begin_idle(client);
+	/* Also from the state it is in at first. */
+	client->state = CLIENT_IDLE;
+	room_note(client);
+	client_arm(client);
+	client_read_head(client);
+}
+
 static void client_begin(struct client *client, const struct bind *bind)
 {
 	switch (bind->protocol) {
 	case BIND_HTTP:
-		client->http = client_http_create(&client->proxy->lease->snapshot->config, bind);
-		if (!client->http) {
-			client_close(client, END_INTERNAL, true);
-			return;
-		}
-		client->http->client = client;
-		list_init(&client->http->idle_node);
-		client_begin_idle(client);
-		room_note(client);
-		client_arm(client);
-		client_read_head(client);
+		client_begin_http(client, bind);
 		break;
 	case BIND_TCP:
 		client_open_tunnel(client, false, (struct span){ 0 });
 		break;
 	case BIND_TLS:
-		client->sni = hg_calloc(1, sizeof(*client->sni));
-		if (!client->sni) {
-			client_close(client, END_INTERNAL, true);
-			return;
-		}
-		sni_init(client->sni);
-		client->state = CLIENT_READ_HELLO;
-		client->deadline_ms = proxy_now_ms(client->proxy) + LIMIT_CLIENT_HELLO_MS;
-		client_arm(client);
-		client_read_hello(client);
+		client_tls_start(client);
 		break;
 	}
 }

@@ -6,6 +6,7 @@
 #include "user/proxy/proxy.h"
 
 struct client_h2;
+struct client_tls;
 struct stream;
 
 /*
@@ -52,7 +53,7 @@ struct client {
 	bool is_closed;
 	uint32_t linger_left; /* bytes */
 	uint32_t replay_bytes; /* of all its streams (struct replay) */
-	struct sni_parser *sni; /* owner; while reading a ClientHello */
+	struct client_tls *tls; /* owner; NULL: plain */
 	uint64_t deadline_ms; /* of the state, loop time; 0: none */
 	uint64_t requests;
 	uint64_t age_ms; /* when maxConnectionAge is over, loop time; 0: never, or it is */
@@ -65,6 +66,9 @@ bool client_state_allows(enum client_state from, enum client_state to);
 /* For the files that are part of a client: changes the state, and arms the timer of the state. */
 void client_set_state(struct client *client, enum client_state state);
 void client_arm(struct client *client);
+/* The same, for what a TLS handshake has let in: HTTP, or the bytes of a TCP or TLS route. */
+void client_begin_http(struct client *client, const struct bind *bind);
+void client_open_tunnel(struct client *client, bool is_tls, struct span sni);
 
 /* Takes a connection that was just accepted: counts it, refuses it past a limit, starts reading. Owns fd. */
 void client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer);

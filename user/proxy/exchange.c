@@ -11,7 +11,7 @@
 #include "user/http/hop.h"
 #include "user/http/path.h"
 #include "user/http/target.h"
-#include "user/proxy/client.h"
+#include "user/proxy/client_tls.h"
 #include "user/proxy/connect_tunnel.h"
 #include "user/proxy/delay.h"
 #include "user/proxy/mirror.h"
@@ -20,6 +20,23 @@
 static struct span exchange_loop_id(const struct stream *stream)
 {
 	return span_str(stream->proxy->shared->loop_id);
+}
+
+/* Of the client, or that it has none: what a client says itself is never passed on. */
+static int exchange_tell_certificate(struct stream *stream)
+{
+	struct span name = SPAN("x-forwarded-client-cert"), text = stream->client->tls->forwarded;
+	struct fields *fields = &stream->exchange->head.fields;
+
+	if (text.len)
+		return fields_set(fields, name, text);
+	fields_remove(fields, name);
+	return 0;
+}
+
+static struct span exchange_scheme(const struct stream *stream)
+{
+	return client_is_tls(stream->client) ? SPAN("https") : SPAN("http");
 }
 
 /*
@@ -33,7 +50,7 @@ static int exchange_forward_head(struct stream *stream)
 	struct forwarded_facts facts = {
 		.client_ip = span_of(stream->client->source + stream->client->peer_ip_at,
 				     stream->client->peer_ip_len),
-		.proto = SPAN("http"),
+		.proto = exchange_scheme(stream),
 		.is_trusted = stream->client->is_trusted,
 	};
 	/* A first lap leaves a trace: only what has one needs a mark, where that is not turned off. */
@@ -45,6 +62,8 @@ static int exchange_forward_head(struct stream *stream)
 		error = hop_add_lap(&stream->exchange->head.fields, exchange_loop_id(stream));
 	if (!error && config->forwarded == FORWARDED_APPEND)
 		error = hop_add_forwarded(&stream->exchange->head, &facts);
+	if (!error && stream->client->tls && stream->client->tls->forwards)
+		error = exchange_tell_certificate(stream);
 	if (!error && config->via)
 		error = hop_add_via(&stream->exchange->head.fields, stream->exchange->head.version_major,
 				    stream->exchange->head.version_minor);
@@ -55,8 +74,8 @@ static enum stream_step exchange_redirect(struct stream *stream, const struct re
 {
 	struct span location = { 0 };
 
-	if (headers_redirect(&stream->exchange->head, redirect, stream->exchange->match, SPAN("http"),
-			     &stream->exchange->arena, &location) < 0)
+	if (headers_redirect(&stream->exchange->head, redirect, stream->exchange->match,
+			     exchange_scheme(stream), &stream->exchange->arena, &location) < 0)
 		return response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
 	return response_local(stream, redirect->status, (struct span){ 0 }, location);
 }
@@ -205,6 +224,26 @@ static bool exchange_may_go_on(struct stream *stream, enum stream_step *ret_step
 	return false;
 }
 
+/* The listener of the request's host. False: *ret_step answers. */
+static bool exchange_take_listener(struct stream *stream, const struct bind *bind, enum stream_step *ret_step)
+{
+	const struct listener *listener = listener_find(bind, authority_host(stream->exchange->head.authority));
+
+	stream->exchange->head.is_secure = client_is_tls(stream->client);
+	if (!listener) {
+		*ret_step = response_error(stream, 404, SPAN("listener not found"), END_NO_ROUTE);
+		return false;
+	}
+	/* Another listener may ask for other certificates (RFC 9110 7.4). */
+	if (!client_tls_serves(stream->client, listener)) {
+		*ret_step = response_error(stream, 421, SPAN("this host needs a TLS connection of its own"),
+					   END_MISDIRECTED);
+		return false;
+	}
+	stream->listener = listener;
+	return true;
+}
+
 enum stream_step exchange_route(struct stream *stream)
 {
 	const struct bind *bind = stream->client->bind->bind;
@@ -217,10 +256,7 @@ enum stream_step exchange_route(struct stream *stream)
 		return STEP_WAIT;
 	if (!bind)
 		return response_error(stream, 404, SPAN("bind not found"), END_CONFIG_REMOVED);
-	stream->listener = listener_find(bind, authority_host(stream->exchange->head.authority));
-	if (!stream->listener)
-		return response_error(stream, 404, SPAN("listener not found"), END_NO_ROUTE);
-	if (!exchange_may_go_on(stream, &step))
+	if (!exchange_take_listener(stream, bind, &step) || !exchange_may_go_on(stream, &step))
 		return step;
 	if (hop_count_laps(&stream->exchange->head.fields, exchange_loop_id(stream)) >= LIMIT_LOOP_LAPS)
 		return response_error(stream, 508, SPAN("loop detected"), END_LOOP);

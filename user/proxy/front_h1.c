@@ -196,7 +196,7 @@ static bool front_h1_has_unread(const struct stream *stream)
 {
 	const struct conn *client = &stream->client->conn;
 
-	return buf_len(&client->in) || io_peek(conn_fd(client)) > 0;
+	return buf_len(&client->in) || conn_has_unread(client);
 }
 
 static struct relay_end front_h1_end(const struct stream *stream)

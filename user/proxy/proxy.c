@@ -34,6 +34,8 @@ void lease_unref(struct lease *lease)
 
 void proxy_adopt(struct proxy *proxy, struct lease *lease)
 {
+	/* What was made of the settings before it; sessions hold what they use. */
+	tls_worker_forget(&proxy->tls);
 	proxy->lease = lease;
 	proxy->pool.config = lease ? &lease->snapshot->config : NULL;
 }
@@ -42,6 +44,13 @@ void proxy_bind_unref(struct proxy_bind *bind)
 {
 	if (--bind->refs == 0)
 		hg_free(bind);
+}
+
+uint64_t proxy_ticket_s(void *context)
+{
+	const struct proxy *proxy = context;
+
+	return (loop_now_ms(proxy->loop) - proxy->shared->ticket_start_ms) / 1000;
 }
 
 /* Lines leave in batches: a wake-up for many, and none while nothing is logged. */

@@ -20,6 +20,7 @@
 #include "user/obs/trace.h"
 #include "user/relay/gate_lane.h"
 #include "user/relay/relay.h"
+#include "user/tls/context.h"
 #include "user/upstream/upstream_pool.h"
 
 /*
@@ -39,6 +40,12 @@ struct lease {
 struct proxy_shared {
 	atomic_uint_fast64_t connections;
 	atomic_uint_fast64_t fixed_descriptors; /* written by the main thread: descriptors_fixed() */
+	/*
+	 * Of session tickets; wiped when the workers have it. Their periods count from ticket_start_ms, loop
+	 * time.
+	 */
+	uint8_t ticket_secret[TICKET_SECRET_BYTES];
+	uint64_t ticket_start_ms;
 	char loop_id[32]; /* of this process, in CDN-Loop: another one has another */
 	pthread_mutex_t room_lock; /* of proxies; taken only when connections are short */
 	struct proxy *proxies[LIMIT_WORKERS]; /* that may be asked for room (room.h) */
@@ -82,6 +89,12 @@ struct proxy {
 	uint32_t active_requests;
 	uint32_t active_retries;
 	struct log_rate eviction_log;
+	struct tls_worker tls;
+	struct list handshakes; /* of struct client_tls, the longest wait first */
+	uint32_t handshake_count;
+	uint32_t tls_turn_steps; /* of handshakes, in turn tls_turn */
+	uint64_t tls_turn;
+	struct log_rate tls_log;
 	bool is_draining; /* answers carry Connection: close */
 	char date[32]; /* IMF-fixdate of wall_us */
 	uint64_t date_s;
@@ -110,6 +123,7 @@ static inline uint64_t proxy_random(struct proxy *proxy)
 }
 uint64_t proxy_wall_us(struct proxy *proxy);
 struct span proxy_date(struct proxy *proxy);
+uint64_t proxy_ticket_s(void *proxy); /* the clock of session tickets, for tls_worker_init() */
 /* Idle connections close at once, new requests get no further. */
 static inline bool proxy_is_closing(const struct proxy *proxy)
 {

@@ -43,7 +43,7 @@ void room_note(struct client *client)
  */
 static bool client_may_end(const struct client *client)
 {
-	return buf_len(&client->conn.in) <= client->http->scan.offset && io_peek(conn_fd(&client->conn)) <= 0;
+	return buf_len(&client->conn.in) <= client->http->scan.offset && !conn_has_unread(&client->conn);
 }
 
 static void room_end(struct client *client)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/http/grpc.h"
 #include "user/proxy/back.h"
-#include "user/proxy/client.h"
+#include "user/proxy/client_tls.h"
 #include "user/proxy/stream_notes.h"
+#include "user/tls/session.h"
 #include "user/upstream/upstream_pool.h"
 
 static struct span record_protocol(const struct stream *stream)
@@ -83,6 +84,17 @@ static void record_fill_texts(const struct stream *stream, struct stream_record 
 	record->path = texts->path;
 }
 
+static void record_fill_tls(const struct stream *stream, struct stream_record *record)
+{
+	const struct tls_session *session = conn_tls(&stream->client->conn);
+
+	if (!client_is_tls(stream->client))
+		return;
+	record->sni = stream->client->tls->server_name;
+	if (session)
+		record->tls_version = span_str(tls_version_text(session));
+}
+
 void stream_fill_record(struct stream *stream, struct stream_record *record)
 {
 	const struct client *client = stream->client;
@@ -108,6 +120,7 @@ void stream_fill_record(struct stream *stream, struct stream_record *record)
 	record_fill_route(stream, record);
 	record_fill_grpc(stream, record);
 	record_fill_texts(stream, record);
+	record_fill_tls(stream, record);
 	record->mcp_method = notes_get(stream, SPAN("mcp.method"));
 	record->mcp_tool = notes_get(stream, SPAN("mcp.tool"));
 	record->mcp_session = notes_get(stream, SPAN("mcp.session"));

@@ -14,7 +14,9 @@
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/kernel/common/delivery.h"
+#include "user/net/io.h"
 #include "user/net/socket.h"
+#include "user/relay/conn_tls.h"
 
 #define CONN_EVENTS (EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 
@@ -32,6 +34,12 @@ static void conn_on_event(struct loop_source *source, uint32_t events)
 		conn->has_urgent = true;
 	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
 		conn->can_write = true;
+	if (conn->tls) {
+		conn->tls->can_read |= conn->can_read;
+		/* Nobody above waits for it any more. */
+		if (conn->tls->owes_fin && conn->can_write)
+			(void)conn_flush(conn);
+	}
 	conn->on_ready(conn);
 }
 
@@ -113,8 +121,14 @@ void conn_close(struct conn *conn, bool reset)
 	/* The peer of unread bytes gets a reset; TCP does not know of those that were passed up. */
 	if (gate_socket_is_added(conn->gate) && !gate_socket_is_drained(conn->gate))
 		reset = true;
+	/* What is lost is not to look like an end. */
+	if (conn->tls && !reset && !conn->is_write_shut && !conn_has_output(conn)) {
+		conn_tls_end(conn);
+		(void)conn_flush(conn);
+	}
 	loop_source_remove(conn->loop, &conn->source);
 	conn_leave_gate(conn);
+	conn_tls_free(conn);
 	if (reset)
 		setsockopt(conn_fd(conn), SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
 	close(conn_fd(conn));
@@ -132,6 +146,7 @@ int conn_join_gate(struct conn *conn, struct gate_worker *worker)
 
 	if (conn->gate)
 		return 0;
+	CHECK(!conn->tls);
 	if (conn->pipes)
 		return -EBUSY;
 	gate = hg_calloc(1, sizeof(*gate));
@@ -217,6 +232,8 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 		return 0;
 	if (!conn->can_read)
 		return -EAGAIN;
+	if (conn->tls)
+		return conn_tls_recv(conn, memory, size);
 	if (conn->gate)
 		conn_review_upload(conn);
 	do
@@ -316,7 +333,7 @@ enum end_reason conn_end_reason(int error, enum end_reason reset)
 	return socket_failure_of(error) == SOCKET_FAILURE_TIMED_OUT ? END_USER_TIMEOUT : reset;
 }
 
-static ssize_t conn_send_now(struct conn *conn, const struct iovec *pieces, int count)
+ssize_t conn_send_now(struct conn *conn, const struct iovec *pieces, int count)
 {
 	struct msghdr message = { .msg_iov = (struct iovec *)pieces, .msg_iovlen = (size_t)count };
 	ssize_t len;
@@ -342,6 +359,8 @@ static ssize_t conn_send_now(struct conn *conn, const struct iovec *pieces, int 
 
 int conn_flush(struct conn *conn)
 {
+	if (conn->tls)
+		return conn_tls_flush(conn);
 	while (conn_has_output(conn) && conn->can_write) {
 		struct span left = buf_span(&conn->out);
 		struct iovec piece = { (void *)(uintptr_t)left.data, left.len };
@@ -358,8 +377,6 @@ int conn_flush(struct conn *conn)
 	return conn->send_error;
 }
 
-enum { CONN_PIECES = 96 };
-
 int conn_send(struct conn *conn, const struct iovec *pieces, int count, size_t max_kept)
 {
 	struct iovec all[CONN_PIECES];
@@ -367,6 +384,8 @@ int conn_send(struct conn *conn, const struct iovec *pieces, int count, size_t m
 	size_t sent;
 	ssize_t len;
 
+	if (conn->tls)
+		return conn_tls_send(conn, pieces, count, max_kept);
 	CHECK(count < CONN_PIECES);
 	/* What waits goes first, in the same call: a head and the beginning of its body leave together. */
 	all[0] = (struct iovec){ conn->out.data + conn->out.start, queued };
@@ -408,6 +427,12 @@ void conn_shutdown(struct conn *conn)
 	if (conn->is_write_shut || !conn_is_open(conn))
 		return;
 	conn->is_write_shut = true;
+	if (conn->tls) {
+		conn_tls_end(conn);
+		conn->tls->owes_fin = true;
+		(void)conn_flush(conn);
+		return;
+	}
 	/* ENOTCONN after a reset: the reading side reports it. */
 	shutdown(conn_fd(conn), SHUT_WR);
 }
@@ -435,6 +460,13 @@ bool conn_has_fin(const struct conn *conn)
 	return conn->has_eof || conn->has_hup || (poll(&item, 1, 0) > 0 && (item.revents & POLLRDHUP));
 }
 
+bool conn_has_unread(const struct conn *conn)
+{
+	if (conn->tls && (buf_len(&conn->tls->in) || tls_has_unread(conn->tls->session)))
+		return true;
+	return io_peek(conn_fd(conn)) > 0;
+}
+
 bool conn_is_silent(struct conn *conn)
 {
 	char byte;
@@ -442,6 +474,8 @@ bool conn_is_silent(struct conn *conn)
 
 	if (conn->has_eof || conn->has_hup || conn->error || buf_len(&conn->in))
 		return false;
+	if (conn->tls)
+		return conn_tls_is_silent(conn);
 	if (conn_is_poisoned(conn) ||
 	    (gate_socket_is_added(conn->gate) && !gate_socket_is_drained(conn->gate)))
 		return false;

@@ -14,9 +14,9 @@
  * One TCP or Unix stream socket of ours with its two queues. The socket is edge-triggered and registered
  * once; can_read and can_write remember what the kernel last said, so that nobody asks it twice.
  *
- * Bytes in `out` were accepted from us and not yet by the kernel. When the kernel refused them the socket is
- * blocked, and whoever feeds it stops. Bytes in `in` were received and not yet used: the rest of a pipelined
- * request, or a head that is not complete. Both hold no memory while empty.
+ * Bytes in `out` were accepted from us and not yet by the kernel, nor (TLS) encrypted. When the kernel
+ * refused them the socket is blocked, and whoever feeds it stops. Bytes in `in` were received and not yet
+ * used: the rest of a pipelined request, or a head that is not complete. Both hold no memory while empty.
  */
 struct conn {
 	struct loop *loop; /* borrowed */
@@ -24,7 +24,7 @@ struct conn {
 	struct buf in;
 	struct buf out;
 	uint64_t received_bytes;
-	uint64_t sent_bytes; /* taken by the kernel */
+	uint64_t sent_bytes; /* taken by the kernel; unlike those received, TLS counts with them */
 	bool can_read; /* a recv() may find something */
 	bool can_write;
 	bool has_eof; /* recv() returned 0 */
@@ -32,7 +32,9 @@ struct conn {
 	bool has_error; /* ERR was seen: conn_check() tells which */
 	bool has_urgent; /* PRI was seen: a recv() may stop short at the urgent mark */
 	bool is_write_shut;
+	uint32_t record_bytes; /* TLS: encrypted, and not taken by the kernel */
 	uint8_t pipes; /* directions that splice(2) from it or into it: meanwhile it joins no map */
+	bool is_truncated; /* TLS: has_eof, without the close_notify that tells an end from a cut */
 	int error; /* hard error of receiving, negative errno, 0 = none */
 	int send_error; /* the same of sending: what was received before may still be read */
 	void (*on_ready)(struct conn *conn);
@@ -41,7 +43,10 @@ struct conn {
 	 * there.
 	 */
 	struct gate_socket *gate;
+	struct conn_tls *tls; /* owner; NULL: plain. conn_tls.h */
 };
+
+struct tls_session;
 
 /* A socket in the maps of the kernel lane; it stays there until it is closed. */
 struct conn_gate {
@@ -67,6 +72,17 @@ static inline int conn_fd(const struct conn *conn)
 	return conn->source.fd;
 }
 
+/*
+ * From here on the socket carries TLS; what waits in conn->in was ciphertext. Takes the session, also when it
+ * fails: 0 or -ENOMEM. Then conn_handshake() after each event: 0: done; -EAGAIN; -EPROTO: the session says
+ * why (an alert is on its way); -EPIPE: the peer closed; -EMSGSIZE: too much of it; or an error of the
+ * socket.
+ */
+int conn_start_tls(struct conn *conn, struct tls_session *session);
+int conn_handshake(struct conn *conn);
+const struct tls_session *conn_tls(const struct conn *conn); /* NULL: plain */
+/* TLS is over, or never came to be: what waits in conn->out still goes out, and bytes are as they come. */
+void conn_drop_tls(struct conn *conn);
 /*
  * Puts the socket into the maps of the kernel lane; idempotent. 0, -ENOMEM, -EBUSY while a pipe uses it (a
  * later try may do), or -errno of gate_socket_add().
@@ -108,9 +124,13 @@ enum end_reason conn_end_reason(int error, enum end_reason reset);
 int conn_send(struct conn *conn, const struct iovec *pieces, int count, size_t max_kept);
 /* Tries to empty conn->out. 0 (look at conn_has_output) or the hard error. */
 int conn_flush(struct conn *conn);
+static inline size_t conn_queued_bytes(const struct conn *conn)
+{
+	return buf_len(&conn->out) + conn->record_bytes;
+}
 static inline bool conn_has_output(const struct conn *conn)
 {
-	return buf_len(&conn->out) != 0;
+	return conn_queued_bytes(conn) != 0;
 }
 /* The kernel takes nothing at the moment. */
 static inline bool conn_is_blocked(const struct conn *conn)
@@ -126,6 +146,8 @@ void conn_shutdown(struct conn *conn);
 int conn_check(struct conn *conn);
 /* Asks the kernel whether the peer has closed its side, also where its event has not been seen yet. */
 bool conn_has_fin(const struct conn *conn);
+/* Bytes wait behind those in conn->in, also where their event has not been seen yet; TLS: maybe its own. */
+bool conn_has_unread(const struct conn *conn);
 /* Asks the kernel whether an idle connection is still silent and open: true when nothing is to be read. */
 bool conn_is_silent(struct conn *conn);
 /*

@@ -124,9 +124,15 @@ static bool copy_step(struct relay *relay, struct span in, size_t *ret_used)
 	return true;
 }
 
+/* RFC 9112 9.8: what only the end of the connection ends is not complete when TLS does not say so. */
+static bool copy_is_cut(const struct relay *relay)
+{
+	return relay->source && relay->source->is_truncated && relay->decoder.kind == BODY_UNTIL_CLOSE;
+}
+
 static void copy_end_of_source(struct relay *relay)
 {
-	if (body_decode_eof(&relay->decoder) < 0)
+	if (body_decode_eof(&relay->decoder) < 0 || copy_is_cut(relay))
 		relay_fail(relay, RELAY_FAIL_SOURCE_SHORT);
 	else if (relay_send_end(relay) < 0)
 		relay_fail(relay, RELAY_FAIL_SINK);

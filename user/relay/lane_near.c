@@ -104,7 +104,7 @@ static void near_watch_remove(struct relay *relay)
 
 void relay_allow_near(struct relay *relay, bool is_near_allowed, bool is_direct_allowed)
 {
-	if (!relay->shared->near || !relay_is_between_conns(relay))
+	if (!relay->shared->near || !relay_is_between_sockets(relay))
 		return;
 	relay->near_allowed = is_near_allowed;
 	relay->direct_allowed = is_direct_allowed && near_has_direct(relay->shared->near);

@@ -10,9 +10,10 @@ extern const struct lane lane_pipe;
 extern const struct lane lane_sockmap;
 extern const struct lane lane_near;
 
-static inline bool relay_is_between_conns(const struct relay *relay)
+/* Bytes go from socket to socket as they are: what every lane but the copying one needs. */
+static inline bool relay_is_between_sockets(const struct relay *relay)
 {
-	return relay->source && relay->sink;
+	return relay->source && relay->sink && !relay->source->tls && !relay->sink->tls;
 }
 
 /* 0 or -errno as conn_send, like the next one. */

@@ -11,6 +11,7 @@
 #include "user/relay/relay.h"
 
 struct inner;
+struct tls_worker;
 struct upstream;
 
 /*
@@ -42,6 +43,7 @@ struct upstream_pool {
 	struct counters *counters;
 	struct relay_shared *relay;
 	struct resolver_client *resolver;
+	struct tls_worker *tls;
 	struct slab *upstreams; /* of struct upstream */
 	const struct static_config *config; /* in force */
 	const struct inner *inner; /* services of this process; NULL: none */

@@ -47,7 +47,7 @@ static bool client_has_begun(const struct client *client)
 	if (client->h2)
 		return false;
 	return client->state == CLIENT_READ_HEAD || buf_len(&client->conn.in) ||
-	       (!client->stream && io_peek(conn_fd(&client->conn)) > 0);
+	       (!client->stream && conn_has_unread(&client->conn));
 }
 
 static void worker_drain_clients(struct worker *worker, bool with_fresh)
@@ -381,6 +381,7 @@ static void worker_free(struct worker *worker)
 	trace_free(proxy->trace);
 	hg_free(proxy->relay.scratch);
 	buf_done(&proxy->relay.frames);
+	tls_worker_done(&proxy->tls);
 	lease_unref(proxy->lease);
 	pipe_pool_done(&worker->pipes);
 	hg_free(worker);
@@ -463,6 +464,10 @@ static bool worker_make_proxy(struct worker *worker, const struct worker_options
 	upstream_pool_init(&proxy->pool);
 	list_init(&proxy->mirrors);
 	list_init(&proxy->idle_clients);
+	list_init(&proxy->handshakes);
+	proxy->pool.tls = &proxy->tls;
+	if (tls_worker_init(&proxy->tls, proxy->shared->ticket_secret, proxy_ticket_s, proxy) < 0)
+		return false;
 	return proxy->metrics && proxy->log && proxy->history && proxy->trace && proxy->clients &&
 	       proxy->streams && proxy->pool.upstreams && proxy->relay.scratch;
 }

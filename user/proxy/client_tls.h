@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/net/sni.h"
+#include "user/proxy/client.h"
+
+/*
+ * A client on a port of HTTPS and TLS listeners. Its ClientHello says by name which of them is meant: one
+ * that passes through gets the bytes as they are, any other ends TLS here and serves what the handshake
+ * agreed on.
+ *
+ * Life: client_tls_start() (READ_HELLO) -> HANDSHAKE -> the state of what is inside, or LINGER with the
+ * reason on its way to the client. The longest wait ends when there are too many (LIMIT_TLS_HANDSHAKES): a
+ * client that goes on has its handshake behind it in a few round trips.
+ */
+struct client_tls {
+	struct client *client;
+	struct list node; /* in proxy->handshakes, until the handshake is over */
+	struct sni_parser *hello; /* owner; NULL: it is complete */
+	uint64_t begin_ns; /* loop time */
+	bool forwards; /* the backend is told of the client's certificate */
+	bool ends_tls; /* here; false: not decided, or passed through */
+	bool is_h2; /* agreed on */
+	char *texts; /* owner of the next two */
+	struct span listener_key; /* of the listener that has its name, as it was configured then */
+	struct span server_name; /* lower case; empty: none was said */
+	struct span forwarded; /* owner; x-forwarded-client-cert, empty: none */
+};
+
+void client_tls_start(struct client *client);
+/* Events in READ_HELLO and HANDSHAKE. */
+void client_tls_read_hello(struct client *client);
+void client_tls_go_on(struct client *client);
+void client_tls_on_timer(struct client *client);
+void client_tls_free(struct client_tls *tls);
+/* Not over TLS, or the request's listener is that of the handshake. */
+bool client_tls_serves(const struct client *client, const struct listener *listener);
+static inline bool client_is_tls(const struct client *client)
+{
+	return client->tls && client->tls->ends_tls;
+}
