@@ -43,6 +43,7 @@ static struct stream_record full_record(void)
 		.has_grpc_status = true,
 		.grpc_status = 14,
 		.sni = SPAN("sni.example"),
+		.tls_version = SPAN("TLSv1.3"),
 		.retry_attempt = 3,
 		.delay_ms = 250,
 		.error = SPAN("upstream call timeout"),
@@ -81,7 +82,7 @@ TEST(a_text_line_has_every_field_in_the_documented_order)
 		"\tinfo\trequest gateway=default/default listener=http route_rule=rule0 route=httpbin/retry"
 		" endpoint=127.0.0.1:8000 src.addr=127.0.0.1:54321 http.method=GET http.host=retry.example"
 		" http.path=/unstable?fail=3 http.version=HTTP/1.1 http.status=504 grpc.status=14"
-		" tls.sni=sni.example"
+		" tls.sni=sni.example tls.version=TLSv1.3"
 		" protocol=http mcp.method=tools/call mcp.tool=\"get weather\" mcp.session=8f14e45f"
 		" delay=250ms retry.attempt=3 error=\"upstream call timeout\" reason=Timeout"
 		" duration=2001ms bytes_in=12 bytes_out=18446744073709551615 lane=copy/pipe"
