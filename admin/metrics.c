@@ -35,6 +35,8 @@ struct totals {
 	uint64_t lane_bytes_in[LANE_COUNT];
 	uint64_t lane_bytes_out[LANE_COUNT];
 	struct histogram_totals upstream_connect;
+	struct histogram_totals upstream_connect_tls;
+	struct histogram_totals upstream_tls_handshake;
 	struct histogram_totals request_processing;
 	struct histogram_totals tls_handshake;
 	uint64_t access_log_lines;
@@ -57,6 +59,8 @@ static void collect_counters(const struct counters *c, struct totals *totals)
 	sum_up(totals->lane_bytes_in, c->lane_bytes_in, LANE_COUNT);
 	sum_up(totals->lane_bytes_out, c->lane_bytes_out, LANE_COUNT);
 	histogram_collect(&c->upstream_connect, &histogram_connect, &totals->upstream_connect);
+	histogram_collect(&c->upstream_connect_tls, &histogram_connect, &totals->upstream_connect_tls);
+	histogram_collect(&c->upstream_tls_handshake, &histogram_connect, &totals->upstream_tls_handshake);
 	histogram_collect(&c->request_processing, &histogram_processing, &totals->request_processing);
 	histogram_collect(&c->tls_handshake, &histogram_connect, &totals->tls_handshake);
 }
@@ -144,6 +148,11 @@ static void add_histograms(const struct totals *totals, struct text *out)
 	prometheus_begin(out, METRIC_UPSTREAM_CONNECT);
 	prometheus_histogram(out, METRIC_UPSTREAM_CONNECT, &SPAN("plaintext"), &histogram_connect,
 			     &totals->upstream_connect);
+	prometheus_histogram(out, METRIC_UPSTREAM_CONNECT, &SPAN("tls"), &histogram_connect,
+			     &totals->upstream_connect_tls);
+	prometheus_begin(out, METRIC_UPSTREAM_TLS_HANDSHAKE);
+	prometheus_histogram(out, METRIC_UPSTREAM_TLS_HANDSHAKE, NULL, &histogram_connect,
+			     &totals->upstream_tls_handshake);
 	prometheus_begin(out, METRIC_REQUEST_PROCESSING);
 	prometheus_histogram(out, METRIC_REQUEST_PROCESSING, NULL, &histogram_processing,
 			     &totals->request_processing);

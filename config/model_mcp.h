@@ -22,6 +22,7 @@ enum mcp_prefixes {
 };
 
 struct backend;
+struct backend_tls;
 
 /* A server of tools behind an MCP backend. */
 struct mcp_server {
@@ -36,6 +37,8 @@ struct mcp_server {
 	bool clear_environment;
 	/* the others */
 	const struct backend *backend; /* of kind BACKEND_HOST, with one endpoint */
+	/* Of https://, or sealed: what the backend's policies say. NULL: plain text */
+	const struct backend_tls *tls;
 	struct span backend_name; /* as dumped */
 	struct span path;
 };

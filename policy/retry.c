@@ -24,6 +24,9 @@ static bool outcome_is_repeated(const struct retry_policy *policy, const struct 
 	case TRY_CONNECT_FAILED:
 	case TRY_CONNECT_TIMEOUT:
 	case TRY_DNS_FAILED:
+	case TRY_TLS_FAILED:
+	case TRY_TLS_VERIFY_FAILED:
+	case TRY_TLS_TIMEOUT:
 	case TRY_RESET:
 	case TRY_PER_TRY_TIMEOUT:
 		return true;

@@ -10,6 +10,10 @@ enum try_outcome {
 	TRY_CONNECT_FAILED,
 	TRY_CONNECT_TIMEOUT,
 	TRY_DNS_FAILED,
+	/* The TLS handshake: to the policy, like a connect. */
+	TRY_TLS_FAILED,
+	TRY_TLS_VERIFY_FAILED,
+	TRY_TLS_TIMEOUT,
 	TRY_RESET, /* connection lost before any response byte */
 	TRY_PER_TRY_TIMEOUT,
 	TRY_RESPONSE_BAD, /* malformed: never repeated */
@@ -46,11 +50,11 @@ struct retry_facts {
  * once), otherwise it is untouched. The decision is the first of the reasons above, in their order, that
  * forbids another attempt.
  *
- * Repeated: a status of the policy's list; a failed or timed-out connect, a DNS failure, a connection lost
- * before any response byte and a per-try timeout, also with an empty list. The pause is `backoff`, constant -
- * or anything from 0 to `backoff` with full_jitter -, but at least what Retry-After of the response says,
- * where honor_retry_after is on, cut to retry_after_max. At most LIMIT_RETRY_ATTEMPTS, whatever `attempts`
- * says.
+ * Repeated: a status of the policy's list; a failed or timed-out connect or TLS handshake, a DNS failure, a
+ * connection lost before any response byte and a per-try timeout, also with an empty list. The pause is
+ * `backoff`, constant - or anything from 0 to `backoff` with full_jitter -, but at least what Retry-After of
+ * the response says, where honor_retry_after is on, cut to retry_after_max. At most LIMIT_RETRY_ATTEMPTS,
+ * whatever `attempts` says.
  *
  * The budget (budget_percent > 0) allows max(budget_min, percent of active_requests) retries at the same
  * time; active_retries does not count the one to be decided.

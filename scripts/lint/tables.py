@@ -39,7 +39,7 @@ LAYERS = {
                           "config/core/*", "config/model*.h", "config/policy_kinds.def", "config/build.h"],
     "user/upstream": GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/h2/*", "user/obs/*",
                                "user/kernel/near/*", "user/relay/*"] + MODEL,
-    "user/mcp": GROUND + ["user/net/*", "user/http/*", "user/obs/*", "user/relay/*",
+    "user/mcp": GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/obs/*", "user/relay/*",
                           "user/upstream/*"] + MODEL,
     "user/proxy": GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/h2/*", "user/obs/*",
                             "user/kernel/*", "user/relay/*", "user/upstream/*"] + MODEL,

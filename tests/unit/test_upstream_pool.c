@@ -20,6 +20,7 @@ struct scene {
 	struct counters counters;
 	struct endpoint backend;
 	struct keepalive_policy keepalive;
+	struct upstream_wants wants;
 	struct static_config *config;
 };
 
@@ -43,6 +44,7 @@ static int scene_make(void **state)
 	upstream_pool_init(&proxy->pool);
 	scene->backend = (struct endpoint){ .text = SPAN("127.0.0.1:80"), .is_resolved = true };
 	scene->keepalive = (struct keepalive_policy){ true, 180000000000, 180000000000, 9 };
+	scene->wants.keepalive = &scene->keepalive;
 	*state = scene;
 	return 0;
 }
@@ -70,7 +72,7 @@ static int scene_drop(void **state)
 static struct upstream_endpoint *endpoint_of(struct scene *scene)
 {
 	struct upstream_endpoint *endpoint =
-		upstream_pool_endpoint(&scene->proxy.pool, &scene->backend, &scene->keepalive);
+		upstream_pool_endpoint(&scene->proxy.pool, &scene->backend, &scene->wants);
 
 	assert_non_null(endpoint);
 	return endpoint;
@@ -157,11 +159,35 @@ SCENE_TEST(an_endpoint_that_failed_is_remembered_until_its_time_is_over)
 	assert_int_equal(pool->endpoint_count, 0);
 }
 
+SCENE_TEST(plain_text_and_each_tls_identity_have_an_endpoint_of_their_own)
+{
+	static const struct tls_client_settings ours = { .hash = 1 }, same = { .hash = 1 };
+	static const struct tls_client_settings other = { .hash = 2 }, nothing = { .hash = 0 };
+	static const struct tls_client_settings *const list[] = { NULL, &ours, &other, &nothing };
+	struct scene *scene = *state;
+	struct upstream_pool *pool = &scene->proxy.pool;
+	struct upstream_endpoint *found[ARRAY_LEN(list)];
+
+	for (size_t i = 0; i < ARRAY_LEN(list); i++) {
+		scene->wants.tls = list[i];
+		found[i] = endpoint_of(scene);
+		for (size_t before = 0; before < i; before++)
+			assert_ptr_not_equal(found[before], found[i]);
+	}
+	/* Of another snapshot, and the same. */
+	scene->wants.tls = &same;
+	assert_ptr_equal(endpoint_of(scene), found[1]);
+	upstream_pool_leave(pool, found[1]);
+	for (size_t i = 0; i < ARRAY_LEN(list); i++)
+		upstream_pool_leave(pool, found[i]);
+	assert_int_equal(pool->endpoint_count, 0);
+}
+
 static int endpoint_once(void *context)
 {
 	struct scene *scene = context;
 	struct upstream_endpoint *endpoint =
-		upstream_pool_endpoint(&scene->proxy.pool, &scene->backend, &scene->keepalive);
+		upstream_pool_endpoint(&scene->proxy.pool, &scene->backend, &scene->wants);
 
 	if (!endpoint)
 		return -ENOMEM;

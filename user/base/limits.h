@@ -76,6 +76,10 @@ enum limits {
 	LIMIT_H2_WRITE_BYTES = 16 * 1024, /* a stream waits with, for windows to open; fast ones with more */
 	LIMIT_H2_IDLE_MS = 600000, /* default of config.http2.idleTimeout, that of http1IdleTimeout */
 	LIMIT_H2_STALL_MS = 300000,	  /* default of config.http2.stallTimeout: the stream is reset */
+	/* Endpoints without connections whose TLS sessions are kept for the next one, and for how long. */
+	LIMIT_TLS_REMEMBERED = 256,
+	LIMIT_TLS_REMEMBER_MS = 600000,
+	LIMIT_BACKEND_TLS_MS = 15000, /* a handshake with a backend where connectTimeout is off */
 	LIMIT_H2_SETTLE_MS = 3000, /* for the first SETTINGS of a backend; then others open a connection */
 	LIMIT_H2_GOAWAY_MS = 1000,	  /* between the two steps of a graceful shutdown */
 	LIMIT_FREE_RETRIES = 3,		  /* repeats of a request that its connection had not taken */

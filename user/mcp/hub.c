@@ -250,6 +250,7 @@ static void hub_on_adopt(struct message *message, void *context)
 
 	hub->snapshot = adopt->snapshot;
 	hub->pool.config = &hub->snapshot->config;
+	tls_worker_forget(&hub->tls);
 	list_each (node, next, &hub->services)
 		service_adopt(hub, list_entry(node, struct hub_service, node));
 	if (hub->session_count)
@@ -365,6 +366,7 @@ static void hub_free(struct mcp_hub *hub)
 	mailbox_free(hub->mailbox);
 	loop_free(hub->loop);
 	slab_free(hub->pool.upstreams);
+	tls_worker_done(&hub->tls);
 	hg_free(hub->relay.scratch);
 	buf_done(&hub->frame);
 	mcp_json_checker_free(hub->checker);
@@ -382,8 +384,17 @@ static void hub_on_upstream_stream(void *owner)
 	(void)owner; /* HTTP/2, which nobody here asks for */
 }
 
+/* Nobody is given tickets here: the secret is any. */
+static uint64_t hub_ticket_s(void *context)
+{
+	(void)context;
+	return 0;
+}
+
 static bool hub_make(struct mcp_hub *hub, const struct mcp_hub_options *options)
 {
+	uint8_t secret[TICKET_SECRET_BYTES] = { 0 };
+
 	hub->loop = loop_create(HUB_SOURCES);
 	hub->mailbox = hub->loop ? mailbox_create(hub->loop, hub) : NULL;
 	hub->resolver =
@@ -398,6 +409,7 @@ static bool hub_make(struct mcp_hub *hub, const struct mcp_hub_options *options)
 	hub->pool.relay = &hub->relay;
 	hub->pool.resolver = hub->resolver;
 	hub->pool.on_stream = hub_on_upstream_stream;
+	hub->pool.tls = &hub->tls;
 	if (getrandom(&hub->pool.random, sizeof(uint64_t), 0) != (ssize_t)sizeof(uint64_t) ||
 	    !hub->pool.random)
 		hub->pool.random = 0x9e3779b97f4a7c15u;
@@ -407,6 +419,7 @@ static bool hub_make(struct mcp_hub *hub, const struct mcp_hub_options *options)
 					     .pool = &hub->pool,
 					     .on_empty = hub_on_empty };
 	list_init(&hub->targets.list);
+	tls_worker_init(&hub->tls, secret, hub_ticket_s, NULL);
 	return hub->resolver && hub->relay.scratch && hub->checker && hub->calls && hub->pool.upstreams;
 }
 

@@ -6,6 +6,7 @@
 #include "user/mcp/hub.h"
 #include "user/mcp/hub_session.h"
 #include "user/relay/relay.h"
+#include "user/tls/context.h"
 #include "user/upstream/upstream_pool.h"
 
 enum { HUB_BUCKETS = 1024 };
@@ -38,6 +39,7 @@ struct mcp_hub {
 	struct mcp_call_metrics *calls; /* owner */
 	struct relay_shared relay;
 	struct upstream_pool pool;
+	struct tls_worker tls; /* for targets; no tickets of its own */
 	struct mcp_targets targets;
 	struct mcp_json_checker *checker;
 	struct snapshot *snapshot; /* one reference; NULL before the first */

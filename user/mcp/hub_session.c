@@ -112,15 +112,21 @@ static int open_child(struct hub_link *link, const struct mcp_server *server, st
 	return child_open(&link->session->hub->targets, &options, &link_events, link, error, &link->target);
 }
 
-static int open_remote(struct hub_link *link, const struct mcp_server *server)
+static int open_remote(struct hub_link *link, const struct mcp_server *server, struct text *error)
 {
 	const struct static_config *config = &link->session->snapshot->config;
 	struct remote_place place = { .where = &server->backend->endpoint_list[0],
 				      .authority = server->backend->authority,
 				      .keepalive = &config->upstream_keepalives,
+				      .tls = server->tls ? &server->tls->settings : NULL,
+				      .snapshot = link->session->snapshot,
 				      .connect_ms = config->connect_timeout_ns / NS_PER_MS };
 	struct mcp_targets *targets = &link->session->hub->targets;
 
+	if (server->tls && server->tls->invalid_reason.len) {
+		text_add(error, server->tls->invalid_reason);
+		return -EINVAL;
+	}
 	if (server->transport == MCP_SSE)
 		return legacy_open(targets, &(struct legacy_options){ place, server->path }, &link_events,
 				   link, &link->target);
@@ -141,7 +147,7 @@ static bool link_open(struct hub_link *link)
 		return false;
 	text_init(&error);
 	result = server->transport == MCP_STDIO ? open_child(link, server, &error) :
-						  open_remote(link, server);
+						  open_remote(link, server, &error);
 	if (result < 0) {
 		log_lost(link, error.len ? text_span(&error) : span_str(strerrordesc_np(-result)));
 		note_life(link);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "config/snapshot.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/http/h1_write.h"
@@ -18,6 +19,7 @@ int remote_peer_init(struct remote_peer *peer, struct mcp_targets *targets, cons
 {
 	*peer = (struct remote_peer){ .targets = targets,
 				      .where = *place->where,
+				      .tls = place->tls,
 				      .connect_ms = place->connect_ms ? place->connect_ms :
 									LIMIT_MCP_CONNECT_MS };
 	arena_init(&peer->arena, 256);
@@ -26,9 +28,13 @@ int remote_peer_init(struct remote_peer *peer, struct mcp_targets *targets, cons
 	peer->where.host = arena_copy(&peer->arena, place->where->host);
 	peer->authority = arena_copy(&peer->arena, place->authority);
 	if (peer->where.text.data && peer->where.host.data && peer->authority.data)
-		peer->endpoint = upstream_pool_endpoint(targets->pool, &peer->where, place->keepalive);
-	if (peer->endpoint)
+		peer->endpoint = upstream_pool_endpoint(
+			targets->pool, &peer->where,
+			&(struct upstream_wants){ .keepalive = place->keepalive, .tls = place->tls });
+	if (peer->endpoint) {
+		peer->snapshot = peer->tls ? snapshot_ref(place->snapshot) : NULL;
 		return 0;
+	}
 	arena_done(&peer->arena);
 	return -ENOMEM;
 }
@@ -39,6 +45,8 @@ void remote_peer_done(struct remote_peer *peer)
 		return;
 	upstream_pool_leave(peer->targets->pool, peer->endpoint);
 	peer->endpoint = NULL;
+	snapshot_unref(peer->snapshot);
+	peer->snapshot = NULL;
 	arena_done(&peer->arena);
 }
 
@@ -395,7 +403,13 @@ static void request_on_dialed(struct dial *dial, enum dial_result result, int er
 		request_end(request, SPAN("its name does not resolve"));
 		return;
 	case DIAL_TIMEOUT:
+	case DIAL_TLS_TIMEOUT:
 		request_end(request, SPAN("no connection in time"));
+		return;
+	case DIAL_TLS_FAILED:
+	case DIAL_TLS_VERIFY_FAILED:
+		/* dial wrote why. */
+		request_end(request, SPAN("no TLS with it"));
 		return;
 	case DIAL_UNDER_WAY:
 	case DIAL_CONNECT_FAILED:
@@ -410,6 +424,7 @@ static void request_open(struct remote_request *request)
 	struct loop *loop = peer->targets->loop;
 	struct dial_options options = { .where = &peer->where,
 					.endpoint = peer->endpoint,
+					.tls = peer->tls,
 					.deadline_ms = loop_now_ms(loop) + peer->connect_ms };
 	struct upstream *upstream = dial_reuse(peer->targets->pool, &options);
 	int error;

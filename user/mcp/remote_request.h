@@ -24,6 +24,8 @@ struct remote_peer {
 	struct arena arena; /* of the texts below */
 	struct endpoint where;
 	struct upstream_endpoint *endpoint; /* one user count */
+	const struct tls_client_settings *tls; /* in snapshot; NULL: plain text */
+	struct snapshot *snapshot; /* one reference; NULL without TLS */
 	struct span authority;
 	uint64_t connect_ms; /* 0: LIMIT_MCP_CONNECT_MS */
 };
@@ -32,6 +34,8 @@ struct remote_place {
 	const struct endpoint *where; /* copied, but for its health record */
 	struct span authority; /* for Host; copied */
 	const struct keepalive_policy *keepalive; /* borrowed for the call */
+	const struct tls_client_settings *tls; /* in snapshot; NULL: plain text */
+	struct snapshot *snapshot; /* of tls: the peer takes a reference of its own */
 	uint64_t connect_ms;
 };
 

@@ -24,7 +24,9 @@ struct counters {
 	atomic_uint_fast64_t h2_floods[H2_FLOOD_COUNT]; /* connections ended, by limit */
 	atomic_uint_fast64_t lane_bytes_in[LANE_COUNT]; /* payload from clients, by what moved it */
 	atomic_uint_fast64_t lane_bytes_out[LANE_COUNT];
-	struct histogram upstream_connect; /* seconds */
+	struct histogram upstream_connect; /* seconds, plain text */
+	struct histogram upstream_connect_tls; /* with the handshake */
+	struct histogram upstream_tls_handshake;
 	struct histogram request_processing;
 	struct histogram tls_handshake; /* seconds */
 };

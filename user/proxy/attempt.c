@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "policy/h2_settings.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/base/units.h"
 #include "user/proxy/attempt_body.h"
+#include "user/proxy/attempt_dial.h"
 #include "user/proxy/attempt_place.h"
 #include "user/proxy/back.h"
 #include "user/proxy/connect_tunnel.h"
@@ -18,27 +18,12 @@
 #include "user/proxy/response.h"
 #include "user/proxy/stream_notes.h"
 #include "user/proxy/tunnel.h"
-#include "user/upstream/dial.h"
-
-/* What an attempt needs while a connection is being opened or waited for. */
-struct attempt_dial {
-	struct dial dial;
-	struct stream *stream;
-};
+#include "user/tls/session.h"
+#include "user/upstream/upstream.h"
 
 void attempt_init(struct stream *stream)
 {
 	stream->attempt.endpoint_index = UINT32_MAX;
-}
-
-static void attempt_stop_dial(struct attempt *attempt)
-{
-	if (!attempt->dial)
-		return;
-	dial_cancel(&attempt->dial->dial);
-	hg_free(attempt->dial);
-	attempt->dial = NULL;
-	attempt->connect_deadline_ms = 0;
 }
 
 /* The endpoint stays known, for the log, until another attempt takes one or the stream ends. */
@@ -46,7 +31,7 @@ void attempt_drop(struct stream *stream)
 {
 	struct attempt *attempt = &stream->attempt;
 
-	attempt_stop_dial(attempt);
+	attempt_stop_dial(stream);
 	if (attempt->is_retry) {
 		attempt->is_retry = false;
 		stream->proxy->active_retries--;
@@ -105,11 +90,11 @@ static int attempt_begin_upload(struct stream *stream)
 }
 
 /* The connection is there: the request goes out, or the tunnel begins. */
-static enum stream_step attempt_send(struct stream *stream, struct upstream *upstream)
+enum stream_step attempt_send(struct stream *stream, struct upstream *upstream)
 {
 	int error;
 
-	attempt_stop_dial(&stream->attempt);
+	attempt_stop_dial(stream);
 	stream->upstream = upstream;
 	stream->back = back_of(upstream);
 	stream->back->bind(stream);
@@ -129,125 +114,6 @@ static enum stream_step attempt_send(struct stream *stream, struct upstream *ups
 	return STEP_PUMP;
 }
 
-/* ------------------------------------------------------------------------------------ the connection */
-
-/* The limits of the request at the backend that was chosen; a tunnel has that of the connect alone. */
-static void attempt_timeouts(const struct stream *stream, struct exchange_timeouts *ret_timeouts)
-{
-	timeout_of_exchange(&stream->lease->snapshot->config,
-			    stream->route ? &stream->route->effective : NULL, stream->backend, ret_timeouts);
-}
-
-static enum try_outcome attempt_outcome_of(enum dial_result result)
-{
-	switch (result) {
-	case DIAL_DNS_FAILED:
-		return TRY_DNS_FAILED;
-	case DIAL_TIMEOUT:
-		return TRY_CONNECT_TIMEOUT;
-	case DIAL_UNDER_WAY:
-	case DIAL_DONE:
-	case DIAL_CONNECT_FAILED:
-		break;
-	}
-	return TRY_CONNECT_FAILED;
-}
-
-static void attempt_on_progress(struct dial *dial)
-{
-	struct stream *stream = container_of(dial, struct attempt_dial, dial)->stream;
-
-	stream_set_state(stream, dial->state == DIAL_RESOLVING ? STREAM_RESOLVE : STREAM_CONNECT);
-}
-
-static void attempt_on_dialed(struct dial *dial, enum dial_result result, int error,
-			      struct upstream *upstream)
-{
-	struct stream *stream = container_of(dial, struct attempt_dial, dial)->stream;
-	uint64_t start_ns = dial->start_ns;
-
-	if (result != DIAL_DONE) {
-		proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_FAILED, (uint32_t)-error, 0);
-		if (error == NET_CONNECT_AVOIDED) {
-			stream_finish(stream, END_LOOP, STREAM_END_RESET);
-			return;
-		}
-		stream_run(stream, attempt_failed(stream, attempt_outcome_of(result), error));
-		return;
-	}
-	/* What others share now is fresh for the next attempt, too. A CONNECT always has its own. */
-	if (dial->options.is_http2)
-		stream->attempt.is_fresh = false;
-	proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_CONNECTED, (uint32_t)conn_fd(&upstream->conn),
-		    (loop_now_ns(stream->proxy->loop) - start_ns) / 1000u);
-	stream_run(stream, attempt_send(stream, upstream));
-}
-
-/* For a tunnel, or for what becomes one when the backend agrees. */
-static bool attempt_wants_near(const struct stream *stream)
-{
-	return (stream->is_tcp || connect_tunnel_is_asked(stream) || stream->exchange->upgrade.is_wanted) &&
-	       stream_wants_near(stream);
-}
-
-/* A CONNECT makes a tunnel of a connection of its own. */
-static bool attempt_is_http2(const struct stream *stream)
-{
-	return !stream->is_tcp && !connect_tunnel_is_asked(stream) &&
-	       h2_to_backend(stream->backend, stream->is_grpc);
-}
-
-static enum stream_step attempt_dial(struct stream *stream)
-{
-	struct attempt *attempt = &stream->attempt;
-	struct dial_options options = {
-		.where = &stream->backend->backend->endpoint_list[attempt->endpoint_index],
-		.endpoint = attempt->endpoint,
-		.is_http2 = attempt_is_http2(stream),
-		.is_fresh = attempt->is_fresh,
-		.was_refused = attempt->was_refused,
-		.is_exclusive = stream->is_tcp,
-		.is_announced = attempt_wants_near(stream),
-	};
-	struct exchange_timeouts timeouts;
-	struct upstream *upstream;
-	enum dial_result result;
-	int error;
-
-	if (options.is_http2 && stream->exchange->upgrade.is_wanted)
-		return response_error(
-			stream, 501,
-			SPAN("the backend speaks HTTP/2: no protocol upgrade on the way to it"),
-			END_UPGRADE_MISMATCH);
-	upstream = dial_reuse(&stream->proxy->pool, &options);
-	if (upstream) {
-		proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_REUSED,
-			    (uint32_t)conn_fd(&upstream->conn), 0);
-		return attempt_send(stream, upstream);
-	}
-	attempt->dial = hg_malloc(sizeof(*attempt->dial));
-	if (!attempt->dial)
-		return response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
-	attempt_timeouts(stream, &timeouts);
-	if (timeouts.connect_ns)
-		options.deadline_ms = proxy_now_ms(stream->proxy) + ns_to_ms(timeouts.connect_ns);
-	attempt->connect_deadline_ms = options.deadline_ms;
-	if (stream->is_tcp)
-		tunnel_avoid(stream, &options.avoid);
-	attempt->dial->stream = stream;
-	dial_init(&attempt->dial->dial, &stream->proxy->pool, &options, attempt_on_dialed);
-	attempt->dial->dial.on_progress = attempt_on_progress;
-	result = dial_start(&attempt->dial->dial, &error);
-	if (result == DIAL_UNDER_WAY) {
-		attempt_on_progress(&attempt->dial->dial);
-		return STEP_WAIT;
-	}
-	/* Known already: where all have been tried, the same answers would come at once. */
-	place_note_tried(stream);
-	attempt->needs_pause = !place_has_elsewhere(stream);
-	return attempt_failed(stream, attempt_outcome_of(result), error);
-}
-
 static void attempt_begin_exchange(struct stream *stream)
 {
 	struct exchange *exchange = stream->exchange;
@@ -261,7 +127,12 @@ static void attempt_begin_exchange(struct stream *stream)
 
 enum stream_step attempt_start(struct stream *stream)
 {
+	const struct backend_tls *tls = stream->backend->tls;
+
 	place_leave(stream);
+	/* Never in plain text instead, nor with less than was asked for. */
+	if (tls && tls->invalid_reason.len)
+		return response_error(stream, 500, tls->invalid_reason, END_BACKEND_TLS_INVALID);
 	if (stream->exchange)
 		attempt_begin_exchange(stream);
 	if (place_choose(stream) < 0)
@@ -409,9 +280,11 @@ static enum stream_step attempt_repeat(struct stream *stream, enum try_outcome o
 
 static struct span attempt_error_text(struct stream *stream, const char *what, int error)
 {
-	char text[160];
+	char text[64 + TLS_FAULT_BYTES];
 	const char *why = error ? strerrordesc_np(-error) : NULL;
-	int len = snprintf(text, sizeof(text), "upstream call failed: %s: %s", what, why ? why : "failed");
+	struct span fault = stream->attempt.fault;
+	int len = snprintf(text, sizeof(text), "upstream call failed: %s: %.*s", what,
+			   SPAN_FMT(fault.len ? fault : span_str(why ? why : "failed")));
 
 	/* Nobody is answered on a tunnel. */
 	if (!stream->exchange)
@@ -427,8 +300,16 @@ static enum stream_step attempt_give_up(struct stream *stream, enum try_outcome 
 	case TRY_CONNECT_FAILED:
 		return response_error(stream, 503, attempt_error_text(stream, "Connect", error),
 			       END_CONNECT_REFUSED);
+	case TRY_TLS_FAILED:
+		return response_error(stream, 503, attempt_error_text(stream, "Connect", error),
+				      END_BACKEND_TLS_FAILED);
+	case TRY_TLS_VERIFY_FAILED:
+		return response_error(stream, 503, attempt_error_text(stream, "Connect", error),
+				      END_BACKEND_TLS_UNVERIFIED);
 	case TRY_CONNECT_TIMEOUT:
 		return response_error(stream, 504, SPAN("upstream call timeout"), END_CONNECT_TIMEOUT);
+	case TRY_TLS_TIMEOUT:
+		return response_error(stream, 504, SPAN("upstream call timeout"), END_BACKEND_TLS_TIMEOUT);
 	case TRY_PER_TRY_TIMEOUT:
 		return response_error(stream, 504, SPAN("upstream call timeout"), END_PER_TRY_TIMEOUT);
 	case TRY_DNS_FAILED:
@@ -491,8 +372,24 @@ enum stream_step attempt_failed(struct stream *stream, enum try_outcome outcome,
 
 enum stream_step attempt_expired(struct stream *stream)
 {
-	dial_expire(&stream->attempt.dial->dial);
-	return attempt_failed(stream, TRY_CONNECT_TIMEOUT, 0);
+	return attempt_failed(stream, attempt_expire_dial(stream), 0);
+}
+
+/*
+ * With TLS 1.3 a backend looks at our certificate when the handshake is over for us (RFC 8446 4.4.2): its
+ * alert comes in place of the first byte, and it has read nothing of the request.
+ */
+static bool attempt_is_refused(struct stream *stream, int error)
+{
+	const struct conn *conn = &stream->upstream->conn;
+	const struct tls_session *session = conn_tls(conn);
+
+	if (error != -EPROTO || !session || conn->received_bytes)
+		return false;
+	attempt_note_fault(stream, tls_session_fault(session));
+	counter_add(stream->proxy->counters, COUNTER_UPSTREAM_TLS_FAILURES, 1);
+	balance_connect_failed(&stream->attempt.endpoint->load, proxy_now_ms(stream->proxy));
+	return true;
 }
 
 /* A final head: the attempt is repeated when the retry policy names its status, else it is the answer. */
@@ -535,7 +432,8 @@ static enum stream_step attempt_take_head(struct stream *stream)
 static enum stream_step attempt_on_eof(struct stream *stream, int error)
 {
 	if (!stream->back->has_response(stream))
-		return attempt_failed(stream, TRY_RESET, error);
+		return attempt_failed(stream, attempt_is_refused(stream, error) ? TRY_TLS_FAILED : TRY_RESET,
+				      error);
 	/* A part of a head: somebody worked on the request, so it is not repeated. */
 	outcome_failed(stream, TRY_RESET);
 	attempt_drop(stream);

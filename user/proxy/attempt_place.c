@@ -18,19 +18,21 @@ void place_leave(struct stream *stream)
 	attempt->endpoint = NULL;
 }
 
-static const struct keepalive_policy *place_keepalive(const struct stream *stream)
+struct upstream_wants place_wants(const struct backend_ref *ref, const struct static_config *config)
 {
-	const struct backend_tcp *tcp = stream->backend->tcp;
-
-	return tcp ? &tcp->keepalives : &stream->lease->snapshot->config.upstream_keepalives;
+	return (struct upstream_wants){
+		.keepalive = ref->tcp ? &ref->tcp->keepalives : &config->upstream_keepalives,
+		.tls = ref->tls ? &ref->tls->settings : NULL,
+	};
 }
 
 int place_choose(struct stream *stream)
 {
 	struct attempt *attempt = &stream->attempt;
+	struct upstream_wants wants = place_wants(stream->backend, &stream->lease->snapshot->config);
 
-	attempt->endpoint = upstream_pool_choose(&stream->proxy->pool, stream->backend->backend,
-						 place_keepalive(stream), attempt->tried,
+	attempt->endpoint = upstream_pool_choose(&stream->proxy->pool, stream->backend->backend, &wants,
+						 attempt->tried,
 						 attempt->endpoint_index, &attempt->endpoint_index);
 	if (!attempt->endpoint)
 		return -ENOMEM;

@@ -7,6 +7,8 @@
 
 /* An endpoint of stream->backend, preferably where the request has not been. 0 or -ENOMEM. */
 int place_choose(struct stream *stream);
+/* How connections to a backend are made. Borrows from both. */
+struct upstream_wants place_wants(const struct backend_ref *ref, const struct static_config *config);
 /* Gives the endpoint back. Idempotent. */
 void place_leave(struct stream *stream);
 /* The attempt came to nothing here. */

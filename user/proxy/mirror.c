@@ -9,6 +9,7 @@
 #include "user/base/mem.h"
 #include "user/http/body.h"
 #include "user/http/h1_write.h"
+#include "user/proxy/attempt_place.h"
 #include "user/proxy/stream.h"
 #include "user/upstream/dial.h"
 
@@ -292,15 +293,15 @@ static void mirror_open(struct mirror *mirror, const struct dial_options *option
 static void mirror_begin_attempt(struct mirror *mirror, bool is_fresh)
 {
 	struct proxy *proxy = mirror->proxy;
-	const struct keepalive_policy *keepalive =
-		mirror->ref->tcp ? &mirror->ref->tcp->keepalives
-				 : &mirror->lease->snapshot->config.upstream_keepalives;
-	struct dial_options options = { .deadline_ms = mirror->deadline_ms, .is_fresh = is_fresh };
+	struct upstream_wants wants = place_wants(mirror->ref, &mirror->lease->snapshot->config);
+	struct dial_options options = { .tls = wants.tls,
+					.deadline_ms = mirror->deadline_ms,
+					.is_fresh = is_fresh };
 	struct upstream *upstream;
 
 	if (mirror->connect_ms && proxy_now_ms(proxy) + mirror->connect_ms < mirror->deadline_ms)
 		options.deadline_ms = proxy_now_ms(proxy) + mirror->connect_ms;
-	mirror->endpoint = upstream_pool_choose(&proxy->pool, mirror->ref->backend, keepalive, NULL,
+	mirror->endpoint = upstream_pool_choose(&proxy->pool, mirror->ref->backend, &wants, NULL,
 						UINT32_MAX, &mirror->endpoint_index);
 	if (!mirror->endpoint) {
 		mirror_failed(mirror);
@@ -376,8 +377,10 @@ static void mirror_start(struct stream *stream, const struct backend_ref *ref)
 
 static bool mirror_leads_somewhere(const struct mirror_policy *policy)
 {
-	return policy->ref && policy->ref->backend->kind != BACKEND_INVALID &&
-	       policy->ref->backend->endpoint_count;
+	const struct backend_ref *ref = policy->ref;
+
+	return ref && ref->backend->kind != BACKEND_INVALID && ref->backend->endpoint_count &&
+	       !(ref->tls && ref->tls->invalid_reason.len);
 }
 
 void mirror_request(struct stream *stream)

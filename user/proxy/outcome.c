@@ -94,10 +94,13 @@ void outcome_failed(struct stream *stream, enum try_outcome outcome)
 	switch (outcome) {
 	case TRY_CONNECT_FAILED:
 	case TRY_DNS_FAILED:
+	case TRY_TLS_FAILED:
+	case TRY_TLS_VERIFY_FAILED:
 	case TRY_RESET:
 		outcome_note(stream, NULL, 503);
 		break;
 	case TRY_CONNECT_TIMEOUT:
+	case TRY_TLS_TIMEOUT:
 		outcome_note(stream, NULL, 504);
 		break;
 	case TRY_PER_TRY_TIMEOUT:

@@ -44,6 +44,7 @@ struct attempt {
 	bool needs_pause; /* the failure was known before it was asked for */
 	uint64_t connect_deadline_ms; /* loop time; 0: none, or nothing is being opened */
 	struct tried_endpoints *tried; /* owner; NULL: no attempt has failed yet, or no memory to note it */
+	struct span fault; /* why the handshake of TLS failed; in the exchange's arena */
 	struct attempt_dial *dial; /* owner; NULL unless a connection is being opened or waited for */
 };
 

@@ -8,6 +8,7 @@
 
 #include "user/base/limits.h"
 #include "user/base/log.h"
+#include "user/upstream/dial_tls.h"
 #include "user/upstream/inner.h"
 #include "user/upstream/upstream_h2.h"
 
@@ -45,11 +46,22 @@ static bool dial_wants_fresh(const struct dial_options *options)
 	return true;
 }
 
+/* What it opens, or another one, may become a connection that is shared. */
+static bool dial_may_share(const struct dial_options *options)
+{
+	return options->protocol == DIAL_HTTP2 || options->protocol == DIAL_EITHER;
+}
+
 struct upstream *dial_reuse(struct upstream_pool *pool, const struct dial_options *options)
 {
-	if (options->is_http2) {
+	struct upstream *upstream = NULL;
+
+	if (dial_may_share(options)) {
 		dial_follow_name(pool, options);
-		return dial_wants_fresh(options) ? NULL : upstream_pool_share(pool, options->endpoint);
+		if (!dial_wants_fresh(options))
+			upstream = upstream_pool_share(pool, options->endpoint);
+		if (upstream || options->protocol == DIAL_HTTP2)
+			return upstream;
 	}
 	/* The process behind a connection of the pool is not known: it was not announced. */
 	if (options->is_fresh || options->is_exclusive || options->is_announced)
@@ -94,6 +106,7 @@ void dial_init(struct dial *dial, struct upstream_pool *pool, const struct dial_
 	loop_deferred_init(&dial->turn, dial_on_turn);
 	resolver_query_init(&dial->query, dial_on_resolved);
 	net_connect_init(&dial->connect, dial_on_connected);
+	dial_tls_init(dial);
 	dial->connect.make_room = dial_make_room;
 	dial->connect.may_use = dial_may_use;
 	if (dial->options.avoid.len)
@@ -176,7 +189,9 @@ enum dial_result dial_start(struct dial *dial, int *ret_error)
 	struct upstream_endpoint *endpoint = dial->options.endpoint;
 
 	*ret_error = 0;
-	if (!dial->options.is_http2)
+	/* Where a backend is known to choose HTTP/1.1 each needs a connection of its own. */
+	if (!dial_may_share(&dial->options) ||
+	    (dial->options.protocol == DIAL_EITHER && endpoint->spoken == SPOKEN_HTTP1))
 		return dial_open(dial, ret_error);
 	/* It opens, or waits for who does. */
 	dial->has_turn = false;
@@ -191,7 +206,7 @@ enum dial_result dial_start(struct dial *dial, int *ret_error)
 	return dial_open(dial, ret_error);
 }
 
-static void dial_progress(struct dial *dial)
+void dial_progress(struct dial *dial)
 {
 	if (dial->on_progress)
 		dial->on_progress(dial);
@@ -210,22 +225,33 @@ static void dial_on_resolved(struct resolver_query *query, int result, struct re
 }
 
 /* Without an address, or for want of something here, the endpoint was not even asked. */
-static void dial_note_failure(struct dial *dial, int error)
+void dial_note_failure(struct dial *dial, int error)
 {
 	counter_add(dial->pool->counters, COUNTER_UPSTREAM_CONNECT_FAILURES, 1);
 	if (!net_connect_failed_here(error))
 		balance_connect_failed(&dial->options.endpoint->load, loop_now_ms(dial->pool->loop));
 }
 
-static struct upstream *dial_make_upstream(struct dial *dial, int fd, const struct address *address)
+void dial_finish(struct dial *dial, struct upstream *upstream, bool is_http2)
 {
-	struct upstream *upstream = upstream_open(dial->pool, dial->options.endpoint, fd, address);
+	struct upstream_endpoint *endpoint = dial->options.endpoint;
+	bool is_tls = dial->options.tls != NULL;
 
-	if (upstream && dial->is_opening_h2 && upstream_h2_start(upstream) < 0) {
+	histogram_add(is_tls ? &dial->pool->counters->upstream_connect_tls :
+			       &dial->pool->counters->upstream_connect,
+		      &histogram_connect, loop_now_ns(dial->pool->loop) - dial->start_ns);
+	balance_connected(&endpoint->load);
+	if (is_http2 && upstream_h2_start(upstream) < 0) {
 		upstream_close(upstream, true);
-		return NULL;
+		dial_note_failure(dial, -ENOMEM);
+		dial->on_done(dial, DIAL_CONNECT_FAILED, -ENOMEM, NULL);
+		return;
 	}
-	return upstream;
+	/* Those that wait go on waiting for what the backend allows, or open connections of their own. */
+	if (dial->is_opening_h2 && !is_http2)
+		dial_on_settled(endpoint);
+	dial->is_opening_h2 = false;
+	dial->on_done(dial, DIAL_DONE, 0, upstream);
 }
 
 static void dial_on_connected(struct net_connect *connect, int result, int fd, uint32_t index)
@@ -241,18 +267,16 @@ static void dial_on_connected(struct net_connect *connect, int result, int fd, u
 		dial->on_done(dial, is_late ? DIAL_TIMEOUT : DIAL_CONNECT_FAILED, result, NULL);
 		return;
 	}
-	histogram_add(&dial->pool->counters->upstream_connect, &histogram_connect,
-		      loop_now_ns(dial->pool->loop) - dial->start_ns);
-	balance_connected(&dial->options.endpoint->load);
-	upstream = dial_make_upstream(dial, fd, &connect->list[index]);
+	upstream = upstream_open(dial->pool, dial->options.endpoint, fd, &connect->list[index]);
 	if (!upstream) {
 		dial_note_failure(dial, -EMFILE);
 		dial->on_done(dial, DIAL_CONNECT_FAILED, -EMFILE, NULL);
 		return;
 	}
-	/* Those that wait go on waiting for what the backend allows: dial_on_settled(). */
-	dial->is_opening_h2 = false;
-	dial->on_done(dial, DIAL_DONE, 0, upstream);
+	if (dial->options.tls)
+		dial_tls_start(dial, upstream);
+	else
+		dial_finish(dial, upstream, dial->options.protocol == DIAL_HTTP2);
 }
 
 /* ------------------------------------------------------------------------------------ waiting */
@@ -316,8 +340,10 @@ static void dial_pass_turn(struct dial *dial)
 
 void dial_expire(struct dial *dial)
 {
-	if (dial->state == DIAL_CONNECTING)
+	if (dial->state == DIAL_CONNECTING || dial->state == DIAL_TLS)
 		dial_note_failure(dial, -ETIMEDOUT);
+	if (dial->state == DIAL_TLS)
+		dial_tls_expire(dial);
 }
 
 void dial_cancel(struct dial *dial)
@@ -327,6 +353,7 @@ void dial_cancel(struct dial *dial)
 	dial_pass_turn(dial);
 	resolver_query_cancel(&dial->query);
 	net_connect_cancel(&dial->connect);
+	dial_tls_cancel(dial);
 	resolver_list_unref(dial->addresses);
 	dial->addresses = NULL;
 	dial->state = DIAL_IDLE;

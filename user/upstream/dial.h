@@ -3,6 +3,7 @@
 
 #include "user/net/connect.h"
 #include "user/net/resolver.h"
+#include "user/tls/fault.h"
 #include "user/upstream/upstream.h"
 
 /*
@@ -13,11 +14,19 @@
  * Life: dial_init -> dial_start -> on_done, or dial_cancel at any time. The object is its owner's, which may
  * free it after dial_cancel(), also from on_done().
  */
+enum dial_protocol {
+	DIAL_HTTP1,
+	DIAL_HTTP2, /* plain text: with prior knowledge; TLS: nothing else will do */
+	DIAL_EITHER, /* TLS: what the backend chooses (ALPN) */
+	DIAL_BYTES, /* of a tunnel: nobody here knows what is inside */
+};
+
 enum dial_state {
 	DIAL_IDLE,
 	DIAL_WAITING, /* for the connection that another dial opens, or for the turn to open one */
 	DIAL_RESOLVING,
 	DIAL_CONNECTING,
+	DIAL_TLS, /* connected, in the handshake */
 };
 
 enum dial_result {
@@ -26,18 +35,33 @@ enum dial_result {
 	DIAL_DNS_FAILED,
 	DIAL_CONNECT_FAILED,
 	DIAL_TIMEOUT,
+	/* The handshake of TLS; dial->fault says why. */
+	DIAL_TLS_FAILED,
+	DIAL_TLS_VERIFY_FAILED, /* the backend is not who it should be */
+	DIAL_TLS_TIMEOUT,
 };
 
 struct dial_options {
-	const struct endpoint *where; /* borrowed until the dial is over, like the next one */
+	/* borrowed until the dial is over, like the next two */
+	const struct endpoint *where;
 	struct upstream_endpoint *endpoint; /* of the pool; a user count of the caller's lasts longer */
-	uint64_t deadline_ms; /* loop time, 0: none */
-	bool is_http2;
+	const struct tls_client_settings *tls; /* NULL: plain text; those that the endpoint is kept under */
+	uint64_t deadline_ms; /* loop time, 0: none; of connect and handshake together */
+	enum dial_protocol protocol;
 	bool is_fresh; /* no connection that was used before: one had died, or refused */
 	bool was_refused; /* with is_fresh, HTTP/2: by a connection that lives */
 	bool is_exclusive; /* a tunnel: never one of the pool */
 	bool is_announced; /* to the same-host lanes, before it connects; so never one of the pool */
 	struct address avoid; /* len 0: none; an attempt that meets it ends with NET_CONNECT_AVOIDED */
+};
+
+/* The handshake, once connected. */
+struct dial_tls {
+	struct upstream *upstream; /* owner; NULL: none under way */
+	struct timer timer;
+	uint64_t start_ns;
+	bool has_heard; /* something came from the backend */
+	struct tls_fault fault;
 };
 
 struct dial {
@@ -46,13 +70,14 @@ struct dial {
 	enum dial_state state;
 	struct resolver_query query;
 	struct net_connect connect;
+	struct dial_tls tls;
 	struct resolver_list *addresses; /* one reference; NULL: a literal address */
 	struct list h2_wait; /* in options.endpoint->h2_waiting */
 	struct loop_deferred turn; /* it waits no more */
 	uint64_t start_ns;
-	bool is_opening_h2; /* others wait for the connection that this one opens */
+	bool is_opening_h2; /* others wait for the connection that this one opens, which may become one */
 	bool has_turn;
-	/* A name is resolved, or it is its turn to open a connection: state has changed. May be NULL. */
+	/* Resolved, connected, or its turn to open a connection: state has changed. May be NULL. */
 	void (*on_progress)(struct dial *dial);
 	/*
 	 * Once, from the loop, never from within dial_start(). upstream: with DIAL_DONE; error: -errno or 0.

@@ -192,6 +192,9 @@ int upstream_h2_start(struct upstream *upstream)
 	upstream->h2 = h2;
 	upstream->is_reusable = true;
 	list_add_head(&upstream->endpoint->h2, &h2->node);
+	/* Its SETTINGS may have come with the last bytes of the handshake: no event announces them. */
+	if (conn_tls(&upstream->conn) && upstream->conn.can_read)
+		loop_again(upstream->pool->loop, &h2->link.again);
 	return 0;
 }
 

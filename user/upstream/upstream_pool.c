@@ -13,12 +13,23 @@ void upstream_pool_init(struct upstream_pool *pool)
 {
 	for (unsigned int i = 0; i < UPSTREAM_POOL_BUCKETS; i++)
 		list_init(&pool->buckets[i]);
+	list_init(&pool->remembered);
+}
+
+static void endpoint_recall(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
+{
+	if (list_is_empty(&endpoint->remembered))
+		return;
+	list_remove(&endpoint->remembered);
+	pool->remembered_count--;
 }
 
 static void endpoint_free(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
 {
 	list_remove(&endpoint->node);
 	pool->endpoint_count--;
+	endpoint_recall(pool, endpoint);
+	tls_tickets_done(&endpoint->tickets);
 	resolver_list_unref(endpoint->addresses);
 	hg_free(endpoint);
 }
@@ -60,10 +71,21 @@ static struct socket_keepalive socket_keepalive_of(const struct keepalive_policy
 	};
 }
 
-static bool endpoint_is(const struct upstream_endpoint *endpoint, uint64_t hash, struct span text,
-			const struct socket_keepalive *keepalive)
+/* What tells one record from another. */
+struct endpoint_key {
+	uint64_t hash; /* of all but the socket options */
+	struct span text;
+	struct socket_keepalive keepalive;
+	const struct tls_client_settings *tls;
+};
+
+static bool endpoint_is(const struct upstream_endpoint *endpoint, const struct endpoint_key *key)
 {
-	return endpoint->hash == hash && span_eq(endpoint->text, text) &&
+	const struct socket_keepalive *keepalive = &key->keepalive;
+
+	return endpoint->hash == key->hash && span_eq(endpoint->text, key->text) &&
+	       endpoint->is_tls == (key->tls != NULL) &&
+	       (!key->tls || endpoint->tls_hash == key->tls->hash) &&
 	       endpoint->keepalive.is_on == keepalive->is_on &&
 	       endpoint->keepalive.idle_s == keepalive->idle_s &&
 	       endpoint->keepalive.interval_s == keepalive->interval_s &&
@@ -71,47 +93,62 @@ static bool endpoint_is(const struct upstream_endpoint *endpoint, uint64_t hash,
 	       endpoint->keepalive.user_timeout_ms == keepalive->user_timeout_ms;
 }
 
-static struct upstream_endpoint *endpoint_create(struct upstream_pool *pool, uint64_t hash, struct span text,
-						 const struct socket_keepalive *keepalive)
+static struct upstream_endpoint *endpoint_create(struct upstream_pool *pool, const struct endpoint_key *key)
 {
+	struct span text = key->text;
 	struct upstream_endpoint *endpoint = hg_calloc(1, sizeof(*endpoint) + text.len + 1);
 
 	if (!endpoint)
 		return NULL;
 	memcpy(endpoint + 1, text.data, text.len);
 	endpoint->text = span_of(endpoint + 1, text.len);
-	endpoint->hash = hash;
-	endpoint->keepalive = *keepalive;
+	endpoint->hash = key->hash;
+	endpoint->keepalive = key->keepalive;
+	endpoint->is_tls = key->tls != NULL;
+	endpoint->tls_hash = key->tls ? key->tls->hash : 0;
+	list_init(&endpoint->remembered);
 	list_init(&endpoint->idle);
 	list_init(&endpoint->h2);
 	list_init(&endpoint->h2_waiting);
-	list_add_tail(&pool->buckets[hash % UPSTREAM_POOL_BUCKETS], &endpoint->node);
+	list_add_tail(&pool->buckets[key->hash % UPSTREAM_POOL_BUCKETS], &endpoint->node);
 	pool->endpoint_count++;
 	return endpoint;
 }
 
-struct upstream_endpoint *upstream_pool_endpoint(struct upstream_pool *pool, const struct endpoint *where,
-						 const struct keepalive_policy *policy)
+/* Nothing in it is worth keeping any more. */
+static bool endpoint_is_over(const struct upstream_endpoint *endpoint, uint64_t now_ms)
 {
-	struct socket_keepalive keepalive =
-		socket_keepalive_of(policy, pool->config->user_timeout);
-	uint64_t hash = hash_mix(hash_bytes(where->text), 0);
+	return endpoint->user_count == 0 && endpoint->load.avoid_until_ms <= now_ms &&
+	       (list_is_empty(&endpoint->remembered) || endpoint->remember_until_ms <= now_ms);
+}
+
+struct upstream_endpoint *upstream_pool_endpoint(struct upstream_pool *pool, const struct endpoint *where,
+						 const struct upstream_wants *wants)
+{
+	struct endpoint_key key = {
+		.hash = hash_mix(hash_bytes(where->text), wants->tls ? wants->tls->hash : 0),
+		.text = where->text,
+		.keepalive = socket_keepalive_of(wants->keepalive, pool->config->user_timeout),
+		.tls = wants->tls,
+	};
 	struct upstream_endpoint *endpoint = NULL;
 	uint64_t now_ms = loop_now_ms(pool->loop);
 
 	/* Records kept only because connects to them failed go when they are met and their time is over. */
-	list_each(node, next, &pool->buckets[hash % UPSTREAM_POOL_BUCKETS]) {
+	list_each(node, next, &pool->buckets[key.hash % UPSTREAM_POOL_BUCKETS]) {
 		struct upstream_endpoint *candidate = list_entry(node, struct upstream_endpoint, node);
 
-		if (endpoint_is(candidate, hash, where->text, &keepalive))
+		if (endpoint_is(candidate, &key))
 			endpoint = candidate;
-		else if (candidate->user_count == 0 && candidate->load.avoid_until_ms <= now_ms)
+		else if (endpoint_is_over(candidate, now_ms))
 			endpoint_free(pool, candidate);
 	}
 	if (!endpoint)
-		endpoint = endpoint_create(pool, hash, where->text, &keepalive);
-	if (endpoint)
-		endpoint->user_count++;
+		endpoint = endpoint_create(pool, &key);
+	if (!endpoint)
+		return NULL;
+	endpoint_recall(pool, endpoint);
+	endpoint->user_count++;
 	return endpoint;
 }
 
@@ -142,7 +179,7 @@ static uint32_t choose_candidates(struct upstream_pool *pool, const struct backe
 }
 
 struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const struct backend *backend,
-					       const struct keepalive_policy *keepalive,
+					       const struct upstream_wants *wants,
 					       const struct tried_endpoints *tried, uint32_t last,
 					       uint32_t *ret_index)
 {
@@ -156,7 +193,7 @@ struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const
 	for (uint32_t i = 0; i < count; i++) {
 		const struct endpoint *endpoint = &backend->endpoint_list[at[i]];
 
-		found[i] = upstream_pool_endpoint(pool, endpoint, keepalive);
+		found[i] = upstream_pool_endpoint(pool, endpoint, wants);
 		if (!found[i]) {
 			while (i--)
 				upstream_pool_leave(pool, found[i]);
@@ -177,11 +214,36 @@ struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const
 	return found[pick];
 }
 
+/* What it may be resumed with outlives its users for a while; where there are too many, the oldest go. */
+static void endpoint_remember(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
+{
+	uint64_t now_ms = loop_now_ms(pool->loop);
+
+	endpoint->remember_until_ms = now_ms + LIMIT_TLS_REMEMBER_MS;
+	list_add_tail(&pool->remembered, &endpoint->remembered);
+	pool->remembered_count++;
+	list_each(node, next, &pool->remembered) {
+		struct upstream_endpoint *oldest = list_entry(node, struct upstream_endpoint, remembered);
+
+		if (pool->remembered_count <= LIMIT_TLS_REMEMBERED && oldest->remember_until_ms > now_ms)
+			return;
+		endpoint_recall(pool, oldest);
+		if (oldest->load.failures == 0)
+			endpoint_free(pool, oldest);
+		else
+			tls_tickets_done(&oldest->tickets);
+	}
+}
+
 void upstream_pool_leave(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
 {
 	CHECK(endpoint->user_count > 0);
-	/* A record without users and failures holds nothing worth keeping. */
-	if (--endpoint->user_count == 0 && endpoint->load.failures == 0)
+	if (--endpoint->user_count)
+		return;
+	if (endpoint->tickets.count && !pool->is_closing)
+		endpoint_remember(pool, endpoint);
+	else if (endpoint->load.failures == 0)
+		/* A record without users, failures and tickets holds nothing worth keeping. */
 		endpoint_free(pool, endpoint);
 }
 

@@ -5,19 +5,34 @@
 #include "policy/balance.h"
 #include "policy/keepalive.h"
 #include "user/base/list.h"
+#include "user/base/log.h"
 #include "user/base/slab.h"
 #include "user/net/resolver.h"
 #include "user/net/socket.h"
 #include "user/relay/relay.h"
+#include "user/upstream/tls_tickets.h"
 
 struct inner;
 struct tls_worker;
 struct upstream;
 
+/* How connections to an endpoint are made, besides its address. Borrowed for the call. */
+struct upstream_wants {
+	const struct keepalive_policy *keepalive;
+	const struct tls_client_settings *tls; /* NULL: plain text */
+};
+
+/* What TLS chose of HTTP when it was asked last (ALPN). */
+enum upstream_spoken {
+	SPOKEN_UNKNOWN,
+	SPOKEN_HTTP1,
+	SPOKEN_HTTP2,
+};
+
 /*
- * What a worker knows of each endpoint, and the idle connections to it. Keyed by the endpoint's text and the
- * socket options asked for, not by the configuration object, so a reload keeps connections to endpoints that
- * stay.
+ * What a worker knows of each endpoint, and the idle connections to it. Keyed by the endpoint's text, the
+ * socket options and the TLS settings asked for, not by the configuration object, so a reload keeps
+ * connections to endpoints that stay; and plain text, or another identity, never shares one.
  */
 struct upstream_endpoint {
 	struct list node; /* in a bucket */
@@ -25,6 +40,12 @@ struct upstream_endpoint {
 	struct span text; /* "127.0.0.1:8000"; a part of key */
 	uint64_t hash;
 	struct socket_keepalive keepalive;
+	bool is_tls;
+	enum upstream_spoken spoken;
+	uint64_t tls_hash; /* of the settings */
+	struct tls_tickets tickets;
+	struct list remembered; /* in pool->remembered: without users, but with tickets */
+	uint64_t remember_until_ms;
 	struct resolver_list *addresses; /* one reference; NULL: literal address, or not resolved yet */
 	struct list idle; /* of struct upstream, most recently used first */
 	struct list h2; /* of struct upstream_h2 that take streams, in use or not */
@@ -56,6 +77,9 @@ struct upstream_pool {
 	bool is_closing; /* nothing is kept any more */
 	/* ---- */
 	struct list buckets[UPSTREAM_POOL_BUCKETS];
+	struct list remembered; /* endpoints kept for their tickets, the longest first */
+	uint32_t remembered_count;
+	struct log_rate tls_log; /* lines about handshakes that failed */
 	uint32_t endpoint_count;
 	uint32_t idle_count;
 	uint32_t shed_bucket; /* where upstream_pool_shed() looks first */
@@ -68,14 +92,14 @@ bool upstream_pool_shed(struct upstream_pool *pool);
 void upstream_pool_done(struct upstream_pool *pool);
 /* The endpoint's record, with one more user; NULL on no memory. */
 struct upstream_endpoint *upstream_pool_endpoint(struct upstream_pool *pool, const struct endpoint *endpoint,
-						 const struct keepalive_policy *keepalive);
+						 const struct upstream_wants *wants);
 /*
  * One of the backend's endpoints, with one more user: the power of two choices among a window of those where
  * the request has not been (tried; NULL: nowhere). Where it has been at all of them, `last` (an index, or
  * UINT32_MAX) is taken only when it is the only one. NULL on no memory.
  */
 struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const struct backend *backend,
-					       const struct keepalive_policy *keepalive,
+					       const struct upstream_wants *wants,
 					       const struct tried_endpoints *tried, uint32_t last,
 					       uint32_t *ret_index);
 void upstream_pool_leave(struct upstream_pool *pool, struct upstream_endpoint *endpoint);
