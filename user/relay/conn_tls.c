@@ -138,10 +138,11 @@ static int conn_tls_keep_rest(struct conn_tls *tls)
 	struct span rest = tls_rest(tls->session);
 	int error = 0;
 
-	if (buf_len(&tls->in))
+	if (tls->is_in_fed)
 		buf_consume(&tls->in, buf_len(&tls->in) - rest.len);
 	else if (rest.len)
 		error = buf_append(&tls->in, rest, sizeof(received));
+	tls->is_in_fed = false;
 	buf_release(&tls->in);
 	return error;
 }
@@ -153,6 +154,7 @@ static ssize_t conn_tls_fill(struct conn *conn, size_t most)
 	ssize_t len;
 
 	if (buf_len(&tls->in)) {
+		tls->is_in_fed = true;
 		tls_feed(tls->session, buf_span(&tls->in));
 		return (ssize_t)buf_len(&tls->in);
 	}

@@ -18,6 +18,7 @@ struct conn_tls {
 	struct buf out; /* records that the kernel did not take; conn->record_bytes of them */
 	struct loop_deferred again; /* a budget was over */
 	uint32_t handshake_bytes; /* received */
+	bool is_in_fed; /* the session looks at `in` */
 	bool is_open; /* the handshake is done */
 	bool can_read; /* of the socket */
 	bool has_fin; /* the socket gave its end; behind close_notify it is one, else the stream is cut */
