@@ -285,13 +285,27 @@ static void refuse(struct tls_session *session, enum tls_failure failure, const 
 		tls_fault_set(fault, "%s", sentence);
 }
 
+/* The library has no words for those of TLS 1.3. */
+static const char *alert_text(int alert)
+{
+	switch (alert) {
+	case SSL3_AD_CLOSE_NOTIFY:
+		return "close notify";
+	case TLS13_AD_MISSING_EXTENSION:
+		return "missing extension";
+	case TLS13_AD_CERTIFICATE_REQUIRED:
+		return "certificate required";
+	default:
+		return SSL_alert_desc_string_long(alert);
+	}
+}
+
 static void refuse_alert(struct tls_session *session, int alert)
 {
 	struct tls_fault *fault = tls_session_refuse(session, TLS_FAIL_ALERT);
 
 	if (fault)
-		tls_fault_set(fault, "the peer refused: %s (alert %d)", SSL_alert_desc_string_long(alert),
-			      alert);
+		tls_fault_set(fault, "the peer refused: %s (alert %d)", alert_text(alert), alert);
 }
 
 static const struct {
@@ -392,7 +406,8 @@ static ssize_t read_some(struct tls_session *session, void *memory, size_t size,
 			 : SSL_read_ex(session->ssl, memory, size, &len);
 	if (result == 1)
 		return (ssize_t)len;
-	if (SSL_get_shutdown(session->ssl) & SSL_RECEIVED_SHUTDOWN)
+	/* A fatal alert sets SSL_RECEIVED_SHUTDOWN as well. */
+	if (SSL_get_error(session->ssl, result) == SSL_ERROR_ZERO_RETURN)
 		return 0;
 	return session_result(session, result);
 }
