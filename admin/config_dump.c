@@ -4,6 +4,7 @@
 #include "admin/config_dump_policy.h"
 #include "admin/config_dump_schema.h"
 #include "admin/config_dump_static.h"
+#include "admin/config_dump_tls.h"
 #include "admin/json.h"
 
 static void dump_strings(struct json_writer *w, const char *key, const struct span *list, uint32_t count)
@@ -119,15 +120,16 @@ static void dump_tcp_route(struct json_writer *w, const struct tcp_route *route)
 	open_route(w, route->key, route->name, route->namespace, route->rule_name);
 	dump_strings(w, "hostnames", route->hostname_list, route->hostname_count);
 	dump_backend_refs(w, route->backend_list, route->backend_count, true);
+	dump_inline_policies(w, &route->inline_policies, NULL);
 	dump_splice(w, route->splice_off, false);
 	json_close(w);
 }
 
 /* ---- listeners and binds */
 
-static void dump_listener_protocol(struct json_writer *w, enum listener_protocol protocol)
+static void dump_listener_protocol(struct json_writer *w, const struct listener *listener)
 {
-	switch (protocol) {
+	switch (listener->protocol) {
 	case PROTOCOL_HTTP:
 		json_str(w, "protocol", "HTTP");
 		return;
@@ -135,14 +137,10 @@ static void dump_listener_protocol(struct json_writer *w, enum listener_protocol
 		json_str(w, "protocol", "TCP");
 		return;
 	case PROTOCOL_TLS:
-		json_open_object(w, "protocol");
-		json_null(w, "TLS");
-		json_close(w);
+		dump_listener_tls(w, "TLS", listener->tls);
 		return;
 	case PROTOCOL_HTTPS:
-		json_open_object(w, "protocol");
-		json_null(w, "HTTPS");
-		json_close(w);
+		dump_listener_tls(w, "HTTPS", listener->tls);
 		return;
 	}
 }
@@ -156,7 +154,7 @@ static void dump_listener(struct json_writer *w, const struct listener *listener
 	json_string(w, "gatewayNamespace", listener->gateway_namespace);
 	json_string(w, "listenerName", listener->listener_name);
 	json_string(w, "hostname", listener->hostname);
-	dump_listener_protocol(w, listener->protocol);
+	dump_listener_protocol(w, listener);
 	json_open_object(w, "routes");
 	for (uint32_t i = 0; i < listener->route_count; i++)
 		dump_route(w, &listener->route_list[i]);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "admin/config_dump_schema.h"
+#include "admin/config_dump_tls.h"
 #include "config/core/policy_value.h"
 #include "config/standalone/policy.h"
 #include "policy/attach.h"
@@ -37,6 +38,10 @@ void dump_policy_value(struct json_writer *w, const struct policy_value *value)
 	json_open_object(w, policy_kind_name(value->kind));
 	if (value->kind == POLICY_BACKEND_TCP)
 		dump_backend_tcp(w, value->object);
+	else if (value->kind == POLICY_BACKEND_TLS)
+		dump_backend_tls(w, value->object);
+	else if (value->kind == POLICY_FRONTEND_TLS)
+		dump_frontend_tls(w, value->object);
 	else
 		dump_rows(w, value->kind == POLICY_MIRROR ? &mirror_schema : policy_schema(value->kind),
 			  value->object);

@@ -5,6 +5,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 
+#include "admin/certificates.h"
 #include "admin/config_dump.h"
 #include "admin/health.h"
 #include "admin/json.h"
@@ -140,6 +141,21 @@ void handle_endpoints(const struct admin_call *call)
 	}
 	text_init(&body);
 	health_list_write(snapshot, clock_now_ms(), &body);
+	answer_text(call->conn, JSON_CONTENT_TYPE, &body);
+}
+
+void handle_certificates(const struct admin_call *call)
+{
+	const struct admin_hooks *hooks = hooks_of(call);
+	const struct snapshot *snapshot = hooks->snapshot(hooks->context);
+	struct text body;
+
+	if (!snapshot) {
+		admin_conn_say(call->conn, 503, "no configuration is loaded yet\n");
+		return;
+	}
+	text_init(&body);
+	certificates_write(snapshot, (int64_t)(clock_wall_us() / US_PER_S), &body);
 	answer_text(call->conn, JSON_CONTENT_TYPE, &body);
 }
 

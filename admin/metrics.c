@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "admin/certificates.h"
 #include "admin/health.h"
 #include "admin/process_stats.h"
 #include "admin/prometheus.h"
@@ -346,6 +347,8 @@ static void add_gateway(const struct admin_hooks *hooks, const struct totals *to
 	prometheus_single(out, METRIC_ACCESS_LOG_DROPPED, totals->access_log_dropped);
 	prometheus_single(out, METRIC_ENDPOINTS_EVICTED,
 			  snapshot ? health_evicted_count(snapshot, clock_now_ms()) : 0);
+	if (snapshot)
+		certificates_metric(snapshot, out);
 }
 
 int metrics_write(const struct admin_hooks *hooks, struct text *out)

@@ -6,6 +6,7 @@
 
 #include "config/build.h"
 #include "config/core/expand.h"
+#include "config/core/tls_files.h"
 #include "config/gatewayapi/gatewayapi.h"
 #include "config/source.h"
 #include "config/standalone/standalone.h"
@@ -157,10 +158,13 @@ static int load_snapshot(struct snapshot *snapshot, const struct source_texts *t
 {
 	struct document_set set = { 0 };
 	struct builder builder;
+	struct tls_files files;
 	struct arena nodes;
 	int r;
 
 	build_init(&builder, snapshot, report);
+	tls_files_init(&files, snapshot);
+	builder.decoder.files = &files;
 	arena_init(&nodes, TEXT_BLOCK_BYTES);
 	schema_preset(&static_schema, &snapshot->config);
 	r = load_texts(&builder.decoder, &nodes, texts, &set);
@@ -176,6 +180,7 @@ static int load_snapshot(struct snapshot *snapshot, const struct source_texts *t
 		r = -ENOMEM;
 	hg_free(set.standalone.list);
 	hg_free(set.manifests.list);
+	tls_files_done(&files);
 	build_done(&builder);
 	arena_done(&nodes);
 	return r;

@@ -357,6 +357,7 @@ struct tcp_route {
 	struct backend_ref *backend_list;
 	uint32_t backend_count;
 	uint64_t weight_sum; /* sealed */
+	struct policy_values inline_policies; /* backendTLS */
 	bool splice_off;
 	struct span label; /* "namespace/name", for logs and metrics; sealed */
 	struct span kind;  /* "TCPRoute", "TLSRoute"; empty for standalone files */
@@ -541,4 +542,6 @@ struct snapshot {
 	struct backend *backend_list;
 	uint32_t backend_count;
 	const struct access_log_policy *access_log; /* may be NULL */
+	struct certificate_entry *certificate_list; /* sealed; those that end first come first */
+	uint32_t certificate_count;
 };

@@ -4,10 +4,12 @@
 #include <errno.h>
 
 #include "policy/attach.h"
+#include "policy/certificate_list.h"
 #include "policy/precedence.h"
 #include "policy/regex_set.h"
 #include "policy/route_table.h"
 #include "policy/spelling.h"
+#include "policy/tls_seal.h"
 #include "user/base/limits.h"
 #include "user/base/units.h"
 
@@ -72,12 +74,15 @@ static void seal_ref(const struct seal *seal, const struct ref_place *place, str
 	precedence_enter_inline(&own, &ref->filters, LEVEL_INLINE_REF);
 	ref->http = precedence_stronger(place->precedence, &own, POLICY_BACKEND_HTTP);
 	ref->tcp = precedence_stronger(place->precedence, &own, POLICY_BACKEND_TCP);
+	ref->tls = precedence_stronger(place->precedence, &own, POLICY_BACKEND_TLS);
 	ref->http_version = version_of(ref, place->is_grpc);
 	ref->health = precedence_stronger(place->precedence, &own, POLICY_BACKEND_HEALTH);
 	ref->request_headers = precedence_object(&own, POLICY_REQUEST_HEADERS);
 	ref->response_headers = precedence_object(&own, POLICY_RESPONSE_HEADERS);
 	ref->splice_off |= place->splice_off || ref->backend->splice_off;
-	ref->is_same_host = !ref->splice_off && (ref->is_same_host || ref->backend->is_same_host);
+	/* What is encrypted cannot be paired. */
+	ref->is_same_host = !ref->splice_off && !ref->tls &&
+			    (ref->is_same_host || ref->backend->is_same_host);
 }
 
 static uint64_t seal_refs(const struct seal *seal, const struct ref_place *place, struct backend_ref *list,
@@ -255,6 +260,7 @@ static int seal_tcp_route(const struct seal *seal, const struct precedence *oute
 					 .splice_off = route->splice_off || listener->splice_off };
 
 	enter_route(seal, &precedence, route->namespace, route->name, route->rule_name, route->kind, false);
+	precedence_enter_inline(&precedence, &route->inline_policies, LEVEL_INLINE_ROUTE);
 	route->weight_sum = seal_refs(seal, &place, route->backend_list, route->backend_count);
 	return label_make(seal->snapshot->arena, route->namespace, route->name, &route->label);
 }
@@ -315,6 +321,18 @@ static void warn_of_tcp_twins(const struct seal *seal, const struct listener *li
 	}
 }
 
+/* The listener is known by the server name before its settings are needed: policies of its own count. */
+static int seal_tls(struct seal *seal, struct listener *listener, uint16_t port)
+{
+	struct precedence precedence = { 0 };
+
+	if (!listener->tls)
+		return 0;
+	enter_gateway(seal, &precedence, listener, port, SCOPE_BIND);
+	return tls_seal_listener(listener, precedence_object(&precedence, POLICY_FRONTEND_TLS),
+				 seal->snapshot->arena, seal->report);
+}
+
 static int seal_listener(struct seal *seal, struct listener *listener, uint16_t port)
 {
 	struct arena *arena = seal->snapshot->arena;
@@ -322,6 +340,8 @@ static int seal_listener(struct seal *seal, struct listener *listener, uint16_t 
 	int result = label_make(arena, listener->gateway_namespace, listener->gateway_name,
 				&listener->gateway_label);
 
+	if (result == 0)
+		result = seal_tls(seal, listener, port);
 	if (result == 0)
 		result = route_table_build(listener, arena);
 	if (result == -E2BIG) {
@@ -382,6 +402,7 @@ static bool excuse_listener_policies(const struct seal *seal, const struct liste
 							   : NULL;
 
 		if (policy_section_of(attachment->policy->value.kind) != SECTION_FRONTEND ||
+		    attachment->policy->value.kind == POLICY_FRONTEND_TLS ||
 		    !is_of_listener(attachment, listener))
 			continue;
 		has_idle |= http && http->sets_http1_idle_timeout;
@@ -468,6 +489,7 @@ static void seal_connection(const struct seal *seal, struct bind *bind)
 	http = precedence_object(&precedence, POLICY_FRONTEND_HTTP);
 	bind->http = http ? http : &frontend_http_default;
 	bind->tcp = precedence_object(&precedence, POLICY_FRONTEND_TCP);
+	bind->tls = precedence_object(&precedence, POLICY_FRONTEND_TLS);
 	bind->connect = precedence_object(&precedence, POLICY_FRONTEND_CONNECT);
 	for (uint32_t i = 0; i < bind->listener_count; i++) {
 		bind->listener_list[i].rules = (struct request_rules){ 0 };
@@ -559,6 +581,8 @@ int policy_seal(struct snapshot *snapshot, struct config_report *report)
 	arena_init(&scratch, 16 * 1024);
 	result = seal_all(&seal, &scratch);
 	arena_done(&scratch);
+	if (result == 0)
+		result = certificate_list_build(snapshot);
 	if (result == 0 && report->failed)
 		result = -ENOMEM;
 	if (result == 0 && report->count[CONFIG_ERROR] != errors)

@@ -14,10 +14,13 @@
  * Decoding goes on after an error: all errors of a file are shown at once. Lack of memory sets d->failed, and
  * the load ends with -ENOMEM whatever else was found.
  */
+struct tls_files; /* config/core/tls_files.h */
+
 struct decoder {
 	struct arena *arena; /* borrowed from the snapshot under construction: all results */
 	struct config_report *report;
 	bool is_manifest; /* Kubernetes: durations by GEP-2257 */
+	struct tls_files *files; /* borrowed */
 	void *style; /* borrowed: struct standalone, where such a file is read */
 	bool failed;
 	uint64_t selections; /* what selectors have looked at so far: manifest_select() */

@@ -23,7 +23,27 @@ void config_report_done(struct config_report *report)
 {
 	arena_done(&report->arena);
 	hg_free(report->message_list);
+	hg_free(report->named_list);
 	*report = (struct config_report){ 0 };
+}
+
+void config_report_file(struct config_report *report, struct span path, uint64_t signature)
+{
+	path = arena_copy(&report->arena, path);
+	if (report->named_count == report->named_size) {
+		uint32_t size = report->named_size ? report->named_size * 2 : 16;
+		struct config_file *bigger = hg_realloc(report->named_list, size * sizeof(*bigger));
+
+		if (!bigger) {
+			report->failed = true;
+			return;
+		}
+		report->named_list = bigger;
+		report->named_size = size;
+	}
+	report->failed |= !path.data;
+	if (path.data)
+		report->named_list[report->named_count++] = (struct config_file){ path, signature };
 }
 
 void config_report_print(const struct config_report *report, enum config_severity severity,

@@ -30,6 +30,12 @@ struct config_message {
 	struct span object; /* part of it: "HTTPRoute app/r"; empty: about no Kubernetes object */
 };
 
+/* A file that a configuration names, beside its own files. */
+struct config_file {
+	struct span path; /* owned by the report, with a NUL behind it */
+	uint64_t signature; /* of what was seen of it: config_file_signature(); 0: nothing */
+};
+
 struct config_report {
 	struct arena arena;		     /* owner of all messages */
 	struct config_message *message_list; /* owner; in the order of detection */
@@ -37,11 +43,16 @@ struct config_report {
 	uint32_t message_size;
 	uint32_t count[CONFIG_SEVERITY_COUNT]; /* all that were reported, kept or not */
 	uint32_t file_count;		       /* files that were read */
+	struct config_file *named_list; /* owner; each path once */
+	uint32_t named_count;
+	uint32_t named_size;
 	bool failed;			       /* no memory for a message */
 };
 
 void config_report_init(struct config_report *report);
 void config_report_done(struct config_report *report);
+/* Notes a file that the configuration names. */
+void config_report_file(struct config_report *report, struct span path, uint64_t signature);
 static inline bool config_report_has_errors(const struct config_report *report)
 {
 	return report->count[CONFIG_ERROR] > 0 || report->failed;

@@ -2,6 +2,7 @@
 #include "config/core/policy_value.h"
 
 #include "config/core/resiliency.h"
+#include "config/core/tls_value.h"
 #include "config/core/values.h"
 #include "policy/effective.h"
 #include "user/base/check.h"
@@ -410,6 +411,7 @@ const struct schema *policy_schema(enum policy_kind kind)
 	static const struct schema *const schemas[POLICY_KIND_COUNT] = {
 		[POLICY_FRONTEND_HTTP] = &frontend_http_schema,
 		[POLICY_FRONTEND_TCP] = &frontend_tcp_schema,
+		[POLICY_FRONTEND_TLS] = &frontend_tls_schema,
 		[POLICY_FRONTEND_CONNECT] = &frontend_connect_schema,
 		[POLICY_FRONTEND_ACCESS_LOG] = &access_log_schema,
 		[POLICY_TIMEOUT] = &timeout_schema,
@@ -422,6 +424,7 @@ const struct schema *policy_schema(enum policy_kind kind)
 		[POLICY_DIRECT_RESPONSE] = &direct_schema,
 		[POLICY_BACKEND_HTTP] = &backend_http_schema,
 		[POLICY_BACKEND_TCP] = &backend_tcp_schema,
+		[POLICY_BACKEND_TLS] = &backend_tls_schema,
 		[POLICY_BACKEND_HEALTH] = &health_schema,
 	};
 

@@ -54,11 +54,11 @@ bool value_protocol_supported(struct decoder *d, const struct yaml_node *node, c
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
 		if (!span_eq_nocase(word, span_str(words[i])))
 			continue;
-		config_error(d->report, node, "%s listeners are not supported yet; use HTTP, TCP or TLS",
-			     words[i]);
+		config_error(d->report, node, "%s listeners are not supported yet; use HTTP, %sTCP or TLS",
+			     words[i], instead_of_https ? "" : "HTTPS, ");
 		return false;
 	}
-	if (!span_eq_nocase(word, SPAN("HTTPS")))
+	if (!instead_of_https || !span_eq_nocase(word, SPAN("HTTPS")))
 		return true;
 	config_error(d->report, node,
 		     "HTTPS listeners are not supported yet: this gateway does not terminate TLS; %s to pass "

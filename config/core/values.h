@@ -8,7 +8,9 @@
  * Same contract as the accessors of config/core/decode.h.
  */
 
-/* The protocol of a listener: false with an error for those that are known and not supported. */
+/*
+ * The protocol of a listener: false with an error for those that are known and not supported. NULL: HTTPS is.
+ */
 bool value_protocol_supported(struct decoder *d, const struct yaml_node *node, const char *instead_of_https);
 /* A host name in lower case, RFC 1123; `has_wildcard` allows "*." in front. Addresses in [] or plain IPv4
  * too. */

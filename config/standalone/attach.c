@@ -13,6 +13,7 @@ static void add_frontend(struct standalone *s, const struct yaml_node *node, enu
 	static const char *const keys[POLICY_KIND_COUNT] = {
 		[POLICY_FRONTEND_HTTP] = "frontend/http",
 		[POLICY_FRONTEND_TCP] = "frontend/tcp",
+		[POLICY_FRONTEND_TLS] = "frontend/tls",
 		[POLICY_FRONTEND_CONNECT] = "frontend/connect",
 		[POLICY_FRONTEND_ACCESS_LOG] = "frontend/accessLog",
 	};
@@ -33,10 +34,10 @@ static void add_frontend(struct standalone *s, const struct yaml_node *node, enu
 static const struct policy_entry frontend_entries[] = {
 	{ "http", POLICY_FRONTEND_HTTP, NULL },
 	{ "tcp", POLICY_FRONTEND_TCP, NULL },
+	{ "tls", POLICY_FRONTEND_TLS, NULL },
 	{ "connect", POLICY_FRONTEND_CONNECT, NULL },
 	{ "accessLog", POLICY_FRONTEND_ACCESS_LOG, NULL },
 	{ "logging", POLICY_FRONTEND_ACCESS_LOG, NULL }, /* its other name */
-	{ "tls", POLICY_KIND_COUNT, NO_TLS },
 	{ "tracing", POLICY_KIND_COUNT, NOT_YET },
 	{ "metrics", POLICY_KIND_COUNT, NOT_YET },
 	{ "proxy", POLICY_KIND_COUNT, NOT_YET },

@@ -5,8 +5,8 @@
 
 /*
  * Policies of standalone files that are attached to something by name: `frontendPolicies`, which are attached
- * to the gateway default/default under the keys frontend/http, frontend/tcp, frontend/connect and
- * frontend/accessLog, and the elements of `policies`, whose key is namespace/name.
+ * to the gateway default/default under the keys frontend/http, frontend/tcp, frontend/tls,
+ * frontend/connect and frontend/accessLog, and the elements of `policies`, whose key is namespace/name.
  */
 extern const struct schema attached_schema; /* struct targeted_policy */
 

@@ -66,7 +66,7 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 		{ "requestMirror", POLICY_MIRROR, NULL }, { "directResponse", POLICY_DIRECT_RESPONSE, NULL }
 #define BACKEND_POLICIES                                                                                     \
 	{ "http", POLICY_BACKEND_HTTP, NULL }, { "tcp", POLICY_BACKEND_TCP, NULL },                          \
-		{ "health", POLICY_BACKEND_HEALTH, NULL }
+		{ "backendTLS", POLICY_BACKEND_TLS, NULL }, { "health", POLICY_BACKEND_HEALTH, NULL }
 /* Everything the original knows and this gateway does not. */
 #define LATER_POLICIES                                                                                       \
 	LATER("cors"), LATER("csrf"), LATER("localRateLimit"), LATER("remoteRateLimit"), LATER("extAuthz"),  \
@@ -74,7 +74,7 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 		LATER("authorization"), LATER("mcpAuthorization"), LATER("mcpAuthentication"), LATER("a2a"), \
 		LATER("ai"), LATER("transformations"), LATER("buffer"),                                      \
 		REFUSED("hostRewrite", "is not supported yet; use urlRewrite.authority"),                    \
-		REFUSED("backendTLS", NO_TLS), LATER("backendAuth"), LATER("backendTunnel"),                 \
+		LATER("backendAuth"), LATER("backendTunnel"),                 \
 		LATER("inferenceRouting"), LATER("sessionAffinity"), LATER("sessionPersistence")
 
 static const struct policy_entry route_entries[] = {
@@ -82,6 +82,7 @@ static const struct policy_entry route_entries[] = {
 	LATER_POLICIES,
 	REFUSED("http", ELSEWHERE_BACKEND),
 	REFUSED("tcp", ELSEWHERE_BACKEND),
+	{ "backendTLS", POLICY_BACKEND_TLS, NULL },
 	REFUSED("health", ELSEWHERE_BACKEND),
 };
 
@@ -95,6 +96,11 @@ static const struct policy_entry backend_entries[] = {
 	REFUSED("retry", "belongs to a route; write it under routes[].policies"),
 	LATER("requestRedirect"),
 	LATER_POLICIES,
+};
+
+static const struct policy_entry tcp_route_entries[] = {
+	{ "backendTLS", POLICY_BACKEND_TLS, NULL },
+	REFUSED("tcp", ELSEWHERE_BACKEND),
 };
 
 static const struct policy_entry single_entries[] = { TRAFFIC_POLICIES, BACKEND_POLICIES, LATER_POLICIES };
@@ -138,6 +144,12 @@ void standalone_route_policies(struct standalone *s, const struct yaml_node *nod
 			       struct policy_values *ret)
 {
 	decode_entries(s, node, route_entries, ARRAY_LEN(route_entries), base, ret);
+}
+
+void standalone_tcp_route_policies(struct standalone *s, const struct yaml_node *node,
+				   struct policy_values *ret)
+{
+	decode_entries(s, node, tcp_route_entries, ARRAY_LEN(tcp_route_entries), (struct span){ 0 }, ret);
 }
 
 void standalone_backend_policies(struct standalone *s, const struct yaml_node *node,

@@ -8,8 +8,6 @@
  * Policies of standalone files. `base` is the key of the object a policy belongs to; targets inside a policy
  * get their name from it. Lists come in the order of the dump.
  */
-#define NO_TLS "is not supported yet: this gateway does not speak TLS itself; remove it"
-
 struct policy_entry {
 	const char *name;
 	enum policy_kind kind;
@@ -24,6 +22,8 @@ extern const struct schema mirror_schema; /* struct mirror_policy */
 
 void standalone_route_policies(struct standalone *s, const struct yaml_node *node, struct span base,
 			       struct policy_values *ret);
+void standalone_tcp_route_policies(struct standalone *s, const struct yaml_node *node,
+				   struct policy_values *ret);
 void standalone_backend_policies(struct standalone *s, const struct yaml_node *node,
 				 struct policy_values *ret);
 /* A map with exactly one policy, of a route or of a backend. */

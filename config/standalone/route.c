@@ -89,7 +89,7 @@ static const struct schema_row ref_rows[] = {
 	{ "backend", AS_REST(struct backend_ref), .value_doc = "name", .doc = "of a top-level backend" },
 	{ "mcp", AS_REST(struct backend_ref), .value_doc = "map", .doc = "servers of tools: [below](#mcp)" },
 	{ "policies", AS_REST(struct backend_ref), .value_doc = "map",
-	  .doc = BACKEND_POLICIES_DOC "; on TCP routes `tcp` only" },
+	  .doc = BACKEND_POLICIES_DOC "; on TCP routes `tcp` and `backendTLS` only" },
 	{ "splice", AS_BOOL(struct backend_ref, splice_off), .decode = decode_ref_splice, SPLICE_DOC },
 	{ "dynamic", .refusal = NOT_YET },
 	{ "ai", .refusal = NOT_YET },
@@ -105,8 +105,7 @@ static void decode_ref(struct standalone *s, const struct yaml_node *node, struc
 {
 	static const struct decode_key tcp_policy_keys[] = {
 		KEY("tcp"),
-		KEY_REFUSED("backendTLS",
-			    "is not supported yet: this gateway does not speak TLS itself; remove it"),
+		KEY("backendTLS"),
 		KEY_LATER("backendTunnel"),
 	};
 	const struct yaml_node *policies;
@@ -251,7 +250,8 @@ static const struct schema_row tcp_route_rows[] = {
 	{ "backends", AS_REST(struct tcp_route), .value_doc = "list", .doc = "[below](#backends-of-a-route); "
 		 "none: connections are closed" },
 	ROUTE_SPLICE(struct tcp_route),
-	{ "policies", .refusal = "is not supported yet for TCP routes; write policies.tcp under backends" },
+	{ "policies", AS_REST(struct tcp_route), .value_doc = "map",
+	  .doc = "`backendTLS` only: [below](#policies-of-a-backend-backendspolicies-policiespolicy)" },
 	{ "matches", .refusal = "belongs to HTTP routes; a TCP route can only be chosen by hostnames, on a "
 				"listener with protocol TLS" },
 };
@@ -309,6 +309,7 @@ static void decode_tcp_route(struct standalone *s, const struct yaml_node *node,
 		config_error_key(d->report, decode_get(node, "hostnames"),
 				 "plain TCP carries no host name; use protocol: TLS "
 				 "on the listener, or remove hostnames");
+	standalone_tcp_route_policies(s, decode_get(node, "policies"), &route->inline_policies);
 	decode_refs(s, decode_get(node, "backends"), route->key, true, &route->backend_list,
 		    &route->backend_count);
 	if (route->backend_count == 0)

@@ -6,35 +6,43 @@
 #include "config/standalone/policy.h"
 #include "config/standalone/route.h"
 #include "config/standalone/static.h"
+#include "config/core/tls_value.h"
 #include "config/core/values.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 
 /* -------------------------------------------------------------------------------- listeners */
 
-static const char *const protocol_words[] = { "HTTP", "TCP", "TLS" };
+/* In the order of enum listener_protocol. */
+static const char *const protocol_words[] = { "HTTP", "TCP", "TLS", "HTTPS" };
+
+static bool has_http(const struct listener *listener)
+{
+	return listener->protocol == PROTOCOL_HTTP || listener->protocol == PROTOCOL_HTTPS;
+}
 
 /* False: the listener cannot be used, and its routes would only produce follow-up errors. */
 static bool decode_protocol(struct decoder *d, const struct yaml_node *node, struct listener *listener)
 {
-	static const enum listener_protocol protocol_of[] = { PROTOCOL_HTTP, PROTOCOL_TCP, PROTOCOL_TLS };
 	const struct yaml_node *written = decode_get(node, "protocol"), *tls = decode_get(node, "tls");
 	unsigned index = 0;
 
-	if (written && (!value_protocol_supported(d, written, "use protocol: TLS with tcpRoutes") ||
+	if (written && (!value_protocol_supported(d, written, NULL) ||
 			!DECODE_WORD(d, written, protocol_words, &index)))
 		return false;
-	listener->protocol = protocol_of[index];
-	if (tls) {
-		if (index == 2)
-			config_error_key(
-				d->report, tls,
-				"TLS termination is not supported yet; remove tls to pass connections "
-				"through by host name");
-		else
-			config_error_key(d->report, tls, "protocol %s cannot have tls; remove it",
-					 protocol_words[index]);
+	listener->protocol = (enum listener_protocol)index;
+	if (listener->protocol == PROTOCOL_HTTPS && !tls)
+		config_error(d->report, written,
+			     "HTTPS listener requires 'tls'; write tls: {cert: PATH, key: PATH}");
+	if (!tls)
+		return true;
+	if (listener->protocol == PROTOCOL_HTTP || listener->protocol == PROTOCOL_TCP) {
+		config_error_key(d->report, tls,
+				 "protocol %s cannot have tls; remove it, or write protocol: %s",
+				 protocol_words[index], index ? "TLS" : "HTTPS");
+		return true;
 	}
+	listener->tls = schema_decode_new(d, tls, &listener_tls_schema);
 	return true;
 }
 
@@ -43,25 +51,26 @@ static void decode_listener_routes(struct standalone *s, const struct yaml_node 
 {
 	const struct yaml_node *routes = decode_get(node, "routes"),
 			       *tcp_routes = decode_get(node, "tcpRoutes");
+	const char *protocol = protocol_words[listener->protocol];
 	struct config_report *report = s->decoder->report;
-	bool is_http = listener->protocol == PROTOCOL_HTTP;
 
 	if (routes && tcp_routes) {
 		config_error_key(report, tcp_routes,
 				 "only 'routes' or 'tcpRoutes' may be set; keep the one that fits the "
-				 "protocol: routes for HTTP, tcpRoutes for TCP and TLS");
+				 "protocol: routes for HTTP and HTTPS, tcpRoutes for TCP and TLS");
 		return;
 	}
-	if (is_http && !routes)
-		config_error(report, node, "protocol HTTP requires 'routes'%s",
-			     tcp_routes ? "; write protocol: TCP for tcpRoutes"
-					: "; write routes: [{backends: [{host: ...}]}]");
-	if (!is_http && !tcp_routes)
-		config_error(report, node, "protocol %s requires 'tcpRoutes'%s",
-			     listener->protocol == PROTOCOL_TCP ? "TCP" : "TLS",
-			     routes ? "; routes need protocol: HTTP"
-				    : "; write tcpRoutes: [{backends: [{host: ...}]}]");
-	if (is_http)
+	if (has_http(listener) && !routes)
+		config_error(report, node, "protocol %s requires 'routes'%s%s", protocol,
+			     tcp_routes ? "; tcpRoutes need protocol: "
+					: "; write routes: [{backends: [{host: ...}]}]",
+			     !tcp_routes ? "" : listener->protocol == PROTOCOL_HTTP ? "TCP" : "TLS");
+	if (!has_http(listener) && !tcp_routes)
+		config_error(report, node, "protocol %s requires 'tcpRoutes'%s%s", protocol,
+			     routes ? "; routes need protocol: "
+				    : "; write tcpRoutes: [{backends: [{host: ...}]}]",
+			     !routes ? "" : listener->tls ? "HTTPS" : "HTTP");
+	if (has_http(listener))
 		standalone_routes(s, routes, listener);
 	else
 		standalone_tcp_routes(s, tcp_routes, listener);
@@ -87,11 +96,14 @@ static const struct schema_row listener_rows[] = {
 	  .doc = "of the gateway that policies mean" },
 	{ "hostname", AS_TEXT(struct listener, hostname), .decode = decode_hostname, .preset_doc = "any",
 	  .value_doc = "`a.example.com`, `*.example.com`", .doc = "HTTP: of the request, TLS: SNI" },
-	{ "protocol", AS_REST(struct listener), .value_doc = "`HTTP`, `TCP`, `TLS`", .preset_doc = "`HTTP`",
-	  .doc = "`TLS` is passed through by SNI, without `tls`; `HTTPS` and termination: not supported "
-		 "yet" },
-	{ "routes", AS_REST(struct listener), .child = &route_schema, .doc = "required for HTTP, only there: "
-		 "[below](#routes)" },
+	{ "protocol", AS_REST(struct listener), .value_doc = "`HTTP`, `HTTPS`, `TCP`, `TLS`",
+	  .preset_doc = "`HTTP`",
+	  .doc = "`HTTPS` needs `tls`; `TLS` with `tls` ends here, without it is passed through; both by "
+		 "SNI" },
+	{ "tls", AS_REST(struct listener), .value_doc = "map",
+	  .doc = "certificates: [below](#listenerstls)" },
+	{ "routes", AS_REST(struct listener), .child = &route_schema,
+	  .doc = "required for HTTP and HTTPS, only there: [below](#routes)" },
 	{ "tcpRoutes", AS_REST(struct listener), .child = &tcp_route_schema, .doc = "required for TCP and "
 		 "TLS, only there: [below](#tcproutes)" },
 	{ "maxConnections", AS_OPT_U64(struct listener, max_connections), RANGE(1, LIMIT_CONNECTIONS),
@@ -100,7 +112,6 @@ static const struct schema_row listener_rows[] = {
 	  .value_doc = "`auto`, `off`, `sameHost`", .preset_doc = "`auto`",
 	  .doc = "extension: `off` keeps all its routes out of the kernel lanes; `sameHost` allows that "
 		 "clients on this host are paired, which the lane `direct` needs" },
-	{ "tls", AS_REST(struct listener), .is_hidden = true }, /* decode_protocol() */
 	{ "policies", .refusal = "is not supported yet on a listener; write policies under routes, or in the "
 				 "top-level list `policies` with target: {gateway: {listenerName: ...}}" },
 	{ "gatewayName", .refusal = NOT_YET },
@@ -136,48 +147,51 @@ static bool is_usable(const struct listener *listener)
 }
 
 static void check_hostname(struct decoder *d, const struct yaml_node *node, const struct bind *bind,
-			   const struct listener *listener)
+			   struct name_map *names, const struct listener *listener)
 {
-	for (const struct listener *other = bind->listener_list; other < listener; other++) {
-		if (!is_usable(other) || !span_eq(other->hostname, listener->hostname))
-			continue;
-		config_error(d->report, node,
-			     "port %u has another listener for %s; give each its own hostname", bind->port,
-			     listener->hostname.len ? QUOTE(listener->hostname) : "all host names");
+	if (!name_map_get(names, listener->hostname)) {
+		name_map_put(d, names, listener->hostname, (void *)listener);
 		return;
 	}
+	config_error(d->report, node, "port %u has another listener for %s; give each its own hostname",
+		     bind->port, listener->hostname.len ? QUOTE(listener->hostname) : "all host names");
+}
+
+static void check_listener(struct decoder *d, const struct yaml_node *node, struct bind *bind,
+			   struct name_map *names, const struct listener *listener)
+{
+	static const enum bind_protocol protocol_of[] = {
+		[PROTOCOL_HTTP] = BIND_HTTP,
+		[PROTOCOL_TCP] = BIND_TCP,
+		[PROTOCOL_TLS] = BIND_TLS,
+		[PROTOCOL_HTTPS] = BIND_TLS,
+	};
+	const struct name_entry *entry = names->entries.count ? names->entries.list[0] : NULL;
+	const struct listener *first = entry ? entry->value : NULL;
+
+	if (!first)
+		bind->protocol = protocol_of[listener->protocol];
+	if (protocol_of[listener->protocol] != bind->protocol)
+		config_error(d->report, node,
+			     "port %u has listeners of protocol %s and %s; give one of them its own port",
+			     bind->port, protocol_words[first->protocol],
+			     protocol_words[listener->protocol]);
+	else if (listener->protocol == PROTOCOL_TCP && first)
+		config_error(d->report, node,
+			     "port %u has more than one TCP listener; give each its own port", bind->port);
+	else
+		check_hostname(d, node, bind, names, listener);
 }
 
 /* What a bind speaks follows from its listeners, which must agree. */
 static void check_listeners(struct decoder *d, const struct yaml_node *list, struct bind *bind)
 {
-	static const enum bind_protocol protocol_of[] = {
-		[PROTOCOL_HTTP] = BIND_HTTP, [PROTOCOL_TCP] = BIND_TCP, [PROTOCOL_TLS] = BIND_TLS
-	};
-	const struct listener *first = NULL;
+	struct name_map names = { 0 };
 
-	yaml_each(node, list) {
-		const struct listener *listener = &bind->listener_list[node->index];
-
-		if (!is_usable(listener))
-			continue;
-		if (!first) {
-			first = listener;
-			bind->protocol = protocol_of[first->protocol];
-		} else if (listener->protocol != first->protocol) {
-			config_error(
-				d->report, node,
-				"port %u has listeners of protocol %s and %s; give one of them its own port",
-				bind->port, protocol_words[first->protocol],
-				protocol_words[listener->protocol]);
-		} else if (listener->protocol == PROTOCOL_TCP) {
-			config_error(d->report, node,
-				     "port %u has more than one TCP listener; give each its own port",
-				     bind->port);
-		} else {
-			check_hostname(d, node, bind, listener);
-		}
-	}
+	yaml_each(node, list)
+		if (is_usable(&bind->listener_list[node->index]))
+			check_listener(d, node, bind, &names, &bind->listener_list[node->index]);
+	name_map_done(&names);
 }
 
 /* -------------------------------------------------------------------------------- binds */
@@ -208,8 +222,8 @@ static const struct schema_row bind_rows[] = {
 	  .need = "write the port to listen on, as in port: 8080",
 	  .doc = "each once; bound on `[::]` (with IPv4), or `0.0.0.0` without IPv6" },
 	{ "listeners", AS_REST(struct bind), .child = &listener_schema,
-	  .need = "write listeners: [{routes: [...]}]", .value_doc = "list of 1..1024",
-	  .doc = "all of one protocol, with different host names; TCP: exactly one" },
+	  .need = "write listeners: [{routes: [...]}]", .value_doc = "list of 1..65536",
+	  .doc = "with different host names: all HTTP, or HTTPS and TLS; TCP: exactly one" },
 	{ "tunnelProtocol", AS_REST(struct bind), .decode = decode_tunnel, .value_doc = "`direct`",
 	  .preset_doc = "`direct`", .doc = "other values: not supported yet" },
 	{ "mode", .refusal = NOT_YET },

@@ -31,7 +31,7 @@ LAYERS = {
     "config": ["user/base/*", "user/net/address.h", "user/tls/*.h", "policy/*.h", "policy/*.def", "config/*"],
     "config/core": ["user/base/*", "user/net/address.h", "user/tls/*.h", "policy/*.h", "policy/*.def",
                     "config/model*.h",
-                    "config/policy_kinds.def", "config/build.h"],
+                    "config/policy_kinds.def", "config/build.h", "config/snapshot.h"],
     "config/standalone": ["user/base/*", "user/net/address.h", "user/tls/*.h", "policy/*.h", "policy/*.def",
                           "config/core/*",
                           "config/model*.h", "config/policy_kinds.def", "config/build.h"],

@@ -40,6 +40,8 @@ static const void *object_of_ref(const struct backend_ref *ref, enum policy_kind
 		return ref->http;
 	if (kind == POLICY_BACKEND_TCP)
 		return ref->tcp;
+	if (kind == POLICY_BACKEND_TLS)
+		return ref->tls;
 	if (kind == POLICY_BACKEND_HEALTH)
 		return ref->health;
 	return kind == POLICY_REQUEST_HEADERS ? ref->request_headers : ref->response_headers;
@@ -87,6 +89,7 @@ static const void *object_of(const struct fixture *f, enum owner owner, enum pol
 	switch (owner) {
 	case OWNER_BIND:
 		return kind == POLICY_FRONTEND_HTTP	 ? (const void *)f->bind->http
+		       : kind == POLICY_FRONTEND_TLS	 ? (const void *)f->bind->tls
 		       : kind == POLICY_FRONTEND_CONNECT ? (const void *)f->bind->connect
 							 : (const void *)f->bind->tcp;
 	case OWNER_ROUTE:
@@ -117,6 +120,7 @@ static const struct domain {
 } domains[] = {
 	{ POLICY_FRONTEND_HTTP, OWNER_BIND, GATEWAY_PLACES },
 	{ POLICY_FRONTEND_TCP, OWNER_BIND, GATEWAY_PLACES },
+	{ POLICY_FRONTEND_TLS, OWNER_BIND, GATEWAY_PLACES },
 	{ POLICY_FRONTEND_CONNECT, OWNER_BIND, GATEWAY_PLACES },
 	{ POLICY_TIMEOUT, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_RETRY, OWNER_ROUTE, ROUTE_PLACES },
@@ -129,11 +133,13 @@ static const struct domain {
 	{ POLICY_DIRECT_RESPONSE, OWNER_ROUTE, ROUTE_PLACES },
 	{ POLICY_BACKEND_HTTP, OWNER_REF, REF_PLACES },
 	{ POLICY_BACKEND_TCP, OWNER_REF, REF_PLACES },
+	{ POLICY_BACKEND_TLS, OWNER_REF, REF_PLACES },
 	{ POLICY_BACKEND_HEALTH, OWNER_REF, REF_PLACES },
 	{ POLICY_REQUEST_HEADERS, OWNER_REF, MODIFIER_PLACES },
 	{ POLICY_RESPONSE_HEADERS, OWNER_REF, MODIFIER_PLACES },
 	{ POLICY_BACKEND_HTTP, OWNER_TCP_REF, TCP_PLACES },
 	{ POLICY_BACKEND_TCP, OWNER_TCP_REF, TCP_PLACES },
+	{ POLICY_BACKEND_TLS, OWNER_TCP_REF, TCP_PLACES },
 	{ POLICY_BACKEND_HEALTH, OWNER_TCP_REF, TCP_PLACES },
 };
 
@@ -191,7 +197,7 @@ TEST(every_place_beats_every_weaker_one_for_every_kind)
 			}
 		}
 	}
-	assert_int_equal(pairs, 3 * 3 + 9 * 15 + 3 * 55 + 2 * 10 + 3 * 28);
+	assert_int_equal(pairs, 4 * 3 + 9 * 15 + 4 * 55 + 2 * 10 + 4 * 28);
 }
 
 TEST(every_place_alone_sets_what_it_may_and_nothing_else)

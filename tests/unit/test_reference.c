@@ -12,6 +12,7 @@
 #include "tests/lib/test.h"
 #include "config/core/duration.h"
 #include "config/core/policy_value.h"
+#include "config/core/tls_value.h"
 #include "config/standalone/attach.h"
 #include "config/standalone/policy.h"
 #include "config/standalone/route.h"
@@ -35,6 +36,7 @@ struct reference {
 static const struct reference references[] = {
 	{ "standalone", false, { { "", .schema = &root_schema } } },
 	{ "binds", false, { { "", .schema = &bind_schema } } },
+	{ "listenerTls", false, { { "", .schema = &listener_tls_schema } } },
 	{ "routes", false, { { "", .schema = &route_schema } } },
 	{ "tcpRoutes", false, { { "", .schema = &tcp_route_schema } } },
 	{ "refs", false, { { "", .schema = &ref_schema } } },
@@ -43,6 +45,7 @@ static const struct reference references[] = {
 	{ "frontendPolicies", false,
 	  { { "http.", .kind = POLICY_FRONTEND_HTTP },
 	    { "tcp.", .kind = POLICY_FRONTEND_TCP },
+	    { "tls.", .kind = POLICY_FRONTEND_TLS },
 	    { "connect.", .kind = POLICY_FRONTEND_CONNECT },
 	    { "accessLog.", .kind = POLICY_FRONTEND_ACCESS_LOG } } },
 	{ "routePolicies", false,
@@ -57,6 +60,7 @@ static const struct reference references[] = {
 	{ "backendPolicies", false,
 	  { { "http.", .kind = POLICY_BACKEND_HTTP },
 	    { "tcp.", .kind = POLICY_BACKEND_TCP },
+	    { "backendTLS.", .kind = POLICY_BACKEND_TLS },
 	    { "health.", .kind = POLICY_BACKEND_HEALTH } } },
 	{ "config", true, { { "", .schema = &static_schema } } },
 };

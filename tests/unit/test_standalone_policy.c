@@ -101,7 +101,8 @@ TEST(wrong_route_policies_are_refused)
 		  "a.yaml:2:1:" IN_POLICY "http: ", "write it under backends[].policies" },
 		{ POLICY "cors: {}" END, "a.yaml:2:1:" IN_POLICY "cors: ", "is not supported yet" },
 		{ POLICY "jwtAuth: {}" END, "a.yaml:2:1:" IN_POLICY "jwtAuth: ", "is not supported yet" },
-		{ POLICY "backendTLS: {}" END, "a.yaml:2:1:" IN_POLICY "backendTLS: ", "does not speak TLS" },
+		{ POLICY "backendAuth: {}" END, "a.yaml:2:1:" IN_POLICY "backendAuth: ",
+		  "is not supported yet" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -151,8 +152,8 @@ TEST(wrong_front_end_and_attached_policies_are_refused)
 	static const struct config_refusal rows[] = {
 		{ "frontendPolicies: {https: {}}\n",
 		  "a.yaml:1:20: frontendPolicies.https: ", "did you mean \"http\"?" },
-		{ "frontendPolicies: {tls: {}}\n",
-		  "a.yaml:1:20: frontendPolicies.tls: ", "does not speak TLS" },
+		{ "frontendPolicies: {tracing: {}}\n",
+		  "a.yaml:1:20: frontendPolicies.tracing: ", "is not supported yet" },
 		{ "frontendPolicies: {connect: {}}\n",
 		  "a.yaml:1:29: frontendPolicies.connect: ", "\"mode\" is missing" },
 		{ "frontendPolicies: {connect: {mode: tunnel}}\n",

@@ -168,7 +168,9 @@ enum limits {
 	LIMIT_CONFIG_DEPTH = 64,
 	LIMIT_CONFIG_NODES =
 		1000000, /* maps, lists and scalars of all files together, aliases expanded: refused */
-	LIMIT_CONFIG_LISTENERS = 1024, /* of one port or one Gateway: refused */
+	LIMIT_CONFIG_LISTENERS = 65536, /* of one port or one Gateway: refused */
+	LIMIT_TLS_FILE_BYTES = 4 * 1024 * 1024, /* a certificate, key or list of authorities: refused */
+	LIMIT_TLS_CERTIFICATES = 4096, /* of one listener: refused */
 	LIMIT_CONFIG_LABELS = 256,     /* of one object, entries of one selector: refused */
 	LIMIT_CONFIG_SELECTIONS =
 		50000000, /* labels and objects that all selectors of a configuration look at: refused */

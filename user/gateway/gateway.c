@@ -8,11 +8,11 @@
 #include <unistd.h>
 
 #include "config/standalone/static.h"
-#include "policy/effective.h"
 #include "user/base/clock.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/gateway/gateway_hooks.h"
+#include "user/gateway/gateway_load.h"
 #include "user/gateway/near_ports.h"
 #include "user/gateway/resources.h"
 #include "user/net/descriptors.h"
@@ -20,29 +20,6 @@
 #include "user/net/listen.h"
 #include "user/net/socket.h"
 #include "user/gateway/privilege.h"
-
-/* ------------------------------------------------------------------------------------ configuration */
-
-int gateway_load(const struct options *options, struct messages *messages,
-		 struct snapshot **ret_snapshot)
-{
-	struct config_report report;
-	struct snapshot *snapshot = NULL;
-	int error;
-
-	config_report_init(&report);
-	error = config_load(options->source_list, options->source_count, &report, &snapshot);
-	if (!error)
-		error = policy_seal(snapshot, &report);
-	messages_add(messages, &report);
-	config_report_done(&report);
-	if (error) {
-		snapshot_unref(snapshot);
-		return error;
-	}
-	*ret_snapshot = snapshot;
-	return 0;
-}
 
 /* ------------------------------------------------------------------------------------ ports */
 
@@ -283,6 +260,7 @@ static void gateway_reload(struct gateway *gateway)
 		return;
 	}
 	messages_take(&gateway->messages, &messages, !error);
+	watch_follow(&gateway->watch, gateway->messages.file_list, gateway->messages.file_count);
 	gateway->status.last_reload_ok = !error;
 	if (error) {
 		gateway->status.reloads_failed++;
@@ -529,6 +507,7 @@ static void gateway_stop(struct gateway *gateway)
 	admin_stop(gateway->admin);
 	snapshot_unref(gateway->start_snapshot);
 	heap_trim_stop(&gateway->heap_trim);
+	expiry_stop(&gateway->expiry);
 	watch_stop(&gateway->watch);
 	if (gateway->loop) {
 		signals_stop(&gateway->signals, gateway->loop);
@@ -577,7 +556,9 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 		if (watch_start(&gateway->watch, gateway->loop, options->source_list, options->source_count,
 				seen, gateway_on_change) < 0)
 			log_warn("changes of the configuration are not noticed (inotify); SIGHUP reloads");
+		watch_follow(&gateway->watch, gateway->messages.file_list, gateway->messages.file_count);
 		heap_trim_start(&gateway->heap_trim, gateway->loop);
+		expiry_start(&gateway->expiry, gateway->loop, &gateway->snapshot);
 		log_info("ready: %u workers, %u ports", gateway->worker_count, gateway->snapshot->bind_count);
 		result = loop_run(gateway->loop);
 		log_info("stopped");

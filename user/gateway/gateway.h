@@ -4,6 +4,7 @@
 #include "admin/hooks.h"
 #include "admin/server.h"
 #include "user/loop/signals.h"
+#include "user/gateway/expiry.h"
 #include "user/gateway/heap_trim.h"
 #include "user/gateway/health_board.h"
 #include "user/gateway/kernel_lanes.h"
@@ -56,17 +57,12 @@ struct gateway {
 	struct messages messages;
 	enum gateway_phase phase;
 	struct heap_trim heap_trim;
+	struct expiry expiry;
 	struct timer reload_timer; /* a reload waits for a port that is being closed */
 	uint64_t drain_begin_ms;
 	struct timer drain_timer;
 };
 
-/*
- * Loads, seals and reports a configuration. 0 with one reference in *ret_snapshot; else a negative errno of
- * config_load (-EINVAL: wrong content). Messages are in the log and added to *messages.
- */
-int gateway_load(const struct options *options, struct messages *messages,
-		 struct snapshot **ret_snapshot);
 /*
  * Runs until a signal or /quitquitquit has ended it. Takes the snapshot and what was said about it; seen:
  * watch_signature() from before it was loaded. Exit status of the program.

@@ -8,6 +8,7 @@
 #include "gen/version.h"
 #include "user/kernel/ctl/ctl.h"
 #include "user/gateway/gateway.h"
+#include "user/gateway/gateway_load.h"
 
 /* Arguments, limits, start and stop; everything else has a module. */
 

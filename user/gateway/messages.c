@@ -2,6 +2,7 @@
 #include "user/gateway/messages.h"
 
 #include "user/base/log.h"
+#include "user/base/mem.h"
 
 static void report_log(const struct config_report *report)
 {
@@ -35,21 +36,34 @@ void messages_init(struct messages *messages)
 	*messages = (struct messages){ 0 };
 	text_init(&messages->errors);
 	text_init(&messages->warnings);
+	arena_init(&messages->file_arena, 4096);
+}
+
+static void files_done(struct messages *messages)
+{
+	hg_free(messages->file_list);
+	arena_done(&messages->file_arena);
 }
 
 void messages_done(struct messages *messages)
 {
 	text_done(&messages->errors);
 	text_done(&messages->warnings);
+	files_done(messages);
 }
 
-void messages_add(struct messages *messages, const struct config_report *report)
+void messages_add(struct messages *messages, struct config_report *report)
 {
 	report_log(report);
 	config_report_print(report, CONFIG_ERROR, "", &messages->errors);
 	report_culprits(report, &messages->errors);
 	config_report_print(report, CONFIG_WARNING, "", &messages->warnings);
 	messages->warning_count += report->count[CONFIG_WARNING];
+	messages->file_list = report->named_list;
+	messages->file_count = report->named_count;
+	report->named_list = NULL;
+	report->named_count = report->named_size = 0;
+	arena_join(&messages->file_arena, &report->arena);
 }
 
 void messages_take(struct messages *messages, struct messages *other, bool is_in_force)
@@ -62,4 +76,8 @@ void messages_take(struct messages *messages, struct messages *other, bool is_in
 	text_done(&messages->errors);
 	messages->errors = other->errors;
 	text_done(&other->warnings);
+	files_done(messages);
+	messages->file_list = other->file_list;
+	messages->file_count = other->file_count;
+	messages->file_arena = other->file_arena;
 }

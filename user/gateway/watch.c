@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/core/tls_files.h"
 #include "user/base/hash.h"
 #include "user/base/log.h"
 
@@ -167,10 +168,39 @@ static void watch_source(struct watch *watch, const char *path)
 		watch_parent(watch, target);
 }
 
+/* Where a path's last part begins. */
+static size_t name_offset(struct span path)
+{
+	size_t at = path.len;
+
+	while (at && path.data[at - 1] != '/')
+		at--;
+	return at;
+}
+
+/* Ten thousand files of one directory: it is watched once, and only links are followed. */
+static void watch_files(struct watch *watch)
+{
+	struct span last = { 0 };
+	char target[8];
+
+	for (uint32_t i = 0; i < watch->file_count; i++) {
+		struct span path = watch->file_list[i].path, folder = span_first(path, name_offset(path));
+		bool is_link = readlink(path.data, target, sizeof(target)) >= 0;
+
+		if (!is_link && i && span_eq(folder, last))
+			watch_name(watch, span_from(path, folder.len));
+		else
+			watch_source(watch, path.data);
+		last = is_link ? (struct span){ 0 } : folder;
+	}
+}
+
 static void watch_directories(struct watch *watch)
 {
 	watch->name_count = 0;
 	watch->has_many_names = watch->has_directory = false;
+	watch_files(watch);
 	for (size_t i = 0; i < watch->source_count; i++) {
 		if (!watch->source_list[i].has_text)
 			watch_source(watch, watch->source_list[i].path);
@@ -228,6 +258,19 @@ uint64_t watch_signature(const struct config_source *source_list, size_t source_
 	return hash;
 }
 
+static bool watch_files_changed(const struct watch *watch)
+{
+	for (uint32_t i = 0; i < watch->file_count; i++) {
+		const struct config_file *file = &watch->file_list[i];
+		struct stat status;
+
+		if (file->signature !=
+		    (stat(file->path.data, &status) < 0 ? 0 : config_file_signature(&status)))
+			return true;
+	}
+	return false;
+}
+
 static void watch_on_quiet(struct timer *timer, uint64_t now_ms)
 {
 	struct watch *watch = container_of(timer, struct watch, timer);
@@ -237,7 +280,7 @@ static void watch_on_quiet(struct timer *timer, uint64_t now_ms)
 	watch->first_ms = 0;
 	/* A link may point into another directory now. */
 	watch_directories(watch);
-	if (signature == watch->signature)
+	if (signature == watch->signature && !watch_files_changed(watch))
 		return;
 	watch->signature = signature;
 	watch->on_change(watch);
@@ -268,6 +311,19 @@ int watch_start(struct watch *watch, struct loop *loop, const struct config_sour
 	/* What happened before the directories were watched raises no event. */
 	timer_arm(loop_timers(loop), &watch->timer, loop_now_ms(loop) + WATCH_QUIET_MS);
 	return 0;
+}
+
+void watch_follow(struct watch *watch, const struct config_file *file_list, uint32_t file_count)
+{
+	bool has_files = watch->file_count || file_count;
+
+	watch->file_list = file_list;
+	watch->file_count = file_count;
+	if (!watch->loop || !has_files)
+		return;
+	watch_directories(watch);
+	/* What happened before they were watched raises no event. */
+	timer_arm(loop_timers(watch->loop), &watch->timer, loop_now_ms(watch->loop) + WATCH_QUIET_MS);
 }
 
 void watch_stop(struct watch *watch)

@@ -5,10 +5,11 @@
 #include "user/loop/loop.h"
 
 /*
- * Notices that configuration files may have changed: by inotify on the directories that hold them, since
- * editors and ConfigMaps replace files and links instead of writing into them. Bursts are collected:
- * on_change comes once, when nothing has happened for WATCH_QUIET_MS, and only when a file of the sources
- * differs in identity, size or time. Other names in the same directories wake nobody.
+ * Notices that configuration files, and those that they name, may have changed: by inotify on the
+ * directories that hold them, since editors and ConfigMaps replace files and links instead of writing into
+ * them. Bursts are collected: on_change comes once, when nothing has happened for WATCH_QUIET_MS, and only
+ * when a file of the sources differs in identity, size or time. Other names in the same directories wake
+ * nobody.
  */
 enum {
 	WATCH_QUIET_MS = 100,
@@ -29,6 +30,8 @@ struct watch {
 	bool has_directory; /* one of the sources is one */
 	uint64_t first_ms; /* begin of the burst; 0: none */
 	uint64_t signature; /* of all files as last seen */
+	const struct config_file *file_list; /* borrowed: what the configuration names besides */
+	uint32_t file_count;
 	void (*on_change)(struct watch *watch);
 };
 
@@ -40,4 +43,9 @@ uint64_t watch_signature(const struct config_source *source_list, size_t source_
  */
 int watch_start(struct watch *watch, struct loop *loop, const struct config_source *source_list,
 		size_t source_count, uint64_t seen, void (*on_change)(struct watch *watch));
+/*
+ * Certificates and keys that the configuration names; borrowed until the next call. A change of one is one,
+ * too.
+ */
+void watch_follow(struct watch *watch, const struct config_file *file_list, uint32_t file_count);
 void watch_stop(struct watch *watch);

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/core/tls_files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/snapshot.h"
+#include "user/base/hash.h"
+#include "user/base/limits.h"
+#include "user/base/mem.h"
+
+/* What became of a file or a pair. */
+struct tls_entry {
+	const void *object; /* NULL: refused */
+	struct span sentence; /* why */
+	bool is_key; /* it is about the key */
+};
+
+void tls_files_init(struct tls_files *files, struct snapshot *snapshot)
+{
+	*files = (struct tls_files){ .snapshot = snapshot };
+}
+
+void tls_files_done(struct tls_files *files)
+{
+	name_map_done(&files->identities);
+	name_map_done(&files->trusts);
+	name_map_done(&files->paths);
+}
+
+/* -------------------------------------------------------------------------------- reading */
+
+uint64_t config_file_signature(const struct stat *status)
+{
+	uint64_t hash = hash_mix((uint64_t)status->st_ino, (uint64_t)status->st_dev);
+
+	hash = hash_mix(hash, (uint64_t)status->st_size);
+	hash = hash_mix(hash, (uint64_t)status->st_mode << 32 ^ status->st_gid);
+	hash = hash_mix(hash, status->st_uid);
+	hash = hash_mix(hash, (uint64_t)status->st_mtim.tv_sec);
+	return hash_mix(hash, (uint64_t)status->st_mtim.tv_nsec);
+}
+
+/* A file in memory. It may be a key, so it is wiped. */
+struct tls_text {
+	char *bytes; /* owner, heap */
+	size_t size;
+	size_t len;
+};
+
+static void text_wipe(struct tls_text *text)
+{
+	if (text->bytes)
+		tls_wipe(text->bytes, text->size);
+	hg_free(text->bytes);
+	*text = (struct tls_text){ 0 };
+}
+
+static void note_path(struct decoder *d, struct span path, uint64_t signature)
+{
+	struct tls_files *files = d->files;
+
+	if (name_map_get(&files->paths, path))
+		return;
+	if (name_map_put(d, &files->paths, path, files))
+		config_report_file(d->report, path, signature);
+}
+
+static struct span sentence_of_errno(struct decoder *d, struct span path, int error)
+{
+	if (error == EACCES)
+		return decode_text(d,
+				   "%s may not be read by the user that the gateway runs as (uid %u), who "
+				   "has no right to read the files of others: give it to that user, or to a "
+				   "group of it",
+				   QUOTE(path), (unsigned)geteuid());
+	return decode_text(d, "%s cannot be read: %s; write the path of a PEM file", QUOTE(path),
+			   strerrordesc_np(error));
+}
+
+static ssize_t read_all(int fd, char *bytes, size_t size)
+{
+	size_t len = 0;
+
+	while (len < size) {
+		ssize_t n = read(fd, bytes + len, size - len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	return (ssize_t)len;
+}
+
+/* One byte more than it should have shows that it has grown. */
+static bool read_text(struct decoder *d, int fd, struct span path, size_t bytes, struct tls_text *ret,
+		      struct span *sentence)
+{
+	ssize_t len;
+
+	*ret = (struct tls_text){ .bytes = hg_malloc(bytes + 1), .size = bytes + 1 };
+	if (!ret->bytes) {
+		d->failed = true;
+		return false;
+	}
+	len = read_all(fd, ret->bytes, ret->size);
+	if (len < 0)
+		*sentence = sentence_of_errno(d, path, (int)-len);
+	else if ((size_t)len != bytes)
+		*sentence = decode_text(d, "%s changed while it was read; write another file and rename it",
+					QUOTE(path));
+	ret->len = len < 0 ? 0 : (size_t)len;
+	return !sentence->len;
+}
+
+/* Asked before it is opened, because opening a device may do something, and after: it may be another one. */
+static struct span check_kind(struct decoder *d, struct span path, const struct stat *status)
+{
+	if (!S_ISREG(status->st_mode))
+		return decode_text(d, "%s is no regular file; write the path of a PEM file", QUOTE(path));
+	if (status->st_size > LIMIT_TLS_FILE_BYTES)
+		return decode_text(d, "%s is larger than %d bytes; write the path of a PEM file", QUOTE(path),
+				   LIMIT_TLS_FILE_BYTES);
+	return (struct span){ 0 };
+}
+
+/* False: the sentence says why, or there is no memory. */
+static bool file_read(struct decoder *d, struct span path, struct tls_text *ret, struct span *sentence)
+{
+	struct stat status;
+	bool is_good;
+	int fd;
+
+	if (stat(path.data, &status) < 0) {
+		note_path(d, path, 0);
+		*sentence = sentence_of_errno(d, path, errno);
+		return false;
+	}
+	*sentence = check_kind(d, path, &status);
+	fd = sentence->len ? -1 : open(path.data, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0 && !sentence->len)
+		*sentence = sentence_of_errno(d, path, errno);
+	if (fd >= 0 && fstat(fd, &status) == 0)
+		*sentence = check_kind(d, path, &status);
+	note_path(d, path, config_file_signature(&status));
+	is_good = !sentence->len && read_text(d, fd, path, (size_t)status.st_size, ret, sentence);
+	if (fd >= 0)
+		close(fd);
+	return is_good && !d->failed;
+}
+
+/* -------------------------------------------------------------------------------- identities and trusts */
+
+static void identity_drop(void *identity)
+{
+	tls_identity_free(identity);
+}
+
+static void trust_drop(void *trust)
+{
+	tls_trust_free(trust);
+}
+
+/* From now on the snapshot's. */
+static bool keep(struct decoder *d, struct tls_entry *entry, void (*drop)(void *object), void *object)
+{
+	entry->object = object;
+	if (snapshot_add_destructor(d->files->snapshot, drop, object) == 0)
+		return true;
+	drop(object);
+	d->failed = true;
+	return false;
+}
+
+static bool note_result(struct decoder *d, int result, const struct tls_fault *fault, struct span path,
+			struct tls_entry *entry)
+{
+	if (result == -ENOMEM)
+		d->failed = true;
+	else if (result < 0)
+		entry->sentence = decode_text(d, "%s: %s", QUOTE(path), fault->text);
+	return result == 0;
+}
+
+static void identity_load(struct decoder *d, struct span cert_path, struct span key_path,
+			  struct tls_entry *entry)
+{
+	bool is_one = span_eq(cert_path, key_path);
+	struct tls_text cert = { 0 }, key = { 0 };
+	struct tls_identity *identity = NULL;
+	struct tls_fault fault = { "" };
+	bool is_read = file_read(d, cert_path, &cert, &entry->sentence);
+
+	if (is_read && !is_one) {
+		is_read = file_read(d, key_path, &key, &entry->sentence);
+		entry->is_key = !is_read;
+	}
+	if (is_read && note_result(d,
+				   tls_identity_load(span_of(cert.bytes, cert.len),
+						     is_one ? span_of(cert.bytes, cert.len) :
+							      span_of(key.bytes, key.len),
+						     d->arena, &identity, &fault),
+				   &fault, cert_path, entry))
+		keep(d, entry, identity_drop, identity);
+	text_wipe(&cert);
+	text_wipe(&key);
+}
+
+static void trust_load(struct decoder *d, struct span path, struct tls_entry *entry)
+{
+	struct tls_trust *trust = NULL;
+	struct tls_fault fault = { "" };
+	struct tls_text text = { 0 };
+	int result;
+
+	if (!path.len)
+		result = tls_trust_load_system(d->arena, &trust, &fault);
+	else if (file_read(d, path, &text, &entry->sentence))
+		result = tls_trust_load(span_of(text.bytes, text.len), d->arena, &trust, &fault);
+	else
+		return;
+	if (note_result(d, result, &fault, path.len ? path : SPAN("the authorities of the system"), entry))
+		keep(d, entry, trust_drop, trust);
+	text_wipe(&text);
+}
+
+static struct tls_entry *entry_new(struct decoder *d, struct name_map *map, struct span name)
+{
+	struct tls_entry *entry = decode_take(d, 1, sizeof(*entry));
+
+	name = decode_keep(d, name);
+	return entry && name.data && name_map_put(d, map, name, entry) ? entry : NULL;
+}
+
+const struct tls_identity *tls_files_identity(struct decoder *d, const struct yaml_node *cert_node,
+					      struct span cert_path, const struct yaml_node *key_node,
+					      struct span key_path)
+{
+	struct span name = decode_text(d, "%.*s\n%.*s", SPAN_FMT(cert_path), SPAN_FMT(key_path));
+	struct tls_entry *entry = name.data ? name_map_get(&d->files->identities, name) : NULL;
+
+	if (!entry && name.data) {
+		entry = entry_new(d, &d->files->identities, name);
+		if (entry)
+			identity_load(d, cert_path, key_path, entry);
+	}
+	if (!entry)
+		return NULL;
+	if (entry->sentence.len)
+		config_error(d->report, entry->is_key ? key_node : cert_node, "%.*s",
+			     SPAN_FMT(entry->sentence));
+	return entry->object;
+}
+
+const struct tls_trust *tls_files_trust(struct decoder *d, const struct yaml_node *node, struct span path)
+{
+	struct tls_entry *entry = name_map_get(&d->files->trusts, path);
+
+	if (!entry) {
+		entry = entry_new(d, &d->files->trusts, path);
+		if (entry)
+			trust_load(d, path, entry);
+	}
+	if (!entry)
+		return NULL;
+	if (entry->sentence.len)
+		config_error(d->report, node, "%.*s", SPAN_FMT(entry->sentence));
+	return entry->object;
+}
+
+const struct tls_trust *tls_files_system_trust(struct decoder *d, const struct yaml_node *node)
+{
+	return tls_files_trust(d, node, SPAN(""));
+}

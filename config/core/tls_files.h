@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/build.h"
+#include "user/tls/identity.h"
+#include "user/tls/trust.h"
+
+/*
+ * Certificates, keys and authorities that a configuration names by path. A path is read once in a load,
+ * however many listeners and backends name it; what was made of it belongs to the snapshot. Every path is
+ * noted in the report with what was seen of it, also where it cannot be read: a change of it is a reason
+ * for a reload.
+ */
+struct tls_files {
+	struct snapshot *snapshot; /* borrowed */
+	struct name_map identities; /* "cert\nkey" to struct tls_entry */
+	struct name_map trusts; /* path to struct tls_entry; "": those of the system */
+	struct name_map paths; /* noted */
+};
+
+struct stat;
+
+/* Identity, size, time, and who may read it. */
+uint64_t config_file_signature(const struct stat *status);
+
+void tls_files_init(struct tls_files *files, struct snapshot *snapshot);
+void tls_files_done(struct tls_files *files); /* what it loaded stays */
+
+/*
+ * NULL after an error, reported at the node of the file that is wrong, each time it is asked for. Nodes may
+ * be NULL: no place is known.
+ */
+const struct tls_identity *tls_files_identity(struct decoder *d, const struct yaml_node *cert_node,
+					      struct span cert_path, const struct yaml_node *key_node,
+					      struct span key_path);
+const struct tls_trust *tls_files_trust(struct decoder *d, const struct yaml_node *node, struct span path);
+/* The authorities that the host believes. */
+const struct tls_trust *tls_files_system_trust(struct decoder *d, const struct yaml_node *node);

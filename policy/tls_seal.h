@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/core/errors.h"
+#include "config/model.h"
+
+/*
+ * TLS of a listener made complete: what it does not say itself is taken from frontend tls (NULL: none),
+ * then from the defaults; certificates are indexed by name, the settings are checked and hashed. What does
+ * not go together is an error in the report. 0 or -ENOMEM.
+ */
+int tls_seal_listener(struct listener *listener, const struct frontend_tls *frontend, struct arena *arena,
+		      struct config_report *report);

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/gateway/gateway_load.h"
+
+#include "config/snapshot.h"
+#include "policy/certificate_list.h"
+#include "policy/effective.h"
+#include "user/base/clock.h"
+
+static void warn(void *context, const char *sentence)
+{
+	config_warning(context, NULL, "%s", sentence);
+}
+
+/* From the first key on. */
+static void guard_keys(const struct snapshot *snapshot)
+{
+	for (uint32_t i = 0; i < snapshot->certificate_count; i++) {
+		if (snapshot->certificate_list[i].use == CERTIFICATE_OF_AUTHORITY)
+			continue;
+		tls_forbid_dumps();
+		return;
+	}
+}
+
+int gateway_load(const struct options *options, struct messages *messages,
+		 struct snapshot **ret_snapshot)
+{
+	struct config_report report;
+	struct snapshot *snapshot = NULL;
+	int error;
+
+	config_report_init(&report);
+	error = config_load(options->source_list, options->source_count, &report, &snapshot);
+	if (!error)
+		error = policy_seal(snapshot, &report);
+	if (!error)
+		guard_keys(snapshot);
+	if (!error)
+		certificate_warn(snapshot, (int64_t)(clock_wall_us() / US_PER_S), warn, &report);
+	messages_add(messages, &report);
+	config_report_done(&report);
+	if (error) {
+		snapshot_unref(snapshot);
+		return error;
+	}
+	*ret_snapshot = snapshot;
+	return 0;
+}

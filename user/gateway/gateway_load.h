@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/gateway/messages.h"
+#include "user/gateway/options.h"
+
+/*
+ * Loads, seals and reports a configuration. 0 with one reference in *ret_snapshot; else a negative errno of
+ * config_load (-EINVAL: wrong content). Messages are in the log and added to *messages.
+ */
+int gateway_load(const struct options *options, struct messages *messages,
+		 struct snapshot **ret_snapshot);
