@@ -62,7 +62,7 @@ TEST(wrong_structure_is_refused)
 		  "only 'routes' or 'tcpRoutes' may be set" },
 		{ "binds: [{port: 80, listeners: [{tcpRoutes: []}]}]\n",
 		  "a.yaml:1:32: binds[0].listeners[0]: ",
-		  "protocol HTTP requires 'routes'; write protocol: TCP" },
+		  "protocol HTTP requires 'routes'; tcpRoutes need protocol: TCP" },
 		{ "binds: [{port: 80, listeners: [{}]}]\n",
 		  "a.yaml:1:32: binds[0].listeners[0]: ", "protocol HTTP requires 'routes'" },
 		{ "binds: [{port: 80, listeners: [{protocol: TCP, routes: []}]}]\n",
