@@ -122,14 +122,15 @@ def early_data(mode="off"):
     expect_lane(gateway, gateway.wait_log())
 
 
-@test("what is no ClientHello is reset, and no backend hears of it")
+@test("what is no ClientHello is reset, plain HTTP gets a 400, and no backend hears of it")
 def hostile(mode="off"):
     gateway, backends = start(mode)
     good = hello("one.shop.test")
     lying = bytearray(good)
     lying[3] = 5  # the message says that it is shorter than its parts
     bad_name = hello("one.shop.test\0evil")
-    cases = [b"GET / HTTP/1.1\r\nHost: one.shop.test\r\n\r\n", b"\x80\x2e\x01\x03\x01" + bytes(40),
+    eq(gateway.fetch("/", host="one.shop.test").status, 400, "plain HTTP")
+    cases = [b"\x80\x2e\x01\x03\x01" + bytes(40),
              b"\x17\x03\x03\0\x05hello", b"\x16\x02\0\0\x05hello", b"\x16\x03\x01\0\0" * 3,
              record(b"\x02" + good[1:]), record(bytes(lying)), record(bad_name),
              record(hello("x" * 300)), record(hello("a..b")), b"\x16\x03\x01\xff\xff" + bytes(70000)]
