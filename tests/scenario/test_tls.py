@@ -211,7 +211,8 @@ def clients():
         refused(gateway.port, authority, "must.example", version=version)
         for name in ("must.example", "may.example"):
             for bad in (others.issue("eve", client=True),
-                        people.issue("old", client=True, begin=DAY * -9, end=-DAY), people.issue("server.example"), people.issue("new", client=True, begin=DAY * 3)):
+                        people.issue("old", client=True, begin=DAY * -9, end=-DAY),
+                        people.issue("server.example"), people.issue("new", client=True, begin=DAY * 3)):
                 refused(gateway.port, authority, name, identity=bad, version=version)
     client = Tls(gateway.port, authority, "open.example")
     told = client.get("/headers", forged, host="open.example").json()["headers"]

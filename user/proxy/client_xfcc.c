@@ -8,7 +8,7 @@
 #include "user/base/text.h"
 
 /* Names beyond are left out: a header has a limit. */
-enum { XFCC_NAMES = 16, XFCC_ARENA_BYTES = 1024 };
+enum { XFCC_NAMES = 16 /* of a kind */, XFCC_ARENA_BYTES = 1024 };
 
 /* In quotes; what would end them, or begin another part, is escaped. */
 static void put_quoted(struct text *text, struct span value)
@@ -32,6 +32,16 @@ static bool is_plain(struct span name)
 	return name.len != 0;
 }
 
+static void put_names(struct text *text, const char *key, const struct span *name_list, uint32_t count)
+{
+	for (uint32_t i = 0; i < count && i < XFCC_NAMES; i++) {
+		if (!is_plain(name_list[i]))
+			continue;
+		text_str(text, key);
+		text_add(text, name_list[i]);
+	}
+}
+
 static void put_certificate(struct text *text, const struct tls_certificate *certificate)
 {
 	text_str(text, "Hash=");
@@ -43,14 +53,8 @@ static void put_certificate(struct text *text, const struct tls_certificate *cer
 	}
 	text_str(text, ";Subject=");
 	put_quoted(text, certificate->subject);
-	for (uint32_t i = 0; i < certificate->name_count && i < XFCC_NAMES; i++) {
-		struct span name = certificate->name_list[i];
-
-		if (!is_plain(name))
-			continue;
-		text_str(text, span_find(name, '/') >= 0 ? ";URI=" : ";DNS=");
-		text_add(text, name);
-	}
+	put_names(text, ";URI=", certificate->uri_list, certificate->uri_count);
+	put_names(text, ";DNS=", certificate->name_list, certificate->name_count);
 }
 
 int client_xfcc_make(const struct tls_session *session, struct span *ret_text)

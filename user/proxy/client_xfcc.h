@@ -5,7 +5,7 @@
 
 /*
  * What a backend is told of the certificate that the client showed, in the form of Envoy's
- * x-forwarded-client-cert: Hash=<SHA-256>;Subject="<RFC 2253>";DNS=<name>;URI=<name>. *ret_text is the
+ * x-forwarded-client-cert: Hash=<SHA-256>;Subject="<RFC 2253>";URI=<name>;DNS=<name>. *ret_text is the
  * caller's (hg_free() its data); empty when there was no certificate, or one that nobody verified. 0 or
  * -ENOMEM.
  */
