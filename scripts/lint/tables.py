@@ -69,7 +69,8 @@ HOMES = {
     "cJSON.h": ["admin/json.c", "admin/json.h"],
     "zlib.h": ["admin/*.c"],
     "re2/*": ["policy/regex_engine.cc"],
-    "openssl/*": ["user/tls/*.c", "user/tls/*.h", "tests/unit/tls_pki.h"],
+    "openssl/*": ["user/tls/*.c", "user/tls/*.h", "tests/unit/tls_pki.h",
+                  "tests/unit/test_tls_hostile.c"],
     "simdjson.h": ["user/mcp/json_check.cc"],
     "cmocka.h": ["tests/unit/*", "tests/bpf/*", "tests/lib/*"],
 }

@@ -198,7 +198,7 @@ static X509 *read_certificate(BIO *bio, int number, int *ret_error, struct tls_f
 	} else if (!x509 && ERR_GET_REASON(code) != PEM_R_NO_START_LINE) {
 		*ret_error = -EINVAL;
 		tls_fault_set(fault, "certificate %d of the text cannot be read: %s", number,
-			      ERR_reason_error_string(code));
+			      ERR_reason_error_string(ERR_peek_error()));
 	} else if (x509 && !tls_certificate_settle(x509)) {
 		*ret_error = -EINVAL;
 		tls_fault_set(fault, "certificate %d of the text has extensions or a key that cannot be read",
