@@ -221,8 +221,8 @@ def clients():
     check("expired" in gateway.stderr or "no certificate" in gateway.stderr, gateway.stderr)
 
 
-@test("resumption: by any worker, also after a reload, never with another listener or without the certificate "
-      "that it asks for", timeout=60)
+@test("resumption: by any worker, also after a reload, never with another listener or without the "
+      "certificate that it asks for", timeout=60)
 def resumption():
     authority, people = Authority("servers"), Authority("people")
     server = authority.issue("must.example", "may.example", "open.example")
