@@ -1,110 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the plays about TLS to backends have in common: certificates, and backends that speak TLS."""
+"""What the plays about TLS to backends have in common: backends whose bytes inside are played."""
 import json
-import os
 import select
 import socket
 import ssl
-import subprocess
 import threading
 
 from hg import Backend, Failure, Gateway, Raw
-from hg.framework import context, factor, tmpdir
+from hg.framework import context, factor
 from hg.h2_backend import H2Upstream
-
-DAY = "%y%m%d000000Z"
-CA_CONFIG = """
-[ca]
-default_ca = here
-[here]
-database = {folder}/index
-serial = {folder}/serial
-new_certs_dir = {folder}
-default_md = sha256
-policy = any
-unique_subject = no
-[any]
-commonName = optional
-[req]
-distinguished_name = name
-[name]
-[authority]
-basicConstraints = critical,CA:TRUE
-keyUsage = critical,keyCertSign
-[leaf]
-basicConstraints = CA:FALSE
-{san}
-"""
+from hg.pki import Authority
+from hg.tls import VERSIONS
 
 
-def openssl(*argv):
-    done = subprocess.run(["openssl", *argv], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Failure(f"openssl {' '.join(argv)}: {done.stderr}")
-
-
-class Pki:
-    """An authority and what it signs. name(...) gives the stem of PATH.crt and PATH.key."""
-
-    def __init__(self, name="authority"):
-        self.folder = os.path.join(tmpdir(), f"pki-{name}")
-        os.mkdir(self.folder)
-        for file, text in (("index", ""), ("serial", "1000")):
-            with open(os.path.join(self.folder, file), "w", encoding="ascii") as out:
-                out.write(text)
-        self.stem = self._stem(name)
-        self._self_sign(self.stem, name, "", "authority")
-
-    @property
-    def root(self):
-        return f"{self.stem}.crt"
-
-    def _stem(self, name):
-        return os.path.join(self.folder, name)
-
-    def _config(self, san):
-        path = self._stem("openssl.cnf")
-        with open(path, "w", encoding="ascii") as out:
-            out.write(CA_CONFIG.format(folder=self.folder, san=f"subjectAltName = {san}" if san else ""))
-        return path
-
-    def _self_sign(self, stem, name, san, extensions):
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-config",
-                self._config(san), "-extensions", extensions, "-subj", f"/CN={name}", "-days", "30",
-                "-keyout", f"{stem}.key", "-out", f"{stem}.crt")
-
-    def self_signed(self, name, san):
-        self._self_sign(self._stem(name), name, san, "leaf")
-        return self._stem(name)
-
-    def issue(self, name, san="DNS:backend.test,IP:127.0.0.1", begin="20200101000000Z",
-              end="20491231000000Z"):
-        stem = self._stem(name)
-        config = self._config(san)
-        openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-config",
-                config, "-subj", f"/CN={name}", "-keyout", f"{stem}.key", "-out", f"{stem}.csr")
-        openssl("ca", "-batch", "-config", config, "-extensions", "leaf", "-startdate", begin, "-enddate",
-                end, "-cert", self.root, "-keyfile", f"{self.stem}.key", "-in", f"{stem}.csr", "-out",
-                f"{stem}.crt", "-notext")
-        return stem
-
-
-def server_context(stem, alpn=(), client_root=None, newest=None, tickets=None):
+def server_context(identity, alpn=(), clients=None, version=None, tickets=None):
+    """clients: the authority whose certificates they must show."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made.load_cert_chain(f"{stem}.crt", f"{stem}.key")
+    made.load_cert_chain(identity.cert, identity.key)
     if alpn:
         made.set_alpn_protocols(list(alpn))
-    if client_root:
-        made.load_verify_locations(client_root)
+    if clients:
+        made.load_verify_locations(clients.cert)
         made.verify_mode = ssl.CERT_REQUIRED
-    if newest:
-        made.maximum_version = newest
+    if version:
+        made.minimum_version = made.maximum_version = VERSIONS[version]
     if tickets is not None:
         made.num_tickets = tickets
     return made
 
 
-class TlsBackend(Backend):
+class Played(Backend):
     """accept() gives a Raw of the bytes inside, with .tls: what the handshake said.
 
     A thread carries them: FIN of the test is close_notify and FIN; raw.tls.cut() is FIN alone.
@@ -189,7 +114,7 @@ class Inside:
         return bool(data)
 
 
-class TlsService(TlsBackend):
+class Service(Played):
     """A server in threads that tells about every request how it came. .seen: of each connection;
     .failures: of each handshake that failed."""
 
@@ -267,14 +192,18 @@ binds:
 def config(tls, host="@origin@", route="{}", more="", connect="5s"):
     """tls: the flow map of backendTLS, or a dict of it."""
     if isinstance(tls, dict):
-        tls = json.dumps(tls)
+        tls = json.dumps({key: value for key, value in tls.items() if value is not None})
     return CONFIG % (connect, route, host, tls, more)
 
 
-def served(pki=None, stem=None, tls=None, gateway=None, handler=None, host="@origin@", route="{}", more="",
-           **options):
-    """(gateway, service, pki): a backend with a good certificate, unless told otherwise."""
-    pki = pki or Pki()
-    service = TlsService(server_context(stem or pki.issue("backend"), **options), handler)
-    text = config({"root": pki.root, "hostname": "backend.test", **(tls or {})}, host, route, more)
-    return Gateway(text, origin=service, workers=1, **(gateway or {})), service, pki
+def served(authority=None, identity=None, tls=None, gateway=None, handler=None, host="@origin@", route="{}",
+           more="", **options):
+    """(gateway, service, authority): a backend with a good certificate, unless told otherwise."""
+    authority = authority or Authority()
+    service = Service(server_context(identity or good(authority), **options), handler)
+    text = config({"root": authority.cert, "hostname": "backend.test", **(tls or {})}, host, route, more)
+    return Gateway(text, origin=service, workers=1, **(gateway or {})), service, authority
+
+
+def good(authority):
+    return authority.issue("backend.test", "127.0.0.1")

@@ -40,15 +40,19 @@ TLS_PLAY_TEST(http_in_place_of_a_hello_is_told_as_such)
 
 TLS_PLAY_TEST(a_server_without_tls_is_told_as_such)
 {
-	static const char *const answers[] = { "HTTP/1.1 400 Bad Request\r\n\r\n", "220 mail ESMTP\r\n" };
+	static const struct {
+		const char *answer, *fault;
+	} table[] = {
+		{ "HTTP/1.1 400 Bad Request\r\n\r\n", "the peer answers in plain HTTP, without TLS" },
+		{ "220 mail ESMTP\r\n", "the peer does not speak TLS (wrong version number)" },
+	};
 
-	for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
 		tls_play_hang_up(&play);
 		tls_play_connect(&play, "a.example", NULL);
-		assert_int_equal(buf_append(&play.client_end.inbox, span_str(answers[i]), BUF_MAX_BYTES), 0);
+		assert_int_equal(buf_append(&play.client_end.inbox, span_str(table[i].answer), BUF_MAX_BYTES), 0);
 		tls_end_take(&play.client_end, 0);
-		tls_assert_failed(play.client_end.session, TLS_FAIL_PROTOCOL,
-				  "the peer does not speak TLS (wrong version number)");
+		tls_assert_failed(play.client_end.session, TLS_FAIL_PROTOCOL, table[i].fault);
 	}
 }
 

@@ -30,6 +30,8 @@ struct tls_session {
 	void *ticket_context;
 	enum tls_failure failure;
 	bool is_closed; /* close_notify is written */
+	bool was_fed;
+	bool is_http_response; /* to the library a record of a wrong version */
 };
 
 /* ---- bytes in and out of memory ---- */
@@ -250,6 +252,9 @@ void tls_session_free(struct tls_session *session)
 void tls_feed(struct tls_session *session, struct span received)
 {
 	CHECK(session->in.len == 0);
+	if (!session->was_fed)
+		session->is_http_response = span_starts(received, SPAN("HTTP/"));
+	session->was_fed = true;
 	session->in = received;
 }
 
@@ -337,6 +342,10 @@ static void refuse_reason(struct tls_session *session, unsigned long code)
 	}
 	if (ERR_GET_LIB(code) == ERR_LIB_SSL && reason >= SSL_AD_REASON_OFFSET) {
 		refuse_alert(session, reason - SSL_AD_REASON_OFFSET);
+		return;
+	}
+	if (session->is_http_response) {
+		refuse(session, TLS_FAIL_PROTOCOL, "the peer answers in plain HTTP, without TLS");
 		return;
 	}
 	for (size_t i = 0; ERR_GET_LIB(code) == ERR_LIB_SSL && i < ARRAY_LEN(REASONS); i++) {

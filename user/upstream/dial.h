@@ -60,7 +60,6 @@ struct dial_tls {
 	struct upstream *upstream; /* owner; NULL: none under way */
 	struct timer timer;
 	uint64_t start_ns;
-	bool has_heard; /* something came from the backend */
 	struct tls_fault fault;
 };
 

@@ -3,10 +3,10 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "user/base/limits.h"
 #include "user/base/log.h"
+#include "user/relay/conn_tls.h"
 #include "user/tls/session.h"
 #include "user/upstream/alpn.h"
 
@@ -61,8 +61,9 @@ static void dial_tls_failed(struct dial *dial, enum dial_result result, int erro
 void dial_tls_expire(struct dial *dial)
 {
 	tls_fault_set(&dial->tls.fault,
-		      dial->tls.has_heard ? "the TLS handshake was not complete in time" :
-					    "the backend did not answer the TLS ClientHello in time");
+		      dial->tls.upstream->conn.tls->handshake_bytes ?
+			      "the TLS handshake was not complete in time" :
+			      "the backend did not answer the TLS ClientHello in time");
 	dial_tls_count(dial, DIAL_TLS_TIMEOUT);
 }
 
@@ -77,23 +78,6 @@ static void dial_tls_on_timer(struct timer *timer, uint64_t now_ms)
 }
 
 /* ------------------------------------------------------------------------------------ the handshake */
-
-/*
- * The one mistake that a person makes. Asked before the session takes the bytes: to the library they are a
- * record of a wrong version.
- */
-static bool dial_tls_is_plain(struct dial *dial)
-{
-	static const char sign[] = "HTTP/";
-	char bytes[sizeof(sign) - 1];
-	ssize_t len;
-
-	if (dial->tls.has_heard)
-		return false;
-	len = recv(conn_fd(&dial->tls.upstream->conn), bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
-	dial->tls.has_heard = len > 0;
-	return len == (ssize_t)sizeof(bytes) && memcmp(bytes, sign, sizeof(bytes)) == 0;
-}
 
 static void dial_tls_broken(struct dial *dial, int error)
 {
@@ -143,15 +127,8 @@ static void dial_tls_done(struct dial *dial)
 static void dial_tls_step(void *owner)
 {
 	struct dial *dial = owner;
-	int result;
+	int result = conn_handshake(&dial->tls.upstream->conn);
 
-	if (dial_tls_is_plain(dial)) {
-		tls_fault_set(&dial->tls.fault,
-			      "the backend answered in plain HTTP: it does not speak TLS on this port");
-		dial_tls_failed(dial, DIAL_TLS_FAILED, -EPROTO);
-		return;
-	}
-	result = conn_handshake(&dial->tls.upstream->conn);
 	if (result == 0)
 		dial_tls_done(dial);
 	else if (result != -EAGAIN)
