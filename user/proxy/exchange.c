@@ -225,9 +225,11 @@ static bool exchange_may_go_on(struct stream *stream, enum stream_step *ret_step
 }
 
 /* The listener of the request's host. False: *ret_step answers. */
-static bool exchange_take_listener(struct stream *stream, const struct bind *bind, enum stream_step *ret_step)
+static bool exchange_take_listener(struct stream *stream, const struct bind *bind,
+				   enum stream_step *ret_step)
 {
-	const struct listener *listener = listener_find(bind, authority_host(stream->exchange->head.authority));
+	const struct request_head *head = &stream->exchange->head;
+	const struct listener *listener = listener_find(bind, authority_host(head->authority));
 
 	stream->exchange->head.is_secure = client_is_tls(stream->client);
 	if (!listener) {

@@ -91,8 +91,10 @@ static void record_fill_tls(const struct stream *stream, struct stream_record *r
 	if (!client_is_tls(stream->client))
 		return;
 	record->sni = stream->client->tls->server_name;
-	if (session)
-		record->tls_version = span_str(tls_version_text(session));
+	if (!session)
+		return;
+	record->tls_version = span_str(tls_version_text(session));
+	record->tls_cipher = span_str(tls_cipher_text(session));
 }
 
 void stream_fill_record(struct stream *stream, struct stream_record *record)
