@@ -70,7 +70,7 @@ TLS_PLAY_TEST(what_may_be_shown_is_what_the_certificate_says)
 	const struct tls_certificate *c = &play.identity->certificate;
 	static const char *const names[] = { "a.example", "*.b.example", "127.0.0.1", "::1" };
 	unsigned char digest[32];
-	char fingerprint[96];
+	char fingerprint[3 * 32 + 1];
 	struct tm tm;
 
 	assert_true(span_eq(c->subject, SPAN("CN=server")));

@@ -26,17 +26,17 @@ TLS_PLAY_TEST(both_versions_are_spoken_and_the_newer_one_is_chosen)
 	assert_false(tls_is_resumed(play.server_end.session));
 }
 
-/* Pieces of every length from one byte on; then the first piece of every length, the rest at once. */
+/* Pieces of every small length; then a first piece of every length that may matter, the rest at once. */
 static void assert_any_cut(void)
 {
 	size_t longest = 0;
 
-	for (play.piece = 1; play.piece < 40; play.piece++) {
+	for (play.piece = 1; play.piece < 10; play.piece++) {
 		tls_play_meet(&play, "a.example", NULL);
 		tls_assert_talk(&play);
 	}
 	play.piece = 0;
-	for (size_t cut = 1; cut == 1 || cut < longest; cut++) {
+	for (size_t cut = 1; cut == 1 || cut < longest; cut += cut < 200 ? 1 : 7) {
 		tls_play_hang_up(&play);
 		tls_play_accept(&play, &play.worker);
 		tls_play_connect(&play, "a.example", NULL);
