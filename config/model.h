@@ -263,6 +263,7 @@ struct backend_ref {
 	const struct backend_http *http;	       /* may be NULL */
 	const struct backend_tcp *tcp;		       /* may be NULL */
 	const struct backend_tls *tls;		       /* NULL: plain text */
+	struct span authority; /* that of the backend, with TLS as a URL of https writes it */
 	const struct health_policy *health;	       /* may be NULL */
 	enum backend_http_version http_version;	       /* that of `http`, else of the backend, else of gRPC */
 	const struct header_modifier *request_headers; /* may be NULL */

@@ -37,8 +37,9 @@ struct mcp_server {
 	bool clear_environment;
 	/* the others */
 	const struct backend *backend; /* of kind BACKEND_HOST, with one endpoint */
-	/* Of https://, or sealed: what the backend's policies say. NULL: plain text */
+	/* Sealed: what the backend's policies say, with https:// one of its own. NULL: plain text */
 	const struct backend_tls *tls;
+	struct span authority; /* sealed: with TLS, as a URL of https writes it; empty: that of the backend */
 	struct span backend_name; /* as dumped */
 	struct span path;
 };

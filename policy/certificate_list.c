@@ -70,52 +70,69 @@ static int use_add(struct uses *uses, const void *object, bool is_trust, enum ce
 	return place_add(uses->arena, known, place);
 }
 
-typedef int ref_fn(struct uses *uses, const struct backend_ref *ref);
+typedef int tls_fn(struct uses *uses, const struct backend_tls *tls, const struct backend *backend);
 
-static int refs_each(const struct snapshot *snapshot, ref_fn *fn, struct uses *uses)
+static int refs_each(const struct backend_ref *list, uint32_t count, tls_fn *fn, struct uses *uses)
 {
 	int result = 0;
 
-	for (uint32_t b = 0; b < snapshot->bind_count; b++) {
-		const struct bind *bind = &snapshot->bind_list[b];
+	for (uint32_t i = 0; i < count && result == 0; i++)
+		result = fn(uses, list[i].tls, list[i].backend);
+	return result;
+}
 
-		for (uint32_t l = 0; l < bind->listener_count; l++) {
-			const struct listener *listener = &bind->listener_list[l];
+static int routes_each(const struct listener *listener, tls_fn *fn, struct uses *uses)
+{
+	int result = 0;
 
-			for (uint32_t r = 0; r < listener->route_count; r++) {
-				const struct route *route = &listener->route_list[r];
+	for (uint32_t r = 0; r < listener->route_count && result == 0; r++) {
+		const struct route *route = &listener->route_list[r];
 
-				for (uint32_t i = 0; i < route->backend_count && result == 0; i++)
-					result = fn(uses, &route->backend_list[i]);
-				for (uint32_t i = 0; i < route->effective.mirror_count && result == 0; i++)
-					result = fn(uses, route->effective.mirror_list[i]->ref);
-			}
-			for (uint32_t r = 0; r < listener->tcp_route_count; r++) {
-				const struct tcp_route *route = &listener->tcp_route_list[r];
+		result = refs_each(route->backend_list, route->backend_count, fn, uses);
+		for (uint32_t i = 0; i < route->effective.mirror_count && result == 0; i++) {
+			const struct backend_ref *ref = route->effective.mirror_list[i]->ref;
 
-				for (uint32_t i = 0; i < route->backend_count && result == 0; i++)
-					result = fn(uses, &route->backend_list[i]);
-			}
+			result = ref ? fn(uses, ref->tls, ref->backend) : 0;
 		}
+	}
+	for (uint32_t r = 0; r < listener->tcp_route_count && result == 0; r++)
+		result = refs_each(listener->tcp_route_list[r].backend_list,
+				   listener->tcp_route_list[r].backend_count, fn, uses);
+	return result;
+}
+
+/* Everything that speaks TLS to a backend. */
+static int backends_each(const struct snapshot *snapshot, tls_fn *fn, struct uses *uses)
+{
+	int result = 0;
+
+	for (uint32_t b = 0; b < snapshot->bind_count; b++)
+		for (uint32_t l = 0; l < snapshot->bind_list[b].listener_count && result == 0; l++)
+			result = routes_each(&snapshot->bind_list[b].listener_list[l], fn, uses);
+	for (uint32_t b = 0; b < snapshot->backend_count; b++) {
+		const struct mcp_servers *servers = snapshot->backend_list[b].mcp;
+
+		for (uint32_t i = 0; servers && i < servers->server_count && result == 0; i++)
+			result = fn(uses, servers->server_list[i].tls, servers->server_list[i].backend);
 	}
 	return result;
 }
 
-static int count_ref(struct uses *uses, const struct backend_ref *ref)
+static int count_tls(struct uses *uses, const struct backend_tls *tls, const struct backend *backend)
 {
-	uses->count += ref && ref->tls ? 2 : 0;
+	(void)backend;
+	uses->count += tls ? 2 : 0;
 	return 0;
 }
 
-static int add_ref(struct uses *uses, const struct backend_ref *ref)
+static int add_tls(struct uses *uses, const struct backend_tls *tls, const struct backend *backend)
 {
-	const struct backend_tls *tls = ref ? ref->tls : NULL;
 	struct span name;
 	int result;
 
 	if (!tls)
 		return 0;
-	name = ref->backend->name;
+	name = backend->name;
 	result = use_add(uses, tls->settings.identity, false, CERTIFICATE_OF_CLIENT, name);
 	return result ? result : use_add(uses, tls->settings.trust, true, CERTIFICATE_OF_AUTHORITY, name);
 }
@@ -143,7 +160,7 @@ static int uses_fill(struct snapshot *snapshot, struct arena *scratch, struct us
 
 			uses->count += listener->tls ? listener->tls->identity_count + 1 : 0;
 		}
-	refs_each(snapshot, count_ref, uses);
+	backends_each(snapshot, count_tls, uses);
 	if (!uses->count)
 		return 0;
 	uses->list = arena_take(scratch, ((size_t)uses->count + 1) * sizeof(*uses->list));
@@ -154,7 +171,7 @@ static int uses_fill(struct snapshot *snapshot, struct arena *scratch, struct us
 	for (uint32_t b = 0; b < snapshot->bind_count; b++)
 		for (uint32_t l = 0; l < snapshot->bind_list[b].listener_count && result == 0; l++)
 			result = add_listener(uses, &snapshot->bind_list[b].listener_list[l]);
-	return result ? result : refs_each(snapshot, add_ref, uses);
+	return result ? result : backends_each(snapshot, add_tls, uses);
 }
 
 /* ---- certificates */

@@ -75,6 +75,9 @@ static void seal_ref(const struct seal *seal, const struct ref_place *place, str
 	ref->http = precedence_stronger(place->precedence, &own, POLICY_BACKEND_HTTP);
 	ref->tcp = precedence_stronger(place->precedence, &own, POLICY_BACKEND_TCP);
 	ref->tls = precedence_stronger(place->precedence, &own, POLICY_BACKEND_TLS);
+	ref->authority = ref->backend->authority;
+	if (ref->tls && tls_seal_authority(ref->backend, seal->snapshot->arena, &ref->authority) < 0)
+		seal->report->failed = true;
 	ref->http_version = version_of(ref, place->is_grpc);
 	ref->health = precedence_stronger(place->precedence, &own, POLICY_BACKEND_HEALTH);
 	ref->request_headers = precedence_object(&own, POLICY_REQUEST_HEADERS);
@@ -544,13 +547,32 @@ static void seal_access_log(const struct seal *seal)
 		seal->snapshot->access_log = precedence_object(&precedence, POLICY_FRONTEND_ACCESS_LOG);
 }
 
-/* Services that no rule names: their policies have a target all the same. */
-static void mark_backends(const struct seal *seal)
+/* Targets of MCP are no references of routes. */
+static void seal_servers(const struct seal *seal, const struct mcp_servers *servers)
 {
-	for (uint32_t i = 0; i < seal->snapshot->backend_count; i++) {
+	for (uint32_t i = 0; servers && i < servers->server_count; i++) {
+		struct mcp_server *server = &servers->server_list[i];
 		struct precedence precedence = { 0 };
 
-		enter_backend(seal, &precedence, &seal->snapshot->backend_list[i], 0);
+		if (!server->backend)
+			continue;
+		enter_backend(seal, &precedence, server->backend, 0);
+		server->tls = precedence_object(&precedence, POLICY_BACKEND_TLS);
+		if (server->tls && tls_seal_authority(server->backend, seal->snapshot->arena,
+						      &server->authority) < 0)
+			seal->report->failed = true;
+	}
+}
+
+/* Services that no rule names: their policies have a target all the same. */
+static void seal_backends(const struct seal *seal)
+{
+	for (uint32_t i = 0; i < seal->snapshot->backend_count; i++) {
+		const struct backend *backend = &seal->snapshot->backend_list[i];
+		struct precedence precedence = { 0 };
+
+		enter_backend(seal, &precedence, backend, 0);
+		seal_servers(seal, backend->mcp);
 	}
 }
 
@@ -564,7 +586,7 @@ static int seal_all(struct seal *seal, struct arena *scratch)
 	if (result < 0)
 		return result;
 	seal_access_log(seal);
-	mark_backends(seal);
+	seal_backends(seal);
 	attachments_finish(&seal->attachments, seal->report);
 	return 0;
 }

@@ -127,7 +127,7 @@ static int authority_join(struct span host, struct span port, struct span scheme
 }
 
 static int authority_replace(struct request_head *head, const struct url_rewrite *rewrite,
-			     const struct backend *backend)
+			     const struct backend_ref *ref)
 {
 	enum authority_rewrite kind = rewrite ? rewrite->authority_kind : AUTHORITY_KEEP;
 	struct arena *arena = head->fields.arena;
@@ -136,12 +136,12 @@ static int authority_replace(struct request_head *head, const struct url_rewrite
 
 	switch (kind) {
 	case AUTHORITY_KEEP:
-		if (backend && backend->rewrites_host && backend->authority.len)
-			head->authority = backend->authority;
+		if (ref && ref->backend->rewrites_host && ref->authority.len)
+			head->authority = ref->authority;
 		return 0;
 	case AUTHORITY_AUTO:
-		if (backend && backend->authority.len)
-			head->authority = backend->authority;
+		if (ref && ref->authority.len)
+			head->authority = ref->authority;
 		return 0;
 	case AUTHORITY_NONE:
 		return 0;
@@ -159,9 +159,9 @@ static int authority_replace(struct request_head *head, const struct url_rewrite
 }
 
 int headers_rewrite(struct request_head *head, const struct url_rewrite *rewrite,
-		    const struct route_match *match, const struct backend *backend)
+		    const struct route_match *match, const struct backend_ref *ref)
 {
-	int result = authority_replace(head, rewrite, backend);
+	int result = authority_replace(head, rewrite, ref);
 
 	if (result == 0 && rewrite)
 		result = path_replace(head, rewrite, match, head->fields.arena, &head->path);

@@ -37,7 +37,7 @@ int headers_modify(struct fields *fields, const struct header_modifier *modifier
  * The query always stays. Once for each attempt, on a copy of the head the client sent.
  */
 int headers_rewrite(struct request_head *head, const struct url_rewrite *rewrite,
-		    const struct route_match *match, const struct backend *backend);
+		    const struct route_match *match, const struct backend_ref *ref);
 /*
  * The Location of a redirect. `scheme` is that of the request. Paths as in headers_rewrite; the query of the
  * request is kept. The port (Gateway API, HTTPRequestRedirectFilter): the one that is given; else, with a

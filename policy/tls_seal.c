@@ -6,6 +6,7 @@
 #include "policy/certificate.h"
 #include "user/base/limits.h"
 #include "user/base/units.h"
+#include "user/http/target.h"
 
 /* RFC 7301 3.1: each name after its length. */
 #define ALPN_HTTP "\x02h2\x08http/1.1"
@@ -62,4 +63,24 @@ int tls_seal_listener(struct listener *listener, const struct frontend_tls *fron
 					    LIMIT_CLIENT_HELLO_MS * NS_PER_MS;
 	result = settings_complete(listener, frontend, report);
 	return result == 0 ? certificate_names_build(tls, arena) : result;
+}
+
+int tls_seal_authority(const struct backend *backend, struct arena *arena, struct span *ret_authority)
+{
+	struct span plain = backend->authority;
+	struct span port = authority_port(plain);
+	char *text;
+
+	*ret_authority = plain;
+	if (span_eq(port, SPAN("443")))
+		*ret_authority = authority_host(plain);
+	if (!plain.len || port.len)
+		return 0;
+	text = arena_bytes(arena, plain.len + 3);
+	if (!text)
+		return -ENOMEM;
+	memcpy(text, plain.data, plain.len);
+	memcpy(text + plain.len, ":80", 3);
+	*ret_authority = span_of(text, plain.len + 3);
+	return 0;
 }

@@ -11,3 +11,7 @@
  */
 int tls_seal_listener(struct listener *listener, const struct frontend_tls *frontend, struct arena *arena,
 		      struct config_report *report);
+/*
+ * The authority of a backend behind TLS: port 443 is not written, port 80 is (RFC 9110 4.2.2). 0 or -ENOMEM.
+ */
+int tls_seal_authority(const struct backend *backend, struct arena *arena, struct span *ret_authority);

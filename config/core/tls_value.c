@@ -339,23 +339,38 @@ static void check_verify(struct decoder *d, const struct yaml_node *node, struct
 		tls->settings.trust = tls_files_system_trust(d, node);
 }
 
-static void check_backend(struct decoder *d, const struct yaml_node *node, void *object)
+static bool seal_backend(struct decoder *d, const struct yaml_node *node, struct backend_tls *tls)
 {
 	struct tls_fault fault = { "" };
-	struct backend_tls *tls = object;
-	uint32_t errors = d->report->count[CONFIG_ERROR];
-	int result;
+	int result = settings_seal_client(&tls->settings, &fault);
 
-	load_client(d, node, tls);
-	check_verify(d, node, tls);
-	tls_value_params(d, node, &file_keys, &tls->words, &tls->settings.params);
-	if (d->report->count[CONFIG_ERROR] != errors || d->failed)
-		return;
-	result = settings_seal_client(&tls->settings, &fault);
 	if (result == -ENOMEM)
 		d->failed = true;
 	else if (result < 0)
 		config_error(d->report, node, "%s", fault.text);
+	return result == 0;
+}
+
+static void check_backend(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	uint32_t errors = d->report->count[CONFIG_ERROR];
+	struct backend_tls *tls = object;
+
+	load_client(d, node, tls);
+	check_verify(d, node, tls);
+	tls_value_params(d, node, &file_keys, &tls->words, &tls->settings.params);
+	if (d->report->count[CONFIG_ERROR] == errors && !d->failed)
+		seal_backend(d, node, tls);
+}
+
+const struct backend_tls *tls_value_default(struct decoder *d, const struct yaml_node *node)
+{
+	struct backend_tls *tls = decode_take(d, 1, sizeof(*tls));
+
+	if (!tls)
+		return NULL;
+	tls->settings.trust = tls_files_system_trust(d, node);
+	return tls->settings.trust && seal_backend(d, node, tls) ? tls : NULL;
 }
 
 static const struct schema_row backend_tls_rows[] = {

@@ -2,6 +2,7 @@
 #include "config/standalone/mcp.h"
 
 #include "config/core/route_value.h"
+#include "config/core/tls_value.h"
 #include "config/core/values.h"
 #include "config/standalone/policy.h"
 #include "user/base/check.h"
@@ -119,8 +120,7 @@ static bool check_path(struct decoder *d, const struct yaml_node *node, struct s
 	return false;
 }
 
-static bool make_host(struct standalone *s, const struct yaml_node *node, struct span host, uint16_t port,
-		      struct mcp_server *server)
+static bool make_host(struct standalone *s, struct span host, uint16_t port, struct mcp_server *server)
 {
 	struct decoder *d = s->decoder;
 	struct backend *backend = build_backend(s->builder);
@@ -136,38 +136,48 @@ static bool make_host(struct standalone *s, const struct yaml_node *node, struct
 	backend->endpoint_list = endpoint;
 	backend->endpoint_count = 1;
 	server->backend = backend;
-	(void)node;
 	return backend->authority.data != NULL;
 }
 
-/* "name:port", "http://name:port/path", or a name alone with `port` and `path`. */
+/* https: verified with the authorities of the system. */
+static bool add_tls(struct standalone *s, const struct yaml_node *node, const struct mcp_server *server)
+{
+	struct backend *backend = (struct backend *)server->backend;
+	const struct backend_tls *tls = tls_value_default(s->decoder, node);
+
+	if (!tls || !build_values(s->decoder, &backend->inline_policies, 1))
+		return false;
+	build_value(&backend->inline_policies, POLICY_BACKEND_TLS, tls);
+	return true;
+}
+
+/* "name:port", "http://name:port/path", with https, or a name alone with `port` and `path`. */
 static bool decode_url(struct standalone *s, const struct yaml_node *node, struct span text,
 		       struct mcp_server *server)
 {
 	struct decoder *d = s->decoder;
 	struct backend target = { 0 };
+	bool is_tls = span_starts(text, SPAN("https://"));
 	struct span path = SPAN("/"), authority;
 	struct yaml_node at = *node;
 	ptrdiff_t slash;
 
-	if (span_starts(text, SPAN("https://"))) {
-		config_error(d->report, node,
-			     "TLS to a backend is not supported yet; write http://name:port/path");
-		return false;
-	}
-	if (span_starts(text, SPAN("http://")))
+	if (is_tls)
+		text = span_from(text, 8);
+	else if (span_starts(text, SPAN("http://")))
 		text = span_from(text, 7);
 	slash = span_find(text, '/');
 	authority = slash < 0 ? text : span_first(text, (size_t)slash);
 	if (slash >= 0)
 		path = span_from(text, (size_t)slash);
 	if (span_find(authority, ':') < 0 && authority.len)
-		authority = decode_text(d, "%.*s:80", SPAN_FMT(authority));
+		authority = decode_text(d, "%.*s:%u", SPAN_FMT(authority), is_tls ? 443 : 80);
 	at.text = authority;
 	if (!check_path(d, node, path) || !value_target(d, &at, &target))
 		return false;
 	server->path = decode_keep(d, path);
-	return make_host(s, node, target.endpoint_list[0].host, target.endpoint_list[0].port, server);
+	return make_host(s, target.endpoint_list[0].host, target.endpoint_list[0].port, server) &&
+	       (!is_tls || add_tls(s, node, server));
 }
 
 static bool decode_host(struct standalone *s, const struct yaml_node *node, struct mcp_server *server)
@@ -191,7 +201,7 @@ static bool decode_host(struct standalone *s, const struct yaml_node *node, stru
 	    !decode_string(d, path, &text) || !check_path(d, path, text))
 		return false;
 	server->path = decode_keep(d, text);
-	return make_host(s, host, name, number, server);
+	return make_host(s, name, number, server);
 }
 
 static bool decode_reference(struct standalone *s, const struct yaml_node *node, struct mcp_server *server)

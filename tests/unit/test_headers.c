@@ -207,13 +207,16 @@ TEST(named_backends_get_their_name_unless_told_otherwise)
 						     .authority = span_str(authority_cases[i].with),
 						     .port = authority_cases[i].port };
 		const struct route_match match = { .path_kind = PATH_PREFIX_SEGMENTS, .path = SPAN("/") };
+		const struct backend *backend = authority_cases[i].backend;
+		const struct backend_ref ref = { .backend = backend,
+						 .authority = backend ? backend->authority : SPAN("") };
 		struct request_head head;
 		struct arena arena;
 
 		arena_init(&arena, 1024);
 		head = head_of(&arena, "GET", authority_cases[i].before, "/a?b");
 		assert_int_equal(headers_rewrite(&head, authority_cases[i].has_rewrite ? &rewrite : NULL,
-						 &match, authority_cases[i].backend),
+						 &match, backend ? &ref : NULL),
 				 0);
 		if (!span_eq(head.authority, span_str(authority_cases[i].after)))
 			fail_msg("row %zu: %.*s", i, SPAN_FMT(head.authority));

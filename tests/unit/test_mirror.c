@@ -19,6 +19,7 @@ PLAYED(a_copy_is_the_head_without_body_by_the_rules_of_the_mirror)
 	scene->ref.request_headers = &modifier;
 	scene->backend.rewrites_host = true;
 	scene->backend.authority = SPAN("mirror.example:81");
+	scene->ref.authority = SPAN("mirror.example:81");
 	stream->exchange->head.method = METHOD_POST;
 	stream->exchange->head.method_text = SPAN("POST");
 	stream->exchange->request_framing = (struct body_framing){ .kind = BODY_LENGTH, .length = 5 };

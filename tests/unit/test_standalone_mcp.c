@@ -174,7 +174,7 @@ TEST(wrong_mcp_is_refused)
 		{ STDIO("cmd: \"a\\0b\""), "a.yaml", "NUL" },
 		{ STDIO("cmd: a, env: {A=B: c}"), "a.yaml", "cannot be the name of an environment variable" },
 		{ STDIO("cmd: a, env: [c]"), "a.yaml", "expected a map" },
-		{ REMOTE("host: 'https://a/b'"), "a.yaml", "TLS to a backend is not supported yet" },
+		{ REMOTE("host: 'https://a/b c'"), "a.yaml", "is not a path" },
 		{ REMOTE("host: 'http://a/b c'"), "a.yaml", "is not a path" },
 		{ REMOTE("host: a, port: 80"), "a.yaml", "write both port and path, or neither" },
 		{ REMOTE("host: a, port: 80, path: x"), "a.yaml",

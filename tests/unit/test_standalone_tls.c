@@ -191,6 +191,56 @@ TEST(tls_to_backends_stands_with_backends_routes_and_attached_policies)
 	config_case_done(&c);
 }
 
+TEST(the_host_of_a_backend_behind_tls_is_written_as_in_a_url_of_https)
+{
+	static const char *const hosts[][2] = {
+		{ "n.test:443", "n.test" }, { "n.test:80", "n.test:80" }, { "n.test:8443", "n.test:8443" },
+		{ "'[::1]:443'", "[::1]" }, { "'[::1]:80'", "[::1]:80" },
+	};
+	struct config_case c;
+	char text[200];
+
+	for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
+		snprintf(text, sizeof(text),
+			 "binds: [{port: 80, listeners: [{routes: [{backends: [{host: %s,\n"
+			 "policies: {backendTLS: {insecure: true}}}]}]}]}]\n",
+			 hosts[i][0]);
+		load(&c, text);
+		assert_span_equal(
+			c.snapshot->bind_list[0].listener_list[0].route_list[0].backend_list[0].authority,
+			hosts[i][1]);
+		config_case_done(&c);
+	}
+}
+
+TEST(an_mcp_target_of_https_or_with_a_policy_is_spoken_to_in_tls)
+{
+	static const struct mcp_servers none;
+	const struct mcp_servers *servers = &none;
+	struct config_case c;
+
+	load(&c, "backends:\n"
+		 "- {name: n, host: 'n.test:443', policies: {backendTLS: {root: a.crt}}}\n"
+		 "mcp:\n"
+		 "  targets:\n"
+		 "  - {name: a, mcp: {host: 'https://a.test/mcp'}}\n"
+		 "  - {name: b, mcp: {host: 'http://a.test/mcp'}}\n"
+		 "  - {name: c, mcp: {backend: n}}\n");
+	for (uint32_t i = 0; i < c.snapshot->backend_count; i++)
+		if (c.snapshot->backend_list[i].mcp)
+			servers = c.snapshot->backend_list[i].mcp;
+	assert_int_equal(servers->server_count, 3);
+	assert_true(servers->server_list[0].tls->settings.trust->is_system);
+	assert_int_equal(servers->server_list[0].backend->endpoint_list[0].port, 443);
+	assert_span_equal(servers->server_list[0].authority, "a.test");
+	assert_null(servers->server_list[1].tls);
+	assert_false(servers->server_list[2].tls->settings.trust->is_system);
+	assert_span_equal(servers->server_list[2].authority, "n.test");
+	/* The one authority that is not the system's. */
+	assert_int_equal(c.snapshot->certificate_count, 1);
+	config_case_done(&c);
+}
+
 /* -------------------------------------------------------------------------------- what is refused */
 
 #define TLS_AT(column) "a.yaml:1:" #column ": binds[0].listeners[0].tls"

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/core/tls_files.h"
 #include "user/gateway/watch.h"
 
 /* One configuration file in a directory of its own. */
@@ -228,5 +229,87 @@ TEST(an_edit_is_one_change)
 	play(scene.loop);
 	play_for(scene.loop, 3 * WATCH_QUIET_MS);
 	assert_int_equal(scene.changes, 1);
+	scene_close(&scene);
+}
+
+/* A key that the configuration names, through links as Kubernetes makes them. */
+static void swap_link(const char *folder, const char *to)
+{
+	char fresh[100], link[100];
+
+	snprintf(fresh, sizeof(fresh), "%s/..data_tmp", folder);
+	snprintf(link, sizeof(link), "%s/..data", folder);
+	assert_int_equal(symlink(to, fresh), 0);
+	assert_int_equal(rename(fresh, link), 0);
+}
+
+static struct config_file file_of(const char *path)
+{
+	struct stat status;
+
+	return (struct config_file){ span_str(path),
+				     stat(path, &status) < 0 ? 0 : config_file_signature(&status) };
+}
+
+TEST(a_named_file_is_watched_through_links_and_by_who_may_read_it)
+{
+	char folder[] = "/tmp/headgate-test-XXXXXX", path[100], command[160];
+	struct config_file file;
+	struct scene scene;
+
+	scene_open(&scene);
+	assert_non_null(mkdtemp(folder));
+	snprintf(command, sizeof(command), "cd %s && mkdir ..1 ..2 && echo 1 >..1/key && echo 2 >..2/key",
+		 folder);
+	assert_int_equal(system(command), 0);
+	swap_link(folder, "..1");
+	snprintf(path, sizeof(path), "%s/key", folder);
+	assert_int_equal(symlink("..data/key", path), 0);
+	scene_watch(&scene, watch_signature(&scene.source, 1));
+	file = file_of(path);
+	watch_follow(&scene.watch, &file, 1);
+	play_for(scene.loop, 3 * WATCH_QUIET_MS);
+	assert_int_equal(scene.changes, 0);
+
+	swap_link(folder, "..2");
+	play(scene.loop);
+	assert_int_equal(scene.changes, 1);
+
+	file = file_of(path);
+	watch_follow(&scene.watch, &file, 1);
+	play_for(scene.loop, 3 * WATCH_QUIET_MS);
+	assert_int_equal(scene.changes, 1);
+	assert_int_equal(chmod(path, 0600), 0);
+	play(scene.loop);
+	assert_int_equal(scene.changes, 2);
+
+	snprintf(command, sizeof(command), "rm -r %s", folder);
+	assert_int_equal(system(command), 0);
+	scene_close(&scene);
+}
+
+TEST(a_named_file_that_was_changed_while_it_was_read_or_is_not_there_yet_is_noticed)
+{
+	struct config_file file;
+	struct scene scene;
+	char path[100];
+
+	scene_open(&scene);
+	snprintf(path, sizeof(path), "%s/key", scene.folder);
+	scene_watch(&scene, watch_signature(&scene.source, 1));
+	file = file_of(path);
+	assert_int_equal(file.signature, 0);
+	watch_follow(&scene.watch, &file, 1);
+	play_for(scene.loop, 3 * WATCH_QUIET_MS);
+	assert_int_equal(scene.changes, 0);
+	assert_int_equal(symlink(scene.path, path), 0);
+	play(scene.loop);
+	assert_int_equal(scene.changes, 1);
+
+	/* What the loader saw is older than what is there when it is followed. */
+	watch_follow(&scene.watch, &file, 1);
+	play(scene.loop);
+	assert_int_equal(scene.changes, 2);
+	assert_int_equal(unlink(path), 0);
 	scene_close(&scene);
 }

@@ -116,7 +116,8 @@ static int open_remote(struct hub_link *link, const struct mcp_server *server, s
 {
 	const struct static_config *config = &link->session->snapshot->config;
 	struct remote_place place = { .where = &server->backend->endpoint_list[0],
-				      .authority = server->backend->authority,
+				      .authority = server->authority.len ? server->authority
+									 : server->backend->authority,
 				      .keepalive = &config->upstream_keepalives,
 				      .tls = server->tls ? &server->tls->settings : NULL,
 				      .snapshot = link->session->snapshot,

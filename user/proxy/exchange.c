@@ -135,7 +135,7 @@ int exchange_use_backend(struct stream *stream)
 		error = headers_modify(&stream->exchange->head.fields, stream->backend->request_headers);
 	if (!error)
 		error = headers_rewrite(&stream->exchange->head, stream->route->effective.rewrite,
-					stream->exchange->match, stream->backend->backend);
+					stream->exchange->match, stream->backend);
 	return error;
 }
 

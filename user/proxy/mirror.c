@@ -331,7 +331,7 @@ static int mirror_write_request(struct mirror *mirror, const struct stream *stre
 		error = headers_modify(&head.fields, mirror->ref->request_headers);
 	if (!error)
 		error = headers_rewrite(&head, stream->route->effective.rewrite, stream->exchange->match,
-					mirror->ref->backend);
+					mirror->ref);
 	if (error)
 		return error;
 	fields_remove_id(&head.fields, FIELD_EXPECT);
