@@ -50,7 +50,8 @@ TLS_PLAY_TEST(a_server_without_tls_is_told_as_such)
 	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
 		tls_play_hang_up(&play);
 		tls_play_connect(&play, "a.example", NULL);
-		assert_int_equal(buf_append(&play.client_end.inbox, span_str(table[i].answer), BUF_MAX_BYTES), 0);
+		assert_int_equal(buf_append(&play.client_end.inbox, span_str(table[i].answer), BUF_MAX_BYTES),
+				 0);
 		tls_end_take(&play.client_end, 0);
 		tls_assert_failed(play.client_end.session, TLS_FAIL_PROTOCOL, table[i].fault);
 	}

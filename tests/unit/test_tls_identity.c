@@ -172,6 +172,30 @@ TLS_PLAY_TEST(a_chain_is_in_order)
 	pki_free(&end);
 }
 
+TLS_PLAY_TEST(keys_of_every_form_are_taken)
+{
+	struct pki rsa = PKI(.name = "x", .key = PKI_RSA);
+	const struct pki *list[] = { &play.server, &rsa };
+	struct span text;
+	BIO *bio;
+
+	/* PKCS #8 is that of all other tests; here the forms of old, behind parameters and words. */
+	for (size_t i = 0; i < ARRAY_LEN(list); i++) {
+		bio = BIO_new(BIO_s_mem());
+		assert_int_equal(
+			PEM_write_bio_PrivateKey_traditional(bio, list[i]->key, NULL, NULL, 0, NULL, NULL),
+			1);
+		text = pki_text(bio);
+		assert_good(list[i]->cert_pem, text);
+		assert_good(list[i]->cert_pem, pki_join(SPAN("words\n-----BEGIN EC "
+							     "PARAMETERS-----\nBggqhkjOPQMBBw==\n"
+							     "-----END EC PARAMETERS-----\n"),
+							text, list[i]->cert_pem));
+		free((char *)text.data);
+	}
+	pki_free(&rsa);
+}
+
 TLS_PLAY_TEST(every_prefix_of_the_texts_is_read_or_refused)
 {
 	struct guard guard;

@@ -24,7 +24,7 @@ TLS_PLAY_TEST(ciphers_go_by_both_names_into_the_list_of_their_version)
 	add_cipher(&params, "ECDHE-ECDSA-AES256-GCM-SHA384");
 	add_cipher(&params, "tls_aes_256_gcm_sha384");
 	add_cipher(&params, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256");
-	add_cipher(&params, "TLS_CHACHA20_POLY1305_SHA256");
+	add_cipher(&params, "TLS13_CHACHA20_POLY1305_SHA256");
 	assert_string_equal(params.ciphers.data, "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384");
 	assert_string_equal(params.suites.data, "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
 }

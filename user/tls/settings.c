@@ -131,6 +131,9 @@ int tls_params_add_cipher(struct tls_params *params, struct span name, struct ar
 
 	if (!name_copy(name, text, fault))
 		return -EINVAL;
+	/* AgentgatewayPolicy's spelling. */
+	if (!strncasecmp(text, "TLS13_", 6))
+		memmove(text + 3, text + 5, strlen(text + 5) + 1);
 	ssl = tls_probe();
 	list = ssl ? SSL_get1_supported_ciphers(ssl) : NULL;
 	if (!list) {
@@ -167,6 +170,7 @@ static const struct {
 	{ "P-521", "P-521" },
 	{ "secp521r1", "P-521" },
 	{ "X25519MLKEM768", "X25519MLKEM768" },
+	{ "X25519_MLKEM768", "X25519MLKEM768" },
 	{ "SecP256r1MLKEM768", "SecP256r1MLKEM768" },
 	{ "SecP384r1MLKEM1024", "SecP384r1MLKEM1024" },
 	{ "ffdhe2048", "ffdhe2048" },
