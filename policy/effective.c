@@ -10,6 +10,7 @@
 #include "policy/route_table.h"
 #include "policy/spelling.h"
 #include "policy/tls_seal.h"
+#include "policy/twins.h"
 #include "user/base/limits.h"
 #include "user/base/units.h"
 
@@ -296,34 +297,6 @@ static void enter_gateway(const struct seal *seal, struct precedence *precedence
 	}
 }
 
-static bool tcp_names_equal(const struct tcp_route *a, const struct tcp_route *b)
-{
-	return span_eq(a->name, b->name) && span_eq(a->namespace, b->namespace);
-}
-
-/* One connection has nothing but its server name to tell routes apart by. */
-static void warn_of_tcp_twins(const struct seal *seal, const struct listener *listener)
-{
-	for (uint32_t i = 0; i < listener->tcp_route_count; i++) {
-		const struct tcp_route *route = &listener->tcp_route_list[i], *first;
-		bool is_named = listener->protocol == PROTOCOL_TLS && route->hostname_count;
-
-		for (uint32_t h = 0; h < (is_named ? route->hostname_count : 1); h++) {
-			first = tcp_route_of_name(listener->table,
-						  is_named ? route->hostname_list[h] : SPAN(""));
-			if (first == route || tcp_names_equal(first, route))
-				continue;
-			config_message_at(seal->report, CONFIG_WARNING, route->where,
-					  "gets no connections from listener %s%s%.*s: route %.*s/%.*s has "
-					  "them, which is older or comes first by name",
-					  QUOTE(listener->key), is_named ? " for " : "",
-					  SPAN_FMT(is_named ? route->hostname_list[h] : SPAN("")),
-					  SPAN_FMT(first->namespace), SPAN_FMT(first->name));
-			break;
-		}
-	}
-}
-
 /* The listener is known by the server name before its settings are needed: policies of its own count. */
 static int seal_tls(struct seal *seal, struct listener *listener, uint16_t port)
 {
@@ -356,7 +329,7 @@ static int seal_listener(struct seal *seal, struct listener *listener, uint16_t 
 		return 0;
 	}
 	if (result == 0)
-		warn_of_tcp_twins(seal, listener);
+		tcp_twins_warn(listener, seal->report);
 	if (result == 0)
 		result = spelling_check(listener, arena, seal->report);
 	enter_gateway(seal, &precedence, listener, port, SCOPE_ROUTES);
@@ -503,28 +476,13 @@ static void seal_connection(const struct seal *seal, struct bind *bind)
 	}
 }
 
-static void warn_of_twins(const struct seal *seal, const struct bind *bind)
-{
-	for (uint32_t i = 0; i < bind->listener_count; i++) {
-		const struct listener *listener = &bind->listener_list[i];
-		uint32_t at = host_index_add(bind->table->hosts, listener->hostname)->index;
-		const struct listener *first = bind->table->listener_list[at];
-
-		if (first != listener)
-			config_message_at(
-				seal->report, CONFIG_WARNING, listener->where,
-				"listener %s gets no requests: listener %s has the same port and host name",
-				QUOTE(listener->key), QUOTE(first->key));
-	}
-}
-
 static int seal_bind(struct seal *seal, struct bind *bind)
 {
 	int result = listener_table_build(bind, seal->snapshot->arena);
 
 	if (result < 0)
 		return result;
-	warn_of_twins(seal, bind);
+	twins_warn(bind, seal->report);
 	seal_connection(seal, bind);
 	for (uint32_t i = 0; i < bind->listener_count && result == 0; i++)
 		result = seal_listener(seal, &bind->listener_list[i], bind->port);
