@@ -282,13 +282,15 @@ static struct span attempt_error_text(struct stream *stream, const char *what, i
 {
 	char text[64 + TLS_FAULT_BYTES];
 	const char *why = error ? strerrordesc_np(-error) : NULL;
-	struct span fault = stream->attempt.fault;
-	int len = snprintf(text, sizeof(text), "upstream call failed: %s: %.*s", what,
-			   SPAN_FMT(fault.len ? fault : span_str(why ? why : "failed")));
+	struct span fault;
+	int len;
 
 	/* Nobody is answered on a tunnel. */
 	if (!stream->exchange)
 		return (struct span){ 0 };
+	fault = stream->exchange->fault;
+	len = snprintf(text, sizeof(text), "upstream call failed: %s: %.*s", what,
+		       SPAN_FMT(fault.len ? fault : span_str(why ? why : "failed")));
 	return arena_copy(&stream->exchange->arena,
 			  span_of(text, (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1));
 }

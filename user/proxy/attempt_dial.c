@@ -44,7 +44,7 @@ void attempt_timeouts(const struct stream *stream, struct exchange_timeouts *ret
 void attempt_note_fault(struct stream *stream, const char *fault)
 {
 	if (stream->exchange)
-		stream->attempt.fault = arena_copy(&stream->exchange->arena, span_str(fault));
+		stream->exchange->fault = arena_copy(&stream->exchange->arena, span_str(fault));
 }
 
 static enum try_outcome attempt_outcome_of(enum dial_result result)
@@ -187,7 +187,8 @@ enum stream_step attempt_dial(struct stream *stream)
 	};
 	struct upstream *upstream;
 
-	attempt->fault = (struct span){ 0 };
+	if (stream->exchange)
+		stream->exchange->fault = (struct span){ 0 };
 	if (options.protocol == DIAL_HTTP2 && stream->exchange->upgrade.is_wanted)
 		return response_error(
 			stream, 501,

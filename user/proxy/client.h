@@ -53,9 +53,9 @@ struct client {
 	bool is_closed;
 	uint32_t linger_left; /* bytes */
 	uint32_t replay_bytes; /* of all its streams (struct replay) */
+	uint32_t requests; /* wraps */
 	struct client_tls *tls; /* owner; NULL: plain */
 	uint64_t deadline_ms; /* of the state, loop time; 0: none */
-	uint64_t requests;
 	uint64_t age_ms; /* when maxConnectionAge is over, loop time; 0: never, or it is */
 	struct timer timer; /* the nearer of both */
 	struct loop_deferred again; /* a request may be waiting in conn.in; or, closed, it is to be freed */

@@ -44,7 +44,6 @@ struct attempt {
 	bool needs_pause; /* the failure was known before it was asked for */
 	uint64_t connect_deadline_ms; /* loop time; 0: none, or nothing is being opened */
 	struct tried_endpoints *tried; /* owner; NULL: no attempt has failed yet, or no memory to note it */
-	struct span fault; /* why the handshake of TLS failed; in the exchange's arena */
 	struct attempt_dial *dial; /* owner; NULL unless a connection is being opened or waited for */
 };
 
@@ -81,6 +80,7 @@ struct exchange {
 	struct arena arena;
 	struct stream_texts texts;
 	struct span error; /* text of an error of ours */
+	struct span fault; /* why the TLS handshake of the attempt failed; in arena */
 	struct span notes; /* of a service of this process (stream_notes.h); in arena */
 	const struct route_match *match; /* borrowed from the lease */
 	struct request_head plain_head; /* the same for every backend; kept where another one may be tried */

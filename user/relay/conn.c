@@ -357,6 +357,11 @@ ssize_t conn_send_now(struct conn *conn, const struct iovec *pieces, int count)
 	return conn->send_error;
 }
 
+size_t conn_queued_bytes(const struct conn *conn)
+{
+	return buf_len(&conn->out) + (conn->tls ? buf_len(&conn->tls->out) : 0);
+}
+
 int conn_flush(struct conn *conn)
 {
 	if (conn->tls)

@@ -29,12 +29,12 @@ struct conn {
 	bool can_write;
 	bool has_eof; /* recv() returned 0 */
 	bool has_hup; /* RDHUP, HUP or ERR was seen: the next recv() tells which */
-	bool has_error; /* ERR was seen: conn_check() tells which */
-	bool has_urgent; /* PRI was seen: a recv() may stop short at the urgent mark */
-	bool is_write_shut;
-	uint32_t record_bytes; /* TLS: encrypted, and not taken by the kernel */
+	bool has_error : 1; /* ERR was seen: conn_check() tells which */
+	bool has_urgent : 1; /* PRI was seen: a recv() may stop short at the urgent mark */
+	bool is_write_shut : 1;
+	bool is_truncated : 1; /* TLS: has_eof, without the close_notify that tells an end from a cut */
+	bool has_records : 1; /* TLS: encrypted, and not taken by the kernel */
 	uint8_t pipes; /* directions that splice(2) from it or into it: meanwhile it joins no map */
-	bool is_truncated; /* TLS: has_eof, without the close_notify that tells an end from a cut */
 	int error; /* hard error of receiving, negative errno, 0 = none */
 	int send_error; /* the same of sending: what was received before may still be read */
 	void (*on_ready)(struct conn *conn);
@@ -124,13 +124,10 @@ enum end_reason conn_end_reason(int error, enum end_reason reset);
 int conn_send(struct conn *conn, const struct iovec *pieces, int count, size_t max_kept);
 /* Tries to empty conn->out. 0 (look at conn_has_output) or the hard error. */
 int conn_flush(struct conn *conn);
-static inline size_t conn_queued_bytes(const struct conn *conn)
-{
-	return buf_len(&conn->out) + conn->record_bytes;
-}
+size_t conn_queued_bytes(const struct conn *conn);
 static inline bool conn_has_output(const struct conn *conn)
 {
-	return conn_queued_bytes(conn) != 0;
+	return buf_len(&conn->out) != 0 || conn->has_records;
 }
 /* The kernel takes nothing at the moment. */
 static inline bool conn_is_blocked(const struct conn *conn)

@@ -58,7 +58,7 @@ void conn_tls_free(struct conn *conn)
 	buf_done(&tls->out);
 	hg_free(tls);
 	conn->tls = NULL;
-	conn->record_bytes = 0;
+	conn->has_records = false;
 }
 
 void conn_drop_tls(struct conn *conn)
@@ -90,11 +90,11 @@ static int conn_tls_take_output(struct conn *conn)
 		error = buf_append(&tls->out, buf_span(output), BUF_MAX_BYTES);
 		buf_done(output);
 	}
-	conn->record_bytes = (uint32_t)buf_len(&tls->out);
+	conn->has_records = buf_len(&tls->out) != 0;
 	return error;
 }
 
-/* Records to the kernel: 0 (look at conn->record_bytes) or the hard error. */
+/* Records to the kernel: 0 (look at conn->has_records) or the hard error. */
 static int conn_tls_send_records(struct conn *conn)
 {
 	struct conn_tls *tls = conn->tls;
@@ -111,7 +111,7 @@ static int conn_tls_send_records(struct conn *conn)
 			conn->can_write = false;
 	}
 	buf_release(&tls->out);
-	conn->record_bytes = (uint32_t)buf_len(&tls->out);
+	conn->has_records = buf_len(&tls->out) != 0;
 	if (tls->owes_fin && !conn_has_output(conn)) {
 		tls->owes_fin = false;
 		shutdown(conn_fd(conn), SHUT_WR);
@@ -125,7 +125,7 @@ static int conn_tls_send_own(struct conn *conn)
 	int error = conn_tls_take_output(conn);
 
 	/* Only who does not read makes them pile up. */
-	if (!error && conn->record_bytes > LIMIT_RELAY_BYTES * 4)
+	if (!error && buf_len(&conn->tls->out) > LIMIT_RELAY_BYTES * 4)
 		error = -ENOBUFS;
 	return error ? error : conn_tls_send_records(conn);
 }
@@ -345,7 +345,7 @@ int conn_tls_flush(struct conn *conn)
 {
 	int error = conn_tls_send_records(conn);
 
-	while (!error && buf_len(&conn->out) && conn->record_bytes == 0) {
+	while (!error && buf_len(&conn->out) && !conn->has_records) {
 		error = conn_tls_encrypt_queue(conn);
 		if (!error)
 			error = conn_tls_send_records(conn);
@@ -360,11 +360,11 @@ int conn_tls_send(struct conn *conn, const struct iovec *pieces, int count, size
 {
 	struct iovec all[CONN_PIECES];
 	size_t queued;
-	int error = conn->record_bytes ? conn_tls_flush(conn) : 0;
+	int error = conn->has_records ? conn_tls_flush(conn) : 0;
 
-	for (int i = 0; !error && conn->record_bytes && i < count; i++)
+	for (int i = 0; !error && conn->has_records && i < count; i++)
 		error = buf_append(&conn->out, span_of(pieces[i].iov_base, pieces[i].iov_len), max_kept);
-	if (error || conn->record_bytes)
+	if (error || conn->has_records)
 		return error;
 	/* A head that waits and the beginning of its body leave in one record. */
 	queued = buf_len(&conn->out);

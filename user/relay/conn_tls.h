@@ -15,7 +15,7 @@ struct conn_tls {
 	struct tls_session *session; /* owner */
 	struct conn *conn;
 	struct buf in; /* ciphertext that was received and not taken yet */
-	struct buf out; /* records that the kernel did not take; conn->record_bytes of them */
+	struct buf out; /* records that the kernel did not take; conn->has_records */
 	struct loop_deferred again; /* a budget was over */
 	uint32_t handshake_bytes; /* received */
 	bool is_in_fed; /* the session looks at `in` */

@@ -26,9 +26,9 @@ struct upstream {
 	struct timer idle_timer;
 	struct loop_deferred release; /* frees at the end of the turn */
 	struct head_scan scan; /* of the response head under way */
+	uint32_t keep_alive_s; /* the backend's own idle limit, 0: not said */
 	uint64_t served; /* requests completed */
 	uint64_t request_start_bytes; /* sent_bytes when the running request began */
-	uint32_t keep_alive_s; /* the backend's own idle limit, 0: not said */
 	bool has_response_bytes; /* of the running request */
 	bool is_reusable; /* the last message ended cleanly and both sides keep the connection */
 	bool is_closed;
