@@ -70,7 +70,8 @@ HOMES = {
     "zlib.h": ["admin/*.c"],
     "re2/*": ["policy/regex_engine.cc"],
     "openssl/*": ["user/tls/*.c", "user/tls/*.h", "tests/unit/tls_pki.h",
-                  "tests/unit/test_tls_hostile.c", "tests/fuzz/fuzz_tls.c"],
+                  "tests/unit/test_tls_hostile.c", "tests/unit/test_tls_memory.c",
+                  "tests/fuzz/fuzz_tls.c"],
     "simdjson.h": ["user/mcp/json_check.cc"],
     "cmocka.h": ["tests/unit/*", "tests/bpf/*", "tests/lib/*"],
 }

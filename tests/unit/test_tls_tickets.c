@@ -86,6 +86,23 @@ TEST(a_worker_keeps_no_copy_of_the_secret_once_it_has_started)
 	tls_play_done(&play);
 }
 
+TEST(a_worker_that_nobody_comes_to_forgets_as_well)
+{
+	struct ticket_key old;
+
+	tls_play_init(&play);
+	tls_worker_advance(&play.other);
+	assert_false(play.other.is_started);
+	play.now_s = TICKET_PERIOD_S;
+	tls_worker_advance(&play.other);
+	assert_null(memmem(&play.other, sizeof(play.other), tls_play_secret, TICKET_SECRET_BYTES));
+	old = play.other.tickets.current;
+	play.now_s = 3 * TICKET_PERIOD_S;
+	tls_worker_advance(&play.other);
+	assert_null(memmem(&play.other, sizeof(play.other), old.cipher_key, TICKET_KEY_BYTES));
+	tls_play_done(&play);
+}
+
 /* ---- sessions that go on ---- */
 
 /* Takes the ticket: what comes next is another. */

@@ -367,6 +367,13 @@ static bool worker_start(struct tls_worker *worker)
 	return true;
 }
 
+void tls_worker_advance(struct tls_worker *worker)
+{
+	/* A process without TLS does not begin with it in its first period. */
+	if (worker->now_s(worker->now_context) >= TICKET_PERIOD_S && worker_start(worker))
+		ticket_keys_ready(worker);
+}
+
 void tls_worker_forget(struct tls_worker *worker)
 {
 	for (size_t i = 0; i < TLS_CONTEXT_BUCKETS && worker->is_started; i++)

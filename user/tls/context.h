@@ -34,6 +34,8 @@ struct tls_worker {
  */
 int tls_worker_init(struct tls_worker *worker, const uint8_t secret[TICKET_SECRET_BYTES],
 		    uint64_t (*now_s)(void *context), void *now_context);
+/* The time has passed: keys that are too old are overwritten, also in a worker that nobody comes to. */
+void tls_worker_advance(struct tls_worker *worker);
 /* Forgets all contexts: the configuration has changed. */
 void tls_worker_forget(struct tls_worker *worker);
 void tls_worker_done(struct tls_worker *worker);

@@ -142,7 +142,10 @@ static struct tls_session *session_new(SSL_CTX *ctx)
 	}
 	BIO_set_data(bio, session);
 	SSL_set_bio(session->ssl, bio, bio);
-	SSL_set_app_data(session->ssl, session);
+	if (!SSL_set_app_data(session->ssl, session)) {
+		tls_session_free(session);
+		return NULL;
+	}
 	return session;
 }
 

@@ -18,7 +18,10 @@
 #include "user/upstream/upstream.h"
 #include "user/proxy/stream_view.h"
 
-enum { WORKER_FRESH_MS = 100 }; /* for the first byte of a connection, when the drain closes the ports */
+enum {
+	WORKER_FRESH_MS = 100, /* for the first byte of a connection, when the drain closes the ports */
+	WORKER_TICKETS_MS = 3600 * 1000,
+};
 
 struct worker {
 	pthread_t thread;
@@ -33,6 +36,7 @@ struct worker {
 	struct worker_ports ports;
 	atomic_bool has_closed; /* nothing is accepted any more */
 	struct timer fresh_timer; /* closes connections that said nothing before the ports closed */
+	struct timer ticket_timer; /* forgets keys of TLS tickets, also where no client comes */
 };
 
 /* ------------------------------------------------------------------------------------ loop side */
@@ -68,6 +72,14 @@ static void worker_on_fresh(struct timer *timer, uint64_t now_ms)
 {
 	(void)now_ms;
 	worker_drain_clients(container_of(timer, struct worker, fresh_timer), true);
+}
+
+static void worker_on_tickets(struct timer *timer, uint64_t now_ms)
+{
+	struct worker *worker = container_of(timer, struct worker, ticket_timer);
+
+	tls_worker_advance(&worker->proxy.tls);
+	timer_arm(loop_timers(worker->loop), timer, now_ms + WORKER_TICKETS_MS);
 }
 
 /* Those that have just come are given time to say why. */
@@ -390,8 +402,11 @@ static void worker_free(struct worker *worker)
 static void *worker_run(void *argument)
 {
 	struct worker *worker = argument;
-	int error = loop_run(worker->loop);
+	int error;
 
+	timer_arm(loop_timers(worker->loop), &worker->ticket_timer,
+		  loop_now_ms(worker->loop) + WORKER_TICKETS_MS);
+	error = loop_run(worker->loop);
 	if (error < 0)
 		log_error("worker %u stopped: epoll failed: %s", worker->proxy.index,
 			  strerrordesc_np(-error));
@@ -400,6 +415,7 @@ static void *worker_run(void *argument)
 	upstream_pool_done(&worker->proxy.pool);
 	timer_cancel(loop_timers(worker->loop), &worker->proxy.log_timer);
 	timer_cancel(loop_timers(worker->loop), &worker->fresh_timer);
+	timer_cancel(loop_timers(worker->loop), &worker->ticket_timer);
 	access_log_flush(worker->proxy.log);
 	return NULL;
 }
@@ -485,6 +501,7 @@ struct worker *worker_start(const struct worker_options *options, struct snapsho
 	worker_ports_init(&worker->ports, &worker->proxy, options->syn_filter_program,
 			  worker_on_ports_closed);
 	timer_init(&worker->fresh_timer, worker_on_fresh);
+	timer_init(&worker->ticket_timer, worker_on_tickets);
 	pipe_pool_init(&worker->pipes);
 	worker->owner = options->owner;
 	worker->loop = loop_create(3 * LIMIT_CONNECTIONS);
