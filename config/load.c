@@ -153,8 +153,9 @@ static void decode_documents(struct builder *b, const struct document_set *set)
 				  set->manifests.count);
 }
 
-static int load_snapshot(struct snapshot *snapshot, const struct source_texts *texts,
-			  struct config_report *report)
+/* arena: of the texts, which nobody needs any more afterwards. */
+static int load_snapshot(struct snapshot *snapshot, const struct source_texts *texts, struct arena *arena,
+			 struct config_report *report)
 {
 	struct document_set set = { 0 };
 	struct builder builder;
@@ -180,6 +181,10 @@ static int load_snapshot(struct snapshot *snapshot, const struct source_texts *t
 		r = -ENOMEM;
 	hg_free(set.standalone.list);
 	hg_free(set.manifests.list);
+	if (files.has_secrets) {
+		arena_wipe(&nodes);
+		arena_wipe(arena);
+	}
 	tls_files_done(&files);
 	build_done(&builder);
 	arena_done(&nodes);
@@ -217,7 +222,7 @@ int config_load(const struct config_source *source_list, size_t source_count, st
 	r = read_sources(&arena, source_list, source_count, report, &texts);
 	report->file_count = texts.count;
 	if (r == 0)
-		r = load_snapshot(snapshot, &texts, report);
+		r = load_snapshot(snapshot, &texts, &arena, report);
 	if (r == 0 && config_report_has_errors(report))
 		r = -EINVAL;
 	if (report->failed)

@@ -241,6 +241,7 @@ struct backend {
 	struct endpoint *endpoint_list;
 	uint32_t endpoint_count;
 	enum backend_http_version http_version; /* appProtocol of the Service port */
+	bool needs_tls; /* the same: not asked where nothing says how to speak TLS to it */
 	bool splice_off;			/* the operator keeps the kernel lanes away from it */
 	bool is_same_host;			/* its process may be paired where it runs on this host */
 	struct policy_values inline_policies;
@@ -384,6 +385,7 @@ struct listener {
 	struct span hostname; /* lower case; empty: any; "*.example.com" */
 	enum listener_protocol protocol;
 	struct listener_tls *tls; /* NULL: TLS is not ended here */
+	const struct gateway_identity *client; /* of its routes, towards backends; NULL: none */
 	struct opt_u64 max_connections;
 	/*
 	 * Sealed: where listeners share the port and one of them has a policy of its own, the idle time of

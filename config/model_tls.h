@@ -65,6 +65,13 @@ struct backend_tls {
 	bool is_insecure_host;
 };
 
+/* Who a Gateway is towards backends that ask, where what says to speak TLS to them does not. */
+struct gateway_identity {
+	const struct tls_identity *identity; /* NULL: invalid_reason says why, and no such backend is asked */
+	struct span source;
+	struct span invalid_reason;
+};
+
 enum certificate_use {
 	CERTIFICATE_OF_LISTENER,
 	CERTIFICATE_OF_CLIENT, /* this gateway's, shown to backends */

@@ -50,6 +50,8 @@ static void enter_backend(const struct seal *seal, struct precedence *precedence
 /* Where a reference stands. */
 struct ref_place {
 	const struct precedence *precedence; /* what gateway, listener and route say */
+	const struct listener *listener; /* NULL: of a mirror */
+	bool is_tcp;
 	bool splice_off;
 	bool is_grpc;
 };
@@ -66,19 +68,18 @@ static enum backend_http_version version_of(const struct backend_ref *ref, bool 
 	return is_grpc ? BACKEND_HTTP2 : BACKEND_HTTP_AUTO;
 }
 
-static void seal_ref(const struct seal *seal, const struct ref_place *place, struct backend_ref *ref)
+static int seal_ref(const struct seal *seal, const struct ref_place *place, struct backend_ref *ref)
 {
 	struct precedence own = { 0 };
+	const struct tls_place tls_place = { place->precedence, &own, place->listener, place->is_tcp };
+	int result;
 
 	enter_backend(seal, &own, ref->backend, ref->service_port);
 	precedence_enter_inline(&own, &ref->inline_policies, LEVEL_INLINE_REF);
 	precedence_enter_inline(&own, &ref->filters, LEVEL_INLINE_REF);
 	ref->http = precedence_stronger(place->precedence, &own, POLICY_BACKEND_HTTP);
 	ref->tcp = precedence_stronger(place->precedence, &own, POLICY_BACKEND_TCP);
-	ref->tls = precedence_stronger(place->precedence, &own, POLICY_BACKEND_TLS);
-	ref->authority = ref->backend->authority;
-	if (ref->tls && tls_seal_authority(ref->backend, seal->snapshot->arena, &ref->authority) < 0)
-		seal->report->failed = true;
+	result = tls_seal_ref(&tls_place, ref, seal->snapshot->arena, seal->report);
 	ref->http_version = version_of(ref, place->is_grpc);
 	ref->health = precedence_stronger(place->precedence, &own, POLICY_BACKEND_HEALTH);
 	ref->request_headers = precedence_object(&own, POLICY_REQUEST_HEADERS);
@@ -87,15 +88,20 @@ static void seal_ref(const struct seal *seal, const struct ref_place *place, str
 	/* What is encrypted cannot be paired. */
 	ref->is_same_host = !ref->splice_off && !ref->tls &&
 			    (ref->is_same_host || ref->backend->is_same_host);
+	return result;
 }
 
-static uint64_t seal_refs(const struct seal *seal, const struct ref_place *place, struct backend_ref *list,
-			  uint32_t count)
+static int seal_refs(const struct seal *seal, const struct ref_place *place, struct backend_ref *list,
+		     uint32_t count, uint64_t *ret_sum)
 {
 	uint64_t sum = 0;
 
+	*ret_sum = 0;
 	for (uint32_t i = 0; i < count; i++) {
-		seal_ref(seal, place, &list[i]);
+		int result = seal_ref(seal, place, &list[i]);
+
+		if (result < 0)
+			return result;
 		if (__builtin_add_overflow(sum, list[i].weight, &sum)) {
 			config_message_at(
 				seal->report, CONFIG_ERROR, list[i].where,
@@ -103,7 +109,8 @@ static uint64_t seal_refs(const struct seal *seal, const struct ref_place *place
 			return 0;
 		}
 	}
-	return sum;
+	*ret_sum = sum;
+	return 0;
 }
 
 /* ---- routes */
@@ -142,21 +149,23 @@ static void refuse_mirror(const struct seal *seal, const struct route *route, st
 }
 
 /* A mirror may be shared by many routes: only what belongs to its backend applies, and is said once. */
-static void seal_mirrors(const struct seal *seal, const struct route *route)
+static int seal_mirrors(const struct seal *seal, const struct route *route)
 {
 	const struct precedence none = { 0 };
 	const struct ref_place place = { .precedence = &none, .is_grpc = route->is_grpc };
+	int result = 0;
 
-	for (uint32_t i = 0; i < route->effective.mirror_count; i++) {
+	for (uint32_t i = 0; i < route->effective.mirror_count && result == 0; i++) {
 		struct backend_ref *ref = route->effective.mirror_list[i]->ref;
 		bool is_refused = ref && ref->http_version == BACKEND_HTTP2;
 
 		if (!ref || !ref->backend)
 			continue;
-		seal_ref(seal, &place, ref);
+		result = seal_ref(seal, &place, ref);
 		if (!is_refused && ref->http_version == BACKEND_HTTP2)
 			refuse_mirror(seal, route, ref->where);
 	}
+	return result;
 }
 
 static int label_make(struct arena *arena, struct span namespace, struct span name, struct span *ret_label)
@@ -227,8 +236,10 @@ static int seal_route(struct seal *seal, const struct precedence *outer, const s
 		      struct route *route)
 {
 	struct precedence precedence = *outer;
-	const struct ref_place place = { &precedence, route->splice_off || listener->splice_off,
-					 route->is_grpc };
+	const struct ref_place place = { .precedence = &precedence,
+					 .listener = listener,
+					 .splice_off = route->splice_off || listener->splice_off,
+					 .is_grpc = route->is_grpc };
 	int result;
 
 	enter_route(seal, &precedence, route->namespace, route->name, route->rule_name, route->kind, true);
@@ -249,11 +260,11 @@ static int seal_route(struct seal *seal, const struct precedence *outer, const s
 		route->effective = (struct route_policies){ 0 };
 	if (result == 0)
 		result = label_make(seal->snapshot->arena, route->namespace, route->name, &route->label);
-	if (result < 0)
-		return result;
-	seal_mirrors(seal, route);
-	route->weight_sum = seal_refs(seal, &place, route->backend_list, route->backend_count);
-	return 0;
+	if (result == 0)
+		result = seal_mirrors(seal, route);
+	return result < 0 ? result :
+			    seal_refs(seal, &place, route->backend_list, route->backend_count,
+				      &route->weight_sum);
 }
 
 static int seal_tcp_route(const struct seal *seal, const struct precedence *outer,
@@ -261,12 +272,16 @@ static int seal_tcp_route(const struct seal *seal, const struct precedence *oute
 {
 	struct precedence precedence = *outer;
 	const struct ref_place place = { .precedence = &precedence,
+					 .listener = listener,
+					 .is_tcp = true,
 					 .splice_off = route->splice_off || listener->splice_off };
+	int result;
 
 	enter_route(seal, &precedence, route->namespace, route->name, route->rule_name, route->kind, false);
 	precedence_enter_inline(&precedence, &route->inline_policies, LEVEL_INLINE_ROUTE);
-	route->weight_sum = seal_refs(seal, &place, route->backend_list, route->backend_count);
-	return label_make(seal->snapshot->arena, route->namespace, route->name, &route->label);
+	result = seal_refs(seal, &place, route->backend_list, route->backend_count, &route->weight_sum);
+	return result < 0 ? result :
+			    label_make(seal->snapshot->arena, route->namespace, route->name, &route->label);
 }
 
 /* ---- listeners and binds */

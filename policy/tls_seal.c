@@ -84,3 +84,74 @@ int tls_seal_authority(const struct backend *backend, struct arena *arena, struc
 	*ret_authority = span_of(text, plain.len + 3);
 	return 0;
 }
+
+/* -------------------------------------------------------------------------------- backends */
+
+/* What attached policies say is for bytes that are not encrypted yet. */
+static bool is_passed_through(const struct tls_place *place)
+{
+	return place->is_tcp && place->listener->protocol == PROTOCOL_TLS && !place->listener->tls;
+}
+
+static bool is_inline(const struct precedence *precedence)
+{
+	const struct precedence_winner *winner = &precedence->of[POLICY_BACKEND_TLS];
+
+	return winner->object && winner->level >= LEVEL_INLINE_ROUTE;
+}
+
+/* Bytes of a TCP listener may be a client's own TLS, as those that are passed through are. */
+static bool is_unprotected(const struct tls_place *place, const struct backend_ref *ref)
+{
+	return ref->backend->needs_tls && !ref->tls && !(place->is_tcp && !place->listener->tls);
+}
+
+static int client_complete(const struct gateway_identity *client, struct backend_ref *ref,
+			   struct arena *arena, struct config_report *report)
+{
+	struct backend_tls *tls = arena_take(arena, sizeof(*tls));
+	struct tls_fault fault = { "" };
+	int result;
+
+	if (!tls)
+		return -ENOMEM;
+	*tls = *ref->tls;
+	tls->settings.identity = client->identity;
+	tls->source.cert = client->source;
+	tls->invalid_reason = client->invalid_reason;
+	ref->tls = tls;
+	result = settings_seal_client(&tls->settings, &fault);
+	if (result == -EINVAL)
+		config_message_at(report, CONFIG_ERROR, ref->where, "tls: %s", fault.text);
+	return result == -ENOMEM ? result : 0;
+}
+
+#define NO_POLICY                                                                                            \
+	"the Service asks for TLS (appProtocol), and no policy says how to speak it: write a BackendTLSPolicy"
+
+int tls_seal_ref(const struct tls_place *place, struct backend_ref *ref, struct arena *arena,
+		 struct config_report *report)
+{
+	static const struct backend_tls unprotected = {
+		.invalid_reason = { NO_POLICY, sizeof(NO_POLICY) - 1 },
+	};
+	const struct gateway_identity *client = place->listener ? place->listener->client : NULL;
+
+	ref->tls = precedence_stronger(place->outer, place->own, POLICY_BACKEND_TLS);
+	if (is_passed_through(place) && !is_inline(place->outer) && !is_inline(place->own))
+		ref->tls = NULL;
+	if (is_unprotected(place, ref)) {
+		ref->tls = &unprotected;
+		config_message_at(report, CONFIG_WARNING, ref->where,
+				  "%.*s cannot be used: %s; requests for it get status 500",
+				  SPAN_FMT(ref->backend->target), NO_POLICY);
+	}
+	ref->authority = ref->backend->authority;
+	if (!ref->tls)
+		return 0;
+	if (tls_seal_authority(ref->backend, arena, &ref->authority) < 0)
+		return -ENOMEM;
+	if (ref->tls->invalid_reason.len || ref->tls->settings.identity || !client)
+		return 0;
+	return client_complete(client, ref, arena, report);
+}

@@ -178,14 +178,19 @@ static bool keep(struct decoder *d, struct tls_entry *entry, void (*drop)(void *
 	return false;
 }
 
-static bool note_result(struct decoder *d, int result, const struct tls_fault *fault, struct span path,
-			struct tls_entry *entry)
+static bool note_result(struct decoder *d, int result, const struct tls_fault *fault, struct tls_entry *entry)
 {
 	if (result == -ENOMEM)
 		d->failed = true;
 	else if (result < 0)
-		entry->sentence = decode_text(d, "%s: %s", QUOTE(path), fault->text);
+		entry->sentence = decode_text(d, "%s", fault->text);
 	return result == 0;
+}
+
+static void name_file(struct decoder *d, struct span path, struct tls_entry *entry)
+{
+	if (entry->sentence.len)
+		entry->sentence = decode_text(d, "%s: %.*s", QUOTE(path), SPAN_FMT(entry->sentence));
 }
 
 static void identity_load(struct decoder *d, struct span cert_path, struct span key_path,
@@ -201,13 +206,16 @@ static void identity_load(struct decoder *d, struct span cert_path, struct span 
 		is_read = file_read(d, key_path, &key, &entry->sentence);
 		entry->is_key = !is_read;
 	}
-	if (is_read && note_result(d,
-				   tls_identity_load(span_of(cert.bytes, cert.len),
-						     is_one ? span_of(cert.bytes, cert.len) :
-							      span_of(key.bytes, key.len),
-						     d->arena, &identity, &fault),
-				   &fault, cert_path, entry))
-		keep(d, entry, identity_drop, identity);
+	if (is_read) {
+		if (note_result(d,
+				tls_identity_load(span_of(cert.bytes, cert.len),
+						  is_one ? span_of(cert.bytes, cert.len) :
+							   span_of(key.bytes, key.len),
+						  d->arena, &identity, &fault),
+				&fault, entry))
+			keep(d, entry, identity_drop, identity);
+		name_file(d, cert_path, entry);
+	}
 	text_wipe(&cert);
 	text_wipe(&key);
 }
@@ -225,9 +233,35 @@ static void trust_load(struct decoder *d, struct span path, struct tls_entry *en
 		result = tls_trust_load(span_of(text.bytes, text.len), d->arena, &trust, &fault);
 	else
 		return;
-	if (note_result(d, result, &fault, path.len ? path : SPAN("the authorities of the system"), entry))
+	if (note_result(d, result, &fault, entry))
 		keep(d, entry, trust_drop, trust);
+	name_file(d, path.len ? path : SPAN("the authorities of the system"), entry);
 	text_wipe(&text);
+}
+
+const struct tls_identity *tls_files_identity_text(struct decoder *d, struct span cert, struct span key,
+						   struct span *ret_sentence)
+{
+	struct tls_identity *identity = NULL;
+	struct tls_entry entry = { 0 };
+	struct tls_fault fault = { "" };
+
+	if (note_result(d, tls_identity_load(cert, key, d->arena, &identity, &fault), &fault, &entry))
+		keep(d, &entry, identity_drop, identity);
+	*ret_sentence = entry.sentence;
+	return entry.object;
+}
+
+const struct tls_trust *tls_files_trust_text(struct decoder *d, struct span ca, struct span *ret_sentence)
+{
+	struct tls_trust *trust = NULL;
+	struct tls_entry entry = { 0 };
+	struct tls_fault fault = { "" };
+
+	if (note_result(d, tls_trust_load(ca, d->arena, &trust, &fault), &fault, &entry))
+		keep(d, &entry, trust_drop, trust);
+	*ret_sentence = entry.sentence;
+	return entry.object;
 }
 
 static struct tls_entry *entry_new(struct decoder *d, struct name_map *map, struct span name)
@@ -258,7 +292,7 @@ const struct tls_identity *tls_files_identity(struct decoder *d, const struct ya
 	return entry->object;
 }
 
-const struct tls_trust *tls_files_trust(struct decoder *d, const struct yaml_node *node, struct span path)
+static const struct tls_entry *trust_entry(struct decoder *d, struct span path)
 {
 	struct tls_entry *entry = name_map_get(&d->files->trusts, path);
 
@@ -267,6 +301,13 @@ const struct tls_trust *tls_files_trust(struct decoder *d, const struct yaml_nod
 		if (entry)
 			trust_load(d, path, entry);
 	}
+	return entry;
+}
+
+const struct tls_trust *tls_files_trust(struct decoder *d, const struct yaml_node *node, struct span path)
+{
+	const struct tls_entry *entry = trust_entry(d, path);
+
 	if (!entry)
 		return NULL;
 	if (entry->sentence.len)
@@ -277,4 +318,12 @@ const struct tls_trust *tls_files_trust(struct decoder *d, const struct yaml_nod
 const struct tls_trust *tls_files_system_trust(struct decoder *d, const struct yaml_node *node)
 {
 	return tls_files_trust(d, node, SPAN(""));
+}
+
+const struct tls_trust *tls_files_system(struct decoder *d, struct span *ret_sentence)
+{
+	const struct tls_entry *entry = trust_entry(d, SPAN(""));
+
+	*ret_sentence = entry ? entry->sentence : (struct span){ 0 };
+	return entry ? entry->object : NULL;
 }

@@ -16,6 +16,7 @@ struct tls_files {
 	struct name_map identities; /* "cert\nkey" to struct tls_entry */
 	struct name_map trusts; /* path to struct tls_entry; "": those of the system */
 	struct name_map paths; /* noted */
+	bool has_secrets; /* the configuration itself holds keys: its texts are wiped */
 };
 
 struct stat;
@@ -36,3 +37,12 @@ const struct tls_identity *tls_files_identity(struct decoder *d, const struct ya
 const struct tls_trust *tls_files_trust(struct decoder *d, const struct yaml_node *node, struct span path);
 /* The authorities that the host believes. */
 const struct tls_trust *tls_files_system_trust(struct decoder *d, const struct yaml_node *node);
+
+/*
+ * The same from texts, which the caller wipes, and without an error: NULL, and the sentence that says why
+ * (empty: no memory).
+ */
+const struct tls_identity *tls_files_identity_text(struct decoder *d, struct span cert, struct span key,
+						   struct span *ret_sentence);
+const struct tls_trust *tls_files_trust_text(struct decoder *d, struct span ca, struct span *ret_sentence);
+const struct tls_trust *tls_files_system(struct decoder *d, struct span *ret_sentence);

@@ -27,7 +27,7 @@ static bool is_alnum(char c)
 
 /* Labels of letters, digits, - and _ (which internal names have), none empty, at most 63 bytes; 253 in all.
  */
-static bool is_host_name(struct span s)
+bool value_is_hostname(struct span s)
 {
 	struct span rest = s, label;
 
@@ -46,7 +46,7 @@ static bool is_host_name(struct span s)
 	return true;
 }
 
-bool value_protocol_supported(struct decoder *d, const struct yaml_node *node, const char *instead_of_https)
+bool value_protocol_supported(struct decoder *d, const struct yaml_node *node)
 {
 	static const char *const words[] = { "UDP", "HBONE" };
 	struct span word = node && node->kind == YAML_SCALAR ? node->text : (struct span){ 0 };
@@ -54,17 +54,11 @@ bool value_protocol_supported(struct decoder *d, const struct yaml_node *node, c
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
 		if (!span_eq_nocase(word, span_str(words[i])))
 			continue;
-		config_error(d->report, node, "%s listeners are not supported yet; use HTTP, %sTCP or TLS",
-			     words[i], instead_of_https ? "" : "HTTPS, ");
+		config_error(d->report, node,
+			     "%s listeners are not supported yet; use HTTP, HTTPS, TCP or TLS", words[i]);
 		return false;
 	}
-	if (!instead_of_https || !span_eq_nocase(word, SPAN("HTTPS")))
-		return true;
-	config_error(d->report, node,
-		     "HTTPS listeners are not supported yet: this gateway does not terminate TLS; %s to pass "
-		     "connections through by host name",
-		     instead_of_https);
-	return false;
+	return true;
 }
 
 bool value_hostname(struct decoder *d, const struct yaml_node *node, bool has_wildcard, struct span *ret)
@@ -76,7 +70,7 @@ bool value_hostname(struct decoder *d, const struct yaml_node *node, bool has_wi
 	name = s;
 	if (has_wildcard && span_starts(s, SPAN("*.")))
 		name = span_from(s, 2);
-	if (!is_host_name(name)) {
+	if (!value_is_hostname(name)) {
 		if (span_find(s, ':') >= 0)
 			config_error(d->report, node,
 				     "%s is not a host name; write the name alone, without scheme and port",
@@ -228,7 +222,7 @@ bool value_target(struct decoder *d, const struct yaml_node *node, struct backen
 	s = decode_keep(d, s);
 	if (!endpoint || !s.data || !value_endpoint(d, host, port, endpoint))
 		return false;
-	if (!endpoint->is_resolved && (s.data[0] == '[' || !is_host_name(host))) {
+	if (!endpoint->is_resolved && (s.data[0] == '[' || !value_is_hostname(host))) {
 		config_error(d->report, node, "%s is neither a host name nor an address", QUOTE(host));
 		return false;
 	}

@@ -8,10 +8,10 @@
  * Same contract as the accessors of config/core/decode.h.
  */
 
-/*
- * The protocol of a listener: false with an error for those that are known and not supported. NULL: HTTPS is.
- */
-bool value_protocol_supported(struct decoder *d, const struct yaml_node *node, const char *instead_of_https);
+/* The protocol of a listener: false with an error for those that are known and not supported. */
+bool value_protocol_supported(struct decoder *d, const struct yaml_node *node);
+/* A host name without a wildcard, or an address; in silence. */
+bool value_is_hostname(struct span s);
 /* A host name in lower case, RFC 1123; `has_wildcard` allows "*." in front. Addresses in [] or plain IPv4
  * too. */
 bool value_hostname(struct decoder *d, const struct yaml_node *node, bool has_wildcard, struct span *ret);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "config/gatewayapi/gateway_tls.h"
 #include "config/gatewayapi/service.h"
 #include "config/gatewayapi/stranger.h"
 #include "config/core/values.h"
@@ -12,39 +13,69 @@
 
 /* -------------------------------------------------------------------------------- listeners */
 
-static const char *const protocol_words[] = { "HTTP", "TCP", "TLS" };
+static const char *const protocol_words[] = { "HTTP", "TCP", "TLS", "HTTPS" };
+
+enum tls_mode {
+	MODE_TERMINATE, /* Gateway API: the default */
+	MODE_PASSTHROUGH,
+};
+
+/* What passes through is ended, and verified, by the backend. */
+static void warn_of_unused(struct decoder *d, const struct yaml_node *tls)
+{
+	static const char *const keys[] = { "certificateRefs", "frontendValidation" };
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		const struct yaml_node *node = decode_get(tls, keys[i]);
+
+		if (node && node->count)
+			config_warning(d->report, node, "has no effect with mode Passthrough; remove it");
+	}
+}
+
+static bool decode_mode(struct decoder *d, const struct yaml_node *node, enum listener_protocol protocol,
+			enum tls_mode *ret_mode)
+{
+	static const char *const modes[] = { "Terminate", "Passthrough" };
+	const struct yaml_node *tls = decode_get(node, "tls"), *mode = decode_get(tls, "mode");
+	unsigned index = MODE_TERMINATE;
+
+	if (mode && !DECODE_WORD(d, mode, modes, &index))
+		return false;
+	*ret_mode = (enum tls_mode)index;
+	if (protocol == PROTOCOL_TLS && index == MODE_PASSTHROUGH)
+		warn_of_unused(d, tls);
+	if (protocol != PROTOCOL_HTTPS || index == MODE_TERMINATE)
+		return true;
+	config_error(d->report, mode, "HTTPS is ended here; write mode: Terminate, or protocol: TLS");
+	return false;
+}
 
 static bool decode_protocol(struct decoder *d, const struct yaml_node *node, struct gateway_listener *l)
 {
-	static const enum listener_protocol protocol_of[] = { PROTOCOL_HTTP, PROTOCOL_TCP, PROTOCOL_TLS };
-	static const char *const modes[] = { "Passthrough", "Terminate" };
-	const struct yaml_node *written = decode_need(d, node, "protocol", "write HTTP, TCP or TLS");
-	const struct yaml_node *tls = decode_get(node, "tls"), *mode = tls ? decode_get(tls, "mode") : NULL;
-	unsigned index, mode_index = 1;
+	static const enum listener_protocol protocol_of[] = { PROTOCOL_HTTP, PROTOCOL_TCP, PROTOCOL_TLS,
+							      PROTOCOL_HTTPS };
+	const struct yaml_node *written = decode_need(d, node, "protocol", "write HTTP, HTTPS, TCP or TLS");
+	const struct yaml_node *tls = decode_get(node, "tls");
+	enum tls_mode mode = MODE_TERMINATE;
+	unsigned index;
 
-	if (!value_protocol_supported(d, written, "use protocol: TLS with tls.mode: Passthrough") ||
-	    !DECODE_WORD(d, written, protocol_words, &index))
+	if (!value_protocol_supported(d, written) || !DECODE_WORD(d, written, protocol_words, &index))
 		return false;
 	l->listener.protocol = protocol_of[index];
-	if (index != 2) {
-		if (tls)
-			config_error_key(d->report, tls, "protocol %s cannot have tls; remove it",
-					 protocol_words[index]);
-		return true;
-	}
-	/* Gateway API: Terminate is the default. */
-	DECODE_WORD(d, mode, modes, &mode_index);
-	if (mode_index == 1)
-		config_error(d->report, mode ? mode : node,
-			     "TLS termination is not supported yet; write tls: {mode: Passthrough} "
-			     "to pass connections through by host name");
+	if (index >= 2 && !decode_mode(d, node, l->listener.protocol, &mode))
+		return false;
+	l->ends_tls = index >= 2 && mode == MODE_TERMINATE;
+	if (index < 2 && tls)
+		config_error_key(d->report, tls, "protocol %s cannot have tls; remove it, or write %s",
+				 protocol_words[index], index ? "TLS" : "HTTPS");
 	return true;
 }
 
 /* The kinds of route that fit a protocol, a bit each. */
-static uint32_t kinds_of(enum listener_protocol protocol)
+static uint32_t kinds_of(const struct gateway_listener *l)
 {
-	switch (protocol) {
+	switch (l->listener.protocol) {
 	case PROTOCOL_HTTP:
 	case PROTOCOL_HTTPS:
 		return 1u << MANIFEST_HTTP_ROUTE | 1u << MANIFEST_GRPC_ROUTE;
@@ -53,7 +84,7 @@ static uint32_t kinds_of(enum listener_protocol protocol)
 	case PROTOCOL_TLS:
 		break;
 	}
-	return 1u << MANIFEST_TLS_ROUTE;
+	return 1u << MANIFEST_TLS_ROUTE | (l->ends_tls ? 1u << MANIFEST_TCP_ROUTE : 0);
 }
 
 /* The bit of a kind by its name; 0: no kind of route. */
@@ -65,15 +96,17 @@ static uint32_t kind_named(struct span name)
 	return 0;
 }
 
-static const char *kinds_text(enum listener_protocol protocol)
+static const char *kinds_text(const struct gateway_listener *l)
 {
 	static const char *const texts[] = {
 		[PROTOCOL_HTTP] = "HTTPRoute and GRPCRoute",
+		[PROTOCOL_HTTPS] = "HTTPRoute and GRPCRoute",
 		[PROTOCOL_TCP] = "TCPRoute",
 		[PROTOCOL_TLS] = "TLSRoute",
 	};
 
-	return texts[protocol];
+	return l->listener.protocol == PROTOCOL_TLS && l->ends_tls ? "TLSRoute and TCPRoute" :
+								     texts[l->listener.protocol];
 }
 
 static void decode_kinds(struct decoder *d, const struct yaml_node *list, struct gateway_listener *l)
@@ -91,11 +124,11 @@ static void decode_kinds(struct decoder *d, const struct yaml_node *list, struct
 		decode_string(d, decode_get(node, "group"), &group);
 		if (decode_string(d, decode_need(d, node, "kind", "write one such as HTTPRoute"), &name) &&
 		    span_eq(group, SPAN(GROUP_GATEWAY)))
-			l->kinds |= kind_named(name) & kinds_of(l->listener.protocol);
+			l->kinds |= kind_named(name) & kinds_of(l);
 	}
 	if (l->kinds == 0)
 		config_warning(d->report, list, "no route can attach to this listener; its protocol takes %s",
-			       kinds_text(l->listener.protocol));
+			       kinds_text(l));
 }
 
 static void decode_allowed(struct decoder *d, const struct yaml_node *node, struct gateway_listener *l)
@@ -109,7 +142,7 @@ static void decode_allowed(struct decoder *d, const struct yaml_node *node, stru
 	const struct yaml_node *namespaces, *selector;
 	unsigned index;
 
-	l->kinds = kinds_of(l->listener.protocol);
+	l->kinds = kinds_of(l);
 	if (!DECODE_MAP(d, node, keys))
 		return;
 	decode_kinds(d, decode_get(node, "kinds"), l);
@@ -128,12 +161,20 @@ static void decode_allowed(struct decoder *d, const struct yaml_node *node, stru
 		l->selector = selector;
 }
 
-static void decode_listener(struct manifests *m, const struct manifest_object *gateway,
-			    const struct yaml_node *node, struct gateway_listener ***tail)
+/* One Gateway while it is decoded. */
+struct gateway_source {
+	const struct manifest_object *gateway;
+	struct gateway_tls tls;
+	struct gateway_listener *first;
+	struct gateway_listener **tail;
+};
+
+static void decode_listener(struct manifests *m, const struct yaml_node *node, struct gateway_source *source)
 {
 	static const struct decode_key keys[] = {
 		KEY("name"), KEY("hostname"), KEY("port"), KEY("protocol"), KEY("allowedRoutes"), KEY("tls"),
 	};
+	const struct manifest_object *gateway = source->gateway;
 	struct decoder *d = m->decoder;
 	const struct yaml_node *hostname;
 	struct gateway_listener *l;
@@ -166,13 +207,17 @@ static void decode_listener(struct manifests *m, const struct manifest_object *g
 	l->listener.key = decode_text(d, "%.*s/%.*s.%.*s", SPAN_FMT(gateway->namespace),
 				      SPAN_FMT(gateway->name), SPAN_FMT(l->listener.listener_name));
 	l->listener.where = config_where(d->arena, node);
+	l->listener.client = source->tls.identity;
+	if (l->ends_tls)
+		l->listener.tls = gateway_tls_listener(
+			m, &(struct gateway_tls_listener){ gateway, node, l->port }, &source->tls);
 	l->is_refused = stranger_refuses(
 		m, &(struct stranger_question){ MANIFEST_GATEWAY, gateway->namespace, gateway->name,
 						l->listener.listener_name, MANIFEST_GATEWAY });
 	if (!build_push(d, &m->listeners, l))
 		return;
-	**tail = l;
-	*tail = &l->next;
+	*source->tail = l;
+	source->tail = &l->next;
 }
 
 static void decode_gateway(struct manifests *m, const struct manifest_object *gateway)
@@ -183,11 +228,11 @@ static void decode_gateway(struct manifests *m, const struct manifest_object *ga
 		KEY("addresses"),
 		KEY("infrastructure"),
 		KEY_LATER("allowedListeners"),
-		KEY_LATER("backendTLS"),
-		KEY_LATER("tls"),
+		KEY("backendTLS"), /* the older form of tls.backend */
+		KEY("tls"),
 		KEY_LATER("defaultScope"),
 	};
-	struct gateway_listener *first = NULL, **tail = &first;
+	struct gateway_source source = { .gateway = gateway, .tail = &source.first };
 	struct decoder *d = m->decoder;
 	const struct yaml_node *list;
 	bool is_off = false, is_same_host = false;
@@ -212,16 +257,17 @@ static void decode_gateway(struct manifests *m, const struct manifest_object *ga
 			     LIMIT_CONFIG_LISTENERS, list->count);
 		return;
 	}
+	gateway_tls_decode(m, gateway, &source.tls);
 	yaml_each(node, list)
-		decode_listener(m, gateway, node, &tail);
+		decode_listener(m, node, &source);
 	value_splice_end(d, manifest_splice(gateway), &is_off, &is_same_host);
-	for (struct gateway_listener *l = first; l; l = l->next) {
+	for (struct gateway_listener *l = source.first; l; l = l->next) {
 		l->listener.splice_off = is_off;
 		l->listener.is_same_host = is_same_host;
 	}
 	key = decode_text(d, "%.*s/%.*s", SPAN_FMT(gateway->namespace), SPAN_FMT(gateway->name));
-	if (first && key.data)
-		name_map_put(d, &m->gateways, key, first);
+	if (source.first && key.data)
+		name_map_put(d, &m->gateways, key, source.first);
 }
 
 /* -------------------------------------------------------------------------------- classes */
@@ -384,6 +430,27 @@ static void report_conflict(struct decoder *d, const struct gateway_listener *l,
 		     l->port, SPAN_FMT(other->listener.where), what);
 }
 
+static bool is_tls(const struct gateway_listener *l)
+{
+	return l->listener.protocol == PROTOCOL_TLS || l->listener.protocol == PROTOCOL_HTTPS;
+}
+
+/* By name: with ten thousand of them each is not compared with each. */
+static void check_names(struct decoder *d, const struct gateway_listener *first)
+{
+	struct name_map names = { 0 };
+
+	for (const struct gateway_listener *l = first; l; l = l->next_on_port) {
+		const struct gateway_listener *other = name_map_get(&names, l->listener.hostname);
+
+		if (other)
+			report_conflict(d, l, other, "both have the same hostname");
+		else if (!name_map_put(d, &names, l->listener.hostname, (void *)(uintptr_t)l))
+			break;
+	}
+	name_map_done(&names);
+}
+
 static void check_port(struct decoder *d, const struct gateway_listener *first)
 {
 	uint32_t count = 0;
@@ -394,18 +461,17 @@ static void check_port(struct decoder *d, const struct gateway_listener *first)
 				     LIMIT_CONFIG_LISTENERS);
 			return;
 		}
-		for (const struct gateway_listener *other = first; other != l; other = other->next_on_port) {
-			if (other->listener.protocol != l->listener.protocol)
-				report_conflict(d, l, other, "their protocols differ");
-			else if (l->listener.protocol == PROTOCOL_TCP)
-				report_conflict(d, l, other, "a TCP port can have only one listener");
-			else if (span_eq(other->listener.hostname, l->listener.hostname))
-				report_conflict(d, l, other, "both have the same hostname");
-			else
-				continue;
-			break;
+		/* Those of TLS are told apart by the server name, whatever is inside. */
+		if (first->listener.protocol != l->listener.protocol && !(is_tls(first) && is_tls(l))) {
+			report_conflict(d, l, first, "their protocols differ");
+			return;
+		}
+		if (l != first && l->listener.protocol == PROTOCOL_TCP) {
+			report_conflict(d, l, first, "a TCP port can have only one listener");
+			return;
 		}
 	}
+	check_names(d, first);
 }
 
 static void fill_listener(struct decoder *d, struct gateway_listener *l, struct listener *ret)
@@ -420,7 +486,8 @@ static void fill_listener(struct decoder *d, struct gateway_listener *l, struct 
 static void bind_port(struct manifests *m, struct gateway_listener *first)
 {
 	static const enum bind_protocol protocol_of[] = {
-		[PROTOCOL_HTTP] = BIND_HTTP, [PROTOCOL_TCP] = BIND_TCP, [PROTOCOL_TLS] = BIND_TLS
+		[PROTOCOL_HTTP] = BIND_HTTP, [PROTOCOL_TCP] = BIND_TCP, [PROTOCOL_TLS] = BIND_TLS,
+		[PROTOCOL_HTTPS] = BIND_TLS
 	};
 	struct decoder *d = m->decoder;
 	struct bind *bind = build_bind(m->builder);

@@ -27,6 +27,7 @@ struct gateway_listener {
 	struct host_claims claims;	  /* HTTP only */
 	struct gateway_listener *next;	  /* of the same Gateway */
 	struct gateway_listener *next_on_port;
+	bool ends_tls;	 /* HTTPS, and TLS with mode Terminate */
 	bool is_bound;	 /* has found its bind */
 	bool is_refused; /* a policy on it asks for what we cannot do: its routes answer 500 */
 };

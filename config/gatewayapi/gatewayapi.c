@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/gatewayapi/gatewayapi.h"
 
+#include "config/gatewayapi/backend_tls.h"
+#include "config/gatewayapi/credential.h"
 #include "config/gatewayapi/gateway.h"
 #include "config/gatewayapi/policy.h"
 #include "config/gatewayapi/route.h"
@@ -16,6 +18,7 @@ void gatewayapi_decode(struct builder *builder, struct yaml_document *const *doc
 	for (uint32_t i = 0; i < document_count; i++)
 		manifest_add(&m, document_list[i]);
 	strangers_decode(&m);
+	backend_tls_policies_decode(&m);
 	services_decode(&m);
 	gateways_decode(&m);
 	routes_decode(&m);
@@ -24,6 +27,7 @@ void gatewayapi_decode(struct builder *builder, struct yaml_document *const *doc
 	m.decoder->is_manifest = false;
 	gateways_done(&m);
 	services_done(&m);
+	credentials_done(&m);
 	strangers_done(&m);
 	for (unsigned kind = 0; kind < MANIFEST_KIND_COUNT; kind++)
 		build_list_done(&m.objects[kind]);

@@ -4,27 +4,35 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "config/core/tls_files.h"
 #include "config/gatewayapi/stranger.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 
+#define GATEWAY_VERSIONS "v1", "v1beta1", "v1alpha2", "v1alpha3"
+
 static const struct {
 	const char *group;
 	const char *name;
-	const char *version; /* to suggest; any that looks like one is taken */
+	const char *versions[4]; /* that are read; the first is suggested */
+	/* Of another version it may ask for what cannot be seen here: what it names is not served. */
+	bool is_policy;
 } kinds[MANIFEST_KIND_COUNT] = {
-	[MANIFEST_GATEWAY] = { GROUP_GATEWAY, "Gateway", "v1" },
-	[MANIFEST_HTTP_ROUTE] = { GROUP_GATEWAY, "HTTPRoute", "v1" },
-	[MANIFEST_GRPC_ROUTE] = { GROUP_GATEWAY, "GRPCRoute", "v1" },
-	[MANIFEST_TCP_ROUTE] = { GROUP_GATEWAY, "TCPRoute", "v1alpha2" },
-	[MANIFEST_TLS_ROUTE] = { GROUP_GATEWAY, "TLSRoute", "v1alpha2" },
-	[MANIFEST_POLICY] = { "agentgateway.dev", "AgentgatewayPolicy", "v1alpha1" },
-	[MANIFEST_SERVICE] = { "", "Service", "v1" },
-	[MANIFEST_ENDPOINT_SLICE] = { "discovery.k8s.io", "EndpointSlice", "v1" },
-	[MANIFEST_ENDPOINTS] = { "", "Endpoints", "v1" },
-	[MANIFEST_REFERENCE_GRANT] = { GROUP_GATEWAY, "ReferenceGrant", "v1beta1" },
-	[MANIFEST_NAMESPACE] = { "", "Namespace", "v1" },
-	[MANIFEST_GATEWAY_CLASS] = { GROUP_GATEWAY, "GatewayClass", "v1" },
+	[MANIFEST_GATEWAY] = { GROUP_GATEWAY, "Gateway", { GATEWAY_VERSIONS } },
+	[MANIFEST_HTTP_ROUTE] = { GROUP_GATEWAY, "HTTPRoute", { GATEWAY_VERSIONS } },
+	[MANIFEST_GRPC_ROUTE] = { GROUP_GATEWAY, "GRPCRoute", { GATEWAY_VERSIONS } },
+	[MANIFEST_TCP_ROUTE] = { GROUP_GATEWAY, "TCPRoute", { GATEWAY_VERSIONS } },
+	[MANIFEST_TLS_ROUTE] = { GROUP_GATEWAY, "TLSRoute", { GATEWAY_VERSIONS } },
+	[MANIFEST_POLICY] = { "agentgateway.dev", "AgentgatewayPolicy", { "v1alpha1" }, true },
+	[MANIFEST_SERVICE] = { "", "Service", { "v1" } },
+	[MANIFEST_ENDPOINT_SLICE] = { "discovery.k8s.io", "EndpointSlice", { "v1", "v1beta1" } },
+	[MANIFEST_ENDPOINTS] = { "", "Endpoints", { "v1" } },
+	[MANIFEST_REFERENCE_GRANT] = { GROUP_GATEWAY, "ReferenceGrant", { GATEWAY_VERSIONS } },
+	[MANIFEST_NAMESPACE] = { "", "Namespace", { "v1" } },
+	[MANIFEST_GATEWAY_CLASS] = { GROUP_GATEWAY, "GatewayClass", { GATEWAY_VERSIONS } },
+	[MANIFEST_SECRET] = { "", "Secret", { "v1" } },
+	[MANIFEST_CONFIG_MAP] = { "", "ConfigMap", { "v1" } },
+	[MANIFEST_BACKEND_TLS_POLICY] = { GROUP_GATEWAY, "BackendTLSPolicy", { "v1", "v1alpha3" }, true },
 };
 
 const char *manifest_kind_name(enum manifest_kind kind)
@@ -35,6 +43,11 @@ const char *manifest_kind_name(enum manifest_kind kind)
 const char *manifest_kind_group(enum manifest_kind kind)
 {
 	return kinds[kind].group;
+}
+
+const char *manifest_kind_version(enum manifest_kind kind)
+{
+	return kinds[kind].versions[0];
 }
 
 /* -------------------------------------------------------------------------------- metadata */
@@ -147,6 +160,12 @@ static void add_items(struct manifests *m, const struct yaml_node *root)
 	}
 }
 
+/* Most have nothing to do with a gateway: only what somebody refers to is looked at closely. */
+static bool is_data(enum manifest_kind kind)
+{
+	return kind == MANIFEST_SECRET || kind == MANIFEST_CONFIG_MAP;
+}
+
 static void keep_object(struct manifests *m, struct manifest_object *object)
 {
 	struct decoder *d = m->decoder;
@@ -156,6 +175,12 @@ static void keep_object(struct manifests *m, struct manifest_object *object)
 
 	if (!key.data)
 		return;
+	if (first && is_data(object->kind)) {
+		config_warning(d->report, object->root,
+			       "is not used: this object is already in %.*s line %u; remove one of the two",
+			       SPAN_FMT(first->root->document->file), first->root->line);
+		return;
+	}
 	if (first) {
 		config_error(d->report, object->root,
 			     "this object is already in %.*s line %u; remove one of the two",
@@ -200,13 +225,28 @@ static bool is_version(struct span s)
 	return end > at && end == rest.len;
 }
 
+static bool is_known_version(enum manifest_kind kind, struct span version)
+{
+	for (size_t i = 0; i < ARRAY_LEN(kinds[kind].versions) && kinds[kind].versions[i]; i++)
+		if (span_eq(version, span_str(kinds[kind].versions[i])))
+			return true;
+	return false;
+}
+
 /* A file that means another API than the one that it is read as must not be half understood. */
 static void check_version(struct decoder *d, const struct yaml_node *node, struct span version,
 			  enum manifest_kind kind)
 {
+	const char *group = kinds[kind].group, *known = kinds[kind].versions[0];
+
 	if (!is_version(version))
 		config_error(d->report, node, "%s is not a version; write apiVersion: %s%s%s", QUOTE(version),
-			     kinds[kind].group, *kinds[kind].group ? "/" : "", kinds[kind].version);
+			     group, *group ? "/" : "", known);
+	else if (!is_known_version(kind, version))
+		config_warning(d->report, node,
+			       "this gateway does not know version %s of %s and reads it as %s; write "
+			       "apiVersion: %s%s%s",
+			       QUOTE(version), kinds[kind].name, known, group, *group ? "/" : "", known);
 }
 
 static const struct decode_key root_keys[] = {
@@ -219,20 +259,67 @@ static bool is_cluster_made(enum manifest_kind kind)
 	       kind == MANIFEST_NAMESPACE;
 }
 
+static void label_document(struct decoder *d, struct yaml_document *document,
+			   const struct manifest_object *object)
+{
+	const char *kind = kinds[object->kind].name;
+
+	document->label = object->namespace.len
+				  ? decode_text(d, "%s %.*s/%.*s", kind, SPAN_FMT(object->namespace),
+						SPAN_FMT(object->name))
+				  : decode_text(d, "%s %.*s", kind, SPAN_FMT(object->name));
+}
+
+/* Without a word about its values, which may be secrets. */
+static void add_data(struct manifests *m, struct yaml_document *document, struct manifest_object *object)
+{
+	const struct yaml_node *metadata = decode_get(document->root, "metadata");
+	const struct yaml_node *name = decode_get(metadata, "name");
+	const struct yaml_node *namespace = decode_get(metadata, "namespace");
+	struct decoder *d = m->decoder;
+
+	if (object->kind == MANIFEST_SECRET)
+		d->files->has_secrets = true;
+	if (!name || name->kind != YAML_SCALAR || !name->text.len) {
+		config_info(d->report, document->root, "skipped: this %s has no name",
+			    kinds[object->kind].name);
+		return;
+	}
+	object->name = decode_keep(d, name->text);
+	object->namespace = namespace && namespace->kind == YAML_SCALAR && namespace->text.len
+				    ? decode_keep(d, namespace->text)
+				    : SPAN("default");
+	object->created_s = INT64_MAX;
+	label_document(d, document, object);
+	keep_object(m, object);
+}
+
+static void add_object(struct manifests *m, struct yaml_document *document, struct manifest_object *object)
+{
+	/* Objects that clusters make themselves may have more. */
+	if (!is_cluster_made(object->kind))
+		DECODE_MAP(m->decoder, document->root, root_keys);
+	if (!decode_metadata(m, document->root, object))
+		return;
+	label_document(m->decoder, document, object);
+	keep_object(m, object);
+}
+
 void manifest_add(struct manifests *m, struct yaml_document *document)
 {
 	const struct yaml_node *root = document->root, *kind_node, *version_node;
 	struct manifest_object *object;
-	struct span version, kind, group;
+	struct span api, version, kind, group;
 	struct decoder *d = m->decoder;
 	ptrdiff_t slash;
 
 	version_node = decode_need(d, root, "apiVersion", "write one such as gateway.networking.k8s.io/v1");
 	kind_node = decode_need(d, root, "kind", "write one such as HTTPRoute");
-	if (!decode_name(d, version_node, &version) || !decode_name(d, kind_node, &kind))
+	if (!decode_name(d, version_node, &api) || !decode_name(d, kind_node, &kind))
 		return;
-	slash = span_find(version, '/');
-	group = slash < 0 ? SPAN("") : span_first(version, (size_t)slash);
+	slash = span_find(api, '/');
+	group = slash < 0 ? SPAN("") : span_first(api, (size_t)slash);
+	version = span_from(api, slash < 0 ? 0 : (size_t)slash + 1);
 	if (group.len == 0 && span_ends(kind, SPAN("List"))) {
 		add_items(m, root);
 		return;
@@ -240,24 +327,20 @@ void manifest_add(struct manifests *m, struct yaml_document *document)
 	object = decode_take(d, 1, sizeof(*object));
 	if (!object)
 		return;
-	if (!find_kind(group, kind, &object->kind)) {
+	if (!find_kind(group, kind, &object->kind) ||
+	    (kinds[object->kind].is_policy && is_version(version) &&
+	     !is_known_version(object->kind, version))) {
 		stranger_add(m, document, group, kind);
 		return;
 	}
-	check_version(d, version_node, span_from(version, slash < 0 ? 0 : (size_t)slash + 1), object->kind);
 	object->root = root;
 	object->spec = decode_get(root, "spec");
-	/* Objects that clusters make themselves may have more. */
-	if (!is_cluster_made(object->kind))
-		DECODE_MAP(d, root, root_keys);
-	if (!decode_metadata(m, root, object))
+	if (is_data(object->kind)) {
+		add_data(m, document, object);
 		return;
-	document->label =
-		object->namespace.len
-			? decode_text(d, "%s %.*s/%.*s", kinds[object->kind].name,
-				      SPAN_FMT(object->namespace), SPAN_FMT(object->name))
-			: decode_text(d, "%s %.*s", kinds[object->kind].name, SPAN_FMT(object->name));
-	keep_object(m, object);
+	}
+	check_version(d, version_node, version, object->kind);
+	add_object(m, document, object);
 }
 
 const struct manifest_object *manifest_find(struct manifests *m, enum manifest_kind kind,

@@ -20,6 +20,9 @@ enum manifest_kind {
 	MANIFEST_REFERENCE_GRANT,
 	MANIFEST_NAMESPACE,
 	MANIFEST_GATEWAY_CLASS,
+	MANIFEST_SECRET,
+	MANIFEST_CONFIG_MAP,
+	MANIFEST_BACKEND_TLS_POLICY,
 	MANIFEST_KIND_COUNT,
 };
 
@@ -48,10 +51,13 @@ struct manifests {
 	struct name_map services; /* "namespace/name" -> struct service */
 	struct pointer_list strangers; /* struct stranger */
 	struct name_map refusals;      /* "kind/namespace/name" -> struct refusal */
+	struct name_map identities;    /* "namespace/name" of a Secret -> struct credential */
+	struct name_map trusts;	       /* the same of all that make up one, a line each */
 };
 
 const char *manifest_kind_name(enum manifest_kind kind);
 const char *manifest_kind_group(enum manifest_kind kind);
+const char *manifest_kind_version(enum manifest_kind kind); /* to be suggested */
 /* Sorts out one document; unknown kinds are strangers (stranger.h). */
 void manifest_add(struct manifests *m, struct yaml_document *document);
 const struct manifest_object *manifest_find(struct manifests *m, enum manifest_kind kind,
@@ -82,3 +88,7 @@ struct manifest_ref {
 };
 bool manifest_ref(struct decoder *d, const struct yaml_node *node, const struct manifest_object *from,
 		  const char *group, const char *kind, struct manifest_ref *ret);
+
+/* A reference into another namespace needs a ReferenceGrant there. */
+bool manifest_is_granted(struct manifests *m, const struct manifest_object *from,
+			 const struct manifest_ref *ref);

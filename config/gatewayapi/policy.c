@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/gatewayapi/policy.h"
 
+#include "config/gatewayapi/backend_tls.h"
 #include "config/gatewayapi/filter.h"
 #include "config/gatewayapi/service.h"
 #include "config/core/policy_value.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 
-#define NO_TLS "is not supported yet: this gateway does not speak TLS itself; remove it"
 #define TARGET_KINDS "write Gateway, HTTPRoute, GRPCRoute or Service"
 
 /* One kind of policy found in an object, before it is multiplied by the targets. */
@@ -19,7 +19,7 @@ struct found_policy {
 };
 
 enum {
-	POLICIES_MAX = 14, /* of one object: every kind once */
+	POLICIES_MAX = 16, /* of one object: every kind once */
 	TARGETS_MAX = 16,  /* as in the CRD */
 };
 
@@ -69,7 +69,7 @@ static void decode_frontend(struct decoder *d, const struct yaml_node *node, str
 		KEY("http"),
 		KEY("tcp"),
 		KEY("accessLog"),
-		KEY_REFUSED("tls", NO_TLS),
+		KEY("tls"),
 		KEY_LATER("tracing"),
 		KEY_LATER("metrics"),
 		KEY("connect"),
@@ -79,6 +79,7 @@ static void decode_frontend(struct decoder *d, const struct yaml_node *node, str
 	static const struct plain_policy plain[] = {
 		{ "http", "frontend/", ":frontend-http:", POLICY_FRONTEND_HTTP },
 		{ "tcp", "frontend/", ":frontend-tcp:", POLICY_FRONTEND_TCP },
+		{ "tls", "frontend/", ":frontend-tls:", POLICY_FRONTEND_TLS },
 		{ "connect", "frontend/", ":frontend-connect:", POLICY_FRONTEND_CONNECT },
 		{ "accessLog", "frontend/", ":frontend-logging:", POLICY_FRONTEND_ACCESS_LOG },
 	};
@@ -146,13 +147,13 @@ static void decode_traffic(struct decoder *d, const struct yaml_node *node, stru
 
 /* -------------------------------------------------------------------------------- backend */
 
-static void decode_backend(struct decoder *d, const struct yaml_node *node, struct policy_source *source)
+static void decode_backend(struct manifests *m, const struct yaml_node *node, struct policy_source *source)
 {
 	static const struct decode_key keys[] = {
 		KEY("http"),
 		KEY("tcp"),
 		KEY("health"),
-		KEY_REFUSED("tls", NO_TLS),
+		KEY("tls"),
 		KEY_LATER("auth"),
 		KEY_LATER("tunnel"),
 		KEY_LATER("transformation"),
@@ -167,8 +168,14 @@ static void decode_backend(struct decoder *d, const struct yaml_node *node, stru
 		{ "health", "", ":health:", POLICY_BACKEND_HEALTH },
 	};
 
-	if (DECODE_MAP(d, node, keys))
-		decode_plain(d, node, plain, ARRAY_LEN(plain), source);
+	const struct yaml_node *tls = decode_get(node, "tls");
+
+	if (!DECODE_MAP(m->decoder, node, keys))
+		return;
+	decode_plain(m->decoder, node, plain, ARRAY_LEN(plain), source);
+	if (tls)
+		found(source, "", ":tls:", POLICY_BACKEND_TLS, backend_tls_policy(m, tls, source->object),
+		      tls);
 }
 
 /* -------------------------------------------------------------------------------- targets */
@@ -458,7 +465,7 @@ static void decode_policy(struct manifests *m, const struct manifest_object *obj
 	decode_strategy(d, decode_get(spec, "strategy"));
 	decode_frontend(d, decode_get(spec, "frontend"), &source);
 	decode_traffic(d, decode_get(spec, "traffic"), &source);
-	decode_backend(d, decode_get(spec, "backend"), &source);
+	decode_backend(m, decode_get(spec, "backend"), &source);
 	decode_targets(m, spec, &source);
 }
 

@@ -161,6 +161,32 @@ static bool find_port(struct decoder *d, const struct service *service, uint16_t
 	return false;
 }
 
+enum service_port_result service_port_named(struct manifests *m, struct span namespace, struct span name,
+					    struct span port_name, uint16_t *ret_port)
+{
+	const struct manifest_object *object = manifest_find(m, MANIFEST_SERVICE, namespace, name);
+	const struct yaml_node *ports = object ? decode_get(object->spec, "ports") : NULL;
+
+	if (!object)
+		return SERVICE_PORT_UNKNOWN;
+	if (!ports || ports->kind != YAML_LIST)
+		return SERVICE_PORT_MISSING;
+	yaml_each(node, ports) {
+		const struct yaml_node *number = decode_get(node, "port"), *named = decode_get(node, "name");
+		uint64_t value;
+
+		if (!number || number->kind != YAML_SCALAR || span_parse_u63(number->text, &value) < 0 ||
+		    value < 1 || value > UINT16_MAX)
+			continue;
+		if (!span_eq(number->text, port_name) &&
+		    !(named && named->kind == YAML_SCALAR && span_eq(named->text, port_name)))
+			continue;
+		*ret_port = (uint16_t)value;
+		return SERVICE_PORT_FOUND;
+	}
+	return SERVICE_PORT_MISSING;
+}
+
 /* Two slices may name the same address (while one replaces the other): each address and port only once. */
 static void add_endpoint(struct decoder *d, struct name_map *found, const struct yaml_node *node,
 			 uint16_t port)
@@ -315,6 +341,7 @@ static struct backend *make_backend(struct manifests *m, struct service *service
 	backend->target = decode_text(d, "%.*s:%u", SPAN_FMT(hostname), port->port);
 	backend->authority = value_authority(d, hostname, port->port);
 	backend->http_version = port->http_version;
+	backend->needs_tls = port->is_tls;
 	if (service->object)
 		value_splice_end(d, manifest_splice(service->object), &backend->splice_off,
 				 &backend->is_same_host);
@@ -332,22 +359,15 @@ static bool is_external(struct decoder *d, const struct service *service)
 	       span_eq(type, SPAN("ExternalName"));
 }
 
-static bool is_http_route(enum manifest_kind kind)
-{
-	return kind == MANIFEST_HTTP_ROUTE || kind == MANIFEST_GRPC_ROUTE;
-}
-
-/* The backend of a port; NULL with *ret_reason set when it cannot be used. `route`: the kind that asks. */
+/* The backend of a port; NULL with *ret_reason set when it cannot be used. */
 static struct backend *service_backend(struct manifests *m, struct service *service, uint16_t number,
-				       enum manifest_kind route, const char **ret_reason)
+				       const char **ret_reason)
 {
 	struct service_port port = { .port = number, .is_nameless = true };
 
 	if (service->object) {
 		if (!find_port(m->decoder, service, number, &port) && !is_external(m->decoder, service))
 			*ret_reason = "the Service has no such port";
-		else if (port.is_tls && is_http_route(route))
-			*ret_reason = "its appProtocol asks for TLS, which is not supported yet";
 	} else if (!service->slices.count && !service->endpoints) {
 		*ret_reason = "there is no such Service in the loaded files";
 	}
@@ -360,67 +380,6 @@ static struct backend *service_backend(struct manifests *m, struct service *serv
 }
 
 /* -------------------------------------------------------------------------------- references */
-
-static bool grant_from_fits(struct decoder *d, const struct yaml_node *list,
-			    const struct manifest_object *route)
-{
-	bool fits = false;
-
-	if (!decode_list(d, list))
-		return false;
-	yaml_each(node, list) {
-		struct span group = { 0 }, kind = { 0 }, namespace = { 0 };
-
-		if (!decode_any_map(d, node))
-			continue;
-		decode_string(d, decode_get(node, "group"), &group);
-		decode_string(d, decode_get(node, "kind"), &kind);
-		decode_string(d, decode_get(node, "namespace"), &namespace);
-		fits |= span_eq(group, SPAN(GROUP_GATEWAY)) &&
-			span_eq(kind, span_str(manifest_kind_name(route->kind))) &&
-			span_eq(namespace, route->namespace);
-	}
-	return fits;
-}
-
-static bool grant_to_fits(struct decoder *d, const struct yaml_node *list, const struct manifest_ref *ref)
-{
-	bool fits = false;
-
-	if (!decode_list(d, list))
-		return false;
-	yaml_each(node, list) {
-		struct span group = { 0 }, kind = { 0 }, name = { 0 };
-
-		if (!decode_any_map(d, node))
-			continue;
-		decode_string(d, decode_get(node, "group"), &group);
-		decode_string(d, decode_get(node, "kind"), &kind);
-		decode_string(d, decode_get(node, "name"), &name);
-		fits |= span_eq(group, ref->group) && span_eq(kind, ref->kind) &&
-			(name.len == 0 || span_eq(name, ref->name));
-	}
-	return fits;
-}
-
-/* A reference into another namespace needs a ReferenceGrant there. */
-static bool is_granted(struct manifests *m, const struct manifest_object *route,
-		       const struct manifest_ref *ref)
-{
-	const struct pointer_list *grants = &m->objects[MANIFEST_REFERENCE_GRANT];
-
-	if (span_eq(ref->namespace, route->namespace))
-		return true;
-	for (uint32_t i = 0; i < grants->count; i++) {
-		const struct manifest_object *grant = grants->list[i];
-
-		if (span_eq(grant->namespace, ref->namespace) &&
-		    grant_from_fits(m->decoder, decode_get(grant->spec, "from"), route) &&
-		    grant_to_fits(m->decoder, decode_get(grant->spec, "to"), ref))
-			return true;
-	}
-	return false;
-}
 
 bool service_ref_refuse(struct manifests *m, struct span name, const char *reason, struct backend_ref *ref)
 {
@@ -494,7 +453,7 @@ bool service_ref(struct manifests *m, const struct yaml_node *node, const struct
 		return set_invalid(m, node, ref, &target, "only backends of kind Service are supported");
 	if (!decode_port(d, decode_need(d, node, "port", "write the port of the Service"), &port))
 		return false;
-	if (!is_granted(m, route, &target))
+	if (!manifest_is_granted(m, route, &target))
 		return set_invalid(m, node, ref, &target,
 				   "it is in another namespace, and no ReferenceGrant there allows it");
 	service = find_service(m, target.namespace, target.name);
@@ -502,9 +461,12 @@ bool service_ref(struct manifests *m, const struct yaml_node *node, const struct
 		return false;
 	if (is_refused(m, service, port, route->kind))
 		return set_invalid(m, node, ref, &target, STRANGER_REFUSAL);
-	backend = service_backend(m, service, port, route->kind, &reason);
+	backend = service_backend(m, service, port, &reason);
 	if (!backend)
 		return reason && set_invalid(m, node, ref, &target, reason);
+	/* A policy that nobody here understands: what passes through is encrypted, what ends here is not. */
+	if (is_refused(m, service, port, MANIFEST_TCP_ROUTE))
+		backend->needs_tls = true;
 	ref->service_name = backend->name;
 	ref->service_port = port;
 	ref->backend = backend;

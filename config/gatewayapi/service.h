@@ -37,6 +37,15 @@ bool service_ref(struct manifests *m, const struct yaml_node *node, const struct
 		 struct backend_ref *ref);
 /* A reference to nothing: requests for it get 500, connections end. Without a message. False: no memory. */
 bool service_ref_refuse(struct manifests *m, struct span name, const char *reason, struct backend_ref *ref);
+enum service_port_result {
+	SERVICE_PORT_FOUND,
+	SERVICE_PORT_MISSING, /* the Service has none of that name */
+	SERVICE_PORT_UNKNOWN, /* the Service is not in the files */
+};
+
+/* The number of a port by its name, or as it is written. */
+enum service_port_result service_port_named(struct manifests *m, struct span namespace, struct span name,
+					    struct span port_name, uint16_t *ret_port);
 /* "name.namespace.svc.cluster.local" */
 struct span service_hostname(struct decoder *d, struct span namespace, struct span name);
 /* Annotation headgate/splice of a Gateway, route or Service: value_splice_...(); NULL: not written. */

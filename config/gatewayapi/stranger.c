@@ -14,6 +14,8 @@ struct stranger {
 	struct span kind;
 	struct span namespace;
 	bool is_backend_tls;
+	bool is_version; /* a kind of ours in a version that we do not know */
+	enum manifest_kind known; /* then: which one */
 	bool is_refusal; /* what it names is not served */
 	uint32_t targets;
 };
@@ -78,6 +80,17 @@ static bool is_our_group(struct span group)
 	return span_eq(group, SPAN(GROUP_GATEWAY)) || span_eq(group, SPAN(OUR_GROUP));
 }
 
+static bool known_kind(const struct stranger *stranger, enum manifest_kind *ret)
+{
+	for (unsigned i = 0; i < MANIFEST_KIND_COUNT; i++) {
+		*ret = (enum manifest_kind)i;
+		if (span_eq(stranger->group, span_str(manifest_kind_group(*ret))) &&
+		    span_eq(stranger->kind, span_str(manifest_kind_name(*ret))))
+			return true;
+	}
+	return false;
+}
+
 /* A kind of ours, misspelt, or one of ours in a group that is misspelt; NULL: nothing of the sort. */
 static const char *meant_kind(const struct stranger *stranger, const char **ret_group)
 {
@@ -126,7 +139,7 @@ static struct span refusal_key(struct decoder *d, enum manifest_kind kind, struc
 	return decode_text(d, "%d/%.*s/%.*s", (int)kind, SPAN_FMT(namespace), SPAN_FMT(name));
 }
 
-static void refuse(struct manifests *m, const struct stranger *stranger, enum manifest_kind kind,
+static void refuse(struct manifests *m, bool is_backend_tls, enum manifest_kind kind,
 		   struct span namespace, struct span name, struct span section)
 {
 	struct decoder *d = m->decoder;
@@ -136,7 +149,7 @@ static void refuse(struct manifests *m, const struct stranger *stranger, enum ma
 	if (!key.data || !refusal)
 		return;
 	refusal->section = section;
-	refusal->is_backend_tls = stranger->is_backend_tls;
+	refusal->is_backend_tls = is_backend_tls;
 	first = name_map_get(&m->refusals, key);
 	if (!first) {
 		name_map_put(d, &m->refusals, key, refusal);
@@ -155,7 +168,8 @@ static void take_ref(struct manifests *m, struct stranger *stranger, const struc
 		return;
 	stranger->targets++;
 	if (stranger->is_refusal)
-		refuse(m, stranger, kind, namespace.len ? namespace : stranger->namespace, name,
+		refuse(m, stranger->is_backend_tls, kind,
+		       namespace.len ? namespace : stranger->namespace, name,
 		       scalar(node, "sectionName"));
 }
 
@@ -192,7 +206,7 @@ static void take_selector(struct manifests *m, struct stranger *stranger, const 
 		const struct manifest_object *object = m->objects[kind].list[i];
 
 		if (span_eq(object->namespace, stranger->namespace) && selects(m->decoder, node, object))
-			refuse(m, stranger, kind, object->namespace, object->name,
+			refuse(m, stranger->is_backend_tls, kind, object->namespace, object->name,
 			       scalar(node, "sectionName"));
 	}
 }
@@ -218,12 +232,13 @@ static void take_targets(struct manifests *m, struct stranger *stranger)
 
 /* -------------------------------------------------------------------------------- what is said */
 
-static void report_backend_tls(struct manifests *m, const struct stranger *stranger)
+static void report_version(struct manifests *m, const struct stranger *stranger)
 {
-	config_warning(m->decoder->report, stranger->root,
-		       "asks for TLS to backends, which is not supported yet; requests for the Services it "
-		       "names get status 500 instead of going out in clear text: remove it where clear text "
-		       "will do");
+	config_warning(m->decoder->report, decode_get(stranger->root, "apiVersion"),
+		       "this gateway does not know that version of %s; what the object names gets status 500 "
+		       "instead of being served without it: write it as %s/%s",
+		       QUOTE(stranger->kind), manifest_kind_group(stranger->known),
+		       manifest_kind_version(stranger->known));
 }
 
 static void report_refusal(struct manifests *m, const struct stranger *stranger, const char *meant,
@@ -271,12 +286,13 @@ static void decode_stranger(struct manifests *m, struct stranger *stranger)
 
 	stranger->is_backend_tls = span_eq(stranger->group, SPAN(GROUP_GATEWAY)) &&
 				   span_eq(stranger->kind, SPAN("BackendTLSPolicy"));
-	meant = stranger->is_backend_tls ? NULL : meant_kind(stranger, &group);
+	stranger->is_version = known_kind(stranger, &stranger->known);
+	meant = stranger->is_version ? NULL : meant_kind(stranger, &group);
 	is_ours = meant || is_our_group(stranger->group);
 	stranger->is_refusal = is_ours || is_security(stranger);
 	take_targets(m, stranger);
-	if (stranger->is_backend_tls)
-		report_backend_tls(m, stranger);
+	if (stranger->is_version)
+		report_version(m, stranger);
 	else if (stranger->targets && stranger->is_refusal)
 		report_refusal(m, stranger, meant, group);
 	else if (is_ours || stranger->targets ||
@@ -329,6 +345,17 @@ bool stranger_refuses(const struct manifests *m, const struct stranger_question 
 			return true;
 	}
 	return false;
+}
+
+bool stranger_refuse(struct manifests *m, struct span kind, struct span namespace, struct span name,
+		     struct span section)
+{
+	enum manifest_kind known;
+
+	if (!target_kind(kind, &known))
+		return false;
+	refuse(m, true, known, namespace, name, decode_keep(m->decoder, section));
+	return true;
 }
 
 void strangers_done(struct manifests *m)

@@ -7,7 +7,7 @@
  * Objects of kinds that are not understood here. Most have nothing to do with a gateway. One that names what
  * it applies to and asks for security (TLS, authentication, authorization), or is written like one of our
  * own kinds, must not be passed over: what it protects answers 500 instead of being served without it. A
- * BackendTLSPolicy is one of them until TLS to backends is there.
+ * policy of ours in a version that is not known is one of them.
  */
 
 /* Keeps an object whose kind is not in the table; `group` and `kind` are borrowed. */
@@ -25,4 +25,7 @@ struct stranger_question {
 };
 bool stranger_refuses(const struct manifests *m, const struct stranger_question *question);
 #define STRANGER_REFUSAL "a policy asks for security here that this gateway does not provide"
+/* Makes it so: `kind` as it is written. False: nothing of that kind is served here. */
+bool stranger_refuse(struct manifests *m, struct span kind, struct span namespace, struct span name,
+		     struct span section);
 void strangers_done(struct manifests *m);

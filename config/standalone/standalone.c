@@ -27,7 +27,7 @@ static bool decode_protocol(struct decoder *d, const struct yaml_node *node, str
 	const struct yaml_node *written = decode_get(node, "protocol"), *tls = decode_get(node, "tls");
 	unsigned index = 0;
 
-	if (written && (!value_protocol_supported(d, written, NULL) ||
+	if (written && (!value_protocol_supported(d, written) ||
 			!DECODE_WORD(d, written, protocol_words, &index)))
 		return false;
 	listener->protocol = (enum listener_protocol)index;

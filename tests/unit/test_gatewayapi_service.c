@@ -161,10 +161,6 @@ TEST(what_cannot_be_used_answers_500_with_a_warning)
 	} rows[] = {
 		{ "{name: s, port: 82}", SERVICE("ports: [{port: 80}]"), "the Service has no such port" },
 		{ "{name: s, port: 80}", "", "there is no such Service in the loaded files" },
-		{ "{name: s, port: 80}", SERVICE("ports: [{port: 80, appProtocol: https}]"),
-		  "its appProtocol asks for TLS" },
-		{ "{name: s, port: 80}", SERVICE("ports: [{port: 80, appProtocol: kubernetes.io/wss}]"),
-		  "its appProtocol asks for TLS" },
 		{ "{name: s, kind: AgentgatewayBackend, group: agentgateway.dev}", "",
 		  "only backends of kind Service" },
 		{ "{name: s, namespace: far, port: 80}", "", "no ReferenceGrant there allows it" },

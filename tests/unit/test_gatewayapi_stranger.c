@@ -57,12 +57,19 @@ TEST(what_asks_for_security_is_not_served_without_it)
 		const char *refused;
 		const char *words; /* of the warning */
 	} rows[] = {
-		{ STRANGER("gateway.networking.k8s.io/v1alpha3", "BackendTLSPolicy",
-			   "targetRefs: [{group: '', kind: Service, name: s}], validation: {hostname: a}"),
-		  "h:one! h:two! i:one! i:two! ", "asks for TLS to backends, which is not supported yet" },
-		{ STRANGER("gateway.networking.k8s.io/v1", "BackendTLSPolicy",
+		{ STRANGER("gateway.networking.k8s.io/v1alpha2", "BackendTLSPolicy",
+			   "targetRef: {group: '', kind: Service, name: s}, tls: {hostname: a}"),
+		  "h:one! h:two! i:one! i:two! ", "does not know that version of \"BackendTLSPolicy\"" },
+		{ STRANGER("gateway.networking.k8s.io/v2", "BackendTLSPolicy",
 			   "targetRefs: [{group: '', kind: Service, name: s, sectionName: other}]"),
-		  "h:two! i:two! ", "asks for TLS to backends" },
+		  "h:two! i:two! ", "write it as gateway.networking.k8s.io/v1" },
+		{ STRANGER("agentgateway.dev/v1beta1", "AgentgatewayPolicy", ON_ROUTE ", traffic: {}"), all,
+		  "write it as agentgateway.dev/v1alpha1" },
+		{ STRANGER("gateway.networking.k8s.io/v1", "BackendTLSPolicy",
+			   ON_ROUTE ", validation: {hostname: a, wellKnownCACertificates: System}"),
+		  all, "InvalidKind: a BackendTLSPolicy is for Services" },
+		{ STRANGER("gateway.networking.k8s.io/v2", "ReferenceGrant", "from: [], to: []"), "",
+		  "does not know version \"v2\" of ReferenceGrant and reads it as v1" },
 		{ STRANGER("gateway.envoyproxy.io/v1alpha1", "SecurityPolicy", ON_ROUTE ", cors: {}"), all,
 		  "is a policy that this gateway does not know, and asks for security; what it names gets "
 		  "status 500" },
@@ -105,7 +112,7 @@ TEST(what_asks_for_security_is_not_served_without_it)
 
 		config_case_texts(&c, texts, 2);
 		config_case_accepted(&c);
-		config_case_says(&c, CONFIG_WARNING, "b.yaml:1:1: ", rows[i].words);
+		config_case_says(&c, CONFIG_WARNING, "b.yaml:1:", rows[i].words);
 		assert_int_equal(policy_seal(c.snapshot, &c.report), 0);
 		text_init(&refused);
 		refused_text(&c, &refused);
@@ -122,7 +129,6 @@ TEST(what_has_nothing_to_do_with_a_gateway_is_an_information)
 	static const char *const rows[] = {
 		STRANGER("apps/v1", "Deployment", "template: {spec: {securityContext: {}}}"),
 		STRANGER("v1", "ServiceAccount", ""),
-		STRANGER("v1", "Secret", ""),
 		STRANGER("v1", "Node", ""),
 		STRANGER("networking.istio.io/v1", "Gateway", "servers: [{tls: {mode: SIMPLE}}]"),
 		STRANGER("networking.k8s.io/v1", "NetworkPolicy", "podSelector: {}"),

@@ -27,6 +27,12 @@ void arena_done(struct arena *a)
 	a->total_bytes = 0;
 }
 
+void arena_wipe(struct arena *a)
+{
+	for (struct arena_block *block = a->blocks; block; block = block->next)
+		explicit_bzero(block->bytes, block->used);
+}
+
 void arena_reset(struct arena *a)
 {
 	struct arena_block *first = a->blocks;

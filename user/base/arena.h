@@ -16,6 +16,7 @@ struct arena {
 void arena_init(struct arena *a, size_t block_bytes);
 void arena_done(struct arena *a);
 void arena_reset(struct arena *a);
+void arena_wipe(struct arena *a); /* overwrites what it holds; it may only be ended then */
 /* Everything of `from` lives as long as `a` now; from is empty. Nothing moves. */
 void arena_join(struct arena *a, struct arena *from);
 /* Zeroed, aligned for any object. NULL on no memory. */
