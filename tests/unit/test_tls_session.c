@@ -26,6 +26,19 @@ TLS_PLAY_TEST(both_versions_are_spoken_and_the_newer_one_is_chosen)
 	assert_false(tls_is_resumed(play.server_end.session));
 }
 
+/* Boxes between that know TLS 1.2 only let it through (RFC 8446 D.4). */
+TLS_PLAY_TEST(a_handshake_of_1_3_looks_like_one_that_is_resumed)
+{
+	struct span flight;
+
+	tls_play_accept(&play, &play.worker);
+	tls_play_connect(&play, "a.example", NULL);
+	tls_end_send(&play.client_end, &play.server_end);
+	tls_end_take(&play.server_end, 0);
+	flight = buf_span(tls_output(play.server_end.session));
+	assert_non_null(memmem(flight.data, flight.len, "\x14\x03\x03\x00\x01\x01", 6));
+}
+
 /* Pieces of every small length; then a first piece of every length that may matter, the rest at once. */
 static void assert_any_cut(void)
 {

@@ -210,6 +210,7 @@ static bool context_base(SSL_CTX *ctx, const struct tls_params *params)
 	SSL_CTX_clear_options(ctx, SSL_CTX_get_options(ctx));
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
 					 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
+					 SSL_OP_ENABLE_MIDDLEBOX_COMPAT |
 					 SSL_OP_NO_SSLv2 | SSL_OP_NO_SSLv3 | SSL_OP_NO_TLSv1 |
 					 SSL_OP_NO_TLSv1_1);
 	SSL_CTX_clear_mode(ctx, SSL_CTX_get_mode(ctx));
