@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates and keys of files: what is noticed when they change, who may read them, and what is shown of them."""
+"""Certificates and keys of files: changes that are noticed, who may read them, and what is shown of them."""
 import json
 import os
 import time
@@ -132,7 +132,7 @@ def owners():
         gateway.stop()
 
 
-@test("/config_dump and /certificates show names, dates and fingerprints, the metric when they end; never a key")
+@test("/config_dump and /certificates show names, dates, fingerprints, the metric when they end; never a key")
 def shown():
     authority = Authority()
     leaf = authority.issue("a.example", "b.example", end=DAY * 60)
@@ -160,7 +160,7 @@ def shown():
     check("PRIVATE KEY" not in everything and secret not in everything, "a key is shown")
 
 
-@test("a certificate that ends soon, has ended or has not begun is a warning at the load and with --validate-only")
+@test("a certificate that ends soon, has ended or has not begun is a warning, with --validate-only, too")
 def ends_soon():
     authority = Authority()
     cases = [(DAY * -9, DAY * 20.5, "expires in 20 days; replace it soon"),
