@@ -75,9 +75,12 @@ static void check_kinds(const struct listener *listener)
 
 static void check_listener(const struct snapshot *s, const struct bind *bind, const struct listener *listener)
 {
-	bool is_http = listener->protocol == PROTOCOL_HTTP;
+	bool is_http = listener->protocol == PROTOCOL_HTTP || listener->protocol == PROTOCOL_HTTPS;
+	const struct listener_tls *tls = listener->tls;
 
-	MUST((bind->protocol == BIND_HTTP) == is_http &&
+	MUST(listener->protocol != PROTOCOL_HTTPS || tls);
+	MUST(!tls || (bind->protocol == BIND_TLS && (tls->identity_count || tls->invalid_reason.len)));
+	MUST((bind->protocol == BIND_HTTP) == (listener->protocol == PROTOCOL_HTTP) &&
 	     (bind->protocol == BIND_TCP) == (listener->protocol == PROTOCOL_TCP));
 	MUST(listener->key.len && (is_http ? listener->tcp_route_count : listener->route_count) == 0);
 	for (uint32_t i = 0; i < listener->route_count; i++) {
