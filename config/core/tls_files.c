@@ -225,18 +225,18 @@ static void trust_load(struct decoder *d, struct span path, struct tls_entry *en
 	struct tls_trust *trust = NULL;
 	struct tls_fault fault = { "" };
 	struct tls_text text = { 0 };
-	int result;
+	int result = 1;
 
 	if (!path.len)
 		result = tls_trust_load_system(d->arena, &trust, &fault);
 	else if (file_read(d, path, &text, &entry->sentence))
 		result = tls_trust_load(span_of(text.bytes, text.len), d->arena, &trust, &fault);
-	else
+	text_wipe(&text);
+	if (result > 0)
 		return;
 	if (note_result(d, result, &fault, entry))
 		keep(d, entry, trust_drop, trust);
 	name_file(d, path.len ? path : SPAN("the authorities of the system"), entry);
-	text_wipe(&text);
 }
 
 const struct tls_identity *tls_files_identity_text(struct decoder *d, struct span cert, struct span key,
