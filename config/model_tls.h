@@ -44,7 +44,7 @@ struct listener_tls {
 	struct tls_server_settings settings;
 	uint64_t handshake_timeout_ns; /* from accept on */
 	bool forwards_client_certificate; /* x-forwarded-client-cert */
-	struct span invalid_reason;
+	struct span invalid_reason; /* with a NUL behind it */
 	struct certificate_names *names; /* sealed */
 	/* How it was written, for the dump; paths and names, never contents. */
 	struct tls_words words;

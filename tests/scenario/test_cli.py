@@ -39,8 +39,8 @@ def information():
     for option in ("-h", "--help"):
         status, out, error = headgate(option)
         eq((status, error), (0, ""), option)
-        for word in ("-f", "--validate-only", "--log-level", "--log-format", "--version", "ADMIN_ADDR",
-                     "STATS_ADDR", "READINESS_ADDR", "WORKER_THREADS", "headgate top"):
+        for word in ("-f", "--validate-only", "--strict", "--log-level", "--log-format", "--version",
+                     "ADMIN_ADDR", "STATS_ADDR", "READINESS_ADDR", "WORKER_THREADS", "headgate top"):
             check(word in out, f"{option} says nothing about {word}")
 
 

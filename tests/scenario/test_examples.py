@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+import shutil
 
 from hg import *
 from hg.framework import binary, repository_root
@@ -26,6 +27,20 @@ def valid():
         status, out, error = run([binary("headgate"), "-f", path, "--validate-only"], env=SANITIZER_ENV)
         eq((status, out), (0, "Configuration is valid!\n"), f"{name}: {error}")
         check("\twarn\t" not in error, f"{name}: {error}")
+
+
+@test("what the page of the manifests makes for HTTPS loads with them, without a warning", needs=("openssl",))
+def https():
+    folder = os.path.join(EXAMPLES, "kubernetes")
+    with open(os.path.join(folder, "README.md"), encoding="utf-8") as file:
+        script = re.search(r"^```sh\n(.*?)^```", file.read(), re.M | re.S).group(1)
+    copy = os.path.join(tmpdir(), "kubernetes")
+    shutil.copytree(folder, copy)
+    status, _, error = run(["sh", "-ec", f"cd {copy}\n{script}"])
+    eq(status, 0, error)
+    status, out, error = run([binary("headgate"), "-f", copy, "--validate-only", "--strict"],
+                             env=SANITIZER_ENV)
+    eq((status, out), (0, "Configuration is valid!\n"), error)
 
 
 @test("every example begins with a comment that says what it shows")

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/config_text.h"
 
-#include "policy/certificate.h"
-#include "policy/effective.h"
+#include "tests/lib/alloc.h"
 #include "tests/unit/gatewayapi_tls.h"
 
 TEST_GROUP(manifest_files_make, tls_files_drop);
@@ -339,4 +338,47 @@ TEST(policies_of_a_gateway_set_versions_ciphers_groups_and_protocols)
 	assert_span_equal(tls->settings.params.suites, "TLS_AES_256_GCM_SHA384");
 	assert_int_not_equal(tls->settings.params.groups.len, 0);
 	config_case_done(&c);
+}
+
+/* -------------------------------------------------------------------------------- memory */
+
+static const char everything[] = GATEWAY(
+	"g", "tls: {frontend: {default: {validation: {caCertificateRefs: [{name: ca}, {name: ca2}, {name: "
+	     "none}]}}, perPort: [{port: 444, tls: {}}]}, backend: {clientCertificateRef: {name: b}}}, "
+	     "listeners: [{name: h, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: a}, {name: "
+	     "none}]}}]") ROUTE("HTTPRoute", "r", "",
+				"s") SERVICE("s", "{name: web, port: 80}, {port: 81, appProtocol: https}")
+	OBJECT(API, "BackendTLSPolicy", "app", "p",
+	       "spec: {targetRefs: [{group: '', kind: Service, name: s, sectionName: web}, {group: '', kind: "
+	       "Service, name: s, sectionName: x}], validation: {hostname: a, caCertificateRefs: [{group: "
+	       "'', "
+	       "kind: ConfigMap, name: ca}], subjectAltNames: [{type: Hostname, hostname: b}]}}");
+
+static int load_everything(void *context)
+{
+	const struct config_source *source = context;
+	struct config_report report;
+	struct snapshot *snapshot = NULL;
+	int result;
+
+	config_report_init(&report);
+	result = config_load(source, 1, &report, &snapshot);
+	if (result == 0)
+		result = policy_seal(snapshot, &report);
+	snapshot_unref(snapshot);
+	config_report_done(&report);
+	return result;
+}
+
+TEST(each_allocation_of_a_load_with_secrets_may_fail)
+{
+	struct config_source source = { "a.yaml", true, { 0 } };
+	struct text all;
+
+	text_init(&all);
+	manifest_expand(&all, everything);
+	manifest_expand(&all, manifest_credentials);
+	source.text = text_span(&all);
+	assert_true(alloc_fail_each(load_everything, &source) > 10);
+	text_done(&all);
 }

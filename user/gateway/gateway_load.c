@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/gateway/gateway_load.h"
 
+#include <errno.h>
+
 #include "config/snapshot.h"
 #include "policy/certificate_list.h"
 #include "policy/effective.h"
@@ -35,6 +37,12 @@ int gateway_load(const struct options *options, struct messages *messages,
 		error = policy_seal(snapshot, &report);
 	if (!error)
 		guard_keys(snapshot);
+	/* Not what time brings: a certificate that ends soon must not keep its successor out. */
+	if (!error && options->strict && report.count[CONFIG_WARNING]) {
+		config_error(&report, NULL, "refused for its %u warning%s, which --strict makes errors",
+			     report.count[CONFIG_WARNING], report.count[CONFIG_WARNING] == 1 ? "" : "s");
+		error = -EINVAL;
+	}
 	if (!error)
 		certificate_warn(snapshot, (int64_t)(clock_wall_us() / US_PER_S), warn, &report);
 	messages_add(messages, &report);

@@ -12,8 +12,8 @@
 
 void options_usage(FILE *out)
 {
-	fputs("usage: headgate -f FILE|DIR|- [-f ...] [--validate-only] [--log-level error|warn|info|debug]\n"
-	      "                [--log-format text|json]\n"
+	fputs("usage: headgate -f FILE|DIR|- [-f ...] [--validate-only] [--strict]\n"
+	      "                [--log-level error|warn|info|debug] [--log-format text|json]\n"
 	      "       headgate top [--admin ADDR]      terminal view of the running streams\n"
 	      "       headgate bpf load --pin DIR | status | unload\n"
 	      "       headgate -V | --version\n"
@@ -83,6 +83,10 @@ static int options_take(int argc, char **argv, int *at, struct options *options)
 
 	if (strcmp(argument, "--validate-only") == 0) {
 		options->validate_only = true;
+		return 0;
+	}
+	if (strcmp(argument, "--strict") == 0) {
+		options->strict = true;
 		return 0;
 	}
 	if (strcmp(argument, "-V") == 0 || strcmp(argument, "--version") == 0) {

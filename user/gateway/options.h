@@ -14,6 +14,7 @@ struct options {
 	struct config_source source_list[OPTIONS_SOURCES_MAX];
 	size_t source_count;
 	bool validate_only;
+	bool strict; /* warnings of the configuration are errors, also when it is loaded again */
 	bool show_version;
 	bool show_help;
 	bool has_log_level;

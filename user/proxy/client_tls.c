@@ -175,7 +175,9 @@ static void client_tls_begin_handshake(struct client *client, const struct liste
 
 	tls->ends_tls = true;
 	if (count == 0) {
-		client_tls_log(client, "the listener has no certificate that can be used");
+		client_tls_log(client, config->invalid_reason.len ?
+					       config->invalid_reason.data :
+					       "the listener has no certificate that can be used");
 		client_tls_alert(client, 40 /* handshake_failure */, END_TLS_NO_CERTIFICATE);
 		return;
 	}
