@@ -176,3 +176,23 @@ def ends_soon():
                                env=SANITIZER_ENV)
         check(code == 0 and "1 warning" in out and words in error, f"{code}: {out}{error}")
         gateway.stop()
+
+
+@test("three thousand names of one port are found, and their common certificate is loaded once")
+def many_names():
+    authority = Authority()
+    leaf = authority.issue("*.many.example")
+    listeners = "".join(f"""
+  - name: n{number}
+    protocol: HTTPS
+    hostname: h{number}.many.example
+    tls: {{cert: @cert@, key: @key@}}
+    routes:
+    - policies: {{directResponse: {{status: 200, body: n{number}}}}}""" for number in range(3000))
+    gateway = start(f"binds:\n- port: @port@\n  listeners:{listeners}", leaf=leaf)
+    for number in (0, 1499, 2999):
+        client = Tls(gateway.port, authority, f"h{number}.many.example")
+        eq(client.get("/").body, f"n{number}".encode(), f"listener of name {number}")
+    refused(gateway.port, authority, "none.many.example")
+    listed = gateway.admin_json("/certificates")
+    eq([(entry["uses"], len(entry["usedBy"])) for entry in listed], [(3000, 16)], "uses")

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/config_text.h"
+#include "tests/unit/dump_compact.h"
 
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -410,6 +411,49 @@ TEST(certificates_in_use_are_listed_once_for_a_use_and_warned_about_in_time)
 	expect_warnings(&c, end_s - 10 * day_s, "replace it soon", 4);
 	expect_warnings(&c, end_s - 6 * day_s, "replace it now", 4);
 	expect_warnings(&c, end_s + day_s, "has expired", 4);
+	config_case_done(&c);
+}
+
+/* -------------------------------------------------------------------------------- the dump */
+
+static const char dumped[] =
+	"frontendPolicies: {tls: {alpn: [h2], minVersion: TLS_V1_2, cipherSuites: [TLS_AES_128_GCM_SHA256]}}\n"
+	"backends:\n"
+	"- {name: n, host: 'n:1', policies: {backendTLS: {root: a.crt, hostname: n.test, alpn: [h2]}}}\n"
+	"- {name: s, host: 'n:2', policies: {backendTLS: {insecureHost: true, " B "}}}\n"
+	"binds: [{port: 443, listeners: [{protocol: TLS, " TCP_ROUTE ", tls: {" A ",\n"
+	"root: b.crt, clientAuth: unverified, maxTLSVersion: TLS_V1_3, keyExchangeGroups: [X25519]}}]}]\n";
+
+/* Parts of the dump without blanks, each of which is in it. */
+static const char *const dump_parts[] = {
+	"\"tLS\":{\"handshakeTimeout\":\"15s\",\"alpn\":[[104,50]],\"minVersion\":\"TLS_V1_2\","
+	"\"cipherSuites\":[\"TLS_AES_128_GCM_SHA256\"]}",
+	"\"backendTLS\":{\"root\":\"a.crt\",\"hostname\":\"n.test\",\"alpn\":[\"h2\"]}",
+	"\"backendTLS\":{\"cert\":\"b.crt\",\"key\":\"b.key\",\"insecureHost\":true,\"systemRoots\":true,"
+	"\"certificate\":{\"subject\":\"CN=b\"",
+	"\"protocol\":{\"TLS\":{\"cert\":\"a.crt\",\"key\":\"a.key\",\"root\":\"b.crt\","
+	"\"clientAuth\":\"unverified\",\"maxTLSVersion\":\"TLS_V1_3\","
+	"\"keyExchangeGroups\":[\"X25519\"],"
+	"\"certificates\":[{\"cert\":\"a.crt\",\"key\":\"a.key\",\"subject\":\"CN=a\",\"issuer\":\"CN=a\","
+	"\"names\":[\"a.example.com\",\"*.w.example.com\"]",
+};
+
+TEST(the_dump_shows_what_was_written_and_what_everybody_may_see_of_certificates)
+{
+	struct config_case c;
+	struct text out;
+	char *shown;
+
+	load(&c, dumped);
+	text_init(&out);
+	assert_int_equal(config_dump(c.snapshot, &(struct config_dump_facts){ 0 }, &out), 0);
+	shown = compact(text_span(&out));
+	for (size_t i = 0; i < ARRAY_LEN(dump_parts); i++)
+		if (!strstr(shown, dump_parts[i]))
+			fail_msg("no %s in:\n%s", dump_parts[i], shown);
+	assert_null(strstr(shown, "PRIVATE"));
+	free(shown);
+	text_done(&out);
 	config_case_done(&c);
 }
 
