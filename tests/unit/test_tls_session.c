@@ -26,6 +26,31 @@ TLS_PLAY_TEST(both_versions_are_spoken_and_the_newer_one_is_chosen)
 	assert_false(tls_is_resumed(play.server_end.session));
 }
 
+static bool hello_has(const char *host, struct span text)
+{
+	struct span hello;
+	bool has_text;
+
+	tls_play_connect(&play, host, NULL);
+	hello = buf_span(tls_output(play.client_end.session));
+	has_text = memmem(hello.data, hello.len, text.data, text.len) != NULL;
+	tls_end_done(&play.client_end);
+	return has_text;
+}
+
+/* RFC 6066 3. */
+TLS_PLAY_TEST(a_name_is_sent_and_an_address_is_not)
+{
+	/* The extension: one name of 9 bytes. */
+	assert_true(hello_has("a.example", SPAN("\0\0\0\x0e\0\x0c\0\0\x09"
+						"a.example")));
+	assert_true(hello_has("a.example.", SPAN("\0\0\0\x0e\0\x0c\0\0\x09"
+						 "a.example")));
+	assert_false(hello_has("127.0.0.1", SPAN("127.0.0.1")));
+	assert_false(hello_has("::1", SPAN("::1")));
+	assert_false(hello_has("[fe80::1234]", SPAN("fe80::1234")));
+}
+
 /* Boxes between that know TLS 1.2 only let it through (RFC 8446 D.4). */
 TLS_PLAY_TEST(a_handshake_of_1_3_looks_like_one_that_is_resumed)
 {

@@ -92,10 +92,10 @@ TLS_PLAY_TEST(a_certificate_without_names_is_for_nobody)
 
 TLS_PLAY_TEST(a_part_of_a_label_is_no_wildcard)
 {
-	struct pki part = PKI(.name = "part", .issuer = &play.authority, .san = "DNS:a*.example,DNS:*");
+	struct pki part = PKI(.name = "part", .issuer = &play.authority, .san = "DNS:a*.b.example,DNS:*");
 
-	show(&part, "ab.example");
-	assert_client_refuses("the certificate of \"CN=part\" is for a*.example, *, not for ab.example");
+	show(&part, "ab.b.example");
+	assert_client_refuses("the certificate of \"CN=part\" is for a*.b.example, *, not for ab.b.example");
 	pki_free(&part);
 }
 
@@ -229,6 +229,35 @@ TLS_PLAY_TEST(an_authority_in_the_middle_is_shown_by_the_server_or_believed_itse
 	tls_trust_free(trust);
 	pki_free(&middle);
 	pki_free(&end);
+}
+
+TLS_PLAY_TEST(a_chain_is_bounded)
+{
+	enum { LONG = 11 };
+	struct pki list[LONG];
+	struct pki end;
+	struct span chain = SPAN("");
+
+	for (int i = 0; i < LONG; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "%d", i);
+		list[i] = PKI(.name = name, .issuer = i ? &list[i - 1] : &play.authority,
+			      .is_authority = true, .san = i == 5 || i == LONG - 1 ? "DNS:a.example" : NULL);
+		chain = pki_copy(pki_join(list[i].cert_pem, chain, SPAN("")), chain);
+		if (i != 5 && i != LONG - 1)
+			continue;
+		end = list[i];
+		end.cert_pem = chain;
+		show(&end, "a.example");
+		if (i == 5)
+			tls_assert_open(&play);
+		else
+			assert_client_refuses("certificate \"CN=1\": certificate chain too long");
+	}
+	for (int i = 0; i < LONG; i++)
+		pki_free(&list[i]);
+	free((char *)chain.data);
 }
 
 TLS_PLAY_TEST(a_certificate_for_clients_is_none_for_servers)

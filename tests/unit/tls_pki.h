@@ -151,3 +151,16 @@ static inline struct span pki_join(struct span a, struct span b, struct span c)
 	assert_true((size_t)len < sizeof(text));
 	return span_of(text, (size_t)len);
 }
+
+/* A copy of its own, in place of an older one (or of a literal of no bytes). */
+static inline struct span pki_copy(struct span text, struct span old)
+{
+	char *copy = malloc(text.len + 1);
+
+	assert_non_null(copy);
+	memcpy(copy, text.data, text.len);
+	copy[text.len] = '\0';
+	if (old.len)
+		free((char *)old.data);
+	return span_of(copy, text.len);
+}
