@@ -58,6 +58,7 @@ struct listener_tls {
 struct backend_tls {
 	struct tls_client_settings settings;
 	struct span invalid_reason; /* not empty: the backend answers 500 and is not asked */
+	bool is_of_scheme; /* https:// said it, and nothing else: what is written wins */
 	struct tls_words words;
 	struct certificate_source source;
 	struct span root_source;

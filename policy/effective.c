@@ -520,8 +520,9 @@ static void seal_access_log(const struct seal *seal)
 		seal->snapshot->access_log = precedence_object(&precedence, POLICY_FRONTEND_ACCESS_LOG);
 }
 
-/* Targets of MCP are no references of routes. */
-static void seal_servers(const struct seal *seal, const struct mcp_servers *servers)
+/* Targets of MCP are no references of routes: their own backend speaks for them, else the MCP backend. */
+static void seal_servers(const struct seal *seal, const struct mcp_servers *servers,
+			 const struct backend_tls *shared)
 {
 	for (uint32_t i = 0; servers && i < servers->server_count; i++) {
 		struct mcp_server *server = &servers->server_list[i];
@@ -531,6 +532,8 @@ static void seal_servers(const struct seal *seal, const struct mcp_servers *serv
 			continue;
 		enter_backend(seal, &precedence, server->backend, 0);
 		server->tls = precedence_object(&precedence, POLICY_BACKEND_TLS);
+		if (shared && (!server->tls || server->tls->is_of_scheme))
+			server->tls = shared;
 		if (server->tls && tls_seal_authority(server->backend, seal->snapshot->arena,
 						      &server->authority) < 0)
 			seal->report->failed = true;
@@ -545,7 +548,7 @@ static void seal_backends(const struct seal *seal)
 		struct precedence precedence = { 0 };
 
 		enter_backend(seal, &precedence, backend, 0);
-		seal_servers(seal, backend->mcp);
+		seal_servers(seal, backend->mcp, precedence_object(&precedence, POLICY_BACKEND_TLS));
 	}
 }
 

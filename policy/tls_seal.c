@@ -126,6 +126,25 @@ static int client_complete(const struct gateway_identity *client, struct backend
 	return result == -ENOMEM ? result : 0;
 }
 
+#define OUT_OF_REACH                                                                                         \
+	"backendTLS of a route does not reach the targets of an MCP backend: write it at the backend"
+
+/* The backend is a service of this process; its targets are spoken to as its own policies say, or theirs. */
+static void mcp_seal(const struct tls_place *place, struct backend_ref *ref, struct config_report *report)
+{
+	static const struct backend_tls out_of_reach = {
+		.invalid_reason = { OUT_OF_REACH, sizeof(OUT_OF_REACH) - 1 },
+	};
+	const struct precedence_winner *own = &place->own->of[POLICY_BACKEND_TLS];
+
+	if (own->object == ref->tls && own->level < LEVEL_INLINE_REF) {
+		ref->tls = NULL;
+		return;
+	}
+	ref->tls = &out_of_reach;
+	config_message_at(report, CONFIG_WARNING, ref->where, OUT_OF_REACH "; until then it answers 500");
+}
+
 #define NO_POLICY                                                                                            \
 	"the Service asks for TLS (appProtocol), and no policy says how to speak it: write a BackendTLSPolicy"
 
@@ -147,6 +166,10 @@ int tls_seal_ref(const struct tls_place *place, struct backend_ref *ref, struct 
 				  SPAN_FMT(ref->backend->target), NO_POLICY);
 	}
 	ref->authority = ref->backend->authority;
+	if (ref->tls && ref->backend->mcp) {
+		mcp_seal(place, ref, report);
+		return 0;
+	}
 	if (!ref->tls)
 		return 0;
 	if (tls_seal_authority(ref->backend, arena, &ref->authority) < 0)

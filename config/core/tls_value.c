@@ -369,6 +369,7 @@ const struct backend_tls *tls_value_default(struct decoder *d, const struct yaml
 
 	if (!tls)
 		return NULL;
+	tls->is_of_scheme = true;
 	tls->settings.trust = tls_files_system_trust(d, node);
 	return tls->settings.trust && seal_backend(d, node, tls) ? tls : NULL;
 }

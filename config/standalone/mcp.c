@@ -415,6 +415,15 @@ static void make_matches(struct decoder *d, struct route *route)
 	}
 }
 
+/* The only backend of the route: TLS is for its targets. */
+static void take_tls(const struct policy_values *route, struct backend *backend)
+{
+	for (uint32_t i = 0; i < route->value_count; i++) {
+		if (route->value_list[i].kind == POLICY_BACKEND_TLS)
+			backend->inline_policies = (struct policy_values){ &route->value_list[i], 1 };
+	}
+}
+
 static void make_route(struct standalone *s, const struct yaml_node *node, struct listener *listener,
 		       struct backend *backend)
 {
@@ -437,6 +446,7 @@ static void make_route(struct standalone *s, const struct yaml_node *node, struc
 	route->where = ref->where;
 	make_matches(d, route);
 	standalone_route_policies(s, decode_get(node, "policies"), route->key, &route->inline_policies);
+	take_tls(&route->inline_policies, backend);
 	route->backend_list = ref;
 	route->backend_count = 1;
 	listener->route_list = route;

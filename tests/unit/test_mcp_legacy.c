@@ -125,15 +125,19 @@ TEST(an_endpoint_is_a_path_of_the_same_server)
 		{ "/\xc3\xa4", "" },
 		{ "", "" },
 	};
+	struct legacy_place place = { SPAN("tools.example:81"), SPAN("/base/sse?k=/v"), false };
 	struct arena arena;
 
 	arena_init(&arena, 256);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct span path = legacy_endpoint(&arena, SPAN("tools.example:81"), SPAN("/base/sse?k=/v"),
-						   span_str(rows[i].data));
+		struct span path = legacy_endpoint(&arena, &place, span_str(rows[i].data));
 
 		if (!span_eq(path, span_str(rows[i].path)))
 			fail_msg("%s: %.*s", rows[i].data, SPAN_FMT(path));
 	}
+	/* A stream inside TLS is not left for plain text. */
+	place.is_tls = true;
+	assert_true(span_eq(legacy_endpoint(&arena, &place, SPAN("https://tools.example:81/m")), SPAN("/m")));
+	assert_int_equal(legacy_endpoint(&arena, &place, SPAN("http://tools.example:81/m")).len, 0);
 	arena_done(&arena);
 }

@@ -97,14 +97,15 @@ static void legacy_on_lost(struct loop_deferred *deferred)
 
 /* ------------------------------------------------------------------------------------ the endpoint */
 
-struct span legacy_endpoint(struct arena *arena, struct span authority, struct span path, struct span data)
+struct span legacy_endpoint(struct arena *arena, const struct legacy_place *place, struct span data)
 {
-	struct span none = { 0 };
+	struct span none = { 0 }, authority = place->authority, path = place->path;
+	struct span scheme = place->is_tls ? SPAN("https://") : SPAN("http://");
 	ptrdiff_t slash;
 	char *joined;
 
-	if (span_starts(data, SPAN("http://"))) {
-		data = span_from(data, 7);
+	if (span_starts(data, scheme)) {
+		data = span_from(data, scheme.len);
 		if (data.len <= authority.len ||
 		    !span_eq_nocase(span_first(data, authority.len), authority) ||
 		    data.data[authority.len] != '/')
@@ -178,7 +179,10 @@ static void legacy_on_endpoint(struct legacy *legacy, struct span data)
 {
 	if (legacy->endpoint.len)
 		return;
-	legacy->endpoint = legacy_endpoint(&legacy->arena, legacy->peer.authority, legacy->path, data);
+	legacy->endpoint = legacy_endpoint(
+		&legacy->arena,
+		&(struct legacy_place){ legacy->peer.authority, legacy->path, legacy->peer.tls != NULL },
+		data);
 	if (legacy->endpoint.len)
 		legacy_send_waiting(legacy);
 	else

@@ -21,4 +21,9 @@ int legacy_open(struct mcp_targets *targets, const struct legacy_options *option
  * The path that an `endpoint` event means, relative to that of the stream (RFC 3986 5.2), in `arena`. Empty:
  * it is not of this authority, or no path.
  */
-struct span legacy_endpoint(struct arena *arena, struct span authority, struct span path, struct span data);
+struct legacy_place {
+	struct span authority;
+	struct span path; /* of the stream */
+	bool is_tls;
+};
+struct span legacy_endpoint(struct arena *arena, const struct legacy_place *place, struct span data);

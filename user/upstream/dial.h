@@ -59,6 +59,7 @@ struct dial_options {
 struct dial_tls {
 	struct upstream *upstream; /* owner; NULL: none under way */
 	struct timer timer;
+	struct loop_deferred again; /* the turn had had its part of handshakes */
 	uint64_t start_ns;
 	struct tls_fault fault;
 };

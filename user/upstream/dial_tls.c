@@ -13,15 +13,24 @@
 enum { DIAL_TLS_LOG_MS = 1000 };
 
 static void dial_tls_on_timer(struct timer *timer, uint64_t now_ms);
+static void dial_tls_on_again(struct loop_deferred *deferred);
 
 void dial_tls_init(struct dial *dial)
 {
 	timer_init(&dial->tls.timer, dial_tls_on_timer);
+	loop_deferred_init(&dial->tls.again, dial_tls_on_again);
+}
+
+/* Nothing calls it any more. */
+static void dial_tls_quiet(struct dial *dial)
+{
+	timer_cancel(loop_timers(dial->pool->loop), &dial->tls.timer);
+	loop_deferred_cancel(&dial->tls.again);
 }
 
 void dial_tls_cancel(struct dial *dial)
 {
-	timer_cancel(loop_timers(dial->pool->loop), &dial->tls.timer);
+	dial_tls_quiet(dial);
 	if (dial->tls.upstream)
 		upstream_close(dial->tls.upstream, true);
 	dial->tls.upstream = NULL;
@@ -49,7 +58,7 @@ static void dial_tls_failed(struct dial *dial, enum dial_result result, int erro
 {
 	struct upstream *upstream = dial->tls.upstream;
 
-	timer_cancel(loop_timers(dial->pool->loop), &dial->tls.timer);
+	dial_tls_quiet(dial);
 	dial->tls.upstream = NULL;
 	tls_tickets_done(&dial->options.endpoint->tickets);
 	dial_tls_count(dial, result);
@@ -116,7 +125,7 @@ static void dial_tls_done(struct dial *dial)
 	counter_add(pool->counters, COUNTER_UPSTREAM_TLS_HANDSHAKES, 1);
 	if (tls_is_resumed(session))
 		counter_add(pool->counters, COUNTER_UPSTREAM_TLS_RESUMED, 1);
-	timer_cancel(loop_timers(pool->loop), &dial->tls.timer);
+	dial_tls_quiet(dial);
 	if (dial->options.protocol == DIAL_EITHER)
 		dial->options.endpoint->spoken = is_http2 ? SPOKEN_HTTP2 : SPOKEN_HTTP1;
 	dial->tls.upstream = NULL;
@@ -124,15 +133,37 @@ static void dial_tls_done(struct dial *dial)
 	dial_finish(dial, upstream, is_http2);
 }
 
+/* A chain that is verified takes as long as a hundred requests: others are served between them. */
+static bool dial_tls_may_step(struct upstream_pool *pool)
+{
+	uint64_t turn = loop_turn(pool->loop);
+
+	if (pool->tls_turn != turn) {
+		pool->tls_turn = turn;
+		pool->tls_steps = 0;
+	}
+	return pool->tls_steps++ < LIMIT_TLS_TURN_STEPS;
+}
+
 static void dial_tls_step(void *owner)
 {
 	struct dial *dial = owner;
-	int result = conn_handshake(&dial->tls.upstream->conn);
+	int result;
 
+	if (!dial_tls_may_step(dial->pool)) {
+		loop_again(dial->pool->loop, &dial->tls.again);
+		return;
+	}
+	result = conn_handshake(&dial->tls.upstream->conn);
 	if (result == 0)
 		dial_tls_done(dial);
 	else if (result != -EAGAIN)
 		dial_tls_broken(dial, result);
+}
+
+static void dial_tls_on_again(struct loop_deferred *deferred)
+{
+	dial_tls_step(container_of(deferred, struct dial, tls.again));
 }
 
 /* ------------------------------------------------------------------------------------ the beginning */

@@ -80,6 +80,8 @@ struct upstream_pool {
 	struct list remembered; /* endpoints kept for their tickets, the longest first */
 	uint32_t remembered_count;
 	struct log_rate tls_log; /* lines about handshakes that failed */
+	uint64_t tls_turn; /* in which there were tls_steps of handshakes */
+	uint32_t tls_steps;
 	uint32_t endpoint_count;
 	uint32_t idle_count;
 	uint32_t shed_bucket; /* where upstream_pool_shed() looks first */
