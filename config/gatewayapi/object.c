@@ -18,20 +18,20 @@ static const struct {
 	/* Of another version it may ask for what cannot be seen here: what it names is not served. */
 	bool is_policy;
 } kinds[MANIFEST_KIND_COUNT] = {
-	[MANIFEST_GATEWAY] = { GROUP_GATEWAY, "Gateway", { GATEWAY_VERSIONS } },
-	[MANIFEST_HTTP_ROUTE] = { GROUP_GATEWAY, "HTTPRoute", { GATEWAY_VERSIONS } },
-	[MANIFEST_GRPC_ROUTE] = { GROUP_GATEWAY, "GRPCRoute", { GATEWAY_VERSIONS } },
-	[MANIFEST_TCP_ROUTE] = { GROUP_GATEWAY, "TCPRoute", { GATEWAY_VERSIONS } },
-	[MANIFEST_TLS_ROUTE] = { GROUP_GATEWAY, "TLSRoute", { GATEWAY_VERSIONS } },
+	[MANIFEST_GATEWAY] = { GROUP_GATEWAY, "Gateway", { GATEWAY_VERSIONS }, false },
+	[MANIFEST_HTTP_ROUTE] = { GROUP_GATEWAY, "HTTPRoute", { GATEWAY_VERSIONS }, false },
+	[MANIFEST_GRPC_ROUTE] = { GROUP_GATEWAY, "GRPCRoute", { GATEWAY_VERSIONS }, false },
+	[MANIFEST_TCP_ROUTE] = { GROUP_GATEWAY, "TCPRoute", { GATEWAY_VERSIONS }, false },
+	[MANIFEST_TLS_ROUTE] = { GROUP_GATEWAY, "TLSRoute", { GATEWAY_VERSIONS }, false },
 	[MANIFEST_POLICY] = { "agentgateway.dev", "AgentgatewayPolicy", { "v1alpha1" }, true },
-	[MANIFEST_SERVICE] = { "", "Service", { "v1" } },
-	[MANIFEST_ENDPOINT_SLICE] = { "discovery.k8s.io", "EndpointSlice", { "v1", "v1beta1" } },
-	[MANIFEST_ENDPOINTS] = { "", "Endpoints", { "v1" } },
-	[MANIFEST_REFERENCE_GRANT] = { GROUP_GATEWAY, "ReferenceGrant", { GATEWAY_VERSIONS } },
-	[MANIFEST_NAMESPACE] = { "", "Namespace", { "v1" } },
-	[MANIFEST_GATEWAY_CLASS] = { GROUP_GATEWAY, "GatewayClass", { GATEWAY_VERSIONS } },
-	[MANIFEST_SECRET] = { "", "Secret", { "v1" } },
-	[MANIFEST_CONFIG_MAP] = { "", "ConfigMap", { "v1" } },
+	[MANIFEST_SERVICE] = { "", "Service", { "v1" }, false },
+	[MANIFEST_ENDPOINT_SLICE] = { "discovery.k8s.io", "EndpointSlice", { "v1", "v1beta1" }, false },
+	[MANIFEST_ENDPOINTS] = { "", "Endpoints", { "v1" }, false },
+	[MANIFEST_REFERENCE_GRANT] = { GROUP_GATEWAY, "ReferenceGrant", { GATEWAY_VERSIONS }, false },
+	[MANIFEST_NAMESPACE] = { "", "Namespace", { "v1" }, false },
+	[MANIFEST_GATEWAY_CLASS] = { GROUP_GATEWAY, "GatewayClass", { GATEWAY_VERSIONS }, false },
+	[MANIFEST_SECRET] = { "", "Secret", { "v1" }, false },
+	[MANIFEST_CONFIG_MAP] = { "", "ConfigMap", { "v1" }, false },
 	[MANIFEST_BACKEND_TLS_POLICY] = { GROUP_GATEWAY, "BackendTLSPolicy", { "v1", "v1alpha3" }, true },
 };
 
