@@ -71,7 +71,7 @@ GENERATED  := $(GEN)/version.h $(SKELETONS)
 
 # Goals that compile something: only for these are tools, libraries and dependency files looked at, so that
 # `make help`, `make clean`, `make run` and `make check` work on a bare machine.
-NO_BUILD_GOALS := help clean deps run check quick lint scenario unit bpf fuzz soak mcp-interop bench
+NO_BUILD_GOALS := help clean deps run check quick lint scenario unit bpf fuzz soak mcp-interop h2spec bench
 BUILDING := $(if $(filter-out $(NO_BUILD_GOALS),$(or $(MAKECMDGOALS),all)),yes)
 
 # ---- flags ---------------------------------------------------------------------------------------------
@@ -301,7 +301,7 @@ endif
 
 RUNNER = $(PYTHON) tests/run.py --profile $(PROFILE) --cc '$(CC)' $(if $(T),--only '$(T)')
 
-.PHONY: deps run check quick lint unit bpf scenario fuzz soak mcp-interop bench install clean help FORCE
+.PHONY: deps run check quick lint unit bpf scenario fuzz soak mcp-interop h2spec bench install clean help FORCE
 deps: ## install what is missing to build, check and bench (needs root and apt)
 	@scripts/deps.sh build check bench
 
@@ -347,6 +347,12 @@ mcp-interop: ## the MCP gateway with clients, servers and the conformance suite 
 	@command -v npm >/dev/null || scripts/deps.sh interop
 	@$(RUNNER) interop
 
+h2spec: ## the conformance suite of others for HTTP/2 (go install github.com/summerwind/h2spec/cmd/h2spec@latest)
+	@command -v h2spec >/dev/null || { \
+		echo 'h2spec is not in PATH, so nothing was tested: go install' \
+			'github.com/summerwind/h2spec/cmd/h2spec@latest'; exit 1; }
+	@$(PYTHON) tests/run.py --profile $(PROFILE) --cc '$(CC)' --only h2spec interop
+
 bench: ## tables of this machine: headgate and its peers, HTTP/1, HTTP/2, tunnels (ARGS=... goes to scripts/bench/run.py)
 	@scripts/deps.sh build check bench
 	@+$(MAKE) --no-print-directory PROFILE=release all
@@ -355,6 +361,7 @@ bench: ## tables of this machine: headgate and its peers, HTTP/1, HTTP/2, tunnel
 install: all ## into PREFIX (/usr/local), below DESTDIR; configuration into SYSCONFDIR (/etc)
 	install -D -m 755 $(B)/headgate $(DESTDIR)$(PREFIX)/bin/headgate
 	install -D -m 644 scripts/packaging/headgate.1 $(DESTDIR)$(PREFIX)/share/man/man1/headgate.1
+	install -D -m 644 scripts/packaging/headgate.5 $(DESTDIR)$(PREFIX)/share/man/man5/headgate.5
 	install -D -m 644 config/README.md $(DESTDIR)$(PREFIX)/share/doc/headgate/configuration.md
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/headgate
 	sed -e 's|@bindir@|$(PREFIX)/bin|g' -e 's|@sysconfdir@|$(SYSCONFDIR)|g' scripts/packaging/headgate.service \
@@ -370,7 +377,7 @@ clean: ## remove build/
 
 help: ## this text
 	@echo 'make [target] [VARIABLE=value]'
-	@sed -n 's/^\([a-z][a-z]*\):.*##  *\(.*\)/  \1\t\2/p' Makefile | sed 's/$$(PROFILE)/<profile>/' | expand -t 14
+	@sed -n 's/^\([a-z][a-z0-9-]*\):.*##  *\(.*\)/  \1\t\2/p' Makefile | sed 's/$$(PROFILE)/<profile>/' | expand -t 14
 	@echo
 	@echo 'PROFILE   release (default), debug, asan (with UBSan), tsan, fuzz'
 	@echo 'CC        gcc (default) or clang, with g++ or clang++ as CXX; each has its own objects'

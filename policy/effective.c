@@ -232,6 +232,27 @@ static void warn_of_hidden_limit(const struct seal *seal, const struct precedenc
 				  name, QUOTE(outer->attachment->policy->key), name);
 }
 
+/* The same for retries: a rule that says how often has no pause and no statuses of the gateway any more. */
+static void warn_of_hidden_retry(const struct seal *seal, const struct precedence_winner *outer,
+				 const struct route *route)
+{
+	const struct retry_policy *hidden = outer->object, *own = route->effective.retry;
+	const char *name = NULL;
+
+	if (!hidden || !own || hidden == own || !outer->attachment || !hidden->attempts)
+		return;
+	/* An empty list was written. */
+	if (hidden->code_count && !own->code_list)
+		name = "codes";
+	else if (hidden->backoff.is_set && !own->backoff.is_set)
+		name = "backoff";
+	if (name)
+		config_message_at(seal->report, CONFIG_WARNING, route->where,
+				  "%s of the retries of policy %s does not hold here: the retries of this "
+				  "rule take the place of that policy as a whole; write %s here, too",
+				  name, QUOTE(outer->attachment->policy->key), name);
+}
+
 static int seal_route(struct seal *seal, const struct precedence *outer, const struct listener *listener,
 		      struct route *route)
 {
@@ -255,6 +276,7 @@ static int seal_route(struct seal *seal, const struct precedence *outer, const s
 		.direct = precedence_object(&precedence, POLICY_DIRECT_RESPONSE),
 	};
 	warn_of_hidden_limit(seal, &outer->of[POLICY_TIMEOUT], route);
+	warn_of_hidden_retry(seal, &outer->of[POLICY_RETRY], route);
 	result = route->is_refused ? 0 : mirrors_collect(seal, &precedence, route);
 	if (route->is_refused)
 		route->effective = (struct route_policies){ 0 };

@@ -2,10 +2,11 @@
 """The command line, the environment, and what happens when the start fails."""
 import os
 import re
+import shutil
 import socket
 
 from hg import *
-from hg.framework import binary
+from hg.framework import binary, repository_root
 from hg.gateway import SANITIZER_ENV
 
 GOOD = "binds:\n- port: @port@\n  listeners:\n  - routes:\n    - backends: [{host: '127.0.0.1:1'}]\n"
@@ -271,3 +272,18 @@ def top_unix():
     status, _, error = headgate("top", "--once", "--admin", f"unix:{path}.not")
     eq(status, 1, error)
     check(f"{path}.not" in error, f"no word about the socket: {error!r}")
+
+
+@test("the manual pages have nothing that groff or mandoc warns of, and name each other")
+def manual_pages():
+    folder = os.path.join(repository_root(), "scripts", "packaging")
+    pages = [os.path.join(folder, f"headgate.{section}") for section in (1, 5)]
+    linters = [argv for argv in (["groff", "-ww", "-man", "-Tutf8", "-z"],
+                                 ["mandoc", "-T", "lint", "-W", "warning"]) if shutil.which(argv[0])]
+    if not linters:
+        skip("neither groff nor mandoc is installed")
+    for page, other in zip(pages, reversed(pages)):
+        for argv in linters:
+            eq(run([*argv, page]), (0, "", ""), f"{argv[0]} on {os.path.basename(page)}")
+        with open(page, encoding="ascii") as file:
+            check(f".BR headgate ({other[-1]})" in file.read(), f"{page} does not name the other")

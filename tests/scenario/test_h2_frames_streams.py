@@ -235,9 +235,10 @@ def headers_padding():
 # ---- 5.3, 6.3 PRIORITY, 6.4 RST_STREAM, 6.6 PUSH_PROMISE -------------------------------------------------
 
 
-@test("RFC 9113 6.3: PRIORITY on stream 0 is a connection error")
+@test("RFC 9113 6.3: PRIORITY on stream 0 is a connection error, and of a stream that depends on itself")
 def priority_on_zero():
-    each_fails(connect(), {"PRIORITY": f.priority(0, 1)}, f.PROTOCOL_ERROR)
+    each_fails(connect(), {"stream 0": f.priority(0, 1), "an idle stream": f.priority(7, 7),
+                           "an exclusive one": f.priority(9, 9, 200, True)}, f.PROTOCOL_ERROR)
 
 
 @test("RFC 9113 6.3: PRIORITY of another length than 5 is FRAME_SIZE_ERROR")

@@ -49,6 +49,18 @@ def download_rate(gateway):
     return best
 
 
+def cpu_at_rest(gateway, enough):
+    """Processors that it uses: the least of some looks. The machine has other work, and TCP last probes."""
+    least = 1.0
+    for _ in range(8):
+        cpu, begin = gateway.cpu_seconds(), time.monotonic()
+        time.sleep(1)
+        least = min(least, (gateway.cpu_seconds() - cpu) / (time.monotonic() - begin))
+        if least < enough:
+            break
+    return least
+
+
 def stall(gateway):
     """A client that asked for a large body, has seen its head, and never reads again."""
     client = gateway.client(rcvbuf=65536)
@@ -89,9 +101,7 @@ def stalled_readers():
         check(grown <= bound, f"{mode}: {grown >> 20} MiB are gone, the bound is {bound >> 20}")
         # What the gateway has handed on lies in the buffers of that side and in credit, byte by byte.
         check(moved <= READERS * CREDIT + front, f"{mode}: {moved >> 20} MiB in {front >> 20} MiB of buffers")
-        cpu, begin = gateway.cpu_seconds(), time.monotonic()
-        time.sleep(1)
-        load = (gateway.cpu_seconds() - cpu) / (time.monotonic() - begin)
+        load = cpu_at_rest(gateway, 0.1 * factor())
         check(load < 0.1 * factor(), f"{mode}: {load:.0%} of a processor for readers that do nothing")
         beside = download_rate(gateway)
         for reader in readers:

@@ -272,6 +272,49 @@ TEST(a_limit_that_a_rule_hides_without_saying_so_is_a_warning)
 	}
 }
 
+TEST(what_a_rule_with_retries_of_its_own_loses_of_those_of_the_gateway_is_a_warning)
+{
+	static uint16_t codes[] = { 503 };
+	static const struct retry_policy full = { .attempts = 2,
+						  .backoff = { true, 5 },
+						  .code_list = codes,
+						  .code_count = 1 },
+					 bare = { .attempts = 1 },
+					 same = { .attempts = 1,
+						  .backoff = { true, 0 },
+						  .code_list = codes,
+						  .code_count = 1 },
+					 paused = { .attempts = 1, .backoff = { true, 1 } },
+					 none = { .attempts = 1, .code_list = codes },
+					 off = { .attempts = 0 };
+	static const struct {
+		const struct retry_policy *outer;
+		const struct retry_policy *own;
+		const char *warning; /* NULL: none */
+	} rows[] = {
+		{ &full, &bare, "codes of the retries of policy \"weak\" does not hold here" },
+		{ &full, &paused, "write codes here, too" },
+		{ &full, &none, "backoff of the retries of policy \"weak\"" },
+		{ &full, &same, NULL },
+		{ &full, &off, NULL },
+		{ &bare, &full, NULL },
+		{ &off, &bare, NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct fixture f;
+
+		fixture_init(&f);
+		fixture_put(&f, AT_GATEWAY, POLICY_RETRY, rows[i].outer, "weak");
+		fixture_put(&f, AT_ROUTE, POLICY_RETRY, rows[i].own, "strong");
+		fixture_seal(&f);
+		assert_int_equal(f.model.report.count[CONFIG_WARNING], rows[i].warning ? 1 : 0);
+		if (rows[i].warning)
+			assert_int_equal(model_messages(&f.model, CONFIG_WARNING, rows[i].warning), 1);
+		fixture_done(&f);
+	}
+}
+
 TEST(kinds_do_not_get_in_each_others_way)
 {
 	static const struct timeout_policy timeout = { .request = { true, 1 } };

@@ -112,6 +112,41 @@ TEST(a_frame_header_says_what_it_counts_as)
 	}
 }
 
+TEST(a_priority_says_whether_its_stream_depends_on_itself)
+{
+	static const struct {
+		struct span frame;
+		bool is_own_parent;
+	} rows[] = {
+		{ TEXT("\0\0\5\2\0\0\0\0\7\0\0\0\7\0"), true },
+		{ TEXT("\0\0\5\2\0\0\0\0\7\x80\0\0\7\0"), true },
+		{ TEXT("\0\0\5\2\0\0\0\0\7\0\0\0\5\0"), false },
+		{ TEXT("\0\0\3\2\0\0\0\0\7\0\0\7"), false }, /* of another length: for nghttp2 */
+		{ TEXT("\0\0\4\3\0\0\0\0\7\0\0\0\7"), false }, /* RST_STREAM */
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		for (size_t piece = 1; piece <= rows[i].frame.len; piece++) {
+			struct span bytes = rows[i].frame;
+			struct h2_frame frame = { 0 };
+			struct h2_watch watch;
+			int seen = 0;
+
+			h2_watch_init(&watch, false);
+			while (bytes.len) {
+				struct span rest = span_first(bytes, piece);
+
+				bytes = span_from(bytes, rest.len);
+				while (h2_watch_next(&watch, &rest, &frame))
+					seen++;
+			}
+			assert_int_equal(seen, 1);
+			assert_int_equal(frame.is_own_parent, rows[i].is_own_parent);
+			assert_int_equal(h2_frame_is_misplaced(&frame), rows[i].is_own_parent);
+		}
+	}
+}
+
 /* Frames of many lengths; the sum of what is seen must not depend on the cuts. */
 static uint64_t watch_sum(struct span bytes, size_t piece)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tables of config/README.md are printed from the rows that decode. With WRITE_REFERENCE in the
- * environment it writes them anew, from the root of the tree.
+ * The tables of config/README.md, and the keys of the manual page, are printed from the rows that decode.
+ * With WRITE_REFERENCE in the environment it writes them anew, from the root of the tree.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -18,9 +18,6 @@
 #include "config/standalone/route.h"
 #include "config/standalone/static.h"
 
-#define DOCUMENT "config/README.md"
-#define BEGIN "<!-- rows: "
-#define END "<!-- end of rows -->\n"
 
 /* One table of the document: the keys of one schema, or of several under a key each. */
 struct reference {
@@ -277,11 +274,116 @@ static void print_reference(const struct reference *reference, struct text *out)
 		print_schema(reference, schema_of(part), part->path, out);
 }
 
-/* ---- document */
+/* ---- the manual page: a table of the document, in the words of man(7) */
 
-static struct span read_document(struct text *out)
+/* One character of UTF-8 that is none of ASCII; returns its bytes. */
+static size_t print_wide(const char *at, struct text *out)
 {
-	FILE *file = fopen(DOCUMENT, "r");
+	unsigned char first = (unsigned char)*at;
+	size_t bytes = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+	uint32_t code = first & (0xffu >> (bytes + 1));
+
+	for (size_t i = 1; i < bytes; i++)
+		code = code << 6 | ((unsigned char)at[i] & 0x3f);
+	text_fmt(out, "\\[u%04X]", code);
+	return bytes;
+}
+
+/* `code` is bold, and of [words](link) the words stay. */
+static void print_manual_text(struct span s, struct text *out)
+{
+	bool is_code = false;
+
+	for (size_t i = 0; i < s.len;) {
+		struct span rest = span_from(s, i);
+		char c = s.data[i];
+
+		if ((unsigned char)c >= 0x80) {
+			i += print_wide(rest.data, out);
+			continue;
+		}
+		i++;
+		if (c == '`')
+			text_str(out, (is_code = !is_code) ? "\\fB" : "\\fR");
+		else if (!is_code && span_starts(rest, SPAN("](")))
+			i += (size_t)span_find(rest, ')');
+		else if (c == '\\' && i < s.len && s.data[i] == '|')
+			;
+		else if (c == '\\')
+			text_str(out, "\\e");
+		else if (c == '-')
+			text_str(out, is_code ? "\\-" : "-");
+		else if (is_code || c != '[')
+			text_char(out, c);
+	}
+}
+
+/* "| `key` | values | default | a change | words |", the fourth where the table has one. */
+static void print_manual_row(const struct reference *reference, struct span line, struct text *out)
+{
+	struct span cells[5] = { 0 };
+	size_t count = reference->has_reload ? 5 : 4;
+	struct text text;
+
+	line = span_from(line, 2);
+	for (size_t i = 0; i < count; i++) {
+		const char *bar = memmem(line.data, line.len, " |", 2);
+
+		/* One that is no border of a cell is written with a backslash. */
+		assert_non_null(bar);
+		cells[i] = span_first(line, (size_t)(bar - line.data));
+		line = span_from(line, cells[i].len + (i + 1 < count ? 3 : 2));
+	}
+	text_init(&text);
+	text_str(&text, ".TP\n");
+	print_manual_text(cells[0], &text);
+	text_str(&text, "\n\\&(");
+	print_manual_text(cells[1], &text);
+	if (!span_eq(cells[2], SPAN("–"))) {
+		text_str(&text, span_eq(cells[2], SPAN("required")) ? "; " : "; default ");
+		print_manual_text(cells[2], &text);
+	}
+	if (reference->has_reload) {
+		text_str(&text, "; ");
+		print_manual_text(cells[3], &text);
+	}
+	text_str(&text, ")\n\\&");
+	print_manual_text(cells[count - 1], &text);
+	text_fmt(out, "%.*s\n", SPAN_FMT(text_span(&text)));
+	text_done(&text);
+}
+
+static void print_manual(const struct reference *reference, struct text *out)
+{
+	struct text table;
+	struct span rows, line;
+
+	text_init(&table);
+	print_reference(reference, &table);
+	rows = text_span(&table);
+	for (int i = 0; rows.len && span_split(&rows, '\n', &line); i++)
+		if (i >= 2 && line.len)
+			print_manual_row(reference, line, out);
+	text_done(&table);
+}
+
+/* ---- documents */
+
+/* A file with the rows of each reference between two lines of its own. */
+static const struct document {
+	const char *path;
+	const char *begin; /* and the name, and begin_rest */
+	const char *begin_rest;
+	const char *end;
+	void (*print)(const struct reference *reference, struct text *out);
+} documents[] = {
+	{ "config/README.md", "<!-- rows: ", " -->", "<!-- end of rows -->", print_reference },
+	{ "scripts/packaging/headgate.5", ".\\\" rows: ", "", ".\\\" end of rows", print_manual },
+};
+
+static struct span read_document(const struct document *document, struct text *out)
+{
+	FILE *file = fopen(document->path, "r");
 	char piece[4096];
 	size_t len;
 
@@ -293,35 +395,36 @@ static struct span read_document(struct text *out)
 	return text_span(out);
 }
 
-static const struct reference *find_reference(struct span line)
+static const struct reference *find_reference(const struct document *document, struct span line)
 {
 	for (size_t i = 0; i < ARRAY_LEN(references); i++) {
 		char begin[64];
 
-		snprintf(begin, sizeof(begin), BEGIN "%s -->", references[i].name);
+		snprintf(begin, sizeof(begin), "%s%s%s", document->begin, references[i].name,
+			 document->begin_rest);
 		if (span_eq(line, span_str(begin)))
 			return &references[i];
 	}
 	return NULL;
 }
 
-/* The document with all its tables printed anew; each stands in it once. */
-static void print_document(struct span document, struct text *out)
+/* The document with all its rows printed anew; each reference stands in it once. */
+static void print_document(const struct document *document, struct span have, struct text *out)
 {
 	const struct reference *reference = NULL;
 	size_t count = 0;
 	struct span line;
 
-	while (document.len && span_split(&document, '\n', &line)) {
-		if (span_eq(line, span_first(SPAN(END), sizeof(END) - 2)))
+	while (have.len && span_split(&have, '\n', &line)) {
+		if (span_eq(line, span_str(document->end)))
 			reference = NULL;
 		if (reference)
 			continue;
 		text_fmt(out, "%.*s\n", SPAN_FMT(line));
-		reference = find_reference(line);
+		reference = find_reference(document, line);
 		if (!reference)
 			continue;
-		print_reference(reference, out);
+		document->print(reference, out);
 		count++;
 	}
 	assert_null(reference);
@@ -329,15 +432,15 @@ static void print_document(struct span document, struct text *out)
 	assert_int_equal(text_error(out), 0);
 }
 
-static void write_document(void)
+static void write_document(const struct document *document)
 {
 	struct text have, want;
 	FILE *file;
 
 	text_init(&have);
 	text_init(&want);
-	print_document(read_document(&have), &want);
-	file = fopen(DOCUMENT, "w");
+	print_document(document, read_document(document, &have), &want);
+	file = fopen(document->path, "w");
 	assert_non_null(file);
 	assert_int_equal(fwrite(want.data, 1, want.len, file), want.len);
 	assert_int_equal(fclose(file), 0);
@@ -345,20 +448,23 @@ static void write_document(void)
 	text_done(&want);
 }
 
-TEST(the_reference_is_that_of_the_rows)
+TEST(the_references_are_those_of_the_rows)
 {
-	struct text have, want;
+	for (size_t i = 0; i < ARRAY_LEN(documents); i++) {
+		const struct document *document = &documents[i];
+		struct text have, want;
 
-	if (getenv("WRITE_REFERENCE"))
-		write_document();
-	text_init(&have);
-	text_init(&want);
-	print_document(read_document(&have), &want);
-	if (!span_eq(text_span(&have), text_span(&want)))
-		fail_msg("a table of %s is not that of the rows: WRITE_REFERENCE=1 %s", DOCUMENT,
-			 "build/release/unit/test_reference");
-	text_done(&have);
-	text_done(&want);
+		if (getenv("WRITE_REFERENCE"))
+			write_document(document);
+		text_init(&have);
+		text_init(&want);
+		print_document(document, read_document(document, &have), &want);
+		if (!span_eq(text_span(&have), text_span(&want)))
+			fail_msg("a part of %s is not that of the rows: WRITE_REFERENCE=1 %s", document->path,
+				 "build/release/unit/test_reference");
+		text_done(&have);
+		text_done(&want);
+	}
 }
 
 static void every_key_has_a_line_for_the_reader(const struct schema *schema)

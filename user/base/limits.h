@@ -192,7 +192,7 @@ enum limits {
 	LIMIT_MCP_STREAM_BYTES = 2 * LIMIT_MCP_MESSAGE_BYTES, /* that a client does not take */
 	LIMIT_MCP_SERIES = 1024, /* labelled series of MCP requests; the rest are counted as "overflow" */
 	LIMIT_MCP_FRAME_BYTES = 64 * 1024, /* memory for an event that is kept for the next one */
-	/* Of all bodies that are not complete: further ones get 503. */
+	/* Memory for all bodies that are not complete: what needs more gets 503. */
 	LIMIT_MCP_BODIES_BYTES = 64 * 1024 * 1024,
 	LIMIT_MCP_DEPTH = 64,
 	LIMIT_MCP_BATCH = 32,	     /* messages of one body: 400 */

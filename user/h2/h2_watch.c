@@ -4,6 +4,7 @@
 enum {
 	PREFACE_BYTES = 24, /* RFC 9113 3.4 */
 	HEAD_BYTES = 9,
+	PARENT_BYTES = 4, /* RFC 7540 6.3: of another stream, below a bit */
 	FLAG_END_STREAM = 1, /* of DATA and HEADERS */
 	FLAG_END_HEADERS = 4, /* of HEADERS and CONTINUATION */
 	FLAG_ACK = 1, /* of SETTINGS and PING */
@@ -35,13 +36,21 @@ static uint32_t frame_length(const uint8_t *head)
 	return (uint32_t)head[0] << 16 | (uint32_t)head[1] << 8 | head[2];
 }
 
-/* One byte more when it says how much of a DATA frame is padding. */
+static uint32_t stream_id(const uint8_t *at)
+{
+	return ((uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3]) & INT32_MAX;
+}
+
+/* More when it says how much of a DATA frame is padding, or which stream another one depends on. */
 static size_t head_wanted(const struct h2_watch *watch)
 {
-	bool is_padded = watch->head_bytes >= HEAD_BYTES && watch->head[3] == FRAME_DATA &&
-			 (watch->head[4] & FLAG_PADDED) && frame_length(watch->head) > 0;
-
-	return is_padded ? HEAD_BYTES + 1 : HEAD_BYTES;
+	if (watch->head_bytes < HEAD_BYTES)
+		return HEAD_BYTES;
+	if (watch->head[3] == FRAME_DATA && (watch->head[4] & FLAG_PADDED) && frame_length(watch->head) > 0)
+		return HEAD_BYTES + 1;
+	if (watch->head[3] == FRAME_PRIORITY && frame_length(watch->head) >= PARENT_BYTES)
+		return HEAD_BYTES + PARENT_BYTES;
+	return HEAD_BYTES;
 }
 
 static struct h2_frame frame_of(const uint8_t *head, size_t head_bytes)
@@ -50,11 +59,13 @@ static struct h2_frame frame_of(const uint8_t *head, size_t head_bytes)
 		.length = frame_length(head),
 		.type = head[3],
 		.flags = head[4],
-		.stream_id = ((uint32_t)head[5] << 24 | (uint32_t)head[6] << 16 | (uint32_t)head[7] << 8 |
-			      head[8]) & INT32_MAX,
+		.stream_id = stream_id(head + 5),
 	};
 
-	frame.is_empty = frame.length == 0 || (head_bytes > HEAD_BYTES && frame.length <= 1u + head[9]);
+	frame.is_empty = frame.length == 0 || (frame.type == FRAME_DATA && head_bytes > HEAD_BYTES &&
+					       frame.length <= 1u + head[HEAD_BYTES]);
+	frame.is_own_parent = head_bytes == HEAD_BYTES + PARENT_BYTES && frame.type == FRAME_PRIORITY &&
+			      stream_id(head + HEAD_BYTES) == frame.stream_id;
 	return frame;
 }
 
@@ -115,7 +126,7 @@ enum h2_past_verdict h2_frame_past(const struct h2_frame *frame, struct h2_past 
 
 bool h2_frame_is_misplaced(const struct h2_frame *frame)
 {
-	return frame->type == FRAME_PRIORITY && frame->stream_id == 0;
+	return frame->type == FRAME_PRIORITY && (frame->stream_id == 0 || frame->is_own_parent);
 }
 
 enum h2_flood_kind h2_frame_flood(const struct h2_frame *frame)

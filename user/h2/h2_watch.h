@@ -19,10 +19,11 @@ struct h2_frame {
 	uint8_t flags;
 	uint32_t stream_id;
 	bool is_empty; /* without payload, padding aside */
+	bool is_own_parent; /* a PRIORITY that makes its stream depend on itself */
 };
 
 struct h2_watch {
-	uint8_t head[10]; /* RFC 9113 4.1, and Pad Length */
+	uint8_t head[13]; /* RFC 9113 4.1, and Pad Length or the first half of a PRIORITY */
 	uint8_t head_bytes; /* of it, read so far */
 	uint32_t skip; /* bytes until the next frame header */
 	uint32_t heads; /* HEADERS frames begun */
@@ -49,7 +50,10 @@ enum h2_answer {
 /* What a client's frame says of its streams, against what it said before. */
 enum h2_past_verdict h2_frame_past(const struct h2_frame *frame, struct h2_past *past);
 enum h2_answer h2_frame_answer(const struct h2_frame *frame);
-/* A PRIORITY of the connection (RFC 9113 6.3), which nghttp2 passes over like any other PRIORITY. */
+/*
+ * A PRIORITY of the connection (RFC 9113 6.3), or of a stream that depends on itself (RFC 7540 5.3.1):
+ * nghttp2 passes over them like over any other PRIORITY.
+ */
 bool h2_frame_is_misplaced(const struct h2_frame *frame);
 /*
  * What any other received frame counts as, or H2_FLOOD_NONE. What RST_STREAM means is the session's to know.

@@ -102,10 +102,10 @@ static enum mcp_fault body_add(struct mcp_front *front, struct span payload)
 	size_t before = front->body.size;
 	int error;
 
-	if (hub->body_bytes + payload.len > LIMIT_MCP_BODIES_BYTES)
-		return MCP_NO_MEMORY;
 	error = buf_append(&front->body, payload, LIMIT_MCP_MESSAGE_BYTES);
 	hub->body_bytes += front->body.size - before;
+	if (error == 0 && hub->body_bytes >= LIMIT_MCP_BODIES_BYTES)
+		error = -ENOMEM;
 	return error == 0 ? MCP_NONE : error == -ENOMEM ? MCP_NO_MEMORY : MCP_TOO_LARGE;
 }
 

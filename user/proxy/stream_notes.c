@@ -22,6 +22,16 @@ bool notes_client_left(const struct stream *stream)
 	       stream->front->has_closed(stream) && !stream->front->has_unread(stream);
 }
 
+/* Clients of MCP 2024-11-05 name their session there: whoever reads the log could use it. */
+static void notes_hide_query(struct stream *stream)
+{
+	struct span *path = &stream->exchange->texts.path;
+	ptrdiff_t query = span_find(*path, '?');
+
+	if (query >= 0)
+		*path = span_first(*path, (size_t)query);
+}
+
 int notes_tell(struct stream *stream)
 {
 	const struct exchange *exchange = stream->exchange;
@@ -30,6 +40,7 @@ int notes_tell(struct stream *stream)
 	struct span kept;
 	int len;
 
+	notes_hide_query(stream);
 	if (exchange->try_deadline_ms && (!deadline_ms || exchange->try_deadline_ms < deadline_ms))
 		deadline_ms = exchange->try_deadline_ms;
 	len = snprintf(text, sizeof(text), "id=%llu", (unsigned long long)stream->id);

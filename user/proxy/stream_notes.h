@@ -22,7 +22,7 @@ enum { NOTES_STATUS = 199 };
 bool notes_are_wanted(const struct stream *stream);
 /* Its FIN came behind the whole request of such a service: who has no use for events then, has left. */
 bool notes_client_left(const struct stream *stream);
-/* Before the head of an attempt goes out. 0 or -ENOMEM. */
+/* Before the head of an attempt goes out. From then on the log has no query. 0 or -ENOMEM. */
 int notes_tell(struct stream *stream);
 /* Takes them off the head in stream->exchange->response. */
 void notes_take(struct stream *stream);
