@@ -5,6 +5,7 @@
 
 #include "policy/attach.h"
 #include "policy/certificate_list.h"
+#include "policy/hidden.h"
 #include "policy/precedence.h"
 #include "policy/regex_set.h"
 #include "policy/route_table.h"
@@ -204,55 +205,6 @@ static const struct retry_policy *retry_of(const struct precedence *precedence)
 	return retry && retry->attempts ? retry : NULL;
 }
 
-static bool is_limit(const struct opt_duration *limit)
-{
-	return limit->is_set && limit->ns;
-}
-
-/*
- * A rule's own timeouts take the place of the gateway's as a whole. Whoever limited every request there may
- * not know that this rule has no such limit now.
- */
-static void warn_of_hidden_limit(const struct seal *seal, const struct precedence_winner *outer,
-				 const struct route *route)
-{
-	const struct timeout_policy *hidden = outer->object, *own = route->effective.timeout;
-	const char *name = NULL;
-
-	if (!hidden || !own || hidden == own || !outer->attachment)
-		return;
-	if (is_limit(&hidden->request) && !own->request.is_set)
-		name = "request";
-	else if (is_limit(&hidden->backend_request) && !own->backend_request.is_set)
-		name = "backendRequest";
-	if (name)
-		config_message_at(seal->report, CONFIG_WARNING, route->where,
-				  "the limit %s of policy %s does not hold here: the timeouts of this rule "
-				  "take the place of that policy as a whole; write %s here, too, 0s for none",
-				  name, QUOTE(outer->attachment->policy->key), name);
-}
-
-/* The same for retries: a rule that says how often has no pause and no statuses of the gateway any more. */
-static void warn_of_hidden_retry(const struct seal *seal, const struct precedence_winner *outer,
-				 const struct route *route)
-{
-	const struct retry_policy *hidden = outer->object, *own = route->effective.retry;
-	const char *name = NULL;
-
-	if (!hidden || !own || hidden == own || !outer->attachment || !hidden->attempts)
-		return;
-	/* An empty list was written. */
-	if (hidden->code_count && !own->code_list)
-		name = "codes";
-	else if (hidden->backoff.is_set && !own->backoff.is_set)
-		name = "backoff";
-	if (name)
-		config_message_at(seal->report, CONFIG_WARNING, route->where,
-				  "%s of the retries of policy %s does not hold here: the retries of this "
-				  "rule take the place of that policy as a whole; write %s here, too",
-				  name, QUOTE(outer->attachment->policy->key), name);
-}
-
 static int seal_route(struct seal *seal, const struct precedence *outer, const struct listener *listener,
 		      struct route *route)
 {
@@ -275,8 +227,7 @@ static int seal_route(struct seal *seal, const struct precedence *outer, const s
 		.redirect = precedence_object(&precedence, POLICY_REDIRECT),
 		.direct = precedence_object(&precedence, POLICY_DIRECT_RESPONSE),
 	};
-	warn_of_hidden_limit(seal, &outer->of[POLICY_TIMEOUT], route);
-	warn_of_hidden_retry(seal, &outer->of[POLICY_RETRY], route);
+	hidden_warn(&outer->of[POLICY_TIMEOUT], &outer->of[POLICY_RETRY], route, seal->report);
 	result = route->is_refused ? 0 : mirrors_collect(seal, &precedence, route);
 	if (route->is_refused)
 		route->effective = (struct route_policies){ 0 };
