@@ -417,7 +417,8 @@ TEST(certificates_in_use_are_listed_once_for_a_use_and_warned_about_in_time)
 /* -------------------------------------------------------------------------------- the dump */
 
 static const char dumped[] =
-	"frontendPolicies: {tls: {alpn: [h2], minVersion: TLS_V1_2, cipherSuites: [TLS_AES_128_GCM_SHA256]}}\n"
+	"frontendPolicies:\n"
+	"  tls: {alpn: [h2], minVersion: TLS_V1_2, cipherSuites: [TLS_AES_128_GCM_SHA256]}\n"
 	"backends:\n"
 	"- {name: n, host: 'n:1', policies: {backendTLS: {root: a.crt, hostname: n.test, alpn: [h2]}}}\n"
 	"- {name: s, host: 'n:2', policies: {backendTLS: {insecureHost: true, " B "}}}\n"
