@@ -285,7 +285,7 @@ static int load_example(void *context)
 	int r;
 
 	config_report_init(&report);
-	r = config_load(list, example->second ? 2 : 1, &report, &snapshot);
+	r = config_load(list, example->second ? 2 : 1, NULL, &report, &snapshot);
 	snapshot_unref(snapshot);
 	config_report_done(&report);
 	return r;
@@ -305,7 +305,7 @@ static int load_wrong(void *context)
 	int r;
 
 	config_report_init(&report);
-	r = config_load(&source, 1, &report, &snapshot);
+	r = config_load(&source, 1, NULL, &report, &snapshot);
 	assert_null(snapshot);
 	/* Without memory for the messages a wrong file still may not pass as a good one. */
 	if (r == -EINVAL)
@@ -350,7 +350,7 @@ static void load_bytes(struct span text)
 	int r;
 
 	config_report_init(&report);
-	r = config_load(&source, 1, &report, &snapshot);
+	r = config_load(&source, 1, NULL, &report, &snapshot);
 	assert_true(r == 0 || r == -EINVAL);
 	assert_int_equal(r == 0, snapshot != NULL);
 	assert_int_equal(r == 0, report.count[CONFIG_ERROR] == 0);
