@@ -92,6 +92,7 @@ void client_close(struct client *client, enum end_reason reason, bool reset)
 		counter_end(proxy->counters, reason);
 	if (client->h2)
 		client_h2_finish_streams(client, reason);
+	client_tls_leave_queue(client);
 	client_set_state(client, CLIENT_CLOSED);
 	proxy_trace(proxy, client->handle, TRACE_CLIENT_END, (uint32_t)reason, client->requests);
 	loop_deferred_cancel(&client->again);

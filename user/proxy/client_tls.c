@@ -25,10 +25,9 @@ void client_tls_free(struct client_tls *tls)
 
 /* ------------------------------------------------------------------------------------ ends */
 
-/* The handshake, or the wait for it, is over. */
-static void client_tls_leave_queue(struct client *client)
+void client_tls_leave_queue(struct client *client)
 {
-	if (list_is_empty(&client->tls->node))
+	if (!client->tls || list_is_empty(&client->tls->node))
 		return;
 	list_remove(&client->tls->node);
 	client->proxy->handshake_count--;

@@ -32,6 +32,8 @@ void client_tls_start(struct client *client);
 void client_tls_read_hello(struct client *client);
 void client_tls_go_on(struct client *client);
 void client_tls_on_timer(struct client *client);
+/* The handshake, or the wait for it, is over: also for a client that is closed. Idempotent. */
+void client_tls_leave_queue(struct client *client);
 void client_tls_free(struct client_tls *tls);
 /* Not over TLS, or the request's listener is that of the handshake. */
 bool client_tls_serves(const struct client *client, const struct listener *listener);
