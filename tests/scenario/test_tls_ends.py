@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS clients that give up, or end in the middle of something: nothing of them stays behind."""
+import os
 import socket
+import time
 
 from hg import *
 from hg.pki import Authority
@@ -37,3 +39,26 @@ def given_up():
         clients = [Tls(gateway.port, gateway.authority, "a.example") for _ in range(3)]
         for client in clients:
             eq(client.get("/get").status, 200, "status")
+
+
+@test("pieces of a record that come as the idle time ends do not keep a connection", timeout=60)
+def idle_pieces():
+    gateway = start(workers=1)
+    clients = []
+    for _ in range(3):
+        client = Tls(gateway.port, gateway.authority, "a.example")
+        eq(client.get("/get").status, 200, "status")
+        clients.append(client)
+        fd, ends = client.socket.fileno(), time.monotonic() + 1
+        time.sleep(0.95)
+        os.write(fd, b"\x17\x03\x03\x40\x00")
+        for _ in range(16000):
+            try:
+                os.write(fd, b"x")
+            except OSError:
+                break
+            if time.monotonic() > ends + 0.1:
+                break
+    time.sleep(1)
+    for client in clients:
+        client.expect_end(2)

@@ -238,8 +238,12 @@ static void client_on_idle(struct client *client)
 		client_close(client, END_KEEPALIVE_IDLE, false);
 		return;
 	}
-	client->conn.can_read = true;
+	conn_look_again(&client->conn);
 	client_read_head(client);
+	/* It was no byte of a request: a piece of a TLS record, or an empty line. */
+	if (client->state == CLIENT_IDLE && client->deadline_ms &&
+	    client->deadline_ms <= proxy_now_ms(client->proxy))
+		client_close(client, END_KEEPALIVE_IDLE, false);
 }
 
 /* ------------------------------------------------------------------------------------ tunnels */
