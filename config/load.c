@@ -154,8 +154,8 @@ static void decode_documents(struct builder *b, const struct document_set *set)
 }
 
 /* arena: of the texts, which nobody needs any more afterwards. */
-static int load_snapshot(struct snapshot *snapshot, const struct source_texts *texts, struct arena *arena,
-			 struct config_report *report)
+static int load_snapshot(struct snapshot *snapshot, const struct snapshot *previous,
+			 const struct source_texts *texts, struct arena *arena, struct config_report *report)
 {
 	struct document_set set = { 0 };
 	struct builder builder;
@@ -164,7 +164,7 @@ static int load_snapshot(struct snapshot *snapshot, const struct source_texts *t
 	int r;
 
 	build_init(&builder, snapshot, report);
-	tls_files_init(&files, snapshot);
+	tls_files_init(&files, snapshot, previous);
 	builder.decoder.files = &files;
 	arena_init(&nodes, TEXT_BLOCK_BYTES);
 	schema_preset(&static_schema, &snapshot->config);
@@ -185,6 +185,8 @@ static int load_snapshot(struct snapshot *snapshot, const struct source_texts *t
 		arena_wipe(&nodes);
 		arena_wipe(arena);
 	}
+	if (r == 0)
+		tls_files_keep(&files);
 	tls_files_done(&files);
 	build_done(&builder);
 	arena_done(&nodes);
@@ -207,8 +209,8 @@ static int read_sources(struct arena *arena, const struct config_source *source_
 	return result;
 }
 
-int config_load(const struct config_source *source_list, size_t source_count, struct config_report *report,
-		struct snapshot **ret)
+int config_load(const struct config_source *source_list, size_t source_count, const struct snapshot *previous,
+		struct config_report *report, struct snapshot **ret)
 {
 	struct snapshot *snapshot = snapshot_create();
 	struct source_texts texts;
@@ -222,7 +224,7 @@ int config_load(const struct config_source *source_list, size_t source_count, st
 	r = read_sources(&arena, source_list, source_count, report, &texts);
 	report->file_count = texts.count;
 	if (r == 0)
-		r = load_snapshot(snapshot, &texts, &arena, report);
+		r = load_snapshot(snapshot, previous, &texts, &arena, report);
 	if (r == 0 && config_report_has_errors(report))
 		r = -EINVAL;
 	if (report->failed)

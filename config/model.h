@@ -532,6 +532,8 @@ struct snapshot_destructor {
 	void *object;
 };
 
+struct hash_map; /* user/base/hash.h */
+
 struct snapshot {
 	atomic_uint refs;
 	uint64_t generation;			     /* 1, 2, …; 0 until the caller numbers it */
@@ -545,6 +547,7 @@ struct snapshot {
 	struct backend *backend_list;
 	uint32_t backend_count;
 	const struct access_log_policy *access_log; /* may be NULL */
+	struct hash_map *tls_identities; /* for the next load, config/core/tls_files.h; may be NULL */
 	struct certificate_entry *certificate_list; /* sealed; those that end first come first */
 	uint32_t certificate_count;
 };

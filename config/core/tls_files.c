@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,16 +12,45 @@
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 
+enum { SHARED_BLOCK_BYTES = 1024 };
+
+/* An identity, which a snapshot shares with the one before it where its files are as they were. */
+struct tls_shared {
+	atomic_uint refs;
+	struct arena arena; /* of the texts of the certificate */
+	struct tls_identity *identity;
+};
+
 /* What became of a file or a pair. */
 struct tls_entry {
 	const void *object; /* NULL: refused */
+	struct tls_shared *shared; /* of a pair: one reference of the snapshot */
+	uint64_t cert_signature; /* of the files, when they were read */
+	uint64_t key_signature;
 	struct span sentence; /* why */
 	bool is_key; /* it is about the key */
 };
 
-void tls_files_init(struct tls_files *files, struct snapshot *snapshot)
+void tls_files_init(struct tls_files *files, struct snapshot *snapshot, const struct snapshot *previous)
 {
-	*files = (struct tls_files){ .snapshot = snapshot };
+	*files = (struct tls_files){ .snapshot = snapshot,
+				     .previous = previous ? previous->tls_identities : NULL };
+}
+
+static void map_drop(void *map)
+{
+	hash_map_free(map);
+}
+
+/* The next load may find them there. */
+void tls_files_keep(struct tls_files *files)
+{
+	struct hash_map *map = files->identities.map;
+
+	if (!map || snapshot_add_destructor(files->snapshot, map_drop, map) < 0)
+		return;
+	files->snapshot->tls_identities = map;
+	files->identities.map = NULL;
 }
 
 void tls_files_done(struct tls_files *files)
@@ -37,8 +67,8 @@ uint64_t config_file_signature(const struct stat *status)
 	uint64_t hash = hash_mix((uint64_t)status->st_ino, (uint64_t)status->st_dev);
 
 	hash = hash_mix(hash, (uint64_t)status->st_size);
-	hash = hash_mix(hash, (uint64_t)status->st_mode << 32 ^ status->st_gid);
-	hash = hash_mix(hash, status->st_uid);
+	hash = hash_mix(hash, (uint64_t)status->st_ctim.tv_sec);
+	hash = hash_mix(hash, (uint64_t)status->st_ctim.tv_nsec);
 	hash = hash_mix(hash, (uint64_t)status->st_mtim.tv_sec);
 	return hash_mix(hash, (uint64_t)status->st_mtim.tv_nsec);
 }
@@ -131,12 +161,14 @@ static struct span check_kind(struct decoder *d, struct span path, const struct 
 }
 
 /* False: the sentence says why, or there is no memory. */
-static bool file_read(struct decoder *d, struct span path, struct tls_text *ret, struct span *sentence)
+static bool file_read(struct decoder *d, struct span path, struct tls_text *ret, struct span *sentence,
+		      uint64_t *ret_signature)
 {
 	struct stat status;
 	bool is_good;
 	int fd;
 
+	*ret_signature = 0;
 	if (stat(path.data, &status) < 0) {
 		note_path(d, path, 0);
 		*sentence = sentence_of_errno(d, path, errno);
@@ -148,7 +180,8 @@ static bool file_read(struct decoder *d, struct span path, struct tls_text *ret,
 		*sentence = sentence_of_errno(d, path, errno);
 	if (fd >= 0 && fstat(fd, &status) == 0)
 		*sentence = check_kind(d, path, &status);
-	note_path(d, path, config_file_signature(&status));
+	*ret_signature = config_file_signature(&status);
+	note_path(d, path, *ret_signature);
 	is_good = !sentence->len && read_text(d, fd, path, (size_t)status.st_size, ret, sentence);
 	if (fd >= 0)
 		close(fd);
@@ -160,6 +193,28 @@ static bool file_read(struct decoder *d, struct span path, struct tls_text *ret,
 static void identity_drop(void *identity)
 {
 	tls_identity_free(identity);
+}
+
+static void shared_unref(void *object)
+{
+	struct tls_shared *shared = object;
+
+	if (!shared || atomic_fetch_sub_explicit(&shared->refs, 1, memory_order_acq_rel) > 1)
+		return;
+	tls_identity_free(shared->identity);
+	arena_done(&shared->arena);
+	hg_free(shared);
+}
+
+static struct tls_shared *shared_new(void)
+{
+	struct tls_shared *shared = hg_calloc(1, sizeof(*shared));
+
+	if (!shared)
+		return NULL;
+	atomic_init(&shared->refs, 1);
+	arena_init(&shared->arena, SHARED_BLOCK_BYTES);
+	return shared;
 }
 
 static void trust_drop(void *trust)
@@ -174,6 +229,7 @@ static bool keep(struct decoder *d, struct tls_entry *entry, void (*drop)(void *
 	if (snapshot_add_destructor(d->files->snapshot, drop, object) == 0)
 		return true;
 	drop(object);
+	entry->object = NULL;
 	d->failed = true;
 	return false;
 }
@@ -193,31 +249,77 @@ static void name_file(struct decoder *d, struct span path, struct tls_entry *ent
 		entry->sentence = decode_text(d, "%s: %.*s", QUOTE(path), SPAN_FMT(entry->sentence));
 }
 
+/* Takes one reference. */
+static void keep_shared(struct decoder *d, struct tls_entry *entry, struct tls_shared *shared)
+{
+	if (keep(d, entry, shared_unref, shared)) {
+		entry->shared = shared;
+		entry->object = shared->identity;
+	}
+}
+
+static void pair_load(struct decoder *d, struct span cert, struct span key, struct tls_entry *entry)
+{
+	struct tls_shared *shared = shared_new();
+	struct tls_fault fault = { "" };
+
+	if (!shared) {
+		d->failed = true;
+		return;
+	}
+	if (note_result(d, tls_identity_load(cert, key, &shared->arena, &shared->identity, &fault), &fault,
+			entry))
+		keep_shared(d, entry, shared);
+	else
+		shared_unref(shared);
+}
+
 static void identity_load(struct decoder *d, struct span cert_path, struct span key_path,
 			  struct tls_entry *entry)
 {
-	bool is_one = span_eq(cert_path, key_path);
+	bool is_one = span_eq(cert_path, key_path), is_read;
 	struct tls_text cert = { 0 }, key = { 0 };
-	struct tls_identity *identity = NULL;
-	struct tls_fault fault = { "" };
-	bool is_read = file_read(d, cert_path, &cert, &entry->sentence);
 
+	is_read = file_read(d, cert_path, &cert, &entry->sentence, &entry->cert_signature);
+	entry->key_signature = entry->cert_signature;
 	if (is_read && !is_one) {
-		is_read = file_read(d, key_path, &key, &entry->sentence);
+		is_read = file_read(d, key_path, &key, &entry->sentence, &entry->key_signature);
 		entry->is_key = !is_read;
 	}
 	if (is_read) {
-		if (note_result(d,
-				tls_identity_load(span_of(cert.bytes, cert.len),
-						  is_one ? span_of(cert.bytes, cert.len) :
-							   span_of(key.bytes, key.len),
-						  d->arena, &identity, &fault),
-				&fault, entry))
-			keep(d, entry, identity_drop, identity);
+		pair_load(d, span_of(cert.bytes, cert.len),
+			  is_one ? span_of(cert.bytes, cert.len) : span_of(key.bytes, key.len), entry);
 		name_file(d, cert_path, entry);
 	}
 	text_wipe(&cert);
 	text_wipe(&key);
+}
+
+static uint64_t signature_now(struct span path)
+{
+	struct stat status;
+
+	return stat(path.data, &status) < 0 ? 0 : config_file_signature(&status);
+}
+
+/* Both files are as they were: what the configuration before made of them. */
+static bool identity_reuse(struct decoder *d, struct span name, struct span cert_path, struct span key_path,
+			   struct tls_entry *entry)
+{
+	const struct hash_map *previous = d->files->previous;
+	const struct tls_entry *old = previous ? hash_map_get(previous, name) : NULL;
+
+	if (!old || !old->shared || signature_now(cert_path) != old->cert_signature ||
+	    signature_now(key_path) != old->key_signature)
+		return false;
+	note_path(d, cert_path, old->cert_signature);
+	note_path(d, key_path, old->key_signature);
+	*entry = *old;
+	entry->shared = NULL;
+	entry->object = NULL;
+	atomic_fetch_add_explicit(&old->shared->refs, 1, memory_order_relaxed);
+	keep_shared(d, entry, old->shared);
+	return true;
 }
 
 static void trust_load(struct decoder *d, struct span path, struct tls_entry *entry)
@@ -229,7 +331,7 @@ static void trust_load(struct decoder *d, struct span path, struct tls_entry *en
 
 	if (!path.len)
 		result = tls_trust_load_system(d->arena, &trust, &fault);
-	else if (file_read(d, path, &text, &entry->sentence))
+	else if (file_read(d, path, &text, &entry->sentence, &entry->cert_signature))
 		result = tls_trust_load(span_of(text.bytes, text.len), d->arena, &trust, &fault);
 	text_wipe(&text);
 	if (result > 0)
@@ -281,7 +383,7 @@ const struct tls_identity *tls_files_identity(struct decoder *d, const struct ya
 
 	if (!entry && name.data) {
 		entry = entry_new(d, &d->files->identities, name);
-		if (entry)
+		if (entry && !identity_reuse(d, name, cert_path, key_path, entry))
 			identity_load(d, cert_path, key_path, entry);
 	}
 	if (!entry)

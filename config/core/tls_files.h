@@ -13,6 +13,7 @@
  */
 struct tls_files {
 	struct snapshot *snapshot; /* borrowed */
+	const struct hash_map *previous; /* borrowed: identities of the snapshot in force */
 	struct name_map identities; /* "cert\nkey" to struct tls_entry */
 	struct name_map trusts; /* path to struct tls_entry; "": those of the system */
 	struct name_map paths; /* noted */
@@ -21,10 +22,16 @@ struct tls_files {
 
 struct stat;
 
-/* Identity, size, time, and who may read it. */
+/* Identity, size, and the times of the last changes of it and of who may read it. */
 uint64_t config_file_signature(const struct stat *status);
 
-void tls_files_init(struct tls_files *files, struct snapshot *snapshot);
+/*
+ * previous: the snapshot in force, or NULL. Identities whose files have not changed since are taken from
+ * it: of ten thousand certificates a reload reads the one that is new.
+ */
+void tls_files_init(struct tls_files *files, struct snapshot *snapshot, const struct snapshot *previous);
+/* All is loaded: the snapshot keeps what the next load may take from it. */
+void tls_files_keep(struct tls_files *files);
 void tls_files_done(struct tls_files *files); /* what it loaded stays */
 
 /*

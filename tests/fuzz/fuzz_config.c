@@ -177,7 +177,7 @@ static struct snapshot *load(const struct config_source *list, size_t count, str
 	int r;
 
 	config_report_init(report);
-	r = config_load(list, count, report, &snapshot);
+	r = config_load(list, count, NULL, report, &snapshot);
 	MUST(r == 0 || r == -EINVAL);
 	MUST((r == 0) == (snapshot != NULL) && (r == 0) == (report->count[CONFIG_ERROR] == 0));
 	check_messages(report);

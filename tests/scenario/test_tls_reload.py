@@ -108,6 +108,28 @@ def authorities():
     eq(Tls(gateway.port, gateway.authority, "a.example", identity=shown).get("/get").status, 200, "status")
 
 
+@test("a connection from before is not served any more when the listener demands other certificates since")
+def demands():
+    people, others = Authority("people"), Authority("others")
+    gateway = start(root=people.cert)
+    for version in ("1.2", "1.3"):
+        gateway.reload(CONFIG)
+        old = Tls(gateway.port, gateway.authority, "a.example", version=version)
+        eq(old.get("/get").status, 200, "status before")
+        gateway.reload(MUTUAL)
+        eq(old.get("/get").status, 421, "status without a certificate")
+        shown = people.issue("client", client=True)
+        old = Tls(gateway.port, gateway.authority, "a.example", identity=shown, version=version)
+        eq(old.get("/get").status, 200, "status with one")
+        gateway.reload(MUTUAL + "config: {}\n")
+        eq(old.get("/get").status, 200, "status after a reload that changes something else")
+        pem = people.pem
+        replace(people.cert, others.pem)
+        gateway.reload(MUTUAL)
+        eq(old.get("/get").status, 421, "status with one that is not believed any more")
+        replace(people.cert, pem)
+
+
 @test("a key for its owner alone is read again after privileges were given up; another's is refused",
       needs=("root",))
 def owners():

@@ -21,7 +21,7 @@ static inline void config_case_sources(struct config_case *c, const struct confi
 {
 	*c = (struct config_case){ 0 };
 	config_report_init(&c->report);
-	c->result = config_load(list, count, &c->report, &c->snapshot);
+	c->result = config_load(list, count, NULL, &c->report, &c->snapshot);
 	assert_int_equal(c->snapshot != NULL, c->result == 0);
 	for (unsigned i = 0; i < CONFIG_SEVERITY_COUNT; i++) {
 		text_init(&c->messages[i]);

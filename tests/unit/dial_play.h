@@ -97,7 +97,7 @@ static inline struct snapshot *scene_config(const struct scene *scene)
 		 address_port(&scene->address));
 	source.text = span_str(text);
 	config_report_init(&report);
-	assert_int_equal(config_load(&source, 1, &report, &snapshot), 0);
+	assert_int_equal(config_load(&source, 1, NULL, &report, &snapshot), 0);
 	assert_int_equal(policy_seal(snapshot, &report), 0);
 	config_report_done(&report);
 	snapshot->config.access_log = false;

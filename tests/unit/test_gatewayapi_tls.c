@@ -362,7 +362,7 @@ static int load_everything(void *context)
 	int result;
 
 	config_report_init(&report);
-	result = config_load(source, 1, &report, &snapshot);
+	result = config_load(source, 1, NULL, &report, &snapshot);
 	if (result == 0)
 		result = policy_seal(snapshot, &report);
 	snapshot_unref(snapshot);

@@ -461,6 +461,9 @@ TEST(the_dump_shows_what_was_written_and_what_everybody_may_see_of_certificates)
 
 /* -------------------------------------------------------------------------------- memory */
 
+/* The snapshot in force; NULL: none. */
+static const struct snapshot *in_force;
+
 static int load_once(void *context)
 {
 	const struct config_source source = { "a.yaml", true, span_str(context) };
@@ -469,7 +472,7 @@ static int load_once(void *context)
 	int result;
 
 	config_report_init(&report);
-	result = config_load(&source, 1, &report, &snapshot);
+	result = config_load(&source, 1, in_force, &report, &snapshot);
 	if (result == 0)
 		result = policy_seal(snapshot, &report);
 	snapshot_unref(snapshot);
@@ -481,4 +484,57 @@ TEST(each_allocation_of_a_load_may_fail)
 {
 	assert_true(alloc_fail_each(load_once, (void *)sharing) > 20);
 	assert_true(alloc_fail_each(load_once, (void *)BACKEND_TLS("root: a.crt, " B)) > 20);
+}
+
+/* A reload of the text, and whether each of the listener's identities is that of before. */
+static void expect_shared(const struct config_case *before, const char *shared)
+{
+	const struct config_source source = { "a.yaml", true, span_str(sharing) };
+	const struct listener *old = listener_of(before, "h"), *new;
+	struct config_case after = { 0 };
+
+	config_report_init(&after.report);
+	assert_int_equal(config_load(&source, 1, before->snapshot, &after.report, &after.snapshot), 0);
+	new = listener_of(&after, "h");
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(new->tls->identity_list[i] == old->tls->identity_list[i], shared[i] == '1');
+	/* All are noted again, wherever they come from. */
+	assert_int_equal(after.report.named_count, before->report.named_count);
+	snapshot_unref(after.snapshot);
+	config_report_done(&after.report);
+}
+
+TEST(a_reload_shares_what_has_not_changed_and_reads_what_has)
+{
+	struct config_case c;
+
+	load(&c, sharing);
+	expect_shared(&c, "111");
+	/* The same bytes with the same times; but not the same file. */
+	tls_run("cp -p b.crt b.new && mv b.new b.crt");
+	expect_shared(&c, "101");
+	assert_int_equal(chmod("a.key", 0640), 0);
+	expect_shared(&c, "001");
+	config_case_done(&c);
+}
+
+TEST(what_is_shared_outlives_the_snapshot_it_came_from_and_each_allocation_may_fail)
+{
+	const struct config_source source = { "a.yaml", true, span_str(sharing) };
+	struct snapshot *second = NULL;
+	struct config_report report;
+	struct config_case first;
+
+	load(&first, sharing);
+	in_force = first.snapshot;
+	assert_true(alloc_fail_each(load_once, (void *)sharing) > 20);
+	in_force = NULL;
+	config_report_init(&report);
+	assert_int_equal(config_load(&source, 1, first.snapshot, &report, &second), 0);
+	config_case_done(&first);
+	assert_int_equal(policy_seal(second, &report), 0);
+	assert_int_equal(second->certificate_count, 4);
+	assert_true(second->certificate_list[0].certificate->subject.len > 0);
+	snapshot_unref(second);
+	config_report_done(&report);
 }

@@ -250,7 +250,7 @@ static void gateway_reload(struct gateway *gateway)
 		return;
 	timer_cancel(loop_timers(gateway->loop), &gateway->reload_timer);
 	messages_init(&messages);
-	error = gateway_load(gateway->options, &messages, &snapshot);
+	error = gateway_load(gateway->options, gateway->snapshot, &messages, &snapshot);
 	if (!error)
 		error = gateway_replace(gateway, snapshot, &messages);
 	if (error == -EAGAIN) {

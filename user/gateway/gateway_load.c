@@ -24,7 +24,7 @@ static void guard_keys(const struct snapshot *snapshot)
 	}
 }
 
-int gateway_load(const struct options *options, struct messages *messages,
+int gateway_load(const struct options *options, const struct snapshot *previous, struct messages *messages,
 		 struct snapshot **ret_snapshot)
 {
 	struct config_report report;
@@ -32,7 +32,7 @@ int gateway_load(const struct options *options, struct messages *messages,
 	int error;
 
 	config_report_init(&report);
-	error = config_load(options->source_list, options->source_count, &report, &snapshot);
+	error = config_load(options->source_list, options->source_count, previous, &report, &snapshot);
 	if (!error)
 		error = policy_seal(snapshot, &report);
 	if (!error)

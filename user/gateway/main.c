@@ -51,7 +51,7 @@ static int run(struct options *options)
 		return EXIT_USAGE;
 	seen = watch_signature(options->source_list, options->source_count);
 	messages_init(&messages);
-	error = gateway_load(options, &messages, &snapshot);
+	error = gateway_load(options, NULL, &messages, &snapshot);
 	if (error || options->validate_only) {
 		if (!error)
 			say_valid(messages.warning_count);

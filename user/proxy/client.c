@@ -92,6 +92,7 @@ void client_close(struct client *client, enum end_reason reason, bool reset)
 		counter_end(proxy->counters, reason);
 	if (client->h2)
 		client_h2_finish_streams(client, reason);
+	client_tls_leave_queue(client);
 	client_set_state(client, CLIENT_CLOSED);
 	proxy_trace(proxy, client->handle, TRACE_CLIENT_END, (uint32_t)reason, client->requests);
 	loop_deferred_cancel(&client->again);
@@ -237,8 +238,12 @@ static void client_on_idle(struct client *client)
 		client_close(client, END_KEEPALIVE_IDLE, false);
 		return;
 	}
-	client->conn.can_read = true;
+	conn_look_again(&client->conn);
 	client_read_head(client);
+	/* It was no byte of a request: a piece of a TLS record, or an empty line. */
+	if (client->state == CLIENT_IDLE && client->deadline_ms &&
+	    client->deadline_ms <= proxy_now_ms(client->proxy))
+		client_close(client, END_KEEPALIVE_IDLE, false);
 }
 
 /* ------------------------------------------------------------------------------------ tunnels */

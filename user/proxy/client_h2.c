@@ -3,7 +3,6 @@
 
 #include "user/base/limits.h"
 #include "user/base/mem.h"
-#include "user/net/io.h"
 #include "user/net/socket.h"
 #include "user/proxy/front.h"
 #include "user/proxy/history.h"
@@ -98,8 +97,8 @@ static bool client_h2_is_head_late(struct client *client, uint64_t now_ms)
 
 	if (!h2->head_deadline_ms || now_ms < h2->head_deadline_ms)
 		return false;
-	if (io_peek(conn_fd(&client->conn)) > 0) {
-		client->conn.can_read = true;
+	if (conn_has_unread(&client->conn)) {
+		conn_look_again(&client->conn);
 		h2_link_run(&h2->link);
 	}
 	return !h2->link.is_ended && h2->open_section == section;

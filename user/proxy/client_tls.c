@@ -25,10 +25,9 @@ void client_tls_free(struct client_tls *tls)
 
 /* ------------------------------------------------------------------------------------ ends */
 
-/* The handshake, or the wait for it, is over. */
-static void client_tls_leave_queue(struct client *client)
+void client_tls_leave_queue(struct client *client)
 {
-	if (list_is_empty(&client->tls->node))
+	if (!client->tls || list_is_empty(&client->tls->node))
 		return;
 	list_remove(&client->tls->node);
 	client->proxy->handshake_count--;
@@ -164,6 +163,11 @@ static void client_tls_pass_through(struct client *client)
 	}
 }
 
+static uint64_t client_tls_trust(const struct listener_tls *config)
+{
+	return config->settings.client_trust ? config->settings.client_trust->hash : 0;
+}
+
 static void client_tls_begin_handshake(struct client *client, const struct listener *listener)
 {
 	const struct tls_identity *identity_list[CERTIFICATE_KEYS];
@@ -187,6 +191,8 @@ static void client_tls_begin_handshake(struct client *client, const struct liste
 		return;
 	}
 	tls->forwards = config->forwards_client_certificate;
+	tls->client_auth = config->settings.client_auth;
+	tls->trust_hash = client_tls_trust(config);
 	if (config->handshake_timeout_ns)
 		client->deadline_ms = ns_to_ms(tls->begin_ns + config->handshake_timeout_ns);
 	client_set_state(client, CLIENT_HANDSHAKE);
@@ -288,7 +294,7 @@ static void client_tls_open(struct client *client)
 		counter_add(counters, COUNTER_TLS_RESUMED, 1);
 	tls->is_h2 = span_eq(tls_alpn(session), SPAN("h2"));
 	/* A reload took it meanwhile, or gave it away: the client may ask anew. */
-	if (!listener || !listener->tls || !span_eq(listener->key, tls->listener_key)) {
+	if (!listener || !client_tls_serves(client, listener)) {
 		client_close(client, END_CONFIG_REMOVED, false);
 		return;
 	}
@@ -332,5 +338,21 @@ void client_tls_on_timer(struct client *client)
 
 bool client_tls_serves(const struct client *client, const struct listener *listener)
 {
-	return !client_is_tls(client) || span_eq(client->tls->listener_key, listener->key);
+	const struct client_tls *tls = client->tls;
+	const struct listener_tls *config = listener->tls;
+
+	if (!client_is_tls(client))
+		return true;
+	if (!config || !span_eq(tls->listener_key, listener->key))
+		return false;
+	switch (config->settings.client_auth) {
+	case TLS_CLIENT_NOT_ASKED:
+	case TLS_CLIENT_UNVERIFIED:
+		return true;
+	case TLS_CLIENT_OPTIONAL:
+	case TLS_CLIENT_REQUIRED:
+		break;
+	}
+	return tls->client_auth == config->settings.client_auth &&
+	       tls->trust_hash == client_tls_trust(config);
 }

@@ -19,6 +19,8 @@ struct client_tls {
 	struct sni_parser *hello; /* owner; NULL: it is complete */
 	uint64_t begin_ns; /* loop time */
 	bool forwards; /* the backend is told of the client's certificate */
+	enum tls_client_auth client_auth; /* what the handshake demanded */
+	uint64_t trust_hash; /* of the authorities of clients; 0: none */
 	bool ends_tls; /* here; false: not decided, or passed through */
 	bool is_h2; /* agreed on */
 	char *texts; /* owner of the next two */
@@ -32,8 +34,13 @@ void client_tls_start(struct client *client);
 void client_tls_read_hello(struct client *client);
 void client_tls_go_on(struct client *client);
 void client_tls_on_timer(struct client *client);
+/* The handshake, or the wait for it, is over: also for a client that is closed. Idempotent. */
+void client_tls_leave_queue(struct client *client);
 void client_tls_free(struct client_tls *tls);
-/* Not over TLS, or the request's listener is that of the handshake. */
+/*
+ * Not over TLS, or the request's listener is that of the handshake, and demands no other certificate of
+ * clients than it did then.
+ */
 bool client_tls_serves(const struct client *client, const struct listener *listener);
 static inline bool client_is_tls(const struct client *client)
 {

@@ -472,6 +472,13 @@ bool conn_has_unread(const struct conn *conn)
 	return io_peek(conn_fd(conn)) > 0;
 }
 
+void conn_look_again(struct conn *conn)
+{
+	conn->can_read = true;
+	if (conn->tls)
+		conn->tls->can_read = true;
+}
+
 bool conn_is_silent(struct conn *conn)
 {
 	char byte;

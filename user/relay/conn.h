@@ -145,6 +145,8 @@ int conn_check(struct conn *conn);
 bool conn_has_fin(const struct conn *conn);
 /* Bytes wait behind those in conn->in, also where their event has not been seen yet; TLS: maybe its own. */
 bool conn_has_unread(const struct conn *conn);
+/* The next conn_recv() asks the socket, whose event may not have been seen yet. */
+void conn_look_again(struct conn *conn);
 /* Asks the kernel whether an idle connection is still silent and open: true when nothing is to be read. */
 bool conn_is_silent(struct conn *conn);
 /*

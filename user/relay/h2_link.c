@@ -104,7 +104,7 @@ static bool link_is_over(const struct h2_link *link)
  */
 static void link_hear_out(struct h2_link *link)
 {
-	link->conn->can_read = true;
+	conn_look_again(link->conn);
 	loop_again(link->conn->loop, &link->again);
 }
 

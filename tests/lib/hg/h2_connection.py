@@ -7,6 +7,7 @@ against DATA), and what breaks them is a Failure here.
 """
 import collections
 import select
+import ssl
 import struct
 import time
 
@@ -21,6 +22,10 @@ except ImportError:  # need() says so in the test
     hpack = None
 
 HISTORY = 25  # frames shown in a Failure
+
+
+# Of a socket, and of TLS over one.
+WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Silence(Failure):
@@ -105,7 +110,7 @@ class Connection:
                 try:
                     taken += self.raw.socket.send(view[taken:taken + (1 << 18)])
                     deadline = time.monotonic() + timeout * factor()
-                except BlockingIOError:
+                except WOULD_BLOCK:
                     pass
                 except (BrokenPipeError, ConnectionResetError):
                     self._drain()
@@ -180,7 +185,7 @@ class Connection:
         """What is there, into the buffer; False at the end."""
         try:
             piece = self.raw.socket.recv(1 << 18)
-        except BlockingIOError:
+        except WOULD_BLOCK:
             return True
         except ConnectionResetError:
             self.end = "rst"

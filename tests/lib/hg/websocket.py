@@ -25,7 +25,7 @@ class WebSocket:
     """Connects and completes the handshake. .raw is the connection below, .response the 101."""
 
     def __init__(self, target, path="/ws", headers=(), host=None, **raw_options):
-        self.raw = Raw(target, **raw_options)
+        self.raw = target if isinstance(target, Raw) else Raw(target, **raw_options)
         key = base64.b64encode(os.urandom(16))
         pairs = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Key", key.decode()),
                  ("Sec-WebSocket-Version", "13")] + pairs_of(headers)

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TLS clients that give up, or end in the middle of something: nothing of them stays behind."""
+import os
+import socket
+import time
+
+from hg import *
+from hg.pki import Authority
+from hg.tls import Tls
+
+CONFIG = """
+frontendPolicies:
+  http: {http1IdleTimeout: 1s}
+binds:
+- port: @port@
+  listeners:
+  - protocol: HTTPS
+    tls: {cert: @cert@, key: @key@}
+    routes:
+    - backends: [{host: @origin@}]
+"""
+
+
+def start(config=CONFIG, **more):
+    authority = Authority()
+    leaf = authority.issue("a.example")
+    gateway = Gateway(config, origin=Origin(), cert=leaf.cert, key=leaf.key, **more)
+    gateway.authority = authority
+    return gateway
+
+
+@test("clients that end before their handshake do not use up the room of those that come later", timeout=60)
+def given_up():
+    gateway = start(workers=1)
+    for _ in range(4200):  # LIMIT_TLS_HANDSHAKES and more
+        plain = socket.create_connection(("127.0.0.1", gateway.port))
+        plain.close()
+    for _ in range(3):
+        clients = [Tls(gateway.port, gateway.authority, "a.example") for _ in range(3)]
+        for client in clients:
+            eq(client.get("/get").status, 200, "status")
+
+
+@test("pieces of a record that come as the idle time ends do not keep a connection", timeout=60)
+def idle_pieces():
+    gateway = start(workers=1)
+    clients = []
+    for _ in range(3):
+        client = Tls(gateway.port, gateway.authority, "a.example")
+        eq(client.get("/get").status, 200, "status")
+        clients.append(client)
+        fd, ends = client.socket.fileno(), time.monotonic() + 1
+        time.sleep(0.95)
+        os.write(fd, b"\x17\x03\x03\x40\x00")
+        for _ in range(16000):
+            try:
+                os.write(fd, b"x")
+            except OSError:
+                break
+            if time.monotonic() > ends + 0.1:
+                break
+    time.sleep(1)
+    for client in clients:
+        client.expect_end(2)
