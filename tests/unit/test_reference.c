@@ -13,6 +13,7 @@
 #include "config/core/duration.h"
 #include "config/core/policy_value.h"
 #include "config/standalone/attach.h"
+#include "config/standalone/mcp.h"
 #include "config/standalone/policy.h"
 #include "config/standalone/route.h"
 #include "config/standalone/static.h"
@@ -55,6 +56,7 @@ static const struct reference references[] = {
 	  { { "http.", .kind = POLICY_BACKEND_HTTP },
 	    { "tcp.", .kind = POLICY_BACKEND_TCP },
 	    { "health.", .kind = POLICY_BACKEND_HEALTH } } },
+	{ "mcp", false, { { "", .schema = &mcp_schema } } },
 	{ "config", true, { { "", .schema = &static_schema } } },
 };
 
