@@ -6,6 +6,7 @@
 #include "admin/config_dump_static.h"
 #include "admin/config_dump_tls.h"
 #include "admin/json.h"
+#include "config/standalone/mcp.h"
 
 static void dump_strings(struct json_writer *w, const char *key, const struct span *list, uint32_t count)
 {
@@ -235,9 +236,19 @@ static void dump_mcp_server(struct json_writer *w, const struct mcp_server *serv
 	json_close(w);
 }
 
+/* In the word of its row. */
+static void dump_mcp_word(struct json_writer *w, const char *key, const struct mcp_servers *servers)
+{
+	for (size_t i = 0; i < mcp_servers_schema.row_count; i++) {
+		const struct schema_row *row = &mcp_servers_schema.rows[i];
+
+		if (strcmp(row->key, key) == 0)
+			json_string(w, key, schema_text(row, servers));
+	}
+}
+
 static void dump_mcp(struct json_writer *w, const struct backend *backend, uint64_t ttl_ns)
 {
-	static const char *const prefixes[] = { "conditional", "always", "never" };
 	const struct mcp_servers *servers = backend->mcp;
 
 	json_open_object(w, "mcp");
@@ -248,9 +259,9 @@ static void dump_mcp(struct json_writer *w, const struct backend *backend, uint6
 	for (uint32_t i = 0; i < servers->server_count; i++)
 		dump_mcp_server(w, &servers->server_list[i]);
 	json_close(w);
-	json_bool(w, "stateful", !servers->is_stateless);
-	json_str(w, "prefixMode", prefixes[servers->prefixes]);
-	json_str(w, "failureMode", servers->fail_open ? "failOpen" : "failClosed");
+	json_bool(w, "stateful", servers->states == MCP_STATES_KEPT);
+	dump_mcp_word(w, "prefixMode", servers);
+	dump_mcp_word(w, "failureMode", servers);
 	json_duration(w, "sessionIdleTtl", ttl_ns);
 	if (servers->only_localhost)
 		json_bool(w, "dnsRebindingProtection", true);

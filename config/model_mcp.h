@@ -21,6 +21,17 @@ enum mcp_prefixes {
 	MCP_PREFIXES_NEVER,
 };
 
+/* The same of statefulMode and failureMode. */
+enum mcp_states {
+	MCP_STATES_KEPT,
+	MCP_STATES_NONE, /* a session for each request */
+};
+
+enum mcp_failures {
+	MCP_FAILURES_CLOSED,
+	MCP_FAILURES_OPEN, /* a server that is lost is left out */
+};
+
 struct backend;
 struct backend_tls;
 
@@ -49,8 +60,8 @@ struct mcp_servers {
 	struct mcp_server *server_list;
 	uint32_t server_count;
 	const struct span *name_list; /* of the servers, in the same order */
-	bool is_stateless; /* a session for each request */
+	enum mcp_states states;
 	enum mcp_prefixes prefixes;
-	bool fail_open; /* a server that is lost is left out */
+	enum mcp_failures failures;
 	bool only_localhost; /* dnsRebindingProtection: Host and Origin */
 };

@@ -79,23 +79,35 @@ static bool decode_environment(struct decoder *d, const struct yaml_node *map, s
 	return is_good && !d->failed;
 }
 
+static const struct schema_row stdio_rows[] = {
+	{ "cmd", AS_REST(struct mcp_server), .value_doc = "string",
+	  .need = "write the program to start, as in cmd: npx",
+	  .doc = "a program, started for each client; looked up in the gateway's PATH" },
+	{ "args", AS_REST(struct mcp_server), .value_doc = "list of strings", .preset_doc = "none",
+	  .doc = "of the program" },
+	{ "env", AS_REST(struct mcp_server), .value_doc = "map of strings", .preset_doc = "none",
+	  .doc = "added to the gateway's environment; shown as `<redacted>` in the dump" },
+	{ "clearEnv", AS_BOOL(struct mcp_server, clear_environment),
+	  .doc = "only `env`, not the gateway's environment" },
+};
+static const struct schema stdio_schema = SCHEMA(stdio_rows, struct mcp_server);
+
 static bool decode_stdio(struct decoder *d, const struct yaml_node *node, struct mcp_server *server)
 {
-	static const struct decode_key keys[] = { KEY("cmd"), KEY("args"), KEY("env"), KEY("clearEnv") };
+	const struct yaml_node *command;
 	bool is_good;
 
-	if (!DECODE_MAP(d, node, keys))
+	if (!schema_decode(d, node, &stdio_schema, server))
 		return false;
-	is_good = decode_c_text(d, decode_need(d, node, "cmd", "write the program to start, as in cmd: npx"),
-				&server->command);
+	command = decode_get(node, "cmd");
+	is_good = command && decode_c_text(d, command, &server->command);
 	if (is_good && !server->command[0]) {
-		config_error(d->report, decode_get(node, "cmd"),
+		config_error(d->report, command,
 			     "cmd is empty; write the program to start, as in cmd: npx");
 		is_good = false;
 	}
 	is_good &= decode_arguments(d, decode_get(node, "args"), server);
 	is_good &= decode_environment(d, decode_get(node, "env"), server);
-	decode_bool(d, decode_get(node, "clearEnv"), &server->clear_environment);
 	return is_good;
 }
 
@@ -234,13 +246,26 @@ static bool decode_reference(struct standalone *s, const struct yaml_node *node,
 	return true;
 }
 
+static const struct schema_row remote_rows[] = {
+	{ "host", AS_REST(struct mcp_server),
+	  .value_doc = "`name:port`, `http://name:port/path`, or a name with `port` and `path`",
+	  .preset_doc = "one of these two",
+	  .doc = "streamable HTTP; `https`: with the authorities of the system" },
+	{ "backend", AS_REST(struct mcp_server), .value_doc = "name", .preset_doc = "one of these two",
+	  .doc = "of a top-level backend with a `host`" },
+	{ "port", AS_REST(struct mcp_server), .value_doc = "1..65535", .preset_doc = "in `host`",
+	  .doc = "of a `host` that is a name alone" },
+	{ "path", AS_REST(struct mcp_server), .value_doc = "path", .preset_doc = "`/mcp`, or in `host`",
+	  .doc = "of a `host` that is a name alone, or of a `backend`" },
+};
+static const struct schema remote_schema = SCHEMA(remote_rows, struct mcp_server);
+
 static bool decode_remote(struct standalone *s, const struct yaml_node *node, struct mcp_server *server)
 {
-	static const struct decode_key keys[] = { KEY("host"), KEY("port"), KEY("path"), KEY("backend") };
 	static const char *const choices[] = { "host", "backend" };
 	unsigned index;
 
-	if (!DECODE_MAP(s->decoder, node, keys) ||
+	if (!schema_decode(s->decoder, node, &remote_schema, server) ||
 	    !decode_choice(s->decoder, node, choices, ARRAY_LEN(choices), &index))
 		return false;
 	return index == 0 ? decode_host(s, node, server) : decode_reference(s, node, server);
@@ -265,10 +290,9 @@ static bool is_server_name(struct span name)
 static bool decode_server_name(struct decoder *d, const struct yaml_node *node, struct mcp_servers *servers,
 			       struct mcp_server *server)
 {
-	const struct yaml_node *name =
-		decode_need(d, node, "name", "write a name of its own for each target, as in name: files");
+	const struct yaml_node *name = decode_get(node, "name");
 
-	if (!decode_name(d, name, &server->name))
+	if (!name || !decode_name(d, name, &server->name))
 		return false;
 	if (!is_server_name(server->name)) {
 		config_error(d->report, name,
@@ -288,18 +312,21 @@ static bool decode_server_name(struct decoder *d, const struct yaml_node *node, 
 	return true;
 }
 
+static const struct schema_row server_rows[] = {
+	{ "name", AS_REST(struct mcp_server), .value_doc = "1 to 64 of a-z, 0-9, `-`, `.`",
+	  .need = "write a name of its own for each target, as in name: files", .doc = "each its own" },
+	{ "stdio", AS_REST(struct mcp_server), .child = &stdio_schema },
+	{ "mcp", AS_REST(struct mcp_server), .child = &remote_schema },
+	{ "sse", AS_REST(struct mcp_server), .value_doc = "as `mcp`",
+	  .doc = "HTTP+SSE of 2024-11-05; exactly one of `stdio`, `mcp` and `sse` is written" },
+	{ "openapi", .refusal = "is not supported yet; write stdio, mcp or sse" },
+	{ "policies", .refusal = "is not supported yet on an MCP target; write policies beside targets" },
+};
+static const struct schema server_schema = SCHEMA(server_rows, struct mcp_server);
+
 static bool decode_server(struct standalone *s, const struct yaml_node *node, struct span backend,
 			  struct mcp_servers *servers, struct mcp_server *server)
 {
-	static const struct decode_key keys[] = {
-		KEY("name"),
-		KEY("stdio"),
-		KEY("mcp"),
-		KEY("sse"),
-		KEY_REFUSED("openapi", "is not supported yet; write stdio, mcp or sse"),
-		KEY_REFUSED("policies",
-			    "is not supported yet on an MCP target; write policies beside targets"),
-	};
 	static const char *const choices[] = { "stdio", "mcp", "sse" };
 	static const enum mcp_transport transports[] = { MCP_STDIO, MCP_HTTP, MCP_SSE };
 	struct decoder *d = s->decoder;
@@ -307,7 +334,7 @@ static bool decode_server(struct standalone *s, const struct yaml_node *node, st
 	unsigned index;
 	bool is_good;
 
-	if (!DECODE_MAP(d, node, keys))
+	if (!schema_decode(d, node, &server_schema, server))
 		return false;
 	is_good = decode_server_name(d, node, servers, server);
 	if (decode_get(node, "openapi"))
@@ -354,33 +381,33 @@ static bool decode_servers(struct standalone *s, const struct yaml_node *list, s
 
 /* -------------------------------------------------------------------------------- the backend */
 
-#define MCP_KEYS                                                                                             \
-	KEY("targets"), KEY("statefulMode"), KEY("prefixMode"), KEY("failureMode"),                          \
-		KEY("dnsRebindingProtection")
+/* Of an object whose servers are `at`: at the top level there are more keys. */
+#define MCP_ROWS(object, at)                                                                                 \
+	{ "targets", AS_REST(object), .child = &server_schema, .value_doc = "list of 1..32",                 \
+	  .need = "write targets: [{name: ..., stdio: {cmd: ...}}]", .doc = "the servers" },                 \
+	{ "statefulMode", AS_WORD(object, at states), WORDS("stateful", "stateless"),                        \
+	  .doc = "`stateless`: a session for each request" },                                                \
+	{ "prefixMode", AS_WORD(object, at prefixes), WORDS("conditional", "always", "never"),               \
+	  .doc = "the names of tools and prompts begin with that of their target and `_`: with several "     \
+		 "targets, always, never" },                                                                 \
+	{ "failureMode", AS_WORD(object, at failures), WORDS("failClosed", "failOpen"),                      \
+	  .doc = "a target that is lost ends the session, or is left out" },                                 \
+	{ "dnsRebindingProtection", AS_BOOL(object, at only_localhost),                                      \
+	  .doc = "Host and Origin have to be of this host: else 403" }
 
-static bool decode_mcp(struct standalone *s, const struct yaml_node *node, struct backend *backend)
+static const struct schema_row servers_rows[] = { MCP_ROWS(struct mcp_servers, ) };
+const struct schema mcp_servers_schema = SCHEMA(servers_rows, struct mcp_servers);
+_Static_assert(LIMIT_MCP_TARGETS == 32, "as the row of targets says");
+
+/* What its rows have decoded, and the rest. */
+static bool make_mcp(struct standalone *s, const struct yaml_node *node, struct mcp_servers *servers,
+		     struct backend *backend)
 {
-	static const char *const states[] = { "stateful", "stateless" };
-	static const char *const prefixes[] = { "conditional", "always", "never" };
-	static const char *const failures[] = { "failClosed", "failOpen" };
 	struct decoder *d = s->decoder;
-	struct mcp_servers *servers = decode_take(d, 1, sizeof(*servers));
 	struct endpoint *endpoint = decode_take(d, 1, sizeof(*endpoint));
-	unsigned state = 0, prefix = 0, failure = 0;
+	const struct yaml_node *targets = decode_get(node, "targets");
 
-	if (!servers || !endpoint)
-		return false;
-	DECODE_WORD(d, decode_get(node, "statefulMode"), states, &state);
-	DECODE_WORD(d, decode_get(node, "prefixMode"), prefixes, &prefix);
-	DECODE_WORD(d, decode_get(node, "failureMode"), failures, &failure);
-	decode_bool(d, decode_get(node, "dnsRebindingProtection"), &servers->only_localhost);
-	servers->is_stateless = state == 1;
-	servers->prefixes = prefix;
-	servers->fail_open = failure == 1;
-	if (!decode_servers(s,
-			    decode_need(d, node, "targets",
-					"write targets: [{name: ..., stdio: {cmd: ...}}]"),
-			    backend->name, servers))
+	if (!endpoint || !targets || !decode_servers(s, targets, backend->name, servers))
 		return false;
 	*endpoint = (struct endpoint){ .text = backend->name, .is_inner = true };
 	backend->kind = BACKEND_MCP;
@@ -393,9 +420,9 @@ static bool decode_mcp(struct standalone *s, const struct yaml_node *node, struc
 
 bool standalone_mcp_backend(struct standalone *s, const struct yaml_node *node, struct backend *backend)
 {
-	static const struct decode_key keys[] = { MCP_KEYS };
+	struct mcp_servers *servers = schema_decode_new(s->decoder, node, &mcp_servers_schema);
 
-	return DECODE_MAP(s->decoder, node, keys) && decode_mcp(s, node, backend);
+	return servers && make_mcp(s, node, servers, backend);
 }
 
 /* -------------------------------------------------------------------------------- a port of its own */
@@ -474,30 +501,42 @@ static void make_bind(struct standalone *s, const struct yaml_node *node, uint16
 	make_route(s, node, listener, backend);
 }
 
+struct mcp_port {
+	struct mcp_servers servers;
+	uint16_t port;
+};
+
+static const struct schema_row port_rows[] = {
+	MCP_ROWS(struct mcp_port, servers.),
+	{ "port", AS_U16(struct mcp_port, port), RANGE(1, 65535), .preset = MCP_PORT,
+	  .doc = "at the top level only" },
+	{ "policies", AS_REST(struct mcp_port), .value_doc = "map", .preset_doc = "none",
+	  .doc = "at the top level: [those of a "
+		 "route](#policies-of-a-route-routespolicies-policiespolicy)" },
+	{ "gateways", .refusal = "is not supported yet; write port: 3000" },
+};
+const struct schema mcp_schema = SCHEMA(port_rows, struct mcp_port);
+
 void standalone_mcp(struct standalone *s, const struct yaml_node *node)
 {
-	static const struct decode_key keys[] = {
-		MCP_KEYS,
-		KEY("port"),
-		KEY("policies"),
-		KEY_REFUSED("gateways", "is not supported yet; write port: 3000"),
-	};
 	struct decoder *d = s->decoder;
+	struct mcp_port *mcp;
 	struct backend *backend;
-	uint16_t port = MCP_PORT;
 
-	if (!node || !DECODE_MAP(d, node, keys))
+	if (!node)
 		return;
-	decode_port(d, decode_get(node, "port"), &port);
-	if (standalone_take_port(s, port))
+	mcp = schema_decode_new(d, node, &mcp_schema);
+	if (!mcp)
+		return;
+	if (standalone_take_port(s, mcp->port))
 		config_error(d->report, node,
-			     "port %u is used by binds and by mcp; give mcp another, as in port: %u", port,
-			     port + 1);
+			     "port %u is used by binds and by mcp; give mcp another, as in port: %u",
+			     mcp->port, mcp->port + 1);
 	backend = build_backend(s->builder);
 	if (!backend)
 		return;
 	backend->name = SPAN("mcp");
 	backend->is_listed = true;
-	if (decode_mcp(s, node, backend))
-		make_bind(s, node, port, backend);
+	if (make_mcp(s, node, &mcp->servers, backend))
+		make_bind(s, node, mcp->port, backend);
 }

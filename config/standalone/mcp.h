@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "config/core/schema.h"
 #include "config/standalone/standalone.h"
 
 /*
@@ -13,3 +14,6 @@ bool standalone_mcp_backend(struct standalone *s, const struct yaml_node *node, 
  * is called "mcp", the route "mcp:default" and the backend "mcp", as the dump shows them.
  */
 void standalone_mcp(struct standalone *s, const struct yaml_node *node);
+
+/* The keys of an MCP backend, and those of `mcp` at the top level. */
+extern const struct schema mcp_servers_schema, mcp_schema;

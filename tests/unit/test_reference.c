@@ -14,6 +14,7 @@
 #include "config/core/policy_value.h"
 #include "config/core/tls_value.h"
 #include "config/standalone/attach.h"
+#include "config/standalone/mcp.h"
 #include "config/standalone/policy.h"
 #include "config/standalone/route.h"
 #include "config/standalone/static.h"
@@ -59,6 +60,7 @@ static const struct reference references[] = {
 	    { "tcp.", .kind = POLICY_BACKEND_TCP },
 	    { "backendTLS.", .kind = POLICY_BACKEND_TLS },
 	    { "health.", .kind = POLICY_BACKEND_HEALTH } } },
+	{ "mcp", false, { { "", .schema = &mcp_schema } } },
 	{ "config", true, { { "", .schema = &static_schema } } },
 };
 

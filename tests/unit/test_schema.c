@@ -4,6 +4,7 @@
 
 #include "config/core/policy_value.h"
 #include "config/core/yaml.h"
+#include "config/standalone/mcp.h"
 #include "config/standalone/attach.h"
 #include "config/standalone/policy.h"
 #include "config/standalone/route.h"
@@ -416,6 +417,7 @@ TEST(rows_are_about_the_type_of_their_object)
 			assert_rows(schema, size_bytes[kind]);
 	}
 	assert_rows(&mirror_schema, sizeof(struct mirror_policy));
+	assert_rows(&mcp_servers_schema, sizeof(struct mcp_servers));
 	assert_rows(&bind_schema, sizeof(struct bind));
 	assert_rows(&listener_schema, sizeof(struct listener));
 	assert_rows(&route_schema, sizeof(struct route));

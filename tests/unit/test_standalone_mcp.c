@@ -60,7 +60,7 @@ TEST(a_port_of_its_own_is_a_bind_with_one_route_to_one_inner_endpoint)
 	assert_string_equal(servers->server_list[0].environment_list[1], "B=x=y");
 	assert_null(servers->server_list[0].environment_list[2]);
 	assert_true(servers->server_list[0].clear_environment);
-	assert_false(servers->is_stateless || servers->fail_open || servers->only_localhost);
+	assert_false(servers->states || servers->failures || servers->only_localhost);
 	assert_int_equal(servers->prefixes, MCP_PREFIXES_CONDITIONAL);
 	assert_int_equal(c.snapshot->config.mcp_session_ttl_ns, 1800000000000);
 	config_case_done(&c);
@@ -113,7 +113,7 @@ TEST(routes_and_named_backends_have_mcp_too)
 			     " {backends: [{mcp: {" TARGET "}}]}]}]}]\n");
 	config_case_accepted(&c);
 	servers = c.snapshot->bind_list[0].listener_list[0].route_list[0].backend_list[0].backend->mcp;
-	assert_true(servers->is_stateless && servers->fail_open && servers->only_localhost);
+	assert_true(servers->states && servers->failures && servers->only_localhost);
 	assert_int_equal(servers->prefixes, MCP_PREFIXES_ALWAYS);
 	assert_int_equal(c.snapshot->config.mcp_session_ttl_ns, 5000000000);
 	assert_int_equal(c.snapshot->backend_count, 2);

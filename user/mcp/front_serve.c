@@ -103,7 +103,7 @@ static bool is_stateless(const struct mcp_front *front)
 {
 	const struct mcp_servers *servers = servers_of(front);
 
-	return servers && servers->is_stateless;
+	return servers && servers->states == MCP_STATES_NONE;
 }
 
 /* The one that the request names. */

@@ -213,7 +213,7 @@ static bool server_is_same(const struct mcp_server *a, const struct mcp_server *
 
 static bool servers_are_same(const struct mcp_servers *a, const struct mcp_servers *b)
 {
-	if (a->server_count != b->server_count || a->prefixes != b->prefixes || a->fail_open != b->fail_open)
+	if (a->server_count != b->server_count || a->prefixes != b->prefixes || a->failures != b->failures)
 		return false;
 	for (uint32_t i = 0; i < a->server_count; i++) {
 		if (!server_is_same(&a->server_list[i], &b->server_list[i]))

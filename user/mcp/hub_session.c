@@ -339,7 +339,7 @@ static struct mcp_session *make_mux(struct hub_session *session, enum mcp_versio
 		.names = { .targets = servers->name_list,
 			   .count = servers->server_count,
 			   .mode = (enum mcp_prefix_mode)servers->prefixes },
-		.fail_open = servers->fail_open,
+		.fail_open = servers->failures == MCP_FAILURES_OPEN,
 		.checker = session->hub->checker,
 		.link = &link_ops,
 		.watch = &watch,
