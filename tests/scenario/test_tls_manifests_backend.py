@@ -2,6 +2,7 @@
 """BackendTLSPolicy and its relatives, as the conformance cases of Gateway API have them."""
 import tlsmanifests as k
 from hg import *
+from hg.h2 import fetch2
 from hg.pki import Authority
 from hg.tls import Tls, TlsFront, client_context
 from tlsbackends import Service, server_context
@@ -184,3 +185,25 @@ def agentgateway():
     message = told(gateway)
     eq((message["name"], message["alpn"], message["client"]["commonName"]), (HOST, "h2", "me.test"), "words")
     eq(told(gateway, "/loose")["client"]["commonName"], "me.test", "insecureSkipVerify: All")
+
+
+@test("BackendTLSPolicy: calls of a GRPCRoute go out as HTTP/2 over TLS, and mirrored copies over TLS, too")
+def calls_and_mirrors():
+    pki = Authority()
+    calls = Service(server_context(pki.issue(HOST), ["h2"]))
+    copies = Service(server_context(pki.issue(HOST), ["http/1.1"]))
+    origin = Origin()
+    mirrored = k.route("copied", ("/get", "svc"), hostnames=["copied.test"])
+    mirrored["spec"]["rules"][0]["filters"] = [{"type": "RequestMirror", "requestMirror": {
+        "backendRef": {"name": "copies", "port": 80}}}]
+    gateway = started(
+        k.route("calls", "calls", kind="GRPCRoute", hostnames=["calls.test"]), mirrored,
+        *k.service("calls", calls), *k.service("copies", copies), *k.service("svc", origin),
+        k.backend_tls("calls", "calls", HOST), k.backend_tls("copies", "copies", HOST),
+        k.config_map("ca", pki))
+    extra = [("content-type", "application/grpc"), ("te", "trailers")]
+    answer = fetch2(gateway.port, "/a.B/C", "POST", extra, b"\0\0\0\0\0", authority="calls.test")
+    eq((answer.status, answer.json()["alpn"], answer.json()["name"]), (200, "h2", HOST), "the call")
+    eq(gateway.fetch("/get", host="copied.test").status, 200, "status")
+    wait_until(lambda: len(copies.seen) == 1, 5, "the copy")
+    eq(copies.seen[0].name, HOST, "SNI of the copy")
