@@ -148,15 +148,16 @@ class Batch:
     def judge_drops(self, lane, before, now):
         """Many are a lane that shrinks windows. Plain TCP sends beyond one, too, about once in two thousand
         of these conversations: when tiny pieces fill a small buffer before a window is taken back. One into a
-        window of none was seen once in lane sockmap on a starved CPU (SEED=292309774); it cost no time. What
-        costs time is compare()'s to find."""
+        window of none was seen once in lane sockmap on a starved CPU (SEED=292309774); it cost no time. On a
+        machine that does much else one run in ten has such a batch, in lane off, too: two of a lane in a run
+        say nothing, three do. What costs time is compare()'s to find."""
         if now == before:
             return
         text = "\n".join((f"{lane}, {self.where_shown}: TCP dropped segments: {before} before, now {now}",
                           *self.suspects[lane]))
         self.counts[f"drops {lane}"] += 1
         check(now["TCPZeroWindowDrop"] <= before["TCPZeroWindowDrop"] + 1 and
-              self.counts[f"drops {lane}"] <= 1 + self.counts[lane] // 1000, text)
+              self.counts[f"drops {lane}"] <= 2 + self.counts[lane] // 1000, text)
         note(text)
 
 
