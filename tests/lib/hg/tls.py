@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Both ends of TLS as tests play them: a client like Raw, and a backend that says what it was asked."""
+import select
 import socket
 import ssl
 import threading
@@ -147,21 +148,28 @@ class TlsFront(TlsBackend):
         self.handshakes.append({"alpn": client.selected_alpn_protocol(), "resumed": client.session_reused,
                                 "version": client.version(), "certificate": client.getpeercert()})
         upstream = socket.create_connection(("127.0.0.1", self.behind.port))
-        done = threading.Thread(target=self._copy, args=(upstream, client), daemon=True)
-        done.start()
-        self._copy(client, upstream)
+        with client, upstream:
+            self._copy_both(client, upstream)
 
     @staticmethod
-    def _copy(source, target):
+    def _copy_both(client, upstream):
+        """In one thread: an SSLSocket is not for two at a time."""
+        partner, waiting = {client: upstream, upstream: client}, {client, upstream}
         try:
-            while data := source.recv(1 << 16):
-                target.sendall(data)
-        except OSError:
-            pass
-        try:
-            if isinstance(target, ssl.SSLSocket):
-                target = target.unwrap()
-            target.shutdown(socket.SHUT_WR)
+            while waiting:
+                has_more = client in waiting and client.pending()
+                ready = [client] if has_more else select.select(list(waiting), [], [])[0]
+                for source in ready:
+                    data = source.recv(1 << 16)
+                    if data:
+                        partner[source].sendall(data)
+                        continue
+                    waiting.discard(source)
+                    if source is client:
+                        upstream.shutdown(socket.SHUT_WR)
+                    else:
+                        client.unwrap().shutdown(socket.SHUT_WR)
+                        return
         except (OSError, ValueError):
             pass
 
