@@ -71,7 +71,7 @@ GENERATED  := $(GEN)/version.h $(SKELETONS)
 
 # Goals that compile something: only for these are tools, libraries and dependency files looked at, so that
 # `make help`, `make clean`, `make run` and `make check` work on a bare machine.
-NO_BUILD_GOALS := help clean deps run check quick lint scenario unit bpf fuzz soak mcp-interop h2spec bench
+NO_BUILD_GOALS := help clean deps run check quick lint scenario unit bpf fuzz soak mcp-interop h2spec testssl bench
 BUILDING := $(if $(filter-out $(NO_BUILD_GOALS),$(or $(MAKECMDGOALS),all)),yes)
 
 # ---- flags ---------------------------------------------------------------------------------------------
@@ -301,7 +301,7 @@ endif
 
 RUNNER = $(PYTHON) tests/run.py --profile $(PROFILE) --cc '$(CC)' $(if $(T),--only '$(T)')
 
-.PHONY: deps run check quick lint unit bpf scenario fuzz soak mcp-interop h2spec bench install clean help FORCE
+.PHONY: deps run check quick lint unit bpf scenario fuzz soak mcp-interop h2spec testssl bench install clean help FORCE
 deps: ## install what is missing to build, check and bench (needs root and apt)
 	@scripts/deps.sh build check bench
 
@@ -352,6 +352,10 @@ h2spec: ## the conformance suite of others for HTTP/2 (go install github.com/sum
 		echo 'h2spec is not in PATH, so nothing was tested: go install' \
 			'github.com/summerwind/h2spec/cmd/h2spec@latest'; exit 1; }
 	@$(PYTHON) tests/run.py --profile $(PROFILE) --cc '$(CC)' --only h2spec interop
+
+testssl: ## testssl.sh against a gateway; fails on a finding of medium severity or higher (scripts/deps.sh testssl)
+	@+$(MAKE) --no-print-directory PROFILE=release all
+	@$(PYTHON) scripts/testssl.py
 
 bench: ## tables of this machine: headgate and its peers, HTTP/1, HTTP/2, tunnels (ARGS=... goes to scripts/bench/run.py)
 	@scripts/deps.sh build check bench

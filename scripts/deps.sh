@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian packages that are missing: scripts/deps.sh [build] [check] [bench] [interop]
+# Installs the Debian packages that are missing: scripts/deps.sh [build] [check] [bench] [interop] [testssl]
 # Without arguments: build check.
 # One dpkg-query when nothing is missing. Not root: prints the command to run and fails.
 set -eu
@@ -16,14 +16,16 @@ check="python3 python3-pycurl python3-h2 python3-hpack python3-grpcio python3-cr
 bench="haproxy nginx libnginx-mod-stream wrk nghttp2-client nghttp2-proxy"
 # Only for `make mcp-interop`; where npm is older than what its packages need, it brings a newer node itself.
 interop="nodejs npm"
+# Only for `make testssl`.
+testssl="testssl.sh openssl"
 
 groups="${*:-build check}"
 wanted=
 for group in $groups; do
 	case $group in
-	build | check | bench | interop) wanted="$wanted ${!group}" ;;
+	build | check | bench | interop | testssl) wanted="$wanted ${!group}" ;;
 	*)
-		echo "deps.sh: unknown group '$group': say build, check, bench or interop" >&2
+		echo "deps.sh: unknown group '$group': say build, check, bench, interop or testssl" >&2
 		exit 2
 		;;
 	esac

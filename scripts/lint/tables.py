@@ -71,7 +71,7 @@ HOMES = {
     "re2/*": ["policy/regex_engine.cc"],
     "openssl/*": ["user/tls/*.c", "user/tls/*.h", "tests/unit/tls_pki.h",
                   "tests/unit/test_tls_hostile.c", "tests/unit/test_tls_memory.c",
-                  "tests/fuzz/fuzz_tls.c"],
+                  "tests/fuzz/fuzz_tls.c", "scripts/bench/tls_load.c"],
     "simdjson.h": ["user/mcp/json_check.cc"],
     "cmocka.h": ["tests/unit/*", "tests/bpf/*", "tests/lib/*"],
 }

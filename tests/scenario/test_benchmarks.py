@@ -13,6 +13,8 @@ SECTIONS = {
     "h2.py": ("h2load", ["--rounds", "1", "--requests", "200", "--only", "1KiB/1"], "2KiB/1"),
     "splice.py": ("gcc", ["--rounds", "1", "--seconds", "0.2", "--pairs", "0", "--only", "ping64"], "pong64"),
     "attacks.py": ("haproxy", ["--seconds", "0.3", "--only", "spellings,quiet,data1"], "quit"),
+    "tls.py": ("h2load", ["--rounds", "1", "--seconds", "0.3", "--requests", "200", "--clients", "20",
+                          "--only", "full-ec-1.3,resumed-rsa-1.2,h1-1KiB,idle"], "full-dsa-1.3"),
     "memory.py": (sys.executable, ["--only", "idle", "--pause", "0"], "busy"),
 }
 
