@@ -194,7 +194,7 @@ def last_event_id():
 @test("mcp: an event stream that is quiet stays open, and is not woken for it", timeout=40, waits=True)
 def quiet_stream():
     gateway, _ = play()
-    client = Mcp(gateway, version="2025-06-18")
+    client = Mcp(gateway)
     stream = client.listen()
     stream.connection.expect_silence(8)
     client.call("log", {"general": True, "data": "still here"})

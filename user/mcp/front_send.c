@@ -152,20 +152,6 @@ void front_answer(struct mcp_front *front, unsigned int status, struct span type
 		front_send_head(front, &head, &framing, pieces, count);
 }
 
-/* It has an id and no data, so whoever loses the stream before the first message can ask for that, too. */
-static void send_prime(struct mcp_front *front)
-{
-	char text[MCP_EVENT_ID_BYTES];
-	struct iovec none = { 0 };
-	struct span id;
-
-	if (!front->sink.prime)
-		return;
-	id = span_of(text, mcp_event_id_write(text, front->sink.prime));
-	if (front_send_event(front, SPAN(""), id, &none, 0))
-		front->sink.is_resumable = true;
-}
-
 void front_begin_events(struct mcp_front *front)
 {
 	struct body_framing framing = { .kind = BODY_CHUNKED };
@@ -194,7 +180,6 @@ void front_begin_events(struct mcp_front *front)
 	/* A stream may be quiet for hours. */
 	front->method = front->name = (struct span){ 0 };
 	arena_done(&front->arena);
-	send_prime(front);
 }
 
 /* ------------------------------------------------------------------------------------ the sink */
@@ -271,8 +256,6 @@ static void on_done(struct mcp_sink *sink)
 	if (front->is_holding)
 		hub_session_hold(front->session, false);
 	front->is_holding = false;
-	/* Nobody has to come back for a stream without messages. */
-	sink->prime = 0;
 	if (front->state == FRONT_WAIT)
 		front_begin_events(front);
 	if (front->state == FRONT_EVENTS) {

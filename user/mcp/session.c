@@ -108,25 +108,6 @@ static void replay(struct mcp_session *s, struct mcp_sink *sink, uint64_t last)
 	}
 }
 
-uint64_t mcp_session_prime(const struct mcp_session *s, const struct mcp_sink *sink, uint64_t last)
-{
-	uint64_t before = s->events;
-
-	if (s->setup.kind != MCP_SESSION_STATEFUL || sink->is_only || s->version < MCP_2025_11_25)
-		return 0;
-	if (last)
-		return last;
-	/* What waits comes behind it. */
-	list_each(node, next, &s->backlog.list) {
-		struct mcp_kept *kept = list_entry(node, struct mcp_kept, node);
-		uint64_t number = kept->event & UINT32_MAX;
-
-		if (kept->event >> 32 == sink->stream && !kept->was_sent && number <= before)
-			before = number - 1;
-	}
-	return (uint64_t)sink->stream << 32 | before;
-}
-
 /* The requests of a broken stream go on with this one. */
 static void adopt_orphans(struct mcp_session *s, struct mcp_sink *sink)
 {
@@ -172,7 +153,6 @@ struct mcp_verdict mcp_session_on_stream(struct mcp_session *s, struct mcp_sink 
 	list_add_tail(&s->sinks, &sink->node);
 	if (is_own)
 		s->stream = sink;
-	sink->prime = mcp_session_prime(s, sink, stream == sink->stream ? last_event : 0);
 	replay(s, sink, stream == sink->stream ? last_event : 0);
 	if (!is_own)
 		adopt_orphans(s, sink);

@@ -58,11 +58,6 @@ struct mcp_sink {
 	/* The front's: of a client of 2024-11-05, which has one stream for everything it asks. */
 	bool is_only;
 	bool is_resumable; /* the front's: set once it has written an event with an id */
-	/*
-	 * The session's: number of the event without data that begins an event stream, from 2025-11-25 on, so
-	 * that a client can come back that has seen no other; 0: none.
-	 */
-	uint64_t prime;
 	bool is_broken; /* the session's: send() said no */
 	struct list node; /* of the session */
 };

@@ -148,11 +148,6 @@ void mcp_session_over(struct mcp_session *s, enum mcp_fault fault, struct span d
 /* What the functions above have left for the end of a turn. */
 void mcp_session_settle(struct mcp_session *s, uint64_t now_ms);
 
-/* ---- streams: session.c ---- */
-
-/* For mcp_sink.prime of one that was just attached; `last`: what its client has seen of the stream, or 0. */
-uint64_t mcp_session_prime(const struct mcp_session *s, const struct mcp_sink *sink, uint64_t last);
-
 /* ---- requests of the client: session_post.c, session_route.c ---- */
 
 /*

@@ -221,7 +221,6 @@ static void sink_attach(struct mcp_session *s, struct mcp_sink *sink, uint32_t r
 	sink->session = s;
 	sink->open = requests;
 	sink->stream = ++s->streams;
-	sink->prime = mcp_session_prime(s, sink, 0);
 	sink->is_broken = false;
 	list_add_tail(&s->sinks, &sink->node);
 }
