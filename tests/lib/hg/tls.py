@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Both ends of TLS as tests play them: a client like Raw, and a backend that says what it was asked."""
 import select
+import select
 import socket
 import ssl
 import threading
@@ -121,6 +122,42 @@ class TlsBackend(Backend):
         return plain
 
 
+class Shared:
+    """An SSLSocket for two threads: OpenSSL's objects bear one at a time, so nobody waits inside of it."""
+
+    def __init__(self, tls):
+        self.tls, self.lock = tls, threading.Lock()
+        tls.setblocking(False)
+
+    def _call(self, function, *arguments):
+        while True:
+            try:
+                with self.lock:
+                    return function(*arguments)
+            except ssl.SSLWantReadError:
+                select.select([self.tls], [], [], 1)
+            except ssl.SSLWantWriteError:
+                select.select([], [self.tls], [], 1)
+
+    def recv(self, most):
+        return self._call(self.tls.recv, most)
+
+    def sendall(self, data):
+        view = memoryview(data)
+        while view:
+            view = view[self._call(self.tls.send, view):]
+
+    def shutdown(self, how):
+        """close_notify; the other side's may come later."""
+        try:
+            with self.lock:
+                self.tls.unwrap()
+        except ssl.SSLWantReadError:
+            pass
+        with self.lock:
+            socket.socket.shutdown(self.tls, how)
+
+
 class TlsFront(TlsBackend):
     """TLS in front of a plain backend: TlsFront(identity, origin). .handshakes: what each connection was."""
 
@@ -148,28 +185,19 @@ class TlsFront(TlsBackend):
         self.handshakes.append({"alpn": client.selected_alpn_protocol(), "resumed": client.session_reused,
                                 "version": client.version(), "certificate": client.getpeercert()})
         upstream = socket.create_connection(("127.0.0.1", self.behind.port))
-        with client, upstream:
-            self._copy_both(client, upstream)
+        shared = Shared(client)
+        threading.Thread(target=self._copy, args=(upstream, shared), daemon=True).start()
+        self._copy(shared, upstream)
 
     @staticmethod
-    def _copy_both(client, upstream):
-        """In one thread: an SSLSocket is not for two at a time."""
-        partner, waiting = {client: upstream, upstream: client}, {client, upstream}
+    def _copy(source, target):
         try:
-            while waiting:
-                has_more = client in waiting and client.pending()
-                ready = [client] if has_more else select.select(list(waiting), [], [])[0]
-                for source in ready:
-                    data = source.recv(1 << 16)
-                    if data:
-                        partner[source].sendall(data)
-                        continue
-                    waiting.discard(source)
-                    if source is client:
-                        upstream.shutdown(socket.SHUT_WR)
-                    else:
-                        client.unwrap().shutdown(socket.SHUT_WR)
-                        return
+            while data := source.recv(1 << 16):
+                target.sendall(data)
+        except OSError:
+            pass
+        try:
+            target.shutdown(socket.SHUT_WR)
         except (OSError, ValueError):
             pass
 
