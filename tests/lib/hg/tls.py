@@ -14,9 +14,15 @@ from hg.raw import Raw
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
+def tell_cuts(context):
+    """Python takes an end without close_notify for one with it, where it is not told otherwise."""
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+    return context
+
+
 def client_context(authority=None, identity=None, alpn=(), version=None, ciphers=None):
     """authority: who is believed; without one everybody is. identity: the certificate to show."""
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made = tell_cuts(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     if authority:
         made.load_verify_locations(authority.cert)
     else:
@@ -62,7 +68,9 @@ class Tls(Raw):
         try:
             self.socket.settimeout(self.timeout)
             data = self.socket.recv(most)
-        except ssl.SSLEOFError:
+        except ssl.SSLError as error:
+            if not isinstance(error, ssl.SSLEOFError) and error.reason != "UNEXPECTED_EOF_WHILE_READING":
+                raise
             self.is_cut = True
             data = b""
         except ConnectionResetError:
@@ -101,7 +109,7 @@ class TlsBackend(Backend):
 
     def __init__(self, identity, authority=None, alpn=(), version=None, **options):
         super().__init__(**options)
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context = tell_cuts(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
         self.context.load_cert_chain(identity.cert, identity.key)
         self.names = []  # server names that were asked for
         self.context.sni_callback = lambda _, name, __: self.names.append(name)
