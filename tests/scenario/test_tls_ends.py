@@ -3,10 +3,11 @@
 import os
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from hg import *
 from hg.pki import Authority
-from hg.tls import Tls
+from hg.tls import Tls, TlsBackend
 
 CONFIG = """
 frontendPolicies:
@@ -62,3 +63,45 @@ def idle_pieces():
     time.sleep(1)
     for client in clients:
         client.expect_end(2)
+
+
+TUNNEL = """
+binds:
+- port: @port@
+  listeners:
+  - protocol: TLS
+    tls: {cert: @cert@, key: @key@}
+    tcpRoutes:
+    - policies: {backendTLS: {root: @root@, hostname: a.example}}
+      backends: [{host: @back@}]
+"""
+
+
+@test("a stream of a TCP route that is cut on one side is not ended with close_notify on the other")
+def cut_tunnel():
+    authority = Authority()
+    leaf = authority.issue("a.example")
+    backend = TlsBackend(leaf)
+    gateway = Gateway(TUNNEL, back=backend, cert=leaf.cert, key=leaf.key, root=authority.cert)
+    for is_cut in (True, False):
+        for is_client in (True, False):
+            with ThreadPoolExecutor() as pool:
+                accepted = pool.submit(backend.accept)
+                client = Tls(gateway.port, authority, "a.example").send("hello")
+                upstream = accepted.result()
+            eq(upstream.read(5), b"hello", "bytes")
+            one, other = (client, upstream) if is_client else (upstream, client)
+            one.send("the last")
+            if is_cut:
+                socket.socket.shutdown(one.socket, socket.SHUT_WR)
+            else:
+                one.socket.settimeout(0)
+                try:
+                    one.socket.unwrap()
+                except OSError:  # the other's close_notify is not waited for
+                    pass
+                socket.socket.shutdown(one.socket, socket.SHUT_WR)
+            eq(other.read_eof(), b"the last", "what was sent before")
+            eq(other.is_cut, is_cut, f"cut, seen behind a {'client' if is_client else 'backend'}")
+            one.close()
+            other.close()

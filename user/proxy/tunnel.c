@@ -106,7 +106,11 @@ static bool tunnel_forward_fin(struct relay *relay, const struct relay *other)
 	if (relay->state != RELAY_DONE || !relay->sink || relay->sink->is_write_shut ||
 	    other->state == RELAY_FAILED)
 		return false;
-	conn_shutdown(relay->sink);
+	/* A cut is not to look like an end (RFC 8446 6.1): TLS behind us can tell, too. */
+	if (relay->source && relay->source->is_truncated)
+		conn_shutdown_cut(relay->sink);
+	else
+		conn_shutdown(relay->sink);
 	return true;
 }
 

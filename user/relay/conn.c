@@ -426,20 +426,31 @@ int conn_send(struct conn *conn, const struct iovec *pieces, int count, size_t m
 	return 0;
 }
 
-void conn_shutdown(struct conn *conn)
+static void conn_end_output(struct conn *conn, bool is_cut)
 {
 	CHECK(!conn_has_output(conn));
 	if (conn->is_write_shut || !conn_is_open(conn))
 		return;
 	conn->is_write_shut = true;
 	if (conn->tls) {
-		conn_tls_end(conn);
+		if (!is_cut)
+			conn_tls_end(conn);
 		conn->tls->owes_fin = true;
 		(void)conn_flush(conn);
 		return;
 	}
 	/* ENOTCONN after a reset: the reading side reports it. */
 	shutdown(conn_fd(conn), SHUT_WR);
+}
+
+void conn_shutdown(struct conn *conn)
+{
+	conn_end_output(conn, false);
+}
+
+void conn_shutdown_cut(struct conn *conn)
+{
+	conn_end_output(conn, true);
 }
 
 int conn_check(struct conn *conn)

@@ -136,6 +136,8 @@ static inline bool conn_is_blocked(const struct conn *conn)
 }
 /* FIN, once; only with nothing left in conn->out. */
 void conn_shutdown(struct conn *conn);
+/* The same where what was sent is not all there was: TLS has no close_notify then. */
+void conn_shutdown_cut(struct conn *conn);
 /*
  * Asks for a reset that was announced while nobody reads, also one that lies behind bytes not read yet: 0, or
  * the error, remembered in conn->error. A FIN is not an error.
