@@ -4,7 +4,7 @@ import json
 import select
 
 from hg import *
-from hg.mcp import BOTH, MODERN, VERSIONS, Mcp, McpGateway, config, stdio
+from hg.mcp import BOTH, MODERN, VERSIONS, Mcp, McpGateway, OldMcp, config, stdio
 from mcpplays import child, expect_gone, fails, patient, play
 
 
@@ -312,6 +312,46 @@ def large_body():
     eq(other.request("ping"), {}, "another client")
     check(gateway.rss_bytes() - before < (64 << 20) * factor(), "memory for what was refused")
     check(all(len(json.dumps(one)) < 8 << 20 for one in journal.messages()), "it went to the child")
+
+
+@test("mcp: the session id that clients of 2024-11-05 have in their query is in no log and no list")
+def no_session_in_log():
+    gateway, _ = play()
+    client = OldMcp(gateway)
+    secret = client.message_path.partition("=")[2]
+    check(len(secret) >= 16, f"the endpoint is {client.message_path}")
+    client.call("echo", {"a": 1})
+    entry = gateway.wait_log(lambda r: r.get("mcp.tool") == "echo")
+    eq((entry["http.path"], secret.startswith(entry["mcp.session"])), ("/sse", True), "path and session")
+    shown = json.dumps([gateway.streams(), gateway.admin_json("/streams?history=1"),
+                        gateway.admin_json("/mcp/sessions")])
+    check(secret not in "".join(r.line for r in gateway.log()), "the log shows it")
+    check(secret not in shown, "a list shows it")
+
+
+@test("mcp: bodies that are not finished count with the memory they take, not with what has come of them",
+      timeout=120)
+def grown_bodies():
+    gateway, _ = play()
+    client, other = Mcp(gateway), Mcp(gateway)
+    head = [(name, value) for name, value in client.base_headers() if value]
+
+    def begin(size):
+        one = client.connection().request("POST", "/mcp", [*head, ("Content-Length", str((4 << 20) - 1))])
+        return one.send(b"x" * size)
+
+    # 61 of 64 MiB; with its next byte one of two takes four instead of two.
+    held = [begin((4 << 20) - 2) for _ in range(14)] + [begin(2 << 20), begin(2 << 20), begin(1 << 20)]
+    eq(other.request("ping"), {}, "a small body")
+    total = 14 * ((4 << 20) - 2) + (5 << 20)
+    wait_until(lambda: sum(one["bytes_in"] for one in gateway.streams()) == total, 30, "the bodies")
+    eq(other.request("ping"), {}, "a small body behind them")
+    for one in held[14:16]:
+        one.send(b"x" * 65536)
+    wait_until(lambda: select.select([one.socket for one in held], [], [], 0)[0], 10, "a refusal")
+    refused = select.select([one.socket for one in held], [], [], 0)[0]
+    eq([one.response_head("POST").status for one in held if one.socket in refused], [503], "the refused")
+    eq(other.request("ping"), {}, "a small body behind it")
 
 
 @test("mcp: bodies that are not finished are bounded in all", timeout=120)
