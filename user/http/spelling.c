@@ -17,7 +17,7 @@ enum field_id spelling_id(struct span name)
 	return field_id_of(span_of(plain, name.len));
 }
 
-static bool is_read_as(struct span field, struct span name)
+bool spelling_is_read_as(struct span field, struct span name)
 {
 	for (size_t i = 0; field.len == name.len && i < name.len; i++) {
 		char c = field.data[i] == '_' ? '-' : field.data[i];
@@ -40,7 +40,7 @@ bool spelling_is_claim(struct span name)
 	if (name.len < 9 || name.len > 23)
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(claims); i++) {
-		if (is_read_as(name, claims[i]))
+		if (spelling_is_read_as(name, claims[i]))
 			return true;
 	}
 	return false;

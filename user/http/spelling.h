@@ -10,6 +10,8 @@
 
 /* The known field that such a reader sees, or FIELD_OTHER. */
 enum field_id spelling_id(struct span name);
+/* Such a reader sees `name` (lower case, with "-") in it. */
+bool spelling_is_read_as(struct span field, struct span name);
 /* What only a gateway in front of us could know: Forwarded, X-Forwarded-*, X-Real-IP, X-Retry-Attempt. */
 bool spelling_is_claim(struct span name);
 /* Not the name itself, but one that is read as one that frames a message or belongs to a connection. */

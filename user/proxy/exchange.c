@@ -10,6 +10,7 @@
 #include "user/http/grpc.h"
 #include "user/http/hop.h"
 #include "user/http/path.h"
+#include "user/http/spelling.h"
 #include "user/http/target.h"
 #include "user/proxy/client_tls.h"
 #include "user/proxy/connect_tunnel.h"
@@ -22,16 +23,22 @@ static struct span exchange_loop_id(const struct stream *stream)
 	return span_str(stream->proxy->shared->loop_id);
 }
 
-/* Of the client, or that it has none: what a client says itself is never passed on. */
+#define CERTIFICATE_FIELD SPAN("x-forwarded-client-cert")
+
+static bool is_no_certificate(const struct field *field, void *context)
+{
+	(void)context;
+	return !spelling_is_read_as(field->name, CERTIFICATE_FIELD);
+}
+
+/* Of the client, or that it has none: what a client says itself, in any spelling, is never passed on. */
 static int exchange_tell_certificate(struct stream *stream)
 {
-	struct span name = SPAN("x-forwarded-client-cert"), text = stream->client->tls->forwarded;
 	struct fields *fields = &stream->exchange->head.fields;
+	struct span text = stream->client->tls->forwarded;
 
-	if (text.len)
-		return fields_set(fields, name, text);
-	fields_remove(fields, name);
-	return 0;
+	fields_retain(fields, is_no_certificate, NULL);
+	return text.len ? fields_add(fields, CERTIFICATE_FIELD, text) : 0;
 }
 
 static struct span exchange_scheme(const struct stream *stream)

@@ -122,10 +122,11 @@ static int conn_tls_send_records(struct conn *conn)
 /* Answers of TLS itself (handshake, KeyUpdate, alerts): 0 or an error of the connection. */
 static int conn_tls_send_own(struct conn *conn)
 {
+	bool is_some = buf_len(tls_output(conn->tls->session)) != 0;
 	int error = conn_tls_take_output(conn);
 
 	/* Only who does not read makes them pile up. */
-	if (!error && buf_len(&conn->tls->out) > LIMIT_RELAY_BYTES * 4)
+	if (!error && is_some && buf_len(&conn->tls->out) > LIMIT_RELAY_BYTES * 4)
 		error = -ENOBUFS;
 	return error ? error : conn_tls_send_records(conn);
 }
