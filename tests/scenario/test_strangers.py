@@ -55,6 +55,8 @@ spec:
   validation: {wellKnownCACertificates: System, hostname: s.example}
 """
 
+OTHER_TLS = TLS.replace("k8s.io/v1\n", "k8s.io/v1alpha9\n")
+
 SECURITY = """
 ---
 apiVersion: gateway.envoyproxy.io/v1alpha1
@@ -75,12 +77,18 @@ def ask(gateway, host):
     return gateway.fetch("/secret", headers=[("Host", host), ("Authorization", "Bearer x")])
 
 
-@test("a backend that asks for TLS gets no request in clear text; the other one is served")
+@test("a backend that asks for TLS gets no request in clear text, nor when it asks in words of another "
+      "version; the other one is served")
 def backend_tls():
-    origin = Origin()
+    origin = Origin(strict=False)
     gateway = Gateway(stage(origin))
     eq(ask(gateway, "guarded.example").status, 404, "status without the policy: the origin's")
+    before = origin.stats()["requests"]
     gateway.reload(stage(origin, TLS))
+    answer = ask(gateway, "guarded.example")
+    check(answer.status == 503 and "TLS" in answer.text, f"{answer.status} {answer.text}")
+    eq(origin.stats()["requests"], before + 1, "requests at the backend, with that for its numbers")
+    gateway.reload(stage(origin, OTHER_TLS))
     answer = ask(gateway, "guarded.example")
     eq((answer.status, answer.text), (500, "a policy asks for security here that this gateway does not "
                                            "provide"), "answer with the policy")
@@ -101,6 +109,6 @@ def route_security():
 @test("--validate-only counts the warnings")
 def counted():
     backend = Backend()
-    for more, count in (("", ""), (TLS, "2 warnings\n"), (SECURITY, "1 warning\n")):
+    for more, count in (("", ""), (TLS, ""), (OTHER_TLS, "2 warnings\n"), (SECURITY, "1 warning\n")):
         status, out, error = validate(stage(backend, more).replace("@port@", "8080"))
         eq((status, out), (0, "Configuration is valid!\n" + count), f"the last lines: {error}")

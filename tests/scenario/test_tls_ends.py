@@ -33,7 +33,7 @@ def start(config=CONFIG, **more):
 @test("clients that end before their handshake do not use up the room of those that come later", timeout=60)
 def given_up():
     gateway = start(workers=1)
-    for _ in range(4200):  # LIMIT_TLS_HANDSHAKES and more
+    for _ in range(4200):  # LIMIT_TLS_PORT_HANDSHAKES and more
         plain = socket.create_connection(("127.0.0.1", gateway.port))
         plain.close()
     for _ in range(3):

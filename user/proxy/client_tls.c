@@ -31,6 +31,8 @@ void client_tls_leave_queue(struct client *client)
 		return;
 	list_remove(&client->tls->node);
 	client->proxy->handshake_count--;
+	list_remove(&client->tls->port_node);
+	client->bind->handshake_count--;
 }
 
 static void client_tls_log(struct client *client, const char *why)
@@ -95,15 +97,36 @@ static bool is_like_http(struct span bytes)
 
 /* ------------------------------------------------------------------------------------ ClientHello */
 
-/* Room for one more: the one that has waited longest goes. */
-static void client_tls_make_room(struct proxy *proxy)
+/* Room for one more at the port, and in the worker: the one that has waited longest there goes. */
+static void client_tls_make_room(struct proxy *proxy, struct proxy_bind *bind)
 {
-	struct client_tls *oldest;
+	struct client_tls *oldest = NULL;
 
-	if (proxy->handshake_count < LIMIT_TLS_HANDSHAKES)
-		return;
-	oldest = list_entry(proxy->handshakes.next, struct client_tls, node);
-	client_close(oldest->client, END_TLS_HANDSHAKE_LIMIT, true);
+	if (bind->handshake_count >= LIMIT_TLS_PORT_HANDSHAKES)
+		oldest = list_entry(bind->handshakes.next, struct client_tls, port_node);
+	else if (proxy->handshake_count >= LIMIT_TLS_HANDSHAKES)
+		oldest = list_entry(proxy->handshakes.next, struct client_tls, node);
+	if (oldest)
+		client_close(oldest->client, END_TLS_HANDSHAKE_LIMIT, true);
+}
+
+static void client_tls_enter_queue(struct client_tls *tls)
+{
+	struct proxy *proxy = tls->client->proxy;
+	struct proxy_bind *bind = tls->client->bind;
+
+	client_tls_make_room(proxy, bind);
+	list_add_tail(&proxy->handshakes, &tls->node);
+	list_add_tail(&bind->handshakes, &tls->port_node);
+	proxy->handshake_count++;
+	bind->handshake_count++;
+}
+
+static uint64_t client_tls_hello_ms(const struct bind *bind)
+{
+	bool is_set = bind && bind->tls && bind->tls->handshake_timeout.is_set;
+
+	return is_set ? ns_to_ms(bind->tls->handshake_timeout.ns) : LIMIT_CLIENT_HELLO_MS;
 }
 
 void client_tls_start(struct client *client)
@@ -114,6 +137,7 @@ void client_tls_start(struct client *client)
 	client->tls = tls;
 	if (tls) {
 		list_init(&tls->node);
+		list_init(&tls->port_node);
 		tls->client = client;
 		tls->begin_ns = loop_now_ns(proxy->loop);
 		tls->hello = hg_calloc(1, sizeof(*tls->hello));
@@ -122,12 +146,10 @@ void client_tls_start(struct client *client)
 		client_close(client, END_INTERNAL, true);
 		return;
 	}
-	client_tls_make_room(proxy);
-	list_add_tail(&proxy->handshakes, &tls->node);
-	proxy->handshake_count++;
+	client_tls_enter_queue(tls);
 	sni_init(tls->hello);
 	client->state = CLIENT_READ_HELLO;
-	client->deadline_ms = proxy_now_ms(proxy) + LIMIT_CLIENT_HELLO_MS;
+	client->deadline_ms = proxy_now_ms(proxy) + client_tls_hello_ms(client->bind->bind);
 	client_arm(client);
 	client_tls_read_hello(client);
 }
@@ -312,6 +334,11 @@ void client_tls_go_on(struct client *client)
 	uint64_t turn = loop_turn(proxy->loop);
 	int result;
 
+	/* Nobody signs for who has been reset meanwhile. */
+	if (conn_check(&client->conn) < 0) {
+		client_close(client, conn_end_reason(client->conn.error, END_CLIENT_RST), true);
+		return;
+	}
 	/* A signature takes as long as a hundred requests: others are served between them. */
 	if (proxy->tls_turn != turn) {
 		proxy->tls_turn = turn;

@@ -16,6 +16,7 @@
 struct client_tls {
 	struct client *client;
 	struct list node; /* in proxy->handshakes, until the handshake is over */
+	struct list port_node; /* in bind->handshakes, as long */
 	struct sni_parser *hello; /* owner; NULL: it is complete */
 	uint64_t begin_ns; /* loop time */
 	bool forwards; /* the backend is told of the client's certificate */

@@ -57,6 +57,8 @@ struct proxy_bind {
 	uint16_t port;
 	uint32_t refs; /* the worker while the port is configured, and each client */
 	const struct bind *bind; /* of the current lease; NULL once the port was removed */
+	struct list handshakes; /* of struct client_tls of this port, the longest wait first */
+	uint32_t handshake_count;
 	atomic_uint_fast64_t *connections; /* of this port in the whole process; borrowed */
 };
 

@@ -82,6 +82,7 @@ static void port_open(struct worker_ports *ports, struct worker_listen *listen)
 		.refs = 1,
 		.connections = listen->connections,
 	};
+	list_init(&port->bind->handshakes);
 	list_add_tail(&ports->list, &port->node);
 	error = port_start(ports, port, listen->fd);
 	if (!error)
