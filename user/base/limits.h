@@ -107,10 +107,10 @@ enum limits {
 	LIMIT_PIPE_MIN_BODY_BYTES = 256 * 1024,
 	/*
 	 * Bytes swallowed after an early answer so that the client can read it; then the connection closes.
-	 * More than the socket buffers of a fast upload hold: a client that writes everything before it reads
-	 * gets its answer, too.
+	 * More than the socket buffers of a fast upload hold (tcp_rmem is up to 32 MiB today, tcp_wmem 4): a
+	 * client that writes everything before it reads gets its answer, too.
 	 */
-	LIMIT_LINGER_BYTES = 16 * 1024 * 1024,
+	LIMIT_LINGER_BYTES = 64 * 1024 * 1024,
 	LIMIT_LINGER_MS = 2000,
 	LIMIT_REPLY_MS = 30000,	       /* a client that does not read an answer of ours is reset */
 	/* From accept to the end of a TLS handshake, where tls.handshakeTimeout says nothing else. */
