@@ -115,23 +115,25 @@ struct stream {
 	struct lease *lease; /* one reference */
 	uint64_t handle;
 	uint64_t id; /* unique in the process: worker above a serial number */
-	enum stream_state state;
-	bool is_tcp; /* TCP or TLS route, no HTTP */
-	bool is_tls;
-	bool is_upgraded;
-	bool is_grpc; /* errors of ours are said in its terms */
-	bool head_sent; /* a final response head went to the client */
-	bool upload_dead; /* the backend no longer takes the request body */
-	bool close_client; /* the client connection cannot serve another request */
+	enum stream_state state : 8;
+	enum stream_deadline deadline : 8;
+	bool is_tcp : 1; /* TCP or TLS route, no HTTP */
+	bool is_tls : 1;
+	bool is_upgraded : 1;
+	bool is_grpc : 1; /* errors of ours are said in its terms */
+	bool head_sent : 1; /* a final response head went to the client */
+	bool upload_dead : 1; /* the backend no longer takes the request body */
+	bool close_client : 1; /* the client connection cannot serve another request */
+	bool is_continued : 1; /* the client got a 100 */
+	bool client_keeps : 1;
 	uint16_t status; /* sent or to be sent, 0: none */
 	int16_t grpc_status; /* seen or sent; -1: none */
 	uint32_t reset_code; /* of the RST_STREAM that a backend sent; 0: none */
 	uint16_t interim_count;
-	bool is_continued; /* the client got a 100 */
-	bool client_keeps;
 	uint8_t client_major; /* 0: the head was not understood */
 	uint8_t client_minor; /* HTTP/2 counts as 1.1 */
-	enum end_reason reason;
+	enum end_reason reason : 8;
+	uint32_t delay_ms; /* an injected delay, 0: none */
 
 	const struct listener *listener; /* these four borrowed from the lease */
 	const struct route *route;
@@ -145,8 +147,6 @@ struct stream {
 	struct relay download;
 	uint64_t start_ns;
 	struct timer timer;
-	enum stream_deadline deadline;
-	uint32_t delay_ms; /* an injected delay, 0: none */
 	struct loop_deferred again; /* pumps; or, closed, frees */
 };
 
