@@ -26,6 +26,7 @@ enum near_lane {
 	NEAR_LANE_COPY, /* passed: plain TCP to the gateway, whose user space forwards */
 	NEAR_LANE_NEAR, /* into the send queue of the gateway's socket to the other side */
 	NEAR_LANE_DIRECT, /* into the receive queue of the near socket on the other side */
+	NEAR_LANE_HOP, /* into the receive queue of the other end of the same connection */
 	NEAR_LANE_COUNT,
 };
 
@@ -52,15 +53,15 @@ struct near_user {
 	__u8 flags;
 	__u8 pad[2];
 	__u64 forwarded_bytes; /* of the source since its connection began, completely dealt with */
-	__u64 target; /* cookie of the gateway's socket */
+	__u64 target; /* cookie of the gateway's socket to the other side; of a hop: of the receiver */
 	__u32 first_seq; /* write_seq of the source when it had sent nothing */
-	__u32 receiver_bytes; /* more than this in the receiver's queue: lane near */
+	__u32 receiver_bytes; /* more than this in the receiver's queue: lane near; of a hop: TCP */
 	__u64 pad2[4];
 };
 
 /* Written by the program. */
 struct near_kernel {
-	__u64 lane_bytes[NEAR_LANE_COUNT]; /* COPY: passed while the gate was to be open */
+	__u64 lane_bytes[NEAR_LANE_COUNT]; /* COPY: passed while the gate was to be open; of a hop: by TCP */
 	__u64 last_active_ns; /* CLOCK_MONOTONIC, coarse (one jiffy) */
 	__u64 falls;
 	__u8 lane; /* enum near_lane of the last message */
@@ -72,9 +73,9 @@ struct near_kernel {
 	__u16 wait_skip; /* messages that pass before the next wait */
 	__u32 target_seq; /* write_seq of the target less all that was given to it */
 	__u32 receiver_peak_bytes; /* most ever seen in the receiver's queue */
-	__u64 pad2;
 };
 
+/* Of a direction of a tunnel, or of one way of a connection that hops. */
 struct near_record {
 	struct near_user user;
 	struct near_kernel kernel;
@@ -127,6 +128,8 @@ NEAR_ASSERT(sizeof(struct near_expected) == 16, "abi");
 NEAR_ASSERT(sizeof(struct near_end) == 24, "abi");
 
 #define NEAR_SLOTS_DEFAULT 16384u
+/* With hops, of which each takes two: more than a process can have descriptors for as a rule. */
+#define NEAR_SLOTS_HOPS 32768u
 #define NEAR_SLOTS_MAX (1u << 20)
 #define NEAR_LISTENERS_MAX 1024u
 #define NEAR_EXPECTED_MAX 4096u

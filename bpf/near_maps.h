@@ -6,6 +6,15 @@
 
 #include "bpf/near_abi.h"
 
+/* Tests build the programs with rules that can be switched off; everybody else gets the constant. */
+#ifndef BROKEN
+#define BROKEN(rule) 0
+#endif
+
+/* Fields that user space, or a program on another CPU, reads and writes at the same time. */
+#define LOAD(field) (*(const volatile typeof(field) *)&(field))
+#define STORE(field, value) (*(volatile typeof(field) *)&(field) = (value))
+
 /* The records of directions, mapped into user space. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -25,18 +34,32 @@ struct {
 } near_of SEC(".maps");
 
 /*
+ * Cookie of either end of a connection that hops -> the record of what this end sends. Written by user space.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, NEAR_SLOTS_DEFAULT);
+	__type(key, __u64);
+	__type(value, struct near_handle);
+} hop_of SEC(".maps");
+
+/*
  * Cookie -> what is known of the socket. User space may only read: with addresses of its own choice it could
  * make the program look at any memory of the kernel.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_RDONLY);
+	__uint(map_flags, BPF_F_RDONLY | BPF_F_NO_PREALLOC);
 	__uint(max_entries, 4 * NEAR_SLOTS_DEFAULT);
 	__type(key, __u64);
 	__type(value, struct near_end);
 } near_ends SEC(".maps");
 
-/* Near sockets, by cookie: the sk_msg program is attached to this map, `direct` redirects into it. */
+/*
+ * Near sockets, and our own ends of connections that hop, by cookie: the sk_msg program is attached to this
+ * map, `direct` and hops redirect into it.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKHASH);
 	__uint(max_entries, 2 * NEAR_SLOTS_DEFAULT);
@@ -86,3 +109,11 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } near_falls SEC(".maps");
+
+/* The same of connections that hop. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, NEAR_REASON_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} hop_falls SEC(".maps");

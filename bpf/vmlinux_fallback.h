@@ -223,6 +223,7 @@ struct proto {
 		__s64 counter;
 	} *memory_allocated;
 	long *sysctl_mem;
+	unsigned long *memory_pressure;
 };
 
 struct sock_common {

@@ -424,6 +424,8 @@ struct bind {
 	const struct frontend_tls *tls;		/* may be NULL; what it says is in the listeners' settings */
 	const struct frontend_connect *connect; /* may be NULL: CONNECT_DENY */
 	struct listener_table *table;		/* sealed; in the arena */
+	/* sealed: clients of this host may hop. All listeners say so: whose they are shows too late. */
+	bool is_same_host;
 };
 
 /* -------------------------------------------------------------------------------- static part */
@@ -456,10 +458,24 @@ struct splice_config {
 	/* opt-in: also said by the listener (direct) and the backend (both), is_same_host */
 	bool lane_near;
 	bool lane_direct;
-	bool force; /* these two also on kernels with a known fault */
+	bool lane_hop; /* opt-in: also said by the listener, and the backend, each for its connections */
+	bool force; /* these three also on kernels with a known fault */
 	bool adaptive; /* what has no known length goes to the kernel when its pace says that it pays */
 	struct span pin_dir; /* pins of `headgate bpf load`; empty: load at start */
 };
+
+/* Connections may hop (user/kernel/near/hop.h). */
+static inline bool splice_hops(const struct splice_config *splice)
+{
+	return splice->mode != SPLICE_OFF && splice->lane_hop;
+}
+
+/* One of the lanes that need the programs of user/kernel/near. */
+static inline bool splice_has_same_host(const struct splice_config *splice)
+{
+	return splice->mode != SPLICE_OFF &&
+	       (splice->lane_near || splice->lane_direct || splice->lane_hop);
+}
 
 enum forwarded_mode {
 	FORWARDED_APPEND, /* keep what a trusted peer sent and add to it; replace what others sent */

@@ -472,6 +472,9 @@ static int seal_bind(struct seal *seal, struct bind *bind)
 		return result;
 	twins_warn(bind, seal->report);
 	seal_connection(seal, bind);
+	bind->is_same_host = bind->listener_count > 0;
+	for (uint32_t i = 0; i < bind->listener_count; i++)
+		bind->is_same_host &= bind->listener_list[i].is_same_host;
 	for (uint32_t i = 0; i < bind->listener_count && result == 0; i++)
 		result = seal_listener(seal, &bind->listener_list[i], bind->port);
 	return result;

@@ -28,7 +28,7 @@ SLOW_S = 5.0
 C_TEST_S = 150  # for one unit or BPF test program
 # BPF test programs that run alone, at the end: one looks at the memory of the machine, one measures speed and
 # keeps a kernel worker from its processor.
-MEASURING = ("test_memory", "test_rules")
+MEASURING = ("test_memory", "test_rules", "test_hop_memory")
 TAP = re.compile(r"^(not )?ok(?: \d+)?(?: -)? ?(.*)$")
 
 

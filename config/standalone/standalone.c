@@ -111,7 +111,7 @@ static const struct schema_row listener_rows[] = {
 	{ "splice", AS_BOOL(struct listener, splice_off), .decode = decode_splice,
 	  .value_doc = "`auto`, `off`, `sameHost`", .preset_doc = "`auto`",
 	  .doc = "extension: `off` keeps all its routes out of the kernel lanes; `sameHost` allows that "
-		 "clients on this host are paired, which the lane `direct` needs" },
+		 "clients on this host are paired, which the lanes `direct` and `hop` need" },
 	{ "policies", .refusal = "is not supported yet on a listener; write policies under routes, or in the "
 				 "top-level list `policies` with target: {gateway: {listenerName: ...}}" },
 	{ "gatewayName", .refusal = NOT_YET },

@@ -43,4 +43,10 @@ enum near_break_rule {
 	/* of user space */
 	NEAR_BREAK_BARRIER = 1 << 8, /* closed means that nothing is under way */
 	NEAR_BREAK_UNSENT = 1 << 9, /* bytes that wait in user space count as forwarded */
+	/* of connections that hop; the order, the bound and the generation are those above */
+	HOP_BREAK_COUNT = 1 << 10, /* what hopped is not part of the position of its sender */
+	HOP_BREAK_MEMORY = 1 << 11, /* redirects while TCP is short of memory */
+	HOP_BREAK_EMPTY = 1 << 12, /* a short read means that both queues are empty */
+	HOP_BREAK_UNREAD = 1 << 13, /* closed without a look for what hopped and was not read */
+	HOP_BREAK_END = 1 << 14, /* an end is an end */
 };

@@ -224,7 +224,7 @@ static bool scenario_same_addresses(struct scenario *p)
 	key.active_address[3] = key.passive_address[3] = htonl(INADDR_LOOPBACK);
 	key.active_port = ntohs(own.sin_port);
 	key.passive_port = ntohs(address.sin_port);
-	assert_int_equal(cookie_get(p->tunnel.back, (uint64_t *)&value.active), 0);
+	assert_int_equal(near_cookie(p->tunnel.back, (uint64_t *)&value.active), 0);
 	assert_int_equal(bpf_map_update_elem(map_fd, &key, &value, BPF_ANY), 0);
 	assert_int_equal(connect(client, (struct sockaddr *)&address, len), 0);
 	after = rig_count_elements(p->near->map_fds[NEAR_MAP_SOCKETS]);

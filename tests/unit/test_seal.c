@@ -177,6 +177,26 @@ TEST(a_backend_on_this_host_is_paired_where_nobody_says_off)
 	fixture_done(&f);
 }
 
+TEST(clients_of_a_port_are_of_this_host_where_all_its_listeners_say_so)
+{
+	struct fixture f;
+	struct listener *other;
+
+	fixture_init(&f);
+	f.listener->is_same_host = true;
+	fixture_seal(&f);
+	assert_true(f.bind->is_same_host);
+	fixture_done(&f);
+
+	fixture_init(&f);
+	f.listener->is_same_host = true;
+	other = model_listener(&f.model, f.bind, "infra", "gw", "other", "x.example.com");
+	fixture_seal(&f);
+	assert_false(f.bind->is_same_host);
+	assert_false(other->is_same_host);
+	fixture_done(&f);
+}
+
 TEST(weights_that_overflow_are_refused)
 {
 	struct fixture f;

@@ -118,24 +118,26 @@ static int near_probe(const struct splice_config *config, bool *ret_has_direct, 
 static int near_obtain(struct kernel_lanes *lanes, const struct splice_config *config)
 {
 	struct lane_start *start = &lanes->near_start;
+	struct near_options options = { .direction_count = config->lane_hop ? NEAR_SLOTS_HOPS : 0 };
+	bool needs_direct = config->lane_direct || config->lane_hop;
 	bool has_direct = false;
 	int error = near_probe(config, &has_direct, &start->why);
 
 	if (!error)
 		error = probe_privileges(&start->why);
 	if (!error)
-		error = near_load(&(struct near_options){ 0 }, &lanes->near, &start->why);
+		error = near_load(&options, &lanes->near, &start->why);
 	if (error)
 		return error;
-	if (!has_direct || !config->lane_direct)
+	if (!has_direct || !needs_direct)
 		near_disable_direct(lanes->near);
-	if (!has_direct && config->lane_direct)
+	if (!has_direct && needs_direct)
 		text_str(&start->why,
-			 "this kernel does not keep the two receive queues of lane direct apart; ");
+			 "this kernel does not keep the two receive queues of lanes direct and hop apart; ");
 	error = near_selftest(lanes->near, &start->why, &start->selftest_ns);
 	start->selftest_failed = error != 0;
-	/* What was asked for is direct, or both of them. */
-	if (!error && config->lane_direct && !near_has_direct(lanes->near) &&
+	/* What was asked for needs it, or works without it, too. */
+	if (!error && needs_direct && !near_has_direct(lanes->near) &&
 	    (!config->lane_near || config->mode == SPLICE_REQUIRE))
 		error = -EOPNOTSUPP;
 	return error;
@@ -143,9 +145,11 @@ static int near_obtain(struct kernel_lanes *lanes, const struct splice_config *c
 
 static const char *near_names(const struct splice_config *config)
 {
-	if (config->lane_near && config->lane_direct)
-		return "lanes near and direct";
-	return config->lane_near ? "lane near" : "lane direct";
+	static const char *const names[] = { "",	 "lane near",	      "lane direct",
+					     "lanes near and direct", "lane hop", "lanes near and hop",
+					     "lanes direct and hop", "lanes near, direct and hop" };
+
+	return names[config->lane_near | config->lane_direct << 1 | config->lane_hop << 2];
 }
 
 static int near_open(struct kernel_lanes *lanes, const struct splice_config *config, struct text *error)
@@ -153,7 +157,7 @@ static int near_open(struct kernel_lanes *lanes, const struct splice_config *con
 	struct lane_start *start = &lanes->near_start;
 	int result;
 
-	if (config->mode == SPLICE_OFF || (!config->lane_near && !config->lane_direct))
+	if (!splice_has_same_host(config))
 		return 0;
 	result = near_obtain(lanes, config);
 	if (!result) {

@@ -3,6 +3,7 @@
 
 #include "admin/prometheus.h"
 #include "user/base/check.h"
+#include "user/kernel/near/hop.h"
 
 /* "none" is no reason. */
 static void by_reason(struct text *out, enum metric_id id, const struct reason_table *table,
@@ -37,8 +38,9 @@ static void gate_numbers(const struct kernel_lanes *lanes, struct text *out)
 static void near_available(const struct kernel_lanes *lanes, struct text *out)
 {
 	const struct text *why = &lanes->near_start.why;
-	const bool is_available[] = { lanes->near != NULL, lanes->near && near_has_direct(lanes->near) };
-	static const char *const names[] = { "near", "direct" };
+	bool has_direct = lanes->near && near_has_direct(lanes->near);
+	const bool is_available[] = { lanes->near != NULL, has_direct, has_direct };
+	static const char *const names[] = { "near", "direct", "hop" };
 
 	prometheus_begin(out, METRIC_NEAR_AVAILABLE);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -61,7 +63,10 @@ static void near_numbers(const struct kernel_lanes *lanes, struct text *out)
 		return;
 	if (near_read_falls(lanes->near, counts) == 0)
 		by_reason(out, METRIC_NEAR_FALLS, &near_reasons, counts);
+	if (hop_read_falls(lanes->near, counts) == 0)
+		by_reason(out, METRIC_HOP_FALLS, &near_reasons, counts);
 	prometheus_single(out, METRIC_NEAR_DIRECTIONS, near_count_directions(lanes->near));
+	prometheus_single(out, METRIC_HOP_CONNECTIONS, hop_count(lanes->near));
 }
 
 void lane_metrics(const struct kernel_lanes *lanes, struct text *out)

@@ -31,11 +31,13 @@ static bool listener_is_used(const struct listener *listener)
 }
 
 /* *ret_takes_clients: local clients of the port may be paired; which listener is theirs shows later. */
-static bool bind_is_used(const struct bind *bind, bool *ret_takes_clients)
+static bool bind_is_used(const struct bind *bind, const struct splice_config *splice, bool *ret_takes_clients)
 {
-	bool is_used = false;
+	bool is_used = splice_hops(splice) && bind->is_same_host;
 
-	*ret_takes_clients = false;
+	*ret_takes_clients = is_used;
+	if (!splice->lane_near && !splice->lane_direct)
+		return is_used;
 	for (uint32_t i = 0; i < bind->listener_count; i++) {
 		if (!listener_is_used(&bind->listener_list[i]))
 			continue;
@@ -47,9 +49,7 @@ static bool bind_is_used(const struct bind *bind, bool *ret_takes_clients)
 
 static bool near_is_on(const struct snapshot *snapshot)
 {
-	const struct splice_config *splice = &snapshot->config.splice;
-
-	return splice->mode != SPLICE_OFF && (splice->lane_near || splice->lane_direct);
+	return splice_has_same_host(&snapshot->config.splice);
 }
 
 static bool snapshot_uses(const struct snapshot *snapshot, const struct address *address)
@@ -58,7 +58,8 @@ static bool snapshot_uses(const struct snapshot *snapshot, const struct address 
 
 	for (uint32_t i = 0; snapshot && near_is_on(snapshot) && i < snapshot->bind_count; i++) {
 		if (address_eq(&snapshot->bind_list[i].address, address))
-			return bind_is_used(&snapshot->bind_list[i], &takes_clients);
+			return bind_is_used(&snapshot->bind_list[i], &snapshot->config.splice,
+					    &takes_clients);
 	}
 	return false;
 }
@@ -72,12 +73,13 @@ void near_ports_follow(struct near *near, const struct snapshot *from, const str
 	for (uint32_t i = 0; from && near_is_on(from) && i < from->bind_count; i++) {
 		const struct bind *bind = &from->bind_list[i];
 
-		if (bind_is_used(bind, &takes_clients) && !snapshot_uses(to, &bind->address))
+		if (bind_is_used(bind, &from->config.splice, &takes_clients) &&
+		    !snapshot_uses(to, &bind->address))
 			(void)near_listener_remove(near, &bind->address.any);
 	}
 	for (uint32_t i = 0; to && near_is_on(to) && i < to->bind_count; i++) {
 		const struct bind *bind = &to->bind_list[i];
-		int error = bind_is_used(bind, &takes_clients)
+		int error = bind_is_used(bind, &to->config.splice, &takes_clients)
 				    ? near_listener_add(near, &bind->address.any, takes_clients)
 				    : 0;
 

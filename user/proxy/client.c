@@ -98,6 +98,7 @@ void client_close(struct client *client, enum end_reason reason, bool reset)
 	loop_deferred_cancel(&client->again);
 	counter_add(proxy->counters, COUNTER_DOWNSTREAM_RECEIVED, client->conn.received_bytes);
 	counter_add(proxy->counters, COUNTER_DOWNSTREAM_SENT, client->conn.sent_bytes);
+	counter_add(proxy->counters, COUNTER_HOP_CLIENT_BYTES, conn_hop_bytes(&client->conn));
 	gauge_sub(proxy->counters, COUNTER_DOWNSTREAM_OPEN, 1);
 	conn_close(&client->conn, reset);
 	admission_give(proxy, client->bind);
@@ -464,6 +465,15 @@ static void client_begin(struct client *client, const struct bind *bind)
 	}
 }
 
+/* Of this host, that is: others are not found there. */
+static bool client_may_hop(const struct client *client, const struct bind *bind)
+{
+	const struct proxy *proxy = client->proxy;
+
+	return proxy->relay.near && bind->is_same_host && bind->protocol != BIND_TLS &&
+	       splice_hops(&proxy->lease->snapshot->config.splice);
+}
+
 static struct client *client_create(struct proxy *proxy, struct proxy_bind *bind, int fd)
 {
 	uint64_t handle;
@@ -484,6 +494,8 @@ static struct client *client_create(struct proxy *proxy, struct proxy_bind *bind
 	}
 	/* Nobody was told what has become of it before it was accepted. */
 	client->conn.has_error = true;
+	if (client_may_hop(client, bind->bind))
+		(void)conn_start_hop(&client->conn, proxy->relay.near);
 	bind->refs++;
 	return client;
 }

@@ -97,6 +97,26 @@ static void record_fill_tls(const struct stream *stream, struct stream_record *r
 	record->tls_cipher = span_str(tls_cipher_text(session));
 }
 
+static void record_fill_hop(const struct stream *stream, struct stream_record *record)
+{
+	static const char *const names[] = { "", "client", "backend", "client/backend" };
+	const struct conn *ends[] = { &stream->client->conn,
+				      stream->upstream ? &stream->upstream->conn : NULL };
+	unsigned hops = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		struct hop_stats stats;
+
+		if (!ends[i] || !ends[i]->hop)
+			continue;
+		hops |= 1u << i;
+		stats = hop_stats(ends[i]->hop);
+		if (stats.reason != NEAR_REASON_NONE)
+			record->hop_reason = span_str(near_reason_text(stats.reason));
+	}
+	record->hop = span_str(names[hops]);
+}
+
 void stream_fill_record(struct stream *stream, struct stream_record *record)
 {
 	const struct client *client = stream->client;
@@ -123,6 +143,7 @@ void stream_fill_record(struct stream *stream, struct stream_record *record)
 	record_fill_grpc(stream, record);
 	record_fill_texts(stream, record);
 	record_fill_tls(stream, record);
+	record_fill_hop(stream, record);
 	record->mcp_method = notes_get(stream, SPAN("mcp.method"));
 	record->mcp_tool = notes_get(stream, SPAN("mcp.tool"));
 	record->mcp_session = notes_get(stream, SPAN("mcp.session"));

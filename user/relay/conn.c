@@ -66,6 +66,43 @@ int conn_open(struct conn *conn, struct loop *loop, int fd, void (*on_ready)(str
 	return error;
 }
 
+int conn_start_hop(struct conn *conn, struct near *near)
+{
+	struct hop *hop;
+	int error;
+
+	if (conn->hop)
+		return 0;
+	if (conn->tls || conn->gate || conn->pipes)
+		return -EBUSY;
+	hop = hg_calloc(1, sizeof(*hop));
+	if (!hop)
+		return -ENOMEM;
+	error = hop_start(hop, near, conn_fd(conn));
+	if (error) {
+		hg_free(hop);
+		return error;
+	}
+	conn->hop = hop;
+	/* What came before in TCP's queue may have had its event. */
+	conn->can_read = true;
+	return 0;
+}
+
+uint64_t conn_hop_bytes(const struct conn *conn)
+{
+	return conn->hop ? hop_sent_bytes(conn->hop) + hop_received_bytes(conn->hop) : 0;
+}
+
+static void conn_stop_hop(struct conn *conn)
+{
+	if (!conn->hop)
+		return;
+	hop_stop(conn->hop);
+	hg_free(conn->hop);
+	conn->hop = NULL;
+}
+
 static struct timer *conn_gate_retry(struct conn *conn)
 {
 	return &container_of(conn->gate, struct conn_gate, socket)->retry;
@@ -118,8 +155,10 @@ void conn_close(struct conn *conn, bool reset)
 
 	if (!conn_is_open(conn))
 		return;
-	/* The peer of unread bytes gets a reset; TCP does not know of those that were passed up. */
+	/* The peer of unread bytes gets a reset; TCP does not know of those passed up, or hopped. */
 	if (gate_socket_is_added(conn->gate) && !gate_socket_is_drained(conn->gate))
+		reset = true;
+	if (conn->hop && hop_has_unread(conn_fd(conn)))
 		reset = true;
 	/* What is lost is not to look like an end. */
 	if (conn->tls && !reset && !conn->is_write_shut && !conn_has_output(conn)) {
@@ -128,6 +167,7 @@ void conn_close(struct conn *conn, bool reset)
 	}
 	loop_source_remove(conn->loop, &conn->source);
 	conn_leave_gate(conn);
+	conn_stop_hop(conn);
 	conn_tls_free(conn);
 	if (reset)
 		setsockopt(conn_fd(conn), SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
@@ -147,7 +187,7 @@ int conn_join_gate(struct conn *conn, struct gate_worker *worker)
 	if (conn->gate)
 		return 0;
 	CHECK(!conn->tls);
-	if (conn->pipes)
+	if (conn->pipes || conn->hop)
 		return -EBUSY;
 	gate = hg_calloc(1, sizeof(*gate));
 	if (!gate)
@@ -223,6 +263,7 @@ static bool conn_was_reset(const struct conn *conn)
 
 ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 {
+	uint64_t passed = 0; /* to a connection that hops, by TCP */
 	ssize_t len;
 	int recv_error;
 
@@ -236,6 +277,8 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 		return conn_tls_recv(conn, memory, size);
 	if (conn->gate)
 		conn_review_upload(conn);
+	if (conn->hop)
+		passed = hop_passed(conn->hop);
 	do
 		len = recv(conn_fd(conn), memory, size, MSG_DONTWAIT);
 	while (len < 0 && errno == EINTR);
@@ -257,7 +300,8 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 		 * A short read means empty, but at an urgent mark: what comes later is a new edge, but an end
 		 * that was announced is not.
 		 */
-		if ((size_t)len < size && !conn->has_hup && !conn->has_urgent)
+		if ((size_t)len < size && !conn->has_hup && !conn->has_urgent &&
+		    (!conn->hop || hop_is_empty(conn->hop, passed)))
 			conn->can_read = false;
 		return len;
 	}
@@ -276,6 +320,10 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 			conn->error = -ECONNRESET;
 			return conn->error;
 		}
+		if (conn->hop && hop_end(conn->hop, conn_fd(conn), conn->received_bytes)) {
+			conn->error = CONN_POISONED;
+			return conn->error;
+		}
 		conn->has_eof = true;
 		return 0;
 	}
@@ -284,6 +332,8 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 		if (conn_must_retry(conn))
 			return -EAGAIN;
 		conn->can_read = false;
+		if (conn->hop)
+			hop_note_empty(conn->hop, passed);
 		if (gate_socket_is_added(conn->gate))
 			conn_detach(conn);
 		/* Bytes were lost when it came off: no event follows. */
@@ -521,5 +571,6 @@ uint64_t conn_acked_bytes(const struct conn *conn)
 	if (getsockopt(conn_fd(conn), IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
 		return UINT64_MAX;
 	/* The SYN counts as one byte (tcpi_bytes_acked, RFC 4898). */
-	return info.tcpi_bytes_acked ? info.tcpi_bytes_acked - 1 : 0;
+	return (info.tcpi_bytes_acked ? info.tcpi_bytes_acked - 1 : 0) +
+	       (conn->hop ? hop_sent_bytes(conn->hop) : 0);
 }

@@ -6,6 +6,7 @@
 
 #include "user/base/buf.h"
 #include "user/base/end_reason.h"
+#include "user/kernel/near/hop.h"
 #include "user/kernel/sockmap/socket.h"
 #include "user/loop/loop.h"
 #include "user/obs/counters.h"
@@ -44,6 +45,7 @@ struct conn {
 	 */
 	struct gate_socket *gate;
 	struct conn_tls *tls; /* owner; NULL: plain. conn_tls.h */
+	struct hop *hop; /* owner; NULL: all its bytes go through TCP. conn_start_hop() */
 };
 
 struct tls_session;
@@ -84,8 +86,16 @@ const struct tls_session *conn_tls(const struct conn *conn); /* NULL: plain */
 /* TLS is over, or never came to be: what waits in conn->out still goes out, and bytes are as they come. */
 void conn_drop_tls(struct conn *conn);
 /*
+ * From here on its bytes hop, both ways, where the process at the other end is known to be on this host
+ * (user/kernel/near/hop.h): for good, and instead of the lanes pipe and sockmap. 0, also when it did before;
+ * -ENOMEM; -EBUSY with TLS, or where such a lane has it; -errno of hop_start(): -EAGAIN may do later.
+ */
+int conn_start_hop(struct conn *conn, struct near *near);
+/* Past TCP, both ways; 0 when it does not hop. */
+uint64_t conn_hop_bytes(const struct conn *conn);
+/*
  * Puts the socket into the maps of the kernel lane; idempotent. 0, -ENOMEM, -EBUSY while a pipe uses it (a
- * later try may do), or -errno of gate_socket_add().
+ * later try may do) or when it hops, or -errno of gate_socket_add().
  * While the kernel reads the socket, or writes to it, its events would wake us for bytes that are not ours:
  * conn_set_events() masks them, and unmasking looks anew. want_edge: report free send space even if it was
  * there before, since nobody has tried to send and so the kernel would not tell (SOCK_NOSPACE, tcp_poll).
@@ -107,8 +117,9 @@ int conn_set_events(struct conn *conn, bool want_read, bool want_write, bool wan
 
 /*
  * Into memory of the caller. Bytes, 0 = end of stream, -EAGAIN, other -errno (remembered in conn->error).
- * CONN_POISONED: the kernel lane lost or doubled bytes of this socket (gate_socket_is_poisoned()); nothing of
- * what was received since the last call is to be believed, so the connection and its partner are reset.
+ * CONN_POISONED: the kernel lost or doubled bytes of this socket (gate_socket_is_poisoned(), hop_end());
+ * nothing of what was received since the last call is to be believed, so the connection and its partner are
+ * reset.
  */
 ssize_t conn_recv(struct conn *conn, void *memory, size_t size);
 #define CONN_POISONED (-EBADMSG)
@@ -156,5 +167,8 @@ bool conn_is_silent(struct conn *conn);
  * so fast.
  */
 bool conn_is_behind(const struct conn *conn);
-/* Payload bytes of ours that the peer's kernel has acknowledged; UINT64_MAX when unknown (Unix sockets). */
+/*
+ * Payload bytes of ours that the peer's kernel has acknowledged, or that hopped into its queue; UINT64_MAX
+ * when unknown (Unix sockets).
+ */
 uint64_t conn_acked_bytes(const struct conn *conn);

@@ -47,6 +47,8 @@ static void lane_near_refresh(struct relay *relay)
 	if (direct_bytes)
 		relay_account(relay, LANE_DIRECT, direct_bytes);
 	relay->source->received_bytes += near_bytes + direct_bytes;
+	if (relay->source->hop)
+		hop_note_other(relay->source->hop, near_bytes + direct_bytes);
 	relay->sink->sent_bytes += near_bytes + direct_bytes;
 	near->sent_bytes += near_bytes + direct_bytes;
 }
@@ -144,6 +146,9 @@ static int near_start(struct relay *relay, bool is_direct)
 		.source_fd = conn_fd(relay->source),
 		.target_fd = conn_fd(relay->sink),
 		.wants_direct = is_direct,
+		.source_hops = relay->source->hop != NULL,
+		.read_bytes = relay->source->received_bytes,
+		.target_hop = relay->sink->hop,
 	};
 	struct relay_near *near = hg_calloc(1, sizeof(*near));
 	int error;

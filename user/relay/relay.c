@@ -25,7 +25,7 @@ static const struct lane *relay_choose(const struct body_framing *framing, enum 
 /* splice(2) does not see what a sock map has passed up, so it keeps away from sockets that are in one. */
 static bool relay_may_use_pipe(const struct relay *relay)
 {
-	return relay_is_between_sockets(relay) && !gate_socket_is_added(relay->source->gate) &&
+	return relay_is_between_tcp(relay) && !gate_socket_is_added(relay->source->gate) &&
 	       !gate_socket_is_added(relay->sink->gate);
 }
 
@@ -57,7 +57,7 @@ void relay_allow_gate(struct relay *relay, bool is_adaptive, uint64_t min_body_b
 {
 	relay->gate_is_adaptive = is_adaptive;
 	relay->gate_credit_bytes = credit_bytes;
-	relay->gate_allowed = relay->shared->gate != NULL && relay_is_between_sockets(relay) &&
+	relay->gate_allowed = relay->shared->gate != NULL && relay_is_between_tcp(relay) &&
 			      (relay->decoder.kind != BODY_LENGTH || relay->decoder.left >= min_body_bytes);
 	/* A pipe would take the bytes first. */
 	if (relay->gate_allowed && !is_adaptive && relay->decoder.kind == BODY_LENGTH)

@@ -15,6 +15,11 @@ static inline bool relay_is_between_sockets(const struct relay *relay)
 {
 	return relay->source && relay->sink && !relay->source->tls && !relay->sink->tls;
 }
+/* ... and all of them through TCP: what the lanes pipe and sockmap see is TCP's queue. */
+static inline bool relay_is_between_tcp(const struct relay *relay)
+{
+	return relay_is_between_sockets(relay) && !relay->source->hop && !relay->sink->hop;
+}
 
 /* 0 or -errno as conn_send, like the next one. */
 int relay_send(struct relay *relay, const struct iovec *pieces, int count);

@@ -63,11 +63,15 @@ struct upstream *dial_reuse(struct upstream_pool *pool, const struct dial_option
 		if (upstream || options->protocol == DIAL_HTTP2)
 			return upstream;
 	}
-	/* The process behind a connection of the pool is not known: it was not announced. */
-	if (options->is_fresh || options->is_exclusive || options->is_announced)
+	/* The process behind a connection of the pool is not known, unless it was announced to hop. */
+	if (options->is_fresh || options->is_exclusive ||
+	    (options->is_announced && !options->endpoint->hops))
 		return NULL;
 	dial_follow_name(pool, options);
-	return upstream_pool_take(pool, options->endpoint);
+	upstream = upstream_pool_take(pool, options->endpoint);
+	if (upstream)
+		upstream_try_hop(upstream);
+	return upstream;
 }
 
 /* ------------------------------------------------------------------------------------ a new one */
@@ -96,6 +100,11 @@ static bool dial_may_use(struct net_connect *connect, int *fd)
 	return !pool->may_use || pool->may_use(pool, fd);
 }
 
+static bool dial_hops(const struct dial *dial)
+{
+	return dial->options.endpoint->hops && dial->pool->relay->near;
+}
+
 void dial_init(struct dial *dial, struct upstream_pool *pool, const struct dial_options *options,
 	       void (*on_done)(struct dial *dial, enum dial_result result, int error,
 			       struct upstream *upstream))
@@ -111,7 +120,7 @@ void dial_init(struct dial *dial, struct upstream_pool *pool, const struct dial_
 	dial->connect.may_use = dial_may_use;
 	if (dial->options.avoid.len)
 		dial->connect.avoid = &dial->options.avoid;
-	if (options->is_announced)
+	if (options->is_announced || dial_hops(dial))
 		dial->connect.on_socket = dial_on_socket;
 }
 
@@ -273,6 +282,9 @@ static void dial_on_connected(struct net_connect *connect, int result, int fd, u
 		dial->on_done(dial, DIAL_CONNECT_FAILED, -EMFILE, NULL);
 		return;
 	}
+	if (dial_hops(dial))
+		upstream->hop_looks = UPSTREAM_HOP_LOOKS;
+	upstream_try_hop(upstream);
 	if (dial->options.tls)
 		dial_tls_start(dial, upstream);
 	else

@@ -51,7 +51,8 @@ struct dial_options {
 	bool is_fresh; /* no connection that was used before: one had died, or refused */
 	bool was_refused; /* with is_fresh, HTTP/2: by a connection that lives */
 	bool is_exclusive; /* a tunnel: never one of the pool */
-	bool is_announced; /* to the same-host lanes, before it connects; so never one of the pool */
+	/* To the same-host lanes, before it connects; so never one of the pool, where not all of them are. */
+	bool is_announced;
 	struct address avoid; /* len 0: none; an attempt that meets it ends with NET_CONNECT_AVOIDED */
 };
 

@@ -72,6 +72,15 @@ struct upstream *upstream_open(struct upstream_pool *pool, struct upstream_endpo
 	return upstream;
 }
 
+void upstream_try_hop(struct upstream *upstream)
+{
+	if (!upstream->hop_looks)
+		return;
+	upstream->hop_looks--;
+	if (conn_start_hop(&upstream->conn, upstream->pool->relay->near) != -EAGAIN)
+		upstream->hop_looks = 0;
+}
+
 void upstream_close(struct upstream *upstream, bool reset)
 {
 	struct upstream_pool *pool = upstream->pool;
@@ -86,6 +95,7 @@ void upstream_close(struct upstream *upstream, bool reset)
 	timer_cancel(loop_timers(pool->loop), &upstream->idle_timer);
 	counter_add(pool->counters, COUNTER_UPSTREAM_RECEIVED, upstream->conn.received_bytes);
 	counter_add(pool->counters, COUNTER_UPSTREAM_SENT, upstream->conn.sent_bytes);
+	counter_add(pool->counters, COUNTER_HOP_BACKEND_BYTES, conn_hop_bytes(&upstream->conn));
 	conn_close(&upstream->conn, reset);
 	gauge_sub(pool->counters, COUNTER_UPSTREAM_OPEN, 1);
 	upstream_pool_leave(pool, upstream->endpoint);

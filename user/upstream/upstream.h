@@ -26,17 +26,25 @@ struct upstream {
 	struct timer idle_timer;
 	struct loop_deferred release; /* frees at the end of the turn */
 	struct head_scan scan; /* of the response head under way */
-	uint32_t keep_alive_s; /* the backend's own idle limit, 0: not said */
 	uint64_t served; /* requests completed */
 	uint64_t request_start_bytes; /* sent_bytes when the running request began */
+	uint32_t keep_alive_s; /* the backend's own idle limit, 0: not said */
 	bool has_response_bytes; /* of the running request */
 	bool is_reusable; /* the last message ended cleanly and both sides keep the connection */
 	bool is_closed;
+	uint8_t hop_looks; /* left: its process may become known as one of this host (upstream_try_hop()) */
 };
+
+enum { UPSTREAM_HOP_LOOKS = 3 };
 
 /* Takes the connected fd. NULL on failure (the fd is closed). */
 struct upstream *upstream_open(struct upstream_pool *pool, struct upstream_endpoint *endpoint, int fd,
 			       const struct address *address);
+/*
+ * Its bytes hop from here on, if its process is on this host. The accepted socket of a backend is known a
+ * moment after connect(), so this is asked again before the next requests, hop_looks times in all.
+ */
+void upstream_try_hop(struct upstream *upstream);
 /* Closes now, frees at the end of the turn. Idempotent. */
 void upstream_close(struct upstream *upstream, bool reset);
 /* Binds an idle or new connection to its next owner, until it is closed or given to the pool. */

@@ -77,6 +77,7 @@ struct endpoint_key {
 	struct span text;
 	struct socket_keepalive keepalive;
 	const struct tls_client_settings *tls;
+	bool hops;
 };
 
 static bool endpoint_is(const struct upstream_endpoint *endpoint, const struct endpoint_key *key)
@@ -84,7 +85,7 @@ static bool endpoint_is(const struct upstream_endpoint *endpoint, const struct e
 	const struct socket_keepalive *keepalive = &key->keepalive;
 
 	return endpoint->hash == key->hash && span_eq(endpoint->text, key->text) &&
-	       endpoint->is_tls == (key->tls != NULL) &&
+	       endpoint->is_tls == (key->tls != NULL) && endpoint->hops == key->hops &&
 	       (!key->tls || endpoint->tls_hash == key->tls->hash) &&
 	       endpoint->keepalive.is_on == keepalive->is_on &&
 	       endpoint->keepalive.idle_s == keepalive->idle_s &&
@@ -105,6 +106,7 @@ static struct upstream_endpoint *endpoint_create(struct upstream_pool *pool, con
 	endpoint->hash = key->hash;
 	endpoint->keepalive = key->keepalive;
 	endpoint->is_tls = key->tls != NULL;
+	endpoint->hops = key->hops;
 	endpoint->tls_hash = key->tls ? key->tls->hash : 0;
 	list_init(&endpoint->remembered);
 	list_init(&endpoint->idle);
@@ -130,6 +132,7 @@ struct upstream_endpoint *upstream_pool_endpoint(struct upstream_pool *pool, con
 		.text = where->text,
 		.keepalive = socket_keepalive_of(wants->keepalive, pool->config->user_timeout),
 		.tls = wants->tls,
+		.hops = wants->hops,
 	};
 	struct upstream_endpoint *endpoint = NULL;
 	uint64_t now_ms = loop_now_ms(pool->loop);

@@ -20,6 +20,7 @@ struct upstream;
 struct upstream_wants {
 	const struct keepalive_policy *keepalive;
 	const struct tls_client_settings *tls; /* NULL: plain text */
+	bool hops; /* they may hop: this owner agreed, not every one of this endpoint has to */
 };
 
 /* What TLS chose of HTTP when it was asked last (ALPN). */
@@ -31,7 +32,7 @@ enum upstream_spoken {
 
 /*
  * What a worker knows of each endpoint, and the idle connections to it. Keyed by the endpoint's text, the
- * socket options and the TLS settings asked for, not by the configuration object, so a reload keeps
+ * socket options, hops and the TLS settings asked for, not by the configuration object, so a reload keeps
  * connections to endpoints that stay; and plain text, or another identity, never shares one.
  */
 struct upstream_endpoint {
@@ -41,6 +42,7 @@ struct upstream_endpoint {
 	uint64_t hash;
 	struct socket_keepalive keepalive;
 	bool is_tls;
+	bool hops;
 	enum upstream_spoken spoken;
 	uint64_t tls_hash; /* of the settings */
 	struct tls_tickets tickets;

@@ -12,11 +12,12 @@
 #include "user/base/check.h"
 #include "user/kernel/common/broken.h"
 #include "user/kernel/common/delivery.h"
+#include "user/kernel/near/hop.h"
 #include "user/kernel/near/near_internal.h"
 
 const char *near_lane_text(enum near_lane lane)
 {
-	static const char *const texts[NEAR_LANE_COUNT] = { "copy", "near", "direct" };
+	static const char *const texts[NEAR_LANE_COUNT] = { "copy", "near", "direct", "hop" };
 
 	CHECK((unsigned int)lane < NEAR_LANE_COUNT);
 	return texts[lane];
@@ -88,14 +89,14 @@ int near_listener_remove(struct near *near, const struct sockaddr *address)
 	return error ? error : bpf_map_delete_elem(near->map_fds[NEAR_MAP_LISTENERS], &key);
 }
 
-static int cookie_get(int fd, uint64_t *ret_cookie)
+int near_cookie(int fd, uint64_t *ret_cookie)
 {
 	socklen_t len = sizeof(*ret_cookie);
 
 	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, ret_cookie, &len) ? -errno : 0;
 }
 
-static int end_get(const struct near *near, uint64_t cookie, struct near_end *ret_end)
+int near_end_find(const struct near *near, uint64_t cookie, struct near_end *ret_end)
 {
 	return bpf_map_lookup_elem(near->map_fds[NEAR_MAP_ENDS], &cookie, ret_end);
 }
@@ -104,7 +105,7 @@ int near_announce(struct near *near, int fd)
 {
 	uint32_t value = 1;
 	uint64_t cookie;
-	int error = cookie_get(fd, &cookie);
+	int error = near_cookie(fd, &cookie);
 
 	if (error)
 		return error;
@@ -115,10 +116,10 @@ int near_look(struct near *near, int fd)
 {
 	struct near_end end;
 	uint64_t cookie;
-	int error = cookie_get(fd, &cookie);
+	int error = near_cookie(fd, &cookie);
 
 	if (!error)
-		error = end_get(near, cookie, &end);
+		error = near_end_find(near, cookie, &end);
 	return error ? error : end.far != 0;
 }
 
@@ -141,28 +142,41 @@ static int ends_find(struct near_direction *d, struct near_end *ret_source, stru
 {
 	struct near_end end;
 	uint64_t cookie;
-	int error = cookie_get(d->source_fd, &cookie);
+	int error = near_cookie(d->source_fd, &cookie);
 
 	if (!error)
-		error = cookie_get(d->target_fd, &d->target_cookie);
+		error = near_cookie(d->target_fd, &d->target_cookie);
 	if (!error)
-		error = end_get(d->near, d->target_cookie, ret_target);
+		error = near_end_find(d->near, d->target_cookie, ret_target);
 	if (!error)
-		error = end_get(d->near, cookie, &end);
+		error = near_end_find(d->near, cookie, &end);
 	if (error)
 		return error;
 	if (!end.far)
 		return -EAGAIN;
 	d->source_cookie = end.far;
-	error = end_get(d->near, end.far, ret_source);
+	error = near_end_find(d->near, end.far, ret_source);
 	return error == -ENOENT ? -ENOTCONN : error;
 }
 
-static int numbers_get(struct near_direction *d, uint32_t unsent_bytes)
+uint64_t near_lane_bytes(const struct near_record *record, enum near_lane lane)
+{
+	return __atomic_load_n(&record->kernel.lane_bytes[lane], __ATOMIC_SEQ_CST);
+}
+
+/* What we gave to the target as a hop is not in its send queue. */
+static uint64_t written_bytes(const struct near_direction *d, const struct delivery_view *view)
+{
+	return view->written_bytes + (d->target_hop ? hop_sent_bytes(d->target_hop) : 0);
+}
+
+static int numbers_get(struct near_direction *d, const struct near_direction_options *o)
 {
 	struct delivery_view view;
-	uint64_t read_bytes = 0;
-	int error = delivery_position(d->source_fd, &read_bytes);
+	uint32_t unsent_bytes = o->unsent_bytes;
+	uint64_t read_bytes = o->read_bytes;
+	/* Of a hop TCP does not know all. */
+	int error = o->source_hops ? 0 : delivery_position(d->source_fd, &read_bytes);
 
 	/* An urgent mark hides what is behind it, until the caller has read up to there. */
 	if (error == -EBUSY)
@@ -178,7 +192,7 @@ static int numbers_get(struct near_direction *d, uint32_t unsent_bytes)
 	if (unsent_bytes > read_bytes)
 		return -EINVAL;
 	d->start_forwarded_bytes = read_bytes - (GATE_BROKEN(NEAR_BREAK_UNSENT) ? 0 : unsent_bytes);
-	d->start_written_bytes = view.written_bytes;
+	d->start_written_bytes = written_bytes(d, &view);
 	return 0;
 }
 
@@ -203,7 +217,10 @@ static bool is_running(const struct near_direction *d)
 
 int near_direction_start(struct near_direction *d, struct near *near, const struct near_direction_options *o)
 {
-	struct near_direction new = { .near = near, .source_fd = o->source_fd, .target_fd = o->target_fd };
+	struct near_direction new = { .near = near,
+				      .source_fd = o->source_fd,
+				      .target_fd = o->target_fd,
+				      .target_hop = o->target_hop };
 	struct near_end source, target;
 	struct near_user *user;
 	int error;
@@ -213,7 +230,7 @@ int near_direction_start(struct near_direction *d, struct near *near, const stru
 	if (!error)
 		error = sockets_prepare(o);
 	if (!error)
-		error = numbers_get(&new, o->unsent_bytes);
+		error = numbers_get(&new, o);
 	if (!error)
 		error = near_slot_take(near, &new.slot);
 	if (error)
@@ -243,11 +260,6 @@ void near_direction_forwarded(struct near_direction *d, uint64_t bytes)
 				 __ATOMIC_RELEASE);
 }
 
-static uint64_t lane_bytes(const struct near_direction *d, enum near_lane lane)
-{
-	return __atomic_load_n(&d->record->kernel.lane_bytes[lane], __ATOMIC_SEQ_CST);
-}
-
 /* Is more in the target's send queue than it was given? *ret_is_settled: and not less either. */
 static int written_check(struct near_direction *d, bool *ret_is_settled)
 {
@@ -263,9 +275,9 @@ static int written_check(struct near_direction *d, bool *ret_is_settled)
 		return 0;
 	}
 	/* In this order: what is counted later can only make more of what was given. */
-	uint64_t written = view.written_bytes - d->start_written_bytes;
+	uint64_t written = written_bytes(d, &view) - d->start_written_bytes;
 	uint64_t given = d->record->user.forwarded_bytes - d->start_forwarded_bytes +
-			 lane_bytes(d, NEAR_LANE_NEAR);
+			 near_lane_bytes(d->record, NEAR_LANE_NEAR);
 
 	*ret_is_settled = written == given;
 	if (written <= given)
@@ -325,8 +337,8 @@ struct near_stats near_direction_stats(const struct near_direction *d)
 	if (!is_running(d))
 		return stats;
 	const struct near_kernel *k = &d->record->kernel;
-	stats.near_bytes = lane_bytes(d, NEAR_LANE_NEAR);
-	stats.direct_bytes = lane_bytes(d, NEAR_LANE_DIRECT);
+	stats.near_bytes = near_lane_bytes(d->record, NEAR_LANE_NEAR);
+	stats.direct_bytes = near_lane_bytes(d->record, NEAR_LANE_DIRECT);
 	stats.last_active_ns = __atomic_load_n(&k->last_active_ns, __ATOMIC_RELAXED);
 	stats.falls = __atomic_load_n(&k->falls, __ATOMIC_RELAXED);
 	stats.lane = (enum near_lane)__atomic_load_n(&k->lane, __ATOMIC_RELAXED);
@@ -346,7 +358,7 @@ uint32_t near_count_directions(struct near *near)
 	uint32_t count;
 
 	pthread_mutex_lock(&near->lock);
-	count = near->slot_count - near->free_count;
+	count = near->slot_count - near->free_count - 2 * atomic_load(&near->hop_count);
 	pthread_mutex_unlock(&near->lock);
 	return count;
 }

@@ -17,6 +17,8 @@
  *   near    source near socket  ->  send queue of the gateway's socket to the other side
  *   direct  source near socket  ->  receive queue of the near socket on the other side
  *
+ * What does not go past the gateway may still go past TCP on the way to it: hop.h.
+ *
  * Once a process, shared by its workers; every function may be called by any thread, except that one fd and
  * one direction belong to one thread at a time. Off unless the operator asks for it: an application that
  * reads with splice(2), MSG_WAITALL or zero-copy receive does not see what `direct` puts into its queue, one
@@ -41,7 +43,8 @@
 struct near;
 
 struct near_options {
-	uint32_t direction_count; /* directions at once; 0: NEAR_SLOTS_DEFAULT */
+	/* Directions at once, a connection that hops counting as two; 0: NEAR_SLOTS_DEFAULT. */
+	uint32_t direction_count;
 	/* Bytes in a receiver's queue beyond which `direct` falls back to `near`; 0: NEAR_RECEIVER_BYTES. */
 	uint32_t receiver_bytes;
 	struct object_override override;
@@ -85,12 +88,15 @@ int near_announce(struct near *near, int fd);
  */
 int near_look(struct near *near, int fd);
 
+struct hop;
+
 /* Members are for this directory. */
 struct near_direction {
 	struct near *near;
 	struct near_record *record; /* NULL: not running */
 	struct near_handle slot;
 	int source_fd, target_fd;
+	const struct hop *target_hop; /* borrowed; NULL: target_fd does not hop */
 	uint64_t source_cookie; /* of the near socket */
 	uint64_t target_cookie; /* of the gateway's socket */
 	uint64_t start_forwarded_bytes; /* stream position of the source at the start */
@@ -111,6 +117,10 @@ struct near_direction_options {
 	 * queue.
 	 */
 	uint32_t unsent_bytes;
+	/* source_fd hops (hop.h): bytes ever read from it. */
+	bool source_hops;
+	uint64_t read_bytes;
+	const struct hop *target_hop; /* of target_fd, where it hops: outlives the direction; else NULL */
 };
 
 /*
@@ -158,7 +168,7 @@ struct near_stats {
 /* Shared memory only, no system call. All zero when not running. */
 struct near_stats near_direction_stats(const struct near_direction *d);
 
-/* "copy", "near", "direct"; static. */
+/* "copy", "near", "direct", "hop"; static. */
 const char *near_lane_text(enum near_lane lane);
 
 /* Falls by reason since near_load(), stopped directions included. 0 or -errno. */

@@ -17,6 +17,8 @@ enum near_map {
 	NEAR_MAP_ANNOUNCED,
 	NEAR_MAP_LISTENERS,
 	NEAR_MAP_FALLS,
+	NEAR_MAP_HOP_OF,
+	NEAR_MAP_HOP_FALLS,
 	NEAR_MAP_COUNT,
 };
 
@@ -42,6 +44,8 @@ struct near {
 	int sockops_link_fd, message_link_fd; /* owner; -1: none (messages: before 6.10) */
 	/* poisons that user space found, not the program */
 	atomic_uint_fast64_t proof_failures[NEAR_REASON_COUNT];
+	atomic_uint_fast64_t hop_failures[NEAR_REASON_COUNT]; /* the same of connections that hop */
+	atomic_uint hop_count; /* connections that hop now */
 	pthread_mutex_t lock; /* of the ring of free slots */
 	struct near_free_slot *free_slots; /* owner; ring of slot_count, oldest first */
 	uint32_t free_first, free_count;
@@ -50,3 +54,10 @@ struct near {
 /* A slot with a cleared record. 0, or -ENOSPC. */
 int near_slot_take(struct near *near, struct near_handle *ret_slot);
 void near_slot_give(struct near *near, struct near_handle slot);
+
+/* SO_COOKIE. 0 or -errno. */
+int near_cookie(int fd, uint64_t *ret_cookie);
+/* What is known of a socket. 0 or -ENOENT. */
+int near_end_find(const struct near *near, uint64_t cookie, struct near_end *ret_end);
+/* Carried so far, counted before the redirect. */
+uint64_t near_lane_bytes(const struct near_record *record, enum near_lane lane);

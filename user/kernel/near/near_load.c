@@ -14,12 +14,16 @@
 #include "user/base/mem.h"
 #include "user/kernel/near/near_internal.h"
 
-/* A slot is a direction. A stream has two, and at most four known sockets: two of ours, two near ones. */
+/*
+ * A slot is a direction, or one way of a connection that hops. A stream has two, and at most four known
+ * sockets: two of ours, two near ones; the ends of a hop are as many as its slots.
+ */
 static const struct object_map maps[NEAR_MAP_COUNT] = {
 	[NEAR_MAP_RECORDS] = { "near_records", 1 },	[NEAR_MAP_OF] = { "near_of", 1 },
 	[NEAR_MAP_ENDS] = { "near_ends", 4 },		[NEAR_MAP_SOCKETS] = { "near_sockets", 2 },
 	[NEAR_MAP_TARGETS] = { "near_targets", 1 },	[NEAR_MAP_ANNOUNCED] = { "near_announced", 0 },
 	[NEAR_MAP_LISTENERS] = { "near_listeners", 0 }, [NEAR_MAP_FALLS] = { "near_falls", 0 },
+	[NEAR_MAP_HOP_OF] = { "hop_of", 1 },		[NEAR_MAP_HOP_FALLS] = { "hop_falls", 0 },
 };
 
 /* Path of the cgroup v2 mount into path[size]. 0; -ENOENT: none is mounted; -errno. */

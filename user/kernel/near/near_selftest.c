@@ -9,12 +9,14 @@
 #include "user/base/check.h"
 #include "user/base/log.h"
 #include "user/kernel/common/selftest_ends.h"
+#include "user/kernel/near/hop.h"
 #include "user/kernel/near/near_internal.h"
 
 /* Enough to go past the bound of a receiver's queue, through every lane and back. */
 #define TEST_BYTES (3u * 1024 * 1024)
 #define TEST_LIMIT_NS 1000000000ull
 #define TEST_SEED 1u
+#define HOP_BYTES (100u * 1024)
 
 struct near_test {
 	struct selftest_ends ends;
@@ -44,6 +46,9 @@ static int before_connect(struct selftest_ends *ends, bool is_client, int fd, co
 	       to->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
 	return near_listener_add(t->near, to, true);
 }
+
+static const struct selftest_options test_options = { .limit_ns = TEST_LIMIT_NS,
+						      .before_connect = before_connect };
 
 /* What passed: from front to back. */
 static void gateway_copies(struct near_test *t)
@@ -159,15 +164,61 @@ static bool test_run(struct near_test *t)
 	return test_end(t);
 }
 
-int near_selftest(struct near *near, struct text *why, uint64_t *ret_took_ns)
+/* From one end to the other of a connection, and the other way: past TCP, every byte once. */
+static bool hop_run(struct near_test *t, struct hop *hop, int own, int app)
 {
-	static const struct selftest_options options = { .limit_ns = TEST_LIMIT_NS,
-							 .before_connect = before_connect };
+	const int ways[2][2] = { { app, own }, { own, app } };
+	int error = hop_start(hop, t->near, own);
+	bool is_end;
+
+	if (error)
+		return selftest_fail(&t->ends, "a connection could not hop", error);
+	for (int way = 0; way < 2; way++) {
+		uint64_t sent = 0, got = 0;
+
+		while (got < HOP_BYTES && !t->ends.failure && !selftest_is_late(&t->ends)) {
+			sent += selftest_write(&t->ends, ways[way][0], TEST_SEED, sent, HOP_BYTES);
+			got += selftest_read(&t->ends, ways[way][1], TEST_SEED, got, HOP_BYTES, &is_end);
+		}
+	}
+	if (!t->ends.failure && (hop_received_bytes(hop) != HOP_BYTES || hop_sent_bytes(hop) != HOP_BYTES))
+		return selftest_fail(&t->ends, "bytes went through TCP that could have hopped", -EIO);
+	if (!t->ends.failure && hop_end(hop, own, HOP_BYTES))
+		return selftest_fail(&t->ends, "the counters of a hop contradict each other", -EIO);
+	return !t->ends.failure;
+}
+
+static int tunnel_selftest(struct near *near, struct text *why, uint64_t *ret_took_ns)
+{
 	struct near_test t = { .near = near };
 
-	if (selftest_begin(&t.ends, &options))
+	if (selftest_begin(&t.ends, &test_options))
 		(void)test_run(&t);
 	near_direction_stop(&t.direction);
 	listener_forget(&t);
 	return selftest_end(&t.ends, "self-test of the same-host lanes", why, ret_took_ns);
+}
+
+static int hop_selftest(struct near *near, struct text *why, uint64_t *ret_took_ns)
+{
+	struct near_test t = { .near = near };
+	struct hop front = { 0 }, back = { 0 };
+
+	if (selftest_begin(&t.ends, &test_options) && hop_run(&t, &front, t.ends.front, t.ends.client))
+		(void)hop_run(&t, &back, t.ends.back, t.ends.server);
+	hop_stop(&front);
+	hop_stop(&back);
+	listener_forget(&t);
+	return selftest_end(&t.ends, "self-test of lane hop", why, ret_took_ns);
+}
+
+int near_selftest(struct near *near, struct text *why, uint64_t *ret_took_ns)
+{
+	uint64_t hop_ns = 0;
+	int error = tunnel_selftest(near, why, ret_took_ns);
+
+	if (!error && near_has_direct(near))
+		error = hop_selftest(near, why, &hop_ns);
+	*ret_took_ns += hop_ns;
+	return error;
 }

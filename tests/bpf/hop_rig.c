@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/bpf/hop_rig.h"
+#include "tests/lib/test.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/bpf/actor.h"
+
+void pair_open(struct near *near, struct hop_pair *pair, const struct hop_pair_options *o)
+{
+	bool is_backend = o->is_backend;
+	int family = o->family ? o->family : AF_INET;
+	struct sockaddr_storage address;
+	int listener = rig_listen(family, &address, is_backend ? o->app_receive : o->own_receive,
+				  is_backend ? o->app_send : o->own_send);
+	int active = rig_socket(family, is_backend ? o->own_receive : o->app_receive,
+				is_backend ? o->own_send : o->app_send);
+	int passive;
+
+	*pair = (struct hop_pair){ .near = near, .is_tcp = o->is_tcp };
+	if (is_backend && !o->is_tcp)
+		assert_int_equal(near_announce(near, active), 0);
+	if (!is_backend && !o->is_tcp)
+		assert_int_equal(near_listener_add(near, (struct sockaddr *)&address, true), 0);
+	passive = rig_accept(active, listener, &address);
+	if (!is_backend && !o->is_tcp)
+		assert_int_equal(near_listener_remove(near, (struct sockaddr *)&address), 0);
+	close(listener);
+	pair->own = is_backend ? active : passive;
+	pair->app = is_backend ? passive : active;
+	if (!o->is_tcp && !o->is_late)
+		pair_start(pair);
+}
+
+void pair_start(struct hop_pair *pair)
+{
+	assert_int_equal(hop_start(&pair->hop, pair->near, pair->own), 0);
+}
+
+void pair_close_own(struct hop_pair *pair)
+{
+	bool must_reset = !pair->is_tcp && hop_has_unread(pair->own);
+
+	hop_stop(&pair->hop);
+	if (must_reset)
+		rig_reset(&pair->own);
+	else
+		rig_close(&pair->own);
+}
+
+void pair_close(struct hop_pair *pair)
+{
+	hop_stop(&pair->hop);
+	rig_close(&pair->own);
+	rig_close(&pair->app);
+}
+
+static bool is_ready(int fd, short events, int limit_ms)
+{
+	struct pollfd item = { .fd = fd, .events = events };
+
+	return poll(&item, 1, limit_ms) > 0;
+}
+
+void pair_send(int fd, uint64_t seed, uint64_t position, size_t len)
+{
+	char piece[65536];
+
+	while (len > 0) {
+		size_t want = len < sizeof(piece) ? len : sizeof(piece);
+		ssize_t sent;
+
+		pattern_fill(piece, seed, position, want);
+		sent = send(fd, piece, want, MSG_DONTWAIT | MSG_NOSIGNAL);
+		assert_true(sent > 0 || (errno == EAGAIN && is_ready(fd, POLLOUT, 20000)));
+		if (sent < 0)
+			continue;
+		position += (uint64_t)sent;
+		len -= (size_t)sent;
+	}
+}
+
+uint64_t pair_fill(int fd, uint64_t seed, uint64_t position, uint64_t max)
+{
+	char piece[16384];
+	uint64_t start = position;
+
+	while (position - start < max) {
+		ssize_t sent;
+
+		pattern_fill(piece, seed, position, sizeof(piece));
+		sent = send(fd, piece, sizeof(piece), MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (sent < 0 && !is_ready(fd, POLLOUT, 200))
+			break;
+		position += sent > 0 ? (uint64_t)sent : 0;
+	}
+	return position - start;
+}
+
+bool pair_expect(int fd, uint64_t seed, uint64_t position, uint64_t len, int limit_ms)
+{
+	static char piece[65536];
+
+	while (len > 0) {
+		ssize_t got = recv(fd, piece, len < sizeof(piece) ? (size_t)len : sizeof(piece),
+				   MSG_DONTWAIT);
+
+		if (got == 0 || (got < 0 && errno != EAGAIN))
+			return false;
+		if (got < 0 && !is_ready(fd, POLLIN, limit_ms))
+			return false;
+		if (got < 0)
+			continue;
+		if (pattern_check(piece, seed, position, (size_t)got) >= 0)
+			return false;
+		position += (uint64_t)got;
+		len -= (uint64_t)got;
+	}
+	return true;
+}
+
+const char *pair_next(int fd)
+{
+	char byte;
+	ssize_t got;
+
+	if (!is_ready(fd, POLLIN, 300))
+		return "nothing";
+	got = recv(fd, &byte, 1, MSG_DONTWAIT);
+	if (got >= 0)
+		return got ? "bytes" : "end";
+	return errno == ECONNRESET ? "reset" : strerrorname_np(errno);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "tests/bpf/rig_common.h"
+#include "user/kernel/near/hop.h"
+#include "user/kernel/near/near_internal.h"
+
+/*
+ * One connection between a socket of a gateway and one of an application, both of this process. It hops, or
+ * is left to TCP, to see what differs.
+ */
+struct hop_pair_options {
+	bool is_backend; /* the gateway connects, the application accepts; else the other way round */
+	bool is_tcp; /* does not hop */
+	bool is_late; /* hops when pair_start() says so */
+	int family; /* AF_INET (0 too) or AF_INET6 */
+	int app_receive, app_send, own_receive, own_send; /* buffer sizes; 0: autotuned */
+};
+
+struct hop_pair {
+	struct near *near;
+	struct hop hop;
+	int own, app; /* -1: closed */
+	bool is_tcp;
+};
+
+void pair_open(struct near *near, struct hop_pair *pair, const struct hop_pair_options *options);
+void pair_start(struct hop_pair *pair);
+/* As the gateway closes: with RST where something was not read. */
+void pair_close_own(struct hop_pair *pair);
+void pair_close(struct hop_pair *pair);
+
+/* Whole, or the test fails; the pattern of this seed from `position` on. */
+void pair_send(int fd, uint64_t seed, uint64_t position, size_t len);
+/* Until nothing more is taken. Bytes. */
+uint64_t pair_fill(int fd, uint64_t seed, uint64_t position, uint64_t max);
+/* Reads and compares `len` bytes. False: not within the time, or wrong ones. */
+bool pair_expect(int fd, uint64_t seed, uint64_t position, uint64_t len, int limit_ms);
+/* What recv() says next, waited for: "bytes", "end", "reset", "nothing" (within 300 ms), or an errno. */
+const char *pair_next(int fd);

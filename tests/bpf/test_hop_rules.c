@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Each rule of connections that hop twice: kept, the claim holds; broken, it does not. The broken programs
+ * are near_broken.bpf.c, the broken user space is compiled into this file.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "gen/near_broken.skel.h"
+#include "tests/bpf/actor.h"
+#include "tests/bpf/broken.h"
+#include "tests/bpf/hop_rig.h"
+#include "tests/bpf/near_rig.h"
+#include "tests/lib/test.h"
+
+static uint32_t broken;
+#define GATE_BROKEN(rule) (broken & (rule))
+#include "user/kernel/near/hop.c"
+
+struct scene {
+	struct near *near;
+	struct hop_pair pair;
+};
+
+/* ---------------------------------------------------------------------------------------- scenarios */
+
+static bool says(int fd, const char *text)
+{
+	char bytes[64] = "";
+	size_t done = 0, len = strlen(text);
+
+	for (int i = 0; i < rig_patience_ms(50) && done < len; i++) {
+		ssize_t got = recv(fd, bytes + done, len - done, MSG_DONTWAIT);
+
+		if (got > 0)
+			done += (size_t)got;
+		else
+			usleep(1000);
+	}
+	return done == len && memcmp(bytes, text, len) == 0;
+}
+
+/* What was sent before it hopped waits in TCP's queue, and is read second. */
+static bool scenario_order(struct scene *s)
+{
+	assert_int_equal(send(s->pair.app, "first ", 6, 0), 6);
+	pair_start(&s->pair);
+	assert_int_equal(send(s->pair.app, "second", 6, 0), 6);
+	return says(s->pair.own, "first second");
+}
+
+/* The same, the other way. */
+static bool scenario_order_out(struct scene *s)
+{
+	assert_int_equal(send(s->pair.own, "first ", 6, 0), 6);
+	pair_start(&s->pair);
+	assert_int_equal(send(s->pair.own, "second", 6, 0), 6);
+	return says(s->pair.app, "first second");
+}
+
+static bool scenario_room(struct scene *s)
+{
+	pair_start(&s->pair);
+	return pair_fill(s->pair.app, 1, 0, 64 << 20) < 32 << 20;
+}
+
+/* Both queues have bytes behind one edge; the reader stops where recv() was short and it may. */
+static bool scenario_empty(struct scene *s)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+	struct hop_pair *p = &s->pair;
+	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	uint64_t sent, read_bytes = 0;
+	static char memory[1 << 20];
+
+	pair_start(p);
+	assert_int_equal(recv(p->own, memory, 1, MSG_DONTWAIT), -1);
+	hop_note_empty(&p->hop, hop_passed(&p->hop));
+	assert_int_equal(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, p->own, &event), 0);
+	/* Beyond the bound of the queue: what comes then goes through TCP. So little of it is one segment. */
+	sent = 2 * 65536 + 100;
+	pair_send(p->app, 1, 0, sent);
+	usleep(20000);
+	assert_true(hop_passed(&p->hop) > 0 && hop_received_bytes(&p->hop) > 0);
+	while (read_bytes < sent && epoll_wait(epoll_fd, &event, 1, rig_patience_ms(50)) == 1) {
+		for (bool goes_on = true; goes_on;) {
+			uint64_t passed = hop_passed(&p->hop);
+			ssize_t got = recv(p->own, memory, sizeof(memory), MSG_DONTWAIT);
+
+			if (got < 0)
+				hop_note_empty(&p->hop, passed);
+			if (got > 0)
+				read_bytes += (uint64_t)got;
+			goes_on = got > 0 && !hop_is_empty(&p->hop, passed);
+		}
+	}
+	close(epoll_fd);
+	return read_bytes == sent;
+}
+
+/* The gateway closes what it has not read: the application is to know. */
+static bool scenario_unread(struct scene *s)
+{
+	pair_start(&s->pair);
+	pair_send(s->pair.app, 1, 0, 1000);
+	pair_close_own(&s->pair);
+	usleep(20000);
+	return strcmp(pair_next(s->pair.app), "reset") == 0;
+}
+
+/* As if the kernel had lost a message: its sender has counted it. */
+static bool scenario_end(struct scene *s)
+{
+	struct hop_pair *p = &s->pair;
+
+	pair_start(p);
+	pair_send(p->app, 1, 0, 1000);
+	assert_true(pair_expect(p->own, 1, 0, 1000, 1000));
+	__atomic_fetch_add(&p->hop.in->kernel.lane_bytes[NEAR_LANE_HOP], 500, __ATOMIC_RELAXED);
+	shutdown(p->app, SHUT_WR);
+	assert_string_equal(pair_next(p->own), "end");
+	return hop_end(&p->hop, p->own, 1000) == -EBADMSG &&
+	       hop_stats(&p->hop).reason == NEAR_REASON_POISON_LOST;
+}
+
+/* A stale entry of a socket whose slot belongs to another connection by now. */
+static bool scenario_recycled_slot(struct scene *s)
+{
+	struct hop_pair *p = &s->pair, other;
+	struct near_handle stale;
+	uint64_t cookie;
+	char byte;
+	bool is_safe;
+
+	pair_start(p);
+	stale = p->hop.in_slot;
+	cookie = p->hop.far_cookie;
+	hop_stop(&p->hop);
+	assert_int_equal(bpf_map_update_elem(s->near->map_fds[NEAR_MAP_HOP_OF], &cookie, &stale, BPF_ANY), 0);
+	/* Next, and rested. */
+	s->near->free_slots[s->near->free_first] = (struct near_free_slot){ .index = stale.index };
+	pair_open(s->near, &other, &(struct hop_pair_options){ 0 });
+	assert_int_equal(other.hop.in_slot.index, stale.index);
+	assert_int_equal(send(p->app, "secret", 6, 0), 6);
+	usleep(20000);
+	is_safe = recv(other.own, &byte, 1, MSG_DONTWAIT) < 0 && says(p->own, "secret");
+	pair_close(&other);
+	return is_safe;
+}
+
+/* What hopped and was not forwarded is overtaken by a direction of lane near that does not know of it. */
+static bool scenario_position(struct scene *s)
+{
+	struct near_tunnel_options options = { 0 };
+	struct near_direction_options start;
+	struct hop front = { 0 };
+	struct near_tunnel t;
+	bool is_right;
+
+	tunnel_open(s->near, &t, &options);
+	assert_int_equal(hop_start(&front, s->near, t.front), 0);
+	assert_int_equal(send(t.client, "first ", 6, 0), 6);
+	start = (struct near_direction_options){ .source_fd = t.front,
+						 .target_fd = t.back,
+						 .source_hops = true };
+	assert_int_equal(near_direction_start(&t.up.direction, s->near, &start), 0);
+	assert_int_equal(send(t.client, "second", 6, 0), 6);
+	/* From here on the gateway works. */
+	tunnel_run_for(&t, 50);
+	is_right = says(t.server, "first second");
+	tunnel_close(&t);
+	hop_stop(&front);
+	return is_right;
+}
+
+/* ---------------------------------------------------------------------------------------- rules */
+
+struct rule {
+	const char *name;
+	uint32_t bit;
+	bool (*scenario)(struct scene *scene);
+	uint32_t receiver_bytes; /* 0: the default */
+	uint32_t always; /* broken in both */
+};
+
+static bool rule_holds(const struct rule *rule, uint32_t broken_now)
+{
+	struct near_options options = { .direction_count = 64,
+					.receiver_bytes = rule->receiver_bytes,
+					.override = { .before_load = rig_break, .arg = &broken } };
+	struct hop_pair_options late = { .is_late = true };
+	struct scene scene = { 0 };
+	bool holds;
+
+	broken = broken_now | rule->always;
+	options.override.elf = near_broken_bpf__elf_bytes(&options.override.elf_bytes);
+	rig_is_impatient = broken_now != 0;
+	scene.near = near_rig_load(&options);
+	pair_open(scene.near, &scene.pair, &late);
+	holds = rule->scenario(&scene);
+	pair_close(&scene.pair);
+	near_free(scene.near);
+	rig_is_impatient = false;
+	broken = 0;
+	return holds;
+}
+
+static void check_rule(void **state)
+{
+	const struct rule *rule = *state;
+
+	assert_true(rule_holds(rule, 0));
+	if (rule_holds(rule, rule->bit))
+		fail_msg("the rule \"%s\" was off and nobody noticed", rule->name);
+}
+
+static struct rule rules[] = {
+	{ "TCP bytes are read before others hop", NEAR_BREAK_UNREAD, scenario_order, 0, 0 },
+	{ "the same from the gateway", NEAR_BREAK_UNREAD, scenario_order_out, 0, 0 },
+	{ "a receiver's queue is bounded", NEAR_BREAK_RECEIVER, scenario_room, 65536, 0 },
+	{ "a short read is the last one when TCP has nothing", HOP_BREAK_EMPTY, scenario_empty, 65536, 0 },
+	{ "who closes what was not read says so", HOP_BREAK_UNREAD, scenario_unread, 0, 0 },
+	{ "an end with bytes missing is no end", HOP_BREAK_END, scenario_end, 0, 0 },
+	/* Positions would tell most of them apart, too. */
+	{ "a recycled slot is inert", NEAR_BREAK_GENERATION, scenario_recycled_slot, 0, NEAR_BREAK_UNREAD },
+	{ "what hopped is part of the position of its sender", HOP_BREAK_COUNT, scenario_position, 0, 0 },
+};
+
+/* test_hop_rules [pattern] */
+
+TEST_ROWS(check_rule, rules);

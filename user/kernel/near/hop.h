@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/kernel/near/near.h"
+
+/*
+ * A connection that hops: one TCP connection of the gateway whose other end is a process of this host that
+ * agreed. What either end sends goes straight into the receive queue of the other one, as long as that is in
+ * order and has room; else through TCP, as if there was no program. Each message anew: a connection whose
+ * reader fell behind comes back when it has caught up.
+ *
+ * recv() and send() stay as they are. What changes for the gateway's own socket:
+ *   - two queues: recv() gives what hopped first, and may stop short in front of what came through TCP. An
+ *     edge-triggered reader asks hop_is_empty() whether a short read was the last one.
+ *   - TCP_INFO, SIOCINQ, SIOCOUTQ and splice(2) know one of the two only.
+ *   - at the end of the stream hop_end() says whether every byte has come.
+ * No events, no timers. The socket is neither source nor target of the sockmap lane; it may be either in the
+ * lanes near and direct, which are told (struct near_direction_options).
+ *
+ * A hop belongs to one thread. Zero is a stopped one.
+ */
+struct hop {
+	struct near *near; /* NULL: stopped */
+	struct near_record *in, *out; /* of what the other end sends, and of what we send */
+	struct near_handle in_slot, out_slot;
+	uint64_t own_cookie, far_cookie;
+	uint64_t empty_passed_bytes; /* hop_passed() when TCP's queue was last empty; UINT64_MAX: never */
+	uint64_t other_bytes; /* hop_note_other() */
+	enum near_reason poison; /* found at the end; NEAR_REASON_NONE: sound */
+};
+
+/*
+ * An established connection: accepted at an address of near_listener_add() with takes_clients, or announced
+ * before connect(). Sets SO_OOBINLINE: an urgent byte hops in its place in the stream. 0; -EAGAIN: the
+ * other end is not (yet) known to be here; -ENOENT: fd is neither accepted there nor announced; -ENOSPC: all
+ * slots are taken; -EOPNOTSUPP: not on this kernel; -errno. On every error it is an ordinary connection.
+ */
+int hop_start(struct hop *hop, struct near *near, int fd);
+/* Before fd is closed; what the other end sends afterwards is TCP's. Stopped: no-op. */
+void hop_stop(struct hop *hop);
+
+/*
+ * A reader loads hop_passed() before recv(), and gives it to hop_is_empty() after a short read, or to
+ * hop_note_empty() after EAGAIN. True: nothing waited in TCP's queue behind what was read; what comes later
+ * is a new edge. Shared memory only, no system call.
+ */
+uint64_t hop_passed(const struct hop *hop);
+void hop_note_empty(struct hop *hop, uint64_t passed_bytes);
+bool hop_is_empty(const struct hop *hop, uint64_t passed_bytes);
+
+/* Bytes that went to, or came from, the other end past TCP. */
+uint64_t hop_sent_bytes(const struct hop *hop);
+uint64_t hop_received_bytes(const struct hop *hop);
+/* Bytes the caller counts as received that never came this way: carried by the lanes near and direct. */
+void hop_note_other(struct hop *hop, uint64_t bytes);
+
+/* Bytes that hopped wait unread: closing without a reset would hide that from the other end, TCP does not. */
+bool hop_has_unread(int fd);
+
+/*
+ * recv() said 0 behind received_bytes in all: 0, or -EBADMSG, when the other end had sent more or less than
+ * that (POISON_LOST): what was received is not the whole.
+ */
+int hop_end(struct hop *hop, int fd, uint64_t received_bytes);
+
+struct hop_stats {
+	uint64_t in_bytes, out_bytes; /* past TCP */
+	uint64_t falls; /* messages that went through TCP behind one that had not */
+	enum near_reason reason; /* of the last of them, either way */
+	bool is_in, is_out; /* the last message that way hopped */
+};
+/* Shared memory only, no system call. All zero when stopped. */
+struct hop_stats hop_stats(const struct hop *hop);
+
+/* Falls by reason since near_load(). 0 or -errno. */
+int hop_read_falls(const struct near *near, uint64_t ret_counts[NEAR_REASON_COUNT]);
+uint32_t hop_count(struct near *near); /* connections that hop now */
