@@ -99,6 +99,111 @@ TEST(a_failed_realloc_leaves_the_old_block)
 	hg_free(block);
 }
 
+/* Written to, or the compiler drops it. */
+static volatile char *take_and_write(size_t size_bytes)
+{
+	volatile char *block = hg_malloc(size_bytes);
+
+	for (size_t i = 0; i < size_bytes; i++)
+		block[i] = 'x';
+	return block;
+}
+
+#ifdef __SANITIZE_ADDRESS__
+TEST(nothing_is_kept_where_every_block_is_watched)
+{
+	mem_keep(1000000);
+	hg_free((void *)take_and_write(100));
+	assert_int_equal(mem_keep(1000000), 0);
+	mem_keep(0);
+}
+#else
+TEST(hundreds_of_blocks_of_a_size_are_kept_for_the_next)
+{
+	volatile char *blocks[300];
+	size_t kept;
+
+	mem_keep(1000000);
+	for (size_t i = 0; i < 300; i++)
+		blocks[i] = take_and_write(792);
+	for (size_t i = 0; i < 300; i++)
+		hg_free((void *)blocks[i]);
+	kept = mem_keep(1000000);
+	assert_true(kept >= 300 * 792);
+	for (size_t i = 300; i > 0; i--)
+		assert_ptr_equal(hg_malloc(792 - i % 8), blocks[i - 1]);
+	assert_int_equal(mem_keep(1000000), 0);
+	for (size_t i = 0; i < 300; i++)
+		hg_free((void *)blocks[i]);
+	assert_true(mem_keep(0) > 0);
+	assert_int_equal(mem_keep(0), 0);
+}
+
+TEST(a_block_that_was_kept_is_zeroed_for_calloc)
+{
+	volatile char *block;
+
+	mem_keep(1000000);
+	hg_free((void *)take_and_write(555));
+	block = hg_calloc(5, 111);
+	assert_int_equal(mem_keep(1000000), 0);
+	for (size_t i = 0; i < 555; i++)
+		assert_int_equal(block[i], 0);
+	hg_free((void *)block);
+	mem_keep(0);
+}
+
+TEST(no_more_is_kept_than_was_allowed_and_nothing_that_is_large)
+{
+	volatile char *blocks[64];
+
+	mem_keep(10000);
+	for (size_t i = 0; i < 64; i++)
+		blocks[i] = take_and_write(1 + i * 80);
+	for (size_t i = 64; i > 0; i--)
+		hg_free((void *)blocks[i - 1]);
+	assert_in_range(mem_keep(10000), 8000, 10000);
+	mem_keep(0);
+	mem_keep(1000000);
+	hg_free((void *)take_and_write(100000));
+	hg_free(hg_calloc(1, 5000));
+	assert_int_equal(mem_keep(1000000), 0);
+	mem_keep(0);
+}
+
+/* Every size up to the largest that is kept, each byte of it the caller's. */
+TEST(a_kept_block_has_the_bytes_that_are_asked_for)
+{
+	mem_keep(1000000);
+	for (size_t size = 0; size < 4200; size++) {
+		hg_free((void *)take_and_write(size));
+		hg_free((void *)take_and_write(size ? size - 1 : 0));
+	}
+	mem_keep(0);
+}
+
+static void *free_elsewhere(void *argument)
+{
+	hg_free(argument);
+	return (void *)(uintptr_t)mem_keep(0);
+}
+
+TEST(what_a_thread_keeps_is_its_own)
+{
+	volatile char *block;
+	pthread_t thread;
+	void *kept;
+
+	mem_keep(1000000);
+	block = take_and_write(333);
+	assert_int_equal(pthread_create(&thread, NULL, free_elsewhere, (void *)block), 0);
+	assert_int_equal(pthread_join(thread, &kept), 0);
+	assert_null(kept);
+	assert_int_equal(mem_keep(1000000), 0);
+	mem_keep(0);
+}
+#endif
+
 static void *allocate_elsewhere(void *argument)
 {
 	void *block = hg_malloc(1);

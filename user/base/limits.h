@@ -122,6 +122,9 @@ enum limits {
 	/* Steps of handshakes in a turn, a signature each at most: the others of the worker wait so long. */
 	LIMIT_TLS_TURN_STEPS = 4,
 
+	/* Small blocks of memory that a worker keeps for its next streams; more go back to the heap. */
+	LIMIT_WORKER_KEPT_BYTES = 1024 * 1024,
+
 	/* Events taken by one epoll_wait; the rest wait for the next turn. */
 	LIMIT_EPOLL_EVENTS = 256,
 	/* accept4() calls for one listener event. */

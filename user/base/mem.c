@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/base/mem.h"
 
+#include <malloc.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "user/base/check.h"
 
 static _Thread_local unsigned long fail_at;
 static _Thread_local unsigned long count;
@@ -14,19 +18,131 @@ static bool mem_must_fail(void)
 	return __builtin_expect(fail_at != 0, 0) && count == fail_at;
 }
 
+/* ---- what a thread keeps of freed memory ---- */
+
+enum {
+	KEPT_STEP = 16, /* bytes between two sizes: malloc's own */
+	KEPT_HEADER = 8, /* bytes that malloc adds */
+	KEPT_SIZES = 4096 / KEPT_STEP + 2,
+};
+
+struct kept_block {
+	struct kept_block *next;
+	uintptr_t mark; /* kept_mark(): it lies in a list */
+};
+
+static _Thread_local struct {
+	struct kept_block *lists[KEPT_SIZES]; /* newest first, by size */
+	size_t bytes;
+	size_t max_bytes; /* 0: nothing is kept */
+} kept;
+
+/* Which list serves so many bytes: every block in it has at least these. */
+static size_t kept_list_for(size_t size_bytes)
+{
+	size_t all = size_bytes + KEPT_HEADER;
+
+	return (all > sizeof(struct kept_block) ? all + KEPT_STEP - 1 : 2 * KEPT_STEP) / KEPT_STEP;
+}
+
+static uintptr_t kept_mark(const struct kept_block *block)
+{
+	return (uintptr_t)block ^ (uintptr_t)&kept;
+}
+
+void *mem_take(size_t size_bytes)
+{
+	size_t index;
+	struct kept_block *block;
+
+	if (size_bytes > KEPT_STEP * (KEPT_SIZES - 2))
+		return malloc(size_bytes);
+	index = kept_list_for(size_bytes);
+	block = kept.lists[index];
+	if (!block)
+		return malloc(size_bytes ? size_bytes : 1);
+	kept.lists[index] = block->next;
+	kept.bytes -= index * KEPT_STEP;
+	block->mark = 0;
+	return block;
+}
+
+void *mem_take_zeroed(size_t count_of, size_t size_bytes)
+{
+	size_t bytes;
+	void *memory;
+
+	if (__builtin_mul_overflow(count_of, size_bytes, &bytes))
+		return NULL;
+	if (kept.max_bytes == 0 || bytes > KEPT_STEP * (KEPT_SIZES - 2))
+		return calloc(1, bytes ? bytes : 1);
+	memory = mem_take(bytes);
+	return memory ? memset(memory, 0, bytes) : NULL;
+}
+
+void *mem_retake(void *old, size_t size_bytes)
+{
+	return realloc(old, size_bytes ? size_bytes : 1);
+}
+
+/* The mark is there by chance, or somebody gives it twice. */
+static void kept_judge(const struct kept_block *block, size_t index)
+{
+	for (const struct kept_block *other = kept.lists[index]; other; other = other->next)
+		CHECK(other != block);
+}
+
+void mem_give(void *memory)
+{
+	struct kept_block *block = memory;
+	size_t index;
+
+	if (!memory)
+		return;
+	index = kept.max_bytes ? (malloc_usable_size(memory) + KEPT_HEADER) / KEPT_STEP : KEPT_SIZES;
+	if (index >= KEPT_SIZES || kept.bytes + index * KEPT_STEP > kept.max_bytes) {
+		free(memory);
+		return;
+	}
+	if (__builtin_expect(block->mark == kept_mark(block), 0))
+		kept_judge(block, index);
+	block->next = kept.lists[index];
+	block->mark = kept_mark(block);
+	kept.lists[index] = block;
+	kept.bytes += index * KEPT_STEP;
+}
+
+size_t mem_keep(size_t max_bytes)
+{
+	size_t before = kept.bytes;
+
+#ifndef __SANITIZE_ADDRESS__
+	kept.max_bytes = max_bytes;
+#endif
+	for (size_t i = 0; i < KEPT_SIZES && max_bytes == 0; i++) {
+		for (struct kept_block *block; (block = kept.lists[i]); kept.bytes -= i * KEPT_STEP) {
+			kept.lists[i] = block->next;
+			free(block);
+		}
+	}
+	return before;
+}
+
+/* ---- the way to the heap ---- */
+
 void *hg_malloc(size_t size_bytes)
 {
-	return mem_must_fail() ? NULL : malloc(size_bytes ? size_bytes : 1);
+	return mem_must_fail() ? NULL : mem_take(size_bytes);
 }
 
 void *hg_calloc(size_t n, size_t size_bytes)
 {
-	return mem_must_fail() ? NULL : calloc(n ? n : 1, size_bytes ? size_bytes : 1);
+	return mem_must_fail() ? NULL : mem_take_zeroed(n, size_bytes);
 }
 
 void *hg_realloc(void *old, size_t size_bytes)
 {
-	return mem_must_fail() ? NULL : realloc(old, size_bytes ? size_bytes : 1);
+	return mem_must_fail() ? NULL : mem_retake(old, size_bytes);
 }
 
 char *hg_strndup(const char *text, size_t len)
@@ -43,7 +159,7 @@ char *hg_strndup(const char *text, size_t len)
 
 void hg_free(void *memory)
 {
-	free(memory);
+	mem_give(memory);
 }
 
 void mem_fail_nth(unsigned long nth)

@@ -17,3 +17,19 @@ void hg_free(void *memory);
 void mem_fail_nth(unsigned long nth);
 /* Allocations this thread has made since the last mem_fail_nth() call. */
 unsigned long mem_count(void);
+
+/*
+ * For libraries that ask for an allocator: the same memory, without faults, and not counted. Blocks of either
+ * kind may be given back to the other.
+ */
+void *mem_take(size_t size_bytes);
+void *mem_take_zeroed(size_t count, size_t size_bytes);
+void *mem_retake(void *old, size_t size_bytes);
+void mem_give(void *memory);
+/*
+ * From now on this thread keeps small blocks that it gives back, up to max_bytes of them in all, for the next
+ * that asks for as many bytes. malloc() does so with seven of a size, but hundreds of streams begin and end
+ * together. 0, with which every thread begins: none, and what it kept goes. AddressSanitizer wants to see
+ * every block go: then nothing is kept. Returns the bytes of what it had kept before.
+ */
+size_t mem_keep(size_t max_bytes);

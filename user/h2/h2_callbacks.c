@@ -3,6 +3,7 @@
 
 #include "user/base/check.h"
 #include "user/base/limits.h"
+#include "user/base/mem.h"
 #include "user/h2/h2_internal.h"
 
 enum {
@@ -483,6 +484,42 @@ static int on_stream_close(nghttp2_session *library, int32_t id, uint32_t code, 
 	if (!stream->is_given && !stream->news)
 		h2_stream_free(stream);
 	return 0;
+}
+
+/* ---- memory ---- */
+
+static void *library_malloc(size_t size_bytes, void *context)
+{
+	(void)context;
+	return mem_take(size_bytes);
+}
+
+static void *library_calloc(size_t count, size_t size_bytes, void *context)
+{
+	(void)context;
+	return mem_take_zeroed(count, size_bytes);
+}
+
+static void *library_realloc(void *old, size_t size_bytes, void *context)
+{
+	(void)context;
+	return mem_retake(old, size_bytes);
+}
+
+static void library_free(void *memory, void *context)
+{
+	(void)context;
+	mem_give(memory);
+}
+
+nghttp2_mem h2_memory(void)
+{
+	return (nghttp2_mem){
+		.malloc = library_malloc,
+		.free = library_free,
+		.calloc = library_calloc,
+		.realloc = library_realloc,
+	};
 }
 
 int h2_callbacks_new(nghttp2_session_callbacks **ret_callbacks)

@@ -64,6 +64,7 @@ extern const char h2_abandoned; /* address only */
 
 /* ---- h2_callbacks.c ---- */
 
+nghttp2_mem h2_memory(void); /* that of the thread (mem_keep) */
 /* 0 or -ENOMEM */
 int h2_callbacks_new(nghttp2_session_callbacks **ret_callbacks);
 ssize_t h2_read_payload(nghttp2_session *library, int32_t id, uint8_t *data, size_t max, uint32_t *flags,

@@ -40,6 +40,7 @@ static int options_new(nghttp2_option **ret_option)
 static int library_new(struct h2_session *session)
 {
 	bool is_server = session->options.role == H2_SERVER;
+	nghttp2_mem memory = h2_memory();
 	nghttp2_session_callbacks *callbacks;
 	nghttp2_option *option;
 	int error = h2_callbacks_new(&callbacks);
@@ -48,9 +49,8 @@ static int library_new(struct h2_session *session)
 		return error;
 	error = options_new(&option);
 	if (!error) {
-		error = is_server ?
-				nghttp2_session_server_new2(&session->library, callbacks, session, option) :
-				nghttp2_session_client_new2(&session->library, callbacks, session, option);
+		error = (is_server ? nghttp2_session_server_new3 : nghttp2_session_client_new3)(
+			&session->library, callbacks, session, option, &memory);
 		nghttp2_option_del(option);
 	}
 	nghttp2_session_callbacks_del(callbacks);

@@ -404,6 +404,7 @@ static void *worker_run(void *argument)
 	struct worker *worker = argument;
 	int error;
 
+	mem_keep(LIMIT_WORKER_KEPT_BYTES);
 	timer_arm(loop_timers(worker->loop), &worker->ticket_timer,
 		  loop_now_ms(worker->loop) + WORKER_TICKETS_MS);
 	error = loop_run(worker->loop);
@@ -417,6 +418,7 @@ static void *worker_run(void *argument)
 	timer_cancel(loop_timers(worker->loop), &worker->fresh_timer);
 	timer_cancel(loop_timers(worker->loop), &worker->ticket_timer);
 	access_log_flush(worker->proxy.log);
+	mem_keep(0);
 	return NULL;
 }
 
