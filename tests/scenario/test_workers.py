@@ -48,6 +48,26 @@ def expect_503(client):
     client.expect_end()
 
 
+def streams_by_worker(gateway):
+    counts = [0] * 4
+    for stream in gateway.streams():
+        counts[stream["worker"]] += 1
+    return counts
+
+
+@test("connections are dealt to the workers in turn where a program for that may be loaded", needs=("bpf",))
+def deal():
+    origin = Origin()
+    gateway = start(workers=4, origin=origin)
+    origin.pause()
+    clients = [gateway.client().request("GET", "/get") for _ in range(40)]
+    wait_until(lambda: len(gateway.streams()) == 40, 5, "40 streams")
+    eq(streams_by_worker(gateway), [10] * 4, "streams by worker")
+    origin.resume()
+    for client in clients:
+        eq(client.response().status, 200, "status")
+
+
 @test("connections are spread over the workers, and each worker answers")
 def spread():
     origin = Origin()
@@ -55,9 +75,7 @@ def spread():
     origin.pause()
     clients = [gateway.client().request("GET", "/get") for _ in range(80)]
     wait_until(lambda: len(gateway.streams()) == 80, 5, "80 streams")
-    counts = [0] * 4
-    for stream in gateway.streams():
-        counts[stream["worker"]] += 1
+    counts = streams_by_worker(gateway)
     check(min(counts) >= 5, f"streams by worker: {counts}")
     origin.resume()
     for client in clients:

@@ -15,6 +15,7 @@
 #include "user/gateway/gateway_load.h"
 #include "user/gateway/near_ports.h"
 #include "user/gateway/resources.h"
+#include "user/net/dealer.h"
 #include "user/net/descriptors.h"
 #include "user/net/syn_filter.h"
 #include "user/net/listen.h"
@@ -71,8 +72,11 @@ static int plan_open(struct gateway *gateway, const struct gateway_port *port, c
 	int result =
 		net_listen_open_group(&bind->address, LIMIT_LISTEN_BACKLOG, gateway->worker_count, fds, NULL);
 
-	if (result == 0)
+	if (result == 0) {
+		if (gateway->dealer_program >= 0)
+			(void)dealer_attach(fds[0], gateway->dealer_program);
 		return 0;
+	}
 	for (uint32_t i = 0; i < gateway->worker_count; i++)
 		fds[i] = -1;
 	if (result == -EADDRINUSE && port_is_closing(gateway, port)) {
@@ -421,14 +425,16 @@ static int gateway_start_workers(struct gateway *gateway, struct snapshot *snaps
 static int gateway_settle_privileges(struct gateway *gateway, const struct static_config *config,
 				     struct text *error)
 {
-	int result = kernel_lanes_open(&gateway->lanes, &config->splice,
-				       gateway_worker_count(gateway->options, config), error);
+	uint32_t worker_count = gateway_worker_count(gateway->options, config);
+	int result = kernel_lanes_open(&gateway->lanes, &config->splice, worker_count, error);
 
 	if (result)
 		return result;
 	/* Who turns the kernel lane off wants no program in the kernel at all. */
-	if (config->splice.mode != SPLICE_OFF)
+	if (config->splice.mode != SPLICE_OFF) {
 		gateway->syn_filter_program = syn_filter_load();
+		gateway->dealer_program = worker_count > 1 ? dealer_load(worker_count) : -1;
+	}
 	result = privilege_drop();
 	if (result)
 		text_fmt(error, "cannot give up capabilities: %s", strerrordesc_np(-result));
@@ -504,6 +510,7 @@ static void gateway_stop(struct gateway *gateway)
 	mcp_service_stop(&gateway->mcp);
 	kernel_lanes_done(&gateway->lanes);
 	socket_close(gateway->syn_filter_program);
+	socket_close(gateway->dealer_program);
 	admin_stop(gateway->admin);
 	snapshot_unref(gateway->start_snapshot);
 	heap_trim_stop(&gateway->heap_trim);
@@ -533,7 +540,12 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 	struct text error;
 	int result;
 
-	*gateway = (struct gateway){ .options = options, .messages = *messages, .syn_filter_program = -1 };
+	*gateway = (struct gateway){
+		.options = options,
+		.messages = *messages,
+		.syn_filter_program = -1,
+		.dealer_program = -1,
+	};
 	list_init(&gateway->ports);
 	health_board_init(&gateway->health);
 	kernel_lanes_init(&gateway->lanes);

@@ -44,6 +44,7 @@ struct gateway {
 	struct health_board health;
 	struct kernel_lanes lanes;
 	int syn_filter_program; /* owner; user/net/syn_filter.h, negative: none */
+	int dealer_program; /* owner; user/net/dealer.h, negative: none */
 	struct signals signals;
 	struct watch watch;
 	struct admin *admin;
