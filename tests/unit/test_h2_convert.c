@@ -324,6 +324,24 @@ TEST(trailers_lose_what_may_not_be_there)
 	h2_head_free(head);
 }
 
+/* They wait for the end of a body; what they came with may be gone by then. */
+TEST(trailers_are_copied)
+{
+	char name[] = "x-check", value[] = "abcd";
+	struct h2_head *head;
+	struct fields fields;
+
+	arena_reset(&arena);
+	fields_init(&fields, &arena);
+	assert_int_equal(fields_add(&fields, span_str(name), span_str(value)), 0);
+	assert_int_equal(fields_add(&fields, SPAN("Other"), span_str(value)), 0);
+	head = h2_head_from_trailers(&fields);
+	memset(name, '-', sizeof(name));
+	memset(value, '-', sizeof(value));
+	assert_string_equal(h2_text_of(head), "x-check=abcd\nother=abcd\n");
+	h2_head_free(head);
+}
+
 TEST(what_would_break_a_backend_is_noted)
 {
 	static const struct unclean {

@@ -267,7 +267,7 @@ static struct h2_head *head_make(enum h2_head_kind kind, const char *const *line
 	int error = head ? 0 : -ENOMEM;
 
 	for (; *lines && !error; lines += 2)
-		error = h2_head_put(head, span_str(lines[0]), span_str(lines[1]));
+		error = h2_head_add(head, span_str(lines[0]), span_str(lines[1]), &h2_text_limits);
 	if (!error)
 		return head;
 	h2_head_free(head);

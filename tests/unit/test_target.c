@@ -212,6 +212,8 @@ TEST(fast_skips_agree_with_the_table)
 				copy = guard_end(guard, text, len);
 				assert_ptr_equal(octets_skip_text(copy, copy + len),
 						 octets_skip(copy, copy + len, OCTET_TEXT));
+				assert_int_equal(octets_are_text(span_of(copy, len)),
+						 octets_skip(copy, copy + len, OCTET_TEXT) == copy + len);
 				assert_ptr_equal(octets_skip_target(copy, copy + len),
 						 octets_skip(copy, copy + len, OCTET_TARGET));
 			}

@@ -3,7 +3,8 @@
 
 #define VISIBLE (OCTET_TARGET | OCTET_TEXT)
 #define PLAIN (VISIBLE | OCTET_QUOTED)
-#define NAME (PLAIN | OCTET_TOKEN)
+#define UPPER_NAME (PLAIN | OCTET_TOKEN)
+#define NAME (UPPER_NAME | OCTET_LOWER_TOKEN)
 #define NAME_HOST (NAME | OCTET_HOST)
 #define PLAIN_HOST (PLAIN | OCTET_HOST)
 
@@ -12,7 +13,7 @@ const uint8_t octet_classes[256] = {
 	[' '] = OCTET_TEXT | OCTET_QUOTED,
 	['!'] = NAME_HOST,
 	['"'] = VISIBLE,
-	['#'] = OCTET_TEXT | OCTET_QUOTED | OCTET_TOKEN,
+	['#'] = OCTET_TEXT | OCTET_QUOTED | OCTET_TOKEN | OCTET_LOWER_TOKEN,
 	['$'] = NAME_HOST,
 	['%'] = NAME,
 	['&'] = NAME_HOST,
@@ -33,8 +34,8 @@ const uint8_t octet_classes[256] = {
 	['>'] = PLAIN,
 	['?'] = PLAIN,
 	['@'] = PLAIN,
-	['A' ... 'F'] = NAME_HOST | OCTET_HEX,
-	['G' ... 'Z'] = NAME_HOST,
+	['A' ... 'F'] = UPPER_NAME | OCTET_HOST | OCTET_HEX,
+	['G' ... 'Z'] = UPPER_NAME | OCTET_HOST,
 	['['] = PLAIN,
 	['\\'] = VISIBLE,
 	[']'] = PLAIN,
@@ -65,7 +66,27 @@ bool octets_are_target(struct span s)
 	return s.len == 0 || octets_skip_target(s.data, s.data + s.len) == s.data + s.len;
 }
 
+/* What no text has, of eight bytes, and HTAB. */
+static inline uint64_t stops_of_text(const char *at)
+{
+	uint64_t word = octets_load(at);
+
+	return octets_below(word, 0x20) | octets_equal(word, 0x7f);
+}
+
 bool octets_are_text(struct span s)
 {
-	return s.len == 0 || octets_skip_text(s.data, s.data + s.len) == s.data + s.len;
+	const char *end;
+	uint64_t stops = 0;
+
+	if (s.len == 0)
+		return true;
+	end = s.data + s.len;
+	if (s.len < sizeof(uint64_t))
+		return octets_skip(s.data, end, OCTET_TEXT) == end;
+	for (const char *at = s.data; end - at > (ptrdiff_t)sizeof(uint64_t); at += sizeof(uint64_t))
+		stops |= stops_of_text(at);
+	/* The last word overlaps the one before. */
+	stops |= stops_of_text(end - sizeof(uint64_t));
+	return !stops || octets_skip_text(s.data, end) == end;
 }

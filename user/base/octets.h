@@ -17,6 +17,7 @@ enum octet_class {
 	OCTET_HOST = 16, /* reg-name without '%' and ',' (RFC 3986 3.2.2): what nobody decodes or splits */
 	OCTET_DIGIT = 32,
 	OCTET_HEX = 64,
+	OCTET_LOWER_TOKEN = 128, /* OCTET_TOKEN without upper case: names of fields in HTTP/2 */
 };
 
 extern const uint8_t octet_classes[256];

@@ -180,7 +180,7 @@ static int head_put_fields(struct h2_head *head, const struct fields *fields)
 
 	for (uint32_t i = 0; i < fields->count && !error; i++) {
 		if (is_passed_on(head, &fields->list[i]))
-			error = h2_head_put(head, fields->list[i].name, fields->list[i].value);
+			error = h2_head_put(head, &fields->list[i]);
 	}
 	return error;
 }
@@ -188,11 +188,13 @@ static int head_put_fields(struct h2_head *head, const struct fields *fields)
 static int head_put_length(struct h2_head *head, const struct body_framing *framing)
 {
 	uint64_t length = framing->kind == BODY_LENGTH ? framing->length : framing->announced;
+	struct field field = { .name = field_name_of(FIELD_CONTENT_LENGTH), .id = FIELD_CONTENT_LENGTH };
 	char digits[24];
 
 	if (framing->kind != BODY_LENGTH && !framing->announces_length)
 		return 0;
-	return h2_head_put(head, SPAN("content-length"), span_of(digits, text_u64(digits, length)));
+	field.value = arena_copy(&head->arena, span_of(digits, text_u64(digits, length)));
+	return field.value.data ? h2_head_put(head, &field) : -ENOMEM;
 }
 
 static struct h2_head *head_or_nothing(struct h2_head *head, int error)
@@ -206,30 +208,31 @@ static struct h2_head *head_or_nothing(struct h2_head *head, int error)
 /* "/path?query", or "*" */
 static int head_put_path(struct h2_head *head, const struct request_head *request)
 {
-	size_t len = request->path.len + (request->has_query ? 1 + request->query.len : 0);
-	char *bytes = arena_bytes(&head->arena, len);
-	char *at;
+	struct span path = request->path;
 
-	if (!bytes)
-		return -ENOMEM;
-	at = wire_put(bytes, request->path);
-	if (request->has_query)
-		wire_put(wire_put(at, SPAN("?")), request->query);
-	return h2_head_put(head, SPAN(":path"), span_of(bytes, len));
+	if (request->has_query) {
+		size_t len = request->path.len + 1 + request->query.len;
+		char *bytes = arena_bytes(&head->arena, len);
+
+		if (!bytes)
+			return -ENOMEM;
+		wire_put(wire_put(wire_put(bytes, request->path), SPAN("?")), request->query);
+		path = span_of(bytes, len);
+	}
+	h2_head_put_pseudo(head, SPAN(":path"), path);
+	return 0;
 }
 
 static int head_put_target(struct h2_head *head, const struct request_head *request)
 {
 	bool is_connect = request->method == METHOD_CONNECT;
-	int error = h2_head_put(head, SPAN(":method"), request->method_text);
 
-	if (!error && !is_connect)
-		error = h2_head_put(head, SPAN(":scheme"), SPAN("http"));
-	if (!error && request->authority.len)
-		error = h2_head_put(head, SPAN(":authority"), request->authority);
-	if (!error && !is_connect)
-		error = head_put_path(head, request);
-	return error;
+	h2_head_put_pseudo(head, SPAN(":method"), request->method_text);
+	if (!is_connect)
+		h2_head_put_pseudo(head, SPAN(":scheme"), SPAN("http"));
+	if (request->authority.len)
+		h2_head_put_pseudo(head, SPAN(":authority"), request->authority);
+	return is_connect ? 0 : head_put_path(head, request);
 }
 
 struct h2_head *h2_head_from_request(const struct request_head *request, const struct body_framing *framing)
@@ -257,9 +260,8 @@ struct h2_head *h2_head_from_response(const struct response_head *response,
 
 	if (!head)
 		return NULL;
-	error = h2_head_put(head, SPAN(":status"), span_of(digits, text_u64(digits, response->status)));
-	if (!error)
-		error = head_put_fields(head, &response->fields);
+	h2_head_put_pseudo(head, SPAN(":status"), span_of(digits, text_u64(digits, response->status)));
+	error = head_put_fields(head, &response->fields);
 	if (!error && may_have_length)
 		error = head_put_length(head, framing);
 	return head_or_nothing(head, error);

@@ -73,52 +73,67 @@ static enum http_bad status_check(struct span value)
 	return is_status ? BAD_NONE : BAD_STATUS;
 }
 
+enum { PSEUDO_METHOD, PSEUDO_SCHEME, PSEUDO_AUTHORITY, PSEUDO_PATH, PSEUDO_PROTOCOL, PSEUDO_STATUS };
+
 static const struct pseudo {
 	struct span name;
 	unsigned int kinds;
 	enum http_bad (*check)(struct span value);
 	size_t member; /* offset of the span in struct h2_head; 0: the status */
 } pseudos[] = {
-	{ { ":method", 7 }, REQUEST, method_check, offsetof(struct h2_head, method) },
-	{ { ":scheme", 7 }, REQUEST, scheme_check, offsetof(struct h2_head, scheme) },
-	{ { ":authority", 10 }, REQUEST, authority_check, offsetof(struct h2_head, authority) },
-	{ { ":path", 5 }, REQUEST, path_check, offsetof(struct h2_head, path) },
-	{ { ":protocol", 9 }, REQUEST, protocol_check, offsetof(struct h2_head, protocol) },
-	{ { ":status", 7 }, RESPONSE, status_check, 0 },
+	[PSEUDO_METHOD] = { { ":method", 7 }, REQUEST, method_check, offsetof(struct h2_head, method) },
+	[PSEUDO_SCHEME] = { { ":scheme", 7 }, REQUEST, scheme_check, offsetof(struct h2_head, scheme) },
+	[PSEUDO_AUTHORITY] = { { ":authority", 10 },
+			       REQUEST,
+			       authority_check,
+			       offsetof(struct h2_head, authority) },
+	[PSEUDO_PATH] = { { ":path", 5 }, REQUEST, path_check, offsetof(struct h2_head, path) },
+	[PSEUDO_PROTOCOL] = { { ":protocol", 9 },
+			      REQUEST,
+			      protocol_check,
+			      offsetof(struct h2_head, protocol) },
+	[PSEUDO_STATUS] = { { ":status", 7 }, RESPONSE, status_check, 0 },
 };
 
-static int pseudo_store(struct h2_head *head, const struct pseudo *pseudo, struct span value)
+/* The one that a name of this length and these letters can be: the caller compares. */
+static const struct pseudo *pseudo_candidate(struct span name)
 {
-	struct span copy;
-
-	if (pseudo->member == 0) {
-		head->status = (uint16_t)((value.data[0] - '0') * 100 + (value.data[1] - '0') * 10 +
-					  (value.data[2] - '0'));
-		return 0;
+	switch (name.len) {
+	case 5:
+		return &pseudos[PSEUDO_PATH];
+	case 7:
+		if (name.data[1] == 'm')
+			return &pseudos[PSEUDO_METHOD];
+		return name.data[2] == 'c' ? &pseudos[PSEUDO_SCHEME] : &pseudos[PSEUDO_STATUS];
+	case 9:
+		return &pseudos[PSEUDO_PROTOCOL];
 	}
-	copy = arena_copy(&head->arena, value);
-	if (!copy.data)
-		return -ENOMEM;
-	memcpy((char *)head + pseudo->member, &copy, sizeof(copy));
-	return 0;
+	return &pseudos[PSEUDO_AUTHORITY];
 }
 
-static int pseudo_add(struct h2_head *head, struct span name, struct span value)
+static uint16_t status_of(struct span value)
 {
-	for (size_t i = 0; i < ARRAY_LEN(pseudos); i++) {
-		const struct pseudo *pseudo = &pseudos[i];
+	return (uint16_t)((value.data[0] - '0') * 100 + (value.data[1] - '0') * 10 + (value.data[2] - '0'));
+}
 
-		if (!span_eq(name, pseudo->name))
-			continue;
-		head->bad = pseudo->check(value);
-		if ((pseudo->kinds & (1u << head->kind)) == 0 || (head->seen & (1u << i)) ||
-		    head->fields.count)
-			head->bad = BAD_PSEUDO_FIELD;
-		head->seen |= 1u << i;
-		return head->bad == BAD_NONE ? pseudo_store(head, pseudo, value) : 0;
-	}
+/* Checks only; the value of what is fine is for the caller to store. NULL for the status, and what is bad. */
+static struct span *pseudo_take(struct h2_head *head, struct span name, struct span value)
+{
+	const struct pseudo *pseudo = pseudo_candidate(name);
+	unsigned int bit = 1u << (pseudo - pseudos);
+
 	head->bad = BAD_PSEUDO_FIELD;
-	return 0;
+	if (!span_eq(name, pseudo->name))
+		return NULL;
+	if ((pseudo->kinds & (1u << head->kind)) && !(head->seen & bit) && !head->fields.count)
+		head->bad = pseudo->check(value);
+	head->seen |= bit;
+	if (head->bad != BAD_NONE)
+		return NULL;
+	if (pseudo->member)
+		return (struct span *)(void *)((char *)head + pseudo->member);
+	head->status = status_of(value);
+	return NULL;
 }
 
 /* ---- fields ---- */
@@ -150,11 +165,16 @@ static enum http_bad field_id_check(const struct h2_head *head, enum field_id id
 	return BAD_NONE;
 }
 
-static enum http_bad field_check(const struct h2_head *head, enum field_id id, struct span name,
-				 struct span value)
+/* As it has to be when it is received. */
+static enum http_bad name_check(enum field_id id, struct span name)
 {
-	if (!octets_are_token(name))
-		return BAD_FIELD_NAME;
+	if (id != FIELD_OTHER ? span_eq(name, field_name_of(id)) : octets_all(name, OCTET_LOWER_TOKEN))
+		return BAD_NONE;
+	return has_upper_case(name) ? BAD_FIELD_CASE : BAD_FIELD_NAME;
+}
+
+static enum http_bad value_check(const struct h2_head *head, enum field_id id, struct span value)
+{
 	if (!octets_are_text(value))
 		return BAD_CONTROL_BYTE;
 	if (span_trim(value).len != value.len)
@@ -162,28 +182,48 @@ static enum http_bad field_check(const struct h2_head *head, enum field_id id, s
 	return id == FIELD_OTHER ? BAD_NONE : field_id_check(head, id, value);
 }
 
+/* A field whose name and value are fine; a copy of both, the name in lower case. */
+static int field_store(struct h2_head *head, enum field_id id, struct span name, struct span value)
+{
+	bool is_known = id != FIELD_OTHER;
+	char *bytes = arena_bytes(&head->arena, (is_known ? 0 : name.len) + value.len);
+	struct field field = { .name = is_known ? field_name_of(id) : span_of(bytes, name.len), .id = id };
+
+	if (!bytes)
+		return -ENOMEM;
+	if (!is_known) {
+		span_lower(name, bytes);
+		bytes += name.len;
+	}
+	if (value.len)
+		memcpy(bytes, value.data, value.len);
+	field.value = span_of(bytes, value.len);
+	return fields_put(&head->fields, &field);
+}
+
 static int field_add(struct h2_head *head, struct span name, struct span value)
 {
 	enum field_id id = field_id_of(name);
-	char *bytes;
 
-	head->bad = field_check(head, id, name, value);
-	if (head->bad != BAD_NONE)
-		return 0;
-	bytes = arena_bytes(&head->arena, name.len + value.len);
-	if (!bytes)
-		return -ENOMEM;
-	span_lower(name, bytes);
-	if (value.len)
-		memcpy(bytes + name.len, value.data, value.len);
-	return fields_put(&head->fields, &(struct field){ .name = span_of(bytes, name.len),
-							  .value = span_of(bytes + name.len, value.len),
-							  .id = id });
+	head->bad = name_check(id, name);
+	if (head->bad == BAD_NONE)
+		head->bad = value_check(head, id, value);
+	return head->bad == BAD_NONE ? field_store(head, id, name, value) : 0;
 }
 
 static uint32_t add_bytes(uint32_t sum, size_t more)
 {
 	return more > UINT32_MAX - sum ? UINT32_MAX : sum + (uint32_t)more;
+}
+
+static int pseudo_add(struct h2_head *head, struct span name, struct span value)
+{
+	struct span *member = pseudo_take(head, name, value);
+
+	if (!member)
+		return 0;
+	*member = arena_copy(&head->arena, value);
+	return member->data ? 0 : -ENOMEM;
 }
 
 int h2_head_add(struct h2_head *head, struct span name, struct span value,
@@ -196,22 +236,37 @@ int h2_head_add(struct h2_head *head, struct span name, struct span value,
 		return 0;
 	if (head->list_bytes > limits->bytes)
 		head->bad = BAD_HEAD_TOO_LONG;
-	else if (!is_pseudo && head->fields.count >= limits->fields)
-		head->bad = BAD_TOO_MANY_FIELDS;
 	else if (is_pseudo)
 		return pseudo_add(head, name, value);
-	else if (has_upper_case(name))
-		head->bad = BAD_FIELD_CASE;
+	else if (head->fields.count >= limits->fields)
+		head->bad = BAD_TOO_MANY_FIELDS;
 	return head->bad == BAD_NONE ? field_add(head, name, value) : 0;
 }
 
-int h2_head_put(struct h2_head *head, struct span name, struct span value)
+void h2_head_put_pseudo(struct h2_head *head, struct span name, struct span value)
 {
+	struct span *member = head->bad == BAD_NONE ? pseudo_take(head, name, value) : NULL;
+
+	if (member)
+		*member = value;
+}
+
+int h2_head_put(struct h2_head *head, const struct field *field)
+{
+	struct field own = { .name = field->name, .value = span_trim(field->value), .id = field->id };
+
 	if (head->bad != BAD_NONE)
 		return 0;
-	if (name.len && name.data[0] == ':')
-		return pseudo_add(head, name, value);
-	return field_add(head, name, span_trim(value));
+	head->bad = value_check(head, own.id, own.value);
+	if (own.id == FIELD_OTHER && !octets_are_token(own.name))
+		head->bad = BAD_FIELD_NAME;
+	if (head->bad != BAD_NONE)
+		return 0;
+	if (head->kind == H2_HEAD_TRAILERS || (own.id == FIELD_OTHER && has_upper_case(own.name)))
+		return field_store(head, own.id, own.name, own.value);
+	if (own.id != FIELD_OTHER)
+		own.name = field_name_of(own.id);
+	return fields_put(&head->fields, &own);
 }
 
 /* ---- the end of a section ---- */

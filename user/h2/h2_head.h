@@ -50,9 +50,11 @@ int h2_head_add(struct h2_head *head, struct span name, struct span value,
 		const struct h2_head_limits *limits);
 /*
  * One field of our own making: its name in any case, without limits, but with the same checks, because values
- * come from HTTP/1 peers and from the configuration. 0 or -ENOMEM.
+ * come from HTTP/1 peers and from the configuration. The bytes are borrowed for the life of the head; of
+ * trailers, which wait for the end of a body, they are copied. 0 or -ENOMEM.
  */
-int h2_head_put(struct h2_head *head, struct span name, struct span value);
+int h2_head_put(struct h2_head *head, const struct field *field);
+void h2_head_put_pseudo(struct h2_head *head, struct span name, struct span value);
 /*
  * The section is complete, and has_end is set: what must be there is there. The result, also in head->bad.
  * To be asked before anything below.
@@ -78,10 +80,10 @@ enum http_bad h2_head_response_framing(const struct h2_head *head, const struct 
 				       enum http_method method, struct body_framing *ret_framing);
 
 /*
- * From a head of ours, after hop_strip_*(): names in lower case, Host becomes :authority, Content-Length as
- * the framing says, no field that HTTP/2 forbids. `:scheme` is "http"; the caller may set another. NULL on no
- * memory. What may not stand where it does, a byte or a status 101, is noted in head->bad, and the session
- * does not send such a head.
+ * From a head of ours, after hop_strip_*(), whose bytes it borrows, but for trailers: names in lower case,
+ * Host becomes :authority, Content-Length as the framing says, no field that HTTP/2 forbids. `:scheme` is
+ * "http"; the caller may set another. NULL on no memory. What may not stand where it does, a byte or a status
+ * 101, is noted in head->bad, and the session does not send such a head.
  */
 struct h2_head *h2_head_from_request(const struct request_head *request, const struct body_framing *framing);
 struct h2_head *h2_head_from_response(const struct response_head *response,

@@ -537,18 +537,31 @@ static int list_reserve(struct h2_session *session, size_t count)
 	return 0;
 }
 
-static nghttp2_nv *list_put(nghttp2_nv *at, struct span name, struct span value)
+static nghttp2_nv list_entry_of(struct span name, struct span value, uint8_t flags)
 {
-	*at = (nghttp2_nv){ .name = (uint8_t *)(uintptr_t)name.data,
-			    .value = (uint8_t *)(uintptr_t)value.data,
-			    .namelen = name.len,
-			    .valuelen = value.len };
+	return (nghttp2_nv){ .name = (uint8_t *)(uintptr_t)name.data,
+			     .value = (uint8_t *)(uintptr_t)value.data,
+			     .namelen = name.len,
+			     .valuelen = value.len,
+			     .flags = flags };
+}
+
+/* Names that are known outlive every head: nghttp2 need not copy them. */
+static nghttp2_nv *list_put_pseudo(nghttp2_nv *at, struct span name, struct span value)
+{
+	if (!value.len)
+		return at;
+	*at = list_entry_of(name, value, NGHTTP2_NV_FLAG_NO_COPY_NAME);
 	return at + 1;
 }
 
-static nghttp2_nv *list_put_pseudo(nghttp2_nv *at, struct span name, struct span value)
+static nghttp2_nv *list_put(nghttp2_nv *at, const struct field *field)
 {
-	return value.len ? list_put(at, name, value) : at;
+	bool is_known = field->id != FIELD_OTHER;
+
+	*at = list_entry_of(is_known ? field_name_of(field->id) : field->name, field->value,
+			    is_known ? NGHTTP2_NV_FLAG_NO_COPY_NAME : NGHTTP2_NV_FLAG_NONE);
+	return at + 1;
 }
 
 /* By the largest it could become: how well it compresses is known too late. */
@@ -577,6 +590,6 @@ ssize_t h2_session_list(struct h2_session *session, const struct h2_head *head)
 	at = list_put_pseudo(at, SPAN(":path"), head->path);
 	at = list_put_pseudo(at, SPAN(":protocol"), head->protocol);
 	for (uint32_t i = 0; i < head->fields.count; i++)
-		at = list_put(at, head->fields.list[i].name, head->fields.list[i].value);
+		at = list_put(at, &head->fields.list[i]);
 	return list_is_too_large(session->list, at) ? -ENOBUFS : at - session->list;
 }
