@@ -68,6 +68,27 @@ TEST(equal_labels_are_one_series_wherever_their_bytes_lie)
 	request_metrics_free(m);
 }
 
+/* The memory of a configuration that is gone may hold the next one. */
+TEST(other_texts_in_the_same_place_are_another_series)
+{
+	struct request_metrics *m = request_metrics_create();
+	struct stream_record record = some_record();
+	uint32_t before = request_metrics_count(m);
+	char route[] = "default/httpbin";
+
+	record.route = span_of(route, sizeof(route) - 1);
+	for (int i = 0; i < 3; i++) {
+		request_metrics_add(m, &record);
+		route[0]++;
+		request_metrics_add(m, &record);
+		route[0]--;
+	}
+	assert_int_equal(request_metrics_count(m), before + 2);
+	for (uint32_t i = before; i < request_metrics_count(m); i++)
+		assert_int_equal(request_metrics_at(m, i)->count, 3);
+	request_metrics_free(m);
+}
+
 TEST(each_label_makes_a_series_of_its_own)
 {
 	struct request_metrics *m = request_metrics_create();

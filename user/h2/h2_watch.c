@@ -76,8 +76,11 @@ bool h2_watch_next(struct h2_watch *watch, struct span *rest, struct h2_frame *r
 	*rest = span_from(*rest, skipped.len);
 	watch->skip -= (uint32_t)skipped.len;
 	while (watch->skip == 0 && rest->len > 0) {
-		watch->head[watch->head_bytes++] = (uint8_t)rest->data[0];
-		*rest = span_from(*rest, 1);
+		size_t more = watch->head_bytes || rest->len < HEAD_BYTES ? 1 : HEAD_BYTES;
+
+		memcpy(watch->head + watch->head_bytes, rest->data, more);
+		watch->head_bytes += (uint8_t)more;
+		*rest = span_from(*rest, more);
 		if (watch->head_bytes < head_wanted(watch))
 			continue;
 		*ret_frame = frame_of(watch->head, watch->head_bytes);

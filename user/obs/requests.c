@@ -8,6 +8,7 @@
 
 enum {
 	SLOTS = 2 * LIMIT_METRIC_SERIES,
+	HINTS = 256,
 	STATUS_DIGITS = 3,
 };
 
@@ -16,6 +17,7 @@ struct request_metrics {
 	struct request_series *series[LIMIT_METRIC_SERIES]; /* owner */
 	struct request_series *overflow[2]; /* owner; by kind, shown as the first two */
 	uint32_t slots[SLOTS]; /* index + 1 of the first series, 0: none */
+	struct request_series *hints[HINTS]; /* latest found, by where its texts are; NULL: none */
 };
 
 static bool is_label_of(enum request_label label, enum request_series_kind kind)
@@ -157,6 +159,32 @@ static struct request_series *series_find(struct request_metrics *m, enum reques
 	return series;
 }
 
+/*
+ * The texts of a route lie where they are as long as its configuration: most requests are of the series of
+ * the last one whose texts were there. Nothing but a guess, the texts are compared.
+ */
+static struct request_series **hint_of(struct request_metrics *m, const struct span *labels)
+{
+	uintptr_t places = labels[LABEL_METHOD].len;
+
+	for (uint32_t i = 0; i < REQUEST_LABEL_COUNT; i++) {
+		if (i != LABEL_STATUS && i != LABEL_METHOD)
+			places = places * 31 + ((uintptr_t)labels[i].data >> 3);
+	}
+	for (size_t i = 0; i < labels[LABEL_STATUS].len; i++)
+		places = places * 31 + (unsigned char)labels[LABEL_STATUS].data[i];
+	return &m->hints[(places ^ places >> 8) % HINTS];
+}
+
+static struct request_series *request_series_find(struct request_metrics *m, const struct span *labels)
+{
+	struct request_series **hint = hint_of(m, labels);
+
+	if (!*hint || !labels_eq((*hint)->labels, labels))
+		*hint = series_find(m, SERIES_REQUEST, labels);
+	return *hint;
+}
+
 static struct span or_unknown(struct span s)
 {
 	return s.len ? s : SPAN("unknown");
@@ -201,7 +229,7 @@ void request_metrics_add(struct request_metrics *m, const struct stream_record *
 		[LABEL_ROUTE] = or_unknown(record->route),
 		[LABEL_ROUTE_RULE] = or_unknown(record->route_rule),
 	};
-	struct request_series *series = series_find(m, SERIES_REQUEST, labels);
+	struct request_series *series = request_series_find(m, labels);
 
 	tally_add(&series->count, 1);
 	histogram_add(&series->duration, &histogram_http, record->duration_ns);
