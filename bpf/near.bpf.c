@@ -4,13 +4,15 @@
  * gateway's connections, and an sk_msg program that hands on what they send.
  *
  * A message is redirected whole or passed whole. Whatever is doubtful is passed: then it goes to the gateway
- * through TCP, as if there was no program. Nothing is ever dropped.
+ * through TCP, as if there was no program. Nothing is ever dropped: the gateway itself, alone, may be told to
+ * wait before anything of its message was taken. A third program, behind each read, tells it when to go on.
  */
 #include "vmlinux.h"
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
 
 #include "bpf/near_abi.h"
 #include "bpf/near_maps.h"
@@ -20,6 +22,7 @@ char near_license[] SEC("license") = "Dual BSD/GPL";
 #define RECEIVE_SHUTDOWN 1 /* RCV_SHUTDOWN */
 #define RECEIVE_BUFFER_LOCK 2 /* SOCK_RCVBUF_LOCK of sk_userlocks */
 #define SEND_SHUTDOWN 2
+#define USER_DATA_FLAGS 7ull /* ~SK_USER_DATA_PTRMASK */
 
 #include "bpf/near_sockets.h"
 
@@ -289,6 +292,27 @@ static __always_inline enum near_reason receiver_check(const struct message *m, 
 	return NEAR_REASON_NONE;
 }
 
+/* Messages were redirected to it that it has not read. */
+static __always_inline bool psock_holds(const struct sk_psock *psock)
+{
+	const void *first = BPF_CORE_READ(psock, ingress_msg.next);
+
+	return first != (const void *)psock + bpf_core_field_offset(struct sk_psock, ingress_msg);
+}
+
+static __always_inline bool receiver_holds(__u64 cookie)
+{
+	struct near_end *end = bpf_map_lookup_elem(&near_ends, &cookie);
+	const struct sock *sk;
+	__u64 psock;
+
+	if (!end)
+		return false;
+	sk = &((const struct tcp_sock *)end->sock)->inet_conn.icsk_inet.sk;
+	psock = (__u64)BPF_CORE_READ(sk, sk_user_data) & ~USER_DATA_FLAGS;
+	return psock && psock_holds((const struct sk_psock *)psock);
+}
+
 /* NONE: redirected into the queue of the receiver. */
 static __always_inline enum near_reason message_deliver(const struct message *m, __u64 cookie,
 							enum near_lane lane)
@@ -315,6 +339,12 @@ static __always_inline enum near_reason message_direct(const struct message *m)
 		return NEAR_REASON_RECEIVER_GONE;
 	reason = receiver_check(m, cookie, BPF_CORE_READ(target, write_seq));
 	return reason == NEAR_REASON_NONE ? message_deliver(m, cookie, NEAR_LANE_DIRECT) : reason;
+}
+
+/* Lane near would put bytes into the TCP queue of a receiver that has others to read: hop_must_wait(). */
+static __always_inline bool near_would_mix(const struct message *m)
+{
+	return record_find(&hop_of, m->record->user.target) && receiver_holds(LOAD(m->target_end->far));
 }
 
 static __always_inline enum near_reason message_near(const struct message *m)
@@ -368,6 +398,9 @@ static __always_inline bool message_handle(struct message *m)
 			return true;
 		}
 	}
+	/* It passes then, and the gateway, whose send() is refused for the same reason, waits. */
+	if (direct != NEAR_REASON_NONE && direct != NEAR_REASON_RECEIVER_GONE && near_would_mix(m))
+		reason = direct;
 	if (reason == NEAR_REASON_NONE)
 		reason = message_near(m);
 	if (reason == NEAR_REASON_NONE) {
@@ -395,6 +428,31 @@ static __always_inline enum near_reason hop_check(const struct message *m)
 }
 
 /*
+ * An application may take a short read for the last one (epoll(7) says so). Then bytes that came through TCP
+ * while others waited in the other queue would lie there, and no edge would follow. So nothing goes to an
+ * application through TCP while that queue holds something: the gateway waits, and near_read() tells it.
+ */
+static __always_inline bool hop_must_wait(const struct message *m, enum near_reason reason)
+{
+	if (reason == NEAR_REASON_NONE || reason == NEAR_REASON_USER || reason == NEAR_REASON_RECEIVER_GONE)
+		return false;
+	return m->record->user.flags & NEAR_REFUSES && !BROKEN(HOP_BREAK_WAIT) &&
+	       receiver_holds(m->record->user.target);
+}
+
+/*
+ * The send() fails, with nothing taken: a redirect into a socket that is shut down. SK_DROP would do that
+ * for this message and, because the kernel remembers that verdict, for all that follow.
+ */
+static __always_inline bool hop_refuse(const struct message *m)
+{
+	struct near_kernel *k = &m->record->kernel;
+
+	STORE(k->refusals, k->refusals + 1);
+	return bpf_msg_redirect_map(m->msg, &near_dam, 0, 0) == SK_PASS;
+}
+
+/*
  * What passes is counted before it is in TCP's queue: a reader that finds this count unchanged since TCP had
  * nothing for it knows that there is still nothing.
  */
@@ -405,9 +463,55 @@ static __always_inline void message_hop(struct message *m)
 
 	if (reason == NEAR_REASON_NONE)
 		reason = message_deliver(m, m->record->user.target, NEAR_LANE_HOP);
+	if (hop_must_wait(m, reason) && hop_refuse(m))
+		return;
 	if (reason != NEAR_REASON_NONE)
 		__sync_fetch_and_add(&k->lane_bytes[NEAR_LANE_COPY], (__u64)m->size);
 	lane_set(k, &hop_falls, reason == NEAR_REASON_NONE ? NEAR_LANE_HOP : NEAR_LANE_COPY, reason);
+}
+
+/* A receiver has read: if its sender waits, there may be room. */
+static __always_inline void sender_tell(struct near_record *out, const struct near_handle *slot,
+					const struct sock *sk)
+{
+	__u32 ring = out->user.ring, waits = LOAD(out->user.waits);
+	struct near_event *event;
+	void *events;
+
+	if (waits == out->kernel.told || BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter) >
+						 (__s32)(out->user.receiver_bytes >> 1))
+		return;
+	events = bpf_map_lookup_elem(&near_rings, &ring);
+	event = events ? bpf_ringbuf_reserve(events, sizeof(*event), 0) : NULL;
+	/* Full: whoever empties it asks everybody anew. */
+	if (!event)
+		return;
+	event->slot = *slot;
+	bpf_ringbuf_submit(event, 0);
+	STORE(out->kernel.told, waits);
+}
+
+/* Behind each read of any socket of this host: what is none of ours must be out of here at once. */
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(near_read, struct sock *sk, int len, int flags)
+{
+	__u64 cookie = (__u64)sk->__sk_common.skc_cookie.counter;
+	struct near_record *in, *out;
+	struct near_handle slot;
+
+	if (len <= 0 || !cookie || !sk->sk_user_data)
+		return 0;
+	in = record_find(&hop_of, cookie);
+	if (!in)
+		return 0;
+	slot = in->user.back;
+	out = bpf_map_lookup_elem(&near_records, &slot.index);
+	if (!out || LOAD(out->user.generation) != slot.generation)
+		return 0;
+	/* A full barrier between the queue, which is shorter now, and `waits`: see hop_wait(). */
+	__sync_fetch_and_add(&out->kernel.falls, 0);
+	sender_tell(out, &slot, sk);
+	return 0;
 }
 
 /* ---------------------------------------------------------------------------------------- every message */

@@ -39,6 +39,11 @@ enum near_mode {
 #define NEAR_DIRECT 1u
 /* flags: the gateway can work while a sender waits: there is more than one CPU */
 #define NEAR_WAITS 2u
+/*
+ * flags: what the receiver has no room for is refused, not passed, while bytes that hopped wait there. The
+ * sender asks to be told when there is room: waits, and struct near_event.
+ */
+#define NEAR_REFUSES 4u
 
 /* A recycled index carries a newer generation: the old handle finds nothing. */
 struct near_handle {
@@ -56,13 +61,21 @@ struct near_user {
 	__u64 target; /* cookie of the gateway's socket to the other side; of a hop: of the receiver */
 	__u32 first_seq; /* write_seq of the source when it had sent nothing */
 	__u32 receiver_bytes; /* more than this in the receiver's queue: lane near; of a hop: TCP */
-	__u64 pad2[4];
+	/* Of a hop: */
+	__u64 owner; /* user space's own */
+	struct near_handle back; /* the other way of the same connection */
+	__u32 waits; /* counts how often its sender asked to be told of room */
+	__u32 ring; /* which one it is told by */
+	__u64 pad2;
 };
 
 /* Written by the program. */
 struct near_kernel {
 	__u64 lane_bytes[NEAR_LANE_COUNT]; /* COPY: passed while the gate was to be open; of a hop: by TCP */
-	__u64 last_active_ns; /* CLOCK_MONOTONIC, coarse (one jiffy) */
+	union {
+		__u64 last_active_ns; /* CLOCK_MONOTONIC, coarse (one jiffy) */
+		__u64 refusals; /* of a hop */
+	};
 	__u64 falls;
 	__u8 lane; /* enum near_lane of the last message */
 	__u8 reason; /* enum near_reason of the last fall */
@@ -71,7 +84,10 @@ struct near_kernel {
 	__u8 wait_failures; /* waits in a row that were of no use */
 	__u8 pad[1];
 	__u16 wait_skip; /* messages that pass before the next wait */
-	__u32 target_seq; /* write_seq of the target less all that was given to it */
+	union {
+		__u32 target_seq; /* write_seq of the target less all that was given to it */
+		__u32 told; /* of a hop: waits, as answered last */
+	};
 	__u32 receiver_peak_bytes; /* most ever seen in the receiver's queue */
 };
 
@@ -126,6 +142,14 @@ NEAR_ASSERT(sizeof(struct near_listener) == 32, "abi");
 NEAR_ASSERT(sizeof(struct near_connection) == 48, "abi");
 NEAR_ASSERT(sizeof(struct near_expected) == 16, "abi");
 NEAR_ASSERT(sizeof(struct near_end) == 24, "abi");
+
+/* There is room at the receiver of a hop whose sender waits. */
+struct near_event {
+	struct near_handle slot;
+};
+
+#define NEAR_RING_BYTES (64u * 1024)
+#define NEAR_RINGS_MAX 256u
 
 #define NEAR_SLOTS_DEFAULT 16384u
 /* With hops, of which each takes two: more than a process can have descriptors for as a rule. */

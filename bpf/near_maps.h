@@ -24,6 +24,19 @@ struct {
 	__type(value, struct near_record);
 } near_records SEC(".maps");
 
+struct near_ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, NEAR_RING_BYTES);
+};
+
+/* Worker -> its ring of struct near_event. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, NEAR_RINGS_MAX);
+	__type(key, __u32);
+	__array(values, struct near_ring);
+} near_rings SEC(".maps");
+
 /* Cookie of a near socket -> the direction whose source it is. Written by user space. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -74,6 +87,14 @@ struct {
 	__type(key, __u64);
 	__type(value, __u64);
 } near_targets SEC(".maps");
+
+/* One socket of ours that is shut down: what is redirected into it fails (hop_refuse()). */
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKMAP);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} near_dam SEC(".maps");
 
 /* Cookies of the gateway's sockets that are about to connect. */
 struct {

@@ -263,8 +263,17 @@ struct sock {
 	int sk_wmem_queued;
 	int sk_sndbuf;
 	int sk_err;
+	void *sk_user_data;
 	u8 sk_shutdown;
 	u8 sk_userlocks;
+};
+
+struct list_head {
+	struct list_head *next, *prev;
+};
+
+struct sk_psock {
+	struct list_head ingress_msg;
 };
 
 struct inet_sock {

@@ -86,6 +86,8 @@ static void *writer_run(void *arg)
 			len = a->bytes - a->done;
 		pattern_fill(piece, a->seed, a->done, (size_t)len);
 		sent = send(a->fd, piece, (size_t)len, MSG_NOSIGNAL);
+		if (sent < 0 && errno == EPIPE && a->await_room && a->await_room(a->fd))
+			continue;
 		if (sent < 0) {
 			a->error = errno;
 			break;

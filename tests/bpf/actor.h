@@ -22,6 +22,7 @@ struct actor {
 	uint32_t piece_max; /* random pieces of 1..piece_max bytes */
 	uint32_t pause_us; /* random pauses up to this between some pieces */
 	uint32_t pause_every; /* one pause in that many pieces; 0: none */
+	bool (*await_room)(int fd); /* writer: behind EPIPE; NULL: an error like others */
 	bool shuts_down; /* writer: SHUT_WR at the end */
 	bool expects_eof; /* reader: goes on to the end of the stream */
 	/* results */

@@ -8,6 +8,19 @@
 #include <unistd.h>
 
 #include "tests/bpf/actor.h"
+#include "user/kernel/near/near_worker.h"
+
+#define PAIRS_MAX 8
+
+static struct hop_pair *pairs[PAIRS_MAX]; /* started, not closed */
+
+static struct hop_pair **pair_find(int own_fd)
+{
+	for (int i = 0; i < PAIRS_MAX; i++)
+		if (pairs[i] && pairs[i]->own == own_fd)
+			return &pairs[i];
+	return NULL;
+}
 
 void pair_open(struct near *near, struct hop_pair *pair, const struct hop_pair_options *o)
 {
@@ -35,16 +48,47 @@ void pair_open(struct near *near, struct hop_pair *pair, const struct hop_pair_o
 		pair_start(pair);
 }
 
+static bool is_ready(int fd, short events, int limit_ms)
+{
+	struct pollfd item = { .fd = fd, .events = events };
+
+	return poll(&item, 1, limit_ms) > 0;
+}
+
+static void pair_on_room(struct hop *hop)
+{
+	((struct hop_pair *)hop->owner)->tells++;
+}
+
 void pair_start(struct hop_pair *pair)
 {
-	assert_int_equal(hop_start(&pair->hop, pair->near, pair->own), 0);
+	int free_place = 0;
+
+	while (pairs[free_place])
+		assert_true(++free_place < PAIRS_MAX);
+	assert_int_equal(near_worker_create(pair->near, &pair->worker), 0);
+	assert_int_equal(hop_start(&pair->hop, pair->worker, pair->own), 0);
+	pair->hop.on_room = pair_on_room;
+	pair->hop.owner = pair;
+	pairs[free_place] = pair;
+}
+
+static void pair_stop(struct hop_pair *pair)
+{
+	struct hop_pair **place = pair_find(pair->own);
+
+	hop_stop(&pair->hop);
+	near_worker_free(pair->worker);
+	pair->worker = NULL;
+	if (place)
+		*place = NULL;
 }
 
 void pair_close_own(struct hop_pair *pair)
 {
 	bool must_reset = !pair->is_tcp && hop_has_unread(pair->own);
 
-	hop_stop(&pair->hop);
+	pair_stop(pair);
 	if (must_reset)
 		rig_reset(&pair->own);
 	else
@@ -53,16 +97,30 @@ void pair_close_own(struct hop_pair *pair)
 
 void pair_close(struct hop_pair *pair)
 {
-	hop_stop(&pair->hop);
+	pair_stop(pair);
 	rig_close(&pair->own);
 	rig_close(&pair->app);
 }
 
-static bool is_ready(int fd, short events, int limit_ms)
+bool pair_await_room(int own_fd)
 {
-	struct pollfd item = { .fd = fd, .events = events };
+	struct hop_pair **place = pair_find(own_fd);
+	struct hop_pair *pair;
+	uint64_t tells;
 
-	return poll(&item, 1, limit_ms) > 0;
+	if (!place)
+		return false;
+	pair = *place;
+	tells = pair->tells;
+	if (hop_refusals(&pair->hop) == pair->refusals)
+		return false;
+	pair->refusals = hop_refusals(&pair->hop);
+	if (!hop_waits(&pair->hop)) {
+		hop_wait(&pair->hop);
+		return true;
+	}
+	return is_ready(near_worker_fd(pair->worker), POLLIN, 20000) &&
+	       (near_worker_poll(pair->worker), pair->tells > tells);
 }
 
 void pair_send(int fd, uint64_t seed, uint64_t position, size_t len)
@@ -75,7 +133,8 @@ void pair_send(int fd, uint64_t seed, uint64_t position, size_t len)
 
 		pattern_fill(piece, seed, position, want);
 		sent = send(fd, piece, want, MSG_DONTWAIT | MSG_NOSIGNAL);
-		assert_true(sent > 0 || (errno == EAGAIN && is_ready(fd, POLLOUT, 20000)));
+		assert_true(sent > 0 || (errno == EAGAIN && is_ready(fd, POLLOUT, 20000)) ||
+			    (errno == EPIPE && pair_await_room(fd)));
 		if (sent < 0)
 			continue;
 		position += (uint64_t)sent;
@@ -93,7 +152,7 @@ uint64_t pair_fill(int fd, uint64_t seed, uint64_t position, uint64_t max)
 
 		pattern_fill(piece, seed, position, sizeof(piece));
 		sent = send(fd, piece, sizeof(piece), MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (sent < 0 && !is_ready(fd, POLLOUT, 200))
+		if (sent < 0 && (errno == EPIPE || !is_ready(fd, POLLOUT, 200)))
 			break;
 		position += sent > 0 ? (uint64_t)sent : 0;
 	}

@@ -19,7 +19,10 @@ struct hop_pair_options {
 
 struct hop_pair {
 	struct near *near;
+	struct near_worker *worker;
 	struct hop hop;
+	uint64_t tells; /* calls of on_room */
+	uint64_t refusals; /* seen */
 	int own, app; /* -1: closed */
 	bool is_tcp;
 };
@@ -30,6 +33,11 @@ void pair_start(struct hop_pair *pair);
 void pair_close_own(struct hop_pair *pair);
 void pair_close(struct hop_pair *pair);
 
+/*
+ * send() on the gateway's socket of a pair has failed. Refused, the first time asks to be told of room and
+ * has the caller try again, the second time waits. False: in vain, or it was not refused.
+ */
+bool pair_await_room(int own_fd);
 /* Whole, or the test fails; the pattern of this seed from `position` on. */
 void pair_send(int fd, uint64_t seed, uint64_t position, size_t len);
 /* Until nothing more is taken. Bytes. */

@@ -15,15 +15,17 @@
 
 struct near *near_rig_load(const struct near_options *options)
 {
-	static const struct near_options defaults;
+	struct near_options with_workers = options ? *options : (struct near_options){ 0 };
 	struct near *near = NULL;
 	struct text why;
 	int error;
 
+	if (!with_workers.worker_count)
+		with_workers.worker_count = 8; /* one for each connection that hops */
 	text_init(&why);
 	error = probe_privileges(&why);
 	if (!error)
-		error = near_load(options ? options : &defaults, &near, &why);
+		error = near_load(&with_workers, &near, &why);
 	rig_need(error, "same-host lanes", &why);
 	return near;
 }
@@ -134,7 +136,8 @@ static bool way_turn(struct near_tunnel *t, struct near_way *w)
 	}
 	count = send(w->target, w->buffer + w->start, w->end - w->start, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (count < 0) {
-		if (errno != EAGAIN)
+		/* Refused: asked again next turn. */
+		if (errno != EAGAIN && !(errno == EPIPE && w->target_hops))
 			tunnel_reset(t, -errno);
 		return false;
 	}

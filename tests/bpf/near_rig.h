@@ -31,6 +31,7 @@ struct near_way {
 	uint64_t copied_bytes;
 	bool is_wanted; /* start it as soon as the far end is near */
 	bool is_over; /* FIN passed on */
+	bool target_hops; /* lane hop: send() to it may be refused */
 	bool is_frozen; /* user space neither reads nor sends */
 	int error; /* -EIO: poison; -errno of a socket */
 };

@@ -21,6 +21,7 @@
 static uint32_t broken;
 #define GATE_BROKEN(rule) (broken & (rule))
 #include "user/kernel/near/hop.c"
+#include "user/kernel/near/near_worker.c"
 
 struct scene {
 	struct near *near;
@@ -159,11 +160,13 @@ static bool scenario_position(struct scene *s)
 	struct near_tunnel_options options = { 0 };
 	struct near_direction_options start;
 	struct hop front = { 0 };
+	struct near_worker *worker;
 	struct near_tunnel t;
 	bool is_right;
 
 	tunnel_open(s->near, &t, &options);
-	assert_int_equal(hop_start(&front, s->near, t.front), 0);
+	assert_int_equal(near_worker_create(s->near, &worker), 0);
+	assert_int_equal(hop_start(&front, worker, t.front), 0);
 	assert_int_equal(send(t.client, "first ", 6, 0), 6);
 	start = (struct near_direction_options){ .source_fd = t.front,
 						 .target_fd = t.back,
@@ -175,7 +178,51 @@ static bool scenario_position(struct scene *s)
 	is_right = says(t.server, "first second");
 	tunnel_close(&t);
 	hop_stop(&front);
+	near_worker_free(worker);
 	return is_right;
+}
+
+/* The application's turn: at an edge it reads until a read is short. Bytes that it has now. */
+static uint64_t edge_read(int epoll_fd, int fd, uint64_t got)
+{
+	static char memory[1 << 20];
+	struct epoll_event event;
+	ssize_t len = sizeof(memory);
+
+	if (epoll_wait(epoll_fd, &event, 1, 10) == 1)
+		while (len == sizeof(memory)) {
+			len = recv(fd, memory, sizeof(memory), MSG_DONTWAIT);
+			got += len > 0 ? (uint64_t)len : 0;
+		}
+	return got;
+}
+
+/* Edge-triggered, and a short read is the last one: epoll(7) allows that. */
+static bool scenario_short_reads(struct scene *s)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+	static const char piece[20000];
+	uint64_t want = 6 * sizeof(piece), sent = 0, got = 0;
+	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+
+	pair_start(&s->pair);
+	assert_int_equal(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, s->pair.app, &event), 0);
+	for (int i = 0; i < rig_patience_ms(50) && got < want; i++) {
+		ssize_t len = 1;
+
+		while (len > 0 && sent < want) {
+			len = send(s->pair.own, piece, sizeof(piece), MSG_DONTWAIT | MSG_NOSIGNAL);
+			sent += len > 0 ? (uint64_t)len : 0;
+			if (len < 0 && hop_refusals(&s->pair.hop) && !hop_waits(&s->pair.hop)) {
+				hop_wait(&s->pair.hop);
+				len = 1;
+			}
+		}
+		got = edge_read(epoll_fd, s->pair.app, got);
+		near_worker_poll(s->pair.worker);
+	}
+	close(epoll_fd);
+	return got == want;
 }
 
 /* ---------------------------------------------------------------------------------------- rules */
@@ -228,6 +275,7 @@ static struct rule rules[] = {
 	{ "an end with bytes missing is no end", HOP_BREAK_END, scenario_end, 0, 0 },
 	/* Positions would tell most of them apart, too. */
 	{ "a recycled slot is inert", NEAR_BREAK_GENERATION, scenario_recycled_slot, 0, NEAR_BREAK_UNREAD },
+	{ "nothing is put behind an unread queue", HOP_BREAK_WAIT, scenario_short_reads, 65536, 0 },
 	{ "what hopped is part of the position of its sender", HOP_BREAK_COUNT, scenario_position, 0, 0 },
 };
 

@@ -34,7 +34,7 @@ binds:
 """
 
 # What may differ between the lanes: the lane, the times, and the ports that the kernel picked.
-FREE_FIELDS = ("lane", "duration", "src.addr", "endpoint", "http.host", "id")
+FREE_FIELDS = ("lane", "hop", "hop_reason", "duration", "src.addr", "endpoint", "http.host", "id")
 
 
 def acted(mode, config=TUNNEL, **options):

@@ -115,25 +115,27 @@ static int near_probe(const struct splice_config *config, bool *ret_has_direct, 
 	return error;
 }
 
-static int near_obtain(struct kernel_lanes *lanes, const struct splice_config *config)
+static int near_obtain(struct kernel_lanes *lanes, const struct splice_config *config, uint32_t worker_count)
 {
 	struct lane_start *start = &lanes->near_start;
-	struct near_options options = { .direction_count = config->lane_hop ? NEAR_SLOTS_HOPS : 0 };
+	struct near_options options = { .direction_count =
+						config->lane_hop || config->lane_direct ? NEAR_SLOTS_HOPS : 0,
+					.worker_count = worker_count };
 	bool needs_direct = config->lane_direct || config->lane_hop;
 	bool has_direct = false;
 	int error = near_probe(config, &has_direct, &start->why);
 
 	if (!error)
 		error = probe_privileges(&start->why);
+	options.has_no_direct = !has_direct || !needs_direct;
 	if (!error)
 		error = near_load(&options, &lanes->near, &start->why);
 	if (error)
 		return error;
-	if (!has_direct || !needs_direct)
-		near_disable_direct(lanes->near);
 	if (!has_direct && needs_direct)
 		text_str(&start->why,
-			 "this kernel does not keep the two receive queues of lanes direct and hop apart; ");
+			 "this kernel does not keep the two receive queues of lanes direct and hop apart, "
+			 "or has no trace point sock_recv_length; ");
 	error = near_selftest(lanes->near, &start->why, &start->selftest_ns);
 	start->selftest_failed = error != 0;
 	/* What was asked for needs it, or works without it, too. */
@@ -152,14 +154,15 @@ static const char *near_names(const struct splice_config *config)
 	return names[config->lane_near | config->lane_direct << 1 | config->lane_hop << 2];
 }
 
-static int near_open(struct kernel_lanes *lanes, const struct splice_config *config, struct text *error)
+static int near_open(struct kernel_lanes *lanes, const struct splice_config *config, uint32_t worker_count,
+		     struct text *error)
 {
 	struct lane_start *start = &lanes->near_start;
 	int result;
 
 	if (!splice_has_same_host(config))
 		return 0;
-	result = near_obtain(lanes, config);
+	result = near_obtain(lanes, config, worker_count);
 	if (!result) {
 		log_info("%s: programs loaded, self-test passed in %.1f ms%s%.*s", near_names(config),
 			 (double)start->selftest_ns / 1e6, start->why.len ? "; " : "",
@@ -176,5 +179,5 @@ int kernel_lanes_open(struct kernel_lanes *lanes, const struct splice_config *co
 {
 	int result = gate_open(lanes, config, worker_count, error);
 
-	return result ? result : near_open(lanes, config, error);
+	return result ? result : near_open(lanes, config, worker_count, error);
 }

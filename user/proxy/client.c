@@ -13,6 +13,7 @@
 #include "user/proxy/client_tls.h"
 #include "user/proxy/front.h"
 #include "user/proxy/room.h"
+#include "user/relay/conn_hop.h"
 #include "user/relay/head_reader.h"
 #include "user/proxy/stream.h"
 #include "user/proxy/tunnel.h"
@@ -495,7 +496,7 @@ static struct client *client_create(struct proxy *proxy, struct proxy_bind *bind
 	/* Nobody was told what has become of it before it was accepted. */
 	client->conn.has_error = true;
 	if (client_may_hop(client, bind->bind))
-		(void)conn_start_hop(&client->conn, proxy->relay.near);
+		(void)conn_start_hop(&client->conn, proxy->relay.near_watch.worker);
 	bind->refs++;
 	return client;
 }

@@ -16,6 +16,7 @@
 #include "user/kernel/common/delivery.h"
 #include "user/net/io.h"
 #include "user/net/socket.h"
+#include "user/relay/conn_hop.h"
 #include "user/relay/conn_tls.h"
 
 #define CONN_EVENTS (EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET)
@@ -33,6 +34,9 @@ static void conn_on_event(struct loop_source *source, uint32_t events)
 	if (events & EPOLLPRI)
 		conn->has_urgent = true;
 	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+		conn->can_write = true;
+	/* Who has closed makes no room any more. */
+	if (conn->hop && conn->has_hup && hop_waits(conn->hop))
 		conn->can_write = true;
 	if (conn->tls) {
 		conn->tls->can_read |= conn->can_read;
@@ -64,43 +68,6 @@ int conn_open(struct conn *conn, struct loop *loop, int fd, void (*on_ready)(str
 		conn->source.fd = -1;
 	}
 	return error;
-}
-
-int conn_start_hop(struct conn *conn, struct near *near)
-{
-	struct hop *hop;
-	int error;
-
-	if (conn->hop)
-		return 0;
-	if (conn->tls || conn->gate || conn->pipes)
-		return -EBUSY;
-	hop = hg_calloc(1, sizeof(*hop));
-	if (!hop)
-		return -ENOMEM;
-	error = hop_start(hop, near, conn_fd(conn));
-	if (error) {
-		hg_free(hop);
-		return error;
-	}
-	conn->hop = hop;
-	/* What came before in TCP's queue may have had its event. */
-	conn->can_read = true;
-	return 0;
-}
-
-uint64_t conn_hop_bytes(const struct conn *conn)
-{
-	return conn->hop ? hop_sent_bytes(conn->hop) + hop_received_bytes(conn->hop) : 0;
-}
-
-static void conn_stop_hop(struct conn *conn)
-{
-	if (!conn->hop)
-		return;
-	hop_stop(conn->hop);
-	hg_free(conn->hop);
-	conn->hop = NULL;
 }
 
 static struct timer *conn_gate_retry(struct conn *conn)
@@ -383,27 +350,46 @@ enum end_reason conn_end_reason(int error, enum end_reason reset)
 	return socket_failure_of(error) == SOCKET_FAILURE_TIMED_OUT ? END_USER_TIMEOUT : reset;
 }
 
+/* Bytes, or -errno; *ret_is_refused: the receiver of a hop has no room. */
+static ssize_t conn_try_send(const struct conn *conn, const struct msghdr *message, bool *ret_is_refused)
+{
+	uint64_t refusals = conn->hop ? hop_refusals(conn->hop) : 0;
+	ssize_t len;
+
+	do
+		len = sendmsg(conn_fd(conn), message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (len < 0 && errno == EINTR);
+	*ret_is_refused = len < 0 && conn->hop && hop_refusals(conn->hop) != refusals;
+	return len < 0 ? -errno : len;
+}
+
 ssize_t conn_send_now(struct conn *conn, const struct iovec *pieces, int count)
 {
 	struct msghdr message = { .msg_iov = (struct iovec *)pieces, .msg_iovlen = (size_t)count };
+	bool is_refused;
 	ssize_t len;
 
 	if (conn->send_error)
 		return conn->send_error;
 	if (!conn->can_write)
 		return 0;
-	do
-		len = sendmsg(conn_fd(conn), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-	while (len < 0 && errno == EINTR);
+	len = conn_try_send(conn, &message, &is_refused);
+	if (is_refused) {
+		/* conn_on_room() comes, unless there is some by now. */
+		hop_wait(conn->hop);
+		len = conn_try_send(conn, &message, &is_refused);
+	}
+	if (is_refused)
+		len = -EAGAIN;
 	if (len >= 0) {
 		conn->sent_bytes += (uint64_t)len;
 		return len;
 	}
-	if (errno == EAGAIN) {
+	if (len == -EAGAIN) {
 		conn->can_write = false;
 		return 0;
 	}
-	conn->send_error = -errno;
+	conn->send_error = (int)len;
 	return conn->send_error;
 }
 

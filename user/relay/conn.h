@@ -45,7 +45,7 @@ struct conn {
 	 */
 	struct gate_socket *gate;
 	struct conn_tls *tls; /* owner; NULL: plain. conn_tls.h */
-	struct hop *hop; /* owner; NULL: all its bytes go through TCP. conn_start_hop() */
+	struct hop *hop; /* owner; NULL: all its bytes go through TCP. conn_hop.h */
 };
 
 struct tls_session;
@@ -85,14 +85,6 @@ int conn_handshake(struct conn *conn);
 const struct tls_session *conn_tls(const struct conn *conn); /* NULL: plain */
 /* TLS is over, or never came to be: what waits in conn->out still goes out, and bytes are as they come. */
 void conn_drop_tls(struct conn *conn);
-/*
- * From here on its bytes hop, both ways, where the process at the other end is known to be on this host
- * (user/kernel/near/hop.h): for good, and instead of the lanes pipe and sockmap. 0, also when it did before;
- * -ENOMEM; -EBUSY with TLS, or where such a lane has it; -errno of hop_start(): -EAGAIN may do later.
- */
-int conn_start_hop(struct conn *conn, struct near *near);
-/* Past TCP, both ways; 0 when it does not hop. */
-uint64_t conn_hop_bytes(const struct conn *conn);
 /*
  * Puts the socket into the maps of the kernel lane; idempotent. 0, -ENOMEM, -EBUSY while a pipe uses it (a
  * later try may do) or when it hops, or -errno of gate_socket_add().

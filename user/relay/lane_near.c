@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <sys/epoll.h>
+
 #include "user/base/log.h"
 #include "user/base/mem.h"
 #include "user/base/units.h"
+#include "user/kernel/near/near_worker.h"
+#include "user/relay/conn_hop.h"
 #include "user/relay/relay_io.h"
 
 /*
@@ -63,7 +67,6 @@ static void near_account(struct relay *relay)
 static void near_on_watch(struct timer *timer, uint64_t now_ms)
 {
 	struct near_watch *watch = container_of(timer, struct near_watch, timer);
-	struct loop *loop = NULL;
 	bool is_busy = false;
 
 	list_each(node, next, &watch->running) {
@@ -72,27 +75,81 @@ static void near_on_watch(struct timer *timer, uint64_t now_ms)
 
 		near_account(relay);
 		is_busy |= relay->payload_bytes != before;
-		loop = relay->source->loop;
 	}
-	if (loop)
-		timer_arm(loop_timers(loop), timer, now_ms + (is_busy ? NEAR_BUSY_MS : NEAR_IDLE_MS));
+	if (!list_is_empty(&watch->running))
+		timer_arm(loop_timers(watch->loop), timer, now_ms + (is_busy ? NEAR_BUSY_MS : NEAR_IDLE_MS));
 }
 
-void lane_near_init(struct relay_shared *shared, struct near *near)
+static void near_on_ring(struct loop_source *source, uint32_t events)
 {
+	(void)events;
+	near_worker_poll(container_of(source, struct near_watch, source)->worker);
+}
+
+static void near_on_retry(struct timer *timer, uint64_t now_ms)
+{
+	struct near_watch *watch = container_of(timer, struct near_watch, retry);
+
+	if (near_worker_retry(watch->worker) && !timer_is_armed(timer))
+		timer_arm(loop_timers(watch->loop), timer, now_ms + NEAR_IDLE_MS);
+}
+
+static void near_on_waiting(struct near_worker *worker)
+{
+	struct near_watch *watch = worker->owner;
+
+	if (!timer_is_armed(&watch->retry))
+		timer_arm(loop_timers(watch->loop), &watch->retry,
+			  loop_now_ms(watch->loop) + NEAR_IDLE_MS);
+}
+
+int lane_near_init(struct relay_shared *shared, struct near *near, struct loop *loop)
+{
+	struct near_watch *watch = &shared->near_watch;
+	int error;
+
+	if (!near)
+		return 0;
+	watch->loop = loop;
+	error = near_worker_create(near, &watch->worker);
+	if (error)
+		return error;
+	list_init(&watch->running);
+	timer_init(&watch->timer, near_on_watch);
+	timer_init(&watch->retry, near_on_retry);
+	loop_source_init(&watch->source, near_worker_fd(watch->worker), near_on_ring);
+	error = loop_source_add(loop, &watch->source, EPOLLIN);
+	if (error) {
+		near_worker_free(watch->worker);
+		watch->worker = NULL;
+		return error;
+	}
+	watch->worker->on_waiting = near_on_waiting;
+	watch->worker->owner = watch;
 	shared->near = near;
-	list_init(&shared->near_watch.running);
-	timer_init(&shared->near_watch.timer, near_on_watch);
+	return 0;
+}
+
+void lane_near_done(struct relay_shared *shared)
+{
+	struct near_watch *watch = &shared->near_watch;
+
+	if (!watch->worker)
+		return;
+	timer_cancel(loop_timers(watch->loop), &watch->timer);
+	timer_cancel(loop_timers(watch->loop), &watch->retry);
+	loop_source_remove(watch->loop, &watch->source);
+	near_worker_free(watch->worker);
+	watch->worker = NULL;
 }
 
 static void near_watch_add(struct relay *relay)
 {
 	struct near_watch *watch = &relay->shared->near_watch;
-	struct loop *loop = relay->source->loop;
 
 	list_add_tail(&watch->running, &relay->near->watch);
 	if (!timer_is_armed(&watch->timer))
-		timer_arm(loop_timers(loop), &watch->timer, loop_now_ms(loop) + NEAR_BUSY_MS);
+		timer_arm(loop_timers(watch->loop), &watch->timer, loop_now_ms(watch->loop) + NEAR_BUSY_MS);
 }
 
 static void near_watch_remove(struct relay *relay)
@@ -101,7 +158,7 @@ static void near_watch_remove(struct relay *relay)
 
 	list_remove(&relay->near->watch);
 	if (list_is_empty(&watch->running))
-		timer_cancel(loop_timers(relay->source->loop), &watch->timer);
+		timer_cancel(loop_timers(watch->loop), &watch->timer);
 }
 
 void relay_allow_near(struct relay *relay, bool is_near_allowed, bool is_direct_allowed)
@@ -139,13 +196,23 @@ static int near_judge(const struct relay *relay, bool *ret_is_direct)
 	return source == 1 && !relay->near_allowed ? near_ask(relay, relay->sink) : source;
 }
 
+/*
+ * What the gateway itself sends to a receiver of lane direct must not get in its other queue while it has not
+ * read this one, so that connection hops, whatever `lanes` says of others (user/kernel/near/README.md).
+ */
+static bool near_try_hop(const struct relay *relay)
+{
+	return conn_start_hop(relay->sink, relay->shared->near_watch.worker) == 0;
+}
+
 /* 1, or -errno of near_direction_start(). */
 static int near_start(struct relay *relay, bool is_direct)
 {
+	bool hops = is_direct && near_try_hop(relay);
 	struct near_direction_options options = {
 		.source_fd = conn_fd(relay->source),
 		.target_fd = conn_fd(relay->sink),
-		.wants_direct = is_direct,
+		.wants_direct = hops,
 		.source_hops = relay->source->hop != NULL,
 		.read_bytes = relay->source->received_bytes,
 		.target_hop = relay->sink->hop,
@@ -161,6 +228,7 @@ static int near_start(struct relay *relay, bool is_direct)
 		return error;
 	}
 	near->relay = relay;
+	near->direct_looks = is_direct && !hops ? NEAR_LOOKS_MAX : 0;
 	near->sent_bytes = relay->sink->sent_bytes;
 	relay->near = near;
 	near_watch_add(relay);
@@ -213,6 +281,13 @@ static void lane_near_settle(struct relay *relay)
 	if (sent_bytes)
 		near_direction_forwarded(&near->direction, sent_bytes);
 	near->sent_bytes += sent_bytes;
+	if (near->direct_looks) {
+		near->direct_looks--;
+		if (near_try_hop(relay)) {
+			near_direction_use_direct(&near->direction, relay->sink->hop);
+			near->direct_looks = 0;
+		}
+	}
 	if (relay->state == RELAY_FAILED || near->is_proven)
 		return;
 	if (relay->state == RELAY_DONE) {

@@ -67,8 +67,12 @@ enum relay_direction {
 	RELAY_OUT, /* to the client */
 };
 
-/* A worker's directions in the lanes near and direct. */
+/* A worker's part in the same-host lanes. */
 struct near_watch {
+	struct loop *loop; /* borrowed */
+	struct near_worker *worker; /* owner */
+	struct loop_source source; /* of its ring */
+	struct timer retry; /* while senders wait: near_worker_retry() */
 	struct list running; /* of struct relay_near */
 	struct timer timer; /* four times a second while bytes move, else once: counters do not lag more */
 };
@@ -146,6 +150,7 @@ struct relay_near {
 	uint64_t near_bytes; /* accounted so far */
 	uint64_t direct_bytes;
 	uint64_t sent_bytes; /* sent_bytes of the sink that the kernel was told of */
+	uint8_t direct_looks; /* left, for a sink that is to hop before lane direct may be used */
 	bool is_proven; /* complete, and nothing was lost or doubled */
 };
 
@@ -244,7 +249,9 @@ size_t relay_buffered(const struct relay *relay);
 /* For /streams. No system call. */
 void relay_describe(const struct relay *relay, struct lane_view *ret_view);
 /* Of a worker, once: the same-host lanes; NULL: none. */
-void lane_near_init(struct relay_shared *shared, struct near *near);
+/* 0, also without near; -errno: this worker does without these lanes. */
+int lane_near_init(struct relay_shared *shared, struct near *near, struct loop *loop);
+void lane_near_done(struct relay_shared *shared); /* no connection hops any more; idempotent */
 /*
  * One look at a direction in the sockmap lane, elapsed_ms after the last one: for gate_lane_start(). A
  * direction that has become a rapid exchange of small pieces is asked to go back to the copy lane, which

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "user/relay/conn_hop.h"
 #include "user/upstream/upstream.h"
 
 #include "user/base/limits.h"
@@ -77,7 +78,7 @@ void upstream_try_hop(struct upstream *upstream)
 	if (!upstream->hop_looks)
 		return;
 	upstream->hop_looks--;
-	if (conn_start_hop(&upstream->conn, upstream->pool->relay->near) != -EAGAIN)
+	if (conn_start_hop(&upstream->conn, upstream->pool->relay->near_watch.worker) != -EAGAIN)
 		upstream->hop_looks = 0;
 }
 

@@ -382,6 +382,7 @@ static void worker_free(struct worker *worker)
 		resolver_client_free(worker->resolver);
 	}
 	gate_lane_stop(&proxy->gate);
+	lane_near_done(&proxy->relay);
 	mailbox_free(worker->mailbox);
 	loop_free(worker->loop);
 	slab_free(proxy->clients);
@@ -449,6 +450,7 @@ static bool worker_join_gate(struct worker *worker, struct gate *gate, bool is_r
 static bool worker_make_proxy(struct worker *worker, const struct worker_options *options)
 {
 	struct proxy *proxy = &worker->proxy;
+	int error;
 
 	proxy->loop = worker->loop;
 	proxy->mailbox = worker->mailbox;
@@ -467,7 +469,9 @@ static bool worker_make_proxy(struct worker *worker, const struct worker_options
 	proxy->relay.pipes = &worker->pipes;
 	proxy->relay.counters = &worker->counters;
 	proxy->relay.wake = stream_on_relay;
-	lane_near_init(&proxy->relay, options->near);
+	error = lane_near_init(&proxy->relay, options->near, worker->loop);
+	if (error)
+		log_warn("worker %u has no same-host lanes: %s", proxy->index, strerror(-error));
 	proxy->pool.loop = worker->loop;
 	proxy->pool.counters = &worker->counters;
 	proxy->pool.relay = &proxy->relay;

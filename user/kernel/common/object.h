@@ -2,6 +2,7 @@
 #pragma once
 
 #include <linux/bpf.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,7 @@ struct object_map {
 struct object_program {
 	const char *name;
 	int *ret_fd;
+	bool is_left_out; /* not loaded: this kernel has not what it needs */
 };
 
 /* For tests: another object with the same maps and programs, and a look at it before it is loaded. */

@@ -212,8 +212,12 @@ int probe_near_kernel(bool is_forced, bool *ret_has_direct, struct text *why)
 		text_str(why, "the kernel has no sock maps with sk_msg programs (CONFIG_NET_SOCK_MSG); ");
 		is_usable = false;
 	}
-	/* Came with the fix that keeps redirected bytes out of copied_seq of the receiver. */
-	*ret_has_direct = has_function(btf, "__sk_msg_recvmsg");
+	/*
+	 * The function came with the fix that keeps redirected bytes out of copied_seq of the receiver; the
+	 * trace point (6.3) is where program near_read sits.
+	 */
+	*ret_has_direct = has_function(btf, "__sk_msg_recvmsg") &&
+			  btf__find_by_name_kind(btf, "btf_trace_sock_recv_length", BTF_KIND_TYPEDEF) > 0;
 	btf__free(btf);
 	return is_usable ? 0 : -EOPNOTSUPP;
 }

@@ -11,6 +11,7 @@
 #include "user/kernel/common/broken.h"
 #include "user/kernel/common/delivery.h"
 #include "user/kernel/near/near_internal.h"
+#include "user/kernel/near/near_worker.h"
 
 /* ---------------------------------------------------------------------------------------- start and stop */
 
@@ -37,7 +38,20 @@ static int slots_take(struct hop *hop)
 	}
 	hop->in = way_open(hop->near, hop->in_slot, hop->own_cookie);
 	hop->out = way_open(hop->near, hop->out_slot, hop->far_cookie);
+	hop->in->user.back = hop->out_slot;
+	hop->out->user.back = hop->in_slot;
 	return 0;
+}
+
+/* What the application has no room for must not go through TCP while it has unread bytes: hop_must_wait(). */
+static void sender_enter(struct hop *hop)
+{
+	struct near_user *user = &hop->out->user;
+
+	list_init(&hop->waiting);
+	user->owner = (uintptr_t)hop;
+	user->ring = hop->worker->ring;
+	user->flags = NEAR_REFUSES;
 }
 
 /* Our own socket comes last: from then on the other end finds it. */
@@ -74,9 +88,10 @@ static int far_find(struct hop *hop, int fd)
 	return end.far ? 0 : -EAGAIN;
 }
 
-int hop_start(struct hop *hop, struct near *near, int fd)
+int hop_start(struct hop *hop, struct near_worker *worker, int fd)
 {
-	struct hop new = { .near = near, .empty_passed_bytes = UINT64_MAX };
+	struct near *near = worker->near;
+	struct hop new = { .near = near, .worker = worker, .empty_passed_bytes = UINT64_MAX };
 	int on = 1;
 	int error;
 
@@ -99,6 +114,7 @@ int hop_start(struct hop *hop, struct near *near, int fd)
 	}
 	atomic_fetch_add(&near->hop_count, 1);
 	*hop = new;
+	sender_enter(hop);
 	return 0;
 }
 
@@ -109,6 +125,7 @@ void hop_stop(struct hop *hop)
 	__atomic_store_n(&hop->in->user.mode, NEAR_MODE_CLOSED, __ATOMIC_RELEASE);
 	__atomic_store_n(&hop->out->user.mode, NEAR_MODE_CLOSED, __ATOMIC_RELEASE);
 	maps_leave(hop);
+	list_remove(&hop->waiting);
 	near_slot_give(hop->near, hop->in_slot);
 	near_slot_give(hop->near, hop->out_slot);
 	atomic_fetch_sub(&hop->near->hop_count, 1);
@@ -130,6 +147,36 @@ void hop_note_empty(struct hop *hop, uint64_t passed_bytes)
 bool hop_is_empty(const struct hop *hop, uint64_t passed_bytes)
 {
 	return hop->empty_passed_bytes == passed_bytes || GATE_BROKEN(HOP_BREAK_EMPTY);
+}
+
+void hop_wait(struct hop *hop)
+{
+	uint32_t *waits = &hop->out->user.waits;
+
+	/* A full barrier between this and the next look at the queue; near_read() has the other one. */
+	__atomic_store_n(waits, *waits + 1, __ATOMIC_SEQ_CST);
+	list_remove(&hop->waiting);
+	if (list_is_empty(&hop->worker->waiting) && hop->worker->on_waiting)
+		hop->worker->on_waiting(hop->worker);
+	list_add_tail(&hop->worker->waiting, &hop->waiting);
+}
+
+uint64_t hop_refusals(const struct hop *hop)
+{
+	return __atomic_load_n(&hop->out->kernel.refusals, __ATOMIC_RELAXED);
+}
+
+bool hop_waits(const struct hop *hop)
+{
+	return !list_is_empty(&hop->waiting);
+}
+
+void hop_tell(struct hop *hop)
+{
+	if (!hop_waits(hop))
+		return;
+	list_remove(&hop->waiting);
+	hop->on_room(hop);
 }
 
 uint64_t hop_sent_bytes(const struct hop *hop)

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "user/base/list.h"
 #include "user/kernel/near/near.h"
+
+struct near_worker;
 
 /*
  * A connection that hops: one TCP connection of the gateway whose other end is a process of this host that
@@ -14,13 +17,20 @@
  *     edge-triggered reader asks hop_is_empty() whether a short read was the last one.
  *   - TCP_INFO, SIOCINQ, SIOCOUTQ and splice(2) know one of the two only.
  *   - at the end of the stream hop_end() says whether every byte has come.
- * No events, no timers. The socket is neither source nor target of the sockmap lane; it may be either in the
- * lanes near and direct, which are told (struct near_direction_options).
+ *   - send(), with MSG_NOSIGNAL, fails when the receiver has no room and has not read all that hopped. When
+ *     hop_refusals() has grown that is no error of the connection: hop_wait(), send() once more, and
+ *     on_room() comes.
+ * The socket is neither source nor target of the sockmap lane; it may be either in the lanes near and direct,
+ * which are told (struct near_direction_options).
  *
  * A hop belongs to one thread. Zero is a stopped one.
  */
 struct hop {
 	struct near *near; /* NULL: stopped */
+	struct near_worker *worker; /* borrowed */
+	struct list waiting; /* of worker; in none: does not wait */
+	void (*on_room)(struct hop *hop); /* may stop it */
+	void *owner; /* whatever on_room() wants */
 	struct near_record *in, *out; /* of what the other end sends, and of what we send */
 	struct near_handle in_slot, out_slot;
 	uint64_t own_cookie, far_cookie;
@@ -34,8 +44,9 @@ struct hop {
  * before connect(). Sets SO_OOBINLINE: an urgent byte hops in its place in the stream. 0; -EAGAIN: the
  * other end is not (yet) known to be here; -ENOENT: fd is neither accepted there nor announced; -ENOSPC: all
  * slots are taken; -EOPNOTSUPP: not on this kernel; -errno. On every error it is an ordinary connection.
+ * on_room and owner are set by the caller before the first hop_wait().
  */
-int hop_start(struct hop *hop, struct near *near, int fd);
+int hop_start(struct hop *hop, struct near_worker *worker, int fd);
 /* Before fd is closed; what the other end sends afterwards is TCP's. Stopped: no-op. */
 void hop_stop(struct hop *hop);
 
@@ -47,6 +58,17 @@ void hop_stop(struct hop *hop);
 uint64_t hop_passed(const struct hop *hop);
 void hop_note_empty(struct hop *hop, uint64_t passed_bytes);
 bool hop_is_empty(const struct hop *hop, uint64_t passed_bytes);
+
+/* Calls of send() that failed because the receiver had no room. */
+uint64_t hop_refusals(const struct hop *hop);
+/*
+ * send() was refused. The caller tries once more, since there may be room by now; then on_room() is called,
+ * once, when half of the receiver's bound is free, and each second.
+ */
+void hop_wait(struct hop *hop);
+bool hop_waits(const struct hop *hop);
+/* For near_worker.c. */
+void hop_tell(struct hop *hop);
 
 /* Bytes that went to, or came from, the other end past TCP. */
 uint64_t hop_sent_bytes(const struct hop *hop);

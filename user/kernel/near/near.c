@@ -253,6 +253,15 @@ int near_direction_start(struct near_direction *d, struct near *near, const stru
 	return 0;
 }
 
+void near_direction_use_direct(struct near_direction *d, const struct hop *target_hop)
+{
+	uint8_t *flags = &d->record->user.flags;
+
+	d->target_hop = target_hop;
+	if (d->near->has_direct)
+		__atomic_store_n(flags, *flags | NEAR_DIRECT, __ATOMIC_RELEASE);
+}
+
 void near_direction_forwarded(struct near_direction *d, uint64_t bytes)
 {
 	if (is_running(d))

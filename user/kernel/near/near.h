@@ -45,6 +45,8 @@ struct near;
 struct near_options {
 	/* Directions at once, a connection that hops counting as two; 0: NEAR_SLOTS_DEFAULT. */
 	uint32_t direction_count;
+	uint32_t worker_count; /* struct near_worker at most; 0: 1 */
+	bool has_no_direct; /* as probe_near_kernel() said: near_disable_direct() from the start */
 	/* Bytes in a receiver's queue beyond which `direct` falls back to `near`; 0: NEAR_RECEIVER_BYTES. */
 	uint32_t receiver_bytes;
 	struct object_override override;
@@ -120,7 +122,11 @@ struct near_direction_options {
 	/* source_fd hops (hop.h): bytes ever read from it. */
 	bool source_hops;
 	uint64_t read_bytes;
-	const struct hop *target_hop; /* of target_fd, where it hops: outlives the direction; else NULL */
+	/*
+	 * Of target_fd, where it hops: outlives the direction; else NULL. Without it the receiver of lane
+	 * direct must be one that reads until EAGAIN: its two queues have one edge.
+	 */
+	const struct hop *target_hop;
 };
 
 /*
@@ -134,6 +140,9 @@ struct near_direction_options {
  */
 int near_direction_start(struct near_direction *d, struct near *near,
 			 const struct near_direction_options *options);
+
+/* From here on `direct`, too: target_fd, which did not, hops now. */
+void near_direction_use_direct(struct near_direction *d, const struct hop *target_hop);
 
 /*
  * send() on target_fd has taken `bytes` more that came from source_fd, unsent_bytes included. After each

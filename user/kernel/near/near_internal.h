@@ -19,6 +19,8 @@ enum near_map {
 	NEAR_MAP_FALLS,
 	NEAR_MAP_HOP_OF,
 	NEAR_MAP_HOP_FALLS,
+	NEAR_MAP_RINGS,
+	NEAR_MAP_DAM,
 	NEAR_MAP_COUNT,
 };
 
@@ -40,13 +42,17 @@ struct near {
 	_Atomic bool has_direct;
 	bool has_cpus; /* more than one */
 	int map_fds[NEAR_MAP_COUNT]; /* owner, -1: none */
-	int sockops_fd, message_fd; /* programs; owner */
-	int sockops_link_fd, message_link_fd; /* owner; -1: none (messages: before 6.10) */
+	int sockops_fd, message_fd, read_fd; /* programs; owner */
+	int sockops_link_fd, message_link_fd, read_link_fd; /* owner; -1: none (messages: before 6.10) */
+	int dam_fd, dam_peer_fd; /* owner; a connection that takes nothing: see hop_refuse() in near.bpf.c */
+	uint32_t ring_count;
+	int *ring_fds; /* owner */
+	bool *ring_is_taken; /* owner; by a struct near_worker; under `lock` */
 	/* poisons that user space found, not the program */
 	atomic_uint_fast64_t proof_failures[NEAR_REASON_COUNT];
 	atomic_uint_fast64_t hop_failures[NEAR_REASON_COUNT]; /* the same of connections that hop */
 	atomic_uint hop_count; /* connections that hop now */
-	pthread_mutex_t lock; /* of the ring of free slots */
+	pthread_mutex_t lock; /* of the ring of free slots, and of ring_is_taken */
 	struct near_free_slot *free_slots; /* owner; ring of slot_count, oldest first */
 	uint32_t free_first, free_count;
 };

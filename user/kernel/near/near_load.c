@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mntent.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "gen/near.skel.h"
@@ -24,6 +26,7 @@ static const struct object_map maps[NEAR_MAP_COUNT] = {
 	[NEAR_MAP_TARGETS] = { "near_targets", 1 },	[NEAR_MAP_ANNOUNCED] = { "near_announced", 0 },
 	[NEAR_MAP_LISTENERS] = { "near_listeners", 0 }, [NEAR_MAP_FALLS] = { "near_falls", 0 },
 	[NEAR_MAP_HOP_OF] = { "hop_of", 1 },		[NEAR_MAP_HOP_FALLS] = { "hop_falls", 0 },
+	[NEAR_MAP_RINGS] = { "near_rings", 0 },		[NEAR_MAP_DAM] = { "near_dam", 0 },
 };
 
 /* Path of the cgroup v2 mount into path[size]. 0; -ENOENT: none is mounted; -errno. */
@@ -100,8 +103,11 @@ void near_slot_give(struct near *near, struct near_handle slot)
 
 static int programs_load(struct near *near, const struct near_options *options, const char **ret_step)
 {
-	const struct object_program programs[] = { { "near_sockops", &near->sockops_fd },
-						   { "near_message", &near->message_fd } };
+	const struct object_program programs[] = {
+		{ .name = "near_sockops", .ret_fd = &near->sockops_fd },
+		{ .name = "near_message", .ret_fd = &near->message_fd },
+		{ .name = "near_read", .ret_fd = &near->read_fd, .is_left_out = !near->has_direct },
+	};
 	struct object_plan plan = {
 		.name = "headgate_near",
 		.override = &options->override,
@@ -143,6 +149,66 @@ static int sockops_attach(struct near *near, struct text *why)
 	return near->sockops_link_fd;
 }
 
+static int rings_create(struct near *near)
+{
+	near->ring_fds = hg_malloc(near->ring_count * sizeof(near->ring_fds[0]));
+	near->ring_is_taken = hg_calloc(near->ring_count, sizeof(near->ring_is_taken[0]));
+	if (!near->ring_fds || !near->ring_is_taken)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < near->ring_count; i++)
+		near->ring_fds[i] = -1;
+	for (uint32_t i = 0; i < near->ring_count; i++) {
+		int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "near_ring", 0, 0, NEAR_RING_BYTES, NULL);
+
+		if (fd < 0)
+			return fd;
+		near->ring_fds[i] = fd;
+		if (bpf_map_update_elem(near->map_fds[NEAR_MAP_RINGS], &i, &fd, BPF_ANY))
+			return -errno;
+	}
+	return 0;
+}
+
+static void rings_free(struct near *near)
+{
+	for (uint32_t i = 0; near->ring_fds && i < near->ring_count; i++)
+		object_close(&near->ring_fds[i]);
+	hg_free(near->ring_fds);
+	hg_free(near->ring_is_taken);
+}
+
+/* Both ends, on loopback. 0 or -errno. */
+static int dam_connect(struct near *near, int listener)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(address);
+
+	if (bind(listener, (struct sockaddr *)&address, len) || listen(listener, 1) ||
+	    getsockname(listener, (struct sockaddr *)&address, &len))
+		return -errno;
+	near->dam_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (near->dam_fd < 0 || connect(near->dam_fd, (struct sockaddr *)&address, len))
+		return -errno;
+	near->dam_peer_fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	return near->dam_peer_fd < 0 ? -errno : 0;
+}
+
+/* It enters the map while it is established, and is shut down for good then. */
+static int dam_build(struct near *near)
+{
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int error = listener < 0 ? -errno : dam_connect(near, listener);
+	uint64_t value = (uint64_t)near->dam_fd;
+	uint32_t key = 0;
+
+	object_close(&listener);
+	if (!error)
+		error = bpf_map_update_elem(near->map_fds[NEAR_MAP_DAM], &key, &value, BPF_ANY);
+	if (!error && shutdown(near->dam_fd, SHUT_WR))
+		error = -errno;
+	return error;
+}
+
 static int near_load_steps(struct near *near, const struct near_options *options, const char **ret_step,
 			   struct text *why)
 {
@@ -160,9 +226,23 @@ static int near_load_steps(struct near *near, const struct near_options *options
 	if (memory == MAP_FAILED)
 		return -errno;
 	near->records = memory;
+	*ret_step = "creating the rings";
+	error = rings_create(near);
+	if (error)
+		return error;
+	*ret_step = "following reads (trace point sock_recv_length)";
+	if (near->has_direct)
+		near->read_link_fd = bpf_link_create(near->read_fd, 0, BPF_TRACE_RAW_TP, NULL);
+	if (near->has_direct && near->read_link_fd < 0)
+		return near->read_link_fd;
 	*ret_step = "attaching the program to the sock map";
 	error = object_attach(near->message_fd, near->map_fds[NEAR_MAP_SOCKETS], BPF_SK_MSG_VERDICT,
 			      &near->message_link_fd);
+	if (error)
+		return error;
+	*ret_step = "building the dam";
+	if (near->has_direct)
+		error = dam_build(near);
 	if (error)
 		return error;
 	*ret_step = "watching connections";
@@ -177,9 +257,11 @@ static struct near *near_alloc(const struct near_options *options)
 		return NULL;
 	near->slot_count = options->direction_count ? options->direction_count : NEAR_SLOTS_DEFAULT;
 	near->receiver_bytes = options->receiver_bytes ? options->receiver_bytes : NEAR_RECEIVER_BYTES;
-	near->has_direct = true;
+	near->has_direct = !options->has_no_direct;
 	near->has_cpus = sysconf(_SC_NPROCESSORS_ONLN) > 1;
-	near->sockops_fd = near->message_fd = near->sockops_link_fd = near->message_link_fd = -1;
+	near->sockops_fd = near->message_fd = near->read_fd = near->dam_fd = near->dam_peer_fd = -1;
+	near->sockops_link_fd = near->message_link_fd = near->read_link_fd = -1;
+	near->ring_count = options->worker_count ? options->worker_count : 1;
 	for (int i = 0; i < NEAR_MAP_COUNT; i++)
 		near->map_fds[i] = -1;
 	pthread_mutex_init(&near->lock, NULL);
@@ -192,6 +274,10 @@ int near_load(const struct near_options *options, struct near **ret_near, struct
 	const char *step = "";
 	int error;
 
+	if (options->worker_count > NEAR_RINGS_MAX) {
+		text_fmt(why, "%u workers: at most %u", options->worker_count, NEAR_RINGS_MAX);
+		return -EINVAL;
+	}
 	if (options->direction_count > NEAR_SLOTS_MAX || options->direction_count == 1) {
 		text_fmt(why, "%u directions asked for: at least 2, at most %u", options->direction_count,
 			 NEAR_SLOTS_MAX);
@@ -219,12 +305,17 @@ void near_free(struct near *near)
 	/* First no new near sockets, then no program for those there are. */
 	object_close(&near->sockops_link_fd);
 	object_close(&near->message_link_fd);
+	object_close(&near->read_link_fd);
+	object_close(&near->dam_fd);
+	object_close(&near->dam_peer_fd);
+	rings_free(near);
 	if (near->records)
 		munmap(near->records, near->slot_count * sizeof(struct near_record));
 	for (int i = 0; i < NEAR_MAP_COUNT; i++)
 		object_close(&near->map_fds[i]);
 	object_close(&near->sockops_fd);
 	object_close(&near->message_fd);
+	object_close(&near->read_fd);
 	pthread_mutex_destroy(&near->lock);
 	hg_free(near->free_slots);
 	hg_free(near);

@@ -11,6 +11,7 @@
 #include "user/kernel/common/selftest_ends.h"
 #include "user/kernel/near/hop.h"
 #include "user/kernel/near/near_internal.h"
+#include "user/kernel/near/near_worker.h"
 
 /* Enough to go past the bound of a receiver's queue, through every lane and back. */
 #define TEST_BYTES (3u * 1024 * 1024)
@@ -21,6 +22,7 @@
 struct near_test {
 	struct selftest_ends ends;
 	struct near *near;
+	struct near_worker *worker; /* owner */
 	struct sockaddr_storage listener; /* made known to near; no family: none */
 	struct near_direction direction; /* client to server */
 	char buffer[16384]; /* of the gateway: read from front, not sent to back */
@@ -168,7 +170,7 @@ static bool test_run(struct near_test *t)
 static bool hop_run(struct near_test *t, struct hop *hop, int own, int app)
 {
 	const int ways[2][2] = { { app, own }, { own, app } };
-	int error = hop_start(hop, t->near, own);
+	int error = hop_start(hop, t->worker, own);
 	bool is_end;
 
 	if (error)
@@ -188,6 +190,39 @@ static bool hop_run(struct near_test *t, struct hop *hop, int own, int app)
 	return !t->ends.failure;
 }
 
+static void hop_on_room(struct hop *hop)
+{
+	*(bool *)hop->owner = true;
+}
+
+/* Until its reader has no room: it is refused, and told when it may go on. */
+static bool hop_fill(struct near_test *t, struct hop *hop, int own, int app)
+{
+	uint64_t sent = 0, got = 0;
+	bool is_told = false, is_end;
+	char byte = 0;
+
+	hop->on_room = hop_on_room;
+	hop->owner = &is_told;
+	/* The bound, and one message more. */
+	while (sent <= t->near->receiver_bytes && !t->ends.failure && !selftest_is_late(&t->ends))
+		sent += selftest_write(&t->ends, own, TEST_SEED, sent, UINT64_MAX);
+	hop_wait(hop);
+	for (int i = 0; i < 2 && !t->ends.failure; i++)
+		if (send(own, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ||
+		    hop_refusals(hop) != (uint64_t)i + 1)
+			return selftest_fail(&t->ends, "a full hop takes more", -EIO);
+	while (got < sent && !t->ends.failure && !selftest_is_late(&t->ends))
+		got += selftest_read(&t->ends, app, TEST_SEED, got, sent, &is_end);
+	near_worker_poll(t->worker);
+	if (!t->ends.failure && !is_told)
+		return selftest_fail(&t->ends, "a sender that waited was not told of room", -EIO);
+	if (!t->ends.failure &&
+	    (send(own, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1 || recv(app, &byte, 1, 0) != 1))
+		return selftest_fail(&t->ends, "a hop does not go on", -EIO);
+	return !t->ends.failure;
+}
+
 static int tunnel_selftest(struct near *near, struct text *why, uint64_t *ret_took_ns)
 {
 	struct near_test t = { .near = near };
@@ -204,10 +239,16 @@ static int hop_selftest(struct near *near, struct text *why, uint64_t *ret_took_
 	struct near_test t = { .near = near };
 	struct hop front = { 0 }, back = { 0 };
 
-	if (selftest_begin(&t.ends, &test_options) && hop_run(&t, &front, t.ends.front, t.ends.client))
-		(void)hop_run(&t, &back, t.ends.back, t.ends.server);
+	if (near_worker_create(near, &t.worker)) {
+		text_str(why, "self-test of lane hop: no ring");
+		return -ENOSPC;
+	}
+	if (selftest_begin(&t.ends, &test_options) && hop_run(&t, &front, t.ends.front, t.ends.client) &&
+	    hop_run(&t, &back, t.ends.back, t.ends.server))
+		(void)hop_fill(&t, &back, t.ends.back, t.ends.server);
 	hop_stop(&front);
 	hop_stop(&back);
+	near_worker_free(t.worker);
 	listener_forget(&t);
 	return selftest_end(&t.ends, "self-test of lane hop", why, ret_took_ns);
 }

@@ -136,7 +136,7 @@ static int info_write(const struct gate *gate)
 
 static int programs_load(struct gate *gate, const struct gate_options *options, const char **ret_step)
 {
-	const struct object_program program = { "gate_verdict", &gate->prog_fd };
+	const struct object_program program = { .name = "gate_verdict", .ret_fd = &gate->prog_fd };
 	struct object_plan plan = {
 		.name = "headgate",
 		.override = &options->override,

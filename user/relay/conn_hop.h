@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/relay/conn.h"
+
+struct near_worker;
+
+/*
+ * From here on its bytes hop, both ways, where the process at the other end is known to be on this host
+ * (user/kernel/near/hop.h): for good, and instead of the lanes pipe and sockmap. 0, also when it did before;
+ * -ENOMEM; -EBUSY with TLS, or where such a lane has it; -errno of hop_start(): -EAGAIN may do later.
+ */
+int conn_start_hop(struct conn *conn, struct near_worker *worker);
+/* Past TCP, both ways; 0 when it does not hop. */
+uint64_t conn_hop_bytes(const struct conn *conn);
+/* Before its socket is closed. Idempotent. */
+void conn_stop_hop(struct conn *conn);
