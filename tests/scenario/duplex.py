@@ -35,9 +35,11 @@ BINDS = """
         splice: @agrees@
 - port: @http{slot}@
   listeners:
-  - routes:
+  - splice: @agrees@
+    routes:
     - backends:
       - host: {host}:@backend{slot}@
+        splice: @agrees@
 """
 CONFIG = "config: {splice: {@splice@}}\nbinds:" + "".join(
     BINDS.format(slot=slot, host=FAR_SERVER if slot == "far" else "127.0.0.1") for slot in SLOTS)

@@ -19,20 +19,24 @@ LANES = {
     "pipe": "lanes: [pipe]",
     "near": "lanes: [near], force: true",
     "direct": "lanes: [direct, near], force: true",
+    "hop": "lanes: [hop], force: true",
 }
 HTTP_LANES = {
     "off": "mode: off",
     "sockmap": "mode: require, lanes: [sockmap], adaptive: false, minBodyBytes: 16384, creditBytes: {credit}",
     "auto": "mode: auto, creditBytes: {credit}",
+    "hop": "lanes: [hop], force: true, creditBytes: {credit}",
 }
 HTTP_CONFIG = CONFIG + """
 - port: @bin@
   listeners:
-  - routes:
+  - splice: @agrees@
+    routes:
     - backends:
       - host: @origin@
+        splice: @agrees@
 """
-TUNNEL_LANES = ("sockmap", "auto", "near", "direct")
+TUNNEL_LANES = ("sockmap", "auto", "near", "direct", "hop")
 CREDITS = (0, 64 * KIB, 256 * KIB, 4 * MIB)
 # One batch each, in turn.
 CIRCUMSTANCES = ("normal", "busy", "starved", "normal", "one CPU", "busy", "delay")
@@ -55,7 +59,7 @@ def start_gateways(lanes, config=CONFIG):
         names = {"backend" + slot: free_port() for slot in SLOTS}
         if "@origin@" in config:
             names["origin"] = Origin(netns=network.gateway)
-        agrees = "sameHost" if lane in ("near", "direct") else "auto"
+        agrees = "sameHost" if lane in ("near", "direct", "hop") else "auto"
         gateway = Gateway(config, netns=network.gateway, splice=splice.format(credit=64 * KIB), agrees=agrees,
                           **names)
         gateway.network = network
@@ -95,7 +99,7 @@ class Batch:
 
     def play_all(self, route, shapes):
         for shape in shapes:
-            self.through(TUNNEL_LANES if shape["is_tunnel"] else ("pipe",), route, shape)
+            self.through(TUNNEL_LANES if shape["is_tunnel"] else ("pipe", "hop"), route, shape)
 
     def through(self, lanes, route, shape):
         off = self.play("off", shape, route)

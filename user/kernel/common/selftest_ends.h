@@ -18,6 +18,7 @@ struct selftest_ends {
 	uint64_t start_ns, moved_ns; /* CLOCK_MONOTONIC; when bytes moved last */
 	uint64_t limit_ns;
 	uint32_t look_count; /* since then */
+	bool may_be_refused; /* EPIPE of a send() is what is waited for */
 	const char *failure; /* static; NULL: none so far */
 	int error; /* -errno of the failure */
 };

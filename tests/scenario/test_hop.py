@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lane hop: between processes of this host requests, answers and tunnels go past TCP, each side of the
+gateway on its own; byte by byte, end by end and reason by reason as without it, and only where the owners
+agreed."""
+import random
+import signal
+import threading
+import time
+
+from bpf_objects import expect_gone, held
+from hg import *
+from hg.h2 import H2Client
+from hg.h2_backend import H2Backend
+from same_host import MIB, need_lane
+from splice import compare_all, facts, in_background
+
+SPLICE = {
+    "off": "mode: off",
+    "hop": "lanes: [hop], force: true",
+    "all": "lanes: [pipe, sockmap, near, direct, hop], force: true",
+}
+CONFIG = """
+config: {splice: {@splice@}, connectionTerminationDeadline: 5s}
+frontendPolicies: {connect: {mode: route}}
+binds:
+- port: @port@
+  listeners:
+  - splice: @listener@
+    routes:
+    - name: all
+      policies: {@policies@}
+      backends:
+      - host: "@origin@"
+        splice: @backend@
+"""
+NEEDS = ("bpf", "root")
+
+
+def opened(lane="hop", origin=None, listener="sameHost", backend="sameHost", policies="", config=CONFIG,
+           **options):
+    """(gateway, origin). One worker unless the test says otherwise."""
+    origin = origin or Origin(netns=options.get("netns"))
+    gateway = Gateway(config, origin=origin, splice=SPLICE[lane], listener=listener, backend=backend,
+                      policies=policies, **{"workers": 1, **options})
+    if lane != "off":
+        need_lane(gateway, "hop")
+    return gateway, origin
+
+
+def acted(lane="hop", **options):
+    return opened(lane, origin=Backend(netns=options.get("netns")), **options)
+
+
+def hopped(gateway):
+    """Bytes past TCP of the connections that have ended, at the client's and the backend's side."""
+    metrics = gateway.metrics()
+    return (metrics("headgate_hop_client_bytes_total"), metrics("headgate_hop_backend_bytes_total"))
+
+
+def exchanges(client):
+    """Of each kind once; what came back."""
+    big = client.request("POST", "/upload", body=pattern(300001)).response().json()
+    chunked = client.request("PUT", "/echo", body=pattern(70000), chunked=True).response("PUT")
+    return [client.get("/anything").status, client.request("HEAD", "/bytes/50").response("HEAD").status,
+            client.get("/status/404").status, verify(client.get("/bytes/1000003").body, 1000003),
+            (big["length"], big["is_pattern"]), verify(chunked.body, 70000),
+            client.get("/bytes/0").body]
+
+
+@test("requests and answers of each kind are the same with the hop, their log says which sides hop, and the "
+      "metrics how much", needs=NEEDS)
+def kinds():
+    def once(lane):
+        gateway, _ = opened(lane)
+        client = gateway.client()
+        answers = exchanges(client)
+        client.close()
+        records = gateway.wait_log(count=7)
+        for record in records:
+            eq(record.get("hop"), "client/backend" if lane == "hop" else None, f"hop of {record.line}")
+        if lane == "hop":
+            wait_until(lambda: hopped(gateway)[0] > 300000, 5, f"bytes past TCP: {hopped(gateway)}")
+            gateway.stop()
+        return answers, [facts(record) for record in records]
+    compare_all(once, ("off", "hop"))
+
+
+@test("each side hops by itself where its owner agreed, and no other connection does", needs=NEEDS)
+def sides():
+    for listener, backend, want in (("sameHost", "auto", "client"), ("auto", "sameHost", "backend"),
+                                    ("auto", "auto", None), ("off", "sameHost", None),
+                                    ("sameHost", "off", "client")):
+        gateway, _ = opened(listener=listener, backend=backend)
+        client = gateway.client()
+        eq(verify(client.get("/bytes/50000").body, 50000), crc32(50000), "an answer")
+        eq(gateway.wait_log().get("hop"), want, f"listener {listener}, backend {backend}")
+
+
+@test("clients and backends on another host do not hop, whatever the configuration says",
+      needs=(*NEEDS, "netns"))
+def elsewhere():
+    net = Net()
+    gateway, _ = opened(netns=net.server, origin=Origin(addr=net.server.address, netns=net.server))
+    client = Raw((net.server.address, gateway.port), netns=net.client)
+    eq(verify(client.get("/bytes/500000").body, 500000), crc32(500000), "an answer to another host")
+    eq(gateway.wait_log().get("hop"), "backend", "hop")
+    inside = Raw((net.server.address, gateway.port), netns=net.server)
+    eq(verify(inside.get("/bytes/500000").body, 500000), crc32(500000), "an answer in the same namespace")
+    eq(gateway.wait_log(count=2)[-1].get("hop"), "client/backend", "hop")
+
+
+@test("IPv6 and several workers: every connection hops", needs=NEEDS)
+def workers():
+    gateway, _ = opened(origin=f"[::1]:{Origin(addr='::1').port}", workers=3)
+    for number in range(12):
+        client = Raw(("::1", gateway.port))
+        size = number * 7001
+        eq(verify(client.get(f"/bytes/{size}").body, size), crc32(size), "an answer")
+        client.close()
+    for record in gateway.wait_log(count=12):
+        eq(record.get("hop"), "client/backend", f"hop of {record.line}")
+
+
+@test("/streams shows a stream that hops, the gauge counts its connections, and both forget it", needs=NEEDS)
+def shown():
+    gateway, backend = acted()
+    client = gateway.client().request("GET", "/wait")
+    upstream = backend.accept()
+    upstream.read_request()
+    stream = wait_until(gateway.streams, 5, "the stream")[0]
+    eq(stream["hop"], "client/backend", "/streams")
+    eq(gateway.metrics()("headgate_hop_connections"), 2, "connections that hop")
+    upstream.respond(body=b"done")
+    eq(client.response().body, b"done", "the answer")
+    client.close()
+    upstream.close()
+    wait_until(lambda: gateway.metrics()("headgate_hop_connections") == 0, 5, "their end")
+
+
+@test("HTTP/2 hops as well: frames of a client, and of a backend", needs=NEEDS)
+def http2():
+    gateway, _ = opened()
+    client = H2Client(gateway.port)
+    for size in (0, 1, 16384, 60000):
+        answer = client.response(client.request(f"/bytes/{size}"))
+        eq((answer.status, verify(answer.body, size)), (200, crc32(size)), f"{size} bytes")
+    for record in gateway.wait_log(count=4):
+        eq(record.get("hop"), "client/backend", f"hop of {record.line}")
+
+
+@test("a retried request and its pool hop, and a backend connection serves many requests", needs=NEEDS)
+def retried():
+    gateway, backend = acted(policies="retry: {attempts: 2, backoff: 1ms, codes: [503]}")
+    client = gateway.client().request("GET", "/once")
+    for status in (503, 200):
+        upstream = backend.accept()
+        eq(upstream.read_request().target, "/once", "an attempt")
+        upstream.respond(status, body=b"end" if status == 200 else b"")
+        if status == 200:
+            eq(client.response().body, b"end", "the answer")
+    record = gateway.wait_log()
+    eq((record["retry.attempt"], record.get("hop")), ("1", "client/backend"), "the record")
+    for number in range(20):
+        client.request("GET", f"/{number}")
+        eq(upstream.read_request().target, f"/{number}", "the same connection of the pool")
+        upstream.respond(body=str(number).encode())
+        eq(client.response().body, str(number).encode(), "its answer")
+
+
+@test("a byte that nobody asked for closes an idle backend connection that hops, as any other", needs=NEEDS)
+def unsolicited():
+    def once(lane):
+        gateway, backend = acted(lane)
+        client = gateway.client().request("GET", "/first")
+        upstream = backend.accept()
+        upstream.read_request()
+        upstream.respond(body=b"one")
+        eq(client.response().body, b"one", "the first answer")
+        upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+        upstream.expect_end()
+        client.request("GET", "/second")
+        upstream = backend.accept()
+        eq(upstream.read_request().target, "/second", "on a new connection")
+        upstream.respond(body=b"two")
+        return client.response().body
+    compare_all(once, ("off", "hop"))
+
+
+def conversed(client, upstream, size, seed):
+    """Bytes both ways at once, with FIN both ways."""
+    def write(raw, dice):
+        at = 0
+        while at < size:
+            count = min(dice.choice((1, 300, 9000, 150000)), size - at)
+            raw.send(pattern(count, at))
+            at += count
+            if dice.random() < 0.05:
+                time.sleep(dice.random() * 0.01)
+        raw.fin()
+    tasks = [in_background(write, raw, random.Random(seed + number))
+             for number, raw in enumerate((client, upstream))]
+    for raw in (client, upstream):
+        tasks.append(in_background(lambda raw=raw: verify(raw.read_eof(), size)))
+    for task in tasks:
+        task.result(60)
+
+
+ASK = "GET /chat HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
+SWITCH = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
+CONNECT = "CONNECT inside.example:443 HTTP/1.1\r\nHost: inside.example:443\r\n\r\n"
+
+
+@test("tunnels of an upgrade and of CONNECT hop, and go on in lane direct where it is allowed: every byte, "
+      "both ends", needs=NEEDS, timeout=60)
+def tunnels():
+    def once(lane):
+        records = []
+        for ask, answer in ((ASK, SWITCH), (CONNECT, None)):
+            gateway, backend = acted(lane)
+            client = gateway.client().send(ask)
+            upstream = backend.accept()
+            if answer:
+                upstream.read_request()
+                upstream.send(answer)
+            head = client.read_until(b"\r\n\r\n")
+            check(head.startswith((b"HTTP/1.1 101 ", b"HTTP/1.1 200 ")), f"the answer {head}")
+            conversed(client, upstream, 3 * MIB, 5)
+            record = gateway.wait_log()
+            eq(record["close_reason"], "ok", "close_reason")
+            records.append(facts(record))
+            if lane == "hop":
+                eq((record["lane"], record.get("hop")), ("copy", "client/backend"), f"{record.line}")
+        return records
+    compare_all(once, ("off", "hop", "all"))
+
+
+@test("an answer that nobody reads holds up its sender within a bound and no one else, and comes whole when "
+      "it is read", needs=NEEDS, timeout=60)
+def stalled():
+    gateway, _ = opened()
+    slow = gateway.client().request("GET", f"/bytes/{64 * MIB}")
+    time.sleep(1)
+    stream = gateway.streams()[0]
+    check(stream["bytes_out"] < 40 * MIB, f"{stream['bytes_out']} bytes were taken while nobody reads")
+    other = gateway.client()
+    begin = time.monotonic()
+    for _ in range(50):
+        eq(verify(other.get("/bytes/20000").body, 20000), crc32(20000), "beside it")
+    check(time.monotonic() - begin < 5 * factor(), "others feel it")
+    eq(verify(slow.response().body, 64 * MIB), crc32(64 * MIB), "the answer")
+
+
+@test("a client that goes away while its answer waits for room ends the stream at once, also when it had "
+      "closed its half before", needs=NEEDS)
+def gone():
+    for says_fin in (False, True):
+        gateway, _ = opened()
+        client = gateway.client().request("GET", f"/bytes/{64 * MIB}")
+        if says_fin:
+            client.fin()
+        wait_until(lambda: gateway.streams() and gateway.streams()[0]["bytes_out"] > 1000, 5, "the answer")
+        time.sleep(0.3)
+        client.close()
+        wait_until(lambda: not gateway.streams(), 5, f"the end, FIN before: {says_fin}")
+
+
+@test("a reload turns the hop off for new connections, and running ones lose nothing", needs=NEEDS)
+def reload():
+    gateway, _ = opened()
+    old = gateway.client()
+    eq(verify(old.get("/bytes/70000").body, 70000), crc32(70000), "before")
+    gateway.names["listener"] = gateway.names["backend"] = "auto"
+    gateway.reload(CONFIG)
+    eq(verify(old.get("/bytes/70000").body, 70000), crc32(70000), "the old connection")
+    new = gateway.client()
+    eq(verify(new.get("/bytes/70000").body, 70000), crc32(70000), "a new one")
+    eq([record.get("hop") for record in gateway.wait_log(count=3)], ["client/backend", "client", None], "hop")
+
+
+@test("a drain lets answers that hop go out whole", needs=NEEDS)
+def drained():
+    gateway, backend = acted(checked=False)
+    client = gateway.client().request("GET", "/last")
+    upstream = backend.accept()
+    upstream.read_request()
+    gateway.signal(signal.SIGTERM)
+    upstream.send(f"HTTP/1.1 200 OK\r\nContent-Length: {4 * MIB}\r\n\r\n")
+    writer = in_background(upstream.send, pattern(4 * MIB))
+    eq(verify(client.response().body, 4 * MIB), crc32(4 * MIB), "the answer")
+    writer.result(10)
+    eq(gateway.wait(10), 0, "exit status")
+
+
+@test("killed under load: what was sent arrives, then the end, nothing of the programs is left, and the same "
+      "ports serve again", needs=(*NEEDS, "bpftool"), timeout=60)
+def killed():
+    gateway, _ = opened(workers=2, checked=False)
+    for _ in range(3):
+        clients = [gateway.client().request("GET", f"/bytes/{8 * MIB}") for _ in range(8)]
+        heads = [client.response_head() for client in clients]
+        eq([head.status for head in heads], [200] * 8, "heads")
+        objects = held(gateway)
+        gateway.signal(signal.SIGKILL)
+        gateway.wait(5)
+        for client in clients:
+            checker = PatternCheck()
+            try:
+                while data := client.read_some():
+                    checker.feed(data)
+            except (Failure, OSError):
+                pass
+            client.close()
+        expect_gone(objects)
+        gateway.start()
+        gateway.await_ready()
+    eq(verify(gateway.client().get("/bytes/1000").body, 1000), crc32(1000), "afterwards")
+    gateway.kill()
+
+
+def crowd(gateway, connections, threads, seed):
+    """Requests of random kind and size with random pauses; a sum of what came back."""
+    results = [None] * threads
+
+    def some(number):
+        dice, told = random.Random(seed + number), []
+        clients = [gateway.client() for _ in range(connections // threads)]
+        for client in clients * 2:
+            size = int(2 ** (dice.random() * 19))
+            if dice.random() < 0.3:
+                time.sleep(dice.random() * 0.02)
+            if dice.random() < 0.5:
+                told.append(verify(client.get(f"/bytes/{size}").body, size))
+            else:
+                answer = client.request("POST", "/upload", body=pattern(size)).response().json()
+                told.append((answer["length"], answer["is_pattern"]))
+        for client in clients:
+            client.close()
+        results[number] = told
+    workers_ = [threading.Thread(target=some, args=(number,), daemon=True) for number in range(threads)]
+    for worker in workers_:
+        worker.start()
+    for worker in workers_:
+        worker.join(100)
+    check(None not in results, "a connection stood still")
+    return results
+
+
+@test("a thousand connections with random sizes and pauses get what they get without the hop",
+      needs=NEEDS, heavy=True, timeout=120)
+def thousand():
+    def once(lane):
+        gateway, _ = opened(lane, workers=2)
+        told = crowd(gateway, 1000 if not is_asan() else 200, 20, 11)
+        if lane == "hop":
+            # Those to the backend are pooled, and counted at their end.
+            wait_until(lambda: hopped(gateway)[0] > 0, 5, "bytes past TCP")
+            note(f"past TCP: {hopped(gateway)}")
+        return told
+    compare_all(once, ("off", "hop"))
+
+
+@test("a thousand million bytes down and up, verified", needs=(*NEEDS, "curl"), heavy=True, timeout=120)
+def billion():
+    size = 10 ** 9 if not is_asan() else 10 ** 8
+    gateway, _ = opened(workers=2)
+    target = f"http://127.0.0.1:{gateway.port}"
+    status, out, error = run(["bash", "-o", "pipefail", "-c",
+                              f"curl -sS {target}/bytes/{size} | curl -sS -T - -H 'Content-Length: {size}' "
+                              f"-H 'Transfer-Encoding:' -H 'Expect:' {target}/upload"], timeout=100)
+    eq((status, error), (0, ""), "curl")
+    check(f'"length": {size}' in out and '"is_pattern": true' in out, out)
+    wait_until(lambda: hopped(gateway)[0] > size / 2, 5, f"past TCP: {hopped(gateway)}")
+    note(f"past TCP: {hopped(gateway)}")
+
+
+@test("when the lane cannot be had one line says why and everything is served; mode require refuses to start",
+      needs=("bpf", "root"))
+def missing():
+    gateway = Gateway(CONFIG, origin=Origin(), splice=SPLICE["hop"], listener="sameHost", backend="sameHost",
+                      policies="", uid=65534)
+    eq(verify(gateway.client().get("/bytes/1000").body, 1000), crc32(1000), "an answer")
+    eq(gateway.wait_log().get("hop"), None, "hop")
+    lines = [line for line in gateway.stderr.split("\n") if "lane hop" in line]
+    eq(len(lines), 1, f"lines about it: {lines}")
+    refused = Gateway(CONFIG, origin=Origin(), splice="mode: require, lanes: [hop], force: true",
+                      listener="sameHost", backend="sameHost", policies="", uid=65534, ready=False,
+                      checked=False)
+    check(refused.wait(10) != 0, "exit status")
