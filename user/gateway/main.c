@@ -9,6 +9,7 @@
 #include "user/kernel/ctl/ctl.h"
 #include "user/gateway/gateway.h"
 #include "user/gateway/gateway_load.h"
+#include "user/tls/allocator.h"
 
 /* Arguments, limits, start and stop; everything else has a module. */
 
@@ -70,6 +71,7 @@ int main(int argc, char **argv)
 {
 	static struct options options;
 
+	tls_share_memory();
 	if (argc > 1 && strcmp(argv[1], "top") == 0)
 		return top_main(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "bpf") == 0)
