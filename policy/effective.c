@@ -24,6 +24,7 @@ struct seal {
 	struct snapshot *snapshot;
 	struct config_report *report;
 	struct attachments attachments;
+	size_t union_bytes_left; /* of automata for routes */
 };
 
 /* ---- backend references */
@@ -307,7 +308,7 @@ static int seal_listener(struct seal *seal, struct listener *listener, uint16_t 
 	if (result == 0)
 		result = seal_tls(seal, listener, port);
 	if (result == 0)
-		result = route_table_build(listener, arena);
+		result = route_table_build(listener, seal->snapshot, &seal->union_bytes_left);
 	if (result == -E2BIG) {
 		config_message_at(
 			seal->report, CONFIG_ERROR, listener->where,
@@ -545,7 +546,8 @@ static int seal_all(struct seal *seal, struct arena *scratch)
 
 int policy_seal(struct snapshot *snapshot, struct config_report *report)
 {
-	struct seal seal = { .snapshot = snapshot, .report = report };
+	struct seal seal = { .snapshot = snapshot, .report = report,
+			     .union_bytes_left = LIMIT_REGEX_UNION_TOTAL_BYTES };
 	uint32_t errors = report->count[CONFIG_ERROR];
 	struct arena scratch;
 	int result = regex_set_compile(snapshot, report);

@@ -28,6 +28,3 @@ struct span match_prefix_trim(struct span prefix);
 enum match_result match_path(const struct route_match *match, struct span path);
 /* Everything but exact paths and prefixes, which are looked up (policy/route.c). */
 enum match_result match_conditions(const struct route_match *match, const struct request_head *head);
-
-/* True for the names above that begin with a colon; others would never fit. */
-bool match_pseudo_is_known(struct span name);

@@ -4,7 +4,6 @@
 #include <errno.h>
 
 #include "config/core/errors.h"
-#include "policy/regex_engine.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 
@@ -141,6 +140,16 @@ void match_regex_free(void *object)
 		return;
 	regex_engine_free(regex->engine);
 	hg_free(regex);
+}
+
+const struct regex_engine *match_regex_engine(const struct match_regex *regex)
+{
+	return regex->engine;
+}
+
+size_t match_regex_size(const struct match_regex *regex)
+{
+	return regex->size;
 }
 
 enum match_result match_regex_run(const struct match_regex *regex, struct span value)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "policy/regex_engine.h"
 #include "user/base/text.h"
 
 /*
@@ -29,4 +30,7 @@ enum match_result {
  */
 int match_regex_create(struct span pattern, struct match_regex **ret_regex, struct text *error);
 void match_regex_free(void *regex); /* NULL is fine; takes void * to serve as a destructor */
+/* What regex_union.c makes one automaton of, and its instructions. */
+const struct regex_engine *match_regex_engine(const struct match_regex *regex);
+size_t match_regex_size(const struct match_regex *regex);
 enum match_result match_regex_run(const struct match_regex *regex, struct span value);

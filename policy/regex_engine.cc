@@ -4,8 +4,11 @@
 #include <errno.h>
 
 #include <new>
+#include <string>
+#include <vector>
 
 #include <re2/re2.h>
+#include <re2/set.h>
 
 extern "C" {
 #include "user/base/mem.h"
@@ -77,6 +80,18 @@ static int engine_judge(const struct regex_engine *engine, struct regex_fault *f
 	return -EINVAL;
 }
 
+/* Latin-1: `.` and negated classes fit every byte, of broken UTF-8 too. */
+static re2::RE2::Options engine_options(size_t memory_bytes)
+{
+	re2::RE2::Options options;
+
+	options.set_encoding(re2::RE2::Options::EncodingLatin1);
+	options.set_log_errors(false);
+	options.set_never_capture(true);
+	options.set_max_mem(static_cast<int64_t>(memory_bytes));
+	return options;
+}
+
 int regex_engine_create(const char *pattern, size_t len, size_t memory_bytes,
 			struct regex_engine **ret_engine, struct regex_fault *ret_fault)
 {
@@ -86,14 +101,8 @@ int regex_engine_create(const char *pattern, size_t len, size_t memory_bytes,
 	if (!place)
 		return -ENOMEM;
 	try {
-		re2::RE2::Options options;
-
-		/* Latin-1: `.` and negated classes fit every byte, of broken UTF-8 too. */
-		options.set_encoding(re2::RE2::Options::EncodingLatin1);
-		options.set_log_errors(false);
-		options.set_never_capture(true);
-		options.set_max_mem(static_cast<int64_t>(memory_bytes));
-		*ret_engine = new (place) regex_engine(re2::StringPiece(pattern, len), options);
+		*ret_engine = new (place)
+			regex_engine(re2::StringPiece(pattern, len), engine_options(memory_bytes));
 	} catch (...) {
 		hg_free(place);
 		return -ENOMEM;
@@ -144,5 +153,77 @@ bool regex_engine_may_fit(const struct regex_engine *engine, const char *value, 
 		       (text.compare(least) >= 0 && text.compare(most) <= 0);
 	} catch (...) {
 		return true;
+	}
+}
+
+struct regex_engine_union {
+	re2::RE2::Set set;
+
+	explicit regex_engine_union(size_t memory_bytes)
+		: set(engine_options(memory_bytes), re2::RE2::ANCHOR_BOTH)
+	{
+	}
+};
+
+static int union_fill(struct regex_engine_union *engine, const struct regex_engine *const *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (engine->set.Add(list[i]->compiled.pattern(), nullptr) != static_cast<int>(i))
+			return -E2BIG;
+	}
+	return engine->set.Compile() ? 0 : -E2BIG;
+}
+
+int regex_engine_union_create(const struct regex_engine *const *list, size_t count, size_t memory_bytes,
+			      struct regex_engine_union **ret_engine)
+{
+	void *place = hg_malloc(sizeof(struct regex_engine_union));
+	struct regex_engine_union *engine;
+	int result;
+
+	if (!place)
+		return -ENOMEM;
+	try {
+		engine = new (place) regex_engine_union(memory_bytes);
+	} catch (...) {
+		hg_free(place);
+		return -ENOMEM;
+	}
+	try {
+		result = union_fill(engine, list, count);
+	} catch (...) {
+		result = -ENOMEM;
+	}
+	if (result == 0)
+		*ret_engine = engine;
+	else
+		regex_engine_union_free(engine);
+	return result;
+}
+
+void regex_engine_union_free(struct regex_engine_union *engine)
+{
+	if (!engine)
+		return;
+	engine->~regex_engine_union();
+	hg_free(engine);
+}
+
+int regex_engine_union_run(const struct regex_engine_union *engine, const char *value, size_t len,
+			   uint32_t *fits, size_t room)
+{
+	try {
+		re2::RE2::Set::ErrorInfo error = { re2::RE2::Set::kNoError };
+		std::vector<int> found;
+
+		if (!engine->set.Match(re2::StringPiece(value, len), &found, &error))
+			return error.kind == re2::RE2::Set::kNoError ? 0 : -ENOMEM;
+		if (found.size() > room)
+			return -ENOSPC;
+		for (size_t i = 0; i < found.size(); i++)
+			fits[i] = static_cast<uint32_t>(found[i]);
+		return static_cast<int>(found.size());
+	} catch (...) {
+		return -ENOMEM;
 	}
 }

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * RE2 as C sees it: regular expressions over bytes, without a way back, so that the time of a match grows
@@ -53,6 +54,22 @@ int regex_engine_run(const struct regex_engine *engine, const char *value, size_
  * does not depend on their length.
  */
 bool regex_engine_may_fit(const struct regex_engine *engine, const char *value, size_t len);
+
+/*
+ * Several expressions as one automaton: a single pass over a value says which of them fit. It has the memory
+ * it was given and no way to go on without; then there is no answer, and whoever asks runs them one by one.
+ */
+struct regex_engine_union;
+/* 0 and *ret_engine (regex_engine_union_free()); -ENOMEM; -E2BIG: `memory_bytes` do not do. */
+int regex_engine_union_create(const struct regex_engine *const *list, size_t count, size_t memory_bytes,
+			      struct regex_engine_union **ret_engine);
+void regex_engine_union_free(struct regex_engine_union *engine); /* NULL is fine */
+/*
+ * How many fit all of `value`, with their places in the list in fits, in no order; -ENOSPC: more than `room`;
+ * -ENOMEM: no answer.
+ */
+int regex_engine_union_run(const struct regex_engine_union *engine, const char *value, size_t len,
+			   uint32_t *fits, size_t room);
 
 #ifdef __cplusplus
 }

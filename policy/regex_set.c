@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "config/snapshot.h"
-#include "policy/match.h"
+#include "policy/match_value.h"
 #include "user/base/hash.h"
 #include "user/base/limits.h"
 

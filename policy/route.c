@@ -39,6 +39,7 @@ static bool exact_search(const struct route_table *table, uint32_t bucket, const
 			 struct route_found *found)
 {
 	const struct path_group *group;
+	struct route_cursor cursor;
 	uint64_t hash;
 
 	if (!table->bucket_list[bucket].has_exact ||
@@ -48,36 +49,54 @@ static bool exact_search(const struct route_table *table, uint32_t bucket, const
 	for (size_t i = 0; i < head->path.len; i++)
 		hash = route_hash_step(hash, head->path.data[i]);
 	group = route_group_find(table, bucket, false, head->path, hash);
-	for (const struct route_entry *e = group ? group->first : NULL; e; e = e->next) {
-		if (entry_try(e, head, found))
+	if (!group)
+		return false;
+	for (route_cursor_start(&cursor, &group->list, head); cursor.at; route_cursor_step(&cursor)) {
+		if (entry_try(cursor.at, head, found))
 			return true;
 	}
 	return false;
 }
 
-/* Prefixes from the longest fitting one to shorter ones, merged by rank with the regular expressions. */
+/* The first of a group and the shorter ones that may have an entry for the request, or NULL. */
+static const struct path_group *group_enter(const struct path_group *group, const struct request_head *head,
+					    struct route_cursor *prefixes)
+{
+	for (; group; group = group->shorter) {
+		route_cursor_start(prefixes, &group->list, head);
+		if (prefixes->at)
+			break;
+	}
+	return group;
+}
+
+/*
+ * Prefixes from the longest fitting one to shorter ones, merged by rank with the regular expressions, which
+ * are not looked at before one of them may be next.
+ */
 static bool pattern_search(const struct route_table *table, uint32_t bucket, const struct request_head *head,
 			   struct route_found *found)
 {
-	const struct path_group *group = route_prefix_find(table, bucket, head->path);
-	const struct route_entry *prefix = group ? group->first : NULL;
-	const struct route_entry *regex = table->bucket_list[bucket].regex_first;
+	const struct route_list *list = &table->bucket_list[bucket].patterns;
+	struct route_cursor prefixes, patterns;
+	bool is_begun = false;
+	const struct path_group *group =
+		group_enter(route_prefix_find(table, bucket, head->path), head, &prefixes);
 
-	while (prefix || regex) {
-		const struct route_entry *entry = regex;
+	patterns.at = list->first;
+	while (group || patterns.at) {
+		bool is_prefix = group && (!patterns.at || prefixes.at->rank < patterns.at->rank);
 
-		if (!regex || (prefix && prefix->rank < regex->rank)) {
-			entry = prefix;
-			prefix = prefix->next;
-			if (!prefix) {
-				group = group->shorter;
-				prefix = group ? group->first : NULL;
-			}
-		} else {
-			regex = regex->next;
+		if (!is_prefix && !is_begun) {
+			route_cursor_start(&patterns, list, head);
+			is_begun = true;
+			continue;
 		}
-		if (entry_try(entry, head, found))
+		if (entry_try(is_prefix ? prefixes.at : patterns.at, head, found))
 			return true;
+		route_cursor_step(is_prefix ? &prefixes : &patterns);
+		if (is_prefix && !prefixes.at)
+			group = group_enter(group->shorter, head, &prefixes);
 	}
 	return false;
 }

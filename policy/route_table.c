@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "policy/match.h"
+#include "policy/route_index.h"
 #include "user/base/hash.h"
 #include "user/base/limits.h"
 #include "user/base/octets.h"
@@ -182,7 +183,7 @@ static struct path_group *group_get(struct route_table *table, struct arena *are
 static int entry_place(struct route_table *table, struct arena *arena, struct route_entry *entry)
 {
 	struct route_bucket *bucket = &table->bucket_list[entry->bucket];
-	struct route_entry **first = &bucket->regex_first, **last = &bucket->regex_last;
+	struct route_list *list = &bucket->patterns;
 
 	if (entry->match->path_kind != PATH_REGEX) {
 		struct path_group *group = group_get(table, arena, entry);
@@ -196,14 +197,9 @@ static int entry_place(struct route_table *table, struct arena *arena, struct ro
 			bucket->has_exact = true;
 		if (group->path.len > *longest)
 			*longest = group->path.len;
-		first = &group->first;
-		last = &group->last;
+		list = &group->list;
 	}
-	if (*last)
-		(*last)->next = entry;
-	else
-		*first = entry;
-	*last = entry;
+	route_list_add(list, entry);
 	return 0;
 }
 
@@ -246,9 +242,25 @@ static void group_link(struct route_table *table, struct path_group *group)
 		group->shorter = route_prefix_find(table, group->bucket, span_first(group->path, 0));
 }
 
-static int http_build(struct route_table *table, const struct listener *listener, struct arena *arena)
+static int indexes_build(struct route_table *table, uint32_t host_count, struct snapshot *snapshot,
+			 size_t *union_bytes_left)
+{
+	int result = 0;
+
+	for (uint64_t i = 0; i <= table->mask && result == 0; i++) {
+		if (table->slots[i])
+			result = route_index_build(&table->slots[i]->list, snapshot, union_bytes_left);
+	}
+	for (uint32_t i = 0; i < host_count && result == 0; i++)
+		result = route_index_build(&table->bucket_list[i].patterns, snapshot, union_bytes_left);
+	return result;
+}
+
+static int http_build(struct route_table *table, const struct listener *listener, struct snapshot *snapshot,
+		      size_t *union_bytes_left)
 {
 	uint64_t hosts = 0, total = 0, size = 8;
+	struct arena *arena = snapshot->arena;
 	struct route_entry *entries;
 	uint32_t count = 0;
 	int result = 0;
@@ -283,7 +295,7 @@ static int http_build(struct route_table *table, const struct listener *listener
 		if (table->slots[i] && table->slots[i]->is_prefix)
 			group_link(table, table->slots[i]);
 	}
-	return result;
+	return result ? result : indexes_build(table, (uint32_t)hosts, snapshot, union_bytes_left);
 }
 
 static bool tcp_route_before(const struct tcp_route *a, const struct tcp_route *b)
@@ -327,14 +339,15 @@ const struct tcp_route *tcp_route_of_name(const struct route_table *table, struc
 	return table->tcp_list[host_index_add(table->tcp_hosts, name)->index];
 }
 
-int route_table_build(struct listener *listener, struct arena *arena)
+int route_table_build(struct listener *listener, struct snapshot *snapshot, size_t *union_bytes_left)
 {
+	struct arena *arena = snapshot->arena;
 	struct route_table *table = arena_take(arena, sizeof(*table));
 	int result;
 
 	if (!table)
 		return -ENOMEM;
-	result = http_build(table, listener, arena);
+	result = http_build(table, listener, snapshot, union_bytes_left);
 	if (result == 0)
 		result = tcp_build(table, listener, arena);
 	if (result == 0)

@@ -3,6 +3,7 @@
 
 #include "config/model.h"
 #include "policy/host_index.h"
+#include "policy/route_list.h"
 
 /*
  * The look-up tables of listeners, built once when a snapshot is sealed and only read afterwards
@@ -16,16 +17,9 @@
  *   4. then the older route (creationTimestamp; unknown is youngest), then the route key - digits compared as
  *      numbers, so that rule 10 comes after rule 2 -, then the order of the matches
  *
- * Exact paths and prefixes are found by hash; only regular expressions of one host are tried in turn.
+ * Exact paths and prefixes are found by hash. Entries that share one, and the regular expressions of a host,
+ * are a list each, which has an index of its own where they are many (policy/route_index.h).
  */
-struct route_entry {
-	const struct route *route;
-	const struct route_match *match;
-	uint32_t bucket; /* host */
-	uint32_t rank; /* position in precedence order */
-	const struct route_entry
-		*next; /* same host and path (or: regular expressions of the same host), higher rank */
-};
 
 /* Entries of one host that share an exact path or a prefix. */
 struct path_group {
@@ -33,14 +27,12 @@ struct path_group {
 	bool is_prefix;
 	struct span path; /* of a prefix: without trailing slashes */
 	uint64_t hash;
-	struct route_entry *first;
-	struct route_entry *last;
+	struct route_list list;
 	const struct path_group *shorter; /* prefix: the longest other prefix of the same host above it */
 };
 
 struct route_bucket {
-	struct route_entry *regex_first;
-	struct route_entry *regex_last;
+	struct route_list patterns; /* whose path is a regular expression */
 	size_t longest_exact; /* bytes; no longer path can be in an exact group */
 	size_t longest_prefix;
 	bool has_exact;
@@ -68,9 +60,9 @@ extern const struct route_match route_match_any;
 
 /*
  * Both 0 or -ENOMEM; -E2BIG when a listener has more than LIMIT_ROUTE_ENTRIES entries. Regular expressions
- * must be compiled before a request is looked up.
+ * must be compiled before. All automata of a snapshot share *union_bytes_left (policy/route_index.h).
  */
-int route_table_build(struct listener *listener, struct arena *arena);
+int route_table_build(struct listener *listener, struct snapshot *snapshot, size_t *union_bytes_left);
 int listener_table_build(struct bind *bind, struct arena *arena);
 
 /* Hash of a path in a bucket, fed byte by byte. */

@@ -158,6 +158,13 @@ enum limits {
 		1024 * 1024, /* bytes of a value x instructions of a pattern: more are refused, counted */
 	LIMIT_REGEX_MEMORY_BYTES = 512 * 1024, /* of one pattern, with the automaton it builds in use */
 	LIMIT_REGEX_COUNT = 4096, /* different patterns of a configuration: more are refused when loading */
+	/* Matching all patterns of a list in one pass; where one is reached each is tried in turn. */
+	LIMIT_REGEX_UNION_STEPS = 16 * 1024 * 1024, /* bytes of a value x instructions of all patterns */
+	LIMIT_REGEX_UNION_BYTES = 512, /* of the automaton, for each instruction */
+	LIMIT_REGEX_UNION_TOTAL_BYTES = 64 * 1024 * 1024, /* of all automata of a configuration */
+	LIMIT_ROUTE_FITS = 64, /* patterns that fit one value */
+	LIMIT_ROUTE_FACETS = 8, /* headers, query parameters, … that routes of one path are looked up by; the
+				   others are compared in turn */
 	LIMIT_MATCH_VALUE_BYTES =
 		8 * 1024, /* joined header or decoded query value: longer ones are refused, counted */
 	LIMIT_EXPRESSION_BYTES = 1024, /* of a delay or health condition: longer: refused when loading */
