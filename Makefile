@@ -357,10 +357,10 @@ testssl: ## testssl.sh against a gateway; fails on a finding of medium severity 
 	@+$(MAKE) --no-print-directory PROFILE=release all
 	@$(PYTHON) scripts/testssl.py
 
-bench: ## tables of this machine: headgate and its peers, HTTP/1, HTTP/2, tunnels (ARGS=... goes to scripts/bench/run.py)
+bench: ## tables of this machine: headgate and its peers (ARGS=... goes to scripts/bench/run.py; RECORD=1: PERFORMANCE.md)
 	@scripts/deps.sh build check bench
 	@+$(MAKE) --no-print-directory PROFILE=release all
-	@$(PYTHON) scripts/bench/run.py $(ARGS)
+	@$(if $(RECORD),scripts/bench/record.sh,$(PYTHON) scripts/bench/run.py $(ARGS))
 
 install: all ## into PREFIX (/usr/local), below DESTDIR; configuration into SYSCONFDIR (/etc)
 	install -D -m 755 $(B)/headgate $(DESTDIR)$(PREFIX)/bin/headgate

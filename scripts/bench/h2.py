@@ -30,7 +30,7 @@ CONNECTIONS = 16
 KEYS = ("rps", "mean", "cpu_us", "all_us", "rss")
 UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
-HEADGATE_H2 = peers.HEADGATE + "        policies: {{http: {{version: HTTP/2.0}}}}\n"
+HTTP2 = "        policies: {{http: {{version: HTTP/2.0}}}}\n"
 NGHTTPX = """
 frontend=127.0.0.1,{port};no-tls
 backend=127.0.0.1,{origin};;proto={proto}
@@ -142,17 +142,20 @@ class Bench:
         return self.start("nginx", "nginx", lambda directory: peers.start_nginx(
             directory, origin, template=text))
 
-    def headgate(self, origin, template):
-        found = [("headgate", self.args.headgate)]
+    def headgate(self, origin, more=""):
+        """As it comes, and in lane hop with its clients and the backend."""
+        found = [("headgate", self.args.headgate, peers.HEADGATE),
+                 ("hop", self.args.headgate, peers.HEADGATE_HOP)]
         if self.args.against:
-            found.append(("other", self.args.against))
+            found.append(("other", self.args.against, peers.HEADGATE))
         return [self.start(name, binary, lambda directory: peers.start_headgate(
-            binary, directory, origin, template=template, name=name)) for name, binary in found]
+            binary, directory, origin, template=template + more, name=name))
+            for name, binary, template in found]
 
     def to_h1(self):
         self.backend = self.backend_h1()
         origin = self.backend.port
-        return [*self.headgate(origin, peers.HEADGATE), self.nghttpx(origin, "http/1.1"),
+        return [*self.headgate(origin), self.nghttpx(origin, "http/1.1"),
                 self.haproxy(origin, ""), self.nginx(origin)]
 
     def to_h2(self):
@@ -160,7 +163,7 @@ class Bench:
         if not self.backend:
             return []
         origin = self.backend.port
-        return [self.backend, *self.headgate(origin, HEADGATE_H2), self.nghttpx(origin, "h2"),
+        return [self.backend, *self.headgate(origin, HTTP2), self.nghttpx(origin, "h2"),
                 self.haproxy(origin, " proto h2")]
 
     def stop(self):

@@ -59,6 +59,30 @@ http {{
 }}
 """
 
+# As nginx passes an answer on by default: through buffers of its own.
+NGINX_BUFFERED = NGINX.replace("proxy_buffering off", "proxy_buffering on")
+
+# A backend of files: the fastest there is for bodies of known length.
+NGINX_FILES = """
+worker_processes 2;
+pid {dir}/pid;
+error_log stderr crit;
+daemon off;
+events {{ worker_connections 4096; accept_mutex off; }}
+http {{
+  access_log off;
+  sendfile on;
+  client_body_temp_path {dir}; proxy_temp_path {dir}; fastcgi_temp_path {dir};
+  uwsgi_temp_path {dir}; scgi_temp_path {dir};
+  open_file_cache max=100;
+  server {{
+    listen 127.0.0.1:{http} reuseport backlog=4096;
+    keepalive_requests 1000000;
+    root {dir};
+  }}
+}}
+"""
+
 HEADGATE = """
 config: {{logging: {{level: warn, accessLog: false}}}}
 binds:
@@ -67,6 +91,21 @@ binds:
   - routes:
     - backends:
       - host: 127.0.0.1:{origin}
+"""
+
+# Client and backend agree to lane hop.
+HEADGATE_HOP = """
+config:
+  logging: {{level: warn, accessLog: false}}
+  splice: {{lanes: [pipe, sockmap, near, direct, hop], force: true}}
+binds:
+- port: {http}
+  listeners:
+  - splice: sameHost
+    routes:
+    - backends:
+      - host: 127.0.0.1:{origin}
+        splice: sameHost
 """
 
 
@@ -141,13 +180,18 @@ class Peer:
     def pids(self):
         return children_of(self.process.pid) if self.process else []
 
-    def cpu_seconds(self):
-        total = 0
+    def cpu_times(self):
+        """Seconds in user space, and in the kernel."""
+        user = system = 0
         for pid in self.pids():
             with open(f"/proc/{pid}/stat") as f:
                 fields = f.read().rsplit(")", 1)[1].split()
-            total += int(fields[11]) + int(fields[12])
-        return total / os.sysconf("SC_CLK_TCK")
+            user, system = user + int(fields[11]), system + int(fields[12])
+        tick = os.sysconf("SC_CLK_TCK")
+        return user / tick, system / tick
+
+    def cpu_seconds(self):
+        return sum(self.cpu_times())
 
     def rss_kib(self):
         total = 0
@@ -175,20 +219,20 @@ def start_headgate(binary, directory, origin, *, template=HEADGATE, name="headga
     return peer
 
 
-def start_haproxy(directory, origin, *, splice="", template=HAPROXY):
+def start_haproxy(directory, origin, *, splice="", template=HAPROXY, name="haproxy"):
     if not shutil.which("haproxy"):
         return None
-    peer = Peer("haproxy", directory, origin)
+    peer = Peer(name, directory, origin)
     peer.port = free_port()
     text = template.format(http=peer.port, origin=origin, splice=splice)
     peer.start(["haproxy", "-f", peer.write("haproxy.cfg", text)])
     return peer
 
 
-def start_nginx(directory, origin, *, template=NGINX):
+def start_nginx(directory, origin, *, template=NGINX, name="nginx"):
     if not shutil.which("nginx"):
         return None
-    peer = Peer("nginx", directory, origin)
+    peer = Peer(name, directory, origin)
     peer.port = free_port()
     os.chmod(directory, 0o755)
     path = peer.write("nginx.conf", template.format(http=peer.port, origin=origin, dir=directory))

@@ -7,6 +7,7 @@ machine whose speed drifts is equally unfair to all. Load generator, backend and
 besides requests per second read CPU per request.
 """
 import argparse
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import peers  # noqa: E402
@@ -43,40 +45,75 @@ def wrk(port, path, connections, seconds):
 
 
 def measure(peer, path, connections, seconds):
-    before = peer.cpu_seconds()
+    before = peer.cpu_times()
     result = wrk(peer.port, path, connections, seconds)
-    result["cpu_us"] = (peer.cpu_seconds() - before) * 1e6 / max(result["requests"], 1)
+    for key, then, now in zip(("user_us", "system_us"), before, peer.cpu_times()):
+        result[key] = (now - then) * 1e6 / max(result["requests"], 1)
     result["rss"] = peer.rss_kib() / 1024
     return result
 
 
+def machine():
+    with open("/proc/cpuinfo") as file:
+        models = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
+    release = os.uname().release.split("-")[0]
+    return (f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} CPUs ({models[0] if models else 'unknown'}), "
+            f"Linux {release}, load average {os.getloadavg()[0]:.1f} at the beginning")
+
+
+def start_origin(args, directory):
+    os.makedirs(directory)
+    if args.files:
+        peer = peers.start_nginx(directory, None, template=peers.NGINX_FILES, name="direct")
+        if not peer:
+            sys.exit("--files needs nginx")
+        os.makedirs(os.path.join(directory, "bytes"))
+        for length in SIZES.values():
+            with open(os.path.join(directory, "bytes", str(length)), "wb") as file:
+                file.write(os.urandom(length))
+        return peer
+    peer = peers.Peer("direct", directory, peers.free_port())
+    peer.start([args.httpbin, "--port", str(peer.port), "--workers", "2", "--quiet"])
+    return peer
+
+
 def start_all(args, scratch):
-    os.makedirs(os.path.join(scratch, "origin"))
-    origin = peers.Peer("direct", os.path.join(scratch, "origin"), peers.free_port())
-    origin.start([args.httpbin, "--port", str(origin.port), "--workers", "2", "--quiet"])
+    """Peers at their best: which of their settings that is depends on the row."""
+    origin = start_origin(args, os.path.join(scratch, "origin"))
     running = [origin]
     for name, start in (("headgate", lambda d: peers.start_headgate(args.headgate, d, origin.port)),
+                        ("hop", lambda d: peers.start_headgate(
+                            args.headgate, d, origin.port, template=peers.HEADGATE_HOP, name="hop")),
                         ("other", lambda d: args.against and peers.start_headgate(
                             args.against, d, origin.port, name="other")),
                         ("haproxy", lambda d: peers.start_haproxy(d, origin.port)),
-                        ("nginx", lambda d: peers.start_nginx(d, origin.port))):
+                        ("haproxy+", lambda d: peers.start_haproxy(
+                            d, origin.port, splice="option splice-response", name="haproxy+")),
+                        ("nginx", lambda d: peers.start_nginx(d, origin.port)),
+                        ("nginx+", lambda d: peers.start_nginx(
+                            d, origin.port, template=peers.NGINX_BUFFERED, name="nginx+"))):
         directory = os.path.join(scratch, name)
         os.makedirs(directory)
         peer = start(directory)
         if peer:
             running.append(peer)
-        elif name != "other":
+        elif name != "other" and not name.endswith("+"):
             peers.say_missing(name)
     return running
 
 
-def print_row(size, connections, name, rounds, best):
-    keys = ("rps", "p50", "p99", "cpu_us", "rss")
+def print_row(size, connections, name, rounds, best, results):
+    keys = ("rps", "p50", "p99", "user_us", "system_us", "rss")
     median = {key: statistics.median(r[key] for r in rounds) for key in keys}
     errors = next((r["errors"] for r in rounds if r["errors"]), "")
     ratio = f"{median['rps'] / best:5.2f}" if best else "    -"
     print(f"{size:>7} {connections:>5}  {name:<9} {median['rps']:>9.0f} {ratio}  {median['p50']:>8.2f} "
-          f"{median['p99']:>8.2f} {median['cpu_us']:>9.1f} {median['rss']:>8.1f}  {errors}", flush=True)
+          f"{median['p99']:>8.2f} {median['user_us']:>7.1f} {median['system_us']:>7.1f} "
+          f"{median['rss']:>8.1f}  {errors}", flush=True)
+    if results:
+        results.write(json.dumps({"row": f"{size}/{connections}", "program": name, **{
+            key: round(value, 3) for key, value in median.items()}}) + "\n")
+        results.flush()
 
 
 def run_row(running, size, length, connections, args):
@@ -85,9 +122,9 @@ def run_row(running, size, length, connections, args):
         for peer in running:
             results[peer.name].append(measure(peer, f"/bytes/{length}", connections, args.seconds))
     rates = {name: statistics.median(r["rps"] for r in rounds) for name, rounds in results.items()}
-    best = max((rates[name] for name in ("haproxy", "nginx") if name in rates), default=0)
+    best = max((rate for name, rate in rates.items() if name.startswith(("haproxy", "nginx"))), default=0)
     for peer in running:
-        print_row(size, connections, peer.name, results[peer.name], best)
+        print_row(size, connections, peer.name, results[peer.name], best, args.results)
 
 
 def main():
@@ -98,6 +135,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--only", default="", help="rows to run, as SIZE/CONNECTIONS, e.g. 1KiB/64")
+    parser.add_argument("--files", action="store_true", help="nginx with files as the backend, not httpbin")
+    parser.add_argument("--table-only", action="store_true", help="without the sections of other files")
+    parser.add_argument("--json", default="", help="where the medians go as well, a line each")
     args = parser.parse_args()
     rows = peers.rows_of(parser, args.only, [f"{size}/{count}" for size in SIZES for count in CONNECTIONS])
     if not shutil.which("wrk"):
@@ -107,11 +147,15 @@ def main():
         setattr(args, name, getattr(args, name) and os.path.abspath(getattr(args, name)))
     with tempfile.TemporaryDirectory(prefix="headgate-bench-") as scratch:
         running = []
+        args.results = open(args.json, "w") if args.json else None
+        if args.results:
+            args.results.write(json.dumps({"machine": machine()}) + "\n")
         try:
             running = start_all(args, scratch)
-            print("requests through each program; ratio: against the better of haproxy and nginx\n")
+            print("requests through each program; hop: client and backend agree to that lane; haproxy+: with "
+                  "splice-response; nginx+: with proxy_buffering; ratio: against the best of these four\n")
             print(f"{'body':>7} {'conns':>5}  {'program':<9} {'req/s':>9} ratio  {'p50 ms':>8} {'p99 ms':>8} "
-                  f"{'CPU us/rq':>9} {'RSS MiB':>8}")
+                  f"{'user us':>7} {'sys us':>7} {'RSS MiB':>8}")
             for size, length in SIZES.items():
                 for connections in CONNECTIONS:
                     if f"{size}/{connections}" in rows:
@@ -119,7 +163,7 @@ def main():
         finally:
             for peer in reversed(running):
                 peer.stop()
-    for section in () if args.only else ("h2.py", "splice.py"):
+    for section in () if args.only or args.table_only else ("h2.py", "splice.py"):
         path = os.path.join(os.path.dirname(os.path.abspath(__file__)), section)
         subprocess.run([sys.executable, path, "--headgate", args.headgate, "--httpbin", args.httpbin,
                         "--against", args.against],

@@ -49,3 +49,9 @@ def unknown_row():
         done = bench(section, "--only", row)
         eq(done.returncode, 2, f"exit status of {section}")
         check(f"--only {row}: there is no such row; rows are " in done.stderr, f"{section}: {done.stderr}")
+
+
+@test("PERFORMANCE.md and its figures are what the stored results say")
+def document():
+    done = bench("report.py", "--check")
+    eq(done.returncode, 0, f"exit status\n{done.stderr}")

@@ -1,0 +1,19 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# make bench RECORD=1: stores what the benchmarks say of this machine, and makes PERFORMANCE.md of it. A quiet
+# machine, please. ROUNDS and SECONDS of the requests may be set.
+set -e
+cd "$(dirname "$0")"
+mkdir -p results
+root=$(cd ../.. && pwd)
+programs="--headgate $root/build/release/headgate --httpbin $root/build/release/httpbin"
+requests="--rounds ${ROUNDS:-5} --seconds ${SECONDS_EACH:-2}"
+# shellcheck disable=SC2086
+{
+	./run.py $programs $requests --table-only --json results/requests.jsonl
+	./run.py $programs $requests --table-only --files --json results/files.jsonl
+	./h2.py $programs >results/h2.txt
+	./splice.py $programs --only ping64,ping16k,push >results/splice.txt
+	./tls.py $programs >results/tls.txt
+}
+./report.py
