@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions as `openssl s_client` sees them: resumed, never renegotiated, compressed or begun with data."""
 import os
+import socket
+import struct
 
 from hg import *
+from hg.tls_wire import Play
 from tlsplays import NAME, ONE, Stage
 
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
 REQUEST = f"GET /get HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n"
 
 
@@ -91,3 +95,31 @@ def killed():
     again.stop()
     if os.path.isdir("/dev/shm"):
         eq({name for name in os.listdir("/dev/shm") if "headgate" in name} - before, set(), "files left")
+
+
+def segments(client):
+    """That brought bytes (tcpi_data_segs_in)."""
+    info = client.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 200)
+    return struct.unpack_from("=I", info, 152)[0]
+
+
+@test("the ticket of TLS 1.3 leaves in one segment with SETTINGS or close_notify, where they follow; who "
+      "says nothing has it at once")
+def ticket():
+    stage = Stage()
+    for alpn, said in ((["h2"], PREFACE), ([], b"")):
+        raw = stage.gateway.client()
+        play = Play(NAME, authority=stage.authority, alpn=alpn)
+        raw.send(play.hello)
+        data = play.step(raw.read_some())
+        check(play.is_open, "the server's flight in one piece")
+        if said:
+            data += play.records(said)
+        else:
+            data += play.farewell()
+        raw.send(data)
+        check(raw.read_some(), "the answer")
+        eq(segments(raw), 2, f"segments: of the handshake, and the ticket with what follows; {alpn}")
+    raw = stage.gateway.client()
+    Play(NAME, authority=stage.authority).handshake(raw)
+    check(raw.read_some(), "a ticket")

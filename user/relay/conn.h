@@ -78,7 +78,7 @@ static inline int conn_fd(const struct conn *conn)
  * From here on the socket carries TLS; what waits in conn->in was ciphertext. Takes the session, also when it
  * fails: 0 or -ENOMEM. Then conn_handshake() after each event: 0: done; -EAGAIN; -EPROTO: the session says
  * why (an alert is on its way); -EPIPE: the peer closed; -EMSGSIZE: too much of it; or an error of the
- * socket.
+ * socket. Done: tickets of a server leave with what is sent next, or in the next turn.
  */
 int conn_start_tls(struct conn *conn, struct tls_session *session);
 int conn_handshake(struct conn *conn);

@@ -26,6 +26,8 @@ static void conn_tls_on_again(struct loop_deferred *deferred)
 	conn->on_ready(conn);
 }
 
+static void conn_tls_on_tickets(struct loop_deferred *deferred);
+
 int conn_start_tls(struct conn *conn, struct tls_session *session)
 {
 	struct conn_tls *tls = hg_calloc(1, sizeof(*tls));
@@ -42,6 +44,7 @@ int conn_start_tls(struct conn *conn, struct tls_session *session)
 	tls->in = conn->in;
 	conn->in = (struct buf){ 0 };
 	loop_deferred_init(&tls->again, conn_tls_on_again);
+	loop_deferred_init(&tls->tickets, conn_tls_on_tickets);
 	conn->tls = tls;
 	return 0;
 }
@@ -53,6 +56,7 @@ void conn_tls_free(struct conn *conn)
 	if (!tls)
 		return;
 	loop_deferred_cancel(&tls->again);
+	loop_deferred_cancel(&tls->tickets);
 	tls_session_free(tls->session);
 	buf_done(&tls->in);
 	buf_done(&tls->out);
@@ -80,6 +84,8 @@ static int conn_tls_take_output(struct conn *conn)
 	struct buf *output = tls_output(tls->session);
 	int error = 0;
 
+	tls->holds_tickets = false;
+	loop_deferred_cancel(&tls->tickets);
 	if (buf_len(output) == 0)
 		return 0;
 	if (buf_len(&tls->out) == 0) {
@@ -112,7 +118,7 @@ static int conn_tls_send_records(struct conn *conn)
 	}
 	buf_release(&tls->out);
 	conn->has_records = buf_len(&tls->out) != 0;
-	if (tls->owes_fin && !conn_has_output(conn)) {
+	if (tls->owes_fin && !conn_has_output(conn) && !tls->holds_tickets) {
 		tls->owes_fin = false;
 		shutdown(conn_fd(conn), SHUT_WR);
 	}
@@ -129,6 +135,16 @@ static int conn_tls_send_own(struct conn *conn)
 	if (!error && is_some && buf_len(&conn->tls->out) > LIMIT_RELAY_BYTES * 4)
 		error = -ENOBUFS;
 	return error ? error : conn_tls_send_records(conn);
+}
+
+static void conn_tls_on_tickets(struct loop_deferred *deferred)
+{
+	struct conn *conn = container_of(deferred, struct conn_tls, tickets)->conn;
+	int error = conn_tls_send_own(conn);
+
+	/* Who writes next learns of it. */
+	if (error && !conn->send_error)
+		conn->send_error = error;
 }
 
 /* ------------------------------------------------------------------------------------ receiving */
@@ -251,7 +267,7 @@ ssize_t conn_tls_recv(struct conn *conn, void *memory, size_t size)
 				return conn_tls_end_of_input(conn, filled);
 			got = conn_tls_decrypt(tls, memory, size, &end);
 			error = conn_tls_keep_rest(tls);
-			if (!error)
+			if (!error && !tls->holds_tickets)
 				error = conn_tls_send_own(conn);
 			if (error == -ENOMEM || error == -ENOBUFS)
 				return conn_tls_end_of_input(conn, error);
@@ -395,8 +411,13 @@ static int conn_tls_step(struct conn *conn)
 	struct conn_tls *tls = conn->tls;
 	int result = tls_handshake(tls->session);
 	int kept = conn_tls_keep_rest(tls);
-	int sent = conn_tls_send_own(conn);
+	int sent;
 
+	/* They leave with what the owner writes first, if it does so within this turn. */
+	tls->holds_tickets = result == 0 && tls_output_can_wait(tls->session);
+	if (tls->holds_tickets)
+		loop_again(conn->loop, &tls->tickets);
+	sent = tls->holds_tickets ? 0 : conn_tls_send_own(conn);
 	if (result != 0 && result != -EAGAIN)
 		return result;
 	if (kept < 0)

@@ -17,12 +17,14 @@ struct conn_tls {
 	struct buf in; /* ciphertext that was received and not taken yet */
 	struct buf out; /* records that the kernel did not take; conn->has_records */
 	struct loop_deferred again; /* a budget was over */
+	struct loop_deferred tickets; /* nobody took them along */
 	uint32_t handshake_bytes; /* received */
 	bool is_in_fed; /* the session looks at `in` */
 	bool is_open; /* the handshake is done */
 	bool can_read; /* of the socket */
 	bool has_fin; /* the socket gave its end; behind close_notify it is one, else the stream is cut */
 	bool owes_fin; /* close_notify is the last that waits: FIN follows */
+	bool holds_tickets; /* the handshake has just ended: they wait in the session for what is sent next */
 };
 
 /* What conn.c calls, in place of what a plain socket needs. */

@@ -402,6 +402,11 @@ int tls_handshake(struct tls_session *session)
 	return result == 1 ? 0 : session_result(session, result);
 }
 
+bool tls_output_can_wait(const struct tls_session *session)
+{
+	return SSL_is_server(session->ssl) && SSL_version(session->ssl) == TLS1_3_VERSION;
+}
+
 static ssize_t read_some(struct tls_session *session, void *memory, size_t size, bool is_peek)
 {
 	size_t len = 0;

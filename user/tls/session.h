@@ -41,6 +41,8 @@ struct buf *tls_output(struct tls_session *session);
 
 /* 0: done; -EAGAIN: more is to be received; -EPROTO: tls_session_failure() says which. */
 int tls_handshake(struct tls_session *session);
+/* The handshake has just ended: all that is in the output are tickets, which nobody waits for. */
+bool tls_output_can_wait(const struct tls_session *session);
 /* Bytes; 0: close_notify; -EAGAIN; -EPROTO. */
 ssize_t tls_read(struct tls_session *session, void *memory, size_t size);
 /* Bytes could be read without receiving more. */

@@ -81,6 +81,14 @@ class Play:
         self.tls.write(data)
         return self.outgoing.read()
 
+    def farewell(self):
+        """close_notify."""
+        try:
+            self.tls.unwrap()
+        except ssl.SSLWantReadError:
+            pass
+        return self.outgoing.read()
+
 
 class Forge(Tls):
     """A TLS 1.3 connection whose records the test writes itself: .forge(kind, payload).
