@@ -191,3 +191,24 @@ def given_back():
     wait_until(lambda: gateway.metrics()("headgate_streams_open") == 0, 20, "their end")
     note(f"{before >> 10} KiB, {peak >> 10} KiB with the requests, {gateway.rss_bytes() >> 10} KiB behind")
     wait_until(lambda: gateway.rss_bytes() - before < (peak - before) / 2, 40, "less than half of it")
+
+
+@test("what a worker keeps of streams for the next ones goes back when none come", heavy=True, timeout=90,
+      waits=True)
+def kept_for_none():
+    if is_asan():
+        skip("nothing is kept for the sanitizer")
+    sink = Sink()
+    gateway = Gateway(SIMPLE, origin=f"127.0.0.1:{sink.port}", workers=1)
+    before = own_bytes(gateway)
+    clients = [H2Client(gateway.port) for _ in range(10)]
+    for client in clients:
+        for _ in range(100):
+            client.request("/", "POST", body=b"held")
+    wait_until(lambda: len(gateway.streams()) == 1000, 30, "the requests")
+    peak = own_bytes(gateway)
+    for client in clients:
+        client.raw.rst()
+    wait_until(lambda: gateway.metrics()("headgate_streams_open") == 0, 20, "their end")
+    wait_until(lambda: own_bytes(gateway) - before < 3 << 20, 20, "memory to go back")
+    note(f"{before >> 10} KiB, {peak >> 10} KiB with the requests, {own_bytes(gateway) >> 10} KiB behind")

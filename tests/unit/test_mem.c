@@ -102,7 +102,7 @@ TEST(a_failed_realloc_leaves_the_old_block)
 /* Written to, or the compiler drops it. */
 static volatile char *take_and_write(size_t size_bytes)
 {
-	volatile char *block = hg_malloc(size_bytes);
+	volatile char *block = mem_take(size_bytes);
 
 	for (size_t i = 0; i < size_bytes; i++)
 		block[i] = 'x';
@@ -113,7 +113,7 @@ static volatile char *take_and_write(size_t size_bytes)
 TEST(nothing_is_kept_where_every_block_is_watched)
 {
 	mem_keep(1000000);
-	hg_free((void *)take_and_write(100));
+	mem_give((void *)take_and_write(100));
 	assert_int_equal(mem_keep(1000000), 0);
 	mem_keep(0);
 }
@@ -127,14 +127,14 @@ TEST(hundreds_of_blocks_of_a_size_are_kept_for_the_next)
 	for (size_t i = 0; i < 300; i++)
 		blocks[i] = take_and_write(792);
 	for (size_t i = 0; i < 300; i++)
-		hg_free((void *)blocks[i]);
+		mem_give((void *)blocks[i]);
 	kept = mem_keep(1000000);
 	assert_true(kept >= 300 * 792);
 	for (size_t i = 300; i > 0; i--)
-		assert_ptr_equal(hg_malloc(792 - i % 8), blocks[i - 1]);
+		assert_ptr_equal(mem_take(792 - i % 8), blocks[i - 1]);
 	assert_int_equal(mem_keep(1000000), 0);
 	for (size_t i = 0; i < 300; i++)
-		hg_free((void *)blocks[i]);
+		mem_give((void *)blocks[i]);
 	assert_true(mem_keep(0) > 0);
 	assert_int_equal(mem_keep(0), 0);
 }
@@ -144,12 +144,12 @@ TEST(a_block_that_was_kept_is_zeroed_for_calloc)
 	volatile char *block;
 
 	mem_keep(1000000);
-	hg_free((void *)take_and_write(555));
-	block = hg_calloc(5, 111);
+	mem_give((void *)take_and_write(555));
+	block = mem_take_zeroed(5, 111);
 	assert_int_equal(mem_keep(1000000), 0);
 	for (size_t i = 0; i < 555; i++)
 		assert_int_equal(block[i], 0);
-	hg_free((void *)block);
+	mem_give((void *)block);
 	mem_keep(0);
 }
 
@@ -161,12 +161,12 @@ TEST(no_more_is_kept_than_was_allowed_and_nothing_that_is_large)
 	for (size_t i = 0; i < 64; i++)
 		blocks[i] = take_and_write(1 + i * 80);
 	for (size_t i = 64; i > 0; i--)
-		hg_free((void *)blocks[i - 1]);
+		mem_give((void *)blocks[i - 1]);
 	assert_in_range(mem_keep(10000), 8000, 10000);
 	mem_keep(0);
 	mem_keep(1000000);
-	hg_free((void *)take_and_write(100000));
-	hg_free(hg_calloc(1, 5000));
+	mem_give((void *)take_and_write(100000));
+	mem_give(mem_take_zeroed(1, 5000));
 	assert_int_equal(mem_keep(1000000), 0);
 	mem_keep(0);
 }
@@ -176,15 +176,58 @@ TEST(a_kept_block_has_the_bytes_that_are_asked_for)
 {
 	mem_keep(1000000);
 	for (size_t size = 0; size < 4200; size++) {
-		hg_free((void *)take_and_write(size));
-		hg_free((void *)take_and_write(size ? size - 1 : 0));
+		mem_give((void *)take_and_write(size));
+		mem_give((void *)take_and_write(size ? size - 1 : 0));
 	}
+	mem_keep(0);
+}
+
+static void take_and_give(size_t size_bytes, size_t count)
+{
+	volatile char *blocks[300];
+
+	for (size_t i = 0; i < count; i++)
+		blocks[i] = take_and_write(size_bytes);
+	for (size_t i = 0; i < count; i++)
+		mem_give((void *)blocks[i]);
+}
+
+TEST(what_was_not_needed_for_a_while_goes_back)
+{
+	size_t all, used;
+
+	mem_keep(1000000);
+	take_and_give(200, 10);
+	used = mem_kept_bytes();
+	take_and_give(200, 100);
+	take_and_give(400, 100);
+	all = mem_kept_bytes();
+	assert_true(all >= 60000);
+	/* All of it is new. */
+	assert_int_equal(mem_rest(), all);
+	take_and_give(200, 10);
+	assert_int_equal(mem_rest(), used);
+	/* Those that were left were needed. */
+	take_and_give(200, 10);
+	assert_int_equal(mem_rest(), used);
+	assert_int_equal(mem_rest(), 0);
+	mem_keep(0);
+}
+
+TEST(no_more_goes_back_than_may)
+{
+	mem_keep(8000000);
+	for (size_t size = 4096; size > 3072; size -= 64)
+		take_and_give(size, 60);
+	assert_true(mem_rest() > 3000000);
+	assert_in_range(mem_rest(), 1000000, 1500000);
+	assert_int_equal(mem_rest(), 0);
 	mem_keep(0);
 }
 
 static void *free_elsewhere(void *argument)
 {
-	hg_free(argument);
+	mem_give(argument);
 	return (void *)(uintptr_t)mem_keep(0);
 }
 

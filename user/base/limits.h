@@ -122,8 +122,12 @@ enum limits {
 	/* Steps of handshakes in a turn, a signature each at most: the others of the worker wait so long. */
 	LIMIT_TLS_TURN_STEPS = 4,
 
-	/* Small blocks of memory that a worker keeps for its next streams; more go back to the heap. */
-	LIMIT_WORKER_KEPT_BYTES = 1024 * 1024,
+	/*
+	 * Small blocks of nghttp2 that a worker keeps for its next streams: those of some thousand. More go
+	 * back to the heap at once, and what nobody needs within seconds; for little no timer is set.
+	 */
+	LIMIT_WORKER_KEPT_BYTES = 4 * 1024 * 1024,
+	LIMIT_WORKER_REST_BYTES = 256 * 1024,
 
 	/* Events taken by one epoll_wait; the rest wait for the next turn. */
 	LIMIT_EPOLL_EVENTS = 256,

@@ -24,6 +24,7 @@ enum {
 	KEPT_STEP = 16, /* bytes between two sizes: malloc's own */
 	KEPT_HEADER = 8, /* bytes that malloc adds */
 	KEPT_SIZES = 4096 / KEPT_STEP + 2,
+	KEPT_REST_BYTES = 2 * 1024 * 1024, /* given back at a time */
 };
 
 struct kept_block {
@@ -32,7 +33,11 @@ struct kept_block {
 };
 
 static _Thread_local struct {
-	struct kept_block *lists[KEPT_SIZES]; /* newest first, by size */
+	struct kept_list {
+		struct kept_block *newest;
+		uint32_t count;
+		uint32_t least; /* since mem_rest(): so many nobody needed */
+	} lists[KEPT_SIZES]; /* by size */
 	size_t bytes;
 	size_t max_bytes; /* 0: nothing is kept */
 } kept;
@@ -50,34 +55,47 @@ static uintptr_t kept_mark(const struct kept_block *block)
 	return (uintptr_t)block ^ (uintptr_t)&kept;
 }
 
+static struct kept_block *kept_pop(size_t index)
+{
+	struct kept_list *list = &kept.lists[index];
+	struct kept_block *block = list->newest;
+
+	if (!block)
+		return NULL;
+	list->newest = block->next;
+	if (--list->count < list->least)
+		list->least = list->count;
+	kept.bytes -= index * KEPT_STEP;
+	return block;
+}
+
 void *mem_take(size_t size_bytes)
 {
-	size_t index;
 	struct kept_block *block;
 
 	if (size_bytes > KEPT_STEP * (KEPT_SIZES - 2))
 		return malloc(size_bytes);
-	index = kept_list_for(size_bytes);
-	block = kept.lists[index];
+	block = kept_pop(kept_list_for(size_bytes));
 	if (!block)
 		return malloc(size_bytes ? size_bytes : 1);
-	kept.lists[index] = block->next;
-	kept.bytes -= index * KEPT_STEP;
 	block->mark = 0;
 	return block;
 }
 
 void *mem_take_zeroed(size_t count_of, size_t size_bytes)
 {
+	struct kept_block *block = NULL;
 	size_t bytes;
-	void *memory;
 
 	if (__builtin_mul_overflow(count_of, size_bytes, &bytes))
 		return NULL;
-	if (kept.max_bytes == 0 || bytes > KEPT_STEP * (KEPT_SIZES - 2))
+	if (bytes <= KEPT_STEP * (KEPT_SIZES - 2))
+		block = kept_pop(kept_list_for(bytes));
+	/* calloc() knows what the kernel has zeroed, and touches none of it. */
+	if (!block)
 		return calloc(1, bytes ? bytes : 1);
-	memory = mem_take(bytes);
-	return memory ? memset(memory, 0, bytes) : NULL;
+	block->mark = 0;
+	return memset(block, 0, bytes);
 }
 
 void *mem_retake(void *old, size_t size_bytes)
@@ -88,7 +106,7 @@ void *mem_retake(void *old, size_t size_bytes)
 /* The mark is there by chance, or somebody gives it twice. */
 static void kept_judge(const struct kept_block *block, size_t index)
 {
-	for (const struct kept_block *other = kept.lists[index]; other; other = other->next)
+	for (const struct kept_block *other = kept.lists[index].newest; other; other = other->next)
 		CHECK(other != block);
 }
 
@@ -106,9 +124,10 @@ void mem_give(void *memory)
 	}
 	if (__builtin_expect(block->mark == kept_mark(block), 0))
 		kept_judge(block, index);
-	block->next = kept.lists[index];
+	block->next = kept.lists[index].newest;
 	block->mark = kept_mark(block);
-	kept.lists[index] = block;
+	kept.lists[index].newest = block;
+	kept.lists[index].count++;
 	kept.bytes += index * KEPT_STEP;
 }
 
@@ -120,24 +139,46 @@ size_t mem_keep(size_t max_bytes)
 	kept.max_bytes = max_bytes;
 #endif
 	for (size_t i = 0; i < KEPT_SIZES && max_bytes == 0; i++) {
-		for (struct kept_block *block; (block = kept.lists[i]); kept.bytes -= i * KEPT_STEP) {
-			kept.lists[i] = block->next;
-			free(block);
-		}
+		while (kept.lists[i].newest)
+			free(kept_pop(i));
 	}
 	return before;
+}
+
+size_t mem_kept_bytes(void)
+{
+	return kept.bytes;
+}
+
+size_t mem_rest(void)
+{
+	size_t before = kept.bytes;
+
+	for (size_t i = 0; i < KEPT_SIZES && before - kept.bytes < KEPT_REST_BYTES; i++) {
+		struct kept_list *list = &kept.lists[i];
+
+		while (list->least && before - kept.bytes < KEPT_REST_BYTES) {
+			uint32_t left = list->least - 1;
+
+			free(kept_pop(i));
+			list->least = left;
+		}
+		if (!list->least)
+			list->least = list->count;
+	}
+	return kept.bytes;
 }
 
 /* ---- the way to the heap ---- */
 
 void *hg_malloc(size_t size_bytes)
 {
-	return mem_must_fail() ? NULL : mem_take(size_bytes);
+	return mem_must_fail() ? NULL : malloc(size_bytes ? size_bytes : 1);
 }
 
 void *hg_calloc(size_t n, size_t size_bytes)
 {
-	return mem_must_fail() ? NULL : mem_take_zeroed(n, size_bytes);
+	return mem_must_fail() ? NULL : calloc(n ? n : 1, size_bytes ? size_bytes : 1);
 }
 
 void *hg_realloc(void *old, size_t size_bytes)
@@ -159,7 +200,7 @@ char *hg_strndup(const char *text, size_t len)
 
 void hg_free(void *memory)
 {
-	mem_give(memory);
+	free(memory);
 }
 
 void mem_fail_nth(unsigned long nth)

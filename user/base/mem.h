@@ -19,17 +19,23 @@ void mem_fail_nth(unsigned long nth);
 unsigned long mem_count(void);
 
 /*
- * For libraries that ask for an allocator: the same memory, without faults, and not counted. Blocks of either
- * kind may be given back to the other.
+ * For libraries that ask for an allocator: without faults, and not counted. Small blocks that are given back
+ * are kept for the next that wants as many bytes, if the thread says so.
  */
 void *mem_take(size_t size_bytes);
 void *mem_take_zeroed(size_t count, size_t size_bytes);
 void *mem_retake(void *old, size_t size_bytes);
 void mem_give(void *memory);
 /*
- * From now on this thread keeps small blocks that it gives back, up to max_bytes of them in all, for the next
- * that asks for as many bytes. malloc() does so with seven of a size, but hundreds of streams begin and end
- * together. 0, with which every thread begins: none, and what it kept goes. AddressSanitizer wants to see
- * every block go: then nothing is kept. Returns the bytes of what it had kept before.
+ * From now on this thread keeps up to max_bytes of such blocks in all. malloc() does so with seven of a size,
+ * but hundreds of streams begin and end together. 0, with which every thread begins: none, and what it kept
+ * goes. AddressSanitizer wants to see every block go: then nothing is kept. Returns the bytes of what it had
+ * kept before.
  */
 size_t mem_keep(size_t max_bytes);
+size_t mem_kept_bytes(void);
+/*
+ * Gives back blocks that this thread has kept and not needed since it was called before, about 2 MiB at most.
+ * Returns what it keeps now.
+ */
+size_t mem_rest(void);

@@ -3,6 +3,7 @@
 
 #include "config/snapshot.h"
 #include "user/base/clock.h"
+#include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/base/units.h"
 #include "user/http/reply.h"
@@ -75,6 +76,24 @@ void proxy_log(struct proxy *proxy, const struct lease *lease, const struct stre
 	if (!timer_is_armed(&proxy->log_timer))
 		timer_arm(loop_timers(proxy->loop), &proxy->log_timer,
 			  proxy_now_ms(proxy) + PROXY_LOG_DELAY_MS);
+}
+
+enum { PROXY_REST_MS = 250 };
+
+void proxy_on_rest_timer(struct timer *timer, uint64_t now_ms)
+{
+	struct proxy *proxy = container_of(timer, struct proxy, rest_timer);
+	size_t before = mem_kept_bytes();
+	size_t after = mem_rest();
+
+	if (after > LIMIT_WORKER_REST_BYTES || after != before)
+		timer_arm(loop_timers(proxy->loop), timer, now_ms + PROXY_REST_MS);
+}
+
+void proxy_mind_memory(struct proxy *proxy)
+{
+	if (mem_kept_bytes() > LIMIT_WORKER_REST_BYTES && !timer_is_armed(&proxy->rest_timer))
+		timer_arm(loop_timers(proxy->loop), &proxy->rest_timer, proxy_now_ms(proxy) + PROXY_REST_MS);
 }
 
 uint64_t proxy_wall_us(struct proxy *proxy)

@@ -70,6 +70,7 @@ struct proxy {
 	struct request_metrics *metrics;
 	struct access_log *log;
 	struct timer log_timer; /* runs while lines wait to be written */
+	struct timer rest_timer; /* runs while memory is kept for streams that may not come */
 	struct stream_history *history;
 	struct trace *trace;
 	struct proxy_shared *shared;
@@ -114,6 +115,9 @@ void proxy_bind_unref(struct proxy_bind *bind);
 /* One access log line, unless the configuration says none. */
 void proxy_log(struct proxy *proxy, const struct lease *lease, const struct stream_record *record);
 void proxy_on_log_timer(struct timer *timer, uint64_t now_ms);
+void proxy_on_rest_timer(struct timer *timer, uint64_t now_ms);
+/* A stream or a client is gone: what is kept of it goes back in time (mem_rest). */
+void proxy_mind_memory(struct proxy *proxy);
 static inline void proxy_trace(struct proxy *proxy, uint64_t id, enum trace_event event, uint32_t a,
 			       uint64_t b)
 {

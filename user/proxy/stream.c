@@ -113,6 +113,7 @@ static void stream_free(struct stream *stream)
 	stream_free_exchange(stream);
 	hg_free(stream->texts);
 	lease_unref(stream->lease);
+	proxy_mind_memory(stream->proxy);
 	slab_give(stream->proxy->streams, stream->handle);
 }
 

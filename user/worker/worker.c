@@ -416,6 +416,7 @@ static void *worker_run(void *argument)
 	mirrors_stop(&worker->proxy);
 	upstream_pool_done(&worker->proxy.pool);
 	timer_cancel(loop_timers(worker->loop), &worker->proxy.log_timer);
+	timer_cancel(loop_timers(worker->loop), &worker->proxy.rest_timer);
 	timer_cancel(loop_timers(worker->loop), &worker->fresh_timer);
 	timer_cancel(loop_timers(worker->loop), &worker->ticket_timer);
 	access_log_flush(worker->proxy.log);
@@ -455,6 +456,7 @@ static bool worker_make_proxy(struct worker *worker, const struct worker_options
 	proxy->loop = worker->loop;
 	proxy->mailbox = worker->mailbox;
 	timer_init(&proxy->log_timer, proxy_on_log_timer);
+	timer_init(&proxy->rest_timer, proxy_on_rest_timer);
 	proxy->index = options->index;
 	proxy->shared = options->shared;
 	proxy->counters = &worker->counters;
