@@ -3,14 +3,15 @@
 gateway on its own; byte by byte, end by end and reason by reason as without it, and only where the owners
 agreed."""
 import random
+import re
 import signal
 import threading
 import time
 
 from bpf_objects import expect_gone, held
 from hg import *
+from hg.framework import binary
 from hg.h2 import H2Client
-from hg.h2_backend import H2Backend
 from same_host import MIB, need_lane
 from splice import compare_all, facts, in_background
 
@@ -371,6 +372,17 @@ def billion():
     check(f'"length": {size}' in out and '"is_pattern": true' in out, out)
     wait_until(lambda: hopped(gateway)[0] > size / 2, 5, f"past TCP: {hopped(gateway)}")
     note(f"past TCP: {hopped(gateway)}")
+
+
+@test("bpf status shows its programs, what they are attached to, and their maps", needs=(*NEEDS, "bpftool"))
+def status():
+    gateway, _ = opened()
+    code, out, error = run([binary("headgate"), "bpf", "status"])
+    eq((code, error), (0, ""), "bpf status")
+    for name, where in (("near_sockops", "to a cgroup"), ("near_read", "to a trace point"),
+                        ("near_message", "to map ")):
+        check(re.search(rf"program \d+ {name}: .*\n  attached by link \d+ {where}", out), f"{name} in\n{out}")
+    check(f"open in: process {gateway.pid} headgate" in out, f"the process in\n{out}")
 
 
 @test("when the lane cannot be had one line says why and everything is served; mode require refuses to start",

@@ -7,23 +7,36 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "user/base/check.h"
 #include "user/kernel/ctl/map_users.h"
 #include "user/kernel/sockmap/pins.h"
 #include "user/kernel/common/probe.h"
 #include "user/kernel/common/reasons.h"
 
 #define STATUS_MAPS 16
-#define STATUS_LINK_SOCKMAP 14 /* BPF_LINK_TYPE_SOCKMAP, since 6.10 */
+/* BPF_LINK_TYPE_*; the last one since 6.10. */
+#define STATUS_LINK_RAW_TRACEPOINT 1
+#define STATUS_LINK_CGROUP 3
+#define STATUS_LINK_SOCKMAP 14
+
+/* Of the same-host lanes. They are never pinned; the second one knows all their maps that have sockets. */
+static const char *const near_programs[] = { "near_sockops", "near_message", "near_read" };
 
 static void kernel_describe(struct text *out)
 {
 	struct text why;
+	bool has_direct;
 
 	text_init(&why);
 	if (probe_kernel(&why) == 0)
 		text_str(out, "kernel: sockmap lane allowed; copy and pipe always\n");
 	else
 		text_fmt(out, "kernel: copy and pipe only: %.*s\n", SPAN_FMT(text_span(&why)));
+	text_clear(&why);
+	if (probe_near_kernel(false, &has_direct, &why) == 0)
+		text_fmt(out, "kernel: lane near allowed%s\n", has_direct ? ", direct and hop, too" : "");
+	else
+		text_fmt(out, "kernel: no same-host lanes, unless forced: %.*s\n", SPAN_FMT(text_span(&why)));
 	text_clear(&why);
 	if (probe_privileges(&why) == 0)
 		text_str(out, "privileges: this process may load\n");
@@ -107,10 +120,16 @@ static bool link_describe(struct text *out, int fd, uint32_t prog_id)
 	struct link_words info = { 0 };
 	uint32_t len = sizeof(info);
 
-	if (bpf_obj_get_info_by_fd(fd, &info, &len) || info.prog_id != prog_id ||
-	    info.type != STATUS_LINK_SOCKMAP)
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) || info.prog_id != prog_id)
 		return false;
-	text_fmt(out, "  attached by link %u to map %u\n", info.id, info.map_id);
+	if (info.type == STATUS_LINK_SOCKMAP)
+		text_fmt(out, "  attached by link %u to map %u\n", info.id, info.map_id);
+	else if (info.type == STATUS_LINK_CGROUP)
+		text_fmt(out, "  attached by link %u to a cgroup\n", info.id);
+	else if (info.type == STATUS_LINK_RAW_TRACEPOINT)
+		text_fmt(out, "  attached by link %u to a trace point\n", info.id);
+	else
+		return false;
 	return true;
 }
 
@@ -176,8 +195,36 @@ static int pins_describe(const char *pin_dir, struct text *out)
 	return error;
 }
 
+static bool is_near_program(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(near_programs); i++)
+		if (strcmp(name, near_programs[i]) == 0)
+			return true;
+	return false;
+}
+
+static void near_describe(struct text *out, int fd, const uint32_t *map_ids, uint32_t map_count)
+{
+	struct bpf_map_info info;
+
+	program_describe(out, fd, NULL);
+	for (uint32_t i = 0; i < map_count; i++) {
+		int map_fd = bpf_map_get_fd_by_id(map_ids[i]);
+
+		if (map_fd < 0)
+			continue;
+		if (map_info(map_fd, &info) == 0 && !strchr(info.name, '.'))
+			text_fmt(out, "  map %u %s: %u entries of %u bytes\n", info.id, info.name,
+				 info.max_entries, info.value_size);
+		close(map_fd);
+	}
+	if (map_count > 0)
+		map_users_describe(out, map_ids[0]);
+}
+
 /* The one of our programs that has this number; -1: it is another program, or gone. */
-static int program_open(uint32_t id, uint32_t map_ids[STATUS_MAPS], uint32_t *ret_map_count)
+static int program_open(uint32_t id, uint32_t map_ids[STATUS_MAPS], uint32_t *ret_map_count,
+			bool *ret_is_near)
 {
 	struct bpf_prog_info info = { .map_ids = (uint64_t)(uintptr_t)map_ids, .nr_map_ids = STATUS_MAPS };
 	uint32_t len = sizeof(info);
@@ -185,7 +232,10 @@ static int program_open(uint32_t id, uint32_t map_ids[STATUS_MAPS], uint32_t *re
 
 	if (fd < 0)
 		return -1;
-	if (bpf_obj_get_info_by_fd(fd, &info, &len) || strcmp(info.name, "gate_verdict") != 0) {
+	*ret_is_near = false;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) == 0)
+		*ret_is_near = is_near_program(info.name);
+	if (!*ret_is_near && strcmp(info.name, "gate_verdict") != 0) {
 		close(fd);
 		return -1;
 	}
@@ -201,12 +251,19 @@ static int host_describe(struct text *out)
 	int error;
 
 	while ((error = bpf_prog_get_next_id(id, &id)) == 0) {
-		int fd = program_open(id, map_ids, &map_count);
+		bool is_near;
+		int fd = program_open(id, map_ids, &map_count, &is_near);
 		struct gate *gate = NULL;
 		struct text why;
 
 		if (fd < 0)
 			continue;
+		found++;
+		if (is_near) {
+			near_describe(out, fd, map_ids, map_count);
+			close(fd);
+			continue;
+		}
 		text_init(&why);
 		error = gate_open_ids(map_ids, map_count, &options, &gate, &why);
 		program_describe(out, fd, gate);
@@ -215,7 +272,6 @@ static int host_describe(struct text *out)
 		text_done(&why);
 		gate_free(gate);
 		close(fd);
-		found++;
 	}
 	if (error == -EPERM) {
 		text_str(out,
