@@ -12,6 +12,7 @@ requests="--rounds ${ROUNDS:-5} --seconds ${SECONDS_EACH:-2}"
 {
 	./run.py $programs $requests --table-only --json results/requests.jsonl
 	./run.py $programs $requests --table-only --files --json results/files.jsonl
+	./cost.py $programs --json results/growth.jsonl
 	./h2.py $programs >results/h2.txt
 	./splice.py $programs --only ping64,ping16k,push >results/splice.txt
 	./tls.py $programs >results/tls.txt

@@ -30,8 +30,9 @@ def milliseconds(text):
     return float(number) * UNITS[unit]
 
 
-def wrk(port, path, connections, seconds):
+def wrk(port, path, connections, seconds, headers=()):
     out = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency",
+                          *(word for header in headers for word in ("-H", header)),
                           f"http://127.0.0.1:{port}{path}"],
                          capture_output=True, text=True, check=True).stdout
     errors = re.search(r"Socket errors: (.*)|Non-2xx or 3xx responses: (\d+)", out)
@@ -44,9 +45,9 @@ def wrk(port, path, connections, seconds):
     }
 
 
-def measure(peer, path, connections, seconds):
+def measure(peer, path, connections, seconds, headers=()):
     before = peer.cpu_times()
-    result = wrk(peer.port, path, connections, seconds)
+    result = wrk(peer.port, path, connections, seconds, headers)
     for key, then, now in zip(("user_us", "system_us"), before, peer.cpu_times()):
         result[key] = (now - then) * 1e6 / max(result["requests"], 1)
     result["rss"] = peer.rss_kib() / 1024

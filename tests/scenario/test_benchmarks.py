@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each benchmark of scripts/bench runs for a moment with the peers that are there, and names the others."""
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +16,8 @@ SECTIONS = {
     "attacks.py": ("haproxy", ["--seconds", "0.3", "--only", "spellings,quiet,data1"], "quit"),
     "tls.py": ("h2load", ["--rounds", "1", "--seconds", "0.3", "--requests", "200", "--clients", "20",
                           "--only", "full-ec-1.3,resumed-rsa-1.2,h1-1KiB,idle"], "full-dsa-1.3"),
+    "cost.py": ("wrk", ["--rounds", "1", "--seconds", "1", "--most", "1", "--json", "/dev/stdout", "--only",
+                        "connections,endpoints,tunnels,routes/hostname,routes/header-regex"], "routes/blue"),
     "memory.py": (sys.executable, ["--only", "idle", "--pause", "0"], "busy"),
 }
 
@@ -36,6 +39,13 @@ def runs():
             continue
         name = "auto" if section == "splice.py" else "headgate"
         check(name in done.stdout, f"{section} has no row of {name}:\n{done.stdout}")
+        if section == "cost.py":
+            rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+            names = ("connections", "endpoints", "tunnels", "routes")
+            eq({row["figure"] for row in rows},
+               {"tunnels-memory", *names, *(f"{name}-cpu" for name in names)}, "figures")
+            check(all(row["value"] > 0 for row in rows if row["unit"] != "KiB"), f"no rate in {rows}")
+            check("responses: " not in done.stdout, f"answers of errors:\n{done.stdout}")
         for peer in ("haproxy", "nginx"):
             if shutil.which(peer):
                 check(peer in done.stdout + done.stderr, f"{section} is silent about {peer}:\n{done.stdout}")

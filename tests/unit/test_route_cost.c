@@ -243,7 +243,7 @@ static double difference_cost(enum difference kind, uint32_t count)
 }
 
 /* What the engine allocates for each pass grows with the patterns, and a sanitizer fills it. */
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define DIFFERENCE_COST 30
 #else
 #define DIFFERENCE_COST 5
