@@ -86,6 +86,21 @@ TEST(others_do_not_hop)
 	near_free(near);
 }
 
+/* What an application notices that throws bytes away unseen: it is told so, and loses none. */
+TEST(a_read_into_nowhere_fails_and_takes_nothing)
+{
+	struct near *near = near_rig_load(NULL);
+	struct hop_pair pair;
+
+	pair_open(near, &pair, &(struct hop_pair_options){ 0 });
+	pair_send(pair.own, 1, 0, 1000);
+	assert_int_equal(recv(pair.app, NULL, 1000, MSG_TRUNC | MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EFAULT);
+	assert_true(pair_expect(pair.app, 1, 0, 1000, 1000));
+	pair_close(&pair);
+	near_free(near);
+}
+
 /* Slots are not lost when there are none left, and such a connection is an ordinary one. */
 TEST(without_a_slot_it_is_tcp)
 {

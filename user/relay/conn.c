@@ -308,8 +308,7 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 			conn->error = CONN_POISONED;
 		return conn->error ? conn->error : -EAGAIN;
 	}
-	conn->error = -recv_error;
-	return conn->error;
+	return conn_fail(conn, -recv_error);
 }
 
 /* False: nothing to take now, or no memory for it. */
@@ -389,8 +388,7 @@ ssize_t conn_send_now(struct conn *conn, const struct iovec *pieces, int count)
 		conn->can_write = false;
 		return 0;
 	}
-	conn->send_error = (int)len;
-	return conn->send_error;
+	return conn_fail_send(conn, (int)len);
 }
 
 size_t conn_queued_bytes(const struct conn *conn)
@@ -501,7 +499,7 @@ int conn_check(struct conn *conn)
 	 */
 	conn->has_error = false;
 	if (getsockopt(conn_fd(conn), SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error)
-		conn->error = -error;
+		conn_fail(conn, -error);
 	return conn->error;
 }
 

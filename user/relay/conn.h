@@ -26,18 +26,18 @@ struct conn {
 	struct buf out;
 	uint64_t received_bytes;
 	uint64_t sent_bytes; /* taken by the kernel; unlike those received, TLS counts with them */
-	bool can_read; /* a recv() may find something */
-	bool can_write;
-	bool has_eof; /* recv() returned 0 */
-	bool has_hup; /* RDHUP, HUP or ERR was seen: the next recv() tells which */
+	bool can_read : 1; /* a recv() may find something */
+	bool can_write : 1;
+	bool has_eof : 1; /* recv() returned 0 */
+	bool has_hup : 1; /* RDHUP, HUP or ERR was seen: the next recv() tells which */
 	bool has_error : 1; /* ERR was seen: conn_check() tells which */
 	bool has_urgent : 1; /* PRI was seen: a recv() may stop short at the urgent mark */
 	bool is_write_shut : 1;
 	bool is_truncated : 1; /* TLS: has_eof, without the close_notify that tells an end from a cut */
 	bool has_records : 1; /* TLS: encrypted, and not taken by the kernel */
 	uint8_t pipes; /* directions that splice(2) from it or into it: meanwhile it joins no map */
-	int error; /* hard error of receiving, negative errno, 0 = none */
-	int send_error; /* the same of sending: what was received before may still be read */
+	int16_t error; /* hard error of receiving, negative errno, 0 = none: conn_fail() */
+	int16_t send_error; /* the same of sending: what was received before may still be read */
 	void (*on_ready)(struct conn *conn);
 	/*
 	 * Owner, of the first member of struct conn_gate. NULL until conn_join_gate(): most sockets never go
@@ -47,6 +47,18 @@ struct conn {
 	struct conn_tls *tls; /* owner; NULL: plain. conn_tls.h */
 	struct hop *hop; /* owner; NULL: all its bytes go through TCP. conn_hop.h */
 };
+
+static inline int conn_fail(struct conn *conn, int error)
+{
+	conn->error = (int16_t)error;
+	return error;
+}
+
+static inline int conn_fail_send(struct conn *conn, int error)
+{
+	conn->send_error = (int16_t)error;
+	return error;
+}
 
 struct tls_session;
 

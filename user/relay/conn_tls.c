@@ -144,7 +144,7 @@ static void conn_tls_on_tickets(struct loop_deferred *deferred)
 
 	/* Who writes next learns of it. */
 	if (error && !conn->send_error)
-		conn->send_error = error;
+		conn_fail_send(conn, error);
 }
 
 /* ------------------------------------------------------------------------------------ receiving */
@@ -222,7 +222,7 @@ static ssize_t conn_tls_end_of_input(struct conn *conn, ssize_t end)
 		conn->has_eof = true;
 		return 0;
 	}
-	conn->error = (int)end;
+	conn_fail(conn, (int)end);
 	return end;
 }
 
@@ -369,7 +369,7 @@ int conn_tls_flush(struct conn *conn)
 	}
 	buf_release(&conn->out);
 	if (error && !conn->send_error)
-		conn->send_error = error;
+		conn_fail_send(conn, error);
 	return error;
 }
 

@@ -75,7 +75,7 @@ static bool pipe_drain(struct relay *relay)
 			return false;
 		}
 		if (len < 0) {
-			relay->sink->send_error = (int)len;
+			conn_fail_send(relay->sink, (int)len);
 			relay_fail(relay, RELAY_FAIL_SINK);
 			return false;
 		}
@@ -107,7 +107,7 @@ static ssize_t pipe_fill(struct relay *relay)
 	if (len == -EAGAIN) {
 		source->can_read = false;
 	} else if (len != -ENOBUFS) {
-		source->error = (int)len;
+		conn_fail(source, (int)len);
 		relay_fail(relay, RELAY_FAIL_SOURCE_ERROR);
 	}
 	return -EAGAIN;

@@ -437,7 +437,8 @@ static bool sockmap_sink_broke(struct relay *relay)
 	if (relay->decoder.kind == BODY_TUNNEL && conn_check(sink) < 0)
 		sink->send_error = sink->error;
 	else if (sink->has_hup && sockmap_is_reset(sink))
-		sink->send_error = relay->gate->direction.error ? relay->gate->direction.error : -ECONNRESET;
+		conn_fail_send(sink, relay->gate->direction.error ? relay->gate->direction.error
+								  : -ECONNRESET);
 	if (!sink->send_error)
 		return false;
 	relay_fail(relay, RELAY_FAIL_SINK);
@@ -487,8 +488,8 @@ static void sockmap_on_reset(struct relay *relay)
 	if (sockmap_sink_broke(relay))
 		return;
 	if (conn_check(relay->source) == 0)
-		relay->source->error =
-			relay->gate->direction.error ? relay->gate->direction.error : -ECONNRESET;
+		conn_fail(relay->source,
+			  relay->gate->direction.error ? relay->gate->direction.error : -ECONNRESET);
 	relay_fail(relay, RELAY_FAIL_SOURCE_ERROR);
 }
 
