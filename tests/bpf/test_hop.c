@@ -155,8 +155,8 @@ static void both_ways(const struct hop_pair_options *options, uint64_t bytes, bo
 	}
 	stats = hop_stats(&pair.hop);
 	if (expects_falls) {
-		/* It went to TCP, and came back: more than one fall each way needs that. */
-		assert_true(stats.falls > 2);
+		/* What the application sent went to TCP, and came back. */
+		assert_true(stats.falls > 0);
 		assert_true(stats.in_bytes > 0 && stats.out_bytes > 0);
 		assert_true(stats.in_bytes < bytes);
 		/* The gateway waits for room. */
