@@ -101,6 +101,42 @@ TLS_PLAY_TEST(bytes_of_1_2_may_be_cut_anywhere)
 	assert_any_cut();
 }
 
+/* What an idle connection of the pool is asked for: every byte of a record but the last leaves it unfit. */
+static void assert_within_record(void)
+{
+	size_t len;
+	char byte;
+
+	for (size_t cut = 1, is_more = 1; is_more; cut++) {
+		tls_play_meet(&play, "a.example", NULL);
+		assert_int_equal(tls_write(play.client_end.session, SPAN("answer")), 0);
+		tls_end_send(&play.client_end, &play.server_end);
+		len = buf_len(&play.server_end.inbox);
+		is_more = cut + 1 < len;
+		assert_false(tls_is_within_record(play.server_end.session));
+		tls_feed(play.server_end.session, span_first(buf_span(&play.server_end.inbox), cut));
+		assert_int_equal(tls_peek(play.server_end.session), -EAGAIN);
+		assert_int_equal(tls_rest(play.server_end.session).len, 0);
+		assert_true(tls_is_within_record(play.server_end.session));
+		tls_feed(play.server_end.session, span_from(buf_span(&play.server_end.inbox), cut));
+		for (size_t i = 0; i < strlen("answer"); i++)
+			assert_int_equal(tls_read(play.server_end.session, &byte, 1), 1);
+		assert_int_equal(tls_rest(play.server_end.session).len, 0);
+		assert_false(tls_is_within_record(play.server_end.session));
+	}
+}
+
+TLS_PLAY_TEST(part_of_a_record_of_1_3_is_no_silence)
+{
+	assert_within_record();
+}
+
+TLS_PLAY_TEST(part_of_a_record_of_1_2_is_no_silence)
+{
+	versions(TLS_VERSION_1_2);
+	assert_within_record();
+}
+
 static void large_both_ways(size_t piece)
 {
 	char *bytes = malloc(LARGE_BYTES);

@@ -11,8 +11,8 @@
 enum {
 	/* Largest plaintext of a record (RFC 8446 5.1). */
 	RECORD_BYTES = 16 * 1024,
-	/* recv() calls of one conn_recv() that bring messages of TLS and no byte inside. */
-	TURN_READS = 4,
+	/* Pieces, as tls_read() ends them, of one conn_recv() that bring messages of TLS and no byte inside. */
+	TURN_READS = 2,
 };
 
 /* Of the thread: ciphertext on its way into the session. Empty between calls. */
@@ -298,7 +298,7 @@ bool conn_tls_is_silent(struct conn *conn)
 		filled = conn_tls_fill(conn, sizeof(received));
 		if (filled == -EAGAIN) {
 			conn->can_read = false;
-			return true;
+			return !tls_is_within_record(tls->session);
 		}
 		if (filled <= 0)
 			return false;

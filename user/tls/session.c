@@ -18,11 +18,18 @@ enum {
 	RECORD_BYTES = 16 * 1024, /* of plain text */
 	RECORD_MORE_BYTES = 64, /* head, padding and tag of one */
 	HOST_MAX_BYTES = 255,
+	/*
+	 * What the library may take of one tls_feed() without giving plain text for it: the largest record
+	 * and some. It goes from KeyUpdate to KeyUpdate within one call otherwise, for as long as there are
+	 * any.
+	 */
+	SPARE_BYTES = 20 * 1024,
 };
 
 struct tls_session {
 	SSL *ssl; /* owner; its BIO is the session's */
 	struct span in; /* not yet taken by the library */
+	size_t spare; /* bytes of it that may be taken */
 	struct buf out;
 	struct tls_fault *fault; /* owner; NULL: none, or no memory for it */
 	char *host; /* owner */
@@ -43,6 +50,8 @@ static int memory_read(BIO *bio, char *to, size_t size, size_t *ret_len)
 	struct tls_session *session = BIO_get_data(bio);
 	size_t len = size < session->in.len ? size : session->in.len;
 
+	if (len > session->spare)
+		len = session->spare;
 	BIO_clear_retry_flags(bio);
 	if (len == 0) {
 		BIO_set_retry_read(bio);
@@ -50,6 +59,7 @@ static int memory_read(BIO *bio, char *to, size_t size, size_t *ret_len)
 	}
 	memcpy(to, session->in.data, len);
 	session->in = span_from(session->in, len);
+	session->spare -= len;
 	*ret_len = len;
 	return 1;
 }
@@ -259,6 +269,7 @@ void tls_feed(struct tls_session *session, struct span received)
 		session->is_http_response = span_starts(received, SPAN("HTTP/"));
 	session->was_fed = true;
 	session->in = received;
+	session->spare = SPARE_BYTES;
 }
 
 struct span tls_rest(struct tls_session *session)
@@ -398,6 +409,8 @@ int tls_handshake(struct tls_session *session)
 	if (session->failure != TLS_FAIL_NONE)
 		return -EPROTO;
 	ERR_clear_error();
+	/* Its messages are limited in size and number by the library. */
+	session->spare = session->in.len;
 	result = SSL_do_handshake(session->ssl);
 	return result == 1 ? 0 : session_result(session, result);
 }
@@ -421,8 +434,10 @@ static ssize_t read_some(struct tls_session *session, void *memory, size_t size,
 	ERR_clear_error();
 	result = is_peek ? SSL_peek_ex(session->ssl, memory, size, &len)
 			 : SSL_read_ex(session->ssl, memory, size, &len);
-	if (result == 1)
+	if (result == 1) {
+		session->spare += len;
 		return (ssize_t)len;
+	}
 	/* A fatal alert sets SSL_RECEIVED_SHUTDOWN as well. */
 	if (SSL_get_error(session->ssl, result) == SSL_ERROR_ZERO_RETURN)
 		return 0;
@@ -448,6 +463,12 @@ ssize_t tls_read(struct tls_session *session, void *memory, size_t size)
 bool tls_has_unread(const struct tls_session *session)
 {
 	return session->in.len > 0 || SSL_pending(session->ssl) > 0;
+}
+
+bool tls_is_within_record(const struct tls_session *session)
+{
+	/* No byte is pending to the library when it has exactly the head of a record: "RH" is before it. */
+	return SSL_has_pending(session->ssl) || strcmp(SSL_rstate_string(session->ssl), "RH");
 }
 
 ssize_t tls_peek(struct tls_session *session)

@@ -43,10 +43,15 @@ struct buf *tls_output(struct tls_session *session);
 int tls_handshake(struct tls_session *session);
 /* The handshake has just ended: all that is in the output are tickets, which nobody waits for. */
 bool tls_output_can_wait(const struct tls_session *session);
-/* Bytes; 0: close_notify; -EAGAIN; -EPROTO. */
+/*
+ * Bytes; 0: close_notify; -EAGAIN; -EPROTO. -EAGAIN with a tls_rest(): there were so many messages of TLS
+ * itself that it is somebody else's turn; feed the rest then.
+ */
 ssize_t tls_read(struct tls_session *session, void *memory, size_t size);
 /* Bytes could be read without receiving more. */
 bool tls_has_unread(const struct tls_session *session);
+/* The beginning of a record was taken, the end of it was not received yet. */
+bool tls_is_within_record(const struct tls_session *session);
 /* Nothing that was received waits to be read: 1 as tls_read() would give a byte, 0 at the end, or -errno. */
 ssize_t tls_peek(struct tls_session *session);
 /* Takes all of it; 0, -ENOMEM, -EPROTO. */
