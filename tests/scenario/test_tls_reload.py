@@ -95,6 +95,24 @@ def exchanged_link():
     eq(status(gateway)["reloadsFailed"], 0, "refused reloads")
 
 
+@test("a connection from before does not name a certificate to a listener that has begun to name those of "
+      "its clients, nor one that has ceased to: it is told to connect anew")
+def forwarded():
+    people = Authority("people")
+    forged = {"X-Forwarded-Client-Cert": "Hash=00"}
+    plain, named = MUTUAL, MUTUAL.replace("root: @root@", "root: @root@, forwardClientCertificate: true")
+    gateway = start(plain, root=people.cert)
+    shown = people.issue("alice.example", client=True)
+    for config, wanted in ((named, True), (plain, False)):
+        old = Tls(gateway.port, gateway.authority, "a.example", identity=shown)
+        eq(old.get("/headers").status, 200, "status before")
+        gateway.reload(config)
+        eq(old.get("/headers", forged).status, 421, "status on the connection from before")
+        client = Tls(gateway.port, gateway.authority, "a.example", identity=shown)
+        told = client.get("/headers").json()["headers"]
+        eq("x-forwarded-client-cert" in told, wanted, f"what the backend is told: {told}")
+
+
 @test("authorities of clients are read anew: who was believed before is refused then")
 def authorities():
     first, second = Authority("first"), Authority("second")

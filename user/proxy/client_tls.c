@@ -372,6 +372,9 @@ bool client_tls_serves(const struct client *client, const struct listener *liste
 		return true;
 	if (!config || !span_eq(tls->listener_key, listener->key))
 		return false;
+	/* The listener's headers have to be the client's own, and name the certificate if it wants that. */
+	if (config->forwards_client_certificate != tls->forwards)
+		return false;
 	switch (config->settings.client_auth) {
 	case TLS_CLIENT_NOT_ASKED:
 	case TLS_CLIENT_UNVERIFIED:
