@@ -11,7 +11,7 @@
 enum {
 	/* Largest plaintext of a record (RFC 8446 5.1). */
 	RECORD_BYTES = 16 * 1024,
-	/* Pieces, as tls_read() ends them, of one conn_recv() that bring messages of TLS and no byte inside. */
+	/* Pieces, as tls_read() ends them, of one conn_recv() that bring messages of TLS and no byte. */
 	TURN_READS = 2,
 };
 
