@@ -190,11 +190,6 @@ static bool file_read(struct decoder *d, struct span path, struct tls_text *ret,
 
 /* -------------------------------------------------------------------------------- identities and trusts */
 
-static void identity_drop(void *identity)
-{
-	tls_identity_free(identity);
-}
-
 static void shared_unref(void *object)
 {
 	struct tls_shared *shared = object;
@@ -302,6 +297,14 @@ static uint64_t signature_now(struct span path)
 	return stat(path.data, &status) < 0 ? 0 : config_file_signature(&status);
 }
 
+static void entry_share(struct decoder *d, struct tls_entry *entry, const struct tls_entry *old)
+{
+	entry->cert_signature = old->cert_signature;
+	entry->key_signature = old->key_signature;
+	atomic_fetch_add_explicit(&old->shared->refs, 1, memory_order_relaxed);
+	keep_shared(d, entry, old->shared);
+}
+
 /* Both files are as they were: what the configuration before made of them. */
 static bool identity_reuse(struct decoder *d, struct span name, struct span cert_path, struct span key_path,
 			   struct tls_entry *entry)
@@ -314,11 +317,7 @@ static bool identity_reuse(struct decoder *d, struct span name, struct span cert
 		return false;
 	note_path(d, cert_path, old->cert_signature);
 	note_path(d, key_path, old->key_signature);
-	*entry = *old;
-	entry->shared = NULL;
-	entry->object = NULL;
-	atomic_fetch_add_explicit(&old->shared->refs, 1, memory_order_relaxed);
-	keep_shared(d, entry, old->shared);
+	entry_share(d, entry, old);
 	return true;
 }
 
@@ -341,19 +340,6 @@ static void trust_load(struct decoder *d, struct span path, struct tls_entry *en
 	name_file(d, path.len ? path : SPAN("the authorities of the system"), entry);
 }
 
-const struct tls_identity *tls_files_identity_text(struct decoder *d, struct span cert, struct span key,
-						   struct span *ret_sentence)
-{
-	struct tls_identity *identity = NULL;
-	struct tls_entry entry = { 0 };
-	struct tls_fault fault = { "" };
-
-	if (note_result(d, tls_identity_load(cert, key, d->arena, &identity, &fault), &fault, &entry))
-		keep(d, &entry, identity_drop, identity);
-	*ret_sentence = entry.sentence;
-	return entry.object;
-}
-
 const struct tls_trust *tls_files_trust_text(struct decoder *d, struct span ca, struct span *ret_sentence)
 {
 	struct tls_trust *trust = NULL;
@@ -372,6 +358,33 @@ static struct tls_entry *entry_new(struct decoder *d, struct name_map *map, stru
 
 	name = decode_keep(d, name);
 	return entry && name.data && name_map_put(d, map, name, entry) ? entry : NULL;
+}
+
+const struct tls_identity *tls_files_identity_text(struct decoder *d, struct span name, struct span cert,
+						   struct span key, struct span *ret_sentence)
+{
+	struct tls_entry one = { 0 }, *entry = NULL;
+
+	pair_load(d, cert, key, &one);
+	*ret_sentence = one.sentence;
+	/* The next load may want it. One that was refused leaves the place to the one before. */
+	if (one.object)
+		entry = entry_new(d, &d->files->identities, name);
+	if (entry)
+		*entry = one;
+	return one.object;
+}
+
+const struct tls_identity *tls_files_identity_before(struct decoder *d, struct span name)
+{
+	const struct hash_map *previous = d->files->previous;
+	const struct tls_entry *old = previous ? hash_map_get(previous, name) : NULL;
+	struct tls_entry *entry = old ? entry_new(d, &d->files->identities, name) : NULL;
+
+	if (!entry)
+		return NULL;
+	entry_share(d, entry, old);
+	return entry->object;
 }
 
 const struct tls_identity *tls_files_identity(struct decoder *d, const struct yaml_node *cert_node,

@@ -14,7 +14,7 @@
 struct tls_files {
 	struct snapshot *snapshot; /* borrowed */
 	const struct hash_map *previous; /* borrowed: identities of the snapshot in force */
-	struct name_map identities; /* "cert\nkey" to struct tls_entry */
+	struct name_map identities; /* "cert\nkey", or the name of an object, to struct tls_entry */
 	struct name_map trusts; /* path to struct tls_entry; "": those of the system */
 	struct name_map paths; /* noted */
 	bool has_secrets; /* the configuration itself holds keys: its texts are wiped */
@@ -47,9 +47,11 @@ const struct tls_trust *tls_files_system_trust(struct decoder *d, const struct y
 
 /*
  * The same from texts, which the caller wipes, and without an error: NULL, and the sentence that says why
- * (empty: no memory).
+ * (empty: no memory). name: of the object that has the texts, without a line break; once in a load.
  */
-const struct tls_identity *tls_files_identity_text(struct decoder *d, struct span cert, struct span key,
-						   struct span *ret_sentence);
+const struct tls_identity *tls_files_identity_text(struct decoder *d, struct span name, struct span cert,
+						   struct span key, struct span *ret_sentence);
+/* What the snapshot in force has for the object of that name: it stays in use. NULL: nothing, or no memory. */
+const struct tls_identity *tls_files_identity_before(struct decoder *d, struct span name);
 const struct tls_trust *tls_files_trust_text(struct decoder *d, struct span ca, struct span *ret_sentence);
 const struct tls_trust *tls_files_system(struct decoder *d, struct span *ret_sentence);

@@ -12,10 +12,12 @@
 /* What became of an object. */
 struct credential {
 	const void *object; /* NULL: cannot be used */
-	struct span why; /* then: a sentence without the object's name */
+	struct span why; /* a sentence without the object's name; with an object: that one is from before */
 };
 
 enum { REFS_MAX = 64 }; /* of one list, as in the CRD */
+
+#define BEFORE "the certificate from before the change stays in use"
 
 /* -------------------------------------------------------------------------------- values */
 
@@ -155,16 +157,20 @@ static struct credential *credential_new(struct decoder *d, struct name_map *map
 	return credential && name_map_put(d, map, key, credential) ? credential : NULL;
 }
 
-static void identity_read(struct decoder *d, const struct manifest_object *object,
+/* Half a renewal must not take a listener down: what served before the reload goes on. */
+static void identity_read(struct decoder *d, const struct manifest_object *object, struct span name,
 			  struct credential *credential)
 {
 	struct value cert = { 0 }, key = { 0 };
 
 	if (value_of(d, object, "tls.crt", &cert, &credential->why) &&
 	    value_of(d, object, "tls.key", &key, &credential->why))
-		credential->object = tls_files_identity_text(d, cert.text, key.text, &credential->why);
+		credential->object =
+			tls_files_identity_text(d, name, cert.text, key.text, &credential->why);
 	value_done(&cert);
 	value_done(&key);
+	if (!credential->object && !d->failed)
+		credential->object = tls_files_identity_before(d, name);
 }
 
 static const struct credential *identity_of(struct manifests *m, const struct manifest_object *object)
@@ -177,7 +183,7 @@ static const struct credential *identity_of(struct manifests *m, const struct ma
 		return credential;
 	credential = credential_new(d, &m->identities, key);
 	if (credential)
-		identity_read(d, object, credential);
+		identity_read(d, object, key, credential);
 	return credential;
 }
 
@@ -196,13 +202,14 @@ const struct tls_identity *credential_identity(struct manifests *m, const struct
 		*ret_source = source_text(d, &ref);
 		credential = identity_of(m, object);
 	}
-	if (credential && credential->object)
-		return credential->object;
 	if (credential && credential->why.len)
 		*ret_why = why_text(d, place, &ref, credential->why);
 	if (ret_why->len)
-		warn(m, node, *ret_why, place->effect);
-	return NULL;
+		warn(m, node, *ret_why, credential && credential->object ? BEFORE : place->effect);
+	if (!credential || !credential->object)
+		return NULL;
+	*ret_why = (struct span){ 0 };
+	return credential->object;
 }
 
 /* -------------------------------------------------------------------------------- authorities */

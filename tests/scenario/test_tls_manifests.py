@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Gateway API listeners that end TLS, as its conformance cases have them."""
+import json
+
 import tlsmanifests as k
 from hg import *
 from hg.framework import binary
@@ -103,6 +105,35 @@ def rotated():
     secret = k.secret("it", identities[1])["data"]["tls.key"]
     for text_of_key in (secret, identities[1].key_pem.decode().split("\n")[1], "PRIVATE KEY"):
         check(text_of_key not in shown, "a key is shown")
+
+
+@test("a Secret whose pair is bad after a change leaves the certificate from before in use, and says so, "
+      "until it is mended; one that is gone does not")
+def half_renewed():
+    pki, origin = Authority(), Origin()
+    old, new = pki.issue("a.test"), pki.issue("a.test")
+    secrets = {what: k.secret("it", old) for what in ("before", "halves", "no key", "no base64", "again")}
+    secrets["halves"]["data"]["tls.crt"] = k.secret("it", new)["data"]["tls.crt"]
+    del secrets["no key"]["data"]["tls.key"]
+    secrets["no base64"]["data"]["tls.crt"] = "*"
+
+    def text(*secret):
+        return k.text(k.gateway(k.https("h", "it")), k.route("r", "svc"), *k.service("svc", origin), *secret)
+
+    def serial():
+        return int(Tls(gateway.port, pki, "a.test").socket.getpeercert()["serialNumber"], 16)
+    gateway = Gateway(text(secrets.pop("before")))
+    running = Tls(gateway.port, pki, "a.test")
+    for what, secret in secrets.items():
+        status = gateway.reload(text(secret))
+        eq(serial(), old.x509.serial_number, what)
+        eq(running.get("/get", host="a.test").status, 200, f"{what}: the running connection")
+        is_told = "the certificate from before the change stays in use" in json.dumps(status)
+        eq(is_told, what != "again", f"{what}: is it said, in {status}")
+    gateway.reload(text(k.secret("it", new)))
+    eq(serial(), new.x509.serial_number, "the new one")
+    gateway.reload(text())
+    refuses(gateway, pki, "a.test")
 
 
 CLIENTS = {"frontend": {
