@@ -47,7 +47,7 @@ const struct tls_trust *tls_files_system_trust(struct decoder *d, const struct y
 
 /*
  * The same from texts, which the caller wipes, and without an error: NULL, and the sentence that says why
- * (empty: no memory). name: of the object that has the texts, without a line break; once in a load.
+ * (empty: no memory). name: of the object that has the texts, without a line break; once a load.
  */
 const struct tls_identity *tls_files_identity_text(struct decoder *d, struct span name, struct span cert,
 						   struct span key, struct span *ret_sentence);

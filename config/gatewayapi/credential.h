@@ -22,9 +22,9 @@ struct credential_place {
 };
 
 /*
- * `node` is one reference. NULL: a warning there says why, and so does *ret_why. In place of a pair that cannot
- * be used the one that the snapshot in force has from the same object is given, and warned about. *ret_source
- * names the object as the dump shows it.
+ * `node` is one reference. NULL: a warning there says why, and so does *ret_why. In place of a pair that
+ * cannot be used the one that the snapshot in force has from the same object is given, and warned about.
+ * *ret_source names the object as the dump shows it.
  */
 const struct tls_identity *credential_identity(struct manifests *m, const struct yaml_node *node,
 					       const struct credential_place *place, struct span *ret_source,
