@@ -47,11 +47,11 @@ const struct tls_trust *tls_files_system_trust(struct decoder *d, const struct y
 
 /*
  * The same from texts, which the caller wipes, and without an error: NULL, and the sentence that says why
- * (empty: no memory). name: of the object that has the texts, without a line break; once a load.
+ * (empty: no memory). name: of the object that has the texts, without a line break, once a load.
  */
 const struct tls_identity *tls_files_identity_text(struct decoder *d, struct span name, struct span cert,
 						   struct span key, struct span *ret_sentence);
-/* What the snapshot in force has for the object of that name: it stays in use. NULL: nothing, or no memory. */
+/* What the snapshot in force has for the object of that name: it stays in use. NULL: nothing, no memory. */
 const struct tls_identity *tls_files_identity_before(struct decoder *d, struct span name);
 const struct tls_trust *tls_files_trust_text(struct decoder *d, struct span ca, struct span *ret_sentence);
 const struct tls_trust *tls_files_system(struct decoder *d, struct span *ret_sentence);
