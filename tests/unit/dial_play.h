@@ -43,7 +43,7 @@ struct scene {
 	struct mailbox *mailbox;
 	struct resolver *resolver;
 	struct proxy_bind *bind;
-	atomic_uint_fast64_t connections;
+	struct proxy_counts counts;
 	int listener;
 	struct address address;
 	pthread_mutex_t lock;
@@ -163,7 +163,7 @@ static inline int scene_make(void **state)
 		.proxy = &scene->proxy,
 		.refs = 1,
 		.bind = scene->proxy.lease->snapshot->bind_list,
-		.connections = &scene->connections,
+		.counts = &scene->counts,
 	};
 	*state = scene;
 	return 0;
@@ -226,7 +226,7 @@ static inline void scene_drop_proxy(struct scene *scene)
 	assert_int_equal(slab_count(proxy->pool.upstreams), 0);
 	assert_int_equal(counter_get(&scene->counters, COUNTER_UPSTREAM_OPEN), 0);
 	assert_int_equal(counter_get(&scene->counters, COUNTER_STREAMS_OPEN), 0);
-	assert_int_equal(atomic_load(&scene->connections), 0);
+	assert_int_equal(atomic_load(&scene->counts.connections), 0);
 	slab_free(proxy->clients);
 	slab_free(proxy->streams);
 	slab_free(proxy->pool.upstreams);

@@ -20,7 +20,7 @@ struct scene {
 	struct listener listeners[2];
 	struct bind bind;
 	struct proxy_bind port;
-	atomic_uint_fast64_t connections;
+	struct proxy_counts counts;
 };
 
 static int scene_make(void **state)
@@ -36,7 +36,7 @@ static int scene_make(void **state)
 	scene->proxy.lease->snapshot->config.max_connections = 100;
 	scene->bind = (struct bind){ .listener_list = scene->listeners, .listener_count = 2 };
 	scene->port.bind = &scene->bind;
-	scene->port.connections = &scene->connections;
+	scene->port.counts = &scene->counts;
 	*state = scene;
 	return 0;
 }
@@ -62,12 +62,12 @@ static unsigned int admitted(struct scene *scene)
 
 	while (count < 1000 && admission_take(&scene->proxy, &scene->port))
 		count++;
-	assert_int_equal(atomic_load(&scene->connections), count);
-	assert_int_equal(atomic_load(&scene->shared.connections), count);
+	assert_int_equal(atomic_load(&scene->counts.connections), count);
+	assert_int_equal(atomic_load(&scene->shared.counts.connections), count);
 	for (unsigned int i = 0; i < count; i++)
 		admission_give(&scene->proxy, &scene->port);
-	assert_int_equal(atomic_load(&scene->connections), 0);
-	assert_int_equal(atomic_load(&scene->shared.connections), 0);
+	assert_int_equal(atomic_load(&scene->counts.connections), 0);
+	assert_int_equal(atomic_load(&scene->shared.counts.connections), 0);
 	return count;
 }
 
@@ -99,16 +99,16 @@ SCENE_TEST(one_listener_without_a_limit_leaves_that_of_the_process)
 SCENE_TEST(other_ports_count_in_the_process_and_not_here)
 {
 	struct scene *scene = *state;
-	atomic_uint_fast64_t there = 0;
-	struct proxy_bind other = { .bind = &scene->bind, .connections = &there };
+	struct proxy_counts there = { 0 };
+	struct proxy_bind other = { .bind = &scene->bind, .counts = &there };
 
 	scene->proxy.lease->snapshot->config.max_connections = 3;
 	assert_true(admission_take(&scene->proxy, &other));
 	assert_true(admission_take(&scene->proxy, &other));
 	assert_true(admission_take(&scene->proxy, &scene->port));
 	assert_false(admission_take(&scene->proxy, &scene->port));
-	assert_int_equal(atomic_load(&there), 2);
-	assert_int_equal(atomic_load(&scene->connections), 1);
+	assert_int_equal(atomic_load(&there.connections), 2);
+	assert_int_equal(atomic_load(&scene->counts.connections), 1);
 	admission_give(&scene->proxy, &other);
 	assert_true(admission_take(&scene->proxy, &scene->port));
 }
@@ -137,8 +137,8 @@ SCENE_TEST(workers_at_once_lose_no_count)
 		assert_int_equal(pthread_create(&threads[i], NULL, come_and_go, scene), 0);
 	for (int i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
-	assert_int_equal(atomic_load(&scene->connections), 0);
-	assert_int_equal(atomic_load(&scene->shared.connections), 0);
+	assert_int_equal(atomic_load(&scene->counts.connections), 0);
+	assert_int_equal(atomic_load(&scene->shared.counts.connections), 0);
 }
 
 /* ---- refusing ---- */

@@ -21,7 +21,7 @@ struct scene {
 	struct lease lease;
 	struct worker_listen listen;
 	struct address address;
-	atomic_uint_fast64_t connections;
+	struct proxy_counts counts;
 	unsigned int closed;
 };
 
@@ -53,7 +53,7 @@ static void scene_open(struct scene *scene, uint32_t sources)
 	assert_int_equal(net_listen_open_group(&any, 16, 2, fds, &scene->address), 0);
 	close(fds[0]);
 	scene->listen.fd = fds[1];
-	scene->listen.connections = &scene->connections;
+	scene->listen.counts = &scene->counts;
 	scene->bind.port = scene->listen.port = address_port(&scene->address);
 }
 

@@ -116,7 +116,7 @@ enum limits {
 	/* From accept to the end of a TLS handshake, where tls.handshakeTimeout says nothing else. */
 	LIMIT_CLIENT_HELLO_MS = 15000,
 	LIMIT_TLS_HANDSHAKE_BYTES = 256 * 1024, /* of a peer; certificates of clients are a few KiB */
-	/* Under way at a port, and in all, of a worker: for one more the longest goes. */
+	/* Under way at a port, and in the process: for one more the longest of its worker goes. */
 	LIMIT_TLS_PORT_HANDSHAKES = 4096,
 	LIMIT_TLS_HANDSHAKES = 8192,
 	/* Steps of handshakes in a turn, a signature each at most: the others of the worker wait so long. */

@@ -37,7 +37,6 @@ static struct gateway_port *gateway_port_of(struct gateway *gateway, uint16_t nu
 	if (!port)
 		return NULL;
 	port->port = number;
-	atomic_init(&port->connections, 0);
 	list_add_tail(&gateway->ports, &port->node);
 	return port;
 }
@@ -125,7 +124,7 @@ static struct worker_change *plan_change(const struct gateway *gateway, struct s
 		listens[i] = (struct worker_listen){
 			.port = plan->ports[i]->port,
 			.fd = plan->fds[(size_t)i * gateway->worker_count + index],
-			.connections = &plan->ports[i]->connections,
+			.counts = &plan->ports[i]->counts,
 		};
 	}
 	change = worker_change_create(snapshot_ref(snapshot), listens, plan->bind_count);
@@ -551,7 +550,6 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 	kernel_lanes_init(&gateway->lanes);
 	mcp_service_init(&gateway->mcp);
 	text_init(&error);
-	atomic_init(&gateway->shared.connections, 0);
 	atomic_init(&gateway->shared.fixed_descriptors, 0);
 	pthread_mutex_init(&gateway->shared.room_lock, NULL);
 	timer_init(&gateway->drain_timer, gateway_on_drain);

@@ -31,7 +31,7 @@ struct gateway_port {
 	uint16_t port;
 	bool is_open; /* the workers listen */
 	uint64_t closed_ms; /* loop time at which they were told to stop; 0: not since it is open */
-	atomic_uint_fast64_t connections;
+	struct proxy_counts counts;
 };
 
 struct gateway {

@@ -28,20 +28,20 @@ static uint64_t max_connections(const struct proxy *proxy)
 
 bool admission_port_is_full(const struct proxy_bind *bind)
 {
-	return atomic_load_explicit(bind->connections, memory_order_relaxed) >=
+	return atomic_load_explicit(&bind->counts->connections, memory_order_relaxed) >=
 	       bind_max_connections(bind->bind);
 }
 
 void admission_count(struct proxy *proxy, struct proxy_bind *bind)
 {
-	atomic_fetch_add_explicit(&proxy->shared->connections, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(bind->connections, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&proxy->shared->counts.connections, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&bind->counts->connections, 1, memory_order_relaxed);
 }
 
 bool admission_take(struct proxy *proxy, struct proxy_bind *bind)
 {
-	uint64_t all = atomic_fetch_add_explicit(&proxy->shared->connections, 1, memory_order_relaxed);
-	uint64_t here = atomic_fetch_add_explicit(bind->connections, 1, memory_order_relaxed);
+	uint64_t all = atomic_fetch_add_explicit(&proxy->shared->counts.connections, 1, memory_order_relaxed);
+	uint64_t here = atomic_fetch_add_explicit(&bind->counts->connections, 1, memory_order_relaxed);
 
 	if (all < max_connections(proxy) && here < bind_max_connections(bind->bind))
 		return true;
@@ -51,8 +51,8 @@ bool admission_take(struct proxy *proxy, struct proxy_bind *bind)
 
 void admission_give(struct proxy *proxy, struct proxy_bind *bind)
 {
-	atomic_fetch_sub_explicit(&proxy->shared->connections, 1, memory_order_relaxed);
-	atomic_fetch_sub_explicit(bind->connections, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&proxy->shared->counts.connections, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&bind->counts->connections, 1, memory_order_relaxed);
 }
 
 void admission_refuse(struct proxy *proxy, const struct bind *bind, int fd)

@@ -30,9 +30,9 @@ void client_tls_leave_queue(struct client *client)
 	if (!client->tls || list_is_empty(&client->tls->node))
 		return;
 	list_remove(&client->tls->node);
-	client->proxy->handshake_count--;
 	list_remove(&client->tls->port_node);
-	client->bind->handshake_count--;
+	atomic_fetch_sub_explicit(&client->proxy->shared->counts.handshakes, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&client->bind->counts->handshakes, 1, memory_order_relaxed);
 }
 
 static void client_tls_log(struct client *client, const char *why)
@@ -97,14 +97,17 @@ static bool is_like_http(struct span bytes)
 
 /* ------------------------------------------------------------------------------------ ClientHello */
 
-/* Room for one more at the port, and in the worker: the one that has waited longest there goes. */
-static void client_tls_make_room(struct proxy *proxy, struct proxy_bind *bind)
+/*
+ * Counted already: room at the port, and in the process. The one that has waited longest in this worker goes;
+ * where this worker has none, others have.
+ */
+static void client_tls_make_room(struct proxy *proxy, struct proxy_bind *bind, uint64_t all, uint64_t here)
 {
 	struct client_tls *oldest = NULL;
 
-	if (bind->handshake_count >= LIMIT_TLS_PORT_HANDSHAKES)
+	if (here > LIMIT_TLS_PORT_HANDSHAKES && !list_is_empty(&bind->handshakes))
 		oldest = list_entry(bind->handshakes.next, struct client_tls, port_node);
-	else if (proxy->handshake_count >= LIMIT_TLS_HANDSHAKES)
+	else if (all > LIMIT_TLS_HANDSHAKES && !list_is_empty(&proxy->handshakes))
 		oldest = list_entry(proxy->handshakes.next, struct client_tls, node);
 	if (oldest)
 		client_close(oldest->client, END_TLS_HANDSHAKE_LIMIT, true);
@@ -115,11 +118,13 @@ static void client_tls_enter_queue(struct client_tls *tls)
 	struct proxy *proxy = tls->client->proxy;
 	struct proxy_bind *bind = tls->client->bind;
 
-	client_tls_make_room(proxy, bind);
+	client_tls_make_room(proxy, bind,
+			     1 + atomic_fetch_add_explicit(&proxy->shared->counts.handshakes, 1,
+							   memory_order_relaxed),
+			     1 + atomic_fetch_add_explicit(&bind->counts->handshakes, 1,
+							   memory_order_relaxed));
 	list_add_tail(&proxy->handshakes, &tls->node);
 	list_add_tail(&bind->handshakes, &tls->port_node);
-	proxy->handshake_count++;
-	bind->handshake_count++;
 }
 
 static uint64_t client_tls_hello_ms(const struct bind *bind)

@@ -37,8 +37,14 @@ struct lease {
 };
 
 /* Process-wide limits: the only words that all workers write, once a connection. */
-struct proxy_shared {
+/* Of the whole process, or of one of its ports. */
+struct proxy_counts {
 	atomic_uint_fast64_t connections;
+	atomic_uint_fast64_t handshakes; /* of TLS, under way */
+};
+
+struct proxy_shared {
+	struct proxy_counts counts;
 	atomic_uint_fast64_t fixed_descriptors; /* written by the main thread: descriptors_fixed() */
 	/*
 	 * Of session tickets; wiped when the workers have it. Their periods count from ticket_start_ms, loop
@@ -58,8 +64,7 @@ struct proxy_bind {
 	uint32_t refs; /* the worker while the port is configured, and each client */
 	const struct bind *bind; /* of the current lease; NULL once the port was removed */
 	struct list handshakes; /* of struct client_tls of this port, the longest wait first */
-	uint32_t handshake_count;
-	atomic_uint_fast64_t *connections; /* of this port in the whole process; borrowed */
+	struct proxy_counts *counts; /* borrowed */
 };
 
 struct stream_history;
@@ -94,7 +99,6 @@ struct proxy {
 	struct log_rate eviction_log;
 	struct tls_worker tls;
 	struct list handshakes; /* of struct client_tls, the longest wait first */
-	uint32_t handshake_count;
 	uint32_t tls_turn_steps; /* of handshakes, in turn tls_turn */
 	uint64_t tls_turn;
 	struct log_rate tls_log;

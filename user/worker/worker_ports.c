@@ -80,7 +80,7 @@ static void port_open(struct worker_ports *ports, struct worker_listen *listen)
 		.proxy = ports->proxy,
 		.port = listen->port,
 		.refs = 1,
-		.connections = listen->connections,
+		.counts = listen->counts,
 	};
 	list_init(&port->bind->handshakes);
 	list_add_tail(&ports->list, &port->node);

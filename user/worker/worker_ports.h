@@ -30,7 +30,7 @@ struct worker_listen {
 	uint16_t port;
 	struct worker_port *spare; /* of worker_ports_prepare() */
 	int fd; /* taken by worker_ports_apply(); -1: the worker already listens on this port */
-	atomic_uint_fast64_t *connections; /* borrowed: the port's count in the process */
+	struct proxy_counts *counts; /* borrowed: of the port in the process */
 };
 
 /* on_closed: what worker_ports_close() began is over. */
