@@ -64,6 +64,7 @@ NGINX_BUFFERED = NGINX.replace("proxy_buffering off", "proxy_buffering on")
 
 # A backend of files: the fastest there is for bodies of known length.
 NGINX_FILES = """
+user root;
 worker_processes 2;
 pid {dir}/pid;
 error_log stderr crit;

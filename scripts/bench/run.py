@@ -36,6 +36,8 @@ def wrk(port, path, connections, seconds, headers=()):
                           f"http://127.0.0.1:{port}{path}"],
                          capture_output=True, text=True, check=True).stdout
     errors = re.search(r"Socket errors: (.*)|Non-2xx or 3xx responses: (\d+)", out)
+    if errors and errors.group(2):
+        sys.exit(f"{path} on port {port}: {errors.group(0)}: the backend, or who stands before it, refuses")
     return {
         "rps": float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1)),
         "requests": int(re.search(r"(\d+) requests in", out).group(1)),
