@@ -466,6 +466,49 @@ TEST(a_sender_that_never_pauses_is_not_taken_for_one_that_lost_bytes)
 }
 
 /* What a sequence that broke does to a socket that no direction watches. */
+/* The clock says that the machine stood still for a minute while bytes were under way: none is lost. */
+TEST(a_pause_of_the_machine_is_no_loss)
+{
+	struct rig_stream stream;
+	struct gate *gate;
+	struct rig *rig = rig_setup(&gate);
+	struct starver starver = { .ms = 100 };
+	struct gate_direction *up = &stream.up.direction;
+	uint64_t at = now_ms(), looks = 0;
+	cpu_set_t allowed;
+
+	rig_stream_open(rig, &stream, NULL);
+	rig_tunnel(&stream, 0);
+	assert_true(put(rig, stream.client, "ready"));
+	assert_true(says(rig, stream.server, "ready"));
+	starver.fd = stream.client;
+	assert_int_equal(sched_getaffinity(0, sizeof(allowed), &allowed), 0);
+	starver_start(&starver, &allowed);
+	while (!atomic_load(&starver.has_sent))
+		;
+	gate_direction_leave(up);
+	while (gate_direction_is_running(up) && looks < 3) {
+		enum gate_step step = gate_direction_step(up, at);
+
+		assert_true(step == GATE_STEP_TICK || step == GATE_STEP_WAIT || step == GATE_STEP_BYTES);
+		at += 60000;
+		looks++;
+	}
+	pthread_join(starver.thread, NULL);
+	sched_setaffinity(0, sizeof(allowed), &allowed);
+	/* The kernel worker was late indeed. */
+	assert_true(looks > 1);
+	for (int i = 0; i < 100 && gate_direction_is_running(up); i++) {
+		rig_run_for(rig, 5);
+		if (gate_direction_is_running(up))
+			(void)gate_direction_step(up, at += GATE_TICK_MAX_MS);
+	}
+	assert_false(gate_direction_is_running(up));
+	assert_int_equal(gate_direction_stats(up).reason, GATE_REASON_NONE);
+	rig_stream_close(&stream);
+	rig_teardown(rig, gate);
+}
+
 TEST(a_poisoned_socket_is_known_and_starts_nothing)
 {
 	struct gate *gate;

@@ -396,28 +396,6 @@ static bool scenario_small_pieces(struct scenario *p)
 	return has_memory(p->stream.front) && read_pattern(p->rig, p->stream.server, 14, 0, position);
 }
 
-struct starver {
-	int fd;
-	atomic_bool has_sent;
-};
-
-/* Sends into the tunnel and keeps the processor: the kernel worker that carries the bytes on does not run. */
-static void *starver_run(void *arg)
-{
-	struct starver *starver = arg;
-	struct sched_param fifo = { .sched_priority = 50 };
-	static const char bytes[65536];
-	uint64_t until;
-
-	sched_setscheduler(0, SCHED_FIFO, &fifo);
-	for (int i = 0; i < 4; i++)
-		(void)send(starver->fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL);
-	atomic_store(&starver->has_sent, true);
-	for (until = now_ms() + 300; now_ms() < until;)
-		;
-	return NULL;
-}
-
 /*
  * Both ends send, the server reads late, and the worker of the kernel is kept from its processor for a while.
  * Every TCP connection would end this.
@@ -426,11 +404,10 @@ static bool scenario_starved_worker(struct scenario *p)
 {
 	enum { DOWN_BYTES = 8 << 20 };
 	struct gate_direction_options way = { .framing = GATE_UNTIL_CLOSE };
-	struct starver starver = { .fd = p->stream.server };
-	pthread_t thread;
+	struct starver starver = { .fd = p->stream.server, .ms = 300 };
+	cpu_set_t allowed;
 	static char piece[65536];
 	uint64_t until, moved = 0;
-	cpu_set_t allowed;
 
 	rig_stream_add(&p->stream);
 	rig_start(&p->stream.up, &way);
@@ -443,14 +420,12 @@ static bool scenario_starved_worker(struct scenario *p)
 	while (gate_direction_stats(&p->stream.up.direction).pauses == 0 && now_ms() < until)
 		send_until_full(p->rig, p->stream.client, 15, 0, 1, 30);
 	assert_int_equal(sched_getaffinity(0, sizeof(allowed), &allowed), 0);
-	stay_on(&allowed, false);
-	assert_int_equal(pthread_create(&thread, NULL, starver_run, &starver), 0);
-	stay_on(&allowed, true);
+	starver_start(&starver, &allowed);
 	while (!atomic_load(&starver.has_sent))
 		rig_turn(p->rig, 0);
 	for (until = now_ms() + 150; now_ms() < until; rig_turn(p->rig, 0))
 		(void)send(p->stream.client, piece, sizeof(piece), MSG_DONTWAIT | MSG_NOSIGNAL);
-	pthread_join(thread, NULL);
+	pthread_join(starver.thread, NULL);
 	rig_run_for(p->rig, 100);
 	/* Two segments: one is taken although there is no memory, and the window is taken back. */
 	(void)send(p->stream.client, piece, sizeof(piece), MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -200,3 +200,26 @@ void stay_on(const cpu_set_t *allowed, bool is_first)
 	CPU_SET(found, &one);
 	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
 }
+
+static void *starver_run(void *arg)
+{
+	struct starver *starver = arg;
+	struct sched_param fifo = { .sched_priority = 50 };
+	static const char bytes[65536];
+	uint64_t until;
+
+	sched_setscheduler(0, SCHED_FIFO, &fifo);
+	for (int i = 0; i < 4; i++)
+		(void)send(starver->fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL);
+	atomic_store(&starver->has_sent, true);
+	for (until = now_ms() + (uint64_t)starver->ms; now_ms() < until;)
+		;
+	return NULL;
+}
+
+void starver_start(struct starver *starver, const cpu_set_t *allowed)
+{
+	stay_on(allowed, false);
+	assert_int_equal(pthread_create(&starver->thread, NULL, starver_run, starver), 0);
+	stay_on(allowed, true);
+}

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +38,19 @@ void await_received(struct rig *rig, int fd, uint64_t bytes);
 bool is_carried(struct rig_stream *stream, uint64_t bytes, int limit_ms);
 /* How many ms this machine, which may have other things to do, needs for as many bytes copied by hand. */
 uint64_t time_by_hand(struct rig *rig, uint64_t bytes);
+
+/*
+ * Sends into the tunnel and keeps its processor for so long: the kernel worker that carries the bytes on does
+ * not run. The caller stays on another processor meanwhile, and joins the thread.
+ */
+struct starver {
+	pthread_t thread;
+	int fd;
+	int ms;
+	atomic_bool has_sent;
+};
+
+void starver_start(struct starver *starver, const cpu_set_t *allowed);
 
 /* This thread, and those it starts, on one of the allowed processors: the first or the last. */
 void stay_on(const cpu_set_t *allowed, bool is_first);

@@ -321,13 +321,15 @@ static enum gate_step drain_wait(struct gate_direction *d, uint64_t written_byte
 		d->wants_target_writable = true;
 		return GATE_STEP_WAIT;
 	}
-	if (d->stuck_since_ms == 0 || d->stuck_written_bytes != written_bytes) {
+	if (d->stuck_since_ms == 0 || d->stuck_written_bytes != written_bytes ||
+	    now_ms - d->stuck_seen_ms > GATE_STUCK_LOOK_MS) {
 		d->stuck_since_ms = now_ms ? now_ms : 1;
 		d->stuck_written_bytes = written_bytes;
 		d->wait_ms = 0; /* it moves: look again soon */
 	} else if (now_ms - d->stuck_since_ms > GATE_STUCK_MS) {
 		return direction_poison(d, GATE_REASON_POISON_STUCK);
 	}
+	d->stuck_seen_ms = now_ms;
 	return direction_wait_tick(d, now_ms);
 }
 

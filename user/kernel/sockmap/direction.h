@@ -137,6 +137,7 @@ struct gate_direction {
 	uint32_t seen_opens;
 	uint64_t stuck_written_bytes;
 	uint64_t stuck_since_ms; /* 0: not stuck */
+	uint64_t stuck_seen_ms; /* the last look */
 	uint64_t sent_ns; /* when user space last moved bytes */
 	struct gate_direction_stats last; /* of the ended direction */
 };
@@ -145,8 +146,12 @@ struct gate_direction {
 #define GATE_TAKE_BYTES (1024u * 1024)
 #define GATE_TICK_MIN_MS 1u
 #define GATE_TICK_MAX_MS 32u
-/* Redirected bytes that do not reach the send queue of a writable target for so long are lost. */
+/*
+ * Redirected bytes that do not reach the send queue of a writable target for so long are lost: seen again and
+ * again. Where nobody looked for a while the machine may have stood still, and the kernel's worker with it.
+ */
 #define GATE_STUCK_MS 5000u
+#define GATE_STUCK_LOOK_MS 500u
 
 /*
  * Binds and arms: the kernel may forward from here on. Call gate_direction_step() next. 0; -EBUSY (source or
