@@ -414,6 +414,26 @@ TEST(certificates_in_use_are_listed_once_for_a_use_and_warned_about_in_time)
 	config_case_done(&c);
 }
 
+TEST(thirty_and_seven_days_are_whole_days)
+{
+	const int64_t day_s = 24 * 3600, end_s = 1000 * day_s;
+	const struct tls_certificate certificate = { .subject = SPAN("CN=a"), .not_after_s = end_s };
+	struct certificate_entry entry = { .certificate = &certificate };
+	struct config_case c = { 0 };
+
+	c.snapshot = snapshot_create();
+	assert_non_null(c.snapshot);
+	c.snapshot->certificate_list = &entry;
+	c.snapshot->certificate_count = 1;
+	expect_warnings(&c, end_s - 30 * day_s, NULL, 0);
+	expect_warnings(&c, end_s - 30 * day_s + 1, "expires in 29 days; replace it soon", 1);
+	expect_warnings(&c, end_s - 7 * day_s, "expires in 7 days; replace it soon", 1);
+	expect_warnings(&c, end_s - 7 * day_s + 1, "expires in 6 days; replace it now", 1);
+	expect_warnings(&c, end_s, "expires in 0 days; replace it now", 1);
+	expect_warnings(&c, end_s + 1, "has expired", 1);
+	snapshot_unref(c.snapshot);
+}
+
 /* -------------------------------------------------------------------------------- the dump */
 
 static const char dumped[] =
