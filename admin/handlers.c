@@ -71,11 +71,22 @@ void handle_index(const struct admin_call *call)
 	answer_text(call->conn, NULL, &body);
 }
 
+/* NULL: there is none, and the client was told. */
+static const struct snapshot *snapshot_of(const struct admin_call *call)
+{
+	const struct admin_hooks *hooks = hooks_of(call);
+	const struct snapshot *snapshot = hooks->snapshot(hooks->context);
+
+	if (!snapshot)
+		admin_conn_say(call->conn, 503, "no configuration is loaded yet\n");
+	return snapshot;
+}
+
 void handle_config_dump(const struct admin_call *call)
 {
 	const struct admin_hooks *hooks = hooks_of(call);
 	const struct admin_addresses *addresses = admin_addresses_in_use(call->admin);
-	const struct snapshot *snapshot = hooks->snapshot(hooks->context);
+	const struct snapshot *snapshot = snapshot_of(call);
 	struct config_dump_facts facts = {
 		.worker_count = (uint32_t)hooks->worker_count(hooks->context),
 		.admin_addr = addresses->text[ADMIN_PORT_ADMIN],
@@ -84,10 +95,8 @@ void handle_config_dump(const struct admin_call *call)
 	};
 	struct text body;
 
-	if (!snapshot) {
-		admin_conn_say(call->conn, 503, "no configuration is loaded yet\n");
+	if (!snapshot)
 		return;
-	}
 	text_init(&body);
 	config_dump(snapshot, &facts, &body);
 	answer_text(call->conn, JSON_CONTENT_TYPE, &body);
@@ -131,14 +140,11 @@ void handle_config_status(const struct admin_call *call)
 
 void handle_endpoints(const struct admin_call *call)
 {
-	const struct admin_hooks *hooks = hooks_of(call);
-	const struct snapshot *snapshot = hooks->snapshot(hooks->context);
+	const struct snapshot *snapshot = snapshot_of(call);
 	struct text body;
 
-	if (!snapshot) {
-		admin_conn_say(call->conn, 503, "no configuration is loaded yet\n");
+	if (!snapshot)
 		return;
-	}
 	text_init(&body);
 	health_list_write(snapshot, clock_now_ms(), &body);
 	answer_text(call->conn, JSON_CONTENT_TYPE, &body);
@@ -146,14 +152,11 @@ void handle_endpoints(const struct admin_call *call)
 
 void handle_certificates(const struct admin_call *call)
 {
-	const struct admin_hooks *hooks = hooks_of(call);
-	const struct snapshot *snapshot = hooks->snapshot(hooks->context);
+	const struct snapshot *snapshot = snapshot_of(call);
 	struct text body;
 
-	if (!snapshot) {
-		admin_conn_say(call->conn, 503, "no configuration is loaded yet\n");
+	if (!snapshot)
 		return;
-	}
 	text_init(&body);
 	certificates_write(snapshot, (int64_t)(clock_wall_us() / US_PER_S), &body);
 	answer_text(call->conn, JSON_CONTENT_TYPE, &body);
