@@ -12,6 +12,23 @@ binds:
       - host: @origin@
 """
 
+RETRYING = """
+config: {retry: %(config)s}
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - name: all
+      policies:
+        retry: %(retry)s
+      backends:
+      - host: @origin@
+"""
+
+
+def retrying(retry="{attempts: 3, codes: [503]}", config="{}"):
+    return RETRYING % {"retry": retry, "config": config}
+
 
 def play(config=SIMPLE, workers=1, origin_options=None, **options):
     """(gateway, httpbin). One worker, so that pool and counters are those of one thread."""

@@ -7,8 +7,7 @@ import threading
 from hg import *
 from hg import h2_frames as f
 from hg.h2 import H2Client
-from plays import acted, play
-from test_retries import retrying
+from plays import acted, play, retrying
 
 COUNT = 300
 BODY = 60000

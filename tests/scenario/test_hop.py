@@ -153,8 +153,8 @@ def http2():
 def retried():
     gateway, backend = acted(policies="retry: {attempts: 2, backoff: 1ms, codes: [503]}")
     client = gateway.client().request("GET", "/once")
+    upstream = backend.accept()
     for status in (503, 200):
-        upstream = backend.accept()
         eq(upstream.read_request().target, "/once", "an attempt")
         upstream.respond(status, body=b"end" if status == 200 else b"")
         if status == 200:

@@ -5,26 +5,8 @@ import time
 from hg import *
 from hg.framework import check_time
 from hg.h2 import H2Client
-from plays import acted, play
+from plays import acted, play, retrying
 from timers import expect_reason
-
-ROUTE = """
-config: {retry: %(config)s}
-binds:
-- port: @port@
-  listeners:
-  - routes:
-    - name: all
-      policies:
-        retry: %(retry)s
-      backends:
-      - host: @origin@
-"""
-
-
-def retrying(retry="{attempts: 3, codes: [503]}", config="{}"):
-    return ROUTE % {"retry": retry, "config": config}
-
 
 def expect_retries(gateway, count):
     """The last log line and the counter say so many retries of one request."""
@@ -154,8 +136,8 @@ def attempt_header():
     gateway, backend = acted(retrying("{attempts: 2, codes: [503]}"))
     client = gateway.client().request("GET", "/x")
     seen = []
+    upstream = backend.accept()
     for status in (503, 503, 200):
-        upstream = backend.accept()
         seen.append(upstream.read_request().header("x-retry-attempt"))
         upstream.respond(status)
     eq((client.response().status, seen), (200, [None, "1", "2"]), "status and x-retry-attempt")
@@ -167,8 +149,8 @@ def attempt_header():
 def times_of(backend, statuses, headers=()):
     """Answers one request after the other; the seconds between them."""
     at = []
+    upstream = backend.accept()
     for status in statuses:
-        upstream = backend.accept()
         upstream.read_request()
         at.append(time.monotonic())
         upstream.respond(status, headers)
@@ -395,7 +377,6 @@ def pipelined_in_backoff():
     upstream.respond(503)
     wait_until(lambda: gateway.streams() and gateway.streams()[0]["state"] == "backoff", 2, "the pause")
     client.request("GET", "/next")
-    upstream = backend.accept()
     upstream.read_request()
     upstream.respond(200)
     eq(client.response().status, 200, "status")

@@ -151,6 +151,10 @@ enum limits {
 	LIMIT_REPLAY_CONNECTION_BYTES = 1024 * 1024,
 	LIMIT_REPLAY_WORKER_BYTES = 16 * 1024 * 1024,
 	LIMIT_RETRY_ATTEMPTS = 254, /* retries after the first attempt, whatever a policy says */
+	/* Of an answer whose status is retried: more of it, or slower, closes its connection. */
+	LIMIT_DISCARD_BYTES = 64 * 1024,
+	LIMIT_DISCARD_MS = 1000,
+	LIMIT_DISCARDS = 256, /* under way in a worker */
 	LIMIT_MIRRORS = 256,	    /* mirrored requests under way in a worker; further copies are not made */
 	LIMIT_MIRROR_MS = 10000, /* from the begin to the end of the response of one; then it is given up */
 	LIMIT_MIRROR_BODY_BYTES = 1024 * 1024, /* of the response to one; then its connection closes */

@@ -404,7 +404,8 @@ static enum stream_step attempt_take_final(struct stream *stream)
 	if (decision != RETRY_YES)
 		return response_start(stream);
 	attempt_drop(stream);
-	attempt_drop_upstream(stream, TRY_RESPONSE);
+	relay_detach(&stream->upload);
+	stream->back->discard(stream);
 	return attempt_repeat(stream, TRY_RESPONSE, 0, delay_ns);
 }
 

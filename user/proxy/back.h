@@ -45,6 +45,11 @@ struct back {
 	bool (*is_behind)(const struct stream *stream);
 	/* An end in the middle; `reset`: the backend is to notice at once. stream->upstream becomes NULL. */
 	void (*drop)(struct stream *stream, bool reset);
+	/*
+	 * The final head in stream->exchange->response is not the answer: keeps what can be used again.
+	 * stream->upstream becomes NULL.
+	 */
+	void (*discard)(struct stream *stream);
 	/* The stream is over: keeps what can be used again. stream->upstream becomes NULL. */
 	void (*finish)(struct stream *stream, enum stream_end end);
 };

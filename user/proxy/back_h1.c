@@ -4,6 +4,7 @@
 #include "user/base/limits.h"
 #include "user/http/h1_write.h"
 #include "user/proxy/back.h"
+#include "user/upstream/discard.h"
 
 static void back_h1_bind(struct stream *stream)
 {
@@ -131,6 +132,22 @@ static void back_h1_drop(struct stream *stream, bool reset)
 	upstream_close(upstream, reset);
 }
 
+/* A body of unknown length may never end. */
+static void back_h1_discard(struct stream *stream)
+{
+	struct upstream *upstream = stream->upstream;
+	struct body_framing framing;
+	bool is_known = stream->upload.state == RELAY_DONE &&
+			back_h1_framing(stream, &framing) == BAD_NONE &&
+			(framing.kind == BODY_NONE || framing.kind == BODY_LENGTH);
+
+	stream->upstream = NULL;
+	if (is_known)
+		upstream_discard(upstream, framing.kind == BODY_LENGTH ? framing.length : 0);
+	else
+		upstream_close(upstream, false);
+}
+
 /* Kept only when both messages were moved to their last byte and nothing follows; how the client ends is its
  * affair. */
 static void back_h1_finish(struct stream *stream, enum stream_end end)
@@ -166,5 +183,6 @@ const struct back back_h1 = {
 	.is_unseen = back_h1_is_unseen,
 	.is_behind = back_h1_is_behind,
 	.drop = back_h1_drop,
+	.discard = back_h1_discard,
 	.finish = back_h1_finish,
 };

@@ -145,6 +145,11 @@ static void back_h2_drop(struct stream *stream, bool reset)
 	back_h2_let_go(stream, H2_CANCEL);
 }
 
+static void back_h2_discard(struct stream *stream)
+{
+	back_h2_drop(stream, false);
+}
+
 /* A client's own reason to give up is the backend's to know. */
 static uint32_t back_h2_code(const struct stream *stream)
 {
@@ -183,5 +188,6 @@ const struct back back_h2 = {
 	.is_unseen = back_h2_is_unseen,
 	.is_behind = back_h2_is_behind,
 	.drop = back_h2_drop,
+	.discard = back_h2_discard,
 	.finish = back_h2_finish,
 };

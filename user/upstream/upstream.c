@@ -5,6 +5,7 @@
 #include "user/base/limits.h"
 #include "user/net/socket.h"
 #include "user/relay/head_reader.h"
+#include "user/upstream/discard.h"
 #include "user/upstream/upstream_h2.h"
 
 static void upstream_on_ready(struct conn *conn)
@@ -39,6 +40,10 @@ static void upstream_on_idle(struct timer *timer, uint64_t now_ms)
 	struct upstream *upstream = container_of(timer, struct upstream, idle_timer);
 
 	(void)now_ms;
+	if (upstream->is_discarding) {
+		upstream_close(upstream, false);
+		return;
+	}
 	if (upstream->h2) {
 		upstream_h2_on_timer(upstream);
 		return;
@@ -90,6 +95,7 @@ void upstream_close(struct upstream *upstream, bool reset)
 		return;
 	upstream->is_closed = true;
 	upstream->owner = NULL;
+	upstream_discard_leave(upstream);
 	upstream_pool_drop(pool, upstream);
 	if (upstream->h2)
 		upstream_h2_close(upstream);

@@ -22,15 +22,17 @@ struct upstream {
 	void *owner; /* borrowed; NULL while idle */
 	void (*on_event)(void *owner); /* something is to be read or may be sent */
 	uint64_t address_hash; /* of the peer: address_hash() */
-	struct list idle_node;
+	struct list idle_node; /* of endpoint->idle, or of pool->discarding */
 	struct timer idle_timer;
 	struct loop_deferred release; /* frees at the end of the turn */
 	struct head_scan scan; /* of the response head under way */
 	uint64_t served; /* requests completed */
+	uint64_t discard_bytes; /* left of an answer that nobody wants (discard.h) */
 	uint64_t request_start_bytes; /* sent_bytes when the running request began */
 	uint32_t keep_alive_s; /* the backend's own idle limit, 0: not said */
 	bool has_response_bytes; /* of the running request */
 	bool is_reusable; /* the last message ended cleanly and both sides keep the connection */
+	bool is_discarding; /* its owner is itself */
 	bool is_closed;
 	uint8_t hop_looks; /* left: its process may become known as one of this host (upstream_try_hop()) */
 };

@@ -14,6 +14,7 @@ void upstream_pool_init(struct upstream_pool *pool)
 	for (unsigned int i = 0; i < UPSTREAM_POOL_BUCKETS; i++)
 		list_init(&pool->buckets[i]);
 	list_init(&pool->remembered);
+	list_init(&pool->discarding);
 }
 
 static void endpoint_recall(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
@@ -44,6 +45,8 @@ static void endpoint_close_idle(struct upstream_endpoint *endpoint)
 
 void upstream_pool_done(struct upstream_pool *pool)
 {
+	while (!list_is_empty(&pool->discarding))
+		upstream_close(list_entry(pool->discarding.next, struct upstream, idle_node), false);
 	for (unsigned int i = 0; i < UPSTREAM_POOL_BUCKETS; i++) {
 		list_each(node, next, &pool->buckets[i]) {
 			struct upstream_endpoint *endpoint = list_entry(node, struct upstream_endpoint, node);

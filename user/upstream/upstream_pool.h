@@ -86,13 +86,15 @@ struct upstream_pool {
 	uint32_t tls_steps;
 	uint32_t endpoint_count;
 	uint32_t idle_count;
+	struct list discarding; /* of struct upstream: the rest of an answer is read (discard.h) */
+	uint32_t discard_count;
 	uint32_t shed_bucket; /* where upstream_pool_shed() looks first */
 };
 
 void upstream_pool_init(struct upstream_pool *pool);
 /* Closes one idle connection, the one unused longest of some endpoint; false: there is none. */
 bool upstream_pool_shed(struct upstream_pool *pool);
-/* Closes every idle connection. */
+/* Closes every connection without a user. */
 void upstream_pool_done(struct upstream_pool *pool);
 /* The endpoint's record, with one more user; NULL on no memory. */
 struct upstream_endpoint *upstream_pool_endpoint(struct upstream_pool *pool, const struct endpoint *endpoint,
