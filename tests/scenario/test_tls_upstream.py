@@ -246,15 +246,20 @@ def other_timeouts():
         backend.accept()
 
 
-@test("a backend that floods the handshake is left after a bounded number of bytes")
-def flood():
-    pki = Authority()
+def in_handshake():
+    """A request whose backend has the hello and says nothing: (gateway, client, the backend's connection)."""
     backend = Backend()
-    gateway = Gateway(config({"root": pki.cert, "hostname": "backend.test"}, connect="60s"), origin=backend,
-                      workers=1)
+    gateway = Gateway(config({"root": Authority().cert, "hostname": "backend.test"}, connect="60s"),
+                      origin=backend, workers=1)
     client = gateway.client().request("GET", "/x")
     upstream = backend.accept()
     upstream.read(100)
+    return gateway, client, upstream
+
+
+@test("a backend that floods the handshake is left after a bounded number of bytes")
+def flood():
+    gateway, client, upstream = in_handshake()
     # A handshake message of 16 MiB, of which only the first part comes: ServerHello, as long as it may be.
     record = b"\x16\x03\x03\x40\x00" + b"\x02\xff\xff\xff" + bytes(16380)
     try:
@@ -267,13 +272,7 @@ def flood():
 
 @test("a client that leaves during the handshake takes the connection with it")
 def client_leaves():
-    pki = Authority()
-    backend = Backend()
-    gateway = Gateway(config({"root": pki.cert, "hostname": "backend.test"}, connect="60s"), origin=backend,
-                      workers=1)
-    client = gateway.client().request("GET", "/x")
-    upstream = backend.accept()
-    upstream.read(100)
+    gateway, client, upstream = in_handshake()
     client.rst()
     upstream.expect_end()
     eq(gateway.wait_log()["close_reason"], "client_rst", "close_reason")
