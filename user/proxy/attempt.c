@@ -217,12 +217,12 @@ static enum retry_decision attempt_decide(struct stream *stream, enum try_outcom
 	const struct static_config *config = &stream->lease->snapshot->config;
 	const struct retry_policy *policy = stream->route ? stream->route->effective.retry : NULL;
 	const struct field *after = NULL;
+	enum retry_decision decision;
 	struct retry_facts facts = {
 		.outcome = outcome,
 		.status = outcome == TRY_RESPONSE ? stream->exchange->response.status : 0,
 		.retries_done = stream->attempt.retries_done,
 		.can_replay = attempt_can_replay(stream),
-		.client_has_closed = stream->front->has_closed(stream),
 		.is_sending = !response_request_is_complete(stream),
 		.active_requests = stream->proxy->active_requests,
 		.active_retries = stream->proxy->active_retries,
@@ -238,7 +238,12 @@ static enum retry_decision attempt_decide(struct stream *stream, enum try_outcom
 		facts.has_retry_after =
 			retry_after_parse(after->value, proxy_wall_us(stream->proxy) / US_PER_S,
 					  &facts.retry_after_ns) == 0;
-	return retry_decide(policy, &config->retry, &facts, ret_delay_ns);
+	decision = retry_decide(policy, &config->retry, &facts, ret_delay_ns);
+	if (decision != RETRY_YES && decision <= RETRY_NO_CLIENT)
+		return decision;
+	/* A system call: made where the answer counts. */
+	facts.client_has_closed = stream->front->has_closed(stream);
+	return facts.client_has_closed ? RETRY_NO_CLIENT : decision;
 }
 
 static void attempt_count(struct stream *stream, enum retry_decision decision)
