@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What travels inside TLS of a client is what travels without: messages, tunnels, deadlines, log."""
+import socket
 import ssl
 import time
 
@@ -196,6 +197,41 @@ def tunnel():
         record = stage.gateway.wait_log(lambda r: r["protocol"] == "tls")
         eq((record["tls.sni"], record["tls.version"], record["close_reason"]),
            (NAME, f"TLSv{version}", "ok"), "the log")
+
+
+@test("close_notify that finds the send buffer full at the end of a tunnel leaves when there is room",
+      timeout=60)
+def full_at_the_end():
+    stage = Stage(TUNNEL, Backend())
+    cut = []
+
+    def waits(size):
+        """The client reads nothing at first. True: not all of it fits into the kernel's buffers."""
+        client = stage.client(rcvbuf=4096).send(b"x")
+        upstream = stage.backend.accept()
+        eq(upstream.read(1), b"x", "the first byte")
+        socket.socket.shutdown(client.socket, socket.SHUT_WR)
+        upstream.expect_fin()
+        sender = in_background(lambda: upstream.send(pattern(size)).fin())
+        time.sleep(0.03)
+        is_there = bool(stage.gateway.streams())
+        verify([client.read_eof()], size)
+        sender.result()
+        if client.is_cut:
+            cut.append(size)
+        client.close()
+        upstream.close()
+        return is_there
+
+    low, high = 16 << 10, 8 << 20
+    check(waits(high), "more than the buffers take")
+    while high - low > 8:
+        middle = (low + high) // 2
+        low, high = (low, middle) if waits(middle) else (middle, high)
+    # The last record fits, and close_notify (24 bytes) does not.
+    for size in range(low - 64, high + 64, 8):
+        waits(size)
+    eq(cut, [], "sizes whose end looks like a cut")
 
 
 @test("close_notify of a client is FIN for a TCP backend, and the answer to it still arrives")

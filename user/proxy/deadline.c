@@ -161,7 +161,7 @@ enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
 		break;
 	case STREAM_TUNNEL:
 		deadline_offer_stall(&pick, stream);
-		if (timeouts->half_closed_ns && tunnel_is_half_closed(stream))
+		if (timeouts->half_closed_ns && tunnel_is_ending(stream))
 			deadline_offer_idle(&pick, stream, DEADLINE_HALF_CLOSED, timeouts->half_closed_ns);
 		else
 			deadline_offer_idle(&pick, stream, DEADLINE_TUNNEL_IDLE, timeouts->tunnel_idle_ns);

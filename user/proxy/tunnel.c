@@ -66,9 +66,14 @@ enum stream_step tunnel_start(struct stream *stream)
 	return STEP_PUMP;
 }
 
-bool tunnel_is_half_closed(const struct stream *stream)
+static bool tunnel_is_half_closed(const struct stream *stream)
 {
 	return relay_is_finished(&stream->upload) != relay_is_finished(&stream->download);
+}
+
+bool tunnel_is_ending(const struct stream *stream)
+{
+	return relay_is_finished(&stream->upload) || relay_is_finished(&stream->download);
 }
 
 enum stream_end tunnel_end(struct stream *stream)
@@ -114,12 +119,19 @@ static bool tunnel_forward_fin(struct relay *relay, const struct relay *other)
 	return true;
 }
 
+/* close_notify finds the buffer full now and then, and who closes before it has left cuts the stream. */
+static bool tunnel_is_leaving(const struct relay *relay)
+{
+	return relay->state == RELAY_DONE && relay->sink && conn_has_output(relay->sink);
+}
+
 static void tunnel_check_end(struct stream *stream)
 {
 	const struct relay *upload = &stream->upload;
 	const struct relay *download = &stream->download;
 
-	if (!relay_is_finished(upload) || !relay_is_finished(download))
+	if (!relay_is_finished(upload) || !relay_is_finished(download) || tunnel_is_leaving(upload) ||
+	    tunnel_is_leaving(download))
 		return;
 	/* A side that stopped taking bytes is gone, but what it had sent before was still delivered. */
 	if (upload->state == RELAY_FAILED)

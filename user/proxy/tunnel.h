@@ -16,7 +16,8 @@ enum stream_step tunnel_open(struct stream *stream, struct span sni);
 void tunnel_avoid(const struct stream *stream, struct address *ret_address);
 enum stream_step tunnel_start(struct stream *stream);
 void tunnel_pump(struct stream *stream);
-bool tunnel_is_half_closed(const struct stream *stream);
+/* One direction has ended, or both, and the last of them has not left yet. */
+bool tunnel_is_ending(const struct stream *stream);
 /*
  * How a tunnel ends that a deadline of ours ends: with FIN both ways when everything that was sent is on its
  * way to its reader, else with a reset both ways, so that nothing that was cut looks whole.
