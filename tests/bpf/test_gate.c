@@ -475,9 +475,8 @@ TEST(a_sender_that_never_pauses_is_not_taken_for_one_that_lost_bytes)
 	come_and_go(256 << 20, 0);
 }
 
-/* What a sequence that broke does to a socket that no direction watches. */
-/* The clock says that the machine stood still for a minute while bytes were under way: none is lost. */
-TEST(a_pause_of_the_machine_is_no_loss)
+/* Bytes under way while the clock jumps by a minute a look. False: the kernel's worker was not late. */
+static bool pause_of_the_machine(void)
 {
 	struct rig_stream stream;
 	struct gate *gate;
@@ -506,8 +505,6 @@ TEST(a_pause_of_the_machine_is_no_loss)
 	}
 	pthread_join(starver.thread, NULL);
 	sched_setaffinity(0, sizeof(allowed), &allowed);
-	/* The kernel worker was late indeed. */
-	assert_true(looks > 1);
 	for (int i = 0; i < 100 && gate_direction_is_running(up); i++) {
 		rig_run_for(rig, 5);
 		if (gate_direction_is_running(up))
@@ -517,8 +514,20 @@ TEST(a_pause_of_the_machine_is_no_loss)
 	assert_int_equal(gate_direction_stats(up).reason, GATE_REASON_NONE);
 	rig_stream_close(&stream);
 	rig_teardown(rig, gate);
+	return looks > 1;
 }
 
+/* The clock says that the machine stood still for a minute while bytes were under way: none is lost. */
+TEST(a_pause_of_the_machine_is_no_loss)
+{
+	int tries = 0;
+
+	/* The kernel schedules its worker where and when it likes: most tries find it late. */
+	while (!pause_of_the_machine())
+		assert_in_range(++tries, 1, 20);
+}
+
+/* What a sequence that broke does to a socket that no direction watches. */
 TEST(a_poisoned_socket_is_known_and_starts_nothing)
 {
 	struct gate *gate;
