@@ -54,4 +54,6 @@ struct admin_hooks {
 	 * NULL.
 	 */
 	void (*extra_metrics)(void *context, struct text *out);
+	/* A socket that listens on a TCP address already: the caller's, or -1. May be NULL. */
+	int (*take_listener)(void *context, const struct address *address);
 };

@@ -197,11 +197,12 @@ static void server_on_accept(struct net_listener *listener, int fd, const struct
 
 /* ---- start and stop */
 
-static int listen_fd(const struct address *address, int *ret_fd)
+static int listen_fd(const struct admin_hooks *hooks, const struct address *address, int *ret_fd)
 {
 	if (address_is_unix(address))
 		return net_listen_open_unix(address, ADMIN_UNIX_MODE, ADMIN_BACKLOG, ret_fd);
-	return net_listen_open(address, ADMIN_BACKLOG, ret_fd);
+	*ret_fd = hooks->take_listener ? hooks->take_listener(hooks->context, address) : -1;
+	return *ret_fd < 0 ? net_listen_open(address, ADMIN_BACKLOG, ret_fd) : 0;
 }
 
 static bool is_no_family(int error)
@@ -212,7 +213,7 @@ static bool is_no_family(int error)
 static int server_listen(struct admin_server *server, const struct address *address)
 {
 	struct admin_listener *own = &server->listeners[server->listener_count];
-	int fd, error = listen_fd(address, &fd);
+	int fd, error = listen_fd(server->admin->hooks, address, &fd);
 
 	if (error)
 		return error;

@@ -138,7 +138,7 @@ class Gateway:
                "ADMIN_ADDR": f"127.0.0.1:{free_port()}", "STATS_ADDR": f"127.0.0.1:{free_port()}"}
         with open(path + ".log", "wb") as log:
             self.process = subprocess.Popen(  # pylint: disable=consider-using-with
-                [binary, "-f", path], env=env, stdout=log, stderr=log)
+                [binary, "-f", path, "--no-keeper"], env=env, stdout=log, stderr=log)
         self.pid = self.process.pid
         await_port(self.port, self.process)
 

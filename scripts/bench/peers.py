@@ -216,7 +216,7 @@ def start_headgate(binary, directory, origin, *, template=HEADGATE, name="headga
     peer.port = free_port()
     path = peer.write("headgate.yaml", template.format(http=peer.port, origin=origin))
     admin = {name: f"127.0.0.1:{free_port()}" for name in ("ADMIN_ADDR", "STATS_ADDR", "READINESS_ADDR")}
-    peer.start([binary, "-f", path], {**admin, "WORKER_THREADS": "2"})
+    peer.start([binary, "-f", path, "--no-keeper"], {**admin, "WORKER_THREADS": "2"})
     return peer
 
 

@@ -15,6 +15,7 @@ LAYERS = {
     "user/tls": ["user/base/*"],
     "user/http": ["user/base/*"],
     "user/obs": ["user/base/*"],
+    "user/keeper": ["user/base/*", "user/net/*", "user/obs/*"],
     "user/h2": ["user/base/*", "user/http/*"],
     "user/kernel/common": ["user/base/*", "bpf/*", "gen/*"],
     "user/kernel/sockmap": ["user/base/*", "user/kernel/common/*", "bpf/*", "gen/*"],
@@ -42,7 +43,8 @@ LAYERS = {
     "user/mcp": GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/obs/*", "user/relay/*",
                           "user/upstream/*"] + MODEL,
     "user/proxy": GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/h2/*", "user/obs/*",
-                            "user/kernel/*", "user/relay/*", "user/upstream/*"] + MODEL,
+                            "user/keeper/estate.h", "user/kernel/*", "user/relay/*",
+                            "user/upstream/*"] + MODEL,
     "user/worker": GROUND + ["user/*", "policy/*", "config/*", "admin/hooks.h"],
     "admin": ["user/*/*", "policy/*", "config/*", "gen/version.h"],
     "user/gateway": ["user/*", "policy/*", "config/*", "admin/*", "gen/version.h"],
@@ -73,6 +75,7 @@ HOMES = {
                   "tests/unit/test_tls_hostile.c", "tests/unit/test_tls_memory.c",
                   "tests/fuzz/fuzz_tls.c", "scripts/bench/tls_load.c"],
     "simdjson.h": ["user/mcp/json_check.cc"],
+    "gelf.h": ["user/keeper/symbols.c"],
     "cmocka.h": ["tests/unit/*", "tests/bpf/*", "tests/lib/*"],
 }
 

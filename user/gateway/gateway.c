@@ -68,9 +68,11 @@ static bool port_is_closing(const struct gateway *gateway, const struct gateway_
 static int plan_open(struct gateway *gateway, const struct gateway_port *port, const struct bind *bind,
 		     int *fds, struct text *error)
 {
-	int result =
-		net_listen_open_group(&bind->address, LIMIT_LISTEN_BACKLOG, gateway->worker_count, fds, NULL);
+	int result = 0;
 
+	if (!succession_take_port(&gateway->succession, &bind->address, gateway->worker_count, fds))
+		result = net_listen_open_group(&bind->address, LIMIT_LISTEN_BACKLOG, gateway->worker_count,
+					       fds, NULL);
 	if (result == 0) {
 		if (gateway->dealer_program >= 0)
 			(void)dealer_attach(fds[0], gateway->dealer_program);
@@ -357,6 +359,7 @@ void gateway_begin_drain(struct gateway *gateway)
 		gateway_end(gateway);
 		return;
 	}
+	estate_set_phase(gateway->succession.estate, ESTATE_ENDING);
 	log_info("draining: not ready any more, %llu client connections open",
 		 (unsigned long long)gateway_open_clients(gateway));
 	gateway->phase = GATEWAY_DRAINING;
@@ -378,11 +381,15 @@ static void gateway_on_signal(struct signals *signals, int number)
 
 /* ------------------------------------------------------------------------------------ start */
 
-static uint32_t gateway_worker_count(const struct options *options, const struct static_config *config)
+/* A successor has as many as the one before: each owns a socket of each port. */
+static uint32_t gateway_worker_count(const struct gateway *gateway, const struct static_config *config)
 {
+	const struct options *options = gateway->options;
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	uint32_t count = options->worker_threads ? options->worker_threads : config->worker_threads;
 
+	if (succession_workers(&gateway->succession))
+		return succession_workers(&gateway->succession);
 	if (!count)
 		count = cores > 0 ? (uint32_t)cores : 1;
 	return count < LIMIT_WORKERS ? count : LIMIT_WORKERS;
@@ -390,11 +397,13 @@ static uint32_t gateway_worker_count(const struct options *options, const struct
 
 static int gateway_start_workers(struct gateway *gateway, struct snapshot *snapshot, struct text *error)
 {
+	struct estate *estate = gateway->succession.estate;
+
 	gateway->worker_count = 0;
 	gateway->workers = hg_calloc(LIMIT_WORKERS, sizeof(struct worker *));
 	if (!gateway->workers)
 		return -ENOMEM;
-	for (uint32_t count = gateway_worker_count(gateway->options, &snapshot->config);
+	for (uint32_t count = gateway_worker_count(gateway, &snapshot->config);
 	     gateway->worker_count < count; gateway->worker_count++) {
 		struct worker_options options = {
 			.index = gateway->worker_count,
@@ -406,6 +415,7 @@ static int gateway_start_workers(struct gateway *gateway, struct snapshot *snaps
 			.owner = gateway->mailbox,
 			.access_log_fd = STDOUT_FILENO,
 			.syn_filter_program = gateway->syn_filter_program,
+			.trace = estate ? &estate->traces[gateway->worker_count] : NULL,
 		};
 
 		gateway->workers[gateway->worker_count] =
@@ -424,7 +434,7 @@ static int gateway_start_workers(struct gateway *gateway, struct snapshot *snaps
 static int gateway_settle_privileges(struct gateway *gateway, const struct static_config *config,
 				     struct text *error)
 {
-	uint32_t worker_count = gateway_worker_count(gateway->options, config);
+	uint32_t worker_count = gateway_worker_count(gateway, config);
 	int result = kernel_lanes_open(&gateway->lanes, &config->splice, worker_count, error);
 
 	if (result)
@@ -496,9 +506,11 @@ static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, str
 	gateway->start_snapshot = snapshot_ref(snapshot);
 	admin_addresses_of(&snapshot->config, &addresses);
 	result = admin_start(gateway->loop, &gateway->hooks, &addresses, error, &gateway->admin);
-	if (!result)
-		gateway_say_admin_addresses(gateway);
-	return result;
+	if (result)
+		return result;
+	gateway_say_admin_addresses(gateway);
+	succession_end(&gateway->succession, gateway);
+	return 0;
 }
 
 static void gateway_stop(struct gateway *gateway)
@@ -530,11 +542,12 @@ static void gateway_stop(struct gateway *gateway)
 		hg_free(list_entry(list_pop(&gateway->ports), struct gateway_port, node));
 	snapshot_unref(gateway->snapshot);
 	health_board_done(&gateway->health);
+	inherited_done(&gateway->succession.inherited, gateway->succession.estate);
 	messages_done(&gateway->messages);
 }
 
 int gateway_run(struct gateway *gateway, const struct options *options, struct snapshot *snapshot,
-		const struct messages *messages, uint64_t seen)
+		const struct messages *messages, uint64_t seen, const struct succession *succession)
 {
 	struct text error;
 	int result;
@@ -542,6 +555,8 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 	*gateway = (struct gateway){
 		.options = options,
 		.messages = *messages,
+		.succession = *succession,
+		.shared.estate = succession->estate,
 		.syn_filter_program = -1,
 		.dealer_program = -1,
 	};
@@ -557,7 +572,7 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 	resources_name(&gateway->shared);
 	gateway->status.last_reload_ok = true;
 	snapshot->generation = 1;
-	resources_set_connections(snapshot, gateway_worker_count(options, &snapshot->config));
+	resources_set_connections(snapshot, gateway_worker_count(gateway, &snapshot->config));
 	result = gateway_start(gateway, snapshot, &error);
 	snapshot_unref(snapshot);
 	if (result < 0) {
@@ -569,6 +584,7 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 		watch_follow(&gateway->watch, gateway->messages.file_list, gateway->messages.file_count);
 		heap_trim_start(&gateway->heap_trim, gateway->loop);
 		expiry_start(&gateway->expiry, gateway->loop, &gateway->snapshot);
+		succession_ready(&gateway->succession, gateway->worker_count);
 		log_info("ready: %u workers, %u ports", gateway->worker_count, gateway->snapshot->bind_count);
 		result = loop_run(gateway->loop);
 		log_info("stopped");

@@ -11,6 +11,7 @@
 #include "user/gateway/mcp_service.h"
 #include "user/gateway/messages.h"
 #include "user/gateway/options.h"
+#include "user/gateway/succession.h"
 #include "user/gateway/watch.h"
 #include "user/worker/worker.h"
 
@@ -42,6 +43,7 @@ struct gateway {
 	struct proxy_shared shared;
 	struct mcp_service mcp;
 	struct health_board health;
+	struct succession succession;
 	struct kernel_lanes lanes;
 	int syn_filter_program; /* owner; user/net/syn_filter.h, negative: none */
 	int dealer_program; /* owner; user/net/dealer.h, negative: none */
@@ -65,8 +67,8 @@ struct gateway {
 };
 
 /*
- * Runs until a signal or /quitquitquit has ended it. Takes the snapshot and what was said about it; seen:
- * watch_signature() from before it was loaded. Exit status of the program.
+ * Runs until a signal or /quitquitquit has ended it. Takes the snapshot, what was said about it, and the
+ * succession; seen: watch_signature() from before it was loaded. Exit status of the program.
  */
 int gateway_run(struct gateway *gateway, const struct options *options, struct snapshot *snapshot,
-		const struct messages *messages, uint64_t seen);
+		const struct messages *messages, uint64_t seen, const struct succession *succession);

@@ -148,6 +148,15 @@ static void hook_extra_metrics(void *context, struct text *out)
 	const struct gateway *gateway = context;
 
 	lane_metrics(&gateway->lanes, out);
+	succession_metrics(&gateway->succession, out);
+}
+
+static int hook_take_listener(void *context, const struct address *address)
+{
+	struct gateway *gateway = context;
+	int fd;
+
+	return succession_take_port(&gateway->succession, address, 1, &fd) ? fd : -1;
 }
 
 void gateway_hooks_fill(struct gateway *gateway)
@@ -166,5 +175,6 @@ void gateway_hooks_fill(struct gateway *gateway)
 		.session_calls = hook_session_calls,
 		.quit = hook_quit,
 		.extra_metrics = hook_extra_metrics,
+		.take_listener = hook_take_listener,
 	};
 }

@@ -6,6 +6,7 @@
 
 #include "admin/top.h"
 #include "gen/version.h"
+#include "user/keeper/keeper.h"
 #include "user/kernel/ctl/ctl.h"
 #include "user/gateway/gateway.h"
 #include "user/gateway/gateway_load.h"
@@ -39,17 +40,18 @@ static void say_valid(uint32_t warnings)
 		printf("%u %s\n", warnings, warnings == 1 ? "warning" : "warnings");
 }
 
-static int run(struct options *options)
+/* The gateway, in this process. estate: NULL without a keeper. */
+static int serve(void *argument, struct estate *estate)
 {
+	struct options *options = argument;
 	static struct gateway gateway;
+	struct succession succession;
 	struct messages messages;
 	struct snapshot *snapshot = NULL;
 	uint64_t seen;
 	int error;
 
-	options_apply_logging(options, NULL, &(struct static_config){ 0 });
-	if (options_read_streams(options) < 0)
-		return EXIT_USAGE;
+	succession_begin(&succession, estate);
 	seen = watch_signature(options->source_list, options->source_count);
 	messages_init(&messages);
 	error = gateway_load(options, NULL, &messages, &snapshot);
@@ -57,6 +59,7 @@ static int run(struct options *options)
 		if (!error)
 			say_valid(messages.warning_count);
 		messages_done(&messages);
+		inherited_leave(&succession.inherited);
 		snapshot_unref(snapshot);
 		return !error ? EXIT_OK : error == -EINVAL || error == -ENOMEM ? EXIT_INVALID : EXIT_USAGE;
 	}
@@ -64,7 +67,23 @@ static int run(struct options *options)
 	raise_descriptor_limit();
 	if (signals_block() < 0)
 		return EXIT_INVALID;
-	return gateway_run(&gateway, options, snapshot, &messages, seen);
+	return gateway_run(&gateway, options, snapshot, &messages, seen, &succession);
+}
+
+static int run(struct options *options)
+{
+	const struct keeper_options keeper = {
+		.deaths_per_minute = options->deaths_per_minute,
+		.serve = serve,
+		.argument = options,
+	};
+
+	options_apply_logging(options, NULL, &(struct static_config){ 0 });
+	if (options_read_streams(options) < 0)
+		return EXIT_USAGE;
+	if (options->validate_only || options->no_keeper)
+		return serve(options, NULL);
+	return keeper_run(&keeper);
 }
 
 int main(int argc, char **argv)

@@ -7,7 +7,7 @@
 #include "config/load.h"
 #include "user/base/log.h"
 
-enum { OPTIONS_SOURCES_MAX = 256 };
+enum { OPTIONS_SOURCES_MAX = 256, OPTIONS_DEATHS = 10, OPTIONS_DEATHS_MAX = 100000 };
 
 /* The command line and the environment. Strings are borrowed from argv and environ. */
 struct options {
@@ -21,6 +21,8 @@ struct options {
 	enum log_level log_level;
 	bool has_log_format;
 	enum log_format log_format;
+	bool no_keeper;
+	uint32_t deaths_per_minute; /* of gateways, before the keeper gives up; 0: it never does */
 	uint32_t worker_threads; /* WORKER_THREADS, 0: not said */
 };
 

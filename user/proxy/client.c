@@ -9,6 +9,7 @@
 #include "user/net/socket.h"
 #include "user/proxy/admission.h"
 #include "user/proxy/client_h2.h"
+#include "user/proxy/client_mark.h"
 #include "user/proxy/client_peer.h"
 #include "user/proxy/client_tls.h"
 #include "user/proxy/front.h"
@@ -68,6 +69,7 @@ void client_set_state(struct client *client, enum client_state state)
 	CHECK(client_state_allows(client->state, state));
 	client->state = state;
 	room_note(client);
+	client_mark(client);
 	client_arm(client);
 }
 
@@ -197,12 +199,14 @@ static void client_read_head(struct client *client)
 	enum head_read result;
 	enum http_bad bad;
 
+	client_mark_reading(client);
 	arena_init(&arena, CLIENT_HEAD_BLOCK_BYTES);
 	result = head_read(&client->conn, &http->scan, &http->limits, client->proxy->relay.scratch,
 			   LIMIT_READ_BYTES, &arena, &head);
 	if (result == HEAD_READ_MORE) {
 		arena_done(&arena);
 		client_begin_head(client);
+		client_mark(client);
 		return;
 	}
 	if (result == HEAD_READ_EOF || result == HEAD_READ_ERROR) {
@@ -255,6 +259,7 @@ void client_become_tunnel(struct client *client)
 {
 	hg_free(client->http);
 	client->http = NULL;
+	client_mark(client);
 }
 
 void client_open_tunnel(struct client *client, bool is_tls, struct span sni)
@@ -542,4 +547,5 @@ void client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const st
 	client_peer_name(client, peer);
 	client_start_age(client);
 	client_begin(client, config);
+	client_mark(client);
 }

@@ -11,6 +11,7 @@
 #include "user/base/random.h"
 #include "user/base/slab.h"
 #include "user/base/units.h"
+#include "user/keeper/estate.h"
 #include "user/loop/loop.h"
 #include "user/loop/mailbox.h"
 #include "user/net/resolver.h"
@@ -45,6 +46,7 @@ struct proxy_counts {
 
 struct proxy_shared {
 	struct proxy_counts counts;
+	struct estate *estate; /* borrowed; NULL: no keeper */
 	atomic_uint_fast64_t fixed_descriptors; /* written by the main thread: descriptors_fixed() */
 	/*
 	 * Of session tickets; wiped when the workers have it. Their periods count from ticket_start_ms, loop

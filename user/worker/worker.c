@@ -33,6 +33,7 @@ struct worker {
 	struct proxy proxy;
 	struct counters counters;
 	struct pipe_pool pipes;
+	struct trace *own_trace; /* owner; NULL: it outlives the gateway */
 	struct worker_ports ports;
 	atomic_bool has_closed; /* nothing is accepted any more */
 	struct timer fresh_timer; /* closes connections that said nothing before the ports closed */
@@ -185,6 +186,21 @@ static void worker_on_phase(struct message *message, void *context)
 	hg_free(phase);
 }
 
+struct client_message {
+	struct message message;
+	int fd; /* owner */
+	uint16_t port;
+};
+
+static void worker_on_client(struct message *message, void *context)
+{
+	struct client_message *client = container_of(message, struct client_message, message);
+	struct worker *worker = context;
+
+	worker_ports_adopt(&worker->ports, client->port, client->fd);
+	hg_free(client);
+}
+
 struct list_message {
 	struct message message;
 	struct worker *worker;
@@ -318,6 +334,19 @@ int worker_set_phase(struct worker *worker, enum worker_phase phase)
 	return 0;
 }
 
+int worker_adopt_client(struct worker *worker, int fd, uint16_t port)
+{
+	struct client_message *message = hg_calloc(1, sizeof(*message));
+
+	if (!message)
+		return -ENOMEM;
+	message->message.run = worker_on_client;
+	message->fd = fd;
+	message->port = port;
+	mailbox_send(worker->mailbox, &message->message);
+	return 0;
+}
+
 uint64_t worker_open_clients(const struct worker *worker)
 {
 	return counter_get(&worker->counters, COUNTER_DOWNSTREAM_OPEN);
@@ -391,7 +420,7 @@ static void worker_free(struct worker *worker)
 	request_metrics_free(proxy->metrics);
 	access_log_free(proxy->log);
 	stream_history_free(proxy->history);
-	trace_free(proxy->trace);
+	trace_free(worker->own_trace);
 	hg_free(proxy->relay.scratch);
 	buf_done(&proxy->relay.frames);
 	tls_worker_done(&proxy->tls);
@@ -406,6 +435,8 @@ static void *worker_run(void *argument)
 	int error;
 
 	mem_keep(LIMIT_WORKER_KEPT_BYTES);
+	if (worker->proxy.shared->estate)
+		crash_watch_thread();
 	timer_arm(loop_timers(worker->loop), &worker->ticket_timer,
 		  loop_now_ms(worker->loop) + WORKER_TICKETS_MS);
 	error = loop_run(worker->loop);
@@ -463,7 +494,8 @@ static bool worker_make_proxy(struct worker *worker, const struct worker_options
 	proxy->metrics = request_metrics_create();
 	proxy->log = access_log_create(options->access_log_fd);
 	proxy->history = stream_history_create(options->index);
-	proxy->trace = trace_create();
+	worker->own_trace = options->trace ? NULL : trace_create();
+	proxy->trace = options->trace ? options->trace : worker->own_trace;
 	proxy->clients = slab_create(sizeof(struct client), LIMIT_CONNECTIONS);
 	proxy->streams = slab_create(sizeof(struct stream), LIMIT_CONNECTIONS);
 	proxy->pool.upstreams = slab_create(sizeof(struct upstream), LIMIT_CONNECTIONS);

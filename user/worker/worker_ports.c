@@ -257,6 +257,19 @@ void worker_ports_apply(struct worker_ports *ports, struct worker_listen *listen
 	}
 }
 
+void worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd)
+{
+	struct worker_port *port = worker_port_of(ports, number);
+	struct address peer;
+
+	if (!port || socket_peer(fd, &peer) < 0) {
+		socket_reset(fd);
+		return;
+	}
+	address_unmap(&peer);
+	client_start(ports->proxy, port->bind, fd, &peer);
+}
+
 /* ------------------------------------------------------------------------------------ the end */
 
 static void worker_ports_on_grace(struct timer *timer, uint64_t now_ms)

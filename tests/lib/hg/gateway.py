@@ -10,7 +10,7 @@ from hg.accesslog import parse_line
 from hg.framework import Context, Failure, binary, context, factor, tmpdir, wait_until
 from hg.metrics import Metrics
 from hg.ports import free_port
-from hg.process import Process, run, tail
+from hg.process import Process, read_text, run, tail
 from hg.raw import Raw, fetch
 
 PLACEHOLDER = re.compile(r"@([a-z][a-z0-9_]*)@")
@@ -77,6 +77,7 @@ class Gateway(Process):
     files      {name: text} instead of one text: one -f each
     directory  {name: text}: -f on the directory that holds them
     paths      files that exist already, given as they are
+    keeper     True: with the keeper, as a user starts it; .gateway_pid is its child
     env, args  more environment, more arguments;   workers  WORKER_THREADS
     netns      where it runs (client() and fetch() then connect from inside too)
     wrap       arguments of a program that execs it
@@ -87,7 +88,7 @@ class Gateway(Process):
     inner = False  # whether idle connections of the pool lead to the process itself
 
     def __init__(self, text=None, files=None, directory=None, paths=(), env=None, args=(), workers=2,
-                 netns=None, uid=None, ready=True, checked=True, wrap=(), **names):
+                 netns=None, uid=None, ready=True, checked=True, wrap=(), keeper=False, **names):
         self.names, self.ports, self.files = names, {}, {}
         self.folder = new_directory()
         self.checked, self._workers, self._stopped = checked, workers, False
@@ -104,6 +105,7 @@ class Gateway(Process):
         argv = [*wrap, binary("headgate")]
         for source in sources:
             argv += ["-f", source]
+        argv += [] if keeper else ["--no-keeper"]
         environment = {
             **SANITIZER_ENV, "ADMIN_ADDR": f"127.0.0.1:{self.admin_port}",
             "STATS_ADDR": f"127.0.0.1:{self.stats_port}", "READINESS_ADDR": f"127.0.0.1:{self.ready_port}",
@@ -120,6 +122,12 @@ class Gateway(Process):
         if len(self.ports) == 1:
             return next(iter(self.ports.values()))
         raise Failure("the configuration has no @port@; use .ports[name]")
+
+    @property
+    def gateway_pid(self):
+        """The process that serves: with a keeper its child, or None between two of them."""
+        children = read_text(f"/proc/{self.pid}/task/{self.pid}/children").split()
+        return int(children[0]) if children else None
 
     # ---- configuration -------------------------------------------------------------------------------
 
@@ -144,7 +152,7 @@ class Gateway(Process):
             except OSError:
                 return False
         wait_until(is_ready, timeout, "readiness")
-        if self.checked:
+        if self.checked and not self._baseline:
             self._baseline = self._activity()
 
     # ---- through it ----------------------------------------------------------------------------------

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A gateway that dies is followed by another one, which goes on with what can go on."""
+import os
+import re
+import signal
+import socket
+import threading
+import time
+
+from hg import *
+from hg.process import read_text
+
+CONFIG = """
+binds:
+- port: @port@
+  listeners:
+  - name: main
+    routes:
+    - name: all
+      backends:
+      - host: @origin@
+"""
+OTHER = """
+- port: @other@
+  listeners:
+  - name: other
+    protocol: TCP
+    tcpRoutes:
+    - backends:
+      - host: @echo@
+"""
+ADMIN_PORTS = 3
+BROKEN = "binds: [{port: nonsense}]\n"
+
+
+def start(config=CONFIG, **options):
+    return Gateway(config, origin=Origin(), keeper=True, **options)
+
+
+def is_gone(pid):
+    return not os.path.exists(f"/proc/{pid}")
+
+
+def state_of(pid):
+    return read_text(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()[0]
+
+
+def kill(gateway, number=signal.SIGKILL):
+    """Kills the gateway, not its keeper; returns when its successor is ready."""
+    before = gateway.gateway_pid
+    os.kill(before, number)
+    wait_until(lambda: gateway.gateway_pid not in (None, before), 10, "a successor")
+    gateway.await_ready()
+
+
+def reset(client):
+    """How a connection ended: True with RST."""
+    try:
+        client.expect_rst(5)
+    except Failure as failure:
+        raise Failure(f"want a reset: {failure}") from None
+
+
+@test("after kill -9 idle clients go on over their connections, fresh ones are served, new ones are not "
+      "refused, and a request that was under way ends with a reset")
+def idle_clients():
+    gateway = start()
+    kept = [gateway.client() for _ in range(20)]
+    for client in kept:
+        eq(client.get("/get").status, 200, "before")
+    fresh = [gateway.client() for _ in range(5)]
+    partly = gateway.client().send(b"GET /get HTTP/1.1\r\nHo")
+    busy = gateway.client().send(b"GET /delay/20 HTTP/1.1\r\nHost: a\r\n\r\n")
+    wait_until(lambda: gateway.metrics()("headgate_downstream_accepted_total") >= 27, 5, "accepting")
+    time.sleep(0.2)
+    before = gateway.gateway_pid
+    os.kill(before, signal.SIGKILL)
+    late = gateway.client()
+    eq(late.get("/get").status, 200, "a client that came while nobody was there")
+    for client in kept + fresh:
+        eq(client.get("/get").status, 200, "a client of the gateway before")
+    reset(busy)
+    reset(partly)
+    gateway.await_ready()
+    metrics = gateway.metrics()
+    eq(metrics("headgate_gateway_deaths_total"), 1, "deaths")
+    eq(metrics("headgate_adopted_total", kind="client"), 25, "clients adopted")
+    eq(metrics("headgate_adopted_total", kind="listener"), 1 + ADMIN_PORTS, "ports adopted")
+    eq(metrics("headgate_not_adopted_total", reason="request"), 2, "requests not adopted")
+    check("4 ports and 25 idle clients taken over" in gateway.stderr, "the log does not say it")
+    check(is_gone(before), "the dead gateway is still there")
+
+
+@test("what cannot go on is reset and counted by what it was: tunnels on both sides, HTTP/2")
+def not_adopted():
+    gateway = start(CONFIG + OTHER, echo=Origin(tcp_echo=True))
+    tunnel = gateway.client("other").send(b"x" * 100)
+    prior = gateway.client().send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+    prior.read_some()
+    wait_until(lambda: any(s.get("state") for s in gateway.streams()), 5, "the tunnel")
+    kill(gateway)
+    reset(tunnel)
+    reset(prior)
+    metrics = gateway.metrics()
+    eq(metrics("headgate_not_adopted_total", reason="tunnel"), 1, "tunnels")
+    eq(metrics("headgate_not_adopted_total", reason="http2"), 1, "HTTP/2")
+    eq(gateway.fetch("/get").status, 200, "a new request")
+
+
+@test("ports follow what was in force when the gateway died: one that a reload added is taken over, "
+      "one that it removed is not")
+def ports_of_reloads():
+    gateway = start(CONFIG + OTHER, echo=Origin(tcp_echo=True))
+    gateway.reload(CONFIG)
+    refused(gateway, "other")
+    gateway.reload(CONFIG + OTHER)
+    gateway.reload(CONFIG)
+    kill(gateway)
+    refused(gateway, "other")
+    gateway.reload(CONFIG + OTHER)
+    kill(gateway)
+    gateway.client("other").close()
+    eq(gateway.metrics()("headgate_adopted_total", kind="listener"), 3 + 2 * ADMIN_PORTS, "ports adopted")
+    eq(gateway.fetch("/get").status, 200, "a request")
+
+
+def refused(gateway, port):
+    try:
+        gateway.client(port)
+    except OSError:
+        return
+    raise Failure(f"port {port} is open")
+
+
+@test("a configuration that is broken when the gateway dies: clients wait until it is mended", timeout=60)
+def broken_configuration():
+    gateway = start()
+    gateway.reload(BROKEN)
+    eq(gateway.fetch("/get").status, 200, "the old one is in force")
+    os.kill(gateway.gateway_pid, signal.SIGKILL)
+    wait_until(lambda: "that was to follow ended with status 1" in gateway.stderr, 10, "a failed successor")
+    waiting = gateway.client().request("GET", "/get", host="a")
+    gateway.write("config.yaml", CONFIG)
+    eq(waiting.response().status, 200, "the one who waited")
+
+
+@test("killed again and again under load: no connection is refused, no idle one lost, new requests are "
+      "answered at once, and nothing is left behind", timeout=120, heavy=True)
+def again_and_again():
+    gateway = start(args=["--deaths-per-minute", "0"])
+    kept = [gateway.client() for _ in range(50)]
+    stop, faults, count = threading.Event(), [], [0]
+
+    def load():
+        while not stop.is_set():
+            try:
+                client = gateway.client()
+            except OSError as error:
+                faults.append(f"connect: {error}")
+                continue
+            try:
+                while not stop.is_set():
+                    eq(client.get("/get").status, 200, "status")
+                    count[0] += 1
+            except (OSError, Failure):
+                pass  # a request was under way
+            finally:
+                client.close()
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for client in kept:
+        eq(client.get("/get").status, 200, "before")
+    kill(gateway)
+    descriptors = gateway.fd_count()
+    for thread in threads:
+        thread.start()
+    took = []
+    for _ in range(25):
+        time.sleep(0.05)
+        before = gateway.gateway_pid
+        os.kill(before, signal.SIGKILL)
+        start_s = time.monotonic()
+        eq(gateway.fetch("/get").status, 200, "a new request")
+        took.append(time.monotonic() - start_s)
+        gateway.await_ready()
+        check(gateway.gateway_pid != before, "the same gateway")
+        for client in kept:
+            eq(client.get("/get").status, 200, "an idle client")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    took.sort()
+    note(f"first answer: median {took[12] * 1000:.0f} ms, worst {took[-1] * 1000:.0f} ms; "
+         f"{count[0]} requests")
+    eq(faults[:3], [], "refused connections")
+    check(count[0] > 100, "no load")
+    check(took[12] < 0.5 * factor(), f"half of the first answers took over {took[12]:.2f} s")
+    wait_until(lambda: gateway.fd_count() <= descriptors + 8, 10, "the descriptors of one life")
+    eq(gateway.metrics()("headgate_gateway_deaths_total"), 26, "deaths")
+
+
+@test("a crash is written down: the signal, the thread, the functions it was in, the last events")
+def crash_report():
+    gateway = start()
+    eq(gateway.fetch("/get?crash=me").status, 200, "a request")
+    # The sanitizer has a report of its own, and ends with a status.
+    kill(gateway, signal.SIGKILL if is_asan() else signal.SIGSEGV)
+    text = gateway.stderr
+    if not is_asan():
+        check(re.search(r"crashed: SIGSEGV, code 0, .*thread headgate", text), "no crash line")
+        check(re.search(r"#\d+ loop_run\+0x", text), f"no function of ours:\n{text[-1500:]}")
+    check(re.search(r"last events of worker \d", text), "no events")
+    check(re.search(r" accept ", text), "no event by name")
+    kill(gateway)
+    check("was ended by SIGKILL, from outside" in gateway.stderr, "no line for the kill")
+    eq(gateway.metrics()("headgate_gateway_deaths_total"), 2, "deaths")
+
+
+@test("signals reach the gateway: SIGHUP reloads, SIGTERM drains and ends with 0, also during a response; "
+      "SIGINT of a terminal counts once")
+def signals():
+    gateway = start()
+    gateway.write("config.yaml", CONFIG.replace("name: all", "name: changed"))
+    gateway.signal(signal.SIGHUP)
+    wait_until(lambda: gateway.admin_json("/config_status")["generation"] >= 2, 5, "the reload")
+    slow = gateway.client().request("GET", "/delay/1", host="a")
+    time.sleep(0.3)
+    os.killpg(os.getpgid(gateway.pid), 0)
+    gateway.signal(signal.SIGINT)
+    eq(slow.response().status, 200, "the answer under way")
+    gateway.expect_exit(10, 0)
+
+
+@test("a start that fails ends the keeper with the status of the gateway")
+def failed_start():
+    gateway = start(BROKEN, ready=False, checked=False)
+    eq(gateway.wait(10), 1, "exit status")
+    taken = socket.create_server(("127.0.0.1", 0))
+    text = CONFIG.replace("@port@", str(taken.getsockname()[1]))
+    gateway = start(text, ready=False, checked=False)
+    eq(gateway.wait(10), 1, "exit status")
+    check("another program listens on this port" in gateway.stderr, "no reason")
+
+
+@test("after too many deaths within a minute the keeper gives up, says so, and leaves nothing behind")
+def too_many_deaths():
+    gateway = start(args=["--deaths-per-minute=2"], checked=False)
+    kill(gateway)
+    kill(gateway)
+    last = gateway.gateway_pid
+    os.kill(last, signal.SIGKILL)
+    eq(gateway.wait(10), 1, "exit status")
+    check("died 3 times within a minute" in gateway.stderr, "the log does not say it")
+    refused(gateway, "port")
+
+
+@test("the gateway ends with its keeper, whatever ends that")
+def keeper_killed():
+    gateway = start(checked=False)
+    pid = gateway.gateway_pid
+    os.kill(gateway.pid, signal.SIGKILL)
+    wait_until(lambda: is_gone(pid) or state_of(pid) == "Z", 5, "the end of the gateway")
+    wait_until(lambda: not is_open(gateway.port), 5, "the end of the port")
+
+
+def is_open(port):
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
+@test("a gateway that dies while it drains is not followed: the keeper ends with 1")
+def dies_while_draining():
+    gateway = start(checked=False)
+    busy = gateway.client().send(b"GET /delay/20 HTTP/1.1\r\nHost: a\r\n\r\n")
+    wait_until(gateway.streams, 5, "the request")
+    gateway.terminate()
+    wait_until(lambda: "draining" in gateway.stderr, 5, "the drain")
+    os.kill(gateway.gateway_pid, signal.SIGKILL)
+    eq(gateway.wait(10), 1, "exit status")
+    busy.expect_end(5)

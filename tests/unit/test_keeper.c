@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/lib/test.h"
+#include "user/keeper/estate.h"
+#include "user/keeper/inherited.h"
+#include "user/keeper/symbols.h"
+#include "user/net/listen.h"
+#include "user/net/socket.h"
+
+TEST(marks_stand_at_their_descriptors_and_nowhere_else)
+{
+	struct estate *estate = estate_create();
+
+	assert_non_null(estate);
+	estate_mark(NULL, 3, ESTATE_MARK_IDLE);
+	estate_mark(estate, -1, ESTATE_MARK_IDLE);
+	estate_mark(estate, ESTATE_DESCRIPTORS, ESTATE_MARK_IDLE);
+	estate_mark(estate, 7, ESTATE_MARK_IDLE);
+	estate_mark(estate, ESTATE_DESCRIPTORS - 1, ESTATE_MARK_TUNNEL);
+	assert_int_equal(estate_mark_of(estate, 6), ESTATE_MARK_NONE);
+	assert_int_equal(estate_mark_of(estate, 7), ESTATE_MARK_IDLE);
+	assert_int_equal(estate_mark_of(estate, ESTATE_DESCRIPTORS - 1), ESTATE_MARK_TUNNEL);
+	assert_int_equal(estate_mark_of(estate, ESTATE_DESCRIPTORS), ESTATE_MARK_NONE);
+	assert_int_equal(estate_mark_of(estate, -1), ESTATE_MARK_NONE);
+	assert_string_equal(estate_mark_name(ESTATE_MARK_HTTP2), "http2");
+	estate_free(estate);
+}
+
+static bool names(const struct symbols *symbols, uintptr_t address, const char *want)
+{
+	struct text line;
+	bool found;
+
+	text_init(&line);
+	symbols_name(symbols, address, &line);
+	found = line.len >= strlen(want) && memmem(line.data, line.len, want, strlen(want)) != NULL;
+	text_done(&line);
+	return found;
+}
+
+TEST(an_address_has_the_name_of_its_function)
+{
+	struct symbols *symbols = symbols_open();
+
+	assert_non_null(symbols);
+	assert_true(names(symbols, (uintptr_t)names + 1, "names+0x1"));
+	assert_true(names(symbols, (uintptr_t)estate_create, "estate_create+0x0"));
+	assert_true(names(symbols, (uintptr_t)dlsym(RTLD_DEFAULT, "qsort"), "qsort"));
+	assert_true(names(symbols, 16, "0x10"));
+	assert_true(names(NULL, 16, "0x10"));
+	symbols_free(symbols);
+}
+
+struct play {
+	struct estate *estate;
+	struct address address;
+	int kept, pipe[2], listener[2], idle, busy, plain, peers[3];
+};
+
+static int connected(const struct play *play, int *ret_peer)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (connect(fd, &play->address.any, play->address.len) < 0)
+		return -1;
+	*ret_peer = -1;
+	for (int i = 0; i < 2 && *ret_peer < 0; i++)
+		*ret_peer = accept4(play->listener[i], NULL, NULL, SOCK_CLOEXEC);
+	return fd;
+}
+
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+/* In a process of its own, whose descriptors may go. Its exit status is the line of what is wrong. */
+#define WANT(condition)                                                                                      \
+	do {                                                                                                 \
+		if (!(condition))                                                                            \
+			_exit(__LINE__ % 250 + 1);                                                           \
+	} while (0)
+
+static void sort_what_is_left(struct play *play)
+{
+	struct inherited inherited;
+	struct address other;
+	int fds[2] = { -1, -1 };
+
+	WANT(inherited_collect(&inherited, play->estate) == 0);
+	WANT(is_open(play->kept) && !is_open(play->pipe[0]) && !is_open(play->busy) && !is_open(play->plain));
+	WANT(is_open(play->idle) && inherited.client_count == 1 && inherited.listener_count == 2);
+	WANT(play->estate->not_adopted[ESTATE_MARK_REQUEST] == 1);
+	WANT(estate_mark_of(play->estate, play->idle) == ESTATE_MARK_IDLE);
+	WANT(estate_mark_of(play->estate, play->busy) == ESTATE_MARK_NONE);
+	WANT(inherited.clients[0].fd == play->idle);
+	WANT(address_port(&inherited.clients[0].local) == address_port(&play->address));
+	address_parse(span_str("127.0.0.1:1"), &other);
+	WANT(!inherited_take_listeners(&inherited, &other, 2, fds));
+	WANT(inherited_take_listeners(&inherited, &play->address, 2, fds));
+	WANT(fds[0] != fds[1] && is_open(fds[0]) && is_open(fds[1]));
+	WANT(!inherited_take_listeners(&inherited, &play->address, 2, fds));
+	/* What failed before it took anything leaves all of it to the next one. */
+	inherited_leave(&inherited);
+	WANT(inherited_collect(&inherited, play->estate) == 0 && inherited.client_count == 1);
+	/* One socket of two is of no use to a group of three, and goes. */
+	WANT(!inherited_take_listeners(&inherited, &play->address, 3, fds));
+	WANT(!is_open(play->listener[0]) && !is_open(play->listener[1]));
+	inherited_done(&inherited, play->estate);
+	WANT(!is_open(play->idle) && estate_mark_of(play->estate, play->idle) == ESTATE_MARK_NONE);
+	_exit(0);
+}
+
+TEST(what_a_dead_process_has_left_is_sorted_by_what_it_is)
+{
+	struct play play = { .estate = estate_create() };
+	int status;
+	pid_t pid;
+
+	assert_int_equal(pipe(play.pipe), 0);
+	play.kept = dup(play.pipe[0]);
+	close(play.pipe[0]);
+	close(play.pipe[1]);
+	for (int i = 0; i < 3; i++)
+		play.peers[i] = -1;
+	address_parse(span_str("127.0.0.1:0"), &play.address);
+	assert_int_equal(net_listen_open_group(&play.address, 8, 2, play.listener, &play.address), 0);
+	close(play.listener[0]);
+	close(play.listener[1]);
+	assert_int_equal(estate_keep_descriptors(play.estate), 0);
+	pid = fork();
+	if (pid == 0) {
+		/* The same numbers again, none of them kept. */
+		WANT(net_listen_open_group(&play.address, 8, 2, play.listener, &play.address) == 0);
+		WANT(pipe(play.pipe) == 0);
+		WANT((play.peers[0] = connected(&play, &play.idle)) >= 0);
+		WANT((play.peers[1] = connected(&play, &play.busy)) >= 0);
+		WANT((play.peers[2] = connected(&play, &play.plain)) >= 0);
+		/* The other ends would go as well: they belong to somebody else. */
+		for (int i = 0; i < 3; i++)
+			play.estate->kept[play.estate->kept_count++] = play.peers[i];
+		estate_mark(play.estate, play.idle, ESTATE_MARK_IDLE);
+		estate_mark(play.estate, play.busy, ESTATE_MARK_REQUEST);
+		sort_what_is_left(&play);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	close(play.kept);
+	estate_free(play.estate);
+}

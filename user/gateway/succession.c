@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/gateway/succession.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "admin/prometheus.h"
+#include "user/base/log.h"
+#include "user/gateway/gateway.h"
+#include "user/net/socket.h"
+
+void succession_begin(struct succession *succession, struct estate *estate)
+{
+	int error;
+
+	*succession = (struct succession){ .estate = estate };
+	if (!succession_workers(succession))
+		return;
+	error = inherited_collect(&succession->inherited, estate);
+	if (error)
+		log_error("what the gateway before this one has left open cannot be read: %s",
+			  strerrordesc_np(-error));
+}
+
+uint32_t succession_workers(const struct succession *succession)
+{
+	return succession->estate ? succession->estate->worker_count : 0;
+}
+
+bool succession_take_port(struct succession *succession, const struct address *address, uint32_t count,
+			  int *ret_fds)
+{
+	if (!inherited_take_listeners(&succession->inherited, address, count, ret_fds))
+		return false;
+	succession->adopted_listeners++;
+	return true;
+}
+
+void succession_end(struct succession *succession, struct gateway *gateway)
+{
+	struct inherited *inherited = &succession->inherited;
+	uint32_t adopted = 0;
+
+	if (!succession_workers(succession))
+		return;
+	for (uint32_t i = 0; i < inherited->client_count; i++) {
+		struct inherited_socket *client = &inherited->clients[i];
+		struct worker *worker = gateway->workers[i % gateway->worker_count];
+
+		if (worker_adopt_client(worker, client->fd, address_port(&client->local)) < 0)
+			continue;
+		client->fd = -1;
+		adopted++;
+	}
+	succession->estate->listeners_adopted += succession->adopted_listeners;
+	succession->estate->clients_adopted += adopted;
+	log_info("went on after a gateway that died: %u ports and %u idle clients taken over, "
+		 "%llu connections reset",
+		 succession->adopted_listeners, adopted, (unsigned long long)inherited->reset_count);
+	inherited_done(inherited, succession->estate);
+}
+
+void succession_ready(struct succession *succession, uint32_t worker_count)
+{
+	if (!succession->estate)
+		return;
+	succession->estate->worker_count = worker_count;
+	estate_set_phase(succession->estate, ESTATE_READY);
+}
+
+void succession_metrics(const struct succession *succession, struct text *out)
+{
+	const struct estate *estate = succession->estate;
+	struct span listener = SPAN("listener"), client = SPAN("client");
+
+	if (!estate)
+		return;
+	prometheus_single(out, METRIC_GATEWAY_DEATHS, atomic_load(&estate->deaths));
+	prometheus_begin(out, METRIC_ADOPTED);
+	prometheus_sample(out, METRIC_ADOPTED, &listener, estate->listeners_adopted);
+	prometheus_sample(out, METRIC_ADOPTED, &client, estate->clients_adopted);
+	prometheus_begin(out, METRIC_NOT_ADOPTED);
+	for (enum estate_mark mark = ESTATE_MARK_REQUEST; mark < ESTATE_MARK_COUNT; mark++) {
+		struct span reason = span_str(estate_mark_name(mark));
+
+		prometheus_sample(out, METRIC_NOT_ADOPTED, &reason, estate->not_adopted[mark]);
+	}
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/base/text.h"
+#include "user/keeper/inherited.h"
+
+struct gateway;
+
+/*
+ * What a gateway takes over from one that died, under the keeper (user/keeper). Without a keeper (estate:
+ * NULL), or for the first gateway, there is nothing, and all of this does nothing.
+ */
+struct succession {
+	struct estate *estate; /* borrowed; NULL: no keeper */
+	struct inherited inherited; /* until succession_end() */
+	uint32_t adopted_listeners; /* in this life */
+};
+
+/* Before anything is opened: collects what is of use and closes the rest. */
+void succession_begin(struct succession *succession, struct estate *estate);
+/* How many workers there were, which sockets of a port tell apart; 0: nobody was before. */
+uint32_t succession_workers(const struct succession *succession);
+/* The sockets of one port, one for each worker; false: there are none. */
+bool succession_take_port(struct succession *succession, const struct address *address, uint32_t count,
+			  int *ret_fds);
+/* The ports are open and the workers run: idle clients go to them, what is left is closed. */
+void succession_end(struct succession *succession, struct gateway *gateway);
+/* It serves: from now on its death is followed by a successor. */
+void succession_ready(struct succession *succession, uint32_t worker_count);
+void succession_metrics(const struct succession *succession, struct text *out);

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/keeper/estate.h"
+#include "user/net/address.h"
+
+/*
+ * What a dead gateway has left open, sorted by what it is. Listening sockets go on with the connections that
+ * wait in their queues, idle clients with their next request; nothing else of the table is of use to anybody.
+ */
+struct inherited_socket {
+	int fd; /* owner; -1: taken */
+	struct address local;
+};
+
+struct inherited {
+	struct inherited_socket *listeners; /* owner */
+	uint32_t listener_count;
+	struct inherited_socket *clients; /* owner */
+	uint32_t client_count;
+	uint64_t reset_count; /* connections that were reset */
+};
+
+/*
+ * Goes through the table of descriptors, before anything was opened: what the keeper had stays, TCP listeners
+ * and idle clients, which keep their marks, are collected; connections are reset, the rest is closed.
+ * Without memory everything is closed. 0 or -errno of /proc.
+ */
+int inherited_collect(struct inherited *inherited, struct estate *estate);
+/*
+ * The listeners of one address, when there are exactly `count`: the caller's. Otherwise they are closed, and
+ * it is false.
+ */
+bool inherited_take_listeners(struct inherited *inherited, const struct address *address, uint32_t count,
+			      int *ret_fds);
+/* Leaves what nobody took to the next one, as it was found. Idempotent. */
+void inherited_leave(struct inherited *inherited);
+/* Closes what nobody took. Idempotent; for one of zeros, too. */
+void inherited_done(struct inherited *inherited, struct estate *estate);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+
+#include "user/base/text.h"
+
+/*
+ * Addresses of this process by name: functions of the program from its symbol table, others as dladdr(3) has
+ * them.
+ */
+struct symbols;
+
+/* NULL when there is none, or no memory: names are numbers then. */
+struct symbols *symbols_open(void);
+void symbols_free(struct symbols *symbols);
+/* "stream_run+0x1c", "libc.so.6 abort+0x10" or "0x7f…". symbols may be NULL. */
+void symbols_name(const struct symbols *symbols, uintptr_t address, struct text *out);
