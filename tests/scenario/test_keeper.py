@@ -170,13 +170,14 @@ def again_and_again():
     threads = [threading.Thread(target=load) for _ in range(4)]
     for client in kept:
         eq(client.get("/get").status, 200, "before")
+    # A worker may have sent an answer, and not noted yet that it has.
+    time.sleep(0.3)
     kill(gateway)
     descriptors = gateway.fd_count()
     for thread in threads:
         thread.start()
     took = []
     for _ in range(KILLS):
-        # A worker that waits for its processor has sent an answer, and not noted yet that it has.
         time.sleep(0.3)
         before = gateway.gateway_pid
         os.kill(before, signal.SIGKILL)
