@@ -234,6 +234,53 @@ def signals():
     gateway.expect_exit(10, 0)
 
 
+@test("a supervisor hears of the start, of signs of life, of a reload, of a successor, of the end")
+def supervisor():
+    path = os.path.join(tmpdir(), "notify")
+    told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    told.bind(path)
+    told.settimeout(10 * factor())
+    gateway = start(env={"NOTIFY_SOCKET": path, "WATCHDOG_USEC": 200000})
+
+    def hear(word):
+        while True:
+            lines = told.recv(4096).decode().split("\n")
+            if word in lines:
+                return lines
+            eq(lines, ["WATCHDOG=1"], f"while waiting for {word}")
+    hear("READY=1")
+    for _ in range(3):
+        hear("WATCHDOG=1")
+    gateway.signal(signal.SIGHUP)
+    lines = hear("RELOADING=1")
+    check(lines[1].startswith("MONOTONIC_USEC="), lines)
+    hear("READY=1")
+    kill(gateway)
+    hear("READY=1")
+    hear("WATCHDOG=1")
+    gateway.terminate()
+    hear("STOPPING=1")
+    gateway.expect_exit(10, 0)
+
+
+@test("a supervisor that means another process gets no signs of life, one that is gone harms nobody")
+def other_supervisor():
+    path = os.path.join(tmpdir(), "notify")
+    told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    told.bind(path)
+    told.settimeout(10 * factor())
+    gateway = start(env={"NOTIFY_SOCKET": path, "WATCHDOG_USEC": 100000, "WATCHDOG_PID": 1})
+    eq(told.recv(4096), b"READY=1", "first")
+    told.settimeout(0.5)
+    try:
+        raise Failure(f"told {told.recv(4096)}")
+    except TimeoutError:
+        pass
+    told.close()
+    gateway.signal(signal.SIGHUP)
+    wait_until(lambda: gateway.admin_json("/config_status")["generation"] >= 2, 5, "the reload")
+
+
 @test("a start that fails ends the keeper with the status of the gateway")
 def failed_start():
     gateway = start(BROKEN, ready=False, checked=False)

@@ -14,160 +14,15 @@
 #include "user/gateway/gateway_hooks.h"
 #include "user/gateway/gateway_load.h"
 #include "user/gateway/near_ports.h"
+#include "user/gateway/port_plan.h"
 #include "user/gateway/resources.h"
 #include "user/net/dealer.h"
 #include "user/net/descriptors.h"
 #include "user/net/syn_filter.h"
-#include "user/net/listen.h"
 #include "user/net/socket.h"
 #include "user/gateway/privilege.h"
 
-/* ------------------------------------------------------------------------------------ ports */
-
-static struct gateway_port *gateway_port_of(struct gateway *gateway, uint16_t number)
-{
-	struct gateway_port *port;
-
-	list_each(node, next, &gateway->ports) {
-		port = list_entry(node, struct gateway_port, node);
-		if (port->port == number)
-			return port;
-	}
-	port = hg_calloc(1, sizeof(*port));
-	if (!port)
-		return NULL;
-	port->port = number;
-	list_add_tail(&gateway->ports, &port->node);
-	return port;
-}
-
-/* fds: worker_count for each bind, -1 where the port is open already. */
-struct port_plan {
-	uint32_t bind_count;
-	struct gateway_port **ports;
-	int *fds;
-};
-
-static void plan_done(struct port_plan *plan, uint32_t worker_count, bool close_fds)
-{
-	for (uint32_t i = 0; close_fds && plan->fds && i < plan->bind_count * worker_count; i++)
-		socket_close(plan->fds[i]);
-	hg_free(plan->ports);
-	hg_free(plan->fds);
-}
-
-/* For as long workers may take to close a port; and how often it is tried meanwhile. */
-enum { GATEWAY_CLOSE_MS = 3000, GATEWAY_RELOAD_MS = 100 };
-
-static bool port_is_closing(const struct gateway *gateway, const struct gateway_port *port)
-{
-	return port->closed_ms && loop_now_ms(gateway->loop) < port->closed_ms + GATEWAY_CLOSE_MS;
-}
-
-/* -EAGAIN: the workers may still hold the port, from a configuration before. */
-static int plan_open(struct gateway *gateway, const struct gateway_port *port, const struct bind *bind,
-		     int *fds, struct text *error)
-{
-	int result = 0;
-
-	if (!succession_take_port(&gateway->succession, &bind->address, gateway->worker_count, fds))
-		result = net_listen_open_group(&bind->address, LIMIT_LISTEN_BACKLOG, gateway->worker_count,
-					       fds, NULL);
-	if (result == 0) {
-		if (gateway->dealer_program >= 0)
-			(void)dealer_attach(fds[0], gateway->dealer_program);
-		return 0;
-	}
-	for (uint32_t i = 0; i < gateway->worker_count; i++)
-		fds[i] = -1;
-	if (result == -EADDRINUSE && port_is_closing(gateway, port)) {
-		text_fmt(error, "port %u was closed a moment ago and is not free yet: trying again",
-			 port->port);
-		return -EAGAIN;
-	}
-	net_listen_explain(&bind->address, result, error);
-	return result;
-}
-
-static int plan_make(struct gateway *gateway, const struct snapshot *snapshot, struct port_plan *plan,
-		     struct text *error)
-{
-	int result = 0;
-
-	*plan = (struct port_plan){
-		.bind_count = snapshot->bind_count,
-		.ports = hg_calloc(snapshot->bind_count, sizeof(*plan->ports)),
-		.fds = hg_calloc((size_t)snapshot->bind_count * gateway->worker_count, sizeof(*plan->fds)),
-	};
-	for (uint32_t i = 0; plan->fds && i < snapshot->bind_count * gateway->worker_count; i++)
-		plan->fds[i] = -1;
-	if (!plan->ports || !plan->fds)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < snapshot->bind_count && !result; i++) {
-		plan->ports[i] = gateway_port_of(gateway, snapshot->bind_list[i].port);
-		if (!plan->ports[i])
-			result = -ENOMEM;
-		else if (!plan->ports[i]->is_open)
-			result = plan_open(gateway, plan->ports[i], &snapshot->bind_list[i],
-					   plan->fds + (size_t)i * gateway->worker_count, error);
-	}
-	return result;
-}
-
-static struct worker_change *plan_change(const struct gateway *gateway, struct snapshot *snapshot,
-					 const struct port_plan *plan, uint32_t index)
-{
-	struct worker_listen *listens = hg_calloc(plan->bind_count, sizeof(*listens));
-	struct worker_change *change;
-
-	if (!listens)
-		return NULL;
-	for (uint32_t i = 0; i < plan->bind_count; i++) {
-		listens[i] = (struct worker_listen){
-			.port = plan->ports[i]->port,
-			.fd = plan->fds[(size_t)i * gateway->worker_count + index],
-			.counts = &plan->ports[i]->counts,
-		};
-	}
-	change = worker_change_create(snapshot_ref(snapshot), listens, plan->bind_count);
-	if (!change)
-		snapshot_unref(snapshot);
-	hg_free(listens);
-	return change;
-}
-
-/* All workers or none. */
-static int plan_send(const struct gateway *gateway, struct snapshot *snapshot, const struct port_plan *plan)
-{
-	struct worker_change *changes[LIMIT_WORKERS] = { NULL };
-
-	for (uint32_t i = 0; i < gateway->worker_count; i++) {
-		changes[i] = plan_change(gateway, snapshot, plan, i);
-		if (!changes[i]) {
-			while (i--)
-				worker_change_free(changes[i]);
-			return -ENOMEM;
-		}
-	}
-	for (uint32_t i = 0; i < gateway->worker_count; i++)
-		worker_change_send(gateway->workers[i], changes[i]);
-	return 0;
-}
-
-static void gateway_mark_ports(struct gateway *gateway, const struct port_plan *plan)
-{
-	list_each(node, next, &gateway->ports) {
-		struct gateway_port *port = list_entry(node, struct gateway_port, node);
-
-		if (port->is_open)
-			port->closed_ms = loop_now_ms(gateway->loop);
-		port->is_open = false;
-	}
-	for (uint32_t i = 0; i < plan->bind_count; i++) {
-		plan->ports[i]->closed_ms = 0;
-		plan->ports[i]->is_open = true;
-	}
-}
+/* ------------------------------------------------------------------------------------ configurations */
 
 /* Opens what is new, tells every worker. On failure nothing has changed, and `error` says why. */
 static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, struct text *error)
@@ -180,21 +35,21 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
 			      memory_order_relaxed);
 	/* Before a port is open: its first connections count as well. */
 	near_ports_follow(gateway->lanes.near, gateway->snapshot, snapshot);
-	result = plan_make(gateway, snapshot, &plan, error);
+	result = port_plan_make(gateway, snapshot, &plan, error);
 	if (!result)
 		result = mcp_service_adopt(&gateway->mcp, snapshot);
 	if (!result)
-		result = plan_send(gateway, snapshot, &plan);
+		result = port_plan_send(gateway, snapshot, &plan);
 	if (result < 0) {
 		near_ports_follow(gateway->lanes.near, snapshot, gateway->snapshot);
 		mcp_service_adopt(&gateway->mcp, gateway->snapshot);
-		plan_done(&plan, gateway->worker_count, true);
+		port_plan_done(&plan, gateway->worker_count, true);
 		if (text_span(error).len == 0)
 			text_str(error, "no memory to put the configuration into force");
 		return result;
 	}
-	gateway_mark_ports(gateway, &plan);
-	plan_done(&plan, gateway->worker_count, false);
+	port_plan_carried_out(gateway, &plan);
+	port_plan_done(&plan, gateway->worker_count, false);
 	snapshot_unref(gateway->snapshot);
 	gateway->snapshot = snapshot;
 	gateway->status.generation = snapshot->generation;
@@ -244,6 +99,9 @@ static int gateway_replace(struct gateway *gateway, struct snapshot *snapshot,
 	snapshot_unref(old);
 	return error;
 }
+
+/* How often a reload that waits for a port is tried. */
+enum { GATEWAY_RELOAD_MS = 100 };
 
 static void gateway_reload(struct gateway *gateway)
 {
@@ -360,6 +218,7 @@ void gateway_begin_drain(struct gateway *gateway)
 		return;
 	}
 	estate_set_phase(gateway->succession.estate, ESTATE_ENDING);
+	supervisor_tell(&gateway->supervisor, SUPERVISOR_STOPPING);
 	log_info("draining: not ready any more, %llu client connections open",
 		 (unsigned long long)gateway_open_clients(gateway));
 	gateway->phase = GATEWAY_DRAINING;
@@ -369,12 +228,22 @@ void gateway_begin_drain(struct gateway *gateway)
 		  now_ms + ns_to_ms(gateway->snapshot->config.termination_min_ns));
 }
 
+/* Whoever waits for the end of a reload hears of it, whatever has come of it. */
+static void gateway_reload_as_told(struct gateway *gateway)
+{
+	if (gateway->phase != GATEWAY_RUNNING)
+		return;
+	supervisor_tell(&gateway->supervisor, SUPERVISOR_RELOADING);
+	gateway_reload(gateway);
+	supervisor_tell(&gateway->supervisor, SUPERVISOR_READY);
+}
+
 static void gateway_on_signal(struct signals *signals, int number)
 {
 	struct gateway *gateway = container_of(signals, struct gateway, signals);
 
 	if (number == SIGHUP)
-		gateway_reload(gateway);
+		gateway_reload_as_told(gateway);
 	else
 		gateway_begin_drain(gateway);
 }
@@ -526,6 +395,7 @@ static void gateway_stop(struct gateway *gateway)
 	snapshot_unref(gateway->start_snapshot);
 	heap_trim_stop(&gateway->heap_trim);
 	expiry_stop(&gateway->expiry);
+	supervisor_stop(&gateway->supervisor);
 	watch_stop(&gateway->watch);
 	if (gateway->loop) {
 		signals_stop(&gateway->signals, gateway->loop);
@@ -564,6 +434,7 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 	health_board_init(&gateway->health);
 	kernel_lanes_init(&gateway->lanes);
 	mcp_service_init(&gateway->mcp);
+	supervisor_init(&gateway->supervisor);
 	text_init(&error);
 	atomic_init(&gateway->shared.fixed_descriptors, 0);
 	pthread_mutex_init(&gateway->shared.room_lock, NULL);
@@ -585,6 +456,8 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 		heap_trim_start(&gateway->heap_trim, gateway->loop);
 		expiry_start(&gateway->expiry, gateway->loop, &gateway->snapshot);
 		succession_ready(&gateway->succession, gateway->worker_count);
+		supervisor_start(&gateway->supervisor, gateway->loop);
+		supervisor_tell(&gateway->supervisor, SUPERVISOR_READY);
 		log_info("ready: %u workers, %u ports", gateway->worker_count, gateway->snapshot->bind_count);
 		result = loop_run(gateway->loop);
 		log_info("stopped");

@@ -12,6 +12,7 @@
 #include "user/gateway/messages.h"
 #include "user/gateway/options.h"
 #include "user/gateway/succession.h"
+#include "user/gateway/supervisor.h"
 #include "user/gateway/watch.h"
 #include "user/worker/worker.h"
 
@@ -44,6 +45,7 @@ struct gateway {
 	struct mcp_service mcp;
 	struct health_board health;
 	struct succession succession;
+	struct supervisor supervisor;
 	struct kernel_lanes lanes;
 	int syn_filter_program; /* owner; user/net/syn_filter.h, negative: none */
 	int dealer_program; /* owner; user/net/dealer.h, negative: none */
