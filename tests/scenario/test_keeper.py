@@ -234,7 +234,81 @@ def signals():
     gateway.expect_exit(10, 0)
 
 
-@test("a supervisor hears of the start, of signs of life, of a reload, of a successor, of the end")
+class Heir:
+    """The keeper that took over: a child of the test, which is told of orphans."""
+
+    def __init__(self, gateway):
+        self.pid = gateway.pid
+        wait_until(lambda: self._find(gateway), 10, "the new program")
+
+    def _find(self, gateway):
+        text = re.findall(r"upgrade: process (\d+) of", gateway.stderr)
+        self.pid = int(text[-1]) if text else None
+        return self.pid
+
+    def stop(self):
+        """Ends it, as the keeper would: drained."""
+        os.kill(self.pid, signal.SIGTERM)
+        wait_until(lambda: is_gone(self.pid) or state_of(self.pid) == "Z", 10, "the end of the new program")
+
+
+@test("upgrade under load: no request fails, streams end where they are, the old process ends with 0",
+      timeout=60)
+def upgrade():
+    config = CONFIG + "config: {connectionTerminationDeadline: 10s}\n"
+    gateway = start(config, checked=False)
+    stop, faults, count = threading.Event(), [], [0]
+
+    def load():
+        while not stop.is_set():
+            try:
+                eq(gateway.fetch("/get").status, 200, "status")
+                count[0] += 1
+            except (OSError, Failure) as error:
+                faults.append(str(error))
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    slow = gateway.client().request("GET", "/delay/3", host="a")
+    time.sleep(0.3)
+    gateway.signal(signal.SIGUSR2)
+    heir = Heir(gateway)
+    eq(slow.response().status, 200, "what was under way")
+    eq(gateway.wait(20), 0, "exit status of the old one")
+    before = count[0]
+    wait_until(lambda: count[0] > before + 20, 10, "requests to the new one")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    note(f"{count[0]} requests")
+    eq(faults[:3], [], "failed requests")
+    eq(gateway.admin_json("/config_status")["generation"], 1, "the admin server of the new one")
+    heir.stop()
+    check("upgrade: 4 ports" in gateway.stderr, "the new one says nothing")
+    refused(gateway, "port")
+
+
+@test("an upgrade whose configuration is wrong changes nothing, the next one is tried anew")
+def failed_upgrade():
+    gateway = start(checked=False)
+    gateway.reload(BROKEN)
+    gateway.signal(signal.SIGUSR2)
+    wait_until(lambda: "ended before it was ready" in gateway.stderr, 10, "the end of the new program")
+    eq(gateway.fetch("/get").status, 200, "a request")
+    gateway.write("config.yaml", CONFIG)
+    gateway.signal(signal.SIGUSR2)
+    eq(gateway.wait(20), 0, "exit status of the old one")
+    eq(gateway.fetch("/get").status, 200, "a request to the new one")
+    heir = Heir(gateway)
+    # The new one is a keeper like any other.
+    children = read_text(f"/proc/{heir.pid}/task/{heir.pid}/children").split()
+    os.kill(int(children[0]), signal.SIGKILL)
+    eq(gateway.fetch("/get").status, 200, "a request to its second gateway")
+    heir.stop()
+
+
+@test("a supervisor hears of the start, of signs of life, of a reload, of a successor, of an upgrade, of the "
+      "end")
 def supervisor():
     path = os.path.join(tmpdir(), "notify")
     told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -258,9 +332,14 @@ def supervisor():
     kill(gateway)
     hear("READY=1")
     hear("WATCHDOG=1")
-    gateway.terminate()
+    gateway.signal(signal.SIGUSR2)
+    lines = hear("READY=1")
+    heir = Heir(gateway)
+    eq(lines[0], f"MAINPID={heir.pid}", "the main process")
     hear("STOPPING=1")
     gateway.expect_exit(10, 0)
+    heir.stop()
+    hear("STOPPING=1")
 
 
 @test("a supervisor that means another process gets no signs of life, one that is gone harms nobody")
@@ -270,7 +349,7 @@ def other_supervisor():
     told.bind(path)
     told.settimeout(10 * factor())
     gateway = start(env={"NOTIFY_SOCKET": path, "WATCHDOG_USEC": 100000, "WATCHDOG_PID": 1})
-    eq(told.recv(4096), b"READY=1", "first")
+    check(b"READY=1" in told.recv(4096).split(b"\n"), "first")
     told.settimeout(0.5)
     try:
         raise Failure(f"told {told.recv(4096)}")

@@ -219,13 +219,18 @@ void gateway_begin_drain(struct gateway *gateway)
 	}
 	estate_set_phase(gateway->succession.estate, ESTATE_ENDING);
 	supervisor_tell(&gateway->supervisor, SUPERVISOR_STOPPING);
+	if (succession_is_handed_over(&gateway->succession)) {
+		/* Whoever asks shall get the answers of the other one. */
+		admin_stop(gateway->admin);
+		gateway->admin = NULL;
+	}
 	log_info("draining: not ready any more, %llu client connections open",
 		 (unsigned long long)gateway_open_clients(gateway));
 	gateway->phase = GATEWAY_DRAINING;
 	gateway->drain_begin_ms = now_ms;
 	gateway_tell_workers(gateway, WORKER_DRAIN);
 	timer_arm(loop_timers(gateway->loop), &gateway->drain_timer,
-		  now_ms + ns_to_ms(gateway->snapshot->config.termination_min_ns));
+		  now_ms + (gateway->admin ? ns_to_ms(gateway->snapshot->config.termination_min_ns) : 0));
 }
 
 /* Whoever waits for the end of a reload hears of it, whatever has come of it. */
@@ -235,7 +240,7 @@ static void gateway_reload_as_told(struct gateway *gateway)
 		return;
 	supervisor_tell(&gateway->supervisor, SUPERVISOR_RELOADING);
 	gateway_reload(gateway);
-	supervisor_tell(&gateway->supervisor, SUPERVISOR_READY);
+	supervisor_tell(&gateway->supervisor, SUPERVISOR_RELOADED);
 }
 
 static void gateway_on_signal(struct signals *signals, int number)
@@ -455,9 +460,10 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 		watch_follow(&gateway->watch, gateway->messages.file_list, gateway->messages.file_count);
 		heap_trim_start(&gateway->heap_trim, gateway->loop);
 		expiry_start(&gateway->expiry, gateway->loop, &gateway->snapshot);
-		succession_ready(&gateway->succession, gateway->worker_count);
 		supervisor_start(&gateway->supervisor, gateway->loop);
-		supervisor_tell(&gateway->supervisor, SUPERVISOR_READY);
+		/* Before another main process ends because of us. */
+		supervisor_tell_ready(&gateway->supervisor, succession->estate ? getppid() : getpid());
+		succession_ready(&gateway->succession, gateway->worker_count);
 		log_info("ready: %u workers, %u ports", gateway->worker_count, gateway->snapshot->bind_count);
 		result = loop_run(gateway->loop);
 		log_info("stopped");

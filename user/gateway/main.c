@@ -70,10 +70,12 @@ static int serve(void *argument, struct estate *estate)
 	return gateway_run(&gateway, options, snapshot, &messages, seen, &succession);
 }
 
-static int run(struct options *options)
+static int run(struct options *options, char **argv)
 {
+	static struct upgrade upgrade;
 	const struct keeper_options keeper = {
 		.deaths_per_minute = options->deaths_per_minute,
+		.upgrade = upgrade_init(&upgrade, argv) == 0 ? &upgrade : NULL,
 		.serve = serve,
 		.argument = options,
 	};
@@ -105,5 +107,5 @@ int main(int argc, char **argv)
 		puts("headgate " HEADGATE_VERSION);
 		return EXIT_OK;
 	}
-	return run(&options);
+	return run(&options, argv);
 }

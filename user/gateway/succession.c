@@ -7,6 +7,7 @@
 #include "admin/prometheus.h"
 #include "user/base/log.h"
 #include "user/gateway/gateway.h"
+#include "user/keeper/upgrade.h"
 #include "user/net/socket.h"
 
 void succession_begin(struct succession *succession, struct estate *estate)
@@ -54,8 +55,9 @@ void succession_end(struct succession *succession, struct gateway *gateway)
 	}
 	succession->estate->listeners_adopted += succession->adopted_listeners;
 	succession->estate->clients_adopted += adopted;
-	log_info("went on after a gateway that died: %u ports and %u idle clients taken over, "
+	log_info("%s: %u ports and %u idle clients taken over, "
 		 "%llu connections reset",
+		 succession->estate->upgraded_from ? "upgrade" : "went on after a gateway that died",
 		 succession->adopted_listeners, adopted, (unsigned long long)inherited->reset_count);
 	inherited_done(inherited, succession->estate);
 }
@@ -66,6 +68,12 @@ void succession_ready(struct succession *succession, uint32_t worker_count)
 		return;
 	succession->estate->worker_count = worker_count;
 	estate_set_phase(succession->estate, ESTATE_READY);
+	upgrade_is_ready(succession->estate);
+}
+
+bool succession_is_handed_over(const struct succession *succession)
+{
+	return succession->estate && atomic_load(&succession->estate->is_handed_over);
 }
 
 void succession_metrics(const struct succession *succession, struct text *out)

@@ -27,4 +27,6 @@ bool succession_take_port(struct succession *succession, const struct address *a
 void succession_end(struct succession *succession, struct gateway *gateway);
 /* It serves: from now on its death is followed by a successor. */
 void succession_ready(struct succession *succession, uint32_t worker_count);
+/* Another program has the sockets of our ports: closing them resets nobody. */
+bool succession_is_handed_over(const struct succession *succession);
 void succession_metrics(const struct succession *succession, struct text *out);

@@ -78,12 +78,20 @@ void supervisor_stop(struct supervisor *supervisor)
 		timer_cancel(loop_timers(supervisor->loop), &supervisor->timer);
 }
 
+void supervisor_tell_ready(const struct supervisor *supervisor, pid_t main_pid)
+{
+	char message[64];
+
+	snprintf(message, sizeof(message), "MAINPID=%d\nREADY=1", (int)main_pid);
+	supervisor_send(supervisor, message);
+}
+
 void supervisor_tell(const struct supervisor *supervisor, enum supervisor_event event)
 {
 	char message[64];
 
 	switch (event) {
-	case SUPERVISOR_READY:
+	case SUPERVISOR_RELOADED:
 		supervisor_send(supervisor, "READY=1");
 		break;
 	case SUPERVISOR_RELOADING:

@@ -20,7 +20,7 @@ struct supervisor {
 };
 
 enum supervisor_event {
-	SUPERVISOR_READY, /* at the start, and after a reload */
+	SUPERVISOR_RELOADED,
 	SUPERVISOR_RELOADING,
 	SUPERVISOR_STOPPING,
 };
@@ -30,4 +30,6 @@ void supervisor_init(struct supervisor *supervisor);
 /* Signs of life begin. */
 void supervisor_start(struct supervisor *supervisor, struct loop *loop);
 void supervisor_stop(struct supervisor *supervisor);
+/* main_pid: of the process that is to be watched. */
+void supervisor_tell_ready(const struct supervisor *supervisor, pid_t main_pid);
 void supervisor_tell(const struct supervisor *supervisor, enum supervisor_event event);

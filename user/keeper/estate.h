@@ -37,6 +37,8 @@ struct estate {
 	atomic_uint_fast64_t deaths; /* written by the keeper */
 	uint64_t death_wall_us; /* of the last one; 0: none yet. Written while no gateway runs */
 	uint32_t worker_count; /* of the first gateway that was ready; 0: none was */
+	pid_t upgraded_from; /* the keeper whose sockets we have; 0: none, or it was told that we are ready */
+	atomic_bool is_handed_over; /* our sockets: another program has them */
 	uint32_t kept_count;
 	int kept[ESTATE_KEPT];
 	/* Over all lives; written by the main thread of the gateway. */

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "user/base/check.h"
 #include "user/base/clock.h"
 #include "user/base/log.h"
 
@@ -24,7 +25,8 @@ enum {
 	KEEPER_FAILED = 1, /* exit status */
 };
 
-static const int passed_on[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 };
+/* SIGUSR2 asks for an upgrade, by SIGUSR1 the new program says that it serves; the others are passed on. */
+static const int waited_for[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 };
 
 struct keeper {
 	const struct keeper_options *options;
@@ -32,6 +34,7 @@ struct keeper {
 	sigset_t signals; /* blocked, and waited for */
 	sigset_t before;
 	pid_t gateway; /* 0: none runs */
+	pid_t heir; /* the program that is to take over; 0: none */
 	bool is_told; /* to end */
 	bool was_ready; /* a gateway, at some time */
 	uint64_t started_ms;
@@ -82,6 +85,59 @@ static void keeper_pass_on(struct keeper *keeper, int number)
 		(void)kill(keeper->gateway, number);
 }
 
+static void keeper_upgrade(struct keeper *keeper)
+{
+	pid_t pid;
+
+	if (keeper->heir || keeper->is_told || atomic_load(&keeper->estate->phase) != ESTATE_READY) {
+		log_warn("no upgrade now: %s", keeper->heir ? "one is under way" : "nothing is running");
+		return;
+	}
+	pid = keeper->options->upgrade
+		      ? upgrade_start(keeper->options->upgrade, keeper->estate, &keeper->before)
+		      : -ENOENT;
+	if (pid < 0) {
+		log_error("upgrade: no process: %s", strerrordesc_np(-pid));
+		return;
+	}
+	log_info("upgrade: process %d of %s is to take over", (int)pid, keeper->options->upgrade->path);
+	keeper->heir = pid;
+}
+
+/* The other one serves: what it has duplicates of can be closed without harm, and this gateway drains. */
+static void keeper_hand_over(struct keeper *keeper)
+{
+	if (!keeper->heir)
+		return;
+	log_info("upgrade: process %d serves, this one drains", (int)keeper->heir);
+	atomic_store(&keeper->estate->is_handed_over, true);
+	keeper_pass_on(keeper, SIGTERM);
+}
+
+static void keeper_on_signal(struct keeper *keeper, int number)
+{
+	int status;
+
+	switch (number) {
+	case SIGCHLD:
+		if (keeper->heir && waitpid(keeper->heir, &status, WNOHANG) == keeper->heir) {
+			if (!atomic_load(&keeper->estate->is_handed_over))
+				log_error("upgrade: process %d ended before it was ready: this one goes on",
+					  (int)keeper->heir);
+			keeper->heir = 0;
+		}
+		break;
+	case SIGUSR1:
+		keeper_hand_over(keeper);
+		break;
+	case SIGUSR2:
+		keeper_upgrade(keeper);
+		break;
+	default:
+		keeper_pass_on(keeper, number);
+	}
+}
+
 /* Signals of at most timeout_ms (-1: no limit) are passed on; true: process pid ended, see *ret_status. */
 static bool keeper_wait(struct keeper *keeper, pid_t pid, int timeout_ms, int *ret_status)
 {
@@ -99,8 +155,8 @@ static bool keeper_wait(struct keeper *keeper, pid_t pid, int timeout_ms, int *r
 		if (timeout_ms >= 0 && (left_ms == 0 || (!pid && keeper->is_told)))
 			return false;
 		number = sigtimedwait(&keeper->signals, NULL, &left);
-		if (number > 0 && number != SIGCHLD)
-			keeper_pass_on(keeper, number);
+		if (number > 0)
+			keeper_on_signal(keeper, number);
 	}
 }
 
@@ -178,10 +234,12 @@ int keeper_run(const struct keeper_options *options)
 	struct keeper keeper = { .options = options, .estate = estate_create() };
 	int result = keeper.estate ? estate_keep_descriptors(keeper.estate) : -ENOMEM;
 
+	if (!result)
+		result = upgrade_take_over(keeper.estate);
 	sigemptyset(&keeper.signals);
 	sigaddset(&keeper.signals, SIGCHLD);
-	for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++)
-		sigaddset(&keeper.signals, passed_on[i]);
+	for (size_t i = 0; i < ARRAY_LEN(waited_for); i++)
+		sigaddset(&keeper.signals, waited_for[i]);
 	if (!result && sigprocmask(SIG_BLOCK, &keeper.signals, &keeper.before) < 0)
 		result = -errno;
 	if (result) {

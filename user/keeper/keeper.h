@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "user/keeper/estate.h"
+#include "user/keeper/upgrade.h"
 
 struct keeper_options {
+	const struct upgrade *upgrade; /* NULL: not possible */
 	uint32_t deaths_per_minute; /* more end the keeper; 0: never */
 	/* The gateway, in a process of its own; returns its exit status. */
 	int (*serve)(void *argument, struct estate *estate);

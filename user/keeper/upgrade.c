@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/keeper/upgrade.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "user/base/log.h"
+#include "user/base/text.h"
+
+/* "1 <process id of the keeper> <workers> <descriptor>,<descriptor>,..." */
+#define UPGRADE_VARIABLE "HEADGATE_TAKE_OVER"
+#define UPGRADE_VERSION "1"
+
+int upgrade_init(struct upgrade *upgrade, char **argv)
+{
+	ssize_t len = readlink("/proc/self/exe", upgrade->path, sizeof(upgrade->path) - 1);
+
+	if (len < 0)
+		return -errno;
+	upgrade->path[len] = '\0';
+	upgrade->argv = argv;
+	return 0;
+}
+
+static bool is_listening(int fd)
+{
+	int domain = 0, listens = 0;
+	socklen_t len = sizeof(domain);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+	       (domain == AF_INET || domain == AF_INET6) &&
+	       getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens;
+}
+
+/* In the new process, whose table is a copy: what it shall find stays open across execve(2). */
+static int hand_over(const struct estate *estate, pid_t from)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	const struct dirent *entry;
+	const char *comma = "";
+	struct text value;
+	int error;
+
+	if (!directory)
+		return -errno;
+	text_init(&value);
+	text_fmt(&value, UPGRADE_VERSION " %d %u ", (int)from, estate->worker_count);
+	while ((entry = readdir(directory)) != NULL) {
+		int fd = atoi(entry->d_name);
+
+		if (entry->d_name[0] == '.' || fd == dirfd(directory) || !is_listening(fd))
+			continue;
+		if (fcntl(fd, F_SETFD, 0) < 0)
+			continue;
+		text_fmt(&value, "%s%d", comma, fd);
+		comma = ",";
+	}
+	closedir(directory);
+	text_char(&value, '\0');
+	error = text_error(&value);
+	if (!error && setenv(UPGRADE_VARIABLE, value.data, 1) < 0)
+		error = -errno;
+	text_done(&value);
+	return error;
+}
+
+pid_t upgrade_start(const struct upgrade *upgrade, const struct estate *estate, const sigset_t *mask)
+{
+	pid_t self = getpid();
+	pid_t pid = fork();
+	int error;
+
+	if (pid != 0)
+		return pid < 0 ? -errno : pid;
+	error = hand_over(estate, self);
+	if (!error) {
+		(void)sigprocmask(SIG_SETMASK, mask, NULL);
+		execv(upgrade->path, upgrade->argv);
+		error = -errno;
+	}
+	log_error("cannot start %s: %s", upgrade->path, strerrordesc_np(-error));
+	_exit(1);
+}
+
+static void keep_not(struct estate *estate, int fd)
+{
+	for (uint32_t i = 0; i < estate->kept_count; i++) {
+		if (estate->kept[i] == fd)
+			estate->kept[i] = estate->kept[--estate->kept_count];
+	}
+}
+
+int upgrade_take_over(struct estate *estate)
+{
+	const char *value = getenv(UPGRADE_VARIABLE);
+	unsigned int workers;
+	int from, at;
+
+	if (!value)
+		return 0;
+	if (sscanf(value, UPGRADE_VERSION " %d %u %n", &from, &workers, &at) != 2 || from <= 0 || !workers ||
+	    workers > LIMIT_WORKERS)
+		return -EINVAL;
+	for (value += at; *value;) {
+		char *end;
+		int fd = (int)strtol(value, &end, 10);
+
+		if (end == value || !is_listening(fd))
+			return -EINVAL;
+		keep_not(estate, fd);
+		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+		value = *end == ',' ? end + 1 : end;
+	}
+	unsetenv(UPGRADE_VARIABLE);
+	estate->upgraded_from = from;
+	estate->worker_count = workers;
+	return 0;
+}
+
+void upgrade_is_ready(struct estate *estate)
+{
+	if (!estate->upgraded_from)
+		return;
+	(void)kill(estate->upgraded_from, SIGUSR1);
+	estate->upgraded_from = 0;
+}
