@@ -2,6 +2,7 @@
 """A gateway that dies is followed by another one, which goes on with what can go on."""
 import os
 import re
+import select
 import signal
 import socket
 import threading
@@ -9,6 +10,7 @@ import time
 
 from hg import *
 from hg.process import read_text
+from splice import in_background
 
 CONFIG = """
 binds:
@@ -126,11 +128,7 @@ def ports_of_reloads():
 
 
 def refused(gateway, port):
-    try:
-        gateway.client(port)
-    except OSError:
-        return
-    raise Failure(f"port {port} is open")
+    wait_until(lambda: not is_open(gateway._port(port)), 5, f"the end of port {port}")
 
 
 @test("a configuration that is broken when the gateway dies: clients wait until it is mended", timeout=60)
@@ -288,6 +286,21 @@ def upgrade():
     refused(gateway, "port")
 
 
+@test("upgrade under thousands of requests a second on kept connections: none fails", timeout=60, heavy=True)
+def upgrade_of_kept():
+    gateway = start(checked=False)
+    task = in_background(lambda: wrk(gateway.port, seconds=4, connections=32))
+    time.sleep(1)
+    gateway.signal(signal.SIGUSR2)
+    heir = Heir(gateway)
+    eq(gateway.wait(20), 0, "exit status of the old one")
+    result = task.result()
+    note(f"{result.per_second:.0f} requests a second")
+    eq(result.errors, 0, "failed requests")
+    check(result.requests > 1000, "no load")
+    heir.stop()
+
+
 @test("an upgrade whose configuration is wrong changes nothing, the next one is tried anew")
 def failed_upgrade():
     gateway = start(checked=False)
@@ -338,6 +351,9 @@ def supervisor():
     eq(lines[0], f"MAINPID={heir.pid}", "the main process")
     hear("STOPPING=1")
     gateway.expect_exit(10, 0)
+    # Nobody listened meanwhile, and a queue that is full takes no more.
+    while select.select([told], [], [], 0)[0]:
+        told.recv(4096)
     heir.stop()
     hear("STOPPING=1")
 

@@ -208,9 +208,13 @@ static void gateway_on_drain(struct timer *timer, uint64_t now_ms)
 	timer_arm(loop_timers(gateway->loop), timer, now_ms < max_ms ? now_ms : max_ms);
 }
 
+/* For clients that are busy to hear, with an answer, that they should connect anew. */
+enum { GATEWAY_HAND_OVER_MS = 1000 };
+
 void gateway_begin_drain(struct gateway *gateway)
 {
 	uint64_t now_ms = loop_now_ms(gateway->loop);
+	uint64_t wait_ms = ns_to_ms(gateway->snapshot->config.termination_min_ns);
 
 	if (gateway->phase != GATEWAY_RUNNING) {
 		log_warn("second request to stop: ending at once");
@@ -223,14 +227,14 @@ void gateway_begin_drain(struct gateway *gateway)
 		/* Whoever asks shall get the answers of the other one. */
 		admin_stop(gateway->admin);
 		gateway->admin = NULL;
+		wait_ms = wait_ms < GATEWAY_HAND_OVER_MS ? GATEWAY_HAND_OVER_MS : wait_ms;
 	}
 	log_info("draining: not ready any more, %llu client connections open",
 		 (unsigned long long)gateway_open_clients(gateway));
 	gateway->phase = GATEWAY_DRAINING;
 	gateway->drain_begin_ms = now_ms;
 	gateway_tell_workers(gateway, WORKER_DRAIN);
-	timer_arm(loop_timers(gateway->loop), &gateway->drain_timer,
-		  now_ms + (gateway->admin ? ns_to_ms(gateway->snapshot->config.termination_min_ns) : 0));
+	timer_arm(loop_timers(gateway->loop), &gateway->drain_timer, now_ms + wait_ms);
 }
 
 /* Whoever waits for the end of a reload hears of it, whatever has come of it. */

@@ -93,12 +93,22 @@ static void worker_on_ports_closed(struct worker_ports *ports)
 	atomic_store_explicit(&worker->has_closed, true, memory_order_release);
 }
 
+static bool worker_is_handed_over(const struct worker *worker)
+{
+	const struct estate *estate = worker->proxy.shared->estate;
+
+	return estate && atomic_load(&estate->is_handed_over);
+}
+
 /* What is idle closes, the ports end. */
 static void worker_close(struct worker *worker)
 {
 	worker->proxy.pool.is_closing = true;
 	worker_drain_clients(worker, false);
-	worker_ports_close(&worker->ports);
+	if (worker_is_handed_over(worker))
+		worker_on_ports_closed(&worker->ports);
+	else
+		worker_ports_close(&worker->ports);
 }
 
 /*
@@ -181,6 +191,9 @@ static void worker_on_phase(struct message *message, void *context)
 	struct worker *worker = context;
 
 	worker->proxy.is_draining = true;
+	/* The sockets live on elsewhere, with what waits there: that is for the others. */
+	if (worker_is_handed_over(worker))
+		worker_ports_stop(&worker->ports);
 	if (phase->phase == WORKER_CLOSE)
 		worker_close(worker);
 	hg_free(phase);

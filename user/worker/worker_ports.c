@@ -291,12 +291,6 @@ void worker_ports_close(struct worker_ports *ports)
 	struct loop *loop = ports->proxy->loop;
 
 	timer_cancel(loop_timers(loop), &ports->retry);
-	if (ports->proxy->shared->estate && atomic_load(&ports->proxy->shared->estate->is_handed_over)) {
-		/* The sockets live on elsewhere, with what waits there: nothing is to be kept out. */
-		worker_ports_stop(ports);
-		ports->on_closed(ports);
-		return;
-	}
 	list_each(node, next, &ports->list)
 		port_bar(ports, list_entry(node, struct worker_port, node));
 	timer_arm(loop_timers(loop), &ports->grace, loop_now_ms(loop) + WORKER_PORTS_GRACE_MS);
