@@ -216,17 +216,17 @@ def start_headgate(binary, directory, origin, *, template=HEADGATE, name="headga
     peer.port = free_port()
     path = peer.write("headgate.yaml", template.format(http=peer.port, origin=origin))
     admin = {name: f"127.0.0.1:{free_port()}" for name in ("ADMIN_ADDR", "STATS_ADDR", "READINESS_ADDR")}
-    peer.start([binary, "-f", path, "--no-keeper"], {**admin, "WORKER_THREADS": "2"})
+    peer.start([binary, "-f", path], {**admin, "WORKER_THREADS": "2"})
     return peer
 
 
-def start_haproxy(directory, origin, *, splice="", template=HAPROXY, name="haproxy"):
+def start_haproxy(directory, origin, *, splice="", template=HAPROXY, name="haproxy", arguments=()):
     if not shutil.which("haproxy"):
         return None
     peer = Peer(name, directory, origin)
     peer.port = free_port()
     text = template.format(http=peer.port, origin=origin, splice=splice)
-    peer.start(["haproxy", "-f", peer.write("haproxy.cfg", text)])
+    peer.start(["haproxy", *arguments, "-f", peer.write("haproxy.cfg", text)])
     return peer
 
 

@@ -18,6 +18,7 @@ SECTIONS = {
                           "--only", "full-ec-1.3,resumed-rsa-1.2,h1-1KiB,idle"], "full-dsa-1.3"),
     "cost.py": ("wrk", ["--rounds", "1", "--seconds", "1", "--most", "1", "--json", "/dev/stdout", "--only",
                         "connections,endpoints,tunnels,routes/hostname,routes/header-regex"], "routes/blue"),
+    "restart.py": ("wrk", ["--only", "kill"], "explode"),
     "memory.py": (sys.executable, ["--only", "idle", "--pause", "0"], "busy"),
 }
 

@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What clients notice when a gateway is replaced, or killed.
+
+Each program serves wrk with 32 kept connections while 50 clients sit idle on connections that have had a request,
+and one asks every 10 ms over a connection of its own. After a second one of these happens:
+
+  replace  the way each program has for it: an upgrade (headgate, SIGUSR2), a reload by the master (haproxy -W,
+           SIGUSR2; nginx, SIGHUP: its upgrade, which only a daemon makes, replaces the workers likewise)
+  kill     SIGKILL to the process that serves: headgate's gateway, haproxy's worker, one of nginx's two workers
+
+Failed: requests of wrk that had no answer. Refused: connections. Idle lost: idle clients whose next request, 2 s
+later, has no answer on that connection. Pause: the longest time without an answer to the one that asks.
+"""
+import argparse
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+import peers
+
+REQUEST = b"GET /bytes/1024 HTTP/1.1\r\nHost: a\r\n\r\n"
+CONNECTIONS, IDLE, SECONDS = 32, 50, 5
+
+
+def answer(client):
+    """Whether one request has a whole answer."""
+    client.settimeout(5)
+    data = b""
+    try:
+        client.sendall(REQUEST)
+        while b"\r\n\r\n" not in data or len(data.split(b"\r\n\r\n", 1)[1]) < 1024:
+            piece = client.recv(65536)
+            if not piece:
+                return False
+            data += piece
+    except OSError:
+        return False
+    return data.startswith(b"HTTP/1.1 200")
+
+
+class Asker(threading.Thread):
+    """Asks again and again, each time over a connection of its own."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.port, self.refused, self.pause, self.is_over = port, 0, 0.0, False
+
+    def run(self):
+        last = time.monotonic()
+        while not self.is_over:
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), 5) as client:
+                    good = answer(client)
+            except OSError:
+                self.refused += 1
+                good = False
+            now = time.monotonic()
+            if good:
+                self.pause, last = max(self.pause, now - last), now
+            time.sleep(0.01)
+        self.pause = max(self.pause, time.monotonic() - last)
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(word) for word in file.read().split()]
+
+
+def replace(peer):
+    os.kill(peer.process.pid, signal.SIGHUP if peer.name == "nginx" else signal.SIGUSR2)
+
+
+def kill(peer):
+    os.kill(children(peer.process.pid)[-1], signal.SIGKILL)
+
+
+def measure(peer, event):
+    """(failed, refused, idle lost, pause in ms, requests a second)"""
+    idle = [socket.create_connection(("127.0.0.1", peer.port)) for _ in range(IDLE)]
+    for client in idle:
+        if not answer(client):
+            raise RuntimeError(f"{peer.name} does not answer")
+    asker = Asker(peer.port)
+    asker.start()
+    load_argv = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", f"http://127.0.0.1:{peer.port}/bytes/1024"]
+    with subprocess.Popen(load_argv, stdout=subprocess.PIPE, text=True) as load:
+        time.sleep(1)
+        event(peer)
+        time.sleep(2)
+        lost = sum(not answer(client) for client in idle)
+        output = load.communicate()[0]
+    asker.is_over = True
+    asker.join()
+    errors = re.search(r"connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
+    failed = sum(map(int, errors.groups())) if errors else 0
+    failed += int(bad.group(1)) if bad else 0
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", output).group(1))
+    return failed, asker.refused, lost, asker.pause * 1000, rate
+
+
+def start(name, options, directory, origin):
+    if name == "headgate":
+        return peers.start_headgate(options.headgate, directory, origin)
+    if name == "haproxy":
+        return peers.start_haproxy(directory, origin, arguments=("-W",))
+    return peers.start_nginx(directory, origin)
+
+
+def end(peer):
+    """Also of a program that has another process by now."""
+    pids = set(peer.pids())
+    with open("/proc/net/tcp") as table:
+        inodes = {line.split()[9] for line in table if line.split()[1].endswith(f":{peer.port:04X}")}
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            links = [os.readlink(f"/proc/{entry}/fd/{fd}") for fd in os.listdir(f"/proc/{entry}/fd")]
+        except OSError:
+            continue
+        found = any(link[8:-1] in inodes for link in links if link.startswith("socket:"))
+        if found and int(entry) != os.getpid():
+            pids.add(int(entry))
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    peer.process.wait()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--headgate", default="build/release/headgate")
+    parser.add_argument("--httpbin", default="build/release/httpbin")
+    parser.add_argument("--only", default="", help="rows to run: replace, kill")
+    options = parser.parse_args()
+    options.headgate = os.path.abspath(options.headgate)
+    events = {"replace": replace, "kill": kill}
+    rows = peers.rows_of(parser, options.only, list(events))
+    if not shutil.which("wrk"):
+        peers.say_missing("wrk")
+        return
+    origin = peers.free_port()
+    with subprocess.Popen([options.httpbin, "--addr", "127.0.0.1", "--port", str(origin), "--quiet"],
+                          stdout=subprocess.DEVNULL) as backend:
+        try:
+            peers.wait_port(origin)
+            print(f"{'event':>8}  {'program':<9}{'failed':>7}{'refused':>9}{'idle lost':>11}{'pause ms':>10}"
+                  f"{'requests/s':>12}")
+            for row in rows:
+                for name in ("headgate", "haproxy", "nginx"):
+                    with tempfile.TemporaryDirectory() as directory:
+                        peer = start(name, options, directory, origin)
+                        if not peer:
+                            peers.say_missing(name)
+                            continue
+                        try:
+                            failed, refused, lost, pause, rate = measure(peer, events[row])
+                        finally:
+                            end(peer)
+                    print(f"{row:>8}  {name:<9}{failed:>7}{refused:>9}{lost:>8}/{IDLE}{pause:>10.0f}"
+                          f"{rate:>12.0f}", flush=True)
+        finally:
+            backend.terminate()
+
+
+if __name__ == "__main__":
+    main()
