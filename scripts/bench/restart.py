@@ -2,15 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What clients notice when a gateway is replaced, or killed.
 
-Each program serves wrk with 32 kept connections while 50 clients sit idle on connections that have had a request,
-and one asks every 10 ms over a connection of its own. After a second one of these happens:
+Each program serves wrk with 32 kept connections while 50 clients sit idle on connections that have had
+a request, and one asks every 10 ms over a connection of its own. After a second one of these happens:
 
-  replace  the way each program has for it: an upgrade (headgate, SIGUSR2), a reload by the master (haproxy -W,
-           SIGUSR2; nginx, SIGHUP: its upgrade, which only a daemon makes, replaces the workers likewise)
-  kill     SIGKILL to the process that serves: headgate's gateway, haproxy's worker, one of nginx's two workers
+  replace  the way each program has for it: an upgrade (headgate, SIGUSR2), a reload by the master
+           (haproxy -W, SIGUSR2; nginx, SIGHUP: its upgrade, which only a daemon makes, replaces the
+           workers likewise)
+  kill     SIGKILL to the process that serves: headgate's gateway, haproxy's worker, one of nginx's two
 
-Failed: requests of wrk that had no answer. Refused: connections. Idle lost: idle clients whose next request, 2 s
-later, has no answer on that connection. Pause: the longest time without an answer to the one that asks.
+Failed: requests of wrk that had no answer. Refused: connections. Idle lost: idle clients whose next
+request, 2 s later, has no answer on that connection. Pause: the longest time without an answer to the
+one that asks.
 """
 import argparse
 import os
@@ -89,7 +91,8 @@ def measure(peer, event):
             raise RuntimeError(f"{peer.name} does not answer")
     asker = Asker(peer.port)
     asker.start()
-    load_argv = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", f"http://127.0.0.1:{peer.port}/bytes/1024"]
+    target = f"http://127.0.0.1:{peer.port}/bytes/1024"
+    load_argv = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", target]
     with subprocess.Popen(load_argv, stdout=subprocess.PIPE, text=True) as load:
         time.sleep(1)
         event(peer)
