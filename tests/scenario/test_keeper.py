@@ -327,7 +327,8 @@ def supervisor():
     told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     told.bind(path)
     told.settimeout(10 * factor())
-    gateway = start(env={"NOTIFY_SOCKET": path, "WATCHDOG_USEC": 200000})
+    gateway = start(env={"NOTIFY_SOCKET": path, "WATCHDOG_USEC": 200000},
+                    wrap=("/bin/sh", "-c", 'WATCHDOG_PID=$$ exec "$@"', "sh"))
 
     def hear(word):
         while True:
@@ -354,6 +355,7 @@ def supervisor():
     # Nobody listened meanwhile, and a queue that is full takes no more.
     while select.select([told], [], [], 0)[0]:
         told.recv(4096)
+    eq(told.recv(4096), b"WATCHDOG=1", "a sign of life of the new one")
     heir.stop()
     hear("STOPPING=1")
 
@@ -426,3 +428,29 @@ def dies_while_draining():
     os.kill(gateway.gateway_pid, signal.SIGKILL)
     eq(gateway.wait(10), 1, "exit status")
     busy.expect_end(5)
+
+
+@test("more clients than the soft limit of descriptors go on as well, those of a port that is gone are reset")
+def many_clients():
+    config = CONFIG + OTHER.replace("protocol: TCP\n    tcpRoutes:", "routes:")
+    gateway = start(config, echo=Origin(), wrap=("/bin/sh", "-c", 'ulimit -Sn 64; exec "$@"', "sh"))
+    kept = [gateway.client() for _ in range(150)]
+    gone = [gateway.client("other") for _ in range(5)]
+    for client in kept + gone:
+        eq(client.get("/get").status, 200, "before")
+    gateway.reload(BROKEN)
+    time.sleep(0.3)
+    os.kill(gateway.gateway_pid, signal.SIGKILL)
+    wait_until(lambda: "that was to follow ended with status 1" in gateway.stderr, 10, "a failed successor")
+    gateway.write("config.yaml", CONFIG)
+    for client in kept:
+        eq(client.get("/get").status, 200, "an idle client")
+    for client in gone:
+        reset(client)
+    # Their marks are gone with them: connections to the backend that have their numbers are no clients.
+    for client in kept[:8]:
+        client.request("GET", "/delay/20", host="a")
+    wait_until(lambda: len(gateway.streams()) == 8, 5, "requests under way")
+    time.sleep(0.3)
+    kill(gateway)
+    eq(gateway.metrics()("headgate_adopted_total", kind="client"), 150 + 5 + 142, "adopted")

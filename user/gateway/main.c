@@ -64,7 +64,6 @@ static int serve(void *argument, struct estate *estate)
 		return !error ? EXIT_OK : error == -EINVAL || error == -ENOMEM ? EXIT_INVALID : EXIT_USAGE;
 	}
 	options_apply_logging(options, NULL, &snapshot->config);
-	raise_descriptor_limit();
 	if (signals_block() < 0)
 		return EXIT_INVALID;
 	return gateway_run(&gateway, options, snapshot, &messages, seen, &succession);
@@ -83,6 +82,9 @@ static int run(struct options *options, char **argv)
 	options_apply_logging(options, NULL, &(struct static_config){ 0 });
 	if (options_read_streams(options) < 0)
 		return EXIT_USAGE;
+	/* Before the keeper: what goes through a table that is nearly full needs a descriptor as well. */
+	if (!options->validate_only)
+		raise_descriptor_limit();
 	if (options->validate_only || options->no_keeper)
 		return serve(options, NULL);
 	return keeper_run(&keeper);

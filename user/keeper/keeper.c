@@ -114,12 +114,25 @@ static void keeper_hand_over(struct keeper *keeper)
 	keeper_pass_on(keeper, SIGTERM);
 }
 
-static void keeper_on_signal(struct keeper *keeper, int number)
+/* As the first process of a container the keeper has the orphans of dead gateways, too. */
+static void keeper_bury_orphans(const struct keeper *keeper, pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid > 0 &&
+	       info.si_pid != keeper->gateway && info.si_pid != keeper->heir && info.si_pid != pid) {
+		(void)waitpid(info.si_pid, NULL, WNOHANG);
+		info.si_pid = 0;
+	}
+}
+
+static void keeper_on_signal(struct keeper *keeper, int number, pid_t pid)
 {
 	int status;
 
 	switch (number) {
 	case SIGCHLD:
+		keeper_bury_orphans(keeper, pid);
 		if (keeper->heir && waitpid(keeper->heir, &status, WNOHANG) == keeper->heir) {
 			if (!atomic_load(&keeper->estate->is_handed_over))
 				log_error("upgrade: process %d ended before it was ready: this one goes on",
@@ -156,7 +169,7 @@ static bool keeper_wait(struct keeper *keeper, pid_t pid, int timeout_ms, int *r
 			return false;
 		number = sigtimedwait(&keeper->signals, NULL, &left);
 		if (number > 0)
-			keeper_on_signal(keeper, number);
+			keeper_on_signal(keeper, number, pid);
 	}
 }
 

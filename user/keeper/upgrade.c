@@ -40,6 +40,18 @@ static bool is_listening(int fd)
 	       getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens;
 }
 
+/* Signs of life that were wanted of this keeper are wanted of the next one. */
+static int hand_over_watchdog(pid_t from)
+{
+	const char *meant = getenv("WATCHDOG_PID");
+	char text[24];
+
+	if (!meant || atoi(meant) != (int)from)
+		return 0;
+	snprintf(text, sizeof(text), "%d", (int)getpid());
+	return setenv("WATCHDOG_PID", text, 1) < 0 ? -errno : 0;
+}
+
 /* In the new process, whose table is a copy: what it shall find stays open across execve(2). */
 static int hand_over(const struct estate *estate, pid_t from)
 {
@@ -81,6 +93,8 @@ pid_t upgrade_start(const struct upgrade *upgrade, const struct estate *estate, 
 	if (pid != 0)
 		return pid < 0 ? -errno : pid;
 	error = hand_over(estate, self);
+	if (!error)
+		error = hand_over_watchdog(self);
 	if (!error) {
 		(void)sigprocmask(SIG_SETMASK, mask, NULL);
 		execv(upgrade->path, upgrade->argv);

@@ -262,6 +262,8 @@ void worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd)
 	struct worker_port *port = worker_port_of(ports, number);
 	struct address peer;
 
+	/* The mark it came with is over, whatever becomes of it: its number may soon be another's. */
+	estate_mark(ports->proxy->shared->estate, fd, ESTATE_MARK_NONE);
 	if (!port || socket_peer(fd, &peer) < 0) {
 		socket_reset(fd);
 		return;
