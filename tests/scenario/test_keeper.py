@@ -220,14 +220,13 @@ def crash_report():
 @test("signals reach the gateway: SIGHUP reloads, SIGTERM drains and ends with 0, also during a response; "
       "SIGINT of a terminal counts once")
 def signals():
-    gateway = start()
+    gateway = start(wrap=("setsid",))
     gateway.write("config.yaml", CONFIG.replace("name: all", "name: changed"))
     gateway.signal(signal.SIGHUP)
     wait_until(lambda: gateway.admin_json("/config_status")["generation"] >= 2, 5, "the reload")
     slow = gateway.client().request("GET", "/delay/1", host="a")
     time.sleep(0.3)
-    os.killpg(os.getpgid(gateway.pid), 0)
-    gateway.signal(signal.SIGINT)
+    os.killpg(gateway.pid, signal.SIGINT)
     eq(slow.response().status, 200, "the answer under way")
     gateway.expect_exit(10, 0)
 
@@ -350,11 +349,12 @@ def supervisor():
     lines = hear("READY=1")
     heir = Heir(gateway)
     eq(lines[0], f"MAINPID={heir.pid}", "the main process")
-    hear("STOPPING=1")
+    # The service goes on: that the old process ends is nobody's business.
+    while gateway.is_running():
+        eq(told.recv(4096), b"WATCHDOG=1", "during the drain of the old one")
     gateway.expect_exit(10, 0)
-    # Nobody listened meanwhile, and a queue that is full takes no more.
     while select.select([told], [], [], 0)[0]:
-        told.recv(4096)
+        eq(told.recv(4096), b"WATCHDOG=1", "since")
     eq(told.recv(4096), b"WATCHDOG=1", "a sign of life of the new one")
     heir.stop()
     hear("STOPPING=1")
@@ -454,3 +454,44 @@ def many_clients():
     time.sleep(0.3)
     kill(gateway)
     eq(gateway.metrics()("headgate_adopted_total", kind="client"), 150 + 5 + 142, "adopted")
+
+
+@test("a successor whose start fails behind the configuration leaves everything to the next one",
+      timeout=60)
+def late_failure():
+    gateway = start()
+    kept = gateway.client()
+    eq(kept.get("/get").status, 200, "before")
+    taken = socket.create_server(("127.0.0.1", 0))
+    busy = CONFIG + f"""
+- port: {taken.getsockname()[1]}
+  listeners:
+  - routes:
+    - backends:
+      - host: @origin@
+"""
+    gateway.write("config.yaml", busy)
+    wait_until(lambda: "another program listens" in gateway.stderr, 5, "the reload that fails")
+    time.sleep(0.3)
+    os.kill(gateway.gateway_pid, signal.SIGKILL)
+    wait_until(lambda: "that was to follow ended with status 1" in gateway.stderr, 10, "a failed successor")
+    waiting = gateway.client().request("GET", "/get", host="a")
+    taken.close()
+    eq(waiting.response().status, 200, "the one who waited")
+    eq(kept.get("/get").status, 200, "an idle client")
+    gateway.reload(CONFIG)
+
+
+@test("a parent that ignores the end of its children changes nothing; signals during a start wait for "
+      "its end")
+def odd_parents():
+    gateway = start(wrap=("/bin/sh", "-c", 'trap "" CHLD; exec "$@"', "sh"))
+    kill(gateway)
+    before = gateway.gateway_pid
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: gateway.gateway_pid not in (None, before), 10, "a successor")
+    gateway.signal(signal.SIGHUP)
+    gateway.await_ready()
+    eq(gateway.metrics()("headgate_gateway_deaths_total"), 2, "deaths")
+    gateway.terminate()
+    gateway.expect_exit(10, 0)

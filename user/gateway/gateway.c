@@ -43,7 +43,9 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
 	if (result < 0) {
 		near_ports_follow(gateway->lanes.near, snapshot, gateway->snapshot);
 		mcp_service_adopt(&gateway->mcp, gateway->snapshot);
-		port_plan_done(&plan, gateway->worker_count, true);
+		/* At the start of a successor they may be those of the one before (succession_give_up()). */
+		port_plan_done(&plan, gateway->worker_count,
+			       gateway->snapshot || !gateway->succession.is_successor);
 		if (text_span(error).len == 0)
 			text_str(error, "no memory to put the configuration into force");
 		return result;
@@ -222,12 +224,15 @@ void gateway_begin_drain(struct gateway *gateway)
 		return;
 	}
 	estate_set_phase(gateway->succession.estate, ESTATE_ENDING);
-	supervisor_tell(&gateway->supervisor, SUPERVISOR_STOPPING);
 	if (succession_is_handed_over(&gateway->succession)) {
 		/* Whoever asks shall get the answers of the other one. */
 		admin_stop(gateway->admin);
 		gateway->admin = NULL;
+		/* The service does not end, and another process speaks for it. */
+		supervisor_stop(&gateway->supervisor);
 		wait_ms = wait_ms < GATEWAY_HAND_OVER_MS ? GATEWAY_HAND_OVER_MS : wait_ms;
+	} else {
+		supervisor_tell(&gateway->supervisor, SUPERVISOR_STOPPING);
 	}
 	log_info("draining: not ready any more, %llu client connections open",
 		 (unsigned long long)gateway_open_clients(gateway));
@@ -266,11 +271,10 @@ static uint32_t gateway_worker_count(const struct gateway *gateway, const struct
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	uint32_t count = options->worker_threads ? options->worker_threads : config->worker_threads;
 
-	if (succession_workers(&gateway->succession))
-		return succession_workers(&gateway->succession);
 	if (!count)
 		count = cores > 0 ? (uint32_t)cores : 1;
-	return count < LIMIT_WORKERS ? count : LIMIT_WORKERS;
+	count = count < LIMIT_WORKERS ? count : LIMIT_WORKERS;
+	return succession_workers(&gateway->succession, count);
 }
 
 static int gateway_start_workers(struct gateway *gateway, struct snapshot *snapshot, struct text *error)
@@ -457,6 +461,7 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 	snapshot_unref(snapshot);
 	if (result < 0) {
 		log_error("%.*s", SPAN_FMT(text_span(&error)));
+		succession_give_up(&gateway->succession);
 	} else {
 		if (watch_start(&gateway->watch, gateway->loop, options->source_list, options->source_count,
 				seen, gateway_on_change) < 0)

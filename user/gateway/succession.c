@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "admin/prometheus.h"
 #include "user/base/log.h"
@@ -15,7 +16,8 @@ void succession_begin(struct succession *succession, struct estate *estate)
 	int error;
 
 	*succession = (struct succession){ .estate = estate };
-	if (!succession_workers(succession))
+	succession->is_successor = estate && (estate->lives > 1 || estate->worker_count);
+	if (!succession->is_successor)
 		return;
 	error = inherited_collect(&succession->inherited, estate);
 	if (error)
@@ -23,9 +25,11 @@ void succession_begin(struct succession *succession, struct estate *estate)
 			  strerrordesc_np(-error));
 }
 
-uint32_t succession_workers(const struct succession *succession)
+uint32_t succession_workers(const struct succession *succession, uint32_t wanted)
 {
-	return succession->estate ? succession->estate->worker_count : 0;
+	uint32_t before = succession->estate ? succession->estate->worker_count : 0;
+
+	return before ? before : wanted;
 }
 
 bool succession_take_port(struct succession *succession, const struct address *address, uint32_t count,
@@ -42,7 +46,7 @@ void succession_end(struct succession *succession, struct gateway *gateway)
 	struct inherited *inherited = &succession->inherited;
 	uint32_t adopted = 0;
 
-	if (!succession_workers(succession))
+	if (!succession->is_successor)
 		return;
 	for (uint32_t i = 0; i < inherited->client_count; i++) {
 		struct inherited_socket *client = &inherited->clients[i];
@@ -60,6 +64,13 @@ void succession_end(struct succession *succession, struct gateway *gateway)
 		 succession->estate->upgraded_from ? "upgrade" : "went on after a gateway that died",
 		 succession->adopted_listeners, adopted, (unsigned long long)inherited->reset_count);
 	inherited_done(inherited, succession->estate);
+}
+
+void succession_give_up(const struct succession *succession)
+{
+	/* What workers have stays open as well: nothing is closed that another one could go on with. */
+	if (succession->is_successor)
+		_exit(1);
 }
 
 void succession_ready(struct succession *succession, uint32_t worker_count)

@@ -14,17 +14,20 @@ struct succession {
 	struct estate *estate; /* borrowed; NULL: no keeper */
 	struct inherited inherited; /* until succession_end() */
 	uint32_t adopted_listeners; /* in this life */
+	bool is_successor;
 };
 
 /* Before anything is opened: collects what is of use and closes the rest. */
 void succession_begin(struct succession *succession, struct estate *estate);
-/* How many workers there were, which sockets of a port tell apart; 0: nobody was before. */
-uint32_t succession_workers(const struct succession *succession);
+/* How many workers there are to be: as many as before, whose sockets they get, else what is wanted. */
+uint32_t succession_workers(const struct succession *succession, uint32_t wanted);
 /* The sockets of one port, one for each worker; false: there are none. */
 bool succession_take_port(struct succession *succession, const struct address *address, uint32_t count,
 			  int *ret_fds);
 /* The ports are open and the workers run: idle clients go to them, what is left is closed. */
 void succession_end(struct succession *succession, struct gateway *gateway);
+/* The start has failed: a successor ends here, and leaves what it found to the next one. */
+void succession_give_up(const struct succession *succession);
 /* It serves: from now on its death is followed by a successor. */
 void succession_ready(struct succession *succession, uint32_t worker_count);
 /* Another program has the sockets of our ports: closing them resets nobody. */

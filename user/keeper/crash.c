@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "user/base/check.h"
 #include "user/base/log.h"
@@ -18,14 +19,17 @@ static const int crash_signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
 
 /* A handler has no argument of ours: the one place that has to be found without. */
 static struct crash *watched;
+static atomic_int writer; /* thread; 0: none */
 
 /* Async-signal-safe: stores and system calls; backtrace(3) was called before, so that it loads nothing. */
 static void crash_on_signal(int number, siginfo_t *info, void *context)
 {
-	unsigned int none = CRASH_NONE;
+	int nobody = 0;
+	int self = gettid();
 
 	(void)context;
-	if (atomic_compare_exchange_strong(&watched->state, &none, CRASH_WRITING)) {
+	if (atomic_compare_exchange_strong(&writer, &nobody, self)) {
+		atomic_store(&watched->state, CRASH_WRITING);
 		watched->signal = number;
 		watched->code = info->si_code;
 		watched->address = (uintptr_t)info->si_addr;
@@ -33,7 +37,10 @@ static void crash_on_signal(int number, siginfo_t *info, void *context)
 		watched->frame_count = (uint32_t)backtrace(watched->frames, CRASH_FRAMES);
 		atomic_store(&watched->state, CRASH_WHOLE);
 	}
-	/* SA_RESETHAND: it dies of the signal as soon as this returns. */
+	/* Another one is writing, and the process dies when it has. */
+	while (atomic_load(&writer) != self)
+		(void)pause();
+	(void)signal(number, SIG_DFL);
 	(void)raise(number);
 }
 
@@ -58,7 +65,7 @@ void crash_watch_thread(void)
 void crash_watch(struct crash *crash)
 {
 	struct sigaction action = { .sa_sigaction = crash_on_signal,
-				    .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND };
+				    .sa_flags = SA_SIGINFO | SA_ONSTACK };
 	void *frame;
 
 	if (is_sanitized)
@@ -116,7 +123,12 @@ void crash_report(const struct estate *estate, int pid, int signal)
 	const struct crash *crash = &estate->crash;
 	const char *name = sigabbrev_np(signal);
 
-	if (atomic_load(&crash->state) == CRASH_NONE) {
+	unsigned int state = atomic_load(&crash->state);
+
+	if (state == CRASH_WRITING) {
+		log_error("the gateway (process %d) crashed: SIG%s, and again while it wrote down where", pid,
+			  name ? name : "?");
+	} else if (state == CRASH_NONE) {
 		log_error("the gateway (process %d) was ended by SIG%s, from outside or by the kernel", pid,
 			  name ? name : "?");
 	} else {

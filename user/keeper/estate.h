@@ -29,11 +29,12 @@ enum estate_mark {
 
 enum {
 	ESTATE_DESCRIPTORS = 1 << 20, /* above: not marked, not adopted */
-	ESTATE_KEPT = 1024, /* descriptors that were there before the first gateway */
+	ESTATE_KEPT = 1 << 16, /* descriptors that were there before the first gateway */
 };
 
 struct estate {
 	atomic_uint phase; /* enum estate_phase, of the gateway that runs */
+	uint64_t lives; /* gateways that were started; written by the keeper, while none runs */
 	atomic_uint_fast64_t deaths; /* written by the keeper */
 	uint64_t death_wall_us; /* of the last one; 0: none yet. Written while no gateway runs */
 	uint32_t worker_count; /* of the first gateway that was ready; 0: none was */

@@ -139,6 +139,15 @@ bool inherited_take_listeners(struct inherited *inherited, const struct address 
 		found++;
 		socket->fd = -1;
 	}
+	/* Another address of this port would be in the way of what is opened instead. */
+	for (uint32_t i = 0; !found && i < inherited->listener_count; i++) {
+		struct inherited_socket *socket = &inherited->listeners[i];
+
+		if (socket->fd >= 0 && address_port(&socket->local) == address_port(address)) {
+			socket_close(socket->fd);
+			socket->fd = -1;
+		}
+	}
 	for (uint32_t i = 0; i < found && i < count; i++) {
 		if (found != count)
 			socket_close(ret_fds[i]);

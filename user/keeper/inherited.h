@@ -28,8 +28,8 @@ struct inherited {
  */
 int inherited_collect(struct inherited *inherited, struct estate *estate);
 /*
- * The listeners of one address, when there are exactly `count`: the caller's. Otherwise they are closed, and
- * it is false.
+ * The listeners of one address, when there are exactly `count`: the caller's. Otherwise they are closed, like
+ * those of other addresses with this port when there is none, and it is false.
  */
 bool inherited_take_listeners(struct inherited *inherited, const struct address *address, uint32_t count,
 			      int *ret_fds);

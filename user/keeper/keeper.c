@@ -26,7 +26,7 @@ enum {
 };
 
 /* SIGUSR2 asks for an upgrade, by SIGUSR1 the new program says that it serves; the others are passed on. */
-static const int waited_for[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 };
+static const int waited_for[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
 
 struct keeper {
 	const struct keeper_options *options;
@@ -48,13 +48,19 @@ struct keeper {
 /* Never returns. */
 static void gateway_main(const struct keeper *keeper, pid_t parent)
 {
+	sigset_t mask = keeper->before;
+
 	/* With the keeper goes the gateway: nobody else closes the table. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (getppid() != parent)
 		_exit(KEEPER_FAILED);
 	(void)setpgid(0, 0);
 	(void)prctl(PR_SET_NAME, "headgate", 0, 0, 0);
-	(void)sigprocmask(SIG_SETMASK, &keeper->before, NULL);
+	/* What is passed on waits until the gateway can read it: it must not end one that still loads. */
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGHUP);
+	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
 	crash_watch(&keeper->estate->crash);
 	exit(keeper->options->serve(keeper->options->argument, keeper->estate));
 }
@@ -66,6 +72,7 @@ static int keeper_start_gateway(struct keeper *keeper)
 	long pid;
 
 	estate_set_phase(keeper->estate, ESTATE_STARTING);
+	keeper->estate->lives++;
 	atomic_store(&keeper->estate->crash.state, CRASH_NONE);
 	(void)fflush(NULL);
 	pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
@@ -107,7 +114,8 @@ static void keeper_upgrade(struct keeper *keeper)
 /* The other one serves: what it has duplicates of can be closed without harm, and this gateway drains. */
 static void keeper_hand_over(struct keeper *keeper)
 {
-	if (!keeper->heir)
+	/* Once: a second SIGTERM would end what still drains. */
+	if (!keeper->heir || atomic_load(&keeper->estate->is_handed_over))
 		return;
 	log_info("upgrade: process %d serves, this one drains", (int)keeper->heir);
 	atomic_store(&keeper->estate->is_handed_over, true);
@@ -253,6 +261,9 @@ int keeper_run(const struct keeper_options *options)
 	sigaddset(&keeper.signals, SIGCHLD);
 	for (size_t i = 0; i < ARRAY_LEN(waited_for); i++)
 		sigaddset(&keeper.signals, waited_for[i]);
+	/* Ignored, as some parents have it, children would vanish without a word. */
+	if (!result && signal(SIGCHLD, SIG_DFL) == SIG_ERR)
+		result = -errno;
 	if (!result && sigprocmask(SIG_BLOCK, &keeper.signals, &keeper.before) < 0)
 		result = -errno;
 	if (result) {
