@@ -120,8 +120,10 @@ def start(name, options, directory, origin):
 def end(peer):
     """Also of a program that has another process by now."""
     pids = set(peer.pids())
-    with open("/proc/net/tcp") as table:
-        inodes = {line.split()[9] for line in table if line.split()[1].endswith(f":{peer.port:04X}")}
+    inodes = set()
+    for name in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with open(name) as table:
+            inodes |= {line.split()[9] for line in table if line.split()[1].endswith(f":{peer.port:04X}")}
     for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
             links = [os.readlink(f"/proc/{entry}/fd/{fd}") for fd in os.listdir(f"/proc/{entry}/fd")]
@@ -130,7 +132,8 @@ def end(peer):
         found = any(link[8:-1] in inodes for link in links if link.startswith("socket:"))
         if found and int(entry) != os.getpid():
             pids.add(int(entry))
-    for pid in pids:
+    # Those that would start others come first.
+    for pid in sorted(pids):
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
