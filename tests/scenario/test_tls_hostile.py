@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients that mean harm by TLS: none of them ends the gateway, holds its memory, or keeps others waiting."""
 import os
+import select
 import socket
 import ssl
 import time
@@ -175,6 +176,12 @@ def too_many(workers):
     # Of several workers the one that takes one too many ends its own oldest: whose, their pace decides.
     if workers == 1:
         ended(first[0], 10)
+    # Never one that came late.
+    late = silent[-1000:]
+    poll = select.poll()
+    for made in late:
+        poll.register(made, select.POLLIN)
+    eq(poll.poll(0), [], "ends of those that waited least")
     alive(stage, "as many as there may be")
     note(stage.ends("tls_handshake_limit"), stage.ends("client_hello_timeout"))
     for made in silent:

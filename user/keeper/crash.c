@@ -30,7 +30,6 @@ static void crash_on_signal(int number, siginfo_t *info, void *context)
 	(void)context;
 	if (atomic_compare_exchange_strong(&writer, &nobody, self)) {
 		atomic_store(&watched->state, CRASH_WRITING);
-		watched->signal = number;
 		watched->code = info->si_code;
 		watched->address = (uintptr_t)info->si_addr;
 		(void)prctl(PR_GET_NAME, watched->thread, 0, 0, 0);

@@ -20,7 +20,6 @@ enum crash_state {
 
 struct crash {
 	atomic_uint state; /* enum crash_state */
-	int signal;
 	int code; /* si_code */
 	uintptr_t address; /* si_addr */
 	char thread[16];

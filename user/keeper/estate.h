@@ -36,7 +36,6 @@ struct estate {
 	atomic_uint phase; /* enum estate_phase, of the gateway that runs */
 	uint64_t lives; /* gateways that were started; written by the keeper, while none runs */
 	atomic_uint_fast64_t deaths; /* written by the keeper */
-	uint64_t death_wall_us; /* of the last one; 0: none yet. Written while no gateway runs */
 	uint32_t worker_count; /* of the first gateway that was ready; 0: none was */
 	pid_t upgraded_from; /* the keeper whose sockets we have; 0: none, or it was told that we are ready */
 	atomic_bool is_handed_over; /* our sockets: another program has them */

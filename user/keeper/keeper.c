@@ -37,7 +37,6 @@ struct keeper {
 	pid_t heir; /* the program that is to take over; 0: none */
 	bool is_told; /* to end */
 	bool was_ready; /* a gateway, at some time */
-	uint64_t started_ms;
 	uint32_t pause_ms;
 	uint32_t minute_deaths; /* since minute_ms */
 	uint64_t minute_ms;
@@ -81,7 +80,6 @@ static int keeper_start_gateway(struct keeper *keeper)
 	if (pid == 0)
 		gateway_main(keeper, self);
 	keeper->gateway = (pid_t)pid;
-	keeper->started_ms = clock_now_ms();
 	return 0;
 }
 
@@ -236,7 +234,6 @@ static int keeper_on_end(struct keeper *keeper, int status)
 	keeper->gateway = 0;
 	if (WIFSIGNALED(status)) {
 		atomic_fetch_add(&keeper->estate->deaths, 1);
-		keeper->estate->death_wall_us = clock_wall_us();
 		keeper_report(keeper, dead, WTERMSIG(status));
 	}
 	result = keeper_judge(keeper, status);
