@@ -24,8 +24,8 @@
  * of everything that this file, maps.h, gate_reasons.def and the enums of chunked.h declare: `make lint`
  * finds a change without a new one and says what to write, and pins with another one are refused, too.
  */
-#define GATE_ABI_VERSION 4u
-#define GATE_ABI_FINGERPRINT "d9ab59f3d687d95f"
+#define GATE_ABI_VERSION 5u
+#define GATE_ABI_FINGERPRINT "c185d113df8efc7d"
 #define GATE_FINGERPRINT_BYTES 24
 
 enum gate_reason {
@@ -126,16 +126,38 @@ struct gate_kernel {
 	__u64 pad3;
 };
 
+/*
+ * Of a source: what its process knows of the running direction and neither TCP nor the program counts.
+ * Written by user space for the process that follows when this one dies (user/kernel/sockmap/adopt.h);
+ * nobody else reads it.
+ */
+struct gate_journal {
+	__u64 consumed_bytes; /* passed bytes that were taken out */
+	__u64 base_position; /* these six as in struct gate_socket and struct gate_direction */
+	__u64 base_redirected_bytes;
+	__u64 base_forwarded_bytes;
+	__u64 base_written_bytes;
+	__u64 base_framing_bytes;
+	__u64 sent_framing_bytes;
+	__u32 seen_opens; /* gate_user.chunk is where the coding stands unless gate_kernel.opens is more */
+	__u8 phase; /* enum gate_direction_state; 0: no direction runs */
+	__u8 busy; /* not 0: in the middle of what the numbers do not tell */
+	__u8 framing; /* enum gate_framing */
+	__u8 pad;
+};
+
 struct gate_record {
 	struct gate_user user;
 	struct gate_kernel kernel;
+	struct gate_journal journal;
 };
 
 GATE_ASSERT(sizeof(struct gate_handle) == 8, "abi");
 GATE_ASSERT(sizeof(struct gate_chunk) == 16, "abi");
 GATE_ASSERT(sizeof(struct gate_user) == 64, "one cache line for user space");
 GATE_ASSERT(sizeof(struct gate_kernel) == 192, "three cache lines for the program");
-GATE_ASSERT(sizeof(struct gate_record) == 256, "records stay on cache line borders");
+GATE_ASSERT(sizeof(struct gate_journal) == 64, "one more for user space");
+GATE_ASSERT(sizeof(struct gate_record) == 320, "records stay on cache line borders");
 GATE_ASSERT(GATE_REASON_COUNT <= 32, "reasons fit a __u8 and the counter map");
 
 /* One entry of a worker's ring: look at this gate. Late and repeated events are harmless. */

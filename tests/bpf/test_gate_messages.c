@@ -216,6 +216,11 @@ static int change_lanes(struct rig *rig, uint64_t *random)
 		rig_start(&s.up, &until_close);
 		for (uint32_t i = random_u32(random) % 8; i > 0; i--)
 			rig_turn(rig, 0);
+		/* Small pieces for a reader that was late have been taken out: the rest goes by hand. */
+		if (s.up.is_copied)
+			break;
+		if (!gate_direction_is_running(&s.up.direction))
+			fail_msg("the way ended by itself: %d, %s", s.up.end, gate_reason_text(s.up.reason));
 		gate_direction_leave(&s.up.direction);
 		rig_step(&s.up);
 		assert_true(rig_run(rig, rig_way_ended, &s.up, 20000));
@@ -224,6 +229,7 @@ static int change_lanes(struct rig *rig, uint64_t *random)
 			copy_by_hand(&s, random_u32(random) % 20000);
 		changes++;
 	}
+	assert_true(rig_run(rig, actor_finished, &reader, 20000));
 	actor_join(&writer);
 	actor_join(&reader);
 	assert_int_equal(reader.wrong_at, -1);

@@ -122,12 +122,12 @@ TEST(only_old_slots_are_reclaimed)
 	struct gate_handle slot;
 	uint32_t cursor = 0;
 
-	assert_false(slots_reclaim(&slots, 0, SLOTS_ORPHAN_NS * 2));
+	assert_false(slots_reclaim(&slots, 0, SLOTS_ORPHAN_NS * 2, SLOTS_ORPHAN_NS));
 	assert_int_equal(slots_take(&slots, &cursor, 0, 100, &slot), 0);
-	assert_false(slots_reclaim(&slots, slot.index, 100 + SLOTS_ORPHAN_NS - 1));
+	assert_false(slots_reclaim(&slots, slot.index, 100 + SLOTS_ORPHAN_NS - 1, SLOTS_ORPHAN_NS));
 	/* Taken by another process after this one had looked at the clock. */
-	assert_false(slots_reclaim(&slots, slot.index, 99));
-	assert_true(slots_reclaim(&slots, slot.index, 100 + SLOTS_ORPHAN_NS));
+	assert_false(slots_reclaim(&slots, slot.index, 99, SLOTS_ORPHAN_NS));
+	assert_true(slots_reclaim(&slots, slot.index, 100 + SLOTS_ORPHAN_NS, SLOTS_ORPHAN_NS));
 	assert_int_not_equal(slots.records[slot.index].user.generation, slot.generation);
 	free(slots.records);
 }
@@ -143,7 +143,7 @@ static void *reclaimer_run(void *arg)
 	struct reclaimer *r = arg;
 
 	while (!atomic_load(&r->is_over))
-		r->reclaimed += slots_reclaim(&r->slots, 0, SLOTS_ORPHAN_NS * 2);
+		r->reclaimed += slots_reclaim(&r->slots, 0, SLOTS_ORPHAN_NS * 2, SLOTS_ORPHAN_NS);
 	return NULL;
 }
 

@@ -167,7 +167,7 @@ TEST(status_shows_what_a_process_has_loaded)
 	assert_int_equal(gate_status(NULL, &text), 0);
 	status_of_program(&text, rig_program_id(gate->prog_fd));
 	assert_says(&text, "to map %u\n", rig_map_id(gate, GATE_MAP_SOURCES));
-	assert_says(&text, "  map %u gates: 62 entries of 256 bytes\n", rig_map_id(gate, GATE_MAP_GATES));
+	assert_says(&text, "  map %u gates: 62 entries of 320 bytes\n", rig_map_id(gate, GATE_MAP_GATES));
 	assert_says(&text, "  slots: 2 of 62 taken, 1 gates open; of these sockets 1 bytes redirected, 0 ");
 	assert_says(&text, "  rings: 0: process %d, 0 events lost; 3 in all\n", getpid());
 	/* Mode is what counts: this is how a direction that was stopped in the middle leaves its record. */
@@ -320,7 +320,7 @@ TEST(slots_and_rings_of_a_killed_gateway_come_back)
 	assert_int_equal(gate_open_pins(pin_dir, &options, &gate, &why), 0);
 	assert_int_equal(gate_count_taken(gate), 2);
 	assert_true(rig_count_elements(gate->map_fds[GATE_MAP_GATE_OF]) > 0);
-	assert_int_equal(gate_reclaim(gate), 2);
+	assert_int_equal(gate_reclaim(gate, SLOTS_ORPHAN_NS), 2);
 	assert_int_equal(gate_count_taken(gate), 0);
 	assert_int_equal(rig_count_elements(gate->map_fds[GATE_MAP_GATE_OF]), 0);
 	assert_int_equal(gate_worker_create(gate, &worker), 0);

@@ -115,7 +115,7 @@ static inline void scene_make_proxy(struct scene *scene)
 	proxy->counters = &scene->counters;
 	proxy->metrics = request_metrics_create();
 	proxy->log = access_log_create(scene->sink);
-	proxy->history = stream_history_create(0);
+	proxy->history = stream_history_create(0, NULL);
 	proxy->trace = trace_create();
 	proxy->clients = slab_create(sizeof(struct client), 64);
 	proxy->streams = slab_create(sizeof(struct stream), 64);

@@ -10,7 +10,7 @@
 
 static struct stream_history *make(void **state, uint32_t worker)
 {
-	struct stream_history *history = stream_history_create(worker);
+	struct stream_history *history = stream_history_create(worker, NULL);
 
 	(void)state;
 	assert_non_null(history);
@@ -131,7 +131,7 @@ TEST(names_of_any_length_are_cut_too)
 
 static int create_once(void *context)
 {
-	struct stream_history *history = stream_history_create(0);
+	struct stream_history *history = stream_history_create(0, NULL);
 
 	(void)context;
 	if (!history)

@@ -298,6 +298,7 @@ static int gateway_start_workers(struct gateway *gateway, struct snapshot *snaps
 			.access_log_fd = STDOUT_FILENO,
 			.syn_filter_program = gateway->syn_filter_program,
 			.trace = estate ? &estate->traces[gateway->worker_count] : NULL,
+			.serial = estate ? &estate->serials[gateway->worker_count] : NULL,
 		};
 
 		gateway->workers[gateway->worker_count] =
@@ -317,7 +318,8 @@ static int gateway_settle_privileges(struct gateway *gateway, const struct stati
 				     struct text *error)
 {
 	uint32_t worker_count = gateway_worker_count(gateway, config);
-	int result = kernel_lanes_open(&gateway->lanes, &config->splice, worker_count, error);
+	struct estate *estate = gateway->succession.estate;
+	int result = kernel_lanes_open(&gateway->lanes, &config->splice, worker_count, estate, error);
 
 	if (result)
 		return result;

@@ -8,6 +8,7 @@
 #include "user/base/log.h"
 #include "user/kernel/common/probe.h"
 #include "user/kernel/near/near_selftest.h"
+#include "user/kernel/sockmap/adopt.h"
 #include "user/kernel/sockmap/pins.h"
 #include "user/kernel/sockmap/selftest.h"
 
@@ -43,7 +44,45 @@ static int lane_missing(const struct lane_start *start, const struct splice_conf
 
 /* ------------------------------------------------------------------------------------ sockmap */
 
-static int gate_obtain(struct kernel_lanes *lanes, const struct splice_config *config, uint32_t worker_count)
+static void objects_forget(struct estate *estate)
+{
+	for (uint32_t i = 0; estate && i < estate->object_count; i++)
+		object_close(&estate->object_list[i]);
+	if (estate)
+		estate->object_count = 0;
+}
+
+static void objects_leave(const struct gate *gate, struct estate *estate)
+{
+	static_assert((int)GATE_DESCRIPTORS_MAX <= (int)ESTATE_OBJECTS, "they have room");
+	if (estate)
+		estate->object_count = gate_descriptors(gate, estate->object_list);
+}
+
+/* With the sockets that are in its maps. A failure costs those. */
+static bool gate_take_over(struct kernel_lanes *lanes, const struct gate_options *options,
+			   struct estate *estate)
+{
+	uint32_t count = estate ? estate->object_count : 0;
+	struct text why;
+	int error;
+
+	if (!count)
+		return false;
+	/* Closed when it fails, so nobody else is to find them. */
+	estate->object_count = 0;
+	text_init(&why);
+	error = gate_inherit(estate->object_list, count, options, &lanes->gate, &why);
+	if (error)
+		log_warn("what a dead gateway has left of the kernel lane cannot be used: %.*s",
+			 SPAN_FMT(text_span(&why)));
+	text_done(&why);
+	lanes->is_inherited = !error;
+	return !error;
+}
+
+static int gate_obtain(struct kernel_lanes *lanes, const struct splice_config *config, uint32_t worker_count,
+		       struct estate *estate)
 {
 	struct gate_options options = {
 		.worker_count = worker_count,
@@ -52,11 +91,16 @@ static int gate_obtain(struct kernel_lanes *lanes, const struct splice_config *c
 	struct text *why = &lanes->gate_start.why;
 	char dir[PATH_MAX];
 	uint32_t freed;
-	int error;
+	int error = 0;
 
 	if (!config->pin_dir.len) {
-		error = probe_privileges(why);
-		return error ? error : gate_load(&options, &lanes->gate, why);
+		if (!gate_take_over(lanes, &options, estate))
+			error = probe_privileges(why);
+		if (!error && !lanes->gate)
+			error = gate_load(&options, &lanes->gate, why);
+		if (!error)
+			objects_leave(lanes->gate, estate);
+		return error;
 	}
 	if (config->pin_dir.len >= sizeof(dir)) {
 		text_str(why, "config.splice.pinDir is too long");
@@ -66,33 +110,39 @@ static int gate_obtain(struct kernel_lanes *lanes, const struct splice_config *c
 	error = gate_open_pins(dir, &options, &lanes->gate, why);
 	if (error)
 		return error;
-	freed = gate_reclaim(lanes->gate);
+	freed = gate_reclaim(lanes->gate, SLOTS_ORPHAN_NS);
 	if (freed > 0)
 		log_info("%s: freed %u slots of a gateway that ended", dir, freed);
 	return 0;
 }
 
 static int gate_open(struct kernel_lanes *lanes, const struct splice_config *config, uint32_t worker_count,
-		     struct text *error)
+		     struct estate *estate, struct text *error)
 {
 	struct lane_start *start = &lanes->gate_start;
 	int result;
 
+	if (config->mode == SPLICE_OFF || !config->lane_sockmap || config->pin_dir.len)
+		objects_forget(estate);
 	if (config->mode == SPLICE_OFF || !config->lane_sockmap)
 		return 0;
 	result = probe_kernel(&start->why);
 	if (!result)
-		result = gate_obtain(lanes, config, worker_count);
+		result = gate_obtain(lanes, config, worker_count, estate);
 	if (!result) {
 		result = gate_selftest(lanes->gate, &start->why, &start->selftest_ns);
 		start->selftest_failed = result != 0;
 	}
 	if (!result) {
 		log_info("kernel lane: %u slots, %s, self-test passed in %.1f ms", lanes->gate->slots.count,
-			 config->pin_dir.len ? "opened from pins" : "programs loaded",
+			 lanes->gate->is_pinned ? "opened from pins"
+			 : lanes->is_inherited	? "those of the gateway before"
+						: "programs loaded",
 			 (double)start->selftest_ns / 1e6);
 		return 0;
 	}
+	if (lanes->gate && estate)
+		estate->object_count = 0;
 	gate_free(lanes->gate);
 	lanes->gate = NULL;
 	return lane_missing(start, config, "kernel lane", ", bytes are copied", result, error);
@@ -175,9 +225,9 @@ static int near_open(struct kernel_lanes *lanes, const struct splice_config *con
 }
 
 int kernel_lanes_open(struct kernel_lanes *lanes, const struct splice_config *config, uint32_t worker_count,
-		      struct text *error)
+		      struct estate *estate, struct text *error)
 {
-	int result = gate_open(lanes, config, worker_count, error);
+	int result = gate_open(lanes, config, worker_count, estate, error);
 
 	return result ? result : near_open(lanes, config, worker_count, error);
 }

@@ -3,6 +3,7 @@
 
 #include "config/model.h"
 #include "user/base/text.h"
+#include "user/keeper/estate.h"
 #include "user/kernel/near/near.h"
 #include "user/kernel/sockmap/load.h"
 
@@ -19,6 +20,7 @@ struct lane_start {
 struct kernel_lanes {
 	struct gate *gate; /* owner; NULL: no sockmap lane */
 	struct near *near; /* owner; NULL: no same-host lanes */
+	bool is_inherited; /* the gate, from a gateway that died */
 	struct lane_start gate_start, near_start;
 };
 
@@ -27,7 +29,9 @@ void kernel_lanes_done(struct kernel_lanes *lanes); /* every worker is gone */
 
 /*
  * Opens what config.splice asks for; one line in the log for each. A lane that cannot be used stays NULL;
- * only with `config.splice.mode: require` is that a failure: -errno and `error`.
+ * only with `config.splice.mode: require` is that a failure: -errno and `error`. estate, may be NULL: what a
+ * dead gateway has left of the sockmap lane is used again, with the sockets that are in it, and closed where
+ * this one does without; what is loaded here is left there.
  */
 int kernel_lanes_open(struct kernel_lanes *lanes, const struct splice_config *config, uint32_t worker_count,
-		      struct text *error);
+		      struct estate *estate, struct text *error);

@@ -41,28 +41,46 @@ bool succession_take_port(struct succession *succession, const struct address *a
 	return true;
 }
 
+/* First: their bytes are under way. */
+static uint32_t hand_out_tunnels(struct inherited *inherited, struct gateway *gateway)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < inherited->tunnel_count; i++) {
+		struct inherited_socket *tunnel = &inherited->tunnels[i];
+		struct worker *worker = gateway->workers[i % gateway->worker_count];
+
+		if (worker_adopt(worker, tunnel->fd, address_port(&tunnel->local), true) < 0)
+			continue;
+		tunnel->fd = -1;
+		count++;
+	}
+	return count;
+}
+
 void succession_end(struct succession *succession, struct gateway *gateway)
 {
 	struct inherited *inherited = &succession->inherited;
-	uint32_t adopted = 0;
+	uint32_t adopted = 0, tunnels;
 
 	if (!succession->is_successor)
 		return;
+	tunnels = hand_out_tunnels(inherited, gateway);
 	for (uint32_t i = 0; i < inherited->client_count; i++) {
 		struct inherited_socket *client = &inherited->clients[i];
 		struct worker *worker = gateway->workers[i % gateway->worker_count];
 
-		if (worker_adopt_client(worker, client->fd, address_port(&client->local)) < 0)
+		if (worker_adopt(worker, client->fd, address_port(&client->local), false) < 0)
 			continue;
 		client->fd = -1;
 		adopted++;
 	}
 	succession->estate->listeners_adopted += succession->adopted_listeners;
 	succession->estate->clients_adopted += adopted;
-	log_info("%s: %u ports and %u idle clients taken over, "
+	log_info("%s: %u ports, %u idle clients and %u tunnels taken over, "
 		 "%llu connections reset",
 		 succession->estate->upgraded_from ? "upgrade" : "went on after a gateway that died",
-		 succession->adopted_listeners, adopted, (unsigned long long)inherited->reset_count);
+		 succession->adopted_listeners, adopted, tunnels, (unsigned long long)inherited->reset_count);
 	inherited_done(inherited, succession->estate);
 }
 
@@ -90,7 +108,7 @@ bool succession_is_handed_over(const struct succession *succession)
 void succession_metrics(const struct succession *succession, struct text *out)
 {
 	const struct estate *estate = succession->estate;
-	struct span listener = SPAN("listener"), client = SPAN("client");
+	struct span listener = SPAN("listener"), client = SPAN("client"), tunnel = SPAN("tunnel");
 
 	if (!estate)
 		return;
@@ -98,10 +116,11 @@ void succession_metrics(const struct succession *succession, struct text *out)
 	prometheus_begin(out, METRIC_ADOPTED);
 	prometheus_sample(out, METRIC_ADOPTED, &listener, estate->listeners_adopted);
 	prometheus_sample(out, METRIC_ADOPTED, &client, estate->clients_adopted);
+	prometheus_sample(out, METRIC_ADOPTED, &tunnel, atomic_load(&estate->tunnels_adopted));
 	prometheus_begin(out, METRIC_NOT_ADOPTED);
-	for (enum estate_mark mark = ESTATE_MARK_REQUEST; mark < ESTATE_MARK_COUNT; mark++) {
+	for (enum estate_mark mark = ESTATE_MARK_REQUEST; mark < ESTATE_MARK_BACKEND; mark++) {
 		struct span reason = span_str(estate_mark_name(mark));
 
-		prometheus_sample(out, METRIC_NOT_ADOPTED, &reason, estate->not_adopted[mark]);
+		prometheus_sample(out, METRIC_NOT_ADOPTED, &reason, atomic_load(&estate->not_adopted[mark]));
 	}
 }

@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "user/base/check.h"
 
 static const char *const mark_names[] = {
 #define ESTATE_MARK(id, name) name,
@@ -17,18 +20,74 @@ const char *estate_mark_name(enum estate_mark mark)
 	return mark_names[mark];
 }
 
-struct estate *estate_create(void)
+static void *memory_share(size_t bytes)
 {
-	void *memory = mmap(NULL, sizeof(struct estate), PROT_READ | PROT_WRITE,
-			    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE,
+			    -1, 0);
 
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
+static void tunnels_free(struct estate *estate)
+{
+	if (estate->tunnels)
+		munmap(estate->tunnels, estate->tunnel_count * sizeof(*estate->tunnels));
+	if (estate->long_texts)
+		munmap(estate->long_texts, estate->tunnel_count * sizeof(*estate->long_texts));
+	estate->tunnels = NULL;
+	estate->long_texts = NULL;
+}
+
+/* As many as there may be descriptors. Without them tunnels end with their gateway. */
+static void tunnels_create(struct estate *estate)
+{
+	struct rlimit limit = { .rlim_cur = 1024 };
+
+	(void)getrlimit(RLIMIT_NOFILE, &limit);
+	estate->tunnel_count =
+		limit.rlim_cur < ESTATE_DESCRIPTORS ? (uint32_t)limit.rlim_cur : ESTATE_DESCRIPTORS;
+	estate->tunnels = memory_share(estate->tunnel_count * sizeof(*estate->tunnels));
+	estate->long_texts = memory_share(estate->tunnel_count * sizeof(*estate->long_texts));
+	if (!estate->tunnels || !estate->long_texts)
+		tunnels_free(estate);
+}
+
+struct estate *estate_create(void)
+{
+	struct estate *estate = memory_share(sizeof(*estate));
+
+	if (estate)
+		tunnels_create(estate);
+	return estate;
+}
+
 void estate_free(struct estate *estate)
 {
-	if (estate)
-		munmap(estate, sizeof(*estate));
+	if (!estate)
+		return;
+	tunnels_free(estate);
+	munmap(estate, sizeof(*estate));
+}
+
+struct estate_tunnel *estate_adoptable(struct estate *estate, int client_fd)
+{
+	struct estate_tunnel *tunnel = estate_tunnel(estate, client_fd);
+
+	if (!tunnel || estate_mark_of(estate, client_fd) != ESTATE_MARK_TUNNEL ||
+	    estate_mark_of(estate, tunnel->backend_fd) != ESTATE_MARK_BACKEND)
+		return NULL;
+	for (size_t way = 0; way < ARRAY_LEN(tunnel->ways); way++) {
+		if (atomic_load_explicit(&tunnel->ways[way].is_busy, memory_order_acquire))
+			return NULL;
+	}
+	return tunnel;
+}
+
+char *estate_texts(struct estate *estate, int client_fd, size_t bytes)
+{
+	if (bytes <= ESTATE_TEXT_BYTES)
+		return estate->tunnels[client_fd].texts;
+	return bytes <= ESTATE_LONG_TEXT_BYTES ? estate->long_texts[client_fd] : NULL;
 }
 
 int estate_keep_descriptors(struct estate *estate)

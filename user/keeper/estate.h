@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -30,7 +32,59 @@ enum estate_mark {
 enum {
 	ESTATE_DESCRIPTORS = 1 << 20, /* above: not marked, not adopted */
 	ESTATE_KEPT = 1 << 16, /* descriptors that were there before the first gateway */
+	ESTATE_OBJECTS = 512,
+	ESTATE_TEXT_BYTES = 104, /* of a tunnel, in its row */
+	ESTATE_LONG_TEXT_BYTES = 2048, /* where they are longer */
 };
+
+enum estate_lane {
+	ESTATE_LANE_COPY, /* nothing of it waits in user space */
+	ESTATE_LANE_SOCKMAP,
+	ESTATE_LANE_DONE, /* it has ended, and its last byte was sent */
+};
+
+/* One way of a tunnel as its worker left it. */
+struct estate_way {
+	uint64_t copied_bytes; /* payload by lane, without what the running sockmap direction counts itself */
+	uint64_t sockmap_bytes;
+	uint64_t active_ms; /* CLOCK_MONOTONIC: when a byte was moved last, in user space */
+	uint8_t lane; /* enum estate_lane */
+	atomic_uchar is_busy; /* bytes may be in the worker's memory, or the words above are being written */
+};
+
+/* A place in the maps of the sockmap lane; generation 0: none. */
+struct estate_slot {
+	uint32_t index;
+	uint32_t generation;
+};
+
+enum estate_tunnel_kind {
+	ESTATE_TUNNEL_TCP,
+	ESTATE_TUNNEL_TLS, /* passed through */
+	ESTATE_TUNNEL_HTTP, /* CONNECT, or a connection that was upgraded */
+};
+
+/*
+ * A tunnel, at the number of its client's descriptor: what a successor needs besides both connections. The
+ * names are hashes of those in the configuration (hash_bytes()), where it looks for them.
+ */
+struct estate_tunnel {
+	uint64_t id; /* of the stream */
+	uint64_t start_ns; /* CLOCK_MONOTONIC */
+	uint64_t age_ms; /* the same: when its client is too old; 0: never */
+	uint64_t listener, route, backend, endpoint;
+	struct estate_way ways[2]; /* from the client, to the client */
+	struct estate_slot client_slot, backend_slot;
+	int backend_fd;
+	uint16_t status; /* 0: none was sent */
+	uint8_t kind; /* enum estate_tunnel_kind */
+	uint8_t version; /* of the client's HTTP: major, minor in the lower half */
+	uint8_t is_upgraded;
+	uint8_t retries;
+	uint16_t text_bytes[3]; /* method, host or server name, path; cut to ESTATE_LONG_TEXT_BYTES in all */
+	char texts[ESTATE_TEXT_BYTES];
+};
+static_assert(sizeof(struct estate_tunnel) <= 256, "what a tunnel costs");
 
 struct estate {
 	atomic_uint phase; /* enum estate_phase, of the gateway that runs */
@@ -44,15 +98,31 @@ struct estate {
 	/* Over all lives; written by the main thread of the gateway. */
 	uint64_t listeners_adopted;
 	uint64_t clients_adopted;
-	uint64_t not_adopted[ESTATE_MARK_COUNT]; /* client connections, by their mark */
+	atomic_uint_fast64_t tunnels_adopted; /* by workers */
+	atomic_uint_fast64_t not_adopted[ESTATE_MARK_COUNT]; /* client connections, by their mark */
+	/* Of the sockmap lane: successors go on with them, in this order (user/gateway/kernel_lanes.c). */
+	uint32_t object_count; /* 0: none; written last */
+	int object_list[ESTATE_OBJECTS];
+	uint64_t serials[LIMIT_WORKERS]; /* of streams, by worker: no id comes twice */
 	struct crash crash;
 	struct trace traces[LIMIT_WORKERS];
 	atomic_uchar marks[ESTATE_DESCRIPTORS];
+	/* Both by descriptor, of tunnel_count each; NULL: no memory for so much as a reservation. */
+	struct estate_tunnel *tunnels;
+	char (*long_texts)[ESTATE_LONG_TEXT_BYTES];
+	uint32_t tunnel_count;
 };
 
 const char *estate_mark_name(enum estate_mark mark);
 /* NULL without memory. */
 struct estate *estate_create(void);
+/*
+ * The row of the tunnel whose client has this descriptor, when it can go on: marked, with a backend that is,
+ * and with no byte in the memory of who had it. Else NULL.
+ */
+struct estate_tunnel *estate_adoptable(struct estate *estate, int client_fd);
+/* Where a tunnel's texts are, of `bytes` in all; the caller keeps to what fits. NULL: they do not. */
+char *estate_texts(struct estate *estate, int client_fd, size_t bytes);
 void estate_free(struct estate *estate);
 /* Notes what is open now: a successor leaves that alone. 0, -E2BIG, or -errno of /proc. */
 int estate_keep_descriptors(struct estate *estate);
@@ -70,6 +140,13 @@ static inline enum estate_mark estate_mark_of(const struct estate *estate, int f
 	if (fd < 0 || fd >= ESTATE_DESCRIPTORS)
 		return ESTATE_MARK_NONE;
 	return (enum estate_mark)atomic_load_explicit(&estate->marks[fd], memory_order_relaxed);
+}
+
+static inline struct estate_tunnel *estate_tunnel(struct estate *estate, int client_fd)
+{
+	if (!estate || !estate->tunnels || client_fd < 0 || (uint32_t)client_fd >= estate->tunnel_count)
+		return NULL;
+	return &estate->tunnels[client_fd];
 }
 
 static inline void estate_set_phase(struct estate *estate, enum estate_phase phase)

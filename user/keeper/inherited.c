@@ -73,51 +73,124 @@ static bool is_connected(int fd)
 	return socket_peer(fd, &peer) == 0;
 }
 
-static void inherited_add(struct inherited_socket *list, uint32_t *count, int fd)
+static void inherited_add(struct inherited_socket *list, uint32_t *count, int fd, int backend_fd)
 {
 	struct inherited_socket *socket = &list[*count];
 
 	socket->fd = fd;
+	socket->backend_fd = backend_fd;
 	/* Without an address it is nobody's, and goes with those that nobody took. */
 	if (socket_local(fd, &socket->local) < 0)
 		socket->local = (struct address){ 0 };
 	(*count)++;
 }
 
+/* By descriptor: what is open, and has not been sorted yet. */
+struct table {
+	bool *is_left; /* owner */
+	int count;
+};
+
+static int table_make(struct table *table, const struct numbers *numbers)
+{
+	table->count = 0;
+	for (size_t i = 0; i < numbers->count; i++) {
+		if (numbers->list[i] >= table->count)
+			table->count = numbers->list[i] + 1;
+	}
+	table->is_left = hg_calloc((size_t)table->count + 1, sizeof(*table->is_left));
+	if (!table->is_left)
+		return -ENOMEM;
+	for (size_t i = 0; i < numbers->count; i++)
+		table->is_left[numbers->list[i]] = true;
+	return 0;
+}
+
+/* True once for what is there. */
+static bool table_take(struct table *table, int fd)
+{
+	bool was_left = fd >= 0 && fd < table->count && table->is_left[fd];
+
+	if (was_left)
+		table->is_left[fd] = false;
+	return was_left;
+}
+
+/* Both ends are there, and nobody else has claimed the backend. */
+static void inherited_take_tunnel(struct inherited *inherited, struct estate *estate, struct table *table,
+				  int fd)
+{
+	const struct estate_tunnel *tunnel = estate_adoptable(estate, fd);
+
+	if (!tunnel || !is_tcp(fd) || !is_tcp(tunnel->backend_fd) || !table_take(table, tunnel->backend_fd))
+		return;
+	(void)table_take(table, fd);
+	inherited_add(inherited->tunnels, &inherited->tunnel_count, fd, tunnel->backend_fd);
+}
+
 static void inherited_sort(struct inherited *inherited, struct estate *estate, int fd)
 {
 	enum estate_mark mark = estate_mark_of(estate, fd);
-	bool has_room = inherited->listeners && inherited->clients;
 
-	if (!has_room || mark != ESTATE_MARK_IDLE)
+	if (mark != ESTATE_MARK_IDLE)
 		estate_mark(estate, fd, ESTATE_MARK_NONE);
 	if (!is_tcp(fd)) {
 		close(fd);
-	} else if (has_room && socket_number(fd, SO_ACCEPTCONN) > 0) {
-		inherited_add(inherited->listeners, &inherited->listener_count, fd);
-	} else if (has_room && mark == ESTATE_MARK_IDLE) {
-		inherited_add(inherited->clients, &inherited->client_count, fd);
+	} else if (socket_number(fd, SO_ACCEPTCONN) > 0) {
+		inherited_add(inherited->listeners, &inherited->listener_count, fd, -1);
+	} else if (mark == ESTATE_MARK_IDLE) {
+		inherited_add(inherited->clients, &inherited->client_count, fd, -1);
 	} else {
 		if (mark < ESTATE_MARK_COUNT)
-			estate->not_adopted[mark] += mark != ESTATE_MARK_NONE;
+			atomic_fetch_add(&estate->not_adopted[mark], mark != ESTATE_MARK_NONE);
 		inherited->reset_count += is_connected(fd);
 		/* Its peer must not take what has come for all there is. */
 		socket_reset(fd);
 	}
 }
 
+static void inherited_sort_all(struct inherited *inherited, struct estate *estate, struct table *table)
+{
+	for (uint32_t i = 0; i < estate->object_count; i++)
+		(void)table_take(table, estate->object_list[i]);
+	/* Before anything is closed: a tunnel has two ends, and either may come first. */
+	for (int fd = 0; fd < table->count; fd++) {
+		if (table->is_left[fd])
+			inherited_take_tunnel(inherited, estate, table, fd);
+	}
+	for (int fd = 0; fd < table->count; fd++) {
+		if (table->is_left[fd])
+			inherited_sort(inherited, estate, fd);
+	}
+}
+
+static void close_all(struct estate *estate, const struct numbers *numbers)
+{
+	estate->object_count = 0;
+	for (size_t i = 0; i < numbers->count; i++) {
+		estate_mark(estate, numbers->list[i], ESTATE_MARK_NONE);
+		socket_reset(numbers->list[i]);
+	}
+}
+
 int inherited_collect(struct inherited *inherited, struct estate *estate)
 {
 	struct numbers numbers = { 0 };
+	struct table table = { 0 };
 	int error = numbers_read(&numbers, estate);
 
 	*inherited = (struct inherited){ 0 };
 	if (!error && numbers.count) {
 		inherited->listeners = hg_calloc(numbers.count, sizeof(*inherited->listeners));
 		inherited->clients = hg_calloc(numbers.count, sizeof(*inherited->clients));
+		inherited->tunnels = hg_calloc(numbers.count, sizeof(*inherited->tunnels));
 	}
-	for (size_t i = 0; i < numbers.count; i++)
-		inherited_sort(inherited, estate, numbers.list[i]);
+	if (inherited->listeners && inherited->clients && inherited->tunnels &&
+	    table_make(&table, &numbers) == 0)
+		inherited_sort_all(inherited, estate, &table);
+	else
+		close_all(estate, &numbers);
+	hg_free(table.is_left);
 	hg_free(numbers.list);
 	return error;
 }
@@ -161,6 +234,7 @@ void inherited_leave(struct inherited *inherited)
 {
 	hg_free(inherited->listeners);
 	hg_free(inherited->clients);
+	hg_free(inherited->tunnels);
 	*inherited = (struct inherited){ 0 };
 }
 
@@ -173,6 +247,16 @@ void inherited_done(struct inherited *inherited, struct estate *estate)
 			continue;
 		estate_mark(estate, inherited->clients[i].fd, ESTATE_MARK_NONE);
 		socket_reset(inherited->clients[i].fd);
+	}
+	for (uint32_t i = 0; i < inherited->tunnel_count; i++) {
+		const struct inherited_socket *tunnel = &inherited->tunnels[i];
+
+		if (tunnel->fd < 0)
+			continue;
+		estate_mark(estate, tunnel->fd, ESTATE_MARK_NONE);
+		estate_mark(estate, tunnel->backend_fd, ESTATE_MARK_NONE);
+		socket_reset(tunnel->fd);
+		socket_reset(tunnel->backend_fd);
 	}
 	inherited_leave(inherited);
 }

@@ -520,6 +520,26 @@ static void client_count(const struct client *client, const struct bind *bind)
 				   bind->listener_list[0].listener_name, protocols[bind->protocol]);
 }
 
+/* Of a connection that admission has counted. NULL: it was reset. */
+static struct client *client_enter(struct proxy *proxy, struct proxy_bind *bind, int fd,
+				   const struct address *peer)
+{
+	struct client *client;
+
+	client_peer_set_options(proxy, bind->bind, fd);
+	client = client_create(proxy, bind, fd);
+	if (!client) {
+		admission_give(proxy, bind);
+		counter_end(proxy->counters, END_LIMIT);
+		return NULL;
+	}
+	counter_add(proxy->counters, COUNTER_DOWNSTREAM_OPEN, 1);
+	proxy_trace(proxy, client->handle, TRACE_ACCEPT, (uint32_t)fd, bind->port);
+	client_count(client, bind->bind);
+	client_peer_name(client, peer);
+	return client;
+}
+
 void client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer)
 {
 	const struct bind *config = bind->bind;
@@ -534,18 +554,24 @@ void client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const st
 		admission_refuse(proxy, config, fd);
 		return;
 	}
-	client_peer_set_options(proxy, config, fd);
-	client = client_create(proxy, bind, fd);
-	if (!client) {
-		admission_give(proxy, bind);
-		counter_end(proxy->counters, END_LIMIT);
+	client = client_enter(proxy, bind, fd, peer);
+	if (!client)
 		return;
-	}
-	counter_add(proxy->counters, COUNTER_DOWNSTREAM_OPEN, 1);
-	proxy_trace(proxy, client->handle, TRACE_ACCEPT, (uint32_t)fd, bind->port);
-	client_count(client, config);
-	client_peer_name(client, peer);
 	client_start_age(client);
 	client_begin(client, config);
 	client_mark(client);
+}
+
+struct client *client_adopt(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer,
+			    uint64_t age_ms)
+{
+	struct client *client;
+
+	counter_add(proxy->counters, COUNTER_ACCEPTED, 1);
+	/* It was let in once, and is not more than there were. */
+	admission_count(proxy, bind);
+	client = client_enter(proxy, bind, fd, peer);
+	if (client)
+		client->age_ms = age_ms;
+	return client;
 }

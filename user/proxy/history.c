@@ -12,19 +12,22 @@ struct history_entry {
 };
 
 struct stream_history {
-	uint64_t next_serial;
+	uint64_t *serial; /* borrowed, or own_serial */
+	uint64_t own_serial;
 	uint64_t worker_bits;
 	uint32_t count; /* entries in use */
 	uint32_t next; /* written next */
 	struct history_entry entries[LIMIT_HISTORY_STREAMS];
 };
 
-struct stream_history *stream_history_create(uint32_t worker_index)
+struct stream_history *stream_history_create(uint32_t worker_index, uint64_t *serial)
 {
 	struct stream_history *history = hg_calloc(1, sizeof(*history));
 
-	if (history)
-		history->worker_bits = (uint64_t)(worker_index + 1) << STREAM_ID_WORKER_SHIFT;
+	if (!history)
+		return NULL;
+	history->worker_bits = (uint64_t)(worker_index + 1) << STREAM_ID_WORKER_SHIFT;
+	history->serial = serial ? serial : &history->own_serial;
 	return history;
 }
 
@@ -35,7 +38,7 @@ void stream_history_free(struct stream_history *history)
 
 uint64_t stream_history_next_id(struct stream_history *history)
 {
-	return history->worker_bits | ++history->next_serial;
+	return history->worker_bits | ++*history->serial;
 }
 
 static void history_copy(struct history_entry *entry, size_t *used, struct span *text)

@@ -7,7 +7,8 @@
 /* The last finished streams of a worker, with copies of their texts cut to a fixed size. */
 struct stream_history;
 
-struct stream_history *stream_history_create(uint32_t worker_index);
+/* serial: of the worker's last stream, whose successor goes on counting; borrowed; NULL: one of its own. */
+struct stream_history *stream_history_create(uint32_t worker_index, uint64_t *serial);
 void stream_history_free(struct stream_history *history);
 /*
  * Ids of streams: the worker above a serial number; below 2^53, so that every JSON reader keeps all digits.

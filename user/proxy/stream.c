@@ -16,6 +16,7 @@
 #include "user/proxy/response.h"
 #include "user/proxy/stream_notes.h"
 #include "user/proxy/tunnel.h"
+#include "user/proxy/tunnel_estate.h"
 
 #define TO(state) (1u << STREAM_##state)
 
@@ -433,6 +434,7 @@ void stream_finish(struct stream *stream, enum end_reason reason, enum stream_en
 	stream->reason = notes_reason(stream, reason);
 	stream_report(stream);
 	proxy_trace(proxy, stream->id, TRACE_STREAM_END, (uint32_t)reason, stream->status);
+	tunnel_estate_end(stream);
 	attempt_stop(stream);
 	relay_stop(&stream->upload);
 	relay_stop(&stream->download);

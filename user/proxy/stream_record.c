@@ -139,6 +139,8 @@ void stream_fill_record(struct stream *stream, struct stream_record *record)
 		.lane_out = record_lane(&stream->download),
 		.reason = stream->reason,
 	};
+	if (stream->is_adopted)
+		record->adopted = SPAN("true");
 	record_fill_route(stream, record);
 	record_fill_grpc(stream, record);
 	record_fill_texts(stream, record);

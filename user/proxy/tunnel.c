@@ -8,6 +8,7 @@
 #include "user/proxy/client.h"
 #include "user/net/socket.h"
 #include "user/proxy/front.h"
+#include "user/proxy/tunnel_estate.h"
 
 enum stream_step tunnel_open(struct stream *stream, struct span sni)
 {
@@ -43,26 +44,32 @@ void tunnel_avoid(const struct stream *stream, struct address *ret_address)
 		address_unmap(ret_address);
 }
 
-enum stream_step tunnel_start(struct stream *stream)
+void tunnel_start_ways(struct stream *stream)
 {
 	static const struct body_framing tunnel = { .kind = BODY_TUNNEL };
 	struct relay_end client = stream->front->end(stream);
 	struct relay_end backend = stream->back->end(stream);
 	uint64_t now_ms = proxy_now_ms(stream->proxy);
 
+	relay_start(&stream->upload, client, backend, &tunnel, ENCODE_PLAIN, false, now_ms);
+	relay_start(&stream->download, backend, client, &tunnel, ENCODE_PLAIN, false, now_ms);
+	stream_offer_gate(stream, &stream->upload, false);
+	stream_offer_gate(stream, &stream->download, false);
+}
+
+enum stream_step tunnel_start(struct stream *stream)
+{
 	/* After an upgrade the request's own direction is over: it had no body. */
 	relay_stop(&stream->upload);
 	relay_init(&stream->upload, &stream->proxy->relay, RELAY_IN);
 	stream_drop_exchange(stream);
 	stream->front->begin_tunnel(stream);
-	relay_start(&stream->upload, client, backend, &tunnel, ENCODE_PLAIN, false, now_ms);
-	relay_start(&stream->download, backend, client, &tunnel, ENCODE_PLAIN, false, now_ms);
-	stream_offer_gate(stream, &stream->upload, false);
-	stream_offer_gate(stream, &stream->download, false);
+	tunnel_start_ways(stream);
 	stream_offer_near(stream, &stream->upload);
 	stream_offer_near(stream, &stream->download);
 	stream->close_client = true;
 	stream_set_state(stream, STREAM_TUNNEL);
+	tunnel_estate_begin(stream);
 	return STEP_PUMP;
 }
 
@@ -142,14 +149,24 @@ static void tunnel_check_end(struct stream *stream)
 		stream_finish(stream, END_OK, STREAM_END_CLEAN);
 }
 
+static bool tunnel_pump_way(struct stream *stream, struct relay *relay, uint64_t now_ms)
+{
+	bool again;
+
+	tunnel_estate_pumping(stream, relay);
+	again = relay_pump(relay, now_ms);
+	tunnel_estate_pumped(stream, relay);
+	return again;
+}
+
 void tunnel_pump(struct stream *stream)
 {
 	uint64_t now_ms = proxy_now_ms(stream->proxy);
 	bool was_half_closed = tunnel_is_half_closed(stream);
-	bool again = relay_pump(&stream->upload, now_ms);
+	bool again = tunnel_pump_way(stream, &stream->upload, now_ms);
 	bool has_fin;
 
-	again |= relay_pump(&stream->download, now_ms);
+	again |= tunnel_pump_way(stream, &stream->download, now_ms);
 	if (tunnel_check_source(stream, &stream->upload, END_CLIENT_RST) ||
 	    tunnel_check_source(stream, &stream->download, END_UPSTREAM_RST))
 		return;

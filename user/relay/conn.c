@@ -14,6 +14,7 @@
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/kernel/common/delivery.h"
+#include "user/kernel/sockmap/adopt.h"
 #include "user/net/io.h"
 #include "user/net/socket.h"
 #include "user/relay/conn_hop.h"
@@ -146,20 +147,16 @@ void conn_close(struct conn *conn, bool reset)
 	buf_done(&conn->out);
 }
 
-int conn_join_gate(struct conn *conn, struct gate_worker *worker)
+/* slot: NULL for a new place. */
+static int conn_enter_gate(struct conn *conn, struct gate_worker *worker, const struct gate_handle *slot)
 {
-	struct conn_gate *gate;
+	struct conn_gate *gate = hg_calloc(1, sizeof(*gate));
 	int error;
 
-	if (conn->gate)
-		return 0;
-	CHECK(!conn->tls);
-	if (conn->pipes || conn->hop)
-		return -EBUSY;
-	gate = hg_calloc(1, sizeof(*gate));
 	if (!gate)
 		return -ENOMEM;
-	error = gate_socket_add(worker, &gate->socket, conn_fd(conn));
+	error = slot ? gate_socket_adopt(worker, &gate->socket, conn_fd(conn), *slot)
+		     : gate_socket_add(worker, &gate->socket, conn_fd(conn));
 	if (error) {
 		hg_free(gate);
 		return error;
@@ -168,6 +165,22 @@ int conn_join_gate(struct conn *conn, struct gate_worker *worker)
 	timer_init(&gate->retry, conn_on_gate_retry);
 	conn->gate = &gate->socket;
 	return 0;
+}
+
+int conn_join_gate(struct conn *conn, struct gate_worker *worker)
+{
+	if (conn->gate)
+		return 0;
+	CHECK(!conn->tls);
+	if (conn->pipes || conn->hop)
+		return -EBUSY;
+	return conn_enter_gate(conn, worker, NULL);
+}
+
+int conn_adopt_gate(struct conn *conn, struct gate_worker *worker, struct gate_handle slot)
+{
+	CHECK(!conn->gate);
+	return conn_enter_gate(conn, worker, &slot);
 }
 
 int conn_set_events(struct conn *conn, bool want_read, bool want_write, bool want_edge)

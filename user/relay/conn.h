@@ -105,6 +105,8 @@ void conn_drop_tls(struct conn *conn);
  * there before, since nobody has tried to send and so the kernel would not tell (SOCK_NOSPACE, tcp_poll).
  */
 int conn_join_gate(struct conn *conn, struct gate_worker *worker);
+/* The same for a socket that another process had put there. 0, -ENOMEM, or -errno of gate_socket_adopt(). */
+int conn_adopt_gate(struct conn *conn, struct gate_worker *worker, struct gate_handle slot);
 /*
  * One request body more of those that may leave LIMIT_GATE_TAKE_BYTES in conn->in, after conn_join_gate(). It
  * counts until they are used up (conn_recv(), conn_take_verdict_off()), or the connection is closed. false:

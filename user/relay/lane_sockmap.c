@@ -6,6 +6,7 @@
 #include "user/base/mem.h"
 #include "user/base/units.h"
 #include "user/kernel/common/delivery.h"
+#include "user/kernel/sockmap/adopt.h"
 #include "user/net/socket.h"
 #include "user/relay/chunk_raw.h"
 #include "user/relay/gate_lane.h"
@@ -305,6 +306,14 @@ static int sockmap_start(struct relay *relay)
 	return gate_direction_start(&relay->gate->direction, &options);
 }
 
+static void sockmap_entered(struct relay *relay, uint64_t now_ms)
+{
+	relay->lane = &lane_sockmap;
+	relay->gate->entered_ms = now_ms;
+	relay->was_in_kernel = true;
+	gate_lane_watch(relay->shared->gate, &relay->gate->pace);
+}
+
 static enum lane_answer lane_sockmap_enter(struct relay *relay)
 {
 	uint64_t now_ms;
@@ -344,10 +353,7 @@ static enum lane_answer lane_sockmap_enter(struct relay *relay)
 			sockmap_contend(relay, pace, now_ms);
 		return LANE_NO;
 	}
-	relay->lane = &lane_sockmap;
-	relay->gate->entered_ms = now_ms;
-	relay->was_in_kernel = true;
-	gate_lane_watch(relay->shared->gate, &relay->gate->pace);
+	sockmap_entered(relay, now_ms);
 	return LANE_ENTERED;
 }
 
@@ -370,6 +376,19 @@ static void sockmap_mask_both(struct relay *relay)
 	sockmap_mask(relay->source);
 	sockmap_mask(relay->sink);
 	gate_lane_arm(relay->shared->gate);
+}
+
+int lane_sockmap_adopt(struct relay *relay)
+{
+	int error = sockmap_prepare(relay);
+
+	if (!error)
+		error = gate_direction_adopt(&relay->gate->direction, relay->source->gate, relay->sink->gate);
+	if (error)
+		return error;
+	sockmap_entered(relay, loop_now_ms(relay->source->loop));
+	sockmap_mask_both(relay);
+	return 0;
 }
 
 /* Back to the copy lane. */

@@ -2,6 +2,7 @@
 #include "user/relay/relay.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "user/base/limits.h"
 #include "user/base/mem.h"
@@ -51,6 +52,33 @@ void relay_start(struct relay *relay, struct relay_end source, struct relay_end 
 	/* Without a body there is still the head that waits in the sink. */
 	if (framing->kind == BODY_NONE)
 		relay_source_ended(relay);
+}
+
+uint64_t relay_bytes_before(const struct relay *relay, enum lane_id lane)
+{
+	uint64_t bytes = relay->lane_bytes[lane];
+
+	if (!relay_is_in_sockmap(relay))
+		return bytes;
+	if (lane == LANE_SOCKMAP)
+		return bytes - relay->gate->redirected;
+	return lane == LANE_COPY ? bytes - relay->gate->copied : bytes;
+}
+
+int relay_adopt(struct relay *relay, const struct relay_past *past)
+{
+	memcpy(relay->lane_bytes, past->lane_bytes, sizeof(relay->lane_bytes));
+	for (int lane = 0; lane < LANE_COUNT; lane++)
+		relay->payload_bytes += past->lane_bytes[lane];
+	relay->last_active_ms = past->last_active_ms;
+	relay->probe_bytes = (uint32_t)relay->payload_bytes;
+	if (past->is_done) {
+		relay->source->has_eof = true;
+		relay->decoder.is_done = true;
+		relay_source_ended(relay);
+		return 0;
+	}
+	return past->is_in_sockmap ? lane_sockmap_adopt(relay) : 0;
 }
 
 void relay_allow_gate(struct relay *relay, bool is_adaptive, uint64_t min_body_bytes, uint32_t credit_bytes)

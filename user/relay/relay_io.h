@@ -21,6 +21,11 @@ static inline bool relay_is_between_tcp(const struct relay *relay)
 	return relay_is_between_sockets(relay) && !relay->source->hop && !relay->sink->hop;
 }
 
+static inline bool relay_is_in_sockmap(const struct relay *relay)
+{
+	return relay->lane == &lane_sockmap;
+}
+
 /* 0 or -errno as conn_send, like the next one. */
 int relay_send(struct relay *relay, const struct iovec *pieces, int count);
 /* Payload with the relay's framing, past the lanes: a replayed body. */
@@ -35,5 +40,7 @@ void relay_account(struct relay *relay, enum lane_id lane, uint64_t payload_byte
 uint64_t relay_progress(const struct relay *relay);
 /* last_active_ms, when something has. */
 void relay_note_progress(struct relay *relay, uint64_t now_ms);
+/* Goes on with the direction that another process had in the sockmap lane. 0 or -errno. */
+int lane_sockmap_adopt(struct relay *relay);
 /* The copy lane's pump: also of lanes that copy at times. */
 bool lane_copy_pump(struct relay *relay);

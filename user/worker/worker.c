@@ -158,7 +158,7 @@ struct worker_change {
 	struct worker_listen listens[];
 };
 
-static void worker_adopt(struct worker *worker, struct lease *lease)
+static void worker_use(struct worker *worker, struct lease *lease)
 {
 	proxy_adopt(&worker->proxy, lease);
 	worker->pipes.fds_below = room_pipes_below(&worker->proxy);
@@ -172,7 +172,7 @@ static void worker_on_configure(struct message *message, void *context)
 	struct lease *old = worker->proxy.lease;
 
 	worker_ports_flush_removed(&worker->ports, change->listens, change->count);
-	worker_adopt(worker, change->lease);
+	worker_use(worker, change->lease);
 	worker_ports_apply(&worker->ports, change->listens, change->count);
 	lease_unref(old);
 	worker_close_removed(worker);
@@ -203,6 +203,7 @@ struct client_message {
 	struct message message;
 	int fd; /* owner */
 	uint16_t port;
+	bool is_tunnel;
 };
 
 static void worker_on_client(struct message *message, void *context)
@@ -210,7 +211,10 @@ static void worker_on_client(struct message *message, void *context)
 	struct client_message *client = container_of(message, struct client_message, message);
 	struct worker *worker = context;
 
-	worker_ports_adopt(&worker->ports, client->port, client->fd);
+	if (client->is_tunnel)
+		worker_ports_adopt_tunnel(&worker->ports, client->port, client->fd);
+	else
+		worker_ports_adopt(&worker->ports, client->port, client->fd);
 	hg_free(client);
 }
 
@@ -347,7 +351,7 @@ int worker_set_phase(struct worker *worker, enum worker_phase phase)
 	return 0;
 }
 
-int worker_adopt_client(struct worker *worker, int fd, uint16_t port)
+int worker_adopt(struct worker *worker, int fd, uint16_t port, bool is_tunnel)
 {
 	struct client_message *message = hg_calloc(1, sizeof(*message));
 
@@ -356,6 +360,7 @@ int worker_adopt_client(struct worker *worker, int fd, uint16_t port)
 	message->message.run = worker_on_client;
 	message->fd = fd;
 	message->port = port;
+	message->is_tunnel = is_tunnel;
 	mailbox_send(worker->mailbox, &message->message);
 	return 0;
 }
@@ -506,7 +511,7 @@ static bool worker_make_proxy(struct worker *worker, const struct worker_options
 	proxy->counters = &worker->counters;
 	proxy->metrics = request_metrics_create();
 	proxy->log = access_log_create(options->access_log_fd);
-	proxy->history = stream_history_create(options->index);
+	proxy->history = stream_history_create(options->index, options->serial);
 	worker->own_trace = options->trace ? NULL : trace_create();
 	proxy->trace = options->trace ? options->trace : worker->own_trace;
 	proxy->clients = slab_create(sizeof(struct client), LIMIT_CONNECTIONS);
@@ -569,7 +574,7 @@ struct worker *worker_start(const struct worker_options *options, struct snapsho
 		worker_free(worker);
 		return NULL;
 	}
-	worker_adopt(worker, lease);
+	worker_use(worker, lease);
 	room_open(&worker->proxy);
 	if (pthread_create(&worker->thread, NULL, worker_run, worker) != 0) {
 		room_shut(&worker->proxy);

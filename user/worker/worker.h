@@ -28,6 +28,7 @@ struct worker_options {
 	int access_log_fd;
 	int syn_filter_program; /* borrowed; user/net/syn_filter.h, negative: none */
 	struct trace *trace; /* borrowed; NULL: one of its own */
+	uint64_t *serial; /* borrowed; of the last stream; NULL: they begin at 1 */
 };
 
 /*
@@ -46,10 +47,11 @@ struct worker_change *worker_change_create(struct snapshot *snapshot, const stru
 void worker_change_free(struct worker_change *change); /* one that was not sent; NULL is fine */
 void worker_change_send(struct worker *worker, struct worker_change *change);
 /*
- * A connection of a client that waits for nothing and has sent nothing, as if it had just been accepted at
- * this port. Takes fd on success. 0 or -ENOMEM.
+ * A connection of a client that came in at this port: one that waits for nothing and has sent nothing, as if
+ * it had just been accepted; or of a tunnel that another process had (user/keeper/estate.h, at this
+ * descriptor), with that of its backend. Takes them on success. 0 or -ENOMEM.
  */
-int worker_adopt_client(struct worker *worker, int fd, uint16_t port);
+int worker_adopt(struct worker *worker, int fd, uint16_t port, bool is_tunnel);
 enum worker_phase {
 	WORKER_DRAIN, /* go on accepting, answers say Connection: close */
 	WORKER_CLOSE, /* close what is idle, end the ports (worker_ports_close), let streams finish */

@@ -11,6 +11,7 @@
 #include "user/net/listener.h"
 #include "user/net/socket.h"
 #include "user/proxy/client.h"
+#include "user/proxy/tunnel_adopt.h"
 #include "user/proxy/room.h"
 
 /*
@@ -270,6 +271,17 @@ void worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd)
 	}
 	address_unmap(&peer);
 	client_start(ports->proxy, port->bind, fd, &peer);
+}
+
+void worker_ports_adopt_tunnel(struct worker_ports *ports, uint16_t number, int client_fd)
+{
+	struct estate *estate = ports->proxy->shared->estate;
+	struct worker_port *port = worker_port_of(ports, number);
+	/* A port that is no more has no configuration either. */
+	struct proxy_bind gone = { 0 };
+	bool goes_on = tunnel_adopt(ports->proxy, port ? port->bind : &gone, client_fd);
+
+	atomic_fetch_add(goes_on ? &estate->tunnels_adopted : &estate->not_adopted[ESTATE_MARK_TUNNEL], 1);
 }
 
 /* ------------------------------------------------------------------------------------ the end */

@@ -10,6 +10,7 @@
 #include "user/kernel/common/broken.h"
 #include "user/kernel/common/delivery.h"
 #include "user/kernel/sockmap/forward.h"
+#include "user/kernel/sockmap/journal.h"
 #include "user/kernel/sockmap/window.h"
 
 #define STATE_BIT(id) (1u << DIRECTION_##id)
@@ -35,6 +36,8 @@ void direction_set_state(struct gate_direction *d, enum gate_direction_state sta
 		return;
 	CHECK(states[d->state].next & 1u << state);
 	d->state = state;
+	if (d->source)
+		journal_phase(d->source, state);
 	d->wait_ms = 0;
 	d->stuck_since_ms = 0;
 	d->wants_target_writable = false;
@@ -142,11 +145,34 @@ static void direction_detach(struct gate_direction *d)
 	slots_return_credit(&w->gate->slots, d->credit_bytes);
 	d->credit_bytes = 0;
 	list_remove(&d->tick);
+	direction_set_state(d, DIRECTION_IDLE);
 	d->source->inbound = NULL;
 	d->target->outbound = NULL;
 	d->source = NULL;
 	d->target = NULL;
-	direction_set_state(d, DIRECTION_IDLE);
+}
+
+/* The other half, `phase`, follows when the verdict is on. */
+static void direction_note_start(const struct gate_direction *d)
+{
+	struct gate_journal *journal = journal_of(d->source);
+
+	*journal = (struct gate_journal){
+		.busy = JOURNAL_STARTING,
+		.framing = (__u8)d->framing,
+		.consumed_bytes = d->source->consumed_bytes,
+		.base_redirected_bytes = d->base_redirected_bytes,
+		.base_forwarded_bytes = d->base_forwarded_bytes,
+		.base_written_bytes = d->base_written_bytes,
+		.base_framing_bytes = d->base_framing_bytes,
+		.seen_opens = d->seen_opens,
+	};
+}
+
+static void direction_note_started(const struct gate_direction *d)
+{
+	journal_of(d->source)->base_position = d->source->base_position;
+	journal_end(d->source, JOURNAL_STARTING);
 }
 
 static int start_check(const struct gate_direction_options *options)
@@ -220,12 +246,15 @@ int gate_direction_start(struct gate_direction *d, const struct gate_direction_o
 	gate_socket_record(source)->kernel.is_open = 0;
 	source->inbound = d;
 	d->target->outbound = d;
+	direction_note_start(d);
 	direction_set_state(d, DIRECTION_OPEN);
 	w->totals.directions++;
 	record_arm(d, options);
 	error = gate_socket_attach(source);
 	if (error)
 		direction_detach(d);
+	else
+		direction_note_started(d);
 	return error;
 }
 
@@ -344,6 +373,9 @@ static enum gate_step drain_done(struct gate_direction *d, const struct directio
 	if (k->opens != d->seen_opens) {
 		d->chunk = k->chunk;
 		d->seen_opens = k->opens;
+		/* The gate is closed. A successor finds there what user space goes on from. */
+		gate_socket_record(d->source)->user.chunk = d->chunk;
+		journal_of(d->source)->seen_opens = d->seen_opens;
 	}
 	if (view->redirected_bytes + d->forwarded_bytes >= d->limit_bytes)
 		return direction_end(d, GATE_STEP_DONE);
@@ -429,6 +461,7 @@ static enum gate_step take_run(struct gate_direction *d, uint64_t now_ms)
 	int error = 0;
 
 	direction_leave(d);
+	journal_begin(d->source, JOURNAL_TAKING);
 	d->take = GATE_TAKE_ASKED;
 	/* A verdict that ran may have opened the gate again. Behind this barrier everything is passed. */
 	error = delivery_look(d->source->fd, &view);

@@ -8,6 +8,7 @@
 #include "user/base/clock.h"
 #include "user/kernel/common/broken.h"
 #include "user/kernel/common/delivery.h"
+#include "user/kernel/sockmap/journal.h"
 #include "user/kernel/sockmap/window.h"
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -126,6 +127,7 @@ static enum gate_step forward_send(struct gate_direction *d, uint64_t peeked_byt
 
 		chunk_walk_counting(&d->chunk, (const unsigned char *)fresh, (size_t)sent, &payload);
 		d->sent_framing_bytes += (uint64_t)sent - payload;
+		journal_of(d->source)->sent_framing_bytes = d->sent_framing_bytes;
 	}
 	d->sent_bytes += (uint64_t)sent;
 	d->sent_ns = clock_now_ns();
@@ -172,13 +174,18 @@ int consume_to(struct gate_socket *source, uint64_t position)
 
 	while (source->consumed_bytes != position) {
 		uint64_t want = least(position - source->consumed_bytes, step);
-		ssize_t taken = recv(source->fd, source->worker->peek, (size_t)want, MSG_DONTWAIT);
+		ssize_t taken;
 
+		journal_begin(source, JOURNAL_READING);
+		taken = recv(source->fd, source->worker->peek, (size_t)want, MSG_DONTWAIT);
+		if (taken > 0)
+			source->consumed_bytes += (uint64_t)taken;
+		journal_of(source)->consumed_bytes = source->consumed_bytes;
+		journal_end(source, JOURNAL_READING);
 		if (taken < 0 && (errno == EAGAIN || errno == EINTR))
 			return -EAGAIN;
 		if (taken <= 0)
 			return taken < 0 ? -errno : -ECONNRESET;
-		source->consumed_bytes += (uint64_t)taken;
 	}
 	return 0;
 }

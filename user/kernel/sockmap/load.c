@@ -262,7 +262,7 @@ static void cookies_reclaim(struct gate *gate)
 	}
 }
 
-uint32_t gate_reclaim(struct gate *gate)
+uint32_t gate_reclaim(struct gate *gate, uint64_t age_ns)
 {
 	uint64_t now_ns = clock_now_ns();
 	uint32_t count = 0;
@@ -275,7 +275,7 @@ uint32_t gate_reclaim(struct gate *gate)
 		/* The kernel takes a socket out of the map when its last descriptor closes. */
 		if (bpf_map_lookup_elem(gate->map_fds[GATE_MAP_TARGETS], &i, &cookie) != -ENOENT)
 			continue;
-		count += slots_reclaim(&gate->slots, i, now_ns);
+		count += slots_reclaim(&gate->slots, i, now_ns, age_ns);
 	}
 	cookies_reclaim(gate);
 	return count;

@@ -74,10 +74,14 @@ int gate_read_closings(const struct gate *gate, uint64_t ret_counts[GATE_REASON_
 uint32_t gate_count_taken(const struct gate *gate);
 /* Gates that forward at this moment, of whatever process. */
 uint32_t gate_count_open(const struct gate *gate);
-/* Frees slots of processes that died, and forgets their sockets; for a gateway over pins, at its start.
- * Returns how many slots. */
-uint32_t gate_reclaim(struct gate *gate);
+/*
+ * Frees slots of processes that died, taken more than age_ns ago, and forgets their sockets; for a gateway
+ * over pins, at its start. Returns how many slots.
+ */
+uint32_t gate_reclaim(struct gate *gate, uint64_t age_ns);
 
 /* For pins.c: maps the shared arrays and allocates what is per process. */
 int gate_map_memory(struct gate *gate, const struct gate_options *options);
+/* Do the maps speak our version, and are there enough rings? 0 or -errno with `why`. Of pins.c. */
+int gate_info_check(int fd, const struct gate_options *options, struct gate_info *ret_info, struct text *why);
 struct gate *gate_alloc(uint32_t worker_count);

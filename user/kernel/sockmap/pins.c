@@ -185,7 +185,7 @@ int gate_unpin(const char *dir, struct text *why)
 	return count;
 }
 
-static int info_check(int fd, const struct gate_options *options, struct gate_info *info, struct text *why)
+int gate_info_check(int fd, const struct gate_options *options, struct gate_info *info, struct text *why)
 {
 	struct bpf_map_info map_info = { 0 };
 	uint32_t len = sizeof(map_info);
@@ -292,7 +292,7 @@ static int info_open(const char *dir, const struct gate_options *options, int *r
 	if (!error)
 		error = pin_get(path, ret_fd, why);
 	if (!error)
-		error = info_check(*ret_fd, options, ret_info, why);
+		error = gate_info_check(*ret_fd, options, ret_info, why);
 	return error;
 }
 
@@ -376,7 +376,7 @@ int gate_open_ids(const uint32_t *map_ids, uint32_t count, const struct gate_opt
 		map_fds[i] = -1;
 	maps_open(map_ids, count, map_fds);
 	error = map_fds[GATE_MAP_INFO] < 0 ? -EPROTO
-					   : info_check(map_fds[GATE_MAP_INFO], options, &info, why);
+					   : gate_info_check(map_fds[GATE_MAP_INFO], options, &info, why);
 	if (error && !why->len)
 		text_str(why, "they are of another version, which did not say how to read them");
 	gate = error ? NULL : gate_alloc(info.worker_count);

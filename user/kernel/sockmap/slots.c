@@ -24,6 +24,7 @@ static void record_clear(struct gate_record *record, uint16_t worker)
 	struct gate_user *user = &record->user;
 
 	memset(&record->kernel, 0, sizeof(record->kernel));
+	memset(&record->journal, 0, sizeof(record->journal));
 	memset((char *)user + sizeof(user->generation), 0,
 	       offsetof(struct gate_user, claimed_ns) - sizeof(user->generation));
 	user->worker = worker;
@@ -83,7 +84,7 @@ void slots_return_credit(struct gate_slots *slots, uint64_t bytes)
 	CHECK(before >= bytes);
 }
 
-bool slots_reclaim(struct gate_slots *slots, uint32_t index, uint64_t now_ns)
+bool slots_reclaim(struct gate_slots *slots, uint32_t index, uint64_t now_ns, uint64_t age_ns)
 {
 	struct gate_record *record = &slots->records[index];
 	uint32_t generation = __atomic_load_n(&record->user.generation, __ATOMIC_ACQUIRE);
@@ -91,7 +92,7 @@ bool slots_reclaim(struct gate_slots *slots, uint32_t index, uint64_t now_ns)
 	uint64_t claimed_ns = __atomic_load_n(&record->user.claimed_ns, __ATOMIC_RELAXED);
 
 	/* A time to come: taken since the caller looked at the clock. */
-	if (!is_taken(generation) || claimed_ns > now_ns || now_ns - claimed_ns < SLOTS_ORPHAN_NS)
+	if (!is_taken(generation) || claimed_ns > now_ns || now_ns - claimed_ns < age_ns)
 		return false;
 	return generation_swap(record, generation, generation + 1);
 }

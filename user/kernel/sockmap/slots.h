@@ -40,8 +40,9 @@ bool slots_reserve_credit(struct gate_slots *slots, uint64_t bytes);
 void slots_return_credit(struct gate_slots *slots, uint64_t bytes);
 
 /*
- * Frees a slot whose process died: taken more than SLOTS_ORPHAN_NS ago and its socket is in no map any more
- * (the caller looked, closing a socket removes it). True when it was freed.
+ * Frees a slot whose process died: taken more than age_ns ago and its socket is in no map any more (the
+ * caller looked, closing a socket removes it). True when it was freed. SLOTS_ORPHAN_NS: where others take
+ * slots, too.
  */
 #define SLOTS_ORPHAN_NS (10ull * 1000000000ull)
-bool slots_reclaim(struct gate_slots *slots, uint32_t index, uint64_t now_ns);
+bool slots_reclaim(struct gate_slots *slots, uint32_t index, uint64_t now_ns, uint64_t age_ns);

@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tunnels outlive the gateway that began them."""
+import os
+import random
+import signal
+import threading
+import time
+
+from deaths import kill, reset
+from hg import *
+from splice import TUNNEL, gates, in_background, tunnel
+
+MODES = ("off", "require")
+HTTP = """
+config: {splice: {mode: @mode@}}
+binds:
+- port: @port@
+  listeners:
+  - name: main
+    routes:
+    - name: chat
+      backends:
+      - host: @origin@
+"""
+
+
+def acted(mode, config=TUNNEL, **options):
+    backend = Backend()
+    return Gateway(config, origin=backend, mode=mode, workers=2, keeper=True, **options), backend
+
+
+def say(end, other, text):
+    end.send(text)
+    eq(other.read(len(text)), text, "what was said")
+
+
+def await_adopted(gateway, count):
+    wait_until(lambda: gateway.metrics()("headgate_adopted_total", kind="tunnel") == count, 10,
+               f"{count} adopted tunnels")
+
+
+@test("a tunnel goes on after kill -9, with its id, its route and its bytes, in each lane; twice")
+def tunnels():
+    for mode in MODES:
+        gateway, backend = acted(mode)
+        client, upstream = tunnel(gateway, backend)
+        say(upstream, client, b"y" * 1000)
+        before = gateway.streams()[0]
+        for death in range(1, 3):
+            kill(gateway)
+            await_adopted(gateway, death)
+            after = gateway.streams()[0]
+            for key in ("id", "route", "listener", "client", "endpoint", "bytes_in", "bytes_out"):
+                eq(after.get(key), before.get(key), f"{key} after death {death}, {mode}")
+            eq(after["adopted"], "true", "adopted")
+            eq(bool(gates(gateway)[0][0]), mode != "off", "the kernel lane")
+            say(client, upstream, b"a" * 500)
+            say(upstream, client, b"b" * 300)
+            before = gateway.streams()[0]
+        client.fin()
+        upstream.expect_fin()
+        say(upstream, client, b"after the end of the other way")
+        upstream.close()
+        client.expect_fin()
+        record = gateway.wait_log()
+        eq(record["adopted"], "true", "adopted in the log")
+        eq(int(record["bytes_in"]), before["bytes_in"], "bytes of the whole life, in")
+        eq(int(record["bytes_out"]), before["bytes_out"] + 30, "bytes of the whole life, out")
+        eq(len(gateway.log()), 1, "lines")
+
+
+@test("an upgraded connection goes on with its request in the log, also one whose path is long; what follows "
+      "the upgrade is not read as HTTP")
+def upgraded():
+    for path in ("/ws?name=a", "/ws?" + "x" * 1500):
+        gateway = Gateway(HTTP, origin=Origin(), mode="require", keeper=True)
+        chat = WebSocket(gateway.client(), path=path, host="chat.example")
+        chat.send("before")
+        eq(chat.receive(), "before", "an echo")
+        kill(gateway)
+        await_adopted(gateway, 1)
+        chat.send("GET / HTTP/1.1")
+        eq(chat.receive(), "GET / HTTP/1.1", "an echo after the death")
+        chat.raw.close()
+        record = gateway.wait_log()
+        eq((record["http.path"], record["http.host"], record["http.status"], record["adopted"]),
+           (path, "chat.example", "101", "true"), "the line")
+
+
+@test("half closed when the gateway died: the other way goes on, and the end arrives once")
+def half_closed():
+    for mode in MODES:
+        gateway, backend = acted(mode)
+        client, upstream = tunnel(gateway, backend)
+        client.send(b"the last words")
+        client.fin()
+        eq(upstream.read(14), b"the last words", "the last words")
+        upstream.expect_fin()
+        kill(gateway)
+        await_adopted(gateway, 1)
+        upstream.send(b"z" * 100000)
+        eq(len(client.read(100000)), 100000, "the answer")
+        upstream.close()
+        client.expect_fin()
+        eq(gateway.wait_log()["close_reason"], "ok", "close_reason")
+
+
+@test("an idle time goes on from before the death")
+def deadline():
+    for mode in MODES:
+        gateway, backend = acted(mode, TUNNEL.replace("{splice:", "{timeouts: {tunnelIdle: 2s}, splice:"))
+        client, upstream = tunnel(gateway, backend)
+        said = time.monotonic()
+        time.sleep(1.2)
+        kill(gateway)
+        await_adopted(gateway, 1)
+        client.expect_fin(5)
+        took = time.monotonic() - said
+        check(1.5 < took < 2.6 + factor(), f"the idle time was {took:.2f} s")
+        eq(gateway.wait_log()["close_reason"], "tunnel_idle", "close_reason")
+
+
+@test("bytes that arrive while nobody is there are neither lost nor doubled; a reset of that time arrives")
+def meanwhile():
+    for mode in MODES:
+        gateway, backend = acted(mode)
+        pairs = [tunnel(gateway, backend) for _ in range(3)]
+        os.kill(gateway.gateway_pid, signal.SIGSTOP)
+        for number, (client, upstream) in enumerate(pairs):
+            client.send(pattern(50000, number))
+            upstream.send(pattern(30000, number + 7))
+        pairs[2][0].rst()
+        kill(gateway)
+        await_adopted(gateway, 2)
+        for number, (client, upstream) in enumerate(pairs[:2]):
+            eq(upstream.read(50000), pattern(50000, number), "bytes to the backend")
+            eq(client.read(30000), pattern(30000, number + 7), "bytes to the client")
+        reset(pairs[2][1])
+
+
+@test("a tunnel whose route is no more when its gateway dies is reset, and counted")
+def without_route():
+    gateway, backend = acted("require")
+    client, upstream = tunnel(gateway, backend)
+    gateway.reload(TUNNEL.replace("name: tunnel", "name: other"))
+    kill(gateway)
+    reset(client)
+    reset(upstream)
+    eq(gateway.metrics()("headgate_not_adopted_total", reason="tunnel"), 1, "not adopted")
+
+
+@test("without the lane in the new configuration its tunnels are reset, those of the copy lane go on")
+def without_lane():
+    gateway, backend = acted("require")
+    riding = tunnel(gateway, backend)
+    plain = tunnel(gateway, backend, warm=False)
+    say(*plain, b"never warm")
+    gateway.write("config.yaml", TUNNEL.replace("@mode@", "off").replace("@port@", str(gateway.port))
+                  .replace("@origin@", f"127.0.0.1:{backend.port}"))
+    kill(gateway)
+    for end in riding:
+        reset(end)
+    await_adopted(gateway, 1)
+    say(*plain, b"still there")
+
+
+class Talk:
+    """Small messages over one tunnel, answered; until it ends."""
+
+    def __init__(self, gateway, backend, seed):
+        self.pair = tunnel(gateway, backend, warm=False)
+        self.random = random.Random(seed)
+        self.count, self.fault, self.is_over = 0, None, False
+
+    def turn(self):
+        try:
+            for end, other in (self.pair, self.pair[::-1]):
+                say(end, other, self.random.randbytes(self.random.randrange(1, 3000)))
+            self.count += 1
+        except (OSError, Failure) as error:
+            self.fault, self.is_over = error, True
+
+
+def talk_on(talks, stop):
+    while not stop.is_set():
+        for talk in talks:
+            if not talk.is_over:
+                talk.turn()
+        time.sleep(0.005)
+
+
+@test("conversations through deaths: hardly one is cut, and then by a reset; no byte is wrong; what a "
+      "gateway holds after many deaths is what it held after one", timeout=120, heavy=True)
+def conversations():
+    gateway, backend = acted("auto", args=["--deaths-per-minute", "0"])
+    talks = [Talk(gateway, backend, seed) for seed in range(24)]
+    stop = threading.Event()
+    tasks = [in_background(talk_on, talks[part::3], stop) for part in range(3)]
+    time.sleep(1)
+    kill(gateway)
+    descriptors, before = gateway.fd_count(), len(talks)
+    for _ in range(20):
+        time.sleep(0.2)
+        kill(gateway)
+    stop.set()
+    for task in tasks:
+        task.result()
+    cut = [talk for talk in talks if talk.is_over]
+    for talk in cut:
+        check("reset" in str(talk.fault).lower() or "RST" in str(talk.fault), f"cut by {talk.fault}")
+    metrics = gateway.metrics()
+    note(f"{len(cut)} of {before} were cut, {sum(talk.count for talk in talks)} exchanges, "
+         f"{metrics('headgate_adopted_total', kind='tunnel'):.0f} adoptions")
+    check(len(cut) <= 6, f"{len(cut)} of {before} were cut")
+    eq(metrics("headgate_not_adopted_total", reason="tunnel"), len(cut), "counted as cut")
+    wait_until(lambda: gateway.fd_count() <= descriptors, 10, "the descriptors of one life")
+
+
+@test("bulk through the kernel lane and deaths: all of it arrives, or the tunnel is reset behind a part of "
+      "it", timeout=120, heavy=True)
+def bulk():
+    gateway, backend = acted("require", args=["--deaths-per-minute", "0"])
+    survived = 0
+    for round in range(6):
+        client, upstream = tunnel(gateway, backend)
+        stop, sent = threading.Event(), [0]
+
+        def write():
+            while not stop.is_set():
+                client.send(pattern(65536, sent[0]))
+                sent[0] += 65536
+            client.fin()
+
+        def read():
+            got = 0
+            while True:
+                data = upstream.read_some()
+                if not data:
+                    return got
+                eq(data == pattern(len(data), got), True, f"the bytes from {got} on")
+                got += len(data)
+                if round % 2:
+                    time.sleep(0.0005)
+        writer, reader = in_background(write), in_background(read)
+        for _ in range(5):
+            time.sleep(0.05)
+            kill(gateway)
+        stop.set()
+        try:
+            writer.result()
+            eq(reader.result(), sent[0], "bytes")
+            survived += 1
+        except (OSError, Failure) as error:
+            check("reset" in str(error).lower() or "RST" in str(error) or "Broken pipe" in str(error),
+                  f"ended by {error}")
+    note(f"{survived} of 6 survived 5 deaths each")
+    check(survived >= 2, f"{survived} of 6 survived 5 deaths each")
+
+
+@test("thousands of tunnels are adopted in about a second", timeout=120, heavy=True)
+def thousands():
+    gateway, backend = acted("auto")
+    pairs = [tunnel(gateway, backend, warm=False) for _ in range(1500)]
+    for number, pair in enumerate(pairs):
+        say(*pair, b"%d" % number)
+    before = gateway.gateway_pid
+    start_s = time.monotonic()
+    os.kill(before, signal.SIGKILL)
+    gateway_is_back(gateway, before)
+    await_adopted(gateway, len(pairs))
+    took = time.monotonic() - start_s
+    note(f"{len(pairs)} tunnels in {took:.2f} s")
+    check(took < 3 * factor(), f"took {took:.2f} s")
+    for number, (client, upstream) in enumerate(pairs):
+        say(upstream, client, b"%d" % number)
+
+
+def gateway_is_back(gateway, before):
+    wait_until(lambda: gateway.gateway_pid not in (None, before), 10, "a successor")
+    gateway.await_ready()

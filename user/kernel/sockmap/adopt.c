@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/kernel/sockmap/adopt.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "user/base/check.h"
+#include "user/base/clock.h"
+#include "user/kernel/common/delivery.h"
+#include "user/kernel/sockmap/forward.h"
+#include "user/kernel/sockmap/journal.h"
+#include "user/kernel/sockmap/pins.h"
+
+/* ------------------------------------------------------------------------------------ the gate */
+
+uint32_t gate_descriptors(const struct gate *gate, int ret_fds[GATE_DESCRIPTORS_MAX])
+{
+	uint32_t count = 0;
+
+	for (int map = 0; map < GATE_MAP_COUNT; map++)
+		ret_fds[count++] = gate->map_fds[map];
+	ret_fds[count++] = gate->prog_fd;
+	ret_fds[count++] = gate->link_fd;
+	for (uint32_t ring = 0; ring < gate->worker_count; ring++)
+		ret_fds[count++] = gate->ring_fds[ring];
+	return count;
+}
+
+static int inherit_steps(struct gate *gate, const struct gate_options *options, struct text *why)
+{
+	struct gate_info info = { 0 };
+	int error = gate_info_check(gate->map_fds[GATE_MAP_INFO], options, &info, why);
+
+	if (error)
+		return error;
+	if (info.worker_count != gate->worker_count) {
+		text_fmt(why, "%u rings are left of %u", gate->worker_count, info.worker_count);
+		return -EPROTO;
+	}
+	gate->slots.count = info.slot_count;
+	error = gate_map_memory(gate, options);
+	if (error)
+		text_fmt(why, "cannot map the records: %s", strerror(-error));
+	return error;
+}
+
+int gate_inherit(const int *fds, uint32_t count, const struct gate_options *options, struct gate **ret_gate,
+		 struct text *why)
+{
+	uint32_t ring_count = count > GATE_MAP_COUNT + 2 ? count - GATE_MAP_COUNT - 2 : 0;
+	struct gate *gate = ring_count ? gate_alloc(ring_count) : NULL;
+	int error;
+
+	if (!gate) {
+		for (uint32_t i = 0; i < count; i++) {
+			int fd = fds[i];
+
+			object_close(&fd);
+		}
+		text_str(why, "no memory");
+		return -ENOMEM;
+	}
+	memcpy(gate->map_fds, fds, sizeof(gate->map_fds));
+	gate->prog_fd = fds[GATE_MAP_COUNT];
+	gate->link_fd = fds[GATE_MAP_COUNT + 1];
+	memcpy(gate->ring_fds, fds + GATE_MAP_COUNT + 2, ring_count * sizeof(gate->ring_fds[0]));
+	error = inherit_steps(gate, options, why);
+	if (error) {
+		gate_free(gate);
+		return error;
+	}
+	/* No other process uses it. */
+	(void)gate_reclaim(gate, 0);
+	*ret_gate = gate;
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------ sockets */
+
+static bool is_in_map(const struct gate *gate, enum gate_map map, const struct gate_socket *s)
+{
+	uint64_t cookie;
+
+	return bpf_map_lookup_elem(gate->map_fds[map], &s->slot.index, &cookie) == 0 && cookie == s->cookie;
+}
+
+static bool is_listed(const struct gate *gate, const struct gate_socket *s)
+{
+	struct gate_handle listed;
+
+	return bpf_map_lookup_elem(gate->map_fds[GATE_MAP_GATE_OF], &s->cookie, &listed) == 0 &&
+	       listed.index == s->slot.index && listed.generation == s->slot.generation;
+}
+
+static bool is_within(uint64_t value, uint64_t from, uint64_t to)
+{
+	return value >= from && value <= to;
+}
+
+/*
+ * It died around a recv() that was to take `step` bytes. All that is committed was peeked before, so it can
+ * be read unless it was taken; what was passed behind it may be on its way still. 0 or -EBUSY: both may be
+ * true.
+ */
+static int adopt_reading(const struct gate_worker *worker, const struct gate_record *record,
+			 struct gate_socket *s)
+{
+	uint64_t committed = record->user.forwarded_bytes - record->journal.consumed_bytes;
+	uint64_t step = committed < GATE_CONSUME_BYTES ? committed : GATE_CONSUME_BYTES;
+	ssize_t peeked = recv(s->fd, worker->peek, GATE_PEEK_BYTES, MSG_PEEK | MSG_DONTWAIT);
+	uint64_t passed = __atomic_load_n(&record->kernel.passed_bytes, __ATOMIC_ACQUIRE) -
+			  record->journal.consumed_bytes;
+	uint64_t unread = peeked > 0 ? (uint64_t)peeked : 0;
+	bool is_before, is_behind;
+
+	if (record->journal.phase != DIRECTION_CONSUME || record->journal.busy != JOURNAL_READING ||
+	    committed > passed || passed >= GATE_PEEK_BYTES || (peeked < 0 && errno != EAGAIN))
+		return -EBUSY;
+	is_before = is_within(unread, committed, passed);
+	is_behind = is_within(unread, committed - step, passed - step);
+	if (is_before == is_behind)
+		return -EBUSY;
+	s->consumed_bytes = record->journal.consumed_bytes + (is_behind ? step : 0);
+	return 0;
+}
+
+/* What the caller would know: the numbers of the journal, and of the program where it is no source now. */
+static int adopt_counts(const struct gate_worker *worker, struct gate_record *record, struct gate_socket *s)
+{
+	int error = 0;
+
+	s->base_position = record->journal.base_position;
+	s->consumed_bytes = s->is_source ? record->journal.consumed_bytes : record->kernel.passed_bytes;
+	if (!s->is_source)
+		return 0;
+	/* Of one that runs no direction somebody had begun to take the rest out. */
+	if (record->journal.phase == DIRECTION_IDLE)
+		return -EBUSY;
+	if (record->journal.busy)
+		error = adopt_reading(worker, record, s);
+	if (error)
+		return error;
+	record->journal.consumed_bytes = s->consumed_bytes;
+	journal_end(s, JOURNAL_READING);
+	return 0;
+}
+
+int gate_socket_adopt(struct gate_worker *worker, struct gate_socket *s, int fd, struct gate_handle slot)
+{
+	struct gate *gate = worker->gate;
+	struct gate_socket adopted = { .worker = worker, .fd = fd, .slot = slot };
+	socklen_t len = sizeof(adopted.cookie);
+	struct gate_record *record;
+	int error;
+
+	CHECK(!gate_socket_is_added(s));
+	if (slot.index >= gate->slots.count)
+		return -ENOENT;
+	record = &gate->slots.records[slot.index];
+	if (!(slot.generation & 1) ||
+	    __atomic_load_n(&record->user.generation, __ATOMIC_ACQUIRE) != slot.generation)
+		return -ENOENT;
+	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &adopted.cookie, &len))
+		return -errno;
+	if (!is_in_map(gate, GATE_MAP_TARGETS, &adopted))
+		return -ENOENT;
+	if (record->kernel.poison)
+		return -EPROTO;
+	adopted.is_listed = is_listed(gate, &adopted);
+	adopted.is_source = is_in_map(gate, GATE_MAP_SOURCES, &adopted);
+	error = adopt_counts(worker, record, &adopted);
+	if (error)
+		return error;
+	record->user.claimed_ns = clock_now_ns();
+	__atomic_store_n(&record->user.worker, (__u16)worker->ring, __ATOMIC_RELEASE);
+	atomic_fetch_add(&gate->slots.used, 1);
+	worker->sockets[slot.index] = s;
+	*s = adopted;
+	return 0;
+}
+
+void gate_slot_forget(struct gate *gate, struct gate_handle slot)
+{
+	uint64_t cookie;
+
+	if (slot.index < gate->slots.count &&
+	    __atomic_load_n(&gate->slots.records[slot.index].user.generation, __ATOMIC_ACQUIRE) ==
+		    slot.generation &&
+	    bpf_map_lookup_elem(gate->map_fds[GATE_MAP_TARGETS], &slot.index, &cookie) == -ENOENT)
+		(void)slots_reclaim(&gate->slots, slot.index, clock_now_ns(), 0);
+}
+
+/* ------------------------------------------------------------------------------------ directions */
+
+enum { ADOPT_LOOKS = 64 };
+
+static int look_well(int fd, struct delivery_view *ret_view)
+{
+	int error = -EAGAIN;
+
+	for (int i = 0; i < ADOPT_LOOKS && error == -EAGAIN; i++)
+		error = delivery_look(fd, ret_view);
+	return error;
+}
+
+/* What a body in chunks looks like behind the bytes that were sent and not committed. 0 or -EAGAIN. */
+static int adopt_chunk(struct gate_direction *d)
+{
+	const struct gate_record *record = gate_socket_record(d->source);
+	const char *bytes = d->source->worker->peek;
+	__u64 payload = 0;
+	ssize_t len;
+
+	d->chunk = record->kernel.opens != d->seen_opens ? record->kernel.chunk : record->user.chunk;
+	if (d->framing != GATE_CHUNKED_BODY || d->sent_bytes == 0)
+		return 0;
+	len = recv(d->source->fd, d->source->worker->peek, (size_t)d->sent_bytes, MSG_PEEK | MSG_DONTWAIT);
+	if (len < 0 || (uint64_t)len != d->sent_bytes)
+		return -EAGAIN;
+	chunk_walk_counting(&d->chunk, (const unsigned char *)bytes, (size_t)len, &payload);
+	return 0;
+}
+
+/*
+ * Sent, and not committed: the gate has been closed since the flush proof, so the target's send queue has
+ * taken that much more than was handed to it. Behind a commit it may be open again, and less has arrived so
+ * far.
+ */
+static int adopt_sent(struct gate_direction *d)
+{
+	struct delivery_view target_view;
+	struct direction_view view;
+	uint64_t written, handed;
+	int error = look_well(d->target->fd, &target_view);
+
+	if (error)
+		return error;
+	view = direction_look(d);
+	written = target_view.written_bytes - d->base_written_bytes;
+	handed = view.redirected_bytes - d->base_redirected_bytes + d->forwarded_bytes -
+		 d->base_forwarded_bytes;
+	if (d->state != DIRECTION_FORWARD || written <= handed)
+		return 0;
+	d->sent_bytes = written - handed;
+	return d->sent_bytes > view.passed_bytes - d->forwarded_bytes ? -EPROTO : 0;
+}
+
+static void adopt_fill(struct gate_direction *d, struct gate_socket *source, struct gate_socket *target)
+{
+	const struct gate_record *record = gate_socket_record(source);
+	const struct gate_journal *journal = &record->journal;
+	const struct gate_kernel *k = &record->kernel;
+
+	*d = (struct gate_direction){
+		.on_event = d->on_event,
+		.state = (enum gate_direction_state)journal->phase,
+		.source = source,
+		.target = target,
+		.framing = (enum gate_framing)journal->framing,
+		/* It was asked to end. */
+		.is_leaving = record->user.mode != GATE_MODE_KERNEL,
+		.limit_bytes = record->user.limit_bytes,
+		.forwarded_bytes = record->user.forwarded_bytes,
+		.base_redirected_bytes = journal->base_redirected_bytes,
+		.base_forwarded_bytes = journal->base_forwarded_bytes,
+		.base_written_bytes = journal->base_written_bytes,
+		.base_pieces = k->redirected_pieces,
+		.base_framing_bytes = journal->base_framing_bytes,
+		.sent_framing_bytes = journal->sent_framing_bytes,
+		.base_trimmed_bytes = k->trimmed_bytes,
+		.base_closes = k->closes,
+		.base_opens = k->opens,
+		.seen_opens = journal->seen_opens,
+	};
+	list_init(&d->tick);
+	/* A commit whose state did not follow: what it committed is still to be taken out. */
+	if (d->state == DIRECTION_FORWARD && source->consumed_bytes != d->forwarded_bytes)
+		d->state = DIRECTION_CONSUME;
+}
+
+int gate_direction_adopt(struct gate_direction *d, struct gate_socket *source, struct gate_socket *target)
+{
+	const struct gate_record *record = gate_socket_record(source);
+	struct gate_slots *slots = &source->worker->gate->slots;
+	uint64_t credit = record->user.credit_bytes;
+	struct delivery_view source_view;
+	int error;
+
+	CHECK(!gate_direction_is_running(d) && source->worker == target->worker);
+	if (record->journal.phase == DIRECTION_IDLE || record->journal.phase >= DIRECTION_STATE_COUNT ||
+	    !source->is_source || target->is_source || record->user.peer.index != target->slot.index ||
+	    record->user.peer.generation != target->slot.generation)
+		return -ENOENT;
+	if (record->journal.busy)
+		return -EBUSY;
+	/* Behind this barrier a verdict that ran has counted what it moved. */
+	error = look_well(source->fd, &source_view);
+	if (error)
+		return error;
+	adopt_fill(d, source, target);
+	error = adopt_sent(d);
+	if (!error)
+		error = adopt_chunk(d);
+	if (!error && credit && slots_reserve_credit(slots, credit))
+		d->credit_bytes = credit;
+	if (error) {
+		d->source = NULL;
+		d->target = NULL;
+		d->state = DIRECTION_IDLE;
+		return error;
+	}
+	journal_phase(source, d->state);
+	source->inbound = d;
+	target->outbound = d;
+	source->worker->totals.directions++;
+	return 0;
+}

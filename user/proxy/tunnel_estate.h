@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/proxy/stream.h"
+
+/*
+ * What a successor needs of a tunnel, kept where it outlives this process (user/keeper/estate.h): written
+ * when the tunnel begins, and each time its worker lets go of a direction. A direction is busy while it is
+ * pumped, and stays so as long as bytes of it are in this process's memory. Nothing of this without a keeper.
+ */
+
+/* The tunnel has begun, plain TCP on both sides; of others nothing is kept. */
+void tunnel_estate_begin(struct stream *stream);
+/* Around relay_pump() of one of its directions. */
+void tunnel_estate_pumping(struct stream *stream, const struct relay *relay);
+void tunnel_estate_pumped(struct stream *stream, const struct relay *relay);
+/* Its connections are about to be closed. */
+void tunnel_estate_end(struct stream *stream);
+
+/* How names are known there. */
+uint64_t tunnel_estate_listener(const struct listener *listener);
+uint64_t tunnel_estate_route(const struct route *route);
+uint64_t tunnel_estate_tcp_route(const struct tcp_route *route);
+uint64_t tunnel_estate_backend(const struct backend_ref *ref);
