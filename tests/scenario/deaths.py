@@ -4,6 +4,7 @@ import os
 import signal
 
 from hg import Failure, wait_until
+from hg.process import read_text
 
 
 def is_gone(pid):
@@ -24,3 +25,14 @@ def reset(client):
         client.expect_rst(5)
     except Failure as failure:
         raise Failure(f"want a reset: {failure}") from None
+
+
+def stop(gateway):
+    """From here on it does nothing: not at once, since each thread has to hear of it."""
+    pid = gateway.gateway_pid
+    os.kill(pid, signal.SIGSTOP)
+
+    def stands():
+        return all(read_text(f"/proc/{pid}/task/{task}/stat").rsplit(")", 1)[1].split()[0] == "T"
+                   for task in os.listdir(f"/proc/{pid}/task"))
+    wait_until(stands, 5, "the stop")

@@ -71,7 +71,7 @@ def idle_clients():
     eq(metrics("headgate_adopted_total", kind="client"), 25, "clients adopted")
     eq(metrics("headgate_adopted_total", kind="listener"), 1 + ADMIN_PORTS, "ports adopted")
     eq(metrics("headgate_not_adopted_total", reason="request"), 2, "requests not adopted")
-    check("4 ports, 25 idle clients and 0 tunnels taken over" in gateway.stderr, "the log does not say it")
+    check("4 ports, 25 idle clients and 0 streams taken over" in gateway.stderr, "the log does not say it")
     check(is_gone(before), "the dead gateway is still there")
 
 

@@ -194,9 +194,10 @@ def withheld():
 
 @test("so is the time for which nothing of this test runs at all", serial=True)
 def paused():
+    # Started before: on a busy machine that takes a while, and runs.
+    Process(["sh", "-c", f"sleep 0.4; kill -STOP {os.getpid()}; sleep 1.5; kill -CONT {os.getpid()}"])
     time.sleep(0.3)
     with within(0.3):
-        Process(["sh", "-c", f"kill -STOP {os.getpid()}; sleep 1.5; kill -CONT {os.getpid()}"])
         time.sleep(0.3)
 
 

@@ -129,16 +129,20 @@ static int gate_open(struct kernel_lanes *lanes, const struct splice_config *con
 	result = probe_kernel(&start->why);
 	if (!result)
 		result = gate_obtain(lanes, config, worker_count, estate);
-	if (!result) {
+	/* What is taken over was tested when it was loaded, and may be full. */
+	if (!result && !lanes->is_inherited) {
 		result = gate_selftest(lanes->gate, &start->why, &start->selftest_ns);
 		start->selftest_failed = result != 0;
 	}
 	if (!result) {
-		log_info("kernel lane: %u slots, %s, self-test passed in %.1f ms", lanes->gate->slots.count,
-			 lanes->gate->is_pinned ? "opened from pins"
-			 : lanes->is_inherited	? "those of the gateway before"
-						: "programs loaded",
-			 (double)start->selftest_ns / 1e6);
+		if (lanes->is_inherited)
+			log_info("kernel lane: %u slots, those of the gateway before",
+				 lanes->gate->slots.count);
+		else
+			log_info("kernel lane: %u slots, %s, self-test passed in %.1f ms",
+				 lanes->gate->slots.count,
+				 lanes->gate->is_pinned ? "opened from pins" : "programs loaded",
+				 (double)start->selftest_ns / 1e6);
 		return 0;
 	}
 	if (lanes->gate && estate)

@@ -42,17 +42,17 @@ bool succession_take_port(struct succession *succession, const struct address *a
 }
 
 /* First: their bytes are under way. */
-static uint32_t hand_out_tunnels(struct inherited *inherited, struct gateway *gateway)
+static uint32_t hand_out_streams(struct inherited *inherited, struct gateway *gateway)
 {
 	uint32_t count = 0;
 
-	for (uint32_t i = 0; i < inherited->tunnel_count; i++) {
-		struct inherited_socket *tunnel = &inherited->tunnels[i];
+	for (uint32_t i = 0; i < inherited->stream_count; i++) {
+		struct inherited_socket *stream = &inherited->streams[i];
 		struct worker *worker = gateway->workers[i % gateway->worker_count];
 
-		if (worker_adopt(worker, tunnel->fd, address_port(&tunnel->local), true) < 0)
+		if (worker_adopt(worker, stream->fd, address_port(&stream->local), true) < 0)
 			continue;
-		tunnel->fd = -1;
+		stream->fd = -1;
 		count++;
 	}
 	return count;
@@ -61,11 +61,11 @@ static uint32_t hand_out_tunnels(struct inherited *inherited, struct gateway *ga
 void succession_end(struct succession *succession, struct gateway *gateway)
 {
 	struct inherited *inherited = &succession->inherited;
-	uint32_t adopted = 0, tunnels;
+	uint32_t adopted = 0, streams;
 
 	if (!succession->is_successor)
 		return;
-	tunnels = hand_out_tunnels(inherited, gateway);
+	streams = hand_out_streams(inherited, gateway);
 	for (uint32_t i = 0; i < inherited->client_count; i++) {
 		struct inherited_socket *client = &inherited->clients[i];
 		struct worker *worker = gateway->workers[i % gateway->worker_count];
@@ -77,10 +77,10 @@ void succession_end(struct succession *succession, struct gateway *gateway)
 	}
 	succession->estate->listeners_adopted += succession->adopted_listeners;
 	succession->estate->clients_adopted += adopted;
-	log_info("%s: %u ports, %u idle clients and %u tunnels taken over, "
+	log_info("%s: %u ports, %u idle clients and %u streams taken over, "
 		 "%llu connections reset",
 		 succession->estate->upgraded_from ? "upgrade" : "went on after a gateway that died",
-		 succession->adopted_listeners, adopted, tunnels, (unsigned long long)inherited->reset_count);
+		 succession->adopted_listeners, adopted, streams, (unsigned long long)inherited->reset_count);
 	inherited_done(inherited, succession->estate);
 }
 
@@ -109,6 +109,7 @@ void succession_metrics(const struct succession *succession, struct text *out)
 {
 	const struct estate *estate = succession->estate;
 	struct span listener = SPAN("listener"), client = SPAN("client"), tunnel = SPAN("tunnel");
+	struct span response = SPAN("response");
 
 	if (!estate)
 		return;
@@ -117,6 +118,7 @@ void succession_metrics(const struct succession *succession, struct text *out)
 	prometheus_sample(out, METRIC_ADOPTED, &listener, estate->listeners_adopted);
 	prometheus_sample(out, METRIC_ADOPTED, &client, estate->clients_adopted);
 	prometheus_sample(out, METRIC_ADOPTED, &tunnel, atomic_load(&estate->tunnels_adopted));
+	prometheus_sample(out, METRIC_ADOPTED, &response, atomic_load(&estate->responses_adopted));
 	prometheus_begin(out, METRIC_NOT_ADOPTED);
 	for (enum estate_mark mark = ESTATE_MARK_REQUEST; mark < ESTATE_MARK_BACKEND; mark++) {
 		struct span reason = span_str(estate_mark_name(mark));

@@ -28,28 +28,28 @@ static void *memory_share(size_t bytes)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-static void tunnels_free(struct estate *estate)
+static void streams_free(struct estate *estate)
 {
-	if (estate->tunnels)
-		munmap(estate->tunnels, estate->tunnel_count * sizeof(*estate->tunnels));
+	if (estate->streams)
+		munmap(estate->streams, estate->stream_count * sizeof(*estate->streams));
 	if (estate->long_texts)
-		munmap(estate->long_texts, estate->tunnel_count * sizeof(*estate->long_texts));
-	estate->tunnels = NULL;
+		munmap(estate->long_texts, estate->stream_count * sizeof(*estate->long_texts));
+	estate->streams = NULL;
 	estate->long_texts = NULL;
 }
 
-/* As many as there may be descriptors. Without them tunnels end with their gateway. */
-static void tunnels_create(struct estate *estate)
+/* As many as there may be descriptors. Without them streams end with their gateway. */
+static void streams_create(struct estate *estate)
 {
 	struct rlimit limit = { .rlim_cur = 1024 };
 
 	(void)getrlimit(RLIMIT_NOFILE, &limit);
-	estate->tunnel_count =
+	estate->stream_count =
 		limit.rlim_cur < ESTATE_DESCRIPTORS ? (uint32_t)limit.rlim_cur : ESTATE_DESCRIPTORS;
-	estate->tunnels = memory_share(estate->tunnel_count * sizeof(*estate->tunnels));
-	estate->long_texts = memory_share(estate->tunnel_count * sizeof(*estate->long_texts));
-	if (!estate->tunnels || !estate->long_texts)
-		tunnels_free(estate);
+	estate->streams = memory_share(estate->stream_count * sizeof(*estate->streams));
+	estate->long_texts = memory_share(estate->stream_count * sizeof(*estate->long_texts));
+	if (!estate->streams || !estate->long_texts)
+		streams_free(estate);
 }
 
 struct estate *estate_create(void)
@@ -57,7 +57,7 @@ struct estate *estate_create(void)
 	struct estate *estate = memory_share(sizeof(*estate));
 
 	if (estate)
-		tunnels_create(estate);
+		streams_create(estate);
 	return estate;
 }
 
@@ -65,28 +65,30 @@ void estate_free(struct estate *estate)
 {
 	if (!estate)
 		return;
-	tunnels_free(estate);
+	streams_free(estate);
 	munmap(estate, sizeof(*estate));
 }
 
-struct estate_tunnel *estate_adoptable(struct estate *estate, int client_fd)
+struct estate_stream *estate_adoptable(struct estate *estate, int client_fd)
 {
-	struct estate_tunnel *tunnel = estate_tunnel(estate, client_fd);
+	struct estate_stream *row = estate_stream(estate, client_fd);
 
-	if (!tunnel || estate_mark_of(estate, client_fd) != ESTATE_MARK_TUNNEL ||
-	    estate_mark_of(estate, tunnel->backend_fd) != ESTATE_MARK_BACKEND)
+	enum estate_mark mark = estate_mark_of(estate, client_fd);
+
+	if (!row || (mark != ESTATE_MARK_TUNNEL && mark != ESTATE_MARK_RESPONSE) ||
+	    estate_mark_of(estate, row->backend_fd) != ESTATE_MARK_BACKEND)
 		return NULL;
-	for (size_t way = 0; way < ARRAY_LEN(tunnel->ways); way++) {
-		if (atomic_load_explicit(&tunnel->ways[way].is_busy, memory_order_acquire))
+	for (size_t way = 0; way < ARRAY_LEN(row->ways); way++) {
+		if (atomic_load_explicit(&row->ways[way].is_busy, memory_order_acquire))
 			return NULL;
 	}
-	return tunnel;
+	return row;
 }
 
 char *estate_texts(struct estate *estate, int client_fd, size_t bytes)
 {
 	if (bytes <= ESTATE_TEXT_BYTES)
-		return estate->tunnels[client_fd].texts;
+		return estate->streams[client_fd].texts;
 	return bytes <= ESTATE_LONG_TEXT_BYTES ? estate->long_texts[client_fd] : NULL;
 }
 

@@ -33,7 +33,7 @@ enum {
 	ESTATE_DESCRIPTORS = 1 << 20, /* above: not marked, not adopted */
 	ESTATE_KEPT = 1 << 16, /* descriptors that were there before the first gateway */
 	ESTATE_OBJECTS = 512,
-	ESTATE_TEXT_BYTES = 104, /* of a tunnel, in its row */
+	ESTATE_TEXT_BYTES = 56, /* of a stream, in its row */
 	ESTATE_LONG_TEXT_BYTES = 2048, /* where they are longer */
 };
 
@@ -43,9 +43,11 @@ enum estate_lane {
 	ESTATE_LANE_DONE, /* it has ended, and its last byte was sent */
 };
 
-/* One way of a tunnel as its worker left it. */
+/* One way of a stream as its worker left it. */
 struct estate_way {
-	uint64_t copied_bytes; /* payload by lane, without what the running sockmap direction counts itself */
+	/* Payload by lane, without what the running sockmap direction counts itself. */
+	uint64_t copied_bytes;
+	uint64_t piped_bytes;
 	uint64_t sockmap_bytes;
 	uint64_t active_ms; /* CLOCK_MONOTONIC: when a byte was moved last, in user space */
 	uint8_t lane; /* enum estate_lane */
@@ -58,33 +60,39 @@ struct estate_slot {
 	uint32_t generation;
 };
 
-enum estate_tunnel_kind {
-	ESTATE_TUNNEL_TCP,
-	ESTATE_TUNNEL_TLS, /* passed through */
-	ESTATE_TUNNEL_HTTP, /* CONNECT, or a connection that was upgraded */
+enum estate_stream_kind {
+	ESTATE_STREAM_TCP,
+	ESTATE_STREAM_TLS, /* passed through */
+	ESTATE_STREAM_HTTP, /* CONNECT, or a connection that was upgraded */
+	ESTATE_STREAM_RESPONSE, /* the request is complete, and the head of its answer was sent */
 };
 
 /*
- * A tunnel, at the number of its client's descriptor: what a successor needs besides both connections. The
+ * A stream, at the number of its client's descriptor: what a successor needs besides both connections. The
  * names are hashes of those in the configuration (hash_bytes()), where it looks for them.
  */
-struct estate_tunnel {
+struct estate_stream {
 	uint64_t id; /* of the stream */
 	uint64_t start_ns; /* CLOCK_MONOTONIC */
 	uint64_t age_ms; /* the same: when its client is too old; 0: never */
 	uint64_t listener, route, backend, endpoint;
 	struct estate_way ways[2]; /* from the client, to the client */
 	struct estate_slot client_slot, backend_slot;
+	uint64_t client_cookie, backend_cookie; /* SO_COOKIE: a number may be another socket's by now */
 	int backend_fd;
 	uint16_t status; /* 0: none was sent */
-	uint8_t kind; /* enum estate_tunnel_kind */
+	uint8_t kind; /* enum estate_stream_kind */
 	uint8_t version; /* of the client's HTTP: major, minor in the lower half */
-	uint8_t is_upgraded;
+	bool is_upgraded;
+	bool closes_client; /* it serves no other request */
 	uint8_t retries;
+	/* Of a response: as of struct body_framing, struct relay and struct body_decoder. */
+	uint8_t body_kind, body_encoding, body_state;
+	uint64_t body_left;
 	uint16_t text_bytes[3]; /* method, host or server name, path; cut to ESTATE_LONG_TEXT_BYTES in all */
 	char texts[ESTATE_TEXT_BYTES];
 };
-static_assert(sizeof(struct estate_tunnel) <= 256, "what a tunnel costs");
+static_assert(sizeof(struct estate_stream) <= 256, "what a stream costs");
 
 struct estate {
 	atomic_uint phase; /* enum estate_phase, of the gateway that runs */
@@ -98,7 +106,9 @@ struct estate {
 	/* Over all lives; written by the main thread of the gateway. */
 	uint64_t listeners_adopted;
 	uint64_t clients_adopted;
-	atomic_uint_fast64_t tunnels_adopted; /* by workers */
+	/* By workers. */
+	atomic_uint_fast64_t tunnels_adopted;
+	atomic_uint_fast64_t responses_adopted;
 	atomic_uint_fast64_t not_adopted[ESTATE_MARK_COUNT]; /* client connections, by their mark */
 	/* Of the sockmap lane: successors go on with them, in this order (user/gateway/kernel_lanes.c). */
 	uint32_t object_count; /* 0: none; written last */
@@ -107,21 +117,21 @@ struct estate {
 	struct crash crash;
 	struct trace traces[LIMIT_WORKERS];
 	atomic_uchar marks[ESTATE_DESCRIPTORS];
-	/* Both by descriptor, of tunnel_count each; NULL: no memory for so much as a reservation. */
-	struct estate_tunnel *tunnels;
+	/* Both by descriptor, of stream_count each; NULL: no memory for so much as a reservation. */
+	struct estate_stream *streams;
 	char (*long_texts)[ESTATE_LONG_TEXT_BYTES];
-	uint32_t tunnel_count;
+	uint32_t stream_count;
 };
 
 const char *estate_mark_name(enum estate_mark mark);
 /* NULL without memory. */
 struct estate *estate_create(void);
 /*
- * The row of the tunnel whose client has this descriptor, when it can go on: marked, with a backend that is,
+ * The row of the stream whose client has this descriptor, when it can go on: marked, with a backend that is,
  * and with no byte in the memory of who had it. Else NULL.
  */
-struct estate_tunnel *estate_adoptable(struct estate *estate, int client_fd);
-/* Where a tunnel's texts are, of `bytes` in all; the caller keeps to what fits. NULL: they do not. */
+struct estate_stream *estate_adoptable(struct estate *estate, int client_fd);
+/* Where a stream's texts are, of `bytes` in all; the caller keeps to what fits. NULL: they do not. */
 char *estate_texts(struct estate *estate, int client_fd, size_t bytes);
 void estate_free(struct estate *estate);
 /* Notes what is open now: a successor leaves that alone. 0, -E2BIG, or -errno of /proc. */
@@ -142,11 +152,11 @@ static inline enum estate_mark estate_mark_of(const struct estate *estate, int f
 	return (enum estate_mark)atomic_load_explicit(&estate->marks[fd], memory_order_relaxed);
 }
 
-static inline struct estate_tunnel *estate_tunnel(struct estate *estate, int client_fd)
+static inline struct estate_stream *estate_stream(struct estate *estate, int client_fd)
 {
-	if (!estate || !estate->tunnels || client_fd < 0 || (uint32_t)client_fd >= estate->tunnel_count)
+	if (!estate || !estate->streams || client_fd < 0 || (uint32_t)client_fd >= estate->stream_count)
 		return NULL;
-	return &estate->tunnels[client_fd];
+	return &estate->streams[client_fd];
 }
 
 static inline void estate_set_phase(struct estate *estate, enum estate_phase phase)

@@ -116,16 +116,24 @@ static bool table_take(struct table *table, int fd)
 	return was_left;
 }
 
+static bool is_socket(int fd, uint64_t cookie)
+{
+	uint64_t its = 0;
+
+	return socket_cookie(fd, &its) == 0 && its == cookie;
+}
+
 /* Both ends are there, and nobody else has claimed the backend. */
-static void inherited_take_tunnel(struct inherited *inherited, struct estate *estate, struct table *table,
+static void inherited_take_stream(struct inherited *inherited, struct estate *estate, struct table *table,
 				  int fd)
 {
-	const struct estate_tunnel *tunnel = estate_adoptable(estate, fd);
+	const struct estate_stream *row = estate_adoptable(estate, fd);
 
-	if (!tunnel || !is_tcp(fd) || !is_tcp(tunnel->backend_fd) || !table_take(table, tunnel->backend_fd))
+	if (!row || !is_tcp(fd) || !is_tcp(row->backend_fd) || !is_socket(fd, row->client_cookie) ||
+	    !is_socket(row->backend_fd, row->backend_cookie) || !table_take(table, row->backend_fd))
 		return;
 	(void)table_take(table, fd);
-	inherited_add(inherited->tunnels, &inherited->tunnel_count, fd, tunnel->backend_fd);
+	inherited_add(inherited->streams, &inherited->stream_count, fd, row->backend_fd);
 }
 
 static void inherited_sort(struct inherited *inherited, struct estate *estate, int fd)
@@ -153,10 +161,10 @@ static void inherited_sort_all(struct inherited *inherited, struct estate *estat
 {
 	for (uint32_t i = 0; i < estate->object_count; i++)
 		(void)table_take(table, estate->object_list[i]);
-	/* Before anything is closed: a tunnel has two ends, and either may come first. */
+	/* Before anything is closed: a stream has two ends, and either may come first. */
 	for (int fd = 0; fd < table->count; fd++) {
 		if (table->is_left[fd])
-			inherited_take_tunnel(inherited, estate, table, fd);
+			inherited_take_stream(inherited, estate, table, fd);
 	}
 	for (int fd = 0; fd < table->count; fd++) {
 		if (table->is_left[fd])
@@ -183,9 +191,9 @@ int inherited_collect(struct inherited *inherited, struct estate *estate)
 	if (!error && numbers.count) {
 		inherited->listeners = hg_calloc(numbers.count, sizeof(*inherited->listeners));
 		inherited->clients = hg_calloc(numbers.count, sizeof(*inherited->clients));
-		inherited->tunnels = hg_calloc(numbers.count, sizeof(*inherited->tunnels));
+		inherited->streams = hg_calloc(numbers.count, sizeof(*inherited->streams));
 	}
-	if (inherited->listeners && inherited->clients && inherited->tunnels &&
+	if (inherited->listeners && inherited->clients && inherited->streams &&
 	    table_make(&table, &numbers) == 0)
 		inherited_sort_all(inherited, estate, &table);
 	else
@@ -234,7 +242,7 @@ void inherited_leave(struct inherited *inherited)
 {
 	hg_free(inherited->listeners);
 	hg_free(inherited->clients);
-	hg_free(inherited->tunnels);
+	hg_free(inherited->streams);
 	*inherited = (struct inherited){ 0 };
 }
 
@@ -248,15 +256,15 @@ void inherited_done(struct inherited *inherited, struct estate *estate)
 		estate_mark(estate, inherited->clients[i].fd, ESTATE_MARK_NONE);
 		socket_reset(inherited->clients[i].fd);
 	}
-	for (uint32_t i = 0; i < inherited->tunnel_count; i++) {
-		const struct inherited_socket *tunnel = &inherited->tunnels[i];
+	for (uint32_t i = 0; i < inherited->stream_count; i++) {
+		const struct inherited_socket *row = &inherited->streams[i];
 
-		if (tunnel->fd < 0)
+		if (row->fd < 0)
 			continue;
-		estate_mark(estate, tunnel->fd, ESTATE_MARK_NONE);
-		estate_mark(estate, tunnel->backend_fd, ESTATE_MARK_NONE);
-		socket_reset(tunnel->fd);
-		socket_reset(tunnel->backend_fd);
+		estate_mark(estate, row->fd, ESTATE_MARK_NONE);
+		estate_mark(estate, row->backend_fd, ESTATE_MARK_NONE);
+		socket_reset(row->fd);
+		socket_reset(row->backend_fd);
 	}
 	inherited_leave(inherited);
 }

@@ -6,13 +6,13 @@
 
 /*
  * What a dead gateway has left open, sorted by what it is. Listening sockets go on with the connections that
- * wait in their queues, idle clients with their next request, tunnels with the bytes that are under way in
+ * wait in their queues, idle clients with their next request, streams with the bytes that are under way in
  * the kernel; nothing else of the table is of use to anybody, but for the descriptors of the sockmap lane,
  * which stay as they are (estate->object_list).
  */
 struct inherited_socket {
 	int fd; /* owner; -1: taken */
-	int backend_fd; /* owner, of a tunnel; else -1 */
+	int backend_fd; /* owner, of a stream; else -1 */
 	struct address local;
 };
 
@@ -21,14 +21,14 @@ struct inherited {
 	uint32_t listener_count;
 	struct inherited_socket *clients; /* owner */
 	uint32_t client_count;
-	struct inherited_socket *tunnels; /* owner */
-	uint32_t tunnel_count;
+	struct inherited_socket *streams; /* owner */
+	uint32_t stream_count;
 	uint64_t reset_count; /* connections that were reset */
 };
 
 /*
  * Goes through the table of descriptors, before anything was opened: what the keeper had stays, TCP
- * listeners, idle clients and tunnels, which keep their marks, are collected; connections are reset, the rest
+ * listeners, idle clients and streams, which keep their marks, are collected; connections are reset, the rest
  * is closed.
  * Without memory everything is closed. 0 or -errno of /proc.
  */

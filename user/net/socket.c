@@ -37,6 +37,13 @@ void socket_reset(int fd)
 	socket_close(fd);
 }
 
+int socket_cookie(int fd, uint64_t *ret_cookie)
+{
+	socklen_t len = sizeof(*ret_cookie);
+
+	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, ret_cookie, &len) < 0 ? -errno : 0;
+}
+
 /* Unix sockets answer EOPNOTSUPP to every TCP option: there is nothing to set. */
 static int set_option(int fd, int level, int name, int value)
 {

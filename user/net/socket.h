@@ -34,6 +34,8 @@ void socket_close(int fd);
  * sockets.
  */
 void socket_reset(int fd);
+/* What tells one socket of this network namespace from every other one. 0 or -errno. */
+int socket_cookie(int fd, uint64_t *ret_cookie);
 
 /*
  * TCP_NODELAY: this program writes whole messages, so waiting for more never pays. 0 for Unix sockets, or

@@ -440,15 +440,22 @@ static struct client_http *client_http_create(const struct static_config *config
 	return http;
 }
 
-void client_begin_http(struct client *client, const struct bind *bind)
+static int client_make_http(struct client *client, const struct bind *bind)
 {
 	client->http = client_http_create(&client->proxy->lease->snapshot->config, bind);
-	if (!client->http) {
+	if (!client->http)
+		return -ENOMEM;
+	client->http->client = client;
+	list_init(&client->http->idle_node);
+	return 0;
+}
+
+void client_begin_http(struct client *client, const struct bind *bind)
+{
+	if (client_make_http(client, bind) < 0) {
 		client_close(client, END_INTERNAL, true);
 		return;
 	}
-	client->http->client = client;
-	list_init(&client->http->idle_node);
 	client_begin_idle(client);
 	/* Also from the state it is in at first. */
 	client->state = CLIENT_IDLE;
@@ -563,7 +570,7 @@ void client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const st
 }
 
 struct client *client_adopt(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer,
-			    uint64_t age_ms)
+			    uint64_t age_ms, bool has_requests)
 {
 	struct client *client;
 
@@ -571,7 +578,13 @@ struct client *client_adopt(struct proxy *proxy, struct proxy_bind *bind, int fd
 	/* It was let in once, and is not more than there were. */
 	admission_count(proxy, bind);
 	client = client_enter(proxy, bind, fd, peer);
-	if (client)
-		client->age_ms = age_ms;
+	if (!client)
+		return NULL;
+	client->age_ms = age_ms;
+	client->requests = has_requests;
+	if (has_requests && client_make_http(client, bind->bind) < 0) {
+		client_close(client, END_INTERNAL, true);
+		return NULL;
+	}
 	return client;
 }

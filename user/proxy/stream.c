@@ -16,7 +16,7 @@
 #include "user/proxy/response.h"
 #include "user/proxy/stream_notes.h"
 #include "user/proxy/tunnel.h"
-#include "user/proxy/tunnel_estate.h"
+#include "user/proxy/stream_estate.h"
 
 #define TO(state) (1u << STREAM_##state)
 
@@ -287,6 +287,16 @@ static bool stream_check_download(struct stream *stream)
 	return true;
 }
 
+static bool stream_pump_response(struct stream *stream, uint64_t now_ms)
+{
+	bool again;
+
+	stream_estate_pumping(stream, &stream->download);
+	again = relay_pump(&stream->download, now_ms);
+	stream_estate_pumped(stream, &stream->download);
+	return again;
+}
+
 static enum stream_step stream_pump_exchange(struct stream *stream)
 {
 	uint64_t now_ms = proxy_now_ms(stream->proxy);
@@ -300,9 +310,10 @@ static enum stream_step stream_pump_exchange(struct stream *stream)
 		step = attempt_read_response(stream);
 	}
 	if (stream->state == STREAM_RELAY) {
-		again |= relay_pump(&stream->download, now_ms);
+		again |= stream_pump_response(stream, now_ms);
 		if (stream_check_download(stream))
 			return STEP_WAIT;
+		stream_estate_consider(stream);
 	}
 	if (again && (stream->state == STREAM_WAIT_HEAD || stream->state == STREAM_RELAY))
 		stream_pump_again(stream);
@@ -434,7 +445,7 @@ void stream_finish(struct stream *stream, enum end_reason reason, enum stream_en
 	stream->reason = notes_reason(stream, reason);
 	stream_report(stream);
 	proxy_trace(proxy, stream->id, TRACE_STREAM_END, (uint32_t)reason, stream->status);
-	tunnel_estate_end(stream);
+	stream_estate_end(stream);
 	attempt_stop(stream);
 	relay_stop(&stream->upload);
 	relay_stop(&stream->download);

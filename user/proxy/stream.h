@@ -126,7 +126,7 @@ struct stream {
 	bool close_client : 1; /* the client connection cannot serve another request */
 	bool is_continued : 1; /* the client got a 100 */
 	bool client_keeps : 1;
-	bool is_in_estate : 1; /* a tunnel that a successor could go on with (tunnel_estate.h) */
+	bool is_in_estate : 1; /* a tunnel that a successor could go on with (stream_estate.h) */
 	bool is_adopted : 1; /* another process began it, and died */
 	uint16_t status; /* sent or to be sent, 0: none */
 	int16_t grpc_status; /* seen or sent; -1: none */

@@ -8,7 +8,7 @@
 #include "user/proxy/client.h"
 #include "user/net/socket.h"
 #include "user/proxy/front.h"
-#include "user/proxy/tunnel_estate.h"
+#include "user/proxy/stream_estate.h"
 
 enum stream_step tunnel_open(struct stream *stream, struct span sni)
 {
@@ -69,7 +69,7 @@ enum stream_step tunnel_start(struct stream *stream)
 	stream_offer_near(stream, &stream->download);
 	stream->close_client = true;
 	stream_set_state(stream, STREAM_TUNNEL);
-	tunnel_estate_begin(stream);
+	stream_estate_begin(stream);
 	return STEP_PUMP;
 }
 
@@ -153,9 +153,9 @@ static bool tunnel_pump_way(struct stream *stream, struct relay *relay, uint64_t
 {
 	bool again;
 
-	tunnel_estate_pumping(stream, relay);
+	stream_estate_pumping(stream, relay);
 	again = relay_pump(relay, now_ms);
-	tunnel_estate_pumped(stream, relay);
+	stream_estate_pumped(stream, relay);
 	return again;
 }
 
@@ -180,8 +180,10 @@ void tunnel_pump(struct stream *stream)
 		return;
 	/* The end of one direction is progress: halfClosed runs from here, however long both were quiet
 	 * before. */
-	if (!was_half_closed && tunnel_is_half_closed(stream))
+	if (!was_half_closed && tunnel_is_half_closed(stream)) {
 		stream->upload.last_active_ms = now_ms;
+		stream_estate_pumped(stream, &stream->upload);
+	}
 	if (has_fin || was_half_closed != tunnel_is_half_closed(stream))
 		stream_arm(stream);
 	if (again)

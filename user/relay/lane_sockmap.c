@@ -149,10 +149,7 @@ static void sockmap_ask_to_leave(struct relay_gate *gate)
 	gate_lane_arm(gate->relay->shared->gate);
 }
 
-/*
- * Few pieces and large ones, on a path where that is no matter of its speed, for a target that takes them:
- * see enum relay_hurry.
- */
+/* See enum relay_hurry: few pieces and large ones, for a target that takes them, no slow path between. */
 static bool sockmap_is_put_off(const struct relay *relay, uint64_t pieces, uint64_t bytes, uint64_t pauses)
 {
 	return pauses == 0 && relay->hurry_trials < SOCKMAP_LONE_TRIALS && pieces >= SOCKMAP_LONE_PIECES &&
@@ -343,10 +340,7 @@ static enum lane_answer lane_sockmap_enter(struct relay *relay)
 	relay->lane->leave(relay);
 	error = sockmap_start(relay);
 	if (error) {
-		/*
-		 * -EBUSY: the other direction has a pipe at these sockets, or is in the kernel lane.
-		 * -EAGAIN: too much was moving to look.
-		 */
+		/* -EBUSY: the other direction uses these sockets. -EAGAIN: too much was moving to look. */
 		relay->gate_allowed = error == -EBUSY || error == -EAGAIN;
 		relay->lane = &lane_copy;
 		if (error == -EBUSY)
@@ -378,6 +372,20 @@ static void sockmap_mask_both(struct relay *relay)
 	gate_lane_arm(relay->shared->gate);
 }
 
+/* What it has moved before is of this relay, and not among what this process has moved. */
+static void sockmap_remember(struct relay *relay)
+{
+	struct gate_direction_stats stats = gate_direction_stats(&relay->gate->direction);
+	struct relay_gate *gate = relay->gate;
+
+	gate->redirected = stats.redirected_bytes - stats.redirected_framing_bytes;
+	gate->copied = stats.copied_bytes - stats.copied_framing_bytes;
+	gate->moved = stats.redirected_bytes + stats.copied_bytes;
+	relay->lane_bytes[LANE_SOCKMAP] += gate->redirected;
+	relay->lane_bytes[LANE_COPY] += gate->copied;
+	relay->payload_bytes += gate->redirected + gate->copied;
+}
+
 int lane_sockmap_adopt(struct relay *relay)
 {
 	int error = sockmap_prepare(relay);
@@ -386,6 +394,7 @@ int lane_sockmap_adopt(struct relay *relay)
 		error = gate_direction_adopt(&relay->gate->direction, relay->source->gate, relay->sink->gate);
 	if (error)
 		return error;
+	sockmap_remember(relay);
 	sockmap_entered(relay, loop_now_ms(relay->source->loop));
 	sockmap_mask_both(relay);
 	return 0;

@@ -72,10 +72,16 @@ int relay_adopt(struct relay *relay, const struct relay_past *past)
 		relay->payload_bytes += past->lane_bytes[lane];
 	relay->last_active_ms = past->last_active_ms;
 	relay->probe_bytes = (uint32_t)relay->payload_bytes;
+	relay->decoder.left = past->left;
+	relay->decoder.chunk_state = past->chunk_state;
 	if (past->is_done) {
-		relay->source->has_eof = true;
+		/* Of a tunnel; behind a message another one may follow. */
+		relay->source->has_eof |= relay->decoder.kind == BODY_TUNNEL;
 		relay->decoder.is_done = true;
 		relay_source_ended(relay);
+		/* Again, where it was said: who does not know takes the end of both ways for a reset. */
+		if (relay->decoder.kind == BODY_TUNNEL && relay_sink_is_empty(relay))
+			conn_shutdown(relay->sink);
 		return 0;
 	}
 	return past->is_in_sockmap ? lane_sockmap_adopt(relay) : 0;

@@ -236,16 +236,18 @@ static inline bool relay_is_hurried(const struct relay *relay)
 {
 	return relay->hurry != HURRY_NO;
 }
-/* A direction of a tunnel that another process has begun, as that one left it. */
+/* A direction that another process has begun, as that one left it. */
 struct relay_past {
 	uint64_t lane_bytes[LANE_COUNT]; /* relay_bytes_before() */
 	uint64_t last_active_ms;
 	bool is_done; /* it has ended */
 	bool is_in_sockmap; /* both ends are there: conn_adopt_gate() */
+	uint64_t left; /* of a body: as in its decoder */
+	uint8_t chunk_state;
 };
 /* Payload by lane, but for what the sockmap lane counts itself: that of its running direction. */
 uint64_t relay_bytes_before(const struct relay *relay, enum lane_id lane);
-/* Behind relay_start() of the tunnel. 0, or -errno of gate_direction_adopt(): reset both ends. */
+/* Behind relay_start(). 0, or -errno of gate_direction_adopt(): reset both ends. */
 int relay_adopt(struct relay *relay, const struct relay_past *past);
 /* What broke the direction, -errno: of its source, or of its sink. */
 int relay_source_error(const struct relay *relay);

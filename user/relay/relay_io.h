@@ -21,6 +21,11 @@ static inline bool relay_is_between_tcp(const struct relay *relay)
 	return relay_is_between_sockets(relay) && !relay->source->hop && !relay->sink->hop;
 }
 
+/* User space moves its bytes, or has the kernel move them when it says so. */
+static inline bool relay_is_by_hand(const struct relay *relay)
+{
+	return relay->lane == &lane_copy || relay->lane == &lane_pipe;
+}
 static inline bool relay_is_in_sockmap(const struct relay *relay)
 {
 	return relay->lane == &lane_sockmap;

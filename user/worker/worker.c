@@ -212,7 +212,7 @@ static void worker_on_client(struct message *message, void *context)
 	struct worker *worker = context;
 
 	if (client->is_tunnel)
-		worker_ports_adopt_tunnel(&worker->ports, client->port, client->fd);
+		worker_ports_adopt_stream(&worker->ports, client->port, client->fd);
 	else
 		worker_ports_adopt(&worker->ports, client->port, client->fd);
 	hg_free(client);

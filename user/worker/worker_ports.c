@@ -11,7 +11,7 @@
 #include "user/net/listener.h"
 #include "user/net/socket.h"
 #include "user/proxy/client.h"
-#include "user/proxy/tunnel_adopt.h"
+#include "user/proxy/stream_adopt.h"
 #include "user/proxy/room.h"
 
 /*
@@ -273,15 +273,20 @@ void worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd)
 	client_start(ports->proxy, port->bind, fd, &peer);
 }
 
-void worker_ports_adopt_tunnel(struct worker_ports *ports, uint16_t number, int client_fd)
+void worker_ports_adopt_stream(struct worker_ports *ports, uint16_t number, int client_fd)
 {
 	struct estate *estate = ports->proxy->shared->estate;
+	bool is_response = estate_mark_of(estate, client_fd) == ESTATE_MARK_RESPONSE;
 	struct worker_port *port = worker_port_of(ports, number);
 	/* A port that is no more has no configuration either. */
 	struct proxy_bind gone = { 0 };
-	bool goes_on = tunnel_adopt(ports->proxy, port ? port->bind : &gone, client_fd);
 
-	atomic_fetch_add(goes_on ? &estate->tunnels_adopted : &estate->not_adopted[ESTATE_MARK_TUNNEL], 1);
+	enum estate_mark mark = is_response ? ESTATE_MARK_RESPONSE : ESTATE_MARK_TUNNEL;
+
+	if (!stream_adopt(ports->proxy, port ? port->bind : &gone, client_fd))
+		atomic_fetch_add(&estate->not_adopted[mark], 1);
+	else
+		atomic_fetch_add(is_response ? &estate->responses_adopted : &estate->tunnels_adopted, 1);
 }
 
 /* ------------------------------------------------------------------------------------ the end */

@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -54,7 +55,7 @@ static int maps_size(struct bpf_object *object, const struct object_plan *plan)
 
 static int descriptor_keep(int fd, int *ret_fd)
 {
-	*ret_fd = fd < 0 ? -1 : dup(fd);
+	*ret_fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	return *ret_fd < 0 ? -errno : 0;
 }
 

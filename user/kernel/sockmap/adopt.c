@@ -181,15 +181,30 @@ int gate_socket_adopt(struct gate_worker *worker, struct gate_socket *s, int fd,
 	return 0;
 }
 
-void gate_slot_forget(struct gate *gate, struct gate_handle slot)
+void gate_slot_forget(struct gate *gate, struct gate_handle slot, uint64_t cookie)
 {
-	uint64_t cookie;
+	struct gate_handle listed;
+	uint64_t in_map;
 
-	if (slot.index < gate->slots.count &&
-	    __atomic_load_n(&gate->slots.records[slot.index].user.generation, __ATOMIC_ACQUIRE) ==
-		    slot.generation &&
-	    bpf_map_lookup_elem(gate->map_fds[GATE_MAP_TARGETS], &slot.index, &cookie) == -ENOENT)
-		(void)slots_reclaim(&gate->slots, slot.index, clock_now_ns(), 0);
+	if (slot.index >= gate->slots.count ||
+	    __atomic_load_n(&gate->slots.records[slot.index].user.generation, __ATOMIC_ACQUIRE) !=
+		    slot.generation ||
+	    bpf_map_lookup_elem(gate->map_fds[GATE_MAP_TARGETS], &slot.index, &in_map) != -ENOENT)
+		return;
+	if (bpf_map_lookup_elem(gate->map_fds[GATE_MAP_GATE_OF], &cookie, &listed) == 0 &&
+	    listed.index == slot.index)
+		bpf_map_delete_elem(gate->map_fds[GATE_MAP_GATE_OF], &cookie);
+	(void)slots_reclaim(&gate->slots, slot.index, clock_now_ns(), 0);
+}
+
+void gate_source_disarm(struct gate_socket *source)
+{
+	struct delivery_view view;
+
+	CHECK(!source->inbound);
+	__atomic_store_n(&gate_socket_record(source)->user.mode, GATE_MODE_USER, __ATOMIC_RELEASE);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	(void)delivery_look(source->fd, &view);
 }
 
 /* ------------------------------------------------------------------------------------ directions */
@@ -244,7 +259,9 @@ static int adopt_sent(struct gate_direction *d)
 	if (d->state != DIRECTION_FORWARD || written <= handed)
 		return 0;
 	d->sent_bytes = written - handed;
-	return d->sent_bytes > view.passed_bytes - d->forwarded_bytes ? -EPROTO : 0;
+	return d->sent_bytes > view.passed_bytes - d->forwarded_bytes || d->sent_bytes > GATE_PEEK_BYTES
+		       ? -EPROTO
+		       : 0;
 }
 
 static void adopt_fill(struct gate_direction *d, struct gate_socket *source, struct gate_socket *target)
@@ -282,7 +299,7 @@ static void adopt_fill(struct gate_direction *d, struct gate_socket *source, str
 
 int gate_direction_adopt(struct gate_direction *d, struct gate_socket *source, struct gate_socket *target)
 {
-	const struct gate_record *record = gate_socket_record(source);
+	struct gate_record *record = gate_socket_record(source);
 	struct gate_slots *slots = &source->worker->gate->slots;
 	uint64_t credit = record->user.credit_bytes;
 	struct delivery_view source_view;
@@ -305,6 +322,8 @@ int gate_direction_adopt(struct gate_direction *d, struct gate_socket *source, s
 		error = adopt_chunk(d);
 	if (!error && credit && slots_reserve_credit(slots, credit))
 		d->credit_bytes = credit;
+	if (!d->credit_bytes)
+		record->user.credit_bytes = 0;
 	if (error) {
 		d->source = NULL;
 		d->target = NULL;

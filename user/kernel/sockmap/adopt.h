@@ -34,7 +34,13 @@ int gate_socket_adopt(struct gate_worker *worker, struct gate_socket *socket, in
  * Gives the slot of a socket back that nobody has adopted, and that is closed. Nothing for one that is not,
  * or that is another's by now.
  */
-void gate_slot_forget(struct gate *gate, struct gate_handle slot);
+void gate_slot_forget(struct gate *gate, struct gate_handle slot, uint64_t cookie);
+
+/*
+ * Before the target of a source that runs no direction here is closed: behind it no verdict redirects any
+ * more, into whatever has the target's slot by then.
+ */
+void gate_source_disarm(struct gate_socket *source);
 
 /*
  * Goes on with the direction that ran from source to target, both adopted. Call gate_direction_step() next:

@@ -57,8 +57,12 @@ static enum gate_step forward_commit(struct gate_direction *d, const struct dire
 		window_bound(d->source->fd);
 	d->forwarded_bytes += d->sent_bytes;
 	d->sent_bytes = 0;
+	if (d->framing == GATE_CHUNKED_BODY)
+		journal_begin(d->source, JOURNAL_COMMITTING);
 	user->chunk = d->chunk;
 	__atomic_store_n(&user->forwarded_bytes, d->forwarded_bytes, __ATOMIC_RELEASE);
+	if (d->framing == GATE_CHUNKED_BODY)
+		journal_end(d->source, JOURNAL_COMMITTING);
 	/* The other half of the wake-up rule: look at passed_bytes only after this store can be seen. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	direction_set_state(d, DIRECTION_CONSUME);

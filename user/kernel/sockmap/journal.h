@@ -14,6 +14,7 @@ enum journal_busy {
 	JOURNAL_STARTING = 1, /* the words below are being written */
 	JOURNAL_READING = 2, /* a recv() may have taken bytes that are not counted yet */
 	JOURNAL_TAKING = 4, /* the caller has bytes in its memory: until the direction ends */
+	JOURNAL_COMMITTING = 8, /* of a body in chunks: where it stands, and how much that is */
 };
 
 static inline struct gate_journal *journal_of(const struct gate_socket *source)

@@ -57,7 +57,20 @@ int slots_take(struct gate_slots *slots, uint32_t *cursor, uint16_t worker, uint
 		*ret_slot = (struct gate_handle){ .index = index, .generation = generation + 1 };
 		return 0;
 	}
+	/* The next one looks elsewhere. */
+	*cursor = (*cursor + probes) % slots->count;
 	return -ENOSPC;
+}
+
+uint32_t slots_first_free(const struct gate_slots *slots, uint32_t from)
+{
+	for (uint32_t i = 0; i < slots->count; i++) {
+		uint32_t index = (from + i) % slots->count;
+
+		if (!is_taken(__atomic_load_n(&slots->records[index].user.generation, __ATOMIC_RELAXED)))
+			return index;
+	}
+	return from;
 }
 
 void slots_give(struct gate_slots *slots, struct gate_handle slot)

@@ -30,6 +30,10 @@ struct gate_slots {
 int slots_take(struct gate_slots *slots, uint32_t *cursor, uint16_t worker, uint64_t now_ns,
 	       struct gate_handle *ret_slot);
 /*
+ * Where to search from: what a process before this one has left may lie in a row. `from` where none is free.
+ */
+uint32_t slots_first_free(const struct gate_slots *slots, uint32_t from);
+/*
  * Only after the socket is out of every map and no verdict on it can be running (delivery_look is that
  * barrier).
  */

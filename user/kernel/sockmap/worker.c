@@ -97,7 +97,8 @@ int gate_worker_create(struct gate *gate, struct gate_worker **ret_worker)
 		hg_free(w);
 		return error;
 	}
-	w->slot_cursor = (uint32_t)((uint64_t)gate->slots.count * w->ring / gate->worker_count);
+	w->slot_cursor = slots_first_free(
+		&gate->slots, (uint32_t)((uint64_t)gate->slots.count * w->ring / gate->worker_count));
 	w->lost_events = __atomic_load_n(&gate->workers[w->ring].lost_events, __ATOMIC_RELAXED);
 	list_init(&w->ticking);
 	w->peek = hg_malloc(GATE_PEEK_BYTES);

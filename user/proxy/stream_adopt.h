@@ -4,9 +4,9 @@
 #include "user/proxy/proxy.h"
 
 /*
- * Goes on with the tunnel that another process had, whose row is in the estate at this descriptor
+ * Goes on with the stream that another process had, whose row is in the estate at this descriptor
  * (estate_adoptable()): client, stream and upstream as they were, in the lanes they were in. Takes both
  * descriptors; what cannot go on, since its route is no more or its numbers do not add up, is reset. True: it
  * goes on.
  */
-bool tunnel_adopt(struct proxy *proxy, struct proxy_bind *bind, int client_fd);
+bool stream_adopt(struct proxy *proxy, struct proxy_bind *bind, int client_fd);

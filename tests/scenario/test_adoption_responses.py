@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Responses outlive the gateway that began them."""
+import threading
+import time
+
+from deaths import kill, reset
+from hg import *
+from splice import in_background
+
+MODES = ("off", "auto", "require")
+CONFIG = """
+config: {splice: {mode: @mode@, minBodyBytes: 65536, adaptive: @adaptive@}}
+binds:
+- port: @port@
+  listeners:
+  - name: main
+    routes:
+    - name: all
+      backends:
+      - host: @origin@
+"""
+FRAMINGS = {
+    "length": b"Content-Length: %d\r\n",
+    "chunked": b"Transfer-Encoding: chunked\r\n",
+    "close": b"Connection: close\r\n",
+}
+
+
+def acted(mode, **options):
+    backend = Backend()
+    return Gateway(CONFIG, origin=backend, mode=mode, adaptive=str(mode == "auto").lower(), workers=2,
+                   keeper=True, **options), backend
+
+
+def begin(client, backend, framing, size=0, path="/a"):
+    """The backend's connection behind the head of an answer."""
+    client.request("GET", path, host="a", version="1.0" if framing == "close" else "1.1")
+    upstream = backend.accept()
+    eq(upstream.read_request().target, path, "the request")
+    head = FRAMINGS[framing]
+    upstream.send(b"HTTP/1.1 200 OK\r\n" + (head % size if b"%" in head else head) + b"\r\n")
+    eq(client.response_head().status, 200, "status")
+    return upstream
+
+
+def piece(framing, data):
+    return b"%x\r\n%s\r\n" % (len(data), data) if framing == "chunked" else data
+
+
+def await_adopted(gateway, count):
+    wait_until(lambda: gateway.metrics()("headgate_adopted_total", kind="response") == count, 10,
+               f"{count} adopted responses")
+
+
+def read_payload(client, framing, size):
+    """So many payload bytes; of chunks as the gateway makes them."""
+    if framing != "chunked":
+        return client.read(size)
+    data = b""
+    while len(data) < size:
+        length = int(client.read_line(), 16)
+        data += client.read(length)
+        eq(client.read(2), b"\r\n", "the end of a chunk")
+    return data
+
+
+@test("server-sent events go on after kill -9, in each framing and with and without the lane; behind the end "
+      "the client's next request is answered over the same connection", timeout=60)
+def events():
+    for mode in MODES:
+        for framing in FRAMINGS:
+            gateway, backend = acted(mode)
+            client = gateway.client()
+            upstream = begin(client, backend, framing, 3000, "/events?" + framing)
+            for _ in range(4):
+                upstream.send(piece(framing, b"e" * 100))
+                read_payload(client, framing, 100)
+                time.sleep(0.1)
+            before = gateway.streams()[0]
+            for death in range(2):
+                kill(gateway)
+                await_adopted(gateway, death + 1)
+                after = gateway.streams()[0]
+                for key in ("id", "route", "path", "method", "bytes_out", "state"):
+                    eq(after[key], before[key], f"{key}, {mode}, {framing}")
+                upstream.send(piece(framing, b"f" * 300))
+                eq(read_payload(client, framing, 300), b"f" * 300, "an event")
+                before = gateway.streams()[0]
+            upstream.send(piece(framing, b"g" * 2000))
+            eq(read_payload(client, framing, 2000), b"g" * 2000, "the last event")
+            if framing == "chunked":
+                upstream.send(b"0\r\n\r\n")
+                eq(client.read(5), b"0\r\n\r\n", "the last chunk")
+            if framing == "close":
+                upstream.close()
+                client.expect_fin()
+            record = gateway.wait_log()
+            eq((record["adopted"], record["close_reason"], int(record["bytes_out"]), record["http.path"]),
+               ("true", "ok", 3000, "/events?" + framing), "the line")
+            if framing != "close":
+                client.request("GET", "/next", host="a")
+                following = backend.accept()
+                eq(following.read_request().target, "/next", "the next request")
+                following.respond(204)
+                eq(client.response().status, 204, "the next answer")
+
+
+@test("long bodies through the kernel lane and deaths: every byte once, or a reset behind a part of it",
+      timeout=120, heavy=True)
+def bodies():
+    size, survived, plays = 64 << 20, 0, 0
+    for framing in FRAMINGS:
+        gateway, backend = acted("require", args=["--deaths-per-minute", "0"])
+        for _ in range(2):
+            client = gateway.client()
+            upstream = begin(client, backend, framing, size)
+
+            def write():
+                for at in range(0, size, 65536):
+                    upstream.send(piece(framing, pattern(65536, at)))
+                upstream.send(b"0\r\n\r\n" if framing == "chunked" else b"")
+                if framing == "close":
+                    upstream.close()
+
+            def read():
+                got = 0
+                while got < size:
+                    data = read_payload(client, framing, min(65536, size - got))
+                    check(data == pattern(len(data), got), f"{framing}: other bytes from {got} on")
+                    got += len(data)
+                    time.sleep(0.001)
+            writer, reader = in_background(write), in_background(read)
+            for _ in range(4):
+                time.sleep(0.15)
+                kill(gateway)
+            plays += 1
+            try:
+                reader.result()
+                writer.result()
+                survived += 1
+            except (OSError, Failure) as error:
+                check("reset" in str(error).lower() or "RST" in str(error) or "pipe" in str(error),
+                      f"{framing}, ended by {error}")
+            client.close()
+            upstream.close()
+    note(f"{survived} of {plays} survived 4 deaths each")
+    check(survived >= 1, f"{survived} of {plays} survived 4 deaths each")
+
+
+@test("what cannot go on is reset and counted: an answer with bytes in the gateway, one whose client has "
+      "sent its next request already, an upload")
+def refused():
+    gateway, backend = acted("off")
+    stopped = gateway.client(rcvbuf=4096)
+    upstream = begin(stopped, backend, "chunked")
+    upstream.send_until_blocked(piece("chunked", b"x" * 60000))
+    hasty = gateway.client()
+    hasty.send(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\n")
+    behind = backend.accept()
+    behind.read_request()
+    behind.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    upload = gateway.client()
+    upload.send(b"POST /c HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc")
+    third = backend.accept()
+    third.read_until(b"abc")
+    for _ in range(4):
+        behind.send(piece("chunked", b"y"))
+        time.sleep(0.1)
+    kill(gateway)
+    for end in (stopped, hasty, upload):
+        reset(end)
+    metrics = gateway.metrics()
+    lost = {reason: metrics("headgate_not_adopted_total", reason=reason)
+            for reason in ("request", "response")}
+    eq(sum(lost.values()), 3, f"all of {lost}")
+    check(lost["response"] >= 1, f"no response among {lost}")

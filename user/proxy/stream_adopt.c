@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/proxy/stream_adopt.h"
+
+#include "user/base/hash.h"
+#include "user/kernel/sockmap/adopt.h"
+#include "user/net/socket.h"
+#include "user/proxy/attempt_place.h"
+#include "user/proxy/back.h"
+#include "user/proxy/client.h"
+#include "user/proxy/front.h"
+#include "user/proxy/tunnel.h"
+#include "user/proxy/stream_estate.h"
+#include "user/upstream/upstream.h"
+
+/* ------------------------------------------------------------------------------------ names */
+
+/* Where it went, in the configuration of now. */
+struct adopted_place {
+	const struct listener *listener;
+	const struct route *route;
+	const struct tcp_route *tcp_route;
+	const struct backend_ref *backend;
+	uint32_t endpoint_index;
+};
+
+static bool is_http(const struct estate_stream *row)
+{
+	return row->kind == ESTATE_STREAM_HTTP || row->kind == ESTATE_STREAM_RESPONSE;
+}
+
+static bool is_response(const struct estate_stream *row)
+{
+	return row->kind == ESTATE_STREAM_RESPONSE;
+}
+
+static bool find_backend(struct adopted_place *place, const struct estate_stream *row,
+			 const struct backend_ref *list, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const struct backend *backend = list[i].backend;
+
+		if (stream_estate_backend(&list[i]) != row->backend)
+			continue;
+		for (uint32_t at = 0; at < backend->endpoint_count; at++) {
+			if (hash_bytes(backend->endpoint_list[at].text) != row->endpoint)
+				continue;
+			place->backend = &list[i];
+			place->endpoint_index = at;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool find_route(struct adopted_place *place, const struct estate_stream *row)
+{
+	const struct listener *listener = place->listener;
+
+	for (uint32_t i = 0; is_http(row) && i < listener->route_count; i++) {
+		const struct route *route = &listener->route_list[i];
+
+		if (stream_estate_route(route) == row->route &&
+		    find_backend(place, row, route->backend_list, route->backend_count)) {
+			place->route = route;
+			return true;
+		}
+	}
+	for (uint32_t i = 0; !is_http(row) && i < listener->tcp_route_count; i++) {
+		const struct tcp_route *route = &listener->tcp_route_list[i];
+
+		if (stream_estate_tcp_route(route) == row->route &&
+		    find_backend(place, row, route->backend_list, route->backend_count)) {
+			place->tcp_route = route;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool find_place(struct adopted_place *place, const struct estate_stream *row,
+		       const struct bind *bind)
+{
+	*place = (struct adopted_place){ 0 };
+	for (uint32_t i = 0; i < bind->listener_count; i++) {
+		place->listener = &bind->listener_list[i];
+		if (stream_estate_listener(place->listener) == row->listener && find_route(place, row))
+			return true;
+	}
+	return false;
+}
+
+/* ------------------------------------------------------------------------------------ the stream */
+
+/* Lengths are not believed: whoever wrote them has died of something. */
+static int keep_texts(struct stream *stream, struct estate *estate, const struct estate_stream *row,
+		      int client_fd)
+{
+	size_t bytes = (size_t)row->text_bytes[0] + row->text_bytes[1] + row->text_bytes[2];
+	const char *at = estate_texts(estate, client_fd, bytes);
+	struct stream_texts texts = { 0 };
+	struct span all;
+
+	if (!at || !bytes)
+		return 0;
+	all = span_of(at, bytes);
+	if (stream->exchange)
+		all = arena_copy(&stream->exchange->arena, all);
+	if (!all.data)
+		return -ENOMEM;
+	texts.method = span_of(all.data, row->text_bytes[0]);
+	texts.host = span_of(all.data + row->text_bytes[0], row->text_bytes[1]);
+	texts.path = span_of(texts.host.data + row->text_bytes[1], row->text_bytes[2]);
+	if (!stream->exchange)
+		return stream_keep_texts(stream, &texts);
+	stream->exchange->texts = texts;
+	return 0;
+}
+
+static void fill_stream(struct stream *stream, const struct estate_stream *row,
+			const struct adopted_place *place)
+{
+	stream->id = row->id;
+	stream->start_ns = row->start_ns;
+	stream->is_adopted = true;
+	stream->close_client = row->closes_client;
+	stream->client_keeps = !row->closes_client;
+	stream->is_tcp = !is_http(row);
+	stream->is_tls = row->kind == ESTATE_STREAM_TLS;
+	stream->is_upgraded = row->is_upgraded;
+	stream->head_sent = is_http(row);
+	stream->status = row->status;
+	stream->client_major = row->version >> 4;
+	stream->client_minor = row->version & 0xf;
+	stream->attempt.retries_done = row->retries;
+	stream->listener = place->listener;
+	stream->route = place->route;
+	stream->tcp_route = place->tcp_route;
+	stream->backend = place->backend;
+}
+
+/* 0 or -errno: backend_fd is closed then. */
+static int bind_upstream(struct stream *stream, const struct adopted_place *place, int backend_fd)
+{
+	struct upstream_wants wants = place_wants(stream->backend, &stream->lease->snapshot->config);
+	struct proxy *proxy = stream->proxy;
+	struct attempt *attempt = &stream->attempt;
+	struct address address = { 0 };
+
+	(void)socket_peer(backend_fd, &address);
+	attempt->endpoint_index = place->endpoint_index;
+	attempt->endpoint = upstream_pool_endpoint(
+		&proxy->pool, &stream->backend->backend->endpoint_list[place->endpoint_index], &wants);
+	if (!attempt->endpoint) {
+		socket_reset(backend_fd);
+		return -ENOMEM;
+	}
+	attempt->endpoint->load.in_flight++;
+	stream->upstream = upstream_open(&proxy->pool, attempt->endpoint, backend_fd, &address);
+	if (!stream->upstream)
+		return -ENOMEM;
+	/* Nobody was told what has become of it meanwhile. */
+	stream->upstream->conn.has_error = true;
+	stream->back = back_of(stream->upstream);
+	stream->back->bind(stream);
+	return 0;
+}
+
+static int adopt_gates(struct stream *stream, const struct estate_stream *row)
+{
+	const struct estate_slot *slots[] = { &row->client_slot, &row->backend_slot };
+	struct conn *conns[] = { &stream->client->conn, &stream->upstream->conn };
+	struct gate_lane *lane = stream->proxy->relay.gate;
+	int error = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(slots) && !error; i++) {
+		struct gate_handle slot = { slots[i]->index, slots[i]->generation };
+
+		if (slot.generation)
+			error = lane ? conn_adopt_gate(conns[i], lane->worker, slot) : -EOPNOTSUPP;
+	}
+	return error;
+}
+
+static int adopt_way(struct relay *relay, const struct estate_stream *row, const struct estate_way *way)
+{
+	const struct relay_past past = {
+		.lane_bytes = { [LANE_COPY] = way->copied_bytes,
+				[LANE_PIPE] = way->piped_bytes,
+				[LANE_SOCKMAP] = way->sockmap_bytes },
+		.last_active_ms = way->active_ms,
+		.is_done = way->lane == ESTATE_LANE_DONE,
+		.is_in_sockmap = way->lane == ESTATE_LANE_SOCKMAP,
+		.left = row->body_left,
+		.chunk_state = row->body_state,
+	};
+
+	return relay_adopt(relay, &past);
+}
+
+/* The answer to a request that was complete. */
+static int response_go_on(struct stream *stream, const struct estate_stream *row)
+{
+	static const struct body_framing none = { .kind = BODY_NONE };
+	struct relay_end client = stream->front->end(stream), backend = stream->back->end(stream);
+	const struct body_framing framing = { .kind = row->body_kind, .length = row->body_left };
+	uint64_t now_ms = proxy_now_ms(stream->proxy);
+
+	relay_start(&stream->upload, client, backend, &none, ENCODE_PLAIN, false, now_ms);
+	(void)relay_pump(&stream->upload, now_ms);
+	relay_start(&stream->download, backend, client, &framing, row->body_encoding,
+		    stream->lease->snapshot->config.splice.lane_pipe, now_ms);
+	stream_offer_gate(stream, &stream->download, true);
+	stream->upstream->has_response_bytes = true;
+	return adopt_way(&stream->download, row, &row->ways[1]);
+}
+
+static int tunnel_go_on(struct stream *stream, const struct estate_stream *row)
+{
+	int error;
+
+	tunnel_start_ways(stream);
+	error = adopt_way(&stream->upload, row, &row->ways[0]);
+	return error ? error : adopt_way(&stream->download, row, &row->ways[1]);
+}
+
+/* Nothing that was written by one who has died of something is believed without a look. */
+static bool is_sound(const struct estate_stream *row)
+{
+	for (size_t way = 0; way < ARRAY_LEN(row->ways); way++) {
+		if (row->ways[way].lane > ESTATE_LANE_DONE)
+			return false;
+	}
+	if (!is_response(row))
+		return row->kind < ESTATE_STREAM_RESPONSE;
+	return row->ways[0].lane == ESTATE_LANE_DONE && row->body_encoding <= ENCODE_CHUNKED &&
+	       (row->body_kind == BODY_LENGTH || row->body_kind == BODY_UNTIL_CLOSE ||
+		(row->body_kind == BODY_CHUNKED &&
+		 (row->body_state == CHUNK_SIZE_FIRST || row->body_state == CHUNK_DATA)));
+}
+
+static int go_on(struct stream *stream, const struct estate_stream *row)
+{
+	int error = adopt_gates(stream, row);
+
+	if (error)
+		return error;
+	return is_response(row) ? response_go_on(stream, row) : tunnel_go_on(stream, row);
+}
+
+static void disarm(const struct conn *conn)
+{
+	if (conn->gate && !conn->gate->inbound)
+		gate_source_disarm(conn->gate);
+}
+
+/* Both descriptors are closed when it comes to nothing. */
+static bool adopt_stream(struct client *client, const struct estate_stream *row,
+			 const struct adopted_place *place)
+{
+	struct estate *estate = client->proxy->shared->estate;
+	struct stream *stream = stream_create(client, &front_h1, !is_response(row));
+	int client_fd = conn_fd(&client->conn);
+	int error;
+
+	if (!stream) {
+		socket_reset(row->backend_fd);
+		client_close(client, END_LIMIT, true);
+		return false;
+	}
+	client->stream = stream;
+	client_set_state(client, CLIENT_STREAM);
+	fill_stream(stream, row, place);
+	if (is_response(row))
+		client_use_listener(client, place->listener);
+	error = keep_texts(stream, estate, row, client_fd);
+	if (error)
+		socket_reset(row->backend_fd);
+	else
+		error = bind_upstream(stream, place, row->backend_fd);
+	if (!error)
+		error = go_on(stream, row);
+	if (error) {
+		disarm(&client->conn);
+		if (stream->upstream)
+			disarm(&stream->upstream->conn);
+		proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_FAILED, (uint32_t)-error, 0);
+		stream_finish(stream, END_INTERNAL, STREAM_END_RESET);
+		return false;
+	}
+	stream_set_state(stream, is_response(row) ? STREAM_RELAY : STREAM_TUNNEL);
+	stream_estate_begin(stream);
+	/* Of a response, this way is over; else it is pumped next. */
+	if (is_response(row))
+		stream_estate_pumped(stream, &stream->upload);
+	/* Events of before are lost: looked at once, it says itself what it waits for. */
+	stream_pump_again(stream);
+	return true;
+}
+
+/* Closed, they are in no map any more. */
+static void forget_slot(const struct proxy *proxy, const struct estate_slot *slot, uint64_t cookie)
+{
+	if (proxy->relay.gate && slot->generation)
+		gate_slot_forget(proxy->relay.gate->worker->gate,
+				 (struct gate_handle){ slot->index, slot->generation }, cookie);
+}
+
+static bool adopt_client(struct proxy *proxy, struct proxy_bind *bind, int client_fd,
+			 const struct estate_stream *row)
+{
+	struct adopted_place place;
+	struct client *client;
+	struct address peer;
+
+	if (!bind->bind || !is_sound(row) || !find_place(&place, row, bind->bind) ||
+	    socket_peer(client_fd, &peer) < 0) {
+		socket_reset(client_fd);
+		socket_reset(row->backend_fd);
+		return false;
+	}
+	address_unmap(&peer);
+	client = client_adopt(proxy, bind, client_fd, &peer, row->age_ms, is_response(row));
+	if (!client) {
+		socket_reset(row->backend_fd);
+		return false;
+	}
+	return adopt_stream(client, row, &place);
+}
+
+bool stream_adopt(struct proxy *proxy, struct proxy_bind *bind, int client_fd)
+{
+	struct estate *estate = proxy->shared->estate;
+	struct estate_stream *row = estate_stream(estate, client_fd);
+	struct estate_stream kept;
+
+	CHECK(row != NULL);
+	kept = *row;
+	for (size_t way = 0; way < ARRAY_LEN(row->ways); way++)
+		atomic_store(&row->ways[way].is_busy, true);
+	/* The marks are over, whatever becomes of it: both numbers may soon be others'. */
+	estate_mark(estate, kept.backend_fd, ESTATE_MARK_NONE);
+	estate_mark(estate, client_fd, ESTATE_MARK_NONE);
+	if (adopt_client(proxy, bind, client_fd, &kept))
+		return true;
+	forget_slot(proxy, &kept.client_slot, kept.client_cookie);
+	forget_slot(proxy, &kept.backend_slot, kept.backend_cookie);
+	return false;
+}

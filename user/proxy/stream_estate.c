@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/proxy/stream_estate.h"
+
+#include <string.h>
+
+#include "user/base/hash.h"
+#include "user/net/socket.h"
+#include "user/proxy/back.h"
+#include "user/proxy/client.h"
+#include "user/proxy/front.h"
+#include "user/relay/relay_io.h"
+
+/* ------------------------------------------------------------------------------------ names */
+
+uint64_t stream_estate_listener(const struct listener *listener)
+{
+	return hash_mix(hash_bytes(listener->gateway_label), hash_bytes(listener->listener_name));
+}
+
+uint64_t stream_estate_route(const struct route *route)
+{
+	return hash_mix(hash_bytes(route->key),
+			hash_mix(hash_bytes(route->label), hash_bytes(route->rule_name)));
+}
+
+uint64_t stream_estate_tcp_route(const struct tcp_route *route)
+{
+	return hash_mix(hash_bytes(route->key),
+			hash_mix(hash_bytes(route->label), hash_bytes(route->rule_name)));
+}
+
+uint64_t stream_estate_backend(const struct backend_ref *ref)
+{
+	return hash_bytes(ref->backend->name);
+}
+
+/* ------------------------------------------------------------------------------------ the row */
+
+static struct estate *estate_of(const struct stream *stream)
+{
+	return stream->proxy->shared->estate;
+}
+
+static struct estate_stream *row_of(const struct stream *stream)
+{
+	return stream->is_in_estate ? estate_stream(estate_of(stream), conn_fd(&stream->client->conn)) : NULL;
+}
+
+static void way_set_busy(struct estate_way *way, bool is_busy)
+{
+	/* What follows in the code happens behind it, what came before it is to be seen. */
+	if (!is_busy)
+		atomic_thread_fence(memory_order_release);
+	atomic_store_explicit(&way->is_busy, is_busy, memory_order_relaxed);
+	if (is_busy)
+		atomic_thread_fence(memory_order_seq_cst);
+}
+
+static struct estate_way *way_of(struct estate_stream *row, const struct relay *relay)
+{
+	return &row->ways[relay->direction == RELAY_IN ? 0 : 1];
+}
+
+static bool is_adoptable(const struct stream *stream)
+{
+	const struct conn *client = &stream->client->conn, *backend = &stream->upstream->conn;
+
+	return stream->front == &front_h1 && stream->back == &back_h1 &&
+	       relay_is_between_tcp(&stream->download) && !client->hop && !backend->hop &&
+	       !stream->backend->backend->endpoint_list[0].is_inner;
+}
+
+static uint8_t kind_of(const struct stream *stream)
+{
+	if (stream->state != STREAM_TUNNEL)
+		return ESTATE_STREAM_RESPONSE;
+	if (stream->is_tls)
+		return ESTATE_STREAM_TLS;
+	return stream->is_tcp ? ESTATE_STREAM_TCP : ESTATE_STREAM_HTTP;
+}
+
+/* What does not fit is cut from the end: of all texts a path may be that long. */
+static void write_texts(struct estate *estate, struct estate_stream *row, int client_fd,
+			const struct stream_texts *texts)
+{
+	const struct span list[] = { texts->method, texts->host, texts->path };
+	size_t left = ESTATE_LONG_TEXT_BYTES, bytes = 0;
+	char *at;
+
+	static_assert(ARRAY_LEN(list) == ARRAY_LEN(row->text_bytes), "one length each");
+	for (size_t i = 0; i < ARRAY_LEN(list); i++) {
+		row->text_bytes[i] = (uint16_t)(list[i].len < left ? list[i].len : left);
+		left -= row->text_bytes[i];
+		bytes += row->text_bytes[i];
+	}
+	at = estate_texts(estate, client_fd, bytes);
+	for (size_t i = 0; i < ARRAY_LEN(list); i++) {
+		if (row->text_bytes[i])
+			memcpy(at, list[i].data, row->text_bytes[i]);
+		at += row->text_bytes[i];
+	}
+}
+
+static void write_row(const struct stream *stream, struct estate_stream *row)
+{
+	const struct backend *backend = stream->backend->backend;
+
+	row->id = stream->id;
+	row->start_ns = stream->start_ns;
+	row->age_ms = stream->client->age_ms;
+	row->listener = stream->listener ? stream_estate_listener(stream->listener) : 0;
+	row->route = stream->route ? stream_estate_route(stream->route)
+		     : stream->tcp_route ? stream_estate_tcp_route(stream->tcp_route) : 0;
+	row->backend = stream_estate_backend(stream->backend);
+	row->endpoint = hash_bytes(backend->endpoint_list[stream->attempt.endpoint_index].text);
+	row->status = stream->status;
+	row->kind = kind_of(stream);
+	row->version = (uint8_t)(stream->client_major << 4 | stream->client_minor);
+	row->is_upgraded = stream->is_upgraded;
+	row->closes_client = stream->close_client;
+	row->retries = (uint8_t)(stream->attempt.retries_done < UINT8_MAX ? stream->attempt.retries_done
+									   : UINT8_MAX);
+	row->body_kind = stream->download.decoder.kind;
+	row->body_encoding = stream->download.encoding;
+}
+
+void stream_estate_begin(struct stream *stream)
+{
+	static const struct stream_texts none;
+	struct estate *estate = estate_of(stream);
+	int client_fd = conn_fd(&stream->client->conn), backend_fd = conn_fd(&stream->upstream->conn);
+	struct estate_stream *row = estate_stream(estate, client_fd);
+	const struct stream_texts *texts = stream->exchange ? &stream->exchange->texts : stream->texts;
+
+	if (!row)
+		return;
+	way_set_busy(&row->ways[0], true);
+	way_set_busy(&row->ways[1], true);
+	if (backend_fd >= ESTATE_DESCRIPTORS || !is_adoptable(stream) ||
+	    socket_cookie(client_fd, &row->client_cookie) < 0 ||
+	    socket_cookie(backend_fd, &row->backend_cookie) < 0)
+		return;
+	stream->is_in_estate = true;
+	row->backend_fd = backend_fd;
+	write_row(stream, row);
+	write_texts(estate, row, client_fd, texts ? texts : &none);
+	estate_mark(estate, backend_fd, ESTATE_MARK_BACKEND);
+	estate_mark(estate, client_fd,
+		    row->kind == ESTATE_STREAM_RESPONSE ? ESTATE_MARK_RESPONSE : ESTATE_MARK_TUNNEL);
+	/* Both ways stay busy until they have been pumped. */
+}
+
+/* ------------------------------------------------------------------------------------ while it runs */
+
+void stream_estate_pumping(struct stream *stream, const struct relay *relay)
+{
+	struct estate_stream *row = row_of(stream);
+
+	/* What the kernel lane does has a journal of its own (user/kernel/sockmap/adopt.h). */
+	if (row && !relay_is_in_sockmap(relay))
+		way_set_busy(way_of(row, relay), true);
+}
+
+static struct estate_slot slot_of(const struct conn *conn)
+{
+	if (!conn->gate)
+		return (struct estate_slot){ 0 };
+	return (struct estate_slot){ conn->gate->slot.index, conn->gate->slot.generation };
+}
+
+/* Where a body can be taken up: what the decoder knows besides is in this process. */
+static bool is_at_a_mark(const struct relay *relay)
+{
+	const struct body_decoder *decoder = &relay->decoder;
+
+	if (decoder->kind != BODY_CHUNKED)
+		return true;
+	return relay->chunk_raw == 0 &&
+	       (decoder->chunk_state == CHUNK_SIZE_FIRST || decoder->chunk_state == CHUNK_DATA);
+}
+
+/* Is all of it in the kernel, so that another process could go on? */
+static bool is_clean(const struct relay *relay)
+{
+	const struct gate_socket *gate = relay->source->gate;
+
+	if (relay->counted_bytes)
+		return false;
+	if (relay->state == RELAY_DONE || relay_is_in_sockmap(relay))
+		return true;
+	/* What the lane has passed up and nobody has read is counted by us alone. */
+	return relay->state == RELAY_OPEN && relay_is_by_hand(relay) && is_at_a_mark(relay) &&
+	       !(gate && gate->is_source);
+}
+
+void stream_estate_pumped(struct stream *stream, const struct relay *relay)
+{
+	struct estate_stream *row = row_of(stream);
+	struct estate_way *way;
+
+	if (!row)
+		return;
+	way = way_of(row, relay);
+	/* What a client has sent behind its request is here. */
+	if (!is_clean(relay) || (stream->exchange && buf_len(&stream->client->conn.in))) {
+		way_set_busy(way, true);
+		return;
+	}
+	row->client_slot = slot_of(&stream->client->conn);
+	row->backend_slot = slot_of(&stream->upstream->conn);
+	way->copied_bytes = relay_bytes_before(relay, LANE_COPY);
+	way->piped_bytes = relay_bytes_before(relay, LANE_PIPE);
+	way->sockmap_bytes = relay_bytes_before(relay, LANE_SOCKMAP);
+	way->active_ms = relay->last_active_ms;
+	way->lane = relay->state == RELAY_DONE ? ESTATE_LANE_DONE
+		    : relay_is_in_sockmap(relay) ? ESTATE_LANE_SOCKMAP : ESTATE_LANE_COPY;
+	if (relay->direction == RELAY_OUT) {
+		row->body_left = relay->decoder.left;
+		row->body_state = relay->decoder.chunk_state;
+	}
+	way_set_busy(way, false);
+}
+
+enum { ESTATE_WORTH_MS = 250 };
+
+void stream_estate_consider(struct stream *stream)
+{
+	const struct relay *download = &stream->download;
+	uint64_t age_ms = proxy_now_ms(stream->proxy) - stream->start_ns / NS_PER_MS;
+
+	if (stream->is_in_estate || stream->upload.state != RELAY_DONE || stream->is_grpc ||
+	    (!relay_is_in_sockmap(download) && age_ms < ESTATE_WORTH_MS))
+		return;
+	stream_estate_begin(stream);
+	stream_estate_pumped(stream, &stream->upload);
+	stream_estate_pumped(stream, download);
+}
+
+void stream_estate_end(struct stream *stream)
+{
+	struct estate_stream *row = row_of(stream);
+
+	if (!row)
+		return;
+	way_set_busy(&row->ways[0], true);
+	way_set_busy(&row->ways[1], true);
+	estate_mark(estate_of(stream), row->backend_fd, ESTATE_MARK_NONE);
+	if (row->kind == ESTATE_STREAM_RESPONSE)
+		estate_mark(estate_of(stream), conn_fd(&stream->client->conn), ESTATE_MARK_REQUEST);
+	stream->is_in_estate = false;
+}
