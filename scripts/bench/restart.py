@@ -3,7 +3,8 @@
 """What clients notice when a gateway is replaced, or killed.
 
 Each program serves wrk with 32 kept connections while 50 clients sit idle on connections that have had
-a request, and one asks every 10 ms over a connection of its own. After a second one of these happens:
+a request, 20 listen to a stream of events, ten a second, and one asks every 10 ms over a connection of
+its own. After a second one of these happens:
 
   replace  the way each program has for it: an upgrade (headgate, SIGUSR2), a reload by the master
            (haproxy -W, SIGUSR2; nginx, SIGHUP: its upgrade, which only a daemon makes, replaces the
@@ -11,7 +12,8 @@ a request, and one asks every 10 ms over a connection of its own. After a second
   kill     SIGKILL to the process that serves: headgate's gateway, haproxy's worker, one of nginx's two
 
 Failed: requests of wrk that had no answer. Refused: connections. Idle lost: idle clients whose next
-request, 2 s later, has no answer on that connection. Pause: the longest time without an answer to the
+request, 2 s later, has no answer on that connection. Streams lost: those without all their events.
+Pause: the longest time without an answer to the
 one that asks.
 """
 import argparse
@@ -29,6 +31,8 @@ import peers
 
 REQUEST = b"GET /bytes/1024 HTTP/1.1\r\nHost: a\r\n\r\n"
 CONNECTIONS, IDLE, SECONDS = 32, 50, 5
+STREAMS, EVENTS = 20, 40
+LISTEN = f"GET /sse?n={EVENTS}&interval=100 HTTP/1.1\r\nHost: a\r\n\r\n".encode()
 
 
 def answer(client):
@@ -70,6 +74,30 @@ class Asker(threading.Thread):
         self.pause = max(self.pause, time.monotonic() - last)
 
 
+class Listener(threading.Thread):
+    """Hears events until the stream ends, as it should or not."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.client = socket.create_connection(("127.0.0.1", port), 5)
+        self.client.sendall(LISTEN)
+        self.is_whole = False
+
+    def run(self):
+        data = b""
+        try:
+            while not data.endswith(b"\r\n0\r\n\r\n"):
+                piece = self.client.recv(65536)
+                if not piece:
+                    return
+                data += piece
+        except OSError:
+            return
+        finally:
+            self.client.close()
+        self.is_whole = data.count(b"data: ") == EVENTS
+
+
 def children(pid):
     with open(f"/proc/{pid}/task/{pid}/children") as file:
         return [int(word) for word in file.read().split()]
@@ -84,13 +112,16 @@ def kill(peer):
 
 
 def measure(peer, event):
-    """(failed, refused, idle lost, pause in ms, requests a second)"""
+    """(failed, refused, idle lost, streams lost, pause in ms, requests a second)"""
     idle = [socket.create_connection(("127.0.0.1", peer.port)) for _ in range(IDLE)]
     for client in idle:
         if not answer(client):
             raise RuntimeError(f"{peer.name} does not answer")
     asker = Asker(peer.port)
     asker.start()
+    listeners = [Listener(peer.port) for _ in range(STREAMS)]
+    for listener in listeners:
+        listener.start()
     target = f"http://127.0.0.1:{peer.port}/bytes/1024"
     load_argv = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", target]
     with subprocess.Popen(load_argv, stdout=subprocess.PIPE, text=True) as load:
@@ -101,12 +132,15 @@ def measure(peer, event):
         output = load.communicate()[0]
     asker.is_over = True
     asker.join()
+    for listener in listeners:
+        listener.join(SECONDS)
+    cut = sum(not listener.is_whole for listener in listeners)
     errors = re.search(r"connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
     failed = sum(map(int, errors.groups())) if errors else 0
     failed += int(bad.group(1)) if bad else 0
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", output).group(1))
-    return failed, asker.refused, lost, asker.pause * 1000, rate
+    return failed, asker.refused, lost, cut, asker.pause * 1000, rate
 
 
 def start(name, options, directory, origin):
@@ -158,8 +192,8 @@ def main():
                           stdout=subprocess.DEVNULL) as backend:
         try:
             peers.wait_port(origin)
-            print(f"{'event':>8}  {'program':<9}{'failed':>7}{'refused':>9}{'idle lost':>11}{'pause ms':>10}"
-                  f"{'requests/s':>12}")
+            print(f"{'event':>8}  {'program':<9}{'failed':>7}{'refused':>9}{'idle lost':>11}"
+                  f"{'streams lost':>14}{'pause ms':>10}{'requests/s':>12}")
             for row in rows:
                 for name in ("headgate", "haproxy", "nginx"):
                     with tempfile.TemporaryDirectory() as directory:
@@ -168,11 +202,11 @@ def main():
                             peers.say_missing(name)
                             continue
                         try:
-                            failed, refused, lost, pause, rate = measure(peer, events[row])
+                            failed, refused, lost, cut, pause, rate = measure(peer, events[row])
                         finally:
                             end(peer)
-                    print(f"{row:>8}  {name:<9}{failed:>7}{refused:>9}{lost:>8}/{IDLE}{pause:>10.0f}"
-                          f"{rate:>12.0f}", flush=True)
+                    print(f"{row:>8}  {name:<9}{failed:>7}{refused:>9}{lost:>8}/{IDLE}"
+                          f"{cut:>11}/{STREAMS}{pause:>10.0f}{rate:>12.0f}", flush=True)
         finally:
             backend.terminate()
 
