@@ -223,6 +223,27 @@ def cancelled():
     calls["one"].close()
 
 
+@test("mcp: a question comes on the stream of a newer call, and can be read there when that is cancelled")
+def cancelled_with_question():
+    gateway, _ = play(child("one"), McpServer("old", sse=True).target("old", "sse"))
+    for target in ("one", "old"):
+        client = Mcp(gateway, handlers=answering("anna"))
+        calls = {}
+        # While the target computes, it asks nothing; two workers may swap what is not waited for.
+        for tool, arguments in (("busy", {"seconds": 2}), ("ask_sampling", {"text": "q"}),
+                                ("sleep", {"seconds": 60})):
+            calls[tool] = client.begin(f"{target}_{tool}", arguments)
+            wait_until(lambda name=f"{target}_{tool}": name in gateway.admin("/mcp/sessions").text, 10,
+                       f"{tool} at the gateway")
+        eq(calls["sleep"].status, 200, "the newest call has a stream")
+        client.notify("notifications/cancelled", {"requestId": calls["sleep"].id})
+        calls["sleep"].end()
+        eq((calls["sleep"].answer, len(client.asked)), (None, 1), "on the stream of the newest call")
+        check("anna: q" in text_of(calls["ask_sampling"].result()), "the answer to the question")
+        eq(text_of(calls["busy"].result()), "done", "the call before")
+        client.delete()
+
+
 @test("mcp: a client cannot cancel the call of another")
 def foreign_cancel():
     gateway, journal = play()

@@ -471,13 +471,17 @@ class OldMcp(Mcp):
                     **({"error": error} if error else {"result": result})})
 
 
-def gather(calls):
-    """Reads all of them at once until each has its answer: what one waits for may be on another one."""
+def gather(calls, besides=()):
+    """
+    Reads all of them at once until each has its answer: what one waits for may be on another one, or on one
+    of besides, which are read along and have no answers.
+    """
     while left := [call for call in calls if call.answer is None]:
-        ready = [call for call in left if call.has_more()]
+        read = [*left, *besides]
+        ready = [call for call in read if call.has_more()]
         if not ready:
             longest = max(call.connection.timeout for call in left)
-            sockets = {call.connection.socket: call for call in left}
+            sockets = {call.connection.socket: call for call in read}
             found = select.select(list(sockets), [], [], longest)[0]
             check(found, f"silence for {longest:.1f} s on {len(left)} calls")
             ready = [sockets[one] for one in found]
