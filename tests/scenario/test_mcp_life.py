@@ -4,6 +4,7 @@ import json
 import os
 import re
 
+from deaths import kill
 from hg import *
 from hg.mcp import PYTHON, SERVER, Journal, Mcp, McpGateway, McpServer, config, stdio
 from mcpplays import child, expect_gone, expect_no_zombie, patient, play
@@ -98,6 +99,23 @@ def killed():
     gateway.kill()
     for pid in journal.pids():
         expect_gone(pid, 15, "the child of a killed gateway")
+
+
+@test("mcp life: children, and grandchildren, end with a gateway that is killed and followed by another one, "
+      "also those that ignore the end of their input and SIGTERM")
+def killed_and_followed():
+    gateway, journal = play(child("one", deaf=True), child("two", deaf=True), keeper=True)
+    client = Mcp(gateway)
+    grandchild = int(client.text("one_fork"))
+    client.session = None
+    before = journal.pids()
+    eq(len(before), 2, "children")
+    kill(gateway)
+    for pid in before + [grandchild]:
+        expect_gone(pid, 10, "what a killed gateway has left")
+    other = Mcp(gateway)
+    other.text("one_echo")
+    other.session = None
 
 
 @test("mcp life: a reload that does not touch the targets keeps sessions, calls and streams")

@@ -155,3 +155,71 @@ TEST(what_a_dead_process_has_left_is_sorted_by_what_it_is)
 	close(play.kept);
 	estate_free(play.estate);
 }
+
+enum { STREAMS = 4 };
+
+/* A row as a worker leaves it. Ends the process where that is not possible. */
+static struct estate_stream *keep_row(const struct play *play, int client, int backend)
+{
+	struct estate_stream *row = estate_stream(play->estate, client);
+
+	WANT(row != NULL);
+	row->backend_fd = backend;
+	WANT(socket_cookie(client, &row->client_cookie) == 0);
+	WANT(socket_cookie(backend, &row->backend_cookie) == 0);
+	estate_mark(play->estate, client, ESTATE_MARK_TUNNEL);
+	estate_mark(play->estate, backend, ESTATE_MARK_BACKEND);
+	return row;
+}
+
+static void sort_streams(struct play *play, const int client[STREAMS], const int backend[STREAMS])
+{
+	enum { CLAIMS, BUSY, SOUND, OTHER };
+	struct inherited inherited;
+
+	keep_row(play, client[SOUND], backend[SOUND]);
+	atomic_store(&keep_row(play, client[BUSY], backend[BUSY])->ways[1].is_busy, true);
+	/* Both numbers were those of another stream, which is gone: of its backend, and of itself. */
+	keep_row(play, client[CLAIMS], backend[SOUND])->backend_cookie++;
+	keep_row(play, client[OTHER], backend[OTHER])->client_cookie++;
+	WANT(client[CLAIMS] < client[SOUND]);
+	WANT(inherited_collect(&inherited, play->estate) == 0);
+	WANT(inherited.stream_count == 1 && inherited.streams[0].fd == client[SOUND]);
+	WANT(inherited.streams[0].backend_fd == backend[SOUND]);
+	for (int i = 0; i < STREAMS; i++) {
+		WANT(is_open(client[i]) == (i == SOUND) && is_open(backend[i]) == (i == SOUND));
+		WANT(i == SOUND || estate_mark_of(play->estate, client[i]) == ESTATE_MARK_NONE);
+	}
+	WANT(play->estate->not_adopted[ESTATE_MARK_TUNNEL] == 3);
+	WANT(estate_adoptable(play->estate, client[SOUND]) != NULL);
+	inherited_done(&inherited, play->estate);
+	WANT(!is_open(client[SOUND]) && !is_open(backend[SOUND]));
+	WANT(estate_adoptable(play->estate, client[SOUND]) == NULL);
+	_exit(0);
+}
+
+TEST(a_stream_is_kept_when_both_sockets_are_those_of_its_row_and_nothing_of_it_is_busy)
+{
+	struct play play = { .estate = estate_create() };
+	int status;
+	pid_t pid;
+
+	address_parse(span_str("127.0.0.1:0"), &play.address);
+	assert_int_equal(estate_keep_descriptors(play.estate), 0);
+	pid = fork();
+	if (pid == 0) {
+		int client[STREAMS], backend[STREAMS], peer;
+
+		WANT(net_listen_open_group(&play.address, 8, 2, play.listener, &play.address) == 0);
+		for (int i = 0; i < 2 * STREAMS; i++) {
+			peer = connected(&play, i < STREAMS ? &client[i] : &backend[i - STREAMS]);
+			WANT(peer >= 0);
+			play.estate->kept[play.estate->kept_count++] = peer;
+		}
+		sort_streams(&play, client, backend);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	estate_free(play.estate);
+}

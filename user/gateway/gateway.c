@@ -412,6 +412,7 @@ static void gateway_stop(struct gateway *gateway)
 	expiry_stop(&gateway->expiry);
 	supervisor_stop(&gateway->supervisor);
 	watch_stop(&gateway->watch);
+	succession_stop(&gateway->succession, gateway);
 	if (gateway->loop) {
 		signals_stop(&gateway->signals, gateway->loop);
 		timer_cancel(loop_timers(gateway->loop), &gateway->drain_timer);
@@ -427,7 +428,6 @@ static void gateway_stop(struct gateway *gateway)
 		hg_free(list_entry(list_pop(&gateway->ports), struct gateway_port, node));
 	snapshot_unref(gateway->snapshot);
 	health_board_done(&gateway->health);
-	inherited_done(&gateway->succession.inherited, gateway->succession.estate);
 	messages_done(&gateway->messages);
 }
 

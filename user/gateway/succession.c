@@ -41,6 +41,17 @@ bool succession_take_port(struct succession *succession, const struct address *a
 	return true;
 }
 
+/* They were told to end when they were found, and met the end of their input. */
+enum { CHILDREN_MS = 2000 };
+
+static void on_children_timer(struct timer *timer, uint64_t now_ms)
+{
+	struct succession *succession = container_of(timer, struct succession, children_timer);
+
+	(void)now_ms;
+	inherited_kill_children(&succession->inherited.children);
+}
+
 /* First: their bytes are under way. */
 static uint32_t hand_out_streams(struct inherited *inherited, struct gateway *gateway)
 {
@@ -82,6 +93,20 @@ void succession_end(struct succession *succession, struct gateway *gateway)
 		 succession->estate->upgraded_from ? "upgrade" : "went on after a gateway that died",
 		 succession->adopted_listeners, adopted, streams, (unsigned long long)inherited->reset_count);
 	inherited_done(inherited, succession->estate);
+	if (!inherited->children.count)
+		return;
+	timer_init(&succession->children_timer, on_children_timer);
+	timer_arm(loop_timers(gateway->loop), &succession->children_timer,
+		  loop_now_ms(gateway->loop) + CHILDREN_MS);
+	succession->has_timer = true;
+}
+
+void succession_stop(struct succession *succession, struct gateway *gateway)
+{
+	if (succession->has_timer)
+		timer_cancel(loop_timers(gateway->loop), &succession->children_timer);
+	inherited_done(&succession->inherited, succession->estate);
+	inherited_kill_children(&succession->inherited.children);
 }
 
 void succession_give_up(const struct succession *succession)

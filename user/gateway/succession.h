@@ -3,6 +3,7 @@
 
 #include "user/base/text.h"
 #include "user/keeper/inherited.h"
+#include "user/loop/timer.h"
 
 struct gateway;
 
@@ -14,7 +15,9 @@ struct succession {
 	struct estate *estate; /* borrowed; NULL: no keeper */
 	struct inherited inherited; /* until succession_end() */
 	uint32_t adopted_listeners; /* in this life */
+	struct timer children_timer; /* from succession_end() on: then those that have not ended are killed */
 	bool is_successor;
+	bool has_timer;
 };
 
 /* Before anything is opened: collects what is of use and closes the rest. */
@@ -26,6 +29,8 @@ bool succession_take_port(struct succession *succession, const struct address *a
 			  int *ret_fds);
 /* The ports are open and the workers run: idle clients go to them, what is left is closed. */
 void succession_end(struct succession *succession, struct gateway *gateway);
+/* What is left of the one before ends now. Behind succession_end(), or without it. */
+void succession_stop(struct succession *succession, struct gateway *gateway);
 /* The start has failed: a successor ends here, and leaves what it found to the next one. */
 void succession_give_up(const struct succession *succession);
 /* It serves: from now on its death is followed by a successor. */

@@ -3,7 +3,9 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -85,6 +87,35 @@ static void inherited_add(struct inherited_socket *list, uint32_t *count, int fd
 	(*count)++;
 }
 
+/* Since Linux 6.9; glibc 2.36 does not know it. */
+#ifndef PIDFD_SIGNAL_PROCESS_GROUP
+#define PIDFD_SIGNAL_PROCESS_GROUP 4u
+#endif
+
+/* To a number that may be another's by now nothing is sent: the descriptor is of this process for good. */
+static int child_signal(int fd, int number)
+{
+	if (pidfd_send_signal(fd, number, NULL, PIDFD_SIGNAL_PROCESS_GROUP) == 0 || errno != EINVAL)
+		return 0;
+	return pidfd_send_signal(fd, number, NULL, 0);
+}
+
+static bool is_child(int fd)
+{
+	/* One that has ended may have left others of its group. */
+	return pidfd_send_signal(fd, 0, NULL, 0) == 0 || errno == ESRCH;
+}
+
+void inherited_kill_children(struct inherited_children *children)
+{
+	for (uint32_t i = 0; i < children->count; i++) {
+		(void)child_signal(children->fds[i], SIGKILL);
+		close(children->fds[i]);
+	}
+	hg_free(children->fds);
+	*children = (struct inherited_children){ 0 };
+}
+
 /* By descriptor: what is open, and has not been sorted yet. */
 struct table {
 	bool *is_left; /* owner */
@@ -142,7 +173,10 @@ static void inherited_sort(struct inherited *inherited, struct estate *estate, i
 
 	if (mark != ESTATE_MARK_IDLE)
 		estate_mark(estate, fd, ESTATE_MARK_NONE);
-	if (!is_tcp(fd)) {
+	if (is_child(fd)) {
+		inherited->children.fds[inherited->children.count++] = fd;
+		(void)child_signal(fd, SIGTERM);
+	} else if (!is_tcp(fd)) {
 		close(fd);
 	} else if (socket_number(fd, SO_ACCEPTCONN) > 0) {
 		inherited_add(inherited->listeners, &inherited->listener_count, fd, -1);
@@ -192,8 +226,9 @@ int inherited_collect(struct inherited *inherited, struct estate *estate)
 		inherited->listeners = hg_calloc(numbers.count, sizeof(*inherited->listeners));
 		inherited->clients = hg_calloc(numbers.count, sizeof(*inherited->clients));
 		inherited->streams = hg_calloc(numbers.count, sizeof(*inherited->streams));
+		inherited->children.fds = hg_calloc(numbers.count, sizeof(*inherited->children.fds));
 	}
-	if (inherited->listeners && inherited->clients && inherited->streams &&
+	if (inherited->listeners && inherited->clients && inherited->streams && inherited->children.fds &&
 	    table_make(&table, &numbers) == 0)
 		inherited_sort_all(inherited, estate, &table);
 	else
@@ -238,12 +273,21 @@ bool inherited_take_listeners(struct inherited *inherited, const struct address 
 	return found == count;
 }
 
-void inherited_leave(struct inherited *inherited)
+static void inherited_forget(struct inherited *inherited)
 {
+	struct inherited_children children = inherited->children;
+
 	hg_free(inherited->listeners);
 	hg_free(inherited->clients);
 	hg_free(inherited->streams);
-	*inherited = (struct inherited){ 0 };
+	*inherited = (struct inherited){ .children = children };
+}
+
+void inherited_leave(struct inherited *inherited)
+{
+	inherited_forget(inherited);
+	hg_free(inherited->children.fds);
+	inherited->children = (struct inherited_children){ 0 };
 }
 
 void inherited_done(struct inherited *inherited, struct estate *estate)
@@ -266,5 +310,5 @@ void inherited_done(struct inherited *inherited, struct estate *estate)
 		socket_reset(row->fd);
 		socket_reset(row->backend_fd);
 	}
-	inherited_leave(inherited);
+	inherited_forget(inherited);
 }

@@ -16,6 +16,12 @@ struct inherited_socket {
 	struct address local;
 };
 
+/* Processes that the dead one had started, each with a group of its own (user/mcp): by their pidfd. */
+struct inherited_children {
+	int *fds; /* owner */
+	uint32_t count;
+};
+
 struct inherited {
 	struct inherited_socket *listeners; /* owner */
 	uint32_t listener_count;
@@ -23,6 +29,7 @@ struct inherited {
 	uint32_t client_count;
 	struct inherited_socket *streams; /* owner */
 	uint32_t stream_count;
+	struct inherited_children children;
 	uint64_t reset_count; /* connections that were reset */
 };
 
@@ -30,7 +37,7 @@ struct inherited {
  * Goes through the table of descriptors, before anything was opened: what the keeper had stays, TCP
  * listeners, idle clients and streams, which keep their marks, are collected; connections are reset, the rest
  * is closed.
- * Without memory everything is closed. 0 or -errno of /proc.
+ * Children are told to end (SIGTERM). Without memory everything is closed. 0 or -errno of /proc.
  */
 int inherited_collect(struct inherited *inherited, struct estate *estate);
 /*
@@ -41,5 +48,7 @@ bool inherited_take_listeners(struct inherited *inherited, const struct address 
 			      int *ret_fds);
 /* Leaves what nobody took to the next one, as it was found. Idempotent. */
 void inherited_leave(struct inherited *inherited);
-/* Closes what nobody took. Idempotent; for one of zeros, too. */
+/* Ends the children that have not ended, with their groups. Idempotent. */
+void inherited_kill_children(struct inherited_children *children);
+/* Closes what nobody took, but for the children. Idempotent; for one of zeros, too. */
 void inherited_done(struct inherited *inherited, struct estate *estate);
