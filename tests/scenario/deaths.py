@@ -2,6 +2,7 @@
 """What the plays about gateways that die have in common."""
 import os
 import signal
+import time
 
 from hg import Failure, wait_until
 from hg.process import read_text
@@ -13,6 +14,8 @@ def is_gone(pid):
 
 def kill(gateway, number=signal.SIGKILL):
     """Kills the gateway, not its keeper; returns when its successor is ready."""
+    # A worker may have sent something that the test has read, and not noted yet that it has.
+    time.sleep(0.2)
     before = gateway.gateway_pid
     os.kill(before, number)
     wait_until(lambda: gateway.gateway_pid not in (None, before), 10, "a successor")
