@@ -280,7 +280,7 @@ def bulk():
 @test("thousands of tunnels are adopted in about a second", timeout=120, heavy=True)
 def thousands():
     gateway, backend = acted("auto")
-    pairs = [tunnel(gateway, backend, warm=False) for _ in range(1500)]
+    pairs = [tunnel(gateway, backend, warm=False) for _ in range(1500 if is_asan() else 4000)]
     for number, pair in enumerate(pairs):
         say(*pair, b"%d" % number)
     time.sleep(0.3)  # as kill() does
