@@ -52,46 +52,39 @@ static void on_children_timer(struct timer *timer, uint64_t now_ms)
 	inherited_kill_children(&succession->inherited.children);
 }
 
-/* First: their bytes are under way. */
-static uint32_t hand_out_streams(struct inherited *inherited, struct gateway *gateway)
+/* A worker that cannot take one leaves it to inherited_done(). Returns how many were taken. */
+static uint32_t hand_out(struct inherited_socket *sockets, uint32_t count, bool is_stream,
+			 struct gateway *gateway)
 {
-	uint32_t count = 0;
+	uint32_t taken = 0;
 
-	for (uint32_t i = 0; i < inherited->stream_count; i++) {
-		struct inherited_socket *stream = &inherited->streams[i];
+	for (uint32_t i = 0; i < count; i++) {
 		struct worker *worker = gateway->workers[i % gateway->worker_count];
 
-		if (worker_adopt(worker, stream->fd, address_port(&stream->local), true) < 0)
+		if (worker_adopt(worker, sockets[i].fd, address_port(&sockets[i].local), is_stream) < 0)
 			continue;
-		stream->fd = -1;
-		count++;
+		sockets[i].fd = -1;
+		taken++;
 	}
-	return count;
+	return taken;
 }
 
 void succession_end(struct succession *succession, struct gateway *gateway)
 {
 	struct inherited *inherited = &succession->inherited;
-	uint32_t adopted = 0, streams;
+	uint32_t clients, streams;
 
 	if (!succession->is_successor)
 		return;
-	streams = hand_out_streams(inherited, gateway);
-	for (uint32_t i = 0; i < inherited->client_count; i++) {
-		struct inherited_socket *client = &inherited->clients[i];
-		struct worker *worker = gateway->workers[i % gateway->worker_count];
-
-		if (worker_adopt(worker, client->fd, address_port(&client->local), false) < 0)
-			continue;
-		client->fd = -1;
-		adopted++;
-	}
+	/* Streams first: their bytes are under way. */
+	streams = hand_out(inherited->streams, inherited->stream_count, true, gateway);
+	clients = hand_out(inherited->clients, inherited->client_count, false, gateway);
 	succession->estate->listeners_adopted += succession->adopted_listeners;
-	succession->estate->clients_adopted += adopted;
+	succession->estate->clients_adopted += clients;
 	log_info("%s: %u ports, %u idle clients and %u streams taken over, "
 		 "%llu connections reset",
 		 succession->estate->upgraded_from ? "upgrade" : "went on after a gateway that died",
-		 succession->adopted_listeners, adopted, streams, (unsigned long long)inherited->reset_count);
+		 succession->adopted_listeners, clients, streams, (unsigned long long)inherited->reset_count);
 	inherited_done(inherited, succession->estate);
 	if (!inherited->children.count)
 		return;
