@@ -18,19 +18,17 @@ void mem_fail_nth(unsigned long nth);
 /* Allocations this thread has made since the last mem_fail_nth() call. */
 unsigned long mem_count(void);
 
-/*
- * For libraries that ask for an allocator: without faults, and not counted. Small blocks that are given back
- * are kept for the next that wants as many bytes, if the thread says so.
- */
+/* The same for libraries that ask for an allocator: without faults, and not counted. */
 void *mem_take(size_t size_bytes);
 void *mem_take_zeroed(size_t count, size_t size_bytes);
 void *mem_retake(void *old, size_t size_bytes);
 void mem_give(void *memory);
 /*
- * From now on this thread keeps up to max_bytes of such blocks in all. malloc() does so with seven of a size,
- * but hundreds of streams begin and end together. 0, with which every thread begins: none, and what it kept
- * goes. AddressSanitizer wants to see every block go: then nothing is kept. Returns the bytes of what it had
- * kept before.
+ * From now on this thread keeps up to max_bytes of small blocks that are given back, whoever took them, for
+ * the next that wants as many bytes. malloc() does so with seven of a size below 1 KiB, but hundreds of
+ * streams begin and end together. 0, with which every thread begins: none, and what it kept goes.
+ * AddressSanitizer wants to see every block go: then nothing is kept. Returns the bytes of what it had kept
+ * before.
  */
 size_t mem_keep(size_t max_bytes);
 size_t mem_kept_bytes(void);
