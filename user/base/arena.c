@@ -21,7 +21,7 @@ void arena_done(struct arena *a)
 {
 	for (struct arena_block *block = a->blocks, *next; block; block = next) {
 		next = block->next;
-		hg_free(block);
+		hg_give(block);
 	}
 	a->blocks = NULL;
 	a->total_bytes = 0;
@@ -42,7 +42,7 @@ void arena_reset(struct arena *a)
 	while (first->next) {
 		struct arena_block *next = first->next;
 
-		hg_free(first);
+		hg_give(first);
 		first = next;
 	}
 	first->used = 0;
@@ -73,7 +73,7 @@ static char *arena_raw(struct arena *a, size_t size_bytes, size_t align)
 		return NULL;
 	if (!block || start > block->size || block->size - start < size_bytes) {
 		size = size_bytes > a->block_bytes ? size_bytes : a->block_bytes;
-		block = hg_malloc(sizeof(*block) + size);
+		block = hg_take(sizeof(*block) + size);
 		if (!block)
 			return NULL;
 		block->next = a->blocks;

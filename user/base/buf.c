@@ -13,7 +13,7 @@ void buf_init(struct buf *b)
 
 void buf_done(struct buf *b)
 {
-	hg_free(b->data);
+	hg_give(b->data);
 	buf_init(b);
 }
 
@@ -37,12 +37,12 @@ int buf_reserve(struct buf *b, size_t more, size_t max_bytes)
 	}
 	while (size < len + more)
 		size *= 2;
-	data = hg_malloc(size);
+	data = hg_take(size);
 	if (!data)
 		return -ENOMEM;
 	if (len)
 		memcpy(data, b->data + b->start, len);
-	hg_free(b->data);
+	hg_give(b->data);
 	*b = (struct buf){ .data = data, .end = (uint32_t)len, .size = (uint32_t)size };
 	return 0;
 }

@@ -123,8 +123,8 @@ enum limits {
 	LIMIT_TLS_TURN_STEPS = 4,
 
 	/*
-	 * Small blocks, those of nghttp2 and OpenSSL with them, that a worker keeps for its next streams:
-	 * those of some thousand. More go back to the heap at once, and what nobody needs within seconds; for
+	 * Small blocks of requests, nghttp2 and OpenSSL that a worker keeps for its next streams: those of
+	 * some thousand. More go back to the heap at once, and what nobody needs within seconds; for
 	 * little no timer is set.
 	 */
 	LIMIT_WORKER_KEPT_BYTES = 4 * 1024 * 1024,

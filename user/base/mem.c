@@ -173,12 +173,12 @@ size_t mem_rest(void)
 
 void *hg_malloc(size_t size_bytes)
 {
-	return mem_must_fail() ? NULL : mem_take(size_bytes);
+	return mem_must_fail() ? NULL : malloc(size_bytes ? size_bytes : 1);
 }
 
 void *hg_calloc(size_t n, size_t size_bytes)
 {
-	return mem_must_fail() ? NULL : mem_take_zeroed(n, size_bytes);
+	return mem_must_fail() ? NULL : calloc(n ? n : 1, size_bytes ? size_bytes : 1);
 }
 
 void *hg_realloc(void *old, size_t size_bytes)
@@ -199,6 +199,21 @@ char *hg_strndup(const char *text, size_t len)
 }
 
 void hg_free(void *memory)
+{
+	free(memory);
+}
+
+void *hg_take(size_t size_bytes)
+{
+	return mem_must_fail() ? NULL : mem_take(size_bytes);
+}
+
+void *hg_take_zeroed(size_t size_bytes)
+{
+	return mem_must_fail() ? NULL : mem_take_zeroed(1, size_bytes);
+}
+
+void hg_give(void *memory)
 {
 	mem_give(memory);
 }

@@ -12,6 +12,13 @@ void *hg_calloc(size_t count, size_t size_bytes);
 void *hg_realloc(void *old, size_t size_bytes);
 char *hg_strndup(const char *text, size_t len);
 void hg_free(void *memory);
+/*
+ * The same for what lives no longer than a request or a run of bytes: a worker keeps such blocks when they
+ * are given back (mem_keep). Not for what stays.
+ */
+void *hg_take(size_t size_bytes);
+void *hg_take_zeroed(size_t size_bytes);
+void hg_give(void *memory);
 
 /* Makes allocation number `nth` (1 = the next one) of this thread fail, once; 0 switches the fault off. */
 void mem_fail_nth(unsigned long nth);
@@ -24,8 +31,8 @@ void *mem_take_zeroed(size_t count, size_t size_bytes);
 void *mem_retake(void *old, size_t size_bytes);
 void mem_give(void *memory);
 /*
- * From now on this thread keeps up to max_bytes of small blocks that are given back, whoever took them, for
- * the next that wants as many bytes. malloc() does so with seven of a size below 1 KiB, but hundreds of
+ * From now on this thread keeps up to max_bytes of such blocks, for the next that
+ * wants as many bytes. malloc() does so with seven of a size below 1 KiB, but hundreds of
  * streams begin and end together. 0, with which every thread begins: none, and what it kept goes.
  * AddressSanitizer wants to see every block go: then nothing is kept. Returns the bytes of what it had kept
  * before.

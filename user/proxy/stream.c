@@ -54,7 +54,7 @@ void stream_set_state(struct stream *stream, enum stream_state state)
 
 static int stream_make_exchange(struct stream *stream)
 {
-	stream->exchange = hg_calloc(1, sizeof(*stream->exchange));
+	stream->exchange = hg_take_zeroed(sizeof(*stream->exchange));
 	if (!stream->exchange)
 		return -ENOMEM;
 	arena_init(&stream->exchange->arena, 2048);
@@ -73,7 +73,7 @@ static void stream_free_exchange(struct stream *stream)
 	arena_done(&exchange->arena);
 	arena_done(&exchange->response_arena);
 	replay_drop(&exchange->replay);
-	hg_free(exchange);
+	hg_give(exchange);
 	stream->exchange = NULL;
 }
 

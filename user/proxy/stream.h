@@ -37,11 +37,11 @@ struct attempt {
 	uint32_t retries_done; /* by policy */
 	uint32_t tries_here; /* of the chosen backend; free retries do not count */
 	uint8_t free_retries; /* a reused connection had died, or a shared one refused */
-	bool was_moved; /* a connection was refused, and it went elsewhere without a policy */
-	bool is_fresh; /* no pooled connection: after the free retry */
-	bool was_refused; /* by a connection of HTTP/2 that lives */
-	bool is_retry; /* counted in proxy->active_retries */
-	bool needs_pause; /* the failure was known before it was asked for */
+	bool was_moved : 1; /* a connection was refused, and it went elsewhere without a policy */
+	bool is_fresh : 1; /* no pooled connection: after the free retry */
+	bool was_refused : 1; /* by a connection of HTTP/2 that lives */
+	bool is_retry : 1; /* counted in proxy->active_retries */
+	bool needs_pause : 1; /* the failure was known before it was asked for */
 	uint64_t connect_deadline_ms; /* loop time; 0: none, or nothing is being opened */
 	struct tried_endpoints *tried; /* owner; NULL: no attempt has failed yet, or no memory to note it */
 	struct attempt_dial *dial; /* owner; NULL unless a connection is being opened or waited for */
