@@ -143,6 +143,15 @@ def wait_port(port, seconds=30):
     raise RuntimeError(f"nothing listens on port {port}")
 
 
+def wait_path(path, seconds=30):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if os.path.exists(path):
+            return
+        time.sleep(0.02)
+    raise RuntimeError(f"nothing listens at {path}")
+
+
 def children_of(pid):
     """pid and everything below it."""
     found = [pid]
@@ -166,11 +175,14 @@ class Peer:
         self.process = None
         self.port = origin
 
-    def start(self, argv, env=None):
+    def start(self, argv, env=None, socket_path=None):
         log = open(os.path.join(self.dir, "log"), "w")
         self.process = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.dir,
                                         env={**os.environ, **(env or {})})
-        wait_port(self.port)
+        if socket_path:
+            wait_path(socket_path)
+        else:
+            wait_port(self.port)
 
     def write(self, name, text):
         path = os.path.join(self.dir, name)

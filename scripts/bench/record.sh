@@ -8,11 +8,14 @@ mkdir -p results
 root=$(cd ../.. && pwd)
 programs="--headgate $root/build/release/headgate --httpbin $root/build/release/httpbin"
 requests="--rounds ${ROUNDS:-5} --seconds ${SECONDS_EACH:-2}"
+small=1KiB/16,1KiB/64,16KiB/16,16KiB/64,100KiB/16,100KiB/64
 # shellcheck disable=SC2086
 {
 	./run.py $programs $requests --table-only --json results/requests.jsonl
 	./run.py $programs $requests --table-only --files --json results/files.jsonl
+	./run.py $programs $requests --table-only --unix --only "$small" --json results/unix.jsonl
 	./cost.py $programs --json results/growth.jsonl
+	./latency.py $programs >results/latency.txt
 	./h2.py $programs >results/h2.txt
 	./splice.py $programs --only ping64,ping16k,push >results/splice.txt
 	./tls.py $programs >results/tls.txt

@@ -17,7 +17,8 @@ RESULTS = os.path.join(HERE, "results")
 COLOURS = ("#1b6ac9", "#d1495b", "#3c8d2f", "#8a5cb8", "#c77d00", "#555555", "#00838f", "#9e9d24")
 PEERS = ("haproxy", "haproxy+", "nginx", "nginx+")
 SECTIONS = (("requests.jsonl", "Requests, backend httpbin"),
-            ("files.jsonl", "Requests, backend nginx with files"))
+            ("files.jsonl", "Requests, backend nginx with files"),
+            ("unix.jsonl", "Requests, backend httpbin at a Unix socket"))
 
 
 def stored(name):

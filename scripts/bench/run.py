@@ -80,21 +80,44 @@ def start_origin(args, directory):
     return peer
 
 
+def start_socket(args, directory):
+    """The same backend, at a socket of the file system: its path."""
+    os.makedirs(directory)
+    # The workers of nginx are nobody.
+    for place in (os.path.dirname(directory), directory):
+        os.chmod(place, 0o755)
+    peer = peers.Peer("socket", directory, 0)
+    path = os.path.join(directory, "socket")
+    peer.start([args.httpbin, "--unix", path, "--workers", "2", "--quiet"], socket_path=path)
+    os.chmod(path, 0o777)
+    return peer, path
+
+
 def start_all(args, scratch):
     """Peers at their best: which of their settings that is depends on the row."""
     origin = start_origin(args, os.path.join(scratch, "origin"))
-    running = [origin]
-    for name, start in (("headgate", lambda d: peers.start_headgate(args.headgate, d, origin.port)),
+    running, hidden = [origin], []
+    if args.unix:
+        peer, path = start_socket(args, os.path.join(scratch, "unix"))
+        hidden.append(peer)
+
+    def to(template, scheme="unix:"):
+        return template.replace("127.0.0.1:{origin}", scheme + path) if args.unix else template
+
+    for name, start in (("headgate", lambda d: peers.start_headgate(
+                            args.headgate, d, origin.port, template=to(peers.HEADGATE))),
                         ("hop", lambda d: peers.start_headgate(
-                            args.headgate, d, origin.port, template=peers.HEADGATE_HOP, name="hop")),
+                            args.headgate, d, origin.port, template=to(peers.HEADGATE_HOP), name="hop")),
                         ("other", lambda d: args.against and peers.start_headgate(
-                            args.against, d, origin.port, name="other")),
-                        ("haproxy", lambda d: peers.start_haproxy(d, origin.port)),
+                            args.against, d, origin.port, template=to(peers.HEADGATE), name="other")),
+                        ("haproxy", lambda d: peers.start_haproxy(
+                            d, origin.port, template=to(peers.HAPROXY, "unix@"))),
                         ("haproxy+", lambda d: peers.start_haproxy(
-                            d, origin.port, splice="option splice-response", name="haproxy+")),
-                        ("nginx", lambda d: peers.start_nginx(d, origin.port)),
+                            d, origin.port, template=to(peers.HAPROXY, "unix@"),
+                            splice="option splice-response", name="haproxy+")),
+                        ("nginx", lambda d: peers.start_nginx(d, origin.port, template=to(peers.NGINX))),
                         ("nginx+", lambda d: peers.start_nginx(
-                            d, origin.port, template=peers.NGINX_BUFFERED, name="nginx+"))):
+                            d, origin.port, template=to(peers.NGINX_BUFFERED), name="nginx+"))):
         directory = os.path.join(scratch, name)
         os.makedirs(directory)
         peer = start(directory)
@@ -102,7 +125,7 @@ def start_all(args, scratch):
             running.append(peer)
         elif name != "other" and not name.endswith("+"):
             peers.say_missing(name)
-    return running
+    return running, hidden
 
 
 def print_row(size, connections, name, rounds, best, results):
@@ -139,6 +162,8 @@ def main():
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--only", default="", help="rows to run, as SIZE/CONNECTIONS, e.g. 1KiB/64")
     parser.add_argument("--files", action="store_true", help="nginx with files as the backend, not httpbin")
+    parser.add_argument("--unix", action="store_true",
+                        help="the backend listens on a Unix socket; the row direct is that over TCP")
     parser.add_argument("--table-only", action="store_true", help="without the sections of other files")
     parser.add_argument("--json", default="", help="where the medians go as well, a line each")
     args = parser.parse_args()
@@ -149,12 +174,12 @@ def main():
     for name in ("headgate", "httpbin", "against"):
         setattr(args, name, getattr(args, name) and os.path.abspath(getattr(args, name)))
     with tempfile.TemporaryDirectory(prefix="headgate-bench-") as scratch:
-        running = []
+        running, hidden = [], []
         args.results = open(args.json, "w") if args.json else None
         if args.results:
             args.results.write(json.dumps({"machine": machine()}) + "\n")
         try:
-            running = start_all(args, scratch)
+            running, hidden = start_all(args, scratch)
             print("requests through each program; hop: client and backend agree to that lane; haproxy+: with "
                   "splice-response; nginx+: with proxy_buffering; ratio: against the best of these four\n")
             print(f"{'body':>7} {'conns':>5}  {'program':<9} {'req/s':>9} ratio  {'p50 ms':>8} {'p99 ms':>8} "
@@ -164,7 +189,7 @@ def main():
                     if f"{size}/{connections}" in rows:
                         run_row(running, size, length, connections, args)
         finally:
-            for peer in reversed(running):
+            for peer in reversed(hidden + running):
                 peer.stop()
     for section in () if args.only or args.table_only else ("h2.py", "splice.py"):
         path = os.path.join(os.path.dirname(os.path.abspath(__file__)), section)

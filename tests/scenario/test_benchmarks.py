@@ -10,7 +10,8 @@ from hg import *
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SECTIONS = {
-    "run.py": ("wrk", ["--rounds", "1", "--seconds", "1", "--only", "1KiB/16"], "1KiB/2"),
+    "run.py": ("wrk", ["--unix", "--rounds", "1", "--seconds", "1", "--only", "1KiB/16"], "1KiB/2"),
+    "latency.py": ("h2load", ["--rounds", "1", "--seconds", "1", "--only", "16KiB"], "2KiB"),
     "h2.py": ("h2load", ["--rounds", "1", "--requests", "200", "--only", "1KiB/1"], "2KiB/1"),
     "splice.py": ("gcc", ["--rounds", "1", "--seconds", "0.2", "--pairs", "0", "--only", "ping64"], "pong64"),
     "attacks.py": ("haproxy", ["--seconds", "0.3", "--only", "spellings,quiet,data1"], "quit"),
