@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Responses outlive the gateway that began them."""
+import os
+import signal
 import threading
 import time
 
 from deaths import kill, reset
 from hg import *
+from hg.pki import Authority
 from splice import in_background
 
 MODES = ("off", "auto", "require")
 CONFIG = """
-config: {splice: {mode: @mode@, minBodyBytes: 65536, adaptive: @adaptive@}}
+config:
+  splice: {mode: @mode@, minBodyBytes: 65536, adaptive: @adaptive@}
+  timeouts: {streamIdle: @idle@}
 binds:
 - port: @port@
   listeners:
@@ -26,10 +31,10 @@ FRAMINGS = {
 }
 
 
-def acted(mode, **options):
+def acted(mode, idle="1h", **options):
     backend = Backend()
-    return Gateway(CONFIG, origin=backend, mode=mode, adaptive=str(mode == "auto").lower(), workers=2,
-                   keeper=True, **options), backend
+    return Gateway(CONFIG, origin=backend, mode=mode, adaptive=str(mode == "auto").lower(), idle=idle,
+                   workers=2, keeper=True, **options), backend
 
 
 def begin(client, backend, framing, size=0, path="/a"):
@@ -173,3 +178,49 @@ def refused():
             for reason in ("request", "response")}
     eq(sum(lost.values()), 3, f"all of {lost}")
     check(lost["response"] >= 1, f"no response among {lost}")
+
+
+@test("a response whose backend is silent since its head and first event is kept as soon as it has lasted; "
+      "how long it has been idle goes on behind the death", timeout=30)
+def silent():
+    gateway, backend = acted("off", idle="2s")
+    client = gateway.client()
+    upstream = begin(client, backend, "chunked")
+    upstream.send(piece("chunked", b"event"))
+    eq(read_payload(client, "chunked", 5), b"event", "the event")
+    began = time.monotonic()
+    time.sleep(1.2)
+    kill(gateway)
+    await_adopted(gateway, 1)
+    client.expect_end(5)
+    after = time.monotonic() - began
+    check(1.8 < after < 3, f"a response with streamIdle 2s, idle across a death, ended after {after:.2f} s")
+    eq(gateway.wait_log()["close_reason"], "stream_idle", "why it ended")
+
+
+@test("a client that spoke plain HTTP does not go on over a port that is of TLS by now: it is reset, counted")
+def other_protocol():
+    leaf = Authority().issue("a.example")
+    gateway, backend = acted("off", cert=leaf.cert, key=leaf.key)
+    client = gateway.client()
+    upstream = begin(client, backend, "chunked")
+    for _ in range(4):
+        upstream.send(piece("chunked", b"event"))
+        read_payload(client, "chunked", 5)
+        time.sleep(0.1)
+    idle = gateway.client()
+    idle.request("GET", "/b", host="a")
+    other = backend.accept()
+    other.read_request()
+    other.respond(204)
+    eq(idle.response().status, 204, "the idle client's answer")
+    gateway.reload("binds: [{port: nonsense}]\n")
+    time.sleep(0.2)
+    os.kill(gateway.gateway_pid, signal.SIGKILL)
+    wait_until(lambda: "that was to follow ended with status 1" in gateway.stderr, 10, "a failed successor")
+    gateway.write("config.yaml", CONFIG.replace("  - name: main\n", "  - name: main\n    protocol: HTTPS\n"
+                                                "    tls: {cert: @cert@, key: @key@}\n"))
+    for end in (client, idle):
+        reset(end)
+    gateway.await_ready()
+    eq(gateway.metrics()("headgate_not_adopted_total", reason="response"), 1, "responses")

@@ -376,13 +376,20 @@ def failed_start():
     check("another program listens on this port" in gateway.stderr, "no reason")
 
 
-@test("after too many deaths within a minute the keeper gives up, says so, and leaves nothing behind")
+@test("after too many deaths within a minute the keeper gives up, says so, and leaves nothing behind; "
+      "connections that went on so far are reset, which nobody takes for an end")
 def too_many_deaths():
-    gateway = start(args=["--deaths-per-minute=2"], checked=False)
+    gateway = start(CONFIG + OTHER, args=["--deaths-per-minute=2"], echo=Origin(tcp_echo=True), checked=False)
+    idle = gateway.client()
+    eq(idle.get("/get").status, 200, "before")
+    tunnel = gateway.client("other").send(b"abc")
+    eq(tunnel.read(3), b"abc", "an echo")
     kill(gateway)
     kill(gateway)
     last = gateway.gateway_pid
     os.kill(last, signal.SIGKILL)
+    reset(idle)
+    reset(tunnel)
     eq(gateway.wait(10), 1, "exit status")
     check("died 3 times within a minute" in gateway.stderr, "the log does not say it")
     refused(gateway, "port")

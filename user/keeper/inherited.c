@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/pidfd.h>
@@ -95,15 +96,16 @@ static void inherited_add(struct inherited_socket *list, uint32_t *count, int fd
 /* To a number that may be another's by now nothing is sent: the descriptor is of this process for good. */
 static int child_signal(int fd, int number)
 {
-	if (pidfd_send_signal(fd, number, NULL, PIDFD_SIGNAL_PROCESS_GROUP) == 0 || errno != EINVAL)
+	if (pidfd_send_signal(fd, number, NULL, PIDFD_SIGNAL_PROCESS_GROUP) == 0 ||
+	    (errno != EINVAL && errno != ESRCH))
 		return 0;
 	return pidfd_send_signal(fd, number, NULL, 0);
 }
 
 static bool is_child(int fd)
 {
-	/* One that has ended may have left others of its group. */
-	return pidfd_send_signal(fd, 0, NULL, 0) == 0 || errno == ESRCH;
+	/* One that has ended may have left others of its group, and one may be another user's by now. */
+	return pidfd_send_signal(fd, 0, NULL, 0) == 0 || errno == ESRCH || errno == EPERM;
 }
 
 void inherited_kill_children(struct inherited_children *children)
@@ -206,12 +208,24 @@ static void inherited_sort_all(struct inherited *inherited, struct estate *estat
 	}
 }
 
-static void close_all(struct estate *estate, const struct numbers *numbers)
+static void drop(struct estate *estate, int fd)
+{
+	estate_mark(estate, fd, ESTATE_MARK_NONE);
+	if (is_child(fd))
+		(void)child_signal(fd, SIGTERM);
+	/* SO_LINGER of a listener would be that of all it accepts, in a process that has it as well. */
+	if (socket_number(fd, SO_ACCEPTCONN) > 0)
+		close(fd);
+	else
+		socket_reset(fd);
+}
+
+void inherited_drop(struct estate *estate)
 {
 	estate->object_count = 0;
-	for (size_t i = 0; i < numbers->count; i++) {
-		estate_mark(estate, numbers->list[i], ESTATE_MARK_NONE);
-		socket_reset(numbers->list[i]);
+	for (int fd = 0; fd < ESTATE_DESCRIPTORS; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0 && !estate_keeps(estate, fd))
+			drop(estate, fd);
 	}
 }
 
@@ -222,7 +236,7 @@ int inherited_collect(struct inherited *inherited, struct estate *estate)
 	int error = numbers_read(&numbers, estate);
 
 	*inherited = (struct inherited){ 0 };
-	if (!error && numbers.count) {
+	if (!error) {
 		inherited->listeners = hg_calloc(numbers.count, sizeof(*inherited->listeners));
 		inherited->clients = hg_calloc(numbers.count, sizeof(*inherited->clients));
 		inherited->streams = hg_calloc(numbers.count, sizeof(*inherited->streams));
@@ -232,7 +246,7 @@ int inherited_collect(struct inherited *inherited, struct estate *estate)
 	    table_make(&table, &numbers) == 0)
 		inherited_sort_all(inherited, estate, &table);
 	else
-		close_all(estate, &numbers);
+		inherited_drop(estate);
 	hg_free(table.is_left);
 	hg_free(numbers.list);
 	return error;

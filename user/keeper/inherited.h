@@ -37,9 +37,15 @@ struct inherited {
  * Goes through the table of descriptors, before anything was opened: what the keeper had stays, TCP
  * listeners, idle clients and streams, which keep their marks, are collected; connections are reset, the rest
  * is closed.
- * Children are told to end (SIGTERM). Without memory everything is closed. 0 or -errno of /proc.
+ * Children are told to end (SIGTERM). Without memory, or /proc, everything goes as in inherited_drop(). 0 or
+ * -errno of /proc.
  */
 int inherited_collect(struct inherited *inherited, struct estate *estate);
+/*
+ * Nobody goes on: connections are reset, so that nobody takes a cut for an end, children told to end, the
+ * rest closed, but for what the keeper had. Needs no memory.
+ */
+void inherited_drop(struct estate *estate);
 /*
  * The listeners of one address, when there are exactly `count`: the caller's. Otherwise they are closed, like
  * those of other addresses with this port when there is none, and it is false.

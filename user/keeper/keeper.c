@@ -16,6 +16,7 @@
 #include "user/base/check.h"
 #include "user/base/clock.h"
 #include "user/base/log.h"
+#include "user/keeper/inherited.h"
 
 enum {
 	KEEPER_PAUSE_MS = 100, /* before a successor of one that died before it was ready */
@@ -279,6 +280,9 @@ int keeper_run(const struct keeper_options *options)
 			result = keeper_on_end(&keeper, status);
 		}
 	}
+	/* One that ended by itself has left nothing; looking for it takes a tenth of a second at most. */
+	if (atomic_load(&keeper.estate->deaths))
+		inherited_drop(keeper.estate);
 	estate_free(keeper.estate);
 	return result;
 }

@@ -14,7 +14,10 @@ static enum estate_mark mark_of(const struct client *client)
 	if (client->state != CLIENT_IDLE || buf_len(&client->conn.in) || conn_has_output(&client->conn) ||
 	    client_is_ending(client))
 		return ESTATE_MARK_REQUEST;
-	/* What comes while nobody looks is queued in the maps of a lane, which go with its owner. */
+	/*
+	 * What comes to a connection that hops is queued where it goes with its owner. One that was in the
+	 * kernel lane is still in its maps, by a slot that stands in a stream's row only.
+	 */
 	return client->conn.gate || client->conn.hop ? ESTATE_MARK_LANE : ESTATE_MARK_IDLE;
 }
 

@@ -8,6 +8,7 @@
 #include "user/proxy/front.h"
 #include "user/proxy/outcome.h"
 #include "user/proxy/response.h"
+#include "user/proxy/stream_estate.h"
 #include "user/proxy/tunnel.h"
 
 /* Last time a byte moved in either direction, loop time in ms. */
@@ -177,10 +178,12 @@ enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
 void stream_arm(struct stream *stream)
 {
 	struct timer_wheel *wheel = loop_timers(stream->proxy->loop);
-	uint64_t at_ms;
+	uint64_t at_ms, due_ms = stream_estate_due_ms(stream);
 
 	stream->deadline = deadline_next(stream, &at_ms);
-	if (stream->deadline == DEADLINE_NONE)
+	if (due_ms && (stream->deadline == DEADLINE_NONE || due_ms < at_ms))
+		timer_arm(wheel, &stream->timer, due_ms);
+	else if (stream->deadline == DEADLINE_NONE)
 		timer_cancel(wheel, &stream->timer);
 	else
 		timer_arm(wheel, &stream->timer, at_ms);
@@ -249,6 +252,8 @@ void stream_on_deadline(struct timer *timer, uint64_t now_ms)
 	enum stream_deadline due = deadline_next(stream, &at_ms);
 
 	if (due == DEADLINE_NONE || at_ms > now_ms) {
+		/* A backend that says no more after its head is no reason to forget the response. */
+		stream_estate_consider(stream);
 		stream_arm(stream);
 		return;
 	}

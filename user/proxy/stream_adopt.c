@@ -77,10 +77,20 @@ static bool find_route(struct adopted_place *place, const struct estate_stream *
 	return false;
 }
 
+/* Who has spoken plain text on a port that is of TLS by now does not go on with it. */
+static bool is_of(const struct bind *bind, const struct estate_stream *row)
+{
+	if (is_http(row))
+		return bind->protocol == BIND_HTTP;
+	return bind->protocol == (row->kind == ESTATE_STREAM_TLS ? BIND_TLS : BIND_TCP);
+}
+
 static bool find_place(struct adopted_place *place, const struct estate_stream *row,
 		       const struct bind *bind)
 {
 	*place = (struct adopted_place){ 0 };
+	if (!is_of(bind, row))
+		return false;
 	for (uint32_t i = 0; i < bind->listener_count; i++) {
 		place->listener = &bind->listener_list[i];
 		if (stream_estate_listener(place->listener) == row->listener && find_route(place, row))
@@ -207,6 +217,8 @@ static int response_go_on(struct stream *stream, const struct estate_stream *row
 
 	relay_start(&stream->upload, client, backend, &none, ENCODE_PLAIN, false, now_ms);
 	(void)relay_pump(&stream->upload, now_ms);
+	/* Idle times go on: no byte has moved since. */
+	stream->upload.last_active_ms = row->ways[0].active_ms;
 	relay_start(&stream->download, backend, client, &framing, row->body_encoding,
 		    stream->lease->snapshot->config.splice.lane_pipe, now_ms);
 	stream_offer_gate(stream, &stream->download, true);
@@ -223,6 +235,23 @@ static int tunnel_go_on(struct stream *stream, const struct estate_stream *row)
 	return error ? error : adopt_way(&stream->download, row, &row->ways[1]);
 }
 
+static bool is_sound_body(const struct estate_stream *row)
+{
+	switch (row->body_kind) {
+	case BODY_LENGTH:
+		return row->body_left <= INT64_MAX &&
+		       (row->body_left > 0 || row->ways[1].lane == ESTATE_LANE_DONE);
+	case BODY_UNTIL_CLOSE:
+		return true;
+	case BODY_CHUNKED:
+		return row->body_left <= INT64_MAX &&
+		       (row->body_left > 0 ? row->body_state == CHUNK_DATA
+					   : row->body_state == CHUNK_SIZE_FIRST);
+	default:
+		return false;
+	}
+}
+
 /* Nothing that was written by one who has died of something is believed without a look. */
 static bool is_sound(const struct estate_stream *row)
 {
@@ -233,9 +262,7 @@ static bool is_sound(const struct estate_stream *row)
 	if (!is_response(row))
 		return row->kind < ESTATE_STREAM_RESPONSE;
 	return row->ways[0].lane == ESTATE_LANE_DONE && row->body_encoding <= ENCODE_CHUNKED &&
-	       (row->body_kind == BODY_LENGTH || row->body_kind == BODY_UNTIL_CLOSE ||
-		(row->body_kind == BODY_CHUNKED &&
-		 (row->body_state == CHUNK_SIZE_FIRST || row->body_state == CHUNK_DATA)));
+	       is_sound_body(row);
 }
 
 static int go_on(struct stream *stream, const struct estate_stream *row)

@@ -107,7 +107,8 @@ static void write_row(const struct stream *stream, struct estate_stream *row)
 
 	row->id = stream->id;
 	row->start_ns = stream->start_ns;
-	row->age_ms = stream->client->age_ms;
+	/* One that is over has no time any more: long ago. */
+	row->age_ms = stream->client->is_age_over ? 1 : stream->client->age_ms;
 	row->listener = stream->listener ? stream_estate_listener(stream->listener) : 0;
 	row->route = stream->route ? stream_estate_route(stream->route)
 		     : stream->tcp_route ? stream_estate_tcp_route(stream->tcp_route) : 0;
@@ -184,7 +185,7 @@ static bool is_clean(const struct relay *relay)
 {
 	const struct gate_socket *gate = relay->source->gate;
 
-	if (relay->counted_bytes)
+	if (relay->counted_bytes || relay_has_near_queues(relay))
 		return false;
 	if (relay->state == RELAY_DONE || relay_is_in_sockmap(relay))
 		return true;
@@ -223,13 +224,29 @@ void stream_estate_pumped(struct stream *stream, const struct relay *relay)
 
 enum { ESTATE_WORTH_MS = 250 };
 
+/* Is it a response that may get a row, now or later? */
+static bool is_candidate(const struct stream *stream)
+{
+	return stream->state == STREAM_RELAY && !stream->is_in_estate &&
+	       stream->upload.state == RELAY_DONE && !stream->is_grpc;
+}
+
+uint64_t stream_estate_due_ms(const struct stream *stream)
+{
+	uint64_t due_ms = stream->start_ns / NS_PER_MS + ESTATE_WORTH_MS;
+
+	if (!is_candidate(stream) || !estate_of(stream) || stream->front != &front_h1 ||
+	    due_ms <= proxy_now_ms(stream->proxy))
+		return 0;
+	return due_ms;
+}
+
 void stream_estate_consider(struct stream *stream)
 {
 	const struct relay *download = &stream->download;
 	uint64_t age_ms = proxy_now_ms(stream->proxy) - stream->start_ns / NS_PER_MS;
 
-	if (stream->is_in_estate || stream->upload.state != RELAY_DONE || stream->is_grpc ||
-	    (!relay_is_in_sockmap(download) && age_ms < ESTATE_WORTH_MS))
+	if (!is_candidate(stream) || (!relay_is_in_sockmap(download) && age_ms < ESTATE_WORTH_MS))
 		return;
 	stream_estate_begin(stream);
 	stream_estate_pumped(stream, &stream->upload);

@@ -65,7 +65,8 @@ int conn_open(struct conn *conn, struct loop *loop, int fd, void (*on_ready)(str
 	loop_source_init(&conn->source, fd, conn_on_event);
 	error = loop_source_add(loop, &conn->source, CONN_EVENTS);
 	if (error < 0) {
-		close(fd);
+		/* It may have been in use before: what has come is not all there was. */
+		socket_reset(fd);
 		conn->source.fd = -1;
 	}
 	return error;

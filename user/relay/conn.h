@@ -72,7 +72,7 @@ struct conn_gate {
 
 /*
  * Takes ownership of fd. on_ready is called after every event with the flags brought up to date. 0 or -errno
- * (the fd is closed then).
+ * (the connection is reset then).
  */
 int conn_open(struct conn *conn, struct loop *loop, int fd, void (*on_ready)(struct conn *conn));
 /* Closes the descriptor now; idempotent. `reset` sends RST instead of FIN. Queued output is lost. */

@@ -17,8 +17,7 @@
  * (user/kernel/sockmap/direction.h). A direction enters it from the copy lane, at a moment when nothing of it
  * waits in user space, and only when that pays: after its first quarter of a second has shown long pauses, or
  * sooner when its pieces are large. What user space moves faster stays there as long as it is fast: small
- * pieces in quick succession, bodies in chunks, and of known length (scripts/bench/splice.py has a row for
- * each of them).
+ * pieces in quick succession, bodies in chunks, and of known length (rows of scripts/bench/splice.py).
  */
 enum {
 	SOCKMAP_PROBE_MS = 250, /* a direction is watched so long before it is judged by its pace */
@@ -381,6 +380,7 @@ static void sockmap_remember(struct relay *relay)
 	gate->redirected = stats.redirected_bytes - stats.redirected_framing_bytes;
 	gate->copied = stats.copied_bytes - stats.copied_framing_bytes;
 	gate->moved = stats.redirected_bytes + stats.copied_bytes;
+	gate->pace_bytes = stats.redirected_bytes;
 	relay->lane_bytes[LANE_SOCKMAP] += gate->redirected;
 	relay->lane_bytes[LANE_COPY] += gate->copied;
 	relay->payload_bytes += gate->redirected + gate->copied;

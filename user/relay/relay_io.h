@@ -21,6 +21,15 @@ static inline bool relay_is_between_tcp(const struct relay *relay)
 	return relay_is_between_sockets(relay) && !relay->source->hop && !relay->sink->hop;
 }
 
+/*
+ * Something of it may lie in queues of the same-host lanes, which go with this process: also when the
+ * direction has ended in one of them.
+ */
+static inline bool relay_has_near_queues(const struct relay *relay)
+{
+	return relay->source->hop || relay->sink->hop || relay->lane == &lane_near;
+}
+
 /* User space moves its bytes, or has the kernel move them when it says so. */
 static inline bool relay_is_by_hand(const struct relay *relay)
 {

@@ -59,7 +59,7 @@ struct upstream *upstream_open(struct upstream_pool *pool, struct upstream_endpo
 	struct upstream *upstream = slab_take(pool->upstreams, &handle);
 
 	if (!upstream) {
-		socket_close(fd);
+		socket_reset(fd);
 		return NULL;
 	}
 	upstream->pool = pool;

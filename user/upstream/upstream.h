@@ -39,7 +39,7 @@ struct upstream {
 
 enum { UPSTREAM_HOP_LOOKS = 3 };
 
-/* Takes the connected fd. NULL on failure (the fd is closed). */
+/* Takes the connected fd. NULL on failure (the connection is reset). */
 struct upstream *upstream_open(struct upstream_pool *pool, struct upstream_endpoint *endpoint, int fd,
 			       const struct address *address);
 /*

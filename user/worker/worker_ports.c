@@ -265,7 +265,9 @@ void worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd)
 
 	/* The mark it came with is over, whatever becomes of it: its number may soon be another's. */
 	estate_mark(ports->proxy->shared->estate, fd, ESTATE_MARK_NONE);
-	if (!port || socket_peer(fd, &peer) < 0) {
+	/* It has spoken plain HTTP, and does not go on where something else is spoken by now. */
+	if (!port || !port->bind->bind || port->bind->bind->protocol != BIND_HTTP ||
+	    socket_peer(fd, &peer) < 0) {
 		socket_reset(fd);
 		return;
 	}
