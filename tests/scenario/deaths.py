@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the plays about gateways that die have in common."""
 import os
+import re
 import signal
 import time
 
@@ -10,6 +11,10 @@ from hg.process import read_text
 
 def is_gone(pid):
     return not os.path.exists(f"/proc/{pid}")
+
+
+def state_of(pid):
+    return read_text(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()[0]
 
 
 def kill(gateway, number=signal.SIGKILL):
@@ -39,3 +44,25 @@ def stop(gateway):
         return all(read_text(f"/proc/{pid}/task/{task}/stat").rsplit(")", 1)[1].split()[0] == "T"
                    for task in os.listdir(f"/proc/{pid}/task"))
     wait_until(stands, 5, "the stop")
+
+
+class Heir:
+    """The keeper that took over: a child of the test, which is told of orphans."""
+
+    def __init__(self, gateway):
+        self.pid = gateway.pid
+        wait_until(lambda: self._find(gateway), 10, "the new program")
+
+    def _find(self, gateway):
+        text = re.findall(r"upgrade: process (\d+) of", gateway.stderr)
+        self.pid = int(text[-1]) if text else None
+        return self.pid
+
+    @staticmethod
+    def has_ended(pid):
+        return is_gone(pid) or state_of(pid) == "Z"
+
+    def stop(self):
+        """Ends it, as the keeper would: drained."""
+        os.kill(self.pid, signal.SIGTERM)
+        wait_until(lambda: self.has_ended(self.pid), 10, "the end of the new program")

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 
-from deaths import is_gone, kill, reset
+from deaths import Heir, is_gone, kill, reset, state_of
 from hg import *
 from hg.process import read_text
 from splice import in_background
@@ -39,10 +39,6 @@ BROKEN = "binds: [{port: nonsense}]\n"
 
 def start(config=CONFIG, **options):
     return Gateway(config, origin=Origin(), keeper=True, **options)
-
-
-def state_of(pid):
-    return read_text(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()[0]
 
 
 @test("after kill -9 idle clients go on over their connections, fresh ones are served, new ones are not "
@@ -216,24 +212,6 @@ def signals():
     os.killpg(gateway.pid, signal.SIGINT)
     eq(slow.response().status, 200, "the answer under way")
     gateway.expect_exit(10, 0)
-
-
-class Heir:
-    """The keeper that took over: a child of the test, which is told of orphans."""
-
-    def __init__(self, gateway):
-        self.pid = gateway.pid
-        wait_until(lambda: self._find(gateway), 10, "the new program")
-
-    def _find(self, gateway):
-        text = re.findall(r"upgrade: process (\d+) of", gateway.stderr)
-        self.pid = int(text[-1]) if text else None
-        return self.pid
-
-    def stop(self):
-        """Ends it, as the keeper would: drained."""
-        os.kill(self.pid, signal.SIGTERM)
-        wait_until(lambda: is_gone(self.pid) or state_of(self.pid) == "Z", 10, "the end of the new program")
 
 
 @test("upgrade under load: no request fails, streams end where they are, the old process ends with 0",

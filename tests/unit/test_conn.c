@@ -9,6 +9,7 @@
 
 #include "user/base/mem.h"
 #include "user/relay/conn.h"
+#include "user/relay/conn_gate.h"
 
 /* One end of a TCP connection is a conn in a loop, the other a plain descriptor of the test. */
 struct scene {

@@ -98,6 +98,8 @@ enum limits {
 	 * the socket.
 	 */
 	LIMIT_GATE_TAKE_BYTES = 1024 * 1024,
+	/* The same of one that another process goes on with: all that may have been passed. */
+	LIMIT_GATE_EMPTY_BYTES = 8 * 1024 * 1024,
 	/* Requests of a worker whose bodies may leave so much behind; the others go by other lanes. */
 	LIMIT_GATE_UPLOADS = 64,
 	/* Capacity asked for a splice pipe; the kernel may give less. */

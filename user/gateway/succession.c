@@ -61,7 +61,8 @@ static uint32_t hand_out(struct inherited_socket *sockets, uint32_t count, bool 
 	for (uint32_t i = 0; i < count; i++) {
 		struct worker *worker = gateway->workers[i % gateway->worker_count];
 
-		if (worker_adopt(worker, sockets[i].fd, address_port(&sockets[i].local), is_stream) < 0)
+		if (worker_adopt(worker, sockets[i].fd, address_port(&sockets[i].local), is_stream, NULL,
+				 NULL) < 0)
 			continue;
 		sockets[i].fd = -1;
 		taken++;

@@ -56,8 +56,11 @@ struct estate *estate_create(void)
 {
 	struct estate *estate = memory_share(sizeof(*estate));
 
-	if (estate)
-		streams_create(estate);
+	if (!estate)
+		return NULL;
+	estate->heir_fd = -1;
+	estate->elder_fd = -1;
+	streams_create(estate);
 	return estate;
 }
 

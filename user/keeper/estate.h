@@ -85,6 +85,7 @@ struct estate_stream {
 	uint8_t version; /* of the client's HTTP: major, minor in the lower half */
 	bool is_upgraded;
 	bool closes_client; /* it serves no other request */
+	bool is_refused; /* by a program that it was handed to: it stays here */
 	uint8_t retries;
 	/* Of a response: as of struct body_framing, struct relay and struct body_decoder. */
 	uint8_t body_kind, body_encoding, body_state;
@@ -94,6 +95,21 @@ struct estate_stream {
 };
 static_assert(sizeof(struct estate_stream) <= 256, "what a stream costs");
 
+/* What one program hands over to the next while both run (user/keeper/handover.h). */
+enum handover_kind {
+	HANDOVER_CLIENT, /* idle: between two requests of HTTP/1, or before the first one */
+	HANDOVER_STREAM, /* with its row: all of it is in the kernel, in the copy lane */
+};
+
+struct handover_item {
+	uint64_t number; /* the answer has the same */
+	uint32_t kind; /* enum handover_kind */
+	int client_fd; /* owner; of the process that has the struct */
+	int backend_fd; /* owner; -1: none */
+	struct estate_stream row; /* of a stream */
+	char texts[ESTATE_LONG_TEXT_BYTES]; /* of the row, where they are too long for it */
+};
+
 struct estate {
 	atomic_uint phase; /* enum estate_phase, of the gateway that runs */
 	uint64_t lives; /* gateways that were started; written by the keeper, while none runs */
@@ -101,6 +117,8 @@ struct estate {
 	uint32_t worker_count; /* of the first gateway that was ready; 0: none was */
 	pid_t upgraded_from; /* the keeper whose sockets we have; 0: none, or it was told that we are ready */
 	atomic_bool is_handed_over; /* our sockets: another program has them */
+	int heir_fd; /* to the program that is to take over (user/keeper/handover.h); -1: none */
+	int elder_fd; /* from the program whose sockets we have; -1: none */
 	uint32_t kept_count;
 	int kept[ESTATE_KEPT];
 	/* Over all lives; written by the main thread of the gateway. */

@@ -36,6 +36,12 @@ static int numbers_add(struct numbers *numbers, int number)
 }
 
 /* Noted first and closed afterwards: closing changes what is being read. */
+/* Of the keeper, or between it and another program. */
+static bool is_nobodys(const struct estate *estate, int fd)
+{
+	return estate_keeps(estate, fd) || fd == estate->heir_fd || fd == estate->elder_fd;
+}
+
 static int numbers_read(struct numbers *numbers, const struct estate *estate)
 {
 	DIR *directory = opendir("/proc/self/fd");
@@ -47,7 +53,7 @@ static int numbers_read(struct numbers *numbers, const struct estate *estate)
 	while (!error && (entry = readdir(directory)) != NULL) {
 		int fd = atoi(entry->d_name);
 
-		if (entry->d_name[0] != '.' && fd != dirfd(directory) && !estate_keeps(estate, fd))
+		if (entry->d_name[0] != '.' && fd != dirfd(directory) && !is_nobodys(estate, fd))
 			error = numbers_add(numbers, fd);
 	}
 	closedir(directory);
@@ -233,8 +239,12 @@ int inherited_collect(struct inherited *inherited, struct estate *estate)
 {
 	struct numbers numbers = { 0 };
 	struct table table = { 0 };
-	int error = numbers_read(&numbers, estate);
+	int error;
 
+	/* What has come that way and was not answered is the sender's. */
+	if (estate->lives > 1)
+		estate->elder_fd = -1;
+	error = numbers_read(&numbers, estate);
 	*inherited = (struct inherited){ 0 };
 	if (!error) {
 		inherited->listeners = hg_calloc(numbers.count, sizeof(*inherited->listeners));

@@ -110,6 +110,12 @@ static void keeper_upgrade(struct keeper *keeper)
 	keeper->heir = pid;
 }
 
+static void keeper_upgrade_failed(const struct keeper *keeper)
+{
+	log_error("upgrade: process %d ended before it was ready: this one goes on", (int)keeper->heir);
+	upgrade_failed(keeper->estate);
+}
+
 /* The other one serves: what it has duplicates of can be closed without harm, and this gateway drains. */
 static void keeper_hand_over(struct keeper *keeper)
 {
@@ -142,8 +148,7 @@ static void keeper_on_signal(struct keeper *keeper, int number, pid_t pid)
 		keeper_bury_orphans(keeper, pid);
 		if (keeper->heir && waitpid(keeper->heir, &status, WNOHANG) == keeper->heir) {
 			if (!atomic_load(&keeper->estate->is_handed_over))
-				log_error("upgrade: process %d ended before it was ready: this one goes on",
-					  (int)keeper->heir);
+				keeper_upgrade_failed(keeper);
 			keeper->heir = 0;
 		}
 		break;

@@ -14,10 +14,15 @@
 
 #include "user/base/log.h"
 #include "user/base/text.h"
+#include "user/keeper/handover.h"
 
 /* "1 <process id of the keeper> <workers> <descriptor>,<descriptor>,..." */
 #define UPGRADE_VARIABLE "HEADGATE_TAKE_OVER"
 #define UPGRADE_VERSION "1"
+/* "1 <descriptor> <serial>": where streams come from, and what the ids of their workers have not reached. */
+#define HANDOVER_VARIABLE "HEADGATE_TAKE_OVER_STREAMS"
+/* The old program goes on numbering until it has ended. */
+#define SERIALS_AHEAD (1ull << 30)
 
 int upgrade_init(struct upgrade *upgrade, char **argv)
 {
@@ -84,15 +89,52 @@ static int hand_over(const struct estate *estate, pid_t from)
 	return error;
 }
 
-pid_t upgrade_start(const struct upgrade *upgrade, const struct estate *estate, const sigset_t *mask)
+static int hand_over_streams(const struct estate *estate, int fd)
+{
+	uint64_t serial = 0;
+	char text[64];
+
+	for (uint32_t worker = 0; worker < LIMIT_WORKERS; worker++) {
+		if (estate->serials[worker] > serial)
+			serial = estate->serials[worker];
+	}
+	snprintf(text, sizeof(text), UPGRADE_VERSION " %d %llu", fd,
+		 (unsigned long long)(serial + SERIALS_AHEAD));
+	if (fcntl(fd, F_SETFD, 0) < 0 || setenv(HANDOVER_VARIABLE, text, 1) < 0)
+		return -errno;
+	return 0;
+}
+
+void upgrade_failed(struct estate *estate)
+{
+	if (estate->heir_fd >= 0)
+		close(estate->heir_fd);
+	estate->heir_fd = -1;
+}
+
+pid_t upgrade_start(const struct upgrade *upgrade, struct estate *estate, const sigset_t *mask)
 {
 	pid_t self = getpid();
-	pid_t pid = fork();
-	int error;
+	int error, heir_end;
+	pid_t pid;
 
+	upgrade_failed(estate);
+	error = handover_pair(&estate->heir_fd, &heir_end);
+	if (error) {
+		estate->heir_fd = -1;
+		return error;
+	}
+	pid = fork();
+	error = pid < 0 ? -errno : 0;
 	if (pid != 0)
-		return pid < 0 ? -errno : pid;
+		close(heir_end);
+	if (pid < 0)
+		upgrade_failed(estate);
+	if (pid != 0)
+		return pid < 0 ? error : pid;
 	error = hand_over(estate, self);
+	if (!error)
+		error = hand_over_streams(estate, heir_end);
 	if (!error)
 		error = hand_over_watchdog(self);
 	if (!error) {
@@ -110,6 +152,24 @@ static void keep_not(struct estate *estate, int fd)
 		if (estate->kept[i] == fd)
 			estate->kept[i] = estate->kept[--estate->kept_count];
 	}
+}
+
+/* Without it, or with one of another version, only the sockets of ports are ours. */
+static void take_over_streams(struct estate *estate)
+{
+	const char *value = getenv(HANDOVER_VARIABLE);
+	unsigned long long serial;
+	int fd, type;
+	socklen_t len = sizeof(type);
+
+	if (!value || sscanf(value, UPGRADE_VERSION " %d %llu", &fd, &serial) != 2 ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_SEQPACKET)
+		return;
+	keep_not(estate, fd);
+	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+	estate->elder_fd = fd;
+	for (uint32_t worker = 0; worker < LIMIT_WORKERS; worker++)
+		estate->serials[worker] = serial;
 }
 
 int upgrade_take_over(struct estate *estate)
@@ -133,7 +193,9 @@ int upgrade_take_over(struct estate *estate)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 		value = *end == ',' ? end + 1 : end;
 	}
+	take_over_streams(estate);
 	unsetenv(UPGRADE_VARIABLE);
+	unsetenv(HANDOVER_VARIABLE);
 	estate->upgraded_from = from;
 	estate->worker_count = workers;
 	return 0;

@@ -37,6 +37,13 @@ void socket_reset(int fd)
 	socket_close(fd);
 }
 
+void socket_spare(int fd)
+{
+	struct linger linger = { .l_onoff = 0 };
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+}
+
 int socket_cookie(int fd, uint64_t *ret_cookie)
 {
 	socklen_t len = sizeof(*ret_cookie);

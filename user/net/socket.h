@@ -34,6 +34,8 @@ void socket_close(int fd);
  * sockets.
  */
 void socket_reset(int fd);
+/* What socket_reset() on a duplicate has said of the connection does not count any more. */
+void socket_spare(int fd);
 /* What tells one socket of this network namespace from every other one. 0 or -errno. */
 int socket_cookie(int fd, uint64_t *ret_cookie);
 

@@ -55,6 +55,18 @@ void admission_give(struct proxy *proxy, struct proxy_bind *bind)
 	atomic_fetch_sub_explicit(&bind->counts->connections, 1, memory_order_relaxed);
 }
 
+void admission_record(const struct proxy *proxy, const struct bind *bind)
+{
+	static const struct span protocols[] = {
+		[BIND_HTTP] = { "http", 4 },
+		[BIND_TLS] = { "tls", 3 },
+		[BIND_TCP] = { "tcp", 3 },
+	};
+
+	request_metrics_connection(proxy->metrics, bind->key, bind->listener_list[0].gateway_label,
+				   bind->listener_list[0].listener_name, protocols[bind->protocol]);
+}
+
 void admission_refuse(struct proxy *proxy, const struct bind *bind, int fd)
 {
 	static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\n"

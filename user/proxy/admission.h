@@ -15,5 +15,7 @@ bool admission_port_is_full(const struct proxy_bind *bind);
 /* Counts one more, whatever the limits say. */
 void admission_count(struct proxy *proxy, struct proxy_bind *bind);
 void admission_give(struct proxy *proxy, struct proxy_bind *bind);
+/* In the metrics, by the first listener of the bind: which one serves is known per request only. */
+void admission_record(const struct proxy *proxy, const struct bind *bind);
 /* Takes fd: 503 to a client of HTTP, a reset to others. */
 void admission_refuse(struct proxy *proxy, const struct bind *bind, int fd);

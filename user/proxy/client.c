@@ -13,6 +13,7 @@
 #include "user/proxy/client_peer.h"
 #include "user/proxy/client_tls.h"
 #include "user/proxy/front.h"
+#include "user/proxy/give.h"
 #include "user/proxy/room.h"
 #include "user/relay/conn_hop.h"
 #include "user/relay/head_reader.h"
@@ -83,12 +84,11 @@ static void client_free(struct client *client)
 	slab_give(client->proxy->clients, client->handle);
 }
 
-void client_close(struct client *client, enum end_reason reason, bool reset)
+/* All but its descriptor. */
+static void client_leave(struct client *client, enum end_reason reason)
 {
 	struct proxy *proxy = client->proxy;
 
-	if (client->is_closed)
-		return;
 	CHECK(!client->stream);
 	client->is_closed = true;
 	/* Ends of streams were counted by the stream. */
@@ -104,14 +104,29 @@ void client_close(struct client *client, enum end_reason reason, bool reset)
 	counter_add(proxy->counters, COUNTER_DOWNSTREAM_SENT, client->conn.sent_bytes);
 	counter_add(proxy->counters, COUNTER_HOP_CLIENT_BYTES, conn_hop_bytes(&client->conn));
 	gauge_sub(proxy->counters, COUNTER_DOWNSTREAM_OPEN, 1);
-	conn_close(&client->conn, reset);
 	admission_give(proxy, client->bind);
 	loop_defer(proxy->loop, &client->again);
 }
 
+void client_close(struct client *client, enum end_reason reason, bool reset)
+{
+	if (client->is_closed)
+		return;
+	client_leave(client, reason);
+	conn_close(&client->conn, reset);
+}
+
+int client_give(struct client *client)
+{
+	CHECK(!client->is_closed);
+	client_leave(client, END_OK);
+	return conn_give(&client->conn);
+}
+
 bool client_is_ending(const struct client *client)
 {
-	return client->proxy->is_draining || client->is_age_over || !client->bind->bind;
+	return (client->proxy->is_draining && !give_may_client(client)) || client->is_age_over ||
+	       !client->bind->bind;
 }
 
 void client_close_idle(struct client *client, enum end_reason reason)
@@ -142,6 +157,10 @@ void client_next(struct client *client)
 {
 	client_begin_idle(client);
 	client_set_state(client, CLIENT_IDLE);
+	if (give_may_client(client)) {
+		loop_again(client->proxy->loop, &client->again);
+		return;
+	}
 	if (proxy_is_closing(client->proxy) || client->is_age_over || !client->bind->bind) {
 		client_close(client, client->is_age_over ? END_OK : END_DRAINED, false);
 		return;
@@ -321,6 +340,9 @@ static void client_run(struct client *client)
 {
 	switch (client->state) {
 	case CLIENT_IDLE:
+		if (!give_client(client))
+			client_read_head(client);
+		break;
 	case CLIENT_READ_HEAD:
 		client_read_head(client);
 		break;
@@ -514,19 +536,6 @@ static struct client *client_create(struct proxy *proxy, struct proxy_bind *bind
 	return client;
 }
 
-/* By the first listener of the bind: which one serves is known per request only. */
-static void client_count(const struct client *client, const struct bind *bind)
-{
-	static const struct span protocols[] = {
-		[BIND_HTTP] = { "http", 4 },
-		[BIND_TLS] = { "tls", 3 },
-		[BIND_TCP] = { "tcp", 3 },
-	};
-
-	request_metrics_connection(client->proxy->metrics, bind->key, bind->listener_list[0].gateway_label,
-				   bind->listener_list[0].listener_name, protocols[bind->protocol]);
-}
-
 /* Of a connection that admission has counted. NULL: it was reset. */
 static struct client *client_enter(struct proxy *proxy, struct proxy_bind *bind, int fd,
 				   const struct address *peer)
@@ -542,7 +551,7 @@ static struct client *client_enter(struct proxy *proxy, struct proxy_bind *bind,
 	}
 	counter_add(proxy->counters, COUNTER_DOWNSTREAM_OPEN, 1);
 	proxy_trace(proxy, client->handle, TRACE_ACCEPT, (uint32_t)fd, bind->port);
-	client_count(client, bind->bind);
+	admission_record(proxy, bind->bind);
 	client_peer_name(client, peer);
 	return client;
 }

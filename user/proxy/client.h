@@ -84,6 +84,8 @@ struct client *client_adopt(struct proxy *proxy, struct proxy_bind *bind, int fd
  * Idempotent.
  */
 void client_close(struct client *client, enum end_reason reason, bool reset);
+/* The same of one that is free (conn_is_free()): its descriptor, which stays open and is the caller's. */
+int client_give(struct client *client);
 /* The running stream is a tunnel from now on: no request follows. */
 void client_become_tunnel(struct client *client);
 /* The request is for this listener: it may say how long the connection waits for the next one. */

@@ -57,6 +57,9 @@ struct proxy_shared {
 	char loop_id[32]; /* of this process, in CDN-Loop: another one has another */
 	pthread_mutex_t room_lock; /* of proxies; taken only when connections are short */
 	struct proxy *proxies[LIMIT_WORKERS]; /* that may be asked for room (room.h) */
+	/* Where what is handed over goes (give.h), and what is done with it there: set before the start. */
+	struct mailbox *given_to; /* borrowed */
+	void (*on_given)(struct message *message, void *context);
 };
 
 /* One listening port as a worker sees it; lives as long as a client that came in through it. */
@@ -105,6 +108,8 @@ struct proxy {
 	uint64_t tls_turn;
 	struct log_rate tls_log;
 	bool is_draining; /* answers carry Connection: close */
+	bool is_giving; /* streams and idle clients go to another program (give.h) */
+	struct timer give_timer;
 	char date[32]; /* IMF-fixdate of wall_us */
 	uint64_t date_s;
 };

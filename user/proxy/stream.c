@@ -12,6 +12,7 @@
 #include "user/proxy/deadline.h"
 #include "user/proxy/exchange.h"
 #include "user/proxy/front.h"
+#include "user/proxy/give.h"
 #include "user/proxy/history.h"
 #include "user/proxy/response.h"
 #include "user/proxy/stream_notes.h"
@@ -395,6 +396,7 @@ void stream_run(struct stream *stream, enum stream_step step)
 		step = stream_take_step(stream, step);
 	if (step != STEP_WAIT && stream->state != STREAM_CLOSED)
 		stream_rest(stream, step);
+	give_stream(stream);
 	stream_touch(stream);
 }
 
@@ -436,14 +438,11 @@ static void stream_report(struct stream *stream)
 	proxy_log(proxy, stream->lease, &record);
 }
 
-void stream_finish(struct stream *stream, enum end_reason reason, enum stream_end end)
+/* Nothing moves any more; its connections are still open. */
+static void stream_stop(struct stream *stream, enum end_reason reason)
 {
 	struct proxy *proxy = stream->proxy;
 
-	if (stream->state == STREAM_CLOSED)
-		return;
-	stream->reason = notes_reason(stream, reason);
-	stream_report(stream);
 	proxy_trace(proxy, stream->id, TRACE_STREAM_END, (uint32_t)reason, stream->status);
 	stream_estate_end(stream);
 	attempt_stop(stream);
@@ -453,10 +452,30 @@ void stream_finish(struct stream *stream, enum end_reason reason, enum stream_en
 	loop_deferred_cancel(&stream->again);
 	gauge_sub(proxy->counters, COUNTER_STREAMS_OPEN, 1);
 	proxy->active_requests--;
+	loop_defer(proxy->loop, &stream->again);
+}
+
+void stream_finish(struct stream *stream, enum end_reason reason, enum stream_end end)
+{
+	if (stream->state == STREAM_CLOSED)
+		return;
+	stream->reason = notes_reason(stream, reason);
+	stream_report(stream);
+	stream_stop(stream, reason);
 	if (stream->upstream)
 		stream->back->finish(stream, end);
 	stream->front->finish(stream, reason, end);
-	loop_defer(proxy->loop, &stream->again);
+}
+
+void stream_part(struct stream *stream, int *ret_client_fd, int *ret_backend_fd)
+{
+	struct client *client = stream->client;
+
+	stream_stop(stream, END_DRAINED);
+	*ret_backend_fd = upstream_give(stream->upstream);
+	stream->upstream = NULL;
+	client->stream = NULL;
+	*ret_client_fd = client_give(client);
 }
 
 void stream_abort(struct stream *stream, enum end_reason reason)

@@ -127,7 +127,9 @@ struct stream {
 	bool is_continued : 1; /* the client got a 100 */
 	bool client_keeps : 1;
 	bool is_in_estate : 1; /* a tunnel that a successor could go on with (stream_estate.h) */
-	bool is_adopted : 1; /* another process began it, and died */
+	bool is_adopted : 1; /* another process began it, and died, or handed it over */
+	bool is_kept : 1; /* it is not handed over: its route is no more, or it was refused */
+	uint8_t give_looks : 4; /* while it comes to rest (give.h) */
 	uint16_t status; /* sent or to be sent, 0: none */
 	int16_t grpc_status; /* seen or sent; -1: none */
 	uint32_t reset_code; /* of the RST_STREAM that a backend sent; 0: none */
@@ -194,6 +196,11 @@ enum stream_end {
 };
 /* The one end: log, counters, history; hands the connections back or closes them. Idempotent. */
 void stream_finish(struct stream *stream, enum end_reason reason, enum stream_end end);
+/*
+ * Another process goes on with it, and tells of it: both connections are free (conn_is_free()), their
+ * descriptors the caller's.
+ */
+void stream_part(struct stream *stream, int *ret_client_fd, int *ret_backend_fd);
 /* Stops at once, from outside: drain deadline, operator, client timer. */
 void stream_abort(struct stream *stream, enum end_reason reason);
 void stream_fill_record(struct stream *stream, struct stream_record *record);

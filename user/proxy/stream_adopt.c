@@ -10,6 +10,7 @@
 #include "user/proxy/front.h"
 #include "user/proxy/tunnel.h"
 #include "user/proxy/stream_estate.h"
+#include "user/relay/conn_gate.h"
 #include "user/upstream/upstream.h"
 
 /* ------------------------------------------------------------------------------------ names */
@@ -99,6 +100,13 @@ static bool find_place(struct adopted_place *place, const struct estate_stream *
 	return false;
 }
 
+bool stream_has_place(const struct bind *bind, const struct estate_stream *row)
+{
+	struct adopted_place place;
+
+	return find_place(&place, row, bind);
+}
+
 /* ------------------------------------------------------------------------------------ the stream */
 
 /* Lengths are not believed: whoever wrote them has died of something. */
@@ -132,6 +140,7 @@ static void fill_stream(struct stream *stream, const struct estate_stream *row,
 	stream->id = row->id;
 	stream->start_ns = row->start_ns;
 	stream->is_adopted = true;
+	stream->is_kept = row->is_refused;
 	stream->close_client = row->closes_client;
 	stream->client_keeps = !row->closes_client;
 	stream->is_tcp = !is_http(row);
@@ -362,6 +371,9 @@ bool stream_adopt(struct proxy *proxy, struct proxy_bind *bind, int client_fd)
 
 	CHECK(row != NULL);
 	kept = *row;
+	/* Whoever had them as well, and closed them, may have done it as if they were to be reset. */
+	socket_spare(client_fd);
+	socket_spare(kept.backend_fd);
 	for (size_t way = 0; way < ARRAY_LEN(row->ways); way++)
 		atomic_store(&row->ways[way].is_busy, true);
 	/* The marks are over, whatever becomes of it: both numbers may soon be others'. */

@@ -10,3 +10,5 @@
  * goes on.
  */
 bool stream_adopt(struct proxy *proxy, struct proxy_bind *bind, int client_fd);
+/* Are its listener, its route and where it went to be found there? Else stream_adopt() would reset it. */
+bool stream_has_place(const struct bind *bind, const struct estate_stream *row);

@@ -14,9 +14,9 @@
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/kernel/common/delivery.h"
-#include "user/kernel/sockmap/adopt.h"
 #include "user/net/io.h"
 #include "user/net/socket.h"
+#include "user/relay/conn_gate.h"
 #include "user/relay/conn_hop.h"
 #include "user/relay/conn_tls.h"
 
@@ -48,15 +48,6 @@ static void conn_on_event(struct loop_source *source, uint32_t events)
 	conn->on_ready(conn);
 }
 
-static void conn_on_gate_retry(struct timer *timer, uint64_t now_ms)
-{
-	struct conn *conn = container_of(timer, struct conn_gate, retry)->conn;
-
-	(void)now_ms;
-	conn->can_read = true;
-	conn->on_ready(conn);
-}
-
 int conn_open(struct conn *conn, struct loop *loop, int fd, void (*on_ready)(struct conn *conn))
 {
 	int error;
@@ -70,52 +61,6 @@ int conn_open(struct conn *conn, struct loop *loop, int fd, void (*on_ready)(str
 		conn->source.fd = -1;
 	}
 	return error;
-}
-
-static struct timer *conn_gate_retry(struct conn *conn)
-{
-	return &container_of(conn->gate, struct conn_gate, socket)->retry;
-}
-
-bool conn_count_upload(struct conn *conn, struct counters *counters)
-{
-	struct conn_gate *gate = container_of(conn->gate, struct conn_gate, socket);
-
-	if (gate->counters)
-		return true;
-	if (counter_get(counters, COUNTER_GATE_UPLOADS) >= LIMIT_GATE_UPLOADS)
-		return false;
-	counter_add(counters, COUNTER_GATE_UPLOADS, 1);
-	gate->counters = counters;
-	return true;
-}
-
-static void conn_uncount_upload(struct conn *conn)
-{
-	struct conn_gate *gate = container_of(conn->gate, struct conn_gate, socket);
-
-	if (gate->counters)
-		gauge_sub(gate->counters, COUNTER_GATE_UPLOADS, 1);
-	gate->counters = NULL;
-}
-
-/* What it has left behind is no more than any other connection may hold. */
-static void conn_review_upload(struct conn *conn)
-{
-	if (!conn->gate->inbound && gate_socket_is_drained(conn->gate) &&
-	    buf_len(&conn->in) <= LIMIT_READ_BYTES)
-		conn_uncount_upload(conn);
-}
-
-static void conn_leave_gate(struct conn *conn)
-{
-	if (!conn->gate)
-		return;
-	conn_uncount_upload(conn);
-	timer_cancel(loop_timers(conn->loop), conn_gate_retry(conn));
-	gate_socket_remove(conn->gate);
-	hg_free(container_of(conn->gate, struct conn_gate, socket));
-	conn->gate = NULL;
 }
 
 void conn_close(struct conn *conn, bool reset)
@@ -148,40 +93,26 @@ void conn_close(struct conn *conn, bool reset)
 	buf_done(&conn->out);
 }
 
-/* slot: NULL for a new place. */
-static int conn_enter_gate(struct conn *conn, struct gate_worker *worker, const struct gate_handle *slot)
+bool conn_is_free(struct conn *conn)
 {
-	struct conn_gate *gate = hg_calloc(1, sizeof(*gate));
-	int error;
-
-	if (!gate)
-		return -ENOMEM;
-	error = slot ? gate_socket_adopt(worker, &gate->socket, conn_fd(conn), *slot)
-		     : gate_socket_add(worker, &gate->socket, conn_fd(conn));
-	if (error) {
-		hg_free(gate);
-		return error;
-	}
-	gate->conn = conn;
-	timer_init(&gate->retry, conn_on_gate_retry);
-	conn->gate = &gate->socket;
-	return 0;
+	if (conn->tls || conn->hop || conn->error || conn->send_error)
+		return false;
+	return conn_empty_gate(conn) && !conn->error && !buf_len(&conn->in) && !conn_has_output(conn);
 }
 
-int conn_join_gate(struct conn *conn, struct gate_worker *worker)
+int conn_give(struct conn *conn)
 {
-	if (conn->gate)
-		return 0;
-	CHECK(!conn->tls);
-	if (conn->pipes || conn->hop)
-		return -EBUSY;
-	return conn_enter_gate(conn, worker, NULL);
-}
+	int fd = conn_fd(conn);
 
-int conn_adopt_gate(struct conn *conn, struct gate_worker *worker, struct gate_handle slot)
-{
-	CHECK(!conn->gate);
-	return conn_enter_gate(conn, worker, &slot);
+	CHECK(!conn->tls && !conn->hop && !conn->pipes);
+	loop_source_remove(conn->loop, &conn->source);
+	conn_leave_gate(conn);
+	conn->source.fd = -1;
+	conn->can_read = false;
+	conn->can_write = false;
+	buf_done(&conn->in);
+	buf_done(&conn->out);
+	return fd;
 }
 
 int conn_set_events(struct conn *conn, bool want_read, bool want_write, bool want_edge)
@@ -195,35 +126,6 @@ int conn_set_events(struct conn *conn, bool want_read, bool want_write, bool wan
 		conn->can_write = true;
 	return want_edge ? loop_source_rearm(conn->loop, &conn->source, events) :
 			   loop_source_modify(conn->loop, &conn->source, events);
-}
-
-enum { CONN_GATE_RETRY_MS = 1 };
-
-/*
- * With the verdict on, recv() may say EAGAIN or 0 a moment before a passed piece can be read: true when the
- * word does not count.
- */
-static bool conn_must_retry(struct conn *conn)
-{
-	if (!gate_socket_is_added(conn->gate) || gate_socket_is_drained(conn->gate))
-		return false;
-	conn->can_read = false;
-	timer_arm(loop_timers(conn->loop), conn_gate_retry(conn),
-		  loop_now_ms(conn->loop) + CONN_GATE_RETRY_MS);
-	return true;
-}
-
-/* Bytes of a mapped socket came up with a hole or twice: what recv() just gave is not what the peer sent. */
-static bool conn_is_poisoned(const struct conn *conn)
-{
-	return gate_socket_is_added(conn->gate) && gate_socket_is_poisoned(conn->gate);
-}
-
-/* Nobody's source any more: TCP keeps what it receives better by itself. */
-static void conn_detach(struct conn *conn)
-{
-	if (conn->gate->is_source && !conn->gate->inbound && gate_socket_is_drained(conn->gate))
-		(void)gate_socket_detach(conn->gate);
 }
 
 /*
@@ -323,37 +225,6 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 		return conn->error ? conn->error : -EAGAIN;
 	}
 	return conn_fail(conn, -recv_error);
-}
-
-/* False: nothing to take now, or no memory for it. */
-static bool conn_take_some(struct conn *conn)
-{
-	ssize_t len = -1;
-
-	if (buf_reserve(&conn->in, LIMIT_READ_BYTES, LIMIT_GATE_TAKE_BYTES + LIMIT_READ_BYTES) == 0)
-		len = recv(conn_fd(conn), buf_tail(&conn->in), LIMIT_READ_BYTES, MSG_DONTWAIT);
-	if (len <= 0)
-		return false;
-	buf_commit(&conn->in, (size_t)len);
-	conn->received_bytes += (uint64_t)len;
-	gate_socket_note_read(conn->gate, (uint64_t)len);
-	return true;
-}
-
-void conn_take_verdict_off(struct conn *conn)
-{
-	bool goes_on = true;
-
-	while (goes_on && gate_socket_detach(conn->gate) == -EAGAIN)
-		goes_on = buf_len(&conn->in) < LIMIT_GATE_TAKE_BYTES && conn_take_some(conn);
-	if (conn_is_poisoned(conn)) {
-		/* Nothing of it is to be believed. */
-		buf_done(&conn->in);
-		conn->error = CONN_POISONED;
-	}
-	buf_release(&conn->in);
-	conn->can_read = true;
-	conn_review_upload(conn);
 }
 
 enum end_reason conn_end_reason(int error, enum end_reason reset)

@@ -40,8 +40,8 @@ struct conn {
 	int16_t send_error; /* the same of sending: what was received before may still be read */
 	void (*on_ready)(struct conn *conn);
 	/*
-	 * Owner, of the first member of struct conn_gate. NULL until conn_join_gate(): most sockets never go
-	 * there.
+	 * Owner, of the first member of struct conn_gate (conn_gate.h). NULL until conn_join_gate(): most
+	 * sockets never go there.
 	 */
 	struct gate_socket *gate;
 	struct conn_tls *tls; /* owner; NULL: plain. conn_tls.h */
@@ -62,14 +62,6 @@ static inline int conn_fail_send(struct conn *conn, int error)
 
 struct tls_session;
 
-/* A socket in the maps of the kernel lane; it stays there until it is closed. */
-struct conn_gate {
-	struct gate_socket socket;
-	struct conn *conn;
-	struct counters *counters; /* borrowed; not NULL: it counts in COUNTER_GATE_UPLOADS */
-	struct timer retry; /* passed bytes may not be readable yet although recv() said EAGAIN */
-};
-
 /*
  * Takes ownership of fd. on_ready is called after every event with the flags brought up to date. 0 or -errno
  * (the connection is reset then).
@@ -77,6 +69,13 @@ struct conn_gate {
 int conn_open(struct conn *conn, struct loop *loop, int fd, void (*on_ready)(struct conn *conn));
 /* Closes the descriptor now; idempotent. `reset` sends RST instead of FIN. Queued output is lost. */
 void conn_close(struct conn *conn, bool reset);
+/*
+ * Nothing of it is in this process any more but its descriptor: no queue, no byte passed up by a lane, no
+ * TLS. Takes what a lane has passed up into conn->in for that: false then, and it is to be read.
+ */
+bool conn_is_free(struct conn *conn);
+/* Of one that is free, and in no lane: its descriptor, which stays open and is the caller's. */
+int conn_give(struct conn *conn);
 static inline bool conn_is_open(const struct conn *conn)
 {
 	return conn->source.fd >= 0;
@@ -98,27 +97,10 @@ const struct tls_session *conn_tls(const struct conn *conn); /* NULL: plain */
 /* TLS is over, or never came to be: what waits in conn->out still goes out, and bytes are as they come. */
 void conn_drop_tls(struct conn *conn);
 /*
- * Puts the socket into the maps of the kernel lane; idempotent. 0, -ENOMEM, -EBUSY while a pipe uses it (a
- * later try may do) or when it hops, or -errno of gate_socket_add().
- * While the kernel reads the socket, or writes to it, its events would wake us for bytes that are not ours:
- * conn_set_events() masks them, and unmasking looks anew. want_edge: report free send space even if it was
- * there before, since nobody has tried to send and so the kernel would not tell (SOCK_NOSPACE, tcp_poll).
+ * While the kernel reads a socket, or writes to it, its events would wake us for bytes that are not ours:
+ * they are masked, and unmasking looks anew. want_edge: report free send space even if it was there before,
+ * since nobody has tried to send and so the kernel would not tell (SOCK_NOSPACE, tcp_poll). 0 or -errno.
  */
-int conn_join_gate(struct conn *conn, struct gate_worker *worker);
-/* The same for a socket that another process had put there. 0, -ENOMEM, or -errno of gate_socket_adopt(). */
-int conn_adopt_gate(struct conn *conn, struct gate_worker *worker, struct gate_handle slot);
-/*
- * One request body more of those that may leave LIMIT_GATE_TAKE_BYTES in conn->in, after conn_join_gate(). It
- * counts until they are used up (conn_recv(), conn_take_verdict_off()), or the connection is closed. false:
- * there are LIMIT_GATE_UPLOADS.
- */
-bool conn_count_upload(struct conn *conn, struct counters *counters);
-/*
- * Takes the verdict of the kernel lane off a socket that is no source any more: what was passed up on it and
- * not read yet is read into conn->in. Up to LIMIT_GATE_TAKE_BYTES: beyond it stays on, and conn_recv() takes
- * it off later.
- */
-void conn_take_verdict_off(struct conn *conn);
 int conn_set_events(struct conn *conn, bool want_read, bool want_write, bool want_edge);
 
 /*

@@ -4,6 +4,7 @@
 #include "user/base/limits.h"
 #include "user/net/socket.h"
 #include "user/relay/chunk_raw.h"
+#include "user/relay/conn_gate.h"
 #include "user/relay/relay_io.h"
 
 /*
@@ -219,6 +220,13 @@ static bool copy_from_stream(struct relay *relay)
 	return false;
 }
 
+/* What the kernel lane has passed up is nowhere but in this process: it goes on. */
+static bool copy_rest(struct relay *relay)
+{
+	(void)conn_empty_gate(relay->source);
+	return buf_len(&relay->source->in) != 0;
+}
+
 static bool copy_move(struct relay *relay)
 {
 	struct conn *source = relay->source;
@@ -226,6 +234,8 @@ static bool copy_move(struct relay *relay)
 
 	if (!copy_from_queue(relay) || !copy_sink_is_ready(relay))
 		return false;
+	if (relay->is_resting)
+		return copy_rest(relay);
 	while (source->received_bytes < budget) {
 		ssize_t len = conn_recv(source, relay->shared->scratch, copy_read_bytes(relay));
 

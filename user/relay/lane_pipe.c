@@ -142,7 +142,7 @@ static bool lane_pipe_pump(struct relay *relay)
 		}
 		if (budget == 0)
 			return true;
-		if (!relay->source->can_read)
+		if (!relay->source->can_read || relay->is_resting)
 			return false;
 		moved = pipe_fill(relay);
 		if (moved < 0)

@@ -9,6 +9,7 @@
 #include "user/kernel/sockmap/adopt.h"
 #include "user/net/socket.h"
 #include "user/relay/chunk_raw.h"
+#include "user/relay/conn_gate.h"
 #include "user/relay/gate_lane.h"
 #include "user/relay/relay_io.h"
 
@@ -138,8 +139,7 @@ static bool sockmap_pays(struct relay *relay, struct pace pace, uint64_t now_ms)
 	return is_slow;
 }
 
-/* It ends in a turn of its own: this may be the turn of the other way of the same stream. */
-static void sockmap_ask_to_leave(struct relay_gate *gate)
+void lane_sockmap_recall(struct relay_gate *gate)
 {
 	if (gate->is_leaving)
 		return;
@@ -222,11 +222,11 @@ bool lane_sockmap_judge(struct list *pace, uint64_t elapsed_ms)
 	sockmap_account(relay);
 	if (relay->gate_is_adaptive && relay->gate->pieces_per_s >= SOCKMAP_SLOW_PER_S &&
 	    bytes / pieces < SOCKMAP_PIECE_MIN_BYTES)
-		sockmap_ask_to_leave(relay->gate);
+		lane_sockmap_recall(relay->gate);
 	if (relay->gate_is_adaptive && relay->gate->is_judged &&
 	    sockmap_is_put_off(relay, pieces, bytes, pauses)) {
 		relay->hurry = HURRY_TRIAL;
-		sockmap_ask_to_leave(relay->gate);
+		lane_sockmap_recall(relay->gate);
 	}
 	return true;
 }
@@ -252,7 +252,7 @@ static void sockmap_contend(struct relay *relay, struct pace pace, uint64_t now_
 	    (pace.reads > 1 && quiet_ms > SOCKMAP_LONG_REST_MS) ||
 	    (pace.is_seasoned && other->is_judged && pace.reads >= SOCKMAP_PROBE_READS &&
 	     pace.reads_per_s > 2 * other->pieces_per_s))
-		sockmap_ask_to_leave(other);
+		lane_sockmap_recall(other);
 }
 
 /* The state of the lane, as new. 0 or -ENOMEM. */

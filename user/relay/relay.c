@@ -236,13 +236,20 @@ static void relay_flush(struct relay *relay)
 		relay->state = RELAY_DONE;
 }
 
+void relay_rest(struct relay *relay, bool is_resting)
+{
+	relay->is_resting = is_resting;
+	if (is_resting && relay_is_in_sockmap(relay))
+		lane_sockmap_recall(relay->gate);
+}
+
 /* In this order, each asked whether it would take the direction now. */
 static const struct lane *const better_lanes[] = { &lane_near, &lane_sockmap };
 
 /* True when bytes may wait for the new lane. */
 static bool relay_change_lane(struct relay *relay)
 {
-	for (size_t i = 0; i < ARRAY_LEN(better_lanes) && relay->lane->may_leave; i++) {
+	for (size_t i = 0; i < ARRAY_LEN(better_lanes) && relay->lane->may_leave && !relay->is_resting; i++) {
 		enum lane_answer answer = better_lanes[i]->enter(relay);
 
 		if (answer != LANE_NO)

@@ -170,7 +170,8 @@ struct relay {
 	bool near_allowed : 1; /* both: relay_allow_near() */
 	bool direct_allowed : 1;
 	uint8_t near_looks : 4; /* left; 0: nothing of this host is to be found, or not allowed */
-	bool was_in_kernel; /* bytes may have left that user space never saw: no replay */
+	bool is_resting : 1; /* relay_rest() */
+	bool was_in_kernel : 1; /* bytes may have left that user space never saw: no replay */
 	enum relay_hurry hurry : 4; /* acknowledgements of what the copy lane reads */
 	uint8_t hurry_trials : 4; /* in vain: that is how its sender sends */
 	uint8_t chunk_raw; /* the sink is inside of a chunk line or chunk that came through the kernel */
@@ -249,6 +250,11 @@ struct relay_past {
 uint64_t relay_bytes_before(const struct relay *relay, enum lane_id lane);
 /* Behind relay_start(). 0, or -errno of gate_direction_adopt(): reset both ends. */
 int relay_adopt(struct relay *relay, const struct relay_past *past);
+/*
+ * Takes nothing more from its source and enters no other lane: what it has goes on to its sink, and the
+ * sockmap lane lets go, so that all of it is in the kernel some time later. Idempotent. Off again: pump it.
+ */
+void relay_rest(struct relay *relay, bool is_resting);
 /* What broke the direction, -errno: of its source, or of its sink. */
 int relay_source_error(const struct relay *relay);
 int relay_sink_error(const struct relay *relay);

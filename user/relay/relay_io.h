@@ -56,5 +56,7 @@ uint64_t relay_progress(const struct relay *relay);
 void relay_note_progress(struct relay *relay, uint64_t now_ms);
 /* Goes on with the direction that another process had in the sockmap lane. 0 or -errno. */
 int lane_sockmap_adopt(struct relay *relay);
+/* Asks a direction to go back to the copy lane: in a turn of its own, this may be that of the other way. */
+void lane_sockmap_recall(struct relay_gate *gate);
 /* The copy lane's pump: also of lanes that copy at times. */
 bool lane_copy_pump(struct relay *relay);

@@ -87,12 +87,11 @@ void upstream_try_hop(struct upstream *upstream)
 		upstream->hop_looks = 0;
 }
 
-void upstream_close(struct upstream *upstream, bool reset)
+/* All but its descriptor. */
+static void upstream_leave(struct upstream *upstream)
 {
 	struct upstream_pool *pool = upstream->pool;
 
-	if (upstream->is_closed)
-		return;
 	upstream->is_closed = true;
 	upstream->owner = NULL;
 	upstream_discard_leave(upstream);
@@ -103,11 +102,25 @@ void upstream_close(struct upstream *upstream, bool reset)
 	counter_add(pool->counters, COUNTER_UPSTREAM_RECEIVED, upstream->conn.received_bytes);
 	counter_add(pool->counters, COUNTER_UPSTREAM_SENT, upstream->conn.sent_bytes);
 	counter_add(pool->counters, COUNTER_HOP_BACKEND_BYTES, conn_hop_bytes(&upstream->conn));
-	conn_close(&upstream->conn, reset);
 	gauge_sub(pool->counters, COUNTER_UPSTREAM_OPEN, 1);
 	upstream_pool_leave(pool, upstream->endpoint);
 	upstream->endpoint = NULL;
 	loop_defer(pool->loop, &upstream->release);
+}
+
+void upstream_close(struct upstream *upstream, bool reset)
+{
+	if (upstream->is_closed)
+		return;
+	upstream_leave(upstream);
+	conn_close(&upstream->conn, reset);
+}
+
+int upstream_give(struct upstream *upstream)
+{
+	CHECK(!upstream->is_closed);
+	upstream_leave(upstream);
+	return conn_give(&upstream->conn);
 }
 
 void upstream_attach(struct upstream *upstream, void *owner, void (*on_event)(void *owner))

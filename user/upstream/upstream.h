@@ -49,6 +49,8 @@ struct upstream *upstream_open(struct upstream_pool *pool, struct upstream_endpo
 void upstream_try_hop(struct upstream *upstream);
 /* Closes now, frees at the end of the turn. Idempotent. */
 void upstream_close(struct upstream *upstream, bool reset);
+/* The same of one that is free (conn_is_free()): its descriptor, which stays open and is the caller's. */
+int upstream_give(struct upstream *upstream);
 /* Binds an idle or new connection to its next owner, until it is closed or given to the pool. */
 void upstream_attach(struct upstream *upstream, void *owner, void (*on_event)(void *owner));
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "user/worker/worker.h"
+#include "user/worker/worker_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include "user/base/mem.h"
 #include "user/net/io.h"
 #include "user/proxy/client.h"
+#include "user/proxy/give.h"
 #include "user/proxy/history.h"
 #include "user/proxy/mirror.h"
 #include "user/proxy/room.h"
@@ -21,23 +22,6 @@
 enum {
 	WORKER_FRESH_MS = 100, /* for the first byte of a connection, when the drain closes the ports */
 	WORKER_TICKETS_MS = 3600 * 1000,
-};
-
-struct worker {
-	pthread_t thread;
-	struct loop *loop;
-	struct mailbox *mailbox;
-	struct mailbox *owner; /* borrowed */
-	struct message stop; /* here, so that the end needs no memory */
-	struct resolver_client *resolver;
-	struct proxy proxy;
-	struct counters counters;
-	struct pipe_pool pipes;
-	struct trace *own_trace; /* owner; NULL: it outlives the gateway */
-	struct worker_ports ports;
-	atomic_bool has_closed; /* nothing is accepted any more */
-	struct timer fresh_timer; /* closes connections that said nothing before the ports closed */
-	struct timer ticket_timer; /* forgets keys of TLS tickets, also where no client comes */
 };
 
 /* ------------------------------------------------------------------------------------ loop side */
@@ -194,96 +178,20 @@ static void worker_on_phase(struct message *message, void *context)
 	/* The sockets live on elsewhere, with what waits there: that is for the others. */
 	if (worker_is_handed_over(worker))
 		worker_ports_stop(&worker->ports);
-	if (phase->phase == WORKER_CLOSE)
+	switch (phase->phase) {
+	case WORKER_DRAIN:
+		break;
+	case WORKER_GIVE:
+		give_begin(&worker->proxy);
+		break;
+	case WORKER_KEEP:
+		give_end(&worker->proxy);
+		break;
+	case WORKER_CLOSE:
 		worker_close(worker);
-	hg_free(phase);
-}
-
-struct client_message {
-	struct message message;
-	int fd; /* owner */
-	uint16_t port;
-	bool is_tunnel;
-};
-
-static void worker_on_client(struct message *message, void *context)
-{
-	struct client_message *client = container_of(message, struct client_message, message);
-	struct worker *worker = context;
-
-	if (client->is_tunnel)
-		worker_ports_adopt_stream(&worker->ports, client->port, client->fd);
-	else
-		worker_ports_adopt(&worker->ports, client->port, client->fd);
-	hg_free(client);
-}
-
-struct list_message {
-	struct message message;
-	struct worker *worker;
-	bool history;
-	struct stream_list list;
-	void (*done)(void *argument, struct stream_list *list);
-	void *argument;
-};
-
-static void owner_on_list(struct message *message, void *context)
-{
-	struct list_message *query = container_of(message, struct list_message, message);
-
-	(void)context;
-	query->done(query->argument, &query->list);
-	hg_free(query);
-}
-
-static void worker_on_list(struct message *message, void *context)
-{
-	struct list_message *query = container_of(message, struct list_message, message);
-	struct worker *worker = context;
-
-	/* Without memory the list stays empty: an operator's view is not worth a failure. */
-	if (query->history)
-		stream_view_history(&worker->proxy, &query->list);
-	else
-		stream_view_running(&worker->proxy, &query->list);
-	query->message.run = owner_on_list;
-	mailbox_send(worker->owner, &query->message);
-}
-
-struct close_message {
-	struct message message;
-	uint64_t id;
-	bool found;
-	void (*done)(void *argument, bool found);
-	void *argument;
-};
-
-static void owner_on_close(struct message *message, void *context)
-{
-	struct close_message *query = container_of(message, struct close_message, message);
-
-	(void)context;
-	query->done(query->argument, query->found);
-	hg_free(query);
-}
-
-static void worker_on_close_stream(struct message *message, void *context)
-{
-	struct close_message *query = container_of(message, struct close_message, message);
-	struct worker *worker = context;
-	uint32_t cursor = 0;
-	uint64_t handle;
-	struct stream *stream;
-
-	while ((stream = slab_next(worker->proxy.streams, &cursor, &handle)) != NULL) {
-		if (stream->id != query->id || stream->state == STREAM_CLOSED)
-			continue;
-		query->found = true;
-		stream_abort(stream, END_ADMIN_KILL);
 		break;
 	}
-	query->message.run = owner_on_close;
-	mailbox_send(worker->owner, &query->message);
+	hg_free(phase);
 }
 
 static void worker_on_stop(struct message *message, void *context)
@@ -292,6 +200,7 @@ static void worker_on_stop(struct message *message, void *context)
 
 	(void)message;
 	room_shut(&worker->proxy);
+	give_end(&worker->proxy);
 	/* No connection may begin any more: one accepted later in this turn would outlive its pools. */
 	worker_ports_stop(&worker->ports);
 	worker_abort_streams(worker, END_DRAIN_DEADLINE);
@@ -351,20 +260,6 @@ int worker_set_phase(struct worker *worker, enum worker_phase phase)
 	return 0;
 }
 
-int worker_adopt(struct worker *worker, int fd, uint16_t port, bool is_tunnel)
-{
-	struct client_message *message = hg_calloc(1, sizeof(*message));
-
-	if (!message)
-		return -ENOMEM;
-	message->message.run = worker_on_client;
-	message->fd = fd;
-	message->port = port;
-	message->is_tunnel = is_tunnel;
-	mailbox_send(worker->mailbox, &message->message);
-	return 0;
-}
-
 uint64_t worker_open_clients(const struct worker *worker)
 {
 	return counter_get(&worker->counters, COUNTER_DOWNSTREAM_OPEN);
@@ -373,36 +268,6 @@ uint64_t worker_open_clients(const struct worker *worker)
 bool worker_has_closed(const struct worker *worker)
 {
 	return atomic_load_explicit(&worker->has_closed, memory_order_acquire);
-}
-
-int worker_list_streams(struct worker *worker, bool history,
-			void (*done)(void *argument, struct stream_list *list), void *argument)
-{
-	struct list_message *query = hg_calloc(1, sizeof(*query));
-
-	if (!query)
-		return -ENOMEM;
-	query->message.run = worker_on_list;
-	query->history = history;
-	query->done = done;
-	query->argument = argument;
-	mailbox_send(worker->mailbox, &query->message);
-	return 0;
-}
-
-int worker_close_stream(struct worker *worker, uint64_t id, void (*done)(void *argument, bool found),
-			void *argument)
-{
-	struct close_message *query = hg_calloc(1, sizeof(*query));
-
-	if (!query)
-		return -ENOMEM;
-	query->message.run = worker_on_close_stream;
-	query->id = id;
-	query->done = done;
-	query->argument = argument;
-	mailbox_send(worker->mailbox, &query->message);
-	return 0;
 }
 
 void worker_numbers(struct worker *worker, struct worker_numbers *ret_numbers)
@@ -506,6 +371,7 @@ static bool worker_make_proxy(struct worker *worker, const struct worker_options
 	proxy->mailbox = worker->mailbox;
 	timer_init(&proxy->log_timer, proxy_on_log_timer);
 	timer_init(&proxy->rest_timer, proxy_on_rest_timer);
+	give_init(proxy);
 	proxy->index = options->index;
 	proxy->shared = options->shared;
 	proxy->counters = &worker->counters;

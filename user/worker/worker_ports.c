@@ -258,7 +258,7 @@ void worker_ports_apply(struct worker_ports *ports, struct worker_listen *listen
 	}
 }
 
-void worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd)
+bool worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd)
 {
 	struct worker_port *port = worker_port_of(ports, number);
 	struct address peer;
@@ -269,13 +269,14 @@ void worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd)
 	if (!port || !port->bind->bind || port->bind->bind->protocol != BIND_HTTP ||
 	    socket_peer(fd, &peer) < 0) {
 		socket_reset(fd);
-		return;
+		return false;
 	}
 	address_unmap(&peer);
 	client_start(ports->proxy, port->bind, fd, &peer);
+	return true;
 }
 
-void worker_ports_adopt_stream(struct worker_ports *ports, uint16_t number, int client_fd)
+bool worker_ports_adopt_stream(struct worker_ports *ports, uint16_t number, int client_fd, bool is_lost)
 {
 	struct estate *estate = ports->proxy->shared->estate;
 	bool is_response = estate_mark_of(estate, client_fd) == ESTATE_MARK_RESPONSE;
@@ -285,10 +286,12 @@ void worker_ports_adopt_stream(struct worker_ports *ports, uint16_t number, int 
 
 	enum estate_mark mark = is_response ? ESTATE_MARK_RESPONSE : ESTATE_MARK_TUNNEL;
 
-	if (!stream_adopt(ports->proxy, port ? port->bind : &gone, client_fd))
-		atomic_fetch_add(&estate->not_adopted[mark], 1);
-	else
-		atomic_fetch_add(is_response ? &estate->responses_adopted : &estate->tunnels_adopted, 1);
+	if (!stream_adopt(ports->proxy, port ? port->bind : &gone, client_fd)) {
+		atomic_fetch_add(&estate->not_adopted[mark], is_lost);
+		return false;
+	}
+	atomic_fetch_add(is_response ? &estate->responses_adopted : &estate->tunnels_adopted, 1);
+	return true;
 }
 
 /* ------------------------------------------------------------------------------------ the end */

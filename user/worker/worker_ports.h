@@ -56,10 +56,13 @@ void worker_ports_flush_removed(struct worker_ports *ports, const struct worker_
  * it is logged, counted and tried again with the next configuration and every WORKER_PORTS_RETRY_MS.
  */
 void worker_ports_apply(struct worker_ports *ports, struct worker_listen *listens, size_t count);
-/* Takes fd: a connection that came in at this port, as if it had just been accepted. */
-void worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd);
-/* Takes client_fd, and the descriptor of its backend: a stream that another process had (stream_adopt.h). */
-void worker_ports_adopt_stream(struct worker_ports *ports, uint16_t number, int client_fd);
+/* Takes fd: a connection that came in at this port, as if it had just been accepted. False: it was reset. */
+bool worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd);
+/*
+ * Takes client_fd, and the descriptor of its backend: a stream that another process had (stream_adopt.h).
+ * False: it was reset, and counted when nobody else has it (is_lost).
+ */
+bool worker_ports_adopt_stream(struct worker_ports *ports, uint16_t number, int client_fd, bool is_lost);
 /*
  * The drain: nothing new begins; what was under way is accepted for WORKER_PORTS_GRACE_MS; then the sockets
  * close and on_closed() is called.

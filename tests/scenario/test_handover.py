@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A program that is replaced hands over what it has: streams and idle clients go on in the new one."""
+import os
+import signal
+import sys
+import threading
+import time
+
+from deaths import Heir, is_gone, reset
+from hg import *
+from hg.framework import tmpdir
+from splice import gates, in_background, settle
+
+MODES = ("off", "require")
+CONFIG = """
+config: {splice: {mode: @mode@}, connectionTerminationDeadline: @deadline@}
+binds:
+- port: @port@
+  listeners:
+  - protocol: TCP
+    tcpRoutes:
+    - name: tunnel
+      backends:
+      - host: @origin@
+- port: @web@
+  listeners:
+  - name: main
+    routes:
+    - name: acted
+      matches: [{path: {pathPrefix: /acted}}]
+      backends:
+      - host: @acted@
+    - name: all
+      backends:
+      - host: @httpbin@
+"""
+
+
+class Stage:
+    """A gateway of the test's own copy of the program, which another one may take the place of."""
+
+    def __init__(self, mode="require", deadline="20s", workers=2):
+        self.backend, self.acted = Backend(), Backend()
+        self.program = os.path.join(tmpdir(), "program")
+        self.gateway = Gateway(
+            CONFIG, origin=self.backend, acted=self.acted, httpbin=Origin(), mode=mode, deadline=deadline,
+            workers=workers, keeper=True, checked=False, args=["--deaths-per-minute", "0"],
+            wrap=("/bin/sh", "-c", f'cp "$1" {self.program}; shift; exec {self.program} "$@"', "sh"))
+        self.keepers = [self.gateway.pid]
+
+    def tunnel(self, is_riding=False):
+        client = self.gateway.client()
+        upstream = self.backend.accept()
+        say(client, upstream)
+        if is_riding:
+            settle(self.gateway, client, upstream)
+        return client, upstream
+
+    def events(self):
+        client = self.gateway.client("web").request("GET", "/acted", host="a")
+        upstream = self.acted.accept()
+        upstream.read_request()
+        upstream.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        eq(client.response_head().status, 200, "status")
+        event(client, upstream)
+        return client, upstream
+
+    def idle(self):
+        client = self.gateway.client("web")
+        eq(client.get("/status/204", host="a").status, 204, "status")
+        return client
+
+    def upgrade(self):
+        """The running program is replaced, and ends, since everything it had goes on in the other."""
+        old, before = self.keepers[-1], len(self.gateway.stderr)
+        os.kill(old, signal.SIGUSR2)
+        wait_until(lambda: "upgrade: process" in self.gateway.stderr[before:], 10, "the new program")
+        self.keepers.append(Heir(self.gateway).pid)
+
+    def await_end(self, timeout=10):
+        old = self.keepers[-2]
+        if old == self.gateway.pid:
+            eq(self.gateway.wait(timeout), 0, "exit status of the old one")
+        else:
+            wait_until(lambda: is_gone(old) or Heir.has_ended(old), timeout, "the end of the old one")
+
+    def await_taken(self, **counts):
+        def taken():
+            metrics = self.gateway.metrics()
+            return all(metrics("headgate_adopted_total", kind=kind) == count
+                       for kind, count in counts.items())
+        wait_until(taken, 10, f"{counts} taken over")
+
+    def stop(self, *pairs):
+        """Ends these, and the program that runs."""
+        for pair in pairs:
+            for end in pair:
+                end.close()
+        Heir(self.gateway).stop()
+
+    def await_ends(self):
+        """Of the old program, and of one of the test."""
+        eq(self.gateway.wait(10), 0, "exit status")
+        heir = Heir(self.gateway)
+        wait_until(lambda: heir.has_ended(heir.pid), 5, "the end of the other program")
+
+    def replace(self, *arguments):
+        """What is started next is a program of the test."""
+        path = self.program + ".new"
+        with open(path, "w", encoding="utf-8") as file:
+            words = " ".join([sys.executable, os.path.join(os.path.dirname(__file__), "heir.py"),
+                              *map(str, arguments)])
+            file.write(f"#!/bin/sh\nexec {words}\n")
+        os.chmod(path, 0o755)
+        os.rename(path, self.program)
+
+
+def say(end, other, text=b"words"):
+    for _ in range(2):
+        end.send(text)
+        eq(other.read(len(text)), text, "what was said")
+        end, other = other, end
+
+
+def event(client, upstream, text=b"an event"):
+    upstream.send(b"%x\r\n%s\r\n" % (len(text), text))
+    length = int(client.read_line(), 16)
+    eq(client.read(length), text, "an event")
+    eq(client.read(2), b"\r\n", "the end of a chunk")
+
+
+@test("streams and idle clients go on in the program that takes over, with their ids and their bytes, and "
+      "the old one ends at once; three times", timeout=60)
+def handed_over():
+    for mode in MODES:
+        stage = Stage(mode)
+        tunnels = [stage.tunnel(), stage.tunnel(is_riding=mode != "off")]
+        half = stage.tunnel()
+        half[0].fin()
+        half[1].expect_fin()
+        events, idle, fresh = stage.events(), stage.idle(), stage.gateway.client("web")
+        time.sleep(0.4)
+        before = {stream["id"]: stream for stream in stage.gateway.streams()}
+        for _ in range(3):
+            start = time.monotonic()
+            stage.upgrade()
+            stage.await_end()
+            took = time.monotonic() - start
+            stage.await_taken(tunnel=3, response=1, client=2)
+            after = {stream["id"]: stream for stream in stage.gateway.streams()}
+            eq(sorted(after), sorted(before), "ids")
+            for number, stream in after.items():
+                for key in ("route", "client", "endpoint", "bytes_in", "bytes_out", "state"):
+                    eq(stream.get(key), before[number].get(key), f"{key}, {mode}")
+            for pair in tunnels:
+                say(*pair)
+            event(*events)
+            half[1].send(b"words")
+            eq(half[0].read(5), b"words", "to one that has closed its side")
+            eq(idle.get("/status/204", host="a").status, 204, "an idle client")
+            before = {stream["id"]: stream for stream in stage.gateway.streams()}
+            note(f"{mode}: the old program ended {took:.2f} s after it was told")
+        eq(fresh.get("/status/204", host="a").status, 204, "a client that had said nothing")
+        half[1].fin()
+        half[0].expect_fin()
+
+        def lines():
+            return [(line["close_reason"], line["route"]) for line in stage.gateway.log()
+                    if line.get("adopted")]
+        wait_until(lines, 5, "the line of the stream that has ended")
+        eq(lines(), [("ok", "default/tunnel")], "lines of streams that have ended")
+        stage.stop(*tunnels, half, events)
+
+
+@test("bulk in both directions through five upgrades: every byte once", timeout=120, heavy=True)
+def bulk():
+    size = 96 << 20
+    for mode in MODES:
+        stage = Stage(mode)
+        client, upstream = stage.tunnel()
+
+        def write(end):
+            for at in range(0, size, 65536):
+                end.send(pattern(65536, at))
+
+        def read(end):
+            got = 0
+            while got < size:
+                data = end.read_some(65536)
+                check(data, f"an end after {got} bytes")
+                check(data == pattern(len(data), got), f"other bytes from {got} on")
+                got += len(data)
+                time.sleep(0.001)
+        tasks = [in_background(lambda end=end, play=play: play(end))
+                 for end in (client, upstream) for play in (write, read)]
+        for _ in range(5):
+            time.sleep(0.1)
+            stage.upgrade()
+            stage.await_end(30)
+        for task in tasks:
+            task.result()
+        stage.await_taken(tunnel=1)
+        say(client, upstream)
+        stage.stop((client, upstream))
+
+
+@test("a stream whose reader stands still, and waits for what the other way would bring, goes on in the old "
+      "program, and is handed over when nothing is left there", timeout=60)
+def stands_still():
+    for mode in MODES:
+        stage = Stage(mode)
+        client, upstream = stage.tunnel()
+        other = stage.tunnel()
+        sent = client.send_until_blocked(b"x" * 60000)
+        stage.upgrade()
+        stage.await_taken(tunnel=1)
+        time.sleep(1.5)
+        # The reader takes nothing before it has this.
+        upstream.send(b"go on")
+        eq(client.read(5), b"go on", "the other way")
+        eq(upstream.read(sent), (b"x" * 60000 * (sent // 60000 + 1))[:sent], "what was held back")
+        stage.await_end()
+        stage.await_taken(tunnel=2)
+        say(client, upstream)
+        stage.stop(other, (client, upstream))
+
+
+@test("after an upgrade the new program's gateway dies: what was handed over goes on once more")
+def died_later():
+    stage = Stage()
+    pair, idle = stage.tunnel(is_riding=True), stage.idle()
+    stage.upgrade()
+    stage.await_end()
+    stage.await_taken(tunnel=1, client=1)
+    settle(stage.gateway, *pair)
+    time.sleep(0.2)
+    heir = stage.keepers[-1]
+    with open(f"/proc/{heir}/task/{heir}/children", encoding="utf-8") as file:
+        os.kill(int(file.read().split()[0]), signal.SIGKILL)
+    stage.await_taken(tunnel=2, client=2)
+    say(*pair)
+    eq(idle.get("/status/204", host="a").status, 204, "an idle client")
+    stage.stop(pair)
+
+
+@test("thousands of tunnels are handed over in about a second", timeout=90, heavy=True)
+def many():
+    count = 1500
+    stage = Stage(mode="off")
+    pairs = [stage.tunnel() for _ in range(count)]
+    os.kill(stage.gateway.pid, signal.SIGUSR2)
+    wait_until(lambda: " serves, this one drains" in stage.gateway.stderr, 20, "the new program")
+    start = time.monotonic()
+    wait_until(lambda: Heir.has_ended(stage.gateway.pid), 20, "the end of the old program")
+    note(f"{count} tunnels in {time.monotonic() - start:.2f} s")
+    stage.await_taken(tunnel=count)
+    for pair in pairs:
+        say(*pair)
+    stage.stop(*pairs)
+
+
+@test("a program that is of no such version leaves streams to the old one, which says so and drains")
+def other_versions():
+    for manner, words in (("silent", "takes over none"), ("other", "keeps other records")):
+        stage = Stage()
+        pair, events = stage.tunnel(), stage.events()
+        stage.replace(manner)
+        os.kill(stage.gateway.pid, signal.SIGUSR2)
+        wait_until(lambda: words in stage.gateway.stderr, 10, f"'{words}'")
+        say(*pair)
+        event(*events)
+        for end in (*pair, *events):
+            end.close()
+        stage.await_ends()
+
+
+@test("what another program refuses comes back, and goes on in the old one", timeout=60)
+def refused():
+    for mode in MODES:
+        stage = Stage(mode)
+        pair, events, idle = stage.tunnel(is_riding=mode != "off"), stage.events(), stage.idle()
+        time.sleep(0.4)
+        stage.replace("refuse")
+        os.kill(stage.gateway.pid, signal.SIGUSR2)
+        wait_until(lambda: " serves, this one drains" in stage.gateway.stderr, 10, "the other program")
+        time.sleep(0.5)
+        for _ in range(3):
+            say(*pair)
+            event(*events)
+        check(idle.expect_end(5), "the idle client ends")
+        for end in (*pair, *events):
+            end.close()
+        stage.await_ends()
+        check("2 streams came back, 0 were lost" in stage.gateway.stderr, "the log does not say it")
+
+
+@test("a program that dies while it takes over: what was on its way is reset, everything else goes on in the "
+      "old one", timeout=60)
+def dies():
+    stage = Stage()
+    pairs = [stage.tunnel() for _ in range(400)]
+    stage.replace("die", 10)
+    os.kill(stage.gateway.pid, signal.SIGUSR2)
+    wait_until(lambda: "takes nothing more" in stage.gateway.stderr, 10, "the end of the other program")
+    time.sleep(0.5)
+    lost = 0
+    for pair in pairs:
+        try:
+            say(*pair)
+        except OSError as error:
+            lost += 1
+            check(isinstance(error, (ConnectionResetError, BrokenPipeError)), f"ended by {error}")
+            reset(pair[1])
+        for end in pair:
+            end.close()
+    note(f"{lost} of {len(pairs)} were on their way")
+    check(10 <= lost <= 256, f"{lost} streams were reset")
+    stage.await_ends()
+
+
+@test("an upgrade under thousands of requests a second on kept connections: none fails, and their "
+      "connections go on", timeout=60, heavy=True)
+def under_load():
+    stage = Stage()
+    stop, faults, count, opened = threading.Event(), [], [0], [0]
+
+    def load():
+        client = stage.gateway.client("web")
+        opened[0] += 1
+        while not stop.is_set():
+            try:
+                eq(client.get("/status/204", host="a").status, 204, "status")
+                count[0] += 1
+            except (OSError, Failure) as error:
+                faults.append(str(error))
+                client = stage.gateway.client("web")
+                opened[0] += 1
+    threads = [threading.Thread(target=load) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for _ in range(3):
+        time.sleep(0.3)
+        stage.upgrade()
+        stage.await_end()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    note(f"{count[0]} requests over {opened[0]} connections")
+    eq(faults[:3], [], "failed requests")
+    eq(opened[0], 8, "connections")
+    stage.stop()

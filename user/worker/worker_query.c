@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "user/base/mem.h"
+#include "user/proxy/stream.h"
+#include "user/worker/worker_internal.h"
+
+/* What the main thread asks of a worker and hears the answer of: each message goes there and comes back. */
+
+/* ------------------------------------------------------------------------------------ connections */
+
+struct client_message {
+	struct message message;
+	int fd; /* owner */
+	uint16_t port;
+	bool is_tunnel;
+	bool is_taken;
+	void (*done)(void *argument, bool is_taken); /* NULL: nobody asks */
+	void *argument;
+};
+
+static void owner_on_client(struct message *message, void *context)
+{
+	struct client_message *client = container_of(message, struct client_message, message);
+
+	(void)context;
+	client->done(client->argument, client->is_taken);
+	hg_free(client);
+}
+
+static void worker_on_client(struct message *message, void *context)
+{
+	struct client_message *client = container_of(message, struct client_message, message);
+	struct worker *worker = context;
+	bool is_lost = !client->done;
+
+	client->is_taken =
+		client->is_tunnel
+			? worker_ports_adopt_stream(&worker->ports, client->port, client->fd, is_lost)
+			: worker_ports_adopt(&worker->ports, client->port, client->fd);
+	if (is_lost) {
+		hg_free(client);
+		return;
+	}
+	client->message.run = owner_on_client;
+	mailbox_send(worker->owner, &client->message);
+}
+
+int worker_adopt(struct worker *worker, int fd, uint16_t port, bool is_tunnel,
+		 void (*done)(void *argument, bool is_taken), void *argument)
+{
+	struct client_message *message = hg_calloc(1, sizeof(*message));
+
+	if (!message)
+		return -ENOMEM;
+	message->message.run = worker_on_client;
+	message->fd = fd;
+	message->port = port;
+	message->is_tunnel = is_tunnel;
+	message->done = done;
+	message->argument = argument;
+	mailbox_send(worker->mailbox, &message->message);
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------ streams */
+
+struct list_message {
+	struct message message;
+	struct worker *worker;
+	bool history;
+	struct stream_list list;
+	void (*done)(void *argument, struct stream_list *list);
+	void *argument;
+};
+
+static void owner_on_list(struct message *message, void *context)
+{
+	struct list_message *query = container_of(message, struct list_message, message);
+
+	(void)context;
+	query->done(query->argument, &query->list);
+	hg_free(query);
+}
+
+static void worker_on_list(struct message *message, void *context)
+{
+	struct list_message *query = container_of(message, struct list_message, message);
+	struct worker *worker = context;
+
+	/* Without memory the list stays empty: an operator's view is not worth a failure. */
+	if (query->history)
+		stream_view_history(&worker->proxy, &query->list);
+	else
+		stream_view_running(&worker->proxy, &query->list);
+	query->message.run = owner_on_list;
+	mailbox_send(worker->owner, &query->message);
+}
+
+struct close_message {
+	struct message message;
+	uint64_t id;
+	bool found;
+	void (*done)(void *argument, bool found);
+	void *argument;
+};
+
+static void owner_on_close(struct message *message, void *context)
+{
+	struct close_message *query = container_of(message, struct close_message, message);
+
+	(void)context;
+	query->done(query->argument, query->found);
+	hg_free(query);
+}
+
+static void worker_on_close_stream(struct message *message, void *context)
+{
+	struct close_message *query = container_of(message, struct close_message, message);
+	struct worker *worker = context;
+	uint32_t cursor = 0;
+	uint64_t handle;
+	struct stream *stream;
+
+	while ((stream = slab_next(worker->proxy.streams, &cursor, &handle)) != NULL) {
+		if (stream->id != query->id || stream->state == STREAM_CLOSED)
+			continue;
+		query->found = true;
+		stream_abort(stream, END_ADMIN_KILL);
+		break;
+	}
+	query->message.run = owner_on_close;
+	mailbox_send(worker->owner, &query->message);
+}
+
+int worker_list_streams(struct worker *worker, bool history,
+			void (*done)(void *argument, struct stream_list *list), void *argument)
+{
+	struct list_message *query = hg_calloc(1, sizeof(*query));
+
+	if (!query)
+		return -ENOMEM;
+	query->message.run = worker_on_list;
+	query->history = history;
+	query->done = done;
+	query->argument = argument;
+	mailbox_send(worker->mailbox, &query->message);
+	return 0;
+}
+
+int worker_close_stream(struct worker *worker, uint64_t id, void (*done)(void *argument, bool found),
+			void *argument)
+{
+	struct close_message *query = hg_calloc(1, sizeof(*query));
+
+	if (!query)
+		return -ENOMEM;
+	query->message.run = worker_on_close_stream;
+	query->id = id;
+	query->done = done;
+	query->argument = argument;
+	mailbox_send(worker->mailbox, &query->message);
+	return 0;
+}
