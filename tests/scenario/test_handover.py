@@ -41,7 +41,7 @@ class Stage:
 
     def __init__(self, mode="require", deadline="20s", workers=2):
         self.backend, self.acted = Backend(), Backend()
-        self.program = os.path.join(tmpdir(), "program")
+        self.program = os.path.join(tmpdir(), f"program-{id(self)}")
         self.gateway = Gateway(
             CONFIG, origin=self.backend, acted=self.acted, httpbin=Origin(), mode=mode, deadline=deadline,
             workers=workers, keeper=True, checked=False, args=["--deaths-per-minute", "0"],
@@ -349,3 +349,34 @@ def under_load():
     eq(faults[:3], [], "failed requests")
     eq(opened[0], 8, "connections")
     stage.stop()
+
+
+@test("headgate upgrade: the only gateway of the host, or the one that is told; says what came of it")
+def command():
+    stage = Stage()
+    pair = stage.tunnel()
+    keeper = stage.gateway.pid
+
+    def upgrade(*arguments):
+        return run([stage.program, "upgrade", *arguments])
+    for wrong in (["x"], ["1"], ["--now"], [str(keeper), "1"]):
+        eq(upgrade(*wrong)[0], 2, f"status of {wrong}")
+    second = Stage()
+    status, _, words = upgrade()
+    eq(status, 1, f"status: {words}")
+    check("several gateways run" in words and f" {keeper}" in words, f"which one: {words}")
+    second.gateway.terminate()
+    eq(second.gateway.wait(10), 0, "exit status of another one")
+    task = in_background(lambda: upgrade(str(keeper)))
+    eq(stage.gateway.wait(10), 0, "exit status")
+    eq(task.result()[0], 0, f"status: {task.result()}")
+    say(*pair)
+    stage.gateway.write("config.yaml", "binds: [{port: nonsense}]\n")
+    heir = Heir(stage.gateway)
+    failed = upgrade(str(heir.pid))
+    eq(failed[0], 1, f"status: {failed}")
+    check("goes on" in failed[2], f"no word of it: {failed}")
+    say(*pair)
+    for end in pair:
+        end.close()
+    heir.stop()

@@ -7,6 +7,7 @@
 #include "admin/top.h"
 #include "gen/version.h"
 #include "user/keeper/keeper.h"
+#include "user/keeper/upgrade_command.h"
 #include "user/kernel/ctl/ctl.h"
 #include "user/gateway/gateway.h"
 #include "user/gateway/gateway_load.h"
@@ -99,6 +100,8 @@ int main(int argc, char **argv)
 		return top_main(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "bpf") == 0)
 		return gate_ctl_main(argc - 2, argv + 2);
+	if (argc > 1 && strcmp(argv[1], "upgrade") == 0)
+		return upgrade_command(argc - 2, argv + 2);
 	if (options_parse(argc, argv, &options) < 0)
 		return EXIT_USAGE;
 	if (options.show_help) {

@@ -16,6 +16,7 @@ void options_usage(FILE *out)
 	      "                [--log-level error|warn|info|debug] [--log-format text|json]\n"
 	      "                [--no-keeper] [--deaths-per-minute N]\n"
 	      "       headgate top [--admin ADDR]      terminal view of the running streams\n"
+	      "       headgate upgrade [PID]           the program installed now takes over\n"
 	      "       headgate bpf load --pin DIR | status | unload\n"
 	      "       headgate -V | --version\n"
 	      "       headgate -h | --help\n"
