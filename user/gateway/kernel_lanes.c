@@ -69,13 +69,14 @@ static bool gate_take_over(struct kernel_lanes *lanes, const struct gate_options
 
 	if (!count)
 		return false;
-	/* Closed when it fails, so nobody else is to find them. */
-	estate->object_count = 0;
 	text_init(&why);
+	/* Until it fails they stay noted: should this one die, the next one finds them. */
 	error = gate_inherit(estate->object_list, count, options, &lanes->gate, &why);
-	if (error)
+	if (error) {
 		log_warn("what a dead gateway has left of the kernel lane cannot be used: %.*s",
 			 SPAN_FMT(text_span(&why)));
+		objects_forget(estate);
+	}
 	text_done(&why);
 	lanes->is_inherited = !error;
 	return !error;

@@ -142,7 +142,10 @@ int object_attach(int prog_fd, int map_fd, enum bpf_attach_type type, int *ret_l
 
 void object_close(int *fd)
 {
-	if (*fd >= 0)
-		close(*fd);
+	int old = *fd;
+
+	/* First: in memory that outlives us nobody is to find a number that is another's by then. */
 	*fd = -1;
+	if (old >= 0)
+		close(old);
 }

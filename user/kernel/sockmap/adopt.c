@@ -46,6 +46,17 @@ static int inherit_steps(struct gate *gate, const struct gate_options *options, 
 	return error;
 }
 
+/* A gate that comes to nothing closes none of them. */
+static void gate_disown(struct gate *gate)
+{
+	for (int map = 0; map < GATE_MAP_COUNT; map++)
+		gate->map_fds[map] = -1;
+	for (uint32_t ring = 0; ring < gate->worker_count; ring++)
+		gate->ring_fds[ring] = -1;
+	gate->prog_fd = -1;
+	gate->link_fd = -1;
+}
+
 int gate_inherit(const int *fds, uint32_t count, const struct gate_options *options, struct gate **ret_gate,
 		 struct text *why)
 {
@@ -54,11 +65,6 @@ int gate_inherit(const int *fds, uint32_t count, const struct gate_options *opti
 	int error;
 
 	if (!gate) {
-		for (uint32_t i = 0; i < count; i++) {
-			int fd = fds[i];
-
-			object_close(&fd);
-		}
 		text_str(why, "no memory");
 		return -ENOMEM;
 	}
@@ -68,6 +74,7 @@ int gate_inherit(const int *fds, uint32_t count, const struct gate_options *opti
 	memcpy(gate->ring_fds, fds + GATE_MAP_COUNT + 2, ring_count * sizeof(gate->ring_fds[0]));
 	error = inherit_steps(gate, options, why);
 	if (error) {
+		gate_disown(gate);
 		gate_free(gate);
 		return error;
 	}

@@ -17,8 +17,8 @@ enum { GATE_DESCRIPTORS_MAX = GATE_MAP_COUNT + 2 + GATE_WORKERS_MAX };
 uint32_t gate_descriptors(const struct gate *gate, int ret_fds[GATE_DESCRIPTORS_MAX]);
 
 /*
- * A gate of the descriptors that a process has left behind, which is dead: they are the gate's, also when it
- * fails. Slots of sockets that were closed since are free again. 0, or -errno with `why`.
+ * A gate of the descriptors that a process has left behind, which is dead. They are the gate's; when it fails
+ * they stay the caller's. Slots of sockets that were closed since are free again. 0, or -errno with `why`.
  */
 int gate_inherit(const int *fds, uint32_t count, const struct gate_options *options, struct gate **ret_gate,
 		 struct text *why);
