@@ -325,9 +325,9 @@ static bool adopt_stream(struct client *client, const struct estate_stream *row,
 	}
 	stream_set_state(stream, is_response(row) ? STREAM_RELAY : STREAM_TUNNEL);
 	stream_estate_begin(stream);
-	/* Of a response, this way is over; else it is pumped next. */
-	if (is_response(row))
-		stream_estate_pumped(stream, &stream->upload);
+	/* Nothing was read so far: should this process die as well, the next one finds what it has found. */
+	stream_estate_pumped(stream, &stream->upload);
+	stream_estate_pumped(stream, &stream->download);
 	/* Events of before are lost: looked at once, it says itself what it waits for. */
 	stream_pump_again(stream);
 	return true;
