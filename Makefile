@@ -74,6 +74,10 @@ GENERATED  := $(GEN)/version.h $(SKELETONS)
 NO_BUILD_GOALS := help clean deps run check quick lint scenario unit bpf fuzz soak mcp-interop h2spec testssl bench
 BUILDING := $(if $(filter-out $(NO_BUILD_GOALS),$(or $(MAKECMDGOALS),all)),yes)
 
+# The program that tests make die at each step (user/base/failpoint.h): of these files it has objects of its own.
+FAIL_SRC := $(if $(BUILDING),$(shell grep -lw 'failpoint[.]h' $(LIB_SRC) $(MAIN_SRC)))
+FAIL_OBJ  = $(FAIL_SRC:%.c=$(OBJ)/failpoint/%.o)
+
 # ---- flags ---------------------------------------------------------------------------------------------
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes \
@@ -190,7 +194,7 @@ endef
 
 .PHONY: all tests objects fuzzers
 all: $(PROGRAMS) build/compile_commands.json ## build headgate and httpbin into build/$(PROFILE)/
-tests: all $(UNIT_BIN) $(BPFT_BIN)           ## also build the unit and BPF test programs
+tests: all $(UNIT_BIN) $(BPFT_BIN) $(B)/failpoint/headgate ## also build the programs of the tests
 objects: $(call objects_of,$(OUR_SRC)) $(LLHTTP_OBJ) $(SKELETONS) ## compile everything, link nothing (CC=clang: warnings)
 fuzzers: $(FUZZ_BIN) ## build the fuzz targets (PROFILE=fuzz)
 
@@ -224,6 +228,17 @@ $(LIB): $(call objects_of,$(LIB_SRC)) $(LLHTTP_OBJ) $(B)/link
 $(B)/headgate: $(call objects_of,$(MAIN_SRC)) $(LIB) $(B)/link
 	$(call say,LINK,$@)
 	$(Q)$(LINK_LTO) $(filter %.o,$^) $(LIB) $(LIBS) -o $@
+
+$(OBJ)/failpoint/%.o: %.c $(OBJ)/flags | $(GENERATED)
+	$(call say,CC,$< (failpoints))
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) $(if $(HAS_LTO),-fno-lto) -DHAS_FAILPOINTS -MD -MP -c $< -o $@
+
+# What it needs of the library it finds there, but for these objects, which come first.
+$(B)/failpoint/headgate: $(FAIL_OBJ) $(LIB) $(B)/link
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(LINK) $(FAIL_OBJ) $(LIB) $(LIBS) -o $@
 
 # The backend judges the gateway, so it shares no code with it.
 $(B)/httpbin: $(call objects_of,$(ORIGIN_SRC)) $(B)/link
@@ -298,7 +313,7 @@ build/compile_commands.json: $(OBJ)/flags $(B)/link
 	done | sed '$$s/,$$//'; echo ']'; } > $@
 
 ifeq ($(BUILDING),yes)
--include $(patsubst %.o,%.d,$(call objects_of,$(OUR_SRC) $(FUZZ_SRC))) $(LLHTTP_OBJ:.o=.d) $(SKELETONS:.skel.h=.bpf.d)
+-include $(patsubst %.o,%.d,$(call objects_of,$(OUR_SRC) $(FUZZ_SRC)) $(FAIL_OBJ)) $(LLHTTP_OBJ:.o=.d) $(SKELETONS:.skel.h=.bpf.d)
 endif
 
 # ---- running -------------------------------------------------------------------------------------------

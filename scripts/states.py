@@ -86,6 +86,7 @@ TABLES = {
     "ends": (("close_reason", "timer", "reason", "explanation"),
              lambda _, row: (ticked(row[1]), "yes" if row[2] == "1" else "", row[3], row[4])),
     "events": (("event", "a", "b"), lambda _, row: (ticked(row[1]), row[2], row[3])),
+    "failpoints": (("point", "the stream", "where"), lambda _, row: (row[1], row[2], row[3])),
     "floods": (("kind", "a second", "in all", "explanation"),
                lambda _, row: (ticked(row[1]), limit(row[2]), limit(row[3]), row[4])),
     "endpoints": (("port", "request", "answer"), request),

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdio.h>
 
+#include "user/base/failpoint.h"
 #include "user/base/log.h"
 #include "user/kernel/common/probe.h"
 #include "user/kernel/near/near_selftest.h"
@@ -72,6 +73,7 @@ static bool gate_take_over(struct kernel_lanes *lanes, const struct gate_options
 	text_init(&why);
 	/* Until it fails they stay noted: should this one die, the next one finds them. */
 	error = gate_inherit(estate->object_list, count, options, &lanes->gate, &why);
+	failpoint(LANE_INHERITED);
 	if (error) {
 		log_warn("what a dead gateway has left of the kernel lane cannot be used: %.*s",
 			 SPAN_FMT(text_span(&why)));

@@ -6,6 +6,7 @@
 
 #include "admin/top.h"
 #include "gen/version.h"
+#include "user/base/failpoint.h"
 #include "user/keeper/keeper.h"
 #include "user/keeper/upgrade_command.h"
 #include "user/kernel/ctl/ctl.h"
@@ -95,6 +96,7 @@ int main(int argc, char **argv)
 {
 	static struct options options;
 
+	failpoint_open();
 	tls_share_memory();
 	if (argc > 1 && strcmp(argv[1], "top") == 0)
 		return top_main(argc - 1, argv + 1);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "admin/prometheus.h"
+#include "user/base/failpoint.h"
 #include "user/base/log.h"
 #include "user/gateway/gateway.h"
 #include "user/keeper/upgrade.h"
@@ -23,6 +24,7 @@ void succession_begin(struct succession *succession, struct estate *estate)
 	if (error)
 		log_error("what the gateway before this one has left open cannot be read: %s",
 			  strerrordesc_np(-error));
+	failpoint(COLLECTED);
 }
 
 uint32_t succession_workers(const struct succession *succession, uint32_t wanted)
@@ -38,6 +40,7 @@ bool succession_take_port(struct succession *succession, const struct address *a
 	if (!inherited_take_listeners(&succession->inherited, address, count, ret_fds))
 		return false;
 	succession->adopted_listeners++;
+	failpoint(LISTENS);
 	return true;
 }
 
@@ -80,6 +83,7 @@ void succession_end(struct succession *succession, struct gateway *gateway)
 	/* Streams first: their bytes are under way. */
 	streams = hand_out(inherited->streams, inherited->stream_count, true, gateway);
 	clients = hand_out(inherited->clients, inherited->client_count, false, gateway);
+	failpoint(HANDED_OUT);
 	succession->estate->listeners_adopted += succession->adopted_listeners;
 	succession->estate->clients_adopted += clients;
 	log_info("%s: %u ports, %u idle clients and %u streams taken over, "
@@ -114,6 +118,7 @@ void succession_ready(struct succession *succession, uint32_t worker_count)
 {
 	if (!succession->estate)
 		return;
+	failpoint(READY);
 	succession->estate->worker_count = worker_count;
 	estate_set_phase(succession->estate, ESTATE_READY);
 	upgrade_is_ready(succession->estate);

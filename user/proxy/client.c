@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "user/base/failpoint.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/http/reply.h"
@@ -155,19 +156,17 @@ static void client_begin_idle(struct client *client)
 
 void client_next(struct client *client)
 {
+	bool is_given = give_may_client(client);
+
 	client_begin_idle(client);
 	client_set_state(client, CLIENT_IDLE);
-	if (give_may_client(client)) {
-		loop_again(client->proxy->loop, &client->again);
-		return;
-	}
-	if (proxy_is_closing(client->proxy) || client->is_age_over || !client->bind->bind) {
+	if (!is_given && (proxy_is_closing(client->proxy) || client->is_age_over || !client->bind->bind)) {
 		client_close(client, client->is_age_over ? END_OK : END_DRAINED, false);
 		return;
 	}
 	if (buf_len(&client->conn.in))
 		counter_add(client->proxy->counters, COUNTER_PIPELINED, 1);
-	if (buf_len(&client->conn.in) || client->conn.can_read)
+	if (is_given || buf_len(&client->conn.in) || client->conn.can_read)
 		loop_again(client->proxy->loop, &client->again);
 }
 
@@ -219,9 +218,11 @@ static void client_read_head(struct client *client)
 	enum http_bad bad;
 
 	client_mark_reading(client);
+	failpoint(CLIENT_READING);
 	arena_init(&arena, CLIENT_HEAD_BLOCK_BYTES);
 	result = head_read(&client->conn, &http->scan, &http->limits, client->proxy->relay.scratch,
 			   LIMIT_READ_BYTES, &arena, &head);
+	failpoint(CLIENT_READ);
 	if (result == HEAD_READ_MORE) {
 		arena_done(&arena);
 		client_begin_head(client);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/proxy/client_mark.h"
 
+#include "user/base/failpoint.h"
+
 static enum estate_mark mark_of(const struct client *client)
 {
 	if (client->is_closed)
@@ -23,5 +25,9 @@ static enum estate_mark mark_of(const struct client *client)
 
 void client_mark(const struct client *client)
 {
-	estate_mark(client->proxy->shared->estate, conn_fd(&client->conn), mark_of(client));
+	enum estate_mark mark = mark_of(client);
+
+	estate_mark(client->proxy->shared->estate, conn_fd(&client->conn), mark);
+	if (mark == ESTATE_MARK_IDLE)
+		failpoint(CLIENT_IDLE);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/proxy/stream_adopt.h"
 
+#include "user/base/failpoint.h"
 #include "user/base/hash.h"
 #include "user/kernel/sockmap/adopt.h"
 #include "user/net/socket.h"
@@ -280,6 +281,7 @@ static int go_on(struct stream *stream, const struct estate_stream *row)
 
 	if (error)
 		return error;
+	failpoint(ADOPT_SOCKETS);
 	return is_response(row) ? response_go_on(stream, row) : tunnel_go_on(stream, row);
 }
 
@@ -325,6 +327,7 @@ static bool adopt_stream(struct client *client, const struct estate_stream *row,
 	}
 	stream_set_state(stream, is_response(row) ? STREAM_RELAY : STREAM_TUNNEL);
 	stream_estate_begin(stream);
+	failpoint(ADOPT_ROW);
 	/* Nothing was read so far: should this process die as well, the next one finds what it has found. */
 	stream_estate_pumped(stream, &stream->upload);
 	stream_estate_pumped(stream, &stream->download);
@@ -379,6 +382,7 @@ bool stream_adopt(struct proxy *proxy, struct proxy_bind *bind, int client_fd)
 	/* The marks are over, whatever becomes of it: both numbers may soon be others'. */
 	estate_mark(estate, kept.backend_fd, ESTATE_MARK_NONE);
 	estate_mark(estate, client_fd, ESTATE_MARK_NONE);
+	failpoint(ADOPT_BEGUN);
 	if (adopt_client(proxy, bind, client_fd, &kept))
 		return true;
 	forget_slot(proxy, &kept.client_slot, kept.client_cookie);

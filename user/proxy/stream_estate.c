@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "user/base/failpoint.h"
 #include "user/base/hash.h"
 #include "user/net/socket.h"
 #include "user/proxy/back.h"
@@ -145,9 +146,11 @@ void stream_estate_begin(struct stream *stream)
 	row->backend_fd = backend_fd;
 	write_row(stream, row);
 	write_texts(estate, row, client_fd, texts ? texts : &none);
+	failpoint(ROW_BEGUN);
 	estate_mark(estate, backend_fd, ESTATE_MARK_BACKEND);
 	estate_mark(estate, client_fd,
 		    row->kind == ESTATE_STREAM_RESPONSE ? ESTATE_MARK_RESPONSE : ESTATE_MARK_TUNNEL);
+	failpoint(ROW_MARKED);
 	/* Both ways stay busy until they have been pumped. */
 }
 
@@ -158,8 +161,10 @@ void stream_estate_pumping(struct stream *stream, const struct relay *relay)
 	struct estate_stream *row = row_of(stream);
 
 	/* What the kernel lane does has a journal of its own (user/kernel/sockmap/adopt.h). */
-	if (row && !relay_is_in_sockmap(relay))
+	if (row && !relay_is_in_sockmap(relay)) {
 		way_set_busy(way_of(row, relay), true);
+		failpoint(WAY_BUSY);
+	}
 }
 
 static struct estate_slot slot_of(const struct conn *conn)
@@ -201,6 +206,7 @@ void stream_estate_pumped(struct stream *stream, const struct relay *relay)
 
 	if (!row)
 		return;
+	failpoint(WAY_PUMPED);
 	way = way_of(row, relay);
 	/* What a client has sent behind its request is here. */
 	if (!is_clean(relay) || (stream->exchange && buf_len(&stream->client->conn.in))) {
@@ -219,7 +225,9 @@ void stream_estate_pumped(struct stream *stream, const struct relay *relay)
 		row->body_left = relay->decoder.left;
 		row->body_state = relay->decoder.chunk_state;
 	}
+	failpoint(WAY_WRITTEN);
 	way_set_busy(way, false);
+	failpoint(WAY_FREE);
 }
 
 enum { ESTATE_WORTH_MS = 250 };
@@ -265,4 +273,5 @@ void stream_estate_end(struct stream *stream)
 	if (row->kind == ESTATE_STREAM_RESPONSE)
 		estate_mark(estate_of(stream), conn_fd(&stream->client->conn), ESTATE_MARK_REQUEST);
 	stream->is_in_estate = false;
+	failpoint(ROW_ENDED);
 }

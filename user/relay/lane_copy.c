@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
+#include "user/base/failpoint.h"
 #include "user/base/limits.h"
 #include "user/net/socket.h"
 #include "user/relay/chunk_raw.h"
@@ -87,6 +88,7 @@ static int copy_send(struct relay *relay, struct copy_batch *batch)
 			batch->pieces[batch->count++] = (struct iovec){ (void *)(uintptr_t)"0\r\n\r\n", 5 };
 	}
 	error = relay_send(relay, batch->pieces + first, batch->count - first);
+	failpoint(COPY_SENT);
 	if (!error)
 		relay_account(relay, LANE_COPY, batch->payload_bytes);
 	return error;
@@ -249,6 +251,7 @@ static bool copy_move(struct relay *relay)
 			copy_end_of_source(relay);
 			return false;
 		}
+		failpoint(COPY_READ);
 		relay->probe_reads++;
 		if (relay_is_hurried(relay) && len >= COPY_HURRY_BYTES)
 			socket_acknowledge(conn_fd(source));

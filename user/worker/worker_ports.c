@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config/snapshot.h"
+#include "user/base/failpoint.h"
 #include "user/base/limits.h"
 #include "user/base/log.h"
 #include "user/base/mem.h"
@@ -35,6 +36,7 @@ static void port_on_accept(struct net_listener *listener, int fd, const struct a
 {
 	struct worker_port *port = container_of(listener, struct worker_port, listener);
 
+	failpoint(ACCEPTED);
 	client_start(port->bind->proxy, port->bind, fd, peer);
 }
 
@@ -265,6 +267,7 @@ bool worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd)
 
 	/* The mark it came with is over, whatever becomes of it: its number may soon be another's. */
 	estate_mark(ports->proxy->shared->estate, fd, ESTATE_MARK_NONE);
+	failpoint(CLIENT_ADOPTED);
 	/* It has spoken plain HTTP, and does not go on where something else is spoken by now. */
 	if (!port || !port->bind->bind || port->bind->bind->protocol != BIND_HTTP ||
 	    socket_peer(fd, &peer) < 0) {

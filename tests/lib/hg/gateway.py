@@ -80,7 +80,7 @@ class Gateway(Process):
     keeper     True: with the keeper, as a user starts it; .gateway_pid is its child
     env, args  more environment, more arguments;   workers  WORKER_THREADS
     netns      where it runs (client() and fetch() then connect from inside too)
-    wrap       arguments of a program that execs it
+    wrap       arguments of a program that execs it;   program  which one it is, below build/<profile>/
     ready      False: do not wait for readiness;   checked  False: do not judge it at the end of the test
     """
 
@@ -88,7 +88,8 @@ class Gateway(Process):
     inner = False  # whether idle connections of the pool lead to the process itself
 
     def __init__(self, text=None, files=None, directory=None, paths=(), env=None, args=(), workers=2,
-                 netns=None, uid=None, ready=True, checked=True, wrap=(), keeper=False, **names):
+                 netns=None, uid=None, ready=True, checked=True, wrap=(), keeper=False, program="headgate",
+                 **names):
         self.names, self.ports, self.files = names, {}, {}
         self.folder = new_directory()
         self.checked, self._workers, self._stopped = checked, workers, False
@@ -102,7 +103,7 @@ class Gateway(Process):
         sources += [self.folder] if directory else []
         sources += list(paths)
         self.admin_port, self.stats_port, self.ready_port = free_port(), free_port(), free_port()
-        argv = [*wrap, binary("headgate")]
+        argv = [*wrap, binary(program)]
         for source in sources:
             argv += ["-f", source]
         argv += [] if keeper else ["--no-keeper"]

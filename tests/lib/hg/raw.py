@@ -25,6 +25,7 @@ class Raw:
         self.timeout = timeout * factor()
         self._buffer = bytearray()
         self._ended = False
+        self.was_reset = False  # the kernel says so once
         if isinstance(target, socket.socket):
             self.socket, self.host = target, "accepted"
         else:
@@ -68,6 +69,9 @@ class Raw:
                 self.socket.sendall(piece.encode("latin-1") if isinstance(piece, str) else piece)
             except socket.timeout:
                 raise Failure(f"the peer took none of {len(piece)} bytes for {self.timeout:.1f} s") from None
+            except ConnectionResetError:
+                self.was_reset = True
+                raise
         return self
 
     def send_until_blocked(self, data, quiet_s=0.3, limit=1 << 32):
@@ -127,7 +131,7 @@ class Raw:
             self.socket.settimeout(self.timeout)
             data = self.socket.recv(most)
         except ConnectionResetError:
-            self._ended = True
+            self._ended = self.was_reset = True
             raise Failure(f"RST, buffered: {self.shown()}") from None
         if not data:
             self._ended = True
@@ -234,17 +238,18 @@ class Raw:
 
     def expect_rst(self, timeout=None):
         """RST, after whatever bytes; returns those."""
-        while True:
+        while not self.was_reset:
             try:
                 data = self._next(timeout)
             except ConnectionResetError:
-                self._ended = True
-                return self._take(len(self._buffer))
+                self._ended = self.was_reset = True
+                break
             if data is None:
                 raise Failure(f"want RST, got silence after {self.shown()}")
             if not data:
                 raise Failure(f"want RST, got FIN after {self.shown()}")
             self._buffer += data
+        return self._take(len(self._buffer))
 
     def expect_end(self, timeout=None):
         """FIN or RST; returns "fin" or "rst" and what came before."""

@@ -8,6 +8,7 @@
 
 #include "user/base/check.h"
 #include "user/base/clock.h"
+#include "user/base/failpoint.h"
 #include "user/kernel/common/delivery.h"
 #include "user/kernel/sockmap/forward.h"
 #include "user/kernel/sockmap/journal.h"
@@ -338,6 +339,7 @@ int gate_direction_adopt(struct gate_direction *d, struct gate_socket *source, s
 		return error;
 	}
 	journal_phase(source, d->state);
+	failpoint(ADOPT_DIRECTION);
 	source->inbound = d;
 	target->outbound = d;
 	source->worker->totals.directions++;

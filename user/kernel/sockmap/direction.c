@@ -7,6 +7,7 @@
 
 #include "user/base/check.h"
 #include "user/base/clock.h"
+#include "user/base/failpoint.h"
 #include "user/kernel/common/broken.h"
 #include "user/kernel/common/delivery.h"
 #include "user/kernel/sockmap/forward.h"
@@ -150,6 +151,7 @@ static void direction_detach(struct gate_direction *d)
 	d->target->outbound = NULL;
 	d->source = NULL;
 	d->target = NULL;
+	failpoint(LANE_LEFT);
 }
 
 /* The other half, `phase`, follows when the verdict is on. */
@@ -247,14 +249,18 @@ int gate_direction_start(struct gate_direction *d, const struct gate_direction_o
 	source->inbound = d;
 	d->target->outbound = d;
 	direction_note_start(d);
+	failpoint(LANE_NOTED);
 	direction_set_state(d, DIRECTION_OPEN);
 	w->totals.directions++;
 	record_arm(d, options);
+	failpoint(LANE_ARMED);
 	error = gate_socket_attach(source);
+	failpoint(LANE_VERDICT);
 	if (error)
 		direction_detach(d);
 	else
 		direction_note_started(d);
+	failpoint(LANE_STARTED);
 	return error;
 }
 
@@ -303,10 +309,12 @@ enum gate_step direction_reset(struct gate_direction *d, int error)
 void direction_leave(struct gate_direction *d)
 {
 	d->is_leaving = true;
+	failpoint(LANE_LEAVING);
 	/*
 	 * From the next verdict on everything is passed; drain_run() waits for the one that may be running.
 	 */
 	gate_disarm(d);
+	failpoint(LANE_CLOSED);
 }
 
 void gate_direction_leave(struct gate_direction *d)
@@ -420,6 +428,7 @@ static enum gate_step drain_run(struct gate_direction *d, uint64_t now_ms)
 	struct direction_view view = direction_look(d);
 	int error;
 
+	failpoint(DRAIN);
 	if (!direction_is_stopped(d, &view)) {
 		direction_set_state(d, DIRECTION_OPEN);
 		return GATE_STEP_WAIT;

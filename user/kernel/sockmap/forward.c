@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "user/base/clock.h"
+#include "user/base/failpoint.h"
 #include "user/kernel/common/broken.h"
 #include "user/kernel/common/delivery.h"
 #include "user/kernel/sockmap/journal.h"
@@ -55,16 +56,20 @@ static enum gate_step forward_commit(struct gate_direction *d, const struct dire
 	/* Else all that TCP let in would be let in again when the bytes are taken out. */
 	if (user->flags & GATE_BOUNDED)
 		window_bound(d->source->fd);
+	failpoint(COMMIT);
 	d->forwarded_bytes += d->sent_bytes;
 	d->sent_bytes = 0;
 	if (d->framing == GATE_CHUNKED_BODY)
 		journal_begin(d->source, JOURNAL_COMMITTING);
 	user->chunk = d->chunk;
+	if (d->framing == GATE_CHUNKED_BODY)
+		failpoint(COMMIT_CHUNK);
 	__atomic_store_n(&user->forwarded_bytes, d->forwarded_bytes, __ATOMIC_RELEASE);
 	if (d->framing == GATE_CHUNKED_BODY)
 		journal_end(d->source, JOURNAL_COMMITTING);
 	/* The other half of the wake-up rule: look at passed_bytes only after this store can be seen. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	failpoint(COMMITTED);
 	direction_set_state(d, DIRECTION_CONSUME);
 	return STEP_NEXT;
 }
@@ -117,6 +122,7 @@ static enum gate_step forward_send(struct gate_direction *d, uint64_t peeked_byt
 		}
 	}
 	ssize_t sent = send(d->target->fd, fresh, fresh_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+	failpoint(FORWARD_SENT);
 	if (sent < 0) {
 		if (errno == EINTR)
 			return STEP_NEXT;
@@ -144,6 +150,7 @@ enum gate_step forward_run(struct gate_direction *d, uint64_t now_ms)
 	struct direction_view view = direction_look(d);
 	uint64_t goal = forward_goal(d, &view);
 
+	failpoint(FORWARD);
 	if (view.poison)
 		return direction_poison(d, view.poison);
 	if (goal == 0) {
@@ -169,6 +176,7 @@ enum gate_step forward_run(struct gate_direction *d, uint64_t now_ms)
 	}
 	if (peeked < 0 || (uint64_t)peeked <= d->sent_bytes)
 		return direction_wait_tick(d, now_ms);
+	failpoint(FORWARD_PEEKED);
 	return forward_send(d, (uint64_t)peeked);
 }
 
@@ -181,7 +189,9 @@ int consume_to(struct gate_socket *source, uint64_t position)
 		ssize_t taken;
 
 		journal_begin(source, JOURNAL_READING);
+		failpoint(CONSUME_READING);
 		taken = recv(source->fd, source->worker->peek, (size_t)want, MSG_DONTWAIT);
+		failpoint(CONSUME_READ);
 		if (taken > 0)
 			source->consumed_bytes += (uint64_t)taken;
 		journal_of(source)->consumed_bytes = source->consumed_bytes;
@@ -196,12 +206,15 @@ int consume_to(struct gate_socket *source, uint64_t position)
 
 enum gate_step consume_run(struct gate_direction *d, uint64_t now_ms)
 {
-	int error = consume_to(d->source, d->forwarded_bytes);
+	int error;
 
+	failpoint(CONSUME);
+	error = consume_to(d->source, d->forwarded_bytes);
 	if (error)
 		return error == -EAGAIN ? direction_wait_tick(d, now_ms) : direction_reset(d, error);
 	struct direction_view view = direction_look(d);
 	bool is_stopped = !GATE_BROKEN(BREAK_LOOK) && direction_is_stopped(d, &view);
 	direction_set_state(d, is_stopped ? DIRECTION_DRAIN : DIRECTION_OPEN);
+	failpoint(CONSUMED);
 	return d->state == DIRECTION_OPEN ? GATE_STEP_WAIT : STEP_NEXT;
 }

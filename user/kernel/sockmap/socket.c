@@ -10,6 +10,7 @@
 
 #include "user/base/check.h"
 #include "user/base/clock.h"
+#include "user/base/failpoint.h"
 #include "user/kernel/common/broken.h"
 #include "user/kernel/common/delivery.h"
 #include "user/kernel/sockmap/window.h"
@@ -66,6 +67,7 @@ int gate_socket_add(struct gate_worker *worker, struct gate_socket *s, int fd)
 		slots_give(&gate->slots, new.slot);
 		return error;
 	}
+	failpoint(LANE_SLOT);
 	worker->sockets[new.slot.index] = s;
 	*s = new;
 	return 0;
@@ -110,6 +112,7 @@ int gate_socket_attach(struct gate_socket *s)
 			return error;
 		s->is_listed = true;
 	}
+	failpoint(LANE_LISTED);
 	window = window_prepare(s->fd, s->worker->gate->tuned_max_bytes);
 	record->user.memory_max_bytes = window.memory_max_bytes;
 	record->user.flags &= (__u8)~GATE_BOUNDED;
