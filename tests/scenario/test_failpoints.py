@@ -34,6 +34,7 @@ binds:
       - host: @httpbin@
 """
 BULK = 6 << 20  # more than send buffers grow to
+BODY = 24 << 20  # more than all buffers of a way hold
 WORKERS = 2
 
 
@@ -275,7 +276,7 @@ def into_lane(stage, point, fate):
 def held_back(stage, point, fate):
     """Bulk in the kernel lane whose reader stands still until the point is armed."""
     actor = stage.tunnel(is_riding=True)
-    writer = in_background(lambda: actor.client.send(pattern(BULK)))
+    writer = fill(actor.client, pattern(BULK))
     stage.arm(point)
     data = b"".join(read_slowly(actor.upstream, BULK))
     writer.result()
@@ -284,6 +285,12 @@ def held_back(stage, point, fate):
     check(data == pattern(BULK), "other bytes")
     check(actor.goes_on(), "the tunnel was reset")
     actor.close()
+
+
+def fill(end, data):
+    """Sends as much as fits while nobody reads; what is left follows in the background."""
+    sent = end.send_until_blocked(data, limit=len(data))
+    return in_background(lambda: end.send(data[sent:]))
 
 
 def read_slowly(end, size):
@@ -297,13 +304,9 @@ def read_slowly(end, size):
 def chunks(stage, point, fate):
     """A body in chunks in the kernel lane, whose reader stands still until the point is armed."""
     actor = stage.events(is_held=True)
-    rounds = BULK // 50000
-
-    def write():
-        for at in range(rounds):
-            actor.upstream.send(b"%x\r\n%s\r\n" % (50000, pattern(50000, at * 50000)))
-        actor.upstream.send(b"0\r\n\r\n")
-    writer = in_background(write)
+    rounds = BODY // 50000
+    writer = fill(actor.upstream, b"".join(
+        b"%x\r\n%s\r\n" % (50000, pattern(50000, at * 50000)) for at in range(rounds)) + b"0\r\n\r\n")
     stage.arm(point)
     try:
         for at in range(rounds):
