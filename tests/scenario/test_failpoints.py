@@ -112,7 +112,7 @@ class Stage:
             try:
                 return self.gateway.metrics()("headgate_gateway_deaths_total") == self.deaths and \
                     fetch(self.gateway.ready_port, "/healthz/ready").status == 200
-            except OSError:
+            except (OSError, Failure):
                 return False
         wait_until(serves, 10, f"a successor after {self.deaths} deaths")
 
