@@ -71,7 +71,7 @@ GENERATED  := $(GEN)/version.h $(SKELETONS)
 
 # Goals that compile something: only for these are tools, libraries and dependency files looked at, so that
 # `make help`, `make clean`, `make run` and `make check` work on a bare machine.
-NO_BUILD_GOALS := help clean deps run check quick lint scenario unit bpf fuzz soak mcp-interop h2spec testssl bench
+NO_BUILD_GOALS := help clean deps run check quick lint scenario unit bpf fuzz soak deaths mcp-interop h2spec testssl bench
 BUILDING := $(if $(filter-out $(NO_BUILD_GOALS),$(or $(MAKECMDGOALS),all)),yes)
 
 # The program that tests make die at each step (user/base/failpoint.h): of these files it has objects of its own.
@@ -320,7 +320,7 @@ endif
 
 RUNNER = $(PYTHON) tests/run.py --profile $(PROFILE) --cc '$(CC)' $(if $(T),--only '$(T)')
 
-.PHONY: deps run check quick lint unit bpf scenario fuzz soak mcp-interop h2spec testssl bench install clean help FORCE
+.PHONY: deps run check quick lint unit bpf scenario fuzz soak deaths mcp-interop h2spec testssl bench install clean help FORCE
 deps: ## install what is missing to build, check and bench (needs root and apt)
 	@scripts/deps.sh build check bench
 
@@ -362,6 +362,8 @@ fuzz: ## every fuzz target for FUZZ_SECONDS (60)
 	@$(RUNNER) --fuzz-seconds $(FUZZ_SECONDS) fuzz
 soak: ## integrity soak for SOAK_SECONDS (600)
 	@$(RUNNER) --soak-seconds $(SOAK_SECONDS) soak
+deaths: ## kill a gateway 300 times under load, at every step of its work
+	@$(RUNNER) --soak-seconds $(SOAK_SECONDS) --only 'deaths at all steps' soak
 mcp-interop: ## the MCP gateway with clients, servers and the conformance suite of others (npm)
 	@command -v npm >/dev/null || scripts/deps.sh interop
 	@$(RUNNER) interop

@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A gateway dies again and again, at every step of its work, under all kinds of load: what goes on has every
+byte once, what does not is reset, and nobody is refused."""
+import os
+import signal
+import threading
+import time
+
+from deaths import is_gone
+from failpoints import Stage, is_reset
+from hg import *
+
+CHECK_DEATHS, SOAK_DEATHS = 24, 300
+PAUSE_S = 0.25  # between two deaths
+REACH_S = 0.7  # for a step to be reached; then it is any moment
+STARTING = ("collected", "lane-inherited", "listens", "handed-out", "ready", "client-adopted", "adopt-begun",
+            "adopt-sockets", "adopt-direction", "adopt-row")  # steps of a successor
+BODY_BYTES = 48 << 20
+
+
+class Actor(threading.Thread):
+    """Does its part until it is told to stop; begins anew after a reset, which it counts."""
+    kind = ""
+
+    def __init__(self, stage, stop):
+        super().__init__(daemon=True)
+        self.stage, self.stop = stage, stop
+        self.begun = self.resets = self.steps = 0
+        self.faults, self.ends = [], []
+        self.start()
+
+    def run(self):
+        while not self.stop.is_set():
+            try:
+                self.begin()
+                self.begun += 1
+                while not self.stop.is_set():
+                    self.step()
+                    self.steps += 1
+            except (OSError, Failure) as error:
+                if isinstance(error, ConnectionRefusedError) or not is_reset(error):
+                    self.faults.append(f"{self.kind}: {error}")
+                self.resets += 1
+            finally:
+                for end in self.ends:
+                    end.close()
+                self.ends = []
+
+    def pair(self, backend, port, words, tag, until):
+        """A client and the end of it at the backend, which is that whose first bytes say so."""
+        with self.stage.lock:
+            client = self.stage.gateway.client(port)
+            self.ends.append(client)
+            client.send(words)
+            while True:
+                try:
+                    upstream = backend.accept(1)
+                except Failure:
+                    # It died with the gateway that had begun it, or it should be here.
+                    client.expect_rst(5)
+                    raise ConnectionResetError from None
+                try:
+                    if tag in upstream.read_until(until):
+                        break
+                except (OSError, Failure):
+                    pass
+                upstream.close()
+        self.ends.append(upstream)
+        return client, upstream
+
+    def tunnel(self):
+        tag = b"<%d.%d>" % (id(self), self.steps + self.resets)
+        return self.pair(self.stage.backend, None, tag, tag, b">")
+
+    def answer(self, head):
+        tag = b"/acted/%d.%d " % (id(self), self.steps + self.resets)
+        client, upstream = self.pair(self.stage.acted, "web",
+                                     b"GET %sHTTP/1.1\r\nHost: a\r\n\r\n" % tag, tag, b"\r\n\r\n")
+        upstream.send(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n")
+        eq(client.response_head().status, 200, "status")
+        return client, upstream
+
+
+class Talk(Actor):
+    """A conversation: each side hears what the other has said."""
+    kind = "conversation"
+
+    def begin(self):
+        self.client, self.upstream = self.tunnel()
+
+    def step(self):
+        for end, other in ((self.client, self.upstream), (self.upstream, self.client)):
+            words = pattern(1 + self.steps * 37 % 2000, self.steps)
+            end.send(words)
+            check(other.read(len(words)) == words, "other words")
+        time.sleep(0.005)
+
+
+class Bulk(Actor):
+    """A writer that never stops."""
+    kind = "bulk"
+
+    def begin(self):
+        client, upstream = self.tunnel()
+        source, self.sink = (client, upstream) if self.begun % 2 else (upstream, client)
+        self.at = 0
+        threading.Thread(target=self.write, args=(source,), daemon=True).start()
+
+    @staticmethod
+    def write(source):
+        try:
+            for at in range(0, 1 << 40, 65536):
+                source.send(pattern(65536, at))
+        except (OSError, Failure, ValueError):
+            pass  # the reader tells
+
+    def step(self):
+        data = self.sink.read_some(65536)
+        check(data, f"an end after {self.at} bytes")
+        check(data == pattern(len(data), self.at), f"other bytes from {self.at} on")
+        self.at += len(data)
+        time.sleep(0.002)
+
+
+class Events(Actor):
+    """An answer in chunks, without an end."""
+    kind = "events"
+
+    def begin(self):
+        self.client, self.upstream = self.answer(b"Transfer-Encoding: chunked\r\n")
+        self.rest = b""
+
+    def step(self):
+        event = b"event %d\n" % self.steps
+        self.upstream.send(b"%x\r\n%s\r\n" % (len(event), event))
+        while len(self.rest) < len(event):
+            length = int(self.client.read_line(), 16)
+            check(length, "the last chunk")
+            self.rest += self.client.read(length)
+            eq(self.client.read(2), b"\r\n", "the end of a chunk")
+        eq(self.rest[:len(event)], event, "an event")
+        self.rest = self.rest[len(event):]
+        time.sleep(0.01)
+
+
+class Body(Actor):
+    """Answers of known length, one after the other."""
+    kind = "body"
+
+    def begin(self):
+        self.client, upstream = self.answer(b"Content-Length: %d\r\n" % BODY_BYTES)
+        self.at = 0
+        threading.Thread(target=Bulk.write, args=(upstream,), daemon=True).start()
+
+    def step(self):
+        data = self.client.read_some(min(65536, BODY_BYTES - self.at))
+        check(data, f"an end after {self.at} of {BODY_BYTES} bytes")
+        check(data == pattern(len(data), self.at), f"other bytes from {self.at} on")
+        self.at += len(data)
+        time.sleep(0.002)
+        if self.at == BODY_BYTES:
+            while self.ends:
+                self.ends.pop().close()
+            self.begin()
+
+
+class Keeper(Actor):
+    """Requests over one connection, some after a pause."""
+    kind = "kept"
+
+    def begin(self):
+        self.client = self.stage.gateway.client("web")
+        self.ends.append(self.client)
+
+    def step(self):
+        eq(self.client.get("/status/204", host="a").status, 204, "status")
+        time.sleep(0.3 if self.steps % 20 == 0 else 0.002)
+
+
+class Prober(Actor):
+    """New connections, each with one request: (when it began, when it was answered)."""
+    kind = "new"
+
+    def begin(self):
+        self.answered = getattr(self, "answered", [])
+
+    def step(self):
+        start = time.monotonic()
+        client = self.stage.gateway.client("web")
+        self.ends = [client]
+        eq(client.get("/status/204", host="a").status, 204, "status")
+        self.answered.append((start, time.monotonic()))
+        client.close()
+        time.sleep(0.005)
+
+    def first_answer(self, after):
+        """How long until the first answer to one that began behind a death."""
+        found = [end for start, end in list(self.answered) if start >= after]
+        return min(found) - after if found else None
+
+
+class Reaper:
+    """Kills at each failpoint in turn, as often as wanted."""
+
+    def __init__(self, stage):
+        self.stage, self.points = stage, stage.points
+        self.when, self.plain, self.at_points = [], 0, {}
+
+    def kill(self):
+        pid = self.stage.gateway.gateway_pid
+        if pid is None:
+            return
+        self.when.append(time.monotonic())
+        os.kill(pid, signal.SIGKILL)
+        self.stage.deaths += 1
+
+    def reap(self, point):
+        before = self.points.killed(point)
+        self.points.arm(point)
+        if point in STARTING:
+            self.kill()
+        try:
+            wait_until(lambda: self.points.killed(point) > before, REACH_S, point)
+            self.when.append(self.points.killed_s(point))
+            self.stage.deaths += 1
+            self.at_points[point] = self.at_points.get(point, 0) + 1
+        except Failure:
+            self.points.arm(point, 0)
+            if self.points.killed(point) > before:
+                self.stage.deaths += 1
+            elif point not in STARTING:
+                self.kill()
+                self.plain += 1
+        self.stage.await_successor(0)
+
+
+def objects(pid):
+    """How many maps, programs and links of BPF a process has, and descriptors in all."""
+    names = []
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            names.append(os.readlink(f"/proc/{pid}/fd/{number}"))
+        except OSError:
+            pass
+    return {"bpf": sum("bpf" in name for name in names), "all": len(names)}
+
+
+@test("deaths at all steps under load: every byte once or a reset, no refused connection, new requests are "
+      "answered at once, and nothing is left behind",
+      timeout=150, heavy=True, soak=True, needs=("bpf", "root"))
+def deaths():
+    wanted = SOAK_DEATHS if soak_seconds(0) else CHECK_DEATHS
+    stage = Stage("require")
+    stage.lock = threading.Lock()
+    reaper, stop = Reaper(stage), threading.Event()
+    kinds = (Talk, Talk, Talk, Talk, Bulk, Bulk, Events, Events, Events, Body, Keeper, Keeper, Keeper, Prober)
+    actors = [kind(stage, stop) for kind in kinds]
+    prober = actors[-1]
+    time.sleep(1)
+    reaper.kill()
+    stage.await_successor(0)
+    time.sleep(1)
+    keeper, first = stage.gateway.pid, objects(stage.gateway.pid)
+    points = list(stage.points.fates)
+    turn = 0
+    while len(reaper.when) < wanted:
+        # A few at a time go by in a check: another part of them each time that the table changes.
+        reaper.reap(points[turn * 7 % len(points)])
+        turn += 1
+        time.sleep(PAUSE_S)
+    time.sleep(0.5)
+    stop.set()
+    for actor in actors:
+        actor.join(20)
+        check(not actor.is_alive(), f"{actor.kind}: does not end")
+    took = sorted(filter(None, map(prober.first_answer, reaper.when)))
+    median = took[len(took) // 2]
+    at_points = reaper.at_points
+    note(f"{len(reaper.when)} deaths, {sum(at_points.values())} at {len(at_points)} steps; first answer "
+         f"to a new request after {median * 1000:.0f} ms, at worst {took[-1] * 1000:.0f} ms")
+    for kind in dict.fromkeys(actor.kind for actor in actors):
+        mine = [a for a in actors if a.kind == kind]
+        note(f"{kind}: {sum(a.steps for a in mine)} steps, begun {sum(a.begun for a in mine)} times, "
+             f"reset {sum(a.resets for a in mine)} times")
+    eq([fault for actor in actors for fault in actor.faults][:5], [], "faults")
+    check(median < 0.1 * factor(), f"half of the first answers took {median:.3f} s")
+    check(took[-1] < 0.5 * factor(), f"a first answer took {took[-1]:.3f} s")
+    wait_until(lambda: objects(keeper)["bpf"] <= first["bpf"], 10, "BPF objects of one life")
+    wait_until(lambda: objects(keeper)["all"] <= first["all"] + 8, 20, "the descriptors of one life")
+    check(not is_gone(keeper), "the keeper")
