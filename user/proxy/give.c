@@ -125,7 +125,9 @@ static void rest(struct stream *stream)
 static const struct estate_stream *row_at_rest(struct stream *stream)
 {
 	const struct estate_stream *row;
-	bool is_free = conn_is_free(&stream->client->conn) & conn_is_free(&stream->upstream->conn);
+	/* Both are asked each time: asking is what takes a connection out of its lane. */
+	bool is_client_free = conn_is_free(&stream->client->conn);
+	bool is_free = conn_is_free(&stream->upstream->conn) && is_client_free;
 
 	/* What a lane has passed up is here by now, and goes on first. */
 	if (!is_free) {
