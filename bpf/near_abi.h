@@ -61,12 +61,19 @@ struct near_user {
 	__u64 target; /* cookie of the gateway's socket to the other side; of a hop: of the receiver */
 	__u32 first_seq; /* write_seq of the source when it had sent nothing */
 	__u32 receiver_bytes; /* more than this in the receiver's queue: lane near; of a hop: TCP */
-	/* Of a hop: */
-	__u64 owner; /* user space's own */
-	struct near_handle back; /* the other way of the same connection */
-	__u32 waits; /* counts how often its sender asked to be told of room */
-	__u32 ring; /* which one it is told by */
-	__u64 pad2;
+	union {
+		struct { /* of a hop */
+			__u64 owner; /* user space's own; 0: its process is gone, or it refuses nothing */
+			struct near_handle back; /* the other way of the same connection */
+			__u32 waits; /* counts how often its sender asked to be told of room */
+			__u32 ring; /* which one it is told by */
+			__u64 read_bytes; /* of what comes to us: read when it was noted last (adopt.h) */
+		};
+		struct { /* of a direction: user space's own, for a successor */
+			__u64 start_forwarded_bytes;
+			__u64 start_written_bytes;
+		};
+	};
 };
 
 /* Written by the program. */
@@ -111,6 +118,7 @@ struct near_listener {
 };
 
 #define NEAR_LISTENER_CLIENTS 1u /* flag: local clients of this listener are near sockets */
+#define NEAR_LISTENER_OLD 2u /* flag: of a process that is gone; user space's own */
 
 /*
  * Key of map expected: one TCP connection as its active side sees it. With both initial sequence numbers, so

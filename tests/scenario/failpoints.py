@@ -36,6 +36,25 @@ binds:
       backends:
       - host: @httpbin@
 """
+# The same with both ends in the lanes direct and hop.
+SAME_HOST = re.sub(r"(      - host: @(origin|acted)@\n)", r"\1        splice: sameHost\n", CONFIG) \
+    .replace("{mode: @mode@, minBodyBytes: 65536, adaptive: @adaptive@}",
+             "{mode: @mode@, lanes: [direct, hop], force: @adaptive@}") \
+    .replace("  - protocol: TCP\n", "  - protocol: TCP\n    splice: sameHost\n") \
+    .replace("  - name: main\n", "  - name: main\n    splice: sameHost\n")
+# One port more, whose tunnels go by lane direct.
+ALL_LANES = CONFIG.replace("{mode: @mode@,",
+                           "{mode: @mode@, lanes: [pipe, sockmap, near, direct], force: true,") + """
+- port: @near@
+  listeners:
+  - protocol: TCP
+    splice: sameHost
+    tcpRoutes:
+    - name: near
+      backends:
+      - host: @origin@
+        splice: sameHost
+""".lstrip("\n")
 WORKERS = 2
 ROW = struct.Struct("=32sQQQQ")  # struct failpoint_row
 PASSED, ARMED, KILLED, KILLED_NS = range(32, ROW.size, 8)
@@ -83,11 +102,11 @@ class Failpoints:
 class Stage:
     """A gateway that can be killed at each failpoint, and what it serves meanwhile."""
 
-    def __init__(self, mode, adaptive=True):
+    def __init__(self, mode, adaptive=True, config=CONFIG):
         self.points = Failpoints()
         self.backend, self.acted = Backend(), Backend()
         self.backend.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        self.gateway = Gateway(CONFIG, origin=self.backend, acted=self.acted, httpbin=Origin(), mode=mode,
+        self.gateway = Gateway(config, origin=self.backend, acted=self.acted, httpbin=Origin(), mode=mode,
                                adaptive=str(adaptive).lower(), workers=WORKERS, keeper=True, program=PROGRAM,
                                env=self.points.env, args=["--deaths-per-minute", "0"])
         self.deaths, self.others = 0, []

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tunnels outlive the gateway that began them."""
+import collections
 import os
 import random
+import re
 import signal
 import threading
 import time
@@ -219,7 +221,7 @@ def conversations():
     tasks = [in_background(talk_on, talks[part::3], stop) for part in range(3)]
     time.sleep(1)
     kill(gateway)
-    descriptors, before = gateway.fd_count(), len(talks)
+    descriptors, before = kinds(gateway), len(talks)
     for _ in range(20):
         kill(gateway)
     stop.set()
@@ -233,7 +235,16 @@ def conversations():
          f"{metrics('headgate_adopted_total', kind='tunnel'):.0f} adoptions")
     check(len(cut) <= 6, f"{len(cut)} of {before} were cut")
     eq(metrics("headgate_not_adopted_total", reason="tunnel"), len(cut), "counted as cut")
-    wait_until(lambda: gateway.fd_count() <= descriptors, 10, "the descriptors of one life")
+    try:
+        wait_until(lambda: kinds(gateway).total() <= descriptors.total(), 10, "the descriptors of one life")
+    except Failure as failure:
+        raise Failure(f"{failure}: more {dict(kinds(gateway) - descriptors)}, fewer "
+                      f"{dict(descriptors - kinds(gateway))}") from None
+
+
+def kinds(gateway):
+    """How many descriptors of each kind the gateway and its keeper have."""
+    return collections.Counter(re.sub(r"\d+", "", target) for target in gateway.fds().values())
 
 
 @test("bulk through the kernel lane and deaths: all of it arrives, or the tunnel is reset behind a part of "

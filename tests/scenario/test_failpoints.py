@@ -5,9 +5,10 @@ import os
 import signal
 import time
 
-from failpoints import PROGRAM, WORKERS, Stage, Talker, is_reset, table
+from failpoints import CONFIG, PROGRAM, SAME_HOST, WORKERS, Stage, Talker, is_reset, table
 from hg import *
 from hg.framework import binary
+from same_host import need_lane
 from splice import in_background
 
 BULK = 6 << 20  # more than send buffers grow to
@@ -36,7 +37,7 @@ def new_tunnel(stage, point, fate):
     """Nothing has gone through it yet."""
     stage.arm(point)
     actor = Talker(stage.gateway.client())
-    if point != "accepted":
+    if point not in ("accepted", "hop-started"):
         actor.upstream = stage.backend.accept()
     stage.await_death(point)
     eq(fate, "reset", "the fate")
@@ -88,6 +89,20 @@ def into_lane(stage, point, fate):
         came = end.expect_rst(5)
         check(came == b"w" * len(came) and len(came) <= len(sent), f"{len(sent)} words became {came}")
     actor.close()
+
+
+def into_near(stage, point, fate):
+    """A tunnel whose first words take it into its lane."""
+    stage.arm(point)
+    actor = Talker(stage.gateway.client(), stage.backend.accept())
+    try:
+        actor.client.send(b"words")
+        actor.upstream.send(b"words")
+    except OSError:
+        pass
+    stage.await_death(point)
+    eq(fate, "reset", "the fate")
+    check(actor.expect_reset() in (b"", b"words"), "other words")
 
 
 def held_back(stage, point, fate):
@@ -177,11 +192,17 @@ PLAYS = {
             "collected", "lane-inherited", "listens", "handed-out", "ready", "client-adopted", "adopt-begun",
             "adopt-sockets", "adopt-direction", "adopt-row")
     },
+    "same host": {
+        "hop-started": new_tunnel, "near-started": into_near, "near-inherited": succession,
+        "adopt-near": succession,
+    },
 }
 
 
-def act(plays, mode, adaptive=True):
-    stage = Stage(mode, adaptive)
+def act(plays, mode, adaptive=True, config=CONFIG):
+    stage = Stage(mode, adaptive, config)
+    if config is SAME_HOST:
+        need_lane(stage.gateway, "hop")
     for point, play in PLAYS[plays].items():
         stage.surround()
         start = time.monotonic()
@@ -217,6 +238,12 @@ def lane():
 @test("death at each step of a body in chunks out of the kernel lane", timeout=90)
 def coded():
     act("chunks", "require", adaptive=False)
+
+
+@test("death at each step into the same-host lanes, and of a successor that goes on with them", timeout=90,
+      needs=("bpf", "root"))
+def same_host():
+    act("same host", "auto", config=SAME_HOST)
 
 
 @test("a successor that dies at each step of its start: the next one goes on with what it had not begun",

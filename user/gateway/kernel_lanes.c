@@ -8,6 +8,7 @@
 #include "user/base/failpoint.h"
 #include "user/base/log.h"
 #include "user/kernel/common/probe.h"
+#include "user/kernel/near/near_adopt.h"
 #include "user/kernel/near/near_selftest.h"
 #include "user/kernel/sockmap/adopt.h"
 #include "user/kernel/sockmap/pins.h"
@@ -45,40 +46,36 @@ static int lane_missing(const struct lane_start *start, const struct splice_conf
 
 /* ------------------------------------------------------------------------------------ sockmap */
 
-static void objects_forget(struct estate *estate)
+static void objects_forget(struct estate_objects *objects)
 {
-	for (uint32_t i = 0; estate && i < estate->object_count; i++)
-		object_close(&estate->object_list[i]);
-	if (estate)
-		estate->object_count = 0;
+	for (uint32_t i = 0; i < objects->count; i++)
+		object_close(&objects->list[i]);
+	objects->count = 0;
 }
 
-static void objects_leave(const struct gate *gate, struct estate *estate)
+/* What is left cannot be used. */
+static void objects_refuse(struct estate_objects *objects, const char *name, const struct text *why)
 {
-	static_assert((int)GATE_DESCRIPTORS_MAX <= (int)ESTATE_OBJECTS, "they have room");
-	if (estate)
-		estate->object_count = gate_descriptors(gate, estate->object_list);
+	log_warn("what a dead gateway has left of the %s cannot be used: %.*s", name,
+		 SPAN_FMT(text_span(why)));
+	objects_forget(objects);
 }
 
 /* With the sockets that are in its maps. A failure costs those. */
 static bool gate_take_over(struct kernel_lanes *lanes, const struct gate_options *options,
-			   struct estate *estate)
+			   struct estate_objects *objects)
 {
-	uint32_t count = estate ? estate->object_count : 0;
 	struct text why;
 	int error;
 
-	if (!count)
+	if (!objects->count)
 		return false;
 	text_init(&why);
 	/* Until it fails they stay noted: should this one die, the next one finds them. */
-	error = gate_inherit(estate->object_list, count, options, &lanes->gate, &why);
+	error = gate_inherit(objects->list, objects->count, options, &lanes->gate, &why);
 	failpoint(LANE_INHERITED);
-	if (error) {
-		log_warn("what a dead gateway has left of the kernel lane cannot be used: %.*s",
-			 SPAN_FMT(text_span(&why)));
-		objects_forget(estate);
-	}
+	if (error)
+		objects_refuse(objects, "kernel lane", &why);
 	text_done(&why);
 	lanes->is_inherited = !error;
 	return !error;
@@ -97,12 +94,14 @@ static int gate_obtain(struct kernel_lanes *lanes, const struct splice_config *c
 	int error = 0;
 
 	if (!config->pin_dir.len) {
-		if (!gate_take_over(lanes, &options, estate))
+		static_assert((int)GATE_DESCRIPTORS_MAX <= (int)ESTATE_OBJECTS, "they have room");
+		if (!estate || !gate_take_over(lanes, &options, &estate->gate_objects))
 			error = probe_privileges(why);
 		if (!error && !lanes->gate)
 			error = gate_load(&options, &lanes->gate, why);
-		if (!error)
-			objects_leave(lanes->gate, estate);
+		if (!error && estate)
+			estate->gate_objects.count =
+				gate_descriptors(lanes->gate, estate->gate_objects.list);
 		return error;
 	}
 	if (config->pin_dir.len >= sizeof(dir)) {
@@ -125,8 +124,8 @@ static int gate_open(struct kernel_lanes *lanes, const struct splice_config *con
 	struct lane_start *start = &lanes->gate_start;
 	int result;
 
-	if (config->mode == SPLICE_OFF || !config->lane_sockmap || config->pin_dir.len)
-		objects_forget(estate);
+	if (estate && (config->mode == SPLICE_OFF || !config->lane_sockmap || config->pin_dir.len))
+		objects_forget(&estate->gate_objects);
 	if (config->mode == SPLICE_OFF || !config->lane_sockmap)
 		return 0;
 	result = probe_kernel(&start->why);
@@ -149,7 +148,7 @@ static int gate_open(struct kernel_lanes *lanes, const struct splice_config *con
 		return 0;
 	}
 	if (lanes->gate && estate)
-		estate->object_count = 0;
+		estate->gate_objects.count = 0;
 	gate_free(lanes->gate);
 	lanes->gate = NULL;
 	return lane_missing(start, config, "kernel lane", ", bytes are copied", result, error);
@@ -172,7 +171,34 @@ static int near_probe(const struct splice_config *config, bool *ret_has_direct, 
 	return error;
 }
 
-static int near_obtain(struct kernel_lanes *lanes, const struct splice_config *config, uint32_t worker_count)
+/* With the sockets and the bytes that are in them. */
+static bool near_take_over(struct kernel_lanes *lanes, const struct near_options *options,
+			   struct estate_objects *objects)
+{
+	struct text why;
+	int error;
+
+	if (!objects->count)
+		return false;
+	text_init(&why);
+	error = near_inherit(objects->list, objects->count, options, &lanes->near, &why);
+	failpoint(NEAR_INHERITED);
+	if (error)
+		objects_refuse(objects, "same-host lanes", &why);
+	text_done(&why);
+	lanes->is_near_inherited = !error;
+	return !error;
+}
+
+static void near_leave(const struct kernel_lanes *lanes, struct estate *estate)
+{
+	static_assert((int)NEAR_DESCRIPTORS_MAX <= (int)ESTATE_OBJECTS, "they have room");
+	if (estate)
+		estate->near_objects.count = near_descriptors(lanes->near, estate->near_objects.list);
+}
+
+static int near_obtain(struct kernel_lanes *lanes, const struct splice_config *config, uint32_t worker_count,
+		       struct estate *estate)
 {
 	struct lane_start *start = &lanes->near_start;
 	struct near_options options = { .direction_count =
@@ -185,6 +211,9 @@ static int near_obtain(struct kernel_lanes *lanes, const struct splice_config *c
 	if (!error)
 		error = probe_privileges(&start->why);
 	options.has_no_direct = !has_direct || !needs_direct;
+	/* What is taken over was tested when it was loaded. */
+	if (!error && estate && near_take_over(lanes, &options, &estate->near_objects))
+		return 0;
 	if (!error)
 		error = near_load(&options, &lanes->near, &start->why);
 	if (error)
@@ -199,6 +228,8 @@ static int near_obtain(struct kernel_lanes *lanes, const struct splice_config *c
 	if (!error && needs_direct && !near_has_direct(lanes->near) &&
 	    (!config->lane_near || config->mode == SPLICE_REQUIRE))
 		error = -EOPNOTSUPP;
+	if (!error)
+		near_leave(lanes, estate);
 	return error;
 }
 
@@ -212,20 +243,29 @@ static const char *near_names(const struct splice_config *config)
 }
 
 static int near_open(struct kernel_lanes *lanes, const struct splice_config *config, uint32_t worker_count,
-		     struct text *error)
+		     struct estate *estate, struct text *error)
 {
 	struct lane_start *start = &lanes->near_start;
 	int result;
 
-	if (!splice_has_same_host(config))
+	if (!splice_has_same_host(config)) {
+		if (estate)
+			objects_forget(&estate->near_objects);
 		return 0;
-	result = near_obtain(lanes, config, worker_count);
+	}
+	result = near_obtain(lanes, config, worker_count, estate);
+	if (!result && lanes->is_near_inherited) {
+		log_info("%s: those of the gateway before", near_names(config));
+		return 0;
+	}
 	if (!result) {
 		log_info("%s: programs loaded, self-test passed in %.1f ms%s%.*s", near_names(config),
 			 (double)start->selftest_ns / 1e6, start->why.len ? "; " : "",
 			 SPAN_FMT(text_span(&start->why)));
 		return 0;
 	}
+	if (estate)
+		objects_forget(&estate->near_objects);
 	near_free(lanes->near);
 	lanes->near = NULL;
 	return lane_missing(start, config, near_names(config), "", result, error);
@@ -236,5 +276,5 @@ int kernel_lanes_open(struct kernel_lanes *lanes, const struct splice_config *co
 {
 	int result = gate_open(lanes, config, worker_count, estate, error);
 
-	return result ? result : near_open(lanes, config, worker_count, error);
+	return result ? result : near_open(lanes, config, worker_count, estate, error);
 }

@@ -21,6 +21,7 @@ struct kernel_lanes {
 	struct gate *gate; /* owner; NULL: no sockmap lane */
 	struct near *near; /* owner; NULL: no same-host lanes */
 	bool is_inherited; /* the gate, from a gateway that died */
+	bool is_near_inherited; /* the same-host lanes */
 	struct lane_start gate_start, near_start;
 };
 
@@ -30,8 +31,8 @@ void kernel_lanes_done(struct kernel_lanes *lanes); /* every worker is gone */
 /*
  * Opens what config.splice asks for; one line in the log for each. A lane that cannot be used stays NULL;
  * only with `config.splice.mode: require` is that a failure: -errno and `error`. estate, may be NULL: what a
- * dead gateway has left of the sockmap lane is used again, with the sockets that are in it, and closed where
- * this one does without; what is loaded here is left there.
+ * dead gateway has left of its lanes is used again, with the sockets that are in them, and closed where this
+ * one does without; what is loaded here is left there.
  */
 int kernel_lanes_open(struct kernel_lanes *lanes, const struct splice_config *config, uint32_t worker_count,
 		      struct estate *estate, struct text *error);

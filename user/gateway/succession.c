@@ -9,6 +9,7 @@
 #include "user/base/failpoint.h"
 #include "user/base/log.h"
 #include "user/gateway/gateway.h"
+#include "user/kernel/near/near_adopt.h"
 #include "user/keeper/upgrade.h"
 #include "user/net/socket.h"
 
@@ -44,14 +45,20 @@ bool succession_take_port(struct succession *succession, const struct address *a
 	return true;
 }
 
-/* They were told to end when they were found, and met the end of their input. */
-enum { CHILDREN_MS = 2000 };
+/*
+ * Children were told to end when they were found, and met the end of their input. Streams and clients wait
+ * for a turn of their worker at most.
+ */
+enum { LATE_MS = 2000 };
 
-static void on_children_timer(struct timer *timer, uint64_t now_ms)
+static void on_late_timer(struct timer *timer, uint64_t now_ms)
 {
-	struct succession *succession = container_of(timer, struct succession, children_timer);
+	struct succession *succession = container_of(timer, struct succession, late_timer);
+	uint32_t count = succession->near ? near_sweep(succession->near) : 0;
 
 	(void)now_ms;
+	if (count)
+		log_info("same-host lanes: freed %u slots of connections that nobody went on with", count);
 	inherited_kill_children(&succession->inherited.children);
 }
 
@@ -91,18 +98,20 @@ void succession_end(struct succession *succession, struct gateway *gateway)
 		 succession->estate->upgraded_from ? "upgrade" : "went on after a gateway that died",
 		 succession->adopted_listeners, clients, streams, (unsigned long long)inherited->reset_count);
 	inherited_done(inherited, succession->estate);
-	if (!inherited->children.count)
+	succession->near = gateway->lanes.is_near_inherited ? gateway->lanes.near : NULL;
+	if (succession->near)
+		near_listeners_settle(succession->near);
+	if (!inherited->children.count && !succession->near)
 		return;
-	timer_init(&succession->children_timer, on_children_timer);
-	timer_arm(loop_timers(gateway->loop), &succession->children_timer,
-		  loop_now_ms(gateway->loop) + CHILDREN_MS);
+	timer_init(&succession->late_timer, on_late_timer);
+	timer_arm(loop_timers(gateway->loop), &succession->late_timer, loop_now_ms(gateway->loop) + LATE_MS);
 	succession->has_timer = true;
 }
 
 void succession_stop(struct succession *succession, struct gateway *gateway)
 {
 	if (succession->has_timer)
-		timer_cancel(loop_timers(gateway->loop), &succession->children_timer);
+		timer_cancel(loop_timers(gateway->loop), &succession->late_timer);
 	inherited_done(&succession->inherited, succession->estate);
 	inherited_kill_children(&succession->inherited.children);
 }

@@ -15,7 +15,9 @@ struct succession {
 	struct estate *estate; /* borrowed; NULL: no keeper */
 	struct inherited inherited; /* until succession_end() */
 	uint32_t adopted_listeners; /* in this life */
-	struct timer children_timer; /* from succession_end() on: then those that have not ended are killed */
+	/* From succession_end() on: what has not ended by then is killed, what nobody has adopted is gone. */
+	struct timer late_timer;
+	struct near *near; /* borrowed: those of the one before; NULL: others, or none */
 	bool is_successor;
 	bool has_timer;
 };

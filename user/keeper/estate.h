@@ -33,24 +33,32 @@ enum {
 	ESTATE_DESCRIPTORS = 1 << 20, /* above: not marked, not adopted */
 	ESTATE_KEPT = 1 << 16, /* descriptors that were there before the first gateway */
 	ESTATE_OBJECTS = 512,
-	ESTATE_TEXT_BYTES = 56, /* of a stream, in its row */
+	ESTATE_TEXT_BYTES = 48, /* of a stream, in its row */
 	ESTATE_LONG_TEXT_BYTES = 2048, /* where they are longer */
 };
 
 enum estate_lane {
 	ESTATE_LANE_COPY, /* nothing of it waits in user space */
 	ESTATE_LANE_SOCKMAP,
+	ESTATE_LANE_NEAR, /* near or direct */
 	ESTATE_LANE_DONE, /* it has ended, and its last byte was sent */
 };
 
 /* One way of a stream as its worker left it. */
 struct estate_way {
-	/* Payload by lane, without what the running sockmap direction counts itself. */
+	/* Payload by lane, without what a running direction of the kernel's counts itself. */
 	uint64_t copied_bytes;
-	uint64_t piped_bytes;
-	uint64_t sockmap_bytes;
+	union { /* A way that was in near or direct never was in the others. */
+		uint64_t piped_bytes;
+		uint64_t near_bytes;
+	};
+	union {
+		uint64_t sockmap_bytes;
+		uint64_t direct_bytes;
+	};
 	uint64_t active_ms; /* CLOCK_MONOTONIC: when a byte was moved last, in user space */
 	uint8_t lane; /* enum estate_lane */
+	bool is_near; /* as of the unions */
 	atomic_uchar is_busy; /* bytes may be in the worker's memory, or the words above are being written */
 };
 
@@ -86,6 +94,7 @@ struct estate_stream {
 	bool is_upgraded;
 	bool closes_client; /* it serves no other request */
 	bool is_refused; /* by a program that it was handed to: it stays here */
+	bool client_hops, backend_hops; /* their bytes are in queues of the same-host lanes */
 	uint8_t retries;
 	/* Of a response: as of struct body_framing, struct relay and struct body_decoder. */
 	uint8_t body_kind, body_encoding, body_state;
@@ -110,6 +119,12 @@ struct handover_item {
 	char texts[ESTATE_LONG_TEXT_BYTES]; /* of the row, where they are too long for it */
 };
 
+/* Descriptors of a kernel lane, in an order that it knows. */
+struct estate_objects {
+	uint32_t count; /* 0: none; written last */
+	int list[ESTATE_OBJECTS];
+};
+
 struct estate {
 	atomic_uint phase; /* enum estate_phase, of the gateway that runs */
 	uint64_t lives; /* gateways that were started; written by the keeper, while none runs */
@@ -128,9 +143,8 @@ struct estate {
 	atomic_uint_fast64_t tunnels_adopted;
 	atomic_uint_fast64_t responses_adopted;
 	atomic_uint_fast64_t not_adopted[ESTATE_MARK_COUNT]; /* client connections, by their mark */
-	/* Of the sockmap lane: successors go on with them, in this order (user/gateway/kernel_lanes.c). */
-	uint32_t object_count; /* 0: none; written last */
-	int object_list[ESTATE_OBJECTS];
+	/* Successors go on with them (user/gateway/kernel_lanes.c). */
+	struct estate_objects gate_objects, near_objects;
 	uint64_t serials[LIMIT_WORKERS]; /* of streams, by worker: no id comes twice */
 	struct crash crash;
 	struct trace traces[LIMIT_WORKERS];

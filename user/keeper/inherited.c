@@ -179,7 +179,9 @@ static void inherited_sort(struct inherited *inherited, struct estate *estate, i
 {
 	enum estate_mark mark = estate_mark_of(estate, fd);
 
-	if (mark != ESTATE_MARK_IDLE)
+	bool is_idle = mark == ESTATE_MARK_IDLE || mark == ESTATE_MARK_IDLE_HOP;
+
+	if (!is_idle)
 		estate_mark(estate, fd, ESTATE_MARK_NONE);
 	if (is_child(fd)) {
 		inherited->children.fds[inherited->children.count++] = fd;
@@ -188,7 +190,7 @@ static void inherited_sort(struct inherited *inherited, struct estate *estate, i
 		close(fd);
 	} else if (socket_number(fd, SO_ACCEPTCONN) > 0) {
 		inherited_add(inherited->listeners, &inherited->listener_count, fd, -1);
-	} else if (mark == ESTATE_MARK_IDLE) {
+	} else if (is_idle) {
 		inherited_add(inherited->clients, &inherited->client_count, fd, -1);
 	} else {
 		if (mark < ESTATE_MARK_COUNT)
@@ -199,10 +201,16 @@ static void inherited_sort(struct inherited *inherited, struct estate *estate, i
 	}
 }
 
+static void objects_keep(const struct estate_objects *objects, struct table *table)
+{
+	for (uint32_t i = 0; i < objects->count; i++)
+		(void)table_take(table, objects->list[i]);
+}
+
 static void inherited_sort_all(struct inherited *inherited, struct estate *estate, struct table *table)
 {
-	for (uint32_t i = 0; i < estate->object_count; i++)
-		(void)table_take(table, estate->object_list[i]);
+	objects_keep(&estate->gate_objects, table);
+	objects_keep(&estate->near_objects, table);
 	/* Before anything is closed: a stream has two ends, and either may come first. */
 	for (int fd = 0; fd < table->count; fd++) {
 		if (table->is_left[fd])
@@ -228,7 +236,8 @@ static void drop(struct estate *estate, int fd)
 
 void inherited_drop(struct estate *estate)
 {
-	estate->object_count = 0;
+	estate->gate_objects.count = 0;
+	estate->near_objects.count = 0;
 	for (int fd = 0; fd < ESTATE_DESCRIPTORS; fd++) {
 		if (fcntl(fd, F_GETFD) >= 0 && !estate_keeps(estate, fd))
 			drop(estate, fd);

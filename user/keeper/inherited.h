@@ -8,7 +8,7 @@
  * What a dead gateway has left open, sorted by what it is. Listening sockets go on with the connections that
  * wait in their queues, idle clients with their next request, streams with the bytes that are under way in
  * the kernel; nothing else of the table is of use to anybody, but for the descriptors of the sockmap lane,
- * which stay as they are (estate->object_list).
+ * which stay as they are (gate_objects, near_objects).
  */
 struct inherited_socket {
 	int fd; /* owner; -1: taken */

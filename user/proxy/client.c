@@ -502,16 +502,7 @@ static void client_begin(struct client *client, const struct bind *bind)
 	}
 }
 
-/* Of this host, that is: others are not found there. */
-static bool client_may_hop(const struct client *client, const struct bind *bind)
-{
-	const struct proxy *proxy = client->proxy;
-
-	return proxy->relay.near && bind->is_same_host && bind->protocol != BIND_TLS &&
-	       splice_hops(&proxy->lease->snapshot->config.splice);
-}
-
-static struct client *client_create(struct proxy *proxy, struct proxy_bind *bind, int fd)
+static struct client *client_create(struct proxy *proxy, struct proxy_bind *bind, int fd, bool must_hop)
 {
 	uint64_t handle;
 	struct client *client = slab_take(proxy->clients, &handle);
@@ -531,20 +522,23 @@ static struct client *client_create(struct proxy *proxy, struct proxy_bind *bind
 	}
 	/* Nobody was told what has become of it before it was accepted. */
 	client->conn.has_error = true;
-	if (client_may_hop(client, bind->bind))
-		(void)conn_start_hop(&client->conn, proxy->relay.near_watch.worker);
+	if (client_peer_hop(client, bind->bind, must_hop) < 0) {
+		conn_close(&client->conn, true);
+		slab_give(proxy->clients, handle);
+		return NULL;
+	}
 	bind->refs++;
 	return client;
 }
 
 /* Of a connection that admission has counted. NULL: it was reset. */
 static struct client *client_enter(struct proxy *proxy, struct proxy_bind *bind, int fd,
-				   const struct address *peer)
+				   const struct address *peer, bool must_hop)
 {
 	struct client *client;
 
 	client_peer_set_options(proxy, bind->bind, fd);
-	client = client_create(proxy, bind, fd);
+	client = client_create(proxy, bind, fd, must_hop);
 	if (!client) {
 		admission_give(proxy, bind);
 		counter_end(proxy->counters, END_LIMIT);
@@ -557,7 +551,8 @@ static struct client *client_enter(struct proxy *proxy, struct proxy_bind *bind,
 	return client;
 }
 
-void client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer)
+bool client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer,
+		  bool must_hop)
 {
 	const struct bind *config = bind->bind;
 	struct client *client;
@@ -565,29 +560,30 @@ void client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const st
 	counter_add(proxy->counters, COUNTER_ACCEPTED, 1);
 	if (!config) {
 		socket_reset(fd);
-		return;
+		return false;
 	}
 	if (!room_admit(proxy, bind, &fd)) {
 		admission_refuse(proxy, config, fd);
-		return;
+		return false;
 	}
-	client = client_enter(proxy, bind, fd, peer);
+	client = client_enter(proxy, bind, fd, peer, must_hop);
 	if (!client)
-		return;
+		return false;
 	client_start_age(client);
 	client_begin(client, config);
 	client_mark(client);
+	return true;
 }
 
 struct client *client_adopt(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer,
-			    uint64_t age_ms, bool has_requests)
+			    uint64_t age_ms, bool has_requests, bool hops)
 {
 	struct client *client;
 
 	counter_add(proxy->counters, COUNTER_ACCEPTED, 1);
 	/* It was let in once, and is not more than there were. */
 	admission_count(proxy, bind);
-	client = client_enter(proxy, bind, fd, peer);
+	client = client_enter(proxy, bind, fd, peer, hops);
 	if (!client)
 		return NULL;
 	client->age_ms = age_ms;

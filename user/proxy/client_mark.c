@@ -2,6 +2,7 @@
 #include "user/proxy/client_mark.h"
 
 #include "user/base/failpoint.h"
+#include "user/relay/conn_hop.h"
 
 static enum estate_mark mark_of(const struct client *client)
 {
@@ -16,18 +17,19 @@ static enum estate_mark mark_of(const struct client *client)
 	if (client->state != CLIENT_IDLE || buf_len(&client->conn.in) || conn_has_output(&client->conn) ||
 	    client_is_ending(client))
 		return ESTATE_MARK_REQUEST;
-	/*
-	 * What comes to a connection that hops is queued where it goes with its owner. One that was in the
-	 * kernel lane is still in its maps, by a slot that stands in a stream's row only.
-	 */
-	return client->conn.gate || client->conn.hop ? ESTATE_MARK_LANE : ESTATE_MARK_IDLE;
+	/* Of one that was in the kernel lane the slot stands in a stream's row only. */
+	if (client->conn.gate)
+		return ESTATE_MARK_LANE;
+	return client->conn.hop ? ESTATE_MARK_IDLE_HOP : ESTATE_MARK_IDLE;
 }
 
 void client_mark(const struct client *client)
 {
 	enum estate_mark mark = mark_of(client);
 
+	if (mark == ESTATE_MARK_IDLE_HOP)
+		conn_note_hop(&client->conn);
 	estate_mark(client->proxy->shared->estate, conn_fd(&client->conn), mark);
-	if (mark == ESTATE_MARK_IDLE)
+	if (mark == ESTATE_MARK_IDLE || mark == ESTATE_MARK_IDLE_HOP)
 		failpoint(CLIENT_IDLE);
 }

@@ -3,6 +3,7 @@
 
 #include "policy/keepalive.h"
 #include "user/net/socket.h"
+#include "user/relay/conn_hop.h"
 
 void client_peer_set_options(const struct proxy *proxy, const struct bind *bind, int fd)
 {
@@ -51,4 +52,24 @@ void client_peer_name(struct client *client, const struct address *peer)
 	if (client->peer_ip_at + client->peer_ip_len > client->source_len)
 		client->peer_ip_len = 0; /* no memory for the text above */
 	client->is_trusted = client_peer_is_trusted(client->proxy, peer);
+}
+
+/* Of this host, that is: others are not found there. */
+static bool client_peer_may_hop(const struct client *client, const struct bind *bind)
+{
+	const struct proxy *proxy = client->proxy;
+
+	return proxy->relay.near && bind->is_same_host && bind->protocol != BIND_TLS &&
+	       splice_hops(&proxy->lease->snapshot->config.splice);
+}
+
+int client_peer_hop(struct client *client, const struct bind *bind, bool must_hop)
+{
+	struct near_worker *worker = client->proxy->relay.near_watch.worker;
+
+	if (must_hop)
+		return conn_adopt_hop(&client->conn, worker);
+	if (client_peer_may_hop(client, bind))
+		(void)conn_start_hop(&client->conn, worker);
+	return 0;
 }

@@ -6,6 +6,7 @@
 #include "user/base/mem.h"
 #include "user/proxy/stream_adopt.h"
 #include "user/proxy/stream_estate.h"
+#include "user/relay/relay_io.h"
 #include "user/upstream/upstream.h"
 
 enum {
@@ -63,6 +64,10 @@ static bool is_movable(struct stream *stream)
 	if (!stream->proxy->is_giving || stream->is_kept || !stream->is_in_estate ||
 	    (stream->state != STREAM_RELAY && stream->state != STREAM_TUNNEL))
 		return false;
+	/* Its bytes are in queues that go with this process. */
+	if (!relay_is_between_tcp(&stream->download) || relay_is_in_near(&stream->upload) ||
+	    relay_is_in_near(&stream->download))
+		return false;
 	if (!stream->give_looks)
 		stream->is_kept = !has_place(stream);
 	return !stream->is_kept;
@@ -90,6 +95,16 @@ static void go_on(struct stream *stream, struct relay *relay)
 		return;
 	conn_look_again(relay->source);
 	stream_pump_again(stream);
+}
+
+static void let_go_on(struct stream *stream)
+{
+	struct relay *ways[] = { &stream->upload, &stream->download };
+
+	for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+		if (ways[i]->is_resting)
+			go_on(stream, ways[i]);
+	}
 }
 
 static bool moves(const struct stream *stream)
@@ -163,8 +178,10 @@ void give_stream(struct stream *stream)
 	const struct estate_stream *row;
 	struct given *given;
 
-	if (!is_movable(stream))
+	if (!is_movable(stream)) {
+		let_go_on(stream);
 		return;
+	}
 	row = row_at_rest(stream);
 	if (!row)
 		rest(stream);

@@ -12,6 +12,7 @@
 #include "user/proxy/tunnel.h"
 #include "user/proxy/stream_estate.h"
 #include "user/relay/conn_gate.h"
+#include "user/relay/conn_hop.h"
 #include "user/upstream/upstream.h"
 
 /* ------------------------------------------------------------------------------------ names */
@@ -159,7 +160,7 @@ static void fill_stream(struct stream *stream, const struct estate_stream *row,
 }
 
 /* 0 or -errno: backend_fd is closed then. */
-static int bind_upstream(struct stream *stream, const struct adopted_place *place, int backend_fd)
+static int bind_upstream(struct stream *stream, const struct adopted_place *place, int backend_fd, bool hops)
 {
 	struct upstream_wants wants = place_wants(stream->backend, &stream->lease->snapshot->config);
 	struct proxy *proxy = stream->proxy;
@@ -180,6 +181,8 @@ static int bind_upstream(struct stream *stream, const struct adopted_place *plac
 		return -ENOMEM;
 	/* Nobody was told what has become of it meanwhile. */
 	stream->upstream->conn.has_error = true;
+	if (hops && conn_adopt_hop(&stream->upstream->conn, proxy->relay.near_watch.worker) < 0)
+		return -EPROTO;
 	stream->back = back_of(stream->upstream);
 	stream->back->bind(stream);
 	return 0;
@@ -205,11 +208,14 @@ static int adopt_way(struct relay *relay, const struct estate_stream *row, const
 {
 	const struct relay_past past = {
 		.lane_bytes = { [LANE_COPY] = way->copied_bytes,
-				[LANE_PIPE] = way->piped_bytes,
-				[LANE_SOCKMAP] = way->sockmap_bytes },
+				[LANE_PIPE] = way->is_near ? 0 : way->piped_bytes,
+				[LANE_SOCKMAP] = way->is_near ? 0 : way->sockmap_bytes,
+				[LANE_NEAR] = way->is_near ? way->near_bytes : 0,
+				[LANE_DIRECT] = way->is_near ? way->direct_bytes : 0 },
 		.last_active_ms = way->active_ms,
 		.is_done = way->lane == ESTATE_LANE_DONE,
 		.is_in_sockmap = way->lane == ESTATE_LANE_SOCKMAP,
+		.is_in_near = way->lane == ESTATE_LANE_NEAR,
 		.left = row->body_left,
 		.chunk_state = row->body_state,
 	};
@@ -241,6 +247,8 @@ static int tunnel_go_on(struct stream *stream, const struct estate_stream *row)
 	int error;
 
 	tunnel_start_ways(stream);
+	stream_offer_near(stream, &stream->upload);
+	stream_offer_near(stream, &stream->download);
 	error = adopt_way(&stream->upload, row, &row->ways[0]);
 	return error ? error : adopt_way(&stream->download, row, &row->ways[1]);
 }
@@ -314,7 +322,7 @@ static bool adopt_stream(struct client *client, const struct estate_stream *row,
 	if (error)
 		socket_reset(row->backend_fd);
 	else
-		error = bind_upstream(stream, place, row->backend_fd);
+		error = bind_upstream(stream, place, row->backend_fd, row->backend_hops);
 	if (!error)
 		error = go_on(stream, row);
 	if (error) {
@@ -358,7 +366,7 @@ static bool adopt_client(struct proxy *proxy, struct proxy_bind *bind, int clien
 		return false;
 	}
 	address_unmap(&peer);
-	client = client_adopt(proxy, bind, client_fd, &peer, row->age_ms, is_response(row));
+	client = client_adopt(proxy, bind, client_fd, &peer, row->age_ms, is_response(row), row->client_hops);
 	if (!client) {
 		socket_reset(row->backend_fd);
 		return false;

@@ -9,6 +9,7 @@
 #include "user/proxy/back.h"
 #include "user/proxy/client.h"
 #include "user/proxy/front.h"
+#include "user/relay/conn_hop.h"
 #include "user/relay/relay_io.h"
 
 /* ------------------------------------------------------------------------------------ names */
@@ -64,11 +65,10 @@ static struct estate_way *way_of(struct estate_stream *row, const struct relay *
 
 static bool is_adoptable(const struct stream *stream)
 {
-	const struct conn *client = &stream->client->conn, *backend = &stream->upstream->conn;
+	const struct backend *backend = stream->backend->backend;
 
 	return stream->front == &front_h1 && stream->back == &back_h1 &&
-	       relay_is_between_tcp(&stream->download) && !client->hop && !backend->hop &&
-	       !stream->backend->backend->endpoint_list[0].is_inner;
+	       relay_is_between_sockets(&stream->download) && !backend->endpoint_list[0].is_inner;
 }
 
 static uint8_t kind_of(const struct stream *stream)
@@ -190,16 +190,40 @@ static bool is_clean(const struct relay *relay)
 {
 	const struct gate_socket *gate = relay->source->gate;
 
-	if (relay->counted_bytes || relay_has_near_queues(relay))
+	if (relay->counted_bytes)
 		return false;
 	if (relay->state == RELAY_DONE || relay_is_in_sockmap(relay))
 		return true;
 	/* What the lane has passed up and nobody has read is counted by us alone. */
-	return relay->state == RELAY_OPEN && relay_is_by_hand(relay) && is_at_a_mark(relay) &&
-	       !(gate && gate->is_source);
+	return relay->state == RELAY_OPEN && (relay_is_by_hand(relay) || relay_is_in_near(relay)) &&
+	       is_at_a_mark(relay) && !(gate && gate->is_source);
 }
 
-void stream_estate_pumped(struct stream *stream, const struct relay *relay)
+static uint8_t lane_of(const struct relay *relay)
+{
+	if (relay->state == RELAY_DONE)
+		return ESTATE_LANE_DONE;
+	if (relay_is_in_near(relay))
+		return ESTATE_LANE_NEAR;
+	return relay_is_in_sockmap(relay) ? ESTATE_LANE_SOCKMAP : ESTATE_LANE_COPY;
+}
+
+static void write_way(struct estate_way *way, const struct relay *relay)
+{
+	way->is_near = relay_is_in_near(relay);
+	way->copied_bytes = relay_bytes_before(relay, LANE_COPY);
+	if (way->is_near) {
+		way->near_bytes = relay_bytes_before(relay, LANE_NEAR);
+		way->direct_bytes = relay_bytes_before(relay, LANE_DIRECT);
+	} else {
+		way->piped_bytes = relay_bytes_before(relay, LANE_PIPE);
+		way->sockmap_bytes = relay_bytes_before(relay, LANE_SOCKMAP);
+	}
+	way->active_ms = relay->last_active_ms;
+	way->lane = lane_of(relay);
+}
+
+void stream_estate_pumped(struct stream *stream, struct relay *relay)
 {
 	struct estate_stream *row = row_of(stream);
 	struct estate_way *way;
@@ -215,12 +239,13 @@ void stream_estate_pumped(struct stream *stream, const struct relay *relay)
 	}
 	row->client_slot = slot_of(&stream->client->conn);
 	row->backend_slot = slot_of(&stream->upstream->conn);
-	way->copied_bytes = relay_bytes_before(relay, LANE_COPY);
-	way->piped_bytes = relay_bytes_before(relay, LANE_PIPE);
-	way->sockmap_bytes = relay_bytes_before(relay, LANE_SOCKMAP);
-	way->active_ms = relay->last_active_ms;
-	way->lane = relay->state == RELAY_DONE ? ESTATE_LANE_DONE
-		    : relay_is_in_sockmap(relay) ? ESTATE_LANE_SOCKMAP : ESTATE_LANE_COPY;
+	row->client_hops = stream->client->conn.hop != NULL;
+	row->backend_hops = stream->upstream->conn.hop != NULL;
+	conn_note_hop(relay->source);
+	/* Its last bytes: the kernel tells of none. */
+	if (relay->state == RELAY_DONE && relay_is_in_near(relay))
+		relay_refresh(relay, proxy_now_ms(stream->proxy));
+	write_way(way, relay);
 	if (relay->direction == RELAY_OUT) {
 		row->body_left = relay->decoder.left;
 		row->body_state = relay->decoder.chunk_state;
@@ -251,7 +276,7 @@ uint64_t stream_estate_due_ms(const struct stream *stream)
 
 void stream_estate_consider(struct stream *stream)
 {
-	const struct relay *download = &stream->download;
+	struct relay *download = &stream->download;
 	uint64_t age_ms = proxy_now_ms(stream->proxy) - stream->start_ns / NS_PER_MS;
 
 	if (!is_candidate(stream) || (!relay_is_in_sockmap(download) && age_ms < ESTATE_WORTH_MS))

@@ -15,7 +15,7 @@
 void stream_estate_begin(struct stream *stream);
 /* Around relay_pump() of one of its directions. */
 void stream_estate_pumping(struct stream *stream, const struct relay *relay);
-void stream_estate_pumped(struct stream *stream, const struct relay *relay);
+void stream_estate_pumped(struct stream *stream, struct relay *relay);
 /* When a response without a row is worth one, in loop time; 0: it has one, may have it, or never gets it. */
 uint64_t stream_estate_due_ms(const struct stream *stream);
 /* Behind a pump of a response, and when it is due: it may have become one that is kept. */

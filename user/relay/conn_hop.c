@@ -3,7 +3,10 @@
 
 #include <errno.h>
 
+#include "user/base/check.h"
+#include "user/base/failpoint.h"
 #include "user/base/mem.h"
+#include "user/kernel/near/near_adopt.h"
 
 /* There is room at its receiver. */
 static void conn_on_room(struct hop *hop)
@@ -14,19 +17,15 @@ static void conn_on_room(struct hop *hop)
 	conn->on_ready(conn);
 }
 
-int conn_start_hop(struct conn *conn, struct near_worker *worker)
+static int conn_enter_hop(struct conn *conn, struct near_worker *worker, bool is_adopted)
 {
-	struct hop *hop;
+	struct hop *hop = hg_calloc(1, sizeof(*hop));
 	int error;
 
-	if (conn->hop)
-		return 0;
-	if (conn->tls || conn->gate || conn->pipes)
-		return -EBUSY;
-	hop = hg_calloc(1, sizeof(*hop));
 	if (!hop)
 		return -ENOMEM;
-	error = hop_start(hop, worker, conn_fd(conn));
+	error = is_adopted ? hop_adopt(hop, worker, conn_fd(conn), &conn->received_bytes)
+			   : hop_start(hop, worker, conn_fd(conn));
 	if (error) {
 		hg_free(hop);
 		return error;
@@ -36,7 +35,23 @@ int conn_start_hop(struct conn *conn, struct near_worker *worker)
 	conn->hop = hop;
 	/* What came before in TCP's queue may have had its event. */
 	conn->can_read = true;
+	failpoint(HOP_STARTED);
 	return 0;
+}
+
+int conn_start_hop(struct conn *conn, struct near_worker *worker)
+{
+	if (conn->hop)
+		return 0;
+	if (conn->tls || conn->gate || conn->pipes)
+		return -EBUSY;
+	return conn_enter_hop(conn, worker, false);
+}
+
+int conn_adopt_hop(struct conn *conn, struct near_worker *worker)
+{
+	CHECK(!conn->hop && !conn->received_bytes);
+	return worker ? conn_enter_hop(conn, worker, true) : -EOPNOTSUPP;
 }
 
 uint64_t conn_hop_bytes(const struct conn *conn)

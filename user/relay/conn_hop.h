@@ -11,6 +11,17 @@ struct near_worker;
  * -ENOMEM; -EBUSY with TLS, or where such a lane has it; -errno of hop_start(): -EAGAIN may do later.
  */
 int conn_start_hop(struct conn *conn, struct near_worker *worker);
+/*
+ * The same for a connection that hopped in another process, which is dead; nothing of it was read here so
+ * far. 0, -ENOMEM, or -errno of hop_adopt(): reset it.
+ */
+int conn_adopt_hop(struct conn *conn, struct near_worker *worker);
+/* For whoever adopts it, should this process die: nobody reads from it now, and nothing waits in conn->in. */
+static inline void conn_note_hop(const struct conn *conn)
+{
+	if (conn->hop)
+		hop_note_read(conn->hop, conn->received_bytes);
+}
 /* Past TCP, both ways; 0 when it does not hop. */
 uint64_t conn_hop_bytes(const struct conn *conn);
 /* Before its socket is closed. Idempotent. */

@@ -4,6 +4,7 @@
 #include "user/base/log.h"
 #include "user/base/mem.h"
 #include "user/base/units.h"
+#include "user/kernel/near/near_adopt.h"
 #include "user/kernel/near/near_worker.h"
 #include "user/relay/conn_hop.h"
 #include "user/relay/relay_io.h"
@@ -233,6 +234,47 @@ static int near_start(struct relay *relay, bool is_direct)
 	relay->near = near;
 	near_watch_add(relay);
 	return 1;
+}
+
+/* What it has carried so far, which another process has counted. */
+static void near_remember(struct relay *relay)
+{
+	struct relay_near *near = relay->near;
+	struct near_stats stats = near_direction_stats(&near->direction);
+
+	near->near_bytes = stats.near_bytes;
+	near->direct_bytes = stats.direct_bytes;
+	relay->lane_bytes[LANE_NEAR] = stats.near_bytes;
+	relay->lane_bytes[LANE_DIRECT] = stats.direct_bytes;
+	relay->payload_bytes += stats.near_bytes + stats.direct_bytes;
+}
+
+int lane_near_adopt(struct relay *relay)
+{
+	struct relay_near *near;
+	int error;
+
+	if (!relay->shared->near)
+		return -EOPNOTSUPP;
+	near = hg_calloc(1, sizeof(*near));
+	if (!near)
+		return -ENOMEM;
+	error = near_direction_adopt(&near->direction, relay->shared->near, conn_fd(relay->source),
+				     conn_fd(relay->sink), relay->sink->hop);
+	if (error) {
+		hg_free(near);
+		return error;
+	}
+	near->relay = relay;
+	near->sent_bytes = relay->sink->sent_bytes;
+	if (relay->direct_allowed && !near_direction_has_direct(&near->direction))
+		near->direct_looks = NEAR_LOOKS_MAX;
+	relay->near = near;
+	relay->near_looks = 0;
+	relay->lane = &lane_near;
+	near_watch_add(relay);
+	near_remember(relay);
+	return 0;
 }
 
 /* While it is not known, no other lane takes the sockets. */

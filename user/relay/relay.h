@@ -243,12 +243,13 @@ struct relay_past {
 	uint64_t last_active_ms;
 	bool is_done; /* it has ended */
 	bool is_in_sockmap; /* both ends are there: conn_adopt_gate() */
+	bool is_in_near; /* near or direct: those ends that hopped do so again (conn_adopt_hop()) */
 	uint64_t left; /* of a body: as in its decoder */
 	uint8_t chunk_state;
 };
-/* Payload by lane, but for what the sockmap lane counts itself: that of its running direction. */
+/* Payload by lane, but for what a running direction of the kernel lanes counts itself. */
 uint64_t relay_bytes_before(const struct relay *relay, enum lane_id lane);
-/* Behind relay_start(). 0, or -errno of gate_direction_adopt(): reset both ends. */
+/* Behind relay_start(). 0, or -errno of gate_direction_adopt(), near_direction_adopt(): reset both ends. */
 int relay_adopt(struct relay *relay, const struct relay_past *past);
 /*
  * Takes nothing more from its source and enters no other lane: what it has goes on to its sink, and the

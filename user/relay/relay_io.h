@@ -21,15 +21,6 @@ static inline bool relay_is_between_tcp(const struct relay *relay)
 	return relay_is_between_sockets(relay) && !relay->source->hop && !relay->sink->hop;
 }
 
-/*
- * Something of it may lie in queues of the same-host lanes, which go with this process: also when the
- * direction has ended in one of them.
- */
-static inline bool relay_has_near_queues(const struct relay *relay)
-{
-	return relay->source->hop || relay->sink->hop || relay->lane == &lane_near;
-}
-
 /* User space moves its bytes, or has the kernel move them when it says so. */
 static inline bool relay_is_by_hand(const struct relay *relay)
 {
@@ -38,6 +29,11 @@ static inline bool relay_is_by_hand(const struct relay *relay)
 static inline bool relay_is_in_sockmap(const struct relay *relay)
 {
 	return relay->lane == &lane_sockmap;
+}
+/* Near or direct, also when it has ended there. */
+static inline bool relay_is_in_near(const struct relay *relay)
+{
+	return relay->lane == &lane_near;
 }
 
 /* 0 or -errno as conn_send, like the next one. */
@@ -56,6 +52,8 @@ uint64_t relay_progress(const struct relay *relay);
 void relay_note_progress(struct relay *relay, uint64_t now_ms);
 /* Goes on with the direction that another process had in the sockmap lane. 0 or -errno. */
 int lane_sockmap_adopt(struct relay *relay);
+/* The same of the lanes near and direct. */
+int lane_near_adopt(struct relay *relay);
 /* Asks a direction to go back to the copy lane: in a turn of its own, this may be that of the other way. */
 void lane_sockmap_recall(struct relay_gate *gate);
 /* The copy lane's pump: also of lanes that copy at times. */

@@ -37,7 +37,7 @@ static void port_on_accept(struct net_listener *listener, int fd, const struct a
 	struct worker_port *port = container_of(listener, struct worker_port, listener);
 
 	failpoint(ACCEPTED);
-	client_start(port->bind->proxy, port->bind, fd, peer);
+	(void)client_start(port->bind->proxy, port->bind, fd, peer, false);
 }
 
 static void port_on_pause(struct net_listener *listener)
@@ -263,10 +263,12 @@ void worker_ports_apply(struct worker_ports *ports, struct worker_listen *listen
 bool worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd)
 {
 	struct worker_port *port = worker_port_of(ports, number);
+	struct estate *estate = ports->proxy->shared->estate;
+	enum estate_mark mark = estate_mark_of(estate, fd);
 	struct address peer;
 
 	/* The mark it came with is over, whatever becomes of it: its number may soon be another's. */
-	estate_mark(ports->proxy->shared->estate, fd, ESTATE_MARK_NONE);
+	estate_mark(estate, fd, ESTATE_MARK_NONE);
 	failpoint(CLIENT_ADOPTED);
 	/* It has spoken plain HTTP, and does not go on where something else is spoken by now. */
 	if (!port || !port->bind->bind || port->bind->bind->protocol != BIND_HTTP ||
@@ -275,8 +277,10 @@ bool worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd)
 		return false;
 	}
 	address_unmap(&peer);
-	client_start(ports->proxy, port->bind, fd, &peer);
-	return true;
+	if (client_start(ports->proxy, port->bind, fd, &peer, mark == ESTATE_MARK_IDLE_HOP))
+		return true;
+	atomic_fetch_add(&estate->not_adopted[mark], mark == ESTATE_MARK_IDLE_HOP);
+	return false;
 }
 
 bool worker_ports_adopt_stream(struct worker_ports *ports, uint16_t number, int client_fd, bool is_lost)

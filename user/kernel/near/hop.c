@@ -44,7 +44,7 @@ static int slots_take(struct hop *hop)
 }
 
 /* What the application has no room for must not go through TCP while it has unread bytes: hop_must_wait(). */
-static void sender_enter(struct hop *hop)
+void hop_enter(struct hop *hop)
 {
 	struct near_user *user = &hop->out->user;
 
@@ -75,7 +75,7 @@ static void maps_leave(const struct hop *hop)
 	bpf_map_delete_elem(hop->near->map_fds[NEAR_MAP_HOP_OF], &hop->far_cookie);
 }
 
-static int far_find(struct hop *hop, int fd)
+int hop_find_far(struct hop *hop, int fd)
 {
 	struct near_end end;
 	int error = near_cookie(fd, &hop->own_cookie);
@@ -98,7 +98,7 @@ int hop_start(struct hop *hop, struct near_worker *worker, int fd)
 	CHECK(!hop->near);
 	if (!near_has_direct(near))
 		return -EOPNOTSUPP;
-	error = far_find(&new, fd);
+	error = hop_find_far(&new, fd);
 	if (!error && setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on)))
 		error = -errno;
 	if (!error)
@@ -114,7 +114,7 @@ int hop_start(struct hop *hop, struct near_worker *worker, int fd)
 	}
 	atomic_fetch_add(&near->hop_count, 1);
 	*hop = new;
-	sender_enter(hop);
+	hop_enter(hop);
 	return 0;
 }
 
@@ -187,6 +187,11 @@ uint64_t hop_sent_bytes(const struct hop *hop)
 uint64_t hop_received_bytes(const struct hop *hop)
 {
 	return near_lane_bytes(hop->in, NEAR_LANE_HOP);
+}
+
+void hop_note_read(struct hop *hop, uint64_t received_bytes)
+{
+	hop->in->user.read_bytes = received_bytes - hop->other_bytes;
 }
 
 void hop_note_other(struct hop *hop, uint64_t bytes)

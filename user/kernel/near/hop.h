@@ -73,6 +73,10 @@ void hop_tell(struct hop *hop);
 /* Bytes that went to, or came from, the other end past TCP. */
 uint64_t hop_sent_bytes(const struct hop *hop);
 uint64_t hop_received_bytes(const struct hop *hop);
+/*
+ * received_bytes, as in hop_end(), for a successor of this process (near_adopt.h). Nobody reads meanwhile.
+ */
+void hop_note_read(struct hop *hop, uint64_t received_bytes);
 /* Bytes the caller counts as received that never came this way: carried by the lanes near and direct. */
 void hop_note_other(struct hop *hop, uint64_t bytes);
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "user/base/check.h"
+#include "user/base/failpoint.h"
 #include "user/kernel/common/broken.h"
 #include "user/kernel/common/delivery.h"
 #include "user/kernel/near/hop.h"
@@ -77,6 +78,7 @@ int near_listener_add(struct near *near, const struct sockaddr *address, bool ta
 
 	if (error)
 		return error;
+	/* Whose it was before: it is ours now. */
 	error = bpf_map_update_elem(near->map_fds[NEAR_MAP_LISTENERS], &key, &flags, BPF_ANY);
 	return error == -E2BIG ? -ENOSPC : error;
 }
@@ -138,7 +140,7 @@ static int sockets_prepare(const struct near_direction_options *o)
 	return 0;
 }
 
-static int ends_find(struct near_direction *d, struct near_end *ret_source, struct near_end *ret_target)
+int near_ends_of(struct near_direction *d, struct near_end *ret_source, struct near_end *ret_target)
 {
 	struct near_end end;
 	uint64_t cookie;
@@ -170,7 +172,9 @@ static uint64_t written_bytes(const struct near_direction *d, const struct deliv
 	return view->written_bytes + (d->target_hop ? hop_sent_bytes(d->target_hop) : 0);
 }
 
-static int numbers_get(struct near_direction *d, const struct near_direction_options *o)
+/* Where both are at the start: positions of the source, and of the target. */
+static int numbers_get(const struct near_direction *d, const struct near_direction_options *o,
+		       struct near_user *ret_user)
 {
 	struct delivery_view view;
 	uint32_t unsent_bytes = o->unsent_bytes;
@@ -191,8 +195,8 @@ static int numbers_get(struct near_direction *d, const struct near_direction_opt
 		return error;
 	if (unsent_bytes > read_bytes)
 		return -EINVAL;
-	d->start_forwarded_bytes = read_bytes - (GATE_BROKEN(NEAR_BREAK_UNSENT) ? 0 : unsent_bytes);
-	d->start_written_bytes = written_bytes(d, &view);
+	ret_user->start_forwarded_bytes = read_bytes - (GATE_BROKEN(NEAR_BREAK_UNSENT) ? 0 : unsent_bytes);
+	ret_user->start_written_bytes = written_bytes(d, &view);
 	return 0;
 }
 
@@ -222,15 +226,15 @@ int near_direction_start(struct near_direction *d, struct near *near, const stru
 				      .target_fd = o->target_fd,
 				      .target_hop = o->target_hop };
 	struct near_end source, target;
-	struct near_user *user;
+	struct near_user start = { 0 }, *user;
 	int error;
 
 	CHECK(!is_running(d));
-	error = ends_find(&new, &source, &target);
+	error = near_ends_of(&new, &source, &target);
 	if (!error)
 		error = sockets_prepare(o);
 	if (!error)
-		error = numbers_get(&new, o);
+		error = numbers_get(&new, o, &start);
 	if (!error)
 		error = near_slot_take(near, &new.slot);
 	if (error)
@@ -238,7 +242,9 @@ int near_direction_start(struct near_direction *d, struct near *near, const stru
 	new.record = &near->records[new.slot.index];
 	user = &new.record->user;
 	user->first_seq = source.first_seq;
-	user->forwarded_bytes = new.start_forwarded_bytes;
+	user->start_forwarded_bytes = start.start_forwarded_bytes;
+	user->start_written_bytes = start.start_written_bytes;
+	user->forwarded_bytes = start.start_forwarded_bytes;
 	user->target = new.target_cookie;
 	user->receiver_bytes = near->receiver_bytes;
 	user->flags = (o->wants_direct && near->has_direct ? NEAR_DIRECT : 0) |
@@ -250,6 +256,7 @@ int near_direction_start(struct near_direction *d, struct near *near, const stru
 	}
 	__atomic_store_n(&user->mode, NEAR_MODE_OPEN, __ATOMIC_RELEASE);
 	*d = new;
+	failpoint(NEAR_STARTED);
 	return 0;
 }
 
@@ -284,8 +291,9 @@ static int written_check(struct near_direction *d, bool *ret_is_settled)
 		return 0;
 	}
 	/* In this order: what is counted later can only make more of what was given. */
-	uint64_t written = written_bytes(d, &view) - d->start_written_bytes;
-	uint64_t given = d->record->user.forwarded_bytes - d->start_forwarded_bytes +
+	const struct near_user *user = &d->record->user;
+	uint64_t written = written_bytes(d, &view) - user->start_written_bytes;
+	uint64_t given = user->forwarded_bytes - user->start_forwarded_bytes +
 			 near_lane_bytes(d->record, NEAR_LANE_NEAR);
 
 	*ret_is_settled = written == given;
@@ -367,7 +375,7 @@ uint32_t near_count_directions(struct near *near)
 	uint32_t count;
 
 	pthread_mutex_lock(&near->lock);
-	count = near->slot_count - near->free_count - 2 * atomic_load(&near->hop_count);
+	count = near->slot_count - near->free_count - near->left_count - 2 * atomic_load(&near->hop_count);
 	pthread_mutex_unlock(&near->lock);
 	return count;
 }

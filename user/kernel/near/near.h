@@ -101,8 +101,6 @@ struct near_direction {
 	const struct hop *target_hop; /* borrowed; NULL: target_fd does not hop */
 	uint64_t source_cookie; /* of the near socket */
 	uint64_t target_cookie; /* of the gateway's socket */
-	uint64_t start_forwarded_bytes; /* stream position of the source at the start */
-	uint64_t start_written_bytes; /* of the target */
 	enum near_reason poison; /* found by user space; NEAR_REASON_NONE: sound */
 };
 

@@ -55,14 +55,28 @@ struct near {
 	pthread_mutex_t lock; /* of the ring of free slots, and of ring_is_taken */
 	struct near_free_slot *free_slots; /* owner; ring of slot_count, oldest first */
 	uint32_t free_first, free_count;
+	/* Of a process that is gone, and not adopted so far (adopt.h); under `lock`. */
+	bool *is_left; /* owner, by slot; NULL: there are none */
+	uint32_t left_count;
 };
+
+/* Without programs and maps. NULL: no memory. */
+struct near *near_alloc(const struct near_options *options);
+/* Of the map that has them; with the ring of free slots, of those that nobody has. 0 or -errno. */
+int near_map_records(struct near *near);
 
 /* A slot with a cleared record. 0, or -ENOSPC. */
 int near_slot_take(struct near *near, struct near_handle *ret_slot);
 void near_slot_give(struct near *near, struct near_handle slot);
 
+/* Both near sockets of a direction by the fds in it, and their cookies. As near_direction_start(). */
+int near_ends_of(struct near_direction *d, struct near_end *ret_source, struct near_end *ret_target);
 /* SO_COOKIE. 0 or -errno. */
 int near_cookie(int fd, uint64_t *ret_cookie);
+/* Its own cookie and that of the other end. 0; -EAGAIN: that is not known; -ENOENT: nothing is; -errno. */
+int hop_find_far(struct hop *hop, int fd);
+/* Its sender is told of room by the ring of its worker from here on. */
+void hop_enter(struct hop *hop);
 /* What is known of a socket. 0 or -ENOENT. */
 int near_end_find(const struct near *near, uint64_t cookie, struct near_end *ret_end);
 /* Carried so far, counted before the redirect. */

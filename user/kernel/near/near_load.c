@@ -50,15 +50,38 @@ static int find_cgroup(char *path, size_t size)
 
 /* ---------------------------------------------------------------------------------------- slots */
 
+static void slots_list(struct near *near, bool is_used)
+{
+	uint64_t freed_ns = is_used ? clock_now_ns() : 0;
+
+	for (uint32_t i = 0; i < near->slot_count; i++) {
+		uint32_t generation = near->records[i].user.generation;
+
+		if (generation % 2 == 0 && (generation != 0) == is_used)
+			near->free_slots[near->free_count++] = (struct near_free_slot){ i, freed_ns };
+	}
+}
+
 static int slots_create(struct near *near)
 {
 	near->free_slots = hg_calloc(near->slot_count, sizeof(near->free_slots[0]));
 	if (!near->free_slots)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < near->slot_count; i++)
-		near->free_slots[i].index = i;
-	near->free_count = near->slot_count;
+	slots_list(near, false);
+	/* Of a process that is gone: when they were freed is not known, so they rest from now on. */
+	slots_list(near, true);
 	return 0;
+}
+
+int near_map_records(struct near *near)
+{
+	void *memory = mmap(NULL, near->slot_count * sizeof(struct near_record), PROT_READ | PROT_WRITE,
+			    MAP_SHARED, near->map_fds[NEAR_MAP_RECORDS], 0);
+
+	if (memory == MAP_FAILED)
+		return -errno;
+	near->records = memory;
+	return slots_create(near);
 }
 
 int near_slot_take(struct near *near, struct near_handle *ret_slot)
@@ -213,19 +236,13 @@ static int near_load_steps(struct near *near, const struct near_options *options
 			   struct text *why)
 {
 	int error = programs_load(near, options, ret_step);
-	void *memory;
 
 	if (error)
 		return error;
 	*ret_step = "mapping the records";
-	error = slots_create(near);
+	error = near_map_records(near);
 	if (error)
 		return error;
-	memory = mmap(NULL, near->slot_count * sizeof(struct near_record), PROT_READ | PROT_WRITE, MAP_SHARED,
-		      near->map_fds[NEAR_MAP_RECORDS], 0);
-	if (memory == MAP_FAILED)
-		return -errno;
-	near->records = memory;
 	*ret_step = "creating the rings";
 	error = rings_create(near);
 	if (error)
@@ -249,7 +266,7 @@ static int near_load_steps(struct near *near, const struct near_options *options
 	return sockops_attach(near, why);
 }
 
-static struct near *near_alloc(const struct near_options *options)
+struct near *near_alloc(const struct near_options *options)
 {
 	struct near *near = hg_calloc(1, sizeof(*near));
 
@@ -318,5 +335,6 @@ void near_free(struct near *near)
 	object_close(&near->read_fd);
 	pthread_mutex_destroy(&near->lock);
 	hg_free(near->free_slots);
+	hg_free(near->is_left);
 	hg_free(near);
 }

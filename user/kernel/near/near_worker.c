@@ -40,8 +40,9 @@ static int event_take(void *arg, void *data, size_t size)
 	if (size < sizeof(*event) || event->slot.index >= worker->near->slot_count)
 		return 0;
 	record = &worker->near->records[event->slot.index];
-	/* One that has stopped since may have gone to another thread, too. */
-	if (record->user.generation == event->slot.generation && record->user.ring == worker->ring)
+	/* One that has stopped since may have gone to another thread, too; or its process is gone. */
+	if (record->user.generation == event->slot.generation && record->user.ring == worker->ring &&
+	    record->user.owner)
 		hop_tell((struct hop *)(uintptr_t)record->user.owner);
 	/* A negative value ends this round; the event is consumed all the same. */
 	return --worker->poll_budget == 0 ? -EINTR : 0;
