@@ -152,7 +152,7 @@ def bodies():
 
 
 @test("what cannot go on is reset and counted: an answer with bytes in the gateway, one whose client has "
-      "sent its next request already, an upload")
+      "sent its next request already, one that began before its request was complete")
 def refused():
     gateway, backend = acted("off")
     stopped = gateway.client(rcvbuf=4096)
@@ -167,6 +167,8 @@ def refused():
     upload.send(b"POST /c HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc")
     third = backend.accept()
     third.read_until(b"abc")
+    time.sleep(0.4)  # the request alone would go on by now
+    third.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab")
     for _ in range(4):
         behind.send(piece("chunked", b"y"))
         time.sleep(0.1)
@@ -175,7 +177,7 @@ def refused():
         reset(end)
     metrics = gateway.metrics()
     lost = {reason: metrics("headgate_not_adopted_total", reason=reason)
-            for reason in ("request", "response")}
+            for reason in ("request", "response", "waiting")}
     eq(sum(lost.values()), 3, f"all of {lost}")
     check(lost["response"] >= 1, f"no response among {lost}")
 

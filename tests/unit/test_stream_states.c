@@ -110,6 +110,7 @@ TEST(names_are_given_once)
 
 struct scene {
 	struct proxy proxy;
+	struct proxy_shared shared; /* without a keeper */
 	struct counters counters;
 	struct snapshot snapshot;
 	struct lease lease;
@@ -126,6 +127,7 @@ static void scene_open(struct scene *scene)
 	memset(scene, 0, sizeof(*scene));
 	scene->proxy.loop = loop_create(16);
 	assert_non_null(scene->proxy.loop);
+	scene->proxy.shared = &scene->shared;
 	scene->proxy.counters = &scene->counters;
 	scene->proxy.trace = &scene->trace;
 	scene->proxy.relay.counters = &scene->counters;

@@ -142,7 +142,7 @@ void succession_metrics(const struct succession *succession, struct text *out)
 {
 	const struct estate *estate = succession->estate;
 	struct span listener = SPAN("listener"), client = SPAN("client"), tunnel = SPAN("tunnel");
-	struct span response = SPAN("response");
+	struct span response = SPAN("response"), request = SPAN("request");
 
 	if (!estate)
 		return;
@@ -152,6 +152,7 @@ void succession_metrics(const struct succession *succession, struct text *out)
 	prometheus_sample(out, METRIC_ADOPTED, &client, estate->clients_adopted);
 	prometheus_sample(out, METRIC_ADOPTED, &tunnel, atomic_load(&estate->tunnels_adopted));
 	prometheus_sample(out, METRIC_ADOPTED, &response, atomic_load(&estate->responses_adopted));
+	prometheus_sample(out, METRIC_ADOPTED, &request, atomic_load(&estate->requests_adopted));
 	prometheus_begin(out, METRIC_NOT_ADOPTED);
 	for (enum estate_mark mark = ESTATE_MARK_REQUEST; mark < ESTATE_MARK_BACKEND; mark++) {
 		struct span reason = span_str(estate_mark_name(mark));

@@ -78,7 +78,7 @@ struct estate_stream *estate_adoptable(struct estate *estate, int client_fd)
 
 	enum estate_mark mark = estate_mark_of(estate, client_fd);
 
-	if (!row || (mark != ESTATE_MARK_TUNNEL && mark != ESTATE_MARK_RESPONSE) ||
+	if (!row || row->kind > ESTATE_STREAM_RESPONSE || mark != estate_mark_of_kind(row->kind) ||
 	    estate_mark_of(estate, row->backend_fd) != ESTATE_MARK_BACKEND)
 		return NULL;
 	for (size_t way = 0; way < ARRAY_LEN(row->ways); way++) {

@@ -33,7 +33,7 @@ enum {
 	ESTATE_DESCRIPTORS = 1 << 20, /* above: not marked, not adopted */
 	ESTATE_KEPT = 1 << 16, /* descriptors that were there before the first gateway */
 	ESTATE_OBJECTS = 512,
-	ESTATE_TEXT_BYTES = 48, /* of a stream, in its row */
+	ESTATE_TEXT_BYTES = 40, /* of a stream, in its row */
 	ESTATE_LONG_TEXT_BYTES = 2048, /* where they are longer */
 };
 
@@ -72,6 +72,7 @@ enum estate_stream_kind {
 	ESTATE_STREAM_TCP,
 	ESTATE_STREAM_TLS, /* passed through */
 	ESTATE_STREAM_HTTP, /* CONNECT, or a connection that was upgraded */
+	ESTATE_STREAM_REQUEST, /* its head was sent, and nothing of an answer has come */
 	ESTATE_STREAM_RESPONSE, /* the request is complete, and the head of its answer was sent */
 };
 
@@ -96,9 +97,10 @@ struct estate_stream {
 	bool is_refused; /* by a program that it was handed to: it stays here */
 	bool client_hops, backend_hops; /* their bytes are in queues of the same-host lanes */
 	uint8_t retries;
-	/* Of a response: as of struct body_framing, struct relay and struct body_decoder. */
+	/* Of a response, or a request: as of struct body_framing, struct relay and struct body_decoder. */
 	uint8_t body_kind, body_encoding, body_state;
 	uint64_t body_left;
+	uint32_t request_end_ms, try_end_ms; /* of a request: its deadlines, since start_ns; 0: none */
 	uint16_t text_bytes[3]; /* method, host or server name, path; cut to ESTATE_LONG_TEXT_BYTES in all */
 	char texts[ESTATE_TEXT_BYTES];
 };
@@ -142,6 +144,7 @@ struct estate {
 	/* By workers. */
 	atomic_uint_fast64_t tunnels_adopted;
 	atomic_uint_fast64_t responses_adopted;
+	atomic_uint_fast64_t requests_adopted;
 	atomic_uint_fast64_t not_adopted[ESTATE_MARK_COUNT]; /* client connections, by their mark */
 	/* Successors go on with them (user/gateway/kernel_lanes.c). */
 	struct estate_objects gate_objects, near_objects;
@@ -182,6 +185,14 @@ static inline enum estate_mark estate_mark_of(const struct estate *estate, int f
 	if (fd < 0 || fd >= ESTATE_DESCRIPTORS)
 		return ESTATE_MARK_NONE;
 	return (enum estate_mark)atomic_load_explicit(&estate->marks[fd], memory_order_relaxed);
+}
+
+/* Of a stream that can go on. */
+static inline enum estate_mark estate_mark_of_kind(enum estate_stream_kind kind)
+{
+	if (kind == ESTATE_STREAM_REQUEST)
+		return ESTATE_MARK_WAITING;
+	return kind == ESTATE_STREAM_RESPONSE ? ESTATE_MARK_RESPONSE : ESTATE_MARK_TUNNEL;
 }
 
 static inline struct estate_stream *estate_stream(struct estate *estate, int client_fd)

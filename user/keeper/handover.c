@@ -204,7 +204,7 @@ int handover_write_row(struct estate *estate, const struct handover_item *item)
 		memcpy(estate->long_texts[item->client_fd], item->texts, sizeof(item->texts));
 	estate_mark(estate, item->backend_fd, ESTATE_MARK_BACKEND);
 	estate_mark(estate, item->client_fd,
-		    row->kind == ESTATE_STREAM_RESPONSE ? ESTATE_MARK_RESPONSE : ESTATE_MARK_TUNNEL);
+		    estate_mark_of_kind(row->kind));
 	return 0;
 }
 

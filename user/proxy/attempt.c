@@ -167,7 +167,8 @@ enum stream_step attempt_again(struct stream *stream)
 
 static bool attempt_can_replay(const struct stream *stream)
 {
-	return !stream->head_sent && relay_can_replay(&stream->upload);
+	/* Of one that another process has sent there is no head any more. */
+	return !stream->head_sent && !stream->is_adopted && relay_can_replay(&stream->upload);
 }
 
 /*

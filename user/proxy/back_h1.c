@@ -4,6 +4,7 @@
 #include "user/base/limits.h"
 #include "user/http/h1_write.h"
 #include "user/proxy/back.h"
+#include "user/proxy/stream_estate.h"
 #include "user/upstream/discard.h"
 
 static void back_h1_bind(struct stream *stream)
@@ -128,6 +129,7 @@ static void back_h1_drop(struct stream *stream, bool reset)
 {
 	struct upstream *upstream = stream->upstream;
 
+	stream_estate_end(stream);
 	stream->upstream = NULL;
 	upstream_close(upstream, reset);
 }
@@ -141,6 +143,7 @@ static void back_h1_discard(struct stream *stream)
 			back_h1_framing(stream, &framing) == BAD_NONE &&
 			(framing.kind == BODY_NONE || framing.kind == BODY_LENGTH);
 
+	stream_estate_end(stream);
 	stream->upstream = NULL;
 	if (is_known)
 		upstream_discard(upstream, framing.kind == BODY_LENGTH ? framing.length : 0);

@@ -11,6 +11,7 @@
 #include "user/proxy/attempt.h"
 #include "user/proxy/back.h"
 #include "user/proxy/front.h"
+#include "user/proxy/stream_estate.h"
 #include "user/proxy/tunnel.h"
 
 bool response_request_is_complete(const struct stream *stream)
@@ -119,6 +120,7 @@ enum stream_step response_start(struct stream *stream)
 		    proxy_now_ms(stream->proxy));
 	stream_offer_gate(stream, &stream->download, response_request_is_complete(stream));
 	stream_set_state(stream, STREAM_RELAY);
+	stream_estate_answers(stream);
 	return STEP_WAIT;
 }
 

@@ -301,21 +301,26 @@ static bool stream_pump_response(struct stream *stream, uint64_t now_ms)
 static enum stream_step stream_pump_exchange(struct stream *stream)
 {
 	uint64_t now_ms = proxy_now_ms(stream->proxy);
-	bool again = relay_pump(&stream->upload, now_ms);
 	enum stream_step step = STEP_WAIT;
+	bool again;
 
+	stream_estate_pumping(stream, &stream->upload);
+	again = relay_pump(&stream->upload, now_ms);
+	stream_estate_pumped(stream, &stream->upload);
 	if (stream_check_upload(stream))
 		return STEP_WAIT;
 	if (stream->state == STREAM_WAIT_HEAD) {
 		attempt_review_body(stream);
+		stream_estate_pumping(stream, &stream->download);
 		step = attempt_read_response(stream);
+		stream_estate_waits(stream);
 	}
 	if (stream->state == STREAM_RELAY) {
 		again |= stream_pump_response(stream, now_ms);
 		if (stream_check_download(stream))
 			return STEP_WAIT;
-		stream_estate_consider(stream);
 	}
+	stream_estate_consider(stream);
 	if (again && (stream->state == STREAM_WAIT_HEAD || stream->state == STREAM_RELAY))
 		stream_pump_again(stream);
 	return step;

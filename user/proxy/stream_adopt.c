@@ -26,14 +26,14 @@ struct adopted_place {
 	uint32_t endpoint_index;
 };
 
-static bool is_http(const struct estate_stream *row)
+static bool is_exchange(const struct estate_stream *row)
 {
-	return row->kind == ESTATE_STREAM_HTTP || row->kind == ESTATE_STREAM_RESPONSE;
+	return row->kind == ESTATE_STREAM_REQUEST || row->kind == ESTATE_STREAM_RESPONSE;
 }
 
-static bool is_response(const struct estate_stream *row)
+static bool is_http(const struct estate_stream *row)
 {
-	return row->kind == ESTATE_STREAM_RESPONSE;
+	return row->kind == ESTATE_STREAM_HTTP || is_exchange(row);
 }
 
 static bool find_backend(struct adopted_place *place, const struct estate_stream *row,
@@ -148,7 +148,7 @@ static void fill_stream(struct stream *stream, const struct estate_stream *row,
 	stream->is_tcp = !is_http(row);
 	stream->is_tls = row->kind == ESTATE_STREAM_TLS;
 	stream->is_upgraded = row->is_upgraded;
-	stream->head_sent = is_http(row);
+	stream->head_sent = is_http(row) && row->kind != ESTATE_STREAM_REQUEST;
 	stream->status = row->status;
 	stream->client_major = row->version >> 4;
 	stream->client_minor = row->version & 0xf;
@@ -223,18 +223,53 @@ static int adopt_way(struct relay *relay, const struct estate_stream *row, const
 	return relay_adopt(relay, &past);
 }
 
-/* The answer to a request that was complete. */
-static int response_go_on(struct stream *stream, const struct estate_stream *row)
+/* The body of a request that is complete; what it was is told in the log. */
+static int request_body_end(struct stream *stream, const struct estate_stream *row)
 {
 	static const struct body_framing none = { .kind = BODY_NONE };
-	struct relay_end client = stream->front->end(stream), backend = stream->back->end(stream);
-	const struct body_framing framing = { .kind = row->body_kind, .length = row->body_left };
 	uint64_t now_ms = proxy_now_ms(stream->proxy);
+	int error;
 
-	relay_start(&stream->upload, client, backend, &none, ENCODE_PLAIN, false, now_ms);
+	relay_start(&stream->upload, stream->front->end(stream), stream->back->end(stream), &none,
+		    ENCODE_PLAIN, false, now_ms);
+	error = adopt_way(&stream->upload, row, &row->ways[0]);
 	(void)relay_pump(&stream->upload, now_ms);
 	/* Idle times go on: no byte has moved since. */
 	stream->upload.last_active_ms = row->ways[0].active_ms;
+	return error;
+}
+
+/* Its method decides how its answer is framed; its fields are gone, and with them every other attempt. */
+static int request_go_on(struct stream *stream, const struct estate_stream *row)
+{
+	struct exchange *exchange = stream->exchange;
+	uint64_t start_ms = stream->start_ns / NS_PER_MS;
+
+	exchange->head.method = method_of(exchange->texts.method);
+	exchange->head.version_major = stream->client_major;
+	exchange->head.version_minor = stream->client_minor;
+	exchange->request_deadline_ms = row->request_end_ms ? start_ms + row->request_end_ms : 0;
+	exchange->try_deadline_ms = row->try_end_ms ? start_ms + row->try_end_ms : 0;
+	if (row->ways[0].lane == ESTATE_LANE_DONE)
+		return request_body_end(stream, row);
+	exchange->request_framing = (struct body_framing){ .kind = row->body_kind, .length = row->body_left };
+	relay_start(&stream->upload, stream->front->end(stream), stream->back->end(stream),
+		    &exchange->request_framing, row->body_encoding,
+		    stream->lease->snapshot->config.splice.lane_pipe, proxy_now_ms(stream->proxy));
+	stream_offer_gate(stream, &stream->upload, false);
+	return adopt_way(&stream->upload, row, &row->ways[0]);
+}
+
+/* The answer to a request that was complete. */
+static int response_go_on(struct stream *stream, const struct estate_stream *row)
+{
+	struct relay_end client = stream->front->end(stream), backend = stream->back->end(stream);
+	const struct body_framing framing = { .kind = row->body_kind, .length = row->body_left };
+	uint64_t now_ms = proxy_now_ms(stream->proxy);
+	int error = request_body_end(stream, row);
+
+	if (error)
+		return error;
 	relay_start(&stream->download, backend, client, &framing, row->body_encoding,
 		    stream->lease->snapshot->config.splice.lane_pipe, now_ms);
 	stream_offer_gate(stream, &stream->download, true);
@@ -253,12 +288,12 @@ static int tunnel_go_on(struct stream *stream, const struct estate_stream *row)
 	return error ? error : adopt_way(&stream->download, row, &row->ways[1]);
 }
 
-static bool is_sound_body(const struct estate_stream *row)
+static bool is_sound_body(const struct estate_stream *row, const struct estate_way *way)
 {
 	switch (row->body_kind) {
 	case BODY_LENGTH:
 		return row->body_left <= INT64_MAX &&
-		       (row->body_left > 0 || row->ways[1].lane == ESTATE_LANE_DONE);
+		       (row->body_left > 0 || way->lane == ESTATE_LANE_DONE);
 	case BODY_UNTIL_CLOSE:
 		return true;
 	case BODY_CHUNKED:
@@ -277,10 +312,15 @@ static bool is_sound(const struct estate_stream *row)
 		if (row->ways[way].lane > ESTATE_LANE_DONE)
 			return false;
 	}
-	if (!is_response(row))
-		return row->kind < ESTATE_STREAM_RESPONSE;
-	return row->ways[0].lane == ESTATE_LANE_DONE && row->body_encoding <= ENCODE_CHUNKED &&
-	       is_sound_body(row);
+	if (!is_exchange(row))
+		return row->kind < ESTATE_STREAM_REQUEST;
+	if (row->body_encoding > ENCODE_CHUNKED)
+		return false;
+	if (row->kind == ESTATE_STREAM_RESPONSE)
+		return row->ways[0].lane == ESTATE_LANE_DONE && is_sound_body(row, &row->ways[1]);
+	return row->ways[1].lane == ESTATE_LANE_COPY &&
+	       (row->ways[0].lane == ESTATE_LANE_DONE ||
+		(row->body_kind != BODY_UNTIL_CLOSE && is_sound_body(row, &row->ways[0])));
 }
 
 static int go_on(struct stream *stream, const struct estate_stream *row)
@@ -290,7 +330,21 @@ static int go_on(struct stream *stream, const struct estate_stream *row)
 	if (error)
 		return error;
 	failpoint(ADOPT_SOCKETS);
-	return is_response(row) ? response_go_on(stream, row) : tunnel_go_on(stream, row);
+	switch (row->kind) {
+	case ESTATE_STREAM_REQUEST:
+		return request_go_on(stream, row);
+	case ESTATE_STREAM_RESPONSE:
+		return response_go_on(stream, row);
+	default:
+		return tunnel_go_on(stream, row);
+	}
+}
+
+static enum stream_state state_of(const struct estate_stream *row)
+{
+	if (row->kind == ESTATE_STREAM_REQUEST)
+		return STREAM_WAIT_HEAD;
+	return row->kind == ESTATE_STREAM_RESPONSE ? STREAM_RELAY : STREAM_TUNNEL;
 }
 
 static void disarm(const struct conn *conn)
@@ -304,7 +358,7 @@ static bool adopt_stream(struct client *client, const struct estate_stream *row,
 			 const struct adopted_place *place)
 {
 	struct estate *estate = client->proxy->shared->estate;
-	struct stream *stream = stream_create(client, &front_h1, !is_response(row));
+	struct stream *stream = stream_create(client, &front_h1, !is_exchange(row));
 	int client_fd = conn_fd(&client->conn);
 	int error;
 
@@ -316,7 +370,7 @@ static bool adopt_stream(struct client *client, const struct estate_stream *row,
 	client->stream = stream;
 	client_set_state(client, CLIENT_STREAM);
 	fill_stream(stream, row, place);
-	if (is_response(row))
+	if (is_exchange(row))
 		client_use_listener(client, place->listener);
 	error = keep_texts(stream, estate, row, client_fd);
 	if (error)
@@ -333,12 +387,15 @@ static bool adopt_stream(struct client *client, const struct estate_stream *row,
 		stream_finish(stream, END_INTERNAL, STREAM_END_RESET);
 		return false;
 	}
-	stream_set_state(stream, is_response(row) ? STREAM_RELAY : STREAM_TUNNEL);
+	stream_set_state(stream, state_of(row));
 	stream_estate_begin(stream);
 	failpoint(ADOPT_ROW);
 	/* Nothing was read so far: should this process die as well, the next one finds what it has found. */
 	stream_estate_pumped(stream, &stream->upload);
-	stream_estate_pumped(stream, &stream->download);
+	if (stream->state == STREAM_WAIT_HEAD)
+		stream_estate_waits(stream);
+	else
+		stream_estate_pumped(stream, &stream->download);
 	/* Events of before are lost: looked at once, it says itself what it waits for. */
 	stream_pump_again(stream);
 	return true;
@@ -366,7 +423,7 @@ static bool adopt_client(struct proxy *proxy, struct proxy_bind *bind, int clien
 		return false;
 	}
 	address_unmap(&peer);
-	client = client_adopt(proxy, bind, client_fd, &peer, row->age_ms, is_response(row), row->client_hops);
+	client = client_adopt(proxy, bind, client_fd, &peer, row->age_ms, is_exchange(row), row->client_hops);
 	if (!client) {
 		socket_reset(row->backend_fd);
 		return false;

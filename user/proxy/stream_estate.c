@@ -65,14 +65,16 @@ static struct estate_way *way_of(struct estate_stream *row, const struct relay *
 
 static bool is_adoptable(const struct stream *stream)
 {
-	const struct backend *backend = stream->backend->backend;
+	const struct conn *client = &stream->client->conn, *backend = &stream->upstream->conn;
 
-	return stream->front == &front_h1 && stream->back == &back_h1 &&
-	       relay_is_between_sockets(&stream->download) && !backend->endpoint_list[0].is_inner;
+	return stream->front == &front_h1 && stream->back == &back_h1 && !client->tls && !backend->tls &&
+	       !stream->backend->backend->endpoint_list[0].is_inner;
 }
 
 static uint8_t kind_of(const struct stream *stream)
 {
+	if (stream->state == STREAM_WAIT_HEAD)
+		return ESTATE_STREAM_REQUEST;
 	if (stream->state != STREAM_TUNNEL)
 		return ESTATE_STREAM_RESPONSE;
 	if (stream->is_tls)
@@ -102,9 +104,27 @@ static void write_texts(struct estate *estate, struct estate_stream *row, int cl
 	}
 }
 
+/* Since the stream began, 0 for none: a deadline that is over is one that was. */
+static uint32_t since_start(const struct stream *stream, uint64_t deadline_ms)
+{
+	uint64_t start_ms = stream->start_ns / NS_PER_MS;
+	uint64_t after_ms = deadline_ms > start_ms ? deadline_ms - start_ms : 1;
+
+	if (!deadline_ms)
+		return 0;
+	return after_ms < UINT32_MAX ? (uint32_t)after_ms : UINT32_MAX;
+}
+
+/* The way whose body stands in the row. */
+static const struct relay *body_of(const struct stream *stream)
+{
+	return stream->state == STREAM_WAIT_HEAD ? &stream->upload : &stream->download;
+}
+
 static void write_row(const struct stream *stream, struct estate_stream *row)
 {
 	const struct backend *backend = stream->backend->backend;
+	const struct relay *body = body_of(stream);
 
 	row->id = stream->id;
 	row->start_ns = stream->start_ns;
@@ -122,8 +142,13 @@ static void write_row(const struct stream *stream, struct estate_stream *row)
 	row->closes_client = stream->close_client;
 	row->retries = (uint8_t)(stream->attempt.retries_done < UINT8_MAX ? stream->attempt.retries_done
 									   : UINT8_MAX);
-	row->body_kind = stream->download.decoder.kind;
-	row->body_encoding = stream->download.encoding;
+	row->body_kind = body->decoder.kind;
+	row->body_encoding = body->encoding;
+	row->request_end_ms = row->try_end_ms = 0;
+	if (stream->exchange) {
+		row->request_end_ms = since_start(stream, stream->exchange->request_deadline_ms);
+		row->try_end_ms = since_start(stream, stream->exchange->try_deadline_ms);
+	}
 }
 
 void stream_estate_begin(struct stream *stream)
@@ -149,7 +174,7 @@ void stream_estate_begin(struct stream *stream)
 	failpoint(ROW_BEGUN);
 	estate_mark(estate, backend_fd, ESTATE_MARK_BACKEND);
 	estate_mark(estate, client_fd,
-		    row->kind == ESTATE_STREAM_RESPONSE ? ESTATE_MARK_RESPONSE : ESTATE_MARK_TUNNEL);
+		    estate_mark_of_kind(row->kind));
 	failpoint(ROW_MARKED);
 	/* Both ways stay busy until they have been pumped. */
 }
@@ -246,7 +271,7 @@ void stream_estate_pumped(struct stream *stream, struct relay *relay)
 	if (relay->state == RELAY_DONE && relay_is_in_near(relay))
 		relay_refresh(relay, proxy_now_ms(stream->proxy));
 	write_way(way, relay);
-	if (relay->direction == RELAY_OUT) {
+	if (relay == body_of(stream)) {
 		row->body_left = relay->decoder.left;
 		row->body_state = relay->decoder.chunk_state;
 	}
@@ -257,33 +282,82 @@ void stream_estate_pumped(struct stream *stream, struct relay *relay)
 
 enum { ESTATE_WORTH_MS = 250 };
 
-/* Is it a response that may get a row, now or later? */
+void stream_estate_waits(struct stream *stream)
+{
+	struct estate_stream *row = row_of(stream);
+	struct conn *backend;
+
+	if (!row || stream->state != STREAM_WAIT_HEAD)
+		return;
+	backend = &stream->upstream->conn;
+	if (buf_len(&backend->in))
+		return;
+	row->backend_hops = backend->hop != NULL;
+	conn_note_hop(backend);
+	row->ways[1] = (struct estate_way){ .active_ms = stream->download.last_active_ms, .is_busy = true };
+	failpoint(WAY_WRITTEN);
+	way_set_busy(&row->ways[1], false);
+	failpoint(WAY_FREE);
+}
+
+void stream_estate_answers(struct stream *stream)
+{
+	struct estate_stream *row = row_of(stream);
+
+	if (!row)
+		return;
+	/* What is left of the request has no place beside the answer. */
+	if (stream->upload.state != RELAY_DONE) {
+		stream_estate_end(stream);
+		return;
+	}
+	way_set_busy(&row->ways[0], true);
+	way_set_busy(&row->ways[1], true);
+	write_row(stream, row);
+	estate_mark(estate_of(stream), conn_fd(&stream->client->conn), ESTATE_MARK_RESPONSE);
+	stream_estate_pumped(stream, &stream->upload);
+}
+
+/* A successor knows its head no more: neither what it may be upgraded to, nor that it waits for a 100. */
+static bool is_sent_request(const struct stream *stream)
+{
+	const struct exchange *exchange = stream->exchange;
+
+	return stream->state == STREAM_WAIT_HEAD && !exchange->upgrade.is_wanted &&
+	       !exchange->upgrade.must_switch && !fields_have(&exchange->head.fields, FIELD_EXPECT);
+}
+
+/* Is it an exchange that may get a row, now or later? */
 static bool is_candidate(const struct stream *stream)
 {
-	return stream->state == STREAM_RELAY && !stream->is_in_estate &&
-	       stream->upload.state == RELAY_DONE && !stream->is_grpc;
+	if (stream->is_in_estate || stream->is_grpc || !stream->exchange || !stream->upstream)
+		return false;
+	return is_sent_request(stream) ||
+	       (stream->state == STREAM_RELAY && stream->upload.state == RELAY_DONE);
 }
 
 uint64_t stream_estate_due_ms(const struct stream *stream)
 {
 	uint64_t due_ms = stream->start_ns / NS_PER_MS + ESTATE_WORTH_MS;
 
-	if (!is_candidate(stream) || !estate_of(stream) || stream->front != &front_h1 ||
-	    due_ms <= proxy_now_ms(stream->proxy))
+	if (!estate_of(stream) || due_ms <= proxy_now_ms(stream->proxy) || stream->front != &front_h1 ||
+	    !is_candidate(stream))
 		return 0;
 	return due_ms;
 }
 
 void stream_estate_consider(struct stream *stream)
 {
-	struct relay *download = &stream->download;
 	uint64_t age_ms = proxy_now_ms(stream->proxy) - stream->start_ns / NS_PER_MS;
 
-	if (!is_candidate(stream) || (!relay_is_in_sockmap(download) && age_ms < ESTATE_WORTH_MS))
+	if ((age_ms < ESTATE_WORTH_MS && !relay_is_in_sockmap(body_of(stream))) || !is_candidate(stream))
 		return;
 	stream_estate_begin(stream);
 	stream_estate_pumped(stream, &stream->upload);
-	stream_estate_pumped(stream, download);
+	if (stream->state == STREAM_WAIT_HEAD)
+		stream_estate_waits(stream);
+	else
+		stream_estate_pumped(stream, &stream->download);
 }
 
 void stream_estate_end(struct stream *stream)
@@ -295,7 +369,7 @@ void stream_estate_end(struct stream *stream)
 	way_set_busy(&row->ways[0], true);
 	way_set_busy(&row->ways[1], true);
 	estate_mark(estate_of(stream), row->backend_fd, ESTATE_MARK_NONE);
-	if (row->kind == ESTATE_STREAM_RESPONSE)
+	if (row->kind >= ESTATE_STREAM_REQUEST)
 		estate_mark(estate_of(stream), conn_fd(&stream->client->conn), ESTATE_MARK_REQUEST);
 	stream->is_in_estate = false;
 	failpoint(ROW_ENDED);

@@ -286,18 +286,19 @@ bool worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd)
 bool worker_ports_adopt_stream(struct worker_ports *ports, uint16_t number, int client_fd, bool is_lost)
 {
 	struct estate *estate = ports->proxy->shared->estate;
-	bool is_response = estate_mark_of(estate, client_fd) == ESTATE_MARK_RESPONSE;
+	enum estate_mark mark = estate_mark_of(estate, client_fd);
 	struct worker_port *port = worker_port_of(ports, number);
 	/* A port that is no more has no configuration either. */
 	struct proxy_bind gone = { 0 };
-
-	enum estate_mark mark = is_response ? ESTATE_MARK_RESPONSE : ESTATE_MARK_TUNNEL;
 
 	if (!stream_adopt(ports->proxy, port ? port->bind : &gone, client_fd)) {
 		atomic_fetch_add(&estate->not_adopted[mark], is_lost);
 		return false;
 	}
-	atomic_fetch_add(is_response ? &estate->responses_adopted : &estate->tunnels_adopted, 1);
+	atomic_fetch_add(mark == ESTATE_MARK_RESPONSE	? &estate->responses_adopted
+			 : mark == ESTATE_MARK_WAITING ? &estate->requests_adopted
+						       : &estate->tunnels_adopted,
+			 1);
 	return true;
 }
 

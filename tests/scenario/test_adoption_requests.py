@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests that wait for their answer outlive the gateway that has sent them, and so do bodies on their way
+to the backend."""
+import time
+
+from deaths import kill, reset, stop
+from hg import *
+from same_host import need_lane
+from splice import in_background
+
+WORTH_S = 0.5  # a request that has waited for so long has a row
+CONFIG = """
+config:
+  splice: {@splice@}
+binds:
+- port: @port@
+  listeners:
+  - name: main
+    splice: @agrees@
+    routes:
+    - name: all
+      policies: {@policies@}
+      backends:
+      - host: @origin@
+        splice: @agrees@
+"""
+SPLICE = {"off": "mode: off", "require": "mode: require, minBodyBytes: 65536, adaptive: false",
+          "hop": "lanes: [hop], force: true"}
+MIB = 1 << 20
+
+
+def acted(lane, policies="", **options):
+    backend = Backend()
+    gateway = Gateway(CONFIG, origin=backend, splice=SPLICE[lane], policies=policies, workers=2, keeper=True,
+                      agrees="sameHost" if lane == "hop" else "auto", **options)
+    if lane == "hop":
+        need_lane(gateway, "hop")
+    return gateway, backend
+
+
+def await_adopted(gateway, count):
+    wait_until(lambda: gateway.metrics()("headgate_adopted_total", kind="request") == count, 10,
+               f"{count} adopted requests")
+
+
+def waiting(gateway, backend, method="GET", path="/slow", **options):
+    """(client, upstream) of a request that its backend has read."""
+    client = gateway.client()
+    client.request(method, path, host="a", **options)
+    upstream = backend.accept()
+    eq(upstream.read_request().method, method, "the request")
+    time.sleep(WORTH_S)
+    return client, upstream
+
+
+@test("a request that waits for its answer goes on after kill -9, twice; its client's next request goes over "
+      "the same connection", needs=("bpf", "root"))
+def waits():
+    for lane in SPLICE:
+        gateway, backend = acted(lane)
+        for number, (method, body) in enumerate((("GET", None), ("HEAD", None), ("POST", b"p" * 70000))):
+            client, upstream = waiting(gateway, backend, method, body=body)
+            before = gateway.streams()[0]
+            for _ in range(2):
+                done = gateway.metrics()("headgate_adopted_total", kind="request")
+                kill(gateway)
+                await_adopted(gateway, done + 1)
+                after = gateway.streams()[0]
+                for key in ("id", "route", "path", "method", "bytes_in", "state"):
+                    eq(after[key], before[key], f"{key}, {lane}, {method}")
+                time.sleep(WORTH_S)
+            upstream.respond(200, [("X-Answer", "yes")], b"" if method == "HEAD" else b"the answer")
+            answer = client.response(method)
+            eq((answer.status, answer.header("x-answer"), answer.body),
+               (200, "yes", b"" if method == "HEAD" else b"the answer"), "the answer")
+            gateway.wait_log(count=2 * number + 1)
+            record = gateway.log()[-1]
+            eq((record["adopted"], record["http.method"], record["http.path"], record["bytes_in"]),
+               ("true", method, "/slow", str(len(body or b""))), f"the line, {lane}")
+            client.request("GET", "/next", host="a")
+            try:
+                upstream.read_request()  # the backend's connection is used again
+            except Failure:
+                upstream = backend.accept()
+                upstream.read_request()
+            upstream.respond(200, [], b"next")
+            eq(client.response().body, b"next", "the next answer")
+            gateway.wait_log(count=2 * number + 2)
+            client.close()
+            upstream.close()
+
+
+@test("the answer that came while nobody was there is passed on", needs=("bpf", "root"))
+def answered_meanwhile():
+    for lane in SPLICE:
+        gateway, backend = acted(lane)
+        client, upstream = waiting(gateway, backend)
+        stop(gateway)
+        upstream.respond(200, [], pattern(200000))
+        kill(gateway)
+        answer = client.response()
+        eq((answer.status, verify(answer.body, 200000)), (200, crc32(200000)), f"the answer, {lane}")
+
+
+@test("a body on its way to the backend goes on after kill -9, in each framing, with and without the lane: "
+      "every byte once", needs=("bpf", "root"), timeout=90)
+def uploads():
+    size = 8 * MIB
+    for lane in SPLICE:
+        for chunked in (False, True):
+            gateway, backend = acted(lane)
+            client = gateway.client()
+            client.send(b"POST /up HTTP/1.1\r\nHost: a\r\n" + (
+                b"Transfer-Encoding: chunked\r\n\r\n" if chunked else b"Content-Length: %d\r\n\r\n" % size))
+            upstream = backend.accept()
+            upstream.request_head()
+            body = b""
+
+            def say(first, count):
+                data = pattern(count, first)
+                client.send(b"%x\r\n%s\r\n" % (count, data) if chunked else data)
+
+            def heard(count):
+                if not chunked:
+                    return upstream.read(count)
+                data = b""
+                while len(data) < count:
+                    data += upstream.read(int(upstream.read_line(), 16))
+                    eq(upstream.read(2), b"\r\n", "the end of a chunk")
+                return data
+            for part in range(4):
+                writer = in_background(say, part * 2 * MIB, 2 * MIB)
+                body += heard(2 * MIB)
+                writer.result()
+                time.sleep(WORTH_S)
+                if part < 3:
+                    kill(gateway)
+                    await_adopted(gateway, part + 1)
+            if chunked:
+                client.send(b"0\r\n\r\n")
+                eq(upstream.read(5), b"0\r\n\r\n", "the last chunk")
+            check(body == pattern(size), f"other bytes, {lane}")
+            upstream.respond(200, [], b"thanks")
+            eq(client.response().body, b"thanks", "the answer")
+            record = gateway.wait_log()
+            eq((record["adopted"], record["bytes_in"]), ("true", str(size)), f"the line, {lane}")
+
+
+@test("deadlines of the request, and of its attempt, go on from before the death; nothing is sent again")
+def deadlines():
+    retry = "retry: {attempts: 3, codes: [500]}"
+    for policies, want in (("timeout: {requestTimeout: 2s}, " + retry, "request_timeout"),
+                           ("timeout: {backendRequestTimeout: 2s}, " + retry, "per_try_timeout")):
+        gateway, backend = acted("off", policies)
+        start = time.monotonic()
+        client, _ = waiting(gateway, backend)
+        time.sleep(0.5)
+        kill(gateway)
+        await_adopted(gateway, 1)
+        answer = client.response()
+        took = time.monotonic() - start
+        eq((answer.status, gateway.wait_log()["close_reason"]), (504, want), "how it ended")
+        check(1.9 < took < 2.5 + factor(), f"the deadline was {took:.2f} s")
+        backend.expect_no_connection(0.3)
+
+
+@test("a backend that fails a request whose head is no more: the client is told, nothing is sent again")
+def failed():
+    retry = "retry: {attempts: 3, codes: [500], backoff: 10ms}"
+    gateway, backend = acted("off", retry)
+    client, upstream = waiting(gateway, backend)
+    kill(gateway)
+    await_adopted(gateway, 1)
+    upstream.rst()
+    eq(client.response().status, 503, "status")
+    client, upstream = waiting(gateway, backend)
+    kill(gateway)
+    await_adopted(gateway, 2)
+    upstream.respond(500, [], b"broken")
+    eq((lambda answer: (answer.status, answer.body))(client.response()), (500, b"broken"), "the answer")
+    backend.expect_no_connection(0.3)
+
+
+@test("half the head of an answer was in the dead gateway: that request is reset; so is one that was to "
+      "upgrade, and one that waits for a 100")
+def not_adopted():
+    gateway, backend = acted("off")
+    client, upstream = waiting(gateway, backend)
+    upstream.send(b"HTTP/1.1 200 O")
+    upgrade = gateway.client()
+    upgrade.request("GET", "/ws", [("Connection", "upgrade"), ("Upgrade", "echo")], host="a")
+    second = backend.accept()
+    second.read_request()
+    expect = gateway.client()
+    expect.request("POST", "/up", [("Expect", "100-continue"), ("Content-Length", "5")], host="a")
+    third = backend.accept()
+    third.request_head()
+    time.sleep(WORTH_S)
+    kill(gateway)
+    for end in (client, upgrade, expect):
+        reset(end)
+    for end in (upstream, second, third):
+        reset(end)
+
+
+@test("behind a repeated attempt it is the running one that goes on")
+def repeated():
+    gateway, backend = acted("off", "retry: {attempts: 2, codes: [500], backoff: 10ms}")
+    client, upstream = waiting(gateway, backend)
+    upstream.respond(500, [], b"broken")
+    again = upstream
+    try:
+        again.read_request()
+    except Failure:
+        again = backend.accept()
+        again.read_request()
+    time.sleep(WORTH_S)
+    kill(gateway)
+    await_adopted(gateway, 1)
+    again.respond(200, [], b"the second answer")
+    eq(client.response().body, b"the second answer", "the answer")
+    record = gateway.wait_log()
+    eq((record["adopted"], record.get("retry.attempt")), ("true", "1"), "the line")
