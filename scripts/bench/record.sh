@@ -19,5 +19,6 @@ small=1KiB/16,1KiB/64,16KiB/16,16KiB/64,100KiB/16,100KiB/64
 	./h2.py $programs >results/h2.txt
 	./splice.py $programs --only ping64,ping16k,push >results/splice.txt
 	./tls.py $programs >results/tls.txt
+	./restart.py $programs >results/restart.txt
 }
 ./report.py

@@ -50,7 +50,9 @@ def idle_clients():
         eq(client.get("/get").status, 200, "before")
     fresh = [gateway.client() for _ in range(5)]
     partly = gateway.client().send(b"GET /get HTTP/1.1\r\nHo")
-    busy = gateway.client().send(b"GET /delay/20 HTTP/1.1\r\nHost: a\r\n\r\n")
+    # Of requests those go on that were sent whole, and wait.
+    busy = gateway.client().send(b"POST /upload HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+                                 b"Content-Length: 5\r\n\r\n")
     wait_until(lambda: gateway.metrics()("headgate_downstream_accepted_total") >= 27, 5, "accepting")
     time.sleep(0.2)
     before = gateway.gateway_pid
@@ -467,3 +469,25 @@ def odd_parents():
     eq(gateway.metrics()("headgate_gateway_deaths_total"), 2, "deaths")
     gateway.terminate()
     gateway.expect_exit(10, 0)
+
+
+def score(pid):
+    return int(read_text(f"/proc/{pid}/oom_score_adj"))
+
+
+@test("for want of memory the kernel ends a gateway sooner than the keeper: each gateway, also behind a "
+      "death and an upgrade, has the score that was given to the keeper, which lowers its own")
+def scores():
+    raised = 'echo 300 >/proc/self/oom_score_adj; exec "$@"'
+    gateway = start(wrap=("/bin/sh", "-c", raised, "sh"), checked=False)
+    for _ in range(2):
+        eq(score(gateway.gateway_pid), 300, "the score of a gateway")
+        check(score(gateway.pid) in (0, -1000), f"the keeper's score is {score(gateway.pid)}")
+        kill(gateway)
+    gateway.signal(signal.SIGUSR2)
+    heir = Heir(gateway)
+    eq(gateway.wait(20), 0, "exit status of the old one")
+    children = read_text(f"/proc/{heir.pid}/task/{heir.pid}/children").split()
+    eq(score(children[0]), 300, "the score of a gateway behind an upgrade")
+    check(score(heir.pid) in (0, -1000), f"the new keeper's score is {score(heir.pid)}")
+    heir.stop()

@@ -132,6 +132,7 @@ struct estate {
 	uint64_t lives; /* gateways that were started; written by the keeper, while none runs */
 	atomic_uint_fast64_t deaths; /* written by the keeper */
 	uint32_t worker_count; /* of the first gateway that was ready; 0: none was */
+	int oom_score; /* as it was given to the keeper (oom.h) */
 	pid_t upgraded_from; /* the keeper whose sockets we have; 0: none, or it was told that we are ready */
 	atomic_bool is_handed_over; /* our sockets: another program has them */
 	int heir_fd; /* to the program that is to take over (user/keeper/handover.h); -1: none */

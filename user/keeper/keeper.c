@@ -17,6 +17,7 @@
 #include "user/base/clock.h"
 #include "user/base/log.h"
 #include "user/keeper/inherited.h"
+#include "user/keeper/oom.h"
 
 enum {
 	KEEPER_PAUSE_MS = 100, /* before a successor of one that died before it was ready */
@@ -56,6 +57,7 @@ static void gateway_main(const struct keeper *keeper, pid_t parent)
 		_exit(KEEPER_FAILED);
 	(void)setpgid(0, 0);
 	(void)prctl(PR_SET_NAME, "headgate", 0, 0, 0);
+	oom_restore(keeper->estate->oom_score);
 	/* What is passed on waits until the gateway can read it: it must not end one that still loads. */
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGINT);
@@ -273,6 +275,7 @@ int keeper_run(const struct keeper_options *options)
 		log_error("the keeper cannot start: %s; --no-keeper does without", strerrordesc_np(-result));
 		return KEEPER_FAILED;
 	}
+	keeper.estate->oom_score = oom_protect();
 	result = -1;
 	while (result < 0) {
 		int status = 0;

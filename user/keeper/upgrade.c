@@ -15,6 +15,7 @@
 #include "user/base/log.h"
 #include "user/base/text.h"
 #include "user/keeper/handover.h"
+#include "user/keeper/oom.h"
 
 /* "1 <process id of the keeper> <workers> <descriptor>,<descriptor>,..." */
 #define UPGRADE_VARIABLE "HEADGATE_TAKE_OVER"
@@ -132,6 +133,7 @@ pid_t upgrade_start(const struct upgrade *upgrade, struct estate *estate, const 
 		upgrade_failed(estate);
 	if (pid != 0)
 		return pid < 0 ? error : pid;
+	oom_restore(estate->oom_score);
 	error = hand_over(estate, self);
 	if (!error)
 		error = hand_over_streams(estate, heir_end);
