@@ -72,6 +72,7 @@ struct near_user {
 		struct { /* of a direction: user space's own, for a successor */
 			__u64 start_forwarded_bytes;
 			__u64 start_written_bytes;
+			__u64 source; /* cookie */
 		};
 	};
 };

@@ -164,6 +164,90 @@ def ends_meanwhile():
         exchange(ended[1], ended[0], b"still open")
 
 
+@test("a backend that resets, or has ended both ways, while nobody is there costs its own stream and no "
+      "gateway; what it has sent before its end arrives", needs=NEEDS)
+def backends_end_meanwhile():
+    for lane in (*LANES, "hop"):
+        gateway, backend = acted("near" if lane == "hop" else lane, keeper=True,
+                                 config=CONFIG.replace("@splice@", SPLICE[lane]))
+        broken, ended = (tunnel(gateway, backend, "off" if lane == "hop" else lane) for _ in range(2))
+        ended[0].fin()
+        ended[1].expect_fin()
+        stop(gateway)
+        broken[1].rst()
+        ended[1].send(b"the last words").close()
+        kill(gateway)
+        reset(broken[0])
+        kind, data = ended[0].expect_end()
+        check(b"the last words".startswith(data), f"other words: {data}")
+        note(f"{lane}: {kind} behind {data}")
+        if kind == "fin":
+            eq(data, b"the last words", f"the last words, {lane}")
+        eq(gateway.metrics()("headgate_gateway_deaths_total"), 1, f"{lane}: deaths")
+
+
+@test("a backend alone that agreed: without these lanes in the new configuration its tunnel is reset, and "
+      "nothing dies of it", needs=NEEDS)
+def backend_alone():
+    gateway, backend = acted("near", keeper=True, config=CONFIG.replace("@splice@", SPLICE["hop"]),
+                             listener="auto")
+    need_lane(gateway, "hop")
+    client, upstream = tunnel(gateway, backend)
+    exchange(client, upstream, b"over a hop")
+    text = CONFIG
+    for key, value in {"splice": "mode: off", "timeouts": "", "listener": "auto", "backend": "auto",
+                       "port": gateway.port, "origin": f"127.0.0.1:{backend.port}"}.items():
+        text = text.replace(f"@{key}@", str(value))
+    gateway.write("config.yaml", text)
+    kill(gateway)
+    reset(client)
+    reset(upstream)
+    eq(gateway.metrics()("headgate_gateway_deaths_total"), 1, "deaths")
+
+
+UPGRADED = HOP.replace("lanes: [hop]", "lanes: [direct, near]")
+
+
+@test("an upgraded connection in lane direct whose gateway dies ends as it would have: what was read of it "
+      "before it hopped is known", needs=NEEDS)
+def upgraded():
+    backend = Backend()
+    gateway = Gateway(UPGRADED, origin=backend, keeper=True, workers=1)
+    need_lane(gateway, "direct")
+    client = gateway.client()
+    client.request("GET", "/chat", [("Connection", "upgrade"), ("Upgrade", "echo")], host="a")
+    upstream = backend.accept()
+    upstream.read_request()
+    upstream.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
+    client.response_head()
+    kill(gateway)
+    await_adopted(gateway, 1)
+    client.fin()
+    upstream.expect_fin()
+    exchange(upstream, client, b"the last")
+    upstream.close()
+    client.expect_fin()
+    record = gateway.wait_log()
+    eq((record["close_reason"], record["adopted"]), ("ok", "true"), "how it ended")
+
+
+@test("bytes of a way that has ended in its lane are in the log behind two deaths", needs=NEEDS)
+def counted():
+    for lane in LANES:
+        gateway, backend = acted(lane, keeper=True)
+        client, upstream = tunnel(gateway, backend, lane)
+        exchange(client, upstream, pattern(5000))
+        before = gateway.streams()[0]["bytes_in"]
+        client.fin()
+        upstream.expect_fin()
+        for death in range(1, 3):
+            kill(gateway)
+            await_adopted(gateway, death)
+        upstream.close()
+        client.expect_fin()
+        eq(int(gateway.wait_log()["bytes_in"]), before, f"bytes, {lane}")
+
+
 @test("idle clients that hop go on hopping, and a request that came meanwhile is answered", needs=NEEDS)
 def idle_clients():
     gateway, _ = hopping(workers=2)

@@ -328,7 +328,7 @@ static inline void ask(struct scene *scene, int i)
 		pair_open(&fd, &scene->clients[i]);
 		assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
 		assert_int_equal(fcntl(scene->clients[i], F_SETFL, O_NONBLOCK), 0);
-		(void)client_start(&scene->proxy, scene->bind, fd, &peer, false);
+		(void)client_start(&scene->proxy, scene->bind, fd, &peer, CLIENT_ACCEPTED);
 	}
 	scene->answer_lens[i] = 0;
 	scene->answers[i][0] = '\0';

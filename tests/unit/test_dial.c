@@ -197,7 +197,7 @@ SCENE_TEST(an_upgrade_has_no_way_to_a_backend_of_http_2)
 	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
 	assert_int_equal(fcntl(scene->clients[0], F_SETFL, O_NONBLOCK), 0);
 	assert_int_equal(send(scene->clients[0], request, sizeof(request) - 1, 0), sizeof(request) - 1);
-	(void)client_start(&scene->proxy, scene->bind, fd, &peer, false);
+	(void)client_start(&scene->proxy, scene->bind, fd, &peer, CLIENT_ACCEPTED);
 	UNTIL(scene, status_of(scene, 0) == 501);
 	assert_int_equal(connects(scene), 0);
 }

@@ -45,21 +45,24 @@ bool succession_take_port(struct succession *succession, const struct address *a
 	return true;
 }
 
-/*
- * Children were told to end when they were found, and met the end of their input. Streams and clients wait
- * for a turn of their worker at most.
- */
+/* Children were told to end when they were found, and met the end of their input. */
 enum { LATE_MS = 2000 };
 
 static void on_late_timer(struct timer *timer, uint64_t now_ms)
 {
 	struct succession *succession = container_of(timer, struct succession, late_timer);
-	uint32_t count = succession->near ? near_sweep(succession->near) : 0;
+	uint32_t count;
 
-	(void)now_ms;
+	inherited_kill_children(&succession->inherited.children);
+	if (!succession->near)
+		return;
+	if (atomic_load(succession->adoptions_left)) {
+		timer_arm(loop_timers(succession->loop), timer, now_ms + LATE_MS);
+		return;
+	}
+	count = near_sweep(succession->near);
 	if (count)
 		log_info("same-host lanes: freed %u slots of connections that nobody went on with", count);
-	inherited_kill_children(&succession->inherited.children);
 }
 
 /* A worker that cannot take one leaves it to inherited_done(). Returns how many were taken. */
@@ -99,6 +102,8 @@ void succession_end(struct succession *succession, struct gateway *gateway)
 		 succession->adopted_listeners, clients, streams, (unsigned long long)inherited->reset_count);
 	inherited_done(inherited, succession->estate);
 	succession->near = gateway->lanes.is_near_inherited ? gateway->lanes.near : NULL;
+	succession->loop = gateway->loop;
+	succession->adoptions_left = &gateway->shared.adoptions_left;
 	if (succession->near)
 		near_listeners_settle(succession->near);
 	if (!inherited->children.count && !succession->near)

@@ -17,7 +17,9 @@ struct succession {
 	uint32_t adopted_listeners; /* in this life */
 	/* From succession_end() on: what has not ended by then is killed, what nobody has adopted is gone. */
 	struct timer late_timer;
-	struct near *near; /* borrowed: those of the one before; NULL: others, or none */
+	struct loop *loop; /* borrowed, like the next two */
+	const atomic_uint *adoptions_left;
+	struct near *near; /* those of the one before; NULL: others, or none */
 	bool is_successor;
 	bool has_timer;
 };

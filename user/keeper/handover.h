@@ -10,8 +10,11 @@
  * each. Nothing of it is read or written by anybody else.
  */
 enum {
-	/* Of what an item says. Another one hands over nothing: the old program drains. */
-	HANDOVER_VERSION = 1,
+	/*
+	 * Of what an item says, also of what a number in it means; to be raised with each change of a row.
+	 * Another one hands over nothing: the old program drains.
+	 */
+	HANDOVER_VERSION = 2,
 	HANDOVER_MAGIC = 0x68673031,
 };
 

@@ -502,7 +502,8 @@ static void client_begin(struct client *client, const struct bind *bind)
 	}
 }
 
-static struct client *client_create(struct proxy *proxy, struct proxy_bind *bind, int fd, bool must_hop)
+static struct client *client_create(struct proxy *proxy, struct proxy_bind *bind, int fd,
+				    enum client_origin origin)
 {
 	uint64_t handle;
 	struct client *client = slab_take(proxy->clients, &handle);
@@ -522,7 +523,7 @@ static struct client *client_create(struct proxy *proxy, struct proxy_bind *bind
 	}
 	/* Nobody was told what has become of it before it was accepted. */
 	client->conn.has_error = true;
-	if (client_peer_hop(client, bind->bind, must_hop) < 0) {
+	if (client_peer_hop(client, bind->bind, origin) < 0) {
 		conn_close(&client->conn, true);
 		slab_give(proxy->clients, handle);
 		return NULL;
@@ -533,12 +534,12 @@ static struct client *client_create(struct proxy *proxy, struct proxy_bind *bind
 
 /* Of a connection that admission has counted. NULL: it was reset. */
 static struct client *client_enter(struct proxy *proxy, struct proxy_bind *bind, int fd,
-				   const struct address *peer, bool must_hop)
+				   const struct address *peer, enum client_origin origin)
 {
 	struct client *client;
 
 	client_peer_set_options(proxy, bind->bind, fd);
-	client = client_create(proxy, bind, fd, must_hop);
+	client = client_create(proxy, bind, fd, origin);
 	if (!client) {
 		admission_give(proxy, bind);
 		counter_end(proxy->counters, END_LIMIT);
@@ -552,7 +553,7 @@ static struct client *client_enter(struct proxy *proxy, struct proxy_bind *bind,
 }
 
 bool client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer,
-		  bool must_hop)
+		  enum client_origin origin)
 {
 	const struct bind *config = bind->bind;
 	struct client *client;
@@ -566,7 +567,7 @@ bool client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const st
 		admission_refuse(proxy, config, fd);
 		return false;
 	}
-	client = client_enter(proxy, bind, fd, peer, must_hop);
+	client = client_enter(proxy, bind, fd, peer, origin);
 	if (!client)
 		return false;
 	client_start_age(client);
@@ -576,14 +577,14 @@ bool client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const st
 }
 
 struct client *client_adopt(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer,
-			    uint64_t age_ms, bool has_requests, bool hops)
+			    uint64_t age_ms, bool has_requests, enum client_origin origin)
 {
 	struct client *client;
 
 	counter_add(proxy->counters, COUNTER_ACCEPTED, 1);
 	/* It was let in once, and is not more than there were. */
 	admission_count(proxy, bind);
-	client = client_enter(proxy, bind, fd, peer, hops);
+	client = client_enter(proxy, bind, fd, peer, origin);
 	if (!client)
 		return NULL;
 	client->age_ms = age_ms;

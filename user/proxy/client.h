@@ -70,19 +70,26 @@ void client_arm(struct client *client);
 void client_begin_http(struct client *client, const struct bind *bind);
 void client_open_tunnel(struct client *client, bool is_tls, struct span sni);
 
+/* Who has accepted a connection: nothing of it was read here in any case. */
+enum client_origin {
+	CLIENT_ACCEPTED, /* this process */
+	CLIENT_ADOPTED, /* another one */
+	CLIENT_ADOPTED_HOP, /* the same, where it hopped: its bytes are in queues of the same-host lanes */
+};
+
 /*
  * Takes a connection that was just accepted: counts it, refuses it past a limit, starts reading. Owns fd.
- * must_hop: it was accepted by another process, in which it hopped. False: it was reset at once.
+ * False: it was reset at once.
  */
 bool client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer,
-		  bool must_hop);
+		  enum client_origin origin);
 /*
  * The client of a stream that another process has begun: state and stream are the caller's to set. age_ms:
  * when it will be too old, loop time, or 0. has_requests: of a request, behind which others may follow; else
- * of a tunnel. hops: as there. Owns fd; NULL: it was reset.
+ * of a tunnel. Owns fd; NULL: it was reset.
  */
 struct client *client_adopt(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer,
-			    uint64_t age_ms, bool has_requests, bool hops);
+			    uint64_t age_ms, bool has_requests, enum client_origin origin);
 /*
  * Closes now, frees at the end of the turn. No stream may be running, but those of HTTP/2: they end first.
  * Idempotent.

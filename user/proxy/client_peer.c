@@ -63,11 +63,12 @@ static bool client_peer_may_hop(const struct client *client, const struct bind *
 	       splice_hops(&proxy->lease->snapshot->config.splice);
 }
 
-int client_peer_hop(struct client *client, const struct bind *bind, bool must_hop)
+int client_peer_hop(struct client *client, const struct bind *bind, enum client_origin origin)
 {
 	struct near_worker *worker = client->proxy->relay.near_watch.worker;
 
-	if (must_hop)
+	client->conn.is_adopted = origin != CLIENT_ACCEPTED;
+	if (origin == CLIENT_ADOPTED_HOP)
 		return conn_adopt_hop(&client->conn, worker);
 	if (client_peer_may_hop(client, bind))
 		(void)conn_start_hop(&client->conn, worker);

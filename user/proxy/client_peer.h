@@ -8,7 +8,7 @@ void client_peer_set_options(const struct proxy *proxy, const struct bind *bind,
 /* Its address as texts, and whether its word about others is taken. */
 void client_peer_name(struct client *client, const struct address *peer);
 /*
- * Its bytes hop, where its bind agreed and its other end is here. must_hop: they did in a process that is
- * gone; 0, or -errno: bytes of it are lost, reset it.
+ * Its bytes hop, where its bind agreed and its other end is here, or where they did in a process that is
+ * gone: 0, or -errno: bytes of it are lost, reset it.
  */
-int client_peer_hop(struct client *client, const struct bind *bind, bool must_hop);
+int client_peer_hop(struct client *client, const struct bind *bind, enum client_origin origin);

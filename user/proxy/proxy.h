@@ -45,6 +45,7 @@ struct proxy_counts {
 };
 
 struct proxy_shared {
+	atomic_uint adoptions_left; /* of what a dead gateway had: given to workers, and not looked at yet */
 	struct proxy_counts counts;
 	struct estate *estate; /* borrowed; NULL: no keeper */
 	atomic_uint_fast64_t fixed_descriptors; /* written by the main thread: descriptors_fixed() */

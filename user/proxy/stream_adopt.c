@@ -181,11 +181,11 @@ static int bind_upstream(struct stream *stream, const struct adopted_place *plac
 		return -ENOMEM;
 	/* Nobody was told what has become of it meanwhile. */
 	stream->upstream->conn.has_error = true;
-	if (hops && conn_adopt_hop(&stream->upstream->conn, proxy->relay.near_watch.worker) < 0)
-		return -EPROTO;
+	stream->upstream->conn.is_adopted = true;
+	/* Also where it fails: the stream ends with both of its sides. */
 	stream->back = back_of(stream->upstream);
 	stream->back->bind(stream);
-	return 0;
+	return hops ? conn_adopt_hop(&stream->upstream->conn, proxy->relay.near_watch.worker) : 0;
 }
 
 static int adopt_gates(struct stream *stream, const struct estate_stream *row)
@@ -423,7 +423,8 @@ static bool adopt_client(struct proxy *proxy, struct proxy_bind *bind, int clien
 		return false;
 	}
 	address_unmap(&peer);
-	client = client_adopt(proxy, bind, client_fd, &peer, row->age_ms, is_exchange(row), row->client_hops);
+	client = client_adopt(proxy, bind, client_fd, &peer, row->age_ms, is_exchange(row),
+			      row->client_hops ? CLIENT_ADOPTED_HOP : CLIENT_ADOPTED);
 	if (!client) {
 		socket_reset(row->backend_fd);
 		return false;

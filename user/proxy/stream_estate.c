@@ -235,7 +235,9 @@ static uint8_t lane_of(const struct relay *relay)
 
 static void write_way(struct estate_way *way, const struct relay *relay)
 {
-	way->is_near = relay_is_in_near(relay);
+	/* Also where another process has seen its end. */
+	way->is_near = relay_is_in_near(relay) || relay->lane_bytes[LANE_NEAR] ||
+		       relay->lane_bytes[LANE_DIRECT];
 	way->copied_bytes = relay_bytes_before(relay, LANE_COPY);
 	if (way->is_near) {
 		way->near_bytes = relay_bytes_before(relay, LANE_NEAR);

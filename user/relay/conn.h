@@ -35,6 +35,7 @@ struct conn {
 	bool is_write_shut : 1;
 	bool is_truncated : 1; /* TLS: has_eof, without the close_notify that tells an end from a cut */
 	bool has_records : 1; /* TLS: encrypted, and not taken by the kernel */
+	bool is_adopted : 1; /* another process had it: its counts do not begin with the connection */
 	uint8_t pipes; /* directions that splice(2) from it or into it: meanwhile it joins no map */
 	int16_t error; /* hard error of receiving, negative errno, 0 = none: conn_fail() */
 	int16_t send_error; /* the same of sending: what was received before may still be read */

@@ -6,6 +6,7 @@
 #include "user/base/check.h"
 #include "user/base/failpoint.h"
 #include "user/base/mem.h"
+#include "user/kernel/common/delivery.h"
 #include "user/kernel/near/near_adopt.h"
 
 /* There is room at its receiver. */
@@ -17,6 +18,23 @@ static void conn_on_room(struct hop *hop)
 	conn->on_ready(conn);
 }
 
+/* Of what it has received so far the lanes near and direct may have brought a part, past its socket. */
+static int conn_begin_hop(struct conn *conn, struct hop *hop, struct near_worker *worker)
+{
+	uint64_t position = 0;
+	/* Before it hops: TCP knows of everything that was read, and of nothing that comes later. */
+	int error = conn->received_bytes ? delivery_position(conn_fd(conn), &position) : 0;
+
+	if (error)
+		return -EAGAIN;
+	error = hop_start(hop, worker, conn_fd(conn));
+	if (error)
+		return error;
+	hop_note_other(hop, conn->received_bytes - position);
+	hop_note_read(hop, conn->received_bytes);
+	return 0;
+}
+
 static int conn_enter_hop(struct conn *conn, struct near_worker *worker, bool is_adopted)
 {
 	struct hop *hop = hg_calloc(1, sizeof(*hop));
@@ -25,7 +43,7 @@ static int conn_enter_hop(struct conn *conn, struct near_worker *worker, bool is
 	if (!hop)
 		return -ENOMEM;
 	error = is_adopted ? hop_adopt(hop, worker, conn_fd(conn), &conn->received_bytes)
-			   : hop_start(hop, worker, conn_fd(conn));
+			   : conn_begin_hop(conn, hop, worker);
 	if (error) {
 		hg_free(hop);
 		return error;
@@ -45,7 +63,7 @@ int conn_start_hop(struct conn *conn, struct near_worker *worker)
 		return 0;
 	if (conn->tls || conn->gate || conn->pipes)
 		return -EBUSY;
-	return conn_enter_hop(conn, worker, false);
+	return conn->is_adopted ? -EOPNOTSUPP : conn_enter_hop(conn, worker, false);
 }
 
 int conn_adopt_hop(struct conn *conn, struct near_worker *worker)

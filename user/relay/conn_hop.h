@@ -8,7 +8,9 @@ struct near_worker;
 /*
  * From here on its bytes hop, both ways, where the process at the other end is known to be on this host
  * (user/kernel/near/hop.h): for good, and instead of the lanes pipe and sockmap. 0, also when it did before;
- * -ENOMEM; -EBUSY with TLS, or where such a lane has it; -errno of hop_start(): -EAGAIN may do later.
+ * -ENOMEM; -EBUSY with TLS, or where such a lane has it; -EOPNOTSUPP where another process had it: what was
+ * read of it is not known here, and could not be proved at its end; -errno of hop_start(): -EAGAIN may do
+ * later.
  */
 int conn_start_hop(struct conn *conn, struct near_worker *worker);
 /*

@@ -37,7 +37,7 @@ static void port_on_accept(struct net_listener *listener, int fd, const struct a
 	struct worker_port *port = container_of(listener, struct worker_port, listener);
 
 	failpoint(ACCEPTED);
-	(void)client_start(port->bind->proxy, port->bind, fd, peer, false);
+	(void)client_start(port->bind->proxy, port->bind, fd, peer, CLIENT_ACCEPTED);
 }
 
 static void port_on_pause(struct net_listener *listener)
@@ -277,7 +277,8 @@ bool worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd)
 		return false;
 	}
 	address_unmap(&peer);
-	if (client_start(ports->proxy, port->bind, fd, &peer, mark == ESTATE_MARK_IDLE_HOP))
+	if (client_start(ports->proxy, port->bind, fd, &peer,
+			 mark == ESTATE_MARK_IDLE_HOP ? CLIENT_ADOPTED_HOP : CLIENT_ADOPTED))
 		return true;
 	atomic_fetch_add(&estate->not_adopted[mark], mark == ESTATE_MARK_IDLE_HOP);
 	return false;

@@ -39,6 +39,7 @@ static void worker_on_client(struct message *message, void *context)
 			? worker_ports_adopt_stream(&worker->ports, client->port, client->fd, is_lost)
 			: worker_ports_adopt(&worker->ports, client->port, client->fd);
 	if (is_lost) {
+		atomic_fetch_sub(&worker->proxy.shared->adoptions_left, 1);
 		hg_free(client);
 		return;
 	}
@@ -59,6 +60,8 @@ int worker_adopt(struct worker *worker, int fd, uint16_t port, bool is_tunnel,
 	message->is_tunnel = is_tunnel;
 	message->done = done;
 	message->argument = argument;
+	if (!done)
+		atomic_fetch_add(&worker->proxy.shared->adoptions_left, 1);
 	mailbox_send(worker->mailbox, &message->message);
 	return 0;
 }

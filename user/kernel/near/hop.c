@@ -49,9 +49,10 @@ void hop_enter(struct hop *hop)
 	struct near_user *user = &hop->out->user;
 
 	list_init(&hop->waiting);
-	user->owner = (uintptr_t)hop;
-	user->ring = hop->worker->ring;
 	user->flags = NEAR_REFUSES;
+	/* An event of a dead process may be in another ring: who finds an owner finds whose ring it is. */
+	user->ring = hop->worker->ring;
+	__atomic_store_n(&user->owner, (uintptr_t)hop, __ATOMIC_RELEASE);
 }
 
 /* Our own socket comes last: from then on the other end finds it. */
@@ -75,7 +76,7 @@ static void maps_leave(const struct hop *hop)
 	bpf_map_delete_elem(hop->near->map_fds[NEAR_MAP_HOP_OF], &hop->far_cookie);
 }
 
-int hop_find_far(struct hop *hop, int fd)
+static int far_find(struct hop *hop, int fd)
 {
 	struct near_end end;
 	int error = near_cookie(fd, &hop->own_cookie);
@@ -98,7 +99,7 @@ int hop_start(struct hop *hop, struct near_worker *worker, int fd)
 	CHECK(!hop->near);
 	if (!near_has_direct(near))
 		return -EOPNOTSUPP;
-	error = hop_find_far(&new, fd);
+	error = far_find(&new, fd);
 	if (!error && setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on)))
 		error = -errno;
 	if (!error)

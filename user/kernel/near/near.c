@@ -244,6 +244,7 @@ int near_direction_start(struct near_direction *d, struct near *near, const stru
 	user->first_seq = source.first_seq;
 	user->start_forwarded_bytes = start.start_forwarded_bytes;
 	user->start_written_bytes = start.start_written_bytes;
+	user->source = new.source_cookie;
 	user->forwarded_bytes = start.start_forwarded_bytes;
 	user->target = new.target_cookie;
 	user->receiver_bytes = near->receiver_bytes;

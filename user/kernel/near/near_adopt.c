@@ -250,7 +250,10 @@ uint32_t near_sweep(struct near *near)
 
 /* ---------------------------------------------------------------------------------------- a hop */
 
-/* 0; -ENOENT: it does not hop; -EBUSY: not both of its ways are there, or another one has them. */
+/*
+ * By the records, since what is known of a socket goes when TCP has closed it, and what it has received may
+ * still be read. 0; -ENOENT: it does not hop; -EBUSY: not both ways are there, or another one has them.
+ */
 static int ways_find(struct hop *hop)
 {
 	struct near *near = hop->near;
@@ -259,8 +262,10 @@ static int ways_find(struct hop *hop)
 
 	if (bpf_map_lookup_elem(map_fd, &hop->own_cookie, &hop->out_slot))
 		return -ENOENT;
-	if (hop->out_slot.index >= near->slot_count ||
-	    bpf_map_lookup_elem(map_fd, &hop->far_cookie, &in))
+	if (hop->out_slot.index >= near->slot_count)
+		return -EBUSY;
+	hop->far_cookie = near->records[hop->out_slot.index].user.target;
+	if (bpf_map_lookup_elem(map_fd, &hop->far_cookie, &in))
 		return -EBUSY;
 	hop->in_slot = near->records[hop->out_slot.index].user.back;
 	if (in.index != hop->in_slot.index || in.generation != hop->in_slot.generation ||
@@ -285,7 +290,7 @@ int hop_adopt(struct hop *hop, struct near_worker *worker, int fd, uint64_t *ret
 	CHECK(!hop->near);
 	if (!near_has_direct(near))
 		return -EOPNOTSUPP;
-	error = hop_find_far(&new, fd);
+	error = near_cookie(fd, &new.own_cookie);
 	if (!error)
 		error = ways_find(&new);
 	if (error)
@@ -299,6 +304,40 @@ int hop_adopt(struct hop *hop, struct near_worker *worker, int fd, uint64_t *ret
 
 /* ---------------------------------------------------------------------------------------- a direction */
 
+/* Sets source_cookie and slot. */
+static bool is_direction_at(struct near_direction *d, uint64_t source_cookie)
+{
+	const struct near *near = d->near;
+
+	d->source_cookie = source_cookie;
+	return bpf_map_lookup_elem(near->map_fds[NEAR_MAP_OF], &d->source_cookie, &d->slot) == 0 &&
+	       d->slot.index < near->slot_count &&
+	       near->records[d->slot.index].user.target == d->target_cookie;
+}
+
+/*
+ * Of a socket that TCP has closed nothing is known any more, and its direction may have bytes all the same:
+ * then each record is asked.
+ */
+static bool direction_find(struct near_direction *d)
+{
+	const struct near *near = d->near;
+	struct near_end source, target;
+	int error = near_ends_of(d, &source, &target);
+
+	/* An application has closed its socket meanwhile: what it sent is on its way, nothing follows. */
+	if (!error || error == -ENOTCONN)
+		return is_direction_at(d, d->source_cookie);
+	for (uint32_t i = 0; error == -ENOENT && i < near->slot_count; i++) {
+		const struct near_user *user = &near->records[i].user;
+
+		if (user->generation % 2 && user->target == d->target_cookie &&
+		    is_direction_at(d, user->source) && d->slot.index == i)
+			return true;
+	}
+	return false;
+}
+
 int near_direction_adopt(struct near_direction *d, struct near *near, int source_fd, int target_fd,
 			 const struct hop *target_hop)
 {
@@ -306,25 +345,18 @@ int near_direction_adopt(struct near_direction *d, struct near *near, int source
 				      .source_fd = source_fd,
 				      .target_fd = target_fd,
 				      .target_hop = target_hop };
-	struct near_end source, target;
-	const struct near_record *record;
-	int error = near_ends_of(&new, &source, &target);
 
 	CHECK(!d->record);
-	/* An application has closed its socket meanwhile: what it sent is on its way, nothing follows. */
-	if (error && error != -ENOTCONN)
-		return error;
-	if (bpf_map_lookup_elem(near->map_fds[NEAR_MAP_OF], &new.source_cookie, &new.slot) ||
-	    new.slot.index >= near->slot_count)
-		return -ENOENT;
-	record = &near->records[new.slot.index];
-	if (record->user.target != new.target_cookie || record->user.mode != NEAR_MODE_OPEN ||
+	if (!direction_find(&new) || near->records[new.slot.index].user.mode != NEAR_MODE_OPEN ||
 	    !slot_claim(near, new.slot))
 		return -ENOENT;
 	new.record = &near->records[new.slot.index];
 	*d = new;
 	failpoint(ADOPT_NEAR);
-	return near_direction_check(d) < 0 ? -EPROTO : 0;
+	if (near_direction_check(d) == 0)
+		return 0;
+	near_direction_stop(d);
+	return -EPROTO;
 }
 
 bool near_direction_has_direct(const struct near_direction *d)

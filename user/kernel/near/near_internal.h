@@ -73,8 +73,6 @@ void near_slot_give(struct near *near, struct near_handle slot);
 int near_ends_of(struct near_direction *d, struct near_end *ret_source, struct near_end *ret_target);
 /* SO_COOKIE. 0 or -errno. */
 int near_cookie(int fd, uint64_t *ret_cookie);
-/* Its own cookie and that of the other end. 0; -EAGAIN: that is not known; -ENOENT: nothing is; -errno. */
-int hop_find_far(struct hop *hop, int fd);
 /* Its sender is told of room by the ring of its worker from here on. */
 void hop_enter(struct hop *hop);
 /* What is known of a socket. 0 or -ENOENT. */

@@ -36,14 +36,15 @@ static int event_take(void *arg, void *data, size_t size)
 	struct near_worker *worker = arg;
 	const struct near_event *event = data;
 	const struct near_record *record;
+	uint64_t owner;
 
 	if (size < sizeof(*event) || event->slot.index >= worker->near->slot_count)
 		return 0;
 	record = &worker->near->records[event->slot.index];
 	/* One that has stopped since may have gone to another thread, too; or its process is gone. */
-	if (record->user.generation == event->slot.generation && record->user.ring == worker->ring &&
-	    record->user.owner)
-		hop_tell((struct hop *)(uintptr_t)record->user.owner);
+	owner = __atomic_load_n(&record->user.owner, __ATOMIC_ACQUIRE);
+	if (owner && record->user.generation == event->slot.generation && record->user.ring == worker->ring)
+		hop_tell((struct hop *)(uintptr_t)owner);
 	/* A negative value ends this round; the event is consumed all the same. */
 	return --worker->poll_budget == 0 ? -EINTR : 0;
 }
