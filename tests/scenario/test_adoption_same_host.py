@@ -50,6 +50,15 @@ def await_swept(gateway, directions, hops):
     wait_until(lambda: numbers() == (directions, hops), 10, f"{(directions, hops)} and not {numbers()}")
 
 
+def forget_lanes(gateway, backend):
+    """From the next gateway on."""
+    text = CONFIG
+    for key, value in {"splice": "mode: off", "timeouts": "", "listener": "auto", "backend": "auto",
+                       "port": gateway.port, "origin": f"127.0.0.1:{backend.port}"}.items():
+        text = text.replace(f"@{key}@", str(value))
+    gateway.write("config.yaml", text)
+
+
 def exchange(end, other, text):
     end.send(text)
     eq(other.read(len(text)), text, "what was said")
@@ -194,11 +203,7 @@ def backend_alone():
     need_lane(gateway, "hop")
     client, upstream = tunnel(gateway, backend)
     exchange(client, upstream, b"over a hop")
-    text = CONFIG
-    for key, value in {"splice": "mode: off", "timeouts": "", "listener": "auto", "backend": "auto",
-                       "port": gateway.port, "origin": f"127.0.0.1:{backend.port}"}.items():
-        text = text.replace(f"@{key}@", str(value))
-    gateway.write("config.yaml", text)
+    forget_lanes(gateway, backend)
     kill(gateway)
     reset(client)
     reset(upstream)
@@ -347,11 +352,7 @@ def without_lanes():
     for lane in LANES:
         gateway, backend = acted(lane, keeper=True)
         client, upstream = tunnel(gateway, backend, lane)
-        text = CONFIG
-        for key, value in {"splice": "mode: off", "timeouts": "", "listener": "auto", "backend": "auto",
-                           "port": gateway.port, "origin": f"127.0.0.1:{backend.port}"}.items():
-            text = text.replace(f"@{key}@", str(value))
-        gateway.write("config.yaml", text)
+        forget_lanes(gateway, backend)
         kill(gateway)
         reset(client)
         reset(upstream)
