@@ -221,3 +221,17 @@ def repeated():
     eq(client.response().body, b"the second answer", "the answer")
     record = gateway.wait_log()
     eq((record["adopted"], record.get("retry.attempt")), ("true", "1"), "the line")
+
+
+@test("a client that wants its connection closed behind the answer gets that from the next gateway, too")
+def closes():
+    for version, headers in (("1.0", []), ("1.1", [("Connection", "close")])):
+        gateway, backend = acted("off")
+        client, upstream = waiting(gateway, backend, version=version, headers=headers)
+        kill(gateway)
+        await_adopted(gateway, 1)
+        upstream.respond(200, [], b"the answer")
+        answer = client.response_head()
+        eq(answer.header("connection"), "close", f"connection, HTTP/{version}")
+        eq(client.read(10), b"the answer", "the answer")
+        client.expect_fin(5)

@@ -139,7 +139,8 @@ static void write_row(const struct stream *stream, struct estate_stream *row)
 	row->kind = kind_of(stream);
 	row->version = (uint8_t)(stream->client_major << 4 | stream->client_minor);
 	row->is_upgraded = stream->is_upgraded;
-	row->closes_client = stream->close_client;
+	/* While a request waits only its client has said so. */
+	row->closes_client = stream->close_client || !stream->client_keeps;
 	row->retries = (uint8_t)(stream->attempt.retries_done < UINT8_MAX ? stream->attempt.retries_done
 									   : UINT8_MAX);
 	row->body_kind = body->decoder.kind;
