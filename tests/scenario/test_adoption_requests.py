@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests that wait for their answer outlive the gateway that has sent them, and so do bodies on their way
 to the backend."""
+import os
+import select
+import signal
+import socket
 import time
 
 from deaths import kill, reset, stop
@@ -235,3 +239,139 @@ def closes():
         eq(answer.header("connection"), "close", f"connection, HTTP/{version}")
         eq(client.read(10), b"the answer", "the answer")
         client.expect_fin(5)
+
+
+@test("of interim answers that the client has not read the rest dies with the gateway, and its connection "
+      "with it; they leave as it reads, before the answer is there")
+def interim():
+    head = b"HTTP/1.1 103 Early Hints\r\nLink: <" + b"l" * 8000 + b">\r\n\r\n"
+    for reads in (False, True):
+        gateway, backend = acted("off")
+        made = socket.socket()
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 500)  # the gateway's send buffer begins small
+        made.connect(("127.0.0.1", gateway.port))
+        client = Raw(made)
+        client.request("GET", "/slow", host="a")
+        upstream = backend.accept()
+        upstream.read_request()
+        for _ in range(6):
+            upstream.send(head)
+        time.sleep(WORTH_S)
+        if reads:
+            for _ in range(6):
+                eq(client.read_until(b"\r\n\r\n"), head, "an interim answer")
+            time.sleep(WORTH_S)
+        kill(gateway)
+        if reads:
+            await_adopted(gateway, 1)
+            upstream.respond(200, [], b"the answer")
+            eq(client.response().body, b"the answer", "the answer")
+        else:
+            reset(client)
+            reset(upstream)
+
+
+@test("a client that waited for a 100, and got it, or sent its body all the same, is one like others")
+def continued():
+    gateway, backend = acted("off")
+    for is_told in (True, False):
+        client = gateway.client()
+        client.request("POST", "/up", [("Expect", "100-continue"), ("Content-Length", "10")], host="a")
+        upstream = backend.accept()
+        upstream.request_head()
+        if is_told:
+            upstream.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            eq(client.read_until(b"\r\n\r\n"), b"HTTP/1.1 100 Continue\r\n\r\n", "the interim answer")
+        client.send(b"01234")
+        if not is_told:
+            client.send(b"56789")
+        time.sleep(WORTH_S)
+        kill(gateway)
+        await_adopted(gateway, 2 - is_told)
+        if is_told:
+            client.send(b"56789")
+        eq(upstream.read(10), b"0123456789", "the body")
+        upstream.respond(200, [("Connection", "close")], b"thanks")
+        eq(client.response().body, b"thanks", "the answer")
+        upstream.close()
+
+
+@test("a body whose head was there when its client was accepted goes on, over a connection of the pool, too",
+      needs=("bpf", "root"))
+def at_once():
+    size = 4 * MIB
+    backend = Backend()
+    gateway = Gateway(CONFIG, origin=backend, splice=SPLICE["require"], policies="", workers=1, keeper=True,
+                      agrees="auto")
+    before = [gateway.client() for _ in range(4)]
+    for client in before:
+        client.request("GET", "/", host="a")
+    upstreams = [backend.accept() for _ in before]
+    for upstream in upstreams:
+        upstream.read_request()
+        upstream.respond(200, [], b"pooled")
+    for client in before:
+        eq(client.response().body, b"pooled", "the answer")
+        client.close()
+    os.kill(gateway.gateway_pid, signal.SIGSTOP)
+    client = gateway.client()
+    client.send(b"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + pattern(MIB))
+    os.kill(gateway.gateway_pid, signal.SIGCONT)
+    sockets = {upstream.socket: upstream for upstream in upstreams}
+    ready, _, _ = select.select(list(sockets), [], [], 5)
+    check(ready, "no connection of the pool was used")
+    upstream = sockets[ready[0]]
+    eq(upstream.request_head().method, "POST", "the request")
+    body = upstream.read(MIB)
+    time.sleep(WORTH_S)
+    kill(gateway)
+    await_adopted(gateway, 1)
+    writer = in_background(client.send, pattern(size - MIB, MIB))
+    body += upstream.read(size - MIB)
+    writer.result()
+    check(body == pattern(size), "other bytes")
+    upstream.respond(200, [], b"thanks")
+    eq(client.response().body, b"thanks", "the answer")
+
+
+@test("an answer that came before the deadline, while nobody was there, is passed on behind it")
+def in_time():
+    gateway, backend = acted("off", "timeout: {requestTimeout: 2s}")
+    client, upstream = waiting(gateway, backend)
+    stop(gateway)
+    upstream.respond(200, [], b"in time")
+    time.sleep(2)
+    kill(gateway)
+    answer = client.response()
+    eq((answer.status, answer.body), (200, b"in time"), "the answer")
+
+
+@test("a backend that has TLS by now: the connection of before is used by nobody else")
+def has_tls():
+    gateway, backend = acted("off")
+    client, upstream = waiting(gateway, backend)
+    secured = CONFIG.replace("      - host: @origin@\n",
+                             "      - host: @origin@\n        policies: {backendTLS: {insecure: true}}\n")
+    gateway.reload(secured)
+    kill(gateway)
+    await_adopted(gateway, 1)
+    upstream.respond(200, [], b"the answer")
+    eq(client.response().body, b"the answer", "the answer")
+    client.request("GET", "/next", host="a")
+    eq(backend.accept().read(2), b"\x16\x03", "the first bytes of the next connection")
+
+
+@test("conditions of a health policy do not judge what was adopted: they may ask for a head that is no more")
+def unjudged():
+    backend = Backend()
+    config = CONFIG.replace("      - host: @origin@\n", """      - host: @origin@
+        policies: {health: {unhealthyExpression: 'response.code >= 500 && request.path != \"/slow\"'}}
+""")
+    gateway = Gateway(config, origin=backend, splice=SPLICE["off"], policies="", keeper=True, agrees="auto")
+    client, upstream = waiting(gateway, backend)
+    kill(gateway)
+    await_adopted(gateway, 1)
+    upstream.respond(500, [], b"broken")
+    eq(client.response().status, 500, "status")
+    eq(gateway.metrics()("headgate_endpoint_unhealthy_total"), 0, "unhealthy outcomes")

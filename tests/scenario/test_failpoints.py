@@ -91,6 +91,20 @@ def into_lane(stage, point, fate):
     actor.close()
 
 
+def out_of_lane(stage, point, fate):
+    """Words without a pause between them, which the kernel lane hands back."""
+    actor = stage.tunnel(is_riding=True)
+    stage.arm(point)
+    try:
+        while not stage.points.killed(point):
+            actor.say()
+    except (OSError, Failure) as error:
+        check(is_reset(error), f"ended by {error}")
+    stage.await_death(point)
+    eq(fate, "reset", "the fate")
+    actor.expect_reset()
+
+
 def into_near(stage, point, fate):
     """A tunnel whose first words take it into its lane."""
     stage.arm(point)
@@ -179,7 +193,7 @@ PLAYS = {
     },
     "lane": {
         "lane-slot": into_lane, "lane-noted": into_lane, "lane-armed": into_lane, "lane-listed": into_lane,
-        "lane-verdict": into_lane, "lane-started": into_lane,
+        "lane-verdict": into_lane, "lane-started": into_lane, "way-half": out_of_lane,
         "drain": held_back, "forward": held_back, "forward-peeked": held_back, "forward-sent": held_back,
         "commit": held_back, "committed": held_back, "consume": held_back, "consume-reading": held_back,
         "consume-read": held_back, "consumed": held_back,

@@ -2,6 +2,7 @@
 #include "user/proxy/client_mark.h"
 
 #include "user/base/failpoint.h"
+#include "user/proxy/stream.h"
 #include "user/relay/conn_hop.h"
 
 static enum estate_mark mark_of(const struct client *client)
@@ -27,6 +28,9 @@ void client_mark(const struct client *client)
 {
 	enum estate_mark mark = mark_of(client);
 
+	/* Its row says more; who begins a stream in the call that begins a client has written both. */
+	if (client->stream && client->stream->is_in_estate && !client->is_closed)
+		return;
 	if (mark == ESTATE_MARK_IDLE_HOP)
 		conn_note_hop(&client->conn);
 	estate_mark(client->proxy->shared->estate, conn_fd(&client->conn), mark);

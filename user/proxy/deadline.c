@@ -251,7 +251,7 @@ void stream_on_deadline(struct timer *timer, uint64_t now_ms)
 	uint64_t at_ms;
 	enum stream_deadline due = deadline_next(stream, &at_ms);
 
-	if (due == DEADLINE_NONE || at_ms > now_ms) {
+	if (due == DEADLINE_NONE || at_ms > now_ms || stream->is_unseen) {
 		/* A backend that says no more after its head is no reason to forget the response. */
 		stream_estate_consider(stream);
 		stream_arm(stream);

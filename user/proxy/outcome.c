@@ -54,7 +54,8 @@ static void outcome_note(struct stream *stream, const struct fields *response, u
 	};
 	uint64_t eviction_ms = 0;
 
-	if (!health)
+	/* A request that was adopted has lost what a condition may ask for. */
+	if (!health || (stream->is_adopted && policy->unhealthy))
 		return;
 	switch (health_record(health, policy, &outcome, proxy_now_ms(proxy), &eviction_ms)) {
 	case HEALTH_GOOD:

@@ -123,6 +123,7 @@ static void stream_on_again(struct loop_deferred *deferred)
 {
 	struct stream *stream = container_of(deferred, struct stream, again);
 
+	stream->is_unseen = false;
 	if (stream->state == STREAM_CLOSED)
 		stream_free(stream);
 	else
@@ -312,6 +313,9 @@ static enum stream_step stream_pump_exchange(struct stream *stream)
 	if (stream->state == STREAM_WAIT_HEAD) {
 		attempt_review_body(stream);
 		stream_estate_pumping(stream, &stream->download);
+		/* A client that is gone is told of elsewhere. */
+		if (stream->interim_count)
+			(void)stream->front->flush(stream);
 		step = attempt_read_response(stream);
 		stream_estate_waits(stream);
 	}

@@ -126,8 +126,9 @@ struct stream {
 	bool close_client : 1; /* the client connection cannot serve another request */
 	bool is_continued : 1; /* the client got a 100 */
 	bool client_keeps : 1;
-	bool is_in_estate : 1; /* a tunnel that a successor could go on with (stream_estate.h) */
+	bool is_in_estate : 1; /* a successor could go on with it (stream_estate.h) */
 	bool is_adopted : 1; /* another process began it, and died, or handed it over */
+	bool is_unseen : 1; /* adopted, and not yet looked at: something may have come meanwhile */
 	bool is_kept : 1; /* it is not handed over: its route is no more, or it was refused */
 	uint8_t give_looks : 4; /* while it comes to rest (give.h) */
 	uint16_t status; /* sent or to be sent, 0: none */

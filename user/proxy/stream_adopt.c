@@ -167,6 +167,8 @@ static int bind_upstream(struct stream *stream, const struct adopted_place *plac
 	struct attempt *attempt = &stream->attempt;
 	struct address address = { 0 };
 
+	/* Should its endpoint have TLS by now, nobody who wants that may be given this connection later. */
+	wants.tls = NULL;
 	(void)socket_peer(backend_fd, &address);
 	attempt->endpoint_index = place->endpoint_index;
 	attempt->endpoint = upstream_pool_endpoint(
@@ -244,6 +246,7 @@ static int request_go_on(struct stream *stream, const struct estate_stream *row)
 {
 	struct exchange *exchange = stream->exchange;
 	uint64_t start_ms = stream->start_ns / NS_PER_MS;
+	int error;
 
 	exchange->head.method = method_of(exchange->texts.method);
 	exchange->head.version_major = stream->client_major;
@@ -257,7 +260,11 @@ static int request_go_on(struct stream *stream, const struct estate_stream *row)
 		    &exchange->request_framing, row->body_encoding,
 		    stream->lease->snapshot->config.splice.lane_pipe, proxy_now_ms(stream->proxy));
 	stream_offer_gate(stream, &stream->upload, false);
-	return adopt_way(&stream->upload, row, &row->ways[0]);
+	error = adopt_way(&stream->upload, row, &row->ways[0]);
+	/* Counted as far as this worker may have more of them: it may have got those of others. */
+	if (!error && row->ways[0].lane == ESTATE_LANE_SOCKMAP)
+		(void)conn_count_upload(&stream->client->conn, stream->upload.shared->counters);
+	return error;
 }
 
 /* The answer to a request that was complete. */
@@ -396,7 +403,9 @@ static bool adopt_stream(struct client *client, const struct estate_stream *row,
 		stream_estate_waits(stream);
 	else
 		stream_estate_pumped(stream, &stream->download);
-	/* Events of before are lost: looked at once, it says itself what it waits for. */
+	/* Events of before are lost: looked at once, it says itself what it waits for. What came while nobody
+	 * was there came in time: no deadline before that. */
+	stream->is_unseen = true;
 	stream_pump_again(stream);
 	return true;
 }

@@ -139,6 +139,7 @@ static void write_row(const struct stream *stream, struct estate_stream *row)
 	row->kind = kind_of(stream);
 	row->version = (uint8_t)(stream->client_major << 4 | stream->client_minor);
 	row->is_upgraded = stream->is_upgraded;
+	row->is_refused = stream->is_kept;
 	/* While a request waits only its client has said so. */
 	row->closes_client = stream->close_client || !stream->client_keeps;
 	row->retries = (uint8_t)(stream->attempt.retries_done < UINT8_MAX ? stream->attempt.retries_done
@@ -260,11 +261,12 @@ void stream_estate_pumped(struct stream *stream, struct relay *relay)
 		return;
 	failpoint(WAY_PUMPED);
 	way = way_of(row, relay);
+	/* One that rides the kernel lane is free while it is pumped. If it has left the lane, what is written
+	 * below belongs together. */
+	way_set_busy(way, true);
 	/* What a client has sent behind its request is here. */
-	if (!is_clean(relay) || (stream->exchange && buf_len(&stream->client->conn.in))) {
-		way_set_busy(way, true);
+	if (!is_clean(relay) || (stream->exchange && buf_len(&stream->client->conn.in)))
 		return;
-	}
 	row->client_slot = slot_of(&stream->client->conn);
 	row->backend_slot = slot_of(&stream->upstream->conn);
 	row->client_hops = stream->client->conn.hop != NULL;
@@ -274,6 +276,7 @@ void stream_estate_pumped(struct stream *stream, struct relay *relay)
 	if (relay->state == RELAY_DONE && relay_is_in_near(relay))
 		relay_refresh(relay, proxy_now_ms(stream->proxy));
 	write_way(way, relay);
+	failpoint(WAY_HALF);
 	if (relay == body_of(stream)) {
 		row->body_left = relay->decoder.left;
 		row->body_state = relay->decoder.chunk_state;
@@ -293,7 +296,8 @@ void stream_estate_waits(struct stream *stream)
 	if (!row || stream->state != STREAM_WAIT_HEAD)
 		return;
 	backend = &stream->upstream->conn;
-	if (buf_len(&backend->in))
+	/* Of an interim answer, here is what is to come or what has yet to leave. */
+	if (buf_len(&backend->in) || conn_has_output(&stream->client->conn))
 		return;
 	row->backend_hops = backend->hop != NULL;
 	conn_note_hop(backend);
@@ -321,13 +325,20 @@ void stream_estate_answers(struct stream *stream)
 	stream_estate_pumped(stream, &stream->upload);
 }
 
-/* A successor knows its head no more: neither what it may be upgraded to, nor that it waits for a 100. */
+/* Its body may never come, and another request instead (RFC 9110 10.1.1). */
+static bool waits_for_100(const struct stream *stream)
+{
+	return fields_have(&stream->exchange->head.fields, FIELD_EXPECT) && !stream->is_continued &&
+	       stream->upload.state != RELAY_DONE;
+}
+
+/* A successor knows its head no more, nor what it may be upgraded to. */
 static bool is_sent_request(const struct stream *stream)
 {
 	const struct exchange *exchange = stream->exchange;
 
 	return stream->state == STREAM_WAIT_HEAD && !exchange->upgrade.is_wanted &&
-	       !exchange->upgrade.must_switch && !fields_have(&exchange->head.fields, FIELD_EXPECT);
+	       !exchange->upgrade.must_switch;
 }
 
 /* Is it an exchange that may get a row, now or later? */
@@ -353,7 +364,8 @@ void stream_estate_consider(struct stream *stream)
 {
 	uint64_t age_ms = proxy_now_ms(stream->proxy) - stream->start_ns / NS_PER_MS;
 
-	if ((age_ms < ESTATE_WORTH_MS && !relay_is_in_sockmap(body_of(stream))) || !is_candidate(stream))
+	if ((age_ms < ESTATE_WORTH_MS && !relay_is_in_sockmap(body_of(stream))) || !is_candidate(stream) ||
+	    waits_for_100(stream))
 		return;
 	stream_estate_begin(stream);
 	stream_estate_pumped(stream, &stream->upload);
