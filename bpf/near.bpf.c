@@ -45,6 +45,16 @@ static __always_inline struct near_record *record_find(void *map, __u64 cookie)
 	return record;
 }
 
+/*
+ * The socket of an end, for direct reads: these cannot fault, and give 0 where there is nothing any more.
+ */
+extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym;
+
+static __always_inline const struct tcp_sock *sock_of(const struct near_end *end)
+{
+	return bpf_rdonly_cast((const void *)end->sock, bpf_core_type_id_kernel(struct tcp_sock));
+}
+
 struct message {
 	struct sk_msg_md *msg;
 	struct near_record *record; /* of the direction, or of the hop, that is tried */
@@ -127,7 +137,7 @@ static __always_inline void message_wait(const struct message *m, __u32 position
 	const struct sock *sk = &target->inet_conn.icsk_inet.sk;
 	struct near_kernel *k = &m->record->kernel;
 	struct wait w = { .user = &m->record->user, .position = position };
-	__s64 room = (__s64)BPF_CORE_READ(sk, sk_sndbuf) - BPF_CORE_READ(sk, sk_wmem_queued);
+	__s64 room = (__s64)sk->sk_sndbuf - sk->sk_wmem_queued;
 
 	if (!(m->record->user.flags & NEAR_WAITS) || source->snd_nxt != source->write_seq ||
 	    room < 2 * (__s64)behind || behind > (__s32)NEAR_WAIT_BYTES)
@@ -180,9 +190,9 @@ static __always_inline enum near_reason target_check(struct message *m)
 	m->target_end = bpf_map_lookup_elem(&near_ends, &cookie);
 	if (!m->target_end)
 		return NEAR_REASON_TARGET;
-	m->target = (const struct tcp_sock *)m->target_end->sock;
+	m->target = sock_of(m->target_end);
 	sk = &m->target->inet_conn.icsk_inet.sk;
-	if (BPF_CORE_READ(sk, sk_shutdown) & SEND_SHUTDOWN || BPF_CORE_READ(sk, sk_err))
+	if (sk->sk_shutdown & SEND_SHUTDOWN || sk->sk_err)
 		return NEAR_REASON_TARGET;
 	return NEAR_REASON_NONE;
 }
@@ -199,11 +209,11 @@ static __always_inline enum near_reason target_has_room(const struct message *m)
 	const struct tcp_sock *target = m->target;
 	const struct sock *sk = &target->inet_conn.icsk_inet.sk;
 	struct near_kernel *k = &m->record->kernel;
-	__s64 room = (__s64)BPF_CORE_READ(sk, sk_sndbuf) - BPF_CORE_READ(sk, sk_wmem_queued);
+	__s64 room = (__s64)sk->sk_sndbuf - sk->sk_wmem_queued;
 	__s64 charge = (__s64)m->size + (__s64)NEAR_PIECE_OVERHEAD * (m->size / NEAR_PIECE_BYTES + 2);
 	__u32 given = (__u32)LOAD(m->record->user.forwarded_bytes) + (__u32)k->lane_bytes[NEAR_LANE_NEAR];
 	__u64 cookie = m->record->user.target;
-	__u32 taken = position_of(BPF_CORE_READ(target, write_seq), record_find(&hop_of, cookie));
+	__u32 taken = position_of(target->write_seq, record_find(&hop_of, cookie));
 	__s32 under_way;
 
 	/* Nothing passed is under way here: what was given and what was written differ by redirects. */
@@ -223,7 +233,7 @@ static __always_inline enum near_reason target_has_room(const struct message *m)
  */
 static __always_inline bool memory_is_short(const struct sock *sk)
 {
-	const struct proto *proto = BPF_CORE_READ(sk, __sk_common.skc_prot);
+	const struct proto *proto = sk->__sk_common.skc_prot;
 	long allocated = 0, limit = 0;
 
 	bpf_probe_read_kernel(&allocated, sizeof(allocated), BPF_CORE_READ(proto, memory_allocated));
@@ -236,8 +246,7 @@ static __always_inline bool tcp_is_pressed(const struct sock *sk)
 {
 	unsigned long pressure = 0;
 
-	bpf_probe_read_kernel(&pressure, sizeof(pressure),
-			      BPF_CORE_READ(sk, __sk_common.skc_prot, memory_pressure));
+	bpf_probe_read_kernel(&pressure, sizeof(pressure), sk->__sk_common.skc_prot->memory_pressure);
 	return pressure != 0;
 }
 
@@ -253,11 +262,10 @@ static __always_inline bool receiver_needs_window(const struct message *m, const
 	const struct sock *sk = &receiver->inet_conn.icsk_inet.sk;
 	__s32 announced;
 
-	announced = (__s32)(BPF_CORE_READ(receiver, rcv_wup) + BPF_CORE_READ(receiver, rcv_wnd) -
-			    BPF_CORE_READ(receiver, rcv_nxt));
-	if ((__s64)queued + m->size + announced <= BPF_CORE_READ(sk, sk_rcvbuf))
+	announced = (__s32)(receiver->rcv_wup + receiver->rcv_wnd - receiver->rcv_nxt);
+	if ((__s64)queued + m->size + announced <= sk->sk_rcvbuf)
 		return false;
-	return BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & RECEIVE_BUFFER_LOCK || memory_is_short(sk);
+	return BPF_CORE_READ_BITFIELD(sk, sk_userlocks) & RECEIVE_BUFFER_LOCK || memory_is_short(sk);
 }
 
 /*
@@ -275,15 +283,14 @@ static __always_inline enum near_reason receiver_check(const struct message *m, 
 
 	if (!end)
 		return NEAR_REASON_RECEIVER_GONE;
-	receiver = (const struct tcp_sock *)end->sock;
+	receiver = sock_of(end);
 	sk = &receiver->inet_conn.icsk_inet.sk;
 	/* kTLS would take what lies in that queue for decrypted. */
-	if (BPF_CORE_READ(sk, sk_shutdown) & RECEIVE_SHUTDOWN || BPF_CORE_READ(sk, sk_err) ||
-	    BPF_CORE_READ(receiver, inet_conn.icsk_ulp_ops))
+	if (sk->sk_shutdown & RECEIVE_SHUTDOWN || sk->sk_err || receiver->inet_conn.icsk_ulp_ops)
 		return NEAR_REASON_RECEIVER_GONE;
-	if (BPF_CORE_READ(receiver, copied_seq) != sender_write_seq && !BROKEN(NEAR_BREAK_UNREAD))
+	if (receiver->copied_seq != sender_write_seq && !BROKEN(NEAR_BREAK_UNREAD))
 		return NEAR_REASON_RECEIVER_UNREAD;
-	queued = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
+	queued = sk->sk_backlog.rmem_alloc.counter;
 	if (!BROKEN(NEAR_BREAK_RECEIVER) && (queued > (__s32)LOAD(m->record->user.receiver_bytes) ||
 					     receiver_needs_window(m, receiver, queued)))
 		return NEAR_REASON_RECEIVER_FULL;
@@ -308,8 +315,8 @@ static __always_inline bool receiver_holds(__u64 cookie)
 
 	if (!end)
 		return false;
-	sk = &((const struct tcp_sock *)end->sock)->inet_conn.icsk_inet.sk;
-	psock = (__u64)BPF_CORE_READ(sk, sk_user_data) & ~USER_DATA_FLAGS;
+	sk = &sock_of(end)->inet_conn.icsk_inet.sk;
+	psock = (__u64)sk->sk_user_data & ~USER_DATA_FLAGS;
 	return psock && psock_holds((const struct sk_psock *)psock);
 }
 
@@ -337,7 +344,7 @@ static __always_inline enum near_reason message_direct(const struct message *m)
 
 	if (!cookie)
 		return NEAR_REASON_RECEIVER_GONE;
-	reason = receiver_check(m, cookie, BPF_CORE_READ(target, write_seq));
+	reason = receiver_check(m, cookie, target->write_seq);
 	return reason == NEAR_REASON_NONE ? message_deliver(m, cookie, NEAR_LANE_DIRECT) : reason;
 }
 
@@ -478,7 +485,7 @@ static __always_inline void sender_tell(struct near_record *out, const struct ne
 	struct near_event *event;
 	void *events;
 
-	if (waits == out->kernel.told || BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter) >
+	if (waits == out->kernel.told || sk->sk_backlog.rmem_alloc.counter >
 						 (__s32)(out->user.receiver_bytes >> 1))
 		return;
 	events = bpf_map_lookup_elem(&near_rings, &ring);
@@ -535,7 +542,8 @@ int near_message(struct sk_msg_md *msg)
 	cookie = (__u64)source->inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter;
 	hop = record_find(&hop_of, cookie);
 	m.hop = hop;
-	m.record = record_find(&near_of, cookie);
+	/* No tunnel begins at a socket of the gateway. */
+	m.record = hop && hop->user.flags & NEAR_REFUSES ? NULL : record_find(&near_of, cookie);
 	if (m.record) {
 		STORE(m.record->kernel.last_active_ns, bpf_ktime_get_coarse_ns());
 		if (message_handle(&m))

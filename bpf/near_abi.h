@@ -141,7 +141,7 @@ struct near_expected {
 
 /* What is known of a socket of ours, or near one of ours; by its cookie. Written by the sockops program. */
 struct near_end {
-	__u64 sock; /* struct tcp_sock *; valid while the entry exists, read by probe only */
+	__u64 sock; /* struct tcp_sock *; valid while the entry exists, read through sock_of() only */
 	__u64 far; /* cookie of the near socket at the other end; 0: none */
 	__u32 first_seq; /* write_seq when no byte had been sent */
 	__u32 is_near; /* 1: an application's socket, 0: the gateway's own */
