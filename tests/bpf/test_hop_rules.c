@@ -104,6 +104,28 @@ static bool scenario_empty(struct scene *s)
 	return read_bytes == sent;
 }
 
+/* Nobody is told by a count that nothing waits, as long as something does in either queue. */
+static bool scenario_drained(struct scene *s)
+{
+	struct hop_pair *p = &s->pair;
+	uint64_t sent = 2 * 65536 + 100, hopped;
+	bool is_hidden;
+
+	pair_start(p);
+	assert_false(hop_is_drained(&p->hop, 0));
+	hop_note_before(&p->hop, 0);
+	hop_note_silent(&p->hop, 0);
+	assert_true(hop_is_drained(&p->hop, 0));
+	pair_send(p->app, 1, 0, sent);
+	hopped = hop_received_bytes(&p->hop);
+	assert_true(hopped > 0 && hopped < sent);
+	is_hidden = hop_is_drained(&p->hop, 0);
+	assert_true(pair_expect(p->own, 1, 0, hopped, 1000));
+	is_hidden = is_hidden || hop_is_drained(&p->hop, hopped);
+	assert_true(pair_expect(p->own, 1, hopped, sent - hopped, 1000));
+	return !is_hidden && hop_is_drained(&p->hop, sent);
+}
+
 /* The gateway closes what it has not read: the application is to know. */
 static bool scenario_unread(struct scene *s)
 {
@@ -271,6 +293,7 @@ static struct rule rules[] = {
 	{ "the same from the gateway", NEAR_BREAK_UNREAD, scenario_order_out, 0, 0 },
 	{ "a receiver's queue is bounded", NEAR_BREAK_RECEIVER, scenario_room, 65536, 0 },
 	{ "a short read is the last one when TCP has nothing", HOP_BREAK_EMPTY, scenario_empty, 65536, 0 },
+	{ "what was counted and not read waits", HOP_BREAK_DRAINED, scenario_drained, 65536, 0 },
 	{ "who closes what was not read says so", HOP_BREAK_UNREAD, scenario_unread, 0, 0 },
 	{ "an end with bytes missing is no end", HOP_BREAK_END, scenario_end, 0, 0 },
 	/* Positions would tell most of them apart, too. */

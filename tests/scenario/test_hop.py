@@ -2,6 +2,7 @@
 """Lane hop: between processes of this host requests, answers and tunnels go past TCP, each side of the
 gateway on its own; byte by byte, end by end and reason by reason as without it, and only where the owners
 agreed."""
+import os
 import random
 import re
 import signal
@@ -184,6 +185,45 @@ def unsolicited():
         eq(upstream.read_request().target, "/second", "on a new connection")
         upstream.respond(body=b"two")
         return client.response().body
+    compare_all(once, ("off", "hop"))
+
+
+@test("a next request comes in one turn with what its pooled connection must not have said, or its end: the "
+      "answer is that of another connection, also where the request cannot be repeated", needs=NEEDS)
+def raced():
+    def once(lane):
+        bodies = []
+        for method in ("GET", "POST"):
+            for is_end in (False, True):
+                gateway, backend = acted(lane)
+                client = gateway.client().request("GET", "/first")
+                upstream = backend.accept()
+                # Twice: what came before a connection hops is in no count.
+                for _ in range(2):
+                    upstream.read_request()
+                    upstream.respond(body=b"one")
+                    eq(client.response().body, b"one", "the first answers")
+                    client.request("GET", "/again")
+                upstream.read_request()
+                upstream.respond(body=b"one")
+                eq(client.response().body, b"one", "the third answer")
+                time.sleep(0.1)
+                pid = gateway.pid
+                os.kill(pid, signal.SIGSTOP)
+                client.request(method, "/raced", body=b"body" if method == "POST" else None)
+                time.sleep(0.05)
+                if is_end:
+                    upstream.close()
+                else:
+                    upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+                time.sleep(0.05)
+                os.kill(pid, signal.SIGCONT)
+                other = backend.accept()
+                eq(other.read_request().target, "/raced", "on a new connection")
+                other.respond(body=b"two")
+                bodies.append(client.response().body)
+        eq(bodies, [b"two"] * 4, "the answers")
+        return bodies
     compare_all(once, ("off", "hop"))
 
 

@@ -210,17 +210,17 @@ SCENE_TEST(the_connection_used_last_is_taken_first)
 	struct upstream *list[3];
 	int far[3];
 
-	assert_null(upstream_pool_take(pool, endpoint));
+	assert_null(upstream_pool_take(pool, endpoint, false));
 	for (int i = 0; i < 3; i++)
 		list[i] = connect_one(scene, endpoint, &far[i]);
 	for (int i = 0; i < 3; i++)
 		upstream_pool_give(pool, list[i]);
 	assert_int_equal(count(scene, COUNTER_POOL_IDLE), 3);
 	for (int i = 2; i >= 0; i--) {
-		assert_ptr_equal(upstream_pool_take(pool, endpoint), list[i]);
+		assert_ptr_equal(upstream_pool_take(pool, endpoint, false), list[i]);
 		assert_false(timer_is_armed(&list[i]->idle_timer));
 	}
-	assert_null(upstream_pool_take(pool, endpoint));
+	assert_null(upstream_pool_take(pool, endpoint, false));
 	assert_int_equal(count(scene, COUNTER_POOL_HITS), 3);
 	for (int i = 0; i < 3; i++) {
 		upstream_close(list[i], false);
@@ -303,7 +303,7 @@ SCENE_TEST(a_connection_that_spoke_or_ended_is_not_given_out)
 			close(far[i]);
 		pair_wait(conn_fd(&upstream->conn), POLLIN);
 	}
-	assert_ptr_equal(upstream_pool_take(pool, endpoint), good);
+	assert_ptr_equal(upstream_pool_take(pool, endpoint, false), good);
 	assert_int_equal(count(scene, COUNTER_POOL_STALE), 3);
 	assert_int_equal(count(scene, COUNTER_UPSTREAM_OPEN), 1);
 	upstream_close(good, false);
@@ -406,7 +406,7 @@ SCENE_TEST(new_addresses_close_idle_connections_to_others)
 	assert_int_equal(pool->idle_count, 1);
 	assert_ended(far[1]);
 	upstream_pool_resolved(endpoint, list); /* the same again: its reference is given back */
-	assert_ptr_equal(upstream_pool_take(pool, endpoint), stays);
+	assert_ptr_equal(upstream_pool_take(pool, endpoint, false), stays);
 	upstream_close(stays, false);
 	close(far[0]);
 	upstream_pool_leave(pool, endpoint);

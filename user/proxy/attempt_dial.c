@@ -171,6 +171,14 @@ static enum stream_step attempt_open(struct stream *stream, struct dial_options 
 	return attempt_failed(stream, attempt_outcome_of(result), error);
 }
 
+/* Also if the backend has seen it: attempt_is_free(). */
+static bool attempt_may_repeat(const struct stream *stream)
+{
+	return stream->exchange && stream->exchange->request_framing.kind == BODY_NONE &&
+	       method_is_idempotent(stream->exchange->head.method) &&
+	       stream->attempt.free_retries < LIMIT_FREE_RETRIES;
+}
+
 enum stream_step attempt_dial(struct stream *stream)
 {
 	struct attempt *attempt = &stream->attempt;
@@ -181,6 +189,7 @@ enum stream_step attempt_dial(struct stream *stream)
 		.tls = ref->tls ? &ref->tls->settings : NULL,
 		.protocol = attempt_protocol(stream),
 		.is_fresh = attempt->is_fresh,
+		.may_repeat = attempt_may_repeat(stream),
 		.was_refused = attempt->was_refused,
 		.is_exclusive = stream->is_tcp,
 		.is_announced = attempt_wants_near(stream),

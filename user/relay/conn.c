@@ -422,7 +422,11 @@ bool conn_is_silent(struct conn *conn)
 	    (gate_socket_is_added(conn->gate) && !gate_socket_is_drained(conn->gate)))
 		return false;
 	len = recv(conn_fd(conn), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-	return len < 0 && errno == EAGAIN;
+	if (len >= 0 || errno != EAGAIN)
+		return false;
+	if (conn->hop)
+		hop_note_silent(conn->hop, conn->received_bytes);
+	return true;
 }
 
 bool conn_is_behind(const struct conn *conn)

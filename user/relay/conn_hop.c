@@ -31,6 +31,7 @@ static int conn_begin_hop(struct conn *conn, struct hop *hop, struct near_worker
 	if (error)
 		return error;
 	hop_note_other(hop, conn->received_bytes - position);
+	hop_note_before(hop, position);
 	hop_note_read(hop, conn->received_bytes);
 	return 0;
 }
@@ -70,6 +71,12 @@ int conn_adopt_hop(struct conn *conn, struct near_worker *worker)
 {
 	CHECK(!conn->hop && !conn->received_bytes);
 	return worker ? conn_enter_hop(conn, worker, true) : -EOPNOTSUPP;
+}
+
+bool conn_is_drained(const struct conn *conn)
+{
+	return conn->hop && !conn->has_eof && !conn->has_hup && !conn->error && !buf_len(&conn->in) &&
+	       hop_is_drained(conn->hop, conn->received_bytes);
 }
 
 uint64_t conn_hop_bytes(const struct conn *conn)

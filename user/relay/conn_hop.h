@@ -24,6 +24,11 @@ static inline void conn_note_hop(const struct conn *conn)
 	if (conn->hop)
 		hop_note_read(conn->hop, conn->received_bytes);
 }
+/*
+ * As conn_is_silent(), without a system call: false where only the kernel knows. The end of the stream is
+ * seen when its event is.
+ */
+bool conn_is_drained(const struct conn *conn);
 /* Past TCP, both ways; 0 when it does not hop. */
 uint64_t conn_hop_bytes(const struct conn *conn);
 /* Before its socket is closed. Idempotent. */

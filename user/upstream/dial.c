@@ -68,7 +68,7 @@ struct upstream *dial_reuse(struct upstream_pool *pool, const struct dial_option
 	    (options->is_announced && !options->endpoint->hops))
 		return NULL;
 	dial_follow_name(pool, options);
-	upstream = upstream_pool_take(pool, options->endpoint);
+	upstream = upstream_pool_take(pool, options->endpoint, options->may_repeat);
 	if (upstream)
 		upstream_try_hop(upstream);
 	return upstream;

@@ -50,6 +50,7 @@ struct dial_options {
 	enum dial_protocol protocol;
 	bool is_fresh; /* no connection that was used before: one had died, or refused */
 	bool was_refused; /* with is_fresh, HTTP/2: by a connection that lives */
+	bool may_repeat; /* upstream_pool_take() */
 	bool is_exclusive; /* a tunnel: never one of the pool */
 	/* To the same-host lanes, before it connects; so never one of the pool, where not all of them are. */
 	bool is_announced;

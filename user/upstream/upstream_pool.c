@@ -6,6 +6,7 @@
 #include "user/base/mem.h"
 #include "user/base/random.h"
 #include "user/base/units.h"
+#include "user/relay/conn_hop.h"
 #include "user/upstream/upstream.h"
 #include "user/upstream/upstream_h2.h"
 
@@ -253,13 +254,14 @@ void upstream_pool_leave(struct upstream_pool *pool, struct upstream_endpoint *e
 		endpoint_free(pool, endpoint);
 }
 
-struct upstream *upstream_pool_take(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
+struct upstream *upstream_pool_take(struct upstream_pool *pool, struct upstream_endpoint *endpoint,
+				    bool may_repeat)
 {
 	while (!list_is_empty(&endpoint->idle)) {
 		struct upstream *upstream = list_entry(endpoint->idle.next, struct upstream, idle_node);
 
 		upstream_pool_drop(pool, upstream);
-		if (conn_is_silent(&upstream->conn)) {
+		if ((may_repeat && conn_is_drained(&upstream->conn)) || conn_is_silent(&upstream->conn)) {
 			counter_add(pool->counters, COUNTER_POOL_HITS, 1);
 			return upstream;
 		}

@@ -109,8 +109,12 @@ struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const
 					       const struct tried_endpoints *tried, uint32_t last,
 					       uint32_t *ret_index);
 void upstream_pool_leave(struct upstream_pool *pool, struct upstream_endpoint *endpoint);
-/* An idle connection that is silent and open, or NULL. */
-struct upstream *upstream_pool_take(struct upstream_pool *pool, struct upstream_endpoint *endpoint);
+/*
+ * An idle connection that is silent and open, or NULL. may_repeat: whether it is still open need not be
+ * asked, since a request that it does not take goes on over another one.
+ */
+struct upstream *upstream_pool_take(struct upstream_pool *pool, struct upstream_endpoint *endpoint,
+				    bool may_repeat);
 /* A connection of HTTP/2 that takes one more stream, or NULL. */
 struct upstream *upstream_pool_share(struct upstream_pool *pool, struct upstream_endpoint *endpoint);
 /* Keeps an idle connection for reuse; closes it when the pool is full, or it must not be kept. */

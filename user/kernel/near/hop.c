@@ -92,7 +92,8 @@ static int far_find(struct hop *hop, int fd)
 int hop_start(struct hop *hop, struct near_worker *worker, int fd)
 {
 	struct near *near = worker->near;
-	struct hop new = { .near = near, .worker = worker, .empty_passed_bytes = UINT64_MAX };
+	struct hop new = { .near = near, .worker = worker, .empty_passed_bytes = UINT64_MAX,
+			   .before_bytes = UINT64_MAX };
 	int on = 1;
 	int error;
 
@@ -148,6 +149,27 @@ void hop_note_empty(struct hop *hop, uint64_t passed_bytes)
 bool hop_is_empty(const struct hop *hop, uint64_t passed_bytes)
 {
 	return hop->empty_passed_bytes == passed_bytes || GATE_BROKEN(HOP_BREAK_EMPTY);
+}
+
+static bool hop_has_all(const struct hop *hop, uint64_t received_bytes)
+{
+	return hop->before_bytes + hop_received_bytes(hop) + hop_passed(hop) ==
+	       received_bytes - hop->other_bytes;
+}
+
+bool hop_is_drained(const struct hop *hop, uint64_t received_bytes)
+{
+	return hop->is_counted && (hop_has_all(hop, received_bytes) || GATE_BROKEN(HOP_BREAK_DRAINED));
+}
+
+void hop_note_before(struct hop *hop, uint64_t bytes)
+{
+	hop->before_bytes = bytes;
+}
+
+void hop_note_silent(struct hop *hop, uint64_t received_bytes)
+{
+	hop->is_counted = hop->before_bytes != UINT64_MAX && hop_has_all(hop, received_bytes);
 }
 
 void hop_wait(struct hop *hop)

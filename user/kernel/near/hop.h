@@ -36,6 +36,8 @@ struct hop {
 	uint64_t own_cookie, far_cookie;
 	uint64_t empty_passed_bytes; /* hop_passed() when TCP's queue was last empty; UINT64_MAX: never */
 	uint64_t other_bytes; /* hop_note_other() */
+	uint64_t before_bytes; /* hop_note_before(); UINT64_MAX: not known */
+	bool is_counted; /* hop_note_silent() */
 	enum near_reason poison; /* found at the end; NEAR_REASON_NONE: sound */
 };
 
@@ -58,6 +60,16 @@ void hop_stop(struct hop *hop);
 uint64_t hop_passed(const struct hop *hop);
 void hop_note_empty(struct hop *hop, uint64_t passed_bytes);
 bool hop_is_empty(const struct hop *hop, uint64_t passed_bytes);
+
+/*
+ * True: of what the other end has sent, every byte is among received_bytes (as in hop_end()), since each is
+ * counted before it can be read. False says nothing, nor does true of the end of the stream. Shared memory
+ * only, no system call. What came before the hop is in no count, so it is false until hop_note_before() has
+ * said how much of that was read, and hop_note_silent() that recv() then had nothing.
+ */
+bool hop_is_drained(const struct hop *hop, uint64_t received_bytes);
+void hop_note_before(struct hop *hop, uint64_t bytes);
+void hop_note_silent(struct hop *hop, uint64_t received_bytes);
 
 /* Calls of send() that failed because the receiver had no room. */
 uint64_t hop_refusals(const struct hop *hop);

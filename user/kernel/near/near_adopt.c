@@ -284,7 +284,8 @@ static int ways_find(struct hop *hop)
 int hop_adopt(struct hop *hop, struct near_worker *worker, int fd, uint64_t *ret_received_bytes)
 {
 	struct near *near = worker->near;
-	struct hop new = { .near = near, .worker = worker, .empty_passed_bytes = UINT64_MAX };
+	struct hop new = { .near = near, .worker = worker, .empty_passed_bytes = UINT64_MAX,
+			   .before_bytes = UINT64_MAX };
 	int error;
 
 	CHECK(!hop->near);
