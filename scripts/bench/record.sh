@@ -19,8 +19,10 @@ small=1KiB/16,1KiB/64,16KiB/16,16KiB/64,100KiB/16,100KiB/64
 	./h2.py $programs --json results/h2.jsonl
 	./splice.py $programs --only ping64,ping16k,push --json results/splice.jsonl
 	./lanes.py $programs --json results/lanes.jsonl
-	# These two are stored as they print, behind what the machine is.
+	# These are stored as they print, behind what the machine is.
 	{ ./recorded.py && ./tls.py $programs; } >results/tls.txt
 	{ ./recorded.py && ./restart.py $programs; } >results/restart.txt
+	{ ./recorded.py && ./memory.py --headgate "$root/build/release/headgate"; } >results/memory.txt
+	{ ./recorded.py && ./attacks.py $programs; } >results/attacks.txt
 }
 ./report.py

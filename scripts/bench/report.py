@@ -50,7 +50,7 @@ SECTIONS = (
 )
 GROWTH_HOW = "cost.py --rounds 3 --seconds 2"
 # Results that are stored as their programs print them.
-TEXTS = {"tls.txt": "tls.py", "restart.txt": "restart.py"}
+TEXTS = {f"{name}.txt": f"{name}.py" for name in ("tls", "restart", "memory", "attacks")}
 COLUMNS = (  # key, head of the column, digits
     ("rps", "requests/s", 0), ("rate", "a second", 0), ("mean", "mean ms", 2), ("p50", "p50 ms", 2),
     ("p90", "p90 ms", 2), ("p99", "p99 ms", 2), ("p99.9", "p99.9 ms", 2), ("user_us", "user us", 1),
