@@ -31,7 +31,7 @@ PATTERNS = (1, 10, 100, 1000, 4000)  # LIMIT_REGEX_COUNT
 X = {
     "endpoints": (1, 10, 100, 1000, 5000),
     "connections": (1, 4, 16, 64, 256, 1000, 4000),
-    "tunnels": (0, 10, 100, 1000, 4000, 9000, 10000),  # 9000: below a limit of 20,000 descriptors
+    "tunnels": (0, 10, 100, 1000, 4000, 7000, 10000),  # 7000: below a limit of 20,000 descriptors
 }
 # One match of a route, and what a request has to have for it; @i@ is the number of the route.
 KINDS = {
@@ -227,8 +227,12 @@ class Figure:
     def tunnels(self):
         keep, cases, held = len(self.running), [], []
         echo = self.httpbin("127.0.0.1", "--tcp-echo")
-        # Two of the gateway for each; here and at the backend one for each of all gateways.
-        for x in self.xs("tunnels", lambda x: max(2 * x, sum(y for y in X["tunnels"] if y <= x))):
+
+        def files(x):
+            """Two of the gateway for each, in three quarters of its limit: the rest is for backends. Here
+            and at the echo server one for each of all gateways."""
+            return max(8 * x // 3 + 300, sum(y for y in X["tunnels"] if y <= x))
+        for x in self.xs("tunnels", files):
             tunnel = peers.free_port()
             gateway = self.headgate(TUNNELS, tunnel=tunnel, echo=echo.port)
             before = gateway.rss_kib()

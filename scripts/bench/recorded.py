@@ -9,7 +9,7 @@ import os
 import subprocess
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def machine():
@@ -20,11 +20,17 @@ def machine():
             f"Linux {release}, load average {os.getloadavg()[0]:.1f} at the beginning")
 
 
+def git(*words):
+    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
+
+
 def commit():
-    """Of this tree; nothing where it is no repository."""
-    done = subprocess.run(["git", "describe", "--always", "--dirty", "--exclude", "*"], cwd=HERE,
-                          capture_output=True, text=True)
-    return done.stdout.strip() if done.returncode == 0 else ""
+    """Of this tree, "-dirty" when it has changes besides results; nothing where it is no repository."""
+    head = git("rev-parse", "--short", "HEAD")
+    if head.returncode:
+        return ""
+    changed = git("status", "--porcelain", "--", ".", ":!scripts/bench/results", ":!PERFORMANCE.md").stdout
+    return head.stdout.strip() + ("-dirty" if changed else "")
 
 
 class Store:

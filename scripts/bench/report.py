@@ -131,8 +131,8 @@ def growth(made):
     lines = ["## How cost grows", "", *origin(entries, GROWTH_HOW)]
     most = max((point["x"] for point in by_figure.get("tunnels", [])), default=0)
     if most < 10000:
-        lines += [f"Tunnels end at {most:,}: 10,000 need 20,000 descriptors in the gateway, and some more, "
-                  "which a machine whose hard limit is 20,000 does not allow. What needs more than a machine "
+        lines += [f"Tunnels end at {most:,}: 10,000 need more than 20,000 descriptors in the gateway, two "
+                  "for each, and the hard limit of a machine may be 20,000. What needs more than a machine "
                   "allows is left out.", ""]
     for entry in entries:
         if "left_out" in entry:
