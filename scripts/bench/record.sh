@@ -17,7 +17,7 @@ small=1KiB/16,1KiB/64,16KiB/16,16KiB/64,100KiB/16,100KiB/64
 	./cost.py $programs --json results/growth.jsonl
 	./latency.py $programs --json results/latency.jsonl
 	./h2.py $programs --json results/h2.jsonl
-	./splice.py $programs --only ping64,ping16k,push --json results/splice.jsonl
+	./splice.py $programs --only ping64,ping16k,both,push,bodies --json results/splice.jsonl
 	./lanes.py $programs --json results/lanes.jsonl
 	# These are stored as they print, behind what the machine is.
 	{ ./recorded.py && ./tls.py $programs; } >results/tls.txt

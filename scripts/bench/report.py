@@ -37,11 +37,12 @@ SECTIONS = (
         "HTTP/2 in front of httpbin, which speaks HTTP/1 (`h1`), and of nginx with files over HTTP/2 (`h2`); "
         "16 connections, rows are body/streams. `of all` is the processor time of load, gateway and backend "
         "together, for each request.",)),
-    Section("splice.jsonl", "Tunnels", "splice.py --rounds 5 --seconds 2 --only ping64,ping16k,push",
-            "rate", (
+    Section("splice.jsonl", "Tunnels",
+            "splice.py --rounds 5 --seconds 2 --only ping64,ping16k,both,push,bodies", "rate", (
                 "`ping64` and `ping16k`: messages a second on 64 streams, one under way on each; `push`: MiB "
-                "a second of 1 GiB one way. Processor time is that of the whole machine, for each message or "
-                "GiB.",)),
+                "a second of 1 GiB one way; `both`: of 512 MiB both ways at once; `body/`: of an answer "
+                "of 1 GiB over HTTP/1, of known length, in chunks, or up to the close. Processor time is "
+                "that of the whole machine, for each message or GiB.",)),
     Section("lanes.jsonl", "Without agreement", "lanes.py --rounds 10 --seconds 2", "rps", (
         "One build with four configurations; client and backend that are measured agreed in none of them, "
         "in `no hop` and `hop` the owners of another port did. Each is started anew for each round. "

@@ -292,10 +292,10 @@ class Bench:
             before = machine_seconds()
             took = float(self.client("get", peer.port, path))
             return 1024 / took, *since(before, 1)
-        for kind, path in (("of known length", f"/bytes/{1 << 30}"),
-                           ("in chunks", f"/stream-bytes/{1 << 30}"),
-                           ("up to the close", f"/close-delimited/{1 << 30}")):
-            self.section(f"bodies {kind}", f"1 GiB body {kind}", BULK, programs,
+        for row, kind, path in (("body/length", "of known length", f"/bytes/{1 << 30}"),
+                                ("body/chunks", "in chunks", f"/stream-bytes/{1 << 30}"),
+                                ("body/close", "up to the close", f"/close-delimited/{1 << 30}")):
+            self.section(row, f"1 GiB body {kind}", BULK, programs,
                          functools.partial(measure, path=path))
         self.stop(keep)
 
