@@ -13,7 +13,6 @@ tunnels-memory, too. All requests are for 1 KiB; those of routes hit the one in 
 needs more open files than the machine allows nothing is measured, and it is named.
 """
 import argparse
-import json
 import os
 import resource
 import shutil
@@ -24,6 +23,7 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import peers  # noqa: E402
+import recorded  # noqa: E402
 import run  # noqa: E402
 
 ROUTES = (1, 10, 100, 1000, 10000)
@@ -31,7 +31,7 @@ PATTERNS = (1, 10, 100, 1000, 4000)  # LIMIT_REGEX_COUNT
 X = {
     "endpoints": (1, 10, 100, 1000, 5000),
     "connections": (1, 4, 16, 64, 256, 1000, 4000),
-    "tunnels": (0, 10, 100, 1000, 10000),
+    "tunnels": (0, 10, 100, 1000, 4000, 7000, 10000),  # 7000: below a limit of 20,000 descriptors
 }
 # One match of a route, and what a request has to have for it; @i@ is the number of the route.
 KINDS = {
@@ -128,7 +128,7 @@ class Figure:
 
     def __init__(self, args, scratch):
         self.args, self.scratch, self.running, self.folders = args, scratch, [], 0
-        self.rows = []
+        self.store = recorded.Store(args.json, args, "rounds", "seconds")
         self.origin = self.httpbin("::")
 
     def folder(self):
@@ -166,21 +166,23 @@ class Figure:
             if x <= self.args.most and x not in found:
                 print(f"{row} {x}: needs {files(x)} open files, which this machine does not allow; left out",
                       file=sys.stderr, flush=True)
+                self.store.add(left_out=f"{row} {x}", files=files(x),
+                               limit=resource.getrlimit(resource.RLIMIT_NOFILE)[1])
         return found
 
     def add(self, figure, series, x, value, unit):
-        self.rows.append({"figure": figure + UNITS[unit], "x_name": figure, "x": x, "series": series,
-                          "value": round(value, 2), "unit": unit})
+        self.store.add(figure=figure + UNITS[unit], x_name=figure, x=x, series=series,
+                       value=round(value, 2), unit=unit)
 
-    def measure(self, figure, series, cases):
-        """cases: (x, peer, path, connections, headers); they take turns, a first round only warms up."""
-        results = {case[0]: [] for case in cases}
+    def measure(self, figure, cases):
+        """cases: (series, x, peer, path, connections, headers); they take turns, the first round warms up."""
+        results = {case[:2]: [] for case in cases}
         for i in range(self.args.rounds + 1):
-            for x, peer, path, connections, headers in cases:
+            for series, x, peer, path, connections, headers in cases:
                 result = run.measure(peer, path, connections, self.args.seconds, headers)
                 if i:
-                    results[x].append(result)
-        for x, rounds in results.items():
+                    results[series, x].append(result)
+        for (series, x), rounds in results.items():
             rate = statistics.median(r["rps"] for r in rounds)
             cpu = statistics.median(r["user_us"] + r["system_us"] for r in rounds)
             errors = next((r["errors"] for r in rounds if r["errors"]), "")
@@ -193,17 +195,17 @@ class Figure:
         _, path, headers = KINDS[kind]
         for x in self.xs(f"routes/{kind}"):
             i = str(x // 2)
-            cases.append((x, self.headgate(routes_template(kind, x)), path.replace("@i@", i), 64,
+            cases.append((kind, x, self.headgate(routes_template(kind, x)), path.replace("@i@", i), 64,
                           [header.replace("@i@", i) for header in headers]))
-        self.measure("routes", kind, cases)
+        self.measure("routes", cases)
         self.stop(keep)
 
     def endpoints(self):
         keep = len(self.running)
         # A connection of each worker to each endpoint stays open, and as many more as are used at once.
-        cases = [(x, self.headgate(endpoints_template(x)), "/bytes/1024", 64, ())
+        cases = [("headgate", x, self.headgate(endpoints_template(x)), "/bytes/1024", 64, ())
                  for x in self.xs("endpoints", lambda x: 2 * x + 200)]
-        self.measure("endpoints", "headgate", cases)
+        self.measure("endpoints", cases)
         self.stop(keep)
 
     def connections(self):
@@ -214,25 +216,30 @@ class Figure:
         started = {"headgate": self.headgate(peers.HEADGATE),
                    "haproxy": self.keep(peers.start_haproxy(self.folder(), port, template=haproxy)),
                    "nginx": self.keep(peers.start_nginx(self.folder(), port, template=nginx))}
-        xs = self.xs("connections", lambda x: 2 * x)
         for name, peer in started.items():
-            if peer:
-                self.measure("connections", name, [(x, peer, "/bytes/1024", x, ()) for x in xs])
-            else:
+            if not peer:
                 peers.say_missing(name)
+        self.measure("connections", [(name, x, peer, "/bytes/1024", x, ())
+                                     for x in self.xs("connections", lambda x: 2 * x)
+                                     for name, peer in started.items() if peer])
         self.stop(keep)
 
     def tunnels(self):
         keep, cases, held = len(self.running), [], []
         echo = self.httpbin("127.0.0.1", "--tcp-echo")
-        for x in self.xs("tunnels", lambda x: 2 * x):
+
+        def files(x):
+            """Two of the gateway for each, in three quarters of its limit: the rest is for backends. Here
+            and at the echo server one for each of all gateways."""
+            return max(8 * x // 3 + 300, sum(y for y in X["tunnels"] if y <= x))
+        for x in self.xs("tunnels", files):
             tunnel = peers.free_port()
             gateway = self.headgate(TUNNELS, tunnel=tunnel, echo=echo.port)
             before = gateway.rss_kib()
             held += [tunnel_open(tunnel) for _ in range(x)]
             self.add("tunnels", "headgate", x, gateway.rss_kib() - before, "KiB")
-            cases.append((x, gateway, "/bytes/1024", 64, ()))
-        self.measure("tunnels", "headgate", cases)
+            cases.append(("headgate", x, gateway, "/bytes/1024", 64, ()))
+        self.measure("tunnels", cases)
         for connection in held:
             connection.close()
         self.stop(keep)
@@ -273,9 +280,6 @@ def main():
                 getattr(figure, name)(*([kind] if kind else []))
         finally:
             figure.stop()
-    if args.json:
-        with open(args.json, "w") as file:
-            file.writelines(json.dumps(row) + "\n" for row in figure.rows)
 
 
 if __name__ == "__main__":

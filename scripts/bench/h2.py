@@ -8,8 +8,10 @@ the programs take turns within a round. Everybody speaks cleartext HTTP/2 with p
 workers or threads and no access log, and keeps connections to the backend. nginx cannot send HTTP/2.
 
 Ratios are those of requests per second. Load generator, backend and gateway share the processors, so beside
-them stands the CPU time of a request: in the program, and in all three (the generator and the backend work
-more for a gateway that sends every frame alone). These two hardly change when others use the machine.
+them stands the CPU time of a request: in the program by user and system, and in all three (the generator and
+the backend work more for a gateway that sends every frame alone). These hardly change when others use the
+machine. p50 and p99 are of a second, shorter run in each round, in which h2load writes down each request.
+`direct` is the backend without a proxy: over HTTP/1 on as many connections as there are streams.
 """
 import argparse
 import os
@@ -23,11 +25,12 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import peers  # noqa: E402
+import recorded  # noqa: E402
 
 SIZES = {"1KiB": 1024, "100KiB": 102400}
 STREAMS = (1, 32)
 CONNECTIONS = 16
-KEYS = ("rps", "mean", "cpu_us", "all_us", "rss")
+KEYS = ("rps", "mean", "p50", "p99", "user_us", "system_us", "all_us", "rss")
 UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 HTTP2 = "        policies: {{http: {{version: HTTP/2.0}}}}\n"
@@ -64,15 +67,27 @@ def milliseconds(text):
     return float(number) * UNITS[unit]
 
 
-def h2load(port, path, streams, requests):
-    out = subprocess.run(["h2load", "-t1", f"-c{CONNECTIONS}", f"-m{streams}", f"-n{requests}",
-                          f"http://127.0.0.1:{port}{path}"],
+def h2load(port, path, streams, requests, *options):
+    load = [f"-c{CONNECTIONS}", f"-m{streams}"]
+    if "--h1" in options:
+        load = [f"-c{CONNECTIONS * streams}", "-m1"]
+    url = f"http://127.0.0.1:{port}{path}"
+    out = subprocess.run(["h2load", "-t1", *load, f"-n{requests}", *options, url],
                          capture_output=True, text=True, check=True, timeout=300).stdout
     return {
         "rps": float(re.search(r"finished in [^,]*, ([\d.]+) req/s", out).group(1)),
         "mean": milliseconds(re.search(r"(?m)^time for request:\s+\S+\s+\S+\s+(\S+)", out).group(1)),
         "bad": requests - int(re.search(r"status codes: (\d+) 2xx", out).group(1)),
     }
+
+
+def quantiles(port, path, streams, requests, log, *options):
+    """{p50, p99} in milliseconds; to write each request down takes time, so rates are measured without."""
+    h2load(port, path, streams, requests, f"--log-file={log}", *options)
+    with open(log, encoding="utf-8") as file:
+        took = sorted(int(line.split()[2]) / 1000 for line in file)
+    os.unlink(log)
+    return {"p50": took[len(took) // 2], "p99": took[len(took) * 99 // 100]}
 
 
 def children_seconds():
@@ -83,7 +98,8 @@ def children_seconds():
 class Bench:
     def __init__(self, args, scratch):
         self.args, self.scratch, self.running = args, scratch, []
-        self.backend = None
+        self.store = recorded.Store(args.json, args, "rounds", "requests")
+        self.backend, self.proto = None, ""
         self.folders = 0
 
     def folder(self, name):
@@ -155,7 +171,7 @@ class Bench:
     def to_h1(self):
         self.backend = self.backend_h1()
         origin = self.backend.port
-        return [*self.headgate(origin), self.nghttpx(origin, "http/1.1"),
+        return [self.backend, *self.headgate(origin), self.nghttpx(origin, "http/1.1"),
                 self.haproxy(origin, ""), self.nginx(origin)]
 
     def to_h2(self):
@@ -171,14 +187,19 @@ class Bench:
             self.running.pop().stop()
 
     def measure(self, peer, path, streams, requests):
-        cpu, backend, generator = peer.cpu_seconds(), self.backend.cpu_seconds(), children_seconds()
-        result = h2load(peer.port, path, streams, requests)
-        cpu, backend = peer.cpu_seconds() - cpu, self.backend.cpu_seconds() - backend
-        result["cpu_us"] = cpu * 1e6 / requests
-        result["all_us"] = (cpu * (peer is not self.backend) + backend + children_seconds() - generator
+        options = ["--h1"] if peer is self.backend and self.proto == "h1" else []
+        cpu, backend, generator = peer.cpu_times(), self.backend.cpu_seconds(), children_seconds()
+        result = h2load(peer.port, path, streams, requests, *options)
+        cpu = [now - then for then, now in zip(cpu, peer.cpu_times())]
+        backend = self.backend.cpu_seconds() - backend
+        result["user_us"], result["system_us"] = (seconds * 1e6 / requests for seconds in cpu)
+        result["all_us"] = (sum(cpu) * (peer is not self.backend) + backend + children_seconds() - generator
                             ) * 1e6 / requests
         result["rss"] = peer.rss_kib() / 1024
-        return result
+        log = os.path.join(self.scratch, "requests")
+        # No fewer than h2load needs to have one for each stream.
+        fewer = max(requests // 4, CONNECTIONS * streams * 4)
+        return {**result, **quantiles(peer.port, path, streams, fewer, log, *options)}
 
     def row(self, programs, size, streams):
         results = {peer.name: [] for peer in programs}
@@ -190,15 +211,17 @@ class Bench:
         rates = {name: statistics.median(r["rps"] for r in rounds) for name, rounds in results.items()}
         best = max((rates[name] for name in ("nghttpx", "haproxy", "nginx") if name in rates), default=0)
         for name, rounds in results.items():
-            print_row(size, streams, name, rounds, best, rates.get("nghttpx", 0))
+            median = print_row(size, streams, name, rounds, best, rates.get("nghttpx", 0))
+            self.store.add(row=f"{self.proto} {size}/{streams}", program=name, **median)
 
-    def table(self, title, programs):
-        programs = [peer for peer in programs if peer]
+    def table(self, title, proto, programs):
+        self.proto, programs = proto, [peer for peer in programs if peer]
         if not programs:
             return
         print(f"\n{title}; ratios: against the best of the others, and against nghttpx\n")
         print(f"{'body':>7} {'streams':>7}  {'program':<9} {'req/s':>9} {'best':>5} {'nghttpx':>7}  "
-              f"{'mean ms':>8} {'CPU us/rq':>9} {'of all':>6} {'RSS MiB':>8}")
+              f"{'mean ms':>8} {'p50':>6} {'p99':>6} {'user us':>7} {'system':>6} "
+              f"{'of all':>6} {'RSS MiB':>8}")
         for size in SIZES:
             for streams in STREAMS:
                 if f"{size}/{streams}" in self.args.only:
@@ -210,8 +233,10 @@ def print_row(size, streams, name, rounds, best, nghttpx):
     bad = sum(r["bad"] for r in rounds)
     ratios = [f"{median['rps'] / other:.2f}" if other else "-" for other in (best, nghttpx)]
     print(f"{size:>7} {streams:>7}  {name:<9} {median['rps']:>9.0f} {ratios[0]:>5} {ratios[1]:>7}  "
-          f"{median['mean']:>8.2f} {median['cpu_us']:>9.1f} {median['all_us']:>6.1f} {median['rss']:>8.1f}"
+          f"{median['mean']:>8.2f} {median['p50']:>6.2f} {median['p99']:>6.2f} {median['user_us']:>7.1f} "
+          f"{median['system_us']:>6.1f} {median['all_us']:>6.1f} {median['rss']:>8.1f}"
           f"{f'  {bad} requests failed' if bad else ''}", flush=True)
+    return median
 
 
 def main():
@@ -223,6 +248,7 @@ def main():
     parser.add_argument("--requests", type=int, default=30000, help="in each round; a tenth for 100 KiB")
     parser.add_argument("--only", default="", help="rows to run, as SIZE/STREAMS, e.g. 1KiB/32")
     parser.add_argument("--backends", default="h1,h2", help="tables to run: h1, h2")
+    parser.add_argument("--json", default="", help="where the medians go as well, a line each")
     args = parser.parse_args()
     args.only = peers.rows_of(parser, args.only, [f"{size}/{count}" for size in SIZES for count in STREAMS])
     for name in ("headgate", "httpbin", "against"):
@@ -237,7 +263,7 @@ def main():
             if name not in args.backends.split(","):
                 continue
             try:
-                bench.table(f"{title}, {CONNECTIONS} connections", start())
+                bench.table(f"{title}, {CONNECTIONS} connections", name, start())
             finally:
                 bench.stop()
 

@@ -17,6 +17,7 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import peers  # noqa: E402
+import recorded  # noqa: E402
 import run  # noqa: E402
 
 SIZES = {"1KiB": 1024, "16KiB": 16384, "100KiB": 102400}
@@ -43,12 +44,13 @@ def ask(peer, length, rate, seconds, directory):
     return {**result, "rps": len(waited) / seconds, "failed": len(answers) - len(waited)}
 
 
-def print_row(size, results):
+def print_row(size, results, store):
     median = {name: {key: statistics.median(r[key] for r in rounds) for key in rounds[0]}
               for name, rounds in results.items()}
     best = min((r["p99"] for name, r in median.items() if name.startswith(("haproxy", "nginx"))), default=0)
     for name, r in median.items():
         ratio = f"{r['p99'] / best:5.2f}" if best else "    -"
+        store.add(row=size, program=name, **r)
         print(f"{size:>7}  {name:<9} {r['rps']:>9.0f} " + " ".join(f"{r[key]:>7.2f}" for key in QUANTILES) +
               f"  {ratio} {r['failed']:>7.0f}", flush=True)
 
@@ -58,6 +60,7 @@ def measure(running, sizes, args, scratch):
           "peers\n")
     print(f"{'body':>7}  {'program':<9} {'req/s':>9} " + " ".join(f"{key:>7}" for key in QUANTILES) +
           "  ratio  failed")
+    store = recorded.Store(args.json, args, "rounds", "seconds")
     own = next(peer for peer in running if peer.name == "headgate")
     for size in sizes:
         full = run.wrk(own.port, f"/bytes/{SIZES[size]}", CONNECTIONS, args.seconds)["rps"]
@@ -65,7 +68,7 @@ def measure(running, sizes, args, scratch):
         for _ in range(args.rounds):
             for peer in running:
                 results[peer.name].append(ask(peer, SIZES[size], full / 2, args.seconds, scratch))
-        print_row(size, results)
+        print_row(size, results, store)
 
 
 def main():
@@ -76,6 +79,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--only", default="", help="rows to run, e.g. 1KiB,16KiB")
+    parser.add_argument("--json", default="", help="where the medians go as well, a line each")
     args = parser.parse_args()
     sizes = peers.rows_of(parser, args.only, list(SIZES))
     for tool in ("h2load", "wrk"):

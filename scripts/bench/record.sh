@@ -15,10 +15,14 @@ small=1KiB/16,1KiB/64,16KiB/16,16KiB/64,100KiB/16,100KiB/64
 	./run.py $programs $requests --table-only --files --json results/files.jsonl
 	./run.py $programs $requests --table-only --unix --only "$small" --json results/unix.jsonl
 	./cost.py $programs --json results/growth.jsonl
-	./latency.py $programs >results/latency.txt
-	./h2.py $programs >results/h2.txt
-	./splice.py $programs --only ping64,ping16k,push >results/splice.txt
-	./tls.py $programs >results/tls.txt
-	./restart.py $programs >results/restart.txt
+	./latency.py $programs --json results/latency.jsonl
+	./h2.py $programs --json results/h2.jsonl
+	./splice.py $programs --only ping64,ping16k,both,push,bodies --json results/splice.jsonl
+	./lanes.py $programs --json results/lanes.jsonl
+	# These are stored as they print, behind what the machine is.
+	{ ./recorded.py && ./tls.py $programs; } >results/tls.txt
+	{ ./recorded.py && ./restart.py $programs; } >results/restart.txt
+	{ ./recorded.py && ./memory.py --headgate "$root/build/release/headgate"; } >results/memory.txt
+	{ ./recorded.py && ./attacks.py $programs; } >results/attacks.txt
 }
 ./report.py

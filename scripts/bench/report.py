@@ -6,19 +6,58 @@
     scripts/bench/report.py --check    exit status 1 when they are not what the results say
 """
 import argparse
-import html
+import collections
 import json
 import os
 import sys
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import aims  # noqa: E402
+import figures  # noqa: E402
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 RESULTS = os.path.join(HERE, "results")
-COLOURS = ("#1b6ac9", "#d1495b", "#3c8d2f", "#8a5cb8", "#c77d00", "#555555", "#00838f", "#9e9d24")
-PEERS = ("haproxy", "haproxy+", "nginx", "nginx+")
-SECTIONS = (("requests.jsonl", "Requests, backend httpbin"),
-            ("files.jsonl", "Requests, backend nginx with files"),
-            ("unix.jsonl", "Requests, backend httpbin at a Unix socket"))
+
+# how: what record.sh runs; by: what programs are compared by, times where less is better.
+Section = collections.namedtuple("Section", "file title how by notes")
+RUN = "run.py --table-only --rounds 5 --seconds 2"
+SECTIONS = (
+    Section("requests.jsonl", "Requests, backend httpbin", RUN, "rps", ()),
+    Section("files.jsonl", "Requests, backend nginx with files", f"{RUN} --files", "rps", (
+        "Where `no proxy` is slower than the same files through a gateway (1 MiB), load generator and "
+        "backend are the limit, not what is between them: ratios to it mean nothing in such a row.",)),
+    Section("unix.jsonl", "Requests, backend httpbin at a Unix socket",
+            f"{RUN} --unix --only 1KiB/16,1KiB/64,16KiB/16,16KiB/64,100KiB/16,100KiB/64", "rps", (
+                "`no proxy` is the same backend over TCP.",)),
+    Section("latency.jsonl", "Waiting at half load", "latency.py --rounds 5 --seconds 2", "p99", (
+        "The same rate for every program, half of what headgate can take; 64 connections. Ratios are those "
+        "of the p99: less is better.",)),
+    Section("h2.jsonl", "HTTP/2", "h2.py --rounds 5 --requests 30000", "rps", (
+        "HTTP/2 in front of httpbin, which speaks HTTP/1 (`h1`), and of nginx with files over HTTP/2 (`h2`); "
+        "16 connections, rows are body/streams. `of all` is the processor time of load, gateway and backend "
+        "together, for each request.",)),
+    Section("splice.jsonl", "Tunnels",
+            "splice.py --rounds 5 --seconds 2 --only ping64,ping16k,both,push,bodies", "rate", (
+                "`ping64` and `ping16k`: messages a second on 64 streams, one under way on each; `push`: MiB "
+                "a second of 1 GiB one way; `both`: of 512 MiB both ways at once; `body/`: of an answer "
+                "of 1 GiB over HTTP/1, of known length, in chunks, or up to the close. Processor time is "
+                "that of the whole machine, for each message or GiB.",)),
+    Section("lanes.jsonl", "Without agreement", "lanes.py --rounds 10 --seconds 2", "rps", (
+        "One build with four configurations; client and backend that are measured agreed in none of them, "
+        "in `no hop` and `hop` the owners of another port did. Each is started anew for each round. "
+        "`one-each`: a connection for each request; `beside`: at the backend itself while that gateway "
+        "runs.",)),
+)
+GROWTH_HOW = "cost.py --rounds 3 --seconds 2"
+# Results that are stored as their programs print them.
+TEXTS = {f"{name}.txt": f"{name}.py" for name in ("tls", "restart", "memory", "attacks")}
+COLUMNS = (  # key, head of the column, digits
+    ("rps", "requests/s", 0), ("rate", "a second", 0), ("mean", "mean ms", 2), ("p50", "p50 ms", 2),
+    ("p90", "p90 ms", 2), ("p99", "p99 ms", 2), ("p99.9", "p99.9 ms", 2), ("user_us", "user us", 1),
+    ("system_us", "system us", 1), ("cpu_us", "CPU us", 1), ("all_us", "of all us", 1),
+    ("user_s", "user s", 2), ("system_s", "system s", 2), ("cpu_s", "CPU s", 1),
+    ("switches", "switches", 1), ("failed", "failed", 0))
 
 
 def stored(name):
@@ -29,136 +68,118 @@ def stored(name):
         return [json.loads(line) for line in file if line.strip()]
 
 
-def measured(name):
-    return [result for result in stored(name) if "row" in result]
-
-
-def rows_of(results):
-    """{row: {program: result}}, in the order of the file."""
-    rows = {}
-    for result in results:
-        rows.setdefault(result["row"], {})[result["program"]] = result
-    return rows
-
-
-def best_peer(programs):
-    return max((programs[name]["rps"] for name in PEERS if name in programs), default=0)
-
-
-def table(results):
-    lines = ["| body/connections | program | requests/s | to the best peer | to no proxy | p50 ms | p99 ms | "
-             "user us | system us |", "|---|---|---|---|---|---|---|---|---|"]
-    for row, programs in rows_of(results).items():
-        best, direct = best_peer(programs), programs.get("direct", {}).get("rps", 0)
-        for name, r in programs.items():
-            shown = "no proxy" if name == "direct" else name
-            lines.append(f"| {row} | {shown} | {r['rps']:.0f} | {ratio(r['rps'], best)} | "
-                         f"{ratio(r['rps'], direct)} | {r['p50']:.2f} | {r['p99']:.2f} | "
-                         f"{r['user_us']:.1f} | {r['system_us']:.1f} |")
-    return lines
+def cell(value, digits):
+    return "" if value is None else f"{value:.{digits}f}"
 
 
 def ratio(value, base):
-    return f"{value / base:.2f}" if base else "–"
+    return f"{value / base:.2f}" if value and base else "–"
 
 
-# ---- figures ---------------------------------------------------------------------------------------------
+def table(rows, by):
+    columns = [column for column in COLUMNS
+               if any(column[0] in r for programs in rows.values() for r in programs.values())]
+    heads = ["row", "program", "to the best peer", "to no proxy", *(head for _, head, _ in columns)]
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    for row, programs in rows.items():
+        best, base = aims.best_peer(programs, by), aims.no_proxy(programs)
+        for name, r in programs.items():
+            numbers = [cell(r.get(key), digits) for key, _, digits in columns]
+            ratios = [ratio(r.get(by), best), ratio(r.get(by), base and base[by])]
+            lines.append(f"| {' | '.join([row, aims.shown(name, programs), *ratios, *numbers])} |")
+    return lines
 
 
-def text(x, y, words, anchor="middle", size=12):
-    return (f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}" font-size="{size}">'
-            f'{html.escape(words)}</text>')
+def bars_of(title, rows, by):
+    values = {}
+    for row, programs in rows.items():
+        best = aims.best_peer(programs, by) or programs.get("default", {}).get(by) or 1
+        values[row] = {aims.shown(name, programs): r[by] / best for name, r in programs.items()}
+    return figures.bars(title, values)
 
 
-def frame(title, body, height):
-    return "\n".join((f'<svg xmlns="http://www.w3.org/2000/svg" width="760" height="{height}" '
-                      f'font-family="sans-serif">', f'<rect width="760" height="{height}" fill="white"/>',
-                      text(380, 20, title, size=14), *body, "</svg>", ""))
+def origin(entries, how):
+    """Where and when results were made, as far as it is stored with them, and how to make them again."""
+    said = []
+    for entry in entries:
+        if "machine" in entry:
+            said.append(f"{entry['machine']}.")
+            parts = [f"{name} {entry[name]}" for name in ("rounds", "seconds", "requests", "pairs", "commit")
+                     if entry.get(name)]
+            said += [f"{', '.join(parts)}."] if parts else []
+    said = said or ["No machine was stored with these results."]
+    return [f"{' '.join(said)} Again: `scripts/bench/{how}`.", ""]
 
 
-def bars(title, results):
-    """Requests a second to those of the best peer, a group of bars each row."""
-    names = [name for name in ("direct", "headgate", "hop", *PEERS)
-             if any(r["program"] == name for r in results)]
-    body, y = [], 40
-    for row, programs in rows_of(results).items():
-        best = best_peer(programs) or 1
-        body.append(text(110, y + 8 * len(names), row, "end"))
-        for name in names:
-            if name in programs:
-                value = programs[name]["rps"] / best
-                colour, width = COLOURS[names.index(name)], min(value, 2.5) * 200
-                body += [f'<rect x="120" y="{y}" width="{width:.0f}" height="12" fill="{colour}"/>',
-                         text(126 + width, y + 11, f"{value:.2f}", "start", 11)]
-            y += 14
-        y += 12
-    body.append(f'<line x1="320" y1="34" x2="320" y2="{y}" stroke="black" stroke-dasharray="4"/>')
-    for number, name in enumerate(names):
-        x = 120 + number * 90
-        body += [f'<rect x="{x}" y="{y + 4}" width="10" height="10" fill="{COLOURS[number]}"/>',
-                 text(x + 14, y + 14, "no proxy" if name == "direct" else name, "start", 11)]
-    return frame(title, body, y + 24)
+def pairs(entries):
+    """What was compared closely, alternating: the rows drift by more than a few percent."""
+    found = [entry for entry in entries if "pair" in entry]
+    if not found:
+        return []
+    return ["Compared closely, alternating: median of the ratios, quartiles.", "",
+            "| row | pair | ratio | quartiles | of |", "|---|---|---|---|---|",
+            *(f"| {e['row']} | {e['pair']} | {e['median']:.3f} | {e['low']:.3f} .. {e['high']:.3f} | "
+              f"{e['of']} |" for e in found), ""]
 
 
-def lines_of(title, points, x_name, unit):
-    """How something grows: x on a logarithmic scale, a line each series."""
-    series = {}
-    for point in points:
-        series.setdefault(point["series"], []).append((point["x"], point["value"]))
-    xs = sorted({x for values in series.values() for x, _ in values})
-    top = max(value for values in series.values() for _, value in values) or 1
-    place = {x: 80 + 620 * number / max(1, len(xs) - 1) for number, x in enumerate(xs)}
-    body = [f'<line x1="80" y1="300" x2="700" y2="300" stroke="black"/>',
-            f'<line x1="80" y1="40" x2="80" y2="300" stroke="black"/>', text(390, 335, x_name),
-            text(76, 44, f"{top:.3g}", "end", 11), text(76, 304, "0", "end", 11),
-            text(80, 34, unit, "start", 11)]
-    body += [text(place[x], 316, f"{x:g}", size=11) for x in xs]
-    for number, (name, values) in enumerate(series.items()):
-        path = " ".join(f"{place[x]:.0f},{300 - 250 * value / top:.0f}" for x, value in sorted(values))
-        colour = COLOURS[number % len(COLOURS)]
-        body += [f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>',
-                 f'<rect x="{90 + number % 4 * 160}" y="{346 + number // 4 * 16}" width="10" height="10" '
-                 f'fill="{colour}"/>',
-                 text(104 + number % 4 * 160, 356 + number // 4 * 16, name, "start", 11)]
-    return frame(title, body, 366 + (len(series) + 3) // 4 * 16)
-
-
-# ---- the document ----------------------------------------------------------------------------------------
+def growth(made):
+    entries, by_figure = stored("growth.jsonl"), {}
+    for entry in entries:
+        if "figure" in entry:
+            by_figure.setdefault(entry["figure"], []).append(entry)
+    if not by_figure:
+        return []
+    lines = ["## How cost grows", "", *origin(entries, GROWTH_HOW)]
+    most = max((point["x"] for point in by_figure.get("tunnels", [])), default=0)
+    if most < 10000:
+        lines += [f"Tunnels end at {most:,}: 10,000 need more than 20,000 descriptors in the gateway, two "
+                  "for each, and the hard limit of a machine may be 20,000. What needs more than a machine "
+                  "allows is left out.", ""]
+    for entry in entries:
+        if "left_out" in entry:
+            lines += [f"Left out: {entry['left_out']}, which needs {entry['files']} descriptors; the hard "
+                      f"limit was {entry['limit']}.", ""]
+    for figure, points in by_figure.items():
+        path = f"scripts/bench/results/growth-{figure}.svg"
+        made[path] = figures.lines_of(figure, points, points[0].get("x_name", figure), points[0]["unit"])
+        lines += [f"![{figure}]({path})", ""]
+    return lines
 
 
 def document():
     """{path: text}."""
-    made, lines = {}, [
+    made, results = {}, {}
+    lines = [
         "# Performance", "",
         "Made by `scripts/bench/report.py` from the results stored in `scripts/bench/results`, which "
-        "`make bench RECORD=1` writes. Do not edit.", ""]
-    lines += [f"{entry['machine']}." for entry in stored("requests.jsonl") if "machine" in entry] + [""]
-    lines += [
+        "`make bench RECORD=1` writes. Do not edit.", "",
         "Read ratios, not rates: load, gateway and backend share the processors. Programs take turns within "
         "each round; a number is the median of the rounds. `headgate` is as it comes, `hop` with client and "
         "backend that agreed to that lane, `haproxy+` with `splice-response`, `nginx+` with "
-        "`proxy_buffering`; the best peer is the best of these four. Microseconds of processor are those of "
-        "the program for each request.", ""]
-    for name, title in SECTIONS:
-        results = measured(name)
-        if results:
-            figure = f"scripts/bench/results/{name.removesuffix('.jsonl')}.svg"
-            made[figure] = bars(title + ": requests a second, to the best peer", results)
-            lines += [f"## {title}", "", f"![{title}]({figure})", "", *table(results), ""]
-    growth = {}
-    for point in stored("growth.jsonl"):
-        growth.setdefault(point["figure"], []).append(point)
-    if growth:
-        lines += ["## How cost grows", ""]
-    for figure, points in growth.items():
-        path = f"scripts/bench/results/growth-{figure}.svg"
-        made[path] = lines_of(figure, points, points[0].get("x_name", figure), points[0]["unit"])
-        lines += [f"![{figure}]({path})", ""]
-    for name in sorted(os.listdir(RESULTS)) if os.path.isdir(RESULTS) else ():
-        if name.endswith(".txt"):
-            with open(os.path.join(RESULTS, name), encoding="utf-8") as file:
-                section = name.removesuffix(".txt")
-                lines += [f"## {section}.py", "", "```", file.read().rstrip(), "```", ""]
+        "`proxy_buffering`; the best peer is the best of these four and, for HTTP/2, of nghttpx. "
+        "Microseconds of processor are those of the program for each request, where nothing else is said.",
+        ""]
+    sections = []
+    for section in SECTIONS:
+        entries = stored(section.file)
+        rows = results[section.file] = aims.rows_of(entries)
+        if rows:
+            figure = f"scripts/bench/results/{section.file.removesuffix('.jsonl')}.svg"
+            what = "p99" if section.by == "p99" else "rate"
+            base = "default" if section.file == "lanes.jsonl" else "best peer"
+            made[figure] = bars_of(f"{section.title}: {what} to the {base}", rows, section.by)
+            notes = [line for note in section.notes for line in (note, "")]
+            sections += [f"## {section.title}", "", *origin(entries, section.how), *notes,
+                         f"![{section.title}]({figure})", "", *table(rows, section.by), "", *pairs(entries)]
+    results["pairs"] = [entry for entry in stored("lanes.jsonl") if "pair" in entry]
+    results["machine"] = next((e["machine"] for e in stored("requests.jsonl") if "machine" in e), "")
+    lines += [*aims.document(results), *sections, *growth(made)]
+    for name, section in TEXTS.items():
+        path = os.path.join(RESULTS, name)
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                lines += [f"## {section}", "", f"Again: `scripts/bench/{section}`.", "", "```",
+                          file.read().rstrip(), "```", ""]
     made["PERFORMANCE.md"] = "\n".join(lines).rstrip() + "\n"
     return made
 

@@ -7,7 +7,6 @@ machine whose speed drifts is equally unfair to all. Load generator, backend and
 besides requests per second read CPU per request.
 """
 import argparse
-import json
 import os
 import re
 import shutil
@@ -15,10 +14,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import peers  # noqa: E402
+import recorded  # noqa: E402
 
 SIZES = {"1KiB": 1024, "16KiB": 16384, "100KiB": 102400, "1MiB": 1048576}
 CONNECTIONS = (16, 64)
@@ -54,14 +53,6 @@ def measure(peer, path, connections, seconds, headers=()):
         result[key] = (now - then) * 1e6 / max(result["requests"], 1)
     result["rss"] = peer.rss_kib() / 1024
     return result
-
-
-def machine():
-    with open("/proc/cpuinfo") as file:
-        models = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
-    release = os.uname().release.split("-")[0]
-    return (f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} CPUs ({models[0] if models else 'unknown'}), "
-            f"Linux {release}, load average {os.getloadavg()[0]:.1f} at the beginning")
 
 
 def start_origin(args, directory):
@@ -136,10 +127,7 @@ def print_row(size, connections, name, rounds, best, results):
     print(f"{size:>7} {connections:>5}  {name:<9} {median['rps']:>9.0f} {ratio}  {median['p50']:>8.2f} "
           f"{median['p99']:>8.2f} {median['user_us']:>7.1f} {median['system_us']:>7.1f} "
           f"{median['rss']:>8.1f}  {errors}", flush=True)
-    if results:
-        results.write(json.dumps({"row": f"{size}/{connections}", "program": name, **{
-            key: round(value, 3) for key, value in median.items()}}) + "\n")
-        results.flush()
+    results.add(row=f"{size}/{connections}", program=name, **median)
 
 
 def run_row(running, size, length, connections, args):
@@ -175,9 +163,7 @@ def main():
         setattr(args, name, getattr(args, name) and os.path.abspath(getattr(args, name)))
     with tempfile.TemporaryDirectory(prefix="headgate-bench-") as scratch:
         running, hidden = [], []
-        args.results = open(args.json, "w") if args.json else None
-        if args.results:
-            args.results.write(json.dumps({"machine": machine()}) + "\n")
+        args.results = recorded.Store(args.json, args, "rounds", "seconds")
         try:
             running, hidden = start_all(args, scratch)
             print("requests through each program; hop: client and backend agree to that lane; haproxy+: with "

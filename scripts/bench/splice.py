@@ -6,10 +6,10 @@ The programs take turns within a round; each row is the median of the rounds. CP
 (/proc/stat), because kernel workers and soft interrupts that move bytes belong to no process; for event
 streams it is that of the gateway's process, because the rest is the same for all. `auto` is headgate as it
 comes, the other rows of headgate are held to one lane by the configuration: LANES. Tunnels never use pipes
-(user/proxy/README.md says why), so `pipe` is in the section about bodies only. `near` and `direct` are the
-opt-in lanes between processes of one host, so they are in the sections about tunnels only and `auto` never
-chooses them. Client and backend of the benchmark agreed in both rows; of a client elsewhere `near` would
-carry what it receives, and copy what it sends.
+(user/proxy/README.md says why), so `pipe` is in the section about bodies only. `near`, `direct` and `hop` are
+the opt-in lanes between processes of one host, so they are in the sections about tunnels only and `auto`
+never chooses them. Client and backend of the benchmark agreed in these rows; of a client elsewhere `near`
+would carry what it receives, and copy what it sends.
 """
 import argparse
 import functools
@@ -23,6 +23,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import peers  # noqa: E402
+import recorded  # noqa: E402
 
 HEADGATE = """
 config: {{logging: {{level: warn, accessLog: false}}, splice: {{%s}}}}
@@ -44,8 +45,15 @@ LANES = {
     "auto": "mode: auto",
     "near": "mode: require, force: true, lanes: [near]",
     "direct": "mode: require, force: true, lanes: [near, direct]",
+    "hop": "mode: require, force: true, lanes: [hop]",
 }
-OPT_IN = ("near", "direct")
+OPT_IN = ("near", "direct", "hop")
+# Of each column: its name in stored results, its head, digits.
+PING = (("rate", "messages/s", 0), ("user_us", "user us/msg", 1), ("system_us", "system us", 1),
+        ("switches", "switches", 1), ("p50", "p50 ms", 3), ("p99", "p99 ms", 3))
+BULK = (("rate", "MiB/s", 0), ("user_s", "user s/GiB", 2), ("system_s", "system s/GiB", 2))
+EVENTS = (("cpu", "gateway CPU %", 1), ("wakeups", "wake-ups/s", 1))
+IDLE = (("kib", "KiB each", 2),)
 HAPROXY = """
 global
   nbthread 2
@@ -83,9 +91,14 @@ LESS_IS_BETTER = ("KiB each", "gateway CPU %")
 
 
 def machine_seconds():
+    """Of everybody in user space, and in the kernel."""
     with open("/proc/stat") as file:
-        user, nice, system, idle, iowait, irq, softirq = map(int, file.readline().split()[1:8])
-    return (user + nice + system + irq + softirq) / TICKS
+        user, nice, system, _, _, irq, softirq = map(int, file.readline().split()[1:8])
+    return (user + nice) / TICKS, (system + irq + softirq) / TICKS
+
+
+def since(before, share):
+    return tuple((now - then) * share for then, now in zip(before, machine_seconds()))
 
 
 def machine_switches():
@@ -106,6 +119,7 @@ def switches(peer):
 class Bench:
     def __init__(self, args, scratch):
         self.args, self.scratch, self.running = args, scratch, []
+        self.store = recorded.Store(args.json, args, "rounds", "seconds", "pairs")
         self.folders = 0
         self.load = os.path.join(scratch, "splice_load")
         source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "splice_load.c")
@@ -198,25 +212,26 @@ class Bench:
                 results[peer.name].append(measure(peer))
         return results
 
-    def section(self, title, columns, programs, measure, digits=1):
+    def section(self, row, title, columns, programs, measure):
         results = self.rounds(programs, measure)
-        table(title, columns, results, digits)
-        self.duel_of_lanes(columns[0], programs, results, measure)
+        for name, medians in table(title, columns, results).items():
+            self.store.add(row=row, program=name, **dict(zip((key for key, _, _ in columns), medians)))
+        self.duel_of_lanes(row, columns[0][1], programs, results, measure)
         for peer in programs:
             if peer.name.startswith(f"{OTHER} "):
                 lane = next(p for p in programs if p.name == peer.name.split()[-1])
-                self.duel(lane, peer, measure)
+                self.duel(row, lane, peer, measure)
 
-    def duel_of_lanes(self, column, programs, results, measure):
+    def duel_of_lanes(self, row, column, programs, results, measure):
         """auto against the best of its own lanes."""
         lanes = [name for name in results if name in LANES and name not in ("auto", *OPT_IN)]
         if "auto" not in results or not lanes or not self.args.pairs:
             return
         best = min if column in LESS_IS_BETTER else max
-        name = best(lanes, key=lambda name: statistics.median(row[0] for row in results[name]))
-        self.duel(*(next(p for p in programs if p.name == wanted) for wanted in ("auto", name)), measure)
+        name = best(lanes, key=lambda name: statistics.median(numbers[0] for numbers in results[name]))
+        self.duel(row, *(next(p for p in programs if p.name == wanted) for wanted in ("auto", name)), measure)
 
-    def duel(self, one, two, measure):
+    def duel(self, row, one, two, measure):
         """The rows drift too much for a few percent, so the two alternate as one, two, two, one; each such
         four gives one ratio."""
         ratios = []
@@ -228,30 +243,32 @@ class Bench:
             low, middle, high = statistics.quantiles(ratios, n=4)
             print(f"  {one.name} / {two.name}: {middle:.3f}   quartiles {low:.3f} .. {high:.3f} "
                   f"of {len(ratios)}", flush=True)
+            self.store.add(row=row, pair=f"{one.name} / {two.name}", median=middle, low=low, high=high,
+                           of=len(ratios))
 
-    def ping(self, programs, bytes_):
+    def ping(self, row, programs, bytes_):
         def measure(peer):
             before, switched = machine_seconds(), machine_switches()
-            rate = float(self.client("ping", peer.port, 64, bytes_, self.args.seconds))
+            answer = self.client("ping", peer.port, 64, bytes_, self.args.seconds)
+            rate, p50, p99 = map(float, answer.split())
             messages = rate * (self.args.seconds + 1)
-            return (rate, (machine_seconds() - before) * 1e6 / messages,
-                    (machine_switches() - switched) / messages)
-        self.section(f"64 streams x {bytes_} B ping-pong", ("messages/s", "CPU us/msg", "switches/msg"),
-                     programs, measure)
+            switched_each = (machine_switches() - switched) / messages
+            return (rate, *since(before, 1e6 / messages), switched_each, p50, p99)
+        self.section(row, f"64 streams x {bytes_} B ping-pong", PING, programs, measure)
 
     def push(self, programs):
         def measure(peer):
             before = machine_seconds()
             took = float(self.client("push", peer.port, 1 << 30))
-            return 1024 / took, machine_seconds() - before
-        self.section("1 GiB one way", ("MiB/s", "CPU s/GiB"), programs, measure)
+            return 1024 / took, *since(before, 1)
+        self.section("push", "1 GiB one way", BULK, programs, measure)
 
     def both(self, programs):
         def measure(peer):
             before = machine_seconds()
             took = float(self.client("both", peer.port, 1 << 29))
-            return 512 / took, (machine_seconds() - before) * 2
-        self.section("512 MiB there and back, both ways at once", ("MiB/s", "CPU s/GiB"), programs, measure)
+            return 512 / took, *since(before, 2)
+        self.section("both", "512 MiB there and back, both ways at once", BULK, programs, measure)
 
     def exchanges(self, lanes):
         """Every program in front of one backend that speaks HTTP."""
@@ -274,11 +291,11 @@ class Bench:
         def measure(peer, path):
             before = machine_seconds()
             took = float(self.client("get", peer.port, path))
-            return 1024 / took, machine_seconds() - before
-        for kind, path in (("of known length", f"/bytes/{1 << 30}"),
-                           ("in chunks", f"/stream-bytes/{1 << 30}"),
-                           ("up to the close", f"/close-delimited/{1 << 30}")):
-            self.section(f"1 GiB body {kind}", ("MiB/s", "CPU s/GiB"), programs,
+            return 1024 / took, *since(before, 1)
+        for row, kind, path in (("body/length", "of known length", f"/bytes/{1 << 30}"),
+                                ("body/chunks", "in chunks", f"/stream-bytes/{1 << 30}"),
+                                ("body/close", "up to the close", f"/close-delimited/{1 << 30}")):
+            self.section(row, f"1 GiB body {kind}", BULK, programs,
                          functools.partial(measure, path=path))
         self.stop(keep)
 
@@ -297,7 +314,7 @@ class Bench:
             result = (peer.cpu_seconds() - cpu) / span * 100, (switches(peer) - woken) / span
             client.wait()
             return result
-        self.section("512 event streams x 25/s", ("gateway CPU %", "wake-ups/s"), programs, measure)
+        self.section("events", "512 event streams x 25/s", EVENTS, programs, measure)
         self.stop(keep)
 
     def idle(self, programs):
@@ -313,17 +330,20 @@ class Bench:
             time.sleep(0.5)
             return result
         results = {peer.name: [measure(peer)] for peer in programs if peer.name != NO_PROXY}
-        table("4000 idle tunnels, first time", ("KiB each",), results, 2)
+        for name, (kib,) in table("4000 idle tunnels, first time", IDLE, results).items():
+            self.store.add(row="idle", program=name, kib=kib)
 
 
-def table(title, columns, results, digits=1):
+def table(title, columns, results):
+    """Prints it; {name: medians}."""
     medians = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in results.items()}
-    best = min if columns[0] in LESS_IS_BETTER else max
+    best = min if columns[0][1] in LESS_IS_BETTER else max
     peers_best = best((row[0] for name, row in medians.items() if name in ("haproxy", "nginx")), default=0)
-    print(f"\n{title}\n  {'':<8} " + " ".join(f"{c:>14}" for c in columns) + "   to best peer")
+    print(f"\n{title}\n  {'':<8} " + " ".join(f"{head:>14}" for _, head, _ in columns) + "   to best peer")
     for name, row in medians.items():
-        numbers = " ".join(f"{value:>14.{digits}f}" for value in row)
+        numbers = " ".join(f"{value:>14.{digits}f}" for value, (_, _, digits) in zip(row, columns))
         print(f"  {name:<8} {numbers}   {row[0] / peers_best if peers_best else 0:>6.2f}", flush=True)
+    return medians
 
 
 ROWS = ("ping64", "ping16k", "both", "push", "bodies", "events", "idle")
@@ -340,6 +360,7 @@ def main():
     parser.add_argument("--pairs", type=int, default=8,
                         help="comparisons of auto with its best lane, and with --against, 0: none")
     parser.add_argument("--only", default="", help="rows to run: " + ", ".join(ROWS))
+    parser.add_argument("--json", default="", help="where the medians go as well, a line each")
     args = parser.parse_args()
     for name in ("headgate", "httpbin", "against"):
         setattr(args, name, getattr(args, name) and os.path.abspath(getattr(args, name)))
@@ -352,9 +373,9 @@ def main():
             if "idle" in only:
                 bench.idle(programs)
             if "ping64" in only:
-                bench.ping(programs, 64)
+                bench.ping("ping64", programs, 64)
             if "ping16k" in only:
-                bench.ping(programs, 16384)
+                bench.ping("ping16k", programs, 16384)
             if "both" in only:
                 bench.both(programs)
             bench.stop(keep)

@@ -3,7 +3,8 @@
  * Both ends of a tunnel, for scripts/bench/splice.py, which builds it:
  *   splice_load echo PORT                         a server that sends everything back
  *   splice_load sink PORT                         a server that reads to FIN and answers with FIN
- *   splice_load ping PORT STREAMS BYTES SECONDS   one message under way on each; prints messages a second
+ *   splice_load ping PORT STREAMS BYTES SECONDS   one message under way on each; prints messages a second,
+ *                                                 and p50 and p99 of their round trips in ms
  *   splice_load push PORT BYTES                   one stream, as fast as it goes; prints seconds up to FIN
  *   splice_load both PORT BYTES                   to an echo server and back at once; prints seconds
  *   splice_load get PORT PATH                     one body, as fast as it comes; prints seconds up to FIN
@@ -29,6 +30,7 @@
 
 static char buffer[1 << 18];
 static size_t have[FDS_MAX];
+static double sent_s[FDS_MAX];
 
 static void need(bool ok, const char *what)
 {
@@ -134,6 +136,14 @@ static void serve(const char *port, bool is_echo)
 	}
 }
 
+static int compare(const void *one, const void *two)
+{
+	float a = *(const float *)one;
+	float b = *(const float *)two;
+
+	return (a > b) - (a < b);
+}
+
 static void ping(char **arguments)
 {
 	int streams = atoi(arguments[1]);
@@ -141,13 +151,17 @@ static void ping(char **arguments)
 	double seconds = atof(arguments[3]);
 	struct epoll_event events[EVENTS];
 	int epoll_fd = epoll_create1(0);
-	uint64_t count = 0;
+	size_t count = 0;
+	size_t room = 1 << 20;
+	float *took_ms = malloc(room * sizeof(*took_ms));
 	double start, end;
 
+	need(took_ms, "malloc");
 	for (int i = 0; i < streams; i++) {
 		int fd = dial(arguments[0]);
 
 		watch(epoll_fd, fd);
+		sent_s[fd] = now_s();
 		send_all(fd, buffer, bytes);
 	}
 	/* The first second is for lanes to be chosen and caches to be warm. */
@@ -165,11 +179,23 @@ static void ping(char **arguments)
 			if (have[fd] < bytes)
 				continue;
 			have[fd] = 0;
-			count += now >= start;
+			now = now_s();
+			if (now >= start) {
+				if (count == room) {
+					room *= 2;
+					took_ms = realloc(took_ms, room * sizeof(*took_ms));
+					need(took_ms, "realloc");
+				}
+				took_ms[count++] = (float)((now - sent_s[fd]) * 1e3);
+			}
+			sent_s[fd] = now;
 			send_all(fd, buffer, bytes);
 		}
 	}
-	printf("%.0f\n", (double)count / seconds);
+	need(count > 0, "no answers");
+	qsort(took_ms, count, sizeof(*took_ms), compare);
+	printf("%.0f %.4f %.4f\n", (double)count / seconds, took_ms[count / 2], took_ms[count * 99 / 100]);
+	free(took_ms);
 }
 
 static void push(char **arguments)

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What headgate wants to reach on one host, and what the stored results say of each aim.
+
+AIMS is the whole list. What stands in the way of one that is missed is said by one of the templates below,
+whose numbers are all computed from the results: nothing is claimed here that is not stored.
+"""
+import collections
+import re
+
+PEERS = ("haproxy", "haproxy+", "nginx", "nginx+", "nghttpx")
+BACKENDS = (("requests.jsonl", "httpbin"), ("files.jsonl", "files"))
+
+# where: a backend or section; value: what is held against the bound; way: what stands in the way.
+Figure = collections.namedtuple("Figure", "where row value way")
+# find(results) gives figures; the worst of each `where` counts. at_most: less is better.
+Aim = collections.namedtuple("Aim", "row text bound at_most find")
+
+BY_PROCESSOR = ("a request takes {whole:.1f} us of processor in all, {own:.1f} of it in the gateway "
+                "({share:.0%}{parts}). The aim is at {wanted:.1f} in all: {verdict}")
+ENOUGH = "the gateway would have to do with {left:.1f}, all else being as it is"
+NEVER = "no gateway could, as load and backend alone take {others:.1f} of them"
+BY_USER = "user {user:.1f} against {other_user:.1f} us; with system time {own:.1f} against {other:.1f}"
+BY_IDLE = ("{cpu:.1f} s of processor a GiB ({base_cpu:.1f} without a proxy), in which the processors are "
+           "busy for {busy:.0%} of the time ({base_busy:.0%}): it is not processor time that limits it")
+
+
+def rows_of(entries):
+    """{row: {program: result}}, in the order of the file."""
+    rows = {}
+    for entry in entries:
+        if "program" in entry:
+            rows.setdefault(entry["row"], {})[entry["program"]] = entry
+    return rows
+
+
+def best_peer(programs, by):
+    """Of times the least, else the most; 0 without peers."""
+    values = [programs[name][by] for name in PEERS if name in programs]
+    return (min if by.startswith("p") else max)(values, default=0)
+
+
+def no_proxy(programs):
+    """The client at the backend; `direct` is a lane where there is a row of that name."""
+    return programs.get("no proxy") or programs.get("direct")
+
+
+def shown(name, programs):
+    return "no proxy" if name == "direct" and "no proxy" not in programs else name
+
+
+def processors(results):
+    found = re.search(r"(\d+) CPUs", results["machine"])
+    return int(found.group(1)) if found else 1
+
+
+def own_us(r):
+    return r["user_us"] + r["system_us"] if "user_us" in r else r["cpu_us"]
+
+
+def by_processor(r, target, count):
+    """Why the rate is not `target`; load, backend and gateway share `count` processors."""
+    own = own_us(r)
+    whole = r.get("all_us") or count * 1e6 / r["rps"]
+    wanted = whole * r["rps"] / target
+    left = wanted - (whole - own)
+    parts = f", user {r['user_us']:.1f} and system {r['system_us']:.1f}" if "user_us" in r else ""
+    verdict = (ENOUGH if left > 0 else NEVER).format(left=left, others=whole - own)
+    return BY_PROCESSOR.format(whole=whole, own=own, share=own / whole, parts=parts, wanted=wanted,
+                               verdict=verdict)
+
+
+def rates(program, rows, base, bound, files=BACKENDS):
+    """Requests of a program a second to those of `base`: a name, or best."""
+    def find(results):
+        for file, where in files:
+            for row in rows:
+                programs = results.get(file, {}).get(row, {})
+                other = best_peer(programs, "rps") if base == "best" else programs.get(base, {}).get("rps")
+                if program in programs and other:
+                    r = programs[program]
+                    yield Figure(where, row, r["rps"] / other,
+                                 by_processor(r, bound * other, processors(results)))
+    return find
+
+
+def user_times(rows):
+    """User time of headgate to that of nginx, whichever of its settings takes less."""
+    def find(results):
+        for file, where in BACKENDS:
+            for row in rows:
+                programs = results.get(file, {}).get(row, {})
+                others = [programs[name] for name in ("nginx", "nginx+") if name in programs]
+                if "headgate" in programs and others:
+                    r, other = programs["headgate"], min(others, key=lambda other: other["user_us"])
+                    way = BY_USER.format(user=r["user_us"], other_user=other["user_us"], own=own_us(r),
+                                         other=own_us(other))
+                    yield Figure(where, row, r["user_us"] / other["user_us"], way)
+    return find
+
+
+def tunnels(row, base):
+    """The best of the lanes that need agreement."""
+    def find(results):
+        programs = results.get("splice.jsonl", {}).get(row, {})
+        lanes = [name for name in ("near", "direct", "hop") if name in programs]
+        other = best_peer(programs, "rate") if base == "best" else programs.get(base, {}).get("rate")
+        if lanes and other:
+            lane = max(lanes, key=lambda name: programs[name]["rate"])
+            yield Figure(f"lane {lane}", row, programs[lane]["rate"] / other,
+                         by_idle(programs[lane], programs, processors(results)) if row == "push" else "")
+    return find
+
+
+def by_idle(r, programs, count):
+    base = programs["no proxy"]
+
+    def cpu(result):
+        return result["user_s"] + result["system_s"] if "user_s" in result else result["cpu_s"]
+
+    def busy(result):
+        return cpu(result) / (count * 1024 / result["rate"])
+    return BY_IDLE.format(cpu=cpu(r), base_cpu=cpu(base), busy=busy(r), base_busy=busy(base))
+
+
+def waiting(results):
+    for row, programs in results.get("latency.jsonl", {}).items():
+        best = best_peer(programs, "p99")
+        for name in ("headgate", "hop"):
+            if name in programs and best:
+                yield Figure(name, row, programs[name]["p99"] / best, "")
+
+
+def without_agreement(results):
+    for entry in results["pairs"]:
+        yield Figure(entry["pair"], entry["row"], entry["median"],
+                     f"quartiles {entry['low']:.3f} .. {entry['high']:.3f} of {entry['of']}")
+
+
+def rate_aim(row, text, bound, *args, **more):
+    return Aim(row, text, bound, False, rates(*args, bound, **more))
+
+
+def h2_aim(row, text, program, base, bound):
+    rows = [f"{backend} 1KiB/{streams}" for backend in ("h1", "h2") for streams in (1, 32)]
+    places = [(f"h2 → {backend}", [name for name in rows if name.startswith(backend)])
+              for backend in ("h1", "h2")]
+
+    def find(results):
+        for where, names in places:
+            yield from rates(program, names, base, bound, files=(("h2.jsonl", where),))(results)
+    return Aim(row, text, bound, False, find)
+
+
+SMALL = ("1KiB/16", "1KiB/64", "16KiB/16", "16KiB/64")
+LARGE = ("100KiB/16", "100KiB/64", "1MiB/16", "1MiB/64")
+H2 = "h2 → h1 and h2 → h2, 1 KiB, 1 and 32 streams"
+AIMS = (
+    rate_aim("GET 1 KiB, 64 connections, hop", "≥ 1.3 × best peer", 1.3, "hop", ["1KiB/64"], "best"),
+    rate_aim("the same", "≥ 1.0 × no proxy", 1.0, "hop", ["1KiB/64"], "direct"),
+    rate_aim("GET 16 KiB, 64 connections, hop", "≥ 1.5 × best peer", 1.5, "hop", ["16KiB/64"], "best"),
+    rate_aim("GET 100 KiB, 64 connections, hop", "≥ 1.3 × best peer", 1.3, "hop", ["100KiB/64"], "best"),
+    rate_aim("GET 1 KiB, 16 KiB, hop off", "≥ 1.0 × best peer", 1.0, "headgate", SMALL, "best"),
+    Aim("the same", "user CPU ≤ 1.0 × nginx's", 1.0, True, user_times(SMALL)),
+    rate_aim("GET 100 KiB, 1 MiB, hop off", "≥ 1.2 × best peer", 1.2, "headgate", LARGE, "best"),
+    h2_aim(f"{H2}, hop", "≥ 1.3 × nghttpx", "hop", "nghttpx", 1.3),
+    h2_aim("the same", "≥ 1.0 × best peer", "hop", "best", 1.0),
+    h2_aim(f"{H2}, hop off", "≥ 1.1 × nghttpx", "headgate", "nghttpx", 1.1),
+    Aim("tunnels, 64 B, hop or better", "≥ 1.5 × best peer", 1.5, False, tunnels("ping64", "best")),
+    Aim("tunnels, 16 KiB, hop or better", "≥ 1.5 × best peer", 1.5, False, tunnels("ping16k", "best")),
+    Aim("tunnels, 1 GiB one way", "≥ 1.0 × no proxy", 1.0, False, tunnels("push", "no proxy")),
+    Aim("sockets without agreement", "≥ 0.98 × as it comes", 0.98, False, without_agreement),
+    Aim("p99 at half load", "≤ 1.0 × best peer", 1.0, True, waiting),
+)
+
+
+def worst(aim, results):
+    """{where: the figure that counts}"""
+    found = {}
+    for figure in aim.find(results):
+        before = found.get(figure.where)
+        is_worse = before and (figure.value > before.value if aim.at_most else figure.value < before.value)
+        if not before or is_worse:
+            found[figure.where] = figure
+    return found
+
+
+def is_met(aim, figure):
+    return figure.value <= aim.bound if aim.at_most else figure.value >= aim.bound
+
+
+def document(results):
+    """Lines: the table, then what stands in the way."""
+    lines = ["## Aims", "",
+             "Stored figures, the worst row of each backend, rows as body/connections or body/streams; "
+             "`files`: nginx with files as the backend. `hop` is on both sides, with HTTP/2 too. "
+             "An aim is met when every figure is.", "",
+             "| row | aim | stored | |", "|---|---|---|---|"]
+    ways, row = [], ""
+    for aim in AIMS:
+        row = row if aim.row == "the same" else aim.row
+        found = worst(aim, results)
+        stored = "; ".join(f"{f.where} {f.value:.2f} ({f.row})" for f in found.values())
+        missed = [f for f in found.values() if not is_met(aim, f)]
+        verdict = "missed" if missed else "met" if found else "not measured yet"
+        lines.append(f"| {aim.row} | {aim.text} | {stored or '–'} | {verdict} |")
+        if missed:
+            ways.append(f"* **{row}, {aim.text}**")
+            ways += [f"  * {f.where}, {f.row}: {f.way}." for f in missed if f.way]
+    if ways:
+        lines += ["", "### What stands in the way", "",
+                  "Computed from the results below. Load, backend and gateway share the processors; where "
+                  "their whole time is not stored, all processors are taken as busy.", "", *ways]
+    return [*lines, "", *files_behind_a_hop(results)]
+
+
+def files_behind_a_hop(results):
+    """What it costs that the connection of a backend hops which sends with sendfile()."""
+    lines = []
+    for row, programs in results.get("files.jsonl", {}).items():
+        if row in LARGE and "hop" in programs and "headgate" in programs:
+            hop, own = programs["hop"], programs["headgate"]
+            rest = [processors(results) * 1e6 / r["rps"] - own_us(r) for r in (own, hop)]
+            lines.append(f"| {row} | {hop['rps'] / own['rps']:.2f} | {own_us(own):.1f} | {own_us(hop):.1f} | "
+                         f"{rest[0]:.1f} | {rest[1]:.1f} |")
+    if not lines:
+        return []
+    return ["### Files behind a hop", "",
+            "Large bodies from nginx with files, through headgate as it comes and with hop. Where the ratio "
+            "is below 1 the hop takes more from backend and load generator than it saves in the gateway: "
+            "`sendfile()` gives TCP the pages of the file, and for a hop the kernel copies them. So do not "
+            "set `splice: sameHost` on a backend that serves large files.", "",
+            "| row | hop to headgate | gateway us, headgate | hop | the rest us, headgate | hop |",
+            "|---|---|---|---|---|---|", *lines, ""]

@@ -1,0 +1,52 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Results that are stored: a first line that says of what machine and program, then a line for each value.
+
+As a program it prints that first line, for sections whose results are stored as they print them.
+"""
+import json
+import os
+import subprocess
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def machine():
+    with open("/proc/cpuinfo") as file:
+        models = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
+    release = os.uname().release.split("-")[0]
+    return (f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} CPUs ({models[0] if models else 'unknown'}), "
+            f"Linux {release}, load average {os.getloadavg()[0]:.1f} at the beginning")
+
+
+def git(*words):
+    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
+
+
+def commit():
+    """Of this tree, "-dirty" when it has changes besides results; nothing where it is no repository."""
+    head = git("rev-parse", "--short", "HEAD")
+    if head.returncode:
+        return ""
+    changed = git("status", "--porcelain", "--", ".", ":!scripts/bench/results", ":!PERFORMANCE.md").stdout
+    return head.stdout.strip() + ("-dirty" if changed else "")
+
+
+class Store:
+    """The file of --json; without one nothing is kept."""
+
+    def __init__(self, path, args, *how):
+        """how: names of the arguments that say how long was measured."""
+        self.file = open(path, "w", encoding="utf-8") if path else None
+        self.add(machine=machine(), commit=commit(), **{name: getattr(args, name) for name in how})
+
+    def add(self, **line):
+        if self.file:
+            self.file.write(json.dumps({key: round(value, 3) if isinstance(value, float) else value
+                                        for key, value in line.items()}) + "\n")
+            self.file.flush()
+
+
+if __name__ == "__main__":
+    print(f"{machine()}; commit {commit() or 'unknown'}")
