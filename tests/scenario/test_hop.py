@@ -5,6 +5,8 @@ agreed."""
 import random
 import re
 import signal
+import socket
+import struct
 import threading
 import time
 
@@ -331,6 +333,61 @@ def stalled():
         eq(verify(other.get("/bytes/20000").body, 20000), crc32(20000), "beside it")
     check(time.monotonic() - begin < 5 * factor(), "others feel it")
     eq(verify(slow.response().body, 64 * MIB), crc32(64 * MIB), "the answer")
+
+
+def by_tcp(raw):
+    """(sent, received) bytes of this end that went through TCP."""
+    info = raw.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    return struct.unpack_from("=QQ", info, 120)  # tcpi_bytes_acked, tcpi_bytes_received
+
+
+def falls(gateway):
+    """{reason: how often}, without zeros."""
+    samples = gateway.metrics().families["headgate_hop_falls_total"].samples
+    return {labels["reason"]: value for _, _, labels, value in samples if value}
+
+
+@test("behind a reader that stands still its sender goes back to TCP, log and metrics say why and on which "
+      "side, and when the reader has caught up everything hops again", needs=NEEDS, timeout=60)
+def comes_back():
+    size = 32 * MIB
+    for way, side in (("down", "backend"), ("up", "client")):
+        gateway, backend = acted()
+        client = gateway.client()
+        client.send("POST /first HTTP/1.1\r\nHost: x\r\nContent-Length: "
+                    f"{size if way == 'up' else 0}\r\n\r\n")
+        upstream = backend.accept()
+        check(upstream.read_until(b"\r\n\r\n").startswith(b"POST "), "the head")
+        if way == "down":
+            upstream.send(f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n")
+        sender, reader = (client, upstream) if way == "up" else (upstream, client)
+        eq(falls(gateway), {}, "falls while everybody reads")
+        writer = in_background(sender.send, pattern(size))
+        wait_until(lambda g=gateway: falls(g), 10, "a fall")
+        if way == "up":
+            verify(reader.read(size), size)
+            upstream.respond(body=b"")
+        eq(verify(client.response().body, 0 if way == "up" else size), crc32(0 if way == "up" else size),
+           "the answer")
+        writer.result()
+        told = falls(gateway)
+        check(set(told) <= {"receiver_full", "receiver_unread"}, f"the reasons {told}")
+        record = gateway.wait_log()
+        # Full first; later ones that pass may do so because the first of them are not read yet.
+        check(record[f"hop_reason_{side}"] in ("receiver_full", "receiver_unread"), f"{record.line}")
+        other = {"client": "backend", "backend": "client"}[side]
+        eq(record.get(f"hop_reason_{other}"), None, f"the other side in {record.line}")
+        ends = client, upstream
+        check(by_tcp(sender)[0] > 100, f"bytes through TCP: {by_tcp(sender)}")
+        before = [by_tcp(end) for end in ends]
+        for number in range(20):
+            client.request("POST", f"/{number}", body=pattern(30000))
+            request = upstream.read_request()
+            eq((request.target, verify(request.body, 30000)), (f"/{number}", crc32(30000)), "one behind it")
+            upstream.respond(body=pattern(40000))
+            eq(verify(client.response().body, 40000), crc32(40000), "its answer")
+        eq([by_tcp(end) for end in ends], before, f"(sent, received) through TCP, {way}: all hops again")
+        eq(falls(gateway), told, "falls since")
 
 
 @test("a client that goes away while its answer waits for room ends the stream at once, also when it had "
