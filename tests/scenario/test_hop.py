@@ -338,7 +338,10 @@ def stalled():
 def by_tcp(raw):
     """(sent, received) bytes of this end that went through TCP."""
     info = raw.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-    return struct.unpack_from("=QQ", info, 120)  # tcpi_bytes_acked, tcpi_bytes_received
+    # Not tcpi_bytes_acked: the last acknowledgement may be late.
+    received, = struct.unpack_from("=Q", info, 128)  # tcpi_bytes_received
+    sent, again = struct.unpack_from("=QQ", info, 200)  # tcpi_bytes_sent, tcpi_bytes_retrans
+    return sent - again, received
 
 
 def falls(gateway):
