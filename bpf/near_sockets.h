@@ -118,11 +118,12 @@ static __always_inline void established_active(struct bpf_sock_ops *ops, const s
 	} else {
 		__u32 *flags = listener_find(ops, connection.passive_address, connection.passive_port);
 
-		/* Bytes in the SYN (TCP Fast Open) would not be counted. */
 		if ((!flags || !(*flags & NEAR_LISTENER_CLIENTS) || !peer_is_here(sk)) &&
 		    !BROKEN(NEAR_BREAK_FOREIGN))
 			return;
-		if (tp->write_seq != tp->snd_nxt || !near_socket_add(ops, tp, cookie))
+		/* Bytes in the SYN (TCP Fast Open) would not be counted. Sent, they are in snd_nxt, too. */
+		if (BPF_CORE_READ_BITFIELD_PROBED(tp, syn_data) || tp->write_seq != tp->snd_nxt ||
+		    !near_socket_add(ops, tp, cookie))
 			return;
 		expected.is_near = 1;
 	}

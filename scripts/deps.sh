@@ -10,7 +10,7 @@ export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 build="gcc g++ make pkg-config libc6-dev clang bpftool libbpf-dev libelf-dev zlib1g-dev libnghttp2-dev
 	libllhttp-dev|node-llhttp libyaml-dev libcjson-dev libre2-dev libsimdjson-dev
 	libssl-dev libcmocka-dev curl"
-check="python3 python3-pycurl python3-h2 python3-hpack python3-grpcio python3-cryptography jq wrk
+check="python3 python3-pycurl python3-h2 python3-hpack python3-grpcio python3-cryptography jq wrk strace
 	nghttp2-client nftables iproute2
 	libclang-rt-dev llvm openssl"
 bench="haproxy nginx libnginx-mod-stream wrk nghttp2-client nghttp2-proxy"

@@ -24,7 +24,7 @@
 #include "user/kernel/common/probe.h"
 
 struct victim {
-	uint32_t sockops, message, sockops_link, message_link;
+	uint32_t sockops, message, read, sockops_link, message_link, read_link;
 };
 
 static bool is_carried(void *arg)
@@ -40,8 +40,9 @@ static void victim_run(int report_fd)
 {
 	struct near_tunnel_options options = { .wants_direct = true };
 	struct near *near = near_rig_load(NULL);
-	struct victim self = { rig_program_id(near->sockops_fd), rig_program_id(near->message_fd),
-			       rig_link_id(near->sockops_link_fd), rig_link_id(near->message_link_fd) };
+	struct victim self = { rig_program_id(near->sockops_fd),    rig_program_id(near->message_fd),
+			       rig_program_id(near->read_fd),	    rig_link_id(near->sockops_link_fd),
+			       rig_link_id(near->message_link_fd), rig_link_id(near->read_link_fd) };
 	struct near_tunnel t;
 	int go[2];
 	pid_t application;
@@ -102,7 +103,10 @@ TEST(kill_leaves_nothing_attached)
 		/* At once: nothing is attached. Then the applications close their reset connections, */
 		assert_true(rig_is_gone(bpf_link_get_fd_by_id, victim.sockops_link));
 		assert_true(rig_is_gone(bpf_link_get_fd_by_id, victim.message_link));
+		/* The trace point would run this one behind each read of the whole host. */
+		assert_true(rig_is_gone(bpf_link_get_fd_by_id, victim.read_link));
 		assert_true(rig_is_gone(bpf_prog_get_fd_by_id, victim.sockops));
+		assert_true(rig_is_gone(bpf_prog_get_fd_by_id, victim.read));
 		/* which are the last to hold the other program. */
 		assert_true(rig_is_gone(bpf_prog_get_fd_by_id, victim.message));
 	}
@@ -112,8 +116,11 @@ TEST(a_freed_gateway_leaves_nothing)
 {
 	struct near *near = near_rig_load(NULL);
 	uint32_t sockops = rig_program_id(near->sockops_fd), message = rig_program_id(near->message_fd);
+	uint32_t read = rig_program_id(near->read_fd), read_link = rig_link_id(near->read_link_fd);
 
 	near_free(near);
+	assert_true(rig_is_gone(bpf_link_get_fd_by_id, read_link));
+	assert_true(rig_is_gone(bpf_prog_get_fd_by_id, read));
 	assert_true(rig_is_gone(bpf_prog_get_fd_by_id, sockops));
 	assert_true(rig_is_gone(bpf_prog_get_fd_by_id, message));
 }

@@ -34,7 +34,8 @@ binds:
 """
 
 # What may differ between the lanes: the lane, the times, and the ports that the kernel picked.
-FREE_FIELDS = ("lane", "hop", "hop_reason", "duration", "src.addr", "endpoint", "http.host", "id")
+FREE_FIELDS = ("lane", "hop", "hop_reason_client", "hop_reason_backend", "duration", "src.addr",
+               "endpoint", "http.host", "id")
 
 
 def acted(mode, config=TUNNEL, **options):

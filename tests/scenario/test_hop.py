@@ -6,6 +6,8 @@ import os
 import random
 import re
 import signal
+import socket
+import struct
 import threading
 import time
 
@@ -13,8 +15,11 @@ from bpf_objects import expect_gone, held
 from hg import *
 from hg.framework import binary
 from hg.h2 import H2Client
+from hg.h2_backend import H2Service
 from same_host import MIB, need_lane
 from splice import compare_all, facts, in_background
+from test_grpc import Client as GrpcClient
+from test_grpc import Server as GrpcServer
 
 SPLICE = {
     "off": "mode: off",
@@ -139,15 +144,94 @@ def shown():
     wait_until(lambda: gateway.metrics()("headgate_hop_connections") == 0, 5, "their end")
 
 
-@test("HTTP/2 hops as well: frames of a client, and of a backend", needs=NEEDS)
+HTTP2_CONFIG = CONFIG.replace("splice: @backend@",
+                              "splice: @backend@\n        policies: {http: {version: HTTP/2.0}}")
+
+
+def uploaded(client, size):
+    """What the backend says of an upload, by a client of either version."""
+    if isinstance(client, H2Client):
+        return client.response(client.request("/upload", "POST", body=pattern(size))).json()
+    return client.request("POST", "/upload", body=pattern(size)).response().json()
+
+
+@test("HTTP/2 hops as well: frames of a client, and of a backend, whatever the other side speaks",
+      needs=NEEDS)
 def http2():
-    gateway, _ = opened()
-    client = H2Client(gateway.port)
-    for size in (0, 1, 16384, 60000):
-        answer = client.response(client.request(f"/bytes/{size}"))
-        eq((answer.status, verify(answer.body, size)), (200, crc32(size)), f"{size} bytes")
-    for record in gateway.wait_log(count=4):
-        eq(record.get("hop"), "client/backend", f"hop of {record.line}")
+    for config, backend in ((CONFIG, Origin), (HTTP2_CONFIG, H2Service)):
+        gateway, service = opened(origin=backend(), config=config)
+        for client in (H2Client(gateway.port), gateway.client()):
+            for size in (0, 1, 16384, 60000, MIB):
+                answer = client.get(f"/bytes/{size}")
+                eq((answer.status, verify(answer.body, size)), (200, crc32(size)), f"{size} bytes")
+            told = uploaded(client, 300001)
+            eq((told["length"], told["is_pattern"]), (300001, True), "an upload")
+            client.close()
+        for record in gateway.wait_log(count=12):
+            eq(record.get("hop"), "client/backend", f"hop of {record.line}")
+        # The word alone does not say that bytes hopped; they are counted when their connection ends.
+        getattr(service, "stop", service.cleanup)()
+        wait_until(lambda: min(hopped(gateway)) > 600000, 5, "bytes past TCP on both sides")
+
+
+@test("calls of gRPC hop on both sides: messages of each kind, both ways, and their status",
+      needs=(*NEEDS, "module:grpc"))
+def grpc_calls():
+    server = GrpcServer()
+    gateway, _ = opened(origin=server, config=HTTP2_CONFIG)
+    client = GrpcClient(gateway.port)
+    for size in (0, 1, 70000, 3000000):
+        message, call = client.unary("Unary", pattern(size))
+        eq(message == pattern(size), True, f"{size} bytes")
+        eq(dict(call.trailing_metadata()).get("x-last"), "2", "metadata behind them")
+    eq(b"".join(client.split("Split", pattern(300000))), pattern(300000), "a stream of the server")
+    pieces = [pattern(5000, number) for number in range(200)]
+    eq(client.collect("Collect", pieces), b"".join(pieces), "a stream of the client")
+    eq([piece[::-1] for piece in client.chat("Chat", iter(pieces))], pieces, "both at once")
+    for record in gateway.wait_log(count=7):
+        eq((record["grpc.status"], record.get("hop")), ("0", "client/backend"), f"{record.line}")
+    client.cleanup()
+    server.cleanup()
+    wait_until(lambda: min(hopped(gateway)) > 2000000, 5, "bytes past TCP on both sides")
+
+
+# The ports tell who agreed: both, the client's or the backend's owner, neither.
+SHARED = """
+config: {splice: {lanes: [pipe, sockmap, near, direct, hop], force: true, minBodyBytes: 65536, @pace@}}
+binds:
+""" + "".join(f"""
+- port: @{port}@
+  listeners:
+  - splice: {listener}
+    routes:
+    - name: all
+      backends:
+      - host: "@origin@"
+        splice: {backend}
+""" for port, listener, backend in (("port", "sameHost", "sameHost"), ("front", "sameHost", "auto"),
+                                    ("back", "auto", "sameHost"), ("neither", "auto", "auto")))
+
+
+@test("of the bodies of one gateway with every lane on, what hops at either end is in neither pipe nor "
+      "sockmap, and what does not still is", needs=NEEDS)
+def lanes_apart():
+    for pace, lane in (("adaptive: true", "pipe"), ("adaptive: false", "sockmap")):
+        gateway = Gateway(SHARED, origin=Origin(), pace=pace, workers=1)
+        need_lane(gateway, "hop")
+        ways = (("port", "client/backend"), ("front", "client"), ("back", "backend"), ("neither", None),
+                ("port", "client/backend"))
+        # One backend for all: connections to it that hop and others lie in the pool beside each other.
+        for number, (name, hop) in enumerate(ways):
+            client = gateway.client(gateway.port if name == "port" else gateway.ports[name])
+            eq(verify(client.get(f"/bytes/{4 * MIB}").body, 4 * MIB), crc32(4 * MIB), f"a body by {name}")
+            told = uploaded(client, 4 * MIB)
+            eq((told["length"], told["is_pattern"]), (4 * MIB, True), f"an upload by {name}")
+            client.close()
+            for record in gateway.wait_log(count=2 * number + 2)[-2:]:
+                eq(record.get("hop"), hop, f"hop of {record.line}")
+                eq(lane in record["lane"], hop is None, f"{lane} in {record.line}")
+                check(hop is None or record["lane"] == "copy", f"lane of {record.line}")
+        gateway.stop()
 
 
 @test("a retried request and its pool hop, and a backend connection serves many requests", needs=NEEDS)
@@ -289,6 +373,64 @@ def stalled():
         eq(verify(other.get("/bytes/20000").body, 20000), crc32(20000), "beside it")
     check(time.monotonic() - begin < 5 * factor(), "others feel it")
     eq(verify(slow.response().body, 64 * MIB), crc32(64 * MIB), "the answer")
+
+
+def by_tcp(raw):
+    """(sent, received) bytes of this end that went through TCP."""
+    info = raw.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    # Not tcpi_bytes_acked: the last acknowledgement may be late.
+    received, = struct.unpack_from("=Q", info, 128)  # tcpi_bytes_received
+    sent, again = struct.unpack_from("=QQ", info, 200)  # tcpi_bytes_sent, tcpi_bytes_retrans
+    return sent - again, received
+
+
+def falls(gateway):
+    """{reason: how often}, without zeros."""
+    samples = gateway.metrics().families["headgate_hop_falls_total"].samples
+    return {labels["reason"]: value for _, _, labels, value in samples if value}
+
+
+@test("behind a reader that stands still its sender goes back to TCP, log and metrics say why and on which "
+      "side, and when the reader has caught up everything hops again", needs=NEEDS, timeout=60)
+def comes_back():
+    size = 32 * MIB
+    for way, side in (("down", "backend"), ("up", "client")):
+        gateway, backend = acted()
+        client = gateway.client()
+        client.send("POST /first HTTP/1.1\r\nHost: x\r\nContent-Length: "
+                    f"{size if way == 'up' else 0}\r\n\r\n")
+        upstream = backend.accept()
+        check(upstream.read_until(b"\r\n\r\n").startswith(b"POST "), "the head")
+        if way == "down":
+            upstream.send(f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n")
+        sender, reader = (client, upstream) if way == "up" else (upstream, client)
+        eq(falls(gateway), {}, "falls while everybody reads")
+        writer = in_background(sender.send, pattern(size))
+        wait_until(lambda g=gateway: falls(g), 10, "a fall")
+        if way == "up":
+            verify(reader.read(size), size)
+            upstream.respond(body=b"")
+        eq(verify(client.response().body, 0 if way == "up" else size), crc32(0 if way == "up" else size),
+           "the answer")
+        writer.result()
+        told = falls(gateway)
+        check(set(told) <= {"receiver_full", "receiver_unread"}, f"the reasons {told}")
+        record = gateway.wait_log()
+        # Full first; later ones that pass may do so because the first of them are not read yet.
+        check(record[f"hop_reason_{side}"] in ("receiver_full", "receiver_unread"), f"{record.line}")
+        other = {"client": "backend", "backend": "client"}[side]
+        eq(record.get(f"hop_reason_{other}"), None, f"the other side in {record.line}")
+        ends = client, upstream
+        check(by_tcp(sender)[0] > 100, f"bytes through TCP: {by_tcp(sender)}")
+        before = [by_tcp(end) for end in ends]
+        for number in range(20):
+            client.request("POST", f"/{number}", body=pattern(30000))
+            request = upstream.read_request()
+            eq((request.target, verify(request.body, 30000)), (f"/{number}", crc32(30000)), "one behind it")
+            upstream.respond(body=pattern(40000))
+            eq(verify(client.response().body, 40000), crc32(40000), "its answer")
+        eq([by_tcp(end) for end in ends], before, f"(sent, received) through TCP, {way}: all hops again")
+        eq(falls(gateway), told, "falls since")
 
 
 @test("a client that goes away while its answer waits for room ends the stream at once, also when it had "

@@ -102,6 +102,7 @@ static void record_fill_hop(const struct stream *stream, struct stream_record *r
 	static const char *const names[] = { "", "client", "backend", "client/backend" };
 	const struct conn *ends[] = { &stream->client->conn,
 				      stream->upstream ? &stream->upstream->conn : NULL };
+	struct span *const reasons[] = { &record->hop_reason_client, &record->hop_reason_backend };
 	unsigned hops = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
@@ -112,7 +113,7 @@ static void record_fill_hop(const struct stream *stream, struct stream_record *r
 		hops |= 1u << i;
 		stats = hop_stats(ends[i]->hop);
 		if (stats.reason != NEAR_REASON_NONE)
-			record->hop_reason = span_str(near_reason_text(stats.reason));
+			*reasons[i] = span_str(near_reason_text(stats.reason));
 	}
 	record->hop = span_str(names[hops]);
 }

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Applications that are killed in the middle of a hop, and what a request costs in system calls."""
+import os
+import re
+import select
+import signal
+
+from hg import *
+from hg.process import Process
+from same_host import MIB
+from splice import compare_all
+from test_hop import CONNECT, NEEDS, acted, opened
+
+SIZE = MIB
+
+
+def played_by_child(raw, *pieces):
+    """(pid, pipe) of a process that alone has the connection: it sends, says so, and waits to be killed."""
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            signal.alarm(60)
+            raw.send(*pieces)
+            os.write(theirs, b"x")
+            signal.pause()
+        finally:
+            os._exit(1)
+    os.close(theirs)
+    raw.close()
+    return pid, ours
+
+
+def kill(child):
+    """Once it has sent everything; nobody else has its connection."""
+    pid, told = child
+    check(select.select([told], [], [], 10 * factor())[0], "still sends")
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os.close(told)
+
+
+def read_to_end(raw, offset=0):
+    """(bytes that were verified, how it ended)."""
+    checker = PatternCheck(offset)
+    try:
+        while data := raw.read_some():
+            checker.feed(data)
+    except Failure:
+        check(raw.was_reset, "neither FIN nor RST came")
+        return checker.received, "rst"
+    return checker.received, "fin"
+
+
+def rest(gateway, lane):
+    """What the log says of the stream, once nothing of it is left."""
+    record = gateway.wait_log()
+    eq(record.get("hop"), "client/backend" if lane == "hop" else None, f"hop of {record.line}")
+    wait_until(lambda: not gateway.streams(), 5, "the end of the stream")
+    if lane == "hop":
+        wait_until(lambda: gateway.metrics()("headgate_hop_connections") == 0, 5, "that of its connections")
+    return record["close_reason"], record["bytes_in"], record["bytes_out"]
+
+
+@test("a client or a backend that is killed behind its bytes in a tunnel: the other one reads them all, then "
+      "the end that TCP would say", needs=NEEDS)
+def tunnel_killed():
+    def once(lane):
+        told = []
+        for who in ("client", "backend"):
+            gateway, backend = acted(lane)
+            client = gateway.client().send(CONNECT)
+            upstream = backend.accept()
+            check(client.read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 200 "), "the tunnel")
+            doomed, other = (client, upstream) if who == "client" else (upstream, client)
+            child = played_by_child(doomed, pattern(SIZE))
+            verify(other.read(SIZE // 4), SIZE // 4)
+            kill(child)
+            got = read_to_end(other, SIZE // 4)
+            eq(got, (SIZE - SIZE // 4, "fin"), f"behind the death of the {who}")
+            other.close()
+            told.append((who, got, rest(gateway, lane)))
+        return told
+    compare_all(once, ("off", "hop"))
+
+
+@test("a backend that is killed in the middle of its answer, a client in that of its upload: what came, "
+      "the end and the log are those of TCP", needs=NEEDS)
+def message_killed():
+    def once(lane):
+        told = []
+        for who in ("client", "backend"):
+            gateway, backend = acted(lane)
+            client = gateway.client()
+            head = f"Content-Length: {2 * SIZE}\r\n\r\n"
+            if who == "client":
+                child = played_by_child(client, f"POST /up HTTP/1.1\r\nHost: x\r\n{head}", pattern(SIZE))
+                other = backend.accept()
+            else:
+                other, upstream = client.request("GET", "/down"), backend.accept()
+                upstream.read_request()
+                child = played_by_child(upstream, f"HTTP/1.1 200 OK\r\n{head}", pattern(SIZE))
+            other.read_until(b"\r\n\r\n")
+            verify(other.read(SIZE), SIZE)
+            kill(child)
+            end = read_to_end(other, SIZE)
+            eq(end[0], 0, f"bytes behind those of the {who}")
+            other.close()
+            told.append((who, end, rest(gateway, lane)))
+        return told
+    compare_all(once, ("off", "hop"))
+
+
+@test("a request of 1 KiB on connections that stay costs the gateway five system calls and two wake-ups",
+      needs=(*NEEDS, "strace"), measures=True, heavy=True)
+def calls():
+    requests = 2000
+    gateway, _ = opened()
+    client = gateway.client()
+    for _ in range(100):
+        client.get("/bytes/1024")
+    tracer = Process(["strace", "-f", "-c", "-U", "calls,name", "-p", gateway.pid])
+    wait_until(lambda: "attached" in tracer.stderr, 10, "strace")
+    for _ in range(requests):
+        eq(len(client.get("/bytes/1024").body), 1024, "an answer")
+    tracer.signal(signal.SIGINT)
+    tracer.wait(10)
+    counts = {name: int(count) for count, name in re.findall(r"(?m)^\s*(\d+)\s+(\w+)$", tracer.stderr)}
+    counts.pop("total", None)
+    note(f"of {requests} requests: {counts}")
+    # One request at a time: each of its two wake-ups is an epoll_wait(), which many clients would share.
+    wakeups = counts.pop("epoll_wait")
+    counts.pop("write", None)  # the log, by its size and by time
+    few = requests // 20  # what the other threads do meanwhile
+    check(wakeups <= 2 * requests + few, f"{wakeups} wake-ups in {requests} requests")
+    # Two sends, two receives, and a look at the connection of the pool before it is used again.
+    check(sum(counts.values()) <= 5 * requests + few, f"calls beside those: {counts}")
