@@ -294,6 +294,7 @@ struct tcp_sock {
 	u32 write_seq;
 	u32 snd_nxt;
 	u64 bytes_received;
+	u8 syn_data : 1;
 };
 
 #pragma clang attribute pop

@@ -225,9 +225,9 @@ def files_behind_a_hop(results):
     if not lines:
         return []
     return ["### Files behind a hop", "",
-            "Large bodies from nginx with files, through headgate as it comes and with hop. `sendfile()` gives "
-            "TCP the pages of the file, and for a hop the kernel copies them: what the gateway saves, backend "
-            "and load generator may pay, more or less by the machine. Where the ratio is below 1 such a "
-            "backend is better off without `splice: sameHost`.", "",
+            "Large bodies from nginx with files, through headgate as it comes and with hop. `sendfile()` "
+            "gives TCP the pages of the file, and for a hop the kernel copies them: what the gateway saves, "
+            "backend and load generator may pay, more or less by the machine. Where the ratio is below 1 "
+            "such a backend is better off without `splice: sameHost`.", "",
             "| row | hop to headgate | gateway us, headgate | hop | the rest us, headgate | hop |",
             "|---|---|---|---|---|---|", *lines, ""]
