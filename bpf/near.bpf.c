@@ -535,13 +535,19 @@ int near_message(struct sk_msg_md *msg)
 	if (!sk)
 		return SK_PASS;
 	source = bpf_skc_to_tcp_sock(sk);
-	/* With kTLS the message is what has yet to be encrypted: it must go through its own socket. */
-	if (!source || source->inet_conn.icsk_ulp_ops)
+	if (!source)
 		return SK_PASS;
 	m.source = source;
 	cookie = (__u64)source->inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter;
 	hop = record_find(&hop_of, cookie);
 	m.hop = hop;
+	/* With kTLS the message is what has yet to be encrypted: it must go through its own socket. */
+	if (source->inet_conn.icsk_ulp_ops) {
+		/* Who reads has to know that there is something behind what hopped before. */
+		if (hop)
+			__sync_fetch_and_add(&hop->kernel.lane_bytes[NEAR_LANE_COPY], (__u64)m.size);
+		return SK_PASS;
+	}
 	/* No tunnel begins at a socket of the gateway. */
 	m.record = hop && hop->user.flags & NEAR_REFUSES ? NULL : record_find(&near_of, cookie);
 	if (m.record) {

@@ -123,6 +123,9 @@ static bool scenario_drained(struct scene *s)
 	assert_true(pair_expect(p->own, 1, 0, hopped, 1000));
 	is_hidden = is_hidden || hop_is_drained(&p->hop, hopped);
 	assert_true(pair_expect(p->own, 1, hopped, sent - hopped, 1000));
+	/* Some of it went through TCP: the kernel is to be asked first. */
+	is_hidden = is_hidden || hop_is_drained(&p->hop, sent);
+	hop_note_silent(&p->hop, sent);
 	return !is_hidden && hop_is_drained(&p->hop, sent);
 }
 

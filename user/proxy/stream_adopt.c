@@ -318,6 +318,9 @@ static bool is_sound(const struct estate_stream *row)
 	for (size_t way = 0; way < ARRAY_LEN(row->ways); way++) {
 		if (row->ways[way].lane > ESTATE_LANE_DONE)
 			return false;
+		if (row->ways[way].lane == ESTATE_LANE_SOCKMAP &&
+		    (!row->client_slot.generation || !row->backend_slot.generation))
+			return false;
 	}
 	if (!is_exchange(row))
 		return row->kind < ESTATE_STREAM_REQUEST;

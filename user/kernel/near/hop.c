@@ -93,7 +93,8 @@ int hop_start(struct hop *hop, struct near_worker *worker, int fd)
 {
 	struct near *near = worker->near;
 	struct hop new = { .near = near, .worker = worker, .empty_passed_bytes = UINT64_MAX,
-			   .before_bytes = UINT64_MAX };
+			   .before_bytes = UINT64_MAX,
+			   .silent_passed_bytes = UINT64_MAX };
 	int on = 1;
 	int error;
 
@@ -159,7 +160,9 @@ static bool hop_has_all(const struct hop *hop, uint64_t received_bytes)
 
 bool hop_is_drained(const struct hop *hop, uint64_t received_bytes)
 {
-	return hop->is_counted && (hop_has_all(hop, received_bytes) || GATE_BROKEN(HOP_BREAK_DRAINED));
+	if (hop->silent_passed_bytes != UINT64_MAX && GATE_BROKEN(HOP_BREAK_DRAINED))
+		return true;
+	return hop->silent_passed_bytes == hop_passed(hop) && hop_has_all(hop, received_bytes);
 }
 
 void hop_note_before(struct hop *hop, uint64_t bytes)
@@ -169,7 +172,9 @@ void hop_note_before(struct hop *hop, uint64_t bytes)
 
 void hop_note_silent(struct hop *hop, uint64_t received_bytes)
 {
-	hop->is_counted = hop->before_bytes != UINT64_MAX && hop_has_all(hop, received_bytes);
+	bool is_known = hop->before_bytes != UINT64_MAX && hop_has_all(hop, received_bytes);
+
+	hop->silent_passed_bytes = is_known ? hop_passed(hop) : UINT64_MAX;
 }
 
 void hop_wait(struct hop *hop)

@@ -37,7 +37,7 @@ struct hop {
 	uint64_t empty_passed_bytes; /* hop_passed() when TCP's queue was last empty; UINT64_MAX: never */
 	uint64_t other_bytes; /* hop_note_other() */
 	uint64_t before_bytes; /* hop_note_before(); UINT64_MAX: not known */
-	bool is_counted; /* hop_note_silent() */
+	uint64_t silent_passed_bytes; /* hop_passed() at hop_note_silent(); UINT64_MAX: not known */
 	enum near_reason poison; /* found at the end; NEAR_REASON_NONE: sound */
 };
 
@@ -62,10 +62,12 @@ void hop_note_empty(struct hop *hop, uint64_t passed_bytes);
 bool hop_is_empty(const struct hop *hop, uint64_t passed_bytes);
 
 /*
- * True: of what the other end has sent, every byte is among received_bytes (as in hop_end()), since each is
- * counted before it can be read. False says nothing, nor does true of the end of the stream. Shared memory
+ * True: of what the other end has sent, every byte is among received_bytes (as in hop_end()), since what hops
+ * is counted before it can be read. False says nothing, nor does true of the end of the stream. Shared memory
  * only, no system call. What came before the hop is in no count, so it is false until hop_note_before() has
- * said how much of that was read, and hop_note_silent() that recv() then had nothing.
+ * said how much of that was read, and hop_note_silent() that recv() then had nothing. Nor is it true once
+ * bytes went through TCP, until hop_note_silent() again: behind a send() that took a part of its message, the
+ * kernel lets the next message pass without asking the program (tcp_bpf_send_verdict()).
  */
 bool hop_is_drained(const struct hop *hop, uint64_t received_bytes);
 void hop_note_before(struct hop *hop, uint64_t bytes);
