@@ -12,6 +12,7 @@ import threading
 import time
 
 from bpf_objects import expect_gone, held
+from deaths import stop
 from hg import *
 from hg.framework import binary
 from hg.h2 import H2Client
@@ -292,8 +293,7 @@ def raced():
                 upstream.respond(body=b"one")
                 eq(client.response().body, b"one", "the third answer")
                 time.sleep(0.1)
-                pid = gateway.pid
-                os.kill(pid, signal.SIGSTOP)
+                stop(gateway, gateway.pid)
                 client.request(method, "/raced", body=b"body" if method == "POST" else None)
                 time.sleep(0.05)
                 if is_end:
@@ -301,7 +301,7 @@ def raced():
                 else:
                     upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
                 time.sleep(0.05)
-                os.kill(pid, signal.SIGCONT)
+                os.kill(gateway.pid, signal.SIGCONT)
                 other = backend.accept()
                 eq(other.read_request().target, "/raced", "on a new connection")
                 other.respond(body=b"two")
