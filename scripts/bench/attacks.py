@@ -239,8 +239,7 @@ def main():
     parser.add_argument("--only", default="", help="rows to run: " + ", ".join(ROWS))
     args = parser.parse_args()
     only = peers.rows_of(parser, args.only, ROWS)
-    for name in ("headgate", "httpbin", "against"):
-        setattr(args, name, getattr(args, name) and os.path.abspath(getattr(args, name)))
+    peers.resolve(args, "headgate", "httpbin", "against")
     with tempfile.TemporaryDirectory(prefix="headgate-bench-") as scratch:
         os.chmod(scratch, 0o755)
         backend = peers.Peer("direct", scratch, peers.free_port())

@@ -269,8 +269,7 @@ def main():
         peers.say_missing("wrk, which makes the load of this section,")
         return
     raise_files()
-    for name in ("headgate", "httpbin"):
-        setattr(args, name, os.path.abspath(getattr(args, name)))
+    peers.resolve(args, "headgate", "httpbin")
     with tempfile.TemporaryDirectory(prefix="headgate-bench-") as scratch:
         figure = Figure(args, scratch)
         try:

@@ -251,8 +251,7 @@ def main():
     parser.add_argument("--json", default="", help="where the medians go as well, a line each")
     args = parser.parse_args()
     args.only = peers.rows_of(parser, args.only, [f"{size}/{count}" for size in SIZES for count in STREAMS])
-    for name in ("headgate", "httpbin", "against"):
-        setattr(args, name, getattr(args, name) and os.path.abspath(getattr(args, name)))
+    peers.resolve(args, "headgate", "httpbin", "against")
     if not shutil.which("h2load"):
         peers.say_missing("h2load, which the whole HTTP/2 section needs,")
         return

@@ -26,14 +26,8 @@ import peers  # noqa: E402
 import recorded  # noqa: E402
 import run  # noqa: E402
 
-OTHERS = """- port: {other}
-  listeners:
-  - splice: sameHost
-    routes:
-    - backends:
-      - host: 127.0.0.1:{origin}
-        splice: sameHost
-"""
+# One more port, whose clients and backend agree.
+OTHERS = peers.HEADGATE_HOP.partition("binds:\n")[2].replace("{http}", "{other}")
 
 
 def listing(lanes):
@@ -96,8 +90,7 @@ def main():
     if not shutil.which("wrk"):
         peers.say_missing("wrk, which makes the load of this section,")
         return
-    for name in ("headgate", "httpbin"):
-        setattr(args, name, os.path.abspath(getattr(args, name)))
+    peers.resolve(args, "headgate", "httpbin")
     store = recorded.Store(args.json, args, "rounds", "seconds")
     rounds = []
     with tempfile.TemporaryDirectory(prefix="headgate-bench-") as scratch:

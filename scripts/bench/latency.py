@@ -87,8 +87,7 @@ def main():
             peers.say_missing(f"{tool}, which makes the load of this section,")
             return
     args.files = args.unix = False
-    for name in ("headgate", "httpbin", "against"):
-        setattr(args, name, getattr(args, name) and os.path.abspath(getattr(args, name)))
+    peers.resolve(args, "headgate", "httpbin", "against")
     with tempfile.TemporaryDirectory(prefix="headgate-bench-") as scratch:
         running = []
         try:

@@ -254,8 +254,7 @@ def main():
     only = peers.rows_of(parser, args.only, [case.name for case in CASES])
     if args.serve:
         serve(args.serve)
-    for name in ("headgate", "against"):
-        setattr(args, name, getattr(args, name) and os.path.abspath(getattr(args, name)))
+    peers.resolve(args, "headgate", "against")
     origin = peers.free_port()
     backend = subprocess.Popen([sys.executable, __file__, "--serve", str(origin)])
     try:

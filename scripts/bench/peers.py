@@ -117,6 +117,12 @@ def say_missing(what):
     print(f"{what} is not installed and left out; {INSTALL}", file=sys.stderr, flush=True)
 
 
+def resolve(args, *names):
+    """Paths of these arguments, where given, as they are whatever directory a program is started in."""
+    for name in names:
+        setattr(args, name, getattr(args, name) and os.path.abspath(getattr(args, name)))
+
+
 def rows_of(parser, only, known):
     """The rows that --only names, else all; a name that is none of them is an error that lists them."""
     asked = [name for name in only.split(",") if name]

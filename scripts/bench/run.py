@@ -159,8 +159,7 @@ def main():
     if not shutil.which("wrk"):
         peers.say_missing("wrk, which makes the load of this section,")
         return
-    for name in ("headgate", "httpbin", "against"):
-        setattr(args, name, getattr(args, name) and os.path.abspath(getattr(args, name)))
+    peers.resolve(args, "headgate", "httpbin", "against")
     with tempfile.TemporaryDirectory(prefix="headgate-bench-") as scratch:
         running, hidden = [], []
         args.results = recorded.Store(args.json, args, "rounds", "seconds")

@@ -362,8 +362,7 @@ def main():
     parser.add_argument("--only", default="", help="rows to run: " + ", ".join(ROWS))
     parser.add_argument("--json", default="", help="where the medians go as well, a line each")
     args = parser.parse_args()
-    for name in ("headgate", "httpbin", "against"):
-        setattr(args, name, getattr(args, name) and os.path.abspath(getattr(args, name)))
+    peers.resolve(args, "headgate", "httpbin", "against")
     only = peers.rows_of(parser, args.only, ROWS)
     with tempfile.TemporaryDirectory(prefix="headgate-bench-") as scratch:
         bench = Bench(args, scratch)

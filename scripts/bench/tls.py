@@ -177,8 +177,7 @@ def main():
     parser.add_argument("--only", default="", help="rows to run, e.g. full-ec-1.3")
     args = parser.parse_args()
     rows = peers.rows_of(parser, args.only, ROWS)
-    for name in ("headgate", "httpbin", "against"):
-        setattr(args, name, getattr(args, name) and os.path.abspath(getattr(args, name)))
+    peers.resolve(args, "headgate", "httpbin", "against")
     if not shutil.which("h2load") and set(rows) & set(REQUESTS):
         peers.say_missing("h2load")
         rows = [row for row in rows if row not in REQUESTS]
