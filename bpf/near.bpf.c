@@ -46,7 +46,8 @@ static __always_inline struct near_record *record_find(void *map, __u64 cookie)
 }
 
 /*
- * The socket of an end, for direct reads: these cannot fault, and give 0 where there is nothing any more.
+ * The socket of an end, for direct reads, which cannot fault. It is that socket as long as the end is in its
+ * map, where the socket itself takes it out.
  */
 extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym;
 

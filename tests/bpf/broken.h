@@ -49,6 +49,6 @@ enum near_break_rule {
 	HOP_BREAK_EMPTY = 1 << 12, /* a short read means that both queues are empty */
 	HOP_BREAK_UNREAD = 1 << 13, /* closed without a look for what hopped and was not read */
 	HOP_BREAK_END = 1 << 14, /* an end is an end */
-	HOP_BREAK_DRAINED = 1 << 16, /* once silent, always silent */
 	HOP_BREAK_WAIT = 1 << 15, /* goes on through TCP behind bytes that hopped and were not read */
+	HOP_BREAK_DRAINED = 1 << 16, /* once silent, always silent */
 };

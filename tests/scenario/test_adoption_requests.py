@@ -315,7 +315,7 @@ def at_once():
     for client in before:
         eq(client.response().body, b"pooled", "the answer")
         client.close()
-    os.kill(gateway.gateway_pid, signal.SIGSTOP)
+    stop(gateway)
     client = gateway.client()
     client.send(b"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + pattern(MIB))
     os.kill(gateway.gateway_pid, signal.SIGCONT)

@@ -299,6 +299,17 @@ static bool stream_pump_response(struct stream *stream, uint64_t now_ms)
 	return again;
 }
 
+/* What a slow client has yet to read of interim answers. False: it is gone, and the stream with it. */
+static bool stream_flush_interim(struct stream *stream)
+{
+	int result = stream->interim_count ? stream->front->flush(stream) : 0;
+
+	if (result >= 0)
+		return true;
+	stream_finish(stream, stream_client_reason(stream, result), STREAM_END_RESET);
+	return false;
+}
+
 static enum stream_step stream_pump_exchange(struct stream *stream)
 {
 	uint64_t now_ms = proxy_now_ms(stream->proxy);
@@ -313,9 +324,8 @@ static enum stream_step stream_pump_exchange(struct stream *stream)
 	if (stream->state == STREAM_WAIT_HEAD) {
 		attempt_review_body(stream);
 		stream_estate_pumping(stream, &stream->download);
-		/* A client that is gone is told of elsewhere. */
-		if (stream->interim_count)
-			(void)stream->front->flush(stream);
+		if (!stream_flush_interim(stream))
+			return STEP_WAIT;
 		step = attempt_read_response(stream);
 		stream_estate_waits(stream);
 	}

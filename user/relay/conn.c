@@ -411,6 +411,7 @@ void conn_look_again(struct conn *conn)
 
 bool conn_is_silent(struct conn *conn)
 {
+	uint64_t look = 0;
 	char byte;
 	ssize_t len;
 
@@ -421,11 +422,14 @@ bool conn_is_silent(struct conn *conn)
 	if (conn_is_poisoned(conn) ||
 	    (gate_socket_is_added(conn->gate) && !gate_socket_is_drained(conn->gate)))
 		return false;
+	/* Counted before it could be read: counts of before the look at the queue, not of behind it. */
+	if (conn->hop)
+		look = hop_look(conn->hop, conn->received_bytes);
 	len = recv(conn_fd(conn), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 	if (len >= 0 || errno != EAGAIN)
 		return false;
 	if (conn->hop)
-		hop_note_silent(conn->hop, conn->received_bytes);
+		hop_note_silent(conn->hop, look);
 	return true;
 }
 

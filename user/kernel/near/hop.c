@@ -94,7 +94,7 @@ int hop_start(struct hop *hop, struct near_worker *worker, int fd)
 	struct near *near = worker->near;
 	struct hop new = { .near = near, .worker = worker, .empty_passed_bytes = UINT64_MAX,
 			   .before_bytes = UINT64_MAX,
-			   .silent_passed_bytes = UINT64_MAX };
+			   .silent_look = UINT64_MAX };
 	int on = 1;
 	int error;
 
@@ -152,17 +152,21 @@ bool hop_is_empty(const struct hop *hop, uint64_t passed_bytes)
 	return hop->empty_passed_bytes == passed_bytes || GATE_BROKEN(HOP_BREAK_EMPTY);
 }
 
-static bool hop_has_all(const struct hop *hop, uint64_t received_bytes)
+/* What has passed, when that and what hopped is all among received_bytes; else UINT64_MAX. */
+uint64_t hop_look(const struct hop *hop, uint64_t received_bytes)
 {
-	return hop->before_bytes + hop_received_bytes(hop) + hop_passed(hop) ==
-	       received_bytes - hop->other_bytes;
+	uint64_t passed = hop_passed(hop);
+	uint64_t sent = hop->before_bytes + hop_received_bytes(hop) + passed;
+
+	return hop->before_bytes != UINT64_MAX && sent == received_bytes - hop->other_bytes ? passed
+											     : UINT64_MAX;
 }
 
 bool hop_is_drained(const struct hop *hop, uint64_t received_bytes)
 {
-	if (hop->silent_passed_bytes != UINT64_MAX && GATE_BROKEN(HOP_BREAK_DRAINED))
-		return true;
-	return hop->silent_passed_bytes == hop_passed(hop) && hop_has_all(hop, received_bytes);
+	if (hop->silent_look == UINT64_MAX)
+		return false;
+	return hop_look(hop, received_bytes) == hop->silent_look || GATE_BROKEN(HOP_BREAK_DRAINED);
 }
 
 void hop_note_before(struct hop *hop, uint64_t bytes)
@@ -170,11 +174,9 @@ void hop_note_before(struct hop *hop, uint64_t bytes)
 	hop->before_bytes = bytes;
 }
 
-void hop_note_silent(struct hop *hop, uint64_t received_bytes)
+void hop_note_silent(struct hop *hop, uint64_t look)
 {
-	bool is_known = hop->before_bytes != UINT64_MAX && hop_has_all(hop, received_bytes);
-
-	hop->silent_passed_bytes = is_known ? hop_passed(hop) : UINT64_MAX;
+	hop->silent_look = look;
 }
 
 void hop_wait(struct hop *hop)

@@ -37,7 +37,7 @@ struct hop {
 	uint64_t empty_passed_bytes; /* hop_passed() when TCP's queue was last empty; UINT64_MAX: never */
 	uint64_t other_bytes; /* hop_note_other() */
 	uint64_t before_bytes; /* hop_note_before(); UINT64_MAX: not known */
-	uint64_t silent_passed_bytes; /* hop_passed() at hop_note_silent(); UINT64_MAX: not known */
+	uint64_t silent_look; /* of hop_note_silent(); UINT64_MAX: not known */
 	enum near_reason poison; /* found at the end; NEAR_REASON_NONE: sound */
 };
 
@@ -71,7 +71,9 @@ bool hop_is_empty(const struct hop *hop, uint64_t passed_bytes);
  */
 bool hop_is_drained(const struct hop *hop, uint64_t received_bytes);
 void hop_note_before(struct hop *hop, uint64_t bytes);
-void hop_note_silent(struct hop *hop, uint64_t received_bytes);
+/* Before recv(), for hop_note_silent() when that had nothing. */
+uint64_t hop_look(const struct hop *hop, uint64_t received_bytes);
+void hop_note_silent(struct hop *hop, uint64_t look);
 
 /* Calls of send() that failed because the receiver had no room. */
 uint64_t hop_refusals(const struct hop *hop);

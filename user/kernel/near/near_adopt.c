@@ -286,7 +286,7 @@ int hop_adopt(struct hop *hop, struct near_worker *worker, int fd, uint64_t *ret
 	struct near *near = worker->near;
 	struct hop new = { .near = near, .worker = worker, .empty_passed_bytes = UINT64_MAX,
 			   .before_bytes = UINT64_MAX,
-			   .silent_passed_bytes = UINT64_MAX };
+			   .silent_look = UINT64_MAX };
 	int error;
 
 	CHECK(!hop->near);
