@@ -18,10 +18,10 @@ Aim = collections.namedtuple("Aim", "row text bound at_most find")
 BY_PROCESSOR = ("a request takes {whole:.1f} us of processor in all, {own:.1f} of it in the gateway "
                 "({share:.0%}{parts}). The aim is at {wanted:.1f} in all: {verdict}")
 ENOUGH = "the gateway would have to do with {left:.1f}, all else being as it is"
-NEVER = "no gateway could, as load and backend alone take {others:.1f} of them"
+NEVER = "load and backend alone take {others:.1f}, so that no gateway could, all else being as it is"
 BY_USER = "user {user:.1f} against {other_user:.1f} us; with system time {own:.1f} against {other:.1f}"
 BY_IDLE = ("{cpu:.1f} s of processor a GiB ({base_cpu:.1f} without a proxy), in which the processors are "
-           "busy for {busy:.0%} of the time ({base_busy:.0%}): it is not processor time that limits it")
+           "busy for {busy:.0%} of the time ({base_busy:.0%})")
 
 
 def rows_of(entries):
@@ -54,7 +54,7 @@ def processors(results):
 
 
 def own_us(r):
-    return r["user_us"] + r["system_us"] if "user_us" in r else r["cpu_us"]
+    return r["user_us"] + r["system_us"]
 
 
 def by_processor(r, target, count):
@@ -63,7 +63,7 @@ def by_processor(r, target, count):
     whole = r.get("all_us") or count * 1e6 / r["rps"]
     wanted = whole * r["rps"] / target
     left = wanted - (whole - own)
-    parts = f", user {r['user_us']:.1f} and system {r['system_us']:.1f}" if "user_us" in r else ""
+    parts = f", user {r['user_us']:.1f} and system {r['system_us']:.1f}"
     verdict = (ENOUGH if left > 0 else NEVER).format(left=left, others=whole - own)
     return BY_PROCESSOR.format(whole=whole, own=own, share=own / whole, parts=parts, wanted=wanted,
                                verdict=verdict)
@@ -226,8 +226,7 @@ def files_behind_a_hop(results):
         return []
     return ["### Files behind a hop", "",
             "Large bodies from nginx with files, through headgate as it comes and with hop. `sendfile()` "
-            "gives TCP the pages of the file, and for a hop the kernel copies them: what the gateway saves, "
-            "backend and load generator may pay, more or less by the machine. Where the ratio is below 1 "
-            "such a backend is better off without `splice: sameHost`.", "",
+            "gives TCP the pages of the file, and for a hop the kernel copies them. Where the ratio is "
+            "below 1 such a backend is better off without `splice: sameHost`.", "",
             "| row | hop to headgate | gateway us, headgate | hop | the rest us, headgate | hop |",
             "|---|---|---|---|---|---|", *lines, ""]

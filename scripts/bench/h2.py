@@ -84,9 +84,7 @@ def h2load(port, path, streams, requests, *options):
 def quantiles(port, path, streams, requests, log, *options):
     """{p50, p99} in milliseconds; to write each request down takes time, so rates are measured without."""
     h2load(port, path, streams, requests, f"--log-file={log}", *options)
-    with open(log, encoding="utf-8") as file:
-        took = sorted(int(line.split()[2]) / 1000 for line in file)
-    os.unlink(log)
+    took, _ = peers.h2load_log(log)
     return {"p50": took[len(took) // 2], "p99": took[len(took) * 99 // 100]}
 
 

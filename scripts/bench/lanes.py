@@ -68,9 +68,10 @@ def show(row, rounds, store):
         median = {key: statistics.median(numbers[name][key] for numbers in rounds) for key in KEYS}
         ratios = [numbers[name]["rps"] / numbers[DEFAULT]["rps"] for numbers in rounds]
         low, middle, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
+        errors = next((numbers[name]["errors"] for numbers in rounds if numbers[name]["errors"]), "")
         print(f"{row:>16}  {name:<9} {median['rps']:>9.0f} {median['p50']:>7.2f} {median['p99']:>7.2f} "
               f"{median['user_us']:>7.1f} {median['system_us']:>6.1f}  {middle:.3f} "
-              f"({low:.3f} .. {high:.3f})", flush=True)
+              f"({low:.3f} .. {high:.3f})  {errors}", flush=True)
         store.add(row=row, program=name, **median)
         if name != DEFAULT:
             store.add(row=row, pair=f"{name} / {DEFAULT}", median=middle, low=low, high=high, of=len(ratios))

@@ -34,14 +34,11 @@ def ask(peer, length, rate, seconds, directory):
                            f"http://127.0.0.1:{peer.port}/bytes/{length}"], capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"h2load through {peer.name}: {done.stdout}{done.stderr}")
-    with open(log, encoding="utf-8") as file:
-        answers = [line.split() for line in file]
-    os.unlink(log)
-    waited = sorted(int(microseconds) / 1000 for _, status, microseconds in answers if status == "200")
+    waited, failed = peers.h2load_log(log)
     if not waited:
         sys.exit(f"no answers through {peer.name}: {done.stdout}")
     result = {name: waited[int(len(waited) * part)] for name, part in QUANTILES.items()}
-    return {**result, "rps": len(waited) / seconds, "failed": len(answers) - len(waited)}
+    return {**result, "rps": len(waited) / seconds, "failed": failed}
 
 
 def print_row(size, results, store):

@@ -123,6 +123,15 @@ def resolve(args, *names):
         setattr(args, name, getattr(args, name) and os.path.abspath(getattr(args, name)))
 
 
+def h2load_log(path):
+    """(milliseconds of each answer of status 200, sorted; how many others), and there is no log any more."""
+    with open(path, encoding="utf-8") as file:
+        answers = [line.split() for line in file]
+    os.unlink(path)
+    took = sorted(int(microseconds) / 1000 for _, status, microseconds in answers if status == "200")
+    return took, len(answers) - len(took)
+
+
 def rows_of(parser, only, known):
     """The rows that --only names, else all; a name that is none of them is an error that lists them."""
     asked = [name for name in only.split(",") if name]

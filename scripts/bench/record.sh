@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # make bench RECORD=1: stores what the benchmarks say of this machine, and makes PERFORMANCE.md of it. A quiet
-# machine, please. ROUNDS and SECONDS of the requests may be set.
+# machine, please. ROUNDS and SECONDS_EACH of the requests may be set.
 set -e
 cd "$(dirname "$0")"
 mkdir -p results

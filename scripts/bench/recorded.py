@@ -6,6 +6,7 @@ As a program it prints that first line, for sections whose results are stored as
 """
 import json
 import os
+import shutil
 import subprocess
 import time
 
@@ -21,11 +22,14 @@ def machine():
 
 
 def git(*words):
-    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True,
+                          env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"})
 
 
 def commit():
-    """Of this tree, "-dirty" when it has changes besides results; nothing where it is no repository."""
+    """Of this tree, "-dirty" when it has changes besides results; nothing where none is to be known."""
+    if not shutil.which("git"):
+        return ""
     head = git("rev-parse", "--short", "HEAD")
     if head.returncode:
         return ""
@@ -39,7 +43,8 @@ class Store:
     def __init__(self, path, args, *how):
         """how: names of the arguments that say how long was measured."""
         self.file = open(path, "w", encoding="utf-8") if path else None
-        self.add(machine=machine(), commit=commit(), **{name: getattr(args, name) for name in how})
+        if path:
+            self.add(machine=machine(), commit=commit(), **{name: getattr(args, name) for name in how})
 
     def add(self, **line):
         if self.file:

@@ -19,37 +19,38 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 RESULTS = os.path.join(HERE, "results")
 
-# how: what record.sh runs; by: what programs are compared by, times where less is better.
+# how: what record.sh runs, without for how long, which is stored with the results; by: what programs are
+# compared by, times where less is better.
 Section = collections.namedtuple("Section", "file title how by notes")
-RUN = "run.py --table-only --rounds 5 --seconds 2"
+RUN = "run.py --table-only"
 SECTIONS = (
     Section("requests.jsonl", "Requests, backend httpbin", RUN, "rps", ()),
     Section("files.jsonl", "Requests, backend nginx with files", f"{RUN} --files", "rps", (
-        "Where `no proxy` is slower than the same files through a gateway (1 MiB), load generator and "
-        "backend are the limit, not what is between them: ratios to it mean nothing in such a row.",)),
+        "Where `no proxy` is slower than the same files through a peer, load generator and backend are the "
+        "limit, not what is between them: ratios to it mean nothing in such a row.",)),
     Section("unix.jsonl", "Requests, backend httpbin at a Unix socket",
             f"{RUN} --unix --only 1KiB/16,1KiB/64,16KiB/16,16KiB/64,100KiB/16,100KiB/64", "rps", (
                 "`no proxy` is the same backend over TCP.",)),
-    Section("latency.jsonl", "Waiting at half load", "latency.py --rounds 5 --seconds 2", "p99", (
+    Section("latency.jsonl", "Waiting at half load", "latency.py", "p99", (
         "The same rate for every program, half of what headgate can take; 64 connections. Ratios are those "
         "of the p99: less is better.",)),
-    Section("h2.jsonl", "HTTP/2", "h2.py --rounds 5 --requests 30000", "rps", (
+    Section("h2.jsonl", "HTTP/2", "h2.py", "rps", (
         "HTTP/2 in front of httpbin, which speaks HTTP/1 (`h1`), and of nginx with files over HTTP/2 (`h2`); "
         "16 connections, rows are body/streams. `of all` is the processor time of load, gateway and backend "
         "together, for each request.",)),
     Section("splice.jsonl", "Tunnels",
-            "splice.py --rounds 5 --seconds 2 --only ping64,ping16k,both,push,bodies", "rate", (
+            "splice.py --only ping64,ping16k,both,push,bodies", "rate", (
                 "`ping64` and `ping16k`: messages a second on 64 streams, one under way on each; `push`: MiB "
                 "a second of 1 GiB one way; `both`: of 512 MiB both ways at once; `body/`: of an answer "
                 "of 1 GiB over HTTP/1, of known length, in chunks, or up to the close. Processor time is "
                 "that of the whole machine, for each message or GiB.",)),
-    Section("lanes.jsonl", "Without agreement", "lanes.py --rounds 10 --seconds 2", "rps", (
+    Section("lanes.jsonl", "Without agreement", "lanes.py", "rps", (
         "One build with four configurations; client and backend that are measured agreed in none of them, "
         "in `no hop` and `hop` the owners of another port did. Each is started anew for each round. "
         "`one-each`: a connection for each request; `beside`: at the backend itself while that gateway "
         "runs.",)),
 )
-GROWTH_HOW = "cost.py --rounds 3 --seconds 2"
+GROWTH_HOW = "cost.py"
 # Results that are stored as their programs print them.
 TEXTS = {f"{name}.txt": f"{name}.py" for name in ("tls", "restart", "memory", "attacks")}
 COLUMNS = (  # key, head of the column, digits
@@ -100,15 +101,13 @@ def bars_of(title, rows, by):
 
 def origin(entries, how):
     """Where and when results were made, as far as it is stored with them, and how to make them again."""
-    said = []
-    for entry in entries:
-        if "machine" in entry:
-            said.append(f"{entry['machine']}.")
-            parts = [f"{name} {entry[name]}" for name in ("rounds", "seconds", "requests", "pairs", "commit")
-                     if entry.get(name)]
-            said += [f"{', '.join(parts)}."] if parts else []
-    said = said or ["No machine was stored with these results."]
-    return [f"{' '.join(said)} Again: `scripts/bench/{how}`.", ""]
+    first = next((entry for entry in entries if "machine" in entry), {})
+    said = f"{first['machine']}." if first else "No machine was stored with these results."
+    if first.get("commit"):
+        said += f" Commit {first['commit']}."
+    how += "".join(f" --{name} {first[name]}" for name in ("rounds", "seconds", "requests", "pairs")
+                   if name in first)
+    return [f"{said} Again: `scripts/bench/{how}`.", ""]
 
 
 def pairs(entries):
@@ -130,11 +129,6 @@ def growth(made):
     if not by_figure:
         return []
     lines = ["## How cost grows", "", *origin(entries, GROWTH_HOW)]
-    most = max((point["x"] for point in by_figure.get("tunnels", [])), default=0)
-    if most < 10000:
-        lines += [f"Tunnels end at {most:,}: 10,000 need more than 20,000 descriptors in the gateway, two "
-                  "for each, and the hard limit of a machine may be 20,000. What needs more than a machine "
-                  "allows is left out.", ""]
     for entry in entries:
         if "left_out" in entry:
             lines += [f"Left out: {entry['left_out']}, which needs {entry['files']} descriptors; the hard "
