@@ -71,7 +71,7 @@ GENERATED  := $(GEN)/version.h $(SKELETONS)
 
 # Goals that compile something: only for these are tools, libraries and dependency files looked at, so that
 # `make help`, `make clean`, `make run` and `make check` work on a bare machine.
-NO_BUILD_GOALS := help clean deps run check quick lint scenario unit bpf fuzz soak deaths mcp-interop h2spec testssl bench
+NO_BUILD_GOALS := help clean deps run check thorough quick lint scenario unit bpf fuzz soak deaths mcp-interop h2spec testssl bench
 BUILDING := $(if $(filter-out $(NO_BUILD_GOALS),$(or $(MAKECMDGOALS),all)),yes)
 
 # The program that tests make die at each step (user/base/failpoint.h): of these files it has objects of its own.
@@ -320,7 +320,7 @@ endif
 
 RUNNER = $(PYTHON) tests/run.py --profile $(PROFILE) --cc '$(CC)' $(if $(T),--only '$(T)')
 
-.PHONY: deps run check quick lint unit bpf scenario fuzz soak deaths mcp-interop h2spec testssl bench install clean help FORCE
+.PHONY: deps run check thorough quick lint unit bpf scenario fuzz soak deaths mcp-interop h2spec testssl bench install clean help FORCE
 deps: ## install what is missing to build, check and bench (needs root and apt)
 	@scripts/deps.sh build check bench
 
@@ -341,11 +341,15 @@ endif
 check-run:
 	$(RUN_CHECK)mkdir -p build && rm -f build/check-failed && \
 	if scripts/deps.sh build check; then \
-		$(PYTHON) tests/run.py --cc '$(CC)' --fuzz-seconds $(or $(CHECK_FUZZ_SECONDS),5) \
+		$(PYTHON) tests/run.py --cc '$(CC)' \
 			$(if $(filter command environment,$(origin PROFILE)),--profile $(PROFILE)) check; \
 	else echo '0 passed, 1 failed'; false; fi </dev/null || echo failed > build/check-failed
-check: check-run ## install what is missing, build, lint, run every test; last line: "N passed, N failed"
+check: check-run ## install what is missing, build, lint, test every function; last line: "N passed, N failed"
 	$(if $(shell test -e build/check-failed && echo yes),@false)
+
+thorough: ## what check has no time for: both profiles whole, long tests, clang, fuzzers (FUZZ_SECONDS)
+	@scripts/deps.sh build check bench
+	@$(PYTHON) tests/run.py --cc '$(CC)' --fuzz-seconds $(FUZZ_SECONDS) thorough </dev/null
 
 quick: lint unit ## lint and unit tests: the loop while you write
 

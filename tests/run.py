@@ -2,30 +2,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds and runs the tests; the last line is "N passed, N failed" (and ", N skipped" when there are any).
 
-    tests/run.py check                         everything, release and asan
+    tests/run.py check                         what `make check` runs: function only, in minutes
+    tests/run.py thorough                      both profiles whole, long tests, clang, fuzzers
     tests/run.py --profile asan check          everything of one profile
     tests/run.py --only idle scenario          scenario tests whose name contains "idle"
     tests/run.py unit | bpf | fuzz | soak | list
     tests/run.py interop                       with programs of others, from npm
 
-Logs stay under build/<profile>/logs/. A failure shows its name and the last 60 lines of its log.
+Logs stay under build/<profile>/logs/. A failure shows its name, the last 60 lines of its log and the
+command that repeats it.
 """
 import argparse
+import collections
 import concurrent.futures
 import os
 import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
+import zlib
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), ".."))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
-from hg import npm, process, runner  # noqa: E402
+from hg import npm, process, report as reports, runner  # noqa: E402
+from hg.report import SHOWN_LINES, Report, ended, repeat_command  # noqa: E402
 
-SHOWN_LINES = 60
-SLOW_S = 5.0
 C_TEST_S = 150  # for one unit or BPF test program
 # BPF test programs that run alone, at the end: one looks at the memory of the machine, one measures speed and
 # keeps a kernel worker from its processor.
@@ -37,76 +39,12 @@ SECOND_TRIES = 4
 GRAVE = re.compile(r"Sanitizer|runtime error:|check failed|left running|ended by itself|"
                    r"ended with -|wait status")
 TAP = re.compile(r"^(not )?ok(?: \d+)?(?: -)? ?(.*)$")
-
-
-class Report:
-    """Counts and prints, for any thread. Every line begins with ok, FAIL or skip."""
-
-    def __init__(self):
-        self.passed = self.failed = self.skipped = 0
-        self.failures = []
-        self.unsteady = []
-        self.start = time.monotonic()
-        self._sections = []
-        self._lock = threading.Lock()
-
-    def section(self, name):
-        self._sections.append((name, time.monotonic()))
-        say(f"\n== {name}")
-
-    def ok(self, name, count=1, seconds=0.0):
-        many = f" ({count})" if count > 1 else ""
-        with self._lock:
-            self.passed += count
-            say(f"ok    {name}{many}{took(seconds)}")
-
-    def skip(self, name, reason, count=1):
-        with self._lock:
-            self.skipped += count
-            say(f"skip  {name}: {reason}")
-
-    def fail(self, name, reason="", log=None, seconds=0.0):
-        with self._lock:
-            self.failed += 1
-            self.failures.append(name)
-            say(f"FAIL  {name}" + (f": {reason}" if reason else "") + took(seconds))
-            if log:
-                lines = process.tail(log, SHOWN_LINES).rstrip("\n")
-                if lines:
-                    say("      | " + lines.replace("\n", "\n      | "))
-                say(f"      full log: {os.path.relpath(log, ROOT)}")
-
-    def second(self, name, reason, count=1, seconds=0.0):
-        """Failed among others, passed alone: counts as passed, and is named at the end to be mended."""
-        with self._lock:
-            self.unsteady.append(f"{name}: {reason}" if reason else name)
-        self.ok(name + " (at the second try)", count, seconds)
-
-    def finish(self):
-        end = time.monotonic()
-        minutes, seconds = divmod(int(end - self.start), 60)
-        ends = [start for _, start in self._sections[1:]] + [end]
-        parts = [f"{name} {until - start:.0f} s" for (name, start), until in zip(self._sections, ends)]
-        say("\n" + ", ".join(parts))
-        say(f"{minutes} min {seconds} s" + (", failed:" if self.failures else ""))
-        for name in self.failures:
-            say(f"  {name}")
-        if self.unsteady:
-            say("unsteady, passed at the second try and alone:")
-        for name in self.unsteady:
-            say(f"  {name}")
-        tail = f", {self.skipped} skipped" if self.skipped else ""
-        sys.stderr.flush()
-        say(f"{self.passed} passed, {self.failed} failed{tail}")
-        return 1 if self.failed else 0
-
-
-def took(seconds):
-    return f" [{seconds:.1f} s]" if seconds >= SLOW_S else ""
-
-
-def say(text):
-    print(text, flush=True)
+# `make check` plays scenarios in the asan profile. The release profile has those whose subject differs there
+# (the kernel lanes, amounts of memory, load, what outlives a process), and one of so many parts of the others,
+# a different one each day.
+RELEASE_PARTS = 5
+RELEASE_FILES = ("adoption", "bodies", "deaths", "ends", "failpoints", "gate", "handover", "held_memory", "hop",
+                 "keeper", "library", "same_host", "splice", "tunnel_memory", "upgrade")
 
 
 def log_path(profile, *parts):
@@ -139,12 +77,6 @@ def run_logged(argv, log, env=None, timeout=None):
     return status, time.monotonic() - start
 
 
-def ended(status):
-    if status is None:
-        return "took too long"
-    return f"killed by signal {-status}" if status < 0 else f"exit status {status}"
-
-
 def cores():
     return len(os.sched_getaffinity(0))
 
@@ -158,7 +90,7 @@ def build(report, options, profile, targets, cc=None):
     what = targets[0] if len(targets) == 1 else f"{len(targets)} programs"
     name = f"build {what} with {cc or options.cc} ({profile})"
     log = log_path(profile, f"build-{cc or options.cc}-{os.path.basename(targets[0])}.log")
-    status, seconds = run_logged(argv, log, timeout=900)
+    status, seconds = run_logged(argv, log, timeout=1800)
     if status == 0:
         report.ok(name, seconds=seconds)
     else:
@@ -179,9 +111,9 @@ def lint(report, options):
         elif word == "FAIL":
             report.fail(rest)
             for finding in findings[:SHOWN_LINES]:
-                say(f"      | {finding}")
+                report.say(f"      | {finding}")
             if len(findings) > SHOWN_LINES:
-                say(f"      | … {len(findings) - SHOWN_LINES} more in {os.path.relpath(log, ROOT)}")
+                report.say(f"      | … {len(findings) - SHOWN_LINES} more in {os.path.relpath(log, ROOT)}")
         if word in ("ok", "FAIL"):
             findings = []
         else:
@@ -197,8 +129,12 @@ def c_tests(folder):
     return [name[:-2] for name in names if name.startswith("test_") and name.endswith(".c")]
 
 
+# What a unit or BPF test program did; results: [("ok" | "FAIL" | "skip", name of the test)].
+CTest = collections.namedtuple("CTest", "name status seconds log results")
+
+
 def run_c_test(profile, folder, name, timeout):
-    """(name, status, seconds, log, [(word, test name, reason)])."""
+    """Its CTest."""
     log = log_path(profile, folder, name + ".log")
     env = {"CMOCKA_MESSAGE_OUTPUT": "tap", "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
            "ASAN_OPTIONS": "detect_leaks=1:allocator_may_return_null=1"}
@@ -213,7 +149,7 @@ def run_c_test(profile, folder, name, timeout):
             results.append(("skip", re.sub(r"(?i)^#? ?skip:? ?", "", text)))
         else:
             results.append(("FAIL" if match.group(1) else "ok", text))
-    return name, status, seconds, log, results
+    return CTest(name, status, seconds, log, results)
 
 
 def run_c_tests(report, options, profiles, folder):
@@ -221,59 +157,80 @@ def run_c_tests(report, options, profiles, folder):
     if not names or not profiles:
         no_match(report, options, folder)
         return
-    report.section(f"{folder} tests ({', '.join(profiles)})")
     # Those of the sanitizer are slow: they come first, so that the end is not one of them on an idle machine.
     work = [(profile, name) for profile in reversed(profiles) for name in names]
+    report.section(f"{folder} tests ({', '.join(profiles)})", len(work))
     alone = [(profile, name) for profile, name in work if folder == "bpf" and name in MEASURING]
     failed = []
+
+    def run_one(job):
+        report.begins(c_title(folder, *job))
+        result = run_c_test(*job[:1], folder, job[1], C_TEST_S)
+        report.ends(c_title(folder, *job))
+        return result
     for width, part in ((cores() + 1, [job for job in work if job not in alone]), (1, alone)):
         with concurrent.futures.ThreadPoolExecutor(width) as pool:
-            jobs = {pool.submit(run_c_test, profile, folder, name, C_TEST_S): profile
-                    for profile, name in part}
+            jobs = {pool.submit(run_one, job): job for job in part}
             for job in concurrent.futures.as_completed(jobs):
-                if c_test_passed(*job.result()):
-                    count_c_test(report, jobs[job], folder, *job.result())
+                if c_test_passed(job.result()):
+                    count_c_test(report, jobs[job][0], folder, job.result())
                 else:
-                    failed.append((jobs[job], job.result()))
-    for profile, (name, *first) in failed:
+                    failed.append((jobs[job][0], job.result()))
+    for profile, first in failed:
         # Those of units have no kernel and no clock that could be late.
-        again = folder == "bpf" and len(failed) <= SECOND_TRIES and 0 < (first[0] or 0) < 20
-        again = again and not is_grave(first[2])
-        result = run_c_test(profile, folder, name, C_TEST_S) if again else (name, *first)
-        if c_test_passed(*result):
-            tests = [text for word, text in first[3] if word == "FAIL"]
-            count = sum(1 for word, _ in result[4] if word == "ok")
-            report.second(f"{folder}/{profile} {name[len('test_'):]}", ", ".join(tests), count, result[2])
+        again = folder == "bpf" and len(failed) <= SECOND_TRIES and 0 < (first.status or 0) < 20
+        again = again and not is_grave(first.log)
+        result = run_c_test(profile, folder, first.name, C_TEST_S) if again else first
+        if c_test_passed(result):
+            tests = [text for word, text in first.results if word == "FAIL"]
+            count = sum(1 for word, _ in result.results if word == "ok")
+            title = c_title(folder, profile, first.name)
+            report.second(title, ", ".join(tests), count, result.seconds,
+                          repeat_command(folder, profile, first.name))
         else:
-            count_c_test(report, profile, folder, *result)
+            count_c_test(report, profile, folder, result)
 
 
-def c_test_passed(_name, status, _seconds, _log, results):
-    return status == 0 and bool(results) and all(word != "FAIL" for word, _ in results)
+def c_title(folder, profile, name):
+    return f"{folder}/{profile} {name[len('test_'):]}"
+
+
+def c_test_passed(result):
+    return (result.status == 0 and bool(result.results)
+            and all(word != "FAIL" for word, _ in result.results))
 
 
 def is_grave(log, reason=""):
     return bool(GRAVE.search(reason) or GRAVE.search(process.read_text(log)))
 
 
-def count_c_test(report, profile, folder, name, status, seconds, log, results):
-    title = f"{folder}/{profile} {name[len('test_'):]}"
-    passed = sum(1 for word, _ in results if word == "ok")
-    failed = [text for word, text in results if word == "FAIL"]
-    for word, text in results:
+def count_c_test(report, profile, folder, result):
+    title = c_title(folder, profile, result.name)
+    repeat = repeat_command(folder, profile, result.name)
+    passed = sum(1 for word, _ in result.results if word == "ok")
+    failed = [text for word, text in result.results if word == "FAIL"]
+    for word, text in result.results:
         if word == "skip":
-            report.skip(f"{title}: {text}", "skipped by the test")
-    if status == 0 and not failed and results:
+            report.skip(f"{title}: {text}", skip_reason(result.log))
+    if c_test_passed(result):
         if passed:
-            report.ok(title, passed, seconds)
+            report.ok(title, passed, result.seconds)
         return
     report.passed += passed
     for text in failed[1:]:
         report.fail(f"{title}: {text}")
     if failed:
-        report.fail(f"{title}: {failed[0]}", "", log, seconds)
+        report.fail(f"{title}: {failed[0]}", "", result.log, result.seconds, repeat)
     else:
-        report.fail(title, "it ran no test" if status == 0 else ended(status), log, seconds)
+        report.fail(title, "it ran no test" if result.status == 0 else ended(result.status), result.log,
+                    result.seconds, repeat)
+
+
+def skip_reason(log):
+    """What a C test said before it skipped."""
+    said = r"(?m)^(?:# )?(?:SKIPPED, NOTHING WAS TESTED|skipped): (.*)$"
+    reasons = re.findall(said, process.read_text(log))
+    return reasons[-1] if reasons else "skipped by the test"
 
 
 def origin_selftests(report, profiles):
@@ -329,11 +286,28 @@ def run_fuzz_target(target, seconds):
     return target, status, lasted, log, int(runs.group(1)) if runs else 0
 
 
+def corpus(report, options):
+    """Every committed input once, through the same functions as the fuzzers, without their compiler."""
+    targets = [t for t in fuzz_targets() if not options.only or options.only in t]
+    report.section("fuzz corpus (asan)", len(targets))
+    for target in targets:
+        name = target[len("fuzz_"):]
+        log = log_path("asan", "corpus", name + ".log")
+        status, seconds = run_logged([f"build/asan/corpus/{target}", f"tests/fuzz/corpus/{name}"], log,
+                                     {"UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}, C_TEST_S)
+        inputs = re.search(r"(?m)^(\d+) inputs", process.read_text(log))
+        if status == 0 and inputs and int(inputs.group(1)):
+            report.ok(f"corpus/{name} ({inputs.group(1)} inputs)", seconds=seconds)
+        else:
+            report.fail(f"corpus/{name}", ended(status) if status else "it read no input", log, seconds)
+
+
 def fuzz(report, options):
     targets = [t for t in fuzz_targets() if not options.only or options.only in t]
     if not targets:
         no_match(report, options, "fuzz")
         return
+    report.section("fuzz", len(targets))
     if not build(report, options, "fuzz", ["fuzzers"], "clang"):
         return
     with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
@@ -355,6 +329,8 @@ def scenario_env(profile, options):
         env["HG_REQUIRE"] = options.require
     if options.soak_seconds:
         env["HG_SOAK_SECONDS"] = str(options.soak_seconds)
+    if options.command == "thorough":
+        env["HG_THOROUGH"] = "1"
     return env
 
 
@@ -363,54 +339,76 @@ def interop(report, options, profiles):
     try:
         os.environ["HG_NPM"] = npm.packages(os.path.join(ROOT, "tests", "interop", "mcp"))
     except npm.Unavailable as why:
-        say("*** NOT TESTED: the MCP gateway with clients and servers of others")
         report.skip("interop", str(why))
         return
     scenarios(report, options, profiles, folder="interop")
 
 
+def differs_in_release(test):
+    """Whether the release profile shows something of it that the sanitizers' does not."""
+    return (test.kind in ("heavy", "serial") or test.measures or test.soak or "bpf" in test.needs
+            or test.file.startswith(RELEASE_FILES))
+
+
+def is_played(test, profile, options):
+    """Whether this run has this test in this profile."""
+    if test.measures and profile in ("asan", "tsan"):
+        return False
+    if options.command != "check":
+        return True
+    if test.long:
+        return False
+    in_part = zlib.crc32(test.name.encode()) % RELEASE_PARTS == options.part % RELEASE_PARTS
+    return profile != "release" or options.profile or differs_in_release(test) or in_part
+
+
 def scenarios(report, options, profiles, only_soak=False, folder="scenario"):
     tests, broken = runner.discover(os.path.join(ROOT, "tests", folder))
-    tests = [t for t in tests if (not options.only or options.only in t.name) and (t.soak or not only_soak)]
+    tests = [t for t in tests if (not options.only or t.matches(options.only)) and (t.soak or not only_soak)]
     if not tests and not broken:
         no_match(report, options, folder)
         return
-    report.section(f"{'scenarios' if folder == 'scenario' else folder} ({', '.join(profiles)})")
+    for test in tests:
+        if only_soak and options.soak_seconds:
+            test.timeout = max(test.timeout, options.soak_seconds * 1.5 + 60)
+    work = [(test, p, os.path.dirname(log_path(p, folder, "x")), scenario_env(p, options))
+            for p in profiles for test in tests if is_played(test, p, options)]
+    report.section(f"{'scenarios' if folder == 'scenario' else folder} ({', '.join(profiles)})", len(work))
     for name, trace in broken:
         log = log_path(profiles[0], folder, name + ".log")
         with open(log, "w", encoding="utf-8") as file:
             file.write(trace)
         report.fail(f"{folder} {name}", "does not load", log)
-    for test in tests:
-        if only_soak and options.soak_seconds:
-            test.timeout = max(test.timeout, options.soak_seconds * 1.5 + 60)
-    work = [(test, p, os.path.dirname(log_path(p, folder, "x")), scenario_env(p, options))
-            for p in profiles for test in tests
-            if not test.measures or p not in ("asan", "tsan")]
 
     failed = []
 
-    def title(outcome):
-        return f"{folder}/{outcome.profile} {outcome.test.name}"
+    def title(test, profile):
+        return f"{folder}/{profile} {test.name}"
+
+    def begins(test, profile):
+        report.begins(title(test, profile))
 
     def count(outcome, first=None):
-        name = title(outcome)
+        name = title(outcome.test, outcome.profile)
+        repeat = repeat_command(folder, outcome.profile, outcome.test.name)
         if outcome.status == "ok" and first:
-            report.second(name, first.text, seconds=outcome.seconds)
+            report.second(name, first.text, seconds=outcome.seconds, repeat=repeat)
         elif outcome.status == "ok":
-            report.ok(name, seconds=outcome.seconds)
+            report.ok(name, outcome.count, outcome.seconds)
         elif outcome.status == "skip":
             report.skip(name, outcome.text)
         else:
-            report.fail(name, outcome.text, outcome.log, outcome.seconds)
+            report.fail(name, outcome.text, outcome.log, outcome.seconds, repeat)
 
     def sort(outcome):
-        if outcome.status == "FAIL" and options.command == "check":
+        report.ends(title(outcome.test, outcome.profile))
+        if outcome.status == "FAIL" and options.command in ("check", "thorough"):
             failed.append(outcome)
-            say(f"again {title(outcome)}: {outcome.text}{took(outcome.seconds)}")
+            report.say(f"again {title(outcome.test, outcome.profile)}: {outcome.text}"
+                       f"{reports.took(outcome.seconds)}; it runs once more, alone, at the end")
         else:
             count(outcome)
-    runner.run_all(work, options.jobs, sort)
+    runner.run_all(work, options.jobs, sort, begins)
     for first in failed:
         # More than a few are no accident of a busy machine.
         job = [w for w in work if w[0] is first.test and w[1] == first.profile]
@@ -434,30 +432,47 @@ def what_to_build(options, profile):
 
 
 def check(report, options, profiles):
-    report.section("build")
+    report.section("build", len(profiles))
     built = [p for p in profiles if build(report, options, p, ["tests"])]
-
-    def other_compiler():
-        build(report, options, "debug", ["objects"], "clang" if "clang" not in options.cc else "gcc")
-        fuzz(report, options)
-    # Beside tests that wait more than they compute, with what those leave of the cores.
-    with concurrent.futures.ThreadPoolExecutor(1, initializer=os.nice, initargs=(19,)) as beside:
-        others = [beside.submit(other_compiler)] if "release" in profiles else []
-        lint(report, options)
-        run_c_tests(report, options, built, "unit")
-        origin_selftests(report, built)
-        run_c_tests(report, options, built, "bpf")
-        for job in others:
-            job.result()
+    lint(report, options)
+    run_c_tests(report, options, built, "unit")
+    if "asan" in built:
+        corpus(report, options)
+    origin_selftests(report, built)
+    run_c_tests(report, options, built, "bpf")
     if built:
         scenarios(report, options, built)
+    find_unknown_unsteady(report)
+
+
+def thorough(report, options, profiles):
+    """What `make check` has no time for, and all of it in both profiles."""
+    report.section("build", len(profiles) + 1)
+    built = [p for p in profiles if build(report, options, p, ["tests"])]
+    build(report, options, "debug", ["objects"], "clang" if "clang" not in options.cc else "gcc")
+    for folder in ("unit", "bpf"):
+        run_c_tests(report, options, built, folder)
+    if built:
+        scenarios(report, options, built)
+    fuzz(report, options)
+
+
+def find_unknown_unsteady(report):
+    """tests/unsteady.txt names tests that exist, each with its cause."""
+    names = {f"scenario {test.name}" for test in runner.discover(os.path.join(ROOT, "tests", "scenario"))[0]}
+    names |= {f"{folder} {name[len('test_'):]}" for folder in ("unit", "bpf") for name in c_tests(folder)}
+    for name, cause in reports.read_unsteady().items():
+        if name not in names:
+            report.fail("tests/unsteady.txt", f"no test is called: {name}")
+        elif not cause:
+            report.fail("tests/unsteady.txt", f"give the cause behind ' | ': {name}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["check", "unit", "bpf", "scenario", "fuzz", "soak", "interop",
-                                            "list"])
+    parser.add_argument("command", choices=["check", "thorough", "unit", "bpf", "scenario", "fuzz", "soak",
+                                            "interop", "list"])
     parser.add_argument("--profile", action="append", help="release, debug, asan or tsan; may be repeated")
     parser.add_argument("--only", default="", help="only tests whose file or claim contains this")
     parser.add_argument("--jobs", type=int, default=cores() * 4,
@@ -466,22 +481,25 @@ def main():
     parser.add_argument("--cc", default="gcc")
     parser.add_argument("--fuzz-seconds", type=int, default=5)
     parser.add_argument("--soak-seconds", type=float, default=0)
+    parser.add_argument("--part", type=int, default=int(time.time() // 86400),
+                        help=f"which {RELEASE_PARTS}th of the plain scenarios check plays in release, too (by day)")
     parser.add_argument("--require", default=os.environ.get("HG_REQUIRE", ""),
                         help="abilities that may not be missing: bpf,netns,tools,… or all (check: tools)")
     options = parser.parse_args()
-    if options.command == "check":
+    if options.command in ("check", "thorough"):
         options.require += " tools"  # the packages were installed a moment ago
     os.chdir(ROOT)
-    profiles = options.profile or (["release", "asan"] if options.command == "check" else ["release"])
+    profiles = options.profile or (["release", "asan"] if options.command in ("check", "thorough") else
+                                   ["release"])
     if options.command == "list":
         for test in runner.discover(os.path.join(ROOT, "tests", "scenario"))[0]:
-            marks = [mark for mark in (test.kind, "soak" if test.soak else "") if mark]
-            say(" ".join([test.name, *(f"({mark})" for mark in marks)]))
+            marks = (test.kind, "soak" if test.soak else "", "long" if test.long else "")
+            print(" ".join([test.name, *(f"({mark})" for mark in marks if mark)]))
         return 0
     report = Report()
     try:
-        if options.command == "check":
-            check(report, options, profiles)
+        if options.command in ("check", "thorough"):
+            {"check": check, "thorough": thorough}[options.command](report, options, profiles)
         elif options.command == "fuzz":
             fuzz(report, options)
         elif options.no_build or all(build(report, options, p, what_to_build(options, p)) for p in profiles):

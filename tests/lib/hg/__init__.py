@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scenario tests: a play with a backend, a gateway and a client. See README.md beside this file."""
 from hg.accesslog import parse_line
-from hg.framework import (Failure, check, eq, factor, is_asan, need, note, profile, skip, soak_seconds, test,
-                          timed, tmpdir, tolerance, wait_until, within)
+from hg.framework import (Failure, check, check_time, eq, factor, is_asan, is_thorough, need, note, profile,
+                          skip, soak_seconds, table, test, timed, tmpdir, tolerance, wait_until, within)
 from hg.gateway import Gateway, validate
 from hg.http1 import Request, Response
 from hg.machine import withheld
@@ -18,7 +18,8 @@ from hg.websocket import WebSocket
 
 __all__ = [
     "Backend", "Failure", "Gateway", "Metrics", "Net", "Origin", "PatternCheck", "Process", "Raw",
-    "Request", "Response", "WebSocket", "check", "crc32", "eq", "factor", "fetch", "free_port",
-    "is_asan", "need", "note", "parse_line", "pattern", "profile", "run", "skip", "soak_seconds",
-    "test", "timed", "tmpdir", "tolerance", "validate", "verify", "wait_until", "withheld", "within", "wrk",
+    "Request", "Response", "WebSocket", "check", "check_time", "crc32", "eq", "factor", "fetch", "free_port",
+    "is_asan", "is_thorough", "need", "note", "parse_line", "pattern", "profile", "run", "skip",
+    "soak_seconds", "table", "test", "timed", "tmpdir", "tolerance", "validate", "verify", "wait_until",
+    "withheld", "within", "wrk",
 ]

@@ -5,7 +5,7 @@ import re
 import signal
 import time
 
-from hg import machine
+from hg import framework, machine
 from hg.accesslog import parse_line
 from hg.framework import Context, Failure, binary, context, factor, tmpdir, wait_until
 from hg.metrics import Metrics
@@ -47,6 +47,24 @@ def fill_in(text, names, ports):
     return PLACEHOLDER.sub(replace, text)
 
 
+LANES_OFF = "splice: {mode: off}"
+
+
+def without_lanes(text):
+    """A standalone configuration that leaves the kernel lanes out: loading their programs and trying them is
+    most of the processor time of a start. Line numbers stay, but behind a block `config:`.
+    """
+    if "splice" in text or "binds:" not in text or text.lstrip().startswith("{"):
+        return text
+    flow = re.sub(r"(?m)^config: *\{ *(?=\S)", "config: {" + LANES_OFF + ", ", text, count=1)
+    if flow != text:
+        return flow.replace(", }", "}", 1)
+    block = re.sub(r"(?m)^config: *$", "config:\n  " + LANES_OFF, text, count=1)
+    if block != text:
+        return block
+    return f"{text.rstrip(chr(10))}\nconfig: {{{LANES_OFF}}}\n"
+
+
 def write_atomically(path, text):
     with open(path + ".new", "w", encoding="utf-8") as file:
         file.write(text)
@@ -81,6 +99,8 @@ class Gateway(Process):
     env, args  more environment, more arguments;   workers  WORKER_THREADS
     netns      where it runs (client() and fetch() then connect from inside too)
     wrap       arguments of a program that execs it;   program  which one it is, below build/<profile>/
+    lanes      True: the kernel lanes as the configuration says; by default without them in tests that do not
+               need BPF and do not name them (in `make thorough` always as the configuration says)
     ready      False: do not wait for readiness;   checked  False: do not judge it at the end of the test
     """
 
@@ -89,11 +109,14 @@ class Gateway(Process):
 
     def __init__(self, text=None, files=None, directory=None, paths=(), env=None, args=(), workers=2,
                  netns=None, uid=None, ready=True, checked=True, wrap=(), keeper=False, program="headgate",
-                 **names):
+                 lanes=None, **names):
         self.names, self.ports, self.files = names, {}, {}
         self.folder = new_directory()
         self.checked, self._workers, self._stopped = checked, workers, False
         self._baseline = None
+        if lanes is None:
+            lanes = framework.is_thorough() or "bpf" in context().needs
+        self._leaves_lanes_out = not lanes
         sources = []
         if text is not None:
             files = {"config.yaml": text, **(files or {})}
@@ -102,6 +125,10 @@ class Gateway(Process):
         sources += [self.files[name] for name in files or {}]
         sources += [self.folder] if directory else []
         sources += list(paths)
+        texts = [*(files or {}).values(), *(directory or {}).values()]
+        if self._leaves_lanes_out and texts and all("apiVersion:" in content for content in texts):
+            self.write("lanes-off.yaml", f"config: {{{LANES_OFF}}}\n")
+            sources += [] if directory else [self.files["lanes-off.yaml"]]
         self.admin_port, self.stats_port, self.ready_port = free_port(), free_port(), free_port()
         argv = [*wrap, binary(program)]
         for source in sources:
@@ -135,7 +162,8 @@ class Gateway(Process):
     def write(self, name, text):
         """Writes (replaces, atomically) a configuration file with the placeholders filled in."""
         self.files[name] = os.path.join(self.folder, name)
-        write_atomically(self.files[name], fill_in(text, self.names, self.ports))
+        text = fill_in(text, self.names, self.ports)
+        write_atomically(self.files[name], without_lanes(text) if self._leaves_lanes_out else text)
 
     def reload(self, text, name="config.yaml", timeout=5.0):
         """Replaces a file and waits until /config_status says something new (loaded, or refused)."""

@@ -52,11 +52,11 @@ def discover(folder):
 
 
 class Outcome:
-    """status: "ok", "FAIL" or "skip"; text: why."""
+    """status: "ok", "FAIL" or "skip"; text: why; count: how many claims were proved."""
 
-    def __init__(self, test, profile, status, text, seconds, log):
+    def __init__(self, test, profile, status, text, seconds, log, count=1):
         self.test, self.profile, self.status = test, profile, status
-        self.text, self.seconds, self.log = text, seconds, log
+        self.text, self.seconds, self.log, self.count = text, seconds, log, count
 
 
 class Job:
@@ -115,7 +115,8 @@ class Job:
             netns.remove_leftovers()
         if word == "FAIL" and self._told:
             text = f"ran longer than {self.limit} s; {text}"
-        return Outcome(self.test, self.profile, word, text, time.monotonic() - self.start, self.log)
+        count = len(self.test.claims) if word == "ok" else 1
+        return Outcome(self.test, self.profile, word, text, time.monotonic() - self.start, self.log, count)
 
 
 def child_main(test, directory, log, env, report_fd):
@@ -151,7 +152,7 @@ def on_sigterm(*_):
 
 def run_one(test, directory):
     """("ok" | "FAIL" | "skip", text) of a test in this process."""
-    context = framework.Context(directory)
+    context = framework.Context(directory, test.needs)
     framework.set_context(context)
     word, text = "ok", ""
     try:
@@ -194,24 +195,27 @@ def show_outputs(directory):
 class Queue:
     """Tests of one kind, and how many of them run at a time."""
 
-    def __init__(self, work, width):
+    def __init__(self, work, width, on_start):
         # Long ones first, so that the end is not one slow test on an idle machine.
         self.work = sorted(work, key=lambda w: -w[0].timeout)
         self.width = width
+        self.on_start = on_start
         self.running = []
 
     def fill(self):
         while self.work and len(self.running) < self.width:
-            self.running.append(Job(*self.work.pop(0)))
+            job = Job(*self.work.pop(0))
+            self.running.append(job)
+            self.on_start(job.test, job.profile)
 
 
-def run_all(work, jobs, on_outcome):
+def run_all(work, jobs, on_outcome, on_start=lambda test, profile: None):
     """work: [(test, profile, log_dir, env)]. First the tests without mark and, as many again, those that
     only wait; then heavy ones; then the serial ones, each alone."""
     netns.remove_leftovers()
     gc.freeze()  # what is there stays shared with the tests: no collection of theirs touches it
     for widths in ({"": jobs, "waits": jobs}, {"heavy": min(jobs, HEAVY_AT_A_TIME)}, {"serial": 1}):
-        run_queues([Queue([w for w in work if w[0].kind == name], width)
+        run_queues([Queue([w for w in work if w[0].kind == name], width, on_start)
                     for name, width in widths.items()], on_outcome)
 
 
