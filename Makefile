@@ -59,13 +59,16 @@ BPFT_SRC   := $(sort $(filter-out $(SKIP),$(wildcard tests/bpf/test_*.c)))
 BPFB_SRC   := $(sort $(wildcard tests/bpf/bench_*.c))
 BPFH_SRC   := $(sort $(filter-out %.bpf.c tests/bpf/test_% tests/bpf/bench_%,$(wildcard tests/bpf/*.c)))
 FUZZ_SRC   := $(sort $(filter-out $(SKIP),$(wildcard tests/fuzz/fuzz_*.c)))
+# The main() of fuzz targets that run over their corpus once.
+CORPUS_MAIN := tests/fuzz/corpus_main.c
 BPF_SRC    := $(sort $(wildcard bpf/*.bpf.c tests/bpf/*.bpf.c))
-OUR_SRC    := $(LIB_SRC) $(MAIN_SRC) $(ORIGIN_SRC) $(HELPER_SRC) $(TEST_MAIN) $(UNIT_SRC) $(BPFT_SRC) $(BPFB_SRC) $(BPFH_SRC)
+OUR_SRC    := $(LIB_SRC) $(MAIN_SRC) $(ORIGIN_SRC) $(HELPER_SRC) $(TEST_MAIN) $(CORPUS_MAIN) $(UNIT_SRC) $(BPFT_SRC) $(BPFB_SRC) $(BPFH_SRC)
 
 PROGRAMS   := $(if $(MAIN_SRC),$(B)/headgate) $(if $(ORIGIN_SRC),$(B)/httpbin)
 UNIT_BIN   := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
 BPFT_BIN   := $(patsubst tests/bpf/%.c,$(B)/bpf/%,$(BPFT_SRC) $(BPFB_SRC))
 FUZZ_BIN   := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
+CORPUS_BIN := $(if $(filter asan,$(PROFILE)),$(FUZZ_SRC:tests/fuzz/%.c=$(B)/corpus/%))
 SKELETONS  := $(patsubst %.bpf.c,$(GEN)/%.skel.h,$(notdir $(BPF_SRC)))
 GENERATED  := $(GEN)/version.h $(SKELETONS)
 
@@ -194,7 +197,7 @@ endef
 
 .PHONY: all tests objects fuzzers
 all: $(PROGRAMS) build/compile_commands.json ## build headgate and httpbin into build/$(PROFILE)/
-tests: all $(UNIT_BIN) $(BPFT_BIN) $(B)/failpoint/headgate ## also build the programs of the tests
+tests: all $(UNIT_BIN) $(BPFT_BIN) $(CORPUS_BIN) $(B)/failpoint/headgate ## also build the programs of the tests
 objects: $(call objects_of,$(OUR_SRC)) $(LLHTTP_OBJ) $(SKELETONS) ## compile everything, link nothing (CC=clang: warnings)
 fuzzers: $(FUZZ_BIN) ## build the fuzz targets (PROFILE=fuzz)
 
@@ -256,6 +259,12 @@ $(FUZZ_BIN): $(B)/%: $(OBJ)/tests/%.o $(LIB) $(B)/link
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -fsanitize=fuzzer $(filter %.o,$^) $(LIB) $(LIBS) -o $@
+
+# Without libFuzzer, so any compiler does; -fsanitize is that of the profile.
+$(CORPUS_BIN): $(B)/corpus/%: $(OBJ)/tests/fuzz/%.o $(call objects_of,$(CORPUS_MAIN)) $(LIB) $(B)/link
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(LINK) $(filter %.o,$^) $(LIB) $(LIBS) -o $@
 
 # ---- generated files -----------------------------------------------------------------------------------
 
