@@ -8,8 +8,21 @@
 
 #include "policy/effective.h"
 #include "tests/lib/alloc.h"
-#include "tests/unit/cpu.h"
 #include "user/base/limits.h"
+
+/* How many words were compared with those that exist: the program's own function, counted. */
+static unsigned int words_compared;
+
+#define typo_meant typo_uncounted
+#include "config/core/typo.c"
+#undef typo_meant
+const char *typo_meant(struct span word, const char *const *names, size_t name_count);
+
+const char *typo_meant(struct span word, const char *const *names, size_t name_count)
+{
+	words_compared++;
+	return typo_uncounted(word, names, name_count);
+}
 
 #define EXAMPLES "config/examples/"
 #define MANIFESTS "tests/data/manifests/"
@@ -418,9 +431,8 @@ TEST(examples_with_lines_removed_swapped_or_changed_are_loaded_or_refused)
 
 /* Every key costs a comparison with all known ones while it can still become a message, and nothing after
  * that. */
-TEST(a_flood_of_wrong_keys_is_counted_in_bounded_time)
+TEST(a_flood_of_wrong_keys_is_counted_and_compared_no_longer_than_it_is_told)
 {
-	uint64_t begin_ns = cpu_ns();
 	struct config_source source;
 	struct config_case c;
 	struct text text;
@@ -429,12 +441,13 @@ TEST(a_flood_of_wrong_keys_is_counted_in_bounded_time)
 	for (int i = 0; i < 200000; i++)
 		text_fmt(&text, "frontendPoliciesOfTheGatewayWithNumber%d: 1\n", i);
 	source = (struct config_source){ "a.yaml", true, text_span(&text) };
+	words_compared = 0;
 	config_case_sources(&c, &source, 1);
+	assert_int_equal(words_compared, LIMIT_CONFIG_ERRORS);
 	assert_int_equal(c.result, -EINVAL);
 	assert_int_equal(c.report.count[CONFIG_ERROR], 200000);
 	assert_int_equal(c.report.message_count, LIMIT_CONFIG_ERRORS);
 	config_case_says(&c, CONFIG_ERROR, "and 199900 more", "");
-	assert_true(cpu_ns() - begin_ns < 10 * 1000000000ull);
 	config_case_done(&c);
 	text_done(&text);
 }
@@ -462,30 +475,10 @@ TEST(selectors_have_a_bound)
 	text_done(&text);
 }
 
-static double load_seconds(struct span text, uint32_t routes)
+TEST(a_thousand_routes_load_with_their_services)
 {
-	const struct config_source source = { "a.yaml", true, text };
+	struct config_source source;
 	struct config_case c;
-	uint64_t begin_ns = cpu_ns();
-	double seconds;
-
-	config_case_sources(&c, &source, 1);
-	seconds = (double)(cpu_ns() - begin_ns) / 1e9;
-	config_case_accepted(&c);
-	assert_int_equal(c.snapshot->bind_list[0].listener_list[0].route_count, routes);
-	config_case_done(&c);
-	return seconds;
-}
-
-/* The best of three: the bound is about the code, not about what else the machine does. */
-TEST(a_thousand_routes_load_in_a_tenth_of_a_second)
-{
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
-	const double bound_s = 2.0;
-#else
-	const double bound_s = 0.1;
-#endif
-	double best = 1e9;
 	struct text text;
 
 	text_init(&text);
@@ -510,14 +503,11 @@ TEST(a_thousand_routes_load_in_a_tenth_of_a_second)
 			 "app\nspec:\n  ports:\n  - port: 80\n",
 			 i);
 	assert_int_equal(text_error(&text), 0);
-	for (int i = 0; i < 3; i++) {
-		double seconds = load_seconds(text_span(&text), 1000);
-
-		if (seconds < best)
-			best = seconds;
-	}
-	print_message("1000 routes (%zu KiB) in %.1f ms\n", text.len / 1024, best * 1e3);
-	assert_true(best < bound_s);
+	source = (struct config_source){ "a.yaml", true, text_span(&text) };
+	config_case_sources(&c, &source, 1);
+	config_case_accepted(&c);
+	assert_int_equal(c.snapshot->bind_list[0].listener_list[0].route_count, 1000);
+	config_case_done(&c);
 	text_done(&text);
 }
 
