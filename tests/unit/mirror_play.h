@@ -4,6 +4,7 @@
 #include "tests/unit/pair.h"
 #include "tests/unit/play.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -34,7 +35,7 @@ struct scene {
 	struct route route;
 	struct exchange exchange;
 	struct stream stream;
-	int lookup_ms; /* how long a look-up takes */
+	atomic_bool holds_lookups; /* they have no end before it is false */
 };
 
 static inline int scene_lookup(void *context, const char *host, struct address *list, uint32_t max,
@@ -43,7 +44,8 @@ static inline int scene_lookup(void *context, const char *host, struct address *
 	struct scene *scene = context;
 
 	(void)max;
-	usleep((unsigned int)scene->lookup_ms * 1000);
+	while (atomic_load(&scene->holds_lookups))
+		usleep(1000);
 	if (strcmp(host, "missing") == 0)
 		return -ENOENT;
 	list[0] = pair_loopback(); /* the port is that of the endpoint */
@@ -140,6 +142,7 @@ static inline int scene_drop(void **state)
 	struct scene *scene = *state;
 	struct proxy *proxy = &scene->proxy;
 
+	atomic_store(&scene->holds_lookups, false);
 	mirrors_stop(proxy);
 	assert_int_equal(proxy->mirror_count, 0);
 	assert_true(list_is_empty(&proxy->mirrors));

@@ -8,7 +8,7 @@
 #include "user/net/address.h"
 
 /* Connected sockets over loopback for tests of socket code: blocking calls are fine here, time is not. */
-enum { PAIR_WAIT_MS = 10000 };
+enum { PAIR_WAIT_MS = 30000 };
 
 /* Ends the test as skipped on a machine without IPv6. */
 static inline void pair_need_ipv6(void)

@@ -59,3 +59,23 @@ static inline void play_for(struct loop *loop, uint64_t ms)
 	assert_int_equal(loop_run(loop), 0);
 	timer_cancel(loop_timers(loop), &limit.timer);
 }
+
+struct play_end {
+	struct loop_deferred deferred;
+	struct loop *loop;
+};
+
+static inline void play_on_end(struct loop_deferred *deferred)
+{
+	loop_stop(container_of(deferred, struct play_end, deferred)->loop);
+}
+
+/* One turn, which waits for nothing: what is ready now is handled, and no time passes for timers. */
+static inline void play_turn(struct loop *loop)
+{
+	struct play_end end = { .loop = loop };
+
+	loop_deferred_init(&end.deferred, play_on_end);
+	loop_defer(loop, &end.deferred);
+	assert_int_equal(loop_run(loop), 0);
+}

@@ -213,7 +213,7 @@ static inline void assert_chunks(const char *end_text)
 	unsigned int size;
 	int digits;
 
-	for (int tries = 0; tries < 10000 && !strstr(stage.got, end_text); tries++) {
+	for (int tries = 0; tries < 10 * PAIR_WAIT_MS && !strstr(stage.got, end_text); tries++) {
 		collect();
 		stage.got[stage.got_len] = '\0';
 		usleep(100);

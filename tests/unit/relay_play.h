@@ -131,7 +131,7 @@ static inline void assert_got(const char *want)
 {
 	size_t len = strlen(want);
 
-	for (int tries = 0; tries < 1000 && stage.got_len < len; tries++) {
+	for (int tries = 0; tries < 10 * PAIR_WAIT_MS && stage.got_len < len; tries++) {
 		collect();
 		if (stage.got_len < len)
 			usleep(100);

@@ -293,7 +293,7 @@ SCENE_TEST(a_peer_that_left_is_an_error_of_sending_and_what_it_said_is_still_rea
 	assert_int_equal(write(scene->far, "answer", 6), 6);
 	close(scene->far);
 	scene->far = -1;
-	for (int i = 0; i < 100 && !error; i++) {
+	for (int i = 0; i < PAIR_WAIT_MS && !error; i++) {
 		error = send_text(&scene->conn, "x", 100);
 		usleep(1000);
 	}

@@ -72,6 +72,15 @@ static void bell_close(struct bell *bell)
 	close(bell->source.fd);
 }
 
+/* How long the loop wanted to sleep in all: its call of the kernel goes through here. */
+static uint64_t waits_ms;
+
+int epoll_wait(int fd, struct epoll_event *events, int count, int timeout_ms)
+{
+	waits_ms += (uint64_t)timeout_ms;
+	return epoll_pwait(fd, events, count, timeout_ms, NULL);
+}
+
 static struct loop *loop;
 
 static int loop_make(void **state)
@@ -215,10 +224,13 @@ TEST_CASE(more_events_than_one_turn_takes_are_served_in_the_next)
 		bell_open(&bells[i], loop);
 		bells[i].then = bell_close;
 	}
-	play_for(loop, 50);
+	play_turn(loop);
 	for (int i = 0; i < COUNT; i++)
 		served += bells[i].rings;
-	assert_int_equal(served, COUNT);
+	assert_int_equal(served, LIMIT_EPOLL_EVENTS);
+	play_turn(loop);
+	for (int i = 0; i < COUNT; i++)
+		assert_int_equal(bells[i].rings, 1);
 }
 
 struct chore {
@@ -373,14 +385,14 @@ TEST_CASE(work_for_the_next_turn_does_not_wait)
 TEST_CASE(work_put_off_before_the_first_turn_does_not_wait)
 {
 	struct chore chore;
-	uint64_t start_ms = clock_now_ms();
 
 	chore_init(&chore, 'd');
 	loop_defer(loop, &chore.deferred);
 	chore.stops = true;
+	waits_ms = 0;
 	play(loop);
 	assert_int_equal(chore.runs, 1);
-	assert_in_range(clock_now_ms() - start_ms, 0, 1000);
+	assert_int_equal(waits_ms, 0);
 }
 
 TEST_CASE(work_asked_for_twice_is_done_once_in_its_first_place)
@@ -442,8 +454,7 @@ TEST_CASE(timers_fire_on_time_as_the_clock_sees_it)
 		timer_arm(loop_timers(loop), &alarm.timer, loop_now_ms(loop) + ms);
 		alarm.armed_ns = loop_now_ns(loop);
 		play(loop);
-		assert_true(alarm.fired_ns >= alarm.armed_ns + ms * 1000000);
-		assert_in_range(alarm.fired_ns - alarm.armed_ns, 0, (ms + 1000) * 1000000);
+		assert_in_range(alarm.fired_ns - alarm.armed_ns, ms * 1000000, (ms + 10000) * 1000000);
 	}
 }
 

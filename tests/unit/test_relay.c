@@ -43,7 +43,7 @@ static void assert_message(const struct message *message, enum relay_encoding en
 	size_t payload_len;
 	size_t end;
 
-	for (int tries = 0; tries < 1000; tries++) {
+	for (int tries = 0; tries < 10 * PAIR_WAIT_MS; tries++) {
 		collect();
 		stage.got[stage.got_len] = '\0';
 		if (encoding == ENCODE_PLAIN ? stage.got_len >= strlen(message->payload)
@@ -274,7 +274,7 @@ TEST(a_sink_that_left_is_a_failure_of_the_sink)
 		scene_open(&framing, ENCODE_PLAIN, pipe);
 		close(stage.far);
 		stage.far = -1;
-		for (int i = 0; i < 100 && stage.relay.state == RELAY_OPEN; i++) {
+		for (int i = 0; i < PAIR_WAIT_MS && stage.relay.state == RELAY_OPEN; i++) {
 			if (send(stage.near, piece, 1000, MSG_NOSIGNAL) > 0)
 				pair_wait(conn_fd(&stage.source), POLLIN);
 			pump();

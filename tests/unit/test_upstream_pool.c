@@ -312,6 +312,13 @@ SCENE_TEST(a_connection_that_spoke_or_ended_is_not_given_out)
 	upstream_pool_leave(pool, endpoint);
 }
 
+static void pool_await_empty(struct scene *scene)
+{
+	for (int i = 0; i < PAIR_WAIT_MS && scene->proxy.pool.idle_count; i++)
+		play_for(scene->proxy.loop, 1);
+	assert_int_equal(scene->proxy.pool.idle_count, 0);
+}
+
 SCENE_TEST(an_event_on_an_idle_connection_ends_it_but_free_space_does_not)
 {
 	struct scene *scene = *state;
@@ -323,8 +330,7 @@ SCENE_TEST(an_event_on_an_idle_connection_ends_it_but_free_space_does_not)
 	play_for(scene->proxy.loop, 5); /* EPOLLOUT of the new socket */
 	assert_int_equal(pool->idle_count, 1);
 	assert_int_equal(write(far, "x", 1), 1);
-	play_for(scene->proxy.loop, 20);
-	assert_int_equal(pool->idle_count, 0);
+	pool_await_empty(scene);
 	assert_int_equal(count(scene, COUNTER_POOL_STALE), 1);
 	assert_ended(far);
 	upstream_pool_leave(pool, endpoint);
@@ -375,8 +381,7 @@ SCENE_TEST(the_idle_timer_closes_with_fin)
 
 	scene->config->pool_idle_ns = 20000000;
 	upstream_pool_give(pool, connect_one(scene, endpoint, &far));
-	play_for(scene->proxy.loop, 60);
-	assert_int_equal(pool->idle_count, 0);
+	pool_await_empty(scene);
 	assert_int_equal(atomic_load(&scene->counters.ends[END_POOL_IDLE]), 1);
 	assert_int_equal(recv(far, &byte, 1, 0), 0);
 	close(far);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/clock_ahead.h"
 #include "tests/unit/play.h"
 
 #include <stdio.h>
@@ -63,6 +64,16 @@ static void scene_close(struct scene *scene)
 	assert_int_equal(rmdir(scene->folder), 0);
 }
 
+/* Everything that is there is seen, and the time of quiet behind it is over. */
+static void scene_rest(struct scene *scene)
+{
+	for (int i = 0; i < 3; i++) {
+		play_turn(scene->loop);
+		clock_put_forward(WATCH_QUIET_MS + 1);
+	}
+	play_turn(scene->loop);
+}
+
 TEST(an_edit_between_the_reading_and_the_watching_is_noticed)
 {
 	struct scene scene;
@@ -74,7 +85,7 @@ TEST(an_edit_between_the_reading_and_the_watching_is_noticed)
 	scene_watch(&scene, seen);
 	play(scene.loop);
 	assert_int_equal(scene.changes, 1);
-	play_for(scene.loop, 3 * WATCH_QUIET_MS);
+	scene_rest(&scene);
 	assert_int_equal(scene.changes, 1);
 	scene_close(&scene);
 }
@@ -86,11 +97,11 @@ TEST(files_that_stay_as_they_were_are_no_change)
 
 	scene_open(&scene);
 	scene_watch(&scene, watch_signature(&scene.source, 1));
-	play_for(scene.loop, 3 * WATCH_QUIET_MS);
+	scene_rest(&scene);
 	snprintf(other, sizeof(other), "%s/other", scene.folder);
 	assert_int_equal(mkdir(other, 0700), 0);
 	assert_int_equal(chmod(scene.path, 0600), 0);
-	play_for(scene.loop, 3 * WATCH_QUIET_MS);
+	scene_rest(&scene);
 	assert_int_equal(scene.changes, 0);
 	assert_int_equal(rmdir(other), 0);
 	scene_close(&scene);
@@ -112,15 +123,14 @@ static void touch(const char *folder, const char *name)
 /* Whether what just happened makes the watch look at the files, now or soon. */
 static bool wakes(struct scene *scene)
 {
-	play_for(scene->loop, 1);
-	play_for(scene->loop, 1);
+	play_turn(scene->loop);
 	return timer_is_armed(&scene->watch.timer);
 }
 
 static void scene_settle(struct scene *scene)
 {
 	while (wakes(scene))
-		play_for(scene->loop, WATCH_QUIET_MS);
+		clock_put_forward(WATCH_QUIET_MS);
 }
 
 TEST(a_neighbour_of_the_file_wakes_nobody)
@@ -218,17 +228,46 @@ TEST(a_link_on_the_way_to_a_file_is_watched_too)
 	}
 }
 
-TEST(an_edit_is_one_change)
+TEST(a_burst_of_edits_is_one_change_when_it_is_over)
 {
 	struct scene scene;
 
 	scene_open(&scene);
 	scene_watch(&scene, watch_signature(&scene.source, 1));
-	for (int i = 0; i < 5; i++)
+	clock_hold(true);
+	for (int i = 0; i < 5; i++) {
 		scene_write(&scene, "three");
-	play(scene.loop);
-	play_for(scene.loop, 3 * WATCH_QUIET_MS);
+		play_turn(scene.loop);
+		clock_put_forward(WATCH_QUIET_MS - 1);
+		play_turn(scene.loop);
+		assert_int_equal(scene.changes, 0);
+	}
+	clock_put_forward(2);
+	play_turn(scene.loop);
 	assert_int_equal(scene.changes, 1);
+	clock_hold(false);
+	scene_rest(&scene);
+	assert_int_equal(scene.changes, 1);
+	scene_close(&scene);
+}
+
+TEST(a_burst_without_an_end_is_looked_into_all_the_same)
+{
+	struct scene scene;
+	uint64_t lasted_ms = 0;
+
+	scene_open(&scene);
+	scene_watch(&scene, watch_signature(&scene.source, 1));
+	scene_settle(&scene);
+	clock_hold(true);
+	for (; !scene.changes; lasted_ms += WATCH_QUIET_MS / 2) {
+		assert_true(lasted_ms <= WATCH_MAX_MS + WATCH_QUIET_MS);
+		clock_put_forward(WATCH_QUIET_MS / 2);
+		scene_write(&scene, "three");
+		play_turn(scene.loop);
+	}
+	assert_true(lasted_ms >= WATCH_MAX_MS);
+	clock_hold(false);
 	scene_close(&scene);
 }
 
@@ -268,7 +307,7 @@ TEST(a_named_file_is_watched_through_links_and_by_who_may_read_it)
 	scene_watch(&scene, watch_signature(&scene.source, 1));
 	file = file_of(path);
 	watch_follow(&scene.watch, &file, 1);
-	play_for(scene.loop, 3 * WATCH_QUIET_MS);
+	scene_rest(&scene);
 	assert_int_equal(scene.changes, 0);
 
 	swap_link(folder, "..2");
@@ -277,7 +316,7 @@ TEST(a_named_file_is_watched_through_links_and_by_who_may_read_it)
 
 	file = file_of(path);
 	watch_follow(&scene.watch, &file, 1);
-	play_for(scene.loop, 3 * WATCH_QUIET_MS);
+	scene_rest(&scene);
 	assert_int_equal(scene.changes, 1);
 	assert_int_equal(chmod(path, 0600), 0);
 	play(scene.loop);
@@ -300,7 +339,7 @@ TEST(a_named_file_that_was_changed_while_it_was_read_or_is_not_there_yet_is_noti
 	file = file_of(path);
 	assert_int_equal(file.signature, 0);
 	watch_follow(&scene.watch, &file, 1);
-	play_for(scene.loop, 3 * WATCH_QUIET_MS);
+	scene_rest(&scene);
 	assert_int_equal(scene.changes, 0);
 	assert_int_equal(symlink(scene.path, path), 0);
 	play(scene.loop);
