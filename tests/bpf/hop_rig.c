@@ -119,7 +119,7 @@ bool pair_await_room(int own_fd)
 		hop_wait(&pair->hop);
 		return true;
 	}
-	return is_ready(near_worker_fd(pair->worker), POLLIN, 20000) &&
+	return is_ready(near_worker_fd(pair->worker), POLLIN, PAIR_WAIT_MS) &&
 	       (near_worker_poll(pair->worker), pair->tells > tells);
 }
 
@@ -133,7 +133,7 @@ void pair_send(int fd, uint64_t seed, uint64_t position, size_t len)
 
 		pattern_fill(piece, seed, position, want);
 		sent = send(fd, piece, want, MSG_DONTWAIT | MSG_NOSIGNAL);
-		assert_true(sent > 0 || (errno == EAGAIN && is_ready(fd, POLLOUT, 20000)) ||
+		assert_true(sent > 0 || (errno == EAGAIN && is_ready(fd, POLLOUT, PAIR_WAIT_MS)) ||
 			    (errno == EPIPE && pair_await_room(fd)));
 		if (sent < 0)
 			continue;
@@ -159,7 +159,7 @@ uint64_t pair_fill(int fd, uint64_t seed, uint64_t position, uint64_t max)
 	return position - start;
 }
 
-bool pair_expect(int fd, uint64_t seed, uint64_t position, uint64_t len, int limit_ms)
+bool pair_expect(int fd, uint64_t seed, uint64_t position, uint64_t len)
 {
 	static char piece[65536];
 
@@ -169,7 +169,7 @@ bool pair_expect(int fd, uint64_t seed, uint64_t position, uint64_t len, int lim
 
 		if (got == 0 || (got < 0 && errno != EAGAIN))
 			return false;
-		if (got < 0 && !is_ready(fd, POLLIN, limit_ms))
+		if (got < 0 && !is_ready(fd, POLLIN, PAIR_WAIT_MS))
 			return false;
 		if (got < 0)
 			continue;
@@ -186,7 +186,7 @@ const char *pair_next(int fd)
 	char byte;
 	ssize_t got;
 
-	if (!is_ready(fd, POLLIN, 300))
+	if (!is_ready(fd, POLLIN, PAIR_WAIT_MS))
 		return "nothing";
 	got = recv(fd, &byte, 1, MSG_DONTWAIT);
 	if (got >= 0)

@@ -9,6 +9,8 @@
  * One connection between a socket of a gateway and one of an application, both of this process. It hops, or
  * is left to TCP, to see what differs.
  */
+enum { PAIR_WAIT_MS = 20000 };
+
 struct hop_pair_options {
 	bool is_backend; /* the gateway connects, the application accepts; else the other way round */
 	bool is_tcp; /* does not hop */
@@ -42,7 +44,7 @@ bool pair_await_room(int own_fd);
 void pair_send(int fd, uint64_t seed, uint64_t position, size_t len);
 /* Until nothing more is taken. Bytes. */
 uint64_t pair_fill(int fd, uint64_t seed, uint64_t position, uint64_t max);
-/* Reads and compares `len` bytes. False: not within the time, or wrong ones. */
-bool pair_expect(int fd, uint64_t seed, uint64_t position, uint64_t len, int limit_ms);
-/* What recv() says next, waited for: "bytes", "end", "reset", "nothing" (within 300 ms), or an errno. */
+/* Reads and compares `len` bytes. False: none for PAIR_WAIT_MS, or wrong ones. */
+bool pair_expect(int fd, uint64_t seed, uint64_t position, uint64_t len);
+/* What recv() says next, waited for: "bytes", "end", "reset", "nothing" (for PAIR_WAIT_MS), or an errno. */
 const char *pair_next(int fd);

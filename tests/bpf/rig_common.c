@@ -74,7 +74,7 @@ bool rig_is_impatient;
 
 int rig_patience_ms(int ms)
 {
-	return rig_is_impatient ? ms : 40 * ms;
+	return rig_is_impatient ? ms : 10000 + 40 * ms;
 }
 
 void rig_break(struct bpf_object *object, void *arg)

@@ -24,8 +24,8 @@ void rig_skip(const char *reason);
 void rig_need(int error, const char *what, struct text *why);
 
 /*
- * How long to wait for what has to come: 40 times as long as given, unless the test has taken out the rule
- * that makes it come. What is to fail should fail soon, what is to hold returns as soon as it does.
+ * How long to wait for what has to come: 10 s and 40 times as long as given, unless the test has taken out
+ * the rule that makes it come. What is to fail should fail soon, what is to hold returns as soon as it does.
  */
 int rig_patience_ms(int ms);
 extern bool rig_is_impatient;

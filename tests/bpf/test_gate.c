@@ -131,7 +131,7 @@ TEST(a_fin_right_behind_data_loses_nothing)
 		if (round % 3 == 1)
 			rig_turn(rig, 0);
 		shutdown(s.client, SHUT_WR);
-		assert_int_equal(receive_some(rig, s.server, bytes, len, 2000), len);
+		assert_int_equal(receive_some(rig, s.server, bytes, len, 20000), len);
 		assert_int_equal(pattern_check(bytes, 1, 0, len), -1);
 		assert_true(rig_run(rig, rig_way_ended, &s.up, 20000));
 		assert_int_equal(s.up.end, RIG_EOF);

@@ -87,7 +87,7 @@ TEST(a_connection_carries_many_messages)
 		struct gate_direction_options options = { .framing = GATE_LENGTH, .length_bytes = body };
 
 		send_pattern(rig, s.client, 1, up, HEAD);
-		assert_int_equal(receive_some(rig, s.front, head, HEAD, 1000), HEAD);
+		assert_int_equal(receive_some(rig, s.front, head, HEAD, 20000), HEAD);
 		gate_socket_note_read(&s.front_socket, HEAD);
 		assert_true(send_all(rig, s.back, head, HEAD));
 		rig_start(&s.up, &options);
@@ -98,7 +98,7 @@ TEST(a_connection_carries_many_messages)
 		up += HEAD + body;
 
 		send_pattern(rig, s.server, 2, down, HEAD + body);
-		assert_int_equal(receive_some(rig, s.back, head, HEAD, 1000), HEAD);
+		assert_int_equal(receive_some(rig, s.back, head, HEAD, 20000), HEAD);
 		gate_socket_note_read(&s.back_socket, HEAD);
 		assert_true(send_all(rig, s.front, head, HEAD));
 		rig_start(&s.down, &options);
@@ -288,9 +288,9 @@ TEST(chunked_bodies_survive_every_split)
 
 		rig_start(&s.up, &options);
 		assert_true(send_all(rig, s.client, body, split));
-		assert_int_equal(receive_some(rig, s.server, got, split, 500), split);
+		assert_int_equal(receive_some(rig, s.server, got, split, 20000), split);
 		assert_true(send_all(rig, s.client, body + split, len - split));
-		assert_int_equal(receive_some(rig, s.server, got + split, len - split, 500), len - split);
+		assert_int_equal(receive_some(rig, s.server, got + split, len - split, 20000), len - split);
 		assert_memory_equal(got, body, len);
 		assert_true(send_all(rig, s.client, end, strlen(end)));
 		assert_true(rig_run(rig, rig_way_ended, &s.up, 20000));
@@ -298,7 +298,7 @@ TEST(chunked_bodies_survive_every_split)
 		assert_int_equal(s.up.reason, GATE_REASON_CHUNK_LAST);
 		chunk_walk(&expected, (const unsigned char *)body, len);
 		assert_memory_equal(&s.up.direction.chunk, &expected, sizeof(expected));
-		assert_int_equal(receive_some(rig, s.front, got, strlen(end), 500), strlen(end));
+		assert_int_equal(receive_some(rig, s.front, got, strlen(end), 20000), strlen(end));
 		gate_socket_note_read(&s.front_socket, strlen(end));
 		assert_memory_equal(got, end, strlen(end));
 	}

@@ -93,10 +93,10 @@ TEST(other_sockets_are_not_touched)
 	rig_tunnel(&ours, 0);
 	rig_stream_open(rig, &others, NULL);
 	assert_true(send_all(rig, others.client, "not for the gate", 16));
-	assert_int_equal(receive_some(rig, others.front, bytes, 16, 500), 16);
+	assert_int_equal(receive_some(rig, others.front, bytes, 16, 20000), 16);
 	assert_memory_equal(bytes, "not for the gate", 16);
 	assert_true(send_all(rig, ours.client, "ours", 4));
-	assert_int_equal(receive_some(rig, ours.server, bytes, 4, 500), 4);
+	assert_int_equal(receive_some(rig, ours.server, bytes, 4, 20000), 4);
 	/* Exactly our two sockets are in the maps, under their own cookies. */
 	for (uint32_t i = 0; i < gate->slots.count; i++) {
 		uint64_t cookie = 0;

@@ -77,9 +77,9 @@ static void expect_bytes(struct scene *s, uint64_t position)
 	set_blocking(s->app, false);
 	for (uint64_t at = 0; at < 200000; at += 10000) {
 		pair_send(s->app, 1, position + at, 10000);
-		assert_true(pair_expect(s->own, 1, position + at, 10000, 5000));
+		assert_true(pair_expect(s->own, 1, position + at, 10000));
 		pair_send(s->own, 2, at, 10000);
-		assert_true(pair_expect(s->app, 2, at, 10000, 5000));
+		assert_true(pair_expect(s->app, 2, at, 10000));
 	}
 	assert_int_equal(shutdown(s->app, SHUT_WR), 0);
 	assert_string_equal(pair_next(s->own), "end");
@@ -139,7 +139,7 @@ static void fast_open(size_t bytes, bool is_taken)
 	/* Else this would be a test of an ordinary connection. */
 	assert_int_equal(!!(info.tcpi_options & TCPI_OPT_SYN_DATA), is_taken);
 	expect_left_alone(&s);
-	assert_true(pair_expect(s.own, 1, 0, bytes, 5000));
+	assert_true(pair_expect(s.own, 1, 0, bytes));
 	expect_bytes(&s, bytes);
 	scene_close(&s);
 }
@@ -186,9 +186,9 @@ TEST(what_gets_an_upper_protocol_hops_no_more)
 
 	pair_open(near, &pair, &(struct hop_pair_options){ 0 });
 	pair_send(pair.app, 1, 0, 1000);
-	assert_true(pair_expect(pair.own, 1, 0, 1000, 5000));
+	assert_true(pair_expect(pair.own, 1, 0, 1000));
 	pair_send(pair.own, 2, 0, 1000);
-	assert_true(pair_expect(pair.app, 2, 0, 1000, 5000));
+	assert_true(pair_expect(pair.app, 2, 0, 1000));
 	if (setsockopt(pair.app, IPPROTO_TCP, TCP_ULP, "tls", 3)) {
 		int error = errno;
 
@@ -198,9 +198,9 @@ TEST(what_gets_an_upper_protocol_hops_no_more)
 	}
 	/* Without keys it carries plain bytes. */
 	pair_send(pair.app, 1, 1000, 1000);
-	assert_true(pair_expect(pair.own, 1, 1000, 1000, 5000));
+	assert_true(pair_expect(pair.own, 1, 1000, 1000));
 	pair_send(pair.own, 2, 1000, 1000);
-	assert_true(pair_expect(pair.app, 2, 1000, 1000, 5000));
+	assert_true(pair_expect(pair.app, 2, 1000, 1000));
 	stats = hop_stats(&pair.hop);
 	assert_int_equal(stats.in_bytes, 1000);
 	assert_int_equal(stats.out_bytes, 1000);

@@ -163,7 +163,7 @@ TEST(status_shows_what_a_process_has_loaded)
 	rig_stream_open(rig, &s, NULL);
 	rig_tunnel(&s, 0);
 	assert_true(send_all(rig, s.client, "x", 1));
-	assert_int_equal(receive_some(rig, s.server, &byte, 1, 500), 1);
+	assert_int_equal(receive_some(rig, s.server, &byte, 1, 20000), 1);
 	assert_int_equal(gate_status(NULL, &text), 0);
 	status_of_program(&text, rig_program_id(gate->prog_fd));
 	assert_says(&text, "to map %u\n", rig_map_id(gate, GATE_MAP_SOURCES));

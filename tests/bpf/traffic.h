@@ -34,10 +34,12 @@ bool is_silent(struct rig *rig, int fd);
 /* Until so many bytes wait in the queue, or came at all; they fail the test. */
 void await_unread(int fd, int count);
 void await_received(struct rig *rig, int fd, uint64_t bytes);
-/* The pattern from client to server, both ends threads. False: not within limit_ms, or wrong bytes. */
-bool is_carried(struct rig_stream *stream, uint64_t bytes, int limit_ms);
-/* How many ms this machine, which may have other things to do, needs for as many bytes copied by hand. */
-uint64_t time_by_hand(struct rig *rig, uint64_t bytes);
+/*
+ * The pattern from client to server, both ends threads. Returns how often everything stood still although the
+ * server had read all that had arrived and the client had more: 25 turns of 1 ms or more. Not all of it is
+ * sent when there are `enough` of these.
+ */
+int carry_stalls(struct rig_stream *stream, uint64_t bytes, int enough);
 
 /*
  * Sends into the tunnel and keeps its processor for so long: the kernel worker that carries the bytes on does
