@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/clock_ahead.h"
 #include "tests/unit/play.h"
 
 #include <fcntl.h>
@@ -163,6 +164,23 @@ static void close_and_wait(struct scene *scene)
 	assert_int_equal(scene->targets.children, 0);
 }
 
+/*
+ * The same of one that does not end with its input: it gets SIGTERM after a pause, and what ignores that
+ * SIGKILL after another. Not before: the clock is put forward.
+ */
+static void close_and_outlast(struct scene *scene, int pauses)
+{
+	mcp_target_close(scene->target);
+	scene->target = NULL;
+	for (int i = 0; i < pauses; i++) {
+		play_turn(scene->targets.loop);
+		assert_false(scene->is_empty);
+		clock_put_forward(LIMIT_MCP_CHILD_PAUSE_MS + 2); /* timers round up */
+		play_turn(scene->targets.loop);
+	}
+	close_and_wait(scene);
+}
+
 static void assert_text(const struct text *text, const char *want)
 {
 	assert_string_equal(text->data ? text->data : "", want);
@@ -250,7 +268,7 @@ SCENE_TEST(a_line_without_end_loses_the_target_and_not_more_memory_than_the_limi
 	play(scene->targets.loop);
 	assert_int_equal(scene->got_count, 0);
 	assert_text(&scene->why, "wrote a line of more than 4194304 bytes");
-	close_and_wait(scene);
+	close_and_outlast(scene, 1);
 }
 
 SCENE_TEST(one_that_does_not_read_is_lost_when_its_queue_is_full)
@@ -272,7 +290,7 @@ SCENE_TEST(one_that_does_not_read_is_lost_when_its_queue_is_full)
 	assert_int_equal(tell(scene, "{}"), -EPIPE);
 	play(scene->targets.loop);
 	assert_true(span_starts(text_span(&scene->why), SPAN("does not read: ")));
-	close_and_wait(scene);
+	close_and_outlast(scene, 1);
 }
 
 SCENE_TEST(one_that_closes_its_output_is_lost_although_it_lives)
@@ -282,7 +300,7 @@ SCENE_TEST(one_that_closes_its_output_is_lost_although_it_lives)
 	start(scene, "exec >&-; exec sleep 1000");
 	play(scene->targets.loop);
 	assert_text(&scene->why, "closed its standard output");
-	close_and_wait(scene);
+	close_and_outlast(scene, 1);
 }
 
 SCENE_TEST(one_that_closes_its_input_is_lost_with_the_next_message)
@@ -294,7 +312,7 @@ SCENE_TEST(one_that_closes_its_input_is_lost_with_the_next_message)
 	assert_int_equal(tell(scene, "{\"a\":1}"), 0);
 	play(scene->targets.loop);
 	assert_text(&scene->why, "closed its standard input");
-	close_and_wait(scene);
+	close_and_outlast(scene, 1);
 }
 
 SCENE_TEST(a_signal_that_ended_it_is_named_with_its_last_words)
@@ -321,7 +339,7 @@ SCENE_TEST(a_flood_is_taken_in_turns)
 		assert_int_equal(scene->lost, 0);
 	}
 	assert_true(scene->got_count >= 10000);
-	close_and_wait(scene);
+	close_and_outlast(scene, 1);
 }
 
 SCENE_TEST(an_owner_may_close_it_while_it_is_told_a_message)
@@ -349,7 +367,7 @@ SCENE_TEST(one_that_ignores_the_end_of_its_input_and_SIGTERM_is_killed_with_its_
 	pid = strtol(scene->got.data, &end, 10);
 	assert_true(pid > 1);
 	assert_int_equal(kill((pid_t)pid, 0), 0);
-	close_and_wait(scene);
+	close_and_outlast(scene, 2);
 	/* Whoever adopted the sleeper reaps it soon. */
 	for (int i = 0; i < 1000 && kill((pid_t)pid, 0) == 0; i++) {
 		char path[64], status[256] = { 0 };

@@ -288,7 +288,7 @@ static struct request_head difference_request(struct model *m, enum difference k
 /* The most entries that a look-up tries, of some that are spread over all routes. */
 static unsigned int most_tried(enum difference kind, uint32_t count)
 {
-	enum { LOOK_UPS = 256 };
+	enum { LOOK_UPS = 64 };
 	unsigned int most = 0;
 	struct listener *l;
 	struct model m;

@@ -438,16 +438,16 @@ TEST(a_flood_of_wrong_keys_is_counted_and_compared_no_longer_than_it_is_told)
 	struct text text;
 
 	text_init(&text);
-	for (int i = 0; i < 200000; i++)
+	for (int i = 0; i < 20000; i++)
 		text_fmt(&text, "frontendPoliciesOfTheGatewayWithNumber%d: 1\n", i);
 	source = (struct config_source){ "a.yaml", true, text_span(&text) };
 	words_compared = 0;
 	config_case_sources(&c, &source, 1);
 	assert_int_equal(words_compared, LIMIT_CONFIG_ERRORS);
 	assert_int_equal(c.result, -EINVAL);
-	assert_int_equal(c.report.count[CONFIG_ERROR], 200000);
+	assert_int_equal(c.report.count[CONFIG_ERROR], 20000);
 	assert_int_equal(c.report.message_count, LIMIT_CONFIG_ERRORS);
-	config_case_says(&c, CONFIG_ERROR, "and 199900 more", "");
+	config_case_says(&c, CONFIG_ERROR, "and 19900 more", "");
 	config_case_done(&c);
 	text_done(&text);
 }
