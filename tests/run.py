@@ -40,11 +40,11 @@ GRAVE = re.compile(r"Sanitizer|runtime error:|check failed|left running|ended by
                    r"ended with -|wait status")
 TAP = re.compile(r"^(not )?ok(?: \d+)?(?: -)? ?(.*)$")
 # `make check` plays scenarios in the asan profile. The release profile has those whose subject differs there
-# (the kernel lanes, amounts of memory, load, what outlives a process), and one of so many parts of the others,
-# a different one each day.
+# (the kernel lanes, amounts of memory, load, what outlives a process), and one of so many parts of the
+# others, a different one each day.
 RELEASE_PARTS = 5
-RELEASE_FILES = ("adoption", "bodies", "deaths", "ends", "failpoints", "gate", "handover", "held_memory", "hop",
-                 "keeper", "library", "same_host", "splice", "tunnel_memory", "upgrade")
+RELEASE_FILES = ("adoption", "bodies", "deaths", "ends", "failpoints", "gate", "handover", "held_memory",
+                 "hop", "keeper", "library", "same_host", "splice", "tunnel_memory", "upgrade")
 
 
 def log_path(profile, *parts):
@@ -482,7 +482,7 @@ def main():
     parser.add_argument("--fuzz-seconds", type=int, default=5)
     parser.add_argument("--soak-seconds", type=float, default=0)
     parser.add_argument("--part", type=int, default=int(time.time() // 86400),
-                        help=f"which {RELEASE_PARTS}th of the plain scenarios check plays in release, too (by day)")
+                        help=f"which {RELEASE_PARTS}th of the plain scenarios check also plays in release")
     parser.add_argument("--require", default=os.environ.get("HG_REQUIRE", ""),
                         help="abilities that may not be missing: bpf,netns,tools,… or all (check: tools)")
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""make bench: one table from one run, then the sections of h2.py and splice.py.
+"""make bench: one table from one run, then the sections of h2.py, splice.py and claims.py.
 
 Every row of the table is the median of several rounds; the programs take turns within a round, so that a
 machine whose speed drifts is equally unfair to all. Load generator, backend and gateway share the machine:
@@ -176,11 +176,12 @@ def main():
         finally:
             for peer in reversed(hidden + running):
                 peer.stop()
-    for section in () if args.only or args.table_only else ("h2.py", "splice.py"):
+    status = 0
+    for section in () if args.only or args.table_only else ("h2.py", "splice.py", "claims.py"):
         path = os.path.join(os.path.dirname(os.path.abspath(__file__)), section)
-        subprocess.run([sys.executable, path, "--headgate", args.headgate, "--httpbin", args.httpbin,
-                        "--against", args.against],
-                       check=True)
+        options = ["--headgate", args.headgate, "--httpbin", args.httpbin, "--against", args.against]
+        status |= subprocess.run([sys.executable, path, *options], check=False).returncode
+    sys.exit(status)
 
 
 if __name__ == "__main__":

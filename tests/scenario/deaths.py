@@ -17,11 +17,35 @@ def state_of(pid):
     return read_text(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()[0]
 
 
-def kill(gateway, number=signal.SIGKILL):
-    """Kills the gateway, not its keeper; returns when its successor is ready."""
-    # A worker may have sent something that the test has read, and not noted yet that it has.
-    time.sleep(0.2)
+def threads(pid):
+    """{thread: (state, how often it went to sleep)}."""
+    found = {}
+    for task in os.listdir(f"/proc/{pid}/task"):
+        text = read_text(f"/proc/{pid}/task/{task}/status")
+        fields = dict(line.split(":\t", 1) for line in text.split("\n") if ":\t" in line)
+        found[task] = fields.get("State", "S")[0], int(fields.get("voluntary_ctxt_switches", 0))
+    return found
+
+
+def await_notes(pid):
+    """A worker may have sent something that the test has read, and not noted yet that it has: it has when it
+    sleeps, or has slept since. One that never does has a load which no test can wait for."""
+    before, until = threads(pid), time.monotonic() + 2
+    while time.monotonic() < until:
+        now = threads(pid)
+        if all(state in "ST" or count > before.get(task, (0, 0))[1] for task, (state, count) in now.items()):
+            return
+        time.sleep(0.003)
+
+
+def kill(gateway, number=signal.SIGKILL, at_rest=True):
+    """Kills the gateway, not its keeper; returns when its successor is ready.
+
+    at_rest: once it has noted all that is over, else in the middle of whatever it does."""
     before = gateway.gateway_pid
+    if at_rest:
+        time.sleep(0.1)  # for its timers
+        await_notes(before)
     os.kill(before, number)
     wait_until(lambda: gateway.gateway_pid not in (None, before), 10, "a successor")
     gateway.await_ready()

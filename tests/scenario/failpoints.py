@@ -8,6 +8,7 @@ import socket
 import struct
 import time
 
+from deaths import await_notes
 from hg import *
 from hg import tmpdir
 from hg.framework import repository_root
@@ -60,7 +61,7 @@ ROW = struct.Struct("=32sQQQQ")  # struct failpoint_row
 PASSED, ARMED, KILLED, KILLED_NS = range(32, ROW.size, 8)
 
 
-def table():
+def all_fates():
     """{name: fate}, in the order of the rows."""
     with open(os.path.join(repository_root(), "user/base/failpoints.def"), encoding="utf-8") as file:
         return dict(re.findall(r'^FAILPOINT\(\w+, "([^"]+)", "([^"]+)",', file.read(), re.M))
@@ -70,7 +71,7 @@ class Failpoints:
     """Shared with the gateways of one keeper: Gateway(…, program=PROGRAM, env=failpoints.env)."""
 
     def __init__(self):
-        self.fates = table()
+        self.fates = all_fates()
         self._places = {name: number * ROW.size for number, name in enumerate(self.fates)}
         path = os.path.join(tmpdir(), "failpoints")
         self.env = {"HEADGATE_FAILPOINTS": path}
@@ -154,8 +155,8 @@ class Stage:
             self.others.append(self.idle())
 
     def arm(self, point):
-        # A worker may have sent what was read here, and not noted yet that it has.
-        time.sleep(0.2)
+        time.sleep(0.1)
+        await_notes(self.gateway.gateway_pid)
         self.points.arm(point)
 
     def await_death(self, point):

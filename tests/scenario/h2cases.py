@@ -1,10 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the plays about RFC 9113 have in common: clients, and what a broken rule has to lead to."""
-from hg import Backend, Failure, Gateway, check, eq
+"""What the plays about RFC 9113 have in common: clients, and what a broken rule has to lead to.
+
+The gateways of connect() and its relatives are the same for all claims of a table that ask for the same
+configuration. Log and counters then have what earlier claims left: a claim that looks there asks by a path or
+key of its own, unused().
+"""
+import itertools
+import select
+
+from hg import Failure, Gateway, check, eq
+from hg.framework import once
 from hg.h2 import H2Client, fetch2
 from hg.h2_frames import PROTOCOL_ERROR, code_name
 from hg.origin import Blackhole
-from plays import SIMPLE, play
+from plays import SIMPLE, acted, play
 
 # RFC 9113 5.4 lets an endpoint treat a stream error as a connection error. libnghttp2 does in these cases.
 STRICTER_THAN_A_STREAM_ERROR = "libnghttp2 ends the connection where RFC 9113 asks for a stream error only"
@@ -22,29 +31,45 @@ def form(*extra, without=(), method="GET", path="/get", authority="x"):
     return [(name, values.get(name, value)) for name, value in FORM if name not in without] + list(extra)
 
 
-def connect(config=SIMPLE, values=None, **options):
-    """A client of a gateway in front of httpbin: client.gateway, client.origin."""
-    gateway, origin = play(config, **options)
-    client = H2Client(gateway.port, values)
-    client.gateway, client.origin = gateway, origin
+_numbers = itertools.count(1)
+
+
+def unused(word):
+    """A word that no other claim has: a path or the key of a counter."""
+    return f"{word}{next(_numbers)}"
+
+
+def connected(stage, values=None):
+    """A client of (gateway, backend): client.gateway, client.origin."""
+    client = H2Client(stage[0].port, values)
+    client.gateway, client.origin = stage
     return client
+
+
+def connect(config=SIMPLE, values=None, **options):
+    """A client of a gateway in front of httpbin."""
+    return connected(once((connect, config, *options), lambda: play(config, **options)), values)
 
 
 def connect_unserved(config=SIMPLE):
     """The same in front of a backend that must not hear of it: client.origin.expect_no_connection()."""
-    backend = Backend()
-    gateway = Gateway(config, origin=backend, workers=1)
-    client = H2Client(gateway.port)
-    client.gateway, client.origin = gateway, backend
-    return client
+    return connected(once((connect_unserved, config), lambda: acted(config)))
+
+
+def connect_acted(config=SIMPLE, values=None):
+    """The same in front of a backend that the test plays: client.origin.accept()."""
+    gateway, backend = once((connect_acted, config), lambda: acted(config))
+    while select.select([backend.socket], [], [], 0)[0]:
+        backend.socket.accept()[0].close()  # an earlier claim has left it
+    return connected((gateway, backend), values)
 
 
 def connect_stuck(config=SIMPLE, values=None):
     """The same in front of a backend that no connect reaches: nobody consumes what a request brings."""
-    gateway = Gateway(config, origin=Blackhole(), workers=1, checked=False)
-    client = H2Client(gateway.port, values)
-    client.gateway = gateway
-    return client
+    def make():
+        hole = Blackhole()
+        return Gateway(config, origin=hole, workers=1, checked=False), hole
+    return connected(once((connect_stuck, config), make), values)
 
 
 def fields_of(response):
@@ -54,9 +79,7 @@ def fields_of(response):
 
 def again(client):
     """Another connection to the same gateway."""
-    other = H2Client(client.gateway.port)
-    other.gateway, other.origin = client.gateway, getattr(client, "origin", None)
-    return other
+    return connected((client.gateway, client.origin))
 
 
 def each_fails(client, cases, *codes):

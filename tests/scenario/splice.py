@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the plays about the kernel lane have in common: the same play with and without it, and how to
 get into it."""
+import os
 import random
 import socket
 import threading
@@ -139,6 +140,20 @@ def closings(gateway):
     lines = [line for line in text.split("\n") if line.startswith(prefix)]
     counts = {line[len(prefix):].split('"')[0]: int(line.rsplit(" ", 1)[1]) for line in lines}
     return {reason: count for reason, count in counts.items() if count}
+
+
+def raise_priority():
+    """From here on, with all that is started: what the gateway decides by the pace of the bytes here, other
+    programs of the machine must not decide."""
+    try:
+        os.nice(-20)
+    except PermissionError:
+        pass
+
+
+def watch_end(raw, timeout=60):
+    """A task whose result is how the connection ended, "fin" or "rst", and when."""
+    return in_background(lambda: (raw.expect_end(timeout)[0], time.monotonic()))
 
 
 class Load:

@@ -20,7 +20,7 @@ binds:
     routes:
     - name: all
       policies:
-        timeout: {requestTimeout: 30s}
+        timeout: {requestTimeout: 600s}
       backends:
       - host: @origin@
 - port: @tcp@
@@ -42,7 +42,7 @@ def stream_of(gateway, path):
     """The stream of a request, once its backend has it."""
     def found():
         return next((s for s in gateway.streams() if s["path"] == path and s["state"] != "connect"), None)
-    return wait_until(found, 3, f"stream {path}")
+    return wait_until(found, 5, f"stream {path}")
 
 
 # ---- config_dump -------------------------------------------------------------------------------------
@@ -89,7 +89,9 @@ def dump_while_reloading():
     ends.append(True)
     thread.join()
     eq([names for names in seen if len(names) != 1], [], "dumps that mix two configurations")
-    check(("all4",) in seen or gateway.config_dump(), "the last configuration")
+    look_again = gateway.config_dump()["binds"][0]["listeners"].values()
+    eq([route["name"] for listener in look_again for route in listener["routes"].values()], ["all4"],
+       "routes of the last configuration")
 
 
 # ---- streams -----------------------------------------------------------------------------------------
@@ -100,28 +102,30 @@ def streams():
     origin = Origin()
     gateway = start(origin=origin)
     eq(gateway.streams(), [], "streams at rest")
-    waiting = gateway.client().request("GET", "/delay/20")
-    stream = stream_of(gateway, "/delay/20")
+    begin = time.monotonic()
+    waiting = gateway.client().request("GET", "/delay/60")
+    stream = stream_of(gateway, "/delay/60")
     eq((stream["method"], stream["route"], stream["listener"], stream["state"]),
        ("GET", "default/all", "main", "wait_head"), "who")
     eq(stream["client"], waiting.local, "client")
     eq(stream["endpoint"], origin.address, "endpoint")
     eq(stream["deadline"], "request_timeout", "deadline")
-    first = stream["deadline_left_ms"]
-    check(25000 < first <= 30000, f"deadline_left_ms is {first}")
+    left, age, passed_ms = stream["deadline_left_ms"], stream["age_ms"], (time.monotonic() - begin) * 1000
+    check(600000 - passed_ms - 2 <= left <= 600000, f"deadline_left_ms is {left} after {passed_ms:.0f} ms")
     time.sleep(0.3)
-    stream = stream_of(gateway, "/delay/20")
-    check(200 <= first - stream["deadline_left_ms"] <= 1500 * factor(), "the deadline does not come nearer")
-    check(250 <= stream["age_ms"] <= 3000 * factor(), f"age_ms is {stream['age_ms']}")
+    stream = stream_of(gateway, "/delay/60")
+    older, nearer = stream["age_ms"] - age, left - stream["deadline_left_ms"]
+    check(older >= 299, f"age_ms: from {age} to {stream['age_ms']} within 300 ms and more")
+    check(abs(older - nearer) <= 2, f"{older} ms older, but the deadline is {nearer} ms nearer")
     waiting.rst()
-    dripping = gateway.client().request("GET", "/drip?duration=20&numbytes=40")
+    dripping = gateway.client().request("GET", "/drip?duration=60&numbytes=120")
     dripping.response_head()
     stream = wait_until(lambda: next((s for s in gateway.streams() if s["bytes_out"] >= 2), None), 5,
                         "two bytes")
     eq((stream["status"], stream["deadline"]), (200, "stream_idle"), "a body on its way")
     check(stream["lane"], "no lane")
     dripping.rst()
-    wait_until(lambda: not gateway.streams(), 3, "the end of both")
+    wait_until(lambda: not gateway.streams(), 5, "the end of both")
 
 
 @test("/streams lists tunnels of TCP ports and WebSockets, with the bytes of both directions")
@@ -131,11 +135,12 @@ def tunnels():
     socket.echo("x" * 1000)
     tcp = gateway.client("tcp").send("GET /bytes/5000 HTTP/1.1\r\nHost: x\r\n\r\n")
     eq(len(tcp.response().body), 5000, "bytes")
-    wait_until(lambda: all(s["state"] == "tunnel" and s["bytes_out"] >= 1000 for s in gateway.streams()), 3,
-               "the bytes of both tunnels")
+    least = {"tcp": 5001}
+    wait_until(lambda: all(s["state"] == "tunnel" and s["bytes_out"] >= least.get(s["protocol"], 1000)
+                           for s in gateway.streams()), 5, "the bytes of both tunnels")
     found = {stream["protocol"]: stream for stream in gateway.streams()}
     eq(len(found), 2, f"protocols {set(found)}")
-    check(found["tcp"]["route"] == "default/raw" and found["tcp"]["bytes_out"] > 5000, found["tcp"])
+    eq(found["tcp"]["route"], "default/raw", "route of the TCP tunnel")
     tcp.close()
     socket.close()
 
@@ -147,17 +152,17 @@ def history():
     client = gateway.client()
     client.get("/get")
     gateway.fetch("/status/404")
-    doomed = gateway.client().request("GET", "/delay/20")
-    stream_of(gateway, "/delay/20")
+    doomed = gateway.client().request("GET", "/delay/60")
+    stream_of(gateway, "/delay/60")
     doomed.rst()
-    wait_until(lambda: len(gateway.admin_json("/streams?history=1")) == 3, 3, "three ends")
+    wait_until(lambda: len(gateway.admin_json("/streams?history=1")) == 3, 5, "three ends")
     found = gateway.admin_json("/streams?history=1")
-    eq([s["path"] for s in found], ["/delay/20", "/status/404", "/get"], "paths")
+    eq([s["path"] for s in found], ["/delay/60", "/status/404", "/get"], "paths")
     eq([s["close_reason"] for s in found], ["client_rst", "ok", "ok"], "close_reason")
     check(found[0]["close_explanation"] and found[0]["ended_at"].endswith("Z"), found[0])
     for _ in range(300):
         client.get("/get")
-    wait_until(lambda: len(gateway.admin_json("/streams?history=1")) >= 256, 3, "256 ends")
+    wait_until(lambda: len(gateway.admin_json("/streams?history=1")) >= 256, 5, "256 ends")
     check(len(gateway.admin_json("/streams?history=1")) <= 256, "more than the last 256")
 
 
@@ -165,16 +170,16 @@ def history():
       "admin_kill in the log")
 def close_stream():
     gateway = start()
-    victim = gateway.client().request("GET", "/delay/20")
-    stream = stream_of(gateway, "/delay/20")
+    victim = gateway.client().request("GET", "/delay/60")
+    stream = stream_of(gateway, "/delay/60")
     other = WebSocket(gateway.port)
     other.echo("before")
     path = f"/streams/{stream['id']}/close"
     eq(gateway.admin(path).status, 405, "GET")
     eq(gateway.admin(path, "POST").status, 200, "POST")
-    end, data = victim.expect_end(2)
+    end, data = victim.expect_end()
     check(end in ("rst", "fin") and b" 200 " not in data, f"{end} after {data}")
-    eq(gateway.wait_log(lambda r: r["http.path"] == "/delay/20")["close_reason"], "admin_kill",
+    eq(gateway.wait_log(lambda r: r["http.path"] == "/delay/60")["close_reason"], "admin_kill",
        "close_reason")
     eq(gateway.admin(path, "POST").status, 404, "POST again")
     for wrong in ("0", "-1", "abc", "99999999999999999999", str(1 << 52), ""):
@@ -184,19 +189,25 @@ def close_stream():
     eq(gateway.admin(f"/streams/{socket['id']}/close", "POST").status, 200, "POST for a tunnel")
     eq(gateway.wait_log(lambda r: r["http.path"] == "/ws")["close_reason"], "admin_kill",
        "close_reason of a tunnel")
-    eq(gateway.metrics()("headgate_stream_end_total", reason="admin_kill"), 2, "ends")
+    wait_until(lambda: gateway.metrics()("headgate_stream_end_total", reason="admin_kill") == 2, 5,
+               "two ends")
 
 
 @test("/streams answers with 500 streams on four workers, while they come and go")
 def many_streams():
-    gateway = start(workers=4)
-    clients = [gateway.client().request("GET", "/delay/2?body=1") for _ in range(500)]
-    wait_until(lambda: len(gateway.streams()) == 500, 5, "500 streams")
+    origin = Origin()
+    gateway = start(workers=4, origin=origin)
+    origin.pause()
+    clients = [gateway.client().request("GET", "/bytes/1") for _ in range(500)]
+    wait_until(lambda: len(gateway.streams()) == 500, 10, "500 streams")
     found = gateway.streams()
     ids = [s["id"] for s in found]
     eq((len(set(ids)), ids), (500, sorted(ids)), "ids")
-    for client in clients:
+    origin.resume()
+    for number, client in enumerate(clients):
         eq(client.response().status, 200, "status")
+        if number % 50 == 0:
+            check(len(gateway.streams()) <= 500, "more streams than requests")
 
 
 # ---- the rest ----------------------------------------------------------------------------------------
@@ -242,8 +253,8 @@ def metrics():
     gateway.fetch("/status/503")
     gateway.fetch("/upload", method="POST", body=b"x" * 2000)
     gateway.wait_log(count=7)
+    wait_until(lambda: gateway.metrics()("agentgateway_requests_total") == 7, 5, "seven requests")
     found = gateway.metrics()
-    eq(found("agentgateway_requests_total"), 7, "requests_total")
     eq(found("agentgateway_requests_total", status="503"), 1, "requests_total of 503")
     eq(found("agentgateway_requests_total", route="default/all", method="POST"), 1, "requests_total of POST")
     eq(found("agentgateway_request_duration_seconds_count"), 7, "request_duration_seconds")
@@ -264,7 +275,7 @@ def metrics_under_load():
     gateway = start(origin=origin)
     origin.pause()
     clients = [gateway.client().request("GET", "/get") for _ in range(20)]
-    wait_until(lambda: gateway.metrics()("headgate_streams_open") == 20, 3, "streams_open")
+    wait_until(lambda: gateway.metrics()("headgate_streams_open") == 20, 5, "streams_open")
     eq(gateway.metrics()("headgate_downstream_connections_open"), 20, "downstream_connections_open")
     origin.resume()
     before = 0
@@ -273,7 +284,7 @@ def metrics_under_load():
         now = gateway.metrics()("agentgateway_requests_total")
         check(now >= before, "a counter went down")
         before = now
-    wait_until(lambda: gateway.metrics()("headgate_streams_open") == 0, 3, "no stream")
+    wait_until(lambda: gateway.metrics()("headgate_streams_open") == 0, 5, "no stream")
 
 
 @test("the access log: field order of the documentation, quoting of hostile bytes, one line a request")

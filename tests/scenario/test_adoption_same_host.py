@@ -4,7 +4,7 @@ meanwhile goes past the dead gateway, and a successor goes on with tunnels, resp
 import threading
 import time
 
-from deaths import kill, reset, stop
+from deaths import await_notes, kill, reset, stop
 from hg import *
 from same_host import CONFIG, SPLICE, acted, both_ways, need_lane, settle, totals, tunnel
 from splice import in_background
@@ -36,6 +36,10 @@ def hopping(origin=None, config=HOP, **options):
 
 def adopted(gateway, kind="tunnel"):
     return gateway.metrics()("headgate_adopted_total", kind=kind)
+
+
+def lost(gateway, reason):
+    return gateway.metrics()("headgate_not_adopted_total", reason=reason)
 
 
 def await_adopted(gateway, count, kind="tunnel"):
@@ -134,9 +138,8 @@ def unread():
         note(f"{lane}: {sent} bytes, {'went on' if is_whole else 'reset'}")
         if is_whole:
             for task in tasks:
-                task.result(30)
-        eq(adopted(gateway) + gateway.metrics()("headgate_not_adopted_total", reason="tunnel"), 1,
-           "adopted or counted")
+                task.result()
+        wait_until(lambda g=gateway: adopted(g) + lost(g, "tunnel") == 1, 10, "it to be adopted or counted")
 
 
 @test("half closed through lane near or direct when the gateway dies: the other way goes on, and what it "
@@ -261,7 +264,8 @@ def idle_clients():
         size = number * 1000
         eq(verify(client.get(f"/bytes/{size}").body, size), crc32(size), "an answer")
     for death in range(1, 3):
-        time.sleep(0.2)
+        time.sleep(0.1)
+        await_notes(gateway.gateway_pid)
         stop(gateway)
         for number, client in enumerate(clients[:4]):
             client.request("POST", "/upload", body=pattern(number * 100000))
@@ -356,7 +360,7 @@ def without_lanes():
         kill(gateway)
         reset(client)
         reset(upstream)
-        eq(gateway.metrics()("headgate_not_adopted_total", reason="tunnel"), 1, f"{lane}: not adopted")
+        wait_until(lambda g=gateway: lost(g, "tunnel") == 1, 10, f"{lane}: the tunnel to be counted")
     gateway, _ = hopping()
     client = gateway.client()
     eq(client.get("/bytes/10").status, 200, "an answer")
@@ -364,7 +368,7 @@ def without_lanes():
                   .replace("@port@", str(gateway.port)).replace("@origin@", "127.0.0.1:1"))
     kill(gateway)
     reset(client)
-    eq(gateway.metrics()("headgate_not_adopted_total", reason="idle_hop"), 1, "an idle client that hopped")
+    wait_until(lambda: lost(gateway, "idle_hop") == 1, 10, "the idle client that hopped to be counted")
 
 
 @test("bulk and words both ways through many deaths: every byte arrives, or both ends are reset; a new "

@@ -42,7 +42,7 @@ def stopped_download():
 def settle(value, quiet_s=0.2):
     """The value once it has not changed for a while."""
     last, since = value(), time.monotonic()
-    deadline = since + 10
+    deadline = since + 10 * factor()
     while time.monotonic() - since < quiet_s:
         now = value()
         if now != last:
@@ -71,7 +71,7 @@ def stopped_streams():
             if checker.received > 8 << 20:
                 break
         client.rst()
-        wait_until(lambda: not gateway.streams(), 3, "the stream to end")
+        wait_until(lambda: not gateway.streams(), 5, "the stream to end")
 
 
 @test("a backend that stops reading stops the upload, and the client can finish when it reads on")
@@ -90,7 +90,7 @@ def stopped_upload():
         checker = PatternCheck()
         while checker.received < taken:
             checker.feed(upstream.read_some(min(1 << 20, taken - checker.received)))
-        check(select.select([], [client.socket], [], 2)[1], "the client may write again")
+        check(select.select([], [client.socket], [], 10 * factor())[1], "the client may write again")
         client.rst()
         upstream.expect_end()
 
@@ -152,25 +152,26 @@ def others_go_on():
 def fair():
     gateway, _ = play()
     import threading
-    stop = []
+    stop, received = [], [0, 0]
     busy = [gateway.client().request("GET", f"/bytes/{64 * GIB}") for _ in range(2)]
 
-    def drain(client):
+    def drain(number):
         buffer = bytearray(1 << 20)
         while not stop:
-            client.socket.recv_into(buffer)
+            received[number] += busy[number].socket.recv_into(buffer)
 
-    threads = [threading.Thread(target=drain, args=(c,), daemon=True) for c in busy]
+    threads = [threading.Thread(target=drain, args=(n,), daemon=True) for n in range(2)]
     for thread in threads:
         thread.start()
+    wait_until(lambda: min(received) > 1 << 20, 5, "two busy downloads")
     client = gateway.client()
-    total, times = timed(lambda: sorted(timed(client.get, "/bytes/10")[0] for _ in range(100)))
-    late = withheld(total) / 50  # at most, of the median
+    before = list(received)
+    for _ in range(100):  # all of them long before the end of 64 GiB
+        eq(client.get("/bytes/10").status, 200, "status beside two busy downloads")
+    wait_until(lambda: all(now > then for now, then in zip(received, before)), 5, "more of both downloads")
+    note(f"{received} bytes meanwhile")
     stop.append(True)
     for thread in threads:
         thread.join(5)
-    note(f"median {times[50] * 1000:.2f} ms, worst {times[-1] * 1000:.2f} ms")
-    check(times[50] < 0.1 * factor() + late,
-          f"the median request took {times[50]:.3f} s beside two busy downloads")
     for busy_client in busy:
         busy_client.rst()

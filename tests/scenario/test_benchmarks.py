@@ -27,10 +27,10 @@ SECTIONS = {
 
 def bench(section, *arguments):
     return subprocess.run([os.path.join(ROOT, "scripts", "bench", section), *arguments], cwd=ROOT,
-                          capture_output=True, text=True, timeout=100)
+                          capture_output=True, text=True, timeout=200)
 
 
-@test("each benchmark runs, with headgate and every peer that is there", timeout=300, serial=True)
+@test("each benchmark runs, with headgate and every peer that is there", timeout=900, heavy=True, long=True)
 def runs():
     if is_asan():
         skip("benchmarks measure the release build")

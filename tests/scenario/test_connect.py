@@ -190,25 +190,27 @@ def timers():
             client.expect_fin()
         upstream.expect_end()
         client, upstream = connected(gateway, backend)
-        upstream.fin()
-        client.expect_fin()
         with within(0.4, "halfClosed"):
+            upstream.fin()
+            client.expect_fin()
             upstream.expect_end()
         return [r["close_reason"] for r in gateway.wait_log(count=2)]
     compare(once)
 
 
-@test("a tunnel of CONNECT lives until the maximum deadline of a drain, in both lanes", needs=("bpf",))
+@test("a tunnel of CONNECT lives until the maximum deadline of a drain, in both lanes", waits=True,
+      needs=("bpf",))
 def drain():
-    config = PLAIN.replace("config: {", "config: {connectionTerminationDeadline: 800ms, ")
+    config = PLAIN.replace("config: {", "config: {connectionTerminationDeadline: 2s, ")
     def once(mode):
         gateway, backend = acted(mode, config)
         client, upstream = connected(gateway, backend)
-        gateway.signal(signal.SIGTERM)
-        time.sleep(0.3)
-        client.send("still")
-        eq(upstream.read(5), b"still", "while draining")
-        gateway.expect_exit(3)
+        with within(2.0, "the exit"):
+            gateway.signal(signal.SIGTERM)
+            wait_until(lambda: "draining" in gateway.stderr, 5, "the drain to begin")
+            client.send("still")
+            eq(upstream.read(5), b"still", "while draining")
+            gateway.expect_exit()
         client.expect_end()
         upstream.expect_end()
         return gateway.log()[-1]["close_reason"]

@@ -6,7 +6,7 @@ from hg import *
 from hg.framework import check_time
 from manifests import GATEWAY, SERVICE
 from plays import acted, play
-from timers import expect_fired, expect_reason, expect_timeout
+from timers import deadlines_passed, expect_fired, expect_reason, expect_timeout
 
 CONFIG = """
 config: %(config)s
@@ -31,7 +31,7 @@ def waiting(gateway, count=1):
     def found():
         streams = [s for s in gateway.streams() if s["state"] == "delay"]
         return streams if len(streams) == count else None
-    return wait_until(found, 3, f"{count} delayed streams")
+    return wait_until(found, 5, f"{count} delayed streams")
 
 
 @test("a request waits for the delay, then goes to the backend; log, list and counter show it", waits=True)
@@ -42,7 +42,7 @@ def fixed_delay():
     client.request("GET", "/get?count=k")
     stream = waiting(gateway)[0]
     eq((stream["deadline"], stream["delay_ms"], stream["endpoint"]), ("delay", 2000, None), "the stream")
-    check(0 < stream["deadline_left_ms"] <= 2000, f"deadline_left_ms {stream['deadline_left_ms']}")
+    check(0 <= stream["deadline_left_ms"] <= 2000, f"deadline_left_ms {stream['deadline_left_ms']}")
     eq(origin.counter("k"), 0, "requests at the backend during the delay")
     eq(client.response().status, 200, "status")
     check_time(time.monotonic() - start, 2.0, "the exchange")
@@ -51,8 +51,10 @@ def fixed_delay():
     eq(gateway.metrics()("headgate_injected_delays_total"), 1, "injected_delays_total")
     eq(gateway.metrics()("headgate_timer_fired_total"), 0, "a delay is no deadline that ends a stream")
     eq(gateway.metrics()("agentgateway_request_processing_seconds_count"), 1, "processing times")
-    check(gateway.metrics()("agentgateway_request_processing_seconds_sum") < 1.5,
-          "the wait counts as processing")
+    processing = gateway.metrics()("agentgateway_request_processing_seconds_sum")
+    # The delay is no part of it.
+    check(processing <= record.duration_ms / 1000 - 1.95,
+          f"{processing:.3f} s of processing in {record.duration_ms} ms, 2000 of which are the delay")
 
 
 @test("a direct response waits too, a redirect does not")
@@ -60,20 +62,19 @@ def local_answers():
     gateway, _ = play(delayed("400ms", ", directResponse: {status: 202}"))
     with within(0.4, "the direct response"):
         eq(gateway.fetch("/").status, 202, "status")
-    gateway.reload(delayed("5s", ", requestRedirect: {path: {full: /x}}"))
-    seconds, answer = timed(gateway.fetch, "/")
-    eq(answer.status, 302, "status")
-    check(seconds < 1 * factor() + withheld(seconds), f"the redirect took {seconds} s")
+    gateway.reload(delayed("600s", ", requestRedirect: {path: {full: /x}}"))
+    eq(gateway.fetch("/").status, 302, "status")
+    eq(gateway.metrics()("headgate_injected_delays_total"), 1, "injected_delays_total")
 
 
 @test("requestTimeout goes on during the delay, and ends it")
 def request_timeout():
-    gateway, origin = play(delayed("5s", ", timeout: {requestTimeout: 400ms}",
+    gateway, origin = play(delayed("600s", ", timeout: {requestTimeout: 400ms}",
                                    config="{exposeCloseReason: true}"))
     with within(0.4, "requestTimeout"):
         expect_timeout(gateway.fetch("/get?count=k"), "request timeout", "request_timeout")
     record = expect_reason(gateway, "request_timeout", 504, 0.4, "request timeout")
-    eq(record.get("delay"), "5000ms", "delay in the access log")
+    eq(record.get("delay"), "600000ms", "delay in the access log")
     eq(record.get("endpoint"), None, "endpoint in the access log")
     expect_fired(gateway, "request_timeout")
     eq(origin.counter("k"), 0, "requests at the backend")
@@ -81,12 +82,13 @@ def request_timeout():
 
 @test("what is left of requestTimeout after the delay is for the backend; the attempt has its time in full")
 def rest_of_timeout():
-    gateway, _ = play(delayed("300ms", ", timeout: {requestTimeout: 700ms}"))
-    with within(0.7, "requestTimeout"):
-        expect_timeout(gateway.fetch("/delay/3"), "request timeout")
-    gateway.reload(delayed("300ms", ", timeout: {backendRequestTimeout: 400ms}"))
-    with within(0.7, "delay and backendRequestTimeout"):
-        expect_timeout(gateway.fetch("/delay/3"), "upstream call timeout")
+    # If requestTimeout began anew behind the delay, the end of the attempt would come first, at 1250 ms.
+    gateway, _ = play(delayed("500ms", ", timeout: {requestTimeout: 1s, backendRequestTimeout: 750ms}"))
+    with within(1.0, "requestTimeout"):
+        expect_timeout(gateway.fetch("/delay/60"), "request timeout")
+    gateway.reload(delayed("500ms", ", timeout: {backendRequestTimeout: 600ms}"))
+    with within(1.1, "delay and backendRequestTimeout"):
+        expect_timeout(gateway.fetch("/delay/60"), "upstream call timeout")
 
 
 @test("a request is delayed once, not once an attempt")
@@ -96,18 +98,18 @@ def retries():
         eq(gateway.fetch("/status/503?count=k").status, 503, "status")
     eq(origin.counter("k"), 3, "tries")
     eq(gateway.metrics()("headgate_injected_delays_total"), 1, "injected_delays_total")
+    eq(deadlines_passed(gateway), {"delay": 1}, "ends of waits")
 
 
 @test("a client that resets while it is held back ends the stream; the backend never hears of it")
 def client_resets():
-    gateway, origin = play(delayed("20s"))
-    for body in (None, b"x" * 100000):
+    gateway, origin = play(delayed("600s"))
+    for number, body in enumerate((None, b"x" * 100000), 1):
         client = gateway.client().request("POST" if body else "GET", "/anything?count=k", body=body)
         waiting(gateway)
         client.rst()
-        wait_until(lambda: not gateway.streams(), 3, "the end of the stream")
-        eq(gateway.log()[-1]["close_reason"] if gateway.log() else
-           gateway.wait_log()["close_reason"], "client_rst", "close_reason")
+        wait_until(lambda: not gateway.streams(), 5, "the end of the stream")
+        gateway.wait_log(lambda r: r["close_reason"] == "client_rst", number)
     eq(origin.counter("k"), 0, "requests at the backend")
 
 
@@ -129,9 +131,9 @@ def bytes_that_wait():
     served = backend.accept()
     request = served.read_request()
     eq((request.target, request.body), ("/one", b"x" * 200000), "the first request")
+    start = time.monotonic()
     served.respond(200, body=b"1")
     eq(client.response().body, b"1", "the first answer")
-    start = time.monotonic()
     eq(served.read_request().target, "/two", "the second request")
     check_time(time.monotonic() - start, 0.4, "the second request's own delay")
     served.respond(200, body=b"2")
@@ -156,27 +158,27 @@ def upgrade():
     client.expect_end()
 
 
-@test("a drain waits for delayed requests and answers them, until its deadline")
+@test("a drain waits for delayed requests and answers them, until its deadline", waits=True)
 def drain():
-    gateway, _ = play(delayed("700ms"))
+    gateway, _ = play(delayed("2s"))
     client = gateway.client().request("GET", "/get")
     waiting(gateway)
     gateway.terminate()
     answer = client.response()
     eq((answer.status, answer.headers["Connection"]), (200, "close"), "the answer")
-    gateway.expect_exit(5)
-    gateway, _ = play(delayed("20s", config="{connectionTerminationDeadline: 500ms}"))
+    gateway.expect_exit()
+    gateway, _ = play(delayed("600s", config="{connectionTerminationDeadline: 500ms}"))
     client = gateway.client().request("GET", "/get")
     waiting(gateway)
     gateway.terminate()
     client.expect_rst()
-    gateway.expect_exit(5)
+    gateway.expect_exit()
     eq(gateway.log()[-1]["close_reason"], "drain_deadline", "close_reason")
 
 
 @test("an operator can end a delayed stream")
 def admin_close():
-    gateway, _ = play(delayed("20s"))
+    gateway, _ = play(delayed("600s"))
     client = gateway.client().request("GET", "/get")
     stream = waiting(gateway)[0]
     eq(gateway.admin(f"/streams/{stream['id']}/close", "POST").status, 200, "close")
@@ -190,9 +192,10 @@ def expressions():
     with within(1.5, "the request that asks for it"):
         eq(gateway.fetch("/get", headers={"X-Chaos": "1"}).status, 200, "status")
     for headers in ({"X-Chaos": "2"}, {}):
-        seconds, answer = timed(gateway.fetch, "/get", headers=headers)
-        eq(answer.status, 200, "status")
-        check(seconds < 1 + withheld(seconds), f"with {headers} it took {seconds} s")
+        eq(gateway.fetch("/get", headers=headers).status, 200, f"status with {headers}")
+    eq([r.get("delay") for r in gateway.wait_log(count=3)], ["1500ms", None, None],
+       "delays in the access log")
+    eq(deadlines_passed(gateway), {"delay": 1}, "ends of waits")
     gateway.reload(delayed("\"request.path.startsWith('/slow') ? duration('300ms') : duration('0s')\"",
                            ", directResponse: {status: 200}"))
     with within(0.3, "the path"):
@@ -203,6 +206,7 @@ def expressions():
     for _ in range(400):
         client.get("/")
     share = (gateway.metrics()("headgate_injected_delays_total") - before) / 400
+    # A fair choice is outside these bounds once in 10^8.
     check(0.12 < share < 0.38, f"{share} of the requests were delayed, want about 0.25")
 
 
@@ -222,17 +226,18 @@ def precedence():
     gateway.reload(config([gateway_level, route_level % "600ms"]))
     with within(0.6, "the delay of the route"):
         gateway.fetch("/get")
-    gateway.reload(config([gateway_level, route_level % "600ms"], "delay: {duration: 900ms}"))
-    with within(0.9, "the delay written in the route"):
-        gateway.fetch("/get")
+    gateway.reload(config([gateway_level, route_level % "600ms"], "delay: {duration: 100ms}"))
+    eq(gateway.fetch("/get").status, 200, "status with a delay written in the route")
     gateway.reload(config([gateway_level, route_level % "0s"]))
-    eq(gateway.fetch("/get").status, 200, "status")
-    eq(gateway.wait_log(count=4)[-1].get("delay"), None, "delay of the last request")
+    eq(gateway.fetch("/get").status, 200, "status with 0s")
+    eq([r.get("delay") for r in gateway.wait_log(count=4)], ["300ms", "600ms", "100ms", None],
+       "delays in the access log")
+    eq(deadlines_passed(gateway), {"delay": 3}, "ends of waits")
 
 
 @test("a reload changes the delay of the next request, not of one that waits", waits=True)
 def reload():
-    gateway, _ = play(delayed("2s"))
+    gateway, _ = play(delayed("3s"))
     client = gateway.client()
     start = time.monotonic()
     client.request("GET", "/get")
@@ -240,10 +245,10 @@ def reload():
     eq(gateway.reload(delayed("0s"))["errors"], [], "errors")
     eq(gateway.fetch("/get").status, 200, "status of the next request")
     eq(client.response().status, 200, "status of the waiting one")
-    check_time(time.monotonic() - start, 2.0, "the waiting one")
-    eq([r.get("delay") for r in gateway.wait_log(count=2)], [None, "2000ms"], "delays in the access log")
+    check_time(time.monotonic() - start, 3.0, "the waiting one")
+    eq([r.get("delay") for r in gateway.wait_log(count=2)], [None, "3000ms"], "delays in the access log")
     # One whose route is gone is answered by the configuration it came in with.
-    gateway.reload(delayed("1s"))
+    gateway.reload(delayed("2s"))
     client.request("GET", "/get")
     waiting(gateway)
     gateway.reload("config: {}\nbinds: [{port: @port@, listeners: [{routes: []}]}]\n")
@@ -251,7 +256,7 @@ def reload():
     eq(gateway.fetch("/get").status, 404, "status afterwards")
 
 
-@test("in a manifest: an AgentgatewayPolicy delays the requests of its HTTPRoute")
+@test("in a manifest: an AgentgatewayPolicy delays the requests of its HTTPRoute", waits=True)
 def manifest():
     origin = Origin()
     gateway = Gateway(GATEWAY + SERVICE + """
@@ -260,7 +265,7 @@ kind: HTTPRoute
 metadata: {name: slow, namespace: ns}
 spec:
   parentRefs: [{name: gw}]
-  rules: [{backendRefs: [{name: svc, port: 80}], timeouts: {request: 900ms}}]
+  rules: [{backendRefs: [{name: svc, port: 80}], timeouts: {request: 2s}}]
 ---
 apiVersion: agentgateway.dev/v1alpha1
 kind: AgentgatewayPolicy
@@ -271,5 +276,5 @@ spec:
 """, origin_port=origin.port)
     with within(0.4, "the delay"):
         eq(gateway.fetch("/get").status, 200, "status")
-    with within(0.9, "the timeout of the rule"):
-        expect_timeout(gateway.fetch("/delay/3"), "request timeout")
+    with within(2.0, "the timeout of the rule"):
+        expect_timeout(gateway.fetch("/delay/60"), "request timeout")

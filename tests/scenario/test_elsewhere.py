@@ -154,4 +154,4 @@ def wait_readable(upstreams):
     """Index of the one that something came to."""
     import select
     sockets = [upstream.socket for upstream in upstreams]
-    return sockets.index(select.select(sockets, [], [], 5)[0][0])
+    return sockets.index(select.select(sockets, [], [], 10 * factor())[0][0])

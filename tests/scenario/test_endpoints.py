@@ -48,6 +48,7 @@ def spread():
     addresses = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
     port, _ = origins(*addresses)
     seen = answered_by(Gateway(service(addresses, port), workers=1), 150)
+    # With a fair choice an endpoint gets less than 15 once in 10^10.
     check(all(seen[address] >= 15 for address in addresses), f"answered by {dict(seen)}")
 
 
@@ -56,8 +57,8 @@ def less_in_flight():
     addresses = ("127.0.0.2", "127.0.0.3")
     port, _ = origins(*addresses)
     gateway = Gateway(service(addresses, port), workers=1)
-    slow = gateway.client().request("GET", "/delay/20")
-    wait_until(lambda: gateway.streams() and gateway.streams()[0]["state"] == "wait_head", 2,
+    slow = gateway.client().request("GET", "/delay/60")
+    wait_until(lambda: gateway.streams() and gateway.streams()[0]["state"] == "wait_head", 5,
                "a slow request")
     busy = gateway.streams()[0]["endpoint"].split(":")[0]
     seen = answered_by(gateway, 20)
@@ -72,26 +73,26 @@ def avoided():
     port, _ = origins(addresses[1])
     gateway = Gateway(service(addresses, port), workers=1)
     seconds, seen = timed(answered_by, gateway, 40)
-    check(seen[503] <= 1 + int(seconds),
-          f"{dict(seen)} in {seconds:.2f} s: of the dead one at most one attempt a second fails")
-    eq(seen[addresses[1]], 40 - seen[503], "answers of the good one")
+    eq(seen, {addresses[1]: 40}, "answers of the good one")
+    failures = gateway.metrics()("headgate_upstream_connect_failures_total")
+    check(1 <= failures <= 1 + int(seconds),
+          f"{failures} connects to the dead one in {seconds:.2f} s, want one a second at most")
 
 
-@test("an endpoint is not blamed when the gateway itself has no descriptor left for the connection")
+@test("an endpoint is not blamed when the gateway itself has no descriptor left for the connection",
+      timeout=60)
 def not_blamed():
     addresses = ("127.0.0.2", "127.0.0.3")
     port, _ = origins(*addresses)
-    # A blamed endpoint is avoided for 1 s: what is seen later than that proves nothing.
-    for _ in range(5):
-        if seconds_until_both(Gateway(service(addresses, port), workers=1), addresses) < 1:
-            return
-    raise Failure("the requests took more than a second, five times")
+    # A blamed endpoint is avoided for 1 s: what is seen later than that proves nothing, and is played again.
+    while seconds_until_both(Gateway(service(addresses, port), workers=1), addresses) >= 1:
+        pass
 
 
 def seconds_until_both(gateway, addresses):
     """After a connect that failed for want of a descriptor, until each endpoint has answered."""
     client = gateway.client()
-    wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 1, 3, "the connection")
+    wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 1, 5, "the connection")
     hard = resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE)[1]
     resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (3, hard))
     begin = time.monotonic()
@@ -114,7 +115,7 @@ def comes_back():
     second.stop()
     eq(answered_by(gateway, 20), {addresses[0]: 20}, "answers while one is down")
     second.restart()
-    wait_until(lambda: answered_by(gateway, 4)[addresses[1]], 5, "an answer of the other one")
+    wait_until(lambda: answered_by(gateway, 20)[addresses[1]], 10, "an answer of the other one")
 
 
 @test("a retry prefers another endpoint: with one of two dead no request fails")
@@ -134,7 +135,7 @@ def retry_status_elsewhere():
     import select
     for _ in range(6):
         client = gateway.client().request("GET", "/x")
-        first = select.select([bad.socket, good.socket], [], [], 5)[0][0]
+        first = select.select([bad.socket, good.socket], [], [], 10 * factor())[0][0]
         here, there = (bad, good) if first is bad.socket else (good, bad)
         upstream = here.accept()
         upstream.read_request()
@@ -174,7 +175,7 @@ def slice_changes():
     eq(answered_by(gateway, 5), {"127.0.0.2": 5}, "answers before")
     old.pause()
     slow = gateway.client().request("GET", "/get")
-    wait_until(lambda: len(gateway.streams()) == 1, 2, "a slow request")
+    wait_until(lambda: len(gateway.streams()) == 1, 5, "a slow request")
     gateway.reload(service(("127.0.0.3",), port))
     eq(answered_by(gateway, 5), {"127.0.0.3": 5}, "answers after")
     old.resume()

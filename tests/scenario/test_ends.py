@@ -8,13 +8,15 @@ import time
 
 import same_host
 from hg import *
+from splice import in_background
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MIB = 1 << 20
 SPLICE = dict(same_host.SPLICE, copy="mode: off", sockmap="mode: require, adaptive: false")
 LANES = ("copy", "sockmap", "near", "direct")
 # Deadlines that end tunnels, and what has to be said and left unsaid before they fire.
-DEADLINES = {"tunnelIdle": "tunnelIdle: 1s", "halfClosed": "halfClosed: 1s, tunnelIdle: 60s"}
+DEADLINES = {"tunnelIdle": "tunnelIdle: 3s", "halfClosed": "halfClosed: 3s, tunnelIdle: 300s"}
+REASONS = {"tunnelIdle": "tunnel_idle", "halfClosed": "half_closed"}
 
 
 def acted(lane, timeouts=""):
@@ -48,31 +50,36 @@ def drain(raw):
     return "fin", received
 
 
-def end_of(lane, deadline, holds):
+def end_of(gateway, client, upstream, lane, deadline, holds):
     """How both sides see the end when a deadline fires while the tunnel holds undelivered bytes, or none."""
-    gateway, backend = acted(lane, DEADLINES[deadline])
-    client, upstream = gateway.client(), backend.accept()
     talk(client, upstream)
     if deadline == "halfClosed":
         client.fin()
         upstream.expect_fin()
     taken = upstream.send_until_blocked(pattern(MIB), limit=256 * MIB) if holds else 0
-    record = gateway.wait_log(timeout=8)
-    eq(record["close_reason"], {"tunnelIdle": "tunnel_idle", "halfClosed": "half_closed"}[deadline], "reason")
+    address = client.local
+    record = gateway.wait_log(lambda r: r["src.addr"] == address, timeout=20)
+    eq(record["close_reason"], REASONS[deadline], "reason")
     end, received = drain(client)
     check(end == "rst" or received == taken, f"{lane}: {received} of {taken} bytes, and then a clean end")
-    return end, upstream.expect_end(3)[0]
+    return end, upstream.expect_end(5)[0]
 
 
 def cells():
-    """{(deadline, bytes held): {lane: "client / backend"}}"""
-    table = {}
-    for deadline in DEADLINES:
-        for holds in (False, True):
-            row = table.setdefault((deadline, holds), {})
-            for lane in LANES:
-                row[lane] = " / ".join(end_of(lane, deadline, holds)).upper()
-    return table
+    """{(deadline, bytes held): {lane: "client / backend"}}, those of a lane at once."""
+    found = {(deadline, holds): {} for deadline in DEADLINES for holds in (False, True)}
+    for lane in LANES:
+        tasks = {}
+        for deadline, timeouts in DEADLINES.items():
+            gateway, backend = acted(lane, timeouts)
+            for holds in (False, True):
+                client = gateway.client()
+                upstream = backend.accept()
+                tasks[deadline, holds] = in_background(end_of, gateway, client, upstream, lane, deadline,
+                                                       holds)
+        for cell, task in tasks.items():
+            found[cell][lane] = " / ".join(task.result()).upper()
+    return found
 
 
 def documented():

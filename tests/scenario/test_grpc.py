@@ -247,7 +247,7 @@ def deadline():
     with within(0.5, "the deadline"):
         error = refused(client.unary, "Slow", b"5", timeout=0.5)
     eq(error.code(), grpc.StatusCode.DEADLINE_EXCEEDED, "code")
-    check(server.ended.wait(3), "the server was not told")
+    check(server.ended.wait(10 * factor()), "the server was not told")
     record = gateway.wait_log()
     check(record["close_reason"] in ("client_rst", "ok"), f"close_reason {record['close_reason']}")
     eq(client.unary("Unary", b"next")[0], b"next", "the next call")
@@ -257,9 +257,9 @@ def deadline():
 def cancel():
     gateway, server, client = start()
     call = client.channel.unary_unary("/test.Echo/Slow").future(b"5")
-    check(server.started.wait(3), "the call did not begin")
+    check(server.started.wait(10 * factor()), "the call did not begin")
     call.cancel()
-    check(server.ended.wait(3), "the server was not told")
+    check(server.ended.wait(10 * factor()), "the server was not told")
     eq(gateway.wait_log()["close_reason"], "client_rst", "close_reason")
     eq(client.unary("Unary", b"next")[0], b"next", "the next call")
     eq(gateway.metrics()("headgate_upstream_connects_total"), 1, "connections to the server")

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Floods and stalls of HTTP/2: each ends its own connection, has a fixed price, and touches nobody else."""
+"""Floods and stalls of HTTP/2: each ends its own connection, has a fixed price, and touches nobody else.
+
+How many a second are a flood is counted with the clock of a test in tests/unit/test_h2_flood.c. Here a flood
+comes at once, and is larger than what any time between two reads would allow.
+"""
 import os
 import re
 import time
@@ -9,8 +13,10 @@ from hg import h2_frames as f
 from hg.h2 import H2Client
 from hg.h2_backend import H2Backend
 from hg.origin import Blackhole
-from h2attack import FLOODS, MIB, Memory, Siege
+from h2attack import FLOODS, Memory, Siege, flood, flood_streams
 from h2cases import HTTP2_BACKEND, SIMPLE, form
+from plays import play
+from timers import expect_fired
 
 TABLE = os.path.join(os.path.dirname(__file__), "..", "..", "user", "base", "h2_floods.def")
 GET = f.block(form(path="/get"))
@@ -33,10 +39,9 @@ def counters():
     with open(TABLE, encoding="utf-8") as file:
         kinds = set(re.findall(r'^H2_FLOOD\(\w+, "(\w+)"', file.read(), re.M))
     check(len(kinds) >= 10, f"kinds read: {kinds}")
-    siege = Siege()
-    found = {labels["kind"] for _, _, labels, _ in siege.gateway.metrics().families[FLOODS].samples}
+    gateway, _ = play()
+    found = {labels["kind"] for _, _, labels, _ in gateway.metrics().families[FLOODS].samples}
     eq(found, kinds, "kinds in the metric")
-    siege.bystander.finish()
 
 
 # ---- resets ----------------------------------------------------------------------------------------------
@@ -45,38 +50,33 @@ def counters():
 @test("rapid reset (CVE-2023-44487) ends its connection, and starts few requests at the backend")
 def rapid_reset():
     block = f.block(form(path="/delay/0.2?count=rapid"))
+    text = streams(5000, lambda n: f.headers(n, block) + f.rst_stream(n))
     with Siege() as siege:
-        siege.flood(streams(5000, lambda n: f.headers(n, block) + f.rst_stream(n)))
-        siege.expect_calm("rst_stream", "early_rst_stream")
+        siege.expect_cut(lambda client: flood(client, text), "rst_stream", "early_rst_stream")
         began = siege.origin.counter("rapid")
-        check(began <= 200, f"requests that reached the backend: {began}")
+        check(began <= 200 * siege.attacks, f"requests that reached the backend: {began}")
 
 
 @test("rapid reset just below the concurrency limit, with full batches, ends its connection")
 def rapid_reset_in_batches():
+    batches = [streams(99, lambda n: f.headers(n, GET), first) + streams(99, f.rst_stream, first)
+               for first in range(1, 8001, 200)]
+
+    def attack(client):
+        any(not flood(client, batch) for batch in batches)
     with Siege() as siege:
-        for batch in range(40):
-            first = 1 + batch * 200
-            if not siege.flood(streams(99, lambda n: f.headers(n, GET), first),
-                               streams(99, f.rst_stream, first)):
-                break
-        siege.expect_calm("rst_stream", "early_rst_stream")
+        siege.expect_cut(attack, "rst_stream", "early_rst_stream")
 
 
 @test("resets behind the response head count as well, when there are too many in a second")
 def late_resets():
-    # One after the other: a busy machine may not make a hundred in a second of them.
+    def attack(client):
+        numbers = [client.request("/sse?n=0&interval=1000") for _ in range(70)]
+        for number in numbers:
+            client.response_head(number)
+        flood(client, *map(f.rst_stream, numbers))
     with Siege(SIMPLE + "config: {http2: {resetsPerSecond: 30}}\n") as siege:
-        client = siege.attacker
-        for _ in range(300):
-            number = client.request("/sse?n=0&interval=1000")
-            client.wait(lambda n=number: client.streams[n].message or client.goaways or client.end,
-                        what="the head")
-            if client.goaways or client.end:
-                break
-            client.streams[number].is_ours_closed = True
-            client.send_some(f.rst_stream(number))
-        siege.expect_calm("rst_stream")
+        siege.expect_cut(attack, "rst_stream")
 
 
 MADE_YOU_RESET = {
@@ -93,9 +93,9 @@ def made_you_reset(name):
     @test(f"MadeYouReset (CVE-2025-8671) by {name} ends its connection")
     def run():
         with Siege() as siege:
-            siege.flood_streams(1000, MADE_YOU_RESET[name])
             # What is an error of the connection for libnghttp2 ends it with the first one.
-            siege.expect_calm("provoked_rst_stream", "glitch", "priority", also=(
+            siege.expect_cut(lambda client: flood_streams(client, 1000, MADE_YOU_RESET[name]),
+                             "provoked_rst_stream", "glitch", "priority", also=(
                 f.PROTOCOL_ERROR, f.FLOW_CONTROL_ERROR, f.STREAM_CLOSED, f.FRAME_SIZE_ERROR))
 
 
@@ -107,27 +107,25 @@ for each in MADE_YOU_RESET:
 def zero_length_headers():
     block = GET + f.literal("", "") * 100
     with Siege() as siege:
-        siege.flood_streams(2000, lambda n: f.headers(n, block))
-        siege.expect_calm()
+        siege.expect_cut(lambda client: flood_streams(client, 2000, lambda n: f.headers(n, block)))
 
 
 @test("a flood of malformed requests ends its connection, and reaches no backend")
 def malformed_flood():
     block = f.block(form(("Upper", "1"), path="/get?count=bad"))
     with Siege() as siege:
-        siege.flood_streams(5000, lambda n: f.headers(n, block))
-        siege.expect_calm()
+        siege.expect_cut(lambda client: flood_streams(client, 5000, lambda n: f.headers(n, block)))
         eq(siege.origin.counter("bad"), 0, "requests at the backend")
 
 
 @test("streams beyond the limit are refused, and their flood ends the connection")
 def too_many_streams():
     block = f.block(form(path="/delay/2?count=many"))
+    text = streams(3000, lambda n: f.headers(n, block))
     with Siege() as siege:
-        siege.flood(streams(3000, lambda n: f.headers(n, block)))
-        siege.expect_calm(also=(f.PROTOCOL_ERROR,))
+        siege.expect_cut(lambda client: flood(client, text), also=(f.PROTOCOL_ERROR,))
         began = siege.origin.counter("many")
-        check(began <= 100, f"requests that reached the backend: {began}")
+        check(began <= 100 * siege.attacks, f"requests that reached the backend: {began}")
 
 
 # ---- frames that cost nothing to send --------------------------------------------------------------------
@@ -148,59 +146,62 @@ def frame_flood(kind):
     @test(f"a flood of frames of the kind {kind} ends its connection")
     def run():
         with Siege() as siege:
-            siege.flood(make(), times=count)
-            siege.expect_calm(kind)
+            siege.expect_cut(lambda client: flood(client, make(), times=count), kind)
 
 
 for each in FLOOD_FRAMES:
     frame_flood(each)
 
 
+def flood_upload(text):
+    """An attack: an upload of 10,000 such frames of stream 1."""
+    def attack(client):
+        eq(client.request("/upload", "POST", end=False), 1, "stream")
+        flood(client, text, times=10000)
+    return attack
+
+
 @test("a flood of DATA without payload (CVE-2019-9518) ends its connection")
 def empty_data():
     with Siege() as siege:
-        number = siege.attacker.request("/upload", "POST", end=False)
-        siege.flood(f.data(number, b""), times=10000)
-        siege.expect_calm("empty_data")
+        siege.expect_cut(flood_upload(f.data(1, b"")), "empty_data")
 
 
 @test("a flood of DATA that is nothing but padding ends its connection")
 def padding_only():
     with Siege() as siege:
-        number = siege.attacker.request("/upload", "POST", end=False)
-        siege.flood(f.data(number, b"", False, 0), times=10000)
-        siege.expect_calm("empty_data", "glitch")
+        siege.expect_cut(flood_upload(f.data(1, b"", False, 0)), "empty_data", "glitch")
 
 
 @test("a flood of WINDOW_UPDATE on a stream that sends nothing ends its connection")
 def stream_updates():
+    def attack(client):
+        flood(client, f.window_update(client.request("/delay/9"), 1), times=20000)
     with Siege() as siege:
-        number = siege.attacker.request("/delay/9")
-        siege.flood(f.window_update(number, 1), times=20000)
-        siege.expect_calm("window_update", "glitch")
+        siege.expect_cut(attack, "window_update", "glitch")
 
 
 @test("a flood of frames on closed streams ends its connection")
 def closed_streams():
+    def attack(client):
+        client.get("/get")
+        flood(client, f.data(1, b"x"), times=20000)
     with Siege() as siege:
-        siege.attacker.get("/get")
-        siege.flood(f.data(1, b"x"), times=20000)
-        siege.expect_calm("stray", "provoked_rst_stream", also=(f.STREAM_CLOSED,))
+        siege.expect_cut(attack, "stray", "provoked_rst_stream", also=(f.STREAM_CLOSED,))
 
 
 @test("a flood of answers to PING and SETTINGS that were never sent ends its connection")
 def unasked_answers():
-    for text in (f.ping(ack=True), f.settings(ack=True)):
-        with Siege() as siege:
-            siege.flood(text, times=20000)
-            siege.expect_calm(also=(f.PROTOCOL_ERROR,))
+    with Siege() as siege:
+        for text in (f.ping(ack=True), f.settings(ack=True)):
+            siege.expect_cut(lambda client, t=text: flood(client, t, times=20000), also=(f.PROTOCOL_ERROR,))
 
 
 @test("SETTINGS with thousands of values in a frame end their connection, or cost nothing")
 def many_settings():
+    text = f.settings([(0x1234, i) for i in range(2700)])
     with Siege() as siege:
-        siege.flood(f.settings([(0x1234, i) for i in range(2700)]), times=100)
-        siege.expect_calm(also=(f.PROTOCOL_ERROR,))
+        siege.expect_cut(lambda client: flood(client, text, times=100), also=(f.PROTOCOL_ERROR,))
 
 
 # ---- header blocks ---------------------------------------------------------------------------------------
@@ -209,44 +210,50 @@ def many_settings():
 @test("CONTINUATION without end (CVE-2024-27316 and others) ends its connection")
 def continuation_flood():
     filler = f.literal("x-filler", "y" * 16000)
-    for name, piece in (("empty", b""), ("one byte", b"\x40"), ("full", filler)):
-        with Siege() as siege:
-            siege.flood(f.headers(1, GET, end_headers=False))
-            siege.flood(f.continuation(1, piece, False), times=3000)
-            siege.expect_calm(also=(f.COMPRESSION_ERROR,) if name == "one byte" else ())
+    with Siege() as siege:
+        for name, piece, times in (("empty", b"", 3000), ("one byte", b"\x40", 3000), ("full", filler, 500)):
+            def attack(client, text=f.continuation(1, piece, False), count=times):
+                flood(client, f.headers(1, GET, end_headers=False))
+                flood(client, text, times=count)
+            siege.expect_cut(attack, also=(f.COMPRESSION_ERROR,) if name == "one byte" else ())
 
 
 @test("an HPACK bomb (CVE-2016-1544) is refused each time, at the price of one block", timeout=40)
 def hpack_bomb():
-    with Siege() as siege:
-        client = siege.attacker
-        bomb = GET + f.literal_indexed("x-bomb", "y" * 3900) + f.indexed(62) * 12000
+    bomb = GET + f.literal_indexed("x-bomb", "y" * 3900) + f.indexed(62) * 12000
+
+    def attack(client):
         for _ in range(30):
             number = client.open_stream("GET")
             if client.send_some(f.headers(number, bomb)) is not None:
                 break
             stream = client.streams[number]
-            client.wait(lambda s=stream: s.message or s.rst is not None or client.goaways or client.end, 3,
+            client.wait(lambda s=stream: s.message or s.rst is not None or client.goaways or client.end, 10,
                         "the end of a bomb")
             check(not stream.message or stream.message.status == 431, f"answer {stream.message}")
             if client.goaways or client.end:
                 break
+
+    def judge(client):
         if client.goaways:
             client.expect_goaway(f.ENHANCE_YOUR_CALM, f.PROTOCOL_ERROR, f.COMPRESSION_ERROR)
+    with Siege() as siege:
+        siege.repeat(attack, judge)
 
 
 @test("header blocks that never end, on 50 connections, fall under the idle timeout and cost little")
 def slow_blocks():
-    config = SIMPLE + "config: {http2: {idleTimeout: 2s}}\n"
+    # The deadline of heads is far away.
+    config = SIMPLE + "config: {http2: {idleTimeout: 2s}, timeouts: {clientHeaderMin: 60s}}\n"
     with Siege(config) as siege:
         clients = [siege.another() for _ in range(50)]
-        begin = time.monotonic()
-        for client in clients:
-            client.send(f.headers(1, GET + f.literal("x", "y" * 10000), end_headers=False))
-        for client in clients:
-            client.expect_end(5)
-        took = time.monotonic() - begin
-        check(took < 2 + 2 * factor() + withheld(took), f"the connections lasted {took:.1f} s")
+        with within(2.0, "the end of all", before=60):
+            for client in clients:
+                client.send(f.headers(1, GET + f.literal("x", "y" * 10000), end_headers=False))
+            siege.meanwhile()
+            for client in clients:
+                client.expect_end(30)
+        expect_fired(siege.gateway, "keepalive_idle", 50)
 
 
 # ---- readers that do not read ----------------------------------------------------------------------------
@@ -258,8 +265,9 @@ def zero_window():
     with Siege(config, {f.INITIAL_WINDOW_SIZE: 0}) as siege:
         client = siege.attacker
         numbers = [client.request("/bytes/10000000") for _ in range(100)]
+        siege.meanwhile()
         for number in numbers:
-            client.wait(lambda n=number: client.streams[n].rst is not None or client.end, 8,
+            client.wait(lambda n=number: client.streams[n].rst is not None or client.end, 10,
                         f"the end of stream {number}")
         records = siege.gateway.wait_log(lambda r: r["close_reason"] == "stream_idle", 100)
         eq(len(records), 100, "lines of streams that ended by stream_idle")
@@ -267,7 +275,7 @@ def zero_window():
 
 @test("a response for which the client gives no window ends by config.http2.stallTimeout, no other does")
 def stalled():
-    with Siege(SIMPLE + "config: {http2: {stallTimeout: 1s}}\n", {f.INITIAL_WINDOW_SIZE: 1000},
+    with Siege(SIMPLE + "config: {http2: {stallTimeout: 2s}}\n", {f.INITIAL_WINDOW_SIZE: 1000},
                windows=False) as siege:
         client = siege.attacker
         stuck, slow = client.request("/bytes/1000000"), client.request("/bytes/4000")
@@ -280,7 +288,7 @@ def stalled():
         eq(len(client.response(waiting).body), 10, "bytes of a stream whose backend was slow")
         record = siege.gateway.wait_log(lambda r: r["http.path"] == "/bytes/1000000")
         eq(record["close_reason"], "stalled", "close_reason")
-        check(1000 <= record.duration_ms <= 1000 * (2 + tolerance(1)), f"{record.duration_ms} ms")
+        check(record.duration_ms >= 2000, f"{record.duration_ms} ms")
 
 
 @test("a client that reads nothing at all holds little memory, however much it asks for", timeout=40)
@@ -293,6 +301,7 @@ def never_reads():
             numbers.append(client.open_stream("GET"))
             client.raw.send(f.headers(numbers[-1], f.block(client.fields(path="/bytes/100000000"))))
         wait_until(lambda: len(siege.gateway.streams()) >= 100, 5, "100 streams")
+        siege.meanwhile()
         buffered = [siege.gateway.metrics()("headgate_relay_buffered_bytes") for _ in range(20)
                     if time.sleep(0.05) is None]
         note("buffered bytes:", max(buffered))
@@ -301,16 +310,14 @@ def never_reads():
 
 @test("a client that never reads its answers to PING is cut before they pile up", timeout=40)
 def unread_answers():
-    with Siege(acks=False) as siege:
-        client = siege.attacker
-        number, sent, begin = 1, 0, time.monotonic()
+    def attack(client):
         try:
-            while time.monotonic() - begin < 4 and sent < 60 * MIB:
+            for number in range(1, 401, 2):
                 client.raw.send((f.ping() + f.settings()) * 500 + f.headers(number, GET))
-                number, sent = number + 2, sent + 500 * 26
         except (OSError, Failure):
             pass
-        siege.expect_calm()
+    with Siege(acks=False) as siege:
+        siege.expect_cut(attack)
 
 
 @test("data dribble (CVE-2019-9511): windows that grow by one byte cost a frame each, and nothing else")
@@ -325,8 +332,9 @@ def dribble_download():
                 break
         stream = client.streams[number]
         client.wait(lambda: stream.received >= 1000 or client.goaways, 5, "1000 bytes")
+        siege.meanwhile()
         if client.goaways:
-            siege.expect_calm()
+            client.expect_connection_error(f.ENHANCE_YOUR_CALM)
         else:
             eq(bytes(stream.body), pattern(1000), "body")
             client.reset(number)
@@ -334,16 +342,21 @@ def dribble_download():
 
 @test("data dribble of an upload: a body in frames of one byte arrives, or ends its connection")
 def dribble_upload():
-    with Siege() as siege:
-        client = siege.attacker
-        number = client.request("/upload", "POST", end=False)
-        body = pattern(30000)
-        took_all = siege.flood(b"".join(f.data(number, body[i:i + 1]) for i in range(len(body))),
-                               f.data(number, b"", True))
-        if not took_all or client.goaways:
-            siege.expect_calm()
+    body = pattern(30000)
+    text = b"".join(f.data(1, body[i:i + 1]) for i in range(len(body)))
+
+    def attack(client):
+        client.request("/upload", "POST", end=False)
+        flood(client, text, f.data(1, b"", True))
+
+    def judge(client):
+        client.wait(lambda: client.streams[1].ended or client.goaways or client.end, 10, "an outcome")
+        if client.goaways or client.end:
+            client.expect_connection_error(f.ENHANCE_YOUR_CALM)
         else:
-            eq(client.response(number).json()["crc32"], f"{crc32(30000):08x}", "crc32")
+            eq(client.response(1).json()["crc32"], f"{crc32(30000):08x}", "crc32")
+    with Siege() as siege:
+        siege.repeat(attack, judge)
 
 
 @test("an upload that its backend does not take stops at the window, and holds little memory")
@@ -365,6 +378,7 @@ def stuck_uploads():
         client.ping()
         room = sum(client.streams[number].send_window >= 16384 for number in numbers)
         eq(room, 0, "streams that got a window back although nobody reads them")
+        siege.meanwhile()
         client.raw.rst()
 
 
@@ -377,11 +391,11 @@ def expect_untouched(siege):
     eq(siege.gateway.metrics()(FLOODS), 0, FLOODS)
 
 
-@test("honest: 10000 requests on one connection, 100 at a time, are all answered", timeout=60)
+@test("honest: requests by the thousand on one connection, 100 at a time, are all answered", timeout=60)
 def busy_client():
     with Siege() as siege:
         client = siege.attacker
-        total = 10000 if factor() == 1 else 2000
+        total = 10000 if is_thorough() else 2000
         running, begun, answered = [], 0, 0
         while answered < total:
             while begun < total and len(running) < 100:
@@ -402,9 +416,11 @@ def cancelling_client():
         client, due = siege.attacker, time.monotonic()
         for i in range(200):
             client.reset(client.request("/delay/5"))
-            client.poll()
+            # After a stall, of either side, it must not catch up: many at once would be a flood.
+            client.send_some(f.ping())
+            client.wait(lambda n=i: len(client.ping_acks) > n or client.goaways or client.end, 10,
+                        "an answer")
             check(not client.goaways and not client.end, f"cut after {i} cancels, {client.shown()}")
-            # After a stall it must not catch up: many at once would be a flood.
             due = max(due + 1 / 40, time.monotonic())
             time.sleep(max(0, due - time.monotonic()))
         expect_untouched(siege)
@@ -415,18 +431,18 @@ def eager_windows():
     with Siege() as siege:
         client = siege.attacker
         client.windows = False
-        number = client.request("/bytes/20000000")
+        number = client.request("/bytes/8000000")
         stream = client.streams[number]
         checker = PatternCheck()
         stream.sink = checker.feed
         given = 0
         while not stream.ended:
-            client.next_frame(time.monotonic() + 10)
+            client.next_frame(time.monotonic() + 10 * factor())
             if stream.received > given and not stream.ended:
                 size, given = stream.received - given, stream.received
                 client.grant(0, size)
                 client.grant(number, size)
-        eq(checker.received, 20000000, "bytes")
+        eq(checker.received, 8000000, "bytes")
         client.windows = True
         client.grant(0, 65535 - client.receive_window)
         expect_untouched(siege)

@@ -3,17 +3,19 @@
 from hg import *
 from hg import h2_frames as f
 from hg.h2 import H2Client
-from h2cases import SIMPLE, connect, connect_unserved, each_fails, fields_of, survives
-from plays import acted, play
+from h2cases import (SIMPLE, connect, connect_acted, connect_unserved, each_fails, fields_of, survives,
+                     unused)
+from plays import play
 
 PRIORITY_UPDATE = 0x10  # RFC 9218, as browsers send it
 LARGER_FRAMES = SIMPLE + "frontendPolicies: {http: {http2FrameSize: 32768}}\n"
+frames = table("preface, frames, SETTINGS, PING and GOAWAY", timeout=60)
 
 
 # ---- 3.4 preface -----------------------------------------------------------------------------------------
 
 
-@test("RFC 9113 3.4: the server's first frame is SETTINGS, and the client's SETTINGS are acknowledged")
+@frames("RFC 9113 3.4: the server's first frame is SETTINGS, and the client's SETTINGS are acknowledged")
 def server_preface():
     client = connect()
     eq((client.settings_seen, client.settings_acked), (1, 1), "SETTINGS and acknowledgements")
@@ -22,9 +24,9 @@ def server_preface():
     eq(client.theirs.get(f.MAX_HEADER_LIST_SIZE), 65536, "MAX_HEADER_LIST_SIZE")
 
 
-@test("RFC 9113 3.4: the preface may come in any pieces, byte by byte too")
+@frames("RFC 9113 3.4: the preface may come in any pieces, byte by byte too")
 def preface_in_pieces():
-    gateway, _ = play()
+    gateway = connect().gateway
     for step in (1, 3, 23, 24, 25):
         client = H2Client(gateway.port, start=False)
         text = f.PREFACE + f.settings()
@@ -33,34 +35,33 @@ def preface_in_pieces():
         eq(client.get("/get").status, 200, f"status, in steps of {step}")
 
 
-@test("RFC 9113 3.4: a client may send requests before it has seen the server's SETTINGS")
+@frames("RFC 9113 3.4: a client may send requests before it has seen the server's SETTINGS")
 def request_at_once():
-    gateway, _ = play()
-    client = H2Client(gateway.port, start=False)
+    client = H2Client(connect().gateway.port, start=False)
     number = client.open_stream("GET")
     client.send(f.PREFACE, f.settings(), f.headers(number, f.block(client.fields(path="/get"))))
     eq(client.response(number).status, 200, "status")
 
 
-@test("RFC 9113 3.4: what only begins like the preface is never taken for HTTP/2")
+@frames("RFC 9113 3.4: what only begins like the preface is never taken for HTTP/2")
 def preface_look_alikes():
-    gateway, backend = acted()
-    whole = f.PREFACE + f.settings() + f.headers(1, f.block(H2Client(gateway.port).fields()))
+    good = connect_unserved()
+    whole = f.PREFACE + f.settings() + f.headers(1, f.block(good.fields()))
     for wrong in (whole.replace(b"SM", b"MS"), whole.replace(b"HTTP/2.0", b"HTTP/2.1"),
                   whole.replace(b"PRI", b"PRJ"), whole.replace(b" * ", b" / "), whole[1:]):
-        client = gateway.client()
+        client = good.gateway.client()
         client.send(wrong)
         _, answer = client.expect_end()
         # h2spec 3.5/2: the port speaks HTTP/1.1 as well, which answers in its own way.
         check(answer == b"" or answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 501 ", b"HTTP/1.1 505 ")) or
               answer[3] in (f.SETTINGS, f.GOAWAY), f"answer to {wrong[:30]!r}: {answer[:60]!r}")
         check(b":status" not in answer and b"HTTP/1.1 200" not in answer, f"a response: {answer!r}")
-    backend.expect_no_connection(0.05)
+    good.origin.expect_no_connection(0.05)
 
 
-@test("RFC 9113 3.4: HTTP/1 methods that begin like the preface are HTTP/1, in any pieces")
+@frames("RFC 9113 3.4: HTTP/1 methods that begin like the preface are HTTP/1, in any pieces")
 def first_letters():
-    gateway, _ = play()
+    gateway = connect().gateway
     for method in ("POST", "PUT", "PATCH", "PRI", "P", "PROPFIND"):
         for step in (1, 2, 100):
             client = gateway.client()
@@ -82,22 +83,21 @@ def half_preface():
             client.expect_end()
 
 
-@test("RFC 9113 3.4: the first frame of the client must be SETTINGS")
+@frames("RFC 9113 3.4: the first frame of the client must be SETTINGS")
 def settings_first():
-    gateway, backend = acted()
-    fields = f.block(H2Client(gateway.port).fields())
+    good = connect_unserved()
+    fields = f.block(good.fields())
     for first in (f.headers(1, fields), f.ping(), f.window_update(0, 1), f.data(1, b"x"), f.goaway(),
                   f.settings(ack=True)):
-        client = H2Client(gateway.port, start=False)
+        client = H2Client(good.gateway.port, start=False)
         client.send(f.PREFACE, first)
         client.expect_connection_error(f.PROTOCOL_ERROR)
-    backend.expect_no_connection(0)
+    good.origin.expect_no_connection(0)
 
 
-@test("an h2c upgrade of HTTP/1.1 (RFC 7540 3.2) is answered in HTTP/1.1, and not passed on")
+@frames("an h2c upgrade of HTTP/1.1 (RFC 7540 3.2) is answered in HTTP/1.1, and not passed on")
 def no_upgrade():
-    gateway, _ = play()
-    client = gateway.client()
+    client = connect().gateway.client()
     answer = client.get("/anything", [("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"),
                                       ("HTTP2-Settings", "AAMAAABkAAQAoAAAAAIAAAAA")])
     eq((answer.status, answer.version), (200, "1.1"), "status and version")
@@ -108,7 +108,7 @@ def no_upgrade():
 # ---- 4 frames --------------------------------------------------------------------------------------------
 
 
-@test("RFC 9113 4.1, 5.5: frames of unknown types are ignored, on any stream")
+@frames("RFC 9113 4.1, 5.5: frames of unknown types are ignored, on any stream")
 def unknown_types():
     client = connect()
     number = client.request("/get", end=False)
@@ -119,7 +119,7 @@ def unknown_types():
     survives(client)
 
 
-@test("RFC 9113 4.1: undefined flags and the reserved bit are ignored")
+@frames("RFC 9113 4.1: undefined flags and the reserved bit are ignored")
 def undefined_flags():
     client = connect()
     client.send(f.frame(f.PING, 0xfe, 0, b"12345678"))
@@ -133,7 +133,7 @@ def undefined_flags():
     survives(client)
 
 
-@test("RFC 9113 4.2: a frame of 16384 bytes is taken, one of 16385 is FRAME_SIZE_ERROR")
+@frames("RFC 9113 4.2: a frame of 16384 bytes is taken, one of 16385 is FRAME_SIZE_ERROR")
 def frame_size():
     client = connect()
     number = client.request("/upload", "POST", end=False)
@@ -147,14 +147,14 @@ def frame_size():
     }, f.FRAME_SIZE_ERROR)
 
 
-@test("RFC 9113 4.2: a frame too large is refused by its head, without waiting for its payload")
+@frames("RFC 9113 4.2: a frame too large is refused by its head, without waiting for its payload")
 def huge_frame():
     client = connect()
     each_fails(client, {str(kind): f.frame(kind, 0, 0, b"", length=(1 << 24) - 1)
                         for kind in (f.GOAWAY, f.SETTINGS, 0x42)}, f.FRAME_SIZE_ERROR)
 
 
-@test("RFC 9113 4.2: http2FrameSize is announced and taken")
+@frames("RFC 9113 4.2: http2FrameSize is announced and taken")
 def larger_frames():
     client = connect(LARGER_FRAMES)
     eq(client.theirs.get(f.MAX_FRAME_SIZE), 32768, "MAX_FRAME_SIZE")
@@ -166,7 +166,7 @@ def larger_frames():
         f.FRAME_SIZE_ERROR)
 
 
-@test("RFC 9113 4.2: the client's MAX_FRAME_SIZE is the largest frame it gets")
+@frames("RFC 9113 4.2: the client's MAX_FRAME_SIZE is the largest frame it gets")
 def frames_to_the_client():
     for most in (16384, 65536):
         client = connect(values={f.MAX_FRAME_SIZE: most, f.INITIAL_WINDOW_SIZE: 1 << 20})
@@ -179,7 +179,7 @@ def frames_to_the_client():
 # ---- 5.4 errors ------------------------------------------------------------------------------------------
 
 
-@test("RFC 9113 5.4.1: GOAWAY of a connection error names the last stream that was worked on")
+@frames("RFC 9113 5.4.1: GOAWAY of a connection error names the last stream that was worked on")
 def goaway_last_stream():
     client = connect()
     for _ in range(3):
@@ -188,38 +188,37 @@ def goaway_last_stream():
     eq(client.expect_connection_error(f.FRAME_SIZE_ERROR).number, 5, "last stream")
 
 
-@test("RFC 9113 5.4.1: a connection error resets what waits at the backend")
+@frames("RFC 9113 5.4.1: a connection error resets what waits at the backend")
 def error_cancels():
-    gateway, backend = acted()
-    client = H2Client(gateway.port)
+    client = connect_acted()
     client.request("/x")
-    upstream = backend.accept()
+    upstream = client.origin.accept()
     upstream.read_request()
     client.send(f.ping(b"short"))
     client.expect_connection_error(f.FRAME_SIZE_ERROR)
     upstream.expect_end()
 
 
-@test("a connection that a client just closes, or resets, ends its streams and nothing else")
+@frames("a connection that a client just closes, or resets, ends its streams and nothing else")
 def client_vanishes():
     for ending in ("close", "rst"):
-        gateway, backend = acted()
-        client = H2Client(gateway.port)
+        client, path = connect_acted(), unused("/vanishes")
         for _ in range(3):
-            client.request("/x")
-        upstreams = [backend.accept() for _ in range(3)]
+            client.request(path)
+        upstreams = [client.origin.accept() for _ in range(3)]
         for upstream in upstreams:
             upstream.read_request()
         getattr(client.raw, ending)()
         for upstream in upstreams:
             upstream.expect_end()
-        eq(len(gateway.wait_log(count=3)), 3, "log lines")
+        records = client.gateway.wait_log(lambda r, p=path: r["http.path"] == p, count=3)
+        eq(len(records), 3, "log lines")
 
 
 # ---- 6.5 SETTINGS ----------------------------------------------------------------------------------------
 
 
-@test("RFC 9113 6.5: malformed SETTINGS are connection errors")
+@frames("RFC 9113 6.5: malformed SETTINGS are connection errors")
 def settings_malformed():
     client = connect()
     each_fails(client, {
@@ -230,7 +229,7 @@ def settings_malformed():
     each_fails(client, {"on stream 1": f.frame(f.SETTINGS, 0, 1)}, f.PROTOCOL_ERROR)
 
 
-@test("RFC 9113 6.5.2: values out of range are connection errors")
+@frames("RFC 9113 6.5.2: values out of range are connection errors")
 def settings_values():
     client = connect()
     each_fails(client, {
@@ -245,7 +244,7 @@ def settings_values():
     }, f.FLOW_CONTROL_ERROR)
 
 
-@test("RFC 9113 6.5.2: unknown settings are ignored, limits are taken, of two values the last one counts")
+@frames("RFC 9113 6.5.2: unknown settings are ignored, limits are taken, of two values the last one counts")
 def settings_odd():
     client = connect()
     client.change_settings({0x4242: 7, 0xffff: 0, f.MAX_HEADER_LIST_SIZE: 0xffffffff, f.ENABLE_PUSH: 1})
@@ -263,7 +262,7 @@ def settings_odd():
     client.reset(number)
 
 
-@test("RFC 9113 6.5.3: every SETTINGS is acknowledged, in order with what follows it")
+@frames("RFC 9113 6.5.3: every SETTINGS is acknowledged, in order with what follows it")
 def settings_acks():
     client = connect()
     acked = client.settings_acked
@@ -272,10 +271,10 @@ def settings_acks():
     eq(client.settings_acked - acked, 3, "acknowledgements before the answer to the PING behind them")
 
 
-@test("RFC 9113 6.5.3: SETTINGS that a client never acknowledges do not stop it, or end in SETTINGS_TIMEOUT")
+@frames("RFC 9113 6.5.3: SETTINGS that a client never acknowledges do not stop it, or end in "
+        "SETTINGS_TIMEOUT")
 def settings_never_acked():
-    gateway, _ = play()
-    client = H2Client(gateway.port, acks=False)
+    client = H2Client(connect().gateway.port, acks=False)
     try:
         for _ in range(3):
             eq(client.get("/get").status, 200, "status")
@@ -286,7 +285,7 @@ def settings_never_acked():
 # ---- 6.7 PING, 6.8 GOAWAY, 7 codes -----------------------------------------------------------------------
 
 
-@test("RFC 9113 6.7: PING is answered with the same payload, while streams are busy too")
+@frames("RFC 9113 6.7: PING is answered with the same payload, while streams are busy too")
 def ping_answered():
     client = connect()
     number = client.request("/delay/0.3")
@@ -295,7 +294,7 @@ def ping_answered():
     eq(client.response(number).status, 200, "status")
 
 
-@test("RFC 9113 6.7: an answer to a PING that was never sent is not answered")
+@frames("RFC 9113 6.7: an answer to a PING that was never sent is not answered")
 def ping_unasked():
     client = connect()
     client.send(f.ping(b"unasked!", ack=True))
@@ -303,7 +302,7 @@ def ping_unasked():
     eq(len(client.ping_acks), 1, "answers")
 
 
-@test("RFC 9113 6.7: malformed PING are connection errors")
+@frames("RFC 9113 6.7: malformed PING are connection errors")
 def ping_malformed():
     client = connect()
     each_fails(client, {
@@ -313,7 +312,7 @@ def ping_malformed():
     each_fails(client, {"on stream 1": f.ping(stream=1)}, f.PROTOCOL_ERROR)
 
 
-@test("RFC 9113 6.8: malformed GOAWAY are connection errors")
+@frames("RFC 9113 6.8: malformed GOAWAY are connection errors")
 def goaway_malformed():
     client = connect()
     each_fails(client, {"7 bytes": f.frame(f.GOAWAY, 0, 0, bytes(7)), "0 bytes": f.frame(f.GOAWAY, 0, 0)},
@@ -321,7 +320,7 @@ def goaway_malformed():
     each_fails(client, {"on stream 1": f.goaway(stream=1)}, f.PROTOCOL_ERROR)
 
 
-@test("RFC 9113 6.8: after a client's GOAWAY its streams are finished, then the connection ends")
+@frames("RFC 9113 6.8: after a client's GOAWAY its streams are finished, then the connection ends")
 def goaway_of_client():
     for code, debug in ((f.NO_ERROR, b""), (f.NO_ERROR, b"debug" * 100), (0xdeadbeef, b"")):
         client = connect()
@@ -332,7 +331,7 @@ def goaway_of_client():
         check(all(last.code == f.NO_ERROR for last in client.goaways), f"{client.goaways}")
 
 
-@test("RFC 9113 7: unknown error codes mean nothing special")
+@frames("RFC 9113 7: unknown error codes mean nothing special")
 def unknown_codes():
     client = connect()
     number = client.request("/delay/5")
@@ -340,7 +339,7 @@ def unknown_codes():
     survives(client)
 
 
-@test("a connection without any stream still answers PING, and costs the backend nothing")
+@frames("a connection without any stream still answers PING, and costs the backend nothing")
 def no_streams():
     client = connect_unserved()
     for _ in range(5):

@@ -2,42 +2,42 @@
 """RFC 9113 8.2, 8.3, 8.5, 10.3: fields and pseudo-header fields, and what an HTTP/1.1 backend gets to see."""
 from hg import *
 from hg import h2_frames as f
-from hg.h2 import H2Client
-from h2cases import connect, connect_unserved, each_malformed, expect_malformed, fields_of, form
-from plays import acted
+from h2cases import (connect, connect_acted, connect_unserved, each_malformed, expect_malformed, fields_of,
+                     form, unused)
 
 PSEUDO = (":method", ":scheme", ":path", ":authority")
+cases = table("fields and pseudo-header fields, and what an HTTP/1.1 backend gets to see", timeout=60)
 
 
 # ---- 8.2 names and values --------------------------------------------------------------------------------
 
 
-@test("RFC 9113 8.2.1: names with upper case, blanks, controls or separators are malformed")
+@cases("RFC 9113 8.2.1: names with upper case, blanks, controls or separators are malformed")
 def names():
     each_malformed({repr(name): form((name, "v")) for name in (
         "X-Upper", "uppeR", "", " x", "x ", "a b", "a\tb", "a:b", "a\r\nb", "a\0b", "x\x7f", "x\x80", "a(b",
         "a/b", "a\"b", "a,b", "a=b", "a@b", "{a")})
 
 
-@test("RFC 9113 8.2.1: values with NUL, CR or LF are malformed")
+@cases("RFC 9113 8.2.1: values with NUL, CR or LF are malformed")
 def values():
     each_malformed({repr(value): form(("x-value", value)) for value in (
         "a\0b", "a\rb", "a\nb", "a\r\nb: c", "\r\n", "\0",
         "a\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")})
 
 
-@test("RFC 9113 8.2.1: values that begin or end with a blank are malformed")
+@cases("RFC 9113 8.2.1: values that begin or end with a blank are malformed")
 def blanks():
     each_malformed({repr(value): form(("x-value", value)) for value in (" a", "a ", "\ta", "a\t", " ")})
 
 
-@test("RFC 9110 5.5: values with other control bytes are malformed")
+@cases("RFC 9110 5.5: values with other control bytes are malformed")
 def controls():
     each_malformed({repr(value): form(("x-value", value))
                     for value in ("a\x01b", "a\x1fb", "a\x7fb", "a\x0bb")})
 
 
-@test("RFC 9110 5.5: visible bytes, inner blanks, bytes above 0x7f and empty values pass unchanged")
+@cases("RFC 9110 5.5: visible bytes, inner blanks, bytes above 0x7f and empty values pass unchanged")
 def odd_values():
     client = connect()
     for value in ("", "a b", "a\tb", "ü\xff\x80", "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", ",", "a,,b"):
@@ -45,7 +45,7 @@ def odd_values():
         eq(fields_of(client.response(number)).get("x-value"), value, "the value at the backend")
 
 
-@test("RFC 9113 8.2.2: connection-specific fields are malformed")
+@cases("RFC 9113 8.2.2: connection-specific fields are malformed")
 def connection_specific():
     each_malformed({name: form((name, value)) for name, value in (
         ("connection", "close"), ("connection", "x-a"), ("keep-alive", "timeout=5"),
@@ -53,7 +53,7 @@ def connection_specific():
         ("transfer-encoding", "identity"), ("upgrade", "websocket"), ("upgrade", "h2c"))})
 
 
-@test("RFC 9113 8.2.2: TE says trailers or nothing")
+@cases("RFC 9113 8.2.2: TE says trailers or nothing")
 def te():
     each_malformed({value: form(("te", value))
                     for value in ("gzip", "chunked", "trailers, gzip", "trailers;q=1")})
@@ -62,7 +62,7 @@ def te():
     eq(fields_of(client.response(number)).get("te"), "trailers", "te at the backend")
 
 
-@test("RFC 9113 8.2.3: cookie fields are joined with \"; \" for HTTP/1.1")
+@cases("RFC 9113 8.2.3: cookie fields are joined with \"; \" for HTTP/1.1")
 def cookies():
     client = connect()
     number = client.raw_request(form(("cookie", "a=1"), ("x", "y"), ("cookie", "b=2"), ("cookie", "c=3; d=4"),
@@ -70,7 +70,7 @@ def cookies():
     eq(fields_of(client.response(number)).get("cookie"), "a=1; b=2; c=3; d=4", "Cookie at the backend")
 
 
-@test("repeated fields stay apart and in order")
+@cases("repeated fields stay apart and in order")
 def repeated():
     client = connect()
     number = client.raw_request(form(("x-a", "1"), ("x-b", "2"), ("x-a", "3"), path="/headers"))
@@ -82,7 +82,7 @@ def repeated():
 # ---- 8.3 pseudo-header fields ----------------------------------------------------------------------------
 
 
-@test("RFC 9113 8.3: pseudo-header fields are known, of requests, each once, and in front of the others")
+@cases("RFC 9113 8.3: pseudo-header fields are known, of requests, each once, and in front of the others")
 def pseudo_headers():
     each_malformed({
         "unknown": [(":what", "x")] + form(), ":status": [(":status", "200")] + form(),
@@ -95,7 +95,7 @@ def pseudo_headers():
     })
 
 
-@test("RFC 9113 8.3.1: :method, :scheme and :path are there, and not empty")
+@cases("RFC 9113 8.3.1: :method, :scheme and :path are there, and not empty")
 def missing():
     each_malformed({
         **{f"no {name}": form(without=(name,)) for name in PSEUDO[:3]},
@@ -104,7 +104,7 @@ def missing():
     })
 
 
-@test("RFC 9113 8.3.1, 10.3: :method is a token")
+@cases("RFC 9113 8.3.1, 10.3: :method is a token")
 def methods():
     each_malformed({repr(method): form(method=method) for method in (
         "GET ", " GET", "GE T", "GET\r\n", "GET / HTTP/1.1", "G\0T", "G\tT", "G:T", "GET\x80",
@@ -115,7 +115,7 @@ def methods():
         eq(client.response(number).json()["method"], method, "method at the backend")
 
 
-@test("RFC 9113 8.3.1, 10.3: :path is an absolute path, without blanks, controls and fragment")
+@cases("RFC 9113 8.3.1, 10.3: :path is an absolute path, without blanks, controls and fragment")
 def paths():
     each_malformed({repr(path): form(path=path) for path in (
         "get", "*", "x/y", "http://x/get", "/a b", "/get HTTP/1.1", "/a\r\nb", "/a\0b", "/a\tb", "/a#b",
@@ -126,25 +126,24 @@ def paths():
         eq(client.response(number).json()["target"], path, "target at the backend")
 
 
-@test("RFC 9113 8.3.1: OPTIONS * reaches the backend as OPTIONS *")
+@cases("RFC 9113 8.3.1: OPTIONS * reaches the backend as OPTIONS *")
 def options_star():
-    gateway, backend = acted()
-    client = H2Client(gateway.port)
+    client = connect_acted()
     number = client.raw_request(form(method="OPTIONS", path="*"))
-    upstream = backend.accept()
+    upstream = client.origin.accept()
     request = upstream.read_request()
     eq((request.method, request.target), ("OPTIONS", "*"), "request line")
     upstream.respond(204)
     eq(client.response(number).status, 204, "status")
 
 
-@test("RFC 9113 8.3.1: :scheme is http or https")
+@cases("RFC 9113 8.3.1: :scheme is http or https")
 def schemes():
     each_malformed({repr(scheme): [(k, scheme if k == ":scheme" else v) for k, v in form()]
                     for scheme in ("ht tp", "http\r\n", "http:", "1http", "\0")})
 
 
-@test("RFC 9113 8.3.1: :authority is host[:port], and userinfo is malformed")
+@cases("RFC 9113 8.3.1: :authority is host[:port], and userinfo is malformed")
 def authorities():
     each_malformed({repr(authority): form(authority=authority) for authority in (
         "user@x", "user:password@x", "@x", "x/y", "x?y", "x#y", "a b", "a\r\nb", "a\0b", "x\\y", "a,b", "x:y",
@@ -155,7 +154,7 @@ def authorities():
         eq(fields_of(client.response(number)).get("host"), authority, "Host at the backend")
 
 
-@test("RFC 9113 8.3.1: host has to say what :authority says")
+@cases("RFC 9113 8.3.1: host has to say what :authority says")
 def authority_and_host():
     each_malformed({
         "another host": form(("host", "y")), "another port": form(("host", "x:81")),
@@ -171,7 +170,7 @@ def authority_and_host():
         eq([v for k, v in got["order"] if k.lower() == "host"], ["x"], "Host at the backend")
 
 
-@test("RFC 9113 8.5: CONNECT is refused, well-formed or not, and goes nowhere")
+@cases("RFC 9113 8.5: CONNECT is refused, well-formed or not, and goes nowhere")
 def connect_method():
     client = connect_unserved()
     for fields in ([(":method", "CONNECT"), (":authority", "x:443")], form(method="CONNECT"),
@@ -189,7 +188,7 @@ def connect_method():
     client.origin.expect_no_connection(0)
 
 
-@test("RFC 8441 4: an extended CONNECT that lacks a pseudo-header field, or is none, is malformed")
+@cases("RFC 8441 4: an extended CONNECT that lacks a pseudo-header field, or is none, is malformed")
 def extended_connect():
     good = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":path", "/ws"),
             (":authority", "x"), ("sec-websocket-version", "13")]
@@ -202,7 +201,7 @@ def extended_connect():
     })
 
 
-@test("RFC 8441: an extended CONNECT for another protocol than websocket is refused")
+@cases("RFC 8441: an extended CONNECT for another protocol than websocket is refused")
 def unknown_protocol():
     client = connect_unserved()
     number = client.raw_request([(":method", "CONNECT"), (":protocol", "connect-udp"), (":scheme", "http"),
@@ -216,12 +215,11 @@ def unknown_protocol():
 # ---- what HTTP/1.1 gets to see ---------------------------------------------------------------------------
 
 
-@test("a request arrives at an HTTP/1.1 backend with nothing of HTTP/2 in it")
+@cases("a request arrives at an HTTP/1.1 backend with nothing of HTTP/2 in it")
 def downgrade():
-    gateway, backend = acted()
-    client = H2Client(gateway.port)
+    client = connect_acted()
     number = client.request("/path?q=1", "GET", {"accept": "*/*", "priority": "u=1", "x-a": "b"})
-    upstream = backend.accept()
+    upstream = client.origin.accept()
     request = upstream.read_request()
     eq((request.method, request.target, request.version, request.framing),
        ("GET", "/path?q=1", "1.1", "none"), "request line and framing")
@@ -236,18 +234,21 @@ def downgrade():
        ("Yes", None, "4"), "fields of the response")
 
 
-@test("the access log calls it HTTP/2.0, and counts one line a stream")
+@cases("the access log calls it HTTP/2.0, and counts one line a stream")
 def logged():
-    client = connect()
+    client, path = connect(), unused("/anything/logged")
     for _ in range(3):
-        client.get("/get")
-    records = client.gateway.wait_log(count=3)
-    eq([(r["http.version"], r["http.method"], r["http.path"], r.status, r["close_reason"]) for r in records],
-       [("HTTP/2.0", "GET", "/get", 200, "ok")] * 3, "log lines")
+        client.get(path)
+    client.get(unused("/anything/behind"))
+    client.gateway.wait_log(lambda r: "behind" in r["http.path"])
+    records = [r for r in client.gateway.log() if r["http.path"] == path]
+    eq([(r["http.version"], r["http.method"], r.status, r["close_reason"]) for r in records],
+       [("HTTP/2.0", "GET", 200, "ok")] * 3, "log lines")
 
 
-@test("a malformed request has its line in the log: request_bad")
+@cases("a malformed request has its line in the log: request_bad")
 def logged_malformed():
-    client = connect()
-    expect_malformed(client, client.raw_request(form(("host", "y"))), "another host")
-    eq(client.gateway.wait_log()["close_reason"], "request_bad", "close_reason")
+    client, path = connect(), unused("/malformed")
+    expect_malformed(client, client.raw_request(form(("host", "y"), path=path)), "another host")
+    record = client.gateway.wait_log(lambda r: r.get("http.path") == path)
+    eq(record["close_reason"], "request_bad", "close_reason")

@@ -10,6 +10,7 @@ from hg.h2 import H2Client
 from h2cases import connect, connect_unserved, each_fails, expect_malformed, fields_of, form, survives
 
 GET = f.block(form())
+blocks = table("header blocks, their compression, and how they are cut into frames", timeout=60)
 
 
 def one(block):
@@ -17,7 +18,7 @@ def one(block):
     return f.headers(1, GET + block)
 
 
-@test("RFC 9113 4.3: a block that does not decode is COMPRESSION_ERROR of the connection")
+@blocks("RFC 9113 4.3: a block that does not decode is COMPRESSION_ERROR of the connection")
 def broken_blocks():
     client = connect()
     each_fails(client, {
@@ -39,7 +40,7 @@ def broken_blocks():
     }, f.COMPRESSION_ERROR)
 
 
-@test("RFC 7541 2.2, 4: the dynamic table holds from request to request, shrinks, and forgets")
+@blocks("RFC 7541 2.2, 4: the dynamic table holds from request to request, shrinks, and forgets")
 def dynamic_table():
     client = connect()
     number = client.open_stream("GET")
@@ -57,7 +58,7 @@ def dynamic_table():
     client.expect_connection_error(f.COMPRESSION_ERROR)
 
 
-@test("RFC 9113 4.3: what a refused request puts into the table is there for the next one")
+@blocks("RFC 9113 4.3: what a refused request puts into the table is there for the next one")
 def table_of_refused():
     client = connect()
     bad = client.open_stream("GET")
@@ -79,7 +80,7 @@ def table_of_refused():
     eq([got.get(name) for name in ("x-one", "x-two", "x-three")], ["1", "2", "3"], "fields")
 
 
-@test("RFC 7541 4.2: the client's HEADER_TABLE_SIZE 0 empties the table of the responses")
+@blocks("RFC 7541 4.2: the client's HEADER_TABLE_SIZE 0 empties the table of the responses")
 def table_of_responses():
     client = connect()
     for size in (0, 100, 4096):
@@ -90,7 +91,7 @@ def table_of_responses():
         check(client.decoder.header_table_size <= size, f"table of {client.decoder.header_table_size}")
 
 
-@test("RFC 7541 5.2: Huffman and plain strings are the same, sensitive fields pass")
+@blocks("RFC 7541 5.2: Huffman and plain strings are the same, sensitive fields pass")
 def representations():
     client = connect()
     number = client.open_stream("GET")
@@ -104,7 +105,7 @@ def representations():
 # ---- 6.10 CONTINUATION -----------------------------------------------------------------------------------
 
 
-@test("RFC 9113 6.10: a block may be cut anywhere, into empty pieces too")
+@blocks("RFC 9113 6.10: a block may be cut anywhere, into empty pieces too")
 def continuations():
     client = connect()
     for pieces in ([3], [0, 0, 5], [1, 1, 1, 1], [30, 1, 0], [len(GET)]):
@@ -119,7 +120,7 @@ def continuations():
         eq(fields_of(client.response(number)).get("x-cut"), "y" * 50, f"the field, cut {pieces}")
 
 
-@test("RFC 9113 4.3, 6.2: between HEADERS and its CONTINUATION nothing else may come")
+@blocks("RFC 9113 4.3, 6.2: between HEADERS and its CONTINUATION nothing else may come")
 def interleaved():
     client = connect()
     begin = f.headers(1, GET[:5], end_headers=False)
@@ -134,7 +135,7 @@ def interleaved():
         }.items()}, f.PROTOCOL_ERROR)
 
 
-@test("RFC 9113 6.10: CONTINUATION without a block in progress is a connection error")
+@blocks("RFC 9113 6.10: CONTINUATION without a block in progress is a connection error")
 def lone_continuation():
     client = connect()
     each_fails(client, {
@@ -147,7 +148,7 @@ def lone_continuation():
     }, f.PROTOCOL_ERROR)
 
 
-@test("a header block in more CONTINUATION frames than any client needs is refused, 10 are not")
+@blocks("a header block in more CONTINUATION frames than any client needs is refused, 10 are not")
 def many_continuations():
     client = connect()
     number = client.open_stream("GET")
@@ -166,7 +167,7 @@ def many_continuations():
 # ---- limits ----------------------------------------------------------------------------------------------
 
 
-@test("a header list of 64 KiB or 128 fields is taken, a larger one refused without reaching the backend")
+@blocks("a header list of 64 KiB or 128 fields is taken, a larger one refused without reaching the backend")
 def list_limits():
     client = connect()
     few = 128 - len(client.fields())
@@ -196,7 +197,7 @@ def list_limits():
     other.origin.expect_no_connection(0)
 
 
-@test("after a header list that is too large the table is in step, and the connection goes on")
+@blocks("after a header list that is too large the table is in step, and the connection goes on")
 def table_after_limit():
     client = connect()
     number = client.open_stream("GET")
@@ -207,7 +208,7 @@ def table_after_limit():
     survives(client)
 
 
-@test("header blocks of random bytes end their connection or one stream, and never the gateway")
+@blocks("header blocks of random bytes end their connection or one stream, and never the gateway")
 def random_blocks():
     chance = random.Random(7541)
     client = connect()

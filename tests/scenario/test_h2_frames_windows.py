@@ -10,6 +10,7 @@ from plays import play
 
 SMALL = SIMPLE + "frontendPolicies: {http: {http2WindowSize: 65535, http2ConnectionWindowSize: 1048576}}\n"
 LARGE = 1 << 20
+windows = table("windows of streams and connections", timeout=60)
 
 
 def held(path, values, config=SIMPLE):
@@ -29,7 +30,7 @@ def expect_exactly(client, number, size):
     eq(stream.received, size, "bytes within the window")
 
 
-@test("RFC 9113 6.9: nothing is sent into a stream window of 0, and byte by byte into one that grows so")
+@windows("RFC 9113 6.9: nothing is sent into a stream window of 0, and byte by byte into one that grows so")
 def window_of_zero():
     client, number = held("/bytes/5", {f.INITIAL_WINDOW_SIZE: 0})
     expect_exactly(client, number, 0)
@@ -40,7 +41,7 @@ def window_of_zero():
     eq(client.response(number).body, pattern(5), "body")
 
 
-@test("RFC 9113 6.9: the connection's window holds for all streams together, whatever each one has")
+@windows("RFC 9113 6.9: the connection's window holds for all streams together, whatever each one has")
 def connection_window():
     client, number = held("/bytes/50000", {f.INITIAL_WINDOW_SIZE: LARGE})
     other = client.request("/bytes/50000")
@@ -53,7 +54,7 @@ def connection_window():
         verify(client.response(n).body, 50000)
 
 
-@test("RFC 9113 6.9: a body without bytes needs no window")
+@windows("RFC 9113 6.9: a body without bytes needs no window")
 def empty_body():
     client, number = held("/bytes/0", {f.INITIAL_WINDOW_SIZE: 0})
     eq(client.response(number).body, b"", "body")
@@ -61,7 +62,7 @@ def empty_body():
     eq(client.response(client.request("/bytes/100", "HEAD")).headers["Content-Length"], "100", "HEAD")
 
 
-@test("RFC 9113 6.9.2: a larger INITIAL_WINDOW_SIZE lets open streams go on")
+@windows("RFC 9113 6.9.2: a larger INITIAL_WINDOW_SIZE lets open streams go on")
 def settings_grow():
     client, number = held("/bytes/3000", {f.INITIAL_WINDOW_SIZE: 1000})
     expect_exactly(client, number, 1000)
@@ -71,7 +72,7 @@ def settings_grow():
     verify(client.response(number).body, 3000)
 
 
-@test("RFC 9113 6.9.2: a smaller INITIAL_WINDOW_SIZE makes windows negative, to be filled again")
+@windows("RFC 9113 6.9.2: a smaller INITIAL_WINDOW_SIZE makes windows negative, to be filled again")
 def settings_shrink():
     client, number = held("/bytes/3000", {f.INITIAL_WINDOW_SIZE: 1000})
     expect_exactly(client, number, 1000)
@@ -84,7 +85,7 @@ def settings_shrink():
     verify(client.response(number).body, 3000)
 
 
-@test("RFC 9113 6.9.2: SETTINGS do not touch the connection's window")
+@windows("RFC 9113 6.9.2: SETTINGS do not touch the connection's window")
 def settings_and_connection():
     client, number = held("/bytes/100000", {f.INITIAL_WINDOW_SIZE: LARGE})
     expect_exactly(client, number, 65535)
@@ -95,7 +96,7 @@ def settings_and_connection():
     verify(client.response(number).body, 100000)
 
 
-@test("RFC 9113 6.9: an increment of 0 is PROTOCOL_ERROR of the stream, or of the connection on stream 0")
+@windows("RFC 9113 6.9: an increment of 0 is PROTOCOL_ERROR of the stream, or of the connection on stream 0")
 def zero_increment():
     client = connect()
     number = client.request("/delay/0.5")
@@ -107,13 +108,13 @@ def zero_increment():
                f.PROTOCOL_ERROR)
 
 
-@test("RFC 9113 6.9: WINDOW_UPDATE of another length than 4 is FRAME_SIZE_ERROR")
+@windows("RFC 9113 6.9: WINDOW_UPDATE of another length than 4 is FRAME_SIZE_ERROR")
 def update_length():
     each_fails(connect(), {f"{size} bytes": f.frame(f.WINDOW_UPDATE, 0, 0, bytes(size))
                            for size in (0, 3, 5, 8)}, f.FRAME_SIZE_ERROR)
 
 
-@test("RFC 9113 6.9.1: a window above 2^31-1 is FLOW_CONTROL_ERROR")
+@windows("RFC 9113 6.9.1: a window above 2^31-1 is FLOW_CONTROL_ERROR")
 def overflow():
     client = connect()
     number = client.request("/delay/0.5")
@@ -125,7 +126,7 @@ def overflow():
     }, f.FLOW_CONTROL_ERROR)
 
 
-@test("RFC 9113 6.9.1: a window of exactly 2^31-1 is taken")
+@windows("RFC 9113 6.9.1: a window of exactly 2^31-1 is taken")
 def largest():
     client = connect()
     client.send(f.window_update(0, f.LARGEST_WINDOW - 65535))
@@ -136,7 +137,8 @@ def largest():
     verify(client.response(number).body, 200000)
 
 
-@test("RFC 9113 6.9.2: INITIAL_WINDOW_SIZE that makes the window of a stream overflow is FLOW_CONTROL_ERROR")
+@windows("RFC 9113 6.9.2: INITIAL_WINDOW_SIZE that makes the window of a stream overflow is "
+         "FLOW_CONTROL_ERROR")
 def settings_overflow():
     client = connect()
     number = client.request("/delay/0.5")
@@ -162,7 +164,7 @@ def granted():
         eq(client.response(number).json()["crc32"], f"{crc32(1000000):08x}", "crc32")
 
 
-@test("RFC 9113 6.9.1: a client that exceeds the window of a stream gets FLOW_CONTROL_ERROR")
+@windows("RFC 9113 6.9.1: a client that exceeds the window of a stream gets FLOW_CONTROL_ERROR")
 def exceeded():
     client = connect_stuck(SMALL)
     number = client.request("/x", "POST", end=False)
@@ -174,7 +176,7 @@ def exceeded():
     expect_refused(client, number, f.FLOW_CONTROL_ERROR)
 
 
-@test("RFC 9113 6.9.1: padding counts: a window that padding exceeds is FLOW_CONTROL_ERROR")
+@windows("RFC 9113 6.9.1: padding counts: a window that padding exceeds is FLOW_CONTROL_ERROR")
 def exceeded_by_padding():
     client = connect_stuck(SMALL)
     number = client.request("/x", "POST", end=False)
@@ -184,7 +186,7 @@ def exceeded_by_padding():
     expect_refused(client, number, f.FLOW_CONTROL_ERROR)
 
 
-@test("RFC 9113 6.1: padding uses windows, and gives them back: more padding than a window jams nothing")
+@windows("RFC 9113 6.1: padding uses windows, and gives them back: more padding than a window jams nothing")
 def padding_is_given_back():
     client = connect(SMALL)
     number = client.request("/upload", "POST", end=False)
@@ -192,7 +194,7 @@ def padding_is_given_back():
     for _ in range(400):
         client.poll()
         if min(client.send_window, stream.send_window) < 257:
-            client.wait(lambda: min(client.send_window, stream.send_window) >= 257, 3, "the windows")
+            client.wait(lambda: min(client.send_window, stream.send_window) >= 257, 10, "the windows")
         client.send(f.data(number, b"x", False, 255))
         client.send_window -= 257
         stream.send_window -= 257

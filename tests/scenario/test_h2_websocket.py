@@ -96,8 +96,8 @@ def websocket_resets():
 def websocket_idle():
     client = connect(SIMPLE + "config: {timeouts: {tunnelIdle: 500ms}}\n")
     socket = H2WebSocket(client)
-    socket.echo("x")
     with within(0.5, "the end of the idle WebSocket"):
+        socket.echo("x")
         client.wait(lambda: socket.raw.stream.rst is not None or socket.raw.stream.ended, what="the end")
     eq(client.gateway.wait_log()["close_reason"], "tunnel_idle", "close_reason")
     eq(client.get("/get").status, 200, "another request on the connection")

@@ -36,7 +36,7 @@ def status_of(gateway, text, cut=None):
     answer = client.response()
     if answer.status in (414, 431):
         eq((answer.body, answer.header("Connection")), (b"", "close"), "the refusal")
-        client.expect_end(5)
+        client.expect_end()
     client.close()
     return answer.status
 

@@ -54,7 +54,7 @@ def leaves():
         client = gateway.client()
         eq(client.get("/get").status, 200, "status")
         getattr(client, end)()
-    wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 0, 2,
+    wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 0, 5,
                "no client connection")
 
 
@@ -80,14 +80,14 @@ def pieces():
     eq(whole, again, "what the backend saw")
 
 
-@test("an idle connection is closed silently, also one that never sent a byte", timeout=15)
+@test("an idle connection is closed silently, also one that never sent a byte")
 def silent_close():
     gateway, _ = play(SIMPLE + "frontendPolicies:\n  http: {http1IdleTimeout: 1s}\n")
     with within(1.0, "the close of a connection that never sent a byte"):
         gateway.client().expect_fin()
     client = gateway.client()
-    eq(client.get("/get").status, 200, "status")
     with within(1.0, "the close after a request"):
+        eq(client.get("/get").status, 200, "status")
         client.expect_fin()
     gateway.wait_log()
     eq(len(gateway.log()), 1, "log lines: one a request, none for an idle close")
@@ -96,23 +96,27 @@ def silent_close():
 @test("512 kept connections are served without an error", heavy=True, needs=("wrk",))
 def many_connections():
     gateway, _ = play(workers=2)
-    result = wrk(gateway.port, "/bytes/512", seconds=3, connections=512, threads=2)
-    eq(result.errors, 0, f"errors ({result.output})")
-    check(result.requests > 512, "some requests a connection")
+    done = 0
+    while done < 2048:  # some a connection
+        result = wrk(gateway.port, "/bytes/512", seconds=2, connections=512, threads=2)
+        eq(result.errors, 0, f"errors ({result.output})")
+        done += result.requests
     opened = gateway.metrics()("headgate_upstream_connects_total")
     check(opened <= 600, f"{opened} backend connections for 512 clients: they were not reused")
 
 
-@test("100 000 requests without one error", heavy=True, needs=("wrk",), timeout=120, measures=True)
-def hundred_thousand():
+@test("20 000 requests, and 100 000 in `make thorough`, without one error", heavy=True, needs=("wrk",),
+      timeout=120, measures=True)
+def many_requests():
     gateway, origin = play(workers=2)
     done = rounds = 0
-    while done < 100000:
+    while done < (100000 if is_thorough() else 20000):
         result = wrk(gateway.port, "/anything", seconds=2, connections=64)
         eq(result.errors, 0, f"errors ({result.output})")
         done += result.requests
         rounds += 1
     note(f"{done} requests")
+    wait_until(lambda: gateway.metrics()("headgate_streams_open") == 0, 5, "the ends of all")
     metrics = gateway.metrics()
     counted = metrics("agentgateway_requests_total", status="200")
     check(counted >= done, f"requests_total says {counted} of {done}")

@@ -98,9 +98,9 @@ ports: [{port: %d}]
 endpoints: [{addresses: [127.0.0.1]}]
 """
     origin = Origin()
-    gateway = Gateway(text % origin.port + policy("p", "traffic: {timeouts: {backendRequest: 500ms}}"))
+    gateway = Gateway(text % origin.port + policy("p", "traffic: {timeouts: {backendRequest: 1s}}"))
     eq(gateway.fetch("/delay/0", host="slow.example").status, 200, "status of a quick answer")
-    eq(gateway.fetch("/delay/10", host="slow.example").status, 504, "status of a late one")
+    eq(gateway.fetch("/delay/60", host="slow.example").status, 504, "status of a late one")
     eq(gateway.wait_log(lambda entry: entry.status == 504)["close_reason"], "per_try_timeout", "close reason")
 
 

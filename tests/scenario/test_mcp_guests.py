@@ -2,6 +2,7 @@
 """Children as hostile guests: whatever one does, its neighbours, other clients and the gateway go on."""
 import json
 import signal
+import time
 
 from hg import *
 from hg.mcp import Mcp
@@ -9,6 +10,8 @@ from mcpplays import child, expect_gone, expect_no_zombie, play, runs
 
 # Memory that a guest may cost for a moment: a line, the queues of a session, what malloc keeps.
 ROOM = 48 << 20
+# Of what a flood has, more than the memory that it may cost.
+FLOOD = {"count": 100000, "bytes": 1000} if is_thorough() else {"count": 20000, "bytes": 4000}
 # Signals that Python ignores itself, and two that posix_spawn does not let anybody have.
 NOT_OURS = sum(1 << (number - 1) for number in (signal.SIGPIPE, signal.SIGXFSZ, 32, 33))
 
@@ -103,13 +106,14 @@ def backs_off():
 
 @test("mcp guests: a child that dies at the start costs an error, not a loop")
 def dies_at_start():
-    gateway, _ = play(child("bad", start="die:9"))
-    before = gateway.cpu_seconds()
+    gateway, journal = play(child("bad", start="die:9"))
     for _ in range(3):
         client = Mcp(gateway, start=False)
         expect_error(client.start("initialize", client.introduction()), "initialize")
-    check(gateway.cpu_seconds() - before < 2 * factor(), "processor time for a child that cannot start")
     expect_no_zombie(gateway)
+    time.sleep(0.5)  # for one that is started although nobody asks any more
+    started = len(journal.pids())
+    check(1 <= started <= 3, f"{started} children for three sessions")
 
 
 @test("mcp guests: a child that says nonsense at the start is refused or skipped, one that hangs times out",
@@ -199,7 +203,7 @@ def wrong_answers():
 def floods():
     gateway, _, client, other = stage()
     before = gateway.rss_bytes()
-    flood = client.begin("bad_flood", {"count": 100000, "bytes": 1000})
+    flood = client.begin("bad_flood", FLOOD)
     for _ in range(10):
         eq(other.text("good_echo"), "{}", "another client during the flood")
         eq(other.text("bad_echo"), "{}", "another client's child during the flood")
@@ -214,7 +218,7 @@ def slow_reader():
     slow = Mcp(gateway)
     stream = slow.listen()
     before = gateway.rss_bytes()
-    outcome(slow.begin("bad_flood", {"count": 100000, "bytes": 1000}))
+    outcome(slow.begin("bad_flood", FLOOD))
     for _ in range(10):
         expect_neighbours(client, other, "a flood for a client that does not read")
     expect_room(gateway, before)

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes both ways while a call runs: questions of the server, progress, logs, cancellation, deadlines."""
 import json
-import time
 
 from hg import *
-from hg.framework import check_time
 from hg.mcp import VERSIONS, Journal, Mcp, McpServer, gather, text_of
 from mcpplays import child, fails, patient, play
 from timers import expect_reason
@@ -272,12 +270,9 @@ def client_leaves():
 def request_timeout():
     gateway, journal = play(child("one"), policies=TIMEOUT)
     client = patient(gateway)
-    start = time.monotonic()
-    call = client.begin("sleep", {"seconds": 3})
-    answer = call.body()
-    took = time.monotonic() - start
+    with within(1.0, "the answer", before=60):
+        answer = client.begin("sleep", {"seconds": 60}).body()
     eq((answer.status, answer.text), (504, "request timeout"), "status and body")
-    check_time(took, 1.0, "the answer")
     told = journal.wait("cancelled")
     eq(told["tool"], "sleep", "what was cancelled")
     check("timeout" in (told["reason"] or ""), f"the reason: {told['reason']}")
@@ -289,13 +284,13 @@ def request_timeout():
 @test("mcp: requestTimeout ends with the head: progress makes the answer a stream that may take longer",
       timeout=60)
 def timeout_and_progress():
-    gateway, _ = play(child("one"), policies=TIMEOUT)
+    gateway, _ = play(child("one"), policies={"timeout": {"requestTimeout": "3s"}})
     client = patient(gateway)
-    call = client.begin("progress", {"steps": 6, "interval": 0.4}, {"progressToken": "t"})
+    call = client.begin("progress", {"steps": 9, "interval": 0.4}, {"progressToken": "t"})
     if call.status == 504:
-        skip("the child needed a second for its first notification: this machine is too slow for the claim")
-    eq(text_of(call.result()), "6 steps", "the result")
-    eq(len(call.seen), 6, "progress")
+        skip("the child needed 3 s for its first notification: this machine is too slow for the claim")
+    eq(text_of(call.result()), "9 steps", "the result")
+    eq(len(call.seen), 9, "progress")
 
 
 @test("mcp: a late answer of a call that timed out goes nowhere", timeout=60)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which policy wins, on the wire. Every level against every other is in tests/unit/test_effective.c."""
+import math
+
 from hg import *
 from manifests import GATEWAY, ROUTE, SERVICE
 from plays import play
@@ -55,20 +57,20 @@ def levels():
 @test("the winner replaces the whole object: a route's requestTimeout hides backendRequestTimeout")
 def whole_object():
     gateway, _ = play(config([policy("g", "gateway", "timeout: {backendRequestTimeout: 200ms}")]))
-    eq(gateway.fetch("/delay/0.5").text, "upstream call timeout", "the gateway's alone")
+    eq(gateway.fetch("/delay/60").text, "upstream call timeout", "the gateway's alone")
     gateway.reload(config([policy("g", "gateway", "timeout: {backendRequestTimeout: 200ms}"),
-                           policy("r", "route", "timeout: {requestTimeout: 5s}")]))
+                           policy("r", "route", "timeout: {requestTimeout: 60s}")]))
     eq(gateway.fetch("/delay/0.5").status, 200, "with the route's")
 
 
 @test("kinds do not compete: retry of the gateway and timeout of the route apply together")
 def kinds():
     gateway, origin = play(config([policy("g", "gateway", "retry: {attempts: 2, codes: [503]}"),
-                                   policy("r", "route", "timeout: {requestTimeout: 400ms}")]))
+                                   policy("r", "route", "timeout: {requestTimeout: 1500ms}")]))
     eq(gateway.fetch("/status/503?count=a").status, 503, "status")
     eq(origin.counter("a"), 3, "tries")
-    with within(0.4, "requestTimeout"):
-        eq(gateway.fetch("/delay/3").status, 504, "status")
+    with within(1.5, "requestTimeout"):
+        eq(gateway.fetch("/delay/60").status, 504, "status")
 
 
 @test("of two policies of one kind and level the one with the smaller key wins, with one warning")
@@ -101,32 +103,33 @@ def attached(name, kind, target, time, section="", meta=""):
                        "section": f", sectionName: {section}" if section else "", "meta": meta}
 
 
-def time_of(text, inline=""):
+def minutes_of(text, inline=""):
+    """The requestTimeout in force, of whole minutes: what is left of it for a request that has just begun."""
     origin = Origin()
     gateway = Gateway(K8S % inline + text, origin_port=origin.port)
-    seconds, answer = timed(gateway.fetch, "/delay/2")
-    eq((answer.status, answer.text), (504, "request timeout"), "status and body")
+    client = gateway.client().request("GET", "/delay/60")
+    wait_until(lambda: [s for s in gateway.streams() if s["state"] == "wait_head"], 5, "the request")
+    stream, = gateway.streams()
+    eq(stream["deadline"], "request_timeout", "the deadline that runs")
+    client.rst()
     gateway.stop()
-    return round(seconds / 0.2) * 0.2
+    return math.ceil(stream["deadline_left_ms"] / 60000)
 
 
 @test("in manifests: Gateway < listener < HTTPRoute < rule < timeouts of the rule", timeout=40)
 def manifest_levels():
-    policies = [attached("a", "Gateway", "gw", "200ms"), attached("b", "Gateway", "gw", "400ms", "http"),
-                attached("c", "HTTPRoute", "route", "600ms"), attached("d", "HTTPRoute", "route", "800ms",
-                                                                       "rule")]
+    policies = [attached("a", "Gateway", "gw", "1m"), attached("b", "Gateway", "gw", "2m", "http"),
+                attached("c", "HTTPRoute", "route", "3m"), attached("d", "HTTPRoute", "route", "4m", "rule")]
     for count in range(1, 5):
-        eq(round(time_of("".join(policies[:count])), 1), round(0.2 * count, 1),
-           f"the winner of {count} levels")
-    eq(round(time_of("".join(policies), "timeouts: {request: 1s}"), 1), 1.0, "the winner of all")
+        eq(minutes_of("".join(policies[:count])), count, f"the winner of {count} levels")
+    eq(minutes_of("".join(policies), "timeouts: {request: 5m}"), 5, "the winner of all")
 
 
 @test("in manifests the older of two policies of one level wins")
 def manifest_ties():
-    text = (attached("a", "HTTPRoute", "route", "200ms", meta=', creationTimestamp: "2026-01-02T00:00:00Z"')
-            + attached("b", "HTTPRoute", "route", "600ms",
-                       meta=', creationTimestamp: "2026-01-01T00:00:00Z"'))
-    eq(round(time_of(text), 1), 0.6, "the winner")
+    text = (attached("a", "HTTPRoute", "route", "1m", meta=', creationTimestamp: "2026-01-02T00:00:00Z"')
+            + attached("b", "HTTPRoute", "route", "3m", meta=', creationTimestamp: "2026-01-01T00:00:00Z"'))
+    eq(minutes_of(text), 3, "the winner")
 
 
 RETRIES = """

@@ -13,7 +13,7 @@ from splice import in_background
 COPY = SIMPLE + "config: {splice: {mode: 'off'}}\n"
 KERNEL = SIMPLE + "config: {splice: {mode: require, minBodyBytes: 65536, adaptive: false}}\n"
 DRAINING = COPY.replace(
-    "config: {", "config: {connectionMinTerminationDeadline: 5s, connectionTerminationDeadline: 10s, ")
+    "config: {", "config: {connectionMinTerminationDeadline: 60s, connectionTerminationDeadline: 90s, ")
 BEHIND = b"GET /behind HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -53,7 +53,7 @@ def put_after_the_kernel():
         client, upstream = reused(gateway, backend)
         client.send(f"PUT /p HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n")
         eq(upstream.request_head().target, "/p", "target")
-        wait_until(lambda g=gateway: any(s["gate_in"] == "open" for s in g.streams()), 3, "the kernel lane")
+        wait_until(lambda g=gateway: any(s["gate_in"] == "open" for s in g.streams()), 5, "the kernel lane")
         client.send(b"A" * first)
         eq(upstream.read(first), b"A" * first, "the part that went through the kernel")
         upstream.rst() if end == "rst" else upstream.close()
@@ -168,13 +168,13 @@ config:
 def second_signal_under_load():
     for _ in range(5):
         gateway, _ = play(DRAINING, workers=2)
-        load = Process(["wrk", "-t1", "-c64", "-d8", "-H", "Connection: close",
+        load = Process(["wrk", "-t1", "-c64", "-d60", "-H", "Connection: close",
                         f"http://127.0.0.1:{gateway.port}/get"])
-        wait_until(lambda g=gateway: len(g.log()) > 300, 5, "the load")
+        wait_until(lambda g=gateway: len(g.log()) > 300, 10, "the load")
         gateway.terminate()
-        time.sleep(0.1)
+        wait_until(lambda g=gateway: "draining" in g.stderr, 5, "the drain to begin")
         gateway.terminate()
-        gateway.expect_exit(2)
+        gateway.expect_exit()
         load.kill()
 
 
@@ -197,7 +197,7 @@ binds:
     upstream = Raw(listening.accept()[0])
     upstream.socket.shutdown(socket.SHUT_RD)
     client.expect_silence(0.5)  # open in both directions: the timer does not run
-    client.send(b"x")
     with within(0.4, "the end"):
-        client.expect_end(3)
+        client.send(b"x")
+        client.expect_end()
     eq(gateway.wait_log()["close_reason"], "half_closed", "close_reason")

@@ -50,7 +50,7 @@ def generation(gateway, client=None):
 
 
 def wait_generation(gateway, name):
-    wait_until(lambda: generation(gateway) == name, 3, f"generation {name}")
+    wait_until(lambda: generation(gateway) == name, 5, f"generation {name}")
 
 
 def status(gateway):
@@ -69,7 +69,7 @@ def wait_refused(gateway):
         except ConnectionError:
             return True
         return False
-    wait_until(is_refused, 2, "the removed port to refuse")
+    wait_until(is_refused, 5, "the removed port to refuse")
 
 
 def filled(gateway, text):
@@ -106,7 +106,7 @@ def in_place():
 def truncated():
     gateway = start()
     with open(gateway.files["config.yaml"], "w", encoding="utf-8") as file:
-        wait_until(lambda: status(gateway)["reloadsFailed"] == 1, 3, "the refusal of an empty file")
+        wait_until(lambda: status(gateway)["reloadsFailed"] == 1, 5, "the refusal of an empty file")
         eq(generation(gateway), "one", "generation")
         file.write(filled(gateway, text_of("two")))
     wait_generation(gateway, "two")
@@ -204,7 +204,7 @@ def directory():
         return (gateway.fetch("/get", port).header("Location") or "").rpartition("/")[2]
 
     def wait(number):
-        wait_until(lambda: status(gateway)["generation"] == number, 3, f"generation {number}")
+        wait_until(lambda: status(gateway)["generation"] == number, 5, f"generation {number}")
     gateway = Gateway(directory={"gateway.yaml": NAMED_GATEWAY.replace("@name@", "a"),
                                  "route.yml": route("a", "/one")})
     eq(location(), "one", "Location")
@@ -228,7 +228,7 @@ def directory():
 def sighup():
     gateway = start()
     gateway.signal(signal.SIGHUP)
-    wait_until(lambda: status(gateway)["generation"] == 2, 3, "generation 2")
+    wait_until(lambda: status(gateway)["generation"] == 2, 5, "generation 2")
     with open(gateway.files["config.yaml"], encoding="utf-8") as file:
         text = file.read()
     gateway.stop()
@@ -248,10 +248,10 @@ def sighup():
             return False
     wait_until(is_ready, 5, "readiness")
     process.signal(signal.SIGHUP)
-    wait_until(lambda: fetch(admin, "/config_status").json()["generation"] == 2, 3, "generation 2")
+    wait_until(lambda: fetch(admin, "/config_status").json()["generation"] == 2, 5, "generation 2")
     eq(len(fetch(admin, "/config_dump").json()["binds"]), 1, "binds after SIGHUP")
     process.signal(signal.SIGTERM)
-    eq(process.wait(3 * factor()), 0, "exit status")
+    eq(process.wait(10 * factor()), 0, "exit status")
 
 
 # ---- bad files ---------------------------------------------------------------------------------------
@@ -280,7 +280,7 @@ def bad_file():
 def vanished():
     gateway = start()
     os.unlink(gateway.files["config.yaml"])
-    wait_until(lambda: status(gateway)["reloadsFailed"] == 1, 3, "the failed reload")
+    wait_until(lambda: status(gateway)["reloadsFailed"] == 1, 5, "the failed reload")
     eq(generation(gateway), "one", "generation")
     gateway.reload(text_of("two"))
     eq(generation(gateway), "two", "generation")
@@ -296,7 +296,7 @@ def port_taken():
     eq(generation(gateway), "one", "generation")
     backend.close()
     gateway.signal(signal.SIGHUP)
-    wait_until(lambda: status(gateway)["generation"] == 2, 3, "the reload once the port is free")
+    wait_until(lambda: status(gateway)["generation"] == 2, 5, "the reload once the port is free")
     eq(gateway.fetch("/get", backend.port).status, 200, "status on the new port")
     gateway.reload(text_of("three"))
 
@@ -319,7 +319,7 @@ def old_snapshot():
     gateway = start()
     gateway.names["origin"].pause()
     client = gateway.client().request("GET", "/bytes/3")
-    wait_until(gateway.streams, 3, "the stream")
+    wait_until(gateway.streams, 5, "the stream")
     for name in ("two", "three", "four"):
         gateway.reload(text_of(name))
     gateway.names["origin"].resume()
@@ -338,13 +338,13 @@ def changed_protocol():
     eq(idle.get("/get").status, 200, "status")
     gateway.names["origin"].pause()
     running = gateway.client("other").request("GET", "/bytes/3")
-    wait_until(lambda: len(gateway.streams()) == 1, 3, "the stream")
+    wait_until(lambda: len(gateway.streams()) == 1, 5, "the stream")
     gateway.reload(text_of("two", OTHER_TCP))
-    idle.expect_fin(1)
+    idle.expect_fin()
     gateway.names["origin"].resume()
     answer = running.response()
     eq((answer.status, answer.header("Connection")), (200, "close"), "answer")
-    running.expect_fin(1)
+    running.expect_fin()
     tunnel = gateway.client("other").send("whatever")
     eq(tunnel.read(8), b"whatever", "what came back")
     gateway.reload(text_of("three", OTHER))
@@ -363,17 +363,18 @@ def removed_port():
     tunnel.echo("before")
     gateway.names["origin"].pause()
     running = gateway.client("other").request("GET", "/bytes/3")
-    wait_until(lambda: len(gateway.streams()) == 2, 3, "two streams")
+    wait_until(lambda: len(gateway.streams()) == 2, 5, "two streams")
     gateway.reload(text_of("two"))
-    idle.expect_fin(1)
+    idle.expect_fin()
     wait_refused(gateway)
     gateway.names["origin"].resume()
     answer = running.response()
     eq((answer.status, answer.header("Connection")), (200, "close"), "answer")
-    running.expect_fin(1)
+    running.expect_fin()
     tunnel.echo("after")
     eq(generation(gateway), "two", "generation")
-    check(gateway.metrics()("headgate_stream_end_total", reason="config_removed") >= 1, "no config_removed")
+    wait_until(lambda: gateway.metrics()("headgate_stream_end_total", reason="config_removed") >= 1, 5,
+               "an end by config_removed")
     tunnel.close()
 
 
@@ -385,7 +386,7 @@ def half_a_head():
     preface.send("PRI * HTTP/2.0\r\n")
     eq(quiet.get("/get").status, 200, "status")
     gateway.reload(text_of("two"))
-    quiet.expect_fin(1)
+    quiet.expect_fin()
     wait_refused(gateway)
     half.send("st: x\r\n\r\n")
     answer = half.response()
@@ -418,13 +419,14 @@ def port_comes_back_late():
         return Backend(port=gateway.ports["other"])
     holder = remove()
     gateway.write("config.yaml", text_of("three", OTHER))
-    wait_until(lambda: "trying again" in gateway.stderr, 3, "the first attempt")
+    wait_until(lambda: "trying again" in gateway.stderr, 5, "the first attempt")
     holder.close()
-    wait_until(lambda: status(gateway)["generation"] == 3, 3, "the port to be free")
+    wait_until(lambda: status(gateway)["generation"] == 3, 5, "the port to be free")
     eq(status(gateway)["reloadsFailed"], 0, "failed reloads")
     eq(gateway.fetch("/get", "other").status, 200, "status on the port that came back")
     holder = remove()
-    state = gateway.reload(text_of("four", OTHER))
+    with within(3.0, "trying again"):
+        state = gateway.reload(text_of("four", OTHER), timeout=15)
     eq((state["generation"], state["reloadsFailed"]), (4, 1), "config_status")
     check("another program" in str(state["errors"]), state["errors"])
     holder.close()
@@ -459,7 +461,7 @@ def static_keys():
 
 @test("a key that goes back to what it was at the start waits for nothing")
 def static_keys_back():
-    gateway = start()
+    gateway = start(lanes=True)  # with the splice.mode of the file, which is the default
     for number, config in enumerate(("splice: {mode: off}", "splice: {mode: auto}", "workerThreads: 7")):
         gateway.reload(f"config: {{{config}}}\n" + text_of(f"n{number}"))
     eq(gateway.stderr.count("takes effect at the next start"), 1, "warnings: workerThreads alone")
@@ -508,8 +510,8 @@ def no_refusal():
     load = Load(gateway)
     for number in range(6):
         gateway.reload(text_of(f"n{number}", "" if number % 2 else OTHER))
+        wait_until(lambda a=load.answers: load.answers > a + 10 or load.failures, 5, "answers after it")
     load.stop()
-    check(load.answers > 50, f"only {load.answers} answers")
 
 
 @test("20 reloads under load: no failed request, no dropped WebSocket, no dropped tunnel", heavy=True,
@@ -548,7 +550,8 @@ def under_load():
         tunnel.fin()
         tunnel.expect_fin()
     eq(status(gateway)["generation"], 21, "generation")
-    check(gateway.log()[-1]["close_reason"] == "ok", "close_reason")
+    ends = gateway.wait_log(lambda r: r["protocol"] == "tcp", 20)
+    eq({record["close_reason"] for record in ends}, {"ok"}, "close_reason of the tunnels")
 
 
 @test("200 reloads leave no memory and no descriptor behind", heavy=True, timeout=90, measures=True)

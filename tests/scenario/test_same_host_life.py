@@ -266,20 +266,19 @@ def reload():
 
 
 @test("the maximum deadline of a drain resets tunnels in these lanes, not before, as in user space",
-      needs=("bpf", "root"), timeout=60)
+      needs=("bpf", "root"), timeout=60, waits=True)
 def drained():
     for lane in LANES:
-        gateway, backend = acted(lane)
+        gateway, backend = acted(lane, CONFIG.replace("Deadline: 2s", "Deadline: 3s"))
         client, upstream = tunnel(gateway, backend, lane)
-        begin = time.monotonic()
-        gateway.terminate()
-        time.sleep(0.5)
-        both_ways(client, upstream, MIB)
-        eq(client.expect_end(5)[0], "rst", f"{lane}: the end for the client")
-        eq(upstream.expect_end(5)[0], "rst", f"{lane}: the end for the backend")
-        took = time.monotonic() - begin
-        check(abs(took - 2.0) <= tolerance(2.0) + 0.2, f"{lane}: it took {took:.3f} s, want 2 s")
-        gateway.expect_exit(5)
+        with within(3.0, f"{lane}: the drain"):
+            gateway.terminate()
+            time.sleep(0.5)
+            both_ways(client, upstream, MIB // 8)
+            eq(client.expect_end(10)[0], "rst", f"{lane}: the end for the client")
+            eq(upstream.expect_end(10)[0], "rst", f"{lane}: the end for the backend")
+            gateway.expect_exit()
+        eq(gateway.log()[-1]["close_reason"], "drain_deadline", f"{lane}: close_reason")
 
 
 @test("killed while processes are blocked in send(): they get an error at once, in every lane",
@@ -296,7 +295,7 @@ def killed_senders():
         gateway.signal(signal.SIGKILL)
         gateway.wait(5)
         for sender in senders:
-            sender.result(5)
+            sender.result(20)  # a sender that is not woken would block forever
 
 
 def send_for_ever(raw):
@@ -322,8 +321,8 @@ def killed():
         dice = random.Random(time.time_ns())
         for number in range(4):
             before = load.bytes
-            wait_until(lambda b=before: load.bytes > b + 300000, 5, f"the load of round {number}")
-            check(totals(gateway)["out"][lane] > 0, f"bytes of lane {lane}: {totals(gateway)}")
+            wait_until(lambda b=before: load.bytes > b + 300000, 20, f"the load of round {number}")
+            wait_until(lambda: totals(gateway)["out"][lane] > 0, 20, f"bytes of lane {lane}")
             time.sleep(dice.random() * 0.3)
             objects = held(gateway)
             check(len(objects["link"]) >= 1, f"links: {objects}")
@@ -333,5 +332,6 @@ def killed():
             gateway.start()
             gateway.await_ready()
             eq(why_not(gateway, lane), None, f"lane {lane} after the restart")
+            eq(gateway.metrics()("headgate_listen_failures_total"), 0, "ports that were still taken")
         load.end()
         gateway.kill()

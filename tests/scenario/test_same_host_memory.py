@@ -50,17 +50,33 @@ def full_both_ways():
             "ways": [{**way, "bytes": 20 * MB, "read_after_sent": 1}, {**way, "bytes": 30 * MB}]}
 
 
-@test("both ways full while TCP's memory of the host is short: each same-host lane moves on",
-      needs=("bpf", "netns", "root", "cc", "ss"), serial=True, timeout=120, measures=True)
-def moves_on():
+NEEDS = ("bpf", "netns", "root", "cc", "ss")
+
+
+@test("both ways full while no receive buffer grows: each same-host lane moves on", needs=NEEDS, heavy=True,
+      timeout=60)
+def small_buffers():
+    moves_on(contextlib.nullcontext, "4096 131072 131072", 1)
+
+
+@test("both ways full while TCP's memory of the host is short: each same-host lane moves on", needs=NEEDS,
+      serial=True, long=True, timeout=120, measures=True)
+def short():
+    # Alone: whoever has a connection meanwhile is short of memory, too.
+    moves_on(short_memory, None, 3)
+
+
+def moves_on(circumstances, receive_buffers, rounds):
     for lane, splice in LANES.items():
         network = Network(lane)
+        if receive_buffers:
+            network.gateway.ok("sh", "-c", f"echo {receive_buffers} >/proc/sys/net/ipv4/tcp_rmem")
         gateway = Gateway(CONFIG, netns=network.gateway, splice=splice, agrees="sameHost",
                           **{"backend" + slot: free_port() for slot in SLOTS})
         gateway.network = network
         need_lane(gateway, lane)
-        with short_memory():
-            for _ in range(3):
+        with circumstances():
+            for _ in range(rounds):
                 one = Conversation(gateway, full_both_ways(), Circumstance("normal"), ("0", False))
                 eq(one.fault(), None, f"{lane}: {one.shown()}")
         wait_until(lambda: not gateway.streams(), 5, "the end of all streams")

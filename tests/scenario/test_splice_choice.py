@@ -45,6 +45,7 @@ def download(gateway, backend, size):
 @test("a body of known length goes by a pipe while it is fast, and through the kernel when it becomes slow",
       needs=("bpf",))
 def by_pace():
+    raise_priority()
     size, first = 4 * MIB, 1 * MIB
     gateway, backend = acted("auto", BY_PACE)
     client, upstream = download(gateway, backend, size)
@@ -67,6 +68,7 @@ def by_pace():
 @test("the slow answer to an upload that stands still goes to the kernel lane past the upload's pipe",
       needs=("bpf",))
 def both_ways():
+    raise_priority()
     size, first = 2 * MIB, 1 * MIB
     gateway, backend = acted("auto", BY_PACE)
     client = gateway.client()
@@ -110,7 +112,7 @@ def chunked_uploads():
                 if at > 100 * KIB:
                     time.sleep(0.002)
             if number == 0 and has_kernel_lane(gateway):
-                wait_until(lambda: gateway.streams()[0]["lane_bytes_in"]["sockmap"] > 0, 3,
+                wait_until(lambda: gateway.streams()[0]["lane_bytes_in"]["sockmap"] > 0, 5,
                            "bytes by the kernel")
             # The next head may come with the last chunk: it must not be taken for the body.
             client.send(b"0\r\nX-Trailer: yes\r\n\r\n")

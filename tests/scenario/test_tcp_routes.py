@@ -34,7 +34,7 @@ def pair(splice="auto"):
     gateway = start(backend, splice)
     client = gateway.client()
     upstream = backend.accept()
-    wait_until(lambda: [stream["state"] for stream in gateway.streams()] == ["tunnel"], 3, "the tunnel")
+    wait_until(lambda: [stream["state"] for stream in gateway.streams()] == ["tunnel"], 5, "the tunnel")
     return client, upstream, gateway
 
 
@@ -109,14 +109,14 @@ def resets(splice):
             client.send(before)
             eq(upstream.read(len(before)), before, "before")
         client.rst()
-        upstream.expect_rst(2)
+        upstream.expect_rst()
         eq(gateway.wait_log()["close_reason"], "client_rst", "close_reason")
         client, upstream, gateway = pair(splice)
         if before:
             upstream.send(before)
             eq(client.read(len(before)), before, "before")
         upstream.rst()
-        client.expect_rst(2)
+        client.expect_rst()
         eq(gateway.wait_log()["close_reason"], "upstream_rst", "close_reason")
 
 
@@ -127,13 +127,13 @@ def reset_after_fin(splice):
     client.send("x").fin()
     eq(upstream.read_eof(), b"x", "x")
     upstream.rst()
-    client.expect_rst(2)
+    client.expect_rst()
     eq(gateway.wait_log()["close_reason"], "upstream_rst", "close_reason")
     client, upstream, gateway = pair(splice)
     upstream.send("x").fin()
     eq(client.read_eof(), b"x", "x")
     client.rst()
-    upstream.expect_rst(2)
+    upstream.expect_rst()
     eq(gateway.wait_log()["close_reason"], "client_rst", "close_reason")
 
 
@@ -143,13 +143,13 @@ def reset_under_load(splice):
     client, upstream, _ = pair(splice)
     upstream.send_until_blocked(pattern(1 << 18))
     client.rst()
-    upstream.expect_rst(2)
+    upstream.expect_rst()
 
 
 def expect_refused(gateway):
     """A reset that may come as early as in connect()."""
     try:
-        gateway.client().expect_rst(2)
+        gateway.client().expect_rst()
     except ConnectionResetError:
         pass
 
@@ -176,9 +176,8 @@ binds:
         policies:
           tcp: {connectTimeout: {secs: 0, nanos: 500000000}, keepalives: {}}
 """, origin=Blackhole())
-    client = gateway.client()
     with within(0.5, "connectTimeout"):
-        client.expect_rst()
+        gateway.client().expect_rst()
     eq(gateway.wait_log()["close_reason"], "connect_timeout", "close_reason")
 
 
@@ -209,15 +208,16 @@ binds:
 """, heavy=heavy, light=light, never=never)
     counts = {heavy: 0, light: 0}
     clients = []
-    for _ in range(240):
+    for _ in range(400):
         clients.append(gateway.client())
-        ready = select.select([b.socket for b in (heavy, light, never)], [], [], 3)[0]
+        ready = select.select([b.socket for b in (heavy, light, never)], [], [], 10 * factor())[0]
         check(ready and never.socket not in ready, "no backend, or the one with weight 0")
         backend = heavy if heavy.socket in ready else light
         backend.accept().close()
         counts[backend] += 1
         clients[-1].close()
-    share = counts[heavy] / 240
+    share = counts[heavy] / 400
+    # A fair choice is outside these bounds once in 10^8.
     check(0.62 <= share <= 0.87, f"the backend with weight 3 of 4 got {share:.2f}")
 
 

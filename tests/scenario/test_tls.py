@@ -170,7 +170,7 @@ def failures():
 
 CLIENTS = """
 frontendPolicies:
-  tls: {handshakeTimeout: 2s}
+  tls: {handshakeTimeout: 60s}
 binds:
 - port: @port@
   listeners:
@@ -282,7 +282,7 @@ def bodies():
 def slow_handshake():
     authority, people = Authority("servers"), Authority("people")
     server = authority.issue("must.example", "may.example", "open.example")
-    gateway = Gateway(CLIENTS, origin=Origin(), root=people.cert, **paths(cert=server))
+    gateway = Gateway(CLIENTS.replace("60s", "1s"), origin=Origin(), root=people.cert, **paths(cert=server))
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     play = client_context().wrap_bio(incoming, outgoing, server_hostname="open.example")
     try:
@@ -290,11 +290,8 @@ def slow_handshake():
     except ssl.SSLWantReadError:
         pass
     hello = outgoing.read()
-    client = gateway.client().send(hello)
-    began = time.monotonic()
-    client.read_eof()
-    took = time.monotonic() - began
-    check(1.5 < took < 4 + withheld(took), f"took {took:.2f} s")
+    with within(1.0, "the end of the handshake", before=15):
+        gateway.client().send(hello).read_eof()
     wait_ended(gateway, "tls_handshake_timeout", 1)
 
 

@@ -60,9 +60,8 @@ def idle_pieces():
                 break
             if time.monotonic() > ends + 0.1:
                 break
-    time.sleep(1)
     for client in clients:
-        client.expect_end(2)
+        client.expect_end(10)
 
 
 TUNNEL = """

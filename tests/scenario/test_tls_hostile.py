@@ -117,62 +117,70 @@ def two_segments():
 def half_handshakes():
     stage = Stage(ONE + SHORT, workers=2)
     hello = Play(NAME).hello
+    silent = []
     began = time.monotonic()
-    silent = [stage.gateway.client().send(hello) for _ in range(1000)]
     for _ in range(10):
-        start = time.monotonic()
-        alive(stage, "silent ones")
-        took = time.monotonic() - start
-        check(took < 1 + withheld(took), f"another client waited for {took:.2f} s")
+        silent += [stage.gateway.client().send(hello) for _ in range(100)]
+        alive(stage, f"{len(silent)} silent ones")
     stage.wait_ends("tls_handshake_timeout", 1000, 20)
-    check(time.monotonic() - began > 2.9, "they ended too early")
+    eq(stage.ends("tls_handshake_timeout"), 1000, "handshakes that ended by their deadline")
+    check_time(time.monotonic() - began, 3.0, "the end of all", before=60)
     for client in silent:
         client.close()
     alive(stage, "1,000 timeouts")
 
 
-@test("a flood of handshakes that are dropped half way leaves clients served, those that are there and new "
-      "ones, and nothing behind", timeout=60, heavy=True)
-def flood():
-    stage = Stage(key="rsa", workers=1)
-    hello = Play(NAME).hello
-    until = time.monotonic() + 4
+class Flood:
+    """Handshakes that are dropped half way, fifty at a time, until it is told to end. .count: so far."""
 
-    def attack():
-        count = 0
-        while time.monotonic() < until:
-            batch = [socket.create_connection(("127.0.0.1", stage.port)) for _ in range(50)]
+    def __init__(self, port):
+        self.port, self.hello, self.count, self._is_over = port, Play(NAME).hello, 0, False
+        self._task = in_background(self._run)
+
+    def _run(self):
+        while not self._is_over:
+            batch = [socket.create_connection(("127.0.0.1", self.port)) for _ in range(50)]
             for made in batch:
-                made.sendall(hello)
+                made.sendall(self.hello)
             for made in batch:
                 made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, SO_LINGER_RESET)
                 made.close()
-            count += 50
-        return count
+            self.count += 50
+
+    def is_running(self):
+        return self._task.is_alive()
+
+    def end(self):
+        self._is_over = True
+        self._task.result()
+
+
+@test("a flood of handshakes that are dropped half way leaves clients served, those that are there and new "
+      "ones, and nothing behind", timeout=90, heavy=True)
+def flood():
+    stage = Stage(key="rsa", workers=1)
+
+    def handshakes():
+        return stage.gateway.metrics()("headgate_tls_handshakes_total")
     client = stage.client()
-    task = in_background(attack)
-    worst = worst_new = 0
-    while time.monotonic() < until:
-        start = time.monotonic()
-        eq(client.get("/get", host=NAME).status, 200, "a client that is there")
-        took = time.monotonic() - start
-        worst = max(worst, took - withheld(took))
-        start = time.monotonic()
+    eq(client.get("/get", host=NAME).status, 200, "before the attack")
+    before, attack = handshakes(), Flood(stage.port)
+    for answer in range(10):
+        seen = attack.count
+        eq(client.get("/get", host=NAME).status, 200, f"request {answer} of a client that is there")
         stage.client().close()
-        took = time.monotonic() - start
-        worst_new = max(worst_new, took - withheld(took))
-        time.sleep(0.02)
-    note(f"{task.result()} handshakes, worst wait {worst * 1000:.0f} ms, of new clients "
-         f"{worst_new * 1000:.0f} ms")
-    check(worst < 1, f"a client that is there waited for {worst:.2f} s")
-    check(worst_new < 2, f"a new client waited for {worst_new:.2f} s")
+        # Each answer is one beside new handshakes of the attack.
+        wait_until(lambda s=seen: attack.count > s or not attack.is_running(), 10, "the attack")
+    attack.end()
+    note(f"{attack.count} handshakes")
+    wait_until(lambda: handshakes() == before + 10, 5, "the handshakes of new clients, and of nobody else")
 
 
 def too_many(workers):
-    stage = Stage(workers=workers)
+    stage = Stage(ONE + "frontendPolicies:\n  tls: {handshakeTimeout: 120s}\n", workers=workers)
     first = [stage.gateway.client().send(b"\x16") for _ in range(workers)]
     silent = [socket.create_connection(("127.0.0.1", stage.port)) for _ in range(4200)]
-    stage.wait_ends("tls_handshake_limit", 4200 + workers - 4096, 10)
+    stage.wait_ends("tls_handshake_limit", 4200 + workers - 4096, 20)
     # Of several workers the one that takes one too many ends its own oldest: whose, their pace decides.
     if workers == 1:
         ended(first[0], 10)
@@ -255,8 +263,7 @@ def garbage():
 
 def endless(stage, client, make, what, most=1 << 26):
     """Sends until the gateway ends the connection, or a number of bytes has passed without harm."""
-    used, sent = stage.gateway.cpu_seconds(), 0
-    before = stage.gateway.rss_bytes()
+    before, sent = stage.gateway.rss_bytes(), 0
     try:
         while sent < most:
             data = make()
@@ -265,7 +272,7 @@ def endless(stage, client, make, what, most=1 << 26):
     except OSError:
         note(f"{what}: ended after {sent} bytes")
         return False
-    note(f"{what}: {sent} bytes, {stage.gateway.cpu_seconds() - used:.2f} s of processor")
+    note(f"{what}: {sent} bytes")
     check(stage.gateway.rss_bytes() - before < 16 << 20, f"{what} holds memory")
     return True
 
@@ -274,7 +281,7 @@ def endless(stage, client, make, what, most=1 << 26):
       "memory, and others are served meanwhile", timeout=120, heavy=True)
 def small_floods():
     stage = Stage(workers=1)
-    most = 1 << 20
+    most = 1 << (20 if is_thorough() else 18)
     floods = {
         "KeyUpdates": lambda client: b"".join(client.key_update() for _ in range(200)),
         "KeyUpdates that ask": lambda client: b"".join(client.key_update(True) for _ in range(200)),
@@ -283,18 +290,19 @@ def small_floods():
         "warnings": lambda client: b"".join(client.forged(ALERT, b"\x01\x5a") for _ in range(200)),
     }
     for what, make in floods.items():
-        client = Forge(stage.port, stage.authority, NAME)
-        other = stage.client()
-        task = in_background(endless, stage, client, lambda make=make, client=client: make(client), what,
-                             most if what != "padding" else most << 4)
-        while task.is_alive():
-            start = time.monotonic()
-            eq(other.get("/get", host=NAME).status, 200, f"another client, {what}")
-            took = time.monotonic() - start
-            check(took < 0.5 + withheld(took), f"{what}: another client waited for {took:.2f} s")
-            time.sleep(0.05)
-        task.result()
-        client.close()
+        other, answers, attacks = stage.client(), 0, 0
+        while answers < 3 and attacks < 20:  # one that is cut at once leaves no time for an answer beside it
+            client = Forge(stage.port, stage.authority, NAME)
+            task = in_background(endless, stage, client, lambda make=make, client=client: make(client), what,
+                                 most if what != "padding" else most << 4)
+            attacks += 1
+            while task.is_alive():
+                eq(other.get("/get", host=NAME).status, 200, f"another client, {what}")
+                answers += task.is_alive()  # it came before the flood was over
+                time.sleep(0.05)
+            task.result()
+            client.close()
+        note(f"{what}: {answers} answers beside {attacks} attacks")
     alive(stage, "floods")
 
 
@@ -320,7 +328,7 @@ def key_updates():
 
 @test("a client that never reads while it sends requests over TLS is held back, then ended", timeout=60)
 def never_reads():
-    stage = Stage(ONE + "config: {timeouts: {clientReadStall: 2s}}\n", workers=1)
+    stage = Stage(ONE + "config: {timeouts: {clientReadStall: 1s}}\n", workers=1)
     client = stage.client(rcvbuf=4096)
     client.socket.settimeout(1)
     flight = f"GET /bytes/1000000 HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode() * 100

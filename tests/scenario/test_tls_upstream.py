@@ -221,11 +221,11 @@ def slow():
     text = config({"root": pki.cert, "hostname": "backend.test"}, connect="700ms")
     gateway = Gateway(text, origin=backend, workers=1)
     for part in (b"", b"\x16\x03\x03\x40\x00\x02\x00"):
-        client = gateway.client().request("GET", "/x")
-        upstream = backend.accept()
-        upstream.send(part)
-        took, answer = timed(client.response)
-        check(0.6 < took < 5, f"answered after {took:.2f} s")
+        with within(0.7, "the answer"):
+            client = gateway.client().request("GET", "/x")
+            upstream = backend.accept()
+            upstream.send(part)
+            answer = client.response()
         eq((answer.status, answer.text), (504, "upstream call timeout"), "answer")
     eq({line["close_reason"] for line in gateway.wait_log(count=2)}, {"backend_tls_timeout"}, "close_reason")
     eq(gateway.metrics()("headgate_timer_fired_total", timer="backend_tls_timeout"), 2, "timers")

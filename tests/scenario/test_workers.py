@@ -76,7 +76,8 @@ def spread():
     clients = [gateway.client().request("GET", "/get") for _ in range(80)]
     wait_until(lambda: len(gateway.streams()) == 80, 5, "80 streams")
     counts = streams_by_worker(gateway)
-    check(min(counts) >= 5, f"streams by worker: {counts}")
+    # Where the kernel chooses at random, a worker gets less than two of them once in 10^7.
+    check(min(counts) >= 2, f"streams by worker: {counts}")
     origin.resume()
     for client in clients:
         eq(client.response().status, 200, "status")
@@ -111,7 +112,7 @@ def global_limit():
     for _ in range(3):
         expect_503(gateway.client())
     try:
-        gateway.client("tcp").expect_rst(2)
+        gateway.client("tcp").expect_rst()
     except ConnectionResetError:
         pass
     metrics = gateway.metrics()
@@ -120,7 +121,7 @@ def global_limit():
     eq(metrics("headgate_downstream_connections_open"), 10, "open")
     for client in clients[:3]:
         client.close()
-    wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 7, 3, "room")
+    wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 7, 5, "room")
     eq(gateway.fetch("/get").status, 200, "status when there is room")
     for client in clients[3:]:
         eq(finish(client), 200, "status on the connections that were there first")
@@ -149,7 +150,7 @@ binds:
     for client in others:
         eq(client.get("/get").status, 200, "status on the other port")
     clients.pop().close()
-    wait_until(lambda: gateway.fetch("/get").status == 200, 3, "room")
+    wait_until(lambda: gateway.fetch("/get").status == 200, 5, "room")
 
 
 @test("a limit that is changed by a reload counts the connections that are open")
@@ -262,7 +263,7 @@ def busy_up_to_descriptors():
     wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 120, 10, "all of them")
     clients += [hold(gateway.client()) for _ in range(130)]
     wait_until(lambda: gateway.metrics()("headgate_downstream_accepted_total") == 250, 10, "all of them")
-    check(gateway.metrics()("headgate_downstream_refused_total") >= 50, "nobody was refused")
+    wait_until(lambda: gateway.metrics()("headgate_downstream_refused_total") >= 50, 5, "refusals")
     eq(fetch(gateway.ready_port, "/healthz/ready").status, 200, "readiness")
     eq(gateway.admin("/streams").status, 200, "the admin port")
     eq([finish(client) for client in clients[:120]], [200] * 120, "status of the held requests")
@@ -305,7 +306,7 @@ def no_descriptors():
     origin.pause()
     first.request("GET", "/get")
     wait_until(lambda: gateway.streams(), 5, "the request that runs")
-    cpu = gateway.cpu_seconds()
+    begin, wakeups = time.monotonic(), gateway.metrics()("headgate_worker_wakeups_total")
     limit_descriptors(gateway, lowest_free(gateway))
     clients, refused = [], 0
     for _ in range(40):
@@ -314,18 +315,22 @@ def no_descriptors():
             clients.append(client)
         except OSError:
             refused += 1
-    wait_until(lambda: "accepting paused" in gateway.stderr, 3, "the log line")
+    wait_until(lambda: "accepting paused" in gateway.stderr, 5, "the log line")
     origin.resume()
     eq(first.response().status, 200, "status on the connection that was there first")
     hold(first)
     time.sleep(0.5)
     eq(gateway.stderr.count("accepting paused"), 1, "log lines about it")
     check("file" in gateway.stderr, "the log line does not say what is missing: " + gateway.stderr)
-    check(gateway.cpu_seconds() - cpu < 0.3, f"it burnt {gateway.cpu_seconds() - cpu:.2f} s of CPU")
     for client in clients:
         client.close()
     limit_descriptors(gateway, used + 200)
     wait_until(lambda: len(gateway.fds()) <= used + 2, 5, "the end of the connections")
+    metrics, passed = gateway.metrics(), time.monotonic() - begin
+    # A client causes a few, and the timer after which accepting begins again ten a second. A loop that never
+    # sleeps has thousands.
+    woken, most = metrics("headgate_worker_wakeups_total") - wakeups, 10 * len(clients) + 200 + 20 * passed
+    check(woken < most, f"{woken} wake-ups in {passed:.1f} s, want less than {most:.0f}")
     eq(gateway.fetch("/get").status, 200, "status afterwards")
     metrics = gateway.metrics()
     check(metrics("headgate_downstream_accept_pauses_total") >= 1, "no pause was counted")
@@ -350,7 +355,7 @@ def no_descriptor_readiness():
 def no_descriptor_upstream():
     gateway = start(workers=1)
     client = gateway.client()
-    wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 1, 3, "the connection")
+    wait_until(lambda: gateway.metrics()("headgate_downstream_connections_open") == 1, 5, "the connection")
     client.send("GET /get HTTP/1.1\r\n")
     limit_descriptors(gateway, lowest_free(gateway))
     client.send("Host: x\r\n\r\n")
@@ -382,8 +387,8 @@ def thousands():
 def idle():
     gateway = start()
     eq(gateway.fetch("/get").status, 200, "status")
-    before = gateway.context_switches()
+    before, begin = gateway.context_switches(), time.monotonic()
     time.sleep(1.5)
-    woken = gateway.context_switches() - before
-    check(woken < 20, f"{woken} wake-ups in 1.5 s of silence")
+    woken, passed = gateway.context_switches() - before, time.monotonic() - begin
+    check(woken < 14 * passed, f"{woken} wake-ups in {passed:.1f} s of silence")
     check(gateway.metrics()("headgate_worker_wakeups_total") > 0, "no wake-up was counted")

@@ -1,0 +1,198 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Claims about speed and processor time, each with its bound beside the figure.
+
+They stand here and not among the tests: a figure of speed depends on the machine and on what else runs there.
+The library of the scenario tests plays each claim. The figure is the best of some rounds; the exit status is 1
+when a bound is missed.
+"""
+import argparse
+import os
+import resource
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.join(ROOT, "tests", "lib"),
+                os.path.join(ROOT, "tests", "scenario")]
+import peers  # noqa: E402
+from hg import Gateway, Origin, check, eq, framework, process, validate, wait_until  # noqa: E402
+
+CLAIMS = {}
+
+
+def claim(name, text, unit, bound, at_least=False):
+    """Registers a function without arguments that returns a figure."""
+    def register(function):
+        CLAIMS[name] = (function, text, unit, bound, at_least)
+        return function
+    return register
+
+
+# ---- processor time ----------------------------------------------------------------------------------
+
+ROUTE = """
+    - name: r{i}
+      hostnames: [host{i}.example, "*.sub{i}.example"]
+      matches: [{{path: {{pathPrefix: /a{i}}}}}, {{path: {{exact: /b}}, method: GET}}]
+      policies: {{timeout: {{requestTimeout: 5s}}, retry: {{attempts: 2, codes: [503]}}}}
+      backends: [{{host: "127.0.0.1:{port}"}}]"""
+
+
+def load_ms(count):
+    routes = "".join(ROUTE.format(i=i, port=8000 + i) for i in range(count))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    eq(validate(f"binds:\n- port: 8080\n  listeners:\n  - routes:{routes}\n")[0], 0, "exit status")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1000
+
+
+@claim("routes", "processor time to load 1,000 routes, beyond one route", "ms", 100)
+def routes():
+    return load_ms(1000) - load_ms(1)
+
+
+SLASHES = """
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - name: deny
+      matches: [{path: {regex: "/.*/admin/.*/delete.*"}}]
+      policies: {directResponse: {status: 403, body: deny}}
+    - name: stars
+      matches: [{path: {regex: "/.*/.*[.]html"}}]
+      policies: {directResponse: {status: 403, body: stars}}
+    - name: rest
+      policies: {directResponse: {status: 200, body: rest}}
+frontendPolicies: {http: {normalizePath: 'off'}}
+"""
+
+
+@claim("slashes", "processor time to match 8 KiB of slashes with patterns of two stars", "ms a request", 5)
+def slashes():
+    gateway = Gateway(SLASHES)
+    client = gateway.client()
+    path, count = "/" * 8100 + "index.htmlx", 1000
+    before = gateway.cpu_seconds()
+    for _ in range(count):
+        eq(client.get(path).text, "rest", "route")
+    return (gateway.cpu_seconds() - before) * 1000 / count
+
+
+BUSY = """
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - name: all
+      backends:
+      - host: @origin@
+"""
+
+
+@claim("busy-streams", "median of GET 10 bytes beside two endless downloads on the only worker", "ms", 100)
+def busy_streams():
+    gateway = Gateway(BUSY, origin=Origin(), workers=1, checked=False)
+    readers = []
+    for _ in range(2):
+        client = gateway.client()
+        client.request("GET", f"/bytes/{64 << 30}")
+        readers.append(threading.Thread(target=drain, args=(client,), daemon=True))
+        readers[-1].start()
+    client = gateway.client()
+    times = sorted(framework.timed(client.get, "/bytes/10")[0] for _ in range(100))
+    gateway.kill()
+    return times[50] * 1000
+
+
+def drain(client):
+    try:
+        for _ in client.body(client.response_head()):
+            pass
+    except (OSError, framework.Failure):
+        pass
+
+
+# ---- others beside something that stands still -------------------------------------------------------
+
+BODIES = """
+config: {splice: {mode: require, minBodyBytes: 65536}}
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - name: all
+      backends:
+      - host: @origin@
+"""
+
+
+def download_rate(gateway):
+    """Bytes a second of 100 MiB."""
+    client = gateway.client()
+    client.request("GET", f"/bytes/{100 << 20}")
+    head, begin = client.response_head(), time.monotonic()
+    eq(sum(len(piece) for piece in client.body(head)), 100 << 20, "bytes")
+    client.close()
+    return (100 << 20) / (time.monotonic() - begin)
+
+
+@claim("stalled-readers", "download beside 100 readers that have stopped, of the rate without them", "ratio",
+       0.5, at_least=True)
+def stalled_readers():
+    gateway = Gateway(BODIES, origin=Origin(), lanes=True)
+    alone = download_rate(gateway)
+    readers = [gateway.client(rcvbuf=65536).request("GET", f"/bytes/{256 << 20}") for _ in range(100)]
+    wait_until(lambda: sum(bool(stream["bytes_out"]) for stream in gateway.streams()) == 100, 20, "answers")
+    time.sleep(1)
+    beside = download_rate(gateway)
+    for reader in readers:
+        reader.rst()
+    return beside / min(alone, download_rate(gateway))
+
+
+# ---- running them ------------------------------------------------------------------------------------
+
+
+def play(function):
+    with tempfile.TemporaryDirectory(prefix="headgate-claim-") as directory:
+        os.chmod(directory, 0o755)
+        context = framework.Context(directory, ("bpf",))
+        framework.set_context(context)
+        try:
+            return function()
+        finally:
+            error = context.finish()
+            process.kill_leftovers()
+            check(error is None, str(error))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--headgate", default="build/release/headgate")
+    parser.add_argument("--httpbin", default="build/release/httpbin")
+    parser.add_argument("--against", default="", help="not used here; the other sections have it")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", help="claims to measure: " + ", ".join(CLAIMS))
+    args = parser.parse_args()
+    names = peers.rows_of(parser, args.only, list(CLAIMS))
+    peers.resolve(args, "headgate", "httpbin")
+    os.environ.update(HEADGATE_BIN=args.headgate, HTTPBIN_BIN=args.httpbin)
+    missed = 0
+    for name in names:
+        function, text, unit, bound, at_least = CLAIMS[name]
+        figures = [play(function) for _ in range(args.rounds)]
+        best = max(figures) if at_least else min(figures)
+        is_met = best >= bound if at_least else best <= bound
+        missed += not is_met
+        print(f"{name:<16} {best:9.3f} {unit:<13} {'at least' if at_least else 'at most':<8} {bound:<7} "
+              f"{'met' if is_met else 'MISSED':<7} {text}", flush=True)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
