@@ -29,9 +29,8 @@ from hg import npm, process, report as reports, runner  # noqa: E402
 from hg.report import SHOWN_LINES, Report, ended, repeat_command  # noqa: E402
 
 C_TEST_S = 150  # for one unit or BPF test program
-# BPF test programs that run alone, at the end: one looks at the memory of the machine, one measures speed and
-# keeps a kernel worker from its processor.
-MEASURING = ("test_memory", "test_rules", "test_hop_memory")
+# BPF test programs that run alone, at the end: this one sets net.ipv4.tcp_mem, which every TCP socket feels.
+ALONE = ("test_hop_memory",)
 # Tests that failed while others ran, on a machine that may be busy with more than they: each runs once more,
 # alone. One that passes then is named as unsteady. When more than so many fail, or when a program died or a
 # sanitizer spoke, there is no second try.
@@ -160,7 +159,7 @@ def run_c_tests(report, options, profiles, folder):
     # Those of the sanitizer are slow: they come first, so that the end is not one of them on an idle machine.
     work = [(profile, name) for profile in reversed(profiles) for name in names]
     report.section(f"{folder} tests ({', '.join(profiles)})", len(work))
-    alone = [(profile, name) for profile, name in work if folder == "bpf" and name in MEASURING]
+    alone = [(profile, name) for profile, name in work if folder == "bpf" and name in ALONE]
     failed = []
 
     def run_one(job):
