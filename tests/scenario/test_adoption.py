@@ -255,6 +255,8 @@ def conversations():
     for task in tasks:
         task.result()
     for talk in talks:
+        if not talk.is_over:
+            talk.turn()
         check(not talk.is_over or "reset" in str(talk.fault).lower() or "RST" in str(talk.fault),
               f"cut by {talk.fault}")
     note(f"{cut:.0f} of {len(talks)} were cut, {spoken(talks)} exchanges")

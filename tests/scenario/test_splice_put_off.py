@@ -36,8 +36,10 @@ def connected(buffer):
     return network, gateway, client, server
 
 
-def taken(client, size):
-    checker = PatternCheck()
+def taken(client, size, checker=None):
+    """So many more bytes of the pattern."""
+    checker = checker or PatternCheck()
+    size += checker.received
     while checker.received < size:
         data = client.recv(1 << 20)
         check(data, f"FIN after {checker.received} of {size} bytes")
@@ -82,8 +84,7 @@ def pauses_of_its_own():
     checker, steady, copied, trials = PatternCheck(), 0, 0, 0
     for count in range(1, 10 * STEADY):
         server.sendall(pattern(SEGMENT, checker.received))
-        while checker.received < count * SEGMENT:
-            checker.feed(client.recv(1 << 20))
+        taken(client, SEGMENT, checker)
         time.sleep(0.05)
         lanes = lanes_out(gateway)
         is_copied = lanes["copy"] != copied
