@@ -34,8 +34,8 @@ enum limits {
 		100 * 1024, /* framing bytes beyond the payload before a body counts as abuse */
 	/* Interim responses before the final one: 502. */
 	LIMIT_INTERIM_RESPONSES = 16,
-	/* Steps of a stream without a pause, before others get their turn. */
-	LIMIT_STREAM_STEPS = 8,
+	/* Attempts of a stream without a pause, before others get their turn. */
+	LIMIT_STREAM_ATTEMPTS = 4,
 	/*
 	 * Times that a request may come back to this process with its mark on it: it may be its own backend
 	 * for a good reason, but not forever. 508.

@@ -5,46 +5,19 @@
 #include <stdio.h>
 
 #include "user/base/limits.h"
-#include "user/base/mem.h"
 #include "user/base/units.h"
 #include "user/proxy/attempt_body.h"
 #include "user/proxy/attempt_dial.h"
+#include "user/proxy/attempt_hold.h"
 #include "user/proxy/attempt_place.h"
 #include "user/proxy/back.h"
 #include "user/proxy/connect_tunnel.h"
-#include "user/proxy/exchange.h"
 #include "user/proxy/front.h"
 #include "user/proxy/outcome.h"
-#include "user/proxy/response.h"
+#include "user/proxy/step.h"
 #include "user/proxy/stream_notes.h"
-#include "user/proxy/tunnel.h"
 #include "user/tls/session.h"
 #include "user/upstream/upstream.h"
-
-void attempt_init(struct stream *stream)
-{
-	stream->attempt.endpoint_index = UINT32_MAX;
-}
-
-/* The endpoint stays known, for the log, until another attempt takes one or the stream ends. */
-void attempt_drop(struct stream *stream)
-{
-	struct attempt *attempt = &stream->attempt;
-
-	attempt_stop_dial(stream);
-	if (attempt->is_retry) {
-		attempt->is_retry = false;
-		stream->proxy->active_retries--;
-	}
-}
-
-void attempt_stop(struct stream *stream)
-{
-	attempt_drop(stream);
-	place_leave(stream);
-	hg_free(stream->attempt.tried);
-	stream->attempt.tried = NULL;
-}
 
 static int attempt_write_head(struct stream *stream)
 {
@@ -90,17 +63,13 @@ static int attempt_begin_upload(struct stream *stream)
 }
 
 /* The connection is there: the request goes out, or the tunnel begins. */
-enum stream_step attempt_send(struct stream *stream, struct upstream *upstream)
+enum stream_step attempt_send(struct stream *stream)
 {
 	int error;
 
-	attempt_stop_dial(stream);
-	stream->upstream = upstream;
-	stream->back = back_of(upstream);
-	stream->back->bind(stream);
 	if (stream->is_tcp) {
 		outcome_connected(stream);
-		return tunnel_start(stream);
+		return STEP_TUNNEL;
 	}
 	if (connect_tunnel_is_asked(stream))
 		return connect_tunnel_start(stream);
@@ -108,7 +77,7 @@ enum stream_step attempt_send(struct stream *stream, struct upstream *upstream)
 	if (!error)
 		error = attempt_begin_upload(stream);
 	if (error == -ENOMEM || error == -EINVAL || error == -ENOBUFS)
-		return response_error(stream, 500, SPAN("the request head could not be written"),
+		return step_reply(stream, 500, SPAN("the request head could not be written"),
 				      END_INTERNAL);
 	stream_set_state(stream, STREAM_WAIT_HEAD);
 	return STEP_PUMP;
@@ -129,18 +98,18 @@ enum stream_step attempt_start(struct stream *stream)
 {
 	const struct backend_tls *tls = stream->backend->tls;
 
-	place_leave(stream);
+	attempt_leave_endpoint(stream);
 	/* Never in plain text instead, nor with less than was asked for. */
 	if (tls && tls->invalid_reason.len)
-		return response_error(stream, 500, tls->invalid_reason, END_BACKEND_TLS_INVALID);
+		return step_reply(stream, 500, tls->invalid_reason, END_BACKEND_TLS_INVALID);
 	if (stream->exchange)
 		attempt_begin_exchange(stream);
 	if (place_choose(stream) < 0)
-		return response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
+		return step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
 	return attempt_dial(stream);
 }
 
-static enum stream_step attempt_give_up(struct stream *stream, enum try_outcome outcome, int error);
+static enum stream_step attempt_give_up(struct stream *stream);
 
 enum stream_step attempt_again(struct stream *stream)
 {
@@ -150,8 +119,7 @@ enum stream_step attempt_again(struct stream *stream)
 		/* It may have closed during the pause. */
 		if (stream->front->has_closed(stream)) {
 			attempt_drop(stream);
-			return attempt_give_up(stream, stream->exchange->last_outcome,
-					       stream->exchange->last_error);
+			return attempt_give_up(stream);
 		}
 		attempt->retries_done++;
 		counter_add(stream->proxy->counters, COUNTER_RETRIES, 1);
@@ -159,7 +127,7 @@ enum stream_step attempt_again(struct stream *stream)
 	}
 	place_note_tried(stream);
 	return place_change_backend(stream) < 0
-		       ? response_error(stream, 500, SPAN("no memory"), END_INTERNAL)
+		       ? step_reply(stream, 500, SPAN("no memory"), END_INTERNAL)
 		       : STEP_ATTEMPT;
 }
 
@@ -224,7 +192,7 @@ static enum retry_decision attempt_decide(struct stream *stream, enum try_outcom
 		.status = outcome == TRY_RESPONSE ? stream->exchange->response.status : 0,
 		.retries_done = stream->attempt.retries_done,
 		.can_replay = attempt_can_replay(stream),
-		.is_sending = !response_request_is_complete(stream),
+		.is_sending = !stream_has_whole_request(stream),
 		.active_requests = stream->proxy->active_requests,
 		.active_retries = stream->proxy->active_retries,
 		.random = proxy_random(stream->proxy),
@@ -264,8 +232,7 @@ static void attempt_drop_upstream(struct stream *stream, enum try_outcome outcom
 				   outcome == TRY_PER_TRY_TIMEOUT || outcome == TRY_REQUEST_TIMEOUT);
 }
 
-static enum stream_step attempt_repeat(struct stream *stream, enum try_outcome outcome, int error,
-				       uint64_t delay_ns)
+static enum stream_step attempt_repeat(struct stream *stream, uint64_t delay_ns)
 {
 	struct attempt *attempt = &stream->attempt;
 	uint64_t delay_ms = ns_to_ms(delay_ns);
@@ -273,8 +240,6 @@ static enum stream_step attempt_repeat(struct stream *stream, enum try_outcome o
 	if (attempt->needs_pause && delay_ms < LIMIT_RETRY_PAUSE_MS)
 		delay_ms = LIMIT_RETRY_PAUSE_MS;
 	attempt->needs_pause = false;
-	stream->exchange->last_outcome = outcome;
-	stream->exchange->last_error = error;
 	attempt->is_retry = true;
 	stream->proxy->active_retries++;
 	if (delay_ms == 0)
@@ -301,43 +266,45 @@ static struct span attempt_error_text(struct stream *stream, const char *what, i
 			  span_of(text, (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1));
 }
 
-/* The last attempt failed too. */
-static enum stream_step attempt_give_up(struct stream *stream, enum try_outcome outcome, int error)
+/* No attempt follows. */
+static enum stream_step attempt_give_up(struct stream *stream)
 {
-	switch (outcome) {
+	int error = stream->attempt.failed_error;
+
+	switch (stream->attempt.failed_outcome) {
 	case TRY_CONNECT_FAILED:
-		return response_error(stream, 503, attempt_error_text(stream, "Connect", error),
+		return step_reply(stream, 503, attempt_error_text(stream, "Connect", error),
 			       END_CONNECT_REFUSED);
 	case TRY_TLS_FAILED:
-		return response_error(stream, 503, attempt_error_text(stream, "Connect", error),
+		return step_reply(stream, 503, attempt_error_text(stream, "Connect", error),
 				      END_BACKEND_TLS_FAILED);
 	case TRY_TLS_VERIFY_FAILED:
-		return response_error(stream, 503, attempt_error_text(stream, "Connect", error),
+		return step_reply(stream, 503, attempt_error_text(stream, "Connect", error),
 				      END_BACKEND_TLS_UNVERIFIED);
 	case TRY_CONNECT_TIMEOUT:
-		return response_error(stream, 504, SPAN("upstream call timeout"), END_CONNECT_TIMEOUT);
+		return step_reply(stream, 504, SPAN("upstream call timeout"), END_CONNECT_TIMEOUT);
 	case TRY_TLS_TIMEOUT:
-		return response_error(stream, 504, SPAN("upstream call timeout"), END_BACKEND_TLS_TIMEOUT);
+		return step_reply(stream, 504, SPAN("upstream call timeout"), END_BACKEND_TLS_TIMEOUT);
 	case TRY_PER_TRY_TIMEOUT:
-		return response_error(stream, 504, SPAN("upstream call timeout"), END_PER_TRY_TIMEOUT);
+		return step_reply(stream, 504, SPAN("upstream call timeout"), END_PER_TRY_TIMEOUT);
 	case TRY_DNS_FAILED:
-		return response_error(stream, 503, SPAN("backends required DNS resolution which failed"),
+		return step_reply(stream, 503, SPAN("backends required DNS resolution which failed"),
 			       END_DNS_FAILED);
 	case TRY_RESET:
-		return response_error(
+		return step_reply(
 			stream, 503,
 			error ? attempt_error_text(stream, "SendRequest", error)
 			      : SPAN("upstream call failed: SendRequest: connection closed before message "
 				     "completed"),
 			error ? conn_end_reason(error, END_UPSTREAM_RST) : END_UPSTREAM_FIN);
 	case TRY_RESPONSE_BAD:
-		return response_error(stream, 502, SPAN("upstream call failed: malformed response"),
+		return step_reply(stream, 502, SPAN("upstream call failed: malformed response"),
 			       END_RESPONSE_BAD);
 	case TRY_REQUEST_TIMEOUT:
-		return response_error(stream, 504, SPAN("request timeout"), END_REQUEST_TIMEOUT);
+		return step_reply(stream, 504, SPAN("request timeout"), END_REQUEST_TIMEOUT);
 	case TRY_RESPONSE:
 		/* Its body went with the connection, and what is no error says nothing without. */
-		return response_error(stream,
+		return step_reply(stream,
 				      stream->exchange->response.status < 400
 					      ? 503
 					      : stream->exchange->response.status,
@@ -347,8 +314,10 @@ static enum stream_step attempt_give_up(struct stream *stream, enum try_outcome 
 	return STEP_WAIT;
 }
 
-enum stream_step attempt_failed(struct stream *stream, enum try_outcome outcome, int error)
+enum stream_step attempt_failed(struct stream *stream)
 {
+	enum try_outcome outcome = stream->attempt.failed_outcome;
+	int error = stream->attempt.failed_error;
 	bool is_free = attempt_is_free(stream, outcome, error);
 	enum retry_decision decision;
 	uint64_t delay_ns = 0;
@@ -374,13 +343,7 @@ enum stream_step attempt_failed(struct stream *stream, enum try_outcome outcome,
 	if (decision != RETRY_YES && attempt_may_move(stream, outcome, error))
 		return attempt_move(stream);
 	attempt_count(stream, decision);
-	return decision == RETRY_YES ? attempt_repeat(stream, outcome, error, delay_ns)
-				     : attempt_give_up(stream, outcome, error);
-}
-
-enum stream_step attempt_expired(struct stream *stream)
-{
-	return attempt_failed(stream, attempt_expire_dial(stream), 0);
+	return decision == RETRY_YES ? attempt_repeat(stream, delay_ns) : attempt_give_up(stream);
 }
 
 /*
@@ -408,11 +371,25 @@ static enum stream_step attempt_take_final(struct stream *stream)
 
 	attempt_count(stream, decision);
 	if (decision != RETRY_YES)
-		return response_start(stream);
+		return STEP_RESPONSE;
 	attempt_drop(stream);
 	relay_detach(&stream->upload);
 	stream->back->discard(stream);
-	return attempt_repeat(stream, TRY_RESPONSE, 0, delay_ns);
+	stream->attempt.failed_outcome = TRY_RESPONSE;
+	stream->attempt.failed_error = 0;
+	return attempt_repeat(stream, delay_ns);
+}
+
+/* STEP_WAIT, or STEP_END where the client is gone. */
+static enum stream_step attempt_pass_interim(struct stream *stream)
+{
+	int error = stream->front->send_interim(stream);
+
+	arena_reset(&stream->exchange->response_arena);
+	if (!error)
+		return STEP_WAIT;
+	return step_end(stream, stream->front->check(stream) < 0 ? END_CLIENT_RST : END_INTERNAL,
+			STREAM_END_RESET);
 }
 
 static enum stream_step attempt_take_head(struct stream *stream)
@@ -424,30 +401,30 @@ static enum stream_step attempt_take_head(struct stream *stream)
 	if (status == NOTES_STATUS && notes_are_wanted(stream)) {
 		arena_reset(&stream->exchange->response_arena);
 		/* A FIN that came with the request was no event any more. */
-		if (notes_client_left(stream))
-			stream_finish(stream, END_CLIENT_FIN, STREAM_END_RESET);
-		return STEP_WAIT;
+		return notes_client_left(stream) ? step_end(stream, END_CLIENT_FIN, STREAM_END_RESET)
+						 : STEP_WAIT;
 	}
 	if (status >= 200 || status == 101) {
 		outcome_response(stream);
 		return attempt_take_final(stream);
 	}
 	if (++stream->interim_count > LIMIT_INTERIM_RESPONSES)
-		return attempt_failed(stream, TRY_RESPONSE_BAD, 0);
-	response_interim(stream);
-	return STEP_WAIT;
+		return step_fail(stream, TRY_RESPONSE_BAD, 0);
+	return attempt_pass_interim(stream);
 }
 
 static enum stream_step attempt_on_eof(struct stream *stream, int error)
 {
 	if (!stream->back->has_response(stream))
-		return attempt_failed(stream, attempt_is_refused(stream, error) ? TRY_TLS_FAILED : TRY_RESET,
-				      error);
+		return step_fail(stream, attempt_is_refused(stream, error) ? TRY_TLS_FAILED : TRY_RESET,
+				 error);
 	/* A part of a head: somebody worked on the request, so it is not repeated. */
 	outcome_failed(stream, TRY_RESET);
 	attempt_drop(stream);
 	attempt_drop_upstream(stream, TRY_RESET);
-	return attempt_give_up(stream, TRY_RESET, error);
+	stream->attempt.failed_outcome = TRY_RESET;
+	stream->attempt.failed_error = error;
+	return attempt_give_up(stream);
 }
 
 enum stream_step attempt_read_response(struct stream *stream)
@@ -464,13 +441,13 @@ enum stream_step attempt_read_response(struct stream *stream)
 			step = attempt_take_head(stream);
 			break;
 		case UPSTREAM_HEAD_BAD:
-			return attempt_failed(stream, TRY_RESPONSE_BAD, 0);
+			return step_fail(stream, TRY_RESPONSE_BAD, 0);
 		case UPSTREAM_HEAD_EOF:
 			return attempt_on_eof(stream, 0);
 		case UPSTREAM_HEAD_ERROR:
 			return attempt_on_eof(stream, stream->back->error(stream));
 		case UPSTREAM_HEAD_MEMORY:
-			return response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
+			return step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
 		}
 	}
 	return step;

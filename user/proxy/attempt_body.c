@@ -2,6 +2,7 @@
 #include "user/proxy/attempt_body.h"
 
 #include "user/base/limits.h"
+#include "user/proxy/attempt_hold.h"
 #include "user/proxy/back.h"
 
 enum { BODY_REVIEW_BYTES = 4096 }; /* less is not worth a question to the kernel */
@@ -22,12 +23,6 @@ bool attempt_keeps_body(const struct stream *stream)
 	return is_small &&
 	       (attempt_has_policy_left(stream) || (stream->attempt.free_retries < LIMIT_FREE_RETRIES &&
 						    (stream->back->is_shared || stream->upstream->served)));
-}
-
-void attempt_forget_body(struct stream *stream)
-{
-	replay_drop(&stream->exchange->replay);
-	stream->upload.replay = NULL;
 }
 
 void attempt_review_body(struct stream *stream)

@@ -13,4 +13,3 @@
 bool attempt_keeps_body(const struct stream *stream);
 /* In WAIT_HEAD, after bytes of the body may have moved: forgets it when no attempt may follow any more. */
 void attempt_review_body(struct stream *stream);
-void attempt_forget_body(struct stream *stream);

@@ -6,33 +6,15 @@
 #include "policy/h2_settings.h"
 #include "user/base/mem.h"
 #include "user/base/units.h"
-#include "user/proxy/attempt.h"
+#include "user/net/socket.h"
+#include "user/proxy/attempt_hold.h"
 #include "user/proxy/attempt_place.h"
+#include "user/proxy/back.h"
+#include "user/proxy/client.h"
 #include "user/proxy/connect_tunnel.h"
-#include "user/proxy/exchange.h"
-#include "user/proxy/response.h"
-#include "user/proxy/tunnel.h"
+#include "user/proxy/step.h"
 #include "user/tls/session.h"
 #include "user/upstream/alpn.h"
-#include "user/upstream/dial.h"
-
-/* What an attempt needs while a connection is being opened or waited for. */
-struct attempt_dial {
-	struct dial dial;
-	struct stream *stream;
-};
-
-void attempt_stop_dial(struct stream *stream)
-{
-	struct attempt *attempt = &stream->attempt;
-
-	if (!attempt->dial)
-		return;
-	dial_cancel(&attempt->dial->dial);
-	hg_free(attempt->dial);
-	attempt->dial = NULL;
-	attempt->connect_deadline_ms = 0;
-}
 
 void attempt_timeouts(const struct stream *stream, struct exchange_timeouts *ret_timeouts)
 {
@@ -68,12 +50,21 @@ static enum try_outcome attempt_outcome_of(enum dial_result result)
 	return TRY_CONNECT_FAILED;
 }
 
-enum try_outcome attempt_expire_dial(struct stream *stream)
+enum stream_step attempt_expire_dial(struct stream *stream)
 {
 	struct dial *dial = &stream->attempt.dial->dial;
 
 	dial_expire(dial);
-	return dial->state == DIAL_TLS ? TRY_TLS_TIMEOUT : TRY_CONNECT_TIMEOUT;
+	return step_fail(stream, dial->state == DIAL_TLS ? TRY_TLS_TIMEOUT : TRY_CONNECT_TIMEOUT, 0);
+}
+
+static enum stream_step attempt_take(struct stream *stream, struct upstream *upstream)
+{
+	attempt_stop_dial(stream);
+	stream->upstream = upstream;
+	stream->back = back_of(upstream);
+	stream->back->bind(stream);
+	return STEP_CONNECTED;
 }
 
 static void attempt_on_progress(struct dial *dial)
@@ -103,19 +94,19 @@ static void attempt_on_dialed(struct dial *dial, enum dial_result result, int er
 	if (result != DIAL_DONE) {
 		proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_FAILED, (uint32_t)-error, 0);
 		if (error == NET_CONNECT_AVOIDED) {
-			stream_finish(stream, END_LOOP, STREAM_END_RESET);
+			stream_run(stream, step_end(stream, END_LOOP, STREAM_END_RESET));
 			return;
 		}
 		if (dial->tls.fault.text[0])
 			attempt_note_fault(stream, dial->tls.fault.text);
-		stream_run(stream, attempt_failed(stream, attempt_outcome_of(result), error));
+		stream_run(stream, step_fail(stream, attempt_outcome_of(result), error));
 		return;
 	}
 	/* What others share now is fresh for the next attempt, too. A CONNECT always has its own. */
 	if (upstream->h2)
 		stream->attempt.is_fresh = false;
 	attempt_trace_dialed(dial, stream, upstream);
-	stream_run(stream, attempt_send(stream, upstream));
+	stream_run(stream, attempt_take(stream, upstream));
 }
 
 /* For a tunnel, or for what becomes one when the backend agrees. The lanes carry no TLS. */
@@ -141,6 +132,15 @@ static enum dial_protocol attempt_protocol(const struct stream *stream)
 	return alpn_has_choice(&ref->tls->settings) ? DIAL_EITHER : DIAL_HTTP1;
 }
 
+/* Where the client's connection came to: a backend there would be this port, and never the last one. */
+static void attempt_avoid(const struct stream *stream, struct address *ret_address)
+{
+	if (socket_local(conn_fd(&stream->client->conn), ret_address) < 0)
+		ret_address->len = 0;
+	else
+		address_unmap(ret_address);
+}
+
 static enum stream_step attempt_open(struct stream *stream, struct dial_options *options)
 {
 	struct attempt *attempt = &stream->attempt;
@@ -150,13 +150,13 @@ static enum stream_step attempt_open(struct stream *stream, struct dial_options 
 
 	attempt->dial = hg_malloc(sizeof(*attempt->dial));
 	if (!attempt->dial)
-		return response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
+		return step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
 	attempt_timeouts(stream, &timeouts);
 	if (timeouts.connect_ns)
 		options->deadline_ms = proxy_now_ms(stream->proxy) + ns_to_ms(timeouts.connect_ns);
 	attempt->connect_deadline_ms = options->deadline_ms;
 	if (stream->is_tcp)
-		tunnel_avoid(stream, &options->avoid);
+		attempt_avoid(stream, &options->avoid);
 	attempt->dial->stream = stream;
 	dial_init(&attempt->dial->dial, &stream->proxy->pool, options, attempt_on_dialed);
 	attempt->dial->dial.on_progress = attempt_on_progress;
@@ -168,7 +168,7 @@ static enum stream_step attempt_open(struct stream *stream, struct dial_options 
 	/* Known already: where all have been tried, the same answers would come at once. */
 	place_note_tried(stream);
 	attempt->needs_pause = !place_has_elsewhere(stream);
-	return attempt_failed(stream, attempt_outcome_of(result), error);
+	return step_fail(stream, attempt_outcome_of(result), error);
 }
 
 /* Also if the backend has seen it: attempt_is_free(). */
@@ -199,7 +199,7 @@ enum stream_step attempt_dial(struct stream *stream)
 	if (stream->exchange)
 		stream->exchange->fault = (struct span){ 0 };
 	if (options.protocol == DIAL_HTTP2 && stream->exchange->upgrade.is_wanted)
-		return response_error(
+		return step_reply(
 			stream, 501,
 			SPAN("the backend speaks HTTP/2: no protocol upgrade on the way to it"),
 			END_UPGRADE_MISMATCH);
@@ -207,5 +207,5 @@ enum stream_step attempt_dial(struct stream *stream)
 	if (!upstream)
 		return attempt_open(stream, &options);
 	proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_REUSED, (uint32_t)conn_fd(&upstream->conn), 0);
-	return attempt_send(stream, upstream);
+	return attempt_take(stream, upstream);
 }

@@ -4,19 +4,9 @@
 #include <errno.h>
 
 #include "policy/balance.h"
+#include "policy/headers.h"
 #include "user/base/mem.h"
-#include "user/proxy/exchange.h"
-
-void place_leave(struct stream *stream)
-{
-	struct attempt *attempt = &stream->attempt;
-
-	if (!attempt->endpoint)
-		return;
-	attempt->endpoint->load.in_flight--;
-	upstream_pool_leave(&stream->proxy->pool, attempt->endpoint);
-	attempt->endpoint = NULL;
-}
+#include "user/proxy/attempt_hold.h"
 
 struct upstream_wants place_wants(const struct backend_ref *ref, const struct static_config *config)
 {
@@ -55,6 +45,28 @@ bool place_has_elsewhere(const struct stream *stream)
 	return balance_has_elsewhere(list, count, stream->backend, stream->attempt.tried);
 }
 
+bool place_may_change_backend(const struct stream *stream)
+{
+	return stream->route->backend_count > 1;
+}
+
+int place_use_backend(struct stream *stream)
+{
+	int error = 0;
+
+	if (place_may_change_backend(stream)) {
+		stream->exchange->head = stream->exchange->plain_head;
+		error = fields_clone(&stream->exchange->plain_head.fields, &stream->exchange->arena,
+				     &stream->exchange->head.fields);
+	}
+	if (!error && stream->backend->request_headers)
+		error = headers_modify(&stream->exchange->head.fields, stream->backend->request_headers);
+	if (!error)
+		error = headers_rewrite(&stream->exchange->head, stream->route->effective.rewrite,
+					stream->exchange->match, stream->backend);
+	return error;
+}
+
 void place_note_tried(struct stream *stream)
 {
 	struct attempt *attempt = &stream->attempt;
@@ -79,9 +91,9 @@ int place_change_backend(struct stream *stream)
 					     proxy_random(stream->proxy));
 	if (next == stream->backend || next->backend->endpoint_count == 0)
 		return 0;
-	place_leave(stream);
+	attempt_leave_endpoint(stream);
 	stream->backend = next;
 	attempt->tries_here = 0;
 	attempt->endpoint_index = UINT32_MAX;
-	return stream->exchange ? exchange_use_backend(stream) : 0;
+	return stream->exchange ? place_use_backend(stream) : 0;
 }

@@ -9,8 +9,10 @@
 int place_choose(struct stream *stream);
 /* How connections to a backend are made. Borrows from both. */
 struct upstream_wants place_wants(const struct backend_ref *ref, const struct static_config *config);
-/* Gives the endpoint back. Idempotent. */
-void place_leave(struct stream *stream);
+/* Another backend may be tried than the one that was chosen. */
+bool place_may_change_backend(const struct stream *stream);
+/* After stream->backend was chosen: the head that goes to it. 0 or -ENOMEM. */
+int place_use_backend(struct stream *stream);
 /* The attempt came to nothing here. */
 void place_note_tried(struct stream *stream);
 /* Somewhere the request may go and has not been. */

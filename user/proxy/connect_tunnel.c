@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/proxy/connect_tunnel.h"
 
+#include "user/proxy/attempt_place.h"
 #include "user/proxy/client.h"
-#include "user/proxy/exchange.h"
 #include "user/proxy/front.h"
-#include "user/proxy/response.h"
-#include "user/proxy/tunnel.h"
+#include "user/proxy/step.h"
 
 enum stream_step connect_tunnel_refuse(struct stream *stream)
 {
 	stream->close_client = true;
-	return response_error(stream, 405, SPAN("method not allowed"), END_REQUEST_BAD);
+	return step_reply(stream, 405, SPAN("method not allowed"), END_REQUEST_BAD);
 }
 
 bool connect_tunnel_admit(struct stream *stream)
@@ -20,10 +19,8 @@ bool connect_tunnel_admit(struct stream *stream)
 	stream->close_client = true;
 	/* Either would change what the bytes behind the head mean; the first line asks for CONNECT. */
 	stream->exchange->upgrade.is_wanted = false;
-	if (bind && (!bind->connect || bind->connect->mode != CONNECT_ROUTE)) {
-		(void)connect_tunnel_refuse(stream);
+	if (bind && (!bind->connect || bind->connect->mode != CONNECT_ROUTE))
 		return false;
-	}
 	stream->exchange->head.path = SPAN("/");
 	stream->exchange->request_framing = (struct body_framing){ .kind = BODY_NONE };
 	return true;
@@ -34,7 +31,7 @@ int connect_tunnel_prepare(struct stream *stream)
 	/* A pooled connection has a past; a tunnel begins with the first byte. */
 	stream->attempt.is_fresh = true;
 	stream->exchange->plain_head = stream->exchange->head;
-	return exchange_use_backend(stream);
+	return place_use_backend(stream);
 }
 
 /* No field that speaks of a body: what follows is the tunnel (RFC 9110 9.3.6). */
@@ -52,7 +49,7 @@ static int connect_write_head(struct stream *stream)
 enum stream_step connect_tunnel_start(struct stream *stream)
 {
 	if (connect_write_head(stream) < 0)
-		return response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
+		return step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
 	stream->head_sent = true;
-	return tunnel_start(stream);
+	return STEP_TUNNEL;
 }

@@ -3,11 +3,12 @@
 
 #include "user/base/limits.h"
 #include "user/base/units.h"
-#include "user/proxy/attempt.h"
+#include "user/proxy/attempt_dial.h"
 #include "user/proxy/back.h"
 #include "user/proxy/front.h"
 #include "user/proxy/outcome.h"
 #include "user/proxy/response.h"
+#include "user/proxy/step.h"
 #include "user/proxy/stream_estate.h"
 #include "user/proxy/tunnel.h"
 
@@ -192,12 +193,17 @@ void stream_arm(struct stream *stream)
 /* While the request body is on its way: nothing moved for too long, and one of the two sides is to blame. */
 static enum stream_step deadline_on_stream_idle(struct stream *stream)
 {
-	if (stream->state == STREAM_RELAY) {
-		stream_finish(stream, END_STREAM_IDLE, response_truncated(stream));
-		return STEP_WAIT;
-	}
-	return response_error(stream, stream->back->is_behind(stream) ? 504 : 408,
-			      SPAN("stream idle timeout"), END_STREAM_IDLE);
+	if (stream->state == STREAM_RELAY)
+		return step_end(stream, END_STREAM_IDLE, response_truncated(stream));
+	return step_reply(stream, stream->back->is_behind(stream) ? 504 : 408, SPAN("stream idle timeout"),
+			  END_STREAM_IDLE);
+}
+
+static enum stream_step deadline_on_body_stall(struct stream *stream)
+{
+	if (stream->state == STREAM_RELAY)
+		return step_end(stream, END_BODY_STALL, response_truncated(stream));
+	return step_reply(stream, 408, SPAN("request body stalled"), END_BODY_STALL);
 }
 
 static enum stream_step deadline_fire(struct stream *stream, enum stream_deadline due)
@@ -205,11 +211,11 @@ static enum stream_step deadline_fire(struct stream *stream, enum stream_deadlin
 	switch (due) {
 	case DEADLINE_REQUEST:
 		outcome_failed(stream, TRY_REQUEST_TIMEOUT);
-		return response_error(stream, 504, SPAN("request timeout"), END_REQUEST_TIMEOUT);
+		return step_reply(stream, 504, SPAN("request timeout"), END_REQUEST_TIMEOUT);
 	case DEADLINE_PER_TRY:
-		return attempt_failed(stream, TRY_PER_TRY_TIMEOUT, 0);
+		return step_fail(stream, TRY_PER_TRY_TIMEOUT, 0);
 	case DEADLINE_CONNECT:
-		return attempt_expired(stream);
+		return attempt_expire_dial(stream);
 	case DEADLINE_BACKOFF:
 		return STEP_ATTEMPT_AGAIN;
 	case DEADLINE_DELAY:
@@ -217,27 +223,18 @@ static enum stream_step deadline_fire(struct stream *stream, enum stream_deadlin
 	case DEADLINE_STREAM_IDLE:
 		return deadline_on_stream_idle(stream);
 	case DEADLINE_READ_STALL:
-		stream_finish(stream, END_READ_STALL, STREAM_END_RESET);
-		break;
+		return step_end(stream, END_READ_STALL, STREAM_END_RESET);
 	case DEADLINE_BODY_STALL:
-		if (stream->state == STREAM_RELAY) {
-			stream_finish(stream, END_BODY_STALL, response_truncated(stream));
-			break;
-		}
-		return response_error(stream, 408, SPAN("request body stalled"), END_BODY_STALL);
+		return deadline_on_body_stall(stream);
 	case DEADLINE_STALLED:
-		stream_finish(stream, END_STALLED, STREAM_END_RESET);
-		break;
+		return step_end(stream, END_STALLED, STREAM_END_RESET);
 	case DEADLINE_TUNNEL_IDLE:
-		stream_finish(stream, END_TUNNEL_IDLE, tunnel_end(stream));
-		break;
+		return step_end(stream, END_TUNNEL_IDLE, tunnel_end(stream));
 	case DEADLINE_HALF_CLOSED:
-		stream_finish(stream, END_HALF_CLOSED, tunnel_end(stream));
-		break;
+		return step_end(stream, END_HALF_CLOSED, tunnel_end(stream));
 	case DEADLINE_REPLY:
-		stream_finish(stream, stream->reason,
-			      stream->state == STREAM_RELAY ? STREAM_END_LINGER : STREAM_END_RESET);
-		break;
+		return step_end(stream, stream->reason,
+				stream->state == STREAM_RELAY ? STREAM_END_LINGER : STREAM_END_RESET);
 	case DEADLINE_NONE:
 	case DEADLINE_COUNT:
 		break;

@@ -7,16 +7,18 @@
 #include "policy/spelling.h"
 #include "user/base/clock.h"
 #include "user/base/limits.h"
+#include "user/base/text.h"
 #include "user/http/grpc.h"
 #include "user/http/hop.h"
 #include "user/http/path.h"
 #include "user/http/spelling.h"
 #include "user/http/target.h"
+#include "user/proxy/attempt_place.h"
 #include "user/proxy/client_tls.h"
 #include "user/proxy/connect_tunnel.h"
 #include "user/proxy/delay.h"
 #include "user/proxy/mirror.h"
-#include "user/proxy/response.h"
+#include "user/proxy/step.h"
 
 static struct span exchange_loop_id(const struct stream *stream)
 {
@@ -83,8 +85,8 @@ static enum stream_step exchange_redirect(struct stream *stream, const struct re
 
 	if (headers_redirect(&stream->exchange->head, redirect, stream->exchange->match,
 			     exchange_scheme(stream), &stream->exchange->arena, &location) < 0)
-		return response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
-	return response_local(stream, redirect->status, (struct span){ 0 }, location);
+		return step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
+	return step_local_reply(stream, redirect->status, (struct span){ 0 }, location);
 }
 
 static void exchange_set_deadline(struct stream *stream)
@@ -97,8 +99,8 @@ static void exchange_set_deadline(struct stream *stream)
 			proxy_now_ms(stream->proxy) + ns_to_ms(timeouts.request_ns);
 }
 
-/* False when the stream was answered with the reason. */
-static bool exchange_choose_backend(struct stream *stream)
+/* False: *ret_step answers. */
+static bool exchange_choose_backend(struct stream *stream, enum stream_step *ret_step)
 {
 	const struct route *route = stream->route;
 	const struct backend *backend;
@@ -106,44 +108,22 @@ static bool exchange_choose_backend(struct stream *stream)
 	stream->backend = balance_backend(route->backend_list, route->backend_count, route->weight_sum,
 					  proxy_random(stream->proxy), proxy_now_ms(stream->proxy));
 	if (!stream->backend) {
-		response_error(stream, 500, SPAN("no valid backends"), END_NO_BACKEND);
+		*ret_step = step_reply(stream, 500, SPAN("no valid backends"), END_NO_BACKEND);
 		return false;
 	}
 	backend = stream->backend->backend;
 	if (backend->kind == BACKEND_INVALID) {
-		response_error(stream, 500,
-			       backend->invalid_reason.len ? backend->invalid_reason
-							   : SPAN("backend does not exist"),
-			       END_NO_BACKEND);
+		*ret_step = step_reply(stream, 500,
+				       backend->invalid_reason.len ? backend->invalid_reason
+								   : SPAN("backend does not exist"),
+				       END_NO_BACKEND);
 		return false;
 	}
 	if (backend->endpoint_count == 0) {
-		response_error(stream, 503, SPAN("no healthy backends"), END_NO_BACKEND);
+		*ret_step = step_reply(stream, 503, SPAN("no healthy backends"), END_NO_BACKEND);
 		return false;
 	}
 	return true;
-}
-
-static bool exchange_may_change_backend(const struct stream *stream)
-{
-	return stream->route->backend_count > 1;
-}
-
-int exchange_use_backend(struct stream *stream)
-{
-	int error = 0;
-
-	if (exchange_may_change_backend(stream)) {
-		stream->exchange->head = stream->exchange->plain_head;
-		error = fields_clone(&stream->exchange->plain_head.fields, &stream->exchange->arena,
-				     &stream->exchange->head.fields);
-	}
-	if (!error && stream->backend->request_headers)
-		error = headers_modify(&stream->exchange->head.fields, stream->backend->request_headers);
-	if (!error)
-		error = headers_rewrite(&stream->exchange->head, stream->route->effective.rewrite,
-					stream->exchange->match, stream->backend);
-	return error;
 }
 
 static int exchange_prepare_head(struct stream *stream)
@@ -161,9 +141,9 @@ static int exchange_prepare_head(struct stream *stream)
 		return error;
 	if (policies->mirror_count)
 		mirror_request(stream);
-	if (exchange_may_change_backend(stream))
+	if (place_may_change_backend(stream))
 		stream->exchange->plain_head = stream->exchange->head;
-	return exchange_use_backend(stream);
+	return place_use_backend(stream);
 }
 
 /* The log keeps the spelling of the client. */
@@ -198,11 +178,44 @@ static bool exchange_check_names(struct stream *stream, enum underscores rule)
 	return true;
 }
 
+static bool is_secret(const struct field *field)
+{
+	return field->id == FIELD_AUTHORIZATION || field->id == FIELD_PROXY_AUTHORIZATION ||
+	       field->id == FIELD_COOKIE;
+}
+
+/* TRACE that ends here: what came, without what is secret (RFC 9110 9.3.8). */
+static enum stream_step exchange_trace(struct stream *stream)
+{
+	const struct request_head *head = &stream->exchange->head;
+	struct span body = { 0 };
+	struct text text;
+
+	text_init(&text);
+	text_fmt(&text, "%.*s %.*s HTTP/%s\r\n", SPAN_FMT(head->method_text), SPAN_FMT(head->target),
+		 head->version_major == 2 ? "2" : head->version_minor ? "1.1" : "1.0");
+	for (uint32_t i = 0; i < head->fields.count; i++) {
+		const struct field *field = &head->fields.list[i];
+
+		if (!is_secret(field))
+			text_fmt(&text, "%.*s: %.*s\r\n", SPAN_FMT(field->name), SPAN_FMT(field->value));
+	}
+	text_str(&text, "\r\n");
+	if (!text_error(&text))
+		body = arena_copy(&stream->exchange->arena, text_span(&text));
+	text_done(&text);
+	if (!body.data)
+		return step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
+	step_local_reply(stream, 200, body, (struct span){ 0 });
+	stream->exchange->reply.type = SPAN("message/http");
+	return STEP_REPLY;
+}
+
 static enum stream_step exchange_end_here(struct stream *stream)
 {
 	if (stream->exchange->head.method == METHOD_TRACE)
-		return response_trace(stream);
-	return response_local(stream, 200, (struct span){ 0 }, (struct span){ 0 });
+		return exchange_trace(stream);
+	return step_local_reply(stream, 200, (struct span){ 0 }, (struct span){ 0 });
 }
 
 /* TRACE, and how far it and OPTIONS may go. False: *ret_step answers. */
@@ -211,7 +224,7 @@ static bool exchange_may_go_on(struct stream *stream, enum stream_step *ret_step
 	struct request_head *head = &stream->exchange->head;
 
 	if (head->method == METHOD_TRACE && stream->listener->rules.trace != TRACE_METHOD_FORWARD) {
-		*ret_step = response_error(stream, 405, SPAN("TRACE is not allowed"), END_REQUEST_BAD);
+		*ret_step = step_reply(stream, 405, SPAN("TRACE is not allowed"), END_REQUEST_BAD);
 		return false;
 	}
 	switch (hop_count_down(head)) {
@@ -221,13 +234,13 @@ static bool exchange_may_go_on(struct stream *stream, enum stream_step *ret_step
 		*ret_step = exchange_end_here(stream);
 		return false;
 	case HOP_IS_BAD:
-		*ret_step = response_error(stream, 400, SPAN("Max-Forwards is not a number"),
+		*ret_step = step_reply(stream, 400, SPAN("Max-Forwards is not a number"),
 					   END_REQUEST_BAD);
 		return false;
 	case HOP_NO_MEMORY:
 		break;
 	}
-	*ret_step = response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
+	*ret_step = step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
 	return false;
 }
 
@@ -240,12 +253,12 @@ static bool exchange_take_listener(struct stream *stream, const struct bind *bin
 
 	stream->exchange->head.is_secure = client_is_tls(stream->client);
 	if (!listener) {
-		*ret_step = response_error(stream, 404, SPAN("listener not found"), END_NO_ROUTE);
+		*ret_step = step_reply(stream, 404, SPAN("listener not found"), END_NO_ROUTE);
 		return false;
 	}
 	/* Another listener may ask for other certificates (RFC 9110 7.4). */
 	if (!client_tls_serves(stream->client, listener)) {
-		*ret_step = response_error(stream, 421, SPAN("this host needs a TLS connection of its own"),
+		*ret_step = step_reply(stream, 421, SPAN("this host needs a TLS connection of its own"),
 					   END_MISDIRECTED);
 		return false;
 	}
@@ -262,28 +275,28 @@ enum stream_step exchange_route(struct stream *stream)
 
 	stream->is_grpc = grpc_is_call(&stream->exchange->head.fields);
 	if (connect_tunnel_is_asked(stream) && !connect_tunnel_admit(stream))
-		return STEP_WAIT;
+		return connect_tunnel_refuse(stream);
 	if (!bind)
-		return response_error(stream, 404, SPAN("bind not found"), END_CONFIG_REMOVED);
+		return step_reply(stream, 404, SPAN("bind not found"), END_CONFIG_REMOVED);
 	if (!exchange_take_listener(stream, bind, &step) || !exchange_may_go_on(stream, &step))
 		return step;
 	if (hop_count_laps(&stream->exchange->head.fields, exchange_loop_id(stream)) >= LIMIT_LOOP_LAPS)
-		return response_error(stream, 508, SPAN("loop detected"), END_LOOP);
+		return step_reply(stream, 508, SPAN("loop detected"), END_LOOP);
 	if (!exchange_check_names(stream, stream->listener->rules.underscores))
-		return response_error(stream, 400, SPAN("underscore in a field name"), END_REQUEST_BAD);
+		return step_reply(stream, 400, SPAN("underscore in a field name"), END_REQUEST_BAD);
 	bad = exchange_normalise(stream);
 	if (bad)
-		return response_bad_request(stream, bad);
+		return step_bad_request(stream, bad);
 	client_use_listener(stream->client, stream->listener);
 	found = route_search(stream->listener, &stream->exchange->head);
 	if (found.gave_up) {
 		counter_add(stream->proxy->counters, COUNTER_MATCH_GAVE_UP, 1);
-		return response_error(stream, 400, SPAN("too long to be matched"), END_MATCH_GAVE_UP);
+		return step_reply(stream, 400, SPAN("too long to be matched"), END_MATCH_GAVE_UP);
 	}
 	stream->route = found.route;
 	stream->exchange->match = found.match;
 	if (!stream->route)
-		return response_error(stream, 404, SPAN("route not found"), END_NO_ROUTE);
+		return step_reply(stream, 404, SPAN("route not found"), END_NO_ROUTE);
 	if (stream->route->effective.redirect)
 		return exchange_redirect(stream, stream->route->effective.redirect);
 	exchange_set_deadline(stream);
@@ -294,20 +307,22 @@ enum stream_step exchange_route(struct stream *stream)
 static enum stream_step exchange_answer(struct stream *stream, const struct direct_response *direct)
 {
 	if (stream->exchange->upgrade.must_switch && direct->status < 300)
-		return response_error(stream, 501, SPAN("no WebSocket here"), END_UPGRADE_MISMATCH);
+		return step_reply(stream, 501, SPAN("no WebSocket here"), END_UPGRADE_MISMATCH);
 	if (connect_tunnel_is_asked(stream) && direct->status < 300)
 		return connect_tunnel_refuse(stream);
-	return response_local(stream, direct->status, direct->body, (struct span){ 0 });
+	return step_local_reply(stream, direct->status, direct->body, (struct span){ 0 });
 }
 
 enum stream_step exchange_forward(struct stream *stream)
 {
+	enum stream_step step;
+
 	if (stream->route->effective.direct)
 		return exchange_answer(stream, stream->route->effective.direct);
-	if (!exchange_choose_backend(stream))
-		return STEP_WAIT;
+	if (!exchange_choose_backend(stream, &step))
+		return step;
 	if (exchange_prepare_head(stream) < 0)
-		return response_error(stream, 500, SPAN("no memory"), END_INTERNAL);
+		return step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
 	if (!stream->delay_ms)
 		histogram_add(&stream->proxy->counters->request_processing, &histogram_processing,
 			      clock_now_ns() - stream->start_ns);

@@ -11,5 +11,3 @@
 enum stream_step exchange_route(struct stream *stream);
 /* STEP_FORWARD, after the route and its delay: the answer of the configuration, or STEP_ATTEMPT. */
 enum stream_step exchange_forward(struct stream *stream);
-/* After stream->backend was chosen: the head that goes to it. 0 or -ENOMEM. */
-int exchange_use_backend(struct stream *stream);

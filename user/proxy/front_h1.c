@@ -5,7 +5,7 @@
 #include "user/net/io.h"
 #include "user/proxy/client.h"
 #include "user/proxy/front.h"
-#include "user/proxy/response.h"
+#include "user/proxy/step.h"
 
 /* ------------------------------------------------------------------------------------ the request */
 
@@ -44,7 +44,7 @@ bool front_h1_begin(struct client *client, struct arena *arena, struct span head
 	if (conn_check(&client->conn) < 0)
 		stream_finish(stream, conn_end_reason(client->conn.error, END_CLIENT_RST), STREAM_END_RESET);
 	else
-		stream_run(stream, bad ? response_bad_request(stream, bad) : STEP_ROUTE);
+		stream_run(stream, bad ? step_bad_request(stream, bad) : STEP_ROUTE);
 	return true;
 }
 
@@ -94,7 +94,7 @@ static enum relay_encoding h1_encoding(const struct stream *stream, struct body_
 static enum h1_connection h1_connection(struct stream *stream, const struct body_framing *framing)
 {
 	if (!stream->client_keeps || client_is_ending(stream->client) || framing->kind == BODY_UNTIL_CLOSE ||
-	    (!response_request_is_complete(stream) && !response_request_may_outlast(stream)) ||
+	    (!stream_has_whole_request(stream) && !stream_request_may_outlast(stream)) ||
 	    h1_has_doubtful_bytes(stream))
 		stream->close_client = true;
 	if (stream->close_client)
@@ -130,7 +130,7 @@ static void front_h1_begin_tunnel(struct stream *stream)
 
 static int front_h1_send_reply(struct stream *stream, struct reply *reply)
 {
-	if (!stream->client_keeps || !response_request_is_complete(stream) ||
+	if (!stream->client_keeps || !stream_has_whole_request(stream) ||
 	    client_is_ending(stream->client) || h1_has_doubtful_bytes(stream))
 		stream->close_client = true;
 	reply->close = stream->close_client;

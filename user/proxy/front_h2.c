@@ -5,7 +5,7 @@
 
 #include "user/http/hop.h"
 #include "user/proxy/client_h2.h"
-#include "user/proxy/response.h"
+#include "user/proxy/step.h"
 #include "user/proxy/websocket_key.h"
 
 /* ------------------------------------------------------------------------------------ the request */
@@ -79,7 +79,7 @@ void front_h2_begin(struct client *client, struct h2_stream *h2_stream)
 	if (h2_stream->is_reset && !front_h2_was_refused(h2_stream))
 		stream_finish(stream, END_CLIENT_RST, STREAM_END_RESET);
 	else
-		stream_run(stream, bad ? response_bad_request(stream, bad) : STEP_ROUTE);
+		stream_run(stream, bad ? step_bad_request(stream, bad) : STEP_ROUTE);
 }
 
 /* ------------------------------------------------------------------------------------ the response */

@@ -7,6 +7,7 @@
 #include "user/base/mem.h"
 #include "user/proxy/attempt.h"
 #include "user/proxy/attempt_body.h"
+#include "user/proxy/attempt_hold.h"
 #include "user/proxy/back.h"
 #include "user/proxy/client.h"
 #include "user/proxy/deadline.h"
@@ -14,7 +15,9 @@
 #include "user/proxy/front.h"
 #include "user/proxy/give.h"
 #include "user/proxy/history.h"
+#include "user/proxy/reply.h"
 #include "user/proxy/response.h"
+#include "user/proxy/step.h"
 #include "user/proxy/stream_notes.h"
 #include "user/proxy/tunnel.h"
 #include "user/proxy/stream_estate.h"
@@ -104,6 +107,24 @@ int stream_keep_texts(struct stream *stream, const struct stream_texts *texts)
 	return 0;
 }
 
+bool stream_has_whole_request(const struct stream *stream)
+{
+	if (stream->exchange->request_framing.kind == BODY_NONE)
+		return true;
+	return stream->upload.state != RELAY_OFF && stream->upload.decoder.is_done;
+}
+
+/*
+ * Not when the client still waits for a 100: it may never send the body, and go on with another request
+ * instead.
+ */
+bool stream_request_may_outlast(const struct stream *stream)
+{
+	return stream->exchange->response.status < 400 && stream->upstream->is_reusable &&
+	       !stream->upload_dead &&
+	       (stream->is_continued || !fields_have(&stream->exchange->head.fields, FIELD_EXPECT));
+}
+
 void stream_drop_exchange(struct stream *stream)
 {
 	if (stream->exchange && stream_keep_texts(stream, &stream->exchange->texts) == 0)
@@ -163,7 +184,7 @@ struct stream *stream_create(struct client *client, const struct front *front, b
 	relay_init(&stream->download, &proxy->relay, RELAY_OUT);
 	timer_init(&stream->timer, stream_on_deadline);
 	loop_deferred_init(&stream->again, stream_on_again);
-	attempt_init(stream);
+	stream->attempt.endpoint_index = UINT32_MAX;
 	proxy_trace(proxy, stream->id, TRACE_STREAM_BEGIN, (uint32_t)client->handle, 0);
 	counter_add(proxy->counters, COUNTER_STREAMS_OPEN, 1);
 	proxy->active_requests++;
@@ -219,74 +240,63 @@ static enum end_reason stream_client_reason(const struct stream *stream, int err
 	return error == -EPROTO ? END_REQUEST_BAD : conn_end_reason(error, END_CLIENT_RST);
 }
 
-/* True when the request body's direction ended the stream. */
-static bool stream_check_upload(struct stream *stream)
+/* STEP_WAIT: the request body's direction goes on, or is done. */
+static enum stream_step stream_check_upload(struct stream *stream)
 {
 	const struct relay *upload = &stream->upload;
 
 	if (upload->state != RELAY_FAILED || stream->upload_dead)
-		return false;
+		return STEP_WAIT;
 	switch (upload->fail) {
 	case RELAY_FAIL_SOURCE_SHORT:
-		stream_finish(stream, END_CLIENT_FIN, STREAM_END_CLOSE);
-		return true;
+		return step_end(stream, END_CLIENT_FIN, STREAM_END_CLOSE);
 	case RELAY_FAIL_SOURCE_ERROR:
-		stream_finish(stream, stream_client_reason(stream, relay_source_error(upload)),
-			      STREAM_END_RESET);
-		return true;
+		return step_end(stream, stream_client_reason(stream, relay_source_error(upload)),
+				STREAM_END_RESET);
 	case RELAY_FAIL_SOURCE_BAD:
-		response_bad_request(stream, upload->decoder.bad);
-		return true;
+		return step_bad_request(stream, upload->decoder.bad);
 	case RELAY_FAIL_POISONED:
-		stream_finish(stream, END_POISONED, STREAM_END_RESET);
-		return true;
+		return step_end(stream, END_POISONED, STREAM_END_RESET);
 	case RELAY_FAIL_MEMORY:
-		stream_finish(stream, END_INTERNAL, STREAM_END_RESET);
-		return true;
+		return step_end(stream, END_INTERNAL, STREAM_END_RESET);
 	case RELAY_FAIL_SINK:
 		/* The backend may have answered before it stopped reading: its answer decides. */
 		stream->upload_dead = true;
-		return false;
+		break;
 	case RELAY_FAIL_NONE:
 		break;
 	}
-	return false;
+	return STEP_WAIT;
 }
 
-static bool stream_check_download(struct stream *stream)
+static enum stream_step stream_check_download(struct stream *stream)
 {
 	const struct relay *download = &stream->download;
 
 	if (download->state == RELAY_DONE)
 		return response_done(stream);
 	if (download->state != RELAY_FAILED)
-		return false;
+		return STEP_WAIT;
 	switch (download->fail) {
 	case RELAY_FAIL_SOURCE_SHORT:
-		stream_finish(stream, END_UPSTREAM_FIN, response_truncated(stream));
-		break;
+		return step_end(stream, END_UPSTREAM_FIN, response_truncated(stream));
 	case RELAY_FAIL_SOURCE_ERROR:
 		stream->reset_code = stream->back->reset_code(stream);
-		stream_finish(stream, conn_end_reason(relay_source_error(download), END_UPSTREAM_RST),
-			      response_truncated(stream));
-		break;
+		return step_end(stream, conn_end_reason(relay_source_error(download), END_UPSTREAM_RST),
+				response_truncated(stream));
 	case RELAY_FAIL_SOURCE_BAD:
 		counter_add(stream->proxy->counters, COUNTER_BAD_RESPONSES, 1);
-		stream_finish(stream, END_RESPONSE_BAD, response_truncated(stream));
-		break;
+		return step_end(stream, END_RESPONSE_BAD, response_truncated(stream));
 	case RELAY_FAIL_SINK:
-		stream_finish(stream, conn_end_reason(relay_sink_error(download), END_CLIENT_RST),
-			      STREAM_END_RESET);
-		break;
+		return step_end(stream, conn_end_reason(relay_sink_error(download), END_CLIENT_RST),
+				STREAM_END_RESET);
 	case RELAY_FAIL_POISONED:
-		stream_finish(stream, END_POISONED, STREAM_END_RESET);
-		break;
+		return step_end(stream, END_POISONED, STREAM_END_RESET);
 	case RELAY_FAIL_MEMORY:
 	case RELAY_FAIL_NONE:
-		stream_finish(stream, END_INTERNAL, STREAM_END_RESET);
 		break;
 	}
-	return true;
+	return step_end(stream, END_INTERNAL, STREAM_END_RESET);
 }
 
 static bool stream_pump_response(struct stream *stream, uint64_t now_ms)
@@ -299,45 +309,53 @@ static bool stream_pump_response(struct stream *stream, uint64_t now_ms)
 	return again;
 }
 
-/* What a slow client has yet to read of interim answers. False: it is gone, and the stream with it. */
-static bool stream_flush_interim(struct stream *stream)
+/* What a slow client has yet to read of interim answers. STEP_END: it is gone. */
+static enum stream_step stream_flush_interim(struct stream *stream)
 {
 	int result = stream->interim_count ? stream->front->flush(stream) : 0;
 
-	if (result >= 0)
-		return true;
-	stream_finish(stream, stream_client_reason(stream, result), STREAM_END_RESET);
-	return false;
+	return result >= 0 ? STEP_WAIT
+			   : step_end(stream, stream_client_reason(stream, result), STREAM_END_RESET);
+}
+
+static enum stream_step stream_pump_waiting(struct stream *stream)
+{
+	enum stream_step step;
+
+	attempt_review_body(stream);
+	stream_estate_pumping(stream, &stream->download);
+	step = stream_flush_interim(stream);
+	if (step == STEP_WAIT)
+		step = attempt_read_response(stream);
+	if (step == STEP_WAIT)
+		stream_estate_waits(stream);
+	return step;
 }
 
 static enum stream_step stream_pump_exchange(struct stream *stream)
 {
 	uint64_t now_ms = proxy_now_ms(stream->proxy);
-	enum stream_step step = STEP_WAIT;
+	enum stream_step step;
 	bool again;
 
 	stream_estate_pumping(stream, &stream->upload);
 	again = relay_pump(&stream->upload, now_ms);
 	stream_estate_pumped(stream, &stream->upload);
-	if (stream_check_upload(stream))
-		return STEP_WAIT;
+	step = stream_check_upload(stream);
+	if (step != STEP_WAIT)
+		return step;
 	if (stream->state == STREAM_WAIT_HEAD) {
-		attempt_review_body(stream);
-		stream_estate_pumping(stream, &stream->download);
-		if (!stream_flush_interim(stream))
-			return STEP_WAIT;
-		step = attempt_read_response(stream);
-		stream_estate_waits(stream);
-	}
-	if (stream->state == STREAM_RELAY) {
+		step = stream_pump_waiting(stream);
+	} else if (stream->state == STREAM_RELAY) {
 		again |= stream_pump_response(stream, now_ms);
-		if (stream_check_download(stream))
-			return STEP_WAIT;
+		step = stream_check_download(stream);
 	}
+	if (step != STEP_WAIT)
+		return step;
 	stream_estate_consider(stream);
-	if (again && (stream->state == STREAM_WAIT_HEAD || stream->state == STREAM_RELAY))
+	if (again && stream->state != STREAM_CLOSED)
 		stream_pump_again(stream);
-	return step;
+	return STEP_WAIT;
 }
 
 /* ------------------------------------------------------------------------------------ the driver */
@@ -349,11 +367,9 @@ static enum stream_step stream_pump(struct stream *stream)
 	case STREAM_RELAY:
 		return stream_pump_exchange(stream);
 	case STREAM_TUNNEL:
-		tunnel_pump(stream);
-		break;
+		return tunnel_pump(stream);
 	case STREAM_REPLY:
-		response_flush_reply(stream);
-		break;
+		return reply_flush(stream);
 	case STREAM_NEW:
 	case STREAM_DELAY:
 	case STREAM_RESOLVE:
@@ -377,8 +393,21 @@ static enum stream_step stream_take_step(struct stream *stream, enum stream_step
 		return attempt_start(stream);
 	case STEP_ATTEMPT_AGAIN:
 		return attempt_again(stream);
+	case STEP_CONNECTED:
+		return attempt_send(stream);
+	case STEP_FAILED:
+		return attempt_failed(stream);
+	case STEP_RESPONSE:
+		return response_start(stream);
+	case STEP_TUNNEL:
+		return tunnel_start(stream);
+	case STEP_REPLY:
+		return reply_start(stream);
 	case STEP_PUMP:
 		return stream_pump(stream);
+	case STEP_END:
+		stream_finish(stream, stream->ending_reason, stream->ending);
+		break;
 	case STEP_WAIT:
 	case STEP_COUNT:
 		break;
@@ -396,25 +425,24 @@ static void stream_touch(struct stream *stream)
 		stream->back->touch(stream);
 }
 
-/* Others get their turn: bytes move in the next one, and so does an attempt that would follow at once. */
-static void stream_rest(struct stream *stream, enum stream_step step)
+/* Others get their turn before an attempt that would follow at once. */
+static void stream_rest(struct stream *stream)
 {
-	if (step == STEP_PUMP || !stream->exchange) {
-		stream_pump_again(stream);
-		return;
-	}
 	stream->exchange->backoff_end_ms = proxy_now_ms(stream->proxy);
 	stream_set_state(stream, STREAM_BACKOFF);
 }
 
 void stream_run(struct stream *stream, enum stream_step step)
 {
-	int taken = 0;
+	int attempts = 0;
 
-	while (step != STEP_WAIT && stream->state != STREAM_CLOSED && taken++ < LIMIT_STREAM_STEPS)
+	while (step != STEP_WAIT && stream->state != STREAM_CLOSED) {
+		if (step == STEP_ATTEMPT_AGAIN && stream->exchange && ++attempts >= LIMIT_STREAM_ATTEMPTS) {
+			stream_rest(stream);
+			break;
+		}
 		step = stream_take_step(stream, step);
-	if (step != STEP_WAIT && stream->state != STREAM_CLOSED)
-		stream_rest(stream, step);
+	}
 	give_stream(stream);
 	stream_touch(stream);
 }

@@ -34,14 +34,17 @@ enum stream_state {
 struct attempt {
 	struct upstream_endpoint *endpoint; /* one user count while the attempt runs */
 	uint32_t endpoint_index; /* in the backend; UINT32_MAX: none yet */
-	uint32_t retries_done; /* by policy */
-	uint32_t tries_here; /* of the chosen backend; free retries do not count */
+	uint16_t retries_done; /* by policy */
+	uint16_t tries_here; /* of the chosen backend; free retries do not count */
 	uint8_t free_retries; /* a reused connection had died, or a shared one refused */
 	bool was_moved : 1; /* a connection was refused, and it went elsewhere without a policy */
 	bool is_fresh : 1; /* no pooled connection: after the free retry */
 	bool was_refused : 1; /* by a connection of HTTP/2 that lives */
 	bool is_retry : 1; /* counted in proxy->active_retries */
 	bool needs_pause : 1; /* the failure was known before it was asked for */
+	/* Why the last one failed, with STEP_FAILED and through BACKOFF; error: -errno where one is known. */
+	enum try_outcome failed_outcome : 8;
+	int failed_error;
 	uint64_t connect_deadline_ms; /* loop time; 0: none, or nothing is being opened */
 	struct tried_endpoints *tried; /* owner; NULL: no attempt has failed yet, or no memory to note it */
 	struct attempt_dial *dial; /* owner; NULL unless a connection is being opened or waited for */
@@ -49,16 +52,40 @@ struct attempt {
 
 /*
  * What comes next. Each phase of a stream (routing, an attempt, the response, a tunnel) returns its step, and
- * one loop takes it: stream_run(). So no phase calls the next one, however often an attempt fails.
+ * one loop takes it: stream_run(). So no phase calls another one, however often an attempt fails. What a step
+ * needs stands in the stream (step.h).
  */
 enum stream_step {
-	STEP_WAIT, /* for an event, a timer, or a turn that was asked for; or the stream has ended */
+	STEP_WAIT, /* for an event, a timer, or a turn that was asked for */
 	STEP_ROUTE, /* the request is complete: exchange_route() */
 	STEP_FORWARD, /* not held back any more: exchange_forward() */
 	STEP_ATTEMPT, /* attempt_start() */
 	STEP_ATTEMPT_AGAIN, /* attempt_again() */
+	STEP_CONNECTED, /* the attempt has its connection: attempt_send() */
+	STEP_FAILED, /* the attempt has failed, attempt.failed_outcome: attempt_failed() */
+	STEP_RESPONSE, /* the final head of the backend is the answer: response_start() */
+	STEP_TUNNEL, /* both sides are opaque from now on: tunnel_start() */
+	STEP_REPLY, /* an answer of our own, exchange->reply: reply_start() */
+	STEP_END, /* ending_reason, ending: stream_finish() */
 	STEP_PUMP, /* bytes may move */
 	STEP_COUNT,
+};
+
+/* How the client's connection ends with the stream. The backend's is kept when its exchange was complete. */
+enum stream_end {
+	STREAM_END_CLEAN, /* keep the client when it can be kept */
+	STREAM_END_CLOSE, /* close the client after what was sent */
+	STREAM_END_LINGER, /* the same, but the client may still be sending: let it read our answer first */
+	STREAM_END_RESET, /* RST to whoever is still there */
+};
+
+/* An answer of our own. */
+struct stream_reply {
+	uint16_t status;
+	enum end_reason reason;
+	struct span body;
+	struct span type; /* of the body; empty: text */
+	struct span location; /* empty: none */
 };
 
 /* What was asked for, for the log. */
@@ -93,8 +120,7 @@ struct exchange {
 	struct arena response_arena; /* of the running try */
 	struct read_watch read_watch;
 	struct replay replay; /* of the request body, for another attempt; empty where none may follow */
-	enum try_outcome last_outcome; /* of the attempt that BACKOFF follows; last_error: -errno, or 0 */
-	int last_error;
+	struct stream_reply reply; /* with STEP_REPLY */
 	/* Loop time. */
 	uint64_t request_deadline_ms; /* 0: none */
 	uint64_t try_deadline_ms; /* 0: none */
@@ -138,6 +164,8 @@ struct stream {
 	uint8_t client_major; /* 0: the head was not understood */
 	uint8_t client_minor; /* HTTP/2 counts as 1.1 */
 	enum end_reason reason : 8;
+	enum end_reason ending_reason : 8; /* with STEP_END, like the next one */
+	enum stream_end ending : 8;
 	uint32_t delay_ms; /* an injected delay, 0: none */
 
 	const struct listener *listener; /* these four borrowed from the lease */
@@ -168,6 +196,13 @@ int stream_keep_texts(struct stream *stream, const struct stream_texts *texts);
  */
 void stream_drop_exchange(struct stream *stream);
 void stream_set_state(struct stream *stream, enum stream_state state);
+/* The request body, if there is one, was read to its end. */
+bool stream_has_whole_request(const struct stream *stream);
+/*
+ * Whether the rest of the request body may be relayed after the response is complete, so that both
+ * connections stay.
+ */
+bool stream_request_may_outlast(const struct stream *stream);
 /* Arms the timer for the nearest deadline of the state. */
 void stream_arm(struct stream *stream);
 /* Lets the kernel lane take over a direction later, unless the configuration says no. credit: for a response
@@ -181,20 +216,13 @@ void stream_on_client(struct stream *stream);
 void stream_on_upstream(void *stream);
 void stream_on_relay(struct relay *relay); /* relay_shared.wake */
 /*
- * The driver: takes this step and those that follow from it, until one waits; after LIMIT_STREAM_STEPS of
- * them others get their turn first. Only events call it (sockets, timers, dials), never a phase.
+ * The driver: takes this step and those that follow from it, until one waits; after LIMIT_STREAM_ATTEMPTS
+ * attempts others get their turn first. Only events call it (sockets, timers, dials), never a phase.
  */
 void stream_run(struct stream *stream, enum stream_step step);
 /* Bytes may move in the next turn: others are to have theirs first. */
 void stream_pump_again(struct stream *stream);
 
-/* How the client's connection ends with the stream. The backend's is kept when its exchange was complete. */
-enum stream_end {
-	STREAM_END_CLEAN, /* keep the client when it can be kept */
-	STREAM_END_CLOSE, /* close the client after what was sent */
-	STREAM_END_LINGER, /* the same, but the client may still be sending: let it read our answer first */
-	STREAM_END_RESET, /* RST to whoever is still there */
-};
 /* The one end: log, counters, history; hands the connections back or closes them. Idempotent. */
 void stream_finish(struct stream *stream, enum end_reason reason, enum stream_end end);
 /*

@@ -3,11 +3,10 @@
 
 #include "policy/balance.h"
 #include "policy/route.h"
-#include "user/proxy/attempt.h"
 #include "user/proxy/back.h"
 #include "user/proxy/client.h"
-#include "user/net/socket.h"
 #include "user/proxy/front.h"
+#include "user/proxy/step.h"
 #include "user/proxy/stream_estate.h"
 
 enum stream_step tunnel_open(struct stream *stream, struct span sni)
@@ -16,32 +15,18 @@ enum stream_step tunnel_open(struct stream *stream, struct span sni)
 	struct stream_texts texts = { .host = sni };
 	const struct tcp_route *route;
 
-	if (sni.len && stream_keep_texts(stream, &texts) < 0) {
-		stream_finish(stream, END_INTERNAL, STREAM_END_RESET);
-		return STEP_WAIT;
-	}
+	if (sni.len && stream_keep_texts(stream, &texts) < 0)
+		return step_end(stream, END_INTERNAL, STREAM_END_RESET);
 	stream->listener = bind ? listener_find(bind, sni) : NULL;
 	route = stream->listener ? tcp_route_find(stream->listener, sni) : NULL;
 	stream->tcp_route = route;
-	if (!route) {
-		stream_finish(stream, END_NO_ROUTE, STREAM_END_RESET);
-		return STEP_WAIT;
-	}
+	if (!route)
+		return step_end(stream, END_NO_ROUTE, STREAM_END_RESET);
 	stream->backend = balance_backend(route->backend_list, route->backend_count, route->weight_sum,
 					  proxy_random(stream->proxy), proxy_now_ms(stream->proxy));
-	if (!stream->backend || stream->backend->backend->endpoint_count == 0) {
-		stream_finish(stream, END_NO_BACKEND, STREAM_END_RESET);
-		return STEP_WAIT;
-	}
+	if (!stream->backend || stream->backend->backend->endpoint_count == 0)
+		return step_end(stream, END_NO_BACKEND, STREAM_END_RESET);
 	return STEP_ATTEMPT;
-}
-
-void tunnel_avoid(const struct stream *stream, struct address *ret_address)
-{
-	if (socket_local(conn_fd(&stream->client->conn), ret_address) < 0)
-		ret_address->len = 0;
-	else
-		address_unmap(ret_address);
 }
 
 void tunnel_start_ways(struct stream *stream)
@@ -89,26 +74,36 @@ enum stream_end tunnel_end(struct stream *stream)
 											   : STREAM_END_RESET;
 }
 
-/* A reset, or an unanswered keepalive, of the side that was read. True: the stream ended. */
-static bool tunnel_check_source(struct stream *stream, const struct relay *relay, enum end_reason reset)
+/* A reset, or an unanswered keepalive, of the side that was read: STEP_END. */
+static enum stream_step tunnel_check_source(struct stream *stream, const struct relay *relay,
+					    enum end_reason reset)
 {
 	if (relay->state != RELAY_FAILED || relay->fail == RELAY_FAIL_SINK)
-		return false;
+		return STEP_WAIT;
 	if (relay->fail == RELAY_FAIL_SOURCE_ERROR)
-		stream_finish(stream, conn_end_reason(relay_source_error(relay), reset), STREAM_END_RESET);
-	else
-		stream_finish(stream, relay->fail == RELAY_FAIL_POISONED ? END_POISONED : END_INTERNAL,
-			      STREAM_END_RESET);
-	return true;
+		return step_end(stream, conn_end_reason(relay_source_error(relay), reset), STREAM_END_RESET);
+	return step_end(stream, relay->fail == RELAY_FAIL_POISONED ? END_POISONED : END_INTERNAL,
+			STREAM_END_RESET);
 }
 
-/* A reset that a blocked or finished direction would not find by reading. True: the stream ended. */
-static bool tunnel_check_side(struct stream *stream, int error, enum end_reason reset)
+/* A reset that a blocked or finished direction would not find by reading: STEP_END. */
+static enum stream_step tunnel_check_side(struct stream *stream, int error, enum end_reason reset)
 {
-	if (!error)
-		return false;
-	stream_finish(stream, conn_end_reason(error, reset), STREAM_END_RESET);
-	return true;
+	return error ? step_end(stream, conn_end_reason(error, reset), STREAM_END_RESET) : STEP_WAIT;
+}
+
+/* Either side is gone: STEP_END. */
+static enum stream_step tunnel_check_sides(struct stream *stream)
+{
+	enum stream_step step = tunnel_check_source(stream, &stream->upload, END_CLIENT_RST);
+
+	if (step == STEP_WAIT)
+		step = tunnel_check_source(stream, &stream->download, END_UPSTREAM_RST);
+	if (step == STEP_WAIT)
+		step = tunnel_check_side(stream, stream->front->check(stream), END_CLIENT_RST);
+	if (step == STEP_WAIT)
+		step = tunnel_check_side(stream, stream->back->check(stream), END_UPSTREAM_RST);
+	return step;
 }
 
 /* Not when the other direction broke on this one's source: the end that was read there is that of a reset. */
@@ -132,21 +127,21 @@ static bool tunnel_is_leaving(const struct relay *relay)
 	return relay->state == RELAY_DONE && relay->sink && conn_has_output(relay->sink);
 }
 
-static void tunnel_check_end(struct stream *stream)
+/* Both directions have ended: STEP_END. */
+static enum stream_step tunnel_check_end(struct stream *stream)
 {
 	const struct relay *upload = &stream->upload;
 	const struct relay *download = &stream->download;
 
 	if (!relay_is_finished(upload) || !relay_is_finished(download) || tunnel_is_leaving(upload) ||
 	    tunnel_is_leaving(download))
-		return;
+		return STEP_WAIT;
 	/* A side that stopped taking bytes is gone, but what it had sent before was still delivered. */
 	if (upload->state == RELAY_FAILED)
-		stream_finish(stream, END_UPSTREAM_RST, STREAM_END_RESET);
-	else if (download->state == RELAY_FAILED)
-		stream_finish(stream, END_CLIENT_RST, STREAM_END_RESET);
-	else
-		stream_finish(stream, END_OK, STREAM_END_CLEAN);
+		return step_end(stream, END_UPSTREAM_RST, STREAM_END_RESET);
+	if (download->state == RELAY_FAILED)
+		return step_end(stream, END_CLIENT_RST, STREAM_END_RESET);
+	return step_end(stream, END_OK, STREAM_END_CLEAN);
 }
 
 static bool tunnel_pump_way(struct stream *stream, struct relay *relay, uint64_t now_ms)
@@ -159,25 +154,23 @@ static bool tunnel_pump_way(struct stream *stream, struct relay *relay, uint64_t
 	return again;
 }
 
-void tunnel_pump(struct stream *stream)
+enum stream_step tunnel_pump(struct stream *stream)
 {
 	uint64_t now_ms = proxy_now_ms(stream->proxy);
 	bool was_half_closed = tunnel_is_half_closed(stream);
 	bool again = tunnel_pump_way(stream, &stream->upload, now_ms);
+	enum stream_step step;
 	bool has_fin;
 
 	again |= tunnel_pump_way(stream, &stream->download, now_ms);
-	if (tunnel_check_source(stream, &stream->upload, END_CLIENT_RST) ||
-	    tunnel_check_source(stream, &stream->download, END_UPSTREAM_RST))
-		return;
-	if (tunnel_check_side(stream, stream->front->check(stream), END_CLIENT_RST) ||
-	    tunnel_check_side(stream, stream->back->check(stream), END_UPSTREAM_RST))
-		return;
+	step = tunnel_check_sides(stream);
+	if (step != STEP_WAIT)
+		return step;
 	has_fin = tunnel_forward_fin(&stream->upload, &stream->download);
 	has_fin |= tunnel_forward_fin(&stream->download, &stream->upload);
-	tunnel_check_end(stream);
-	if (stream->state != STREAM_TUNNEL)
-		return;
+	step = tunnel_check_end(stream);
+	if (step != STEP_WAIT)
+		return step;
 	/* The end of one direction is progress: halfClosed runs from here, however long both were quiet
 	 * before. */
 	if (!was_half_closed && tunnel_is_half_closed(stream)) {
@@ -188,4 +181,5 @@ void tunnel_pump(struct stream *stream)
 		stream_arm(stream);
 	if (again)
 		stream_pump_again(stream);
+	return STEP_WAIT;
 }

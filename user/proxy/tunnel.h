@@ -11,13 +11,12 @@
 
 /* A TCP or TLS connection: chooses route and backend; an attempt comes next. */
 enum stream_step tunnel_open(struct stream *stream, struct span sni);
-/* Where the client's connection came to: a backend there would be this port, and never the last one. */
-void tunnel_avoid(const struct stream *stream, struct address *ret_address);
-/* Both connections are there. */
+/* STEP_TUNNEL: both connections are there. */
 enum stream_step tunnel_start(struct stream *stream);
 /* A part of it: both directions, in the copy lane and with leave for the sockmap lane. */
 void tunnel_start_ways(struct stream *stream);
-void tunnel_pump(struct stream *stream);
+/* In TUNNEL: moves bytes; STEP_END when it is over. */
+enum stream_step tunnel_pump(struct stream *stream);
 /* One direction has ended, or both, and the last of them has not left yet. */
 bool tunnel_is_ending(const struct stream *stream);
 /*
