@@ -14,9 +14,10 @@
 #include "config/load.h"
 #include "policy/effective.h"
 #include "user/base/clock.h"
-#include "user/proxy/client.h"
+#include "user/proxy/client_accept.h"
+#include "user/proxy/client_events.h"
 #include "user/proxy/history.h"
-#include "user/proxy/stream.h"
+#include "user/proxy/driver.h"
 #include "user/upstream/upstream.h"
 
 /*
@@ -110,6 +111,8 @@ static inline void scene_make_proxy(struct scene *scene)
 	struct proxy *proxy = &scene->proxy;
 
 	proxy->loop = loop_create(256);
+	proxy->driver = &stream_driver;
+	proxy->handler = &stream_handler;
 	timer_init(&proxy->log_timer, proxy_on_log_timer);
 	proxy->shared = &scene->shared;
 	proxy->counters = &scene->counters;
@@ -128,7 +131,7 @@ static inline void scene_make_proxy(struct scene *scene)
 	proxy->pool.loop = proxy->loop;
 	proxy->pool.counters = proxy->counters;
 	proxy->pool.relay = &proxy->relay;
-	proxy->pool.on_stream = stream_on_upstream;
+	proxy->pool.on_stream = driver_on_upstream;
 	upstream_pool_init(&proxy->pool);
 	list_init(&proxy->mirrors);
 	list_init(&proxy->idle_clients);
@@ -200,7 +203,7 @@ static inline void end_all(struct scene *scene)
 	struct client *client;
 
 	while ((stream = next_stream(scene, &cursor)) != NULL)
-		stream_abort(stream, END_DRAIN_DEADLINE);
+		driver_abort(stream, END_DRAIN_DEADLINE);
 	cursor = 0;
 	while ((client = slab_next(scene->proxy.clients, &cursor, &handle)) != NULL)
 		client_close(client, END_DRAIN_DEADLINE, false);

@@ -14,7 +14,7 @@
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/proxy/mirror.h"
-#include "user/proxy/stream.h"
+#include "user/proxy/driver.h"
 #include "user/upstream/upstream.h"
 
 #define MS 1000000ull
@@ -75,7 +75,7 @@ static inline void scene_make_proxy(struct scene *scene)
 	proxy->pool.loop = proxy->loop;
 	proxy->pool.counters = proxy->counters;
 	proxy->pool.relay = &proxy->relay;
-	proxy->pool.on_stream = stream_on_upstream;
+	proxy->pool.on_stream = driver_on_upstream;
 	upstream_pool_init(&proxy->pool);
 	list_init(&proxy->mirrors);
 	list_init(&proxy->idle_clients);

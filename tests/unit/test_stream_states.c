@@ -9,6 +9,7 @@
 #include "tests/lib/test.h"
 #include "user/proxy/client.h"
 #include "user/proxy/deadline.h"
+#include "user/proxy/expire.h"
 #include "user/proxy/front.h"
 #include "user/proxy/stream.h"
 
@@ -145,7 +146,7 @@ static void scene_open(struct scene *scene)
 	stream->exchange->backoff_end_ms = stream->exchange->request_deadline_ms;
 	relay_init(&stream->upload, &scene->proxy.relay, RELAY_IN);
 	relay_init(&stream->download, &scene->proxy.relay, RELAY_OUT);
-	timer_init(&stream->timer, stream_on_deadline);
+	timer_init(&stream->timer, expire_on_timer);
 }
 
 static void scene_close(struct scene *scene)

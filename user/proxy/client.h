@@ -7,6 +7,7 @@
 
 struct client_h2;
 struct client_tls;
+struct h2_stream;
 struct stream;
 
 /*
@@ -61,35 +62,57 @@ struct client {
 	struct loop_deferred again; /* a request may be waiting in conn.in; or, closed, it is to be freed */
 };
 
+/*
+ * Who serves what comes from clients, for what stands below: proxy->handler (client_events.h). A client knows
+ * of its streams only that they are there.
+ */
+struct client_handler {
+	/*
+	 * The head of a request of HTTP/1; bad: why it is none, and the answer says so. Its bytes live in
+	 * `arena`, which becomes the handler's. False: no stream (a limit, or memory), the arena stays the
+	 * caller's.
+	 */
+	bool (*begin_request)(struct client *client, struct arena *arena, struct span head,
+			      enum http_bad bad);
+	/* A stream of an HTTP/2 connection. Takes it. */
+	void (*begin_h2_request)(struct client *client, struct h2_stream *h2_stream);
+	/* A connection of a TCP or TLS route. False: no stream. */
+	bool (*begin_tunnel)(struct client *client, bool is_tls, struct span sni);
+	/* Something has happened at the client's side of the stream. */
+	void (*on_ready)(struct stream *stream);
+	/* The connection is over: the stream ends. */
+	void (*on_close)(struct stream *stream, enum end_reason reason);
+	/* No stream says in the log what became of the connection. */
+	void (*log_end)(struct client *client, enum end_reason reason);
+	/* Its state has changed, or bytes are about to be received that may be of a request. */
+	void (*on_state)(const struct client *client);
+	void (*on_reading)(const struct client *client);
+	/* Another process could go on with it as soon as it is idle; idle: true when it was handed over. */
+	bool (*may_hand_off)(const struct client *client);
+	bool (*hand_off)(struct client *client);
+};
+
 bool client_state_allows(enum client_state from, enum client_state to);
 
 /* For the files that are part of a client: changes the state, and arms the timer of the state. */
 void client_set_state(struct client *client, enum client_state state);
 void client_arm(struct client *client);
+/* It has become one that may end to make room (room.h), or is one no more. */
+void client_note_idle(struct client *client);
+/* The same, by the timer or another event of the state. */
+void client_on_idle(struct client *client);
+void client_read_head(struct client *client);
+void client_read_linger(struct client *client);
+/* 408: the head has taken too long. */
+void client_refuse_late_head(struct client *client);
+/* What reading requests needs: 0 or -ENOMEM. */
+int client_make_http(struct client *client, const struct bind *bind);
+/* Gives back what is left of one that is closed. */
+void client_free(struct client *client);
 /* The same, for what a TLS handshake has let in: HTTP, or the bytes of a TCP or TLS route. */
 void client_begin_http(struct client *client, const struct bind *bind);
 void client_open_tunnel(struct client *client, bool is_tls, struct span sni);
 
-/* Who has accepted a connection: nothing of it was read here in any case. */
-enum client_origin {
-	CLIENT_ACCEPTED, /* this process */
-	CLIENT_ADOPTED, /* another one */
-	CLIENT_ADOPTED_HOP, /* the same, where it hopped: its bytes are in queues of the same-host lanes */
-};
-
-/*
- * Takes a connection that was just accepted: counts it, refuses it past a limit, starts reading. Owns fd.
- * False: it was reset at once.
- */
-bool client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer,
-		  enum client_origin origin);
-/*
- * The client of a stream that another process has begun: state and stream are the caller's to set. age_ms:
- * when it will be too old, loop time, or 0. has_requests: of a request, behind which others may follow; else
- * of a tunnel. Owns fd; NULL: it was reset.
- */
-struct client *client_adopt(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer,
-			    uint64_t age_ms, bool has_requests, enum client_origin origin);
 /*
  * Closes now, frees at the end of the turn. No stream may be running, but those of HTTP/2: they end first.
  * Idempotent.

@@ -4,10 +4,6 @@
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/net/socket.h"
-#include "user/proxy/front.h"
-#include "user/proxy/history.h"
-#include "user/proxy/room.h"
-#include "user/proxy/stream.h"
 #include "user/upstream/upstream_h2.h"
 
 bool client_h2_is_preface(struct span head)
@@ -136,7 +132,7 @@ void client_h2_stream_over(struct client *client)
 
 	CHECK(h2->stream_count > 0);
 	h2->stream_count--;
-	room_note(client);
+	client_note_idle(client);
 	if (h2->link.is_ended)
 		return;
 	h2_link_touch(&h2->link);
@@ -171,7 +167,7 @@ static void client_h2_on_news(struct h2_link *link, struct h2_stream *h2_stream)
 
 	if (h2_stream->owner) {
 		h2_stream->news = 0;
-		stream_on_client(h2_stream->owner);
+		client->proxy->handler->on_ready(h2_stream->owner);
 		return;
 	}
 	/* It came with these frames, and is found when all before it is read: no backend hears of them. */
@@ -186,10 +182,10 @@ static void client_h2_on_news(struct h2_link *link, struct h2_stream *h2_stream)
 	}
 	client->requests++;
 	h2->stream_count++;
-	room_note(client);
+	client_note_idle(client);
 	/* It came together with the end of what was the last one, and the GOAWAY covers it. */
 	link->is_leaving = false;
-	front_h2_begin(client, h2_stream);
+	client->proxy->handler->begin_h2_request(client, h2_stream);
 }
 
 /*
@@ -254,28 +250,10 @@ void client_h2_finish_streams(struct client *client, enum end_reason reason)
 	/* Also those that are complete and still hand their request on. */
 	while ((h2_stream = h2_session_any(h2->link.session)) != NULL) {
 		if (h2_stream->owner)
-			stream_finish(h2_stream->owner, reason, STREAM_END_RESET);
+			client->proxy->handler->on_close(h2_stream->owner, reason);
 		else
 			h2_stream_release(h2_stream, H2_INTERNAL_ERROR);
 	}
-}
-
-/* No stream says in the log what became of the connection. */
-static void client_h2_log(struct client *client, enum end_reason reason)
-{
-	struct proxy *proxy = client->proxy;
-	struct stream_record record = {
-		.id = stream_history_next_id(proxy->history),
-		.source = span_of(client->source, client->source_len),
-		.protocol = SPAN("http"),
-		.version = SPAN("HTTP/2.0"),
-		.reason = reason,
-	};
-
-	if (client->bind->bind)
-		record.bind = client->bind->bind->key;
-	stream_history_add(proxy->history, &record, proxy_wall_us(proxy));
-	proxy_log(proxy, proxy->lease, &record);
 }
 
 static void client_h2_on_end(struct h2_link *link, enum h2_link_end end)
@@ -286,7 +264,7 @@ static void client_h2_on_end(struct h2_link *link, enum h2_link_end end)
 	bool had_streams = h2->stream_count != 0;
 
 	if ((end == H2_LINK_PROTOCOL || end == H2_LINK_FLOOD) && !had_streams)
-		client_h2_log(client, reason);
+		client->proxy->handler->log_end(client, reason);
 	if (end == H2_LINK_PROTOCOL)
 		counter_add(client->proxy->counters, COUNTER_BAD_REQUESTS, 1);
 	if (end == H2_LINK_FLOOD)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "user/proxy/client.h"
+#include "user/proxy/client_accept.h"
 
 /* What the configuration says about sockets of clients. */
 void client_peer_set_options(const struct proxy *proxy, const struct bind *bind, int fd);

@@ -3,14 +3,8 @@
 
 #include "user/base/limits.h"
 #include "user/base/units.h"
-#include "user/proxy/attempt_dial.h"
 #include "user/proxy/back.h"
 #include "user/proxy/front.h"
-#include "user/proxy/outcome.h"
-#include "user/proxy/response.h"
-#include "user/proxy/step.h"
-#include "user/proxy/stream_estate.h"
-#include "user/proxy/tunnel.h"
 
 /* Last time a byte moved in either direction, loop time in ms. */
 static uint64_t deadline_last_active_ms(struct stream *stream)
@@ -119,6 +113,12 @@ static void deadline_offer_attempt(struct deadline_pick *pick, const struct stre
 	deadline_offer(pick, DEADLINE_PER_TRY, stream->exchange->try_deadline_ms);
 }
 
+/* One direction of a tunnel has ended, or both, and the last of them has not left yet. */
+static bool deadline_has_ended_way(const struct stream *stream)
+{
+	return relay_is_finished(&stream->upload) || relay_is_finished(&stream->download);
+}
+
 enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
 {
 	const struct timeouts_config *timeouts = &stream->lease->snapshot->config.timeouts;
@@ -163,7 +163,7 @@ enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
 		break;
 	case STREAM_TUNNEL:
 		deadline_offer_stall(&pick, stream);
-		if (timeouts->half_closed_ns && tunnel_is_ending(stream))
+		if (timeouts->half_closed_ns && deadline_has_ended_way(stream))
 			deadline_offer_idle(&pick, stream, DEADLINE_HALF_CLOSED, timeouts->half_closed_ns);
 		else
 			deadline_offer_idle(&pick, stream, DEADLINE_TUNNEL_IDLE, timeouts->tunnel_idle_ns);
@@ -174,86 +174,4 @@ enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
 	}
 	*ret_at_ms = pick.at_ms;
 	return pick.kind;
-}
-
-void stream_arm(struct stream *stream)
-{
-	struct timer_wheel *wheel = loop_timers(stream->proxy->loop);
-	uint64_t at_ms, due_ms = stream_estate_due_ms(stream);
-
-	stream->deadline = deadline_next(stream, &at_ms);
-	if (due_ms && (stream->deadline == DEADLINE_NONE || due_ms < at_ms))
-		timer_arm(wheel, &stream->timer, due_ms);
-	else if (stream->deadline == DEADLINE_NONE)
-		timer_cancel(wheel, &stream->timer);
-	else
-		timer_arm(wheel, &stream->timer, at_ms);
-}
-
-/* While the request body is on its way: nothing moved for too long, and one of the two sides is to blame. */
-static enum stream_step deadline_on_stream_idle(struct stream *stream)
-{
-	if (stream->state == STREAM_RELAY)
-		return step_end(stream, END_STREAM_IDLE, response_truncated(stream));
-	return step_reply(stream, stream->back->is_behind(stream) ? 504 : 408, SPAN("stream idle timeout"),
-			  END_STREAM_IDLE);
-}
-
-static enum stream_step deadline_on_body_stall(struct stream *stream)
-{
-	if (stream->state == STREAM_RELAY)
-		return step_end(stream, END_BODY_STALL, response_truncated(stream));
-	return step_reply(stream, 408, SPAN("request body stalled"), END_BODY_STALL);
-}
-
-static enum stream_step deadline_fire(struct stream *stream, enum stream_deadline due)
-{
-	switch (due) {
-	case DEADLINE_REQUEST:
-		outcome_failed(stream, TRY_REQUEST_TIMEOUT);
-		return step_reply(stream, 504, SPAN("request timeout"), END_REQUEST_TIMEOUT);
-	case DEADLINE_PER_TRY:
-		return step_fail(stream, TRY_PER_TRY_TIMEOUT, 0);
-	case DEADLINE_CONNECT:
-		return attempt_expire_dial(stream);
-	case DEADLINE_BACKOFF:
-		return STEP_ATTEMPT_AGAIN;
-	case DEADLINE_DELAY:
-		return STEP_FORWARD;
-	case DEADLINE_STREAM_IDLE:
-		return deadline_on_stream_idle(stream);
-	case DEADLINE_READ_STALL:
-		return step_end(stream, END_READ_STALL, STREAM_END_RESET);
-	case DEADLINE_BODY_STALL:
-		return deadline_on_body_stall(stream);
-	case DEADLINE_STALLED:
-		return step_end(stream, END_STALLED, STREAM_END_RESET);
-	case DEADLINE_TUNNEL_IDLE:
-		return step_end(stream, END_TUNNEL_IDLE, tunnel_end(stream));
-	case DEADLINE_HALF_CLOSED:
-		return step_end(stream, END_HALF_CLOSED, tunnel_end(stream));
-	case DEADLINE_REPLY:
-		return step_end(stream, stream->reason,
-				stream->state == STREAM_RELAY ? STREAM_END_LINGER : STREAM_END_RESET);
-	case DEADLINE_NONE:
-	case DEADLINE_COUNT:
-		break;
-	}
-	return STEP_WAIT;
-}
-
-void stream_on_deadline(struct timer *timer, uint64_t now_ms)
-{
-	struct stream *stream = container_of(timer, struct stream, timer);
-	uint64_t at_ms;
-	enum stream_deadline due = deadline_next(stream, &at_ms);
-
-	if (due == DEADLINE_NONE || at_ms > now_ms || stream->is_unseen) {
-		/* A backend that says no more after its head is no reason to forget the response. */
-		stream_estate_consider(stream);
-		stream_arm(stream);
-		return;
-	}
-	proxy_trace(stream->proxy, stream->id, TRACE_TIMER, (uint32_t)due, now_ms - at_ms);
-	stream_run(stream, deadline_fire(stream, due));
 }

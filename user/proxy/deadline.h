@@ -4,10 +4,9 @@
 #include "user/proxy/stream.h"
 
 /*
- * One timer a stream, one switch over its states. The idle deadlines are lazy: progress only notes the time,
- * and the timer looks at it when it fires.
+ * One timer a stream, one switch over its states; what a deadline does that has come: expire.h. The idle
+ * deadlines are lazy: progress only notes the time, and the timer looks at it when it fires.
  */
 
 /* Which deadline of the stream's present state comes first, DEADLINE_NONE: none; *ret_at_ms in loop time. */
 enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms);
-void stream_on_deadline(struct timer *timer, uint64_t now_ms);

@@ -61,11 +61,7 @@ struct front {
 extern const struct front front_h1;
 extern const struct front front_h2;
 
-/*
- * A request of an HTTP/1 client: makes a stream of it and starts it. The head lives in `arena`, which the
- * stream takes; bad: why it is none, and the answer says so. False: no stream (a limit, or memory), the arena
- * stays the caller's.
- */
-bool front_h1_begin(struct client *client, struct arena *arena, struct span head, enum http_bad bad);
-/* The same for a stream of an HTTP/2 connection. Takes h2_stream. */
-void front_h2_begin(struct client *client, struct h2_stream *h2_stream);
+/* The head of a request of HTTP/1, into stream->exchange. What it is not, it says: BAD_NONE, or why not. */
+enum http_bad front_h1_parse(struct stream *stream, struct span head);
+/* The same of an HTTP/2 connection: the stream's side becomes h2_stream, which it takes. */
+enum http_bad front_h2_take(struct stream *stream, struct h2_stream *h2_stream);

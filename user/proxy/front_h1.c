@@ -5,11 +5,10 @@
 #include "user/net/io.h"
 #include "user/proxy/client.h"
 #include "user/proxy/front.h"
-#include "user/proxy/step.h"
 
 /* ------------------------------------------------------------------------------------ the request */
 
-static enum http_bad front_h1_parse(struct stream *stream, struct span bytes)
+enum http_bad front_h1_parse(struct stream *stream, struct span bytes)
 {
 	struct exchange *exchange = stream->exchange;
 	enum http_bad bad =
@@ -25,27 +24,6 @@ static enum http_bad front_h1_parse(struct stream *stream, struct span bytes)
 	stream->client_keeps = framing_request_keeps(&exchange->head);
 	stream->client_minor = exchange->head.version_minor;
 	return upgrade_of_request(&exchange->head, &exchange->request_framing, &exchange->upgrade);
-}
-
-bool front_h1_begin(struct client *client, struct arena *arena, struct span head, enum http_bad bad)
-{
-	struct stream *stream = stream_create(client, &front_h1, false);
-
-	if (!stream)
-		return false;
-	client->stream = stream;
-	client->requests++;
-	client_set_state(client, CLIENT_STREAM);
-	arena_done(&stream->exchange->arena);
-	stream->exchange->arena = *arena;
-	if (!bad)
-		bad = front_h1_parse(stream, head);
-	/* A reset that came with the request has no event of its own: no backend hears of either. */
-	if (conn_check(&client->conn) < 0)
-		stream_finish(stream, conn_end_reason(client->conn.error, END_CLIENT_RST), STREAM_END_RESET);
-	else
-		stream_run(stream, bad ? step_bad_request(stream, bad) : STEP_ROUTE);
-	return true;
 }
 
 /* ------------------------------------------------------------------------------------ the response */

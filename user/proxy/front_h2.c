@@ -5,7 +5,6 @@
 
 #include "user/http/hop.h"
 #include "user/proxy/client_h2.h"
-#include "user/proxy/step.h"
 #include "user/proxy/websocket_key.h"
 
 /* ------------------------------------------------------------------------------------ the request */
@@ -31,12 +30,17 @@ static enum http_bad front_h2_make_upgrade(struct stream *stream, struct span pr
 	return BAD_NONE;
 }
 
-static enum http_bad front_h2_parse(struct stream *stream)
+enum http_bad front_h2_take(struct stream *stream, struct h2_stream *h2_stream)
 {
-	struct h2_head *head = stream->exchange->front_head;
+	struct h2_head *head = h2_stream_head(h2_stream);
 	struct span protocol = { 0 };
-	enum http_bad bad = head->bad;
+	enum http_bad bad;
 
+	CHECK(head);
+	h2_stream->owner = stream;
+	stream->front_h2 = h2_stream;
+	stream->exchange->front_head = head;
+	bad = head->bad;
 	stream->exchange->texts.host = head->authority;
 	stream->exchange->texts.path = head->path;
 	stream->client_keeps = true;
@@ -57,29 +61,6 @@ static enum http_bad front_h2_parse(struct stream *stream)
 static bool front_h2_was_refused(const struct h2_stream *h2_stream)
 {
 	return h2_stream->is_reset && h2_stream->is_bad && !h2_stream->is_reset_by_peer;
-}
-
-void front_h2_begin(struct client *client, struct h2_stream *h2_stream)
-{
-	struct stream *stream = stream_create(client, &front_h2, false);
-	enum http_bad bad;
-
-	h2_stream->news = 0;
-	if (!stream) {
-		h2_stream_release(h2_stream, H2_REFUSED_STREAM);
-		client_h2_stream_over(client);
-		return;
-	}
-	h2_stream->owner = stream;
-	stream->front_h2 = h2_stream;
-	stream->exchange->front_head = h2_stream_head(h2_stream);
-	CHECK(stream->exchange->front_head);
-	bad = front_h2_parse(stream);
-	/* Opened and reset at once: no backend hears of it. */
-	if (h2_stream->is_reset && !front_h2_was_refused(h2_stream))
-		stream_finish(stream, END_CLIENT_RST, STREAM_END_RESET);
-	else
-		stream_run(stream, bad ? step_bad_request(stream, bad) : STEP_ROUTE);
 }
 
 /* ------------------------------------------------------------------------------------ the response */

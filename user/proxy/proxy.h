@@ -73,9 +73,13 @@ struct proxy_bind {
 	struct proxy_counts *counts; /* borrowed */
 };
 
+struct client_handler;
+struct stream_driver;
 struct stream_history;
 
 struct proxy {
+	const struct stream_driver *driver; /* takes the steps of streams */
+	const struct client_handler *handler; /* serves what comes from clients */
 	struct loop *loop; /* borrowed from the worker, like all of these */
 	struct counters *counters;
 	struct request_metrics *metrics;

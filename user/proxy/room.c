@@ -15,28 +15,6 @@ enum {
 
 enum room { ROOM_NONE, ROOM_MADE, ROOM_ASKED };
 
-static bool client_is_idle(const struct client *client)
-{
-	return client->state == CLIENT_IDLE ||
-	       (client->state == CLIENT_H2 && client->h2->stream_count == 0 && !client->h2->link.is_ended);
-}
-
-void room_note(struct client *client)
-{
-	struct proxy *proxy = client->proxy;
-	bool is_idle = client_is_idle(client);
-
-	if (!client->http || is_idle == !list_is_empty(&client->http->idle_node))
-		return;
-	if (is_idle) {
-		list_add_tail(&proxy->idle_clients, &client->http->idle_node);
-		tally_add(&proxy->idle_count, 1);
-	} else {
-		list_remove(&client->http->idle_node);
-		tally_add(&proxy->idle_count, (uint64_t)-1);
-	}
-}
-
 /*
  * What has come and is not read yet may be a request: its event is about to be delivered. An empty line in
  * front of one is none.

@@ -10,8 +10,6 @@
  * is told with a GOAWAY. Where this worker has none, another one is asked.
  */
 
-/* Its state has changed: one of those that may end, or no more. */
-void room_note(struct client *client);
 /*
  * One more client, with the descriptor *fd, which may become another one: counts it (admission.h), false when
  * there is no room and none can be made.

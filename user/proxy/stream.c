@@ -5,21 +5,13 @@
 
 #include "user/base/limits.h"
 #include "user/base/mem.h"
-#include "user/proxy/attempt.h"
-#include "user/proxy/attempt_body.h"
 #include "user/proxy/attempt_hold.h"
 #include "user/proxy/back.h"
 #include "user/proxy/client.h"
 #include "user/proxy/deadline.h"
-#include "user/proxy/exchange.h"
 #include "user/proxy/front.h"
-#include "user/proxy/give.h"
 #include "user/proxy/history.h"
-#include "user/proxy/reply.h"
-#include "user/proxy/response.h"
-#include "user/proxy/step.h"
 #include "user/proxy/stream_notes.h"
-#include "user/proxy/tunnel.h"
 #include "user/proxy/stream_estate.h"
 
 #define TO(state) (1u << STREAM_##state)
@@ -43,6 +35,20 @@ const char *stream_state_name(enum stream_state state)
 bool stream_state_allows(enum stream_state from, enum stream_state to)
 {
 	return stream_states[from].next >> to & 1;
+}
+
+void stream_arm(struct stream *stream)
+{
+	struct timer_wheel *wheel = loop_timers(stream->proxy->loop);
+	uint64_t at_ms, due_ms = stream_estate_due_ms(stream);
+
+	stream->deadline = deadline_next(stream, &at_ms);
+	if (due_ms && (stream->deadline == DEADLINE_NONE || due_ms < at_ms))
+		timer_arm(wheel, &stream->timer, due_ms);
+	else if (stream->deadline == DEADLINE_NONE)
+		timer_cancel(wheel, &stream->timer);
+	else
+		timer_arm(wheel, &stream->timer, at_ms);
 }
 
 void stream_set_state(struct stream *stream, enum stream_state state)
@@ -182,20 +188,13 @@ struct stream *stream_create(struct client *client, const struct front *front, b
 	stream->start_ns = loop_now_ns(proxy->loop);
 	relay_init(&stream->upload, &proxy->relay, RELAY_IN);
 	relay_init(&stream->download, &proxy->relay, RELAY_OUT);
-	timer_init(&stream->timer, stream_on_deadline);
+	timer_init(&stream->timer, proxy->driver->on_deadline);
 	loop_deferred_init(&stream->again, stream_on_again);
 	stream->attempt.endpoint_index = UINT32_MAX;
 	proxy_trace(proxy, stream->id, TRACE_STREAM_BEGIN, (uint32_t)client->handle, 0);
 	counter_add(proxy->counters, COUNTER_STREAMS_OPEN, 1);
 	proxy->active_requests++;
 	return stream;
-}
-
-void stream_on_relay(struct relay *relay)
-{
-	stream_run(relay->direction == RELAY_IN ? container_of(relay, struct stream, upload)
-						: container_of(relay, struct stream, download),
-		   STEP_PUMP);
 }
 
 static bool stream_wants_gate(const struct stream *stream, const struct splice_config *splice)
@@ -230,246 +229,6 @@ void stream_offer_near(struct stream *stream, struct relay *relay)
 	/* What a client sends is taken from its own socket: that needs its listener's word. */
 	if (stream_wants_near(stream) && (relay->direction == RELAY_OUT || is_client_paired))
 		relay_allow_near(relay, splice->lane_near, splice->lane_direct && is_client_paired);
-}
-
-/* A client that has its whole answer may take back what is left of its request. */
-static enum end_reason stream_client_reason(const struct stream *stream, int error)
-{
-	if (stream->front->has_answer(stream))
-		return stream->reason;
-	return error == -EPROTO ? END_REQUEST_BAD : conn_end_reason(error, END_CLIENT_RST);
-}
-
-/* STEP_WAIT: the request body's direction goes on, or is done. */
-static enum stream_step stream_check_upload(struct stream *stream)
-{
-	const struct relay *upload = &stream->upload;
-
-	if (upload->state != RELAY_FAILED || stream->upload_dead)
-		return STEP_WAIT;
-	switch (upload->fail) {
-	case RELAY_FAIL_SOURCE_SHORT:
-		return step_end(stream, END_CLIENT_FIN, STREAM_END_CLOSE);
-	case RELAY_FAIL_SOURCE_ERROR:
-		return step_end(stream, stream_client_reason(stream, relay_source_error(upload)),
-				STREAM_END_RESET);
-	case RELAY_FAIL_SOURCE_BAD:
-		return step_bad_request(stream, upload->decoder.bad);
-	case RELAY_FAIL_POISONED:
-		return step_end(stream, END_POISONED, STREAM_END_RESET);
-	case RELAY_FAIL_MEMORY:
-		return step_end(stream, END_INTERNAL, STREAM_END_RESET);
-	case RELAY_FAIL_SINK:
-		/* The backend may have answered before it stopped reading: its answer decides. */
-		stream->upload_dead = true;
-		break;
-	case RELAY_FAIL_NONE:
-		break;
-	}
-	return STEP_WAIT;
-}
-
-static enum stream_step stream_check_download(struct stream *stream)
-{
-	const struct relay *download = &stream->download;
-
-	if (download->state == RELAY_DONE)
-		return response_done(stream);
-	if (download->state != RELAY_FAILED)
-		return STEP_WAIT;
-	switch (download->fail) {
-	case RELAY_FAIL_SOURCE_SHORT:
-		return step_end(stream, END_UPSTREAM_FIN, response_truncated(stream));
-	case RELAY_FAIL_SOURCE_ERROR:
-		stream->reset_code = stream->back->reset_code(stream);
-		return step_end(stream, conn_end_reason(relay_source_error(download), END_UPSTREAM_RST),
-				response_truncated(stream));
-	case RELAY_FAIL_SOURCE_BAD:
-		counter_add(stream->proxy->counters, COUNTER_BAD_RESPONSES, 1);
-		return step_end(stream, END_RESPONSE_BAD, response_truncated(stream));
-	case RELAY_FAIL_SINK:
-		return step_end(stream, conn_end_reason(relay_sink_error(download), END_CLIENT_RST),
-				STREAM_END_RESET);
-	case RELAY_FAIL_POISONED:
-		return step_end(stream, END_POISONED, STREAM_END_RESET);
-	case RELAY_FAIL_MEMORY:
-	case RELAY_FAIL_NONE:
-		break;
-	}
-	return step_end(stream, END_INTERNAL, STREAM_END_RESET);
-}
-
-static bool stream_pump_response(struct stream *stream, uint64_t now_ms)
-{
-	bool again;
-
-	stream_estate_pumping(stream, &stream->download);
-	again = relay_pump(&stream->download, now_ms);
-	stream_estate_pumped(stream, &stream->download);
-	return again;
-}
-
-/* What a slow client has yet to read of interim answers. STEP_END: it is gone. */
-static enum stream_step stream_flush_interim(struct stream *stream)
-{
-	int result = stream->interim_count ? stream->front->flush(stream) : 0;
-
-	return result >= 0 ? STEP_WAIT
-			   : step_end(stream, stream_client_reason(stream, result), STREAM_END_RESET);
-}
-
-static enum stream_step stream_pump_waiting(struct stream *stream)
-{
-	enum stream_step step;
-
-	attempt_review_body(stream);
-	stream_estate_pumping(stream, &stream->download);
-	step = stream_flush_interim(stream);
-	if (step == STEP_WAIT)
-		step = attempt_read_response(stream);
-	if (step == STEP_WAIT)
-		stream_estate_waits(stream);
-	return step;
-}
-
-static enum stream_step stream_pump_exchange(struct stream *stream)
-{
-	uint64_t now_ms = proxy_now_ms(stream->proxy);
-	enum stream_step step;
-	bool again;
-
-	stream_estate_pumping(stream, &stream->upload);
-	again = relay_pump(&stream->upload, now_ms);
-	stream_estate_pumped(stream, &stream->upload);
-	step = stream_check_upload(stream);
-	if (step != STEP_WAIT)
-		return step;
-	if (stream->state == STREAM_WAIT_HEAD) {
-		step = stream_pump_waiting(stream);
-	} else if (stream->state == STREAM_RELAY) {
-		again |= stream_pump_response(stream, now_ms);
-		step = stream_check_download(stream);
-	}
-	if (step != STEP_WAIT)
-		return step;
-	stream_estate_consider(stream);
-	if (again && stream->state != STREAM_CLOSED)
-		stream_pump_again(stream);
-	return STEP_WAIT;
-}
-
-/* ------------------------------------------------------------------------------------ the driver */
-
-static enum stream_step stream_pump(struct stream *stream)
-{
-	switch (stream->state) {
-	case STREAM_WAIT_HEAD:
-	case STREAM_RELAY:
-		return stream_pump_exchange(stream);
-	case STREAM_TUNNEL:
-		return tunnel_pump(stream);
-	case STREAM_REPLY:
-		return reply_flush(stream);
-	case STREAM_NEW:
-	case STREAM_DELAY:
-	case STREAM_RESOLVE:
-	case STREAM_CONNECT:
-	case STREAM_BACKOFF:
-	case STREAM_CLOSED:
-	case STREAM_STATE_COUNT:
-		break;
-	}
-	return STEP_WAIT;
-}
-
-static enum stream_step stream_take_step(struct stream *stream, enum stream_step step)
-{
-	switch (step) {
-	case STEP_ROUTE:
-		return exchange_route(stream);
-	case STEP_FORWARD:
-		return exchange_forward(stream);
-	case STEP_ATTEMPT:
-		return attempt_start(stream);
-	case STEP_ATTEMPT_AGAIN:
-		return attempt_again(stream);
-	case STEP_CONNECTED:
-		return attempt_send(stream);
-	case STEP_FAILED:
-		return attempt_failed(stream);
-	case STEP_RESPONSE:
-		return response_start(stream);
-	case STEP_TUNNEL:
-		return tunnel_start(stream);
-	case STEP_REPLY:
-		return reply_start(stream);
-	case STEP_PUMP:
-		return stream_pump(stream);
-	case STEP_END:
-		stream_finish(stream, stream->ending_reason, stream->ending);
-		break;
-	case STEP_WAIT:
-	case STEP_COUNT:
-		break;
-	}
-	return STEP_WAIT;
-}
-
-/* What was written to streams of HTTP/2 connections leaves with the other frames of this turn. */
-static void stream_touch(struct stream *stream)
-{
-	if (stream->state == STREAM_CLOSED)
-		return;
-	stream->front->touch(stream);
-	if (stream->upstream)
-		stream->back->touch(stream);
-}
-
-/* Others get their turn before an attempt that would follow at once. */
-static void stream_rest(struct stream *stream)
-{
-	stream->exchange->backoff_end_ms = proxy_now_ms(stream->proxy);
-	stream_set_state(stream, STREAM_BACKOFF);
-}
-
-void stream_run(struct stream *stream, enum stream_step step)
-{
-	int attempts = 0;
-
-	while (step != STEP_WAIT && stream->state != STREAM_CLOSED) {
-		if (step == STEP_ATTEMPT_AGAIN && stream->exchange && ++attempts >= LIMIT_STREAM_ATTEMPTS) {
-			stream_rest(stream);
-			break;
-		}
-		step = stream_take_step(stream, step);
-	}
-	give_stream(stream);
-	stream_touch(stream);
-}
-
-void stream_on_client(struct stream *stream)
-{
-	if (stream->state == STREAM_CLOSED)
-		return;
-	if (stream->state != STREAM_TUNNEL) {
-		int error = stream->front->check(stream);
-
-		if (error) {
-			stream_finish(stream, stream_client_reason(stream, error), STREAM_END_RESET);
-			return;
-		}
-		/* Events may come for hours: nobody who still wants them says that he is done. */
-		if (notes_client_left(stream)) {
-			stream_finish(stream, END_CLIENT_FIN, STREAM_END_RESET);
-			return;
-		}
-	}
-	stream_run(stream, STEP_PUMP);
-}
-
-void stream_on_upstream(void *owner)
-{
-	stream_run(owner, STEP_PUMP);
 }
 
 static void stream_report(struct stream *stream)
@@ -523,9 +282,4 @@ void stream_part(struct stream *stream, int *ret_client_fd, int *ret_backend_fd)
 	stream->upstream = NULL;
 	client->stream = NULL;
 	*ret_client_fd = client_give(client);
-}
-
-void stream_abort(struct stream *stream, enum end_reason reason)
-{
-	stream_finish(stream, reason, STREAM_END_RESET);
 }

@@ -52,7 +52,7 @@ struct attempt {
 
 /*
  * What comes next. Each phase of a stream (routing, an attempt, the response, a tunnel) returns its step, and
- * one loop takes it: stream_run(). So no phase calls another one, however often an attempt fails. What a step
+ * one loop takes it (driver.h). So no phase calls another one, however often an attempt fails. What a step
  * needs stands in the stream (step.h).
  */
 enum stream_step {
@@ -183,6 +183,12 @@ struct stream {
 	struct loop_deferred again; /* pumps; or, closed, frees */
 };
 
+/* Who takes the steps of streams, for what stands below (driver.h): proxy->driver. */
+struct stream_driver {
+	void (*run)(struct stream *stream, enum stream_step step);
+	void (*on_deadline)(struct timer *timer, uint64_t now_ms); /* of stream->timer */
+};
+
 const char *stream_state_name(enum stream_state state);
 bool stream_state_allows(enum stream_state from, enum stream_state to);
 
@@ -211,15 +217,11 @@ void stream_offer_gate(struct stream *stream, struct relay *relay, bool with_cre
 /* The same for the lanes near and direct: for a direction of a tunnel, where listener and backend agreed. */
 void stream_offer_near(struct stream *stream, struct relay *relay);
 bool stream_wants_near(const struct stream *stream);
-/* Events of the two sides, and everything else that may let the stream move on. */
-void stream_on_client(struct stream *stream);
-void stream_on_upstream(void *stream);
-void stream_on_relay(struct relay *relay); /* relay_shared.wake */
-/*
- * The driver: takes this step and those that follow from it, until one waits; after LIMIT_STREAM_ATTEMPTS
- * attempts others get their turn first. Only events call it (sockets, timers, dials), never a phase.
- */
-void stream_run(struct stream *stream, enum stream_step step);
+/* Takes this step and those that follow from it. Only events call it (sockets, timers, dials). */
+static inline void stream_run(struct stream *stream, enum stream_step step)
+{
+	stream->proxy->driver->run(stream, step);
+}
 /* Bytes may move in the next turn: others are to have theirs first. */
 void stream_pump_again(struct stream *stream);
 
@@ -230,6 +232,4 @@ void stream_finish(struct stream *stream, enum end_reason reason, enum stream_en
  * descriptors the caller's.
  */
 void stream_part(struct stream *stream, int *ret_client_fd, int *ret_backend_fd);
-/* Stops at once, from outside: drain deadline, operator, client timer. */
-void stream_abort(struct stream *stream, enum end_reason reason);
 void stream_fill_record(struct stream *stream, struct stream_record *record);

@@ -7,7 +7,7 @@
 #include "user/net/socket.h"
 #include "user/proxy/attempt_place.h"
 #include "user/proxy/back.h"
-#include "user/proxy/client.h"
+#include "user/proxy/client_accept.h"
 #include "user/proxy/front.h"
 #include "user/proxy/tunnel.h"
 #include "user/proxy/stream_estate.h"

@@ -63,11 +63,6 @@ static bool tunnel_is_half_closed(const struct stream *stream)
 	return relay_is_finished(&stream->upload) != relay_is_finished(&stream->download);
 }
 
-bool tunnel_is_ending(const struct stream *stream)
-{
-	return relay_is_finished(&stream->upload) || relay_is_finished(&stream->download);
-}
-
 enum stream_end tunnel_end(struct stream *stream)
 {
 	return relay_is_settled(&stream->upload) && relay_is_settled(&stream->download) ? STREAM_END_CLOSE

@@ -17,8 +17,6 @@ enum stream_step tunnel_start(struct stream *stream);
 void tunnel_start_ways(struct stream *stream);
 /* In TUNNEL: moves bytes; STEP_END when it is over. */
 enum stream_step tunnel_pump(struct stream *stream);
-/* One direction has ended, or both, and the last of them has not left yet. */
-bool tunnel_is_ending(const struct stream *stream);
 /*
  * How a tunnel ends that a deadline of ours ends: with FIN both ways when everything that was sent is on its
  * way to its reader, else with a reset both ways, so that nothing that was cut looks whole.

@@ -11,6 +11,8 @@
 #include "user/base/mem.h"
 #include "user/net/io.h"
 #include "user/proxy/client.h"
+#include "user/proxy/client_events.h"
+#include "user/proxy/driver.h"
 #include "user/proxy/give.h"
 #include "user/proxy/history.h"
 #include "user/proxy/mirror.h"
@@ -118,7 +120,7 @@ static void worker_abort_streams(struct worker *worker, enum end_reason reason)
 	struct stream *stream;
 
 	while ((stream = slab_next(worker->proxy.streams, &cursor, &handle)) != NULL)
-		stream_abort(stream, reason);
+		driver_abort(stream, reason);
 }
 
 static void worker_close_clients(struct worker *worker, enum end_reason reason)
@@ -368,6 +370,8 @@ static bool worker_make_proxy(struct worker *worker, const struct worker_options
 	int error;
 
 	proxy->loop = worker->loop;
+	proxy->driver = &stream_driver;
+	proxy->handler = &stream_handler;
 	proxy->mailbox = worker->mailbox;
 	timer_init(&proxy->log_timer, proxy_on_log_timer);
 	timer_init(&proxy->rest_timer, proxy_on_rest_timer);
@@ -386,7 +390,7 @@ static bool worker_make_proxy(struct worker *worker, const struct worker_options
 	proxy->relay.scratch = hg_malloc(LIMIT_READ_BYTES);
 	proxy->relay.pipes = &worker->pipes;
 	proxy->relay.counters = &worker->counters;
-	proxy->relay.wake = stream_on_relay;
+	proxy->relay.wake = driver_on_relay;
 	error = lane_near_init(&proxy->relay, options->near, worker->loop);
 	if (error)
 		log_warn("worker %u has no same-host lanes: %s", proxy->index, strerror(-error));
@@ -395,7 +399,7 @@ static bool worker_make_proxy(struct worker *worker, const struct worker_options
 	proxy->pool.relay = &proxy->relay;
 	proxy->pool.resolver = worker->resolver;
 	proxy->pool.inner = options->inner;
-	proxy->pool.on_stream = stream_on_upstream;
+	proxy->pool.on_stream = driver_on_upstream;
 	proxy->pool.make_room = room_for_upstream;
 	proxy->pool.may_use = room_may_use;
 	if (getrandom(&proxy->pool.random, sizeof(uint64_t), 0) != (ssize_t)sizeof(uint64_t) ||

@@ -11,7 +11,7 @@
 #include "user/base/mem.h"
 #include "user/net/listener.h"
 #include "user/net/socket.h"
-#include "user/proxy/client.h"
+#include "user/proxy/client_accept.h"
 #include "user/proxy/stream_adopt.h"
 #include "user/proxy/room.h"
 

@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "user/base/mem.h"
-#include "user/proxy/stream.h"
+#include "user/proxy/driver.h"
 #include "user/worker/worker_internal.h"
 
 /* What the main thread asks of a worker and hears the answer of: each message goes there and comes back. */
@@ -129,7 +129,7 @@ static void worker_on_close_stream(struct message *message, void *context)
 		if (stream->id != query->id || stream->state == STREAM_CLOSED)
 			continue;
 		query->found = true;
-		stream_abort(stream, END_ADMIN_KILL);
+		driver_abort(stream, END_ADMIN_KILL);
 		break;
 	}
 	query->message.run = owner_on_close;
