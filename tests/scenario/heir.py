@@ -10,8 +10,31 @@ import struct
 import sys
 import time
 
-MAGIC, VERSION, ROW_BYTES, TEXT_BYTES = 0x68673031, 2, 256, 2048
+MAGIC, VERSION, ROW_BYTES, TEXT_BYTES = 0x68673031, 3, 248, 2048
 MOST_BYTES = 1 << 16
+ROWS = os.path.join(os.path.dirname(__file__), "../../user/keeper/stream_fields.def")
+
+
+def arguments_of(row):
+    """Of a row of stream_fields.def: "STREAM_FIELD(a, f(b, c))" is a and f(b, c)."""
+    found, depth = [""], 0
+    for character in row[row.index("(") + 1:row.rindex(")")]:
+        depth += (character == "(") - (character == ")")
+        if character == "," and depth == 0:
+            found.append("")
+        else:
+            found[-1] += character
+    return [argument.strip() for argument in found]
+
+
+def layout():
+    """As estate_layout() has it: FNV-1a of the rows."""
+    value = 0xcbf29ce484222325
+    with open(ROWS, encoding="utf-8") as file:
+        rows = [line for line in file if line.startswith(("STREAM_FIELD(", "BODY_FIELD("))]
+    for byte in "".join(" ".join(arguments_of(row)) + "\n" for row in rows).encode():
+        value = (value ^ byte) * 0x100000001b3 % (1 << 64)
+    return value
 
 
 def take(channel):
@@ -26,7 +49,8 @@ def main(manner, count=0):
     keeper = int(os.environ["HEADGATE_TAKE_OVER"].split()[1])
     channel = socket.socket(fileno=int(os.environ["HEADGATE_TAKE_OVER_STREAMS"].split()[1]))
     if manner != "silent":
-        channel.send(struct.pack("=IIII", MAGIC, VERSION + (manner == "other"), ROW_BYTES, TEXT_BYTES))
+        other = manner == "other"
+        channel.send(struct.pack("=IIIIQ", MAGIC, VERSION, ROW_BYTES, TEXT_BYTES, layout() + other))
     os.kill(keeper, signal.SIGUSR1)
     if manner == "refuse":
         while (number := take(channel)) is not None:

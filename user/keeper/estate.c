@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "user/base/check.h"
+#include "user/base/hash.h"
 
 static const char *const mark_names[] = {
 #define ESTATE_MARK(id, name) name,
@@ -18,6 +19,20 @@ static const char *const mark_names[] = {
 const char *estate_mark_name(enum estate_mark mark)
 {
 	return mark_names[mark];
+}
+
+uint64_t estate_layout(void)
+{
+#define STREAM_FIELD(type, member, taken, put_back, is_sound) \
+	#type " " #member " " #taken " " #put_back " " #is_sound "\n"
+#define BODY_FIELD STREAM_FIELD
+	static const char rows[] =
+#include "user/keeper/stream_fields.def"
+		"";
+#undef STREAM_FIELD
+#undef BODY_FIELD
+
+	return hash_bytes(span_of(rows, sizeof(rows) - 1));
 }
 
 static void *memory_share(size_t bytes)

@@ -81,27 +81,17 @@ enum estate_stream_kind {
  * names are hashes of those in the configuration (hash_bytes()), where it looks for them.
  */
 struct estate_stream {
-	uint64_t id; /* of the stream */
-	uint64_t start_ns; /* CLOCK_MONOTONIC */
-	uint64_t age_ms; /* the same: when its client is too old; 0: never */
-	uint64_t listener, route, backend, endpoint;
+#define STREAM_FIELD(type, member, taken, put_back, is_sound) type member;
+#define BODY_FIELD STREAM_FIELD
+#include "user/keeper/stream_fields.def"
+#undef STREAM_FIELD
+#undef BODY_FIELD
+	uint16_t text_bytes[3]; /* method, host or server name, path; cut to ESTATE_LONG_TEXT_BYTES in all */
+	bool client_hops, backend_hops; /* their bytes are in queues of the same-host lanes */
+	int backend_fd;
 	struct estate_way ways[2]; /* from the client, to the client */
 	struct estate_slot client_slot, backend_slot;
 	uint64_t client_cookie, backend_cookie; /* SO_COOKIE: a number may be another socket's by now */
-	int backend_fd;
-	uint16_t status; /* 0: none was sent */
-	uint8_t kind; /* enum estate_stream_kind */
-	uint8_t version; /* of the client's HTTP: major, minor in the lower half */
-	bool is_upgraded;
-	bool closes_client; /* it serves no other request */
-	bool is_refused; /* by a program that it was handed to: it stays here */
-	bool client_hops, backend_hops; /* their bytes are in queues of the same-host lanes */
-	uint8_t retries;
-	/* Of a response, or a request: as of struct body_framing, struct relay and struct body_decoder. */
-	uint8_t body_kind, body_encoding, body_state;
-	uint64_t body_left;
-	uint32_t request_end_ms, try_end_ms; /* of a request: its deadlines, since start_ns; 0: none */
-	uint16_t text_bytes[3]; /* method, host or server name, path; cut to ESTATE_LONG_TEXT_BYTES in all */
 	char texts[ESTATE_TEXT_BYTES];
 };
 static_assert(sizeof(struct estate_stream) <= 256, "what a stream costs");
@@ -159,6 +149,8 @@ struct estate {
 	uint32_t stream_count;
 };
 
+/* Of stream_fields.def: what each word of a row is and means. Another program may have another one. */
+uint64_t estate_layout(void);
 const char *estate_mark_name(enum estate_mark mark);
 /* NULL without memory. */
 struct estate *estate_create(void);

@@ -12,16 +12,20 @@
 struct handover_hello {
 	uint32_t magic;
 	uint32_t version;
-	uint32_t row_bytes; /* what the version does not say, these may */
-	uint32_t text_bytes;
+	uint32_t row_bytes, text_bytes;
+	uint64_t layout; /* estate_layout() */
 };
 
-static const struct handover_hello our_hello = {
-	.magic = HANDOVER_MAGIC,
-	.version = HANDOVER_VERSION,
-	.row_bytes = sizeof(struct estate_stream),
-	.text_bytes = ESTATE_LONG_TEXT_BYTES,
-};
+static struct handover_hello our_hello(void)
+{
+	return (struct handover_hello){
+		.magic = HANDOVER_MAGIC,
+		.version = HANDOVER_VERSION,
+		.row_bytes = sizeof(struct estate_stream),
+		.text_bytes = ESTATE_LONG_TEXT_BYTES,
+		.layout = estate_layout(),
+	};
+}
 
 enum { HANDOVER_FDS = 2 };
 
@@ -72,17 +76,19 @@ static int receive_bytes(int fd, void *memory, size_t size)
 
 int handover_say_hello(int fd)
 {
-	return send_bytes(fd, &our_hello, sizeof(our_hello));
+	struct handover_hello hello = our_hello();
+
+	return send_bytes(fd, &hello, sizeof(hello));
 }
 
 int handover_hear_hello(int fd)
 {
-	struct handover_hello hello;
+	struct handover_hello hello, ours = our_hello();
 	int result = receive_bytes(fd, &hello, sizeof(hello));
 
 	if (result <= 0 && result != -EBADMSG)
 		return result ? result : -ECONNRESET;
-	return result == 1 && memcmp(&hello, &our_hello, sizeof(hello)) == 0 ? 0 : -EPROTONOSUPPORT;
+	return result == 1 && memcmp(&hello, &ours, sizeof(hello)) == 0 ? 0 : -EPROTONOSUPPORT;
 }
 
 static size_t row_text_bytes(const struct estate_stream *row)

@@ -11,10 +11,10 @@
  */
 enum {
 	/*
-	 * Of what an item says, also of what a number in it means; to be raised with each change of a row.
-	 * Another one hands over nothing: the old program drains.
+	 * Of what an item says beside stream_fields.def (estate_layout()). A program of another version or
+	 * layout is handed nothing: the old one drains.
 	 */
-	HANDOVER_VERSION = 2,
+	HANDOVER_VERSION = 3,
 	HANDOVER_MAGIC = 0x68673031,
 };
 

@@ -314,7 +314,25 @@ static enum stream_step attempt_give_up(struct stream *stream)
 	return STEP_WAIT;
 }
 
-enum stream_step attempt_failed(struct stream *stream)
+/* The policy repeats what was answered with this status. */
+static enum stream_step attempt_repeat_response(struct stream *stream)
+{
+	attempt_drop(stream);
+	relay_detach(&stream->upload);
+	stream->back->discard(stream);
+	return attempt_repeat(stream, stream->exchange->repeat_pause_ns);
+}
+
+/* A part of a head came: somebody worked on the request, so it is not repeated. */
+static enum stream_step attempt_break_off(struct stream *stream)
+{
+	outcome_failed(stream, TRY_RESET);
+	attempt_drop(stream);
+	attempt_drop_upstream(stream, TRY_RESET);
+	return attempt_give_up(stream);
+}
+
+static enum stream_step attempt_take_failure(struct stream *stream)
 {
 	enum try_outcome outcome = stream->attempt.failed_outcome;
 	int error = stream->attempt.failed_error;
@@ -346,6 +364,16 @@ enum stream_step attempt_failed(struct stream *stream)
 	return decision == RETRY_YES ? attempt_repeat(stream, delay_ns) : attempt_give_up(stream);
 }
 
+enum stream_step attempt_failed(struct stream *stream)
+{
+	if (stream->attempt.failed_outcome == TRY_RESPONSE)
+		return attempt_repeat_response(stream);
+	if (stream->attempt.failed_outcome == TRY_RESET && stream->upstream &&
+	    stream->back->has_response(stream))
+		return attempt_break_off(stream);
+	return attempt_take_failure(stream);
+}
+
 /*
  * With TLS 1.3 a backend looks at our certificate when the handshake is over for us (RFC 8446 4.4.2): its
  * alert comes in place of the first byte, and it has read nothing of the request.
@@ -372,12 +400,8 @@ static enum stream_step attempt_take_final(struct stream *stream)
 	attempt_count(stream, decision);
 	if (decision != RETRY_YES)
 		return STEP_RESPONSE;
-	attempt_drop(stream);
-	relay_detach(&stream->upload);
-	stream->back->discard(stream);
-	stream->attempt.failed_outcome = TRY_RESPONSE;
-	stream->attempt.failed_error = 0;
-	return attempt_repeat(stream, delay_ns);
+	stream->exchange->repeat_pause_ns = delay_ns;
+	return step_fail(stream, TRY_RESPONSE, 0);
 }
 
 /* STEP_WAIT, or STEP_END where the client is gone. */
@@ -415,16 +439,9 @@ static enum stream_step attempt_take_head(struct stream *stream)
 
 static enum stream_step attempt_on_eof(struct stream *stream, int error)
 {
-	if (!stream->back->has_response(stream))
-		return step_fail(stream, attempt_is_refused(stream, error) ? TRY_TLS_FAILED : TRY_RESET,
-				 error);
-	/* A part of a head: somebody worked on the request, so it is not repeated. */
-	outcome_failed(stream, TRY_RESET);
-	attempt_drop(stream);
-	attempt_drop_upstream(stream, TRY_RESET);
-	stream->attempt.failed_outcome = TRY_RESET;
-	stream->attempt.failed_error = error;
-	return attempt_give_up(stream);
+	bool is_refused = !stream->back->has_response(stream) && attempt_is_refused(stream, error);
+
+	return step_fail(stream, is_refused ? TRY_TLS_FAILED : TRY_RESET, error);
 }
 
 enum stream_step attempt_read_response(struct stream *stream)

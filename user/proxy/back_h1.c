@@ -4,7 +4,6 @@
 #include "user/base/limits.h"
 #include "user/http/h1_write.h"
 #include "user/proxy/back.h"
-#include "user/proxy/stream_estate.h"
 #include "user/upstream/discard.h"
 
 static void back_h1_bind(struct stream *stream)
@@ -129,7 +128,6 @@ static void back_h1_drop(struct stream *stream, bool reset)
 {
 	struct upstream *upstream = stream->upstream;
 
-	stream_estate_end(stream);
 	stream->upstream = NULL;
 	upstream_close(upstream, reset);
 }
@@ -143,7 +141,6 @@ static void back_h1_discard(struct stream *stream)
 			back_h1_framing(stream, &framing) == BAD_NONE &&
 			(framing.kind == BODY_NONE || framing.kind == BODY_LENGTH);
 
-	stream_estate_end(stream);
 	stream->upstream = NULL;
 	if (is_known)
 		upstream_discard(upstream, framing.kind == BODY_LENGTH ? framing.length : 0);

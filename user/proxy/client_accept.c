@@ -211,7 +211,7 @@ bool client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const st
 }
 
 struct client *client_adopt(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer,
-			    uint64_t age_ms, bool has_requests, enum client_origin origin)
+			    bool has_requests, enum client_origin origin)
 {
 	struct client *client;
 
@@ -221,7 +221,6 @@ struct client *client_adopt(struct proxy *proxy, struct proxy_bind *bind, int fd
 	client = client_enter(proxy, bind, fd, peer, origin);
 	if (!client)
 		return NULL;
-	client->age_ms = age_ms;
 	client->requests = has_requests;
 	if (has_requests && client_make_http(client, bind->bind) < 0) {
 		client_close(client, END_INTERNAL, true);

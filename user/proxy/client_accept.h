@@ -19,9 +19,8 @@ enum client_origin {
 bool client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer,
 		  enum client_origin origin);
 /*
- * The client of a stream that another process has begun: state and stream are the caller's to set. age_ms:
- * when it will be too old, loop time, or 0. has_requests: of a request, behind which others may follow; else
- * of a tunnel. Owns fd; NULL: it was reset.
+ * The client of a stream that another process has begun: state, age and stream are the caller's to set.
+ * has_requests: of a request, behind which others may follow; else of a tunnel. Owns fd; NULL: it was reset.
  */
 struct client *client_adopt(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer,
-			    uint64_t age_ms, bool has_requests, enum client_origin origin);
+			    bool has_requests, enum client_origin origin);

@@ -12,7 +12,7 @@
 #include "user/proxy/reply.h"
 #include "user/proxy/response.h"
 #include "user/proxy/step.h"
-#include "user/proxy/stream_estate.h"
+#include "user/proxy/checkpoint.h"
 #include "user/proxy/stream_notes.h"
 #include "user/proxy/tunnel.h"
 
@@ -85,13 +85,13 @@ static enum stream_step check_download(struct stream *stream)
 	return step_end(stream, END_INTERNAL, STREAM_END_RESET);
 }
 
-static bool pump_response(struct stream *stream, uint64_t now_ms)
+static bool pump_way(struct stream *stream, struct relay *relay)
 {
 	bool again;
 
-	stream_estate_pumping(stream, &stream->download);
-	again = relay_pump(&stream->download, now_ms);
-	stream_estate_pumped(stream, &stream->download);
+	checkpoint_before_pump(stream, relay);
+	again = relay_pump(relay, proxy_now_ms(stream->proxy));
+	checkpoint_after_pump(stream, relay);
 	return again;
 }
 
@@ -109,39 +109,40 @@ static enum stream_step pump_waiting(struct stream *stream)
 	enum stream_step step;
 
 	attempt_review_body(stream);
-	stream_estate_pumping(stream, &stream->download);
+	checkpoint_before_pump(stream, &stream->download);
 	step = flush_interim(stream);
-	if (step == STEP_WAIT)
-		step = attempt_read_response(stream);
-	if (step == STEP_WAIT)
-		stream_estate_waits(stream);
-	return step;
+	return step == STEP_WAIT ? attempt_read_response(stream) : step;
 }
 
 static enum stream_step pump_exchange(struct stream *stream)
 {
-	uint64_t now_ms = proxy_now_ms(stream->proxy);
-	enum stream_step step;
-	bool again;
+	bool again = pump_way(stream, &stream->upload);
+	enum stream_step step = check_upload(stream);
 
-	stream_estate_pumping(stream, &stream->upload);
-	again = relay_pump(&stream->upload, now_ms);
-	stream_estate_pumped(stream, &stream->upload);
-	step = check_upload(stream);
 	if (step != STEP_WAIT)
 		return step;
 	if (stream->state == STREAM_WAIT_HEAD) {
 		step = pump_waiting(stream);
 	} else if (stream->state == STREAM_RELAY) {
-		again |= pump_response(stream, now_ms);
+		again |= pump_way(stream, &stream->download);
 		step = check_download(stream);
 	}
-	if (step != STEP_WAIT)
-		return step;
-	stream_estate_consider(stream);
-	if (again && stream->state != STREAM_CLOSED)
+	if (step == STEP_WAIT && again && stream->state != STREAM_CLOSED)
 		stream_pump_again(stream);
-	return STEP_WAIT;
+	return step;
+}
+
+static enum stream_step pump_tunnel(struct stream *stream)
+{
+	bool was_half_closed = tunnel_is_half_closed(stream);
+	bool again = pump_way(stream, &stream->upload);
+	enum stream_step step;
+
+	again |= pump_way(stream, &stream->download);
+	step = tunnel_pumped(stream, was_half_closed);
+	if (step == STEP_WAIT && again)
+		stream_pump_again(stream);
+	return step;
 }
 
 /* ------------------------------------------------------------------------------------ steps */
@@ -153,7 +154,7 @@ static enum stream_step pump(struct stream *stream)
 	case STREAM_RELAY:
 		return pump_exchange(stream);
 	case STREAM_TUNNEL:
-		return tunnel_pump(stream);
+		return pump_tunnel(stream);
 	case STREAM_REPLY:
 		return reply_flush(stream);
 	case STREAM_NEW:
@@ -220,6 +221,7 @@ static void rest(struct stream *stream)
 
 void driver_run(struct stream *stream, enum stream_step step)
 {
+	enum stream_step next;
 	int attempts = 0;
 
 	while (step != STEP_WAIT && stream->state != STREAM_CLOSED) {
@@ -227,7 +229,10 @@ void driver_run(struct stream *stream, enum stream_step step)
 			rest(stream);
 			break;
 		}
-		step = take_step(stream, step);
+		checkpoint_before_step(stream, step);
+		next = take_step(stream, step);
+		checkpoint_after_step(stream, step, next);
+		step = next;
 	}
 	give_stream(stream);
 	touch(stream);

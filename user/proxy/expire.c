@@ -7,7 +7,7 @@
 #include "user/proxy/outcome.h"
 #include "user/proxy/response.h"
 #include "user/proxy/step.h"
-#include "user/proxy/stream_estate.h"
+#include "user/proxy/checkpoint.h"
 #include "user/proxy/tunnel.h"
 
 /* While the request body is on its way: nothing moved for too long, and one of the two sides is to blame. */
@@ -69,8 +69,8 @@ void expire_on_timer(struct timer *timer, uint64_t now_ms)
 	enum stream_deadline due = deadline_next(stream, &at_ms);
 
 	if (due == DEADLINE_NONE || at_ms > now_ms || stream->is_unseen) {
-		/* A backend that says no more after its head is no reason to forget the response. */
-		stream_estate_consider(stream);
+		if (checkpoint_is_due(stream))
+			checkpoint_look(stream);
 		stream_arm(stream);
 		return;
 	}

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "user/base/mem.h"
-#include "user/proxy/stream_adopt.h"
-#include "user/proxy/stream_estate.h"
+#include "user/proxy/resume.h"
+#include "user/proxy/checkpoint.h"
 #include "user/relay/relay_io.h"
 #include "user/upstream/upstream.h"
 
@@ -150,8 +150,8 @@ static const struct estate_stream *row_at_rest(struct stream *stream)
 			stream_pump_again(stream);
 		return NULL;
 	}
-	stream_estate_pumped(stream, &stream->upload);
-	stream_estate_pumped(stream, &stream->download);
+	checkpoint_after_pump(stream, &stream->upload);
+	checkpoint_after_pump(stream, &stream->download);
 	row = estate_adoptable(stream->proxy->shared->estate, conn_fd(&stream->client->conn));
 	if (!row)
 		return NULL;
@@ -189,6 +189,7 @@ void give_stream(struct stream *stream)
 	if (!given)
 		return;
 	fill_item(&given->item, stream->proxy->shared->estate, row, conn_fd(&stream->client->conn));
+	checkpoint_end(stream);
 	stream_part(stream, &given->item.client_fd, &given->item.backend_fd);
 	give(stream->proxy, given);
 }

@@ -8,7 +8,7 @@
 
 /*
  * A worker whose program is replaced hands over what another process can go on with: clients of HTTP/1
- * without TLS while they are idle, and streams that have a row in the estate (stream_estate.h) once all of
+ * without TLS while they are idle, and streams that have a row in the estate (checkpoint.h) once all of
  * them is in the kernel. For that their directions come to rest (relay_rest()). What is handed over is not of
  * this process any more: no line, no record, no end.
  */

@@ -112,6 +112,7 @@ struct proxy {
 	uint32_t tls_turn_steps; /* of handshakes, in turn tls_turn */
 	uint64_t tls_turn;
 	struct log_rate tls_log;
+	uint32_t look_after_ms; /* a stream is worth a checkpoint when it is so old; 0: none is (no keeper) */
 	bool is_draining; /* answers carry Connection: close */
 	bool is_giving; /* streams and idle clients go to another program (give.h) */
 	struct timer give_timer;

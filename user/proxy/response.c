@@ -8,7 +8,6 @@
 #include "user/proxy/back.h"
 #include "user/proxy/front.h"
 #include "user/proxy/step.h"
-#include "user/proxy/stream_estate.h"
 
 static int response_prepare_head(struct stream *stream)
 {
@@ -90,7 +89,6 @@ enum stream_step response_start(struct stream *stream)
 		    proxy_now_ms(stream->proxy));
 	stream_offer_gate(stream, &stream->download, stream_has_whole_request(stream));
 	stream_set_state(stream, STREAM_RELAY);
-	stream_estate_answers(stream);
 	return STEP_PUMP;
 }
 

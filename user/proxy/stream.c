@@ -12,7 +12,6 @@
 #include "user/proxy/front.h"
 #include "user/proxy/history.h"
 #include "user/proxy/stream_notes.h"
-#include "user/proxy/stream_estate.h"
 
 #define TO(state) (1u << STREAM_##state)
 
@@ -37,14 +36,25 @@ bool stream_state_allows(enum stream_state from, enum stream_state to)
 	return stream_states[from].next >> to & 1;
 }
 
+/* A backend that says no more after its head is no reason to forget the response. */
+static uint64_t stream_look_due_ms(const struct stream *stream)
+{
+	uint64_t look_ms = stream_look_ms(stream);
+
+	if (stream->is_in_estate || stream->front_h2 ||
+	    (stream->state != STREAM_WAIT_HEAD && stream->state != STREAM_RELAY))
+		return 0;
+	return look_ms > proxy_now_ms(stream->proxy) ? look_ms : 0;
+}
+
 void stream_arm(struct stream *stream)
 {
 	struct timer_wheel *wheel = loop_timers(stream->proxy->loop);
-	uint64_t at_ms, due_ms = stream_estate_due_ms(stream);
+	uint64_t at_ms, look_ms = stream_look_due_ms(stream);
 
 	stream->deadline = deadline_next(stream, &at_ms);
-	if (due_ms && (stream->deadline == DEADLINE_NONE || due_ms < at_ms))
-		timer_arm(wheel, &stream->timer, due_ms);
+	if (look_ms && (stream->deadline == DEADLINE_NONE || look_ms < at_ms))
+		timer_arm(wheel, &stream->timer, look_ms);
 	else if (stream->deadline == DEADLINE_NONE)
 		timer_cancel(wheel, &stream->timer);
 	else
@@ -250,7 +260,6 @@ static void stream_stop(struct stream *stream, enum end_reason reason)
 	struct proxy *proxy = stream->proxy;
 
 	proxy_trace(proxy, stream->id, TRACE_STREAM_END, (uint32_t)reason, stream->status);
-	stream_estate_end(stream);
 	attempt_stop(stream);
 	relay_stop(&stream->upload);
 	relay_stop(&stream->download);

@@ -121,6 +121,7 @@ struct exchange {
 	struct read_watch read_watch;
 	struct replay replay; /* of the request body, for another attempt; empty where none may follow */
 	struct stream_reply reply; /* with STEP_REPLY */
+	uint64_t repeat_pause_ns; /* with STEP_FAILED of TRY_RESPONSE: before the next attempt */
 	/* Loop time. */
 	uint64_t request_deadline_ms; /* 0: none */
 	uint64_t try_deadline_ms; /* 0: none */
@@ -152,7 +153,7 @@ struct stream {
 	bool close_client : 1; /* the client connection cannot serve another request */
 	bool is_continued : 1; /* the client got a 100 */
 	bool client_keeps : 1;
-	bool is_in_estate : 1; /* a successor could go on with it (stream_estate.h) */
+	bool is_in_estate : 1; /* a successor could go on with it (checkpoint.h) */
 	bool is_adopted : 1; /* another process began it, and died, or handed it over */
 	bool is_unseen : 1; /* adopted, and not yet looked at: something may have come meanwhile */
 	bool is_kept : 1; /* it is not handed over: its route is no more, or it was refused */
@@ -217,6 +218,13 @@ void stream_offer_gate(struct stream *stream, struct relay *relay, bool with_cre
 /* The same for the lanes near and direct: for a direction of a tunnel, where listener and backend agreed. */
 void stream_offer_near(struct stream *stream, struct relay *relay);
 bool stream_wants_near(const struct stream *stream);
+/* When the stream is worth a look of checkpoint.h, loop time; 0: never. */
+static inline uint64_t stream_look_ms(const struct stream *stream)
+{
+	uint32_t after_ms = stream->proxy->look_after_ms;
+
+	return after_ms ? stream->start_ns / NS_PER_MS + after_ms : 0;
+}
 /* Takes this step and those that follow from it. Only events call it (sockets, timers, dials). */
 static inline void stream_run(struct stream *stream, enum stream_step step)
 {

@@ -7,7 +7,6 @@
 #include "user/proxy/client.h"
 #include "user/proxy/front.h"
 #include "user/proxy/step.h"
-#include "user/proxy/stream_estate.h"
 
 enum stream_step tunnel_open(struct stream *stream, struct span sni)
 {
@@ -54,11 +53,10 @@ enum stream_step tunnel_start(struct stream *stream)
 	stream_offer_near(stream, &stream->download);
 	stream->close_client = true;
 	stream_set_state(stream, STREAM_TUNNEL);
-	stream_estate_begin(stream);
 	return STEP_PUMP;
 }
 
-static bool tunnel_is_half_closed(const struct stream *stream)
+bool tunnel_is_half_closed(const struct stream *stream)
 {
 	return relay_is_finished(&stream->upload) != relay_is_finished(&stream->download);
 }
@@ -139,26 +137,11 @@ static enum stream_step tunnel_check_end(struct stream *stream)
 	return step_end(stream, END_OK, STREAM_END_CLEAN);
 }
 
-static bool tunnel_pump_way(struct stream *stream, struct relay *relay, uint64_t now_ms)
+enum stream_step tunnel_pumped(struct stream *stream, bool was_half_closed)
 {
-	bool again;
-
-	stream_estate_pumping(stream, relay);
-	again = relay_pump(relay, now_ms);
-	stream_estate_pumped(stream, relay);
-	return again;
-}
-
-enum stream_step tunnel_pump(struct stream *stream)
-{
-	uint64_t now_ms = proxy_now_ms(stream->proxy);
-	bool was_half_closed = tunnel_is_half_closed(stream);
-	bool again = tunnel_pump_way(stream, &stream->upload, now_ms);
-	enum stream_step step;
+	enum stream_step step = tunnel_check_sides(stream);
 	bool has_fin;
 
-	again |= tunnel_pump_way(stream, &stream->download, now_ms);
-	step = tunnel_check_sides(stream);
 	if (step != STEP_WAIT)
 		return step;
 	has_fin = tunnel_forward_fin(&stream->upload, &stream->download);
@@ -168,13 +151,9 @@ enum stream_step tunnel_pump(struct stream *stream)
 		return step;
 	/* The end of one direction is progress: halfClosed runs from here, however long both were quiet
 	 * before. */
-	if (!was_half_closed && tunnel_is_half_closed(stream)) {
-		stream->upload.last_active_ms = now_ms;
-		stream_estate_pumped(stream, &stream->upload);
-	}
+	if (!was_half_closed && tunnel_is_half_closed(stream))
+		stream->upload.last_active_ms = proxy_now_ms(stream->proxy);
 	if (has_fin || was_half_closed != tunnel_is_half_closed(stream))
 		stream_arm(stream);
-	if (again)
-		stream_pump_again(stream);
 	return STEP_WAIT;
 }

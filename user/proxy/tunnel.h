@@ -15,8 +15,9 @@ enum stream_step tunnel_open(struct stream *stream, struct span sni);
 enum stream_step tunnel_start(struct stream *stream);
 /* A part of it: both directions, in the copy lane and with leave for the sockmap lane. */
 void tunnel_start_ways(struct stream *stream);
-/* In TUNNEL: moves bytes; STEP_END when it is over. */
-enum stream_step tunnel_pump(struct stream *stream);
+bool tunnel_is_half_closed(const struct stream *stream);
+/* In TUNNEL, when both directions were pumped: passes a FIN on; STEP_END when it is over. */
+enum stream_step tunnel_pumped(struct stream *stream, bool was_half_closed);
 /*
  * How a tunnel ends that a deadline of ours ends: with FIN both ways when everything that was sent is on its
  * way to its reader, else with a reset both ways, so that nothing that was cut looks whole.

@@ -10,6 +10,7 @@
 #include "user/base/log.h"
 #include "user/base/mem.h"
 #include "user/net/io.h"
+#include "user/proxy/checkpoint.h"
 #include "user/proxy/client.h"
 #include "user/proxy/client_events.h"
 #include "user/proxy/driver.h"
@@ -378,6 +379,7 @@ static bool worker_make_proxy(struct worker *worker, const struct worker_options
 	give_init(proxy);
 	proxy->index = options->index;
 	proxy->shared = options->shared;
+	proxy->look_after_ms = options->shared->estate ? CHECKPOINT_AFTER_MS : 0;
 	proxy->counters = &worker->counters;
 	proxy->metrics = request_metrics_create();
 	proxy->log = access_log_create(options->access_log_fd);

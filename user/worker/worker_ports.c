@@ -12,7 +12,7 @@
 #include "user/net/listener.h"
 #include "user/net/socket.h"
 #include "user/proxy/client_accept.h"
-#include "user/proxy/stream_adopt.h"
+#include "user/proxy/resume.h"
 #include "user/proxy/room.h"
 
 /*

@@ -59,7 +59,7 @@ void worker_ports_apply(struct worker_ports *ports, struct worker_listen *listen
 /* Takes fd: a connection that came in at this port, as if it had just been accepted. False: it was reset. */
 bool worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd);
 /*
- * Takes client_fd, and the descriptor of its backend: a stream that another process had (stream_adopt.h).
+ * Takes client_fd, and the descriptor of its backend: a stream that another process had (resume.h).
  * False: it was reset, and counted when nobody else has it (is_lost).
  */
 bool worker_ports_adopt_stream(struct worker_ports *ports, uint16_t number, int client_fd, bool is_lost);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "user/proxy/stream_adopt.h"
+#include "user/proxy/resume.h"
 
 #include "user/base/failpoint.h"
 #include "user/base/hash.h"
@@ -10,7 +10,7 @@
 #include "user/proxy/client_accept.h"
 #include "user/proxy/front.h"
 #include "user/proxy/tunnel.h"
-#include "user/proxy/stream_estate.h"
+#include "user/proxy/checkpoint.h"
 #include "user/relay/conn_gate.h"
 #include "user/relay/conn_hop.h"
 #include "user/upstream/upstream.h"
@@ -42,7 +42,7 @@ static bool find_backend(struct adopted_place *place, const struct estate_stream
 	for (uint32_t i = 0; i < count; i++) {
 		const struct backend *backend = list[i].backend;
 
-		if (stream_estate_backend(&list[i]) != row->backend)
+		if (checkpoint_backend_name(&list[i]) != row->backend)
 			continue;
 		for (uint32_t at = 0; at < backend->endpoint_count; at++) {
 			if (hash_bytes(backend->endpoint_list[at].text) != row->endpoint)
@@ -62,7 +62,7 @@ static bool find_route(struct adopted_place *place, const struct estate_stream *
 	for (uint32_t i = 0; is_http(row) && i < listener->route_count; i++) {
 		const struct route *route = &listener->route_list[i];
 
-		if (stream_estate_route(route) == row->route &&
+		if (checkpoint_route_name(route) == row->route &&
 		    find_backend(place, row, route->backend_list, route->backend_count)) {
 			place->route = route;
 			return true;
@@ -71,7 +71,7 @@ static bool find_route(struct adopted_place *place, const struct estate_stream *
 	for (uint32_t i = 0; !is_http(row) && i < listener->tcp_route_count; i++) {
 		const struct tcp_route *route = &listener->tcp_route_list[i];
 
-		if (stream_estate_tcp_route(route) == row->route &&
+		if (checkpoint_tcp_route_name(route) == row->route &&
 		    find_backend(place, row, route->backend_list, route->backend_count)) {
 			place->tcp_route = route;
 			return true;
@@ -96,7 +96,7 @@ static bool find_place(struct adopted_place *place, const struct estate_stream *
 		return false;
 	for (uint32_t i = 0; i < bind->listener_count; i++) {
 		place->listener = &bind->listener_list[i];
-		if (stream_estate_listener(place->listener) == row->listener && find_route(place, row))
+		if (checkpoint_listener_name(place->listener) == row->listener && find_route(place, row))
 			return true;
 	}
 	return false;
@@ -136,31 +136,52 @@ static int keep_texts(struct stream *stream, struct estate *estate, const struct
 	return 0;
 }
 
-static void fill_stream(struct stream *stream, const struct estate_stream *row,
-			const struct adopted_place *place)
+/* What the ways go on with. */
+struct resumed_past {
+	uint32_t request_end_ms, try_end_ms; /* since the stream began; 0: none */
+	struct body_framing framing;
+	enum relay_encoding encoding;
+	uint8_t chunk_state;
+};
+
+static void put_route(struct stream *stream, const struct adopted_place *place)
 {
-	stream->id = row->id;
-	stream->start_ns = row->start_ns;
-	stream->is_adopted = true;
-	stream->is_kept = row->is_refused;
-	stream->close_client = row->closes_client;
-	stream->client_keeps = !row->closes_client;
-	stream->is_tcp = !is_http(row);
-	stream->is_tls = row->kind == ESTATE_STREAM_TLS;
-	stream->is_upgraded = row->is_upgraded;
-	stream->head_sent = is_http(row) && row->kind != ESTATE_STREAM_REQUEST;
-	stream->status = row->status;
-	stream->client_major = row->version >> 4;
-	stream->client_minor = row->version & 0xf;
-	stream->attempt.retries_done = row->retries;
-	stream->listener = place->listener;
 	stream->route = place->route;
 	stream->tcp_route = place->tcp_route;
-	stream->backend = place->backend;
+}
+
+static void put_kind(struct stream *stream, const struct estate_stream *row)
+{
+	stream->is_tcp = !is_http(row);
+	stream->is_tls = row->kind == ESTATE_STREAM_TLS;
+	stream->head_sent = is_http(row) && row->kind != ESTATE_STREAM_REQUEST;
+}
+
+static void put_version(struct stream *stream, uint8_t version)
+{
+	stream->client_major = version >> 4;
+	stream->client_minor = version & 0xf;
+}
+
+static void put_closes_client(struct stream *stream, bool closes_client)
+{
+	stream->close_client = closes_client;
+	stream->client_keeps = !closes_client;
+}
+
+static void fill_stream(struct stream *stream, const struct estate_stream *row,
+			const struct adopted_place *place, struct resumed_past *past)
+{
+	stream->is_adopted = true;
+#define STREAM_FIELD(type, member, taken, put_back, is_sound) put_back;
+#define BODY_FIELD(type, member, taken, put_back, is_sound) put_back;
+#include "user/keeper/stream_fields.def"
+#undef STREAM_FIELD
+#undef BODY_FIELD
 }
 
 /* 0 or -errno: backend_fd is closed then. */
-static int bind_upstream(struct stream *stream, const struct adopted_place *place, int backend_fd, bool hops)
+static int bind_upstream(struct stream *stream, int backend_fd, bool hops)
 {
 	struct upstream_wants wants = place_wants(stream->backend, &stream->lease->snapshot->config);
 	struct proxy *proxy = stream->proxy;
@@ -170,9 +191,8 @@ static int bind_upstream(struct stream *stream, const struct adopted_place *plac
 	/* Should its endpoint have TLS by now, nobody who wants that may be given this connection later. */
 	wants.tls = NULL;
 	(void)socket_peer(backend_fd, &address);
-	attempt->endpoint_index = place->endpoint_index;
 	attempt->endpoint = upstream_pool_endpoint(
-		&proxy->pool, &stream->backend->backend->endpoint_list[place->endpoint_index], &wants);
+		&proxy->pool, &stream->backend->backend->endpoint_list[attempt->endpoint_index], &wants);
 	if (!attempt->endpoint) {
 		socket_reset(backend_fd);
 		return -ENOMEM;
@@ -206,7 +226,7 @@ static int adopt_gates(struct stream *stream, const struct estate_stream *row)
 	return error;
 }
 
-static int adopt_way(struct relay *relay, const struct estate_stream *row, const struct estate_way *way)
+static int adopt_way(struct relay *relay, const struct estate_way *way, const struct resumed_past *body)
 {
 	const struct relay_past past = {
 		.lane_bytes = { [LANE_COPY] = way->copied_bytes,
@@ -218,15 +238,16 @@ static int adopt_way(struct relay *relay, const struct estate_stream *row, const
 		.is_done = way->lane == ESTATE_LANE_DONE,
 		.is_in_sockmap = way->lane == ESTATE_LANE_SOCKMAP,
 		.is_in_near = way->lane == ESTATE_LANE_NEAR,
-		.left = row->body_left,
-		.chunk_state = row->body_state,
+		.left = body->framing.length,
+		.chunk_state = body->chunk_state,
 	};
 
 	return relay_adopt(relay, &past);
 }
 
 /* The body of a request that is complete; what it was is told in the log. */
-static int request_body_end(struct stream *stream, const struct estate_stream *row)
+static int request_body_end(struct stream *stream, const struct estate_stream *row,
+			    const struct resumed_past *past)
 {
 	static const struct body_framing none = { .kind = BODY_NONE };
 	uint64_t now_ms = proxy_now_ms(stream->proxy);
@@ -234,7 +255,7 @@ static int request_body_end(struct stream *stream, const struct estate_stream *r
 
 	relay_start(&stream->upload, stream->front->end(stream), stream->back->end(stream), &none,
 		    ENCODE_PLAIN, false, now_ms);
-	error = adopt_way(&stream->upload, row, &row->ways[0]);
+	error = adopt_way(&stream->upload, &row->ways[0], past);
 	(void)relay_pump(&stream->upload, now_ms);
 	/* Idle times go on: no byte has moved since. */
 	stream->upload.last_active_ms = row->ways[0].active_ms;
@@ -242,7 +263,8 @@ static int request_body_end(struct stream *stream, const struct estate_stream *r
 }
 
 /* Its method decides how its answer is framed; its fields are gone, and with them every other attempt. */
-static int request_go_on(struct stream *stream, const struct estate_stream *row)
+static int request_go_on(struct stream *stream, const struct estate_stream *row,
+			 const struct resumed_past *past)
 {
 	struct exchange *exchange = stream->exchange;
 	uint64_t start_ms = stream->start_ns / NS_PER_MS;
@@ -251,16 +273,16 @@ static int request_go_on(struct stream *stream, const struct estate_stream *row)
 	exchange->head.method = method_of(exchange->texts.method);
 	exchange->head.version_major = stream->client_major;
 	exchange->head.version_minor = stream->client_minor;
-	exchange->request_deadline_ms = row->request_end_ms ? start_ms + row->request_end_ms : 0;
-	exchange->try_deadline_ms = row->try_end_ms ? start_ms + row->try_end_ms : 0;
+	exchange->request_deadline_ms = past->request_end_ms ? start_ms + past->request_end_ms : 0;
+	exchange->try_deadline_ms = past->try_end_ms ? start_ms + past->try_end_ms : 0;
 	if (row->ways[0].lane == ESTATE_LANE_DONE)
-		return request_body_end(stream, row);
-	exchange->request_framing = (struct body_framing){ .kind = row->body_kind, .length = row->body_left };
+		return request_body_end(stream, row, past);
+	exchange->request_framing = past->framing;
 	relay_start(&stream->upload, stream->front->end(stream), stream->back->end(stream),
-		    &exchange->request_framing, row->body_encoding,
+		    &exchange->request_framing, past->encoding,
 		    stream->lease->snapshot->config.splice.lane_pipe, proxy_now_ms(stream->proxy));
 	stream_offer_gate(stream, &stream->upload, false);
-	error = adopt_way(&stream->upload, row, &row->ways[0]);
+	error = adopt_way(&stream->upload, &row->ways[0], past);
 	/* Counted as far as this worker may have more of them: it may have got those of others. */
 	if (!error && row->ways[0].lane == ESTATE_LANE_SOCKMAP)
 		(void)conn_count_upload(&stream->client->conn, stream->upload.shared->counters);
@@ -268,52 +290,74 @@ static int request_go_on(struct stream *stream, const struct estate_stream *row)
 }
 
 /* The answer to a request that was complete. */
-static int response_go_on(struct stream *stream, const struct estate_stream *row)
+static int response_go_on(struct stream *stream, const struct estate_stream *row,
+			  const struct resumed_past *past)
 {
 	struct relay_end client = stream->front->end(stream), backend = stream->back->end(stream);
-	const struct body_framing framing = { .kind = row->body_kind, .length = row->body_left };
 	uint64_t now_ms = proxy_now_ms(stream->proxy);
-	int error = request_body_end(stream, row);
+	int error = request_body_end(stream, row, past);
 
 	if (error)
 		return error;
-	relay_start(&stream->download, backend, client, &framing, row->body_encoding,
+	relay_start(&stream->download, backend, client, &past->framing, past->encoding,
 		    stream->lease->snapshot->config.splice.lane_pipe, now_ms);
 	stream_offer_gate(stream, &stream->download, true);
 	stream->upstream->has_response_bytes = true;
-	return adopt_way(&stream->download, row, &row->ways[1]);
+	return adopt_way(&stream->download, &row->ways[1], past);
 }
 
-static int tunnel_go_on(struct stream *stream, const struct estate_stream *row)
+static int tunnel_go_on(struct stream *stream, const struct estate_stream *row,
+			const struct resumed_past *past)
 {
 	int error;
 
 	tunnel_start_ways(stream);
 	stream_offer_near(stream, &stream->upload);
 	stream_offer_near(stream, &stream->download);
-	error = adopt_way(&stream->upload, row, &row->ways[0]);
-	return error ? error : adopt_way(&stream->download, row, &row->ways[1]);
+	error = adopt_way(&stream->upload, &row->ways[0], past);
+	return error ? error : adopt_way(&stream->download, &row->ways[1], past);
 }
 
-static bool is_sound_body(const struct estate_stream *row, const struct estate_way *way)
+/* The way whose body stands in the row. */
+static const struct estate_way *body_way(const struct estate_stream *row)
 {
-	switch (row->body_kind) {
-	case BODY_LENGTH:
-		return row->body_left <= INT64_MAX &&
-		       (row->body_left > 0 || way->lane == ESTATE_LANE_DONE);
-	case BODY_UNTIL_CLOSE:
-		return true;
-	case BODY_CHUNKED:
-		return row->body_left <= INT64_MAX &&
-		       (row->body_left > 0 ? row->body_state == CHUNK_DATA
-					   : row->body_state == CHUNK_SIZE_FIRST);
-	default:
-		return false;
-	}
+	return &row->ways[row->kind == ESTATE_STREAM_RESPONSE];
 }
 
-/* Nothing that was written by one who has died of something is believed without a look. */
-static bool is_sound(const struct estate_stream *row)
+static bool has_body(const struct estate_stream *row)
+{
+	return row->kind == ESTATE_STREAM_RESPONSE ||
+	       (row->kind == ESTATE_STREAM_REQUEST && row->ways[0].lane != ESTATE_LANE_DONE);
+}
+
+static bool has_sound_framing(const struct estate_stream *row)
+{
+	if (!has_body(row) || row->body_kind == BODY_LENGTH || row->body_kind == BODY_CHUNKED)
+		return true;
+	return row->body_kind == BODY_UNTIL_CLOSE && row->kind == ESTATE_STREAM_RESPONSE;
+}
+
+static bool has_sound_encoding(const struct estate_stream *row)
+{
+	return !is_exchange(row) || row->body_encoding <= ENCODE_CHUNKED;
+}
+
+static bool has_sound_length(const struct estate_stream *row)
+{
+	if (!has_body(row) || row->body_kind == BODY_UNTIL_CLOSE)
+		return true;
+	return row->body_left <= INT64_MAX && (row->body_kind != BODY_LENGTH || row->body_left > 0 ||
+					       body_way(row)->lane == ESTATE_LANE_DONE);
+}
+
+static bool has_sound_chunk(const struct estate_stream *row)
+{
+	if (!has_body(row) || row->body_kind != BODY_CHUNKED)
+		return true;
+	return row->body_state == (row->body_left > 0 ? CHUNK_DATA : CHUNK_SIZE_FIRST);
+}
+
+static bool has_sound_ways(const struct estate_stream *row)
 {
 	for (size_t way = 0; way < ARRAY_LEN(row->ways); way++) {
 		if (row->ways[way].lane > ESTATE_LANE_DONE)
@@ -322,18 +366,26 @@ static bool is_sound(const struct estate_stream *row)
 		    (!row->client_slot.generation || !row->backend_slot.generation))
 			return false;
 	}
-	if (!is_exchange(row))
-		return row->kind < ESTATE_STREAM_REQUEST;
-	if (row->body_encoding > ENCODE_CHUNKED)
-		return false;
 	if (row->kind == ESTATE_STREAM_RESPONSE)
-		return row->ways[0].lane == ESTATE_LANE_DONE && is_sound_body(row, &row->ways[1]);
-	return row->ways[1].lane == ESTATE_LANE_COPY &&
-	       (row->ways[0].lane == ESTATE_LANE_DONE ||
-		(row->body_kind != BODY_UNTIL_CLOSE && is_sound_body(row, &row->ways[0])));
+		return row->ways[0].lane == ESTATE_LANE_DONE;
+	return row->kind != ESTATE_STREAM_REQUEST || row->ways[1].lane == ESTATE_LANE_COPY;
 }
 
-static int go_on(struct stream *stream, const struct estate_stream *row)
+/* The process that wrote the row crashed: nothing of it is believed without a look. */
+static bool is_sound(const struct estate_stream *row)
+{
+#define STREAM_FIELD(type, member, taken, put_back, is_sound) \
+	if (!(is_sound)) \
+		return false;
+#define BODY_FIELD STREAM_FIELD
+#include "user/keeper/stream_fields.def"
+#undef STREAM_FIELD
+#undef BODY_FIELD
+	return has_sound_ways(row);
+}
+
+static int go_on(struct stream *stream, const struct estate_stream *row,
+		 const struct resumed_past *past)
 {
 	int error = adopt_gates(stream, row);
 
@@ -342,11 +394,11 @@ static int go_on(struct stream *stream, const struct estate_stream *row)
 	failpoint(ADOPT_SOCKETS);
 	switch (row->kind) {
 	case ESTATE_STREAM_REQUEST:
-		return request_go_on(stream, row);
+		return request_go_on(stream, row, past);
 	case ESTATE_STREAM_RESPONSE:
-		return response_go_on(stream, row);
+		return response_go_on(stream, row, past);
 	default:
-		return tunnel_go_on(stream, row);
+		return tunnel_go_on(stream, row, past);
 	}
 }
 
@@ -370,6 +422,7 @@ static bool adopt_stream(struct client *client, const struct estate_stream *row,
 	struct estate *estate = client->proxy->shared->estate;
 	struct stream *stream = stream_create(client, &front_h1, !is_exchange(row));
 	int client_fd = conn_fd(&client->conn);
+	struct resumed_past past = { 0 };
 	int error;
 
 	if (!stream) {
@@ -378,17 +431,17 @@ static bool adopt_stream(struct client *client, const struct estate_stream *row,
 		return false;
 	}
 	client->stream = stream;
+	fill_stream(stream, row, place, &past);
 	client_set_state(client, CLIENT_STREAM);
-	fill_stream(stream, row, place);
 	if (is_exchange(row))
 		client_use_listener(client, place->listener);
 	error = keep_texts(stream, estate, row, client_fd);
 	if (error)
 		socket_reset(row->backend_fd);
 	else
-		error = bind_upstream(stream, place, row->backend_fd, row->backend_hops);
+		error = bind_upstream(stream, row->backend_fd, row->backend_hops);
 	if (!error)
-		error = go_on(stream, row);
+		error = go_on(stream, row, &past);
 	if (error) {
 		disarm(&client->conn);
 		if (stream->upstream)
@@ -398,14 +451,14 @@ static bool adopt_stream(struct client *client, const struct estate_stream *row,
 		return false;
 	}
 	stream_set_state(stream, state_of(row));
-	stream_estate_begin(stream);
+	checkpoint_begin(stream);
 	failpoint(ADOPT_ROW);
 	/* Nothing was read so far: should this process die as well, the next one finds what it has found. */
-	stream_estate_pumped(stream, &stream->upload);
+	checkpoint_after_pump(stream, &stream->upload);
 	if (stream->state == STREAM_WAIT_HEAD)
-		stream_estate_waits(stream);
+		checkpoint_waits(stream);
 	else
-		stream_estate_pumped(stream, &stream->download);
+		checkpoint_after_pump(stream, &stream->download);
 	/* Events of before are lost: looked at once, it says itself what it waits for. What came while nobody
 	 * was there came in time: no deadline before that. */
 	stream->is_unseen = true;
@@ -435,7 +488,7 @@ static bool adopt_client(struct proxy *proxy, struct proxy_bind *bind, int clien
 		return false;
 	}
 	address_unmap(&peer);
-	client = client_adopt(proxy, bind, client_fd, &peer, row->age_ms, is_exchange(row),
+	client = client_adopt(proxy, bind, client_fd, &peer, is_exchange(row),
 			      row->client_hops ? CLIENT_ADOPTED_HOP : CLIENT_ADOPTED);
 	if (!client) {
 		socket_reset(row->backend_fd);

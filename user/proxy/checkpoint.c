@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "user/proxy/stream_estate.h"
+#include "user/proxy/checkpoint.h"
 
 #include <string.h>
 
@@ -14,24 +14,24 @@
 
 /* ------------------------------------------------------------------------------------ names */
 
-uint64_t stream_estate_listener(const struct listener *listener)
+uint64_t checkpoint_listener_name(const struct listener *listener)
 {
 	return hash_mix(hash_bytes(listener->gateway_label), hash_bytes(listener->listener_name));
 }
 
-uint64_t stream_estate_route(const struct route *route)
+uint64_t checkpoint_route_name(const struct route *route)
 {
 	return hash_mix(hash_bytes(route->key),
 			hash_mix(hash_bytes(route->label), hash_bytes(route->rule_name)));
 }
 
-uint64_t stream_estate_tcp_route(const struct tcp_route *route)
+uint64_t checkpoint_tcp_route_name(const struct tcp_route *route)
 {
 	return hash_mix(hash_bytes(route->key),
 			hash_mix(hash_bytes(route->label), hash_bytes(route->rule_name)));
 }
 
-uint64_t stream_estate_backend(const struct backend_ref *ref)
+uint64_t checkpoint_backend_name(const struct backend_ref *ref)
 {
 	return hash_bytes(ref->backend->name);
 }
@@ -121,39 +121,76 @@ static const struct relay *body_of(const struct stream *stream)
 	return stream->state == STREAM_WAIT_HEAD ? &stream->upload : &stream->download;
 }
 
-static void write_row(const struct stream *stream, struct estate_stream *row)
+/* A client that is too old has no time any more: long ago. */
+static uint64_t age_of(const struct client *client)
 {
-	const struct backend *backend = stream->backend->backend;
-	const struct relay *body = body_of(stream);
-
-	row->id = stream->id;
-	row->start_ns = stream->start_ns;
-	/* One that is over has no time any more: long ago. */
-	row->age_ms = stream->client->is_age_over ? 1 : stream->client->age_ms;
-	row->listener = stream->listener ? stream_estate_listener(stream->listener) : 0;
-	row->route = stream->route ? stream_estate_route(stream->route)
-		     : stream->tcp_route ? stream_estate_tcp_route(stream->tcp_route) : 0;
-	row->backend = stream_estate_backend(stream->backend);
-	row->endpoint = hash_bytes(backend->endpoint_list[stream->attempt.endpoint_index].text);
-	row->status = stream->status;
-	row->kind = kind_of(stream);
-	row->version = (uint8_t)(stream->client_major << 4 | stream->client_minor);
-	row->is_upgraded = stream->is_upgraded;
-	row->is_refused = stream->is_kept;
-	/* While a request waits only its client has said so. */
-	row->closes_client = stream->close_client || !stream->client_keeps;
-	row->retries = (uint8_t)(stream->attempt.retries_done < UINT8_MAX ? stream->attempt.retries_done
-									   : UINT8_MAX);
-	row->body_kind = body->decoder.kind;
-	row->body_encoding = body->encoding;
-	row->request_end_ms = row->try_end_ms = 0;
-	if (stream->exchange) {
-		row->request_end_ms = since_start(stream, stream->exchange->request_deadline_ms);
-		row->try_end_ms = since_start(stream, stream->exchange->try_deadline_ms);
-	}
+	return client->is_age_over ? 1 : client->age_ms;
 }
 
-void stream_estate_begin(struct stream *stream)
+static uint64_t listener_of(const struct stream *stream)
+{
+	return stream->listener ? checkpoint_listener_name(stream->listener) : 0;
+}
+
+static uint64_t route_of(const struct stream *stream)
+{
+	if (stream->route)
+		return checkpoint_route_name(stream->route);
+	return stream->tcp_route ? checkpoint_tcp_route_name(stream->tcp_route) : 0;
+}
+
+static uint64_t endpoint_of(const struct stream *stream)
+{
+	return hash_bytes(stream->backend->backend->endpoint_list[stream->attempt.endpoint_index].text);
+}
+
+static uint8_t version_of(const struct stream *stream)
+{
+	return (uint8_t)(stream->client_major << 4 | stream->client_minor);
+}
+
+/* While a request waits only its client has said so. */
+static bool closes_client(const struct stream *stream)
+{
+	return stream->close_client || !stream->client_keeps;
+}
+
+static uint8_t retries_of(const struct stream *stream)
+{
+	return (uint8_t)(stream->attempt.retries_done < UINT8_MAX ? stream->attempt.retries_done : UINT8_MAX);
+}
+
+static uint32_t request_end_of(const struct stream *stream)
+{
+	return stream->exchange ? since_start(stream, stream->exchange->request_deadline_ms) : 0;
+}
+
+static uint32_t try_end_of(const struct stream *stream)
+{
+	return stream->exchange ? since_start(stream, stream->exchange->try_deadline_ms) : 0;
+}
+
+static void write_row(const struct stream *stream, struct estate_stream *row)
+{
+	const struct relay *body = body_of(stream);
+
+#define STREAM_FIELD(type, member, taken, put_back, is_sound) row->member = taken;
+#define BODY_FIELD(type, member, taken, put_back, is_sound)
+#include "user/keeper/stream_fields.def"
+#undef STREAM_FIELD
+#undef BODY_FIELD
+}
+
+static void write_body(const struct relay *relay, struct estate_stream *row)
+{
+#define STREAM_FIELD(type, member, taken, put_back, is_sound)
+#define BODY_FIELD(type, member, taken, put_back, is_sound) row->member = taken;
+#include "user/keeper/stream_fields.def"
+#undef STREAM_FIELD
+#undef BODY_FIELD
+}
+
+void checkpoint_begin(struct stream *stream)
 {
 	static const struct stream_texts none;
 	struct estate *estate = estate_of(stream);
@@ -183,7 +220,7 @@ void stream_estate_begin(struct stream *stream)
 
 /* ------------------------------------------------------------------------------------ while it runs */
 
-void stream_estate_pumping(struct stream *stream, const struct relay *relay)
+void checkpoint_before_pump(struct stream *stream, const struct relay *relay)
 {
 	struct estate_stream *row = row_of(stream);
 
@@ -252,7 +289,7 @@ static void write_way(struct estate_way *way, const struct relay *relay)
 	way->lane = lane_of(relay);
 }
 
-void stream_estate_pumped(struct stream *stream, struct relay *relay)
+void checkpoint_after_pump(struct stream *stream, struct relay *relay)
 {
 	struct estate_stream *row = row_of(stream);
 	struct estate_way *way;
@@ -277,18 +314,14 @@ void stream_estate_pumped(struct stream *stream, struct relay *relay)
 		relay_refresh(relay, proxy_now_ms(stream->proxy));
 	write_way(way, relay);
 	failpoint(WAY_HALF);
-	if (relay == body_of(stream)) {
-		row->body_left = relay->decoder.left;
-		row->body_state = relay->decoder.chunk_state;
-	}
+	if (relay == body_of(stream))
+		write_body(relay, row);
 	failpoint(WAY_WRITTEN);
 	way_set_busy(way, false);
 	failpoint(WAY_FREE);
 }
 
-enum { ESTATE_WORTH_MS = 250 };
-
-void stream_estate_waits(struct stream *stream)
+void checkpoint_waits(struct stream *stream)
 {
 	struct estate_stream *row = row_of(stream);
 	struct conn *backend;
@@ -307,7 +340,7 @@ void stream_estate_waits(struct stream *stream)
 	failpoint(WAY_FREE);
 }
 
-void stream_estate_answers(struct stream *stream)
+static void checkpoint_answers(struct stream *stream)
 {
 	struct estate_stream *row = row_of(stream);
 
@@ -315,14 +348,14 @@ void stream_estate_answers(struct stream *stream)
 		return;
 	/* What is left of the request has no place beside the answer. */
 	if (stream->upload.state != RELAY_DONE) {
-		stream_estate_end(stream);
+		checkpoint_end(stream);
 		return;
 	}
 	way_set_busy(&row->ways[0], true);
 	way_set_busy(&row->ways[1], true);
 	write_row(stream, row);
 	estate_mark(estate_of(stream), conn_fd(&stream->client->conn), ESTATE_MARK_RESPONSE);
-	stream_estate_pumped(stream, &stream->upload);
+	checkpoint_after_pump(stream, &stream->upload);
 }
 
 /* Its body may never come, and another request instead (RFC 9110 10.1.1). */
@@ -350,32 +383,19 @@ static bool is_candidate(const struct stream *stream)
 	       (stream->state == STREAM_RELAY && stream->upload.state == RELAY_DONE);
 }
 
-uint64_t stream_estate_due_ms(const struct stream *stream)
+void checkpoint_look(struct stream *stream)
 {
-	uint64_t due_ms = stream->start_ns / NS_PER_MS + ESTATE_WORTH_MS;
-
-	if (!estate_of(stream) || due_ms <= proxy_now_ms(stream->proxy) || stream->front != &front_h1 ||
-	    !is_candidate(stream))
-		return 0;
-	return due_ms;
-}
-
-void stream_estate_consider(struct stream *stream)
-{
-	uint64_t age_ms = proxy_now_ms(stream->proxy) - stream->start_ns / NS_PER_MS;
-
-	if ((age_ms < ESTATE_WORTH_MS && !relay_is_in_sockmap(body_of(stream))) || !is_candidate(stream) ||
-	    waits_for_100(stream))
+	if (!is_candidate(stream) || waits_for_100(stream))
 		return;
-	stream_estate_begin(stream);
-	stream_estate_pumped(stream, &stream->upload);
+	checkpoint_begin(stream);
+	checkpoint_after_pump(stream, &stream->upload);
 	if (stream->state == STREAM_WAIT_HEAD)
-		stream_estate_waits(stream);
+		checkpoint_waits(stream);
 	else
-		stream_estate_pumped(stream, &stream->download);
+		checkpoint_after_pump(stream, &stream->download);
 }
 
-void stream_estate_end(struct stream *stream)
+void checkpoint_end(struct stream *stream)
 {
 	struct estate_stream *row = row_of(stream);
 
@@ -388,4 +408,33 @@ void stream_estate_end(struct stream *stream)
 		estate_mark(estate_of(stream), conn_fd(&stream->client->conn), ESTATE_MARK_REQUEST);
 	stream->is_in_estate = false;
 	failpoint(ROW_ENDED);
+}
+
+/* ------------------------------------------------------------------------------------ steps */
+
+void checkpoint_before_kept_step(struct stream *stream, enum stream_step step)
+{
+	if (step == STEP_FAILED || step == STEP_REPLY || step == STEP_END)
+		checkpoint_end(stream);
+}
+
+/* The end of one direction of a tunnel counts as progress, which the pump did not know yet. */
+static void checkpoint_progress(struct stream *stream)
+{
+	const struct estate_stream *row = row_of(stream);
+
+	if (row && row->ways[0].active_ms != stream->upload.last_active_ms)
+		checkpoint_after_pump(stream, &stream->upload);
+}
+
+void checkpoint_after_kept_step(struct stream *stream, enum stream_step step)
+{
+	if (step == STEP_TUNNEL && stream->state == STREAM_TUNNEL)
+		checkpoint_begin(stream);
+	else if (step == STEP_RESPONSE && stream->state == STREAM_RELAY)
+		checkpoint_answers(stream);
+	else if (step == STEP_PUMP && stream->state == STREAM_WAIT_HEAD)
+		checkpoint_waits(stream);
+	else if (step == STEP_PUMP && stream->state == STREAM_TUNNEL)
+		checkpoint_progress(stream);
 }
