@@ -5,7 +5,7 @@
 #include "user/base/text.h"
 #include "user/loop/loop.h"
 #include "user/obs/numbers.h"
-#include "user/proxy/stream_view.h"
+#include "user/stream/view.h"
 
 /*
  * What the admin servers may ask of the rest of the program. The gateway fills this in; admin never touches a

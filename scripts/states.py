@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures and tables in the documents, made of the rows (*.def) that are compiled.
 
-    scripts/states.py user/proxy/stream_states.def      prints the picture of a table of states
-    scripts/states.py --write user/proxy/README.md      writes what a document shows of rows anew
-    scripts/states.py --check user/proxy/README.md      says whether it is stale; exit 1
+    scripts/states.py user/stream/stream_states.def      prints the picture of a table of states
+    scripts/states.py --write user/stream/README.md      writes what a document shows of rows anew
+    scripts/states.py --check user/stream/README.md      says whether it is stale; exit 1
 
 In a document it stands between these lines, with another word than "states" for other rows (TABLES):
 
-    <!-- states: user/proxy/stream_states.def -->
+    <!-- states: user/stream/stream_states.def -->
     <!-- end of states -->
 
 Lint checks every document of the tree.

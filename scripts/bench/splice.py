@@ -6,7 +6,7 @@ The programs take turns within a round; each row is the median of the rounds. CP
 (/proc/stat), because kernel workers and soft interrupts that move bytes belong to no process; for event
 streams it is that of the gateway's process, because the rest is the same for all. `auto` is headgate as it
 comes, the other rows of headgate are held to one lane by the configuration: LANES. Tunnels never use pipes
-(user/proxy/README.md says why), so `pipe` is in the section about bodies only. `near`, `direct` and `hop` are
+(user/phase/README.md says why), so `pipe` is in the section about bodies only. `near`, `direct` and `hop` are
 the opt-in lanes between processes of one host, so they are in the sections about tunnels only and `auto`
 never chooses them. Client and backend of the benchmark agreed in these rows; of a client elsewhere `near`
 would carry what it receives, and copy what it sends.

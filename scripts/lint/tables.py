@@ -3,10 +3,14 @@
 
 # Directory of the including file -> what it may include (fnmatch, from the root). A file may always include
 # its own directory. From the ground up:
-#   base < loop, http, obs, kernel/common < net, h2, kernel/* < relay < upstream < proxy < worker < gateway
-# with policy and the configuration's model beside them.
+#   base < loop, http, obs, kernel/common < net, h2, kernel/* < relay < upstream
+#   < client < stream < codec < phase < restart/stream < driver < worker < gateway
+# with policy, the configuration's model, and restart (beside upstream) beside them.
 GROUND = ["user/base/*", "user/loop/*"]
 MODEL = ["policy/*", "config/model*.h", "config/snapshot.h", "config/policy_kinds.def"]
+# A client and all that serves it.
+CLIENT = GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/h2/*", "user/obs/*", "user/relay/*",
+                   "user/upstream/*", "user/restart/state.h"] + MODEL
 LAYERS = {
     "bpf": ["gen/vmlinux.h"],
     "user/base": [],
@@ -15,7 +19,7 @@ LAYERS = {
     "user/tls": ["user/base/*"],
     "user/http": ["user/base/*"],
     "user/obs": ["user/base/*"],
-    "user/keeper": ["user/base/*", "user/net/*", "user/obs/*"],
+    "user/restart": ["user/base/*", "user/net/*", "user/obs/*"],
     "user/h2": ["user/base/*", "user/http/*"],
     "user/kernel/common": ["user/base/*", "bpf/*", "gen/*"],
     "user/kernel/sockmap": ["user/base/*", "user/kernel/common/*", "bpf/*", "gen/*"],
@@ -42,10 +46,14 @@ LAYERS = {
                                "user/kernel/near/*", "user/relay/*"] + MODEL,
     "user/mcp": GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/obs/*", "user/relay/*",
                           "user/upstream/*"] + MODEL,
-    "user/proxy": GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/h2/*", "user/obs/*",
-                            "user/keeper/estate.h", "user/keeper/stream_fields.def",
-                            "user/kernel/*", "user/relay/*",
-                            "user/upstream/*"] + MODEL,
+    "user/client": CLIENT,
+    "user/stream": CLIENT + ["user/client/*"],
+    "user/codec": CLIENT + ["user/client/*", "user/stream/*"],
+    "user/phase": CLIENT + ["user/client/*", "user/stream/*", "user/codec/*"],
+    "user/restart/stream": CLIENT + ["user/client/*", "user/stream/*", "user/codec/*", "user/phase/*",
+                                     "user/kernel/*", "user/restart/*"],
+    "user/driver": CLIENT + ["user/client/*", "user/stream/*", "user/codec/*", "user/phase/*",
+                             "user/restart/stream/*"],
     "user/worker": GROUND + ["user/*", "policy/*", "config/*", "admin/hooks.h"],
     "admin": ["user/*/*", "policy/*", "config/*", "gen/version.h"],
     "user/gateway": ["user/*", "policy/*", "config/*", "admin/*", "gen/version.h"],
@@ -76,7 +84,7 @@ HOMES = {
                   "tests/unit/test_tls_hostile.c", "tests/unit/test_tls_memory.c",
                   "tests/fuzz/fuzz_tls.c", "scripts/bench/tls_load.c"],
     "simdjson.h": ["user/mcp/json_check.cc"],
-    "gelf.h": ["user/keeper/symbols.c"],
+    "gelf.h": ["user/restart/symbols.c"],
     "cmocka.h": ["tests/unit/*", "tests/bpf/*", "tests/lib/*"],
 }
 

@@ -12,7 +12,7 @@ import time
 
 MAGIC, VERSION, ROW_BYTES, TEXT_BYTES = 0x68673031, 3, 248, 2048
 MOST_BYTES = 1 << 16
-ROWS = os.path.join(os.path.dirname(__file__), "../../user/keeper/stream_fields.def")
+ROWS = os.path.join(os.path.dirname(__file__), "../../user/restart/stream_fields.def")
 
 
 def arguments_of(row):

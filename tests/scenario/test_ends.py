@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was cut never looks whole, and urgent data is data, whatever lane carries a tunnel. The ends that the
-gateway decides, in each lane: the table of user/proxy/README.md."""
+gateway decides, in each lane: the table of user/phase/README.md."""
 import os
 import re
 import socket
@@ -83,7 +83,7 @@ def cells():
 
 
 def documented():
-    with open(os.path.join(ROOT, "user/proxy/README.md"), encoding="utf-8") as file:
+    with open(os.path.join(ROOT, "user/phase/README.md"), encoding="utf-8") as file:
         text = re.search(r"<!-- ends -->\n(.*?)<!-- end of ends -->", file.read(), re.S).group(1)
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()[2:]]
     return {(row[0], row[1] == "bytes"): dict(zip(LANES, row[2:])) for row in rows}
@@ -94,7 +94,7 @@ def documented():
 def ends():
     found = cells()
     note(found)
-    eq(found, documented(), "the table of user/proxy/README.md")
+    eq(found, documented(), "the table of user/phase/README.md")
 
 
 @test("urgent data arrives in its place in the stream; between processes of one host it may stay urgent",

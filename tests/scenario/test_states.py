@@ -13,7 +13,7 @@ TOOL = os.path.join(repository_root(), "scripts", "states.py")
 def differs():
     path = os.path.join(tmpdir(), "README.md")
     with open(path, "w", encoding="utf-8") as file:
-        file.write("a\n<!-- states: user/proxy/client_states.def -->\nold\n<!-- end of states -->\nz\n")
+        file.write("a\n<!-- states: user/client/client_states.def -->\nold\n<!-- end of states -->\nz\n")
     eq(run([sys.executable, TOOL, "--check", path])[0], 1, "exit status of --check")
     eq(run([sys.executable, TOOL, "--write", path])[0], 0, "exit status of --write")
     eq(run([sys.executable, TOOL, "--check", path])[0], 0, "exit status of --check afterwards")

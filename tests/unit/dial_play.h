@@ -14,10 +14,10 @@
 #include "config/load.h"
 #include "policy/effective.h"
 #include "user/base/clock.h"
-#include "user/proxy/client_accept.h"
-#include "user/proxy/client_events.h"
-#include "user/proxy/history.h"
-#include "user/proxy/driver.h"
+#include "user/client/client_accept.h"
+#include "user/driver/client_events.h"
+#include "user/stream/history.h"
+#include "user/driver/driver.h"
 #include "user/upstream/upstream.h"
 
 /*

@@ -13,8 +13,8 @@
 #include "user/base/clock.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
-#include "user/proxy/mirror.h"
-#include "user/proxy/driver.h"
+#include "user/phase/mirror.h"
+#include "user/driver/driver.h"
 #include "user/upstream/upstream.h"
 
 #define MS 1000000ull

@@ -10,7 +10,7 @@
 #include "config/snapshot.h"
 #include "user/base/limits.h"
 #include "user/net/socket.h"
-#include "user/proxy/admission.h"
+#include "user/client/admission.h"
 
 /* A worker that only counts; two listeners of one port. */
 struct scene {

@@ -6,7 +6,7 @@
 #include "tests/lib/alloc.h"
 #include "tests/lib/test.h"
 #include "user/base/check.h"
-#include "user/proxy/history.h"
+#include "user/stream/history.h"
 
 static struct stream_history *make(void **state, uint32_t worker)
 {

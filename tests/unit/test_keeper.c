@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "tests/lib/test.h"
-#include "user/keeper/estate.h"
-#include "user/keeper/inherited.h"
-#include "user/keeper/symbols.h"
+#include "user/restart/state.h"
+#include "user/restart/inherited_fds.h"
+#include "user/restart/symbols.h"
 #include "user/net/listen.h"
 #include "user/net/socket.h"
 

@@ -2,10 +2,10 @@
 #include <errno.h>
 
 #include "tests/lib/test.h"
-#include "user/proxy/client.h"
-#include "user/proxy/front.h"
-#include "user/proxy/step.h"
-#include "user/proxy/tunnel.h"
+#include "user/client/client.h"
+#include "user/stream/downstream.h"
+#include "user/stream/step.h"
+#include "user/phase/tunnel.h"
 
 /* A stream without sockets: what a phase returns is all that happens. */
 struct scene {

@@ -7,11 +7,11 @@
 #include <unistd.h>
 
 #include "tests/lib/test.h"
-#include "user/proxy/client.h"
-#include "user/proxy/deadline.h"
-#include "user/proxy/expire.h"
-#include "user/proxy/front.h"
-#include "user/proxy/stream.h"
+#include "user/codec/codec.h"
+#include "user/client/client.h"
+#include "user/stream/deadline.h"
+#include "user/driver/expire.h"
+#include "user/stream/stream.h"
 
 /* The two tables of states, walked in the same way. */
 struct machine {
@@ -41,7 +41,7 @@ static const char *client_name(unsigned int state)
 {
 	static const char *const names[] = {
 #define CLIENT_STATE(id, name, action, next) name,
-#include "user/proxy/client_states.def"
+#include "user/client/client_states.def"
 #undef CLIENT_STATE
 	};
 

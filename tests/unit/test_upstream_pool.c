@@ -11,7 +11,7 @@
 #include "tests/lib/alloc.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
-#include "user/proxy/proxy.h"
+#include "user/client/worker_state.h"
 #include "user/upstream/upstream.h"
 
 /* A worker's pool with nothing around it; backends are plain descriptors of the test. */

@@ -3,7 +3,7 @@
 
 #include "tests/lib/test.h"
 #include "user/base/check.h"
-#include "user/proxy/websocket_key.h"
+#include "user/codec/websocket_key.h"
 
 static void assert_key(const char bytes[17], const char *want)
 {

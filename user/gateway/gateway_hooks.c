@@ -3,8 +3,8 @@
 
 #include "user/base/mem.h"
 #include "user/gateway/lane_metrics.h"
-#include "user/proxy/history.h"
-#include "user/proxy/stream_view.h"
+#include "user/stream/history.h"
+#include "user/stream/view.h"
 
 static const struct snapshot *hook_snapshot(void *context)
 {

@@ -9,7 +9,7 @@
 #include "user/base/mem.h"
 #include "user/gateway/gateway.h"
 #include "user/net/socket.h"
-#include "user/proxy/give.h"
+#include "user/restart/stream/quiesce.h"
 
 /* So many may be on their way: descriptors that are, are counted by the kernel (unix(7), ETOOMANYREFS). */
 enum { GIVER_WINDOW = 256 };

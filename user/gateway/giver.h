@@ -2,17 +2,17 @@
 #pragma once
 
 #include "user/base/list.h"
-#include "user/keeper/handover.h"
+#include "user/restart/handoff_channel.h"
 #include "user/loop/loop.h"
 
 struct gateway;
 struct message;
 
 /*
- * The main thread's part in handing over to another program (user/keeper/handover.h): sends what workers give
- * (user/proxy/give.h), and keeps its descriptors until the other one has taken them. What that one refuses
- * goes back to its worker, by the same way as streams of a gateway that died; when it is gone, what it has
- * not answered is reset, since it may have moved bytes of it, and the rest goes back.
+ * The main thread's part in handing over to another program (user/restart/handoff_channel.h): sends what
+ * workers give (user/restart/stream/quiesce.h), and keeps its descriptors until the other one has taken them.
+ * What that one refuses goes back to its worker, by the same way as streams of a gateway that died; when it
+ * is gone, what it has not answered is reset, since it may have moved bytes of it, and the rest goes back.
  */
 struct giver {
 	struct gateway *gateway; /* borrowed */

@@ -3,7 +3,7 @@
 
 #include "config/model.h"
 #include "user/base/text.h"
-#include "user/keeper/estate.h"
+#include "user/restart/state.h"
 #include "user/kernel/near/near.h"
 #include "user/kernel/sockmap/load.h"
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "config/snapshot.h"
-#include "user/proxy/proxy.h"
+#include "user/client/worker_state.h"
 
 /* What the process has, and others in it share. */
 

@@ -10,7 +10,7 @@
 #include "user/base/log.h"
 #include "user/gateway/gateway.h"
 #include "user/kernel/near/near_adopt.h"
-#include "user/keeper/upgrade.h"
+#include "user/restart/upgrade.h"
 #include "user/net/socket.h"
 
 void succession_begin(struct succession *succession, struct estate *estate)

@@ -2,13 +2,13 @@
 #pragma once
 
 #include "user/base/text.h"
-#include "user/keeper/inherited.h"
+#include "user/restart/inherited_fds.h"
 #include "user/loop/timer.h"
 
 struct gateway;
 
 /*
- * What a gateway takes over from one that died, under the keeper (user/keeper). Without a keeper (estate:
+ * What a gateway takes over from one that died, under the keeper (user/restart). Without a keeper (estate:
  * NULL), or for the first gateway, there is nothing, and all of this does nothing.
  */
 struct succession {

@@ -8,7 +8,7 @@
 #include "user/base/log.h"
 #include "user/base/mem.h"
 #include "user/gateway/gateway.h"
-#include "user/keeper/handover.h"
+#include "user/restart/handoff_channel.h"
 #include "user/net/socket.h"
 
 enum { TAKER_TURN_ITEMS = 64 };

@@ -6,8 +6,9 @@
 struct gateway;
 
 /*
- * Takes what the program before hands over while it drains (user/keeper/handover.h): each item goes to a
- * worker, which adopts it like what a gateway that died has left, and what has become of it is the answer.
+ * Takes what the program before hands over while it drains (user/restart/handoff_channel.h): each item goes
+ * to a worker, which adopts it like what a gateway that died has left, and what has become of it is the
+ * answer.
  */
 struct taker {
 	struct gateway *gateway; /* borrowed */

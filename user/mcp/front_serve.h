@@ -5,7 +5,7 @@
 
 /* What the HTTP of the Model Context Protocol asks for: which request may do what with which session. */
 
-/* As user/proxy/stream_notes.h has it. */
+/* As user/stream/internal_fields.h has it. */
 enum { FRONT_NOTES_STATUS = 199 };
 
 /* A request that is complete, in state WAIT. It is answered, or front->sink is attached to its session. */

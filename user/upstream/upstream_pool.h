@@ -72,7 +72,7 @@ struct upstream_pool {
 	const struct inner *inner; /* services of this process; NULL: none */
 	/* something is to be read from, or may be sent on, an HTTP/2 stream */
 	void (*on_stream)(void *owner);
-	/* A descriptor is short: ends something idle. May *fd be used? Both: user/proxy/room.h */
+	/* A descriptor is short: ends something idle. May *fd be used? Both: user/client/evict.h */
 	bool (*make_room)(struct upstream_pool *pool);
 	bool (*may_use)(struct upstream_pool *pool, int *fd);
 	uint64_t random; /* not 0 */

@@ -7,8 +7,8 @@
 #include "user/loop/mailbox.h"
 #include "user/net/resolver.h"
 #include "user/obs/numbers.h"
-#include "user/proxy/proxy.h"
-#include "user/proxy/stream_view.h"
+#include "user/client/worker_state.h"
+#include "user/stream/view.h"
 #include "user/worker/worker_ports.h"
 
 /*
@@ -48,7 +48,7 @@ void worker_change_free(struct worker_change *change); /* one that was not sent;
 void worker_change_send(struct worker *worker, struct worker_change *change);
 /*
  * A connection of a client that came in at this port: one that waits for nothing and has sent nothing, as if
- * it had just been accepted; or of a tunnel that another process had (user/keeper/estate.h, at this
+ * it had just been accepted; or of a tunnel that another process had (user/restart/state.h, at this
  * descriptor), with that of its backend. Takes them on success: 0 or -ENOMEM. done, which may be NULL, is
  * called on the owner's loop: is_taken is false where they were reset here.
  */
@@ -56,7 +56,7 @@ int worker_adopt(struct worker *worker, int fd, uint16_t port, bool is_tunnel,
 		 void (*done)(void *argument, bool is_taken), void *argument);
 enum worker_phase {
 	WORKER_DRAIN, /* go on accepting, answers say Connection: close */
-	WORKER_GIVE, /* accept nothing, hand over what another program can go on with (user/proxy/give.h) */
+	WORKER_GIVE, /* accept nothing, hand over what another program can go on with (quiesce.h) */
 	WORKER_KEEP, /* that one takes nothing any more: drain */
 	WORKER_CLOSE, /* close what is idle, end the ports (worker_ports_close), let streams finish */
 };

@@ -11,9 +11,9 @@
 #include "user/base/mem.h"
 #include "user/net/listener.h"
 #include "user/net/socket.h"
-#include "user/proxy/client_accept.h"
-#include "user/proxy/resume.h"
-#include "user/proxy/room.h"
+#include "user/client/client_accept.h"
+#include "user/restart/stream/resume.h"
+#include "user/client/evict.h"
 
 /*
  * For the last segment of handshakes under way: a round trip within a continent. Longer would only keep those

@@ -6,7 +6,7 @@
 
 #include "user/base/list.h"
 #include "user/loop/timer.h"
-#include "user/proxy/proxy.h"
+#include "user/client/worker_state.h"
 
 /*
  * The listening ports of one worker: configurations open, change and remove them, the drain closes them all.

@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "user/base/mem.h"
-#include "user/proxy/driver.h"
+#include "user/driver/driver.h"
 #include "user/worker/worker_internal.h"
 
 /* What the main thread asks of a worker and hears the answer of: each message goes there and comes back. */

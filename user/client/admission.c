@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/client/admission.h"
+
+#include <sys/socket.h>
+
+#include "user/base/limits.h"
+#include "user/net/socket.h"
+
+static uint64_t bind_max_connections(const struct bind *bind)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < bind->listener_count; i++) {
+		if (!bind->listener_list[i].max_connections.is_set)
+			return UINT64_MAX;
+		sum += bind->listener_list[i].max_connections.value;
+	}
+	return sum;
+}
+
+/* 0: nobody has derived it from the descriptors, so only the tables bound it. */
+static uint64_t max_connections(const struct proxy *proxy)
+{
+	uint64_t max = proxy->lease->snapshot->config.max_connections;
+
+	return max ? max : LIMIT_CONNECTIONS;
+}
+
+bool admission_port_is_full(const struct proxy_bind *bind)
+{
+	return atomic_load_explicit(&bind->counts->connections, memory_order_relaxed) >=
+	       bind_max_connections(bind->bind);
+}
+
+void admission_count(struct proxy *proxy, struct proxy_bind *bind)
+{
+	atomic_fetch_add_explicit(&proxy->shared->counts.connections, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&bind->counts->connections, 1, memory_order_relaxed);
+}
+
+bool admission_take(struct proxy *proxy, struct proxy_bind *bind)
+{
+	uint64_t all = atomic_fetch_add_explicit(&proxy->shared->counts.connections, 1, memory_order_relaxed);
+	uint64_t here = atomic_fetch_add_explicit(&bind->counts->connections, 1, memory_order_relaxed);
+
+	if (all < max_connections(proxy) && here < bind_max_connections(bind->bind))
+		return true;
+	admission_give(proxy, bind);
+	return false;
+}
+
+void admission_give(struct proxy *proxy, struct proxy_bind *bind)
+{
+	atomic_fetch_sub_explicit(&proxy->shared->counts.connections, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&bind->counts->connections, 1, memory_order_relaxed);
+}
+
+void admission_record(const struct proxy *proxy, const struct bind *bind)
+{
+	static const struct span protocols[] = {
+		[BIND_HTTP] = { "http", 4 },
+		[BIND_TLS] = { "tls", 3 },
+		[BIND_TCP] = { "tcp", 3 },
+	};
+
+	request_metrics_connection(proxy->metrics, bind->key, bind->listener_list[0].gateway_label,
+				   bind->listener_list[0].listener_name, protocols[bind->protocol]);
+}
+
+void admission_refuse(struct proxy *proxy, const struct bind *bind, int fd)
+{
+	static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\n"
+				     "content-length: 20\r\nconnection: close\r\n\r\ntoo many connections";
+
+	counter_add(proxy->counters, COUNTER_ACCEPT_REFUSED, 1);
+	counter_end(proxy->counters, END_LIMIT);
+	/* An empty socket takes a short answer at once; when it does not, the reset says it all. */
+	if (bind->protocol != BIND_HTTP ||
+	    send(fd, answer, sizeof(answer) - 1, MSG_DONTWAIT | MSG_NOSIGNAL) <= 0 ||
+	    socket_shutdown_write(fd) < 0) {
+		socket_reset(fd);
+		return;
+	}
+	/*
+	 * Closing with a request unread would send a reset after the answer, and some clients then drop both.
+	 */
+	(void)recv(fd, proxy->relay.scratch, LIMIT_READ_BYTES, MSG_DONTWAIT);
+	socket_close(fd);
+}

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/client/client.h"
+
+#include <errno.h>
+
+#include "user/base/failpoint.h"
+#include "user/base/limits.h"
+#include "user/base/mem.h"
+#include "user/client/admission.h"
+#include "user/client/client_h2.h"
+#include "user/client/client_tls.h"
+#include "user/relay/conn_hop.h"
+#include "user/relay/head_reader.h"
+
+#define TO(state) (1u << CLIENT_##state)
+
+static const unsigned int client_next_states[] = {
+#define CLIENT_STATE(id, name, action, next) next,
+#include "user/client/client_states.def"
+#undef CLIENT_STATE
+};
+
+#undef TO
+
+bool client_state_allows(enum client_state from, enum client_state to)
+{
+	return client_next_states[from] >> to & 1;
+}
+
+/* The timer of the state (idle and head deadlines, or the end of the linger), or the age. */
+void client_arm(struct client *client)
+{
+	struct timer_wheel *wheel = loop_timers(client->proxy->loop);
+	uint64_t at_ms = 0;
+
+	switch (client->state) {
+	case CLIENT_IDLE:
+	case CLIENT_READ_HEAD:
+	case CLIENT_READ_HELLO:
+	case CLIENT_HANDSHAKE:
+	case CLIENT_LINGER:
+		at_ms = client->deadline_ms;
+		break;
+	case CLIENT_H2:
+		at_ms = client_h2_due_ms(client->h2);
+		break;
+	case CLIENT_STREAM:
+	case CLIENT_CLOSED:
+	case CLIENT_STATE_COUNT:
+		break;
+	}
+	if (client->age_ms && client->state != CLIENT_CLOSED && (!at_ms || client->age_ms < at_ms))
+		at_ms = client->age_ms;
+	if (at_ms)
+		timer_arm(wheel, &client->timer, at_ms);
+	else
+		timer_cancel(wheel, &client->timer);
+}
+
+static bool client_is_idle(const struct client *client)
+{
+	return client->state == CLIENT_IDLE ||
+	       (client->state == CLIENT_H2 && client->h2->stream_count == 0 && !client->h2->link.is_ended);
+}
+
+void client_note_idle(struct client *client)
+{
+	struct proxy *proxy = client->proxy;
+	bool is_idle = client_is_idle(client);
+
+	if (!client->http || is_idle == !list_is_empty(&client->http->idle_node))
+		return;
+	if (is_idle) {
+		list_add_tail(&proxy->idle_clients, &client->http->idle_node);
+		tally_add(&proxy->idle_count, 1);
+	} else {
+		list_remove(&client->http->idle_node);
+		tally_add(&proxy->idle_count, (uint64_t)-1);
+	}
+}
+
+void client_set_state(struct client *client, enum client_state state)
+{
+	CHECK(client_state_allows(client->state, state));
+	client->state = state;
+	client_note_idle(client);
+	client->proxy->handler->on_state(client);
+	client_arm(client);
+}
+
+void client_free(struct client *client)
+{
+	hg_free(client->http);
+	client_tls_free(client->tls);
+	client_h2_free(client->h2);
+	proxy_bind_unref(client->bind);
+	proxy_mind_memory(client->proxy);
+	slab_give(client->proxy->clients, client->handle);
+}
+
+/* All but its descriptor. */
+static void client_leave(struct client *client, enum end_reason reason)
+{
+	struct proxy *proxy = client->proxy;
+
+	CHECK(!client->stream);
+	client->is_closed = true;
+	/* Ends of streams were counted by the stream. */
+	if (client->state != CLIENT_STREAM && reason != END_OK)
+		counter_end(proxy->counters, reason);
+	if (client->h2)
+		client_h2_finish_streams(client, reason);
+	client_tls_leave_queue(client);
+	client_set_state(client, CLIENT_CLOSED);
+	proxy_trace(proxy, client->handle, TRACE_CLIENT_END, (uint32_t)reason, client->requests);
+	loop_deferred_cancel(&client->again);
+	counter_add(proxy->counters, COUNTER_DOWNSTREAM_RECEIVED, client->conn.received_bytes);
+	counter_add(proxy->counters, COUNTER_DOWNSTREAM_SENT, client->conn.sent_bytes);
+	counter_add(proxy->counters, COUNTER_HOP_CLIENT_BYTES, conn_hop_bytes(&client->conn));
+	gauge_sub(proxy->counters, COUNTER_DOWNSTREAM_OPEN, 1);
+	admission_give(proxy, client->bind);
+	loop_defer(proxy->loop, &client->again);
+}
+
+void client_close(struct client *client, enum end_reason reason, bool reset)
+{
+	if (client->is_closed)
+		return;
+	client_leave(client, reason);
+	conn_close(&client->conn, reset);
+}
+
+int client_give(struct client *client)
+{
+	CHECK(!client->is_closed);
+	client_leave(client, END_OK);
+	return conn_give(&client->conn);
+}
+
+bool client_is_ending(const struct client *client)
+{
+	const struct proxy *proxy = client->proxy;
+
+	return (proxy->is_draining && !proxy->handler->may_hand_off(client)) || client->is_age_over ||
+	       !client->bind->bind;
+}
+
+void client_close_idle(struct client *client, enum end_reason reason)
+{
+	if (client->state == CLIENT_H2)
+		client_h2_end(client, reason);
+	else if (!client->stream && client->state != CLIENT_LINGER)
+		client_close(client, reason, false);
+}
+
+/* ------------------------------------------------------------------------------------ HTTP */
+
+void client_use_listener(struct client *client, const struct listener *listener)
+{
+	if (listener->http1_idle.is_set && client->http)
+		client->http->idle_timeout_ms = ns_to_ms(listener->http1_idle.ns);
+}
+
+static void client_begin_idle(struct client *client)
+{
+	uint64_t now_ms = proxy_now_ms(client->proxy);
+
+	head_scan_init(&client->http->scan, false);
+	client->deadline_ms = client->http->idle_timeout_ms ? now_ms + client->http->idle_timeout_ms : 0;
+}
+
+void client_next(struct client *client)
+{
+	bool is_given = client->proxy->handler->may_hand_off(client);
+
+	client_begin_idle(client);
+	client_set_state(client, CLIENT_IDLE);
+	if (!is_given && (proxy_is_closing(client->proxy) || client->is_age_over || !client->bind->bind)) {
+		client_close(client, client->is_age_over ? END_OK : END_DRAINED, false);
+		return;
+	}
+	if (buf_len(&client->conn.in))
+		counter_add(client->proxy->counters, COUNTER_PIPELINED, 1);
+	if (is_given || buf_len(&client->conn.in) || client->conn.can_read)
+		loop_again(client->proxy->loop, &client->again);
+}
+
+/* Its first byte ends the idle time: a head that begins just before that is over is not lost. */
+static void client_begin_head(struct client *client)
+{
+	if (client->state == CLIENT_READ_HEAD || !head_scan_has_begun(&client->http->scan))
+		return;
+	client->deadline_ms = client->http->head_timeout_ms
+				      ? proxy_now_ms(client->proxy) + client->http->head_timeout_ms
+				      : 0;
+	client_set_state(client, CLIENT_READ_HEAD);
+}
+
+/* HTTP/2 in front of a port that is no more has nothing to say, and no settings to say it with. */
+static void client_start_h2(struct client *client, struct span head)
+{
+	if (client->bind->bind)
+		client_h2_start(client, head);
+	else
+		client_close(client, END_CONFIG_REMOVED, false);
+}
+
+/* Over TLS only what was agreed on (RFC 9113 3.2). */
+static bool client_may_speak_h2(const struct client *client)
+{
+	return !client_is_tls(client) || client->tls->is_h2;
+}
+
+enum { CLIENT_HEAD_BLOCK_BYTES = 2048 };
+
+/* The arena becomes the stream's. */
+static void client_begin_request(struct client *client, struct arena *arena, struct span head,
+				 enum http_bad bad)
+{
+	if (client->proxy->handler->begin_request(client, arena, head, bad))
+		return;
+	arena_done(arena);
+	client_close(client, END_LIMIT, true);
+}
+
+/* The stream exists before the head is complete only within this call: its arena takes the head. */
+void client_read_head(struct client *client)
+{
+	struct client_http *http = client->http;
+	struct arena arena;
+	struct span head = { 0 };
+	enum head_read result;
+	enum http_bad bad;
+
+	client->proxy->handler->on_reading(client);
+	failpoint(CLIENT_READING);
+	arena_init(&arena, CLIENT_HEAD_BLOCK_BYTES);
+	result = head_read(&client->conn, &http->scan, &http->limits, client->proxy->relay.scratch,
+			   LIMIT_READ_BYTES, &arena, &head);
+	failpoint(CLIENT_READ);
+	if (result == HEAD_READ_MORE) {
+		arena_done(&arena);
+		client_begin_head(client);
+		client->proxy->handler->on_state(client);
+		return;
+	}
+	if (result == HEAD_READ_EOF || result == HEAD_READ_ERROR) {
+		arena_done(&arena);
+		client_close(client,
+			     result == HEAD_READ_EOF ? END_OK
+						     : conn_end_reason(client->conn.error, END_CLIENT_RST),
+			     result == HEAD_READ_ERROR);
+		return;
+	}
+	if (result == HEAD_READ_DONE && client->requests == 0 && client_h2_is_preface(head) &&
+	    client_may_speak_h2(client)) {
+		client_start_h2(client, head);
+		arena_done(&arena);
+		return;
+	}
+	bad = result == HEAD_READ_BAD ? http->scan.bad : BAD_NONE;
+	if (result == HEAD_READ_MEMORY)
+		bad = BAD_NO_MEMORY;
+	client_begin_request(client, &arena, head, bad);
+}
+
+/* What has come of the head is not enough to say more about the request (RFC 9110 15.5.9). */
+void client_refuse_late_head(struct client *client)
+{
+	struct arena arena;
+
+	arena_init(&arena, CLIENT_HEAD_BLOCK_BYTES);
+	client_begin_request(client, &arena, (struct span){ 0 }, BAD_HEAD_LATE);
+}
+
+/* A byte may have come in this turn, whose event is still to be delivered. */
+void client_on_idle(struct client *client)
+{
+	if (!conn_has_unread(&client->conn)) {
+		client_close(client, END_KEEPALIVE_IDLE, false);
+		return;
+	}
+	conn_look_again(&client->conn);
+	client_read_head(client);
+	/* It was no byte of a request: a piece of a TLS record, or an empty line. */
+	if (client->state == CLIENT_IDLE && client->deadline_ms &&
+	    client->deadline_ms <= proxy_now_ms(client->proxy))
+		client_close(client, END_KEEPALIVE_IDLE, false);
+}
+
+static struct client_http *client_http_create(const struct static_config *config, const struct bind *bind)
+{
+	struct client_http *http = hg_calloc(1, sizeof(*http));
+
+	if (!http)
+		return NULL;
+	http->idle_timeout_ms = ns_to_ms(bind->http->http1_idle_timeout_ns);
+	http->head_timeout_ms = ns_to_ms(config->timeouts.client_header_min_ns);
+	http->limits.line_bytes = config->max_request_line_bytes;
+	http->limits.head_bytes = config->max_head_bytes;
+	http->limits.fields = bind->http->http1_max_headers.is_set
+				      ? (uint32_t)bind->http->http1_max_headers.value
+				      : config->max_headers;
+	return http;
+}
+
+int client_make_http(struct client *client, const struct bind *bind)
+{
+	client->http = client_http_create(&client->proxy->lease->snapshot->config, bind);
+	if (!client->http)
+		return -ENOMEM;
+	client->http->client = client;
+	list_init(&client->http->idle_node);
+	return 0;
+}
+
+void client_begin_http(struct client *client, const struct bind *bind)
+{
+	if (client_make_http(client, bind) < 0) {
+		client_close(client, END_INTERNAL, true);
+		return;
+	}
+	client_begin_idle(client);
+	/* Also from the state it is in at first. */
+	client->state = CLIENT_IDLE;
+	client_note_idle(client);
+	client_arm(client);
+	client_read_head(client);
+}
+
+/* ------------------------------------------------------------------------------------ tunnels */
+
+void client_become_tunnel(struct client *client)
+{
+	hg_free(client->http);
+	client->http = NULL;
+	client->proxy->handler->on_state(client);
+}
+
+void client_open_tunnel(struct client *client, bool is_tls, struct span sni)
+{
+	/* It came with the ClientHello, and has no event of its own. */
+	if (conn_check(&client->conn) < 0) {
+		client_close(client, conn_end_reason(client->conn.error, END_CLIENT_RST), true);
+		return;
+	}
+	if (!client->proxy->handler->begin_tunnel(client, is_tls, sni))
+		client_close(client, END_LIMIT, true);
+}
+
+/* ------------------------------------------------------------------------------------ linger */
+
+void client_read_linger(struct client *client)
+{
+	struct conn *conn = &client->conn;
+	uint64_t budget = conn->received_bytes + LIMIT_TURN_BYTES;
+
+	while (conn->received_bytes < budget) {
+		ssize_t len = conn_recv(conn, client->proxy->relay.scratch, LIMIT_READ_BYTES);
+
+		if (len == -EAGAIN)
+			return;
+		if (len <= 0 || (size_t)len > client->linger_left) {
+			client_close(client, END_OK, false);
+			return;
+		}
+		client->linger_left -= (uint32_t)len;
+	}
+	loop_again(client->proxy->loop, &client->again);
+}
+
+void client_linger(struct client *client)
+{
+	client->linger_left = LIMIT_LINGER_BYTES;
+	client->deadline_ms = proxy_now_ms(client->proxy) + LIMIT_LINGER_MS;
+	client_set_state(client, CLIENT_LINGER);
+	buf_done(&client->conn.in);
+	conn_shutdown(&client->conn);
+	if (client->conn.can_read)
+		loop_again(client->proxy->loop, &client->again);
+}

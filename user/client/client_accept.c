@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/client/client_accept.h"
+
+#include "user/base/limits.h"
+#include "user/client/admission.h"
+#include "user/client/client_h2.h"
+#include "user/client/client_peer.h"
+#include "user/client/client_tls.h"
+#include "user/client/evict.h"
+#include "user/net/socket.h"
+
+/* ------------------------------------------------------------------------------------ events */
+
+static void client_run(struct client *client)
+{
+	switch (client->state) {
+	case CLIENT_IDLE:
+		if (!client->proxy->handler->hand_off(client))
+			client_read_head(client);
+		break;
+	case CLIENT_READ_HEAD:
+		client_read_head(client);
+		break;
+	case CLIENT_READ_HELLO:
+		client_tls_read_hello(client);
+		break;
+	case CLIENT_HANDSHAKE:
+		client_tls_go_on(client);
+		break;
+	case CLIENT_STREAM:
+		client->proxy->handler->on_ready(client->stream);
+		break;
+	case CLIENT_LINGER:
+		client_read_linger(client);
+		break;
+	case CLIENT_H2:
+		h2_link_run(&client->h2->link);
+		break;
+	case CLIENT_CLOSED:
+	case CLIENT_STATE_COUNT:
+		break;
+	}
+}
+
+static void client_on_ready(struct conn *conn)
+{
+	client_run(container_of(conn, struct client, conn));
+}
+
+static void client_on_again(struct loop_deferred *deferred)
+{
+	struct client *client = container_of(deferred, struct client, again);
+
+	if (client->state == CLIENT_CLOSED)
+		client_free(client);
+	else
+		client_run(client);
+}
+
+static void client_on_age(struct client *client)
+{
+	client->age_ms = 0;
+	client->is_age_over = true;
+	/* A running exchange completes and has a reason of its own: the timer is counted here. */
+	if (client->stream)
+		counter_end(client->proxy->counters, END_MAX_AGE);
+	else
+		client_close_idle(client, END_MAX_AGE);
+	if (!client->is_closed)
+		client_arm(client);
+}
+
+static void client_on_timer(struct timer *timer, uint64_t now_ms)
+{
+	struct client *client = container_of(timer, struct client, timer);
+
+	if (client->age_ms && now_ms >= client->age_ms) {
+		client_on_age(client);
+		return;
+	}
+	switch (client->state) {
+	case CLIENT_IDLE:
+		client_on_idle(client);
+		break;
+	case CLIENT_READ_HEAD:
+		client_refuse_late_head(client);
+		break;
+	case CLIENT_READ_HELLO:
+	case CLIENT_HANDSHAKE:
+		client_tls_on_timer(client);
+		break;
+	case CLIENT_LINGER:
+		if (client->h2 && client_h2_is_reading(client)) {
+			client->deadline_ms = now_ms + LIMIT_LINGER_MS;
+			client_arm(client);
+		} else {
+			client_close(client, END_OK, false);
+		}
+		break;
+	case CLIENT_H2:
+		client_h2_on_timer(client, now_ms);
+		break;
+	case CLIENT_STREAM:
+	case CLIENT_CLOSED:
+	case CLIENT_STATE_COUNT:
+		break;
+	}
+}
+
+/* ------------------------------------------------------------------------------------ start */
+
+static void client_start_age(struct client *client)
+{
+	const struct static_config *config = &client->proxy->lease->snapshot->config;
+	uint64_t age_ns = config->timeouts.max_connection_age_ns;
+
+	if (!age_ns)
+		return;
+	if (config->timeouts.max_connection_age_jitter_ns)
+		age_ns += proxy_random(client->proxy) % config->timeouts.max_connection_age_jitter_ns;
+	client->age_ms = proxy_now_ms(client->proxy) + ns_to_ms(age_ns);
+}
+
+static void client_begin(struct client *client, const struct bind *bind)
+{
+	switch (bind->protocol) {
+	case BIND_HTTP:
+		client_begin_http(client, bind);
+		break;
+	case BIND_TCP:
+		client_open_tunnel(client, false, (struct span){ 0 });
+		break;
+	case BIND_TLS:
+		client_tls_start(client);
+		break;
+	}
+}
+
+static struct client *client_create(struct proxy *proxy, struct proxy_bind *bind, int fd,
+				    enum client_origin origin)
+{
+	uint64_t handle;
+	struct client *client = slab_take(proxy->clients, &handle);
+
+	if (!client) {
+		socket_reset(fd);
+		return NULL;
+	}
+	client->proxy = proxy;
+	client->bind = bind;
+	client->handle = handle;
+	timer_init(&client->timer, client_on_timer);
+	loop_deferred_init(&client->again, client_on_again);
+	if (conn_open(&client->conn, proxy->loop, fd, client_on_ready) < 0) {
+		slab_give(proxy->clients, handle);
+		return NULL;
+	}
+	/* Nobody was told what has become of it before it was accepted. */
+	client->conn.has_error = true;
+	if (client_peer_hop(client, bind->bind, origin) < 0) {
+		conn_close(&client->conn, true);
+		slab_give(proxy->clients, handle);
+		return NULL;
+	}
+	bind->refs++;
+	return client;
+}
+
+/* Of a connection that admission has counted. NULL: it was reset. */
+static struct client *client_enter(struct proxy *proxy, struct proxy_bind *bind, int fd,
+				   const struct address *peer, enum client_origin origin)
+{
+	struct client *client;
+
+	client_peer_set_options(proxy, bind->bind, fd);
+	client = client_create(proxy, bind, fd, origin);
+	if (!client) {
+		admission_give(proxy, bind);
+		counter_end(proxy->counters, END_LIMIT);
+		return NULL;
+	}
+	counter_add(proxy->counters, COUNTER_DOWNSTREAM_OPEN, 1);
+	proxy_trace(proxy, client->handle, TRACE_ACCEPT, (uint32_t)fd, bind->port);
+	admission_record(proxy, bind->bind);
+	client_peer_name(client, peer);
+	return client;
+}
+
+bool client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer,
+		  enum client_origin origin)
+{
+	const struct bind *config = bind->bind;
+	struct client *client;
+
+	counter_add(proxy->counters, COUNTER_ACCEPTED, 1);
+	if (!config) {
+		socket_reset(fd);
+		return false;
+	}
+	if (!room_admit(proxy, bind, &fd)) {
+		admission_refuse(proxy, config, fd);
+		return false;
+	}
+	client = client_enter(proxy, bind, fd, peer, origin);
+	if (!client)
+		return false;
+	client_start_age(client);
+	client_begin(client, config);
+	proxy->handler->on_state(client);
+	return true;
+}
+
+struct client *client_adopt(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer,
+			    bool has_requests, enum client_origin origin)
+{
+	struct client *client;
+
+	counter_add(proxy->counters, COUNTER_ACCEPTED, 1);
+	/* It was let in once, and is not more than there were. */
+	admission_count(proxy, bind);
+	client = client_enter(proxy, bind, fd, peer, origin);
+	if (!client)
+		return NULL;
+	client->requests = has_requests;
+	if (has_requests && client_make_http(client, bind->bind) < 0) {
+		client_close(client, END_INTERNAL, true);
+		return NULL;
+	}
+	return client;
+}

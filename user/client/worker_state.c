@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/client/worker_state.h"
+
+#include "config/snapshot.h"
+#include "user/base/clock.h"
+#include "user/base/limits.h"
+#include "user/base/mem.h"
+#include "user/base/units.h"
+#include "user/http/reply.h"
+
+struct lease *lease_create(struct snapshot *snapshot)
+{
+	struct lease *lease = hg_calloc(1, sizeof(*lease));
+
+	if (!lease)
+		return NULL;
+	lease->snapshot = snapshot;
+	lease->refs = 1;
+	return lease;
+}
+
+struct lease *lease_ref(struct lease *lease)
+{
+	lease->refs++;
+	return lease;
+}
+
+void lease_unref(struct lease *lease)
+{
+	if (!lease || --lease->refs)
+		return;
+	snapshot_unref(lease->snapshot);
+	hg_free(lease);
+}
+
+void proxy_adopt(struct proxy *proxy, struct lease *lease)
+{
+	/* What was made of the settings before it; sessions hold what they use. */
+	tls_worker_forget(&proxy->tls);
+	proxy->lease = lease;
+	proxy->pool.config = lease ? &lease->snapshot->config : NULL;
+}
+
+void proxy_bind_unref(struct proxy_bind *bind)
+{
+	if (--bind->refs == 0)
+		hg_free(bind);
+}
+
+uint64_t proxy_ticket_s(void *context)
+{
+	const struct proxy *proxy = context;
+
+	return (loop_now_ms(proxy->loop) - proxy->shared->ticket_start_ms) / 1000;
+}
+
+/* Lines leave in batches: a wake-up for many, and none while nothing is logged. */
+enum { PROXY_LOG_DELAY_MS = 10 };
+
+void proxy_on_log_timer(struct timer *timer, uint64_t now_ms)
+{
+	struct proxy *proxy = container_of(timer, struct proxy, log_timer);
+
+	if (access_log_flush(proxy->log))
+		timer_arm(loop_timers(proxy->loop), timer, now_ms + PROXY_LOG_DELAY_MS);
+}
+
+void proxy_log(struct proxy *proxy, const struct lease *lease, const struct stream_record *record)
+{
+	const struct access_log_policy *policy = lease->snapshot->access_log;
+
+	if (!lease->snapshot->config.access_log)
+		return;
+	access_log_add(proxy->log, record, proxy_wall_us(proxy), policy ? policy->remove_list : NULL,
+		       policy ? policy->remove_count : 0);
+	if (!timer_is_armed(&proxy->log_timer))
+		timer_arm(loop_timers(proxy->loop), &proxy->log_timer,
+			  proxy_now_ms(proxy) + PROXY_LOG_DELAY_MS);
+}
+
+enum { PROXY_REST_MS = 250 };
+
+void proxy_on_rest_timer(struct timer *timer, uint64_t now_ms)
+{
+	struct proxy *proxy = container_of(timer, struct proxy, rest_timer);
+	size_t before = mem_kept_bytes();
+	size_t after = mem_rest();
+
+	if (after > LIMIT_WORKER_REST_BYTES || after != before)
+		timer_arm(loop_timers(proxy->loop), timer, now_ms + PROXY_REST_MS);
+}
+
+void proxy_mind_memory(struct proxy *proxy)
+{
+	if (mem_kept_bytes() > LIMIT_WORKER_REST_BYTES && !timer_is_armed(&proxy->rest_timer))
+		timer_arm(loop_timers(proxy->loop), &proxy->rest_timer, proxy_now_ms(proxy) + PROXY_REST_MS);
+}
+
+uint64_t proxy_wall_us(struct proxy *proxy)
+{
+	if (proxy->wall_turn != loop_turn(proxy->loop) || proxy->wall_us == 0) {
+		proxy->wall_us = clock_wall_us();
+		proxy->wall_turn = loop_turn(proxy->loop);
+	}
+	return proxy->wall_us;
+}
+
+struct span proxy_date(struct proxy *proxy)
+{
+	uint64_t now_s = proxy_wall_us(proxy) / US_PER_S;
+
+	if (proxy->date_s != now_s) {
+		proxy->date_s = now_s;
+		http_date(now_s, proxy->date);
+	}
+	return span_of(proxy->date, HTTP_DATE_BYTES - 1);
+}

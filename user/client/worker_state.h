@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "config/model.h"
+#include "user/base/clock.h"
+#include "user/base/limits.h"
+#include "user/base/log.h"
+#include "user/base/random.h"
+#include "user/base/slab.h"
+#include "user/base/units.h"
+#include "user/loop/loop.h"
+#include "user/loop/mailbox.h"
+#include "user/net/resolver.h"
+#include "user/obs/access_log.h"
+#include "user/obs/counters.h"
+#include "user/obs/requests.h"
+#include "user/obs/trace.h"
+#include "user/relay/gate_lane.h"
+#include "user/relay/relay.h"
+#include "user/restart/state.h"
+#include "user/tls/context.h"
+#include "user/upstream/upstream_pool.h"
+
+/*
+ * What one worker's clients, streams and upstreams share. Everything here belongs to one thread, except
+ * `shared`, whose members are atomics, and the resolver behind its client.
+ */
+
+/*
+ * The worker's hold on a configuration snapshot. Streams count here, so the atomic count moves once a reload.
+ */
+struct lease {
+	struct snapshot *snapshot; /* one reference */
+	uint32_t refs; /* the proxy itself, and each stream */
+};
+
+/* Process-wide limits: the only words that all workers write, once a connection. */
+/* Of the whole process, or of one of its ports. */
+struct proxy_counts {
+	atomic_uint_fast64_t connections;
+	atomic_uint_fast64_t handshakes; /* of TLS, under way */
+};
+
+struct proxy_shared {
+	atomic_uint adoptions_left; /* of what a dead gateway had: given to workers, and not looked at yet */
+	struct proxy_counts counts;
+	struct estate *estate; /* borrowed; NULL: no keeper */
+	atomic_uint_fast64_t fixed_descriptors; /* written by the main thread: descriptors_fixed() */
+	/*
+	 * Of session tickets; wiped when the workers have it. Their periods count from ticket_start_ms, loop
+	 * time.
+	 */
+	uint8_t ticket_secret[TICKET_SECRET_BYTES];
+	uint64_t ticket_start_ms;
+	char loop_id[32]; /* of this process, in CDN-Loop: another one has another */
+	pthread_mutex_t room_lock; /* of proxies; taken only when connections are short */
+	struct proxy *proxies[LIMIT_WORKERS]; /* that may be asked for room (evict.h) */
+	/* Where what is handed over goes (quiesce.h), and what runs there: set before the start. */
+	struct mailbox *given_to; /* borrowed */
+	void (*on_given)(struct message *message, void *context);
+};
+
+/* One listening port as a worker sees it; lives as long as a client that came in through it. */
+struct proxy_bind {
+	struct proxy *proxy; /* borrowed */
+	uint16_t port;
+	uint32_t refs; /* the worker while the port is configured, and each client */
+	const struct bind *bind; /* of the current lease; NULL once the port was removed */
+	struct list handshakes; /* of struct client_tls of this port, the longest wait first */
+	struct proxy_counts *counts; /* borrowed */
+};
+
+struct client_handler;
+struct stream_driver;
+struct stream_history;
+
+struct proxy {
+	const struct stream_driver *driver; /* takes the steps of streams */
+	const struct client_handler *handler; /* serves what comes from clients */
+	struct loop *loop; /* borrowed from the worker, like all of these */
+	struct counters *counters;
+	struct request_metrics *metrics;
+	struct access_log *log;
+	struct timer log_timer; /* runs while lines wait to be written */
+	struct timer rest_timer; /* runs while memory is kept for streams that may not come */
+	struct stream_history *history;
+	struct trace *trace;
+	struct proxy_shared *shared;
+	struct relay_shared relay;
+	struct gate_lane gate; /* used when relay.gate points here */
+	struct upstream_pool pool;
+	struct list mirrors; /* of struct mirror */
+	uint32_t mirror_count;
+	struct mailbox *mailbox; /* of the worker: other workers ask it for room */
+	struct list idle_clients; /* of struct client_http, the longest idle first (evict.h) */
+	atomic_uint_fast64_t idle_count; /* of them; written by the worker, read by others */
+	atomic_uint_fast64_t room_asked; /* by others, and not answered yet */
+	struct slab *clients; /* of struct client */
+	struct slab *streams; /* of struct stream */
+	struct lease *lease; /* current: proxy_adopt() */
+	uint32_t index; /* of the worker */
+	uint64_t wall_us; /* read at most once a turn: proxy_wall_us() */
+	uint64_t wall_turn;
+	uint32_t active_requests;
+	uint32_t active_retries;
+	struct log_rate eviction_log;
+	struct tls_worker tls;
+	struct list handshakes; /* of struct client_tls, the longest wait first */
+	uint32_t tls_turn_steps; /* of handshakes, in turn tls_turn */
+	uint64_t tls_turn;
+	struct log_rate tls_log;
+	uint32_t look_after_ms; /* a stream is worth a checkpoint when it is so old; 0: none is (no keeper) */
+	bool is_draining; /* answers carry Connection: close */
+	bool is_giving; /* streams and idle clients go to another program (quiesce.h) */
+	struct timer give_timer;
+	char date[32]; /* IMF-fixdate of wall_us */
+	uint64_t date_s;
+};
+
+struct lease *
+lease_create(struct snapshot *snapshot); /* takes the reference; NULL on no memory (reference kept) */
+struct lease *lease_ref(struct lease *lease);
+void lease_unref(struct lease *lease);
+/* The configuration in force from now on: the reference is the proxy's, that before is the caller's. */
+void proxy_adopt(struct proxy *proxy, struct lease *lease);
+
+void proxy_bind_unref(struct proxy_bind *bind);
+
+/* One access log line, unless the configuration says none. */
+void proxy_log(struct proxy *proxy, const struct lease *lease, const struct stream_record *record);
+void proxy_on_log_timer(struct timer *timer, uint64_t now_ms);
+void proxy_on_rest_timer(struct timer *timer, uint64_t now_ms);
+/* A stream or a client is gone: what is kept of it goes back in time (mem_rest). */
+void proxy_mind_memory(struct proxy *proxy);
+static inline void proxy_trace(struct proxy *proxy, uint64_t id, enum trace_event event, uint32_t a,
+			       uint64_t b)
+{
+	trace_add(proxy->trace, loop_now_ns(proxy->loop), id, event, a, b);
+}
+static inline uint64_t proxy_random(struct proxy *proxy)
+{
+	return random_next(&proxy->pool.random);
+}
+uint64_t proxy_wall_us(struct proxy *proxy);
+struct span proxy_date(struct proxy *proxy);
+uint64_t proxy_ticket_s(void *proxy); /* the clock of session tickets, for tls_worker_init() */
+/* Idle connections close at once, new requests get no further. */
+static inline bool proxy_is_closing(const struct proxy *proxy)
+{
+	return proxy->pool.is_closing;
+}
+static inline uint64_t proxy_now_ms(const struct proxy *proxy)
+{
+	return loop_now_ms(proxy->loop);
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "user/base/limits.h"
+#include "user/codec/codec.h"
+#include "user/http/h1_write.h"
+#include "user/upstream/discard.h"
+
+static void back_h1_bind(struct stream *stream)
+{
+	upstream_attach(stream->upstream, stream, stream->proxy->pool.on_stream);
+}
+
+static bool back_h1_is_alive(const struct stream *stream)
+{
+	return conn_is_open(&stream->upstream->conn) && !stream->upstream->conn.error;
+}
+
+static void back_h1_nothing(struct stream *stream)
+{
+	(void)stream;
+}
+
+static uint32_t back_h1_reset_code(const struct stream *stream)
+{
+	(void)stream;
+	return 0;
+}
+
+static bool back_h1_says_length(const struct stream *stream)
+{
+	(void)stream;
+	return false;
+}
+
+/* Chunked trailers go through the relay and are not kept. */
+static const struct fields *back_h1_trailers(const struct stream *stream)
+{
+	(void)stream;
+	return NULL;
+}
+
+static int back_h1_send_head(struct stream *stream)
+{
+	struct h1_write_options options = { .version_minor = 1 };
+	struct body_framing framing = stream->exchange->request_framing;
+
+	if (framing.kind == BODY_FRAMED)
+		framing.kind = BODY_CHUNKED;
+	if (stream->exchange->upgrade.is_wanted) {
+		options.connection = H1_CONNECTION_UPGRADE;
+		options.upgrade = stream->exchange->upgrade.protocol;
+	}
+	return h1_write_request(&stream->upstream->conn.out, &stream->exchange->head, &framing, &options);
+}
+
+static enum relay_encoding back_h1_encoding(const struct stream *stream)
+{
+	enum body_kind kind = stream->exchange->request_framing.kind;
+
+	return kind == BODY_CHUNKED || kind == BODY_FRAMED ? ENCODE_CHUNKED : ENCODE_PLAIN;
+}
+
+static enum upstream_head back_h1_read_head(struct stream *stream, enum http_bad *ret_bad)
+{
+	/* What comes behind the head waits for the window of a stream. */
+	size_t most = stream->front_h2 ? h2_stream_read_bytes(stream->front_h2, 0) : LIMIT_READ_BYTES;
+
+	return upstream_read_head(stream->upstream, most, &stream->exchange->response_arena,
+				  &stream->exchange->response, ret_bad);
+}
+
+static enum http_bad back_h1_framing(struct stream *stream, struct body_framing *ret_framing)
+{
+	struct upstream *upstream = stream->upstream;
+	enum http_bad bad =
+		framing_response(&stream->exchange->response, stream->exchange->head.method, ret_framing);
+
+	if (bad || ret_framing->kind == BODY_TUNNEL)
+		return bad;
+	upstream->is_reusable =
+		framing_response_keeps(&stream->exchange->response) && ret_framing->kind != BODY_UNTIL_CLOSE;
+	upstream->keep_alive_s = framing_keep_alive_s(&stream->exchange->response);
+	return BAD_NONE;
+}
+
+static struct relay_end back_h1_end(const struct stream *stream)
+{
+	return (struct relay_end){ .conn = &stream->upstream->conn };
+}
+
+static int back_h1_error(const struct stream *stream)
+{
+	return stream->upstream->conn.error;
+}
+
+static int back_h1_check(struct stream *stream)
+{
+	return conn_check(&stream->upstream->conn);
+}
+
+static bool back_h1_has_response(const struct stream *stream)
+{
+	return stream->upstream->has_response_bytes;
+}
+
+/*
+ * No byte of it left, or the backend had closed before one arrived. A FIN acknowledges what had arrived when
+ * it was sent, so one that does not acknowledge the request came first. A reset proves nothing: whoever reads
+ * a request and resets at once is quicker than the delayed acknowledgement.
+ */
+static bool back_h1_is_unseen(const struct stream *stream, int error)
+{
+	const struct upstream *upstream = stream->upstream;
+
+	if (upstream->conn.sent_bytes == upstream->request_start_bytes)
+		return true;
+	return (error == 0 || error == -EPIPE) &&
+	       conn_acked_bytes(&upstream->conn) <= upstream->request_start_bytes;
+}
+
+static bool back_h1_is_behind(const struct stream *stream)
+{
+	return conn_is_behind(&stream->upstream->conn);
+}
+
+static void back_h1_drop(struct stream *stream, bool reset)
+{
+	struct upstream *upstream = stream->upstream;
+
+	stream->upstream = NULL;
+	upstream_close(upstream, reset);
+}
+
+/* A body of unknown length may never end. */
+static void back_h1_discard(struct stream *stream)
+{
+	struct upstream *upstream = stream->upstream;
+	struct body_framing framing;
+	bool is_known = stream->upload.state == RELAY_DONE &&
+			back_h1_framing(stream, &framing) == BAD_NONE &&
+			(framing.kind == BODY_NONE || framing.kind == BODY_LENGTH);
+
+	stream->upstream = NULL;
+	if (is_known)
+		upstream_discard(upstream, framing.kind == BODY_LENGTH ? framing.length : 0);
+	else
+		upstream_close(upstream, false);
+}
+
+/* Kept only when both messages were moved to their last byte and nothing follows; how the client ends is its
+ * affair. */
+static void back_h1_finish(struct stream *stream, enum stream_end end)
+{
+	struct upstream *upstream = stream->upstream;
+
+	stream->upstream = NULL;
+	if (upstream->is_reusable && stream->upload.state == RELAY_DONE &&
+	    stream->download.state == RELAY_DONE && buf_len(&upstream->conn.in) == 0) {
+		upstream->served++;
+		upstream_pool_give(&stream->proxy->pool, upstream);
+	} else {
+		upstream_close(upstream, end == STREAM_END_RESET);
+	}
+}
+
+const struct back back_h1 = {
+	.bind = back_h1_bind,
+	.is_alive = back_h1_is_alive,
+	.demote = back_h1_nothing,
+	.reset_code = back_h1_reset_code,
+	.says_length = back_h1_says_length,
+	.trailers = back_h1_trailers,
+	.touch = back_h1_nothing,
+	.send_head = back_h1_send_head,
+	.encoding = back_h1_encoding,
+	.read_head = back_h1_read_head,
+	.framing = back_h1_framing,
+	.end = back_h1_end,
+	.error = back_h1_error,
+	.check = back_h1_check,
+	.has_response = back_h1_has_response,
+	.is_unseen = back_h1_is_unseen,
+	.is_behind = back_h1_is_behind,
+	.drop = back_h1_drop,
+	.discard = back_h1_discard,
+	.finish = back_h1_finish,
+};

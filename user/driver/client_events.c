@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/codec/codec.h"
+#include "user/driver/client_events.h"
+
+#include <errno.h>
+
+#include "user/client/client_h2.h"
+#include "user/driver/driver.h"
+#include "user/phase/tunnel.h"
+#include "user/restart/stream/conn_status.h"
+#include "user/restart/stream/quiesce.h"
+#include "user/stream/history.h"
+#include "user/stream/step.h"
+
+/*
+ * A reset that came with the request has no event of its own: no backend hears of either. A stream of HTTP/2
+ * that we have reset gets no answer, and its log line says why.
+ */
+static void begin(struct stream *stream, enum http_bad bad)
+{
+	int error = stream->front->check(stream);
+
+	if (error && (error != -EPROTO || !stream->front_h2))
+		driver_run(stream, step_end(stream, conn_end_reason(error, END_CLIENT_RST),
+					    STREAM_END_RESET));
+	else
+		driver_run(stream, bad ? step_bad_request(stream, bad) : STEP_ROUTE);
+}
+
+static bool begin_request(struct client *client, struct arena *arena, struct span head, enum http_bad bad)
+{
+	struct stream *stream = stream_create(client, &front_h1, false);
+
+	if (!stream)
+		return false;
+	client->stream = stream;
+	client->requests++;
+	client_set_state(client, CLIENT_STREAM);
+	arena_done(&stream->exchange->arena);
+	stream->exchange->arena = *arena;
+	begin(stream, bad ? bad : front_h1_parse(stream, head));
+	return true;
+}
+
+static void begin_h2_request(struct client *client, struct h2_stream *h2_stream)
+{
+	struct stream *stream = stream_create(client, &front_h2, false);
+
+	h2_stream->news = 0;
+	if (stream) {
+		begin(stream, front_h2_take(stream, h2_stream));
+		return;
+	}
+	h2_stream_release(h2_stream, H2_REFUSED_STREAM);
+	client_h2_stream_over(client);
+}
+
+static bool begin_tunnel(struct client *client, bool is_tls, struct span sni)
+{
+	struct stream *stream = stream_create(client, &front_h1, true);
+
+	if (!stream)
+		return false;
+	client->stream = stream;
+	stream->is_tls = is_tls;
+	stream->close_client = true;
+	client_set_state(client, CLIENT_STREAM);
+	driver_run(stream, tunnel_open(stream, sni));
+	return true;
+}
+
+/* No stream says in the log what became of the connection. */
+static void log_end(struct client *client, enum end_reason reason)
+{
+	struct proxy *proxy = client->proxy;
+	struct stream_record record = {
+		.id = stream_history_next_id(proxy->history),
+		.source = span_of(client->source, client->source_len),
+		.protocol = SPAN("http"),
+		.version = SPAN("HTTP/2.0"),
+		.reason = reason,
+	};
+
+	if (client->bind->bind)
+		record.bind = client->bind->bind->key;
+	stream_history_add(proxy->history, &record, proxy_wall_us(proxy));
+	proxy_log(proxy, proxy->lease, &record);
+}
+
+const struct client_handler stream_handler = {
+	.begin_request = begin_request,
+	.begin_h2_request = begin_h2_request,
+	.begin_tunnel = begin_tunnel,
+	.on_ready = driver_on_client,
+	.on_close = driver_abort,
+	.log_end = log_end,
+	.on_state = client_mark,
+	.on_reading = client_mark_reading,
+	.may_hand_off = give_may_client,
+	.hand_off = give_client,
+};

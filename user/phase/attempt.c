@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/phase/attempt.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "user/base/limits.h"
+#include "user/base/units.h"
+#include "user/phase/attempt_dial.h"
+#include "user/phase/connect_tunnel.h"
+#include "user/phase/endpoint_choice.h"
+#include "user/phase/outcome.h"
+#include "user/phase/replay_body.h"
+#include "user/stream/attempt_hold.h"
+#include "user/stream/downstream.h"
+#include "user/stream/internal_fields.h"
+#include "user/stream/step.h"
+#include "user/stream/upstream_side.h"
+#include "user/tls/session.h"
+#include "user/upstream/upstream.h"
+
+static int attempt_write_head(struct stream *stream)
+{
+	char digits[24];
+	struct span number;
+	int error;
+
+	if (stream->attempt.retries_done) {
+		number = arena_copy(&stream->exchange->arena,
+				    span_of(digits, text_u64(digits, stream->attempt.retries_done)));
+		error = number.data
+				? fields_set(&stream->exchange->head.fields, SPAN("x-retry-attempt"), number)
+				: -ENOMEM;
+		if (error)
+			return error;
+	}
+	if (notes_are_wanted(stream) && notes_tell(stream) < 0)
+		return -ENOMEM;
+	return stream->back->send_head(stream);
+}
+
+static int attempt_begin_upload(struct stream *stream)
+{
+	const struct body_framing *framing = &stream->exchange->request_framing;
+	enum relay_encoding encoding = stream->back->encoding(stream);
+	bool keeps = attempt_keeps_body(stream);
+	int error = 0;
+
+	stream->upload_dead = false;
+	if (stream->upload.state != RELAY_OFF) {
+		error = relay_replay(&stream->upload, stream->back->end(stream), encoding);
+		if (!keeps)
+			attempt_forget_body(stream);
+	} else {
+		stream->upload.replay = keeps ? &stream->exchange->replay : NULL;
+		relay_start(&stream->upload, stream->front->end(stream), stream->back->end(stream), framing,
+			    encoding, stream->lease->snapshot->config.splice.lane_pipe,
+			    proxy_now_ms(stream->proxy));
+	}
+	if (!error)
+		stream_offer_gate(stream, &stream->upload, false);
+	return error;
+}
+
+/* The connection is there: the request goes out, or the tunnel begins. */
+enum stream_step attempt_send(struct stream *stream)
+{
+	int error;
+
+	if (stream->is_tcp) {
+		outcome_connected(stream);
+		return STEP_TUNNEL;
+	}
+	if (connect_tunnel_is_asked(stream))
+		return connect_tunnel_start(stream);
+	error = attempt_write_head(stream);
+	if (!error)
+		error = attempt_begin_upload(stream);
+	if (error == -ENOMEM || error == -EINVAL || error == -ENOBUFS)
+		return step_reply(stream, 500, SPAN("the request head could not be written"),
+				      END_INTERNAL);
+	stream_set_state(stream, STREAM_WAIT_HEAD);
+	return STEP_PUMP;
+}
+
+static void attempt_begin_exchange(struct stream *stream)
+{
+	struct exchange *exchange = stream->exchange;
+	struct exchange_timeouts timeouts;
+
+	attempt_timeouts(stream, &timeouts);
+	exchange->try_deadline_ms =
+		timeouts.per_try_ns ? proxy_now_ms(stream->proxy) + ns_to_ms(timeouts.per_try_ns) : 0;
+	arena_reset(&exchange->response_arena);
+}
+
+enum stream_step attempt_start(struct stream *stream)
+{
+	const struct backend_tls *tls = stream->backend->tls;
+
+	attempt_leave_endpoint(stream);
+	/* Never in plain text instead, nor with less than was asked for. */
+	if (tls && tls->invalid_reason.len)
+		return step_reply(stream, 500, tls->invalid_reason, END_BACKEND_TLS_INVALID);
+	if (stream->exchange)
+		attempt_begin_exchange(stream);
+	if (place_choose(stream) < 0)
+		return step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
+	return attempt_dial(stream);
+}
+
+static enum stream_step attempt_give_up(struct stream *stream);
+
+enum stream_step attempt_again(struct stream *stream)
+{
+	struct attempt *attempt = &stream->attempt;
+
+	if (attempt->is_retry) {
+		/* It may have closed during the pause. */
+		if (stream->front->has_closed(stream)) {
+			attempt_drop(stream);
+			return attempt_give_up(stream);
+		}
+		attempt->retries_done++;
+		counter_add(stream->proxy->counters, COUNTER_RETRIES, 1);
+		proxy_trace(stream->proxy, stream->id, TRACE_RETRY, attempt->retries_done, 0);
+	}
+	place_note_tried(stream);
+	return place_change_backend(stream) < 0
+		       ? step_reply(stream, 500, SPAN("no memory"), END_INTERNAL)
+		       : STEP_ATTEMPT;
+}
+
+/* ------------------------------------------------------------------------------------ what failed */
+
+static bool attempt_can_replay(const struct stream *stream)
+{
+	/* Of one that another process has sent there is no head any more. */
+	return !stream->head_sent && !stream->is_adopted && relay_can_replay(&stream->upload);
+}
+
+/*
+ * A reused connection died without one response byte: the backend closed it while the request was on its way.
+ * Repeating is safe when the method is (RFC 9110 9.2.2), or when the backend did not see the request. A
+ * stream that the backend says it did not process (RFC 9113 8.7) is as good as never sent.
+ */
+static bool attempt_is_free(const struct stream *stream, enum try_outcome outcome, int error)
+{
+	bool is_unseen;
+
+	if (outcome != TRY_RESET || !stream->upstream || stream->back->has_response(stream) ||
+	    stream->attempt.free_retries >= LIMIT_FREE_RETRIES || !attempt_can_replay(stream))
+		return false;
+	is_unseen = stream->back->is_unseen(stream, error);
+	/* Of a connection that lives, the stream was reset on purpose. */
+	if (stream->back->is_shared && (is_unseen || stream->back->is_alive(stream)))
+		return is_unseen;
+	if (!stream->upstream->served)
+		return false;
+	return is_unseen || method_is_idempotent(stream->exchange->head.method);
+}
+
+/*
+ * Nobody was asked and nobody was told anything: where the connection is refused, the request goes elsewhere
+ * once, whatever its method and without a policy.
+ */
+static bool attempt_may_move(struct stream *stream, enum try_outcome outcome, int error)
+{
+	if (outcome != TRY_CONNECT_FAILED || (error != -ECONNREFUSED && error != -ENOENT) ||
+	    stream->attempt.was_moved || (!stream->is_tcp && !attempt_can_replay(stream)))
+		return false;
+	place_note_tried(stream);
+	return stream->attempt.tried && place_has_elsewhere(stream);
+}
+
+static enum stream_step attempt_move(struct stream *stream)
+{
+	stream->attempt.was_moved = true;
+	counter_add(stream->proxy->counters, COUNTER_RETRIES_ELSEWHERE, 1);
+	return STEP_ATTEMPT_AGAIN;
+}
+
+static enum retry_decision attempt_decide(struct stream *stream, enum try_outcome outcome,
+					 uint64_t *ret_delay_ns)
+{
+	const struct static_config *config = &stream->lease->snapshot->config;
+	const struct retry_policy *policy = stream->route ? stream->route->effective.retry : NULL;
+	const struct field *after = NULL;
+	enum retry_decision decision;
+	struct retry_facts facts = {
+		.outcome = outcome,
+		.status = outcome == TRY_RESPONSE ? stream->exchange->response.status : 0,
+		.retries_done = stream->attempt.retries_done,
+		.can_replay = attempt_can_replay(stream),
+		.is_sending = !stream_has_whole_request(stream),
+		.active_requests = stream->proxy->active_requests,
+		.active_retries = stream->proxy->active_retries,
+		.random = proxy_random(stream->proxy),
+	};
+
+	/* What a tool does once it must not do twice, and nothing says that it has not begun. */
+	if (notes_are_wanted(stream))
+		policy = NULL;
+	if (outcome == TRY_RESPONSE)
+		after = fields_get(&stream->exchange->response.fields, FIELD_RETRY_AFTER);
+	if (after)
+		facts.has_retry_after =
+			retry_after_parse(after->value, proxy_wall_us(stream->proxy) / US_PER_S,
+					  &facts.retry_after_ns) == 0;
+	decision = retry_decide(policy, &config->retry, &facts, ret_delay_ns);
+	if (decision != RETRY_YES && decision <= RETRY_NO_CLIENT)
+		return decision;
+	/* A system call: made where the answer counts. */
+	facts.client_has_closed = stream->front->has_closed(stream);
+	return facts.client_has_closed ? RETRY_NO_CLIENT : decision;
+}
+
+static void attempt_count(struct stream *stream, enum retry_decision decision)
+{
+	if (decision == RETRY_NO_BUDGET)
+		counter_add(stream->proxy->counters, COUNTER_RETRY_BUDGET_EXHAUSTED, 1);
+	else if (decision == RETRY_NO_REPLAY)
+		counter_add(stream->proxy->counters, COUNTER_RETRY_NO_BODY, 1);
+}
+
+static void attempt_drop_upstream(struct stream *stream, enum try_outcome outcome)
+{
+	relay_detach(&stream->upload);
+	/* A backend that still works on the abandoned try learns it from the reset. */
+	if (stream->upstream)
+		stream->back->drop(stream,
+				   outcome == TRY_PER_TRY_TIMEOUT || outcome == TRY_REQUEST_TIMEOUT);
+}
+
+static enum stream_step attempt_repeat(struct stream *stream, uint64_t delay_ns)
+{
+	struct attempt *attempt = &stream->attempt;
+	uint64_t delay_ms = ns_to_ms(delay_ns);
+
+	if (attempt->needs_pause && delay_ms < LIMIT_RETRY_PAUSE_MS)
+		delay_ms = LIMIT_RETRY_PAUSE_MS;
+	attempt->needs_pause = false;
+	attempt->is_retry = true;
+	stream->proxy->active_retries++;
+	if (delay_ms == 0)
+		return STEP_ATTEMPT_AGAIN;
+	stream->exchange->backoff_end_ms = proxy_now_ms(stream->proxy) + delay_ms;
+	stream_set_state(stream, STREAM_BACKOFF);
+	return STEP_WAIT;
+}
+
+static struct span attempt_error_text(struct stream *stream, const char *what, int error)
+{
+	char text[64 + TLS_FAULT_BYTES];
+	const char *why = error ? strerrordesc_np(-error) : NULL;
+	struct span fault;
+	int len;
+
+	/* Nobody is answered on a tunnel. */
+	if (!stream->exchange)
+		return (struct span){ 0 };
+	fault = stream->exchange->fault;
+	len = snprintf(text, sizeof(text), "upstream call failed: %s: %.*s", what,
+		       SPAN_FMT(fault.len ? fault : span_str(why ? why : "failed")));
+	return arena_copy(&stream->exchange->arena,
+			  span_of(text, (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1));
+}
+
+/* No attempt follows. */
+static enum stream_step attempt_give_up(struct stream *stream)
+{
+	int error = stream->attempt.failed_error;
+
+	switch (stream->attempt.failed_outcome) {
+	case TRY_CONNECT_FAILED:
+		return step_reply(stream, 503, attempt_error_text(stream, "Connect", error),
+			       END_CONNECT_REFUSED);
+	case TRY_TLS_FAILED:
+		return step_reply(stream, 503, attempt_error_text(stream, "Connect", error),
+				      END_BACKEND_TLS_FAILED);
+	case TRY_TLS_VERIFY_FAILED:
+		return step_reply(stream, 503, attempt_error_text(stream, "Connect", error),
+				      END_BACKEND_TLS_UNVERIFIED);
+	case TRY_CONNECT_TIMEOUT:
+		return step_reply(stream, 504, SPAN("upstream call timeout"), END_CONNECT_TIMEOUT);
+	case TRY_TLS_TIMEOUT:
+		return step_reply(stream, 504, SPAN("upstream call timeout"), END_BACKEND_TLS_TIMEOUT);
+	case TRY_PER_TRY_TIMEOUT:
+		return step_reply(stream, 504, SPAN("upstream call timeout"), END_PER_TRY_TIMEOUT);
+	case TRY_DNS_FAILED:
+		return step_reply(stream, 503, SPAN("backends required DNS resolution which failed"),
+			       END_DNS_FAILED);
+	case TRY_RESET:
+		return step_reply(
+			stream, 503,
+			error ? attempt_error_text(stream, "SendRequest", error)
+			      : SPAN("upstream call failed: SendRequest: connection closed before message "
+				     "completed"),
+			error ? conn_end_reason(error, END_UPSTREAM_RST) : END_UPSTREAM_FIN);
+	case TRY_RESPONSE_BAD:
+		return step_reply(stream, 502, SPAN("upstream call failed: malformed response"),
+			       END_RESPONSE_BAD);
+	case TRY_REQUEST_TIMEOUT:
+		return step_reply(stream, 504, SPAN("request timeout"), END_REQUEST_TIMEOUT);
+	case TRY_RESPONSE:
+		/* Its body went with the connection, and what is no error says nothing without. */
+		return step_reply(stream,
+				      stream->exchange->response.status < 400
+					      ? 503
+					      : stream->exchange->response.status,
+				      SPAN("no other attempt: the client has closed its side"),
+				      END_CLIENT_FIN);
+	}
+	return STEP_WAIT;
+}
+
+/* The policy repeats what was answered with this status. */
+static enum stream_step attempt_repeat_response(struct stream *stream)
+{
+	attempt_drop(stream);
+	relay_detach(&stream->upload);
+	stream->back->discard(stream);
+	return attempt_repeat(stream, stream->exchange->repeat_pause_ns);
+}
+
+/* A part of a head came: somebody worked on the request, so it is not repeated. */
+static enum stream_step attempt_break_off(struct stream *stream)
+{
+	outcome_failed(stream, TRY_RESET);
+	attempt_drop(stream);
+	attempt_drop_upstream(stream, TRY_RESET);
+	return attempt_give_up(stream);
+}
+
+static enum stream_step attempt_take_failure(struct stream *stream)
+{
+	enum try_outcome outcome = stream->attempt.failed_outcome;
+	int error = stream->attempt.failed_error;
+	bool is_free = attempt_is_free(stream, outcome, error);
+	enum retry_decision decision;
+	uint64_t delay_ns = 0;
+
+	if (!is_free)
+		outcome_failed(stream, outcome);
+	if (outcome == TRY_RESPONSE_BAD)
+		counter_add(stream->proxy->counters, COUNTER_BAD_RESPONSES, 1);
+	attempt_drop(stream);
+	stream->attempt.was_refused = outcome == TRY_RESET && stream->upstream && stream->back->is_shared &&
+				      stream->back->is_alive(stream) &&
+				      stream->back->is_unseen(stream, error);
+	if (stream->attempt.was_refused)
+		stream->back->demote(stream);
+	attempt_drop_upstream(stream, outcome);
+	if (is_free) {
+		counter_add(stream->proxy->counters, COUNTER_RETRIES_REUSED, 1);
+		stream->attempt.free_retries++;
+		stream->attempt.is_fresh = true;
+		return STEP_ATTEMPT;
+	}
+	decision = stream->is_tcp ? RETRY_NO_POLICY : attempt_decide(stream, outcome, &delay_ns);
+	if (decision != RETRY_YES && attempt_may_move(stream, outcome, error))
+		return attempt_move(stream);
+	attempt_count(stream, decision);
+	return decision == RETRY_YES ? attempt_repeat(stream, delay_ns) : attempt_give_up(stream);
+}
+
+enum stream_step attempt_failed(struct stream *stream)
+{
+	if (stream->attempt.failed_outcome == TRY_RESPONSE)
+		return attempt_repeat_response(stream);
+	if (stream->attempt.failed_outcome == TRY_RESET && stream->upstream &&
+	    stream->back->has_response(stream))
+		return attempt_break_off(stream);
+	return attempt_take_failure(stream);
+}
+
+/*
+ * With TLS 1.3 a backend looks at our certificate when the handshake is over for us (RFC 8446 4.4.2): its
+ * alert comes in place of the first byte, and it has read nothing of the request.
+ */
+static bool attempt_is_refused(struct stream *stream, int error)
+{
+	const struct conn *conn = &stream->upstream->conn;
+	const struct tls_session *session = conn_tls(conn);
+
+	if (error != -EPROTO || !session || conn->received_bytes)
+		return false;
+	attempt_note_fault(stream, tls_session_fault(session));
+	counter_add(stream->proxy->counters, COUNTER_UPSTREAM_TLS_FAILURES, 1);
+	balance_connect_failed(&stream->attempt.endpoint->load, proxy_now_ms(stream->proxy));
+	return true;
+}
+
+/* A final head: the attempt is repeated when the retry policy names its status, else it is the answer. */
+static enum stream_step attempt_take_final(struct stream *stream)
+{
+	uint64_t delay_ns;
+	enum retry_decision decision = attempt_decide(stream, TRY_RESPONSE, &delay_ns);
+
+	attempt_count(stream, decision);
+	if (decision != RETRY_YES)
+		return STEP_RESPONSE;
+	stream->exchange->repeat_pause_ns = delay_ns;
+	return step_fail(stream, TRY_RESPONSE, 0);
+}
+
+/* STEP_WAIT, or STEP_END where the client is gone. */
+static enum stream_step attempt_pass_interim(struct stream *stream)
+{
+	int error = stream->front->send_interim(stream);
+
+	arena_reset(&stream->exchange->response_arena);
+	if (!error)
+		return STEP_WAIT;
+	return step_end(stream, stream->front->check(stream) < 0 ? END_CLIENT_RST : END_INTERNAL,
+			STREAM_END_RESET);
+}
+
+static enum stream_step attempt_take_head(struct stream *stream)
+{
+	uint16_t status = stream->exchange->response.status;
+
+	if (notes_are_wanted(stream))
+		notes_take(stream);
+	if (status == NOTES_STATUS && notes_are_wanted(stream)) {
+		arena_reset(&stream->exchange->response_arena);
+		/* A FIN that came with the request was no event any more. */
+		return notes_client_left(stream) ? step_end(stream, END_CLIENT_FIN, STREAM_END_RESET)
+						 : STEP_WAIT;
+	}
+	if (status >= 200 || status == 101) {
+		outcome_response(stream);
+		return attempt_take_final(stream);
+	}
+	if (++stream->interim_count > LIMIT_INTERIM_RESPONSES)
+		return step_fail(stream, TRY_RESPONSE_BAD, 0);
+	return attempt_pass_interim(stream);
+}
+
+static enum stream_step attempt_on_eof(struct stream *stream, int error)
+{
+	bool is_refused = !stream->back->has_response(stream) && attempt_is_refused(stream, error);
+
+	return step_fail(stream, is_refused ? TRY_TLS_FAILED : TRY_RESET, error);
+}
+
+enum stream_step attempt_read_response(struct stream *stream)
+{
+	enum stream_step step = STEP_WAIT;
+
+	while (stream->state == STREAM_WAIT_HEAD && step == STEP_WAIT) {
+		enum http_bad bad = BAD_NONE;
+
+		switch (stream->back->read_head(stream, &bad)) {
+		case UPSTREAM_HEAD_MORE:
+			return STEP_WAIT;
+		case UPSTREAM_HEAD_DONE:
+			step = attempt_take_head(stream);
+			break;
+		case UPSTREAM_HEAD_BAD:
+			return step_fail(stream, TRY_RESPONSE_BAD, 0);
+		case UPSTREAM_HEAD_EOF:
+			return attempt_on_eof(stream, 0);
+		case UPSTREAM_HEAD_ERROR:
+			return attempt_on_eof(stream, stream->back->error(stream));
+		case UPSTREAM_HEAD_MEMORY:
+			return step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
+		}
+	}
+	return step;
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/codec/codec.h"
+#include "user/phase/attempt_dial.h"
+
+#include <string.h>
+
+#include "policy/h2_settings.h"
+#include "user/base/mem.h"
+#include "user/base/units.h"
+#include "user/client/client.h"
+#include "user/net/socket.h"
+#include "user/phase/connect_tunnel.h"
+#include "user/phase/endpoint_choice.h"
+#include "user/stream/attempt_hold.h"
+#include "user/stream/step.h"
+#include "user/tls/session.h"
+#include "user/upstream/alpn.h"
+
+void attempt_timeouts(const struct stream *stream, struct exchange_timeouts *ret_timeouts)
+{
+	timeout_of_exchange(&stream->lease->snapshot->config,
+			    stream->route ? &stream->route->effective : NULL, stream->backend, ret_timeouts);
+}
+
+/* Nobody is answered on a tunnel. */
+void attempt_note_fault(struct stream *stream, const char *fault)
+{
+	if (stream->exchange)
+		stream->exchange->fault = arena_copy(&stream->exchange->arena, span_str(fault));
+}
+
+static enum try_outcome attempt_outcome_of(enum dial_result result)
+{
+	switch (result) {
+	case DIAL_DNS_FAILED:
+		return TRY_DNS_FAILED;
+	case DIAL_TIMEOUT:
+		return TRY_CONNECT_TIMEOUT;
+	case DIAL_TLS_FAILED:
+		return TRY_TLS_FAILED;
+	case DIAL_TLS_VERIFY_FAILED:
+		return TRY_TLS_VERIFY_FAILED;
+	case DIAL_TLS_TIMEOUT:
+		return TRY_TLS_TIMEOUT;
+	case DIAL_UNDER_WAY:
+	case DIAL_DONE:
+	case DIAL_CONNECT_FAILED:
+		break;
+	}
+	return TRY_CONNECT_FAILED;
+}
+
+enum stream_step attempt_expire_dial(struct stream *stream)
+{
+	struct dial *dial = &stream->attempt.dial->dial;
+
+	dial_expire(dial);
+	return step_fail(stream, dial->state == DIAL_TLS ? TRY_TLS_TIMEOUT : TRY_CONNECT_TIMEOUT, 0);
+}
+
+static enum stream_step attempt_take(struct stream *stream, struct upstream *upstream)
+{
+	attempt_stop_dial(stream);
+	stream->upstream = upstream;
+	stream->back = back_of(upstream);
+	stream->back->bind(stream);
+	return STEP_CONNECTED;
+}
+
+static void attempt_on_progress(struct dial *dial)
+{
+	struct stream *stream = container_of(dial, struct attempt_dial, dial)->stream;
+
+	stream_set_state(stream, dial->state == DIAL_RESOLVING ? STREAM_RESOLVE : STREAM_CONNECT);
+}
+
+static void attempt_trace_dialed(const struct dial *dial, struct stream *stream,
+				 const struct upstream *upstream)
+{
+	const struct tls_session *session = conn_tls(&upstream->conn);
+	uint32_t fd = (uint32_t)conn_fd(&upstream->conn);
+
+	proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_CONNECTED, fd,
+		    (loop_now_ns(stream->proxy->loop) - dial->start_ns) / 1000u);
+	if (session)
+		proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_TLS, fd, tls_is_resumed(session));
+}
+
+static void attempt_on_dialed(struct dial *dial, enum dial_result result, int error,
+			      struct upstream *upstream)
+{
+	struct stream *stream = container_of(dial, struct attempt_dial, dial)->stream;
+
+	if (result != DIAL_DONE) {
+		proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_FAILED, (uint32_t)-error, 0);
+		if (error == NET_CONNECT_AVOIDED) {
+			stream_run(stream, step_end(stream, END_LOOP, STREAM_END_RESET));
+			return;
+		}
+		if (dial->tls.fault.text[0])
+			attempt_note_fault(stream, dial->tls.fault.text);
+		stream_run(stream, step_fail(stream, attempt_outcome_of(result), error));
+		return;
+	}
+	/* What others share now is fresh for the next attempt, too. A CONNECT always has its own. */
+	if (upstream->h2)
+		stream->attempt.is_fresh = false;
+	attempt_trace_dialed(dial, stream, upstream);
+	stream_run(stream, attempt_take(stream, upstream));
+}
+
+/* For a tunnel, or for what becomes one when the backend agrees. The lanes carry no TLS. */
+static bool attempt_wants_near(const struct stream *stream)
+{
+	return !stream->backend->tls &&
+	       (stream->is_tcp || connect_tunnel_is_asked(stream) || stream->exchange->upgrade.is_wanted) &&
+	       stream_wants_near(stream);
+}
+
+/* A CONNECT makes a tunnel of a connection of its own. */
+static enum dial_protocol attempt_protocol(const struct stream *stream)
+{
+	const struct backend_ref *ref = stream->backend;
+
+	if (stream->is_tcp || connect_tunnel_is_asked(stream))
+		return DIAL_BYTES;
+	if (h2_to_backend(ref, stream->is_grpc))
+		return DIAL_HTTP2;
+	/* There is no upgrade on a stream of HTTP/2. */
+	if (!ref->tls || ref->http_version == BACKEND_HTTP1 || stream->exchange->upgrade.is_wanted)
+		return DIAL_HTTP1;
+	return alpn_has_choice(&ref->tls->settings) ? DIAL_EITHER : DIAL_HTTP1;
+}
+
+/* Where the client's connection came to: a backend there would be this port, and never the last one. */
+static void attempt_avoid(const struct stream *stream, struct address *ret_address)
+{
+	if (socket_local(conn_fd(&stream->client->conn), ret_address) < 0)
+		ret_address->len = 0;
+	else
+		address_unmap(ret_address);
+}
+
+static enum stream_step attempt_open(struct stream *stream, struct dial_options *options)
+{
+	struct attempt *attempt = &stream->attempt;
+	struct exchange_timeouts timeouts;
+	enum dial_result result;
+	int error;
+
+	attempt->dial = hg_malloc(sizeof(*attempt->dial));
+	if (!attempt->dial)
+		return step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
+	attempt_timeouts(stream, &timeouts);
+	if (timeouts.connect_ns)
+		options->deadline_ms = proxy_now_ms(stream->proxy) + ns_to_ms(timeouts.connect_ns);
+	attempt->connect_deadline_ms = options->deadline_ms;
+	if (stream->is_tcp)
+		attempt_avoid(stream, &options->avoid);
+	attempt->dial->stream = stream;
+	dial_init(&attempt->dial->dial, &stream->proxy->pool, options, attempt_on_dialed);
+	attempt->dial->dial.on_progress = attempt_on_progress;
+	result = dial_start(&attempt->dial->dial, &error);
+	if (result == DIAL_UNDER_WAY) {
+		attempt_on_progress(&attempt->dial->dial);
+		return STEP_WAIT;
+	}
+	/* Known already: where all have been tried, the same answers would come at once. */
+	place_note_tried(stream);
+	attempt->needs_pause = !place_has_elsewhere(stream);
+	return step_fail(stream, attempt_outcome_of(result), error);
+}
+
+/* Also if the backend has seen it: attempt_is_free(). */
+static bool attempt_may_repeat(const struct stream *stream)
+{
+	return stream->exchange && stream->exchange->request_framing.kind == BODY_NONE &&
+	       method_is_idempotent(stream->exchange->head.method) &&
+	       stream->attempt.free_retries < LIMIT_FREE_RETRIES;
+}
+
+enum stream_step attempt_dial(struct stream *stream)
+{
+	struct attempt *attempt = &stream->attempt;
+	const struct backend_ref *ref = stream->backend;
+	struct dial_options options = {
+		.where = &ref->backend->endpoint_list[attempt->endpoint_index],
+		.endpoint = attempt->endpoint,
+		.tls = ref->tls ? &ref->tls->settings : NULL,
+		.protocol = attempt_protocol(stream),
+		.is_fresh = attempt->is_fresh,
+		.may_repeat = attempt_may_repeat(stream),
+		.was_refused = attempt->was_refused,
+		.is_exclusive = stream->is_tcp,
+		.is_announced = attempt_wants_near(stream),
+	};
+	struct upstream *upstream;
+
+	if (stream->exchange)
+		stream->exchange->fault = (struct span){ 0 };
+	if (options.protocol == DIAL_HTTP2 && stream->exchange->upgrade.is_wanted)
+		return step_reply(
+			stream, 501,
+			SPAN("the backend speaks HTTP/2: no protocol upgrade on the way to it"),
+			END_UPGRADE_MISMATCH);
+	upstream = dial_reuse(&stream->proxy->pool, &options);
+	if (!upstream)
+		return attempt_open(stream, &options);
+	proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_REUSED, (uint32_t)conn_fd(&upstream->conn), 0);
+	return attempt_take(stream, upstream);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/phase/delay.h"
+
+#include "policy/expression.h"
+#include "user/base/clock.h"
+#include "user/base/limits.h"
+#include "user/base/units.h"
+
+#define DELAY_MAX_NS (LIMIT_DELAY_MS * NS_PER_MS)
+
+static uint64_t ns_of_ms(double ms)
+{
+	if (!(ms > 0))
+		return 0;
+	return ms < LIMIT_DELAY_MS ? (uint64_t)(ms * (double)NS_PER_MS) : DELAY_MAX_NS;
+}
+
+static uint64_t delay_of_value(struct expression_value value)
+{
+	switch (value.type) {
+	case EXPRESSION_INT:
+		return ns_of_ms((double)value.whole);
+	case EXPRESSION_DOUBLE:
+		return ns_of_ms(value.decimal);
+	case EXPRESSION_DURATION:
+		return value.duration_ns < DELAY_MAX_NS ? value.duration_ns : DELAY_MAX_NS;
+	case EXPRESSION_NONE:
+	case EXPRESSION_BOOL:
+	case EXPRESSION_TEXT:
+	case EXPRESSION_LIST:
+	case EXPRESSION_HEADERS:
+		break;
+	}
+	return 0;
+}
+
+/* In nanoseconds. An expression whose value is not above 0, or that has none, delays nothing. */
+static uint64_t delay_of_request(const struct delay_policy *policy, const struct request_head *head,
+				 uint64_t random)
+{
+	struct expression_facts facts = { .request = head, .random = random };
+
+	return policy->expression ? delay_of_value(expression_evaluate(policy->expression, &facts))
+				  : policy->ns;
+}
+
+bool delay_start(struct stream *stream)
+{
+	const struct delay_policy *policy = stream->route->effective.delay;
+	struct proxy *proxy = stream->proxy;
+	uint64_t ns = policy ? delay_of_request(policy, &stream->exchange->head, proxy_random(proxy)) : 0;
+
+	if (ns == 0)
+		return false;
+	counter_add(proxy->counters, COUNTER_DELAYS, 1);
+	/* What follows the wait is not counted: it would be the wait. */
+	histogram_add(&proxy->counters->request_processing, &histogram_processing,
+		      clock_now_ns() - stream->start_ns);
+	stream->delay_ms = (uint32_t)ns_to_ms(ns); /* at most LIMIT_DELAY_MS */
+	stream->exchange->delay_end_ms = proxy_now_ms(proxy) + stream->delay_ms;
+	stream_set_state(stream, STREAM_DELAY);
+	return true;
+}

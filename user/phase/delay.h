@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/stream/stream.h"
+
+/*
+ * Injected delays: a request whose route has a delay policy waits in state DELAY, with the timer of its
+ * stream, before it is answered or sent on (STEP_FORWARD). The wait counts against requestTimeout, which
+ * ends it with its 504. The body of the request waits in its socket meanwhile; a client that resets ends the
+ * stream, as in every state.
+ */
+
+/* True when the stream waits now. */
+bool delay_start(struct stream *stream);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/phase/replay_body.h"
+
+#include "user/base/limits.h"
+#include "user/stream/attempt_hold.h"
+#include "user/stream/upstream_side.h"
+
+enum { BODY_REVIEW_BYTES = 4096 }; /* less is not worth a question to the kernel */
+
+static bool attempt_has_policy_left(const struct stream *stream)
+{
+	const struct retry_policy *policy = stream->route ? stream->route->effective.retry : NULL;
+
+	return policy && stream->attempt.retries_done < policy->attempts;
+}
+
+bool attempt_keeps_body(const struct stream *stream)
+{
+	const struct body_framing *framing = &stream->exchange->request_framing;
+	bool is_small = framing->kind == BODY_CHUNKED || framing->kind == BODY_FRAMED ||
+			(framing->kind == BODY_LENGTH && framing->length <= LIMIT_RETRY_BODY_BYTES);
+
+	return is_small &&
+	       (attempt_has_policy_left(stream) || (stream->attempt.free_retries < LIMIT_FREE_RETRIES &&
+						    (stream->back->is_shared || stream->upstream->served)));
+}
+
+void attempt_review_body(struct stream *stream)
+{
+	const struct replay *replay = stream->upload.replay;
+
+	if (!replay || replay->bytes < BODY_REVIEW_BYTES || attempt_has_policy_left(stream) ||
+	    stream->back->is_shared || method_is_idempotent(stream->exchange->head.method) ||
+	    stream->back->is_unseen(stream, 0))
+		return;
+	attempt_forget_body(stream);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/phase/response.h"
+
+#include "policy/headers.h"
+#include "user/base/text.h"
+#include "user/http/grpc.h"
+#include "user/http/hop.h"
+#include "user/stream/downstream.h"
+#include "user/stream/step.h"
+#include "user/stream/upstream_side.h"
+
+static int response_prepare_head(struct stream *stream)
+{
+	const struct route_policies *policies = &stream->route->effective;
+	int error = hop_strip_response(&stream->exchange->response);
+
+	if (!error && stream->lease->snapshot->config.via)
+		error = hop_add_via(&stream->exchange->response.fields,
+				    stream->exchange->response.version_major,
+				    stream->exchange->response.version_minor);
+	if (!error && policies->response_headers)
+		error = headers_modify(&stream->exchange->response.fields, policies->response_headers);
+	if (!error && stream->backend->response_headers)
+		error = headers_modify(&stream->exchange->response.fields, stream->backend->response_headers);
+	return error;
+}
+
+static enum stream_step response_refuse_switch(struct stream *stream, struct span offered)
+{
+	struct text text;
+	enum stream_step step;
+
+	text_init(&text);
+	text_str(&text, "request upgrade failed, backend tried ");
+	text_escaped(&text, offered);
+	text_str(&text, " but ");
+	text_escaped(&text, stream->exchange->upgrade.protocol);
+	text_str(&text, " was requested");
+	step = step_reply(stream, 502, arena_copy(&stream->exchange->arena, text_span(&text)),
+			  END_UPGRADE_MISMATCH);
+	text_done(&text);
+	return step;
+}
+
+static enum stream_step response_no_head(struct stream *stream)
+{
+	return step_reply(stream, 500, SPAN("the response head could not be written"), END_INTERNAL);
+}
+
+static enum stream_step response_switch(struct stream *stream)
+{
+	const struct field *upgrade = fields_get(&stream->exchange->response.fields, FIELD_UPGRADE);
+	struct span protocol;
+
+	if (!stream->exchange->upgrade.is_wanted || !upgrade)
+		return step_fail(stream, TRY_RESPONSE_BAD, 0);
+	if (!upgrade_accepts(&stream->exchange->response, &stream->exchange->upgrade))
+		return response_refuse_switch(stream, upgrade->value);
+	protocol = upgrade->value; /* the field itself goes with the others of the connection */
+	if (response_prepare_head(stream) < 0 || stream->front->send_switch(stream, protocol) < 0)
+		return response_no_head(stream);
+	stream->head_sent = true;
+	stream->is_upgraded = true;
+	return STEP_TUNNEL;
+}
+
+enum stream_step response_start(struct stream *stream)
+{
+	struct body_framing framing;
+	struct body_framing out;
+	enum relay_encoding encoding;
+
+	if (stream->back->framing(stream, &framing))
+		return step_fail(stream, TRY_RESPONSE_BAD, 0);
+	if (framing.kind == BODY_TUNNEL)
+		return response_switch(stream);
+	if (stream->exchange->upgrade.must_switch && stream->exchange->response.status < 300)
+		return step_reply(stream, 502, SPAN("the backend did not open the WebSocket"),
+				  END_UPGRADE_MISMATCH);
+	out = framing;
+	if (response_prepare_head(stream) < 0 || stream->front->send_head(stream, &out, &encoding) < 0)
+		return response_no_head(stream);
+	stream->status = stream->exchange->response.status;
+	stream->head_sent = true;
+	if (stream->is_grpc)
+		stream->grpc_status = (int16_t)grpc_status_read(&stream->exchange->response.fields);
+	relay_start(&stream->download, stream->back->end(stream), stream->front->end(stream), &framing,
+		    encoding, stream->lease->snapshot->config.splice.lane_pipe,
+		    proxy_now_ms(stream->proxy));
+	stream_offer_gate(stream, &stream->download, stream_has_whole_request(stream));
+	stream_set_state(stream, STREAM_RELAY);
+	return STEP_PUMP;
+}
+
+enum stream_step response_done(struct stream *stream)
+{
+	if (!relay_is_finished(&stream->upload) && !stream->close_client &&
+	    stream_request_may_outlast(stream)) {
+		stream_arm(stream);
+		return STEP_WAIT;
+	}
+	if (!stream_has_whole_request(stream) ||
+	    (stream->close_client && stream->front->has_more(stream)))
+		return step_end(stream, END_OK, STREAM_END_LINGER);
+	return step_end(stream, END_OK, STREAM_END_CLEAN);
+}
+
+enum stream_end response_truncated(const struct stream *stream)
+{
+	/* With a length or chunks the client sees that bytes are missing; else only a reset can say so. */
+	if (stream->download.encoding == ENCODE_CHUNKED || stream->download.decoder.kind == BODY_LENGTH)
+		return STREAM_END_CLOSE;
+	return stream->back->says_length(stream) ? STREAM_END_CLOSE : STREAM_END_RESET;
+}

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/phase/route.h"
+
+#include "policy/balance.h"
+#include "policy/headers.h"
+#include "policy/route.h"
+#include "policy/spelling.h"
+#include "user/base/clock.h"
+#include "user/base/limits.h"
+#include "user/base/text.h"
+#include "user/client/client_tls.h"
+#include "user/http/grpc.h"
+#include "user/http/hop.h"
+#include "user/http/path.h"
+#include "user/http/spelling.h"
+#include "user/http/target.h"
+#include "user/phase/connect_tunnel.h"
+#include "user/phase/delay.h"
+#include "user/phase/endpoint_choice.h"
+#include "user/phase/mirror.h"
+#include "user/stream/step.h"
+
+static struct span exchange_loop_id(const struct stream *stream)
+{
+	return span_str(stream->proxy->shared->loop_id);
+}
+
+#define CERTIFICATE_FIELD SPAN("x-forwarded-client-cert")
+
+static bool is_no_certificate(const struct field *field, void *context)
+{
+	(void)context;
+	return !spelling_is_read_as(field->name, CERTIFICATE_FIELD);
+}
+
+/* Of the client, or that it has none: what a client says itself, in any spelling, is never passed on. */
+static int exchange_tell_certificate(struct stream *stream)
+{
+	struct fields *fields = &stream->exchange->head.fields;
+	struct span text = stream->client->tls->forwarded;
+
+	fields_retain(fields, is_no_certificate, NULL);
+	return text.len ? fields_add(fields, CERTIFICATE_FIELD, text) : 0;
+}
+
+static struct span exchange_scheme(const struct stream *stream)
+{
+	return client_is_tls(stream->client) ? SPAN("https") : SPAN("http");
+}
+
+/*
+ * Fields that change on the way through any gateway. Before the rules of the configuration: what the client's
+ * Connection nominates must not take away what a rule adds, and X-Forwarded-Host is what the client asked
+ * for, not what a rewrite made of it.
+ */
+static int exchange_forward_head(struct stream *stream)
+{
+	const struct static_config *config = &stream->lease->snapshot->config;
+	struct forwarded_facts facts = {
+		.client_ip = span_of(stream->client->source + stream->client->peer_ip_at,
+				     stream->client->peer_ip_len),
+		.proto = exchange_scheme(stream),
+		.is_trusted = stream->client->is_trusted,
+	};
+	/* A first lap leaves a trace: only what has one needs a mark, where that is not turned off. */
+	bool is_marked = config->forwarded != FORWARDED_APPEND ||
+			 hop_was_forwarded(&stream->exchange->head.fields);
+	int error = hop_strip_request(&stream->exchange->head);
+
+	if (!error && is_marked)
+		error = hop_add_lap(&stream->exchange->head.fields, exchange_loop_id(stream));
+	if (!error && config->forwarded == FORWARDED_APPEND)
+		error = hop_add_forwarded(&stream->exchange->head, &facts);
+	if (!error && stream->client->tls && stream->client->tls->forwards)
+		error = exchange_tell_certificate(stream);
+	if (!error && config->via)
+		error = hop_add_via(&stream->exchange->head.fields, stream->exchange->head.version_major,
+				    stream->exchange->head.version_minor);
+	return error;
+}
+
+static enum stream_step exchange_redirect(struct stream *stream, const struct redirect_policy *redirect)
+{
+	struct span location = { 0 };
+
+	if (headers_redirect(&stream->exchange->head, redirect, stream->exchange->match,
+			     exchange_scheme(stream), &stream->exchange->arena, &location) < 0)
+		return step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
+	return step_local_reply(stream, redirect->status, (struct span){ 0 }, location);
+}
+
+static void exchange_set_deadline(struct stream *stream)
+{
+	struct exchange_timeouts timeouts;
+
+	timeout_of_exchange(&stream->lease->snapshot->config, &stream->route->effective, NULL, &timeouts);
+	if (timeouts.request_ns)
+		stream->exchange->request_deadline_ms =
+			proxy_now_ms(stream->proxy) + ns_to_ms(timeouts.request_ns);
+}
+
+/* False: *ret_step answers. */
+static bool exchange_choose_backend(struct stream *stream, enum stream_step *ret_step)
+{
+	const struct route *route = stream->route;
+	const struct backend *backend;
+
+	stream->backend = balance_backend(route->backend_list, route->backend_count, route->weight_sum,
+					  proxy_random(stream->proxy), proxy_now_ms(stream->proxy));
+	if (!stream->backend) {
+		*ret_step = step_reply(stream, 500, SPAN("no valid backends"), END_NO_BACKEND);
+		return false;
+	}
+	backend = stream->backend->backend;
+	if (backend->kind == BACKEND_INVALID) {
+		*ret_step = step_reply(stream, 500,
+				       backend->invalid_reason.len ? backend->invalid_reason
+								   : SPAN("backend does not exist"),
+				       END_NO_BACKEND);
+		return false;
+	}
+	if (backend->endpoint_count == 0) {
+		*ret_step = step_reply(stream, 503, SPAN("no healthy backends"), END_NO_BACKEND);
+		return false;
+	}
+	return true;
+}
+
+static int exchange_prepare_head(struct stream *stream)
+{
+	const struct route_policies *policies = &stream->route->effective;
+	int error;
+
+	if (connect_tunnel_is_asked(stream))
+		return connect_tunnel_prepare(stream);
+	error = exchange_forward_head(stream);
+
+	if (!error && policies->request_headers)
+		error = headers_modify(&stream->exchange->head.fields, policies->request_headers);
+	if (error)
+		return error;
+	if (policies->mirror_count)
+		mirror_request(stream);
+	if (place_may_change_backend(stream))
+		stream->exchange->plain_head = stream->exchange->head;
+	return place_use_backend(stream);
+}
+
+/* The log keeps the spelling of the client. */
+static enum http_bad exchange_normalise(struct stream *stream)
+{
+	struct request_head *head = &stream->exchange->head;
+	struct path_rules rules;
+
+	if (!path_rules_of(&stream->listener->rules, &rules))
+		return BAD_NONE;
+	return path_normalise(head->path, &rules, &stream->exchange->arena, &head->path);
+}
+
+static bool is_without_underscore(const struct field *field, void *context)
+{
+	(void)context;
+	return span_find(field->name, '_') < 0;
+}
+
+/* False: a name has an underscore, and none may have. */
+static bool exchange_check_names(struct stream *stream, enum underscores rule)
+{
+	struct fields *fields = &stream->exchange->head.fields;
+	uint32_t count = fields->count;
+
+	if (rule == UNDERSCORES_DROP)
+		fields_retain(fields, is_without_underscore, NULL);
+	for (uint32_t i = 0; rule == UNDERSCORES_REJECT && i < count; i++) {
+		if (!is_without_underscore(&fields->list[i], NULL))
+			return false;
+	}
+	return true;
+}
+
+static bool is_secret(const struct field *field)
+{
+	return field->id == FIELD_AUTHORIZATION || field->id == FIELD_PROXY_AUTHORIZATION ||
+	       field->id == FIELD_COOKIE;
+}
+
+/* TRACE that ends here: what came, without what is secret (RFC 9110 9.3.8). */
+static enum stream_step exchange_trace(struct stream *stream)
+{
+	const struct request_head *head = &stream->exchange->head;
+	struct span body = { 0 };
+	struct text text;
+
+	text_init(&text);
+	text_fmt(&text, "%.*s %.*s HTTP/%s\r\n", SPAN_FMT(head->method_text), SPAN_FMT(head->target),
+		 head->version_major == 2 ? "2" : head->version_minor ? "1.1" : "1.0");
+	for (uint32_t i = 0; i < head->fields.count; i++) {
+		const struct field *field = &head->fields.list[i];
+
+		if (!is_secret(field))
+			text_fmt(&text, "%.*s: %.*s\r\n", SPAN_FMT(field->name), SPAN_FMT(field->value));
+	}
+	text_str(&text, "\r\n");
+	if (!text_error(&text))
+		body = arena_copy(&stream->exchange->arena, text_span(&text));
+	text_done(&text);
+	if (!body.data)
+		return step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
+	step_local_reply(stream, 200, body, (struct span){ 0 });
+	stream->exchange->reply.type = SPAN("message/http");
+	return STEP_REPLY;
+}
+
+static enum stream_step exchange_end_here(struct stream *stream)
+{
+	if (stream->exchange->head.method == METHOD_TRACE)
+		return exchange_trace(stream);
+	return step_local_reply(stream, 200, (struct span){ 0 }, (struct span){ 0 });
+}
+
+/* TRACE, and how far it and OPTIONS may go. False: *ret_step answers. */
+static bool exchange_may_go_on(struct stream *stream, enum stream_step *ret_step)
+{
+	struct request_head *head = &stream->exchange->head;
+
+	if (head->method == METHOD_TRACE && stream->listener->rules.trace != TRACE_METHOD_FORWARD) {
+		*ret_step = step_reply(stream, 405, SPAN("TRACE is not allowed"), END_REQUEST_BAD);
+		return false;
+	}
+	switch (hop_count_down(head)) {
+	case HOP_GOES_ON:
+		return true;
+	case HOP_ENDS_HERE:
+		*ret_step = exchange_end_here(stream);
+		return false;
+	case HOP_IS_BAD:
+		*ret_step = step_reply(stream, 400, SPAN("Max-Forwards is not a number"),
+					   END_REQUEST_BAD);
+		return false;
+	case HOP_NO_MEMORY:
+		break;
+	}
+	*ret_step = step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
+	return false;
+}
+
+/* The listener of the request's host. False: *ret_step answers. */
+static bool exchange_take_listener(struct stream *stream, const struct bind *bind,
+				   enum stream_step *ret_step)
+{
+	const struct request_head *head = &stream->exchange->head;
+	const struct listener *listener = listener_find(bind, authority_host(head->authority));
+
+	stream->exchange->head.is_secure = client_is_tls(stream->client);
+	if (!listener) {
+		*ret_step = step_reply(stream, 404, SPAN("listener not found"), END_NO_ROUTE);
+		return false;
+	}
+	/* Another listener may ask for other certificates (RFC 9110 7.4). */
+	if (!client_tls_serves(stream->client, listener)) {
+		*ret_step = step_reply(stream, 421, SPAN("this host needs a TLS connection of its own"),
+					   END_MISDIRECTED);
+		return false;
+	}
+	stream->listener = listener;
+	return true;
+}
+
+enum stream_step exchange_route(struct stream *stream)
+{
+	const struct bind *bind = stream->client->bind->bind;
+	struct route_found found;
+	enum stream_step step;
+	enum http_bad bad;
+
+	stream->is_grpc = grpc_is_call(&stream->exchange->head.fields);
+	if (connect_tunnel_is_asked(stream) && !connect_tunnel_admit(stream))
+		return connect_tunnel_refuse(stream);
+	if (!bind)
+		return step_reply(stream, 404, SPAN("bind not found"), END_CONFIG_REMOVED);
+	if (!exchange_take_listener(stream, bind, &step) || !exchange_may_go_on(stream, &step))
+		return step;
+	if (hop_count_laps(&stream->exchange->head.fields, exchange_loop_id(stream)) >= LIMIT_LOOP_LAPS)
+		return step_reply(stream, 508, SPAN("loop detected"), END_LOOP);
+	if (!exchange_check_names(stream, stream->listener->rules.underscores))
+		return step_reply(stream, 400, SPAN("underscore in a field name"), END_REQUEST_BAD);
+	bad = exchange_normalise(stream);
+	if (bad)
+		return step_bad_request(stream, bad);
+	client_use_listener(stream->client, stream->listener);
+	found = route_search(stream->listener, &stream->exchange->head);
+	if (found.gave_up) {
+		counter_add(stream->proxy->counters, COUNTER_MATCH_GAVE_UP, 1);
+		return step_reply(stream, 400, SPAN("too long to be matched"), END_MATCH_GAVE_UP);
+	}
+	stream->route = found.route;
+	stream->exchange->match = found.match;
+	if (!stream->route)
+		return step_reply(stream, 404, SPAN("route not found"), END_NO_ROUTE);
+	if (stream->route->effective.redirect)
+		return exchange_redirect(stream, stream->route->effective.redirect);
+	exchange_set_deadline(stream);
+	return delay_start(stream) ? STEP_WAIT : STEP_FORWARD;
+}
+
+/* What the configuration answers itself; a client that would take it for a tunnel is told otherwise. */
+static enum stream_step exchange_answer(struct stream *stream, const struct direct_response *direct)
+{
+	if (stream->exchange->upgrade.must_switch && direct->status < 300)
+		return step_reply(stream, 501, SPAN("no WebSocket here"), END_UPGRADE_MISMATCH);
+	if (connect_tunnel_is_asked(stream) && direct->status < 300)
+		return connect_tunnel_refuse(stream);
+	return step_local_reply(stream, direct->status, direct->body, (struct span){ 0 });
+}
+
+enum stream_step exchange_forward(struct stream *stream)
+{
+	enum stream_step step;
+
+	if (stream->route->effective.direct)
+		return exchange_answer(stream, stream->route->effective.direct);
+	if (!exchange_choose_backend(stream, &step))
+		return step;
+	if (exchange_prepare_head(stream) < 0)
+		return step_reply(stream, 500, SPAN("no memory"), END_INTERNAL);
+	if (!stream->delay_ms)
+		histogram_add(&stream->proxy->counters->request_processing, &histogram_processing,
+			      clock_now_ns() - stream->start_ns);
+	return STEP_ATTEMPT;
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/phase/tunnel.h"
+
+#include "policy/balance.h"
+#include "policy/route.h"
+#include "user/client/client.h"
+#include "user/stream/downstream.h"
+#include "user/stream/step.h"
+#include "user/stream/upstream_side.h"
+
+enum stream_step tunnel_open(struct stream *stream, struct span sni)
+{
+	const struct bind *bind = stream->client->bind->bind;
+	struct stream_texts texts = { .host = sni };
+	const struct tcp_route *route;
+
+	if (sni.len && stream_keep_texts(stream, &texts) < 0)
+		return step_end(stream, END_INTERNAL, STREAM_END_RESET);
+	stream->listener = bind ? listener_find(bind, sni) : NULL;
+	route = stream->listener ? tcp_route_find(stream->listener, sni) : NULL;
+	stream->tcp_route = route;
+	if (!route)
+		return step_end(stream, END_NO_ROUTE, STREAM_END_RESET);
+	stream->backend = balance_backend(route->backend_list, route->backend_count, route->weight_sum,
+					  proxy_random(stream->proxy), proxy_now_ms(stream->proxy));
+	if (!stream->backend || stream->backend->backend->endpoint_count == 0)
+		return step_end(stream, END_NO_BACKEND, STREAM_END_RESET);
+	return STEP_ATTEMPT;
+}
+
+void tunnel_start_ways(struct stream *stream)
+{
+	static const struct body_framing tunnel = { .kind = BODY_TUNNEL };
+	struct relay_end client = stream->front->end(stream);
+	struct relay_end backend = stream->back->end(stream);
+	uint64_t now_ms = proxy_now_ms(stream->proxy);
+
+	relay_start(&stream->upload, client, backend, &tunnel, ENCODE_PLAIN, false, now_ms);
+	relay_start(&stream->download, backend, client, &tunnel, ENCODE_PLAIN, false, now_ms);
+	stream_offer_gate(stream, &stream->upload, false);
+	stream_offer_gate(stream, &stream->download, false);
+}
+
+enum stream_step tunnel_start(struct stream *stream)
+{
+	/* After an upgrade the request's own direction is over: it had no body. */
+	relay_stop(&stream->upload);
+	relay_init(&stream->upload, &stream->proxy->relay, RELAY_IN);
+	stream_drop_exchange(stream);
+	stream->front->begin_tunnel(stream);
+	tunnel_start_ways(stream);
+	stream_offer_near(stream, &stream->upload);
+	stream_offer_near(stream, &stream->download);
+	stream->close_client = true;
+	stream_set_state(stream, STREAM_TUNNEL);
+	return STEP_PUMP;
+}
+
+bool tunnel_is_half_closed(const struct stream *stream)
+{
+	return relay_is_finished(&stream->upload) != relay_is_finished(&stream->download);
+}
+
+enum stream_end tunnel_end(struct stream *stream)
+{
+	return relay_is_settled(&stream->upload) && relay_is_settled(&stream->download) ? STREAM_END_CLOSE
+											   : STREAM_END_RESET;
+}
+
+/* A reset, or an unanswered keepalive, of the side that was read: STEP_END. */
+static enum stream_step tunnel_check_source(struct stream *stream, const struct relay *relay,
+					    enum end_reason reset)
+{
+	if (relay->state != RELAY_FAILED || relay->fail == RELAY_FAIL_SINK)
+		return STEP_WAIT;
+	if (relay->fail == RELAY_FAIL_SOURCE_ERROR)
+		return step_end(stream, conn_end_reason(relay_source_error(relay), reset), STREAM_END_RESET);
+	return step_end(stream, relay->fail == RELAY_FAIL_POISONED ? END_POISONED : END_INTERNAL,
+			STREAM_END_RESET);
+}
+
+/* A reset that a blocked or finished direction would not find by reading: STEP_END. */
+static enum stream_step tunnel_check_side(struct stream *stream, int error, enum end_reason reset)
+{
+	return error ? step_end(stream, conn_end_reason(error, reset), STREAM_END_RESET) : STEP_WAIT;
+}
+
+/* Either side is gone: STEP_END. */
+static enum stream_step tunnel_check_sides(struct stream *stream)
+{
+	enum stream_step step = tunnel_check_source(stream, &stream->upload, END_CLIENT_RST);
+
+	if (step == STEP_WAIT)
+		step = tunnel_check_source(stream, &stream->download, END_UPSTREAM_RST);
+	if (step == STEP_WAIT)
+		step = tunnel_check_side(stream, stream->front->check(stream), END_CLIENT_RST);
+	if (step == STEP_WAIT)
+		step = tunnel_check_side(stream, stream->back->check(stream), END_UPSTREAM_RST);
+	return step;
+}
+
+/* Not when the other direction broke on this one's source: the end that was read there is that of a reset. */
+static bool tunnel_forward_fin(struct relay *relay, const struct relay *other)
+{
+	/* The end of an HTTP/2 stream went with the last bytes. */
+	if (relay->state != RELAY_DONE || !relay->sink || relay->sink->is_write_shut ||
+	    other->state == RELAY_FAILED)
+		return false;
+	/* A cut is not to look like an end (RFC 8446 6.1): TLS behind us can tell, too. */
+	if (relay->source && relay->source->is_truncated)
+		conn_shutdown_cut(relay->sink);
+	else
+		conn_shutdown(relay->sink);
+	return true;
+}
+
+/* close_notify finds the buffer full now and then, and who closes before it has left cuts the stream. */
+static bool tunnel_is_leaving(const struct relay *relay)
+{
+	return relay->state == RELAY_DONE && relay->sink && conn_has_output(relay->sink);
+}
+
+/* Both directions have ended: STEP_END. */
+static enum stream_step tunnel_check_end(struct stream *stream)
+{
+	const struct relay *upload = &stream->upload;
+	const struct relay *download = &stream->download;
+
+	if (!relay_is_finished(upload) || !relay_is_finished(download) || tunnel_is_leaving(upload) ||
+	    tunnel_is_leaving(download))
+		return STEP_WAIT;
+	/* A side that stopped taking bytes is gone, but what it had sent before was still delivered. */
+	if (upload->state == RELAY_FAILED)
+		return step_end(stream, END_UPSTREAM_RST, STREAM_END_RESET);
+	if (download->state == RELAY_FAILED)
+		return step_end(stream, END_CLIENT_RST, STREAM_END_RESET);
+	return step_end(stream, END_OK, STREAM_END_CLEAN);
+}
+
+enum stream_step tunnel_pumped(struct stream *stream, bool was_half_closed)
+{
+	enum stream_step step = tunnel_check_sides(stream);
+	bool has_fin;
+
+	if (step != STEP_WAIT)
+		return step;
+	has_fin = tunnel_forward_fin(&stream->upload, &stream->download);
+	has_fin |= tunnel_forward_fin(&stream->download, &stream->upload);
+	step = tunnel_check_end(stream);
+	if (step != STEP_WAIT)
+		return step;
+	/* The end of one direction is progress: halfClosed runs from here, however long both were quiet
+	 * before. */
+	if (!was_half_closed && tunnel_is_half_closed(stream))
+		stream->upload.last_active_ms = proxy_now_ms(stream->proxy);
+	if (has_fin || was_half_closed != tunnel_is_half_closed(stream))
+		stream_arm(stream);
+	return STEP_WAIT;
+}

@@ -1,7 +1,0 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-#pragma once
-
-#include "user/proxy/client.h"
-
-/* What comes from clients begins streams, moves and ends them. */
-extern const struct client_handler stream_handler;

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/restart/inherited_fds.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "user/base/mem.h"
+#include "user/net/socket.h"
+#include "user/net/syn_filter.h"
+
+struct numbers {
+	int *list; /* owner */
+	size_t count;
+	size_t room;
+};
+
+static int numbers_add(struct numbers *numbers, int number)
+{
+	if (numbers->count == numbers->room) {
+		size_t room = numbers->room ? 2 * numbers->room : 256;
+		int *list = hg_realloc(numbers->list, room * sizeof(*list));
+
+		if (!list)
+			return -ENOMEM;
+		numbers->list = list;
+		numbers->room = room;
+	}
+	numbers->list[numbers->count++] = number;
+	return 0;
+}
+
+/* Noted first and closed afterwards: closing changes what is being read. */
+/* Of the keeper, or between it and another program. */
+static bool is_nobodys(const struct estate *estate, int fd)
+{
+	return estate_keeps(estate, fd) || fd == estate->heir_fd || fd == estate->elder_fd;
+}
+
+static int numbers_read(struct numbers *numbers, const struct estate *estate)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	const struct dirent *entry;
+	int error = 0;
+
+	if (!directory)
+		return -errno;
+	while (!error && (entry = readdir(directory)) != NULL) {
+		int fd = atoi(entry->d_name);
+
+		if (entry->d_name[0] != '.' && fd != dirfd(directory) && !is_nobodys(estate, fd))
+			error = numbers_add(numbers, fd);
+	}
+	closedir(directory);
+	return error;
+}
+
+static int socket_number(int fd, int name)
+{
+	int value;
+	socklen_t len = sizeof(value);
+
+	return getsockopt(fd, SOL_SOCKET, name, &value, &len) < 0 ? -1 : value;
+}
+
+static bool is_tcp(int fd)
+{
+	int domain = socket_number(fd, SO_DOMAIN);
+
+	return (domain == AF_INET || domain == AF_INET6) && socket_number(fd, SO_TYPE) == SOCK_STREAM;
+}
+
+static bool is_connected(int fd)
+{
+	struct address peer;
+
+	return socket_peer(fd, &peer) == 0;
+}
+
+static void inherited_add(struct inherited_socket *list, uint32_t *count, int fd, int backend_fd)
+{
+	struct inherited_socket *socket = &list[*count];
+
+	socket->fd = fd;
+	socket->backend_fd = backend_fd;
+	/* Without an address it is nobody's, and goes with those that nobody took. */
+	if (socket_local(fd, &socket->local) < 0)
+		socket->local = (struct address){ 0 };
+	(*count)++;
+}
+
+/* Since Linux 6.9; glibc 2.36 does not know it. */
+#ifndef PIDFD_SIGNAL_PROCESS_GROUP
+#define PIDFD_SIGNAL_PROCESS_GROUP 4u
+#endif
+
+/* To a number that may be another's by now nothing is sent: the descriptor is of this process for good. */
+static int child_signal(int fd, int number)
+{
+	if (pidfd_send_signal(fd, number, NULL, PIDFD_SIGNAL_PROCESS_GROUP) == 0 ||
+	    (errno != EINVAL && errno != ESRCH))
+		return 0;
+	return pidfd_send_signal(fd, number, NULL, 0);
+}
+
+static bool is_child(int fd)
+{
+	/* One that has ended may have left others of its group, and one may be another user's by now. */
+	return pidfd_send_signal(fd, 0, NULL, 0) == 0 || errno == ESRCH || errno == EPERM;
+}
+
+void inherited_kill_children(struct inherited_children *children)
+{
+	for (uint32_t i = 0; i < children->count; i++) {
+		(void)child_signal(children->fds[i], SIGKILL);
+		close(children->fds[i]);
+	}
+	hg_free(children->fds);
+	*children = (struct inherited_children){ 0 };
+}
+
+/* By descriptor: what is open, and has not been sorted yet. */
+struct table {
+	bool *is_left; /* owner */
+	int count;
+};
+
+static int table_make(struct table *table, const struct numbers *numbers)
+{
+	table->count = 0;
+	for (size_t i = 0; i < numbers->count; i++) {
+		if (numbers->list[i] >= table->count)
+			table->count = numbers->list[i] + 1;
+	}
+	table->is_left = hg_calloc((size_t)table->count + 1, sizeof(*table->is_left));
+	if (!table->is_left)
+		return -ENOMEM;
+	for (size_t i = 0; i < numbers->count; i++)
+		table->is_left[numbers->list[i]] = true;
+	return 0;
+}
+
+/* True once for what is there. */
+static bool table_take(struct table *table, int fd)
+{
+	bool was_left = fd >= 0 && fd < table->count && table->is_left[fd];
+
+	if (was_left)
+		table->is_left[fd] = false;
+	return was_left;
+}
+
+static bool is_socket(int fd, uint64_t cookie)
+{
+	uint64_t its = 0;
+
+	return socket_cookie(fd, &its) == 0 && its == cookie;
+}
+
+/* Both ends are there, and nobody else has claimed the backend. */
+static void inherited_take_stream(struct inherited *inherited, struct estate *estate, struct table *table,
+				  int fd)
+{
+	const struct estate_stream *row = estate_adoptable(estate, fd);
+
+	if (!row || !is_tcp(fd) || !is_tcp(row->backend_fd) || !is_socket(fd, row->client_cookie) ||
+	    !is_socket(row->backend_fd, row->backend_cookie) || !table_take(table, row->backend_fd))
+		return;
+	(void)table_take(table, fd);
+	inherited_add(inherited->streams, &inherited->stream_count, fd, row->backend_fd);
+}
+
+static void inherited_sort(struct inherited *inherited, struct estate *estate, int fd)
+{
+	enum estate_mark mark = estate_mark_of(estate, fd);
+
+	bool is_idle = mark == ESTATE_MARK_IDLE || mark == ESTATE_MARK_IDLE_HOP;
+
+	if (!is_idle)
+		estate_mark(estate, fd, ESTATE_MARK_NONE);
+	if (is_child(fd)) {
+		inherited->children.fds[inherited->children.count++] = fd;
+		(void)child_signal(fd, SIGTERM);
+	} else if (!is_tcp(fd)) {
+		close(fd);
+	} else if (socket_number(fd, SO_ACCEPTCONN) > 0) {
+		inherited_add(inherited->listeners, &inherited->listener_count, fd, -1);
+	} else if (is_idle) {
+		inherited_add(inherited->clients, &inherited->client_count, fd, -1);
+	} else {
+		if (mark < ESTATE_MARK_COUNT)
+			atomic_fetch_add(&estate->not_adopted[mark], mark != ESTATE_MARK_NONE);
+		inherited->reset_count += is_connected(fd);
+		/* Its peer must not take what has come for all there is. */
+		socket_reset(fd);
+	}
+}
+
+static void objects_keep(const struct estate_objects *objects, struct table *table)
+{
+	for (uint32_t i = 0; i < objects->count; i++)
+		(void)table_take(table, objects->list[i]);
+}
+
+static void inherited_sort_all(struct inherited *inherited, struct estate *estate, struct table *table)
+{
+	objects_keep(&estate->gate_objects, table);
+	objects_keep(&estate->near_objects, table);
+	/* Before anything is closed: a stream has two ends, and either may come first. */
+	for (int fd = 0; fd < table->count; fd++) {
+		if (table->is_left[fd])
+			inherited_take_stream(inherited, estate, table, fd);
+	}
+	for (int fd = 0; fd < table->count; fd++) {
+		if (table->is_left[fd])
+			inherited_sort(inherited, estate, fd);
+	}
+}
+
+static void drop(struct estate *estate, int fd)
+{
+	estate_mark(estate, fd, ESTATE_MARK_NONE);
+	if (is_child(fd))
+		(void)child_signal(fd, SIGTERM);
+	/* SO_LINGER of a listener would be that of all it accepts, in a process that has it as well. */
+	if (socket_number(fd, SO_ACCEPTCONN) > 0)
+		close(fd);
+	else
+		socket_reset(fd);
+}
+
+void inherited_drop(struct estate *estate)
+{
+	estate->gate_objects.count = 0;
+	estate->near_objects.count = 0;
+	for (int fd = 0; fd < ESTATE_DESCRIPTORS; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0 && !estate_keeps(estate, fd))
+			drop(estate, fd);
+	}
+}
+
+int inherited_collect(struct inherited *inherited, struct estate *estate)
+{
+	struct numbers numbers = { 0 };
+	struct table table = { 0 };
+	int error;
+
+	/* What has come that way and was not answered is the sender's. */
+	if (estate->lives > 1)
+		estate->elder_fd = -1;
+	error = numbers_read(&numbers, estate);
+	*inherited = (struct inherited){ 0 };
+	if (!error) {
+		inherited->listeners = hg_calloc(numbers.count, sizeof(*inherited->listeners));
+		inherited->clients = hg_calloc(numbers.count, sizeof(*inherited->clients));
+		inherited->streams = hg_calloc(numbers.count, sizeof(*inherited->streams));
+		inherited->children.fds = hg_calloc(numbers.count, sizeof(*inherited->children.fds));
+	}
+	if (inherited->listeners && inherited->clients && inherited->streams && inherited->children.fds &&
+	    table_make(&table, &numbers) == 0)
+		inherited_sort_all(inherited, estate, &table);
+	else
+		inherited_drop(estate);
+	hg_free(table.is_left);
+	hg_free(numbers.list);
+	return error;
+}
+
+bool inherited_take_listeners(struct inherited *inherited, const struct address *address, uint32_t count,
+			      int *ret_fds)
+{
+	uint32_t found = 0;
+
+	for (uint32_t i = 0; i < inherited->listener_count; i++) {
+		struct inherited_socket *socket = &inherited->listeners[i];
+
+		if (socket->fd < 0 || !address_eq(&socket->local, address))
+			continue;
+		if (found < count)
+			ret_fds[found] = socket->fd;
+		else
+			socket_close(socket->fd);
+		found++;
+		socket->fd = -1;
+	}
+	/* Another address of this port would be in the way of what is opened instead. */
+	for (uint32_t i = 0; !found && i < inherited->listener_count; i++) {
+		struct inherited_socket *socket = &inherited->listeners[i];
+
+		if (socket->fd >= 0 && address_port(&socket->local) == address_port(address)) {
+			socket_close(socket->fd);
+			socket->fd = -1;
+		}
+	}
+	for (uint32_t i = 0; i < found && i < count; i++) {
+		if (found != count)
+			socket_close(ret_fds[i]);
+		else /* It may have been about to close. */
+			syn_filter_detach(ret_fds[i]);
+	}
+	return found == count;
+}
+
+static void inherited_forget(struct inherited *inherited)
+{
+	struct inherited_children children = inherited->children;
+
+	hg_free(inherited->listeners);
+	hg_free(inherited->clients);
+	hg_free(inherited->streams);
+	*inherited = (struct inherited){ .children = children };
+}
+
+void inherited_leave(struct inherited *inherited)
+{
+	inherited_forget(inherited);
+	hg_free(inherited->children.fds);
+	inherited->children = (struct inherited_children){ 0 };
+}
+
+void inherited_done(struct inherited *inherited, struct estate *estate)
+{
+	for (uint32_t i = 0; i < inherited->listener_count; i++)
+		socket_close(inherited->listeners[i].fd);
+	for (uint32_t i = 0; i < inherited->client_count; i++) {
+		if (inherited->clients[i].fd < 0)
+			continue;
+		estate_mark(estate, inherited->clients[i].fd, ESTATE_MARK_NONE);
+		socket_reset(inherited->clients[i].fd);
+	}
+	for (uint32_t i = 0; i < inherited->stream_count; i++) {
+		const struct inherited_socket *row = &inherited->streams[i];
+
+		if (row->fd < 0)
+			continue;
+		estate_mark(estate, row->fd, ESTATE_MARK_NONE);
+		estate_mark(estate, row->backend_fd, ESTATE_MARK_NONE);
+		socket_reset(row->fd);
+		socket_reset(row->backend_fd);
+	}
+	inherited_forget(inherited);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/restart/state.h"
+#include "user/net/address.h"
+
+/*
+ * What a dead gateway has left open, sorted by what it is. Listening sockets go on with the connections that
+ * wait in their queues, idle clients with their next request, streams with the bytes that are under way in
+ * the kernel; nothing else of the table is of use to anybody, but for the descriptors of the sockmap lane,
+ * which stay as they are (gate_objects, near_objects).
+ */
+struct inherited_socket {
+	int fd; /* owner; -1: taken */
+	int backend_fd; /* owner, of a stream; else -1 */
+	struct address local;
+};
+
+/* Processes that the dead one had started, each with a group of its own (user/mcp): by their pidfd. */
+struct inherited_children {
+	int *fds; /* owner */
+	uint32_t count;
+};
+
+struct inherited {
+	struct inherited_socket *listeners; /* owner */
+	uint32_t listener_count;
+	struct inherited_socket *clients; /* owner */
+	uint32_t client_count;
+	struct inherited_socket *streams; /* owner */
+	uint32_t stream_count;
+	struct inherited_children children;
+	uint64_t reset_count; /* connections that were reset */
+};
+
+/*
+ * Goes through the table of descriptors, before anything was opened: what the keeper had stays, TCP
+ * listeners, idle clients and streams, which keep their marks, are collected; connections are reset, the rest
+ * is closed.
+ * Children are told to end (SIGTERM). Without memory, or /proc, everything goes as in inherited_drop(). 0 or
+ * -errno of /proc.
+ */
+int inherited_collect(struct inherited *inherited, struct estate *estate);
+/*
+ * Nobody goes on: connections are reset, so that nobody takes a cut for an end, children told to end, the
+ * rest closed, but for what the keeper had. Needs no memory.
+ */
+void inherited_drop(struct estate *estate);
+/*
+ * The listeners of one address, when there are exactly `count`: the caller's. Otherwise they are closed, like
+ * those of other addresses with this port when there is none, and it is false.
+ */
+bool inherited_take_listeners(struct inherited *inherited, const struct address *address, uint32_t count,
+			      int *ret_fds);
+/* Leaves what nobody took to the next one, as it was found. Idempotent. */
+void inherited_leave(struct inherited *inherited);
+/* Ends the children that have not ended, with their groups. Idempotent. */
+void inherited_kill_children(struct inherited_children *children);
+/* Closes what nobody took, but for the children. Idempotent; for one of zeros, too. */
+void inherited_done(struct inherited *inherited, struct estate *estate);

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/restart/keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "user/base/check.h"
+#include "user/base/clock.h"
+#include "user/base/log.h"
+#include "user/restart/inherited_fds.h"
+#include "user/restart/oom.h"
+
+enum {
+	KEEPER_PAUSE_MS = 100, /* before a successor of one that died before it was ready */
+	KEEPER_PAUSE_MAX_MS = 5000,
+	KEEPER_MINUTE_MS = 60000,
+	KEEPER_REPORT_MS = 1000, /* for whoever reads standard error */
+	KEEPER_FAILED = 1, /* exit status */
+};
+
+/* SIGUSR2 asks for an upgrade, by SIGUSR1 the new program says that it serves; the others are passed on. */
+static const int waited_for[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
+
+struct keeper {
+	const struct keeper_options *options;
+	struct estate *estate;
+	sigset_t signals; /* blocked, and waited for */
+	sigset_t before;
+	pid_t gateway; /* 0: none runs */
+	pid_t heir; /* the program that is to take over; 0: none */
+	bool is_told; /* to end */
+	bool was_ready; /* a gateway, at some time */
+	uint32_t pause_ms;
+	uint32_t minute_deaths; /* since minute_ms */
+	uint64_t minute_ms;
+};
+
+/* ------------------------------------------------------------------------------------ processes */
+
+/* Never returns. */
+static void gateway_main(const struct keeper *keeper, pid_t parent)
+{
+	sigset_t mask = keeper->before;
+
+	/* With the keeper goes the gateway: nobody else closes the table. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (getppid() != parent)
+		_exit(KEEPER_FAILED);
+	(void)setpgid(0, 0);
+	(void)prctl(PR_SET_NAME, "headgate", 0, 0, 0);
+	oom_restore(keeper->estate->oom_score);
+	/* What is passed on waits until the gateway can read it: it must not end one that still loads. */
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGHUP);
+	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
+	crash_watch(&keeper->estate->crash);
+	exit(keeper->options->serve(keeper->options->argument, keeper->estate));
+}
+
+/* One table of descriptors for both; fork(3) would copy it. */
+static int keeper_start_gateway(struct keeper *keeper)
+{
+	pid_t self = getpid();
+	long pid;
+
+	estate_set_phase(keeper->estate, ESTATE_STARTING);
+	keeper->estate->lives++;
+	atomic_store(&keeper->estate->crash.state, CRASH_NONE);
+	(void)fflush(NULL);
+	pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		gateway_main(keeper, self);
+	keeper->gateway = (pid_t)pid;
+	return 0;
+}
+
+static void keeper_pass_on(struct keeper *keeper, int number)
+{
+	keeper->is_told |= number == SIGTERM || number == SIGINT;
+	if (keeper->gateway)
+		(void)kill(keeper->gateway, number);
+}
+
+static void keeper_upgrade(struct keeper *keeper)
+{
+	pid_t pid;
+
+	if (keeper->heir || keeper->is_told || atomic_load(&keeper->estate->phase) != ESTATE_READY) {
+		log_warn("no upgrade now: %s", keeper->heir ? "one is under way" : "nothing is running");
+		return;
+	}
+	pid = keeper->options->upgrade
+		      ? upgrade_start(keeper->options->upgrade, keeper->estate, &keeper->before)
+		      : -ENOENT;
+	if (pid < 0) {
+		log_error("upgrade: no process: %s", strerrordesc_np(-pid));
+		return;
+	}
+	log_info("upgrade: process %d of %s is to take over", (int)pid, keeper->options->upgrade->path);
+	keeper->heir = pid;
+}
+
+static void keeper_upgrade_failed(const struct keeper *keeper)
+{
+	log_error("upgrade: process %d ended before it was ready: this one goes on", (int)keeper->heir);
+	upgrade_failed(keeper->estate);
+}
+
+/* The other one serves: what it has duplicates of can be closed without harm, and this gateway drains. */
+static void keeper_hand_over(struct keeper *keeper)
+{
+	/* Once: a second SIGTERM would end what still drains. */
+	if (!keeper->heir || atomic_load(&keeper->estate->is_handed_over))
+		return;
+	log_info("upgrade: process %d serves, this one drains", (int)keeper->heir);
+	atomic_store(&keeper->estate->is_handed_over, true);
+	keeper_pass_on(keeper, SIGTERM);
+}
+
+/* As the first process of a container the keeper has the orphans of dead gateways, too. */
+static void keeper_bury_orphans(const struct keeper *keeper, pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid > 0 &&
+	       info.si_pid != keeper->gateway && info.si_pid != keeper->heir && info.si_pid != pid) {
+		(void)waitpid(info.si_pid, NULL, WNOHANG);
+		info.si_pid = 0;
+	}
+}
+
+static void keeper_on_signal(struct keeper *keeper, int number, pid_t pid)
+{
+	int status;
+
+	switch (number) {
+	case SIGCHLD:
+		keeper_bury_orphans(keeper, pid);
+		if (keeper->heir && waitpid(keeper->heir, &status, WNOHANG) == keeper->heir) {
+			if (!atomic_load(&keeper->estate->is_handed_over))
+				keeper_upgrade_failed(keeper);
+			keeper->heir = 0;
+		}
+		break;
+	case SIGUSR1:
+		keeper_hand_over(keeper);
+		break;
+	case SIGUSR2:
+		keeper_upgrade(keeper);
+		break;
+	default:
+		keeper_pass_on(keeper, number);
+	}
+}
+
+/* Signals of at most timeout_ms (-1: no limit) are passed on; true: process pid ended, see *ret_status. */
+static bool keeper_wait(struct keeper *keeper, pid_t pid, int timeout_ms, int *ret_status)
+{
+	uint64_t end_ms = clock_now_ms() + (uint64_t)(timeout_ms < 0 ? 0 : timeout_ms);
+
+	for (;;) {
+		uint64_t now_ms = clock_now_ms();
+		uint64_t left_ms = timeout_ms < 0 ? KEEPER_MINUTE_MS : now_ms < end_ms ? end_ms - now_ms : 0;
+		struct timespec left = { .tv_sec = (time_t)(left_ms / 1000),
+					 .tv_nsec = (long)(left_ms % 1000) * 1000000 };
+		int number;
+
+		if (pid && waitpid(pid, ret_status, WNOHANG) == pid)
+			return true;
+		if (timeout_ms >= 0 && (left_ms == 0 || (!pid && keeper->is_told)))
+			return false;
+		number = sigtimedwait(&keeper->signals, NULL, &left);
+		if (number > 0)
+			keeper_on_signal(keeper, number, pid);
+	}
+}
+
+/* In a process of its own: it needs memory, and may wait for whoever reads the log. */
+static void keeper_report(struct keeper *keeper, pid_t dead, int number)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		crash_report(keeper->estate, dead, number);
+		_exit(0);
+	}
+	if (pid > 0 && !keeper_wait(keeper, pid, KEEPER_REPORT_MS, &status)) {
+		(void)kill(pid, SIGKILL);
+		(void)waitpid(pid, &status, 0);
+	}
+}
+
+/* ------------------------------------------------------------------------------------ deaths */
+
+/* What the keeper ends with, or -1: it goes on. */
+static int keeper_judge(struct keeper *keeper, int status)
+{
+	bool was_ready = atomic_load(&keeper->estate->phase) != ESTATE_STARTING;
+	uint64_t now_ms = clock_now_ms();
+
+	if (WIFEXITED(status) && (was_ready || !keeper->was_ready || WEXITSTATUS(status) == 0))
+		return WEXITSTATUS(status);
+	keeper->was_ready |= was_ready;
+	if (keeper->is_told || atomic_load(&keeper->estate->phase) == ESTATE_ENDING)
+		return KEEPER_FAILED;
+	if (!keeper->minute_deaths || now_ms - keeper->minute_ms > KEEPER_MINUTE_MS) {
+		keeper->minute_ms = now_ms;
+		keeper->minute_deaths = 0;
+	}
+	keeper->minute_deaths++;
+	if (was_ready)
+		keeper->pause_ms = 0;
+	else if (keeper->pause_ms < KEEPER_PAUSE_MAX_MS)
+		keeper->pause_ms = keeper->pause_ms ? 2 * keeper->pause_ms : KEEPER_PAUSE_MS;
+	if (!keeper->options->deaths_per_minute ||
+	    keeper->minute_deaths <= keeper->options->deaths_per_minute)
+		return -1;
+	log_error("the gateway died %u times within a minute: it is not started again "
+		  "(--deaths-per-minute says how often it is)",
+		  keeper->minute_deaths);
+	return KEEPER_FAILED;
+}
+
+static int keeper_on_end(struct keeper *keeper, int status)
+{
+	pid_t dead = keeper->gateway;
+	int result;
+
+	keeper->gateway = 0;
+	if (WIFSIGNALED(status)) {
+		atomic_fetch_add(&keeper->estate->deaths, 1);
+		keeper_report(keeper, dead, WTERMSIG(status));
+	}
+	result = keeper_judge(keeper, status);
+	if (result >= 0)
+		return result;
+	if (WIFEXITED(status))
+		log_error("the gateway that was to follow ended with status %d: trying again in %u ms",
+			  WEXITSTATUS(status), keeper->pause_ms);
+	if (keeper->pause_ms)
+		(void)keeper_wait(keeper, 0, (int)keeper->pause_ms, &status);
+	return keeper->is_told ? 0 : -1;
+}
+
+int keeper_run(const struct keeper_options *options)
+{
+	struct keeper keeper = { .options = options, .estate = estate_create() };
+	int result = keeper.estate ? estate_keep_descriptors(keeper.estate) : -ENOMEM;
+
+	if (!result)
+		result = upgrade_take_over(keeper.estate);
+	sigemptyset(&keeper.signals);
+	sigaddset(&keeper.signals, SIGCHLD);
+	for (size_t i = 0; i < ARRAY_LEN(waited_for); i++)
+		sigaddset(&keeper.signals, waited_for[i]);
+	/* Ignored, as some parents have it, children would vanish without a word. */
+	if (!result && signal(SIGCHLD, SIG_DFL) == SIG_ERR)
+		result = -errno;
+	if (!result && sigprocmask(SIG_BLOCK, &keeper.signals, &keeper.before) < 0)
+		result = -errno;
+	if (result) {
+		log_error("the keeper cannot start: %s; --no-keeper does without", strerrordesc_np(-result));
+		return KEEPER_FAILED;
+	}
+	keeper.estate->oom_score = oom_protect();
+	result = -1;
+	while (result < 0) {
+		int status = 0;
+		int error = keeper_start_gateway(&keeper);
+
+		if (error) {
+			log_error("the keeper cannot start the gateway: %s", strerrordesc_np(-error));
+			result = KEEPER_FAILED;
+		} else if (keeper_wait(&keeper, keeper.gateway, -1, &status)) {
+			result = keeper_on_end(&keeper, status);
+		}
+	}
+	/* One that ended by itself has left nothing; looking for it takes a tenth of a second at most. */
+	if (atomic_load(&keeper.estate->deaths))
+		inherited_drop(keeper.estate);
+	estate_free(keeper.estate);
+	return result;
+}

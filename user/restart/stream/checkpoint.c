@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/codec/codec.h"
+#include "user/restart/stream/checkpoint.h"
+
+#include <string.h>
+
+#include "user/base/failpoint.h"
+#include "user/base/hash.h"
+#include "user/client/client.h"
+#include "user/net/socket.h"
+#include "user/relay/conn_hop.h"
+#include "user/relay/relay_io.h"
+
+/* ------------------------------------------------------------------------------------ names */
+
+uint64_t checkpoint_listener_name(const struct listener *listener)
+{
+	return hash_mix(hash_bytes(listener->gateway_label), hash_bytes(listener->listener_name));
+}
+
+uint64_t checkpoint_route_name(const struct route *route)
+{
+	return hash_mix(hash_bytes(route->key),
+			hash_mix(hash_bytes(route->label), hash_bytes(route->rule_name)));
+}
+
+uint64_t checkpoint_tcp_route_name(const struct tcp_route *route)
+{
+	return hash_mix(hash_bytes(route->key),
+			hash_mix(hash_bytes(route->label), hash_bytes(route->rule_name)));
+}
+
+uint64_t checkpoint_backend_name(const struct backend_ref *ref)
+{
+	return hash_bytes(ref->backend->name);
+}
+
+/* ------------------------------------------------------------------------------------ the row */
+
+static struct estate *estate_of(const struct stream *stream)
+{
+	return stream->proxy->shared->estate;
+}
+
+static struct estate_stream *row_of(const struct stream *stream)
+{
+	return stream->is_in_estate ? estate_stream(estate_of(stream), conn_fd(&stream->client->conn)) : NULL;
+}
+
+static void way_set_busy(struct estate_way *way, bool is_busy)
+{
+	/* What follows in the code happens behind it, what came before it is to be seen. */
+	if (!is_busy)
+		atomic_thread_fence(memory_order_release);
+	atomic_store_explicit(&way->is_busy, is_busy, memory_order_relaxed);
+	if (is_busy)
+		atomic_thread_fence(memory_order_seq_cst);
+}
+
+static struct estate_way *way_of(struct estate_stream *row, const struct relay *relay)
+{
+	return &row->ways[relay->direction == RELAY_IN ? 0 : 1];
+}
+
+static bool is_adoptable(const struct stream *stream)
+{
+	const struct conn *client = &stream->client->conn, *backend = &stream->upstream->conn;
+
+	return stream->front == &front_h1 && stream->back == &back_h1 && !client->tls && !backend->tls &&
+	       !stream->backend->backend->endpoint_list[0].is_inner;
+}
+
+static uint8_t kind_of(const struct stream *stream)
+{
+	if (stream->state == STREAM_WAIT_HEAD)
+		return ESTATE_STREAM_REQUEST;
+	if (stream->state != STREAM_TUNNEL)
+		return ESTATE_STREAM_RESPONSE;
+	if (stream->is_tls)
+		return ESTATE_STREAM_TLS;
+	return stream->is_tcp ? ESTATE_STREAM_TCP : ESTATE_STREAM_HTTP;
+}
+
+/* What does not fit is cut from the end: of all texts a path may be that long. */
+static void write_texts(struct estate *estate, struct estate_stream *row, int client_fd,
+			const struct stream_texts *texts)
+{
+	const struct span list[] = { texts->method, texts->host, texts->path };
+	size_t left = ESTATE_LONG_TEXT_BYTES, bytes = 0;
+	char *at;
+
+	static_assert(ARRAY_LEN(list) == ARRAY_LEN(row->text_bytes), "one length each");
+	for (size_t i = 0; i < ARRAY_LEN(list); i++) {
+		row->text_bytes[i] = (uint16_t)(list[i].len < left ? list[i].len : left);
+		left -= row->text_bytes[i];
+		bytes += row->text_bytes[i];
+	}
+	at = estate_texts(estate, client_fd, bytes);
+	for (size_t i = 0; i < ARRAY_LEN(list); i++) {
+		if (row->text_bytes[i])
+			memcpy(at, list[i].data, row->text_bytes[i]);
+		at += row->text_bytes[i];
+	}
+}
+
+/* Since the stream began, 0 for none: a deadline that is over is one that was. */
+static uint32_t since_start(const struct stream *stream, uint64_t deadline_ms)
+{
+	uint64_t start_ms = stream->start_ns / NS_PER_MS;
+	uint64_t after_ms = deadline_ms > start_ms ? deadline_ms - start_ms : 1;
+
+	if (!deadline_ms)
+		return 0;
+	return after_ms < UINT32_MAX ? (uint32_t)after_ms : UINT32_MAX;
+}
+
+/* The way whose body stands in the row. */
+static const struct relay *body_of(const struct stream *stream)
+{
+	return stream->state == STREAM_WAIT_HEAD ? &stream->upload : &stream->download;
+}
+
+/* A client that is too old has no time any more: long ago. */
+static uint64_t age_of(const struct client *client)
+{
+	return client->is_age_over ? 1 : client->age_ms;
+}
+
+static uint64_t listener_of(const struct stream *stream)
+{
+	return stream->listener ? checkpoint_listener_name(stream->listener) : 0;
+}
+
+static uint64_t route_of(const struct stream *stream)
+{
+	if (stream->route)
+		return checkpoint_route_name(stream->route);
+	return stream->tcp_route ? checkpoint_tcp_route_name(stream->tcp_route) : 0;
+}
+
+static uint64_t endpoint_of(const struct stream *stream)
+{
+	return hash_bytes(stream->backend->backend->endpoint_list[stream->attempt.endpoint_index].text);
+}
+
+static uint8_t version_of(const struct stream *stream)
+{
+	return (uint8_t)(stream->client_major << 4 | stream->client_minor);
+}
+
+/* While a request waits only its client has said so. */
+static bool closes_client(const struct stream *stream)
+{
+	return stream->close_client || !stream->client_keeps;
+}
+
+static uint8_t retries_of(const struct stream *stream)
+{
+	return (uint8_t)(stream->attempt.retries_done < UINT8_MAX ? stream->attempt.retries_done : UINT8_MAX);
+}
+
+static uint32_t request_end_of(const struct stream *stream)
+{
+	return stream->exchange ? since_start(stream, stream->exchange->request_deadline_ms) : 0;
+}
+
+static uint32_t try_end_of(const struct stream *stream)
+{
+	return stream->exchange ? since_start(stream, stream->exchange->try_deadline_ms) : 0;
+}
+
+static void write_row(const struct stream *stream, struct estate_stream *row)
+{
+	const struct relay *body = body_of(stream);
+
+#define STREAM_FIELD(type, member, taken, put_back, is_sound) row->member = taken;
+#define BODY_FIELD(type, member, taken, put_back, is_sound)
+#include "user/restart/stream_fields.def"
+#undef STREAM_FIELD
+#undef BODY_FIELD
+}
+
+static void write_body(const struct relay *relay, struct estate_stream *row)
+{
+#define STREAM_FIELD(type, member, taken, put_back, is_sound)
+#define BODY_FIELD(type, member, taken, put_back, is_sound) row->member = taken;
+#include "user/restart/stream_fields.def"
+#undef STREAM_FIELD
+#undef BODY_FIELD
+}
+
+void checkpoint_begin(struct stream *stream)
+{
+	static const struct stream_texts none;
+	struct estate *estate = estate_of(stream);
+	int client_fd = conn_fd(&stream->client->conn), backend_fd = conn_fd(&stream->upstream->conn);
+	struct estate_stream *row = estate_stream(estate, client_fd);
+	const struct stream_texts *texts = stream->exchange ? &stream->exchange->texts : stream->texts;
+
+	if (!row)
+		return;
+	way_set_busy(&row->ways[0], true);
+	way_set_busy(&row->ways[1], true);
+	if (backend_fd >= ESTATE_DESCRIPTORS || !is_adoptable(stream) ||
+	    socket_cookie(client_fd, &row->client_cookie) < 0 ||
+	    socket_cookie(backend_fd, &row->backend_cookie) < 0)
+		return;
+	stream->is_in_estate = true;
+	row->backend_fd = backend_fd;
+	write_row(stream, row);
+	write_texts(estate, row, client_fd, texts ? texts : &none);
+	failpoint(ROW_BEGUN);
+	estate_mark(estate, backend_fd, ESTATE_MARK_BACKEND);
+	estate_mark(estate, client_fd,
+		    estate_mark_of_kind(row->kind));
+	failpoint(ROW_MARKED);
+	/* Both ways stay busy until they have been pumped. */
+}
+
+/* ------------------------------------------------------------------------------------ while it runs */
+
+void checkpoint_before_pump(struct stream *stream, const struct relay *relay)
+{
+	struct estate_stream *row = row_of(stream);
+
+	/* What the kernel lane does has a journal of its own (user/kernel/sockmap/adopt.h). */
+	if (row && !relay_is_in_sockmap(relay)) {
+		way_set_busy(way_of(row, relay), true);
+		failpoint(WAY_BUSY);
+	}
+}
+
+static struct estate_slot slot_of(const struct conn *conn)
+{
+	if (!conn->gate)
+		return (struct estate_slot){ 0 };
+	return (struct estate_slot){ conn->gate->slot.index, conn->gate->slot.generation };
+}
+
+/* Where a body can be taken up: what the decoder knows besides is in this process. */
+static bool is_at_a_mark(const struct relay *relay)
+{
+	const struct body_decoder *decoder = &relay->decoder;
+
+	if (decoder->kind != BODY_CHUNKED)
+		return true;
+	return relay->chunk_raw == 0 &&
+	       (decoder->chunk_state == CHUNK_SIZE_FIRST || decoder->chunk_state == CHUNK_DATA);
+}
+
+/* Is all of it in the kernel, so that another process could go on? */
+static bool is_clean(const struct relay *relay)
+{
+	const struct gate_socket *gate = relay->source->gate;
+
+	if (relay->counted_bytes)
+		return false;
+	if (relay->state == RELAY_DONE || relay_is_in_sockmap(relay))
+		return true;
+	/* What the lane has passed up and nobody has read is counted by us alone. */
+	return relay->state == RELAY_OPEN && (relay_is_by_hand(relay) || relay_is_in_near(relay)) &&
+	       is_at_a_mark(relay) && !(gate && gate->is_source);
+}
+
+static uint8_t lane_of(const struct relay *relay)
+{
+	if (relay->state == RELAY_DONE)
+		return ESTATE_LANE_DONE;
+	if (relay_is_in_near(relay))
+		return ESTATE_LANE_NEAR;
+	return relay_is_in_sockmap(relay) ? ESTATE_LANE_SOCKMAP : ESTATE_LANE_COPY;
+}
+
+static void write_way(struct estate_way *way, const struct relay *relay)
+{
+	/* Also where another process has seen its end. */
+	way->is_near = relay_is_in_near(relay) || relay->lane_bytes[LANE_NEAR] ||
+		       relay->lane_bytes[LANE_DIRECT];
+	way->copied_bytes = relay_bytes_before(relay, LANE_COPY);
+	if (way->is_near) {
+		way->near_bytes = relay_bytes_before(relay, LANE_NEAR);
+		way->direct_bytes = relay_bytes_before(relay, LANE_DIRECT);
+	} else {
+		way->piped_bytes = relay_bytes_before(relay, LANE_PIPE);
+		way->sockmap_bytes = relay_bytes_before(relay, LANE_SOCKMAP);
+	}
+	way->active_ms = relay->last_active_ms;
+	way->lane = lane_of(relay);
+}
+
+void checkpoint_after_pump(struct stream *stream, struct relay *relay)
+{
+	struct estate_stream *row = row_of(stream);
+	struct estate_way *way;
+
+	if (!row)
+		return;
+	failpoint(WAY_PUMPED);
+	way = way_of(row, relay);
+	/* One that rides the kernel lane is free while it is pumped. If it has left the lane, what is written
+	 * below belongs together. */
+	way_set_busy(way, true);
+	/* What a client has sent behind its request is here. */
+	if (!is_clean(relay) || (stream->exchange && buf_len(&stream->client->conn.in)))
+		return;
+	row->client_slot = slot_of(&stream->client->conn);
+	row->backend_slot = slot_of(&stream->upstream->conn);
+	row->client_hops = stream->client->conn.hop != NULL;
+	row->backend_hops = stream->upstream->conn.hop != NULL;
+	conn_note_hop(relay->source);
+	/* Its last bytes: the kernel tells of none. */
+	if (relay->state == RELAY_DONE && relay_is_in_near(relay))
+		relay_refresh(relay, proxy_now_ms(stream->proxy));
+	write_way(way, relay);
+	failpoint(WAY_HALF);
+	if (relay == body_of(stream))
+		write_body(relay, row);
+	failpoint(WAY_WRITTEN);
+	way_set_busy(way, false);
+	failpoint(WAY_FREE);
+}
+
+void checkpoint_waits(struct stream *stream)
+{
+	struct estate_stream *row = row_of(stream);
+	struct conn *backend;
+
+	if (!row || stream->state != STREAM_WAIT_HEAD)
+		return;
+	backend = &stream->upstream->conn;
+	/* Of an interim answer, here is what is to come or what has yet to leave. */
+	if (buf_len(&backend->in) || conn_has_output(&stream->client->conn))
+		return;
+	row->backend_hops = backend->hop != NULL;
+	conn_note_hop(backend);
+	row->ways[1] = (struct estate_way){ .active_ms = stream->download.last_active_ms, .is_busy = true };
+	failpoint(WAY_WRITTEN);
+	way_set_busy(&row->ways[1], false);
+	failpoint(WAY_FREE);
+}
+
+static void checkpoint_answers(struct stream *stream)
+{
+	struct estate_stream *row = row_of(stream);
+
+	if (!row)
+		return;
+	/* What is left of the request has no place beside the answer. */
+	if (stream->upload.state != RELAY_DONE) {
+		checkpoint_end(stream);
+		return;
+	}
+	way_set_busy(&row->ways[0], true);
+	way_set_busy(&row->ways[1], true);
+	write_row(stream, row);
+	estate_mark(estate_of(stream), conn_fd(&stream->client->conn), ESTATE_MARK_RESPONSE);
+	checkpoint_after_pump(stream, &stream->upload);
+}
+
+/* Its body may never come, and another request instead (RFC 9110 10.1.1). */
+static bool waits_for_100(const struct stream *stream)
+{
+	return fields_have(&stream->exchange->head.fields, FIELD_EXPECT) && !stream->is_continued &&
+	       stream->upload.state != RELAY_DONE;
+}
+
+/* A successor knows its head no more, nor what it may be upgraded to. */
+static bool is_sent_request(const struct stream *stream)
+{
+	const struct exchange *exchange = stream->exchange;
+
+	return stream->state == STREAM_WAIT_HEAD && !exchange->upgrade.is_wanted &&
+	       !exchange->upgrade.must_switch;
+}
+
+/* Is it an exchange that may get a row, now or later? */
+static bool is_candidate(const struct stream *stream)
+{
+	if (stream->is_in_estate || stream->is_grpc || !stream->exchange || !stream->upstream)
+		return false;
+	return is_sent_request(stream) ||
+	       (stream->state == STREAM_RELAY && stream->upload.state == RELAY_DONE);
+}
+
+void checkpoint_look(struct stream *stream)
+{
+	if (!is_candidate(stream) || waits_for_100(stream))
+		return;
+	checkpoint_begin(stream);
+	checkpoint_after_pump(stream, &stream->upload);
+	if (stream->state == STREAM_WAIT_HEAD)
+		checkpoint_waits(stream);
+	else
+		checkpoint_after_pump(stream, &stream->download);
+}
+
+void checkpoint_end(struct stream *stream)
+{
+	struct estate_stream *row = row_of(stream);
+
+	if (!row)
+		return;
+	way_set_busy(&row->ways[0], true);
+	way_set_busy(&row->ways[1], true);
+	estate_mark(estate_of(stream), row->backend_fd, ESTATE_MARK_NONE);
+	if (row->kind >= ESTATE_STREAM_REQUEST)
+		estate_mark(estate_of(stream), conn_fd(&stream->client->conn), ESTATE_MARK_REQUEST);
+	stream->is_in_estate = false;
+	failpoint(ROW_ENDED);
+}
+
+/* ------------------------------------------------------------------------------------ steps */
+
+void checkpoint_before_kept_step(struct stream *stream, enum stream_step step)
+{
+	if (step == STEP_FAILED || step == STEP_REPLY || step == STEP_END)
+		checkpoint_end(stream);
+}
+
+/* The end of one direction of a tunnel counts as progress, which the pump did not know yet. */
+static void checkpoint_progress(struct stream *stream)
+{
+	const struct estate_stream *row = row_of(stream);
+
+	if (row && row->ways[0].active_ms != stream->upload.last_active_ms)
+		checkpoint_after_pump(stream, &stream->upload);
+}
+
+void checkpoint_after_kept_step(struct stream *stream, enum stream_step step)
+{
+	if (step == STEP_TUNNEL && stream->state == STREAM_TUNNEL)
+		checkpoint_begin(stream);
+	else if (step == STEP_RESPONSE && stream->state == STREAM_RELAY)
+		checkpoint_answers(stream);
+	else if (step == STEP_PUMP && stream->state == STREAM_WAIT_HEAD)
+		checkpoint_waits(stream);
+	else if (step == STEP_PUMP && stream->state == STREAM_TUNNEL)
+		checkpoint_progress(stream);
+}

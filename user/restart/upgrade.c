@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/restart/upgrade.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "user/base/log.h"
+#include "user/base/text.h"
+#include "user/restart/handoff_channel.h"
+#include "user/restart/oom.h"
+
+/* "1 <process id of the keeper> <workers> <descriptor>,<descriptor>,..." */
+#define UPGRADE_VARIABLE "HEADGATE_TAKE_OVER"
+#define UPGRADE_VERSION "1"
+/* "1 <descriptor> <serial>": where streams come from, and what the ids of their workers have not reached. */
+#define HANDOVER_VARIABLE "HEADGATE_TAKE_OVER_STREAMS"
+/* The old program goes on numbering until it has ended. */
+#define SERIALS_AHEAD (1ull << 30)
+
+int upgrade_init(struct upgrade *upgrade, char **argv)
+{
+	ssize_t len = readlink("/proc/self/exe", upgrade->path, sizeof(upgrade->path) - 1);
+
+	if (len < 0)
+		return -errno;
+	upgrade->path[len] = '\0';
+	upgrade->argv = argv;
+	return 0;
+}
+
+static bool is_listening(int fd)
+{
+	int domain = 0, listens = 0;
+	socklen_t len = sizeof(domain);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+	       (domain == AF_INET || domain == AF_INET6) &&
+	       getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens;
+}
+
+/* Signs of life that were wanted of this keeper are wanted of the next one. */
+static int hand_over_watchdog(pid_t from)
+{
+	const char *meant = getenv("WATCHDOG_PID");
+	char text[24];
+
+	if (!meant || atoi(meant) != (int)from)
+		return 0;
+	snprintf(text, sizeof(text), "%d", (int)getpid());
+	return setenv("WATCHDOG_PID", text, 1) < 0 ? -errno : 0;
+}
+
+/* In the new process, whose table is a copy: what it shall find stays open across execve(2). */
+static int hand_over(const struct estate *estate, pid_t from)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	const struct dirent *entry;
+	const char *comma = "";
+	struct text value;
+	int error;
+
+	if (!directory)
+		return -errno;
+	text_init(&value);
+	text_fmt(&value, UPGRADE_VERSION " %d %u ", (int)from, estate->worker_count);
+	while ((entry = readdir(directory)) != NULL) {
+		int fd = atoi(entry->d_name);
+
+		if (entry->d_name[0] == '.' || fd == dirfd(directory) || !is_listening(fd))
+			continue;
+		if (fcntl(fd, F_SETFD, 0) < 0)
+			continue;
+		text_fmt(&value, "%s%d", comma, fd);
+		comma = ",";
+	}
+	closedir(directory);
+	text_char(&value, '\0');
+	error = text_error(&value);
+	if (!error && setenv(UPGRADE_VARIABLE, value.data, 1) < 0)
+		error = -errno;
+	text_done(&value);
+	return error;
+}
+
+static int hand_over_streams(const struct estate *estate, int fd)
+{
+	uint64_t serial = 0;
+	char text[64];
+
+	for (uint32_t worker = 0; worker < LIMIT_WORKERS; worker++) {
+		if (estate->serials[worker] > serial)
+			serial = estate->serials[worker];
+	}
+	snprintf(text, sizeof(text), UPGRADE_VERSION " %d %llu", fd,
+		 (unsigned long long)(serial + SERIALS_AHEAD));
+	if (fcntl(fd, F_SETFD, 0) < 0 || setenv(HANDOVER_VARIABLE, text, 1) < 0)
+		return -errno;
+	return 0;
+}
+
+void upgrade_failed(struct estate *estate)
+{
+	if (estate->heir_fd >= 0)
+		close(estate->heir_fd);
+	estate->heir_fd = -1;
+}
+
+pid_t upgrade_start(const struct upgrade *upgrade, struct estate *estate, const sigset_t *mask)
+{
+	pid_t self = getpid();
+	int error, heir_end;
+	pid_t pid;
+
+	upgrade_failed(estate);
+	error = handover_pair(&estate->heir_fd, &heir_end);
+	if (error) {
+		estate->heir_fd = -1;
+		return error;
+	}
+	pid = fork();
+	error = pid < 0 ? -errno : 0;
+	if (pid != 0)
+		close(heir_end);
+	if (pid < 0)
+		upgrade_failed(estate);
+	if (pid != 0)
+		return pid < 0 ? error : pid;
+	oom_restore(estate->oom_score);
+	error = hand_over(estate, self);
+	if (!error)
+		error = hand_over_streams(estate, heir_end);
+	if (!error)
+		error = hand_over_watchdog(self);
+	if (!error) {
+		(void)sigprocmask(SIG_SETMASK, mask, NULL);
+		execv(upgrade->path, upgrade->argv);
+		error = -errno;
+	}
+	log_error("cannot start %s: %s", upgrade->path, strerrordesc_np(-error));
+	_exit(1);
+}
+
+static void keep_not(struct estate *estate, int fd)
+{
+	for (uint32_t i = 0; i < estate->kept_count; i++) {
+		if (estate->kept[i] == fd)
+			estate->kept[i] = estate->kept[--estate->kept_count];
+	}
+}
+
+/* Without it, or with one of another version, only the sockets of ports are ours. */
+static void take_over_streams(struct estate *estate)
+{
+	const char *value = getenv(HANDOVER_VARIABLE);
+	unsigned long long serial;
+	int fd, type;
+	socklen_t len = sizeof(type);
+
+	if (!value || sscanf(value, UPGRADE_VERSION " %d %llu", &fd, &serial) != 2 ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_SEQPACKET)
+		return;
+	keep_not(estate, fd);
+	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+	estate->elder_fd = fd;
+	for (uint32_t worker = 0; worker < LIMIT_WORKERS; worker++)
+		estate->serials[worker] = serial;
+}
+
+int upgrade_take_over(struct estate *estate)
+{
+	const char *value = getenv(UPGRADE_VARIABLE);
+	unsigned int workers;
+	int from, at;
+
+	if (!value)
+		return 0;
+	if (sscanf(value, UPGRADE_VERSION " %d %u %n", &from, &workers, &at) != 2 || from <= 0 || !workers ||
+	    workers > LIMIT_WORKERS)
+		return -EINVAL;
+	for (value += at; *value;) {
+		char *end;
+		int fd = (int)strtol(value, &end, 10);
+
+		if (end == value || !is_listening(fd))
+			return -EINVAL;
+		keep_not(estate, fd);
+		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+		value = *end == ',' ? end + 1 : end;
+	}
+	take_over_streams(estate);
+	unsetenv(UPGRADE_VARIABLE);
+	unsetenv(HANDOVER_VARIABLE);
+	estate->upgraded_from = from;
+	estate->worker_count = workers;
+	return 0;
+}
+
+void upgrade_is_ready(struct estate *estate)
+{
+	if (!estate->upgraded_from)
+		return;
+	(void)kill(estate->upgraded_from, SIGUSR1);
+	estate->upgraded_from = 0;
+}

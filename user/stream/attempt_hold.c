@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/stream/attempt_hold.h"
+
+#include "user/base/mem.h"
+
+void attempt_stop_dial(struct stream *stream)
+{
+	struct attempt *attempt = &stream->attempt;
+
+	if (!attempt->dial)
+		return;
+	dial_cancel(&attempt->dial->dial);
+	hg_free(attempt->dial);
+	attempt->dial = NULL;
+	attempt->connect_deadline_ms = 0;
+}
+
+void attempt_leave_endpoint(struct stream *stream)
+{
+	struct attempt *attempt = &stream->attempt;
+
+	if (!attempt->endpoint)
+		return;
+	attempt->endpoint->load.in_flight--;
+	upstream_pool_leave(&stream->proxy->pool, attempt->endpoint);
+	attempt->endpoint = NULL;
+}
+
+/* The endpoint stays known until another attempt takes one or the stream ends. */
+void attempt_drop(struct stream *stream)
+{
+	struct attempt *attempt = &stream->attempt;
+
+	attempt_stop_dial(stream);
+	if (attempt->is_retry) {
+		attempt->is_retry = false;
+		stream->proxy->active_retries--;
+	}
+}
+
+void attempt_stop(struct stream *stream)
+{
+	attempt_drop(stream);
+	attempt_leave_endpoint(stream);
+	hg_free(stream->attempt.tried);
+	stream->attempt.tried = NULL;
+}
+
+void attempt_forget_body(struct stream *stream)
+{
+	replay_drop(&stream->exchange->replay);
+	stream->upload.replay = NULL;
+}

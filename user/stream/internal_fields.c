@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/stream/internal_fields.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "user/stream/downstream.h"
+
+#define REQUEST_FIELD SPAN("headgate-request")
+#define NOTE_FIELD SPAN("headgate-note")
+
+bool notes_are_wanted(const struct stream *stream)
+{
+	const struct backend *backend = stream->backend ? stream->backend->backend : NULL;
+
+	return stream->exchange && backend && backend->kind == BACKEND_MCP;
+}
+
+bool notes_client_left(const struct stream *stream)
+{
+	return notes_are_wanted(stream) && relay_is_finished(&stream->upload) &&
+	       stream->front->has_closed(stream) && !stream->front->has_unread(stream);
+}
+
+/* Clients of MCP 2024-11-05 name their session there: whoever reads the log could use it. */
+static void notes_hide_query(struct stream *stream)
+{
+	struct span *path = &stream->exchange->texts.path;
+	ptrdiff_t query = span_find(*path, '?');
+
+	if (query >= 0)
+		*path = span_first(*path, (size_t)query);
+}
+
+int notes_tell(struct stream *stream)
+{
+	const struct exchange *exchange = stream->exchange;
+	uint64_t deadline_ms = exchange->request_deadline_ms;
+	char text[96];
+	struct span kept;
+	int len;
+
+	notes_hide_query(stream);
+	if (exchange->try_deadline_ms && (!deadline_ms || exchange->try_deadline_ms < deadline_ms))
+		deadline_ms = exchange->try_deadline_ms;
+	len = snprintf(text, sizeof(text), "id=%llu", (unsigned long long)stream->id);
+	if (deadline_ms)
+		len += snprintf(text + len, sizeof(text) - (size_t)len, "; deadline-ms=%llu",
+				(unsigned long long)deadline_ms);
+	kept = arena_copy(&stream->exchange->arena, span_of(text, (size_t)len));
+	return kept.data ? fields_set(&stream->exchange->head.fields, REQUEST_FIELD, kept) : -ENOMEM;
+}
+
+void notes_take(struct stream *stream)
+{
+	struct fields *fields = &stream->exchange->response.fields;
+	const struct field *note = fields_find(fields, NOTE_FIELD);
+
+	if (!note)
+		return;
+	/* Without memory the log line is the poorer. */
+	stream->exchange->notes = arena_copy(&stream->exchange->arena, note->value);
+	fields_remove(fields, NOTE_FIELD);
+}
+
+struct span notes_get(const struct stream *stream, struct span key)
+{
+	struct span rest, pair;
+
+	if (!stream->exchange || !stream->exchange->notes.len)
+		return (struct span){ 0 };
+	rest = stream->exchange->notes;
+	while (span_split(&rest, '\t', &pair)) {
+		if (pair.len > key.len && span_starts(pair, key) && pair.data[key.len] == '=')
+			return span_from(pair, key.len + 1);
+	}
+	return (struct span){ 0 };
+}
+
+enum end_reason notes_reason(const struct stream *stream, enum end_reason reason)
+{
+	struct span noted = notes_get(stream, SPAN("reason"));
+
+	if (reason != END_OK || !noted.len)
+		return reason;
+	for (unsigned int i = 0; i < END_REASON_COUNT; i++) {
+		if (span_eq(noted, span_str(end_reason_text((enum end_reason)i))))
+			return (enum end_reason)i;
+	}
+	return reason;
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/stream/stream.h"
+
+#include <errno.h>
+
+#include "user/base/limits.h"
+#include "user/base/mem.h"
+#include "user/client/client.h"
+#include "user/stream/attempt_hold.h"
+#include "user/stream/deadline.h"
+#include "user/stream/downstream.h"
+#include "user/stream/history.h"
+#include "user/stream/internal_fields.h"
+#include "user/stream/upstream_side.h"
+
+#define TO(state) (1u << STREAM_##state)
+
+static const struct {
+	const char *name;
+	unsigned int next;
+} stream_states[] = {
+#define STREAM_STATE(id, name, action, next) { name, next },
+#include "user/stream/stream_states.def"
+#undef STREAM_STATE
+};
+
+#undef TO
+
+const char *stream_state_name(enum stream_state state)
+{
+	return stream_states[state].name;
+}
+
+bool stream_state_allows(enum stream_state from, enum stream_state to)
+{
+	return stream_states[from].next >> to & 1;
+}
+
+/* A backend that says no more after its head is no reason to forget the response. */
+static uint64_t stream_look_due_ms(const struct stream *stream)
+{
+	uint64_t look_ms = stream_look_ms(stream);
+
+	if (stream->is_in_estate || stream->front_h2 ||
+	    (stream->state != STREAM_WAIT_HEAD && stream->state != STREAM_RELAY))
+		return 0;
+	return look_ms > proxy_now_ms(stream->proxy) ? look_ms : 0;
+}
+
+void stream_arm(struct stream *stream)
+{
+	struct timer_wheel *wheel = loop_timers(stream->proxy->loop);
+	uint64_t at_ms, look_ms = stream_look_due_ms(stream);
+
+	stream->deadline = deadline_next(stream, &at_ms);
+	if (look_ms && (stream->deadline == DEADLINE_NONE || look_ms < at_ms))
+		timer_arm(wheel, &stream->timer, look_ms);
+	else if (stream->deadline == DEADLINE_NONE)
+		timer_cancel(wheel, &stream->timer);
+	else
+		timer_arm(wheel, &stream->timer, at_ms);
+}
+
+void stream_set_state(struct stream *stream, enum stream_state state)
+{
+	CHECK(stream_state_allows(stream->state, state));
+	proxy_trace(stream->proxy, stream->id, TRACE_STREAM_STATE, (uint32_t)state, (uint64_t)stream->state);
+	stream->state = state;
+	/* No attempt follows any more. */
+	if (stream->exchange && state >= STREAM_RELAY)
+		attempt_forget_body(stream);
+	stream_arm(stream);
+}
+
+static int stream_make_exchange(struct stream *stream)
+{
+	stream->exchange = hg_take_zeroed(sizeof(*stream->exchange));
+	if (!stream->exchange)
+		return -ENOMEM;
+	arena_init(&stream->exchange->arena, 2048);
+	arena_init(&stream->exchange->response_arena, 2048);
+	return 0;
+}
+
+static void stream_free_exchange(struct stream *stream)
+{
+	struct exchange *exchange = stream->exchange;
+
+	if (!exchange)
+		return;
+	h2_head_free(exchange->front_head);
+	h2_head_free(exchange->back_head);
+	arena_done(&exchange->arena);
+	arena_done(&exchange->response_arena);
+	replay_drop(&exchange->replay);
+	hg_give(exchange);
+	stream->exchange = NULL;
+}
+
+static struct span stream_put_text(char **at, struct span text)
+{
+	struct span copy = span_of(*at, text.len);
+
+	if (text.len)
+		memcpy(*at, text.data, text.len);
+	*at += text.len;
+	return copy;
+}
+
+int stream_keep_texts(struct stream *stream, const struct stream_texts *texts)
+{
+	size_t len = texts->method.len + texts->host.len + texts->path.len;
+	struct stream_texts *kept = hg_malloc(sizeof(*kept) + len);
+	char *at;
+
+	if (!kept)
+		return -ENOMEM;
+	at = (char *)(kept + 1);
+	kept->method = stream_put_text(&at, texts->method);
+	kept->host = stream_put_text(&at, texts->host);
+	kept->path = stream_put_text(&at, texts->path);
+	stream->texts = kept;
+	return 0;
+}
+
+bool stream_has_whole_request(const struct stream *stream)
+{
+	if (stream->exchange->request_framing.kind == BODY_NONE)
+		return true;
+	return stream->upload.state != RELAY_OFF && stream->upload.decoder.is_done;
+}
+
+/*
+ * Not when the client still waits for a 100: it may never send the body, and go on with another request
+ * instead.
+ */
+bool stream_request_may_outlast(const struct stream *stream)
+{
+	return stream->exchange->response.status < 400 && stream->upstream->is_reusable &&
+	       !stream->upload_dead &&
+	       (stream->is_continued || !fields_have(&stream->exchange->head.fields, FIELD_EXPECT));
+}
+
+void stream_drop_exchange(struct stream *stream)
+{
+	if (stream->exchange && stream_keep_texts(stream, &stream->exchange->texts) == 0)
+		stream_free_exchange(stream);
+}
+
+static void stream_free(struct stream *stream)
+{
+	stream_free_exchange(stream);
+	hg_free(stream->texts);
+	lease_unref(stream->lease);
+	proxy_mind_memory(stream->proxy);
+	slab_give(stream->proxy->streams, stream->handle);
+}
+
+static void stream_on_again(struct loop_deferred *deferred)
+{
+	struct stream *stream = container_of(deferred, struct stream, again);
+
+	stream->is_unseen = false;
+	if (stream->state == STREAM_CLOSED)
+		stream_free(stream);
+	else
+		stream_run(stream, STEP_PUMP);
+}
+
+void stream_pump_again(struct stream *stream)
+{
+	loop_again(stream->proxy->loop, &stream->again);
+}
+
+struct stream *stream_create(struct client *client, const struct front *front, bool is_tcp)
+{
+	struct proxy *proxy = client->proxy;
+	uint64_t handle;
+	struct stream *stream = slab_take(proxy->streams, &handle);
+
+	if (!stream)
+		return NULL;
+	if (!is_tcp && stream_make_exchange(stream) < 0) {
+		slab_give(proxy->streams, handle);
+		return NULL;
+	}
+	if (!is_tcp)
+		replay_init(&stream->exchange->replay, proxy->counters, &client->replay_bytes);
+	stream->is_tcp = is_tcp;
+	stream->proxy = proxy;
+	stream->client = client;
+	stream->front = front;
+	stream->handle = handle;
+	stream->id = stream_history_next_id(proxy->history);
+	stream->state = STREAM_NEW;
+	stream->grpc_status = -1;
+	stream->lease = lease_ref(proxy->lease);
+	stream->start_ns = loop_now_ns(proxy->loop);
+	relay_init(&stream->upload, &proxy->relay, RELAY_IN);
+	relay_init(&stream->download, &proxy->relay, RELAY_OUT);
+	timer_init(&stream->timer, proxy->driver->on_deadline);
+	loop_deferred_init(&stream->again, stream_on_again);
+	stream->attempt.endpoint_index = UINT32_MAX;
+	proxy_trace(proxy, stream->id, TRACE_STREAM_BEGIN, (uint32_t)client->handle, 0);
+	counter_add(proxy->counters, COUNTER_STREAMS_OPEN, 1);
+	proxy->active_requests++;
+	return stream;
+}
+
+static bool stream_wants_gate(const struct stream *stream, const struct splice_config *splice)
+{
+	return splice->mode != SPLICE_OFF && splice->lane_sockmap && !stream->backend->splice_off &&
+	       !(stream->route && stream->route->splice_off) &&
+	       !(stream->tcp_route && stream->tcp_route->splice_off);
+}
+
+bool stream_wants_near(const struct stream *stream)
+{
+	const struct splice_config *splice = &stream->lease->snapshot->config.splice;
+
+	return stream->proxy->relay.near && splice->mode != SPLICE_OFF &&
+	       (splice->lane_near || splice->lane_direct) && stream->backend->is_same_host;
+}
+
+void stream_offer_gate(struct stream *stream, struct relay *relay, bool with_credit)
+{
+	const struct splice_config *splice = &stream->lease->snapshot->config.splice;
+
+	if (stream_wants_gate(stream, splice))
+		relay_allow_gate(relay, splice->adaptive, splice->min_body_bytes,
+				 with_credit ? (uint32_t)splice->credit_bytes : 0);
+}
+
+void stream_offer_near(struct stream *stream, struct relay *relay)
+{
+	const struct splice_config *splice = &stream->lease->snapshot->config.splice;
+	bool is_client_paired = stream->listener && stream->listener->is_same_host;
+
+	/* What a client sends is taken from its own socket: that needs its listener's word. */
+	if (stream_wants_near(stream) && (relay->direction == RELAY_OUT || is_client_paired))
+		relay_allow_near(relay, splice->lane_near, splice->lane_direct && is_client_paired);
+}
+
+static void stream_report(struct stream *stream)
+{
+	struct proxy *proxy = stream->proxy;
+	struct stream_record record;
+
+	stream_fill_record(stream, &record);
+	counter_end(proxy->counters, stream->reason);
+	counter_add(proxy->counters, COUNTER_RESPONSE_BYTES, stream->download.payload_bytes);
+	request_metrics_add(proxy->metrics, &record);
+	stream_history_add(proxy->history, &record, proxy_wall_us(proxy));
+	proxy_log(proxy, stream->lease, &record);
+}
+
+/* Nothing moves any more; its connections are still open. */
+static void stream_stop(struct stream *stream, enum end_reason reason)
+{
+	struct proxy *proxy = stream->proxy;
+
+	proxy_trace(proxy, stream->id, TRACE_STREAM_END, (uint32_t)reason, stream->status);
+	attempt_stop(stream);
+	relay_stop(&stream->upload);
+	relay_stop(&stream->download);
+	stream_set_state(stream, STREAM_CLOSED);
+	loop_deferred_cancel(&stream->again);
+	gauge_sub(proxy->counters, COUNTER_STREAMS_OPEN, 1);
+	proxy->active_requests--;
+	loop_defer(proxy->loop, &stream->again);
+}
+
+void stream_finish(struct stream *stream, enum end_reason reason, enum stream_end end)
+{
+	if (stream->state == STREAM_CLOSED)
+		return;
+	stream->reason = notes_reason(stream, reason);
+	stream_report(stream);
+	stream_stop(stream, reason);
+	if (stream->upstream)
+		stream->back->finish(stream, end);
+	stream->front->finish(stream, reason, end);
+}
+
+void stream_part(struct stream *stream, int *ret_client_fd, int *ret_backend_fd)
+{
+	struct client *client = stream->client;
+
+	stream_stop(stream, END_DRAINED);
+	*ret_backend_fd = upstream_give(stream->upstream);
+	stream->upstream = NULL;
+	client->stream = NULL;
+	*ret_client_fd = client_give(client);
+}
