@@ -3,7 +3,6 @@
 
 #include <errno.h>
 
-#include "user/base/failpoint.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/client/admission.h"
@@ -233,11 +232,9 @@ void client_read_head(struct client *client)
 	enum http_bad bad;
 
 	client->proxy->handler->on_reading(client);
-	failpoint(CLIENT_READING);
 	arena_init(&arena, CLIENT_HEAD_BLOCK_BYTES);
 	result = head_read(&client->conn, &http->scan, &http->limits, client->proxy->relay.scratch,
 			   LIMIT_READ_BYTES, &arena, &head);
-	failpoint(CLIENT_READ);
 	if (result == HEAD_READ_MORE) {
 		arena_done(&arena);
 		client_begin_head(client);

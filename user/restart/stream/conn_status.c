@@ -36,4 +36,12 @@ void client_mark(const struct client *client)
 	estate_mark(client->proxy->shared->estate, conn_fd(&client->conn), mark);
 	if (mark == ESTATE_MARK_IDLE || mark == ESTATE_MARK_IDLE_HOP)
 		failpoint(CLIENT_IDLE);
+	if (mark == ESTATE_MARK_REQUEST && client->state == CLIENT_STREAM)
+		failpoint(CLIENT_READ);
+}
+
+void client_mark_reading(const struct client *client)
+{
+	estate_mark(client->proxy->shared->estate, conn_fd(&client->conn), ESTATE_MARK_REQUEST);
+	failpoint(CLIENT_READING);
 }

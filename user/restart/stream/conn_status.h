@@ -6,7 +6,4 @@
 /* Says in the estate what the connection is doing (user/restart/state.h); nothing without a keeper. */
 void client_mark(const struct client *client);
 /* Before bytes are received that may be of a request. */
-static inline void client_mark_reading(const struct client *client)
-{
-	estate_mark(client->proxy->shared->estate, conn_fd(&client->conn), ESTATE_MARK_REQUEST);
-}
+void client_mark_reading(const struct client *client);
