@@ -219,7 +219,7 @@ void checkpoint_begin(struct stream *stream)
 
 /* ------------------------------------------------------------------------------------ while it runs */
 
-void checkpoint_before_pump(struct stream *stream, const struct relay *relay)
+void checkpoint_before_kept_pump(struct stream *stream, const struct relay *relay)
 {
 	struct estate_stream *row = row_of(stream);
 
@@ -288,7 +288,7 @@ static void write_way(struct estate_way *way, const struct relay *relay)
 	way->lane = lane_of(relay);
 }
 
-void checkpoint_after_pump(struct stream *stream, struct relay *relay)
+void checkpoint_after_kept_pump(struct stream *stream, struct relay *relay)
 {
 	struct estate_stream *row = row_of(stream);
 	struct estate_way *way;

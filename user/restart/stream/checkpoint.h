@@ -21,7 +21,7 @@ void checkpoint_after_kept_step(struct stream *stream, enum stream_step step);
 /* An exchange without a row may have become one that is kept. */
 void checkpoint_look(struct stream *stream);
 
-/* A request that is short pays for these two tests. */
+/* A request that is short pays for the tests in these inline functions. */
 static inline void checkpoint_before_step(struct stream *stream, enum stream_step step)
 {
 	if (stream->is_in_estate)
@@ -48,8 +48,18 @@ static inline void checkpoint_after_step(struct stream *stream, enum stream_step
 }
 
 /* Around relay_pump() of one of its directions, or a look for the head of an answer. */
-void checkpoint_before_pump(struct stream *stream, const struct relay *relay);
-void checkpoint_after_pump(struct stream *stream, struct relay *relay);
+void checkpoint_before_kept_pump(struct stream *stream, const struct relay *relay);
+void checkpoint_after_kept_pump(struct stream *stream, struct relay *relay);
+static inline void checkpoint_before_pump(struct stream *stream, const struct relay *relay)
+{
+	if (stream->is_in_estate)
+		checkpoint_before_kept_pump(stream, relay);
+}
+static inline void checkpoint_after_pump(struct stream *stream, struct relay *relay)
+{
+	if (stream->is_in_estate)
+		checkpoint_after_kept_pump(stream, relay);
+}
 
 /* Of a stream that begins here in the middle: its row, with both ways busy until they have been pumped. */
 void checkpoint_begin(struct stream *stream);
