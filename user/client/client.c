@@ -170,7 +170,7 @@ static void client_begin_idle(struct client *client)
 
 void client_next(struct client *client)
 {
-	bool is_given = client->proxy->handler->may_hand_off(client);
+	bool is_given = client->proxy->is_giving && client->proxy->handler->may_hand_off(client);
 
 	client_begin_idle(client);
 	client_set_state(client, CLIENT_IDLE);

@@ -89,9 +89,11 @@ static bool pump_way(struct stream *stream, struct relay *relay)
 {
 	bool again;
 
-	checkpoint_before_pump(stream, relay);
+	if (stream->is_in_estate)
+		checkpoint_before_pump(stream, relay);
 	again = relay_pump(relay, proxy_now_ms(stream->proxy));
-	checkpoint_after_pump(stream, relay);
+	if (stream->is_in_estate)
+		checkpoint_after_pump(stream, relay);
 	return again;
 }
 
@@ -109,7 +111,8 @@ static enum stream_step pump_waiting(struct stream *stream)
 	enum stream_step step;
 
 	attempt_review_body(stream);
-	checkpoint_before_pump(stream, &stream->download);
+	if (stream->is_in_estate)
+		checkpoint_before_pump(stream, &stream->download);
 	step = flush_interim(stream);
 	return step == STEP_WAIT ? attempt_read_response(stream) : step;
 }
@@ -219,6 +222,13 @@ static void rest(struct stream *stream)
 	stream_set_state(stream, STREAM_BACKOFF);
 }
 
+/* A request that is short pays for these tests alone. */
+static bool is_kept_by(const struct stream *stream, enum stream_step step)
+{
+	return stream->is_in_estate || step == STEP_TUNNEL ||
+	       (step == STEP_PUMP && stream->proxy->look_after_ms && checkpoint_is_due(stream));
+}
+
 void driver_run(struct stream *stream, enum stream_step step)
 {
 	enum stream_step next;
@@ -229,12 +239,15 @@ void driver_run(struct stream *stream, enum stream_step step)
 			rest(stream);
 			break;
 		}
-		checkpoint_before_step(stream, step);
+		if (stream->is_in_estate)
+			checkpoint_before_step(stream, step);
 		next = take_step(stream, step);
-		checkpoint_after_step(stream, step, next);
+		if (is_kept_by(stream, step))
+			checkpoint_after_step(stream, step, next);
 		step = next;
 	}
-	give_stream(stream);
+	if (stream->proxy->is_giving)
+		give_stream(stream);
 	touch(stream);
 }
 

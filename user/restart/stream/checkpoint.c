@@ -219,7 +219,7 @@ void checkpoint_begin(struct stream *stream)
 
 /* ------------------------------------------------------------------------------------ while it runs */
 
-void checkpoint_before_kept_pump(struct stream *stream, const struct relay *relay)
+void checkpoint_before_pump(struct stream *stream, const struct relay *relay)
 {
 	struct estate_stream *row = row_of(stream);
 
@@ -288,7 +288,7 @@ static void write_way(struct estate_way *way, const struct relay *relay)
 	way->lane = lane_of(relay);
 }
 
-void checkpoint_after_kept_pump(struct stream *stream, struct relay *relay)
+void checkpoint_after_pump(struct stream *stream, struct relay *relay)
 {
 	struct estate_stream *row = row_of(stream);
 	struct estate_way *way;
@@ -411,7 +411,7 @@ void checkpoint_end(struct stream *stream)
 
 /* ------------------------------------------------------------------------------------ steps */
 
-void checkpoint_before_kept_step(struct stream *stream, enum stream_step step)
+void checkpoint_before_step(struct stream *stream, enum stream_step step)
 {
 	if (step == STEP_FAILED || step == STEP_REPLY || step == STEP_END)
 		checkpoint_end(stream);
@@ -426,10 +426,15 @@ static void checkpoint_progress(struct stream *stream)
 		checkpoint_after_pump(stream, &stream->upload);
 }
 
-void checkpoint_after_kept_step(struct stream *stream, enum stream_step step)
+void checkpoint_after_step(struct stream *stream, enum stream_step step, enum stream_step next)
 {
+	/* The next step takes the row away. */
+	if (next != STEP_WAIT && next != STEP_PUMP)
+		return;
 	if (step == STEP_TUNNEL && stream->state == STREAM_TUNNEL)
 		checkpoint_begin(stream);
+	else if (!stream->is_in_estate && next == STEP_WAIT)
+		checkpoint_look(stream);
 	else if (step == STEP_RESPONSE && stream->state == STREAM_RELAY)
 		checkpoint_answers(stream);
 	else if (step == STEP_PUMP && stream->state == STREAM_WAIT_HEAD)

@@ -15,19 +15,12 @@
  */
 enum { CHECKPOINT_AFTER_MS = 250 }; /* proxy->look_after_ms */
 
-/* Of a stream that has a row, or gets one with this step. */
-void checkpoint_before_kept_step(struct stream *stream, enum stream_step step);
-void checkpoint_after_kept_step(struct stream *stream, enum stream_step step);
+/* Of a stream that has a row. */
+void checkpoint_before_step(struct stream *stream, enum stream_step step);
+/* The same, or of one that may get a row now. `next` has not been taken yet. */
+void checkpoint_after_step(struct stream *stream, enum stream_step step, enum stream_step next);
 /* An exchange without a row may have become one that is kept. */
 void checkpoint_look(struct stream *stream);
-
-/* A request that is short pays for the tests in these inline functions. */
-static inline void checkpoint_before_step(struct stream *stream, enum stream_step step)
-{
-	if (stream->is_in_estate)
-		checkpoint_before_kept_step(stream, step);
-}
-
 static inline bool checkpoint_is_due(const struct stream *stream)
 {
 	uint64_t look_ms = stream_look_ms(stream);
@@ -36,30 +29,9 @@ static inline bool checkpoint_is_due(const struct stream *stream)
 			   relay_is_in_sockmap(&stream->download));
 }
 
-/* `next` has not been taken yet. */
-static inline void checkpoint_after_step(struct stream *stream, enum stream_step step, enum stream_step next)
-{
-	if (stream->is_in_estate || step == STEP_TUNNEL) {
-		if (next == STEP_WAIT || next == STEP_PUMP)
-			checkpoint_after_kept_step(stream, step);
-	} else if (step == STEP_PUMP && next == STEP_WAIT && checkpoint_is_due(stream)) {
-		checkpoint_look(stream);
-	}
-}
-
-/* Around relay_pump() of one of its directions, or a look for the head of an answer. */
-void checkpoint_before_kept_pump(struct stream *stream, const struct relay *relay);
-void checkpoint_after_kept_pump(struct stream *stream, struct relay *relay);
-static inline void checkpoint_before_pump(struct stream *stream, const struct relay *relay)
-{
-	if (stream->is_in_estate)
-		checkpoint_before_kept_pump(stream, relay);
-}
-static inline void checkpoint_after_pump(struct stream *stream, struct relay *relay)
-{
-	if (stream->is_in_estate)
-		checkpoint_after_kept_pump(stream, relay);
-}
+/* Of a stream that has a row: around relay_pump() of a direction, or a look for the head of an answer. */
+void checkpoint_before_pump(struct stream *stream, const struct relay *relay);
+void checkpoint_after_pump(struct stream *stream, struct relay *relay);
 
 /* Of a stream that begins here in the middle: its row, with both ways busy until they have been pumped. */
 void checkpoint_begin(struct stream *stream);

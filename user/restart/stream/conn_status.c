@@ -26,14 +26,18 @@ static enum estate_mark mark_of(const struct client *client)
 
 void client_mark(const struct client *client)
 {
-	enum estate_mark mark = mark_of(client);
+	struct estate *estate = client->proxy->shared->estate;
+	enum estate_mark mark;
 
+	if (!estate)
+		return;
+	mark = mark_of(client);
 	/* Its row says more; who begins a stream in the call that begins a client has written both. */
 	if (client->stream && client->stream->is_in_estate && !client->is_closed)
 		return;
 	if (mark == ESTATE_MARK_IDLE_HOP)
 		conn_note_hop(&client->conn);
-	estate_mark(client->proxy->shared->estate, conn_fd(&client->conn), mark);
+	estate_mark(estate, conn_fd(&client->conn), mark);
 	if (mark == ESTATE_MARK_IDLE || mark == ESTATE_MARK_IDLE_HOP)
 		failpoint(CLIENT_IDLE);
 	if (mark == ESTATE_MARK_REQUEST && client->state == CLIENT_STREAM)
