@@ -11,6 +11,9 @@ MODEL = ["policy/*", "config/model*.h", "config/snapshot.h", "config/policy_kind
 # A client and all that serves it.
 CLIENT = GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/h2/*", "user/obs/*", "user/relay/*",
                    "user/upstream/*", "user/restart/state.h"] + MODEL
+# What a worker and the admin servers may use: all of a thread, nothing of the process.
+THREAD = CLIENT + ["user/kernel/*", "user/mcp/*", "user/restart/*", "user/client/*", "user/stream/*",
+                   "user/codec/*", "user/phase/*", "user/driver/*"]
 LAYERS = {
     "bpf": ["gen/vmlinux.h"],
     "user/base": [],
@@ -54,8 +57,8 @@ LAYERS = {
                                      "user/kernel/*", "user/restart/*"],
     "user/driver": CLIENT + ["user/client/*", "user/stream/*", "user/codec/*", "user/phase/*",
                              "user/restart/stream/*"],
-    "user/worker": GROUND + ["user/*", "policy/*", "config/*", "admin/hooks.h"],
-    "admin": ["user/*/*", "policy/*", "config/*", "gen/version.h"],
+    "user/worker": THREAD + ["policy/*", "config/*", "admin/hooks.h"],
+    "admin": THREAD + ["user/worker/*", "policy/*", "config/*", "gen/version.h"],
     "user/gateway": ["user/*", "policy/*", "config/*", "admin/*", "gen/version.h"],
     # The backend judges the gateway: it shares nothing with it.
     "tests/origin": [],
