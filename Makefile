@@ -308,11 +308,14 @@ $(GEN)/%.skel.h: $(GEN)/%.bpf.o
 	$(Q)$(BPFTOOL) gen object $(@:.skel.h=.stripped.o) $<
 	$(Q)$(BPFTOOL) gen skeleton $(@:.skel.h=.stripped.o) name $*_bpf > $@.tmp && mv $@.tmp $@
 
-# For the header check of lint.
-.PHONY: compile-command
+# For lint: how headers compile, and the objects whose symbols it reads.
+.PHONY: compile-command product-objects
 compile-command: $(GENERATED) $(if $(BPF_SRC),$(GEN)/vmlinux.h)
 	@echo 'C $(COMPILE)'
 	@echo 'BPF $(BPF_COMPILE)'
+	@echo 'OBJ $(OBJ)'
+	@echo 'SOURCES $(LIB_SRC) $(MAIN_SRC)'
+product-objects: $(call objects_of,$(LIB_SRC) $(MAIN_SRC))
 
 build/compile_commands.json: $(OBJ)/flags $(B)/link
 	@mkdir -p $(@D)
@@ -360,7 +363,9 @@ thorough: ## what check has no time for: both profiles whole, long tests, clang,
 	@scripts/deps.sh build check bench
 	@$(PYTHON) tests/run.py --cc '$(CC)' --fuzz-seconds $(FUZZ_SECONDS) thorough </dev/null
 
-quick: lint unit ## lint and unit tests: the loop while you write
+# One after the other: both compile what is missing.
+quick: lint ## lint and unit tests: the loop while you write
+	@$(RUNNER) unit
 
 lint: ## the rules a machine can check: layers, style, headers, documents
 	@$(PYTHON) scripts/lint/lint.py

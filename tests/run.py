@@ -97,10 +97,12 @@ def build(report, options, profile, targets, cc=None):
     return status == 0
 
 
-def lint(report, options):
+def lint(report, options, profile):
+    """It reads objects: with those of a profile that was built, it has none to compile."""
     report.section("lint")
-    log = log_path("release", "lint.log")
-    status, _ = run_logged([sys.executable, "scripts/lint/lint.py", "--report"], log, timeout=120)
+    log = log_path(profile, "lint.log")
+    status, _ = run_logged([sys.executable, "scripts/lint/lint.py", "--report"], log,
+                           {"PROFILE": profile, "CC": options.cc}, timeout=120)
     findings = []
     lines = process.read_text(log).rstrip("\n").split("\n")
     for line in lines:
@@ -433,7 +435,7 @@ def what_to_build(options, profile):
 def check(report, options, profiles):
     report.section("build", len(profiles))
     built = [p for p in profiles if build(report, options, p, ["tests"])]
-    lint(report, options)
+    lint(report, options, profiles[0])
     run_c_tests(report, options, built, "unit")
     if "asan" in built:
         corpus(report, options)

@@ -11,7 +11,9 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 import abi_rules
+import call_rules
 import code_rules
+import tables
 import tree_rules
 from source import Tree
 
@@ -21,6 +23,7 @@ RULES = [
     ("words: plain ones, nothing left to do, no typedef'd structs, no paths of one machine",
      code_rules.check_words),
     ("includes: from the root, downwards only", code_rules.check_layers),
+    (f"calls: downwards only, no circle of more than {tables.CIRCLE_FILES} files", call_rules.check_calls),
     ("libraries: one home each", code_rules.check_homes),
     ("pure code: no clock, socket, randomness or mutable global", code_rules.check_pure),
     ("scripts: parse", tree_rules.check_scripts),

@@ -11,6 +11,7 @@ import subprocess
 
 import states
 import tables
+from make import MakeError, compile_commands
 from source import line_of, matches
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
@@ -161,13 +162,11 @@ def compile_header(job):
 
 
 def check_headers(tree):
-    result = subprocess.run(["make", "-s", "--no-print-directory", "compile-command"],
-                            capture_output=True, text=True, check=False,
-                            env={k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))})
-    if result.returncode:
-        yield "Makefile", 1, (result.stderr.strip() or result.stdout.strip() or "make failed").split("\n")[-1]
+    try:
+        commands = compile_commands()
+    except MakeError as error:
+        yield error.path, error.line, str(error)
         return
-    commands = dict(line.split(" ", 1) for line in result.stdout.strip().split("\n"))
     ours = shlex.split(commands["C"]) + ["-fsyntax-only", "-x", "c", "-"]
     bpf = shlex.split(commands["BPF"]) + ["-include", "vmlinux.h", "-fsyntax-only", "-x", "c", "-"]
     jobs = []

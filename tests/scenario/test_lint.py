@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every rule of lint finds what it is there for, and nothing in a clean tree."""
+import concurrent.futures
 import os
 import shutil
 import sys
@@ -21,7 +22,19 @@ struct gate_record {
 	__u32 pad;
 };
 """
-MAKEFILE = "compile-command:\n\t@echo 'C gcc -I.'\n\t@echo 'BPF gcc -I.'\n"
+MAKEFILE = """SOURCES := $(wildcard user/*/*.c policy/*.c)
+compile-command:
+	@echo 'C gcc -I.'
+	@echo 'BPF gcc -I.'
+	@echo 'OBJ build/obj'
+	@echo 'SOURCES $(SOURCES)'
+product-objects: $(SOURCES:%.c=build/obj/%.o)
+build/obj/%.o: %.c
+	@mkdir -p $(@D)
+	@gcc -I. -w -c $< -o $@
+"""
+# What lint says on the way in a tree that was not built.
+COMPILING = "lint: compiling 1 of 1 files first, for the rule on calls\n"
 CLEAN = {
     "Makefile": MAKEFILE,
     "bpf/README.md": "# bpf\n",
@@ -52,6 +65,15 @@ BROKEN = [
     ("missing include", "user/http/a.c", LICENCE + '#include "user/http/none.h"\n', "there is no"),
     ("layer", "user/base/a.c", LICENCE + '#include "user/http/good.h"\n', "must not see"),
     ("sibling layer", "user/net/a.c", LICENCE + '#include "user/http/good.h"\n', "must not see"),
+    ("call upwards", "user/base/a.c",
+     LICENCE + "int good_one(void);\nint low(void)\n{\n\treturn good_one();\n}\n",
+     "user/base/a.c:2: user/base must not use good_one of user/http/good.c"),
+    ("data upwards", "user/net/a.c",
+     LICENCE + "extern const void *good_all[];\nconst void **low(void)\n{\n\treturn good_all;\n}\n",
+     "user/net/a.c:2: user/net must not use good_all of user/http/good.c"),
+    ("call from no layer", "user/new/a.c", LICENCE, "say in LAYERS"),
+    ("object that does not compile", "user/http/a.c", LICENCE + "int f(void)\n{\n\treturn none;\n}\n",
+     "user/http/a.c:4: no call was checked"),
     ("home", "user/proxy/a.c", LICENCE + "#include <llhttp.h>\n", "lives in"),
     ("once", "user/http/a.h", LICENCE + "int f(void);\n", "#pragma once"),
     ("clock", "user/http/a.c", LICENCE + "long f(void)\n{\n\treturn time(NULL);\n}\n", "pure code"),
@@ -86,8 +108,17 @@ BROKEN = [
 ]
 
 
-def lint(files):
-    root = os.path.join(tmpdir(), "tree")
+def calling(*names):
+    """A file of the first name, whose function calls those of the others."""
+    calls = " + ".join(["1", *(f"{name}()" for name in names[1:])])
+    declared = "".join(f"int {name}(void);\n" for name in names)
+    body = f"int {names[0]}(void)\n{{\n\treturn {calls};\n}}\n"
+    return {f"user/http/{names[0]}.c": LICENCE + declared + body}
+
+
+def lint(files, more_tables="", root=None):
+    """(exit status, output) of lint in a tree of these files, with no exceptions but those of more_tables."""
+    root = root or os.path.join(tmpdir(), "tree")
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(os.path.join(repository_root(), "scripts", "lint"), os.path.join(root, "scripts", "lint"),
                     ignore=shutil.ignore_patterns("__pycache__"))
@@ -96,18 +127,84 @@ def lint(files):
         os.makedirs(os.path.dirname(os.path.join(root, name)), exist_ok=True)
         with open(os.path.join(root, name), "w", encoding="utf-8") as file:
             file.write(text)
+    with open(os.path.join(root, "scripts", "lint", "tables.py"), "a", encoding="utf-8") as file:
+        file.write("CALL_EXCEPTIONS = {}\nCIRCLES = []\n" + more_tables)
     status, out, error = run([sys.executable, os.path.join(root, "scripts", "lint", "lint.py")])
     return status, out + error
 
 
 @test("a clean tree has no finding")
 def clean():
-    eq(lint(CLEAN), (0, ""), "lint")
+    eq(lint(CLEAN), (0, COMPILING), "lint")
 
 
 @test("each rule finds its violation and says what to write", timeout=60)
 def each_rule():
-    for rule, name, text, sentence in BROKEN:
-        status, out = lint({**CLEAN, name: text})
+    folder = tmpdir()
+
+    def broken(number):
+        _, name, text, _ = BROKEN[number]
+        return lint({**CLEAN, name: text}, root=os.path.join(folder, f"tree-{number}"))
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(broken, range(len(BROKEN))))
+    for (rule, _, _, sentence), (status, out) in zip(BROKEN, results):
         check(status == 1 and sentence in out, f"{rule}: lint ended with {status}: {out}")
         note(rule, "->", out.split("\n", 1)[0])
+
+
+THREE = {**calling("a", "b"), **calling("b", "c"), **calling("c", "a")}
+FOUR = {**THREE, **calling("c", "d"), **calling("d", "a")}
+
+
+def circles(*entries):
+    """CIRCLES for tables.py: an entry is the letters of its files."""
+    lists = [[f"user/http/{name}.c" for name in entry] for entry in entries]
+    return f"CIRCLES = {lists}\n".replace(", ", ",\n")
+
+
+@test("a circle of four files is found, one of three is not; those that are excepted only shrink", timeout=60)
+def call_circles():
+    def finds(files, more_tables, *sentences):
+        status, out = lint({**CLEAN, **files}, more_tables)
+        lines = out.rstrip("\n").split("\n")[1:]
+        eq(len(lines), len(sentences) + bool(sentences), f"number of lines of: {out}")
+        for sentence in sentences:
+            check(status == 1 and sentence in out, f"{sentence}: lint ended with {status}: {out}")
+
+    finds(THREE, "")
+    finds(FOUR, "", *(f"user/http/{name}.c:3: closes a circle of 4 files" for name in "abcd"))
+    finds(FOUR, circles("abcd"))
+    finds(FOUR, circles("abc"), "user/http/d.c:3: closes a circle of 4 files, 3 is the most: it uses a of "
+                                "user/http/a.c, and user/http/c.c uses its d")
+    finds({**FOUR, **calling("e", "a")}, circles("abcde"), "user/http/e.c is in no circle")
+    finds(THREE, circles("abcd"), *(f"user/http/{name}.c is in no circle of more than 3" for name in "abcd"))
+    second = {**calling("e", "f"), **calling("f", "g"), **calling("g", "h"), **calling("h", "e")}
+    finds({**FOUR, **second}, circles("abcdefgh"), "has become 2 circles")
+    finds({**FOUR, **second}, circles("abcd", "efgh"))
+    joined = {**FOUR, **second, **calling("h", "e", "a"), **calling("a", "b", "e")}
+    finds(joined, circles("abcd", "efgh"), *(f"user/http/{name}.c:" for name in "efgh"))
+
+
+@test("an exception of a call upwards works as long as there is such a call", timeout=60)
+def call_exceptions():
+    low = {"user/base/README.md": "# base\n",
+           "user/base/a.c": LICENCE + "int good_one(void);\nint low(void)\n{\n\treturn good_one();\n}\n"}
+    exception = 'CALL_EXCEPTIONS = {("user/base/a.c", "user/http/good.c")}\n'
+    status, out = lint({**CLEAN, **low}, exception)
+    check(status == 0, f"with the call, lint ended with {status}: {out}")
+    around = {**low, **calling("good_one", "b"), **calling("b", "c"), **calling("c", "low")}
+    around["user/http/good.c"] = around.pop("user/http/good_one.c")
+    status, out = lint({**CLEAN, **around})
+    check(status == 1 and out.endswith(" 1 finding\n"), f"beside the call upwards: {out}")
+    status, out = lint({**CLEAN, **around}, exception)
+    check(out.count("closes a circle of 4 files") == 4, f"an exception hides the circle: {out}")
+    status, out = lint(CLEAN, exception)
+    check(status == 1 and "user/base/a.c uses nothing of user/http/good.c" in out,
+          f"without the call, lint ended with {status}: {out}")
+
+
+@test("lint without nm, or with objects whose symbols nm cannot show, does not say that all is well")
+def call_symbols():
+    bare = MAKEFILE.replace("@gcc -I. -w -c $< -o $@", "@gcc -I. -w -c $< -o $@ && strip $@")
+    status, out = lint({**CLEAN, "Makefile": bare})
+    check(status == 1 and "Makefile:1: no call was checked: nm" in out, f"lint ended with {status}: {out}")
