@@ -74,7 +74,7 @@ GENERATED  := $(GEN)/version.h $(SKELETONS)
 
 # Goals that compile something: only for these are tools, libraries and dependency files looked at, so that
 # `make help`, `make clean`, `make run` and `make check` work on a bare machine.
-NO_BUILD_GOALS := help clean deps run check thorough quick lint scenario unit bpf fuzz soak deaths mcp-interop h2spec testssl bench
+NO_BUILD_GOALS := help clean deps run check thorough quick lint scenario unit bpf fuzz soak deaths mcp-interop h2spec testssl bench install-data
 BUILDING := $(if $(filter-out $(NO_BUILD_GOALS),$(or $(MAKECMDGOALS),all)),yes)
 
 # The program that tests make die at each step (user/base/failpoint.h): of these files it has objects of its own.
@@ -332,7 +332,7 @@ endif
 
 RUNNER = $(PYTHON) tests/run.py --profile $(PROFILE) --cc '$(CC)' $(if $(T),--only '$(T)')
 
-.PHONY: deps run check thorough quick lint unit bpf scenario fuzz soak deaths mcp-interop h2spec testssl bench install clean help FORCE
+.PHONY: deps run check thorough quick lint unit bpf scenario fuzz soak deaths mcp-interop h2spec testssl bench install install-data clean help FORCE
 deps: ## install what is missing to build, check and bench (needs root and apt)
 	@scripts/deps.sh build check bench
 
@@ -401,17 +401,22 @@ bench: ## tables of this machine: headgate and its peers (ARGS=... goes to scrip
 	@+$(MAKE) --no-print-directory PROFILE=release all
 	@$(if $(RECORD),scripts/bench/record.sh,$(PYTHON) scripts/bench/run.py $(ARGS))
 
-install: all ## into PREFIX (/usr/local), below DESTDIR; configuration into SYSCONFDIR (/etc)
+# Pages that are installed name only what is installed: lint installs them and looks.
+DOC_DIR   = $(DESTDIR)$(PREFIX)/share/doc/headgate
+EXAMPLES := $(filter-out tools.yaml,$(patsubst config/examples/%,%,$(wildcard config/examples/*.yaml config/examples/*/*.yaml)))
+install: all install-data ## into PREFIX (/usr/local), below DESTDIR; configuration into SYSCONFDIR (/etc)
 	install -D -m 755 $(B)/headgate $(DESTDIR)$(PREFIX)/bin/headgate
+install-data: ## all of install but the program: pages, examples, systemd unit, first configuration
 	install -D -m 644 scripts/packaging/headgate.1 $(DESTDIR)$(PREFIX)/share/man/man1/headgate.1
 	install -D -m 644 scripts/packaging/headgate.5 $(DESTDIR)$(PREFIX)/share/man/man5/headgate.5
-	install -D -m 644 config/README.md $(DESTDIR)$(PREFIX)/share/doc/headgate/configuration.md
-	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/headgate
+	install -d $(DOC_DIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/headgate
+	sed -n '/^# Reference/,$$p' config/README.md > $(DOC_DIR)/configuration.md
+	chmod 644 $(DOC_DIR)/configuration.md
 	sed -e 's|@bindir@|$(PREFIX)/bin|g' -e 's|@sysconfdir@|$(SYSCONFDIR)|g' scripts/packaging/headgate.service \
 		> $(DESTDIR)$(UNITDIR)/headgate.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/headgate.service
-	for f in $(patsubst config/examples/%,%,$(wildcard config/examples/*.yaml config/examples/*/*.yaml)); do \
-		install -D -m 644 config/examples/$$f $(DESTDIR)$(PREFIX)/share/doc/headgate/examples/$$f || exit; done
+	for f in $(EXAMPLES); do install -D -m 644 config/examples/$$f $(DOC_DIR)/examples/$$f || exit; done
+	sed -i 's|build/certificates|$(SYSCONFDIR)/headgate/certificates|g' $(addprefix $(DOC_DIR)/examples/,$(EXAMPLES))
 	test -e $(DESTDIR)$(SYSCONFDIR)/headgate/headgate.yaml || \
 		install -m 644 config/examples/quickstart.yaml $(DESTDIR)$(SYSCONFDIR)/headgate/headgate.yaml
 
