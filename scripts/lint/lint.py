@@ -13,6 +13,7 @@ sys.path[:0] = [HERE, os.path.dirname(HERE)]
 import abi_rules
 import call_rules
 import code_rules
+import link_rules
 import tables
 import tree_rules
 from source import Tree
@@ -29,6 +30,8 @@ RULES = [
     ("scripts: parse", tree_rules.check_scripts),
     ("documents: a README per directory", tree_rules.check_readmes),
     ("documents: what they name exists", tree_rules.check_names),
+    ("documents: links lead to a file, and to a heading of it", link_rules.check_links),
+    ("documents: what is installed names only what is installed", link_rules.check_installed),
     ("documents: tables and pictures are those of their rows", tree_rules.check_drawn),
     ("rows: each end, event and metric is used", tree_rules.check_rows),
     ("functions: each has a caller in the product", tree_rules.check_used),

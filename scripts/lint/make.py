@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the Makefile knows: how files are compiled, which are of the product, and their objects."""
+"""What the Makefile knows: how files are compiled, which are of the product, what is installed."""
 import functools
 import os
 import re

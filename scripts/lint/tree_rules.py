@@ -14,7 +14,6 @@ import tables
 from make import MakeError, compile_commands
 from source import line_of, matches
 
-LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 TICKED = re.compile(r"`([^`\n]+)`")
 FENCE = re.compile(r"^```.*?^```", re.S | re.M)
 TREE_PATH = re.compile(r"(?:\./)?(?:user|policy|admin|config|bpf|tests|scripts|\.ci)/[\w./*{},-]*$")
@@ -67,7 +66,7 @@ def exists(root, base, name):
 
 
 def check_names(tree):
-    """Links resolve; paths, files and functions of our own that are named are real, in fenced blocks too."""
+    """Paths, files and functions of our own that are named are real, in fenced blocks too."""
     base_names = {os.path.basename(p) for p in tree.paths}
     words, modules = set(), set()
     for path in tree.paths:
@@ -80,10 +79,6 @@ def check_names(tree):
             continue
         base = os.path.dirname(path)
         text = FENCE.sub(lambda m: re.sub(r"[^\n]", " ", m.group(0)), tree.text(path))
-        for match in LINK.finditer(text):
-            target = match.group(1)
-            if "://" not in target and not exists(tree.root, base, target):
-                yield path, line_of(text, match.start()), f"the link leads nowhere: {target}"
         named = [(match.start(), match.group(1).strip()) for match in TICKED.finditer(text)]
         for fence in FENCE.finditer(tree.text(path)):
             named += [(fence.start() + match.start(), match.group(0).replace("()", ""))

@@ -32,6 +32,9 @@ product-objects: $(SOURCES:%.c=build/obj/%.o)
 build/obj/%.o: %.c
 	@mkdir -p $(@D)
 	@gcc -I. -w -c $< -o $@
+install-data:
+	@install -D -m 644 config/page.md $(DESTDIR)$(PREFIX)/share/doc/page.md
+demo:
 """
 # What lint says on the way in a tree that was not built.
 COMPILING = "lint: compiling 1 of 1 files first, for the rule on calls\n"
@@ -39,7 +42,11 @@ CLEAN = {
     "Makefile": MAKEFILE,
     "bpf/README.md": "# bpf\n",
     "bpf/abi.h": ABI,
-    "user/http/README.md": "# user/http\n\n`good.h`, `user/http/good.c`, `good_one()`, [here](good.c)\n",
+    "config/page.md": "# Page\n\n## A `key`, and more\n\n[Above](#a-key-and-more): "
+                      "`make install` installs page.md.\n",
+    "user/http/README.md": "# user/http\n\n`good.h`, `user/http/good.c`, `good_one()`, [here](good.c), [![x]"
+                           "(../../config)][page], [up](#userhttp)\n\n[page]: ../../config/page.md#page\n"
+                           "```\n[not a link](x)\n```\n<a href=\"https://localhost/x\">`[nor this](x)`</a>\n",
     "user/http/rows.def": LICENCE + 'FIELD(A, "a", "what it is")\n',
     "user/http/good.h": LICENCE + "#pragma once\n\n#include <stddef.h>\n\nsize_t good_one(void);\n",
     "user/http/good.c": LICENCE + '#include "user/http/good.h"\n\n'
@@ -88,6 +95,22 @@ BROKEN = [
     ("shell", "scripts/a.sh", "# SPDX-License-Identifier: Apache-2.0\nif\n", "does not parse"),
     ("readme", "user/net/a.c", LICENCE, "user/net/README.md"),
     ("link", "user/http/README.md", "[x](nowhere.md)\n", "leads nowhere"),
+    ("link from the root", "user/http/README.md", "[x](user/http/good.c)\n", "leads nowhere"),
+    ("link by name", "user/http/README.md", "[x]\n\n[x]: nowhere.md\n", "leads nowhere"),
+    ("link of an image", "user/http/README.md", "[![x](nowhere.svg)](good.c)\n", "leads nowhere"),
+    ("link in HTML", "user/http/README.md", "<img src=\"nowhere.svg\">\n", "leads nowhere"),
+    ("link to no heading", "user/http/README.md", "# A\n[x](#b)\n",
+     "user/http/README.md has no heading for the link #b"),
+    ("link to no heading there", "user/http/README.md", "[x](../../config/page.md#b)\n",
+     "config/page.md has no heading for the link #b"),
+    ("link out of what is installed", "config/page.md", "# A\n\n[x](../user/http/README.md)\n",
+     "config/page.md:3: in /usr/share/doc/page.md, which make installs: the link leads nowhere"),
+    ("path that is not installed", "config/page.md", "See user/http/good.c.\n",
+     "user/http/good.c is not installed"),
+    ("file that is not installed", "config/page.md", "See README.md.\n", "README.md is not installed"),
+    ("goal that is not installed", "config/page.md", "Say `make demo`.\n", "make demo is not installed"),
+    ("nothing to install", "Makefile", MAKEFILE.replace("install-data", "other"),
+     "what would be installed is not known"),
     ("named file", "user/http/README.md", "`none.c`\n", "there is no file"),
     ("named path", "user/http/README.md", "`user/http/none.c`\n", "there is no user/http/none.c"),
     ("named function", "user/http/README.md", "`no_such_one()`\n", "there is no function"),
