@@ -9,6 +9,7 @@ PREFIX        ?= /usr/local
 SYSCONFDIR    ?= /etc
 DESTDIR       ?=
 UNITDIR       ?= $(PREFIX)/lib/systemd/system
+DOCDIR        ?= $(PREFIX)/share/doc/headgate
 FUZZ_SECONDS  ?= 60
 SOAK_SECONDS  ?= 600
 # What `make scenario` and `make unit` run: T=idle picks the tests whose file or name contains "idle".
@@ -402,21 +403,24 @@ bench: ## tables of this machine: headgate and its peers (ARGS=... goes to scrip
 	@$(if $(RECORD),scripts/bench/record.sh,$(PYTHON) scripts/bench/run.py $(ARGS))
 
 # Pages that are installed name only what is installed: lint installs them and looks.
-DOC_DIR   = $(DESTDIR)$(PREFIX)/share/doc/headgate
+# What users read: not the pages about the source tree.
+INSTALLED_PAGES := $(filter-out docs/architecture.md,$(wildcard docs/*.md docs/*/*.md))
 EXAMPLES := $(filter-out tools.yaml,$(patsubst config/examples/%,%,$(wildcard config/examples/*.yaml config/examples/*/*.yaml)))
 install: all install-data ## into PREFIX (/usr/local), below DESTDIR; configuration into SYSCONFDIR (/etc)
 	install -D -m 755 $(B)/headgate $(DESTDIR)$(PREFIX)/bin/headgate
 install-data: ## all of install but the program: pages, examples, systemd unit, first configuration
 	install -D -m 644 scripts/packaging/headgate.1 $(DESTDIR)$(PREFIX)/share/man/man1/headgate.1
 	install -D -m 644 scripts/packaging/headgate.5 $(DESTDIR)$(PREFIX)/share/man/man5/headgate.5
-	install -d $(DOC_DIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/headgate
-	sed -n '/^# Reference/,$$p' config/README.md > $(DOC_DIR)/configuration.md
-	chmod 644 $(DOC_DIR)/configuration.md
+	for page in config/README.md $(INSTALLED_PAGES); do \
+		case $$page in config/*) to=configuration.md ;; *) to=$${page#docs/} ;; esac; \
+		install -D -m 644 /dev/null $(DESTDIR)$(DOCDIR)/$$to && \
+		sed -E -f scripts/packaging/installed.sed $$page > $(DESTDIR)$(DOCDIR)/$$to || exit; done
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/headgate
 	sed -e 's|@bindir@|$(PREFIX)/bin|g' -e 's|@sysconfdir@|$(SYSCONFDIR)|g' scripts/packaging/headgate.service \
 		> $(DESTDIR)$(UNITDIR)/headgate.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/headgate.service
-	for f in $(EXAMPLES); do install -D -m 644 config/examples/$$f $(DOC_DIR)/examples/$$f || exit; done
-	sed -i 's|build/certificates|$(SYSCONFDIR)/headgate/certificates|g' $(addprefix $(DOC_DIR)/examples/,$(EXAMPLES))
+	for f in $(EXAMPLES); do install -D -m 644 config/examples/$$f $(DESTDIR)$(DOCDIR)/examples/$$f || exit; done
+	sed -i 's|build/certificates|$(SYSCONFDIR)/headgate/certificates|g' $(addprefix $(DESTDIR)$(DOCDIR)/examples/,$(EXAMPLES))
 	test -e $(DESTDIR)$(SYSCONFDIR)/headgate/headgate.yaml || \
 		install -m 644 config/examples/quickstart.yaml $(DESTDIR)$(SYSCONFDIR)/headgate/headgate.yaml
 
@@ -432,4 +436,4 @@ help: ## this text
 	@echo 'T         only tests whose file or name contains this text'
 	@echo 'SKIP      sources to leave out, for example user/kernel/%'
 	@echo 'V=1       show the commands'
-	@echo 'EXTRA_CFLAGS, EXTRA_LDFLAGS, PREFIX, DESTDIR, SYSCONFDIR, UNITDIR, FUZZ_SECONDS, SOAK_SECONDS'
+	@echo 'EXTRA_CFLAGS, EXTRA_LDFLAGS, PREFIX, DESTDIR, SYSCONFDIR, UNITDIR, DOCDIR, FUZZ_SECONDS, SOAK_SECONDS'
