@@ -157,7 +157,8 @@ static const struct schema_row attached_rows[] = {
 	  .doc = "`gateway`: before a route is chosen" },
 	{ "policy", AS_REST(struct targeted_policy), .value_doc = "map",
 	  .need = "write the policy, as in policy: {timeout: {requestTimeout: 5s}}",
-	  .doc = "exactly one, of a route or a backend; the strongest level wins" },
+	  .doc = "exactly one, of a route or a backend; precedence: "
+		 "[which policy wins](#which-policy-wins)" },
 };
 const struct schema attached_schema = SCHEMA(attached_rows, struct targeted_policy);
 
