@@ -84,31 +84,6 @@ CIRCLE_FILES = 3
 # Larger circles, each with its reason. They only shrink: a file that joins one is a finding, and so is a name
 # here that is in none.
 CIRCLES = [
-    # A phase calls the next one and its stream; a stream calls its phases and the code that hands it over.
-    [
-        "user/proxy/attempt.c",
-        "user/proxy/attempt_dial.c",
-        "user/proxy/attempt_place.c",
-        "user/proxy/back_h1.c",
-        "user/proxy/client.c",
-        "user/proxy/client_h2.c",
-        "user/proxy/client_mark.c",
-        "user/proxy/client_tls.c",
-        "user/proxy/connect_tunnel.c",
-        "user/proxy/deadline.c",
-        "user/proxy/delay.c",
-        "user/proxy/exchange.c",
-        "user/proxy/front_h1.c",
-        "user/proxy/front_h2.c",
-        "user/proxy/give.c",
-        "user/proxy/mirror.c",
-        "user/proxy/response.c",
-        "user/proxy/room.c",
-        "user/proxy/stream.c",
-        "user/proxy/stream_adopt.c",
-        "user/proxy/stream_estate.c",
-        "user/proxy/tunnel.c",
-    ],
     # A front calls the hub that it serves, and the hub answers through the front.
     [
         "user/mcp/front.c",
