@@ -3,12 +3,13 @@
 """Claims about speed and processor time, each with its bound beside the figure.
 
 They stand here and not among the tests: a figure of speed depends on the machine and on what else runs there.
-The library of the scenario tests plays each claim. The figure is the best of some rounds; the exit status is 1
-when a bound is missed.
+The library of the scenario tests plays each claim. The figure is the best of some rounds; the exit status is
+1 when a bound is missed.
 """
 import argparse
 import os
 import resource
+import signal
 import sys
 import tempfile
 import threading
@@ -114,6 +115,36 @@ def drain(client):
             pass
     except (OSError, framework.Failure):
         pass
+
+
+@claim("selftest", "self-test of the kernel lane at the start of the gateway", "s", 3)
+def selftest():
+    return Gateway(BODIES, origin=Origin(), lanes=True).metrics()("headgate_gate_selftest_seconds")
+
+
+# ---- the first answer after a crash ------------------------------------------------------------------
+
+
+@claim("first-answer", "kill -9 to the first answer on a new connection, the worst of 20", "ms", 500)
+def first_answer():
+    gateway = Gateway(BUSY, origin=Origin(), keeper=True, checked=False, args=("--deaths-per-minute", "0"))
+    worst = 0.0
+    for _ in range(20):
+        before = gateway.gateway_pid
+        os.kill(before, signal.SIGKILL)
+        start = time.monotonic()
+        wait_until(lambda: answers(gateway), 20, "an answer")
+        worst = max(worst, time.monotonic() - start)
+        wait_until(lambda: gateway.gateway_pid not in (None, before), 20, "the next process")
+        time.sleep(0.2)
+    return worst * 1000
+
+
+def answers(gateway):
+    try:
+        return gateway.fetch("/get").status == 200
+    except (OSError, framework.Failure):
+        return False
 
 
 # ---- others beside something that stands still -------------------------------------------------------

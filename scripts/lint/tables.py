@@ -50,7 +50,7 @@ LAYERS = {
     "user/mcp": GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/obs/*", "user/relay/*",
                           "user/upstream/*"] + MODEL,
     "user/client": CLIENT,
-    "user/stream": CLIENT + ["user/client/*"],
+    "user/stream": CLIENT + ["user/client/*", "user/kernel/common/*", "user/kernel/near/*"],
     "user/codec": CLIENT + ["user/client/*", "user/stream/*"],
     "user/phase": CLIENT + ["user/client/*", "user/stream/*", "user/codec/*"],
     "user/restart/stream": CLIENT + ["user/client/*", "user/stream/*", "user/codec/*", "user/phase/*",

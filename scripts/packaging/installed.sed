@@ -5,4 +5,4 @@
 s|\]\(\.\./docs/|](|g
 s|\.\./config/README\.md|configuration.md|g
 s|\.\./config/examples|examples|g
-s|\[([^]]*)\]\((\.\./)+PERFORMANCE\.md[^)]*\)|\1 (PERFORMANCE.md in the source tree)|g
+s|\[([^]]*)\]\((\.\./)+PERFORMANCE\.md[^)]*\)|\1 (in the source tree)|g
