@@ -112,15 +112,6 @@ CIRCLES = [
         "user/mcp/session_route.c",
         "user/mcp/session_send.c",
     ],
-    # A dial calls the pool that waits for it, and the pool dials.
-    [
-        "user/upstream/dial.c",
-        "user/upstream/dial_tls.c",
-        "user/upstream/discard.c",
-        "user/upstream/upstream.c",
-        "user/upstream/upstream_h2.c",
-        "user/upstream/upstream_pool.c",
-    ],
 ]
 
 # Third-party header (fnmatch on what stands between < >) -> the only files that may include it.

@@ -111,8 +111,8 @@ void dial_init(struct dial *dial, struct upstream_pool *pool, const struct dial_
 {
 	*dial = (struct dial){ .pool = pool, .options = *options, .on_done = on_done };
 	dial->start_ns = loop_now_ns(pool->loop);
-	list_init(&dial->h2_wait);
-	loop_deferred_init(&dial->turn, dial_on_turn);
+	list_init(&dial->waiter.node);
+	loop_deferred_init(&dial->waiter.turn, dial_on_turn);
 	resolver_query_init(&dial->query, dial_on_resolved);
 	net_connect_init(&dial->connect, dial_on_connected);
 	dial_tls_init(dial);
@@ -174,7 +174,7 @@ static enum dial_result dial_open(struct dial *dial, int *ret_error)
 
 	if (where->is_inner) {
 		dial->state = DIAL_CONNECTING;
-		loop_again(dial->pool->loop, &dial->turn);
+		loop_again(dial->pool->loop, &dial->waiter.turn);
 		return DIAL_UNDER_WAY;
 	}
 	if (where->is_resolved) {
@@ -203,11 +203,11 @@ enum dial_result dial_start(struct dial *dial, int *ret_error)
 	    (dial->options.protocol == DIAL_EITHER && endpoint->spoken == SPOKEN_HTTP1))
 		return dial_open(dial, ret_error);
 	/* It opens, or waits for who does. */
-	dial->has_turn = false;
+	dial->waiter.has_turn = false;
 	if (endpoint->h2_is_opening) {
 		dial->options.is_fresh = false;
 		dial->state = DIAL_WAITING;
-		list_add_tail(&endpoint->h2_waiting, &dial->h2_wait);
+		list_add_tail(&endpoint->h2_waiting, &dial->waiter.node);
 		return DIAL_UNDER_WAY;
 	}
 	dial->is_opening_h2 = true;
@@ -258,7 +258,7 @@ void dial_finish(struct dial *dial, struct upstream *upstream, bool is_http2)
 	}
 	/* Those that wait go on waiting for what the backend allows, or open connections of their own. */
 	if (dial->is_opening_h2 && !is_http2)
-		dial_on_settled(endpoint);
+		upstream_pool_settled(dial->pool, endpoint);
 	dial->is_opening_h2 = false;
 	dial->on_done(dial, DIAL_DONE, 0, upstream);
 }
@@ -293,17 +293,10 @@ static void dial_on_connected(struct net_connect *connect, int result, int fd, u
 
 /* ------------------------------------------------------------------------------------ waiting */
 
-static void dial_give_turn(struct dial *dial)
-{
-	list_remove(&dial->h2_wait);
-	dial->has_turn = true;
-	loop_again(dial->pool->loop, &dial->turn);
-}
-
 /* With a shared connection the turn stays its own until dial_cancel() passes it on. */
 static void dial_on_turn(struct loop_deferred *deferred)
 {
-	struct dial *dial = container_of(deferred, struct dial, turn);
+	struct dial *dial = container_of(deferred, struct dial, waiter.turn);
 	struct upstream *upstream;
 	enum dial_result result;
 	int error;
@@ -324,28 +317,16 @@ static void dial_on_turn(struct loop_deferred *deferred)
 		dial->on_done(dial, result, error, NULL);
 }
 
-void dial_on_settled(struct upstream_endpoint *endpoint)
-{
-	endpoint->h2_is_opening = false;
-	while (!list_is_empty(&endpoint->h2_waiting))
-		dial_give_turn(list_entry(endpoint->h2_waiting.next, struct dial, h2_wait));
-}
-
-/* The dial that others waited for is over without a connection: the first of them opens one. */
+/* Whoever has the turn and leaves without a connection passes it on, unless another dial opens one. */
 static void dial_pass_turn(struct dial *dial)
 {
 	struct upstream_endpoint *endpoint = dial->options.endpoint;
 
-	if (!dial->is_opening_h2 && !dial->has_turn)
-		return;
-	if (dial->is_opening_h2)
-		endpoint->h2_is_opening = false;
-	else if (endpoint->h2_is_opening)
+	if (!dial->is_opening_h2 && (!dial->waiter.has_turn || endpoint->h2_is_opening))
 		return;
 	dial->is_opening_h2 = false;
-	dial->has_turn = false;
-	if (!list_is_empty(&endpoint->h2_waiting))
-		dial_give_turn(list_entry(endpoint->h2_waiting.next, struct dial, h2_wait));
+	dial->waiter.has_turn = false;
+	upstream_pool_pass_turn(dial->pool, endpoint);
 }
 
 /* ------------------------------------------------------------------------------------ the end */
@@ -360,8 +341,8 @@ void dial_expire(struct dial *dial)
 
 void dial_cancel(struct dial *dial)
 {
-	list_remove(&dial->h2_wait);
-	loop_deferred_cancel(&dial->turn);
+	list_remove(&dial->waiter.node);
+	loop_deferred_cancel(&dial->waiter.turn);
 	dial_pass_turn(dial);
 	resolver_query_cancel(&dial->query);
 	net_connect_cancel(&dial->connect);

@@ -74,11 +74,9 @@ struct dial {
 	struct net_connect connect;
 	struct dial_tls tls;
 	struct resolver_list *addresses; /* one reference; NULL: a literal address */
-	struct list h2_wait; /* in options.endpoint->h2_waiting */
-	struct loop_deferred turn; /* it waits no more */
+	struct h2_waiter waiter; /* in options.endpoint->h2_waiting */
 	uint64_t start_ns;
 	bool is_opening_h2; /* others wait for the connection that this one opens, which may become one */
-	bool has_turn;
 	/* Resolved, connected, or its turn to open a connection: state has changed. May be NULL. */
 	void (*on_progress)(struct dial *dial);
 	/*
@@ -98,11 +96,6 @@ void dial_init(struct dial *dial, struct upstream_pool *pool, const struct dial_
  * *ret_error: the answer was known already (cached), and a repetition at once would get the same.
  */
 enum dial_result dial_start(struct dial *dial, int *ret_error);
-/*
- * The HTTP/2 connection that others wait for is there and its SETTINGS say how many streams it takes; or it
- * has ended, and one of them opens the next.
- */
-void dial_on_settled(struct upstream_endpoint *endpoint);
 /*
  * Its owner's patience is over: the endpoint is said to have failed, if it was asked. dial_cancel() follows.
  */

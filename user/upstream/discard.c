@@ -5,18 +5,6 @@
 
 #include "user/base/limits.h"
 
-void upstream_discard_leave(struct upstream *upstream)
-{
-	struct upstream_pool *pool = upstream->pool;
-
-	if (!upstream->is_discarding)
-		return;
-	upstream->is_discarding = false;
-	list_remove(&upstream->idle_node);
-	pool->discard_count--;
-	timer_cancel(loop_timers(pool->loop), &upstream->idle_timer);
-}
-
 /* -EAGAIN: more is to come. */
 static int discard_read(struct upstream *upstream)
 {
@@ -50,7 +38,7 @@ static void discard_pump(void *owner)
 		upstream_close(upstream, false);
 		return;
 	}
-	upstream_discard_leave(upstream);
+	upstream_pool_drop(upstream->pool, upstream);
 	upstream->served++;
 	upstream_pool_give(upstream->pool, upstream);
 }

@@ -10,5 +10,3 @@
  * conn.in. Closes it where that is too much, takes too long (LIMIT_DISCARD_*), or something follows.
  */
 void upstream_discard(struct upstream *upstream, uint64_t bytes);
-/* It is closed, or all was read. Idempotent. */
-void upstream_discard_leave(struct upstream *upstream);

@@ -5,7 +5,6 @@
 #include "user/base/limits.h"
 #include "user/net/socket.h"
 #include "user/relay/head_reader.h"
-#include "user/upstream/discard.h"
 #include "user/upstream/upstream_h2.h"
 
 static void upstream_on_ready(struct conn *conn)
@@ -94,7 +93,6 @@ static void upstream_leave(struct upstream *upstream)
 
 	upstream->is_closed = true;
 	upstream->owner = NULL;
-	upstream_discard_leave(upstream);
 	upstream_pool_drop(pool, upstream);
 	if (upstream->h2)
 		upstream_h2_close(upstream);

@@ -7,7 +7,6 @@
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/base/units.h"
-#include "user/upstream/dial.h"
 
 static void upstream_h2_arm_idle(struct upstream_h2 *h2)
 {
@@ -96,7 +95,7 @@ static void upstream_h2_settle(struct upstream_h2 *h2)
 		return;
 	h2->is_settling = false;
 	upstream_h2_arm_idle(h2);
-	dial_on_settled(h2->upstream->endpoint);
+	upstream_pool_settled(h2->upstream->pool, h2->upstream->endpoint);
 }
 
 /* A backend that says nothing keeps the streams it has; those that wait for it open another connection. */

@@ -284,6 +284,29 @@ struct upstream *upstream_pool_share(struct upstream_pool *pool, struct upstream
 	return NULL;
 }
 
+static void endpoint_give_turn(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
+{
+	struct h2_waiter *waiter = list_entry(endpoint->h2_waiting.next, struct h2_waiter, node);
+
+	list_remove(&waiter->node);
+	waiter->has_turn = true;
+	loop_again(pool->loop, &waiter->turn);
+}
+
+void upstream_pool_settled(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
+{
+	endpoint->h2_is_opening = false;
+	while (!list_is_empty(&endpoint->h2_waiting))
+		endpoint_give_turn(pool, endpoint);
+}
+
+void upstream_pool_pass_turn(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
+{
+	endpoint->h2_is_opening = false;
+	if (!list_is_empty(&endpoint->h2_waiting))
+		endpoint_give_turn(pool, endpoint);
+}
+
 /* When the connection has to be closed again, in loop time; 0: it is not to be kept at all. */
 static uint64_t pool_idle_until(const struct upstream_pool *pool, const struct upstream *upstream)
 {
@@ -329,10 +352,15 @@ void upstream_pool_drop(struct upstream_pool *pool, struct upstream *upstream)
 	if (list_is_empty(&upstream->idle_node))
 		return;
 	list_remove(&upstream->idle_node);
+	timer_cancel(loop_timers(pool->loop), &upstream->idle_timer);
+	if (upstream->is_discarding) {
+		upstream->is_discarding = false;
+		pool->discard_count--;
+		return;
+	}
 	upstream->endpoint->idle_count--;
 	pool->idle_count--;
 	gauge_sub(pool->counters, COUNTER_POOL_IDLE, 1);
-	timer_cancel(loop_timers(pool->loop), &upstream->idle_timer);
 }
 
 static bool bucket_shed(struct list *bucket)

@@ -30,6 +30,13 @@ enum upstream_spoken {
 	SPOKEN_HTTP2,
 };
 
+/* Waits for the HTTP/2 connection that another one opens, or for the turn to open one. */
+struct h2_waiter {
+	struct list node; /* in endpoint->h2_waiting */
+	struct loop_deferred turn; /* it waits no more */
+	bool has_turn;
+};
+
 /*
  * What a worker knows of each endpoint, and the idle connections to it. Keyed by the endpoint's text, the
  * socket options, hops and the TLS settings asked for, not by the configuration object, so a reload keeps
@@ -51,7 +58,7 @@ struct upstream_endpoint {
 	struct resolver_list *addresses; /* one reference; NULL: literal address, or not resolved yet */
 	struct list idle; /* of struct upstream, most recently used first */
 	struct list h2; /* of struct upstream_h2 that take streams, in use or not */
-	struct list h2_waiting; /* of struct dial: for the HTTP/2 connection that another one opens */
+	struct list h2_waiting; /* of struct h2_waiter */
 	bool h2_is_opening; /* an attempt is opening one that the others wait for */
 	uint32_t idle_count;
 	uint32_t user_count; /* streams that hold it */
@@ -117,9 +124,16 @@ struct upstream *upstream_pool_take(struct upstream_pool *pool, struct upstream_
 				    bool may_repeat);
 /* A connection of HTTP/2 that takes one more stream, or NULL. */
 struct upstream *upstream_pool_share(struct upstream_pool *pool, struct upstream_endpoint *endpoint);
+/*
+ * The HTTP/2 connection that others wait for is there and its SETTINGS say how many streams it takes; or it
+ * has ended, and one of them opens the next. Each goes on in a turn of its own.
+ */
+void upstream_pool_settled(struct upstream_pool *pool, struct upstream_endpoint *endpoint);
+/* The dial that others waited for is over without a connection: the first of them opens one. */
+void upstream_pool_pass_turn(struct upstream_pool *pool, struct upstream_endpoint *endpoint);
 /* Keeps an idle connection for reuse; closes it when the pool is full, or it must not be kept. */
 void upstream_pool_give(struct upstream_pool *pool, struct upstream *upstream);
-/* Takes a connection that ended while idle out of the pool. */
+/* Takes out of the pool what is idle there, or reads the rest of an answer (discard.h). Idempotent. */
 void upstream_pool_drop(struct upstream_pool *pool, struct upstream *upstream);
 /* New addresses of a named endpoint: idle connections to others close. Takes the reference. */
 void upstream_pool_resolved(struct upstream_endpoint *endpoint, struct resolver_list *addresses);
