@@ -9,11 +9,15 @@
  * of *backend, whose name is set. False: reported.
  */
 bool standalone_mcp_backend(struct standalone *s, const struct yaml_node *node, struct backend *backend);
-/*
- * The object `mcp` of the file: the same, with a port of its own and policies of its one route. The listener
- * is called "mcp", the route "mcp:default" and the backend "mcp", as the dump shows them.
- */
-void standalone_mcp(struct standalone *s, const struct yaml_node *node);
+/* The same of an object whose keys are in *servers already: `targets`, and what follows from them. */
+bool standalone_mcp_servers(struct standalone *s, const struct yaml_node *node, struct mcp_servers *servers,
+			    struct backend *backend);
+
+/* The object `mcp` of the file (mcp_bind.h). */
+struct mcp_port {
+	struct mcp_servers servers;
+	uint16_t port;
+};
 
 /* The keys of an MCP backend, and those of `mcp` at the top level. */
 extern const struct schema mcp_servers_schema, mcp_schema;

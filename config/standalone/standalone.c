@@ -2,7 +2,7 @@
 #include "config/standalone/standalone.h"
 
 #include "config/standalone/attach.h"
-#include "config/standalone/mcp.h"
+#include "config/standalone/mcp_bind.h"
 #include "config/standalone/policy.h"
 #include "config/standalone/route.h"
 #include "config/standalone/static.h"

@@ -94,15 +94,6 @@ CIRCLES = [
         "user/mcp/hub_session.c",
         "user/mcp/hub_view.c",
     ],
-    # Routes, targets and MCP backends have policies, and policies name targets.
-    [
-        "config/standalone/attach.c",
-        "config/standalone/mcp.c",
-        "config/standalone/policy.c",
-        "config/standalone/route.c",
-        "config/standalone/standalone.c",
-        "config/standalone/target.c",
-    ],
     # A request, its session and what the session sends end each other.
     [
         "user/mcp/request.c",
