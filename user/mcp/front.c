@@ -12,20 +12,6 @@
 
 enum { ARENA_BLOCK_BYTES = 1024 };
 
-#define NEXT(id) (1u << FRONT_##id)
-
-static const uint32_t next_states[FRONT_STATE_COUNT] = {
-#define FRONT_STATE(id, next) [FRONT_##id] = next,
-#include "user/mcp/front_states.def"
-#undef FRONT_STATE
-};
-
-void front_set_state(struct mcp_front *front, enum front_state state)
-{
-	CHECK(next_states[front->state] >> state & 1u);
-	front->state = state;
-}
-
 /* ------------------------------------------------------------------------------------ its end */
 
 static void body_drop(struct mcp_front *front)

@@ -1,13 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/mcp/front.h"
 
+#include <errno.h>
+
 #include "user/base/end_reason.h"
 #include "user/base/limits.h"
 #include "user/http/h1_write.h"
 #include "user/mcp/events.h"
-#include "user/mcp/front_serve.h"
 
 enum { NOTE_BYTES = 256, SESSION_SHOWN_BYTES = 8, PIECES = 32 };
+/* As user/stream/internal_fields.h has it. */
+enum { NOTES_STATUS = 199 };
+
+#define NEXT(id) (1u << FRONT_##id)
+
+static const uint32_t next_states[FRONT_STATE_COUNT] = {
+#define FRONT_STATE(id, next) [FRONT_##id] = next,
+#include "user/mcp/front_states.def"
+#undef FRONT_STATE
+};
+
+void front_set_state(struct mcp_front *front, enum front_state state)
+{
+	CHECK(next_states[front->state] >> state & 1u);
+	front->state = state;
+}
 
 /* ------------------------------------------------------------------------------------ notes */
 
@@ -117,9 +134,20 @@ void front_send_notes(struct mcp_front *front)
 	struct body_framing framing = { .kind = BODY_NONE };
 	struct response_head head;
 
-	head_init(front, &head, FRONT_NOTES_STATUS);
+	head_init(front, &head, NOTES_STATUS);
 	if (add_notes(front, &head.fields, MCP_NONE) == 0 && head.fields.count)
 		front_send_head(front, &head, &framing, NULL, 0);
+}
+
+/* Mcp-Session-Id of the session that was begun. 0 or -ENOMEM. */
+static int add_session(struct mcp_front *front, struct fields *fields)
+{
+	struct span id = hub_session_id(front->session), kept;
+
+	if (!id.len)
+		return 0;
+	kept = arena_copy(fields->arena, id);
+	return kept.data ? fields_add(fields, SPAN("mcp-session-id"), kept) : -ENOMEM;
 }
 
 void front_answer(struct mcp_front *front, unsigned int status, struct span type, struct span allow,
@@ -143,7 +171,7 @@ void front_answer(struct mcp_front *front, unsigned int status, struct span type
 		error = fields_add(&head.fields, SPAN("allow"), allow);
 	/* Who gets it may use the session: only the one who has made it. */
 	if (!error && front->is_initialize && fault == MCP_NONE && front->session)
-		error = front_add_session(front, &head.fields);
+		error = add_session(front, &head.fields);
 	front_set_state(front, FRONT_FLUSH);
 	loop_again(front->hub->loop, &front->again);
 	if (error)
@@ -171,7 +199,7 @@ void front_begin_events(struct mcp_front *front)
 	if (!error)
 		error = fields_add(&head.fields, SPAN("cache-control"), SPAN("no-cache, no-transform"));
 	if (!error && front->is_initialize && front->session)
-		error = front_add_session(front, &head.fields);
+		error = add_session(front, &head.fields);
 	front_set_state(front, FRONT_EVENTS);
 	if (error)
 		front_break(front);

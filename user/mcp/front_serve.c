@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/mcp/front_serve.h"
 
-#include <errno.h>
-
 #include "user/base/limits.h"
 #include "user/mcp/front_check.h"
 #include "user/mcp/front_legacy.h"
@@ -37,16 +35,6 @@ static void refuse(struct mcp_front *front, const struct mcp_message *m, enum mc
 		     text_error(&text) ? 0 : 1);
 	text_done(&data);
 	text_done(&text);
-}
-
-int front_add_session(struct mcp_front *front, struct fields *fields)
-{
-	struct span id = hub_session_id(front->session), kept;
-
-	if (!id.len)
-		return 0;
-	kept = arena_copy(fields->arena, id);
-	return kept.data ? fields_add(fields, SPAN("mcp-session-id"), kept) : -ENOMEM;
 }
 
 /*

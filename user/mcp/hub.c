@@ -18,19 +18,6 @@
 
 enum { HUB_SOURCES = 64 * 1024, HUB_UPSTREAMS = 16 * 1024 };
 
-/* ------------------------------------------------------------------------------------ services */
-
-static const struct backend *find_backend(const struct snapshot *snapshot, struct span name)
-{
-	for (uint32_t i = 0; snapshot && i < snapshot->backend_count; i++) {
-		const struct backend *backend = &snapshot->backend_list[i];
-
-		if (backend->kind == BACKEND_MCP && span_eq(backend->name, name))
-			return backend;
-	}
-	return NULL;
-}
-
 bool mcp_hub_is_wanted(const struct snapshot *snapshot)
 {
 	for (uint32_t i = 0; i < snapshot->backend_count; i++) {
@@ -38,51 +25,6 @@ bool mcp_hub_is_wanted(const struct snapshot *snapshot)
 			return true;
 	}
 	return false;
-}
-
-static struct hub_service *service_create(struct mcp_hub *hub, struct span name)
-{
-	struct hub_service *service = hg_calloc(1, sizeof(*service) + name.len);
-
-	if (!service)
-		return NULL;
-	memcpy(service + 1, name.data, name.len);
-	service->name = span_of(service + 1, name.len);
-	list_add_tail(&hub->services, &service->node);
-	return service;
-}
-
-static void service_free_unused(struct hub_service *service)
-{
-	if (service->users || service->backend)
-		return;
-	list_remove(&service->node);
-	hg_free(service);
-}
-
-void hub_service_leave(struct mcp_hub *hub, struct hub_service *service)
-{
-	(void)hub;
-	service->users--;
-	service_free_unused(service);
-}
-
-/* The one of this name, made when the configuration has it; NULL: it has not, or no memory. */
-static struct hub_service *service_find(struct mcp_hub *hub, struct span name)
-{
-	struct hub_service *service;
-	const struct backend *backend;
-
-	list_each (node, next, &hub->services) {
-		service = list_entry(node, struct hub_service, node);
-		if (span_eq(service->name, name))
-			return service;
-	}
-	backend = find_backend(hub->snapshot, name);
-	service = backend ? service_create(hub, name) : NULL;
-	if (service)
-		service->backend = backend;
-	return service;
 }
 
 /* ------------------------------------------------------------------------------------ sessions that end */
@@ -155,7 +97,7 @@ static void hub_on_open(struct message *message, void *context)
 {
 	struct open_message *open = container_of(message, struct open_message, message);
 	struct mcp_hub *hub = context;
-	struct hub_service *service = service_find(hub, span_of(open->name, open->len));
+	struct hub_service *service = hub_service_find(hub, span_of(open->name, open->len));
 
 	if (service && !hub->is_stopping)
 		mcp_front_open(hub, service, open->fd);
@@ -227,7 +169,7 @@ static bool servers_are_same(const struct mcp_servers *a, const struct mcp_serve
  */
 static void service_adopt(struct mcp_hub *hub, struct hub_service *service)
 {
-	service->backend = find_backend(hub->snapshot, service->name);
+	service->backend = hub_service_backend(hub, service->name);
 	if (service->shared &&
 	    (!service->backend || !servers_are_same(service->shared->servers, service->backend->mcp))) {
 		struct hub_session *old = service->shared;
@@ -239,7 +181,7 @@ static void service_adopt(struct mcp_hub *hub, struct hub_service *service)
 	}
 	if (!service->backend)
 		hub_end_unused(hub, service);
-	service_free_unused(service);
+	hub_service_free_unused(service);
 }
 
 static void hub_on_adopt(struct message *message, void *context)

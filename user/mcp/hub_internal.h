@@ -56,10 +56,26 @@ struct mcp_hub {
 	bool is_stopping;
 };
 
+/* ---- services: hub_service.c ---- */
+
+/* The backend of this name in the configuration in force, or NULL. */
+const struct backend *hub_service_backend(const struct mcp_hub *hub, struct span name);
+/* The one of this name, made when the configuration has it; NULL: it has not, or no memory. */
+struct hub_service *hub_service_find(struct mcp_hub *hub, struct span name);
+/* One user less. */
+void hub_service_leave(struct mcp_hub *hub, struct hub_service *service);
+/* Frees one that is not configured any more and has no users. */
+void hub_service_free_unused(struct hub_service *service);
+
+/* ---- connections: front.c ---- */
+
 /* A connection to a service; takes fd. */
 void mcp_front_open(struct mcp_hub *hub, struct hub_service *service, int fd);
 /* All of them, at once. */
 void mcp_fronts_stop(struct mcp_hub *hub);
+
+/* ---- sessions ---- */
+
 /*
  * Ends the sessions (of one service) that nothing is under way of: their streams end, their clients begin
  * anew.
@@ -67,4 +83,3 @@ void mcp_fronts_stop(struct mcp_hub *hub);
 void hub_end_unused(struct mcp_hub *hub, const struct hub_service *only);
 /* After the loop: whatever is left. */
 void hub_sessions_free(struct mcp_hub *hub);
-void hub_service_leave(struct mcp_hub *hub, struct hub_service *service);
