@@ -235,7 +235,8 @@ static void end_sinks(struct mcp_session *s, enum mcp_fault fault, struct span d
 	list_splice(&s->settling, &s->sinks);
 }
 
-void mcp_session_over(struct mcp_session *s, enum mcp_fault fault, struct span detail, uint64_t now_ms)
+/* Answers what is open, and nothing goes through the session any more. */
+static void session_over(struct mcp_session *s, enum mcp_fault fault, struct span detail, uint64_t now_ms)
 {
 	uint32_t cursor = 0;
 	struct mcp_ask *ask;
@@ -252,7 +253,7 @@ void mcp_session_over(struct mcp_session *s, enum mcp_fault fault, struct span d
 
 void mcp_session_end(struct mcp_session *s, enum mcp_fault fault, uint64_t now_ms)
 {
-	mcp_session_over(s, fault, (struct span){ NULL, 0 }, now_ms);
+	session_over(s, fault, (struct span){ NULL, 0 }, now_ms);
 	mcp_session_settle(s, now_ms);
 }
 
@@ -278,7 +279,7 @@ static void drop_asks(struct mcp_session *s, uint32_t target)
 	}
 }
 
-void mcp_session_lose_target(struct mcp_session *s, uint32_t target, struct span reason, uint64_t now_ms)
+static void lose_target(struct mcp_session *s, uint32_t target, struct span reason, uint64_t now_ms)
 {
 	uint32_t cursor = 0;
 	struct mcp_part *part;
@@ -296,12 +297,12 @@ void mcp_session_lose_target(struct mcp_session *s, uint32_t target, struct span
 	if (s->setup.kind == MCP_SESSION_SHARED)
 		return;
 	if (!s->setup.fail_open || alive_count(s) == 0)
-		mcp_session_over(s, MCP_TARGET_LOST, reason, now_ms);
+		session_over(s, MCP_TARGET_LOST, reason, now_ms);
 }
 
 void mcp_session_on_target_lost(struct mcp_session *s, uint32_t target, struct span reason, uint64_t now_ms)
 {
-	mcp_session_lose_target(s, target, reason, now_ms);
+	lose_target(s, target, reason, now_ms);
 	mcp_session_settle(s, now_ms);
 }
 
@@ -319,6 +320,46 @@ void mcp_session_on_call_lost(struct mcp_session *s, uint32_t target, uint64_t c
 	if (part && part->target == target)
 		mcp_session_lose_part(s, part, reason, now_ms);
 	mcp_session_settle(s, now_ms);
+}
+
+/* ---- the end of a turn ---- */
+
+static void settle_sink(struct mcp_session *s, struct mcp_sink *sink, uint64_t now_ms)
+{
+	list_remove(&sink->node);
+	if (s->stream == sink)
+		s->stream = NULL;
+	if (s->held_sink == sink)
+		s->held_sink = NULL;
+	while (!list_is_empty(&sink->requests)) {
+		struct mcp_request *r = list_entry(sink->requests.next, struct mcp_request, node);
+
+		/* It was put here already, and is not to be put again. */
+		r->sink = NULL;
+		mcp_request_cancel(s, r, SPAN("the client does not read its answers"));
+	}
+	sink->session = NULL;
+	sink->open = 0;
+	if (!sink->is_broken)
+		sink->ops->done(sink);
+	else if (sink->is_only)
+		session_over(s, MCP_ENDED, (struct span){ NULL, 0 }, now_ms);
+}
+
+void mcp_session_settle(struct mcp_session *s, uint64_t now_ms)
+{
+	while (s->is_failing || !list_is_empty(&s->settling)) {
+		struct list *node;
+
+		s->is_failing = false;
+		for (uint32_t i = 0; i < s->setup.names.count; i++) {
+			if (s->targets[i].is_failing)
+				lose_target(s, i, SPAN("it was not started, or does not read"), now_ms);
+		}
+		node = list_pop(&s->settling);
+		if (node)
+			settle_sink(s, list_entry(node, struct mcp_sink, node), now_ms);
+	}
 }
 
 /* ---- time ---- */
@@ -366,7 +407,7 @@ static void tick_opening(struct mcp_session *s, uint64_t now_ms)
 		while ((part = mcp_ids_next(&s->parts, &cursor)) && part->target != i)
 			continue;
 		if (part)
-			mcp_session_lose_target(s, i, SPAN("it did not answer initialize"), now_ms);
+			lose_target(s, i, SPAN("it did not answer initialize"), now_ms);
 	}
 }
 

@@ -143,10 +143,6 @@ void mcp_request_fail(struct mcp_session *s, struct mcp_request *r, enum mcp_fau
 		      uint64_t now_ms);
 /* It has its answer: out of the sink. */
 void mcp_request_end(struct mcp_session *s, struct mcp_request *r);
-/* Answers what is open, and nothing goes through the session any more. */
-void mcp_session_over(struct mcp_session *s, enum mcp_fault fault, struct span detail, uint64_t now_ms);
-/* What the functions above have left for the end of a turn. */
-void mcp_session_settle(struct mcp_session *s, uint64_t now_ms);
 
 /* ---- requests of the client: session_post.c, session_route.c ---- */
 
@@ -182,4 +178,8 @@ void mcp_session_check_acknowledged(struct mcp_session *s, struct mcp_request *r
 /* A part of subscriptions/listen is acknowledged. */
 void mcp_session_take_acknowledged(struct mcp_session *s, struct mcp_part *part, const struct mcp_message *m,
 				   uint64_t now_ms);
-void mcp_session_lose_target(struct mcp_session *s, uint32_t target, struct span reason, uint64_t now_ms);
+
+/* ---- the end of a turn: session.c ---- */
+
+/* Ends the targets that took no message, and lets go of the sinks of which nothing more is wanted. */
+void mcp_session_settle(struct mcp_session *s, uint64_t now_ms);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
-#include "user/base/check.h"
 #include "user/base/text.h"
 #include "user/mcp/session_internal.h"
 
@@ -191,45 +190,4 @@ void mcp_request_fail(struct mcp_session *s, struct mcp_request *r, enum mcp_fau
 	if (r->stream)
 		send_fault(s, r->sink, r->stream, r->id, fault, detail, now_ms);
 	mcp_request_end(s, r);
-}
-
-/* ---- the end of a turn ---- */
-
-static void settle_sink(struct mcp_session *s, struct mcp_sink *sink, uint64_t now_ms)
-{
-	list_remove(&sink->node);
-	if (s->stream == sink)
-		s->stream = NULL;
-	if (s->held_sink == sink)
-		s->held_sink = NULL;
-	while (!list_is_empty(&sink->requests)) {
-		struct mcp_request *r = list_entry(sink->requests.next, struct mcp_request, node);
-
-		/* It was put here already, and is not to be put again. */
-		r->sink = NULL;
-		mcp_request_cancel(s, r, SPAN("the client does not read its answers"));
-	}
-	sink->session = NULL;
-	sink->open = 0;
-	if (!sink->is_broken)
-		sink->ops->done(sink);
-	else if (sink->is_only)
-		mcp_session_over(s, MCP_ENDED, (struct span){ NULL, 0 }, now_ms);
-}
-
-void mcp_session_settle(struct mcp_session *s, uint64_t now_ms)
-{
-	while (s->is_failing || !list_is_empty(&s->settling)) {
-		struct list *node;
-
-		s->is_failing = false;
-		for (uint32_t i = 0; i < s->setup.names.count; i++) {
-			if (s->targets[i].is_failing)
-				mcp_session_lose_target(
-					s, i, SPAN("it was not started, or does not read"), now_ms);
-		}
-		node = list_pop(&s->settling);
-		if (node)
-			settle_sink(s, list_entry(node, struct mcp_sink, node), now_ms);
-	}
 }
