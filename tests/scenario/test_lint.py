@@ -56,7 +56,7 @@ CLEAN = {
                         "size_t (*const good_all[])(void) = { good_one };\n",
 }
 # (rule, file, text, what the finding says)
-BROKEN = [
+BROKEN_FILES = [
     ("columns", "user/http/a.c", LICENCE + "/* " + "x" * 110 + " */\n", "columns; break the line"),
     ("length", "user/http/a.c", LICENCE + "int a;\n" * 600, "split the file"),
     ("tabs", "user/http/a.c", LICENCE + "int f(void)\n{\n    return 0;\n}\n", "indent with tabs"),
@@ -86,6 +86,8 @@ BROKEN = [
     ("clock", "user/http/a.c", LICENCE + "long f(void)\n{\n\treturn time(NULL);\n}\n", "pure code"),
     ("socket", "policy/a.c", LICENCE + "long f(void)\n{\n\treturn recv(0, 0, 0, 0);\n}\n", "pure code"),
     ("global", "user/http/a.c", LICENCE + "static int count;\n", "mutable global"),
+]
+BROKEN_TREES = [
     ("no caller", "user/http/a.h", LICENCE + "#pragma once\n\nint lonely_one(int a,\n\t       int b);\n",
      "only tests call lonely_one"),
     ("no caller of an inline one", "user/http/a.h",
@@ -161,18 +163,27 @@ def clean():
     eq(lint(CLEAN), (0, COMPILING), "lint")
 
 
-@test("each rule finds its violation and says what to write", timeout=60)
-def each_rule():
+def find_each(cases):
     folder = tmpdir()
 
     def broken(number):
-        _, name, text, _ = BROKEN[number]
+        _, name, text, _ = cases[number]
         return lint({**CLEAN, name: text}, root=os.path.join(folder, f"tree-{number}"))
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(pool.map(broken, range(len(BROKEN))))
-    for (rule, _, _, sentence), (status, out) in zip(BROKEN, results):
+        results = list(pool.map(broken, range(len(cases))))
+    for (rule, _, _, sentence), (status, out) in zip(cases, results):
         check(status == 1 and sentence in out, f"{rule}: lint ended with {status}: {out}")
         note(rule, "->", out.split("\n", 1)[0])
+
+
+@test("each rule on a file and on calls finds its violation and says what to write", timeout=60)
+def each_rule_on_a_file():
+    find_each(BROKEN_FILES)
+
+
+@test("each rule on documents, scripts and headers finds its violation and says what to write", timeout=60)
+def each_rule_on_the_tree():
+    find_each(BROKEN_TREES)
 
 
 THREE = {**calling("a", "b"), **calling("b", "c"), **calling("c", "a")}
