@@ -65,7 +65,7 @@ struct message {
 	__u32 size;
 };
 
-/* The best lane that is possible, counted; a worse one than that of the last message is a fall. */
+/* Notes the lane of a message; TCP behind a message that was redirected is a fall, which is counted. */
 static __always_inline void lane_set(struct near_kernel *k, void *falls, enum near_lane lane,
 				     enum near_reason reason)
 {
@@ -115,49 +115,6 @@ static __always_inline __s32 behind_bytes(const struct near_user *u, __u32 posit
 	return (__s32)(position - u->first_seq - (__u32)LOAD(u->forwarded_bytes));
 }
 
-struct wait {
-	const struct near_user *user;
-	__u64 end_ns;
-	__u32 position;
-};
-
-static long wait_step(__u32 iteration, struct wait *w)
-{
-	return behind_bytes(w->user, w->position) <= 0 || bpf_ktime_get_ns() > w->end_ns;
-}
-
-/*
- * A sender that is never quiet would keep passing forever, because its next message is always sooner than
- * the gateway has forwarded the last one. So let it wait a moment, while the gateway works on another CPU:
- * only when all that passed has left the sender and fits the target, and ever more rarely when it is of no
- * use.
- */
-static __always_inline void message_wait(const struct message *m, __u32 position, __s32 behind)
-{
-	const struct tcp_sock *source = m->source, *target = m->target;
-	const struct sock *sk = &target->inet_conn.icsk_inet.sk;
-	struct near_kernel *k = &m->record->kernel;
-	struct wait w = { .user = &m->record->user, .position = position };
-	__s64 room = (__s64)sk->sk_sndbuf - sk->sk_wmem_queued;
-
-	if (!(m->record->user.flags & NEAR_WAITS) || source->snd_nxt != source->write_seq ||
-	    room < 2 * (__s64)behind || behind > (__s32)NEAR_WAIT_BYTES)
-		return;
-	if (k->wait_skip > 0) {
-		k->wait_skip--;
-		return;
-	}
-	w.end_ns = bpf_ktime_get_ns() + NEAR_WAIT_NS;
-	bpf_loop(NEAR_WAIT_STEPS, wait_step, &w, 0);
-	if (behind_bytes(w.user, position) == 0) {
-		k->wait_failures = 0;
-		return;
-	}
-	if (k->wait_failures < 8)
-		k->wait_failures++;
-	k->wait_skip = 1 << k->wait_failures;
-}
-
 /* An atomic operation that returns a value is a full barrier on every CPU. */
 static __always_inline void barrier_full(struct near_kernel *k)
 {
@@ -168,14 +125,8 @@ static __always_inline void barrier_full(struct near_kernel *k)
 
 static __always_inline enum near_reason message_is_behind(const struct message *m)
 {
-	const struct near_user *u = &m->record->user;
-	__u32 position = position_of(m->source->write_seq, m->hop);
-	__s32 behind = behind_bytes(u, position);
+	__s32 behind = behind_bytes(&m->record->user, position_of(m->source->write_seq, m->hop));
 
-	if (behind > 0) {
-		message_wait(m, position, behind);
-		behind = behind_bytes(u, position);
-	}
 	if (behind < 0)
 		return NEAR_REASON_POISON_FORWARDED;
 	/* What is read of the target and the receiver below must not be older than forwarded_bytes. */
@@ -196,36 +147,6 @@ static __always_inline enum near_reason target_check(struct message *m)
 	if (sk->sk_shutdown & SEND_SHUTDOWN || sk->sk_err)
 		return NEAR_REASON_TARGET;
 	return NEAR_REASON_NONE;
-}
-
-/*
- * Would the whole message fit the target's send buffer, behind those that other threads of the application
- * are just putting there? It must never wait for room: an application that does not block would be told
- * EAGAIN while its own socket is writable, so that no EPOLLOUT ever follows; and one that does would sleep on
- * the target's wait queue, where nobody wakes it when the gateway is killed, not even the end of the target.
- * What has no room passes, and meets the limits of the application's own socket.
- */
-static __always_inline enum near_reason target_has_room(const struct message *m)
-{
-	const struct tcp_sock *target = m->target;
-	const struct sock *sk = &target->inet_conn.icsk_inet.sk;
-	struct near_kernel *k = &m->record->kernel;
-	__s64 room = (__s64)sk->sk_sndbuf - sk->sk_wmem_queued;
-	__s64 charge = (__s64)m->size + (__s64)NEAR_PIECE_OVERHEAD * (m->size / NEAR_PIECE_BYTES + 2);
-	__u32 given = (__u32)LOAD(m->record->user.forwarded_bytes) + (__u32)k->lane_bytes[NEAR_LANE_NEAR];
-	__u64 cookie = m->record->user.target;
-	__u32 taken = position_of(target->write_seq, record_find(&hop_of, cookie));
-	__s32 under_way;
-
-	/* Nothing passed is under way here: what was given and what was written differ by redirects. */
-	if (!k->is_seeded) {
-		k->target_seq = taken - given;
-		k->is_seeded = 1;
-	}
-	under_way = (__s32)(k->target_seq + given - taken);
-	if (under_way > 0)
-		room -= 2 * (__s64)under_way;
-	return room < charge && !BROKEN(NEAR_BREAK_ROOM) ? NEAR_REASON_ROOM : NEAR_REASON_NONE;
 }
 
 /*
@@ -349,30 +270,6 @@ static __always_inline enum near_reason message_direct(const struct message *m)
 	return reason == NEAR_REASON_NONE ? message_deliver(m, cookie, NEAR_LANE_DIRECT) : reason;
 }
 
-/* Lane near would put bytes into the TCP queue of a receiver that has others to read: hop_must_wait(). */
-static __always_inline bool near_would_mix(const struct message *m)
-{
-	return record_find(&hop_of, m->record->user.target) && receiver_holds(LOAD(m->target_end->far));
-}
-
-static __always_inline enum near_reason message_near(const struct message *m)
-{
-	__u64 cookie = m->record->user.target;
-	enum near_reason reason = target_has_room(m);
-
-	if (reason != NEAR_REASON_NONE)
-		return reason;
-	if (lane_enter(m, NEAR_LANE_NEAR)) {
-		if (bpf_msg_redirect_hash(m->msg, &near_targets, &cookie, 0) == SK_PASS)
-			return NEAR_REASON_NONE;
-		reason = NEAR_REASON_REFUSED;
-	} else {
-		reason = NEAR_REASON_USER;
-	}
-	lane_leave(m, NEAR_LANE_NEAR);
-	return reason;
-}
-
 /* May the message leave the way through the gateway at all? */
 static __always_inline enum near_reason message_check(struct message *m)
 {
@@ -397,27 +294,13 @@ static __always_inline bool message_handle(struct message *m)
 {
 	struct near_kernel *k = &m->record->kernel;
 	enum near_reason reason = message_check(m);
-	enum near_reason direct = NEAR_REASON_NONE;
 
-	if (reason == NEAR_REASON_NONE && m->record->user.flags & NEAR_DIRECT) {
-		direct = message_direct(m);
-		if (direct == NEAR_REASON_NONE) {
-			lane_set(k, &near_falls, NEAR_LANE_DIRECT, NEAR_REASON_NONE);
-			return true;
-		}
-	}
-	/* It passes then, and the gateway, whose send() is refused for the same reason, waits. */
-	if (direct != NEAR_REASON_NONE && direct != NEAR_REASON_RECEIVER_GONE && near_would_mix(m))
-		reason = direct;
 	if (reason == NEAR_REASON_NONE)
-		reason = message_near(m);
-	if (reason == NEAR_REASON_NONE) {
-		lane_set(k, &near_falls, NEAR_LANE_NEAR, direct);
-		return true;
-	}
-	__sync_fetch_and_add(&k->lane_bytes[NEAR_LANE_COPY], (__u64)m->size);
-	lane_set(k, &near_falls, NEAR_LANE_COPY, reason);
-	return false;
+		reason = message_direct(m);
+	if (reason != NEAR_REASON_NONE)
+		__sync_fetch_and_add(&k->lane_bytes[NEAR_LANE_COPY], (__u64)m->size);
+	lane_set(k, &near_falls, reason == NEAR_REASON_NONE ? NEAR_LANE_DIRECT : NEAR_LANE_COPY, reason);
+	return reason == NEAR_REASON_NONE;
 }
 
 /* ---------------------------------------------------------------------------------------- hops */

@@ -24,7 +24,6 @@ enum near_reason {
 
 enum near_lane {
 	NEAR_LANE_COPY, /* passed: plain TCP to the gateway, whose user space forwards */
-	NEAR_LANE_NEAR, /* into the send queue of the gateway's socket to the other side */
 	NEAR_LANE_DIRECT, /* into the receive queue of the near socket on the other side */
 	NEAR_LANE_HOP, /* into the receive queue of the other end of the same connection */
 	NEAR_LANE_COUNT,
@@ -35,15 +34,11 @@ enum near_mode {
 	NEAR_MODE_OPEN, /* the program redirects while nothing passed is under way */
 };
 
-/* flags: lane direct where the far end of the target is near, too */
-#define NEAR_DIRECT 1u
-/* flags: the gateway can work while a sender waits: there is more than one CPU */
-#define NEAR_WAITS 2u
 /*
  * flags: what the receiver has no room for is refused, not passed, while bytes that hopped wait there. The
  * sender asks to be told when there is room: waits, and struct near_event.
  */
-#define NEAR_REFUSES 4u
+#define NEAR_REFUSES 1u
 
 /* A recycled index carries a newer generation: the old handle finds nothing. */
 struct near_handle {
@@ -60,7 +55,7 @@ struct near_user {
 	__u64 forwarded_bytes; /* of the source since its connection began, completely dealt with */
 	__u64 target; /* cookie of the gateway's socket to the other side; of a hop: of the receiver */
 	__u32 first_seq; /* write_seq of the source when it had sent nothing */
-	__u32 receiver_bytes; /* more than this in the receiver's queue: lane near; of a hop: TCP */
+	__u32 receiver_bytes; /* more than this in the receiver's queue: TCP */
 	union {
 		struct { /* of a hop */
 			__u64 owner; /* user space's own; 0: its process is gone, or it refuses nothing */
@@ -69,34 +64,23 @@ struct near_user {
 			__u32 ring; /* which one it is told by */
 			__u64 read_bytes; /* of what comes to us: read when it was noted last (adopt.h) */
 		};
-		struct { /* of a direction: user space's own, for a successor */
-			__u64 start_forwarded_bytes;
-			__u64 start_written_bytes;
-			__u64 source; /* cookie */
-		};
+		__u64 source; /* of a direction: its cookie; user space's own, for a successor */
 	};
 };
 
 /* Written by the program. */
 struct near_kernel {
 	__u64 lane_bytes[NEAR_LANE_COUNT]; /* COPY: passed while the gate was to be open; of a hop: by TCP */
-	union {
-		__u64 last_active_ns; /* CLOCK_MONOTONIC, coarse (one jiffy) */
-		__u64 refusals; /* of a hop */
-	};
+	__u64 last_active_ns; /* of a direction: CLOCK_MONOTONIC, coarse (one jiffy) */
+	__u64 refusals; /* of a hop */
 	__u64 falls;
 	__u8 lane; /* enum near_lane of the last message */
 	__u8 reason; /* enum near_reason of the last fall */
 	__u8 poison; /* enum near_reason, 0: sound */
-	__u8 is_seeded; /* target_seq is valid */
-	__u8 wait_failures; /* waits in a row that were of no use */
 	__u8 pad[1];
-	__u16 wait_skip; /* messages that pass before the next wait */
-	union {
-		__u32 target_seq; /* write_seq of the target less all that was given to it */
-		__u32 told; /* of a hop: waits, as answered last */
-	};
+	__u32 told; /* of a hop: waits, as answered last */
 	__u32 receiver_peak_bytes; /* most ever seen in the receiver's queue */
+	__u32 pad_of_line;
 };
 
 /* Of a direction of a tunnel, or of one way of a connection that hops. */
@@ -118,8 +102,7 @@ struct near_listener {
 	__u32 pad;
 };
 
-#define NEAR_LISTENER_CLIENTS 1u /* flag: local clients of this listener are near sockets */
-#define NEAR_LISTENER_OLD 2u /* flag: of a process that is gone; user space's own */
+#define NEAR_LISTENER_OLD 1u /* flag: of a process that is gone; user space's own */
 
 /*
  * Key of map expected: one TCP connection as its active side sees it. With both initial sequence numbers, so
@@ -166,12 +149,5 @@ struct near_event {
 #define NEAR_SLOTS_MAX (1u << 20)
 #define NEAR_LISTENERS_MAX 1024u
 #define NEAR_EXPECTED_MAX 4096u
-/* Of 64 KiB to 4 MiB the fastest with a reader that pauses; smaller ones flip between the lanes too often. */
+/* Of 64 KiB to 4 MiB the fastest with a reader that pauses; smaller ones fall to TCP too often. */
 #define NEAR_RECEIVER_BYTES (1024u * 1024)
-/* How long a message may wait for passed ones to be forwarded, and how many bytes of them at most. */
-#define NEAR_WAIT_NS 100000u
-#define NEAR_WAIT_STEPS 8192u
-#define NEAR_WAIT_BYTES (1024u * 1024)
-/* A send queue charges so much for each sk_buff beyond its payload; one holds at least a page fragment. */
-#define NEAR_PIECE_OVERHEAD 2048u
-#define NEAR_PIECE_BYTES 16384u

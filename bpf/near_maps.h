@@ -80,14 +80,6 @@ struct {
 	__type(value, __u64);
 } near_sockets SEC(".maps");
 
-/* Sockets of the gateway that are targets, by cookie. No program. */
-struct {
-	__uint(type, BPF_MAP_TYPE_SOCKHASH);
-	__uint(max_entries, NEAR_SLOTS_DEFAULT);
-	__type(key, __u64);
-	__type(value, __u64);
-} near_targets SEC(".maps");
-
 /* One socket of ours that is shut down: what is redirected into it fails (hop_refuse()). */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKMAP);
@@ -104,7 +96,7 @@ struct {
 	__type(value, __u32);
 } near_announced SEC(".maps");
 
-/* Addresses of listeners of ours -> flags. */
+/* Addresses of listeners of ours -> flags, which are user space's own. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, NEAR_LISTENERS_MAX);

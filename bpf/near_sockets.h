@@ -41,25 +41,20 @@ static __always_inline void address_of_self(const struct sock *sk, __u32 ret_add
 		ret_address[i] = sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[i];
 }
 
-/* The flags of a listener of ours at this address of this namespace, or NULL. */
-static __always_inline __u32 *listener_find(struct bpf_sock_ops *ops, const __u32 address[4], __u32 port)
+/* A listener of ours is at this address of this namespace. */
+static __always_inline bool is_listener(struct bpf_sock_ops *ops, const __u32 address[4], __u32 port)
 {
 	struct near_listener key = { .netns_cookie = bpf_get_netns_cookie(ops), .port = port };
 	bool is_ipv4 = address[0] == 0 && address[1] == 0 && address[2] == bpf_htonl(0xffff);
-	__u32 *flags;
 
 	__builtin_memcpy(key.address, address, sizeof(key.address));
-	flags = bpf_map_lookup_elem(&near_listeners, &key);
-	if (flags)
-		return flags;
+	if (bpf_map_lookup_elem(&near_listeners, &key))
+		return true;
 	key.address[3] = 0;
-	if (is_ipv4) {
-		flags = bpf_map_lookup_elem(&near_listeners, &key);
-		if (flags)
-			return flags;
-	}
+	if (is_ipv4 && bpf_map_lookup_elem(&near_listeners, &key))
+		return true;
 	__builtin_memset(key.address, 0, sizeof(key.address));
-	return bpf_map_lookup_elem(&near_listeners, &key);
+	return bpf_map_lookup_elem(&near_listeners, &key) != NULL;
 }
 
 /* Remembers a socket until its TCP_CLOSE. */
@@ -116,9 +111,8 @@ static __always_inline void established_active(struct bpf_sock_ops *ops, const s
 		if (!end_add(ops, tp, cookie, 0, false))
 			return;
 	} else {
-		__u32 *flags = listener_find(ops, connection.passive_address, connection.passive_port);
-
-		if ((!flags || !(*flags & NEAR_LISTENER_CLIENTS) || !peer_is_here(sk)) &&
+		if ((!is_listener(ops, connection.passive_address, connection.passive_port) ||
+		     !peer_is_here(sk)) &&
 		    !BROKEN(NEAR_BREAK_FOREIGN))
 			return;
 		/* Bytes in the SYN (TCP Fast Open) would not be counted. Sent, they are in snd_nxt, too. */
@@ -147,7 +141,7 @@ static __always_inline void established_passive(struct bpf_sock_ops *ops, const 
 	connection.active_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	connection.passive_port = sk->__sk_common.skc_num;
 	expected = bpf_map_lookup_elem(&near_expected, &connection);
-	if (listener_find(ops, connection.passive_address, connection.passive_port)) {
+	if (is_listener(ops, connection.passive_address, connection.passive_port)) {
 		if (expected && expected->is_near)
 			far = expected->active;
 		end_add(ops, tp, bpf_get_socket_cookie(ops), far, false);

@@ -455,11 +455,9 @@ struct splice_config {
 	uint64_t max_total_credit_bytes;
 	bool lane_pipe;
 	bool lane_sockmap;
-	/* opt-in: also said by the listener (direct) and the backend (both), is_same_host */
-	bool lane_near;
-	bool lane_direct;
+	bool lane_direct; /* opt-in: also said by the listener and the backend, is_same_host */
 	bool lane_hop; /* opt-in: also said by the listener, and the backend, each for its connections */
-	bool force; /* these three also on kernels with a known fault */
+	bool force; /* these two also on kernels with a known fault */
 	bool adaptive; /* what has no known length goes to the kernel when its pace says that it pays */
 	struct span pin_dir; /* pins of `headgate bpf load`; empty: load at start */
 };
@@ -473,8 +471,7 @@ static inline bool splice_hops(const struct splice_config *splice)
 /* One of the lanes that need the programs of user/kernel/near. */
 static inline bool splice_has_same_host(const struct splice_config *splice)
 {
-	return splice->mode != SPLICE_OFF &&
-	       (splice->lane_near || splice->lane_direct || splice->lane_hop);
+	return splice->mode != SPLICE_OFF && (splice->lane_direct || splice->lane_hop);
 }
 
 enum forwarded_mode {

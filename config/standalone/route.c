@@ -66,7 +66,7 @@ static void decode_match(struct decoder *d, const struct yaml_node *node, struct
 #define SPLICE_DOC                                                                                           \
 	.value_doc = "`auto`, `off`, `sameHost`", .preset_doc = "`auto`",                                    \
 	.doc = "extension: `off`, or `sameHost`: its process may be paired when it runs on this host, "      \
-	       "which the lanes `near`, `direct` and `hop` need"
+	       "which the lanes `direct` and `hop` need"
 #define BACKEND_POLICIES_DOC "[below](#policies-of-a-backend-backendspolicies-policiespolicy)"
 #define HOST_VALUES "`name:port`, `1.2.3.4:port`, `[::1]:port`, `unix:/path`"
 

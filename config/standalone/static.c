@@ -176,14 +176,13 @@ static const struct schema timeouts_schema =
 
 /* -------------------------------------------------------------------------------- kernel lanes */
 
-enum { LANE_PIPE, LANE_SOCKMAP, LANE_NEAR, LANE_DIRECT, LANE_HOP, LANE_COUNT };
+enum { LANE_PIPE, LANE_SOCKMAP, LANE_DIRECT, LANE_HOP, LANE_COUNT };
 
 #define LANE_AT(lane, member)                                                                                \
 	static_assert(offsetof(struct splice_config, member) ==                                              \
 			      offsetof(struct splice_config, lane_pipe) + (lane) * sizeof(bool),             \
 		      "the lanes stand in the order of their words")
 LANE_AT(LANE_SOCKMAP, lane_sockmap);
-LANE_AT(LANE_NEAR, lane_near);
 LANE_AT(LANE_DIRECT, lane_direct);
 LANE_AT(LANE_HOP, lane_hop);
 
@@ -209,9 +208,9 @@ static void check_splice(struct decoder *d, const struct yaml_node *node, void *
 {
 	const struct splice_config *splice = object;
 
-	if (splice->force && !splice->lane_near && !splice->lane_direct && !splice->lane_hop)
+	if (splice->force && !splice->lane_direct && !splice->lane_hop)
 		config_error(d->report, decode_get(node, "force"),
-			     "is about the lanes near, direct and hop only; add them to lanes, or remove it");
+			     "is about the lanes direct and hop only; add them to lanes, or remove it");
 	if (splice->max_total_credit_bytes < splice->credit_bytes)
 		config_error(
 			d->report, node,
@@ -241,17 +240,17 @@ static const struct schema_row splice_rows[] = {
 	{ "maxTotalCredit", AS_U64(struct splice_config, max_total_credit_bytes), AT_LEAST(65536),
 	  .preset = 1024ull * 1024 * 1024, .reload = RELOAD_START, .doc = "of all directions" },
 	{ "lanes", AS_FLAGS(struct splice_config, lane_pipe),
-	  WORDS("pipe", "sockmap", "near", "direct", "hop"),
+	  WORDS("pipe", "sockmap", "direct", "hop"),
 	  .preset = 1u << LANE_PIPE | 1u << LANE_SOCKMAP, .reload = RELOAD_START, .needs_start = is_lane_late,
-	  .doc = "`near` and `direct` are for tunnels between processes of this host, `hop` is for every "
-		 "connection of ours to one: see below" },
+	  .doc = "`direct` is for tunnels between processes of this host, `hop` is for every connection of "
+		 "ours to one: see below" },
 	{ "adaptive", AS_BOOL(struct splice_config, adaptive), .preset = true,
 	  .doc = "tunnels and bodies go to the kernel, and come back, as their pace says; `false`: they go "
 		 "at once and stay, which costs speed where small messages follow each other quickly, and "
 		 "for fast bodies of known length" },
 	{ "force", AS_BOOL(struct splice_config, force), .reload = RELOAD_START, .dump = DUMP_NOT_ZERO,
-	  .doc = "the lanes `near`, `direct` and `hop` also on kernels with the fault CVE-2026-74589, which "
-		 "a hostile process of this host can use" },
+	  .doc = "the lanes `direct` and `hop` also on kernels with the fault CVE-2026-74589, which a "
+		 "hostile process of this host can use" },
 	{ "pinDir", AS_TEXT(struct splice_config, pin_dir), .reload = RELOAD_START, .dump = DUMP_NOT_ZERO,
 	  .doc = "directory of a BPF file system where `headgate bpf load --pin DIR` left programs and maps; "
 		 "without it the gateway loads them itself" },

@@ -102,7 +102,7 @@ def tunnels(row, base):
     """The best of the lanes that need agreement."""
     def find(results):
         programs = results.get("splice.jsonl", {}).get(row, {})
-        lanes = [name for name in ("near", "direct", "hop") if name in programs]
+        lanes = [name for name in ("direct", "hop") if name in programs]
         other = best_peer(programs, "rate") if base == "best" else programs.get(base, {}).get("rate")
         if lanes and other:
             lane = max(lanes, key=lambda name: programs[name]["rate"])

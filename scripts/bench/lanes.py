@@ -5,8 +5,8 @@
 One build with four configurations; in none of them client and backend that are measured agreed:
 
   default  as it comes
-  listed   splice.lanes lists near, direct and hop, and nobody agreed
-  no hop   it lists near and direct, and the owners of another port of the gateway agreed
+  listed   splice.lanes lists direct and hop, and nobody agreed
+  no hop   it lists direct, and the owners of another port of the gateway agreed
   hop      it lists hop as well, and they agreed: its programs see each connection and each read of the host
 
 Rows: requests of 1 KiB through the gateway, on connections that are kept and on one each, and the same at the
@@ -38,9 +38,9 @@ def listing(lanes):
 DEFAULT = "default"
 CONFIGURATIONS = {
     DEFAULT: peers.HEADGATE,
-    "listed": listing("pipe, sockmap, near, direct, hop"),
-    "no hop": listing("pipe, sockmap, near, direct") + OTHERS,
-    "hop": listing("pipe, sockmap, near, direct, hop") + OTHERS,
+    "listed": listing("pipe, sockmap, direct, hop"),
+    "no hop": listing("pipe, sockmap, direct") + OTHERS,
+    "hop": listing("pipe, sockmap, direct, hop") + OTHERS,
 }
 # Of each row: whether the load goes through the gateway, and its headers.
 ROWS = {"kept": (True, ()), "one-each": (True, ("Connection: close",)),

@@ -98,7 +98,7 @@ binds:
 HEADGATE_HOP = """
 config:
   logging: {{level: warn, accessLog: false}}
-  splice: {{lanes: [pipe, sockmap, near, direct, hop], force: true}}
+  splice: {{lanes: [pipe, sockmap, direct, hop], force: true}}
 binds:
 - port: {http}
   listeners:

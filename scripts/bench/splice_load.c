@@ -90,7 +90,7 @@ static void send_all(int fd, const char *data, size_t len)
 	}
 }
 
-/* Blocks. A socket in the lanes near or direct may say EAGAIN when it was woken for something else. */
+/* Blocks. A socket in the lane direct may say EAGAIN when it was woken for something else. */
 static ssize_t receive(int fd, size_t size)
 {
 	ssize_t len;

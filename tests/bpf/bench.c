@@ -34,7 +34,7 @@ struct result {
 	double rate; /* messages or MB a second */
 	double cpu; /* CPU microseconds a message, or CPU seconds a GB */
 	double wakeups; /* of the gateway, a second */
-	double shares[2]; /* of all bytes that the gateway moved */
+	double share; /* of `carried` among all bytes that the gateway moved */
 };
 
 struct bench_shared *shared;
@@ -214,9 +214,9 @@ static struct result measure(const struct bench *b, const struct work *work, int
 	}
 	if (lane != 0)
 		b->close(work->streams, lane);
-	uint64_t all = shared->carried[0] + shared->carried[1] + shared->copied;
-	for (int i = 0; i < 2 && all > 0; i++)
-		r.shares[i] = (double)shared->carried[i] / (double)all;
+	uint64_t all = shared->carried + shared->copied;
+	if (all > 0)
+		r.share = (double)shared->carried / (double)all;
 	return r;
 }
 
@@ -238,9 +238,7 @@ static void print_median(const struct bench *b, const struct work *work, int lan
 	printf("%-22s %-8s %10.0f %-6s %8.2f %-7s %10.0f", work->name, b->lane_names[lane], median->rate,
 	       work->message_bytes ? "msg/s" : "MB/s", median->cpu, work->message_bytes ? "us/msg" : "s/GB",
 	       median->wakeups);
-	for (int i = 0; i < 2 && b->share_names[i]; i++)
-		printf(" %6.0f%%", median->shares[i] * 100);
-	printf("\n");
+	printf(" %6.0f%%\n", median->share * 100);
 	fflush(stdout);
 }
 
@@ -281,10 +279,8 @@ int bench_main(const struct bench *b, int argc, char **argv)
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	check_call(shared != MAP_FAILED, "mmap");
 	rounds = rounds < 1 ? 1 : rounds > ROUNDS_MAX ? ROUNDS_MAX : rounds;
-	printf("%-22s %-8s %10s %-6s %8s %-7s %10s", "work", "lane", "rate", "", "CPU", "", "wake-ups/s");
-	for (int i = 0; i < 2 && b->share_names[i]; i++)
-		printf(" %7s", b->share_names[i]);
-	printf("\n");
+	printf("%-22s %-8s %10s %-6s %8s %-7s %10s %7s\n", "work", "lane", "rate", "", "CPU", "",
+	       "wake-ups/s", b->share_name);
 	for (int w = 0; w < (int)ARRAY_LEN(works); w++) {
 		if (only_work < 0 || only_work == w)
 			bench_work(b, &works[w], only_lane, rounds, seconds);

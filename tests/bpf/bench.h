@@ -21,7 +21,7 @@ struct bench_shared {
 	_Atomic uint64_t messages;
 	_Atomic uint64_t bytes;
 	_Atomic uint64_t wakeups; /* of the gateway */
-	_Atomic uint64_t carried[2], copied; /* bytes, by the gateway when it stops */
+	_Atomic uint64_t carried, copied; /* bytes, by the gateway when it stops */
 };
 
 extern struct bench_shared *shared; /* mapped by bench_main() */
@@ -29,7 +29,7 @@ extern struct bench_shared *shared; /* mapped by bench_main() */
 /* The gateways of one program. Lane 0 has none: client and server are connected to each other. */
 struct bench {
 	const char *const *lane_names; /* NULL at the end */
-	const char *share_names[2]; /* of `carried`; NULL: none */
+	const char *share_name; /* of `carried` */
 	bool (*is_possible)(int lane);
 	void (*open)(int streams, int lane, int *ret_clients, int *ret_servers);
 	void (*run)(int streams, int lane); /* the gateway, in a process of its own, until is_stopping */

@@ -223,7 +223,7 @@ static void run_sockmap(int streams, uint32_t credit)
 	for (int i = 0; i < streams; i++) {
 		struct gate_direction_stats stats = gate_direction_stats(&directions[i].direction);
 
-		shared->carried[0] += stats.redirected_bytes;
+		shared->carried += stats.redirected_bytes;
 		shared->copied += stats.copied_bytes;
 		gate_direction_stop(&directions[i].direction);
 	}
@@ -274,7 +274,7 @@ static void close_streams(int count, int lane)
 
 int main(int argc, char **argv)
 {
-	static const struct bench bench = { lane_names,	  { "kernel" },	 is_possible, open_streams,
+	static const struct bench bench = { lane_names,	  "kernel",	 is_possible, open_streams,
 					    run_gateway, close_streams };
 	struct gate_options options = { .slot_count = 1024, .max_credit_bytes = 1ull << 30 };
 	struct text why;

@@ -33,7 +33,6 @@ enum break_rule {
 /* The same for the same-host lanes: near_broken.bpf.c, and user/kernel/near/near.c. */
 enum near_break_rule {
 	NEAR_BREAK_BEHIND = 1 << 0, /* redirects although passed bytes are under way */
-	NEAR_BREAK_ROOM = 1 << 1, /* redirects what a target has no room for */
 	NEAR_BREAK_UNREAD = 1 << 2, /* into a receiver's queue although bytes wait in its TCP queue */
 	NEAR_BREAK_RECEIVER = 1 << 3, /* no bound on a receiver's queue */
 	NEAR_BREAK_FOREIGN = 1 << 4, /* every client of this host is taken */
@@ -41,7 +40,6 @@ enum near_break_rule {
 	NEAR_BREAK_SEQUENCE = 1 << 6, /* connections are told apart by their addresses alone */
 	NEAR_BREAK_CLOSED = 1 << 7, /* a closed socket is remembered */
 	/* of user space */
-	NEAR_BREAK_BARRIER = 1 << 8, /* closed means that nothing is under way */
 	NEAR_BREAK_UNSENT = 1 << 9, /* bytes that wait in user space count as forwarded */
 	/* of connections that hop; the order, the bound and the generation are those above */
 	HOP_BREAK_COUNT = 1 << 10, /* what hopped is not part of the position of its sender */

@@ -37,7 +37,7 @@ void pair_open(struct near *near, struct hop_pair *pair, const struct hop_pair_o
 	if (is_backend && !o->is_tcp)
 		assert_int_equal(near_announce(near, active), 0);
 	if (!is_backend && !o->is_tcp)
-		assert_int_equal(near_listener_add(near, (struct sockaddr *)&address, true), 0);
+		assert_int_equal(near_listener_add(near, (struct sockaddr *)&address), 0);
 	passive = rig_accept(active, listener, &address);
 	if (!is_backend && !o->is_tcp)
 		assert_int_equal(near_listener_remove(near, (struct sockaddr *)&address), 0);

@@ -37,10 +37,9 @@ void tunnel_open(struct near *near, struct near_tunnel *t, const struct near_tun
 
 	memset(t, 0, sizeof(*t));
 	t->near = near;
-	t->wants_direct = o->wants_direct;
 	t->listener = rig_listen(family, &address, o->front_receive, o->front_send);
 	t->backend = rig_listen(family, &backend, o->server_receive, 0);
-	assert_int_equal(near_listener_add(near, (struct sockaddr *)&address, !o->client_is_far), 0);
+	assert_int_equal(near_listener_add(near, (struct sockaddr *)&address), 0);
 	t->client = rig_socket(family, o->client_receive, 0);
 	t->front = rig_accept(t->client, t->listener, &address);
 	t->back = rig_socket(family, o->back_receive, o->back_send);
@@ -73,7 +72,6 @@ void tunnel_close(struct near_tunnel *t)
 static void way_try_start(struct near_tunnel *t, struct near_way *w)
 {
 	struct near_direction_options options = { .source_fd = w->source, .target_fd = w->target,
-						  .wants_direct = t->wants_direct,
 						  .unsent_bytes = (uint32_t)(w->end - w->start) };
 	int error = near_direction_start(&w->direction, t->near, &options);
 
@@ -85,11 +83,7 @@ static void way_try_start(struct near_tunnel *t, struct near_way *w)
 
 void tunnel_start(struct near_tunnel *t)
 {
-	int on_far = near_look(t->near, t->front);
-
-	assert_true(on_far >= 0);
-	t->up.is_wanted = on_far == 1;
-	t->down.is_wanted = true;
+	t->up.is_wanted = t->down.is_wanted = true;
 	tunnel_turn(t, 0);
 }
 

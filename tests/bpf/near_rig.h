@@ -16,8 +16,6 @@
 struct near *near_rig_load(const struct near_options *options);
 
 struct near_tunnel_options {
-	bool client_is_far; /* as if it was on another host: lane near at most */
-	bool wants_direct;
 	int server_receive, client_receive; /* buffer sizes; 0: autotuned */
 	int back_send, front_send, front_receive, back_receive;
 	int family; /* AF_INET (0 too) or AF_INET6 */
@@ -41,7 +39,6 @@ struct near_tunnel {
 	int listener, backend; /* listening sockets */
 	int client, front, back, server; /* -1: closed */
 	struct near_way up, down;
-	bool wants_direct;
 };
 
 void tunnel_open(struct near *near, struct near_tunnel *tunnel, const struct near_tunnel_options *options);

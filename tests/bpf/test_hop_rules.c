@@ -179,7 +179,7 @@ static bool scenario_recycled_slot(struct scene *s)
 	return is_safe;
 }
 
-/* What hopped and was not forwarded is overtaken by a direction of lane near that does not know of it. */
+/* What hopped and was not forwarded is overtaken by a direction that does not know of it. */
 static bool scenario_position(struct scene *s)
 {
 	struct near_tunnel_options options = { 0 };

@@ -64,7 +64,7 @@ static void way_adopt(struct near *near, struct near_way *way, int want)
 {
 	/* The memory of the dead one. */
 	way->direction = (struct near_direction){ 0 };
-	assert_int_equal(near_direction_adopt(&way->direction, near, way->source, way->target, NULL), want);
+	assert_int_equal(near_direction_adopt(&way->direction, near, way->source, way->target), want);
 }
 
 static bool is_direct(void *arg)
@@ -90,7 +90,7 @@ static void tunnel_ride(struct near_tunnel *t, uint64_t *position)
 TEST(a_direction_goes_on_with_what_its_queues_hold)
 {
 	struct near *near = near_rig_load(&small);
-	struct near_tunnel_options options = { .wants_direct = true };
+	struct near_tunnel_options options = { 0 };
 	struct near_tunnel t;
 	uint64_t position = 0, up;
 
@@ -105,7 +105,6 @@ TEST(a_direction_goes_on_with_what_its_queues_hold)
 	way_adopt(near, &t.up, 0);
 	way_adopt(near, &t.down, 0);
 	assert_int_equal(near_count_directions(near), 2);
-	assert_true(near_direction_has_direct(&t.up.direction));
 	pair_send(t.client, 1, up + 4000, 2000);
 	assert_true(tunnel_check(&t, t.server, 1, up, 6000, 20000));
 	tunnel_ride(&t, &position); /* counts from `position` on, for the other way */
@@ -120,7 +119,7 @@ TEST(a_direction_goes_on_with_what_its_queues_hold)
 TEST(a_direction_is_adopted_once_and_what_is_left_is_swept)
 {
 	struct near *near = near_rig_load(&small);
-	struct near_tunnel_options options = { .wants_direct = true };
+	struct near_tunnel_options options = { 0 };
 	struct near_tunnel t;
 	uint64_t position = 0;
 
@@ -131,15 +130,13 @@ TEST(a_direction_is_adopted_once_and_what_is_left_is_swept)
 	assert_int_equal(near_count_directions(near), 0);
 	way_adopt(near, &t.up, 0);
 	struct near_direction again = { 0 };
-	assert_int_equal(near_direction_adopt(&again, near, t.front, t.back, NULL), -ENOENT);
+	assert_int_equal(near_direction_adopt(&again, near, t.front, t.back), -ENOENT);
 	assert_int_equal(near_sweep(near), 1);
 	assert_int_equal(rig_count_elements(near->map_fds[NEAR_MAP_OF]), 1);
 	way_adopt(near, &t.down, -ENOENT);
 	assert_int_equal(near_count_directions(near), 1);
 	/* The source is free for a new one. */
-	struct near_direction_options fresh = { .source_fd = t.back,
-						.target_fd = t.front,
-						.wants_direct = true };
+	struct near_direction_options fresh = { .source_fd = t.back, .target_fd = t.front };
 	assert_int_equal(near_direction_start(&t.down.direction, near, &fresh), 0);
 	tunnel_ride(&t, &position);
 	assert_int_equal(near_sweep(near), 0);
@@ -234,14 +231,14 @@ TEST(listeners_stay_until_they_are_added_again_and_then_the_others_go)
 	int listeners[2] = { rig_listen(AF_INET, &kept, 0, 0), rig_listen(AF_INET, &gone, 0, 0) };
 	int client = rig_socket(AF_INET, 0, 0), front;
 
-	assert_int_equal(near_listener_add(near, (struct sockaddr *)&kept, true), 0);
-	assert_int_equal(near_listener_add(near, (struct sockaddr *)&gone, true), 0);
+	assert_int_equal(near_listener_add(near, (struct sockaddr *)&kept), 0);
+	assert_int_equal(near_listener_add(near, (struct sockaddr *)&gone), 0);
 	near = heir_of(near);
 	assert_int_equal(listener_count(near), 2);
 	/* Whoever connects in between is known. */
 	front = rig_accept(client, listeners[0], &kept);
 	assert_int_equal(near_look(near, front), 1);
-	assert_int_equal(near_listener_add(near, (struct sockaddr *)&kept, true), 0);
+	assert_int_equal(near_listener_add(near, (struct sockaddr *)&kept), 0);
 	near_listeners_settle(near);
 	assert_int_equal(listener_count(near), 1);
 	assert_int_equal(near_listener_remove(near, (struct sockaddr *)&kept), 0);

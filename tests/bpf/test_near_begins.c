@@ -53,7 +53,7 @@ static void scene_open(struct scene *s)
 {
 	*s = (struct scene){ .near = near_rig_load(NULL), .own = -1, .app = -1 };
 	s->listener = rig_listen(AF_INET, &s->address, 0, 0);
-	assert_int_equal(near_listener_add(s->near, (struct sockaddr *)&s->address, true), 0);
+	assert_int_equal(near_listener_add(s->near, (struct sockaddr *)&s->address), 0);
 	assert_int_equal(near_worker_create(s->near, &s->worker), 0);
 }
 
@@ -66,8 +66,13 @@ static void scene_accept(struct scene *s)
 /* Ours is known, theirs is not, and it hops neither now nor later. */
 static void expect_left_alone(struct scene *s)
 {
+	struct near_direction_options options = { .source_fd = s->own, .target_fd = s->own };
+	struct near_direction d = { 0 };
+
 	assert_int_equal(rig_count_elements(s->near->map_fds[NEAR_MAP_SOCKETS]), 0);
 	assert_int_equal(rig_count_elements(s->near->map_fds[NEAR_MAP_ENDS]), 1);
+	assert_int_equal(near_look(s->near, s->own), 0);
+	assert_int_equal(near_direction_start(&d, s->near, &options), -EAGAIN);
 	assert_int_equal(hop_start(&s->hop, s->worker, s->own), -EAGAIN);
 }
 

@@ -38,7 +38,7 @@ static bool is_carried(void *arg)
 /* A gateway under load whose applications belong to other processes. Never returns. */
 static void victim_run(int report_fd)
 {
-	struct near_tunnel_options options = { .wants_direct = true };
+	struct near_tunnel_options options = { 0 };
 	struct near *near = near_rig_load(NULL);
 	struct victim self = { rig_program_id(near->sockops_fd),    rig_program_id(near->message_fd),
 			       rig_program_id(near->read_fd),	    rig_link_id(near->sockops_link_fd),
@@ -130,7 +130,7 @@ TEST(other_connections_are_not_touched)
 {
 	struct near *near = near_rig_load(NULL);
 	struct near_tunnel t;
-	struct near_tunnel_options options = { .wants_direct = true };
+	struct near_tunnel_options options = { 0 };
 	struct bpf_prog_info before = { 0 }, after = { 0 };
 	uint32_t len = sizeof(before);
 	int fds[2];
@@ -187,7 +187,7 @@ TEST(other_namespaces_are_not_touched)
 	assert_int_equal(bind(listener, (struct sockaddr *)&address, len), 0);
 	assert_int_equal(listen(listener, 4), 0);
 	assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &len), 0);
-	assert_int_equal(near_listener_add(near, (struct sockaddr *)&address, true), 0);
+	assert_int_equal(near_listener_add(near, (struct sockaddr *)&address), 0);
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	pid = fork();
 	if (pid == 0) {

@@ -45,7 +45,7 @@ SAME_HOST = re.sub(r"(      - host: @(origin|acted)@\n)", r"\1        splice: sa
     .replace("  - name: main\n", "  - name: main\n    splice: sameHost\n")
 # One port more, whose tunnels go by lane direct.
 ALL_LANES = CONFIG.replace("{mode: @mode@,",
-                           "{mode: @mode@, lanes: [pipe, sockmap, near, direct], force: true,") + """
+                           "{mode: @mode@, lanes: [pipe, sockmap, direct], force: true,") + """
 - port: @near@
   listeners:
   - protocol: TCP

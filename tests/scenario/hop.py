@@ -9,7 +9,7 @@ CONNECT = "CONNECT inside.example:443 HTTP/1.1\r\nHost: inside.example:443\r\n\r
 SPLICE = {
     "off": "mode: off",
     "hop": "lanes: [hop], force: true",
-    "all": "lanes: [pipe, sockmap, near, direct, hop], force: true",
+    "all": "lanes: [pipe, sockmap, direct, hop], force: true",
 }
 CONFIG = """
 config: {splice: {@splice@}, connectionTerminationDeadline: 5s}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the plays about the lanes near and direct share. Both ends are sockets of the test, on this host; the
-same play runs without any kernel lane as well."""
+"""What the plays about the lane direct share. Both ends are sockets of the test, on this host; the same play
+runs without any kernel lane as well."""
 import random
 import re
 import time
@@ -9,12 +9,11 @@ from hg import *
 from hg.framework import skip
 from splice import in_background
 
-LANES = ("off", "near", "direct")
+LANES = ("off", "direct")
 SPLICE = {
     "off": "mode: off",
-    "near": "lanes: [near], force: true",
-    "direct": "lanes: [direct, near], force: true",
-    "all": "lanes: [pipe, sockmap, near, direct], force: true, adaptive: false",
+    "direct": "lanes: [direct], force: true",
+    "all": "lanes: [pipe, sockmap, direct], force: true, adaptive: false",
 }
 CONFIG = """
 config: {splice: {@splice@}, timeouts: {@timeouts@}, connectionTerminationDeadline: 2s}
@@ -39,7 +38,7 @@ def acted(lane, config=CONFIG, timeouts="", listener="sameHost", backend="sameHo
     gateway = Gateway(config, origin=origin, splice=SPLICE[lane], timeouts=timeouts, listener=listener,
                       backend=backend, **options)
     if lane != "off":
-        need_lane(gateway, "direct" if lane == "direct" else "near")
+        need_lane(gateway, "direct")
     return gateway, origin
 
 
@@ -59,17 +58,16 @@ def need_lane(gateway, lane):
         skip(f"needs the lane {lane}: {why}", "bpf")
 
 
-def tunnel(gateway, backend, lane="off", listener_agrees=True, warm=True, **options):
-    """(client, upstream) of a tunnel, in the lane in both directions; what a client sends only when its
-    listener agrees."""
+def tunnel(gateway, backend, lane="off", warm=True, **options):
+    """(client, upstream) of a tunnel, in the lane in both directions."""
     client = gateway.client(**options)
     upstream = backend.accept()
     if warm:
-        settle(gateway, client, upstream, lane, listener_agrees)
+        settle(gateway, client, upstream, lane)
     return client, upstream
 
 
-def settle(gateway, client, upstream, lane, listener_agrees=True):
+def settle(gateway, client, upstream, lane):
     """Round trips of bytes until the last ones both ways went by the lane."""
     def both():
         before = totals(gateway)
@@ -78,8 +76,7 @@ def settle(gateway, client, upstream, lane, listener_agrees=True):
         upstream.send(b"u")
         eq(client.read(1), b"u", "a byte down")
         after = totals(gateway)
-        return all(after[way][lane] > before[way][lane]
-                   for way in (("in", "out") if listener_agrees else ("out",)))
+        return all(after[way][lane] > before[way][lane] for way in ("in", "out"))
     if lane == "off":
         client.send(b"c")
         eq(upstream.read(1), b"c", "a byte up")

@@ -9,7 +9,7 @@ from hg import *
 from same_host import CONFIG, SPLICE, acted, both_ways, need_lane, settle, totals, tunnel
 from splice import in_background
 
-LANES = ("near", "direct")
+LANES = ("direct",)
 NEEDS = ("bpf", "root")
 HOP = """
 config: {splice: {lanes: [hop], force: true}}
@@ -68,7 +68,7 @@ def exchange(end, other, text):
     eq(other.read(len(text)), text, "what was said")
 
 
-@test("a tunnel in lane near or direct goes on in its lane after kill -9, with its id and its bytes; twice",
+@test("a tunnel in lane direct goes on in its lane after kill -9, with its id and its bytes; twice",
       needs=NEEDS)
 def both_ways_go_on():
     for lane in LANES:
@@ -114,7 +114,7 @@ def meanwhile():
 @test("unread bytes in the queues of each lane outlive the gateway, behind them more goes on", needs=NEEDS)
 def unread():
     for lane in (*LANES, "hop"):
-        gateway, backend = acted("near" if lane == "hop" else lane, keeper=True,
+        gateway, backend = acted("direct" if lane == "hop" else lane, keeper=True,
                                  config=CONFIG.replace("@splice@", SPLICE[lane]))
         if lane == "hop":
             need_lane(gateway, "hop")
@@ -142,7 +142,7 @@ def unread():
         wait_until(lambda g=gateway: adopted(g) + lost(g, "tunnel") == 1, 10, "it to be adopted or counted")
 
 
-@test("half closed through lane near or direct when the gateway dies: the other way goes on, and what it "
+@test("half closed through lane direct when the gateway dies: the other way goes on, and what it "
       "brings meanwhile arrives", needs=NEEDS)
 def half_closed():
     for lane in LANES:
@@ -180,7 +180,7 @@ def ends_meanwhile():
       "gateway; what it has sent before its end arrives", needs=NEEDS)
 def backends_end_meanwhile():
     for lane in (*LANES, "hop"):
-        gateway, backend = acted("near" if lane == "hop" else lane, keeper=True,
+        gateway, backend = acted("direct" if lane == "hop" else lane, keeper=True,
                                  config=CONFIG.replace("@splice@", SPLICE[lane]))
         broken, ended = (tunnel(gateway, backend, "off" if lane == "hop" else lane) for _ in range(2))
         ended[0].fin()
@@ -201,7 +201,7 @@ def backends_end_meanwhile():
 @test("a backend alone that agreed: without these lanes in the new configuration its tunnel is reset, and "
       "nothing dies of it", needs=NEEDS)
 def backend_alone():
-    gateway, backend = acted("near", keeper=True, config=CONFIG.replace("@splice@", SPLICE["hop"]),
+    gateway, backend = acted("direct", keeper=True, config=CONFIG.replace("@splice@", SPLICE["hop"]),
                              listener="auto")
     need_lane(gateway, "hop")
     client, upstream = tunnel(gateway, backend)
@@ -213,7 +213,7 @@ def backend_alone():
     eq(gateway.metrics()("headgate_gateway_deaths_total"), 1, "deaths")
 
 
-UPGRADED = HOP.replace("lanes: [hop]", "lanes: [direct, near]")
+UPGRADED = HOP.replace("lanes: [hop]", "lanes: [direct]")
 
 
 @test("an upgraded connection in lane direct whose gateway dies ends as it would have: what was read of it "

@@ -18,8 +18,7 @@ LANES = {
     "sockmap": "mode: require, lanes: [sockmap], adaptive: false",
     "auto": "mode: auto",
     "pipe": "lanes: [pipe]",
-    "near": "lanes: [near], force: true",
-    "direct": "lanes: [direct, near], force: true",
+    "direct": "lanes: [direct], force: true",
     "hop": "lanes: [hop], force: true",
 }
 HTTP_LANES = {
@@ -37,7 +36,7 @@ HTTP_CONFIG = CONFIG + """
       - host: @origin@
         splice: @agrees@
 """
-TUNNEL_LANES = ("sockmap", "auto", "near", "direct", "hop")
+TUNNEL_LANES = ("sockmap", "auto", "direct", "hop")
 CREDITS = (0, 64 * KIB, 256 * KIB, 4 * MIB)
 # One batch each, in turn.
 CIRCUMSTANCES = ("normal", "busy", "starved", "normal", "one CPU", "busy", "delay")
@@ -60,7 +59,7 @@ def start_gateways(lanes, config=CONFIG):
         names = {"backend" + slot: free_port() for slot in SLOTS}
         if "@origin@" in config:
             names["origin"] = Origin(netns=network.gateway)
-        agrees = "sameHost" if lane in ("near", "direct", "hop") else "auto"
+        agrees = "sameHost" if lane in ("direct", "hop") else "auto"
         gateway = Gateway(config, netns=network.gateway, splice=splice.format(credit=64 * KIB), agrees=agrees,
                           **names)
         gateway.network = network

@@ -162,7 +162,7 @@ def grpc_calls():
 
 # The ports tell who agreed: both, the client's or the backend's owner, neither.
 SHARED = """
-config: {splice: {lanes: [pipe, sockmap, near, direct, hop], force: true, minBodyBytes: 65536, @pace@}}
+config: {splice: {lanes: [pipe, sockmap, direct, hop], force: true, minBodyBytes: 65536, @pace@}}
 binds:
 """ + "".join(f"""
 - port: @{port}@

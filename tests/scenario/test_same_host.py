@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tunnels between processes of this host: byte by byte and end by end as in user space, in the lanes near and
-direct, and only where listener and backend agreed."""
+"""Tunnels between processes of this host: byte by byte and end by end as in user space, in the lane direct,
+and only where listener and backend agreed."""
 import time
 
 from hg import *
@@ -39,8 +39,7 @@ def integrity():
             eq(int(record[key]), before + more, f"{lane}: {key}")
             eq(sum(now[way].values()), before + more, f"{lane}: bytes of all lanes, {way}")
             if lane != "off":
-                share = sum(now[way][name] for name in ("near", "direct")) / (before + more)
-                note(f"{lane}, {way}: {share:.0%} by these lanes")
+                note(f"{lane}, {way}: {now[way][lane] / (before + more):.0%} by this lane")
                 check(now[way][lane] > 0, f"bytes of lane {lane}: {now[way]}")
         log = facts(record)
         for key in ("bytes_in", "bytes_out"):
@@ -205,30 +204,20 @@ def reset():
     in_every_lane(once)
 
 
-@test("a backend that did not agree stays in the other lanes; without the listener's word nothing of a "
-      "client is taken, and no lane direct", needs=("bpf", "root"), timeout=60)
+@test("a tunnel stays in the other lanes when its backend did not agree, and when its listener did not",
+      needs=("bpf", "root"), timeout=60)
 def agreement():
     # Somebody else behind the same listener agreed.
     other = Backend()
     config = CONFIG + "      - {host: @other@, splice: sameHost, weight: 0}\n"
-    gateway, backend = acted("all", config, backend="auto", other=other)
-    client, upstream = tunnel(gateway, backend)
-    both_ways(client, upstream, MIB)
-    for way, lanes in totals(gateway).items():
-        eq((lanes["near"], lanes["direct"]), (0, 0), f"{way}: bytes of the lanes near and direct")
-    check(sum(lanes["sockmap"] for lanes in totals(gateway).values()) > 0, "bytes by the kernel lane")
-    gateway, backend = acted("all", listener="auto")
-    client, upstream = tunnel(gateway, backend, "near", listener_agrees=False)
-    both_ways(client, upstream, 4 * MIB)
-    client.fin()
-    upstream.expect_fin()
-    upstream.fin()
-    client.expect_fin()
-    eq(gateway.wait_log()["close_reason"], "ok", "close_reason")
-    lanes = totals(gateway)
-    eq((lanes["in"]["near"], lanes["in"]["direct"], lanes["out"]["direct"]), (0, 0, 0),
-       f"bytes of clients who were not asked: {lanes}")
-    check(lanes["out"]["near"] > 0 and lanes["in"]["sockmap"] > 0, f"near beside sockmap: {lanes}")
+    for words in ({"backend": "auto"}, {"listener": "auto"}):
+        gateway, backend = acted("all", config, other=other, **words)
+        client, upstream = tunnel(gateway, backend)
+        both_ways(client, upstream, MIB)
+        found = totals(gateway)
+        eq([found[way]["direct"] for way in found], [0, 0], f"{words}: bytes of lane direct")
+        check(sum(found[way]["sockmap"] for way in found) > 0, f"{words}: bytes by the kernel lane: {found}")
+        eq(gateway.metrics()("headgate_near_directions"), 0, f"{words}: directions in lane direct")
 
 
 @test("/streams, the access log and the counters say which lane carried what", needs=("bpf", "root"))
@@ -257,4 +246,4 @@ def told():
     check("direct" in gateway.wait_log()["lane"], f"lane in {gateway.log()[-1].line}")
     wait_until(lambda: gateway.metrics()("headgate_near_directions") == 0, 5, "the end of the directions")
     splice = gateway.config_dump()["config"]["splice"]
-    eq((splice["lanes"], splice["force"]), (["near", "direct"], True), "config_dump")
+    eq((splice["lanes"], splice["force"]), (["direct"], True), "config_dump")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lanes near and direct from start to death: what is refused and said, what becomes a tunnel, reload,
+"""The lane direct from start to death: what is refused and said, what becomes a tunnel, reload,
 drain, sudden death, and that no other socket of the host is touched."""
 import random
 import signal
@@ -29,7 +29,7 @@ ASK = "GET /chat HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n
 SWITCH = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
 CONNECT = "CONNECT inside.example:443 HTTP/1.1\r\nHost: inside.example:443\r\n\r\n"
 # Of what is in the maps, what grows with sockets.
-SOCKET_MAPS = ("near_sockets", "near_ends", "near_targets", "near_of")
+SOCKET_MAPS = ("near_sockets", "near_ends", "near_of")
 
 
 def played_out(gateway, client, upstream, lane, size=2 * MIB):
@@ -45,10 +45,10 @@ def played_out(gateway, client, upstream, lane, size=2 * MIB):
     eq(record["close_reason"], "ok", "close_reason")
 
 
-@test("a connection is a tunnel of these lanes from the backend's 101 on, and plain HTTP before it",
+@test("a connection is a tunnel of this lane from the backend's 101 on, and plain HTTP before it",
       needs=("bpf", "root"), timeout=60)
 def upgraded():
-    for lane in ("near", "direct"):
+    for lane in ("direct",):
         gateway, backend = acted(lane, HTTP)
         # An exchange before it on the same connection of the client: its backend connection is pooled.
         client = gateway.client().request("GET", "/first")
@@ -85,17 +85,15 @@ def two_listeners():
         upstream.read_request()
         upstream.send(SWITCH)
         eq(client.response_head().status, 101, "status")
-        settle(gateway, client, upstream, "near" if lanes == 0 else "direct", listener_agrees=lanes > 0)
+        settle(gateway, client, upstream, "direct" if lanes else "off")
         both_ways(client, upstream, MIB)
         found = totals(gateway)
         eq(sum(found[way]["direct"] > 0 for way in found), lanes, f"{host}: ways of lane direct: {found}")
-        taken = found["in"]["near"] + found["in"]["direct"]
-        eq(taken > 0, lanes > 0, f"{host}: taken from the client's own socket: {found}")
 
 
-@test("CONNECT and TLS passthrough ride these lanes as well", needs=("bpf", "root"), timeout=60)
+@test("CONNECT and TLS passthrough ride this lane as well", needs=("bpf", "root"), timeout=60)
 def connect_and_tls():
-    for lane in ("near", "direct"):
+    for lane in ("direct",):
         gateway, backend = acted(lane, HTTP)
         client = gateway.client().send(CONNECT)
         upstream = backend.accept()
@@ -116,7 +114,7 @@ def connect_and_tls():
         played_out(gateway, client, upstream, lane)
 
 
-def refused(mode, lanes="[sockmap, near, direct]", **options):
+def refused(mode, lanes="[sockmap, direct, hop]", **options):
     config = CONFIG.replace("@splice@", f"mode: {mode}, lanes: {lanes}, adaptive: false")
     origin = Backend()
     return Gateway(config, origin=origin, timeouts="", listener="sameHost", backend="sameHost", workers=1,
@@ -127,19 +125,19 @@ def refused(mode, lanes="[sockmap, near, direct]", **options):
       "everything, and require does not start", needs=("bpf", "root"))
 def not_forced():
     gateway, backend = refused("auto")
-    why = why_not(gateway, "near")
+    why = why_not(gateway, "direct")
     if why is None:
         skip("this kernel has no known fault: nothing to refuse")
     if "CVE-2026-74589" not in why:
-        skip(f"needs the lane near: {why}", "bpf")
-    eq(why_not(gateway, "direct"), why, "both lanes for one reason")
-    lines = warning_lines(gateway, "lanes near and direct")
+        skip(f"needs the lane direct: {why}", "bpf")
+    eq(why_not(gateway, "hop"), why, "both lanes for one reason")
+    lines = warning_lines(gateway, "lanes direct and hop")
     eq(len(lines), 1, f"lines in {gateway.stderr!r}")
     check("CVE-2026-74589" in lines[0] and "force" in lines[0], f"what it is and how to go on: {lines[0]}")
     client, upstream = tunnel(gateway, backend)
     both_ways(client, upstream, MIB)
     for way, lanes in totals(gateway).items():
-        eq((lanes["near"], lanes["direct"]), (0, 0), f"{way}: bytes of the lanes near and direct")
+        eq(lanes["direct"], 0, f"{way}: bytes of lane direct")
     check(totals(gateway)["in"]["sockmap"] > 0, "the kernel lane does it")
     gateway, _ = refused("require", ready=False, checked=False)
     gateway.expect_exit(5, status=1)
@@ -150,16 +148,16 @@ def not_forced():
 
 @test("without privileges one line says what is missing, and the bytes are copied", needs=("bpf", "root"))
 def unprivileged():
-    config = CONFIG.replace("@splice@", "lanes: [near], force: true")
+    config = CONFIG.replace("@splice@", "lanes: [direct], force: true")
     backend = Backend()
     gateway = Gateway(config, origin=backend, timeouts="", listener="sameHost", backend="sameHost", workers=1,
                       uid=65534)
-    lines = warning_lines(gateway, "no lane near")
+    lines = warning_lines(gateway, "no lane direct")
     eq(len(lines), 1, f"lines in {gateway.stderr!r}")
     check("CAP_" in lines[0], lines[0])
     client, upstream = tunnel(gateway, backend)
     both_ways(client, upstream, MIB)
-    eq(totals(gateway)["out"]["near"], 0, "bytes of lane near")
+    eq(totals(gateway)["out"]["direct"], 0, "bytes of lane direct")
 
 
 def entries(gateway):
@@ -232,10 +230,10 @@ def abroad():
     eq(entries(gateway).get("near_sockets"), 4, f"near sockets of one tunnel: {entries(gateway)}")
 
 
-@test("reloads change new tunnels only: those in the lanes stay there and lose nothing",
+@test("reloads change new tunnels only: those in the lane stay there and lose nothing",
       needs=("bpf", "root"), timeout=60)
 def reload():
-    for lane in ("near", "direct"):
+    for lane in ("direct",):
         gateway, backend = acted(lane, backend="auto")
         gateway.names["backend"] = "sameHost"
         gateway.reload(CONFIG)
@@ -246,7 +244,7 @@ def reload():
         before = totals(gateway)
         both_ways(other, behind, MIB)
         now = totals(gateway)
-        eq([now[way][name] - before[way][name] for way in now for name in ("near", "direct")], [0] * 4,
+        eq([now[way]["direct"] - before[way]["direct"] for way in now], [0] * 2,
            f"{lane}: a new tunnel after the backend took its word back")
         settle(gateway, client, upstream, lane)
         gateway.names["backend"] = "sameHost"
@@ -265,7 +263,7 @@ def reload():
             eq(record["close_reason"], "ok", "close_reason")
 
 
-@test("the maximum deadline of a drain resets tunnels in these lanes, not before, as in user space",
+@test("the maximum deadline of a drain resets tunnels in this lane, not before, as in user space",
       needs=("bpf", "root"), timeout=60, waits=True)
 def drained():
     for lane in LANES:
@@ -311,7 +309,7 @@ def send_for_ever(raw):
 @test("killed at random moments under load: nothing of it is left, and the same ports serve again at once",
       needs=("bpf", "root", "bpftool"), heavy=True, timeout=120)
 def killed():
-    for lane in ("near", "direct"):
+    for lane in ("direct",):
         gateway, _ = acted(lane, checked=False)
         gateway.kill()
         echo = Origin(tcp_echo=True)

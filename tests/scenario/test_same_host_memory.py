@@ -8,7 +8,7 @@ from duplex import *
 from hg import *
 from same_host import need_lane
 
-LANES = {"near": "lanes: [near], force: true", "direct": "lanes: [direct, near], force: true"}
+LANES = {"direct": "lanes: [direct], force: true"}
 
 
 def memory_pages():

@@ -265,7 +265,7 @@ TEST(the_lane_is_one_word_unless_the_directions_differ)
 		{ 0, 0, LANE_COPY, LANE_COPY, "copy" },
 		{ 5, 5, LANE_SOCKMAP, LANE_SOCKMAP, "sockmap" },
 		{ 5, 5, LANE_SOCKMAP, LANE_PIPE, "sockmap/pipe" },
-		{ 5, 5, LANE_NEAR, LANE_DIRECT, "near/direct" },
+		{ 5, 5, LANE_SOCKMAP, LANE_DIRECT, "sockmap/direct" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

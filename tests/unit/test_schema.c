@@ -301,7 +301,7 @@ TEST(lanes_and_modes_wait_only_when_they_are_turned_on)
 	new.worker_threads = 7;
 	new.admin_addr = SPAN("off");
 	new.dns_refresh_ns = 1;
-	new.splice.lane_near = new.splice.force = true;
+	new.splice.lane_direct = new.splice.force = true;
 	assert_late(&static_schema, &old, &new,
 		    "workerThreads, adminAddr, dns.refresh, splice.lanes, splice.force");
 }

@@ -154,7 +154,7 @@ static int gate_open(struct kernel_lanes *lanes, const struct splice_config *con
 	return lane_missing(start, config, "kernel lane", ", bytes are copied", result, error);
 }
 
-/* ------------------------------------------------------------------------------------ near and direct */
+/* ------------------------------------------------------------------------------------ direct and hop */
 
 /* A kernel with a known fault is an operator's choice; one that lacks something is not. */
 static int near_probe(const struct splice_config *config, bool *ret_has_direct, struct text *why)
@@ -201,16 +201,13 @@ static int near_obtain(struct kernel_lanes *lanes, const struct splice_config *c
 		       struct estate *estate)
 {
 	struct lane_start *start = &lanes->near_start;
-	struct near_options options = { .direction_count =
-						config->lane_hop || config->lane_direct ? NEAR_SLOTS_HOPS : 0,
-					.worker_count = worker_count };
-	bool needs_direct = config->lane_direct || config->lane_hop;
+	struct near_options options = { .direction_count = NEAR_SLOTS_HOPS, .worker_count = worker_count };
 	bool has_direct = false;
 	int error = near_probe(config, &has_direct, &start->why);
 
 	if (!error)
 		error = probe_privileges(&start->why);
-	options.has_no_direct = !has_direct || !needs_direct;
+	options.has_no_direct = !has_direct;
 	/* What is taken over was tested when it was loaded. */
 	if (!error && estate && near_take_over(lanes, &options, &estate->near_objects))
 		return 0;
@@ -218,15 +215,13 @@ static int near_obtain(struct kernel_lanes *lanes, const struct splice_config *c
 		error = near_load(&options, &lanes->near, &start->why);
 	if (error)
 		return error;
-	if (!has_direct && needs_direct)
+	if (!has_direct)
 		text_str(&start->why,
 			 "this kernel does not keep the two receive queues of lanes direct and hop apart, "
 			 "or has no trace point sock_recv_length; ");
 	error = near_selftest(lanes->near, &start->why, &start->selftest_ns);
 	start->selftest_failed = error != 0;
-	/* What was asked for needs it, or works without it, too. */
-	if (!error && needs_direct && !near_has_direct(lanes->near) &&
-	    (!config->lane_near || config->mode == SPLICE_REQUIRE))
+	if (!error && !near_has_direct(lanes->near))
 		error = -EOPNOTSUPP;
 	if (!error)
 		near_leave(lanes, estate);
@@ -235,11 +230,9 @@ static int near_obtain(struct kernel_lanes *lanes, const struct splice_config *c
 
 static const char *near_names(const struct splice_config *config)
 {
-	static const char *const names[] = { "",	 "lane near",	      "lane direct",
-					     "lanes near and direct", "lane hop", "lanes near and hop",
-					     "lanes direct and hop", "lanes near, direct and hop" };
+	static const char *const names[] = { "", "lane direct", "lane hop", "lanes direct and hop" };
 
-	return names[config->lane_near | config->lane_direct << 1 | config->lane_hop << 2];
+	return names[config->lane_direct | config->lane_hop << 1];
 }
 
 static int near_open(struct kernel_lanes *lanes, const struct splice_config *config, uint32_t worker_count,

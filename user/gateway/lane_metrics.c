@@ -39,16 +39,15 @@ static void near_available(const struct kernel_lanes *lanes, struct text *out)
 {
 	const struct text *why = &lanes->near_start.why;
 	bool has_direct = lanes->near && near_has_direct(lanes->near);
-	const bool is_available[] = { lanes->near != NULL, has_direct, has_direct };
-	static const char *const names[] = { "near", "direct", "hop" };
+	static const char *const names[] = { "direct", "hop" };
 
 	prometheus_begin(out, METRIC_NEAR_AVAILABLE);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		struct span labels[] = { span_str(names[i]), SPAN("") };
 
-		if (!is_available[i])
+		if (!has_direct)
 			labels[1] = why->len ? text_span(why) : SPAN("switched off by config.splice");
-		prometheus_sample(out, METRIC_NEAR_AVAILABLE, labels, is_available[i]);
+		prometheus_sample(out, METRIC_NEAR_AVAILABLE, labels, has_direct);
 	}
 }
 

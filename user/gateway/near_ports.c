@@ -14,7 +14,7 @@ static bool has_same_host(const struct backend_ref *list, uint32_t count)
 	return false;
 }
 
-/* Streams of this listener may ride the lanes. */
+/* Its tunnels may ride the lane direct, where its clients agreed as well. */
 static bool listener_is_used(const struct listener *listener)
 {
 	for (uint32_t i = 0; i < listener->route_count; i++) {
@@ -30,21 +30,16 @@ static bool listener_is_used(const struct listener *listener)
 	return false;
 }
 
-/* *ret_takes_clients: local clients of the port may be paired; which listener is theirs shows later. */
-static bool bind_is_used(const struct bind *bind, const struct splice_config *splice, bool *ret_takes_clients)
+/* Local clients of the port may be paired; which listener is theirs shows later. */
+static bool bind_is_used(const struct bind *bind, const struct splice_config *splice)
 {
-	bool is_used = splice_hops(splice) && bind->is_same_host;
-
-	*ret_takes_clients = is_used;
-	if (!splice->lane_near && !splice->lane_direct)
-		return is_used;
-	for (uint32_t i = 0; i < bind->listener_count; i++) {
-		if (!listener_is_used(&bind->listener_list[i]))
-			continue;
-		is_used = true;
-		*ret_takes_clients |= bind->listener_list[i].is_same_host;
+	if (splice_hops(splice) && bind->is_same_host)
+		return true;
+	for (uint32_t i = 0; i < bind->listener_count && splice->lane_direct; i++) {
+		if (bind->listener_list[i].is_same_host && listener_is_used(&bind->listener_list[i]))
+			return true;
 	}
-	return is_used;
+	return false;
 }
 
 static bool near_is_on(const struct snapshot *snapshot)
@@ -54,33 +49,27 @@ static bool near_is_on(const struct snapshot *snapshot)
 
 static bool snapshot_uses(const struct snapshot *snapshot, const struct address *address)
 {
-	bool takes_clients;
-
 	for (uint32_t i = 0; snapshot && near_is_on(snapshot) && i < snapshot->bind_count; i++) {
 		if (address_eq(&snapshot->bind_list[i].address, address))
-			return bind_is_used(&snapshot->bind_list[i], &snapshot->config.splice,
-					    &takes_clients);
+			return bind_is_used(&snapshot->bind_list[i], &snapshot->config.splice);
 	}
 	return false;
 }
 
 void near_ports_follow(struct near *near, const struct snapshot *from, const struct snapshot *to)
 {
-	bool takes_clients;
-
 	if (!near)
 		return;
 	for (uint32_t i = 0; from && near_is_on(from) && i < from->bind_count; i++) {
 		const struct bind *bind = &from->bind_list[i];
 
-		if (bind_is_used(bind, &from->config.splice, &takes_clients) &&
-		    !snapshot_uses(to, &bind->address))
+		if (bind_is_used(bind, &from->config.splice) && !snapshot_uses(to, &bind->address))
 			(void)near_listener_remove(near, &bind->address.any);
 	}
 	for (uint32_t i = 0; to && near_is_on(to) && i < to->bind_count; i++) {
 		const struct bind *bind = &to->bind_list[i];
-		int error = bind_is_used(bind, &to->config.splice, &takes_clients)
-				    ? near_listener_add(near, &bind->address.any, takes_clients)
+		int error = bind_is_used(bind, &to->config.splice)
+				    ? near_listener_add(near, &bind->address.any)
 				    : 0;
 
 		if (error)

@@ -5,7 +5,6 @@ static const char *const lane_names[LANE_COUNT] = {
 	[LANE_COPY] = "copy",
 	[LANE_PIPE] = "pipe",
 	[LANE_SOCKMAP] = "sockmap",
-	[LANE_NEAR] = "near",
 	[LANE_DIRECT] = "direct",
 };
 

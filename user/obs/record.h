@@ -9,7 +9,6 @@ enum lane_id {
 	LANE_COPY,
 	LANE_PIPE,
 	LANE_SOCKMAP,
-	LANE_NEAR,
 	LANE_DIRECT,
 	LANE_COUNT,
 };

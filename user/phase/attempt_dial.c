@@ -109,12 +109,12 @@ static void attempt_on_dialed(struct dial *dial, enum dial_result result, int er
 	stream_run(stream, attempt_take(stream, upstream));
 }
 
-/* For a tunnel, or for what becomes one when the backend agrees. The lanes carry no TLS. */
-static bool attempt_wants_near(const struct stream *stream)
+/* For a tunnel, or for what becomes one when the backend agrees. The lane carries no TLS. */
+static bool attempt_wants_direct(const struct stream *stream)
 {
 	return !stream->backend->tls &&
 	       (stream->is_tcp || connect_tunnel_is_asked(stream) || stream->exchange->upgrade.is_wanted) &&
-	       stream_wants_near(stream);
+	       stream_wants_direct(stream);
 }
 
 /* A CONNECT makes a tunnel of a connection of its own. */
@@ -192,7 +192,7 @@ enum stream_step attempt_dial(struct stream *stream)
 		.may_repeat = attempt_may_repeat(stream),
 		.was_refused = attempt->was_refused,
 		.is_exclusive = stream->is_tcp,
-		.is_announced = attempt_wants_near(stream),
+		.is_announced = attempt_wants_direct(stream),
 	};
 	struct upstream *upstream;
 

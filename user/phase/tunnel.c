@@ -49,8 +49,8 @@ enum stream_step tunnel_start(struct stream *stream)
 	stream_drop_exchange(stream);
 	stream->front->begin_tunnel(stream);
 	tunnel_start_ways(stream);
-	stream_offer_near(stream, &stream->upload);
-	stream_offer_near(stream, &stream->download);
+	stream_offer_direct(stream, &stream->upload);
+	stream_offer_direct(stream, &stream->download);
 	stream->close_client = true;
 	stream_set_state(stream, STREAM_TUNNEL);
 	return STEP_PUMP;

@@ -18,7 +18,7 @@ static void conn_on_room(struct hop *hop)
 	conn->on_ready(conn);
 }
 
-/* Of what it has received so far the lanes near and direct may have brought a part, past its socket. */
+/* Of what it has received so far the lane direct may have brought a part, past its socket. */
 static int conn_begin_hop(struct conn *conn, struct hop *hop, struct near_worker *worker)
 {
 	uint64_t position = 0;

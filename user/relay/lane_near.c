@@ -10,8 +10,8 @@
 #include "user/relay/relay_io.h"
 
 /*
- * The lanes near and direct: the process at the far end of the source runs on this host, and its own send()
- * hands the bytes on (user/kernel/near/near.h). Such a direction is still pumped by the copy lane, because
+ * The lane direct: the processes at both far ends run on this host, and the send() of the one hands the bytes
+ * to the other (user/kernel/near/near.h). Such a direction is still pumped by the copy lane, because
  * whatever the kernel does not carry arrives on our socket as ever; what is new is only that the kernel is
  * told how much of it was sent on. No event and no byte tells of what it carries: times and counts are read
  * from memory shared with it (relay_refresh()), when somebody asks and by a slow timer.
@@ -29,7 +29,7 @@ enum {
 };
 
 /* The program counts a message before the redirect, and takes it back when that was refused. */
-static uint64_t near_more(uint64_t now_bytes, uint64_t *seen_bytes)
+static uint64_t direct_more(uint64_t now_bytes, uint64_t *seen_bytes)
 {
 	uint64_t more = now_bytes > *seen_bytes ? now_bytes - *seen_bytes : 0;
 
@@ -41,21 +41,18 @@ static void lane_near_refresh(struct relay *relay)
 {
 	struct relay_near *near = relay->near;
 	struct near_stats stats = near_direction_stats(&near->direction);
-	uint64_t near_bytes = near_more(stats.near_bytes, &near->near_bytes);
-	uint64_t direct_bytes = near_more(stats.direct_bytes, &near->direct_bytes);
+	uint64_t direct_bytes = direct_more(stats.direct_bytes, &near->direct_bytes);
 	uint64_t active_ms = stats.last_active_ns / NS_PER_MS;
 
 	if (active_ms > relay->last_active_ms)
 		relay->last_active_ms = active_ms;
-	if (near_bytes)
-		relay_account(relay, LANE_NEAR, near_bytes);
 	if (direct_bytes)
 		relay_account(relay, LANE_DIRECT, direct_bytes);
-	relay->source->received_bytes += near_bytes + direct_bytes;
+	relay->source->received_bytes += direct_bytes;
 	if (relay->source->hop)
-		hop_note_other(relay->source->hop, near_bytes + direct_bytes);
-	relay->sink->sent_bytes += near_bytes + direct_bytes;
-	near->sent_bytes += near_bytes + direct_bytes;
+		hop_note_other(relay->source->hop, direct_bytes);
+	relay->sink->sent_bytes += direct_bytes;
+	near->sent_bytes += direct_bytes;
 }
 
 /* The kernel noted when they moved. */
@@ -162,13 +159,10 @@ static void near_watch_remove(struct relay *relay)
 		timer_cancel(loop_timers(watch->loop), &watch->timer);
 }
 
-void relay_allow_near(struct relay *relay, bool is_near_allowed, bool is_direct_allowed)
+void relay_allow_direct(struct relay *relay)
 {
-	if (!relay->shared->near || !relay_is_between_sockets(relay))
-		return;
-	relay->near_allowed = is_near_allowed;
-	relay->direct_allowed = is_direct_allowed && near_has_direct(relay->shared->near);
-	relay->near_looks = relay->near_allowed || relay->direct_allowed ? NEAR_LOOKS_MAX : 0;
+	if (relay->shared->near && near_has_direct(relay->shared->near) && relay_is_between_sockets(relay))
+		relay->near_looks = NEAR_LOOKS_MAX;
 }
 
 /* Of the two ends of a direction, the one that we connected. */
@@ -187,40 +181,24 @@ static int near_ask(const struct relay *relay, const struct conn *conn)
 	return answer == 0 && conn == near_announced(relay) && conn->received_bytes == 0 ? -EAGAIN : 0;
 }
 
-/* As near_ask(), of the ends that matter. */
-static int near_judge(const struct relay *relay, bool *ret_is_direct)
-{
-	int source = near_ask(relay, relay->source);
-
-	/* With both lanes allowed, direct begins by itself as soon as the receiver is known. */
-	*ret_is_direct = relay->direct_allowed;
-	return source == 1 && !relay->near_allowed ? near_ask(relay, relay->sink) : source;
-}
-
 /*
- * What the gateway itself sends to a receiver of lane direct must not get in its other queue while it has not
- * read this one, so that connection hops, whatever `lanes` says of others (user/kernel/near/README.md).
+ * 1, or -errno. What the gateway itself sends to the receiver must not get in its other queue while it has
+ * not read this one, so that connection hops, whatever `lanes` says of others (user/kernel/near/README.md).
  */
-static bool near_try_hop(const struct relay *relay)
+static int near_start(struct relay *relay)
 {
-	return conn_start_hop(relay->sink, relay->shared->near_watch.worker) == 0;
-}
-
-/* 1, or -errno of near_direction_start(). */
-static int near_start(struct relay *relay, bool is_direct)
-{
-	bool hops = is_direct && near_try_hop(relay);
 	struct near_direction_options options = {
 		.source_fd = conn_fd(relay->source),
 		.target_fd = conn_fd(relay->sink),
-		.wants_direct = hops,
 		.source_hops = relay->source->hop != NULL,
 		.read_bytes = relay->source->received_bytes,
-		.target_hop = relay->sink->hop,
 	};
-	struct relay_near *near = hg_calloc(1, sizeof(*near));
-	int error;
+	int error = conn_start_hop(relay->sink, relay->shared->near_watch.worker);
+	struct relay_near *near;
 
+	if (error)
+		return error;
+	near = hg_calloc(1, sizeof(*near));
 	if (!near)
 		return -ENOMEM;
 	error = near_direction_start(&near->direction, relay->shared->near, &options);
@@ -229,7 +207,6 @@ static int near_start(struct relay *relay, bool is_direct)
 		return error;
 	}
 	near->relay = relay;
-	near->direct_looks = is_direct && !hops ? NEAR_LOOKS_MAX : 0;
 	near->sent_bytes = relay->sink->sent_bytes;
 	relay->near = near;
 	near_watch_add(relay);
@@ -242,11 +219,9 @@ static void near_remember(struct relay *relay)
 	struct relay_near *near = relay->near;
 	struct near_stats stats = near_direction_stats(&near->direction);
 
-	near->near_bytes = stats.near_bytes;
 	near->direct_bytes = stats.direct_bytes;
-	relay->lane_bytes[LANE_NEAR] = stats.near_bytes;
 	relay->lane_bytes[LANE_DIRECT] = stats.direct_bytes;
-	relay->payload_bytes += stats.near_bytes + stats.direct_bytes;
+	relay->payload_bytes += stats.direct_bytes;
 }
 
 int lane_near_adopt(struct relay *relay)
@@ -260,15 +235,13 @@ int lane_near_adopt(struct relay *relay)
 	if (!near)
 		return -ENOMEM;
 	error = near_direction_adopt(&near->direction, relay->shared->near, conn_fd(relay->source),
-				     conn_fd(relay->sink), relay->sink->hop);
+				     conn_fd(relay->sink));
 	if (error) {
 		hg_free(near);
 		return error;
 	}
 	near->relay = relay;
 	near->sent_bytes = relay->sink->sent_bytes;
-	if (relay->direct_allowed && !near_direction_has_direct(&near->direction))
-		near->direct_looks = NEAR_LOOKS_MAX;
 	relay->near = near;
 	relay->near_looks = 0;
 	relay->lane = &lane_near;
@@ -280,7 +253,6 @@ int lane_near_adopt(struct relay *relay)
 /* While it is not known, no other lane takes the sockets. */
 static enum lane_answer lane_near_enter(struct relay *relay)
 {
-	bool is_direct;
 	int answer;
 
 	if (!relay->near_looks)
@@ -293,9 +265,11 @@ static enum lane_answer lane_near_enter(struct relay *relay)
 		relay->near_looks = 0;
 		return LANE_NO;
 	}
-	answer = near_judge(relay, &is_direct);
+	answer = near_ask(relay, relay->source);
 	if (answer == 1)
-		answer = near_start(relay, is_direct);
+		answer = near_ask(relay, relay->sink);
+	if (answer == 1)
+		answer = near_start(relay);
 	if (answer == -EAGAIN)
 		return LANE_LATER;
 	relay->near_looks = 0;
@@ -323,29 +297,14 @@ static void lane_near_settle(struct relay *relay)
 	if (sent_bytes)
 		near_direction_forwarded(&near->direction, sent_bytes);
 	near->sent_bytes += sent_bytes;
-	if (near->direct_looks) {
-		near->direct_looks--;
-		if (near_try_hop(relay)) {
-			near_direction_use_direct(&near->direction, relay->sink->hop);
-			near->direct_looks = 0;
-		}
-	}
-	if (relay->state == RELAY_FAILED || near->is_proven)
-		return;
-	if (relay->state == RELAY_DONE) {
-		/* The FIN follows: nothing may be missing before it. */
-		near->is_proven = true;
-		if (near_direction_check(&near->direction) < 0)
-			near_poisoned(relay);
-	} else if (near_reason_is_poison(near_direction_stats(&near->direction).reason)) {
+	if (relay->state != RELAY_FAILED && near_direction_check(&near->direction) < 0)
 		near_poisoned(relay);
-	}
 }
 
 static void lane_near_leave(struct relay *relay)
 {
 	/* So that the counts are final as far as they can be: what follows goes down with the connections. */
-	(void)near_direction_close(&relay->near->direction);
+	near_direction_close(&relay->near->direction);
 	near_account(relay);
 	near_direction_stop(&relay->near->direction);
 	near_watch_remove(relay);
@@ -355,7 +314,8 @@ static void lane_near_leave(struct relay *relay)
 
 static bool lane_near_is_settled(struct relay *relay)
 {
-	return near_direction_close(&relay->near->direction) == 0 && conn_is_silent(relay->source);
+	near_direction_close(&relay->near->direction);
+	return near_direction_check(&relay->near->direction) == 0 && conn_is_silent(relay->source);
 }
 
 static void lane_near_describe(const struct relay *relay, struct lane_view *ret_view)
@@ -368,7 +328,7 @@ static void lane_near_describe(const struct relay *relay, struct lane_view *ret_
 }
 
 const struct lane lane_near = {
-	.id = LANE_NEAR,
+	.id = LANE_DIRECT,
 	.pump = lane_copy_pump,
 	.leave = lane_near_leave,
 	.enter = lane_near_enter,

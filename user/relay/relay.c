@@ -59,7 +59,7 @@ uint64_t relay_bytes_before(const struct relay *relay, enum lane_id lane)
 	uint64_t bytes = relay->lane_bytes[lane];
 
 	/* It never was there before. */
-	if ((lane == LANE_NEAR || lane == LANE_DIRECT) && relay->state == RELAY_OPEN)
+	if (lane == LANE_DIRECT && relay->state == RELAY_OPEN)
 		return 0;
 	if (!relay_is_in_sockmap(relay))
 		return bytes;
@@ -87,7 +87,7 @@ int relay_adopt(struct relay *relay, const struct relay_past *past)
 			conn_shutdown(relay->sink);
 		return 0;
 	}
-	if (past->is_in_near)
+	if (past->is_in_direct)
 		return lane_near_adopt(relay);
 	return past->is_in_sockmap ? lane_sockmap_adopt(relay) : 0;
 }

@@ -142,16 +142,13 @@ struct relay_gate {
 	bool is_leaving; /* asked to go back to the copy lane */
 };
 
-/* What a direction in the lanes near and direct needs. */
+/* What a direction in the lane direct needs. */
 struct relay_near {
 	struct relay *relay;
 	struct list watch;
 	struct near_direction direction;
-	uint64_t near_bytes; /* accounted so far */
-	uint64_t direct_bytes;
+	uint64_t direct_bytes; /* accounted so far */
 	uint64_t sent_bytes; /* sent_bytes of the sink that the kernel was told of */
-	uint8_t direct_looks; /* left, for a sink that is to hop before lane direct may be used */
-	bool is_proven; /* complete, and nothing was lost or doubled */
 };
 
 struct relay {
@@ -167,8 +164,6 @@ struct relay {
 	enum relay_encoding encoding : 8;
 	bool gate_allowed : 1;
 	bool gate_is_adaptive : 1; /* by its pace */
-	bool near_allowed : 1; /* both: relay_allow_near() */
-	bool direct_allowed : 1;
 	uint8_t near_looks : 4; /* left; 0: nothing of this host is to be found, or not allowed */
 	bool is_resting : 1; /* relay_rest() */
 	bool was_in_kernel : 1; /* bytes may have left that user space never saw: no replay */
@@ -207,10 +202,10 @@ void relay_start(struct relay *relay, struct relay_end source, struct relay_end 
  */
 void relay_allow_gate(struct relay *relay, bool is_adaptive, uint64_t min_body_bytes, uint32_t credit_bytes);
 /*
- * May go to the lanes near and direct from now on, when processes of this host turn out to be at its ends: a
- * tunnel whose listener and backend agreed. They come before the kernel lane.
+ * May go to the lane direct from now on, when processes of this host turn out to be at its ends: a tunnel
+ * whose listener and backend agreed. It comes before the kernel lane.
  */
-void relay_allow_near(struct relay *relay, bool is_near_allowed, bool is_direct_allowed);
+void relay_allow_direct(struct relay *relay);
 /*
  * Brings payload_bytes and last_active_ms up to date with what the kernel, or an HTTP/2 session, did alone.
  * No system call.
@@ -243,7 +238,7 @@ struct relay_past {
 	uint64_t last_active_ms;
 	bool is_done; /* it has ended */
 	bool is_in_sockmap; /* both ends are there: conn_adopt_gate() */
-	bool is_in_near; /* near or direct: those ends that hopped do so again (conn_adopt_hop()) */
+	bool is_in_direct; /* those ends that hopped do so again (conn_adopt_hop()) */
 	uint64_t left; /* of a body: as in its decoder */
 	uint8_t chunk_state;
 };

@@ -30,8 +30,8 @@ static inline bool relay_is_in_sockmap(const struct relay *relay)
 {
 	return relay->lane == &lane_sockmap;
 }
-/* Near or direct, also when it has ended there. */
-static inline bool relay_is_in_near(const struct relay *relay)
+/* Also when it has ended there. */
+static inline bool relay_is_in_direct(const struct relay *relay)
 {
 	return relay->lane == &lane_near;
 }
@@ -52,7 +52,7 @@ uint64_t relay_progress(const struct relay *relay);
 void relay_note_progress(struct relay *relay, uint64_t now_ms);
 /* Goes on with the direction that another process had in the sockmap lane. 0 or -errno. */
 int lane_sockmap_adopt(struct relay *relay);
-/* The same of the lanes near and direct. */
+/* The same of the lane direct. */
 int lane_near_adopt(struct relay *relay);
 /* Asks a direction to go back to the copy lane: in a turn of its own, this may be that of the other way. */
 void lane_sockmap_recall(struct relay_gate *gate);

@@ -40,7 +40,7 @@ enum {
 enum estate_lane {
 	ESTATE_LANE_COPY, /* nothing of it waits in user space */
 	ESTATE_LANE_SOCKMAP,
-	ESTATE_LANE_NEAR, /* near or direct */
+	ESTATE_LANE_DIRECT,
 	ESTATE_LANE_DONE, /* it has ended, and its last byte was sent */
 };
 
@@ -48,17 +48,14 @@ enum estate_lane {
 struct estate_way {
 	/* Payload by lane, without what a running direction of the kernel's counts itself. */
 	uint64_t copied_bytes;
-	union { /* A way that was in near or direct never was in the others. */
+	union { /* Lane direct is for tunnels, lane pipe for bodies. */
 		uint64_t piped_bytes;
-		uint64_t near_bytes;
-	};
-	union {
-		uint64_t sockmap_bytes;
 		uint64_t direct_bytes;
 	};
+	uint64_t sockmap_bytes;
 	uint64_t active_ms; /* CLOCK_MONOTONIC: when a byte was moved last, in user space */
 	uint8_t lane; /* enum estate_lane */
-	bool is_near; /* as of the unions */
+	bool is_direct; /* as of the union */
 	atomic_uchar is_busy; /* bytes may be in the worker's memory, or the words above are being written */
 };
 

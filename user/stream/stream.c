@@ -214,12 +214,12 @@ static bool stream_wants_gate(const struct stream *stream, const struct splice_c
 	       !(stream->tcp_route && stream->tcp_route->splice_off);
 }
 
-bool stream_wants_near(const struct stream *stream)
+bool stream_wants_direct(const struct stream *stream)
 {
 	const struct splice_config *splice = &stream->lease->snapshot->config.splice;
 
-	return stream->proxy->relay.near && splice->mode != SPLICE_OFF &&
-	       (splice->lane_near || splice->lane_direct) && stream->backend->is_same_host;
+	return stream->proxy->relay.near && splice->mode != SPLICE_OFF && splice->lane_direct &&
+	       stream->listener && stream->listener->is_same_host && stream->backend->is_same_host;
 }
 
 void stream_offer_gate(struct stream *stream, struct relay *relay, bool with_credit)
@@ -231,14 +231,10 @@ void stream_offer_gate(struct stream *stream, struct relay *relay, bool with_cre
 				 with_credit ? (uint32_t)splice->credit_bytes : 0);
 }
 
-void stream_offer_near(struct stream *stream, struct relay *relay)
+void stream_offer_direct(struct stream *stream, struct relay *relay)
 {
-	const struct splice_config *splice = &stream->lease->snapshot->config.splice;
-	bool is_client_paired = stream->listener && stream->listener->is_same_host;
-
-	/* What a client sends is taken from its own socket: that needs its listener's word. */
-	if (stream_wants_near(stream) && (relay->direction == RELAY_OUT || is_client_paired))
-		relay_allow_near(relay, splice->lane_near, splice->lane_direct && is_client_paired);
+	if (stream_wants_direct(stream))
+		relay_allow_direct(relay);
 }
 
 static void stream_report(struct stream *stream)

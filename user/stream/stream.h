@@ -215,9 +215,9 @@ void stream_arm(struct stream *stream);
 /* Lets the kernel lane take over a direction later, unless the configuration says no. credit: for a response
  * whose request is complete (user/kernel/sockmap/direction.h). */
 void stream_offer_gate(struct stream *stream, struct relay *relay, bool with_credit);
-/* The same for the lanes near and direct: for a direction of a tunnel, where listener and backend agreed. */
-void stream_offer_near(struct stream *stream, struct relay *relay);
-bool stream_wants_near(const struct stream *stream);
+/* The same for the lane direct: for a direction of a tunnel, where listener and backend agreed. */
+void stream_offer_direct(struct stream *stream, struct relay *relay);
+bool stream_wants_direct(const struct stream *stream);
 /* When the stream is worth a look of checkpoint.h, loop time; 0: never. */
 static inline uint64_t stream_look_ms(const struct stream *stream)
 {

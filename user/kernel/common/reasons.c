@@ -43,7 +43,7 @@ int reason_counts(const struct reason_table *table, int map_fd, const atomic_uin
 	if (!per_cpu)
 		return -ENOMEM;
 	for (uint32_t number = 0; number < table->count && !error; number++) {
-		ret_counts[number] = atomic_load(&found[number]);
+		ret_counts[number] = found ? atomic_load(&found[number]) : 0;
 		error = bpf_map_lookup_elem(map_fd, &number, per_cpu);
 		for (int cpu = 0; cpu < cpu_count && !error; cpu++)
 			ret_counts[number] += per_cpu[cpu];

@@ -27,7 +27,7 @@ const struct reason *reason_row(const struct reason_table *table, uint32_t numbe
 
 /*
  * How often each reason occurred since the programs were loaded: what they counted in the per-CPU map, and
- * `found`, the poisons that user space of this process found. 0 or -errno.
+ * `found`, the poisons that user space of this process found; NULL: it finds none. 0 or -errno.
  */
 int reason_counts(const struct reason_table *table, int map_fd, const atomic_uint_fast64_t *found,
 		  uint64_t *ret_counts);
@@ -50,9 +50,4 @@ static inline const char *near_reason_text(enum near_reason reason)
 static inline const char *near_reason_explanation(enum near_reason reason)
 {
 	return reason_row(&near_reasons, reason)->explanation;
-}
-
-static inline bool near_reason_is_poison(enum near_reason reason)
-{
-	return reason_row(&near_reasons, reason)->is_poison;
 }

@@ -34,7 +34,7 @@ static void kernel_describe(struct text *out)
 		text_fmt(out, "kernel: copy and pipe only: %.*s\n", SPAN_FMT(text_span(&why)));
 	text_clear(&why);
 	if (probe_near_kernel(false, &has_direct, &why) == 0)
-		text_fmt(out, "kernel: lane near allowed%s\n", has_direct ? ", direct and hop, too" : "");
+		text_fmt(out, "kernel: lanes direct and hop %s\n", has_direct ? "allowed" : "not supported");
 	else
 		text_fmt(out, "kernel: no same-host lanes, unless forced: %.*s\n", SPAN_FMT(text_span(&why)));
 	text_clear(&why);

@@ -20,8 +20,8 @@ struct near_worker;
  *   - send(), with MSG_NOSIGNAL, fails when the receiver has no room and has not read all that hopped. When
  *     hop_refusals() has grown that is no error of the connection: hop_wait(), send() once more, and
  *     on_room() comes.
- * The socket is neither source nor target of the sockmap lane; it may be either in the lanes near and direct,
- * which are told (struct near_direction_options).
+ * The socket is neither source nor target of the sockmap lane; it may be either in the lane direct, which is
+ * told (struct near_direction_options).
  *
  * A hop belongs to one thread. Zero is a stopped one.
  */
@@ -42,7 +42,7 @@ struct hop {
 };
 
 /*
- * An established connection: accepted at an address of near_listener_add() with takes_clients, or announced
+ * An established connection: accepted at an address of near_listener_add(), or announced
  * before connect(). Sets SO_OOBINLINE: an urgent byte hops in its place in the stream. 0; -EAGAIN: the
  * other end is not (yet) known to be here; -ENOENT: fd is neither accepted there nor announced; -ENOSPC: all
  * slots are taken; -EOPNOTSUPP: not on this kernel; -errno. On every error it is an ordinary connection.
@@ -93,7 +93,7 @@ uint64_t hop_received_bytes(const struct hop *hop);
  * received_bytes, as in hop_end(), for a successor of this process (near_adopt.h). Nobody reads meanwhile.
  */
 void hop_note_read(struct hop *hop, uint64_t received_bytes);
-/* Bytes the caller counts as received that never came this way: carried by the lanes near and direct. */
+/* Bytes the caller counts as received that never came this way: carried by the lane direct. */
 void hop_note_other(struct hop *hop, uint64_t bytes);
 
 /* Bytes that hopped wait unread: closing without a reset would hide that from the other end, TCP does not. */

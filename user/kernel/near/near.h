@@ -11,13 +11,9 @@
 
 /*
  * The same-host lanes. A "near socket" is the application's own socket at the far end of one of the gateway's
- * connections, when that application runs on this host. Its send() then runs our sk_msg program, which hands
- * the bytes on without the hop through the gateway:
- *
- *   near    source near socket  ->  send queue of the gateway's socket to the other side
- *   direct  source near socket  ->  receive queue of the near socket on the other side
- *
- * What does not go past the gateway may still go past TCP on the way to it: hop.h.
+ * connections, when that application runs on this host. Its send() then runs our sk_msg program, which puts
+ * the bytes of a tunnel between two such applications straight into the receive queue of the other one: lane
+ * `direct`. What does not go past the gateway may still go past TCP on the way to it: hop.h.
  *
  * Once a process, shared by its workers; every function may be called by any thread, except that one fd and
  * one direction belong to one thread at a time. Off unless the operator asks for it: an application that
@@ -31,7 +27,7 @@
  *   upstream  near_announce(fd) after socket(), before connect()
  *   stream    near_look(fd) whether the far end of an established connection is near; an accepted one is
  *             known when accept() returns it, an announced one a moment after connect() (look again with the
- *             next bytes, or start without looking: see near_direction_start)
+ *             next bytes)
  *   direction near_direction_start; the caller's copy lane goes on as before, and tells
  *             near_direction_forwarded() after each send(); bytes that the kernel carries never show up
  *   end       FIN, RST, deadlines come to the gateway's own sockets as ever. near_direction_check() before a
@@ -47,7 +43,7 @@ struct near_options {
 	uint32_t direction_count;
 	uint32_t worker_count; /* struct near_worker at most; 0: 1 */
 	bool has_no_direct; /* as probe_near_kernel() said: near_disable_direct() from the start */
-	/* Bytes in a receiver's queue beyond which `direct` falls back to `near`; 0: NEAR_RECEIVER_BYTES. */
+	/* Bytes in a receiver's queue beyond which messages go through TCP; 0: NEAR_RECEIVER_BYTES. */
 	uint32_t receiver_bytes;
 	struct object_override override;
 };
@@ -68,12 +64,11 @@ bool near_has_direct(const struct near *near);
 void near_disable_direct(struct near *near);
 
 /*
- * The gateway's accepted sockets at this address and port (a wildcard address counts for all) may be sources
- * and targets from now on. With takes_clients, local applications that connect to it are near sockets. In the
- * network namespace of the calling thread. Again with the same address: changes takes_clients. 0, -ENOSPC,
- * -errno.
+ * Local applications that connect to this address and port (a wildcard address counts for all) are near
+ * sockets from now on, and the gateway's accepted sockets there may be sources and targets. In the network
+ * namespace of the calling thread. Again with the same address: no-op. 0, -ENOSPC, -errno.
  */
-int near_listener_add(struct near *near, const struct sockaddr *address, bool takes_clients);
+int near_listener_add(struct near *near, const struct sockaddr *address);
 /* Connections that exist stay as they are. 0, -ENOENT, -errno. */
 int near_listener_remove(struct near *near, const struct sockaddr *address);
 
@@ -90,27 +85,24 @@ int near_announce(struct near *near, int fd);
  */
 int near_look(struct near *near, int fd);
 
-struct hop;
-
 /* Members are for this directory. */
 struct near_direction {
 	struct near *near;
 	struct near_record *record; /* NULL: not running */
 	struct near_handle slot;
-	int source_fd, target_fd;
-	const struct hop *target_hop; /* borrowed; NULL: target_fd does not hop */
 	uint64_t source_cookie; /* of the near socket */
 	uint64_t target_cookie; /* of the gateway's socket */
-	enum near_reason poison; /* found by user space; NEAR_REASON_NONE: sound */
 };
 
 struct near_direction_options {
 	/* The gateway's socket whose far end sends. In copy lane: not a source in the sockmap lane's maps. */
 	int source_fd;
-	/* The gateway's socket to the receiver. Nothing else writes to it while the direction runs. */
+	/*
+	 * The gateway's socket to the receiver. It hops (hop.h), or its receiver is one that reads until
+	 * EAGAIN, because the two queues of that have one edge. Nothing else writes to it while the direction
+	 * runs.
+	 */
 	int target_fd;
-	/* Also try `direct`: when the far end of target_fd is near, too, and near_has_direct(). */
-	bool wants_direct;
 	/*
 	 * Bytes already read from source_fd that send() on target_fd has not taken yet. Everything else that
 	 * was ever read from source_fd is dealt with, and everything else meant for target_fd is in its send
@@ -120,27 +112,19 @@ struct near_direction_options {
 	/* source_fd hops (hop.h): bytes ever read from it. */
 	bool source_hops;
 	uint64_t read_bytes;
-	/*
-	 * Of target_fd, where it hops: outlives the direction; else NULL. Without it the receiver of lane
-	 * direct must be one that reads until EAGAIN: its two queues have one edge.
-	 */
-	const struct hop *target_hop;
 };
 
 /*
  * From the next send() of the near socket on, its bytes may go through the kernel: the program opens the gate
- * by itself as soon as everything that was passed has been forwarded, and closes it when the target has no
- * room. *d is zero or stopped. 0; -EAGAIN: the far end of source_fd is not (yet) near, or an urgent byte
+ * by itself as soon as everything that was passed has been forwarded, and closes it when the receiver has no
+ * room. *d is zero or stopped. 0; -EAGAIN: the far end of one of the two is not (yet) near, or an urgent byte
  * waits on source_fd, ask again later; -ENOENT: source_fd or target_fd is neither announced nor of a
- * listener; -EBUSY: that far end has a direction already; -ENOTCONN: a FIN has arrived on source_fd, or the
- * connection is gone; -ENOSPC: all slots are taken; -errno. On every error the stream stays in copy; options
- * of the sockets (TCP_NODELAY, TCP_NOTSENT_LOWAT, SO_OOBINLINE) may be set.
+ * listener; -EBUSY: the far end of source_fd has a direction already; -ENOTCONN: a FIN has arrived on
+ * source_fd, or a connection is gone; -ENOSPC: all slots are taken; -errno. On every error the stream stays
+ * in copy; SO_OOBINLINE of source_fd may be set.
  */
 int near_direction_start(struct near_direction *d, struct near *near,
 			 const struct near_direction_options *options);
-
-/* From here on `direct`, too: target_fd, which did not, hops now. */
-void near_direction_use_direct(struct near_direction *d, const struct hop *target_hop);
 
 /*
  * send() on target_fd has taken `bytes` more that came from source_fd, unsent_bytes included. After each
@@ -150,32 +134,27 @@ void near_direction_forwarded(struct near_direction *d, uint64_t bytes);
 
 /*
  * 0, or -EIO: an equality broke (the reason of the stats says which); reset both connections. Before
- * shutdown(target_fd, SHUT_WR) after a FIN, and wherever it is convenient. Two to four system calls.
+ * shutdown(target_fd, SHUT_WR) after a FIN, and wherever it is convenient. No system call.
  */
-int near_direction_check(struct near_direction *d);
+int near_direction_check(const struct near_direction *d);
 
-/*
- * Closes the gate: everything passes from here on. 0: and nothing is on its way through the kernel any more,
- * so the caller may write to target_fd what it likes; -EAGAIN: a send() of the application is still in the
- * middle of it, ask again in a moment (1 ms; give up as on a stall); -EIO: as near_direction_check().
- */
-int near_direction_close(struct near_direction *d);
+/* Closes the gate: everything that is sent from here on passes. */
+void near_direction_close(struct near_direction *d);
 
 /* Ends the direction; what passes afterwards is ordinary. Before either fd is closed. NULL record: no-op. */
 void near_direction_stop(struct near_direction *d);
 
 struct near_stats {
-	uint64_t near_bytes; /* carried by lane near */
-	uint64_t direct_bytes; /* carried by lane direct */
+	uint64_t direct_bytes; /* carried */
 	uint64_t last_active_ns; /* CLOCK_MONOTONIC, coarse; 0: the source has sent nothing since the start */
-	uint64_t falls; /* times the gate closed, or direct fell back to near */
+	uint64_t falls; /* times the gate closed */
 	enum near_lane lane; /* of the last message: NEAR_LANE_COPY while the gate is closed */
 	enum near_reason reason; /* of the last fall */
 };
 /* Shared memory only, no system call. All zero when not running. */
 struct near_stats near_direction_stats(const struct near_direction *d);
 
-/* "copy", "near", "direct", "hop"; static. */
+/* "copy", "direct", "hop"; static. */
 const char *near_lane_text(enum near_lane lane);
 
 /* Falls by reason since near_load(), stopped directions included. 0 or -errno. */

@@ -321,11 +321,11 @@ static bool is_direction_at(struct near_direction *d, uint64_t source_cookie)
  * Of a socket that TCP has closed nothing is known any more, and its direction may have bytes all the same:
  * then each record is asked.
  */
-static bool direction_find(struct near_direction *d)
+static bool direction_find(struct near_direction *d, int source_fd, int target_fd)
 {
 	const struct near *near = d->near;
-	struct near_end source, target;
-	int error = near_ends_of(d, &source, &target);
+	struct near_end source;
+	int error = near_ends_of(d, source_fd, target_fd, &source);
 
 	/* An application has closed its socket meanwhile: what it sent is on its way, nothing follows. */
 	if (!error || error == -ENOTCONN)
@@ -340,16 +340,13 @@ static bool direction_find(struct near_direction *d)
 	return false;
 }
 
-int near_direction_adopt(struct near_direction *d, struct near *near, int source_fd, int target_fd,
-			 const struct hop *target_hop)
+int near_direction_adopt(struct near_direction *d, struct near *near, int source_fd, int target_fd)
 {
-	struct near_direction new = { .near = near,
-				      .source_fd = source_fd,
-				      .target_fd = target_fd,
-				      .target_hop = target_hop };
+	struct near_direction new = { .near = near };
 
 	CHECK(!d->record);
-	if (!direction_find(&new) || near->records[new.slot.index].user.mode != NEAR_MODE_OPEN ||
+	if (!direction_find(&new, source_fd, target_fd) ||
+	    near->records[new.slot.index].user.mode != NEAR_MODE_OPEN ||
 	    !slot_claim(near, new.slot))
 		return -ENOENT;
 	new.record = &near->records[new.slot.index];
@@ -359,9 +356,4 @@ int near_direction_adopt(struct near_direction *d, struct near *near, int source
 		return 0;
 	near_direction_stop(d);
 	return -EPROTO;
-}
-
-bool near_direction_has_direct(const struct near_direction *d)
-{
-	return d->record->user.flags & NEAR_DIRECT;
 }

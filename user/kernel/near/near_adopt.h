@@ -39,11 +39,5 @@ uint32_t near_sweep(struct near *near);
  */
 int hop_adopt(struct hop *hop, struct near_worker *worker, int fd, uint64_t *ret_received_bytes);
 
-/*
- * Goes on with the direction that ran between these two. target_hop: as in struct near_direction_options. 0;
- * -ENOENT: none ran; -EPROTO: a poison; -errno: reset both.
- */
-int near_direction_adopt(struct near_direction *d, struct near *near, int source_fd, int target_fd,
-			 const struct hop *target_hop);
-/* Whether it may use lane direct already: near_direction_use_direct(). */
-bool near_direction_has_direct(const struct near_direction *d);
+/* Goes on with the direction that ran between these two. 0; -ENOENT: none ran; -EPROTO: a poison. */
+int near_direction_adopt(struct near_direction *d, struct near *near, int source_fd, int target_fd);

@@ -13,7 +13,6 @@ enum near_map {
 	NEAR_MAP_OF,
 	NEAR_MAP_ENDS,
 	NEAR_MAP_SOCKETS,
-	NEAR_MAP_TARGETS,
 	NEAR_MAP_ANNOUNCED,
 	NEAR_MAP_LISTENERS,
 	NEAR_MAP_FALLS,
@@ -40,7 +39,6 @@ struct near {
 	uint32_t slot_count;
 	uint32_t receiver_bytes;
 	_Atomic bool has_direct;
-	bool has_cpus; /* more than one */
 	int map_fds[NEAR_MAP_COUNT]; /* owner, -1: none */
 	int sockops_fd, message_fd, read_fd; /* programs; owner */
 	int sockops_link_fd, message_link_fd, read_link_fd; /* owner; -1: none (messages: before 6.10) */
@@ -48,9 +46,8 @@ struct near {
 	uint32_t ring_count;
 	int *ring_fds; /* owner */
 	bool *ring_is_taken; /* owner; by a struct near_worker; under `lock` */
-	/* poisons that user space found, not the program */
-	atomic_uint_fast64_t proof_failures[NEAR_REASON_COUNT];
-	atomic_uint_fast64_t hop_failures[NEAR_REASON_COUNT]; /* the same of connections that hop */
+	/* poisons of connections that hop: user space finds them, not the program */
+	atomic_uint_fast64_t hop_failures[NEAR_REASON_COUNT];
 	atomic_uint hop_count; /* connections that hop now */
 	pthread_mutex_t lock; /* of the ring of free slots, and of ring_is_taken */
 	struct near_free_slot *free_slots; /* owner; ring of slot_count, oldest first */
@@ -69,10 +66,11 @@ int near_map_records(struct near *near);
 int near_slot_take(struct near *near, struct near_handle *ret_slot);
 void near_slot_give(struct near *near, struct near_handle slot);
 
-/* Both near sockets of a direction by the fds in it, and their cookies. As near_direction_start(). */
-int near_ends_of(struct near_direction *d, struct near_end *ret_source, struct near_end *ret_target);
+/* Sets the cookies of a direction between these two. *ret_source: near socket. As near_direction_start(). */
+int near_ends_of(struct near_direction *d, int source_fd, int target_fd, struct near_end *ret_source);
 /* SO_COOKIE. 0 or -errno. */
 int near_cookie(int fd, uint64_t *ret_cookie);
+struct hop;
 /* Its sender is told of room by the ring of its worker from here on. */
 void hop_enter(struct hop *hop);
 /* What is known of a socket. 0 or -ENOENT. */

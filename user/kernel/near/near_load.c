@@ -23,10 +23,10 @@
 static const struct object_map maps[NEAR_MAP_COUNT] = {
 	[NEAR_MAP_RECORDS] = { "near_records", 1 },	[NEAR_MAP_OF] = { "near_of", 1 },
 	[NEAR_MAP_ENDS] = { "near_ends", 4 },		[NEAR_MAP_SOCKETS] = { "near_sockets", 2 },
-	[NEAR_MAP_TARGETS] = { "near_targets", 1 },	[NEAR_MAP_ANNOUNCED] = { "near_announced", 0 },
-	[NEAR_MAP_LISTENERS] = { "near_listeners", 0 }, [NEAR_MAP_FALLS] = { "near_falls", 0 },
-	[NEAR_MAP_HOP_OF] = { "hop_of", 1 },		[NEAR_MAP_HOP_FALLS] = { "hop_falls", 0 },
-	[NEAR_MAP_RINGS] = { "near_rings", 0 },		[NEAR_MAP_DAM] = { "near_dam", 0 },
+	[NEAR_MAP_ANNOUNCED] = { "near_announced", 0 }, [NEAR_MAP_LISTENERS] = { "near_listeners", 0 },
+	[NEAR_MAP_FALLS] = { "near_falls", 0 },		[NEAR_MAP_HOP_OF] = { "hop_of", 1 },
+	[NEAR_MAP_HOP_FALLS] = { "hop_falls", 0 },	[NEAR_MAP_RINGS] = { "near_rings", 0 },
+	[NEAR_MAP_DAM] = { "near_dam", 0 },
 };
 
 /* Path of the cgroup v2 mount into path[size]. 0; -ENOENT: none is mounted; -errno. */
@@ -275,7 +275,6 @@ struct near *near_alloc(const struct near_options *options)
 	near->slot_count = options->direction_count ? options->direction_count : NEAR_SLOTS_DEFAULT;
 	near->receiver_bytes = options->receiver_bytes ? options->receiver_bytes : NEAR_RECEIVER_BYTES;
 	near->has_direct = !options->has_no_direct;
-	near->has_cpus = sysconf(_SC_NPROCESSORS_ONLN) > 1;
 	near->sockops_fd = near->message_fd = near->read_fd = near->dam_fd = near->dam_peer_fd = -1;
 	near->sockops_link_fd = near->message_link_fd = near->read_link_fd = -1;
 	near->ring_count = options->worker_count ? options->worker_count : 1;

@@ -47,7 +47,7 @@ static int before_connect(struct selftest_ends *ends, bool is_client, int fd, co
 	listener_forget(t);
 	memcpy(&t->listener, to,
 	       to->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
-	return near_listener_add(t->near, to, true);
+	return near_listener_add(t->near, to);
 }
 
 static const struct selftest_options test_options = { .limit_ns = TEST_LIMIT_NS,
@@ -145,8 +145,7 @@ static bool test_end(struct near_test *t)
 /* First bytes pass before the direction starts, the next ones fill every queue, the last ones are few. */
 static bool test_run(struct near_test *t)
 {
-	struct near_direction_options options = { .source_fd = t->ends.front, .target_fd = t->ends.back,
-						  .wants_direct = true };
+	struct near_direction_options options = { .source_fd = t->ends.front, .target_fd = t->ends.back };
 	bool had_direct = near_has_direct(t->near);
 	int error;
 
@@ -163,7 +162,7 @@ static bool test_run(struct near_test *t)
 	}
 	if (!test_drain(t, t->sent_bytes) || !test_drain(t, t->sent_bytes + 1000))
 		return false;
-	if (near_direction_stats(&t->direction).near_bytes == 0)
+	if (near_direction_stats(&t->direction).direct_bytes == 0)
 		return selftest_fail(&t->ends, "nothing was carried", -EIO);
 	return test_end(t);
 }

@@ -258,7 +258,7 @@ static bool is_clean(const struct relay *relay)
 	if (relay->state == RELAY_DONE || relay_is_in_sockmap(relay))
 		return true;
 	/* What the lane has passed up and nobody has read is counted by us alone. */
-	return relay->state == RELAY_OPEN && (relay_is_by_hand(relay) || relay_is_in_near(relay)) &&
+	return relay->state == RELAY_OPEN && (relay_is_by_hand(relay) || relay_is_in_direct(relay)) &&
 	       is_at_a_mark(relay) && !(gate && gate->is_source);
 }
 
@@ -266,24 +266,21 @@ static uint8_t lane_of(const struct relay *relay)
 {
 	if (relay->state == RELAY_DONE)
 		return ESTATE_LANE_DONE;
-	if (relay_is_in_near(relay))
-		return ESTATE_LANE_NEAR;
+	if (relay_is_in_direct(relay))
+		return ESTATE_LANE_DIRECT;
 	return relay_is_in_sockmap(relay) ? ESTATE_LANE_SOCKMAP : ESTATE_LANE_COPY;
 }
 
 static void write_way(struct estate_way *way, const struct relay *relay)
 {
 	/* Also where another process has seen its end. */
-	way->is_near = relay_is_in_near(relay) || relay->lane_bytes[LANE_NEAR] ||
-		       relay->lane_bytes[LANE_DIRECT];
+	way->is_direct = relay_is_in_direct(relay) || relay->lane_bytes[LANE_DIRECT];
 	way->copied_bytes = relay_bytes_before(relay, LANE_COPY);
-	if (way->is_near) {
-		way->near_bytes = relay_bytes_before(relay, LANE_NEAR);
+	if (way->is_direct)
 		way->direct_bytes = relay_bytes_before(relay, LANE_DIRECT);
-	} else {
+	else
 		way->piped_bytes = relay_bytes_before(relay, LANE_PIPE);
-		way->sockmap_bytes = relay_bytes_before(relay, LANE_SOCKMAP);
-	}
+	way->sockmap_bytes = relay_bytes_before(relay, LANE_SOCKMAP);
 	way->active_ms = relay->last_active_ms;
 	way->lane = lane_of(relay);
 }
@@ -309,7 +306,7 @@ void checkpoint_after_pump(struct stream *stream, struct relay *relay)
 	row->backend_hops = stream->upstream->conn.hop != NULL;
 	conn_note_hop(relay->source);
 	/* Its last bytes: the kernel tells of none. */
-	if (relay->state == RELAY_DONE && relay_is_in_near(relay))
+	if (relay->state == RELAY_DONE && relay_is_in_direct(relay))
 		relay_refresh(relay, proxy_now_ms(stream->proxy));
 	write_way(way, relay);
 	failpoint(WAY_HALF);

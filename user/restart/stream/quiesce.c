@@ -64,9 +64,8 @@ static bool is_movable(struct stream *stream)
 	if (!stream->proxy->is_giving || stream->is_kept || !stream->is_in_estate ||
 	    (stream->state != STREAM_RELAY && stream->state != STREAM_TUNNEL))
 		return false;
-	/* Its bytes are in queues that go with this process. */
-	if (!relay_is_between_tcp(&stream->download) || relay_is_in_near(&stream->upload) ||
-	    relay_is_in_near(&stream->download))
+	/* Its bytes are in queues that go with this process: in lane direct, too, the sink hops. */
+	if (!relay_is_between_tcp(&stream->download))
 		return false;
 	if (!stream->give_looks)
 		stream->is_kept = !has_place(stream);

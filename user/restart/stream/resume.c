@@ -229,14 +229,13 @@ static int adopt_way(struct relay *relay, const struct estate_way *way, const st
 {
 	const struct relay_past past = {
 		.lane_bytes = { [LANE_COPY] = way->copied_bytes,
-				[LANE_PIPE] = way->is_near ? 0 : way->piped_bytes,
-				[LANE_SOCKMAP] = way->is_near ? 0 : way->sockmap_bytes,
-				[LANE_NEAR] = way->is_near ? way->near_bytes : 0,
-				[LANE_DIRECT] = way->is_near ? way->direct_bytes : 0 },
+				[LANE_PIPE] = way->is_direct ? 0 : way->piped_bytes,
+				[LANE_SOCKMAP] = way->sockmap_bytes,
+				[LANE_DIRECT] = way->is_direct ? way->direct_bytes : 0 },
 		.last_active_ms = way->active_ms,
 		.is_done = way->lane == ESTATE_LANE_DONE,
 		.is_in_sockmap = way->lane == ESTATE_LANE_SOCKMAP,
-		.is_in_near = way->lane == ESTATE_LANE_NEAR,
+		.is_in_direct = way->lane == ESTATE_LANE_DIRECT,
 		.left = body->framing.length,
 		.chunk_state = body->chunk_state,
 	};
@@ -311,8 +310,8 @@ static int tunnel_go_on(struct stream *stream, const struct estate_stream *row,
 	int error;
 
 	tunnel_start_ways(stream);
-	stream_offer_near(stream, &stream->upload);
-	stream_offer_near(stream, &stream->download);
+	stream_offer_direct(stream, &stream->upload);
+	stream_offer_direct(stream, &stream->download);
 	error = adopt_way(&stream->upload, &row->ways[0], past);
 	return error ? error : adopt_way(&stream->download, &row->ways[1], past);
 }
