@@ -254,7 +254,6 @@ TEST(other_lanes_than_those_that_are_left_are_refused_and_nothing_is_closed)
 	static const struct near_options others[] = {
 		{ .direction_count = 2 * SLOTS, .worker_count = RINGS },
 		{ .direction_count = SLOTS, .worker_count = RINGS + 1 },
-		{ .direction_count = SLOTS, .worker_count = RINGS, .has_no_direct = true },
 	};
 	struct near *near = near_rig_load(&small);
 	struct legacy left = die(near);
@@ -262,10 +261,6 @@ TEST(other_lanes_than_those_that_are_left_are_refused_and_nothing_is_closed)
 	for (size_t i = 0; i < ARRAY_LEN(others); i++)
 		assert_int_equal(inherit(&left, &others[i], &near), -EPROTO);
 	assert_int_equal(inherit(&left, &small, &near), 0);
-	near_disable_direct(near);
-	/* What was found not to work is not left to anybody. */
-	int none[NEAR_DESCRIPTORS_MAX];
-	assert_int_equal(near_descriptors(near, none), 0);
 	near_free(near);
 }
 

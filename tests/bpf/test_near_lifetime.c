@@ -232,10 +232,7 @@ TEST(the_self_test_is_quick_and_right)
 			fail_msg("%s", why.data);
 		printf("%.1f ms\n", (double)took_ns / 1e6);
 	}
-	assert_true(near_has_direct(near));
 	assert_int_equal(near_count_directions(near), 0);
-	near_disable_direct(near);
-	assert_int_equal(near_selftest(near, &why, &took_ns), 0);
 	text_done(&why);
 	near_free(near);
 }
@@ -251,16 +248,15 @@ TEST(kernels_are_judged)
 		{ { 6, 1, 182 }, false }, { { 6, 1, 183 }, true },   { { 6, 17, 99 }, false },
 		{ { 6, 19, 3 }, false },  { { 5, 15, 999 }, false },
 	};
-	bool has_direct;
 	struct text why;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		assert_int_equal(probe_judge_near_version(&rows[i].version) == NULL, rows[i].is_sound);
 	near_free(near_rig_load(NULL));
 	text_init(&why);
-	assert_int_equal(probe_near_kernel(true, &has_direct, &why), 0);
+	assert_int_equal(probe_near_kernel(true, &why), 0);
 	text_clear(&why);
-	if (probe_near_kernel(false, &has_direct, &why))
+	if (probe_near_kernel(false, &why))
 		assert_non_null(strstr(why.data, "CVE-2026-74589"));
 	text_done(&why);
 }

@@ -157,15 +157,15 @@ static int gate_open(struct kernel_lanes *lanes, const struct splice_config *con
 /* ------------------------------------------------------------------------------------ direct and hop */
 
 /* A kernel with a known fault is an operator's choice; one that lacks something is not. */
-static int near_probe(const struct splice_config *config, bool *ret_has_direct, struct text *why)
+static int near_probe(const struct splice_config *config, struct text *why)
 {
-	int error = probe_near_kernel(config->force, ret_has_direct, why);
+	int error = probe_near_kernel(config->force, why);
 	struct text ignored;
 
 	if (!error || config->force)
 		return error;
 	text_init(&ignored);
-	if (probe_near_kernel(true, ret_has_direct, &ignored) == 0)
+	if (probe_near_kernel(true, &ignored) == 0)
 		text_str(why, "config.splice.force: true uses it all the same");
 	text_done(&ignored);
 	return error;
@@ -202,12 +202,10 @@ static int near_obtain(struct kernel_lanes *lanes, const struct splice_config *c
 {
 	struct lane_start *start = &lanes->near_start;
 	struct near_options options = { .direction_count = NEAR_SLOTS_HOPS, .worker_count = worker_count };
-	bool has_direct = false;
-	int error = near_probe(config, &has_direct, &start->why);
+	int error = near_probe(config, &start->why);
 
 	if (!error)
 		error = probe_privileges(&start->why);
-	options.has_no_direct = !has_direct;
 	/* What is taken over was tested when it was loaded. */
 	if (!error && estate && near_take_over(lanes, &options, &estate->near_objects))
 		return 0;
@@ -215,14 +213,8 @@ static int near_obtain(struct kernel_lanes *lanes, const struct splice_config *c
 		error = near_load(&options, &lanes->near, &start->why);
 	if (error)
 		return error;
-	if (!has_direct)
-		text_str(&start->why,
-			 "this kernel does not keep the two receive queues of lanes direct and hop apart, "
-			 "or has no trace point sock_recv_length; ");
 	error = near_selftest(lanes->near, &start->why, &start->selftest_ns);
 	start->selftest_failed = error != 0;
-	if (!error && !near_has_direct(lanes->near))
-		error = -EOPNOTSUPP;
 	if (!error)
 		near_leave(lanes, estate);
 	return error;

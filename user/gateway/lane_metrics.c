@@ -38,16 +38,15 @@ static void gate_numbers(const struct kernel_lanes *lanes, struct text *out)
 static void near_available(const struct kernel_lanes *lanes, struct text *out)
 {
 	const struct text *why = &lanes->near_start.why;
-	bool has_direct = lanes->near && near_has_direct(lanes->near);
 	static const char *const names[] = { "direct", "hop" };
 
 	prometheus_begin(out, METRIC_NEAR_AVAILABLE);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		struct span labels[] = { span_str(names[i]), SPAN("") };
 
-		if (!has_direct)
+		if (!lanes->near)
 			labels[1] = why->len ? text_span(why) : SPAN("switched off by config.splice");
-		prometheus_sample(out, METRIC_NEAR_AVAILABLE, labels, has_direct);
+		prometheus_sample(out, METRIC_NEAR_AVAILABLE, labels, lanes->near != NULL);
 	}
 }
 

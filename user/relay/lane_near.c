@@ -161,7 +161,7 @@ static void near_watch_remove(struct relay *relay)
 
 void relay_allow_direct(struct relay *relay)
 {
-	if (relay->shared->near && near_has_direct(relay->shared->near) && relay_is_between_sockets(relay))
+	if (relay->shared->near && relay_is_between_sockets(relay))
 		relay->near_looks = NEAR_LOOKS_MAX;
 }
 

@@ -59,14 +59,6 @@ static int descriptor_keep(int fd, int *ret_fd)
 	return *ret_fd < 0 ? -errno : 0;
 }
 
-static void programs_leave_out(struct bpf_object *object, const struct object_plan *plan)
-{
-	for (size_t i = 0; i < plan->program_count; i++)
-		if (plan->programs[i].is_left_out)
-			bpf_program__set_autoload(
-				bpf_object__find_program_by_name(object, plan->programs[i].name), false);
-}
-
 /* The descriptors outlive the object: programs and maps are reached through them from here on. */
 static int descriptors_keep(const struct bpf_object *object, const struct object_plan *plan)
 {
@@ -76,8 +68,6 @@ static int descriptors_keep(const struct bpf_object *object, const struct object
 		const struct bpf_program *program =
 			bpf_object__find_program_by_name(object, plan->programs[i].name);
 
-		if (plan->programs[i].is_left_out)
-			continue;
 		error = program ? descriptor_keep(bpf_program__fd(program), plan->programs[i].ret_fd)
 				: -ENOENT;
 	}
@@ -104,7 +94,6 @@ static int object_load_steps(const struct object_plan *plan, const char **ret_st
 	*ret_step = "sizing the maps";
 	error = maps_size(object, plan);
 	if (!error) {
-		programs_leave_out(object, plan);
 		if (o->before_load)
 			o->before_load(object, o->arg);
 		*ret_step = "loading the programs";

@@ -22,7 +22,6 @@ struct object_map {
 struct object_program {
 	const char *name;
 	int *ret_fd;
-	bool is_left_out; /* not loaded: this kernel has not what it needs */
 };
 
 /* For tests: another object with the same maps and programs, and a look at it before it is loaded. */

@@ -198,12 +198,11 @@ int probe_kernel(struct text *why)
 	return is_usable ? 0 : -EOPNOTSUPP;
 }
 
-int probe_near_kernel(bool is_forced, bool *ret_has_direct, struct text *why)
+int probe_near_kernel(bool is_forced, struct text *why)
 {
 	bool is_usable = version_is_usable(probe_judge_near_version, is_forced, why);
 	struct btf *btf = btf__load_vmlinux_btf();
 
-	*ret_has_direct = false;
 	if (!btf) {
 		text_str(why, NO_BTF);
 		return -EOPNOTSUPP;
@@ -212,12 +211,16 @@ int probe_near_kernel(bool is_forced, bool *ret_has_direct, struct text *why)
 		text_str(why, "the kernel has no sock maps with sk_msg programs (CONFIG_NET_SOCK_MSG); ");
 		is_usable = false;
 	}
-	/*
-	 * The function came with the fix that keeps redirected bytes out of copied_seq of the receiver; the
-	 * trace point (6.3) is where program near_read sits.
-	 */
-	*ret_has_direct = has_function(btf, "__sk_msg_recvmsg") &&
-			  btf__find_by_name_kind(btf, "btf_trace_sock_recv_length", BTF_KIND_TYPEDEF) > 0;
+	/* The function came with the fix that keeps redirected bytes out of copied_seq of the receiver. */
+	if (!has_function(btf, "__sk_msg_recvmsg")) {
+		text_str(why, "the kernel does not keep the two receive queues of a socket apart; ");
+		is_usable = false;
+	}
+	/* Program near_read sits there. */
+	if (btf__find_by_name_kind(btf, "btf_trace_sock_recv_length", BTF_KIND_TYPEDEF) <= 0) {
+		text_str(why, "the kernel has no trace point sock_recv_length (Linux 6.3); ");
+		is_usable = false;
+	}
 	btf__free(btf);
 	return is_usable ? 0 : -EOPNOTSUPP;
 }

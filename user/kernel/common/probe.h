@@ -32,11 +32,10 @@ int probe_kernel(struct text *why);
 /*
  * The same for the same-host lanes (near.h), which need less of the receive side and more of the send side:
  * freed memory used by concurrent senders (CVE-2026-74589) was fixed in 6.18.45, 6.12.104, 6.6.152 and
- * 6.1.183. *ret_has_direct: the kernel counts bytes of other queues apart, without which lane `direct` could
- * skip some. With is_forced a refused version is only noted.
+ * 6.1.183. With is_forced a refused version is only noted.
  */
 const char *probe_judge_near_version(const struct probe_version *version);
-int probe_near_kernel(bool is_forced, bool *ret_has_direct, struct text *why);
+int probe_near_kernel(bool is_forced, struct text *why);
 
 /* What loading needs. Nothing of it is needed any more once gate_load() has returned; pins need none. */
 struct probe_capability {

@@ -25,7 +25,6 @@ static const char *const near_programs[] = { "near_sockops", "near_message", "ne
 static void kernel_describe(struct text *out)
 {
 	struct text why;
-	bool has_direct;
 
 	text_init(&why);
 	if (probe_kernel(&why) == 0)
@@ -33,8 +32,8 @@ static void kernel_describe(struct text *out)
 	else
 		text_fmt(out, "kernel: copy and pipe only: %.*s\n", SPAN_FMT(text_span(&why)));
 	text_clear(&why);
-	if (probe_near_kernel(false, &has_direct, &why) == 0)
-		text_fmt(out, "kernel: lanes direct and hop %s\n", has_direct ? "allowed" : "not supported");
+	if (probe_near_kernel(false, &why) == 0)
+		text_str(out, "kernel: lanes direct and hop allowed\n");
 	else
 		text_fmt(out, "kernel: no same-host lanes, unless forced: %.*s\n", SPAN_FMT(text_span(&why)));
 	text_clear(&why);

@@ -99,8 +99,6 @@ int hop_start(struct hop *hop, struct near_worker *worker, int fd)
 	int error;
 
 	CHECK(!hop->near);
-	if (!near_has_direct(near))
-		return -EOPNOTSUPP;
 	error = far_find(&new, fd);
 	if (!error && setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on)))
 		error = -errno;

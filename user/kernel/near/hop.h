@@ -45,7 +45,7 @@ struct hop {
  * An established connection: accepted at an address of near_listener_add(), or announced
  * before connect(). Sets SO_OOBINLINE: an urgent byte hops in its place in the stream. 0; -EAGAIN: the
  * other end is not (yet) known to be here; -ENOENT: fd is neither accepted there nor announced; -ENOSPC: all
- * slots are taken; -EOPNOTSUPP: not on this kernel; -errno. On every error it is an ordinary connection.
+ * slots are taken; -errno. On every error it is an ordinary connection.
  * on_room and owner are set by the caller before the first hop_wait().
  */
 int hop_start(struct hop *hop, struct near_worker *worker, int fd);

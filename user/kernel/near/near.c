@@ -23,16 +23,6 @@ const char *near_lane_text(enum near_lane lane)
 	return texts[lane];
 }
 
-bool near_has_direct(const struct near *near)
-{
-	return near->has_direct;
-}
-
-void near_disable_direct(struct near *near)
-{
-	near->has_direct = false;
-}
-
 /* ---------------------------------------------------------------------------------------- sockets */
 
 static int netns_cookie(__u64 *ret_cookie)

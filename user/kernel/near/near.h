@@ -42,7 +42,6 @@ struct near_options {
 	/* Directions at once, a connection that hops counting as two; 0: NEAR_SLOTS_DEFAULT. */
 	uint32_t direction_count;
 	uint32_t worker_count; /* struct near_worker at most; 0: 1 */
-	bool has_no_direct; /* as probe_near_kernel() said: near_disable_direct() from the start */
 	/* Bytes in a receiver's queue beyond which messages go through TCP; 0: NEAR_RECEIVER_BYTES. */
 	uint32_t receiver_bytes;
 	struct object_override override;
@@ -55,13 +54,6 @@ struct near_options {
  */
 int near_load(const struct near_options *options, struct near **ret_near, struct text *why);
 void near_free(struct near *near); /* NULL allowed; all directions are stopped */
-
-/*
- * Whether lane `direct` may be used: near_load() says yes; near_disable_direct() is for a kernel that keeps
- * the two receive queues badly apart (probe_near_kernel) or does not charge the receiver (near_selftest).
- */
-bool near_has_direct(const struct near *near);
-void near_disable_direct(struct near *near);
 
 /*
  * Local applications that connect to this address and port (a wildcard address counts for all) are near

@@ -23,19 +23,11 @@
 enum { NEAR_OTHER_COUNT = 8 };
 static_assert(NEAR_MAP_COUNT + NEAR_OTHER_COUNT + NEAR_RINGS_MAX <= NEAR_DESCRIPTORS_MAX, "they have room");
 
-/* It was there when they were loaded, and was found not to work afterwards. */
-static bool is_crippled(const struct near *near)
-{
-	return !near->has_direct && near->read_fd >= 0;
-}
-
 uint32_t near_descriptors(const struct near *near, int ret_fds[NEAR_DESCRIPTORS_MAX])
 {
 	const int *const others[NEAR_OTHER_COUNT] = NEAR_OTHERS(near);
 	uint32_t count = 0;
 
-	if (is_crippled(near))
-		return 0;
 	for (int map = 0; map < NEAR_MAP_COUNT; map++)
 		ret_fds[count++] = near->map_fds[map];
 	for (size_t i = 0; i < ARRAY_LEN(others); i++)
@@ -54,8 +46,7 @@ static int sizes_check(const struct near *near, struct text *why)
 		text_fmt(why, "asking for the records: %s", strerror(errno));
 		return -errno;
 	}
-	if (info.value_size == sizeof(struct near_record) && info.max_entries == near->slot_count &&
-	    near->has_direct == (near->read_fd >= 0))
+	if (info.value_size == sizeof(struct near_record) && info.max_entries == near->slot_count)
 		return 0;
 	text_str(why, "other lanes are asked for now");
 	return -EPROTO;
@@ -290,8 +281,6 @@ int hop_adopt(struct hop *hop, struct near_worker *worker, int fd, uint64_t *ret
 	int error;
 
 	CHECK(!hop->near);
-	if (!near_has_direct(near))
-		return -EOPNOTSUPP;
 	error = near_cookie(fd, &new.own_cookie);
 	if (!error)
 		error = ways_find(&new);

@@ -12,10 +12,7 @@
  */
 enum { NEAR_DESCRIPTORS_MAX = 32 + NEAR_RINGS_MAX };
 
-/*
- * The descriptors of these lanes, for near_inherit(); -1 stands for one that there is not. Returns how many;
- * 0: a successor has to load its own, because here something was found not to work.
- */
+/* The descriptors of these lanes, for near_inherit(); -1: there is none. Returns how many. */
 uint32_t near_descriptors(const struct near *near, int ret_fds[NEAR_DESCRIPTORS_MAX]);
 
 /*

@@ -38,7 +38,6 @@ struct near {
 	struct near_record *records; /* mapped */
 	uint32_t slot_count;
 	uint32_t receiver_bytes;
-	_Atomic bool has_direct;
 	int map_fds[NEAR_MAP_COUNT]; /* owner, -1: none */
 	int sockops_fd, message_fd, read_fd; /* programs; owner */
 	int sockops_link_fd, message_link_fd, read_link_fd; /* owner; -1: none (messages: before 6.10) */

@@ -129,7 +129,7 @@ static int programs_load(struct near *near, const struct near_options *options, 
 	const struct object_program programs[] = {
 		{ .name = "near_sockops", .ret_fd = &near->sockops_fd },
 		{ .name = "near_message", .ret_fd = &near->message_fd },
-		{ .name = "near_read", .ret_fd = &near->read_fd, .is_left_out = !near->has_direct },
+		{ .name = "near_read", .ret_fd = &near->read_fd },
 	};
 	struct object_plan plan = {
 		.name = "headgate_near",
@@ -248,9 +248,8 @@ static int near_load_steps(struct near *near, const struct near_options *options
 	if (error)
 		return error;
 	*ret_step = "following reads (trace point sock_recv_length)";
-	if (near->has_direct)
-		near->read_link_fd = bpf_link_create(near->read_fd, 0, BPF_TRACE_RAW_TP, NULL);
-	if (near->has_direct && near->read_link_fd < 0)
+	near->read_link_fd = bpf_link_create(near->read_fd, 0, BPF_TRACE_RAW_TP, NULL);
+	if (near->read_link_fd < 0)
 		return near->read_link_fd;
 	*ret_step = "attaching the program to the sock map";
 	error = object_attach(near->message_fd, near->map_fds[NEAR_MAP_SOCKETS], BPF_SK_MSG_VERDICT,
@@ -258,8 +257,7 @@ static int near_load_steps(struct near *near, const struct near_options *options
 	if (error)
 		return error;
 	*ret_step = "building the dam";
-	if (near->has_direct)
-		error = dam_build(near);
+	error = dam_build(near);
 	if (error)
 		return error;
 	*ret_step = "watching connections";
@@ -274,7 +272,6 @@ struct near *near_alloc(const struct near_options *options)
 		return NULL;
 	near->slot_count = options->direction_count ? options->direction_count : NEAR_SLOTS_DEFAULT;
 	near->receiver_bytes = options->receiver_bytes ? options->receiver_bytes : NEAR_RECEIVER_BYTES;
-	near->has_direct = !options->has_no_direct;
 	near->sockops_fd = near->message_fd = near->read_fd = near->dam_fd = near->dam_peer_fd = -1;
 	near->sockops_link_fd = near->message_link_fd = near->read_link_fd = -1;
 	near->ring_count = options->worker_count ? options->worker_count : 1;

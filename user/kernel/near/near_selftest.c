@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "user/base/check.h"
-#include "user/base/log.h"
 #include "user/kernel/common/selftest_ends.h"
 #include "user/kernel/near/hop.h"
 #include "user/kernel/near/near_internal.h"
@@ -146,7 +145,6 @@ static bool test_end(struct near_test *t)
 static bool test_run(struct near_test *t)
 {
 	struct near_direction_options options = { .source_fd = t->ends.front, .target_fd = t->ends.back };
-	bool had_direct = near_has_direct(t->near);
 	int error;
 
 	t->sent_bytes = selftest_write(&t->ends, t->ends.client, TEST_SEED, 0, 1000);
@@ -156,10 +154,8 @@ static bool test_run(struct near_test *t)
 	if (!test_drain(t, 2000) || !test_fill(t))
 		return false;
 	/* How far it fills is another matter: less while TCP of the host is short of memory. */
-	if (had_direct && t->direction.record->kernel.receiver_peak_bytes < TEST_PEAK_BYTES) {
-		log_info("this kernel does not charge receivers for redirected bytes: no lane direct");
-		near_disable_direct(t->near);
-	}
+	if (t->direction.record->kernel.receiver_peak_bytes < TEST_PEAK_BYTES)
+		return selftest_fail(&t->ends, "receivers are not charged for redirected bytes", -EOPNOTSUPP);
 	if (!test_drain(t, t->sent_bytes) || !test_drain(t, t->sent_bytes + 1000))
 		return false;
 	if (near_direction_stats(&t->direction).direct_bytes == 0)
@@ -265,7 +261,7 @@ int near_selftest(struct near *near, struct text *why, uint64_t *ret_took_ns)
 	uint64_t hop_ns = 0;
 	int error = tunnel_selftest(near, why, ret_took_ns);
 
-	if (!error && near_has_direct(near))
+	if (!error)
 		error = hop_selftest(near, why, &hop_ns);
 	*ret_took_ns += hop_ns;
 	return error;
