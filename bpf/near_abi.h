@@ -143,9 +143,8 @@ struct near_event {
 #define NEAR_RING_BYTES (64u * 1024)
 #define NEAR_RINGS_MAX 256u
 
-#define NEAR_SLOTS_DEFAULT 16384u
-/* With hops, of which each takes two: more than a process can have descriptors for as a rule. */
-#define NEAR_SLOTS_HOPS 32768u
+/* A connection that hops takes two: more than a process can have descriptors for as a rule. */
+#define NEAR_SLOTS_DEFAULT 32768u
 #define NEAR_SLOTS_MAX (1u << 20)
 #define NEAR_LISTENERS_MAX 1024u
 #define NEAR_EXPECTED_MAX 4096u

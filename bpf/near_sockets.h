@@ -134,26 +134,27 @@ static __always_inline void established_passive(struct bpf_sock_ops *ops, const 
 					      .passive_seq = SEQUENCE(tp->snd_nxt) };
 	struct near_expected *expected;
 	struct near_end *active;
-	__u64 far = 0, cookie;
+	__u64 far, cookie;
 
 	address_of_peer(sk, connection.active_address);
 	address_of_self(sk, connection.passive_address);
 	connection.active_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	connection.passive_port = sk->__sk_common.skc_num;
 	expected = bpf_map_lookup_elem(&near_expected, &connection);
-	if (is_listener(ops, connection.passive_address, connection.passive_port)) {
-		if (expected && expected->is_near)
-			far = expected->active;
-		end_add(ops, tp, bpf_get_socket_cookie(ops), far, false);
-	} else if (expected && !expected->is_near && tp->write_seq == tp->snd_nxt) {
-		far = expected->active;
+	if (!expected)
+		return;
+	far = expected->active;
+	cookie = bpf_get_socket_cookie(ops);
+	if (expected->is_near) {
+		end_add(ops, tp, cookie, far, false);
+	} else if (!is_listener(ops, connection.passive_address, connection.passive_port) &&
+		   tp->write_seq == tp->snd_nxt) {
+		/* Not a connection of the gateway to itself. */
 		active = bpf_map_lookup_elem(&near_ends, &far);
-		cookie = bpf_get_socket_cookie(ops);
 		if (active && near_socket_add(ops, tp, cookie))
 			STORE(active->far, cookie);
 	}
-	if (expected)
-		bpf_map_delete_elem(&near_expected, &connection);
+	bpf_map_delete_elem(&near_expected, &connection);
 }
 
 SEC("sockops")

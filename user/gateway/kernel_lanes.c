@@ -201,7 +201,7 @@ static int near_obtain(struct kernel_lanes *lanes, const struct splice_config *c
 		       struct estate *estate)
 {
 	struct lane_start *start = &lanes->near_start;
-	struct near_options options = { .direction_count = NEAR_SLOTS_HOPS, .worker_count = worker_count };
+	struct near_options options = { .worker_count = worker_count };
 	int error = near_probe(config, &start->why);
 
 	if (!error)

@@ -165,12 +165,6 @@ void relay_allow_direct(struct relay *relay)
 		relay->near_looks = NEAR_LOOKS_MAX;
 }
 
-/* Of the two ends of a direction, the one that we connected. */
-static const struct conn *near_announced(const struct relay *relay)
-{
-	return relay->direction == RELAY_IN ? relay->sink : relay->source;
-}
-
 /* 1: a process of this host. 0: not, and that is final. -EAGAIN: not known yet. */
 static int near_ask(const struct relay *relay, const struct conn *conn)
 {
@@ -178,7 +172,7 @@ static int near_ask(const struct relay *relay, const struct conn *conn)
 
 	if (answer > 0)
 		return 1;
-	return answer == 0 && conn == near_announced(relay) && conn->received_bytes == 0 ? -EAGAIN : 0;
+	return answer == 0 && conn->received_bytes == 0 ? -EAGAIN : 0;
 }
 
 /*

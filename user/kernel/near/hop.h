@@ -42,11 +42,11 @@ struct hop {
 };
 
 /*
- * An established connection: accepted at an address of near_listener_add(), or announced
- * before connect(). Sets SO_OOBINLINE: an urgent byte hops in its place in the stream. 0; -EAGAIN: the
- * other end is not (yet) known to be here; -ENOENT: fd is neither accepted there nor announced; -ENOSPC: all
- * slots are taken; -errno. On every error it is an ordinary connection.
- * on_room and owner are set by the caller before the first hop_wait().
+ * An established connection: accepted at an address of near_listener_add(), or announced before connect().
+ * Sets SO_OOBINLINE: an urgent byte hops in its place in the stream. 0; -EAGAIN, of an announced one: the
+ * other end is not (yet) known to be here; -ENOENT as near_look(); -ENOSPC: all slots are taken; -errno. On
+ * every error it is an ordinary connection. on_room and owner are set by the caller before the first
+ * hop_wait().
  */
 int hop_start(struct hop *hop, struct near_worker *worker, int fd);
 /* Before fd is closed; what the other end sends afterwards is TCP's. Stopped: no-op. */

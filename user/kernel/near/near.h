@@ -71,9 +71,9 @@ int near_listener_remove(struct near *near, const struct sockaddr *address);
 int near_announce(struct near *near, int fd);
 
 /*
- * Whether the far end of an established fd is near. 1 yes, 0 no (of an announced fd: not yet; its far end
- * is known at latest when bytes came from it), -errno: the fd is neither announced nor accepted on a listener
- * of ours. Two system calls.
+ * Whether the far end of an established fd is near. 1 yes; 0 not yet, of an announced fd: its far end is
+ * known at latest when bytes came from it; -ENOENT: the fd is neither announced nor accepted from a process
+ * of this host on a listener of ours; -errno. Two system calls.
  */
 int near_look(struct near *near, int fd);
 
@@ -110,10 +110,9 @@ struct near_direction_options {
  * From the next send() of the near socket on, its bytes may go through the kernel: the program opens the gate
  * by itself as soon as everything that was passed has been forwarded, and closes it when the receiver has no
  * room. *d is zero or stopped. 0; -EAGAIN: the far end of one of the two is not (yet) near, or an urgent byte
- * waits on source_fd, ask again later; -ENOENT: source_fd or target_fd is neither announced nor of a
- * listener; -EBUSY: the far end of source_fd has a direction already; -ENOTCONN: a FIN has arrived on
- * source_fd, or a connection is gone; -ENOSPC: all slots are taken; -errno. On every error the stream stays
- * in copy; SO_OOBINLINE of source_fd may be set.
+ * waits on source_fd, ask again later; -ENOENT as near_look(), of either; -EBUSY: the far end of source_fd
+ * has a direction already; -ENOTCONN: a FIN has arrived on source_fd, or a connection is gone; -ENOSPC: all
+ * slots are taken; -errno. On every error the stream stays in copy; SO_OOBINLINE of source_fd may be set.
  */
 int near_direction_start(struct near_direction *d, struct near *near,
 			 const struct near_direction_options *options);
