@@ -147,3 +147,21 @@ def files_change():
     machine.hosts(f"{TRUE} listed.test\n")
     for route in ("moved", "listed"):
         wait_until(lambda route=route: asked(gateway, route) == "true", 10, f"the new address of {route}")
+
+
+@test("names whose server is silent do not hold up another, however many are being looked up", needs=NEEDS)
+def silent_names():
+    silent = [f"silent{n}.test" for n in range(12)]
+    server = NameServer(
+        lambda question: [] if question.name.startswith("silent") else [question.answer([TRUE])])
+    Machine(resolv_conf(server, seconds=30))
+    true, _ = two_backends()
+    gateway = Gateway(routes([*silent, "good.test"], true.port), workers=1)
+    clients = [gateway.client().request("GET", f"/{name.split('.')[0]}/get") for name in silent]
+    wait_until(lambda: len({question.name for question in server.asked}) == len(silent), 10,
+               "every silent name to be asked for")
+    eq(asked(gateway, "good"), "true", "the backend of the other name")
+    eq([stream["state"] for stream in gateway.streams()], ["resolve"] * len(silent), "states meanwhile")
+    for client in clients:
+        client.rst()
+    gateway.stop(deadline=8)  # the look-ups go on for 30 s

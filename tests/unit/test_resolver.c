@@ -2,6 +2,7 @@
 #include "tests/unit/clock_ahead.h"
 #include "tests/unit/resolver_play.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -164,6 +165,69 @@ TEST(a_name_that_hangs_does_not_hold_up_another)
 	log_set_level(LOG_INFO);
 }
 
+static unsigned int idle_threads; /* before there was a resolver; a sanitizer may have one of its own */
+
+static unsigned int threads_of_this_process(void)
+{
+	unsigned int count = 0;
+	DIR *directory = opendir("/proc/self/task");
+
+	assert_non_null(directory);
+	for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory))
+		count += entry->d_name[0] != '.';
+	closedir(directory);
+	return count;
+}
+
+static void await_threads(unsigned int count)
+{
+	uint64_t until = clock_now_ms() + 10000;
+
+	while (threads_of_this_process() != count && clock_now_ms() < until)
+		usleep(1000);
+	assert_int_equal(threads_of_this_process(), count);
+}
+
+TEST(threads_are_started_for_look_ups_and_end_when_no_name_waits)
+{
+	struct scene scene;
+
+	await_threads(idle_threads);
+	scene_open(&scene);
+	assert_int_equal(threads_of_this_process(), idle_threads);
+	service_set(&scene.service, true, 0, 1, 1);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(ask(&scene, i, (const char *[]){ "a", "b", "c" }[i]), -EINPROGRESS);
+	service_wait_inside(&scene.service, 2);
+	assert_int_equal(threads_of_this_process(), idle_threads + 2);
+	service_set(&scene.service, false, 0, 1, 1);
+	scene.stop_at = 3;
+	play(scene.loop);
+	await_threads(idle_threads);
+	scene_close(&scene);
+}
+
+TEST(a_look_up_without_a_thread_fails_and_the_next_is_tried)
+{
+	struct scene scene;
+	pthread_attr_t before;
+	pthread_attr_t huge;
+
+	scene_open(&scene);
+	assert_int_equal(pthread_getattr_default_np(&before), 0);
+	pthread_attr_init(&huge);
+	assert_int_equal(pthread_attr_setstacksize(&huge, (size_t)1 << 47), 0);
+	assert_int_equal(pthread_setattr_default_np(&huge), 0);
+	assert_int_equal(ask(&scene, 0, "name"), -ENOMEM);
+	assert_int_equal(pthread_setattr_default_np(&before), 0);
+	assert_int_equal(ask(&scene, 0, "name"), -EINPROGRESS);
+	play(scene.loop);
+	assert_first(&scene.askers[0], 2, 1);
+	pthread_attr_destroy(&huge);
+	pthread_attr_destroy(&before);
+	scene_close(&scene);
+}
+
 TEST(the_queue_is_bounded)
 {
 	static struct asker crowd[LIMIT_RESOLVE_QUEUE + 8];
@@ -268,6 +332,7 @@ TEST(the_defaults_resolve_localhost_of_this_machine)
 static int be_hasty(void **state)
 {
 	(void)state;
+	idle_threads = threads_of_this_process();
 	return setenv("RES_OPTIONS", "timeout:1 attempts:1", 1);
 }
 

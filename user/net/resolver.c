@@ -30,13 +30,10 @@ struct resolver_name {
 struct resolver {
 	atomic_uint refs; /* the owner, and each thread */
 	struct resolver_options options;
-	unsigned int thread_count;
-	pthread_t threads[RESOLVER_THREADS_MAX];
 
 	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	pthread_cond_t ended; /* of threads; waits in CLOCK_MONOTONIC */
-	unsigned int running_count;
+	pthread_cond_t ended; /* the last thread has; waits in CLOCK_MONOTONIC */
+	unsigned int thread_count;
 	bool is_stopping;
 	uint32_t queue_len;
 	struct list queue; /* of struct resolver_name, oldest first */
@@ -104,7 +101,6 @@ static void resolver_unref(struct resolver *resolver)
 		return;
 	while ((entry = name_table_any(&resolver->names)) != NULL)
 		resolver_name_free(resolver, container_of(entry, struct resolver_name, entry));
-	pthread_cond_destroy(&resolver->wake);
 	pthread_cond_destroy(&resolver->ended);
 	pthread_mutex_destroy(&resolver->lock);
 	hg_free(resolver);
@@ -237,48 +233,44 @@ static void resolver_serve(struct resolver *resolver, struct resolver_name *name
 	}
 }
 
+/* Ends when nothing is left to do: a look-up that hangs keeps its own thread only. */
 static void *resolver_thread(void *argument)
 {
 	struct resolver *resolver = argument;
+	struct list *node;
 
 	pthread_mutex_lock(&resolver->lock);
-	while (!resolver->is_stopping) {
-		struct list *node = list_pop(&resolver->queue);
-
-		if (!node) {
-			pthread_cond_wait(&resolver->wake, &resolver->lock);
-			continue;
-		}
+	while (!resolver->is_stopping && (node = list_pop(&resolver->queue)) != NULL) {
 		resolver->queue_len--;
 		resolver_serve(resolver, list_entry(node, struct resolver_name, queue));
 	}
-	resolver->running_count--;
-	pthread_cond_broadcast(&resolver->ended);
+	if (--resolver->thread_count == 0)
+		pthread_cond_signal(&resolver->ended);
 	pthread_mutex_unlock(&resolver->lock);
 	resolver_unref(resolver);
 	return NULL;
 }
 
-/* Signals belong to the main thread's signalfd. With the lock held, so that no thread ends meanwhile. */
-static int resolver_start_threads(struct resolver *resolver)
+/* With the lock held. Signals belong to the main thread's signalfd. */
+static bool resolver_start_thread(struct resolver *resolver)
 {
+	pthread_attr_t attributes;
+	pthread_t thread;
 	sigset_t all;
-	sigset_t before;
-	int error = 0;
+	int error;
 
 	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	while (resolver->thread_count < resolver->options.threads && !error) {
-		pthread_t *thread = &resolver->threads[resolver->thread_count];
-
-		error = pthread_create(thread, NULL, resolver_thread, resolver);
-		if (!error)
-			resolver->thread_count++;
-	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	resolver->running_count = resolver->thread_count;
-	atomic_fetch_add_explicit(&resolver->refs, resolver->thread_count, memory_order_relaxed);
-	return resolver->thread_count ? 0 : -error;
+	pthread_attr_init(&attributes);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	error = pthread_attr_setsigmask_np(&attributes, &all);
+	if (!error)
+		error = pthread_create(&thread, &attributes, resolver_thread, resolver);
+	pthread_attr_destroy(&attributes);
+	if (error)
+		return false;
+	atomic_fetch_add_explicit(&resolver->refs, 1, memory_order_relaxed);
+	resolver->thread_count++;
+	return true;
 }
 
 static void resolver_init_locks(struct resolver *resolver)
@@ -286,7 +278,6 @@ static void resolver_init_locks(struct resolver *resolver)
 	pthread_condattr_t monotonic;
 
 	pthread_mutex_init(&resolver->lock, NULL);
-	pthread_cond_init(&resolver->wake, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&resolver->ended, &monotonic);
@@ -296,7 +287,6 @@ static void resolver_init_locks(struct resolver *resolver)
 struct resolver *resolver_create(const struct resolver_options *options)
 {
 	struct resolver *resolver = hg_calloc(1, sizeof(*resolver));
-	int error;
 
 	if (!resolver) {
 		errno = ENOMEM;
@@ -309,22 +299,12 @@ struct resolver *resolver_create(const struct resolver_options *options)
 		resolver->options.negative_ms = 1000;
 	if (!resolver->options.threads)
 		resolver->options.threads = RESOLVER_THREADS;
-	if (resolver->options.threads > RESOLVER_THREADS_MAX)
-		resolver->options.threads = RESOLVER_THREADS_MAX;
 	if (!resolver->options.lookup)
 		resolver->options.lookup = lookup_system;
 	atomic_init(&resolver->refs, 1);
 	resolver_init_locks(resolver);
 	list_init(&resolver->queue);
 	name_table_init(&resolver->names);
-	pthread_mutex_lock(&resolver->lock);
-	error = resolver_start_threads(resolver);
-	pthread_mutex_unlock(&resolver->lock);
-	if (error) {
-		resolver_unref(resolver);
-		errno = -error;
-		return NULL;
-	}
 	return resolver;
 }
 
@@ -342,24 +322,15 @@ static struct timespec join_deadline(void)
 void resolver_free(struct resolver *resolver)
 {
 	struct timespec until = join_deadline();
-	bool is_ended;
 
 	if (!resolver)
 		return;
 	pthread_mutex_lock(&resolver->lock);
 	resolver->is_stopping = true;
-	pthread_cond_broadcast(&resolver->wake);
-	while (resolver->running_count > 0 &&
+	while (resolver->thread_count > 0 &&
 	       pthread_cond_timedwait(&resolver->ended, &resolver->lock, &until) == 0)
 		;
-	is_ended = resolver->running_count == 0;
 	pthread_mutex_unlock(&resolver->lock);
-	for (unsigned int i = 0; i < resolver->thread_count; i++) {
-		if (is_ended)
-			pthread_join(resolver->threads[i], NULL);
-		else
-			pthread_detach(resolver->threads[i]);
-	}
 	resolver_unref(resolver);
 }
 
@@ -406,10 +377,12 @@ static int resolver_ask_locked(struct resolver *resolver, struct span host, uint
 	if (!name->entry.is_busy) {
 		if (resolver->queue_len >= LIMIT_RESOLVE_QUEUE)
 			return -ENOBUFS;
+		if (resolver->thread_count < resolver->options.threads &&
+		    !resolver_start_thread(resolver) && resolver->thread_count == 0)
+			return -ENOMEM;
 		name->entry.is_busy = true;
 		list_add_tail(&resolver->queue, &name->queue);
 		resolver->queue_len++;
-		pthread_cond_signal(&resolver->wake);
 	}
 	list_add_tail(&name->waiting, &ask->node);
 	return -EINPROGRESS;

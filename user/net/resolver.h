@@ -10,6 +10,7 @@
 
 /*
  * Names to addresses by getaddrinfo(3) in threads of its own, so that workers never wait for a name server.
+ * A thread is started for a look-up while there are less than so many, and ends when no name waits.
  *
  *   worker thread                                             process
  *   resolver_client: its own cache, no lock  --ask, mutex-->  resolver: cache, queue --> look-up threads
@@ -43,7 +44,7 @@ void resolver_list_unref(struct resolver_list *list); /* NULL is allowed */
 struct resolver_options {
 	uint64_t refresh_ms; /* 0: 30000 */
 	uint64_t negative_ms; /* 0: 1000 */
-	unsigned int threads; /* 0: RESOLVER_THREADS */
+	unsigned int threads; /* at the same time; 0: RESOLVER_THREADS */
 	/*
 	 * Runs in a look-up thread and may block. Fills at most max addresses (the port is set afterwards)
 	 * and returns 0, or -errno: -ENOENT for a name without addresses. NULL: lookup_system().
@@ -54,18 +55,17 @@ struct resolver_options {
 };
 
 enum {
-	RESOLVER_THREADS = 4, /* so that one unreachable name server cannot hold up the other names */
-	RESOLVER_THREADS_MAX = 64,
+	RESOLVER_THREADS = 32, /* so that names whose server is silent cannot hold up the others */
 	RESOLVER_JOIN_MS = 500,
 };
 
 struct resolver;
 
-/* NULL with errno set when memory or the first thread is missing. The threads have all signals blocked. */
+/* NULL with errno set when memory is missing. The threads have all signals blocked. */
 struct resolver *resolver_create(const struct resolver_options *options);
 /*
- * All clients must be closed. A thread that hangs in a look-up is given RESOLVER_JOIN_MS and then left
- * behind; it frees what it holds when it returns.
+ * All clients must be closed. Threads that hang in look-ups are given RESOLVER_JOIN_MS and then left behind;
+ * they free what they hold when they return.
  */
 void resolver_free(struct resolver *resolver);
 
@@ -87,7 +87,7 @@ struct resolver_ask {
 
 /*
  * 0 with *ret_answer when the process knows; -EINPROGRESS when ask->message will come; -ENOBUFS at a limit;
- * -ENOMEM.
+ * -ENOMEM, also without any thread.
  */
 int resolver_ask(struct resolver *resolver, struct span host, uint16_t port, struct resolver_ask *ask,
 		 struct resolver_answer *ret_answer);
