@@ -120,7 +120,7 @@ $(error fuzzers need their own profile: make PROFILE=fuzz fuzzers)
 endif
 endif
 
-PKGS := libbpf libelf zlib libnghttp2 yaml-0.1 libcjson re2 simdjson openssl
+PKGS := libbpf libelf zlib libnghttp2 yaml-0.1 libcjson re2 simdjson openssl libcares
 DEB_libbpf     := libbpf-dev
 DEB_libelf     := libelf-dev
 DEB_zlib       := zlib1g-dev
@@ -132,6 +132,8 @@ DEB_re2        := libre2-dev
 DEB_openssl    := libssl-dev
 # JSON from strangers: checks UTF-8 and grammar in one pass, with bounded depth and memory, and says where values are.
 DEB_simdjson   := libsimdjson-dev
+# Names in the workers' loops: getaddrinfo() waits without end for a server that is mute over TCP.
+DEB_libcares   := libc-ares-dev
 DEB_cmocka     := libcmocka-dev
 
 ifeq ($(BUILDING),yes)

@@ -97,7 +97,7 @@ static const struct schema logging_schema = SCHEMA(logging_rows, struct static_c
 static const struct schema_row dns_rows[] = {
 	{ "refresh", AS_DURATION(struct static_config, dns_refresh_ns), AT_LEAST(NS_PER_S),
 	  .preset = 30 * NS_PER_S, .reload = RELOAD_START,
-	  .doc = "extension: names of backends are resolved again this often" },
+	  .doc = "extension: names of backends are resolved again this often, by /etc/hosts and DNS" },
 	{ "lookupFamily", .refusal = NOT_YET },
 	{ "edns0", .refusal = NOT_YET },
 };

@@ -100,6 +100,7 @@ HOMES = {
                   "tests/unit/test_tls_hostile.c", "tests/unit/test_tls_memory.c",
                   "tests/fuzz/fuzz_tls.c", "scripts/bench/tls_load.c"],
     "simdjson.h": ["user/mcp/json_check.cc"],
+    "ares.h": ["user/net/lookup.c"],
     "gelf.h": ["user/restart/symbols.c"],
     "cmocka.h": ["tests/unit/*", "tests/bpf/*", "tests/lib/*"],
 }

@@ -104,6 +104,24 @@ def truncated():
     eq(gateway.wait_log(lambda r: r.status == 503)["close_reason"], "dns_failed", "close_reason")
 
 
+@test("a server that is mute over TCP costs its time-out; once it speaks the name is found", needs=NEEDS)
+def mute_over_tcp():
+    is_mute = [True]
+
+    def answers(question):
+        if not question.is_tcp:
+            return [question.answer(flags=TRUNCATED)]
+        return [] if is_mute[0] else [question.answer([TRUE])]
+
+    Machine(resolv_conf(NameServer(answers)))
+    true, _ = two_backends()
+    gateway = Gateway(routes(["name.test"], true.port), workers=1)
+    eq(asked(gateway, "name"), 503, "status while the server is mute")
+    eq(gateway.wait_log()["close_reason"], "dns_failed", "close_reason")
+    is_mute[0] = False
+    wait_until(lambda: asked(gateway, "name") == "true", 10, "the name to be found")
+
+
 @test("a server that refuses or fails is passed over for the next at once", needs=NEEDS)
 def next_server():
     failing = NameServer(lambda question: [question.answer(flags=SERVER_FAILURE)])

@@ -2,11 +2,11 @@
 #pragma once
 
 #include "tests/unit/h2_play.h"
+#include "tests/lib/name_server.h"
 #include "tests/unit/pair.h"
 #include "tests/unit/play.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -41,15 +41,12 @@ struct scene {
 	struct proxy_shared shared;
 	struct counters counters;
 	struct pipe_pool pipes;
-	struct mailbox *mailbox;
 	struct resolver *resolver;
 	struct proxy_bind *bind;
 	struct proxy_counts counts;
 	int listener;
 	struct address address;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool is_held; /* look-ups wait */
+	struct name_server names;
 	int sink;
 	int clients[CLIENTS]; /* the test's ends; -1: closed */
 	char answers[CLIENTS][1024];
@@ -61,28 +58,9 @@ struct scene {
 	bool is_refusing; /* it answers with REFUSED_STREAM */
 };
 
-static inline int scene_lookup(void *context, const char *host, struct address *list, uint32_t max,
-			uint32_t *ret_count)
-{
-	struct scene *scene = context;
-
-	(void)max;
-	(void)host;
-	pthread_mutex_lock(&scene->lock);
-	while (scene->is_held)
-		pthread_cond_wait(&scene->changed, &scene->lock);
-	pthread_mutex_unlock(&scene->lock);
-	list[0] = pair_loopback();
-	*ret_count = 1;
-	return 0;
-}
-
 static inline void hold(struct scene *scene, bool is_held)
 {
-	pthread_mutex_lock(&scene->lock);
-	scene->is_held = is_held;
-	pthread_cond_broadcast(&scene->changed);
-	pthread_mutex_unlock(&scene->lock);
+	name_server_set(&scene->names, is_held, 0, 1, 1);
 }
 
 static inline struct snapshot *scene_config(const struct scene *scene)
@@ -107,7 +85,7 @@ static inline struct snapshot *scene_config(const struct scene *scene)
 
 static inline void scene_make_proxy(struct scene *scene)
 {
-	struct resolver_options options = { .lookup = scene_lookup, .context = scene };
+	struct resolver_options options = { .servers = scene->names.address };
 	struct proxy *proxy = &scene->proxy;
 
 	proxy->loop = loop_create(256);
@@ -135,9 +113,8 @@ static inline void scene_make_proxy(struct scene *scene)
 	upstream_pool_init(&proxy->pool);
 	list_init(&proxy->mirrors);
 	list_init(&proxy->idle_clients);
-	scene->mailbox = mailbox_create(proxy->loop, scene);
 	scene->resolver = resolver_create(&options);
-	proxy->pool.resolver = resolver_client_create(scene->resolver, proxy->loop, scene->mailbox);
+	proxy->pool.resolver = resolver_client_create(scene->resolver, proxy->loop);
 	proxy_adopt(proxy, lease_create(scene_config(scene)));
 	assert_true(proxy->metrics && proxy->log && proxy->history && proxy->trace && proxy->clients &&
 		    proxy->streams && proxy->pool.upstreams && proxy->relay.scratch && proxy->pool.resolver &&
@@ -149,13 +126,13 @@ static inline int scene_make(void **state)
 	struct scene *scene = calloc(1, sizeof(*scene));
 
 	assert_non_null(scene);
-	pthread_mutex_init(&scene->lock, NULL);
-	pthread_cond_init(&scene->changed, NULL);
+	name_server_start(&scene->names);
+	scene->names.network = INADDR_LOOPBACK - 1;
+	hold(scene, true);
 	scene->address = pair_loopback();
 	scene->listener = pair_listen(&scene->address, 16);
 	assert_int_equal(fcntl(scene->listener, F_SETFL, O_NONBLOCK), 0);
 	scene->sink = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	scene->is_held = true;
 	scene->max_streams = 100;
 	for (int i = 0; i < CLIENTS; i++)
 		scene->clients[i] = -1;
@@ -216,12 +193,9 @@ static inline void scene_drop_proxy(struct scene *scene)
 	end_all(scene);
 	upstream_pool_done(&proxy->pool);
 	assert_int_equal(proxy->pool.endpoint_count, 0);
-	hold(scene, false);
-	resolver_client_close(proxy->pool.resolver);
-	mailbox_drain(scene->mailbox);
 	resolver_client_free(proxy->pool.resolver);
 	resolver_free(scene->resolver);
-	mailbox_free(scene->mailbox);
+	name_server_stop(&scene->names);
 	timer_cancel(loop_timers(proxy->loop), &proxy->log_timer);
 	loop_free(proxy->loop); /* runs what was deferred */
 	assert_int_equal(slab_count(proxy->clients), 0);
@@ -262,8 +236,6 @@ static inline int scene_drop(void **state)
 	if (scene->listener >= 0)
 		close(scene->listener);
 	close(scene->sink);
-	pthread_cond_destroy(&scene->changed);
-	pthread_mutex_destroy(&scene->lock);
 	free(scene);
 	return 0;
 }

@@ -24,7 +24,6 @@ struct scene {
 	struct relay_shared relay;
 	struct upstream_pool pool;
 	struct snapshot *snapshot;
-	struct mailbox *mailbox;
 	struct resolver *resolver;
 	int listener;
 	struct endpoint endpoint;
@@ -71,33 +70,21 @@ static inline void scene_on_empty(struct mcp_targets *targets)
 	container_of(targets, struct scene, targets)->is_empty = true;
 }
 
-static inline int scene_lookup(void *context, const char *host, struct address *list, uint32_t max,
-			       uint32_t *ret_count)
-{
-	(void)context;
-	(void)host;
-	(void)max;
-	(void)list;
-	(void)ret_count;
-	return -ENOENT;
-}
-
 static inline void scene_make_pool(struct scene *scene)
 {
-	struct resolver_options options = { .lookup = scene_lookup };
+	struct resolver_options options = { .servers = "127.0.0.1:1" }; /* nobody */
 
 	scene->loop = loop_create(64);
 	scene->snapshot = snapshot_create();
 	scene->snapshot->config.pool_idle_ns = 90000ull * NS_PER_MS;
 	scene->relay.scratch = malloc(LIMIT_READ_BYTES);
 	scene->relay.counters = &scene->counters;
-	scene->mailbox = mailbox_create(scene->loop, scene);
 	scene->resolver = resolver_create(&options);
 	scene->pool = (struct upstream_pool){
 		.loop = scene->loop,
 		.counters = &scene->counters,
 		.relay = &scene->relay,
-		.resolver = resolver_client_create(scene->resolver, scene->loop, scene->mailbox),
+		.resolver = resolver_client_create(scene->resolver, scene->loop),
 		.upstreams = slab_create(sizeof(struct upstream), 64),
 		.config = &scene->snapshot->config,
 		.random = 1,
@@ -146,11 +133,8 @@ static inline int scene_drop(void **state)
 	play_for(scene->loop, 1); /* what is freed at the end of turns */
 	upstream_pool_done(&scene->pool);
 	assert_int_equal(scene->pool.endpoint_count, 0);
-	resolver_client_close(scene->pool.resolver);
-	mailbox_drain(scene->mailbox);
 	resolver_client_free(scene->pool.resolver);
 	resolver_free(scene->resolver);
-	mailbox_free(scene->mailbox);
 	loop_free(scene->loop);
 	assert_int_equal(slab_count(scene->pool.upstreams), 0);
 	slab_free(scene->pool.upstreams);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "tests/lib/name_server.h"
 #include "tests/unit/pair.h"
 #include "tests/unit/play.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,7 +24,6 @@ struct scene {
 	struct proxy proxy;
 	struct counters counters;
 	struct static_config *config;
-	struct mailbox *mailbox;
 	struct resolver *resolver;
 	int listener;
 	struct endpoint endpoint;
@@ -35,38 +34,25 @@ struct scene {
 	struct route route;
 	struct exchange exchange;
 	struct stream stream;
-	atomic_bool holds_lookups; /* they have no end before it is false */
+	struct name_server names;
 };
-
-static inline int scene_lookup(void *context, const char *host, struct address *list, uint32_t max,
-			       uint32_t *ret_count)
-{
-	struct scene *scene = context;
-
-	(void)max;
-	while (atomic_load(&scene->holds_lookups))
-		usleep(1000);
-	if (strcmp(host, "missing") == 0)
-		return -ENOENT;
-	list[0] = pair_loopback(); /* the port is that of the endpoint */
-	*ret_count = 1;
-	return 0;
-}
 
 static inline void scene_make_proxy(struct scene *scene)
 {
-	struct resolver_options options = { .lookup = scene_lookup, .context = scene };
+	struct resolver_options options = { .servers = scene->names.address };
 	struct proxy *proxy = &scene->proxy;
 
+	name_server_start(&scene->names);
+	scene->names.network = INADDR_LOOPBACK - 1;
+	name_server_set(&scene->names, false, 0, 1, 1);
 	proxy->loop = loop_create(64);
 	proxy->counters = &scene->counters;
 	proxy->pool.upstreams = slab_create(sizeof(struct upstream), 64);
 	proxy_adopt(proxy, lease_create(snapshot_create()));
 	proxy->relay.scratch = malloc(LIMIT_READ_BYTES);
 	proxy->pool.random = 1;
-	scene->mailbox = mailbox_create(proxy->loop, scene);
 	scene->resolver = resolver_create(&options);
-	proxy->pool.resolver = resolver_client_create(scene->resolver, proxy->loop, scene->mailbox);
+	proxy->pool.resolver = resolver_client_create(scene->resolver, proxy->loop);
 	assert_true(proxy->loop && proxy->pool.upstreams && proxy->lease && proxy->relay.scratch &&
 		    proxy->pool.resolver);
 	scene->config = &proxy->lease->snapshot->config;
@@ -142,17 +128,14 @@ static inline int scene_drop(void **state)
 	struct scene *scene = *state;
 	struct proxy *proxy = &scene->proxy;
 
-	atomic_store(&scene->holds_lookups, false);
 	mirrors_stop(proxy);
 	assert_int_equal(proxy->mirror_count, 0);
 	assert_true(list_is_empty(&proxy->mirrors));
 	upstream_pool_done(&proxy->pool);
 	assert_int_equal(proxy->pool.endpoint_count, 0);
-	resolver_client_close(proxy->pool.resolver);
-	mailbox_drain(scene->mailbox);
 	resolver_client_free(proxy->pool.resolver);
 	resolver_free(scene->resolver);
-	mailbox_free(scene->mailbox);
+	name_server_stop(&scene->names);
 	loop_free(proxy->loop);
 	assert_int_equal(slab_count(proxy->pool.upstreams), 0);
 	slab_free(proxy->pool.upstreams);

@@ -1,69 +1,177 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
-#include <stdlib.h>
+#include "tests/unit/play.h"
 
-#include "tests/lib/test.h"
-#include "user/base/check.h"
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/lib/name_server.h"
+#include "user/base/clock.h"
 #include "user/base/limits.h"
 #include "user/net/lookup.h"
 
-/* Names that need no name server; where the C library asks one all the same, it must not be waited for. */
+struct scene {
+	struct name_server server;
+	struct loop *loop;
+	struct lookup *lookup;
+	unsigned int calls;
+	int result;
+	uint32_t count;
+	struct address list[LIMIT_ADDRESSES];
+};
 
-TEST(localhost_and_names_below_it_always_have_a_loopback_address)
+static void on_done(void *context, int result, struct address *list, uint32_t count)
+{
+	struct scene *scene = context;
+
+	scene->calls++;
+	scene->lookup = NULL;
+	scene->result = result;
+	scene->count = count;
+	memcpy(scene->list, list, count * sizeof(*list));
+	loop_stop(scene->loop);
+}
+
+static int scene_make(void **state)
+{
+	struct scene *scene = calloc(1, sizeof(*scene));
+
+	assert_non_null(scene);
+	assert_int_equal(lookup_init(), 0);
+	name_server_start(&scene->server);
+	scene->loop = loop_create(16);
+	*state = scene;
+	return setenv("RES_OPTIONS", "timeout:1 attempts:1", 1);
+}
+
+static int scene_drop(void **state)
+{
+	struct scene *scene = *state;
+
+	lookup_cancel(scene->lookup);
+	loop_free(scene->loop);
+	name_server_stop(&scene->server);
+	free(scene);
+	return 0;
+}
+
+static void start(struct scene *scene, const char *host)
+{
+	unsigned int before = scene->calls;
+
+	scene->lookup = lookup_start(scene->loop, scene->server.address, host, on_done, scene);
+	assert_non_null(scene->lookup);
+	assert_int_equal(scene->calls, before);
+}
+
+static int look_up(struct scene *scene, const char *host)
+{
+	start(scene, host);
+	play(scene->loop);
+	return scene->result;
+}
+
+static void assert_first(const struct scene *scene, const char *want)
+{
+	struct address address;
+
+	assert_true(scene->count >= 1);
+	assert_int_equal(address_parse_ip(span_str(want), 0, &address), 0);
+	assert_true(address_eq(&scene->list[0], &address));
+}
+
+#define PLAYED(name) TEST_WITH(name, scene_make, scene_drop)
+
+PLAYED(localhost_and_names_below_it_have_a_loopback_address_and_are_not_asked_for)
 {
 	static const char *const rows[] = { "localhost", "localhost.", "LocalHost", "a.localhost",
 					    "a.b.localhost." };
+	struct scene *scene = *state;
+	struct address v4, v6;
+
+	assert_int_equal(address_parse_ip(SPAN("127.0.0.0"), 0, &v4), 0);
+	assert_int_equal(address_parse_ip(SPAN("::1"), 0, &v6), 0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(look_up(scene, rows[i]), 0);
+		assert_true(scene->count >= 1);
+		for (uint32_t j = 0; j < scene->count; j++)
+			assert_true(address_in(&scene->list[j], &v4, 8) ||
+				    address_in(&scene->list[j], &v6, 128));
+	}
+	assert_int_equal(name_server_asked(&scene->server), 0);
+}
+
+PLAYED(a_number_is_its_own_answer)
+{
+	static const char *const rows[][2] = { { "192.0.2.7", "192.0.2.7" },
+					       { "2001:db8::7", "2001:db8::7" },
+					       { "127.1", "127.0.0.1" } };
+	struct scene *scene = *state;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct address list[LIMIT_ADDRESSES];
-		struct address v4, v6;
-		uint32_t count = 0;
-
-		assert_int_equal(lookup_system(NULL, rows[i], list, LIMIT_ADDRESSES, &count), 0);
-		assert_true(count >= 1);
-		assert_int_equal(address_parse_ip(SPAN("127.0.0.0"), 0, &v4), 0);
-		assert_int_equal(address_parse_ip(SPAN("::1"), 0, &v6), 0);
-		for (uint32_t j = 0; j < count; j++)
-			assert_true(address_in(&list[j], &v4, 8) || address_in(&list[j], &v6, 128));
+		assert_int_equal(look_up(scene, rows[i][0]), 0);
+		assert_int_equal(scene->count, 1);
+		assert_first(scene, rows[i][1]);
 	}
+	assert_int_equal(name_server_asked(&scene->server), 0);
 }
 
-TEST(a_literal_is_its_own_answer)
+PLAYED(a_name_has_the_addresses_that_the_server_says_and_no_more_than_the_limit)
 {
-	struct address list[2];
-	uint32_t count = 0;
+	struct scene *scene = *state;
 
-	assert_int_equal(lookup_system(NULL, "192.0.2.7", list, 2, &count), 0);
-	assert_int_equal(count, 1);
-	assert_int_equal(list[0].len, sizeof(struct sockaddr_in));
-	assert_int_equal(address_port(&list[0]), 0);
-	assert_int_equal(lookup_system(NULL, "2001:db8::7", list, 2, &count), 0);
-	assert_int_equal(count, 1);
-	assert_int_equal(list[0].len, sizeof(struct sockaddr_in6));
+	assert_int_equal(look_up(scene, "name.test"), 0);
+	assert_int_equal(scene->count, 2);
+	assert_first(scene, "10.0.0.1");
+	name_server_set(&scene->server, false, 0, LIMIT_ADDRESSES + 5, 9);
+	assert_int_equal(look_up(scene, "name.test"), 0);
+	assert_int_equal(scene->count, LIMIT_ADDRESSES);
+	assert_first(scene, "10.0.0.9");
 }
 
-TEST(no_more_than_max_are_returned)
+PLAYED(what_the_server_cannot_say_is_an_error)
 {
-	struct address list[2] = { { .len = 0 }, { .len = 77 } };
-	uint32_t count = 0;
-
-	assert_int_equal(lookup_system(NULL, "localhost", list, 1, &count), 0);
-	assert_int_equal(count, 1);
-	assert_int_equal(list[1].len, 77);
-}
-
-TEST(what_has_no_address_is_an_error_and_leaves_the_count_alone)
-{
-	static const char *const rows[] = { "a..b", "name with blanks" };
-	struct address list[2];
-	uint32_t count = 77;
+	static const int rows[] = { -ENOENT, -EAGAIN, -EIO };
+	struct scene *scene = *state;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		int error = lookup_system(NULL, rows[i], list, 2, &count);
-
-		assert_true(error == -ENOENT || error == -EAGAIN || error == -EIO);
-		assert_int_equal(count, 77);
+		name_server_set(&scene->server, false, rows[i], 0, 0);
+		assert_int_equal(look_up(scene, "name.test"), rows[i]);
+		assert_int_equal(scene->count, 0);
 	}
+	name_server_set(&scene->server, false, 0, 0, 0);
+	assert_int_equal(look_up(scene, "name.test"), -ENOENT);
+	assert_int_equal(look_up(scene, "a..b"), -ENOENT);
+}
+
+PLAYED(a_server_that_is_silent_is_given_up_after_the_time_of_resolv_conf)
+{
+	struct scene *scene = *state;
+	uint64_t begin_ms = clock_now_ms();
+
+	name_server_set(&scene->server, true, 0, 1, 1);
+	assert_int_equal(look_up(scene, "name.test."), -EAGAIN);
+	assert_true(clock_now_ms() - begin_ms >= 990);
+}
+
+PLAYED(a_cancelled_look_up_is_never_done_and_closes_its_sockets)
+{
+	struct scene *scene = *state;
+	uint64_t wakeups;
+
+	name_server_set(&scene->server, true, 0, 1, 1);
+	start(scene, "name.test");
+	name_server_wait_held(&scene->server, 1);
+	lookup_cancel(scene->lookup);
+	name_server_set(&scene->server, false, 0, 1, 1);
+	wakeups = loop_wakeups(scene->loop);
+	play_for(scene->loop, 50);
+	assert_true(loop_wakeups(scene->loop) == wakeups);
+	start(scene, "localhost"); /* known at once, and not told yet */
+	lookup_cancel(scene->lookup);
+	scene->lookup = NULL;
+	play_for(scene->loop, 20);
+	assert_int_equal(scene->calls, 0);
+	lookup_cancel(NULL);
 }
 
 TEST(errors_have_words)
@@ -72,11 +180,3 @@ TEST(errors_have_words)
 	assert_string_equal(lookup_error_text(-EAGAIN), "no name server answered");
 	assert_string_equal(lookup_error_text(-ENOMEM), "Cannot allocate memory");
 }
-
-static int be_hasty(void **state)
-{
-	(void)state;
-	return setenv("RES_OPTIONS", "timeout:1 attempts:1", 1);
-}
-
-TEST_GROUP(be_hasty, NULL);

@@ -313,7 +313,7 @@ PLAYED(a_look_up_ends_with_the_connect_timeout_too)
 
 	scene->endpoint.is_resolved = false;
 	scene->endpoint.host = SPAN("slow");
-	atomic_store(&scene->holds_lookups, true);
+	name_server_set(&scene->names, true, 0, 1, 1);
 	scene->config->connect_timeout_ns = 200 * MS;
 	assert_in_range(time_of_failure(scene), 199, LIMIT_MIRROR_MS - 1);
 	assert_int_equal(count(scene, COUNTER_UPSTREAM_CONNECTS), 0);
@@ -343,6 +343,7 @@ PLAYED(the_connect_timeout_is_over_once_the_connection_stands)
 	uint64_t start_ms;
 	int fd;
 
+	setenv("RES_OPTIONS", "timeout:30", 1); /* the first deadline is not that of the name server */
 	scene->endpoint.is_resolved = false;
 	scene->endpoint.host = SPAN("name");
 	scene->config->connect_timeout_ns = 8000 * MS;
@@ -396,7 +397,7 @@ PLAYED(stopping_frees_copies_in_every_stage)
 	play_for(scene->proxy.loop, 20);
 	scene->endpoint.is_resolved = false;
 	scene->endpoint.host = SPAN("slow");
-	atomic_store(&scene->holds_lookups, true);
+	name_server_set(&scene->names, true, 0, 1, 1);
 	mirror_one(scene); /* resolving */
 	mirror_one(scene);
 	assert_int_equal(scene->proxy.mirror_count, 4);

@@ -143,7 +143,7 @@ enum limits {
 		100000, /* per process, largest config.limits.maxConnections; excess gets 503 */
 	LIMIT_WORKERS = 256,
 	LIMIT_ADDRESSES = 16,	    /* addresses kept of one name; further ones are ignored */
-	LIMIT_RESOLVE_QUEUE = 1024, /* names waiting for a look-up thread; further queries fail at once */
+	LIMIT_RESOLVE_QUEUE = 1024, /* names of a worker that wait; further queries fail at once */
 	LIMIT_RESOLVE_NAMES =
 		4096, /* names cached per worker and per process; the least recently used goes */
 	LIMIT_POOL_IDLE_PER_ENDPOINT = 1024, /* default of config.backend.poolMaxSize; the oldest is closed */

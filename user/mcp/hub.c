@@ -300,11 +300,9 @@ static void *hub_run(void *argument)
 
 static void hub_free(struct mcp_hub *hub)
 {
-	if (hub->resolver) {
-		resolver_client_close(hub->resolver);
+	resolver_client_free(hub->resolver);
+	if (hub->mailbox)
 		mailbox_drain(hub->mailbox);
-		resolver_client_free(hub->resolver);
-	}
 	mailbox_free(hub->mailbox);
 	loop_free(hub->loop);
 	slab_free(hub->pool.upstreams);
@@ -339,8 +337,7 @@ static bool hub_make(struct mcp_hub *hub, const struct mcp_hub_options *options)
 
 	hub->loop = loop_create(HUB_SOURCES);
 	hub->mailbox = hub->loop ? mailbox_create(hub->loop, hub) : NULL;
-	hub->resolver =
-		hub->mailbox ? resolver_client_create(options->resolver, hub->loop, hub->mailbox) : NULL;
+	hub->resolver = hub->mailbox ? resolver_client_create(options->resolver, hub->loop) : NULL;
 	hub->relay.scratch = hg_malloc(LIMIT_READ_BYTES);
 	hub->relay.counters = &hub->counters;
 	hub->checker = mcp_json_checker_create();

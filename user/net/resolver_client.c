@@ -5,21 +5,24 @@
 
 #include "user/base/limits.h"
 #include "user/base/mem.h"
+#include "user/net/lookup.h"
 #include "user/net/name_table.h"
 #include "user/net/resolver.h"
 
 struct resolver_client {
 	struct resolver *resolver; /* borrowed */
 	struct loop *loop; /* borrowed */
-	struct mailbox *mailbox; /* borrowed */
-	bool is_closed;
+	uint32_t lookup_count; /* under way */
+	uint32_t queue_len;
+	struct list queue; /* of struct client_name, oldest first */
 	struct name_table names; /* of struct client_name */
 };
 
 struct client_name {
-	struct name_entry entry; /* busy while ask.message is on its way, as it is whenever queries wait */
+	struct name_entry entry; /* busy while queued or looked up, as it is whenever queries wait */
 	struct resolver_client *client; /* borrowed */
-	struct resolver_ask ask;
+	struct list queue; /* in client->queue while others are looked up */
+	struct lookup *lookup;
 	struct resolver_answer answer;
 	struct list waiting; /* of struct resolver_query */
 };
@@ -47,20 +50,62 @@ static void client_name_answer(struct client_name *name)
 	resolver_list_unref(list);
 }
 
-static void client_name_on_message(struct message *message, void *context)
+static void client_name_finish(struct client_name *name, int result, struct address *list, uint32_t count)
 {
-	struct resolver_ask *ask = container_of(message, struct resolver_ask, message);
-	struct client_name *name = container_of(ask, struct client_name, ask);
+	struct span host = span_of(name->entry.host, name->entry.host_len);
+	struct resolver_answer answer;
 
-	(void)context;
+	resolver_tell(name->client->resolver, host, name->entry.port, result, list, count, &answer);
+	resolver_answer_set(&name->answer, answer);
 	name->entry.is_busy = false;
-	resolver_answer_set(&name->answer, ask->answer);
-	ask->answer = (struct resolver_answer){ .list = NULL };
 	client_name_answer(name);
 }
 
-struct resolver_client *resolver_client_create(struct resolver *resolver, struct loop *loop,
-					       struct mailbox *mailbox)
+static int client_name_look_up(struct client_name *name);
+
+/* The next name has the place of this one before callbacks can take it. */
+static void client_name_on_found(void *context, int result, struct address *list, uint32_t count)
+{
+	struct client_name *name = context;
+	struct resolver_client *client = name->client;
+	struct list *node;
+
+	name->lookup = NULL;
+	client->lookup_count--;
+	while (client->lookup_count < RESOLVER_LOOKUPS && (node = list_pop(&client->queue)) != NULL) {
+		struct client_name *next = list_entry(node, struct client_name, queue);
+		int error;
+
+		client->queue_len--;
+		error = client_name_look_up(next);
+		if (error != -EINPROGRESS)
+			client_name_finish(next, error, NULL, 0);
+	}
+	client_name_finish(name, result, list, count);
+}
+
+/* -EINPROGRESS, -ENOBUFS or -ENOMEM. */
+static int client_name_look_up(struct client_name *name)
+{
+	struct resolver_client *client = name->client;
+
+	if (client->lookup_count >= RESOLVER_LOOKUPS) {
+		if (client->queue_len >= LIMIT_RESOLVE_QUEUE)
+			return -ENOBUFS;
+		list_add_tail(&client->queue, &name->queue);
+		client->queue_len++;
+	} else {
+		name->lookup = lookup_start(client->loop, resolver_servers(client->resolver),
+					    name->entry.host, client_name_on_found, name);
+		if (!name->lookup)
+			return -ENOMEM;
+		client->lookup_count++;
+	}
+	name->entry.is_busy = true;
+	return -EINPROGRESS;
+}
+
+struct resolver_client *resolver_client_create(struct resolver *resolver, struct loop *loop)
 {
 	struct resolver_client *client = hg_calloc(1, sizeof(*client));
 
@@ -68,26 +113,16 @@ struct resolver_client *resolver_client_create(struct resolver *resolver, struct
 		return NULL;
 	client->resolver = resolver;
 	client->loop = loop;
-	client->mailbox = mailbox;
+	list_init(&client->queue);
 	name_table_init(&client->names);
 	return client;
 }
 
-void resolver_client_close(struct resolver_client *client)
-{
-	if (client->is_closed)
-		return;
-	client->is_closed = true;
-	list_each(node, next, &client->names.use) {
-		struct client_name *name = container_of(node, struct client_name, entry.use);
-
-		CHECK(list_is_empty(&name->waiting));
-		resolver_ask_withdraw(client->resolver, &name->ask);
-	}
-}
-
 static void client_name_free(struct client_name *name)
 {
+	CHECK(list_is_empty(&name->waiting));
+	lookup_cancel(name->lookup);
+	list_remove(&name->queue);
 	name_table_remove(&name->client->names, &name->entry);
 	resolver_list_unref(name->answer.list);
 	hg_free(name);
@@ -99,7 +134,6 @@ void resolver_client_free(struct resolver_client *client)
 
 	if (!client)
 		return;
-	CHECK(client->is_closed);
 	while ((entry = name_table_any(&client->names)) != NULL)
 		client_name_free(container_of(entry, struct client_name, entry));
 	hg_free(client);
@@ -128,24 +162,22 @@ static struct client_name *client_name_take(struct resolver_client *client, stru
 		return NULL;
 	}
 	name->client = client;
-	name->ask.message.run = client_name_on_message;
-	name->ask.mailbox = client->mailbox;
-	list_init(&name->ask.node);
+	list_init(&name->queue);
 	list_init(&name->waiting);
 	name_table_add(&client->names, &name->entry, host, port);
 	return name;
 }
 
+/* 0: the process knew. Otherwise as client_name_look_up(). */
 static int client_name_ask(struct client_name *name)
 {
 	struct span host = span_of(name->entry.host, name->entry.host_len);
 	struct resolver_answer answer;
-	int error = resolver_ask(name->client->resolver, host, name->entry.port, &name->ask, &answer);
+	bool must_look_up = resolver_ask(name->client->resolver, host, name->entry.port, &answer);
 
-	if (error == 0)
+	if (answer.list || !name->answer.list)
 		resolver_answer_set(&name->answer, answer);
-	name->entry.is_busy = error == -EINPROGRESS;
-	return error;
+	return must_look_up ? client_name_look_up(name) : 0;
 }
 
 static bool is_host(struct span host)
@@ -189,7 +221,7 @@ int resolver_query_start(struct resolver_client *client, struct span host, uint1
 	struct address address;
 	int error = -EINPROGRESS;
 
-	CHECK(!client->is_closed && list_is_empty(&query->node));
+	CHECK(list_is_empty(&query->node));
 	if (address_parse_ip(host, port, &address) == 0)
 		return literal_list(&address, ret_list);
 	if (!is_host(host))

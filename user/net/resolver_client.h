@@ -6,21 +6,15 @@
 #include "user/base/list.h"
 #include "user/base/span.h"
 #include "user/loop/loop.h"
-#include "user/loop/mailbox.h"
 
 /* A worker's side of the resolver (user/net/resolver.h): its own cache, and the queries that wait. */
 struct resolver;
 struct resolver_list;
 struct resolver_client;
 
-/* NULL without memory. mailbox must belong to `loop`; both belong to the calling thread. */
-struct resolver_client *resolver_client_create(struct resolver *resolver, struct loop *loop,
-					       struct mailbox *mailbox);
-/* No answer is sent to the mailbox after this. Queries must have been cancelled or answered. Idempotent. */
-void resolver_client_close(struct resolver_client *client);
-/*
- * After resolver_client_close() and mailbox_drain(), in this order: answers sent earlier refer to the client.
- */
+/* NULL without memory. The loop belongs to the calling thread. */
+struct resolver_client *resolver_client_create(struct resolver *resolver, struct loop *loop);
+/* Queries must have been cancelled or answered. Before the loop is freed. NULL is allowed. */
 void resolver_client_free(struct resolver_client *client);
 
 /* Embedded in the object that wants the addresses. */

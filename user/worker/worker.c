@@ -291,11 +291,9 @@ static void worker_free(struct worker *worker)
 {
 	struct proxy *proxy = &worker->proxy;
 
-	if (worker->mailbox && worker->resolver) {
-		resolver_client_close(worker->resolver);
+	resolver_client_free(worker->resolver);
+	if (worker->mailbox)
 		mailbox_drain(worker->mailbox);
-		resolver_client_free(worker->resolver);
-	}
 	gate_lane_stop(&proxy->gate);
 	lane_near_done(&proxy->relay);
 	mailbox_free(worker->mailbox);
@@ -438,7 +436,7 @@ struct worker *worker_start(const struct worker_options *options, struct snapsho
 	if (worker->loop)
 		worker->mailbox = mailbox_create(worker->loop, worker);
 	if (worker->mailbox)
-		worker->resolver = resolver_client_create(options->resolver, worker->loop, worker->mailbox);
+		worker->resolver = resolver_client_create(options->resolver, worker->loop);
 	if (worker->resolver && worker_make_proxy(worker, options) &&
 	    (!options->gate || worker_join_gate(worker, options->gate, needs_gate, error)))
 		lease = lease_create(snapshot);
