@@ -15,11 +15,13 @@ struct merge_field {
 	bool has_flag;
 };
 
+/* clang-format off */
 #define OPTIONAL(type, member, name)                                                                         \
 	{ name, offsetof(type, member), sizeof(((type *)NULL)->member), offsetof(type, member.is_set), true }
 #define FLAGGED(type, member, set_by, name)                                                                  \
 	{ name, offsetof(type, member), sizeof(((type *)NULL)->member), offsetof(type, set_by), true }
 #define PLAIN(type, member, name) { name, offsetof(type, member), sizeof(((type *)NULL)->member), 0, false }
+/* clang-format on */
 
 static const struct merge_field http_fields[] = {
 	FLAGGED(struct frontend_http, max_buffer_bytes, sets_max_buffer, "maxBufferSize"),
@@ -154,7 +156,7 @@ bool merge_has(const struct merge *merge, const struct attachment *attachment)
 	return false;
 }
 
-const struct attachment *merge_sole_owner(const struct merge *merge, const struct attachment *or)
+const struct attachment *merge_sole_owner(const struct merge *merge, const struct attachment *otherwise)
 {
 	const struct attachment *sole = NULL;
 
@@ -164,5 +166,5 @@ const struct attachment *merge_sole_owner(const struct merge *merge, const struc
 		if (merge->owner[i])
 			sole = merge->owner[i];
 	}
-	return sole ? sole : or;
+	return sole ? sole : otherwise;
 }

@@ -26,5 +26,5 @@ struct merge *merge_begin(struct attachment *attachment);
  */
 int merge_add(struct merge *merge, struct attachment *other);
 bool merge_has(const struct merge *merge, const struct attachment *attachment); /* a member of that one */
-/* The policy that gave all there is, `or` when nobody gave anything; NULL: several did. */
-const struct attachment *merge_sole_owner(const struct merge *merge, const struct attachment *or);
+/* The policy that gave all there is, `otherwise` when nobody gave anything; NULL: several did. */
+const struct attachment *merge_sole_owner(const struct merge *merge, const struct attachment *otherwise);

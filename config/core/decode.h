@@ -33,9 +33,11 @@ struct decode_key {
 				instead */
 };
 #define NOT_YET "is not supported yet; remove it"
+/* clang-format off */
 #define KEY(key) { key, NULL }
 #define KEY_REFUSED(key, why) { key, why }
 #define KEY_LATER(key) { key, NOT_YET }
+/* clang-format on */
 
 /* Zeroed memory of the snapshot, or NULL with d->failed set. */
 void *decode_take(struct decoder *d, size_t count, size_t size_bytes);

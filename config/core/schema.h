@@ -177,7 +177,9 @@ struct schema {
 #define WORDS(...)                                                                                           \
 	.words = (const char *const[]){ __VA_ARGS__ },                                                       \
 	.word_count = sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(const char *)
+/* clang-format off */
 #define MANIFEST_WORDS(...) .manifest_words = (const char *const[]){ __VA_ARGS__ }
+/* clang-format on */
 
 /* Writes the defaults into a zeroed object. */
 void schema_preset(const struct schema *schema, void *object);

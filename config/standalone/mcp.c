@@ -380,6 +380,7 @@ static bool decode_servers(struct standalone *s, const struct yaml_node *list, s
 /* -------------------------------------------------------------------------------- the backend */
 
 /* Of an object whose servers are `at`: at the top level there are more keys. */
+/* clang-format off */
 #define MCP_ROWS(object, at)                                                                                 \
 	{ "targets", AS_REST(object), .child = &server_schema, .value_doc = "list of 1..32",                 \
 	  .need = "write targets: [{name: ..., stdio: {cmd: ...}}]", .doc = "the servers" },                 \
@@ -392,6 +393,7 @@ static bool decode_servers(struct standalone *s, const struct yaml_node *list, s
 	  .doc = "a target that is lost ends the session, or is left out" },                                 \
 	{ "dnsRebindingProtection", AS_BOOL(object, at only_localhost),                                      \
 	  .doc = "Host and Origin have to be of this host: else 403" }
+/* clang-format on */
 
 static const struct schema_row servers_rows[] = { MCP_ROWS(struct mcp_servers, ) };
 const struct schema mcp_servers_schema = SCHEMA(servers_rows, struct mcp_servers);

@@ -54,10 +54,13 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 
 /* -------------------------------------------------------------------------------- sets of policies */
 
+/* clang-format off */
 #define LATER(name) { name, POLICY_KIND_COUNT, NOT_YET }
 #define REFUSED(name, why) { name, POLICY_KIND_COUNT, why }
+/* clang-format on */
 
 /* In the order of the dump. */
+/* clang-format off */
 #define TRAFFIC_POLICIES                                                                                     \
 	{ "timeout", POLICY_TIMEOUT, NULL }, { "retry", POLICY_RETRY, NULL },                                \
 		{ "delay", POLICY_DELAY, NULL }, { "requestHeaderModifier", POLICY_REQUEST_HEADERS, NULL },  \
@@ -67,6 +70,7 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 #define BACKEND_POLICIES                                                                                     \
 	{ "http", POLICY_BACKEND_HTTP, NULL }, { "tcp", POLICY_BACKEND_TCP, NULL },                          \
 		{ "backendTLS", POLICY_BACKEND_TLS, NULL }, { "health", POLICY_BACKEND_HEALTH, NULL }
+/* clang-format on */
 /* Everything the original knows and this gateway does not. */
 #define LATER_POLICIES                                                                                       \
 	LATER("cors"), LATER("csrf"), LATER("localRateLimit"), LATER("remoteRateLimit"), LATER("extAuthz"),  \

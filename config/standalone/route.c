@@ -217,19 +217,23 @@ static bool decode_route_splice(struct decoder *d, const struct yaml_node *node,
 	return true;
 }
 
+/* clang-format off */
 #define ROUTE_NAMES(object)                                                                                  \
 	{ "name", AS_TEXT(object, name), .preset_doc = "`route<index>`",                                     \
 	  .doc = "what policies, the log and the metrics call it" },                                         \
 		{ "namespace", AS_TEXT(object, namespace), .preset_text = "default", .doc = "of the name" }, \
 		{ "ruleName", AS_TEXT(object, rule_name), .doc = "that a policy can name" }
+/* clang-format on */
 #define ROUTE_HOSTNAMES(object)                                                                              \
 	AS_LIST(SCHEMA_NAMES, object, hostname_list, hostname_count, struct span),                           \
 		.element = route_value_hostname, .value_doc = "list of names, `*.` wildcards, addresses",    \
 		.preset_doc = "any"
+/* clang-format off */
 #define ROUTE_SPLICE(object)                                                                                 \
 	{ "splice", AS_BOOL(object, splice_off), .decode = decode_route_splice,                              \
 	  .value_doc = "`auto`, `off`", .preset_doc = "`auto`",                                              \
 	  .doc = "extension: `off` keeps this route out of the kernel lanes" }
+/* clang-format on */
 
 static const struct schema_row route_rows[] = {
 	ROUTE_NAMES(struct route),

@@ -29,6 +29,7 @@ struct traffic {
 	uint32_t credit_bytes;
 };
 
+/* clang-format off */
 static struct traffic traffics[] = {
 	{ "a tunnel keeps every byte, fast readers", { 0 }, 24 << 20, 24 << 20, 60000, 60000, 0, 0 },
 	{ "a tunnel keeps every byte, pausing readers", { 0 }, 8 << 20, 8 << 20, 30000, 30000, 8, 0 },
@@ -45,6 +46,7 @@ static struct traffic traffics[] = {
 	  { .family = AF_INET6 }, 8 << 20, 8 << 20, 30000, 30000, 16, 0 },
 	{ "a one-way tunnel keeps every byte", { 0 }, 0, 32 << 20, 60000, 60000, 0, 0 },
 };
+/* clang-format on */
 
 static void reader_prepare(struct actor *reader, const struct traffic *t)
 {

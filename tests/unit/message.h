@@ -16,7 +16,9 @@ static const struct head_limits message_limits = {
 };
 
 /* A string literal with its embedded NULs, for tables. */
+/* clang-format off */
 #define TEXT(literal) { (literal), sizeof(literal) - 1 }
+/* clang-format on */
 
 static inline enum http_bad message_scan(struct span text, bool is_response, struct span *ret_head)
 {

@@ -132,6 +132,7 @@ TEST(of_tcp_and_tls_routes_the_oldest_has_the_connections)
 
 TEST(the_route_that_gets_no_connections_is_warned_about)
 {
+	/* clang-format off */
 	static const char text[] =
 		"{" API ", kind: Gateway, metadata: {name: g}, spec: {listeners: [{name: l, port: 80, "
 		"protocol: TLS, tls: {mode: Passthrough}}]}}\n---\n"
@@ -139,6 +140,7 @@ TEST(the_route_that_gets_no_connections_is_warned_about)
 		RIVAL("TLSRoute", "b", OLD, "hostnames: [w.y, x.y], ")
 		RIVAL("TLSRoute", "c", NEW, "hostnames: ['*.y'], ")
 		"{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 1}]}}\n";
+	/* clang-format on */
 	struct config_case c;
 	struct text warnings;
 

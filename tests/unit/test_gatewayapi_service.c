@@ -245,14 +245,12 @@ TEST(an_annotation_keeps_the_kernel_lanes_away)
 	const struct backend_ref *refs;
 	struct config_case c;
 
-	config_case_text(
-		&c,
-		BEGIN ROUTE(
-			"{name: s, port: 80}, {name: t, port: 80}") "{apiVersion: v1, kind: Service, "
-								    "metadata: {name: s, namespace: app, "
-								    "annotations: {headgate/splice: off}},"
-								    "spec: {ports: [{port: 80}]}}\n---\n"
-			OTHER_SERVICE);
+	/* clang-format off */
+	config_case_text(&c,
+		BEGIN ROUTE("{name: s, port: 80}, {name: t, port: 80}")
+		"{apiVersion: v1, kind: Service, metadata: {name: s, namespace: app, annotations: "
+		"{headgate/splice: off}},spec: {ports: [{port: 80}]}}\n---\n" OTHER_SERVICE);
+	/* clang-format on */
 	refs = refs_of(&c);
 	assert_true(refs[0].backend->splice_off);
 	assert_false(refs[1].backend->splice_off);
