@@ -12,7 +12,7 @@ build="gcc g++ make pkg-config libc6-dev clang bpftool libbpf-dev libelf-dev zli
 	libssl-dev libc-ares-dev libcmocka-dev curl"
 check="python3 python3-pycurl python3-h2 python3-hpack python3-grpcio python3-cryptography jq wrk strace
 	nghttp2-client nftables iproute2
-	libclang-rt-dev llvm openssl"
+	libclang-rt-dev llvm openssl clang-format"
 bench="haproxy nginx libnginx-mod-stream wrk nghttp2-client nghttp2-proxy"
 # Only for `make mcp-interop`; where npm is older than what its packages need, it brings a newer node itself.
 interop="nodejs npm"

@@ -13,6 +13,7 @@ sys.path[:0] = [HERE, os.path.dirname(HERE)]
 import abi_rules
 import call_rules
 import code_rules
+import format_rules
 import link_rules
 import tables
 import tree_rules
@@ -20,6 +21,7 @@ from source import Tree
 
 RULES = [
     ("text: tabs, 110 columns, 600 lines, clean line ends", code_rules.check_text),
+    ("text: C as clang-format lays it out", format_rules.check_format),
     ("licence: SPDX line first", code_rules.check_licence),
     ("words: plain ones, nothing left to do, no typedef'd structs, no paths of one machine",
      code_rules.check_words),

@@ -62,6 +62,9 @@ BROKEN_FILES = [
     ("tabs", "user/http/a.c", LICENCE + "int f(void)\n{\n    return 0;\n}\n", "indent with tabs"),
     ("blanks", "user/http/a.c", LICENCE + "int f(void); \n", "blanks at the end"),
     ("newline", "user/http/a.c", LICENCE + "int f(void);", "end the last line"),
+    ("layout", "user/http/a.c", LICENCE + "int  f( void);\n",
+     "user/http/a.c:2: differs from .clang-format, here first: clang-format -i user/http/a.c"),
+    ("unknown layout", ".clang-format", "BasedOnStyle: None of these\n", "not all files were compared"),
     ("licence", "user/http/a.c", "int f(void);\n", "begin the file with"),
     ("kernel licence", "bpf/a.c", LICENCE, "BSD-2-Clause OR GPL-2.0"),
     ("unfinished", "user/http/a.c", LICENCE + "/* TO" + "DO */\n", "finish it"),
@@ -152,6 +155,8 @@ def lint(files, more_tables="", root=None):
         os.makedirs(os.path.dirname(os.path.join(root, name)), exist_ok=True)
         with open(os.path.join(root, name), "w", encoding="utf-8") as file:
             file.write(text)
+    if ".clang-format" not in files:
+        shutil.copy(os.path.join(repository_root(), ".clang-format"), root)
     with open(os.path.join(root, "scripts", "lint", "tables.py"), "a", encoding="utf-8") as file:
         file.write("CALL_EXCEPTIONS = {}\nCIRCLES = []\n" + more_tables)
     status, out, error = run([sys.executable, os.path.join(root, "scripts", "lint", "lint.py")])
