@@ -10,7 +10,6 @@
 #include "policy/attach.h"
 #include "user/base/units.h"
 
-
 /* Policies carry the kind only where the original prints it: an HTTPRoute is what everybody means. */
 static bool is_kind_shown(struct span kind)
 {

@@ -196,8 +196,8 @@ static bool is_shown(const struct schema_row *row, const void *object)
 		return false;
 	if (row->type == SCHEMA_NOTHING)
 		return row->shown_as;
-	return schema_is_set(row, object) ? row->dump != DUMP_NOT_ZERO || !is_zero(row, object) :
-					    row->dump == DUMP_NULL;
+	return schema_is_set(row, object) ? row->dump != DUMP_NOT_ZERO || !is_zero(row, object)
+					  : row->dump == DUMP_NULL;
 }
 
 void dump_rows(struct json_writer *w, const struct schema *schema, const void *object)

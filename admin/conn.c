@@ -92,8 +92,7 @@ enum conn_state admin_conn_state(const struct admin_conn *conn)
 
 uint64_t admin_conn_waits_ms(const struct admin_conn *conn)
 {
-	uint64_t since_ms =
-		conn->timer.deadline_ms - states[conn->state].deadline_ms / conn->owner->speed;
+	uint64_t since_ms = conn->timer.deadline_ms - states[conn->state].deadline_ms / conn->owner->speed;
 
 	return loop_now_ms(conn->loop) - since_ms;
 }
@@ -210,8 +209,8 @@ static void conn_begin_request(struct admin_conn *conn)
 {
 	struct body_framing *framing = &conn->request.framing;
 	struct span head = span_first(buf_span(&conn->in), conn->scan.head_bytes);
-	enum http_bad bad = admin_request_parse(span_from(head, conn->scan.lead_bytes), &conn->arena,
-						&conn->request);
+	enum http_bad bad =
+		admin_request_parse(span_from(head, conn->scan.lead_bytes), &conn->arena, &conn->request);
 
 	if (bad != BAD_NONE) {
 		conn_refuse(conn, http_bad_status(bad), http_bad_text(bad));

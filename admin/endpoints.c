@@ -42,9 +42,9 @@ void endpoints_list(enum admin_port port, struct text *out)
 
 		if (e->port == port)
 			text_fmt(out, "%-8s %-20.*s %s\n",
-				 e->methods == (ENDPOINT_GET | ENDPOINT_POST) ? "GET,POST" :
-				 e->methods == ENDPOINT_GET		      ? "GET" :
-										"POST",
+				 e->methods == (ENDPOINT_GET | ENDPOINT_POST) ? "GET,POST"
+				 : e->methods == ENDPOINT_GET		      ? "GET"
+									      : "POST",
 				 SPAN_FMT(e->path), e->what);
 	}
 }

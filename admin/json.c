@@ -67,8 +67,8 @@ static void add_string(struct text *out, struct span s)
 	text_char(out, '"');
 	while (i < s.len) {
 		unsigned char c = (unsigned char)s.data[i];
-		size_t len = c < 0x80 ? c >= 0x20 && c != '"' && c != '\\' && c != 0x7f :
-					utf8_len(span_from(s, i));
+		size_t len = c < 0x80 ? c >= 0x20 && c != '"' && c != '\\' && c != 0x7f
+				      : utf8_len(span_from(s, i));
 
 		if (len == 0) {
 			text_add(out, span_of(s.data + plain, i - plain));

@@ -24,9 +24,8 @@ static const struct family {
 };
 
 static const char *const type_names[] = {
-	[PROMETHEUS_COUNTER] = "counter",     [PROMETHEUS_COUNTER_NS] = "counter",
-	[PROMETHEUS_GAUGE] = "gauge",	      [PROMETHEUS_GAUGE_NS] = "gauge",
-	[PROMETHEUS_HISTOGRAM] = "histogram",
+	[PROMETHEUS_COUNTER] = "counter", [PROMETHEUS_COUNTER_NS] = "counter",	[PROMETHEUS_GAUGE] = "gauge",
+	[PROMETHEUS_GAUGE_NS] = "gauge",  [PROMETHEUS_HISTOGRAM] = "histogram",
 };
 
 /* Backslash and line feed, in label values the double quote too. */

@@ -240,8 +240,8 @@ static bool is_any_v6(const struct address *address)
 static int server_listen_any(struct admin_server *server, const struct address *address)
 {
 	bool is_any = is_any_v6(address);
-	int error = is_any && !server->admin->addresses.ipv6_enabled ? -EAFNOSUPPORT :
-								       server_listen(server, address);
+	int error = is_any && !server->admin->addresses.ipv6_enabled ? -EAFNOSUPPORT
+								     : server_listen(server, address);
 	struct address any_v4;
 
 	if (!is_any || !is_no_family(error))

@@ -41,8 +41,8 @@ static void write_lanes(struct json_writer *w, const char *key, const uint64_t b
 
 static void write_who(struct json_writer *w, const struct stream_record *record)
 {
-#define RECORD_TEXT(member, key, example) \
-	if (key[0]) \
+#define RECORD_TEXT(member, key, example)                                                                    \
+	if (key[0])                                                                                          \
 		json_string_or_null(w, key, record->member);
 #include "user/base/units.h"
 #include "user/obs/record_texts.def"

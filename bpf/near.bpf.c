@@ -369,8 +369,8 @@ static __always_inline void sender_tell(struct near_record *out, const struct ne
 	struct near_event *event;
 	void *events;
 
-	if (waits == out->kernel.told || sk->sk_backlog.rmem_alloc.counter >
-						 (__s32)(out->user.receiver_bytes >> 1))
+	if (waits == out->kernel.told ||
+	    sk->sk_backlog.rmem_alloc.counter > (__s32)(out->user.receiver_bytes >> 1))
 		return;
 	events = bpf_map_lookup_elem(&near_rings, &ring);
 	event = events ? bpf_ringbuf_reserve(events, sizeof(*event), 0) : NULL;

@@ -61,8 +61,9 @@ static __always_inline bool is_listener(struct bpf_sock_ops *ops, const __u32 ad
 static __always_inline bool end_add(struct bpf_sock_ops *ops, const struct tcp_sock *tp, __u64 cookie,
 				    __u64 far, bool is_near)
 {
-	struct near_end end = { .sock = (__u64)tp, .far = far, .first_seq = tp->write_seq,
-				.is_near = is_near };
+	struct near_end end = {
+		.sock = (__u64)tp, .far = far, .first_seq = tp->write_seq, .is_near = is_near
+	};
 
 	if (bpf_map_update_elem(&near_ends, &cookie, &end, BPF_NOEXIST))
 		return false;

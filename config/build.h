@@ -22,19 +22,19 @@ struct name_entry {
 };
 
 struct name_map {
-	struct hash_map *map;	     /* owner; NULL while empty */
+	struct hash_map *map; /* owner; NULL while empty */
 	struct pointer_list entries; /* struct name_entry */
 	size_t size;
 };
 
 struct builder {
 	struct decoder decoder;
-	struct snapshot *snapshot;    /* borrowed */
-	struct pointer_list binds;    /* struct bind */
+	struct snapshot *snapshot; /* borrowed */
+	struct pointer_list binds; /* struct bind */
 	struct pointer_list policies; /* struct targeted_policy */
 	struct pointer_list backends; /* struct backend */
-	struct pointer_list refs;     /* struct backend_ref, all of them */
-	struct pointer_list mirrors;  /* struct mirror_policy with a backend */
+	struct pointer_list refs; /* struct backend_ref, all of them */
+	struct pointer_list mirrors; /* struct mirror_policy with a backend */
 };
 
 void build_init(struct builder *b, struct snapshot *snapshot, struct config_report *report);

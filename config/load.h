@@ -9,7 +9,7 @@
 /* One -f argument. */
 struct config_source {
 	const char *path; /* file, directory, or "-" for standard input; only a name when has_text */
-	bool has_text;	  /* take `text` instead of reading anything */
+	bool has_text; /* take `text` instead of reading anything */
 	struct span text;
 };
 

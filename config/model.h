@@ -31,14 +31,14 @@ struct access_log_policy {
 };
 
 struct timeout_policy {
-	struct opt_duration request;	     /* 0 = off */
+	struct opt_duration request; /* 0 = off */
 	struct opt_duration backend_request; /* 0 = off */
 };
 
 struct retry_policy {
-	uint32_t attempts;	     /* retries after the first attempt, 0..254; 0 hides weaker levels */
+	uint32_t attempts; /* retries after the first attempt, 0..254; 0 hides weaker levels */
 	struct opt_duration backoff; /* unset: immediately */
-	uint16_t *code_list;	     /* 100..999 */
+	uint16_t *code_list; /* 100..999 */
 	uint32_t code_count;
 };
 
@@ -46,8 +46,8 @@ struct expression; /* policy/expression.h: compiled, in the arena */
 
 /* An injected delay: before anything is answered or sent to a backend. */
 struct delay_policy {
-	struct span text;		     /* as dumped: "2s", or the expression as written */
-	uint64_t ns;			     /* without an expression; 0: none */
+	struct span text; /* as dumped: "2s", or the expression as written */
+	uint64_t ns; /* without an expression; 0: none */
 	const struct expression *expression; /* NULL: ns. A duration, or a number of milliseconds */
 };
 
@@ -83,7 +83,7 @@ enum path_rewrite {
 struct url_rewrite {
 	enum authority_rewrite authority_kind;
 	struct span authority; /* FULL, HOST */
-	uint16_t port;	       /* PORT */
+	uint16_t port; /* PORT */
 	enum path_rewrite path_kind;
 	struct span path;
 };
@@ -102,7 +102,7 @@ struct direct_response {
 struct mirror_policy {
 	struct backend *backend; /* borrowed from snapshot; NULL when it could not be resolved */
 	struct backend_ref *ref; /* how it was written, for the dump */
-	uint32_t per_million;	 /* share of requests */
+	uint32_t per_million; /* share of requests */
 };
 
 /* What a backend is spoken to with. */
@@ -120,23 +120,23 @@ struct backend_http {
 struct backend_tcp {
 	struct keepalive_policy keepalives;
 	struct opt_duration connect_timeout; /* unset: config.backend.connectTimeout */
-	bool connect_timeout_as_object;	     /* written {secs, nanos}: dumped the same way */
+	bool connect_timeout_as_object; /* written {secs, nanos}: dumped the same way */
 };
 
 /* How long a bad endpoint stays out, and what brings it there. */
 struct eviction_policy {
 	struct opt_duration duration; /* unset: Retry-After, the backoff of the retry policy, or 3 s */
-	bool has_restore_health;      /* else its health stays as it is */
-	uint32_t restore_health;      /* per million */
+	bool has_restore_health; /* else its health stays as it is */
+	uint32_t restore_health; /* per million */
 	uint32_t consecutive_failures; /* 0: not said */
 	bool has_health_threshold;
 	uint32_t health_threshold; /* per million */
 };
 
 struct health_policy {
-	struct span text;		    /* the expression as written; empty: the default */
+	struct span text; /* the expression as written; empty: the default */
 	const struct expression *unhealthy; /* NULL: 5xx, grpc-status other than 0 */
-	bool has_eviction;		    /* else health only weighs in the choice of endpoints */
+	bool has_eviction; /* else health only weighs in the choice of endpoints */
 	struct eviction_policy eviction;
 };
 
@@ -177,9 +177,9 @@ struct policy_target {
 	enum target_kind kind;
 	struct span name; /* gateway name, route name, backend name, service host name */
 	struct span namespace;
-	struct span section;	/* listener name, rule name; empty: null */
+	struct span section; /* listener name, rule name; empty: null */
 	struct span route_kind; /* empty: not said */
-	uint16_t port;		/* service port, 0: all */
+	uint16_t port; /* service port, 0: all */
 	/* Namespace of the object it really applies to. Differs from `namespace` only where a policy names a
 	 * Gateway that its own namespace does not have and exactly one Gateway of that name exists elsewhere.
 	 */
@@ -196,7 +196,7 @@ struct targeted_policy {
 	bool is_gateway_phase; /* traffic only: phase gateway instead of route */
 	struct policy_value value;
 	int64_t created_s; /* metadata.creationTimestamp, seconds since the epoch; INT64_MAX when not said */
-	bool is_attached;  /* its target exists */
+	bool is_attached; /* its target exists */
 	/* sealed: another policy of the same level sets the same; where members merge, which of them */
 	struct span lost_to; /* its key; empty: nothing is lost */
 	struct span *lost_list;
@@ -231,10 +231,10 @@ struct endpoint {
 struct backend {
 	uint32_t index; /* dense, 0..backend_count-1 */
 	enum backend_kind kind;
-	struct span name;      /* "…/backend0", "httpbin/httpbin.httpbin.svc.cluster.local" */
+	struct span name; /* "…/backend0", "httpbin/httpbin.httpbin.svc.cluster.local" */
 	struct span namespace; /* dumped for host backends: "" */
-	struct span target;    /* "127.0.0.1:8000", as written */
-	bool is_listed;	       /* shown under `backends` of the dump */
+	struct span target; /* "127.0.0.1:8000", as written */
+	bool is_listed; /* shown under `backends` of the dump */
 	bool rewrites_host; /* a host given by name: Host becomes `authority` unless urlRewrite says otherwise
 			     */
 	struct span authority; /* "name:port", or "name" for port 80 */
@@ -242,8 +242,8 @@ struct backend {
 	uint32_t endpoint_count;
 	enum backend_http_version http_version; /* appProtocol of the Service port */
 	bool needs_tls; /* the same: not asked where nothing says how to speak TLS to it */
-	bool splice_off;			/* the operator keeps the kernel lanes away from it */
-	bool is_same_host;			/* its process may be paired where it runs on this host */
+	bool splice_off; /* the operator keeps the kernel lanes away from it */
+	bool is_same_host; /* its process may be paired where it runs on this host */
 	struct policy_values inline_policies;
 	struct span invalid_reason; /* BACKEND_INVALID */
 	const struct mcp_servers *mcp; /* BACKEND_MCP, else NULL */
@@ -257,16 +257,16 @@ struct backend_ref {
 	struct span backend_name; /* "/default/…/backend0" */
 	bool is_invalid;
 	struct policy_values inline_policies;
-	struct policy_values filters;  /* header modifiers of a Gateway API backendRef */
+	struct policy_values filters; /* header modifiers of a Gateway API backendRef */
 	const struct backend *backend; /* never NULL */
 	struct span where;
 	/* sealed by policy/effective */
-	const struct backend_http *http;	       /* may be NULL */
-	const struct backend_tcp *tcp;		       /* may be NULL */
-	const struct backend_tls *tls;		       /* NULL: plain text */
+	const struct backend_http *http; /* may be NULL */
+	const struct backend_tcp *tcp; /* may be NULL */
+	const struct backend_tls *tls; /* NULL: plain text */
 	struct span authority; /* that of the backend, with TLS as a URL of https writes it */
-	const struct health_policy *health;	       /* may be NULL */
-	enum backend_http_version http_version;	       /* that of `http`, else of the backend, else of gRPC */
+	const struct health_policy *health; /* may be NULL */
+	enum backend_http_version http_version; /* that of `http`, else of the backend, else of gRPC */
 	const struct header_modifier *request_headers; /* may be NULL */
 	const struct header_modifier *response_headers; /* may be NULL */
 	/* both: written here, or those of the backend; off wins */
@@ -330,10 +330,10 @@ struct route {
 	struct span key;
 	struct span name;
 	struct span namespace;
-	struct span rule_name;	    /* empty: not said */
-	struct span kind;	    /* "HTTPRoute", "GRPCRoute"; empty for standalone files */
-	bool is_grpc;		    /* GRPCRoute: the paths are /service/method, the requests gRPC calls */
-	int64_t created_s;	    /* metadata.creationTimestamp; 0 or INT64_MAX when not said */
+	struct span rule_name; /* empty: not said */
+	struct span kind; /* "HTTPRoute", "GRPCRoute"; empty for standalone files */
+	bool is_grpc; /* GRPCRoute: the paths are /service/method, the requests gRPC calls */
+	int64_t created_s; /* metadata.creationTimestamp; 0 or INT64_MAX when not said */
 	struct span *hostname_list; /* lower case */
 	uint32_t hostname_count;
 	struct route_match *match_list;
@@ -345,7 +345,7 @@ struct route {
 	bool splice_off;
 	bool is_refused; /* no policy applies and no backend is asked: 500 */
 	struct span where;
-	struct span label;		 /* "namespace/name", for logs and metrics; sealed */
+	struct span label; /* "namespace/name", for logs and metrics; sealed */
 	struct route_policies effective; /* sealed */
 };
 
@@ -362,7 +362,7 @@ struct tcp_route {
 	struct policy_values inline_policies; /* backendTLS */
 	bool splice_off;
 	struct span label; /* "namespace/name", for logs and metrics; sealed */
-	struct span kind;  /* "TCPRoute", "TLSRoute"; empty for standalone files */
+	struct span kind; /* "TCPRoute", "TLSRoute"; empty for standalone files */
 	int64_t created_s; /* as in struct route */
 	struct span where;
 };
@@ -374,7 +374,7 @@ enum listener_protocol {
 	PROTOCOL_HTTPS, /* ended here */
 };
 
-struct route_table;    /* policy/route.c: hosts and matches, sorted for look-up */
+struct route_table; /* policy/route.c: hosts and matches, sorted for look-up */
 struct listener_table; /* policy/route.c: the host names of a bind's listeners */
 
 struct listener {
@@ -393,7 +393,7 @@ struct listener {
 	 */
 	struct opt_duration http1_idle;
 	struct request_rules rules; /* sealed */
-	bool splice_off;   /* for all its routes */
+	bool splice_off; /* for all its routes */
 	bool is_same_host; /* its clients may be paired where they run on this host */
 	struct route *route_list;
 	uint32_t route_count;
@@ -419,11 +419,11 @@ struct bind {
 	struct listener *listener_list;
 	uint32_t listener_count;
 	/* sealed by policy/effective: connection level, so the same for all listeners of the bind */
-	const struct frontend_http *http;	/* never NULL */
-	const struct frontend_tcp *tcp;		/* may be NULL: leave the kernel's keepalive alone */
-	const struct frontend_tls *tls;		/* may be NULL; what it says is in the listeners' settings */
+	const struct frontend_http *http; /* never NULL */
+	const struct frontend_tcp *tcp; /* may be NULL: leave the kernel's keepalive alone */
+	const struct frontend_tls *tls; /* may be NULL; what it says is in the listeners' settings */
 	const struct frontend_connect *connect; /* may be NULL: CONNECT_DENY */
-	struct listener_table *table;		/* sealed; in the arena */
+	struct listener_table *table; /* sealed; in the arena */
 	/* sealed: clients of this host may hop. All listeners say so: whose they are shows too late. */
 	bool is_same_host;
 };
@@ -432,9 +432,9 @@ struct bind {
 
 struct timeouts_config {
 	/* our own timers; 0 = off */
-	uint64_t stream_idle_ns;       /* no byte in either direction of a body */
-	uint64_t tunnel_idle_ns;       /* upgraded and TCP streams */
-	uint64_t half_closed_ns;       /* tunnel with one side closed */
+	uint64_t stream_idle_ns; /* no byte in either direction of a body */
+	uint64_t tunnel_idle_ns; /* upgraded and TCP streams */
+	uint64_t half_closed_ns; /* tunnel with one side closed */
 	uint64_t client_header_min_ns; /* a begun head is complete within it */
 	uint64_t client_body_stall_ns; /* no byte of a request body that the client owes */
 	uint64_t client_read_stall_ns; /* no byte taken of a response that waits, HTTP/1 */
@@ -489,17 +489,17 @@ struct retry_config {
 	uint64_t retry_after_max_ns;
 	bool full_jitter;
 	uint32_t budget_percent; /* of requests in flight; 0 = no budget */
-	uint32_t budget_min;	 /* retries always allowed at the same time */
+	uint32_t budget_min; /* retries always allowed at the same time */
 };
 
 /* Bounds of an HTTP/2 connection of a client. */
 struct http2_config {
 	uint32_t max_concurrent_streams;
-	uint32_t max_headers;	      /* fields of one head; its bytes: max_head_bytes */
-	uint32_t resets_per_second;   /* RST_STREAM of the client; half of them before a response head */
+	uint32_t max_headers; /* fields of one head; its bytes: max_head_bytes */
+	uint32_t resets_per_second; /* RST_STREAM of the client; half of them before a response head */
 	uint32_t glitches_per_second; /* frames that mean nothing */
-	uint64_t idle_ns;	      /* of a connection without streams and PINGs; 0: no limit */
-	uint64_t stall_ns;	      /* a response waits so long for window; 0: no limit */
+	uint64_t idle_ns; /* of a connection without streams and PINGs; 0: no limit */
+	uint64_t stall_ns; /* a response waits so long for window; 0: no limit */
 };
 
 /* The section `config`. Its keys, their ranges and defaults: config/standalone/static.c. */
@@ -508,7 +508,7 @@ struct static_config {
 	struct span stats_addr;
 	struct span readiness_addr;
 	bool ipv6_enabled;
-	uint32_t worker_threads;     /* 0: one a core */
+	uint32_t worker_threads; /* 0: one a core */
 	uint64_t termination_min_ns; /* connectionMinTerminationDeadline */
 	uint64_t termination_max_ns; /* connectionTerminationDeadline */
 	struct keepalive_policy upstream_keepalives;
@@ -529,11 +529,11 @@ struct static_config {
 	uint64_t max_connections;
 	uint32_t max_request_line_bytes;
 	uint32_t max_head_bytes;
-	uint32_t max_headers;	  /* where http1MaxHeaders is not set */
+	uint32_t max_headers; /* where http1MaxHeaders is not set */
 	bool expose_close_reason; /* response header x-headgate-close-reason on our own error replies */
-	bool user_timeout;	  /* TCP_USER_TIMEOUT = time + interval x retries */
-	struct span log_level;	  /* empty: not said */
-	struct span log_format;	  /* empty: not said */
+	bool user_timeout; /* TCP_USER_TIMEOUT = time + interval x retries */
+	struct span log_level; /* empty: not said */
+	struct span log_format; /* empty: not said */
 	bool access_log;
 	uint64_t mcp_session_ttl_ns; /* of a session that nobody uses; 0: no limit */
 };
@@ -549,8 +549,8 @@ struct hash_map; /* user/base/hash.h */
 
 struct snapshot {
 	atomic_uint refs;
-	uint64_t generation;			     /* 1, 2, …; 0 until the caller numbers it */
-	struct arena *arena;			     /* owner: everything below */
+	uint64_t generation; /* 1, 2, …; 0 until the caller numbers it */
+	struct arena *arena; /* owner: everything below */
 	struct snapshot_destructor *destructor_list; /* newest first */
 	struct static_config config;
 	struct bind *bind_list;

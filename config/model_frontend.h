@@ -80,7 +80,7 @@ struct frontend_tcp {
 };
 
 enum connect_mode {
-	CONNECT_DENY,  /* 405 */
+	CONNECT_DENY, /* 405 */
 	CONNECT_ROUTE, /* a tunnel to the backend of the route */
 };
 

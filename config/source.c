@@ -289,8 +289,7 @@ int source_read(struct arena *arena, const struct config_source *source, struct 
 	if (!name.data)
 		return -ENOMEM;
 	if (source->has_text)
-		return source->text.len ? keep_text(texts, name, source->text)
-					: refuse_empty(report, name);
+		return source->text.len ? keep_text(texts, name, source->text) : refuse_empty(report, name);
 	if (span_eq(name, SPAN("-")))
 		return read_fd(arena, STDIN_FILENO, SPAN("standard input"), report, texts);
 	if (stat(source->path, &status) < 0)

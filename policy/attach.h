@@ -23,7 +23,7 @@ enum policy_level {
 
 struct attachment {
 	struct targeted_policy *policy;
-	struct arena *arena;   /* of the snapshot */
+	struct arena *arena; /* of the snapshot */
 	struct span namespace; /* of the object it applies to */
 	bool is_foreign; /* that is not the namespace it names: see attachments_build */
 	bool is_excused; /* a warning says already why it has no effect */

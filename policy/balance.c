@@ -56,9 +56,9 @@ static bool is_all_evicted(const struct backend *backend, uint64_t now_ms)
 static uint64_t present_weight(const struct backend_ref *ref, const void *now_ms)
 {
 	return ref->backend->kind == BACKEND_INVALID || !ref->backend->endpoint_count ||
-			       is_all_evicted(ref->backend, *(const uint64_t *)now_ms) ?
-		       0 :
-		       ref->weight;
+			       is_all_evicted(ref->backend, *(const uint64_t *)now_ms)
+		       ? 0
+		       : ref->weight;
 }
 
 static uint64_t own_weight(const struct backend_ref *ref, const void *context)
@@ -100,9 +100,9 @@ static uint64_t other_weight(const struct backend_ref *ref, const void *context)
 	const struct other_facts *facts = context;
 
 	return ref == facts->failed || ref->backend->kind == BACKEND_INVALID ||
-			       !balance_has_untried(ref->backend, facts->tried) ?
-		       0 :
-		       ref->weight;
+			       !balance_has_untried(ref->backend, facts->tried)
+		       ? 0
+		       : ref->weight;
 }
 
 const struct backend_ref *balance_backend_again(const struct backend_ref *list, uint32_t count,

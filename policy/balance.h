@@ -31,7 +31,7 @@ bool balance_has_elsewhere(const struct backend_ref *list, uint32_t count, const
 struct endpoint_load {
 	uint32_t in_flight;
 	uint64_t avoid_until_ms; /* after a failed connect */
-	uint32_t failures;	 /* in a row */
+	uint32_t failures; /* in a row */
 };
 
 /* One that may be chosen. Borrowed for the call. */

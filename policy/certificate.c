@@ -100,9 +100,8 @@ int certificate_names_build(struct listener_tls *tls, struct arena *arena)
 /* A wildcard of a certificate is one label; those of host names may be several. */
 static bool bucket_fits(const struct host_bucket *bucket, struct span sni)
 {
-	return !bucket->is_wildcard ||
-	       (sni.len > bucket->name.len + 1 &&
-		span_find(span_first(sni, sni.len - bucket->name.len - 1), '.') < 0);
+	return !bucket->is_wildcard || (sni.len > bucket->name.len + 1 &&
+					span_find(span_first(sni, sni.len - bucket->name.len - 1), '.') < 0);
 }
 
 static const struct certificate_group *group_find(const struct certificate_names *names, struct span sni)

@@ -30,8 +30,7 @@ struct seal {
 /* ---- backend references */
 
 static void enter_backend(const struct seal *seal, struct precedence *precedence,
-			  const struct backend *backend,
-			  uint16_t port)
+			  const struct backend *backend, uint16_t port)
 {
 	bool is_service = backend->kind == BACKEND_SERVICE;
 	struct span name = backend->name;
@@ -45,7 +44,7 @@ static void enter_backend(const struct seal *seal, struct precedence *precedence
 			     backend->namespace, name);
 	for (uint32_t i = 0; i < run.count; i++)
 		precedence_enter(precedence, &run.list[i],
-			      attachment_on_backend(&run.list[i], is_service ? port : 0), seal->report);
+				 attachment_on_backend(&run.list[i], is_service ? port : 0), seal->report);
 	precedence_enter_inline(precedence, &backend->inline_policies, LEVEL_INLINE_BACKEND);
 }
 
@@ -88,8 +87,8 @@ static int seal_ref(const struct seal *seal, const struct ref_place *place, stru
 	ref->response_headers = precedence_object(&own, POLICY_RESPONSE_HEADERS);
 	ref->splice_off |= place->splice_off || ref->backend->splice_off;
 	/* What is encrypted cannot be paired. */
-	ref->is_same_host = !ref->splice_off && !ref->tls &&
-			    (ref->is_same_host || ref->backend->is_same_host);
+	ref->is_same_host =
+		!ref->splice_off && !ref->tls && (ref->is_same_host || ref->backend->is_same_host);
 	return result;
 }
 
@@ -189,12 +188,12 @@ static void enter_route(const struct seal *seal, struct precedence *precedence, 
 	struct attachment_run run = attachments_of(&seal->attachments, TARGET_ROUTE, namespace, name);
 
 	for (uint32_t i = 0; i < run.count; i++) {
-		bool has_effect = is_http ||
-				  policy_section_of(run.list[i].policy->value.kind) == SECTION_BACKEND;
+		bool has_effect =
+			is_http || policy_section_of(run.list[i].policy->value.kind) == SECTION_BACKEND;
 
 		if (has_effect)
 			precedence_enter(precedence, &run.list[i],
-				      attachment_on_route(&run.list[i], rule_name, kind), seal->report);
+					 attachment_on_route(&run.list[i], rule_name, kind), seal->report);
 	}
 }
 
@@ -236,8 +235,8 @@ static int seal_route(struct seal *seal, const struct precedence *outer, const s
 		result = label_make(seal->snapshot->arena, route->namespace, route->name, &route->label);
 	if (result == 0)
 		result = seal_mirrors(seal, route);
-	return result < 0 ? result :
-			    seal_refs(seal, &place, route->backend_list, route->backend_count,
+	return result < 0 ? result
+			  : seal_refs(seal, &place, route->backend_list, route->backend_count,
 				      &route->weight_sum);
 }
 
@@ -254,16 +253,16 @@ static int seal_tcp_route(const struct seal *seal, const struct precedence *oute
 	enter_route(seal, &precedence, route->namespace, route->name, route->rule_name, route->kind, false);
 	precedence_enter_inline(&precedence, &route->inline_policies, LEVEL_INLINE_ROUTE);
 	result = seal_refs(seal, &place, route->backend_list, route->backend_count, &route->weight_sum);
-	return result < 0 ? result :
-			    label_make(seal->snapshot->arena, route->namespace, route->name, &route->label);
+	return result < 0 ? result
+			  : label_make(seal->snapshot->arena, route->namespace, route->name, &route->label);
 }
 
 /* ---- listeners and binds */
 
 /* Which policies of a gateway are meant. */
 enum gateway_scope {
-	SCOPE_ROUTES,	   /* all but those of connections */
-	SCOPE_BIND,	   /* those of connections */
+	SCOPE_ROUTES, /* all but those of connections */
+	SCOPE_BIND, /* those of connections */
 	SCOPE_SHARED_BIND, /* of the gateway alone: the listener is not known when a connection begins */
 };
 
@@ -433,10 +432,10 @@ static void seal_shared(const struct seal *seal, const struct bind *bind, bool h
 		rules_take(&listener->rules, own);
 	/* What connections may wait after a request for each of them. */
 	if (has_idle)
-		listener->http1_idle = (struct opt_duration){
-			true, own && own->sets_http1_idle_timeout ? own->http1_idle_timeout_ns
-								  : bind->http->http1_idle_timeout_ns
-		};
+		listener->http1_idle =
+			(struct opt_duration){ true, own && own->sets_http1_idle_timeout
+							     ? own->http1_idle_timeout_ns
+							     : bind->http->http1_idle_timeout_ns };
 }
 
 static void seal_connection(const struct seal *seal, struct bind *bind)
@@ -511,8 +510,8 @@ static void seal_servers(const struct seal *seal, const struct mcp_servers *serv
 		server->tls = precedence_object(&precedence, POLICY_BACKEND_TLS);
 		if (shared && (!server->tls || server->tls->is_of_scheme))
 			server->tls = shared;
-		if (server->tls && tls_seal_authority(server->backend, seal->snapshot->arena,
-						      &server->authority) < 0)
+		if (server->tls &&
+		    tls_seal_authority(server->backend, seal->snapshot->arena, &server->authority) < 0)
 			seal->report->failed = true;
 	}
 }
@@ -546,7 +545,8 @@ static int seal_all(struct seal *seal, struct arena *scratch)
 
 int policy_seal(struct snapshot *snapshot, struct config_report *report)
 {
-	struct seal seal = { .snapshot = snapshot, .report = report,
+	struct seal seal = { .snapshot = snapshot,
+			     .report = report,
 			     .union_bytes_left = LIMIT_REGEX_UNION_TOTAL_BYTES };
 	uint32_t errors = report->count[CONFIG_ERROR];
 	struct arena scratch;

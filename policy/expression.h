@@ -29,7 +29,7 @@ enum expression_type {
 	EXPRESSION_DOUBLE,
 	EXPRESSION_TEXT,
 	EXPRESSION_DURATION,
-	EXPRESSION_LIST,    /* only on the right of `in` */
+	EXPRESSION_LIST, /* only on the right of `in` */
 	EXPRESSION_HEADERS, /* only before [name] and on the right of `in` */
 };
 

@@ -6,7 +6,7 @@
 /* A compiled expression as a tree, shared by the reader and the evaluation. */
 enum expression_op {
 	EXPRESSION_CONSTANT, /* value */
-	EXPRESSION_ITEMS,    /* a chain of constants through right: [1, 2] */
+	EXPRESSION_ITEMS, /* a chain of constants through right: [1, 2] */
 	EXPRESSION_METHOD,
 	EXPRESSION_PATH,
 	EXPRESSION_HOST,
@@ -47,5 +47,5 @@ struct expression_node {
 	const struct expression_node *right;
 	const struct expression_node *other;
 	struct expression_value value; /* CONSTANT */
-	uint32_t serial;	       /* RANDOM: each has its own number */
+	uint32_t serial; /* RANDOM: each has its own number */
 };

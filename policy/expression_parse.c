@@ -324,9 +324,9 @@ static const struct expression_node *join_numbers(struct reader *r, const struct
 }
 
 /* Operands of `next` with signs between them, from left to right. */
-static const struct expression_node *
-read_chain(struct reader *r, const struct sign_entry *signs, size_t count,
-	   const struct expression_node *(*next)(struct reader *r))
+static const struct expression_node *read_chain(struct reader *r, const struct sign_entry *signs,
+						size_t count,
+						const struct expression_node *(*next)(struct reader *r))
 {
 	const struct expression_node *a = next(r);
 	const struct sign_entry *sign;

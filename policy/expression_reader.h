@@ -11,11 +11,11 @@ struct reader {
 	struct span input;
 	enum expression_scope scope;
 	struct arena *arena;
-	char *error;	    /* EXPRESSION_ERROR_BYTES */
+	char *error; /* EXPRESSION_ERROR_BYTES */
 	struct token token; /* the next one */
 	uint32_t depth;
 	uint32_t serial; /* of the next random() */
-	int result;	 /* 0 or the first failure */
+	int result; /* 0 or the first failure */
 };
 
 /* A word, for a message; control bytes were refused before. */

@@ -11,7 +11,7 @@ enum token_kind {
 	TOKEN_DOUBLE,
 	TOKEN_TEXT, /* without its quotes */
 	TOKEN_SIGN, /* an operator, bracket or separator */
-	TOKEN_BAD,  /* see problem */
+	TOKEN_BAD, /* see problem */
 };
 
 struct token {

@@ -8,17 +8,17 @@
  * the frontend policy of its bind and `config`; of a backend: when it is opened. In units of RFC 9113.
  */
 struct h2_settings {
-	uint32_t window_bytes;		  /* of a stream: SETTINGS_INITIAL_WINDOW_SIZE, 1..2^31-1 */
+	uint32_t window_bytes; /* of a stream: SETTINGS_INITIAL_WINDOW_SIZE, 1..2^31-1 */
 	uint32_t connection_window_bytes; /* 65535..2^31-1, because no SETTING can make it smaller (6.9.2) */
-	uint32_t frame_bytes;		  /* SETTINGS_MAX_FRAME_SIZE, 16384..16777215 */
-	uint32_t max_streams;	 /* that the peer may have open; 0 towards backends, which open none */
+	uint32_t frame_bytes; /* SETTINGS_MAX_FRAME_SIZE, 16384..16777215 */
+	uint32_t max_streams; /* that the peer may have open; 0 towards backends, which open none */
 	uint32_t max_head_bytes; /* name + value + 32 of each field (6.5.2) */
-	uint32_t max_headers;	 /* fields of one head */
+	uint32_t max_headers; /* fields of one head */
 	/* What a peer may do in a second before the connection ends with ENHANCE_YOUR_CALM. */
-	uint32_t resets_per_second;	  /* RST_STREAM it sends */
+	uint32_t resets_per_second; /* RST_STREAM it sends */
 	uint32_t early_resets_per_second; /* those of them before our response head */
-	uint32_t glitches_per_second;	  /* frames that mean nothing */
-	uint64_t ping_interval_ns;	  /* 0: no PINGs */
+	uint32_t glitches_per_second; /* frames that mean nothing */
+	uint64_t ping_interval_ns; /* 0: no PINGs */
 	uint64_t ping_timeout_ns; /* a PING not answered for so long ends the connection; 0 without PINGs */
 };
 

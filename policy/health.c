@@ -118,8 +118,8 @@ static uint64_t evict(struct endpoint_health *health, const struct eviction_poli
 }
 
 enum health_result health_record(struct endpoint_health *health, const struct health_policy *policy,
-				  const struct health_outcome *outcome, uint64_t now_ms,
-				  uint64_t *ret_eviction_ms)
+				 const struct health_outcome *outcome, uint64_t now_ms,
+				 uint64_t *ret_eviction_ms)
 {
 	bool is_bad = is_unhealthy(policy, outcome);
 	uint32_t score, failures;

@@ -17,17 +17,17 @@
 struct endpoint_health {
 	struct span text; /* of the endpoint; owner: the record */
 	atomic_uint refs;
-	atomic_uint lost;      /* health missing from full health, per million: 0 is perfectly well */
-	atomic_uint failures;  /* unhealthy outcomes in a row */
+	atomic_uint lost; /* health missing from full health, per million: 0 is perfectly well */
+	atomic_uint failures; /* unhealthy outcomes in a row */
 	atomic_uint evictions; /* one after the other: each lasts longer */
 	atomic_uint_fast64_t evicted_until_ms; /* monotonic clock; 0: never was */
-	atomic_uint_fast64_t eviction_ms;      /* how long the last one lasts */
+	atomic_uint_fast64_t eviction_ms; /* how long the last one lasts */
 	atomic_uint_fast64_t evictions_total;
 };
 
 enum health_result {
 	HEALTH_GOOD,
-	HEALTH_BAD,	/* counted against the endpoint */
+	HEALTH_BAD, /* counted against the endpoint */
 	HEALTH_EVICTED, /* the same, and it is out from now on */
 };
 
@@ -35,7 +35,7 @@ enum health_result {
 struct health_outcome {
 	const struct request_head *request;
 	const struct fields *response; /* NULL: nothing */
-	uint16_t status;	       /* without a response: the one the client would get, 502, 503 or 504 */
+	uint16_t status; /* without a response: the one the client would get, 502, 503 or 504 */
 	uint64_t random;
 	/*
 	 * How long to evict where the policy does not say, 0: unknown. Retry-After, or the pause of the retry
@@ -60,8 +60,8 @@ struct health_outcome {
  * *ret_eviction_ms is set for HEALTH_EVICTED.
  */
 enum health_result health_record(struct endpoint_health *health, const struct health_policy *policy,
-				  const struct health_outcome *outcome, uint64_t now_ms,
-				  uint64_t *ret_eviction_ms);
+				 const struct health_outcome *outcome, uint64_t now_ms,
+				 uint64_t *ret_eviction_ms);
 /* health may be NULL: an endpoint nobody watches is well. */
 bool health_is_evicted(const struct endpoint_health *health, uint64_t now_ms);
 uint32_t health_score(const struct endpoint_health *health); /* per million */

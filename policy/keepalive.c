@@ -9,7 +9,6 @@
 #define KERNEL_SECONDS_MAX 32767
 #define KERNEL_COUNT_MAX 127
 
-
 /* Rounded up: never probes earlier than asked. */
 static int kernel_seconds(uint64_t ns)
 {

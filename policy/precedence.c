@@ -65,7 +65,7 @@ static void merge_tie(struct precedence_winner *winner, struct attachment *added
 }
 
 void precedence_enter(struct precedence *precedence, struct attachment *attachment, enum policy_level level,
-		   struct config_report *report)
+		      struct config_report *report)
 {
 	struct precedence_winner *winner = &precedence->of[attachment->policy->value.kind];
 
@@ -89,7 +89,7 @@ void precedence_enter(struct precedence *precedence, struct attachment *attachme
 }
 
 void precedence_enter_inline(struct precedence *precedence, const struct policy_values *values,
-			  enum policy_level level)
+			     enum policy_level level)
 {
 	for (uint32_t i = 0; i < values->value_count; i++) {
 		const struct policy_value *value = &values->value_list[i];

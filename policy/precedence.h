@@ -12,7 +12,7 @@ struct precedence_winner {
 	const void *object; /* borrowed; NULL: none yet */
 	enum policy_level level;
 	struct attachment *attachment; /* the strongest of its level; NULL: inline */
-	struct merge *merge;	       /* NULL: one policy alone */
+	struct merge *merge; /* NULL: one policy alone */
 };
 
 struct precedence {
@@ -25,10 +25,10 @@ struct precedence {
  * marks the policy as attached.
  */
 void precedence_enter(struct precedence *precedence, struct attachment *attachment, enum policy_level level,
-		   struct config_report *report);
+		      struct config_report *report);
 /* Enters values written in place; of two of one kind the first counts. */
 void precedence_enter_inline(struct precedence *precedence, const struct policy_values *values,
-			  enum policy_level level);
+			     enum policy_level level);
 static inline const void *precedence_object(const struct precedence *precedence, enum policy_kind kind)
 {
 	return precedence->of[kind].object;

@@ -74,8 +74,8 @@ static int engine_judge(const struct regex_engine *engine, struct regex_fault *f
 	if (engine->compiled.ok())
 		return 0;
 	fault->kind = fault_kind(engine->compiled.error_code());
-	fault_quote(fault->kind == REGEX_FAULT_OTHER ? engine->compiled.error() :
-						       engine->compiled.error_arg(),
+	fault_quote(fault->kind == REGEX_FAULT_OTHER ? engine->compiled.error()
+						     : engine->compiled.error_arg(),
 		    fault);
 	return -EINVAL;
 }
@@ -160,7 +160,7 @@ struct regex_engine_union {
 	re2::RE2::Set set;
 
 	explicit regex_engine_union(size_t memory_bytes)
-		: set(engine_options(memory_bytes), re2::RE2::ANCHOR_BOTH)
+	    : set(engine_options(memory_bytes), re2::RE2::ANCHOR_BOTH)
 	{
 	}
 };

@@ -6,7 +6,6 @@
 #include "user/base/limits.h"
 #include "user/base/units.h"
 
-
 static bool status_is_listed(const struct retry_policy *policy, uint16_t status)
 {
 	for (uint32_t i = 0; i < policy->code_count; i++) {
@@ -67,7 +66,7 @@ static uint64_t retry_delay(const struct retry_policy *policy, const struct retr
 }
 
 enum retry_decision retry_decide(const struct retry_policy *policy, const struct retry_config *config,
-				const struct retry_facts *facts, uint64_t *ret_delay_ns)
+				 const struct retry_facts *facts, uint64_t *ret_delay_ns)
 {
 	if (!policy)
 		return RETRY_NO_POLICY;

@@ -60,7 +60,7 @@ struct retry_facts {
  * time; active_retries does not count the one to be decided.
  */
 enum retry_decision retry_decide(const struct retry_policy *policy, const struct retry_config *config,
-				const struct retry_facts *facts, uint64_t *ret_delay_ns);
+				 const struct retry_facts *facts, uint64_t *ret_delay_ns);
 /*
  * delta-seconds, or an HTTP-date in any of its three forms relative to now_unix_s (RFC 9110 10.2.3, 5.6.7). A
  * moment that has passed is 0. Anything above 292 years is that. 0 or -EINVAL.

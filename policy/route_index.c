@@ -161,8 +161,8 @@ static int tallies_take(struct tallies *tallies, const struct route_list *list)
 			tally = &tallies->list[tallies->count];
 			tally->condition = condition;
 			tally->facet = hash_mix(hash_bytes(tally->condition.name), tally->condition.subject);
-			tally->value = tally->condition.regex ? (uintptr_t)tally->condition.regex :
-								value_hash(0, tally->condition.value);
+			tally->value = tally->condition.regex ? (uintptr_t)tally->condition.regex
+							      : value_hash(0, tally->condition.value);
 			tallies->count++;
 		}
 	}
@@ -293,9 +293,9 @@ static struct chain *chain_of(struct route_index *index, uint32_t f, const struc
 	uint64_t hash;
 
 	if (condition->regex) {
-		struct pattern_slot *pattern = bsearch(condition->regex, facet->patterns,
-						       facet->pattern_count, sizeof(*pattern),
-						       pattern_compare);
+		struct pattern_slot *pattern =
+			bsearch(condition->regex, facet->patterns, facet->pattern_count, sizeof(*pattern),
+				pattern_compare);
 
 		return &pattern->chain;
 	}

@@ -58,9 +58,9 @@ int tls_seal_listener(struct listener *listener, const struct frontend_tls *fron
 
 	if (!tls)
 		return 0;
-	tls->handshake_timeout_ns = frontend && frontend->handshake_timeout.is_set ?
-					    frontend->handshake_timeout.ns :
-					    LIMIT_CLIENT_HELLO_MS * NS_PER_MS;
+	tls->handshake_timeout_ns = frontend && frontend->handshake_timeout.is_set
+					    ? frontend->handshake_timeout.ns
+					    : LIMIT_CLIENT_HELLO_MS * NS_PER_MS;
 	result = settings_complete(listener, frontend, report);
 	return result == 0 ? certificate_names_build(tls, arena) : result;
 }

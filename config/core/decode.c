@@ -421,9 +421,9 @@ bool decode_fraction(struct decoder *d, const struct yaml_node *node, uint32_t *
 		return true;
 	}
 	config_error(d->report, node, "expected a number from 0.0 to 1.0, found %s%s", FOUND(node),
-		     is_number && node->is_quoted ? "; remove the quotes" :
-		     is_percent			  ? "; write 0.5 for 50%" :
-						    "");
+		     is_number && node->is_quoted ? "; remove the quotes"
+		     : is_percent		  ? "; write 0.5 for 50%"
+						  : "");
 	return false;
 }
 

@@ -12,12 +12,12 @@ enum duration_result {
 	DURATION_OK,
 	DURATION_EMPTY,
 	DURATION_NEGATIVE,
-	DURATION_NO_UNIT,      /* "5" */
+	DURATION_NO_UNIT, /* "5" */
 	DURATION_UNKNOWN_UNIT, /* "1d", "1w" */
-	DURATION_NO_NUMBER,    /* "s", "." */
+	DURATION_NO_NUMBER, /* "s", "." */
 	DURATION_TOO_LARGE,
-	DURATION_DECIMALS,	  /* GEP-2257 only: "1.5s" */
-	DURATION_SMALL_UNIT,	  /* GEP-2257 only: us, ns */
+	DURATION_DECIMALS, /* GEP-2257 only: "1.5s" */
+	DURATION_SMALL_UNIT, /* GEP-2257 only: us, ns */
 	DURATION_TOO_MANY_GROUPS, /* GEP-2257 only */
 	DURATION_TOO_MANY_DIGITS, /* GEP-2257 only */
 };

@@ -17,16 +17,16 @@ struct yaml_node;
  *messages are escaped by the caller's format arguments going through config_quote() or by text_escaped().
  */
 enum config_severity {
-	CONFIG_ERROR,	/* the configuration is refused */
+	CONFIG_ERROR, /* the configuration is refused */
 	CONFIG_WARNING, /* it runs, but probably not as meant */
-	CONFIG_INFO,	/* something was skipped */
+	CONFIG_INFO, /* something was skipped */
 	CONFIG_SEVERITY_COUNT,
 };
 
 struct config_message {
 	enum config_severity severity;
-	struct span text;   /* one line, no newline; owned by the report */
-	struct span file;   /* part of it; empty: about no file */
+	struct span text; /* one line, no newline; owned by the report */
+	struct span file; /* part of it; empty: about no file */
 	struct span object; /* part of it: "HTTPRoute app/r"; empty: about no Kubernetes object */
 };
 
@@ -37,16 +37,16 @@ struct config_file {
 };
 
 struct config_report {
-	struct arena arena;		     /* owner of all messages */
+	struct arena arena; /* owner of all messages */
 	struct config_message *message_list; /* owner; in the order of detection */
 	uint32_t message_count;
 	uint32_t message_size;
 	uint32_t count[CONFIG_SEVERITY_COUNT]; /* all that were reported, kept or not */
-	uint32_t file_count;		       /* files that were read */
+	uint32_t file_count; /* files that were read */
 	struct config_file *named_list; /* owner; each path once */
 	uint32_t named_count;
 	uint32_t named_size;
-	bool failed;			       /* no memory for a message */
+	bool failed; /* no memory for a message */
 };
 
 void config_report_init(struct config_report *report);

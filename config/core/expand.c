@@ -22,7 +22,7 @@ struct expander {
 	size_t at; /* next byte of text */
 	uint32_t line;
 	uint32_t source_column; /* of `at`, from 1, in characters */
-	uint32_t column;	/* of the next byte of out */
+	uint32_t column; /* of the next byte of out */
 	struct text out;
 	struct yaml_shift *shift_list; /* heap while it grows */
 	uint32_t shift_count;

@@ -18,7 +18,7 @@
  *be where messages say.
  */
 struct expansion {
-	struct span text;		     /* the input itself when nothing was expanded */
+	struct span text; /* the input itself when nothing was expanded */
 	const struct yaml_shift *shift_list; /* arena */
 	uint32_t shift_count;
 };

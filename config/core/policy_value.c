@@ -164,8 +164,8 @@ static void check_timeout(struct decoder *d, const struct yaml_node *node, void 
 
 	if (node->count == 0)
 		config_error(d->report, node, "sets nothing; write %s",
-			     d->is_manifest ? "request or backendRequest" :
-					      "requestTimeout or backendRequestTimeout");
+			     d->is_manifest ? "request or backendRequest"
+					    : "requestTimeout or backendRequestTimeout");
 	/* As in a rule of an HTTPRoute. */
 	if (attempt && policy->request.ns && policy->backend_request.ns > policy->request.ns)
 		config_error(d->report, attempt,
@@ -234,8 +234,7 @@ static const struct schema_row direct_rows[] = {
 	{ "bodyExpression", .refusal = NOT_YET },
 	{ "headers", .refusal = NOT_YET },
 };
-static const struct schema direct_schema =
-	SCHEMA(direct_rows, struct direct_response, .check = check_direct);
+static const struct schema direct_schema = SCHEMA(direct_rows, struct direct_response, .check = check_direct);
 
 /* {name, value} in manifests, a member of a map in standalone files. */
 static bool decode_pair(struct decoder *d, const struct yaml_node *node, void *ret)
@@ -315,8 +314,7 @@ static const struct schema_row authority_rows[] = {
 	{ "port", AS_U16(struct url_rewrite, port), RANGE(1, UINT16_MAX),
 	  ONE_OF(struct url_rewrite, authority_kind, AUTHORITY_PORT), .doc = "the host stays" },
 };
-static const struct schema authority_schema =
-	SCHEMA(authority_rows, struct url_rewrite, .is_one_of = true);
+static const struct schema authority_schema = SCHEMA(authority_rows, struct url_rewrite, .is_one_of = true);
 
 static const struct schema_row path_rows[] = {
 	{ "full", AS_TEXT(struct url_rewrite, path), ONE_OF(struct url_rewrite, path_kind, PATH_FULL),
@@ -375,7 +373,8 @@ static const struct schema_row backend_http_rows[] = {
 	  .preset_doc = "HTTP/2 for gRPC calls, else HTTP/1.1",
 	  .doc = "HTTP/2 is spoken without negotiation" },
 	{ "requestTimeout", AS_OPT_DURATION(struct backend_http, request_timeout),
-	  MANIFEST_AT_LEAST(NS_PER_MS), .preset_doc = "that of the route", .doc = "replaces "
+	  MANIFEST_AT_LEAST(NS_PER_MS), .preset_doc = "that of the route",
+	  .doc = "replaces "
 		 "`timeout.backendRequestTimeout` of the route" },
 };
 static const struct schema backend_http_schema = SCHEMA(backend_http_rows, struct backend_http);
@@ -397,7 +396,8 @@ static const struct schema_row backend_tcp_rows[] = {
 	  .style = STYLE_MANIFEST },
 	{ "connectTimeout", AS_OPT_DURATION(struct backend_tcp, connect_timeout), .style = STYLE_STANDALONE,
 	  .decode = decode_connect_timeout, .need = "write one such as connectTimeout: 10s",
-	  .value_doc = "`1ms` and more, or `{secs: 10, nanos: 0}`", .doc = "all addresses of an attempt "
+	  .value_doc = "`1ms` and more, or `{secs: 10, nanos: 0}`",
+	  .doc = "all addresses of an attempt "
 		 "together" },
 	{ "connectTimeout", AS_OPT_DURATION(struct backend_tcp, connect_timeout), .style = STYLE_MANIFEST,
 	  .decode = decode_connect_timeout },

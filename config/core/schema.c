@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum {
-	SCHEMA_KEYS = 64,	/* of one map */
+	SCHEMA_KEYS = 64, /* of one map */
 	SCHEMA_PATH_BYTES = 96, /* of the longest path */
 };
 

@@ -22,26 +22,26 @@
  *	};
  */
 enum schema_type {
-	SCHEMA_NOTHING,	  /* no value: a key that is refused, or a member that only the dump has */
-	SCHEMA_BOOL,	  /* bool */
-	SCHEMA_U16,	  /* uint16_t within the range */
-	SCHEMA_U32,	  /* uint32_t within the range */
-	SCHEMA_U64,	  /* uint64_t within the range */
-	SCHEMA_DURATION,  /* uint64_t nanoseconds, the least of the range or more */
-	SCHEMA_SHARE,	  /* uint32_t per million: 0.0 to 1.0; in manifests 0 to 100 */
-	SCHEMA_TEXT,	  /* struct span; empty: not said */
-	SCHEMA_WORD,	  /* an enum: word_base and the index of the word; less than word_base: not said */
+	SCHEMA_NOTHING, /* no value: a key that is refused, or a member that only the dump has */
+	SCHEMA_BOOL, /* bool */
+	SCHEMA_U16, /* uint16_t within the range */
+	SCHEMA_U32, /* uint32_t within the range */
+	SCHEMA_U64, /* uint64_t within the range */
+	SCHEMA_DURATION, /* uint64_t nanoseconds, the least of the range or more */
+	SCHEMA_SHARE, /* uint32_t per million: 0.0 to 1.0; in manifests 0 to 100 */
+	SCHEMA_TEXT, /* struct span; empty: not said */
+	SCHEMA_WORD, /* an enum: word_base and the index of the word; less than word_base: not said */
 	SCHEMA_WORD_TEXT, /* struct span: the word itself; empty: not said */
-	SCHEMA_FLAGS,	  /* a list of words: a bool for each, one after the other */
-	SCHEMA_BYTES,	  /* struct span that may be empty; dumped as base64 */
-	SCHEMA_CODES,	  /* uint16_t list of HTTP statuses; needs `decode` */
-	SCHEMA_CIDRS,	  /* struct cidr list; needs `element` */
-	SCHEMA_NAMES,	  /* struct span list; needs `element` */
-	SCHEMA_PAIRS,	  /* struct header_pair list, a map in standalone files; needs `element` */
-	SCHEMA_REF,	  /* struct backend_ref *: where something goes; needs `decode` */
-	SCHEMA_OBJECTS,	  /* list of objects; needs `element`; the rows of `child` are for the reference */
-	SCHEMA_REST,	  /* no member: what `decode` checks, or who decodes the object decodes by itself */
-	SCHEMA_MAP,	  /* an object of its own, with the rows of `child` */
+	SCHEMA_FLAGS, /* a list of words: a bool for each, one after the other */
+	SCHEMA_BYTES, /* struct span that may be empty; dumped as base64 */
+	SCHEMA_CODES, /* uint16_t list of HTTP statuses; needs `decode` */
+	SCHEMA_CIDRS, /* struct cidr list; needs `element` */
+	SCHEMA_NAMES, /* struct span list; needs `element` */
+	SCHEMA_PAIRS, /* struct header_pair list, a map in standalone files; needs `element` */
+	SCHEMA_REF, /* struct backend_ref *: where something goes; needs `decode` */
+	SCHEMA_OBJECTS, /* list of objects; needs `element`; the rows of `child` are for the reference */
+	SCHEMA_REST, /* no member: what `decode` checks, or who decodes the object decodes by itself */
+	SCHEMA_MAP, /* an object of its own, with the rows of `child` */
 };
 
 enum schema_style {
@@ -61,14 +61,14 @@ enum schema_form {
 enum schema_reload {
 	RELOAD_AT_ONCE,
 	RELOAD_ACCEPT, /* for connections accepted from then on */
-	RELOAD_START,  /* at the next start; a warning says so */
+	RELOAD_START, /* at the next start; a warning says so */
 };
 
 enum schema_dump {
-	DUMP_SET,      /* left out when it is optional and not set */
-	DUMP_NULL,     /* null when it is not set */
+	DUMP_SET, /* left out when it is optional and not set */
+	DUMP_NULL, /* null when it is not set */
 	DUMP_NOT_ZERO, /* left out when it is 0, false or empty */
-	DUMP_DECIMAL,  /* shares: 1.0, not 1 */
+	DUMP_DECIMAL, /* shares: 1.0, not 1 */
 };
 
 struct schema_range {
@@ -96,11 +96,11 @@ struct schema_row {
 	const char *const *manifest_words; /* where they differ */
 	uint32_t word_count;
 	uint32_t word_base;
-	uint64_t preset;	 /* numbers, bools, durations; words: the enum; flags: a bit for each */
+	uint64_t preset; /* numbers, bools, durations; words: the enum; flags: a bit for each */
 	const char *preset_text; /* texts */
 	const struct schema *child;
 	size_t child_bytes;
-	const char *need;    /* it must be written: what to write when it is missing */
+	const char *need; /* it must be written: what to write when it is missing */
 	const char *refusal; /* the sentence that says why it is not understood, and what to write instead */
 	/* Instead of the decoder of the type; `member` is where the value is kept. False: reported. */
 	bool (*decode)(struct decoder *d, const struct yaml_node *node, void *member);
@@ -116,15 +116,15 @@ struct schema_row {
 	/* For the reference: */
 	bool is_hidden; /* known only for the sake of its message */
 	const char *doc;
-	const char *value_doc;	/* where the type does not say it */
+	const char *value_doc; /* where the type does not say it */
 	const char *preset_doc; /* where the value does not say it */
 };
 
 struct schema {
 	const struct schema_row *rows;
 	size_t row_count;
-	size_t size_bytes;	   /* of the object */
-	bool is_one_of;		   /* exactly one of the keys is written; each row has ONE_OF() */
+	size_t size_bytes; /* of the object */
+	bool is_one_of; /* exactly one of the keys is written; each row has ONE_OF() */
 	const void *preset_object; /* the defaults as an object, where others need them as one; or NULL */
 	/* What one key says about another; after all rows, whatever was wrong. May be NULL. */
 	void (*check)(struct decoder *d, const struct yaml_node *node, void *object);
@@ -135,7 +135,7 @@ struct schema {
 	}
 
 /* The place of a member; does not compile when it is of another type. */
-#define SCHEMA_AT(object, member, type) _Generic(((object *)NULL)->member, type: offsetof(object, member))
+#define SCHEMA_AT(object, member, type) _Generic(((object *)NULL)->member, type : offsetof(object, member))
 #define SCHEMA_VALUE(kind, object, member, kept_as)                                                          \
 	.type = (kind), .object_bytes = sizeof(object), .offset = SCHEMA_AT(object, member, kept_as)
 
@@ -157,7 +157,7 @@ struct schema {
 #define AS_FLAGS(object, first) SCHEMA_VALUE(SCHEMA_FLAGS, object, first, bool)
 #define AS_LIST(kind, object, list, count, element)                                                          \
 	SCHEMA_VALUE(kind, object, list, element *), .count_offset = SCHEMA_AT(object, count, uint32_t),     \
-		.element_bytes = sizeof(element)
+						     .element_bytes = sizeof(element)
 /* The rows of another schema; AS_SECTION: about members of the same object. */
 #define AS_MAP(object, member, schema, kind)                                                                 \
 	SCHEMA_VALUE(SCHEMA_MAP, object, member, kind), .child = (schema), .child_bytes = sizeof(kind)

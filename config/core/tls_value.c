@@ -142,8 +142,7 @@ static void load_identity(struct decoder *d, const struct yaml_node *node,
 static void load_identities(struct decoder *d, const struct yaml_node *node, struct listener_tls *tls)
 {
 	const struct yaml_node *list_node = decode_get(node, "certificates");
-	const struct tls_identity **list =
-		decode_take(d, (size_t)tls->source_count + 1, sizeof(*list));
+	const struct tls_identity **list = decode_take(d, (size_t)tls->source_count + 1, sizeof(*list));
 
 	if (!list)
 		return;
@@ -160,8 +159,7 @@ static void check_clients(struct decoder *d, const struct yaml_node *node, struc
 	const struct yaml_node *forward = decode_get(node, "forwardClientCertificate");
 
 	if (tls->root_source.len) {
-		tls->settings.client_trust =
-			tls_files_trust(d, decode_get(node, "root"), tls->root_source);
+		tls->settings.client_trust = tls_files_trust(d, decode_get(node, "root"), tls->root_source);
 		if (tls->settings.client_auth == TLS_CLIENT_NOT_ASKED)
 			tls->settings.client_auth = TLS_CLIENT_REQUIRED;
 		return;
@@ -180,8 +178,8 @@ static void check_listener(struct decoder *d, const struct yaml_node *node, void
 	bool has_cert = decode_get(node, "cert"), has_key = decode_get(node, "key");
 
 	if (has_cert != has_key)
-		config_error(d->report, node, "has %s without %s; write both",
-			     has_cert ? "cert" : "key", has_cert ? "key" : "cert");
+		config_error(d->report, node, "has %s without %s; write both", has_cert ? "cert" : "key",
+			     has_cert ? "key" : "cert");
 	else if (!has_cert && !decode_get(node, "certificates") &&
 		 !schema_refuses(&listener_tls_schema, node))
 		config_error(d->report, node,
@@ -209,22 +207,20 @@ static const struct schema_row listener_tls_rows[] = {
 	  .doc = "PEM: the certificate, then those between it and the authority" },
 	{ "key", AS_TEXT(struct listener_tls, source.key), .dump = DUMP_NOT_ZERO, .value_doc = "path",
 	  .doc = "PEM, not encrypted" },
-	{ "certificates", AS_OBJECTS(struct listener_tls, source_list, source_count, &source_schema,
-				     struct certificate_source), .element = decode_source,
-	  RANGE(0, LIMIT_TLS_CERTIFICATES),
+	{ "certificates",
+	  AS_OBJECTS(struct listener_tls, source_list, source_count, &source_schema,
+		     struct certificate_source),
+	  .element = decode_source, RANGE(0, LIMIT_TLS_CERTIFICATES),
 	  .doc = "extension: further ones; each client gets the one that has its server name, else the "
 		 "first" },
 	{ "root", AS_TEXT(struct listener_tls, root_source), .dump = DUMP_NOT_ZERO, .value_doc = "path",
-	  .preset_doc = "clients are not asked",
-	  .doc = "PEM: authorities of the certificates of clients" },
-	{ "clientAuth", AS_WORD(struct listener_tls, settings.client_auth),
-	  .word_base = TLS_CLIENT_OPTIONAL, WORDS("optional", "unverified", "required"),
-	  .preset_doc = "`required` with `root`",
+	  .preset_doc = "clients are not asked", .doc = "PEM: authorities of the certificates of clients" },
+	{ "clientAuth", AS_WORD(struct listener_tls, settings.client_auth), .word_base = TLS_CLIENT_OPTIONAL,
+	  WORDS("optional", "unverified", "required"), .preset_doc = "`required` with `root`",
 	  .doc = "extension: `optional`: a client without a certificate is served, too; `unverified`: "
 		 "whatever it shows" },
 	{ "forwardClientCertificate", AS_BOOL(struct listener_tls, forwards_client_certificate),
-	  .dump = DUMP_NOT_ZERO,
-	  .doc = "extension: backends learn of it in `X-Forwarded-Client-Cert`" },
+	  .dump = DUMP_NOT_ZERO, .doc = "extension: backends learn of it in `X-Forwarded-Client-Cert`" },
 	{ "cipherSuites", NAMES(struct listener_tls, cipher), CIPHERS_DOC },
 	{ "minTLSVersion", VERSION(struct listener_tls, min_version), .preset_doc = "`TLS_V1_2`",
 	  .doc = "least version" },
@@ -281,11 +277,10 @@ static const struct schema_row frontend_tls_rows[] = {
 	  .doc = "from accepting a connection to the end of its handshake" },
 	{ "alpn", AS_LIST(SCHEMA_NAMES, struct frontend_tls, words.alpn_list, words.alpn_count, struct span),
 	  .style = STYLE_STANDALONE, .element = decode_alpn, RANGE(0, 16), .dump = DUMP_NOT_ZERO,
-	  .value_doc = "list of names",
-	  .preset_doc = "HTTPS: `[h2, http/1.1]`, TLS: none",
+	  .value_doc = "list of names", .preset_doc = "HTTPS: `[h2, http/1.1]`, TLS: none",
 	  .doc = "application protocols, the preferred one first" },
-	{ "alpnProtocols", AS_LIST(SCHEMA_NAMES, struct frontend_tls, words.alpn_list, words.alpn_count,
-				   struct span),
+	{ "alpnProtocols",
+	  AS_LIST(SCHEMA_NAMES, struct frontend_tls, words.alpn_list, words.alpn_count, struct span),
 	  .style = STYLE_MANIFEST, .element = decode_alpn, RANGE(0, 16) },
 	{ "minVersion", VERSION(struct frontend_tls, min_version), .style = STYLE_STANDALONE,
 	  .preset_doc = "`TLS_V1_2`", .doc = "where the listener does not say it" },
@@ -316,8 +311,7 @@ static void load_client(struct decoder *d, const struct yaml_node *node, struct 
 		config_error(d->report, node, "has %s without %s; write both", cert ? "cert" : "key",
 			     cert ? "key" : "cert");
 	if (tls->source.cert.len && tls->source.key.len)
-		tls->settings.identity =
-			tls_files_identity(d, cert, tls->source.cert, key, tls->source.key);
+		tls->settings.identity = tls_files_identity(d, cert, tls->source.cert, key, tls->source.key);
 }
 
 /* As in the original: insecureHost wins over insecure, and with either the names are not looked at. */
@@ -326,9 +320,9 @@ static void check_verify(struct decoder *d, const struct yaml_node *node, struct
 	const struct yaml_node *names = decode_get(node, "subjectAltNames");
 	bool is_loose = tls->is_insecure || tls->is_insecure_host;
 
-	tls->settings.verify = tls->is_insecure_host ? TLS_VERIFY_CHAIN :
-			       tls->is_insecure	     ? TLS_VERIFY_NONE :
-						       TLS_VERIFY_FULL;
+	tls->settings.verify = tls->is_insecure_host ? TLS_VERIFY_CHAIN
+			       : tls->is_insecure    ? TLS_VERIFY_NONE
+						     : TLS_VERIFY_FULL;
 	if (names && is_loose)
 		config_warning(d->report, names,
 			       "has no effect: %s takes whatever name the backend has; remove one of them",
@@ -391,13 +385,12 @@ static const struct schema_row backend_tls_rows[] = {
 	  .doc = "`true`: whatever name it has, as long as the authorities know it" },
 	{ "alpn", NAMES(struct backend_tls, alpn), .preset_doc = "by the version of HTTP; TCP: none",
 	  .doc = "application protocols, the preferred one first" },
-	{ "subjectAltNames", AS_LIST(SCHEMA_NAMES, struct backend_tls, settings.name_list,
-				     settings.name_count, struct span),
+	{ "subjectAltNames",
+	  AS_LIST(SCHEMA_NAMES, struct backend_tls, settings.name_list, settings.name_count, struct span),
 	  .element = decode_element, RANGE(0, 64), .dump = DUMP_NOT_ZERO,
 	  .value_doc = "list of names, addresses, URIs", .preset_doc = "`hostname`",
 	  .doc = "one of them has to be in the certificate" },
 	{ "keyExchangeGroups", NAMES(struct backend_tls, group), GROUPS_DOC },
 	{ "spiffe", .refusal = NOT_YET },
 };
-const struct schema backend_tls_schema =
-	SCHEMA(backend_tls_rows, struct backend_tls, .check = check_backend);
+const struct schema backend_tls_schema = SCHEMA(backend_tls_rows, struct backend_tls, .check = check_backend);

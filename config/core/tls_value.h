@@ -9,7 +9,7 @@
  */
 extern const struct schema listener_tls_schema; /* struct listener_tls */
 extern const struct schema frontend_tls_schema; /* struct frontend_tls */
-extern const struct schema backend_tls_schema;	/* struct backend_tls */
+extern const struct schema backend_tls_schema; /* struct backend_tls */
 
 /* TLS to a backend with nothing said about it: the authorities of the system. NULL: reported. */
 const struct backend_tls *tls_value_default(struct decoder *d, const struct yaml_node *node);

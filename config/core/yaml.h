@@ -25,9 +25,9 @@ struct yaml_budget {
 
 /* Where an inserted text moved the rest of its line; config/core/expand.h makes them. */
 struct yaml_shift {
-	uint32_t line;	 /* from 1 */
+	uint32_t line; /* from 1 */
 	uint32_t column; /* from 1; characters of the new text from here on are moved */
-	int32_t by;	 /* characters to take off, those of the shifts before it in the line included */
+	int32_t by; /* characters to take off, those of the shifts before it in the line included */
 };
 
 struct yaml_source {

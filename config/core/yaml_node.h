@@ -16,7 +16,7 @@ enum yaml_kind {
 };
 
 struct yaml_document {
-	struct span file;  /* name as shown in messages */
+	struct span file; /* name as shown in messages */
 	struct span label; /* what it describes, set by the user: "HTTPRoute httpbin/retry"; empty: nothing to
 			      add */
 	struct yaml_node *root; /* never NULL */
@@ -24,17 +24,17 @@ struct yaml_document {
 
 struct yaml_node {
 	enum yaml_kind kind;
-	bool is_quoted;	   /* scalar: 'x', "x", block or !!str; never null, bool or number */
-	uint32_t line;	   /* from 1; of the value */
-	uint32_t column;   /* from 1, in characters */
+	bool is_quoted; /* scalar: 'x', "x", block or !!str; never null, bool or number */
+	uint32_t line; /* from 1; of the value */
+	uint32_t column; /* from 1, in characters */
 	uint32_t key_line; /* 0: has no key */
 	uint32_t key_column;
-	uint32_t count;		  /* children */
-	uint32_t index;		  /* position among the siblings */
-	struct span key;	  /* member of a map: its name */
-	struct span text;	  /* scalar */
+	uint32_t count; /* children */
+	uint32_t index; /* position among the siblings */
+	struct span key; /* member of a map: its name */
+	struct span text; /* scalar */
 	struct yaml_node *parent; /* NULL: root */
-	struct yaml_node *first;  /* children in the order of the text */
+	struct yaml_node *first; /* children in the order of the text */
 	struct yaml_node *last;
 	struct yaml_node *next;
 	const struct yaml_document *document;

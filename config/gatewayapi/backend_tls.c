@@ -248,8 +248,8 @@ static void decode_authorities(struct source *source, const struct yaml_node *va
 	if (has_list == (known.len > 0))
 		refuse(source, validation,
 		       has_list ? SPAN("has both caCertificateRefs and wellKnownCACertificates; write one of "
-				       "them") :
-				  SPAN("has no authorities; write caCertificateRefs: [{group: \"\", kind: "
+				       "them")
+				: SPAN("has no authorities; write caCertificateRefs: [{group: \"\", kind: "
 				       "ConfigMap, name: ...}] or wellKnownCACertificates: System"));
 	else if (has_list)
 		use_authorities(source->m, source->object, list, source->tls);
@@ -416,8 +416,8 @@ static void claim_later(struct targets *targets, struct target target, struct sp
 		       "TargetNotFound: Service %.*s/%.*s has no port named %s; its ports without a "
 		       "BackendTLSPolicy get status 500",
 		       SPAN_FMT(target.source->object->namespace), SPAN_FMT(target.name), QUOTE(section));
-	tls->invalid_reason = decode_text(d, "TargetNotFound: the Service has no port named %s",
-					  QUOTE(section));
+	tls->invalid_reason =
+		decode_text(d, "TargetNotFound: the Service has no port named %s", QUOTE(section));
 	target.tls = tls;
 	*late = target;
 	build_push(d, &targets->late, late);

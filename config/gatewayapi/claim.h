@@ -10,9 +10,9 @@
  */
 struct host_claim {
 	/* [0] of HTTPRoutes, [1] of GRPCRoutes: the first that took it; NULL: none */
-	const struct manifest_object *name[2];	   /* this name */
+	const struct manifest_object *name[2]; /* this name */
 	const struct manifest_object *wildcard[2]; /* "*." in front of it */
-	const struct manifest_object *below[2];	   /* a name or wildcard with more labels in front */
+	const struct manifest_object *below[2]; /* a name or wildcard with more labels in front */
 };
 
 struct host_claims {
@@ -25,7 +25,7 @@ struct host_claims {
 
 struct host_names {
 	const struct span *list; /* lower case, each maybe with "*." in front */
-	uint32_t count;		 /* 0: every name of the listener */
+	uint32_t count; /* 0: every name of the listener */
 };
 
 /* Before the first claim, once for every route: makes room. False: no memory. */

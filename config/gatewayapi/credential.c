@@ -165,8 +165,7 @@ static void identity_read(struct decoder *d, const struct manifest_object *objec
 
 	if (value_of(d, object, "tls.crt", &cert, &credential->why) &&
 	    value_of(d, object, "tls.key", &key, &credential->why))
-		credential->object =
-			tls_files_identity_text(d, name, cert.text, key.text, &credential->why);
+		credential->object = tls_files_identity_text(d, name, cert.text, key.text, &credential->why);
 	value_done(&cert);
 	value_done(&key);
 	if (!credential->object && !d->failed)
@@ -266,8 +265,8 @@ static void add_authority(struct manifests *m, const struct yaml_node *node,
 	}
 	all->object[at] = object;
 	all->last = credential->object;
-	all->names = all->good_count++ ? decode_text(d, "%.*s, %.*s", SPAN_FMT(all->names), SPAN_FMT(name)) :
-					 name;
+	all->names =
+		all->good_count++ ? decode_text(d, "%.*s, %.*s", SPAN_FMT(all->names), SPAN_FMT(name)) : name;
 }
 
 static void join_pem(struct decoder *d, const struct authorities *all, struct text *out)

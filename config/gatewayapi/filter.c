@@ -284,8 +284,8 @@ void filters_decode_ref(struct manifests *m, const struct yaml_node *list,
 		if (!value)
 			continue;
 		if (type == FILTER_REQUEST_HEADERS || type == FILTER_RESPONSE_HEADERS) {
-			enum policy_kind kind = type == FILTER_REQUEST_HEADERS ? POLICY_REQUEST_HEADERS :
-										 POLICY_RESPONSE_HEADERS;
+			enum policy_kind kind = type == FILTER_REQUEST_HEADERS ? POLICY_REQUEST_HEADERS
+									       : POLICY_RESPONSE_HEADERS;
 
 			add_once(d, node, ret, kind, policy_value(d, value, kind));
 			continue;

@@ -105,8 +105,8 @@ static const char *kinds_text(const struct gateway_listener *l)
 		[PROTOCOL_TLS] = "TLSRoute",
 	};
 
-	return l->listener.protocol == PROTOCOL_TLS && l->ends_tls ? "TLSRoute and TCPRoute" :
-								     texts[l->listener.protocol];
+	return l->listener.protocol == PROTOCOL_TLS && l->ends_tls ? "TLSRoute and TCPRoute"
+								   : texts[l->listener.protocol];
 }
 
 static void decode_kinds(struct decoder *d, const struct yaml_node *list, struct gateway_listener *l)
@@ -485,10 +485,10 @@ static void fill_listener(struct decoder *d, struct gateway_listener *l, struct 
 
 static void bind_port(struct manifests *m, struct gateway_listener *first)
 {
-	static const enum bind_protocol protocol_of[] = {
-		[PROTOCOL_HTTP] = BIND_HTTP, [PROTOCOL_TCP] = BIND_TCP, [PROTOCOL_TLS] = BIND_TLS,
-		[PROTOCOL_HTTPS] = BIND_TLS
-	};
+	static const enum bind_protocol protocol_of[] = { [PROTOCOL_HTTP] = BIND_HTTP,
+							  [PROTOCOL_TCP] = BIND_TCP,
+							  [PROTOCOL_TLS] = BIND_TLS,
+							  [PROTOCOL_HTTPS] = BIND_TLS };
 	struct decoder *d = m->decoder;
 	struct bind *bind = build_bind(m->builder);
 	uint32_t count = 0;

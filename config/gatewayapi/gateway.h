@@ -21,14 +21,14 @@ struct gateway_listener {
 	const struct yaml_node *node;
 	enum routes_from from;
 	const struct yaml_node *selector; /* checked; NULL: none */
-	uint32_t kinds;			  /* bit of each manifest_kind */
-	struct pointer_list routes;	  /* struct route */
-	struct pointer_list tcp_routes;	  /* struct tcp_route */
-	struct host_claims claims;	  /* HTTP only */
-	struct gateway_listener *next;	  /* of the same Gateway */
+	uint32_t kinds; /* bit of each manifest_kind */
+	struct pointer_list routes; /* struct route */
+	struct pointer_list tcp_routes; /* struct tcp_route */
+	struct host_claims claims; /* HTTP only */
+	struct gateway_listener *next; /* of the same Gateway */
 	struct gateway_listener *next_on_port;
-	bool ends_tls;	 /* HTTPS, and TLS with mode Terminate */
-	bool is_bound;	 /* has found its bind */
+	bool ends_tls; /* HTTPS, and TLS with mode Terminate */
+	bool is_bound; /* has found its bind */
 	bool is_refused; /* a policy on it asks for what we cannot do: its routes answer 500 */
 };
 

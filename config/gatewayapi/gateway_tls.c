@@ -104,8 +104,7 @@ static void decode_frontend(struct manifests *m, const struct manifest_object *g
 		config_error(d->report, ports, "has more than %d ports", PORTS_MAX);
 		return;
 	}
-	ret->validation_list =
-		decode_take(d, 1 + (ports ? ports->count : 0), sizeof(*ret->validation_list));
+	ret->validation_list = decode_take(d, 1 + (ports ? ports->count : 0), sizeof(*ret->validation_list));
 	if (!ret->validation_list)
 		return;
 	ret->validation_count = 1;
@@ -204,8 +203,8 @@ static void check_options(struct manifests *m, const struct yaml_node *options, 
 		bool is_needed = false;
 
 		for (size_t i = 0; i < ARRAY_LEN(words); i++)
-			is_needed |= memmem(option->key.data, option->key.len, words[i], strlen(words[i])) !=
-				     NULL;
+			is_needed |=
+				memmem(option->key.data, option->key.len, words[i], strlen(words[i])) != NULL;
 		config_warning(d->report, option, "this gateway does not know the option %s; %s",
 			       QUOTE(option->key), is_needed ? REFUSED : "it has no effect");
 		if (is_needed)
@@ -267,7 +266,10 @@ struct listener_tls *gateway_tls_listener(struct manifests *m, const struct gate
 					  const struct gateway_tls *gateway)
 {
 	static const struct decode_key keys[] = {
-		KEY("mode"), KEY("certificateRefs"), KEY("frontendValidation"), KEY("options"),
+		KEY("mode"),
+		KEY("certificateRefs"),
+		KEY("frontendValidation"),
+		KEY("options"),
 	};
 	const struct yaml_node *node = decode_get(listener->node, "tls");
 	struct listener_tls *tls = decode_take(m->decoder, 1, sizeof(*tls));

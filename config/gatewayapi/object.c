@@ -327,9 +327,8 @@ void manifest_add(struct manifests *m, struct yaml_document *document)
 	object = decode_take(d, 1, sizeof(*object));
 	if (!object)
 		return;
-	if (!find_kind(group, kind, &object->kind) ||
-	    (kinds[object->kind].is_policy && is_version(version) &&
-	     !is_known_version(object->kind, version))) {
+	if (!find_kind(group, kind, &object->kind) || (kinds[object->kind].is_policy && is_version(version) &&
+						       !is_known_version(object->kind, version))) {
 		stranger_add(m, document, group, kind);
 		return;
 	}

@@ -32,12 +32,12 @@ struct manifest_object {
 	enum manifest_kind kind;
 	struct span name;
 	struct span namespace; /* empty for a Namespace and a GatewayClass */
-	bool is_foreign;       /* a Gateway of another program's class */
-	int64_t created_s;     /* INT64_MAX when not said */
+	bool is_foreign; /* a Gateway of another program's class */
+	int64_t created_s; /* INT64_MAX when not said */
 	const struct yaml_node *root;
-	const struct yaml_node *labels;	     /* map; NULL: none */
+	const struct yaml_node *labels; /* map; NULL: none */
 	const struct yaml_node *annotations; /* map; NULL: none */
-	const struct yaml_node *spec;	     /* NULL: none */
+	const struct yaml_node *spec; /* NULL: none */
 };
 
 struct manifests {
@@ -45,14 +45,14 @@ struct manifests {
 	struct decoder *decoder; /* that of the builder */
 	struct pointer_list
 		objects[MANIFEST_KIND_COUNT]; /* struct manifest_object, in the order of the files */
-	struct name_map index;		      /* "kind/namespace/name" */
-	struct pointer_list listeners;	      /* struct gateway_listener */
+	struct name_map index; /* "kind/namespace/name" */
+	struct pointer_list listeners; /* struct gateway_listener */
 	struct name_map gateways; /* "namespace/name" -> the first struct gateway_listener of that Gateway */
 	struct name_map services; /* "namespace/name" -> struct service */
 	struct pointer_list strangers; /* struct stranger */
-	struct name_map refusals;      /* "kind/namespace/name" -> struct refusal */
-	struct name_map identities;    /* "namespace/name" of a Secret -> struct credential */
-	struct name_map trusts;	       /* the same of all that make up one, a line each */
+	struct name_map refusals; /* "kind/namespace/name" -> struct refusal */
+	struct name_map identities; /* "namespace/name" of a Secret -> struct credential */
+	struct name_map trusts; /* the same of all that make up one, a line each */
 };
 
 const char *manifest_kind_name(enum manifest_kind kind);

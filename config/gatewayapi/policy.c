@@ -20,7 +20,7 @@ struct found_policy {
 
 enum {
 	POLICIES_MAX = 16, /* of one object: every kind once */
-	TARGETS_MAX = 16,  /* as in the CRD */
+	TARGETS_MAX = 16, /* as in the CRD */
 };
 
 struct policy_source {

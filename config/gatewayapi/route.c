@@ -15,7 +15,7 @@ struct route_parent {
 	struct gateway_listener *listener;
 	struct span *hostname_list;
 	uint32_t hostname_count; /* 0: every name of the listener */
-	bool is_lost;		 /* a route of another kind has one of the names */
+	bool is_lost; /* a route of another kind has one of the names */
 };
 
 /* One route object while it is decoded. */
@@ -52,7 +52,7 @@ static bool is_parent(const struct route_source *source, const struct gateway_li
 }
 
 static enum parent_result try_listener(struct manifests *m, struct route_source *source,
-					const struct parent_ref *parent, struct gateway_listener *l)
+				       const struct parent_ref *parent, struct gateway_listener *l)
 {
 	const struct manifest_object *object = source->object;
 	struct route_parent found = { .listener = l }, *kept;
@@ -326,9 +326,9 @@ static void add_route(struct manifests *m, const struct route_source *source, co
 	route->is_refused = is_refused(m, source->object, template->rule_name, parent);
 	if (route->is_refused)
 		route->backend_count = 1;
-	route->backend_list = route->is_refused ?
-				      refused_refs(m) :
-				      copy_refs(m, template->backend_list, template->backend_count);
+	route->backend_list = route->is_refused
+				      ? refused_refs(m)
+				      : copy_refs(m, template->backend_list, template->backend_count);
 	if (route->backend_list)
 		build_push(d, &parent->listener->routes, route);
 }

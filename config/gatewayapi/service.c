@@ -109,8 +109,8 @@ void services_done(struct manifests *m)
 /* One port of a Service as its manifest describes it. */
 struct service_port {
 	uint16_t port;
-	struct span name;     /* empty: has none */
-	bool is_nameless;     /* the Service is not in the files */
+	struct span name; /* empty: has none */
+	bool is_nameless; /* the Service is not in the files */
 	uint16_t target_port; /* 0: a name, or not said */
 	enum backend_http_version http_version;
 	bool is_tls; /* spoken over TLS, as the Service says */
@@ -411,8 +411,9 @@ static bool set_invalid(struct manifests *m, const struct yaml_node *node, struc
 static bool is_refused(const struct manifests *m, const struct service *service, uint16_t number,
 		       enum manifest_kind route)
 {
-	struct stranger_question question = { MANIFEST_SERVICE, service->namespace, service->name, { 0 },
-					      route };
+	struct stranger_question question = {
+		MANIFEST_SERVICE, service->namespace, service->name, { 0 }, route
+	};
 	const struct yaml_node *ports = service->object ? decode_get(service->object->spec, "ports") : NULL;
 
 	if (stranger_refuses(m, &question))

@@ -12,10 +12,10 @@
 struct service {
 	struct span name;
 	struct span namespace;
-	const struct manifest_object *object;	 /* NULL: not in the files */
+	const struct manifest_object *object; /* NULL: not in the files */
 	const struct manifest_object *endpoints; /* NULL: none */
-	struct pointer_list slices;		 /* struct manifest_object */
-	struct service_backend *backends;	 /* made so far, one a port */
+	struct pointer_list slices; /* struct manifest_object */
+	struct service_backend *backends; /* made so far, one a port */
 };
 
 struct service_backend {

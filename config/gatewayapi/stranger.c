@@ -40,8 +40,8 @@ static bool is_security_word(struct span name)
 	size_t len = name.len < sizeof(lower) - 1 ? name.len : sizeof(lower) - 1;
 
 	for (size_t i = 0; i < len; i++)
-		lower[i] = (char)(name.data[i] >= 'A' && name.data[i] <= 'Z' ? name.data[i] + 32 :
-									       name.data[i]);
+		lower[i] =
+			(char)(name.data[i] >= 'A' && name.data[i] <= 'Z' ? name.data[i] + 32 : name.data[i]);
 	lower[len] = '\0';
 	/* The host part of a URL has nothing to do with it. */
 	if (strstr(lower, "authority"))
@@ -101,8 +101,7 @@ static const char *meant_kind(const struct stranger *stranger, const char **ret_
 		*ret_group = group;
 		if (span_eq(stranger->group, span_str(group)) && typo_is_of(stranger->kind, name))
 			return name;
-		if (*group && span_eq(stranger->kind, span_str(name)) &&
-		    typo_is_of(stranger->group, group))
+		if (*group && span_eq(stranger->kind, span_str(name)) && typo_is_of(stranger->group, group))
 			return name;
 	}
 	return NULL;
@@ -112,9 +111,9 @@ static const char *meant_kind(const struct stranger *stranger, const char **ret_
 
 static bool target_kind(struct span name, enum manifest_kind *ret)
 {
-	static const enum manifest_kind kinds[] = { MANIFEST_GATEWAY,	MANIFEST_HTTP_ROUTE,
+	static const enum manifest_kind kinds[] = { MANIFEST_GATEWAY,	 MANIFEST_HTTP_ROUTE,
 						    MANIFEST_GRPC_ROUTE, MANIFEST_TCP_ROUTE,
-						    MANIFEST_TLS_ROUTE,	MANIFEST_SERVICE };
+						    MANIFEST_TLS_ROUTE,	 MANIFEST_SERVICE };
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		if (span_eq(name, span_str(manifest_kind_name(kinds[i])))) {
@@ -139,8 +138,8 @@ static struct span refusal_key(struct decoder *d, enum manifest_kind kind, struc
 	return decode_text(d, "%d/%.*s/%.*s", (int)kind, SPAN_FMT(namespace), SPAN_FMT(name));
 }
 
-static void refuse(struct manifests *m, bool is_backend_tls, enum manifest_kind kind,
-		   struct span namespace, struct span name, struct span section)
+static void refuse(struct manifests *m, bool is_backend_tls, enum manifest_kind kind, struct span namespace,
+		   struct span name, struct span section)
 {
 	struct decoder *d = m->decoder;
 	struct span key = refusal_key(d, kind, namespace, name);
@@ -168,9 +167,8 @@ static void take_ref(struct manifests *m, struct stranger *stranger, const struc
 		return;
 	stranger->targets++;
 	if (stranger->is_refusal)
-		refuse(m, stranger->is_backend_tls, kind,
-		       namespace.len ? namespace : stranger->namespace, name,
-		       scalar(node, "sectionName"));
+		refuse(m, stranger->is_backend_tls, kind, namespace.len ? namespace : stranger->namespace,
+		       name, scalar(node, "sectionName"));
 }
 
 /* Selectors by labels that are plain names and values; anything else selects all of the namespace. */

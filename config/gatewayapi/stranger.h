@@ -20,7 +20,7 @@ struct stranger_question {
 	enum manifest_kind kind;
 	struct span namespace;
 	struct span name;
-	struct span section;	  /* empty: only refusals of all of it are meant */
+	struct span section; /* empty: only refusals of all of it are meant */
 	enum manifest_kind route; /* TLSRoute: what it passes through is encrypted already */
 };
 bool stranger_refuses(const struct manifests *m, const struct stranger_question *question);

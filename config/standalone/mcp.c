@@ -56,8 +56,7 @@ static bool decode_environment(struct decoder *d, const struct yaml_node *map, s
 	if (!is_good || !server->environment_list)
 		return false;
 	if (map)
-		yaml_each(node, map)
-		{
+		yaml_each(node, map) {
 			const char *value;
 
 			if (!is_variable_name(node->key)) {
@@ -100,8 +99,7 @@ static bool decode_stdio(struct decoder *d, const struct yaml_node *node, struct
 	command = decode_get(node, "cmd");
 	is_good = command && decode_c_text(d, command, &server->command);
 	if (is_good && !server->command[0]) {
-		config_error(d->report, command,
-			     "cmd is empty; write the program to start, as in cmd: npx");
+		config_error(d->report, command, "cmd is empty; write the program to start, as in cmd: npx");
 		is_good = false;
 	}
 	is_good &= decode_arguments(d, decode_get(node, "args"), server);
@@ -342,8 +340,8 @@ static bool decode_server(struct standalone *s, const struct yaml_node *node, st
 		return false;
 	server->transport = transports[index];
 	server->backend_name = decode_text(d, "mcp/%.*s/%u", SPAN_FMT(backend), node->index);
-	return (server->transport == MCP_STDIO ? decode_stdio(d, chosen, server) :
-						 decode_remote(s, chosen, server)) &&
+	return (server->transport == MCP_STDIO ? decode_stdio(d, chosen, server)
+					       : decode_remote(s, chosen, server)) &&
 	       is_good;
 }
 
@@ -367,8 +365,7 @@ static bool decode_servers(struct standalone *s, const struct yaml_node *list, s
 		return false;
 	servers->server_count = list->count;
 	servers->name_list = names;
-	yaml_each(node, list)
-	{
+	yaml_each(node, list) {
 		struct mcp_server *server = &servers->server_list[node->index];
 
 		is_good &= decode_server(s, node, backend, servers, server);

@@ -78,8 +78,8 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 		LATER("authorization"), LATER("mcpAuthorization"), LATER("mcpAuthentication"), LATER("a2a"), \
 		LATER("ai"), LATER("transformations"), LATER("buffer"),                                      \
 		REFUSED("hostRewrite", "is not supported yet; use urlRewrite.authority"),                    \
-		LATER("backendAuth"), LATER("backendTunnel"),                 \
-		LATER("inferenceRouting"), LATER("sessionAffinity"), LATER("sessionPersistence")
+		LATER("backendAuth"), LATER("backendTunnel"), LATER("inferenceRouting"),                     \
+		LATER("sessionAffinity"), LATER("sessionPersistence")
 
 static const struct policy_entry route_entries[] = {
 	TRAFFIC_POLICIES,
@@ -125,8 +125,8 @@ static const void *decode_entry(struct standalone *s, const struct policy_entry 
 				const struct yaml_node *node, struct span base)
 {
 	s->base = base;
-	return entry->kind == POLICY_MIRROR ? decode_mirror(s->decoder, node) :
-					      policy_value(s->decoder, node, entry->kind);
+	return entry->kind == POLICY_MIRROR ? decode_mirror(s->decoder, node)
+					    : policy_value(s->decoder, node, entry->kind);
 }
 
 static void decode_entries(struct standalone *s, const struct yaml_node *node,

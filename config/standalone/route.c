@@ -47,12 +47,14 @@ static const struct schema path_schema = SCHEMA(path_rows, struct route_match, .
 
 static const struct schema_row match_rows[] = {
 	{ "path", AS_SECTION(struct route_match, &path_schema) },
-	{ "headers", AS_OBJECTS(struct route_match, header_list, header_count, &condition_schema,
-				struct text_match), .element = route_value_header, .doc = "all of them" },
+	{ "headers",
+	  AS_OBJECTS(struct route_match, header_list, header_count, &condition_schema, struct text_match),
+	  .element = route_value_header, .doc = "all of them" },
 	{ "method", AS_TEXT(struct route_match, method), .decode = decode_method, .preset_doc = "any",
 	  .doc = "upper case" },
-	{ "query", AS_OBJECTS(struct route_match, query_list, query_count, &condition_schema,
-			      struct text_match), .element = route_value_query, .doc = "all of them" },
+	{ "query",
+	  AS_OBJECTS(struct route_match, query_list, query_count, &condition_schema, struct text_match),
+	  .element = route_value_query, .doc = "all of them" },
 };
 static const struct schema match_schema = SCHEMA(match_rows, struct route_match);
 
@@ -82,8 +84,7 @@ static bool decode_ref_splice(struct decoder *d, const struct yaml_node *node, v
 static const struct schema_row ref_rows[] = {
 	{ "weight", AS_U64(struct backend_ref, weight), RANGE(0, WEIGHT_MAX), .preset = 1,
 	  .doc = "0 is never chosen" },
-	{ "host", AS_REST(struct backend_ref), .value_doc = HOST_VALUES,
-	  .preset_doc = "one of these four",
+	{ "host", AS_REST(struct backend_ref), .value_doc = HOST_VALUES, .preset_doc = "one of these four",
 	  .doc = "where to connect" },
 	{ "service", AS_REST(struct backend_ref), .child = &service_schema },
 	{ "backend", AS_REST(struct backend_ref), .value_doc = "name", .doc = "of a top-level backend" },
@@ -156,8 +157,7 @@ static const struct schema_row named_backend_rows[] = {
 	{ "host", AS_REST(struct backend), .value_doc = HOST_VALUES, .preset_doc = "one of these two",
 	  .doc = "where to connect" },
 	{ "mcp", AS_REST(struct backend), .value_doc = "map", .doc = "servers of tools: [below](#mcp)" },
-	{ "policies", AS_REST(struct backend), .value_doc = "map",
-	  .doc = BACKEND_POLICIES_DOC },
+	{ "policies", AS_REST(struct backend), .value_doc = "map", .doc = BACKEND_POLICIES_DOC },
 	{ "splice", AS_BOOL(struct backend, splice_off), .decode = decode_backend_splice, SPLICE_DOC },
 	{ "ai", .refusal = NOT_YET },
 	{ "aws", .refusal = NOT_YET },
@@ -251,7 +251,8 @@ const struct schema route_schema = SCHEMA(route_rows, struct route);
 static const struct schema_row tcp_route_rows[] = {
 	ROUTE_NAMES(struct tcp_route),
 	{ "hostnames", ROUTE_HOSTNAMES(struct tcp_route), .doc = "SNI: with `protocol: TLS` only" },
-	{ "backends", AS_REST(struct tcp_route), .value_doc = "list", .doc = "[below](#backends-of-a-route); "
+	{ "backends", AS_REST(struct tcp_route), .value_doc = "list",
+	  .doc = "[below](#backends-of-a-route); "
 		 "none: connections are closed" },
 	ROUTE_SPLICE(struct tcp_route),
 	{ "policies", AS_REST(struct tcp_route), .value_doc = "map",

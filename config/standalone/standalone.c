@@ -27,8 +27,8 @@ static bool decode_protocol(struct decoder *d, const struct yaml_node *node, str
 	const struct yaml_node *written = decode_get(node, "protocol"), *tls = decode_get(node, "tls");
 	unsigned index = 0;
 
-	if (written && (!value_protocol_supported(d, written) ||
-			!DECODE_WORD(d, written, protocol_words, &index)))
+	if (written &&
+	    (!value_protocol_supported(d, written) || !DECODE_WORD(d, written, protocol_words, &index)))
 		return false;
 	listener->protocol = (enum listener_protocol)index;
 	if (listener->protocol == PROTOCOL_HTTPS && !tls)
@@ -64,12 +64,16 @@ static void decode_listener_routes(struct standalone *s, const struct yaml_node 
 		config_error(report, node, "protocol %s requires 'routes'%s%s", protocol,
 			     tcp_routes ? "; tcpRoutes need protocol: "
 					: "; write routes: [{backends: [{host: ...}]}]",
-			     !tcp_routes ? "" : listener->protocol == PROTOCOL_HTTP ? "TCP" : "TLS");
+			     !tcp_routes			   ? ""
+			     : listener->protocol == PROTOCOL_HTTP ? "TCP"
+								   : "TLS");
 	if (!has_http(listener) && !tcp_routes)
 		config_error(report, node, "protocol %s requires 'tcpRoutes'%s%s", protocol,
 			     routes ? "; routes need protocol: "
 				    : "; write tcpRoutes: [{backends: [{host: ...}]}]",
-			     !routes ? "" : listener->tls ? "HTTPS" : "HTTP");
+			     !routes	     ? ""
+			     : listener->tls ? "HTTPS"
+					     : "HTTP");
 	if (has_http(listener))
 		standalone_routes(s, routes, listener);
 	else
@@ -104,7 +108,8 @@ static const struct schema_row listener_rows[] = {
 	  .doc = "certificates: [below](#listenerstls)" },
 	{ "routes", AS_REST(struct listener), .child = &route_schema,
 	  .doc = "required for HTTP and HTTPS, only there: [below](#routes)" },
-	{ "tcpRoutes", AS_REST(struct listener), .child = &tcp_route_schema, .doc = "required for TCP and "
+	{ "tcpRoutes", AS_REST(struct listener), .child = &tcp_route_schema,
+	  .doc = "required for TCP and "
 		 "TLS, only there: [below](#tcproutes)" },
 	{ "maxConnections", AS_OPT_U64(struct listener, max_connections), RANGE(1, LIMIT_CONNECTIONS),
 	  .preset_doc = "no own limit", .doc = "extension: further connections are refused" },
@@ -174,8 +179,7 @@ static void check_listener(struct decoder *d, const struct yaml_node *node, stru
 	if (protocol_of[listener->protocol] != bind->protocol)
 		config_error(d->report, node,
 			     "port %u has listeners of protocol %s and %s; give one of them its own port",
-			     bind->port, protocol_words[first->protocol],
-			     protocol_words[listener->protocol]);
+			     bind->port, protocol_words[first->protocol], protocol_words[listener->protocol]);
 	else if (listener->protocol == PROTOCOL_TCP && first)
 		config_error(d->report, node,
 			     "port %u has more than one TCP listener; give each its own port", bind->port);
@@ -269,7 +273,8 @@ static void decode_bind(struct standalone *s, const struct yaml_node *node)
 #define NOT_YET_BINDS "is not supported yet; write binds: [{port: ..., listeners: [...]}]"
 
 static const struct schema_row root_rows[] = {
-	{ "config", AS_REST(struct standalone), .value_doc = "map", .doc = "settings of the process: "
+	{ "config", AS_REST(struct standalone), .value_doc = "map",
+	  .doc = "settings of the process: "
 		 "[below](#config)" },
 	{ "binds", AS_REST(struct standalone), .child = &bind_schema, .doc = "ports: [below](#binds)" },
 	{ "backends", AS_REST(struct standalone), .child = &named_backend_schema,

@@ -14,11 +14,11 @@
  *	its backend	…/route0/backend0; the reference to it has a slash in front
  */
 struct standalone {
-	struct builder *builder;	/* borrowed */
-	struct decoder *decoder;	/* that of the builder */
+	struct builder *builder; /* borrowed */
+	struct decoder *decoder; /* that of the builder */
 	struct name_map named_backends; /* struct backend */
 	struct span base; /* key of what the policy that is decoded belongs to */
-	uint8_t port_bits[65536 / 8];	/* ports that binds use */
+	uint8_t port_bits[65536 / 8]; /* ports that binds use */
 };
 
 /* The keys of a file, as the reference shows them. */

@@ -123,8 +123,7 @@ static const struct schema_row backend_rows[] = {
 	{ "poolIdleTimeout", AS_DURATION(struct static_config, pool_idle_ns), AT_LEAST(NS_PER_MS),
 	  .preset = 90 * NS_PER_S, .doc = "an idle connection is closed after it" },
 	{ "poolMaxSize", AS_OPT_U64(struct static_config, pool_max_size), RANGE(0, 1000000),
-	  .dump = DUMP_NULL, .preset_doc = "1024",
-	  .doc = "idle connections of an endpoint, each worker" },
+	  .dump = DUMP_NULL, .preset_doc = "1024", .doc = "idle connections of an endpoint, each worker" },
 	{ "http2KeepaliveInterval", AS_OPT_DURATION(struct static_config, upstream_ping_interval),
 	  AT_LEAST(NS_PER_MS), .reload = RELOAD_ACCEPT, .preset_doc = "no PINGs",
 	  .doc = "extension: PING on HTTP/2 connections to backends this often; gRPC servers refuse more "
@@ -239,8 +238,7 @@ static const struct schema_row splice_rows[] = {
 		 "by clock tick" },
 	{ "maxTotalCredit", AS_U64(struct splice_config, max_total_credit_bytes), AT_LEAST(65536),
 	  .preset = 1024ull * 1024 * 1024, .reload = RELOAD_START, .doc = "of all directions" },
-	{ "lanes", AS_FLAGS(struct splice_config, lane_pipe),
-	  WORDS("pipe", "sockmap", "direct", "hop"),
+	{ "lanes", AS_FLAGS(struct splice_config, lane_pipe), WORDS("pipe", "sockmap", "direct", "hop"),
 	  .preset = 1u << LANE_PIPE | 1u << LANE_SOCKMAP, .reload = RELOAD_START, .needs_start = is_lane_late,
 	  .doc = "`direct` is for tunnels between processes of this host, `hop` is for every connection of "
 		 "ours to one: see below" },

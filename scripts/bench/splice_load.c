@@ -269,8 +269,8 @@ static void hold(char **arguments)
 
 		watch(epoll_fd, fd);
 		if (arguments[3]) {
-			int len = snprintf(request, sizeof(request),
-					   "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", arguments[3]);
+			int len = snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n",
+					   arguments[3]);
 
 			send_all(fd, request, (size_t)len);
 		}

@@ -100,8 +100,8 @@ static void run_one_way(int fd, bool is_client)
 
 	check_call(fcntl(fd, F_SETFL, 0) == 0, "blocking");
 	while (!shared->is_stopping) {
-		ssize_t moved = is_client ? send(fd, buffer, sizeof(buffer), MSG_NOSIGNAL) :
-					    recv(fd, buffer, sizeof(buffer), 0);
+		ssize_t moved = is_client ? send(fd, buffer, sizeof(buffer), MSG_NOSIGNAL)
+					  : recv(fd, buffer, sizeof(buffer), 0);
 		if (moved <= 0)
 			return;
 		bytes += (uint64_t)moved;
@@ -163,8 +163,8 @@ static struct result result_of(const struct work *work, double seconds)
 	bytes = shared->bytes - bytes;
 	r.wakeups = (double)(shared->wakeups - wakeups) / took;
 	r.rate = (work->message_bytes ? (double)messages : (double)bytes / 1e6) / took;
-	r.cpu = work->message_bytes ? busy * 1e6 / (double)(messages ? messages : 1) :
-				      busy * 1e9 / (double)(bytes ? bytes : 1);
+	r.cpu = work->message_bytes ? busy * 1e6 / (double)(messages ? messages : 1)
+				    : busy * 1e9 / (double)(bytes ? bytes : 1);
 	return r;
 }
 

@@ -274,8 +274,8 @@ static void close_streams(int count, int lane)
 
 int main(int argc, char **argv)
 {
-	static const struct bench bench = { lane_names,	  "kernel",	 is_possible, open_streams,
-					    run_gateway, close_streams };
+	static const struct bench bench = { lane_names,	  "kernel",    is_possible,
+					    open_streams, run_gateway, close_streams };
 	struct gate_options options = { .slot_count = 1024, .max_credit_bytes = 1ull << 30 };
 	struct text why;
 	int status;

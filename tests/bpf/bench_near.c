@@ -75,8 +75,8 @@ static void close_tunnels(int count, int lane)
 
 int main(int argc, char **argv)
 {
-	static const struct bench bench = { lane_names,	  "direct",	 is_possible, open_tunnels,
-					    run_gateway, close_tunnels };
+	static const struct bench bench = { lane_names,	  "direct",    is_possible,
+					    open_tunnels, run_gateway, close_tunnels };
 	struct near_options options = { .direction_count = 4096 };
 	struct text why;
 	int status;

@@ -7,10 +7,10 @@ const volatile unsigned int broken_rules = 0;
 #define BROKEN(rule) (broken_rules & (rule))
 
 static void verdict_pause(void);
-#define PAUSE(rule) \
-	do { \
-		if (BROKEN(rule)) \
-			verdict_pause(); \
+#define PAUSE(rule)                                                                                          \
+	do {                                                                                                 \
+		if (BROKEN(rule))                                                                            \
+			verdict_pause();                                                                     \
 	} while (0)
 
 #include "bpf/gate.bpf.c"

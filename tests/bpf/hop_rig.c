@@ -164,8 +164,8 @@ bool pair_expect(int fd, uint64_t seed, uint64_t position, uint64_t len)
 	static char piece[65536];
 
 	while (len > 0) {
-		ssize_t got = recv(fd, piece, len < sizeof(piece) ? (size_t)len : sizeof(piece),
-				   MSG_DONTWAIT);
+		ssize_t got =
+			recv(fd, piece, len < sizeof(piece) ? (size_t)len : sizeof(piece), MSG_DONTWAIT);
 
 		if (got == 0 || (got < 0 && errno != EAGAIN))
 			return false;

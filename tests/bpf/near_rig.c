@@ -71,7 +71,8 @@ void tunnel_close(struct near_tunnel *t)
 
 static void way_try_start(struct near_tunnel *t, struct near_way *w)
 {
-	struct near_direction_options options = { .source_fd = w->source, .target_fd = w->target,
+	struct near_direction_options options = { .source_fd = w->source,
+						  .target_fd = w->target,
 						  .unsent_bytes = (uint32_t)(w->end - w->start) };
 	int error = near_direction_start(&w->direction, t->near, &options);
 
@@ -230,8 +231,8 @@ uint64_t tunnel_fill(struct near_tunnel *t, int fd, uint64_t seed, uint64_t posi
 
 	/* Turns that moved nothing are counted, not the time: in that the test itself may not have run. */
 	while (position - start < max && quiet_turns < quiet_ms && now_ms() < until) {
-		size_t want = max - (position - start) < sizeof(piece) ? (size_t)(max - (position - start)) :
-									 sizeof(piece);
+		size_t want = max - (position - start) < sizeof(piece) ? (size_t)(max - (position - start))
+								       : sizeof(piece);
 
 		pattern_fill(piece, seed, position, want);
 		ssize_t sent = send(fd, piece, want, MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -21,7 +21,8 @@
 
 struct gate *rig_gate(const struct gate_options *options)
 {
-	static const struct gate_options defaults = { .slot_count = 4096, .worker_count = 4,
+	static const struct gate_options defaults = { .slot_count = 4096,
+						      .worker_count = 4,
 						      .max_credit_bytes = 1ull << 30 };
 	struct gate *gate = NULL;
 	struct text why;

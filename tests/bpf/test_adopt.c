@@ -51,13 +51,32 @@ struct scene {
 };
 
 static struct scene scenes[] = {
-	{ "killed at any moment, an open gate loses nothing", { 0 }, GATE_UNTIL_CLOSE, 1ull << 40, 60000,
-	  60000, 64, 300, 30000 },
+	{ "killed at any moment, an open gate loses nothing",
+	  { 0 },
+	  GATE_UNTIL_CLOSE,
+	  1ull << 40,
+	  60000,
+	  60000,
+	  64,
+	  300,
+	  30000 },
 	{ "killed at any moment, a slow reader loses nothing",
-	  { .back_send = 16384, .front_receive = 65536, .server_receive = 16384 }, GATE_UNTIL_CLOSE,
-	  1ull << 40, 20000, 60000, 2, 200, 8000 },
+	  { .back_send = 16384, .front_receive = 65536, .server_receive = 16384 },
+	  GATE_UNTIL_CLOSE,
+	  1ull << 40,
+	  20000,
+	  60000,
+	  2,
+	  200,
+	  8000 },
 	{ "killed at any moment, a body of known length loses nothing",
-	  { .back_send = 65536, .front_receive = 65536 }, GATE_LENGTH, 1ull << 40, 60000, 60000, 4, 300,
+	  { .back_send = 65536, .front_receive = 65536 },
+	  GATE_LENGTH,
+	  1ull << 40,
+	  60000,
+	  60000,
+	  4,
+	  300,
 	  10000 },
 };
 
@@ -77,7 +96,8 @@ static void serve_on(struct rig_stream *s, struct rig *rig, struct will *will)
 
 static void first_life(struct will *will, const struct scene *scene)
 {
-	struct gate_direction_options options = { .framing = scene->framing, .length_bytes = 1ull << 50,
+	struct gate_direction_options options = { .framing = scene->framing,
+						  .length_bytes = 1ull << 50,
 						  .credit_bytes = 10000 };
 	struct gate *gate = rig_gate(NULL);
 	struct rig *rig = rig_create(gate);
@@ -131,8 +151,9 @@ static void next_life(struct will *will)
 		_exit(1);
 	}
 	rig = rig_create(gate);
-	s = (struct rig_stream){ .client = will->client, .front = will->front, .back = will->back,
-				 .server = will->server };
+	s = (struct rig_stream){
+		.client = will->client, .front = will->front, .back = will->back, .server = will->server
+	};
 	watch(rig, &s);
 	error = gate_socket_adopt(rig->worker, &s.front_socket, s.front, will->front_slot);
 	if (!error)
@@ -209,7 +230,8 @@ static pid_t act(const struct will *will, const struct scene *scene, int stop[2]
 	int client = will->client, server = will->server;
 	pid_t pid = fork();
 	struct actor writer = { .shuts_down = true };
-	struct actor reader = { .expects_eof = true, .pause_every = scene->pause_every,
+	struct actor reader = { .expects_eof = true,
+				.pause_every = scene->pause_every,
 				.pause_us = scene->pause_us };
 	char byte;
 
@@ -266,8 +288,8 @@ static int kill_again_and_again(struct will *will, const struct scene *scene, pi
 static void deaths_lose_nothing(void **state)
 {
 	const struct scene *scene = *state;
-	struct will *will = mmap(NULL, sizeof(*will), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-				 -1, 0);
+	struct will *will =
+		mmap(NULL, sizeof(*will), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	uint64_t random = 5;
 	int deaths = 0, lost = 0, status;
 	uint32_t phases = 0;

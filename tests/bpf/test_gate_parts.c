@@ -31,10 +31,16 @@ static const struct {
 	{ "6.6.93", "", "", { 6, 6, 93 }, false },
 	{ "6.6.94", "", "", { 6, 6, 94 }, true },
 	{ "6.4.16", "", "", { 6, 4, 16 }, false },
-	{ "6.1.0-37-amd64", "Linux version 6.1.0-37-amd64 (x) #1 SMP Debian 6.1.140-1 (2025-05-22)", "",
-	  { 6, 1, 140 }, false },
-	{ "6.1.0-38-amd64", "Linux version 6.1.0-38-amd64 (x) #1 SMP Debian 6.1.147-1 (2025-08-02)", "",
-	  { 6, 1, 147 }, true },
+	{ "6.1.0-37-amd64",
+	  "Linux version 6.1.0-37-amd64 (x) #1 SMP Debian 6.1.140-1 (2025-05-22)",
+	  "",
+	  { 6, 1, 140 },
+	  false },
+	{ "6.1.0-38-amd64",
+	  "Linux version 6.1.0-38-amd64 (x) #1 SMP Debian 6.1.147-1 (2025-08-02)",
+	  "",
+	  { 6, 1, 147 },
+	  true },
 	{ "6.1.142", "", "", { 6, 1, 142 }, true },
 	{ "6.0.19", "", "", { 6, 0, 19 }, false },
 	{ "5.15.190", "", "", { 5, 15, 190 }, false },
@@ -47,8 +53,9 @@ TEST(kernels_are_judged_by_their_upstream_version)
 	for (size_t i = 0; i < ARRAY_LEN(kernels); i++) {
 		struct probe_version v = { 0 };
 
-		assert_int_equal(probe_parse_version(kernels[i].release, kernels[i].version,
-						     kernels[i].signature, &v), 0);
+		assert_int_equal(
+			probe_parse_version(kernels[i].release, kernels[i].version, kernels[i].signature, &v),
+			0);
 		assert_memory_equal(&v, &kernels[i].expected, sizeof(v));
 		assert_int_equal(probe_judge_version(&v) == NULL, kernels[i].is_sound);
 	}

@@ -168,11 +168,10 @@ TEST(random_pieces_and_pauses_keep_every_byte)
 
 TEST(small_buffers_keep_every_byte)
 {
-	both_ways(&(struct hop_pair_options){ .app_receive = 16384,
-					      .app_send = 16384,
-					      .own_receive = 16384,
-					      .own_send = 16384 },
-		  8 << 20, false);
+	both_ways(
+		&(struct hop_pair_options){
+			.app_receive = 16384, .app_send = 16384, .own_receive = 16384, .own_send = 16384 },
+		8 << 20, false);
 }
 
 /* ------------------------------------------------------------ ends, as TCP has them */
@@ -512,10 +511,9 @@ TEST(a_tunnel_goes_on_past_the_gateway)
 	assert_int_equal(recv(t.front, bytes, sizeof(bytes), 0), 7);
 	assert_int_equal(send(t.back, "upgrade", 7, 0), 7);
 	assert_int_equal(recv(t.server, bytes, sizeof(bytes), 0), 7);
-	start = (struct near_direction_options){ .source_fd = t.front,
-						 .target_fd = t.back,
-						 .source_hops = true,
-						 .read_bytes = 7 };
+	start = (struct near_direction_options){
+		.source_fd = t.front, .target_fd = t.back, .source_hops = true, .read_bytes = 7
+	};
 	assert_int_equal(near_direction_start(&t.up.direction, near, &start), 0);
 	start = (struct near_direction_options){ .source_fd = t.back,
 						 .target_fd = t.front,

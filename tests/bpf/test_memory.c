@@ -21,8 +21,14 @@
 #define STREAM_MAX_BYTES (4 * 2 * BUFFER + 2 * 65536)
 
 static const struct rig_buffers fixed = {
-	.front_receive = BUFFER, .front_send = BUFFER, .back_receive = BUFFER, .back_send = BUFFER,
-	.client_receive = BUFFER, .client_send = BUFFER, .server_receive = BUFFER, .server_send = BUFFER,
+	.front_receive = BUFFER,
+	.front_send = BUFFER,
+	.back_receive = BUFFER,
+	.back_send = BUFFER,
+	.client_receive = BUFFER,
+	.client_send = BUFFER,
+	.server_receive = BUFFER,
+	.server_send = BUFFER,
 };
 
 static uint32_t charged_bytes(int fd, int queue, int limit)

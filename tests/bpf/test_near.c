@@ -222,7 +222,8 @@ TEST(a_stopped_reader_is_bounded)
 TEST(a_chosen_receive_buffer_is_not_exceeded)
 {
 	struct near *near = near_rig_load(NULL);
-	struct near_tunnel_options options = { .back_send = 65536, .server_receive = 65536,
+	struct near_tunnel_options options = { .back_send = 65536,
+					       .server_receive = 65536,
 					       .front_receive = 65536 };
 	struct near_tunnel t;
 	uint64_t written;
@@ -239,7 +240,8 @@ TEST(a_chosen_receive_buffer_is_not_exceeded)
 TEST(a_sender_that_waits_for_an_edge_gets_it)
 {
 	struct near *near = near_rig_load(NULL);
-	struct near_tunnel_options options = { .back_send = 65536, .server_receive = 65536,
+	struct near_tunnel_options options = { .back_send = 65536,
+					       .server_receive = 65536,
 					       .front_receive = 65536 };
 	struct epoll_event event = { .events = EPOLLOUT | EPOLLET };
 	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);

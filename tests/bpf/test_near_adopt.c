@@ -39,7 +39,6 @@ static struct legacy die(struct near *near)
 	return left;
 }
 
-
 static int inherit(const struct legacy *left, const struct near_options *options, struct near **ret_near)
 {
 	struct text why;

@@ -40,8 +40,8 @@ static void victim_run(int report_fd)
 {
 	struct near_tunnel_options options = { 0 };
 	struct near *near = near_rig_load(NULL);
-	struct victim self = { rig_program_id(near->sockops_fd),    rig_program_id(near->message_fd),
-			       rig_program_id(near->read_fd),	    rig_link_id(near->sockops_link_fd),
+	struct victim self = { rig_program_id(near->sockops_fd),   rig_program_id(near->message_fd),
+			       rig_program_id(near->read_fd),	   rig_link_id(near->sockops_link_fd),
 			       rig_link_id(near->message_link_fd), rig_link_id(near->read_link_fd) };
 	struct near_tunnel t;
 	int go[2];

@@ -29,7 +29,8 @@ struct scenario {
 };
 
 static const struct near_tunnel_options plain = { 0 };
-static const struct near_tunnel_options small_buffers = { .back_send = 65536, .server_receive = 65536,
+static const struct near_tunnel_options small_buffers = { .back_send = 65536,
+							  .server_receive = 65536,
 							  .front_receive = 65536 };
 
 /* ---------------------------------------------------------------------------------------- helpers */
@@ -95,7 +96,8 @@ static bool scenario_overtaking(struct scenario *p)
 static bool scenario_unsent(struct scenario *p)
 {
 	struct near_tunnel *t = &p->tunnel;
-	struct near_direction_options options = { .source_fd = t->front, .target_fd = t->back,
+	struct near_direction_options options = { .source_fd = t->front,
+						  .target_fd = t->back,
 						  .unsent_bytes = 6 };
 
 	assert_int_equal(send(t->client, "first ", 6, 0), 6);

@@ -203,8 +203,9 @@ static void connect_raw(struct overlap *o)
 	assert_int_equal(listen(listener, 1), 0);
 	getsockname(listener, (struct sockaddr *)&address, &len);
 	/* Sequence numbers that wrap in the middle of the test. */
-	o->raw = (struct raw_client){ .tun = tun_fd, .port = ntohs(address.sin_port), .own_port = next_port++,
-				      .start = 0xffffff80u };
+	o->raw = (struct raw_client){
+		.tun = tun_fd, .port = ntohs(address.sin_port), .own_port = next_port++, .start = 0xffffff80u
+	};
 	raw_send(&o->raw, o->raw.start - 1, TH_SYN, "", 0);
 	raw_receive_syn(&o->raw);
 	raw_send(&o->raw, o->raw.start, TH_ACK, "", 0);
@@ -216,7 +217,8 @@ static void connect_raw(struct overlap *o)
 
 static void overlap_open(struct overlap *o, uint32_t broken)
 {
-	struct gate_options options = { .slot_count = 64, .worker_count = 1,
+	struct gate_options options = { .slot_count = 64,
+					.worker_count = 1,
 					.override = { .before_load = rig_break, .arg = &broken } };
 
 	memset(o, 0, sizeof(*o));
@@ -263,17 +265,27 @@ static const struct overlap_case {
 } cases[] = {
 	{ "a retransmission with new bytes behind the old", { { 0, 100 }, { 0, 300 } }, 300, true },
 	{ "a retransmission of the middle with new bytes",
-	  { { 0, 200 }, { 100, 500 }, { 499, 700 } }, 700, true },
+	  { { 0, 200 }, { 100, 500 }, { 499, 700 } },
+	  700,
+	  true },
 	{ "one old byte in front", { { 0, 1 }, { 0, 2 }, { 1, 3 }, { 2, 4 } }, 4, true },
 	{ "old bytes alone are TCP's business",
-	  { { 0, 100 }, { 0, 100 }, { 20, 80 }, { 100, 200 } }, 200, false },
+	  { { 0, 100 }, { 0, 100 }, { 20, 80 }, { 100, 200 } },
+	  200,
+	  false },
 	{ "a hole that an overlapping segment closes", { { 200, 400 }, { 0, 100 }, { 50, 250 } }, 400, true },
 	{ "segments in reverse order",
-	  { { 900, 1200 }, { 600, 900 }, { 300, 600 }, { 0, 300 } }, 1200, false },
+	  { { 900, 1200 }, { 600, 900 }, { 300, 600 }, { 0, 300 } },
+	  1200,
+	  false },
 	{ "overlapping segments in reverse order",
-	  { { 800, 1200 }, { 500, 900 }, { 200, 600 }, { 0, 300 } }, 1200, false },
+	  { { 800, 1200 }, { 500, 900 }, { 200, 600 }, { 0, 300 } },
+	  1200,
+	  false },
 	{ "full segments that overlap by all but one byte",
-	  { { 0, 1400 }, { 1, 1401 }, { 2, 1402 }, { 3, 1403 }, { 4, 1404 } }, 1404, true },
+	  { { 0, 1400 }, { 1, 1401 }, { 2, 1402 }, { 3, 1403 }, { 4, 1404 } },
+	  1404,
+	  true },
 };
 
 static void segments_send(struct overlap *o, const struct overlap_case *c)

@@ -137,8 +137,8 @@ static void status_of_program(struct text *text, uint32_t program)
 	memmove(text->data, from, strlen(from) + 1);
 }
 
-__attribute__((format(printf, 2, 3)))
-static void assert_says(const struct text *text, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void assert_says(const struct text *text, const char *format,
+							      ...)
 {
 	va_list arguments;
 	char line[128];
@@ -228,7 +228,9 @@ TEST(status_shows_pins_and_who_has_them_open)
 TEST(pins_that_do_not_fit_are_refused_with_a_reason)
 {
 	struct gate_options options = { .worker_count = 9 };
-	struct gate_info info = { .abi_version = GATE_ABI_VERSION + 1, .slot_count = 64, .worker_count = 8,
+	struct gate_info info = { .abi_version = GATE_ABI_VERSION + 1,
+				  .slot_count = 64,
+				  .worker_count = 8,
 				  .record_bytes = sizeof(struct gate_record) };
 	struct gate *gate = NULL, *pinned;
 	struct text why;

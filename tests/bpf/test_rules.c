@@ -60,7 +60,9 @@ struct scenario {
 
 static void scenario_open(struct scenario *p, const struct rig_buffers *buffers)
 {
-	struct gate_options options = { .slot_count = 64, .worker_count = 2, .max_credit_bytes = 1ull << 30,
+	struct gate_options options = { .slot_count = 64,
+					.worker_count = 2,
+					.max_credit_bytes = 1ull << 30,
 					.override = { .before_load = rig_break, .arg = &broken } };
 
 	options.override.elf = gate_broken_bpf__elf_bytes(&options.override.elf_bytes);
@@ -79,8 +81,14 @@ static void scenario_close(struct scenario *p)
 /* As large as a near source gets where rmem_max is small. */
 static const struct rig_buffers plain = { .front_receive = 524288 };
 static const struct rig_buffers small = {
-	.front_receive = 131072, .front_send = 32768, .back_receive = 131072, .back_send = 32768,
-	.client_receive = 32768, .client_send = 32768, .server_receive = 32768, .server_send = 32768,
+	.front_receive = 131072,
+	.front_send = 32768,
+	.back_receive = 131072,
+	.back_send = 32768,
+	.client_receive = 32768,
+	.client_send = 32768,
+	.server_receive = 32768,
+	.server_send = 32768,
 };
 
 /* ---------------------------------------------------------------------------------------- scenarios */
@@ -502,24 +510,24 @@ static void check_rule(void **state)
 
 static struct rule rules[] = {
 	{ "a bare FIN is not redirected", BREAK_FIN, scenario_bare_fin, NULL, 5 },
-	{ "a bare FIN is not passed behind a backlog", BREAK_FIN_PASS,
-	  scenario_fin_behind_backlog, &small, 1 },
+	{ "a bare FIN is not passed behind a backlog", BREAK_FIN_PASS, scenario_fin_behind_backlog, &small,
+	  1 },
 	{ "delivered bytes are trimmed off a piece", BREAK_TRIM, scenario_partly_read, NULL, 1 },
 	{ "counting starts where the reader was", BREAK_SEED, scenario_partly_read, NULL, 1 },
-	{ "the gate opens only when all passed bytes are forwarded", BREAK_EQUALITY,
-	  scenario_pauses, &small, 3 },
-	{ "the piece that crosses the end of a body is passed whole", BREAK_LIMIT,
-	  scenario_pipelined, NULL, 1 },
+	{ "the gate opens only when all passed bytes are forwarded", BREAK_EQUALITY, scenario_pauses, &small,
+	  3 },
+	{ "the piece that crosses the end of a body is passed whole", BREAK_LIMIT, scenario_pipelined, NULL,
+	  1 },
 	{ "the backlog is bounded", BREAK_CREDIT, scenario_stopped_reader, &small, 1 },
 	{ "a socket is a source or a target", BREAK_ROLES, scenario_starved_worker, &plain, 6 },
-	{ "small pieces are taken out before memory is used up", BREAK_TIGHT,
-	  scenario_small_pieces, &small, 3 },
+	{ "small pieces are taken out before memory is used up", BREAK_TIGHT, scenario_small_pieces, &small,
+	  3 },
 	{ "a piece is never dropped", BREAK_DROP, scenario_lost_target, NULL, 1 },
 	{ "a passed piece wakes whoever sleeps", BREAK_WAKE, scenario_refused_first, NULL, 1 },
 	{ "what the chunk walk refuses is passed", BREAK_CHUNK, scenario_chunked_end, NULL, 1 },
 	{ "a recycled slot is inert", BREAK_GENERATION, scenario_recycled_slot, NULL, 1 },
-	{ "a target's slot is free when no verdict aims at it", BREAK_BARRIER,
-	  scenario_reused_target, NULL, 5 },
+	{ "a target's slot is free when no verdict aims at it", BREAK_BARRIER, scenario_reused_target, NULL,
+	  5 },
 	{ "nothing was lost when the verdict came off", BREAK_PROVE, scenario_late_loss, NULL, 1 },
 	{ "bytes from before the insertion are kicked", BREAK_KICK, scenario_early_bytes, NULL, 1 },
 	{ "nothing is sent before the flush proof", BREAK_FLUSH, scenario_pauses, &small, 5 },

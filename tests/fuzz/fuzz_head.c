@@ -131,8 +131,8 @@ static int reading_complete(llhttp_t *parser)
 	reading->flags = parser->flags;
 	reading->content_length = parser->content_length;
 	/* For a response without a length this is about the body; we ask about the connection alone. */
-	reading->keeps = parser->http_minor > 0 ? !(parser->flags & F_CONNECTION_CLOSE) :
-						  (parser->flags & F_CONNECTION_KEEP_ALIVE) != 0;
+	reading->keeps = parser->http_minor > 0 ? !(parser->flags & F_CONNECTION_CLOSE)
+						: (parser->flags & F_CONNECTION_KEEP_ALIVE) != 0;
 	return HPE_PAUSED;
 }
 
@@ -203,7 +203,9 @@ static const struct h1_write_options plain = { .version_minor = 1 };
 static void request_round_trip(struct request_head *head, struct arena *arena)
 {
 	struct forwarded_facts facts = {
-		.client_ip = SPAN("192.0.2.1"), .proto = SPAN("http"), .is_trusted = true,
+		.client_ip = SPAN("192.0.2.1"),
+		.proto = SPAN("http"),
+		.is_trusted = true,
 	};
 	struct body_framing framing;
 	struct body_framing framing_again;

@@ -27,7 +27,7 @@ unsigned long alloc_fail_each(int (*run)(void *context), void *context)
 		mem_fail_nth(0);
 		if (result != 0 && result != -ENOMEM)
 			fail_msg("returned %d, not -ENOMEM, when allocation %lu of %lu failed", result, nth,
-				count);
+				 count);
 	}
 	return count;
 }

@@ -31,17 +31,17 @@ char *guard_end(struct guard *guard, const void *data, size_t len);
 char *guard_start(struct guard *guard, const void *data, size_t len);
 
 /* The guard of all tests of a file, also in their *state, and their TEST_GROUP. */
-#define TEST_GUARD(object, max_bytes) \
-	static struct guard object; \
-	static int object##_make(void **state) \
-	{ \
-		guard_init(&object, max_bytes); \
-		*state = &object; \
-		return 0; \
-	} \
-	static int object##_drop(void **state __attribute__((unused))) \
-	{ \
-		guard_done(&object); \
-		return 0; \
-	} \
+#define TEST_GUARD(object, max_bytes)                                                                        \
+	static struct guard object;                                                                          \
+	static int object##_make(void **state)                                                               \
+	{                                                                                                    \
+		guard_init(&object, max_bytes);                                                              \
+		*state = &object;                                                                            \
+		return 0;                                                                                    \
+	}                                                                                                    \
+	static int object##_drop(void **state __attribute__((unused)))                                       \
+	{                                                                                                    \
+		guard_done(&object);                                                                         \
+		return 0;                                                                                    \
+	}                                                                                                    \
 	TEST_GROUP(object##_make, object##_drop)

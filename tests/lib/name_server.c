@@ -30,10 +30,10 @@ static void name_server_answer(const struct name_server *server, const struct na
 
 	memcpy(message, question->bytes, question->len);
 	message[2] = 0x81;
-	message[3] = (uint8_t)(0x80 | (result == -ENOENT ? NO_SUCH_NAME :
-				       result == -EAGAIN ? SERVER_FAILURE :
-				       result == -EIO	 ? FORMAT_ERROR :
-							   0));
+	message[3] = (uint8_t)(0x80 | (result == -ENOENT   ? NO_SUCH_NAME
+				       : result == -EAGAIN ? SERVER_FAILURE
+				       : result == -EIO	   ? FORMAT_ERROR
+							   : 0));
 	message[7] = (uint8_t)count;
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t address = htonl(server->network + server->first + i);

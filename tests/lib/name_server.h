@@ -29,7 +29,7 @@ struct name_server {
 		struct sockaddr_in peer;
 		uint16_t len;
 		uint8_t bytes[300];
-	} *held;
+	} * held;
 };
 
 void name_server_start(struct name_server *server);

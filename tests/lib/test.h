@@ -25,14 +25,14 @@
  * With a setup in front and a teardown behind, NULL for none. A file whose tests share them names them once:
  * #define SCENE_TEST(name) TEST_WITH(name, scene_make, scene_drop)
  */
-#define TEST_WITH(name, setup, teardown) \
-	static void name(void **state); \
-	TEST_REGISTER(name, 1, 0, #name, name, setup, teardown, NULL); \
+#define TEST_WITH(name, setup, teardown)                                                                     \
+	static void name(void **state);                                                                      \
+	TEST_REGISTER(name, 1, 0, #name, name, setup, teardown, NULL);                                       \
 	static void name(void **state __attribute__((unused)))
 
 /* One test for each row of an array: a structure that begins with `const char *name`. *state is the row. */
-#define TEST_ROWS(function, array) \
-	TEST_REGISTER(function, sizeof(array) / sizeof((array)[0]), sizeof((array)[0]), NULL, function, \
+#define TEST_ROWS(function, array)                                                                           \
+	TEST_REGISTER(function, sizeof(array) / sizeof((array)[0]), sizeof((array)[0]), NULL, function,      \
 		      NULL, NULL, array)
 
 /*
@@ -54,6 +54,6 @@ struct test {
 };
 
 /* Pointers, because a compiler may align a large object of a section further than its size. */
-#define TEST_REGISTER(label, row_count, row_size, ...) \
-	static const struct test label##_test = { __COUNTER__, row_count, row_size, { __VA_ARGS__ } }; \
+#define TEST_REGISTER(label, row_count, row_size, ...)                                                       \
+	static const struct test label##_test = { __COUNTER__, row_count, row_size, { __VA_ARGS__ } };       \
 	static const struct test *label##_entry __attribute__((used, section("tests"))) = &label##_test

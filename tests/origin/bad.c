@@ -35,11 +35,11 @@ static const struct bad_answer {
 	{ "chunk-lf", TEXT(OK "Transfer-Encoding: chunked\r\n\r\n2\nok\n0\n\n") },
 	{ "chunk-long", TEXT(OK "Transfer-Encoding: chunked\r\n\r\n2\r\nokay\r\n0\r\n\r\n") },
 	{ "chunk-overflow",
-		TEXT(OK "Transfer-Encoding: chunked\r\n\r\n10000000000000002\r\nok\r\n0\r\n\r\n") },
+	  TEXT(OK "Transfer-Encoding: chunked\r\n\r\n10000000000000002\r\nok\r\n0\r\n\r\n") },
 	{ "chunk-plus", TEXT(OK "Transfer-Encoding: chunked\r\n\r\n+2\r\nok\r\n0\r\n\r\n") },
 	{ "chunk-space", TEXT(OK "Transfer-Encoding: chunked\r\n\r\n 2\r\nok\r\n0\r\n\r\n") },
 	{ "trailer-cl",
-		TEXT(OK "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nContent-Length: 9\r\n\r\n") },
+	  TEXT(OK "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nContent-Length: 9\r\n\r\n") },
 	{ "trailer-fold", TEXT(OK "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-A: a\r\n b\r\n\r\n") },
 	{ "status-99", TEXT("HTTP/1.1 99 Low\r\nContent-Length: 2\r\n\r\nok") },
 	{ "status-000", TEXT("HTTP/1.1 000 Zero\r\nContent-Length: 2\r\n\r\nok") },
@@ -62,12 +62,12 @@ static const struct bad_answer {
 	{ "leading-crlf", TEXT("\r\n" OK "Content-Length: 2\r\n\r\nok") },
 	{ "204-body", TEXT("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello") },
 	{ "204-chunked",
-		TEXT("HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n") },
+	  TEXT("HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n") },
 	{ "304-body", TEXT("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nhello") },
 	{ "101-unasked",
-		TEXT("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n") },
-	{ "100-body", TEXT("HTTP/1.1 100 Continue\r\nContent-Length: 2\r\n\r\nok" OK
-			   "Content-Length: 2\r\n\r\nok") },
+	  TEXT("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n") },
+	{ "100-body",
+	  TEXT("HTTP/1.1 100 Continue\r\nContent-Length: 2\r\n\r\nok" OK "Content-Length: 2\r\n\r\nok") },
 	{ "extra-bytes", TEXT(OK "Content-Length: 2\r\n\r\nok" OK "Content-Length: 6\r\n\r\npoison") },
 };
 
@@ -112,8 +112,8 @@ static void many_headers_start(struct conn *conn)
 	}
 	buffer_puts(&conn->out, OK "Content-Length: 2\r\n");
 	for (uint64_t i = 0; i < count; i++)
-		buffer_printf(
-			&conn->out, "X-Many-%llu: %llu\r\n", (unsigned long long)i, (unsigned long long)i);
+		buffer_printf(&conn->out, "X-Many-%llu: %llu\r\n", (unsigned long long)i,
+			      (unsigned long long)i);
 	buffer_puts(&conn->out, "\r\nok");
 	reply_done(conn);
 }

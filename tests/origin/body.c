@@ -84,7 +84,7 @@ static const char *trailer_line(struct body *body, struct text line)
 	if (why)
 		return why;
 	if (text_is_nocase(name, "content-length") || text_is_nocase(name, "transfer-encoding") ||
-		text_is_nocase(name, "host") || text_is_nocase(name, "connection"))
+	    text_is_nocase(name, "host") || text_is_nocase(name, "connection"))
 		return "framing or routing field in the trailer";
 	if (body->trailer.end + line.size + 2 > BODY_TRAILER_MAX)
 		return "trailer is too large";
@@ -94,8 +94,8 @@ static const char *trailer_line(struct body *body, struct text line)
 }
 
 /* A line of framing; BODY_DATA stands for "go on". */
-static enum body_step line_step(
-	struct body *body, const char *data, size_t size, size_t *used, const char **ret_why)
+static enum body_step line_step(struct body *body, const char *data, size_t size, size_t *used,
+				const char **ret_why)
 {
 	const char *lf = size ? memchr(data, '\n', size) : NULL;
 	struct text line;
@@ -121,7 +121,7 @@ static enum body_step line_step(
 }
 
 enum body_step body_next(struct body *body, const char *data, size_t size, size_t *ret_used, size_t *ret_size,
-	const char **ret_why)
+			 const char **ret_why)
 {
 	size_t used = 0;
 	enum body_step step;

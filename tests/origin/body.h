@@ -18,7 +18,7 @@ enum body_phase { PHASE_LENGTH, PHASE_SIZE, PHASE_DATA, PHASE_DATA_END, PHASE_TR
 
 struct body {
 	enum body_phase phase;
-	uint64_t left;	 /* of the length, or of the current chunk */
+	uint64_t left; /* of the length, or of the current chunk */
 	uint64_t length; /* taken so far */
 	uint64_t chunks;
 	uint64_t extensions;
@@ -32,7 +32,7 @@ void body_start(struct body *body, const struct request *request);
  * used.
  */
 enum body_step body_next(struct body *body, const char *data, size_t size, size_t *ret_used, size_t *ret_size,
-	const char **ret_why);
+			 const char **ret_why);
 void body_take(struct body *body, size_t size);
 bool body_is_done(const struct body *body);
 struct text body_trailer(const struct body *body);

@@ -134,7 +134,7 @@ static bool in_make_room(struct conn *conn)
 	/* A head may be larger than the buffer; texts of a running exchange point into it, so only between
 	 * two. */
 	if (conn->in_floor == 0 && in->start == 0 && conn->step == worker_http_step &&
-		in->cap < REQUEST_MAX_BYTES)
+	    in->cap < REQUEST_MAX_BYTES)
 		return buffer_reserve(in, in->cap);
 	return false;
 }

@@ -33,8 +33,8 @@ typedef bool conn_step_fn(struct conn *conn);
 enum conn_ending {
 	END_GRACEFUL, /* send everything, FIN, read on until the peer's FIN; in HTTP mode at most
 			 CONN_LINGER_MS */
-	END_FIN,      /* send everything, close at once */
-	END_RST,      /* send everything, wait end_delay_ms so that it arrives, reset */
+	END_FIN, /* send everything, close at once */
+	END_RST, /* send everything, wait end_delay_ms so that it arrives, reset */
 };
 
 /* One HTTP request and its answer. */
@@ -44,12 +44,12 @@ struct exchange {
 	const struct endpoint *endpoint;
 	uint64_t serial; /* of the request on its connection, from 1 */
 	bool is_active;
-	bool is_started;     /* the endpoint was asked to answer */
-	bool is_answered;    /* the last byte of the answer was made */
-	bool is_chunked;     /* the answer is */
-	bool is_kept;	     /* connection stays after the answer */
+	bool is_started; /* the endpoint was asked to answer */
+	bool is_answered; /* the last byte of the answer was made */
+	bool is_chunked; /* the answer is */
+	bool is_kept; /* connection stays after the answer */
 	struct buffer stash; /* owner; what the endpoint keeps of the body */
-	uint64_t due_ns;     /* for the endpoint's own timing */
+	uint64_t due_ns; /* for the endpoint's own timing */
 	union {
 		uint64_t words[CONN_STATE_WORDS]; /* zero when the endpoint starts */
 		void *align;
@@ -60,8 +60,8 @@ struct conn {
 	struct worker *worker; /* borrowed */
 	int fd;
 	conn_step_fn *step;
-	struct buffer in;  /* owner */
-	size_t in_floor;   /* bytes at the front of in that must not move */
+	struct buffer in; /* owner */
+	size_t in_floor; /* bytes at the front of in that must not move */
 	size_t in_scanned; /* how far the head was looked at, from in.start */
 	struct buffer out; /* owner */
 	uint64_t pattern_offset;
@@ -70,7 +70,7 @@ struct conn {
 	uint64_t deadline_ns; /* 0: none */
 	uint64_t timer_key_ns;
 	size_t timer_index; /* in the worker's heap, TIMERS_NONE outside */
-	uint64_t serial;    /* of the connection in the process, from 1 */
+	uint64_t serial; /* of the connection in the process, from 1 */
 	uint64_t idle_since_ns;
 	struct exchange exchange;
 	enum conn_ending ending;
@@ -79,7 +79,7 @@ struct conn {
 	bool is_readable;
 	bool is_writable;
 	bool has_rdhup; /* the peer's FIN has arrived, behind what is unread */
-	bool in_eof;	/* it was read */
+	bool in_eof; /* it was read */
 	bool is_out_shut;
 	bool is_closed;
 	bool is_ready; /* in the ready list */

@@ -11,12 +11,7 @@
 #include <string.h>
 
 static const struct endpoint *const tables[] = {
-	stream_endpoints,
-	info_endpoints,
-	upload_endpoints,
-	fault_endpoints,
-	bad_endpoints,
-	upgrade_endpoints,
+	stream_endpoints, info_endpoints, upload_endpoints, fault_endpoints, bad_endpoints, upgrade_endpoints,
 };
 
 static void missing_start(struct conn *conn)

@@ -40,8 +40,8 @@ static void unstable_start(struct conn *conn)
 
 	query_find(query, "mode", &mode);
 	if (code < 200 || code > 999 ||
-		(!text_is(mode, "status") && !text_is(mode, "rst") && !text_is(mode, "close") &&
-			!text_is(mode, "delay"))) {
+	    (!text_is(mode, "status") && !text_is(mode, "rst") && !text_is(mode, "close") &&
+	     !text_is(mode, "delay"))) {
 		reply_line(conn, 400, "mode must be status, rst, close or delay, code from 200 to 999");
 		return;
 	}

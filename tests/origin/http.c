@@ -17,7 +17,7 @@ static void complain(const struct conn *conn, const char *what, const char *why,
 	char line[SAMPLE_BYTES * 4 + 256];
 	size_t shown = sample.size < SAMPLE_BYTES ? sample.size : SAMPLE_BYTES;
 	int size = snprintf(line, sizeof(line), "httpbin: %s on connection %llu, request %llu: %s: \"", what,
-		(unsigned long long)conn->serial, (unsigned long long)conn->exchange.serial, why);
+			    (unsigned long long)conn->serial, (unsigned long long)conn->exchange.serial, why);
 
 	for (size_t i = 0; i < shown && size > 0; i++) {
 		unsigned char c = (unsigned char)sample.at[i];
@@ -232,7 +232,7 @@ static void exchange_end(struct conn *conn)
 	if (options->keep_alive_s > 0)
 		conn_wake_at(conn, conn->idle_since_ns + options->keep_alive_s * 1000 * NS_PER_MS);
 	if (options->close_idle_ms > 0 &&
-		(options->keep_alive_s == 0 || options->close_idle_ms < options->keep_alive_s * 1000))
+	    (options->keep_alive_s == 0 || options->close_idle_ms < options->keep_alive_s * 1000))
 		conn_wake_at(conn, conn->idle_since_ns + options->close_idle_ms * NS_PER_MS);
 }
 
@@ -252,7 +252,7 @@ static bool exchange_step(struct conn *conn)
 	if (conn->step == http_step && !was_done && !conn->is_closed) {
 		has_moved |= body_step(conn);
 		if (conn->step == http_step && body_is_done(&exchange->body) && exchange->is_started &&
-			endpoint->body_end)
+		    endpoint->body_end)
 			endpoint->body_end(conn);
 	}
 	if (conn->step == http_step && !exchange->is_started && body_is_done(&exchange->body)) {
@@ -261,7 +261,7 @@ static bool exchange_step(struct conn *conn)
 		has_moved = true;
 	}
 	if (conn->step == http_step && !conn->is_closed && exchange->is_started && !exchange->is_answered &&
-		endpoint->pump)
+	    endpoint->pump)
 		has_moved |= endpoint->pump(conn);
 	if (conn->step != http_step || conn->is_closed)
 		return true;

@@ -203,7 +203,7 @@ static void json_body(struct buffer *json, struct conn *conn)
 	json_key_text(json, "framing", (struct text){ framing, strlen(framing) });
 	json_key_u64(json, "body_length", exchange->body.length);
 	buffer_printf(json, ",\n\"body_fnv1a64\": \"%016llx\",\n\"body_crc32\": \"%08x\"",
-		(unsigned long long)(state->is_started ? state->fnv : FNV_START), state->crc);
+		      (unsigned long long)(state->is_started ? state->fnv : FNV_START), state->crc);
 	json_key(json, "body_is_pattern");
 	buffer_puts(json, state->is_pattern_bad ? "false" : "true");
 	json_key_u64(json, "chunks", exchange->body.chunks);
@@ -343,12 +343,9 @@ static void response_headers_start(struct conn *conn)
 static void stats_start(struct conn *conn)
 {
 	static const char *const names[COUNT_END] = {
-		[COUNT_CONNECTIONS] = "connections",
-		[COUNT_OPEN] = "open",
-		[COUNT_REQUESTS] = "requests",
-		[COUNT_BAD] = "bad_requests",
-		[COUNT_TRUNCATED] = "truncated",
-		[COUNT_ABORTED] = "aborted",
+		[COUNT_CONNECTIONS] = "connections", [COUNT_OPEN] = "open",
+		[COUNT_REQUESTS] = "requests",	     [COUNT_BAD] = "bad_requests",
+		[COUNT_TRUNCATED] = "truncated",     [COUNT_ABORTED] = "aborted",
 		[COUNT_HALF_CLOSED] = "half_closed",
 	};
 	struct buffer *json = &conn->worker->scratch;
@@ -356,7 +353,7 @@ static void stats_start(struct conn *conn)
 	buffer_clear(json);
 	for (size_t i = 0; i < COUNT_END; i++)
 		buffer_printf(json, "%s\"%s\": %llu", i ? ", " : "{", names[i],
-			(unsigned long long)worker_total((enum worker_counter)i));
+			      (unsigned long long)worker_total((enum worker_counter)i));
 	buffer_puts(json, "}\n");
 	reply_json(conn, json);
 }

@@ -16,16 +16,16 @@ enum listen_mode {
 };
 
 struct options {
-	const char *addr;      /* NULL: any, IPv6 and IPv4 */
+	const char *addr; /* NULL: any, IPv6 and IPv4 */
 	const char *unix_path; /* NULL: TCP */
-	const char *name;      /* NULL: no x-origin */
+	const char *name; /* NULL: no x-origin */
 	unsigned port;
 	unsigned workers;
 	enum listen_mode mode;
-	uint64_t mode_bytes;	   /* of source, discard, reset */
+	uint64_t mode_bytes; /* of source, discard, reset */
 	uint64_t rate_bytes_per_s; /* reading in sink, discard and reset mode; 0: no limit */
-	uint64_t keep_alive_s;	   /* 0: no limit, no Keep-Alive field */
-	uint64_t close_idle_ms;	   /* 0: no limit */
+	uint64_t keep_alive_s; /* 0: no limit, no Keep-Alive field */
+	uint64_t close_idle_ms; /* 0: no limit */
 	bool has_date;
 	bool is_quiet;
 };

@@ -67,7 +67,7 @@ static bool sink_step(struct conn *conn)
 	struct sink_state *state = CONN_STATE(conn, struct sink_state);
 	struct text input = conn_input(conn);
 	uint64_t allowed = raw_rate_allows(conn->worker->options->rate_bytes_per_s, state->start_ns,
-		state->length, conn->worker->now_ns);
+					   state->length, conn->worker->now_ns);
 
 	if (input.size > 0 && allowed == 0) {
 		conn_wake_at(conn, conn->worker->now_ns + (uint64_t)RATE_TICK_MS * NS_PER_MS);
@@ -85,7 +85,7 @@ static bool sink_step(struct conn *conn)
 	if (!conn->in_eof)
 		return false;
 	buffer_printf(&conn->out, "bytes=%llu crc32=%08x pattern=%s\n", (unsigned long long)state->length,
-		state->crc, state->is_pattern_bad ? "bad" : "ok");
+		      state->crc, state->is_pattern_bad ? "bad" : "ok");
 	conn_end(conn, END_GRACEFUL, 0);
 	return true;
 }
@@ -96,8 +96,8 @@ static bool limit_step(struct conn *conn)
 	struct sink_state *state = CONN_STATE(conn, struct sink_state);
 	const struct options *options = conn->worker->options;
 	struct text input = conn_input(conn);
-	uint64_t allowed = raw_rate_allows(
-		options->rate_bytes_per_s, state->start_ns, state->length, conn->worker->now_ns);
+	uint64_t allowed = raw_rate_allows(options->rate_bytes_per_s, state->start_ns, state->length,
+					   conn->worker->now_ns);
 
 	if (input.size > 0 && allowed == 0)
 		conn_wake_at(conn, conn->worker->now_ns + (uint64_t)RATE_TICK_MS * NS_PER_MS);

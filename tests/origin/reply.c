@@ -77,8 +77,8 @@ static void date_field(struct conn *conn)
 	if (worker->date_s != (uint64_t)now) {
 		worker->date_s = (uint64_t)now;
 		gmtime_r(&now, &calendar);
-		strftime(
-			worker->date, sizeof(worker->date), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &calendar);
+		strftime(worker->date, sizeof(worker->date), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n",
+			 &calendar);
 	}
 	buffer_puts(&conn->out, worker->date);
 }
@@ -96,7 +96,7 @@ static void connection_fields(struct conn *conn)
 		buffer_puts(&conn->out, "Connection: keep-alive\r\n");
 	if (options->keep_alive_s > 0)
 		buffer_printf(&conn->out, "Keep-Alive: timeout=%llu\r\n",
-			(unsigned long long)options->keep_alive_s);
+			      (unsigned long long)options->keep_alive_s);
 }
 
 void reply_head(struct conn *conn, unsigned status, const char *type, uint64_t length)
@@ -187,8 +187,8 @@ void reply_text(struct conn *conn, unsigned status, const char *type, struct tex
 
 void reply_json(struct conn *conn, const struct buffer *body)
 {
-	reply_text(
-		conn, 200, "application/json", (struct text){ body->data + body->start, buffer_size(body) });
+	reply_text(conn, 200, "application/json",
+		   (struct text){ body->data + body->start, buffer_size(body) });
 }
 
 void reply_line(struct conn *conn, unsigned status, const char *line)

@@ -237,8 +237,8 @@ static const char *head_parse(struct text head, struct request *request)
 	return why ? why : head_check(request);
 }
 
-enum request_step request_parse(
-	const char *data, size_t size, size_t *scanned, struct request *ret, const char **ret_why)
+enum request_step request_parse(const char *data, size_t size, size_t *scanned, struct request *ret,
+				const char **ret_why)
 {
 	struct request request = { 0 };
 	size_t at = *scanned;

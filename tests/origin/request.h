@@ -20,8 +20,8 @@ enum request_framing { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED };
 struct request {
 	struct text method;
 	struct text target; /* as received */
-	struct text path;   /* without query; of an absolute target the part after the authority */
-	struct text query;  /* without '?' */
+	struct text path; /* without query; of an absolute target the part after the authority */
+	struct text query; /* without '?' */
 	struct text fields; /* the field lines, each with its CRLF, without the blank line */
 	struct text host;
 	struct text upgrade;
@@ -29,7 +29,7 @@ struct request {
 	struct text websocket_version;
 	struct text websocket_protocol;
 	size_t size; /* of the head with the blank line */
-	int minor;   /* 0 or 1 */
+	int minor; /* 0 or 1 */
 	enum request_framing framing;
 	uint64_t length; /* with FRAMING_LENGTH */
 	bool is_head;
@@ -46,8 +46,8 @@ struct request {
  * Looks for a whole head in data. *scanned remembers across calls how far lines were looked at (start with
  * 0). REQUEST_BAD sets *ret_why to a constant sentence. Nothing of *ret is valid but with REQUEST_READY.
  */
-enum request_step request_parse(
-	const char *data, size_t size, size_t *scanned, struct request *ret, const char **ret_why);
+enum request_step request_parse(const char *data, size_t size, size_t *scanned, struct request *ret,
+				const char **ret_why);
 
 /* Walks field lines that were found good; false at the end. */
 bool field_next(struct text *rest, struct text *ret_name, struct text *ret_value);

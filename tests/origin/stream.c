@@ -101,7 +101,7 @@ static bool chunks_pump(struct conn *conn)
 		return has_moved;
 	if (state->has_trailer)
 		snprintf(trailer, sizeof(trailer), "X-Length: %llu\r\nX-Crc32: %08x\r\n",
-			(unsigned long long)state->offset, state->crc);
+			 (unsigned long long)state->offset, state->crc);
 	reply_end(conn, (struct text){ trailer, strlen(trailer) });
 	return true;
 }
@@ -140,7 +140,7 @@ static bool drip_pump(struct conn *conn)
 	if (!state->has_head) {
 		state->has_head = true;
 		reply_head(conn, (unsigned)state->status, OCTETS,
-			state->status == 204 || state->status == 304 ? REPLY_NO_LENGTH : state->total);
+			   state->status == 204 || state->status == 304 ? REPLY_NO_LENGTH : state->total);
 		reply_head_end(conn);
 		if (!reply_has_body(conn, (unsigned)state->status)) {
 			reply_done(conn);

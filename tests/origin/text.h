@@ -22,7 +22,7 @@ struct text {
 struct buffer {
 	char *data;
 	size_t start; /* first byte not yet taken */
-	size_t end;   /* first free byte */
+	size_t end; /* first free byte */
 	size_t cap;
 	bool has_failed;
 };

@@ -35,7 +35,7 @@ static void heap_down(struct timers *timers, size_t at)
 		if (child >= timers->count)
 			break;
 		if (child + 1 < timers->count &&
-			timers->heap[child + 1]->timer_key_ns < timers->heap[child]->timer_key_ns)
+		    timers->heap[child + 1]->timer_key_ns < timers->heap[child]->timer_key_ns)
 			child++;
 		if (timers->heap[child]->timer_key_ns >= conn->timer_key_ns)
 			break;

@@ -56,14 +56,14 @@ static void ws_start(struct conn *conn)
 	char accept[SHA1_BASE64_BYTES];
 
 	if (!request->wants_upgrade || !text_has_token(request->upgrade, "websocket") ||
-		request->minor == 0) {
+	    request->minor == 0) {
 		upgrade_required(conn, "websocket");
 		return;
 	}
 	if (!text_is(request->method, "GET") || request->websocket_key.size != 24 ||
-		!text_is(request->websocket_version, "13")) {
+	    !text_is(request->websocket_version, "13")) {
 		reply_line(conn, 400,
-			"a WebSocket handshake is a GET with version 13 and a key of 24 characters");
+			   "a WebSocket handshake is a GET with version 13 and a key of 24 characters");
 		return;
 	}
 	websocket_accept(request->websocket_key, accept);

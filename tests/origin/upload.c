@@ -94,10 +94,11 @@ static void upload_start(struct conn *conn)
 	buffer_printf(json, "{\"length\": %llu", (unsigned long long)body->length);
 	if (state->has_sum)
 		buffer_printf(json, ", \"crc32\": \"%08x\", \"is_pattern\": %s", state->crc,
-			state->is_pattern_bad ? "false" : "true");
+			      state->is_pattern_bad ? "false" : "true");
 	if (state->has_fnv)
 		buffer_printf(json, ", \"fnv1a64\": \"%016llx\"", (unsigned long long)state->fnv);
-	buffer_printf(json,
+	buffer_printf(
+		json,
 		", \"chunks\": %llu, \"chunk_extensions\": %llu, \"connection\": %llu, \"request\": %llu}\n",
 		(unsigned long long)body->chunks, (unsigned long long)body->extensions,
 		(unsigned long long)conn->serial, (unsigned long long)conn->exchange.serial);
@@ -137,10 +138,10 @@ static void expect_reject_start(struct conn *conn)
 
 const struct endpoint upload_endpoints[] = {
 	{ .path = "/echo",
-		.is_early = true,
-		.start = echo_start,
-		.body = echo_body,
-		.body_end = echo_body_end },
+	  .is_early = true,
+	  .start = echo_start,
+	  .body = echo_body,
+	  .body_end = echo_body_end },
 	{ .path = "/upload", .start = upload_start, .body = upload_body },
 	{ .path = "/early/", .is_prefix = true, .is_early = true, .is_silent = true, .start = early_start },
 	{ .path = "/expect-reject", .is_early = true, .is_silent = true, .start = expect_reject_start },

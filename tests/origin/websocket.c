@@ -11,7 +11,7 @@
 enum opcode { OP_CONTINUATION = 0, OP_TEXT = 1, OP_BINARY = 2, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10 };
 
 struct websocket_state {
-	uint64_t left;	 /* payload of the present data frame still to come */
+	uint64_t left; /* payload of the present data frame still to come */
 	uint64_t masked; /* payload bytes unmasked so far */
 	unsigned char mask[4];
 	bool is_in_message; /* a message waits for its continuation */

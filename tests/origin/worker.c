@@ -34,8 +34,8 @@ uint64_t worker_serial_next(void)
 
 void worker_count(struct worker *worker, enum worker_counter counter, int64_t change)
 {
-	__atomic_store_n(
-		&worker->counters[counter], worker->counters[counter] + (uint64_t)change, __ATOMIC_RELAXED);
+	__atomic_store_n(&worker->counters[counter], worker->counters[counter] + (uint64_t)change,
+			 __ATOMIC_RELAXED);
 }
 
 uint64_t worker_total(enum worker_counter counter)
@@ -106,7 +106,7 @@ static void worker_bury(struct worker *worker)
 
 		worker->dead = conn->next;
 		if (worker->spare_count >= SPARE_MAX || conn->in.cap > CONN_IN_BYTES ||
-			conn->out.cap > 256 * 1024) {
+		    conn->out.cap > 256 * 1024) {
 			conn_free(conn);
 			continue;
 		}
@@ -140,8 +140,8 @@ static void worker_accept(struct worker *worker)
 		}
 		worker_count(worker, COUNT_CONNECTIONS, 1);
 		worker_count(worker, COUNT_OPEN, 1);
-		conn = conn_create(
-			worker, fd, worker->options->mode == MODE_HTTP ? http_step : raw_mode_step);
+		conn = conn_create(worker, fd,
+				   worker->options->mode == MODE_HTTP ? http_step : raw_mode_step);
 		if (!conn)
 			continue;
 		event.data.ptr = conn;

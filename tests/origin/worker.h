@@ -15,11 +15,11 @@
 
 enum worker_counter {
 	COUNT_CONNECTIONS, /* accepted */
-	COUNT_OPEN,	   /* now */
-	COUNT_REQUESTS,	   /* heads that were good */
-	COUNT_BAD,	   /* answered 400 */
-	COUNT_TRUNCATED,   /* FIN in the middle of a head or body */
-	COUNT_ABORTED,	   /* RST or EPIPE in the middle of an exchange */
+	COUNT_OPEN, /* now */
+	COUNT_REQUESTS, /* heads that were good */
+	COUNT_BAD, /* answered 400 */
+	COUNT_TRUNCATED, /* FIN in the middle of a head or body */
+	COUNT_ABORTED, /* RST or EPIPE in the middle of an exchange */
 	COUNT_HALF_CLOSED, /* FIN while an answer was being made */
 	COUNT_END,
 };
@@ -32,11 +32,11 @@ struct worker {
 	uint64_t now_ns; /* CLOCK_MONOTONIC at the start of the turn */
 	struct timers timers;
 	struct conn *ready; /* to be run again in the next turn */
-	struct conn *dead;  /* closed in this turn */
+	struct conn *dead; /* closed in this turn */
 	struct conn *spare; /* to be used again */
 	size_t spare_count;
 	uint64_t accept_again_ns; /* 0: accepting; else paused until then, for want of descriptors */
-	struct buffer scratch;	  /* owner; for one step */
+	struct buffer scratch; /* owner; for one step */
 	uint64_t date_s;
 	char date[48];
 	uint64_t counters[COUNT_END]; /* written by this thread, read by all */

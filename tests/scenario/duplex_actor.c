@@ -57,7 +57,7 @@ struct way {
 
 struct plan {
 	long seed;
-	long warm;       /* round trips of single bytes, before the clock is started */
+	long warm; /* round trips of single bytes, before the clock is started */
 	long is_counted; /* readers end with the last byte, not with the end of the connection */
 	struct way ways[2];
 };

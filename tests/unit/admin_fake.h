@@ -69,8 +69,7 @@ static inline void fake_worker_numbers(void *context, size_t index, struct worke
 {
 	struct fake *fake = context;
 
-	*ret_numbers =
-		(struct worker_numbers){ &fake->counters, fake->requests, NULL, fake->traces[index] };
+	*ret_numbers = (struct worker_numbers){ &fake->counters, fake->requests, NULL, fake->traces[index] };
 }
 
 static inline void fake_list_streams(void *context, bool history,

@@ -321,8 +321,8 @@ static inline void leave(struct scene *scene, int i)
 static inline void listen_to(struct scene *scene, int i)
 {
 	size_t *len = &scene->answer_lens[i];
-	ssize_t got = scene->clients[i] < 0 ? 0 :
-					      recv(scene->clients[i], scene->answers[i] + *len,
+	ssize_t got = scene->clients[i] < 0 ? 0
+					    : recv(scene->clients[i], scene->answers[i] + *len,
 						   sizeof(scene->answers[i]) - 1 - *len, 0);
 
 	if (got > 0)

@@ -182,8 +182,7 @@ static inline void step(struct scene *scene)
 /* Both have said who they are, and nothing is under way. */
 static inline void shake_hands(struct scene *scene)
 {
-	UNTIL(scene, h2_session_is_settled(scene->peer) ||
-			     !h2_session_wants_output(scene->link.session));
+	UNTIL(scene, h2_session_is_settled(scene->peer) || !h2_session_wants_output(scene->link.session));
 	for (int i = 0; i < 5; i++)
 		step(scene);
 }

@@ -26,7 +26,8 @@ static inline struct h2_head *h2_head_of(enum h2_head_kind kind, struct span tex
 			continue;
 		assert_true(equals >= 0);
 		assert_int_equal(h2_head_add(head, span_first(line, (size_t)equals),
-					     span_from(line, (size_t)equals + 1), &h2_text_limits), 0);
+					     span_from(line, (size_t)equals + 1), &h2_text_limits),
+				 0);
 	}
 	head->has_end = has_end;
 	h2_head_finish(head);

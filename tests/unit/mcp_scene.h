@@ -227,10 +227,10 @@ static inline void assert_lacks(const char *text, const char *part)
 		fail_msg("%s is in %s", part, text);
 }
 
-#define REQUEST(id, method, params) \
+#define REQUEST(id, method, params)                                                                          \
 	"{\"jsonrpc\":\"2.0\",\"id\":" id ",\"method\":\"" method "\",\"params\":{" params "}}"
 #define NOTICE(method, params) "{\"jsonrpc\":\"2.0\",\"method\":\"" method "\",\"params\":{" params "}}"
-#define INITIALIZE \
+#define INITIALIZE                                                                                           \
 	REQUEST("0", "initialize", "\"protocolVersion\":\"2025-11-25\",\"capabilities\":{},\"clientInfo\":{}")
 #define INITIALIZED                                                                                          \
 	"\"result\":{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{\"tools\":{},\"prompts\":{},"      \

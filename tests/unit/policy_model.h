@@ -45,9 +45,8 @@ static inline void *model_take(struct model *m, size_t size_bytes)
 }
 
 /* The next element of a list with room for so many; something to write to when there is no memory. */
-static inline __attribute__((returns_nonnull)) void *model_next(struct model *m, void *list_pointer,
-								uint32_t *count, size_t size_bytes,
-								uint32_t room)
+static inline __attribute__((returns_nonnull)) void *
+model_next(struct model *m, void *list_pointer, uint32_t *count, size_t size_bytes, uint32_t room)
 {
 	char *list;
 

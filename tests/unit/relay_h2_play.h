@@ -78,7 +78,7 @@ static inline void side_close(struct side *side)
 }
 
 static inline void begin(struct relay_end source, struct relay_end sink, const struct body_framing *framing,
-		  enum relay_encoding encoding)
+			 enum relay_encoding encoding)
 {
 	relay_start(&stage.relay, source, sink, framing, encoding, true, 1);
 }

@@ -195,8 +195,8 @@ TEST(no_address_is_no_crash)
 
 TEST(equality_and_hash_look_at_family_host_port_and_scope_only)
 {
-	static const char *const rows[] = { "1.2.3.4:80",  "1.2.3.4:81",     "1.2.3.5:80", "[::1]:80",
-					    "[::2]:80",	   "[::ffff:1.2.3.4]:80", "unix:/a",	"unix:/b" };
+	static const char *const rows[] = { "1.2.3.4:80", "1.2.3.4:81",		 "1.2.3.5:80", "[::1]:80",
+					    "[::2]:80",	  "[::ffff:1.2.3.4]:80", "unix:/a",    "unix:/b" };
 	struct address a, b;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

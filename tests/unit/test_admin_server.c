@@ -267,13 +267,11 @@ PLAYED(the_trace_of_all_workers_comes_in_the_order_of_time)
 
 	for (uint64_t i = 0; i < 4; i++)
 		trace_add(fake->traces[i % 2], 1000000000 * i, 7 + i % 2, TRACE_RETRY, (uint32_t)i, 0);
-	assert_answer(
-		fake, ADMIN_PORT_ADMIN, "GET /trace", 200,
-		"\r\n\r\n0.000000000 7 retry attempt=0\n1.000000000 8 retry attempt=1\n"
-		"2.000000000 7 retry attempt=2\n3.000000000 8 retry attempt=3\n");
-	assert_answer(
-		fake, ADMIN_PORT_ADMIN, "GET /trace?id=8", 200,
-		"\r\n\r\n1.000000000 8 retry attempt=1\n3.000000000 8 retry attempt=3\n");
+	assert_answer(fake, ADMIN_PORT_ADMIN, "GET /trace", 200,
+		      "\r\n\r\n0.000000000 7 retry attempt=0\n1.000000000 8 retry attempt=1\n"
+		      "2.000000000 7 retry attempt=2\n3.000000000 8 retry attempt=3\n");
+	assert_answer(fake, ADMIN_PORT_ADMIN, "GET /trace?id=8", 200,
+		      "\r\n\r\n1.000000000 8 retry attempt=1\n3.000000000 8 retry attempt=3\n");
 	assert_answer(fake, ADMIN_PORT_ADMIN, "GET /trace?id=x", 400, "a stream id is a number");
 }
 

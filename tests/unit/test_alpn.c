@@ -18,8 +18,8 @@ TEST(a_backend_is_offered_what_the_dial_can_use)
 		{ SPAN(H1), { SPAN(H1), SPAN(H2), SPAN(H1), SPAN(H1) } },
 		{ SPAN(H2), { SPAN(H1), SPAN(H2), SPAN(H2), SPAN(H2) } },
 		{ SPAN(H1 H2), { SPAN(H1), SPAN(H2), SPAN(H1 H2), SPAN(H1 H2) } },
-		{ SPAN("\x05istio" H2), { SPAN("\x05istio"), SPAN("\x05istio" H2), SPAN("\x05istio" H2),
-					  SPAN("\x05istio" H2) } },
+		{ SPAN("\x05istio" H2),
+		  { SPAN("\x05istio"), SPAN("\x05istio" H2), SPAN("\x05istio" H2), SPAN("\x05istio" H2) } },
 		/* cut: what is whole counts */
 		{ SPAN(H2 "\x08http"), { SPAN(H1), SPAN(H2), SPAN(H2), SPAN(H2) } },
 	};
@@ -68,11 +68,16 @@ TEST(what_was_chosen_is_used_or_refused_with_a_reason)
 		bool is_accepted;
 		bool is_http2;
 	} table[] = {
-		{ DIAL_HTTP1, SPAN(""), true, false },	      { DIAL_HTTP1, SPAN("http/1.1"), true, false },
-		{ DIAL_HTTP1, SPAN("h2"), false, false },     { DIAL_HTTP2, SPAN("h2"), true, true },
-		{ DIAL_HTTP2, SPAN(""), false, false },	      { DIAL_HTTP2, SPAN("http/1.1"), false, false },
-		{ DIAL_EITHER, SPAN("h2"), true, true },      { DIAL_EITHER, SPAN(""), true, false },
-		{ DIAL_EITHER, SPAN("http/1.1"), true, false }, { DIAL_BYTES, SPAN("h2"), true, false },
+		{ DIAL_HTTP1, SPAN(""), true, false },
+		{ DIAL_HTTP1, SPAN("http/1.1"), true, false },
+		{ DIAL_HTTP1, SPAN("h2"), false, false },
+		{ DIAL_HTTP2, SPAN("h2"), true, true },
+		{ DIAL_HTTP2, SPAN(""), false, false },
+		{ DIAL_HTTP2, SPAN("http/1.1"), false, false },
+		{ DIAL_EITHER, SPAN("h2"), true, true },
+		{ DIAL_EITHER, SPAN(""), true, false },
+		{ DIAL_EITHER, SPAN("http/1.1"), true, false },
+		{ DIAL_BYTES, SPAN("h2"), true, false },
 		{ DIAL_BYTES, SPAN(""), true, false },
 	};
 

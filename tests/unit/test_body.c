@@ -188,8 +188,8 @@ static void assert_every_split(struct guard *guard, struct span text)
 		    memcmp(part.payload, whole.payload, whole.payload_bytes) != 0 ||
 		    (whole.step == BODY_END && strcmp(part.trailers, whole.trailers) != 0))
 			fail_msg("cut at %zu: step %d \"%s\", %zu consumed, %zu payload for:\n%.*s", cut,
-				part.step,
-				 http_bad_text(part.bad), part.consumed, part.payload_bytes, SPAN_FMT(text));
+				 part.step, http_bad_text(part.bad), part.consumed, part.payload_bytes,
+				 SPAN_FMT(text));
 	}
 }
 
@@ -219,8 +219,8 @@ TEST(every_prefix_of_a_good_body_says_more)
 
 	for (size_t i = 0; i < ARRAY_LEN(goods); i++) {
 		for (size_t len = 0; len < goods[i].text.len; len++) {
-			struct result result = decode(guard, &chunked, span_first(goods[i].text, len), len,
-				1);
+			struct result result =
+				decode(guard, &chunked, span_first(goods[i].text, len), len, 1);
 
 			assert_int_equal(result.step, BODY_MORE);
 			assert_int_equal(result.consumed, len);
@@ -280,7 +280,7 @@ TEST(chunk_lines_are_bounded)
 	assert_int_equal(decode_repeated(*state, "", '0', LIMIT_CHUNK_LINE_BYTES + 1, "\r\n\r\n").bad,
 			 BAD_CHUNK_LINE);
 	assert_int_equal(decode_repeated(*state, "0;", 'a', LIMIT_CHUNK_LINE_BYTES - 2, "\r\n\r\n").step,
-		BODY_END);
+			 BODY_END);
 	assert_int_equal(decode_repeated(*state, "0;", 'a', LIMIT_CHUNK_LINE_BYTES - 1, "\r\n\r\n").bad,
 			 BAD_CHUNK_LINE);
 	assert_int_equal(decode_repeated(*state, "0;a=\"", ' ', 1000, "\"\r\n\r\n").bad, BAD_CHUNK_LINE);
@@ -295,7 +295,7 @@ TEST(trailer_sections_are_bounded)
 
 	assert_int_equal(decode_repeated(*state, "0\r\nX: ", 'a', room, "\r\n\r\n").step, BODY_END);
 	assert_int_equal(decode_repeated(*state, "0\r\nX: ", 'a', room + 1, "\r\n\r\n").bad,
-		BAD_TRAILER_TOO_LONG);
+			 BAD_TRAILER_TOO_LONG);
 	for (int i = 0; i < LIMIT_HEADERS; i++)
 		len += (size_t)sprintf(many + len, "a:\r\n");
 	sprintf(many + len, "\r\n");
@@ -427,7 +427,7 @@ TEST(the_end_of_the_connection_ends_only_what_it_may)
 	assert_int_equal(eof_after(&(struct body_framing){ .kind = BODY_TUNNEL }, SPAN("abc")), 0);
 	assert_int_equal(eof_after(&(struct body_framing){ .kind = BODY_NONE }, SPAN("")), 0);
 	assert_int_equal(eof_after(&(struct body_framing){ .kind = BODY_LENGTH, .length = 3 }, SPAN("abc")),
-		0);
+			 0);
 	assert_int_equal(eof_after(&(struct body_framing){ .kind = BODY_LENGTH, .length = 4 }, SPAN("abc")),
 			 -EPROTO);
 	assert_int_equal(eof_after(&chunked, SPAN("0\r\n\r\n")), 0);

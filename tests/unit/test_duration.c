@@ -113,8 +113,7 @@ TEST(wrong_go_durations_are_told_and_change_nothing)
 		enum duration_result result = parse(rows[i].text, &ns);
 
 		if (result != rows[i].result || ns != 42)
-			fail_msg("\"%s\" gave result %d instead of %d", rows[i].text, result,
-				 rows[i].result);
+			fail_msg("\"%s\" gave result %d instead of %d", rows[i].text, result, rows[i].result);
 		assert_true(strlen(duration_advice(result)) > 20);
 	}
 	assert_string_equal(duration_advice(DURATION_OK), "");

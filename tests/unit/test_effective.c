@@ -251,8 +251,7 @@ TEST(a_limit_that_a_rule_hides_without_saying_so_is_a_warning)
 		const char *warning; /* NULL: none */
 	} rows[] = {
 		{ &both, &request, "the limit backendRequest of policy \"weak\" does not hold here" },
-		{ &request, &backend,
-		  "the limit request of policy \"weak\" does not hold here" },
+		{ &request, &backend, "the limit request of policy \"weak\" does not hold here" },
 		{ &both, &none, NULL },
 		{ &off, &backend, NULL },
 	};
@@ -275,18 +274,12 @@ TEST(a_limit_that_a_rule_hides_without_saying_so_is_a_warning)
 TEST(what_a_rule_with_retries_of_its_own_loses_of_those_of_the_gateway_is_a_warning)
 {
 	static uint16_t codes[] = { 503 };
-	static const struct retry_policy full = { .attempts = 2,
-						  .backoff = { true, 5 },
-						  .code_list = codes,
-						  .code_count = 1 },
-					 bare = { .attempts = 1 },
-					 same = { .attempts = 1,
-						  .backoff = { true, 0 },
-						  .code_list = codes,
-						  .code_count = 1 },
-					 paused = { .attempts = 1, .backoff = { true, 1 } },
-					 none = { .attempts = 1, .code_list = codes },
-					 off = { .attempts = 0 };
+	static const struct retry_policy
+		full = { .attempts = 2, .backoff = { true, 5 }, .code_list = codes, .code_count = 1 },
+		bare = { .attempts = 1 },
+		same = { .attempts = 1, .backoff = { true, 0 }, .code_list = codes, .code_count = 1 },
+		paused = { .attempts = 1, .backoff = { true, 1 } },
+		none = { .attempts = 1, .code_list = codes }, off = { .attempts = 0 };
 	static const struct {
 		const struct retry_policy *outer;
 		const struct retry_policy *own;

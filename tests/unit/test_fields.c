@@ -21,8 +21,9 @@ static struct fields fields_from(const char *const *pairs)
 	for (; *pairs; pairs++) {
 		const char *equals = strchr(*pairs, '=');
 
-		assert_int_equal(fields_add(&fields, span_of(*pairs, (size_t)(equals - *pairs)),
-					    span_str(equals + 1)), 0);
+		assert_int_equal(
+			fields_add(&fields, span_of(*pairs, (size_t)(equals - *pairs)), span_str(equals + 1)),
+			0);
 	}
 	return fields;
 }
@@ -156,8 +157,8 @@ TEST(retain_can_tell_a_single_field)
 
 TEST(list_elements_are_compared_whole_and_without_case)
 {
-	struct fields fields = FIELDS("Connection=keep-alive", "X=close",
-		"Connection=, Upgrade ,\tTE\t,closed,");
+	struct fields fields =
+		FIELDS("Connection=keep-alive", "X=close", "Connection=, Upgrade ,\tTE\t,closed,");
 
 	assert_true(fields_list_has(&fields, FIELD_CONNECTION, SPAN("Keep-Alive")));
 	assert_true(fields_list_has(&fields, FIELD_CONNECTION, SPAN("upgrade")));

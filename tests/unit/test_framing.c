@@ -23,18 +23,18 @@ static const struct request_case {
 	{ TEXT("POST / HTTP/1.1\r\n" HOST "Content-Length: 7\r\n" END), BODY_LENGTH, 7, false, true },
 	{ TEXT("GET / HTTP/1.1\r\n" HOST "Content-Length: 7\r\n" END), BODY_LENGTH, 7, false, true },
 	{ TEXT("HEAD / HTTP/1.1\r\n" HOST "Content-Length: 7\r\n" END), BODY_LENGTH, 7, false, true },
-	{ TEXT("PUT / HTTP/1.1\r\n" HOST "Content-Length: 9223372036854775807\r\n" END),
-	  BODY_LENGTH, INT64_MAX, false, true },
-	{ TEXT("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: Chunked\r\n" END),
-	  BODY_CHUNKED, 0, false, true },
+	{ TEXT("PUT / HTTP/1.1\r\n" HOST "Content-Length: 9223372036854775807\r\n" END), BODY_LENGTH,
+	  INT64_MAX, false, true },
+	{ TEXT("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: Chunked\r\n" END), BODY_CHUNKED, 0, false,
+	  true },
 	{ TEXT("GET / HTTP/1.1\r\n" HOST "Connection: close\r\n" END), BODY_NONE, 0, false, false },
 	{ TEXT("GET / HTTP/1.1\r\n" HOST "Connection: TE, Close\t\r\n" END), BODY_NONE, 0, false, false },
-	{ TEXT("GET / HTTP/1.1\r\n" HOST "Connection: close, keep-alive\r\n" END),
-	  BODY_NONE, 0, false, false },
-	{ TEXT("GET / HTTP/1.1\r\n" HOST "Connection: a\r\nConnection: close\r\n" END),
-	  BODY_NONE, 0, false, false },
-	{ TEXT("GET / HTTP/1.1\r\n" HOST "Connection: closed\r\nProxy-Connection: close\r\n" END),
-	  BODY_NONE, 0, false, true },
+	{ TEXT("GET / HTTP/1.1\r\n" HOST "Connection: close, keep-alive\r\n" END), BODY_NONE, 0, false,
+	  false },
+	{ TEXT("GET / HTTP/1.1\r\n" HOST "Connection: a\r\nConnection: close\r\n" END), BODY_NONE, 0, false,
+	  false },
+	{ TEXT("GET / HTTP/1.1\r\n" HOST "Connection: closed\r\nProxy-Connection: close\r\n" END), BODY_NONE,
+	  0, false, true },
 	{ TEXT("GET / HTTP/1.0\r\n" END), BODY_NONE, 0, false, false },
 	{ TEXT("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n" END), BODY_NONE, 0, false, true },
 	{ TEXT("GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n" END), BODY_NONE, 0, false, false },
@@ -60,8 +60,8 @@ static const struct response_case {
 	{ TEXT(OK "Content-Length: 5\r\n" END), METHOD_CONNECT, BODY_TUNNEL, 0, false, true },
 	{ TEXT("HTTP/1.1 405 X\r\nContent-Length: 5\r\n" END), METHOD_CONNECT, BODY_LENGTH, 5, false, true },
 	{ TEXT("HTTP/1.1 304 X\r\nContent-Length: 5\r\n" END), METHOD_GET, BODY_NONE, 5, true, true },
-	{ TEXT("HTTP/1.1 304 X\r\nTransfer-Encoding: chunked\r\n" END),
-	  METHOD_GET, BODY_NONE, 0, false, true },
+	{ TEXT("HTTP/1.1 304 X\r\nTransfer-Encoding: chunked\r\n" END), METHOD_GET, BODY_NONE, 0, false,
+	  true },
 	{ TEXT("HTTP/1.1 204 X\r\n" END), METHOD_GET, BODY_NONE, 0, false, true },
 	{ TEXT("HTTP/1.1 204 X\r\nContent-Length: 0\r\n" END), METHOD_GET, BODY_NONE, 0, false, true },
 	{ TEXT("HTTP/1.1 204 X\r\nContent-Length: 5\r\n" END), METHOD_GET, BODY_NONE, 0, false, false },
@@ -70,10 +70,10 @@ static const struct response_case {
 	{ TEXT("HTTP/1.1 101 X\r\n" END), METHOD_GET, BODY_TUNNEL, 0, false, true },
 	{ TEXT("HTTP/1.1 205 X\r\nContent-Length: 0\r\n" END), METHOD_GET, BODY_NONE, 0, true, true },
 	{ TEXT("HTTP/1.0 200 X\r\n" END), METHOD_GET, BODY_UNTIL_CLOSE, 0, false, false },
-	{ TEXT("HTTP/1.0 200 X\r\nContent-Length: 5\r\nConnection: keep-alive\r\n" END),
-	  METHOD_GET, BODY_LENGTH, 5, false, true },
-	{ TEXT(OK "Content-Length: 5\r\nConnection: close\t\r\n" END),
-	  METHOD_GET, BODY_LENGTH, 5, false, false },
+	{ TEXT("HTTP/1.0 200 X\r\nContent-Length: 5\r\nConnection: keep-alive\r\n" END), METHOD_GET,
+	  BODY_LENGTH, 5, false, true },
+	{ TEXT(OK "Content-Length: 5\r\nConnection: close\t\r\n" END), METHOD_GET, BODY_LENGTH, 5, false,
+	  false },
 };
 
 TEST(the_length_of_a_request_body_has_one_answer)
@@ -105,7 +105,7 @@ TEST(the_length_of_a_response_body_has_one_answer)
 		assert_bad(framing_response(&head, row->method, &framing), BAD_NONE, row->text);
 		if (framing.kind != row->kind)
 			fail_msg("kind %d instead of %d for:\n%.*s", framing.kind, row->kind,
-				SPAN_FMT(row->text));
+				 SPAN_FMT(row->text));
 		assert_int_equal(framing.length, row->kind == BODY_LENGTH ? row->length : 0);
 		assert_int_equal(framing.announces_length, row->announces);
 		assert_int_equal(framing.announced, row->announces ? row->length : 0);
@@ -128,16 +128,18 @@ TEST(what_has_two_readings_is_refused_and_nothing_written)
 	} rows[] = {
 		{ { "Content-Length", "Content-Length" }, { "1", "1" }, BAD_LENGTH_DUPLICATE },
 		{ { "Content-Length", "Transfer-Encoding" }, { "1", "chunked" }, BAD_LENGTH_AND_TRANSFER },
-		{ { "Transfer-Encoding", "Transfer-Encoding" }, { "chunked", "chunked" },
-			BAD_TRANSFER_ENCODING },
+		{ { "Transfer-Encoding", "Transfer-Encoding" },
+		  { "chunked", "chunked" },
+		  BAD_TRANSFER_ENCODING },
 		{ { "Transfer-Encoding", "X" }, { "compress", "" }, BAD_TRANSFER_CODING },
 		{ { "Content-Length", "X" }, { "", "" }, BAD_LENGTH_SYNTAX },
 		{ { "Content-Length", "X" }, { "1a", "" }, BAD_LENGTH_SYNTAX },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct request_head request = { .method = METHOD_POST, .version_major = 1,
-			.version_minor = 1 };
+		struct request_head request = { .method = METHOD_POST,
+						.version_major = 1,
+						.version_minor = 1 };
 		struct response_head response = { .status = 200, .version_major = 1, .version_minor = 1 };
 		struct body_framing framing = { .kind = BODY_TUNNEL, .length = 99 };
 

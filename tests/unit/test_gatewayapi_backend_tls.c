@@ -32,13 +32,12 @@ static const struct backend_tls *tls_of(const struct config_case *c)
 
 TEST(a_policy_says_how_a_service_is_spoken_to)
 {
-	static const char text[] =
-		STAGE BACKEND_TLS("p", TO("s"),
-				  "validation: {hostname: A.example.com, caCertificateRefs: [" CA
-				  "], subjectAltNames: [{type: "
-				  "Hostname, hostname: B.example.com}, {type: URI, uri: "
-				  "'spiffe://example.com/App'}]}, options: "
-				  "{a.example.com/size: '3'}");
+	static const char text[] = STAGE BACKEND_TLS(
+		"p", TO("s"),
+		"validation: {hostname: A.example.com, caCertificateRefs: [" CA "], subjectAltNames: [{type: "
+		"Hostname, hostname: B.example.com}, {type: URI, uri: "
+		"'spiffe://example.com/App'}]}, options: "
+		"{a.example.com/size: '3'}");
 	const struct backend_tls *tls;
 	struct config_case c;
 
@@ -87,9 +86,8 @@ TEST(of_policies_with_one_target_the_oldest_counts_and_a_port_has_its_own)
 			  BACKEND_TLS("b", TO_PORT("s", "web"), VALID("second")),
 		  "first", "Conflicted" },
 		/* The loser's authorities do not matter, the winner's do. */
-		{ BACKEND_TLS("a", TO("s"), VALID("first"))
-			  BACKEND_TLS("b", TO("s"),
-				      "validation: {hostname: b, wellKnownCACertificates: Mine}"),
+		{ BACKEND_TLS("a", TO("s"), VALID("first")) BACKEND_TLS(
+			  "b", TO("s"), "validation: {hostname: b, wellKnownCACertificates: Mine}"),
 		  "first", "Conflicted" },
 		{ OBJECT("gateway.networking.k8s.io/v1alpha3", "BackendTLSPolicy", "app", "p",
 			 "spec: {targetRefs: [" TO("s") "], " VALID("older.version") "}"),

@@ -8,8 +8,8 @@
 
 #define API "apiVersion: gateway.networking.k8s.io/v1"
 #define GATEWAY(name, class, protocol)                                                                       \
-	"{" API ", kind: Gateway, metadata: {name: " name "}, spec: {" class                                 \
-	"listeners: [{name: l, port: 80, protocol: " protocol "}]}}\n---\n"
+	"{" API ", kind: Gateway, metadata: {name: " name                                                    \
+	"}, spec: {" class "listeners: [{name: l, port: 80, protocol: " protocol "}]}}\n---\n"
 #define CLASS(name, controller)                                                                              \
 	"{" API ", kind: GatewayClass, metadata: {name: " name "}, spec: {controllerName: " controller       \
 	"}}\n---\n"
@@ -33,13 +33,11 @@ TEST(gateways_of_other_classes_are_left_to_their_programs)
 		{ GATEWAY("a", "gatewayClassName: headgate, ", "HTTP") GATEWAY("b", "", "TCP"), NULL },
 		{ GATEWAY("a", "gatewayClassName: any, ", "HTTP") ROUTE("a"), "a " },
 		{ GATEWAY("a", "", "HTTP") ROUTE("a"), "a " },
-		{ GATEWAY("a", "gatewayClassName: mine, ", "HTTP")
-			  GATEWAY("b", "gatewayClassName: other, ", "TCP")
-				  CLASS("mine", "headgate.dev/gateway"),
+		{ GATEWAY("a", "gatewayClassName: mine, ", "HTTP") GATEWAY(
+			  "b", "gatewayClassName: other, ", "TCP") CLASS("mine", "headgate.dev/gateway"),
 		  "a " },
-		{ GATEWAY("a", "gatewayClassName: mine, ", "HTTP")
-			  GATEWAY("b", "gatewayClassName: other, ", "TCP")
-				  CLASS("other", "k8s.nginx.org/nginx"),
+		{ GATEWAY("a", "gatewayClassName: mine, ", "HTTP") GATEWAY(
+			  "b", "gatewayClassName: other, ", "TCP") CLASS("other", "k8s.nginx.org/nginx"),
 		  "a " },
 		{ GATEWAY("a", "gatewayClassName: mine, ", "HTTP")
 			  GATEWAY("b", "gatewayClassName: agentgateway, ", "TCP")

@@ -27,7 +27,7 @@
 #define OTHER_SERVICE                                                                                        \
 	"{apiVersion: v1, kind: Service, metadata: {name: t, namespace: app}, spec: {ports: [{port: 80}]}}\n"
 #define FAR_SERVICE                                                                                          \
-	"---\n{apiVersion: v1, kind: Service, metadata: {name: s, namespace: far}, spec: {ports: "    \
+	"---\n{apiVersion: v1, kind: Service, metadata: {name: s, namespace: far}, spec: {ports: "           \
 	"[{port: 80}]}}\n"
 
 #define GATEWAY "gateway.networking.k8s.io/v1"

@@ -231,24 +231,23 @@ TEST(kinds_of_routes_follow_what_a_listener_does_with_tls)
 
 TEST(clients_are_verified_by_default_by_port_and_by_listener)
 {
-	static const char text[] =
-		CLIENTS("frontend: {default: {validation: {" REFS(
-				"ca") "}}, perPort: ["
-				      "{port: 444, tls: {validation: {mode: "
-				      "AllowInsecureFallback, " REFS(
-					      "ca2") "}}},"
-						     "{port: 445, tls: {}}, {port: 446, tls: "
-						     "{validation: {" REFS("none") "}}}]}",
-			ON("443") "," ON("444") "," ON("445") "," ON(
-				"446") ","
-				       "{name: own, port: 447, protocol: HTTPS, tls: "
-				       "{certificateRefs: [{name: a}], "
-				       "frontendValidation: {caCertificateRefs: [{kind: Secret, "
-				       "name: own}, {name: ca2}, {name: "
-				       "none}]}}}, {name: t, port: 448, protocol: TLS, tls: {mode: "
-				       "Terminate, certificateRefs: "
-				       "[{name: a}]}}, {name: plain, port: 80, protocol: HTTP}")
-			SECRET("app", "own", "data: {ca.crt: $(a.crt)}");
+	static const char text[] = CLIENTS(
+		"frontend: {default: {validation: {" REFS(
+			"ca") "}}, perPort: ["
+			      "{port: 444, tls: {validation: {mode: "
+			      "AllowInsecureFallback, " REFS("ca2") "}}},"
+								    "{port: 445, tls: {}}, {port: 446, tls: "
+								    "{validation: {" REFS("none") "}}}]}",
+		ON("443") "," ON("444") "," ON("445") "," ON(
+			"446") ","
+			       "{name: own, port: 447, protocol: HTTPS, tls: "
+			       "{certificateRefs: [{name: a}], "
+			       "frontendValidation: {caCertificateRefs: [{kind: Secret, "
+			       "name: own}, {name: ca2}, {name: "
+			       "none}]}}}, {name: t, port: 448, protocol: TLS, tls: {mode: "
+			       "Terminate, certificateRefs: "
+			       "[{name: a}]}}, {name: plain, port: 80, protocol: HTTP}")
+		SECRET("app", "own", "data: {ca.crt: $(a.crt)}");
 	const struct listener_tls *tls;
 	struct config_case c;
 

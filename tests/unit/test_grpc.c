@@ -59,12 +59,12 @@ TEST(errors_of_http_become_the_statuses_of_the_protocol_page)
 		uint16_t http;
 		enum grpc_status grpc;
 	} table[] = {
-		{ 400, GRPC_INTERNAL },	   { 401, GRPC_UNAUTHENTICATED }, { 403, GRPC_PERMISSION_DENIED },
-		{ 404, GRPC_UNIMPLEMENTED }, { 429, GRPC_UNAVAILABLE },	  { 502, GRPC_UNAVAILABLE },
-		{ 503, GRPC_UNAVAILABLE }, { 504, GRPC_UNAVAILABLE },	  { 407, GRPC_UNAUTHENTICATED },
-		{ 200, GRPC_UNKNOWN },	   { 301, GRPC_UNKNOWN },	  { 405, GRPC_UNKNOWN },
-		{ 413, GRPC_UNKNOWN },	   { 431, GRPC_UNKNOWN },	  { 500, GRPC_UNKNOWN },
-		{ 501, GRPC_UNKNOWN },	   { 599, GRPC_UNKNOWN },
+		{ 400, GRPC_INTERNAL },	     { 401, GRPC_UNAUTHENTICATED }, { 403, GRPC_PERMISSION_DENIED },
+		{ 404, GRPC_UNIMPLEMENTED }, { 429, GRPC_UNAVAILABLE },	    { 502, GRPC_UNAVAILABLE },
+		{ 503, GRPC_UNAVAILABLE },   { 504, GRPC_UNAVAILABLE },	    { 407, GRPC_UNAUTHENTICATED },
+		{ 200, GRPC_UNKNOWN },	     { 301, GRPC_UNKNOWN },	    { 405, GRPC_UNKNOWN },
+		{ 413, GRPC_UNKNOWN },	     { 431, GRPC_UNKNOWN },	    { 500, GRPC_UNKNOWN },
+		{ 501, GRPC_UNKNOWN },	     { 599, GRPC_UNKNOWN },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
@@ -176,9 +176,9 @@ TEST(a_status_is_up_to_three_digits_and_nothing_else)
 		const char *text;
 		int want;
 	} table[] = {
-		{ "0", 0 },   { "14", 14 },  { "16", 16 }, { "999", 999 }, { "007", 7 }, { "1000", -1 },
-		{ "", -1 },   { "-1", -1 },  { "+1", -1 }, { "1.0", -1 },  { "x", -1 },	 { "1a", -1 },
-		{ " 1", -1 }, { "OK", -1 },  { "1,2", -1 },
+		{ "0", 0 },	{ "14", 14 }, { "16", 16 }, { "999", 999 }, { "007", 7 },
+		{ "1000", -1 }, { "", -1 },   { "-1", -1 }, { "+1", -1 },   { "1.0", -1 },
+		{ "x", -1 },	{ "1a", -1 }, { " 1", -1 }, { "OK", -1 },   { "1,2", -1 },
 	};
 	struct fields fields;
 

@@ -39,8 +39,8 @@ static const struct good_request {
 	{ TEXT("OPTIONS http://a HTTP/1.1\r\n" HOST END), "OPTIONS", "*", NULL, "a", 1, 1 },
 	{ TEXT("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n" END), "CONNECT", "", NULL, "a:443", 1, 1 },
 	{ TEXT("CONNECT a:443 HTTP/1.1\r\n" HOST END), "CONNECT", "", NULL, "a:443", 1, 1 },
-	{ TEXT("CONNECT a:443 HTTP/1.1\r\n" HOST "Content-Length: 0\r\n" END),
-	  "CONNECT", "", NULL, "a:443", 1, 2 },
+	{ TEXT("CONNECT a:443 HTTP/1.1\r\n" HOST "Content-Length: 0\r\n" END), "CONNECT", "", NULL, "a:443",
+	  1, 2 },
 	{ TEXT(POST "Content-Length: 3\r\n" END), "POST", "/", NULL, "a", 1, 2 },
 	{ TEXT(POST "Content-Length:3\r\n" END), "POST", "/", NULL, "a", 1, 2 },
 	{ TEXT(POST "Content-Length:      003\r\n" END), "POST", "/", NULL, "a", 1, 2 },
@@ -48,8 +48,8 @@ static const struct good_request {
 	{ TEXT(POST "Transfer-Encoding: chunked\r\n" END), "POST", "/", NULL, "a", 1, 2 },
 	{ TEXT(POST "TRANSFER-ENCODING:CHUNKED\r\n" END), "POST", "/", NULL, "a", 1, 2 },
 	{ TEXT(POST "Expect: 100-Continue\r\nContent-Length: 1\r\n" END), "POST", "/", NULL, "a", 1, 3 },
-	{ TEXT("GET /ws HTTP/1.1\r\n" HOST "Connection: Upgrade\r\nUpgrade: websocket\r\n" END),
-	  "GET", "/ws", NULL, "a", 1, 3 },
+	{ TEXT("GET /ws HTTP/1.1\r\n" HOST "Connection: Upgrade\r\nUpgrade: websocket\r\n" END), "GET", "/ws",
+	  NULL, "a", 1, 3 },
 	{ TEXT("GET / HTTP/1.1\r\n" HOST "Connection: close, keep-alive\r\nProxy-Connection: x\r\n" END),
 	  "GET", "/", NULL, "a", 1, 3 },
 	/* Methods: those llhttp does not know, and those it knows from other protocols only. */
@@ -199,8 +199,8 @@ static const struct good_response {
 	{ TEXT("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n" END), 204, "No Content", 1, 1 },
 	{ TEXT("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n" END), 304, "Not Modified", 1, 1 },
 	{ TEXT("HTTP/1.1 304 \r\nTransfer-Encoding: chunked\r\n" END), 304, "", 1, 1 },
-	{ TEXT("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" END),
-	  101, "Switching Protocols", 1, 2 },
+	{ TEXT("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" END), 101,
+	  "Switching Protocols", 1, 2 },
 	{ TEXT("HTTP/1.1 101 X\r\n" END), 101, "X", 1, 0 },
 	{ TEXT(OK "Transfer-Encoding: chunked\r\nConnection: close\t\r\n" END), 200, "OK", 1, 2 },
 	{ TEXT(OK "Content-Length: 18\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n" END), 200, "OK", 1, 3 },
@@ -255,7 +255,8 @@ TEST(names_stay_as_received_and_values_lose_their_blanks)
 	arena_reset(&arena);
 	assert_int_equal(message_request(SPAN("GET / HTTP/1.1\r\nhOsT: a\r\n"
 					      "x-A: \t b \tc \t\r\nEmpty: \t\r\n\r\n"),
-					 &arena, &head), BAD_NONE);
+					 &arena, &head),
+			 BAD_NONE);
 	assert_span(head.fields.list[0].name, "hOsT");
 	assert_int_equal(head.fields.list[0].id, FIELD_HOST);
 	assert_span(head.fields.list[1].name, "x-A");
@@ -270,8 +271,8 @@ TEST(bad_requests_are_refused_for_their_reason)
 
 	for (size_t i = 0; i < ARRAY_LEN(refused_requests); i++) {
 		const struct refused *refused = &refused_requests[i];
-		struct span text = span_of(guard_end(guard, refused->text.data, refused->text.len),
-					   refused->text.len);
+		struct span text =
+			span_of(guard_end(guard, refused->text.data, refused->text.len), refused->text.len);
 		struct request_head head;
 
 		arena_reset(&arena);
@@ -285,8 +286,8 @@ TEST(bad_responses_are_refused_for_their_reason)
 
 	for (size_t i = 0; i < ARRAY_LEN(refused_responses); i++) {
 		const struct refused *refused = &refused_responses[i];
-		struct span text = span_of(guard_end(guard, refused->text.data, refused->text.len),
-					   refused->text.len);
+		struct span text =
+			span_of(guard_end(guard, refused->text.data, refused->text.len), refused->text.len);
 		struct response_head head;
 
 		arena_reset(&arena);
@@ -333,7 +334,8 @@ TEST(every_byte_changed_is_survived)
 		char *copy = guard_end(guard, text.data, text.len);
 
 		for (size_t at = 0; at < text.len; at++) {
-			static const char bytes[] = "\0\t\n\r :,;\x7f\x80" "aZ0/?#@[]";
+			static const char bytes[] = "\0\t\n\r :,;\x7f\x80"
+						    "aZ0/?#@[]";
 
 			for (size_t b = 0; b < sizeof(bytes) - 1; b++) {
 				struct body_framing framing;
@@ -354,12 +356,10 @@ TEST(bytes_behind_the_head_are_refused)
 	struct request_head head;
 
 	arena_reset(&arena);
-	assert_int_not_equal(h1_parse_request(SPAN("GET / HTTP/1.1\r\n" HOST END "x"), &arena,
-					      &head, &framing),
-		BAD_NONE);
-	assert_int_not_equal(h1_parse_request(SPAN("GET / HTTP/1.1\r\n" HOST END END), &arena,
-					      &head, &framing),
-		BAD_NONE);
+	assert_int_not_equal(
+		h1_parse_request(SPAN("GET / HTTP/1.1\r\n" HOST END "x"), &arena, &head, &framing), BAD_NONE);
+	assert_int_not_equal(
+		h1_parse_request(SPAN("GET / HTTP/1.1\r\n" HOST END END), &arena, &head, &framing), BAD_NONE);
 }
 
 TEST(nominations_are_bounded)

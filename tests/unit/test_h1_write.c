@@ -25,25 +25,34 @@ static const struct request_row {
 	const char *out;
 } requests[] = {
 	{ TEXT(GET "A: b\r\n" HOST "c:d\r\n" END), { .version_minor = 1 }, GET HOST "A: b\r\nc: d\r\n" END },
-	{ TEXT("GET http://A:80/x?y HTTP/1.1\r\n" HOST END), { .version_minor = 1 },
+	{ TEXT("GET http://A:80/x?y HTTP/1.1\r\n" HOST END),
+	  { .version_minor = 1 },
 	  "GET /x?y HTTP/1.1\r\nHost: A:80\r\n" END },
-	{ TEXT("OPTIONS http://a HTTP/1.1\r\n" HOST END), { .version_minor = 1 },
+	{ TEXT("OPTIONS http://a HTTP/1.1\r\n" HOST END),
+	  { .version_minor = 1 },
 	  "OPTIONS * HTTP/1.1\r\n" HOST END },
-	{ TEXT("CONNECT a:1 HTTP/1.1\r\n" HOST END), { .version_minor = 1 },
+	{ TEXT("CONNECT a:1 HTTP/1.1\r\n" HOST END),
+	  { .version_minor = 1 },
 	  "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n" END },
 	{ TEXT("QUERY /? HTTP/1.1\r\n" HOST END), { .version_minor = 1 }, "QUERY /? HTTP/1.1\r\n" HOST END },
 	{ TEXT("GET / HTTP/1.0\r\n" END), { .version_minor = 1 }, GET "Host: \r\n" END },
-	{ TEXT("POST / HTTP/1.1\r\n" HOST "Content-Length: 0003\r\nX: y\r\n" END), { .version_minor = 1 },
+	{ TEXT("POST / HTTP/1.1\r\n" HOST "Content-Length: 0003\r\nX: y\r\n" END),
+	  { .version_minor = 1 },
 	  "POST / HTTP/1.1\r\n" HOST "X: y\r\nContent-Length: 3\r\n" END },
-	{ TEXT("POST / HTTP/1.1\r\n" HOST "Content-Length: 0\r\n" END), { .version_minor = 1 },
+	{ TEXT("POST / HTTP/1.1\r\n" HOST "Content-Length: 0\r\n" END),
+	  { .version_minor = 1 },
 	  "POST / HTTP/1.1\r\n" HOST "Content-Length: 0\r\n" END },
-	{ TEXT("POST / HTTP/1.1\r\ntransfer-encoding: CHUNKED\r\n" HOST END), { .version_minor = 1 },
+	{ TEXT("POST / HTTP/1.1\r\ntransfer-encoding: CHUNKED\r\n" HOST END),
+	  { .version_minor = 1 },
 	  "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n" END },
-	{ TEXT(GET HOST END), { .version_minor = 1, .connection = H1_CONNECTION_CLOSE },
+	{ TEXT(GET HOST END),
+	  { .version_minor = 1, .connection = H1_CONNECTION_CLOSE },
 	  GET HOST "Connection: close\r\n" END },
-	{ TEXT(GET HOST "TE: trailers, gzip\r\n" END), { .version_minor = 1 },
+	{ TEXT(GET HOST "TE: trailers, gzip\r\n" END),
+	  { .version_minor = 1 },
 	  GET HOST "TE: trailers\r\nConnection: te\r\n" END },
-	{ TEXT(GET HOST "TE: trailers\r\n" END), { .version_minor = 1, .connection = H1_CONNECTION_CLOSE },
+	{ TEXT(GET HOST "TE: trailers\r\n" END),
+	  { .version_minor = 1, .connection = H1_CONNECTION_CLOSE },
 	  GET HOST "TE: trailers\r\nConnection: close, te\r\n" END },
 	{ TEXT(GET HOST "TE: trailers\r\n" END),
 	  { .version_minor = 1, .connection = H1_CONNECTION_KEEP_ALIVE },
@@ -60,33 +69,51 @@ static const struct response_row {
 	struct h1_write_options options;
 	const char *out;
 } responses[] = {
-	{ TEXT("HTTP/1.1 200 Fine\r\nA:b\r\nContent-Length: 5\r\n" END), METHOD_GET, { .version_minor = 1 },
+	{ TEXT("HTTP/1.1 200 Fine\r\nA:b\r\nContent-Length: 5\r\n" END),
+	  METHOD_GET,
+	  { .version_minor = 1 },
 	  "HTTP/1.1 200 Fine\r\nA: b\r\nContent-Length: 5\r\n" END },
-	{ TEXT("HTTP/1.1 503\r\nContent-Length: 0\r\n" END), METHOD_GET, { .version_minor = 1 },
+	{ TEXT("HTTP/1.1 503\r\nContent-Length: 0\r\n" END),
+	  METHOD_GET,
+	  { .version_minor = 1 },
 	  "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n" END },
-	{ TEXT("HTTP/1.0 299 \r\nContent-Length: 0\r\n" END), METHOD_GET, { .version_minor = 1 },
+	{ TEXT("HTTP/1.0 299 \r\nContent-Length: 0\r\n" END),
+	  METHOD_GET,
+	  { .version_minor = 1 },
 	  "HTTP/1.1 299 \r\nContent-Length: 0\r\n" END },
-	{ TEXT(OK "Content-Length: 5\r\n" END), METHOD_HEAD, { .version_minor = 1 },
+	{ TEXT(OK "Content-Length: 5\r\n" END),
+	  METHOD_HEAD,
+	  { .version_minor = 1 },
 	  OK "Content-Length: 5\r\n" END },
-	{ TEXT("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n" END), METHOD_GET, { .version_minor = 1 },
+	{ TEXT("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n" END),
+	  METHOD_GET,
+	  { .version_minor = 1 },
 	  "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n" END },
-	{ TEXT("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n" END), METHOD_GET, { .version_minor = 1 },
+	{ TEXT("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n" END),
+	  METHOD_GET,
+	  { .version_minor = 1 },
 	  "HTTP/1.1 204 No Content\r\n" END },
-	{ TEXT("HTTP/1.1 103 Early Hints\r\nLink: a\r\n" END), METHOD_GET, { .version_minor = 1 },
+	{ TEXT("HTTP/1.1 103 Early Hints\r\nLink: a\r\n" END),
+	  METHOD_GET,
+	  { .version_minor = 1 },
 	  "HTTP/1.1 103 Early Hints\r\nLink: a\r\n" END },
-	{ TEXT(OK "Transfer-Encoding: chunked\r\nTE: trailers\r\nHost: h\r\n" END), METHOD_GET,
+	{ TEXT(OK "Transfer-Encoding: chunked\r\nTE: trailers\r\nHost: h\r\n" END),
+	  METHOD_GET,
 	  { .version_minor = 1, .connection = H1_CONNECTION_CLOSE },
 	  OK "Host: h\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n" END },
 	{ TEXT(OK END), METHOD_GET, { .version_minor = 1 }, OK "Connection: close\r\n" END },
-	{ TEXT(OK END), METHOD_GET, { .version_minor = 1, .connection = H1_CONNECTION_KEEP_ALIVE },
+	{ TEXT(OK END),
+	  METHOD_GET,
+	  { .version_minor = 1, .connection = H1_CONNECTION_KEEP_ALIVE },
 	  OK "Connection: close\r\n" END },
-	{ TEXT(OK "Content-Length: 1\r\n" END), METHOD_GET,
+	{ TEXT(OK "Content-Length: 1\r\n" END),
+	  METHOD_GET,
 	  { .version_minor = 1, .connection = H1_CONNECTION_KEEP_ALIVE },
 	  OK "Content-Length: 1\r\nConnection: keep-alive\r\n" END },
 	{ TEXT("HTTP/1.1 101 Switching Protocols\r\n"
 	       "Upgrade: WebSocket\r\nConnection: upgrade\r\nX: y\r\n" END),
-	  METHOD_GET, { .version_minor = 1, .connection = H1_CONNECTION_UPGRADE,
-	  .upgrade = TEXT("WebSocket") },
+	  METHOD_GET,
+	  { .version_minor = 1, .connection = H1_CONNECTION_UPGRADE, .upgrade = TEXT("WebSocket") },
 	  "HTTP/1.1 101 Switching Protocols\r\nX: y\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\n" END },
 };
 
@@ -132,7 +159,7 @@ TEST(responses_are_written_anew)
 TEST(connection_fields_in_the_list_are_left_out)
 {
 	struct span text = SPAN(GET HOST "Connection: x\r\nKeep-Alive: 1\r\nUpgrade: y\r\nX: z\r\n"
-				"Proxy-Connection: w\r\nHTTP2-Settings: v\r\n" END);
+					 "Proxy-Connection: w\r\nHTTP2-Settings: v\r\n" END);
 	struct body_framing framing = { .kind = BODY_LENGTH, .length = 2 };
 	struct request_head head;
 	struct buf out;
@@ -151,8 +178,13 @@ TEST(connection_fields_in_the_list_are_left_out)
 static struct request_head good_request(void)
 {
 	struct request_head head = {
-		.method = METHOD_GET, .method_text = SPAN("GET"), .target = SPAN("/"), .path = SPAN("/"),
-		.authority = SPAN("a"), .version_major = 1, .version_minor = 1,
+		.method = METHOD_GET,
+		.method_text = SPAN("GET"),
+		.target = SPAN("/"),
+		.path = SPAN("/"),
+		.authority = SPAN("a"),
+		.version_major = 1,
+		.version_minor = 1,
 	};
 
 	fields_init(&head.fields, &arena);
@@ -175,13 +207,12 @@ TEST(nothing_can_end_a_line_or_a_word_early)
 {
 	static const struct span methods[] = { TEXT(""), TEXT("GE T"), TEXT("GET\r\n"), TEXT("G\0T") };
 	static const struct span paths[] = {
-		TEXT(""), TEXT("a"), TEXT("*"), TEXT("/ b"), TEXT("/\r\n"), TEXT("/\n"), TEXT("/\t"),
-			TEXT("/\0"),
-		TEXT("/#"), TEXT("/?x"), TEXT("/\x80"),
+		TEXT(""),    TEXT("a"),	  TEXT("*"),  TEXT("/ b"), TEXT("/\r\n"), TEXT("/\n"),
+		TEXT("/\t"), TEXT("/\0"), TEXT("/#"), TEXT("/?x"), TEXT("/\x80"),
 	};
 	static const struct span queries[] = { TEXT(" "), TEXT("\r\n"), TEXT("#"), TEXT("\xff"), TEXT("\0") };
 	static const struct span authorities[] = { TEXT("a b"), TEXT("a\r\n"), TEXT("a/"), TEXT("a,b"),
-		TEXT("u@a") };
+						   TEXT("u@a") };
 	static const struct span names[] = {
 		TEXT(""), TEXT("a b"), TEXT("a:"), TEXT("a\r\nb"), TEXT("\xff"), TEXT("a\0"),
 	};
@@ -229,9 +260,11 @@ TEST(messages_that_cannot_be_are_refused)
 	const struct h1_write_options version_0 = { .version_minor = 0 };
 	const struct h1_write_options version_2 = { .version_minor = 2 };
 	const struct h1_write_options no_protocol = { .version_minor = 1,
-		.connection = H1_CONNECTION_UPGRADE };
+						      .connection = H1_CONNECTION_UPGRADE };
 	const struct h1_write_options bad_protocol = {
-		.version_minor = 1, .connection = H1_CONNECTION_UPGRADE, .upgrade = SPAN("a\r\nb"),
+		.version_minor = 1,
+		.connection = H1_CONNECTION_UPGRADE,
+		.upgrade = SPAN("a\r\nb"),
 	};
 	struct response_head response = { .status = 200, .reason = SPAN("OK") };
 	struct body_framing framing = { .kind = BODY_CHUNKED };

@@ -409,7 +409,8 @@ static void make_request(uint32_t *random, struct request_head *request, struct 
 	assert_int_equal(fields_add(&request->fields, SPAN("host"), request->authority), 0);
 	for (uint32_t i = 0; i < count; i++)
 		assert_int_equal(fields_add(&request->fields, word(random, "xyz-_", 6),
-					    span_trim(word(random, "ab \t\xc3;=,", 0))), 0);
+					    span_trim(word(random, "ab \t\xc3;=,", 0))),
+				 0);
 	*framing = (struct body_framing){ .kind = has_length ? BODY_LENGTH : BODY_FRAMED };
 	framing->length = has_length ? 1 + pick(random, 100000) : 0;
 }

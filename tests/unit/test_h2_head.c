@@ -10,7 +10,7 @@ static const struct refusal {
 #define REQUEST(text, bad) { H2_HEAD_REQUEST, TEXT(text), bad }
 #define RESPONSE(text, bad) { H2_HEAD_RESPONSE, TEXT(text), bad }
 #define TRAILERS(text, bad) { H2_HEAD_TRAILERS, TEXT(text), bad }
-/* clang-format on */
+	/* clang-format on */
 	REQUEST(H2_GET_A, BAD_NONE),
 	REQUEST(H2_GET_A "a=\nb=c d\xff\n", BAD_NONE),
 	REQUEST(H2_GET "host=a\n", BAD_NONE),

@@ -221,10 +221,16 @@ TEST(a_bad_request_can_be_answered)
 }
 
 static const char *const unspeakable[] = {
-	H2_GET_A "Upper=a\n",	  H2_GET_A "connection=close\n", H2_GET_A "te=gzip\n",
-	H2_GET_A ":late=a\n",	  H2_GET_A ":path=/\n",		 ":method=GET\n:path=/\n:authority=a\n",
-	":method=GE T\n:scheme=http\n:path=/\n:authority=a\n",	 ":status=200\n",
-	H2_GET_A "content-length=-1\n",	 H2_GET_A "content-length=5\n",
+	H2_GET_A "Upper=a\n",
+	H2_GET_A "connection=close\n",
+	H2_GET_A "te=gzip\n",
+	H2_GET_A ":late=a\n",
+	H2_GET_A ":path=/\n",
+	":method=GET\n:path=/\n:authority=a\n",
+	":method=GE T\n:scheme=http\n:path=/\n:authority=a\n",
+	":status=200\n",
+	H2_GET_A "content-length=-1\n",
+	H2_GET_A "content-length=5\n",
 	":method=CONNECT\n:protocol=websocket\n:scheme=http\n:authority=a\n:path=/\n", /* not offered */
 };
 

@@ -255,7 +255,8 @@ SCENE_TEST(only_the_answer_counts_as_one)
 	h2_link_set_ping(&scene->link, 10, 50);
 	while (!scene->ends) {
 		peer_bytes(scene, SPAN("\0\0\x04\x08\0\0\0\0\0\0\0\0\x01")); /* WINDOW_UPDATE */
-		peer_bytes(scene, SPAN("\0\0\x08\x06\x01\0\0\0\0" "\0\0\0\0\0\0\0\0")); /* of another PING */
+		peer_bytes(scene, SPAN("\0\0\x08\x06\x01\0\0\0\0"
+				       "\0\0\0\0\0\0\0\0")); /* of another PING */
 		step(scene);
 		play_for(scene->loop, 10);
 	}

@@ -96,7 +96,8 @@ SCENE_TEST(a_flood_is_called_so)
 	shake_hands(scene);
 	scene->is_deaf = true;
 	for (int i = 0; i < 300; i++)
-		peer_bytes(scene, SPAN("\0\0\x08\x06\0\0\0\0\0" "12345678"));
+		peer_bytes(scene, SPAN("\0\0\x08\x06\0\0\0\0\0"
+				       "12345678"));
 	assert_one_end(scene, H2_LINK_FLOOD);
 	assert_int_equal(h2_session_flood(scene->link.session), H2_FLOOD_PING);
 	assert_int_equal(last_goaway(scene), H2_ENHANCE_YOUR_CALM);
@@ -116,7 +117,11 @@ static void assert_end_seen_while_sending(struct scene *scene, struct span last,
 	for (int i = 0; i < 9; i++)
 		assert_int_equal(buf_append(&bytes, SPAN("\0\0\0\x04\0\0\0\0\0"), SIZE_MAX), 0);
 	for (int i = 0; i < 959; i++)
-		assert_int_equal(buf_append(&bytes, SPAN("\0\0\x08\x06\0\0\0\0\0" "12345678"), SIZE_MAX), 0);
+		assert_int_equal(buf_append(&bytes,
+					    SPAN("\0\0\x08\x06\0\0\0\0\0"
+						 "12345678"),
+					    SIZE_MAX),
+				 0);
 	assert_int_equal(buf_len(&bytes), LIMIT_H2_STAGED_BYTES);
 	assert_int_equal(buf_append(&bytes, last, SIZE_MAX), 0);
 	h2_link_feed(&scene->link, buf_span(&bytes));

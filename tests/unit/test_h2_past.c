@@ -39,8 +39,7 @@ TEST(only_the_latest_streams_are_remembered)
 	for (uint32_t id = 1; id <= last; id += 2)
 		assert_int_equal(h2_past_headers(&past, id, id % 4 == 1), H2_PAST_FINE);
 	for (uint32_t id = last - 2 * (H2_PAST_STREAMS - 1); id <= last; id += 2)
-		assert_int_equal(h2_past_data(&past, id, false),
-				 id % 4 == 1 ? H2_PAST_ENDED : H2_PAST_FINE);
+		assert_int_equal(h2_past_data(&past, id, false), id % 4 == 1 ? H2_PAST_ENDED : H2_PAST_FINE);
 	assert_int_equal(h2_past_data(&past, last - 2 * H2_PAST_STREAMS, false), H2_PAST_FINE);
 	assert_int_equal(h2_past_headers(&past, INT32_MAX, false), H2_PAST_FINE);
 	assert_int_equal(h2_past_headers(&past, last, false), H2_PAST_FINE);

@@ -274,8 +274,8 @@ static struct h2_head *head_make(enum h2_head_kind kind, const char *const *line
 	return NULL;
 }
 
-static const char *const request_lines[] = { ":method", "POST", ":scheme", "http", ":authority", "a",
-					     ":path", "/", "x-request", "b", NULL };
+static const char *const request_lines[] = { ":method", "POST", ":scheme",   "http", ":authority", "a",
+					     ":path",	"/",	"x-request", "b",    NULL };
 static const char *const response_lines[] = { ":status", "200", "x-response", "c", NULL };
 static const char *const trailer_lines[] = { "x-trailer", "d", NULL };
 

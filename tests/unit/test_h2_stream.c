@@ -280,7 +280,7 @@ CASE(output_stops_soon_behind_its_bound)
 CASE(writing_is_bounded_and_ends)
 {
 	struct h2_stream *client = h2_play_open(h2_pair.client, POST, false);
-	struct iovec pieces[2] = { { (void *)(uintptr_t)"abc", 3 }, { (void *)(uintptr_t)"defg", 4 } };
+	struct iovec pieces[2] = { { (void *)(uintptr_t) "abc", 3 }, { (void *)(uintptr_t) "defg", 4 } };
 
 	assert_int_equal(h2_stream_write(client, pieces, 2, 6), -ENOBUFS);
 	assert_int_equal(buf_len(&client->out), 0);

@@ -239,8 +239,7 @@ TEST(every_bad_head_is_refused_for_its_reason)
 
 	for (size_t i = 0; i < ARRAY_LEN(refuseds); i++) {
 		struct answer answer = scan_cut(guard, refuseds[i].text, refuseds[i].is_response,
-			&message_limits,
-						refuseds[i].text.len, 1);
+						&message_limits, refuseds[i].text.len, 1);
 
 		assert_bad(answer.bad, refuseds[i].bad, refuseds[i].text);
 		assert_int_equal(answer.step, SCAN_BAD);
@@ -260,11 +259,11 @@ TEST(the_line_that_begins_http_2_passes_alone)
 	static const struct span others[] = {
 		TEXT("PRI * HTTP/2.0 \r\n\r\n"), TEXT("PRI  * HTTP/2.0\r\n\r\n"),
 		TEXT("PRI ** HTTP/2.0\r\n\r\n"), TEXT("PRIX * HTTP/2.0\r\n\r\n"),
-		TEXT("PR * HTTP/2.0\r\n\r\n"),   TEXT("RI * HTTP/2.0\r\n\r\n"),
+		TEXT("PR * HTTP/2.0\r\n\r\n"),	 TEXT("RI * HTTP/2.0\r\n\r\n"),
 		TEXT("PRI * HTTP/2.00\r\n\r\n"), TEXT("PRI * HTTP/2\r\n\r\n"),
 		TEXT("XXXXXX HTTP/2.0\r\n\r\n"), TEXT("X PRI * HTTP/2.0\r\n\r\n"),
-		TEXT("PRI *HTTP/2.0\r\n\r\n"),   TEXT("/ PRI * HTTP/2.0\r\n\r\n"),
-		TEXT("PRI * HTTP/2.0\n\r\n"),	   TEXT("PRI * HTTP/3.0\r\n\r\n"),
+		TEXT("PRI *HTTP/2.0\r\n\r\n"),	 TEXT("/ PRI * HTTP/2.0\r\n\r\n"),
+		TEXT("PRI * HTTP/2.0\n\r\n"),	 TEXT("PRI * HTTP/3.0\r\n\r\n"),
 	};
 	struct guard *guard = *state;
 	struct span text = span_of(line, sizeof(line) - 1);
@@ -286,8 +285,8 @@ TEST(the_line_that_begins_http_2_passes_alone)
 			changed[at] = (char)byte;
 			if (byte == (unsigned char)line[at] || is_http_1)
 				continue;
-			if (scan_cut(guard, span_of(changed, text.len), false, &message_limits, text.len,
-				     1).step != SCAN_BAD)
+			if (scan_cut(guard, span_of(changed, text.len), false, &message_limits, text.len, 1)
+				    .step != SCAN_BAD)
 				fail_msg("byte %u at %zu passed", byte, at);
 			assert_every_split(guard, span_of(changed, text.len), false, &message_limits);
 		}
@@ -362,11 +361,11 @@ TEST(a_request_line_over_its_limit_is_414)
 	assert_int_equal(scan_with(*state, text, false, 23, 1000, 9).bad, BAD_LINE_TOO_LONG);
 	assert_int_equal(scan_with(*state, text, false, 1, 1000, 9).bad, BAD_LINE_TOO_LONG);
 	assert_int_equal(scan_with(*state, SPAN("GGGGGGGGGGGGGGGG"), false, 8, 1000, 9).bad,
-		BAD_LINE_TOO_LONG);
+			 BAD_LINE_TOO_LONG);
 	assert_int_equal(http_bad_status(BAD_LINE_TOO_LONG), 414);
 	/* What is behind the limit is not looked at: the same result however the bytes arrive. */
 	assert_int_equal(scan_with(*state, SPAN("GET /0123456\x01"), false, 8, 1000, 9).bad,
-		BAD_LINE_TOO_LONG);
+			 BAD_LINE_TOO_LONG);
 	assert_int_equal(scan_with(*state, SPAN("GET /01\x01"), false, 8, 1000, 9).bad, BAD_TARGET);
 }
 

@@ -175,7 +175,7 @@ TEST(a_score_below_the_threshold_evicts)
 	};
 	struct endpoint_health health = { 0 }, other = { 0 }, third = { 0 };
 
-	assert_int_equal(record(&health, &policy, 500, 0), 0);	  /* 0.7 */
+	assert_int_equal(record(&health, &policy, 500, 0), 0); /* 0.7 */
 	assert_int_equal(record(&health, &policy, 500, 0), 1000); /* 0.49 */
 	/* The score stays without restoreHealth, so the next failure after the return is enough. */
 	assert_int_equal(health_score(&health), 490000);

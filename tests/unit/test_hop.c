@@ -51,11 +51,11 @@ static const struct strip {
 	{ TEXT(GET "Content-Length: 0\r\n" END), "Host=a" },
 	/* What some backends read as framing. */
 	{ TEXT(GET "Content_Length: 5\r\nTRANSFER_ENCODING: chunked\r\nkeep_alive: 1\r\n"
-	       "Proxy_Connection: x\r\nHTTP2_Settings: x\r\nContent_Lengths: 1\r\nUser_Agent: u\r\n" END),
+		   "Proxy_Connection: x\r\nHTTP2_Settings: x\r\nContent_Lengths: 1\r\nUser_Agent: u\r\n" END),
 	  "Host=a|Content_Lengths=1|User_Agent=u" },
 	/* Nominations of what routes, frames, authorises or tells where a request came from. */
 	{ TEXT(GET "Connection: Host, Content-Length, X-Forwarded-For, Authorization, Cookie, Via\r\n"
-	       "X-Forwarded-For: 1\r\nAuthorization: 2\r\nCookie: 3\r\nVia: 4\r\n" END),
+		   "X-Forwarded-For: 1\r\nAuthorization: 2\r\nCookie: 3\r\nVia: 4\r\n" END),
 	  "Host=a|X-Forwarded-For=1|Authorization=2|Cookie=3|Via=4" },
 	/* TE */
 	{ TEXT(GET "TE: trailers\r\nConnection: TE\r\n" END), "Host=a|TE=trailers" },
@@ -84,7 +84,7 @@ TEST(requests_lose_what_belongs_to_the_connection)
 
 		arena_reset(&arena);
 		assert_bad(message_request(request_strips[i].text, &arena, &head), BAD_NONE,
-			request_strips[i].text);
+			   request_strips[i].text);
 		assert_int_equal(hop_strip_request(&head), 0);
 		assert_fields(&head.fields, request_strips[i].left, request_strips[i].text);
 		assert_int_equal(hop_strip_request(&head), 0);
@@ -129,10 +129,11 @@ static const struct forward {
 	{ TEXT("GET / HTTP/1.0\r\nX-Forwarded-Host: evil\r\n" END), false,
 	  "X-Forwarded-For=10.0.0.1|X-Forwarded-Proto=http" },
 	{ TEXT(GET "X-Forwarded-For: 1\r\nA: b\r\nx-forwarded-for: 2, 3\r\nX-Forwarded-Proto: https\r\n"
-	       "X-Forwarded-Host: c\r\nForwarded: for=1\r\n" END), false,
-	  "Host=a|X-Forwarded-For=10.0.0.1|A=b|X-Forwarded-Proto=http|X-Forwarded-Host=a" },
+		   "X-Forwarded-Host: c\r\nForwarded: for=1\r\n" END),
+	  false, "Host=a|X-Forwarded-For=10.0.0.1|A=b|X-Forwarded-Proto=http|X-Forwarded-Host=a" },
 	{ TEXT(GET "X-Forwarded-For: 1\r\nA: b\r\nx-forwarded-for: 2, 3\r\nX-Forwarded-Proto: https\r\n"
-	       "X-Forwarded-Host: c\r\nForwarded: for=1\r\n" END), true,
+		   "X-Forwarded-Host: c\r\nForwarded: for=1\r\n" END),
+	  true,
 	  "Host=a|X-Forwarded-For=1, 2, 3, 10.0.0.1|A=b|X-Forwarded-Proto=https|X-Forwarded-Host=c|"
 	  "Forwarded=for=1" },
 	{ TEXT(GET "X-Forwarded-For:\r\n" END), true,
@@ -177,10 +178,12 @@ TEST(a_gateway_counts_its_own_laps_and_no_others)
 		{ TEXT(""), 0 },
 		{ TEXT("CDN-Loop: headgate-1\r\n"), 1 },
 		{ TEXT("cdn-loop: a, headgate-1;v=1 , headgate-12,headgate-1\r\n"
-		       "CDN-Loop:\r\nCDN-Loop: headgate-1\r\n"), 3 },
+		       "CDN-Loop:\r\nCDN-Loop: headgate-1\r\n"),
+		  3 },
 		{ TEXT("CDN-Loop: headgate-2, headgate, \"headgate-1\", x;headgate-1\r\n"), 0 },
 		{ TEXT("Via: headgate-1\r\nX: headgate-1\r\nConnection: CDN-Loop\r\n"
-		       "CDN-Loop: headgate-1\r\n"), 1 },
+		       "CDN-Loop: headgate-1\r\n"),
+		  1 },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
@@ -228,14 +231,10 @@ TEST(max_forwards_counts_down_for_TRACE_and_OPTIONS_alone)
 		enum hop_limit limit;
 		const char *left;
 	} rows[] = {
-		{ METHOD_OPTIONS, "10", HOP_GOES_ON, "9" },
-		{ METHOD_TRACE, "1", HOP_GOES_ON, "0" },
-		{ METHOD_TRACE, "0", HOP_ENDS_HERE, "0" },
-		{ METHOD_TRACE, "00", HOP_ENDS_HERE, "00" },
-		{ METHOD_OPTIONS, "-1", HOP_IS_BAD, "-1" },
-		{ METHOD_OPTIONS, "", HOP_IS_BAD, "" },
-		{ METHOD_GET, "0", HOP_GOES_ON, "0" },
-		{ METHOD_GET, "x", HOP_GOES_ON, "x" },
+		{ METHOD_OPTIONS, "10", HOP_GOES_ON, "9" }, { METHOD_TRACE, "1", HOP_GOES_ON, "0" },
+		{ METHOD_TRACE, "0", HOP_ENDS_HERE, "0" },  { METHOD_TRACE, "00", HOP_ENDS_HERE, "00" },
+		{ METHOD_OPTIONS, "-1", HOP_IS_BAD, "-1" }, { METHOD_OPTIONS, "", HOP_IS_BAD, "" },
+		{ METHOD_GET, "0", HOP_GOES_ON, "0" },	    { METHOD_GET, "x", HOP_GOES_ON, "x" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -245,8 +244,8 @@ TEST(max_forwards_counts_down_for_TRACE_and_OPTIONS_alone)
 		assert_int_equal(hop_count_down(&head), HOP_GOES_ON);
 		assert_int_equal(fields_add(&head.fields, SPAN("Max-Forwards"), span_str(rows[i].value)), 0);
 		assert_int_equal(hop_count_down(&head), rows[i].limit);
-		assert_true(span_eq(fields_get(&head.fields, FIELD_MAX_FORWARDS)->value,
-				    span_str(rows[i].left)));
+		assert_true(
+			span_eq(fields_get(&head.fields, FIELD_MAX_FORWARDS)->value, span_str(rows[i].left)));
 		assert_int_equal(fields_add(&head.fields, SPAN("max-forwards"), SPAN("3")), 0);
 		assert_int_equal(hop_count_down(&head),
 				 rows[i].method == METHOD_GET ? HOP_GOES_ON : HOP_IS_BAD);

@@ -198,8 +198,8 @@ static void *crowd_run(void *argument)
 
 static unsigned int crowd_count_reset(struct crowd *crowd)
 {
-	unsigned int open = crowd->connected < ARRAY_LEN(crowd->fds) ? crowd->connected
-								      : ARRAY_LEN(crowd->fds);
+	unsigned int open =
+		crowd->connected < ARRAY_LEN(crowd->fds) ? crowd->connected : ARRAY_LEN(crowd->fds);
 	unsigned int reset = 0;
 
 	for (unsigned int i = 0; i < open; i++) {

@@ -21,7 +21,7 @@ struct caught {
 
 static struct caught caught;
 
-static void catch(void)
+static void catch (void)
 {
 	caught.file = tmpfile();
 	assert_non_null(caught.file);
@@ -56,7 +56,7 @@ TEST_WITH(a_line_has_time_level_and_message, defaults, NULL)
 	const char *text;
 	int end = 0;
 
-	catch();
+	catch ();
 	log_warn("backend %s: %d", "a", 7);
 	text = let_go();
 	assert_int_equal(sscanf(text, "%*4d-%*2d-%*2dT%*2d:%*2d:%*9fZ%n", &end), 0);
@@ -72,7 +72,7 @@ TEST_WITH(lines_above_the_level_are_not_written, defaults, NULL)
 
 		log_set_level((enum log_level)level);
 		assert_int_equal(log_get_level(), level);
-		catch();
+		catch ();
 		log_error("line");
 		log_warn("line");
 		log_info("line");
@@ -90,7 +90,7 @@ TEST_WITH(json_lines_escape_what_json_cannot_hold, defaults, NULL)
 
 	log_set_format(LOG_JSON);
 	assert_int_equal(log_get_format(), LOG_JSON);
-	catch();
+	catch ();
 	log_error("a \"b\" \\ \n\x01\x7f\xff");
 	text = let_go();
 	assert_int_equal(strncmp(text, "{\"level\":\"error\",\"time\":\"", 25), 0);
@@ -106,7 +106,7 @@ TEST_WITH(a_long_message_is_cut_and_still_one_line, defaults, NULL)
 
 	memset(message, 'm', sizeof(message) - 1);
 	message[sizeof(message) - 1] = '\0';
-	catch();
+	catch ();
 	log_info("%s", message);
 	log_info("next");
 	text = let_go();
@@ -116,7 +116,7 @@ TEST_WITH(a_long_message_is_cut_and_still_one_line, defaults, NULL)
 
 TEST_WITH(without_memory_a_line_is_lost_and_nothing_else, defaults, NULL)
 {
-	catch();
+	catch ();
 	mem_fail_nth(1);
 	log_info("lost, or part of it");
 	mem_fail_nth(0);
@@ -178,7 +178,7 @@ TEST_WITH(lines_of_several_threads_do_not_mix, defaults, NULL)
 	const char *line;
 	int lines = 0;
 
-	catch();
+	catch ();
 	for (int i = 0; i < 4; i++)
 		pthread_create(&threads[i], NULL, writer, &letters[i]);
 	for (int i = 0; i < 4; i++)

@@ -50,8 +50,12 @@ static const struct stream {
 	{ "id: 7\ndata: a\n\ndata: b\n\nid\ndata: c\n\n", "|a|7\n|b|7\n|c|\n" },
 	{ "data: a\ndata: b\ndata\n\n", "|a\nb\n|\n" },
 	{ ": comment\n:\ndata: a\n: more\n\n\n\n", "|a|\n" },
-	{ "\xef\xbb\xbf" "data: a\n\n", "|a|\n" },
-	{ "data: a\n\n\xef\xbb\xbf" "data: b\n\n", "|a|\n" },
+	{ "\xef\xbb\xbf"
+	  "data: a\n\n",
+	  "|a|\n" },
+	{ "data: a\n\n\xef\xbb\xbf"
+	  "data: b\n\n",
+	  "|a|\n" },
 	{ "event: lonely\n\ndata: a\n\n", "|a|\n" },
 	{ "retry: 10\nnothing: x\nDATA: y\n data: z\ndata: a\n\n", "|a|\n" },
 	{ "data: a\n\ndata: not complete\n", "|a|\n" },

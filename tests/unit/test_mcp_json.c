@@ -284,7 +284,8 @@ TEST(escapes_become_bytes)
 	assert_unescaped(SPAN("\\ud83d\\ude00"), SPAN("\xf0\x9f\x98\x80"));
 	assert_unescaped(SPAN("\\ud83d"), SPAN("\xef\xbf\xbd"));
 	assert_unescaped(SPAN("\\ude00x"), SPAN("\xef\xbf\xbdx"));
-	assert_unescaped(SPAN("\\ud83d\\u0041"), SPAN("\xef\xbf\xbd" "A"));
+	assert_unescaped(SPAN("\\ud83d\\u0041"), SPAN("\xef\xbf\xbd"
+						      "A"));
 	assert_unescaped(SPAN("\\u0000"), SPAN("\0"));
 	assert_unescaped(SPAN("a\\"), SPAN("a"));
 }

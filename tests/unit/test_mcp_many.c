@@ -68,8 +68,9 @@ FRESH(the_answers_to_initialize_become_one)
 		      "\"result\":{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{\"tools\":{"
 		      "\"listChanged\":false},"
 		      "\"logging\":{},\"experimental\":{\"a\":1}},\"instructions\":\"say \\\"please\\\"\"}");
-	scene_answers(&sc, 0, "\"result\":{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"tools\":{},"
-			      "\"experimental\":{\"b\":2}}}");
+	scene_answers(&sc, 0,
+		      "\"result\":{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"tools\":{},"
+		      "\"experimental\":{\"b\":2}}}");
 	assert_int_equal(seen.count, 0);
 	scene_answers(&sc, 2,
 		      "\"result\":{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"tools\":{"
@@ -187,9 +188,10 @@ CLOSED(a_tool_is_called_by_the_name_its_target_knows)
 		REQUEST("1", "tools/call", "\"arguments\":{\"name\":\"one_x\"},\"name\":\"two_echo_it\""));
 	assert_holds(sc.to[1], "\"arguments\":{\"name\":\"one_x\"},\"name\":\"echo_it\"}}");
 	assert_string_equal(sc.name[1], "echo_it");
-	scene_answers(&sc, 1, "\"result\":{\"content\":[{\"type\":\"resource_link\",\"uri\":\"file:///a\"},"
-			      "{\"type\":\"text\",\"text\":\"file:///b\",\"uri\":\"no\"},"
-			      "{\"type\":\"resource\",\"resource\":{\"uri\":\"x:y\",\"text\":\"\"}}]}");
+	scene_answers(&sc, 1,
+		      "\"result\":{\"content\":[{\"type\":\"resource_link\",\"uri\":\"file:///a\"},"
+		      "{\"type\":\"text\",\"text\":\"file:///b\",\"uri\":\"no\"},"
+		      "{\"type\":\"resource\",\"resource\":{\"uri\":\"x:y\",\"text\":\"\"}}]}");
 	assert_string_equal(
 		seen.last,
 		"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"content\":[{\"type\":\"resource_link\","
@@ -536,9 +538,13 @@ static int play(void *context __attribute__((unused)))
 	if (!scene.checker)
 		return -ENOMEM;
 	scene.s = mcp_session_create(&(struct mcp_session_setup){
-		.kind = MCP_SESSION_STATEFUL, .names = { scene_names, 2, MCP_PREFIX_CONDITIONAL },
-		.checker = scene.checker, .link = &scene_link_ops, .context = &scene,
-		.server_name = SPAN("h"), .server_version = SPAN("1"),
+		.kind = MCP_SESSION_STATEFUL,
+		.names = { scene_names, 2, MCP_PREFIX_CONDITIONAL },
+		.checker = scene.checker,
+		.link = &scene_link_ops,
+		.context = &scene,
+		.server_name = SPAN("h"),
+		.server_version = SPAN("1"),
 	});
 	for (size_t i = 0; scene.s && i < ARRAY_LEN(texts); i++) {
 		scene_sink_make(&seen[i]);

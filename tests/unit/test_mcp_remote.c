@@ -153,7 +153,8 @@ TEST(what_a_header_cannot_hold_is_encoded)
 	} rows[] = {
 		{ "echo", "echo" },
 		{ "file:///a b", "file:///a b" },
-		{ "", "=?base64?" "?=" },
+		{ "", "=?base64?"
+		      "?=" },
 		{ " x", "=?base64?IHg=?=" },
 		{ "x ", "=?base64?eCA=?=" },
 		{ "a\r\nb: c", "=?base64?YQ0KYjogYw==?=" },
@@ -283,8 +284,8 @@ PLAYED(a_stream_that_breaks_is_asked_for_again_when_its_events_have_ids)
 		fd = accept_one(scene);
 		request = read_request(scene, fd);
 		assert_int_equal(strncmp(request, "GET /mcp?a=b HTTP/1.1\r\n", 23), 0);
-		assert_non_null(strcasestr(request, i ? "\r\nlast-event-id: e2\r\n" :
-							"\r\nlast-event-id: e1\r\n"));
+		assert_non_null(
+			strcasestr(request, i ? "\r\nlast-event-id: e2\r\n" : "\r\nlast-event-id: e1\r\n"));
 		assert_non_null(strcasestr(request, "\r\naccept: text/event-stream\r\n"));
 		say(fd, EVENTS_HEAD "\r\nid: e2\ndata: {\"method\":\"n\"}\n\n");
 		text_clear(&scene->got);

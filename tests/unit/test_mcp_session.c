@@ -78,7 +78,9 @@ NEW(an_initialize_that_fails_ends_the_session)
 NEW(an_initialize_result_that_is_none_does_not_reach_the_client)
 {
 	static const char *const lies[] = {
-		"7", "{}", "{\"protocolVersion\":7,\"capabilities\":{}}",
+		"7",
+		"{}",
+		"{\"protocolVersion\":7,\"capabilities\":{}}",
 		"{\"protocolVersion\":\"2025-06-18\",\"capabilities\":[]}",
 	};
 

@@ -32,8 +32,8 @@ static int drop(void **state __attribute__((unused)))
 #define TWO(name) TEST_WITH(name, two_make, drop)
 #define SINGLE(name) TEST_WITH(name, single_make, drop)
 
-#define META_OF(version) \
-	"\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"" version "\"," \
+#define META_OF(version)                                                                                     \
+	"\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"" version "\","                            \
 	"\"io.modelcontextprotocol/clientCapabilities\":{}}"
 #define META META_OF("2026-07-28")
 
@@ -154,16 +154,18 @@ ONE(events_of_a_subscription_find_their_client)
 			    META ",\"notifications\":{\"toolsListChanged\":true}"));
 	call = sc.call[0];
 	scene_waits(&sc, &seen[1], REQUEST("\"s\"", "subscriptions/listen", META ",\"notifications\":{}"));
-	snprintf(text, sizeof(text), NOTICE("notifications/tools/list_changed",
-					    "\"_meta\":{\"io.modelcontextprotocol/subscriptionId\":%llu}"),
+	snprintf(text, sizeof(text),
+		 NOTICE("notifications/tools/list_changed",
+			"\"_meta\":{\"io.modelcontextprotocol/subscriptionId\":%llu}"),
 		 (unsigned long long)call);
 	scene_says(&sc, 0, text);
 	assert_string_equal(seen[0].last,
 			    NOTICE("notifications/tools/list_changed", "\"_meta\":{\"io.modelcontextprotocol/"
 								       "subscriptionId\":\"s\"}"));
 	assert_int_equal(seen[1].count, 0);
-	scene_says(&sc, 0, NOTICE("notifications/tools/list_changed",
-				  "\"_meta\":{\"io.modelcontextprotocol/subscriptionId\":\"s\"}"));
+	scene_says(&sc, 0,
+		   NOTICE("notifications/tools/list_changed",
+			  "\"_meta\":{\"io.modelcontextprotocol/subscriptionId\":\"s\"}"));
 	assert_int_equal(seen[0].count + seen[1].count, 1);
 	sc.call[0] = call;
 	snprintf(text, sizeof(text),

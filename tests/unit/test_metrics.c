@@ -54,7 +54,7 @@ static void fake_worker_numbers(void *context, size_t index, struct worker_numbe
 	struct fake *fake = context;
 
 	*ret_numbers = (struct worker_numbers){ &fake->counters[index], fake->requests[index],
-						      fake->access_log, NULL };
+						fake->access_log, NULL };
 }
 
 static void fake_extra(void *context, struct text *out)

@@ -252,9 +252,9 @@ PLAYED(a_refused_connect_is_a_failure_of_the_endpoint)
 	UNTIL(scene, scene->proxy.mirror_count == 0);
 	assert_int_equal(count(scene, COUNTER_MIRROR_FAILURES), 1);
 	assert_int_equal(count(scene, COUNTER_UPSTREAM_CONNECT_FAILURES), 1);
-	endpoint = upstream_pool_endpoint(&scene->proxy.pool, &scene->endpoint,
-					  &(struct upstream_wants){
-						  .keepalive = &scene->config->upstream_keepalives });
+	endpoint = upstream_pool_endpoint(
+		&scene->proxy.pool, &scene->endpoint,
+		&(struct upstream_wants){ .keepalive = &scene->config->upstream_keepalives });
 	assert_int_equal(endpoint->load.failures, 1);
 	assert_int_equal(endpoint->load.in_flight, 0);
 	upstream_pool_leave(&scene->proxy.pool, endpoint);

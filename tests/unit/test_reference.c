@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-
 #include "tests/lib/test.h"
 #include "config/core/duration.h"
 #include "config/core/policy_value.h"
@@ -19,11 +18,10 @@
 #include "config/standalone/route.h"
 #include "config/standalone/static.h"
 
-
 /* One table of the document: the keys of one schema, or of several under a key each. */
 struct reference {
 	const char *name; /* as the document says: <!-- rows: config --> */
-	bool has_reload;  /* of the section `config` only */
+	bool has_reload; /* of the section `config` only */
 	struct reference_part {
 		const char *path; /* "http."; NULL: the list is over */
 		enum policy_kind kind;
@@ -40,13 +38,15 @@ static const struct reference references[] = {
 	{ "refs", false, { { "", .schema = &ref_schema } } },
 	{ "backends", false, { { "", .schema = &named_backend_schema } } },
 	{ "policies", false, { { "", .schema = &attached_schema } } },
-	{ "frontendPolicies", false,
+	{ "frontendPolicies",
+	  false,
 	  { { "http.", .kind = POLICY_FRONTEND_HTTP },
 	    { "tcp.", .kind = POLICY_FRONTEND_TCP },
 	    { "tls.", .kind = POLICY_FRONTEND_TLS },
 	    { "connect.", .kind = POLICY_FRONTEND_CONNECT },
 	    { "accessLog.", .kind = POLICY_FRONTEND_ACCESS_LOG } } },
-	{ "routePolicies", false,
+	{ "routePolicies",
+	  false,
 	  { { "timeout.", .kind = POLICY_TIMEOUT },
 	    { "retry.", .kind = POLICY_RETRY },
 	    { "delay.", .kind = POLICY_DELAY },
@@ -55,7 +55,8 @@ static const struct reference references[] = {
 	    { "urlRewrite.", .kind = POLICY_URL_REWRITE },
 	    { "requestMirror.", .schema = &mirror_schema },
 	    { "directResponse.", .kind = POLICY_DIRECT_RESPONSE } } },
-	{ "backendPolicies", false,
+	{ "backendPolicies",
+	  false,
 	  { { "http.", .kind = POLICY_BACKEND_HTTP },
 	    { "tcp.", .kind = POLICY_BACKEND_TCP },
 	    { "backendTLS.", .kind = POLICY_BACKEND_TLS },
@@ -269,9 +270,9 @@ static void print_schema(const struct reference *reference, const struct schema 
 
 static void print_reference(const struct reference *reference, struct text *out)
 {
-	text_str(out, reference->has_reload ?
-			      "| key | value | default | a change | |\n|---|---|---|---|---|\n" :
-			      "| key | value | default | |\n|---|---|---|---|\n");
+	text_str(out, reference->has_reload
+			      ? "| key | value | default | a change | |\n|---|---|---|---|---|\n"
+			      : "| key | value | default | |\n|---|---|---|---|\n");
 	for (const struct reference_part *part = reference->part_list; part->path; part++)
 		print_schema(reference, schema_of(part), part->path, out);
 }

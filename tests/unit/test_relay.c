@@ -9,7 +9,7 @@
 /* ---- every split */
 
 struct message {
-	const char *in;	    /* the body as it comes */
+	const char *in; /* the body as it comes */
 	const char *behind; /* bytes of the next message */
 	const char *payload;
 	const char *end; /* what follows the payload in chunked encoding */

@@ -57,8 +57,7 @@ static void assert_bounded(void)
 		held += buf_len(relay->source ? &relay->source->in : &relay->h2_source->in);
 	assert_int_equal(relay_buffered(relay), held);
 	assert_true(relay_buffered(&stage.relay) <= LIMIT_RELAY_BYTES + 65535);
-	assert_int_equal(counter_get(&stage.counters, COUNTER_RELAY_BUFFERED),
-			 relay_buffered(&stage.relay));
+	assert_int_equal(counter_get(&stage.counters, COUNTER_RELAY_BUFFERED), relay_buffered(&stage.relay));
 }
 
 TEST(a_stream_that_takes_nothing_stops_the_connection_it_comes_from)
@@ -248,8 +247,7 @@ static void run_repeat(enum source_kind source, enum sink_kind first, enum sink_
 	scene_prepare();
 	stage.relay.replay = &stage.replay;
 	source_end_of = source_open(source);
-	begin(source_end_of, sink_open(first), &framing,
-	      first == TO_CHUNKED ? ENCODE_CHUNKED : ENCODE_PLAIN);
+	begin(source_end_of, sink_open(first), &framing, first == TO_CHUNKED ? ENCODE_CHUNKED : ENCODE_PLAIN);
 	source_send(source, span_first(SPAN(PAYLOAD), cut));
 	if (is_ended)
 		source_end(source);
@@ -278,8 +276,8 @@ TEST(a_repeated_try_may_go_to_an_end_of_another_kind_at_every_point)
 				if (sources[i] != FROM_H2 && first != TO_H2 && second != TO_H2)
 					continue; /* test_relay.c */
 				for (size_t cut = 0; cut <= PAYLOAD_BYTES; cut++)
-					run_repeat(sources[i], (enum sink_kind)first,
-						   (enum sink_kind)second, cut, false);
+					run_repeat(sources[i], (enum sink_kind)first, (enum sink_kind)second,
+						   cut, false);
 				run_repeat(sources[i], (enum sink_kind)first, (enum sink_kind)second,
 					   PAYLOAD_BYTES, true);
 			}

@@ -29,15 +29,18 @@ TEST(a_reply_is_a_whole_message)
 		     "route not found");
 	assert_reply(&(struct reply){ .status = 400, .close = true },
 		     "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-	assert_reply(&(struct reply){ .status = 200, .body = SPAN("{}"), .keep_alive_1_0 = true,
-				      .content_type = SPAN("application/json"), .date = SPAN("today") },
+	assert_reply(&(struct reply){ .status = 200,
+				      .body = SPAN("{}"),
+				      .keep_alive_1_0 = true,
+				      .content_type = SPAN("application/json"),
+				      .date = SPAN("today") },
 		     "HTTP/1.1 200 OK\r\nDate: today\r\n"
 		     "Content-Type: application/json\r\nContent-Length: 2\r\n"
 		     "Connection: keep-alive\r\n\r\n{}");
-	assert_reply(&(struct reply){ .status = 599, .body = SPAN("x"), .close = true,
-		.keep_alive_1_0 = true },
-		     "HTTP/1.1 599 \r\nContent-Type: text/plain\r\nContent-Length: 1\r\n"
-		     "Connection: close\r\n\r\nx");
+	assert_reply(
+		&(struct reply){ .status = 599, .body = SPAN("x"), .close = true, .keep_alive_1_0 = true },
+		"HTTP/1.1 599 \r\nContent-Type: text/plain\r\nContent-Length: 1\r\n"
+		"Connection: close\r\n\r\nx");
 }
 
 TEST(head_gets_the_length_without_the_body)
@@ -157,7 +160,7 @@ TEST(a_field_cannot_split_the_reply)
 		fields_init(&fields, &arena);
 		assert_int_equal(fields_add(&fields, bad[i].name, bad[i].value), 0);
 		assert_int_equal(reply_write(&out, &(struct reply){ .status = 302, .fields = &fields }),
-			-EINVAL);
+				 -EINVAL);
 		assert_span(buf_span(&out), "before");
 	}
 	buf_done(&out);

@@ -213,9 +213,9 @@ TEST(a_name_whose_turn_comes_without_memory_fails)
 		crowd[i].scene = &scene;
 		resolver_query_init(&crowd[i].query, on_result);
 		snprintf(host, sizeof(host), "n%zu", i);
-		assert_int_equal(resolver_query_start(scene.client, span_str(host), 80, &crowd[i].query,
-						      &list),
-				 -EINPROGRESS);
+		assert_int_equal(
+			resolver_query_start(scene.client, span_str(host), 80, &crowd[i].query, &list),
+			-EINPROGRESS);
 	}
 	/* What c-ares refuses stands for want of memory: no further look-up begins. */
 	strcpy(scene.server.address, "nonsense");

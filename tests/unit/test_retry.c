@@ -17,7 +17,7 @@ static const struct retry_policy three = {
 };
 
 static enum retry_decision decide(const struct retry_policy *policy, const struct retry_config *config,
-				 const struct retry_facts *facts)
+				  const struct retry_facts *facts)
 {
 	uint64_t delay_ns = 12345;
 	enum retry_decision decision = retry_decide(policy, config, facts, &delay_ns);

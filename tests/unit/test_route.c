@@ -414,8 +414,8 @@ static const struct route *plain_find(const struct listener *listener, const str
 		const struct route *route = &listener->route_list[i];
 		const struct route_match *match = &route->match_list[0];
 		int class = class_of_host(route->hostname_list[0], head->authority);
-		size_t len = match->path_kind == PATH_PREFIX_SEGMENTS ? plain_len(match->path)
-								      : match->path.len;
+		size_t len =
+			match->path_kind == PATH_PREFIX_SEGMENTS ? plain_len(match->path) : match->path.len;
 		long rank = class * 10000L + (match->path_kind == PATH_EXACT ? 5000 : 0) + (long)len * 2 +
 			    (match->method.len > 0);
 

@@ -205,8 +205,8 @@ enum difference {
 	BY_UNANCHORED_PATTERN,
 };
 
-static const char *const difference_names[] = { "method", "header", "query", "path pattern",
-						"header pattern", "unanchored" };
+static const char *const difference_names[] = { "method",	"header",	  "query",
+						"path pattern", "header pattern", "unanchored" };
 
 struct condition_table {
 	char text[48];
@@ -241,9 +241,9 @@ static void difference_set(struct condition_table *row, enum difference kind, ui
 		match->header_count = 1;
 		row->condition.kind = kind == BY_HEADER ? TEXT_EXACT : TEXT_REGEX;
 		row->condition.value = text_of(row, kind == BY_UNANCHORED_PATTERN ? ".*t-" : "tenant-", i,
-					       kind == BY_HEADER	 ? "" :
-					       kind == BY_HEADER_PATTERN ? "(?:-[a-z]+)?" :
-									   ".*");
+					       kind == BY_HEADER	   ? ""
+					       : kind == BY_HEADER_PATTERN ? "(?:-[a-z]+)?"
+									   : ".*");
 	}
 }
 
@@ -274,9 +274,9 @@ static struct request_head difference_request(struct model *m, enum difference k
 	struct request_head head;
 
 	snprintf(text, 64, "%s%05u%s",
-		 kind == BY_METHOD ? "M" :
-		 kind == BY_QUERY  ? "/x?a=b&x-tenant=tenant-" :
-				     "/tenant-",
+		 kind == BY_METHOD  ? "M"
+		 : kind == BY_QUERY ? "/x?a=b&x-tenant=tenant-"
+				    : "/tenant-",
 		 i, kind >= BY_PATH_PATTERN || kind == BY_HEADER ? "/42/a" : "");
 	head = head_of(m->snapshot->arena, kind == BY_METHOD ? text : "GET", "a",
 		       kind == BY_METHOD ? "/" : text);
@@ -297,9 +297,9 @@ static unsigned int most_tried(enum difference kind, uint32_t count)
 	l = difference_listener(&m, kind, count);
 	seal(&m);
 	/* The path "/" is one, and so is each value. */
-	assert_short_probes(l->table, kind == BY_PATH_PATTERN			? 0 :
-				      kind > BY_PATH_PATTERN || count < ENTRIES_MIN ? 1 :
-										      1 + count);
+	assert_short_probes(l->table, kind == BY_PATH_PATTERN			      ? 0
+				      : kind > BY_PATH_PATTERN || count < ENTRIES_MIN ? 1
+										      : 1 + count);
 	for (uint32_t i = 0; i < LOOK_UPS; i++) {
 		uint32_t at = (uint32_t)((uint64_t)i * count / LOOK_UPS);
 		char text[64];

@@ -44,16 +44,34 @@ static const char *const paths[] = { "/", "/a", "/a/b" };
 static const char *const header_names[] = { "x-tenant", "x-one", "cookie", "host", ":path", ":method" };
 static const char *const query_names[] = { "q", "r s" };
 static const char *const values[] = {
-	"0",  "1",  "2",   "3",	 "4",	 "5",	 "6",	 "7",	"a",	     "b",	  "A",	      "aa",
+	"0",  "1",  "2",   "3",	 "4",	 "5",	 "6",	 "7",	"a",	     "b",	  "A",	       "aa",
 	"ab", "ba", "GET", "/a", "/a/b", "1, 2", "1; 2", "a b", "a.example", "A.EXAMPLE", "b.example",
 };
 static const char *const patterns[] = {
-	"a.*",	".*a",	"[0-9]",   "[0-4]", "1|2", ".*, .*", "1[,;] 2", "",	   "GET",	"/a.*",
-	"a+b*", "(?i)AB?", "[^a]*", "a?",   ".",   ".*b",    "x{3}",	"[ab]{2}", "a[ab]{1,200}.*b.*",
+	"a.*",
+	".*a",
+	"[0-9]",
+	"[0-4]",
+	"1|2",
+	".*, .*",
+	"1[,;] 2",
+	"",
+	"GET",
+	"/a.*",
+	"a+b*",
+	"(?i)AB?",
+	"[^a]*",
+	"a?",
+	".",
+	".*b",
+	"x{3}",
+	"[ab]{2}",
+	"a[ab]{1,200}.*b.*",
 };
-static const char *const path_patterns[] = { "/.*",   "/a/.*",	"/a/[a-z]", ".*b",	 "/[ab]*",
-					     "/a",    "/a/b/c", "/[^/]*",   "/a/(?:b|c)", "/a/..?",
-					     ".*/.*b", "/x{0,9}", "/.*/.*/.*", "/a[ab/]{1,200}.*b.*" };
+static const char *const path_patterns[] = {
+	"/.*",	  "/a/.*",	"/a/[a-z]", ".*b",    "/[ab]*",	 "/a",	      "/a/b/c",
+	"/[^/]*", "/a/(?:b|c)", "/a/..?",   ".*/.*b", "/x{0,9}", "/.*/.*/.*", "/a[ab/]{1,200}.*b.*"
+};
 static const char *const methods[] = { "GET", "POST", "PUT" };
 
 /* Headers of one table: with few of them each has many values. */
@@ -114,12 +132,13 @@ static struct span long_text(struct arena *arena, struct span start, size_t len,
 static struct request_head random_request(struct arena *arena, uint64_t *random)
 {
 	static const char *const targets[] = {
-		"/",	  "/a",	  "/a/b",   "/a/b/c",	 "/a/c",   "/b",     "/x?q=1",	  "/a?q=ab&q=2",
-		"/a?q=%61", "/a/b?r+s=a+b", "/?r+s=3", "/a?q=1&r+s=7", "/a/b?q=%4", "/a?q", "/xxx", "*",
+		"/",	       "/a",	   "/a/b",	   "/a/b/c",  "/a/c",	      "/b",	   "/x?q=1",
+		"/a?q=ab&q=2", "/a?q=%61", "/a/b?r+s=a+b", "/?r+s=3", "/a?q=1&r+s=7", "/a/b?q=%4", "/a?q",
+		"/xxx",	       "*",
 	};
-	struct request_head head = head_of(arena, PICK(random, methods),
-					   one_in(random, 3) ? "A.example" : "b.example",
-					   PICK(random, targets));
+	struct request_head head =
+		head_of(arena, PICK(random, methods), one_in(random, 3) ? "A.example" : "b.example",
+			PICK(random, targets));
 
 	while (!one_in(random, 4)) {
 		struct span name = span_str(header_names[next_random(random) % 3]);

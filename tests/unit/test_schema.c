@@ -109,8 +109,7 @@ static const struct schema_row sample_rows[] = {
 	{ "gone", .refusal = "has been removed" },
 	{ .shown_as = "shown" },
 };
-static const struct schema sample_schema =
-	SCHEMA(sample_rows, struct sample, .check = check_sample);
+static const struct schema sample_schema = SCHEMA(sample_rows, struct sample, .check = check_sample);
 
 /* A text decoded with the rows above. */
 struct play {

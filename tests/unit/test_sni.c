@@ -249,9 +249,9 @@ TEST(a_length_that_lies_is_never_believed)
 		unsigned int size;
 		const char *what;
 	} lengths[] = {
-		{ 6, 3, "message" },	    { 43, 1, "session" },      { 48, 2, "ciphers" },
-		{ 54, 1, "compressions" },  { 56, 2, "extensions" },   { 60, 2, "name extension" },
-		{ 62, 2, "name list" },	    { 65, 2, "name" },
+		{ 6, 3, "message" },	   { 43, 1, "session" },    { 48, 2, "ciphers" },
+		{ 54, 1, "compressions" }, { 56, 2, "extensions" }, { 60, 2, "name extension" },
+		{ 62, 2, "name list" },	   { 65, 2, "name" },
 	};
 	static const uint32_t values[] = { 0, 1, 2, 3, 5, 33, 254, 255, 256, 16383, 65535, 0xffffff };
 

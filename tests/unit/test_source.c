@@ -168,8 +168,8 @@ TEST(what_variables_make_of_a_file_is_bounded)
 	source.text = text_span(&text);
 	config_case_sources(&c, &source, 1);
 	assert_int_equal(c.result, -EINVAL);
-	config_case_says(&c, CONFIG_ERROR, "a.yaml:1:3265: ",
-			 "larger than 16 MiB once its variables are expanded");
+	config_case_says(&c, CONFIG_ERROR,
+			 "a.yaml:1:3265: ", "larger than 16 MiB once its variables are expanded");
 	assert_int_equal(c.report.count[CONFIG_ERROR], 1);
 	config_case_done(&c);
 	text_done(&text);

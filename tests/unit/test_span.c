@@ -92,7 +92,7 @@ TEST(blanks_are_trimmed_at_both_ends_only)
 {
 	static const struct {
 		const char *in, *out;
-	} rows[] = { { "", "" },	 { " ", "" },	    { "\t \t", "" }, { "a", "a" },
+	} rows[] = { { "", "" },	 { " ", "" },	   { "\t \t", "" },    { "a", "a" },
 		     { " a b ", "a b" }, { "\ta\t", "a" }, { "a \n", "a \n" }, { "\r a", "\r a" } };
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -113,8 +113,11 @@ TEST(split_gives_every_element_including_empty_ones)
 		const char *in;
 		size_t count;
 		const char *elements[5];
-	} rows[] = { { "", 1, { "" } },		  { "a", 1, { "a" } },		 { ",", 2, { "", "" } },
-		     { "a,b", 2, { "a", "b" } }, { ",a,,b,", 5, { "", "a", "", "b", "" } } };
+	} rows[] = { { "", 1, { "" } },
+		     { "a", 1, { "a" } },
+		     { ",", 2, { "", "" } },
+		     { "a,b", 2, { "a", "b" } },
+		     { ",a,,b,", 5, { "", "a", "", "b", "" } } };
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct span rest = span_str(rows[i].in), element;

@@ -30,11 +30,16 @@ TEST(a_path_that_no_request_has_any_more_is_a_warning_with_the_one_to_write)
 	static const struct {
 		const char *path, *write;
 	} rows[] = {
-		{ "/x/../admin", "write \"/admin\"" }, { "//admin", "write \"/admin\"" },
-		{ "/%61dmin", "write \"/admin\"" },    { "/a/./b", "write \"/a/b\"" },
-		{ "/%c3%a4", "write \"/%C3%A4\"" },    { "/a%2fb", "unless escapedSlashes" },
-		{ "/a\\b", "unless escapedSlashes" },  { "/100%", "are refused" },
-		{ "/admin", "" },		       { "/a.b/..c/", "" },
+		{ "/x/../admin", "write \"/admin\"" },
+		{ "//admin", "write \"/admin\"" },
+		{ "/%61dmin", "write \"/admin\"" },
+		{ "/a/./b", "write \"/a/b\"" },
+		{ "/%c3%a4", "write \"/%C3%A4\"" },
+		{ "/a%2fb", "unless escapedSlashes" },
+		{ "/a\\b", "unless escapedSlashes" },
+		{ "/100%", "are refused" },
+		{ "/admin", "" },
+		{ "/a.b/..c/", "" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

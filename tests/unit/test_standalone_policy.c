@@ -101,8 +101,8 @@ TEST(wrong_route_policies_are_refused)
 		  "a.yaml:2:1:" IN_POLICY "http: ", "write it under backends[].policies" },
 		{ POLICY "cors: {}" END, "a.yaml:2:1:" IN_POLICY "cors: ", "is not supported yet" },
 		{ POLICY "jwtAuth: {}" END, "a.yaml:2:1:" IN_POLICY "jwtAuth: ", "is not supported yet" },
-		{ POLICY "backendAuth: {}" END, "a.yaml:2:1:" IN_POLICY "backendAuth: ",
-		  "is not supported yet" },
+		{ POLICY "backendAuth: {}" END,
+		  "a.yaml:2:1:" IN_POLICY "backendAuth: ", "is not supported yet" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -288,17 +288,28 @@ TEST(a_share_is_any_number_of_yaml)
 		const char *words; /* NULL: accepted */
 		uint32_t per_million;
 	} rows[] = {
-		{ "0.5", NULL, 500000 },	  { ".5", NULL, 500000 },
-		{ "5e-1", NULL, 500000 },	  { "+0.5", NULL, 500000 },
-		{ "0.50E0", NULL, 500000 },	  { "1", NULL, 1000000 },
-		{ "1.", NULL, 1000000 },	  { "1.0", NULL, 1000000 },
-		{ "0", NULL, 0 },		  { "0.29", NULL, 290000 },
-		{ "0.000001", NULL, 1 },	  { "0.999999", NULL, 999999 },
-		{ "0.0000009", NULL, 0 },	  { "-0.0", NULL, 0 },
-		{ "'0.5'", "remove the quotes", 0 }, { "50%", "write 0.5 for 50%", 0 },
-		{ "1.000001", "from 0.0 to 1.0", 0 }, { "-0.1", "from 0.0 to 1.0", 0 },
-		{ "0x1", "from 0.0 to 1.0", 0 },  { ".inf", "from 0.0 to 1.0", 0 },
-		{ ".", "from 0.0 to 1.0", 0 },	  { "5e", "from 0.0 to 1.0", 0 },
+		{ "0.5", NULL, 500000 },
+		{ ".5", NULL, 500000 },
+		{ "5e-1", NULL, 500000 },
+		{ "+0.5", NULL, 500000 },
+		{ "0.50E0", NULL, 500000 },
+		{ "1", NULL, 1000000 },
+		{ "1.", NULL, 1000000 },
+		{ "1.0", NULL, 1000000 },
+		{ "0", NULL, 0 },
+		{ "0.29", NULL, 290000 },
+		{ "0.000001", NULL, 1 },
+		{ "0.999999", NULL, 999999 },
+		{ "0.0000009", NULL, 0 },
+		{ "-0.0", NULL, 0 },
+		{ "'0.5'", "remove the quotes", 0 },
+		{ "50%", "write 0.5 for 50%", 0 },
+		{ "1.000001", "from 0.0 to 1.0", 0 },
+		{ "-0.1", "from 0.0 to 1.0", 0 },
+		{ "0x1", "from 0.0 to 1.0", 0 },
+		{ ".inf", "from 0.0 to 1.0", 0 },
+		{ ".", "from 0.0 to 1.0", 0 },
+		{ "5e", "from 0.0 to 1.0", 0 },
 		{ "half", "from 0.0 to 1.0", 0 },
 	};
 

@@ -120,7 +120,8 @@ TEST(a_list_of_ciphers_and_protocols_is_taken_from_the_listener_else_from_the_fr
 	assert_true(own->ciphers.len > 0);
 	assert_int_equal(other->ciphers.len, 0);
 	assert_span_equal(other->suites, "TLS_AES_256_GCM_SHA384");
-	assert_span_equal(other->alpn, "\x02h2\x04" "acme");
+	assert_span_equal(other->alpn, "\x02h2\x04"
+				       "acme");
 	config_case_done(&c);
 }
 
@@ -187,7 +188,8 @@ TEST(tls_to_backends_stands_with_backends_routes_and_attached_policies)
 
 	const struct tcp_route *tcp = &c.snapshot->bind_list[1].listener_list[0].tcp_route_list[0];
 
-	assert_span_equal(tcp->backend_list[0].tls->settings.params.alpn, "\x04" "acme");
+	assert_span_equal(tcp->backend_list[0].tls->settings.params.alpn, "\x04"
+									  "acme");
 	assert_int_equal(tcp->backend_list[1].tls->settings.verify, TLS_VERIFY_NONE);
 	config_case_done(&c);
 }
@@ -259,14 +261,14 @@ TEST(what_cannot_be_carried_out_is_an_error_at_its_key)
 		{ HTTPS("cert: a.crt, key: locked.key"), TLS_AT(75) ".cert: ", "encrypted" },
 		{ HTTPS(A ", certificates: [{" A "}, {cert: b.crt, key: a.key}]"),
 		  TLS_AT(143) ".certificates[1].cert: ", "b.crt" },
-		{ HTTPS(A ", certificates: [{cert: b.crt}]"), TLS_AT(109) ".certificates[0]: ",
-		  "\"key\" is missing" },
+		{ HTTPS(A ", certificates: [{cert: b.crt}]"),
+		  TLS_AT(109) ".certificates[0]: ", "\"key\" is missing" },
 		{ HTTPS(A ", root: a.key"), TLS_AT(100) ".root: ", "a.key" },
 		{ HTTPS(A ", clientAuth: optional"), TLS_AT(94) ".clientAuth: ", "write root, too" },
-		{ HTTPS(A ", forwardClientCertificate: true"), TLS_AT(94) ".forwardClientCertificate: ",
-		  "write root, too" },
-		{ HTTPS(A ", root: a.crt, clientAuth: never"), TLS_AT(119) ".clientAuth: ",
-		  "one of optional, unverified, required" },
+		{ HTTPS(A ", forwardClientCertificate: true"),
+		  TLS_AT(94) ".forwardClientCertificate: ", "write root, too" },
+		{ HTTPS(A ", root: a.crt, clientAuth: never"),
+		  TLS_AT(119) ".clientAuth: ", "one of optional, unverified, required" },
 		{ HTTPS(A ", cipherSuites: [TLS_AES_128_GCM_SHA256, RC4]"),
 		  TLS_AT(133) ".cipherSuites[1]: ", "RC4" },
 		{ HTTPS(A ", keyExchangeGroups: [P-1]"), TLS_AT(114) ".keyExchangeGroups[0]: ", "P-1" },
@@ -373,8 +375,7 @@ static void count_lines(void *context, const char *sentence)
 	text_char(out, '\n');
 }
 
-static void expect_warnings(const struct config_case *c, int64_t now_s, const char *words,
-			    unsigned lines)
+static void expect_warnings(const struct config_case *c, int64_t now_s, const char *words, unsigned lines)
 {
 	unsigned count = 0;
 	struct text out;

@@ -69,8 +69,8 @@ TEST(the_timeouts_of_an_exchange_come_from_route_and_backend)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		const struct backend_http http = { .request_timeout = cases[i].http };
 		const struct backend_tcp tcp = { .connect_timeout = cases[i].tcp };
-		const struct route_policies route = { .timeout = cases[i].has_policy ? &cases[i].policy
-										     : NULL };
+		const struct route_policies route = { .timeout =
+							      cases[i].has_policy ? &cases[i].policy : NULL };
 		const struct backend_ref ref = { .http = cases[i].has_http ? &http : NULL,
 						 .tcp = cases[i].has_tcp ? &tcp : NULL };
 		struct exchange_timeouts found = { 7, 7, 7 };

@@ -18,4 +18,4 @@ noreturn void check_failed(const char *file, int line, const char *what);
 
 #define ARRAY_LEN(array) (sizeof(array) / sizeof((array)[0]))
 
-#define container_of(pointer, type, member) ((type *)((char *)(pointer) - offsetof(type, member)))
+#define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))

@@ -24,8 +24,8 @@ enum limits {
 	 * does not read, and may be given some time.
 	 */
 	LIMIT_CLIENT_READ_STALL_MS = 300000,
-	LIMIT_HEADERS = 100,		     /* default of http1MaxHeaders */
-	LIMIT_HEADERS_MAX = 4096,	     /* largest http1MaxHeaders one may configure */
+	LIMIT_HEADERS = 100, /* default of http1MaxHeaders */
+	LIMIT_HEADERS_MAX = 4096, /* largest http1MaxHeaders one may configure */
 	LIMIT_HEAD_WRITE_BYTES = 128 * 1024, /* a head we generate, with what rules add to it: -ENOBUFS */
 	/* Chunked framing, RFC 9112 7.1: 400 on requests, 502 on responses, connection closed. */
 	LIMIT_CHUNK_LINE_BYTES = 256,
@@ -45,44 +45,44 @@ enum limits {
 	LIMIT_RETRY_PAUSE_MS = 25,
 
 	/* HTTP/2, RFC 9113. Past the first two the connection ends with ENHANCE_YOUR_CALM. */
-	LIMIT_H2_QUEUE_FRAMES = 2000,	   /* waiting to be sent, and two more for each open stream */
-	LIMIT_H2_CONTINUATIONS = 32,	   /* frames of one header section */
+	LIMIT_H2_QUEUE_FRAMES = 2000, /* waiting to be sent, and two more for each open stream */
+	LIMIT_H2_CONTINUATIONS = 32, /* frames of one header section */
 	LIMIT_H2_SECTION_FACTOR = 16, /* times the limit of a header section: the stream is reset */
 	LIMIT_H2_TURN_FRAMES = 1024, /* received, before others get their turn */
 	LIMIT_H2_TINY_BYTES = 8 * 1024, /* one recv() of a peer whose frames are tiny */
 	LIMIT_H2_EXCESS_BYTES = 4 * 1024, /* of a header section over its limit: a glitch for each so many */
-	LIMIT_H2_SLICE_BYTES = 16 * 1024,  /* received bytes between two looks at what they caused */
+	LIMIT_H2_SLICE_BYTES = 16 * 1024, /* received bytes between two looks at what they caused */
 	LIMIT_H2_STAGED_BYTES = 16 * 1024, /* frames made while receiving; more wait in nghttp2's queue */
 	/* A head we generate, each field counted with the 12 bytes its lengths may take: -ENOBUFS. */
 	LIMIT_H2_HEAD_WRITE_BYTES = LIMIT_HEAD_WRITE_BYTES + 12 * LIMIT_HEADERS_MAX,
-	LIMIT_H2_WINDOW_UPDATES = 10,	   /* of the connection, that one DATA frame of ours explains */
-	LIMIT_H2_SPARE_STREAMS = 32,	   /* kept for reuse by a connection */
+	LIMIT_H2_WINDOW_UPDATES = 10, /* of the connection, that one DATA frame of ours explains */
+	LIMIT_H2_SPARE_STREAMS = 32, /* kept for reuse by a connection */
 	/*
 	 * HTTP/2, RFC 9113. A client that opens more streams gets REFUSED_STREAM; a head that is larger gets
 	 * 431; resets and glitches beyond what a second may bring close the connection with
 	 * ENHANCE_YOUR_CALM.
 	 */
-	LIMIT_H2_STREAMS = 100,	     /* default of config.http2.maxConcurrentStreams */
+	LIMIT_H2_STREAMS = 100, /* default of config.http2.maxConcurrentStreams */
 	LIMIT_H2_STREAMS_MAX = 1000, /* largest one may configure */
 	LIMIT_H2_STREAMS_FACTOR = 2, /* times that, with those whose answer came before their body was read */
-	LIMIT_H2_HEADERS = 128,	     /* fields of a head, default and largest config.http2.headers */
-	LIMIT_H2_RESETS = 100,	     /* default of config.http2.resetsPerSecond */
-	LIMIT_H2_GLITCHES = 100,     /* default of config.http2.glitchesPerSecond */
+	LIMIT_H2_HEADERS = 128, /* fields of a head, default and largest config.http2.headers */
+	LIMIT_H2_RESETS = 100, /* default of config.http2.resetsPerSecond */
+	LIMIT_H2_GLITCHES = 100, /* default of config.http2.glitchesPerSecond */
 	/* What a peer may send before we read; all streams together hold at most 2 x streams x window. */
-	LIMIT_H2_WINDOW_BYTES = 64 * 1024,		/* default of http2WindowSize */
+	LIMIT_H2_WINDOW_BYTES = 64 * 1024, /* default of http2WindowSize */
 	LIMIT_H2_CONNECTION_WINDOW_BYTES = 1024 * 1024, /* default of http2ConnectionWindowSize */
-	LIMIT_H2_FRAME_BYTES = 16 * 1024,		/* default of http2FrameSize */
+	LIMIT_H2_FRAME_BYTES = 16 * 1024, /* default of http2FrameSize */
 	LIMIT_H2_PING_TIMEOUT_MS = 20000, /* default of http2KeepaliveTimeout: then the connection closes */
 	LIMIT_H2_WRITE_BYTES = 16 * 1024, /* a stream waits with, for windows to open; fast ones with more */
 	LIMIT_H2_IDLE_MS = 600000, /* default of config.http2.idleTimeout, that of http1IdleTimeout */
-	LIMIT_H2_STALL_MS = 300000,	  /* default of config.http2.stallTimeout: the stream is reset */
+	LIMIT_H2_STALL_MS = 300000, /* default of config.http2.stallTimeout: the stream is reset */
 	/* Endpoints without connections whose TLS sessions are kept for the next one, and for how long. */
 	LIMIT_TLS_REMEMBERED = 256,
 	LIMIT_TLS_REMEMBER_MS = 600000,
 	LIMIT_BACKEND_TLS_MS = 15000, /* a handshake with a backend where connectTimeout is off */
 	LIMIT_H2_SETTLE_MS = 3000, /* for the first SETTINGS of a backend; then others open a connection */
-	LIMIT_H2_GOAWAY_MS = 1000,	  /* between the two steps of a graceful shutdown */
-	LIMIT_FREE_RETRIES = 3,		  /* repeats of a request that its connection had not taken */
+	LIMIT_H2_GOAWAY_MS = 1000, /* between the two steps of a graceful shutdown */
+	LIMIT_FREE_RETRIES = 3, /* repeats of a request that its connection had not taken */
 	/* Of a worker to an endpoint: with so many a refused stream is repeated on one of them. */
 	LIMIT_H2_REFUSED_CONNECTIONS = 4,
 
@@ -114,7 +114,7 @@ enum limits {
 	 */
 	LIMIT_LINGER_BYTES = 64 * 1024 * 1024,
 	LIMIT_LINGER_MS = 2000,
-	LIMIT_REPLY_MS = 30000,	       /* a client that does not read an answer of ours is reset */
+	LIMIT_REPLY_MS = 30000, /* a client that does not read an answer of ours is reset */
 	/* From accept to the end of a TLS handshake, where tls.handshakeTimeout says nothing else. */
 	LIMIT_CLIENT_HELLO_MS = 15000,
 	LIMIT_TLS_HANDSHAKE_BYTES = 256 * 1024, /* of a peer; certificates of clients are a few KiB */
@@ -139,10 +139,9 @@ enum limits {
 	LIMIT_ACCEPT_PAUSE_MS = 100, /* after EMFILE, ENFILE, ENOBUFS, ENOMEM */
 	LIMIT_LISTEN_BACKLOG = 4096,
 
-	LIMIT_CONNECTIONS =
-		100000, /* per process, largest config.limits.maxConnections; excess gets 503 */
+	LIMIT_CONNECTIONS = 100000, /* per process, largest config.limits.maxConnections; excess gets 503 */
 	LIMIT_WORKERS = 256,
-	LIMIT_ADDRESSES = 16,	    /* addresses kept of one name; further ones are ignored */
+	LIMIT_ADDRESSES = 16, /* addresses kept of one name; further ones are ignored */
 	LIMIT_RESOLVE_QUEUE = 1024, /* names of a worker that wait; further queries fail at once */
 	LIMIT_RESOLVE_NAMES =
 		4096, /* names cached per worker and per process; the least recently used goes */
@@ -157,10 +156,10 @@ enum limits {
 	LIMIT_DISCARD_BYTES = 64 * 1024,
 	LIMIT_DISCARD_MS = 1000,
 	LIMIT_DISCARDS = 256, /* under way in a worker */
-	LIMIT_MIRRORS = 256,	    /* mirrored requests under way in a worker; further copies are not made */
+	LIMIT_MIRRORS = 256, /* mirrored requests under way in a worker; further copies are not made */
 	LIMIT_MIRROR_MS = 10000, /* from the begin to the end of the response of one; then it is given up */
 	LIMIT_MIRROR_BODY_BYTES = 1024 * 1024, /* of the response to one; then its connection closes */
-	LIMIT_ENDPOINT_AVOID_MS = 30 * 1000,   /* longest time an endpoint is avoided after failed connects */
+	LIMIT_ENDPOINT_AVOID_MS = 30 * 1000, /* longest time an endpoint is avoided after failed connects */
 	LIMIT_ROUTE_ENTRIES =
 		1024 * 1024, /* host names x matches of a listener's routes: refused when loading */
 	LIMIT_ROUTE_REGEX_BYTES = 1024, /* length of a pattern: longer ones are refused when loading */
@@ -179,7 +178,7 @@ enum limits {
 	LIMIT_MATCH_VALUE_BYTES =
 		8 * 1024, /* joined header or decoded query value: longer ones are refused, counted */
 	LIMIT_EXPRESSION_BYTES = 1024, /* of a delay or health condition: longer: refused when loading */
-	LIMIT_EXPRESSION_DEPTH = 32,   /* of its parts within each other: refused when loading */
+	LIMIT_EXPRESSION_DEPTH = 32, /* of its parts within each other: refused when loading */
 	LIMIT_DELAY_MS = 60 * 60 * 1000, /* injected: refused when loading, expressions are cut to it */
 	LIMIT_EVICTION_MS =
 		60 * 60 * 1000, /* an endpoint evicted again and again stays out no longer than this */
@@ -194,14 +193,14 @@ enum limits {
 	LIMIT_CONFIG_LISTENERS = 65536, /* of one port or one Gateway: refused */
 	LIMIT_TLS_FILE_BYTES = 4 * 1024 * 1024, /* a certificate, key or list of authorities: refused */
 	LIMIT_TLS_CERTIFICATES = 4096, /* of one listener: refused */
-	LIMIT_CONFIG_LABELS = 256,     /* of one object, entries of one selector: refused */
+	LIMIT_CONFIG_LABELS = 256, /* of one object, entries of one selector: refused */
 	LIMIT_CONFIG_SELECTIONS =
 		50000000, /* labels and objects that all selectors of a configuration look at: refused */
 	LIMIT_CONFIG_POLICIES =
 		100000, /* kinds of policy times objects they apply to, in all files: refused */
-	LIMIT_CONFIG_FILES = 4096,     /* of one configuration: refused */
-	LIMIT_CONFIG_ANCHORS = 1024,   /* of one document: refused */
-	LIMIT_CONFIG_ERRORS = 100,     /* errors kept, as many warnings and notes; the rest are counted */
+	LIMIT_CONFIG_FILES = 4096, /* of one configuration: refused */
+	LIMIT_CONFIG_ANCHORS = 1024, /* of one document: refused */
+	LIMIT_CONFIG_ERRORS = 100, /* errors kept, as many warnings and notes; the rest are counted */
 	LIMIT_ADMIN_CONNECTIONS = 64,
 	LIMIT_ADMIN_REQUEST_BYTES = 16 * 1024,
 	LIMIT_HISTORY_STREAMS = 256, /* finished streams shown by /streams */
@@ -218,19 +217,19 @@ enum limits {
 	/* Memory for all bodies that are not complete: what needs more gets 503. */
 	LIMIT_MCP_BODIES_BYTES = 64 * 1024 * 1024,
 	LIMIT_MCP_DEPTH = 64,
-	LIMIT_MCP_BATCH = 32,	     /* messages of one body: 400 */
-	LIMIT_MCP_TARGETS = 32,	     /* of one backend: refused when loading */
-	LIMIT_MCP_SESSIONS = 4096,   /* of the process: 503 */
-	LIMIT_MCP_CALLS = 64,	     /* requests of a session under way: 429 */
+	LIMIT_MCP_BATCH = 32, /* messages of one body: 400 */
+	LIMIT_MCP_TARGETS = 32, /* of one backend: refused when loading */
+	LIMIT_MCP_SESSIONS = 4096, /* of the process: 503 */
+	LIMIT_MCP_CALLS = 64, /* requests of a session under way: 429 */
 	LIMIT_MCP_SHARED_CALLS = 2048, /* the same of a session that all clients share */
-	LIMIT_MCP_ID_BYTES = 256,    /* of an id or progress token: 400, or the target's message is dropped */
+	LIMIT_MCP_ID_BYTES = 256, /* of an id or progress token: 400, or the target's message is dropped */
 	LIMIT_MCP_NAME_BYTES = 4096, /* of a tool, URI, task or cursor: an error of that request */
 	LIMIT_MCP_QUEUE_BYTES = 256 * 1024, /* for a client without a stream: more is dropped */
 	LIMIT_MCP_QUEUE_MESSAGES = 256,
-	LIMIT_MCP_OWNERS = 2048,     /* names a session knows the target of; others are looked up */
+	LIMIT_MCP_OWNERS = 2048, /* names a session knows the target of; others are looked up */
 	/* Of what a target announces, when there are several: what is larger counts as nothing. */
 	LIMIT_MCP_CAPABILITIES_BYTES = 16 * 1024,
-	LIMIT_MCP_LIST_PAGES = 64,   /* of a target, to find the owner of a name: an error of that request */
+	LIMIT_MCP_LIST_PAGES = 64, /* of a target, to find the owner of a name: an error of that request */
 	LIMIT_MCP_OPEN_MS = 5000, /* failOpen: what others may take longer than the first target */
 	LIMIT_MCP_GATHER_BYTES = 16 * 1024 * 1024, /* of answers that are merged: an error */
 	LIMIT_MCP_RESUME_MS = 60000, /* an answer waits so long for a client whose stream broke */

@@ -110,8 +110,8 @@ void *slab_find(const struct slab *s, uint64_t handle)
 	if (index >= s->cells)
 		return NULL;
 	cell = slab_cell(s, index);
-	return cell->next_free == SLAB_LIVE && cell->generation == (uint32_t)(handle >> 32) ? cell->object :
-												     NULL;
+	return cell->next_free == SLAB_LIVE && cell->generation == (uint32_t)(handle >> 32) ? cell->object
+											    : NULL;
 }
 
 void slab_give(struct slab *s, uint64_t handle)

@@ -17,8 +17,7 @@ static void client_h2_begin_idle(struct client *client)
 {
 	struct client_h2 *h2 = client->h2;
 
-	h2->idle_deadline_ms =
-		h2->idle_timeout_ms ? proxy_now_ms(client->proxy) + h2->idle_timeout_ms : 0;
+	h2->idle_deadline_ms = h2->idle_timeout_ms ? proxy_now_ms(client->proxy) + h2->idle_timeout_ms : 0;
 }
 
 uint64_t client_h2_due_ms(const struct client_h2 *h2)
@@ -215,9 +214,9 @@ static void client_h2_on_fed(struct h2_link *link)
 
 static enum end_reason client_h2_reason(const struct client *client, enum h2_link_end end)
 {
-	bool is_silent = socket_failure_of(client->conn.error ? client->conn.error
-							      : client->conn.send_error) ==
-			 SOCKET_FAILURE_TIMED_OUT;
+	bool is_silent =
+		socket_failure_of(client->conn.error ? client->conn.error : client->conn.send_error) ==
+		SOCKET_FAILURE_TIMED_OUT;
 
 	switch (end) {
 	case H2_LINK_OVER:
@@ -305,8 +304,7 @@ void client_h2_start(struct client *client, struct span head)
 	h2->client = client;
 	h2->max_streams = settings.max_streams;
 	h2->idle_timeout_ms = ns_to_ms(client->proxy->lease->snapshot->config.http2.idle_ns);
-	h2->head_timeout_ms =
-		ns_to_ms(client->proxy->lease->snapshot->config.timeouts.client_header_min_ns);
+	h2->head_timeout_ms = ns_to_ms(client->proxy->lease->snapshot->config.timeouts.client_header_min_ns);
 	h2->link.on_fed = client_h2_on_fed;
 	h2->link.on_news = client_h2_on_news;
 	h2->link.on_end = client_h2_on_end;

@@ -118,11 +118,10 @@ static void client_tls_enter_queue(struct client_tls *tls)
 	struct proxy *proxy = tls->client->proxy;
 	struct proxy_bind *bind = tls->client->bind;
 
-	client_tls_make_room(proxy, bind,
-			     1 + atomic_fetch_add_explicit(&proxy->shared->counts.handshakes, 1,
-							   memory_order_relaxed),
-			     1 + atomic_fetch_add_explicit(&bind->counts->handshakes, 1,
-							   memory_order_relaxed));
+	client_tls_make_room(
+		proxy, bind,
+		1 + atomic_fetch_add_explicit(&proxy->shared->counts.handshakes, 1, memory_order_relaxed),
+		1 + atomic_fetch_add_explicit(&bind->counts->handshakes, 1, memory_order_relaxed));
 	list_add_tail(&proxy->handshakes, &tls->node);
 	list_add_tail(&bind->handshakes, &tls->port_node);
 }
@@ -206,9 +205,9 @@ static void client_tls_begin_handshake(struct client *client, const struct liste
 
 	tls->ends_tls = true;
 	if (count == 0) {
-		client_tls_log(client, config->invalid_reason.len ?
-					       config->invalid_reason.data :
-					       "the listener has no certificate that can be used");
+		client_tls_log(client, config->invalid_reason.len
+					       ? config->invalid_reason.data
+					       : "the listener has no certificate that can be used");
 		client_tls_alert(client, 40 /* handshake_failure */, END_TLS_NO_CERTIFICATE);
 		return;
 	}

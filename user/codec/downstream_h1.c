@@ -108,8 +108,8 @@ static void front_h1_begin_tunnel(struct stream *stream)
 
 static int front_h1_send_reply(struct stream *stream, struct reply *reply)
 {
-	if (!stream->client_keeps || !stream_has_whole_request(stream) ||
-	    client_is_ending(stream->client) || h1_has_doubtful_bytes(stream))
+	if (!stream->client_keeps || !stream_has_whole_request(stream) || client_is_ending(stream->client) ||
+	    h1_has_doubtful_bytes(stream))
 		stream->close_client = true;
 	reply->close = stream->close_client;
 	reply->keep_alive_1_0 = !reply->close && stream->client_minor == 0;

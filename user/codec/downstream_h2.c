@@ -23,9 +23,8 @@ static enum http_bad front_h2_make_upgrade(struct stream *stream, struct span pr
 	if (fields_set(&stream->exchange->head.fields, SPAN("Sec-WebSocket-Key"),
 		       span_of(key, WEBSOCKET_KEY_BYTES)) < 0)
 		return BAD_NO_MEMORY;
-	stream->exchange->upgrade = (struct upgrade_request){
-		.is_wanted = true, .must_switch = true, .protocol = protocol
-	};
+	stream->exchange->upgrade =
+		(struct upgrade_request){ .is_wanted = true, .must_switch = true, .protocol = protocol };
 	stream->exchange->request_framing = (struct body_framing){ .kind = BODY_NONE };
 	return BAD_NONE;
 }

@@ -137,8 +137,7 @@ static void back_h1_discard(struct stream *stream)
 {
 	struct upstream *upstream = stream->upstream;
 	struct body_framing framing;
-	bool is_known = stream->upload.state == RELAY_DONE &&
-			back_h1_framing(stream, &framing) == BAD_NONE &&
+	bool is_known = stream->upload.state == RELAY_DONE && back_h1_framing(stream, &framing) == BAD_NONE &&
 			(framing.kind == BODY_NONE || framing.kind == BODY_LENGTH);
 
 	stream->upstream = NULL;

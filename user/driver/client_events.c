@@ -21,8 +21,8 @@ static void begin(struct stream *stream, enum http_bad bad)
 	int error = stream->front->check(stream);
 
 	if (error && (error != -EPROTO || !stream->front_h2))
-		driver_run(stream, step_end(stream, conn_end_reason(error, END_CLIENT_RST),
-					    STREAM_END_RESET));
+		driver_run(stream,
+			   step_end(stream, conn_end_reason(error, END_CLIENT_RST), STREAM_END_RESET));
 	else
 		driver_run(stream, bad ? step_bad_request(stream, bad) : STEP_ROUTE);
 }

@@ -37,8 +37,7 @@ static enum stream_step check_upload(struct stream *stream)
 	case RELAY_FAIL_SOURCE_SHORT:
 		return step_end(stream, END_CLIENT_FIN, STREAM_END_CLOSE);
 	case RELAY_FAIL_SOURCE_ERROR:
-		return step_end(stream, client_reason(stream, relay_source_error(upload)),
-				STREAM_END_RESET);
+		return step_end(stream, client_reason(stream, relay_source_error(upload)), STREAM_END_RESET);
 	case RELAY_FAIL_SOURCE_BAD:
 		return step_bad_request(stream, upload->decoder.bad);
 	case RELAY_FAIL_POISONED:
@@ -102,8 +101,7 @@ static enum stream_step flush_interim(struct stream *stream)
 {
 	int result = stream->interim_count ? stream->front->flush(stream) : 0;
 
-	return result >= 0 ? STEP_WAIT
-			   : step_end(stream, client_reason(stream, result), STREAM_END_RESET);
+	return result >= 0 ? STEP_WAIT : step_end(stream, client_reason(stream, result), STREAM_END_RESET);
 }
 
 static enum stream_step pump_waiting(struct stream *stream)

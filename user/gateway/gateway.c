@@ -77,8 +77,7 @@ static void gateway_warn_static(struct text *warnings, const struct static_confi
 }
 
 /* Takes the snapshot. */
-static int gateway_replace(struct gateway *gateway, struct snapshot *snapshot,
-			   struct messages *messages)
+static int gateway_replace(struct gateway *gateway, struct snapshot *snapshot, struct messages *messages)
 {
 	struct snapshot *old = snapshot_ref(gateway->snapshot);
 	int error = health_board_attach(&gateway->health, snapshot);
@@ -94,8 +93,7 @@ static int gateway_replace(struct gateway *gateway, struct snapshot *snapshot,
 			 SPAN_FMT(text_span(&messages->errors)));
 		snapshot_unref(snapshot);
 	} else {
-		gateway_warn_static(&messages->warnings, &gateway->start_snapshot->config,
-				    &snapshot->config);
+		gateway_warn_static(&messages->warnings, &gateway->start_snapshot->config, &snapshot->config);
 		options_apply_logging(gateway->options, &old->config, &snapshot->config);
 	}
 	snapshot_unref(old);
@@ -295,8 +293,8 @@ static int gateway_start_workers(struct gateway *gateway, struct snapshot *snaps
 	gateway->workers = hg_calloc(LIMIT_WORKERS, sizeof(struct worker *));
 	if (!gateway->workers)
 		return -ENOMEM;
-	for (uint32_t count = gateway_worker_count(gateway, &snapshot->config);
-	     gateway->worker_count < count; gateway->worker_count++) {
+	for (uint32_t count = gateway_worker_count(gateway, &snapshot->config); gateway->worker_count < count;
+	     gateway->worker_count++) {
 		struct worker_options options = {
 			.index = gateway->worker_count,
 			.resolver = gateway->resolver,

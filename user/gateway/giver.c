@@ -200,7 +200,7 @@ bool giver_start(struct giver *giver)
 	if (!error)
 		return true;
 	log_info("upgrade: streams stay here until they end: the other program %s",
-		 error == -EAGAIN ? "is of a version that takes over none"
+		 error == -EAGAIN	     ? "is of a version that takes over none"
 		 : error == -EPROTONOSUPPORT ? "is of a version that keeps other records of them"
 					     : strerrordesc_np(-error));
 	giver_close(giver);

@@ -37,8 +37,7 @@ void health_board_init(struct health_board *board)
 static void board_clear(struct health_board *board, bool only_unused)
 {
 	for (unsigned int i = 0; i < HEALTH_BOARD_BUCKETS; i++) {
-		list_each(node, next, &board->buckets[i])
-		{
+		list_each(node, next, &board->buckets[i]) {
 			struct board_entry *entry = list_entry(node, struct board_entry, node);
 
 			if (!only_unused ||
@@ -60,8 +59,7 @@ static struct endpoint_health *board_take(struct health_board *board, struct spa
 	struct list *bucket = &board->buckets[hash % HEALTH_BOARD_BUCKETS];
 	struct board_entry *entry;
 
-	list_each(node, next, bucket)
-	{
+	list_each(node, next, bucket) {
 		entry = list_entry(node, struct board_entry, node);
 		if (entry->hash == hash && span_eq(entry->health.text, text)) {
 			atomic_fetch_add_explicit(&entry->health.refs, 1, memory_order_relaxed);

@@ -74,8 +74,8 @@ static void heap_trim_on_timer(struct timer *timer, uint64_t now_ms)
 	struct heap_trim *trim = container_of(timer, struct heap_trim, timer);
 
 	if (!heap_trim_look(trim))
-		trim->interval_ms = trim->interval_ms / 2 > HEAP_TRIM_LOOK_MS ? trim->interval_ms / 2
-									      : HEAP_TRIM_LOOK_MS;
+		trim->interval_ms =
+			trim->interval_ms / 2 > HEAP_TRIM_LOOK_MS ? trim->interval_ms / 2 : HEAP_TRIM_LOOK_MS;
 	else if (trim->interval_ms < HEAP_TRIM_LOOK_MAX_MS)
 		trim->interval_ms *= 4;
 	timer_arm(loop_timers(trim->loop), timer, now_ms + trim->interval_ms);

@@ -100,8 +100,7 @@ static int gate_obtain(struct kernel_lanes *lanes, const struct splice_config *c
 		if (!error && !lanes->gate)
 			error = gate_load(&options, &lanes->gate, why);
 		if (!error && estate)
-			estate->gate_objects.count =
-				gate_descriptors(lanes->gate, estate->gate_objects.list);
+			estate->gate_objects.count = gate_descriptors(lanes->gate, estate->gate_objects.list);
 		return error;
 	}
 	if (config->pin_dir.len >= sizeof(dir)) {

@@ -8,9 +8,9 @@ static void report_log(const struct config_report *report)
 {
 	for (uint32_t i = 0; i < report->message_count; i++) {
 		const struct config_message *message = &report->message_list[i];
-		enum log_level level = message->severity == CONFIG_ERROR   ? LOG_ERROR :
-				       message->severity == CONFIG_WARNING ? LOG_WARN :
-									     LOG_INFO;
+		enum log_level level = message->severity == CONFIG_ERROR     ? LOG_ERROR
+				       : message->severity == CONFIG_WARNING ? LOG_WARN
+									     : LOG_INFO;
 
 		log_line(level, "%.*s", SPAN_FMT(message->text));
 	}

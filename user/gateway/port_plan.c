@@ -69,7 +69,7 @@ static int plan_open(struct gateway *gateway, const struct gateway_port *port, c
 }
 
 int port_plan_make(struct gateway *gateway, const struct snapshot *snapshot, struct port_plan *plan,
-		     struct text *error)
+		   struct text *error)
 {
 	int result = 0;
 

@@ -33,6 +33,5 @@ void resources_name(struct proxy_shared *shared)
 	CHECK(getrandom(shared->ticket_secret, sizeof(shared->ticket_secret), 0) ==
 	      (ssize_t)sizeof(shared->ticket_secret));
 	shared->ticket_start_ms = clock_now_ns() / NS_PER_MS;
-	snprintf(shared->loop_id, sizeof(shared->loop_id), "headgate-%016llx",
-		 (unsigned long long)id);
+	snprintf(shared->loop_id, sizeof(shared->loop_id), "headgate-%016llx", (unsigned long long)id);
 }

@@ -231,8 +231,7 @@ static uint64_t signature_of_directory(const char *path)
 	while ((entry = readdir(directory)) != NULL) {
 		struct span name = span_str(entry->d_name);
 
-		if (is_configuration(name) &&
-		    fstatat(dirfd(directory), entry->d_name, &file, 0) == 0)
+		if (is_configuration(name) && fstatat(dirfd(directory), entry->d_name, &file, 0) == 0)
 			sum += hash_mix(hash_bytes(name), signature_of_stat(&file));
 	}
 	closedir(directory);
@@ -252,8 +251,8 @@ uint64_t watch_signature(const struct config_source *source_list, size_t source_
 		if (stat(path, &file) < 0)
 			hash = hash_mix(hash, 0);
 		else
-			hash = hash_mix(hash, S_ISDIR(file.st_mode) ? signature_of_directory(path) :
-								      signature_of_stat(&file));
+			hash = hash_mix(hash, S_ISDIR(file.st_mode) ? signature_of_directory(path)
+								    : signature_of_stat(&file));
 	}
 	return hash;
 }

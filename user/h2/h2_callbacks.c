@@ -75,8 +75,8 @@ static int on_begin_headers(nghttp2_session *library, const nghttp2_frame *frame
 	struct h2_stream *stream;
 
 	block_drop(session);
-	stream = frame->headers.cat == NGHTTP2_HCAT_REQUEST ? stream_begin(session, frame->hd.stream_id) :
-							      stream_of(library, frame->hd.stream_id);
+	stream = frame->headers.cat == NGHTTP2_HCAT_REQUEST ? stream_begin(session, frame->hd.stream_id)
+							    : stream_of(library, frame->hd.stream_id);
 	if (!stream)
 		return frame->headers.cat == NGHTTP2_HCAT_REQUEST ? no_memory(session) : 0;
 	session->block = h2_head_create(kind_of_section(session, stream));
@@ -147,9 +147,9 @@ static void interim_limit(struct h2_session *session, struct h2_stream *stream)
 	for (const struct h2_head *head = stream->head; head; head = head->next)
 		count++;
 	if (count > LIMIT_INTERIM_RESPONSES)
-		session->has_no_memory |= nghttp2_submit_rst_stream(session->library, NGHTTP2_FLAG_NONE,
-								    stream->id, NGHTTP2_ENHANCE_YOUR_CALM) ==
-					  NGHTTP2_ERR_NOMEM;
+		session->has_no_memory |=
+			nghttp2_submit_rst_stream(session->library, NGHTTP2_FLAG_NONE, stream->id,
+						  NGHTTP2_ENHANCE_YOUR_CALM) == NGHTTP2_ERR_NOMEM;
 }
 
 static void head_arrived(struct h2_session *session, struct h2_stream *stream, struct h2_head *head)
@@ -406,9 +406,9 @@ static void reset_sent(nghttp2_session *library, struct h2_session *session, con
 
 	if (data == &h2_abandoned || (stream && stream->is_reset))
 		return;
-	h2_session_count(session, frame->rst_stream.error_code == NGHTTP2_REFUSED_STREAM ?
-					  H2_FLOOD_GLITCH :
-					  H2_FLOOD_PROVOKED_RESET);
+	h2_session_count(session, frame->rst_stream.error_code == NGHTTP2_REFUSED_STREAM
+					  ? H2_FLOOD_GLITCH
+					  : H2_FLOOD_PROVOKED_RESET);
 	if (!stream)
 		return;
 	stream->is_bad = true;
@@ -449,8 +449,8 @@ static int on_frame_sent(nghttp2_session *library, const nghttp2_frame *frame, v
 			headers_sent(stream, frame);
 		break;
 	case NGHTTP2_DATA:
-		stream = frame->hd.flags & NGHTTP2_FLAG_END_STREAM ? stream_of(library, frame->hd.stream_id) :
-								     NULL;
+		stream = frame->hd.flags & NGHTTP2_FLAG_END_STREAM ? stream_of(library, frame->hd.stream_id)
+								   : NULL;
 		if (stream)
 			end_sent(stream);
 		break;

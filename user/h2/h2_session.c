@@ -115,7 +115,7 @@ void h2_session_abort(struct h2_session *session)
 	if (session->is_aborted)
 		return;
 	session->is_aborted = true;
-	list_each (node, next, &session->streams) {
+	list_each(node, next, &session->streams) {
 		struct h2_stream *stream = list_entry(node, struct h2_stream, node);
 
 		stream->is_closed = true;
@@ -134,7 +134,7 @@ void h2_session_abort(struct h2_session *session)
 void h2_session_free(struct h2_session *session)
 {
 	h2_session_abort(session);
-	list_each (node, next, &session->streams) {
+	list_each(node, next, &session->streams) {
 		struct h2_stream *stream = list_entry(node, struct h2_stream, node);
 
 		stream->session = NULL;
@@ -336,7 +336,7 @@ static int session_refuse(struct h2_session *session, ssize_t result)
 	if (session->flood_kind == H2_FLOOD_NONE && result == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
 		session->flood_kind = H2_FLOOD_CONTINUATION;
 	h2_session_fail(session,
-		     result == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? H2_PROTOCOL_ERROR : H2_ENHANCE_YOUR_CALM);
+			result == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? H2_PROTOCOL_ERROR : H2_ENHANCE_YOUR_CALM);
 	return 0;
 }
 
@@ -438,9 +438,8 @@ uint64_t h2_session_written(const struct h2_session *session)
 
 struct h2_stream *h2_session_any(struct h2_session *session)
 {
-	return list_is_empty(&session->streams)
-		       ? NULL
-		       : list_entry(session->streams.next, struct h2_stream, node);
+	return list_is_empty(&session->streams) ? NULL
+						: list_entry(session->streams.next, struct h2_stream, node);
 }
 
 uint32_t h2_session_capacity(const struct h2_session *session)

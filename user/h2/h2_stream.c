@@ -73,9 +73,9 @@ static size_t stream_window(const struct h2_stream *stream)
 size_t h2_stream_read_bytes(const struct h2_stream *stream, uint64_t taken_bytes)
 {
 	bool is_alone = stream->session && stream->session->waiting_bytes == 0;
-	size_t most = is_alone || taken_bytes >= 16 * LIMIT_H2_WRITE_BYTES ? LIMIT_READ_BYTES :
-		      taken_bytes >= 4 * LIMIT_H2_WRITE_BYTES		    ? 2 * LIMIT_H2_WRITE_BYTES :
-									      LIMIT_H2_WRITE_BYTES;
+	size_t most = is_alone || taken_bytes >= 16 * LIMIT_H2_WRITE_BYTES ? LIMIT_READ_BYTES
+		      : taken_bytes >= 4 * LIMIT_H2_WRITE_BYTES		   ? 2 * LIMIT_H2_WRITE_BYTES
+									   : LIMIT_H2_WRITE_BYTES;
 	size_t window = most > LIMIT_H2_WRITE_BYTES ? stream_window(stream) : 0;
 
 	if (window < LIMIT_H2_WRITE_BYTES)

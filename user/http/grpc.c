@@ -62,8 +62,7 @@ static struct span grpc_message(struct arena *arena, struct span text)
 int grpc_answer(struct fields *fields, enum grpc_status status, struct span text)
 {
 	char digits[24];
-	struct span number =
-		arena_copy(fields->arena, span_of(digits, text_u64(digits, (uint64_t)status)));
+	struct span number = arena_copy(fields->arena, span_of(digits, text_u64(digits, (uint64_t)status)));
 	struct span message = grpc_message(fields->arena, text);
 	int error = number.data && message.data ? 0 : -ENOMEM;
 

@@ -292,7 +292,7 @@ static uint16_t host_port_of(const struct request_head *head)
 }
 
 enum http_bad h1_parse_request(struct span bytes, struct arena *arena, struct request_head *ret_head,
-				struct body_framing *ret_framing)
+			       struct body_framing *ret_framing)
 {
 	const char *at = bytes.data;
 	const char *end = bytes.data + bytes.len;

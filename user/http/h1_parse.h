@@ -17,5 +17,5 @@
  * limits are not looked at again.
  */
 enum http_bad h1_parse_request(struct span bytes, struct arena *arena, struct request_head *ret_head,
-				struct body_framing *ret_framing);
+			       struct body_framing *ret_framing);
 enum http_bad h1_parse_response(struct span bytes, struct arena *arena, struct response_head *ret_head);

@@ -84,14 +84,14 @@ static int add_connection(struct pieces *pieces, const struct h1_write_options *
 		piece_add(pieces, has_te ? SPAN("Connection: close, te\r\n") : SPAN("Connection: close\r\n"));
 		return 0;
 	case H1_CONNECTION_KEEP_ALIVE:
-		piece_add(pieces, has_te ? SPAN("Connection: keep-alive, te\r\n") :
-					   SPAN("Connection: keep-alive\r\n"));
+		piece_add(pieces, has_te ? SPAN("Connection: keep-alive, te\r\n")
+					 : SPAN("Connection: keep-alive\r\n"));
 		return 0;
 	case H1_CONNECTION_UPGRADE:
 		if (options->upgrade.len == 0 || !octets_are_text(options->upgrade))
 			return -EINVAL;
-		piece_add(pieces, has_te ? SPAN("Connection: upgrade, te\r\nUpgrade: ") :
-					   SPAN("Connection: upgrade\r\nUpgrade: "));
+		piece_add(pieces, has_te ? SPAN("Connection: upgrade, te\r\nUpgrade: ")
+					 : SPAN("Connection: upgrade\r\nUpgrade: "));
 		piece_add(pieces, options->upgrade);
 		piece_add(pieces, SPAN("\r\n"));
 		return 0;

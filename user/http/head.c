@@ -2,14 +2,10 @@
 #include "user/http/head.h"
 
 static const struct span method_names[] = {
-	[METHOD_GET] = { "GET", 3 },
-	[METHOD_HEAD] = { "HEAD", 4 },
-	[METHOD_POST] = { "POST", 4 },
-	[METHOD_PUT] = { "PUT", 3 },
-	[METHOD_DELETE] = { "DELETE", 6 },
-	[METHOD_CONNECT] = { "CONNECT", 7 },
-	[METHOD_OPTIONS] = { "OPTIONS", 7 },
-	[METHOD_TRACE] = { "TRACE", 5 },
+	[METHOD_GET] = { "GET", 3 },	     [METHOD_HEAD] = { "HEAD", 4 },
+	[METHOD_POST] = { "POST", 4 },	     [METHOD_PUT] = { "PUT", 3 },
+	[METHOD_DELETE] = { "DELETE", 6 },   [METHOD_CONNECT] = { "CONNECT", 7 },
+	[METHOD_OPTIONS] = { "OPTIONS", 7 }, [METHOD_TRACE] = { "TRACE", 5 },
 	[METHOD_PATCH] = { "PATCH", 5 },
 };
 

@@ -31,10 +31,11 @@ bool spelling_is_read_as(struct span field, struct span name)
 bool spelling_is_claim(struct span name)
 {
 	static const struct span claims[] = {
-		{ "forwarded", 9 },	     { "x-forwarded", 11 },	 { "x-forwarded-for", 15 },
-		{ "x-forwarded-proto", 17 }, { "x-forwarded-host", 16 }, { "x-forwarded-port", 16 },
-		{ "x-forwarded-server", 18 }, { "x-real-ip", 9 },	 { "x-retry-attempt", 15 },
-		{ "x-forwarded-client-cert", 23 },
+		{ "forwarded", 9 },	      { "x-forwarded", 11 },
+		{ "x-forwarded-for", 15 },    { "x-forwarded-proto", 17 },
+		{ "x-forwarded-host", 16 },   { "x-forwarded-port", 16 },
+		{ "x-forwarded-server", 18 }, { "x-real-ip", 9 },
+		{ "x-retry-attempt", 15 },    { "x-forwarded-client-cert", 23 },
 	};
 
 	if (name.len < 9 || name.len > 23)

@@ -253,8 +253,9 @@ static void child_take(struct child *child, struct span in)
 	}
 	if (!error)
 		return;
-	text_fmt(&child->why, error == -ENOBUFS ? "wrote a line of more than %d bytes" :
-						  "wrote a line for which there is no memory",
+	text_fmt(&child->why,
+		 error == -ENOBUFS ? "wrote a line of more than %d bytes"
+				   : "wrote a line for which there is no memory",
 		 LIMIT_MCP_MESSAGE_BYTES);
 	child_lose(child);
 }

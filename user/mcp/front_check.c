@@ -149,8 +149,8 @@ static bool field_says(struct span value, struct span plain)
 	if (value.len < prefix.len + suffix.len || !span_starts(value, prefix) || !span_ends(value, suffix))
 		return span_eq(value, plain);
 	text_init(&decoded);
-	is_same = decode_base64(&decoded, span_of(value.data + prefix.len,
-						  value.len - prefix.len - suffix.len)) &&
+	is_same = decode_base64(&decoded,
+				span_of(value.data + prefix.len, value.len - prefix.len - suffix.len)) &&
 		  !text_error(&decoded) && span_eq(text_span(&decoded), plain);
 	text_done(&decoded);
 	return is_same;

@@ -160,12 +160,12 @@ static enum mcp_fault session_of_post(struct mcp_front *front, const struct mcp_
 			hub_session_open(front->hub, front->service, MCP_SESSION_SINGLE, version, &fault);
 		return *ret_session ? MCP_NONE : fault;
 	}
-	front->is_initialize = mcp_post_is_initialize(post) &&
-			       !fields_find(&front->head.fields, SPAN("mcp-session-id"));
+	front->is_initialize =
+		mcp_post_is_initialize(post) && !fields_find(&front->head.fields, SPAN("mcp-session-id"));
 	if (!front->is_initialize)
 		return find_session(front, ret_session);
-	*ret_session = hub_session_open(front->hub, front->service, MCP_SESSION_STATEFUL, MCP_VERSION_NONE,
-					&fault);
+	*ret_session =
+		hub_session_open(front->hub, front->service, MCP_SESSION_STATEFUL, MCP_VERSION_NONE, &fault);
 	return *ret_session ? MCP_NONE : fault;
 }
 
@@ -307,8 +307,7 @@ static void serve_delete(struct mcp_front *front)
 void front_serve(struct mcp_front *front)
 {
 	const struct mcp_servers *servers = servers_of(front);
-	enum mcp_fault fault =
-		servers && servers->only_localhost ? front_check_site(&front->head) : MCP_NONE;
+	enum mcp_fault fault = servers && servers->only_localhost ? front_check_site(&front->head) : MCP_NONE;
 
 	learn_stream(front);
 	if (fault)

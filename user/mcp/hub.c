@@ -32,7 +32,7 @@ bool mcp_hub_is_wanted(const struct snapshot *snapshot)
 /* Those that nobody uses any more; at the end of the process those that nothing is under way of. */
 static void end_idle(struct mcp_hub *hub, uint64_t before_ms, const struct hub_service *only)
 {
-	list_each (node, next, &hub->sessions) {
+	list_each(node, next, &hub->sessions) {
 		struct hub_session *session = list_entry(node, struct hub_session, node);
 
 		if ((!only || session->service == only) && hub_session_is_idle(session, before_ms))
@@ -62,7 +62,7 @@ static void hub_on_sweep(struct timer *timer, uint64_t now_ms)
 		hub_end_unused(hub, NULL);
 	else if (ttl_ms && now_ms > ttl_ms)
 		end_idle(hub, now_ms - ttl_ms, NULL);
-	list_each (node, next, &hub->services) {
+	list_each(node, next, &hub->services) {
 		struct hub_service *service = list_entry(node, struct hub_service, node);
 
 		if (!service->backend)
@@ -75,7 +75,7 @@ static void hub_on_sweep(struct timer *timer, uint64_t now_ms)
 
 void hub_end_unused(struct mcp_hub *hub, const struct hub_service *only)
 {
-	list_each (node, next, &hub->sessions) {
+	list_each(node, next, &hub->sessions) {
 		struct hub_session *session = list_entry(node, struct hub_session, node);
 
 		if ((!only || session->service == only) && !session->is_over &&
@@ -193,7 +193,7 @@ static void hub_on_adopt(struct message *message, void *context)
 	hub->snapshot = adopt->snapshot;
 	hub->pool.config = &hub->snapshot->config;
 	tls_worker_forget(&hub->tls);
-	list_each (node, next, &hub->services)
+	list_each(node, next, &hub->services)
 		service_adopt(hub, list_entry(node, struct hub_service, node));
 	if (hub->session_count)
 		timer_arm(loop_timers(hub->loop), &hub->sweep, loop_now_ms(hub->loop) + LIMIT_MCP_SWEEP_MS);
@@ -266,7 +266,7 @@ static void hub_on_stop(struct message *message, void *context)
 	(void)message;
 	hub->is_stopping = true;
 	mcp_fronts_stop(hub);
-	list_each (node, next, &hub->sessions)
+	list_each(node, next, &hub->sessions)
 		hub_session_end(list_entry(node, struct hub_session, node), MCP_ENDED);
 	timer_cancel(loop_timers(hub->loop), &hub->sweep);
 	timer_arm(loop_timers(hub->loop), &hub->end, loop_now_ms(hub->loop) + LIMIT_MCP_END_MS);
@@ -353,10 +353,9 @@ static bool hub_make(struct mcp_hub *hub, const struct mcp_hub_options *options)
 	    !hub->pool.random)
 		hub->pool.random = 0x9e3779b97f4a7c15u;
 	upstream_pool_init(&hub->pool);
-	hub->targets = (struct mcp_targets){ .loop = hub->loop,
-					     .scratch = hub->relay.scratch,
-					     .pool = &hub->pool,
-					     .on_empty = hub_on_empty };
+	hub->targets = (struct mcp_targets){
+		.loop = hub->loop, .scratch = hub->relay.scratch, .pool = &hub->pool, .on_empty = hub_on_empty
+	};
 	list_init(&hub->targets.list);
 	tls_worker_init(&hub->tls, secret, hub_ticket_s, NULL);
 	return hub->resolver && hub->relay.scratch && hub->checker && hub->calls && hub->pool.upstreams;

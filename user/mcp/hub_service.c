@@ -49,7 +49,7 @@ struct hub_service *hub_service_find(struct mcp_hub *hub, struct span name)
 	struct hub_service *service;
 	const struct backend *backend;
 
-	list_each (node, next, &hub->services) {
+	list_each(node, next, &hub->services) {
 		service = list_entry(node, struct hub_service, node);
 		if (span_eq(service->name, name))
 			return service;

@@ -147,8 +147,8 @@ static bool link_open(struct hub_link *link)
 	if (link->started_ms < link->session->service->health[link->index].retry_ms)
 		return false;
 	text_init(&error);
-	result = server->transport == MCP_STDIO ? open_child(link, server, &error) :
-						  open_remote(link, server, &error);
+	result = server->transport == MCP_STDIO ? open_child(link, server, &error)
+						: open_remote(link, server, &error);
 	if (result < 0) {
 		log_lost(link, error.len ? text_span(&error) : span_str(strerrordesc_np(-result)));
 		note_life(link);
@@ -299,7 +299,7 @@ void hub_session_end(struct hub_session *session, enum mcp_fault fault)
 
 void hub_sessions_free(struct mcp_hub *hub)
 {
-	list_each (node, next, &hub->sessions)
+	list_each(node, next, &hub->sessions)
 		session_free(list_entry(node, struct hub_session, node));
 }
 
@@ -416,7 +416,7 @@ struct hub_session *hub_session_find(struct mcp_hub *hub, const struct hub_servi
 {
 	if (id.len != HUB_ID_BYTES)
 		return NULL;
-	list_each (node, next, bucket_of(hub, id)) {
+	list_each(node, next, bucket_of(hub, id)) {
 		struct hub_session *session = list_entry(node, struct hub_session, bucket);
 
 		if (session->service == service && span_eq(hub_session_id(session), id))

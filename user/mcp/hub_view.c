@@ -30,9 +30,9 @@ static const char *state_name(const struct hub_session *session)
 static void write_target(const struct hub_link *link, struct text *out)
 {
 	const struct mcp_server *server = &link->session->servers->server_list[link->index];
-	static const char *const transports[] = { [MCP_STDIO] = "stdio",
-						  [MCP_HTTP] = "mcp",
-						  [MCP_SSE] = "sse" };
+	static const char *const transports[] = {
+		[MCP_STDIO] = "stdio", [MCP_HTTP] = "mcp", [MCP_SSE] = "sse"
+	};
 	struct mcp_target_view view = { .state = "lost" };
 
 	if (link->target && !mcp_session_is_lost(link->session->mux, link->index))
@@ -106,7 +106,7 @@ void hub_view_write(struct mcp_hub *hub, struct text *out)
 	bool is_first = true;
 
 	text_char(out, '[');
-	list_each (node, next, &hub->sessions) {
+	list_each(node, next, &hub->sessions) {
 		const struct hub_session *session = list_entry(node, const struct hub_session, node);
 
 		if (!is_first)

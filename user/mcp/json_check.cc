@@ -264,8 +264,8 @@ int mcp_json_check(struct mcp_json_checker *c, struct span text)
 	if (result)
 		return result;
 	if (c->parser.capacity() < text.len || c->parser.max_depth() != LIMIT_MCP_DEPTH + 2) {
-		simdjson::error_code error = c->parser.allocate(text.len < 4096 ? 4096 : text.len,
-								LIMIT_MCP_DEPTH + 2);
+		simdjson::error_code error =
+			c->parser.allocate(text.len < 4096 ? 4096 : text.len, LIMIT_MCP_DEPTH + 2);
 		if (error)
 			return error_of(error);
 	}

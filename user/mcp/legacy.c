@@ -48,7 +48,7 @@ static void legacy_stop(struct legacy *legacy)
 	if (legacy->stream)
 		remote_request_stop(legacy->stream);
 	legacy->stream = NULL;
-	list_each (post, next, &legacy->posts)
+	list_each(post, next, &legacy->posts)
 		remote_request_stop(list_entry(post, struct remote_request, node));
 	while ((node = list_pop(&legacy->waiting)) != NULL)
 		hg_free(list_entry(node, struct legacy_message, node));
@@ -300,8 +300,8 @@ static int legacy_send(struct mcp_target *target, const struct mcp_out *out)
 
 	if (legacy->is_lost)
 		return -EPIPE;
-	error = legacy->endpoint.len ? legacy_post(legacy, out->call, out->pieces, out->count, out->bytes) :
-				       legacy_keep(legacy, out);
+	error = legacy->endpoint.len ? legacy_post(legacy, out->call, out->pieces, out->count, out->bytes)
+				     : legacy_keep(legacy, out);
 	if (!error)
 		target->sent++;
 	return error;
@@ -327,8 +327,9 @@ static void legacy_describe(const struct mcp_target *target, struct mcp_target_v
 {
 	const struct legacy *legacy = container_of(target, const struct legacy, target);
 
-	*ret_view = (struct mcp_target_view){ .state = legacy->is_lost ? "lost" :
-						       legacy->endpoint.len ? "open" : "opening",
+	*ret_view = (struct mcp_target_view){ .state = legacy->is_lost	      ? "lost"
+						       : legacy->endpoint.len ? "open"
+									      : "opening",
 					      .sent = target->sent,
 					      .received = target->received,
 					      .queued_bytes = legacy->waiting_bytes };

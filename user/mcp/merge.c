@@ -171,8 +171,8 @@ int mcp_merge_list(struct text *to, const struct mcp_names *names, enum mcp_meth
 	int result = 0;
 
 	CHECK(row);
-	merge.is_prefixed = span_eq(row->item_key, SPAN("name")) ? mcp_names_prefix_tools(names) :
-								    mcp_names_prefix_uris(names);
+	merge.is_prefixed = span_eq(row->item_key, SPAN("name")) ? mcp_names_prefix_tools(names)
+								 : mcp_names_prefix_uris(names);
 	text_init(&cursor);
 	text_fmt(to, "{\"%.*s\":[", SPAN_FMT(row->list_key));
 	for (uint32_t i = 0; i < count && result == 0; i++)
@@ -467,7 +467,9 @@ void mcp_merge_acknowledged(struct text *to, const struct mcp_names *names, cons
 			    uint32_t count, struct span id)
 {
 	static const struct span flags[] = {
-		SPAN("toolsListChanged"), SPAN("promptsListChanged"), SPAN("resourcesListChanged"),
+		SPAN("toolsListChanged"),
+		SPAN("promptsListChanged"),
+		SPAN("resourcesListChanged"),
 	};
 	struct span filters[LIMIT_MCP_TARGETS];
 	struct text rest;

@@ -121,10 +121,14 @@ static bool read_params(struct mcp_message *m)
 {
 	enum { META, NAME, URI, TASK, CURSOR, TOKEN, REQUEST_ID, VERSION, REF, COUNT };
 	static const struct span names[COUNT] = {
-		[META] = SPAN("_meta"),	    [NAME] = SPAN("name"),
-		[URI] = SPAN("uri"),	    [TASK] = SPAN("taskId"),
-		[CURSOR] = SPAN("cursor"),  [TOKEN] = SPAN("progressToken"),
-		[REF] = SPAN("ref"),	    [REQUEST_ID] = SPAN("requestId"),
+		[META] = SPAN("_meta"),
+		[NAME] = SPAN("name"),
+		[URI] = SPAN("uri"),
+		[TASK] = SPAN("taskId"),
+		[CURSOR] = SPAN("cursor"),
+		[TOKEN] = SPAN("progressToken"),
+		[REF] = SPAN("ref"),
+		[REQUEST_ID] = SPAN("requestId"),
 		[VERSION] = SPAN("protocolVersion"),
 	};
 	struct span values[COUNT];

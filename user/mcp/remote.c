@@ -98,7 +98,7 @@ static void remote_stop_request(struct remote_request *request)
 
 static void remote_stop_all(struct remote *remote)
 {
-	list_each (node, next, &remote->requests)
+	list_each(node, next, &remote->requests)
 		remote_stop_request(list_entry(node, struct remote_request, node));
 	timer_cancel(loop_timers(remote_loop(remote)), &remote->retry);
 }
@@ -201,15 +201,14 @@ static int add_fields(const struct remote *remote, struct fields *fields, enum r
 
 	if (kind != REMOTE_DELETE)
 		error = fields_add(fields, SPAN("accept"),
-				   is_post ? SPAN("application/json, text/event-stream") :
-					     SPAN("text/event-stream"));
+				   is_post ? SPAN("application/json, text/event-stream")
+					   : SPAN("text/event-stream"));
 	if (!error && is_post)
 		error = fields_add(fields, SPAN("content-type"), SPAN("application/json"));
 	if (!error && remote->session.len)
 		error = fields_add(fields, SPAN("mcp-session-id"), remote->session);
 	if (!error && remote->version != MCP_VERSION_NONE)
-		error = fields_add(fields, SPAN("mcp-protocol-version"),
-				   mcp_version_text(remote->version));
+		error = fields_add(fields, SPAN("mcp-protocol-version"), mcp_version_text(remote->version));
 	if (!error && last_id.len)
 		error = fields_add(fields, SPAN("last-event-id"), last_id);
 	return error;
@@ -482,7 +481,7 @@ static void remote_forget(struct mcp_target *target, uint64_t call)
 {
 	struct remote *remote = container_of(target, struct remote, target);
 
-	list_each (node, next, &remote->requests) {
+	list_each(node, next, &remote->requests) {
 		struct remote_request *request = list_entry(node, struct remote_request, node);
 
 		if (request->call == call)
@@ -495,7 +494,7 @@ static void remote_hold(struct mcp_target *target, bool is_held)
 	struct remote *remote = container_of(target, struct remote, target);
 
 	remote->is_held = is_held;
-	list_each (node, next, &remote->requests)
+	list_each(node, next, &remote->requests)
 		remote_request_hold(list_entry(node, struct remote_request, node), is_held);
 }
 
@@ -506,7 +505,7 @@ static void remote_describe(const struct mcp_target *target, struct mcp_target_v
 	*ret_view = (struct mcp_target_view){ .state = remote->is_lost ? "lost" : "open",
 					      .sent = target->sent,
 					      .received = target->received };
-	list_each (node, next, &remote->requests) {
+	list_each(node, next, &remote->requests) {
 		const struct remote_request *request = list_entry(node, const struct remote_request, node);
 
 		ret_view->queued_bytes += buf_len(&request->out);

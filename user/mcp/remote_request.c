@@ -20,8 +20,8 @@ int remote_peer_init(struct remote_peer *peer, struct mcp_targets *targets, cons
 	*peer = (struct remote_peer){ .targets = targets,
 				      .where = *place->where,
 				      .tls = place->tls,
-				      .connect_ms = place->connect_ms ? place->connect_ms :
-									LIMIT_MCP_CONNECT_MS };
+				      .connect_ms =
+					      place->connect_ms ? place->connect_ms : LIMIT_MCP_CONNECT_MS };
 	arena_init(&peer->arena, 256);
 	peer->where.health = NULL;
 	peer->where.text = arena_copy(&peer->arena, place->where->text);
@@ -117,8 +117,8 @@ static void request_on_timer(struct timer *timer, uint64_t now_ms)
 	if (!request->upstream)
 		request_end(request, SPAN("no connection in time"));
 	else
-		request_end(request, request->has_head ? SPAN("no end of the response in time") :
-							 SPAN("no response head in time"));
+		request_end(request, request->has_head ? SPAN("no end of the response in time")
+						       : SPAN("no response head in time"));
 }
 
 /* ------------------------------------------------------------------------------------ the response */
@@ -195,8 +195,8 @@ static void request_take_events(struct remote_request *request, struct span payl
 
 	while (!request->is_over && (result = events_read(&request->events, &payload, &event)) != 0) {
 		if (result < 0) {
-			request_end(request, result == -ENOMEM ? SPAN("no memory for an event") :
-								 SPAN("an event that is too large"));
+			request_end(request, result == -ENOMEM ? SPAN("no memory for an event")
+							       : SPAN("an event that is too large"));
 			return;
 		}
 		request->ops->on_event(request, &event);
@@ -208,8 +208,8 @@ static void request_take_text(struct remote_request *request, struct span payloa
 	int error = buf_append(&request->text, payload, LIMIT_MCP_MESSAGE_BYTES);
 
 	if (error)
-		request_end(request, error == -ENOBUFS ? SPAN("a message that is too large") :
-							 SPAN("no memory for a message"));
+		request_end(request, error == -ENOBUFS ? SPAN("a message that is too large")
+						       : SPAN("no memory for a message"));
 }
 
 /* The message is complete. Bytes behind it make the connection unfit for another request. */
@@ -442,9 +442,9 @@ static void request_open(struct remote_request *request)
 
 static int request_write(struct remote_request *request, const struct remote_ask *ask)
 {
-	static const struct span names[] = { [METHOD_GET] = SPAN("GET"),
-					     [METHOD_POST] = SPAN("POST"),
-					     [METHOD_DELETE] = SPAN("DELETE") };
+	static const struct span names[] = {
+		[METHOD_GET] = SPAN("GET"), [METHOD_POST] = SPAN("POST"), [METHOD_DELETE] = SPAN("DELETE")
+	};
 	struct h1_write_options options = { .version_minor = 1 };
 	struct body_framing framing = { .kind = ask->bytes ? BODY_LENGTH : BODY_NONE, .length = ask->bytes };
 	struct request_head head = { .method = ask->method,

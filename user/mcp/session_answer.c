@@ -63,7 +63,10 @@ static void pass_on(struct mcp_session *s, struct mcp_part *part, const struct m
 	struct span subscription = subscription_of(r, m);
 	struct iovec pieces[MCP_PIECES];
 	struct mcp_out out = {
-		.pieces = pieces, .kind = m->kind, .method = r->method_text, .name = r->name,
+		.pieces = pieces,
+		.kind = m->kind,
+		.method = r->method_text,
+		.name = r->name,
 		.status = status_of(s, m),
 	};
 	struct text result;
@@ -436,8 +439,12 @@ void mcp_session_check_acknowledged(struct mcp_session *s, struct mcp_request *r
 	if (!text_error(&text)) {
 		struct iovec piece = { .iov_base = text.data, .iov_len = text.len };
 		struct mcp_out out = {
-			.pieces = &piece, .count = 1, .bytes = text.len, .kind = MCP_NOTIFICATION,
-			.method = mcp_method_text(MCP_METHOD_ACKNOWLEDGED), .status = 200,
+			.pieces = &piece,
+			.count = 1,
+			.bytes = text.len,
+			.kind = MCP_NOTIFICATION,
+			.method = mcp_method_text(MCP_METHOD_ACKNOWLEDGED),
+			.status = 200,
 		};
 
 		mcp_send_client(s, r, &out, now_ms);

@@ -58,7 +58,10 @@ static enum mcp_fault request_check(const struct mcp_session *s, const struct mc
 static void pong(struct mcp_session *s, struct mcp_sink *sink, const struct mcp_message *m, uint64_t now_ms)
 {
 	struct mcp_request r = {
-		.sink = sink, .stream = sink->stream, .id = m->id, .method_text = m->method_text,
+		.sink = sink,
+		.stream = sink->stream,
+		.id = m->id,
+		.method_text = m->method_text,
 	};
 
 	mcp_send_result(s, &r, SPAN("{}"), now_ms);
@@ -235,8 +238,7 @@ static void sink_detach(struct mcp_sink *sink)
 static bool must_hold(const struct mcp_session *s, const struct mcp_post *post)
 {
 	return s->setup.kind == MCP_SESSION_SINGLE && s->state == MCP_SESSION_NEW && post->requests > 0 &&
-	       !mcp_post_is_initialize(post) &&
-	       !(post->count == 1 && post->first.method == MCP_METHOD_PING);
+	       !mcp_post_is_initialize(post) && !(post->count == 1 && post->first.method == MCP_METHOD_PING);
 }
 
 struct mcp_verdict mcp_session_on_post(struct mcp_session *s, struct mcp_sink *sink,

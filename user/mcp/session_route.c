@@ -120,9 +120,9 @@ static uint8_t list_needs(enum mcp_method method)
 static enum mcp_fault way_list(const struct mcp_session *s, struct way *way, const struct mcp_message *m)
 {
 	const struct mcp_names *names = &s->setup.names;
-	bool is_prefixed = m->method == MCP_METHOD_TOOLS_LIST || m->method == MCP_METHOD_PROMPTS_LIST ?
-				   mcp_names_prefix_tools(names) :
-				   mcp_names_prefix_uris(names);
+	bool is_prefixed = m->method == MCP_METHOD_TOOLS_LIST || m->method == MCP_METHOD_PROMPTS_LIST
+				   ? mcp_names_prefix_tools(names)
+				   : mcp_names_prefix_uris(names);
 	int error;
 
 	if (names->count == 1 && !is_prefixed)
@@ -201,8 +201,8 @@ static bool is_meant(const struct mcp_session *s, const struct way *way, uint32_
 /* Our own lists say no more than that. */
 static struct span list_for(enum mcp_method method)
 {
-	return method == MCP_METHOD_TOOLS_CALL ? mcp_method_text(MCP_METHOD_TOOLS_LIST) :
-						 mcp_method_text(MCP_METHOD_PROMPTS_LIST);
+	return method == MCP_METHOD_TOOLS_CALL ? mcp_method_text(MCP_METHOD_TOOLS_LIST)
+					       : mcp_method_text(MCP_METHOD_PROMPTS_LIST);
 }
 
 static struct span modern_meta(const struct mcp_session *s)
@@ -249,7 +249,10 @@ static int part_send(struct mcp_session *s, struct mcp_part *part, const struct 
 	struct mcp_splice splice = mcp_splice_of(m->text);
 	struct iovec pieces[MCP_PIECES];
 	struct mcp_out out = {
-		.pieces = pieces, .kind = MCP_REQUEST, .method = m->method_text, .name = way->own,
+		.pieces = pieces,
+		.kind = MCP_REQUEST,
+		.method = m->method_text,
+		.name = way->own,
 		.call = part->id,
 	};
 	char digits[MCP_ID_DIGITS];
@@ -409,7 +412,9 @@ static void open_write(const struct mcp_session *s, struct text *text, uint64_t 
 int mcp_session_open_targets(struct mcp_session *s, uint64_t now_ms)
 {
 	static const struct mcp_message m = {
-		.kind = MCP_REQUEST, .method = MCP_METHOD_INITIALIZE, .method_text = SPAN("initialize"),
+		.kind = MCP_REQUEST,
+		.method = MCP_METHOD_INITIALIZE,
+		.method_text = SPAN("initialize"),
 	};
 	struct way way = { .gather = MCP_GATHER_OPEN };
 	struct mcp_request *r = mcp_request_create(s, NULL, &m, count_meant(s, &way), now_ms);
@@ -422,7 +427,10 @@ int mcp_session_open_targets(struct mcp_session *s, uint64_t now_ms)
 	for (uint32_t i = 0; i < r->part_count && !error; i++) {
 		struct iovec piece;
 		struct mcp_out out = {
-			.pieces = &piece, .count = 1, .kind = MCP_REQUEST, .method = m.method_text,
+			.pieces = &piece,
+			.count = 1,
+			.kind = MCP_REQUEST,
+			.method = m.method_text,
 			.call = r->parts[i].id,
 		};
 		struct text text;

@@ -63,7 +63,11 @@ void mcp_send_target_text(struct mcp_session *s, uint32_t target, enum mcp_kind 
 {
 	struct iovec piece = { .iov_base = (char *)text.data, .iov_len = text.len };
 	struct mcp_out out = {
-		.pieces = &piece, .count = 1, .bytes = text.len, .kind = kind, .method = method,
+		.pieces = &piece,
+		.count = 1,
+		.bytes = text.len,
+		.kind = kind,
+		.method = method,
 	};
 
 	mcp_send_target(s, target, &out);
@@ -135,8 +139,12 @@ void mcp_send_result(struct mcp_session *s, const struct mcp_request *r, struct 
 				SPAN("}") };
 	struct iovec pieces[ARRAY_LEN(parts)];
 	struct mcp_out out = {
-		.pieces = pieces, .count = ARRAY_LEN(parts), .kind = MCP_RESULT, .status = 200,
-		.method = r->method_text, .name = r->name,
+		.pieces = pieces,
+		.count = ARRAY_LEN(parts),
+		.kind = MCP_RESULT,
+		.status = 200,
+		.method = r->method_text,
+		.name = r->name,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {

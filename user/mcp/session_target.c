@@ -158,9 +158,9 @@ static void take_cancel(struct mcp_session *s, uint32_t target, uint64_t call, c
 static void rename_edit(const struct mcp_session *s, uint32_t target, const struct mcp_message *m,
 			struct text *prefix, struct mcp_splice *splice)
 {
-	struct span value = m->method == MCP_METHOD_RESOURCE_UPDATED ? m->uri :
-			    m->method == MCP_METHOD_TASK_STATUS	     ? m->task :
-								       (struct span){ NULL, 0 };
+	struct span value = m->method == MCP_METHOD_RESOURCE_UPDATED ? m->uri
+			    : m->method == MCP_METHOD_TASK_STATUS    ? m->task
+								     : (struct span){ NULL, 0 };
 
 	if (value.len == 0 || !mcp_names_prefix_uris(&s->setup.names))
 		return;

@@ -97,7 +97,7 @@ static inline void mcp_target_close(struct mcp_target *target)
 /* Whatever is left, without waiting for it: the thread ends. */
 static inline void mcp_targets_abort(struct mcp_targets *targets)
 {
-	list_each (node, next, &targets->list) {
+	list_each(node, next, &targets->list) {
 		struct mcp_target *target = list_entry(node, struct mcp_target, node);
 
 		target->ops->abort(target);

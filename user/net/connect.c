@@ -234,8 +234,8 @@ void net_connect_init(struct net_connect *job,
 	loop_deferred_init(&job->deliver, net_connect_on_deliver);
 }
 
-void net_connect_start(struct net_connect *job, struct loop *loop, const struct address *list,
-		       uint32_t count, uint64_t deadline_ms, const struct socket_keepalive *keepalive)
+void net_connect_start(struct net_connect *job, struct loop *loop, const struct address *list, uint32_t count,
+		       uint64_t deadline_ms, const struct socket_keepalive *keepalive)
 {
 	int result;
 

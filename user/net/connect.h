@@ -77,8 +77,8 @@ void net_connect_init(struct net_connect *job,
  * Begins with list[0]. deadline_ms is in loop_now_ms() time. keepalive may be NULL and is copied. job
  * must be idle.
  */
-void net_connect_start(struct net_connect *job, struct loop *loop, const struct address *list,
-		       uint32_t count, uint64_t deadline_ms, const struct socket_keepalive *keepalive);
+void net_connect_start(struct net_connect *job, struct loop *loop, const struct address *list, uint32_t count,
+		       uint64_t deadline_ms, const struct socket_keepalive *keepalive);
 /*
  * Whether a result of on_done() says nothing about the addresses: descriptors, memory or room in the loop
  * ran out here.

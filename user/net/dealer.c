@@ -76,7 +76,7 @@ static int program_load(int turns, unsigned int count)
 		.prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
 		.insn_cnt = ARRAY_LEN(program),
 		.insns = (uintptr_t)program,
-		.license = (uintptr_t)"Apache-2.0",
+		.license = (uintptr_t) "Apache-2.0",
 		.prog_name = "headgate_deal",
 	};
 	long fd = syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof(attributes));
@@ -99,6 +99,6 @@ int dealer_load(unsigned int count)
 
 int dealer_attach(int fd, int program)
 {
-	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &program, sizeof(program)) < 0 ? -errno :
-												     0;
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &program, sizeof(program)) < 0 ? -errno
+												   : 0;
 }

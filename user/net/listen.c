@@ -192,9 +192,9 @@ static const char *explain_tcp(const struct address *address, int error)
 		return "another program listens on this port; stop it or choose another port";
 	case EACCES:
 	case EPERM:
-		return address_port(address) < 1024 ?
-			       "ports below 1024 need root or the capability CAP_NET_BIND_SERVICE" :
-			       "a security policy of this machine forbids it";
+		return address_port(address) < 1024
+			       ? "ports below 1024 need root or the capability CAP_NET_BIND_SERVICE"
+			       : "a security policy of this machine forbids it";
 	case EADDRNOTAVAIL:
 		return "no interface of this machine has that address";
 	case EAFNOSUPPORT:

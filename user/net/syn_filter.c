@@ -32,7 +32,7 @@ int syn_filter_load(void)
 		.prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
 		.insn_cnt = ARRAY_LEN(program),
 		.insns = (uintptr_t)program,
-		.license = (uintptr_t)"Apache-2.0",
+		.license = (uintptr_t) "Apache-2.0",
 		.prog_name = "headgate_bar",
 	};
 	long fd = syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof(attributes));

@@ -77,8 +77,7 @@ enum stream_step attempt_send(struct stream *stream)
 	if (!error)
 		error = attempt_begin_upload(stream);
 	if (error == -ENOMEM || error == -EINVAL || error == -ENOBUFS)
-		return step_reply(stream, 500, SPAN("the request head could not be written"),
-				      END_INTERNAL);
+		return step_reply(stream, 500, SPAN("the request head could not be written"), END_INTERNAL);
 	stream_set_state(stream, STREAM_WAIT_HEAD);
 	return STEP_PUMP;
 }
@@ -126,9 +125,8 @@ enum stream_step attempt_again(struct stream *stream)
 		proxy_trace(stream->proxy, stream->id, TRACE_RETRY, attempt->retries_done, 0);
 	}
 	place_note_tried(stream);
-	return place_change_backend(stream) < 0
-		       ? step_reply(stream, 500, SPAN("no memory"), END_INTERNAL)
-		       : STEP_ATTEMPT;
+	return place_change_backend(stream) < 0 ? step_reply(stream, 500, SPAN("no memory"), END_INTERNAL)
+						: STEP_ATTEMPT;
 }
 
 /* ------------------------------------------------------------------------------------ what failed */
@@ -181,7 +179,7 @@ static enum stream_step attempt_move(struct stream *stream)
 }
 
 static enum retry_decision attempt_decide(struct stream *stream, enum try_outcome outcome,
-					 uint64_t *ret_delay_ns)
+					  uint64_t *ret_delay_ns)
 {
 	const struct static_config *config = &stream->lease->snapshot->config;
 	const struct retry_policy *policy = stream->route ? stream->route->effective.retry : NULL;
@@ -228,8 +226,7 @@ static void attempt_drop_upstream(struct stream *stream, enum try_outcome outcom
 	relay_detach(&stream->upload);
 	/* A backend that still works on the abandoned try learns it from the reset. */
 	if (stream->upstream)
-		stream->back->drop(stream,
-				   outcome == TRY_PER_TRY_TIMEOUT || outcome == TRY_REQUEST_TIMEOUT);
+		stream->back->drop(stream, outcome == TRY_PER_TRY_TIMEOUT || outcome == TRY_REQUEST_TIMEOUT);
 }
 
 static enum stream_step attempt_repeat(struct stream *stream, uint64_t delay_ns)
@@ -274,13 +271,13 @@ static enum stream_step attempt_give_up(struct stream *stream)
 	switch (stream->attempt.failed_outcome) {
 	case TRY_CONNECT_FAILED:
 		return step_reply(stream, 503, attempt_error_text(stream, "Connect", error),
-			       END_CONNECT_REFUSED);
+				  END_CONNECT_REFUSED);
 	case TRY_TLS_FAILED:
 		return step_reply(stream, 503, attempt_error_text(stream, "Connect", error),
-				      END_BACKEND_TLS_FAILED);
+				  END_BACKEND_TLS_FAILED);
 	case TRY_TLS_VERIFY_FAILED:
 		return step_reply(stream, 503, attempt_error_text(stream, "Connect", error),
-				      END_BACKEND_TLS_UNVERIFIED);
+				  END_BACKEND_TLS_UNVERIFIED);
 	case TRY_CONNECT_TIMEOUT:
 		return step_reply(stream, 504, SPAN("upstream call timeout"), END_CONNECT_TIMEOUT);
 	case TRY_TLS_TIMEOUT:
@@ -289,7 +286,7 @@ static enum stream_step attempt_give_up(struct stream *stream)
 		return step_reply(stream, 504, SPAN("upstream call timeout"), END_PER_TRY_TIMEOUT);
 	case TRY_DNS_FAILED:
 		return step_reply(stream, 503, SPAN("backends required DNS resolution which failed"),
-			       END_DNS_FAILED);
+				  END_DNS_FAILED);
 	case TRY_RESET:
 		return step_reply(
 			stream, 503,
@@ -299,17 +296,15 @@ static enum stream_step attempt_give_up(struct stream *stream)
 			error ? conn_end_reason(error, END_UPSTREAM_RST) : END_UPSTREAM_FIN);
 	case TRY_RESPONSE_BAD:
 		return step_reply(stream, 502, SPAN("upstream call failed: malformed response"),
-			       END_RESPONSE_BAD);
+				  END_RESPONSE_BAD);
 	case TRY_REQUEST_TIMEOUT:
 		return step_reply(stream, 504, SPAN("request timeout"), END_REQUEST_TIMEOUT);
 	case TRY_RESPONSE:
 		/* Its body went with the connection, and what is no error says nothing without. */
 		return step_reply(stream,
-				      stream->exchange->response.status < 400
-					      ? 503
-					      : stream->exchange->response.status,
-				      SPAN("no other attempt: the client has closed its side"),
-				      END_CLIENT_FIN);
+				  stream->exchange->response.status < 400 ? 503
+									  : stream->exchange->response.status,
+				  SPAN("no other attempt: the client has closed its side"), END_CLIENT_FIN);
 	}
 	return STEP_WAIT;
 }

@@ -199,10 +199,9 @@ enum stream_step attempt_dial(struct stream *stream)
 	if (stream->exchange)
 		stream->exchange->fault = (struct span){ 0 };
 	if (options.protocol == DIAL_HTTP2 && stream->exchange->upgrade.is_wanted)
-		return step_reply(
-			stream, 501,
-			SPAN("the backend speaks HTTP/2: no protocol upgrade on the way to it"),
-			END_UPGRADE_MISMATCH);
+		return step_reply(stream, 501,
+				  SPAN("the backend speaks HTTP/2: no protocol upgrade on the way to it"),
+				  END_UPGRADE_MISMATCH);
 	upstream = dial_reuse(&stream->proxy->pool, &options);
 	if (!upstream)
 		return attempt_open(stream, &options);

@@ -22,9 +22,9 @@ int place_choose(struct stream *stream)
 	struct attempt *attempt = &stream->attempt;
 	struct upstream_wants wants = place_wants(stream->backend, &stream->lease->snapshot->config);
 
-	attempt->endpoint = upstream_pool_choose(&stream->proxy->pool, stream->backend->backend, &wants,
-						 attempt->tried,
-						 attempt->endpoint_index, &attempt->endpoint_index);
+	attempt->endpoint =
+		upstream_pool_choose(&stream->proxy->pool, stream->backend->backend, &wants, attempt->tried,
+				     attempt->endpoint_index, &attempt->endpoint_index);
 	if (!attempt->endpoint)
 		return -ENOMEM;
 	attempt->endpoint->load.in_flight++;
@@ -87,8 +87,7 @@ int place_change_backend(struct stream *stream)
 	/* Of more endpoints than are remembered, or without memory for it, the number of tries decides. */
 	if (++attempt->tries_here >= next->backend->endpoint_count ||
 	    !balance_has_untried(next->backend, attempt->tried))
-		next = balance_backend_again(list, count, next, attempt->tried,
-					     proxy_random(stream->proxy));
+		next = balance_backend_again(list, count, next, attempt->tried, proxy_random(stream->proxy));
 	if (next == stream->backend || next->backend->endpoint_count == 0)
 		return 0;
 	attempt_leave_endpoint(stream);

@@ -301,8 +301,8 @@ static void mirror_begin_attempt(struct mirror *mirror, bool is_fresh)
 
 	if (mirror->connect_ms && proxy_now_ms(proxy) + mirror->connect_ms < mirror->deadline_ms)
 		options.deadline_ms = proxy_now_ms(proxy) + mirror->connect_ms;
-	mirror->endpoint = upstream_pool_choose(&proxy->pool, mirror->ref->backend, &wants, NULL,
-						UINT32_MAX, &mirror->endpoint_index);
+	mirror->endpoint = upstream_pool_choose(&proxy->pool, mirror->ref->backend, &wants, NULL, UINT32_MAX,
+						&mirror->endpoint_index);
 	if (!mirror->endpoint) {
 		mirror_failed(mirror);
 		return;

@@ -85,8 +85,7 @@ enum stream_step response_start(struct stream *stream)
 	if (stream->is_grpc)
 		stream->grpc_status = (int16_t)grpc_status_read(&stream->exchange->response.fields);
 	relay_start(&stream->download, stream->back->end(stream), stream->front->end(stream), &framing,
-		    encoding, stream->lease->snapshot->config.splice.lane_pipe,
-		    proxy_now_ms(stream->proxy));
+		    encoding, stream->lease->snapshot->config.splice.lane_pipe, proxy_now_ms(stream->proxy));
 	stream_offer_gate(stream, &stream->download, stream_has_whole_request(stream));
 	stream_set_state(stream, STREAM_RELAY);
 	return STEP_PUMP;
@@ -99,8 +98,7 @@ enum stream_step response_done(struct stream *stream)
 		stream_arm(stream);
 		return STEP_WAIT;
 	}
-	if (!stream_has_whole_request(stream) ||
-	    (stream->close_client && stream->front->has_more(stream)))
+	if (!stream_has_whole_request(stream) || (stream->close_client && stream->front->has_more(stream)))
 		return step_end(stream, END_OK, STREAM_END_LINGER);
 	return step_end(stream, END_OK, STREAM_END_CLEAN);
 }

@@ -63,8 +63,8 @@ static int exchange_forward_head(struct stream *stream)
 		.is_trusted = stream->client->is_trusted,
 	};
 	/* A first lap leaves a trace: only what has one needs a mark, where that is not turned off. */
-	bool is_marked = config->forwarded != FORWARDED_APPEND ||
-			 hop_was_forwarded(&stream->exchange->head.fields);
+	bool is_marked =
+		config->forwarded != FORWARDED_APPEND || hop_was_forwarded(&stream->exchange->head.fields);
 	int error = hop_strip_request(&stream->exchange->head);
 
 	if (!error && is_marked)
@@ -193,7 +193,9 @@ static enum stream_step exchange_trace(struct stream *stream)
 
 	text_init(&text);
 	text_fmt(&text, "%.*s %.*s HTTP/%s\r\n", SPAN_FMT(head->method_text), SPAN_FMT(head->target),
-		 head->version_major == 2 ? "2" : head->version_minor ? "1.1" : "1.0");
+		 head->version_major == 2 ? "2"
+		 : head->version_minor	  ? "1.1"
+					  : "1.0");
 	for (uint32_t i = 0; i < head->fields.count; i++) {
 		const struct field *field = &head->fields.list[i];
 
@@ -234,8 +236,7 @@ static bool exchange_may_go_on(struct stream *stream, enum stream_step *ret_step
 		*ret_step = exchange_end_here(stream);
 		return false;
 	case HOP_IS_BAD:
-		*ret_step = step_reply(stream, 400, SPAN("Max-Forwards is not a number"),
-					   END_REQUEST_BAD);
+		*ret_step = step_reply(stream, 400, SPAN("Max-Forwards is not a number"), END_REQUEST_BAD);
 		return false;
 	case HOP_NO_MEMORY:
 		break;
@@ -245,8 +246,7 @@ static bool exchange_may_go_on(struct stream *stream, enum stream_step *ret_step
 }
 
 /* The listener of the request's host. False: *ret_step answers. */
-static bool exchange_take_listener(struct stream *stream, const struct bind *bind,
-				   enum stream_step *ret_step)
+static bool exchange_take_listener(struct stream *stream, const struct bind *bind, enum stream_step *ret_step)
 {
 	const struct request_head *head = &stream->exchange->head;
 	const struct listener *listener = listener_find(bind, authority_host(head->authority));
@@ -259,7 +259,7 @@ static bool exchange_take_listener(struct stream *stream, const struct bind *bin
 	/* Another listener may ask for other certificates (RFC 9110 7.4). */
 	if (!client_tls_serves(stream->client, listener)) {
 		*ret_step = step_reply(stream, 421, SPAN("this host needs a TLS connection of its own"),
-					   END_MISDIRECTED);
+				       END_MISDIRECTED);
 		return false;
 	}
 	stream->listener = listener;

@@ -64,7 +64,7 @@ bool tunnel_is_half_closed(const struct stream *stream)
 enum stream_end tunnel_end(struct stream *stream)
 {
 	return relay_is_settled(&stream->upload) && relay_is_settled(&stream->download) ? STREAM_END_CLOSE
-											   : STREAM_END_RESET;
+											: STREAM_END_RESET;
 }
 
 /* A reset, or an unanswered keepalive, of the side that was read: STEP_END. */

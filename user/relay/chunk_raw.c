@@ -62,8 +62,8 @@ bool chunk_raw_step(struct relay *relay, struct span in, size_t *ret_used)
 		struct span rest = span_from(in, *ret_used);
 		size_t used = 0;
 
-		goes_on = decoder->chunk_state == CHUNK_DATA ? raw_payload(relay, rest, &used) :
-							       raw_framing(relay, rest, &used);
+		goes_on = decoder->chunk_state == CHUNK_DATA ? raw_payload(relay, rest, &used)
+							     : raw_framing(relay, rest, &used);
 		*ret_used += used;
 		if (decoder->chunk_state == CHUNK_SIZE_FIRST)
 			relay->chunk_raw = CHUNK_RAW_NONE;

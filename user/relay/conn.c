@@ -124,8 +124,8 @@ int conn_set_events(struct conn *conn, bool want_read, bool want_write, bool wan
 		conn->can_read = true;
 	if (want_write)
 		conn->can_write = true;
-	return want_edge ? loop_source_rearm(conn->loop, &conn->source, events) :
-			   loop_source_modify(conn->loop, &conn->source, events);
+	return want_edge ? loop_source_rearm(conn->loop, &conn->source, events)
+			 : loop_source_modify(conn->loop, &conn->source, events);
 }
 
 /*

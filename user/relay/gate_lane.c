@@ -3,7 +3,6 @@
 
 #include <sys/epoll.h>
 
-
 enum {
 	PACE_BUSY_MS = 250,
 	PACE_IDLE_MS = 1000,

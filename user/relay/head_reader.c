@@ -65,8 +65,8 @@ enum head_read head_read(struct conn *conn, struct head_scan *scan, const struct
 			return result;
 		if (!is_direct && buf_reserve(&conn->in, 4096, LIMIT_HEAD_BYTES + LIMIT_READ_BYTES) < 0)
 			return HEAD_READ_MEMORY;
-		len = is_direct ? conn_recv(conn, scratch, most) :
-				  conn_recv(conn, buf_tail(&conn->in), conn->in.size - conn->in.end);
+		len = is_direct ? conn_recv(conn, scratch, most)
+				: conn_recv(conn, buf_tail(&conn->in), conn->in.size - conn->in.end);
 		if (len == -EAGAIN)
 			return HEAD_READ_MORE;
 		if (len <= 0)

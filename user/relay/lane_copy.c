@@ -82,10 +82,10 @@ static int copy_send(struct relay *relay, struct copy_batch *batch)
 		return 0;
 	if (relay->encoding == ENCODE_CHUNKED) {
 		batch->pieces[0] = (struct iovec){ head, chunk_write_head(head, batch->payload_bytes) };
-		batch->pieces[batch->count++] = (struct iovec){ (void *)(uintptr_t)"\r\n", 2 };
+		batch->pieces[batch->count++] = (struct iovec){ (void *)(uintptr_t) "\r\n", 2 };
 		first = 0;
 		if (batch->is_end && body_trailer_bytes(&relay->decoder).len == 0)
-			batch->pieces[batch->count++] = (struct iovec){ (void *)(uintptr_t)"0\r\n\r\n", 5 };
+			batch->pieces[batch->count++] = (struct iovec){ (void *)(uintptr_t) "0\r\n\r\n", 5 };
 	}
 	error = relay_send(relay, batch->pieces + first, batch->count - first);
 	failpoint(COPY_SENT);
@@ -264,8 +264,8 @@ static bool copy_move(struct relay *relay)
 
 bool lane_copy_pump(struct relay *relay)
 {
-	bool again = copy_sink_is_ready(relay) &&
-		     (relay->h2_source ? copy_from_stream(relay) : copy_move(relay));
+	bool again =
+		copy_sink_is_ready(relay) && (relay->h2_source ? copy_from_stream(relay) : copy_move(relay));
 
 	if (relay->state != RELAY_OPEN)
 		return false;

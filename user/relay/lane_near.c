@@ -97,8 +97,7 @@ static void near_on_waiting(struct near_worker *worker)
 	struct near_watch *watch = worker->owner;
 
 	if (!timer_is_armed(&watch->retry))
-		timer_arm(loop_timers(watch->loop), &watch->retry,
-			  loop_now_ms(watch->loop) + NEAR_IDLE_MS);
+		timer_arm(loop_timers(watch->loop), &watch->retry, loop_now_ms(watch->loop) + NEAR_IDLE_MS);
 }
 
 int lane_near_init(struct relay_shared *shared, struct near *near, struct loop *loop)

@@ -465,8 +465,8 @@ static bool sockmap_sink_broke(struct relay *relay)
 	if (relay->decoder.kind == BODY_TUNNEL && conn_check(sink) < 0)
 		sink->send_error = sink->error;
 	else if (sink->has_hup && sockmap_is_reset(sink))
-		conn_fail_send(sink, relay->gate->direction.error ? relay->gate->direction.error
-								  : -ECONNRESET);
+		conn_fail_send(sink,
+			       relay->gate->direction.error ? relay->gate->direction.error : -ECONNRESET);
 	if (!sink->send_error)
 		return false;
 	relay_fail(relay, RELAY_FAIL_SINK);

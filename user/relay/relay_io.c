@@ -83,7 +83,7 @@ int relay_send_payload(struct relay *relay, struct span payload)
 		pieces[count++] = (struct iovec){ head, chunk_write_head(head, payload.len) };
 	pieces[count++] = (struct iovec){ (void *)(uintptr_t)payload.data, payload.len };
 	if (relay->encoding == ENCODE_CHUNKED)
-		pieces[count++] = (struct iovec){ (void *)(uintptr_t)"\r\n", 2 };
+		pieces[count++] = (struct iovec){ (void *)(uintptr_t) "\r\n", 2 };
 	return relay_send(relay, pieces, count);
 }
 

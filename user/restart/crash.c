@@ -63,8 +63,7 @@ void crash_watch_thread(void)
 
 void crash_watch(struct crash *crash)
 {
-	struct sigaction action = { .sa_sigaction = crash_on_signal,
-				    .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	struct sigaction action = { .sa_sigaction = crash_on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK };
 	void *frame;
 
 	if (is_sanitized)

@@ -164,7 +164,9 @@ int handover_receive(int fd, struct handover_item *ret_item)
 		struct cmsghdr align;
 	} control = { .space = { 0 } };
 	struct iovec piece = { ret_item, sizeof(*ret_item) };
-	struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.space,
+	struct msghdr message = { .msg_iov = &piece,
+				  .msg_iovlen = 1,
+				  .msg_control = control.space,
 				  .msg_controllen = sizeof(control.space) };
 	int fds[HANDOVER_FDS] = { -1, -1 };
 	size_t count;
@@ -209,8 +211,7 @@ int handover_write_row(struct estate *estate, const struct handover_item *item)
 	if (row_text_bytes(row) > ESTATE_TEXT_BYTES)
 		memcpy(estate->long_texts[item->client_fd], item->texts, sizeof(item->texts));
 	estate_mark(estate, item->backend_fd, ESTATE_MARK_BACKEND);
-	estate_mark(estate, item->client_fd,
-		    estate_mark_of_kind(row->kind));
+	estate_mark(estate, item->client_fd, estate_mark_of_kind(row->kind));
 	return 0;
 }
 

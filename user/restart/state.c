@@ -23,8 +23,8 @@ const char *estate_mark_name(enum estate_mark mark)
 
 uint64_t estate_layout(void)
 {
-#define STREAM_FIELD(type, member, taken, put_back, is_sound) \
-	#type " " #member " " #taken " " #put_back " " #is_sound "\n"
+#define STREAM_FIELD(type, member, taken, put_back, is_sound)                                                \
+#type " " #member " " #taken " " #put_back " " #is_sound "\n"
 #define BODY_FIELD STREAM_FIELD
 	static const char rows[] =
 #include "user/restart/stream_fields.def"
@@ -37,8 +37,8 @@ uint64_t estate_layout(void)
 
 static void *memory_share(size_t bytes)
 {
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE,
-			    -1, 0);
+	void *memory =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return memory == MAP_FAILED ? NULL : memory;
 }

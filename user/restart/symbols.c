@@ -79,8 +79,7 @@ static bool name_of_ours(const struct symbols *symbols, uintptr_t address, struc
 	for (size_t i = 0; i < symbols->count; i++) {
 		const char *name;
 
-		if (!gelf_getsym(symbols->data, (int)i, &symbol) ||
-		    GELF_ST_TYPE(symbol.st_info) != STT_FUNC)
+		if (!gelf_getsym(symbols->data, (int)i, &symbol) || GELF_ST_TYPE(symbol.st_info) != STT_FUNC)
 			continue;
 		if (address - symbols->base < symbol.st_value ||
 		    address - symbols->base >= symbol.st_value + symbol.st_size)

@@ -24,8 +24,7 @@ enum stream_step step_reply(struct stream *stream, uint16_t status, struct span 
 	if (stream->is_tcp || stream->head_sent)
 		return step_end(stream, reason, STREAM_END_RESET);
 	stream->exchange->error = body;
-	stream->exchange->reply =
-		(struct stream_reply){ .status = status, .reason = reason, .body = body };
+	stream->exchange->reply = (struct stream_reply){ .status = status, .reason = reason, .body = body };
 	return STEP_REPLY;
 }
 

@@ -117,8 +117,8 @@ int stream_view_history(struct proxy *proxy, struct stream_list *ret_list)
 	uint64_t ended_us;
 	int error = view_list_start(&list, LIMIT_HISTORY_STREAMS);
 
-	while (!error && (record = stream_history_get(proxy->history, (uint32_t)list.view_count,
-						      &ended_us)) != NULL) {
+	while (!error &&
+	       (record = stream_history_get(proxy->history, (uint32_t)list.view_count, &ended_us)) != NULL) {
 		list.view_list[list.view_count] = (struct stream_view){
 			.record = *record,
 			.id = record->id,

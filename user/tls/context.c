@@ -18,8 +18,8 @@
  */
 #define DEFAULT_SUITES "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 /* Forward secrecy and authenticated encryption only. */
-#define DEFAULT_CIPHERS                                                                            \
-	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:" \
+#define DEFAULT_CIPHERS                                                                                      \
+	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"           \
 	"ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 /* The library's own list has finite fields of 8192 bits, which a client could make us compute with. */
 #define DEFAULT_GROUPS "X25519:P-256:P-384"
@@ -210,9 +210,8 @@ static bool context_base(SSL_CTX *ctx, const struct tls_params *params)
 	SSL_CTX_clear_options(ctx, SSL_CTX_get_options(ctx));
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
 					 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
-					 SSL_OP_ENABLE_MIDDLEBOX_COMPAT |
-					 SSL_OP_NO_SSLv2 | SSL_OP_NO_SSLv3 | SSL_OP_NO_TLSv1 |
-					 SSL_OP_NO_TLSv1_1);
+					 SSL_OP_ENABLE_MIDDLEBOX_COMPAT | SSL_OP_NO_SSLv2 | SSL_OP_NO_SSLv3 |
+					 SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1);
 	SSL_CTX_clear_mode(ctx, SSL_CTX_get_mode(ctx));
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 				      SSL_MODE_AUTO_RETRY | SSL_MODE_NO_AUTO_CHAIN);
@@ -378,7 +377,7 @@ void tls_worker_advance(struct tls_worker *worker)
 void tls_worker_forget(struct tls_worker *worker)
 {
 	for (size_t i = 0; i < TLS_CONTEXT_BUCKETS && worker->is_started; i++)
-		list_each (node, next, &worker->buckets[i])
+		list_each(node, next, &worker->buckets[i])
 			context_free(list_entry(node, struct tls_context, node));
 }
 

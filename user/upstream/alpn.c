@@ -74,8 +74,7 @@ void alpn_offer(enum dial_protocol protocol, struct tls_client_settings *setting
 	settings->hash = hash_mix(settings->hash, (uint64_t)protocol + 1);
 }
 
-bool alpn_accept(enum dial_protocol protocol, struct span chosen, bool *ret_is_http2,
-		 struct tls_fault *fault)
+bool alpn_accept(enum dial_protocol protocol, struct span chosen, bool *ret_is_http2, struct tls_fault *fault)
 {
 	bool is_http2 = span_eq(chosen, ALPN_H2);
 

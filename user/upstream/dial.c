@@ -39,7 +39,7 @@ static bool dial_wants_fresh(const struct dial_options *options)
 
 	if (!options->is_fresh || !options->was_refused)
 		return options->is_fresh;
-	list_each (node, next, &options->endpoint->h2) {
+	list_each(node, next, &options->endpoint->h2) {
 		if (++count == LIMIT_H2_REFUSED_CONNECTIONS)
 			return false;
 	}
@@ -64,8 +64,7 @@ struct upstream *dial_reuse(struct upstream_pool *pool, const struct dial_option
 			return upstream;
 	}
 	/* The process behind a connection of the pool is not known, unless it was announced to hop. */
-	if (options->is_fresh || options->is_exclusive ||
-	    (options->is_announced && !options->endpoint->hops))
+	if (options->is_fresh || options->is_exclusive || (options->is_announced && !options->endpoint->hops))
 		return NULL;
 	dial_follow_name(pool, options);
 	upstream = upstream_pool_take(pool, options->endpoint, options->may_repeat);
@@ -181,8 +180,8 @@ static enum dial_result dial_open(struct dial *dial, int *ret_error)
 		dial_connect(dial, &where->address, 1);
 		return DIAL_UNDER_WAY;
 	}
-	*ret_error = resolver_query_start(dial->pool->resolver, where->host, where->port, &dial->query,
-					  &list);
+	*ret_error =
+		resolver_query_start(dial->pool->resolver, where->host, where->port, &dial->query, &list);
 	if (*ret_error == 0) {
 		dial_use_list(dial, list);
 		return DIAL_UNDER_WAY;
@@ -246,8 +245,8 @@ void dial_finish(struct dial *dial, struct upstream *upstream, bool is_http2)
 	struct upstream_endpoint *endpoint = dial->options.endpoint;
 	bool is_tls = dial->options.tls != NULL;
 
-	histogram_add(is_tls ? &dial->pool->counters->upstream_connect_tls :
-			       &dial->pool->counters->upstream_connect,
+	histogram_add(is_tls ? &dial->pool->counters->upstream_connect_tls
+			     : &dial->pool->counters->upstream_connect,
 		      &histogram_connect, loop_now_ns(dial->pool->loop) - dial->start_ns);
 	balance_connected(&endpoint->load);
 	if (is_http2 && upstream_h2_start(upstream) < 0) {

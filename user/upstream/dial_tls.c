@@ -44,8 +44,8 @@ static void dial_tls_count(struct dial *dial, enum dial_result result)
 	uint64_t swallowed;
 
 	counter_add(pool->counters,
-		    result == DIAL_TLS_VERIFY_FAILED ? COUNTER_UPSTREAM_TLS_UNVERIFIED :
-						       COUNTER_UPSTREAM_TLS_FAILURES,
+		    result == DIAL_TLS_VERIFY_FAILED ? COUNTER_UPSTREAM_TLS_UNVERIFIED
+						     : COUNTER_UPSTREAM_TLS_FAILURES,
 		    1);
 	if (!log_rate_pass(&pool->tls_log, loop_now_ms(pool->loop), DIAL_TLS_LOG_MS, &swallowed))
 		return;
@@ -69,10 +69,9 @@ static void dial_tls_failed(struct dial *dial, enum dial_result result, int erro
 
 void dial_tls_expire(struct dial *dial)
 {
-	tls_fault_set(&dial->tls.fault,
-		      dial->tls.upstream->conn.tls->handshake_bytes ?
-			      "the TLS handshake was not complete in time" :
-			      "the backend did not answer the TLS ClientHello in time");
+	tls_fault_set(&dial->tls.fault, dial->tls.upstream->conn.tls->handshake_bytes
+						? "the TLS handshake was not complete in time"
+						: "the backend did not answer the TLS ClientHello in time");
 	dial_tls_count(dial, DIAL_TLS_TIMEOUT);
 }
 
@@ -104,8 +103,8 @@ static void dial_tls_broken(struct dial *dial, int error)
 	else
 		tls_fault_set(fault, "%s, in the TLS handshake", strerrordesc_np(-error));
 	dial_tls_failed(dial,
-			error == -EPROTO && failure == TLS_FAIL_VERIFY ? DIAL_TLS_VERIFY_FAILED :
-									 DIAL_TLS_FAILED,
+			error == -EPROTO && failure == TLS_FAIL_VERIFY ? DIAL_TLS_VERIFY_FAILED
+								       : DIAL_TLS_FAILED,
 			error);
 }
 
@@ -195,8 +194,8 @@ static struct tls_session *dial_tls_session(struct dial *dial)
 	struct tls_session *session;
 
 	alpn_offer(dial->options.protocol, &settings, &offer);
-	session = tls_connect(dial->pool->tls, &settings, dial_tls_host(dial->options.where, address),
-			      ticket);
+	session =
+		tls_connect(dial->pool->tls, &settings, dial_tls_host(dial->options.where, address), ticket);
 	if (ticket && tls_resume_is_single_use(ticket))
 		tls_resume_free(ticket);
 	else if (ticket)

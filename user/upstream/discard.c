@@ -16,8 +16,8 @@ static int discard_read(struct upstream *upstream)
 	buf_consume(&conn->in, kept);
 	upstream->discard_bytes -= kept;
 	while (upstream->discard_bytes) {
-		size_t most = upstream->discard_bytes < LIMIT_READ_BYTES ? upstream->discard_bytes :
-									    LIMIT_READ_BYTES;
+		size_t most = upstream->discard_bytes < LIMIT_READ_BYTES ? upstream->discard_bytes
+									 : LIMIT_READ_BYTES;
 		ssize_t len = conn_recv(conn, upstream->pool->relay->scratch, most);
 
 		if (len <= 0)

@@ -296,7 +296,7 @@ bool worker_ports_adopt_stream(struct worker_ports *ports, uint16_t number, int 
 		atomic_fetch_add(&estate->not_adopted[mark], is_lost);
 		return false;
 	}
-	atomic_fetch_add(mark == ESTATE_MARK_RESPONSE	? &estate->responses_adopted
+	atomic_fetch_add(mark == ESTATE_MARK_RESPONSE  ? &estate->responses_adopted
 			 : mark == ESTATE_MARK_WAITING ? &estate->requests_adopted
 						       : &estate->tunnels_adopted,
 			 1);

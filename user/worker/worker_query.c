@@ -34,10 +34,9 @@ static void worker_on_client(struct message *message, void *context)
 	struct worker *worker = context;
 	bool is_lost = !client->done;
 
-	client->is_taken =
-		client->is_tunnel
-			? worker_ports_adopt_stream(&worker->ports, client->port, client->fd, is_lost)
-			: worker_ports_adopt(&worker->ports, client->port, client->fd);
+	client->is_taken = client->is_tunnel ? worker_ports_adopt_stream(&worker->ports, client->port,
+									 client->fd, is_lost)
+					     : worker_ports_adopt(&worker->ports, client->port, client->fd);
 	if (is_lost) {
 		atomic_fetch_sub(&worker->proxy.shared->adoptions_left, 1);
 		hg_free(client);

@@ -14,8 +14,8 @@
 /* What libbpf prints is the only place where it says which step failed. */
 static _Thread_local char libbpf_line[512];
 
-__attribute__((format(printf, 2, 0)))
-static int libbpf_log(enum libbpf_print_level level, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static int libbpf_log(enum libbpf_print_level level, const char *format,
+							    va_list arguments)
 {
 	char line[sizeof(libbpf_line)];
 

@@ -85,7 +85,10 @@ const char *probe_judge_version(const struct probe_version *v)
 
 /* First release of each series in which concurrent senders do not use freed memory (CVE-2026-74589). */
 static const struct probe_version first_sound_near[] = {
-	{ 6, 1, 183 }, { 6, 6, 152 }, { 6, 12, 104 }, { 6, 18, 45 },
+	{ 6, 1, 183 },
+	{ 6, 6, 152 },
+	{ 6, 12, 104 },
+	{ 6, 18, 45 },
 };
 
 const char *probe_judge_near_version(const struct probe_version *v)

@@ -92,7 +92,9 @@ static int far_find(struct hop *hop, int fd)
 int hop_start(struct hop *hop, struct near_worker *worker, int fd)
 {
 	struct near *near = worker->near;
-	struct hop new = { .near = near, .worker = worker, .empty_passed_bytes = UINT64_MAX,
+	struct hop new = { .near = near,
+			   .worker = worker,
+			   .empty_passed_bytes = UINT64_MAX,
 			   .before_bytes = UINT64_MAX,
 			   .silent_look = UINT64_MAX };
 	int on = 1;
@@ -157,7 +159,7 @@ uint64_t hop_look(const struct hop *hop, uint64_t received_bytes)
 	uint64_t sent = hop->before_bytes + hop_received_bytes(hop) + passed;
 
 	return hop->before_bytes != UINT64_MAX && sent == received_bytes - hop->other_bytes ? passed
-											     : UINT64_MAX;
+											    : UINT64_MAX;
 }
 
 bool hop_is_drained(const struct hop *hop, uint64_t received_bytes)

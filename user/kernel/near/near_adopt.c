@@ -275,7 +275,9 @@ static int ways_find(struct hop *hop)
 int hop_adopt(struct hop *hop, struct near_worker *worker, int fd, uint64_t *ret_received_bytes)
 {
 	struct near *near = worker->near;
-	struct hop new = { .near = near, .worker = worker, .empty_passed_bytes = UINT64_MAX,
+	struct hop new = { .near = near,
+			   .worker = worker,
+			   .empty_passed_bytes = UINT64_MAX,
 			   .before_bytes = UINT64_MAX,
 			   .silent_look = UINT64_MAX };
 	int error;
@@ -335,8 +337,7 @@ int near_direction_adopt(struct near_direction *d, struct near *near, int source
 
 	CHECK(!d->record);
 	if (!direction_find(&new, source_fd, target_fd) ||
-	    near->records[new.slot.index].user.mode != NEAR_MODE_OPEN ||
-	    !slot_claim(near, new.slot))
+	    near->records[new.slot.index].user.mode != NEAR_MODE_OPEN || !slot_claim(near, new.slot))
 		return -ENOENT;
 	new.record = &near->records[new.slot.index];
 	*d = new;

@@ -21,11 +21,16 @@
  * sockets: two of ours, two near ones; the ends of a hop are as many as its slots.
  */
 static const struct object_map maps[NEAR_MAP_COUNT] = {
-	[NEAR_MAP_RECORDS] = { "near_records", 1 },	[NEAR_MAP_OF] = { "near_of", 1 },
-	[NEAR_MAP_ENDS] = { "near_ends", 4 },		[NEAR_MAP_SOCKETS] = { "near_sockets", 2 },
-	[NEAR_MAP_ANNOUNCED] = { "near_announced", 0 }, [NEAR_MAP_LISTENERS] = { "near_listeners", 0 },
-	[NEAR_MAP_FALLS] = { "near_falls", 0 },		[NEAR_MAP_HOP_OF] = { "hop_of", 1 },
-	[NEAR_MAP_HOP_FALLS] = { "hop_falls", 0 },	[NEAR_MAP_RINGS] = { "near_rings", 0 },
+	[NEAR_MAP_RECORDS] = { "near_records", 1 },
+	[NEAR_MAP_OF] = { "near_of", 1 },
+	[NEAR_MAP_ENDS] = { "near_ends", 4 },
+	[NEAR_MAP_SOCKETS] = { "near_sockets", 2 },
+	[NEAR_MAP_ANNOUNCED] = { "near_announced", 0 },
+	[NEAR_MAP_LISTENERS] = { "near_listeners", 0 },
+	[NEAR_MAP_FALLS] = { "near_falls", 0 },
+	[NEAR_MAP_HOP_OF] = { "hop_of", 1 },
+	[NEAR_MAP_HOP_FALLS] = { "hop_falls", 0 },
+	[NEAR_MAP_RINGS] = { "near_rings", 0 },
 	[NEAR_MAP_DAM] = { "near_dam", 0 },
 };
 

@@ -120,8 +120,8 @@ static void record_arm(struct gate_direction *d, const struct gate_direction_opt
 	user->peer = d->target->slot;
 	user->limit_bytes = d->limit_bytes;
 	user->credit_bytes = (uint32_t)d->credit_bytes;
-	user->flags = (user->flags & GATE_BOUNDED) |
-		      (options->framing == GATE_CHUNKED_BODY ? GATE_CHUNKED : 0);
+	user->flags =
+		(user->flags & GATE_BOUNDED) | (options->framing == GATE_CHUNKED_BODY ? GATE_CHUNKED : 0);
 	user->chunk = options->chunk;
 	__atomic_store_n(&user->forwarded_bytes, d->forwarded_bytes, __ATOMIC_RELEASE);
 	__atomic_store_n(&user->mode, GATE_MODE_KERNEL, __ATOMIC_RELEASE);
@@ -455,7 +455,7 @@ static enum gate_step drain_run(struct gate_direction *d, uint64_t now_ms)
 		return direction_poison(d, GATE_REASON_POISON_WRITTEN);
 	if (written < handed && !GATE_BROKEN(BREAK_FLUSH))
 		return delivery_is_closed(&target_view) ? direction_reset(d, -EPIPE)
-						     : drain_wait(d, written, now_ms);
+							: drain_wait(d, written, now_ms);
 	return drain_done(d, &view, &source_view);
 }
 

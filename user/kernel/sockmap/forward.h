@@ -13,7 +13,7 @@
  */
 
 /* Beyond enum gate_step: go on with the next state in this call. */
-#define STEP_NEXT ((enum gate_step)-1)
+#define STEP_NEXT ((enum gate_step) - 1)
 /*
  * Sent bytes are taken out in pieces of this size. Taking them out opens the window, the sender answers at
  * once, and what arrives while recv() holds the source's lock is judged when it lets go, all of it still

@@ -15,10 +15,10 @@
 
 /* The records and what is found by socket grow with the slots. */
 static const struct object_map maps[GATE_MAP_COUNT] = {
-	[GATE_MAP_GATES] = { "gates", 1 },	[GATE_MAP_GATE_OF] = { "gate_of", 1 },
-	[GATE_MAP_SOURCES] = { "sources", 1 },	[GATE_MAP_TARGETS] = { "targets", 1 },
-	[GATE_MAP_RINGS] = { "rings", 0 },	[GATE_MAP_WORKERS] = { "workers", 0 },
-	[GATE_MAP_READERS] = { "readers", 0 },	[GATE_MAP_CLOSINGS] = { "closings", 0 },
+	[GATE_MAP_GATES] = { "gates", 1 },     [GATE_MAP_GATE_OF] = { "gate_of", 1 },
+	[GATE_MAP_SOURCES] = { "sources", 1 }, [GATE_MAP_TARGETS] = { "targets", 1 },
+	[GATE_MAP_RINGS] = { "rings", 0 },     [GATE_MAP_WORKERS] = { "workers", 0 },
+	[GATE_MAP_READERS] = { "readers", 0 }, [GATE_MAP_CLOSINGS] = { "closings", 0 },
 	[GATE_MAP_INFO] = { "gate_info", 0 },
 };
 

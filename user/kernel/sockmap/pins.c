@@ -51,8 +51,10 @@ static int dir_prepare(const char *dir, struct text *why)
 	if (!is_new && errno != EEXIST) {
 		int error = -errno;
 
-		text_fmt(why, "%s: cannot create it: %s; is a BPF file system mounted there? "
-			      "(mount -t bpf bpf /sys/fs/bpf)", dir, strerror(-error));
+		text_fmt(why,
+			 "%s: cannot create it: %s; is a BPF file system mounted there? "
+			 "(mount -t bpf bpf /sys/fs/bpf)",
+			 dir, strerror(-error));
 		return error;
 	}
 	on_bpffs = is_bpffs(dir);

@@ -16,8 +16,8 @@ static int ring_find(struct gate_worker *w)
 	uint64_t value = (uint64_t)w->reader_fd;
 
 	for (uint32_t ring = 0; ring < w->gate->worker_count; ring++) {
-		int error = bpf_map_update_elem(w->gate->map_fds[GATE_MAP_READERS], &ring, &value,
-						BPF_NOEXIST);
+		int error =
+			bpf_map_update_elem(w->gate->map_fds[GATE_MAP_READERS], &ring, &value, BPF_NOEXIST);
 
 		if (error == -EEXIST)
 			continue;
@@ -172,8 +172,7 @@ uint64_t gate_worker_next_tick(const struct gate_worker *w, uint64_t now_ms)
 {
 	uint64_t next_ms = GATE_NO_TICK;
 
-	list_each(node, next, &w->ticking)
-	{
+	list_each(node, next, &w->ticking) {
 		const struct gate_direction *direction = list_entry(node, struct gate_direction, tick);
 
 		if (direction->due_ms <= now_ms)
@@ -189,8 +188,7 @@ uint64_t gate_worker_tick(struct gate_worker *w, uint64_t now_ms)
 	struct list due;
 
 	list_init(&due);
-	list_each(node, next, &w->ticking)
-	{
+	list_each(node, next, &w->ticking) {
 		if (list_entry(node, struct gate_direction, tick)->due_ms > now_ms)
 			continue;
 		list_remove(node);

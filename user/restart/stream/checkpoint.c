@@ -211,8 +211,7 @@ void checkpoint_begin(struct stream *stream)
 	write_texts(estate, row, client_fd, texts ? texts : &none);
 	failpoint(ROW_BEGUN);
 	estate_mark(estate, backend_fd, ESTATE_MARK_BACKEND);
-	estate_mark(estate, client_fd,
-		    estate_mark_of_kind(row->kind));
+	estate_mark(estate, client_fd, estate_mark_of_kind(row->kind));
 	failpoint(ROW_MARKED);
 	/* Both ways stay busy until they have been pumped. */
 }

@@ -87,8 +87,7 @@ static bool is_of(const struct bind *bind, const struct estate_stream *row)
 	return bind->protocol == (row->kind == ESTATE_STREAM_TLS ? BIND_TLS : BIND_TCP);
 }
 
-static bool find_place(struct adopted_place *place, const struct estate_stream *row,
-		       const struct bind *bind)
+static bool find_place(struct adopted_place *place, const struct estate_stream *row, const struct bind *bind)
 {
 	*place = (struct adopted_place){ 0 };
 	if (!is_of(bind, row))
@@ -372,8 +371,8 @@ static bool has_sound_ways(const struct estate_stream *row)
 /* The process that wrote the row crashed: nothing of it is believed without a look. */
 static bool is_sound(const struct estate_stream *row)
 {
-#define STREAM_FIELD(type, member, taken, put_back, is_sound) \
-	if (!(is_sound)) \
+#define STREAM_FIELD(type, member, taken, put_back, is_sound)                                                \
+	if (!(is_sound))                                                                                     \
 		return false;
 #define BODY_FIELD STREAM_FIELD
 #include "user/restart/stream_fields.def"
@@ -382,8 +381,7 @@ static bool is_sound(const struct estate_stream *row)
 	return has_sound_ways(row);
 }
 
-static int go_on(struct stream *stream, const struct estate_stream *row,
-		 const struct resumed_past *past)
+static int go_on(struct stream *stream, const struct estate_stream *row, const struct resumed_past *past)
 {
 	int error = adopt_gates(stream, row);
 
