@@ -52,8 +52,6 @@ def buffered(gateway):
 
 def check_each(gateway, sink, upload, limit):
     """What an upload costs that the backend has read to its end and not answered."""
-    if is_asan():
-        skip("the sanitizer surrounds every object with its own memory")
     upload(20)
     wait_until(lambda: sink.received >= 20 * BODY, 20, "the first bodies at the backend")
     before = own_bytes(gateway)
@@ -64,7 +62,8 @@ def check_each(gateway, sink, upload, limit):
     check(each <= limit, f"{each:.0f} bytes each, at most {limit} wanted")
 
 
-@test("an upload that nobody may repeat is not kept: at most 10 KiB each", heavy=True, timeout=90)
+@test("an upload that nobody may repeat is not kept: at most 10 KiB each",
+      heavy=True, measures=True, timeout=90)
 def uploads_h1():
     sink = Sink()
     gateway = Gateway(SIMPLE, origin=f"127.0.0.1:{sink.port}", workers=1)
@@ -79,7 +78,8 @@ def uploads_h1():
         client.rst()
 
 
-@test("an upload over HTTP/2 that nobody may repeat costs at most 10 KiB", heavy=True, timeout=90)
+@test("an upload over HTTP/2 that nobody may repeat costs at most 10 KiB",
+      heavy=True, measures=True, timeout=90)
 def uploads_h2():
     sink = Sink()
     gateway = Gateway(SIMPLE, origin=f"127.0.0.1:{sink.port}", workers=1)
@@ -172,10 +172,9 @@ def pooled_post():
     eq(client.response().status, 200, "status")
 
 
-@test("memory that a peak has left free is given back to the kernel", heavy=True, timeout=90, waits=True)
+@test("memory that a peak has left free is given back to the kernel",
+      heavy=True, measures=True, timeout=90)
 def given_back():
-    if is_asan():
-        skip("the sanitizer has a heap of its own")
     sink = Sink()
     gateway = Gateway(SIMPLE, origin=f"127.0.0.1:{sink.port}", workers=2)
     before = gateway.rss_bytes()
@@ -192,11 +191,9 @@ def given_back():
     wait_until(lambda: gateway.rss_bytes() - before < (peak - before) / 2, 40, "less than half of it")
 
 
-@test("what a worker keeps of streams for the next ones goes back when none come", heavy=True, timeout=90,
-      waits=True)
+@test("what a worker keeps of streams for the next ones goes back when none come",
+      heavy=True, measures=True, timeout=90)
 def kept_for_none():
-    if is_asan():
-        skip("nothing is kept for the sanitizer")
     sink = Sink()
     gateway = Gateway(SIMPLE, origin=f"127.0.0.1:{sink.port}", workers=1)
     before = own_bytes(gateway)

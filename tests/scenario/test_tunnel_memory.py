@@ -84,8 +84,6 @@ def wake(clients, server, gateway):
 
 
 def idle_tunnel_bytes(protocol, routes, is_websocket, mode="auto"):
-    if is_asan():
-        skip("the sanitizer surrounds every object with its own memory")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 8192:
         skip(f"the descriptor limit of {hard} is too low")
@@ -114,17 +112,19 @@ def check_cost(bytes_each, limit):
     check(bytes_each <= limit, f"{bytes_each:.0f} bytes each, at most {limit} wanted")
 
 
-@test("an idle TCP tunnel costs at most 1.5 KiB of the gateway's memory", heavy=True, timeout=60)
+@test("an idle TCP tunnel costs at most 1.5 KiB of the gateway's memory",
+      heavy=True, measures=True, timeout=60)
 def tcp():
     check_cost(idle_tunnel_bytes("TCP", "tcpRoutes", False), 1536)
 
 
-@test("an idle WebSocket tunnel costs at most 1.5 KiB of the gateway's memory", heavy=True, timeout=60)
+@test("an idle WebSocket tunnel costs at most 1.5 KiB of the gateway's memory",
+      heavy=True, measures=True, timeout=60)
 def websocket():
     check_cost(idle_tunnel_bytes("HTTP", "routes", True), 1536)
 
 
 @test("an idle tunnel in the kernel lane costs at most 2.5 KiB of the gateway's memory",
-      needs=("bpf",), heavy=True, timeout=60)
+      needs=("bpf",), heavy=True, measures=True, timeout=60)
 def kernel():
     check_cost(idle_tunnel_bytes("TCP", "tcpRoutes", False, "require"), 2560)
