@@ -213,7 +213,7 @@ $(B)/link: FORCE
 $(OBJ)/%.o: %.c $(OBJ)/flags | $(GENERATED)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(COMPILE) -MD -MP -c $< -o $@
+	$(Q)$(COMPILE) $(if $(filter tests/%,$<),$(if $(HAS_LTO),-fno-lto)) -MD -MP -c $< -o $@
 
 $(OBJ)/%.o: %.cc $(OBJ)/flags | $(GENERATED)
 	$(call say,CXX,$<)

@@ -31,6 +31,8 @@ from hg.report import SHOWN_LINES, Report, ended, repeat_command  # noqa: E402
 C_TEST_S = 150  # for one unit or BPF test program
 # BPF test programs that run alone, at the end: this one sets net.ipv4.tcp_mem, which every TCP socket feels.
 ALONE = ("test_hop_memory",)
+# Those that take longest come first, so that the end is not one of them on an idle machine.
+LONGEST = ("test_rules", "test_adopt")
 # Tests that failed while others ran, on a machine that may be busy with more than they: each runs once more,
 # alone. One that passes then is named as unsteady. When more than so many fail, or when a program died or a
 # sanitizer spoke, there is no second try.
@@ -42,8 +44,10 @@ TAP = re.compile(r"^(not )?ok(?: \d+)?(?: -)? ?(.*)$")
 # (the kernel lanes, amounts of memory, load, what outlives a process), and one of so many parts of the
 # others, a different one each day.
 RELEASE_PARTS = 5
+# About the tools of the tests: the profile makes no difference.
+TOOLS = ("benchmarks", "library", "lint")
 RELEASE_FILES = ("adoption", "bodies", "deaths", "ends", "failpoints", "gate", "handover", "held_memory",
-                 "hop", "keeper", "library", "same_host", "splice", "tunnel_memory", "upgrade")
+                 "hop", "keeper", "same_host", "splice", "tunnel_memory", "upgrade")
 
 
 def log_path(profile, *parts):
@@ -160,6 +164,7 @@ def run_c_tests(report, options, profiles, folder):
         return
     # Those of the sanitizer are slow: they come first, so that the end is not one of them on an idle machine.
     work = [(profile, name) for profile in reversed(profiles) for name in names]
+    work.sort(key=lambda job: job[1] not in LONGEST)
     report.section(f"{folder} tests ({', '.join(profiles)})", len(work))
     alone = [(profile, name) for profile, name in work if folder == "bpf" and name in ALONE]
     failed = []
@@ -348,7 +353,7 @@ def interop(report, options, profiles):
 def differs_in_release(test):
     """Whether the release profile shows something of it that the sanitizers' does not."""
     return (test.kind in ("heavy", "serial") or test.measures or test.soak or "bpf" in test.needs
-            or test.file.startswith(RELEASE_FILES))
+            or test.file in TOOLS or test.file.startswith(RELEASE_FILES))
 
 
 def is_played(test, profile, options):
@@ -357,7 +362,8 @@ def is_played(test, profile, options):
         return False
     if options.command != "check":
         return True
-    if test.long:
+    release_only = test.kind == "heavy" or test.file in TOOLS
+    if test.long or (release_only and profile == "asan" and not options.profile):
         return False
     in_part = zlib.crc32(test.name.encode()) % RELEASE_PARTS == options.part % RELEASE_PARTS
     return profile != "release" or options.profile or differs_in_release(test) or in_part

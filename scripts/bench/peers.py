@@ -229,13 +229,21 @@ class Peer:
         return total
 
     def stop(self):
-        if self.process:
-            self.process.send_signal(signal.SIGTERM)
+        """Ends the program and its workers, which a master that is killed leaves behind."""
+        if not self.process:
+            return
+        pids = self.pids()
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        for pid in pids:
             try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
 
 
 def start_headgate(binary, directory, origin, *, template=HEADGATE, name="headgate"):
