@@ -64,7 +64,7 @@ struct near_user {
 			__u32 ring; /* which one it is told by */
 			__u64 read_bytes; /* of what comes to us: read when it was noted last (adopt.h) */
 		};
-		__u64 source; /* of a direction: its cookie; user space's own, for a successor */
+		__u64 source; /* cookie of the direction; only user space uses it, to resume after a crash */
 	};
 };
 

@@ -20,6 +20,7 @@ sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.join(ROOT, "
                 os.path.join(ROOT, "tests", "scenario")]
 import peers  # noqa: E402
 from hg import Gateway, Origin, check, eq, framework, process, validate, wait_until  # noqa: E402
+from plays import SIMPLE  # noqa: E402
 
 CLAIMS = {}
 
@@ -82,21 +83,9 @@ def slashes():
         eq(client.get(path).text, "rest", "route")
     return (gateway.cpu_seconds() - before) * 1000 / count
 
-
-BUSY = """
-binds:
-- port: @port@
-  listeners:
-  - routes:
-    - name: all
-      backends:
-      - host: @origin@
-"""
-
-
 @claim("busy-streams", "median of GET 10 bytes beside two endless downloads on the only worker", "ms", 100)
 def busy_streams():
-    gateway = Gateway(BUSY, origin=Origin(), workers=1, checked=False)
+    gateway = Gateway(SIMPLE, origin=Origin(), workers=1, checked=False)
     readers = []
     for _ in range(2):
         client = gateway.client()
@@ -127,7 +116,7 @@ def selftest():
 
 @claim("first-answer", "kill -9 to the first answer on a new connection, the worst of 20", "ms", 500)
 def first_answer():
-    gateway = Gateway(BUSY, origin=Origin(), keeper=True, checked=False, args=("--deaths-per-minute", "0"))
+    gateway = Gateway(SIMPLE, origin=Origin(), keeper=True, checked=False, args=("--deaths-per-minute", "0"))
     worst = 0.0
     for _ in range(20):
         before = gateway.gateway_pid
