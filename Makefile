@@ -198,9 +198,13 @@ endef
 
 # ---- targets -------------------------------------------------------------------------------------------
 
-.PHONY: all tests objects fuzzers
+.PHONY: all tests unit-tests bpf-tests corpus failpoint objects fuzzers
 all: $(PROGRAMS) build/compile_commands.json ## build headgate and httpbin into build/$(PROFILE)/
-tests: all $(UNIT_BIN) $(BPFT_BIN) $(CORPUS_BIN) $(B)/failpoint/headgate ## also build the programs of the tests
+tests: all unit-tests bpf-tests corpus failpoint ## also build the programs of the tests
+unit-tests: $(UNIT_BIN)
+bpf-tests: $(BPFT_BIN)
+corpus: $(CORPUS_BIN)
+failpoint: $(B)/failpoint/headgate
 objects: $(call objects_of,$(OUR_SRC)) $(LLHTTP_OBJ) $(SKELETONS) ## compile everything, link nothing (CC=clang: warnings)
 fuzzers: $(FUZZ_BIN) ## build the fuzz targets (PROFILE=fuzz)
 

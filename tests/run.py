@@ -21,7 +21,6 @@ import shutil
 import subprocess
 import sys
 import time
-import zlib
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), ".."))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
@@ -40,10 +39,14 @@ SECOND_TRIES = 4
 GRAVE = re.compile(r"Sanitizer|runtime error:|check failed|left running|ended by itself|"
                    r"ended with -|wait status")
 TAP = re.compile(r"^(not )?ok(?: \d+)?(?: -)? ?(.*)$")
-# `make check` plays scenarios in the asan profile. The release profile has those whose subject differs there
-# (the kernel lanes, amounts of memory, load, what outlives a process), and one of so many parts of the
-# others, a different one each day.
-RELEASE_PARTS = 5
+# These unit tests look at freed memory, which the sanitizer's own heap keeps.
+RELEASE_UNITS = ("test_mem", "test_tls_allocator")
+# `make check` runs unit tests and scenarios in asan and BPF tests in release. Scenarios whose subject differs
+# in release (the kernel lanes, amounts of memory, load, restart) run there as well, heavy ones only there.
+# `make thorough` runs everything in both. So check builds only these:
+CHECK_TARGETS = {
+    "release": ["all", "bpf-tests", "failpoint", *(f"build/release/unit/{name}" for name in RELEASE_UNITS)],
+    "asan": ["all", "unit-tests", "corpus", "failpoint"]}
 # About the tools of the tests: the profile makes no difference.
 TOOLS = ("benchmarks", "library", "lint")
 RELEASE_FILES = ("adoption", "bodies", "deaths", "ends", "failpoints", "gate", "handover", "held_memory",
@@ -90,7 +93,7 @@ def cores():
 def build(report, options, profile, targets, cc=None):
     """True when it could be built."""
     argv = ["make", "-s", f"-j{cores()}", f"PROFILE={profile}", f"CC={cc or options.cc}", *targets]
-    what = targets[0] if len(targets) == 1 else f"{len(targets)} programs"
+    what = " ".join(targets) if len(targets) < 5 else f"{len(targets)} programs"
     name = f"build {what} with {cc or options.cc} ({profile})"
     log = log_path(profile, f"build-{cc or options.cc}-{os.path.basename(targets[0])}.log")
     status, seconds = run_logged(argv, log, timeout=1800)
@@ -157,15 +160,24 @@ def run_c_test(profile, folder, name, timeout):
     return CTest(name, status, seconds, log, results)
 
 
+def is_run(profile, folder, name, options):
+    """Whether this run has this unit or BPF test program in this profile."""
+    if options.command != "check" or options.profile:
+        return True
+    release = folder == "bpf" or name in RELEASE_UNITS
+    return profile == ("release" if release else "asan")
+
+
 def run_c_tests(report, options, profiles, folder):
     names = [n for n in c_tests(folder) if not options.only or options.only in n]
     if not names or not profiles:
         no_match(report, options, folder)
         return
     # Those of the sanitizer are slow: they come first, so that the end is not one of them on an idle machine.
-    work = [(profile, name) for profile in reversed(profiles) for name in names]
+    work = [(profile, name) for profile in reversed(profiles) for name in names
+            if is_run(profile, folder, name, options)]
     work.sort(key=lambda job: job[1] not in LONGEST)
-    report.section(f"{folder} tests ({', '.join(profiles)})", len(work))
+    report.section(f"{folder} tests ({', '.join(sorted({p for p, _ in work}, reverse=True))})", len(work))
     alone = [(profile, name) for profile, name in work if folder == "bpf" and name in ALONE]
     failed = []
 
@@ -362,11 +374,11 @@ def is_played(test, profile, options):
         return False
     if options.command != "check":
         return True
-    release_only = test.kind == "heavy" or test.file in TOOLS
-    if test.long or (release_only and profile == "asan" and not options.profile):
-        return False
-    in_part = zlib.crc32(test.name.encode()) % RELEASE_PARTS == options.part % RELEASE_PARTS
-    return profile != "release" or options.profile or differs_in_release(test) or in_part
+    if test.long or options.profile:
+        return not test.long
+    if profile == "release":
+        return differs_in_release(test)
+    return test.kind != "heavy" and test.file not in TOOLS
 
 
 def scenarios(report, options, profiles, only_soak=False, folder="scenario"):
@@ -440,7 +452,8 @@ def what_to_build(options, profile):
 
 def check(report, options, profiles):
     report.section("build", len(profiles))
-    built = [p for p in profiles if build(report, options, p, ["tests"])]
+    targets = {} if options.profile else CHECK_TARGETS
+    built = [p for p in profiles if build(report, options, p, targets.get(p, ["tests"]))]
     lint(report, options, profiles[0])
     run_c_tests(report, options, built, "unit")
     if "asan" in built:
@@ -488,8 +501,6 @@ def main():
     parser.add_argument("--cc", default="gcc")
     parser.add_argument("--fuzz-seconds", type=int, default=5)
     parser.add_argument("--soak-seconds", type=float, default=0)
-    parser.add_argument("--part", type=int, default=int(time.time() // 86400),
-                        help=f"which {RELEASE_PARTS}th of the plain scenarios check also plays in release")
     parser.add_argument("--require", default=os.environ.get("HG_REQUIRE", ""),
                         help="abilities that may not be missing: bpf,netns,tools,… or all (check: tools)")
     options = parser.parse_args()
