@@ -125,11 +125,20 @@ static bool is_preface(const struct walk *w)
 	       (size_t)(w->at - w->base) >= 11 && memcmp(w->base, line, 11) == 0 && w->base[11] == line[11];
 }
 
+/* The whole version and the byte behind it, as nearly every head has them. */
+static bool is_plain_version(const struct walk *w, char separator)
+{
+	return word_bytes(w) == 0 && w->end - w->at >= 9 && memcmp(w->at, "HTTP/1.", 7) == 0 &&
+	       (w->at[7] == '0' || w->at[7] == '1') && w->at[8] == separator;
+}
+
 static enum http_bad scan_version(struct walk *w)
 {
 	enum http_bad line_bad = w->scan->is_response ? BAD_STATUS_LINE : BAD_REQUEST_LINE;
 	char separator = w->scan->is_response ? ' ' : '\r';
 
+	if (is_plain_version(w, separator))
+		w->at += 8;
 	for (; w->at < w->end; w->at++) {
 		size_t index = word_bytes(w);
 		enum http_bad bad;
@@ -194,6 +203,24 @@ static enum http_bad scan_text(struct walk *w, enum scan_state next)
 	return BAD_NONE;
 }
 
+static enum http_bad scan_name(struct walk *w)
+{
+	char c;
+
+	w->at = octets_skip(w->at, w->end, OCTET_TOKEN);
+	if (w->at == w->end)
+		return BAD_NONE;
+	c = *w->at;
+	if (c != ':') {
+		if (c == '\n')
+			return BAD_BARE_LF;
+		return is_control(c) && c != '\r' && c != '\t' ? BAD_CONTROL_BYTE : BAD_FIELD_NAME;
+	}
+	w->at++;
+	enter(w, SCAN_VALUE);
+	return scan_text(w, SCAN_VALUE_LF);
+}
+
 static enum http_bad scan_line(struct walk *w)
 {
 	char c = *w->at;
@@ -213,25 +240,7 @@ static enum http_bad scan_line(struct walk *w)
 		return BAD_TOO_MANY_FIELDS;
 	w->scan->field_count++;
 	enter(w, SCAN_NAME);
-	return BAD_NONE;
-}
-
-static enum http_bad scan_name(struct walk *w)
-{
-	char c;
-
-	w->at = octets_skip(w->at, w->end, OCTET_TOKEN);
-	if (w->at == w->end)
-		return BAD_NONE;
-	c = *w->at;
-	if (c != ':') {
-		if (c == '\n')
-			return BAD_BARE_LF;
-		return is_control(c) && c != '\r' && c != '\t' ? BAD_CONTROL_BYTE : BAD_FIELD_NAME;
-	}
-	w->at++;
-	enter(w, SCAN_VALUE);
-	return BAD_NONE;
+	return scan_name(w);
 }
 
 static enum http_bad scan_step(struct walk *w)
