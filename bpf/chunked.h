@@ -2,39 +2,39 @@
 #pragma once
 
 /*
- * A walk along chunked transfer coding (RFC 9112 7.1) that looks at chunk lines only and jumps over payload.
- * Stricter than any parser behind it: plain hexadecimal size of one to eight digits, CRLF, payload, CRLF. The
- * last chunk, an extension, a bare LF or anything else stops it, and the caller leaves the whole piece to a
- * complete parser, which starts from the state before that piece. So both can never disagree about where a
- * message ends: the walk only ever covers bytes whose meaning is beyond doubt.
+ * Walks along chunked transfer coding (RFC 9112 7.1), reading chunk lines only and skipping payload. The walk
+ * is stricter than the parsers: it accepts a plain hexadecimal size of one to eight digits, CRLF, payload,
+ * CRLF. The last chunk, an extension, a bare LF or anything else stops it; the caller then leaves the whole
+ * skb to a complete parser, which starts from the state before that skb. So the two cannot disagree about the
+ * end of a message: the walk covers only bytes whose meaning is unambiguous.
  *
  * Used by the verdict program, by user space when it forwards passed bytes, and by their differential test.
  */
 #include "bpf/abi.h"
 
 enum walk_phase {
-	WALK_SIZE_FIRST, /* the first size digit comes next: the boundary between two chunks, and the start */
-	WALK_SIZE, /* after at least one digit: another one or CR */
-	WALK_SIZE_LF, /* the LF behind the size */
+	WALK_SIZE_FIRST, /* the first size digit is next: at the start, or between two chunks */
+	WALK_SIZE, /* after at least one digit: another digit or CR */
+	WALK_SIZE_LF, /* the LF after the size */
 	WALK_DATA, /* `left` payload bytes follow, never 0 */
-	WALK_DATA_CR, /* the CRLF behind the payload */
+	WALK_DATA_CR, /* the CRLF after the payload */
 	WALK_DATA_LF,
 };
 
 enum walk_verdict {
 	WALK_COVERED, /* every byte is covered */
-	WALK_LAST, /* size 0: trailers and the end follow */
+	WALK_LAST, /* size 0: trailers and the end of the body follow */
 	WALK_SYNTAX, /* extension, blank, bare LF, sign, error */
 	WALK_LONG, /* ninth size digit */
-	WALK_MANY, /* the caller's bound on chunk lines was reached */
+	WALK_MANY, /* the caller's limit on chunk lines was reached */
 };
 
 #define WALK_DIGITS_MAX 8u
-/* CRLF of the chunk before, eight digits, CRLF: one look shows a whole line. */
+/* The CRLF of the previous chunk, eight digits, CRLF: one load shows a whole line. */
 #define WALK_WINDOW 16u
 GATE_ASSERT(sizeof(((struct gate_kernel *)0)->walk_window) == WALK_WINDOW, "the window is in the record");
 
-/* One byte outside of payload. WALK_COVERED: taken. */
+/* Takes one byte outside of payload. WALK_COVERED: the byte was taken. */
 static inline enum walk_verdict chunk_take(struct gate_chunk *c, __u8 byte)
 {
 	__u8 digit;
@@ -79,7 +79,7 @@ static inline enum walk_verdict chunk_take(struct gate_chunk *c, __u8 byte)
 	return WALK_COVERED;
 }
 
-/* Jumps over up to `available` payload bytes; returns how many. Only in phase WALK_DATA. */
+/* Skips up to `available` payload bytes and returns how many. Call it only in phase WALK_DATA. */
 static inline __u64 chunk_skip(struct gate_chunk *c, __u64 available)
 {
 	__u64 count = c->left < available ? c->left : available;
@@ -93,7 +93,7 @@ static inline __u64 chunk_skip(struct gate_chunk *c, __u64 available)
 #ifndef __bpf__
 #include <stddef.h>
 
-/* The same as chunk_walk(); on WALK_COVERED it also says how many of the bytes are payload. */
+/* Like chunk_walk(); on WALK_COVERED it also returns how many of the bytes are payload. */
 static inline enum walk_verdict chunk_walk_counting(struct gate_chunk *c, const unsigned char *bytes,
 						    size_t len, __u64 *ret_payload_bytes)
 {
@@ -121,7 +121,10 @@ static inline enum walk_verdict chunk_walk_counting(struct gate_chunk *c, const 
 	return WALK_COVERED;
 }
 
-/* All of `bytes`, or a verdict with *c untouched. No bound on chunk lines: user space may take its time. */
+/*
+ * Covers all of `bytes`, or returns another verdict and leaves *c unchanged. It has no limit on chunk lines:
+ * user space is not bounded by the verifier.
+ */
 static inline enum walk_verdict chunk_walk(struct gate_chunk *c, const unsigned char *bytes, size_t len)
 {
 	__u64 payload;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
 /*
- * The sockmap lane: an sk_skb verdict on one gateway socket, redirecting to the send side of another one.
+ * The sockmap lane: an sk_skb verdict on one gateway socket that redirects to the send side of another one.
  *
- * A piece (sk_buff) is redirected whole or passed up whole; it is never split, and never dropped unless it is
- * a bare FIN: its bytes were acknowledged to the sender already. Whatever is doubtful is passed. The program
- * alone opens a gate, and only when user space has handed over every passed byte, so the order of bytes holds
- * without a lock.
+ * An skb is redirected whole or passed up whole. It is never split, and never dropped unless it is a bare
+ * FIN, because its bytes were acknowledged to the sender already. When in doubt, the verdict passes the skb
+ * up. Only the program opens a gate, and only after user space has forwarded every passed byte, so the order
+ * of bytes holds without a lock.
  */
 #include "vmlinux.h"
 
@@ -17,7 +17,7 @@
 
 char gate_license[] SEC("license") = "Dual BSD/GPL";
 
-/* Tests build this file with rules that can be switched off and with a pause; everybody else gets neither. */
+/* Tests build this file with rules that can be switched off and with a pause; elsewhere both are empty. */
 #ifndef BROKEN
 #define BROKEN(rule) 0
 #define PAUSE(rule)
@@ -27,13 +27,15 @@ char gate_license[] SEC("license") = "Dual BSD/GPL";
 #define STORE(field, value) (*(volatile typeof(field) *)&(field) = (value))
 
 /*
- * 4095 bytes a call is what sk_skb_adjust_room() allows. Segments that arrived while the socket was in use
- * are merged into pieces of hundreds of kilobytes, and a burst that was dropped is sent again in one:
- * overlaps are that long, too.
+ * sk_skb_adjust_room() allows 4095 bytes a call. Overlaps can be as long as an skb: segments that arrived
+ * while the socket was in use are merged into skbs of hundreds of kilobytes, and a dropped burst is sent
+ * again as one.
  */
 #define TRIM_STEP 4095u
 #define TRIM_STEPS 1024
-/* One a byte of chunk lines and one a payload: some 400 chunks in one piece, about 30 us. */
+/*
+ * One iteration for each byte of a chunk line and one for each payload: about 400 chunks in one skb, 30 us.
+ */
 #define WALK_ITERATIONS 4096
 
 struct piece {
@@ -50,7 +52,7 @@ struct walk {
 	__u32 end;
 };
 
-/* Not inlined, and verified on its own: it is off the fast path and called from several places. */
+/* Not inlined, so that it is verified on its own: it is off the fast path and called from several places. */
 __noinline int event_send(__u32 index, __u32 reason)
 {
 	struct gate_record *g = bpf_map_lookup_elem(&gates, &index);
@@ -81,7 +83,7 @@ static __always_inline void gate_close(struct gate_record *g, enum gate_reason r
 	__u32 key = reason;
 	__u64 *count = bpf_map_lookup_elem(&closings, &key);
 
-	/* A verdict in a task, over the socket's backlog, may be interrupted by one in a softirq. */
+	/* A softirq may interrupt a verdict that runs in a task, over the socket's backlog. */
 	if (count)
 		__sync_fetch_and_add(count, 1);
 	STORE(g->kernel.reason, reason);
@@ -92,9 +94,9 @@ static __always_inline void gate_close(struct gate_record *g, enum gate_reason r
 }
 
 /*
- * Hands the piece to user space. Whoever sleeps must be woken: user space sleeps when it saw forwarded ==
- * passed after storing forwarded; the atomic add orders our store of passed before the loads behind it, so
- * one of the two sides always sees the other.
+ * Passes the skb up. A sleeping user space must be woken: it sleeps if it saw forwarded == passed after
+ * storing forwarded. The atomic add orders our store of passed before the loads that follow, so one of the
+ * two sides always sees the other's store.
  */
 static __always_inline void piece_pass(const struct piece *p, enum gate_reason reason)
 {
@@ -102,7 +104,7 @@ static __always_inline void piece_pass(const struct piece *p, enum gate_reason r
 	__u64 before;
 	bool was_open = g->kernel.is_open;
 
-	/* Neither says anything new about a gate that is closed. */
+	/* For a gate that is already closed, these two reasons are not news. */
 	if (was_open || (reason != GATE_REASON_BEHIND && reason != GATE_REASON_USER))
 		gate_close(g, reason);
 	before = __sync_fetch_and_add(&g->kernel.passed_bytes, p->len);
@@ -112,7 +114,7 @@ static __always_inline void piece_pass(const struct piece *p, enum gate_reason r
 		event_send(p->index, reason);
 }
 
-/* At the first piece since the socket became a source: in between it received as any other does. */
+/* Runs for the first skb after the socket became a source: until then it received like any other socket. */
 static __always_inline void gate_seed(const struct piece *p)
 {
 	struct gate_kernel *k = &p->gate->kernel;
@@ -125,11 +127,11 @@ static __always_inline void gate_seed(const struct piece *p)
 }
 
 /*
- * Passed pieces are charged to the source one by one and never merged, so small ones cost many times their
- * length: more than TCP reckoned with when it announced its window. Beyond the receive buffer it would take
- * that window back, drop what was sent into it, and then the acknowledgements of the peer, too. User space
- * takes the bytes out before it comes to that: what may still come is taken to cost what the last bytes did,
- * once there are enough of them to tell.
+ * Passed skbs are charged to the source one by one and never merged, so small ones cost many times their
+ * length: more than TCP accounted for when it announced its window. Beyond the receive buffer, TCP would take
+ * that window back and drop what was sent into it, and then the peer's acknowledgements, too. User space
+ * removes the bytes before that: the estimate is that further bytes cost as much as the last ones did, once
+ * there are enough of them to tell.
  */
 static __always_inline bool piece_is_tight(const struct piece *p)
 {
@@ -163,7 +165,7 @@ static long trim_step(__u32 iteration, struct trim *t)
 	return t->error ? 1 : 0;
 }
 
-/* 0: `count` bytes are off the front. */
+/* 0: `count` bytes were removed from the start. */
 static __always_inline long skb_trim_front(struct __sk_buff *skb, __u32 count)
 {
 	struct trim t = { .skb = skb, .left = count };
@@ -172,7 +174,7 @@ static __always_inline long skb_trim_front(struct __sk_buff *skb, __u32 count)
 	return t.left || t.error;
 }
 
-/* Brings p->len down to the new bytes and next_seq past them. NONE or a poison. */
+/* Reduces p->len to the new bytes and moves next_seq past them. Returns NONE or an integrity error. */
 static __always_inline enum gate_reason piece_sequence(struct piece *p)
 {
 	struct gate_kernel *k = &p->gate->kernel;
@@ -184,7 +186,9 @@ static __always_inline enum gate_reason piece_sequence(struct piece *p)
 	if (end_seq - seq - p->len > 1)
 		return GATE_REASON_POISON_SEQUENCE;
 	if (has_fin)
-		/* The full barrier makes user space see the FIN, or us see that user space wants an event. */
+		/*
+		 * The full barrier: either user space sees the FIN, or we see that user space wants an event.
+		 */
 		__sync_fetch_and_add(&k->fins, 1);
 	if (p->len == 0 && !BROKEN(BREAK_FIN))
 		return GATE_REASON_NONE;
@@ -192,7 +196,10 @@ static __always_inline enum gate_reason piece_sequence(struct piece *p)
 	if ((__s32)overlap < 0)
 		return GATE_REASON_POISON_GAP;
 	if (overlap > 0 && !BROKEN(BREAK_TRIM)) {
-		/* The FIN alone may be new: an acknowledgement was lost, the last bytes came again. */
+		/*
+		 * Only the FIN may be new: the acknowledgement was lost and the last bytes were
+		 * retransmitted.
+		 */
 		if (overlap > p->len || (overlap == p->len && !has_fin) || skb_trim_front(p->skb, overlap))
 			return GATE_REASON_POISON_OVERLAP;
 		p->len -= overlap;
@@ -203,7 +210,7 @@ static __always_inline enum gate_reason piece_sequence(struct piece *p)
 	return GATE_REASON_NONE;
 }
 
-/* TCP tunes the buffer of a source to its speed, as if all that went through had to wait in it. */
+/* TCP grows the buffer of a source with its speed, as if all redirected bytes had to wait in it. */
 static __always_inline void window_watch(const struct piece *p)
 {
 	struct gate_kernel *k = &p->gate->kernel;
@@ -216,8 +223,8 @@ static __always_inline void window_watch(const struct piece *p)
 }
 
 /*
- * A passed piece: is there memory for more? Said once; user space answers by taking the verdict off the
- * source.
+ * Checks whether there is memory for more passed skbs. Reported once; user space then detaches the verdict
+ * from the source.
  */
 static __always_inline void piece_weigh(const struct piece *p)
 {
@@ -230,7 +237,7 @@ static __always_inline void piece_weigh(const struct piece *p)
 	event_send(p->index, GATE_REASON_MEMORY);
 }
 
-/* One byte of a chunk line, or one jump over payload. */
+/* Walks one byte of a chunk line, or skips one payload. */
 static long walk_step(__u32 iteration, struct walk *w)
 {
 	struct gate_kernel *k = w->state;
@@ -266,7 +273,7 @@ static long walk_step(__u32 iteration, struct walk *w)
 	return 0;
 }
 
-/* Walks a copy of the state; piece_redirect() makes it the state. */
+/* Walks with a copy of the state; piece_redirect() commits it. */
 static __always_inline enum gate_reason piece_walk(const struct piece *p)
 {
 	struct gate_kernel *k = &p->gate->kernel;
@@ -287,10 +294,10 @@ static __always_inline enum gate_reason piece_walk(const struct piece *p)
 }
 
 /*
- * Segments that arrive while somebody holds the source's lock wait in its backlog, and stay counted there
- * until the whole backlog is done. The window announced meanwhile shrinks by them, down to zero, and when
- * everything is redirected nothing ever announces a larger one: the sender sits until its persist timer, 200
- * ms and more. A read does announce it; so before it comes to that, give user space something to read.
+ * Segments that arrive while someone holds the source's lock wait in its backlog, and are charged there until
+ * the whole backlog is processed. Meanwhile the announced window shrinks by their size, down to zero, and if
+ * everything is redirected nothing ever announces a larger one: the sender waits for its persist timer, 200
+ * ms and more. A read does announce it, so give user space something to read in time.
  */
 static __always_inline bool piece_starves_window(const struct piece *p)
 {
@@ -301,10 +308,9 @@ static __always_inline bool piece_starves_window(const struct piece *p)
 }
 
 /*
- * May this piece join the bytes under way to the target? What is under way must fit the room of the target's
- * send buffer plus credit_bytes. Within the room the backlog always drains at once, whatever the far end
- * does. Only we add to that queue while the gate is open, so a grant found once stays good until it is used
- * up.
+ * May this skb join the bytes under way to the target? They must fit the free space of the target's send
+ * buffer plus credit_bytes. Within the free space the backlog always drains at once, whatever the far end
+ * does. While the gate is open only we add to that queue, so a grant stays valid until it is used up.
  */
 static __always_inline enum gate_reason piece_room(const struct piece *p, bool is_opening)
 {
@@ -328,7 +334,10 @@ static __always_inline enum gate_reason piece_room(const struct piece *p, bool i
 		bpf_sk_release(sk);
 		return GATE_REASON_NO_PEER;
 	}
-	/* In this order bytes that move from backlog to queue meanwhile count twice, never not at all. */
+	/*
+	 * In this order, bytes that move from the backlog to the queue meanwhile are counted twice, never
+	 * missed.
+	 */
 	write_seq = LOAD(tp->write_seq);
 	queued = LOAD(tp->inet_conn.icsk_inet.sk.sk_wmem_queued);
 	size = LOAD(tp->inet_conn.icsk_inet.sk.sk_sndbuf);
@@ -348,7 +357,7 @@ static __always_inline enum gate_reason piece_room(const struct piece *p, bool i
 	return GATE_REASON_NONE;
 }
 
-/* NONE: redirect. Anything else: pass, for this reason. */
+/* NONE: redirect. Otherwise: pass, for this reason. */
 static __always_inline enum gate_reason piece_decide(const struct piece *p)
 {
 	struct gate_record *g = p->gate;
@@ -365,7 +374,7 @@ static __always_inline enum gate_reason piece_decide(const struct piece *p)
 	if (is_opening) {
 		if (LOAD(g->user.forwarded_bytes) != g->kernel.passed_bytes && !BROKEN(BREAK_EQUALITY))
 			return GATE_REASON_BEHIND;
-		/* Full barrier: what user space stored before mode and forwarded_bytes is read below. */
+		/* The full barrier: what user space stored before mode and forwarded_bytes is read below. */
 		__sync_fetch_and_add(&g->kernel.opens, 1);
 		g->kernel.chunk = g->user.chunk;
 	}
@@ -462,9 +471,9 @@ int gate_verdict(struct __sk_buff *skb)
 	if (BROKEN(BREAK_DROP) && (reason == GATE_REASON_REFUSED || reason == GATE_REASON_NO_PEER))
 		return SK_DROP;
 	/*
-	 * A bare FIN carries no byte, and the socket remembers it. Redirected it would fail the target with
-	 * EPIPE; passed it would fail this socket with EPIPE, should it have to wait in its queue (an empty
-	 * piece counts as an error in sk_psock_backlog()).
+	 * A bare FIN carries no byte, and the socket remembers it. A redirect would fail the target with
+	 * EPIPE; passing it would fail this socket with EPIPE if it had to wait in its queue (an empty skb
+	 * counts as an error in sk_psock_backlog()).
 	 */
 	if (p.len == 0 && !BROKEN(BREAK_FIN))
 		return BROKEN(BREAK_FIN_PASS) ? SK_PASS : SK_DROP;

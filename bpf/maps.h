@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The maps of the sockmap lane. gates, sources and targets share one index space: the slot of a socket.
- * Sizes are those of bpf/abi.h unless the loader sets others.
+ * The maps of the sockmap lane. gates, sources and targets share one index space: the slot of a socket. The
+ * sizes are those of bpf/abi.h unless the loader sets others.
  */
 #include <bpf/bpf_helpers.h>
 
@@ -27,7 +27,7 @@ struct {
 	__type(value, struct gate_handle);
 } gate_of SEC(".maps");
 
-/* Sockets whose received bytes the verdict sees: the program is attached to this map. */
+/* Sockets whose received bytes the verdict sees; the program is attached to this map. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKMAP);
 	__uint(max_entries, GATE_SLOTS_DEFAULT);
@@ -35,7 +35,10 @@ struct {
 	__type(value, __u64);
 } sources SEC(".maps");
 
-/* Sockets that may be redirected to. No program: being a target does not change how a socket receives. */
+/*
+ * Sockets that may be the target of redirects. No program is attached: being a target does not change how a
+ * socket receives.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKMAP);
 	__uint(max_entries, GATE_SLOTS_DEFAULT);
@@ -65,8 +68,9 @@ struct {
 } workers SEC(".maps");
 
 /*
- * Ring -> a socket of the process that reads it. The kernel takes it out when that process ends, however it
- * ends and in whatever namespace; so this map says which rings are free. The programs do not use it.
+ * Ring -> a socket of the process that reads the ring. The kernel removes the socket when that process ends,
+ * for any reason and in any namespace; so a missing entry means a free ring. The programs do not use this
+ * map.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKMAP);
@@ -75,7 +79,7 @@ struct {
 	__type(value, __u64);
 } readers SEC(".maps");
 
-/* enum gate_reason -> closings, for the metrics. */
+/* enum gate_reason -> number of closings, for the metrics. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, GATE_REASON_COUNT);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
 /*
- * The same-host lanes: a sockops program that finds the application's own sockets at the far ends of the
- * gateway's connections, and an sk_msg program that hands on what they send.
+ * The same-host lanes: a sockops program that finds the local applications' sockets at the far ends of the
+ * gateway's connections, and an sk_msg program that redirects what these sockets send.
  *
- * A message is redirected whole or passed whole. Whatever is doubtful is passed: then it goes to the gateway
- * through TCP, as if there was no program. Nothing is ever dropped: the gateway itself, alone, may be told to
- * wait before anything of its message was taken. A third program, behind each read, tells it when to go on.
+ * A message is redirected whole or passed whole. When in doubt, it is passed: TCP carries it to the gateway
+ * as if there were no program. Nothing is ever dropped. Only the gateway itself may be refused, before any
+ * byte of its message was taken; a third program, which runs after each read, tells the gateway when to
+ * continue.
  */
 #include "vmlinux.h"
 
@@ -28,7 +29,7 @@ char near_license[] SEC("license") = "Dual BSD/GPL";
 
 /* ---------------------------------------------------------------------------------------- messages */
 
-/* Of map near_of or hop_of; NULL: none, or a stale one. */
+/* Looks in map near_of or hop_of. NULL: no entry, or a stale one. */
 static __always_inline struct near_record *record_find(void *map, __u64 cookie)
 {
 	struct near_handle *handle = bpf_map_lookup_elem(map, &cookie);
@@ -46,8 +47,8 @@ static __always_inline struct near_record *record_find(void *map, __u64 cookie)
 }
 
 /*
- * The socket of an end, for direct reads, which cannot fault. It is that socket as long as the end is in its
- * map, where the socket itself takes it out.
+ * The socket of an end, for direct reads, which cannot fault. The pointer is valid as long as the end is in
+ * its map: the socket's own TCP_CLOSE removes it there.
  */
 extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym;
 
@@ -58,14 +59,14 @@ static __always_inline const struct tcp_sock *sock_of(const struct near_end *end
 
 struct message {
 	struct sk_msg_md *msg;
-	struct near_record *record; /* of the direction, or of the hop, that is tried */
-	const struct near_record *hop; /* of the hop whose sender this is; NULL: none */
+	struct near_record *record; /* of the direction, or of the bypass, that is attempted */
+	const struct near_record *hop; /* the bypass that this socket sends on; NULL: none */
 	struct near_end *target_end;
 	const struct tcp_sock *source, *target;
 	__u32 size;
 };
 
-/* Notes the lane of a message; TCP behind a message that was redirected is a fall, which is counted. */
+/* Records the lane of a message. TCP after a redirected message is a fall, which is counted. */
 static __always_inline void lane_set(struct near_kernel *k, void *falls, enum near_lane lane,
 				     enum near_reason reason)
 {
@@ -84,8 +85,9 @@ static __always_inline void lane_set(struct near_kernel *k, void *falls, enum ne
 }
 
 /*
- * Counts before the redirect, then looks at mode again: user space stores mode, then reads the counters, so
- * with the full barrier of the atomic add either it sees these bytes or we see that it has closed the gate.
+ * Counts before the redirect, then checks mode again. User space stores mode, then reads the counters; with
+ * the full barrier of the atomic add, either user space sees these bytes or we see that it has closed the
+ * gate.
  */
 static __always_inline bool lane_enter(const struct message *m, enum near_lane lane)
 {
@@ -98,7 +100,7 @@ static __always_inline void lane_leave(const struct message *m, enum near_lane l
 	__sync_fetch_and_add(&m->record->kernel.lane_bytes[lane], -(__u64)m->size);
 }
 
-/* What an end of a connection has sent to the other end: by TCP, and as a hop. */
+/* How many bytes one end has sent to the other: through TCP and by bypass, as a sequence number. */
 static __always_inline __u32 position_of(__u32 write_seq, const struct near_record *hop)
 {
 	if (!hop || BROKEN(HOP_BREAK_COUNT))
@@ -107,8 +109,8 @@ static __always_inline __u32 position_of(__u32 write_seq, const struct near_reco
 }
 
 /*
- * Nothing passed is under way: redirected bytes do not advance the position, passed bytes do, and user space
- * says how many of these it has handed to the target.
+ * Bytes that were passed and are still under way, 0: none. Redirected bytes do not advance the position,
+ * passed bytes do; user space counts in forwarded_bytes those that it has handed to the target.
  */
 static __always_inline __s32 behind_bytes(const struct near_user *u, __u32 position)
 {
@@ -129,7 +131,7 @@ static __always_inline enum near_reason message_is_behind(const struct message *
 
 	if (behind < 0)
 		return NEAR_REASON_POISON_FORWARDED;
-	/* What is read of the target and the receiver below must not be older than forwarded_bytes. */
+	/* The reads of target and receiver below must not be older than that of forwarded_bytes. */
 	barrier_full(&m->record->kernel);
 	return behind > 0 && !BROKEN(NEAR_BREAK_BEHIND) ? NEAR_REASON_BEHIND : NEAR_REASON_NONE;
 }
@@ -150,7 +152,7 @@ static __always_inline enum near_reason target_check(struct message *m)
 }
 
 /*
- * Above sysctl_mem[0] of the host TCP lets no receive buffer grow. Half of it, because what is queued now may
+ * Above sysctl_mem[0] of the host, TCP grows no receive buffer. Stop at half of it, because queued bytes may
  * stay for long.
  */
 static __always_inline bool memory_is_short(const struct sock *sk)
@@ -163,7 +165,7 @@ static __always_inline bool memory_is_short(const struct sock *sk)
 	return allocated > limit >> 1;
 }
 
-/* TCP of the host is short of memory: it shrinks windows, and may refuse. */
+/* TCP of the host is under memory pressure: it shrinks windows, and may refuse memory. */
 static __always_inline bool tcp_is_pressed(const struct sock *sk)
 {
 	unsigned long pressure = 0;
@@ -173,10 +175,10 @@ static __always_inline bool tcp_is_pressed(const struct sock *sk)
 }
 
 /*
- * A receive buffer that its owner has chosen does not grow, and none does while memory is short: what is put
- * in there must leave room for the window that TCP has announced, or TCP takes that back, and drops what
- * comes then, with its acknowledgements. A receiver that wants to send everything first would never read.
- * Other buffers grow with what comes (tcp_clamp_window).
+ * A receive buffer of fixed size (SO_RCVBUF) does not grow, and none does while memory is short. Bytes put
+ * into it must leave space for the window that TCP has announced; otherwise TCP takes the window back and
+ * drops what arrives then, including its acknowledgements, and a receiver that sends everything before it
+ * reads would wait forever. Other buffers grow as bytes arrive (tcp_clamp_window).
  */
 static __always_inline bool receiver_needs_window(const struct message *m, const struct tcp_sock *receiver,
 						  __s32 queued)
@@ -191,8 +193,8 @@ static __always_inline bool receiver_needs_window(const struct message *m, const
 }
 
 /*
- * May the message go straight into the receiver's queue? Only when the receiver has read every byte that went
- * through TCP, that is from the sender of its own connection: it reads that queue first.
+ * May the message go straight into the receiver's queue? Only if the receiver has read every byte that came
+ * through TCP, from the sender of its own connection, because recvmsg() reads the redirected queue first.
  */
 static __always_inline enum near_reason receiver_check(const struct message *m, __u64 cookie,
 						       __u32 sender_write_seq)
@@ -207,7 +209,7 @@ static __always_inline enum near_reason receiver_check(const struct message *m, 
 		return NEAR_REASON_RECEIVER_GONE;
 	receiver = sock_of(end);
 	sk = &receiver->inet_conn.icsk_inet.sk;
-	/* kTLS would take what lies in that queue for decrypted. */
+	/* kTLS would take bytes in that queue for decrypted ones. */
 	if (sk->sk_shutdown & RECEIVE_SHUTDOWN || sk->sk_err || receiver->inet_conn.icsk_ulp_ops)
 		return NEAR_REASON_RECEIVER_GONE;
 	if (receiver->copied_seq != sender_write_seq && !BROKEN(NEAR_BREAK_UNREAD))
@@ -221,7 +223,7 @@ static __always_inline enum near_reason receiver_check(const struct message *m, 
 	return NEAR_REASON_NONE;
 }
 
-/* Messages were redirected to it that it has not read. */
+/* True if the receiver has not yet read all messages that were redirected to it. */
 static __always_inline bool psock_holds(const struct sk_psock *psock)
 {
 	const void *first = BPF_CORE_READ(psock, ingress_msg.next);
@@ -242,7 +244,7 @@ static __always_inline bool receiver_holds(__u64 cookie)
 	return psock && psock_holds((const struct sk_psock *)psock);
 }
 
-/* NONE: redirected into the queue of the receiver. */
+/* NONE: redirected into the receiver's queue. */
 static __always_inline enum near_reason message_deliver(const struct message *m, __u64 cookie,
 							enum near_lane lane)
 {
@@ -270,7 +272,7 @@ static __always_inline enum near_reason message_direct(const struct message *m)
 	return reason == NEAR_REASON_NONE ? message_deliver(m, cookie, NEAR_LANE_DIRECT) : reason;
 }
 
-/* May the message leave the way through the gateway at all? */
+/* May the message leave the path through the gateway at all? */
 static __always_inline enum near_reason message_check(struct message *m)
 {
 	struct near_kernel *k = &m->record->kernel;
@@ -289,7 +291,7 @@ static __always_inline enum near_reason message_check(struct message *m)
 	return reason;
 }
 
-/* Decides, redirects, counts. False: the message passes to the gateway. */
+/* Decides, redirects and counts. False: the message passes to the gateway. */
 static __always_inline bool message_handle(struct message *m)
 {
 	struct near_kernel *k = &m->record->kernel;
@@ -303,11 +305,11 @@ static __always_inline bool message_handle(struct message *m)
 	return reason == NEAR_REASON_NONE;
 }
 
-/* ---------------------------------------------------------------------------------------- hops */
+/* ---------------------------------------------------------------------------------------- bypass */
 
 /*
- * From one end of a connection into the receive queue of its other end. TCP under memory pressure could fail
- * in the middle of a redirect, which no count would show; what it carries itself it does not lose.
+ * From one end of a connection into the receive queue of its other end. Under memory pressure, TCP could fail
+ * in the middle of a redirect, and no counter would show it; bytes that TCP carries itself are not lost.
  */
 static __always_inline enum near_reason hop_check(const struct message *m)
 {
@@ -319,9 +321,9 @@ static __always_inline enum near_reason hop_check(const struct message *m)
 }
 
 /*
- * An application may take a short read for the last one (epoll(7) says so). Then bytes that came through TCP
- * while others waited in the other queue would lie there, and no edge would follow. So nothing goes to an
- * application through TCP while that queue holds something: the gateway waits, and near_read() tells it.
+ * An application may take a short read for the last one (epoll(7) says so). Bytes that came through TCP while
+ * others waited in the other queue would then stay unread, and no edge would follow. So nothing goes to an
+ * application through TCP while that queue holds something: the gateway waits for the event of near_read().
  */
 static __always_inline bool hop_must_wait(const struct message *m, enum near_reason reason)
 {
@@ -332,8 +334,8 @@ static __always_inline bool hop_must_wait(const struct message *m, enum near_rea
 }
 
 /*
- * The send() fails, with nothing taken: a redirect into a socket that is shut down. SK_DROP would do that
- * for this message and, because the kernel remembers that verdict, for all that follow.
+ * Makes send() fail with nothing taken, by a redirect into a socket that is shut down. SK_DROP would do that
+ * for this message and, because the kernel remembers the verdict, for all that follow.
  */
 static __always_inline bool hop_refuse(const struct message *m)
 {
@@ -344,8 +346,8 @@ static __always_inline bool hop_refuse(const struct message *m)
 }
 
 /*
- * What passes is counted before it is in TCP's queue: a reader that finds this count unchanged since TCP had
- * nothing for it knows that there is still nothing.
+ * Passed bytes are counted before they are in TCP's queue: a reader that found TCP's queue empty and then
+ * sees the same count knows that the queue is still empty.
  */
 static __always_inline void message_hop(struct message *m)
 {
@@ -361,7 +363,7 @@ static __always_inline void message_hop(struct message *m)
 	lane_set(k, &hop_falls, reason == NEAR_REASON_NONE ? NEAR_LANE_HOP : NEAR_LANE_COPY, reason);
 }
 
-/* A receiver has read: if its sender waits, there may be room. */
+/* The receiver has read: if its sender waits, there may be space. */
 static __always_inline void sender_tell(struct near_record *out, const struct near_handle *slot,
 					const struct sock *sk)
 {
@@ -374,7 +376,7 @@ static __always_inline void sender_tell(struct near_record *out, const struct ne
 		return;
 	events = bpf_map_lookup_elem(&near_rings, &ring);
 	event = events ? bpf_ringbuf_reserve(events, sizeof(*event), 0) : NULL;
-	/* Full: whoever empties it asks everybody anew. */
+	/* The ring is full: user space checks all senders when it empties the ring. */
 	if (!event)
 		return;
 	event->slot = *slot;
@@ -382,7 +384,9 @@ static __always_inline void sender_tell(struct near_record *out, const struct ne
 	STORE(out->kernel.told, waits);
 }
 
-/* Behind each read of any socket of this host: what is none of ours must be out of here at once. */
+/*
+ * Runs after each read of any socket of this host, so it must return at once for sockets that are not ours.
+ */
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(near_read, struct sock *sk, int len, int flags)
 {
@@ -425,14 +429,16 @@ int near_message(struct sk_msg_md *msg)
 	cookie = (__u64)source->inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter;
 	hop = record_find(&hop_of, cookie);
 	m.hop = hop;
-	/* With kTLS the message is what has yet to be encrypted: it must go through its own socket. */
+	/*
+	 * With kTLS the message is plaintext that has yet to be encrypted: it must go through its own socket.
+	 */
 	if (source->inet_conn.icsk_ulp_ops) {
-		/* Who reads has to know that there is something behind what hopped before. */
+		/* The reader has to know that bytes follow the bypassed ones. */
 		if (hop)
 			__sync_fetch_and_add(&hop->kernel.lane_bytes[NEAR_LANE_COPY], (__u64)m.size);
 		return SK_PASS;
 	}
-	/* No tunnel begins at a socket of the gateway. */
+	/* A socket of the gateway is never the source of a tunnel. */
 	m.record = hop && hop->user.flags & NEAR_REFUSES ? NULL : record_find(&near_of, cookie);
 	if (m.record) {
 		STORE(m.record->kernel.last_active_ns, bpf_ktime_get_coarse_ns());

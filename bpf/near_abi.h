@@ -3,9 +3,10 @@
 
 /*
  * What the programs of the same-host lanes (near.bpf.c) and user space share. Every field has exactly one
- * writer, and what the program writes lies on another 64-byte line than what user space writes. The program's
- * side of a record is serial by itself: sk_msg runs under the lock of the sending socket, and a socket is the
- * source of at most one direction. Never pinned: both halves are always of the same build.
+ * writer, and the fields that the program writes lie on another 64-byte line than those that user space
+ * writes. The program's side of a record needs no synchronization: sk_msg runs under the lock of the sending
+ * socket, and a socket is the source of at most one direction. The maps are never pinned, so both sides
+ * always come from the same build.
  */
 #ifndef __bpf__
 #include <assert.h>
@@ -23,67 +24,67 @@ enum near_reason {
 };
 
 enum near_lane {
-	NEAR_LANE_COPY, /* passed: plain TCP to the gateway, whose user space forwards */
-	NEAR_LANE_DIRECT, /* into the receive queue of the near socket on the other side */
+	NEAR_LANE_COPY, /* passed: plain TCP to the gateway, whose user space forwards the bytes */
+	NEAR_LANE_DIRECT, /* into the receive queue of the local socket at the other side of the gateway */
 	NEAR_LANE_HOP, /* into the receive queue of the other end of the same connection */
 	NEAR_LANE_COUNT,
 };
 
 enum near_mode {
 	NEAR_MODE_CLOSED, /* everything passes */
-	NEAR_MODE_OPEN, /* the program redirects while nothing passed is under way */
+	NEAR_MODE_OPEN, /* the program redirects while no passed byte is under way */
 };
 
 /*
- * flags: what the receiver has no room for is refused, not passed, while bytes that hopped wait there. The
- * sender asks to be told when there is room: waits, and struct near_event.
+ * flag: when the receiver is full while bypassed bytes wait in its queue, refuse the message instead of
+ * passing it. The sender counts up `waits` and gets a struct near_event when the receiver has space.
  */
 #define NEAR_REFUSES 1u
 
-/* A recycled index carries a newer generation: the old handle finds nothing. */
+/* A reused index gets a new generation, so that an old handle finds nothing. */
 struct near_handle {
 	__u32 index;
 	__u32 generation; /* odd while the slot is taken, 0 never */
 };
 
-/* Written by user space. Order of a change: everything else first, then mode or forwarded_bytes (release). */
+/* Written by user space. To change a record, store mode or forwarded_bytes last (release). */
 struct near_user {
 	__u32 generation; /* of the slot; even: free */
 	__u8 mode; /* enum near_mode */
 	__u8 flags;
 	__u8 pad[2];
-	__u64 forwarded_bytes; /* of the source since its connection began, completely dealt with */
-	__u64 target; /* cookie of the gateway's socket to the other side; of a hop: of the receiver */
-	__u32 first_seq; /* write_seq of the source when it had sent nothing */
-	__u32 receiver_bytes; /* more than this in the receiver's queue: TCP */
+	__u64 forwarded_bytes; /* passed bytes since the connection began that user space has dealt with */
+	__u64 target; /* cookie; direct: of our socket to the other side, bypass: of the receiver */
+	__u32 first_seq; /* write_seq of the source before it had sent anything */
+	__u32 receiver_bytes; /* with more than this in the receiver's queue, bytes go through TCP */
 	union {
-		struct { /* of a hop */
-			__u64 owner; /* user space's own; 0: its process is gone, or it refuses nothing */
-			struct near_handle back; /* the other way of the same connection */
-			__u32 waits; /* counts how often its sender asked to be told of room */
-			__u32 ring; /* which one it is told by */
-			__u64 read_bytes; /* of what comes to us: read when it was noted last (adopt.h) */
+		struct { /* bypass */
+			__u64 owner; /* for user space; 0: its process is gone, or nothing is refused */
+			struct near_handle back; /* the opposite direction of the same connection */
+			__u32 waits; /* how often the sender has asked for an event when there is space */
+			__u32 ring; /* ring that the event goes to */
+			__u64 read_bytes; /* received bytes that user space has read, last noted (adopt.h) */
 		};
-		__u64 source; /* cookie of the direction; only user space uses it, to resume after a crash */
+		__u64 source; /* direct: cookie of the source, for user space to resume after a crash */
 	};
 };
 
 /* Written by the program. */
 struct near_kernel {
-	__u64 lane_bytes[NEAR_LANE_COUNT]; /* COPY: passed while the gate was to be open; of a hop: by TCP */
-	__u64 last_active_ns; /* of a direction: CLOCK_MONOTONIC, coarse (one jiffy) */
-	__u64 refusals; /* of a hop */
+	__u64 lane_bytes[NEAR_LANE_COUNT]; /* COPY: passed while the gate was to be open; bypass: by TCP */
+	__u64 last_active_ns; /* direct: CLOCK_MONOTONIC, coarse (one jiffy) */
+	__u64 refusals; /* bypass */
 	__u64 falls;
 	__u8 lane; /* enum near_lane of the last message */
 	__u8 reason; /* enum near_reason of the last fall */
-	__u8 poison; /* enum near_reason, 0: sound */
+	__u8 poison; /* enum near_reason: the integrity error, 0: none */
 	__u8 pad[1];
-	__u32 told; /* of a hop: waits, as answered last */
-	__u32 receiver_peak_bytes; /* most ever seen in the receiver's queue */
+	__u32 told; /* bypass: the last value of waits that an event answered */
+	__u32 receiver_peak_bytes; /* most bytes ever seen in the receiver's queue */
 	__u32 pad_of_line;
 };
 
-/* Of a direction of a tunnel, or of one way of a connection that hops. */
+/* One direction of a tunnel (direct), or one direction of a connection that bypasses TCP. */
 struct near_record {
 	struct near_user user;
 	struct near_kernel kernel;
@@ -94,7 +95,9 @@ NEAR_ASSERT(sizeof(struct near_user) == 64, "one cache line for user space");
 NEAR_ASSERT(sizeof(struct near_kernel) == 64, "one cache line for the program");
 NEAR_ASSERT(sizeof(struct near_record) == 128, "records stay on cache line borders");
 
-/* Key of map listeners: a local address of ours. IPv4 as ::ffff:a.b.c.d, a wildcard as zeros. */
+/*
+ * Key of map listeners: an address that the gateway listens on. IPv4 as ::ffff:a.b.c.d, a wildcard as zeros.
+ */
 struct near_listener {
 	__u64 netns_cookie;
 	__u32 address[4]; /* network byte order */
@@ -102,12 +105,9 @@ struct near_listener {
 	__u32 pad;
 };
 
-#define NEAR_LISTENER_OLD 1u /* flag: of a process that is gone; user space's own */
+#define NEAR_LISTENER_OLD 1u /* flag, used by user space only: left by a process that has ended */
 
-/*
- * Key of map expected: one TCP connection as its active side sees it. With both initial sequence numbers, so
- * that a connection with the same addresses in another network namespace is never mistaken for it.
- */
+/* ... and the target's write_seq then: both advance, apart by the backlog */
 struct near_connection {
 	__u32 active_address[4];
 	__u32 passive_address[4];
@@ -118,15 +118,18 @@ struct near_connection {
 /* Value of map expected. */
 struct near_expected {
 	__u64 active; /* cookie of the socket at the active side */
-	__u32 is_near; /* 1: a local client of a listener of ours, 0: our socket to a backend */
+	__u32 is_near; /* 1: a local client of one of our listeners, 0: our socket to a backend */
 	__u32 pad;
 };
 
-/* What is known of a socket of ours, or near one of ours; by its cookie. Written by the sockops program. */
+/*
+ * A socket of the gateway, or a local application's socket connected to one; the key is its cookie. Written
+ * by the sockops program.
+ */
 struct near_end {
 	__u64 sock; /* struct tcp_sock *; valid while the entry exists, read through sock_of() only */
-	__u64 far; /* cookie of the near socket at the other end; 0: none */
-	__u32 first_seq; /* write_seq when no byte had been sent */
+	__u64 far; /* cookie of the local application's socket at the other end; 0: none */
+	__u32 first_seq; /* write_seq before any byte was sent */
 	__u32 is_near; /* 1: an application's socket, 0: the gateway's own */
 };
 
@@ -135,7 +138,7 @@ NEAR_ASSERT(sizeof(struct near_connection) == 48, "abi");
 NEAR_ASSERT(sizeof(struct near_expected) == 16, "abi");
 NEAR_ASSERT(sizeof(struct near_end) == 24, "abi");
 
-/* There is room at the receiver of a hop whose sender waits. */
+/* The receiver of a bypass has space, and its sender waits. */
 struct near_event {
 	struct near_handle slot;
 };
@@ -143,10 +146,13 @@ struct near_event {
 #define NEAR_RING_BYTES (64u * 1024)
 #define NEAR_RINGS_MAX 256u
 
-/* A connection that hops takes two: more than a process can have descriptors for as a rule. */
+/* A bypassed connection takes two: more slots than a process usually may have descriptors. */
 #define NEAR_SLOTS_DEFAULT 32768u
 #define NEAR_SLOTS_MAX (1u << 20)
 #define NEAR_LISTENERS_MAX 1024u
 #define NEAR_EXPECTED_MAX 4096u
-/* Of 64 KiB to 4 MiB the fastest with a reader that pauses; smaller ones fall to TCP too often. */
+/*
+ * The fastest size from 64 KiB to 4 MiB with a reader that pauses; with smaller ones too many bytes fall back
+ * to TCP.
+ */
 #define NEAR_RECEIVER_BYTES (1024u * 1024)

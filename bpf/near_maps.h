@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
 #pragma once
 
-/* The maps of the same-host lanes. Sizes are those of bpf/near_abi.h unless the loader sets others. */
+/* The maps of the same-host lanes. The sizes are those of bpf/near_abi.h unless the loader sets others. */
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/near_abi.h"
 
-/* Tests build the programs with rules that can be switched off; everybody else gets the constant. */
+/* Tests build the programs with rules that can be switched off; elsewhere BROKEN() is the constant 0. */
 #ifndef BROKEN
 #define BROKEN(rule) 0
 #endif
 
-/* Fields that user space, or a program on another CPU, reads and writes at the same time. */
+/* For fields that user space, or a program on another CPU, accesses at the same time. */
 #define LOAD(field) (*(const volatile typeof(field) *)&(field))
 #define STORE(field, value) (*(volatile typeof(field) *)&(field) = (value))
 
@@ -37,7 +37,7 @@ struct {
 	__array(values, struct near_ring);
 } near_rings SEC(".maps");
 
-/* Cookie of a near socket -> the direction whose source it is. Written by user space. */
+/* Cookie of a local application's socket -> the direction whose source it is. Written by user space. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -47,7 +47,8 @@ struct {
 } near_of SEC(".maps");
 
 /*
- * Cookie of either end of a connection that hops -> the record of what this end sends. Written by user space.
+ * Cookie of either end of a connection that bypasses TCP -> the record of what this end sends. Written by
+ * user space.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -58,8 +59,8 @@ struct {
 } hop_of SEC(".maps");
 
 /*
- * Cookie -> what is known of the socket. User space may only read: with addresses of its own choice it could
- * make the program look at any memory of the kernel.
+ * Cookie -> the socket's entry. User space may only read: if it could store addresses, it could make the
+ * program read any kernel memory.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -70,8 +71,8 @@ struct {
 } near_ends SEC(".maps");
 
 /*
- * Near sockets, and our own ends of connections that hop, by cookie: the sk_msg program is attached to this
- * map, `direct` and hops redirect into it.
+ * Local applications' sockets, and the gateway's own ends of connections that bypass TCP, by cookie. The
+ * sk_msg program is attached to this map; `direct` and `bypass` redirect into it.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKHASH);
@@ -80,7 +81,7 @@ struct {
 	__type(value, __u64);
 } near_sockets SEC(".maps");
 
-/* One socket of ours that is shut down: what is redirected into it fails (hop_refuse()). */
+/* One socket of the gateway that is shut down: redirecting into it fails (hop_refuse()). */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKMAP);
 	__uint(max_entries, 1);
@@ -96,7 +97,7 @@ struct {
 	__type(value, __u32);
 } near_announced SEC(".maps");
 
-/* Addresses of listeners of ours -> flags, which are user space's own. */
+/* Addresses of the gateway's listeners -> flags that only user space uses. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, NEAR_LISTENERS_MAX);
@@ -104,10 +105,7 @@ struct {
 	__type(value, __u32);
 } near_listeners SEC(".maps");
 
-/*
- * Connections whose passive side is established next, within microseconds when it is on this host. Those of
- * other hosts are never asked for again and are pushed out.
- */
+/* ... and the target's write_seq then: both advance, apart by the backlog */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, NEAR_EXPECTED_MAX);
@@ -115,7 +113,7 @@ struct {
 	__type(value, struct near_expected);
 } near_expected SEC(".maps");
 
-/* enum near_reason -> falls. */
+/* enum near_reason -> how often `direct` fell back to TCP. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, NEAR_REASON_COUNT);
@@ -123,7 +121,7 @@ struct {
 	__type(value, __u64);
 } near_falls SEC(".maps");
 
-/* The same of connections that hop. */
+/* The same for bypassed connections. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, NEAR_REASON_COUNT);

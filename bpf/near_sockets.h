@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Finding the application's own sockets at the far ends of the gateway's connections, when they are
- * established: the sockops program of near.bpf.c, which includes this.
+ * Finds the local applications' sockets at the far ends of the gateway's connections when they are
+ * established: the sockops program of near.bpf.c, which includes this file.
  */
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
@@ -41,7 +41,7 @@ static __always_inline void address_of_self(const struct sock *sk, __u32 ret_add
 		ret_address[i] = sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[i];
 }
 
-/* A listener of ours is at this address of this namespace. */
+/* True if the gateway has a listener at this address in this network namespace. */
 static __always_inline bool is_listener(struct bpf_sock_ops *ops, const __u32 address[4], __u32 port)
 {
 	struct near_listener key = { .netns_cookie = bpf_get_netns_cookie(ops), .port = port };
@@ -57,7 +57,7 @@ static __always_inline bool is_listener(struct bpf_sock_ops *ops, const __u32 ad
 	return bpf_map_lookup_elem(&near_listeners, &key) != NULL;
 }
 
-/* Remembers a socket until its TCP_CLOSE. */
+/* Records a socket until its TCP_CLOSE. */
 static __always_inline bool end_add(struct bpf_sock_ops *ops, const struct tcp_sock *tp, __u64 cookie,
 				    __u64 far, bool is_near)
 {
@@ -86,8 +86,8 @@ static __always_inline bool near_socket_add(struct bpf_sock_ops *ops, const stru
 }
 
 /*
- * A wildcard listener stands for every address of this host, and for no other: a connection to one of these
- * leaves through the loopback device, whatever address it is.
+ * A wildcard listener matches every address of this host and of no other: a connection to an address of this
+ * host leaves through the loopback device.
  */
 static __always_inline bool peer_is_here(const struct sock *sk)
 {
@@ -96,7 +96,7 @@ static __always_inline bool peer_is_here(const struct sock *sk)
 
 #define SEQUENCE(number) (BROKEN(NEAR_BREAK_SEQUENCE) ? 0 : (number))
 
-/* connect() of somebody on this host has succeeded: of the gateway, to the gateway, or neither. */
+/* A connect() on this host has succeeded: from the gateway, to the gateway, or neither. */
 static __always_inline void established_active(struct bpf_sock_ops *ops, const struct tcp_sock *tp)
 {
 	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
@@ -116,7 +116,10 @@ static __always_inline void established_active(struct bpf_sock_ops *ops, const s
 		     !peer_is_here(sk)) &&
 		    !BROKEN(NEAR_BREAK_FOREIGN))
 			return;
-		/* Bytes in the SYN (TCP Fast Open) would not be counted. Sent, they are in snd_nxt, too. */
+		/*
+		 * Bytes in the SYN (TCP Fast Open) would not be counted. Bytes already sent are part of
+		 * snd_nxt.
+		 */
 		if (BPF_CORE_READ_BITFIELD_PROBED(tp, syn_data) || tp->write_seq != tp->snd_nxt ||
 		    !near_socket_add(ops, tp, cookie))
 			return;
@@ -127,7 +130,7 @@ static __always_inline void established_active(struct bpf_sock_ops *ops, const s
 	bpf_map_update_elem(&near_expected, &connection, &expected, BPF_ANY);
 }
 
-/* Somebody on this host has a connection to accept: the gateway, a backend of it, or neither. */
+/* A connection on this host was accepted: by the gateway, by one of its backends, or by neither. */
 static __always_inline void established_passive(struct bpf_sock_ops *ops, const struct tcp_sock *tp)
 {
 	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
@@ -150,7 +153,7 @@ static __always_inline void established_passive(struct bpf_sock_ops *ops, const 
 		end_add(ops, tp, cookie, far, false);
 	} else if (!is_listener(ops, connection.passive_address, connection.passive_port) &&
 		   tp->write_seq == tp->snd_nxt) {
-		/* Not a connection of the gateway to itself. */
+		/* Skip connections of the gateway to itself. */
 		active = bpf_map_lookup_elem(&near_ends, &far);
 		if (active && near_socket_add(ops, tp, cookie))
 			STORE(active->far, cookie);
@@ -161,7 +164,7 @@ static __always_inline void established_passive(struct bpf_sock_ops *ops, const 
 SEC("sockops")
 int near_sockops(struct bpf_sock_ops *ops)
 {
-	/* The context is read once, early: the verifier refuses a modified pointer to it. */
+	/* Read the context once, early: the verifier refuses a modified pointer to it. */
 	struct bpf_sock *sk = ops->sk;
 	__u32 op = ops->op;
 	__u32 new_state = ops->args[1];
