@@ -22,7 +22,7 @@ static bool raw_send(struct relay *relay, struct span bytes)
 	return false;
 }
 
-/* The rest of a chunk's payload. */
+/* Sends the rest of a chunk's payload. */
 static bool raw_payload(struct relay *relay, struct span in, size_t *ret_used)
 {
 	struct span payload;
@@ -34,7 +34,7 @@ static bool raw_payload(struct relay *relay, struct span in, size_t *ret_used)
 	return raw_send(relay, payload);
 }
 
-/* One byte of a chunk line. */
+/* Sends one byte of a chunk line. */
 static bool raw_framing(struct relay *relay, struct span in, size_t *ret_used)
 {
 	struct body_decoder *decoder = &relay->decoder;
@@ -45,7 +45,7 @@ static bool raw_framing(struct relay *relay, struct span in, size_t *ret_used)
 		relay_fail(relay, RELAY_FAIL_SOURCE_BAD);
 		return false;
 	}
-	/* The CR that ends an extension is a part of the line, the extension is not. */
+	/* The CR after an extension is part of the line, the extension is not. */
 	if (is_extension(decoder->chunk_state) ||
 	    (is_extension(before) && decoder->chunk_state != CHUNK_SIZE_LF))
 		return true;

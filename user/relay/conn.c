@@ -36,12 +36,12 @@ static void conn_on_event(struct loop_source *source, uint32_t events)
 		conn->has_urgent = true;
 	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
 		conn->can_write = true;
-	/* Who has closed makes no room any more. */
+	/* A closed peer will not free queue space, so no event will follow. */
 	if (conn->hop && conn->has_hup && hop_waits(conn->hop))
 		conn->can_write = true;
 	if (conn->tls) {
 		conn->tls->can_read |= conn->can_read;
-		/* Nobody above waits for it any more. */
+		/* The owner does not flush any more: send the rest here. */
 		if (conn->tls->owes_fin && conn->can_write)
 			(void)conn_flush(conn);
 	}
@@ -56,7 +56,9 @@ int conn_open(struct conn *conn, struct loop *loop, int fd, void (*on_ready)(str
 	loop_source_init(&conn->source, fd, conn_on_event);
 	error = loop_source_add(loop, &conn->source, CONN_EVENTS);
 	if (error < 0) {
-		/* It may have been in use before: what has come is not all there was. */
+		/*
+		 * The socket may have been used before: reset it, so that its peer sees a truncated message.
+		 */
 		socket_reset(fd);
 		conn->source.fd = -1;
 	}
@@ -69,12 +71,14 @@ void conn_close(struct conn *conn, bool reset)
 
 	if (!conn_is_open(conn))
 		return;
-	/* The peer of unread bytes gets a reset; TCP does not know of those passed up, or hopped. */
+	/*
+	 * Closing with unread bytes must reset; TCP does not count those passed up by a verdict or bypassed.
+	 */
 	if (gate_socket_is_added(conn->gate) && !gate_socket_is_drained(conn->gate))
 		reset = true;
 	if (conn->hop && hop_has_unread(conn_fd(conn)))
 		reset = true;
-	/* What is lost is not to look like an end. */
+	/* Do not send close_notify when output is lost. */
 	if (conn->tls && !reset && !conn->is_write_shut && !conn_has_output(conn)) {
 		conn_tls_end(conn);
 		(void)conn_flush(conn);
@@ -129,8 +133,8 @@ int conn_set_events(struct conn *conn, bool want_read, bool want_write, bool wan
 }
 
 /*
- * The kernel lane looks into its sockets, and may have taken an error of the connection with that: recv()
- * says 0 then, as behind a FIN. A reset that came after a FIN is EPIPE, and is still there.
+ * The kernel lane reads its sockets, and that may have consumed the error of the connection: recv() then
+ * returns 0, as after a FIN. A reset after a FIN sets EPIPE, which is still pending.
  */
 static bool conn_was_reset(const struct conn *conn)
 {
@@ -140,13 +144,13 @@ static bool conn_was_reset(const struct conn *conn)
 	if (conn->is_write_shut || conn->send_error || delivery_look(conn_fd(conn), &view) ||
 	    !delivery_is_closed(&view))
 		return false;
-	/* SO_ERROR is not read: whoever asks for it next (conn_check()) is to find it. */
+	/* Do not read SO_ERROR, because that clears it: conn_check() may need it later. */
 	return poll(&look, 1, 0) >= 0 && !(look.revents & POLLERR);
 }
 
 ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 {
-	uint64_t passed = 0; /* to a connection that hops, by TCP */
+	uint64_t passed = 0; /* bytes that came through TCP to a connection with bypass */
 	ssize_t len;
 	int recv_error;
 
@@ -166,7 +170,10 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 		len = recv(conn_fd(conn), memory, size, MSG_DONTWAIT);
 	while (len < 0 && errno == EINTR);
 	recv_error = errno;
-	/* After recv(): the program says so before it passes the bytes, maybe within this very call. */
+	/*
+	 * Check after recv(): the program reports the error before it passes the bytes, maybe during this
+	 * call.
+	 */
 	if (conn_is_poisoned(conn)) {
 		conn->error = CONN_POISONED;
 		return conn->error;
@@ -174,14 +181,14 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 	if (len > 0) {
 		conn->received_bytes += (uint64_t)len;
 		if (gate_socket_is_added(conn->gate) && conn->gate->is_source) {
-			/* Short reads say nothing there. */
+			/* A short read is no sign of an empty queue there. */
 			gate_socket_note_read(conn->gate, (uint64_t)len);
 			conn_detach(conn);
 			return len;
 		}
 		/*
-		 * A short read means empty, but at an urgent mark: what comes later is a new edge, but an end
-		 * that was announced is not.
+		 * A short read means that the queue is empty, except at an urgent mark: bytes that come later
+		 * cause a new edge, but an announced end of the stream does not.
 		 */
 		if ((size_t)len < size && !conn->has_hup && !conn->has_urgent &&
 		    (!conn->hop || hop_is_empty(conn->hop, passed)))
@@ -192,7 +199,7 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 		if (conn_must_retry(conn))
 			return -EAGAIN;
 		/*
-		 * A send that met a reset has taken the error with it: what recv() reports is no FIN then.
+		 * A send that met a reset has consumed the error: recv() returns 0 although there was no FIN.
 		 * EPIPE is different: the FIN came first.
 		 */
 		if (conn->send_error && conn->send_error != -EPIPE) {
@@ -219,7 +226,7 @@ ssize_t conn_recv(struct conn *conn, void *memory, size_t size)
 			hop_note_empty(conn->hop, passed);
 		if (gate_socket_is_added(conn->gate))
 			conn_detach(conn);
-		/* Bytes were lost when it came off: no event follows. */
+		/* Bytes were lost when the verdict was detached: no event follows. */
 		if (conn_is_poisoned(conn))
 			conn->error = CONN_POISONED;
 		return conn->error ? conn->error : -EAGAIN;
@@ -234,7 +241,7 @@ enum end_reason conn_end_reason(int error, enum end_reason reset)
 	return socket_failure_of(error) == SOCKET_FAILURE_TIMED_OUT ? END_USER_TIMEOUT : reset;
 }
 
-/* Bytes, or -errno; *ret_is_refused: the receiver of a hop has no room. */
+/* Returns bytes or -errno; *ret_is_refused: the receiver of the bypass is full. */
 static ssize_t conn_try_send(const struct conn *conn, const struct msghdr *message, bool *ret_is_refused)
 {
 	uint64_t refusals = conn->hop ? hop_refusals(conn->hop) : 0;
@@ -259,7 +266,7 @@ ssize_t conn_send_now(struct conn *conn, const struct iovec *pieces, int count)
 		return 0;
 	len = conn_try_send(conn, &message, &is_refused);
 	if (is_refused) {
-		/* conn_on_room() comes, unless there is some by now. */
+		/* Request conn_on_room(), then try again: the receiver may have read meanwhile. */
 		hop_wait(conn->hop);
 		len = conn_try_send(conn, &message, &is_refused);
 	}
@@ -311,7 +318,9 @@ int conn_send(struct conn *conn, const struct iovec *pieces, int count, size_t m
 	if (conn->tls)
 		return conn_tls_send(conn, pieces, count, max_kept);
 	CHECK(count < CONN_PIECES);
-	/* What waits goes first, in the same call: a head and the beginning of its body leave together. */
+	/*
+	 * Queued bytes go first, in the same call, so that a head and the start of its body leave together.
+	 */
 	all[0] = (struct iovec){ conn->out.data + conn->out.start, queued };
 	for (int i = 0; i < count; i++)
 		all[i + 1] = pieces[i];
@@ -358,7 +367,7 @@ static void conn_end_output(struct conn *conn, bool is_cut)
 		(void)conn_flush(conn);
 		return;
 	}
-	/* ENOTCONN after a reset: the reading side reports it. */
+	/* ENOTCONN after a reset is ignored: the reading side reports it. */
 	shutdown(conn_fd(conn), SHUT_WR);
 }
 
@@ -380,7 +389,7 @@ int conn_check(struct conn *conn)
 	if (conn->error || !conn->has_error)
 		return conn->error;
 	/*
-	 * recv() would give what came before the reset first. Reading SO_ERROR clears it, so it is kept here.
+	 * recv() would first return what came before the reset. Reading SO_ERROR clears it, so keep it here.
 	 */
 	conn->has_error = false;
 	if (getsockopt(conn_fd(conn), SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error)
@@ -422,7 +431,7 @@ bool conn_is_silent(struct conn *conn)
 	if (conn_is_poisoned(conn) ||
 	    (gate_socket_is_added(conn->gate) && !gate_socket_is_drained(conn->gate)))
 		return false;
-	/* Counted before it could be read: counts of before the look at the queue, not of behind it. */
+	/* Bytes are counted before they can be read: take the counts before checking the queue. */
 	if (conn->hop)
 		look = hop_look(conn->hop, conn->received_bytes);
 	len = recv(conn_fd(conn), &byte, 1, MSG_PEEK | MSG_DONTWAIT);

@@ -12,12 +12,13 @@
 #include "user/obs/counters.h"
 
 /*
- * One TCP or Unix stream socket of ours with its two queues. The socket is edge-triggered and registered
- * once; can_read and can_write remember what the kernel last said, so that nobody asks it twice.
+ * A TCP or Unix stream socket of the gateway with its two queues. The socket is registered once,
+ * edge-triggered; can_read and can_write remember the kernel's last answer, so that no system call asks
+ * again.
  *
- * Bytes in `out` were accepted from us and not yet by the kernel, nor (TLS) encrypted. When the kernel
- * refused them the socket is blocked, and whoever feeds it stops. Bytes in `in` were received and not yet
- * used: the rest of a pipelined request, or a head that is not complete. Both hold no memory while empty.
+ * Bytes in `out` were accepted from the caller, but not yet by the kernel, nor encrypted (TLS). The socket is
+ * blocked while the kernel refuses them, and the caller stops writing. Bytes in `in` were received and not
+ * used yet: the rest of a pipelined request, or an incomplete head. Both queues hold no memory while empty.
  */
 struct conn {
 	struct loop *loop; /* borrowed */
@@ -25,28 +26,28 @@ struct conn {
 	struct buf in;
 	struct buf out;
 	uint64_t received_bytes;
-	uint64_t sent_bytes; /* taken by the kernel; unlike those received, TLS counts with them */
+	uint64_t sent_bytes; /* accepted by the kernel; with TLS, records (received_bytes counts plaintext) */
 	bool can_read : 1; /* a recv() may find something */
 	bool can_write : 1;
 	bool has_eof : 1; /* recv() returned 0 */
-	bool has_hup : 1; /* RDHUP, HUP or ERR was seen: the next recv() tells which */
-	bool has_error : 1; /* ERR was seen: conn_check() tells which */
-	bool has_urgent : 1; /* PRI was seen: a recv() may stop short at the urgent mark */
+	bool has_hup : 1; /* RDHUP, HUP or ERR was seen; the next recv() returns which */
+	bool has_error : 1; /* ERR was seen; conn_check() returns the error */
+	bool has_urgent : 1; /* PRI was seen: recv() may stop at the urgent mark */
 	bool is_write_shut : 1;
-	bool is_truncated : 1; /* TLS: has_eof, without the close_notify that tells an end from a cut */
-	bool has_records : 1; /* TLS: encrypted, and not taken by the kernel */
-	bool is_adopted : 1; /* another process had it: its counts do not begin with the connection */
-	uint8_t pipes; /* directions that splice(2) from it or into it: meanwhile it joins no map */
-	int16_t error; /* hard error of receiving, negative errno, 0 = none: conn_fail() */
-	int16_t send_error; /* the same of sending: what was received before may still be read */
+	bool is_truncated : 1; /* TLS: has_eof is set, but no close_notify came */
+	bool has_records : 1; /* TLS: records wait that the kernel has not taken */
+	bool is_adopted : 1; /* resumed from another process: counts do not start with the connection */
+	uint8_t pipes; /* directions that splice(2) from it or into it; if any, it joins no map */
+	int16_t error; /* hard error of receiving, negative errno, 0: none; set by conn_fail() */
+	int16_t send_error; /* hard error of sending; bytes received before may still be read */
 	void (*on_ready)(struct conn *conn);
 	/*
-	 * Owner, of the first member of struct conn_gate (conn_gate.h). NULL until conn_join_gate(): most
-	 * sockets never go there.
+	 * Owned; the first member of struct conn_gate (conn_gate.h). NULL until conn_join_gate(): most
+	 * sockets never enter the maps.
 	 */
 	struct gate_socket *gate;
 	struct conn_tls *tls; /* owner; NULL: plain. conn_tls.h */
-	struct hop *hop; /* owner; NULL: all its bytes go through TCP. conn_hop.h */
+	struct hop *hop; /* owner; NULL: all bytes go through TCP. conn_hop.h */
 };
 
 static inline int conn_fail(struct conn *conn, int error)
@@ -64,18 +65,19 @@ static inline int conn_fail_send(struct conn *conn, int error)
 struct tls_session;
 
 /*
- * Takes ownership of fd. on_ready is called after every event with the flags brought up to date. 0 or -errno
- * (the connection is reset then).
+ * Takes ownership of fd. on_ready is called after every event, with the flags updated. Returns 0 or -errno,
+ * then the connection is reset.
  */
 int conn_open(struct conn *conn, struct loop *loop, int fd, void (*on_ready)(struct conn *conn));
 /* Closes the descriptor now; idempotent. `reset` sends RST instead of FIN. Queued output is lost. */
 void conn_close(struct conn *conn, bool reset);
 /*
- * Nothing of it is in this process any more but its descriptor: no queue, no byte passed up by a lane, no
- * TLS. Takes what a lane has passed up into conn->in for that: false then, and it is to be read.
+ * True if nothing of the connection but its descriptor is in this process: no queue, no byte passed up by a
+ * lane, no TLS. Reads bytes that a lane has passed up into conn->in; returns false then, and the caller must
+ * read them.
  */
 bool conn_is_free(struct conn *conn);
-/* Of one that is free, and in no lane: its descriptor, which stays open and is the caller's. */
+/* Releases the descriptor of a connection that is free and in no lane; it stays open, the caller owns it. */
 int conn_give(struct conn *conn);
 static inline bool conn_is_open(const struct conn *conn)
 {
@@ -87,77 +89,76 @@ static inline int conn_fd(const struct conn *conn)
 }
 
 /*
- * From here on the socket carries TLS; what waits in conn->in was ciphertext. Takes the session, also when it
- * fails: 0 or -ENOMEM. Then conn_handshake() after each event: 0: done; -EAGAIN; -EPROTO: the session says
- * why (an alert is on its way); -EPIPE: the peer closed; -EMSGSIZE: too much of it; or an error of the
- * socket. Done: tickets of a server leave with what is sent next, or in the next turn.
+ * From now on the socket carries TLS; bytes in conn->in are ciphertext. Takes ownership of the session, also
+ * on failure. Returns 0 or -ENOMEM.
+ * Call conn_handshake() after each event. 0: done; -EAGAIN: not yet; -EPROTO: the session has the reason, and
+ * an alert is on its way; -EPIPE: the peer closed; -EMSGSIZE: the handshake is too large; or an error of the
+ * socket. After 0, a server's tickets leave with the next output, or in the next turn.
  */
 int conn_start_tls(struct conn *conn, struct tls_session *session);
 int conn_handshake(struct conn *conn);
 const struct tls_session *conn_tls(const struct conn *conn); /* NULL: plain */
-/* TLS is over, or never came to be: what waits in conn->out still goes out, and bytes are as they come. */
+/* Ends TLS, also after a failed handshake: records that wait are still sent, later bytes are plain. */
 void conn_drop_tls(struct conn *conn);
 /*
- * While the kernel reads a socket, or writes to it, its events would wake us for bytes that are not ours:
- * they are masked, and unmasking looks anew. want_edge: report free send space even if it was there before,
- * since nobody has tried to send and so the kernel would not tell (SOCK_NOSPACE, tcp_poll). 0 or -errno.
+ * While the kernel reads a socket, or writes to it, events would wake this process for bytes that it does not
+ * handle: mask them. Unmasking makes epoll report the current state. want_edge: report free send space even
+ * if it was there before; the kernel would not, because no send has failed (SOCK_NOSPACE, tcp_poll). Returns
+ * 0 or -errno.
  */
 int conn_set_events(struct conn *conn, bool want_read, bool want_write, bool want_edge);
 
 /*
- * Into memory of the caller. Bytes, 0 = end of stream, -EAGAIN, other -errno (remembered in conn->error).
- * CONN_POISONED: the kernel lost or doubled bytes of this socket (gate_socket_is_poisoned(), hop_end());
- * nothing of what was received since the last call is to be believed, so the connection and its partner are
- * reset.
+ * Receives into the caller's memory. Returns bytes, 0 = end of stream, -EAGAIN, or another -errno, which
+ * stays in conn->error. CONN_POISONED: the kernel lost or duplicated bytes of this socket
+ * (gate_socket_is_poisoned(), hop_end()). Discard everything received since the last call, and reset this
+ * connection and its partner.
  */
 ssize_t conn_recv(struct conn *conn, void *memory, size_t size);
 #define CONN_POISONED (-EBADMSG)
 /*
- * Why a stream or connection ends that met this conn->error or conn->send_error; `reset` when its peer broke
- * it.
+ * The end reason of a stream or connection that ended with this conn->error or conn->send_error; `reset` is
+ * returned when the peer reset the connection.
  */
 enum end_reason conn_end_reason(int error, enum end_reason reset);
 /*
- * Sends all pieces in order; what the kernel does not take is kept in conn->out (at most max_kept bytes). 0,
- * -ENOBUFS, -ENOMEM, or the hard error of the socket. Pieces may point anywhere but into conn->out.
+ * Sends all pieces in order, and keeps what the kernel does not take in conn->out, up to max_kept bytes.
+ * Returns 0, -ENOBUFS, -ENOMEM, or the hard error of the socket. Pieces must not point into conn->out.
  */
 int conn_send(struct conn *conn, const struct iovec *pieces, int count, size_t max_kept);
-/* Tries to empty conn->out. 0 (look at conn_has_output) or the hard error. */
+/* Tries to send conn->out. Returns 0 (then check conn_has_output()) or the hard error. */
 int conn_flush(struct conn *conn);
 size_t conn_queued_bytes(const struct conn *conn);
 static inline bool conn_has_output(const struct conn *conn)
 {
 	return buf_len(&conn->out) != 0 || conn->has_records;
 }
-/* The kernel takes nothing at the moment. */
+/* True if output waits and the kernel currently takes none. */
 static inline bool conn_is_blocked(const struct conn *conn)
 {
 	return conn_has_output(conn) && !conn->can_write;
 }
-/* FIN, once; only with nothing left in conn->out. */
+/* Sends FIN, once; call it only when conn->out is empty. */
 void conn_shutdown(struct conn *conn);
-/* The same where what was sent is not all there was: TLS has no close_notify then. */
+/* The same for an incomplete output: TLS sends no close_notify. */
 void conn_shutdown_cut(struct conn *conn);
 /*
- * Asks for a reset that was announced while nobody reads, also one that lies behind bytes not read yet: 0, or
- * the error, remembered in conn->error. A FIN is not an error.
+ * Returns the error of a reset that arrived while no one reads, even behind unread bytes, and stores it in
+ * conn->error; 0: none. A FIN is not an error.
  */
 int conn_check(struct conn *conn);
-/* Asks the kernel whether the peer has closed its side, also where its event has not been seen yet. */
+/* Asks the kernel whether the peer has closed its side, also before the event was delivered. */
 bool conn_has_fin(const struct conn *conn);
-/* Bytes wait behind those in conn->in, also where their event has not been seen yet; TLS: maybe its own. */
+/* True if bytes wait after those in conn->in, also before their event; with TLS, maybe TLS messages only. */
 bool conn_has_unread(const struct conn *conn);
-/* The next conn_recv() asks the socket, whose event may not have been seen yet. */
+/* Makes the next conn_recv() try the socket, although no event was seen. */
 void conn_look_again(struct conn *conn);
-/* Asks the kernel whether an idle connection is still silent and open: true when nothing is to be read. */
+/* Asks the kernel whether an idle connection is still open and has nothing to read. */
 bool conn_is_silent(struct conn *conn);
-/*
- * Bytes that we sent, or that wait in out, are not with the peer's kernel yet: it does not take them, or not
- * so fast.
- */
+/* True if bytes that we sent, or that wait in out, have not reached the peer's kernel. */
 bool conn_is_behind(const struct conn *conn);
 /*
- * Payload bytes of ours that the peer's kernel has acknowledged, or that hopped into its queue; UINT64_MAX
- * when unknown (Unix sockets).
+ * Bytes that we sent and the peer's kernel has acknowledged, or that bypassed TCP into its queue; UINT64_MAX:
+ * unknown (Unix sockets).
  */
 uint64_t conn_acked_bytes(const struct conn *conn);

@@ -63,7 +63,7 @@ void conn_leave_gate(struct conn *conn)
 	conn->gate = NULL;
 }
 
-/* slot: NULL for a new place. */
+/* slot: NULL to take a new slot. */
 static int conn_enter_gate(struct conn *conn, struct gate_worker *worker, const struct gate_handle *slot)
 {
 	struct conn_gate *gate = hg_calloc(1, sizeof(*gate));
@@ -122,7 +122,7 @@ void conn_detach(struct conn *conn)
 		(void)gate_socket_detach(conn->gate);
 }
 
-/* False: nothing to take now, or no memory for it. */
+/* False: nothing to take now, or no memory. */
 static bool conn_take_some(struct conn *conn, size_t most)
 {
 	ssize_t len = -1;
@@ -144,7 +144,7 @@ static void conn_take_passed(struct conn *conn, size_t most)
 	while (goes_on && gate_socket_detach(conn->gate) == -EAGAIN)
 		goes_on = buf_len(&conn->in) < most && conn_take_some(conn, most);
 	if (conn_is_poisoned(conn)) {
-		/* Nothing of it is to be believed. */
+		/* The bytes are not those that the peer sent: discard them. */
 		buf_done(&conn->in);
 		conn->error = CONN_POISONED;
 	}
@@ -166,7 +166,7 @@ bool conn_empty_gate(struct conn *conn)
 		return true;
 	if (conn->gate->inbound)
 		return false;
-	/* What comes now is nobody's verdict's any more: a fast sender would keep up with the reader. */
+	/* Hold the window: a fast sender could keep up with this reader. */
 	held = window_hold(conn_fd(conn));
 	conn_take_passed(conn, LIMIT_GATE_EMPTY_BYTES);
 	window_let_go(conn_fd(conn), held);

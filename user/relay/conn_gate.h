@@ -3,50 +3,55 @@
 
 #include "user/relay/conn.h"
 
-/* A connection that is in the maps of the kernel lane: it stays there until it is closed. */
+/* The state of a connection in the maps of the kernel lane. It stays there until it is closed. */
 struct conn_gate {
 	struct gate_socket socket;
 	struct conn *conn;
-	struct counters *counters; /* borrowed; not NULL: it counts in COUNTER_GATE_UPLOADS */
-	struct timer retry; /* passed bytes may not be readable yet although recv() said EAGAIN */
+	struct counters *counters; /* borrowed; not NULL: counted in COUNTER_GATE_UPLOADS */
+	struct timer retry; /* retries recv(): after EAGAIN passed bytes may not be readable yet */
 };
 
 /*
- * Puts the socket into the maps; idempotent. 0, -ENOMEM, -EBUSY while a pipe uses it (a later try may do) or
- * when it hops, or -errno of gate_socket_add().
+ * Puts the socket into the maps; idempotent. Returns 0, -ENOMEM, -EBUSY while a pipe uses it (try again
+ * later) or when it bypasses TCP, or -errno of gate_socket_add().
  */
 int conn_join_gate(struct conn *conn, struct gate_worker *worker);
-/* The same for a socket that another process had put there. 0, -ENOMEM, or -errno of gate_socket_adopt(). */
+/*
+ * The same for a socket that a crashed process had in the maps. 0, -ENOMEM, or -errno of gate_socket_adopt().
+ */
 int conn_adopt_gate(struct conn *conn, struct gate_worker *worker, struct gate_handle slot);
-/* Before it is closed, or given away. Idempotent. */
+/* Call before the socket is closed or handed off. Idempotent. */
 void conn_leave_gate(struct conn *conn);
 /*
- * One request body more of those that may leave LIMIT_GATE_TAKE_BYTES in conn->in, after conn_join_gate(). It
- * counts until they are used up (conn_review_upload()), or the connection is closed. false: there are
- * LIMIT_GATE_UPLOADS.
+ * Counts one more request body that may leave up to LIMIT_GATE_TAKE_BYTES in conn->in; call it after
+ * conn_join_gate(). It counts until those bytes are used (conn_review_upload()), or until the connection
+ * closes. Returns false at LIMIT_GATE_UPLOADS.
  */
 bool conn_count_upload(struct conn *conn, struct counters *counters);
-/* What it has left behind is no more than any other connection may hold: it does not count any more. */
+/* Stops counting the upload once conn->in holds no more than that of any other connection. */
 void conn_review_upload(struct conn *conn);
 /*
- * Takes the verdict of the kernel lane off a socket that is no source any more: what was passed up on it and
- * not read yet is read into conn->in. Up to LIMIT_GATE_TAKE_BYTES: beyond it stays on, and conn_recv() takes
- * it off later.
+ * Detaches the verdict of the kernel lane from a socket that is no longer a source, after reading passed and
+ * unread bytes into conn->in, up to LIMIT_GATE_TAKE_BYTES. With more, the verdict stays attached, and
+ * conn_recv() detaches it later.
  */
 void conn_take_verdict_off(struct conn *conn);
 /*
- * The same for one that is to leave this process: up to LIMIT_GATE_EMPTY_BYTES, while its sender is held
- * back. True: no verdict is on, and what comes from now on is in TCP's queue.
+ * The same before the socket leaves this process: reads up to LIMIT_GATE_EMPTY_BYTES while its receive window
+ * is held. True: no verdict is attached, and later bytes go to TCP's queue.
  */
 bool conn_empty_gate(struct conn *conn);
 
-/* For conn_recv(). */
+/* Used by conn_recv(). */
 /*
- * With the verdict on, recv() may say EAGAIN or 0 a moment before a passed piece can be read: true when the
- * word does not count.
+ * With the verdict attached, recv() may return EAGAIN or 0 shortly before passed bytes can be read. True:
+ * ignore that result.
  */
 bool conn_must_retry(struct conn *conn);
-/* Bytes came up with a hole or twice: what recv() just gave is not what the peer sent. */
+/* Bytes were lost or duplicated: what recv() just returned is not what the peer sent. */
 bool conn_is_poisoned(const struct conn *conn);
-/* Nobody's source any more: TCP keeps what it receives better by itself. In the maps. */
+/*
+ * Detaches the verdict if the socket is not a source any more; it stays in the maps. TCP receives better
+ * without a verdict.
+ */
 void conn_detach(struct conn *conn);

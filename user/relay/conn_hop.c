@@ -9,7 +9,7 @@
 #include "user/kernel/common/delivery.h"
 #include "user/kernel/near/near_adopt.h"
 
-/* There is room at its receiver. */
+/* The receiver has space again. */
 static void conn_on_room(struct hop *hop)
 {
 	struct conn *conn = hop->owner;
@@ -18,11 +18,11 @@ static void conn_on_room(struct hop *hop)
 	conn->on_ready(conn);
 }
 
-/* Of what it has received so far the lane direct may have brought a part, past its socket. */
+/* Part of what the connection has received may have come by the lane direct, not through its socket. */
 static int conn_begin_hop(struct conn *conn, struct hop *hop, struct near_worker *worker)
 {
 	uint64_t position = 0;
-	/* Before it hops: TCP knows of everything that was read, and of nothing that comes later. */
+	/* Before the bypass starts: TCP counts everything read so far, and nothing that bypasses it later. */
 	int error = conn->received_bytes ? delivery_position(conn_fd(conn), &position) : 0;
 
 	if (error)
@@ -52,7 +52,7 @@ static int conn_enter_hop(struct conn *conn, struct near_worker *worker, bool is
 	hop->on_room = conn_on_room;
 	hop->owner = conn;
 	conn->hop = hop;
-	/* What came before in TCP's queue may have had its event. */
+	/* The event for bytes already in TCP's queue may have been delivered. */
 	conn->can_read = true;
 	failpoint(HOP_STARTED);
 	return 0;

@@ -11,11 +11,11 @@
 enum {
 	/* Largest plaintext of a record (RFC 8446 5.1). */
 	RECORD_BYTES = 16 * 1024,
-	/* Pieces, as tls_read() ends them, of one conn_recv() that bring messages of TLS and no byte. */
+	/* Reads of one conn_recv() that bring TLS messages and no byte of plaintext. */
 	TURN_READS = 2,
 };
 
-/* Of the thread: ciphertext on its way into the session. Empty between calls. */
+/* Ciphertext on its way into a session, one buffer for each thread. Empty between calls. */
 static _Thread_local char received[LIMIT_READ_BYTES];
 
 static void conn_tls_on_again(struct loop_deferred *deferred)
@@ -40,7 +40,7 @@ int conn_start_tls(struct conn *conn, struct tls_session *session)
 	tls->session = session;
 	tls->conn = conn;
 	tls->can_read = conn->can_read;
-	/* What was looked at before it was known whose it is. */
+	/* Bytes received before it was known that the connection is TLS. */
 	tls->in = conn->in;
 	conn->in = (struct buf){ 0 };
 	loop_deferred_init(&tls->again, conn_tls_on_again);
@@ -70,14 +70,14 @@ void conn_drop_tls(struct conn *conn)
 	if (!conn->tls)
 		return;
 	conn->can_read = true;
-	/* Nobody has anything else to say any more. */
+	/* Plaintext that was not encrypted is dropped; only records are still sent. */
 	buf_done(&conn->out);
 	conn->out = conn->tls->out;
 	conn->tls->out = (struct buf){ 0 };
 	conn_tls_free(conn);
 }
 
-/* The session has written something: it goes behind what waits. */
+/* Appends the session's output to the records that wait. */
 static int conn_tls_take_output(struct conn *conn)
 {
 	struct conn_tls *tls = conn->tls;
@@ -100,7 +100,7 @@ static int conn_tls_take_output(struct conn *conn)
 	return error;
 }
 
-/* Records to the kernel: 0 (look at conn->has_records) or the hard error. */
+/* Sends records. Returns 0 (then check conn->has_records) or the hard error. */
 static int conn_tls_send_records(struct conn *conn)
 {
 	struct conn_tls *tls = conn->tls;
@@ -125,13 +125,13 @@ static int conn_tls_send_records(struct conn *conn)
 	return conn->send_error;
 }
 
-/* Answers of TLS itself (handshake, KeyUpdate, alerts): 0 or an error of the connection. */
+/* Sends messages of TLS itself (handshake, KeyUpdate, alerts). Returns 0 or an error of the connection. */
 static int conn_tls_send_own(struct conn *conn)
 {
 	bool is_some = buf_len(tls_output(conn->tls->session)) != 0;
 	int error = conn_tls_take_output(conn);
 
-	/* Only who does not read makes them pile up. */
+	/* They pile up only if the peer does not read. */
 	if (!error && is_some && buf_len(&conn->tls->out) > LIMIT_RELAY_BYTES * 4)
 		error = -ENOBUFS;
 	return error ? error : conn_tls_send_records(conn);
@@ -142,14 +142,14 @@ static void conn_tls_on_tickets(struct loop_deferred *deferred)
 	struct conn *conn = container_of(deferred, struct conn_tls, tickets)->conn;
 	int error = conn_tls_send_own(conn);
 
-	/* Who writes next learns of it. */
+	/* The next write returns the error. */
 	if (error && !conn->send_error)
 		conn_fail_send(conn, error);
 }
 
 /* ------------------------------------------------------------------------------------ receiving */
 
-/* What the session did not take of what it was given. */
+/* Keeps the bytes that the session was fed but has not consumed. */
 static int conn_tls_keep_rest(struct conn_tls *tls)
 {
 	struct span rest = tls_rest(tls->session);
@@ -164,7 +164,7 @@ static int conn_tls_keep_rest(struct conn_tls *tls)
 	return error;
 }
 
-/* Bytes for the session; 0: the end of the socket; -EAGAIN; or an error of the socket. */
+/* Feeds the session. Returns bytes; 0: end of the socket; -EAGAIN; or an error of the socket. */
 static ssize_t conn_tls_fill(struct conn *conn, size_t most)
 {
 	struct conn_tls *tls = conn->tls;
@@ -196,7 +196,7 @@ static ssize_t conn_tls_fill(struct conn *conn, size_t most)
 	return len;
 }
 
-/* As much as there is of what was fed. Bytes; 0: none; ret_end: 1 goes on, 0 close_notify, or -errno. */
+/* Decrypts all that was fed. Returns bytes, 0: none; *ret_end: 1 not ended, 0 close_notify, or -errno. */
 static size_t conn_tls_decrypt(struct conn_tls *tls, char *memory, size_t size, ssize_t *ret_end)
 {
 	size_t got = 0;
@@ -226,7 +226,7 @@ static ssize_t conn_tls_end_of_input(struct conn *conn, ssize_t end)
 	return end;
 }
 
-/* No event announces what is in memory already. */
+/* No event announces bytes that are already in memory. */
 static void conn_tls_note_readable(struct conn *conn)
 {
 	struct conn_tls *tls = conn->tls;
@@ -234,7 +234,7 @@ static void conn_tls_note_readable(struct conn *conn)
 	conn->can_read = tls->can_read || tls->has_fin || buf_len(&tls->in) || tls_has_unread(tls->session);
 }
 
-/* Nothing yet: goes on in the next turn when it is only this call that has had enough. */
+/* Returns -EAGAIN; continues in the next turn if only the budget of this call is used up. */
 static ssize_t conn_tls_wait(struct conn *conn)
 {
 	struct conn_tls *tls = conn->tls;
@@ -293,7 +293,7 @@ bool conn_tls_is_silent(struct conn *conn)
 
 		if (tls_peek(tls->session) != -EAGAIN)
 			return false;
-		/* The event of what came within this turn is still to be delivered. */
+		/* The event for bytes that came within this turn may not have been delivered yet. */
 		tls->can_read = true;
 		filled = conn_tls_fill(conn, sizeof(received));
 		if (filled == -EAGAIN) {
@@ -302,7 +302,7 @@ bool conn_tls_is_silent(struct conn *conn)
 		}
 		if (filled <= 0)
 			return false;
-		/* Makes the session take the bytes. */
+		/* The peek makes the session consume the bytes. */
 		filled = tls_peek(tls->session);
 		if (conn_tls_keep_rest(tls) < 0 || filled != -EAGAIN || conn_tls_send_own(conn) < 0)
 			return false;
@@ -312,7 +312,7 @@ bool conn_tls_is_silent(struct conn *conn)
 
 /* ------------------------------------------------------------------------------------ sending */
 
-/* Small pieces share a record. */
+/* Joins small pieces into one record. */
 static int conn_tls_gather(struct tls_session *session, const struct iovec **pieces, int *count)
 {
 	char record[RECORD_BYTES];
@@ -346,7 +346,7 @@ static int conn_tls_encrypt(struct conn *conn, const struct iovec *pieces, int c
 	return error ? error : conn_tls_take_output(conn);
 }
 
-/* What waits in conn->out, as much of it as one call may encrypt. */
+/* Encrypts as much of conn->out as one call may. */
 static int conn_tls_encrypt_queue(struct conn *conn)
 {
 	struct span queued = span_first(buf_span(&conn->out), LIMIT_READ_BYTES);
@@ -383,7 +383,7 @@ int conn_tls_send(struct conn *conn, const struct iovec *pieces, int count, size
 		error = buf_append(&conn->out, span_of(pieces[i].iov_base, pieces[i].iov_len), max_kept);
 	if (error || conn->has_records)
 		return error;
-	/* A head that waits and the beginning of its body leave in one record. */
+	/* A queued head and the start of its body leave in one record. */
 	queued = buf_len(&conn->out);
 	all[0] = (struct iovec){ queued ? conn->out.data + conn->out.start : NULL, queued };
 	for (int i = 0; i < count; i++)
@@ -413,7 +413,7 @@ static int conn_tls_step(struct conn *conn)
 	int kept = conn_tls_keep_rest(tls);
 	int sent;
 
-	/* They leave with what the owner writes first, if it does so within this turn. */
+	/* Tickets leave with the first output of the owner, if it writes within this turn. */
 	tls->holds_tickets = result == 0 && tls_output_can_wait(tls->session);
 	if (tls->holds_tickets)
 		loop_again(conn->loop, &tls->tickets);

@@ -33,7 +33,7 @@ static void gate_lane_on_pace(struct timer *timer, uint64_t now_ms)
 	bool is_busy = false;
 	struct list seen;
 
-	/* Judged directions may leave and take others with them: each is moved over before it is asked. */
+	/* judge() may remove this and other directions: move each one to `seen` before calling it. */
 	list_init(&seen);
 	while (!list_is_empty(&lane->paced)) {
 		struct list *node = list_pop(&lane->paced);

@@ -5,30 +5,30 @@
 #include "user/loop/loop.h"
 
 /*
- * A worker's connection of the kernel lane with its loop: the ring of events, the one short timer that all
- * waiting directions share, and the one slow timer that looks whether running ones are still in the right
- * lane: four times a second while bytes move, once while they do not, never while there are none.
+ * Connects a worker's part of the kernel lane with its loop: the ring of events, the short timer that all
+ * waiting directions share, and the slow timer that checks whether running directions are still in the right
+ * lane: four times a second while bytes move, once while they do not, never without directions.
  */
 struct gate_lane {
 	struct loop *loop; /* borrowed */
 	struct gate_worker *worker; /* owner */
 	struct loop_source source;
 	struct timer tick;
-	struct list paced; /* nodes of directions in the kernel lane */
+	struct list paced; /* nodes of directions in the kernel lane whose pace is watched */
 	struct timer pace;
-	uint64_t paced_ms; /* when they were looked at last */
+	uint64_t paced_ms; /* when they were last judged */
 	bool (*judge)(struct list *pace, uint64_t elapsed_ms);
 };
 
 /*
- * judge: looks at one watched direction, elapsed_ms after the last time; true when bytes moved. 0 or -errno:
- * the worker then does without.
+ * judge: checks one watched direction, elapsed_ms after the last check; returns true if bytes moved. Returns
+ * 0 or -errno; on an error the worker runs without the lane.
  */
 int gate_lane_start(struct gate_lane *lane, struct gate *gate, struct loop *loop,
 		    bool (*judge)(struct list *pace, uint64_t elapsed_ms));
-/* Every socket has left the maps. Idempotent on a zeroed struct. */
+/* Call after every socket has left the maps. Idempotent on a zeroed struct. */
 void gate_lane_stop(struct gate_lane *lane);
 /* Watches the pace of a direction until its node is removed (list_remove). */
 void gate_lane_watch(struct gate_lane *lane, struct list *pace);
-/* After steps of directions: arms the timer for the next short wait. */
+/* Call after steps of directions: arms the timer for the next short wait. */
 void gate_lane_arm(struct gate_lane *lane);

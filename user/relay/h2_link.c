@@ -6,8 +6,8 @@
 #include "user/base/limits.h"
 
 enum {
-	LINK_OUT_BYTES = 64 * 1024, /* frames made ready at a time */
-	LINK_OUT_ROUNDS = 4, /* of them for a turn */
+	LINK_OUT_BYTES = 64 * 1024, /* frames made at a time */
+	LINK_OUT_ROUNDS = 4, /* rounds in one turn */
 };
 
 static void link_end(struct h2_link *link, enum h2_link_end end)
@@ -18,7 +18,7 @@ static void link_end(struct h2_link *link, enum h2_link_end end)
 	link->on_end(link, end);
 }
 
-/* How a session ends that takes or sends no more. */
+/* The end of a session that neither takes nor sends any more. */
 static enum h2_link_end link_end_of_session(const struct h2_link *link)
 {
 	int failure = h2_session_failure(link->session);
@@ -40,7 +40,10 @@ static void link_hand_out(struct h2_link *link)
 
 /* ------------------------------------------------------------------------------------ sending */
 
-/* Up to LINK_OUT_BYTES of frames; what the socket refuses waits in conn->out, and nothing more is made. */
+/*
+ * Makes and sends up to LINK_OUT_BYTES of frames. While conn->out holds what the socket refused, no frames
+ * are made.
+ */
 static int link_send_some(struct h2_link *link)
 {
 	struct buf *frames = &link->shared->frames;
@@ -58,7 +61,7 @@ static int link_send_some(struct h2_link *link)
 	return error;
 }
 
-/* Until the socket is full, nothing is left, or the turn has had its part. 0 or the error. */
+/* Sends until the socket is full, nothing is left, or the turn's rounds are used up. 0 or the error. */
 static int link_send(struct h2_link *link)
 {
 	link->flushed_bytes = h2_session_written(link->session);
@@ -94,13 +97,13 @@ static bool link_is_over(const struct h2_link *link)
 		return false;
 	if (!h2_session_is_over(link->session))
 		return link->is_leaving && !h2_session_wants_output(link->session);
-	/* No frame of a stream that is complete will come or go, but its owner may still hand its body on. */
+	/* A stream that is complete has no more frames, but its owner may still read the rest of its body. */
 	return h2_session_failure(link->session) || !h2_session_any(link->session);
 }
 
 /*
- * What was received before sending broke still counts, a GOAWAY as well as answers: h2_link_run() reads it,
- * and ends the link behind it.
+ * What the peer sent before our send failed still counts, both a GOAWAY and responses: h2_link_run() reads it
+ * and then ends the link.
  */
 static void link_hear_out(struct h2_link *link)
 {
@@ -109,8 +112,8 @@ static void link_hear_out(struct h2_link *link)
 }
 
 /*
- * Sending made room, and who has room may write at once: the rest goes in the next turn, so that no fast pair
- * keeps the loop.
+ * Sending freed space, and streams that get it may write at once: send that in the next turn, so that no fast
+ * pair of peers keeps the loop.
  */
 static void link_flush(struct h2_link *link)
 {
@@ -176,8 +179,8 @@ void h2_link_feed(struct h2_link *link, struct span bytes)
 }
 
 /*
- * A frame costs as much whether it holds much or a byte, and what was read is worked off in this turn: who
- * sent many frames lately is read a little at a time, and others come next.
+ * A frame costs the same whatever its size, and all that was read is processed in this turn: read little at a
+ * time from a peer that recently sent many frames, so that other connections get their turn.
  */
 static size_t link_read_bytes(const struct h2_link *link, uint64_t frames_before)
 {
@@ -224,7 +227,7 @@ static void link_on_again(struct loop_deferred *deferred)
 
 /* ------------------------------------------------------------------------------------ PING */
 
-/* The shorter of the two times comes first; then whichever the peer has left to wait for. */
+/* The timer fires first after the shorter of the two times, then after the one that applies. */
 static void link_arm_ping(struct h2_link *link, uint64_t now_ms)
 {
 	bool waits = h2_session_ping_acked(link->session) < link->ping_id;
@@ -237,7 +240,7 @@ static void link_arm_ping(struct h2_link *link, uint64_t now_ms)
 	timer_arm(loop_timers(link->conn->loop), &link->ping_timer, at_ms);
 }
 
-/* While one waits no other is sent: the next interval counts from it as well. */
+/* No PING is sent while one waits for its acknowledgement, whose interval counts from the same moment. */
 static void link_on_ping(struct timer *timer, uint64_t now_ms)
 {
 	struct h2_link *link = container_of(timer, struct h2_link, ping_timer);

@@ -12,7 +12,7 @@ static enum head_read head_take(struct span bytes, const struct head_scan *scan,
 	return ret_head->data ? HEAD_READ_DONE : HEAD_READ_MEMORY;
 }
 
-/* The head is complete inside the scratch memory: the usual case, without any buffer. */
+/* The usual case: the head is complete in the scratch memory, and no buffer is needed. */
 static enum head_read head_from_scratch(struct conn *conn, struct head_scan *scan,
 					const struct head_limits *limits, struct span bytes,
 					struct arena *arena, struct span *ret_head)

@@ -9,10 +9,10 @@
 #include "user/relay/relay_io.h"
 
 /*
- * The copy lane: one recv() into the worker's scratch memory, the payload found in it, one sendmsg() straight
- * from there. Only what the sink refuses is kept, in sink->out, and then the source is left alone until it is
- * gone. Streams of HTTP/2 connections are read from and written to their queues in the same way: their frames
- * are taken and made elsewhere (h2_link.h).
+ * The copy lane: one recv() into the worker's scratch memory, decoding there, and one sendmsg() from the same
+ * memory. Only what the sink refuses is kept, in sink->out, and the source is not read until that is sent.
+ * Streams of HTTP/2 connections are read from and written to their queues in the same way; h2_link.h handles
+ * their frames.
  */
 enum { COPY_PIECES = 64 };
 
@@ -25,9 +25,12 @@ struct copy_batch {
 	bool is_bad;
 };
 
-/* Bytes this small wait for the payload that follows them: a head and its body leave in one call. */
+/*
+ * Queued bytes up to this size wait for the payload that follows, so that a head and its body leave in one
+ * call.
+ */
 enum { COPY_JOIN_BYTES = 4096 };
-/* Behind less than this TCP does not wait for a second segment, or the sender for its acknowledgement. */
+/* After less than this, TCP does not wait for a second segment, nor the sender for its acknowledgement. */
 enum { COPY_HURRY_BYTES = 16 * 1024 };
 
 static bool copy_sink_is_ready(struct relay *relay)
@@ -94,7 +97,7 @@ static int copy_send(struct relay *relay, struct copy_batch *batch)
 	return error;
 }
 
-/* One batch out of `in`. False when the direction has ended or failed; *ret_used is what it consumed. */
+/* Sends one batch from `in`. False when the direction has ended or failed; *ret_used is what was consumed. */
 static bool copy_step(struct relay *relay, struct span in, size_t *ret_used)
 {
 	struct copy_batch batch;
@@ -127,7 +130,7 @@ static bool copy_step(struct relay *relay, struct span in, size_t *ret_used)
 	return true;
 }
 
-/* RFC 9112 9.8: what only the end of the connection ends is not complete when TLS does not say so. */
+/* RFC 9112 9.8: a body that ends with the connection is incomplete without TLS's close_notify. */
 static bool copy_is_cut(const struct relay *relay)
 {
 	return relay->source && relay->source->is_truncated && relay->decoder.kind == BODY_UNTIL_CLOSE;
@@ -148,7 +151,7 @@ static size_t copy_read_bytes(const struct relay *relay)
 	return relay->h2_sink ? h2_stream_read_bytes(relay->h2_sink, relay->payload_bytes) : LIMIT_READ_BYTES;
 }
 
-/* What was received before the relay took over. */
+/* Sends what was received before the relay started. */
 static bool copy_from_queue(struct relay *relay)
 {
 	struct conn *source = relay->source;
@@ -166,7 +169,7 @@ static bool copy_from_queue(struct relay *relay)
 	return buf_len(&source->in) == 0;
 }
 
-/* Bytes behind the end of the message belong to the next one: they wait in source->in. */
+/* Bytes after the end of the message belong to the next one: they wait in source->in. */
 static bool copy_from_scratch(struct relay *relay, struct span in)
 {
 	size_t used = 0;
@@ -196,7 +199,7 @@ static void copy_fail_stream(struct relay *relay)
 	relay_fail(relay, source->is_bad ? RELAY_FAIL_SOURCE_BAD : RELAY_FAIL_SOURCE_ERROR);
 }
 
-/* What has arrived on a stream; its end is a mark of the stream and not of the bytes. */
+/* Sends what has arrived on a stream; the end is a flag of the stream, not in the bytes. */
 static bool copy_from_stream(struct relay *relay)
 {
 	struct h2_stream *source = relay->h2_source;
@@ -222,7 +225,7 @@ static bool copy_from_stream(struct relay *relay)
 	return false;
 }
 
-/* What the kernel lane has passed up is nowhere but in this process: it goes on. */
+/* Bytes that the kernel lane has passed up exist only in this process: send them on. */
 static bool copy_rest(struct relay *relay)
 {
 	(void)conn_empty_gate(relay->source);

@@ -10,25 +10,26 @@
 #include "user/relay/relay_io.h"
 
 /*
- * The lane direct: the processes at both far ends run on this host, and the send() of the one hands the bytes
- * to the other (user/kernel/near/near.h). Such a direction is still pumped by the copy lane, because
- * whatever the kernel does not carry arrives on our socket as ever; what is new is only that the kernel is
- * told how much of it was sent on. No event and no byte tells of what it carries: times and counts are read
- * from memory shared with it (relay_refresh()), when somebody asks and by a slow timer.
+ * The lane direct: the processes at both far ends run on this host, and the send() of one puts the bytes into
+ * the other's queue (user/kernel/near/near.h). The copy lane still pumps such a direction, because what the
+ * kernel does not carry arrives on our socket as usual; in addition, the kernel must learn how much of it was
+ * sent on. Bytes that the kernel carries cause no event: times and counts are read from memory shared with it
+ * (relay_refresh()), on demand and by a slow timer.
  *
- * A direction enters from the copy lane, at a moment when nothing of it waits in user space, and stays.
+ * A direction enters from the copy lane, when none of its bytes wait in user space, and stays.
  */
 enum {
 	/*
-	 * The accepted socket of a backend is known a moment after connect(), and at latest when it has sent
-	 * something. So often a direction towards it asks before it takes a silent one for a stranger.
+	 * The accepted socket of a backend is known shortly after connect(), and at the latest when the
+	 * backend has sent something. A direction asks this often before it treats a silent backend as
+	 * remote.
 	 */
 	NEAR_LOOKS_MAX = 15,
 	NEAR_BUSY_MS = 250,
 	NEAR_IDLE_MS = 1000,
 };
 
-/* The program counts a message before the redirect, and takes it back when that was refused. */
+/* The program counts a message before the redirect, and subtracts it again if the redirect was refused. */
 static uint64_t direct_more(uint64_t now_bytes, uint64_t *seen_bytes)
 {
 	uint64_t more = now_bytes > *seen_bytes ? now_bytes - *seen_bytes : 0;
@@ -55,7 +56,7 @@ static void lane_near_refresh(struct relay *relay)
 	near->sent_bytes += direct_bytes;
 }
 
-/* The kernel noted when they moved. */
+/* The kernel set last_active_ms: the bytes must not count as progress of this moment. */
 static void near_account(struct relay *relay)
 {
 	lane_near_refresh(relay);
@@ -164,7 +165,7 @@ void relay_allow_direct(struct relay *relay)
 		relay->near_looks = NEAR_LOOKS_MAX;
 }
 
-/* 1: a process of this host. 0: not, and that is final. -EAGAIN: not known yet. */
+/* 1: a local process. 0: finally not local. -EAGAIN: not known yet. */
 static int near_ask(const struct relay *relay, const struct conn *conn)
 {
 	int answer = near_look(relay->shared->near, conn_fd(conn));
@@ -175,8 +176,9 @@ static int near_ask(const struct relay *relay, const struct conn *conn)
 }
 
 /*
- * 1, or -errno. What the gateway itself sends to the receiver must not get in its other queue while it has
- * not read this one, so that connection hops, whatever `lanes` says of others (user/kernel/near/README.md).
+ * Returns 1 or -errno. What the gateway itself sends to the receiver must not get into TCP's queue while the
+ * receiver has not read the other queue. So this connection bypasses TCP, whatever `lanes` says about other
+ * connections (user/kernel/near/README.md).
  */
 static int near_start(struct relay *relay)
 {
@@ -206,7 +208,7 @@ static int near_start(struct relay *relay)
 	return 1;
 }
 
-/* What it has carried so far, which another process has counted. */
+/* Accounts what the lane carried in another process. */
 static void near_remember(struct relay *relay)
 {
 	struct relay_near *near = relay->near;
@@ -243,7 +245,7 @@ int lane_near_adopt(struct relay *relay)
 	return 0;
 }
 
-/* While it is not known, no other lane takes the sockets. */
+/* While the answer is not known, no other lane takes the sockets. */
 static enum lane_answer lane_near_enter(struct relay *relay)
 {
 	int answer;
@@ -296,7 +298,7 @@ static void lane_near_settle(struct relay *relay)
 
 static void lane_near_leave(struct relay *relay)
 {
-	/* So that the counts are final as far as they can be: what follows goes down with the connections. */
+	/* Makes the counts as final as they can be: later bytes are lost with the connections. */
 	near_direction_close(&relay->near->direction);
 	near_account(relay);
 	near_direction_stop(&relay->near->direction);

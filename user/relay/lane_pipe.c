@@ -8,10 +8,10 @@
 /*
  * The pipe lane: splice(2) from socket to pipe to socket, for plain bodies of known length. The bytes are
  * never seen, only counted, so the decoder's remaining length is the exact budget and the next message stays
- * in the socket. What was read before the lane began goes through the copy lane first.
+ * in the socket. Bytes read before the lane started go through the copy lane first.
  */
 
-/* The lane stands in for the decoder: everybody else asks that one where the body stands. */
+/* Updates the decoder, because all other code reads the body's position there. */
 static void pipe_note_taken(struct relay *relay, uint64_t bytes)
 {
 	relay->decoder.left -= bytes;
@@ -29,7 +29,7 @@ static void pipe_give(struct relay *relay)
 	pipe_pool_give(relay->shared->pipes, &relay->pipe);
 }
 
-/* With nothing in the pipe. */
+/* Call only with an empty pipe. */
 static bool pipe_fall_back(struct relay *relay)
 {
 	pipe_give(relay);
@@ -37,7 +37,7 @@ static bool pipe_fall_back(struct relay *relay)
 	return lane_copy_pump(relay);
 }
 
-/* Bytes queued on either side in user space come before anything in the kernel. */
+/* Sends bytes queued in user space on either side before any that are in the kernel. */
 static bool pipe_is_clear(struct relay *relay)
 {
 	while (buf_len(&relay->source->in) && !conn_is_blocked(relay->sink) && relay->state == RELAY_OPEN) {
@@ -64,7 +64,7 @@ static bool pipe_is_clear(struct relay *relay)
 	return relay->state == RELAY_OPEN && !conn_has_output(relay->sink);
 }
 
-/* Moves what the pipe holds. False when the sink takes nothing more, or failed. */
+/* Moves what the pipe holds. False if the sink takes nothing more, or failed. */
 static bool pipe_drain(struct relay *relay)
 {
 	while (relay->pipe.held_bytes) {
@@ -85,8 +85,8 @@ static bool pipe_drain(struct relay *relay)
 }
 
 /*
- * Bytes moved, or -EAGAIN when the direction cannot go on now. 0: splice(2) stops in front of an urgent mark,
- * and says there what it says at an end; recv() goes on behind it.
+ * Returns bytes moved, or -EAGAIN if the direction cannot continue now. splice(2) stops before an urgent mark
+ * and returns 0 there, as at the end of the stream; recv() gets past the mark.
  */
 static ssize_t pipe_fill(struct relay *relay)
 {
@@ -120,7 +120,7 @@ static bool lane_pipe_pump(struct relay *relay)
 	if (!pipe_is_clear(relay))
 		return false;
 	if (!pipe_splice_is_open(&relay->pipe)) {
-		/* The other direction may have taken the sockets into a map since this lane was chosen. */
+		/* The opposite direction may have put the sockets into a map since this lane was chosen. */
 		if (relay->source->gate || relay->sink->gate)
 			return pipe_fall_back(relay);
 		if (pipe_pool_take(relay->shared->pipes, &relay->pipe) < 0)

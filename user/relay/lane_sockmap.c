@@ -14,25 +14,25 @@
 #include "user/relay/relay_io.h"
 
 /*
- * The kernel lane: both sockets in a sock map, the program moves the bytes, this process sleeps
- * (user/kernel/sockmap/direction.h). A direction enters it from the copy lane, at a moment when nothing of it
- * waits in user space, and only when that pays: after its first quarter of a second has shown long pauses, or
- * sooner when its pieces are large. What user space moves faster stays there as long as it is fast: small
- * pieces in quick succession, bodies in chunks, and of known length (rows of scripts/bench/splice.py).
+ * The kernel lane: both sockets are in a sockmap, the program moves the bytes, and this process sleeps
+ * (user/kernel/sockmap/direction.h). A direction enters from the copy lane, when none of its bytes wait in
+ * user space, and only if that pays: after its first 250 ms have shown long pauses, or sooner if its reads
+ * are large. Traffic that user space moves faster stays there while it is fast: small reads in quick
+ * succession, chunked bodies, and bodies of known length (rows of scripts/bench/splice.py).
  */
 enum {
-	SOCKMAP_PROBE_MS = 250, /* a direction is watched so long before it is judged by its pace */
-	SOCKMAP_SLOW_PER_S = 400, /* fewer pieces a second: sleeping pays */
-	SOCKMAP_SLOW_BYTES_PER_S = 16 * 1024 * 1024, /* ... and no more than this, where bulk does not pay */
-	SOCKMAP_PIECE_BYTES = 32 * 1024, /* larger pieces on average are bulk */
-	SOCKMAP_PIECE_MIN_BYTES = 24 * 1024, /* smaller ones in quick succession: the copy lane does */
+	SOCKMAP_PROBE_MS = 250, /* a direction is watched for this long before its pace is judged */
+	SOCKMAP_SLOW_PER_S = 400, /* with fewer reads or skbs a second, sleeping pays */
+	SOCKMAP_SLOW_BYTES_PER_S = 16 * 1024 * 1024, /* ... and less than this, where bulk does not pay */
+	SOCKMAP_PIECE_BYTES = 32 * 1024, /* reads that are larger on average are bulk */
+	SOCKMAP_PIECE_MIN_BYTES = 24 * 1024, /* smaller and quick ones are faster in the copy lane */
 	SOCKMAP_PROBE_READS = 8,
-	SOCKMAP_LONE_PER_S = 60, /* pieces of one that waits for each acknowledgement: one large, one rest */
+	SOCKMAP_LONE_PER_S = 60, /* of a sender that waits for each acknowledgement: two segments a time */
 	SOCKMAP_LONE_PIECES = 4,
 	SOCKMAP_LONE_TRIALS = 3,
-	SOCKMAP_LONE_SEGMENT_BYTES = 32 * 1024, /* of no network but this host */
-	SOCKMAP_REST_MS = 30, /* without a byte: makes room for bulk the other way */
-	SOCKMAP_LONG_REST_MS = 1000, /* ... and for any other pieces */
+	SOCKMAP_LONE_SEGMENT_BYTES = 32 * 1024, /* no network but this host has such segments */
+	SOCKMAP_REST_MS = 30, /* after this time without a byte, yields to bulk in the opposite direction */
+	SOCKMAP_LONG_REST_MS = 1000, /* ... and to any other traffic there */
 };
 
 static enum gate_framing sockmap_framing(const struct relay *relay)
@@ -51,7 +51,7 @@ static enum gate_framing sockmap_framing(const struct relay *relay)
 	return GATE_UNTIL_CLOSE;
 }
 
-/* The bytes on both wires are the same from here on. */
+/* True if the bytes on both wires are the same from here on. */
 static bool sockmap_is_aligned(const struct relay *relay)
 {
 	const struct body_decoder *decoder = &relay->decoder;
@@ -69,7 +69,7 @@ static void sockmap_on_event(struct gate_direction *direction)
 	relay->shared->wake(relay);
 }
 
-/* Judge the pace of the copy lane from here on. */
+/* Starts a window that measures the pace in the copy lane. */
 static void sockmap_probe_begin(struct relay *relay, uint64_t now_ms)
 {
 	relay->probe_ms = (uint32_t)now_ms;
@@ -78,8 +78,8 @@ static void sockmap_probe_begin(struct relay *relay, uint64_t now_ms)
 }
 
 /*
- * The kernel moves bulk at least as fast as the copy lane, unless it has to walk along chunks; a pipe is
- * faster, but not for a socket that is in the maps.
+ * The kernel moves bulk at least as fast as the copy lane, unless it has to walk chunks. A pipe is faster,
+ * but cannot be used with a socket in the maps.
  */
 static bool sockmap_pays_in_bulk(const struct relay *relay)
 {
@@ -97,12 +97,12 @@ static bool sockmap_pays_in_bulk(const struct relay *relay)
 	return false;
 }
 
-/* How this direction moves in user space, since its probe began. */
+/* How this direction has moved in user space since its window started. */
 struct pace {
 	uint32_t reads;
 	uint64_t reads_per_s;
 	bool is_bulk;
-	bool is_seasoned; /* watched for SOCKMAP_PROBE_MS */
+	bool is_seasoned; /* watched for at least SOCKMAP_PROBE_MS */
 };
 
 static struct pace sockmap_pace(const struct relay *relay, uint64_t now_ms)
@@ -119,7 +119,7 @@ static struct pace sockmap_pace(const struct relay *relay, uint64_t now_ms)
 	};
 }
 
-/* By the pace of its last quarter of a second in user space. */
+/* Judges the pace of the last window in user space. */
 static bool sockmap_pays(struct relay *relay, struct pace pace, uint64_t now_ms)
 {
 	bool pays_in_bulk = sockmap_pays_in_bulk(relay);
@@ -148,7 +148,10 @@ void lane_sockmap_recall(struct relay_gate *gate)
 	gate_lane_arm(gate->relay->shared->gate);
 }
 
-/* See enum relay_hurry: few pieces and large ones, for a target that takes them, no slow path between. */
+/*
+ * Detects delayed ACKs (enum relay_hurry): few and large skbs, a target that takes them at once, and no
+ * network in between.
+ */
 static bool sockmap_is_put_off(const struct relay *relay, uint64_t pieces, uint64_t bytes, uint64_t pauses)
 {
 	return pauses == 0 && relay->hurry_trials < SOCKMAP_LONE_TRIALS && pieces >= SOCKMAP_LONE_PIECES &&
@@ -156,7 +159,7 @@ static bool sockmap_is_put_off(const struct relay *relay, uint64_t pieces, uint6
 	       socket_segment_bytes(conn_fd(relay->source)) >= SOCKMAP_LONE_SEGMENT_BYTES;
 }
 
-/* In the copy lane, after such a time in the kernel lane. False: it stays there. */
+/* Ends a trial of quick-ACKs in the copy lane. False: the direction stays there. */
 static bool sockmap_is_in_no_hurry(struct relay *relay, struct pace pace)
 {
 	if (relay->hurry == HURRY_TRIAL && pace.is_seasoned) {
@@ -180,7 +183,7 @@ static void lane_sockmap_refresh(struct relay *relay)
 	moved = stats.redirected_bytes + stats.copied_bytes - relay->gate->moved;
 	redirected = stats.redirected_bytes - stats.redirected_framing_bytes;
 	copied = stats.copied_bytes - stats.copied_framing_bytes;
-	/* The program counts framing first: a look in between sees too little, the next one the rest. */
+	/* The program counts framing first: a read in between sees too little, and the next one the rest. */
 	if (redirected > relay->gate->redirected && redirected <= stats.redirected_bytes) {
 		relay_account(relay, LANE_SOCKMAP, redirected - relay->gate->redirected);
 		relay->gate->redirected = redirected;
@@ -193,7 +196,7 @@ static void lane_sockmap_refresh(struct relay *relay)
 	relay->gate->moved += moved;
 }
 
-/* The kernel noted when they moved. */
+/* The kernel set last_active_ms: the bytes must not count as progress of this moment. */
 static void sockmap_account(struct relay *relay)
 {
 	lane_sockmap_refresh(relay);
@@ -232,9 +235,9 @@ bool lane_sockmap_judge(struct list *pace, uint64_t elapsed_ms)
 }
 
 /*
- * The other way has the sockets: one way at a time (user/kernel/sockmap/socket.h). It gives them up when it
- * rests, to bulk sooner than to few pieces, and to a way that moves far more often once both have been
- * watched.
+ * The opposite direction uses the sockets, and only one direction can (user/kernel/sockmap/socket.h). That
+ * one yields when it is idle, to bulk sooner than to little traffic, and to a direction that reads far more
+ * often, once both have been watched.
  */
 static void sockmap_contend(struct relay *relay, struct pace pace, uint64_t now_ms)
 {
@@ -255,7 +258,7 @@ static void sockmap_contend(struct relay *relay, struct pace pace, uint64_t now_
 		lane_sockmap_recall(other);
 }
 
-/* The state of the lane, as new. 0 or -ENOMEM. */
+/* Resets the state of the lane. Returns 0 or -ENOMEM. */
 static int sockmap_prepare(struct relay *relay)
 {
 	if (!relay->gate)
@@ -267,7 +270,10 @@ static int sockmap_prepare(struct relay *relay)
 	return 0;
 }
 
-/* Behind it the client may have sent what is not for the kernel: all of it waits here. */
+/*
+ * True if the client may have sent more after the body, which the kernel must not forward: it collects in
+ * conn->in.
+ */
 static bool sockmap_is_upload(const struct relay *relay)
 {
 	return relay->direction == RELAY_IN && relay->decoder.kind != BODY_TUNNEL;
@@ -318,7 +324,7 @@ static enum lane_answer lane_sockmap_enter(struct relay *relay)
 
 	if (!relay->gate_allowed || sockmap_is_full(relay))
 		return LANE_NO;
-	/* Of the two ways of a tunnel only one gets in: not the one that says nothing. */
+	/* Only one direction of a tunnel can enter: keep a silent one out. */
 	if (relay->decoder.kind == BODY_TUNNEL && relay->probe_reads == 0)
 		return LANE_NO;
 
@@ -326,7 +332,7 @@ static enum lane_answer lane_sockmap_enter(struct relay *relay)
 	pace = sockmap_pace(relay, now_ms);
 	if (!sockmap_is_in_no_hurry(relay, pace))
 		return LANE_NO;
-	/* As long as an attempt may be repeated, user space has to see what it would repeat. */
+	/* While an attempt may be retried, user space has to see the bytes that it would repeat. */
 	if ((relay->replay && !relay->replay->is_lost) || buf_len(&relay->source->in) ||
 	    conn_has_output(relay->sink) || relay->pipe.held_bytes || !sockmap_is_aligned(relay) ||
 	    !sockmap_pays(relay, pace, now_ms))
@@ -335,11 +341,13 @@ static enum lane_answer lane_sockmap_enter(struct relay *relay)
 		relay->gate_allowed = false;
 		return LANE_NO;
 	}
-	/* The pipe is empty: what it would have taken next, the kernel lane does. */
+	/* The pipe is empty: the kernel lane moves what comes next. */
 	relay->lane->leave(relay);
 	error = sockmap_start(relay);
 	if (error) {
-		/* -EBUSY: the other direction uses these sockets. -EAGAIN: too much was moving to look. */
+		/*
+		 * -EBUSY: the opposite direction uses these sockets. -EAGAIN: too much was moving to start.
+		 */
 		relay->gate_allowed = error == -EBUSY || error == -EAGAIN;
 		relay->lane = &lane_copy;
 		if (error == -EBUSY)
@@ -351,7 +359,7 @@ static enum lane_answer lane_sockmap_enter(struct relay *relay)
 }
 
 /*
- * Events of a socket that the kernel serves are not ours; a target's free space is, while a step waits for
+ * Masks events of a socket that the kernel serves; free space of a target is reported while a step waits for
  * it.
  */
 static void sockmap_mask(struct conn *conn)
@@ -359,7 +367,7 @@ static void sockmap_mask(struct conn *conn)
 	const struct gate_direction *inbound = conn->gate->inbound;
 	const struct gate_direction *outbound = conn->gate->outbound;
 
-	/* MOD of a registered descriptor fails only without memory: then we are woken more often. */
+	/* epoll_ctl(MOD) fails only without memory: then this process wakes up more often. */
 	(void)conn_set_events(conn, !inbound, !outbound || outbound->wants_target_writable,
 			      outbound && outbound->wants_target_writable);
 }
@@ -371,7 +379,7 @@ static void sockmap_mask_both(struct relay *relay)
 	gate_lane_arm(relay->shared->gate);
 }
 
-/* What it has moved before is of this relay, and not among what this process has moved. */
+/* What the lane moved in another process counts for this relay, but not for this process. */
 static void sockmap_remember(struct relay *relay)
 {
 	struct gate_direction_stats stats = gate_direction_stats(&relay->gate->direction);
@@ -400,7 +408,7 @@ int lane_sockmap_adopt(struct relay *relay)
 	return 0;
 }
 
-/* Back to the copy lane. */
+/* Returns to the copy lane. */
 static void sockmap_return(struct relay *relay)
 {
 	sockmap_account(relay);
@@ -423,13 +431,13 @@ static void sockmap_on_eof(struct relay *relay)
 		relay_source_ended(relay);
 }
 
-/* The walk's phases are the parser's first states. */
+/* The phases of the walk equal the first states of the parser. */
 static_assert((int)WALK_SIZE_FIRST == CHUNK_SIZE_FIRST && (int)WALK_SIZE == CHUNK_SIZE &&
 		      (int)WALK_SIZE_LF == CHUNK_SIZE_LF && (int)WALK_DATA == CHUNK_DATA &&
 		      (int)WALK_DATA_CR == CHUNK_DATA_CR && (int)WALK_DATA_LF == CHUNK_DATA_LF,
 	      "sockmap_on_bytes() hands one over as the other");
 
-/* The full parser goes on where the walk stopped; the sink has got every byte up to there. */
+/* The full parser continues where the walk stopped; the sink has every byte up to that point. */
 static void sockmap_on_bytes(struct relay *relay)
 {
 	struct body_decoder *decoder = &relay->decoder;
@@ -442,13 +450,16 @@ static void sockmap_on_bytes(struct relay *relay)
 	decoder->left = relay->gate->direction.chunk.left;
 	decoder->line_bytes = relay->gate->direction.chunk.digits;
 	relay->chunk_raw = decoder->chunk_state == CHUNK_SIZE_FIRST ? CHUNK_RAW_NONE : CHUNK_RAW_INSIDE;
-	/* Not after what only the full parser reads; after a time of small pieces, yes. */
+	/*
+	 * Allow the lane again after a time of small skbs, but not after framing that only the full parser
+	 * reads.
+	 */
 	relay->gate_allowed = relay->gate->is_leaving || relay->gate->direction.take == GATE_TAKE_DONE;
 }
 
 /*
- * A reset passes no verdict, and what it left in SO_ERROR may have been taken by somebody's send(): the state
- * of the connection tells. Closed by both sides in order looks the same, so ask only where that cannot be.
+ * A reset causes no verdict, and a send() may have consumed its error from SO_ERROR: check the TCP state. A
+ * connection closed properly by both sides looks the same, so call this only where that cannot be.
  */
 static bool sockmap_is_reset(const struct conn *conn)
 {
@@ -457,7 +468,7 @@ static bool sockmap_is_reset(const struct conn *conn)
 	return delivery_look(conn_fd(conn), &view) == 0 && delivery_is_closed(&view);
 }
 
-/* What was received on the sink before it broke may still be an answer, so only sending has failed. */
+/* Bytes received from the sink before it broke may still be a response, so only sending has failed. */
 static bool sockmap_sink_broke(struct relay *relay)
 {
 	struct conn *sink = relay->sink;
@@ -492,7 +503,7 @@ static bool sockmap_source_broke(struct relay *relay, enum gate_step *step)
 
 	if (conn_check(source) == 0 && source->has_hup && relay->gate->direction.state == DIRECTION_OPEN &&
 	    sockmap_is_reset(source)) {
-		/* The event of a FIN may come before its verdict; the look just taken does not. */
+		/* The event of a FIN may come before its verdict; this step sees the FIN, if there is one. */
 		*step = sockmap_step(relay);
 		if (*step == GATE_STEP_WAIT && relay->gate->direction.state == DIRECTION_OPEN)
 			source->error = -ECONNRESET;
@@ -508,7 +519,7 @@ static bool is_under_way(enum gate_step step)
 	return step == GATE_STEP_WAIT || step == GATE_STEP_TICK;
 }
 
-/* The lane has found out before the event was here. */
+/* The lane has noticed the reset before its event was delivered. */
 static void sockmap_on_reset(struct relay *relay)
 {
 	relay->sink->has_hup = true;
@@ -570,7 +581,7 @@ static void lane_sockmap_leave(struct relay *relay)
 	list_remove(&relay->gate->pace);
 	gate_direction_stop(&relay->gate->direction);
 	sockmap_account(relay);
-	/* The stream may end here, but a client that is to read its answer goes on, and so may a backend. */
+	/* The stream may end here, but a client that reads its response continues, and so may a backend. */
 	sockmap_mask_both(relay);
 }
 

@@ -23,7 +23,7 @@ static const struct lane *relay_choose(const struct body_framing *framing, enum 
 	return &lane_copy;
 }
 
-/* splice(2) does not see what a sock map has passed up, so it keeps away from sockets that are in one. */
+/* splice(2) does not see bytes that a sockmap has passed up, so it must not use a socket in one. */
 static bool relay_may_use_pipe(const struct relay *relay)
 {
 	return relay_is_between_tcp(relay) && !gate_socket_is_added(relay->source->gate) &&
@@ -34,7 +34,7 @@ void relay_start(struct relay *relay, struct relay_end source, struct relay_end 
 		 const struct body_framing *framing, enum relay_encoding encoding, bool allow_pipe,
 		 uint64_t now_ms)
 {
-	/* Whether its length is as announced was checked below the stream; the trailers come behind it. */
+	/* The HTTP/2 session has checked the announced length; trailers may follow the body. */
 	static const struct body_framing framed = { .kind = BODY_FRAMED };
 
 	CHECK(relay->state == RELAY_OFF);
@@ -49,7 +49,7 @@ void relay_start(struct relay *relay, struct relay_end source, struct relay_end 
 	body_decoder_init(&relay->decoder, source.h2 && framing->kind != BODY_NONE ? &framed : framing);
 	relay->lane = relay_choose(framing, encoding, allow_pipe && relay_may_use_pipe(relay));
 	relay->state = RELAY_OPEN;
-	/* Without a body there is still the head that waits in the sink. */
+	/* Without a body, the head may still wait in the sink. */
 	if (framing->kind == BODY_NONE)
 		relay_source_ended(relay);
 }
@@ -58,7 +58,7 @@ uint64_t relay_bytes_before(const struct relay *relay, enum lane_id lane)
 {
 	uint64_t bytes = relay->lane_bytes[lane];
 
-	/* It never was there before. */
+	/* A direction enters the lane direct at most once. */
 	if (lane == LANE_DIRECT && relay->state == RELAY_OPEN)
 		return 0;
 	if (!relay_is_in_sockmap(relay))
@@ -78,11 +78,11 @@ int relay_adopt(struct relay *relay, const struct relay_past *past)
 	relay->decoder.left = past->left;
 	relay->decoder.chunk_state = past->chunk_state;
 	if (past->is_done) {
-		/* Of a tunnel; behind a message another one may follow. */
+		/* Only for a tunnel: after a message, another one may follow. */
 		relay->source->has_eof |= relay->decoder.kind == BODY_TUNNEL;
 		relay->decoder.is_done = true;
 		relay_source_ended(relay);
-		/* Again, where it was said: who does not know takes the end of both ways for a reset. */
+		/* Send FIN again; without it, the peer would take the end of both directions for a reset. */
 		if (relay->decoder.kind == BODY_TUNNEL && relay_sink_is_empty(relay))
 			conn_shutdown(relay->sink);
 		return 0;
@@ -98,7 +98,7 @@ void relay_allow_gate(struct relay *relay, bool is_adaptive, uint64_t min_body_b
 	relay->gate_credit_bytes = credit_bytes;
 	relay->gate_allowed = relay->shared->gate != NULL && relay_is_between_tcp(relay) &&
 			      (relay->decoder.kind != BODY_LENGTH || relay->decoder.left >= min_body_bytes);
-	/* A pipe would take the bytes first. */
+	/* The pipe lane would take the bytes first. */
 	if (relay->gate_allowed && !is_adaptive && relay->decoder.kind == BODY_LENGTH)
 		relay->lane = &lane_copy;
 }
@@ -110,7 +110,7 @@ void relay_refresh(struct relay *relay, uint64_t now_ms)
 	if (!relay->lane || !relay->lane->refresh)
 		return;
 	relay->lane->refresh(relay);
-	/* The kernel noted when they moved. */
+	/* The kernel set last_active_ms. */
 	relay->progress_bytes = relay_progress(relay);
 }
 
@@ -124,14 +124,14 @@ void relay_describe(const struct relay *relay, struct lane_view *ret_view)
 bool relay_can_replay(const struct relay *relay)
 {
 	/*
-	 * What was taken, not what was sent: a batch that the dead sink refused is gone from the source as
-	 * well.
+	 * Compare what was taken, not what was sent: a batch that the failed sink refused is gone from the
+	 * source, too.
 	 */
 	return (!relay->was_in_kernel && relay->decoder.payload_bytes == 0 && relay->payload_bytes == 0) ||
 	       (relay->replay && !relay->replay->is_lost);
 }
 
-/* The gauge follows in steps, so that a relay that never waits costs it nothing. */
+/* Updates the gauge by differences, so that a relay that never waits costs nothing. */
 static void relay_count_buffered(struct relay *relay, size_t now_bytes)
 {
 	if (now_bytes == relay->counted_bytes)
@@ -151,7 +151,7 @@ void relay_detach(struct relay *relay)
 	relay_count_buffered(relay, 0);
 }
 
-/* Chunks as large as the pieces: they are few. */
+/* Each piece is one chunk. */
 static int relay_send_replay(struct relay *relay)
 {
 	int error = 0;
@@ -227,7 +227,7 @@ bool relay_is_settled(struct relay *relay)
 		return true;
 	if (relay->state != RELAY_OPEN || relay_buffered(relay) != 0)
 		return false;
-	/* What an HTTP/2 connection has read for a stream is in its buffers. */
+	/* All bytes that an HTTP/2 connection has read for a stream are in buffers checked above. */
 	if (!relay->source)
 		return true;
 	return relay->lane->is_settled ? relay->lane->is_settled(relay) : conn_is_silent(relay->source);
@@ -248,10 +248,10 @@ void relay_rest(struct relay *relay, bool is_resting)
 		lane_sockmap_recall(relay->gate);
 }
 
-/* In this order, each asked whether it would take the direction now. */
+/* Better lanes, in the order in which they are asked to take the direction. */
 static const struct lane *const better_lanes[] = { &lane_near, &lane_sockmap };
 
-/* True when bytes may wait for the new lane. */
+/* True if bytes may wait for the new lane. */
 static bool relay_change_lane(struct relay *relay)
 {
 	for (size_t i = 0; i < ARRAY_LEN(better_lanes) && relay->lane->may_leave && !relay->is_resting; i++) {

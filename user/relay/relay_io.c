@@ -6,7 +6,6 @@
 #include "user/base/limits.h"
 #include "user/relay/chunk_raw.h"
 
-/* What has gone through both ends; only compared with an earlier value. */
 uint64_t relay_progress(const struct relay *relay)
 {
 	uint64_t bytes = relay->source ? relay->source->received_bytes : relay->h2_source->received_bytes;
@@ -55,7 +54,7 @@ int relay_push(struct relay *relay)
 {
 	if (relay->sink)
 		return conn_flush(relay->sink);
-	/* Frames leave at the end of the turn; the end of a stream may have been followed by its reset. */
+	/* Frames leave at the end of the turn; a stream may be reset after its end was sent. */
 	return relay->h2_sink->is_reset && !relay->h2_sink->is_end_sent ? -EPIPE : 0;
 }
 
@@ -89,7 +88,7 @@ int relay_send_payload(struct relay *relay, struct span payload)
 
 /* ------------------------------------------------------------------------------------ the end */
 
-/* The sink has the line of the last chunk already: the same without it. */
+/* The sink already has the line of the last chunk: leave it out. */
 static int relay_send_trailers(struct relay *relay, const struct fields *trailers)
 {
 	struct buf end;
@@ -104,7 +103,7 @@ static int relay_send_trailers(struct relay *relay, const struct fields *trailer
 	return error;
 }
 
-/* Behind a body; a message without one had its end in the head. */
+/* Called after a body; a message without one has its end in the head. */
 static int relay_end_stream(struct relay *relay, const struct fields *trailers)
 {
 	struct h2_head *head = NULL;

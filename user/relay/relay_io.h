@@ -3,25 +3,25 @@
 
 #include "user/relay/relay.h"
 
-/* What lanes do to the ends of their direction. Nothing here knows a lane. */
+/* What lanes do with the ends of their direction. Nothing in this file depends on a lane. */
 
 extern const struct lane lane_copy;
 extern const struct lane lane_pipe;
 extern const struct lane lane_sockmap;
 extern const struct lane lane_near;
 
-/* Bytes go from socket to socket as they are: what every lane but the copying one needs. */
+/* True if the bytes go unchanged from socket to socket: a condition of every lane but copy. */
 static inline bool relay_is_between_sockets(const struct relay *relay)
 {
 	return relay->source && relay->sink && !relay->source->tls && !relay->sink->tls;
 }
-/* ... and all of them through TCP: what the lanes pipe and sockmap see is TCP's queue. */
+/* True if, in addition, all of them go through TCP: the lanes pipe and sockmap see only TCP's queue. */
 static inline bool relay_is_between_tcp(const struct relay *relay)
 {
 	return relay_is_between_sockets(relay) && !relay->source->hop && !relay->sink->hop;
 }
 
-/* User space moves its bytes, or has the kernel move them when it says so. */
+/* True if user space moves the bytes, itself or by splice(2). */
 static inline bool relay_is_by_hand(const struct relay *relay)
 {
 	return relay->lane == &lane_copy || relay->lane == &lane_pipe;
@@ -30,31 +30,34 @@ static inline bool relay_is_in_sockmap(const struct relay *relay)
 {
 	return relay->lane == &lane_sockmap;
 }
-/* Also when it has ended there. */
+/* Also true after the direction has ended in that lane. */
 static inline bool relay_is_in_direct(const struct relay *relay)
 {
 	return relay->lane == &lane_near;
 }
 
-/* 0 or -errno as conn_send, like the next one. */
+/* Both return 0 or -errno like conn_send(). */
 int relay_send(struct relay *relay, const struct iovec *pieces, int count);
-/* Payload with the relay's framing, past the lanes: a replayed body. */
+/* Sends payload with the relay's framing, outside of the lanes: a replayed body. */
 int relay_send_payload(struct relay *relay, struct span payload);
-int relay_push(struct relay *relay); /* what waits in the sink's queue: 0 or its error */
+int relay_push(struct relay *relay); /* sends what waits in the sink's queue; 0 or its error */
 bool relay_sink_is_empty(const struct relay *relay);
-int relay_send_end(struct relay *relay); /* what ends the message in the sink's framing */
+int relay_send_end(struct relay *relay); /* sends the end of the message in the sink's framing */
 void relay_source_ended(struct relay *relay); /* the message is complete: FLUSH or DONE */
 void relay_fail(struct relay *relay, enum relay_fail fail);
 void relay_account(struct relay *relay, enum lane_id lane, uint64_t payload_bytes);
-/* What has gone through both ends; only compared with an earlier value. */
+/* Bytes through both ends; meaningful only in comparison with an earlier value. */
 uint64_t relay_progress(const struct relay *relay);
-/* last_active_ms, when something has. */
+/* Sets last_active_ms if bytes have moved. */
 void relay_note_progress(struct relay *relay, uint64_t now_ms);
-/* Goes on with the direction that another process had in the sockmap lane. 0 or -errno. */
+/* Resumes the direction that another process had in the sockmap lane. Returns 0 or -errno. */
 int lane_sockmap_adopt(struct relay *relay);
-/* The same of the lane direct. */
+/* The same for the lane `direct`. */
 int lane_near_adopt(struct relay *relay);
-/* Asks a direction to go back to the copy lane: in a turn of its own, this may be that of the other way. */
+/*
+ * Asks a direction to return to the copy lane, in a turn of its own: the caller may be in the turn of the
+ * opposite direction.
+ */
 void lane_sockmap_recall(struct relay_gate *gate);
-/* The copy lane's pump: also of lanes that copy at times. */
+/* The pump of the copy lane, used also by lanes that copy at times. */
 bool lane_copy_pump(struct relay *relay);

@@ -5,7 +5,7 @@
 #include "user/base/mem.h"
 
 enum {
-	PIECE_MIN_BYTES = 512, /* for what comes in small parts */
+	PIECE_MIN_BYTES = 512, /* for bodies that come in small parts */
 	PIECE_MAX_BYTES = 16 * 1024,
 };
 
@@ -34,7 +34,7 @@ static bool replay_may_hold(const struct replay *replay, size_t more)
 	       counter_get(replay->counters, COUNTER_REPLAY_HELD) + more <= LIMIT_REPLAY_WORKER_BYTES;
 }
 
-/* Room at the end for a part of `want` bytes. NULL at a limit, or without memory. */
+/* Returns a piece with free space, of `want` bytes if it is new. NULL at a limit, or without memory. */
 static struct replay_piece *replay_room(struct replay *replay, size_t want)
 {
 	struct replay_piece *piece;
