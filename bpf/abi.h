@@ -141,7 +141,7 @@ struct gate_journal {
 	__u64 sent_framing_bytes;
 	__u32 seen_opens; /* gate_user.chunk is current unless gate_kernel.opens is larger */
 	__u8 phase; /* enum gate_direction_state; 0: no direction runs */
-	__u8 busy; /* not 0: the counters are inconsistent, an operation was under way */
+	__u8 busy; /* not 0: an operation is under way that the counters do not show */
 	__u8 framing; /* enum gate_framing */
 	__u8 pad;
 };

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Tests compile files of this directory once more with rules that can be switched off, to see what each rule
- * is worth: they define GATE_BROKEN before. Here, in the program, no rule is ever broken.
+ * Tests compile files of this directory a second time with rules that can be switched off, to prove that each
+ * rule is needed: they define GATE_BROKEN first. In the program itself no rule is ever broken.
  */
 #ifndef GATE_BROKEN
 #define GATE_BROKEN(rule) 0

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 
 #define DELIVERY_TRIES 64
-/* An enum in <netinet/tcp.h>, which cannot be included beside <linux/tcp.h>. */
+/* The constants of an enum in <netinet/tcp.h>, which cannot be included together with <linux/tcp.h>. */
 enum {
 	DELIVERY_TCP_ESTABLISHED = 1,
 	DELIVERY_TCP_TIME_WAIT = 6,
@@ -43,7 +43,7 @@ int delivery_look(int fd, struct delivery_view *ret_view)
 		error = info_read(fd, &again);
 		if (error)
 			return error;
-		/* Nothing was acknowledged in between, so the three numbers belong together. */
+		/* No acknowledgement came in between, so the three numbers belong together. */
 		if (again.tcpi_bytes_acked == info.tcpi_bytes_acked) {
 			ret_view->tcp_state = again.tcpi_state;
 			ret_view->received_bytes = again.tcpi_bytes_received;
@@ -55,14 +55,14 @@ int delivery_look(int fd, struct delivery_view *ret_view)
 	return error ? error : -EAGAIN;
 }
 
-/* Has the peer's FIN arrived? It counts as a received byte. */
+/* True if the peer's FIN has arrived. The FIN counts as a received byte. */
 static bool has_fin(uint8_t tcp_state)
 {
 	return tcp_state == DELIVERY_TCP_CLOSE_WAIT || tcp_state == DELIVERY_TCP_LAST_ACK ||
 	       tcp_state == DELIVERY_TCP_CLOSING || tcp_state == DELIVERY_TCP_TIME_WAIT;
 }
 
-/* recv() stops there. */
+/* True if an urgent byte waits: recv() stops there. */
 static bool is_urgent(int fd)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLPRI };
@@ -81,7 +81,7 @@ int delivery_narrow(int fd, struct delivery_bounds *bounds)
 	int error = info_read(fd, &info);
 
 	for (int look = 0; look < DELIVERY_TRIES && !error && bounds->least < bounds->most; look++) {
-		/* Not SIOCINQ: of a socket in a map it tells what was passed up. */
+		/* Not SIOCINQ: for a socket in a map it returns the passed bytes. */
 		ssize_t unread = recv(fd, NULL, INT_MAX, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
 
 		error = unread < 0 && errno != EAGAIN ? -errno : info_read(fd, &again);
@@ -93,7 +93,9 @@ int delivery_narrow(int fd, struct delivery_bounds *bounds)
 			return -EBUSY;
 		if (unread < 0)
 			unread = 0;
-		/* What was unread between the two belongs to a count between theirs. */
+		/*
+		 * The unread bytes were measured between the two counts, so the position lies between theirs.
+		 */
 		uint64_t least = position_of(&info, unread), most = position_of(&again, unread);
 
 		if ((int64_t)least > (int64_t)bounds->least)

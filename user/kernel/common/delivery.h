@@ -5,51 +5,51 @@
 #include <stdint.h>
 
 /*
- * What a TCP socket has received and what was put into its send queue, counted by TCP itself. The equalities
- * between these numbers and ours prove that nothing is under way between two sockets any more, or that
- * something was lost or doubled. No sleeps, no heuristics.
+ * What a TCP socket has received, and what was put into its send queue, counted by TCP itself. The equalities
+ * between these numbers and ours prove that nothing is under way between two sockets any more, or that bytes
+ * were lost or duplicated. No sleeps, no heuristics.
  */
 struct delivery_view {
 	uint8_t tcp_state; /* TCP_ESTABLISHED ... of <linux/tcp.h>, see below */
-	/* Stream bytes received in order, the FIN counting as one (tcp_sock.bytes_received). */
+	/* Stream bytes received in order; the FIN counts as one (tcp_sock.bytes_received). */
 	uint64_t received_bytes;
 	/*
-	 * Stream bytes ever put into the send queue, up to a constant of the connection: bytes acknowledged
-	 * plus what SIOCOUTQ says is not. (tcpi_bytes_sent - tcpi_bytes_retrans + tcpi_notsent_bytes is no
-	 * equal: it drifts when the local queueing discipline drops a segment.)
+	 * Stream bytes ever put into the send queue, plus a constant of the connection: acknowledged bytes
+	 * plus those that SIOCOUTQ reports as not acknowledged. (tcpi_bytes_sent - tcpi_bytes_retrans +
+	 * tcpi_notsent_bytes is no replacement: it drifts when the local queueing discipline drops a
+	 * segment.)
 	 */
 	uint64_t written_bytes;
 };
 
 /*
- * A consistent view. Also a barrier: it takes the socket lock, so a verdict on this socket that was running
- * is over, and has queued its redirect. 0, -EAGAIN (acknowledgements came in faster than it could look),
- * -errno.
+ * A consistent view. It is also a barrier: it takes the socket lock, so a verdict that was running on this
+ * socket has ended and has queued its redirect. Returns 0, -EAGAIN (acknowledgements came in too fast to get
+ * a consistent view), or -errno.
  */
 int delivery_look(int fd, struct delivery_view *ret_view);
 
 /*
- * Bytes that were taken out of TCP's queue so far, be it by recv(), by a verdict that redirected them, or
- * lost on the way: all that was received but what waits there. Only without a verdict, and with no passed
- * byte unread. 0, -EAGAIN (bytes came in faster than it could look), -EBUSY (an urgent mark hides what is
- * behind it), -ENOTCONN (closed: the numbers are gone), or the error of the socket, which is gone from
- * SO_ERROR then.
+ * Bytes taken out of TCP's queue so far, by recv(), by a verdict that redirected them, or lost: all received
+ * bytes except those that wait in the queue. Valid only without a verdict, and with no passed byte unread.
+ * Returns 0, -EAGAIN (bytes came in too fast), -EBUSY (an urgent mark hides the bytes after it), -ENOTCONN
+ * (closed: the numbers are gone), or the socket's error, which this call clears from SO_ERROR.
  */
 int delivery_position(int fd, uint64_t *ret_position);
 
-/* Between which the position is, however fast bytes come in; begins as DELIVERY_UNBOUNDED. */
+/* Bounds of the position, valid however fast bytes come in; start with DELIVERY_UNBOUNDED. */
 struct delivery_bounds {
 	uint64_t least, most;
 };
 #define DELIVERY_UNBOUNDED ((struct delivery_bounds){ 0, UINT64_MAX })
-/* Looks until both are the same, some dozens of times. Errors: as above, but for -EAGAIN. */
+/* Narrows the bounds in a few dozen steps, until both are equal. Errors as above, except -EAGAIN. */
 int delivery_narrow(int fd, struct delivery_bounds *bounds);
 
-/* Connected, and neither side has said FIN. */
+/* Connected, and neither side has sent FIN. */
 bool delivery_is_established(const struct delivery_view *view);
 
 /* No more bytes can be sent or received: reset, or both FINs exchanged. */
 bool delivery_is_closed(const struct delivery_view *view);
 
-/* Would EPOLLOUT be set: is a third of the send buffer free (sk_stream_is_writeable)? 0 or -errno. */
+/* Would EPOLLOUT be set: is a third of the send buffer free (sk_stream_is_writeable)? Returns 0 or -errno. */
 int delivery_is_writable(int fd, bool *ret_is_writable);

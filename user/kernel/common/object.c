@@ -11,7 +11,7 @@
 
 #include "user/base/log.h"
 
-/* What libbpf prints is the only place where it says which step failed. */
+/* The last line that libbpf printed: the only place where it names the step that failed. */
 static _Thread_local char libbpf_line[512];
 
 __attribute__((format(printf, 2, 0))) static int libbpf_log(enum libbpf_print_level level, const char *format,
@@ -59,7 +59,7 @@ static int descriptor_keep(int fd, int *ret_fd)
 	return *ret_fd < 0 ? -errno : 0;
 }
 
-/* The descriptors outlive the object: programs and maps are reached through them from here on. */
+/* The descriptors outlive the object: programs and maps are used through them from now on. */
 static int descriptors_keep(const struct bpf_object *object, const struct object_plan *plan)
 {
 	int error = 0;
@@ -133,7 +133,10 @@ void object_close(int *fd)
 {
 	int old = *fd;
 
-	/* First: in memory that outlives us nobody is to find a number that is another's by then. */
+	/*
+	 * Store -1 before close(): in memory that a new process reads, there must be no number that may be
+	 * reused.
+	 */
 	*fd = -1;
 	if (old >= 0)
 		close(old);

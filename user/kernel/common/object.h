@@ -9,14 +9,14 @@
 #include "user/base/text.h"
 
 /*
- * Programs and maps of one BPF object: opened, sized, loaded, attached. What is kept of it are descriptors,
- * owned by the lane. One thread of the process loads at a time, because libbpf reports to the process.
+ * Programs and maps of one BPF object: opened, sized, loaded and attached. The lane keeps and owns only the
+ * descriptors. One thread of the process loads at a time, because libbpf's log callback is global.
  */
 struct bpf_object;
 
 struct object_map {
-	const char *name; /* also in the lists of the kernel */
-	uint32_t per_slot; /* entries a slot; 0: as many as compiled in */
+	const char *name; /* also shown in the kernel's lists */
+	uint32_t per_slot; /* entries for each slot; 0: the compiled-in number */
 };
 
 struct object_program {
@@ -24,9 +24,9 @@ struct object_program {
 	int *ret_fd;
 };
 
-/* For tests: another object with the same maps and programs, and a look at it before it is loaded. */
+/* For tests: another object with the same maps and programs, and a callback before it is loaded. */
 struct object_override {
-	const void *elf; /* NULL: the one of the lane */
+	const void *elf; /* NULL: that of the lane */
 	size_t elf_bytes;
 	void (*before_load)(struct bpf_object *object, void *arg);
 	void *arg;
@@ -46,18 +46,18 @@ struct object_plan {
 };
 
 /*
- * 0: every descriptor of the plan is set. -errno: some of them may be, *ret_step says at what it failed
- * (static), and object_explain() why.
+ * 0: every descriptor of the plan is set. -errno: some may be set; *ret_step names the step that failed
+ * (static), and object_explain() the cause.
  */
 int object_load(const struct object_plan *plan, const char **ret_step);
 
 /*
- * Attaches a program to a sock map: through a link (*ret_link_fd, the caller closes it) or, before 6.10, to
- * the map itself, with which the attachment ends (*ret_link_fd is untouched). 0 or -errno.
+ * Attaches a program to a sockmap: by a link (*ret_link_fd, which the caller closes) or, before 6.10, to the
+ * map itself; then *ret_link_fd is untouched and the attachment ends with the map. Returns 0 or -errno.
  */
 int object_attach(int prog_fd, int map_fd, enum bpf_attach_type type, int *ret_link_fd);
 
-/* One sentence: the step, the error, and how to get the privileges or what libbpf said about it. */
+/* One sentence: the step, the error, and how to get the privileges or what libbpf reported. */
 void object_explain(struct text *why, const char *step, int error);
 
-void object_close(int *fd); /* -1 before and after: none */
+void object_close(int *fd); /* -1 before and after: no descriptor */

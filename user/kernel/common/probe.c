@@ -56,8 +56,8 @@ int probe_parse_version(const char *release, const char *version_text, const cha
 }
 
 /*
- * Partial sends were repeated from their first byte (fixed upstream by 3b4f14b79428): first fixed release of
- * each series. A series between two rows never got the fix.
+ * Partial sends were repeated from their first byte (fixed upstream by 3b4f14b79428): the first fixed release
+ * of each series. A series between two rows never got the fix.
  */
 static const struct probe_version first_sound[] = {
 	{ 6, 1, 142 }, { 6, 6, 94 }, { 6, 12, 34 }, { 6, 15, 3 }, { 6, 16, 0 },
@@ -74,12 +74,12 @@ const char *probe_judge_version(const struct probe_version *v)
 
 		if (v->major == row->major && v->minor == row->minor)
 			return v->patch >= row->patch ? NULL
-						      : "this release of the series doubles redirected "
+						      : "this release of the series duplicates redirected "
 							"bytes after a partial send; update it";
 	}
 	if (v->major < 6 || (v->major == 6 && v->minor < 1))
 		return "older than 6.1";
-	return "this series never got the fix for doubled bytes after a partial send; use 6.1, 6.6, 6.12 or "
+	return "this series never got the fix for duplicate bytes after partial sends; use 6.1, 6.6, 6.12 or "
 	       "6.16 and later";
 }
 
@@ -131,7 +131,7 @@ static bool version_is_usable(const char *(*judge)(const struct probe_version *v
 	file_line("/proc/version", text, sizeof(text));
 	file_line("/proc/version_signature", signature, sizeof(signature));
 	if (probe_parse_version(name.release, text, signature, &version)) {
-		text_fmt(why, "kernel version %s is not understood; ", name.release);
+		text_fmt(why, "cannot parse kernel version %s;  ", name.release);
 		return is_forced;
 	}
 	refusal = judge(&version);
@@ -214,12 +214,12 @@ int probe_near_kernel(bool is_forced, struct text *why)
 		text_str(why, "the kernel has no sock maps with sk_msg programs (CONFIG_NET_SOCK_MSG); ");
 		is_usable = false;
 	}
-	/* The function came with the fix that keeps redirected bytes out of copied_seq of the receiver. */
+	/* The function came with the fix that keeps redirected bytes out of the receiver's copied_seq. */
 	if (!has_function(btf, "__sk_msg_recvmsg")) {
 		text_str(why, "the kernel does not keep the two receive queues of a socket apart; ");
 		is_usable = false;
 	}
-	/* Program near_read sits there. */
+	/* Program near_read is attached to it. */
 	if (btf__find_by_name_kind(btf, "btf_trace_sock_recv_length", BTF_KIND_TYPEDEF) <= 0) {
 		text_str(why, "the kernel has no trace point sock_recv_length (Linux 6.3); ");
 		is_usable = false;

@@ -8,11 +8,11 @@
 #include "bpf/abi.h"
 #include "bpf/near_abi.h"
 
-/* Why a gate closed (bpf/gate_reasons.def), or a message left its lane (bpf/near_reasons.def). */
+/* Why a gate closed (bpf/gate_reasons.def), or why a message left its lane (bpf/near_reasons.def). */
 struct reason {
-	const char *text; /* label value: "credit"; static, as the explanation */
+	const char *text; /* label value such as "credit"; static, like the explanation */
 	const char *explanation;
-	bool is_poison; /* an equality broke: reset both connections */
+	bool is_poison; /* integrity error: reset both connections */
 };
 
 struct reason_table {
@@ -26,8 +26,8 @@ extern const struct reason_table near_reasons; /* by enum near_reason */
 const struct reason *reason_row(const struct reason_table *table, uint32_t number);
 
 /*
- * How often each reason occurred since the programs were loaded: what they counted in the per-CPU map, and
- * `found`, the poisons that user space of this process found; NULL: it finds none. 0 or -errno.
+ * How often each reason occurred since the programs were loaded: the counts of the per-CPU map plus `found`,
+ * the integrity errors that user space of this process found; NULL: it finds none. Returns 0 or -errno.
  */
 int reason_counts(const struct reason_table *table, int map_fd, const atomic_uint_fast64_t *found,
 		  uint64_t *ret_counts);

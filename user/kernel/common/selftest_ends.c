@@ -9,7 +9,7 @@
 #include "user/base/check.h"
 #include "user/base/clock.h"
 
-/* Looks after the limit, and how many limits the whole may take on a busy machine. */
+/* Checks needed after the limit, and the limit of the whole test in multiples of it, on a busy machine. */
 enum {
 	STUCK_LOOKS = 100,
 	WHOLE_LIMITS = 10,
@@ -56,7 +56,7 @@ static int pair_connect(struct selftest_ends *ends, const struct selftest_option
 	int *accepted = is_client ? &ends->front : &ends->server;
 	int error = 0;
 
-	/* Window scaling is decided by the handshake, so the sizes come before it. */
+	/* The handshake fixes window scaling, so set the sizes before it. */
 	if (!buffers_set(listener, o->buffer_bytes, !is_client) || bind(listener, to, len) ||
 	    listen(listener, 1) || getsockname(listener, to, &len))
 		return -errno;
@@ -171,7 +171,7 @@ uint64_t selftest_read(struct selftest_ends *ends, int fd, uint32_t seed, uint64
 		selftest_fail(ends, "a connection broke while bytes were read", -EIO);
 	for (ssize_t i = 0; i < got; i++) {
 		if (piece[i] != pattern(seed, position + (uint64_t)i)) {
-			selftest_fail(ends, "bytes were lost, doubled or out of order", -EIO);
+			selftest_fail(ends, "bytes were lost, duplicated or out of order", -EIO);
 			return 0;
 		}
 	}

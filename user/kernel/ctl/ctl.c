@@ -14,7 +14,7 @@
 #include "user/kernel/sockmap/selftest.h"
 #include "user/kernel/ctl/status.h"
 
-/* No credit by default here: it is a matter of the gateway's configuration, not of the maps. */
+/* No default for credit: it is part of the gateway's configuration, not of the maps. */
 #define CTL_WORKERS_DEFAULT 8u
 
 struct ctl_arguments {
@@ -47,7 +47,7 @@ static bool number_parse(const char *text, uint32_t min, uint32_t max, uint32_t 
 	return true;
 }
 
-/* 0 or the exit status of a usage error. */
+/* Returns 0 or the exit status of a usage error. */
 static int arguments_parse(int argc, char **argv, struct ctl_arguments *a)
 {
 	for (int i = 1; i < argc; i += 2) {
@@ -133,7 +133,7 @@ static int unload(const struct ctl_arguments *a, struct text *why)
 	if (count < 0)
 		return count;
 	if (count == 0)
-		printf("%s: nothing of ours was pinned\n", a->pin_dir);
+		printf("%s: no pins of headgate\n", a->pin_dir);
 	else
 		printf("%s: %d pins removed; running gateways keep what they have open until they end\n",
 		       a->pin_dir, count);
@@ -152,7 +152,7 @@ int gate_ctl_main(int argc, char **argv)
 	bool is_status = strcmp(verb, "status") == 0;
 	bool is_load = strcmp(verb, "load") == 0;
 	if (!is_status && !is_load && strcmp(verb, "unload") != 0)
-		return usage(verb[0] ? "say load, status or unload" : NULL, verb);
+		return usage(verb[0] ? "expected load, status or unload" : NULL, verb);
 	if (!is_status && !arguments.pin_dir)
 		return usage("--pin DIR is missing", verb);
 	text_init(&text);

@@ -8,7 +8,7 @@
  *   status [--pin DIR]
  *   unload --pin DIR
  *
- * argv[0] is the word behind "bpf". Results go to standard output, one-line errors to standard error. Returns
+ * argv[0] is the word after "bpf". Results go to standard output, one-line errors to standard error. Returns
  * the exit status: 0 done, 1 failed, 2 wrong usage.
  */
 int gate_ctl_main(int argc, char **argv);

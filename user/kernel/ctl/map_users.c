@@ -12,7 +12,7 @@
 
 #include "user/base/span.h"
 
-/* Is this descriptor one of the map? What is gone by now is none. */
+/* True if this descriptor refers to the map; false if it has been closed meanwhile. */
 static bool descriptor_is_map(const char *fdinfo_path, uint32_t map_id)
 {
 	FILE *file = fopen(fdinfo_path, "re");
@@ -30,7 +30,7 @@ static bool descriptor_is_map(const char *fdinfo_path, uint32_t map_id)
 	return is_map;
 }
 
-/* 1, 0, or -EACCES: somebody else's process, which only root may look into. */
+/* Returns 1, 0, or -EACCES: a process of another user, which only root may inspect. */
 static int process_holds(const char *pid, uint32_t map_id)
 {
 	char path[PATH_MAX];
@@ -92,6 +92,6 @@ void map_users_describe(struct text *out, uint32_t map_id)
 	if (!found)
 		text_str(out, " no process seen here, pins keep it");
 	if (hidden)
-		text_fmt(out, " (%u processes could not be looked at)", hidden);
+		text_fmt(out, " (%u processes could not be inspected)", hidden);
 	text_char(out, '\n');
 }

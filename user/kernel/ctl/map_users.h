@@ -6,8 +6,8 @@
 #include "user/base/text.h"
 
 /*
- * Appends one line: which processes have a descriptor of this BPF map, this process left out. /proc shows
- * those of the own process namespace, and the descriptors of other users to root only; the line says how many
- * were not looked at.
+ * Appends one line: the processes that have a descriptor of this BPF map, except this process. /proc shows
+ * only the own pid namespace, and descriptors of other users only to root; the line says how many processes
+ * could not be inspected.
  */
 void map_users_describe(struct text *out, uint32_t map_id);

@@ -14,12 +14,12 @@
 #include "user/kernel/common/reasons.h"
 
 #define STATUS_MAPS 16
-/* BPF_LINK_TYPE_*; the last one since 6.10. */
+/* BPF_LINK_TYPE_*; the last one exists since 6.10. */
 #define STATUS_LINK_RAW_TRACEPOINT 1
 #define STATUS_LINK_CGROUP 3
 #define STATUS_LINK_SOCKMAP 14
 
-/* Of the same-host lanes. They are never pinned; the second one knows all their maps that have sockets. */
+/* Programs of the same-host lanes. They are never pinned. The second one uses all their maps of sockets. */
 static const char *const near_programs[] = { "near_sockops", "near_message", "near_read" };
 
 static void kernel_describe(struct text *out)
@@ -82,7 +82,7 @@ static void gate_describe(struct text *out, const struct gate *gate)
 			text_fmt(out, " %u: process %u, %llu events lost;", i, pid,
 				 (unsigned long long)gate->workers[i].lost_events);
 	}
-	text_fmt(out, " %u in all\n", gate->worker_count);
+	text_fmt(out, " %u in total\n", gate->worker_count);
 	if (gate_read_closings(gate, counts) == 0)
 		closings_describe(out, counts);
 }
@@ -108,7 +108,7 @@ static void maps_describe(struct text *out, const struct gate *gate)
 		map_users_describe(out, info.id);
 }
 
-/* Bytes of a bpf_link_info that we know by number: the build's headers may be older than the kernel. */
+/* The parts of bpf_link_info read by offset: the build's headers may be older than the kernel. */
 struct link_words {
 	uint32_t type, id, prog_id, pad, map_id, attach_type;
 	uint32_t rest[32];
@@ -132,7 +132,7 @@ static bool link_describe(struct text *out, int fd, uint32_t prog_id)
 	return true;
 }
 
-/* All of them takes CAP_SYS_ADMIN; the one of the pins does not. */
+/* Finding all links needs CAP_SYS_ADMIN; the pinned one does not. */
 static void links_describe(struct text *out, int pinned_fd, uint32_t prog_id)
 {
 	uint32_t id = 0;
@@ -150,7 +150,7 @@ static void links_describe(struct text *out, int pinned_fd, uint32_t prog_id)
 		text_str(out, "  attached without a link, or not at all\n");
 }
 
-/* Program, attachment, maps, fill. `gate` NULL: its maps are not ours to read. */
+/* Shows program, attachment, maps and fill. `gate` NULL: this process may not read the maps. */
 static void program_describe(struct text *out, int fd, const struct gate *gate)
 {
 	struct bpf_prog_info info = { 0 };
@@ -158,7 +158,7 @@ static void program_describe(struct text *out, int fd, const struct gate *gate)
 	int error = bpf_obj_get_info_by_fd(fd, &info, &len);
 
 	if (error) {
-		text_fmt(out, "program: nothing to be found out about it: %s\n", strerror(-error));
+		text_fmt(out, "program: cannot read its information: %s\n", strerror(-error));
 		return;
 	}
 	text_fmt(out, "program %u %s: %u bytes of code, loaded by user %u\n", info.id, info.name,
@@ -221,7 +221,7 @@ static void near_describe(struct text *out, int fd, const uint32_t *map_ids, uin
 		map_users_describe(out, map_ids[0]);
 }
 
-/* The one of our programs that has this number; -1: it is another program, or gone. */
+/* Opens the program with this id if it is one of ours; -1: it is another program, or gone. */
 static int program_open(uint32_t id, uint32_t map_ids[STATUS_MAPS], uint32_t *ret_map_count,
 			bool *ret_is_near)
 {
@@ -283,7 +283,7 @@ static int host_describe(struct text *out)
 		return error;
 	}
 	if (found == 0)
-		text_str(out, "programs: none of ours is loaded\n");
+		text_str(out, "programs: none of headgate is loaded\n");
 	return 0;
 }
 

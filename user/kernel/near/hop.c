@@ -43,19 +43,22 @@ static int slots_take(struct hop *hop)
 	return 0;
 }
 
-/* What the application has no room for must not go through TCP while it has unread bytes: hop_must_wait(). */
+/* A full receiver must not get bytes through TCP while it has unread bypassed ones: hop_must_wait(). */
 void hop_enter(struct hop *hop)
 {
 	struct near_user *user = &hop->out->user;
 
 	list_init(&hop->waiting);
 	user->flags = NEAR_REFUSES;
-	/* An event of a dead process may be in another ring: who finds an owner finds whose ring it is. */
+	/*
+	 * Another ring may still hold an event of a crashed process: the reader compares the ring before it
+	 * uses the owner.
+	 */
 	user->ring = hop->worker->ring;
 	__atomic_store_n(&user->owner, (uintptr_t)hop, __ATOMIC_RELEASE);
 }
 
-/* Our own socket comes last: from then on the other end finds it. */
+/* Add our own socket last: it makes the other end's messages bypass TCP. */
 static int maps_enter(struct hop *hop, int fd)
 {
 	const int *maps = hop->near->map_fds;
@@ -152,7 +155,7 @@ bool hop_is_empty(const struct hop *hop, uint64_t passed_bytes)
 	return hop->empty_passed_bytes == passed_bytes || GATE_BROKEN(HOP_BREAK_EMPTY);
 }
 
-/* What has passed, when that and what hopped is all among received_bytes; else UINT64_MAX. */
+/* hop_passed() if received_bytes includes all passed and all bypassed bytes, otherwise UINT64_MAX. */
 uint64_t hop_look(const struct hop *hop, uint64_t received_bytes)
 {
 	uint64_t passed = hop_passed(hop);
@@ -183,7 +186,9 @@ void hop_wait(struct hop *hop)
 {
 	uint32_t *waits = &hop->out->user.waits;
 
-	/* A full barrier between this and the next look at the queue; near_read() has the other one. */
+	/*
+	 * A full barrier between this store and the next check of the queue; near_read() has the counterpart.
+	 */
 	__atomic_store_n(waits, *waits + 1, __ATOMIC_SEQ_CST);
 	list_remove(&hop->waiting);
 	if (list_is_empty(&hop->worker->waiting) && hop->worker->on_waiting)
@@ -233,7 +238,7 @@ bool hop_has_unread(int fd)
 {
 	int unread = 0;
 
-	/* Of a socket in a map it tells what was redirected into it. */
+	/* For a socket in a map, SIOCINQ counts what was redirected into it. */
 	return !GATE_BROKEN(HOP_BREAK_UNREAD) && ioctl(fd, SIOCINQ, &unread) == 0 && unread > 0;
 }
 
@@ -243,7 +248,7 @@ int hop_end(struct hop *hop, int fd, uint64_t received_bytes)
 	uint64_t sent;
 	int error = delivery_look(fd, &view);
 
-	/* Without numbers nothing is proved, and nothing was seen to be wrong. */
+	/* Without numbers nothing is proved, neither success nor loss. */
 	if (error)
 		return 0;
 	sent = view.received_bytes + hop_received_bytes(hop);

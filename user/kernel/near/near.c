@@ -67,7 +67,7 @@ int near_listener_add(struct near *near, const struct sockaddr *address)
 
 	if (error)
 		return error;
-	/* Whose it was before: it is ours now. */
+	/* Overwrite an entry left by a previous process. */
 	error = bpf_map_update_elem(near->map_fds[NEAR_MAP_LISTENERS], &key, &flags, BPF_ANY);
 	return error == -E2BIG ? -ENOSPC : error;
 }
@@ -142,15 +142,15 @@ uint64_t near_lane_bytes(const struct near_record *record, enum near_lane lane)
 	return __atomic_load_n(&record->kernel.lane_bytes[lane], __ATOMIC_SEQ_CST);
 }
 
-/* *ret_bytes: of the source, completely dealt with at the start. */
+/* *ret_bytes: bytes of the source that are completely forwarded at the start. */
 static int forwarded_at_start(const struct near_direction_options *o, uint64_t *ret_bytes)
 {
 	struct delivery_view view;
 	uint64_t read_bytes = o->read_bytes;
-	/* Of a hop TCP does not know all. */
+	/* TCP counters miss bypassed bytes. */
 	int error = o->source_hops ? 0 : delivery_position(o->source_fd, &read_bytes);
 
-	/* An urgent mark hides what is behind it, until the caller has read up to there. */
+	/* An urgent mark hides the bytes after it until the caller has read up to it. */
 	if (error == -EBUSY)
 		error = -EAGAIN;
 	if (!error)
@@ -196,7 +196,7 @@ int near_direction_start(struct near_direction *d, struct near *near, const stru
 	user->forwarded_bytes = forwarded_bytes;
 	user->target = new.target_cookie;
 	user->receiver_bytes = near->receiver_bytes;
-	/* The source enters its map before the gate opens. */
+	/* Add the source to its map before the gate opens. */
 	error = bpf_map_update_elem(near->map_fds[NEAR_MAP_OF], &new.source_cookie, &new.slot, BPF_NOEXIST);
 	if (error) {
 		near_slot_give(near, new.slot);
@@ -225,7 +225,7 @@ void near_direction_close(struct near_direction *d)
 	if (!is_running(d))
 		return;
 	__atomic_store_n(&d->record->user.mode, NEAR_MODE_CLOSED, __ATOMIC_SEQ_CST);
-	/* Either we see what the program has counted, or it sees that the gate is closed. */
+	/* Either we see what the program has counted, or the program sees that the gate is closed. */
 	atomic_thread_fence(memory_order_seq_cst);
 }
 

@@ -13,7 +13,7 @@
 
 /* ---------------------------------------------------------------------------------------- the lanes */
 
-/* In this order, behind the maps and before the rings. */
+/* Their order among the descriptors: after the maps, before the rings. */
 #define NEAR_OTHERS(near)                                                                                    \
 	{                                                                                                    \
 		&(near)->sockops_fd, &(near)->message_fd, &(near)->read_fd, &(near)->sockops_link_fd,        \
@@ -43,16 +43,16 @@ static int sizes_check(const struct near *near, struct text *why)
 	__u32 len = sizeof(info);
 
 	if (bpf_obj_get_info_by_fd(near->map_fds[NEAR_MAP_RECORDS], &info, &len)) {
-		text_fmt(why, "asking for the records: %s", strerror(errno));
+		text_fmt(why, "cannot read the size of the records: %s", strerror(errno));
 		return -errno;
 	}
 	if (info.value_size == sizeof(struct near_record) && info.max_entries == near->slot_count)
 		return 0;
-	text_str(why, "other lanes are asked for now");
+	text_str(why, "the configured sizes differ from theirs");
 	return -EPROTO;
 }
 
-/* Nobody there is told of anything: an event of theirs may still be in a ring. */
+/* Clears the owners: stale events may still be in the ring buffers. */
 static int left_list(struct near *near)
 {
 	near->is_left = hg_calloc(near->slot_count, sizeof(near->is_left[0]));
@@ -69,7 +69,7 @@ static int left_list(struct near *near)
 	return 0;
 }
 
-/* The next key of a map, from the first one on: false behind the last one. */
+/* The next key of a map; the first one for key == NULL. False after the last one. */
 static bool key_next(int map_fd, const void *key, void *ret_next)
 {
 	return bpf_map_get_next_key(map_fd, key, ret_next) == 0;
@@ -88,7 +88,7 @@ static void listeners_each(struct near *near, void (*visit)(int map_fd, const st
 	}
 }
 
-/* Connections that come before they are added again are those of a listener all the same. */
+/* Until a listener is added again, new connections to it still count as connections to a listener of ours. */
 static void listener_age(int map_fd, const struct near_listener *key)
 {
 	uint32_t flags;
@@ -132,7 +132,7 @@ static int inherit_steps(struct near *near, const int *fds, struct text *why)
 	return error ? error : left_list(near);
 }
 
-/* Lanes that come to nothing close none of them. */
+/* Forgets all descriptors: after a failure they stay the caller's. */
 static void near_disown(struct near *near)
 {
 	int *const others[NEAR_OTHER_COUNT] = NEAR_OTHERS(near);
@@ -153,7 +153,7 @@ int near_inherit(const int *fds, uint32_t count, const struct near_options *opti
 	int error;
 
 	if (count != NEAR_MAP_COUNT + NEAR_OTHER_COUNT + ring_count) {
-		text_fmt(why, "%u descriptors are left", count);
+		text_fmt(why, "unexpected number of descriptors: %u", count);
 		return -EPROTO;
 	}
 	near = near_alloc(options);
@@ -173,7 +173,7 @@ int near_inherit(const int *fds, uint32_t count, const struct near_options *opti
 
 /* ---------------------------------------------------------------------------------------- slots */
 
-/* False: it is nobody's, or was adopted before. */
+/* False: the slot was not left by the crashed process, or was resumed before. */
 static bool slot_claim(struct near *near, struct near_handle slot)
 {
 	bool is_ours;
@@ -191,14 +191,14 @@ static bool slot_claim(struct near *near, struct near_handle slot)
 	return is_ours;
 }
 
-/* Takes the entries of what is left out of a map of cookies. */
+/* Deletes the entries of left slots from a map of cookies. */
 static void cookies_sweep(const struct near *near, int map_fd, const bool *is_left)
 {
 	uint64_t cookie, next;
 	bool has_next = key_next(map_fd, NULL, &next);
 	struct near_handle slot;
 
-	/* Others enter meanwhile, each a slot of its own. */
+	/* Other threads may add entries meanwhile, one for each of their slots. */
 	for (uint32_t i = 0; i < 2 * near->slot_count && has_next; i++) {
 		cookie = next;
 		has_next = key_next(map_fd, &cookie, &next);
@@ -229,7 +229,7 @@ uint32_t near_sweep(struct near *near)
 	for (uint32_t i = 0; is_left && i < near->slot_count; i++) {
 		if (!is_left[i])
 			continue;
-		/* Counted once, and not as one that is free and left. */
+		/* Keep slot counts correct: the slot must not count both as free and as left. */
 		pthread_mutex_lock(&near->lock);
 		near->left_count--;
 		pthread_mutex_unlock(&near->lock);
@@ -239,11 +239,12 @@ uint32_t near_sweep(struct near *near)
 	return count;
 }
 
-/* ---------------------------------------------------------------------------------------- a hop */
+/* ---------------------------------------------------------------------------------------- a bypass */
 
 /*
- * By the records, since what is known of a socket goes when TCP has closed it, and what it has received may
- * still be read. 0; -ENOENT: it does not hop; -EBUSY: not both ways are there, or another one has them.
+ * Looks in the records, because the sockops program forgets a socket when TCP closes it, although received
+ * bytes may still be unread. Returns 0; -ENOENT: it did not bypass TCP; -EBUSY: not both directions are
+ * there, or another connection has one.
  */
 static int ways_find(struct hop *hop)
 {
@@ -262,7 +263,7 @@ static int ways_find(struct hop *hop)
 	if (in.index != hop->in_slot.index || in.generation != hop->in_slot.generation ||
 	    !slot_claim(near, hop->out_slot))
 		return -EBUSY;
-	/* The other one stays where it is: near_sweep() finds it, as this one is inert now. */
+	/* Leave the other slot to near_sweep(); without this one it has no effect. */
 	if (!slot_claim(near, hop->in_slot)) {
 		near_slot_give(near, hop->out_slot);
 		return -EBUSY;
@@ -309,8 +310,8 @@ static bool is_direction_at(struct near_direction *d, uint64_t source_cookie)
 }
 
 /*
- * Of a socket that TCP has closed nothing is known any more, and its direction may have bytes all the same:
- * then each record is asked.
+ * The sockops program forgets a socket when TCP closes it, but its direction may still have bytes: then
+ * search all records.
  */
 static bool direction_find(struct near_direction *d, int source_fd, int target_fd)
 {
@@ -318,7 +319,10 @@ static bool direction_find(struct near_direction *d, int source_fd, int target_f
 	struct near_end source;
 	int error = near_ends_of(d, source_fd, target_fd, &source);
 
-	/* An application has closed its socket meanwhile: what it sent is on its way, nothing follows. */
+	/*
+	 * -ENOTCONN: the application has closed its socket meanwhile; what it sent is under way, nothing
+	 * follows.
+	 */
 	if (!error || error == -ENOTCONN)
 		return is_direction_at(d, d->source_cookie);
 	for (uint32_t i = 0; error == -ENOENT && i < near->slot_count; i++) {

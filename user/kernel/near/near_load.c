@@ -17,8 +17,8 @@
 #include "user/kernel/near/near_internal.h"
 
 /*
- * A slot is a direction, or one way of a connection that hops. A stream has two, and at most four known
- * sockets: two of ours, two near ones; the ends of a hop are as many as its slots.
+ * A slot is one direction of a tunnel, or of a connection that bypasses TCP. A stream has two slots and at
+ * most four known sockets: two of ours, two local ones. A bypassed connection has as many ends as slots.
  */
 static const struct object_map maps[NEAR_MAP_COUNT] = {
 	[NEAR_MAP_RECORDS] = { "near_records", 1 },
@@ -34,7 +34,7 @@ static const struct object_map maps[NEAR_MAP_COUNT] = {
 	[NEAR_MAP_DAM] = { "near_dam", 0 },
 };
 
-/* Path of the cgroup v2 mount into path[size]. 0; -ENOENT: none is mounted; -errno. */
+/* Writes the path of the cgroup v2 mount to path[size]. 0; -ENOENT: none is mounted; -errno. */
 static int find_cgroup(char *path, size_t size)
 {
 	FILE *mounts = setmntent("/proc/self/mounts", "re");
@@ -73,7 +73,7 @@ static int slots_create(struct near *near)
 	if (!near->free_slots)
 		return -ENOMEM;
 	slots_list(near, false);
-	/* Of a process that is gone: when they were freed is not known, so they rest from now on. */
+	/* Slots of a crashed process: it is unknown when they were freed, so their time starts now. */
 	slots_list(near, true);
 	return 0;
 }
@@ -151,7 +151,7 @@ static int programs_load(struct near *near, const struct near_options *options, 
 	return object_load(&plan, ret_step);
 }
 
-/* Last: from here on sockets are taken. */
+/* Attach last: from now on the program takes sockets. */
 static int sockops_attach(struct near *near, struct text *why)
 {
 	char path[4096] = "";
@@ -159,7 +159,7 @@ static int sockops_attach(struct near *near, struct text *why)
 	int cgroup_fd;
 
 	if (error) {
-		text_str(why, "no cgroup v2 is mounted, and near sockets are found through its root: "
+		text_str(why, "no cgroup v2 is mounted, its root is needed to find local sockets: "
 			      "mount -t cgroup2 none /sys/fs/cgroup/unified; ");
 		return error;
 	}
@@ -205,7 +205,7 @@ static void rings_free(struct near *near)
 	hg_free(near->ring_is_taken);
 }
 
-/* Both ends, on loopback. 0 or -errno. */
+/* Connects both ends on loopback. Returns 0 or -errno. */
 static int dam_connect(struct near *near, int listener)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -221,7 +221,7 @@ static int dam_connect(struct near *near, int listener)
 	return near->dam_peer_fd < 0 ? -errno : 0;
 }
 
-/* It enters the map while it is established, and is shut down for good then. */
+/* The socket enters the map while it is established; then it is shut down for good. */
 static int dam_build(struct near *near)
 {
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -297,7 +297,7 @@ int near_load(const struct near_options *options, struct near **ret_near, struct
 		return -EINVAL;
 	}
 	if (options->direction_count > NEAR_SLOTS_MAX || options->direction_count == 1) {
-		text_fmt(why, "%u directions asked for: at least 2, at most %u", options->direction_count,
+		text_fmt(why, "%u directions: at least 2, at most %u", options->direction_count,
 			 NEAR_SLOTS_MAX);
 		return -EINVAL;
 	}
@@ -320,7 +320,7 @@ void near_free(struct near *near)
 {
 	if (!near)
 		return;
-	/* First no new near sockets, then no program for those there are. */
+	/* Stop taking new sockets first, then remove the programs of the existing ones. */
 	object_close(&near->sockops_link_fd);
 	object_close(&near->message_link_fd);
 	object_close(&near->read_link_fd);

@@ -12,7 +12,7 @@
 #include "user/kernel/near/near_internal.h"
 #include "user/kernel/near/near_worker.h"
 
-/* Enough to go past the bound of a receiver's queue, through every lane and back. */
+/* Enough to exceed the limit of a receiver's queue, through every lane and back. */
 #define TEST_BYTES (3u * 1024 * 1024)
 #define TEST_LIMIT_NS 1000000000ull
 #define TEST_SEED 1u
@@ -23,9 +23,9 @@ struct near_test {
 	struct selftest_ends ends;
 	struct near *near;
 	struct near_worker *worker; /* owner */
-	struct sockaddr_storage listener; /* made known to near; no family: none */
+	struct sockaddr_storage listener; /* registered with near; no family: none */
 	struct near_direction direction; /* client to server */
-	char buffer[16384]; /* of the gateway: read from front, not sent to back */
+	char buffer[16384]; /* of the gateway: read from front, not yet sent to back */
 	size_t start, end;
 	uint64_t sent_bytes, read_bytes;
 };
@@ -52,7 +52,7 @@ static int before_connect(struct selftest_ends *ends, bool is_client, int fd, co
 static const struct selftest_options test_options = { .limit_ns = TEST_LIMIT_NS,
 						      .before_connect = before_connect };
 
-/* What passed: from front to back. */
+/* Copies passed bytes from front to back. */
 static void gateway_copies(struct near_test *t)
 {
 	ssize_t count;
@@ -75,7 +75,7 @@ static void gateway_copies(struct near_test *t)
 	near_direction_forwarded(&t->direction, (uint64_t)count);
 }
 
-/* The application sends, the gateway works; whether anything was taken. */
+/* The application sends, the gateway copies. True if the client could send something. */
 static bool client_sends(struct near_test *t, uint64_t until)
 {
 	uint64_t sent = selftest_write(&t->ends, t->ends.client, TEST_SEED, t->sent_bytes, until);
@@ -85,7 +85,7 @@ static bool client_sends(struct near_test *t, uint64_t until)
 	return sent > 0;
 }
 
-/* Until nothing is taken any more: every bound is reached, while the reader stands still. */
+/* Sends until nothing is taken any more: every queue is full while the reader does not read. */
 static bool test_fill(struct near_test *t)
 {
 	for (int idle = 0; idle < 3 && t->sent_bytes < TEST_BYTES && !t->ends.failure;) {
@@ -97,7 +97,7 @@ static bool test_fill(struct near_test *t)
 	return !t->ends.failure;
 }
 
-/* Everything arrives. */
+/* Reads until everything has arrived. */
 static bool test_drain(struct near_test *t, uint64_t until)
 {
 	while (t->read_bytes < until && !t->ends.failure) {
@@ -141,7 +141,7 @@ static bool test_end(struct near_test *t)
 	return !t->ends.failure;
 }
 
-/* First bytes pass before the direction starts, the next ones fill every queue, the last ones are few. */
+/* The first bytes pass before the direction starts, the next ones fill every queue, the last ones are few. */
 static bool test_run(struct near_test *t)
 {
 	struct near_direction_options options = { .source_fd = t->ends.front, .target_fd = t->ends.back };
@@ -153,7 +153,7 @@ static bool test_run(struct near_test *t)
 		return selftest_fail(&t->ends, "a direction could not be started", error);
 	if (!test_drain(t, 2000) || !test_fill(t))
 		return false;
-	/* How far it fills is another matter: less while TCP of the host is short of memory. */
+	/* The limit itself is not checked: the queue takes less while TCP of the host is short of memory. */
 	if (t->direction.record->kernel.receiver_peak_bytes < TEST_PEAK_BYTES)
 		return selftest_fail(&t->ends, "receivers are not charged for redirected bytes", -EOPNOTSUPP);
 	if (!test_drain(t, t->sent_bytes) || !test_drain(t, t->sent_bytes + 1000))
@@ -163,13 +163,13 @@ static bool test_run(struct near_test *t)
 	return test_end(t);
 }
 
-/* Then TCP has to carry what would hop otherwise, and less can be told apart. */
+/* TCP then has to carry what would bypass it otherwise, and the test cannot check as much. */
 static bool is_short_of_memory(const struct hop *hop)
 {
 	return hop_stats(hop).reason == NEAR_REASON_MEMORY;
 }
 
-/* From one end to the other of a connection, and the other way: past TCP, every byte once. */
+/* Bytes bypass TCP in both directions of a connection, and every byte arrives once. */
 static bool hop_run(struct near_test *t, struct hop *hop, int own, int app)
 {
 	const int ways[2][2] = { { app, own }, { own, app } };
@@ -199,7 +199,7 @@ static void hop_on_room(struct hop *hop)
 	*(bool *)hop->owner = true;
 }
 
-/* Until its reader has no room: it is refused, and told when it may go on. */
+/* Sends until the reader is full: the sender is refused, and gets an event when it may continue. */
 static bool hop_fill(struct near_test *t, struct hop *hop, int own, int app)
 {
 	uint64_t sent = 0, got = 0;

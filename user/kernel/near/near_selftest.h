@@ -4,8 +4,9 @@
 #include "user/kernel/near/near.h"
 
 /*
- * Some milliseconds of the real thing on loopback: both lanes, bytes passed before, a full receiver, a half
- * close. On each error never use the lanes. 0; -EIO: bytes were lost, doubled or stuck; -EOPNOTSUPP: the
- * kernel does not charge the receiver for what it is given, so nothing would bound it; -errno.
+ * Runs the lanes on loopback for a few milliseconds: both of them, with bytes passed before, a full receiver
+ * and a half-close. On any error never use the lanes. Returns 0; -EIO: bytes were lost, duplicated or stuck;
+ * -EOPNOTSUPP: the kernel does not charge the receiver for redirected bytes, so nothing would limit them;
+ * -errno.
  */
 int near_selftest(struct near *near, struct text *why, uint64_t *ret_took_ns);

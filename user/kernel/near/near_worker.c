@@ -41,11 +41,11 @@ static int event_take(void *arg, void *data, size_t size)
 	if (size < sizeof(*event) || event->slot.index >= worker->near->slot_count)
 		return 0;
 	record = &worker->near->records[event->slot.index];
-	/* One that has stopped since may have gone to another thread, too; or its process is gone. */
+	/* A hop that has stopped may also have gone to another thread, or its process has crashed. */
 	owner = __atomic_load_n(&record->user.owner, __ATOMIC_ACQUIRE);
 	if (owner && record->user.generation == event->slot.generation && record->user.ring == worker->ring)
 		hop_tell((struct hop *)(uintptr_t)owner);
-	/* A negative value ends this round; the event is consumed all the same. */
+	/* A negative value ends this round; the event is consumed nevertheless. */
 	return --worker->poll_budget == 0 ? -EINTR : 0;
 }
 

@@ -37,7 +37,7 @@ static int inherit_steps(struct gate *gate, const struct gate_options *options, 
 	if (error)
 		return error;
 	if (info.worker_count != gate->worker_count) {
-		text_fmt(why, "%u rings are left of %u", gate->worker_count, info.worker_count);
+		text_fmt(why, "%u of %u rings", gate->worker_count, info.worker_count);
 		return -EPROTO;
 	}
 	gate->slots.count = info.slot_count;
@@ -47,7 +47,7 @@ static int inherit_steps(struct gate *gate, const struct gate_options *options, 
 	return error;
 }
 
-/* A gate that comes to nothing closes none of them. */
+/* Forgets all descriptors: after a failure they stay the caller's. */
 static void gate_disown(struct gate *gate)
 {
 	for (int map = 0; map < GATE_MAP_COUNT; map++)
@@ -79,7 +79,7 @@ int gate_inherit(const int *fds, uint32_t count, const struct gate_options *opti
 		gate_free(gate);
 		return error;
 	}
-	/* No other process uses it. */
+	/* No other process uses the maps, so a slot's age does not matter. */
 	(void)gate_reclaim(gate, 0);
 	*ret_gate = gate;
 	return 0;
@@ -108,9 +108,9 @@ static bool is_within(uint64_t value, uint64_t from, uint64_t to)
 }
 
 /*
- * It died around a recv() that was to take `step` bytes. All that is committed was peeked before, so it can
- * be read unless it was taken; what was passed behind it may be on its way still. 0 or -EBUSY: both may be
- * true.
+ * The process crashed around a recv() that was to read `step` bytes. All committed bytes were peeked before,
+ * so they can still be read unless that recv() took them; bytes passed after them may not be readable yet.
+ * Returns 0, or -EBUSY if both are possible.
  */
 static int adopt_reading(const struct gate_worker *worker, const struct gate_record *record,
 			 struct gate_socket *s)
@@ -134,7 +134,7 @@ static int adopt_reading(const struct gate_worker *worker, const struct gate_rec
 	return 0;
 }
 
-/* What the caller would know: the numbers of the journal, and of the program where it is no source now. */
+/* Restores the counts of the caller: from the journal, or from the program if the socket is no source now. */
 static int adopt_counts(const struct gate_worker *worker, struct gate_record *record, struct gate_socket *s)
 {
 	int error = 0;
@@ -143,7 +143,7 @@ static int adopt_counts(const struct gate_worker *worker, struct gate_record *re
 	s->consumed_bytes = s->is_source ? record->journal.consumed_bytes : record->kernel.passed_bytes;
 	if (!s->is_source)
 		return 0;
-	/* Of one that runs no direction somebody had begun to take the rest out. */
+	/* Without a direction, the crashed process was reading the rest. */
 	if (record->journal.phase == DIRECTION_IDLE)
 		return -EBUSY;
 	if (record->journal.busy)
@@ -228,7 +228,7 @@ static int look_well(int fd, struct delivery_view *ret_view)
 	return error;
 }
 
-/* What a body in chunks looks like behind the bytes that were sent and not committed. 0 or -EAGAIN. */
+/* Restores the chunk state after the bytes that were sent and not committed. Returns 0 or -EAGAIN. */
 static int adopt_chunk(struct gate_direction *d)
 {
 	const struct gate_record *record = gate_socket_record(d->source);
@@ -247,9 +247,9 @@ static int adopt_chunk(struct gate_direction *d)
 }
 
 /*
- * Sent, and not committed: the gate has been closed since the flush proof, so the target's send queue has
- * taken that much more than was handed to it. Behind a commit it may be open again, and less has arrived so
- * far.
+ * Restores sent_bytes: the bytes sent and not committed. The gate has been closed since the flush proof, so
+ * the target's send queue has taken exactly that many more than were handed to it. After a commit the gate
+ * may be open again, and the queue may have taken fewer than were handed over.
  */
 static int adopt_sent(struct gate_direction *d)
 {
@@ -284,7 +284,7 @@ static void adopt_fill(struct gate_direction *d, struct gate_socket *source, str
 		.source = source,
 		.target = target,
 		.framing = (enum gate_framing)journal->framing,
-		/* It was asked to end. */
+		/* The direction was asked to end. */
 		.is_leaving = record->user.mode != GATE_MODE_KERNEL,
 		.limit_bytes = record->user.limit_bytes,
 		.forwarded_bytes = record->user.forwarded_bytes,
@@ -300,7 +300,7 @@ static void adopt_fill(struct gate_direction *d, struct gate_socket *source, str
 		.seen_opens = journal->seen_opens,
 	};
 	list_init(&d->tick);
-	/* A commit whose state did not follow: what it committed is still to be taken out. */
+	/* The commit was stored, the state was not: the committed bytes have yet to be read. */
 	if (d->state == DIRECTION_FORWARD && source->consumed_bytes != d->forwarded_bytes)
 		d->state = DIRECTION_CONSUME;
 }
@@ -320,7 +320,7 @@ int gate_direction_adopt(struct gate_direction *d, struct gate_socket *source, s
 		return -ENOENT;
 	if (record->journal.busy)
 		return -EBUSY;
-	/* Behind this barrier a verdict that ran has counted what it moved. */
+	/* After this barrier, a verdict that was running has counted what it moved. */
 	error = look_well(source->fd, &source_view);
 	if (error)
 		return error;

@@ -49,7 +49,7 @@ struct direction_view direction_look(const struct gate_direction *d)
 	const struct gate_kernel *k = &gate_socket_record(d->source)->kernel;
 	struct direction_view view;
 
-	/* passed first: what is passed after this was redirected never before it. */
+	/* Load passed first: bytes passed after this load were never redirected before it. */
 	view.passed_bytes = __atomic_load_n(&k->passed_bytes, __ATOMIC_ACQUIRE);
 	view.redirected_bytes = __atomic_load_n(&k->redirected_bytes, __ATOMIC_ACQUIRE);
 	view.has_fin = __atomic_load_n(&k->fins, __ATOMIC_ACQUIRE) != 0;
@@ -65,7 +65,7 @@ bool direction_is_stopped(const struct gate_direction *d, const struct direction
 
 enum gate_step direction_wait_tick(struct gate_direction *d, uint64_t now_ms)
 {
-	/* An event may come in the middle of a wait: that wait goes on, it does not double. */
+	/* An event may come during a wait: continue that wait, do not double it. */
 	if (d->wait_ms == 0 || now_ms >= d->due_ms) {
 		d->wait_ms = d->wait_ms ? d->wait_ms * 2 : GATE_TICK_MIN_MS;
 		if (d->wait_ms > GATE_TICK_MAX_MS)
@@ -77,7 +77,7 @@ enum gate_step direction_wait_tick(struct gate_direction *d, uint64_t now_ms)
 	return GATE_STEP_TICK;
 }
 
-/* What the record says may be of an earlier direction of this source. */
+/* The reason in the record may be from an earlier direction of this source. */
 static enum gate_reason closing_reason(const struct gate_direction *d, const struct gate_kernel *k)
 {
 	bool has_closed = __atomic_load_n(&k->closes, __ATOMIC_RELAXED) != d->base_closes;
@@ -154,7 +154,7 @@ static void direction_detach(struct gate_direction *d)
 	failpoint(LANE_LEFT);
 }
 
-/* The other half, `phase`, follows when the verdict is on. */
+/* Does not set `phase`, which follows when the verdict is attached. */
 static void direction_note_start(const struct gate_direction *d)
 {
 	struct gate_journal *journal = journal_of(d->source);
@@ -205,12 +205,12 @@ int gate_direction_start(struct gate_direction *d, const struct gate_direction_o
 	error = start_check(options);
 	if (!error)
 		error = delivery_look(options->target->fd, &target_view);
-	/* Also the barrier behind which no verdict of an earlier direction of this source is running. */
+	/* Also a barrier: after it, no verdict of an earlier direction of this source is running. */
 	if (!error)
 		error = delivery_look(source->fd, &source_view);
 	if (!error && (delivery_is_closed(&target_view) || delivery_is_closed(&source_view)))
 		error = -EPIPE;
-	/* A sock map takes no other; and a look into the socket might take the error of a reset with it. */
+	/* A sockmap takes no other socket, and the check below would consume the error of a reset. */
 	if (!error && !source->is_source && !delivery_is_established(&source_view))
 		error = -EOPNOTSUPP;
 	if (error)
@@ -242,8 +242,8 @@ int gate_direction_start(struct gate_direction *d, const struct gate_direction_o
 	if (options->credit_bytes > 0 && slots_reserve_credit(&w->gate->slots, options->credit_bytes))
 		d->credit_bytes = options->credit_bytes;
 	/*
-	 * A gate that no passed piece has closed: the program opens it anew, with the state of this
-	 * direction.
+	 * The last direction may have left the gate open: the program must open it anew, with this
+	 * direction's state.
 	 */
 	gate_socket_record(source)->kernel.is_open = 0;
 	source->inbound = d;
@@ -278,8 +278,8 @@ static enum gate_step direction_end(struct gate_direction *d, enum gate_step ste
 		struct delivery_view view;
 
 		/*
-		 * Without a proof behind it, a verdict may be about to redirect: into whatever has the
-		 * target's slot by then. Behind this lock there is none.
+		 * Without a proof, a verdict may be about to redirect, into the socket that gets the target's
+		 * slot next. After taking this lock there is none.
 		 */
 		gate_disarm(d);
 		delivery_look(d->source->fd, &view);
@@ -293,7 +293,7 @@ enum gate_step direction_poison(struct gate_direction *d, enum gate_reason reaso
 	struct gate_worker *w = d->source->worker;
 
 	w->totals.poisoned++;
-	/* The program has counted what it has found itself. */
+	/* The program has counted the errors that it found itself. */
 	if (reason >= GATE_REASON_POISON_RECEIVED)
 		atomic_fetch_add(&w->gate->proof_failures[reason], 1);
 	d->reason = reason;
@@ -310,9 +310,7 @@ void direction_leave(struct gate_direction *d)
 {
 	d->is_leaving = true;
 	failpoint(LANE_LEAVING);
-	/*
-	 * From the next verdict on everything is passed; drain_run() waits for the one that may be running.
-	 */
+	/* From the next verdict on, everything is passed; drain_run() waits for one that may be running. */
 	gate_disarm(d);
 	failpoint(LANE_CLOSED);
 }
@@ -344,7 +342,7 @@ static enum gate_step open_run(struct gate_direction *d)
 	return STEP_NEXT;
 }
 
-/* The backlog moves when the target has room: soon when it is writable, else EPOLLOUT says when. */
+/* The backlog moves when the target has space: soon if it is writable, otherwise EPOLLOUT will come. */
 static enum gate_step drain_wait(struct gate_direction *d, uint64_t written_bytes, uint64_t now_ms)
 {
 	bool is_writable;
@@ -362,7 +360,7 @@ static enum gate_step drain_wait(struct gate_direction *d, uint64_t written_byte
 	    now_ms - d->stuck_seen_ms > GATE_STUCK_LOOK_MS) {
 		d->stuck_since_ms = now_ms ? now_ms : 1;
 		d->stuck_written_bytes = written_bytes;
-		d->wait_ms = 0; /* it moves: look again soon */
+		d->wait_ms = 0; /* bytes move: check again soon */
 	} else if (now_ms - d->stuck_since_ms > GATE_STUCK_MS) {
 		return direction_poison(d, GATE_REASON_POISON_STUCK);
 	}
@@ -370,7 +368,7 @@ static enum gate_step drain_wait(struct gate_direction *d, uint64_t written_byte
 	return direction_wait_tick(d, now_ms);
 }
 
-/* Nothing is under way any more. What comes next? */
+/* Nothing is under way any more: decide the next state. */
 static enum gate_step drain_done(struct gate_direction *d, const struct direction_view *view,
 				 const struct delivery_view *source_view)
 {
@@ -381,7 +379,7 @@ static enum gate_step drain_done(struct gate_direction *d, const struct directio
 	if (k->opens != d->seen_opens) {
 		d->chunk = k->chunk;
 		d->seen_opens = k->opens;
-		/* The gate is closed. A successor finds there what user space goes on from. */
+		/* The gate is closed. Store the state for a process that resumes after a crash. */
 		gate_socket_record(d->source)->user.chunk = d->chunk;
 		journal_of(d->source)->seen_opens = d->seen_opens;
 	}
@@ -395,14 +393,14 @@ static enum gate_step drain_done(struct gate_direction *d, const struct directio
 		direction_set_state(d, DIRECTION_FORWARD);
 		return STEP_NEXT;
 	}
-	/* Only the FIN is left. TCP counts it as one received byte. */
+	/* Only the FIN is left; TCP counts it as one received byte. */
 	if (source_view->received_bytes - k->received_base_bytes - 1 !=
 	    view->redirected_bytes + view->passed_bytes)
 		return direction_poison(d, GATE_REASON_POISON_RECEIVED);
 	return direction_end(d, GATE_STEP_EOF);
 }
 
-/* Handed to the target by the program or by user space, since the start. */
+/* Bytes handed to the target since the start, by the program or by user space. */
 static uint64_t handed_bytes(const struct gate_direction *d, const struct direction_view *view)
 {
 	return view->redirected_bytes - d->base_redirected_bytes + d->forwarded_bytes -
@@ -414,7 +412,7 @@ bool gate_direction_is_settled(const struct gate_direction *d)
 	struct delivery_view source_view, target_view;
 	struct direction_view view;
 
-	/* The barrier: a verdict that is running counts before it ends. */
+	/* A barrier: a verdict that is running counts before it ends. */
 	if (delivery_look(d->source->fd, &source_view) || delivery_look(d->target->fd, &target_view))
 		return false;
 	view = direction_look(d);
@@ -434,7 +432,7 @@ static enum gate_step drain_run(struct gate_direction *d, uint64_t now_ms)
 		return GATE_STEP_WAIT;
 	}
 	/*
-	 * A verdict that said so may be running still: behind this barrier it has counted and queued
+	 * The verdict that closed the gate may still be running: after this barrier it has counted and queued
 	 * everything.
 	 */
 	error = delivery_look(d->source->fd, &source_view);
@@ -443,7 +441,7 @@ static enum gate_step drain_run(struct gate_direction *d, uint64_t now_ms)
 	view = direction_look(d);
 	if (view.poison)
 		return direction_poison(d, view.poison);
-	/* Without the verdict the FIN is not seen here, and recv() will tell what it was. */
+	/* Without the verdict the FIN is not seen here; recv() will return what it was. */
 	if (delivery_is_closed(&source_view) && !view.has_fin && d->source->is_source)
 		return direction_reset(d, -ECONNRESET);
 	error = delivery_look(d->target->fd, &target_view);
@@ -460,9 +458,8 @@ static enum gate_step drain_run(struct gate_direction *d, uint64_t now_ms)
 }
 
 /*
- * What was sent counts as forwarded and is taken out; the rest is for the caller, who also takes the verdict
- * off. No proof is needed before: what is under way to the target stays in front of whatever is sent to it
- * later.
+ * Counts sent bytes as forwarded and reads them; the caller takes the rest and detaches the verdict. No flush
+ * proof is needed: what is under way to the target stays ahead of bytes sent later.
  */
 static enum gate_step take_run(struct gate_direction *d, uint64_t now_ms)
 {
@@ -472,7 +469,9 @@ static enum gate_step take_run(struct gate_direction *d, uint64_t now_ms)
 	direction_leave(d);
 	journal_begin(d->source, JOURNAL_TAKING);
 	d->take = GATE_TAKE_ASKED;
-	/* A verdict that ran may have opened the gate again. Behind this barrier everything is passed. */
+	/*
+	 * A verdict that was running may have opened the gate again. After this barrier everything is passed.
+	 */
 	error = delivery_look(d->source->fd, &view);
 	if (error && error != -EAGAIN)
 		return direction_reset(d, error);
@@ -486,12 +485,15 @@ static enum gate_step take_run(struct gate_direction *d, uint64_t now_ms)
 	return GATE_STEP_TAKE;
 }
 
-/* Of larger pieces there is more than anybody keeps for long; their window is bounded instead. */
+/*
+ * Only small skbs need this: with large ones there would be more bytes than anyone keeps for long, and
+ * window_bound() limits them.
+ */
 static bool direction_is_tight(const struct gate_direction *d)
 {
 	const struct gate_kernel *k = &gate_socket_record(d->source)->kernel;
 
-	/* Once begun it has to be ended: what counts as forwarded is taken out by it. */
+	/* Once started it must be finished, because it reads what counts as forwarded. */
 	if (d->take != GATE_TAKE_NONE)
 		return d->take == GATE_TAKE_ASKED;
 	return d->source->is_source && __atomic_load_n(&k->is_tight, __ATOMIC_ACQUIRE) &&
@@ -539,7 +541,7 @@ enum gate_step gate_direction_step(struct gate_direction *d, uint64_t now_ms)
 		if (step != STEP_NEXT)
 			return step;
 	}
-	/* Others want their turn. */
+	/* Let other directions run. */
 	d->wait_ms = 0;
 	return direction_wait_tick(d, now_ms);
 }

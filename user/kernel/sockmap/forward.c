@@ -17,7 +17,7 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* Passed bytes that belong to this direction and are not committed yet: sent_bytes of them are sent. */
+/* Passed bytes that belong to this direction and are not committed yet; sent_bytes of them are sent. */
 static uint64_t forward_goal(const struct gate_direction *d, const struct direction_view *view)
 {
 	if (d->is_leaving)
@@ -26,7 +26,7 @@ static uint64_t forward_goal(const struct gate_direction *d, const struct direct
 		     d->limit_bytes - view->redirected_bytes - d->forwarded_bytes);
 }
 
-/* True when the program may open the gate after the commit. */
+/* True if the program may open the gate after the commit. */
 static bool commit_reopens(const struct gate_direction *d, const struct direction_view *view)
 {
 	uint64_t forwarded = d->forwarded_bytes + d->sent_bytes;
@@ -46,14 +46,15 @@ static enum gate_step forward_commit(struct gate_direction *d, const struct dire
 		if (error)
 			return direction_reset(d, error);
 		/*
-		 * Reopened over a full send buffer it would close with the next piece: give it a run first.
+		 * A gate reopened with a full send buffer would close with the next skb: wait for free space
+		 * first.
 		 */
 		if (!is_writable) {
 			d->wants_target_writable = true;
 			return GATE_STEP_WAIT;
 		}
 	}
-	/* Else all that TCP let in would be let in again when the bytes are taken out. */
+	/* Otherwise reading the bytes would reopen a window as large as all that TCP had let in. */
 	if (user->flags & GATE_BOUNDED)
 		window_bound(d->source->fd);
 	failpoint(COMMIT);
@@ -67,7 +68,7 @@ static enum gate_step forward_commit(struct gate_direction *d, const struct dire
 	__atomic_store_n(&user->forwarded_bytes, d->forwarded_bytes, __ATOMIC_RELEASE);
 	if (d->framing == GATE_CHUNKED_BODY)
 		journal_end(d->source, JOURNAL_COMMITTING);
-	/* The other half of the wake-up rule: look at passed_bytes only after this store can be seen. */
+	/* The other half of the wake-up rule: read passed_bytes only after this store is visible. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	failpoint(COMMITTED);
 	direction_set_state(d, DIRECTION_CONSUME);
@@ -101,7 +102,7 @@ void peek_shrink(struct gate_worker *worker)
 	worker->peeked_bytes = 0;
 }
 
-/* Sends what lies behind sent_bytes in the peeked run. */
+/* Sends the peeked bytes after sent_bytes. */
 static enum gate_step forward_send(struct gate_direction *d, uint64_t peeked_bytes)
 {
 	const char *fresh = d->source->worker->peek + d->sent_bytes;
@@ -111,10 +112,7 @@ static enum gate_step forward_send(struct gate_direction *d, uint64_t peeked_byt
 		struct gate_chunk walked = d->chunk;
 		enum walk_verdict verdict = chunk_walk(&walked, (const unsigned char *)fresh, fresh_bytes);
 
-		/*
-		 * Something for the full parser is among them. Sent bytes are committed, the rest is the
-		 * caller's.
-		 */
+		/* The bytes need the full parser. Sent bytes are committed, the rest is for the caller. */
 		if (verdict != WALK_COVERED) {
 			d->reason = chunk_reason(verdict);
 			direction_leave(d);
@@ -160,7 +158,7 @@ enum gate_step forward_run(struct gate_direction *d, uint64_t now_ms)
 	if (d->sent_bytes == goal || d->sent_bytes == GATE_PEEK_BYTES)
 		return forward_commit(d, &view);
 	/*
-	 * Counted bytes become readable a moment later; EAGAIN and even 0 (after a FIN) mean nothing here,
+	 * Counted bytes become readable a moment later; EAGAIN, and even 0 (after a FIN), mean nothing here,
 	 * only the counters do.
 	 */
 	ssize_t peeked = recv(d->source->fd, d->source->worker->peek, (size_t)least(goal, GATE_PEEK_BYTES),
@@ -170,7 +168,10 @@ enum gate_step forward_run(struct gate_direction *d, uint64_t now_ms)
 	if (peeked > (ssize_t)d->source->worker->peeked_bytes)
 		d->source->worker->peeked_bytes = (uint32_t)peeked;
 	if (peeked < 0 && GATE_BROKEN(BREAK_COUNT)) {
-		/* "EAGAIN: everything is sent": sets the proof to what the program counted. */
+		/*
+		 * The broken rule: "EAGAIN means that everything is sent" makes the proof equal to the
+		 * program's count.
+		 */
 		d->sent_bytes = goal;
 		return forward_commit(d, &view);
 	}

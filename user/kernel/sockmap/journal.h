@@ -4,17 +4,17 @@
 #include "user/kernel/sockmap/direction.h"
 
 /*
- * The words of a source that outlive its process (struct gate_journal in bpf/abi.h, read by adopt.c). Each is
- * stored when it is true: what a process that is killed between two of them leaves behind is either the state
- * before, which TCP's own numbers bring up to date, or one that says that it is busy.
+ * The state of a source that outlives its process (struct gate_journal in bpf/abi.h, read by adopt.c). Each
+ * member is stored when it becomes true: a process that crashes between two stores leaves either the previous
+ * state, which TCP's own numbers bring up to date, or one that is marked busy.
  *
- * Internal to this directory.
+ * Private to this directory.
  */
 enum journal_busy {
-	JOURNAL_STARTING = 1, /* the words below are being written */
-	JOURNAL_READING = 2, /* a recv() may have taken bytes that are not counted yet */
-	JOURNAL_TAKING = 4, /* the caller has bytes in its memory: until the direction ends */
-	JOURNAL_COMMITTING = 8, /* of a body in chunks: where it stands, and how much that is */
+	JOURNAL_STARTING = 1, /* the members below are being written */
+	JOURNAL_READING = 2, /* a recv() may have read bytes that are not counted yet */
+	JOURNAL_TAKING = 4, /* the caller has bytes in its memory, until the direction ends */
+	JOURNAL_COMMITTING = 8, /* chunked body: position and framing bytes are being written */
 };
 
 static inline struct gate_journal *journal_of(const struct gate_socket *source)
@@ -22,7 +22,7 @@ static inline struct gate_journal *journal_of(const struct gate_socket *source)
 	return &gate_socket_record(source)->journal;
 }
 
-/* What follows in the code is done behind it, as a successor sees it. */
+/* The operation that follows in the code becomes visible to a resuming process after this store. */
 static inline void journal_begin(const struct gate_socket *source, enum journal_busy what)
 {
 	struct gate_journal *journal = journal_of(source);

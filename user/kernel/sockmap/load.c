@@ -13,7 +13,7 @@
 #include "user/kernel/common/reasons.h"
 #include "user/kernel/sockmap/window.h"
 
-/* The records and what is found by socket grow with the slots. */
+/* The records and the maps with an entry for each socket grow with the slots. */
 static const struct object_map maps[GATE_MAP_COUNT] = {
 	[GATE_MAP_GATES] = { "gates", 1 },     [GATE_MAP_GATE_OF] = { "gate_of", 1 },
 	[GATE_MAP_SOURCES] = { "sources", 1 }, [GATE_MAP_TARGETS] = { "targets", 1 },
@@ -73,7 +73,7 @@ void gate_free(struct gate *gate)
 {
 	if (!gate)
 		return;
-	/* The link goes first: no new psock gets the program while the maps go. */
+	/* Close the link first: no new psock gets the program while the maps are freed. */
 	object_close(&gate->link_fd);
 	if (gate->slots.records)
 		munmap(gate->slots.records, gate->slots.count * sizeof(struct gate_record));
@@ -103,8 +103,9 @@ static int rings_create(struct gate *gate)
 }
 
 /*
- * The kernel names the maps that a program uses; with these two it names enough for `bpf status` to read the
- * others. Not the map it is attached to: where that is done without a link the two would hold each other.
+ * The kernel lists the maps that a program uses; with these two it lists enough for `bpf status` to read the
+ * others. Do not bind the map that the program is attached to: without a link the two would keep each other
+ * alive.
  */
 static int maps_bind(const struct gate *gate)
 {
@@ -186,8 +187,8 @@ int gate_load(const struct gate_options *options, struct gate **ret_gate, struct
 	int error;
 
 	if (worker_count > GATE_WORKERS_MAX || slot_count > GATE_SLOTS_MAX || slot_count < 2) {
-		text_fmt(why, "%u slots and %u workers asked for: at most %u and %u", slot_count,
-			 worker_count, GATE_SLOTS_MAX, GATE_WORKERS_MAX);
+		text_fmt(why, "%u slots and %u workers: at most %u and %u", slot_count, worker_count,
+			 GATE_SLOTS_MAX, GATE_WORKERS_MAX);
 		return -EINVAL;
 	}
 	gate = gate_alloc(worker_count);
@@ -243,8 +244,8 @@ static bool is_taken_as(const struct gate *gate, struct gate_handle slot)
 }
 
 /*
- * The kernel takes sockets that close out of its socket maps, but not their cookies out of a hash: full of
- * those of the dead, it would let no new source in.
+ * The kernel removes closed sockets from its socket maps, but not their cookies from a hash map: full of old
+ * cookies, it would take no new source.
  */
 static void cookies_reclaim(struct gate *gate)
 {
@@ -272,7 +273,7 @@ uint32_t gate_reclaim(struct gate *gate, uint64_t age_ns)
 
 		if (!(__atomic_load_n(&gate->slots.records[i].user.generation, __ATOMIC_RELAXED) & 1))
 			continue;
-		/* The kernel takes a socket out of the map when its last descriptor closes. */
+		/* The kernel removes a socket from the map when its last descriptor is closed. */
 		if (bpf_map_lookup_elem(gate->map_fds[GATE_MAP_TARGETS], &i, &cookie) != -ENOENT)
 			continue;
 		count += slots_reclaim(&gate->slots, i, now_ns, age_ns);

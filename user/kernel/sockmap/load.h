@@ -10,21 +10,20 @@
 #include "user/kernel/sockmap/slots.h"
 
 /*
- * The programs and maps of the sockmap lane, once a process, shared by its workers. Either loaded by this
- * process (needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and only while loading) or opened from pins that a
- * privileged `headgate bpf load --pin DIR` left in a BPF file system (needs no capability, just access to the
- * files).
+ * The programs and maps of the sockmap lane, once in a process, shared by its workers. Either this process
+ * loads them (needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, only while loading), or it opens pins that a
+ * privileged `headgate bpf load --pin DIR` left in a BPF file system (needs access to the files, no
+ * capability).
  *
- * Everything attached is attached through a bpf_link where the kernel has one for sock maps (6.10), else to a
- * map nobody else holds: when the process ends, however it ends, nothing stays behind unless it was pinned on
- * purpose.
+ * Programs are attached through a bpf_link where the kernel has one for sockmaps (6.10), otherwise to a map
+ * that no other process has open: nothing outlives the process unless it was pinned on purpose.
  */
 struct gate_socket;
 
 struct gate_options {
-	uint32_t slot_count; /* sockets in the maps at once; 0: GATE_SLOTS_DEFAULT. Not for opened pins */
+	uint32_t slot_count; /* most sockets in the maps; 0: GATE_SLOTS_DEFAULT. Not for pins */
 	uint32_t worker_count; /* rings; 0: 1. Pins must have at least as many, all are opened */
-	uint64_t max_credit_bytes; /* all streams together, beyond socket buffers; 0: no stream gets any */
+	uint64_t max_credit_bytes; /* of all streams, beyond socket buffers; 0: no stream gets any */
 	struct object_override override;
 };
 
@@ -41,11 +40,11 @@ enum gate_map {
 	GATE_MAP_COUNT,
 };
 
-/* Members are for this directory. */
+/* Members are private to this directory. */
 struct gate {
 	struct gate_slots slots;
 	struct gate_worker_record *workers; /* mapped, by ring */
-	/* poisons that user space found, not the program */
+	/* integrity errors found by user space, not by the program */
 	atomic_uint_fast64_t proof_failures[GATE_REASON_COUNT];
 	uint32_t tuned_max_bytes; /* see window.h */
 	int map_fds[GATE_MAP_COUNT]; /* owner, -1: none */
@@ -57,31 +56,31 @@ struct gate {
 };
 
 /*
- * Open, configure, load, attach. 0 or -errno; `why` gets one sentence that says what is missing and how to
- * get it. Does not look at the version of the kernel: probe_kernel() does.
+ * Opens, configures, loads and attaches. Returns 0 or -errno; `why` gets one sentence that names what is
+ * missing and how to get it. Does not check the version of the kernel: probe_kernel() does.
  */
 int gate_load(const struct gate_options *options, struct gate **ret_gate, struct text *why);
-void gate_free(struct gate *gate); /* NULL allowed; all workers are gone */
+void gate_free(struct gate *gate); /* NULL allowed; free all workers first */
 
-/* Names of the maps, also of their pins. */
+/* The names of the maps and of their pins. */
 const char *gate_map_name(enum gate_map map);
 /*
- * Closings by reason since the programs were loaded, all processes and CPUs; those that user space found
- * (flush proofs) of this process. 0 or -errno.
+ * Closings by reason since the programs were loaded, of all processes and CPUs; those that user space found
+ * (flush proofs) only of this process. Returns 0 or -errno.
  */
 int gate_read_closings(const struct gate *gate, uint64_t ret_counts[GATE_REASON_COUNT]);
-/* Slots taken, by whatever process. */
+/* Slots taken, by any process. */
 uint32_t gate_count_taken(const struct gate *gate);
-/* Gates that forward at this moment, of whatever process. */
+/* Gates that forward at this moment, of any process. */
 uint32_t gate_count_open(const struct gate *gate);
 /*
- * Frees slots of processes that died, taken more than age_ns ago, and forgets their sockets; for a gateway
- * over pins, at its start. Returns how many slots.
+ * Frees slots of crashed processes that were taken more than age_ns ago, and forgets their sockets; for a
+ * gateway with pins, at its start. Returns the number of slots.
  */
 uint32_t gate_reclaim(struct gate *gate, uint64_t age_ns);
 
-/* For pins.c: maps the shared arrays and allocates what is per process. */
+/* For pins.c: maps the shared arrays and allocates what each process has for itself. */
 int gate_map_memory(struct gate *gate, const struct gate_options *options);
-/* Do the maps speak our version, and are there enough rings? 0 or -errno with `why`. Of pins.c. */
+/* For pins.c: checks the version of the maps and the number of rings. Returns 0 or -errno with `why`. */
 int gate_info_check(int fd, const struct gate_options *options, struct gate_info *ret_info, struct text *why);
 struct gate *gate_alloc(uint32_t worker_count);

@@ -14,7 +14,7 @@
 #include "user/base/check.h"
 #include "user/base/log.h"
 
-/* Pins beside the maps; rings are ring0, ring1, ... */
+/* Pins in addition to the maps; rings are ring0, ring1, ... */
 #define PIN_PROGRAM "verdict"
 #define PIN_LINK "link"
 
@@ -42,7 +42,7 @@ static int is_bpffs(const char *dir)
 	return fs.f_type == BPF_FS_MAGIC;
 }
 
-/* Creates dir below a BPF file system, or checks that it is on one. */
+/* Creates dir in a BPF file system, or checks that it is in one. */
 static int dir_prepare(const char *dir, struct text *why)
 {
 	int on_bpffs;
@@ -85,7 +85,7 @@ static int pins_remove(const char *dir)
 {
 	int count = 0;
 
-	/* The link first: from then on no socket gets the old program. */
+	/* Remove the link first: from then on no socket gets the old program. */
 	int removed = pin_remove(dir, PIN_LINK);
 	if (removed < 0)
 		return removed;
@@ -135,7 +135,7 @@ static int pins_write(struct gate *gate, const char *dir, uid_t owner, gid_t gro
 		error = pin_path(path, dir, PIN_PROGRAM);
 	if (!error)
 		error = pin_object(gate->prog_fd, path, owner, group);
-	/* Without links the attachment lives as long as the pinned sock map. */
+	/* Without links, the attachment lives as long as the pinned sockmap. */
 	if (!error && gate->link_fd >= 0) {
 		error = pin_path(path, dir, PIN_LINK);
 		if (!error)
@@ -174,7 +174,7 @@ int gate_unpin(const char *dir, struct text *why)
 		if (on_bpffs < 0)
 			text_fmt(why, "%s: %s", dir, strerror(-on_bpffs));
 		else
-			text_fmt(why, "%s is not on a BPF file system: nothing of ours can be there", dir);
+			text_fmt(why, "%s is not on a BPF file system, so it has no pins of headgate", dir);
 		return on_bpffs < 0 ? on_bpffs : -EINVAL;
 	}
 	int count = pins_remove(dir);
@@ -215,8 +215,7 @@ int gate_info_check(int fd, const struct gate_options *options, struct gate_info
 	}
 	if (info->slot_count < 2 || info->slot_count > GATE_SLOTS_MAX ||
 	    info->worker_count < options->worker_count || info->worker_count > GATE_WORKERS_MAX) {
-		text_fmt(why,
-			 "the pins were made for %u workers, %u are wanted: `headgate bpf load --workers %u`",
+		text_fmt(why, "the pins have %u rings, %u are needed: run `headgate bpf load --workers %u`",
 			 info->worker_count, options->worker_count, options->worker_count);
 		return -ERANGE;
 	}
@@ -241,8 +240,8 @@ static int pin_get(const char *path, int *ret_fd, struct text *why)
 }
 
 /*
- * Holds on to the attachment: when the pins are replaced or removed under a running gateway, sockets that it
- * puts into its map must still get the program. Without link support the attachment belongs to the map.
+ * Keeps the attachment: when the pins are replaced or removed under a running gateway, sockets that it puts
+ * into its map must still get the program. Without link support the attachment belongs to the map.
  */
 static int link_open(struct gate *gate, const char *dir, struct text *why)
 {
@@ -284,7 +283,7 @@ static int pins_open(struct gate *gate, const char *dir, const struct gate_optio
 	return error;
 }
 
-/* The description first: how many slots and rings there are, and whether we speak the same version. */
+/* Opens the description first: the number of slots and rings, and the version. */
 static int info_open(const char *dir, const struct gate_options *options, int *ret_fd,
 		     struct gate_info *ret_info, struct text *why)
 {
@@ -332,7 +331,7 @@ int gate_open_program(const char *dir, int *ret_fd, struct text *why)
 	return error ? error : pin_get(path, ret_fd, why);
 }
 
-/* Puts the maps of these numbers where their names belong. */
+/* Opens the maps with these ids and stores each at the index of its name. */
 static void maps_open(const uint32_t *ids, uint32_t count, int map_fds[GATE_MAP_COUNT])
 {
 	for (uint32_t i = 0; i < count; i++) {
@@ -380,7 +379,7 @@ int gate_open_ids(const uint32_t *map_ids, uint32_t count, const struct gate_opt
 	error = map_fds[GATE_MAP_INFO] < 0 ? -EPROTO
 					   : gate_info_check(map_fds[GATE_MAP_INFO], options, &info, why);
 	if (error && !why->len)
-		text_str(why, "they are of another version, which did not say how to read them");
+		text_str(why, "they are of another version with an unknown layout");
 	gate = error ? NULL : gate_alloc(info.worker_count);
 	if (!gate) {
 		for (int i = 0; i < GATE_MAP_COUNT; i++) {

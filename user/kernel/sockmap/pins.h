@@ -7,26 +7,26 @@
 
 /*
  * Programs and maps kept in a directory of a BPF file system, so that an unprivileged gateway finds them and
- * a restarted one continues with the same slots. The directory belongs to us alone: what is in it is replaced
- * and removed by name.
+ * a restarted one continues with the same slots. The directory must be used by headgate only: files in it are
+ * replaced and removed by name.
  */
 
 /*
- * Pins everything of `gate` into dir, which is created if its parent is on a BPF file system. Pins of ours
- * that are there already (an older program, a crashed load) are replaced. Files get owner and group as given
- * ((uid_t)-1: unchanged) and mode 0660, the directory 0750. 0 or -errno with `why`.
+ * Pins everything of `gate` in dir, which is created if its parent is in a BPF file system. Existing pins of
+ * ours (an older program, a crashed load) are replaced. Files get this owner and group ((uid_t)-1: unchanged)
+ * and mode 0660, the directory 0750. Returns 0 or -errno with `why`.
  */
 int gate_pin(struct gate *gate, const char *dir, uid_t owner, gid_t group, struct text *why);
 
-/* Removes our pins and then the directory. Number of pins removed, or -errno with `why`. */
+/* Removes our pins and then the directory. Returns the number of pins removed, or -errno with `why`. */
 int gate_unpin(const char *dir, struct text *why);
 
-/* The program among the pins: a descriptor for the caller. 0 or -errno with `why`. */
+/* Opens the pinned program; the caller owns the descriptor. Returns 0 or -errno with `why`. */
 int gate_open_program(const char *dir, int *ret_fd, struct text *why);
 
 /*
- * Opens the maps that a loaded program uses, by their numbers, to look at them: no rings, no link, no map
- * sources. Needs CAP_SYS_ADMIN. 0 or -errno with `why`, -EPROTO: they are of another version.
+ * Opens the maps that a loaded program uses, by their ids, to inspect them: no rings, no link, no map
+ * sources. Needs CAP_SYS_ADMIN. Returns 0 or -errno with `why`; -EPROTO: they are of another version.
  */
 int gate_open_ids(const uint32_t *map_ids, uint32_t count, const struct gate_options *options,
 		  struct gate **ret_gate, struct text *why);

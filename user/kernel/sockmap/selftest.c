@@ -9,16 +9,16 @@
 #include "user/kernel/common/selftest_ends.h"
 #include "user/kernel/sockmap/direction.h"
 
-#define TEST_BUFFER_BYTES 16384 /* partial sends happen all the time */
-#define TEST_HEAD_BYTES 83u /* with the beginning of the body in one piece, read before the socket joins */
+#define TEST_BUFFER_BYTES 16384 /* small, to get partial sends */
+#define TEST_HEAD_BYTES 83u /* comes in one skb with the start of the body, read before the socket joins */
 #define TEST_BODY_BYTES 150001u
-#define TEST_NEXT_BYTES 97u /* of the next message behind the body */
+#define TEST_NEXT_BYTES 97u /* of the next message, after the body */
 #define TEST_BODY_END (TEST_HEAD_BYTES + TEST_BODY_BYTES)
 #define TEST_NEXT_END (TEST_BODY_END + TEST_NEXT_BYTES)
 #define TEST_DOWN_BYTES 131101u
 #define TEST_CREDIT_BYTES 8192u
 #define TEST_LIMIT_NS 3000000000ull
-#define TEST_PAUSE_TURNS 8 /* the reader starts after that many, and skips every such one */
+#define TEST_PAUSE_TURNS 8 /* the reader starts after this many turns, and skips every such one */
 
 enum { SEED_UP = 1, SEED_DOWN = 2 };
 
@@ -28,7 +28,7 @@ struct selftest {
 	struct gate_socket front_socket, back_socket;
 	struct gate_direction direction;
 	enum gate_step step;
-	uint64_t written; /* of the client's TEST_NEXT_END bytes */
+	uint64_t written; /* of the TEST_NEXT_END bytes that the client writes */
 };
 
 static bool goes_on(struct selftest *t)
@@ -52,7 +52,7 @@ static bool start(struct selftest *t, struct gate_socket *source, struct gate_so
 		.target = target,
 		.framing = length_bytes ? GATE_LENGTH : GATE_UNTIL_CLOSE,
 		.length_bytes = length_bytes,
-		/* Where the total allows it: a backlog behind a full send buffer, sent in parts. */
+		/* Where the total allows it: causes a backlog after a full send buffer, sent in parts. */
 		.credit_bytes = TEST_CREDIT_BYTES,
 	};
 
@@ -63,7 +63,7 @@ static bool start(struct selftest *t, struct gate_socket *source, struct gate_so
 	return true;
 }
 
-/* Lets the lane work; waits a millisecond when neither end could do anything. */
+/* Lets the lane work; waits a millisecond if neither end could do anything. */
 static void turn(struct selftest *t, bool is_moving)
 {
 	struct pollfd fds[2] = {
@@ -85,7 +85,7 @@ static void client_writes(struct selftest *t)
 	t->written += selftest_write(&t->ends, t->ends.client, SEED_UP, t->written, TEST_NEXT_END);
 }
 
-/* A head that user space reads: the rest of its piece stays behind in the receive queue. */
+/* User space reads a head; the rest of its skb stays in the receive queue. */
 static bool test_head(struct selftest *t)
 {
 	struct pollfd front = { .fd = t->ends.front, .events = POLLIN };
@@ -100,7 +100,7 @@ static bool test_head(struct selftest *t)
 	return !t->ends.failure;
 }
 
-/* The next message behind the body is on the side it was sent to, whole. */
+/* The next message after the body is on the side that it was sent to, complete. */
 static bool test_next(struct selftest *t)
 {
 	uint64_t read = TEST_BODY_END;
@@ -115,11 +115,11 @@ static bool test_next(struct selftest *t)
 		read += got;
 	}
 	if (!t->ends.failure && gate_socket_detach(&t->front_socket))
-		selftest_fail(&t->ends, "the program could not be taken off a socket", -EIO);
+		selftest_fail(&t->ends, "the program could not be detached from a socket", -EIO);
 	return !t->ends.failure;
 }
 
-/* A body of known length with the next message right behind it; the reader starts late and pauses. */
+/* A body of known length followed directly by the next message; the reader starts late and pauses. */
 static bool test_body(struct selftest *t)
 {
 	uint64_t read = TEST_HEAD_BYTES;
@@ -142,11 +142,11 @@ static bool test_body(struct selftest *t)
 		return false;
 	if (read != TEST_BODY_END ||
 	    selftest_read(&t->ends, t->ends.server, SEED_UP, read, UINT64_MAX, &is_end) != 0)
-		selftest_fail(&t->ends, "bytes behind the end of a body reached the wrong side", -EIO);
+		selftest_fail(&t->ends, "bytes after the end of a body reached the wrong side", -EIO);
 	return !t->ends.failure;
 }
 
-/* The other way until close, over the same sockets. */
+/* The opposite direction until close, over the same sockets. */
 static bool test_half_close(struct selftest *t)
 {
 	uint64_t written = 0, read = 0;
@@ -167,7 +167,7 @@ static bool test_half_close(struct selftest *t)
 			t->step = GATE_STEP_WAIT;
 			shutdown(t->ends.front, SHUT_WR);
 		} else if (t->step == GATE_STEP_RESET || t->step == GATE_STEP_POISON) {
-			selftest_fail(&t->ends, "the lane gave up on a sound connection", -EIO);
+			selftest_fail(&t->ends, "the lane failed on a working connection", -EIO);
 		}
 		turn(t, written + read != before);
 	}

@@ -7,10 +7,10 @@
 #include "user/kernel/sockmap/load.h"
 
 /*
- * A few milliseconds of the real thing on loopback before any client depends on it: patterned bytes through
- * both directions, small send buffers, a piece that was partly read before, a reader that pauses, the exact
- * end of a body with bytes behind it, a half-close. Uses a ring and four sockets of `gate` for the time. 0;
- * -EIO: bytes were lost, doubled or stuck (never use the lane); -ENETUNREACH: there is no loopback to test
- * with; -errno. `why` says what happened.
+ * Runs the lane on loopback for a few milliseconds before any client depends on it: patterned bytes through
+ * both directions, small send buffers, an skb that was partly read before, a reader that pauses, the exact
+ * end of a body with bytes after it, a half-close. Uses a ring and four sockets of `gate` meanwhile. Returns
+ * 0; -EIO: bytes were lost, duplicated or stuck (never use the lane); -ENETUNREACH: there is no loopback to
+ * test with; -errno. `why` gets the reason.
  */
 int gate_selftest(struct gate *gate, struct text *why, uint64_t *ret_took_ns);

@@ -18,7 +18,7 @@ static bool is_taken(uint32_t generation)
 	return generation & 1;
 }
 
-/* All but the generation and claimed_ns, the first and the last member: they are set before. */
+/* Clears all but generation and claimed_ns, the first and the last member, which are already set. */
 static void record_clear(struct gate_record *record, uint16_t worker)
 {
 	struct gate_user *user = &record->user;
@@ -45,8 +45,8 @@ int slots_take(struct gate_slots *slots, uint32_t *cursor, uint16_t worker, uint
 		if (is_taken(generation))
 			continue;
 		/*
-		 * Before it is taken: a slot that is must never look old, see slots_reclaim(). Who is too
-		 * late makes the slot of another one a little younger.
+		 * Set the time before taking the slot: a taken slot must never look old, see slots_reclaim().
+		 * A thread that loses the race makes another's slot a little younger.
 		 */
 		__atomic_store_n(&record->user.claimed_ns, now_ns, __ATOMIC_RELAXED);
 		if (!generation_swap(record, generation, generation + 1))
@@ -57,7 +57,7 @@ int slots_take(struct gate_slots *slots, uint32_t *cursor, uint16_t worker, uint
 		*ret_slot = (struct gate_handle){ .index = index, .generation = generation + 1 };
 		return 0;
 	}
-	/* The next one looks elsewhere. */
+	/* The next search starts elsewhere. */
 	*cursor = (*cursor + probes) % slots->count;
 	return -ENOSPC;
 }
@@ -104,7 +104,7 @@ bool slots_reclaim(struct gate_slots *slots, uint32_t index, uint64_t now_ns, ui
 
 	uint64_t claimed_ns = __atomic_load_n(&record->user.claimed_ns, __ATOMIC_RELAXED);
 
-	/* A time to come: taken since the caller looked at the clock. */
+	/* claimed_ns > now_ns: taken after the caller read the clock. */
 	if (!is_taken(generation) || claimed_ns > now_ns || now_ns - claimed_ns < age_ns)
 		return false;
 	return generation_swap(record, generation, generation + 1);

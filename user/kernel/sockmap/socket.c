@@ -79,8 +79,8 @@ static uint64_t passed_bytes(const struct gate_socket *s)
 }
 
 /*
- * What arrived before the insertion is shown to the verdict only now: the kernel looks at the queue when
- * something arrives or somebody reads. MSG_PEEK, because a consuming recv() that finds such bytes sets
+ * Makes the verdict see bytes that arrived before the insertion: the kernel looks at the queue only when
+ * something arrives or someone reads. Use MSG_PEEK, because a consuming recv() that finds such bytes sets
  * tcp_sock.copied_seq back to its value from before the verdict.
  */
 static int source_insert(struct gate_socket *s)
@@ -117,7 +117,7 @@ int gate_socket_attach(struct gate_socket *s)
 	record->user.memory_max_bytes = window.memory_max_bytes;
 	record->user.flags &= (__u8)~GATE_BOUNDED;
 	record->user.flags |= window.is_bounded ? GATE_BOUNDED : 0;
-	/* No verdict runs. The first one finds the position of the reader. */
+	/* No verdict runs. The first one will determine the reader's position. */
 	record->kernel.is_seeded = 0;
 	error = delivery_position(s->fd, &s->base_position);
 	if (error)
@@ -139,10 +139,10 @@ static bool has_seen_fin(const struct gate_socket *s)
 }
 
 /*
- * The verdict is off, but a piece had been passed up just before. It can be read in order only with the
- * verdict on (without it the kernel does not count these bytes as read, and loses its place); that works
- * unless the FIN has arrived meanwhile. If the verdict has seen the FIN itself, nothing follows, and order is
- * no question: it still counts as a source until those bytes are read.
+ * The verdict is detached, but an skb had been passed up just before. It can be read in order only with the
+ * verdict attached (without it, the kernel does not count these bytes as read and loses its position);
+ * attaching works unless the FIN has arrived meanwhile. If the verdict has seen the FIN itself, nothing
+ * follows, and order does not matter: the socket still counts as a source until those bytes are read.
  */
 static int source_return(struct gate_socket *s)
 {
@@ -150,11 +150,11 @@ static int source_return(struct gate_socket *s)
 	return s->is_source ? -EAGAIN : socket_poison(s, GATE_REASON_POISON_STRANDED);
 }
 
-#define PROVE_ROUNDS 64 /* of some dozens of looks; a few milliseconds at the worst */
+#define PROVE_ROUNDS 64 /* each of some dozens of checks; a few milliseconds at most */
 
 /*
- * The kernel drops a piece whose verdict begins when the program has just been taken away: window_hold()
- * keeps all but a FIN and a full window from beginning one. So it is proved that none was lost.
+ * The kernel drops an skb whose verdict starts just after the program was detached. window_hold() prevents
+ * all but a FIN and a full window from starting one, so this proves that none was lost.
  */
 static int source_prove(struct gate_socket *s)
 {
@@ -163,10 +163,10 @@ static int source_prove(struct gate_socket *s)
 	struct delivery_bounds bounds = DELIVERY_UNBOUNDED;
 	int error = 0;
 
-	/* A sender that is too fast for one look has to pause when the window is full: nobody reads now. */
+	/* A sender that is too fast for one check pauses when the window is full: no one reads now. */
 	for (int round = 0; round < PROVE_ROUNDS && !error && bounds.least < bounds.most; round++)
 		error = delivery_narrow(s->fd, &bounds);
-	/* Nothing is to be proved of a connection that was reset, and nothing can be at an urgent mark. */
+	/* Nothing needs a proof after a reset, and nothing can be proved at an urgent mark. */
 	if (error && error != -EFAULT)
 		return 0;
 	if ((error || position < bounds.least || position > bounds.most) && !GATE_BROKEN(BREAK_PROVE))
@@ -174,7 +174,7 @@ static int source_prove(struct gate_socket *s)
 	return 0;
 }
 
-/* Could the verdict come on again, or is nothing left for it to see? */
+/* Returns 0 if the verdict could be attached again, or nothing is left for it to see; otherwise -errno. */
 static int source_may_leave(struct gate_socket *s)
 {
 	struct delivery_view view;
@@ -205,14 +205,14 @@ int gate_socket_detach(struct gate_socket *s)
 	error = gate_socket_is_drained(s) ? bpf_map_delete_elem(map_fd(s, GATE_MAP_SOURCES), &s->slot.index)
 					  : -EAGAIN;
 	window_let_go(s->fd, held);
-	/* It was off already (source_return()), and the last bytes that were passed have been read. */
+	/* The verdict was detached before (source_return()), and the last passed bytes have been read. */
 	if (error == -EINVAL) {
 		s->is_source = false;
 		return 0;
 	}
 	if (error)
 		return error;
-	/* Behind this barrier a verdict that was running has counted what it passed. */
+	/* After this barrier, a verdict that was running has counted what it passed. */
 	(void)delivery_look(s->fd, &view);
 	if (passed_bytes(s) != s->consumed_bytes)
 		return source_return(s);
@@ -223,7 +223,10 @@ int gate_socket_detach(struct gate_socket *s)
 void gate_socket_note_read(struct gate_socket *s, uint64_t bytes)
 {
 	CHECK(gate_socket_is_added(s));
-	/* Without the verdict it receives natively: those bytes are outside of the stream positions. */
+	/*
+	 * Without the verdict, the socket receives through TCP only: those bytes are not part of the stream
+	 * positions.
+	 */
 	if (s->is_source)
 		s->consumed_bytes += bytes;
 }
@@ -237,7 +240,7 @@ bool gate_socket_is_drained(const struct gate_socket *s)
 bool gate_socket_is_poisoned(const struct gate_socket *s)
 {
 	CHECK(gate_socket_is_added(s));
-	/* The program stores the poison before it passes the bytes. */
+	/* The program stores the error before it passes the bytes. */
 	return __atomic_load_n(&gate_socket_record(s)->kernel.poison, __ATOMIC_ACQUIRE) != 0;
 }
 
@@ -250,7 +253,7 @@ void gate_socket_remove(struct gate_socket *s)
 	CHECK(s->inbound == NULL && s->outbound == NULL);
 	struct gate *gate = s->worker->gate;
 	struct gate_record *record = gate_socket_record(s);
-	/* Young again, so that nobody takes the slot for an orphan between here and slots_give(). */
+	/* Renew the time, so that no process takes the slot for an orphan before slots_give(). */
 	record->user.claimed_ns = clock_now_ns();
 	record->user.mode = GATE_MODE_USER;
 	if (s->is_source)
@@ -258,7 +261,7 @@ void gate_socket_remove(struct gate_socket *s)
 	if (s->is_listed)
 		bpf_map_delete_elem(map_fd(s, GATE_MAP_GATE_OF), &s->cookie);
 	bpf_map_delete_elem(map_fd(s, GATE_MAP_TARGETS), &s->slot.index);
-	/* The lock it takes is what a running verdict holds: nobody writes into the record after this. */
+	/* A running verdict holds the lock that this takes: nothing writes into the record afterwards. */
 	delivery_look(s->fd, &view);
 	s->worker->sockets[s->slot.index] = NULL;
 	slots_give(&gate->slots, s->slot);

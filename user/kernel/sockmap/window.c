@@ -12,9 +12,9 @@
 #ifndef SO_BUF_LOCK
 #define SO_BUF_LOCK 72 /* since 5.14 */
 #endif
-#define WINDOW_RCVBUF_LOCK 2 /* SOCK_RCVBUF_LOCK: somebody chose a size, TCP does not tune it */
+#define WINDOW_RCVBUF_LOCK 2 /* SOCK_RCVBUF_LOCK: the size was set by SO_RCVBUF, TCP does not tune it */
 
-/* The last number of a file of sysctl(8), or 0. */
+/* The last number in a file of sysctl(8), or 0. */
 static uint32_t sysctl_last(const char *path)
 {
 	FILE *file = fopen(path, "re");
@@ -63,7 +63,7 @@ static void bound_set(int fd)
 
 	/* The kernel doubles it. */
 	number_set(fd, SOL_SOCKET, SO_RCVBUF, GATE_BUFFER_BYTES / 2);
-	/* Chosen, it could not grow with what comes into a window that was announced already. */
+	/* With the lock, the buffer could not grow for bytes in a window that was already announced. */
 	lock = number_get(fd, SOL_SOCKET, SO_BUF_LOCK) & ~WINDOW_RCVBUF_LOCK;
 	number_set(fd, SOL_SOCKET, SO_BUF_LOCK, lock);
 }
@@ -88,7 +88,7 @@ int window_hold(int fd)
 {
 	int held = number_get(fd, SOL_SOCKET, SO_BUF_LOCK);
 
-	/* Of a tuned socket SO_RCVLOWAT would raise the buffer. */
+	/* Without the lock, SO_RCVLOWAT would enlarge the buffer. */
 	number_set(fd, SOL_SOCKET, SO_BUF_LOCK, held | WINDOW_RCVBUF_LOCK);
 	number_set(fd, SOL_SOCKET, SO_RCVLOWAT, INT_MAX);
 	return held;

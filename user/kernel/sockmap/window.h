@@ -7,27 +7,26 @@
 /*
  * How much a source may send while its gate is closed, and how much memory that may cost.
  *
- * Passed bytes stay charged to the source until user space takes them out, and TCP makes the window that it
- * announces of what is left: of what they were charged, which for small pieces is many times their length. A
- * window that was announced must never be taken back (TCP drops what comes then, and later the peer's
- * acknowledgements, too). So the buffer must be able to grow with what comes into a window that was announced
- * already, and TCP does that itself, up to tcp_rmem[2], for a buffer that nobody has chosen
- * (tcp_clamp_window). Before that is used up, too, the program calls for help (piece_is_tight() in
- * bpf/gate.bpf.c).
+ * Passed bytes stay charged to the source until user space reads them, and TCP derives the announced window
+ * from the remaining memory; for small skbs the charge is many times their length. An announced window must
+ * never be taken back (TCP drops what comes then, and later the peer's acknowledgements, too). So the buffer
+ * must be able to grow with bytes for a window that was already announced. TCP does that itself, up to
+ * tcp_rmem[2], unless the size was set by SO_RCVBUF (tcp_clamp_window). Before even that is used up, the
+ * program asks user space to read (piece_is_tight() in bpf/gate.bpf.c).
  *
- * But of such a buffer TCP makes as much as the system allows, because everything goes through it at once
- * while the gate is open; a reader that stops for good would cost all of it. A near source reaches full speed
- * with a small one, so it starts with that, and gets it again whenever the program sees it grow
- * (window_watch()). A far one keeps its autotuning, which its long path needs.
+ * But TCP grows such a buffer as far as the system allows, because everything passes through at once while
+ * the gate is open; if the reader then stops for good, all of it is used. A near source reaches full speed
+ * with a small buffer, so it starts with one, and is reduced to it again whenever the program sees that it
+ * has grown (window_watch()). A far source keeps autotuning, because its long path needs it.
  */
 /*
- * Least round trip of a near source. Not the smoothed one: a conversation of single bytes measures the other
- * side's delayed acknowledgements.
+ * A source with a smaller minimum round trip is near. Not the smoothed one: in a conversation of single
+ * bytes, that includes the other side's delayed acknowledgements.
  */
 #define WINDOW_NEAR_US 1000u
 
 struct window {
-	uint32_t memory_max_bytes; /* what the source may be charged for with received bytes */
+	uint32_t memory_max_bytes; /* most that received bytes may be charged to the source */
 	bool is_bounded; /* window_bound() keeps its buffer small */
 };
 
@@ -35,17 +34,17 @@ struct window {
 uint32_t window_tuned_max_bytes(void);
 
 /*
- * Before the socket becomes a source, each time. A failure of the system costs memory, or an early return to
- * the copy lane, and is not reported.
+ * Call before the socket becomes a source, each time. A failure costs only memory, or an early return to the
+ * copy lane, and is not reported.
  */
 struct window window_prepare(int source_fd, uint32_t tuned_max_bytes);
-/* GATE_BUFFER_BYTES, or what rmem_max allows; TCP may let it grow again. */
+/* Sets the buffer to GATE_BUFFER_BYTES, or to what rmem_max allows; TCP may let it grow again. */
 void window_bound(int source_fd);
 
 /*
- * Between window_hold() and window_let_go() what arrives waits in TCP's own queue, and the verdict does not
- * run unless a whole window arrives or the FIN. Returns what window_let_go() needs; that is also a barrier:
- * it takes the socket lock.
+ * Between window_hold() and window_let_go(), arriving bytes wait in TCP's own queue, and the verdict does not
+ * run unless a whole window or the FIN arrives. Returns the argument for window_let_go(). It is also a
+ * barrier, because it takes the socket lock.
  */
 int window_hold(int source_fd);
 void window_let_go(int source_fd, int held);

@@ -28,9 +28,9 @@ static int ring_find(struct gate_worker *w)
 }
 
 /*
- * A process number would not do: processes in containers over the same pins count on their own, and numbers
- * come again. The socket leaves the map with the process. Sock maps take connected ones only; the other end
- * need not stay.
+ * A pid would not identify the reader: processes in containers with the same pins have their own pid
+ * namespaces, and pids are reused. The socket leaves the map with its process. Sockmaps take connected
+ * sockets only; the other end need not stay open.
  */
 static int ring_claim(struct gate_worker *w)
 {
@@ -63,7 +63,7 @@ static struct gate_socket *owner_find(const struct gate_worker *w, struct gate_h
 
 	if (handle.index >= w->gate->slots.count)
 		return NULL;
-	/* Those of others, told through a ring that was taken over, are not ours, not even to look at. */
+	/* Ignore events for sockets of other workers, which come through a ring that was taken over. */
 	socket = w->sockets[handle.index];
 	return socket && socket->slot.generation == handle.generation ? socket : NULL;
 }
@@ -80,7 +80,7 @@ static int event_take(void *arg, void *data, size_t len)
 	socket = owner_find(w, event->gate);
 	if (socket && socket->inbound)
 		socket->inbound->on_event(socket->inbound);
-	/* A negative value ends this round; the event is consumed all the same. */
+	/* A negative value ends this round; the event is consumed nevertheless. */
 	return --w->poll_budget == 0 ? -EINTR : 0;
 }
 
@@ -142,7 +142,7 @@ int gate_worker_fd(const struct gate_worker *w)
 	return ring_buffer__epoll_fd(w->events);
 }
 
-/* The ring was full: any gate of ours may be waiting. */
+/* The ring was full: any of our gates may be waiting. */
 static void worker_rescan(struct gate_worker *w)
 {
 	w->totals.rescans++;
