@@ -4,8 +4,8 @@
 #include "user/base/span.h"
 
 /*
- * Memory that is freed as a whole: the configuration snapshot, or one request's head. Blocks grow as needed;
- * arena_reset keeps the first block for reuse.
+ * Memory that is freed as a whole: the configuration snapshot, or one request's head. Blocks are added as
+ * needed; arena_reset() keeps the first block for reuse.
  */
 struct arena {
 	struct arena_block *blocks; /* owner; newest first */
@@ -16,12 +16,12 @@ struct arena {
 void arena_init(struct arena *a, size_t block_bytes);
 void arena_done(struct arena *a);
 void arena_reset(struct arena *a);
-void arena_wipe(struct arena *a); /* overwrites what it holds; it may only be ended then */
-/* Everything of `from` lives as long as `a` now; from is empty. Nothing moves. */
+void arena_wipe(struct arena *a); /* overwrites the content; only arena_done() may follow */
+/* Moves everything of `from` to `a` without copying: it lives as long as `a`; `from` is empty afterwards. */
 void arena_join(struct arena *a, struct arena *from);
-/* Zeroed, aligned for any object. NULL on no memory. */
+/* Zeroed, and aligned for any object. NULL without memory. */
 void *arena_take(struct arena *a, size_t size_bytes);
 /* Unaligned bytes, not zeroed. */
 char *arena_bytes(struct arena *a, size_t size_bytes);
-/* A copy with a terminating NUL behind it (not counted). data == NULL on no memory. */
+/* A copy followed by a NUL (not counted). data == NULL without memory. */
 struct span arena_copy(struct arena *a, struct span s);

@@ -6,12 +6,12 @@
 #include "user/base/span.h"
 
 /*
- * A byte queue with one contiguous run of content: bytes are appended at the end and consumed at the front.
- * It owns no memory while it is empty and was released, so an idle connection costs no buffer. The bound is
- * the caller's: buf_reserve refuses to grow past max_bytes. Several are in every idle connection, and what is
- * bounded needs no 64 bits.
+ * A byte queue with one contiguous run of content: bytes are appended at the end and consumed at the start.
+ * It owns no memory while it is empty and released, so an idle connection costs no buffer. The caller sets
+ * the limit: buf_reserve() does not grow past max_bytes. Every idle connection has several of these, so the
+ * positions have 32 bits.
  */
-#define BUF_MAX_BYTES ((size_t)1 << 31) /* whatever the caller says */
+#define BUF_MAX_BYTES ((size_t)1 << 31) /* whatever limit the caller sets */
 
 struct buf {
 	char *data; /* owner; NULL when never filled or released */
@@ -32,7 +32,7 @@ static inline struct span buf_span(const struct buf *b)
 	return (struct span){ b->data ? b->data + b->start : NULL, b->end - b->start };
 }
 /*
- * Room for `more` bytes after the content, moving or growing as needed. 0, -ENOMEM, or -ENOBUFS past
+ * Makes space for `more` bytes after the content, by moving or growing it. 0, -ENOMEM, or -ENOBUFS past
  * max_bytes.
  */
 int buf_reserve(struct buf *b, size_t more, size_t max_bytes);
@@ -40,8 +40,8 @@ static inline char *buf_tail(struct buf *b)
 {
 	return b->data + b->end;
 }
-void buf_commit(struct buf *b, size_t len); /* bytes written at buf_tail */
+void buf_commit(struct buf *b, size_t len); /* after writing `len` bytes at buf_tail() */
 void buf_consume(struct buf *b, size_t len); /* len <= buf_len */
 int buf_append(struct buf *b, struct span s, size_t max_bytes);
-/* Gives memory back when empty. */
+/* Frees the memory if the queue is empty. */
 void buf_release(struct buf *b);

@@ -4,9 +4,10 @@
 #include <stdnoreturn.h>
 
 /*
- * CHECK is for our own bugs only: a condition that no input, peer, configuration or lack of memory can make
- * false. It stays on in release builds, because a gateway that continues with a broken invariant may send one
- * client's bytes to another. Anything the outside world can cause is a return value instead.
+ * CHECK is only for bugs of this program: for conditions that no input, peer, configuration or lack of memory
+ * can make false. It stays enabled in release builds, because a gateway that continues with a broken
+ * invariant may send one client's bytes to another. For anything that the outside world can cause, return an
+ * error instead.
  */
 noreturn void check_failed(const char *file, int line, const char *what);
 

@@ -6,7 +6,7 @@
 
 #include "user/base/units.h"
 
-/* CLOCK_MONOTONIC. Loop code reads it once a turn and passes it on; pure code gets it as an argument. */
+/* CLOCK_MONOTONIC. The loop reads it once a turn and passes it on; pure code gets it as an argument. */
 uint64_t clock_now_ns(void);
 static inline uint64_t clock_now_ms(void)
 {

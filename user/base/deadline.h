@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What the timer of a stream runs for. */
+/* Which deadline the timer of a stream runs for. */
 enum stream_deadline {
 	DEADLINE_NONE,
 #define DEADLINE(id, name) DEADLINE_##id,

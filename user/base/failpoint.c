@@ -19,7 +19,7 @@ static const char *const names[] = {
 #undef FAILPOINT
 };
 
-/* One for the process and all that it is cloned into. NULL: nothing is armed. */
+/* Shared by the process and its forks. NULL: nothing is armed. */
 static struct failpoint_row *rows;
 
 void failpoint_open(void)
@@ -61,7 +61,7 @@ void failpoint_pass(enum failpoint point)
 		return;
 	row->killed_ns = clock_now_ns();
 	atomic_fetch_add(&row->killed, 1);
-	/* It is on its way before kill() returns: no instruction of this process follows. */
+	/* The signal is pending before kill() returns: no further instruction of this process runs. */
 	(void)kill(getpid(), SIGKILL);
 }
 

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What a peer may do too often on an HTTP/2 connection: rows of h2_floods.def. Here, because counters are
- * kept by these kinds as well.
+ * What a peer may do too often on an HTTP/2 connection: rows of h2_floods.def. They are in user/base because
+ * counters are kept by these kinds, too.
  */
 enum h2_flood_kind {
 	H2_FLOOD_NONE,

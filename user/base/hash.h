@@ -8,8 +8,8 @@ uint64_t hash_bytes(struct span s);
 uint64_t hash_mix(uint64_t a, uint64_t b);
 
 /*
- * Open-addressing map from a byte key to a pointer, for immutable look-up tables built once from
- * configuration. Keys are borrowed and must outlive the map. Capacity is fixed at creation.
+ * Open-addressing map from a byte key to a pointer, for immutable look-up tables built once from the
+ * configuration. Keys are borrowed and must outlive the map. The capacity is fixed at creation.
  */
 struct hash_map;
 struct hash_map *hash_map_create(size_t max_count);

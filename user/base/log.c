@@ -94,7 +94,7 @@ void log_line(enum log_level level, const char *format, ...)
 		len = (int)sizeof(message) - 1;
 	text_init(&line);
 	log_compose(&line, level, span_of(message, (size_t)len));
-	/* Nobody can be told when standard error is gone. */
+	/* There is nowhere to report a failure of standard error. */
 	if (line.len && write(STDERR_FILENO, line.data, line.len) < 0)
 		errno = 0;
 	text_done(&line);

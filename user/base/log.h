@@ -6,8 +6,8 @@
 #include "user/base/span.h"
 
 /*
- * Diagnostics on standard error. A line says what failed, on what, why, and while doing what; foreign bytes
- * go through text_escaped first. Thread-safe; one write(2) a line.
+ * Diagnostics on standard error. A line states what failed, on what object, why, and during which operation;
+ * foreign bytes go through text_escaped() first. Thread-safe; one write(2) for each line.
  */
 enum log_level {
 	LOG_ERROR,
@@ -41,7 +41,8 @@ void log_line(enum log_level level, const char *format, ...) __attribute__((form
 	} while (0)
 
 /*
- * True at most once in interval_ms for this cause; *suppressed counts the lines swallowed since the last one.
+ * True at most once in interval_ms for this cause; *ret_suppressed counts the lines suppressed since the last
+ * one.
  */
 struct log_rate {
 	uint64_t next_ms;

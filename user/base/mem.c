@@ -18,31 +18,31 @@ static bool mem_must_fail(void)
 	return __builtin_expect(fail_at != 0, 0) && count == fail_at;
 }
 
-/* ---- what a thread keeps of freed memory ---- */
+/* ---- freed memory that a thread keeps ---- */
 
 enum {
-	KEPT_STEP = 16, /* bytes between two sizes: malloc's own */
+	KEPT_STEP = 16, /* bytes between two sizes, as in malloc() */
 	KEPT_HEADER = 8, /* bytes that malloc adds */
 	KEPT_SIZES = 4096 / KEPT_STEP + 2,
-	KEPT_REST_BYTES = 2 * 1024 * 1024, /* given back at a time */
+	KEPT_REST_BYTES = 2 * 1024 * 1024, /* freed in one mem_rest() */
 };
 
 struct kept_block {
 	struct kept_block *next;
-	uintptr_t mark; /* kept_mark(): it lies in a list */
+	uintptr_t mark; /* kept_mark(): the block is in a list */
 };
 
 static _Thread_local struct {
 	struct kept_list {
 		struct kept_block *newest;
 		uint32_t count;
-		uint32_t least; /* since mem_rest(): so many nobody needed */
+		uint32_t least; /* since mem_rest(): this many were never used */
 	} lists[KEPT_SIZES]; /* by size */
 	size_t bytes;
 	size_t max_bytes; /* 0: nothing is kept */
 } kept;
 
-/* Which list serves so many bytes: every block in it has at least these. */
+/* The list whose blocks have at least this many bytes. */
 static size_t kept_list_for(size_t size_bytes)
 {
 	size_t all = size_bytes + KEPT_HEADER;
@@ -91,7 +91,7 @@ void *mem_take_zeroed(size_t count_of, size_t size_bytes)
 		return NULL;
 	if (bytes <= KEPT_STEP * (KEPT_SIZES - 2))
 		block = kept_pop(kept_list_for(bytes));
-	/* calloc() knows what the kernel has zeroed, and touches none of it. */
+	/* calloc() need not touch memory that the kernel has zeroed. */
 	if (!block)
 		return calloc(1, bytes ? bytes : 1);
 	block->mark = 0;
@@ -103,7 +103,7 @@ void *mem_retake(void *old, size_t size_bytes)
 	return realloc(old, size_bytes ? size_bytes : 1);
 }
 
-/* The mark is there by chance, or somebody gives it twice. */
+/* The mark may be there by chance. CHECK that the block is not freed twice. */
 static void kept_judge(const struct kept_block *block, size_t index)
 {
 	for (const struct kept_block *other = kept.lists[index].newest; other; other = other->next)
@@ -169,7 +169,7 @@ size_t mem_rest(void)
 	return kept.bytes;
 }
 
-/* ---- the way to the heap ---- */
+/* ---- heap ---- */
 
 void *hg_malloc(size_t size_bytes)
 {

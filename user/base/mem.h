@@ -4,8 +4,8 @@
 #include <stddef.h>
 
 /*
- * The only way to the heap. NULL means "no memory" and is an outside-world error: callers return -ENOMEM.
- * Tests install a fault to make the n-th allocation fail; the release path pays one predictable branch.
+ * The only interface to the heap. NULL means "no memory", an error of the outside world: callers return
+ * -ENOMEM. Tests make the n-th allocation fail; the release path pays one predictable branch.
  */
 void *hg_malloc(size_t size_bytes);
 void *hg_calloc(size_t count, size_t size_bytes);
@@ -13,8 +13,8 @@ void *hg_realloc(void *old, size_t size_bytes);
 char *hg_strndup(const char *text, size_t len);
 void hg_free(void *memory);
 /*
- * The same for what lives no longer than a request or a run of bytes: a worker keeps such blocks when they
- * are given back (mem_keep). Not for what stays.
+ * The same for memory that lives no longer than a request or a run of bytes: a worker keeps freed blocks of
+ * these (mem_keep). Not for long-lived memory.
  */
 void *hg_take(size_t size_bytes);
 void *hg_take_zeroed(size_t size_bytes);
@@ -25,22 +25,21 @@ void mem_fail_nth(unsigned long nth);
 /* Allocations this thread has made since the last mem_fail_nth() call. */
 unsigned long mem_count(void);
 
-/* The same for libraries that ask for an allocator: without faults, and not counted. */
+/* The same for libraries that take an allocator: no faults, not counted. */
 void *mem_take(size_t size_bytes);
 void *mem_take_zeroed(size_t count, size_t size_bytes);
 void *mem_retake(void *old, size_t size_bytes);
 void mem_give(void *memory);
 /*
- * From now on this thread keeps up to max_bytes of such blocks, for the next that
- * wants as many bytes. malloc() does so with seven of a size below 1 KiB, but hundreds of
- * streams begin and end together. 0, with which every thread begins: none, and what it kept goes.
- * AddressSanitizer wants to see every block go: then nothing is kept. Returns the bytes of what it had kept
- * before.
+ * From now on this thread keeps up to max_bytes of such blocks for the next allocations of the same size.
+ * malloc() keeps only seven of each size below 1 KiB, but hundreds of streams start and end together. With 0,
+ * the initial value of every thread, it keeps none and frees what it had kept. With AddressSanitizer nothing
+ * is kept, so that it sees every free. Returns the bytes kept before.
  */
 size_t mem_keep(size_t max_bytes);
 size_t mem_kept_bytes(void);
 /*
- * Gives back blocks that this thread has kept and not needed since it was called before, about 2 MiB at most.
- * Returns what it keeps now.
+ * Frees blocks that this thread has kept and not used since the last call, at most about 2 MiB. Returns the
+ * bytes still kept.
  */
 size_t mem_rest(void);

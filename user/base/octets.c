@@ -66,7 +66,7 @@ bool octets_are_target(struct span s)
 	return s.len == 0 || octets_skip_target(s.data, s.data + s.len) == s.data + s.len;
 }
 
-/* What no text has, of eight bytes, and HTAB. */
+/* Bytes of eight that no text may contain, and HTAB. */
 static inline uint64_t stops_of_text(const char *at)
 {
 	uint64_t word = octets_load(at);

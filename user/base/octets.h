@@ -6,18 +6,18 @@
 #include "user/base/span.h"
 
 /*
- * The byte classes of the HTTP grammar, and skips over runs of a class. Everything that decides whether a
- * byte may stand somewhere asks here, so that scan, parser, decoder and writer cannot disagree.
+ * The character classes of the HTTP grammar, and functions that skip runs of a class. All code that decides
+ * whether a byte is allowed somewhere uses them, so that scan, parser, decoder and writer cannot disagree.
  */
 enum octet_class {
 	OCTET_TOKEN = 1, /* tchar, RFC 9110 5.6.2 */
-	OCTET_TARGET = 2, /* what a request target may hold: visible ASCII but '#' */
+	OCTET_TARGET = 2, /* allowed in a request target: visible ASCII except '#' */
 	OCTET_TEXT = 4, /* field values, reason phrases: HTAB, SP, visible, obs-text (RFC 9110 5.5) */
-	OCTET_QUOTED = 8, /* qdtext: OCTET_TEXT without '"' and '\' (RFC 9110 5.6.4) */
-	OCTET_HOST = 16, /* reg-name without '%' and ',' (RFC 3986 3.2.2): what nobody decodes or splits */
+	OCTET_QUOTED = 8, /* qdtext: OCTET_TEXT except '"' and '\' (RFC 9110 5.6.4) */
+	OCTET_HOST = 16, /* reg-name without '%' and ',' (RFC 3986 3.2.2): needs no decoding or splitting */
 	OCTET_DIGIT = 32,
 	OCTET_HEX = 64,
-	OCTET_LOWER_TOKEN = 128, /* OCTET_TOKEN without upper case: names of fields in HTTP/2 */
+	OCTET_LOWER_TOKEN = 128, /* OCTET_TOKEN except upper case: field names in HTTP/2 */
 };
 
 extern const uint8_t octet_classes[256];
@@ -27,7 +27,7 @@ static inline bool octet_is(char c, unsigned int classes)
 	return (octet_classes[(unsigned char)c] & classes) != 0;
 }
 
-/* First byte at or after `at` that is in none of the classes, or `end`. */
+/* The first byte at or after `at` that is in none of the classes, or `end`. */
 static inline const char *octets_skip(const char *at, const char *end, unsigned int classes)
 {
 	while (at < end && octet_is(*at, classes))
@@ -46,8 +46,8 @@ static inline uint64_t octets_load(const char *at)
 }
 
 /*
- * Top bit of every byte below `bound` (at most 0x80). Bytes above the lowest hit may be flagged wrongly,
- * because a borrow moves up: only the lowest bit is to be used.
+ * The top bit of every byte below `bound` (at most 0x80). Bytes above the lowest hit may be flagged wrongly,
+ * because a borrow propagates upwards: use only the lowest bit.
  */
 static inline uint64_t octets_below(uint64_t word, uint8_t bound)
 {
@@ -59,7 +59,7 @@ static inline uint64_t octets_equal(uint64_t word, uint8_t byte)
 	return octets_below(word ^ OCTETS_EACH(byte), 1);
 }
 
-/* Like octets_skip(OCTET_TEXT), eight bytes at a time: field values are most of a head. */
+/* Like octets_skip(OCTET_TEXT), eight bytes at a time, because field values are most of a head. */
 static inline const char *octets_skip_text(const char *at, const char *end)
 {
 	for (;;) {
@@ -98,7 +98,7 @@ static inline const char *octets_skip_target(const char *at, const char *end)
 	return octets_skip(at, end, OCTET_TARGET);
 }
 
-/* Not empty and every byte in one of the classes. */
+/* True if not empty and every byte is in one of the classes. */
 bool octets_all(struct span s, unsigned int classes);
 bool octets_are_token(struct span s);
 /* These two may be empty. */

@@ -3,7 +3,9 @@
 
 #include <stdint.h>
 
-/* xorshift64*: quick and good enough to spread load; nothing secret. *state: not 0, advanced. */
+/*
+ * xorshift64*: fast, and good enough to spread load; not for secrets. *state must not be 0; it is advanced.
+ */
 static inline uint64_t random_next(uint64_t *state)
 {
 	uint64_t x = *state;

@@ -9,7 +9,7 @@
 
 enum { SLAB_CHUNK_OBJECTS = 64 };
 
-/* next_free of a cell whose object is live: no index gets there. */
+/* next_free of a cell whose object is live: no index is that large. */
 #define SLAB_LIVE UINT32_MAX
 
 struct slab_cell {
@@ -23,7 +23,7 @@ struct slab {
 	size_t object_bytes;
 	uint32_t max_count;
 	uint32_t count;
-	uint32_t cells; /* ever made */
+	uint32_t cells; /* created so far */
 	uint32_t first_free; /* index + 1 */
 	uint32_t chunk_slots;
 	char **chunks; /* owner */

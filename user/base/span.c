@@ -10,7 +10,7 @@ static inline unsigned char lower(unsigned char c)
 
 #define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-/* lower() of eight bytes. Sums of seven bits carry into the top bit of their own byte only. */
+/* lower() of eight bytes. A sum of seven-bit values carries only into the top bit of its own byte. */
 static inline uint64_t lower_word(uint64_t word)
 {
 	uint64_t low = word & EACH_BYTE(0x7f);

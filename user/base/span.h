@@ -7,8 +7,8 @@
 #include <string.h>
 
 /*
- * A borrowed run of bytes: never owned, never NUL-terminated, valid as long as what it points into. An empty
- * span may have data == NULL.
+ * A borrowed run of bytes: never owned, never NUL-terminated, valid as long as the memory that it points
+ * into. An empty span may have data == NULL.
  */
 struct span {
 	const char *data;
@@ -37,7 +37,7 @@ static inline struct span span_from(struct span s, size_t start)
 {
 	if (start > s.len)
 		start = s.len;
-	/* An empty span may have no data, and C knows no NULL + 0. */
+	/* An empty span may have no data, and NULL + 0 is undefined in C17. */
 	return start == 0 ? s : (struct span){ s.data + start, s.len - start };
 }
 
@@ -54,8 +54,10 @@ bool span_ends(struct span s, struct span suffix);
 struct span span_trim(struct span s); /* strips SP and HTAB at both ends (OWS, RFC 9110 5.6.3) */
 /* First index of byte c, or -1. */
 ptrdiff_t span_find(struct span s, char c);
-/* Cuts the next element off *rest at `separator`; returns false when *rest was already exhausted. */
+/* Removes the next element, up to `separator`, from *rest; false if *rest is exhausted. */
 bool span_split(struct span *rest, char separator, struct span *ret_element);
-int span_compare(struct span a, struct span b); /* byte order, shorter first on a tie */
-/* 1*DIGIT, no sign, no blanks, at most INT64_MAX. 0 or -EINVAL / -ERANGE; *ret_value untouched on failure. */
+int span_compare(struct span a, struct span b); /* byte order; a prefix sorts first */
+/*
+ * 1*DIGIT, no sign, no blanks, at most INT64_MAX. 0, -EINVAL or -ERANGE; *ret_value is unchanged on failure.
+ */
 int span_parse_u63(struct span s, uint64_t *ret_value);

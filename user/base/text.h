@@ -4,8 +4,8 @@
 #include "user/base/span.h"
 
 /*
- * Growing text for dumps, logs and error messages: never for bytes of a stream. On a failed allocation the
- * text keeps what it had, remembers the failure, and text_error() says so once at the end.
+ * Growing text for dumps, logs and error messages: never for bytes of a stream. After a failed allocation the
+ * text keeps its content and remembers the failure, which text_error() returns once at the end.
  */
 struct text {
 	char *data; /* owner; NUL-terminated when len > 0 */
@@ -21,12 +21,14 @@ void text_add(struct text *t, struct span s);
 void text_str(struct text *t, const char *s);
 void text_char(struct text *t, char c);
 void text_fmt(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Foreign bytes: control bytes, quotes, backslashes and bytes above 0x7e become \xNN, quotes \". */
+/* For foreign bytes: control bytes, quotes, backslashes and bytes above 0x7e become \xNN, quotes \". */
 void text_escaped(struct text *t, struct span s);
 struct span text_span(const struct text *t);
 int text_error(const struct text *t); /* 0 or -ENOMEM */
 
-/* Decimal digits of `value` into out (at least 21 bytes); returns the length. No terminator. */
+/* Writes the decimal digits of `value` to out (at least 21 bytes); returns the length. No terminator. */
 size_t text_u64(char *out, uint64_t value);
-/* Lower-case hexadecimal digits, no leading zeros, at least 17 bytes of room; returns the length. */
+/*
+ * Writes lower-case hexadecimal digits without leading zeros to out (at least 17 bytes); returns the length.
+ */
 size_t text_hex(char *out, uint64_t value);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Of time; variables end in the unit they are in (_ns, _us, _ms). */
+/* Units of time; names of variables end in their unit (_ns, _us, _ms). */
 #define NS_PER_US 1000ull
 #define NS_PER_MS 1000000ull
 #define NS_PER_S 1000000000ull

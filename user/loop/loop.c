@@ -24,13 +24,13 @@ struct loop {
 	struct timer_wheel timers;
 	struct list soon; /* run before the next event */
 	struct list deferred; /* run at the end of this turn */
-	struct list again; /* run at the beginning of the next one */
+	struct list again; /* run at the start of the next turn */
 	struct epoll_event events[LIMIT_EPOLL_EVENTS];
 };
 
 /*
- * The wheel's time is a millisecond behind: loop_now_ms() + n counts from the beginning of the running
- * millisecond, so n have certainly passed only when one more is over.
+ * The wheel's time is one millisecond behind: loop_now_ms() + n counts from the start of the current
+ * millisecond, so n ms have certainly passed only one millisecond later.
  */
 static uint64_t wheel_ms(uint64_t now_ns)
 {
@@ -163,7 +163,7 @@ void loop_source_remove(struct loop *loop, struct loop_source *source)
 {
 	if (source->handle == 0)
 		return;
-	/* Fails only when the descriptor was closed before: then it has left the set already. */
+	/* Fails only if the descriptor was closed before, which removed it from the set. */
 	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
 	slab_give(loop->sources, source->handle);
 	source->handle = 0;
@@ -209,7 +209,7 @@ static int loop_wait_ms(struct loop *loop)
 	uint64_t elapsed_ms = wheel_ms(clock_now_ns()) - loop->timers.now_ms;
 	uint64_t next_ms = timer_wheel_next(&loop->timers, LOOP_WAIT_MAX_MS);
 
-	/* Deferred work can be waiting here only from before the first turn. */
+	/* The deferred list has entries here only before the first turn. */
 	if (!list_is_empty(&loop->again) || !list_is_empty(&loop->soon) || !list_is_empty(&loop->deferred) ||
 	    next_ms <= elapsed_ms)
 		return 0;

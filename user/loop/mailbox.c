@@ -45,7 +45,7 @@ static void mailbox_on_event(struct loop_source *source, uint32_t events)
 	uint64_t ignored;
 
 	(void)events;
-	/* Read first: a message sent from here on makes the descriptor readable again. */
+	/* Read before draining: a message sent after this makes the descriptor readable again. */
 	if (read(source->fd, &ignored, sizeof(ignored)) < 0)
 		CHECK(errno == EAGAIN || errno == EINTR);
 	mailbox_drain(mailbox);
@@ -92,7 +92,7 @@ void mailbox_send(struct mailbox *mailbox, struct message *message)
 	was_empty = list_is_empty(&mailbox->queue);
 	list_add_tail(&mailbox->queue, &message->node);
 	pthread_mutex_unlock(&mailbox->lock);
-	/* The counter of an eventfd cannot overflow by ones: a full one is readable anyway. */
+	/* Adding ones cannot overflow the counter of an eventfd, and a full one is readable anyway. */
 	if (was_empty && write(mailbox->source.fd, &one, sizeof(one)) < 0)
 		CHECK(errno == EAGAIN);
 }

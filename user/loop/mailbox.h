@@ -5,9 +5,9 @@
 #include "user/loop/loop.h"
 
 /*
- * Messages between threads: workers share no mutable object, they send these. The receiver runs each message
- * in its own loop, in the order sent by one sender. A message is owned by the mailbox from send to run; run()
- * owns it afterwards (it may free it, keep it, or send it on to another mailbox as the answer).
+ * Messages between threads. Workers share no mutable object, they send these instead. The receiver runs each
+ * message in its own loop, in the order in which one sender sent them. The mailbox owns a message from send
+ * to run; then run() owns it and may free it, keep it, or send it on to another mailbox as a response.
  */
 struct message {
 	struct list node;
@@ -16,12 +16,13 @@ struct message {
 
 struct mailbox;
 
-/* context is handed to every run(). The mailbox adds its eventfd to the loop. */
+/* context is passed to every run(). The mailbox adds its eventfd to the loop. */
 struct mailbox *mailbox_create(struct loop *loop, void *context);
 /*
- * Only after no sender can reach it any more. Messages still queued are run once more by mailbox_drain first.
+ * Call both only when no sender can reach the mailbox any more. mailbox_drain() runs the queued messages once
+ * more.
  */
 void mailbox_drain(struct mailbox *mailbox);
 void mailbox_free(struct mailbox *mailbox);
-/* From any thread; never blocks for long, never fails. */
+/* From any thread; takes the lock only briefly, and never fails. */
 void mailbox_send(struct mailbox *mailbox, struct message *message);

@@ -3,13 +3,13 @@
 
 #include "user/loop/loop.h"
 
-/* SIGTERM, SIGINT, SIGHUP (and SIGPIPE ignored) as loop events of the main thread, by signalfd. */
+/* SIGTERM, SIGINT and SIGHUP as loop events of the main thread, by signalfd. SIGPIPE is ignored. */
 struct signals {
 	struct loop_source source;
 	void (*on_signal)(struct signals *signals, int number);
 };
 
-/* Blocks the signals for the calling thread and all threads it starts later. 0 or -errno. */
+/* Blocks the signals for the calling thread and all threads that it starts later. 0 or -errno. */
 int signals_block(void);
 int signals_start(struct signals *signals, struct loop *loop,
 		  void (*on_signal)(struct signals *signals, int number));

@@ -2,7 +2,9 @@
 #include "user/loop/timer.h"
 
 #define SLOT_MASK ((uint64_t)TIMER_WHEEL_SLOTS - 1)
-/* Distances of this and more wait in the last slot they can reach and are placed again from there. */
+/*
+ * Timers this far away or farther wait in the last slot that they can reach, and are placed again from there.
+ */
 #define HORIZON_MS ((uint64_t)1 << (TIMER_WHEEL_BITS * TIMER_WHEEL_LEVELS - 1))
 
 void timer_wheel_init(struct timer_wheel *wheel, uint64_t now_ms)
@@ -77,7 +79,7 @@ static unsigned int timer_fire_list(struct timer_wheel *wheel, struct list *due)
 	return fired;
 }
 
-/* Takes a whole slot out and puts each timer where it belongs now: fired, or on a lower level. */
+/* Empties a slot: each timer fires or moves to a lower level. */
 static unsigned int timer_empty_slot(struct timer_wheel *wheel, unsigned int level, uint64_t slot)
 {
 	struct list due;
@@ -88,7 +90,7 @@ static unsigned int timer_empty_slot(struct timer_wheel *wheel, unsigned int lev
 	return timer_fire_list(wheel, &due);
 }
 
-/* The next time, after now, at which a slot that may hold timers comes up; UINT64_MAX when there is none. */
+/* The next time, after now, at which the wheel reaches a slot that may hold timers; UINT64_MAX: none. */
 static uint64_t timer_next_stop(const struct timer_wheel *wheel)
 {
 	uint64_t best = UINT64_MAX;

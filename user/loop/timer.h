@@ -7,9 +7,9 @@
 #include "user/base/list.h"
 
 /*
- * A hierarchical timer wheel: arm and cancel are O(1), one tick is one millisecond, the horizon is 2^35 ms
- * and later deadlines wait at the horizon. Pure: time is an argument. A timer never fires early; it fires at
- * the first timer_wheel_advance() whose now_ms is at or past the deadline.
+ * A hierarchical timer wheel: arming and cancelling are O(1), one tick is one millisecond, the horizon is
+ * 2^35 ms, and later deadlines wait at the horizon. Pure: time is an argument. A timer never fires early; it
+ * fires at the first timer_wheel_advance() whose now_ms is at or past the deadline.
  */
 struct timer {
 	struct list node; /* in a wheel slot while armed */
@@ -38,11 +38,11 @@ static inline bool timer_is_armed(const struct timer *timer)
 void timer_arm(struct timer_wheel *wheel, struct timer *timer, uint64_t deadline_ms);
 void timer_cancel(struct timer_wheel *wheel, struct timer *timer); /* idempotent */
 /*
- * Fires what is due, in deadline order per tick; a callback may arm and cancel any timer. Returns how many
- * fired.
+ * Fires all due timers, in the order of deadlines in each tick; a callback may arm and cancel any timer.
+ * Returns how many fired.
  */
 unsigned int timer_wheel_advance(struct timer_wheel *wheel, uint64_t now_ms);
 /*
- * Milliseconds until the wheel has to be advanced again, at most max_ms; never later than the first deadline.
+ * Milliseconds until the wheel must be advanced again, at most max_ms; never later than the first deadline.
  */
 uint64_t timer_wheel_next(const struct timer_wheel *wheel, uint64_t max_ms);
