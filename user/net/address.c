@@ -133,8 +133,8 @@ bool address_is_unix(const struct address *a)
 }
 
 /*
- * The name of a Unix socket: empty for an unnamed one (unix(7): clients rarely bind), an abstract name with
- * its leading NUL, or a path without the terminator that the kernel may or may not count.
+ * The name of a Unix socket: empty if unnamed (unix(7): clients rarely bind), an abstract name with its
+ * leading NUL, or a path without its terminator, which the kernel may or may not count.
  */
 static struct span unix_name(const struct address *a)
 {
@@ -146,7 +146,7 @@ static struct span unix_name(const struct address *a)
 	return name;
 }
 
-/* The bytes of the host part that tell two addresses of one family apart. */
+/* The bytes of the host part that distinguish addresses of one family. */
 static struct span address_host(const struct address *a)
 {
 	switch (address_family(a)) {
@@ -192,7 +192,7 @@ void address_unmap(struct address *a)
 	address_set_v4(a, host, ntohs(a->v6.sin6_port));
 }
 
-/* A client may bind to any bytes it likes: what could break a log line or a header field becomes '?'. */
+/* A client may bind to any bytes: those that could break a log line or a header field become '?'. */
 static size_t unix_text(struct span name, char *out)
 {
 	size_t len = 5;

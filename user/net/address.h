@@ -22,7 +22,7 @@ struct address {
 
 /* "1.2.3.4" or "::1" (no brackets, no zone). 0 or -EINVAL. */
 int address_parse_ip(struct span s, uint16_t port, struct address *ret_address);
-/* "1.2.3.4:80", "[::1]:80", "unix:/path". Names are refused: -EINVAL. */
+/* "1.2.3.4:80", "[::1]:80", "unix:/path". -EINVAL, also for names. */
 int address_parse(struct span s, struct address *ret_address);
 int address_set_unix(struct address *a, struct span path); /* -ENAMETOOLONG, -EINVAL for NUL or empty */
 void address_set_any(struct address *a, bool ipv6, uint16_t port);
@@ -31,12 +31,15 @@ void address_set_port(struct address *a, uint16_t port);
 bool address_eq(const struct address *a, const struct address *b);
 bool address_is_unix(const struct address *a);
 uint64_t address_hash(const struct address *a);
-/* IPv4-mapped IPv6 becomes IPv4: what logs and X-Forwarded-For show. */
+/* IPv4-mapped IPv6 becomes IPv4, as shown in logs and X-Forwarded-For. */
 void address_unmap(struct address *a);
 /* "1.2.3.4:80", "[::1]:80", "unix:/path". */
 void address_format(const struct address *a, struct text *out);
-/* Address without port: "1.2.3.4", "::1", "unix:/path". At most ADDRESS_TEXT_BYTES; returns the length. */
+/*
+ * Writes the address without port: "1.2.3.4", "::1", "unix:/path". At most ADDRESS_TEXT_BYTES; returns the
+ * length.
+ */
 #define ADDRESS_TEXT_BYTES 128
 size_t address_host_text(const struct address *a, char *out);
-/* True when `a` lies in network/prefix_bits; families must agree after unmapping. */
+/* True if `a` is in network/prefix_bits; after unmapping, both must be of one family. */
 bool address_in(const struct address *a, const struct address *network, uint8_t prefix_bits);

@@ -13,7 +13,7 @@ static void net_connect_drop_socket(struct net_connect *job)
 	job->source.fd = -1;
 }
 
-/* The socket stays; nothing will call this object any more. */
+/* Stops all callbacks; the socket stays open. */
 static void net_connect_quiet(struct net_connect *job)
 {
 	loop_source_remove(job->loop, &job->source);
@@ -39,7 +39,7 @@ static bool is_past(const struct net_connect *job, uint64_t deadline_ms)
 	return deadline_ms && loop_now_ms(job->loop) >= deadline_ms;
 }
 
-/* When the address under way has had its share of the time; 0: never. */
+/* The end of the current address' share of the time; 0: none. */
 static uint64_t share_end_ms(const struct net_connect *job)
 {
 	uint64_t now_ms = loop_now_ms(job->loop);
@@ -66,8 +66,8 @@ static void net_connect_wait(struct net_connect *job, enum net_connect_state sta
 }
 
 /*
- * A connect to a port of this machine that nobody listens on, but that the kernel just chose as our own,
- * meets itself (simultaneous open, RFC 9293 3.5): everything sent would come back as an answer.
+ * A connect to a local port without a listener, which the kernel has just chosen as our own port, connects to
+ * itself (simultaneous open, RFC 9293 3.5): everything sent would come back as a response.
  */
 static bool is_self_connected(int fd, const struct address *target)
 {
@@ -80,7 +80,7 @@ static bool is_self_connected(int fd, const struct address *target)
 	return socket_peer(fd, &peer) == 0 && address_eq(&local, &peer);
 }
 
-/* 0, or why the connected socket cannot be used. */
+/* Returns 0, or why the connected socket cannot be used. */
 static int net_connect_prepare(struct net_connect *job)
 {
 	int fd = job->source.fd;
@@ -94,7 +94,7 @@ static int net_connect_prepare(struct net_connect *job)
 	return error ? error : socket_set_keepalive(fd, &job->keepalive);
 }
 
-/* connect(2) on the open socket: 0, -EINPROGRESS when an event or the timer will follow, or -errno. */
+/* connect(2) on the open socket: 0, -EINPROGRESS (an event or the timer will follow), or -errno. */
 static int net_connect_call(struct net_connect *job)
 {
 	const struct address *address = &job->list[job->index];
@@ -156,7 +156,7 @@ static int net_connect_try(struct net_connect *job)
 	return error;
 }
 
-/* Tries from job->index on until one waits or connects: 0, -EINPROGRESS, or the last -errno. */
+/* Tries the addresses from job->index on until one waits or connects: 0, -EINPROGRESS, or the last -errno. */
 static int net_connect_walk(struct net_connect *job)
 {
 	int error;
@@ -171,7 +171,7 @@ static int net_connect_walk(struct net_connect *job)
 	}
 }
 
-/* The address under way failed: on to the next, or to the end. From the loop only. */
+/* The current address failed: tries the next one, or ends. Called from the loop only. */
 static void net_connect_failed(struct net_connect *job, int error)
 {
 	net_connect_drop_socket(job);
@@ -251,7 +251,10 @@ void net_connect_start(struct net_connect *job, struct loop *loop, const struct 
 		return;
 	job->result = result;
 	job->state = NET_CONNECT_DELIVER;
-	/* After a failure the same may be asked at once, hundreds of times: others have a turn between. */
+	/*
+	 * After a failure the caller may start again at once, hundreds of times: let other work run in
+	 * between.
+	 */
 	if (result < 0)
 		loop_again(loop, &job->deliver);
 	else

@@ -14,11 +14,11 @@
 
 enum {
 	IPV6_HEADER_BYTES = 40,
-	PORT_AT = 2, /* the destination, in a TCP header */
-	NOBODY = -1, /* no socket of any group: the kernel takes its hash */
+	PORT_AT = 2, /* offset of the destination port in a TCP header */
+	NOBODY = -1, /* no socket of the group: the kernel uses its hash */
 };
 
-/* One number a port: turns dealt so far. */
+/* A counter for each port: connections assigned so far. */
 static int turns_create(void)
 {
 	union bpf_attr attributes = {
@@ -35,7 +35,7 @@ static int turns_create(void)
 
 static int program_load(int turns, unsigned int count)
 {
-	/* Loads of the packet take the context in r6 and leave their result in r0. */
+	/* Packet loads take the context in r6 and leave their result in r0. */
 	const struct bpf_insn program[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_6, .src_reg = BPF_REG_1 },
 		/* r7 = length of the IP header: from its first byte, or that of IPv6 */
@@ -48,7 +48,7 @@ static int program_load(int turns, unsigned int count)
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_7, .imm = IPV6_HEADER_BYTES },
 		/* r0 = port */
 		{ .code = BPF_LD | BPF_IND | BPF_H, .src_reg = BPF_REG_7, .imm = SKF_NET_OFF + PORT_AT },
-		/* r0 = its number in the map */
+		/* r0 = its index in the map */
 		{ .code = BPF_ALU64 | BPF_AND | BPF_K, .dst_reg = BPF_REG_0, .imm = DEALER_PORTS - 1 },
 		{ .code = BPF_STX | BPF_MEM | BPF_W, .dst_reg = BPF_REG_10, .src_reg = BPF_REG_0, .off = -4 },
 		{ .code = BPF_LD | BPF_IMM | BPF_DW,
@@ -62,7 +62,7 @@ static int program_load(int turns, unsigned int count)
 		{ .code = BPF_JMP | BPF_JNE | BPF_K, .dst_reg = BPF_REG_0, .imm = 0, .off = 2 },
 		{ .code = BPF_ALU | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = NOBODY },
 		{ .code = BPF_JMP | BPF_EXIT },
-		/* the socket whose turn it is */
+		/* the socket that is next */
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_1, .imm = 1 },
 		{ .code = BPF_STX | BPF_ATOMIC | BPF_W,
 		  .dst_reg = BPF_REG_0,
@@ -93,7 +93,7 @@ int dealer_load(unsigned int count)
 	if (turns < 0)
 		return turns;
 	program = program_load(turns, count);
-	socket_close(turns); /* the program holds it */
+	socket_close(turns); /* the program keeps it open */
 	return program;
 }
 

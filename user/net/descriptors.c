@@ -8,11 +8,11 @@
 #include "user/net/socket.h"
 
 enum {
-	/* Three admin servers, and what a reload, a look-up of names or a name service opens meanwhile. */
+	/* Three admin servers, and what a reload or a name look-up opens meanwhile. */
 	DESCRIPTORS_OURS = 3 * LIMIT_ADMIN_CONNECTIONS + 64,
-	DESCRIPTORS_BASE = 64, /* the main thread's, with the programs and maps of the kernel lanes */
+	DESCRIPTORS_BASE = 64, /* of the main thread, with programs and maps of the kernel lanes */
 	DESCRIPTORS_OF_WORKER = 16,
-	DESCRIPTORS_OF_PORT = 2, /* of each worker: it listens, and keeps one in reserve */
+	DESCRIPTORS_OF_PORT = 2, /* for each worker: the listening socket and a reserve */
 };
 
 void descriptors_plan(uint64_t limit, uint64_t fixed, struct descriptor_plan *ret_plan)

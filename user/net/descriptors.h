@@ -4,21 +4,21 @@
 #include <stdint.h>
 
 /*
- * How the descriptors of the process are shared out, so that none of its parts takes the last one of another.
- * The kernel gives the lowest free number: as long as everybody keeps below a bound of its own, what is above
- * is free for others, and nobody has to count.
+ * How the descriptors of the process are divided, so that no part of it takes the last one of another. The
+ * kernel assigns the lowest free number: as long as each part stays below its own limit, higher numbers are
+ * free for others, and no one has to count.
  */
 struct descriptor_plan {
-	uint64_t clients_below; /* connections of clients: smaller numbers */
-	uint64_t backends_below; /* connections to backends; beyond are files, names and the admin servers */
-	uint64_t connections; /* clients with a backend connection each that there is room for */
+	uint64_t clients_below; /* connections of clients have smaller numbers */
+	uint64_t backends_below; /* backend connections; above them files, names and admin servers */
+	uint64_t connections; /* clients that fit, each with a backend connection */
 };
 
-/* limit: as RLIMIT_NOFILE says; fixed: descriptors that are open without any connection. */
+/* limit: RLIMIT_NOFILE; fixed: descriptors that are open without any connection. */
 void descriptors_plan(uint64_t limit, uint64_t fixed, struct descriptor_plan *ret_plan);
-/* What the threads, ports and servers of a gateway keep open, no less. */
+/* At least what the threads, ports and servers of a gateway keep open. */
 uint64_t descriptors_fixed(uint32_t workers, uint32_t ports);
-/* The same with the lowest free number, which is what fits now; fd itself where there is none lower. */
+/* Moves fd to the lowest free number, and returns that; fd itself if there is no lower one. */
 int descriptors_lower(int fd);
-/* The soft limit as it is now: it may be changed from outside. */
+/* The current soft limit, which other processes may change. */
 uint64_t descriptors_limit(void);

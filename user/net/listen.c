@@ -18,9 +18,9 @@ static bool is_any_v6(const struct address *a)
 }
 
 /*
- * The first socket claims the port: without SO_REUSEPORT the kernel refuses it while any socket listens
- * there. Each socket's own flag is looked at when the next one binds, so turning it on after bind(2) lets the
- * group in.
+ * The first socket reserves the port: without SO_REUSEPORT the kernel refuses it while any socket listens
+ * there. The kernel checks each socket's own flag when the next one binds, so setting it after bind(2) admits
+ * the rest of the group.
  */
 static int bind_and_listen(int fd, const struct address *address, int backlog, bool is_first)
 {
@@ -111,7 +111,7 @@ struct unix_path {
 	char text[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 1];
 };
 
-/* With a terminator: the kernel allows a path that fills sun_path. */
+/* The path with a terminator: the kernel allows a path that fills sun_path. */
 static struct unix_path path_of(const struct address *address)
 {
 	struct unix_path path = { { 0 } };
@@ -120,7 +120,7 @@ static struct unix_path path_of(const struct address *address)
 	return path;
 }
 
-/* 0 when the path is free, or freed of a socket that nobody listens on. */
+/* Returns 0 if the path is free, or was freed by removing a socket without a listener. */
 static int unix_path_free(const struct address *address)
 {
 	struct unix_path path = path_of(address);
@@ -161,7 +161,9 @@ int net_listen_open_unix(const struct address *address, mode_t mode, int backlog
 		error = socket_open(address, &fd);
 	if (error)
 		return error;
-	/* bind(2) gives the file the mode of the socket's own inode, less the umask: never too many bits. */
+	/*
+	 * bind(2) gives the file the mode of the socket's inode, minus the umask: never too many permissions.
+	 */
 	if (fchmod(fd, mode) < 0 || bind(fd, &address->any, address->len) < 0) {
 		error = -errno;
 		socket_close(fd);

@@ -6,20 +6,20 @@
 #include "user/net/address.h"
 
 /*
- * Opening of listening sockets, by the main thread: one a worker for each bound address, handed over to
+ * Opens listening sockets, in the main thread: one for each worker and bound address, to be passed to
  * net_listener_start().
  *
- * SO_REUSEPORT spreads connections over the workers' sockets, but would also share the port with any other
- * program of the same user. So the first socket of a group binds without it, which fails while anyone else
- * listens, and turns it on afterwards for the others. What remains: another SO_REUSEPORT program of the same
- * user that starts later can still join; no option of the kernel prevents that.
+ * SO_REUSEPORT distributes connections over the workers' sockets, but would also share the port with any
+ * other program of the same user. So the first socket of a group binds without it, which fails while another
+ * program listens, and sets it afterwards for the others. One case remains: another SO_REUSEPORT program of
+ * the same user that starts later can still join; no option of the kernel prevents that.
  */
 
 /*
- * Opens `count` (> 0) sockets that listen on one address. With port 0 the kernel chooses once for all of
- * them; *ret_local (may be NULL) says what. [::] takes IPv4 as well (IPV6_V6ONLY off). A Unix path has one
- * socket only: count == 1, mode NET_LISTEN_UNIX_MODE. The caller owns the descriptors. 0 or -errno with
- * nothing left open and ret_fds undefined; net_listen_explain() puts the error into words.
+ * Opens `count` (> 0) sockets that listen on one address. With port 0 the kernel chooses one port for all of
+ * them; *ret_local (may be NULL) gets the address. [::] accepts IPv4, too (IPV6_V6ONLY off). A Unix path has
+ * only one socket: count == 1, mode NET_LISTEN_UNIX_MODE. The caller owns the descriptors. Returns 0, or
+ * -errno with nothing left open and ret_fds undefined; net_listen_explain() describes the error.
  */
 int net_listen_open_group(const struct address *address, int backlog, unsigned int count, int *ret_fds,
 			  struct address *ret_local);
@@ -28,12 +28,13 @@ int net_listen_open(const struct address *address, int backlog, int *ret_fd);
 
 #define NET_LISTEN_UNIX_MODE 0660
 /*
- * A Unix listener. A socket file nobody listens on is replaced; one in use is -EADDRINUSE; any other kind of
- * file is left alone, -EEXIST. The file never has more permissions than `mode`, whatever the umask, and has
- * exactly these on return. Of two programs that start on one path at the same moment, the later one has it.
+ * Opens a Unix listener. A socket file without a listener is replaced; one in use is -EADDRINUSE; any other
+ * kind of file is left alone, -EEXIST. The file never has more permissions than `mode`, whatever the umask,
+ * and has exactly these on return. If two programs start on one path at the same moment, the later one gets
+ * it.
  */
 int net_listen_open_unix(const struct address *address, mode_t mode, int backlog, int *ret_fd);
-/* Removes the file of a Unix listener that was stopped; nothing for other addresses. */
+/* Removes the file of a stopped Unix listener; no effect for other addresses. */
 void net_listen_unlink(const struct address *address);
-/* "cannot listen on [::]:80: ...": what is wrong and what to do. error as returned by the functions above. */
+/* Appends "cannot listen on [::]:80: ...": what is wrong and what to do. error: from the functions above. */
 void net_listen_explain(const struct address *address, int error, struct text *out);

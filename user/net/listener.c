@@ -13,13 +13,16 @@
 
 enum { BACKOFF_LOG_INTERVAL_MS = 10000 };
 
-/* Any descriptor does: it is there to be closed. An eventfd needs no path, so it works in a chroot. */
+/*
+ * The reserve exists only to be closed, so any descriptor does. An eventfd needs no path and works in a
+ * chroot.
+ */
 static int reserve_open(void)
 {
 	return eventfd(0, EFD_CLOEXEC);
 }
 
-/* The only place that changes the state; keeps interest and timer in step with it. */
+/* The only place that changes the state; updates interest and timer to match. */
 static void net_listener_set_state(struct net_listener *listener, enum net_listener_state state)
 {
 	bool is_accepting = state == NET_LISTENER_ACCEPTING;
@@ -34,7 +37,7 @@ static void net_listener_set_state(struct net_listener *listener, enum net_liste
 	listener->state = state;
 }
 
-/* Frees the reserve descriptor for one accept, and resets what it took: its client would wait for nothing. */
+/* Accepts one connection with the reserve descriptor and resets it: its client would wait in vain. */
 static void net_listener_refuse_one(struct net_listener *listener)
 {
 	int fd;
@@ -67,14 +70,14 @@ static void net_listener_back_off(struct net_listener *listener, int error)
 			  (unsigned long long)suppressed + 1);
 		text_done(&where);
 	}
-	/* Last: it may stop the listener. */
+	/* Call it last: it may stop the listener. */
 	if (listener->on_pause)
 		listener->on_pause(listener);
 }
 
 /*
- * One connection of the queue. 0, -EAGAIN for an empty queue, -ECONNABORTED when this one is already gone, or
- * what makes further attempts pointless.
+ * Accepts one queued connection. Returns 0, -EAGAIN for an empty queue, -ECONNABORTED if this connection is
+ * already gone, or an error that makes further attempts pointless.
  */
 static int net_listener_accept(struct net_listener *listener)
 {
@@ -93,8 +96,8 @@ static int net_listener_accept(struct net_listener *listener)
 	}
 	switch (errno) {
 	/*
-	 * accept(2): Linux hands out network errors of the new connection itself; they say nothing about the
-	 * next.
+	 * accept(2): Linux returns network errors of the new connection here; they do not affect the next
+	 * one.
 	 */
 	case EINTR:
 	case ECONNABORTED:

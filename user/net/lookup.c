@@ -22,7 +22,7 @@ struct lookup_socket {
 
 struct lookup {
 	struct loop *loop; /* borrowed */
-	ares_channel channel; /* NULL where nobody has to be asked */
+	ares_channel channel; /* NULL if no server has to be asked */
 	struct timer timer;
 	struct loop_deferred end;
 	struct lookup_socket sockets[LOOKUP_SOCKETS];
@@ -67,8 +67,8 @@ static ares_ssize_t socket_receive(ares_socket_t fd, void *data, size_t len, int
 }
 
 /*
- * The refusal of an earlier question must not be taken by this one alone: asked again it comes once more, to
- * the reader, who takes all questions to the next server.
+ * sendmsg() may return the refusal (ICMP) of an earlier query. Send again, so that the reader gets a refusal,
+ * too: it moves all queries to the next server.
  */
 static ares_ssize_t socket_send(ares_socket_t fd, const struct iovec *parts, int count, void *context)
 {
@@ -84,7 +84,7 @@ static const struct ares_socket_functions socket_functions = { socket_create, so
 
 /* ------------------------------------------------------------------------------------ the loop */
 
-/* After whatever c-ares did: when it wants to be called again. */
+/* Call after c-ares ran: arms the timer for its next call. */
 static void lookup_arm(struct lookup *lookup)
 {
 	struct timer_wheel *timers = loop_timers(lookup->loop);
@@ -117,7 +117,7 @@ static void lookup_on_timer(struct timer *timer, uint64_t now_ms)
 	lookup_process(container_of(timer, struct lookup, timer), ARES_SOCKET_BAD, ARES_SOCKET_BAD);
 }
 
-/* The place of this socket, or one that is free, or NULL. */
+/* The entry of this socket, or a free one, or NULL. */
 static struct lookup_socket *lookup_place(struct lookup *lookup, int fd)
 {
 	struct lookup_socket *place = NULL;
@@ -133,7 +133,7 @@ static struct lookup_socket *lookup_place(struct lookup *lookup, int fd)
 	return place;
 }
 
-/* A socket without a place is one of a server that does not answer. */
+/* A socket without an entry is treated like a server that does not answer. */
 static void lookup_on_socket(void *context, ares_socket_t fd, int is_readable, int is_writable)
 {
 	struct lookup *lookup = context;
@@ -153,7 +153,7 @@ static void lookup_on_socket(void *context, ares_socket_t fd, int is_readable, i
 	}
 }
 
-/* ------------------------------------------------------------------------------------ the answer */
+/* ------------------------------------------------------------------------------------ the result */
 
 static int lookup_error(int status)
 {
@@ -216,7 +216,7 @@ static void lookup_on_end(struct loop_deferred *deferred)
 	lookup_cancel(lookup);
 }
 
-/* From inside c-ares, which is not to be destroyed there. */
+/* Called from inside c-ares, where the channel must not be destroyed. */
 static void lookup_on_answer(void *context, int status, int timeouts, struct ares_addrinfo *answer)
 {
 	struct lookup *lookup = context;
@@ -234,7 +234,7 @@ static void lookup_on_answer(void *context, int status, int timeouts, struct are
 	loop_again(lookup->loop, &lookup->end);
 }
 
-/* ------------------------------------------------------------------------------------ begin and end */
+/* ------------------------------------------------------------------------------------ start and end */
 
 static bool is_localhost(struct span host)
 {
@@ -263,7 +263,7 @@ static void read_options(const char *text, struct ares_options *options)
 		options->flags |= ARES_FLAG_USEVC;
 }
 
-/* What resolv.conf(5) calls timeout, attempts and use-vc: c-ares 1.18 has other words for them. */
+/* Reads timeout, attempts and use-vc of resolv.conf(5), which have other names in c-ares 1.18. */
 static void read_resolv_conf(struct ares_options *options)
 {
 	const char *environment = getenv("RES_OPTIONS");
@@ -299,7 +299,7 @@ static int lookup_open(struct lookup *lookup, const char *servers)
 	return servers && ares_set_servers_ports_csv(lookup->channel, servers) != ARES_SUCCESS ? -ENOMEM : 0;
 }
 
-/* Also "127.1" and "fe80::1%eth0": what the C library takes for a number asks nobody. */
+/* Numbers, also "127.1" and "fe80::1%eth0": what the C library parses as an address needs no query. */
 static bool lookup_number(struct lookup *lookup, const char *host)
 {
 	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM };

@@ -14,12 +14,12 @@ enum {
 };
 
 struct name_entry {
-	struct list bucket; /* in no list until added */
+	struct list bucket; /* empty until added */
 	struct list use; /* least recently used first */
 	uint16_t port;
 	uint16_t host_len;
 	char host[NAME_HOST_BYTES + 1]; /* with a terminator */
-	bool is_busy; /* never handed out by name_table_oldest() */
+	bool is_busy; /* never returned by name_table_oldest() */
 };
 
 struct name_table {
@@ -29,12 +29,12 @@ struct name_table {
 };
 
 void name_table_init(struct name_table *table);
-/* The entry, now the most recently used, or NULL. */
+/* The entry, which becomes the most recently used, or NULL. */
 struct name_entry *name_table_find(struct name_table *table, struct span host, uint16_t port);
 /* host must be at most NAME_HOST_BYTES long and not in the table; it is copied. */
 void name_table_add(struct name_table *table, struct name_entry *entry, struct span host, uint16_t port);
 void name_table_remove(struct name_table *table, struct name_entry *entry);
 /* The least recently used entry that is not busy, or NULL. */
 struct name_entry *name_table_oldest(const struct name_table *table);
-/* Any entry, or NULL when empty: to take the table apart. */
+/* Any entry, or NULL if the table is empty: for removing all of them. */
 struct name_entry *name_table_any(const struct name_table *table);

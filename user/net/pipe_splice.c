@@ -8,7 +8,7 @@
 #include "user/base/check.h"
 #include "user/net/socket.h"
 
-enum { PIPE_BYTES_MIN = 64 * 1024 }; /* what a new pipe has without asking, pipe(7) */
+enum { PIPE_BYTES_MIN = 64 * 1024 }; /* default size of a new pipe, pipe(7) */
 
 void pipe_splice_init(struct pipe_splice *pipe)
 {
@@ -24,7 +24,7 @@ static void pipe_splice_close(struct pipe_splice *pipe)
 
 /*
  * The kernel refuses sizes above fs.pipe-max-size, and growth once the user's pipes hold more pages than
- * fs.pipe-user-pages-soft; a smaller pipe works as well, with more calls.
+ * fs.pipe-user-pages-soft; a smaller pipe works, too, with more system calls.
  */
 static size_t pipe_grow(int fd)
 {
@@ -60,7 +60,7 @@ int pipe_pool_take(struct pipe_pool *pool, struct pipe_splice *ret_pipe)
 	if (pipe2(fds, O_NONBLOCK | O_CLOEXEC) < 0)
 		return -errno;
 	*ret_pipe = (struct pipe_splice){ .read_fd = fds[0], .write_fd = fds[1] };
-	/* A copy does as well, and connections need descriptors. */
+	/* The copy lane works, too, and connections need the descriptors. */
 	if (pool->fds_below && ((uint64_t)fds[0] >= pool->fds_below || (uint64_t)fds[1] >= pool->fds_below)) {
 		pipe_splice_close(ret_pipe);
 		return -EMFILE;

@@ -13,13 +13,13 @@
 
 enum { FAILURE_LOG_INTERVAL_MS = 60000 };
 
-/* One name in the process' cache. Everything is under resolver->lock. */
+/* One name in the process' cache. All members are protected by resolver->lock. */
 struct resolver_name {
 	struct name_entry entry;
 	struct resolver_answer answer;
-	uint64_t answered_ms; /* when the list was last confirmed */
+	uint64_t answered_ms; /* when a look-up last succeeded */
 	struct log_rate failure_log;
-	bool is_failure_logged; /* so its end is worth a line, too */
+	bool is_failure_logged; /* so the recovery is logged, too */
 };
 
 struct resolver {
@@ -74,8 +74,8 @@ static void resolver_name_free(struct resolver *resolver, struct resolver_name *
 }
 
 /*
- * The same addresses in the same order keep the list object, so that users can tell "nothing changed" by
- * pointer.
+ * The same addresses in the same order keep the list object, so that users can detect "nothing changed" by
+ * comparing pointers.
  */
 static bool is_unchanged(const struct resolver_list *known, const struct address *list, uint32_t count)
 {
@@ -103,7 +103,7 @@ static int resolver_name_publish(struct resolver_name *name, const struct addres
 	return 0;
 }
 
-/* Line for the log about one look-up, composed under the lock and written after it. */
+/* The log line about one look-up, composed under the lock and written after it. */
 struct resolver_news {
 	enum { NEWS_NONE, NEWS_FAILED, NEWS_KEPT, NEWS_RECOVERED } kind;
 	int error;

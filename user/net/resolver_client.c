@@ -12,24 +12,24 @@
 struct resolver_client {
 	struct resolver *resolver; /* borrowed */
 	struct loop *loop; /* borrowed */
-	uint32_t lookup_count; /* under way */
+	uint32_t lookup_count; /* in progress */
 	uint32_t queue_len;
 	struct list queue; /* of struct client_name, oldest first */
 	struct name_table names; /* of struct client_name */
 };
 
 struct client_name {
-	struct name_entry entry; /* busy while queued or looked up, as it is whenever queries wait */
+	struct name_entry entry; /* busy while queued or looked up, and so while queries wait */
 	struct resolver_client *client; /* borrowed */
-	struct list queue; /* in client->queue while others are looked up */
+	struct list queue; /* in client->queue while it waits for a look-up */
 	struct lookup *lookup;
 	struct resolver_answer answer;
 	struct list waiting; /* of struct resolver_query */
 };
 
 /*
- * Every waiting query gets the answer. A callback may cancel others in the list, and cause the name to be
- * freed.
+ * Passes the answer to every waiting query. A callback may cancel others in the list, and cause the name to
+ * be freed.
  */
 static void client_name_answer(struct client_name *name)
 {
@@ -63,7 +63,7 @@ static void client_name_finish(struct client_name *name, int result, struct addr
 
 static int client_name_look_up(struct client_name *name);
 
-/* The next name has the place of this one before callbacks can take it. */
+/* Starts the next look-up before callbacks can take its slot. */
 static void client_name_on_found(void *context, int result, struct address *list, uint32_t count)
 {
 	struct client_name *name = context;
@@ -84,7 +84,7 @@ static void client_name_on_found(void *context, int result, struct address *list
 	client_name_finish(name, result, list, count);
 }
 
-/* -EINPROGRESS, -ENOBUFS or -ENOMEM. */
+/* Returns -EINPROGRESS, -ENOBUFS or -ENOMEM. */
 static int client_name_look_up(struct client_name *name)
 {
 	struct resolver_client *client = name->client;
@@ -168,7 +168,7 @@ static struct client_name *client_name_take(struct resolver_client *client, stru
 	return name;
 }
 
-/* 0: the process knew. Otherwise as client_name_look_up(). */
+/* Returns 0 if the process knew the answer, otherwise the result of client_name_look_up(). */
 static int client_name_ask(struct client_name *name)
 {
 	struct span host = span_of(name->entry.host, name->entry.host_len);
@@ -250,7 +250,7 @@ struct resolver_list *resolver_known(struct resolver_client *client, struct span
 	if (!entry)
 		return NULL;
 	name = container_of(entry, struct client_name, entry);
-	/* A failure to ask is found by whoever needs the answer. */
+	/* Ignore a failure: a query that needs the answer will return it. */
 	if (loop_now_ms(client->loop) >= name->answer.fresh_until_ms && !name->entry.is_busy)
 		(void)client_name_ask(name);
 	return name->answer.list ? resolver_list_ref(name->answer.list) : NULL;

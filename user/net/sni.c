@@ -15,8 +15,8 @@ enum {
 };
 
 /*
- * The parts of the handshake message in their order. Numbers are collected big-endian; the others are runs of
- * bytes. Every part is taken out of the length that encloses it before its first byte is read.
+ * The parts of the handshake message in their order. Numbers are collected big-endian; the other parts are
+ * runs of bytes. The length of a part is subtracted from the enclosing length before its first byte is read.
  */
 enum sni_field {
 	FIELD_MESSAGE_HEAD, /* number: type and length */
@@ -30,7 +30,7 @@ enum sni_field {
 	FIELD_COMPRESSIONS,
 	FIELD_EXTENSIONS_LEN, /* number */
 	FIELD_EXTENSION_HEAD, /* number: type and length */
-	FIELD_EXTENSION, /* one of no interest */
+	FIELD_EXTENSION, /* an extension that is skipped */
 	FIELD_NAMES_LEN, /* number */
 	FIELD_NAME_HEAD, /* number: type and length */
 	FIELD_NAME,
@@ -47,7 +47,7 @@ static void sni_refuse(struct sni_parser *parser, enum sni_reason reason)
 	parser->reason = reason;
 }
 
-/* The next part, len bytes long, comes out of *left. */
+/* Starts the next part, len bytes long, and subtracts it from *left. */
 static void sni_next(struct sni_parser *parser, enum sni_field field, uint32_t len, uint32_t *left)
 {
 	if (len > *left) {
@@ -95,7 +95,7 @@ static void sni_message_head(struct sni_parser *parser)
 	}
 }
 
-/* Extensions end the message: RFC 8446 4.1.2 has nothing behind them. */
+/* The extensions must end the message: RFC 8446 4.1.2 has nothing after them. */
 static void sni_extensions(struct sni_parser *parser)
 {
 	if (parser->number != parser->message_left) {
@@ -130,7 +130,7 @@ static void sni_extension(struct sni_parser *parser)
 	sni_next(parser, FIELD_NAMES_LEN, 2, &parser->extension_left);
 }
 
-/* The list of names fills its extension exactly and is never empty (RFC 6066 3). */
+/* The list of names must fill its extension exactly, and must not be empty (RFC 6066 3). */
 static void sni_names(struct sni_parser *parser)
 {
 	if (parser->number == 0 || parser->number != parser->extension_left) {
@@ -155,7 +155,7 @@ static void sni_name_head(struct sni_parser *parser)
 		sni_next(parser, FIELD_NAME, len, &parser->list_left);
 }
 
-/* Labels of 1 to 63 bytes; no dot at either end (RFC 6066 3: without a trailing dot). */
+/* Labels of 1 to 63 bytes; no dot at either end (RFC 6066 3: no trailing dot). */
 static void sni_name_end(struct sni_parser *parser)
 {
 	struct span rest = span_of(parser->name, parser->name_len);
@@ -170,7 +170,7 @@ static void sni_name_end(struct sni_parser *parser)
 	sni_next_name(parser);
 }
 
-/* A part is complete: judge it and go on to the next one. */
+/* A part is complete: check it and start the next one. */
 static void sni_field_end(struct sni_parser *parser)
 {
 	uint32_t number = parser->number;
@@ -239,7 +239,7 @@ static void sni_field_end(struct sni_parser *parser)
 	}
 }
 
-/* Letters, digits, hyphen, dot, and the underscore that names in use have; kept in lower case. */
+/* Letters, digits, hyphen, dot, and the underscore, which occurs in practice; stored in lower case. */
 static void sni_name_bytes(struct sni_parser *parser, struct span bytes)
 {
 	for (size_t i = 0; i < bytes.len; i++) {
@@ -255,7 +255,7 @@ static void sni_name_bytes(struct sni_parser *parser, struct span bytes)
 	}
 }
 
-/* Bytes that lie within the part being read. */
+/* Bytes within the current part. */
 static void sni_field_bytes(struct sni_parser *parser, struct span bytes)
 {
 	switch ((enum sni_field)parser->field) {
@@ -284,8 +284,8 @@ static void sni_field_bytes(struct sni_parser *parser, struct span bytes)
 }
 
 /*
- * The payload of a record, or a piece of it: the handshake message flows over record borders. Returns how
- * many bytes it took; fewer than given once there is a result.
+ * The payload of a record, or part of it: the handshake message may span records. Returns how many bytes it
+ * consumed; fewer than given once there is a result.
  */
 static size_t sni_payload(struct sni_parser *parser, struct span bytes)
 {
@@ -304,8 +304,8 @@ static size_t sni_payload(struct sni_parser *parser, struct span bytes)
 }
 
 /*
- * One byte of a record header. An SSLv2 hello (RFC 5246 E.2) begins with a length whose top bit is set and
- * has its message type third.
+ * One byte of a record header. An SSLv2 hello (RFC 5246 E.2) starts with a length whose top bit is set, and
+ * its third byte is the message type.
  */
 static void sni_record_byte(struct sni_parser *parser, unsigned char c)
 {

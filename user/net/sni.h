@@ -6,16 +6,16 @@
 #include "user/base/span.h"
 
 /*
- * Reads the server name out of a TLS ClientHello (RFC 8446 4.1.2, RFC 5246 7.4.1.2, RFC 6066 3), to route a
- * TLS stream that stays encrypted. Pure and incremental: bytes are fed as they arrive and are never stored or
- * altered; the caller keeps and forwards them all. The hello may be cut into any number of records and
- * segments. With ECH the outer name is the one that counts: it is the one meant for this gateway.
+ * Reads the server name from a TLS ClientHello (RFC 8446 4.1.2, RFC 5246 7.4.1.2, RFC 6066 3), to route a TLS
+ * stream that stays encrypted. Pure and incremental: it is fed bytes as they arrive, and neither stores nor
+ * changes them; the caller keeps and forwards them all. The hello may be split into any number of records and
+ * segments. With ECH it reads the outer name, which is the one meant for this gateway.
  */
 enum sni_result {
 	SNI_MORE, /* feed further bytes */
 	SNI_FOUND, /* the hello is complete and has a name */
-	SNI_NONE, /* the hello is complete and has none */
-	SNI_BAD, /* refused: see reason; nothing more can be fed */
+	SNI_NONE, /* the hello is complete and has no name */
+	SNI_BAD, /* refused, see reason; feed nothing more */
 };
 
 enum sni_reason {
@@ -28,7 +28,7 @@ enum sni_reason {
 	SNI_REASON_LENGTHS, /* lengths inside the ClientHello contradict each other */
 	SNI_REASON_DUPLICATE, /* the server name extension or a name in it appears twice */
 	SNI_REASON_NAME_TYPE, /* a server name of an unknown type */
-	SNI_REASON_NAME_BYTES, /* a server name that no host can have */
+	SNI_REASON_NAME_BYTES, /* a server name that is no valid host name */
 	SNI_REASON_COUNT,
 };
 
@@ -39,7 +39,7 @@ enum {
 struct sni_parser {
 	enum sni_result result;
 	enum sni_reason reason;
-	uint32_t total_bytes; /* read so far; the end of the hello with SNI_FOUND and SNI_NONE */
+	uint32_t total_bytes; /* read so far; with SNI_FOUND and SNI_NONE the length of the hello */
 
 	/* record layer */
 	uint8_t record_head[5];
@@ -48,7 +48,7 @@ struct sni_parser {
 
 	/* handshake layer: what is left of each enclosing length */
 	uint8_t field; /* enum sni_field, in sni.c */
-	uint32_t field_left; /* bytes of the field still to come */
+	uint32_t field_left; /* missing bytes of the field */
 	uint32_t number; /* big-endian value being read */
 	uint32_t message_left;
 	uint32_t extensions_left;
@@ -62,8 +62,8 @@ struct sni_parser {
 
 void sni_init(struct sni_parser *parser);
 /*
- * The next bytes of the stream. Once the result is not SNI_MORE it stays what it is; bytes behind the hello
- * are not looked at. At most LIMIT_CLIENT_HELLO_BYTES are read before SNI_BAD with TOO_LARGE.
+ * Feeds the next bytes of the stream. Any result but SNI_MORE is final, and bytes after the hello are not
+ * read. After LIMIT_CLIENT_HELLO_BYTES the result is SNI_BAD with TOO_LARGE.
  */
 enum sni_result sni_feed(struct sni_parser *parser, struct span bytes);
 /* Lower case, without trailing dot; empty unless SNI_FOUND. Points into the parser. */

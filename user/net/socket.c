@@ -51,7 +51,7 @@ int socket_cookie(int fd, uint64_t *ret_cookie)
 	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, ret_cookie, &len) < 0 ? -errno : 0;
 }
 
-/* Unix sockets answer EOPNOTSUPP to every TCP option: there is nothing to set. */
+/* Unix sockets return EOPNOTSUPP for every TCP option: there is nothing to set. */
 static int set_option(int fd, int level, int name, int value)
 {
 	if (setsockopt(fd, level, name, &value, sizeof(value)) == 0 || errno == EOPNOTSUPP)
@@ -64,7 +64,7 @@ int socket_set_nodelay(int fd)
 	return set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
-/* 0 leaves the kernel's value. */
+/* 0 keeps the kernel's default. */
 static int set_tcp(int fd, int name, int value)
 {
 	return value ? set_option(fd, IPPROTO_TCP, name, value) : 0;

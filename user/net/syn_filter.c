@@ -12,12 +12,12 @@
 #include "user/base/check.h"
 #include "user/net/socket.h"
 
-/* tcp_filter() shows the segment from the TCP header on; byte 13 holds the flags (RFC 9293 3.1). */
+/* tcp_filter() passes the segment from the TCP header on; byte 13 holds the flags (RFC 9293 3.1). */
 enum { TCP_FLAGS_AT = 13 };
 
 int syn_filter_load(void)
 {
-	/* The load of a packet byte takes the context in r6 and leaves the byte in r0. */
+	/* Packet loads take the context in r6 and leave the byte in r0. */
 	static const struct bpf_insn program[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_6, .src_reg = BPF_REG_1 },
 		{ .code = BPF_LD | BPF_ABS | BPF_B, .imm = TCP_FLAGS_AT },
@@ -70,8 +70,8 @@ int syn_filter_attach(int fd, int program)
 
 void syn_filter_detach(int fd)
 {
-	int unused = 0; /* an option without a value has to come with one */
+	int unused = 0; /* setsockopt() needs a value, the option does not */
 
-	/* ENOENT: its handshake was complete before the bar. */
+	/* ENOENT: its handshake was complete before the filter was attached. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused));
 }
