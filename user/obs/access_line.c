@@ -30,7 +30,7 @@ uint32_t access_fields_mask(const struct span *name_list, uint32_t name_count)
 struct line {
 	char *at;
 	char *end;
-	bool is_full; /* what was written so far is worthless */
+	bool is_full; /* the line does not fit, its content is useless */
 	bool is_json;
 	uint32_t removed;
 };
@@ -45,7 +45,7 @@ static void put(struct line *line, struct span s)
 	line->at += s.len;
 }
 
-/* Printable ASCII but the blank, the quote (0x22) and the backslash (0x5c). */
+/* Printable ASCII except blank, quote (0x22) and backslash (0x5c). */
 static const bool is_plain[256] = {
 	[0x21] = true,
 	[0x23 ... 0x5b] = true,
@@ -103,7 +103,7 @@ static bool put_key(struct line *line, enum access_field field)
 	return true;
 }
 
-/* A word: nothing when empty. */
+/* One word; no field if it is empty. */
 static void put_word(struct line *line, enum access_field field, struct span value)
 {
 	if (value.len == 0 || !put_key(line, field))
@@ -114,7 +114,7 @@ static void put_word(struct line *line, enum access_field field, struct span val
 		put(line, value);
 }
 
-/* A sentence: in quotes even where it would not need them. */
+/* A sentence, always in quotes. */
 static void put_sentence(struct line *line, enum access_field field, struct span value)
 {
 	if (value.len && put_key(line, field))
@@ -139,7 +139,7 @@ static void put_duration(struct line *line, enum access_field field, bool has_va
 		put_word(line, field, span_of(digits, len + 2));
 }
 
-/* The class everything without trouble has is not worth a word on each line. */
+/* The class of streams without trouble is left out. */
 static void put_class(struct line *line, enum access_field field, enum end_reason reason)
 {
 	struct span class = span_str(end_reason_class(reason));
@@ -162,7 +162,7 @@ static void put_fields(struct line *line, const struct stream_record *record)
 #undef ACCESS_FIELD
 }
 
-/* Only the microseconds are new while the second lasts. */
+/* Within one second only the microseconds change. */
 static struct span time_text(struct access_time *time, uint64_t wall_us)
 {
 	enum { MICROS_AT = 20, MICROS_DIGITS = 6 };

@@ -8,12 +8,12 @@
 /*
  * One access log line from one record:
  *
- *	2026-01-31T23:59:59.123456Z<TAB>info<TAB>request gateway=… … duration=12ms … close_reason=ok
- *	{"level":"info","time":"…","scope":"request","gateway":"…",…}
+ * 2026-01-31T23:59:59.123456Z<TAB>info<TAB>request gateway=… … duration=12ms … close_reason=ok
+ * {"level":"info","time":"…","scope":"request","gateway":"…",…}
  *
- * Fields without a value are left out. In text a value with a blank, a quote, a backslash or a byte outside
- * printable ASCII stands between double quotes, such bytes escaped (\", \\, \xNN): a line is always one
- * line of ASCII, whatever a client sends. In JSON they become \", \\, \u00NN.
+ * Fields without a value are left out. In text, a value with a blank, a quote, a backslash or a byte outside
+ * of printable ASCII is quoted, and such bytes are escaped (\", \\, \xNN): a line is always one line of
+ * ASCII, whatever a client sends. In JSON they become \", \\, \u00NN.
  */
 enum access_field {
 #define ACCESS_FIELD(id, name, explanation, ...) ACCESS_##id,
@@ -22,7 +22,7 @@ enum access_field {
 	ACCESS_FIELD_COUNT,
 };
 
-/* Bit (1 << field) for every name of the list that is a field; unknown names count for nothing. */
+/* Bit (1 << field) for each name of the list that is a field; unknown names are ignored. */
 uint32_t access_fields_mask(const struct span *name_list, uint32_t name_count);
 
 /* The date of the last line, reused by all lines of the same second. Zeroed before the first use. */
@@ -31,6 +31,9 @@ struct access_time {
 	char text[CLOCK_RFC3339_BYTES];
 };
 
-/* Length with the final newline, or 0 when it does not fit into `size`. `removed` is a mask as above. */
+/*
+ * Returns the length with the final newline, or 0 if the line does not fit into `size`. `removed`: a mask as
+ * above.
+ */
 size_t access_line(char *out, size_t size, enum log_format format, const struct stream_record *record,
 		   uint64_t wall_us, uint32_t removed, struct access_time *time);

@@ -14,9 +14,9 @@
 struct access_log {
 	struct sink sink;
 	struct access_time time;
-	size_t start; /* first byte not written */
+	size_t start; /* first byte not yet written */
 	size_t end; /* one past the last byte */
-	uint64_t stalled_us; /* turn in which a full buffer found the reader not ready */
+	uint64_t stalled_us; /* turn in which the buffer was full and the reader not ready */
 	atomic_uint_fast64_t dropped; /* lines; read by other threads */
 	atomic_uint_fast64_t lines; /* lines collected */
 	char data[LIMIT_ACCESS_LOG_BYTES];
@@ -28,7 +28,7 @@ struct access_log *access_log_create(int fd)
 
 	if (!log)
 		return NULL;
-	/* data stays untouched: pages that are never needed cost nothing. */
+	/* Do not touch data: pages that are never used cost nothing. */
 	sink_open(&log->sink, fd);
 	log->time = (struct access_time){ 0 };
 	log->start = 0;
@@ -54,10 +54,7 @@ static size_t compose(struct access_log *log, const struct stream_record *record
 			   now_wall_us, removed, &log->time);
 }
 
-/*
- * True when there is more room than before. Tried once a turn: a reader that stopped must not cost a system
- * call a line.
- */
+/* True if space was freed. Tried once a turn: a stopped reader must not cost a system call for each line. */
 static bool make_room(struct access_log *log, uint64_t now_wall_us)
 {
 	if (log->stalled_us == now_wall_us)
@@ -95,8 +92,7 @@ static uint64_t lines_in(struct span lines)
 }
 
 /*
- * The reader is gone for good (EPIPE), the disk is full, …: keeping the lines would only hide the newer
- * ones.
+ * The reader is gone for good (EPIPE), the disk is full, …: keeping the lines would only displace newer ones.
  */
 static void give_up(struct access_log *log)
 {

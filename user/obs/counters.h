@@ -22,10 +22,10 @@ struct counters {
 	_Alignas(64) atomic_uint_fast64_t values[COUNTER_COUNT];
 	atomic_uint_fast64_t ends[END_REASON_COUNT]; /* streams and connections by reason */
 	atomic_uint_fast64_t h2_floods[H2_FLOOD_COUNT]; /* connections ended, by limit */
-	atomic_uint_fast64_t lane_bytes_in[LANE_COUNT]; /* payload from clients, by what moved it */
+	atomic_uint_fast64_t lane_bytes_in[LANE_COUNT]; /* payload from clients, by lane */
 	atomic_uint_fast64_t lane_bytes_out[LANE_COUNT];
-	struct histogram upstream_connect; /* seconds, plain text */
-	struct histogram upstream_connect_tls; /* with the handshake */
+	struct histogram upstream_connect; /* seconds, without TLS */
+	struct histogram upstream_connect_tls; /* including the handshake */
 	struct histogram upstream_tls_handshake;
 	struct histogram request_processing;
 	struct histogram tls_handshake; /* seconds */

@@ -23,13 +23,13 @@ struct histogram {
 
 void histogram_add(struct histogram *h, const struct histogram_bounds *bounds, uint64_t value_ns);
 
-/* A copy of one or the sum of several histograms with the same bounds: what a reader works with. */
+/* A snapshot of one histogram, or the sum of several with the same bounds, for readers. */
 struct histogram_totals {
 	uint64_t buckets[HISTOGRAM_BUCKETS_MAX + 1]; /* not cumulative; the one at bounds->count is +Inf */
 	uint64_t count;
 	uint64_t sum_ns;
 };
 
-/* Adds what `h` shows now. The count is the sum of the buckets read, so the two always agree. */
+/* Adds the current values of `h`. The count is the sum of the buckets read, so the two always agree. */
 void histogram_collect(const struct histogram *h, const struct histogram_bounds *bounds,
 		       struct histogram_totals *totals);

@@ -6,7 +6,7 @@
 #include "user/obs/requests.h"
 #include "user/obs/trace.h"
 
-/* What one worker shows of itself. */
+/* What one worker provides to readers. */
 struct worker_numbers {
 	const struct counters *counters; /* borrowed, readable from any thread */
 	struct request_metrics *requests; /* borrowed */

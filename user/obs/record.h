@@ -4,7 +4,7 @@
 #include "user/base/end_reason.h"
 #include "user/base/span.h"
 
-/* Lanes a direction can ride; the names of access log, metrics and /streams. */
+/* The lanes of a direction; their names are used in access log, metrics and /streams. */
 enum lane_id {
 	LANE_COPY,
 	LANE_PIPE,
@@ -15,24 +15,24 @@ enum lane_id {
 const char *lane_name(enum lane_id lane);
 
 /*
- * What is known of one finished or running stream. Filled by the proxy, read by the access log, the
- * counters and /streams. Spans are borrowed for the duration of the call.
+ * What is known of one finished or running stream. Filled by user/stream; read by the access log, the
+ * counters and /streams. Spans are borrowed during the call.
  */
 struct stream_record {
 	uint64_t id;
-	/* All empty when there is none. */
+	/* Each is empty if unknown. */
 #define RECORD_TEXT(member, key, example) struct span member;
 #include "user/obs/record_texts.def"
 #undef RECORD_TEXT
 	uint16_t status; /* 0: none sent */
 	bool has_grpc_status;
 	uint16_t grpc_status;
-	uint32_t retry_attempt; /* 0: none */
+	uint32_t retry_attempt; /* number of the retry, 0: none */
 	uint64_t delay_ms; /* injected by a delay policy; 0: none */
 	uint64_t duration_ns;
 	uint64_t bytes_in; /* payload from the client: body or tunnel */
 	uint64_t bytes_out; /* payload to the client */
-	enum lane_id lane_in; /* lane that carried most of that direction */
+	enum lane_id lane_in; /* lane that moved most bytes of that direction */
 	enum lane_id lane_out;
 	uint64_t lane_bytes_in[LANE_COUNT];
 	uint64_t lane_bytes_out[LANE_COUNT];
@@ -40,8 +40,8 @@ struct stream_record {
 };
 
 /*
- * The lane of both directions in one word: "copy", or "copy/pipe" (from the client / to the client) when
- * they differ. A direction without a byte has no say. Returns the length; no terminator.
+ * The lanes of both directions as one word: "copy", or "copy/pipe" (from the client / to the client) if they
+ * differ. A direction without bytes is ignored. Returns the length; no terminator.
  */
 #define LANE_TEXT_BYTES 40
 size_t lane_text(const struct stream_record *record, char out[LANE_TEXT_BYTES]);

@@ -13,11 +13,11 @@ enum {
 };
 
 struct request_metrics {
-	atomic_uint count; /* of series that readers may see */
+	atomic_uint count; /* series that readers may see */
 	struct request_series *series[LIMIT_METRIC_SERIES]; /* owner */
 	struct request_series *overflow[2]; /* owner; by kind, shown as the first two */
 	uint32_t slots[SLOTS]; /* index + 1 of the first series, 0: none */
-	struct request_series *hints[HINTS]; /* latest found, by where its texts are; NULL: none */
+	struct request_series *hints[HINTS]; /* last found, by the addresses of its texts; NULL: none */
 };
 
 static bool is_label_of(enum request_label label, enum request_series_kind kind)
@@ -96,7 +96,7 @@ static void publish(struct request_metrics *m, struct request_series *series)
 	series->next = *slot;
 	m->series[count] = series;
 	*slot = count + 1;
-	/* Readers that see the new count see a complete series. */
+	/* Release: a reader that sees the new count sees a complete series. */
 	atomic_store_explicit(&m->count, count + 1, memory_order_release);
 }
 
@@ -160,8 +160,8 @@ static struct request_series *series_find(struct request_metrics *m, enum reques
 }
 
 /*
- * The texts of a route lie where they are as long as its configuration: most requests are of the series of
- * the last one whose texts were there. Nothing but a guess, the texts are compared.
+ * The texts of a route stay at their addresses as long as its configuration lives: most requests belong to
+ * the series of the last one with the same addresses. It is only a hint, the texts are compared.
  */
 static struct request_series **hint_of(struct request_metrics *m, const struct span *labels)
 {

@@ -11,7 +11,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* A second description of the same pipe or terminal, non-blocking; -1 when that is not allowed here. */
+/* Opens a second description of the same pipe or terminal, non-blocking; -1 if that is not allowed. */
 static int open_again(int fd)
 {
 	char path[32];
@@ -51,7 +51,7 @@ void sink_close(struct sink *sink)
 	*sink = (struct sink){ SINK_FILE, -1, false };
 }
 
-/* Whole lines up to PIPE_BUF; a part of the first line when it alone is longer. */
+/* Whole lines up to PIPE_BUF; part of the first line if that alone is longer. */
 static size_t piece_len(struct span lines)
 {
 	const char *end;

@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 /*
- * Numbers with one writer, so that an addition is a relaxed load and store and no locked instruction; any
- * thread may read, and sees a value that was true a moment ago.
+ * Numbers with one writer, so that an addition is a relaxed load and store, without a locked instruction. Any
+ * thread may read, and gets a value that was current a moment ago.
  */
 static inline uint64_t tally_read(const atomic_uint_fast64_t *tally)
 {

@@ -50,7 +50,7 @@ uint32_t trace_read(const struct trace *trace, struct trace_record *ret_list, ui
 	for (uint32_t i = 0; i < count; i++)
 		slot_copy(&trace->slots[(start + i) % TRACE_RECORDS], &ret_list[i]);
 	begun = atomic_load_explicit(&trace->begun, memory_order_relaxed);
-	/* Whatever was begun since then has overwritten the record TRACE_RECORDS before it. */
+	/* A record that was started since then has overwritten the one TRACE_RECORDS before it. */
 	lost = begun > start + TRACE_RECORDS ? begun - start - TRACE_RECORDS : 0;
 	if (lost >= count)
 		return 0;

@@ -7,10 +7,10 @@
 #include "user/base/text.h"
 
 /*
- * The last TRACE_RECORDS things that happened in one worker, always on: a fixed ring of fixed records,
- * written by its worker with a few stores, read by any thread at any time. A reader may find that the
- * oldest records were overwritten while it looked; those it leaves out. `id` is the stream (or connection)
- * an event belongs to, so one of them can be followed.
+ * The last TRACE_RECORDS events of one worker, always on: a fixed ring of fixed records, written by its
+ * worker with a few stores, read by any thread at any time. A reader leaves out old records that were
+ * overwritten while it read. `id` is the stream (or connection) of an event, so that one of them can be
+ * followed.
  */
 enum { TRACE_RECORDS = 4096 }; /* a power of two */
 
@@ -29,8 +29,8 @@ struct trace_slot {
 };
 
 struct trace {
-	atomic_uint_fast64_t begun; /* records that were begun */
-	atomic_uint_fast64_t done; /* records that are complete */
+	atomic_uint_fast64_t begun; /* records started */
+	atomic_uint_fast64_t done; /* records completed */
 	struct trace_slot slots[TRACE_RECORDS];
 };
 
@@ -43,8 +43,8 @@ struct trace_record {
 };
 
 /*
- * Single writer. `begun` moves before the slot changes and `done` after it (each store releases what stands
- * before it), so a reader that saw a new word of a slot also sees that the slot was begun.
+ * Single writer. `begun` changes before the slot and `done` after it (each store releases the stores before
+ * it), so a reader that saw a new value in a slot also sees that the slot was started.
  */
 static inline void trace_add(struct trace *trace, uint64_t now_ns, uint64_t id, enum trace_event event,
 			     uint32_t a, uint64_t b)
@@ -60,9 +60,9 @@ static inline void trace_add(struct trace *trace, uint64_t now_ns, uint64_t id, 
 	atomic_store_explicit(&trace->done, at + 1, memory_order_release);
 }
 
-struct trace *trace_create(void); /* NULL on no memory */
+struct trace *trace_create(void); /* NULL without memory */
 void trace_free(struct trace *trace);
-/* Copies the last `max` records at most, oldest first; returns how many. */
+/* Copies at most the last `max` records, oldest first; returns how many. */
 uint32_t trace_read(const struct trace *trace, struct trace_record *ret_list, uint32_t max);
-/* One line: "<seconds> <id> <event> a=… b=…", the numbers by their names. */
+/* One line: "<seconds> <id> <event> a=… b=…", with the names of the numbers. */
 void trace_record_text(const struct trace_record *record, struct text *out);
