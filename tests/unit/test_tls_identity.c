@@ -127,15 +127,15 @@ TLS_PLAY_TEST(a_mistake_is_told_with_what_to_write_instead)
 	assert_bad(SPAN("hello"), mine->key_pem,
 		   "no certificate in the text: write PEM, which begins with -----BEGIN CERTIFICATE-----");
 	assert_bad(mine->key_pem, mine->cert_pem,
-		   "a private key stands where the certificate belongs: are certificate and key swapped?");
+		   "found a private key instead of a certificate: are certificate and key swapped?");
 	assert_bad(der_text, mine->key_pem,
 		   "the certificate is DER: write PEM (openssl x509 -inform DER -in FILE)");
 	assert_bad(SPAN("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"),
 		   mine->key_pem,
-		   "this is a request for a certificate: write the certificate that an authority made of it");
+		   "this is a certificate request: write the certificate that an authority issued for it");
 	assert_bad(mine->cert_pem, SPAN(""), "the text of the key is empty");
 	assert_bad(mine->cert_pem, mine->cert_pem,
-		   "a certificate stands where the key belongs: are certificate and key swapped?");
+		   "found a certificate instead of the key: are certificate and key swapped?");
 	assert_bad(mine->cert_pem, der_text, "the key is DER: write PEM (openssl pkey -inform DER -in FILE)");
 	assert_bad(mine->cert_pem, encrypted,
 		   "the key is encrypted: decrypt it with openssl pkey -in FILE -out FILE");
@@ -274,7 +274,7 @@ TLS_PLAY_TEST(the_authorities_of_the_host_are_those_of_its_file_and_directory)
 	setenv("SSL_CERT_FILE", file, 1);
 	setenv("SSL_CERT_DIR", directory, 1);
 	assert_int_equal(tls_trust_load_system(&play.arena, &trust, &fault), -EINVAL);
-	assert_non_null(strstr(fault.text, "the host believes no authority"));
+	assert_non_null(strstr(fault.text, "the host trusts no authority"));
 	write_file(file, other.cert_pem);
 	write_file(hashed, play.authority.cert_pem);
 	assert_int_equal(tls_trust_load_system(&play.arena, &trust, &fault), 0);

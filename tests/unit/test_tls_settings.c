@@ -140,13 +140,13 @@ TLS_PLAY_TEST(params_that_leave_nothing_are_not_sealed)
 {
 	struct tls_params params = { .min_version = TLS_VERSION_1_3, .max_version = TLS_VERSION_1_2 };
 
-	assert_unsealed(params, "the least version, TLS 1.3, is above the greatest, TLS 1.2");
+	assert_unsealed(params, "the minimum version, TLS 1.3, is above the maximum, TLS 1.2");
 	params = (struct tls_params){ .min_version = TLS_VERSION_1_3 };
 	add_cipher(&params, "ECDHE-RSA-AES128-GCM-SHA256");
-	assert_unsealed(params, "all ciphers that are named are of TLS 1.2, which the versions exclude");
+	assert_unsealed(params, "all configured ciphers are of TLS 1.2, which the versions exclude");
 	params = (struct tls_params){ .max_version = TLS_VERSION_1_2 };
 	add_cipher(&params, "TLS_AES_128_GCM_SHA256");
-	assert_unsealed(params, "all ciphers that are named are of TLS 1.3, which the versions exclude");
+	assert_unsealed(params, "all configured ciphers are of TLS 1.3, which the versions exclude");
 }
 
 TLS_PLAY_TEST(verification_without_authorities_is_not_sealed)

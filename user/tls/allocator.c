@@ -5,7 +5,7 @@
 
 #include "user/base/mem.h"
 
-/* No bytes are no block, as the library's own allocator has it. */
+/* Zero bytes return no block, as in the library's own allocator. */
 static void *library_malloc(size_t size, const char *file, int line)
 {
 	(void)file, (void)line;

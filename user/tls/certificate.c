@@ -84,7 +84,7 @@ static int64_t seconds_of(const ASN1_TIME *when)
 	return ASN1_TIME_to_tm(when, &tm) ? (int64_t)timegm(&tm) : 0;
 }
 
-/* A name of a stranger: whatever is no letter of a name cannot be taken for one. */
+/* Copies a foreign name with unusual bytes escaped, so that they cannot pass for letters of a name. */
 static int describe_text(const ASN1_STRING *from, bool is_lower, struct arena *arena, struct span *ret)
 {
 	struct span raw = span_of(ASN1_STRING_get0_data(from), (size_t)ASN1_STRING_length(from));
@@ -186,7 +186,7 @@ static int no_passphrase(char *buf, int size, int is_written, void *context)
 	return -1;
 }
 
-/* One more, or NULL and *ret_error: 0 at the end of the text. */
+/* Reads the next certificate, or returns NULL with *ret_error; 0: the end of the text. */
 static X509 *read_certificate(BIO *bio, int number, int *ret_error, struct tls_fault *fault)
 {
 	X509 *x509 = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
@@ -224,10 +224,10 @@ static void explain_no_certificate(struct span text, struct tls_fault *fault)
 	else if (tls_has_block(text, "-----BEGIN CERTIFICATE REQUEST") || tls_has_block(text, "-----BEGIN "
 											      "NEW "
 											      "CERTIFICATE"))
-		tls_fault_set(fault, "this is a request for a certificate: write the certificate that an "
-				     "authority made of it");
+		tls_fault_set(fault, "this is a certificate request: write the certificate that an "
+				     "authority issued for it");
 	else if (tls_has_block(text, "PRIVATE KEY-----"))
-		tls_fault_set(fault, "a private key stands where the certificate belongs: are certificate "
+		tls_fault_set(fault, "found a private key instead of a certificate: are certificate "
 				     "and key swapped?");
 	else
 		tls_fault_set(fault, "no certificate in the text: write PEM, which begins with -----BEGIN "

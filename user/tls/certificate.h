@@ -6,14 +6,14 @@
 #include "user/base/arena.h"
 #include "user/base/span.h"
 
-/* What may be shown of a certificate. Texts are printable ASCII: everything else is escaped. */
+/* What may be shown of a certificate. Texts are printable ASCII; other bytes are escaped. */
 struct tls_certificate {
 	struct span subject; /* RFC 2253 */
 	struct span issuer;
 	struct span serial; /* hex */
 	struct span fingerprint; /* SHA-256, hex with colons */
 	struct span key; /* "RSA 2048", "EC prime256v1", "ED25519" */
-	struct span *name_list; /* subjectAltName: DNS names in lower case, addresses */
+	struct span *name_list; /* subjectAltName: DNS names in lower case, and addresses */
 	uint32_t name_count;
 	struct span *uri_list; /* subjectAltName: URIs */
 	uint32_t uri_count;
@@ -23,5 +23,5 @@ struct tls_certificate {
 
 struct x509_st; /* OpenSSL's X509 */
 
-/* 0 or -ENOMEM. All texts are in the arena. */
+/* Returns 0 or -ENOMEM. All texts are in the arena. */
 int tls_certificate_describe(struct x509_st *x509, struct arena *arena, struct tls_certificate *ret);

@@ -14,14 +14,17 @@
 
 /*
  * AES-128 first: as strong as the rest of a handshake, and the fastest with AES instructions. A client
- * without them puts ChaCha20 first and gets it (SSL_OP_PRIORITIZE_CHACHA).
+ * without them prefers ChaCha20 and gets it (SSL_OP_PRIORITIZE_CHACHA).
  */
 #define DEFAULT_SUITES "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 /* Forward secrecy and authenticated encryption only. */
 #define DEFAULT_CIPHERS                                                                                      \
 	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"           \
 	"ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
-/* The library's own list has finite fields of 8192 bits, which a client could make us compute with. */
+/*
+ * The library's default list includes finite fields of 8192 bits, which would let a client make us compute a
+ * lot.
+ */
 #define DEFAULT_GROUPS "X25519:P-256:P-384"
 #define DEFAULT_GROUPS_HYBRID "X25519MLKEM768:" DEFAULT_GROUPS
 
@@ -32,7 +35,7 @@ struct tls_context {
 	SSL_CTX *ctx;
 };
 
-/* ---- what a context's sessions share ---- */
+/* ---- what the sessions of a context share ---- */
 
 static int shared_index = -1;
 
@@ -107,7 +110,9 @@ static bool ticket_start(const struct tls_worker *worker, const struct ticket_ke
 	       EVP_CipherInit_ex2(cipher, worker->ticket_cipher, key->cipher_key, iv, is_written, NULL);
 }
 
-/* SSL_CTX_set_tlsext_ticket_key_evp_cb: 1: go on, 2: and give a new one, 0: a ticket of nobody, -1: end. */
+/*
+ * SSL_CTX_set_tlsext_ticket_key_evp_cb: 1: continue, 2: and issue a new ticket, 0: unknown ticket, -1: abort.
+ */
 static int on_ticket_key(SSL *ssl, unsigned char name[TICKET_NAME_BYTES], unsigned char *iv,
 			 EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int is_written)
 {
@@ -128,11 +133,11 @@ static int on_ticket_key(SSL *ssl, unsigned char name[TICKET_NAME_BYTES], unsign
 		return 0;
 	if (!ticket_start(worker, key, iv, cipher, mac, false))
 		return -1;
-	/* TLS 1.3: a ticket is used once, so that nobody can tell that two connections are of one client. */
+	/* TLS 1.3: each ticket is used once, so that observers cannot link two connections of a client. */
 	return is_old || SSL_version(ssl) == TLS1_3_VERSION ? 2 : 1;
 }
 
-/* A certificate that has expired since is not believed any longer. */
+/* A peer certificate that has expired since is not trusted any more. */
 static SSL_TICKET_RETURN on_ticket_read(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
 					size_t name_len, SSL_TICKET_STATUS status, void *context)
 {
@@ -161,7 +166,7 @@ static int on_ticket_write(SSL *ssl, void *context)
 
 /* ---- protocols ---- */
 
-/* The first of ours that the client offers too. */
+/* Selects the first of our protocols that the client offers, too. */
 static int on_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_len, const unsigned char *offer,
 		   unsigned int offer_len, void *context)
 {
@@ -189,7 +194,7 @@ static bool set_lists(SSL_CTX *ctx, const struct tls_params *params)
 		SSL_CTX_set_cipher_list(ctx, params->ciphers.len ? params->ciphers.data : DEFAULT_CIPHERS) &&
 		SSL_CTX_set_ciphersuites(ctx, params->suites.len ? params->suites.data : DEFAULT_SUITES);
 
-	/* Nobody gets a finite-field exchange unasked. */
+	/* Finite-field key exchange only if ciphers are configured. */
 	if (params->ciphers.len)
 		SSL_CTX_set_dh_auto(ctx, 1);
 	if (params->groups.len)
@@ -230,14 +235,14 @@ static bool set_trust(SSL_CTX *ctx, const struct tls_trust *trust)
 	for (int i = 0; i < count; i++)
 		if (!X509_STORE_add_cert(store, sk_X509_value(trust->parts->list, i)))
 			return false;
-	/* Whoever is named is believed, a root or not. */
+	/* A configured certificate is trusted, whether it is a root or not. */
 	X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST);
 	SSL_CTX_set_verify_depth(ctx, TLS_DEPTH_MAX);
 	SSL_CTX_set_cert_verify_callback(ctx, tls_verify_chain, NULL);
 	return true;
 }
 
-/* A hint for clients with several certificates. */
+/* The names of the authorities, a hint for clients with several certificates. */
 static bool set_wanted_names(SSL_CTX *ctx, const struct tls_trust *trust)
 {
 	int count = trust && !trust->is_system ? sk_X509_num(trust->parts->list) : 0;
@@ -267,7 +272,7 @@ static bool set_tickets(SSL_CTX *ctx, const struct tls_worker *worker)
 		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
 		return SSL_CTX_set_num_tickets(ctx, 0);
 	}
-	/* A key is there for a period after its own: no ticket lives longer. */
+	/* A key exists for one period after its own, so no ticket lives longer. */
 	SSL_CTX_set_timeout(ctx, TICKET_PERIOD_S);
 	return SSL_CTX_set_num_tickets(ctx, 1) && SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket_key) &&
 	       SSL_CTX_set_session_ticket_cb(ctx, on_ticket_write, on_ticket_read, NULL);
@@ -333,7 +338,7 @@ static void context_free(struct tls_context *context)
 	hg_free(context);
 }
 
-/* ---- the worker's part ---- */
+/* ---- the worker ---- */
 
 int tls_worker_init(struct tls_worker *worker, const uint8_t secret[TICKET_SECRET_BYTES],
 		    uint64_t (*now_s)(void *context), void *now_context)
@@ -369,7 +374,7 @@ static bool worker_start(struct tls_worker *worker)
 
 void tls_worker_advance(struct tls_worker *worker)
 {
-	/* A process without TLS does not begin with it in its first period. */
+	/* A process without TLS initializes the library only after the first period. */
 	if (worker->now_s(worker->now_context) >= TICKET_PERIOD_S && worker_start(worker))
 		ticket_keys_ready(worker);
 }
@@ -419,7 +424,7 @@ static struct tls_context *context_new(uint64_t hash, bool is_client)
 	return NULL;
 }
 
-/* The context is complete, or gone. */
+/* Adds a complete context to its bucket; frees an incomplete one. */
 static SSL_CTX *context_keep(struct tls_worker *worker, struct tls_context *context, bool is_good)
 {
 	ERR_clear_error();

@@ -40,14 +40,14 @@ static void explain_no_key(struct span text, bool is_encrypted, struct tls_fault
 		tls_fault_set(fault, "the key cannot be read: it is damaged, or of a kind that this library "
 				     "does not know");
 	else if (tls_has_block(text, "-----BEGIN CERTIFICATE"))
-		tls_fault_set(fault, "a certificate stands where the key belongs: are certificate and key "
+		tls_fault_set(fault, "found a certificate instead of the key: are certificate and key "
 				     "swapped?");
 	else
 		tls_fault_set(fault, "no key in the text: write PEM, which begins with -----BEGIN PRIVATE "
 				     "KEY-----");
 }
 
-/* The text from the line of the first private key on; empty: there is none. */
+/* The text from the line of the first private key on; empty if there is none. */
 static struct span key_block(struct span pem)
 {
 	const char *mark = memmem(pem.data, pem.len, "PRIVATE KEY-----", strlen("PRIVATE KEY-----"));
@@ -59,14 +59,14 @@ static struct span key_block(struct span pem)
 }
 
 /*
- * One decoder for all keys: the library makes one for each PEM_read_bio_PrivateKey(), which takes ten times
- * as long as to use it (OpenSSL 3.0: 450 us). NULL: ask the library again, which says why.
+ * Uses one decoder for all keys: PEM_read_bio_PrivateKey() makes a new one in each call, which takes ten
+ * times as long as using it (OpenSSL 3.0: 450 us). NULL: let the library try again, to get its error.
  */
 static EVP_PKEY *read_key_fast(struct span pem)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static OSSL_DECODER_CTX *decoder; /* lives as long as the process */
-	static EVP_PKEY *decoded; /* where it puts what it makes */
+	static EVP_PKEY *decoded; /* where the decoder stores its result */
 	struct span block = key_block(pem);
 	const unsigned char *data = (const unsigned char *)block.data;
 	EVP_PKEY *key = NULL;
@@ -137,7 +137,7 @@ static bool key_is_strong(const EVP_PKEY *key, struct tls_fault *fault)
 	return false;
 }
 
-/* Certificate and key belong together; where they do not, what it looks like. */
+/* Checks that certificate and key belong together; otherwise the fault says what they look like. */
 static bool check_pair(const struct tls_identity_parts *parts, struct tls_fault *fault)
 {
 	bool is_pair = X509_check_private_key(parts->x509, parts->key) == 1;
@@ -155,7 +155,7 @@ static bool check_pair(const struct tls_identity_parts *parts, struct tls_fault 
 	return is_pair;
 }
 
-/* Each certificate was issued by the next one. */
+/* Checks that each certificate was issued by the next one. */
 static bool check_chain(const struct tls_identity_parts *parts, struct tls_fault *fault)
 {
 	X509 *issued = parts->x509;
@@ -175,7 +175,7 @@ static bool check_chain(const struct tls_identity_parts *parts, struct tls_fault
 	return true;
 }
 
-/* What the library refuses in a handshake (weak signatures, ...) is an error of the configuration. */
+/* What the library would refuse in a handshake (weak signatures, ...) is an error of the configuration. */
 static int check_use(const struct tls_identity_parts *parts, struct tls_fault *fault)
 {
 	SSL *ssl = tls_probe();

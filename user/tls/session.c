@@ -15,30 +15,30 @@
 #include "user/tls/session_internal.h"
 
 enum {
-	RECORD_BYTES = 16 * 1024, /* of plain text */
-	RECORD_MORE_BYTES = 64, /* head, padding and tag of one */
+	RECORD_BYTES = 16 * 1024, /* of plaintext */
+	RECORD_MORE_BYTES = 64, /* header, padding and tag of one record */
 	HOST_MAX_BYTES = 255,
 	/*
-	 * What the library may take of one tls_feed() without giving plain text for it: the largest record
-	 * and some. It goes from KeyUpdate to KeyUpdate within one call otherwise, for as long as there are
-	 * any.
+	 * Bytes that the library may consume in one tls_feed() without returning plaintext: a little more
+	 * than the largest record. Otherwise it would process KeyUpdates within one call for as long as there
+	 * are any.
 	 */
 	SPARE_BYTES = 20 * 1024,
 };
 
 struct tls_session {
 	SSL *ssl; /* owner; its BIO is the session's */
-	struct span in; /* not yet taken by the library */
-	size_t spare; /* bytes of it that may be taken */
+	struct span in; /* not yet consumed by the library */
+	size_t spare; /* bytes of it that may be consumed */
 	struct buf out;
-	struct tls_fault *fault; /* owner; NULL: none, or no memory for it */
+	struct tls_fault *fault; /* owner; NULL: none, or no memory */
 	char *host; /* owner */
 	void (*on_ticket)(void *context, struct ssl_session_st *resume);
 	void *ticket_context;
 	enum tls_failure failure;
-	bool is_closed; /* close_notify is written */
+	bool is_closed; /* close_notify was written */
 	bool was_fed;
-	bool is_http_response; /* to the library a record of a wrong version */
+	bool is_http_response; /* the library reports it as a record of a wrong version */
 };
 
 /* ---- bytes in and out of memory ---- */
@@ -160,8 +160,8 @@ static struct tls_session *session_new(SSL_CTX *ctx)
 }
 
 /*
- * Who may use a session again: a server's of the same scope and settings (so also the same demands on
- * clients), a client's of the same settings and host.
+ * Who may resume a session: for a server, one of the same scope and settings (which include the demands on
+ * clients); for a client, one of the same settings and host.
  */
 static bool set_owner(struct tls_session *session, struct span scope, unsigned char ret[EVP_MAX_MD_SIZE])
 {
@@ -198,7 +198,7 @@ struct tls_session *tls_accept(struct tls_worker *worker, const struct tls_serve
 	return session;
 }
 
-/* A name is sent, an address is not (RFC 6066 3). */
+/* Sends a name; an address is not sent (RFC 6066 3). */
 static bool set_server_name(struct tls_session *session)
 {
 	const struct tls_shared *shared = tls_shared_of(session->ssl);
@@ -213,7 +213,7 @@ static bool set_server_name(struct tls_session *session)
 	return SSL_set_tlsext_host_name(session->ssl, text);
 }
 
-/* One of another owner, or whose certificate has expired since, is left alone: a full handshake then. */
+/* Ignores a session of another owner, or one whose certificate has expired: full handshake. */
 static bool set_resume(struct tls_session *session, SSL_SESSION *resume, const unsigned char *owner)
 {
 	X509 *peer = resume ? SSL_SESSION_get0_peer(resume) : NULL;
@@ -252,7 +252,10 @@ void tls_session_free(struct tls_session *session)
 {
 	if (!session)
 		return;
-	/* A session whose connection was cut may be used again (RFC 8446 6.1); the library thinks not. */
+	/*
+	 * A session whose connection was cut may be resumed (RFC 8446 6.1), contrary to the library's
+	 * default.
+	 */
 	if (session->ssl && session->failure == TLS_FAIL_NONE)
 		SSL_set_shutdown(session->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(session->ssl);
@@ -304,7 +307,7 @@ static void refuse(struct tls_session *session, enum tls_failure failure, const 
 		tls_fault_set(fault, "%s", sentence);
 }
 
-/* The library has no words for those of TLS 1.3. */
+/* The library has no texts for the alerts of TLS 1.3. */
 static const char *alert_text(int alert)
 {
 	switch (alert) {
@@ -333,7 +336,7 @@ static const struct {
 	const char *sentence;
 } REASONS[] = {
 	{ SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, TLS_FAIL_VERIFY, "the client showed no certificate" },
-	{ SSL_R_CERTIFICATE_VERIFY_FAILED, TLS_FAIL_VERIFY, "the peer's certificate is not believed" },
+	{ SSL_R_CERTIFICATE_VERIFY_FAILED, TLS_FAIL_VERIFY, "the peer's certificate is not trusted" },
 	{ SSL_R_HTTP_REQUEST, TLS_FAIL_PROTOCOL, "the client speaks HTTP without TLS" },
 	{ SSL_R_HTTPS_PROXY_REQUEST, TLS_FAIL_PROTOCOL, "the client speaks HTTP without TLS" },
 	{ SSL_R_NO_SHARED_CIPHER, TLS_FAIL_PROTOCOL, "no cipher and certificate that both sides can use" },
@@ -375,7 +378,7 @@ static void refuse_reason(struct tls_session *session, unsigned long code)
 		tls_fault_set(fault, "error %lx of the TLS library", code);
 }
 
-/* What a call that did not succeed means: -EAGAIN, or -EPROTO with the failure noted. */
+/* Translates the result of a failed call: -EAGAIN, or -EPROTO with the failure stored. */
 static int session_result(struct tls_session *session, int result)
 {
 	int error = SSL_get_error(session->ssl, result);
@@ -409,7 +412,7 @@ int tls_handshake(struct tls_session *session)
 	if (session->failure != TLS_FAIL_NONE)
 		return -EPROTO;
 	ERR_clear_error();
-	/* Its messages are limited in size and number by the library. */
+	/* The library limits the size and number of handshake messages. */
 	session->spare = session->in.len;
 	result = SSL_do_handshake(session->ssl);
 	return result == 1 ? 0 : session_result(session, result);
@@ -438,7 +441,7 @@ static ssize_t read_some(struct tls_session *session, void *memory, size_t size,
 		session->spare += len;
 		return (ssize_t)len;
 	}
-	/* A fatal alert sets SSL_RECEIVED_SHUTDOWN as well. */
+	/* A fatal alert sets SSL_RECEIVED_SHUTDOWN, too. */
 	if (SSL_get_error(session->ssl, result) == SSL_ERROR_ZERO_RETURN)
 		return 0;
 	return session_result(session, result);
@@ -449,8 +452,7 @@ ssize_t tls_read(struct tls_session *session, void *memory, size_t size)
 	size_t len = 0;
 	ssize_t more = 0;
 
-	/* A record at a time, as the library gives them. What ends the bytes is said again by the next call.
-	 */
+	/* The library returns one record at a time. The next call returns the reason why this one stopped. */
 	while (len < size) {
 		more = read_some(session, (char *)memory + len, size - len, false);
 		if (more <= 0)
@@ -467,7 +469,9 @@ bool tls_has_unread(const struct tls_session *session)
 
 bool tls_is_within_record(const struct tls_session *session)
 {
-	/* No byte is pending to the library when it has exactly the head of a record: "RH" is before it. */
+	/*
+	 * Nothing is pending in the library after exactly the header of a record; its state is not "RH" then.
+	 */
 	return SSL_has_pending(session->ssl) || strcmp(SSL_rstate_string(session->ssl), "RH");
 }
 
@@ -494,7 +498,7 @@ int tls_write(struct tls_session *session, struct span bytes)
 	result = SSL_write_ex(session->ssl, bytes.data, bytes.len, &len);
 	if (result == 1)
 		return 0;
-	/* The library has begun and cannot take it back. */
+	/* The library has written part of the record and cannot undo that. */
 	session_result(session, result);
 	tls_session_refuse(session, TLS_FAIL_PROTOCOL);
 	return session->failure == TLS_FAIL_MEMORY ? -ENOMEM : -EPROTO;
@@ -510,7 +514,7 @@ void tls_close(struct tls_session *session)
 	ERR_clear_error();
 }
 
-/* ---- what was agreed on ---- */
+/* ---- negotiated parameters ---- */
 
 struct span tls_alpn(const struct tls_session *session)
 {
@@ -546,7 +550,7 @@ int tls_peer(const struct tls_session *session, struct arena *arena, struct tls_
 	return x509 ? tls_certificate_describe(x509, arena, ret_certificate) : -ENOENT;
 }
 
-/* ---- sessions to be used again ---- */
+/* ---- resumption ---- */
 
 int tls_session_on_ticket(SSL *ssl, SSL_SESSION *resume)
 {

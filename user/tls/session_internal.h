@@ -5,15 +5,15 @@
 
 #include "user/tls/session.h"
 
-/* What the other files of this directory need of a session. */
+/* The parts of a session that other files of this directory use. */
 
-/* The first failure stays. NULL: there was one, or no memory for the sentence. */
+/* Stores the first failure only. NULL: there was one already, or no memory for the sentence. */
 struct tls_fault *tls_session_refuse(struct tls_session *session, enum tls_failure failure);
 /* Client: the host of the endpoint. */
 struct span tls_session_host(const struct tls_session *session);
 /* SSL_CTX_sess_set_new_cb. */
 int tls_session_on_ticket(SSL *ssl, SSL_SESSION *resume);
-/* 4 or 16 bytes of an address, with or without brackets; 0: it is none. */
+/* Parses an address with or without brackets into 4 or 16 bytes; 0: it is none. */
 int tls_address_parse(struct span host, unsigned char ret[16]);
-/* Without the dot of the root. */
+/* Removes the trailing dot. */
 struct span tls_host_trim(struct span host);

@@ -14,7 +14,7 @@
 
 enum { NAME_MAX_BYTES = 64 };
 
-/* ---- what the library has ---- */
+/* ---- what the library supports ---- */
 
 static SSL_CTX *probe_context;
 
@@ -58,7 +58,10 @@ bool tls_params_versions(const struct tls_params *params, int *ret_min, int *ret
 
 /* ---- names ---- */
 
-/* A name of ours, for messages and for the library: printable, without what separates names in its lists. */
+/*
+ * Copies a configured name for messages and the library: printable, without separators of the library's
+ * lists.
+ */
 static bool name_copy(struct span name, char ret[NAME_MAX_BYTES], struct tls_fault *fault)
 {
 	if (name.len == 0 || name.len >= NAME_MAX_BYTES) {
@@ -68,7 +71,8 @@ static bool name_copy(struct span name, char ret[NAME_MAX_BYTES], struct tls_fau
 	for (size_t i = 0; i < name.len; i++) {
 		ret[i] = name.data[i];
 		if (!isalnum((unsigned char)ret[i]) && ret[i] != '-' && ret[i] != '_') {
-			tls_fault_set(fault, "\"%.*s\" has a byte that no name has", SPAN_FMT(name));
+			tls_fault_set(fault, "\"%.*s\" has a byte that is not allowed in a name",
+				      SPAN_FMT(name));
 			return false;
 		}
 	}
@@ -86,7 +90,7 @@ static bool list_has(struct span list, struct span name)
 	return false;
 }
 
-/* list:name, with a NUL behind it; the old one stays in the arena. */
+/* Appends ":name" and a NUL; the old list stays in the arena. */
 static int list_add(struct span *list, struct span name, struct arena *arena)
 {
 	size_t len = list->len + (list->len ? 1 : 0) + name.len;
@@ -131,7 +135,7 @@ int tls_params_add_cipher(struct tls_params *params, struct span name, struct ar
 
 	if (!name_copy(name, text, fault))
 		return -EINVAL;
-	/* AgentgatewayPolicy's spelling. */
+	/* AgentgatewayPolicy's notation. */
 	if (!strncasecmp(text, "TLS13_", 6))
 		memmove(text + 3, text + 5, strlen(text + 5) + 1);
 	ssl = tls_probe();
@@ -157,8 +161,8 @@ int tls_params_add_cipher(struct tls_params *params, struct span name, struct ar
 }
 
 static const struct {
-	const char *name; /* as written */
-	const char *group; /* what the library calls it */
+	const char *name; /* as configured */
+	const char *group; /* the library's name */
 } GROUP_NAMES[] = {
 	{ "X25519", "X25519" },
 	{ "X448", "X448" },
@@ -234,9 +238,9 @@ int tls_params_add_alpn(struct tls_params *params, struct span name, struct aren
 	return 0;
 }
 
-/* ---- sealing ---- */
+/* ---- hashes and checks ---- */
 
-/* Texts that a hash table would not tell apart when they were joined are: their lengths are mixed in. */
+/* Includes the lengths, so that different texts with the same concatenation get different hashes. */
 static uint64_t hash_text(uint64_t hash, struct span text)
 {
 	return hash_mix(hash_mix(hash, text.len), hash_bytes(text));
@@ -252,7 +256,7 @@ static uint64_t hash_params(const struct tls_params *params)
 	return hash_text(hash, params->alpn);
 }
 
-/* 0 says "not sealed". */
+/* 0 means "not computed". */
 static uint64_t hash_end(uint64_t hash)
 {
 	hash = hash_mix(hash, 0x9e3779b97f4a7c15u);
@@ -260,18 +264,18 @@ static uint64_t hash_end(uint64_t hash)
 	return hash ? hash : 1;
 }
 
-/* Every name was tried when it was added; together they may leave nothing. */
+/* Each name was checked when it was added; together they may exclude everything. */
 static int check_params(const struct tls_params *params, struct tls_fault *fault)
 {
 	int min, max;
 
 	*fault = (struct tls_fault){ 0 };
 	if (params->min_version == TLS_VERSION_1_3 && params->max_version == TLS_VERSION_1_2) {
-		tls_fault_set(fault, "the least version, TLS 1.3, is above the greatest, TLS 1.2");
+		tls_fault_set(fault, "the minimum version, TLS 1.3, is above the maximum, TLS 1.2");
 		return -EINVAL;
 	}
 	if (!tls_params_versions(params, &min, &max)) {
-		tls_fault_set(fault, "all ciphers that are named are of TLS %s, which the versions exclude",
+		tls_fault_set(fault, "all configured ciphers are of TLS %s, which the versions exclude",
 			      params->ciphers.len ? "1.2" : "1.3");
 		return -EINVAL;
 	}
@@ -285,7 +289,7 @@ int settings_seal_server(struct tls_server_settings *settings, struct tls_fault 
 		settings->client_auth == TLS_CLIENT_OPTIONAL || settings->client_auth == TLS_CLIENT_REQUIRED;
 
 	if (!error && must_verify && !settings->client_trust) {
-		tls_fault_set(fault, "clients are asked for certificates, and no authority is named that "
+		tls_fault_set(fault, "client certificates are requested, but no authority is configured that "
 				     "issues them");
 		error = -EINVAL;
 	}
@@ -303,7 +307,8 @@ int settings_seal_client(struct tls_client_settings *settings, struct tls_fault 
 	uint64_t hash;
 
 	if (!error && settings->verify != TLS_VERIFY_NONE && !settings->trust) {
-		tls_fault_set(fault, "the server's certificate is to be verified, and no authority is named");
+		tls_fault_set(fault,
+			      "the server's certificate must be verified, but no authority is configured");
 		error = -EINVAL;
 	}
 	if (error)

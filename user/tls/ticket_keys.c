@@ -8,9 +8,11 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-enum { TICKET_PERIODS_MAX = 1 << 16 }; /* in one step: 45 years */
+enum { TICKET_PERIODS_MAX = 1 << 16 }; /* in one call: 45 years */
 
-/* HKDF-Expand (RFC 5869 2.3) to one block. The secret is uniformly random, so nothing is to be extracted. */
+/*
+ * HKDF-Expand (RFC 5869 2.3) to one block. The secret is uniformly random, so the extract step is not needed.
+ */
 static bool expand(const uint8_t secret[TICKET_SECRET_BYTES], const char *info, uint8_t ret[EVP_MAX_MD_SIZE])
 {
 	unsigned char text[64];
@@ -36,7 +38,7 @@ static bool key_of(const uint8_t secret[TICKET_SECRET_BYTES], struct ticket_key 
 	return is_good;
 }
 
-/* keys->secret becomes that of the next period. */
+/* Replaces keys->secret by that of the next period. */
 static bool go_on(struct ticket_keys *keys)
 {
 	uint8_t block[EVP_MAX_MD_SIZE] = { 0 };
@@ -48,7 +50,7 @@ static bool go_on(struct ticket_keys *keys)
 	return is_good;
 }
 
-/* One period further. */
+/* Advances by one period. */
 static bool step(struct ticket_keys *keys)
 {
 	keys->previous = keys->current;

@@ -5,16 +5,16 @@
 #include <stdint.h>
 
 /*
- * Keys of session tickets (RFC 5077 4, RFC 8446 4.6.1). All workers begin with one secret of the process and
- * go on by themselves: the secret of a period is a one-way function of the one before (HKDF), which is
- * overwritten. So workers agree without a lock, a ticket of one is taken by all, and who reads the memory
- * cannot open the tickets of periods that are over.
+ * Keys of session tickets (RFC 5077 4, RFC 8446 4.6.1). All workers start with one secret of the process and
+ * advance it independently: the secret of a period is a one-way function of the previous one (HKDF), which is
+ * overwritten. So workers agree without a lock, each accepts the tickets of all, and an attacker who reads
+ * the memory cannot decrypt tickets of past periods.
  */
 enum {
 	TICKET_SECRET_BYTES = 32,
 	TICKET_NAME_BYTES = 16,
 	TICKET_KEY_BYTES = 32,
-	TICKET_PERIOD_S = 6 * 3600, /* a ticket is taken in its period and the next */
+	TICKET_PERIOD_S = 6 * 3600, /* a ticket is accepted in its period and the next */
 };
 
 struct ticket_key {
@@ -31,11 +31,11 @@ struct ticket_keys {
 	struct ticket_key previous;
 };
 
-/* secret: of the process. now_s: since its start, the same clock for all workers. 0 or -errno. */
+/* secret: of the process. now_s: seconds since its start, by the same clock in all workers. 0 or -errno. */
 int ticket_keys_init(struct ticket_keys *keys, const uint8_t secret[TICKET_SECRET_BYTES], uint64_t now_s);
-/* Brings them up to the period of now_s; does nothing within it. 0 or -errno (no ticket is given then). */
+/* Advances the keys to the period of now_s. 0 or -errno: then no ticket is issued. */
 int ticket_keys_advance(struct ticket_keys *keys, uint64_t now_s);
-/* The key of that name, or NULL. *ret_is_old: the client should get a new ticket. */
+/* The key with this name, or NULL. *ret_is_old: the client should get a new ticket. */
 const struct ticket_key *ticket_keys_find(const struct ticket_keys *keys,
 					  const uint8_t name[TICKET_NAME_BYTES], bool *ret_is_old);
 void ticket_keys_wipe(struct ticket_keys *keys);

@@ -14,9 +14,9 @@
 #include "user/tls/parts.h"
 
 enum {
-	TRUST_MAX = 4096, /* authorities of one trust */
+	TRUST_MAX = 4096, /* authorities in one trust */
 	TRUST_FILE_BYTES = 16 * 1024 * 1024,
-	TRUST_FILES = 4096, /* looked at in the system's directory */
+	TRUST_FILES = 4096, /* read from the system's directory */
 };
 
 static bool trust_has(const struct tls_trust_parts *parts, const X509 *x509)
@@ -27,7 +27,7 @@ static bool trust_has(const struct tls_trust_parts *parts, const X509 *x509)
 	return false;
 }
 
-/* Moves those that are new. */
+/* Moves the certificates that are new. */
 static int trust_join(struct tls_trust_parts *parts, STACK_OF(X509) * list)
 {
 	X509 *x509;
@@ -112,7 +112,7 @@ int tls_trust_load(struct span ca_pem, struct arena *arena, struct tls_trust **r
 	return error;
 }
 
-/* A file that is not there, or has no certificate, adds none. */
+/* A missing file, or one without certificates, adds none. */
 static int system_file(struct tls_trust *trust, const char *path)
 {
 	struct tls_fault fault;
@@ -137,7 +137,7 @@ static int system_file(struct tls_trust *trust, const char *path)
 	return error == -EINVAL ? 0 : error;
 }
 
-/* "1a2b3c4d.0", as openssl rehash names them. */
+/* "1a2b3c4d.0", the format of openssl rehash. */
 static bool is_hashed_name(const char *name)
 {
 	return strlen(name) >= 10 && strspn(name, "0123456789abcdef") == 8 && name[8] == '.' &&
@@ -187,12 +187,12 @@ int tls_trust_load_system(struct arena *arena, struct tls_trust **ret_trust, str
 		error = system_directory(trust, directory);
 	if (!error && sk_X509_num(trust->parts->list) == 0) {
 		tls_fault_set(fault,
-			      "the host believes no authority: %s and %s have no certificates"
+			      "the host trusts no authority: %s and %s have no certificates"
 			      " (Debian: install ca-certificates)",
 			      file, directory);
 		error = -EINVAL;
 	}
-	/* None are listed (trust.h): nobody wants to read 140 of them in a dump. */
+	/* certificate_list stays empty (trust.h): 140 of them would not help in a dump. */
 	if (!error && !(trust->hash = trust_hash(trust)))
 		error = -ENOMEM;
 	(void)arena;

@@ -4,9 +4,9 @@
 #include "user/tls/certificate.h"
 #include "user/tls/fault.h"
 
-/* Certificates of authorities that are believed. Immutable; used by all workers at the same time. */
+/* Certificates of trusted authorities. Immutable; used by all workers at the same time. */
 struct tls_trust {
-	struct tls_certificate *certificate_list; /* none of the system's */
+	struct tls_certificate *certificate_list; /* empty for the system's */
 	uint32_t certificate_count;
 	uint64_t hash; /* of all certificates */
 	bool is_system;
@@ -14,11 +14,11 @@ struct tls_trust {
 };
 
 /*
- * 0; -EINVAL: no certificate in the text, or one that is none, *fault says which; -ENOMEM. Several pieces of
- * PEM are one trust when they are joined.
+ * Returns 0; -EINVAL with *fault: no certificate in the text, or a malformed one; -ENOMEM. Several PEM texts
+ * can be joined to one trust.
  */
 int tls_trust_load(struct span ca_pem, struct arena *arena, struct tls_trust **ret_trust,
 		   struct tls_fault *fault);
-/* The authorities that the host believes (OpenSSL's default paths). -EINVAL: there are none. */
+/* The authorities that the host trusts (OpenSSL's default paths). -EINVAL: there are none. */
 int tls_trust_load_system(struct arena *arena, struct tls_trust **ret_trust, struct tls_fault *fault);
 void tls_trust_free(struct tls_trust *trust);

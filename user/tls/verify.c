@@ -47,12 +47,12 @@ bool tls_certificate_is_for(X509 *x509, struct span name)
 	if (address_len)
 		return X509_check_ip(x509, address, (size_t)address_len, 0) == 1;
 	name = tls_host_trim(name);
-	/* OpenSSL takes ".example" for any name below it. */
+	/* OpenSSL matches ".example" with any name below it. */
 	return name.len && name.data[0] != '.' &&
 	       X509_check_host(x509, name.data, name.len, flags, NULL) == 1;
 }
 
-/* Who the peer should be: one of these. */
+/* The names of which the peer must have one. */
 static uint32_t wanted_names(const struct tls_session *session, const struct tls_shared *shared,
 			     const struct span **ret_list, struct span *memory)
 {
@@ -142,7 +142,7 @@ static void fault_chain(struct tls_fault *fault, const struct tls_certificate *c
 		tls_fault_set(fault, "self-signed certificate \"%.*s\"", SPAN_FMT(subject));
 		break;
 	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-		tls_fault_set(fault, "the authority \"%.*s\", with which the chain ends, is not trusted",
+		tls_fault_set(fault, "the authority \"%.*s\" at the end of the chain is not trusted",
 			      SPAN_FMT(subject));
 		break;
 	case X509_V_ERR_INVALID_PURPOSE:

@@ -7,10 +7,12 @@
 #include "user/tls/fault.h"
 
 /*
- * SSL_CTX_set_cert_verify_callback: is the peer believed, by the settings of its session? What is wrong is
- * said in the fault of the session.
+ * SSL_CTX_set_cert_verify_callback: verifies the peer by the settings of its session. The fault of the
+ * session gets the reason of a failure.
  */
 int tls_verify_chain(X509_STORE_CTX *store, void *context);
-/* A DNS name (wildcards of the certificate stand for a whole label), an address or a URI; of subjectAltName
- * only. */
+/*
+ * True if subjectAltName has this DNS name (a wildcard in the certificate matches one whole label), address
+ * or URI.
+ */
 bool tls_certificate_is_for(X509 *x509, struct span name);
