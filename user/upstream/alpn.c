@@ -7,7 +7,7 @@
 
 #define ALPN_H2 SPAN("h2")
 
-/* The next name of a list as on the wire; false at its end, or where it is cut. */
+/* The next name of a list in wire format; false at its end, or where it is truncated. */
 static bool alpn_next(struct span *list, struct span *ret_name)
 {
 	size_t len = list->len ? (uint8_t)list->data[0] : 0;
@@ -24,7 +24,7 @@ static bool is_http1(struct span name)
 	return span_starts(name, SPAN("http/1.")) || span_eq(name, SPAN("http/0.9"));
 }
 
-/* A tunnel, or a choice, is offered as it was written. */
+/* Tunnels, and dials that accept either, offer the configured list. */
 static bool alpn_fits(enum dial_protocol protocol, struct span name)
 {
 	if (protocol == DIAL_HTTP1)
@@ -70,7 +70,7 @@ void alpn_offer(enum dial_protocol protocol, struct tls_client_settings *setting
 		*alpn = alpn_narrow(protocol, *alpn, memory);
 	if (!alpn->len)
 		*alpn = alpn_default(protocol);
-	/* What is made of the settings is found by their hash. */
+	/* Contexts are found by the hash of their settings, so include the protocol. */
 	settings->hash = hash_mix(settings->hash, (uint64_t)protocol + 1);
 }
 

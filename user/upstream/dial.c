@@ -16,9 +16,9 @@ static void dial_on_resolved(struct resolver_query *query, int result, struct re
 static void dial_on_connected(struct net_connect *connect, int result, int fd, uint32_t index);
 static void dial_on_turn(struct loop_deferred *deferred);
 
-/* ------------------------------------------------------------------------------------ what is there */
+/* ------------------------------------------------------------------------------------ reuse */
 
-/* A pool that is never empty must not keep a backend whose name has moved on. */
+/* A pool that is never empty must not keep a backend whose name has new addresses. */
 static void dial_follow_name(struct upstream_pool *pool, const struct dial_options *options)
 {
 	const struct endpoint *where = options->where;
@@ -32,7 +32,10 @@ static void dial_follow_name(struct upstream_pool *pool, const struct dial_optio
 		upstream_pool_resolved(options->endpoint, list);
 }
 
-/* After a connection that died, or refused, a new one: but not for each stream that a backend refuses. */
+/*
+ * After a connection that was closed or refused a stream, open a new one; but not for each stream that a
+ * backend refuses.
+ */
 static bool dial_wants_fresh(const struct dial_options *options)
 {
 	uint32_t count = 0;
@@ -46,7 +49,7 @@ static bool dial_wants_fresh(const struct dial_options *options)
 	return true;
 }
 
-/* What it opens, or another one, may become a connection that is shared. */
+/* True if this connection, or that of another dial, may become a shared one. */
 static bool dial_may_share(const struct dial_options *options)
 {
 	return options->protocol == DIAL_HTTP2 || options->protocol == DIAL_EITHER;
@@ -63,7 +66,7 @@ struct upstream *dial_reuse(struct upstream_pool *pool, const struct dial_option
 		if (upstream || options->protocol == DIAL_HTTP2)
 			return upstream;
 	}
-	/* The process behind a connection of the pool is not known, unless it was announced to hop. */
+	/* The process behind a pooled connection is unknown, unless it was announced for the bypass. */
 	if (options->is_fresh || options->is_exclusive || (options->is_announced && !options->endpoint->hops))
 		return NULL;
 	dial_follow_name(pool, options);
@@ -73,9 +76,9 @@ struct upstream *dial_reuse(struct upstream_pool *pool, const struct dial_option
 	return upstream;
 }
 
-/* ------------------------------------------------------------------------------------ a new one */
+/* ------------------------------------------------------------------------------------ new connections */
 
-/* When it cannot be announced, the same-host lanes do not know its process: other lanes carry it. */
+/* Without the announcement the same-host lanes do not know the process, and other lanes are used. */
 static void dial_on_socket(struct net_connect *connect, int fd)
 {
 	struct dial *dial = container_of(connect, struct dial, connect);
@@ -138,9 +141,7 @@ static void dial_use_list(struct dial *dial, struct resolver_list *list)
 	dial_connect(dial, list->address_list, list->count);
 }
 
-/*
- * A service of this process: one end of a pair is the connection. Never from within dial_start().
- */
+/* Connects to a service of this process over a socket pair. Never called inside dial_start(). */
 static void dial_inner(struct dial *dial)
 {
 	const struct inner *inner = dial->pool->inner;
@@ -197,11 +198,11 @@ enum dial_result dial_start(struct dial *dial, int *ret_error)
 	struct upstream_endpoint *endpoint = dial->options.endpoint;
 
 	*ret_error = 0;
-	/* Where a backend is known to choose HTTP/1.1 each needs a connection of its own. */
+	/* If the backend is known to choose HTTP/1.1, each request needs its own connection. */
 	if (!dial_may_share(&dial->options) ||
 	    (dial->options.protocol == DIAL_EITHER && endpoint->spoken == SPOKEN_HTTP1))
 		return dial_open(dial, ret_error);
-	/* It opens, or waits for who does. */
+	/* Opens a connection, or waits for the dial that is opening one. */
 	dial->waiter.has_turn = false;
 	if (endpoint->h2_is_opening) {
 		dial->options.is_fresh = false;
@@ -232,7 +233,7 @@ static void dial_on_resolved(struct resolver_query *query, int result, struct re
 	dial_progress(dial);
 }
 
-/* Without an address, or for want of something here, the endpoint was not even asked. */
+/* Does not blame the endpoint if it was not asked: it has no address, or this process lacks a resource. */
 void dial_note_failure(struct dial *dial, int error)
 {
 	counter_add(dial->pool->counters, COUNTER_UPSTREAM_CONNECT_FAILURES, 1);
@@ -255,7 +256,7 @@ void dial_finish(struct dial *dial, struct upstream *upstream, bool is_http2)
 		dial->on_done(dial, DIAL_CONNECT_FAILED, -ENOMEM, NULL);
 		return;
 	}
-	/* Those that wait go on waiting for what the backend allows, or open connections of their own. */
+	/* Waiting dials keep waiting for the backend's SETTINGS, or open their own connections. */
 	if (dial->is_opening_h2 && !is_http2)
 		upstream_pool_settled(dial->pool, endpoint);
 	dial->is_opening_h2 = false;
@@ -292,7 +293,7 @@ static void dial_on_connected(struct net_connect *connect, int result, int fd, u
 
 /* ------------------------------------------------------------------------------------ waiting */
 
-/* With a shared connection the turn stays its own until dial_cancel() passes it on. */
+/* If it gets a shared connection, it keeps the turn until dial_cancel() passes it on. */
 static void dial_on_turn(struct loop_deferred *deferred)
 {
 	struct dial *dial = container_of(deferred, struct dial, waiter.turn);
@@ -316,7 +317,7 @@ static void dial_on_turn(struct loop_deferred *deferred)
 		dial->on_done(dial, result, error, NULL);
 }
 
-/* Whoever has the turn and leaves without a connection passes it on, unless another dial opens one. */
+/* A dial that has the turn and ends without a connection passes it on, unless another dial opens one. */
 static void dial_pass_turn(struct dial *dial)
 {
 	struct upstream_endpoint *endpoint = dial->options.endpoint;

@@ -7,61 +7,64 @@
 #include "user/upstream/upstream.h"
 
 /*
- * How whoever has chosen an endpoint gets a connection to it: one that is there (dial_reuse), or a new one
- * after name and connect. A burst of requests to an HTTP/2 endpoint without a connection opens one and not
- * hundreds: the others wait for it, and each is woken in a turn of its own.
+ * How a caller that has chosen an endpoint gets a connection to it: an existing one (dial_reuse), or a new
+ * one after resolving and connecting. A burst of requests to an HTTP/2 endpoint without a connection opens
+ * one, not hundreds: the others wait for it, and each is woken in a turn of its own.
  *
- * Life: dial_init -> dial_start -> on_done, or dial_cancel at any time. The object is its owner's, which may
- * free it after dial_cancel(), also from on_done().
+ * Life: dial_init -> dial_start -> on_done, or dial_cancel at any time. The caller owns the object, and may
+ * free it after dial_cancel(), also in on_done().
  */
 enum dial_protocol {
 	DIAL_HTTP1,
-	DIAL_HTTP2, /* plain text: with prior knowledge; TLS: nothing else will do */
-	DIAL_EITHER, /* TLS: what the backend chooses (ALPN) */
-	DIAL_BYTES, /* of a tunnel: nobody here knows what is inside */
+	DIAL_HTTP2, /* plaintext: prior knowledge; TLS: the backend must choose h2 */
+	DIAL_EITHER, /* TLS: the backend chooses (ALPN) */
+	DIAL_BYTES, /* tunnel: the protocol inside is not known */
 };
 
 enum dial_state {
 	DIAL_IDLE,
-	DIAL_WAITING, /* for the connection that another dial opens, or for the turn to open one */
+	DIAL_WAITING, /* until another dial has opened its connection, or for the turn to open one */
 	DIAL_RESOLVING,
 	DIAL_CONNECTING,
-	DIAL_TLS, /* connected, in the handshake */
+	DIAL_TLS, /* connected, handshake in progress */
 };
 
 enum dial_result {
-	DIAL_UNDER_WAY, /* on_done() comes later */
-	DIAL_DONE, /* a connection */
+	DIAL_UNDER_WAY, /* on_done() follows */
+	DIAL_DONE, /* connected */
 	DIAL_DNS_FAILED,
 	DIAL_CONNECT_FAILED,
 	DIAL_TIMEOUT,
-	/* The handshake of TLS; dial->fault says why. */
+	/* The TLS handshake failed; the reason is in dial->fault. */
 	DIAL_TLS_FAILED,
-	DIAL_TLS_VERIFY_FAILED, /* the backend is not who it should be */
+	DIAL_TLS_VERIFY_FAILED, /* the certificate is not that of the backend */
 	DIAL_TLS_TIMEOUT,
 };
 
 struct dial_options {
-	/* borrowed until the dial is over, like the next two */
+	/* borrowed until the dial has ended, like the next two */
 	const struct endpoint *where;
-	struct upstream_endpoint *endpoint; /* of the pool; a user count of the caller's lasts longer */
-	const struct tls_client_settings *tls; /* NULL: plain text; those that the endpoint is kept under */
-	uint64_t deadline_ms; /* loop time, 0: none; of connect and handshake together */
+	struct upstream_endpoint *endpoint; /* in the pool; the caller's user count outlasts the dial */
+	const struct tls_client_settings *tls; /* NULL: plaintext; the settings of `endpoint` */
+	uint64_t deadline_ms; /* loop time, 0: none; for connect and handshake together */
 	enum dial_protocol protocol;
-	bool is_fresh; /* no connection that was used before: one had died, or refused */
-	bool was_refused; /* with is_fresh, HTTP/2: by a connection that lives */
-	bool may_repeat; /* upstream_pool_take() */
-	bool is_exclusive; /* a tunnel: never one of the pool */
-	/* To the same-host lanes, before it connects; so never one of the pool, where not all of them are. */
+	bool is_fresh; /* use no reused connection: one was closed, or refused */
+	bool was_refused; /* with is_fresh, HTTP/2: refused by an open connection */
+	bool may_repeat; /* as in upstream_pool_take() */
+	bool is_exclusive; /* tunnel: never a pooled connection */
+	/*
+	 * Announce it to the same-host lanes before connect(); no pooled connection unless all of them are
+	 * announced.
+	 */
 	bool is_announced;
-	struct address avoid; /* len 0: none; an attempt that meets it ends with NET_CONNECT_AVOIDED */
+	struct address avoid; /* len 0: none; an attempt with it fails with NET_CONNECT_AVOIDED */
 };
 
-/* The handshake, once connected. */
+/* The handshake of a connected socket. */
 struct dial_tls {
-	struct upstream *upstream; /* owner; NULL: none under way */
+	struct upstream *upstream; /* owner; NULL: no handshake */
 	struct timer timer;
-	struct loop_deferred again; /* the turn had had its part of handshakes */
+	struct loop_deferred again; /* continues when the turn's share of handshakes was used up */
 	uint64_t start_ns;
 	struct tls_fault fault;
 };
@@ -73,32 +76,34 @@ struct dial {
 	struct resolver_query query;
 	struct net_connect connect;
 	struct dial_tls tls;
-	struct resolver_list *addresses; /* one reference; NULL: a literal address */
+	struct resolver_list *addresses; /* one reference; NULL: literal address */
 	struct h2_waiter waiter; /* in options.endpoint->h2_waiting */
 	uint64_t start_ns;
-	bool is_opening_h2; /* others wait for the connection that this one opens, which may become one */
-	/* Resolved, connected, or its turn to open a connection: state has changed. May be NULL. */
+	bool is_opening_h2; /* other dials wait for this connection, which may become a shared one */
+	/*
+	 * Called when the name is resolved, the socket is connected, or it has the turn to connect. May be
+	 * NULL.
+	 */
 	void (*on_progress)(struct dial *dial);
 	/*
-	 * Once, from the loop, never from within dial_start(). upstream: with DIAL_DONE; error: -errno or 0.
+	 * Called once, from the loop, never inside dial_start(). upstream: with DIAL_DONE; error: -errno or
+	 * 0.
 	 */
 	void (*on_done)(struct dial *dial, enum dial_result result, int error, struct upstream *upstream);
 };
 
-/* A connection that exists and takes another request, or NULL. Follows a name that has moved. */
+/* Returns an open connection that takes another request, or NULL. Notices new addresses of the name. */
 struct upstream *dial_reuse(struct upstream_pool *pool, const struct dial_options *options);
 
 void dial_init(struct dial *dial, struct upstream_pool *pool, const struct dial_options *options,
 	       void (*on_done)(struct dial *dial, enum dial_result result, int error,
 			       struct upstream *upstream));
 /*
- * Opens a connection, or waits for the one that is being opened. DIAL_UNDER_WAY, or DIAL_DNS_FAILED with
- * *ret_error: the answer was known already (cached), and a repetition at once would get the same.
+ * Opens a connection, or waits for the one that is being opened. Returns DIAL_UNDER_WAY, or DIAL_DNS_FAILED
+ * with *ret_error for a cached failure: an immediate retry would get the same.
  */
 enum dial_result dial_start(struct dial *dial, int *ret_error);
-/*
- * Its owner's patience is over: the endpoint is said to have failed, if it was asked. dial_cancel() follows.
- */
+/* The caller's time is over: counts a failure of the endpoint, if it was asked. Call dial_cancel() next. */
 void dial_expire(struct dial *dial);
-/* Gives up what is under way, without on_done(); who waits for it goes on. Idempotent. */
+/* Ends the dial without on_done(); waiting dials continue. Idempotent. */
 void dial_cancel(struct dial *dial);

@@ -21,7 +21,7 @@ void dial_tls_init(struct dial *dial)
 	loop_deferred_init(&dial->tls.again, dial_tls_on_again);
 }
 
-/* Nothing calls it any more. */
+/* Stops all callbacks. */
 static void dial_tls_quiet(struct dial *dial)
 {
 	timer_cancel(loop_timers(dial->pool->loop), &dial->tls.timer);
@@ -36,7 +36,7 @@ void dial_tls_cancel(struct dial *dial)
 	dial->tls.upstream = NULL;
 }
 
-/* ------------------------------------------------------------------------------------ what failed */
+/* ------------------------------------------------------------------------------------ failures */
 
 static void dial_tls_count(struct dial *dial, enum dial_result result)
 {
@@ -53,7 +53,7 @@ static void dial_tls_count(struct dial *dial, enum dial_result result)
 		 SPAN_FMT(dial->options.where->text), dial->tls.fault.text, (unsigned long long)swallowed);
 }
 
-/* The alert that says why goes out with FIN, as far as it can. The next handshake is a full one. */
+/* The alert with the reason is sent before FIN, if possible. The next handshake will be a full one. */
 static void dial_tls_failed(struct dial *dial, enum dial_result result, int error)
 {
 	struct upstream *upstream = dial->tls.upstream;
@@ -132,7 +132,7 @@ static void dial_tls_done(struct dial *dial)
 	dial_finish(dial, upstream, is_http2);
 }
 
-/* A chain that is verified takes as long as a hundred requests: others are served between them. */
+/* Verifying a chain takes as long as a hundred requests: let others run in between. */
 static bool dial_tls_may_step(struct upstream_pool *pool)
 {
 	uint64_t turn = loop_turn(pool->loop);
@@ -165,7 +165,7 @@ static void dial_tls_on_again(struct loop_deferred *deferred)
 	dial_tls_step(container_of(deferred, struct dial, tls.again));
 }
 
-/* ------------------------------------------------------------------------------------ the beginning */
+/* ------------------------------------------------------------------------------------ start */
 
 static void dial_on_ticket(void *context, struct ssl_session_st *ticket)
 {
@@ -174,7 +174,7 @@ static void dial_on_ticket(void *context, struct ssl_session_st *ticket)
 	tls_tickets_keep(&endpoint->tickets, ticket);
 }
 
-/* As it was written: a name, or a literal address, which is verified as one. */
+/* The configured host: a name, or a literal address, which is verified as one. */
 static struct span dial_tls_host(const struct endpoint *where, char text[ADDRESS_TEXT_BYTES])
 {
 	if (!where->is_resolved)
@@ -200,7 +200,7 @@ static struct tls_session *dial_tls_session(struct dial *dial)
 		tls_resume_free(ticket);
 	else if (ticket)
 		tls_tickets_keep(&endpoint->tickets, ticket);
-	/* The connection holds a user count of the endpoint: it lasts as long as the session. */
+	/* The connection holds a user count of the endpoint, which therefore outlives the session. */
 	if (session)
 		tls_on_ticket(session, dial_on_ticket, endpoint);
 	return session;

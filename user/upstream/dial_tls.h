@@ -3,18 +3,18 @@
 
 #include "user/upstream/dial.h"
 
-/* The part of a dial that is TLS. For dial.c. */
+/* The TLS part of a dial, for dial.c. */
 
 void dial_tls_init(struct dial *dial);
-/* The handshake of a connected socket: dial_finish(), or on_done() with DIAL_TLS_*, maybe at once. */
+/* Starts the handshake of a connected socket: dial_finish(), or on_done() with DIAL_TLS_*, maybe at once. */
 void dial_tls_start(struct dial *dial, struct upstream *upstream);
-/* It took too long: dial->tls.fault says so, and it is counted. */
+/* The handshake took too long: stores that in dial->tls.fault, and counts it. */
 void dial_tls_expire(struct dial *dial);
-/* Gives up what is under way. Idempotent. */
+/* Aborts the handshake. Idempotent. */
 void dial_tls_cancel(struct dial *dial);
 
-/* Of dial.c. */
+/* Defined in dial.c. */
 void dial_note_failure(struct dial *dial, int error);
 void dial_progress(struct dial *dial);
-/* The connection is there: on_done(). */
+/* Connected: calls on_done(). */
 void dial_finish(struct dial *dial, struct upstream *upstream, bool is_http2);

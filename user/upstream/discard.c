@@ -5,7 +5,7 @@
 
 #include "user/base/limits.h"
 
-/* -EAGAIN: more is to come. */
+/* -EAGAIN: more bytes follow. */
 static int discard_read(struct upstream *upstream)
 {
 	struct conn *conn = &upstream->conn;

@@ -4,9 +4,9 @@
 #include "user/upstream/upstream.h"
 
 /*
- * The rest of an answer that nobody wants, because its status is retried: it is read and thrown away behind
- * the back of the next attempt, so that the connection can carry another request. Takes the connection from
- * the caller, whose request was sent to its end and whose answer has `bytes` of body left, some of them in
- * conn.in. Closes it where that is too much, takes too long (LIMIT_DISCARD_*), or something follows.
+ * Reads and discards the rest of a response whose status is retried, while the next attempt already runs, so
+ * that the connection can carry another request. Takes the connection from the caller, which has sent its
+ * request completely; the response has `bytes` of body left, some of them in conn.in. Closes the connection
+ * if the rest is too long or too slow (LIMIT_DISCARD_*), or if bytes follow it.
  */
 void upstream_discard(struct upstream *upstream, uint64_t bytes);

@@ -4,15 +4,15 @@
 #include "user/base/span.h"
 
 /*
- * Services of this process that are called like backends: HTTP/1.1 over one end of a socket pair. So whatever
- * holds for a backend (deadlines, retries, pools, back-pressure, drains) holds for them, and streams know
- * nothing of it.
+ * Services of this process that are called like backends: HTTP/1.1 over one end of a socket pair. All rules
+ * for backends (deadlines, retries, pools, back-pressure, drains) apply to them, and streams need not know
+ * about them.
  */
 struct inner {
 	void *context;
 	/*
-	 * Somebody connects to the service of this name; takes fd, whatever comes of it. From any worker. 0,
-	 * or -errno: there is no such service, or it takes no more.
+	 * Opens a connection to the service of this name; takes fd in any case. From any worker. Returns 0,
+	 * or -errno: there is no such service, or it accepts no more.
 	 */
 	int (*open)(void *context, struct span service, int fd);
 };

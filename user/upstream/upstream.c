@@ -19,7 +19,7 @@ static void upstream_on_ready(struct conn *conn)
 		upstream->on_event(upstream->owner);
 		return;
 	}
-	/* Idle: only silence is allowed. The edge for free send space is not an end. */
+	/* Any input on an idle connection closes it; the edge for free send space is no input. */
 	if (conn->can_read && !conn_is_silent(conn)) {
 		counter_add(upstream->pool->counters, COUNTER_POOL_STALE, 1);
 		upstream_close(upstream, false);
@@ -86,7 +86,7 @@ void upstream_try_hop(struct upstream *upstream)
 		upstream->hop_looks = 0;
 }
 
-/* All but its descriptor. */
+/* Releases everything but the descriptor. */
 static void upstream_leave(struct upstream *upstream)
 {
 	struct upstream_pool *pool = upstream->pool;

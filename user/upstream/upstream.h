@@ -9,9 +9,9 @@
 struct upstream_h2;
 
 /*
- * A connection to a backend. It serves one owner at a time, a stream or a mirrored request; between two it is
- * idle in the pool, where every byte or end that arrives closes it (an unsolicited response must never meet a
- * request). One of HTTP/2 serves many streams at a time: upstream_h2.h.
+ * A connection to a backend. It serves one owner at a time, a stream or a mirrored request. In between it is
+ * idle in the pool, where any byte or end of stream closes it (an unsolicited response must never be taken
+ * for that of a request). An HTTP/2 connection serves many streams at a time: upstream_h2.h.
  */
 struct upstream {
 	struct conn conn;
@@ -20,52 +20,55 @@ struct upstream {
 	uint64_t handle;
 	struct upstream_endpoint *endpoint; /* borrowed: holds a user count */
 	void *owner; /* borrowed; NULL while idle */
-	void (*on_event)(void *owner); /* something is to be read or may be sent */
+	void (*on_event)(void *owner); /* something can be read or sent */
 	uint64_t address_hash; /* of the peer: address_hash() */
-	struct list idle_node; /* of endpoint->idle, or of pool->discarding */
+	struct list idle_node; /* in endpoint->idle or pool->discarding */
 	struct timer idle_timer;
 	struct loop_deferred release; /* frees at the end of the turn */
-	struct head_scan scan; /* of the response head under way */
+	struct head_scan scan; /* of the current response head */
 	uint64_t served; /* requests completed */
-	uint64_t discard_bytes; /* left of an answer that nobody wants (discard.h) */
-	uint64_t request_start_bytes; /* sent_bytes when the running request began */
-	uint32_t keep_alive_s; /* the backend's own idle limit, 0: not said */
-	bool has_response_bytes; /* of the running request */
+	uint64_t discard_bytes; /* left of a discarded response (discard.h) */
+	uint64_t request_start_bytes; /* sent_bytes when the current request started */
+	uint32_t keep_alive_s; /* the backend's own idle limit, 0: unknown */
+	bool has_response_bytes; /* of the current request */
 	bool is_reusable; /* the last message ended cleanly and both sides keep the connection */
-	bool is_discarding; /* its owner is itself */
+	bool is_discarding; /* the owner is the upstream itself */
 	bool is_closed;
-	uint8_t hop_looks; /* left: its process may become known as one of this host (upstream_try_hop()) */
+	uint8_t hop_looks; /* left: its process may still turn out to be local (upstream_try_hop()) */
 };
 
 enum { UPSTREAM_HOP_LOOKS = 3 };
 
-/* Takes the connected fd. NULL on failure (the connection is reset). */
+/* Takes ownership of the connected fd. NULL on failure; the connection is then reset. */
 struct upstream *upstream_open(struct upstream_pool *pool, struct upstream_endpoint *endpoint, int fd,
 			       const struct address *address);
 /*
- * Its bytes hop from here on, if its process is on this host. The accepted socket of a backend is known a
- * moment after connect(), so this is asked again before the next requests, hop_looks times in all.
+ * Makes it bypass TCP from now on, if its process is on this host. The accepted socket of a backend is known
+ * shortly after connect(), so this is tried again before the next requests, hop_looks times in total.
  */
 void upstream_try_hop(struct upstream *upstream);
 /* Closes now, frees at the end of the turn. Idempotent. */
 void upstream_close(struct upstream *upstream, bool reset);
-/* The same of one that is free (conn_is_free()): its descriptor, which stays open and is the caller's. */
+/*
+ * The same for a free connection (conn_is_free()); returns its descriptor, which stays open and is the
+ * caller's.
+ */
 int upstream_give(struct upstream *upstream);
-/* Binds an idle or new connection to its next owner, until it is closed or given to the pool. */
+/* Binds an idle or new connection to its next owner, until it is closed or returned to the pool. */
 void upstream_attach(struct upstream *upstream, void *owner, void (*on_event)(void *owner));
 
 enum upstream_head {
 	UPSTREAM_HEAD_MORE,
 	UPSTREAM_HEAD_DONE,
 	UPSTREAM_HEAD_BAD, /* *ret_bad */
-	UPSTREAM_HEAD_EOF, /* the backend closed; has_response_bytes tells whether anything came */
+	UPSTREAM_HEAD_EOF, /* the backend closed; has_response_bytes: part of a response came */
 	UPSTREAM_HEAD_ERROR, /* conn.error */
 	UPSTREAM_HEAD_MEMORY,
 };
 
 /*
- * Reads one response head into `arena`. What follows it stays in conn.in. Repeated calls go on where the last
- * one stopped; after DONE the next call begins a new head (after a 1xx).
+ * Reads one response head into `arena`. Bytes after it stay in conn.in. Repeated calls continue where the
+ * last one stopped; after DONE the next call starts a new head (after a 1xx).
  */
 enum upstream_head upstream_read_head(struct upstream *upstream, size_t most, struct arena *arena,
 				      struct response_head *ret_head, enum http_bad *ret_bad);

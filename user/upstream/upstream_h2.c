@@ -14,7 +14,7 @@ static void upstream_h2_arm_idle(struct upstream_h2 *h2)
 	struct timer_wheel *wheel = loop_timers(upstream->pool->loop);
 	uint64_t idle_ms = upstream->pool->config->pool_idle_ns / NS_PER_MS;
 
-	/* The timer runs for the first SETTINGS. */
+	/* The timer currently waits for the first SETTINGS. */
 	if (h2->is_settling)
 		return;
 	if (h2->stream_count)
@@ -33,7 +33,7 @@ void upstream_h2_join(struct upstream *upstream)
 	h2_link_touch(&h2->link);
 }
 
-/* What was written last, a reset or the last window, still leaves. */
+/* Sends what was written last: a reset, or the last window. */
 static void upstream_h2_end(struct upstream *upstream)
 {
 	if (!upstream->h2->is_dead) {
@@ -98,7 +98,7 @@ static void upstream_h2_settle(struct upstream_h2 *h2)
 	upstream_pool_settled(h2->upstream->pool, h2->upstream->endpoint);
 }
 
-/* A backend that says nothing keeps the streams it has; those that wait for it open another connection. */
+/* A backend that sends no SETTINGS keeps its streams; those that wait for it open another connection. */
 void upstream_h2_on_timer(struct upstream *upstream)
 {
 	struct upstream_h2 *h2 = upstream->h2;
@@ -131,7 +131,10 @@ static void upstream_h2_on_end(struct h2_link *link, enum h2_link_end end)
 	if (end == H2_LINK_PING)
 		counter_end(upstream->pool->counters, END_PING_TIMEOUT);
 	h2_session_abort(link->session);
-	/* Each notices in its own way: repeats the attempt, answers, or ends. The last one closes. */
+	/*
+	 * Each stream reacts on its own: it retries the attempt, replies, or ends. The last one closes the
+	 * connection.
+	 */
 	h2->stream_count++;
 	while ((h2_stream = h2_session_next(link->session)) != NULL) {
 		h2_stream->news = 0;
@@ -155,7 +158,7 @@ struct h2_options h2_options_of(enum h2_role role, const struct h2_settings *set
 		.head_limits = { .bytes = settings->max_head_bytes, .fields = settings->max_headers },
 	};
 
-	/* Backends are the operator's own. */
+	/* No flood limits for backends: they belong to the operator. */
 	if (role == H2_SERVER) {
 		options.flood_limits = h2_flood_defaults;
 		options.flood_limits.per_second[H2_FLOOD_RESET] = settings->resets_per_second;
@@ -191,7 +194,7 @@ int upstream_h2_start(struct upstream *upstream)
 	upstream->h2 = h2;
 	upstream->is_reusable = true;
 	list_add_head(&upstream->endpoint->h2, &h2->node);
-	/* Its SETTINGS may have come with the last bytes of the handshake: no event announces them. */
+	/* Its SETTINGS may have come with the last bytes of the handshake: no event will announce them. */
 	if (conn_tls(&upstream->conn) && upstream->conn.can_read)
 		loop_again(upstream->pool->loop, &h2->link.again);
 	return 0;

@@ -75,9 +75,9 @@ static struct socket_keepalive socket_keepalive_of(const struct keepalive_policy
 	};
 }
 
-/* What tells one record from another. */
+/* Identifies a record. */
 struct endpoint_key {
-	uint64_t hash; /* of all but the socket options */
+	uint64_t hash; /* of everything but the socket options */
 	struct span text;
 	struct socket_keepalive keepalive;
 	const struct tls_client_settings *tls;
@@ -121,7 +121,7 @@ static struct upstream_endpoint *endpoint_create(struct upstream_pool *pool, con
 	return endpoint;
 }
 
-/* Nothing in it is worth keeping any more. */
+/* True if nothing in the record is worth keeping. */
 static bool endpoint_is_over(const struct upstream_endpoint *endpoint, uint64_t now_ms)
 {
 	return endpoint->user_count == 0 && endpoint->load.avoid_until_ms <= now_ms &&
@@ -141,7 +141,7 @@ struct upstream_endpoint *upstream_pool_endpoint(struct upstream_pool *pool, con
 	struct upstream_endpoint *endpoint = NULL;
 	uint64_t now_ms = loop_now_ms(pool->loop);
 
-	/* Records kept only because connects to them failed go when they are met and their time is over. */
+	/* Frees records in this bucket that were kept only because connects to them had failed. */
 	list_each(node, next, &pool->buckets[key.hash % UPSTREAM_POOL_BUCKETS]) {
 		struct upstream_endpoint *candidate = list_entry(node, struct upstream_endpoint, node);
 
@@ -159,7 +159,7 @@ struct upstream_endpoint *upstream_pool_endpoint(struct upstream_pool *pool, con
 	return endpoint;
 }
 
-/* Endpoints from `first` on where the request has not been, as many as are looked at for one choice. */
+/* Collects endpoints that the request has not tried, from `first` on, up to the limit of one choice. */
 static uint32_t choose_window(const struct backend *backend, const struct tried_endpoints *tried,
 			      uint32_t first, uint32_t *ret_at)
 {
@@ -221,7 +221,7 @@ struct upstream_endpoint *upstream_pool_choose(struct upstream_pool *pool, const
 	return found[pick];
 }
 
-/* What it may be resumed with outlives its users for a while; where there are too many, the oldest go. */
+/* Keeps an endpoint without users for its tickets for a while; beyond the limit the oldest are dropped. */
 static void endpoint_remember(struct upstream_pool *pool, struct upstream_endpoint *endpoint)
 {
 	uint64_t now_ms = loop_now_ms(pool->loop);
@@ -250,7 +250,7 @@ void upstream_pool_leave(struct upstream_pool *pool, struct upstream_endpoint *e
 	if (endpoint->tickets.count && !pool->is_closing)
 		endpoint_remember(pool, endpoint);
 	else if (endpoint->load.failures == 0)
-		/* A record without users, failures and tickets holds nothing worth keeping. */
+		/* Without users, failures and tickets the record is not needed. */
 		endpoint_free(pool, endpoint);
 }
 
@@ -307,7 +307,7 @@ void upstream_pool_pass_turn(struct upstream_pool *pool, struct upstream_endpoin
 		endpoint_give_turn(pool, endpoint);
 }
 
-/* When the connection has to be closed again, in loop time; 0: it is not to be kept at all. */
+/* When the connection must be closed again, in loop time; 0: do not keep it. */
 static uint64_t pool_idle_until(const struct upstream_pool *pool, const struct upstream *upstream)
 {
 	const struct static_config *config = pool->config;
@@ -330,7 +330,7 @@ void upstream_pool_give(struct upstream_pool *pool, struct upstream *upstream)
 	uint64_t until_ms = pool_idle_until(pool, upstream);
 
 	upstream->owner = NULL;
-	/* Bytes that were announced while the exchange still ran bring no further event. */
+	/* Bytes that were announced while the request was still running cause no further event. */
 	if (!upstream->is_reusable || until_ms == 0 || max == 0 || upstream->conn.has_hup ||
 	    pool->is_closing || (upstream->conn.can_read && !conn_is_silent(&upstream->conn))) {
 		upstream_close(upstream, false);
@@ -387,7 +387,7 @@ bool upstream_pool_shed(struct upstream_pool *pool)
 	return false;
 }
 
-/* Two addresses with one hash would only let a connection live on. */
+/* A hash collision would only keep an outdated connection. */
 static bool list_has_hash(const struct resolver_list *list, uint64_t hash)
 {
 	for (uint32_t i = 0; i < list->count; i++) {
@@ -425,7 +425,10 @@ void upstream_pool_resolved(struct upstream_endpoint *endpoint, struct resolver_
 		if (!list_has_hash(addresses, upstream->address_hash))
 			upstream_close(upstream, false);
 	}
-	/* The end of one may move attempts on that waited for it, and with them list and addresses. */
+	/*
+	 * Retiring one may resume attempts that waited for it, which may change list and addresses: search
+	 * again.
+	 */
 	while ((moved = endpoint_find_moved(endpoint)) != NULL)
 		upstream_h2_retire(moved);
 	endpoint->user_count--;
