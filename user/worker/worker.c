@@ -23,19 +23,19 @@
 #include "user/stream/view.h"
 
 enum {
-	WORKER_FRESH_MS = 100, /* for the first byte of a connection, when the drain closes the ports */
+	WORKER_FRESH_MS = 100, /* for the first byte of a connection, after the drain has closed the ports */
 	WORKER_TICKETS_MS = 3600 * 1000,
 };
 
 /* ------------------------------------------------------------------------------------ loop side */
 
 /*
- * Whether a request may have begun: then it is answered, and that answer ends the connection. What is still
- * in the socket counts as well; its event comes with this turn or the next.
+ * True if a request may have started: it gets a response, which ends the connection. Bytes still in the
+ * socket count, too; their event comes in this turn or the next.
  */
 static bool client_has_begun(const struct client *client)
 {
-	/* HTTP/2 says which requests it took. */
+	/* HTTP/2 tells the client which requests were processed. */
 	if (client->h2)
 		return false;
 	return client->state == CLIENT_READ_HEAD || buf_len(&client->conn.in) ||
@@ -70,7 +70,7 @@ static void worker_on_tickets(struct timer *timer, uint64_t now_ms)
 	timer_arm(loop_timers(worker->loop), timer, now_ms + WORKER_TICKETS_MS);
 }
 
-/* Those that have just come are given time to say why. */
+/* Gives connections that have just been accepted time to send their request. */
 static void worker_on_ports_closed(struct worker_ports *ports)
 {
 	struct worker *worker = container_of(ports, struct worker, ports);
@@ -87,7 +87,7 @@ static bool worker_is_handed_over(const struct worker *worker)
 	return estate && atomic_load(&estate->is_handed_over);
 }
 
-/* What is idle closes, the ports end. */
+/* Closes idle connections and ends the ports. */
 static void worker_close(struct worker *worker)
 {
 	worker->proxy.pool.is_closing = true;
@@ -99,8 +99,8 @@ static void worker_close(struct worker *worker)
 }
 
 /*
- * Their port has no configuration any more, or one of another protocol, that a further request could use. A
- * request that is here or on its way in is told so: to close on it would be a reset.
+ * Ends clients whose port was removed, or now has another protocol. A request that has arrived, or is on its
+ * way, gets a response with Connection: close: closing at once would reset it.
  */
 static void worker_close_removed(struct worker *worker)
 {
@@ -178,7 +178,7 @@ static void worker_on_phase(struct message *message, void *context)
 	struct worker *worker = context;
 
 	worker->proxy.is_draining = true;
-	/* The sockets live on elsewhere, with what waits there: that is for the others. */
+	/* The new process has the sockets: leave the queued connections to it. */
 	if (worker_is_handed_over(worker))
 		worker_ports_stop(&worker->ports);
 	switch (phase->phase) {
@@ -204,7 +204,7 @@ static void worker_on_stop(struct message *message, void *context)
 	(void)message;
 	room_shut(&worker->proxy);
 	give_end(&worker->proxy);
-	/* No connection may begin any more: one accepted later in this turn would outlive its pools. */
+	/* Close the ports first: a connection accepted later in this turn would outlive its pools. */
 	worker_ports_stop(&worker->ports);
 	worker_abort_streams(worker, END_DRAIN_DEADLINE);
 	worker_close_clients(worker, END_DRAIN_DEADLINE);
@@ -275,7 +275,7 @@ bool worker_has_closed(const struct worker *worker)
 
 void worker_numbers(struct worker *worker, struct worker_numbers *ret_numbers)
 {
-	/* The loop counts by itself; nobody else writes this counter. */
+	/* The loop counts by itself; no one else writes this counter. */
 	counter_set(&worker->counters, COUNTER_LOOP_WAKEUPS, loop_wakeups(worker->loop));
 	*ret_numbers = (struct worker_numbers){
 		.counters = &worker->counters,
@@ -339,7 +339,7 @@ static void *worker_run(void *argument)
 	return NULL;
 }
 
-/* Without its share of the kernel lane the worker copies, unless the configuration forbids that. */
+/* Without its part of the kernel lane the worker copies bytes, unless the configuration forbids that. */
 static bool worker_join_gate(struct worker *worker, struct gate *gate, bool is_required, struct text *error)
 {
 	struct proxy *proxy = &worker->proxy;
@@ -453,7 +453,7 @@ struct worker *worker_start(const struct worker_options *options, struct snapsho
 		worker_free(worker);
 		return NULL;
 	}
-	/* From here, so that who sees the gateway ready sees the name, too. */
+	/* Set the name here, so that it is visible when the gateway reports ready. */
 	snprintf(name, sizeof(name), "headgate-%u", options->index);
 	pthread_setname_np(worker->thread, name);
 	return worker;

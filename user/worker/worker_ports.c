@@ -16,18 +16,18 @@
 #include "user/client/evict.h"
 
 /*
- * For the last segment of handshakes under way: a round trip within a continent. Longer would only keep those
- * waiting who come now: their SYN is repeated after a second.
+ * Time for the last segment of handshakes under way: a round trip within a continent. More would only delay
+ * clients that connect now: their SYN is repeated after a second.
  */
 enum { WORKER_PORTS_GRACE_MS = 50, WORKER_PORTS_RETRY_MS = 1000 };
 
 struct worker_port {
 	struct list node;
 	struct net_listener listener;
-	int waiting_fd; /* owner; bound, but the listener could not start with it; else -1 */
+	int waiting_fd; /* owner; bound, but the listener could not be started with it; otherwise -1 */
 	struct proxy_bind *bind; /* one reference */
-	uint64_t refused_seen; /* of listener.refused_count: counted already */
-	bool is_named; /* in the configuration being applied */
+	uint64_t refused_seen; /* of listener.refused_count: already counted */
+	bool is_named; /* in the configuration that is being applied */
 };
 
 /* ------------------------------------------------------------------------------------ one port */
@@ -57,7 +57,10 @@ static bool port_make_room(struct net_listener *listener)
 	return room_for_upstream(&port->bind->proxy->pool);
 }
 
-/* Takes fd. On failure it leaves its group: what the kernel gave to it would wait in vain. */
+/*
+ * Takes fd. After a failure the socket leaves its group: connections that the kernel assigned to it would
+ * wait in vain.
+ */
 static int port_start(struct worker_ports *ports, struct worker_port *port, int fd)
 {
 	int error = net_listener_start(&port->listener, ports->proxy->loop, fd, port_on_accept);
@@ -120,7 +123,7 @@ static void worker_ports_on_retry(struct timer *timer, uint64_t now_ms)
 	worker_ports_try_again(container_of(timer, struct worker_ports, retry));
 }
 
-/* Without the bar a flush leaves a gap of microseconds, in which a connection that completes is reset. */
+/* Without the filter, a connection that completes in the microseconds between flush and close is reset. */
 static void port_bar(const struct worker_ports *ports, struct worker_port *port)
 {
 	int error = port->waiting_fd < 0 ? net_listener_bar(&port->listener, ports->syn_filter_program) : 0;
@@ -222,7 +225,7 @@ void worker_ports_flush_removed(struct worker_ports *ports, const struct worker_
 	}
 }
 
-/* A connection of the old protocol has nothing to be answered with any more, like one of a removed port. */
+/* A connection with the old protocol gets no more responses, like one of a removed port. */
 static void port_use(struct worker_port *port, const struct bind *bind, struct worker_listen *listen)
 {
 	if (port->bind->bind && port->bind->bind->protocol != bind->protocol) {
@@ -267,10 +270,10 @@ bool worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd)
 	enum estate_mark mark = estate_mark_of(estate, fd);
 	struct address peer;
 
-	/* The mark it came with is over, whatever becomes of it: its number may soon be another's. */
+	/* Clear its status in any case: the descriptor number may soon be reused. */
 	estate_mark(estate, fd, ESTATE_MARK_NONE);
 	failpoint(CLIENT_ADOPTED);
-	/* It has spoken plain HTTP, and does not go on where something else is spoken by now. */
+	/* The client has spoken plain HTTP: reset it if the port now has another protocol. */
 	if (!port || !port->bind->bind || port->bind->bind->protocol != BIND_HTTP ||
 	    socket_peer(fd, &peer) < 0) {
 		socket_reset(fd);
@@ -289,7 +292,7 @@ bool worker_ports_adopt_stream(struct worker_ports *ports, uint16_t number, int 
 	struct estate *estate = ports->proxy->shared->estate;
 	enum estate_mark mark = estate_mark_of(estate, client_fd);
 	struct worker_port *port = worker_port_of(ports, number);
-	/* A port that is no more has no configuration either. */
+	/* A removed port has no configuration. */
 	struct proxy_bind gone = { 0 };
 
 	if (!stream_adopt(ports->proxy, port ? port->bind : &gone, client_fd)) {

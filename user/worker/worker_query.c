@@ -5,7 +5,7 @@
 #include "user/driver/driver.h"
 #include "user/worker/worker_internal.h"
 
-/* What the main thread asks of a worker and hears the answer of: each message goes there and comes back. */
+/* Requests of the main thread to a worker that get a response: each message is sent there and comes back. */
 
 /* ------------------------------------------------------------------------------------ connections */
 
@@ -15,7 +15,7 @@ struct client_message {
 	uint16_t port;
 	bool is_tunnel;
 	bool is_taken;
-	void (*done)(void *argument, bool is_taken); /* NULL: nobody asks */
+	void (*done)(void *argument, bool is_taken); /* NULL: no response needed */
 	void *argument;
 };
 
@@ -90,7 +90,7 @@ static void worker_on_list(struct message *message, void *context)
 	struct list_message *query = container_of(message, struct list_message, message);
 	struct worker *worker = context;
 
-	/* Without memory the list stays empty: an operator's view is not worth a failure. */
+	/* Without memory the list stays empty: an operator's view must not cause a failure. */
 	if (query->history)
 		stream_view_history(&worker->proxy, &query->list);
 	else
