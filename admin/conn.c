@@ -67,7 +67,7 @@ static void conn_run(struct admin_conn *conn);
 static void conn_arm(struct admin_conn *conn)
 {
 	timer_arm(loop_timers(conn->loop), &conn->timer,
-		  loop_now_ms(conn->loop) + states[conn->state].deadline_ms / conn->owner->speed);
+		  loop_now_ms(conn->loop) + states[conn->state].deadline_ms);
 }
 
 bool conn_state_allows(enum conn_state from, enum conn_state to)
@@ -92,7 +92,7 @@ enum conn_state admin_conn_state(const struct admin_conn *conn)
 
 uint64_t admin_conn_waits_ms(const struct admin_conn *conn)
 {
-	uint64_t since_ms = conn->timer.deadline_ms - states[conn->state].deadline_ms / conn->owner->speed;
+	uint64_t since_ms = conn->timer.deadline_ms - states[conn->state].deadline_ms;
 
 	return loop_now_ms(conn->loop) - since_ms;
 }

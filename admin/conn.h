@@ -30,7 +30,6 @@ struct admin_conn;
 /* Who serves the requests. */
 struct admin_owner {
 	void *context;
-	uint32_t speed; /* the deadlines of conn_states.def are divided by it: 1, more in tests */
 	/* Must lead to exactly one admin_conn_answer(), during the call or later through a ticket. */
 	void (*on_request)(void *context, struct admin_conn *conn, const struct admin_request *request);
 	/* The connection has left the loop; the owner forgets it. */

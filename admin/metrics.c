@@ -9,7 +9,6 @@
 #include "admin/prometheus.h"
 #include "gen/version.h"
 #include "user/base/clock.h"
-#include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/base/units.h"
 #include "user/h2/h2_flood.h"

@@ -289,7 +289,7 @@ static void server_init(struct admin *admin, enum admin_port port)
 
 	server->admin = admin;
 	server->port = port;
-	server->owner = (struct admin_owner){ server, 1, server_on_request, server_forget };
+	server->owner = (struct admin_owner){ server, server_on_request, server_forget };
 }
 
 int admin_start(struct loop *loop, const struct admin_hooks *hooks, const struct admin_addresses *addresses,

@@ -6,7 +6,6 @@
 #include "admin/json.h"
 #include "user/base/clock.h"
 #include "user/base/limits.h"
-#include "user/base/mem.h"
 
 static int order_u64(uint64_t a, uint64_t b)
 {

@@ -10,7 +10,6 @@
 #include "config/gatewayapi/credential.h"
 #include "config/gatewayapi/service.h"
 #include "config/gatewayapi/stranger.h"
-#include "user/base/limits.h"
 
 #define GETS_500 "what the policy is for gets status 500"
 

@@ -5,7 +5,6 @@
 #include "config/core/policy_value.h"
 #include "config/core/values.h"
 #include "user/base/check.h"
-#include "user/base/limits.h"
 
 /* -------------------------------------------------------------------------------- rewrite and redirect */
 

@@ -3,7 +3,6 @@
 
 #include "config/gatewayapi/credential.h"
 #include "user/base/check.h"
-#include "user/base/limits.h"
 
 #define REFUSED "handshakes of the listener are refused"
 

@@ -2,7 +2,6 @@
 #include "config/gatewayapi/policy.h"
 
 #include "config/gatewayapi/backend_tls.h"
-#include "config/gatewayapi/filter.h"
 #include "config/gatewayapi/service.h"
 #include "config/core/policy_value.h"
 #include "user/base/check.h"

@@ -3,7 +3,6 @@
 
 #include "config/standalone/attach.h"
 #include "config/standalone/mcp_bind.h"
-#include "config/standalone/policy.h"
 #include "config/standalone/route.h"
 #include "config/standalone/static.h"
 #include "config/core/tls_value.h"

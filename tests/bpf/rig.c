@@ -46,7 +46,7 @@ void rig_teardown(struct rig *rig, struct gate *gate)
 {
 	assert_int_equal(gate_count_taken(gate), 0);
 	assert_int_equal(atomic_load(&gate->slots.credit_bytes), 0);
-	assert_int_equal(rig->worker->totals.poisoned, 0);
+	assert_int_equal(rig->worker->poisoned, 0);
 	rig_free(rig);
 	gate_free(gate);
 }

@@ -370,7 +370,7 @@ TEST(a_fin_on_old_bytes_ends_the_stream)
 		assert_true(rig_run(o.rig, rig_way_ended, &o.stream.up, 20000));
 		assert_int_equal(o.stream.up.end, RIG_EOF);
 		assert_true(server_got(&o, lasts[i].to));
-		assert_int_equal(o.rig->worker->totals.poisoned, 0);
+		assert_int_equal(o.rig->worker->poisoned, 0);
 		overlap_close(&o);
 	}
 }
@@ -407,7 +407,7 @@ TEST(random_segments_deliver_the_stream)
 	assert_int_equal(have, TOTAL);
 	assert_int_equal(pattern_check(got, 1, 0, TOTAL), -1);
 	assert_true(gate_direction_stats(&o.stream.up.direction).trimmed_bytes > 0);
-	assert_int_equal(o.rig->worker->totals.poisoned, 0);
+	assert_int_equal(o.rig->worker->poisoned, 0);
 	overlap_close(&o);
 }
 

@@ -86,9 +86,9 @@ static inline void stage_on_start(void *context)
 	stage->address = stage->listener.local;
 }
 
-static inline void stage_start(struct stage *stage, uint32_t speed)
+static inline void stage_start(struct stage *stage)
 {
-	*stage = (struct stage){ .owner = { stage, speed, stage_request, stage_closed } };
+	*stage = (struct stage){ .owner = { stage, stage_request, stage_closed } };
 	CHECK(address_parse(SPAN("127.0.0.1:0"), &stage->address) == 0);
 	(void)stage_many(); /* before there are two threads */
 	loop_play_start(&stage->play);

@@ -44,7 +44,7 @@ TEST(requests_are_answered_in_order_on_one_connection)
 					    "\r\n\r\nGET /e\n" };
 	struct stage stage;
 
-	stage_start(&stage, 1);
+	stage_start(&stage);
 	/* Cut at every byte: pieces of 1, 2, 3, … bytes. */
 	for (size_t piece = sizeof(requests); piece > 0; piece = piece > 40 ? piece / 2 : piece - 1) {
 		char answer[8192];
@@ -75,7 +75,7 @@ TEST(a_flood_of_pipelined_requests_is_answered_to_the_last)
 	size_t len = 0, answers = 0;
 	int fd;
 
-	stage_start(&stage, 1);
+	stage_start(&stage);
 	for (int i = 0; i < COUNT; i++, len += sizeof(request) - 1)
 		memcpy(all + len, request, sizeof(request) - 1);
 	fd = client_open(&stage.address);
@@ -98,7 +98,7 @@ TEST(a_client_that_sends_fin_after_its_request_gets_the_answer)
 	char answer[4096];
 	int fd;
 
-	stage_start(&stage, 1);
+	stage_start(&stage);
 	fd = client_open(&stage.address);
 	client_send(fd, request, sizeof(request) - 1);
 	shutdown(fd, SHUT_WR);
@@ -113,7 +113,7 @@ TEST(http_1_0_needs_no_host_and_ends_unless_asked_to_stay)
 	struct stage stage;
 	char *answer;
 
-	stage_start(&stage, 1);
+	stage_start(&stage);
 	answer = client_ask(&stage.address, "GET /old HTTP/1.0\r\n\r\n", NULL);
 	assert_non_null(strstr(answer, "GET /old\n"));
 	free(answer);
@@ -144,7 +144,7 @@ TEST(what_is_not_http_is_refused_and_the_connection_ends)
 	};
 	struct stage stage;
 
-	stage_start(&stage, 1);
+	stage_start(&stage);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		char *answer = client_ask(&stage.address, cases[i].request, NULL);
 
@@ -176,7 +176,7 @@ TEST(what_is_too_large_is_refused_with_the_answer_readable)
 	struct stage stage;
 	char *answer;
 
-	stage_start(&stage, 1);
+	stage_start(&stage);
 	answer = ask_long(&stage, "GET /", 'a', 60000);
 	assert_memory_equal(answer, "HTTP/1.1 414 ", 13);
 	free(answer);
@@ -198,7 +198,7 @@ TEST(a_refusal_ends_with_fin_although_bytes_were_not_read)
 	ssize_t got;
 	int fd;
 
-	stage_start(&stage, 1);
+	stage_start(&stage);
 	memset(filler, 'a', sizeof(filler));
 	fd = client_open(&stage.address);
 	client_send(fd, head, sizeof(head) - 1);
@@ -225,7 +225,7 @@ TEST(expect_100_continue_is_answered_before_the_body)
 	char answer[4096];
 	int fd;
 
-	stage_start(&stage, 1);
+	stage_start(&stage);
 	fd = client_open(&stage.address);
 	client_send(fd, head, sizeof(head) - 1);
 	client_read(fd, answer, sizeof(answer), 25);
@@ -244,7 +244,7 @@ TEST(head_has_the_length_of_the_body_and_not_the_body)
 	struct stage stage;
 	char *answer;
 
-	stage_start(&stage, 1);
+	stage_start(&stage);
 	answer = client_ask(&stage.address, "HEAD /many HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 			    NULL);
 	assert_non_null(strcasestr(answer, "content-length: 25165824\r\n"));
@@ -280,7 +280,7 @@ TEST(a_client_that_asks_for_gzip_gets_it)
 	size_t len, plain_len;
 	char *answer, *body, *plain;
 
-	stage_start(&stage, 1);
+	stage_start(&stage);
 	answer = client_ask(
 		&stage.address,
 		"GET /many HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n", &len);
@@ -320,7 +320,7 @@ static void memory_closed(void *context, struct admin_conn *conn)
 static int serve_one(void *context)
 {
 	struct loop *loop = loop_create(8);
-	struct admin_owner owner = { loop, 100, memory_request, memory_closed };
+	struct admin_owner owner = { loop, memory_request, memory_closed };
 	const char *request = context;
 	struct admin_conn *conn;
 	char answer[16384];

@@ -68,7 +68,7 @@ TEST(a_reader_that_pauses_gets_every_byte_and_keeps_nobody_waiting)
 	size_t len = 0, got;
 	int fd;
 
-	stage_start(&stage, 1);
+	stage_start(&stage);
 	fd = client_open(&stage.address);
 	client_send(fd, request, sizeof(request) - 1);
 	do {
@@ -94,7 +94,7 @@ TEST(a_reader_that_stops_is_given_up)
 	size_t len;
 	int fd;
 
-	stage_start(&stage, 1);
+	stage_start(&stage);
 	fd = client_open(&stage.address);
 	client_send(fd, request, sizeof(request) - 1);
 	await_state(&stage, CONN_SEND);
@@ -122,7 +122,7 @@ TEST(a_reader_that_is_slow_but_steady_is_not_given_up)
 	unsigned int pauses = 0;
 	int fd;
 
-	stage_start(&stage, 1);
+	stage_start(&stage);
 	fd = client_open(&stage.address);
 	client_send(fd, request, sizeof(request) - 1);
 	while ((got = client_read(fd, piece, sizeof(piece), sizeof(piece) - 1)) > 0) {
@@ -151,7 +151,7 @@ TEST(a_request_that_is_not_complete_in_time_gets_408)
 		char answer[4096];
 		int fd;
 
-		stage_start(&stage, 1);
+		stage_start(&stage);
 		fd = client_open(&stage.address);
 		client_send(fd, rows[i].first, strlen(rows[i].first));
 		await_state(&stage, rows[i].state);
@@ -176,7 +176,7 @@ TEST(a_silent_connection_is_closed_without_a_word)
 	size_t len = 0, got;
 	int fd;
 
-	stage_start(&stage, 1);
+	stage_start(&stage);
 	fd = client_open(&stage.address);
 	await_state(&stage, CONN_HEAD);
 	pass(&stage, 4000);
@@ -229,7 +229,7 @@ TEST(an_answer_may_come_later)
 	char answer[4096];
 	int fd;
 
-	stage_start(&stage, 1);
+	stage_start(&stage);
 	fd = client_open(&stage.address);
 	client_send(fd, request, sizeof(request) - 1);
 	wait_for_ticket(&stage);
@@ -248,7 +248,7 @@ TEST(an_answer_for_a_client_that_is_gone_goes_nowhere)
 	struct linger reset = { 1, 0 };
 	int fd;
 
-	stage_start(&stage, 1);
+	stage_start(&stage);
 	fd = client_open(&stage.address);
 	client_send(fd, request, sizeof(request) - 1);
 	wait_for_ticket(&stage);
@@ -267,7 +267,7 @@ TEST(workers_that_do_not_answer_make_504)
 	char answer[4096];
 	int fd;
 
-	stage_start(&stage, 1);
+	stage_start(&stage);
 	fd = client_open(&stage.address);
 	client_send(fd, request, sizeof(request) - 1);
 	await_state(&stage, CONN_ANSWER);
@@ -289,7 +289,7 @@ TEST(stopping_with_a_promise_open_leaks_nothing)
 	struct stage stage;
 	int fd;
 
-	stage_start(&stage, 1);
+	stage_start(&stage);
 	fd = client_open(&stage.address);
 	client_send(fd, request, sizeof(request) - 1);
 	wait_for_ticket(&stage);

@@ -6,7 +6,6 @@
 #include "user/client/admission.h"
 #include "user/client/client_h2.h"
 #include "user/net/descriptors.h"
-#include "user/net/io.h"
 
 enum {
 	ROOM_LOOKS = 256, /* clients looked at for one that may end */

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "user/base/mem.h"
 #include "user/base/text.h"
 
 /* Names beyond are left out: a header has a limit. */

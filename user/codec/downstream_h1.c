@@ -4,7 +4,6 @@
 #include "user/http/h1_parse.h"
 #include "user/http/h1_write.h"
 #include "user/http/hop.h"
-#include "user/net/io.h"
 
 /* ------------------------------------------------------------------------------------ the request */
 

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "user/base/limits.h"
-#include "user/base/mem.h"
 
 void options_usage(FILE *out)
 {

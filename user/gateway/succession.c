@@ -11,7 +11,6 @@
 #include "user/gateway/gateway.h"
 #include "user/kernel/near/near_adopt.h"
 #include "user/restart/upgrade.h"
-#include "user/net/socket.h"
 
 void succession_begin(struct succession *succession, struct estate *estate)
 {

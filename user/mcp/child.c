@@ -14,7 +14,6 @@
 #include "user/base/limits.h"
 #include "user/base/log.h"
 #include "user/base/mem.h"
-#include "user/base/units.h"
 #include "user/mcp/child_words.h"
 
 /* An output that ended is nearly always a process that ends: how it ended is the better reason. */

@@ -6,7 +6,6 @@
 #include "user/base/log.h"
 #include "user/base/mem.h"
 #include "user/base/text.h"
-#include "user/base/units.h"
 
 enum { SECOND_MS = 1000 };
 

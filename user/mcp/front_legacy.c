@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/mcp/front_legacy.h"
 
-#include "user/base/limits.h"
 #include "user/mcp/front_check.h"
 
 static const char parameter[] = "sessionId=";

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "user/base/limits.h"
 #include "user/base/text.h"
-#include "user/mcp/rewrite.h"
 #include "user/mcp/session_internal.h"
 
 static void odd(const struct mcp_session *s, uint32_t target, enum mcp_oddity oddity)

@@ -6,7 +6,6 @@
 
 #include "policy/h2_settings.h"
 #include "user/base/mem.h"
-#include "user/base/units.h"
 #include "user/client/client.h"
 #include "user/net/socket.h"
 #include "user/phase/connect_tunnel.h"

@@ -11,8 +11,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "user/base/limits.h"
-#include "user/base/mem.h"
 #include "user/kernel/common/delivery.h"
 #include "user/net/io.h"
 #include "user/net/socket.h"

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 
-#include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/client/client.h"
 #include "user/stream/attempt_hold.h"

@@ -5,11 +5,9 @@
 #include <stdio.h>
 #include <sys/random.h>
 
-#include "config/snapshot.h"
 #include "user/base/limits.h"
 #include "user/base/log.h"
 #include "user/base/mem.h"
-#include "user/net/io.h"
 #include "user/restart/stream/checkpoint.h"
 #include "user/client/client.h"
 #include "user/driver/client_events.h"

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "config/snapshot.h"
 #include "user/base/failpoint.h"
 #include "user/base/limits.h"
 #include "user/base/log.h"

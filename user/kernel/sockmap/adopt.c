@@ -12,7 +12,6 @@
 #include "user/kernel/common/delivery.h"
 #include "user/kernel/sockmap/forward.h"
 #include "user/kernel/sockmap/journal.h"
-#include "user/kernel/sockmap/pins.h"
 
 /* ------------------------------------------------------------------------------------ the gate */
 
@@ -342,6 +341,5 @@ int gate_direction_adopt(struct gate_direction *d, struct gate_socket *source, s
 	failpoint(ADOPT_DIRECTION);
 	source->inbound = d;
 	target->outbound = d;
-	source->worker->totals.directions++;
 	return 0;
 }

@@ -141,8 +141,6 @@ static void direction_detach(struct gate_direction *d)
 	gate_disarm(d);
 	d->last = gate_direction_stats(d);
 	d->last.is_open = false;
-	w->totals.redirected_bytes += d->last.redirected_bytes;
-	w->totals.copied_bytes += d->last.copied_bytes;
 	slots_return_credit(&w->gate->slots, d->credit_bytes);
 	d->credit_bytes = 0;
 	list_remove(&d->tick);
@@ -251,7 +249,6 @@ int gate_direction_start(struct gate_direction *d, const struct gate_direction_o
 	direction_note_start(d);
 	failpoint(LANE_NOTED);
 	direction_set_state(d, DIRECTION_OPEN);
-	w->totals.directions++;
 	record_arm(d, options);
 	failpoint(LANE_ARMED);
 	error = gate_socket_attach(source);
@@ -292,7 +289,7 @@ enum gate_step direction_poison(struct gate_direction *d, enum gate_reason reaso
 {
 	struct gate_worker *w = d->source->worker;
 
-	w->totals.poisoned++;
+	w->poisoned++;
 	/* The program has counted the errors that it found itself. */
 	if (reason >= GATE_REASON_POISON_RECEIVED)
 		atomic_fetch_add(&w->gate->proof_failures[reason], 1);

@@ -76,7 +76,6 @@ static int event_take(void *arg, void *data, size_t len)
 
 	if (len < sizeof(*event))
 		return 0;
-	w->totals.events++;
 	socket = owner_find(w, event->gate);
 	if (socket && socket->inbound)
 		socket->inbound->on_event(socket->inbound);
@@ -145,7 +144,6 @@ int gate_worker_fd(const struct gate_worker *w)
 /* The ring was full: any of our gates may be waiting. */
 static void worker_rescan(struct gate_worker *w)
 {
-	w->totals.rescans++;
 	for (uint32_t i = 0; i < w->gate->slots.count; i++) {
 		struct gate_socket *socket = w->sockets[i];
 
@@ -158,7 +156,6 @@ void gate_worker_poll(struct gate_worker *w)
 {
 	uint64_t lost;
 
-	w->totals.polls++;
 	w->poll_budget = GATE_POLL_EVENTS;
 	ring_buffer__consume(w->events);
 	lost = __atomic_load_n(&w->gate->workers[w->ring].lost_events, __ATOMIC_ACQUIRE);

@@ -24,17 +24,6 @@ struct ring_buffer;
 /* Events handled by one gate_worker_poll(); the descriptor stays readable while more are left. */
 #define GATE_POLL_EVENTS 256u
 
-/* Sums of this worker's finished directions; for running ones see gate_direction_stats(). */
-struct gate_worker_totals {
-	uint64_t redirected_bytes; /* carried by the kernel */
-	uint64_t copied_bytes; /* passed up, and sent by user space */
-	uint64_t directions; /* started */
-	uint64_t poisoned;
-	uint64_t polls; /* gate_worker_poll() calls */
-	uint64_t events; /* taken from the ring */
-	uint64_t rescans; /* after lost events */
-};
-
 struct gate_worker {
 	struct gate *gate; /* borrowed */
 	uint32_t ring; /* index of the ring this worker reads */
@@ -47,7 +36,7 @@ struct gate_worker {
 	uint32_t peeked_bytes; /* largest peek since peek_shrink() */
 	uint64_t lost_events; /* of the ring, at the last rescan */
 	uint32_t poll_budget;
-	struct gate_worker_totals totals;
+	uint64_t poisoned; /* directions */
 };
 
 /* Takes a free ring. Returns 0, -ENOSPC (all rings have readers), -ENOMEM, -errno. */
