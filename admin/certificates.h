@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "admin/json.h"
 #include "config/model.h"
+#include "user/base/json_writer.h"
 
 /*
  * GET /certificates: every certificate of the configuration in force, a JSON array, those that end first

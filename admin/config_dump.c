@@ -5,8 +5,8 @@
 #include "admin/config_dump_schema.h"
 #include "admin/config_dump_static.h"
 #include "admin/config_dump_tls.h"
-#include "admin/json.h"
 #include "config/standalone/mcp.h"
+#include "user/base/json_writer.h"
 
 static void dump_strings(struct json_writer *w, const char *key, const struct span *list, uint32_t count)
 {
@@ -262,7 +262,7 @@ static void dump_mcp(struct json_writer *w, const struct backend *backend, uint6
 	json_bool(w, "stateful", servers->states == MCP_STATES_KEPT);
 	dump_mcp_word(w, "prefixMode", servers);
 	dump_mcp_word(w, "failureMode", servers);
-	json_duration(w, "sessionIdleTtl", ttl_ns);
+	dump_duration(w, "sessionIdleTtl", ttl_ns);
 	if (servers->only_localhost)
 		json_bool(w, "dnsRebindingProtection", true);
 	json_close(w);

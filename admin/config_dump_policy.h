@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "admin/json.h"
 #include "config/model.h"
+#include "user/base/json_writer.h"
 
 /* The policy part of the dump: single policy objects, inline lists, attached policies. */
 

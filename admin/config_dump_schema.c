@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "config/core/duration.h"
 #include "user/http/head.h"
 
 /* ---- numbers and lists */
@@ -31,6 +32,13 @@ size_t status_text(uint16_t status, char out[STATUS_TEXT_BYTES])
 	if (reason.len == 0)
 		reason = SPAN("<unknown status code>");
 	return (size_t)snprintf(out, STATUS_TEXT_BYTES, "%u %.*s", status, SPAN_FMT(reason));
+}
+
+void dump_duration(struct json_writer *w, const char *key, uint64_t ns)
+{
+	char text[DURATION_TEXT_BYTES];
+
+	json_string(w, key, span_of(text, duration_format(ns, text)));
 }
 
 void dump_share(struct json_writer *w, const char *key, uint32_t per_million)
@@ -142,7 +150,7 @@ static void dump_value(struct json_writer *w, const char *name, const struct sch
 		json_u64(w, name, schema_number(row, object));
 		return;
 	case SCHEMA_DURATION:
-		json_duration(w, name, schema_number(row, object));
+		dump_duration(w, name, schema_number(row, object));
 		return;
 	case SCHEMA_SHARE:
 		if (row->dump == DUMP_DECIMAL)

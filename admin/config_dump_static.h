@@ -2,7 +2,7 @@
 #pragma once
 
 #include "admin/config_dump.h"
-#include "admin/json.h"
+#include "user/base/json_writer.h"
 
 /*
  * The blocks `version` and `config` of the dump. `config` has the members that the rows of the section say

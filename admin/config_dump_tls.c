@@ -56,7 +56,7 @@ void dump_frontend_tls(struct json_writer *w, const struct frontend_tls *tls)
 {
 	struct frontend_tls rest = *tls;
 
-	json_duration(w, "handshakeTimeout",
+	dump_duration(w, "handshakeTimeout",
 		      tls->handshake_timeout.is_set ? tls->handshake_timeout.ns
 						    : LIMIT_CLIENT_HELLO_MS * NS_PER_MS);
 	if (tls->words.alpn_count)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "admin/json.h"
 #include "config/model.h"
+#include "user/base/json_writer.h"
 
 /* TLS in the dump: what was written, and of certificates what everybody may see. Never a key. */
 

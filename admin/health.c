@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/health.h"
 
-#include "admin/json.h"
 #include "policy/health.h"
+#include "user/base/json_writer.h"
 
 /* Two decimals are enough for a score that moves in tenths. */
 static void write_score(struct json_writer *w, uint32_t per_million)

@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
-#include "admin/json.h"
 #include "user/base/clock.h"
+#include "user/base/json_writer.h"
 #include "user/base/limits.h"
 
 static int order_u64(uint64_t a, uint64_t b)

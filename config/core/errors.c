@@ -305,29 +305,20 @@ struct span config_where(struct arena *arena, const struct yaml_node *node)
 
 const char *config_quote(char out[CONFIG_QUOTE_BYTES], struct span s)
 {
-	static const char hex[] = "0123456789abcdef";
 	size_t len = 0;
 
 	out[len++] = '"';
 	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.data[i];
+		char quoted[4];
+		size_t more = text_escape(quoted, (unsigned char)s.data[i]);
 
 		if (len + 9 > CONFIG_QUOTE_BYTES) {
 			memcpy(out + len, "...", 3);
 			len += 3;
 			break;
 		}
-		if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
-			out[len++] = (char)c;
-		} else if (c == '"' || c == '\\') {
-			out[len++] = '\\';
-			out[len++] = (char)c;
-		} else {
-			out[len++] = '\\';
-			out[len++] = 'x';
-			out[len++] = hex[c >> 4];
-			out[len++] = hex[c & 15];
-		}
+		memcpy(out + len, quoted, more);
+		len += more;
 	}
 	out[len++] = '"';
 	out[len] = '\0';

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "config/core/tls_files.h"
-#include "config/gatewayapi/base64.h"
+#include "user/base/base64.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/base/text.h"

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/gatewayapi_tls.h"
 
-#include "config/gatewayapi/base64.h"
-
 TEST_GROUP(manifest_files_make, tls_files_drop);
 
 /* TLS to backends: who asks for it, and what is not served where it cannot be
@@ -375,43 +373,5 @@ TEST(a_gateway_shows_its_certificate_where_nobody_says_another_one)
 			assert_true(span_starts(tls->invalid_reason, span_str(rows[i].reason)));
 		}
 		config_case_done(&c);
-	}
-}
-
-/* --------------------------------------------------------------------------------
- * base64 */
-
-TEST(base64_is_read_as_it_is_written_in_secrets)
-{
-	static const struct {
-		const char *text;
-		const char *bytes; /* NULL: refused */
-	} rows[] = {
-		{ "", "" },
-		{ "Zg==", "f" },
-		{ "Zm8=", "fo" },
-		{ "Zm9v", "foo" },
-		{ "Zm9vYg==", "foob" },
-		{ " Zm\n9v\r\n", "foo" },
-		{ "+/+/", "\xfb\xff\xbf" },
-		{ "Zg", NULL },
-		{ "Zg=", NULL },
-		{ "Z===", NULL },
-		{ "====", NULL },
-		{ "Zg==Zg==", NULL },
-		{ "Zm9v=", NULL },
-		{ "Zm-_", NULL },
-		{ "Zg==a", NULL },
-		{ "Zm8=b", NULL },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		char out[16];
-		ssize_t len = base64_decode(span_str(rows[i].text), out);
-
-		if (rows[i].bytes ? len != (ssize_t)strlen(rows[i].bytes) ||
-					    memcmp(out, rows[i].bytes, (size_t)len) != 0
-				  : len != -EINVAL)
-			fail_msg("%s: %zd", rows[i].text, len);
 	}
 }

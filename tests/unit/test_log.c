@@ -96,7 +96,7 @@ TEST_WITH(json_lines_escape_what_json_cannot_hold, defaults, NULL)
 	assert_int_equal(strncmp(text, "{\"level\":\"error\",\"time\":\"", 25), 0);
 	assert_string_equal(
 		strstr(text, "\",\"scope\""),
-		"\",\"scope\":\"headgate\",\"message\":\"a \\\"b\\\" \\\\ \\u000a\\u0001\\u007f\\u00ff\"}\n");
+		"\",\"scope\":\"headgate\",\"message\":\"a \\\"b\\\" \\\\ \\n\\u0001\\u007f\\u00ff\"}\n");
 }
 
 TEST_WITH(a_long_message_is_cut_and_still_one_line, defaults, NULL)

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "user/base/clock.h"
-#include "user/base/text.h"
+#include "user/base/json_writer.h"
 
 static const char *const level_names[] = { "error", "warn", "info", "debug" };
 static atomic_int current_level = LOG_INFO;
@@ -56,19 +56,10 @@ static void log_compose(struct text *line, enum log_level level, struct span mes
 
 	clock_rfc3339(clock_wall_us(), time);
 	if (log_get_format() == LOG_JSON) {
-		text_fmt(line, "{\"level\":\"%s\",\"time\":\"%s\",\"scope\":\"headgate\",\"message\":\"",
+		text_fmt(line, "{\"level\":\"%s\",\"time\":\"%s\",\"scope\":\"headgate\",\"message\":",
 			 level_names[level], time);
-		for (size_t i = 0; i < message.len; i++) {
-			unsigned char c = (unsigned char)message.data[i];
-
-			if (c == '"' || c == '\\')
-				text_fmt(line, "\\%c", c);
-			else if (c < 0x20 || c > 0x7e)
-				text_fmt(line, "\\u%04x", c);
-			else
-				text_char(line, (char)c);
-		}
-		text_str(line, "\"}\n");
+		json_quote_ascii(line, message);
+		text_str(line, "}\n");
 	} else {
 		text_fmt(line, "%s\t%s\theadgate\t", time, level_names[level]);
 		text_add(line, message);

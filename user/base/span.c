@@ -89,6 +89,25 @@ struct span span_trim(struct span s)
 	return s;
 }
 
+size_t span_utf8_len(struct span s)
+{
+	unsigned char first = (unsigned char)s.data[0];
+	size_t len = first < 0xc2 ? first < 0x80 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+	unsigned char second = s.len > 1 ? (unsigned char)s.data[1] : 0;
+
+	if (len > s.len)
+		return 0;
+	for (size_t i = 1; i < len; i++) {
+		if (((unsigned char)s.data[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	/* Overlong forms, surrogates, and what lies past U+10FFFF. */
+	if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
+	    (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f))
+		return 0;
+	return len;
+}
+
 ptrdiff_t span_find(struct span s, char c)
 {
 	const char *hit = s.len ? memchr(s.data, c, s.len) : NULL;

@@ -52,6 +52,8 @@ void span_lower(struct span s, char *to);
 bool span_starts(struct span s, struct span prefix);
 bool span_ends(struct span s, struct span suffix);
 struct span span_trim(struct span s); /* strips SP and HTAB at both ends (OWS, RFC 9110 5.6.3) */
+/* Length of the well-formed UTF-8 character that s begins with (RFC 3629 4), or 0. s.len > 0. */
+size_t span_utf8_len(struct span s);
 /* First index of byte c, or -1. */
 ptrdiff_t span_find(struct span s, char c);
 /* Removes the next element, up to `separator`, from *rest; false if *rest is exhausted. */

@@ -12,6 +12,11 @@ void text_init(struct text *t)
 	*t = (struct text){ 0 };
 }
 
+void text_borrow(struct text *t, char *memory, size_t size)
+{
+	*t = (struct text){ .data = memory, .size = size, .is_borrowed = true };
+}
+
 void text_done(struct text *t)
 {
 	hg_free(t->data);
@@ -35,6 +40,10 @@ static bool text_room(struct text *t, size_t more)
 		return false;
 	if (t->size - t->len > more)
 		return true;
+	if (t->is_borrowed) {
+		t->failed = true;
+		return false;
+	}
 	while (size - t->len <= more)
 		size *= 2;
 	data = hg_realloc(t->data, size);
@@ -82,27 +91,31 @@ void text_fmt(struct text *t, const char *format, ...)
 	t->len += (size_t)len;
 }
 
-void text_escaped(struct text *t, struct span s)
+size_t text_escape(char out[4], unsigned char c)
 {
 	static const char digits[] = "0123456789abcdef";
-	size_t plain = 0;
 
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.data[i];
-		char quoted[4] = { '\\', 'x', digits[c >> 4], digits[c & 15] };
-
-		if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\')
-			continue;
-		text_add(t, span_of(s.data + plain, i - plain));
-		plain = i + 1;
-		if (c == '"' || c == '\\') {
-			text_char(t, '\\');
-			text_char(t, (char)c);
-		} else {
-			text_add(t, span_of(quoted, sizeof(quoted)));
-		}
+	if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
+		out[0] = (char)c;
+		return 1;
 	}
-	text_add(t, span_of(s.data + plain, s.len - plain));
+	out[0] = '\\';
+	out[1] = 'x';
+	out[2] = digits[c >> 4];
+	out[3] = digits[c & 15];
+	if (c != '"' && c != '\\')
+		return 4;
+	out[1] = (char)c;
+	return 2;
+}
+
+void text_escaped(struct text *t, struct span s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		char out[4];
+
+		text_add(t, span_of(out, text_escape(out, (unsigned char)s.data[i])));
+	}
 }
 
 struct span text_span(const struct text *t)

@@ -12,9 +12,12 @@ struct text {
 	size_t len;
 	size_t size;
 	bool failed;
+	bool is_borrowed; /* data is the caller's and never grows */
 };
 
 void text_init(struct text *t);
+/* Into `size` bytes of the caller's, NUL included. What does not fit is a failure; no text_done(). */
+void text_borrow(struct text *t, char *memory, size_t size);
 void text_done(struct text *t);
 void text_clear(struct text *t);
 void text_add(struct text *t, struct span s);
@@ -23,6 +26,8 @@ void text_char(struct text *t, char c);
 void text_fmt(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* For foreign bytes: control bytes, quotes, backslashes and bytes above 0x7e become \xNN, quotes \". */
 void text_escaped(struct text *t, struct span s);
+/* One byte of that: 1, 2 or 4 characters. */
+size_t text_escape(char out[4], unsigned char c);
 struct span text_span(const struct text *t);
 int text_error(const struct text *t); /* 0 or -ENOMEM */
 

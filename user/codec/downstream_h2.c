@@ -2,9 +2,9 @@
 
 #include <errno.h>
 
+#include "user/base/base64.h"
 #include "user/client/client_h2.h"
 #include "user/codec/codec.h"
-#include "user/codec/websocket_key.h"
 #include "user/http/hop.h"
 
 /* ------------------------------------------------------------------------------------ the request */
@@ -15,13 +15,17 @@
  */
 static enum http_bad front_h2_make_upgrade(struct stream *stream, struct span protocol)
 {
-	char *key = arena_bytes(&stream->exchange->arena, WEBSOCKET_KEY_BYTES);
+	enum { KEY_BYTES = 24 };
+	char *key = arena_bytes(&stream->exchange->arena, KEY_BYTES + 1);
+	uint64_t random[2] = { proxy_random(stream->proxy), proxy_random(stream->proxy) };
+	struct text text;
 
 	if (!key)
 		return BAD_NO_MEMORY;
-	websocket_key_make(proxy_random(stream->proxy), proxy_random(stream->proxy), key);
-	if (fields_set(&stream->exchange->head.fields, SPAN("Sec-WebSocket-Key"),
-		       span_of(key, WEBSOCKET_KEY_BYTES)) < 0)
+	/* RFC 6455 4.1: it only keeps caches and confused servers out; it is no secret. */
+	text_borrow(&text, key, KEY_BYTES + 1);
+	base64_encode(&text, span_of(random, sizeof(random)));
+	if (fields_set(&stream->exchange->head.fields, SPAN("Sec-WebSocket-Key"), text_span(&text)) < 0)
 		return BAD_NO_MEMORY;
 	stream->exchange->upgrade =
 		(struct upgrade_request){ .is_wanted = true, .must_switch = true, .protocol = protocol };

@@ -34,7 +34,7 @@ void mcp_fault_write(struct text *to, struct span id, enum mcp_fault fault, stru
 	text_str(to, "{\"jsonrpc\":\"2.0\",\"id\":");
 	text_add(to, id.len ? id : SPAN("null"));
 	text_fmt(to, ",\"error\":{\"code\":%d,\"message\":", rows[fault].code);
-	mcp_json_quote(to, text_span(&words));
+	json_quote(to, text_span(&words));
 	if (data.len) {
 		text_str(to, ",\"data\":");
 		text_add(to, data);

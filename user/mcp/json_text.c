@@ -302,25 +302,6 @@ void mcp_json_unescape(struct text *to, struct span inner)
 	}
 }
 
-/* Length of the UTF-8 sequence that `s` begins with, or 0 (RFC 3629 4). */
-static size_t utf8_len(struct span s)
-{
-	unsigned char first = (unsigned char)s.data[0];
-	size_t len = first < 0xc2 ? first < 0x80 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
-	unsigned char second = s.len > 1 ? (unsigned char)s.data[1] : 0;
-
-	if (len == 0 || len > s.len)
-		return 0;
-	for (size_t i = 1; i < len; i++) {
-		if (((unsigned char)s.data[i] & 0xc0) != 0x80)
-			return 0;
-	}
-	if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
-	    (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f))
-		return 0;
-	return len;
-}
-
 /* Length of the escape that `s` begins with, or 0. */
 static size_t escape_len(struct span s)
 {
@@ -332,33 +313,11 @@ static size_t escape_len(struct span s)
 bool mcp_json_is_inner(struct span bytes)
 {
 	while (bytes.len) {
-		size_t len = bytes.data[0] == '\\' ? escape_len(bytes) : utf8_len(bytes);
+		size_t len = bytes.data[0] == '\\' ? escape_len(bytes) : span_utf8_len(bytes);
 
 		if (len == 0 || bytes.data[0] == '"' || (unsigned char)bytes.data[0] < 0x20)
 			return false;
 		bytes = span_from(bytes, len);
 	}
 	return true;
-}
-
-void mcp_json_quote(struct text *to, struct span plain)
-{
-	text_char(to, '"');
-	while (plain.len) {
-		unsigned char c = (unsigned char)plain.data[0];
-		size_t len = utf8_len(plain);
-
-		if (len == 0) {
-			add_code(to, 0xfffd);
-			len = 1;
-		} else if (c < 0x20) {
-			text_fmt(to, "\\u%04x", (unsigned int)c);
-		} else {
-			if (c == '"' || c == '\\')
-				text_char(to, '\\');
-			text_add(to, span_first(plain, len));
-		}
-		plain = span_from(plain, len);
-	}
-	text_char(to, '"');
 }

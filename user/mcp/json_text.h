@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "user/base/span.h"
-#include "user/base/text.h"
+#include "user/base/json_writer.h"
 
 /*
  * JSON as text (RFC 8259). mcp_json_check() reads a whole text once, with a library; what it has accepted is
@@ -60,5 +59,3 @@ bool mcp_json_is_inner(struct span bytes);
 bool mcp_json_means(struct span inner, struct span plain);
 /* Adds what a string's inner text means; half a surrogate pair becomes U+FFFD. */
 void mcp_json_unescape(struct text *to, struct span inner);
-/* Adds `plain` in quotes, escaped. Bytes that are not UTF-8 become U+FFFD. */
-void mcp_json_quote(struct text *to, struct span plain);

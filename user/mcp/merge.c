@@ -46,15 +46,9 @@ struct span mcp_merge_list_key(enum mcp_method method)
 
 static void cursor_add(struct text *cursor, uint32_t target, struct span inner)
 {
-	static const char digits[] = "0123456789abcdef";
-
 	text_fmt(cursor, "%s%u-", cursor->len ? "." : "", target);
-	for (size_t i = 0; i < inner.len; i++) {
-		unsigned char c = (unsigned char)inner.data[i];
-
-		text_char(cursor, digits[c >> 4]);
-		text_char(cursor, digits[c & 15]);
-	}
+	for (size_t i = 0; i < inner.len; i++)
+		text_fmt(cursor, "%02x", (unsigned int)(unsigned char)inner.data[i]);
 }
 
 static int nibble(char c)
@@ -289,9 +283,9 @@ static void merge_instructions(struct text *to, const struct mcp_names *names,
 static void add_server(struct text *to, struct span name, struct span version)
 {
 	text_str(to, "{\"name\":");
-	mcp_json_quote(to, name);
+	json_quote(to, name);
 	text_str(to, ",\"version\":");
-	mcp_json_quote(to, version);
+	json_quote(to, version);
 	text_char(to, '}');
 }
 
@@ -374,7 +368,7 @@ void mcp_merge_version_data(struct text *to, struct span requested)
 		text_fmt(to, "%s\"%.*s\"", v == MCP_VERSION_COUNT - 1 ? "" : ",",
 			 SPAN_FMT(mcp_version_text(v)));
 	text_str(to, "],\"requested\":");
-	mcp_json_quote(to, requested);
+	json_quote(to, requested);
 	text_char(to, '}');
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "user/base/base64.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 
@@ -143,25 +144,6 @@ static bool is_plain_value(struct span value)
 	return true;
 }
 
-static void base64(struct text *to, struct span bytes)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-	for (size_t i = 0; i < bytes.len; i += 3) {
-		size_t left = bytes.len - i;
-		uint32_t three = (uint32_t)(uint8_t)bytes.data[i] << 16;
-
-		if (left > 1)
-			three |= (uint32_t)(uint8_t)bytes.data[i + 1] << 8;
-		if (left > 2)
-			three |= (uint8_t)bytes.data[i + 2];
-		text_char(to, digits[three >> 18]);
-		text_char(to, digits[three >> 12 & 63]);
-		text_char(to, left > 1 ? digits[three >> 6 & 63] : '=');
-		text_char(to, left > 2 ? digits[three & 63] : '=');
-	}
-}
-
 void remote_header_value(struct text *to, struct span plain)
 {
 	if (is_plain_value(plain)) {
@@ -169,7 +151,7 @@ void remote_header_value(struct text *to, struct span plain)
 		return;
 	}
 	text_str(to, "=?base64?");
-	base64(to, plain);
+	base64_encode(to, plain);
 	text_str(to, "?=");
 }
 

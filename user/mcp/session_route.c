@@ -403,9 +403,9 @@ static void open_write(const struct mcp_session *s, struct text *text, uint64_t 
 		 "\"%.*s\"",
 		 (unsigned long long)id, SPAN_FMT(mcp_version_text(version)));
 	text_str(text, ",\"capabilities\":{},\"clientInfo\":{\"name\":");
-	mcp_json_quote(text, s->setup.server_name);
+	json_quote(text, s->setup.server_name);
 	text_str(text, ",\"version\":");
-	mcp_json_quote(text, s->setup.server_version);
+	json_quote(text, s->setup.server_version);
 	text_str(text, "}}}");
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/obs/access_line.h"
 
-#include "user/base/text.h"
+#include "user/base/json_writer.h"
 
 static const struct {
 	struct span name;
@@ -28,21 +28,14 @@ uint32_t access_fields_mask(const struct span *name_list, uint32_t name_count)
 }
 
 struct line {
-	char *at;
-	char *end;
-	bool is_full; /* the line does not fit, its content is useless */
+	struct text text;
 	bool is_json;
 	uint32_t removed;
 };
 
 static void put(struct line *line, struct span s)
 {
-	if (s.len > (size_t)(line->end - line->at)) {
-		line->is_full = true;
-		return;
-	}
-	memcpy(line->at, s.data, s.len);
-	line->at += s.len;
+	text_add(&line->text, s);
 }
 
 /* Printable ASCII except blank, quote (0x22) and backslash (0x5c). */
@@ -52,46 +45,23 @@ static const bool is_plain[256] = {
 	[0x5d ... 0x7e] = true,
 };
 
-static size_t plain_len(struct span s)
+static bool is_plain_word(struct span s)
 {
 	size_t len = 0;
 
 	while (len < s.len && is_plain[(unsigned char)s.data[len]])
 		len++;
-	return len;
-}
-
-static void put_escape(struct line *line, unsigned char c)
-{
-	static const char digits[] = "0123456789abcdef";
-	char out[6] = { '\\', 'u', '0', '0', digits[c >> 4], digits[c & 15] };
-
-	if (c == '"' || c == '\\') {
-		out[1] = (char)c;
-		put(line, span_of(out, 2));
-	} else if (c == ' ') {
-		put(line, SPAN(" "));
-	} else if (line->is_json) {
-		put(line, span_of(out, sizeof(out)));
-	} else {
-		out[3] = 'x';
-		memmove(out + 1, out + 3, 3);
-		put(line, span_of(out, 4));
-	}
+	return len == s.len;
 }
 
 static void put_quoted(struct line *line, struct span s)
 {
-	put(line, SPAN("\""));
-	while (s.len) {
-		size_t plain = plain_len(s);
-
-		put(line, span_first(s, plain));
-		s = span_from(s, plain);
-		if (s.len)
-			put_escape(line, (unsigned char)s.data[0]);
-		s = span_from(s, 1);
+	if (line->is_json) {
+		json_quote_ascii(&line->text, s);
+		return;
 	}
+	put(line, SPAN("\""));
+	text_escaped(&line->text, s);
 	put(line, SPAN("\""));
 }
 
@@ -108,7 +78,7 @@ static void put_word(struct line *line, enum access_field field, struct span val
 {
 	if (value.len == 0 || !put_key(line, field))
 		return;
-	if (line->is_json || plain_len(value) != value.len)
+	if (line->is_json || !is_plain_word(value))
 		put_quoted(line, value);
 	else
 		put(line, value);
@@ -182,9 +152,10 @@ static struct span time_text(struct access_time *time, uint64_t wall_us)
 size_t access_line(char *out, size_t size, enum log_format format, const struct stream_record *record,
 		   uint64_t wall_us, uint32_t removed, struct access_time *time)
 {
-	struct line line = { out, out + size, false, format == LOG_JSON, removed };
+	struct line line = { .is_json = format == LOG_JSON, .removed = removed };
 	struct span date = time_text(time, wall_us);
 
+	text_borrow(&line.text, out, size);
 	if (line.is_json) {
 		put(&line, SPAN("{\"level\":\"info\",\"time\":\""));
 		put(&line, date);
@@ -197,5 +168,5 @@ size_t access_line(char *out, size_t size, enum log_format format, const struct 
 		put_fields(&line, record);
 		put(&line, SPAN("\n"));
 	}
-	return line.is_full ? 0 : (size_t)(line.at - out);
+	return line.text.failed ? 0 : line.text.len;
 }

@@ -13,7 +13,7 @@
  *
  * Fields without a value are left out. In text, a value with a blank, a quote, a backslash or a byte outside
  * of printable ASCII is quoted, and such bytes are escaped (\", \\, \xNN): a line is always one line of
- * ASCII, whatever a client sends. In JSON they become \", \\, \u00NN.
+ * ASCII, whatever a client sends. In JSON they are escaped (json_quote_ascii()).
  */
 enum access_field {
 #define ACCESS_FIELD(id, name, explanation, ...) ACCESS_##id,
@@ -32,7 +32,7 @@ struct access_time {
 };
 
 /*
- * Returns the length with the final newline, or 0 if the line does not fit into `size`. `removed`: a mask as
+ * Returns the length with the final newline, or 0 if line and NUL do not fit into `size`. `removed`: a mask as
  * above.
  */
 size_t access_line(char *out, size_t size, enum log_format format, const struct stream_record *record,

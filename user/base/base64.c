@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "config/gatewayapi/base64.h"
+#include "user/base/base64.h"
 
 #include <errno.h>
 
-static int digit_of(char c)
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+void base64_encode(struct text *to, struct span bytes)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
+	for (size_t i = 0; i < bytes.len; i += 3) {
+		size_t left = bytes.len - i;
+		uint32_t bits = 0;
+		char quad[4];
+
+		for (size_t k = 0; k < 3; k++)
+			bits = bits << 8 | (k < left ? (unsigned char)bytes.data[i + k] : 0);
+		for (size_t k = 0; k < 4; k++)
+			quad[k] = k <= left ? alphabet[bits >> (18 - 6 * k) & 63] : '=';
+		text_add(to, span_of(quad, sizeof(quad)));
+	}
 }
 
 static bool is_blank(char c)
@@ -26,7 +32,7 @@ ssize_t base64_decode(struct span text, char *out)
 	size_t len = 0;
 
 	for (size_t i = 0; i < text.len; i++) {
-		int digit = digit_of(text.data[i]);
+		int digit = (int)span_find(SPAN(alphabet), text.data[i]);
 
 		if (is_blank(text.data[i]))
 			continue;

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <sys/types.h>
+
+#include "user/base/text.h"
+
+/* RFC 4648 4, padded. */
+void base64_encode(struct text *to, struct span bytes);
+/*
+ * As in the data of a Secret: blanks and line ends between the characters are skipped. Bytes written to
+ * `out`, which has room for three quarters of the text; -EINVAL.
+ */
+ssize_t base64_decode(struct span text, char *out);
