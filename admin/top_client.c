@@ -2,7 +2,6 @@
 #include "admin/top_client.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
@@ -11,41 +10,28 @@
 #include "user/http/framing.h"
 #include "user/http/h1_parse.h"
 #include "user/http/head_scan.h"
-#include "user/net/io.h"
 #include "user/net/socket.h"
 
 enum {
-	SILENCE_MS = 10000,
+	SILENCE_S = 10,
 	ANSWER_MAX_BYTES = 1 << 30,
 	PIECE_BYTES = 64 * 1024,
 };
 
-static int wait_for(int fd, short events)
-{
-	struct pollfd poll_fd = { .fd = fd, .events = events };
-	int ready;
-
-	do
-		ready = poll(&poll_fd, 1, SILENCE_MS);
-	while (ready < 0 && errno == EINTR);
-	return ready > 0 ? 0 : ready == 0 ? -ETIMEDOUT : -errno;
-}
-
+/* A socket that blocks, for SILENCE_S at most. */
 static int connect_one(const struct address *address, int *ret_fd)
 {
-	int fd, error = socket_open(address, &fd);
+	static const struct timeval patience = { .tv_sec = SILENCE_S };
+	int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0), error;
 
-	if (error)
-		return error;
-	if (connect(fd, &address->any, address->len) != 0) {
-		error = errno == EINPROGRESS || errno == EAGAIN ? wait_for(fd, POLLOUT) : -errno;
-		if (!error)
-			error = socket_error(fd);
-	}
-	if (error)
-		socket_close(fd);
-	else
+	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == 0 &&
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) == 0 &&
+	    connect(fd, &address->any, address->len) == 0) {
 		*ret_fd = fd;
+		return 0;
+	}
+	error = errno == EINPROGRESS ? -ETIMEDOUT : -errno;
+	socket_close(fd);
 	return error;
 }
 
@@ -65,41 +51,20 @@ static int connect_any(struct span where, int *ret_fd)
 	return error;
 }
 
-static int send_all(int fd, struct span s)
-{
-	while (s.len) {
-		ssize_t written = io_write(fd, s.data, s.len, false);
-		int error = written == -EAGAIN ? wait_for(fd, POLLOUT) : written < 0 ? (int)written : 0;
-
-		if (error)
-			return error;
-		if (written > 0)
-			s = span_from(s, (size_t)written);
-	}
-	return 0;
-}
-
 /* Everything up to the end of the connection. */
-static int receive_all(int fd, struct text *answer)
+static int exchange(int fd, struct span request, struct text *answer)
 {
 	char piece[PIECE_BYTES];
+	ssize_t got = send(fd, request.data, request.len, MSG_NOSIGNAL);
 
-	for (;;) {
-		ssize_t got = io_read(fd, piece, sizeof(piece));
-
-		if (got == -EAGAIN) {
-			int error = wait_for(fd, POLLIN);
-
-			if (error)
-				return error;
-		} else if (got <= 0) {
-			return (int)got;
-		} else if (answer->len + (size_t)got > ANSWER_MAX_BYTES) {
+	while (got > 0 && (got = recv(fd, piece, sizeof(piece), 0)) > 0) {
+		if (answer->len + (size_t)got > ANSWER_MAX_BYTES)
 			return -EMSGSIZE;
-		} else {
-			text_add(answer, span_of(piece, (size_t)got));
-		}
+		text_add(answer, span_of(piece, (size_t)got));
 	}
+	if (got < 0)
+		return errno == EAGAIN ? -ETIMEDOUT : -errno;
+	return text_error(answer);
 }
 
 /* The body of a complete 200. 0, -EPROTO for another status or what is not HTTP, -EIO when it is cut off. */
@@ -126,33 +91,30 @@ static int answer_body(struct span answer, struct arena *arena, struct span *ret
 
 static int fetch(struct span where, const char *path, struct text *body)
 {
-	struct text exchange;
+	struct text request, answer;
 	struct arena arena;
-	struct span answer;
+	struct span payload;
 	int fd = -1, error = connect_any(where, &fd);
 
 	if (error)
 		return error;
-	text_init(&exchange);
+	text_init(&request);
+	text_init(&answer);
 	arena_init(&arena, LIMIT_HEAD_BYTES);
-	text_fmt(&exchange, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
-	error = text_error(&exchange);
+	text_fmt(&request, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
+	error = text_error(&request);
 	if (!error)
-		error = send_all(fd, text_span(&exchange));
-	text_clear(&exchange);
+		error = exchange(fd, text_span(&request), &answer);
 	if (!error)
-		error = receive_all(fd, &exchange);
-	if (!error)
-		error = text_error(&exchange);
-	if (!error)
-		error = answer_body(text_span(&exchange), &arena, &answer);
+		error = answer_body(text_span(&answer), &arena, &payload);
 	if (!error) {
-		text_add(body, answer);
+		text_add(body, payload);
 		error = text_error(body);
 	}
 	socket_close(fd);
 	arena_done(&arena);
-	text_done(&exchange);
+	text_done(&request);
+	text_done(&answer);
 	return error;
 }
 

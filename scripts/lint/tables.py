@@ -3,7 +3,7 @@
 
 # Directory of the including file -> what it may include (fnmatch, from the root). A file may always include
 # its own directory. From the ground up:
-#   base < loop, http, obs, kernel/common < net, h2, kernel/* < relay < upstream
+#   base < loop, http, obs, kernel/common < net, h2, kernel/* < relay < upstream < http1
 #   < client < stream < codec < phase < restart/stream < driver < worker < gateway
 # with policy, the configuration's model, and restart (beside upstream) beside them.
 GROUND = ["user/base/*", "user/loop/*"]
@@ -47,12 +47,13 @@ LAYERS = {
                           "config/core/*", "config/model*.h", "config/policy_kinds.def", "config/build.h"],
     "user/upstream": GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/h2/*", "user/obs/*",
                                "user/kernel/near/*", "user/relay/*"] + MODEL,
+    "user/http1": GROUND + ["user/http/*", "user/relay/*", "user/upstream/*"],
     "user/mcp": GROUND + ["user/net/*", "user/tls/*", "user/http/*", "user/obs/*", "user/relay/*",
-                          "user/upstream/*"] + MODEL,
+                          "user/upstream/*", "user/http1/*"] + MODEL,
     "user/client": CLIENT,
     "user/stream": CLIENT + ["user/client/*", "user/kernel/common/*", "user/kernel/near/*"],
     "user/codec": CLIENT + ["user/client/*", "user/stream/*"],
-    "user/phase": CLIENT + ["user/client/*", "user/stream/*", "user/codec/*"],
+    "user/phase": CLIENT + ["user/http1/*", "user/client/*", "user/stream/*", "user/codec/*"],
     "user/restart/stream": CLIENT + ["user/client/*", "user/stream/*", "user/codec/*", "user/phase/*",
                                      "user/kernel/*", "user/restart/*"],
     "user/driver": CLIENT + ["user/client/*", "user/stream/*", "user/codec/*", "user/phase/*",

@@ -259,7 +259,7 @@ static void post_on_event(struct remote_request *request, const struct events_ev
 
 static void post_on_end(struct remote_request *request, struct span why)
 {
-	if (why.len && !request->has_head)
+	if (why.len && !request->client.has_head)
 		post_failed(request->owner, request->call, why);
 }
 

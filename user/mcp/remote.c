@@ -490,7 +490,7 @@ static void remote_describe(const struct mcp_target *target, struct mcp_target_v
 	list_each(node, next, &remote->requests) {
 		const struct remote_request *request = list_entry(node, const struct remote_request, node);
 
-		ret_view->queued_bytes += buf_len(&request->out);
+		ret_view->queued_bytes += buf_len(&request->client.out);
 	}
 }
 

@@ -2,10 +2,9 @@
 #pragma once
 
 #include "config/model.h"
-#include "user/http/body.h"
+#include "user/http1/client.h"
 #include "user/mcp/events.h"
 #include "user/mcp/target.h"
-#include "user/upstream/dial.h"
 
 /*
  * One HTTP request to a target, and its response: nothing, one JSON text, or a stream of events. It goes over
@@ -69,27 +68,13 @@ struct remote_request {
 	void *owner;
 	uint64_t call; /* its owner's */
 	uint32_t kind; /* its owner's */
-	struct remote_peer *peer; /* borrowed */
 	const struct remote_request_ops *ops;
-	enum http_method method;
-	struct buf out; /* until it is with a connection */
-	struct dial dial;
-	struct upstream *upstream; /* borrowed; NULL until there is one */
-	struct timer timer;
-	uint64_t head_deadline_ms; /* loop time, 0: none; the next one too */
-	uint64_t end_deadline_ms;
-	struct arena arena; /* of the response head */
-	struct body_decoder body;
+	struct http1_client client;
 	struct events_reader events;
 	struct buf text;
-	uint16_t interim_count;
-	bool has_head;
 	bool is_events; /* the body is an event stream */
 	bool is_text; /* the body is JSON */
-	bool is_held;
 	bool is_over;
-	struct span failed; /* why it could not be started; static */
-	struct loop_deferred again;
 	struct loop_deferred release;
 };
 
