@@ -77,6 +77,10 @@ def limit(number):
     return number if number != "0" else ""
 
 
+def trusted(_, row):
+    return ticked(row[0]), "in both modes" if row[1] == "IDENTITY" else "`append`", row[2]
+
+
 # What stands behind "<!--": the titles of the columns, and a row of them from (macro, arguments).
 TABLES = {
     "reasons": (("reason", "", "explanation"),
@@ -89,6 +93,7 @@ TABLES = {
     "failpoints": (("point", "the stream", "where"), lambda _, row: (row[1], row[2], row[3])),
     "floods": (("kind", "a second", "in all", "explanation"),
                lambda _, row: (ticked(row[1]), limit(row[2]), limit(row[3]), row[4])),
+    "trusted": (("field", "removed with `forwarded.mode`", "written by"), trusted),
     "endpoints": (("port", "request", "answer"), request),
 }
 

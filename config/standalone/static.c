@@ -311,10 +311,12 @@ static const struct schema http2_schema = SCHEMA(http2_rows, struct http2_config
 static const struct schema_row forwarded_rows[] = {
 	/* In the order of enum forwarded_mode. */
 	{ "mode", AS_WORD(struct static_config, forwarded), WORDS("append", "off"),
-	  .doc = "`off`: no X-Forwarded-* of our own" },
+	  .doc = "`off`: no X-Forwarded-* of our own; clients' own pass, but for those that say who the "
+		 "client is" },
 	{ "trusted", AS_LIST(SCHEMA_CIDRS, struct static_config, trusted_list, trusted_count, struct cidr),
 	  .element = decode_trusted, .reload = RELOAD_ACCEPT, .preset_doc = "none",
-	  .doc = "networks of clients whose X-Forwarded-* is kept and extended; others' is replaced" },
+	  .doc = "networks of clients whose X-Forwarded-* is kept and extended, and whose word on identities "
+		 "is passed on: [below](#fields-that-only-a-trusted-peer-may-send)" },
 };
 static const struct schema forwarded_schema = SCHEMA(forwarded_rows, struct static_config);
 

@@ -17,7 +17,8 @@ static void mark_named(struct fields *fields, struct span name)
 	 * Dropping a field that routes, frames or authorises at the wish of a client is how it makes a
 	 * proxy forget what the proxy itself, or one before it, put there.
 	 */
-	if (name.len == 0 || !fields_have(fields, id) || (field_flags_of(id) & (FIELD_PROTECTED | FIELD_HOP)))
+	if (name.len == 0 || !fields_have(fields, id) ||
+	    (field_flags_of(id) & (FIELD_PROTECTED | FIELD_HOP)) || spelling_is_claim(name))
 		return;
 	for (uint32_t i = 0; i < fields->count; i++) {
 		if (fields->list[i].id == id && span_eq_nocase(fields->list[i].name, name))
@@ -124,6 +125,17 @@ static bool is_no_claim(const struct field *field, void *context)
 	(void)context;
 	return field->id == FIELD_X_FORWARDED_FOR || field->id == FIELD_X_FORWARDED_PROTO ||
 	       field->id == FIELD_X_FORWARDED_HOST || !spelling_is_claim(field->name);
+}
+
+static bool is_no_identity(const struct field *field, void *context)
+{
+	(void)context;
+	return !spelling_is_identity(field->name);
+}
+
+void hop_drop_identities(struct fields *fields)
+{
+	fields_retain(fields, is_no_identity, NULL);
 }
 
 /* Keeps what is there, from a trusted peer, else says what we know. */

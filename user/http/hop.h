@@ -25,11 +25,12 @@ struct forwarded_facts {
 };
 /*
  * X-Forwarded-For (append; several fields become one), -Proto, -Host (set when absent; -Host from
- * head->authority, not at all when that is empty). From an untrusted peer they are replaced, and
- * Forwarded, X-Forwarded, X-Forwarded-Port and -Server, X-Real-IP and X-Retry-Attempt are removed, also where
- * they are written with underscores. The spans of `facts` must live as long as the head. 0 or -ENOMEM.
+ * head->authority, not at all when that is empty). From an untrusted peer they are replaced, and the other
+ * fields of trusted_fields.def are removed. The spans of `facts` must live as long as the head. 0 or -ENOMEM.
  */
 int hop_add_forwarded(struct request_head *head, const struct forwarded_facts *facts);
+/* Where the gateway says nothing itself: an untrusted peer cannot say who the client is. */
+void hop_drop_identities(struct fields *fields);
 /*
  * CDN-Loop (RFC 8586) says which gateways a request went through, so that each of them knows itself: Via
  * (RFC 9110 7.6.3) names the program. How often `id` is there, parameters do not count.

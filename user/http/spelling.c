@@ -28,23 +28,51 @@ bool spelling_is_read_as(struct span field, struct span name)
 	return field.len == name.len;
 }
 
+enum trusted_kind {
+	TRUSTED_NONE,
+	TRUSTED_IDENTITY,
+	TRUSTED_ORIGIN,
+};
+
+static const struct trusted_field {
+	struct span name; /* without its "*" */
+	enum trusted_kind kind;
+	bool is_prefix;
+} trusted_fields[] = {
+#define TRUSTED_FIELD(text, kind_name, doc)                                                                  \
+	{                                                                                                    \
+		.name = { text, sizeof(text) - 1 - (text[sizeof(text) - 2] == '*') },                        \
+		.kind = TRUSTED_##kind_name,                                                                 \
+		.is_prefix = text[sizeof(text) - 2] == '*',                                                  \
+	},
+#include "user/http/trusted_fields.def"
+#undef TRUSTED_FIELD
+};
+
+static enum trusted_kind trusted_kind_of(struct span name)
+{
+	char first = name.len ? (char)(name.data[0] | 0x20) : 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(trusted_fields); i++) {
+		const struct trusted_field *field = &trusted_fields[i];
+
+		if (first != field->name.data[0] || name.len < field->name.len ||
+		    (name.len > field->name.len && !field->is_prefix))
+			continue;
+		if (spelling_is_read_as(span_first(name, field->name.len), field->name))
+			return field->kind;
+	}
+	return TRUSTED_NONE;
+}
+
 bool spelling_is_claim(struct span name)
 {
-	static const struct span claims[] = {
-		{ "forwarded", 9 },	      { "x-forwarded", 11 },
-		{ "x-forwarded-for", 15 },    { "x-forwarded-proto", 17 },
-		{ "x-forwarded-host", 16 },   { "x-forwarded-port", 16 },
-		{ "x-forwarded-server", 18 }, { "x-real-ip", 9 },
-		{ "x-retry-attempt", 15 },    { "x-forwarded-client-cert", 23 },
-	};
+	return trusted_kind_of(name) != TRUSTED_NONE;
+}
 
-	if (name.len < 9 || name.len > 23)
-		return false;
-	for (size_t i = 0; i < ARRAY_LEN(claims); i++) {
-		if (spelling_is_read_as(name, claims[i]))
-			return true;
-	}
-	return false;
+bool spelling_is_identity(struct span name)
+{
+	return trusted_kind_of(name) == TRUSTED_IDENTITY;
 }
 
 static bool has_underscore(struct span name)

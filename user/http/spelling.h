@@ -12,8 +12,10 @@
 enum field_id spelling_id(struct span name);
 /* Such a reader sees `name` (lower case, with "-") in it. */
 bool spelling_is_read_as(struct span field, struct span name);
-/* What only a gateway in front of us could know: Forwarded, X-Forwarded-*, X-Real-IP, X-Retry-Attempt. */
+/* What only a gateway in front of us could know (trusted_fields.def). */
 bool spelling_is_claim(struct span name);
+/* Such a field that says who the client is. */
+bool spelling_is_identity(struct span name);
 /* Not the name itself, but one that is read as one that frames a message or belongs to a connection. */
 bool spelling_is_framing_twin(const struct field *field);
 /*

@@ -71,6 +71,8 @@ static int exchange_forward_head(struct stream *stream)
 		error = hop_add_lap(&stream->exchange->head.fields, exchange_loop_id(stream));
 	if (!error && config->forwarded == FORWARDED_APPEND)
 		error = hop_add_forwarded(&stream->exchange->head, &facts);
+	else if (!error && !facts.is_trusted)
+		hop_drop_identities(&stream->exchange->head.fields);
 	if (!error && stream->client->tls && stream->client->tls->forwards)
 		error = exchange_tell_certificate(stream);
 	if (!error && config->via)
