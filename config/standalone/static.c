@@ -395,7 +395,8 @@ static const struct schema_row static_rows[] = {
 	{ "via", AS_BOOL(struct static_config, via), .doc = "add `Via`" },
 	{ "retry", AS_MAP(struct static_config, retry, &retry_schema, struct retry_config) },
 	{ "exposeCloseReason", AS_BOOL(struct static_config, expose_close_reason),
-	  .doc = "response header with the reason on our own error responses" },
+	  .doc = "our own error responses have the reason in a header, and details in their body, such as "
+		 "names in a backend's certificate, which else only the log has" },
 	{ "userTimeout", AS_BOOL(struct static_config, user_timeout), .preset = true, .reload = RELOAD_ACCEPT,
 	  .doc = "TCP_USER_TIMEOUT = time + interval × retries where keepalive is on" },
 	{ "listener", .refusal = "has been removed; move it to frontendPolicies" },

@@ -23,8 +23,10 @@ def told(gateway, path="/x"):
 def fails(gateway, path, *words, status=503):
     answer = gateway.fetch(path)
     eq(answer.status, status, f"{path}: {answer.text}")
+    said = gateway.wait_log(lambda line: line["http.path"] == path)["error"]
     for word in words:
-        check(word in answer.text, lambda: f"no {word!r} in {answer.text!r}")
+        check(word in said, lambda: f"no {word!r} in {said!r}")
+        check(word not in answer.text, lambda: f"{word!r} in {answer.text!r}")
 
 
 @test("BackendTLSPolicy: the hostname is the server name and is verified with the ConfigMap's authority")

@@ -5,14 +5,19 @@ from hg.pki import DAY, Authority
 from tlsbackends import Played, Service, config, good, served, server_context
 
 
-def refused(gateway, *words, status=503, reason="backend_tls_verify_failed"):
-    """A request that fails with these words, in the answer and in the log."""
-    answer = gateway.fetch("/x")
-    eq(answer.status, status, "status")
-    for word in words:
-        check(word in answer.text, lambda: f"no {word!r} in {answer.text!r}")
-    line = gateway.wait_log()
+KINDS = {"backend_tls_failed": "upstream call failed: Connect: the TLS handshake failed",
+         "backend_tls_verify_failed": "upstream call failed: Connect: the backend's certificate is not valid"}
+
+
+def refused(gateway, *words, reason="backend_tls_verify_failed", answer=None, count=1):
+    """A request that fails: the log has these words, the answer says the kind alone."""
+    answer = answer or gateway.fetch("/x")
+    eq((answer.status, answer.text), (503, KINDS[reason]), "the answer")
+    line = gateway.wait_log(count=count)
+    line = line[-1] if count > 1 else line
     eq(line["close_reason"], reason, "close_reason")
+    for word in words:
+        check(word in line["error"], lambda: f"no {word!r} in {line['error']!r}")
     return line
 
 
@@ -99,6 +104,21 @@ def wrong_name():
     eq(gateway.fetch("/x").status, 200, "a wildcard that fits")
 
 
+@test("exposeCloseReason: the answer has the names of the certificate too, and the history has them without")
+def exposed():
+    pki = Authority()
+    stem = pki.issue("other.test")
+    gateway, _, _ = served(pki, stem)
+    refused(gateway, "backend.test", "other.test")
+    said = gateway.admin_json("/streams?history=1")[0]["error"]
+    check("backend.test" in said and "other.test" in said, said)
+    service = Service(server_context(stem))
+    text = config({"root": pki.cert, "hostname": "backend.test"})
+    gateway = Gateway(text.replace("config: {", "config: {exposeCloseReason: true, ", 1), origin=service,
+                      workers=1)
+    eq(gateway.fetch("/x").text, said, "the answer")
+
+
 @test("a certificate of an unknown authority, or of its own, is refused")
 def unknown():
     pki, other = Authority(), Authority("other")
@@ -182,17 +202,13 @@ def plain_backend():
     upstream = backend.accept()
     check(upstream.read(3) == b"\x16\x03\x01", "the first bytes are no ClientHello")
     upstream.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
-    answer = client.response()
-    eq(answer.status, 503, "status")
-    check("plain HTTP" in answer.text, f"{answer.text}")
-    eq(gateway.wait_log()["close_reason"], "backend_tls_failed", "close_reason")
+    refused(gateway, "plain HTTP", reason="backend_tls_failed", answer=client.response())
     client.request("GET", "/y")
     upstream = backend.accept()
     upstream.read(3)
     upstream.send(b"\x00" * 100)
-    answer = client.response()
-    eq(answer.status, 503, "status")
-    check("plain HTTP" not in answer.text, f"{answer.text}")
+    line = refused(gateway, reason="backend_tls_failed", answer=client.response(), count=2)
+    check("plain HTTP" not in line["error"], line["error"])
 
 
 @test("a backend that closes or resets in the handshake is a 503 that says so")
@@ -201,17 +217,14 @@ def broken_handshakes():
     backend = Backend()
     gateway = Gateway(config({"root": pki.cert, "hostname": "backend.test"}), origin=backend, workers=1)
     client = gateway.client()
-    for end, words in ((lambda u: u.close(), "closed the connection in the TLS handshake"),
-                       (lambda u: u.rst(), "reset")):
+    for n, (end, words) in enumerate(((lambda u: u.close(), "closed the connection in the TLS handshake"),
+                                      (lambda u: u.rst(), "reset"))):
         client.request("GET", "/x")
         upstream = backend.accept()
         upstream.read(100)
         upstream.pending()
         end(upstream)
-        answer = client.response()
-        eq(answer.status, 503, "status")
-        check(words in answer.text, f"{answer.text}")
-    eq({line["close_reason"] for line in gateway.wait_log(count=2)}, {"backend_tls_failed"}, "close_reason")
+        refused(gateway, words, reason="backend_tls_failed", answer=client.response(), count=n + 1)
 
 
 @test("a backend that does not answer, or only a part, is a 504 after connectTimeout")

@@ -133,8 +133,10 @@ binds:
 def mcp_route():
     gateway = Gateway(ROUTE, workers=1)
     answer = gateway.fetch("/x")
-    eq((answer.status, "does not reach the targets" in answer.text), (500, True), "answer")
-    eq(gateway.wait_log()["close_reason"], "backend_tls_invalid", "close_reason")
+    eq((answer.status, answer.text), (500, "TLS to the backend cannot be set up"), "answer")
+    line = gateway.wait_log()
+    check("does not reach the targets" in line["error"], line["error"])
+    eq(line["close_reason"], "backend_tls_invalid", "close_reason")
     check("does not reach the targets" in gateway.stderr, gateway.stderr)
 
 

@@ -100,7 +100,8 @@ enum stream_step attempt_start(struct stream *stream)
 	attempt_leave_endpoint(stream);
 	/* Never in plain text instead, nor with less than was asked for. */
 	if (tls && tls->invalid_reason.len)
-		return step_reply(stream, 500, tls->invalid_reason, END_BACKEND_TLS_INVALID);
+		return step_reply_kind(stream, 500, SPAN("TLS to the backend cannot be set up"),
+				       tls->invalid_reason, END_BACKEND_TLS_INVALID);
 	if (stream->exchange)
 		attempt_begin_exchange(stream);
 	if (place_choose(stream) < 0)
@@ -246,21 +247,33 @@ static enum stream_step attempt_repeat(struct stream *stream, uint64_t delay_ns)
 	return STEP_WAIT;
 }
 
-static struct span attempt_error_text(struct stream *stream, const char *what, int error)
+#define CALL_FAILED "upstream call failed: "
+
+static struct span attempt_error_text(struct stream *stream, const char *what, struct span why)
 {
 	char text[64 + TLS_FAULT_BYTES];
+	int len = snprintf(text, sizeof(text), CALL_FAILED "%s: %.*s", what, SPAN_FMT(why));
+
+	return arena_copy(&stream->exchange->arena,
+			  span_of(text, (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1));
+}
+
+/* What the TLS library says may name certificates and addresses: it is for the log. */
+static enum stream_step attempt_reply_failed(struct stream *stream, const char *what, const char *kind,
+					     enum end_reason reason)
+{
+	int error = stream->attempt.failed_error;
 	const char *why = error ? strerrordesc_np(-error) : NULL;
-	struct span fault;
-	int len;
+	struct span fault = { 0 };
 
 	/* Nobody is answered on a tunnel. */
 	if (!stream->exchange)
-		return (struct span){ 0 };
-	fault = stream->exchange->fault;
-	len = snprintf(text, sizeof(text), "upstream call failed: %s: %.*s", what,
-		       SPAN_FMT(fault.len ? fault : span_str(why ? why : "failed")));
-	return arena_copy(&stream->exchange->arena,
-			  span_of(text, (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1));
+		return step_reply(stream, 503, fault, reason);
+	if (stream->exchange->fault.len)
+		fault = attempt_error_text(stream, what, stream->exchange->fault);
+	if (!kind)
+		kind = why ? why : "failed";
+	return step_reply_kind(stream, 503, attempt_error_text(stream, what, span_str(kind)), fault, reason);
 }
 
 /* No attempt follows. */
@@ -270,14 +283,13 @@ static enum stream_step attempt_give_up(struct stream *stream)
 
 	switch (stream->attempt.failed_outcome) {
 	case TRY_CONNECT_FAILED:
-		return step_reply(stream, 503, attempt_error_text(stream, "Connect", error),
-				  END_CONNECT_REFUSED);
+		return attempt_reply_failed(stream, "Connect", NULL, END_CONNECT_REFUSED);
 	case TRY_TLS_FAILED:
-		return step_reply(stream, 503, attempt_error_text(stream, "Connect", error),
-				  END_BACKEND_TLS_FAILED);
+		return attempt_reply_failed(stream, "Connect", "the TLS handshake failed",
+					    END_BACKEND_TLS_FAILED);
 	case TRY_TLS_VERIFY_FAILED:
-		return step_reply(stream, 503, attempt_error_text(stream, "Connect", error),
-				  END_BACKEND_TLS_UNVERIFIED);
+		return attempt_reply_failed(stream, "Connect", "the backend's certificate is not valid",
+					    END_BACKEND_TLS_UNVERIFIED);
 	case TRY_CONNECT_TIMEOUT:
 		return step_reply(stream, 504, SPAN("upstream call timeout"), END_CONNECT_TIMEOUT);
 	case TRY_TLS_TIMEOUT:
@@ -288,15 +300,11 @@ static enum stream_step attempt_give_up(struct stream *stream)
 		return step_reply(stream, 503, SPAN("backends required DNS resolution which failed"),
 				  END_DNS_FAILED);
 	case TRY_RESET:
-		return step_reply(
-			stream, 503,
-			error ? attempt_error_text(stream, "SendRequest", error)
-			      : SPAN("upstream call failed: SendRequest: connection closed before message "
-				     "completed"),
+		return attempt_reply_failed(
+			stream, "SendRequest", error ? NULL : "connection closed before message completed",
 			error ? conn_end_reason(error, END_UPSTREAM_RST) : END_UPSTREAM_FIN);
 	case TRY_RESPONSE_BAD:
-		return step_reply(stream, 502, SPAN("upstream call failed: malformed response"),
-				  END_RESPONSE_BAD);
+		return step_reply(stream, 502, SPAN(CALL_FAILED "malformed response"), END_RESPONSE_BAD);
 	case TRY_REQUEST_TIMEOUT:
 		return step_reply(stream, 504, SPAN("request timeout"), END_REQUEST_TIMEOUT);
 	case TRY_RESPONSE:

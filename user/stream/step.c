@@ -28,6 +28,16 @@ enum stream_step step_reply(struct stream *stream, uint16_t status, struct span 
 	return STEP_REPLY;
 }
 
+enum stream_step step_reply_kind(struct stream *stream, uint16_t status, struct span kind, struct span detail,
+				 enum end_reason reason)
+{
+	enum stream_step step = step_reply(stream, status, detail.len ? detail : kind, reason);
+
+	if (step == STEP_REPLY && !stream->lease->snapshot->config.expose_close_reason)
+		stream->exchange->reply.body = kind;
+	return step;
+}
+
 enum stream_step step_local_reply(struct stream *stream, uint16_t status, struct span body,
 				  struct span location)
 {

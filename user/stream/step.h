@@ -14,6 +14,12 @@
  * cannot get one any more: in a tunnel, or behind the head of an answer.
  */
 enum stream_step step_reply(struct stream *stream, uint16_t status, struct span body, enum end_reason reason);
+/*
+ * The same where the detail (names in a certificate, objects of the configuration) is for the log and the
+ * history alone: the client gets `kind`, or the detail with `exposeCloseReason`. Empty detail: the kind.
+ */
+enum stream_step step_reply_kind(struct stream *stream, uint16_t status, struct span kind, struct span detail,
+				 enum end_reason reason);
 /* An answer that the configuration asks for. `location` may be empty. */
 enum stream_step step_local_reply(struct stream *stream, uint16_t status, struct span body,
 				  struct span location);
