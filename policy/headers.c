@@ -18,14 +18,32 @@ bool headers_may_modify(struct span name)
 	       !(field_flags_of(id) & FIELD_HOP);
 }
 
+/* What a rule removes or sets must not pass by it under another spelling. */
+static bool is_no_twin(const struct field *field, void *context)
+{
+	const struct header_modifier *modifier = context;
+
+	for (uint32_t i = 0; i < modifier->remove_count; i++) {
+		if (field_names_are_alike(field->name, modifier->remove_list[i]))
+			return false;
+	}
+	for (uint32_t i = 0; i < modifier->set_count; i++) {
+		struct span name = modifier->set_list[i].name;
+
+		if (field_names_are_alike(field->name, name) && !span_eq_nocase(field->name, name))
+			return false;
+	}
+	return true;
+}
+
 int headers_modify(struct fields *fields, const struct header_modifier *modifier)
 {
 	int result = 0;
 
 	if (!modifier)
 		return 0;
-	for (uint32_t i = 0; i < modifier->remove_count; i++)
-		fields_remove(fields, modifier->remove_list[i]);
+	if (modifier->remove_count || modifier->set_count)
+		fields_retain(fields, is_no_twin, (void *)(uintptr_t)modifier);
 	for (uint32_t i = 0; i < modifier->set_count && result == 0; i++)
 		result = fields_set(fields, modifier->set_list[i].name, modifier->set_list[i].value);
 	for (uint32_t i = 0; i < modifier->add_count && result == 0; i++)

@@ -19,7 +19,7 @@
 bool headers_may_modify(struct span name);
 /*
  * remove, then set, then add: each in the order written. `add` adds another field of that name (RFC 9110
- * 5.3).
+ * 5.3). Names are removed, and replaced, in every spelling with "-" and "_".
  */
 int headers_modify(struct fields *fields, const struct header_modifier *modifier);
 /*

@@ -57,6 +57,17 @@ def authority():
         eq(seen(gateway.client(), "/anything", host="asked.test:7")[1], want, f"Host with {rule}")
 
 
+@test("a header that a rule removes or sets reaches the backend in no other spelling")
+def other_spellings():
+    rule = "requestHeaderModifier: {remove: [x-internal], set: {x-role: guest}}"
+    gateway, _ = play(BASE + route("a", [rule]))
+    told = gateway.client().request("GET", "/anything", {
+        "X_Internal": "1", "x-internal": "2", "X_Role": "admin", "x-role": "admin", "X_Fine": "3"}
+    ).response().json()["headers"]
+    eq({name.lower(): value for name, value in told.items() if name.lower().startswith(("x_", "x-i", "x-r"))},
+       {"x-role": "guest", "x_fine": "3"}, "fields")
+
+
 @test("a backend given by name gets its own name as Host, unless told otherwise")
 def auto_host():
     origin = Origin()

@@ -65,6 +65,28 @@ TEST(what_is_removed_can_be_set_and_what_is_set_can_be_added_to)
 	arena_done(&arena);
 }
 
+TEST(a_field_that_is_removed_or_set_does_not_stay_with_underscores)
+{
+	static struct span removed[] = { { "x-internal", 10 }, { "x_other", 7 } };
+	static struct header_pair set[] = { { { "x-user", 6 }, { "1", 1 } },
+					    { { "x_role", 6 }, { "2", 1 } } };
+	static const struct header_modifier modifier = {
+		.remove_list = removed, .remove_count = 2, .set_list = set, .set_count = 2
+	};
+	static const char *const names[] = { "X_Internal", "x-internal", "X-Other", "x_other",	  "X_USER",
+					     "X-User",	   "X-Role",	 "x-use_",  "x_internals" };
+	struct fields fields;
+	struct arena arena;
+
+	arena_init(&arena, 4096);
+	fields_init(&fields, &arena);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		assert_int_equal(fields_add(&fields, span_str(names[i]), SPAN("0")), 0);
+	assert_int_equal(headers_modify(&fields, &modifier), 0);
+	assert_string_equal(joined(&fields), "x-user=1 x-use_=0 x_internals=0 x_role=2");
+	arena_done(&arena);
+}
+
 TEST(framing_and_routing_fields_may_not_be_modified)
 {
 	static const char *const refused[] = { "connection",

@@ -101,6 +101,22 @@ struct span field_name_of(enum field_id id)
 	return known_fields[id].name;
 }
 
+static char plain_letter(char c)
+{
+	if (c == '_')
+		return '-';
+	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+bool field_names_are_alike(struct span a, struct span b)
+{
+	for (size_t i = 0; a.len == b.len && i < a.len; i++) {
+		if (plain_letter(a.data[i]) != plain_letter(b.data[i]))
+			return false;
+	}
+	return a.len == b.len;
+}
+
 void fields_init(struct fields *f, struct arena *arena)
 {
 	*f = (struct fields){ .arena = arena };

@@ -42,6 +42,8 @@ struct fields {
 };
 
 enum field_id field_id_of(struct span name);
+/* The same name where "_" and "-" are one: CGI and its heirs read both so. */
+bool field_names_are_alike(struct span a, struct span b);
 unsigned int field_flags_of(enum field_id id);
 struct span field_name_of(enum field_id id); /* lower case */
 
