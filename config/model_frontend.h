@@ -24,7 +24,7 @@ struct keepalive_policy {
 	uint32_t retries;
 };
 
-/* 0 in these four: not said. */
+/* 0 in these five: not said. */
 enum normalize_path {
 	NORMALIZE_FULL = 1,
 	NORMALIZE_KEEP_SLASHES,
@@ -35,6 +35,12 @@ enum escaped_slashes {
 	ESCAPED_REJECT = 1,
 	ESCAPED_KEEP,
 	ESCAPED_DECODE,
+};
+
+enum semicolons {
+	SEMICOLONS_KEEP = 1,
+	SEMICOLONS_STRIP,
+	SEMICOLONS_REJECT,
 };
 
 enum underscores {
@@ -63,6 +69,7 @@ struct frontend_http {
 	struct opt_duration http2_keepalive_timeout;
 	enum normalize_path normalize_path;
 	enum escaped_slashes escaped_slashes;
+	enum semicolons semicolons;
 	enum trace_method trace;
 	enum underscores underscores;
 };
@@ -71,6 +78,7 @@ struct frontend_http {
 struct request_rules {
 	enum normalize_path normalize_path;
 	enum escaped_slashes escaped_slashes;
+	enum semicolons semicolons;
 	enum trace_method trace;
 	enum underscores underscores;
 };

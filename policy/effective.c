@@ -330,7 +330,8 @@ static int seal_listener(struct seal *seal, struct listener *listener, uint16_t 
 
 static bool sets_rules(const struct frontend_http *http)
 {
-	return http->normalize_path || http->escaped_slashes || http->trace || http->underscores;
+	return http->normalize_path || http->escaped_slashes || http->semicolons || http->trace ||
+	       http->underscores;
 }
 
 /* What is looked at when the listener is known: after the first request, and for each. */
@@ -413,6 +414,8 @@ static void rules_take(struct request_rules *rules, const struct frontend_http *
 		rules->normalize_path = http->normalize_path;
 	if (http->escaped_slashes)
 		rules->escaped_slashes = http->escaped_slashes;
+	if (http->semicolons)
+		rules->semicolons = http->semicolons;
 	if (http->trace)
 		rules->trace = http->trace;
 	if (http->underscores)

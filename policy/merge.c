@@ -34,6 +34,7 @@ static const struct merge_field http_fields[] = {
 	OPTIONAL(struct frontend_http, http2_keepalive_timeout, "http2KeepaliveTimeout"),
 	PLAIN(struct frontend_http, normalize_path, "normalizePath"),
 	PLAIN(struct frontend_http, escaped_slashes, "escapedSlashes"),
+	PLAIN(struct frontend_http, semicolons, "semicolons"),
 	PLAIN(struct frontend_http, trace, "trace"),
 	PLAIN(struct frontend_http, underscores, "headersWithUnderscores"),
 };

@@ -11,9 +11,16 @@ bool path_rules_of(const struct request_rules *rules, struct path_rules *ret_rul
 		[ESCAPED_KEEP] = PATH_SLASHES_KEEP,
 		[ESCAPED_DECODE] = PATH_SLASHES_DECODE,
 	};
+	static const enum path_semicolons semicolons[] = {
+		[0] = PATH_SEMICOLONS_KEEP,
+		[SEMICOLONS_KEEP] = PATH_SEMICOLONS_KEEP,
+		[SEMICOLONS_STRIP] = PATH_SEMICOLONS_STRIP,
+		[SEMICOLONS_REJECT] = PATH_SEMICOLONS_REJECT,
+	};
 
 	*ret_rules = (struct path_rules){ .keeps_double = rules->normalize_path == NORMALIZE_KEEP_SLASHES,
-					  .slashes = slashes[rules->escaped_slashes] };
+					  .slashes = slashes[rules->escaped_slashes],
+					  .semicolons = semicolons[rules->semicolons] };
 	return rules->normalize_path != NORMALIZE_OFF;
 }
 
@@ -37,7 +44,9 @@ static void warn_of_path(const struct listener *listener, const struct route *ro
 		config_message_at(report, CONFIG_WARNING, where,
 				  "the path %s fits no request to listener %s: such paths are refused%s",
 				  QUOTE(match->path), QUOTE(listener->key),
-				  bad == BAD_PATH_SLASH ? " unless escapedSlashes says otherwise" : "");
+				  bad == BAD_PATH_SLASH	      ? " unless escapedSlashes says otherwise"
+				  : bad == BAD_PATH_SEMICOLON ? " unless semicolons says otherwise"
+							      : "");
 	else
 		config_message_at(report, CONFIG_WARNING, where,
 				  "the path %s fits no request to listener %s: paths are compared in their "

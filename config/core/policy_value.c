@@ -84,7 +84,7 @@ static const struct schema_row frontend_http_rows[] = {
 	{ "http2KeepaliveTimeout", AS_OPT_DURATION(struct frontend_http, http2_keepalive_timeout),
 	  AT_LEAST(NS_PER_MS), MANIFEST_AT_LEAST(NS_PER_S), .dump = DUMP_NULL,
 	  .preset_doc = "`20s` with PINGs", .doc = "no answer within it closes the connection" },
-	/* In the order of enum normalize_path, enum escaped_slashes, enum trace_method, enum underscores. */
+	/* In the order of enum normalize_path, escaped_slashes, semicolons, trace_method, underscores. */
 	{ "normalizePath", AS_WORD(struct frontend_http, normalize_path), .word_base = NORMALIZE_FULL,
 	  WORDS("full", "keepSlashes", "off"), MANIFEST_WORDS("Full", "KeepSlashes", "Off"),
 	  .preset_doc = "`full`",
@@ -96,6 +96,11 @@ static const struct schema_row frontend_http_rows[] = {
 	  .preset_doc = "`reject`",
 	  .doc = "`%2F`, `%5C` and backslashes in paths: 400, left alone, or made a slash; without effect "
 		 "where `normalizePath` is `off`" },
+	{ "semicolons", AS_WORD(struct frontend_http, semicolons), .word_base = SEMICOLONS_KEEP,
+	  WORDS("keep", "strip", "reject"), MANIFEST_WORDS("Keep", "Strip", "Reject"), .preset_doc = "`keep`",
+	  .doc = "`;` and `%3B` in paths: left alone, removed with what follows them in their segment, or "
+		 "400; without effect where `normalizePath` is `off`. "
+		 "[Servlet containers](#what-a-route-that-denies-does-not-see) need one of the latter" },
 	{ "trace", AS_WORD(struct frontend_http, trace), .word_base = TRACE_METHOD_DENY,
 	  WORDS("deny", "forward"), MANIFEST_WORDS("Deny", "Forward"), .preset_doc = "`deny`",
 	  .doc = "TRACE requests, which show a client what was added on the way: 405, or like any other" },

@@ -71,6 +71,8 @@ static enum http_bad second_decode(struct second *second, struct span path, cons
 				return BAD_PATH;
 		}
 		i += taken;
+		if (byte == ';' && rules->semicolons == PATH_SEMICOLONS_REJECT)
+			return BAD_PATH_SEMICOLON;
 		if (byte == '\\' || (is_escape && byte == '/')) {
 			if (rules->slashes == PATH_SLASHES_REJECT)
 				return BAD_PATH_SLASH;
@@ -85,6 +87,25 @@ static enum http_bad second_decode(struct second *second, struct span path, cons
 			second->bytes[second->len++] = (char)byte;
 	}
 	return BAD_NONE;
+}
+
+/* A segment ends where its parameters begin. */
+static void second_strip(struct second *second)
+{
+	size_t to = 0;
+	bool is_parameter = false;
+
+	for (size_t i = 0; i < second->len; i++) {
+		const char *at = second->bytes + i;
+
+		if (*at == '/')
+			is_parameter = false;
+		else if (*at == ';' || (second->len - i >= 3 && memcmp(at, "%3B", 3) == 0))
+			is_parameter = true;
+		if (!is_parameter)
+			second->bytes[to++] = *at;
+	}
+	second->len = to;
 }
 
 static bool segment_is(const struct second *second, size_t at, size_t len, const char *text)
@@ -129,6 +150,8 @@ static void compare(struct span path, const struct path_rules *rules, enum http_
 	MUST(second_decode(&second, path, rules) == bad);
 	if (bad)
 		return;
+	if (rules->semicolons == PATH_SEMICOLONS_STRIP)
+		second_strip(&second);
 	second_segments(&second, rules);
 	for (size_t i = 0; i < second.count; i++) {
 		MUST(normal.len - at > second.segments[i].len && normal.data[at] == '/');
@@ -150,6 +173,7 @@ static void look(struct span normal, const struct path_rules *rules)
 		MUST(!span_starts(rest, SPAN("/./")) && !span_starts(rest, SPAN("/../")));
 		MUST(!span_eq(rest, SPAN("/.")) && !span_eq(rest, SPAN("/..")));
 		MUST(normal.data[i] != '\\' || rules->slashes == PATH_SLASHES_KEEP);
+		MUST(normal.data[i] != ';' || rules->semicolons == PATH_SEMICOLONS_KEEP);
 		if (normal.data[i] != '%')
 			continue;
 		MUST(rest.len >= 3 && digit(rest.data[1]) >= 0 && digit(rest.data[2]) >= 0);
@@ -186,6 +210,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	rules.keeps_double = data[0] & 1;
 	rules.slashes = (enum path_slashes)((data[0] >> 1) % 3);
+	rules.semicolons = (enum path_semicolons)((data[0] >> 4) % 3);
 	/* Its own, so that what is read behind it is found. */
 	copy = malloc(size);
 	MUST(copy);

@@ -4,7 +4,7 @@ from collections import Counter
 
 from hg import *
 from hg.h2 import H2Client
-from plays import acted, play
+from plays import SIMPLE, acted, play
 
 
 def direct(name, matches=None, hostnames=None, indent=4):
@@ -75,6 +75,21 @@ def spellings_denied():
     kept = DENY + "frontendPolicies: {http: {escapedSlashes: keep, normalizePath: keepSlashes}}\n"
     eq([got for _, got in answers(kept, ["/%61dmin", "/admin%2fx", "//admin"])],
        ["deny", "deny", "rest", "rest", "rest", "rest"], "keep and keepSlashes")
+
+
+@test("semicolons: what a servlet container takes for a denied path is denied with strip, refused with "
+      "reject")
+def semicolons_denied():
+    parameters = ["/admin;x", "/admin;/x", "/;/admin", "/x/..;/admin", "/.;/admin", "/x;/../admin",
+                  "/admin%3bx"]
+    eq({got for _, got in answers(DENY, parameters[:-2])}, {"rest"}, "as any other byte, by default")
+    for rule, want in (("strip", "deny"), ("reject", "400")):
+        rules = DENY + f"frontendPolicies: {{http: {{semicolons: {rule}}}}}\n"
+        eq({target: got for target, got in answers(rules, parameters)},
+           {prefix + target: want for target in parameters for prefix in ("", "http://x")}, rule)
+    gateway, backend = acted(SIMPLE + "frontendPolicies: {http: {semicolons: strip}}\n")
+    gateway.client().request("GET", "/a;jsessionid=1/b;x?q=a;b")
+    eq(backend.accept().read_request().target, "/a/b?q=a;b", "target at the backend")
 
 
 @test("no spelling of a path passes by a route over HTTP/2")

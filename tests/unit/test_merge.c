@@ -158,6 +158,7 @@ TEST(of_listeners_that_share_a_port_each_may_have_its_rules_for_requests)
 						  .trace = TRACE_METHOD_FORWARD };
 	static const struct frontend_http lax = { .escaped_slashes = ESCAPED_KEEP,
 						  .trace = TRACE_METHOD_DENY,
+						  .semicolons = SEMICOLONS_STRIP,
 						  .underscores = UNDERSCORES_DROP };
 	const struct listener *other;
 	struct fixture f;
@@ -171,6 +172,7 @@ TEST(of_listeners_that_share_a_port_each_may_have_its_rules_for_requests)
 	assert_int_equal(f.bind->listener_list[0].rules.escaped_slashes, ESCAPED_KEEP);
 	assert_int_equal(f.bind->listener_list[0].rules.trace, TRACE_METHOD_FORWARD);
 	assert_int_equal(f.bind->listener_list[0].rules.underscores, UNDERSCORES_DROP);
+	assert_int_equal(f.bind->listener_list[0].rules.semicolons, SEMICOLONS_STRIP);
 	assert_int_equal(other->rules.normalize_path, 0);
 	assert_int_equal(other->rules.escaped_slashes, ESCAPED_KEEP);
 	assert_int_equal(other->rules.trace, TRACE_METHOD_DENY);

@@ -13,6 +13,12 @@ static const struct path_rules reject = { 0 };
 static const struct path_rules keep = { .slashes = PATH_SLASHES_KEEP };
 static const struct path_rules decode = { .slashes = PATH_SLASHES_DECODE };
 static const struct path_rules doubles = { .keeps_double = true };
+static const struct path_rules strip = { .slashes = PATH_SLASHES_DECODE,
+					 .semicolons = PATH_SEMICOLONS_STRIP };
+static const struct path_rules strip_kept = { .keeps_double = true,
+					      .slashes = PATH_SLASHES_KEEP,
+					      .semicolons = PATH_SEMICOLONS_STRIP };
+static const struct path_rules refuse = { .semicolons = PATH_SEMICOLONS_REJECT };
 
 static const struct spelling {
 	const struct path_rules *rules;
@@ -72,6 +78,22 @@ static const struct spelling {
 	{ &decode, "/x%2f..%2Fadmin", "/admin" },
 	{ &decode, "/x\\..%5cadmin\\", "/admin/" },
 	{ &decode, "/%2f%2fa", "/a" },
+	/* semicolons */
+	{ &reject, "/admin;x/%3b;", "/admin;x/%3B;" },
+	{ &strip, "/admin;x", "/admin" },
+	{ &strip, "/admin;x=1;y/b;/c", "/admin/b/c" },
+	{ &strip, "/x/..;/admin", "/admin" },
+	{ &strip, "/x/.;a=%2e/..;/;/admin", "/admin" },
+	{ &strip, "/;", "/" },
+	{ &strip, "/a%3bb%3Bc/d", "/a/d" },
+	{ &strip, "/a;b%2fc", "/a/c" },
+	{ &strip, "/a;b\\c", "/a/c" },
+	{ &strip, "/a;%4", NULL },
+	{ &strip_kept, "/a;b%2fc\\d/;/e", "/a//e" },
+	{ &refuse, "/a;b", NULL },
+	{ &refuse, "/a%3bb", NULL },
+	{ &refuse, "/a%3Bb", NULL },
+	{ &refuse, "/a:b%3A", "/a:b%3A" },
 	/* refused whatever the rules */
 	{ &decode, "/%", NULL },
 	{ &decode, "/%4", NULL },
@@ -130,18 +152,22 @@ TEST(a_normal_path_is_neither_copied_nor_changed)
 /* Every string of up to six pieces. */
 TEST(normalising_twice_is_once_and_never_longer)
 {
-	static const char *const pieces[] = { "/", ".", "a", "%2e", "%2F", "\\", "%3a" };
-	const struct path_rules *const rules[] = { &keep, &decode, &doubles };
-	enum { COUNT = sizeof(pieces) / sizeof(pieces[0]), DEPTH = 6 };
+	static const char *const pieces[] = { "/", ".", "a", "%2e", "%2F", "\\", "%3a", ";" };
+	const struct path_rules *const rules[] = { &keep, &decode, &doubles, &strip, &strip_kept };
+	enum {
+		COUNT = sizeof(pieces) / sizeof(pieces[0]),
+		DEPTH = 6,
+		RULES = sizeof(rules) / sizeof(rules[0])
+	};
 	uint32_t total = 1;
 
 	for (int i = 0; i < DEPTH; i++)
 		total *= COUNT;
-	for (uint32_t word = 0; word < total * 3; word++) {
-		const struct path_rules *rule = rules[word % 3];
+	for (uint32_t word = 0; word < total * RULES; word++) {
+		const struct path_rules *rule = rules[word % RULES];
 		struct span once, twice, in;
 		char text[32] = "/";
-		uint32_t rest = word / 3;
+		uint32_t rest = word / RULES;
 
 		for (int i = 0; i < DEPTH; i++, rest /= COUNT)
 			strcat(text, pieces[rest % COUNT]);

@@ -64,4 +64,7 @@ TEST(the_rules_of_the_listener_say_what_is_normal)
 	check_path(PATH_EXACT, "/a%2Fb", RULES(.escaped_slashes = ESCAPED_KEEP), "");
 	check_path(PATH_EXACT, "/a%2fb", RULES(.escaped_slashes = ESCAPED_KEEP), "write \"/a%2Fb\"");
 	check_path(PATH_EXACT, "/a%2fb", RULES(.escaped_slashes = ESCAPED_DECODE), "write \"/a/b\"");
+	check_path(PATH_EXACT, "/a;b", RULES(.semicolons = SEMICOLONS_KEEP), "");
+	check_path(PATH_EXACT, "/a;b", RULES(.semicolons = SEMICOLONS_STRIP), "write \"/a\"");
+	check_path(PATH_EXACT, "/a;b", RULES(.semicolons = SEMICOLONS_REJECT), "unless semicolons");
 }

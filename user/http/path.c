@@ -28,6 +28,8 @@ static bool escape_is_plain(const char *at, int byte, const struct path_rules *r
 {
 	if (byte <= 0 || is_unreserved((unsigned char)byte) || at[1] >= 'a' || at[2] >= 'a')
 		return false;
+	if (byte == ';' && rules->semicolons != PATH_SEMICOLONS_KEEP)
+		return false;
 	return rules->slashes == PATH_SLASHES_KEEP || (byte != '/' && byte != '\\');
 }
 
@@ -54,6 +56,8 @@ static bool is_normal(struct span path, const struct path_rules *rules)
 		if (*at == '/' && !is_slash_normal(at, end, rules))
 			return false;
 		if (*at == '\\' && rules->slashes != PATH_SLASHES_KEEP)
+			return false;
+		if (*at == ';' && rules->semicolons != PATH_SEMICOLONS_KEEP)
 			return false;
 		if (*at == '%' && !escape_is_plain(at, escape_read(at, end), rules))
 			return false;
@@ -96,15 +100,24 @@ static enum http_bad put_escape(char **out, const char *at, const char *end, con
 	return BAD_NONE;
 }
 
-/* Escapes first: what is a dot or a slash has to be known before segments are. */
+static bool is_semicolon(const char *at, const char *end)
+{
+	return *at == ';' || (*at == '%' && escape_read(at, end) == ';');
+}
+
+/* Escapes first: what is a dot, a slash or a parameter has to be known before segments are. */
 static enum http_bad decode(struct span path, const struct path_rules *rules, char *out, size_t *ret_len)
 {
 	const char *end = path.data + path.len;
 	char *start = out;
+	bool is_parameter = false;
 
 	for (const char *at = path.data; at < end; at += *at == '%' ? 3 : 1) {
 		enum http_bad bad = BAD_NONE;
+		char *put = out;
 
+		if (is_semicolon(at, end) && rules->semicolons == PATH_SEMICOLONS_REJECT)
+			return BAD_PATH_SEMICOLON;
 		if (*at == '%')
 			bad = put_escape(&out, at, end, rules);
 		else if (*at == '\\')
@@ -113,6 +126,9 @@ static enum http_bad decode(struct span path, const struct path_rules *rules, ch
 			*out++ = *at;
 		if (bad)
 			return bad;
+		is_parameter = *put != '/' && (is_parameter || is_semicolon(at, end));
+		if (is_parameter && rules->semicolons == PATH_SEMICOLONS_STRIP)
+			out = put;
 	}
 	*ret_len = (size_t)(out - start);
 	return BAD_NONE;

@@ -11,16 +11,27 @@ enum path_slashes {
 	PATH_SLASHES_DECODE, /* a slash, before dot segments are removed */
 };
 
+/*
+ * What ";" and "%3B" are: servlet containers take what follows in the segment for parameters, and read the
+ * path without them; for others they are bytes like any other.
+ */
+enum path_semicolons {
+	PATH_SEMICOLONS_KEEP,
+	PATH_SEMICOLONS_STRIP, /* with what follows, up to the next slash, before dot segments are removed */
+	PATH_SEMICOLONS_REJECT,
+};
+
 struct path_rules {
 	bool keeps_double; /* "//" stays */
 	enum path_slashes slashes;
+	enum path_semicolons semicolons;
 };
 
 /*
  * One spelling for each path, so that routes cannot be passed by with another one (RFC 3986 6.2.2, 5.2.4):
  * escapes of unreserved characters are decoded, hexadecimal digits are upper-case, dot segments are gone,
- * runs of slashes are one. Refuses "%" without two digits and %00 (BAD_PATH). What begins with no slash
- * ("*", the nothing of CONNECT) stays.
+ * runs of slashes are one. Refuses "%" without two digits and %00 (BAD_PATH), and what the rules reject. What
+ * begins with no slash ("*", the nothing of CONNECT) stays.
  *
  * *ret_path is `path` itself when nothing had to change, else a copy in `arena`, which is never longer.
  * Normalising the result again changes nothing.
