@@ -32,6 +32,7 @@ struct totals {
 	uint64_t values[COUNTER_COUNT];
 	uint64_t ends[END_REASON_COUNT];
 	uint64_t h2_floods[H2_FLOOD_COUNT];
+	uint64_t limits[LIMIT_KIND_COUNT];
 	uint64_t lane_bytes_in[LANE_COUNT];
 	uint64_t lane_bytes_out[LANE_COUNT];
 	struct histogram_totals upstream_connect;
@@ -56,6 +57,7 @@ static void collect_counters(const struct counters *c, struct totals *totals)
 	sum_up(totals->values, c->values, COUNTER_COUNT);
 	sum_up(totals->ends, c->ends, END_REASON_COUNT);
 	sum_up(totals->h2_floods, c->h2_floods, H2_FLOOD_COUNT);
+	sum_up(totals->limits, c->limits, LIMIT_KIND_COUNT);
 	sum_up(totals->lane_bytes_in, c->lane_bytes_in, LANE_COUNT);
 	sum_up(totals->lane_bytes_out, c->lane_bytes_out, LANE_COUNT);
 	histogram_collect(&c->upstream_connect, &histogram_connect, &totals->upstream_connect);
@@ -141,6 +143,20 @@ static void add_floods(const struct totals *totals, struct text *out)
 
 		prometheus_sample(out, METRIC_H2_FLOODS, &kind, totals->h2_floods[i]);
 	}
+}
+
+static void add_limits(const struct totals *totals, struct text *out)
+{
+	static const char *const keys[LIMIT_KIND_COUNT] = {
+#define LIMIT_KIND(id, key, what) key,
+#include "user/base/limit_kinds.def"
+#undef LIMIT_KIND
+	};
+
+	prometheus_begin(out, METRIC_LIMIT_REFUSED);
+	for (uint32_t i = 0; i < LIMIT_KIND_COUNT; i++)
+		prometheus_sample(out, METRIC_LIMIT_REFUSED, &(struct span){ keys[i], strlen(keys[i]) },
+				  totals->limits[i]);
 }
 
 static void add_histograms(const struct totals *totals, struct text *out)
@@ -363,6 +379,7 @@ int metrics_write(const struct admin_hooks *hooks, struct text *out)
 	add_lanes(&totals, out);
 	add_ends(&totals, out);
 	add_floods(&totals, out);
+	add_limits(&totals, out);
 	add_calls(hooks, out);
 	add_config(hooks, out);
 	add_gateway(hooks, &totals, out);

@@ -247,6 +247,8 @@ struct backend {
 	struct policy_values inline_policies;
 	struct span invalid_reason; /* BACKEND_INVALID */
 	const struct mcp_servers *mcp; /* BACKEND_MCP, else NULL */
+	/* Its connections in use, in the process: user/gateway/backend_counts.h; NULL: not counted. */
+	struct quota *quota;
 };
 
 struct backend_ref {
@@ -527,6 +529,10 @@ struct static_config {
 	struct cidr *trusted_list; /* peers whose X-Forwarded-* are kept */
 	uint32_t trusted_count;
 	uint64_t max_connections;
+	/* 0, like the last one: derived from the descriptors (user/gateway/resources.h). */
+	uint64_t connections_per_client;
+	uint64_t requests_per_client;
+	uint64_t connections_per_backend;
 	uint32_t max_request_line_bytes;
 	uint32_t max_head_bytes;
 	uint32_t max_headers; /* where http1MaxHeaders is not set */

@@ -22,6 +22,7 @@ static bool outcome_is_repeated(const struct retry_policy *policy, const struct 
 		return status_is_listed(policy, facts->status);
 	case TRY_CONNECT_FAILED:
 	case TRY_CONNECT_TIMEOUT:
+	case TRY_BACKEND_FULL:
 	case TRY_DNS_FAILED:
 	case TRY_TLS_FAILED:
 	case TRY_TLS_VERIFY_FAILED:

@@ -9,6 +9,7 @@ enum try_outcome {
 	TRY_RESPONSE, /* a response head came: status decides */
 	TRY_CONNECT_FAILED,
 	TRY_CONNECT_TIMEOUT,
+	TRY_BACKEND_FULL, /* its connections are in use, limits.connectionsPerBackend: nobody was asked */
 	TRY_DNS_FAILED,
 	/* The TLS handshake: to the policy, like a connect. */
 	TRY_TLS_FAILED,

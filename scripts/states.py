@@ -94,6 +94,7 @@ TABLES = {
     "floods": (("kind", "a second", "in all", "explanation"),
                lambda _, row: (ticked(row[1]), limit(row[2]), limit(row[3]), row[4])),
     "trusted": (("field", "removed with `forwarded.mode`", "written by"), trusted),
+    "limits": (("limit", "refuses"), lambda _, row: (ticked(row[1]), row[2])),
     "endpoints": (("port", "request", "answer"), request),
 }
 

@@ -271,6 +271,18 @@ static const struct schema_row limits_rows[] = {
 	{ "maxConnections", AS_U64(struct static_config, max_connections), RANGE(1, LIMIT_CONNECTIONS),
 	  .preset_doc = "what the descriptor limit has room for, with a backend connection each",
 	  .doc = "of clients, in the process; who is idle longest makes room for the next one" },
+	{ "connectionsPerClient", AS_U64(struct static_config, connections_per_client),
+	  RANGE(1, LIMIT_CONNECTIONS), .preset_doc = "half of what the descriptor limit has room for",
+	  .doc = "of one client address (IPv6: of a /64), in the process; one of its idle ones makes room, "
+		 "else 503 or a reset; not of addresses in `forwarded.trusted`" },
+	{ "requestsPerClient", AS_U64(struct static_config, requests_per_client), RANGE(1, LIMIT_CONNECTIONS),
+	  .preset_doc = "what the descriptor limit has room for",
+	  .doc = "HTTP/2 requests of one client address under way, in the process: further ones get "
+		 "REFUSED_STREAM; the same exception" },
+	{ "connectionsPerBackend", AS_U64(struct static_config, connections_per_backend),
+	  RANGE(1, LIMIT_CONNECTIONS), .preset_doc = "what the descriptor limit has room for",
+	  .doc = "to all endpoints of a backend, in use by requests and tunnels, in the process; 503 with "
+		 "the reason `backend_limit` beyond; requests that share an HTTP/2 connection do not count" },
 	{ "requestLineBytes", AS_U32(struct static_config, max_request_line_bytes),
 	  RANGE(128, LIMIT_REQUEST_LINE_BYTES), .preset = LIMIT_REQUEST_LINE_BYTES, .reload = RELOAD_ACCEPT,
 	  .doc = "414 beyond" },

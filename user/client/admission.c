@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "user/base/limits.h"
+#include "user/client/client_peer.h"
 #include "user/net/socket.h"
 
 static uint64_t bind_max_connections(const struct bind *bind)
@@ -53,6 +54,62 @@ void admission_give(struct proxy *proxy, struct proxy_bind *bind)
 {
 	atomic_fetch_sub_explicit(&proxy->shared->counts.connections, 1, memory_order_relaxed);
 	atomic_fetch_sub_explicit(&bind->counts->connections, 1, memory_order_relaxed);
+}
+
+struct quota *admission_client(struct proxy *proxy, const struct address *peer)
+{
+	uint8_t owner[ADDRESS_OWNER_BYTES];
+	size_t len = address_owner(peer, owner);
+
+	if (!len || client_peer_is_trusted(proxy, peer))
+		return NULL;
+	return quota_hold(&proxy->shared->clients, span_of(owner, len));
+}
+
+void admission_forget(struct proxy *proxy, struct quota *client)
+{
+	quota_drop(&proxy->shared->clients, client);
+}
+
+/* 0: nobody has derived it from the descriptors. */
+static uint64_t most_or_all(uint64_t most)
+{
+	return most ? most : UINT64_MAX;
+}
+
+bool admission_take_client(const struct proxy *proxy, struct quota *client)
+{
+	const struct static_config *config = &proxy->lease->snapshot->config;
+
+	return !client || quota_take(&client->connections, most_or_all(config->connections_per_client));
+}
+
+bool admission_take_request(const struct proxy *proxy, struct quota *client)
+{
+	const struct static_config *config = &proxy->lease->snapshot->config;
+
+	if (!client || quota_take(&client->requests, most_or_all(config->requests_per_client)))
+		return true;
+	counter_limit(proxy->counters, LIMIT_KIND_CLIENT_REQUESTS);
+	return false;
+}
+
+void admission_give_request(struct quota *client)
+{
+	if (client)
+		quota_give(&client->requests);
+}
+
+void admission_count_client(struct quota *client)
+{
+	if (client)
+		(void)quota_take(&client->connections, UINT64_MAX);
+}
+
+void admission_give_client(struct quota *client)
+{
+	if (client)
+		quota_give(&client->connections);
 }
 
 void admission_record(const struct proxy *proxy, const struct bind *bind)

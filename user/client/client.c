@@ -93,6 +93,7 @@ void client_free(struct client *client)
 	client_tls_free(client->tls);
 	client_h2_free(client->h2);
 	proxy_bind_unref(client->bind);
+	admission_forget(client->proxy, client->peer);
 	proxy_mind_memory(client->proxy);
 	slab_give(client->proxy->clients, client->handle);
 }
@@ -118,6 +119,7 @@ static void client_leave(struct client *client, enum end_reason reason)
 	counter_add(proxy->counters, COUNTER_HOP_CLIENT_BYTES, conn_hop_bytes(&client->conn));
 	gauge_sub(proxy->counters, COUNTER_DOWNSTREAM_OPEN, 1);
 	admission_give(proxy, client->bind);
+	admission_give_client(client->peer);
 	loop_defer(proxy->loop, &client->again);
 }
 

@@ -40,6 +40,7 @@ struct client {
 	struct conn conn;
 	struct proxy *proxy; /* borrowed */
 	struct proxy_bind *bind; /* one reference */
+	struct quota *peer; /* held: what is counted of its address; NULL: no limit */
 	uint64_t handle;
 	struct stream *stream; /* the running one, or NULL; always NULL with h2 */
 	struct client_http *http; /* owner; NULL: a tunnel, of TCP or TLS or since it became one */

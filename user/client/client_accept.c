@@ -166,9 +166,10 @@ static struct client *client_create(struct proxy *proxy, struct proxy_bind *bind
 	return client;
 }
 
-/* Of a connection that admission has counted. NULL: it was reset. */
+/* Of a connection that admission has counted, `counted` for its address. NULL: it was reset. */
 static struct client *client_enter(struct proxy *proxy, struct proxy_bind *bind, int fd,
-				   const struct address *peer, enum client_origin origin)
+				   const struct address *peer, struct quota *counted,
+				   enum client_origin origin)
 {
 	struct client *client;
 
@@ -176,9 +177,12 @@ static struct client *client_enter(struct proxy *proxy, struct proxy_bind *bind,
 	client = client_create(proxy, bind, fd, origin);
 	if (!client) {
 		admission_give(proxy, bind);
+		admission_give_client(counted);
+		admission_forget(proxy, counted);
 		counter_end(proxy->counters, END_LIMIT);
 		return NULL;
 	}
+	client->peer = counted;
 	counter_add(proxy->counters, COUNTER_DOWNSTREAM_OPEN, 1);
 	proxy_trace(proxy, client->handle, TRACE_ACCEPT, (uint32_t)fd, bind->port);
 	admission_record(proxy, bind->bind);
@@ -190,6 +194,7 @@ bool client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const st
 		  enum client_origin origin)
 {
 	const struct bind *config = bind->bind;
+	struct quota *counted;
 	struct client *client;
 
 	counter_add(proxy->counters, COUNTER_ACCEPTED, 1);
@@ -197,11 +202,13 @@ bool client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const st
 		socket_reset(fd);
 		return false;
 	}
-	if (!room_admit(proxy, bind, &fd)) {
+	counted = admission_client(proxy, peer);
+	if (!room_admit(proxy, bind, counted, &fd)) {
+		admission_forget(proxy, counted);
 		admission_refuse(proxy, config, fd);
 		return false;
 	}
-	client = client_enter(proxy, bind, fd, peer, origin);
+	client = client_enter(proxy, bind, fd, peer, counted, origin);
 	if (!client)
 		return false;
 	client_start_age(client);
@@ -213,12 +220,14 @@ bool client_start(struct proxy *proxy, struct proxy_bind *bind, int fd, const st
 struct client *client_adopt(struct proxy *proxy, struct proxy_bind *bind, int fd, const struct address *peer,
 			    bool has_requests, enum client_origin origin)
 {
+	struct quota *counted = admission_client(proxy, peer);
 	struct client *client;
 
 	counter_add(proxy->counters, COUNTER_ACCEPTED, 1);
 	/* It was let in once, and is not more than there were. */
 	admission_count(proxy, bind);
-	client = client_enter(proxy, bind, fd, peer, origin);
+	admission_count_client(counted);
+	client = client_enter(proxy, bind, fd, peer, counted, origin);
 	if (!client)
 		return NULL;
 	client->requests = has_requests;

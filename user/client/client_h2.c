@@ -3,6 +3,7 @@
 
 #include "user/base/limits.h"
 #include "user/base/mem.h"
+#include "user/client/admission.h"
 #include "user/net/socket.h"
 #include "user/upstream/upstream_h2.h"
 
@@ -131,6 +132,7 @@ void client_h2_stream_over(struct client *client)
 
 	CHECK(h2->stream_count > 0);
 	h2->stream_count--;
+	admission_give_request(client->peer);
 	client_note_idle(client);
 	if (h2->link.is_ended)
 		return;
@@ -174,7 +176,7 @@ static void client_h2_on_news(struct h2_link *link, struct h2_stream *h2_stream)
 		h2_stream_release(h2_stream, H2_REFUSED_STREAM);
 		return;
 	}
-	if (client_h2_is_full(h2)) {
+	if (client_h2_is_full(h2) || !admission_take_request(client->proxy, client->peer)) {
 		h2_stream_release(h2_stream, H2_REFUSED_STREAM);
 		h2_link_touch(link);
 		return;

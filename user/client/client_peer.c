@@ -25,7 +25,7 @@ void client_peer_set_options(const struct proxy *proxy, const struct bind *bind,
 	(void)socket_set_keepalive(fd, &keepalive);
 }
 
-static bool client_peer_is_trusted(const struct proxy *proxy, const struct address *peer)
+bool client_peer_is_trusted(const struct proxy *proxy, const struct address *peer)
 {
 	const struct static_config *config = &proxy->lease->snapshot->config;
 

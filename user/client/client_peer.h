@@ -5,6 +5,8 @@
 
 /* What the configuration says about sockets of clients. */
 void client_peer_set_options(const struct proxy *proxy, const struct bind *bind, int fd);
+/* Its word about others is taken (config.forwarded.trusted). */
+bool client_peer_is_trusted(const struct proxy *proxy, const struct address *peer);
 /* Its address as texts, and whether its word about others is taken. */
 void client_peer_name(struct client *client, const struct address *peer);
 /*

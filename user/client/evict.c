@@ -31,8 +31,8 @@ static void room_end(struct client *client)
 	client_close(client, END_MADE_ROOM, false);
 }
 
-/* only: a client of this port, or NULL. */
-static bool room_make_here(struct proxy *proxy, const struct proxy_bind *only)
+/* only: a client of this port, peer: of this address; or NULL. */
+static bool room_make_here(struct proxy *proxy, const struct proxy_bind *only, const struct quota *peer)
 {
 	int looks = 0;
 
@@ -41,7 +41,8 @@ static bool room_make_here(struct proxy *proxy, const struct proxy_bind *only)
 
 		if (looks++ == ROOM_LOOKS)
 			break;
-		if ((only && client->bind != only) || !client_may_end(client))
+		if ((only && client->bind != only) || (peer && client->peer != peer) ||
+		    !client_may_end(client))
 			continue;
 		room_end(client);
 		return true;
@@ -62,7 +63,7 @@ static void room_on_asked(struct message *message, void *context)
 
 	(void)context;
 	atomic_fetch_sub_explicit(&asked->proxy->room_asked, 1, memory_order_relaxed);
-	room_make_here(asked->proxy, NULL);
+	room_make_here(asked->proxy, NULL, NULL);
 	hg_free(asked);
 }
 
@@ -132,14 +133,14 @@ uint64_t room_pipes_below(const struct proxy *proxy)
 
 static enum room room_make(struct proxy *proxy)
 {
-	if (room_make_here(proxy, NULL))
+	if (room_make_here(proxy, NULL, NULL))
 		return ROOM_MADE;
 	return room_ask(proxy) ? ROOM_ASKED : ROOM_NONE;
 }
 
 bool room_for_upstream(struct upstream_pool *pool)
 {
-	return room_make_here(container_of(pool, struct proxy, pool), NULL) || upstream_pool_shed(pool);
+	return room_make_here(container_of(pool, struct proxy, pool), NULL, NULL) || upstream_pool_shed(pool);
 }
 
 /* What ended left a lower number: the next one that is above the bound says again that they are short. */
@@ -162,21 +163,26 @@ static bool room_has_descriptor(struct proxy *proxy, int *fd)
 	return room_fits(&proxy->pool, fd, plan.clients_below) || room_ask(proxy);
 }
 
-bool room_admit(struct proxy *proxy, struct proxy_bind *bind, int *fd)
+static bool room_refuse(struct proxy *proxy, enum limit_kind kind)
 {
-	if (!room_has_descriptor(proxy, fd))
-		return false;
+	counter_limit(proxy->counters, kind);
+	return false;
+}
+
+/* Of the process and the port. */
+static bool room_admit_here(struct proxy *proxy, struct proxy_bind *bind)
+{
 	for (int i = 0; i < ROOM_TRIES; i++) {
 		if (admission_take(proxy, bind))
 			return true;
 		if (admission_port_is_full(bind)) {
-			if (!room_make_here(proxy, bind))
-				return false;
+			if (!room_make_here(proxy, bind, NULL))
+				return room_refuse(proxy, LIMIT_KIND_LISTENER_CONNECTIONS);
 			continue;
 		}
 		switch (room_make(proxy)) {
 		case ROOM_NONE:
-			return false;
+			return room_refuse(proxy, LIMIT_KIND_CONNECTIONS);
 		case ROOM_MADE:
 			break;
 		case ROOM_ASKED:
@@ -185,6 +191,29 @@ bool room_admit(struct proxy *proxy, struct proxy_bind *bind, int *fd)
 			return true;
 		}
 	}
+	return room_refuse(proxy, LIMIT_KIND_CONNECTIONS);
+}
+
+static bool room_admit_peer(struct proxy *proxy, struct quota *peer)
+{
+	for (int i = 0; i < ROOM_TRIES; i++) {
+		if (admission_take_client(proxy, peer))
+			return true;
+		if (!room_make_here(proxy, NULL, peer))
+			break;
+	}
+	return room_refuse(proxy, LIMIT_KIND_CLIENT_CONNECTIONS);
+}
+
+bool room_admit(struct proxy *proxy, struct proxy_bind *bind, struct quota *peer, int *fd)
+{
+	if (!room_admit_peer(proxy, peer))
+		return false;
+	if (!room_has_descriptor(proxy, fd))
+		(void)room_refuse(proxy, LIMIT_KIND_CONNECTIONS);
+	else if (room_admit_here(proxy, bind))
+		return true;
+	admission_give_client(peer);
 	return false;
 }
 

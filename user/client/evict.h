@@ -11,10 +11,11 @@
  */
 
 /*
- * One more client, with the descriptor *fd, which may become another one: counts it (admission.h), false when
- * there is no room and none can be made.
+ * One more client, with the descriptor *fd, which may become another one: counts it, for its address too
+ * (peer, or NULL; admission.h). False when there is no room and none can be made, and a metric says for which
+ * limit.
  */
-bool room_admit(struct proxy *proxy, struct proxy_bind *bind, int *fd);
+bool room_admit(struct proxy *proxy, struct proxy_bind *bind, struct quota *peer, int *fd);
 /* upstream_pool.make_room: ends an idle client, else an idle connection to a backend. True: one did. */
 bool room_for_upstream(struct upstream_pool *pool);
 /* upstream_pool.may_use: whether *fd leaves what others need, or could be made to. */

@@ -8,6 +8,7 @@
 #include "user/base/clock.h"
 #include "user/base/limits.h"
 #include "user/base/log.h"
+#include "user/base/quota.h"
 #include "user/base/random.h"
 #include "user/base/slab.h"
 #include "user/base/units.h"
@@ -47,6 +48,8 @@ struct proxy_counts {
 struct proxy_shared {
 	atomic_uint adoptions_left; /* of what a dead gateway had: given to workers, and not looked at yet */
 	struct proxy_counts counts;
+	struct quota_table clients; /* by address_owner() */
+	struct quota_table backends; /* by name */
 	struct estate *estate; /* borrowed; NULL: no keeper */
 	atomic_uint_fast64_t fixed_descriptors; /* written by the main thread: descriptors_fixed() */
 	/*

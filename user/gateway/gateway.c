@@ -11,6 +11,7 @@
 #include "user/base/clock.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
+#include "user/gateway/backend_counts.h"
 #include "user/gateway/gateway_hooks.h"
 #include "user/gateway/gateway_load.h"
 #include "user/gateway/near_ports.h"
@@ -76,16 +77,24 @@ static void gateway_warn_static(struct text *warnings, const struct static_confi
 	text_done(&keys);
 }
 
+/* What outlives configurations: the health of endpoints, the connections of backends. */
+static int gateway_attach(struct gateway *gateway, struct snapshot *snapshot)
+{
+	int error = health_board_attach(&gateway->health, snapshot);
+
+	return error ? error : backend_counts_attach(&gateway->shared.backends, snapshot);
+}
+
 /* Takes the snapshot. */
 static int gateway_replace(struct gateway *gateway, struct snapshot *snapshot, struct messages *messages)
 {
 	struct snapshot *old = snapshot_ref(gateway->snapshot);
-	int error = health_board_attach(&gateway->health, snapshot);
+	int error = gateway_attach(gateway, snapshot);
 
 	snapshot->generation = old->generation + 1;
 	resources_set_connections(snapshot, gateway->worker_count);
 	if (error)
-		text_str(&messages->errors, "no memory for the health of the endpoints");
+		text_str(&messages->errors, "no memory for the health and the counts of the backends");
 	else
 		error = gateway_apply(gateway, snapshot, &messages->errors);
 	if (error) {
@@ -382,7 +391,7 @@ static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, str
 	gateway->mcp.options = (struct mcp_hub_options){ gateway->resolver, gateway->mailbox };
 	result = signals_start(&gateway->signals, gateway->loop, gateway_on_signal);
 	if (!result)
-		result = health_board_attach(&gateway->health, snapshot);
+		result = gateway_attach(gateway, snapshot);
 	if (!result)
 		result = gateway_start_workers(gateway, snapshot, error);
 	if (result) {

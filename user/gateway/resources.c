@@ -22,6 +22,12 @@ void resources_set_connections(struct snapshot *snapshot, uint32_t workers)
 			 (unsigned long long)plan.connections);
 	if (config->max_connections == 0)
 		config->max_connections = plan.connections;
+	if (config->connections_per_client == 0)
+		config->connections_per_client = (plan.connections + 1) / 2;
+	if (config->requests_per_client == 0)
+		config->requests_per_client = plan.connections;
+	if (config->connections_per_backend == 0)
+		config->connections_per_backend = plan.connections;
 }
 
 void resources_name(struct proxy_shared *shared)
@@ -33,5 +39,7 @@ void resources_name(struct proxy_shared *shared)
 	CHECK(getrandom(shared->ticket_secret, sizeof(shared->ticket_secret), 0) ==
 	      (ssize_t)sizeof(shared->ticket_secret));
 	shared->ticket_start_ms = clock_now_ns() / NS_PER_MS;
+	(void)!getrandom(&shared->clients.secret, sizeof(shared->clients.secret), 0);
+	(void)!getrandom(&shared->backends.secret, sizeof(shared->backends.secret), 0);
 	snprintf(shared->loop_id, sizeof(shared->loop_id), "headgate-%016llx", (unsigned long long)id);
 }

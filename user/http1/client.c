@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "user/base/limits.h"
+#include "user/base/quota.h"
 
 enum { ARENA_BLOCK_BYTES = 1024 };
 
@@ -21,6 +22,9 @@ static void client_close(struct http1_client *client, bool is_complete)
 	loop_deferred_cancel(&client->again);
 	if (client->dial.state != DIAL_IDLE)
 		dial_cancel(&client->dial);
+	if (client->is_counted)
+		quota_give(&client->options.quota->connections);
+	client->is_counted = false;
 	client->upstream = NULL;
 	if (!upstream)
 		return;
@@ -322,6 +326,8 @@ static void client_on_dialed(struct dial *dial, enum dial_result result, int err
 	struct http1_client *client = container_of(dial, struct http1_client, dial);
 
 	(void)error;
+	client->is_counted = dial->is_counted;
+	dial->is_counted = false;
 	dial_cancel(dial);
 	switch (result) {
 	case DIAL_DONE:
@@ -338,6 +344,9 @@ static void client_on_dialed(struct dial *dial, enum dial_result result, int err
 	case DIAL_TLS_VERIFY_FAILED:
 		/* dial wrote why. */
 		client_end(client, SPAN("no TLS with it"));
+		return;
+	case DIAL_FULL:
+		client_end(client, SPAN("too many connections to it"));
 		return;
 	case DIAL_UNDER_WAY:
 	case DIAL_CONNECT_FAILED:
@@ -359,10 +368,16 @@ static void client_open(struct http1_client *client)
 	if (client->connect_ms)
 		earlier(&client->options.deadline_ms, loop_now_ms(client->pool->loop) + client->connect_ms);
 	dial_init(&client->dial, client->pool, &client->options, client_on_dialed);
-	if (dial_start(&client->dial, &error) == DIAL_UNDER_WAY)
+	switch (dial_start(&client->dial, &error)) {
+	case DIAL_UNDER_WAY:
 		client_arm(client);
-	else
+		return;
+	case DIAL_FULL:
+		client_fail_later(client, SPAN("too many connections to it"));
+		return;
+	default:
 		client_fail_later(client, SPAN("its name does not resolve"));
+	}
 }
 
 void http1_client_init(struct http1_client *client, struct upstream_pool *pool, char *scratch,

@@ -44,6 +44,7 @@ struct http1_client {
 	struct body_decoder body;
 	uint64_t received_end; /* of upstream->conn.received_bytes, by most_bytes */
 	uint16_t interim_count;
+	bool is_counted; /* in options.quota */
 	bool has_head;
 	bool is_held;
 	bool is_over;

@@ -272,3 +272,18 @@ bool address_in(const struct address *a, const struct address *network, uint8_t 
 		return false;
 	return bits_eq(address_host(&host), address_host(&base), bits);
 }
+
+size_t address_owner(const struct address *a, uint8_t ret_owner[ADDRESS_OWNER_BYTES])
+{
+	struct address host = *a;
+
+	address_unmap(&host);
+	if (address_family(&host) == AF_INET) {
+		memcpy(ret_owner, &host.v4.sin_addr, sizeof(host.v4.sin_addr));
+		return sizeof(host.v4.sin_addr);
+	}
+	if (address_family(&host) != AF_INET6)
+		return 0;
+	memcpy(ret_owner, &host.v6.sin6_addr, ADDRESS_OWNER_BYTES);
+	return ADDRESS_OWNER_BYTES;
+}

@@ -41,5 +41,11 @@ void address_format(const struct address *a, struct text *out);
  */
 #define ADDRESS_TEXT_BYTES 128
 size_t address_host_text(const struct address *a, char *out);
+/*
+ * Who it is of, as far as a stranger cannot choose: all of IPv4, the first 64 bits of IPv6, of which anybody
+ * has a whole network. Returns the length; 0: of a Unix socket.
+ */
+enum { ADDRESS_OWNER_BYTES = 8 };
+size_t address_owner(const struct address *a, uint8_t ret_owner[ADDRESS_OWNER_BYTES]);
 /* True if `a` is in network/prefix_bits; after unmapping, both must be of one family. */
 bool address_in(const struct address *a, const struct address *network, uint8_t prefix_bits);

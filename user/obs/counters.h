@@ -3,6 +3,7 @@
 
 #include "user/base/end_reason.h"
 #include "user/base/h2_flood_kind.h"
+#include "user/base/limit_kind.h"
 #include "user/obs/histogram.h"
 #include "user/obs/record.h"
 
@@ -22,6 +23,7 @@ struct counters {
 	_Alignas(64) atomic_uint_fast64_t values[COUNTER_COUNT];
 	atomic_uint_fast64_t ends[END_REASON_COUNT]; /* streams and connections by reason */
 	atomic_uint_fast64_t h2_floods[H2_FLOOD_COUNT]; /* connections ended, by limit */
+	atomic_uint_fast64_t limits[LIMIT_KIND_COUNT]; /* what was refused, by limit */
 	atomic_uint_fast64_t lane_bytes_in[LANE_COUNT]; /* payload from clients, by lane */
 	atomic_uint_fast64_t lane_bytes_out[LANE_COUNT];
 	struct histogram upstream_connect; /* seconds, without TLS */
@@ -55,6 +57,11 @@ static inline void counter_set(struct counters *c, enum counter_id id, uint64_t 
 static inline void counter_h2_flood(struct counters *c, enum h2_flood_kind kind)
 {
 	tally_add(&c->h2_floods[kind], 1);
+}
+
+static inline void counter_limit(struct counters *c, enum limit_kind kind)
+{
+	tally_add(&c->limits[kind], 1);
 }
 
 static inline void counter_end(struct counters *c, enum end_reason reason)

@@ -284,6 +284,9 @@ static enum stream_step attempt_give_up(struct stream *stream)
 	switch (stream->attempt.failed_outcome) {
 	case TRY_CONNECT_FAILED:
 		return attempt_reply_failed(stream, "Connect", NULL, END_CONNECT_REFUSED);
+	case TRY_BACKEND_FULL:
+		return step_reply(stream, 503, SPAN("too many connections to the backend"),
+				  END_BACKEND_LIMIT);
 	case TRY_TLS_FAILED:
 		return attempt_reply_failed(stream, "Connect", "the TLS handshake failed",
 					    END_BACKEND_TLS_FAILED);

@@ -41,6 +41,8 @@ static enum try_outcome attempt_outcome_of(enum dial_result result)
 		return TRY_TLS_VERIFY_FAILED;
 	case DIAL_TLS_TIMEOUT:
 		return TRY_TLS_TIMEOUT;
+	case DIAL_FULL:
+		return TRY_BACKEND_FULL;
 	case DIAL_UNDER_WAY:
 	case DIAL_DONE:
 	case DIAL_CONNECT_FAILED:
@@ -55,6 +57,14 @@ enum stream_step attempt_expire_dial(struct stream *stream)
 
 	dial_expire(dial);
 	return step_fail(stream, dial->state == DIAL_TLS ? TRY_TLS_TIMEOUT : TRY_CONNECT_TIMEOUT, 0);
+}
+
+/* The attempt fails: nobody was asked. */
+static enum stream_step attempt_refuse(struct stream *stream)
+{
+	counter_limit(stream->proxy->counters, LIMIT_KIND_BACKEND_CONNECTIONS);
+	place_note_tried(stream);
+	return step_fail(stream, TRY_BACKEND_FULL, 0);
 }
 
 static enum stream_step attempt_take(struct stream *stream, struct upstream *upstream)
@@ -90,6 +100,10 @@ static void attempt_on_dialed(struct dial *dial, enum dial_result result, int er
 {
 	struct stream *stream = container_of(dial, struct attempt_dial, dial)->stream;
 
+	if (result == DIAL_FULL) {
+		stream_run(stream, attempt_refuse(stream));
+		return;
+	}
 	if (result != DIAL_DONE) {
 		proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_FAILED, (uint32_t)-error, 0);
 		if (error == NET_CONNECT_AVOIDED) {
@@ -101,6 +115,8 @@ static void attempt_on_dialed(struct dial *dial, enum dial_result result, int er
 		stream_run(stream, step_fail(stream, attempt_outcome_of(result), error));
 		return;
 	}
+	stream->attempt.is_counted = dial->is_counted;
+	dial->is_counted = false;
 	/* What others share now is fresh for the next attempt, too. A CONNECT always has its own. */
 	if (upstream->h2)
 		stream->attempt.is_fresh = false;
@@ -165,6 +181,10 @@ static enum stream_step attempt_open(struct stream *stream, struct dial_options 
 		return STEP_WAIT;
 	}
 	/* Known already: where all have been tried, the same answers would come at once. */
+	if (result == DIAL_FULL) {
+		attempt->needs_pause = true;
+		return attempt_refuse(stream);
+	}
 	place_note_tried(stream);
 	attempt->needs_pause = !place_has_elsewhere(stream);
 	return step_fail(stream, attempt_outcome_of(result), error);
@@ -176,6 +196,16 @@ static bool attempt_may_repeat(const struct stream *stream)
 	return stream->exchange && stream->exchange->request_framing.kind == BODY_NONE &&
 	       method_is_idempotent(stream->exchange->head.method) &&
 	       stream->attempt.free_retries < LIMIT_FREE_RETRIES;
+}
+
+/* An idle connection is in use from now on; one of HTTP/2 is shared, and was counted by who opened it. */
+static bool attempt_count(struct stream *stream, const struct upstream *upstream,
+			  const struct dial_options *options)
+{
+	if (upstream->h2 || !options->quota)
+		return true;
+	stream->attempt.is_counted = quota_take(&options->quota->connections, options->quota_most);
+	return stream->attempt.is_counted;
 }
 
 enum stream_step attempt_dial(struct stream *stream)
@@ -192,6 +222,8 @@ enum stream_step attempt_dial(struct stream *stream)
 		.was_refused = attempt->was_refused,
 		.is_exclusive = stream->is_tcp,
 		.is_announced = attempt_wants_direct(stream),
+		.quota = ref->backend->quota,
+		.quota_most = stream->lease->snapshot->config.connections_per_backend,
 	};
 	struct upstream *upstream;
 
@@ -204,6 +236,10 @@ enum stream_step attempt_dial(struct stream *stream)
 	upstream = dial_reuse(&stream->proxy->pool, &options);
 	if (!upstream)
 		return attempt_open(stream, &options);
+	if (!attempt_count(stream, upstream, &options)) {
+		upstream_pool_give(&stream->proxy->pool, upstream);
+		return attempt_refuse(stream);
+	}
 	proxy_trace(stream->proxy, stream->id, TRACE_UPSTREAM_REUSED, (uint32_t)conn_fd(&upstream->conn), 0);
 	return attempt_take(stream, upstream);
 }

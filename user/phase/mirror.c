@@ -61,7 +61,8 @@ static const struct http1_client_ops mirror_ops = { .on_end = mirror_on_end };
 static bool mirror_choose(struct mirror *mirror)
 {
 	struct proxy *proxy = mirror->proxy;
-	struct upstream_wants wants = place_wants(mirror->ref, &mirror->lease->snapshot->config);
+	const struct settings *config = &mirror->lease->snapshot->config;
+	struct upstream_wants wants = place_wants(mirror->ref, config);
 	const struct backend *backend = mirror->ref->backend;
 	uint32_t index;
 
@@ -71,7 +72,9 @@ static bool mirror_choose(struct mirror *mirror)
 	mirror->endpoint->load.in_flight++;
 	mirror->client.options = (struct dial_options){ .where = &backend->endpoint_list[index],
 							.endpoint = mirror->endpoint,
-							.tls = wants.tls };
+							.tls = wants.tls,
+							.quota = backend->quota,
+							.quota_most = config->connections_per_backend };
 	return true;
 }
 

@@ -113,6 +113,7 @@ void outcome_failed(struct stream *stream, enum try_outcome outcome)
 		outcome_note(stream, NULL, 502);
 		break;
 	case TRY_RESPONSE:
+	case TRY_BACKEND_FULL:
 		break;
 	}
 }

@@ -32,6 +32,9 @@ void attempt_drop(struct stream *stream)
 	struct attempt *attempt = &stream->attempt;
 
 	attempt_stop_dial(stream);
+	if (attempt->is_counted)
+		quota_give(&stream->backend->backend->quota->connections);
+	attempt->is_counted = false;
 	if (attempt->is_retry) {
 		attempt->is_retry = false;
 		stream->proxy->active_retries--;

@@ -40,6 +40,7 @@ struct attempt {
 	bool was_moved : 1; /* a connection was refused, and it went elsewhere without a policy */
 	bool is_fresh : 1; /* no pooled connection: after the free retry */
 	bool was_refused : 1; /* by a connection of HTTP/2 that lives */
+	bool is_counted : 1; /* a connection of its own, in the quota of the backend */
 	bool is_retry : 1; /* counted in proxy->active_retries */
 	bool needs_pause : 1; /* the failure was known before it was asked for */
 	/* Why the last one failed, with STEP_FAILED and through BACKOFF; error: -errno where one is known. */

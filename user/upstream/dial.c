@@ -8,6 +8,7 @@
 
 #include "user/base/limits.h"
 #include "user/base/log.h"
+#include "user/base/quota.h"
 #include "user/upstream/dial_tls.h"
 #include "user/upstream/inner.h"
 #include "user/upstream/upstream_h2.h"
@@ -167,11 +168,23 @@ static void dial_inner(struct dial *dial)
 	dial->on_done(dial, DIAL_CONNECT_FAILED, error ? error : -EMFILE, NULL);
 }
 
+static bool dial_count(struct dial *dial)
+{
+	struct quota *quota = dial->options.quota;
+
+	if (!quota || dial->is_counted)
+		return true;
+	dial->is_counted = quota_take(&quota->connections, dial->options.quota_most);
+	return dial->is_counted;
+}
+
 static enum dial_result dial_open(struct dial *dial, int *ret_error)
 {
 	const struct endpoint *where = dial->options.where;
 	struct resolver_list *list = NULL;
 
+	if (!dial_count(dial))
+		return DIAL_FULL;
 	if (where->is_inner) {
 		dial->state = DIAL_CONNECTING;
 		loop_again(dial->pool->loop, &dial->waiter.turn);
@@ -349,5 +362,8 @@ void dial_cancel(struct dial *dial)
 	dial_tls_cancel(dial);
 	resolver_list_unref(dial->addresses);
 	dial->addresses = NULL;
+	if (dial->is_counted)
+		quota_give(&dial->options.quota->connections);
+	dial->is_counted = false;
 	dial->state = DIAL_IDLE;
 }

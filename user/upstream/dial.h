@@ -35,6 +35,7 @@ enum dial_result {
 	DIAL_DNS_FAILED,
 	DIAL_CONNECT_FAILED,
 	DIAL_TIMEOUT,
+	DIAL_FULL, /* as many connections of options.quota as there may be: nobody was asked */
 	/* The TLS handshake failed; the reason is in dial->fault. */
 	DIAL_TLS_FAILED,
 	DIAL_TLS_VERIFY_FAILED, /* the certificate is not that of the backend */
@@ -57,6 +58,8 @@ struct dial_options {
 	 * announced.
 	 */
 	bool is_announced;
+	struct quota *quota; /* borrowed; counts the connection that it opens; NULL: nothing does */
+	uint64_t quota_most;
 	struct address avoid; /* len 0: none; an attempt with it fails with NET_CONNECT_AVOIDED */
 };
 
@@ -79,6 +82,7 @@ struct dial {
 	struct resolver_list *addresses; /* one reference; NULL: literal address */
 	struct h2_waiter waiter; /* in options.endpoint->h2_waiting */
 	uint64_t start_ns;
+	bool is_counted; /* in options.quota; whoever takes the connection may take the count over */
 	bool is_opening_h2; /* other dials wait for this connection, which may become a shared one */
 	/*
 	 * Called when the name is resolved, the socket is connected, or it has the turn to connect. May be
@@ -100,7 +104,7 @@ void dial_init(struct dial *dial, struct upstream_pool *pool, const struct dial_
 			       struct upstream *upstream));
 /*
  * Opens a connection, or waits for the one that is being opened. Returns DIAL_UNDER_WAY, or DIAL_DNS_FAILED
- * with *ret_error for a cached failure: an immediate retry would get the same.
+ * with *ret_error for a cached failure: an immediate retry would get the same. Returns DIAL_FULL at the quota.
  */
 enum dial_result dial_start(struct dial *dial, int *ret_error);
 /* The caller's time is over: counts a failure of the endpoint, if it was asked. Call dial_cancel() next. */

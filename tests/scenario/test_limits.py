@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a client, a backend or an address may take of the process, and that others are served meanwhile."""
+from hg import *
+from hg.h2 import H2Client
+from hg import h2_frames as f
+from h2cases import form
+
+REFUSED = "headgate_limit_refused_total"
+CONFIG = """
+config:
+  limits: {@limits@}
+  forwarded: {trusted: [@trusted@]}
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - name: silent
+      matches: [{path: {pathPrefix: /silent}}]
+      backends: [{host: @silent@}]
+    - backends: [{host: @origin@}]
+- port: @tcp@
+  listeners:
+  - protocol: TCP
+    tcpRoutes: [{backends: [{host: @silent@}]}]
+"""
+
+
+def start(limits="", trusted="", **options):
+    """A gateway with a backend that answers, and one that takes connections and says nothing."""
+    return Gateway(CONFIG, origin=Origin(), silent=Backend(backlog=4096), limits=limits, trusted=trusted,
+                   **options)
+
+
+def refused(gateway, limit):
+    return gateway.metrics()(REFUSED, limit=limit)
+
+
+def wait_open(gateway, count):
+    wait_until(lambda: gateway.metrics()("headgate_streams_open") == count, 10, f"{count} requests under way")
+
+
+def ask(client, path="/silent"):
+    client.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")
+    return client
+
+
+def expect_tunnel_reset(gateway):
+    """It may come before connect() returns."""
+    try:
+        client = gateway.client(gateway.ports["tcp"])
+    except ConnectionResetError:
+        return
+    client.expect_rst()
+
+
+@test("a dozen HTTP/2 connections full of requests to a silent backend leave descriptors to other backends",
+      heavy=True, timeout=60)
+def silent_backend():
+    shell = ["/bin/sh", "-c", 'ulimit -n 1024 && exec "$@"', "sh"]
+    gateway = start(wrap=shell)
+    limits = gateway.admin_json("/config_dump")["config"]["limits"]
+    eq(limits["connectionsPerBackend"], limits["requestsPerClient"], "limits derived from the descriptors")
+    old = gateway.client()
+    eq(old.get("/get").status, 200, "status before")
+    clients = [H2Client(gateway.port) for _ in range(12)]
+    for client in clients:
+        client.send(b"".join(f.headers(n, f.block(form(path="/silent"))) for n in range(1, 201, 2)))
+    wait_until(lambda: refused(gateway, "requestsPerClient") >= 1200 - limits["requestsPerClient"], 20,
+               "requests over the limit")
+    wait_open(gateway, limits["requestsPerClient"])
+    eq(old.get("/get").status, 200, "status on a connection that was there")
+    for _ in range(5):
+        eq(gateway.fetch("/get").status, 200, "status of a new connection")
+    for client in clients:
+        client.close()
+
+
+@test("connectionsPerBackend: the next request is 503 with backend_limit, and served when one has ended; no "
+      "worker counts alone")
+def backend_connections():
+    gateway = start("connectionsPerBackend: 4", workers=2)
+    held = [ask(gateway.client()) for _ in range(4)]
+    wait_open(gateway, 4)
+    answers = [gateway.fetch("/silent") for _ in range(6)]
+    eq([answer.status for answer in answers], [503] * 6, "status of further requests")
+    eq(answers[0].text, "too many connections to the backend", "text")
+    eq(gateway.wait_log(lambda line: line.status == 503)["close_reason"], "backend_limit", "reason")
+    eq(refused(gateway, "connectionsPerBackend"), 6, "refusals")
+    eq(gateway.fetch("/get").status, 200, "status of another backend")
+    held.pop().rst()
+    wait_open(gateway, 3)
+    held.append(ask(gateway.client()))
+    wait_open(gateway, 4)
+
+
+@test("connectionsPerBackend holds for connections that were idle, too, and for tunnels, which are reset")
+def backend_connections_reused():
+    gateway = Gateway(CONFIG.replace("@silent@", "@origin@"), origin=Origin(), workers=1,
+                      limits="connectionsPerBackend: 2", trusted="")
+    # Two names of one origin are two backends.
+    clients = [gateway.client() for _ in range(3)]
+    for client in clients[:2]:
+        client.send("GET /delay/0.2 HTTP/1.1\r\nHost: x\r\n\r\n")
+    eq([client.response().status for client in clients[:2]], [200, 200], "status")
+    wait_until(lambda: gateway.metrics()("headgate_upstream_pool_idle") == 2, 5, "idle connections")
+    for client in clients[:2]:
+        client.send("GET /delay/3 HTTP/1.1\r\nHost: x\r\n\r\n")
+    wait_open(gateway, 2)
+    eq(clients[2].get("/get").status, 503, "status of the third")
+    eq([client.response().status for client in clients[:2]], [200, 200], "status of those under way")
+    eq(clients[2].get("/get").status, 200, "status of the third, later")
+    tunnels = [gateway.client(gateway.ports["tcp"]) for _ in range(2)]
+    wait_open(gateway, 2)
+    expect_tunnel_reset(gateway)
+    for tunnel in tunnels:
+        tunnel.close()
+
+
+@test("a retry policy repeats what a full backend did not take, on another backend")
+def full_then_elsewhere():
+    text = CONFIG.replace("backends: [{host: @silent@}]\n    - backends",
+                          "policies: {retry: {attempts: 3, codes: []}}\n"
+                          "      backends: [{host: @silent@, weight: 1000000}, {host: @origin@}]\n"
+                          "    - backends", 1)
+    gateway = Gateway(text, origin=Origin(), silent=Backend(), limits="connectionsPerBackend: 1",
+                      trusted="")
+    ask(gateway.client())
+    wait_open(gateway, 1)
+    eq(gateway.fetch("/silent").status, 404, "status by the other backend")
+
+
+@test("connectionsPerClient counts an address over all workers, and others are served")
+def client_connections():
+    gateway = start("connectionsPerClient: 4", workers=2)
+    held = [ask(gateway.client()) for _ in range(4)]
+    wait_open(gateway, 4)
+    for _ in range(4):
+        answer = gateway.client(source="127.0.0.1").get("/get")
+        eq((answer.status, answer.text), (503, "too many connections"), "answer past the limit")
+    expect_tunnel_reset(gateway)
+    eq(gateway.client(source="127.0.0.2").get("/get").status, 200, "status of another address")
+    eq(refused(gateway, "connectionsPerClient"), 5, "refusals")
+    held.pop().rst()
+    wait_open(gateway, 3)
+    eq(gateway.client().get("/get").status, 200, "status when one has ended")
+
+
+@test("connectionsPerClient: a connection of the same address that is idle makes room, none of another")
+def client_makes_room():
+    gateway = start("connectionsPerClient: 2", workers=1)
+    other = gateway.client(source="127.0.0.2")
+    eq(other.get("/get").status, 200, "status of another address")
+    first, second = gateway.client(), gateway.client()
+    eq(first.get("/get").status, 200, "status")
+    eq(second.get("/get").status, 200, "status")
+    eq(gateway.client().get("/get").status, 200, "status of the third")
+    first.expect_end()
+    eq(other.get("/get").status, 200, "status on the connection of another address")
+    eq(refused(gateway, "connectionsPerClient"), 0, "refusals")
+
+
+@test("an address in forwarded.trusted speaks for others: it has no limit of its own")
+def trusted_clients():
+    gateway = start("connectionsPerClient: 2, requestsPerClient: 2", "127.0.0.1/32", workers=1)
+    held = [ask(gateway.client()) for _ in range(4)]
+    wait_open(gateway, 4)
+    eq(gateway.fetch("/get").status, 200, "status")
+    del held
+
+
+@test("requestsPerClient: streams of all connections of an address count, one more is REFUSED_STREAM")
+def client_requests():
+    gateway = start("requestsPerClient: 5", workers=2)
+    clients = [H2Client(gateway.port) for _ in range(4)]
+    streams = [(client, client.request("/silent")) for client in clients for _ in range(2)]
+    wait_open(gateway, 5)
+    codes = []
+    for client, number in streams:
+        stream = client.streams[number]
+        if stream.rst is None:
+            try:
+                client.wait(lambda stream=stream: stream.rst is not None, 0.2, "a reset")
+            except Failure:
+                continue
+        codes.append(stream.rst)
+    eq(codes, [f.REFUSED_STREAM] * 3, "codes of those that were refused")
+    eq(refused(gateway, "requestsPerClient"), 3, "refusals")
+    other = H2Client(gateway.port, source="127.0.0.2")
+    eq(other.response(other.request("/get")).status, 200, "status of another address")
+    clients[0].close()
+    wait_until(lambda: gateway.metrics()("headgate_streams_open") < 5, 5, "the end of its requests")
+    eq(clients[1].get("/get").status, 200, "status when some have ended")

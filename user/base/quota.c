@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user/base/quota.h"
+
+#include "user/base/check.h"
+#include "user/base/hash.h"
+#include "user/base/mem.h"
+
+static uint64_t hash_of(const struct quota_table *table, struct span key)
+{
+	uint64_t hash = hash_mix(table->secret, key.len);
+
+	while (key.len) {
+		struct span part = span_first(key, sizeof(uint64_t));
+		uint64_t word = 0;
+
+		memcpy(&word, part.data, part.len);
+		hash = hash_mix(hash, word);
+		key = span_from(key, part.len);
+	}
+	return hash;
+}
+
+static struct quota_shard *shard_of(struct quota_table *table, uint64_t hash)
+{
+	return &table->shards[hash % QUOTA_SHARDS];
+}
+
+static struct quota **bucket_of(struct quota_shard *shard, uint64_t hash)
+{
+	return &shard->buckets[hash / QUOTA_SHARDS % QUOTA_BUCKETS];
+}
+
+static struct quota *quota_create(struct span key, uint64_t hash)
+{
+	struct quota *quota = hg_calloc(1, sizeof(*quota) + key.len);
+
+	if (!quota)
+		return NULL;
+	if (key.len)
+		memcpy(quota + 1, key.data, key.len);
+	quota->key = span_of(quota + 1, key.len);
+	quota->hash = hash;
+	return quota;
+}
+
+struct quota *quota_hold(struct quota_table *table, struct span key)
+{
+	uint64_t hash = hash_of(table, key);
+	struct quota_shard *shard = shard_of(table, hash);
+	struct quota **bucket = bucket_of(shard, hash);
+	struct quota *quota;
+
+	pthread_mutex_lock(&shard->lock);
+	for (quota = *bucket; quota; quota = quota->next) {
+		if (quota->hash == hash && span_eq(quota->key, key))
+			break;
+	}
+	if (!quota) {
+		quota = quota_create(key, hash);
+		if (quota) {
+			quota->next = *bucket;
+			*bucket = quota;
+		}
+	}
+	if (quota)
+		quota->users++;
+	pthread_mutex_unlock(&shard->lock);
+	return quota;
+}
+
+void quota_drop(struct quota_table *table, struct quota *quota)
+{
+	struct quota_shard *shard;
+	struct quota **at;
+
+	if (!quota)
+		return;
+	shard = shard_of(table, quota->hash);
+	pthread_mutex_lock(&shard->lock);
+	CHECK(quota->users > 0);
+	if (--quota->users) {
+		pthread_mutex_unlock(&shard->lock);
+		return;
+	}
+	for (at = bucket_of(shard, quota->hash); *at != quota; at = &(*at)->next)
+		;
+	*at = quota->next;
+	pthread_mutex_unlock(&shard->lock);
+	hg_free(quota);
+}
