@@ -162,7 +162,7 @@ def kernel():
         same("require")
 
 
-@test("a name that no listener has is reset")
+@test("a name that no listener has gets the alert unrecognized_name, and the log says no_route")
 def no_listener():
     gateway = Gateway("""
 binds:
@@ -174,7 +174,9 @@ binds:
     tcpRoutes:
     - backends: [{host: @one@}]
 """, one=Backend())
-    expect_reset(gateway, record(hello("two.shop.test")))
+    client = gateway.client().send(record(hello("two.shop.test")))
+    eq(client.read(7), b"\x15\x03\x03\x00\x02\x02\x70", "fatal alert 112")
+    client.expect_fin()
     eq(gateway.wait_log()["close_reason"], "no_route", "close_reason")
 
 

@@ -65,13 +65,24 @@ static void client_tls_refuse(struct client *client, enum end_reason reason)
 }
 
 /* An alert in a record of its own (RFC 8446 6), where there is no session to say it. */
-static void client_tls_alert(struct client *client, uint8_t description, enum end_reason reason)
+static int client_tls_send_alert(struct client *client, uint8_t description)
 {
 	char alert[] = { 21, 3, 3, 0, 2, 2, (char)description };
 	struct iovec piece = { alert, sizeof(alert) };
 
-	(void)conn_send(&client->conn, &piece, 1, sizeof(alert));
+	return conn_send(&client->conn, &piece, 1, sizeof(alert));
+}
+
+static void client_tls_alert(struct client *client, uint8_t description, enum end_reason reason)
+{
+	(void)client_tls_send_alert(client, description);
 	client_tls_refuse(client, reason);
+}
+
+bool client_tls_refuse_name(struct client *client)
+{
+	return client_tls_send_alert(client, 112 /* unrecognized_name */) == 0 &&
+	       !conn_has_output(&client->conn);
 }
 
 /* https://…: the one mistake that a person makes (curl http://host:443/). */

@@ -47,3 +47,5 @@ static inline bool client_is_tls(const struct client *client)
 {
 	return client->tls && client->tls->ends_tls;
 }
+/* Nobody here has the server name: alert unrecognized_name (RFC 6066 3). False: it did not leave; reset. */
+bool client_tls_refuse_name(struct client *client);

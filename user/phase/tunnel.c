@@ -4,6 +4,7 @@
 #include "policy/balance.h"
 #include "policy/route.h"
 #include "user/client/client.h"
+#include "user/client/client_tls.h"
 #include "user/stream/downstream.h"
 #include "user/stream/step.h"
 #include "user/stream/upstream_side.h"
@@ -20,7 +21,9 @@ enum stream_step tunnel_open(struct stream *stream, struct span sni)
 	route = stream->listener ? tcp_route_find(stream->listener, sni) : NULL;
 	stream->tcp_route = route;
 	if (!route)
-		return step_end(stream, END_NO_ROUTE, STREAM_END_RESET);
+		return step_end(stream, END_NO_ROUTE,
+				stream->is_tls && client_tls_refuse_name(stream->client) ? STREAM_END_LINGER
+											 : STREAM_END_RESET);
 	stream->backend = balance_backend(route->backend_list, route->backend_count, route->weight_sum,
 					  proxy_random(stream->proxy), proxy_now_ms(stream->proxy));
 	if (!stream->backend || stream->backend->backend->endpoint_count == 0)
