@@ -385,3 +385,29 @@ endpoints: [{addresses: [127.0.0.1]}]
     eq(gateway.fetch("/x").json()["path"], "/x", "path at the backend")
     eq(H2Client(gateway.port).get("/y").json()["connection"], 1, "connection at the backend")
     eq(gateway.metrics()("headgate_upstream_h2_streams_total"), 2, "streams")
+
+
+BEHIND_THE_HEAD = {
+    "DATA over the frame size": lambda n: f.frame(f.DATA, 0, n, bytes(20000)),
+    "DATA for a stream that nobody opened": lambda n: f.data(n + 100, b"x", True),
+    "a window that overflows": lambda n: f.window_update(0, f.LARGEST_WINDOW) * 2,
+    "more DATA than content-length": lambda n: f.data(n, b"abcdef", True),
+    "less DATA than content-length": lambda n: f.data(n, b"ab", True),
+}
+
+
+@test("a backend that breaks HTTP/2 in the same segment as the head of its response is a 502 for both versions",
+      timeout=60)
+def broken_behind_the_head():
+    fields = f.block([(":status", "200"), ("content-length", "5")])
+    for name, behind in BEHIND_THE_HEAD.items():
+        for version in (1, 2):
+            gateway, backend = acted2()
+            client = H2Client(gateway.port) if version == 2 else gateway.client()
+            number = client.request("/x") if version == 2 else client.request("GET", "/x")
+            upstream = backend.accept()
+            there = upstream.expect_head()
+            upstream.send(f.headers(there, fields, False) + behind(there))
+            response = client.response(number) if version == 2 else client.response()
+            eq(response.status, 502, f"status over HTTP/{version}, {name}")
+            eq(gateway.wait_log()["close_reason"], "response_bad", f"close_reason over HTTP/{version}, {name}")

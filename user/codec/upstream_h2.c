@@ -62,11 +62,30 @@ static enum relay_encoding back_h2_encoding(const struct stream *stream)
 	return ENCODE_PLAIN;
 }
 
+/*
+ * The backend broke a rule on the stream; or, behind this head, HTTP/2 itself: nothing of the response has
+ * been passed on, and none of it will be.
+ */
+static bool back_h2_is_broken(const struct stream *stream, const struct h2_head *head)
+{
+	const struct upstream_h2 *h2 = stream->upstream->h2;
+	const struct h2_stream *h2_stream = stream->back_h2;
+
+	if (h2_stream->is_bad)
+		return !head || !h2_stream->has_end;
+	return head && !h2_stream->has_end && h2->is_dead && h2->error == -EPROTO;
+}
+
 static enum upstream_head back_h2_read_head(struct stream *stream, enum http_bad *ret_bad)
 {
 	struct h2_stream *h2_stream = stream->back_h2;
 	struct h2_head *head = h2_stream_head(h2_stream);
 
+	if (back_h2_is_broken(stream, head)) {
+		h2_head_free(head);
+		*ret_bad = BAD_LENGTH_MISMATCH;
+		return UPSTREAM_HEAD_BAD;
+	}
 	if (head) {
 		h2_head_free(stream->exchange->back_head);
 		stream->exchange->back_head = head;
@@ -74,10 +93,6 @@ static enum upstream_head back_h2_read_head(struct stream *stream, enum http_bad
 				     : h2_head_to_response(head, &stream->exchange->response_arena,
 							   &stream->exchange->response);
 		return *ret_bad ? UPSTREAM_HEAD_BAD : UPSTREAM_HEAD_DONE;
-	}
-	if (h2_stream->is_bad) {
-		*ret_bad = BAD_LENGTH_MISMATCH;
-		return UPSTREAM_HEAD_BAD;
 	}
 	if (!h2_stream->is_reset)
 		return UPSTREAM_HEAD_MORE;

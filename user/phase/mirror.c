@@ -61,7 +61,7 @@ static const struct http1_client_ops mirror_ops = { .on_end = mirror_on_end };
 static bool mirror_choose(struct mirror *mirror)
 {
 	struct proxy *proxy = mirror->proxy;
-	const struct settings *config = &mirror->lease->snapshot->config;
+	const struct static_config *config = &mirror->lease->snapshot->config;
 	struct upstream_wants wants = place_wants(mirror->ref, config);
 	const struct backend *backend = mirror->ref->backend;
 	uint32_t index;
