@@ -9,6 +9,7 @@
 #include "admin/prometheus.h"
 #include "gen/version.h"
 #include "user/base/clock.h"
+#include "user/base/log_writer.h"
 #include "user/base/mem.h"
 #include "user/base/units.h"
 #include "user/h2/h2_flood.h"
@@ -360,6 +361,7 @@ static void add_gateway(const struct admin_hooks *hooks, const struct totals *to
 	prometheus_single(out, METRIC_READY, hooks->is_ready(hooks->context, &pending));
 	prometheus_single(out, METRIC_ACCESS_LOG_LINES, totals->access_log_lines);
 	prometheus_single(out, METRIC_ACCESS_LOG_DROPPED, totals->access_log_dropped);
+	prometheus_single(out, METRIC_LOG_DROPPED, log_writer_dropped());
 	prometheus_single(out, METRIC_ENDPOINTS_EVICTED,
 			  snapshot ? health_evicted_count(snapshot, clock_now_ms()) : 0);
 	if (snapshot)

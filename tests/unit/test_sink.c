@@ -9,7 +9,7 @@
 
 #include "tests/lib/test.h"
 #include "user/base/check.h"
-#include "user/obs/sink.h"
+#include "user/base/sink.h"
 
 TEST(every_way_of_writing_says_again_on_a_full_pipe)
 {

@@ -215,6 +215,9 @@ enum limits {
 	LIMIT_METRIC_SERIES = 4096, /* labelled series of a worker; the rest are counted as "overflow" */
 	LIMIT_ACCESS_LOG_BYTES =
 		256 * 1024, /* collected lines of a worker; further ones are dropped and counted */
+	LIMIT_LOG_BYTES =
+		64 * 1024, /* log lines that wait for the reader; the rest are dropped and counted */
+	LIMIT_LOG_END_MS = 1000, /* that a process which ends waits for the reader of its log */
 
 	/*
 	 * MCP, user/mcp. A message that is larger or deeper is refused (400, 413), or ends the connection to

@@ -5,9 +5,9 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "user/base/clock.h"
+#include "user/base/log_writer.h"
 #include "user/base/json_writer.h"
 
 static const char *const level_names[] = { "error", "warn", "info", "debug" };
@@ -67,11 +67,32 @@ static void log_compose(struct text *line, enum log_level level, struct span mes
 	}
 }
 
+static void log_message(enum log_level level, struct span message)
+{
+	struct text line;
+
+	text_init(&line);
+	log_compose(&line, level, message);
+	if (line.len)
+		log_writer_put(text_span(&line));
+	text_done(&line);
+}
+
+/* In front of the first line that the reader takes again. */
+static void log_gap(uint64_t lines)
+{
+	char message[64];
+	int len =
+		snprintf(message, sizeof(message), "log lines dropped here: %llu", (unsigned long long)lines);
+
+	log_message(LOG_WARN, span_of(message, (size_t)len));
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
 	char message[4096];
-	struct text line;
 	va_list args;
+	uint64_t gap;
 	int len;
 
 	if (level > log_get_level())
@@ -83,12 +104,10 @@ void log_line(enum log_level level, const char *format, ...)
 		return;
 	if ((size_t)len >= sizeof(message))
 		len = (int)sizeof(message) - 1;
-	text_init(&line);
-	log_compose(&line, level, span_of(message, (size_t)len));
-	/* There is nowhere to report a failure of standard error. */
-	if (line.len && write(STDERR_FILENO, line.data, line.len) < 0)
-		errno = 0;
-	text_done(&line);
+	gap = log_writer_take_gap();
+	if (gap)
+		log_gap(gap);
+	log_message(level, span_of(message, (size_t)len));
 }
 
 bool log_rate_pass(struct log_rate *rate, uint64_t now_ms, uint64_t interval_ms, uint64_t *ret_suppressed)

@@ -10,6 +10,7 @@
 #include "config/standalone/static.h"
 #include "user/base/clock.h"
 #include "user/base/limits.h"
+#include "user/base/log_writer.h"
 #include "user/base/mem.h"
 #include "user/gateway/backend_counts.h"
 #include "user/gateway/gateway_hooks.h"
@@ -380,6 +381,8 @@ static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, str
 	if (result)
 		return result;
 	gateway->loop = loop_create(1024);
+	if (!result)
+		result = log_writer_start();
 	gateway->mailbox = gateway->loop ? mailbox_create(gateway->loop, gateway) : NULL;
 	gateway->resolver = gateway->mailbox ? resolver_create(&resolver) : NULL;
 	if (!gateway->resolver) {

@@ -7,6 +7,8 @@
 #include "admin/top.h"
 #include "gen/version.h"
 #include "user/base/failpoint.h"
+#include "user/base/limits.h"
+#include "user/base/log_writer.h"
 #include "user/restart/keeper.h"
 #include "user/restart/upgrade_command.h"
 #include "user/kernel/ctl/ctl.h"
@@ -80,6 +82,7 @@ static int run(struct options *options, char **argv)
 		.serve = serve,
 		.argument = options,
 	};
+	int status;
 
 	options_apply_logging(options, NULL, &(struct static_config){ 0 });
 	if (options_read_streams(options) < 0)
@@ -87,9 +90,12 @@ static int run(struct options *options, char **argv)
 	/* Before the keeper: what goes through a table that is nearly full needs a descriptor as well. */
 	if (!options->validate_only)
 		raise_descriptor_limit();
-	if (options->validate_only || options->no_keeper)
+	if (options->validate_only)
 		return serve(options, NULL);
-	return keeper_run(&keeper);
+	log_writer_open();
+	status = options->no_keeper ? serve(options, NULL) : keeper_run(&keeper);
+	log_writer_end(LIMIT_LOG_END_MS);
+	return status;
 }
 
 int main(int argc, char **argv)

@@ -8,7 +8,7 @@
 #include "user/base/log.h"
 #include "user/base/mem.h"
 #include "user/obs/access_line.h"
-#include "user/obs/sink.h"
+#include "user/base/sink.h"
 #include "user/obs/tally.h"
 
 struct access_log {

@@ -15,7 +15,9 @@
 
 #include "user/base/check.h"
 #include "user/base/clock.h"
+#include "user/base/limits.h"
 #include "user/base/log.h"
+#include "user/base/log_writer.h"
 #include "user/restart/inherited_fds.h"
 #include "user/restart/oom.h"
 
@@ -50,6 +52,7 @@ struct keeper {
 static void gateway_main(const struct keeper *keeper, pid_t parent)
 {
 	sigset_t mask = keeper->before;
+	int status;
 
 	/* With the keeper goes the gateway: nobody else closes the table. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -64,7 +67,10 @@ static void gateway_main(const struct keeper *keeper, pid_t parent)
 	sigaddset(&mask, SIGHUP);
 	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
 	crash_watch(&keeper->estate->crash);
-	exit(keeper->options->serve(keeper->options->argument, keeper->estate));
+	log_writer_forked();
+	status = keeper->options->serve(keeper->options->argument, keeper->estate);
+	log_writer_end(LIMIT_LOG_END_MS);
+	exit(status);
 }
 
 /* One table of descriptors for both; fork(3) would copy it. */
@@ -181,6 +187,7 @@ static bool keeper_wait(struct keeper *keeper, pid_t pid, int timeout_ms, int *r
 			return true;
 		if (timeout_ms >= 0 && (left_ms == 0 || (!pid && keeper->is_told)))
 			return false;
+		log_writer_flush();
 		number = sigtimedwait(&keeper->signals, NULL, &left);
 		if (number > 0)
 			keeper_on_signal(keeper, number, pid);
@@ -194,7 +201,9 @@ static void keeper_report(struct keeper *keeper, pid_t dead, int number)
 	pid_t pid = fork();
 
 	if (pid == 0) {
+		log_writer_forked();
 		crash_report(keeper->estate, dead, number);
+		log_writer_end(KEEPER_REPORT_MS);
 		_exit(0);
 	}
 	if (pid > 0 && !keeper_wait(keeper, pid, KEEPER_REPORT_MS, &status)) {
@@ -260,6 +269,8 @@ int keeper_run(const struct keeper_options *options)
 	struct keeper keeper = { .options = options, .estate = estate_create() };
 	int result = keeper.estate ? estate_keep_descriptors(keeper.estate) : -ENOMEM;
 
+	if (keeper.estate)
+		log_writer_count_in(&keeper.estate->log_dropped);
 	if (!result)
 		result = upgrade_take_over(keeper.estate);
 	sigemptyset(&keeper.signals);
@@ -291,6 +302,8 @@ int keeper_run(const struct keeper_options *options)
 	/* One that ended by itself has left nothing; looking for it takes a tenth of a second at most. */
 	if (atomic_load(&keeper.estate->deaths))
 		inherited_drop(keeper.estate);
+	log_writer_end(LIMIT_LOG_END_MS);
+	log_writer_count_in(NULL);
 	estate_free(keeper.estate);
 	return result;
 }

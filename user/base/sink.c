@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "user/obs/sink.h"
+#include "user/base/sink.h"
 
 #include <errno.h>
 #include <fcntl.h>
