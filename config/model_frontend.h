@@ -54,6 +54,11 @@ enum trace_method {
 	TRACE_METHOD_FORWARD,
 };
 
+enum half_close {
+	HALF_CLOSE_END = 1, /* a client that closes its side while it waits has given up */
+	HALF_CLOSE_KEEP,
+};
+
 /* frontend http: always complete, defaults filled in. */
 struct frontend_http {
 	uint64_t max_buffer_bytes;
@@ -72,6 +77,7 @@ struct frontend_http {
 	enum semicolons semicolons;
 	enum trace_method trace;
 	enum underscores underscores;
+	enum half_close half_close;
 };
 
 /* Of those members the ones that are asked for each request, when its listener is known. */
@@ -81,6 +87,7 @@ struct request_rules {
 	enum semicolons semicolons;
 	enum trace_method trace;
 	enum underscores underscores;
+	enum half_close half_close;
 };
 
 struct frontend_tcp {

@@ -331,7 +331,7 @@ static int seal_listener(struct seal *seal, struct listener *listener, uint16_t 
 static bool sets_rules(const struct frontend_http *http)
 {
 	return http->normalize_path || http->escaped_slashes || http->semicolons || http->trace ||
-	       http->underscores;
+	       http->underscores || http->half_close;
 }
 
 /* What is looked at when the listener is known: after the first request, and for each. */
@@ -420,6 +420,8 @@ static void rules_take(struct request_rules *rules, const struct frontend_http *
 		rules->trace = http->trace;
 	if (http->underscores)
 		rules->underscores = http->underscores;
+	if (http->half_close)
+		rules->half_close = http->half_close;
 }
 
 /* Of listeners that share a port: what its gateway says, and member by member what it says itself. */

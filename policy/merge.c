@@ -37,6 +37,7 @@ static const struct merge_field http_fields[] = {
 	PLAIN(struct frontend_http, semicolons, "semicolons"),
 	PLAIN(struct frontend_http, trace, "trace"),
 	PLAIN(struct frontend_http, underscores, "headersWithUnderscores"),
+	PLAIN(struct frontend_http, half_close, "halfClose"),
 };
 
 static const struct merge_field timeout_fields[] = {

@@ -8,7 +8,7 @@
  * and of those that two write the stronger policy's counts (attachment_compare()). Kinds whose members do not
  * stand alone are not merged: a retry policy, a header modifier, a redirect are one thing each.
  */
-enum { MERGE_FIELDS_MAX = 13 };
+enum { MERGE_FIELDS_MAX = 16 };
 
 /* What two or more policies have become. */
 struct merge {

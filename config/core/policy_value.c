@@ -84,7 +84,7 @@ static const struct schema_row frontend_http_rows[] = {
 	{ "http2KeepaliveTimeout", AS_OPT_DURATION(struct frontend_http, http2_keepalive_timeout),
 	  AT_LEAST(NS_PER_MS), MANIFEST_AT_LEAST(NS_PER_S), .dump = DUMP_NULL,
 	  .preset_doc = "`20s` with PINGs", .doc = "no answer within it closes the connection" },
-	/* In the order of enum normalize_path, escaped_slashes, semicolons, trace_method, underscores. */
+	/* Words in the order of the enum of the member. */
 	{ "normalizePath", AS_WORD(struct frontend_http, normalize_path), .word_base = NORMALIZE_FULL,
 	  WORDS("full", "keepSlashes", "off"), MANIFEST_WORDS("Full", "KeepSlashes", "Off"),
 	  .preset_doc = "`full`",
@@ -108,6 +108,11 @@ static const struct schema_row frontend_http_rows[] = {
 	  WORDS("keep", "drop", "reject"), MANIFEST_WORDS("Keep", "Drop", "Reject"), .preset_doc = "`keep`",
 	  .doc = "request fields with `_` in their name: passed on, left out, or 400. What a backend may "
 		 "take for a field that frames a message never passes" },
+	{ "halfClose", AS_WORD(struct frontend_http, half_close), .word_base = HALF_CLOSE_END,
+	  WORDS("end", "keep"), MANIFEST_WORDS("End", "Keep"), .preset_doc = "`end`",
+	  .doc = "an HTTP/1 client that closes its side of the connection while it waits for an answer: its "
+		 "request ends (`close_reason=client_gave_up`) and the backend's connection is closed, or it "
+		 "gets its answer" },
 	{ "http1HeaderCase", .refusal = NOT_YET },
 	{ "http2MaxHeaderSize", .refusal = NOT_YET },
 	{ "maxConnectionDuration", .refusal = "is not supported yet; use config.timeouts.maxConnectionAge" },

@@ -12,6 +12,9 @@ binds:
       - host: @origin@
 """
 
+# Clients may close their side and still want the answer.
+HALF_CLOSE_KEPT = "frontendPolicies: {http: {halfClose: keep}}\n"
+
 RETRYING = """
 config: {retry: %(config)s}
 binds:

@@ -5,7 +5,7 @@ import time
 from hg import *
 from hg.framework import check_time
 from manifests import GATEWAY, SERVICE
-from plays import acted, play
+from plays import HALF_CLOSE_KEPT, acted, play
 from timers import deadlines_passed, expect_fired, expect_reason, expect_timeout
 
 CONFIG = """
@@ -113,9 +113,9 @@ def client_resets():
     eq(origin.counter("k"), 0, "requests at the backend")
 
 
-@test("a client that only ends its side gets its answer")
+@test("with halfClose: keep a client that only ends its side gets its answer")
 def client_half_closes():
-    gateway, _ = play(delayed("300ms"))
+    gateway, _ = play(delayed("300ms") + HALF_CLOSE_KEPT)
     client = gateway.client().request("GET", "/get")
     client.fin()
     eq(client.response().status, 200, "status")

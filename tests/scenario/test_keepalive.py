@@ -3,7 +3,7 @@
 import re
 
 from hg import *
-from plays import SIMPLE, play
+from plays import HALF_CLOSE_KEPT, SIMPLE, play
 
 
 @test("requests of one client connection share one backend connection")
@@ -58,9 +58,9 @@ def leaves():
                "no client connection")
 
 
-@test("a client that half-closes behind its request gets the whole answer")
+@test("with halfClose: keep a client that half-closes behind its request gets the whole answer")
 def half_closed_client():
-    gateway, _ = play()
+    gateway, _ = play(SIMPLE + HALF_CLOSE_KEPT)
     client = gateway.client().request("GET", "/delay/0.2?body=5000").fin()
     eq(verify(client.response().body, 5000), crc32(5000), "checksum")
     client.expect_fin()

@@ -5,7 +5,7 @@ import time
 from hg import *
 from hg.framework import check_time
 from hg.h2 import H2Client
-from plays import acted, play, retrying
+from plays import HALF_CLOSE_KEPT, acted, play, retrying
 from timers import deadlines_passed, expect_reason
 
 def expect_retries(gateway, count):
@@ -350,7 +350,7 @@ binds:
 
 @test("a client that has closed its side gets the result of the attempt under way, and no other is made")
 def client_has_closed():
-    gateway, backend = acted(retrying("{attempts: 3, codes: [503]}"))
+    gateway, backend = acted(retrying("{attempts: 3, codes: [503]}") + HALF_CLOSE_KEPT)
     client = gateway.client().request("GET", "/")
     upstream = backend.accept()
     upstream.read_request()
@@ -365,7 +365,7 @@ def client_has_closed():
       waits=True)
 def client_closes_in_backoff():
     for lost in False, True:
-        gateway, backend = acted(retrying("{attempts: 3, backoff: 2s, codes: [503]}"))
+        gateway, backend = acted(retrying("{attempts: 3, backoff: 2s, codes: [503]}") + HALF_CLOSE_KEPT)
         client = gateway.client().request("GET", "/")
         upstream = backend.accept()
         upstream.read_request()

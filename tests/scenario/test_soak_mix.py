@@ -7,7 +7,7 @@ import time
 
 from hg import *
 from hg.http1 import build_request
-from plays import SIMPLE, play
+from plays import HALF_CLOSE_KEPT, SIMPLE, play
 
 SIZES = (0, 1, 100, 4096, 16384, 65536, 70001, 262144, 600000)
 NOT_COMPARED = {"connection", "keep-alive", "transfer-encoding", "content-length", "trailer"}
@@ -15,7 +15,7 @@ CONFIG = SIMPLE + """
     - name: direct
       matches: [{path: {pathPrefix: /direct}}]
       policies: {directResponse: {status: 418, body: teapot}}
-"""
+""" + HALF_CLOSE_KEPT
 
 
 class Ask:

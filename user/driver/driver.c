@@ -115,6 +115,22 @@ static enum stream_step pump_waiting(struct stream *stream)
 	return step == STEP_WAIT ? attempt_read_response(stream) : step;
 }
 
+/*
+ * The FIN of an HTTP/1 client that has sent its request and waits: most clients that give up say it so
+ * (RFC 9112 9.6 lets a server read it as that). A reset has its own event.
+ */
+static bool has_client_given_up(struct stream *stream)
+{
+	return stream->client->conn.has_hup && !stream->front_h2 &&
+	       stream->listener->rules.half_close != HALF_CLOSE_KEEP && stream_has_whole_request(stream) &&
+	       stream->front->check(stream) == 0;
+}
+
+static enum stream_step give_up(struct stream *stream)
+{
+	return step_end(stream, END_CLIENT_GAVE_UP, STREAM_END_RESET);
+}
+
 static enum stream_step pump_exchange(struct stream *stream)
 {
 	bool again = pump_way(stream, &stream->upload);
@@ -128,9 +144,13 @@ static enum stream_step pump_exchange(struct stream *stream)
 		again |= pump_way(stream, &stream->download);
 		step = check_download(stream);
 	}
-	if (step == STEP_WAIT && again && stream->state != STREAM_CLOSED)
+	if (step != STEP_WAIT || stream->state == STREAM_CLOSED)
+		return step;
+	if (has_client_given_up(stream))
+		return give_up(stream);
+	if (again)
 		stream_pump_again(stream);
-	return step;
+	return STEP_WAIT;
 }
 
 static enum stream_step pump_tunnel(struct stream *stream)
@@ -158,11 +178,12 @@ static enum stream_step pump(struct stream *stream)
 		return pump_tunnel(stream);
 	case STREAM_REPLY:
 		return reply_flush(stream);
-	case STREAM_NEW:
 	case STREAM_DELAY:
 	case STREAM_RESOLVE:
 	case STREAM_CONNECT:
 	case STREAM_BACKOFF:
+		return stream->exchange && has_client_given_up(stream) ? give_up(stream) : STEP_WAIT;
+	case STREAM_NEW:
 	case STREAM_CLOSED:
 	case STREAM_STATE_COUNT:
 		break;
