@@ -147,6 +147,7 @@ enum limits {
 	LIMIT_RESOLVE_QUEUE = 1024, /* queries of a worker that wait; further ones fail at once */
 	LIMIT_RESOLVE_NAMES =
 		4096, /* names cached per worker and per process; the least recently used is dropped */
+	LIMIT_BOUND_CONNECTIONS = 4, /* of a client, to backends that know it by them: the oldest closes */
 	LIMIT_POOL_IDLE_PER_ENDPOINT = 1024, /* default of config.backend.poolMaxSize; the oldest is closed */
 	LIMIT_RETRY_BODY_BYTES =
 		64 * 1024, /* of a request body, kept for a retry; larger bodies are not retried */

@@ -110,6 +110,8 @@ static void client_leave(struct client *client, enum end_reason reason)
 		counter_end(proxy->counters, reason);
 	if (client->h2)
 		client_h2_finish_streams(client, reason);
+	if (client->http)
+		upstream_pool_close_bound(&client->http->bound);
 	client_tls_leave_queue(client);
 	client_set_state(client, CLIENT_CLOSED);
 	proxy_trace(proxy, client->handle, TRACE_CLIENT_END, (uint32_t)reason, client->requests);
@@ -310,6 +312,7 @@ int client_make_http(struct client *client, const struct bind *bind)
 		return -ENOMEM;
 	client->http->client = client;
 	list_init(&client->http->idle_node);
+	list_init(&client->http->bound);
 	return 0;
 }
 
@@ -331,6 +334,8 @@ void client_begin_http(struct client *client, const struct bind *bind)
 
 void client_become_tunnel(struct client *client)
 {
+	if (client->http)
+		upstream_pool_close_bound(&client->http->bound);
 	hg_free(client->http);
 	client->http = NULL;
 	client->proxy->handler->on_state(client);

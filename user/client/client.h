@@ -30,6 +30,7 @@ enum client_state {
 struct client_http {
 	struct client *client;
 	struct list idle_node; /* in proxy->idle_clients while nothing is under way (evict.h) */
+	struct list bound; /* of struct upstream: this client's alone (upstream_pool_bind()) */
 	struct head_scan scan;
 	struct head_limits limits;
 	uint64_t idle_timeout_ms; /* 0: off */

@@ -3,6 +3,8 @@
 
 #include "user/base/limits.h"
 #include "user/codec/codec.h"
+#include "user/client/client.h"
+#include "user/http/connection_auth.h"
 #include "user/http/h1_write.h"
 #include "user/upstream/discard.h"
 
@@ -47,6 +49,7 @@ static int back_h1_send_head(struct stream *stream)
 
 	if (framing.kind == BODY_FRAMED)
 		framing.kind = BODY_CHUNKED;
+	stream->upstream->is_bound |= connection_auth_is_sent(&stream->exchange->head.fields);
 	if (stream->exchange->upgrade.is_wanted) {
 		options.connection = H1_CONNECTION_UPGRADE;
 		options.upgrade = stream->exchange->upgrade.protocol;
@@ -81,6 +84,7 @@ static enum http_bad back_h1_framing(struct stream *stream, struct body_framing 
 	upstream->is_reusable =
 		framing_response_keeps(&stream->exchange->response) && ret_framing->kind != BODY_UNTIL_CLOSE;
 	upstream->keep_alive_s = framing_keep_alive_s(&stream->exchange->response);
+	upstream->is_bound |= connection_auth_is_asked(&stream->exchange->response);
 	return BAD_NONE;
 }
 
@@ -147,6 +151,16 @@ static void back_h1_discard(struct stream *stream)
 		upstream_close(upstream, false);
 }
 
+/* Streams of HTTP/2 run beside each other: none of them has a connection for itself. */
+static void keep(struct stream *stream, struct upstream *upstream)
+{
+	upstream->served++;
+	if (upstream->is_bound && !stream->front_h2 && !stream->client->is_closed && stream->client->http)
+		upstream_pool_bind(&stream->proxy->pool, upstream, &stream->client->http->bound);
+	else
+		upstream_pool_give(&stream->proxy->pool, upstream);
+}
+
 /* Kept only when both messages were moved to their last byte and nothing follows; how the client ends is its
  * affair. */
 static void back_h1_finish(struct stream *stream, enum stream_end end)
@@ -156,8 +170,7 @@ static void back_h1_finish(struct stream *stream, enum stream_end end)
 	stream->upstream = NULL;
 	if (upstream->is_reusable && stream->upload.state == RELAY_DONE &&
 	    stream->download.state == RELAY_DONE && buf_len(&upstream->conn.in) == 0) {
-		upstream->served++;
-		upstream_pool_give(&stream->proxy->pool, upstream);
+		keep(stream, upstream);
 	} else {
 		upstream_close(upstream, end == STREAM_END_RESET);
 	}

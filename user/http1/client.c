@@ -5,6 +5,7 @@
 
 #include "user/base/limits.h"
 #include "user/base/quota.h"
+#include "user/http/connection_auth.h"
 
 enum { ARENA_BLOCK_BYTES = 1024 };
 
@@ -119,6 +120,7 @@ static bool client_on_head(struct http1_client *client, const struct response_he
 	}
 	client->upstream->is_reusable = framing_response_keeps(head) && framing.kind != BODY_UNTIL_CLOSE;
 	client->upstream->keep_alive_s = framing_keep_alive_s(head);
+	client->upstream->is_bound |= connection_auth_is_asked(head);
 	body_decoder_init(&client->body, &framing);
 	client->has_head = true;
 	client_arm(client);
@@ -307,6 +309,7 @@ static void client_send(struct http1_client *client, struct upstream *upstream)
 	client->received_end =
 		client->most_bytes ? upstream->conn.received_bytes + client->most_bytes : UINT64_MAX;
 	upstream_attach(upstream, client, client_pump);
+	upstream->is_bound |= client->is_bound;
 	client_arm(client);
 	if (buf_append(&upstream->conn.out, buf_span(&client->out), BUF_MAX_BYTES) < 0) {
 		client_fail_later(client, SPAN("no memory for the request"));

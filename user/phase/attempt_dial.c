@@ -206,6 +206,14 @@ static bool attempt_count(struct stream *stream, const struct upstream *upstream
 		return true;
 	stream->attempt.is_counted = quota_take(&options->quota->connections, options->quota_most);
 	return stream->attempt.is_counted;
+static struct upstream *attempt_take_bound(struct stream *stream, const struct dial_options *options)
+{
+	struct client_http *http = stream->client->http;
+
+	if (!http || stream->front_h2 || options->is_fresh ||
+	    (options->protocol != DIAL_HTTP1 && options->protocol != DIAL_EITHER))
+		return NULL;
+	return upstream_pool_take_bound(&stream->proxy->pool, &http->bound, options->endpoint);
 }
 
 enum stream_step attempt_dial(struct stream *stream)
@@ -233,7 +241,9 @@ enum stream_step attempt_dial(struct stream *stream)
 		return step_reply(stream, 501,
 				  SPAN("the backend speaks HTTP/2: no protocol upgrade on the way to it"),
 				  END_UPGRADE_MISMATCH);
-	upstream = dial_reuse(&stream->proxy->pool, &options);
+	upstream = attempt_take_bound(stream, &options);
+	if (!upstream)
+		upstream = dial_reuse(&stream->proxy->pool, &options);
 	if (!upstream)
 		return attempt_open(stream, &options);
 	if (!attempt_count(stream, upstream, &options)) {

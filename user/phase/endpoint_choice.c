@@ -6,7 +6,9 @@
 #include "policy/balance.h"
 #include "policy/headers.h"
 #include "user/base/mem.h"
+#include "user/client/client.h"
 #include "user/stream/attempt_hold.h"
+#include "user/upstream/upstream.h"
 
 struct upstream_wants place_wants(const struct backend_ref *ref, const struct static_config *config)
 {
@@ -17,14 +19,61 @@ struct upstream_wants place_wants(const struct backend_ref *ref, const struct st
 	};
 }
 
+static const struct list *place_bound(const struct stream *stream)
+{
+	const struct client *client = stream->client;
+
+	return stream->exchange && !stream->front_h2 && client->http && !list_is_empty(&client->http->bound)
+		       ? &client->http->bound
+		       : NULL;
+}
+
+/* The endpoint of `ref` that a connection of this client alone leads to; UINT32_MAX: none. */
+static uint32_t place_bound_index(const struct stream *stream, const struct backend_ref *ref)
+{
+	const struct list *bound = place_bound(stream);
+
+	if (!bound)
+		return UINT32_MAX;
+	for (uint32_t i = 0; i < ref->backend->endpoint_count; i++) {
+		list_each(node, next, bound) {
+			const struct upstream *upstream = list_entry(node, struct upstream, idle_node);
+
+			if (span_eq(upstream->endpoint->text, ref->backend->endpoint_list[i].text) &&
+			    !tried_has(stream->attempt.tried, ref->backend->index, i))
+				return i;
+		}
+	}
+	return UINT32_MAX;
+}
+
+const struct backend_ref *place_bound_backend(const struct stream *stream)
+{
+	const struct route *route = stream->route;
+
+	for (uint32_t i = 0; place_bound(stream) && i < route->backend_count; i++) {
+		if (route->backend_list[i].weight &&
+		    place_bound_index(stream, &route->backend_list[i]) != UINT32_MAX)
+			return &route->backend_list[i];
+	}
+	return NULL;
+}
+
 int place_choose(struct stream *stream)
 {
+	uint32_t bound = place_bound_index(stream, stream->backend);
 	struct attempt *attempt = &stream->attempt;
 	struct upstream_wants wants = place_wants(stream->backend, &stream->lease->snapshot->config);
 
-	attempt->endpoint =
-		upstream_pool_choose(&stream->proxy->pool, stream->backend->backend, &wants, attempt->tried,
-				     attempt->endpoint_index, &attempt->endpoint_index);
+	if (bound != UINT32_MAX) {
+		attempt->endpoint_index = bound;
+		attempt->endpoint = upstream_pool_endpoint(
+			&stream->proxy->pool, &stream->backend->backend->endpoint_list[bound], &wants);
+	} else {
+		attempt->endpoint = upstream_pool_choose(&stream->proxy->pool, stream->backend->backend,
+							 &wants, attempt->tried, attempt->endpoint_index,
+							 &attempt->endpoint_index);
+	}
 	if (!attempt->endpoint)
 		return -ENOMEM;
 	attempt->endpoint->load.in_flight++;

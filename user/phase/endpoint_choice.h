@@ -7,6 +7,8 @@
 
 /* An endpoint of stream->backend, preferably where the request has not been. 0 or -ENOMEM. */
 int place_choose(struct stream *stream);
+/* A backend of the route that knows this client by a connection (connection_auth.h); NULL: none. */
+const struct backend_ref *place_bound_backend(const struct stream *stream);
 /* How connections to a backend are made. Borrows from both. */
 struct upstream_wants place_wants(const struct backend_ref *ref, const struct static_config *config);
 /* Another backend may be tried than the one that was chosen. */

@@ -5,6 +5,7 @@
 #include "policy/timeout.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
+#include "user/http/connection_auth.h"
 #include "user/http/h1_write.h"
 #include "user/http1/client.h"
 #include "user/phase/endpoint_choice.h"
@@ -95,6 +96,7 @@ static int mirror_write_request(struct mirror *mirror, const struct stream *stre
 					mirror->ref);
 	if (error)
 		return error;
+	mirror->client.is_bound = connection_auth_is_sent(&head.fields);
 	fields_remove_id(&head.fields, FIELD_EXPECT);
 	error = h1_write_request(&mirror->client.out, &head, &framing, &options);
 	arena_reset(&mirror->client.arena);

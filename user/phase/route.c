@@ -107,8 +107,11 @@ static bool exchange_choose_backend(struct stream *stream, enum stream_step *ret
 	const struct route *route = stream->route;
 	const struct backend *backend;
 
-	stream->backend = balance_backend(route->backend_list, route->backend_count, route->weight_sum,
-					  proxy_random(stream->proxy), proxy_now_ms(stream->proxy));
+	stream->backend = place_bound_backend(stream);
+	if (!stream->backend)
+		stream->backend =
+			balance_backend(route->backend_list, route->backend_count, route->weight_sum,
+					proxy_random(stream->proxy), proxy_now_ms(stream->proxy));
 	if (!stream->backend) {
 		*ret_step = step_reply(stream, 500, SPAN("no valid backends"), END_NO_BACKEND);
 		return false;

@@ -22,7 +22,7 @@ struct upstream {
 	void *owner; /* borrowed; NULL while idle */
 	void (*on_event)(void *owner); /* something can be read or sent */
 	uint64_t address_hash; /* of the peer: address_hash() */
-	struct list idle_node; /* in endpoint->idle or pool->discarding */
+	struct list idle_node; /* of endpoint->idle, of pool->discarding, or bound to a client */
 	struct timer idle_timer;
 	struct loop_deferred release; /* frees at the end of the turn */
 	struct head_scan scan; /* of the current response head */
@@ -33,6 +33,7 @@ struct upstream {
 	bool has_response_bytes; /* of the current request */
 	bool is_reusable; /* the last message ended cleanly and both sides keep the connection */
 	bool is_discarding; /* the owner is the upstream itself */
+	bool is_bound; /* it stands for one client (connection_auth.h): never in the pool */
 	bool is_closed;
 	uint8_t hop_looks; /* left: its process may still turn out to be local (upstream_try_hop()) */
 };

@@ -321,6 +321,13 @@ static uint64_t pool_idle_until(const struct upstream_pool *pool, const struct u
 	return idle_ms ? loop_now_ms(pool->loop) + idle_ms : 0;
 }
 
+/* Bytes that were announced while the exchange still ran bring no further event. */
+static bool pool_may_keep(const struct upstream_pool *pool, struct upstream *upstream, uint64_t until_ms)
+{
+	return upstream->is_reusable && until_ms && !upstream->conn.has_hup && !pool->is_closing &&
+	       (!upstream->conn.can_read || conn_is_silent(&upstream->conn));
+}
+
 void upstream_pool_give(struct upstream_pool *pool, struct upstream *upstream)
 {
 	const struct static_config *config = pool->config;
@@ -330,9 +337,7 @@ void upstream_pool_give(struct upstream_pool *pool, struct upstream *upstream)
 	uint64_t until_ms = pool_idle_until(pool, upstream);
 
 	upstream->owner = NULL;
-	/* Bytes that were announced while the request was still running cause no further event. */
-	if (!upstream->is_reusable || until_ms == 0 || max == 0 || upstream->conn.has_hup ||
-	    pool->is_closing || (upstream->conn.can_read && !conn_is_silent(&upstream->conn))) {
+	if (upstream->is_bound || max == 0 || !pool_may_keep(pool, upstream, until_ms)) {
 		upstream_close(upstream, false);
 		return;
 	}
@@ -347,6 +352,47 @@ void upstream_pool_give(struct upstream_pool *pool, struct upstream *upstream)
 	timer_arm(loop_timers(pool->loop), &upstream->idle_timer, until_ms);
 }
 
+void upstream_pool_bind(struct upstream_pool *pool, struct upstream *upstream, struct list *bound)
+{
+	uint64_t until_ms = pool_idle_until(pool, upstream);
+	uint32_t count = 0;
+
+	upstream->owner = NULL;
+	if (!pool_may_keep(pool, upstream, until_ms)) {
+		upstream_close(upstream, false);
+		return;
+	}
+	list_each(node, next, bound)
+		count++;
+	if (count >= LIMIT_BOUND_CONNECTIONS)
+		upstream_close(list_entry(bound->prev, struct upstream, idle_node), false);
+	list_add_head(bound, &upstream->idle_node);
+	timer_arm(loop_timers(pool->loop), &upstream->idle_timer, until_ms);
+}
+
+struct upstream *upstream_pool_take_bound(struct upstream_pool *pool, struct list *bound,
+					  const struct upstream_endpoint *endpoint)
+{
+	list_each(node, next, bound) {
+		struct upstream *upstream = list_entry(node, struct upstream, idle_node);
+
+		if (upstream->endpoint != endpoint)
+			continue;
+		upstream_pool_drop(pool, upstream);
+		if (conn_is_silent(&upstream->conn))
+			return upstream;
+		counter_add(pool->counters, COUNTER_POOL_STALE, 1);
+		upstream_close(upstream, false);
+	}
+	return NULL;
+}
+
+void upstream_pool_close_bound(struct list *bound)
+{
+	while (!list_is_empty(bound))
+		upstream_close(list_entry(bound->next, struct upstream, idle_node), false);
+}
+
 void upstream_pool_drop(struct upstream_pool *pool, struct upstream *upstream)
 {
 	if (list_is_empty(&upstream->idle_node))
@@ -358,6 +404,8 @@ void upstream_pool_drop(struct upstream_pool *pool, struct upstream *upstream)
 		pool->discard_count--;
 		return;
 	}
+	if (upstream->is_bound)
+		return;
 	upstream->endpoint->idle_count--;
 	pool->idle_count--;
 	gauge_sub(pool->counters, COUNTER_POOL_IDLE, 1);

@@ -135,8 +135,17 @@ struct upstream *upstream_pool_share(struct upstream_pool *pool, struct upstream
 void upstream_pool_settled(struct upstream_pool *pool, struct upstream_endpoint *endpoint);
 /* Call when the dial that others waited for ended without a connection: the first of them opens one. */
 void upstream_pool_pass_turn(struct upstream_pool *pool, struct upstream_endpoint *endpoint);
-/* Keeps an idle connection for reuse; closes it if the pool is full or the connection must not be kept. */
+/* Keeps an idle connection for reuse; closes it when the pool is full, or it must not be kept or shared. */
 void upstream_pool_give(struct upstream_pool *pool, struct upstream *upstream);
+/*
+ * The same for a connection that stands for one client: it waits in that client's list, whose oldest is
+ * closed beyond LIMIT_BOUND_CONNECTIONS. The client closes what is left in the list when it ends.
+ */
+void upstream_pool_bind(struct upstream_pool *pool, struct upstream *upstream, struct list *bound);
+/* One of such a list that leads to the endpoint, is silent and open; or NULL. */
+struct upstream *upstream_pool_take_bound(struct upstream_pool *pool, struct list *bound,
+					  const struct upstream_endpoint *endpoint);
+void upstream_pool_close_bound(struct list *bound);
 /* Removes a connection that is idle or being discarded (discard.h). Idempotent. */
 void upstream_pool_drop(struct upstream_pool *pool, struct upstream *upstream);
 /* Sets new addresses of a named endpoint; closes idle connections to other addresses. Takes the reference. */
