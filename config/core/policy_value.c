@@ -69,7 +69,8 @@ static const struct schema_row frontend_http_rows[] = {
 	{ "http1MaxHeaders", AS_OPT_U64(struct frontend_http, http1_max_headers), RANGE(1, LIMIT_HEADERS_MAX),
 	  .dump = DUMP_NULL, .preset_doc = "`config.limits.headers`", .doc = "431 beyond" },
 	{ "http1IdleTimeout", AS_DURATION(struct frontend_http, http1_idle_timeout_ns), AT_LEAST(NS_PER_MS),
-	  MANIFEST_AT_LEAST(NS_PER_S), .doc = "between two requests of a connection" },
+	  MANIFEST_AT_LEAST(NS_PER_S),
+	  .doc = "no byte from an HTTP/1 client and none to it, and no request of it in flight" },
 	/* RFC 9113 6.5.2 and 6.9.1 */
 	{ "http2WindowSize", AS_OPT_U64(struct frontend_http, http2_window_bytes), RANGE(1, INT32_MAX),
 	  .dump = DUMP_NULL, .preset_doc = "65536", .doc = "bytes of a stream that are not read yet" },

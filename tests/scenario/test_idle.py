@@ -83,6 +83,36 @@ def head_at_the_deadline():
     eq(gateway.metrics()("headgate_timer_fired_total"), 0, "timers that fired")
 
 
+@test("http1IdleTimeout runs in the middle of a head as well: half a head and silence end the connection, "
+      "and the timer that came first is named")
+def idle_in_head():
+    gateway, _ = play(IDLE)
+    client = gateway.client()
+    for _ in range(2):
+        with within(1.0, "the close after half a head"):
+            client.send("GET /get HTTP/1.1\r\nHost: ")
+            client.expect_fin()
+        client = gateway.client()
+        eq(client.get("/get").status, 200, "a whole one first")
+    eq(gateway.metrics()("headgate_timer_fired_total", timer="keepalive_idle"), 2, "idle timers")
+    eq(gateway.metrics()("headgate_timer_fired_total", timer="head_timeout"), 0, "timers of heads")
+
+
+@test("each byte of a head begins http1IdleTimeout anew, and clientHeaderMin ends the head all the same",
+      waits=True)
+def both_timers():
+    gateway, _ = play(with_timeouts("clientHeaderMin: 3s") +
+                      "frontendPolicies:\n  http: {http1IdleTimeout: 2s}\n")
+    client = gateway.client()
+    with within(3.0, "the answer"):
+        client.send("GET /get HTTP/1.1\r\n")
+        client.expect_silence(1.6)
+        client.send("Host: ")
+        eq(client.response().status, 408, "status")
+        client.expect_fin()
+    expect_fired(gateway, "head_timeout")
+
+
 @test("bytes of a head that trickle do not extend clientHeaderMin: 408, and a line in the log")
 def slow_head():
     gateway, _ = play(with_timeouts("clientHeaderMin: 1s"))

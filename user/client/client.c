@@ -33,8 +33,12 @@ void client_arm(struct client *client)
 	uint64_t at_ms = 0;
 
 	switch (client->state) {
-	case CLIENT_IDLE:
 	case CLIENT_READ_HEAD:
+		at_ms = client->deadline_ms;
+		if (client->http->head_due_ms && (!at_ms || client->http->head_due_ms < at_ms))
+			at_ms = client->http->head_due_ms;
+		break;
+	case CLIENT_IDLE:
 	case CLIENT_READ_HELLO:
 	case CLIENT_HANDSHAKE:
 	case CLIENT_LINGER:
@@ -164,12 +168,15 @@ void client_use_listener(struct client *client, const struct listener *listener)
 		client->http->idle_timeout_ms = ns_to_ms(listener->http1_idle.ns);
 }
 
+static uint64_t client_due_ms(const struct client *client, uint64_t timeout_ms)
+{
+	return timeout_ms ? proxy_now_ms(client->proxy) + timeout_ms : 0;
+}
+
 static void client_begin_idle(struct client *client)
 {
-	uint64_t now_ms = proxy_now_ms(client->proxy);
-
 	head_scan_init(&client->http->scan, false);
-	client->deadline_ms = client->http->idle_timeout_ms ? now_ms + client->http->idle_timeout_ms : 0;
+	client->deadline_ms = client_due_ms(client, client->http->idle_timeout_ms);
 }
 
 void client_next(struct client *client)
@@ -188,14 +195,19 @@ void client_next(struct client *client)
 		loop_again(client->proxy->loop, &client->again);
 }
 
-/* Its first byte ends the idle time: a head that begins just before that is over is not lost. */
-static void client_begin_head(struct client *client)
+/* Each byte of a head begins the idle time anew; the time for the whole head begins with its first one. */
+static void client_note_head(struct client *client)
 {
-	if (client->state == CLIENT_READ_HEAD || !head_scan_has_begun(&client->http->scan))
+	struct client_http *http = client->http;
+
+	if (!head_scan_has_begun(&http->scan))
 		return;
-	client->deadline_ms = client->http->head_timeout_ms
-				      ? proxy_now_ms(client->proxy) + client->http->head_timeout_ms
-				      : 0;
+	client->deadline_ms = client_due_ms(client, http->idle_timeout_ms);
+	if (client->state == CLIENT_READ_HEAD) {
+		client_arm(client);
+		return;
+	}
+	http->head_due_ms = client_due_ms(client, http->head_timeout_ms);
 	client_set_state(client, CLIENT_READ_HEAD);
 }
 
@@ -231,6 +243,7 @@ void client_read_head(struct client *client)
 {
 	struct client_http *http = client->http;
 	struct arena arena;
+	uint64_t received = client->conn.received_bytes;
 	struct span head = { 0 };
 	enum head_read result;
 	enum http_bad bad;
@@ -241,7 +254,8 @@ void client_read_head(struct client *client)
 			   LIMIT_READ_BYTES, &arena, &head);
 	if (result == HEAD_READ_MORE) {
 		arena_done(&arena);
-		client_begin_head(client);
+		if (client->conn.received_bytes != received || client->state == CLIENT_IDLE)
+			client_note_head(client);
 		client->proxy->handler->on_state(client);
 		return;
 	}
@@ -266,7 +280,7 @@ void client_read_head(struct client *client)
 }
 
 /* What has come of the head is not enough to say more about the request (RFC 9110 15.5.9). */
-void client_refuse_late_head(struct client *client)
+static void client_refuse_late_head(struct client *client)
 {
 	struct arena arena;
 
@@ -277,6 +291,8 @@ void client_refuse_late_head(struct client *client)
 /* A byte may have come in this turn, whose event is still to be delivered. */
 void client_on_idle(struct client *client)
 {
+	enum client_state state = client->state;
+
 	if (!conn_has_unread(&client->conn)) {
 		client_close(client, END_KEEPALIVE_IDLE, false);
 		return;
@@ -284,9 +300,20 @@ void client_on_idle(struct client *client)
 	conn_look_again(&client->conn);
 	client_read_head(client);
 	/* It was no byte of a request: a piece of a TLS record, or an empty line. */
-	if (client->state == CLIENT_IDLE && client->deadline_ms &&
+	if (client->state == state && client->deadline_ms &&
 	    client->deadline_ms <= proxy_now_ms(client->proxy))
 		client_close(client, END_KEEPALIVE_IDLE, false);
+}
+
+void client_on_head_timer(struct client *client, uint64_t now_ms)
+{
+	uint64_t head_due_ms = client->http->head_due_ms;
+
+	if (head_due_ms && head_due_ms <= now_ms &&
+	    (!client->deadline_ms || head_due_ms <= client->deadline_ms))
+		client_refuse_late_head(client);
+	else
+		client_on_idle(client);
 }
 
 static struct client_http *client_http_create(const struct static_config *config, const struct bind *bind)

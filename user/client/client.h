@@ -35,6 +35,7 @@ struct client_http {
 	struct head_limits limits;
 	uint64_t idle_timeout_ms; /* 0: off */
 	uint64_t head_timeout_ms; /* from its first byte on; 0: off */
+	uint64_t head_due_ms; /* of the head under way, loop time; 0: none */
 };
 
 struct client {
@@ -58,7 +59,7 @@ struct client {
 	uint32_t replay_bytes; /* of all its streams (struct replay) */
 	uint32_t requests; /* wraps */
 	struct client_tls *tls; /* owner; NULL: plain */
-	uint64_t deadline_ms; /* of the state, loop time; 0: none */
+	uint64_t deadline_ms; /* of the state, loop time; 0: none. Of a head: that of silence */
 	uint64_t age_ms; /* when maxConnectionAge is over, loop time; 0: never, or it is */
 	struct timer timer; /* the nearer of both */
 	struct loop_deferred again; /* a request may be waiting in conn.in; or, closed, it is to be freed */
@@ -105,8 +106,8 @@ void client_note_idle(struct client *client);
 void client_on_idle(struct client *client);
 void client_read_head(struct client *client);
 void client_read_linger(struct client *client);
-/* 408: the head has taken too long. */
-void client_refuse_late_head(struct client *client);
+/* The same while a head is under way: 408 when it has taken too long, a close when no byte of it came. */
+void client_on_head_timer(struct client *client, uint64_t now_ms);
 /* What reading requests needs: 0 or -ENOMEM. */
 int client_make_http(struct client *client, const struct bind *bind);
 /* Gives back what is left of one that is closed. */

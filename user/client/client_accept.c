@@ -83,7 +83,7 @@ static void client_on_timer(struct timer *timer, uint64_t now_ms)
 		client_on_idle(client);
 		break;
 	case CLIENT_READ_HEAD:
-		client_refuse_late_head(client);
+		client_on_head_timer(client, now_ms);
 		break;
 	case CLIENT_READ_HELLO:
 	case CLIENT_HANDSHAKE:
