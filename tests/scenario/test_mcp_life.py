@@ -3,11 +3,13 @@
 import json
 import os
 import re
+import signal
 import time
 
 from deaths import kill
 from hg import *
 from hg.mcp import PYTHON, SERVER, Journal, Mcp, McpGateway, McpServer, config, stdio
+from hg.process import read_text
 from mcpplays import child, expect_gone, expect_no_zombie, patient, play
 
 SEED = """
@@ -117,6 +119,40 @@ def killed_and_followed():
     other = Mcp(gateway)
     other.text("one_echo")
     other.session = None
+
+
+@test("mcp life: a gateway that stands still when its keeper is told to end is killed at the deadline, and "
+      "its children and grandchildren end, also those that ignore SIGTERM", waits=True, timeout=60)
+def stands_still():
+    gateway, journal = play(child("one", deaf=True), child("two"), keeper=True, checked=False)
+    client = Mcp(gateway)
+    grandchild = int(client.text("one_fork"))
+    client.session = None
+    pids = journal.pids()
+    eq(len(pids), 2, "children")
+    os.kill(gateway.gateway_pid, signal.SIGSTOP)
+    with within(5.0, "the end of the keeper", before=25):
+        gateway.terminate()
+        eq(gateway.wait(30), 1, "exit status")
+    check("it is killed" in gateway.stderr, "the log does not say it")
+    for pid in pids + [grandchild]:
+        expect_gone(pid, 5, "what the gateway has left")
+
+
+@test("mcp life: a child that does not read its input ends with a gateway that is killed, without a keeper "
+      "as well")
+def death_signal():
+    gateway, _ = play({"name": "sleeper", "stdio": {"cmd": "sleep", "args": ["4321"]}}, checked=False)
+    client = Mcp(gateway, start=False)
+    begun = client.start("initialize", client.introduction())
+
+    def sleepers():
+        return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and
+                read_text(f"/proc/{pid}/cmdline") == "sleep\0004321\0"]
+    pid = wait_until(sleepers, 10, "the child")[0]
+    gateway.kill()
+    expect_gone(pid, 5, "the child of a killed gateway")
+    begun.close()
 
 
 @test("mcp life: a reload that does not touch the targets keeps sessions, calls and streams")

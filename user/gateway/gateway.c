@@ -56,6 +56,9 @@ static int gateway_apply(struct gateway *gateway, struct snapshot *snapshot, str
 	port_plan_done(&plan, gateway->worker_count, false);
 	snapshot_unref(gateway->snapshot);
 	gateway->snapshot = snapshot;
+	if (gateway->succession.estate)
+		atomic_store(&gateway->succession.estate->end_ms,
+			     ns_to_ms(snapshot->config.termination_max_ns));
 	gateway->status.generation = snapshot->generation;
 	gateway->status.loaded_wall_us = clock_wall_us();
 	return 0;
@@ -378,11 +381,11 @@ static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, str
 	struct admin_addresses addresses;
 	int result = gateway_settle_privileges(gateway, &snapshot->config, error);
 
+	if (!result)
+		result = log_writer_start();
 	if (result)
 		return result;
 	gateway->loop = loop_create(1024);
-	if (!result)
-		result = log_writer_start();
 	gateway->mailbox = gateway->loop ? mailbox_create(gateway->loop, gateway) : NULL;
 	gateway->resolver = gateway->mailbox ? resolver_create(&resolver) : NULL;
 	if (!gateway->resolver) {

@@ -3,10 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdint.h>
+#include <stdnoreturn.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "user/base/check.h"
@@ -81,7 +84,7 @@ static size_t count_of(const char *const *list)
 	return count;
 }
 
-/* A list of borrowed texts for exec; NULL without memory. posix_spawn() takes no pointers to const. */
+/* A list of borrowed texts for exec; NULL without memory. execvpe() takes no pointers to const. */
 static char **child_arguments(const struct child_options *options)
 {
 	char **list = hg_calloc(count_of(options->arguments) + 2, sizeof(*list));
@@ -112,40 +115,56 @@ static char **child_environment(const struct child_options *options)
 	return list;
 }
 
-/* posix_spawn's own functions fail for want of memory alone. */
+/* What the child does before its program: system calls alone, for it runs in our memory. */
+static noreturn void child_main(const struct child_options *options, const struct child_pipes *pipes,
+				char **arguments, char **environment, pid_t parent, int *ret_error)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	for (int number = 1; number < NSIG; number++)
+		(void)signal(number, SIG_DFL);
+	/* A gateway that is killed tells nobody. One that died before this line did not either. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+	if (getppid() != parent)
+		_exit(1);
+	(void)setpgid(0, 0);
+	for (int i = 0; i < 3; i++) {
+		if (dup2(pipes->theirs[i], i) < 0) {
+			*ret_error = errno;
+			_exit(1);
+		}
+	}
+	(void)close_range(STDERR_FILENO + 1, ~0u, 0);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)execvpe(options->command, arguments, environment);
+	*ret_error = errno;
+	_exit(1);
+}
+
+/*
+ * posix_spawn(3) cannot ask for a signal at the death of the parent. As there, no signal reaches the child
+ * while it runs in our memory, and this thread goes on when the program runs or there is none.
+ */
 static int spawn_with(const struct child_options *options, const struct child_pipes *pipes, char **arguments,
 		      char **environment, pid_t *ret_pid)
 {
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none, all;
-	int error;
+	volatile int error = 0;
+	pid_t self = getpid();
+	sigset_t all, before;
+	pid_t pid;
 
-	sigemptyset(&none);
 	sigfillset(&all);
-	if (posix_spawn_file_actions_init(&actions) != 0)
-		return -ENOMEM;
-	if (posix_spawnattr_init(&attributes) != 0) {
-		posix_spawn_file_actions_destroy(&actions);
-		return -ENOMEM;
-	}
-	error = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-							      POSIX_SPAWN_SETSIGDEF);
-	if (!error)
-		error = posix_spawnattr_setpgroup(&attributes, 0);
-	if (!error)
-		error = posix_spawnattr_setsigmask(&attributes, &none);
-	if (!error)
-		error = posix_spawnattr_setsigdefault(&attributes, &all);
-	for (int i = 0; i < 3 && !error; i++)
-		error = posix_spawn_file_actions_adddup2(&actions, pipes->theirs[i], i);
-	if (!error)
-		error = posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-	if (!error)
-		error = posix_spawnp(ret_pid, options->command, &actions, &attributes, arguments,
-				     environment);
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&actions);
+	(void)pthread_sigmask(SIG_BLOCK, &all, &before);
+	pid = vfork();
+	if (pid == 0)
+		child_main(options, pipes, arguments, environment, self, (int *)&error);
+	if (pid < 0)
+		error = errno;
+	else if (error)
+		(void)waitpid(pid, NULL, 0);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	*ret_pid = pid;
 	return -error;
 }
 

@@ -4,12 +4,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "user/base/clock.h"
+#include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/net/socket.h"
 #include "user/net/syn_filter.h"
@@ -225,8 +228,6 @@ static void inherited_sort_all(struct inherited *inherited, struct estate *estat
 static void drop(struct estate *estate, int fd)
 {
 	estate_mark(estate, fd, ESTATE_MARK_NONE);
-	if (is_child(fd))
-		(void)child_signal(fd, SIGTERM);
 	/* SO_LINGER of a listener would be that of all it accepts, in a process that has it as well. */
 	if (socket_number(fd, SO_ACCEPTCONN) > 0)
 		close(fd);
@@ -234,14 +235,59 @@ static void drop(struct estate *estate, int fd)
 		socket_reset(fd);
 }
 
+static bool have_ended(struct pollfd *children, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (children[i].fd >= 0 && children[i].revents)
+			children[i].fd = -1;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		if (children[i].fd >= 0)
+			return false;
+	}
+	return true;
+}
+
+/* Nobody follows who could wait for them. */
+static void end_children(const int *fds, uint32_t count)
+{
+	struct pollfd children[LIMIT_MCP_CHILDREN];
+	uint64_t end_ms = clock_now_ms() + LIMIT_MCP_CHILD_PAUSE_MS;
+
+	for (uint32_t i = 0; i < count; i++) {
+		(void)child_signal(fds[i], SIGTERM);
+		children[i] = (struct pollfd){ .fd = fds[i], .events = POLLIN };
+	}
+	while (!have_ended(children, count)) {
+		uint64_t now_ms = clock_now_ms();
+
+		if (now_ms >= end_ms || poll(children, count, (int)(end_ms - now_ms)) < 0)
+			break;
+	}
+	/* Also what is left of the group of one that has ended. */
+	for (uint32_t i = 0; i < count; i++) {
+		(void)child_signal(fds[i], SIGKILL);
+		close(fds[i]);
+	}
+}
+
 void inherited_drop(struct estate *estate)
 {
+	int children[LIMIT_MCP_CHILDREN];
+	uint32_t count = 0;
+
 	estate->gate_objects.count = 0;
 	estate->near_objects.count = 0;
 	for (int fd = 0; fd < ESTATE_DESCRIPTORS; fd++) {
-		if (fcntl(fd, F_GETFD) >= 0 && !estate_keeps(estate, fd))
+		if (fcntl(fd, F_GETFD) < 0 || estate_keeps(estate, fd))
+			continue;
+		if (is_child(fd) && count < LIMIT_MCP_CHILDREN)
+			children[count++] = fd;
+		else
 			drop(estate, fd);
 	}
+	if (count)
+		end_children(children, count);
 }
 
 int inherited_collect(struct inherited *inherited, struct estate *estate)

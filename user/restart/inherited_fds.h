@@ -42,8 +42,9 @@ struct inherited {
  */
 int inherited_collect(struct inherited *inherited, struct estate *estate);
 /*
- * Nobody goes on: connections are reset, so that nobody takes a cut for an end, children told to end, the
- * rest closed, but for what the keeper had. Needs no memory.
+ * Nobody goes on: connections are reset, so that nobody takes a cut for an end, the rest is closed,
+ * but for what the keeper had. Children are told to end (SIGTERM), waited for LIMIT_MCP_CHILD_PAUSE_MS, and
+ * killed with their groups. Needs no memory.
  */
 void inherited_drop(struct estate *estate);
 /*

@@ -26,6 +26,9 @@ enum {
 	KEEPER_PAUSE_MAX_MS = 5000,
 	KEEPER_MINUTE_MS = 60000,
 	KEEPER_REPORT_MS = 1000, /* for whoever reads standard error */
+	KEEPER_END_MS = 5000, /* at least, for a gateway that was told to end to begin with it */
+	KEEPER_END_MORE_MS =
+		LIMIT_MCP_END_MS + 2 * LIMIT_LOG_END_MS, /* behind its deadline, for its children */
 	KEEPER_FAILED = 1, /* exit status */
 };
 
@@ -40,6 +43,7 @@ struct keeper {
 	pid_t gateway; /* 0: none runs */
 	pid_t heir; /* the program that is to take over; 0: none */
 	bool is_told; /* to end */
+	uint64_t told_ms; /* the gateway that runs was told to end; 0: it was not */
 	bool was_ready; /* a gateway, at some time */
 	uint32_t pause_ms;
 	uint32_t minute_deaths; /* since minute_ms */
@@ -94,9 +98,47 @@ static int keeper_start_gateway(struct keeper *keeper)
 
 static void keeper_pass_on(struct keeper *keeper, int number)
 {
-	keeper->is_told |= number == SIGTERM || number == SIGINT;
-	if (keeper->gateway)
-		(void)kill(keeper->gateway, number);
+	bool ends = number == SIGTERM || number == SIGINT;
+
+	keeper->is_told |= ends;
+	if (!keeper->gateway)
+		return;
+	(void)kill(keeper->gateway, number);
+	if (ends && !keeper->told_ms)
+		keeper->told_ms = clock_now_ms();
+}
+
+/*
+ * Milliseconds until the gateway has to be gone, UINT64_MAX: it may stay. One that stands still (stopped, or
+ * in a loop) does not begin to end; one that has begun still ends the children of MCP behind its deadline.
+ */
+static uint64_t keeper_end_left_ms(const struct keeper *keeper, uint64_t now_ms)
+{
+	uint64_t limit_ms = atomic_load(&keeper->estate->end_ms);
+	uint64_t end_ms;
+
+	if (!keeper->told_ms)
+		return UINT64_MAX;
+	if (limit_ms < KEEPER_END_MS)
+		limit_ms = KEEPER_END_MS;
+	if (atomic_load(&keeper->estate->phase) == ESTATE_ENDING)
+		limit_ms += KEEPER_END_MORE_MS;
+	end_ms = keeper->told_ms + limit_ms;
+	return now_ms < end_ms ? end_ms - now_ms : 0;
+}
+
+/* Milliseconds until it is to be looked at again. */
+static uint64_t keeper_enforce_end(struct keeper *keeper, uint64_t now_ms)
+{
+	uint64_t left_ms = keeper_end_left_ms(keeper, now_ms);
+
+	if (left_ms)
+		return left_ms;
+	log_error("the gateway (process %d) has not ended %llu ms after it was told to: it is killed",
+		  (int)keeper->gateway, (unsigned long long)(now_ms - keeper->told_ms));
+	(void)kill(keeper->gateway, SIGKILL);
+	keeper->told_ms = 0;
+	return UINT64_MAX;
 }
 
 static void keeper_upgrade(struct keeper *keeper)
@@ -179,14 +221,19 @@ static bool keeper_wait(struct keeper *keeper, pid_t pid, int timeout_ms, int *r
 	for (;;) {
 		uint64_t now_ms = clock_now_ms();
 		uint64_t left_ms = timeout_ms < 0 ? KEEPER_MINUTE_MS : now_ms < end_ms ? end_ms - now_ms : 0;
-		struct timespec left = { .tv_sec = (time_t)(left_ms / 1000),
-					 .tv_nsec = (long)(left_ms % 1000) * 1000000 };
+		struct timespec left;
+		uint64_t end_left_ms;
 		int number;
 
 		if (pid && waitpid(pid, ret_status, WNOHANG) == pid)
 			return true;
 		if (timeout_ms >= 0 && (left_ms == 0 || (!pid && keeper->is_told)))
 			return false;
+		end_left_ms = keeper->gateway ? keeper_enforce_end(keeper, now_ms) : UINT64_MAX;
+		if (end_left_ms < left_ms)
+			left_ms = end_left_ms;
+		left = (struct timespec){ .tv_sec = (time_t)(left_ms / 1000),
+					  .tv_nsec = (long)(left_ms % 1000) * 1000000 };
 		log_writer_flush();
 		number = sigtimedwait(&keeper->signals, NULL, &left);
 		if (number > 0)
@@ -249,6 +296,7 @@ static int keeper_on_end(struct keeper *keeper, int status)
 	int result;
 
 	keeper->gateway = 0;
+	keeper->told_ms = 0;
 	if (WIFSIGNALED(status)) {
 		atomic_fetch_add(&keeper->estate->deaths, 1);
 		keeper_report(keeper, dead, WTERMSIG(status));

@@ -119,6 +119,7 @@ struct estate {
 	uint64_t lives; /* gateways that were started; written by the keeper, while none runs */
 	atomic_uint_fast64_t deaths; /* written by the keeper */
 	atomic_uint_fast64_t log_dropped; /* lines of all processes (log_writer.h) */
+	atomic_uint_fast64_t end_ms; /* that a gateway may take to end, by its configuration; 0: not known */
 	uint32_t worker_count; /* of the first gateway that was ready; 0: none was */
 	int oom_score; /* as it was given to the keeper (oom.h) */
 	pid_t upgraded_from; /* the keeper whose sockets we have; 0: none, or it was told that we are ready */
