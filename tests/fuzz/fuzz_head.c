@@ -215,8 +215,8 @@ static void request_round_trip(struct request_head *head, struct arena *arena)
 	struct buf out;
 
 	MUST(framing_request(head, &framing) == BAD_NONE);
-	if (upgrade_of_request(head, &framing, &upgrade) == BAD_NONE && upgrade.is_wanted)
-		MUST(upgrade.protocol.len > 0 && head->method == METHOD_GET && framing.kind == BODY_NONE);
+	if (upgrade_of_request(head, &upgrade) == BAD_NONE && upgrade.is_wanted)
+		MUST(upgrade.protocol.len > 0 && head->version_minor > 0 && head->method != METHOD_CONNECT);
 	MUST(hop_strip_request(head) == 0);
 	MUST(hop_add_forwarded(head, &facts) == 0);
 	buf_init(&out);

@@ -147,20 +147,77 @@ def not_nominated():
     check("Upgrade" not in client.response().json()["headers"], "Upgrade reached the backend")
 
 
-@test("an upgrade with a body, by another method, or in HTTP/1.0 is refused with 400")
+ANY = "{} /x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n{}\r\n"
+
+
+SWITCH = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n"
+BODIES = (("POST", "", "", b""), ("POST", "Content-Length: 0\r\n", "", b""),
+          ("PUT", "Content-Length: 4\r\n", "body", b"body"), ("GET", "Content-Length: 4\r\n", "body", b"body"),
+          ("POST", "Transfer-Encoding: chunked\r\n", "4\r\nbody\r\n0\r\n\r\n", b"body"),
+          ("POST", "Content-Length: 300000\r\n", "y" * 300000, b"y" * 300000))
+
+
+@test("any method may ask for a protocol, with or without a body; the body goes to the backend first")
+def any_method():
+    for _, config in lanes():
+        gateway, backend = acted(config)
+        for method, fields, body, want in BODIES:
+            client = gateway.client().send(ANY.format(method, fields) + body + "first of the protocol")
+            upstream = backend.accept()
+            request = upstream.read_request()
+            eq((request.method, request.body), (method, want), "request")
+            eq(request.header("Upgrade"), "SPDY/3.1", "Upgrade")
+            upstream.send(SWITCH)
+            eq(client.response_head().status, 101, "status")
+            eq(upstream.read(21), b"first of the protocol", "bytes behind the body")
+            upstream.send("answer")
+            eq(client.read(6), b"answer", "bytes to the client")
+            client.fin()
+            upstream.expect_fin()
+            upstream.fin()
+            client.expect_fin()
+
+
+@test("a backend that does not switch answers a request with a body like any other, and both connections "
+      "go on")
+def any_method_refused():
+    gateway, backend = acted()
+    client = gateway.client()
+    upstream = None
+    for _ in range(2):
+        client.send(ANY.format("POST", "Content-Length: 4\r\n") + "body")
+        upstream = upstream or backend.accept()
+        eq(upstream.read_request().body, b"body", "body")
+        upstream.respond(200, body=b"no")
+        eq(client.response().body, b"no", "the answer")
+
+
+@test("a 101 before the end of the request's body is a 502: nobody would know where the protocol begins")
+def early_switch():
+    gateway, backend = acted()
+    client = gateway.client().send(ANY.format("POST", "Content-Length: 10\r\n") + "half")
+    upstream = backend.accept()
+    upstream.request_head()
+    upstream.send(SWITCH)
+    eq(client.response().status, 502, "status")
+    upstream.expect_end()
+    eq(gateway.wait_log()["close_reason"], "response_bad", "close_reason")
+
+
+@test("HTTP/1.0 knows no Upgrade: the field goes no further")
+def http_1_0():
+    gateway, _ = play()
+    client = gateway.client().send("GET /anything HTTP/1.0\r\nHost: x\r\nConnection: upgrade\r\n"
+                                   "Upgrade: websocket\r\n\r\n")
+    check("Upgrade" not in client.response().json()["headers"], "Upgrade reached the backend")
+
+
+@test("an Upgrade that names no protocol is refused with 400")
 def impossible():
     gateway, origin = play()
-    for text in ("POST / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
-                 "GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
-                 "Content-Length: 3\r\n\r\nabc",
-                 "POST / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: a\r\n"
-                 "Content-Length: 3\r\n\r\nGET",
-                 "GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
-                 "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-                 "GET / HTTP/1.0\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
-                 "GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: web socket\r\n\r\n"):
-        client = gateway.client().send(text)
-        eq(client.response().status, 400, repr(text[:60]))
+    for name in "web socket", "a/b/c", "/1":
+        client = gateway.client().send(ASK.format("/", name))
+        eq(client.response().status, 400, name)
         client.expect_end()
     eq(origin.stats()["requests"], 1, "requests at the backend, this one included")
 

@@ -22,7 +22,7 @@ enum http_bad front_h1_parse(struct stream *stream, struct span bytes)
 	exchange->texts.path = exchange->head.target;
 	stream->client_keeps = framing_request_keeps(&exchange->head);
 	stream->client_minor = exchange->head.version_minor;
-	return upgrade_of_request(&exchange->head, &exchange->request_framing, &exchange->upgrade);
+	return upgrade_of_request(&exchange->head, &exchange->upgrade);
 }
 
 /* ------------------------------------------------------------------------------------ the response */

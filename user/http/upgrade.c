@@ -47,22 +47,18 @@ static enum http_bad protocol_of(const struct fields *fields, struct span *ret_p
 	return BAD_NONE;
 }
 
-enum http_bad upgrade_of_request(const struct request_head *head, const struct body_framing *framing,
-				 struct upgrade_request *ret_upgrade)
+enum http_bad upgrade_of_request(const struct request_head *head, struct upgrade_request *ret_upgrade)
 {
 	struct span protocol = SPAN("");
 	enum http_bad bad;
 
-	if (fields_have(&head->fields, FIELD_UPGRADE) &&
+	if (head->version_minor > 0 && head->method != METHOD_CONNECT &&
+	    fields_have(&head->fields, FIELD_UPGRADE) &&
 	    fields_list_has(&head->fields, FIELD_CONNECTION, SPAN("upgrade"))) {
 		bad = protocol_of(&head->fields, &protocol);
 		if (bad != BAD_NONE)
 			return bad;
 	}
-	if (protocol.len && head->method != METHOD_GET)
-		return BAD_UPGRADE;
-	if (protocol.len && (head->version_minor == 0 || framing->kind != BODY_NONE))
-		return BAD_UPGRADE;
 	*ret_upgrade = (struct upgrade_request){ .is_wanted = protocol.len > 0, .protocol = protocol };
 	return BAD_NONE;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "user/http/framing.h"
 #include "user/http/head.h"
+#include "user/http/refusal.h"
 
 /*
  * What a client asked with Upgrade (RFC 9110 7.8). The connection stays HTTP until the backend's 101.
@@ -10,8 +10,8 @@
  * Upgrade counts only when Connection nominates it. h2c and TLS are ignored, never forwarded: they would
  * change what protects or frames the connection behind our back, and common clients offer them on any
  * request and go on without. Of several other protocols the first, which the client prefers, is asked
- * for. Then the request must be a GET of HTTP/1.1 without a body: the bytes behind its head are either a
- * body or the new protocol, and not everybody agrees.
+ * for, by any method; HTTP/1.0 and CONNECT have no Upgrade. A body belongs to the request and goes to the
+ * backend as any other: the new protocol begins behind it, so a 101 that comes before its end is refused.
  */
 struct upgrade_request {
 	bool is_wanted;
@@ -20,8 +20,7 @@ struct upgrade_request {
 };
 
 /* BAD_NONE or BAD_UPGRADE. To be asked before hop_strip_request(). */
-enum http_bad upgrade_of_request(const struct request_head *head, const struct body_framing *framing,
-				 struct upgrade_request *ret_upgrade);
+enum http_bad upgrade_of_request(const struct request_head *head, struct upgrade_request *ret_upgrade);
 /*
  * True when this is a 101 that switches to exactly what was asked for. To be asked before
  * hop_strip_response().

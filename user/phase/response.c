@@ -54,6 +54,9 @@ static enum stream_step response_switch(struct stream *stream)
 
 	if (!stream->exchange->upgrade.is_wanted || !upgrade)
 		return step_fail(stream, TRY_RESPONSE_BAD, 0);
+	/* What the backend sends next would meet a client that still sends its request. */
+	if (stream->upload.state != RELAY_DONE)
+		return step_fail(stream, TRY_RESPONSE_BAD, 0);
 	if (!upgrade_accepts(&stream->exchange->response, &stream->exchange->upgrade))
 		return response_refuse_switch(stream, upgrade->value);
 	protocol = upgrade->value; /* the field itself goes with the others of the connection */

@@ -46,7 +46,7 @@ void tunnel_start_ways(struct stream *stream)
 
 enum stream_step tunnel_start(struct stream *stream)
 {
-	/* After an upgrade the request's own direction is over: it had no body. */
+	/* After an upgrade the request's own direction is over: its body has gone (response_switch()). */
 	relay_stop(&stream->upload);
 	relay_init(&stream->upload, &stream->proxy->relay, RELAY_IN);
 	stream_drop_exchange(stream);
