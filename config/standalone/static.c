@@ -157,8 +157,8 @@ static const struct schema_row timeouts_rows[] = {
 		 "`0s` is off" },
 	{ "clientBodyStall", AS_DURATION(struct timeouts_config, client_body_stall_ns),
 	  .preset = LIMIT_CLIENT_STALL_MS * NS_PER_MS,
-	  .doc = "no byte of a request body, nor of the response behind its head, though the backend would "
-		 "take more: 408, or an end once the response has begun; gRPC is exempt, `0s` is off" },
+	  .doc = "no byte of a request body though the backend would take more and has not begun to "
+		 "answer: 408. Then `streamIdle` counts; gRPC is exempt, `0s` is off" },
 	{ "clientReadStall", AS_DURATION(struct timeouts_config, client_read_stall_ns),
 	  .preset = LIMIT_CLIENT_READ_STALL_MS * NS_PER_MS,
 	  .doc = "a response over HTTP/1 waits for its client, which takes no byte of it: an end after this "

@@ -396,7 +396,7 @@ BEHIND_THE_HEAD = {
 }
 
 
-@test("a backend that breaks HTTP/2 in the same segment as the head of its response is a 502 for both versions",
+@test("a backend that breaks HTTP/2 in the segment of its response head is a 502 for both versions",
       timeout=60)
 def broken_behind_the_head():
     fields = f.block([(":status", "200"), ("content-length", "5")])
@@ -410,4 +410,4 @@ def broken_behind_the_head():
             upstream.send(f.headers(there, fields, False) + behind(there))
             response = client.response(number) if version == 2 else client.response()
             eq(response.status, 502, f"status over HTTP/{version}, {name}")
-            eq(gateway.wait_log()["close_reason"], "response_bad", f"close_reason over HTTP/{version}, {name}")
+            eq(gateway.wait_log()["close_reason"], "response_bad", f"reason over HTTP/{version}, {name}")

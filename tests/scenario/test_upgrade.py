@@ -152,7 +152,8 @@ ANY = "{} /x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n
 
 SWITCH = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n"
 BODIES = (("POST", "", "", b""), ("POST", "Content-Length: 0\r\n", "", b""),
-          ("PUT", "Content-Length: 4\r\n", "body", b"body"), ("GET", "Content-Length: 4\r\n", "body", b"body"),
+          ("PUT", "Content-Length: 4\r\n", "body", b"body"),
+          ("GET", "Content-Length: 4\r\n", "body", b"body"),
           ("POST", "Transfer-Encoding: chunked\r\n", "4\r\nbody\r\n0\r\n\r\n", b"body"),
           ("POST", "Content-Length: 300000\r\n", "y" * 300000, b"y" * 300000))
 

@@ -7,7 +7,7 @@
 
 /*
  * Diagnostics on standard error. A line states what failed, on what object, why, and during which operation;
- * foreign bytes go through text_escaped() first. Thread-safe. log_writer.h: who writes, when a line is dropped.
+ * foreign bytes go through text_escaped() first. Thread-safe. log_writer.h drops lines.
  */
 enum log_level {
 	LOG_ERROR,

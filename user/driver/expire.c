@@ -21,8 +21,6 @@ static enum stream_step on_stream_idle(struct stream *stream)
 
 static enum stream_step on_body_stall(struct stream *stream)
 {
-	if (stream->state == STREAM_RELAY)
-		return step_end(stream, END_BODY_STALL, response_truncated(stream));
 	return step_reply(stream, 408, SPAN("request body stalled"), END_BODY_STALL);
 }
 

@@ -30,7 +30,7 @@ struct http1_client {
 	uint64_t head_deadline_ms; /* of the final head; loop time, 0: none; the next one too */
 	uint64_t end_deadline_ms; /* of the whole response: http1_client_limit() */
 	uint64_t most_bytes; /* of the response, 0: any */
-	bool is_bound; /* the request authenticates its connection (connection_auth.h), which serves no other */
+	bool is_bound; /* the request authenticates its connection, which serves no other then */
 	bool may_repeat; /* once, when a reused connection had died before one byte came (RFC 9110 9.2.2) */
 	struct buf out; /* owner: the request, until it is with a connection */
 	/* ---- */

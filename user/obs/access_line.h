@@ -31,9 +31,6 @@ struct access_time {
 	char text[CLOCK_RFC3339_BYTES];
 };
 
-/*
- * Returns the length with the final newline, or 0 if line and NUL do not fit into `size`. `removed`: a mask as
- * above.
- */
+/* Returns the length with the newline, 0 if line and NUL exceed `size`. `removed`: a mask as above. */
 size_t access_line(char *out, size_t size, enum log_format format, const struct stream_record *record,
 		   uint64_t wall_us, uint32_t removed, struct access_time *time);

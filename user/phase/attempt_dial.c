@@ -206,6 +206,8 @@ static bool attempt_count(struct stream *stream, const struct upstream *upstream
 		return true;
 	stream->attempt.is_counted = quota_take(&options->quota->connections, options->quota_most);
 	return stream->attempt.is_counted;
+}
+
 static struct upstream *attempt_take_bound(struct stream *stream, const struct dial_options *options)
 {
 	struct client_http *http = stream->client->http;

@@ -148,10 +148,7 @@ void lane_sockmap_recall(struct relay_gate *gate)
 	gate_lane_arm(gate->relay->shared->gate);
 }
 
-/*
- * Detects delayed ACKs (enum relay_hurry): few and large skbs, a target that takes them at once, and no
- * network in between.
- */
+/* Detects delayed ACKs (enum relay_hurry): few, large skbs, and a target on this host that takes them. */
 static bool sockmap_is_put_off(const struct relay *relay, uint64_t pieces, uint64_t bytes, uint64_t pauses)
 {
 	return pauses == 0 && relay->hurry_trials < SOCKMAP_LONE_TRIALS && pieces >= SOCKMAP_LONE_PIECES &&
@@ -270,10 +267,7 @@ static int sockmap_prepare(struct relay *relay)
 	return 0;
 }
 
-/*
- * True if the client may have sent more after the body, which the kernel must not forward: it collects in
- * conn->in.
- */
+/* True if the client may have sent more than the body: the kernel must not forward that. */
 static bool sockmap_is_upload(const struct relay *relay)
 {
 	return relay->direction == RELAY_IN && relay->decoder.kind != BODY_TUNNEL;
@@ -345,9 +339,7 @@ static enum lane_answer lane_sockmap_enter(struct relay *relay)
 	relay->lane->leave(relay);
 	error = sockmap_start(relay);
 	if (error) {
-		/*
-		 * -EBUSY: the opposite direction uses these sockets. -EAGAIN: too much was moving to start.
-		 */
+		/* -EBUSY: the opposite direction has these sockets. -EAGAIN: too many bytes moved. */
 		relay->gate_allowed = error == -EBUSY || error == -EAGAIN;
 		relay->lane = &lane_copy;
 		if (error == -EBUSY)
@@ -450,10 +442,7 @@ static void sockmap_on_bytes(struct relay *relay)
 	decoder->left = relay->gate->direction.chunk.left;
 	decoder->line_bytes = relay->gate->direction.chunk.digits;
 	relay->chunk_raw = decoder->chunk_state == CHUNK_SIZE_FIRST ? CHUNK_RAW_NONE : CHUNK_RAW_INSIDE;
-	/*
-	 * Allow the lane again after a time of small skbs, but not after framing that only the full parser
-	 * reads.
-	 */
+	/* Allow the lane again after small skbs, but not after framing that only the parser reads. */
 	relay->gate_allowed = relay->gate->is_leaving || relay->gate->direction.take == GATE_TAKE_DONE;
 }
 

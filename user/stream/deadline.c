@@ -39,9 +39,9 @@ static void deadline_offer_idle(struct deadline_pick *pick, struct stream *strea
 
 /*
  * The client owes bytes of its request; whoever waits for a 100 owes none yet (RFC 9110 10.1.1), and neither
- * does gRPC, whose clients may keep a stream open for messages to come. Behind the head of the answer both
- * directions have to be silent: who is told something may have to think about it. It runs on while somebody
- * else is to blame.
+ * does gRPC, whose clients may keep a stream open for messages to come. Once the answer has begun the
+ * backend does not wait for the body any more: both may talk and be silent as they like, and streamIdle
+ * counts. It runs on while somebody else is to blame.
  */
 static void deadline_offer_body_stall(struct deadline_pick *pick, struct stream *stream)
 {
@@ -158,8 +158,6 @@ enum stream_deadline deadline_next(struct stream *stream, uint64_t *ret_at_ms)
 		 */
 		if (stream->download.state == RELAY_DONE)
 			deadline_offer_idle(&pick, stream, DEADLINE_REPLY, LIMIT_REPLY_MS * NS_PER_MS);
-		else
-			deadline_offer_body_stall(&pick, stream);
 		break;
 	case STREAM_TUNNEL:
 		deadline_offer_stall(&pick, stream);

@@ -104,7 +104,7 @@ void dial_init(struct dial *dial, struct upstream_pool *pool, const struct dial_
 			       struct upstream *upstream));
 /*
  * Opens a connection, or waits for the one that is being opened. Returns DIAL_UNDER_WAY, or DIAL_DNS_FAILED
- * with *ret_error for a cached failure: an immediate retry would get the same. Returns DIAL_FULL at the quota.
+ * with *ret_error for a cached failure: a retry would get the same; or DIAL_FULL at the quota.
  */
 enum dial_result dial_start(struct dial *dial, int *ret_error);
 /* The caller's time is over: counts a failure of the endpoint, if it was asked. Call dial_cancel() next. */
