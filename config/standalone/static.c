@@ -363,6 +363,10 @@ static void check_static(struct decoder *d, const struct yaml_node *node, void *
 static const struct schema_row mcp_rows[] = {
 	{ "sessionTtl", AS_DURATION(struct static_config, mcp_session_ttl_ns), AT_LEAST(0),
 	  .preset = 30 * 60 * NS_PER_S, .doc = "an MCP session that nobody uses ends after it; 0s: never" },
+	{ "initializeTimeout", AS_DURATION(struct static_config, mcp_initialize_ns), AT_LEAST(0),
+	  .preset = LIMIT_MCP_INITIALIZE_MS * NS_PER_MS,
+	  .doc = "extension: an MCP target that has not answered `initialize` is lost after it; 0s: no "
+		 "limit" },
 };
 static const struct schema mcp_schema = SCHEMA(mcp_rows, struct static_config);
 

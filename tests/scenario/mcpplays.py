@@ -1,10 +1,74 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the MCP plays share: a gateway with a journal, patient clients, who still runs."""
+import http.server
+import json
 import os
+import threading
 
 from hg import Failure, check, wait_until
 from hg.mcp import Journal, Mcp, McpError, McpGateway, config, stdio
 from hg.process import read_text
+
+
+INITIALIZED = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
+               "serverInfo": {"name": "told", "version": "1"}}
+
+
+class Told:
+    """A target over HTTP that answers what a test says: {method: (status, content type, text)}, $ is the id.
+
+    seen: (headers with names in lower case, message) of what came
+    """
+
+    def __init__(self, **answers):
+        told = self
+        self.answers, self.seen = answers, []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):  # pylint: disable=arguments-differ
+                pass
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                self.respond(*told.answer(self, json.loads(body or b"{}")))
+
+            def do_GET(self):
+                told.seen.append((told.headers(self), {"method": self.command}))
+                self.respond(405, "text/plain", b"")
+
+            do_DELETE = do_GET
+
+            def respond(self, status, kind, body):
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        self.port = server.server_address[1]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    @staticmethod
+    def headers(handler):
+        return {name.lower(): value for name, value in handler.headers.items()}
+
+    def answer(self, handler, message):
+        self.seen.append((self.headers(handler), message))
+        if "id" not in message:
+            return 202, "text/plain", b""
+        method = message["method"].replace("/", "_")
+        status, kind, text = self.answers.get(method, (200, "application/json", None))
+        if text is None:
+            result = INITIALIZED if message["method"] == "initialize" else {}
+            text = json.dumps({"jsonrpc": "2.0", "id": "$", "result": result}).replace('"$"', "$")
+        return status, kind, text.replace("$", str(message["id"])).encode()
+
+    def target(self, name="one", **more):
+        return {"name": name, "mcp": {"host": f"http://127.0.0.1:{self.port}/mcp"}, **more}
 
 
 def play(*targets, policies=None, more="", settings=None, workers=2, **options):

@@ -39,6 +39,7 @@ struct scene {
 	int oddities[MCP_ODD_COUNT];
 	int ended;
 	int failed;
+	int given_up; /* targets, by the session */
 	uint64_t now_ms;
 };
 
@@ -108,6 +109,12 @@ static inline void scene_odd(void *context, uint32_t target __attribute__((unuse
 	((struct scene *)context)->oddities[oddity]++;
 }
 
+static inline void scene_gave_up(void *context, uint32_t target __attribute__((unused)),
+				 struct span why __attribute__((unused)))
+{
+	((struct scene *)context)->given_up++;
+}
+
 static inline void scene_ended(void *context, uint32_t target __attribute__((unused)),
 			       struct span method __attribute__((unused)),
 			       struct span name __attribute__((unused)),
@@ -119,7 +126,9 @@ static inline void scene_ended(void *context, uint32_t target __attribute__((unu
 	sc->failed += is_error;
 }
 
-static const struct mcp_watch scene_watch = { scene_odd, scene_ended };
+static const struct mcp_watch scene_watch = {
+	.odd = scene_odd, .gave_up = scene_gave_up, .failed = scene_gave_up, .ended = scene_ended
+};
 
 static const struct span scene_names[SCENE_TARGETS] = { SPAN("one"), SPAN("two"), SPAN("three"),
 							SPAN("four") };

@@ -35,6 +35,7 @@ static struct stream_record full_record(void)
 		.mcp_method = SPAN("tools/call"),
 		.mcp_tool = SPAN("get weather"),
 		.mcp_session = SPAN("8f14e45f"),
+		.mcp_error = SPAN("files: exited"),
 		.method = SPAN("GET"),
 		.host = SPAN("retry.example"),
 		.path = SPAN("/unstable?fail=3"),
@@ -88,6 +89,7 @@ TEST(a_text_line_has_every_field_in_the_documented_order)
 		" http.path=/unstable?fail=3 http.version=HTTP/1.1 http.status=504 grpc.status=14"
 		" tls.sni=sni.example tls.version=TLSv1.3"
 		" protocol=http mcp.method=tools/call mcp.tool=\"get weather\" mcp.session=8f14e45f"
+		" mcp.error=\"files: exited\""
 		" delay=250ms retry.attempt=3 error=\"upstream call timeout\" reason=Timeout"
 		" duration=2001ms bytes_in=12 bytes_out=18446744073709551615 lane=copy/pipe"
 		" hop=client/backend hop_reason_client=receiver_full hop_reason_backend=receiver_unread"

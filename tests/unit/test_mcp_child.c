@@ -35,7 +35,7 @@ struct scene {
 	bool is_empty;
 };
 
-static void on_message(void *owner, uint64_t call, struct span message)
+static enum mcp_fault on_message(void *owner, uint64_t call, struct span message)
 {
 	struct scene *scene = owner;
 
@@ -53,6 +53,7 @@ static void on_message(void *owner, uint64_t call, struct span message)
 	}
 	if (scene->got_count == scene->stop_at)
 		loop_stop(scene->targets.loop);
+	return MCP_NONE;
 }
 
 static void on_call_lost(void *owner, uint64_t call, struct span why)
@@ -62,17 +63,26 @@ static void on_call_lost(void *owner, uint64_t call, struct span why)
 	fail_msg("a child knows no calls: %.*s", SPAN_FMT(why));
 }
 
-static void on_lost(void *owner, struct span why)
+static bool is_waited_for(void *owner, uint64_t call)
+{
+	(void)owner;
+	(void)call;
+	return true;
+}
+
+static void on_lost(void *owner, struct span why, struct span last)
 {
 	struct scene *scene = owner;
 
 	scene->lost++;
 	text_add(&scene->why, why);
+	if (last.len)
+		text_fmt(&scene->why, "; its last words: %.*s", SPAN_FMT(last));
 	if (scene->stops_when_lost)
 		loop_stop(scene->targets.loop);
 }
 
-static const struct mcp_target_events events = { on_message, on_call_lost, on_lost };
+static const struct mcp_target_events events = { on_message, on_call_lost, is_waited_for, on_lost };
 
 static void on_empty(struct mcp_targets *targets)
 {

@@ -110,6 +110,55 @@ STATEFUL(a_call_that_fails_alone_leaves_the_session)
 	scene_waits(&sc, &seen[1], REQUEST("1", "tools/call", "\"name\":\"a\""));
 }
 
+/* Whatever a text is: one that names a request and no method was to answer it. */
+STATEFUL(a_text_that_names_a_request_and_is_no_message_ends_that_request)
+{
+	static const struct {
+		const char *rest;
+		const char *why;
+	} rows[] = {
+		{ "\"jsonrpc\":\"2.0\",\"result\":{},\"error\":null}", "not a JSON-RPC 2.0 message" },
+		{ "\"result\":{}}", "not a JSON-RPC 2.0 message" },
+		{ "\"jsonrpc\":\"1.0\",\"result\":{}}", "not a JSON-RPC 2.0 message" },
+	};
+	char text[256];
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct scene_sink seen = { 0 };
+		uint64_t call;
+
+		scene_waits(&sc, &seen, REQUEST("1", "tools/call", "\"name\":\"a\""));
+		call = sc.call[0];
+		snprintf(text, sizeof(text), "{\"id\":%llu,\"method\":\"x\",%s", (unsigned long long)call,
+			 rows[i].rest);
+		scene_says(&sc, 0, text);
+		assert_false(seen.is_done); /* a broken request of the target */
+		snprintf(text, sizeof(text), "{\"id\":%llu,%s", (unsigned long long)call, rows[i].rest);
+		assert_true(mcp_session_waits(sc.s, 0, call));
+		scene_says(&sc, 0, text);
+		assert_false(mcp_session_waits(sc.s, 0, call));
+		assert_true(seen.is_done);
+		assert_holds(seen.last, "-32000");
+		assert_holds(seen.last, rows[i].why);
+	}
+	assert_int_equal(sc.oddities[MCP_ODD_NOT_JSON], 2 * (int)ARRAY_LEN(rows));
+	assert_int_equal(mcp_session_state(sc.s), MCP_SESSION_READY);
+}
+
+STATEFUL(an_error_without_our_number_is_about_the_request_on_whose_response_it_came)
+{
+	struct scene_sink seen = { 0 };
+	const char *text = "{\"jsonrpc\":\"2.0\",\"id\":null,"
+			   "\"error\":{\"code\":-32600,\"message\":\"not \\\"you\\\"\"}}";
+
+	scene_waits(&sc, &seen, REQUEST("1", "tools/call", "\"name\":\"a\""));
+	assert_int_equal(mcp_session_on_target(sc.s, 0, 0, span_str(text), sc.now_ms), MCP_NONE);
+	assert_false(seen.is_done); /* on a pipe it may be about anything */
+	assert_int_equal(mcp_session_on_target(sc.s, 0, sc.call[0], span_str(text), sc.now_ms), MCP_NONE);
+	assert_true(seen.is_done);
+	assert_holds(seen.last, "one: not \\\"you\\\"");
+}
+
 STATEFUL(the_end_of_a_session_answers_everything)
 {
 	struct scene_sink seen = { 0 };

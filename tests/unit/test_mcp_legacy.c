@@ -49,7 +49,7 @@ PLAYED(messages_wait_for_the_endpoint_and_answers_come_on_the_stream)
 	read_request(scene, post);
 	say(post, "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n");
 	UNTIL(scene, scene->lost_calls.len);
-	assert_string_equal(text_of(&scene->lost_calls), "2:its message was refused\n");
+	assert_string_equal(text_of(&scene->lost_calls), "2:it refused the message with status 500\n");
 	close(stream);
 	UNTIL(scene, scene->lost.len);
 	assert_string_equal(text_of(&scene->lost), "its event stream has ended");
@@ -79,7 +79,7 @@ PLAYED(a_stream_that_is_refused_loses_the_target)
 	read_request(scene, fd);
 	say(fd, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
 	UNTIL(scene, scene->lost.len);
-	assert_string_equal(text_of(&scene->lost), "its stream was refused: no event stream with status 200");
+	assert_string_equal(text_of(&scene->lost), "no event stream, but a response with status 404");
 	mcp_target_close(scene->target);
 	UNTIL(scene, scene->is_empty);
 	close(fd);
@@ -125,19 +125,20 @@ TEST(an_endpoint_is_a_path_of_the_same_server)
 		{ "/\xc3\xa4", "" },
 		{ "", "" },
 	};
-	struct legacy_place place = { SPAN("tools.example:81"), SPAN("/base/sse?k=/v"), false };
+	struct remote_base place = { SPAN("tools.example:81"), SPAN("/base/sse?k=/v"), false };
 	struct arena arena;
 
 	arena_init(&arena, 256);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct span path = legacy_endpoint(&arena, &place, span_str(rows[i].data));
+		struct span path = remote_reference(&arena, &place, span_str(rows[i].data));
 
 		if (!span_eq(path, span_str(rows[i].path)))
 			fail_msg("%s: %.*s", rows[i].data, SPAN_FMT(path));
 	}
 	/* A stream inside TLS is not left for plain text. */
 	place.is_tls = true;
-	assert_true(span_eq(legacy_endpoint(&arena, &place, SPAN("https://tools.example:81/m")), SPAN("/m")));
-	assert_int_equal(legacy_endpoint(&arena, &place, SPAN("http://tools.example:81/m")).len, 0);
+	assert_true(
+		span_eq(remote_reference(&arena, &place, SPAN("https://tools.example:81/m")), SPAN("/m")));
+	assert_int_equal(remote_reference(&arena, &place, SPAN("http://tools.example:81/m")).len, 0);
 	arena_done(&arena);
 }

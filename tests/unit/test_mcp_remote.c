@@ -3,6 +3,7 @@
 
 #include "tests/lib/alloc.h"
 #include "user/mcp/remote.h"
+#include "user/mcp/remote_fields.h"
 
 static int open_target(struct scene *scene)
 {
@@ -182,7 +183,7 @@ PLAYED(a_request_that_gets_no_answer_is_lost_alone)
 		{ "HTTP/1.1 500 Oops\r\nContent-Length: 2\r\n\r\nno",
 		  "a response with status 500 and without the answer" },
 		{ "HTTP/1.1 307 There\r\nLocation: http://elsewhere/\r\nContent-Length: 0\r\n\r\n",
-		  "a response with status 307 and without the answer" },
+		  "a redirect with status 307 that is not followed" },
 		{ EVENTS_HEAD "Content-Length: 0\r\n\r\n",
 		  "a response with status 200 and without the answer" },
 		{ "HTTP/1.1 nonsense\r\n\r\n", "a malformed response" },
@@ -209,6 +210,71 @@ PLAYED(a_request_that_gets_no_answer_is_lost_alone)
 	}
 	assert_int_equal(scene->got.len, 0);
 	assert_int_equal(scene->lost.len, 0);
+}
+
+PLAYED(a_text_that_is_no_message_is_no_answer)
+{
+	struct scene *scene = *state;
+	int fd;
+
+	scene->fault = MCP_NOT_JSON;
+	ask(scene, 1);
+	fd = accept_one(scene);
+	read_request(scene, fd);
+	say_json(fd, "", "{\"id\":1");
+	UNTIL(scene, scene->lost_calls.len);
+	assert_string_equal(text_of(&scene->lost_calls),
+			    "1:a response with status 200 whose text is no message "
+			    "(Parse error: the body is not JSON)\n");
+	close(fd);
+}
+
+/* Frameworks that add a slash do so; messages to another server are messages that nobody meant for it. */
+PLAYED(a_redirect_within_the_server_is_followed_before_it_has_served_anything)
+{
+	struct scene *scene = *state;
+	const char *request;
+	int fd;
+
+	assert_int_equal(tell(scene, 1, "initialize", "", MCP_VERSION_NONE, "{\"id\":1}"), 0);
+	fd = accept_one(scene);
+	read_request(scene, fd);
+	say(fd,
+	    "HTTP/1.1 307 Elsewhere\r\nLocation: http://tools.example:81/mcp/\r\nContent-Length: 0\r\n\r\n");
+	close(fd);
+	fd = accept_one(scene);
+	request = read_request(scene, fd);
+	assert_int_equal(strncmp(request, "POST /mcp/ HTTP/1.1\r\n", 21), 0);
+	assert_non_null(strstr(request, "\r\n\r\n{\"id\":1}"));
+	say_json(fd, "", "{\"id\":1,\"result\":{}}");
+	UNTIL(scene, scene->got.len);
+	assert_int_equal(scene->lost_calls.len, 0);
+	/* It is the path from now on, and the last one. */
+	assert_int_equal(ask(scene, 2), 0);
+	request = read_request(scene, fd);
+	assert_int_equal(strncmp(request, "POST /mcp/ HTTP/1.1\r\n", 21), 0);
+	say(fd, "HTTP/1.1 307 Elsewhere\r\nLocation: /other\r\nContent-Length: 0\r\n\r\n");
+	UNTIL(scene, scene->lost_calls.len);
+	assert_string_equal(text_of(&scene->lost_calls),
+			    "2:a redirect with status 307 that is not followed\n");
+	close(fd);
+}
+
+PLAYED(redirects_are_bounded)
+{
+	struct scene *scene = *state;
+
+	assert_int_equal(ask(scene, 1), 0);
+	for (int i = 0; i <= LIMIT_MCP_REDIRECTS; i++) {
+		int fd = accept_one(scene);
+
+		read_request(scene, fd);
+		say(fd, "HTTP/1.1 308 Again\r\nLocation: /mcp?a=b\r\nContent-Length: 0\r\n\r\n");
+		close(fd);
+	}
+	UNTIL(scene, scene->lost_calls.len);
+	assert_string_equal(text_of(&scene->lost_calls),
+			    "1:a redirect with status 308 that is not followed\n");
 }
 
 PLAYED(an_error_may_carry_the_answer)

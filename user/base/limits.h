@@ -244,7 +244,11 @@ enum limits {
 	/* Of a target's announcement, if there are several targets; a larger one is ignored. */
 	LIMIT_MCP_CAPABILITIES_BYTES = 16 * 1024,
 	LIMIT_MCP_LIST_PAGES = 64, /* of a target, to find the owner of a name: an error of that request */
+	/* Default of config.mcp.initializeTimeout: long enough for a program that is downloaded first. */
+	LIMIT_MCP_INITIALIZE_MS = 60000,
 	LIMIT_MCP_OPEN_MS = 5000, /* failOpen: how much longer than the first target others may take */
+	LIMIT_MCP_REASON_BYTES = 512, /* of why a target has not answered, in errors and logs */
+	LIMIT_MCP_REDIRECTS = 3, /* of one message of ours, within the same server: an error */
 	LIMIT_MCP_GATHER_BYTES = 16 * 1024 * 1024, /* of responses that are merged: an error */
 	LIMIT_MCP_RESUME_MS = 60000, /* how long a response waits for a client whose stream broke */
 	LIMIT_MCP_TARGET_QUEUE_BYTES = 8 * 1024 * 1024, /* that a target has not read; then it is given up */

@@ -97,8 +97,6 @@ static void child_lose(struct child *child)
 	if (child->is_lost)
 		return;
 	child->is_lost = true;
-	if (child->words.last.len)
-		text_fmt(&child->why, "; its last words: %.*s", SPAN_FMT(child->words.last));
 	loop_defer(child->targets->loop, &child->lost);
 	child_leave(child);
 }
@@ -109,7 +107,7 @@ static void child_on_lost(struct loop_deferred *deferred)
 	const struct mcp_target_events *events = child->target.events;
 
 	if (events)
-		events->on_lost(child->target.owner, text_span(&child->why));
+		events->on_lost(child->target.owner, text_span(&child->why), child->words.last);
 }
 
 static void child_free(struct child *child)
@@ -210,7 +208,7 @@ static void child_deliver(struct child *child, struct span line)
 	if (!line.len)
 		return;
 	child->target.received++;
-	child->target.events->on_message(child->target.owner, 0, line);
+	(void)child->target.events->on_message(child->target.owner, 0, line);
 }
 
 /* 0, or the error: of memory, or of a line without end. */

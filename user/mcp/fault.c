@@ -20,6 +20,11 @@ unsigned int mcp_fault_status(enum mcp_fault fault)
 	return rows[fault].status;
 }
 
+struct span mcp_fault_text(enum mcp_fault fault)
+{
+	return span_str(rows[fault].text);
+}
+
 void mcp_fault_write(struct text *to, struct span id, enum mcp_fault fault, struct span detail,
 		     struct span data)
 {

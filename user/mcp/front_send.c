@@ -83,6 +83,7 @@ static int add_notes(const struct mcp_front *front, struct fields *fields, enum 
 		add_note(&text, "mcp.session",
 			 span_first(hub_session_id(front->session), SESSION_SHOWN_BYTES));
 	add_note(&text, "reason", span_str(reason_of(fault)));
+	add_note(&text, "mcp.error", front->why);
 	if (text.len) {
 		kept = text_error(&text) ? kept : arena_copy(fields->arena, text_span(&text));
 		error = kept.data ? fields_add(fields, SPAN("headgate-note"), kept) : -1;
@@ -255,8 +256,11 @@ static bool on_send(struct mcp_sink *sink, const struct mcp_out *out)
 	size_t id_len = 0;
 
 	if (front->state == FRONT_WAIT && front->is_single && is_answer) {
-		if (out->kind == MCP_ERROR)
+		if (out->kind == MCP_ERROR) {
 			front->is_initialize = false;
+			front->why = arena_copy(&front->arena,
+						out->why.len ? out->why : mcp_fault_text(out->fault));
+		}
 		front_answer(front, out->status ? out->status : 200, SPAN("application/json"), SPAN(""),
 			     out->fault, out->pieces, out->count);
 		return !front->is_broken;

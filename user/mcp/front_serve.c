@@ -22,6 +22,7 @@ static void refuse(struct mcp_front *front, const struct mcp_message *m, enum mc
 
 	text_init(&text);
 	text_init(&data);
+	front->why = mcp_fault_text(fault);
 	if (fault == MCP_VERSION)
 		mcp_merge_version_data(&data, requested_version(front, m));
 	mcp_fault_write(&text, m ? m->id : SPAN(""), fault, SPAN(""), text_span(&data));

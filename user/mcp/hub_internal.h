@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include "user/base/log.h"
 #include "user/mcp/hub.h"
 #include "user/mcp/hub_session.h"
 #include "user/relay/relay.h"
@@ -15,6 +16,8 @@ enum { HUB_BUCKETS = 1024 };
 struct hub_health {
 	uint64_t retry_ms; /* loop time: not to be started before; 0: at once */
 	uint64_t pause_ms; /* that was waited last */
+	struct log_rate malformed; /* of lines about what it writes, like the next one */
+	struct log_rate failed; /* about requests that it does not answer */
 };
 
 /* One MCP backend. Stays while it is configured, or has sessions or connections. */

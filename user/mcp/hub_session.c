@@ -16,7 +16,7 @@
 #include "user/mcp/legacy.h"
 #include "user/mcp/remote.h"
 
-enum { SHORT_LIFE_MS = 1000, FIRST_PAUSE_MS = 100, LAST_PAUSE_MS = 10000 };
+enum { SHORT_LIFE_MS = 1000, FIRST_PAUSE_MS = 100, LAST_PAUSE_MS = 10000, TROUBLE_MS = 1000 };
 
 static uint64_t now_of(const struct hub_session *session)
 {
@@ -36,7 +36,7 @@ static void note_life(struct hub_link *link)
 
 	if (now_ms - link->started_ms >= SHORT_LIFE_MS ||
 	    mcp_session_target_version(link->session->mux, link->index) != MCP_VERSION_NONE) {
-		*health = (struct hub_health){ 0 };
+		health->pause_ms = health->retry_ms = 0;
 		return;
 	}
 	health->pause_ms = health->pause_ms ? health->pause_ms * 2 : FIRST_PAUSE_MS;
@@ -45,59 +45,87 @@ static void note_life(struct hub_link *link)
 	health->retry_ms = now_ms + health->pause_ms;
 }
 
-static void log_lost(const struct hub_link *link, struct span why)
+/* `shown` is what a target wrote, for the log alone. It may be empty. */
+static void log_target(const struct hub_link *link, const char *what, struct span why, struct span shown)
 {
 	const struct mcp_server *server = &link->session->servers->server_list[link->index];
 	struct text text;
 
 	text_init(&text);
 	text_escaped(&text, why);
-	log_warn("mcp backend %.*s: target %.*s is lost: %.*s", SPAN_FMT(link->session->service->name),
-		 SPAN_FMT(server->name), SPAN_FMT(text_span(&text)));
+	if (shown.len) {
+		text_str(&text, ": ");
+		text_escaped(&text, span_first(shown, LIMIT_MCP_LOG_BYTES));
+	}
+	log_warn("mcp backend %.*s: target %.*s %s: %.*s", SPAN_FMT(link->session->service->name),
+		 SPAN_FMT(server->name), what, SPAN_FMT(text_span(&text)));
 	text_done(&text);
 }
 
-static void link_on_message(void *owner, uint64_t call, struct span text)
+/* The same of what a target can do any number of times. */
+static void log_trouble(const struct hub_link *link, struct log_rate *rate, const char *what, struct span why,
+			struct span shown)
+{
+	uint64_t suppressed;
+
+	if (!log_rate_pass(rate, now_of(link->session), TROUBLE_MS, &suppressed))
+		return;
+	log_target(link, what, why, shown);
+	if (suppressed)
+		log_warn("mcp backend %.*s: %llu lines about the same were left out",
+			 SPAN_FMT(link->session->service->name), (unsigned long long)suppressed);
+}
+
+static struct hub_health *health_of(const struct hub_link *link)
+{
+	return &link->session->service->health[link->index];
+}
+
+static enum mcp_fault link_on_message(void *owner, uint64_t call, struct span text)
 {
 	struct hub_link *link = owner;
+	enum mcp_fault fault =
+		mcp_session_on_target(link->session->mux, link->index, call, text, now_of(link->session));
 
-	mcp_session_on_target(link->session->mux, link->index, call, text, now_of(link->session));
+	if (fault)
+		log_trouble(link, &health_of(link)->malformed, "wrote what is no message of JSON-RPC",
+			    mcp_fault_text(fault), text);
 	hub_session_settle(link->session);
+	return fault;
 }
 
 static void link_on_call_lost(void *owner, uint64_t call, struct span why)
 {
 	struct hub_link *link = owner;
 
-	log_debug("mcp backend %.*s: a request to target %u is lost: %.*s",
-		  SPAN_FMT(link->session->service->name), link->index, SPAN_FMT(why));
 	mcp_session_on_call_lost(link->session->mux, link->index, call, why, now_of(link->session));
 	hub_session_settle(link->session);
 }
 
-static void link_lost(struct hub_link *link)
-{
-	const struct mcp_server *server = &link->session->servers->server_list[link->index];
-
-	mcp_session_on_target_lost(link->session->mux, link->index, server->name, now_of(link->session));
-	hub_session_settle(link->session);
-}
-
-static void link_on_lost(void *owner, struct span why)
+static bool link_is_waited_for(void *owner, uint64_t call)
 {
 	struct hub_link *link = owner;
 
-	log_lost(link, why);
+	return mcp_session_waits(link->session->mux, link->index, call);
+}
+
+static void link_on_lost(void *owner, struct span why, struct span last)
+{
+	struct hub_link *link = owner;
+
+	log_target(link, "is lost", why, last);
 	note_life(link);
+	counter_add(&link->session->hub->counters, COUNTER_MCP_TARGETS_LOST, 1);
+	mcp_session_on_target_lost(link->session->mux, link->index, why, now_of(link->session));
 	mcp_target_close(link->target);
 	link->target = NULL;
-	counter_add(&link->session->hub->counters, COUNTER_MCP_TARGETS_LOST, 1);
-	link_lost(link);
+	hub_session_settle(link->session);
 }
 
 static const struct mcp_target_events link_events = {
 	.on_message = link_on_message,
 	.on_call_lost = link_on_call_lost,
+	.is_waited_for = link_is_waited_for,
 	.on_lost = link_on_lost,
 };
 
@@ -150,7 +178,8 @@ static bool link_open(struct hub_link *link)
 	result = server->transport == MCP_STDIO ? open_child(link, server, &error)
 						: open_remote(link, server, &error);
 	if (result < 0) {
-		log_lost(link, error.len ? text_span(&error) : span_str(strerrordesc_np(-result)));
+		log_target(link, "is lost",
+			   error.len ? text_span(&error) : span_str(strerrordesc_np(-result)), SPAN(""));
 		note_life(link);
 	}
 	text_done(&error);
@@ -186,6 +215,21 @@ static void watch_odd(void *context, uint32_t target, enum mcp_oddity oddity)
 	counter_add(&session->hub->counters, COUNTER_MCP_ODD_MESSAGES, 1);
 }
 
+static void watch_gave_up(void *context, uint32_t target, struct span why)
+{
+	struct hub_session *session = context;
+
+	log_target(&session->links[target], "is not used by a session", why, SPAN(""));
+}
+
+static void watch_failed(void *context, uint32_t target, struct span why)
+{
+	struct hub_session *session = context;
+	struct hub_link *link = &session->links[target];
+
+	log_trouble(link, &health_of(link)->failed, "has not answered a request", why, SPAN(""));
+}
+
 static void watch_ended(void *context, uint32_t target, struct span method, struct span name,
 			uint64_t started_ms, bool is_error)
 {
@@ -196,7 +240,9 @@ static void watch_ended(void *context, uint32_t target, struct span method, stru
 			     (now_of(session) - started_ms) * NS_PER_MS);
 }
 
-static const struct mcp_watch watch = { .odd = watch_odd, .ended = watch_ended };
+static const struct mcp_watch watch = {
+	.odd = watch_odd, .gave_up = watch_gave_up, .failed = watch_failed, .ended = watch_ended
+};
 
 /* ------------------------------------------------------------------------------------ its end */
 
@@ -347,6 +393,7 @@ static struct mcp_session *make_mux(struct hub_session *session, enum mcp_versio
 		.server_name = SPAN("headgate"),
 		.server_version = SPAN("1"),
 		.version = version,
+		.open_ms = session->hub->snapshot->config.mcp_initialize_ns / NS_PER_MS,
 	};
 
 	return mcp_session_create(&setup);

@@ -2,6 +2,7 @@
 #include "user/mcp/legacy.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "user/base/limits.h"
@@ -92,48 +93,10 @@ static void legacy_on_lost(struct loop_deferred *deferred)
 
 	legacy_stop(legacy);
 	if (legacy->target.events)
-		legacy->target.events->on_lost(legacy->target.owner, text_span(&legacy->why));
+		legacy->target.events->on_lost(legacy->target.owner, text_span(&legacy->why), SPAN(""));
 }
 
 /* ------------------------------------------------------------------------------------ the endpoint */
-
-struct span legacy_endpoint(struct arena *arena, const struct legacy_place *place, struct span data)
-{
-	struct span none = { 0 }, authority = place->authority, path = place->path;
-	struct span scheme = place->is_tls ? SPAN("https://") : SPAN("http://");
-	ptrdiff_t slash;
-	char *joined;
-
-	if (span_starts(data, scheme)) {
-		data = span_from(data, scheme.len);
-		if (data.len <= authority.len ||
-		    !span_eq_nocase(span_first(data, authority.len), authority) ||
-		    data.data[authority.len] != '/')
-			return none;
-		data = span_from(data, authority.len);
-	}
-	for (size_t i = 0; i < data.len; i++) {
-		if (data.data[i] <= ' ' || data.data[i] >= 0x7f || data.data[i] == '#' ||
-		    (data.data[i] == ':' && span_find(span_first(data, i), '/') < 0 &&
-		     span_find(span_first(data, i), '?') < 0))
-			return none;
-	}
-	if (!data.len || span_starts(data, SPAN("//")))
-		return none;
-	if (data.data[0] == '/')
-		return arena_copy(arena, data);
-	/* Beside the stream's own resource. */
-	slash = span_find(path, '?');
-	path = slash < 0 ? path : span_first(path, (size_t)slash);
-	while (path.len && path.data[path.len - 1] != '/')
-		path.len--;
-	joined = arena_bytes(arena, path.len + data.len);
-	if (!joined)
-		return none;
-	memcpy(joined, path.data, path.len);
-	memcpy(joined + path.len, data.data, data.len);
-	return span_of(joined, path.len + data.len);
-}
 
 static int legacy_post(struct legacy *legacy, uint64_t call, const struct iovec *pieces, int count,
 		       size_t bytes)
@@ -179,9 +142,9 @@ static void legacy_on_endpoint(struct legacy *legacy, struct span data)
 {
 	if (legacy->endpoint.len)
 		return;
-	legacy->endpoint = legacy_endpoint(
+	legacy->endpoint = remote_reference(
 		&legacy->arena,
-		&(struct legacy_place){ legacy->peer.authority, legacy->path, legacy->peer.tls != NULL },
+		&(struct remote_base){ legacy->peer.authority, legacy->path, legacy->peer.tls != NULL },
 		data);
 	if (legacy->endpoint.len)
 		legacy_send_waiting(legacy);
@@ -193,9 +156,12 @@ static void legacy_on_endpoint(struct legacy *legacy, struct span data)
 
 static bool stream_on_head(struct remote_request *request, const struct response_head *head)
 {
+	char why[64];
+
 	if (head->status == 200 && request->is_events)
 		return true;
-	legacy_lose(request->owner, SPAN("its stream was refused: no event stream with status 200"));
+	snprintf(why, sizeof(why), "no event stream, but a response with status %u", head->status);
+	legacy_lose(request->owner, span_str(why));
 	((struct legacy *)request->owner)->stream = NULL;
 	return false;
 }
@@ -209,7 +175,7 @@ static void stream_on_event(struct remote_request *request, const struct events_
 	} else if ((!event->name.len || span_eq(event->name, SPAN("message"))) && event->data.len &&
 		   legacy->target.events && !legacy->is_lost) {
 		legacy->target.received++;
-		legacy->target.events->on_message(legacy->target.owner, 0, event->data);
+		(void)legacy->target.events->on_message(legacy->target.owner, 0, event->data);
 	}
 }
 
@@ -243,11 +209,13 @@ static void post_failed(struct legacy *legacy, uint64_t call, struct span why)
 static bool post_on_head(struct remote_request *request, const struct response_head *head)
 {
 	bool is_taken = head->status >= 200 && head->status < 300;
+	char why[64];
 
 	request->is_events = false;
 	request->is_text = false;
+	snprintf(why, sizeof(why), "it refused the message with status %u", head->status);
 	if (!is_taken)
-		post_failed(request->owner, request->call, SPAN("its message was refused"));
+		post_failed(request->owner, request->call, span_str(why));
 	return true;
 }
 

@@ -17,13 +17,3 @@ struct legacy_options {
 /* 0 with *ret_target, or -ENOMEM. */
 int legacy_open(struct mcp_targets *targets, const struct legacy_options *options,
 		const struct mcp_target_events *events, void *owner, struct mcp_target **ret_target);
-/*
- * The path that an `endpoint` event means, relative to that of the stream (RFC 3986 5.2), in `arena`. Empty:
- * it is not of this authority, or no path.
- */
-struct legacy_place {
-	struct span authority;
-	struct span path; /* of the stream */
-	bool is_tls;
-};
-struct span legacy_endpoint(struct arena *arena, const struct legacy_place *place, struct span data);

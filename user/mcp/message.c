@@ -214,6 +214,7 @@ static enum mcp_fault read_one(struct span text, struct mcp_message *m)
 		m->id = values[ID];
 	if (!is_plain)
 		return MCP_DOUBLE_KEY;
+	m->method_text = values[METHOD]; /* read_call() knows better */
 	if (!span_eq(values[JSONRPC], SPAN("\"2.0\"")))
 		return MCP_ENVELOPE;
 	return values[METHOD].len ? read_call(m, values) : read_answer(m, values);

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "user/base/base64.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
+#include "user/mcp/remote_fields.h"
 
 enum { RETRY_MS = 1000, RETRY_MAX_MS = 30000, LAST_ID_BYTES = 1024, SESSION_BYTES = 1024 };
 
@@ -26,6 +26,8 @@ struct remote {
 	struct span path;
 	struct span session; /* in arena; empty: none */
 	enum mcp_version version; /* of the last message */
+	uint32_t redirects;
+	bool is_path_known; /* it has given a response that is no redirect */
 	struct buf last_id; /* of the stream's last event */
 	struct timer retry; /* of the stream */
 	uint64_t retry_ms;
@@ -42,8 +44,14 @@ struct remote {
 struct remote_post {
 	struct remote *remote;
 	struct buf last_id;
+	struct buf copy; /* of the message, while the target may name another path for it */
+	size_t method_len; /* of what follows the message in `copy` */
+	size_t name_len;
+	enum mcp_version version; /* of the message */
+	uint32_t redirects;
 	uint32_t resumes;
 	uint16_t status;
+	enum mcp_fault fault; /* of the last text in the response that was no message */
 	bool is_answered;
 };
 
@@ -86,6 +94,7 @@ static struct remote_post *post_of(const struct remote_request *request)
 static void post_free(struct remote_post *post)
 {
 	buf_done(&post->last_id);
+	buf_done(&post->copy);
 	hg_free(post);
 }
 
@@ -121,7 +130,7 @@ static void remote_on_lost(struct loop_deferred *deferred)
 
 	remote_stop_all(remote);
 	if (remote->target.events)
-		remote->target.events->on_lost(remote->target.owner, text_span(&remote->why));
+		remote->target.events->on_lost(remote->target.owner, text_span(&remote->why), SPAN(""));
 }
 
 static void remote_call_lost(struct remote *remote, uint64_t call, struct span why)
@@ -131,49 +140,6 @@ static void remote_call_lost(struct remote *remote, uint64_t call, struct span w
 }
 
 /* ------------------------------------------------------------------------------------ requests */
-
-static bool is_plain_value(struct span value)
-{
-	if (!value.len || value.data[0] == ' ' || value.data[value.len - 1] == ' ' ||
-	    span_starts(value, SPAN("=?base64?")))
-		return false;
-	for (size_t i = 0; i < value.len; i++) {
-		if (value.data[i] < ' ' || value.data[i] > '~')
-			return false;
-	}
-	return true;
-}
-
-void remote_header_value(struct text *to, struct span plain)
-{
-	if (is_plain_value(plain)) {
-		text_add(to, plain);
-		return;
-	}
-	text_str(to, "=?base64?");
-	base64_encode(to, plain);
-	text_str(to, "?=");
-}
-
-static int add_mirrored(struct fields *fields, struct span name, struct span value)
-{
-	struct text plain, safe;
-	struct span copy = { 0 };
-	int error;
-
-	if (!value.len)
-		return 0;
-	text_init(&plain);
-	text_init(&safe);
-	mcp_json_unescape(&plain, value);
-	remote_header_value(&safe, text_span(&plain));
-	if (!text_error(&plain) && !text_error(&safe))
-		copy = arena_copy(fields->arena, text_span(&safe));
-	error = copy.data ? fields_add(fields, name, copy) : -ENOMEM;
-	text_done(&plain);
-	text_done(&safe);
-	return error;
-}
 
 static int add_fields(const struct remote *remote, struct fields *fields, enum remote_kind kind,
 		      struct span last_id)
@@ -196,6 +162,24 @@ static int add_fields(const struct remote *remote, struct fields *fields, enum r
 	return error;
 }
 
+/* Without memory, or of a long message, no redirect is followed. */
+static void post_keep(struct remote_post *post, const struct mcp_out *out)
+{
+	size_t bytes = out->bytes + out->method.len + out->name.len;
+
+	if (bytes > LIMIT_MCP_FRAME_BYTES || buf_reserve(&post->copy, bytes, LIMIT_MCP_FRAME_BYTES) < 0)
+		return;
+	for (int i = 0; i < out->count; i++) {
+		memcpy(buf_tail(&post->copy), out->pieces[i].iov_base, out->pieces[i].iov_len);
+		buf_commit(&post->copy, out->pieces[i].iov_len);
+	}
+	(void)buf_append(&post->copy, out->method, LIMIT_MCP_FRAME_BYTES);
+	(void)buf_append(&post->copy, out->name, LIMIT_MCP_FRAME_BYTES);
+	post->method_len = out->method.len;
+	post->name_len = out->name.len;
+	post->version = out->version;
+}
+
 /* 0, or -ENOMEM (also for what no header can hold). */
 static int remote_ask(struct remote *remote, enum remote_kind kind, const struct mcp_out *out, uint64_t call,
 		      struct span last_id, struct remote_request **ret_request)
@@ -214,6 +198,9 @@ static int remote_ask(struct remote *remote, enum remote_kind kind, const struct
 		return -ENOMEM;
 	post->remote = remote;
 	buf_init(&post->last_id);
+	buf_init(&post->copy);
+	if (out && !remote->is_path_known)
+		post_keep(post, out);
 	if (out) {
 		ask.pieces = out->pieces;
 		ask.count = out->count;
@@ -225,8 +212,8 @@ static int remote_ask(struct remote *remote, enum remote_kind kind, const struct
 	fields_init(&fields, &arena);
 	if (add_fields(remote, &fields, kind, last_id) == 0 &&
 	    (!out || out->version < MCP_2026_07_28 ||
-	     (add_mirrored(&fields, SPAN("mcp-method"), out->method) == 0 &&
-	      add_mirrored(&fields, SPAN("mcp-name"), out->name) == 0)))
+	     (remote_add_mirrored(&fields, SPAN("mcp-method"), out->method) == 0 &&
+	      remote_add_mirrored(&fields, SPAN("mcp-name"), out->name) == 0)))
 		request = remote_request_start(&remote->peer, &ask, &remote_request_ops, post);
 	arena_done(&arena);
 	if (!request) {
@@ -280,15 +267,55 @@ static void remote_note_session(struct remote *remote, const struct response_hea
 	remote->session = arena_copy(&remote->arena, field->value);
 }
 
-static void on_post_head(struct remote *remote, struct remote_request *request,
+/*
+ * Before a target has served anything it may name another path of its own for its messages, as frameworks do
+ * that add a slash. Another server is never named: what a target says must not choose who gets a message.
+ */
+static bool post_redirects(struct remote *remote, const struct remote_request *request,
+			   const struct response_head *head)
+{
+	const struct field *location = fields_find(&head->fields, SPAN("location"));
+	struct remote_base base = { remote->peer.authority, remote->path, remote->peer.tls != NULL };
+	struct remote_post *post = post_of(request);
+	struct span body = buf_span(&post->copy), path;
+	struct iovec piece;
+	struct mcp_out out = { .pieces = &piece, .count = 1, .version = post->version };
+	struct remote_request *again;
+
+	if (!location || !body.len || post->redirects >= LIMIT_MCP_REDIRECTS ||
+	    remote->redirects >= LIMIT_MCP_REDIRECTS)
+		return false;
+	path = remote_reference(&remote->arena, &base, location->value);
+	if (!path.len)
+		return false;
+	remote->redirects += !span_eq(path, remote->path);
+	remote->path = path;
+	out.bytes = body.len - post->method_len - post->name_len;
+	out.method = span_of(body.data + out.bytes, post->method_len);
+	out.name = span_of(out.method.data + out.method.len, post->name_len);
+	piece = (struct iovec){ (void *)(uintptr_t)body.data, out.bytes };
+	if (remote_ask(remote, REMOTE_POST, &out, request->call, SPAN(""), &again) < 0)
+		return false;
+	post_of(again)->redirects = post->redirects + 1;
+	return true;
+}
+
+/* False: the message was sent to another path instead. */
+static bool on_post_head(struct remote *remote, struct remote_request *request,
 			 const struct response_head *head)
 {
+	if ((head->status == 307 || head->status == 308) && post_redirects(remote, request, head)) {
+		post_free(post_of(request));
+		return false;
+	}
+	remote->is_path_known |= head->status < 300 || head->status > 399;
 	if (head->status == 404 && remote->session.len)
 		remote_lose(remote, SPAN("its session is over (404)"));
 	else if (head->status >= 200 && head->status < 300)
 		remote_note_session(remote, head);
 	else
 		request->is_events = false; /* an error may carry the message that says more, no stream */
+	return true;
 }
 
 static void on_stream_head(struct remote *remote, struct remote_request *request,
@@ -312,8 +339,7 @@ static bool on_head(struct remote_request *request, const struct response_head *
 	post->status = head->status;
 	switch ((enum remote_kind)request->kind) {
 	case REMOTE_POST:
-		on_post_head(post->remote, request, head);
-		break;
+		return on_post_head(post->remote, request, head);
 	case REMOTE_STREAM:
 		on_stream_head(post->remote, request, head);
 		break;
@@ -326,34 +352,36 @@ static bool on_head(struct remote_request *request, const struct response_head *
 	return true;
 }
 
-/* Only to know whether to ask for the rest: whether it is an answer indeed is the session's business. */
-static bool is_answer_to(struct span text, uint64_t call)
-{
-	char digits[24];
-	size_t len = text_u64(digits, call);
-
-	return call && !mcp_json_member(text, SPAN("method")).len &&
-	       span_eq(mcp_json_member(text, SPAN("id")), span_of(digits, len));
-}
-
-/* What follows the answer is its end; a server that leaves its stream open is not waited for. */
-static void note_answer(struct remote_request *request, struct span text)
+/* What comes behind the answer is its end; a server that leaves its stream open is not waited for. */
+static void note_answer(struct remote_request *request)
 {
 	struct remote_post *post = post_of(request);
+	const struct mcp_target *target = &post->remote->target;
 
-	if (post->is_answered || !is_answer_to(text, request->call))
+	if (post->is_answered || !request->call || !target->events ||
+	    target->events->is_waited_for(target->owner, request->call))
 		return;
 	post->is_answered = true;
 	remote_request_limit(request, LIMIT_MCP_CHILD_PAUSE_MS);
 }
 
-/* call: 0 for what came on the stream of no request. */
-static void remote_deliver(struct remote *remote, uint64_t call, struct span text)
+/* A text that the session cannot read is no answer: the end of the response says so. */
+static void remote_deliver(struct remote_request *request, struct span text)
 {
+	struct remote *remote = post_of(request)->remote;
+	enum mcp_fault fault;
+
 	if (!remote->target.events || remote->is_lost || !text.len)
 		return;
 	remote->target.received++;
-	remote->target.events->on_message(remote->target.owner, call ? call : MCP_CALL_NONE, text);
+	fault = remote->target.events->on_message(remote->target.owner,
+						  request->call ? request->call : MCP_CALL_NONE, text);
+	/* The session may have stopped the request. */
+	if (request->is_over)
+		return;
+	if (fault)
+		post_of(request)->fault = fault;
+	note_answer(request);
 }
 
 static void on_event(struct remote_request *request, const struct events_event *event)
@@ -371,14 +399,12 @@ static void on_event(struct remote_request *request, const struct events_event *
 	}
 	if (event->name.len && !span_eq(event->name, SPAN("message")))
 		return;
-	note_answer(request, event->data);
-	remote_deliver(remote, request->call, event->data);
+	remote_deliver(request, event->data);
 }
 
 static void on_text(struct remote_request *request, struct span text)
 {
-	note_answer(request, text);
-	remote_deliver(post_of(request)->remote, request->call, text);
+	remote_deliver(request, text);
 }
 
 /* The answer lies behind what was read: a stream whose events have ids goes on elsewhere. */
@@ -395,12 +421,18 @@ static bool post_resumes(struct remote *remote, const struct remote_post *post, 
 
 static void on_post_end(struct remote *remote, const struct remote_post *post, uint64_t call, struct span why)
 {
-	char text[64];
+	char text[160];
 
 	if (!call || post->is_answered || post_resumes(remote, post, call))
 		return;
-	if (!why.len) {
-		snprintf(text, sizeof(text), "a response with status %u and without the answer",
+	if (!why.len && post->fault) {
+		snprintf(text, sizeof(text), "a response with status %u whose text is no message (%s)",
+			 post->status, mcp_fault_text(post->fault).data);
+		why = span_str(text);
+	} else if (!why.len) {
+		snprintf(text, sizeof(text),
+			 post->status / 100 == 3 ? "a redirect with status %u that is not followed"
+						 : "a response with status %u and without the answer",
 			 post->status);
 		why = span_str(text);
 	}

@@ -24,9 +24,3 @@ struct remote_options {
 /* 0 with *ret_target, or -ENOMEM. Nothing is sent yet. */
 int remote_open(struct mcp_targets *targets, const struct remote_options *options,
 		const struct mcp_target_events *events, void *owner, struct mcp_target **ret_target);
-
-/*
- * A value for Mcp-Name: `plain` when a header can hold it, else its bytes in base64 between "=?base64?" and
- * "?=".
- */
-void remote_header_value(struct text *to, struct span plain);

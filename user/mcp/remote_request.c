@@ -47,6 +47,46 @@ void remote_peer_done(struct remote_peer *peer)
 	arena_done(&peer->arena);
 }
 
+/* ------------------------------------------------------------------------------------ references */
+
+struct span remote_reference(struct arena *arena, const struct remote_base *base, struct span reference)
+{
+	struct span data = reference, none = { 0 }, authority = base->authority, path = base->path;
+	struct span scheme = base->is_tls ? SPAN("https://") : SPAN("http://");
+	ptrdiff_t slash;
+	char *joined;
+
+	if (span_starts(data, scheme)) {
+		data = span_from(data, scheme.len);
+		if (data.len <= authority.len ||
+		    !span_eq_nocase(span_first(data, authority.len), authority) ||
+		    data.data[authority.len] != '/')
+			return none;
+		data = span_from(data, authority.len);
+	}
+	for (size_t i = 0; i < data.len; i++) {
+		if (data.data[i] <= ' ' || data.data[i] >= 0x7f || data.data[i] == '#' ||
+		    (data.data[i] == ':' && span_find(span_first(data, i), '/') < 0 &&
+		     span_find(span_first(data, i), '?') < 0))
+			return none;
+	}
+	if (!data.len || span_starts(data, SPAN("//")))
+		return none;
+	if (data.data[0] == '/')
+		return arena_copy(arena, data);
+	/* Beside the stream's own resource. */
+	slash = span_find(path, '?');
+	path = slash < 0 ? path : span_first(path, (size_t)slash);
+	while (path.len && path.data[path.len - 1] != '/')
+		path.len--;
+	joined = arena_bytes(arena, path.len + data.len);
+	if (!joined)
+		return none;
+	memcpy(joined, path.data, path.len);
+	memcpy(joined + path.len, data.data, data.len);
+	return span_of(joined, path.len + data.len);
+}
+
 /* ------------------------------------------------------------------------------------ its end */
 
 static void request_on_release(struct loop_deferred *deferred)

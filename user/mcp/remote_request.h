@@ -8,8 +8,7 @@
 
 /*
  * One HTTP request to a target, and its response: nothing, one JSON text, or a stream of events. It goes over
- * a connection of the pool or a new one, HTTP/1.1. No redirect is followed: what a target says must not
- * choose who gets the next message.
+ * a connection of the pool or a new one, HTTP/1.1. A redirect is its owner's business.
  *
  * Life: remote_request_start() -> on_head() -> on_event()... or on_text() -> on_end(), or
  * remote_request_stop() at any time, also from a callback; nothing is called back from within these two. The
@@ -42,6 +41,17 @@ struct remote_place {
 int remote_peer_init(struct remote_peer *peer, struct mcp_targets *targets, const struct remote_place *place);
 /* Without requests. Idempotent on a zeroed one. */
 void remote_peer_done(struct remote_peer *peer);
+
+/*
+ * The path that a reference of a server means, relative to that of `base` (RFC 3986 5.2), in `arena`: of an
+ * `endpoint` event, or a Location. Empty: it is not of this authority, or no path.
+ */
+struct remote_base {
+	struct span authority;
+	struct span path; /* with its query */
+	bool is_tls;
+};
+struct span remote_reference(struct arena *arena, const struct remote_base *base, struct span reference);
 
 struct remote_request_ops {
 	/* The final head. False: the rest is of no use, the request ends here without on_end(). */

@@ -69,11 +69,23 @@ void mcp_request_free(struct mcp_session *s, struct mcp_request *r)
 	for (uint32_t i = 0; i < r->part_count; i++)
 		part_clear(s, &r->parts[i]);
 	hg_free((char *)r->held.data);
+	hg_free((char *)r->why.data);
 	list_remove(&r->node);
 	list_remove(&r->all);
 	s->calls -= r->stream != 0;
 	s->bytes -= r->bytes;
 	hg_free(r);
+}
+
+void mcp_request_note(struct mcp_session *s, struct mcp_request *r, struct span why)
+{
+	char *copy = r->why.data ? NULL : hg_strndup(why.data, why.len);
+
+	if (!copy)
+		return;
+	r->why = span_of(copy, why.len);
+	r->bytes += why.len;
+	s->bytes += why.len;
 }
 
 int mcp_part_keep(struct mcp_session *s, struct mcp_part *part, struct span answer)

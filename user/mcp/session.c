@@ -283,6 +283,7 @@ static void lose_target(struct mcp_session *s, uint32_t target, struct span reas
 {
 	uint32_t cursor = 0;
 	struct mcp_part *part;
+	struct text why;
 
 	if (s->targets[target].is_lost)
 		return;
@@ -296,8 +297,20 @@ static void lose_target(struct mcp_session *s, uint32_t target, struct span reas
 	}
 	if (s->setup.kind == MCP_SESSION_SHARED)
 		return;
-	if (!s->setup.fail_open || alive_count(s) == 0)
-		session_over(s, MCP_TARGET_LOST, reason, now_ms);
+	if (!s->setup.fail_open || alive_count(s) == 0) {
+		text_init(&why);
+		mcp_session_reason(s, target, reason, &why);
+		session_over(s, MCP_TARGET_LOST, text_span(&why), now_ms);
+		text_done(&why);
+	}
+}
+
+/* What the session finds out by itself. */
+static void give_target_up(struct mcp_session *s, uint32_t target, struct span reason, uint64_t now_ms)
+{
+	if (s->setup.watch && !s->targets[target].is_lost)
+		s->setup.watch->gave_up(s->setup.context, target, reason);
+	lose_target(s, target, reason, now_ms);
 }
 
 void mcp_session_on_target_lost(struct mcp_session *s, uint32_t target, struct span reason, uint64_t now_ms)
@@ -354,7 +367,7 @@ void mcp_session_settle(struct mcp_session *s, uint64_t now_ms)
 		s->is_failing = false;
 		for (uint32_t i = 0; i < s->setup.names.count; i++) {
 			if (s->targets[i].is_failing)
-				lose_target(s, i, SPAN("it was not started, or does not read"), now_ms);
+				give_target_up(s, i, SPAN("it was not started, or does not read"), now_ms);
 		}
 		node = list_pop(&s->settling);
 		if (node)
@@ -394,7 +407,7 @@ static uint64_t coarse(uint64_t ms)
 	return (ms + step_ms - 1) / step_ms * step_ms;
 }
 
-/* failOpen: whoever has not answered initialize by now is left out. */
+/* Whoever has not answered initialize by now is lost. */
 static void tick_opening(struct mcp_session *s, uint64_t now_ms)
 {
 	if (!s->open_ms || now_ms < s->open_ms)
@@ -407,7 +420,7 @@ static void tick_opening(struct mcp_session *s, uint64_t now_ms)
 		while ((part = mcp_ids_next(&s->parts, &cursor)) && part->target != i)
 			continue;
 		if (part)
-			lose_target(s, i, SPAN("it did not answer initialize"), now_ms);
+			give_target_up(s, i, SPAN("it did not answer initialize in time"), now_ms);
 	}
 }
 
@@ -437,6 +450,13 @@ enum mcp_version mcp_session_version(const struct mcp_session *s)
 enum mcp_version mcp_session_target_version(const struct mcp_session *s, uint32_t target)
 {
 	return s->targets[target].version;
+}
+
+bool mcp_session_waits(const struct mcp_session *s, uint32_t target, uint64_t call)
+{
+	const struct mcp_part *part = mcp_ids_find(&s->parts, call);
+
+	return part && part->target == target;
 }
 
 bool mcp_session_is_lost(const struct mcp_session *s, uint32_t target)

@@ -33,6 +33,7 @@ struct mcp_out {
 	uint64_t event; /* towards a client: number for `id:` (mcp_event_id), 0: cannot be resumed */
 	unsigned int status; /* of an answer: what the response says when it is all of it */
 	enum mcp_fault fault; /* of an MCP_ERROR of ours */
+	struct span why; /* of an MCP_ERROR, for the log: plain text, may be empty */
 };
 
 struct mcp_sink_ops {
@@ -84,6 +85,10 @@ enum mcp_oddity {
 
 struct mcp_watch {
 	void (*odd)(void *context, uint32_t target, enum mcp_oddity oddity);
+	/* The session gives a target up, or serves without it. why: plain text, may hold what it wrote. */
+	void (*gave_up)(void *context, uint32_t target, struct span why);
+	/* A target that is not lost does not answer a request. why: plain text. */
+	void (*failed)(void *context, uint32_t target, struct span why);
 	/* A request of the client ended: answered, failed, cancelled. name: as the client said it. */
 	void (*ended)(void *context, uint32_t target, struct span method, struct span name,
 		      uint64_t started_ms, bool is_error);
@@ -108,6 +113,8 @@ struct mcp_session_setup {
 		server_name; /* serverInfo of merged answers, clientInfo of our own initialize; borrowed */
 	struct span server_version;
 	enum mcp_version version; /* of MCP_SESSION_SINGLE: what its client said; NONE: 2025-03-26 */
+	uint64_t open_ms; /* a target answers initialize in this time, or is lost; 0: no limit */
+	size_t message_bytes; /* a larger message of a target is refused; 0: LIMIT_MCP_MESSAGE_BYTES */
 };
 
 enum mcp_session_state {
@@ -160,10 +167,15 @@ void mcp_session_sink_gone(struct mcp_session *s, struct mcp_sink *sink, enum mc
 /* `call` of a message that came on a stream of its own: it belongs to no request. */
 #define MCP_CALL_NONE UINT64_MAX
 
-/* One line or event of a target. call: on whose answer stream it came (HTTP targets), 0: not known (a pipe).
+/*
+ * One line or event of a target. call: on whose answer stream it came (HTTP targets), 0: not known (a pipe).
+ * MCP_NONE, or why the text is no message: then the request that it claims to answer has an error, if there
+ * is one.
  */
-void mcp_session_on_target(struct mcp_session *s, uint32_t target, uint64_t call, struct span text,
-			   uint64_t now_ms);
+enum mcp_fault mcp_session_on_target(struct mcp_session *s, uint32_t target, uint64_t call, struct span text,
+				     uint64_t now_ms);
+/* Somebody waits for the answer of the target to this request of ours. */
+bool mcp_session_waits(const struct mcp_session *s, uint32_t target, uint64_t call);
 /* An exchange of an HTTP target failed without an answer: only that request has an error. */
 void mcp_session_on_call_lost(struct mcp_session *s, uint32_t target, uint64_t call, struct span reason,
 			      uint64_t now_ms);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <string.h>
 
 #include "user/base/check.h"
 #include "user/base/limits.h"
@@ -68,6 +69,8 @@ static void pass_on(struct mcp_session *s, struct mcp_part *part, const struct m
 		.method = r->method_text,
 		.name = r->name,
 		.status = status_of(s, m),
+		.why = m->kind == MCP_ERROR ? mcp_json_string(mcp_json_member(m->error, SPAN("message")))
+					    : NOTHING,
 	};
 	struct text result;
 
@@ -333,6 +336,18 @@ static struct mcp_part *bad_part(const struct mcp_session *s, struct mcp_request
 	return bad ? bad : lacking;
 }
 
+/* Its note is freed with it. */
+static void fail_with_note(struct mcp_session *s, struct mcp_request *r, enum mcp_fault fault,
+			   uint64_t now_ms)
+{
+	char text[LIMIT_MCP_REASON_BYTES + 128];
+	struct span why = span_first(r->why, sizeof(text));
+
+	if (why.len)
+		memcpy(text, why.data, why.len);
+	mcp_request_fail(s, r, fault, span_of(text, why.len), now_ms);
+}
+
 void mcp_session_finish(struct mcp_session *s, struct mcp_request *r, uint64_t now_ms)
 {
 	bool ends = is_opening(r);
@@ -353,7 +368,7 @@ void mcp_session_finish(struct mcp_session *s, struct mcp_request *r, uint64_t n
 	if (bad->answer.len && r->stream)
 		pass_error(s, r, bad, now_ms);
 	else
-		mcp_request_fail(s, r, bad->has_lied ? MCP_TARGET_LIED : MCP_TARGET_LOST, NOTHING, now_ms);
+		fail_with_note(s, r, bad->has_lied ? MCP_TARGET_LIED : MCP_TARGET_LOST, now_ms);
 	if (ends)
 		mcp_session_end(s, MCP_NO_TARGET, now_ms);
 }
@@ -366,8 +381,21 @@ static void part_ended(struct mcp_session *s, struct mcp_part *part, uint64_t no
 		mcp_session_finish(s, r, now_ms);
 	else if (r->gather == MCP_GATHER_LISTEN)
 		mcp_session_check_acknowledged(s, r, now_ms);
-	else if (is_opening(r) && s->setup.fail_open && !part->is_error && !s->open_ms)
-		s->open_ms = now_ms + LIMIT_MCP_OPEN_MS;
+	else if (is_opening(r) && s->setup.fail_open && !part->is_error)
+		mcp_session_open_within(s, LIMIT_MCP_OPEN_MS, now_ms);
+}
+
+/* A target that is not initialized. */
+static void gave_up(struct mcp_session *s, const struct mcp_part *part, struct span why)
+{
+	struct text text;
+
+	if (s->setup.watch)
+		s->setup.watch->gave_up(s->setup.context, part->target, why);
+	text_init(&text);
+	mcp_session_reason(s, part->target, why, &text);
+	mcp_request_note(s, part->request, text_span(&text));
+	text_done(&text);
 }
 
 void mcp_session_take_answer(struct mcp_session *s, struct mcp_part *part, const struct mcp_message *m,
@@ -378,6 +406,8 @@ void mcp_session_take_answer(struct mcp_session *s, struct mcp_part *part, const
 	int error;
 
 	part_done(s, part, is_error);
+	if (is_opening(r) && is_error)
+		gave_up(s, part, mcp_json_string(mcp_json_member(m->error, SPAN("message"))));
 	if (r->gather == MCP_PASS) {
 		pass_on(s, part, m, now_ms);
 		return;
@@ -390,6 +420,7 @@ void mcp_session_take_answer(struct mcp_session *s, struct mcp_part *part, const
 	if (!is_error && is_opening(r) && !is_initialize_result(m->result)) {
 		part->has_lied = true;
 		part->is_error = true;
+		gave_up(s, part, SPAN("its answer to initialize has no version or no capabilities"));
 		part_ended(s, part, now_ms);
 		return;
 	}
@@ -409,12 +440,20 @@ void mcp_session_take_answer(struct mcp_session *s, struct mcp_part *part, const
 void mcp_session_lose_part(struct mcp_session *s, struct mcp_part *part, struct span reason, uint64_t now_ms)
 {
 	struct mcp_request *r = part->request;
+	struct text why;
 
+	text_init(&why);
+	mcp_session_reason(s, part->target, reason, &why);
+	if (s->setup.watch && !s->targets[part->target].is_lost)
+		s->setup.watch->failed(s->setup.context, part->target, reason);
 	part_done(s, part, true);
-	if (r->gather == MCP_PASS)
-		mcp_request_fail(s, r, MCP_TARGET_LOST, reason, now_ms);
-	else
+	if (r->gather == MCP_PASS) {
+		mcp_request_fail(s, r, MCP_TARGET_LOST, text_span(&why), now_ms);
+	} else {
+		mcp_request_note(s, r, text_span(&why));
 		part_ended(s, part, now_ms);
+	}
+	text_done(&why);
 }
 
 /* ---- subscriptions to several targets ---- */

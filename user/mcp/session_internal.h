@@ -54,6 +54,7 @@ struct mcp_request {
 	struct span method_text;
 	struct span name; /* of a tool, prompt or resource, as the client says it; inner text */
 	struct span held; /* MCP_GATHER_OWNER: owner of the data, the message that waits for the owner */
+	struct span why; /* owner of the data: why the first target that failed has not answered */
 	struct mcp_part parts[];
 };
 
@@ -102,7 +103,7 @@ struct mcp_session {
 	size_t bytes; /* of requests and what they keep */
 	uint64_t now_ms; /* when something was last told */
 	bool is_failing; /* a target is */
-	uint64_t open_ms; /* failOpen: when the last target has to have answered initialize; 0: no limit */
+	uint64_t open_ms; /* when the last target has to have answered initialize; 0: no limit */
 	struct span held; /* MCP_SESSION_SINGLE: owner of the data, the post that waits for initialize */
 	struct mcp_sink *held_sink;
 	struct mcp_session_target targets[];
@@ -119,6 +120,8 @@ struct mcp_request *mcp_request_create(struct mcp_session *s, struct mcp_sink *s
 void mcp_request_free(struct mcp_session *s, struct mcp_request *r);
 /* Its answers are nobody's business any more: the targets are told why, in the inner text of a string. */
 void mcp_request_cancel(struct mcp_session *s, struct mcp_request *r, struct span reason);
+/* The first reason why a target has not answered is kept; without memory there is none. */
+void mcp_request_note(struct mcp_session *s, struct mcp_request *r, struct span why);
 /* Keeps a copy. -ENOMEM, -ENOBUFS. */
 int mcp_part_keep(struct mcp_session *s, struct mcp_part *part, struct span answer);
 struct mcp_ask *mcp_ask_create(struct mcp_session *s, uint32_t target, const struct mcp_message *m);
@@ -133,6 +136,8 @@ void mcp_send_target_text(struct mcp_session *s, uint32_t target, enum mcp_kind 
 /* Towards the client, to the stream of a request or (NULL) to that of the session. */
 void mcp_send_client(struct mcp_session *s, const struct mcp_request *r, struct mcp_out *out,
 		     uint64_t now_ms);
+/* "NAME: REASON", with the name of the target. */
+void mcp_session_reason(const struct mcp_session *s, uint32_t target, struct span reason, struct text *to);
 /* An answer, without end of the request. */
 void mcp_send_result(struct mcp_session *s, const struct mcp_request *r, struct span result, uint64_t now_ms);
 /* An error of ours to a request that is not kept. */
@@ -161,6 +166,12 @@ int mcp_session_ask_list(struct mcp_session *s, struct mcp_part *part, struct sp
 /* What was held back until the targets were initialized. */
 void mcp_session_resume_held(struct mcp_session *s, uint64_t now_ms);
 void mcp_session_fail_held(struct mcp_session *s, enum mcp_fault fault, struct span detail, uint64_t now_ms);
+/* Targets have this time to answer initialize, or less when they have less already. 0: no limit. */
+static inline void mcp_session_open_within(struct mcp_session *s, uint64_t ms, uint64_t now_ms)
+{
+	if (ms && (!s->open_ms || now_ms + ms < s->open_ms))
+		s->open_ms = now_ms + ms;
+}
 /* Our own initialize. 0, -ENOMEM. */
 int mcp_session_open_targets(struct mcp_session *s, uint64_t now_ms);
 

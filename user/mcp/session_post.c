@@ -79,8 +79,10 @@ static enum mcp_fault take_request(struct mcp_session *s, struct mcp_sink *sink,
 		pong(s, sink, m, now_ms);
 		return MCP_NONE;
 	}
-	if (m->method == MCP_METHOD_INITIALIZE)
+	if (m->method == MCP_METHOD_INITIALIZE) {
 		s->state = MCP_SESSION_OPENING;
+		mcp_session_open_within(s, s->setup.open_ms, now_ms);
+	}
 	fault = mcp_session_route(s, sink, m, now_ms);
 	if (fault && m->method == MCP_METHOD_INITIALIZE)
 		s->state = MCP_SESSION_OVER;
@@ -216,6 +218,7 @@ static int hold(struct mcp_session *s, struct mcp_sink *sink, const struct mcp_p
 	s->held = span_of(copy, post->text.len);
 	s->held_sink = sink;
 	s->state = MCP_SESSION_OPENING;
+	mcp_session_open_within(s, s->setup.open_ms, now_ms);
 	return mcp_session_open_targets(s, now_ms);
 }
 

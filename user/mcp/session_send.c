@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
+#include "user/base/limits.h"
 #include "user/base/text.h"
 #include "user/mcp/session_internal.h"
 
@@ -154,6 +155,13 @@ void mcp_send_result(struct mcp_session *s, const struct mcp_request *r, struct 
 	mcp_send_client(s, r, &out, now_ms);
 }
 
+void mcp_session_reason(const struct mcp_session *s, uint32_t target, struct span reason, struct text *to)
+{
+	text_add(to, s->setup.names.targets[target]);
+	text_str(to, ": ");
+	text_add(to, span_first(reason, LIMIT_MCP_REASON_BYTES));
+}
+
 static void send_fault(struct mcp_session *s, struct mcp_sink *sink, uint32_t stream, struct span id,
 		       enum mcp_fault fault, struct span detail, uint64_t now_ms)
 {
@@ -171,6 +179,7 @@ static void send_fault(struct mcp_session *s, struct mcp_sink *sink, uint32_t st
 	out.bytes = written.len;
 	out.status = mcp_fault_status(fault);
 	out.fault = fault;
+	out.why = detail;
 	sink_send(s, sink, stream, &out, now_ms);
 	text_done(&text);
 }

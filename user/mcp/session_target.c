@@ -242,6 +242,26 @@ static void take_notification(struct mcp_session *s, uint32_t target, uint64_t c
 
 /* ---- a message ---- */
 
+/*
+ * An error that names no request of ours is about the one on whose response it came: a server that could not
+ * read the message, or refuses it before it looks for an id, has none to name.
+ */
+static bool take_refusal(struct mcp_session *s, uint32_t target, uint64_t call, const struct mcp_message *m,
+			 uint64_t now_ms)
+{
+	struct mcp_part *part = mcp_ids_find(&s->parts, call);
+	struct text why;
+	uint64_t number;
+
+	if (!part || part->target != target || span_parse_u63(m->id, &number) == 0)
+		return false;
+	text_init(&why);
+	mcp_json_unescape(&why, mcp_json_string(mcp_json_member(m->error, SPAN("message"))));
+	mcp_session_lose_part(s, part, text_span(&why), now_ms);
+	text_done(&why);
+	return true;
+}
+
 static void take_message(struct mcp_session *s, uint32_t target, uint64_t call, const struct mcp_message *m,
 			 uint64_t now_ms)
 {
@@ -253,7 +273,7 @@ static void take_message(struct mcp_session *s, uint32_t target, uint64_t call, 
 		part = part_of(s, target, m->id);
 		if (part)
 			mcp_session_take_answer(s, part, m, now_ms);
-		else
+		else if (m->kind != MCP_ERROR || !take_refusal(s, target, call, m, now_ms))
 			odd(s, target, MCP_ODD_UNKNOWN_ID);
 		break;
 	case MCP_REQUEST:
@@ -265,21 +285,37 @@ static void take_message(struct mcp_session *s, uint32_t target, uint64_t call, 
 	}
 }
 
-void mcp_session_on_target(struct mcp_session *s, uint32_t target, uint64_t call, struct span text,
-			   uint64_t now_ms)
+/* A text that names a request of ours and no method was meant to answer it. */
+static void take_malformed(struct mcp_session *s, uint32_t target, const struct mcp_post *post,
+			   enum mcp_fault fault, uint64_t now_ms)
+{
+	struct mcp_part *part =
+		post->is_batch || post->first.method_text.len ? NULL : part_of(s, target, post->first.id);
+
+	odd(s, target, MCP_ODD_NOT_JSON);
+	if (part)
+		mcp_session_lose_part(s, part, mcp_fault_text(fault), now_ms);
+	mcp_session_settle(s, now_ms);
+}
+
+enum mcp_fault mcp_session_on_target(struct mcp_session *s, uint32_t target, uint64_t call, struct span text,
+				     uint64_t now_ms)
 {
 	struct mcp_post post;
 	struct mcp_message m;
+	enum mcp_fault fault;
 	size_t at = 0;
 
 	if (s->state == MCP_SESSION_OVER || s->targets[target].is_lost)
-		return;
+		return MCP_NONE;
 	s->now_ms = now_ms;
-	if (mcp_post_read(s->setup.checker, text, &post) != MCP_NONE) {
-		odd(s, target, MCP_ODD_NOT_JSON);
-		return;
+	fault = mcp_post_read(s->setup.checker, text, &post);
+	if (fault) {
+		take_malformed(s, target, &post, fault, now_ms);
+		return fault;
 	}
 	while (s->state != MCP_SESSION_OVER && mcp_post_next(&post, &at, &m))
 		take_message(s, target, call, &m, now_ms);
 	mcp_session_settle(s, now_ms);
+	return MCP_NONE;
 }

@@ -16,17 +16,22 @@
 struct mcp_target;
 struct upstream_pool;
 
-/* From the loop. `why` is for our own log: it may hold what a child wrote. */
+/* From the loop. `why` is for clients and the log, `last` for the log alone: it holds what a child wrote. */
 struct mcp_target_events {
 	/*
 	 * One message, without line end, not empty, not checked; valid until the return. call: of the request
-	 * on whose answer it came (HTTP), 0: not known.
+	 * on whose answer it came (HTTP), 0: not known. MCP_NONE, or why it is no message.
 	 */
-	void (*on_message)(void *owner, uint64_t call, struct span text);
-	/* This request gets no answer, but the target lives. */
+	enum mcp_fault (*on_message)(void *owner, uint64_t call, struct span text);
+	/*
+	 * This request gets no answer from here, but the target lives; it may have got one before. call: 0
+	 * for a message of which nobody knows whose answer it was.
+	 */
 	void (*on_call_lost)(void *owner, uint64_t call, struct span why);
-	/* Once. Nothing comes from here any more: what is open gets no answer. */
-	void (*on_lost)(void *owner, struct span why);
+	/* Somebody waits for the answer to this request. */
+	bool (*is_waited_for)(void *owner, uint64_t call);
+	/* Once. Nothing comes from here any more: what is open gets no answer. `last`: what it wrote last. */
+	void (*on_lost)(void *owner, struct span why, struct span last);
 };
 
 /* For /mcp/sessions. */

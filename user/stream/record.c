@@ -150,6 +150,7 @@ void stream_fill_record(struct stream *stream, struct stream_record *record)
 	record->mcp_method = notes_get(stream, SPAN("mcp.method"));
 	record->mcp_tool = notes_get(stream, SPAN("mcp.tool"));
 	record->mcp_session = notes_get(stream, SPAN("mcp.session"));
+	record->mcp_error = notes_get(stream, SPAN("mcp.error"));
 	for (int lane = 0; lane < LANE_COUNT; lane++) {
 		record->lane_bytes_in[lane] = stream->upload.lane_bytes[lane];
 		record->lane_bytes_out[lane] = stream->download.lane_bytes[lane];
