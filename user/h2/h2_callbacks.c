@@ -10,7 +10,7 @@ enum {
 	WINDOW_DEFAULT = 65535, /* RFC 9113 6.9.2: until the peer has seen our SETTINGS */
 };
 
-/* The stream of an id, unless it is unknown or its owner released it. */
+/* The stream with this id; NULL if it is unknown or its owner has released it. */
 static struct h2_stream *stream_of(nghttp2_session *library, int32_t id)
 {
 	void *data = nghttp2_session_get_stream_user_data(library, id);
@@ -37,7 +37,7 @@ static int on_begin_frame(nghttp2_session *library, const nghttp2_frame_hd *fram
 {
 	struct h2_session *session = context;
 
-	/* Trailers of a stream we reset may be under way; many of them are not. */
+	/* Trailers of a stream that we reset may be in flight, but not many of them. */
 	if (frame->type == NGHTTP2_HEADERS && frame->stream_id <= session->last_peer_id &&
 	    !nghttp2_session_get_stream_user_data(library, frame->stream_id))
 		h2_session_count(session, H2_FLOOD_GLITCH);
@@ -52,8 +52,8 @@ static enum h2_head_kind kind_of_section(const struct h2_session *session, const
 }
 
 /*
- * Streams of equal urgency that are "incremental" have a frame in turn; what the client would like better
- * (RFC 9218) is not asked.
+ * All streams have equal urgency and are "incremental", so they take turns frame by frame; the client's
+ * priorities (RFC 9218) are ignored.
  */
 static struct h2_stream *stream_begin(struct h2_session *session, int32_t id)
 {
@@ -92,8 +92,8 @@ static void count_excess(struct h2_session *session, uint64_t before, uint64_t n
 }
 
 /*
- * A section that broke a rule or a limit is heard to its end, so that its owner can answer; nothing of it is
- * kept meanwhile. One that goes on and on is not worth an answer.
+ * A section that violates a rule or a limit is read to its end, so that the owner can respond, but its fields
+ * are not stored. A section far over its limit gets no response.
  */
 static int section_add(struct h2_session *session, struct span name, struct span value)
 {
@@ -106,7 +106,10 @@ static int section_add(struct h2_session *session, struct span name, struct span
 	before = block->list_bytes;
 	if (h2_head_add(block, name, value, &session->options.head_limits) < 0)
 		return no_memory(session);
-	/* It is work like any other, though nothing is kept: a 431 now and then, but no stream of them. */
+	/*
+	 * Fields over the limit cost work although they are not stored: an occasional 431 is allowed, but no
+	 * stream of them.
+	 */
 	if (block->list_bytes > limit)
 		count_excess(session, before > limit ? before - limit : 0, block->list_bytes - limit);
 	return block->list_bytes > most ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : 0;
@@ -121,7 +124,7 @@ static int on_header(nghttp2_session *library, const nghttp2_frame *frame, const
 	return section_add(context, span_of(name, name_len), span_of(value, value_len));
 }
 
-/* What nghttp2 would leave out silently. No field is known that it refuses and we do not. */
+/* Called for fields that nghttp2 would ignore silently. It refuses no field that we would accept. */
 static int on_invalid_header(nghttp2_session *library, const nghttp2_frame *frame, nghttp2_rcbuf *name,
 			     nghttp2_rcbuf *value, uint8_t flags, void *context)
 {
@@ -208,7 +211,7 @@ static int on_data_chunk(nghttp2_session *library, uint8_t flags, int32_t id, co
 	session->received_bytes += len;
 	if (!stream || stream->is_reset)
 		return 0;
-	/* nghttp2 resets a stream that ignores its window, and delivers the bytes all the same. */
+	/* nghttp2 resets a stream that exceeds its window, but still delivers the bytes. */
 	if (buf_len(&stream->in) + len > (most > WINDOW_DEFAULT ? most : WINDOW_DEFAULT))
 		return 0;
 	if (buf_append(&stream->in, span_of(data, len), SIZE_MAX) < 0)
@@ -218,7 +221,7 @@ static int on_data_chunk(nghttp2_session *library, uint8_t flags, int32_t id, co
 	return 0;
 }
 
-/* The trailers behind the last DATA frame, RFC 9113 8.1. */
+/* The trailers after the last DATA frame, RFC 9113 8.1. */
 static int trailers_submit(struct h2_session *session, struct h2_stream *stream)
 {
 	ssize_t count = h2_session_list(session, stream->end_trailers);
@@ -263,7 +266,7 @@ ssize_t h2_read_payload(nghttp2_session *library, int32_t id, uint8_t *data, siz
 	return (ssize_t)bytes;
 }
 
-/* One DATA frame, from the stream's buffer straight to where frames go. */
+/* Writes one DATA frame from the stream's buffer straight to the frame buffer. */
 static int on_send_data(nghttp2_session *library, nghttp2_frame *frame, const uint8_t *head, size_t len,
 			nghttp2_data_source *source, void *context)
 {
@@ -294,7 +297,7 @@ static void ping_acked(struct h2_session *session, const uint8_t *opaque)
 
 	for (size_t i = 0; i < 8; i++)
 		id = id << 8 | opaque[i];
-	/* Other bytes are no answer to any of ours. */
+	/* Other bytes are no response to a PING of ours. */
 	if (id > session->ping_acked && id <= session->ping_sent)
 		session->ping_acked = id;
 }
@@ -345,9 +348,9 @@ static int on_frame_received(nghttp2_session *library, const nghttp2_frame *fram
 	return 0;
 }
 
-/* ---- requests that never come to anything ---- */
+/* ---- requests that are refused before their owner sees them ---- */
 
-/* The client broke a rule before its owner heard of it. */
+/* True if the client violated a rule before the owner knew of the stream. */
 static bool is_stillborn(const struct h2_session *session, const struct h2_stream *stream)
 {
 	return session->options.role == H2_SERVER && !stream->is_given && stream->head && !stream->news;
@@ -383,7 +386,9 @@ static void headers_sent(struct h2_stream *stream, const nghttp2_frame *frame)
 		end_sent(stream);
 }
 
-/* A request that nghttp2 refuses before it is complete: what is known of it is for the owner's log. */
+/*
+ * A request that nghttp2 refuses before it is complete: pass what is known of it to the owner, for the log.
+ */
 static int on_invalid_frame(nghttp2_session *library, const nghttp2_frame *frame, int error, void *context)
 {
 	struct h2_session *session = context;
@@ -396,8 +401,8 @@ static int on_invalid_frame(nghttp2_session *library, const nghttp2_frame *frame
 }
 
 /*
- * nghttp2 resets a stream when the peer broke a rule on it; what our owners reset was noted by them. A stream
- * that was refused because there are too many has no pointer, one that was released a mark.
+ * nghttp2 resets a stream on which the peer violated a rule; resets by our owners are already noted. A stream
+ * that was refused by the limit has no pointer, a released one has &h2_abandoned.
  */
 static void reset_sent(nghttp2_session *library, struct h2_session *session, const nghttp2_frame *frame)
 {
@@ -419,8 +424,8 @@ static void reset_sent(nghttp2_session *library, struct h2_session *session, con
 }
 
 /*
- * nghttp2 ends the connection in many places; the GOAWAY is the one thing they have in common. An internal
- * error of it is its encoder without memory.
+ * nghttp2 ends the connection in many places, but always by a GOAWAY. INTERNAL_ERROR means that its encoder
+ * had no memory.
  */
 static void goaway_sent(struct h2_session *session, const nghttp2_goaway *frame)
 {
@@ -432,7 +437,7 @@ static void goaway_sent(struct h2_session *session, const nghttp2_goaway *frame)
 	}
 	session->is_failed = true;
 	session->error_code = frame->error_code;
-	/* nghttp2 counts the values of a SETTINGS frame itself. */
+	/* nghttp2 itself limits the values of a SETTINGS frame. */
 	if (frame->error_code == NGHTTP2_ENHANCE_YOUR_CALM && session->flood_kind == H2_FLOOD_NONE)
 		session->flood_kind = H2_FLOOD_SETTINGS;
 }
@@ -477,7 +482,7 @@ static int on_stream_close(nghttp2_session *library, int32_t id, uint32_t code, 
 		return 0;
 	stream->is_closed = true;
 	if (!h2_stream_is_complete(stream) && !stream->is_reset) {
-		/* By a GOAWAY that does not cover it, or before it was sent. */
+		/* Closed by a GOAWAY that does not cover it, or before it was sent. */
 		stream->is_unseen = session->options.role == H2_CLIENT;
 		h2_stream_note_reset(stream, code);
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between HTTP/2 heads and those the rest of the program works with. */
+/* Converts between HTTP/2 heads and the heads of user/http. */
 #include <errno.h>
 
 #include "user/base/text.h"
@@ -9,9 +9,9 @@
 #include "user/http/wire.h"
 #include "user/http/spelling.h"
 
-/* ---- into the heads of the program ---- */
+/* ---- to heads of user/http ---- */
 
-/* All values of Cookie that are not empty, joined with "; " (RFC 9113 8.2.3). data == NULL on no memory. */
+/* All non-empty values of Cookie, joined with "; " (RFC 9113 8.2.3). data == NULL without memory. */
 static struct span cookies_join(const struct fields *fields, struct arena *arena)
 {
 	size_t size = 0;
@@ -38,7 +38,7 @@ static struct span cookies_join(const struct fields *fields, struct arena *arena
 	return span_of(bytes, (size_t)(at - bytes));
 }
 
-/* Host is in the list already. */
+/* Copies all fields but Host, which is already in the list. */
 static int fields_copy(const struct fields *from, struct arena *arena, struct fields *to)
 {
 	bool has_crumbs = fields_count_of(from, FIELD_COOKIE) > 1;
@@ -155,7 +155,7 @@ enum http_bad h2_head_response_framing(const struct h2_head *head, const struct 
 	return BAD_NONE;
 }
 
-/* ---- from the heads of the program ---- */
+/* ---- from heads of user/http ---- */
 
 static bool is_passed_on(const struct h2_head *head, const struct field *field)
 {

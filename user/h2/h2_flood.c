@@ -33,7 +33,7 @@ const char *h2_flood_name(enum h2_flood_kind kind)
 	return names[kind];
 }
 
-/* Halves every counter once for each second that has passed. A clock that goes back halves nothing. */
+/* Halves every counter once for each second that has passed. A clock that goes backwards has no effect. */
 static void flood_age(struct h2_flood *flood, uint64_t now_ms)
 {
 	uint64_t seconds;
@@ -54,7 +54,7 @@ bool h2_flood_count(struct h2_flood *flood, const struct h2_flood_limits *limits
 	if (flood->recent[kind] < UINT32_MAX)
 		flood->recent[kind]++;
 	flood->total[kind]++;
-	/* What comes at an even pace of so many a second fills the halving counter to twice that. */
+	/* A constant rate fills the halving counter to twice the rate. */
 	return (limits->per_second[kind] == 0 ||
 		flood->recent[kind] <= 2 * (uint64_t)limits->per_second[kind]) &&
 	       (limits->in_life[kind] == 0 || flood->total[kind] <= limits->in_life[kind]);

@@ -7,10 +7,10 @@
 #include "user/base/h2_flood_kind.h"
 
 /*
- * Counts what a peer makes an HTTP/2 connection do, so that cheap frames cannot keep it busy. Two measures
- * per kind: how many lately (a counter that halves every second) and how many in the life of the connection.
- * Past either limit the connection ends with ENHANCE_YOUR_CALM. Kinds, defaults, and what each stands for are
- * rows of h2_floods.def.
+ * Counts what a peer makes an HTTP/2 connection do, so that cheap frames cannot keep it busy. Each kind has
+ * two measures: the recent count (a counter that is halved every second) and the count in the life of the
+ * connection. Beyond either limit the connection ends with ENHANCE_YOUR_CALM. Kinds, defaults and
+ * explanations are rows of h2_floods.def.
  */
 struct h2_flood_limits {
 	uint32_t per_second[H2_FLOOD_COUNT]; /* 0: no limit */
@@ -20,11 +20,11 @@ struct h2_flood_limits {
 struct h2_flood {
 	uint32_t recent[H2_FLOOD_COUNT];
 	uint64_t total[H2_FLOOD_COUNT];
-	uint64_t window_ms; /* begin of the running second */
+	uint64_t window_ms; /* start of the current second */
 };
 
 extern const struct h2_flood_limits h2_flood_defaults;
 const char *h2_flood_name(enum h2_flood_kind kind); /* label of the metric */
-/* Counts one. False: a limit is passed. */
+/* Counts one. False: a limit was exceeded. */
 bool h2_flood_count(struct h2_flood *flood, const struct h2_flood_limits *limits, enum h2_flood_kind kind,
 		    uint64_t now_ms);

@@ -10,7 +10,7 @@
 #include "user/http/target.h"
 
 enum {
-	HEAD_BLOCK_BYTES = 960, /* of the arena: half of a head, and a size that malloc keeps at hand */
+	HEAD_BLOCK_BYTES = 960, /* of the arena: half of a head, in a size that malloc caches */
 	FIELD_OVERHEAD_BYTES = 32, /* RFC 9113 6.5.2 */
 	REQUEST = 1 << H2_HEAD_REQUEST,
 	RESPONSE = 1 << H2_HEAD_RESPONSE,
@@ -54,7 +54,7 @@ static enum http_bad authority_check(struct span value)
 	return authority_is_valid(value) ? BAD_NONE : BAD_HOST_SYNTAX;
 }
 
-/* Its form depends on the method, which may come later: h2_head_finish(). */
+/* The allowed form depends on the method, which may come later: h2_head_finish(). */
 static enum http_bad path_check(struct span value)
 {
 	return value.len && octets_are_target(value) ? BAD_NONE : BAD_TARGET;
@@ -95,7 +95,7 @@ static const struct pseudo {
 	[PSEUDO_STATUS] = { { ":status", 7 }, RESPONSE, status_check, 0 },
 };
 
-/* The one that a name of this length and these letters can be: the caller compares. */
+/* The only pseudo-header field that a name of this length and these letters can be; the caller compares. */
 static const struct pseudo *pseudo_candidate(struct span name)
 {
 	switch (name.len) {
@@ -116,7 +116,9 @@ static uint16_t status_of(struct span value)
 	return (uint16_t)((value.data[0] - '0') * 100 + (value.data[1] - '0') * 10 + (value.data[2] - '0'));
 }
 
-/* Checks only; the value of what is fine is for the caller to store. NULL for the status, and what is bad. */
+/*
+ * Checks name and value. Returns where the caller stores the value; NULL for the status, and for violations.
+ */
 static struct span *pseudo_take(struct h2_head *head, struct span name, struct span value)
 {
 	const struct pseudo *pseudo = pseudo_candidate(name);
@@ -159,13 +161,13 @@ static enum http_bad field_id_check(const struct h2_head *head, enum field_id id
 		return BAD_CONNECTION_FIELD;
 	if (id != FIELD_TE && (field_flags_of(id) & FIELD_HOP))
 		return BAD_CONNECTION_FIELD;
-	/* As body_trailers(): no sender of these means well. */
+	/* As in body_trailers(): a legitimate sender does not use these. */
 	if (head->kind == H2_HEAD_TRAILERS && (id == FIELD_CONTENT_LENGTH || id == FIELD_HOST))
 		return BAD_TRAILER;
 	return BAD_NONE;
 }
 
-/* As it has to be when it is received. */
+/* Checks a received name. */
 static enum http_bad name_check(enum field_id id, struct span name)
 {
 	if (id != FIELD_OTHER ? span_eq(name, field_name_of(id)) : octets_all(name, OCTET_LOWER_TOKEN))
@@ -182,7 +184,7 @@ static enum http_bad value_check(const struct h2_head *head, enum field_id id, s
 	return id == FIELD_OTHER ? BAD_NONE : field_id_check(head, id, value);
 }
 
-/* A field whose name and value are fine; a copy of both, the name in lower case. */
+/* Stores copies of a valid name, in lower case, and its value. */
 static int field_store(struct h2_head *head, enum field_id id, struct span name, struct span value)
 {
 	bool is_known = id != FIELD_OTHER;
@@ -294,7 +296,7 @@ static enum http_bad host_finish(const struct h2_head *head)
 	return head_check_host(&request, head->scheme.len ? default_port : 0);
 }
 
-/* RFC 9113 8.3.1: what a request has, and the two forms of :path. */
+/* RFC 9113 8.3.1: required fields of a request, and the two forms of :path. */
 static enum http_bad request_finish(const struct h2_head *head)
 {
 	enum http_method method = method_of(head->method);

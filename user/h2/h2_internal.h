@@ -8,63 +8,65 @@
 #include "user/h2/h2_watch.h"
 
 /*
- * What h2_session.c (the connection), h2_stream.c (its streams) and h2_callbacks.c (what nghttp2 tells)
- * share. Nobody else includes this but tests that look inside: nghttp2 stays behind it.
+ * Shared by h2_session.c (the connection), h2_stream.c (its streams) and h2_callbacks.c (nghttp2's
+ * callbacks). No other file includes this but tests of the internals: nghttp2 is hidden behind it.
  *
- * Rules of the house:
- *   - no callback ends the session: it notes, and the function that called nghttp2 decides afterwards;
- *   - the only fatal result of a callback is that of no memory;
- *   - nghttp2's pointer of a stream is the struct h2_stream, or &h2_abandoned once its owner released it.
+ * Rules:
+ *   - no callback ends the session: it stores a flag, and the function that called nghttp2 decides
+ *     afterwards;
+ *   - the only fatal result of a callback is that of missing memory;
+ *   - nghttp2's pointer for a stream is the struct h2_stream, or &h2_abandoned after its owner has released
+ *     it.
  */
 struct h2_session {
 	nghttp2_session *library; /* owner */
 	struct h2_options options;
 	struct list streams; /* all of them, by node */
 	struct list ready; /* those with news */
-	struct list spare; /* memory of released ones, owner */
+	struct list spare; /* memory of released streams, owner */
 	uint32_t spare_count;
 	uint32_t open_streams;
 	struct h2_head *block; /* owner: header section that is being received, or NULL */
-	struct h2_stream *block_stream; /* whose it is */
+	struct h2_stream *block_stream; /* its stream */
 	int32_t last_peer_id; /* newest stream of the peer */
 	struct buf staged; /* frames made while receiving */
-	struct buf *out; /* where frames go now */
+	struct buf *out; /* where frames are written now */
 	size_t out_max;
 	uint64_t written_bytes; /* h2_session_written() */
 	uint64_t frames; /* received */
 	size_t waiting_bytes; /* in `out` of all streams */
-	size_t received_bytes; /* payload whose window of the connection is to be given back */
-	nghttp2_nv *list; /* owner: room for a head on its way out */
+	size_t received_bytes; /* payload whose connection window must be given back */
+	nghttp2_nv *list; /* owner: array for a head to be sent */
 	size_t list_size;
-	char status[24]; /* digits of a status on its way out */
+	char status[24]; /* digits of a status to be sent */
 	struct h2_watch watch;
 	struct h2_past past;
-	int32_t after_reset_id; /* of this slice: the client reset it, and sends for it; 0: none */
+	int32_t after_reset_id; /* in this slice: stream with frames after the client's reset; 0: none */
 	struct h2_flood flood;
-	enum h2_flood_kind flood_kind; /* the limit that was passed */
-	uint32_t due_window_updates; /* of the peer: explained by DATA we sent */
-	uint32_t due_pings; /* answers to ours */
+	enum h2_flood_kind flood_kind; /* the limit that was exceeded */
+	uint32_t due_window_updates; /* allowed to the peer by DATA that we sent */
+	uint32_t due_pings; /* expected acknowledgements */
 	uint64_t now_ms;
 	uint64_t ping_sent;
 	uint64_t ping_acked;
 	uint64_t ping_count; /* of the peer */
 	uint32_t error_code;
-	bool is_staging; /* no DATA now */
+	bool is_staging; /* no DATA is made now */
 	bool is_failed;
 	bool is_ending; /* the owner wants no more streams */
-	bool is_refusing; /* and the peer was told the last one */
+	bool is_refusing; /* and the peer got a GOAWAY with the last stream */
 	bool is_aborted;
 	bool has_no_memory;
 	bool has_goaway;
 	bool is_settled;
-	bool is_settings_due; /* the answer to ours */
+	bool is_settings_due; /* the peer's acknowledgement is outstanding */
 };
 
 extern const char h2_abandoned; /* address only */
 
 /* ---- h2_callbacks.c ---- */
 
-nghttp2_mem h2_memory(void); /* that of the thread (mem_keep) */
+nghttp2_mem h2_memory(void); /* allocates for this thread (mem_keep) */
 /* 0 or -ENOMEM */
 int h2_callbacks_new(nghttp2_session_callbacks **ret_callbacks);
 ssize_t h2_read_payload(nghttp2_session *library, int32_t id, uint8_t *data, size_t max, uint32_t *flags,
@@ -73,18 +75,21 @@ ssize_t h2_read_payload(nghttp2_session *library, int32_t id, uint8_t *data, siz
 /* ---- h2_session.c ---- */
 
 void h2_session_count(struct h2_session *session, enum h2_flood_kind kind);
-/* The fields of a head in session->list. Their number, -ENOMEM, or -ENOBUFS (LIMIT_H2_HEAD_WRITE_BYTES). */
+/*
+ * Puts the fields of a head into session->list. Returns their number, -ENOMEM, or -ENOBUFS
+ * (LIMIT_H2_HEAD_WRITE_BYTES).
+ */
 ssize_t h2_session_list(struct h2_session *session, const struct h2_head *head);
 
 /* ---- h2_stream.c ---- */
 
-/* What was written and not framed is not sent any more. */
+/* Drops bytes that were written and not yet framed. */
 void h2_stream_drop_out(struct h2_stream *stream);
-/* Known to nobody yet. NULL on no memory. */
+/* A stream that no owner knows yet. NULL without memory. */
 struct h2_stream *h2_stream_create(struct h2_session *session, int32_t id);
 void h2_stream_free(struct h2_stream *stream);
 void h2_stream_tell(struct h2_stream *stream, enum h2_news news);
-/* Notes the end of both directions, and tells. Without effect on a stream that is reset already. */
+/* Records the end of both directions and notifies the owner. No effect if the stream is already reset. */
 void h2_stream_note_reset(struct h2_stream *stream, uint32_t code);
 static inline bool h2_stream_is_complete(const struct h2_stream *stream)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/h2/h2_past.h"
 
-/* Streams of a client have odd numbers; its place in the ring, by which each has one bit. */
+/* Client streams have odd ids; the slot of a stream in the ring, which has one bit for each. */
 static uint32_t slot_of(uint32_t id)
 {
 	return (id >> 1) % H2_PAST_STREAMS;
@@ -31,7 +31,9 @@ static bool is_remembered(const struct h2_past *past, uint32_t id)
 	return (id & 1) && id <= past->top_id && past->top_id - id < 2 * H2_PAST_STREAMS;
 }
 
-/* What is skipped loses what its place said of an older stream; nothing is left behind a jump over all. */
+/*
+ * Clears the slots of skipped streams, which belonged to older ones; a jump over the whole ring clears all.
+ */
 static void open_stream(struct h2_past *past, uint32_t id)
 {
 	uint32_t first = past->top_id ? past->top_id + 2 : 1;

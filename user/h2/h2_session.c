@@ -14,13 +14,13 @@ enum {
 	WINDOW_MAX = INT32_MAX,
 	LIST_FIRST = 32,
 	PSEUDO_MAX = 6,
-	FIELD_BOUND_BYTES = 12, /* of two lengths, RFC 7541 5.1 */
-	BLOCK_BOUND_BYTES = 32, /* changes of the table's size, a priority */
+	FIELD_BOUND_BYTES = 12, /* most bytes of the two lengths of a field, RFC 7541 5.1 */
+	BLOCK_BOUND_BYTES = 32, /* table size updates, a priority */
 };
 
-/* ---- begin ---- */
+/* ---- start ---- */
 
-/* Windows are ours to open, and how many resets are too many is for h2_floods.def to say. */
+/* We open windows ourselves, and h2_floods.def limits resets. */
 static int options_new(nghttp2_option **ret_option)
 {
 	nghttp2_option *option;
@@ -29,7 +29,7 @@ static int options_new(nghttp2_option **ret_option)
 		return -ENOMEM;
 	nghttp2_option_set_no_auto_window_update(option, 1);
 	nghttp2_option_set_max_continuations(option, LIMIT_H2_CONTINUATIONS);
-	/* What is larger it drops without a word: h2_session_list() has to refuse it before. */
+	/* nghttp2 silently drops larger ones: h2_session_list() must refuse them before. */
 	nghttp2_option_set_max_send_header_block_length(option,
 							LIMIT_H2_HEAD_WRITE_BYTES + BLOCK_BOUND_BYTES);
 	nghttp2_option_set_stream_reset_rate_limit(option, UINT64_MAX, UINT64_MAX);
@@ -58,8 +58,8 @@ static int library_new(struct h2_session *session)
 }
 
 /*
- * RFC 7540's tree of priorities is switched off: whoever may send has a frame in turn, and a peer cannot make
- * us keep a tree of its design.
+ * Disables the priority tree of RFC 7540: streams take turns frame by frame, and a peer cannot make us keep a
+ * tree of its design.
  */
 static int settings_submit(struct h2_session *session)
 {
@@ -166,7 +166,7 @@ void h2_session_count(struct h2_session *session, enum h2_flood_kind kind)
 		session->flood_kind = kind;
 }
 
-/* What callbacks noted ends the connection here, outside of them. */
+/* Ends the connection for what callbacks have recorded, outside of them. */
 static void session_judge(struct h2_session *session)
 {
 	size_t queue_max = LIMIT_H2_QUEUE_FRAMES + 2 * (size_t)session->open_streams;
@@ -178,7 +178,7 @@ static void session_judge(struct h2_session *session)
 		h2_session_fail(session, H2_ENHANCE_YOUR_CALM);
 }
 
-/* ---- bytes out ---- */
+/* ---- output ---- */
 
 static int session_pull(struct h2_session *session, struct buf *out, size_t max_bytes)
 {
@@ -199,8 +199,8 @@ static int session_pull(struct h2_session *session, struct buf *out, size_t max_
 }
 
 /*
- * What was received makes nghttp2 queue frames, and only making them it tells which streams they reset and
- * whether they end the connection. So they are made at once; payload is not.
+ * Received frames make nghttp2 queue frames, and it tells only while making them which streams they reset and
+ * whether they end the connection. So make them at once, except payload.
  */
 static int session_stage(struct h2_session *session)
 {
@@ -245,9 +245,9 @@ bool h2_session_is_over(const struct h2_session *session)
 	       (!h2_session_wants_output(session) && !nghttp2_session_want_read(session->library));
 }
 
-/* ---- bytes in ---- */
+/* ---- input ---- */
 
-/* Of a stream that was open and is over. */
+/* True for a stream that was open and has ended. */
 static bool session_is_stray(const struct h2_session *session, const struct h2_frame *frame)
 {
 	return frame->stream_id && session->options.role == H2_SERVER &&
@@ -255,7 +255,7 @@ static bool session_is_stray(const struct h2_session *session, const struct h2_f
 	       !nghttp2_session_get_stream_user_data(session->library, (int32_t)frame->stream_id);
 }
 
-/* What the frame counts as, in the light of what we have sent. */
+/* What the frame counts as, considering what we have sent. */
 static enum h2_flood_kind session_flood_of(struct h2_session *session, const struct h2_frame *frame)
 {
 	enum h2_flood_kind kind;
@@ -284,7 +284,7 @@ static enum h2_flood_kind session_flood_of(struct h2_session *session, const str
 	return kind == H2_FLOOD_NONE && session_is_stray(session, frame) ? H2_FLOOD_STRAY : kind;
 }
 
-/* What nghttp2 passes over, since it has forgotten what became of the stream. */
+/* Detects violations that nghttp2 ignores because it has forgotten the stream. */
 static void session_judge_past(struct h2_session *session, const struct h2_frame *frame)
 {
 	switch (h2_frame_past(frame, &session->past)) {
@@ -302,7 +302,7 @@ static void session_judge_past(struct h2_session *session, const struct h2_frame
 	}
 }
 
-/* Counts the frames of a slice; returns how much of it may be taken. */
+/* Counts the frames of a slice; returns how many of its bytes may be processed. */
 static size_t session_watch(struct h2_session *session, struct span slice)
 {
 	struct span rest = slice;
@@ -324,7 +324,7 @@ static size_t session_watch(struct h2_session *session, struct span slice)
 	return slice.len - rest.len;
 }
 
-/* A result of nghttp2_session_mem_recv() below zero. */
+/* Handles a negative result of nghttp2_session_mem_recv(). */
 static int session_refuse(struct h2_session *session, ssize_t result)
 {
 	if (session->has_no_memory || result == NGHTTP2_ERR_NOMEM) {
@@ -341,7 +341,8 @@ static int session_refuse(struct h2_session *session, ssize_t result)
 }
 
 /*
- * The window of the connection opens at once, whoever reads: a slow stream is stopped by its own window only.
+ * Opens the window of the connection at once, whether or not streams are read: only its own window stops a
+ * slow stream.
  */
 static int session_give_back(struct h2_session *session)
 {
@@ -354,7 +355,7 @@ static int session_give_back(struct h2_session *session)
 	return -ENOMEM;
 }
 
-/* Once nghttp2 knows the stream, which may have come in the same slice; one a slice says it. */
+/* Resets a stream after nghttp2 knows it, which may be in the same slice; at most one for each slice. */
 static void session_answer_late(struct h2_session *session)
 {
 	if (session->after_reset_id &&
@@ -395,7 +396,7 @@ int h2_session_feed(struct h2_session *session, struct span bytes, uint64_t now_
 	return h2_session_failure(session);
 }
 
-/* ---- questions ---- */
+/* ---- state ---- */
 
 int h2_session_failure(const struct h2_session *session)
 {
@@ -466,14 +467,14 @@ bool h2_session_has_goaway(const struct h2_session *session)
 	return session->has_goaway;
 }
 
-/* ---- the graceful shutdown, and the other one ---- */
+/* ---- shutdown ---- */
 
 int h2_session_announce_end(struct h2_session *session)
 {
 	if (session->is_ending)
 		return 0;
 	session->is_ending = true;
-	/* A client takes no requests: to open none is all it has to do. */
+	/* A client takes no requests: it only has to open none. */
 	if (session->options.role == H2_CLIENT || session->is_aborted)
 		return 0;
 	return nghttp2_submit_shutdown_notice(session->library) < 0 ? -ENOMEM : 0;
@@ -489,7 +490,7 @@ int h2_session_refuse_more(struct h2_session *session)
 	session->is_refusing = true;
 	if (nghttp2_submit_goaway(session->library, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0) < 0)
 		return -ENOMEM;
-	/* Made now: what arrives before it is sent must not be taken and then cut off. */
+	/* Make it now: a stream that arrives before it is sent must not be accepted and then cut off. */
 	return session_stage(session);
 }
 
@@ -517,7 +518,7 @@ uint64_t h2_session_ping_acked(const struct h2_session *session)
 	return session->ping_acked;
 }
 
-/* ---- heads on their way out ---- */
+/* ---- heads to be sent ---- */
 
 static int list_reserve(struct h2_session *session, size_t count)
 {
@@ -545,7 +546,7 @@ static nghttp2_nv list_entry_of(struct span name, struct span value, uint8_t fla
 			     .flags = flags };
 }
 
-/* Names that are known outlive every head: nghttp2 need not copy them. */
+/* Known names outlive every head: nghttp2 need not copy them. */
 static nghttp2_nv *list_put_pseudo(nghttp2_nv *at, struct span name, struct span value)
 {
 	if (!value.len)
@@ -563,7 +564,7 @@ static nghttp2_nv *list_put(nghttp2_nv *at, const struct field *field)
 	return at + 1;
 }
 
-/* By the largest it could become: how well it compresses is known too late. */
+/* By the largest possible size: the compressed size is known too late. */
 static bool list_is_too_large(const nghttp2_nv *list, const nghttp2_nv *end)
 {
 	size_t bytes = 0;

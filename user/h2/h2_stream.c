@@ -54,7 +54,7 @@ void h2_stream_drop_out(struct h2_stream *stream)
 	buf_done(&stream->out);
 }
 
-/* What could be sent of it at once: its window, and what others left of that of the connection. */
+/* Bytes that could be sent at once: the stream's window, and what others have left of the connection's. */
 static size_t stream_window(const struct h2_stream *stream)
 {
 	const struct h2_session *session = stream->session;
@@ -117,7 +117,7 @@ void h2_stream_note_reset(struct h2_stream *stream, uint32_t code)
 	stream->is_reset = true;
 	stream->error_code = code;
 	h2_stream_drop_out(stream);
-	/* Whoever was never told of a stream need not hear of its end. */
+	/* An owner that never saw the stream need not see its end. */
 	if (stream->is_given || stream->news)
 		h2_stream_tell(stream, H2_NEWS_RESET);
 }
@@ -194,7 +194,7 @@ struct h2_head *h2_stream_head(struct h2_stream *stream)
 
 /* ---- payload ---- */
 
-/* The one thing that can fail here is the memory of a frame: the session says so at its next call. */
+/* Only missing memory for a frame can fail here: the session returns that at its next call. */
 static void note_memory(struct h2_session *session, int error)
 {
 	session->has_no_memory |= error == NGHTTP2_ERR_NOMEM;
@@ -239,7 +239,7 @@ int h2_stream_end(struct h2_stream *stream, struct h2_head *trailers)
 		return -EPIPE;
 	if (trailers && trailers->bad != BAD_NONE)
 		return -EINVAL;
-	/* They are sent when the last payload is: too late to say no. */
+	/* Check the trailers now: they are sent with the last payload, too late to fail. */
 	if (trailers)
 		count = h2_session_list(stream->session, trailers);
 	if (count < 0)

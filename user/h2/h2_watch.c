@@ -4,7 +4,7 @@
 enum {
 	PREFACE_BYTES = 24, /* RFC 9113 3.4 */
 	HEAD_BYTES = 9,
-	PARENT_BYTES = 4, /* RFC 7540 6.3: of another stream, below a bit */
+	PARENT_BYTES = 4, /* RFC 7540 6.3: id of another stream, below the top bit */
 	FLAG_END_STREAM = 1, /* of DATA and HEADERS */
 	FLAG_END_HEADERS = 4, /* of HEADERS and CONTINUATION */
 	FLAG_ACK = 1, /* of SETTINGS and PING */
@@ -41,7 +41,7 @@ static uint32_t stream_id(const uint8_t *at)
 	return ((uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3]) & INT32_MAX;
 }
 
-/* More when it says how much of a DATA frame is padding, or which stream another one depends on. */
+/* More than 9 bytes for the padding length of a DATA frame, and for the parent of a PRIORITY. */
 static size_t head_wanted(const struct h2_watch *watch)
 {
 	if (watch->head_bytes < HEAD_BYTES)
@@ -152,6 +152,6 @@ enum h2_flood_kind h2_frame_flood(const struct h2_frame *frame)
 	case FRAME_CONTINUATION:
 		return H2_FLOOD_NONE;
 	}
-	/* GOAWAY, too: two are polite. */
+	/* This includes GOAWAY: two are normal. */
 	return H2_FLOOD_GLITCH;
 }
