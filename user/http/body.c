@@ -11,7 +11,7 @@
 #include "user/http/spelling.h"
 #include "user/http/wire.h"
 
-/* What the walk does with a byte of the framing, besides taking a new state. */
+/* The result of one framing byte: the next state, and the violation. */
 struct chunk_turn {
 	enum chunk_state next;
 	enum http_bad bad;
@@ -142,7 +142,7 @@ static struct chunk_turn trailer_byte(enum chunk_state state, char c)
 	return c == '\n' ? go(CHUNK_TRAILER_LINE) : no(BAD_TRAILER);
 }
 
-/* Cuts one "name: value CRLF" off a section whose lines were judged byte by byte. */
+/* Removes one "name: value CRLF" from a section whose lines were already checked byte by byte. */
 static bool trailer_cut(struct span *rest, struct span *ret_name, struct span *ret_value)
 {
 	ptrdiff_t colon = span_find(*rest, ':');
@@ -156,7 +156,7 @@ static bool trailer_cut(struct span *rest, struct span *ret_name, struct span *r
 	return true;
 }
 
-/* A trailer field that another parser might take for the framing or the routing of the message. */
+/* A trailer field that another parser might use for the framing or the routing of the message. */
 static bool is_fatal_trailer(enum field_id id)
 {
 	return id == FIELD_CONTENT_LENGTH || id == FIELD_TRANSFER_ENCODING || id == FIELD_HOST;
@@ -247,7 +247,7 @@ static bool is_in_size_line(enum chunk_state state)
 	return state <= CHUNK_SIZE_LF || (state >= CHUNK_EXT_NAME_FIRST && state <= CHUNK_EXT_QUOTED_END);
 }
 
-/* Counts one framing byte against the bounds before it is judged. */
+/* Counts one framing byte, and checks the limits. */
 static enum http_bad chunk_count(struct body_decoder *d)
 {
 	enum chunk_state state = d->chunk_state;
@@ -260,7 +260,7 @@ static enum http_bad chunk_count(struct body_decoder *d)
 	return BAD_NONE;
 }
 
-/* Keeps what of `bytes` are trailer lines: all but the empty line, whose CR may have come alone. */
+/* Keeps the trailer lines in `bytes`: all but the empty line, whose CR may have come alone. */
 static enum http_bad trailers_keep(struct body_decoder *d, struct span bytes)
 {
 	int error;
@@ -279,7 +279,7 @@ static enum http_bad trailers_keep(struct body_decoder *d, struct span bytes)
 	return error == 0 ? BAD_NONE : BAD_NO_MEMORY;
 }
 
-/* Walks framing bytes to the next payload byte, the end of the message, or the end of the input. */
+/* Walks framing bytes up to the next payload byte, the end of the message, or the end of the input. */
 static enum http_bad chunk_walk(struct body_decoder *d, struct span in, size_t *ret_consumed)
 {
 	size_t trailer_start = 0;

@@ -6,7 +6,7 @@
 #include "user/base/check.h"
 
 enum {
-	FIELDS_FIRST_CAPACITY = 16, /* enough for what browsers send */
+	FIELDS_FIRST_CAPACITY = 16, /* enough for typical browsers */
 };
 
 _Static_assert(FIELD_ID_COUNT <= 64, "struct fields keeps one bit a known name");
@@ -28,9 +28,8 @@ static const struct known_field {
 #undef NO_TRAILER
 
 /*
- * The one known name that a name of this length and these letters can be: the caller compares. Letters
- * are folded by setting bit 5, which maps nothing else onto a lower-case letter that the comparison would
- * let pass.
+ * The only known name that a name of this length and these letters can be; the caller compares. Letters are
+ * folded by setting bit 5: no other byte becomes a lower-case letter that the comparison would accept.
  */
 static enum field_id field_candidate(struct span name)
 {
@@ -210,7 +209,7 @@ void fields_retain(struct fields *f, bool (*keep)(const struct field *field, voi
 	f->seen = seen;
 }
 
-/* Drops the fields of that name from index `from` on; the others keep their order. */
+/* Removes the fields of this name from index `from` on; the others keep their order. */
 static void fields_drop(struct fields *f, uint32_t from, enum field_id id, struct span name)
 {
 	uint32_t kept = from;

@@ -8,9 +8,9 @@
 #include "user/base/span.h"
 
 /*
- * The header section of one message: an ordered list, names as received, looked up without regard to
- * case. Known names (known_fields.def) are recognised once, when a field is added, and are compared by id
- * from then on. Changes keep the order of what stays.
+ * The header section of one message: an ordered list, with names as received and look-up regardless of case.
+ * Known names (known_fields.def) are recognised once, when a field is added, and compared by id afterwards.
+ * Changes keep the order of the remaining fields.
  */
 
 enum field_id {
@@ -37,8 +37,8 @@ struct fields {
 	struct field *list; /* in the arena */
 	uint32_t count;
 	uint32_t capacity;
-	struct arena *arena; /* borrowed: memory of the list and of what is added */
-	uint64_t seen; /* bit (id) for every known field present: a quick "no" */
+	struct arena *arena; /* borrowed: memory of the list and of added fields */
+	uint64_t seen; /* bit (id) for each known field present, for a fast negative answer */
 };
 
 enum field_id field_id_of(struct span name);
@@ -48,31 +48,31 @@ unsigned int field_flags_of(enum field_id id);
 struct span field_name_of(enum field_id id); /* lower case */
 
 void fields_init(struct fields *f, struct arena *arena);
-/* Spans are stored as given: they must live as long as the arena. 0 or -ENOMEM. */
+/* Stores spans as given: they must live as long as the arena. 0 or -ENOMEM. */
 int fields_add(struct fields *f, struct span name, struct span value);
-/* The same for a field of another list, whose name is known already. */
+/* The same for a field of another list, whose id is already known. */
 int fields_put(struct fields *f, const struct field *field);
 static inline bool fields_have(const struct fields *f, enum field_id id)
 {
 	return (f->seen >> id) & 1u;
 }
-/* First field of that name, or NULL. */
+/* The first field with this name, or NULL. */
 const struct field *fields_get(const struct fields *f, enum field_id id);
 const struct field *fields_find(const struct fields *f, struct span name);
 uint32_t fields_count_of(const struct fields *f, enum field_id id);
 void fields_remove_id(struct fields *f, enum field_id id);
 void fields_remove(struct fields *f, struct span name);
-/* Replaces every field of that name by one. 0 or -ENOMEM. */
+/* Replaces all fields of this name by one. 0 or -ENOMEM. */
 int fields_set(struct fields *f, struct span name, struct span value);
 /*
- * Keeps the fields for which `keep` says true, in their order. The pointer given to it is that of the
- * field before anything moved, so that a single field can be told by its address.
+ * Keeps the fields for which `keep` returns true, in their order. It gets the pointer to the field before any
+ * field is moved, so that a single field can be identified by its address.
  */
 void fields_retain(struct fields *f, bool (*keep)(const struct field *field, void *context), void *context);
 /*
- * True when a comma-separated list field of this id contains the token, compared without case (RFC 9110
+ * True if a comma-separated list field with this id contains the token, compared regardless of case (RFC 9110
  * 5.6.1).
  */
 bool fields_list_has(const struct fields *f, enum field_id id, struct span token);
-/* A copy whose list lives in `arena`; the bytes stay shared. */
+/* Copies the list into `arena`; the bytes stay shared. */
 int fields_clone(const struct fields *f, struct arena *arena, struct fields *ret_copy);

@@ -3,7 +3,10 @@
 
 #include "user/base/check.h"
 
-/* Transfer codings of the IANA registry that we do not decode: a request with one of them is understood. */
+/*
+ * Registered transfer codings (IANA) that we do not decode: a request with one of them is understood, but
+ * gets 501.
+ */
 static bool is_other_coding(struct span value)
 {
 	static const struct span codings[] = {

@@ -5,11 +5,12 @@
 #include "user/http/refusal.h"
 
 /*
- * THE decision how long a body is (RFC 9112 6.3). Nobody else looks at Content-Length or Transfer-Encoding.
+ * The only place that decides how long a body is (RFC 9112 6.3). No other code reads Content-Length or
+ * Transfer-Encoding.
  *
- * What two servers read in two ways is refused: both fields at once, either of them twice, any transfer
- * coding but one plain "chunked", a transfer coding in HTTP/1.0, in a 1xx or in a 204, a length in a 1xx,
- * a body on CONNECT or TRACE.
+ * Refuses what two servers could read in two ways: both fields at once, either of them twice, any transfer
+ * coding but one plain "chunked", a transfer coding in HTTP/1.0, in a 1xx or in a 204, a length in a 1xx, a
+ * body on CONNECT or TRACE.
  */
 
 enum body_kind {
@@ -24,11 +25,13 @@ enum body_kind {
 struct body_framing {
 	enum body_kind kind;
 	uint64_t length; /* BODY_LENGTH: 1..2^63-1; a length of 0 is BODY_NONE */
-	bool announces_length; /* BODY_NONE: a Content-Length is forwarded all the same (HEAD, 304, "0") */
+	bool announces_length; /* BODY_NONE: a Content-Length is forwarded nevertheless (HEAD, 304, "0") */
 	uint64_t announced; /* its value */
 };
 
-/* What the two fields say, before method and status have their word. h1_parse compares it with llhttp. */
+/*
+ * The content of the two fields, before method and status are considered. h1_parse compares it with llhttp.
+ */
 struct framing_fields {
 	bool has_length;
 	bool is_chunked;
@@ -37,20 +40,20 @@ struct framing_fields {
 enum http_bad framing_fields_read(const struct fields *fields, uint8_t version_minor,
 				  struct framing_fields *ret);
 
-/* Of HTTP/1 (HTTP/2: h2_head.h). BAD_NONE, or the reason with *ret_framing untouched. */
+/* For HTTP/1 (HTTP/2: h2_head.h). BAD_NONE, or the reason with *ret_framing unchanged. */
 enum http_bad framing_request(const struct request_head *head, struct body_framing *ret_framing);
 /*
- * `method` is that of the request answered. A 1xx other than 101 is BODY_NONE. 204/304/HEAD never have a
- * body. The Content-Length of a 204 (RFC 9110 8.6 forbids it) is dropped, and framing_response_keeps() is
- * false if it was not 0: whoever sent it may send the bytes, too.
+ * `method` is that of the request. A 1xx other than 101 is BODY_NONE. Responses with 204 or 304, and those to
+ * HEAD, never have a body. The Content-Length of a 204 (RFC 9110 8.6 forbids it) is dropped, and
+ * framing_response_keeps() is false if it was not 0: the sender may also send the bytes.
  */
 enum http_bad framing_response(const struct response_head *head, enum http_method method,
 			       struct body_framing *ret_framing);
 /*
- * RFC 9112 9.3: whether the sender of this head will keep the connection after the message. "close" wins over
- * "keep-alive". A response of BODY_UNTIL_CLOSE ends its connection whatever this says.
+ * RFC 9112 9.3: whether the sender of this head will keep the connection after the message. "close" overrides
+ * "keep-alive". A response with BODY_UNTIL_CLOSE always ends its connection.
  */
 bool framing_request_keeps(const struct request_head *head);
 bool framing_response_keeps(const struct response_head *head);
-/* `Keep-Alive: timeout=N` of a response in seconds, or 0. */
+/* `Keep-Alive: timeout=N` of a response, in seconds, or 0. */
 uint32_t framing_keep_alive_s(const struct response_head *head);

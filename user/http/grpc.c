@@ -36,7 +36,7 @@ enum grpc_status grpc_status_of_http(uint16_t status)
 	}
 }
 
-/* Status-Message: every byte but visible ASCII without '%' is percent-encoded. */
+/* Status-Message: all bytes are percent-encoded except visible ASCII without '%'. */
 static struct span grpc_message(struct arena *arena, struct span text)
 {
 	static const char digits[] = "0123456789ABCDEF";

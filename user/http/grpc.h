@@ -4,8 +4,8 @@
 #include "user/http/fields.h"
 
 /*
- * What a gateway has to know of gRPC: how a call is recognised, and how an answer of ours is said in its
- * terms (the gRPC over HTTP/2 protocol: Responses, and "HTTP to gRPC Status Code Mapping").
+ * The parts of gRPC that a gateway needs: how to recognise a call, and how to express our own responses (the
+ * gRPC over HTTP/2 protocol: Responses, and "HTTP to gRPC Status Code Mapping").
  */
 enum grpc_status {
 	GRPC_OK = 0,
@@ -17,13 +17,13 @@ enum grpc_status {
 	GRPC_UNAUTHENTICATED = 16,
 };
 
-/* Content-Type "application/grpc" and whatever follows: "+proto", "-web", parameters. */
+/* Content-Type "application/grpc", with any suffix: "+proto", "-web", parameters. */
 bool grpc_is_call(const struct fields *request);
-/* Of an error of ours. A time-out is UNAVAILABLE, as where this mapping is documented. */
+/* The status for our own errors. A timeout is UNAVAILABLE, as in the documented mapping. */
 enum grpc_status grpc_status_of_http(uint16_t status);
 /*
- * The trailers-only answer: content-type, grpc-status, grpc-message with `text` percent-encoded. Goes with
- * status 200 and no body. 0 or -ENOMEM.
+ * Adds the fields of a trailers-only response: content-type, grpc-status, grpc-message with `text`
+ * percent-encoded. Use it with status 200 and no body. 0 or -ENOMEM.
  */
 int grpc_answer(struct fields *fields, enum grpc_status status, struct span text);
 /* The grpc-status of a header or trailer section: 0..999, or -1 without a valid one. */

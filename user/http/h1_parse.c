@@ -11,7 +11,7 @@
 
 /* ---- splitting ---- */
 
-/* Cuts the line up to CRLF off [*at, end); false when there is none. */
+/* Removes the line up to CRLF from [*at, end); false if there is none. */
 static bool line_cut(const char **at, const char *end, struct span *ret_line)
 {
 	const char *cr = *at < end ? memchr(*at, '\r', (size_t)(end - *at)) : NULL;
@@ -34,8 +34,7 @@ static bool version_read(struct span text, uint8_t *ret_minor)
 
 /*
  * RFC 9110 5.5 allows blanks around every value. Around these two they are a known way to make one parser
- * miss what another one sees; only the blanks that real senders put in front of a number or a coding are
- * let through.
+ * miss what another one sees; allow only the blanks that real senders put before a number or a coding.
  */
 static enum http_bad framing_value_check(enum field_id id, struct span raw)
 {
@@ -65,7 +64,7 @@ static enum http_bad field_read(const char *start, const char **at, const char *
 	return framing_value_check(fields->list[fields->count - 1].id, raw);
 }
 
-/* From behind the start line to the end of the head, which is the end of the bytes. */
+/* Reads from after the start line to the end of the head, which is the end of the bytes. */
 static enum http_bad fields_read(const char *at, const char *end, struct fields *fields)
 {
 	enum http_bad bad;
@@ -120,14 +119,14 @@ static enum http_bad status_line_read(struct span line, struct response_head *he
 
 /* ---- the second reader ---- */
 
-/* What llhttp must find; it says no by returning something else than 0 from a callback. */
+/* What llhttp must find; callbacks return a value other than 0 to reject the message. */
 struct second_reader {
 	const struct fields *fields;
 	struct span target; /* requests */
 	uint32_t names; /* seen so far */
 	uint32_t values;
 	bool is_target_seen;
-	bool is_complete; /* it saw the end of the head, and the same framing */
+	bool is_complete; /* llhttp saw the end of the head, and the same framing */
 	struct framing_fields said;
 };
 
@@ -170,8 +169,8 @@ static int on_value(llhttp_t *parser, const char *at, size_t len)
 }
 
 /*
- * The last look: llhttp judges a transfer coding only after this, so its flags are compared here. Pausing
- * keeps it from going on to a body or to what an upgrade would mean.
+ * llhttp checks a transfer coding only after this callback, so compare its flags here. Pausing prevents it
+ * from continuing with a body or with an upgrade.
  */
 static int on_complete(llhttp_t *parser)
 {
@@ -202,7 +201,7 @@ static bool second_reader_agrees(llhttp_t *parser, const char *at, const char *e
 	       llhttp_get_error_pos(parser) == end;
 }
 
-/* llhttp knows some methods of HTTP, and others of RTSP; one it need not know is read to it as POST. */
+/* llhttp knows some methods of HTTP, and others of RTSP; all other methods are passed to it as POST. */
 static uint8_t second_reader_method(enum http_method method)
 {
 	switch (method) {
@@ -265,7 +264,7 @@ static enum http_bad response_read_again(struct span bytes, const struct respons
 	return BAD_NONE;
 }
 
-/* Each nomination costs a search through all fields: as many as there may be fields are enough. */
+/* Each nomination costs a search through all fields: limit them to the limit of fields. */
 static enum http_bad nominations_check(const struct fields *fields)
 {
 	uint32_t count = 0;

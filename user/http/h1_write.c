@@ -12,7 +12,7 @@ enum {
 	PIECES_MAX = 16,
 };
 
-/* What comes before and behind the fields: pieces that are measured, then copied. */
+/* What comes before and after the fields: pieces that are measured, then copied. */
 struct pieces {
 	struct span list[PIECES_MAX];
 	size_t count;
@@ -41,7 +41,7 @@ static bool is_passed_on(const struct field *field, bool is_request)
 	return (field->id == FIELD_TE && is_request) || (field_flags_of(field->id) & FIELD_HOP) == 0;
 }
 
-/* Bytes of the fields that are passed on, or -EINVAL. */
+/* Returns the size of the fields that are passed on, or -EINVAL. */
 static int fields_measure(const struct fields *fields, bool is_request, size_t *ret_bytes)
 {
 	size_t bytes = 0;
@@ -59,7 +59,7 @@ static int fields_measure(const struct fields *fields, bool is_request, size_t *
 	return 0;
 }
 
-/* `digits` is room for the number, which must live until the pieces are put. */
+/* `digits` holds the number, and must live until the pieces are copied. */
 static void add_framing(struct pieces *pieces, const struct body_framing *framing, char digits[24])
 {
 	if (framing->kind == BODY_CHUNKED) {
@@ -126,7 +126,7 @@ static int message_put(struct buf *out, const struct pieces *before, const struc
 	return 0;
 }
 
-/* Nothing in the request line may end it, or a word of it, early. */
+/* No byte may end the request line, or a word of it, early. */
 static int add_request_line(struct pieces *pieces, const struct request_head *head, uint8_t version_minor)
 {
 	bool is_connect = head->method == METHOD_CONNECT;

@@ -3,7 +3,7 @@
 
 #include "user/http/fields.h"
 
-/* A parsed message head, HTTP/1 or HTTP/2 alike. Spans point into memory that the owner of the head keeps. */
+/* A parsed message head, of HTTP/1 or HTTP/2. Spans point into memory that the owner of the head keeps. */
 
 enum http_method {
 	METHOD_OTHER,
@@ -24,10 +24,10 @@ struct request_head {
 	enum http_method method;
 	struct span method_text;
 	struct span target; /* as received */
-	struct span path; /* "/a/b": of origin-form or absolute-form; "*" for OPTIONS *; empty for CONNECT */
-	struct span query; /* without '?'; has_query tells "/a?" from "/a" */
+	struct span path; /* "/a/b", of origin-form or absolute-form; "*" for OPTIONS *; empty for CONNECT */
+	struct span query; /* without '?'; has_query distinguishes "/a?" from "/a" */
 	bool has_query;
-	bool is_secure; /* came over TLS that was ended here */
+	bool is_secure; /* came over TLS that the gateway terminated */
 	struct span authority; /* Host, or the authority of an absolute-form target, RFC 9112 3.2.2 */
 	uint8_t version_minor; /* HTTP/1.x; 0 for HTTP/2 */
 	uint8_t version_major;
@@ -43,5 +43,5 @@ struct response_head {
 };
 
 enum http_method method_of(struct span text);
-/* Canonical reason phrase ("Service Unavailable"), or empty for a code that has none. */
+/* The canonical reason phrase ("Service Unavailable"), or empty for a code without one. */
 struct span status_reason(uint16_t status);

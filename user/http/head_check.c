@@ -26,7 +26,7 @@ enum http_bad head_check_host(struct request_head *head, uint16_t default_port)
 	}
 	if (authority_same(head->authority, host->value, default_port))
 		return BAD_NONE;
-	/* Clients of CONNECT name the port in the target only. */
+	/* Clients name the port of a CONNECT in the target only. */
 	if (head->method == METHOD_CONNECT && authority_port(host->value).len == 0 &&
 	    span_eq_nocase(authority_host(head->authority), authority_host(host->value)))
 		return BAD_NONE;

@@ -14,7 +14,7 @@ enum scan_state {
 	SCAN_STATUS_END,
 	SCAN_REASON,
 	SCAN_LINE_LF, /* CR seen */
-	SCAN_LINE, /* at the first byte of a line behind the start line */
+	SCAN_LINE, /* at the first byte of a line after the start line */
 	SCAN_NAME,
 	SCAN_VALUE,
 	SCAN_VALUE_LF,
@@ -23,7 +23,7 @@ enum scan_state {
 	SCAN_REFUSED,
 };
 
-/* The part of the input that one call may judge. */
+/* The part of the input that one call may check. */
 struct walk {
 	struct head_scan *scan;
 	const char *base;
@@ -101,7 +101,7 @@ static enum http_bad scan_target(struct walk *w)
 	return BAD_NONE;
 }
 
-/* Judges byte `index` of the version; `line_bad` is what a line is that does not even look like HTTP. */
+/* Checks byte `index` of the version; `line_bad` is returned if the line does not even look like HTTP. */
 static enum http_bad version_byte(size_t index, char c, enum http_bad line_bad)
 {
 	static const char begin[] = "HTTP/1.";
@@ -115,7 +115,7 @@ static enum http_bad version_byte(size_t index, char c, enum http_bad line_bad)
 	return octet_is(c, OCTET_DIGIT) ? BAD_VERSION : line_bad;
 }
 
-/* The beginning of an HTTP/2 connection, RFC 9113 3.4: readers of heads decide whether it may stand here. */
+/* The start of an HTTP/2 connection, RFC 9113 3.4: readers of heads decide whether it is allowed here. */
 static bool is_preface(const struct walk *w)
 {
 	static const char line[] = "PRI * HTTP/2";
@@ -190,7 +190,7 @@ static enum http_bad scan_status_end(struct walk *w)
 	return BAD_NONE;
 }
 
-/* To the CR of a text: the reason phrase or a field value. */
+/* Scans text up to its CR: the reason phrase or a field value. */
 static enum http_bad scan_text(struct walk *w, enum scan_state next)
 {
 	w->at = octets_skip_text(w->at, w->end);
@@ -293,8 +293,8 @@ static enum scan_step refuse(struct head_scan *scan, enum http_bad bad)
 }
 
 /*
- * Judges bytes up to `bound`, the first that may not belong to this part of the head any more. Input
- * beyond it is not looked at, so that a limit is exceeded at the same byte however the input was cut.
+ * Checks bytes up to `bound`, the first byte that cannot belong to this part of the head. Input beyond it is
+ * not read, so that a limit is exceeded at the same byte however the input was split.
  */
 static enum http_bad scan_part(struct walk *w, struct span head, size_t bound, bool is_start_line)
 {
@@ -308,7 +308,7 @@ static enum http_bad scan_part(struct walk *w, struct span head, size_t bound, b
 	return bad;
 }
 
-/* An empty line before a request. False when that is all there is, or a CR without its LF. */
+/* Skips an empty line before a request. False if there is nothing else, or a CR without its LF. */
 static bool skip_empty_line(struct head_scan *scan, struct span head)
 {
 	if (scan->is_response || scan->state != SCAN_METHOD || scan->lead_bytes || head.data[0] != '\r')
@@ -369,7 +369,7 @@ enum scan_step head_scan_run(struct head_scan *scan, struct span head, const str
 		return SCAN_MORE;
 	if (!skip_empty_line(scan, head))
 		return scan->state == SCAN_REFUSED ? SCAN_BAD : SCAN_MORE;
-	/* The limits, and the places of words, are those of the head. */
+	/* Limits and word positions count from the start of the head. */
 	scan->offset -= scan->lead_bytes;
 	step = scan_head(scan, span_from(head, scan->lead_bytes), limits);
 	scan->offset += scan->lead_bytes;

@@ -8,14 +8,14 @@
 #include "user/http/spelling.h"
 #include "user/http/wire.h"
 
-/* A field whose name was emptied goes with the next strip_retain(). No parsed field has an empty name. */
+/* Fields whose name was emptied are removed by the next strip_retain(). No parsed field has an empty name. */
 static void mark_named(struct fields *fields, struct span name)
 {
 	enum field_id id = field_id_of(name);
 
 	/*
-	 * Dropping a field that routes, frames or authorises at the wish of a client is how it makes a
-	 * proxy forget what the proxy itself, or one before it, put there.
+	 * Do not let clients remove fields that route, frame or authorise: they could delete what this proxy,
+	 * or one before it, has added.
 	 */
 	if (name.len == 0 || !fields_have(fields, id) ||
 	    (field_flags_of(id) & (FIELD_PROTECTED | FIELD_HOP)) || spelling_is_claim(name))
@@ -55,7 +55,7 @@ static bool is_end_to_end(const struct field *field, void *context)
 	       (field_flags_of(field->id) & FIELD_HOP) == 0 && !spelling_is_framing_twin(field);
 }
 
-/* "trailers" is the one coding of TE that says something to the next hop, RFC 9110 10.1.4. */
+/* Keeps "trailers", the only value of TE that concerns the next hop, RFC 9110 10.1.4. */
 static struct field *te_of_request(struct fields *fields)
 {
 	if (!fields_list_has(fields, FIELD_TE, SPAN("trailers")))
@@ -94,7 +94,7 @@ int hop_strip_response(struct response_head *head)
 	return 0;
 }
 
-/* All values of X-Forwarded-For and `last`, joined with ", ". data == NULL on no memory. */
+/* All values of X-Forwarded-For and `last`, joined with ", ". data == NULL without memory. */
 static struct span forwarded_for(const struct fields *fields, struct span last)
 {
 	size_t size = last.len;
@@ -119,7 +119,7 @@ static struct span forwarded_for(const struct fields *fields, struct span last)
 	return span_of(bytes, size);
 }
 
-/* What only a gateway in front of us could know, besides the fields that are replaced by our own. */
+/* False for fields that only a gateway in front of us could know, except those that we replace. */
 static bool is_no_claim(const struct field *field, void *context)
 {
 	(void)context;
@@ -138,7 +138,7 @@ void hop_drop_identities(struct fields *fields)
 	fields_retain(fields, is_no_identity, NULL);
 }
 
-/* Keeps what is there, from a trusted peer, else says what we know. */
+/* From a trusted peer, keeps an existing field; otherwise sets our own value. */
 static int forwarded_set(struct fields *fields, struct span name, struct span value, bool is_trusted)
 {
 	if (is_trusted && fields_find(fields, name))

@@ -15,7 +15,7 @@ static unsigned char hex_value(char c)
 	return (unsigned char)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
 }
 
-/* The byte that the escape at `at` stands for; -1: it is none. */
+/* The byte that the escape at `at` stands for; -1: no escape. */
 static int escape_read(const char *at, const char *end)
 {
 	if (end - at < 3 || !octet_is(at[1], OCTET_HEX) || !octet_is(at[2], OCTET_HEX))
@@ -23,7 +23,7 @@ static int escape_read(const char *at, const char *end)
 	return hex_value(at[1]) << 4 | hex_value(at[2]);
 }
 
-/* Does an escape that means `byte` stay as it is? */
+/* True if an escape of `byte` stays as it is. */
 static bool escape_is_plain(const char *at, int byte, const struct path_rules *rules)
 {
 	if (byte <= 0 || is_unreserved((unsigned char)byte) || at[1] >= 'a' || at[2] >= 'a')
@@ -47,7 +47,7 @@ static bool is_slash_normal(const char *at, const char *end, const struct path_r
 	return !(at + 1 < end && at[1] == '/' && !rules->keeps_double) && !is_dot_segment(at + 1, end);
 }
 
-/* Most paths: nothing is to do, and nothing is copied. */
+/* True for most paths: nothing has to change, and nothing is copied. */
 static bool is_normal(struct span path, const struct path_rules *rules)
 {
 	const char *end = path.data + path.len;
@@ -65,7 +65,7 @@ static bool is_normal(struct span path, const struct path_rules *rules)
 	return true;
 }
 
-/* A slash in disguise; three bytes when it is an escape. */
+/* An escaped slash or a backslash; three bytes if it is an escape. */
 static enum http_bad put_slash(char **out, const char *at, const struct path_rules *rules, int byte)
 {
 	if (rules->slashes == PATH_SLASHES_REJECT)
@@ -105,7 +105,7 @@ static bool is_semicolon(const char *at, const char *end)
 	return *at == ';' || (*at == '%' && escape_read(at, end) == ';');
 }
 
-/* Escapes first: what is a dot, a slash or a parameter has to be known before segments are. */
+/* Decodes escapes first: dots, slashes and parameters must be known before segments are. */
 static enum http_bad decode(struct span path, const struct path_rules *rules, char *out, size_t *ret_len)
 {
 	const char *end = path.data + path.len;
@@ -134,7 +134,7 @@ static enum http_bad decode(struct span path, const struct path_rules *rules, ch
 	return BAD_NONE;
 }
 
-/* RFC 3986 5.2.4, in place: `to` is behind what is kept, `at` at the slash in front of the next segment. */
+/* RFC 3986 5.2.4, in place: `to` is the end of the kept part, `at` the slash before the next segment. */
 static size_t remove_dots(char *path, size_t len, const struct path_rules *rules)
 {
 	const char *end = path + len;

@@ -4,11 +4,11 @@
 #include "user/http/head.h"
 #include "user/http/refusal.h"
 
-/* What "%2F", "\" and "%5C" are: many backends take each of them for a slash, and many do not. */
+/* How to treat "%2F", "\" and "%5C": many backends take each of them for a slash, and many do not. */
 enum path_slashes {
 	PATH_SLASHES_REJECT,
 	PATH_SLASHES_KEEP,
-	PATH_SLASHES_DECODE, /* a slash, before dot segments are removed */
+	PATH_SLASHES_DECODE, /* as a slash, before dot segments are removed */
 };
 
 /*
@@ -33,7 +33,7 @@ struct path_rules {
  * runs of slashes are one. Refuses "%" without two digits and %00 (BAD_PATH), and what the rules reject. What
  * begins with no slash ("*", the nothing of CONNECT) stays.
  *
- * *ret_path is `path` itself when nothing had to change, else a copy in `arena`, which is never longer.
+ * *ret_path is `path` itself if nothing had to change, otherwise a copy in `arena`, which is never longer.
  * Normalising the result again changes nothing.
  */
 enum http_bad path_normalise(struct span path, const struct path_rules *rules, struct arena *arena,

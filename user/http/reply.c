@@ -15,7 +15,7 @@ static bool is_given(const struct reply *reply, enum field_id id)
 	return reply->fields && fields_have(reply->fields, id);
 }
 
-/* Date and Content-Type unless given, then what is given. */
+/* Date and Content-Type unless given, then the given fields. */
 static int reply_fields(const struct reply *reply, struct fields *fields)
 {
 	struct span type = reply->content_type.len ? reply->content_type : SPAN("text/plain");
@@ -75,7 +75,7 @@ static bool is_leap(unsigned int year)
 	return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
 }
 
-/* Cuts whole years, then whole months, off the days since 1970-01-01; what is left is the day. */
+/* Subtracts whole years, then whole months, from the days since 1970-01-01; the rest is the day. */
 static void civil_date(uint64_t days, unsigned int *ret_year, unsigned int *ret_month, unsigned int *ret_day)
 {
 	static const unsigned int month_days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };

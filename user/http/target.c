@@ -11,7 +11,10 @@ static bool scheme_cut(struct span target, struct span scheme, struct span *ret_
 	return true;
 }
 
-/* RFC 3986 3.2.2: the bytes of an IPv6 literal; which of them make an address is for inet_pton of others. */
+/*
+ * RFC 3986 3.2.2: only the bytes of an IPv6 literal are checked; whether they form an address is left to
+ * inet_pton() elsewhere.
+ */
 static bool is_ip_literal(struct span inside)
 {
 	bool has_colon = false;

@@ -22,7 +22,7 @@ static bool is_ignored(struct span protocol)
 	return span_eq_nocase(name, SPAN("h2c")) || span_eq_nocase(name, SPAN("TLS"));
 }
 
-/* The first protocol that may be asked for, empty if there is none; BAD_UPGRADE for what is no protocol. */
+/* The first protocol that may be requested, empty if there is none; BAD_UPGRADE for malformed ones. */
 static enum http_bad protocol_of(const struct fields *fields, struct span *ret_protocol)
 {
 	struct span first = SPAN("");
@@ -36,7 +36,7 @@ static enum http_bad protocol_of(const struct fields *fields, struct span *ret_p
 		while (span_split(&rest, ',', &element)) {
 			struct span protocol = span_trim(element);
 
-			/* RFC 9110 5.6.1.2: empty elements of a list do not count. */
+			/* RFC 9110 5.6.1.2: empty list elements are ignored. */
 			if (protocol.len && !is_protocol(protocol))
 				return BAD_UPGRADE;
 			if (protocol.len && first.len == 0 && !is_ignored(protocol))

@@ -5,7 +5,8 @@
 #include "user/http/refusal.h"
 
 /*
- * What a client asked with Upgrade (RFC 9110 7.8). The connection stays HTTP until the backend's 101.
+ * The protocol that a client requested with Upgrade (RFC 9110 7.8). The connection stays HTTP until the
+ * backend's 101.
  *
  * Upgrade counts only when Connection nominates it. h2c and TLS are ignored, never forwarded: they would
  * change what protects or frames the connection behind our back, and common clients offer them on any
@@ -15,14 +16,13 @@
  */
 struct upgrade_request {
 	bool is_wanted;
-	bool must_switch; /* to this client any 2xx says that the protocol is open (RFC 8441 5) */
+	bool must_switch; /* for this client any 2xx means that the protocol is open (RFC 8441 5) */
 	struct span protocol; /* "websocket"; borrowed from the head's fields */
 };
 
-/* BAD_NONE or BAD_UPGRADE. To be asked before hop_strip_request(). */
+/* Returns BAD_NONE or BAD_UPGRADE. Call it before hop_strip_request(). */
 enum http_bad upgrade_of_request(const struct request_head *head, struct upgrade_request *ret_upgrade);
 /*
- * True when this is a 101 that switches to exactly what was asked for. To be asked before
- * hop_strip_response().
+ * True if this is a 101 that switches to exactly the requested protocol. Call it before hop_strip_response().
  */
 bool upgrade_accepts(const struct response_head *head, const struct upgrade_request *upgrade);

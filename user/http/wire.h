@@ -5,10 +5,10 @@
 #include "user/base/octets.h"
 
 /*
- * Bytes of a message on their way out, used by what writes heads, trailers and replies: measure first,
- * reserve once, then put. Names and values may come from configuration or from a peer of another
- * protocol, so each is checked before the first byte is put: a CR, LF or NUL in a value would let its
- * author write the rest of the message.
+ * Bytes of a message to be sent, for code that writes heads, trailers and replies: measure first, reserve
+ * once, then put. Names and values may come from the configuration or from a peer with another protocol, so
+ * each is checked before the first byte is put: a CR, LF or NUL in a value would let its author write the
+ * rest of the message.
  */
 
 static inline bool wire_field_is_clean(const struct field *field)
@@ -22,7 +22,7 @@ static inline size_t wire_field_bytes(const struct field *field)
 	return field->name.len + 2 + field->value.len + 2;
 }
 
-/* All return the byte behind what they put. */
+/* All functions return the position after the bytes they put. */
 static inline char *wire_put(char *at, struct span s)
 {
 	if (s.len)
