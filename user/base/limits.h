@@ -177,7 +177,7 @@ enum limits {
 		1024 * 1024, /* bytes of a value x instructions of a pattern: more are refused, counted */
 	LIMIT_REGEX_MEMORY_BYTES = 512 * 1024, /* of one pattern, with the automaton it builds in use */
 	LIMIT_REGEX_COUNT = 4096, /* different patterns of a configuration: more are refused when loading */
-	/* Matching all patterns of a list in one pass; where one is reached each is tried in turn. */
+	/* Matching all patterns of a list in one pass; beyond a limit each is matched separately. */
 	LIMIT_REGEX_UNION_STEPS = 16 * 1024 * 1024, /* bytes of a value x instructions of all patterns */
 	LIMIT_REGEX_UNION_BYTES = 512, /* of the automaton, for each instruction */
 	LIMIT_REGEX_UNION_TOTAL_BYTES = 64 * 1024 * 1024, /* of all automata of a configuration */

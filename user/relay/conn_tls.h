@@ -31,7 +31,7 @@ struct conn_tls {
 ssize_t conn_tls_recv(struct conn *conn, void *memory, size_t size);
 int conn_tls_send(struct conn *conn, const struct iovec *pieces, int count, size_t max_kept);
 int conn_tls_flush(struct conn *conn);
-/* Nothing is to be read but messages of TLS itself. */
+/* True if only messages of TLS itself can be read. */
 bool conn_tls_is_silent(struct conn *conn);
 /* Queues close_notify after all other output; conn_tls_flush() sends it. */
 void conn_tls_end(struct conn *conn);

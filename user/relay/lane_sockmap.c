@@ -148,7 +148,7 @@ void lane_sockmap_recall(struct relay_gate *gate)
 	gate_lane_arm(gate->relay->shared->gate);
 }
 
-/* Detects delayed ACKs (enum relay_hurry): few, large skbs, and a target on this host that takes them. */
+/* Detects delayed ACKs (enum relay_hurry): few large skbs, a fast target, no network in between. */
 static bool sockmap_is_put_off(const struct relay *relay, uint64_t pieces, uint64_t bytes, uint64_t pauses)
 {
 	return pauses == 0 && relay->hurry_trials < SOCKMAP_LONE_TRIALS && pieces >= SOCKMAP_LONE_PIECES &&
@@ -267,7 +267,7 @@ static int sockmap_prepare(struct relay *relay)
 	return 0;
 }
 
-/* True if the client may have sent more than the body: the kernel must not forward that. */
+/* True if bytes may follow the body, which the kernel must not forward: they collect in conn->in. */
 static bool sockmap_is_upload(const struct relay *relay)
 {
 	return relay->direction == RELAY_IN && relay->decoder.kind != BODY_TUNNEL;
@@ -350,10 +350,7 @@ static enum lane_answer lane_sockmap_enter(struct relay *relay)
 	return LANE_ENTERED;
 }
 
-/*
- * Masks events of a socket that the kernel serves; free space of a target is reported while a step waits for
- * it.
- */
+/* Masks events of a socket that the kernel serves, but for free space that a step waits for. */
 static void sockmap_mask(struct conn *conn)
 {
 	const struct gate_direction *inbound = conn->gate->inbound;
@@ -442,7 +439,7 @@ static void sockmap_on_bytes(struct relay *relay)
 	decoder->left = relay->gate->direction.chunk.left;
 	decoder->line_bytes = relay->gate->direction.chunk.digits;
 	relay->chunk_raw = decoder->chunk_state == CHUNK_SIZE_FIRST ? CHUNK_RAW_NONE : CHUNK_RAW_INSIDE;
-	/* Allow the lane again after small skbs, but not after framing that only the parser reads. */
+	/* Allow the lane again after small skbs, but not after framing for the full parser. */
 	relay->gate_allowed = relay->gate->is_leaving || relay->gate->direction.take == GATE_TAKE_DONE;
 }
 

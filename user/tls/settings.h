@@ -35,8 +35,7 @@ struct tls_server_settings {
 	struct tls_params params;
 	enum tls_client_auth client_auth;
 	const struct tls_trust *client_trust; /* NULL: no certificate is requested */
-	struct span scope; /* of tickets: what is given under one is not taken under another (the listener's
-			      key) */
+	struct span scope; /* of tickets, which are not accepted under another one (listener key) */
 	uint64_t hash; /* settings_seal_server(): without the scope, so that listeners share a context */
 };
 

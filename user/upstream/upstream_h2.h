@@ -17,7 +17,7 @@ struct upstream_h2 {
 	struct list node; /* in endpoint->h2 while it takes streams */
 	uint32_t stream_count;
 	bool is_settling; /* waits for the first SETTINGS: one stream, others wait */
-	bool is_dead; /* the socket has ended; its streams are being told */
+	bool is_dead; /* the socket has ended; its streams are notified */
 	bool is_eof; /* the end was a FIN */
 	int error; /* -errno, 0 */
 };
