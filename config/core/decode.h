@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "config/core/not_yet.h"
 #include "config/core/errors.h"
 #include "config/model.h"
 #include "config/core/yaml_node.h"
@@ -32,11 +33,9 @@ struct decode_key {
 	const char *refusal; /* NULL: understood; otherwise the sentence that says why not and what to write
 				instead */
 };
-#define NOT_YET "is not supported yet; remove it"
 /* clang-format off */
 #define KEY(key) { key, NULL }
 #define KEY_REFUSED(key, why) { key, why }
-#define KEY_LATER(key) { key, NOT_YET }
 /* clang-format on */
 
 /* Zeroed memory of the snapshot, or NULL with d->failed set. */

@@ -114,8 +114,8 @@ static const struct schema_row frontend_http_rows[] = {
 	  .doc = "an HTTP/1 client that closes its side of the connection while it waits for an answer: its "
 		 "request ends (`close_reason=client_gave_up`) and the backend's connection is closed, or it "
 		 "gets its answer" },
-	{ "http1HeaderCase", .refusal = NOT_YET },
-	{ "http2MaxHeaderSize", .refusal = NOT_YET },
+	{ "http1HeaderCase", .refusal = NOT_YET_HTTP1_HEADER_CASE },
+	{ "http2MaxHeaderSize", .refusal = NOT_YET_HTTP2_MAX_HEADER_SIZE },
 	{ "maxConnectionDuration", .refusal = "is not supported yet; use config.timeouts.maxConnectionAge" },
 };
 static const struct schema frontend_http_schema =
@@ -152,17 +152,17 @@ static const struct schema_row access_log_rows[] = {
 	{ "remove", AS_LIST(SCHEMA_NAMES, struct access_log_policy, remove_list, remove_count, struct span),
 	  .element = decode_field_name, .value_doc = "list of names", .dump = DUMP_NOT_ZERO,
 	  .doc = "fields to leave out of the log" },
-	{ "filter", .style = STYLE_STANDALONE, .refusal = NOT_YET },
-	{ "add", .refusal = NOT_YET },
-	{ "otlp", .style = STYLE_STANDALONE, .refusal = NOT_YET },
-	{ "database", .style = STYLE_STANDALONE, .refusal = NOT_YET },
+	{ "filter", .style = STYLE_STANDALONE, .refusal = NOT_YET_FILTER_LOG },
+	{ "add", .refusal = NOT_YET_ADD_LOG },
+	{ "otlp", .style = STYLE_STANDALONE, .refusal = NOT_YET_OTLP },
+	{ "database", .style = STYLE_STANDALONE, .refusal = NOT_YET_OTLP },
 };
 static const struct schema access_log_schema = SCHEMA(access_log_rows, struct access_log_policy);
 
 static const struct schema_row manifest_log_rows[] = {
 	{ "attributes", AS_SECTION(struct access_log_policy, &access_log_schema) },
-	{ "filter", .refusal = NOT_YET },
-	{ "otlp", .refusal = NOT_YET },
+	{ "filter", .refusal = NOT_YET_FILTER_LOG },
+	{ "otlp", .refusal = NOT_YET_OTLP },
 };
 static const struct schema manifest_log_schema = SCHEMA(manifest_log_rows, struct access_log_policy);
 
@@ -223,8 +223,8 @@ static const struct schema_row retry_rows[] = {
 	  .style = STYLE_STANDALONE, .decode = decode_codes,
 	  .need = "write codes: [] to retry on connection errors only, or a list such as [502, 503]",
 	  .doc = "statuses that are retried; `[]`: connection errors only" },
-	{ "precondition", .refusal = NOT_YET },
-	{ "condition", .refusal = NOT_YET },
+	{ "precondition", .refusal = NOT_YET_PRECONDITION },
+	{ "condition", .refusal = NOT_YET_CONDITION },
 };
 static const struct schema retry_schema = SCHEMA(retry_rows, struct retry_policy, .check = check_retry);
 
@@ -242,8 +242,9 @@ static const struct schema_row direct_rows[] = {
 	{ "body", AS_BYTES(struct direct_response, body), .doc = "not with 204 and 304" },
 	{ "status", AS_U16(struct direct_response, status), RANGE(200, 599),
 	  .need = "write the status code, as in status: 503", .doc = "of the answer of the gateway itself" },
-	{ "bodyExpression", .refusal = NOT_YET },
-	{ "headers", .refusal = NOT_YET },
+	{ "bodyExpression", .refusal = NOT_YET_BODY_EXPRESSION },
+	{ "conditional", .refusal = NOT_YET_CONDITIONAL },
+	{ "headers", .refusal = NOT_YET_HEADERS },
 };
 static const struct schema direct_schema = SCHEMA(direct_rows, struct direct_response, .check = check_direct);
 

@@ -105,7 +105,7 @@ static const struct schema_row delay_rows[] = {
 	  .value_doc = "duration up to `1h`, or an expression that gives one, or a number of milliseconds",
 	  .doc = "held back before it is answered or sent on; counts against `requestTimeout`; redirects are "
 		 "not delayed" },
-	{ "probability", .refusal = NOT_YET },
+	{ "probability", .refusal = NOT_YET_PROBABILITY },
 };
 const struct schema delay_schema = SCHEMA(delay_rows, struct delay_policy);
 
@@ -157,6 +157,6 @@ static const struct schema_row health_rows[] = {
 	  .refusal = "is called unhealthyExpression in standalone files" },
 	{ "eviction", AS_MAP(struct health_policy, eviction, &eviction_schema, struct eviction_policy),
 	  SET_BY(struct health_policy, has_eviction) },
-	{ "active", .refusal = NOT_YET },
+	{ "active", .refusal = NOT_YET_ACTIVE },
 };
 const struct schema health_schema = SCHEMA(health_rows, struct health_policy);

@@ -18,7 +18,7 @@
  *		{ "refresh", AS_DURATION(struct static_config, dns_refresh_ns), AT_LEAST(NS_PER_S),
  *		  .preset = 30 * NS_PER_S, .reload = RELOAD_START,
  *		  .doc = "names are resolved again this often" },
- *		{ "edns0", .refusal = NOT_YET },
+ *		{ "edns0", .refusal = NOT_YET_EDNS0 },
  *	};
  */
 enum schema_type {

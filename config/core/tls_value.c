@@ -231,7 +231,7 @@ static const struct schema_row listener_tls_rows[] = {
 	{ "keyExchangeGroups", NAMES(struct listener_tls, group), GROUPS_DOC },
 	{ "mode", AS_REST(struct listener_tls), .decode = decode_mode, .value_doc = "`static`",
 	  .preset_doc = "`static`", .doc = "other values: not supported yet" },
-	{ "spiffe", .refusal = NOT_YET },
+	{ "spiffe", .refusal = NOT_YET_SPIFFE },
 };
 const struct schema listener_tls_schema =
 	SCHEMA(listener_tls_rows, struct listener_tls, .check = check_listener);
@@ -391,6 +391,6 @@ static const struct schema_row backend_tls_rows[] = {
 	  .value_doc = "list of names, addresses, URIs", .preset_doc = "`hostname`",
 	  .doc = "one of them has to be in the certificate" },
 	{ "keyExchangeGroups", NAMES(struct backend_tls, group), GROUPS_DOC },
-	{ "spiffe", .refusal = NOT_YET },
+	{ "spiffe", .refusal = NOT_YET_SPIFFE },
 };
 const struct schema backend_tls_schema = SCHEMA(backend_tls_rows, struct backend_tls, .check = check_backend);

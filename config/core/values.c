@@ -49,13 +49,16 @@ bool value_is_hostname(struct span s)
 bool value_protocol_supported(struct decoder *d, const struct yaml_node *node)
 {
 	static const char *const words[] = { "UDP", "HBONE" };
+	static const char *const advices[] = {
+		"use HTTP, HTTPS, TCP or TLS",
+		"write HTTPS or TLS with authorities of clients, which proves who connects as HBONE does",
+	};
 	struct span word = node && node->kind == YAML_SCALAR ? node->text : (struct span){ 0 };
 
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
 		if (!span_eq_nocase(word, span_str(words[i])))
 			continue;
-		config_error(d->report, node,
-			     "%s listeners are not supported yet; use HTTP, HTTPS, TCP or TLS", words[i]);
+		config_error(d->report, node, "%s listeners are not supported yet; %s", words[i], advices[i]);
 		return false;
 	}
 	return true;

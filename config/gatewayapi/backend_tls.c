@@ -177,7 +177,7 @@ const struct backend_tls *backend_tls_policy(struct manifests *m, const struct y
 	if (!tls)
 		return NULL;
 	if (DECODE_WORD(d, decode_get(node, "certificateSource"), sources, &source) && source)
-		config_error(d->report, decode_get(node, "certificateSource"), "SPIFFE " NOT_YET);
+		config_error(d->report, decode_get(node, "certificateSource"), "SPIFFE " NOT_YET_SPIFFE);
 	decode_verify(d, node, tls);
 	value_hostname(d, decode_get(node, "sni"), false, &tls->settings.hostname);
 	decode_names(d, node, "verifySubjectAltNames", &tls->settings.name_list, &tls->settings.name_count);

@@ -153,6 +153,12 @@ static const char *const filter_types[FILTER_TYPE_COUNT] = {
 	"RequestMirror",	 "CORS",
 	"ExtensionRef",		 "ExternalAuth"
 };
+static const char *const filter_refusals[FILTER_TYPE_COUNT] = {
+	[FILTER_CORS] = NOT_YET_CORS,
+	[FILTER_EXTENSION] = NOT_YET_GUARD("nothing is done of what it refers to"),
+	[FILTER_EXTERNAL_AUTH] = NOT_YET_EXT_AUTHZ,
+};
+
 static const char *const filter_members[FILTER_TYPE_COUNT] = {
 	"requestHeaderModifier", "responseHeaderModifier",
 	"requestRedirect",	 "urlRewrite",
@@ -187,9 +193,9 @@ static const struct yaml_node *filter_value(struct decoder *d, const struct yaml
 			     filter_types[index]);
 		return NULL;
 	}
-	if (index >= FILTER_CORS) {
-		config_error(d->report, type_node, "filters of type %s are not supported yet; remove it",
-			     filter_types[index]);
+	if (filter_refusals[index]) {
+		config_error(d->report, type_node, "the filter %s %s", filter_types[index],
+			     filter_refusals[index]);
 		return NULL;
 	}
 	value = decode_need(d, node, filter_members[index], "its type asks for it");

@@ -227,10 +227,10 @@ static void decode_gateway(struct manifests *m, const struct manifest_object *ga
 		KEY("listeners"),
 		KEY("addresses"),
 		KEY("infrastructure"),
-		KEY_LATER("allowedListeners"),
+		KEY_REFUSED("allowedListeners", NOT_YET_ALLOWED_LISTENERS),
 		KEY("backendTLS"), /* the older form of tls.backend */
 		KEY("tls"),
-		KEY_LATER("defaultScope"),
+		KEY_REFUSED("defaultScope", NOT_YET_DEFAULT_SCOPE),
 	};
 	struct gateway_source source = { .gateway = gateway, .tail = &source.first };
 	struct decoder *d = m->decoder;

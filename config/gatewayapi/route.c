@@ -437,9 +437,11 @@ static void decode_rules(struct manifests *m, const struct route_source *source)
 static struct route_source *decode_source(struct manifests *m, const struct manifest_object *object)
 {
 	static const struct decode_key http_keys[] = { KEY("hostnames"), KEY("parentRefs"), KEY("rules"),
-						       KEY_LATER("useDefaultGateways") };
+						       KEY_REFUSED("useDefaultGateways",
+								   NOT_YET_USE_DEFAULT_GATEWAYS) };
 	static const struct decode_key tcp_keys[] = { KEY("parentRefs"), KEY("rules"),
-						      KEY_LATER("useDefaultGateways") };
+						      KEY_REFUSED("useDefaultGateways",
+								  NOT_YET_USE_DEFAULT_GATEWAYS) };
 	struct decoder *d = m->decoder;
 	struct route_source *source;
 

@@ -251,7 +251,7 @@ void rule_decode(struct manifests *m, const struct yaml_node *node, const struct
 		KEY("backendRefs"),
 		KEY("timeouts"),
 		KEY("retry"),
-		KEY_LATER("sessionPersistence"),
+		KEY_REFUSED("sessionPersistence", NOT_YET_SESSION_AFFINITY),
 	};
 	static const struct decode_key grpc_keys[] = {
 		KEY("name"),
@@ -260,7 +260,7 @@ void rule_decode(struct manifests *m, const struct yaml_node *node, const struct
 		KEY("backendRefs"),
 		KEY_REFUSED("timeouts", GRPC_RULE_HAS_NO),
 		KEY_REFUSED("retry", GRPC_RULE_HAS_NO),
-		KEY_LATER("sessionPersistence"),
+		KEY_REFUSED("sessionPersistence", NOT_YET_SESSION_AFFINITY),
 	};
 	struct policy_values *values = &route->inline_policies;
 	struct decoder *d = m->decoder;

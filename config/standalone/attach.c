@@ -38,12 +38,12 @@ static const struct policy_entry frontend_entries[] = {
 	{ "connect", POLICY_FRONTEND_CONNECT, NULL },
 	{ "accessLog", POLICY_FRONTEND_ACCESS_LOG, NULL },
 	{ "logging", POLICY_FRONTEND_ACCESS_LOG, NULL }, /* its other name */
-	{ "tracing", POLICY_KIND_COUNT, NOT_YET },
-	{ "metrics", POLICY_KIND_COUNT, NOT_YET },
-	{ "proxy", POLICY_KIND_COUNT, NOT_YET },
-	{ "proxyProtocol", POLICY_KIND_COUNT, NOT_YET },
-	{ "networkAuthorization", POLICY_KIND_COUNT, NOT_YET },
-	{ "networkExtAuthz", POLICY_KIND_COUNT, NOT_YET },
+	{ "tracing", POLICY_KIND_COUNT, NOT_YET_TRACING },
+	{ "metrics", POLICY_KIND_COUNT, NOT_YET_METRICS },
+	{ "proxy", POLICY_KIND_COUNT, NOT_YET_PROXY },
+	{ "proxyProtocol", POLICY_KIND_COUNT, NOT_YET_PROXY },
+	{ "networkAuthorization", POLICY_KIND_COUNT, NOT_YET_NETWORK_AUTHORIZATION },
+	{ "networkExtAuthz", POLICY_KIND_COUNT, NOT_YET_NETWORK_EXT_AUTHZ },
 };
 
 void standalone_frontend_policies(struct standalone *s, const struct yaml_node *node)
@@ -77,7 +77,7 @@ static const struct schema_row gateway_target_rows[] = {
 	{ "gatewayNamespace", AS_TEXT(struct policy_target, namespace), .preset_doc = "`default`",
 	  .doc = "the `namespace` of its listeners" },
 	{ "listenerName", AS_TEXT(struct policy_target, section), .preset_doc = "all", .doc = "one of them" },
-	{ "port", .refusal = NOT_YET },
+	{ "port", .refusal = NOT_YET_PORT_TARGET },
 };
 static const struct schema gateway_target_schema = SCHEMA(gateway_target_rows, struct policy_target);
 
@@ -96,7 +96,7 @@ static const struct schema_row named_target_rows[] = {
 	{ "name", AS_TEXT(struct policy_target, name), .need = "write the name of the backend",
 	  .doc = "of a top-level backend" },
 	{ "namespace", AS_TEXT(struct policy_target, namespace), .doc = "of the name" },
-	{ "section", .refusal = NOT_YET },
+	{ "section", .refusal = NOT_YET_SECTION },
 };
 static const struct schema named_target_schema = SCHEMA(named_target_rows, struct policy_target);
 
@@ -125,7 +125,7 @@ static const struct schema_row target_rows[] = {
 	  ONE_OF(struct policy_target, kind, TARGET_ROUTE) },
 	{ "backend", AS_SECTION(struct policy_target, &backend_target_schema),
 	  ONE_OF(struct policy_target, kind, TARGET_BACKEND) },
-	{ "listenerSet", .refusal = NOT_YET },
+	{ "listenerSet", .refusal = NOT_YET_LISTENER_SET },
 };
 static const struct schema target_schema = SCHEMA(target_rows, struct policy_target, .is_one_of = true);
 

@@ -55,7 +55,6 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 /* -------------------------------------------------------------------------------- sets of policies */
 
 /* clang-format off */
-#define LATER(name) { name, POLICY_KIND_COUNT, NOT_YET }
 #define REFUSED(name, why) { name, POLICY_KIND_COUNT, why }
 /* clang-format on */
 
@@ -73,13 +72,24 @@ static const void *decode_mirror(struct decoder *d, const struct yaml_node *node
 /* clang-format on */
 /* Everything the original knows and this gateway does not. */
 #define LATER_POLICIES                                                                                       \
-	LATER("cors"), LATER("csrf"), LATER("localRateLimit"), LATER("remoteRateLimit"), LATER("extAuthz"),  \
-		LATER("extProc"), LATER("jwtAuth"), LATER("oidc"), LATER("basicAuth"), LATER("apiKey"),      \
-		LATER("authorization"), LATER("mcpAuthorization"), LATER("mcpAuthentication"), LATER("a2a"), \
-		LATER("ai"), LATER("transformations"), LATER("buffer"),                                      \
+	REFUSED("cors", NOT_YET_CORS), REFUSED("csrf", NOT_YET_CSRF),                                        \
+		REFUSED("localRateLimit", NOT_YET_LOCAL_RATE_LIMIT),                                         \
+		REFUSED("remoteRateLimit", NOT_YET_LOCAL_RATE_LIMIT),                                        \
+		REFUSED("extAuthz", NOT_YET_EXT_AUTHZ), REFUSED("extProc", NOT_YET_EXT_PROC),                \
+		REFUSED("jwtAuth", NOT_YET_JWT_AUTH), REFUSED("oidc", NOT_YET_OIDC),                         \
+		REFUSED("basicAuth", NOT_YET_BASIC_AUTH), REFUSED("apiKey", NOT_YET_API_KEY),                \
+		REFUSED("authorization", NOT_YET_AUTHORIZATION),                                             \
+		REFUSED("mcpAuthorization", NOT_YET_MCP_AUTHORIZATION),                                      \
+		REFUSED("mcpAuthentication", NOT_YET_MCP_AUTHENTICATION),                                    \
+		REFUSED("mcpGuardrails", NOT_YET_MCP_GUARDRAILS), REFUSED("a2a", NOT_YET_A2A),               \
+		REFUSED("ai", NOT_YET_AI), REFUSED("transformations", NOT_YET_TRANSFORMATIONS),              \
+		REFUSED("buffer", NOT_YET_BUFFER),                                                           \
 		REFUSED("hostRewrite", "is not supported yet; use urlRewrite.authority"),                    \
-		LATER("backendAuth"), LATER("backendTunnel"), LATER("inferenceRouting"),                     \
-		LATER("sessionAffinity"), LATER("sessionPersistence")
+		REFUSED("backendAuth", NOT_YET_BACKEND_AUTH),                                                \
+		REFUSED("backendTunnel", NOT_YET_BACKEND_TUNNEL),                                            \
+		REFUSED("inferenceRouting", NOT_YET_INFERENCE_ROUTING),                                      \
+		REFUSED("sessionAffinity", NOT_YET_SESSION_AFFINITY),                                        \
+		REFUSED("sessionPersistence", NOT_YET_SESSION_AFFINITY)
 
 static const struct policy_entry route_entries[] = {
 	TRAFFIC_POLICIES,
@@ -98,7 +108,7 @@ static const struct policy_entry backend_entries[] = {
 	REFUSED("timeout", "belongs to a route; write it under routes[].policies, or use http.requestTimeout "
 			   "here"),
 	REFUSED("retry", "belongs to a route; write it under routes[].policies"),
-	LATER("requestRedirect"),
+	REFUSED("requestRedirect", "is not supported yet on a backend; write it under routes[].policies"),
 	LATER_POLICIES,
 };
 

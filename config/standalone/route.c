@@ -92,12 +92,12 @@ static const struct schema_row ref_rows[] = {
 	{ "policies", AS_REST(struct backend_ref), .value_doc = "map",
 	  .doc = BACKEND_POLICIES_DOC "; on TCP routes `tcp` and `backendTLS` only" },
 	{ "splice", AS_BOOL(struct backend_ref, splice_off), .decode = decode_ref_splice, SPLICE_DOC },
-	{ "dynamic", .refusal = NOT_YET },
-	{ "ai", .refusal = NOT_YET },
-	{ "aws", .refusal = NOT_YET },
-	{ "internal", .refusal = NOT_YET },
-	{ "routeGroup", .refusal = NOT_YET },
-	{ "invalid", .refusal = NOT_YET },
+	{ "dynamic", .refusal = NOT_YET_DYNAMIC },
+	{ "ai", .refusal = NOT_YET_AI },
+	{ "aws", .refusal = NOT_YET_AWS },
+	{ "internal", .refusal = NOT_YET_INTERNAL },
+	{ "routeGroup", .refusal = NOT_YET_ROUTE_GROUP },
+	{ "invalid", .refusal = NOT_YET_INVALID },
 };
 const struct schema ref_schema = SCHEMA(ref_rows, struct backend_ref);
 
@@ -107,7 +107,7 @@ static void decode_ref(struct standalone *s, const struct yaml_node *node, struc
 	static const struct decode_key tcp_policy_keys[] = {
 		KEY("tcp"),
 		KEY("backendTLS"),
-		KEY_LATER("backendTunnel"),
+		KEY_REFUSED("backendTunnel", NOT_YET_BACKEND_TUNNEL),
 	};
 	const struct yaml_node *policies;
 	struct decoder *d = s->decoder;
@@ -159,9 +159,10 @@ static const struct schema_row named_backend_rows[] = {
 	{ "mcp", AS_REST(struct backend), .value_doc = "map", .doc = "servers of tools: [below](#mcp)" },
 	{ "policies", AS_REST(struct backend), .value_doc = "map", .doc = BACKEND_POLICIES_DOC },
 	{ "splice", AS_BOOL(struct backend, splice_off), .decode = decode_backend_splice, SPLICE_DOC },
-	{ "ai", .refusal = NOT_YET },
-	{ "aws", .refusal = NOT_YET },
-	{ "dynamic", .refusal = NOT_YET },
+	{ "ai", .refusal = NOT_YET_AI },
+	{ "aws", .refusal = NOT_YET_AWS },
+	{ "dynamic", .refusal = NOT_YET_DYNAMIC },
+	{ "internal", .refusal = NOT_YET_INTERNAL },
 };
 const struct schema named_backend_schema = SCHEMA(named_backend_rows, struct backend);
 

@@ -118,7 +118,7 @@ static const struct schema_row listener_rows[] = {
 		 "clients on this host are paired, which the lanes `direct` and `hop` need" },
 	{ "policies", .refusal = "is not supported yet on a listener; write policies under routes, or in the "
 				 "top-level list `policies` with target: {gateway: {listenerName: ...}}" },
-	{ "gatewayName", .refusal = NOT_YET },
+	{ "gatewayName", .refusal = NOT_YET_GATEWAY_NAME },
 };
 const struct schema listener_schema = SCHEMA(listener_rows, struct listener);
 
@@ -216,7 +216,10 @@ static bool decode_tunnel(struct decoder *d, const struct yaml_node *node, void 
 	(void)ret;
 	if (DECODE_WORD(d, node, words, &index) && index > 0)
 		config_error(d->report, node,
-			     "tunnelProtocol %s is not supported yet; use direct or remove it", words[index]);
+			     "tunnelProtocol %s is not supported yet: without it nobody says who the clients "
+			     "behind the tunnel are; write direct only for a port to which clients connect "
+			     "themselves",
+			     words[index]);
 	return true;
 }
 
@@ -229,7 +232,7 @@ static const struct schema_row bind_rows[] = {
 	  .doc = "with different host names: all HTTP, or HTTPS and TLS; TCP: exactly one" },
 	{ "tunnelProtocol", AS_REST(struct bind), .decode = decode_tunnel, .value_doc = "`direct`",
 	  .preset_doc = "`direct`", .doc = "other values: not supported yet" },
-	{ "mode", .refusal = NOT_YET },
+	{ "mode", .refusal = NOT_YET_MODE_BIND },
 };
 const struct schema bind_schema = SCHEMA(bind_rows, struct bind);
 
@@ -284,14 +287,14 @@ static const struct schema_row root_rows[] = {
 	  .doc = "policies of all connections: [below](#frontendpolicies)" },
 	{ "mcp", AS_REST(struct standalone), .value_doc = "map",
 	  .doc = "servers of tools, with a port of their own: [below](#mcp)" },
-	{ "llm", .refusal = NOT_YET },
-	{ "workloads", .refusal = NOT_YET },
+	{ "llm", .refusal = NOT_YET_LLM },
+	{ "workloads", .refusal = NOT_YET_WORKLOADS },
 	{ "services", .refusal = "is not supported yet; write host: name:port under backends" },
 	{ "gateways", .refusal = NOT_YET_BINDS },
 	{ "routes", .refusal = NOT_YET_BINDS },
 	{ "tcpRoutes", .refusal = NOT_YET_BINDS },
-	{ "routeGroups", .refusal = NOT_YET },
-	{ "ui", .refusal = NOT_YET },
+	{ "routeGroups", .refusal = NOT_YET_ROUTE_GROUPS },
+	{ "ui", .refusal = NOT_YET_UI },
 };
 const struct schema root_schema = SCHEMA(root_rows, struct standalone);
 

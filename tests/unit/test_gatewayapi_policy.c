@@ -384,7 +384,7 @@ TEST(wrong_gateways_and_routes_are_refused)
 		{ ROUTE("{matches: [{method: get}]}"),
 		  "a.yaml:2:21: " IN_ROUTE ".matches[0].method: ", "did you mean GET?" },
 		{ ROUTE("{filters: [{type: CORS, cors: {}}]}"),
-		  "a.yaml:2:19: " IN_ROUTE ".filters[0].type: ", "are not supported yet" },
+		  "a.yaml:2:19: " IN_ROUTE ".filters[0].type: ", "is not supported yet" },
 		{ ROUTE("{filters: [{type: URLRewrite}]}"),
 		  "a.yaml:2:12: " IN_ROUTE ".filters[0]: ", "\"urlRewrite\" is missing" },
 		{ ROUTE("{filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplaceFullPath, "

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/config_text.h"
+
+#define ROUTE "binds: [{port: 3000, listeners: [{routes: [{backends: [{host: 'a:1'"
+#define MANIFEST                                                                                             \
+	"{apiVersion: agentgateway.dev/v1alpha1, kind: AgentgatewayPolicy, metadata: {name: p}, spec: "      \
+	"{targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: g}], "
+
+/* Keys that agentgateway or Gateway API have at a place and this gateway has not. */
+static const struct place {
+	const char *before, *behind;
+	const char *guards[24]; /* to leave them out is to open something */
+	const char *others[32];
+} places[] = {
+	{ ROUTE "}], policies: {",
+	  "}}]}]}]\n",
+	  { "csrf", "localRateLimit", "remoteRateLimit", "extAuthz", "extProc", "jwtAuth", "oidc",
+	    "basicAuth", "apiKey", "authorization", "mcpAuthorization", "mcpAuthentication", "mcpGuardrails",
+	    "ai", "buffer" },
+	  { "cors", "a2a", "transformations", "backendAuth", "backendTunnel" } },
+	{ ROUTE ", policies: {",
+	  "}}]}]}]}]\n",
+	  { "extAuthz", "authorization", "mcpAuthorization", "mcpGuardrails", "ai" },
+	  { "transformations", "backendAuth", "backendTunnel", "a2a", "inferenceRouting",
+	    "sessionAffinity" } },
+	{ "frontendPolicies: {",
+	  "}\n",
+	  { "networkAuthorization", "networkExtAuthz" },
+	  { "tracing", "metrics", "proxy", "proxyProtocol" } },
+	{ "config: {",
+	  "}\n",
+	  { "spiffe" },
+	  { "tracing",
+	    "metrics",
+	    "hbone",
+	    "session",
+	    "namespace",
+	    "gateway",
+	    "clusterId",
+	    "trustDomain",
+	    "serviceAccount",
+	    "xdsAddress",
+	    "xdsAuthToken",
+	    "localXdsPath",
+	    "caAddress",
+	    "caAuthToken",
+	    "network",
+	    "database",
+	    "storage",
+	    "modelCatalog",
+	    "sensitiveHeaders",
+	    "histograms",
+	    "standardAttributes",
+	    "customFunctions",
+	    "additionalTrustDomains",
+	    "skipValidateTrustDomain" } },
+	{ "config: {logging: {", "}}\n", { NULL }, { "filter", "fields", "database" } },
+	{ ROUTE "}], policies: {directResponse: {status: 200, ",
+	  "}}}]}]}]\n",
+	  { "conditional" },
+	  { "bodyExpression", "headers" } },
+	{ "backends: [{name: b, host: 'a:1', ", "}]\n", { "ai" }, { "aws", "dynamic", "internal" } },
+	{ "", "\n", { NULL }, { "llm", "workloads", "routeGroups", "ui" } },
+	{ MANIFEST "traffic: {",
+	  "}}}\n",
+	  { "csrf", "rateLimit", "extAuth", "extProc", "authorization", "jwtAuthentication",
+	    "basicAuthentication", "apiKeyAuthentication", "buffer", "concurrencyLimit", "conditional" },
+	  { "cors", "transformation", "compression" } },
+	{ MANIFEST "backend: {",
+	  "}}}\n",
+	  { "mcp", "ai", "extAuth", "authorization" },
+	  { "auth", "tunnel", "transformation" } },
+	{ MANIFEST "frontend: {",
+	  "}}}\n",
+	  { "networkAuthorization" },
+	  { "tracing", "metrics", "proxyProtocol" } },
+};
+
+static void check_key(const struct place *place, const char *key, bool protects)
+{
+	char text[512], words[64];
+	struct config_case c;
+	const char *said;
+
+	assert_true(snprintf(text, sizeof(text), "%s%s: {}%s", place->before, key, place->behind) <
+		    (int)sizeof(text));
+	snprintf(words, sizeof(words), "\"%s\" is not supported yet", key);
+	config_case_text(&c, text);
+	said = config_case_lines(&c, CONFIG_ERROR);
+	if (c.result != -EINVAL || c.report.count[CONFIG_ERROR] != 1 || !strstr(said, words) ||
+	    !strstr(said, ": without it "))
+		fail_msg("%s: %s", text, said);
+	if (strstr(said, "remove it") || !strstr(said, ". Do not just leave it out: ") == protects)
+		fail_msg("%s: %s", key, said);
+	config_case_done(&c);
+}
+
+TEST(what_is_lost_without_a_key_is_said_and_nobody_is_told_to_leave_a_protection_out)
+{
+	for (size_t p = 0; p < ARRAY_LEN(places); p++) {
+		for (size_t i = 0; i < ARRAY_LEN(places[p].guards) && places[p].guards[i]; i++)
+			check_key(&places[p], places[p].guards[i], true);
+		for (size_t i = 0; i < ARRAY_LEN(places[p].others) && places[p].others[i]; i++)
+			check_key(&places[p], places[p].others[i], false);
+	}
+}
