@@ -313,6 +313,23 @@ def trailers_only():
         eq(client.response(number).status, 404, f"status for {content_type}")
 
 
+@test("gRPC-Web, and types that only begin like gRPC, are like any other request: HTTP/1.1, a status of HTTP")
+def grpc_web():
+    backend = Backend()
+    gateway = Gateway(CONFIG % "{}", origin=backend, workers=1)
+    client = gateway.client()
+    for content_type in ("application/grpc-web+proto", "application/grpc-web-text", "application/grpcx"):
+        client.request("POST", "/test.Echo/Unary", {"Content-Type": content_type}, bytes(5))
+        upstream = backend.accept() if content_type == "application/grpc-web+proto" else upstream
+        eq(upstream.read_request().headers["Content-Type"], content_type, "content type at the backend")
+        upstream.respond(200, {"Content-Type": content_type}, b"\0\0\0\0\2hi")
+        eq(client.response().body, b"\0\0\0\0\2hi", "answer")
+        line = gateway.wait_log(lambda line: line.status == 200)
+        eq((line["protocol"], line.get("grpc.status")), ("http", None), "protocol in the log")
+        other = gateway.fetch("/else", method="POST", headers=[("Content-Type", content_type)])
+        eq(other.status, 404, "status without a route")
+
+
 @test("a gRPC stream that breaks in the middle is reset, and the client sees UNAVAILABLE or INTERNAL",
       needs=NEEDS)
 def broken_stream():

@@ -23,7 +23,7 @@ static bool is_call(const char *name, const char *value)
 	return grpc_is_call(&fields);
 }
 
-TEST(a_call_is_known_by_the_beginning_of_its_content_type)
+TEST(a_call_is_known_by_its_content_type_without_subtype_and_parameters)
 {
 	static const struct {
 		const char *name;
@@ -34,7 +34,12 @@ TEST(a_call_is_known_by_the_beginning_of_its_content_type)
 		{ "content-type", "application/grpc+proto", true },
 		{ "content-type", "application/grpc+json", true },
 		{ "content-type", "application/grpc;charset=utf-8", true },
-		{ "content-type", "application/grpc-web+proto", true },
+		{ "content-type", "application/grpc ; charset=utf-8", true },
+		{ "content-type", "application/grpc-web+proto", false },
+		{ "content-type", "application/grpc-web-text", false },
+		{ "content-type", "application/grpcx", false },
+		{ "content-type", "application/grpc x", false },
+		{ "content-type", "application/grpc +proto", false },
 		{ "Content-Type", "Application/GRPC", true },
 		{ "content-type", "application/grp", false },
 		{ "content-type", "application/json", false },

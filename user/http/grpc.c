@@ -9,9 +9,15 @@ bool grpc_is_call(const struct fields *request)
 {
 	static const struct span type = { "application/grpc", 16 };
 	const struct field *field = fields_get(request, FIELD_CONTENT_TYPE);
+	struct span rest;
 
-	return field && field->value.len >= type.len &&
-	       span_eq_nocase(span_of(field->value.data, type.len), type);
+	if (!field || !span_eq_nocase(span_first(field->value, type.len), type))
+		return false;
+	rest = span_from(field->value, type.len);
+	if (rest.len && rest.data[0] == '+')
+		return true;
+	rest = span_trim(rest);
+	return rest.len == 0 || rest.data[0] == ';';
 }
 
 enum grpc_status grpc_status_of_http(uint16_t status)

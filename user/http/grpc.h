@@ -17,7 +17,7 @@ enum grpc_status {
 	GRPC_UNAUTHENTICATED = 16,
 };
 
-/* Content-Type "application/grpc", with any suffix: "+proto", "-web", parameters. */
+/* Content-Type "application/grpc", alone or with "+proto" or parameters. gRPC-Web is plain HTTP here. */
 bool grpc_is_call(const struct fields *request);
 /* The status for our own errors. A timeout is UNAVAILABLE, as in the documented mapping. */
 enum grpc_status grpc_status_of_http(uint16_t status);
