@@ -84,6 +84,12 @@ static int sort_documents(struct decoder *d, const struct yaml_documents *docume
 	return 0;
 }
 
+/* YAML 1.2 5.2: a byte order mark in front is no content. Editors write one without being asked. */
+static struct span without_mark(struct span text)
+{
+	return span_starts(text, SPAN("\xef\xbb\xbf")) ? span_from(text, 3) : text;
+}
+
 static int load_texts(struct decoder *d, struct arena *arena, const struct source_texts *texts,
 		      struct document_set *set)
 {
@@ -92,14 +98,14 @@ static int load_texts(struct decoder *d, struct arena *arena, const struct sourc
 
 	for (uint32_t i = 0; i < texts->count; i++) {
 		const struct source_text *source = &texts->list[i];
-		struct expansion expansion = { .text = source->text };
+		struct span text = without_mark(source->text);
+		struct expansion expansion = { .text = text };
 		struct yaml_documents documents = { 0 };
 		struct yaml_source input;
 		int r = 0;
 
-		if (!is_manifest_text(source->text))
-			r = expand_text(arena, source->name, source->text, environment, d->report,
-					&expansion);
+		if (!is_manifest_text(text))
+			r = expand_text(arena, source->name, text, environment, d->report, &expansion);
 		input = (struct yaml_source){ source->name, expansion.text, expansion.shift_list,
 					      expansion.shift_count };
 		bytes += expansion.text.len;

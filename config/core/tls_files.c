@@ -146,6 +146,9 @@ static bool read_text(struct decoder *d, int fd, struct span path, size_t bytes,
 		*sentence = decode_text(d, "%s changed while it was read; write another file and rename it",
 					QUOTE(path));
 	ret->len = len < 0 ? 0 : (size_t)len;
+	/* A byte order mark would hide the first line. */
+	if (ret->len >= 3 && memcmp(ret->bytes, "\xef\xbb\xbf", 3) == 0)
+		memset(ret->bytes, '\n', 3);
 	return !sentence->len;
 }
 

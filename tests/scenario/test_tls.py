@@ -61,6 +61,21 @@ def subject(client):
     return dict(pair for part in client.socket.getpeercert()["subject"] for pair in part)["commonName"]
 
 
+@test("a byte order mark in front of a certificate, a key or authorities is skipped")
+def byte_order_marks():
+    authority, people = Authority(), Authority("people")
+    stem = authority.issue("must.example")
+    for path in (stem.cert, stem.key, people.cert):
+        with open(path, "rb") as file:
+            text = file.read()
+        with open(path, "wb") as file:
+            file.write(b"\xef\xbb\xbf" + text)
+    gateway = Gateway(CLIENTS, origin=Origin(), root=people.cert, **paths(cert=stem))
+    good = people.issue("alice.example", client=True)
+    client = Tls(gateway.port, authority, "must.example", identity=good)
+    eq(client.get("/get", host="must.example").status, 200, "status")
+
+
 @test("the server name chooses listener and certificate: exact, wildcard, the rest; TLS 1.2 and 1.3")
 def names():
     gateway = start()

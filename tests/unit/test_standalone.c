@@ -454,3 +454,25 @@ TEST(workers_may_be_a_share_of_the_processors)
 	assert_in_range(c.snapshot->config.worker_threads, 1, 8);
 	config_case_done(&c);
 }
+
+TEST(a_byte_order_mark_in_front_of_a_file_is_no_part_of_it)
+{
+	static const char *const texts[] = {
+		"\xef\xbb\xbf"
+		"binds:\n- port: 80\n  listeners:\n  - routes:\n    - backends: [{host: 'a:1'}]\n",
+		"\xef\xbb\xbf{\"binds\": [{\"port\": 80, \"listeners\": [{\"routes\": [{\"backends\": "
+		"[{\"host\": \"a:1\"}]}]}]}]}",
+		"\xef\xbb\xbf"
+		"apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: $g}\n"
+		"spec: {listeners: [{name: l, port: 80, protocol: HTTP}]}\n",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct config_case c;
+
+		config_case_text(&c, texts[i]);
+		config_case_accepted(&c);
+		assert_int_equal(c.snapshot->bind_count, 1);
+		config_case_done(&c);
+	}
+}
