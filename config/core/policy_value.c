@@ -286,7 +286,21 @@ static const struct schema_row header_rows[] = {
 	  .element = decode_removal, .dump = DUMP_NOT_ZERO, .value_doc = "list of names",
 	  .doc = "never those that frame a message" },
 };
-static const struct schema header_schema = SCHEMA(header_rows, struct header_modifier);
+
+static void check_headers(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	struct header_modifier *modifier = object;
+
+	if (!d->is_manifest)
+		return;
+	value_first_of_name(d, decode_get(node, "add"), modifier->add_list, sizeof(*modifier->add_list),
+			    &modifier->add_count);
+	value_first_of_name(d, decode_get(node, "set"), modifier->set_list, sizeof(*modifier->set_list),
+			    &modifier->set_count);
+}
+
+static const struct schema header_schema =
+	SCHEMA(header_rows, struct header_modifier, .check = check_headers);
 
 /* -------------------------------------------------------------------------------- rewrites */
 

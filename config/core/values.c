@@ -490,3 +490,38 @@ bool value_splice_route(struct decoder *d, const struct yaml_node *node)
 	}
 	return DECODE_WORD(d, node, words, &index) && index == 1;
 }
+
+/* -------------------------------------------------------------------------------- names in lists */
+
+static struct span name_at(const char *entries, size_t entry_bytes, uint32_t index)
+{
+	struct span name;
+
+	memcpy(&name, entries + entry_bytes * index, sizeof(name));
+	return name;
+}
+
+void value_first_of_name(struct decoder *d, const struct yaml_node *list, void *entries, size_t entry_bytes,
+			 uint32_t *count)
+{
+	uint32_t kept = 0;
+
+	if (!list || list->kind != YAML_LIST || list->count != *count)
+		return;
+	yaml_each(node, list) {
+		struct span name = name_at(entries, entry_bytes, node->index);
+		uint32_t i = 0;
+
+		while (i < kept && !span_eq(name_at(entries, entry_bytes, i), name))
+			i++;
+		if (i < kept && name.len) {
+			config_warning(d->report, node,
+				       "has no effect: %s stands in this list before, and the first counts",
+				       QUOTE(name));
+			continue;
+		}
+		memmove((char *)entries + entry_bytes * kept++, (char *)entries + entry_bytes * node->index,
+			entry_bytes);
+	}
+	*count = kept;
+}

@@ -51,3 +51,11 @@ bool value_codes(struct decoder *d, const struct yaml_node *node, struct retry_p
 /* Redirects: 301, 302, 303, 307, 308. */
 bool value_redirect_status(struct decoder *d, const struct yaml_node *node, uint16_t *ret);
 bool value_scheme(struct decoder *d, const struct yaml_node *node, struct span *ret); /* http or https */
+
+/*
+ * Gateway API: of the entries of a list with the same name the first counts. The others are left out, with a
+ * warning. `entries` are *count structures of entry_bytes each that begin with their name, one for each
+ * element of `list`.
+ */
+void value_first_of_name(struct decoder *d, const struct yaml_node *list, void *entries, size_t entry_bytes,
+			 uint32_t *count);

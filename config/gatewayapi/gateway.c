@@ -390,30 +390,28 @@ static bool covers(struct span wider, struct span name)
 	return span_ends(name, span_from(wider, 1));
 }
 
+/* Does a name that one of them stands for exist for the other one, too? */
+static bool intersect(struct span a, struct span b)
+{
+	return covers(a, b) || covers(b, a);
+}
+
 bool gateway_hostnames(struct decoder *d, struct span listener_hostname, const struct span *name_list,
 		       uint32_t name_count, struct span **ret_list, uint32_t *ret_count)
 {
-	bool has_listener = false;
 	struct span *names;
 	uint32_t count = 0;
 
-	if (name_count == 0) {
-		*ret_list = NULL;
-		*ret_count = 0;
+	*ret_list = NULL;
+	*ret_count = 0;
+	if (name_count == 0)
 		return true;
-	}
 	names = decode_take(d, name_count, sizeof(*names));
 	if (!names)
 		return false;
 	for (uint32_t i = 0; i < name_count; i++) {
-		bool is_listener = listener_hostname.len && covers(name_list[i], listener_hostname);
-
-		if (is_listener && !has_listener)
-			names[count++] = listener_hostname;
-		else if (!is_listener &&
-			 (listener_hostname.len == 0 || covers(listener_hostname, name_list[i])))
+		if (listener_hostname.len == 0 || intersect(listener_hostname, name_list[i]))
 			names[count++] = name_list[i];
-		has_listener |= is_listener;
 	}
 	*ret_list = names;
 	*ret_count = count;

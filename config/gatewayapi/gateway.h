@@ -44,9 +44,10 @@ bool gateway_admits_namespace(struct manifests *m, const struct gateway_listener
 			      struct span namespace);
 
 /*
- * Host names of a route as far as a listener serves them: names that the listener does not cover are left
- * out, and where the listener's name is the more specific one it takes the place of the route's. No names on
- * the route mean every name of the listener. False: none is left.
+ * Host names of a route that a listener serves, wholly or in part, as the route has them: of several routes
+ * the one whose own name is the most specific wins, whatever the listener's name is. A request for a name
+ * that the listener does not have never comes to it. No names on the route mean every name of the listener.
+ * False: none is left.
  */
 bool gateway_hostnames(struct decoder *d, struct span listener_hostname, const struct span *name_list,
 		       uint32_t name_count, struct span **ret_list, uint32_t *ret_count);

@@ -34,18 +34,30 @@ static bool decode_path(struct decoder *d, const struct yaml_node *node, void *r
 
 #define HEADER_CONDITIONS                                                                                    \
 	AS_OBJECTS(struct route_match, header_list, header_count, &condition_schema, struct text_match),     \
-		.element = route_value_header
+		.element = route_value_header, RANGE(0, LIMIT_HEADERS)
 
 static const struct schema_row http_match_rows[] = {
 	{ "path", AS_TEXT(struct route_match, path), .decode = decode_path },
 	{ "headers", HEADER_CONDITIONS },
 	{ "queryParams",
 	  AS_OBJECTS(struct route_match, query_list, query_count, &condition_schema, struct text_match),
-	  .element = route_value_query },
+	  .element = route_value_query, RANGE(0, LIMIT_HEADERS) },
 	{ "method", AS_WORD_TEXT(struct route_match, method),
 	  WORDS("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH") },
 };
-static const struct schema http_match_schema = SCHEMA(http_match_rows, struct route_match);
+
+static void check_match(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	struct route_match *match = object;
+
+	value_first_of_name(d, decode_get(node, "headers"), match->header_list, sizeof(*match->header_list),
+			    &match->header_count);
+	value_first_of_name(d, decode_get(node, "queryParams"), match->query_list, sizeof(*match->query_list),
+			    &match->query_count);
+}
+
+static const struct schema http_match_schema =
+	SCHEMA(http_match_rows, struct route_match, .check = check_match);
 
 static void decode_http_match(struct decoder *d, const struct yaml_node *node, struct route_match *match)
 {
@@ -172,7 +184,8 @@ static const struct schema_row grpc_match_rows[] = {
 	{ "path", .refusal = "does not exist in a GRPCRoute; write method: {service: ..., method: ...}" },
 	{ "queryParams", .refusal = "does not exist in a GRPCRoute: calls have no query; remove it" },
 };
-static const struct schema grpc_match_schema = SCHEMA(grpc_match_rows, struct route_match);
+static const struct schema grpc_match_schema =
+	SCHEMA(grpc_match_rows, struct route_match, .check = check_match);
 
 static void decode_grpc_match(struct decoder *d, const struct yaml_node *node, struct route_match *match)
 {

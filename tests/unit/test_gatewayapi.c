@@ -255,7 +255,7 @@ TEST(parents_decide_which_listeners_serve_a_route)
 	}
 }
 
-TEST(host_names_are_cut_to_what_the_listener_covers)
+TEST(host_names_that_the_listener_serves_stay_as_the_route_has_them)
 {
 	static const char route[] =
 		ROUTE("app", "hostnames: [a.x.com, b.y.com, '*.x.com', '*.a.x.com', x.com, '*.com'],"
@@ -270,13 +270,16 @@ TEST(host_names_are_cut_to_what_the_listener_covers)
 	assert_int_equal(r->hostname_count, 6);
 	assert_int_equal(r->created_s, 1769903999);
 	r = &find_listener(&c, "infra/g.wild")->route_list[0];
-	assert_int_equal(r->hostname_count, 3);
+	assert_int_equal(r->hostname_count, 4);
 	assert_span_equal(r->hostname_list[0], "a.x.com");
 	assert_span_equal(r->hostname_list[1], "*.x.com");
 	assert_span_equal(r->hostname_list[2], "*.a.x.com");
+	assert_span_equal(r->hostname_list[3], "*.com");
 	r = &find_listener(&c, "infra/g.exact")->route_list[0];
+	assert_int_equal(r->hostname_count, 3);
 	assert_span_equal(r->hostname_list[0], "a.x.com");
-	assert_int_equal(r->hostname_count, 1);
+	assert_span_equal(r->hostname_list[1], "*.x.com");
+	assert_span_equal(r->hostname_list[2], "*.com");
 	config_case_done(&c);
 }
 

@@ -126,6 +126,58 @@ TEST(of_tcp_and_tls_routes_the_oldest_has_the_connections)
 		  RIVAL("TLSRoute", "a", NEW, "hostnames: [x.y, z.y], ")
 			  RIVAL("TLSRoute", "b", OLD, "hostnames: [w.y, x.y], "),
 		  "z.y", "a");
+	winner_is("TLS, hostname: a.x.y, tls: {mode: Passthrough}",
+		  RIVAL("TLSRoute", "a", OLD, "hostnames: ['*.x.y'], ")
+			  RIVAL("TLSRoute", "b", NEW, "hostnames: [a.x.y], "),
+		  "a.x.y", "b");
+	winner_is("TLS, hostname: '*.x.y', tls: {mode: Passthrough}",
+		  RIVAL("TLSRoute", "a", OLD, "hostnames: ['*.y'], ")
+			  RIVAL("TLSRoute", "b", NEW, "hostnames: ['*.x.y'], "),
+		  "a.x.y", "b");
+}
+
+static void route_is(const char *listener, const char *kind, const char *old, const char *new,
+		     const char *winner)
+{
+	struct request_head head = { .authority = SPAN("a.x.y"), .path = SPAN("/"), .version_major = 1 };
+	struct config_case c;
+	struct route_found found;
+	struct arena arena;
+	char text[3000];
+
+	snprintf(text, sizeof(text),
+		 "{" API ", kind: Gateway, metadata: {name: g}, spec: {listeners: [{name: l, port: 80, "
+		 "protocol: HTTP, hostname: '%s'}]}}\n---\n"
+		 "{" API ", kind: %s, metadata: {name: old, creationTimestamp: " OLD
+		 "}, spec: {parentRefs: [{name: g}], %s rules: [{backendRefs: [{name: s, port: 1}]}]}}\n---\n"
+		 "{" API ", kind: %s, metadata: {name: new, creationTimestamp: " NEW
+		 "}, spec: {parentRefs: [{name: g}], %s rules: [{backendRefs: [{name: s, port: 1}]}]}}\n---\n"
+		 "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 1}]}}\n",
+		 listener, kind, old, kind, new);
+	config_case_text(&c, text);
+	config_case_accepted(&c);
+	assert_int_equal(policy_seal(c.snapshot, &c.report), 0);
+	arena_init(&arena, 256);
+	fields_init(&head.fields, &arena);
+	found = route_search(&c.snapshot->bind_list[0].listener_list[0], &head);
+	assert_non_null(found.route);
+	assert_span_equal(found.route->name, winner);
+	arena_done(&arena);
+	config_case_done(&c);
+}
+
+TEST(the_most_specific_name_of_a_route_wins_whatever_the_name_of_the_listener)
+{
+	static const char *const kinds[] = { "HTTPRoute", "GRPCRoute" };
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		route_is("a.x.y", kinds[i], "hostnames: ['*.x.y'],", "hostnames: [a.x.y],", "new");
+		route_is("a.x.y", kinds[i], "hostnames: ['*.y'],", "hostnames: ['*.x.y'],", "new");
+		route_is("*.x.y", kinds[i], "hostnames: ['*.y'],", "hostnames: ['*.x.y'],", "new");
+		route_is("*.x.y", kinds[i], "", "hostnames: ['*.y'],", "new");
+		route_is("*.x.y", kinds[i], "hostnames: ['*.y'],", "hostnames: ['*.y'],", "old");
+		route_is("a.x.y", kinds[i], "hostnames: ['*.y'],", "hostnames: [b.x.y],", "old");
+	}
 }
 
 TEST(the_route_that_gets_no_connections_is_warned_about)
@@ -156,3 +208,48 @@ TEST(the_route_that_gets_no_connections_is_warned_about)
 }
 
 TEST_GROUP(NULL, NULL);
+
+/* Gateway API, HTTPHeaderFilter and HTTPHeaderMatch: later entries with an equivalent name are ignored. */
+TEST(of_equivalent_names_in_one_filter_or_match_the_first_counts)
+{
+	static const char text[] =
+		"{" API ", kind: Gateway, metadata: {name: g}, spec: {listeners: [{name: l, port: 80, "
+		"protocol: HTTP}]}}\n---\n"
+		"{" API ", kind: HTTPRoute, metadata: {name: r}, spec: {parentRefs: [{name: g}], rules: [\n"
+		"{matches: [{headers: [{name: X-A, value: '1'}, {name: x-b, value: '2'},\n"
+		"{name: x-a, value: '3'}],\n"
+		"queryParams: [{name: q, value: '1'}, {name: Q, value: '2'},\n"
+		"{name: q, value: '3'}]}],\n"
+		"filters: [{type: RequestHeaderModifier, requestHeaderModifier: "
+		"{set: [{name: x-s, value: a},\n"
+		"{name: X-S, value: b}], add: [{name: x-s, value: c}, {name: x-t, value: d},\n"
+		"{name: X-T, value: e}]}}],\n"
+		"backendRefs: [{name: s, port: 1}]}]}}\n---\n"
+		"{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 1}]}}\n";
+	static const char *const ignored[] = { "a.yaml:5:1: ", "a.yaml:7:1: ", "a.yaml:9:1: ",
+					       "a.yaml:10:1: " };
+	const struct header_modifier *modifier;
+	const struct route_match *match;
+	const struct route *route;
+	struct config_case c;
+
+	config_case_text(&c, text);
+	config_case_accepted(&c);
+	assert_int_equal(c.report.count[CONFIG_WARNING], ARRAY_LEN(ignored));
+	for (size_t i = 0; i < ARRAY_LEN(ignored); i++)
+		config_case_says(&c, CONFIG_WARNING, ignored[i], "has no effect: ");
+	route = &c.snapshot->bind_list[0].listener_list[0].route_list[0];
+	match = &route->match_list[0];
+	assert_int_equal(match->header_count, 2);
+	assert_span_equal(match->header_list[0].value, "1");
+	assert_span_equal(match->header_list[1].name, "x-b");
+	assert_int_equal(match->query_count, 2);
+	assert_span_equal(match->query_list[0].value, "1");
+	assert_span_equal(match->query_list[1].name, "Q");
+	modifier = route->inline_policies.value_list[0].object;
+	assert_int_equal(modifier->set_count, 1);
+	assert_span_equal(modifier->set_list[0].value, "a");
+	assert_int_equal(modifier->add_count, 2);
+	assert_span_equal(modifier->add_list[1].value, "d");
+	config_case_done(&c);
+}
