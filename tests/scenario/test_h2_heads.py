@@ -91,3 +91,17 @@ def malformed_connection():
     client.expect_goaway(f.PROTOCOL_ERROR)
     entry = gateway.wait_log()
     eq((entry["close_reason"], entry["http.version"]), ("request_bad", "HTTP/2.0"), "line")
+
+
+@test("a cookie in 400 fields counts as one and arrives as one; its bytes and other fields count as ever")
+def cookie_crumbs():
+    gateway, origin = play(SIMPLE)
+    client = H2Client(gateway.port)
+    crumbs = [("cookie", f"name{n}=value{n}") for n in range(400)]
+    answer = client.response(client.request("/headers", extra=crumbs))
+    eq(answer.status, 200, "status")
+    check("; ".join(value for _, value in crumbs) in answer.text, f"cookies at the backend: {answer.text}")
+    many = crumbs + [(f"x{n}", "") for n in range(140)]
+    eq(client.response(client.request("/get", extra=many)).status, 431, "status with 140 other fields")
+    large = [("cookie", "x" * 100)] * 600
+    eq(client.response(client.request("/get", extra=large)).status, 431, "status with 79 KiB")

@@ -396,8 +396,8 @@ BEHIND_THE_HEAD = {
 }
 
 
-@test("a backend that breaks HTTP/2 in the segment of its response head is a 502 for both versions",
-      timeout=60)
+@test("a backend that breaks HTTP/2 in the same segment as the head of its response is a 502 for both "
+      "versions", timeout=60)
 def broken_behind_the_head():
     fields = f.block([(":status", "200"), ("content-length", "5")])
     for name, behind in BEHIND_THE_HEAD.items():

@@ -179,6 +179,27 @@ TEST(a_section_is_limited_in_bytes_and_fields)
 	h2_head_free(head);
 }
 
+/* RFC 9113 8.2.3 */
+TEST(a_cookie_of_a_request_counts_as_one_field_in_however_many_it_comes)
+{
+	const struct h2_head_limits tight = { .bytes = 10000, .fields = 2 };
+	struct h2_head *head = h2_head_create(H2_HEAD_REQUEST);
+
+	for (int i = 0; i < 50; i++)
+		assert_int_equal(h2_head_add(head, SPAN("cookie"), SPAN("a=1"), &tight), 0);
+	assert_int_equal(h2_head_add(head, SPAN("a"), SPAN(""), &tight), 0);
+	assert_int_equal(h2_head_add(head, SPAN("cookie"), SPAN("a=1"), &tight), 0);
+	assert_int_equal(head->bad, BAD_NONE);
+	assert_int_equal(h2_head_add(head, SPAN("b"), SPAN(""), &tight), 0);
+	assert_int_equal(head->bad, BAD_TOO_MANY_FIELDS);
+	h2_head_free(head);
+	head = h2_head_create(H2_HEAD_TRAILERS);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(h2_head_add(head, SPAN("cookie"), SPAN("a=1"), &tight), 0);
+	assert_int_equal(head->bad, BAD_TOO_MANY_FIELDS);
+	h2_head_free(head);
+}
+
 TEST(the_count_of_bytes_does_not_wrap)
 {
 	const struct h2_head_limits wide = { .bytes = UINT32_MAX, .fields = 1 };

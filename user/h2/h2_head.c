@@ -203,10 +203,8 @@ static int field_store(struct h2_head *head, enum field_id id, struct span name,
 	return fields_put(&head->fields, &field);
 }
 
-static int field_add(struct h2_head *head, struct span name, struct span value)
+static int field_add(struct h2_head *head, enum field_id id, struct span name, struct span value)
 {
-	enum field_id id = field_id_of(name);
-
 	head->bad = name_check(id, name);
 	if (head->bad == BAD_NONE)
 		head->bad = value_check(head, id, value);
@@ -228,21 +226,39 @@ static int pseudo_add(struct h2_head *head, struct span name, struct span value)
 	return member->data ? 0 : -ENOMEM;
 }
 
+/* One cookie may come in many fields, so that each is compressed alone; their bytes count like any other. */
+static bool is_crumb(struct h2_head *head, enum field_id id)
+{
+	bool is_one = head->has_cookie;
+
+	if (id != FIELD_COOKIE || head->kind != H2_HEAD_REQUEST)
+		return false;
+	head->has_cookie = true;
+	head->crumbs += is_one;
+	return is_one;
+}
+
 int h2_head_add(struct h2_head *head, struct span name, struct span value,
 		const struct h2_head_limits *limits)
 {
 	bool is_pseudo = name.len && name.data[0] == ':';
+	enum field_id id;
 
 	head->list_bytes = add_bytes(head->list_bytes, name.len + value.len + FIELD_OVERHEAD_BYTES);
 	if (head->bad != BAD_NONE)
 		return 0;
-	if (head->list_bytes > limits->bytes)
+	if (head->list_bytes > limits->bytes) {
 		head->bad = BAD_HEAD_TOO_LONG;
-	else if (is_pseudo)
+		return 0;
+	}
+	if (is_pseudo)
 		return pseudo_add(head, name, value);
-	else if (head->fields.count >= limits->fields)
+	id = field_id_of(name);
+	if (!is_crumb(head, id) && head->fields.count - head->crumbs >= limits->fields) {
 		head->bad = BAD_TOO_MANY_FIELDS;
-	return head->bad == BAD_NONE ? field_add(head, name, value) : 0;
+		return 0;
+	}
+	return field_add(head, id, name, value);
 }
 
 void h2_head_put_pseudo(struct h2_head *head, struct span name, struct span value)

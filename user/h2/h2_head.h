@@ -17,7 +17,7 @@
  */
 struct h2_head_limits {
 	uint32_t bytes; /* name + value + 32 of each field, RFC 9113 6.5.2 */
-	uint32_t fields;
+	uint32_t fields; /* the cookie of a request counts once, in however many fields it comes (8.2.3) */
 };
 
 enum h2_head_kind {
@@ -38,6 +38,8 @@ struct h2_head {
 	uint16_t status;
 	struct fields fields; /* without pseudo-header fields; names in lower case */
 	uint32_t list_bytes;
+	uint32_t crumbs; /* cookie fields of a request but the first */
+	bool has_cookie;
 	uint32_t seen; /* pseudo-header fields so far */
 	bool has_end; /* END_STREAM came with it */
 	enum http_bad bad; /* the first violation; nothing is stored after it */
