@@ -11,6 +11,7 @@
 #include "config/model_mcp.h"
 #include "config/model_tls.h"
 #include "user/base/arena.h"
+#include "user/base/h2_flood_kind.h"
 #include "user/base/span.h"
 #include "user/net/address.h"
 
@@ -498,8 +499,6 @@ struct retry_config {
 struct http2_config {
 	uint32_t max_concurrent_streams;
 	uint32_t max_headers; /* fields of one head; its bytes: max_head_bytes */
-	uint32_t resets_per_second; /* RST_STREAM of the client; half of them before a response head */
-	uint32_t glitches_per_second; /* frames that mean nothing */
 	uint64_t idle_ns; /* of a connection without streams and PINGs; 0: no limit */
 	uint64_t stall_ns; /* a response waits so long for window; 0: no limit */
 };
@@ -533,6 +532,9 @@ struct static_config {
 	uint64_t connections_per_client;
 	uint64_t requests_per_client;
 	uint64_t connections_per_backend;
+	uint64_t connection_head_bytes; /* of the requests of an HTTP/2 connection under way */
+	uint64_t worker_head_bytes; /* the same of all connections of a worker */
+	uint32_t h2_floods[H2_FLOOD_COUNT]; /* a second */
 	uint32_t max_request_line_bytes;
 	uint32_t max_head_bytes;
 	uint32_t max_headers; /* where http1MaxHeaders is not set */

@@ -28,9 +28,7 @@ static void set_limits(struct h2_settings *settings, const struct static_config 
 {
 	settings->max_head_bytes = config->max_head_bytes;
 	settings->max_headers = config->http2.max_headers;
-	settings->resets_per_second = config->http2.resets_per_second;
-	settings->early_resets_per_second = (config->http2.resets_per_second + 1) / 2;
-	settings->glitches_per_second = config->http2.glitches_per_second;
+	settings->floods = config->h2_floods;
 }
 
 void h2_settings_of_client(const struct frontend_http *http, const struct static_config *config,

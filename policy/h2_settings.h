@@ -14,10 +14,10 @@ struct h2_settings {
 	uint32_t max_streams; /* that the peer may have open; 0 towards backends, which open none */
 	uint32_t max_head_bytes; /* name + value + 32 of each field (6.5.2) */
 	uint32_t max_headers; /* fields of one head */
-	/* What a peer may do in a second before the connection ends with ENHANCE_YOUR_CALM. */
-	uint32_t resets_per_second; /* RST_STREAM it sends */
-	uint32_t early_resets_per_second; /* those of them before our response head */
-	uint32_t glitches_per_second; /* frames that mean nothing */
+	/*
+	 * What a peer may do in a second before the connection ends with ENHANCE_YOUR_CALM, by h2_flood_kind.
+	 */
+	const uint32_t *floods; /* borrowed from the configuration */
 	uint64_t ping_interval_ns; /* 0: no PINGs */
 	uint64_t ping_timeout_ns; /* a PING not answered for so long ends the connection; 0 without PINGs */
 };

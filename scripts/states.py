@@ -26,7 +26,7 @@ PLACE = re.compile(r"(<!-- (\w+): (\S+) -->\n)(.*?)(<!-- end of \2 -->\n)", re.S
 def read_rows(path):
     """[(macro, [argument…])…] in the order of the file; strings without their quotes."""
     with open(os.path.join(ROOT, path), encoding="utf-8") as file:
-        text = re.sub(r"/\*.*?\*/", "", file.read(), flags=re.S)
+        text = re.sub(r"/\*.*?\*/|^#.*?$", "", file.read(), flags=re.S | re.M)
     rows, depth = [], 0
     for token in TOKEN.findall(" ".join(text.split())):
         if depth == 0 and token == "(":
@@ -73,8 +73,9 @@ def request(_, row):
     return row[0].lower(), calls, row[4].replace("|", "\\|")
 
 
-def limit(number):
-    return number if number != "0" else ""
+def flood(macro, row):
+    return (ticked(row[1]), "", "", row[2]) if macro == "H2_FLOOD_FIXED" else (
+        ticked(row[1]), ticked(row[2]), row[3], row[5])
 
 
 def trusted(_, row):
@@ -91,8 +92,7 @@ TABLES = {
              lambda _, row: (ticked(row[1]), "yes" if row[2] == "1" else "", row[3], row[4])),
     "events": (("event", "a", "b"), lambda _, row: (ticked(row[1]), row[2], row[3])),
     "failpoints": (("point", "the stream", "where"), lambda _, row: (row[1], row[2], row[3])),
-    "floods": (("kind", "a second", "in all", "explanation"),
-               lambda _, row: (ticked(row[1]), limit(row[2]), limit(row[3]), row[4])),
+    "floods": (("kind", "key", "a second", "explanation"), flood),
     "trusted": (("field", "removed with `forwarded.mode`", "written by"), trusted),
     "limits": (("limit", "refuses"), lambda _, row: (ticked(row[1]), row[2])),
     "endpoints": (("port", "request", "answer"), request),

@@ -268,6 +268,21 @@ static void check_limits(struct decoder *d, const struct yaml_node *node, void *
 		config->max_request_line_bytes = config->max_head_bytes;
 }
 
+/* What is too often ends the connection with ENHANCE_YOUR_CALM, and the metric has the kind. */
+static const struct schema_row flood_rows[] = {
+#define H2_FLOOD(id, name, written, a_second, in_life, explanation)                                          \
+	{ written,                                                                                           \
+	  AS_U32(struct static_config, h2_floods[H2_FLOOD_##id]),                                            \
+	  RANGE(1, 1000000),                                                                                 \
+	  .preset = (a_second),                                                                              \
+	  .reload = RELOAD_ACCEPT,                                                                           \
+	  .doc = explanation },
+#define H2_FLOOD_FIXED(id, name, explanation)
+#include "user/base/h2_floods.def"
+#undef H2_FLOOD
+};
+static const struct schema flood_schema = SCHEMA(flood_rows, struct static_config);
+
 static const struct schema_row limits_rows[] = {
 	{ "maxConnections", AS_U64(struct static_config, max_connections), RANGE(1, LIMIT_CONNECTIONS),
 	  .preset_doc = "what the descriptor limit has room for, with a backend connection each",
@@ -292,6 +307,13 @@ static const struct schema_row limits_rows[] = {
 	{ "headers", AS_U32(struct static_config, max_headers), RANGE(8, LIMIT_HEADERS),
 	  .preset = LIMIT_HEADERS, .reload = RELOAD_ACCEPT,
 	  .doc = "431 beyond; `http1MaxHeaders` wins where it is set" },
+	{ "connectionHeadBytes", AS_U64(struct static_config, connection_head_bytes),
+	  RANGE(LIMIT_HEAD_BYTES, 1ull << 30), .preset = LIMIT_H2_HEADS_BYTES, .reload = RELOAD_ACCEPT,
+	  .doc = "heads of all requests of an HTTP/2 connection under way, decoded; beyond 262144 also 64 "
+		 "times what the client has sent; 431 beyond" },
+	{ "workerHeadBytes", AS_U64(struct static_config, worker_head_bytes), RANGE(1024 * 1024, 1ull << 40),
+	  .preset = LIMIT_WORKER_HEAD_BYTES, .doc = "the same of all requests of a worker, HTTP/1 too" },
+	{ "http2Floods", AS_SECTION(struct static_config, &flood_schema) },
 };
 static const struct schema limits_schema = SCHEMA(limits_rows, struct static_config, .check = check_limits);
 
@@ -303,13 +325,6 @@ static const struct schema_row http2_rows[] = {
 	{ "headers", AS_U32(struct http2_config, max_headers), RANGE(8, LIMIT_H2_HEADERS),
 	  .preset = LIMIT_H2_HEADERS, .reload = RELOAD_ACCEPT,
 	  .doc = "fields of a head; its bytes: `limits.headBytes`" },
-	{ "resetsPerSecond", AS_U32(struct http2_config, resets_per_second), RANGE(1, 1000000),
-	  .preset = LIMIT_H2_RESETS, .reload = RELOAD_ACCEPT,
-	  .doc = "streams a client may cancel in a second, half of them before the response; more closes the "
-		 "connection with ENHANCE_YOUR_CALM" },
-	{ "glitchesPerSecond", AS_U32(struct http2_config, glitches_per_second), RANGE(1, 1000000),
-	  .preset = LIMIT_H2_GLITCHES, .reload = RELOAD_ACCEPT,
-	  .doc = "frames without meaning in a second: the same" },
 	{ "idleTimeout", AS_DURATION(struct http2_config, idle_ns), .preset = LIMIT_H2_IDLE_MS * NS_PER_MS,
 	  .reload = RELOAD_ACCEPT,
 	  .doc = "a connection without requests, since the last one, or the last PING of the client or "

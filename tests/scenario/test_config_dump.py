@@ -362,8 +362,7 @@ def http2_settings():
             "{host: 'localhost:2', policies: {http: {version: HTTP/1.1}}}]}]}]}]")
     gateway = Gateway(text % "")
     dump = gateway.config_dump()
-    eq(dump["config"]["http2"], {"maxConcurrentStreams": 100, "headers": 128, "resetsPerSecond": 100,
-                                 "glitchesPerSecond": 100, "idleTimeout": "10m0s",
+    eq(dump["config"]["http2"], {"maxConcurrentStreams": 100, "headers": 128, "idleTimeout": "10m0s",
                                  "stallTimeout": "5m0s"}, "config.http2")
     check("http2KeepaliveInterval" not in dump["config"]["backend"], f"{dump['config']['backend']}")
     listener, = dump["binds"][0]["listeners"].values()
@@ -372,10 +371,12 @@ def http2_settings():
        [[{"http": {"version": "HTTP/2.0"}}], [{"http": {"version": "HTTP/1.1"}}]], "versions")
     check("warn" not in gateway.stderr, f"stderr: {gateway.stderr!r}")
     gateway.stop()
-    dump = Gateway(text % "http2: {maxConcurrentStreams: 5, headers: 20, resetsPerSecond: 30, "
-                          "glitchesPerSecond: 40, stallTimeout: 1m}, backend: {http2KeepaliveInterval: 90s, "
-                          "http2KeepaliveTimeout: 1s}").config_dump()
-    eq(list(dump["config"]["http2"].values()), [5, 20, 30, 40, "10m0s", "1m0s"], "config.http2")
+    dump = Gateway(text % "http2: {maxConcurrentStreams: 5, headers: 20, stallTimeout: 1m}, "
+                          "limits: {http2Floods: {resets: 30, glitches: 40}}, "
+                          "backend: {http2KeepaliveInterval: 90s, http2KeepaliveTimeout: 1s}").config_dump()
+    floods = dump["config"]["limits"]["http2Floods"]
+    eq((floods["resets"], floods["earlyResets"], floods["glitches"]), (30, 50, 40), "http2Floods")
+    eq(list(dump["config"]["http2"].values()), [5, 20, "10m0s", "1m0s"], "config.http2")
     eq(list(dump["config"]["backend"].items())[-2:],
        [("http2KeepaliveInterval", "1m30s"), ("http2KeepaliveTimeout", "1s")], "config.backend")
 

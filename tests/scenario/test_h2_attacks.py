@@ -37,7 +37,7 @@ def streams(count, make, first=1):
 @test("every kind of flood has its counter from the start")
 def counters():
     with open(TABLE, encoding="utf-8") as file:
-        kinds = set(re.findall(r'^H2_FLOOD\(\w+, "(\w+)"', file.read(), re.M))
+        kinds = set(re.findall(r'^H2_FLOOD(?:_FIXED)?\(\w+, "(\w+)"', file.read(), re.M))
     check(len(kinds) >= 10, f"kinds read: {kinds}")
     gateway, _ = play()
     found = {labels["kind"] for _, _, labels, _ in gateway.metrics().families[FLOODS].samples}
@@ -75,7 +75,7 @@ def late_resets():
         for number in numbers:
             client.response_head(number)
         flood(client, *map(f.rst_stream, numbers))
-    with Siege(SIMPLE + "config: {http2: {resetsPerSecond: 30}}\n") as siege:
+    with Siege(SIMPLE + "config: {limits: {http2Floods: {resets: 30}}}\n") as siege:
         siege.expect_cut(attack, "rst_stream")
 
 
@@ -136,8 +136,43 @@ FLOOD_FRAMES = {
     "settings": (lambda: f.settings({f.MAX_HEADER_LIST_SIZE: 100000}), 5000),
     "priority": (lambda: f.priority(1, 0), 10000),
     "window_update": (lambda: f.window_update(0, 1), 10000),
-    "glitch": (lambda: f.frame(0x77, 0, 0, b"nothing"), 10000),
+    "unknown_frame": (lambda: f.frame(0x77, 0, 0, b"nothing"), 10000),
 }
+
+
+PER_REQUEST = {
+    "PRIORITY_UPDATE, as our SETTINGS ask for": lambda n: f.frame(16, 0, 0, n.to_bytes(4, "big") + b"u=3, i"),
+    "PRIORITY": lambda n: f.priority(n, 0),
+    "GREASE (RFC 9113 10.5)": lambda n: f.frame(0x0b + 0x1f * 3, 0, n, b"abc"),
+    "a wider window": lambda n: f.window_update(n, 12 << 20),
+}
+
+
+def frames_of_requests(name):
+    @test(f"ten frames beside each request are no flood: {name}")
+    def run():
+        gateway, _ = play(SIMPLE)
+        client = H2Client(gateway.port)
+        for _ in range(5):
+            numbers = [client.open_stream("GET") for _ in range(100)]
+            client.send(b"".join(f.headers(n, GET) + PER_REQUEST[name](n) * 10 for n in numbers))
+            eq({client.response(n).status for n in numbers}, {200}, "statuses")
+        eq(gateway.metrics()(FLOODS), 0, "floods")
+
+
+for each in PER_REQUEST:
+    frames_of_requests(each)
+
+
+@test("limits.http2Floods.priorities and unknownFrames say how many frames may come beyond those of requests")
+def flood_settings():
+    text = SIMPLE + "config: {limits: {http2Floods: {priorities: 3000, unknownFrames: 3}}}\n"
+    with Siege(text) as siege:
+        client = H2Client(siege.gateway.port)
+        client.send(f.priority(1, 0) * 2500)
+        eq(client.get("/get").status, 200, "status behind 2500 PRIORITY")
+        client.close()
+        siege.expect_cut(lambda attacker: attacker.send(f.frame(0x77, 0, 0, b"nothing") * 7), "unknown_frame")
 
 
 def frame_flood(kind):

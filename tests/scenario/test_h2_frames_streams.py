@@ -328,7 +328,7 @@ def no_push():
 @test("streams that are reset make room for others, round after round")
 def streams_are_freed():
     # So many resets are no flood here. All rounds together are more than the 100 streams that run at once.
-    client = connect(SIMPLE + "config: {http2: {resetsPerSecond: 1000}}\n")
+    client = connect(SIMPLE + "config: {limits: {http2Floods: {resets: 1000, earlyResets: 1000}}}\n")
     for round_ in range(4):
         for _ in range(60):
             client.reset(client.request("/delay/9", "POST", end=False))

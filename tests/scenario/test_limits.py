@@ -190,3 +190,73 @@ def client_requests():
     clients[0].close()
     wait_until(lambda: gateway.metrics()("headgate_streams_open") < 5, 5, "the end of its requests")
     eq(clients[1].get("/get").status, 200, "status when some have ended")
+
+
+# ---- heads together --------------------------------------------------------------------------------------
+
+
+AMPLIFIED = f.block(form(path="/silent")) + b"\xbe" * 15  # the newest entry of the table, again and again
+
+
+def heads(client, count):
+    """The statuses or None of so many requests; each names a field of 3.9 KB 15 times, in 15 bytes."""
+    first = client.open_stream("GET")
+    table = f.block(form(path="/silent")) + f.literal_indexed("x", "v" * 3900)
+    client.send(f.headers(first, table))
+    numbers = [client.open_stream("GET") for _ in range(count)]
+    client.send(b"".join(f.headers(n, AMPLIFIED) for n in numbers))
+    client.ping()
+    client.ping()  # the answers to requests leave behind the first one
+    return [client.streams[n].message and client.streams[n].message.status for n in numbers]
+
+
+@test("HPACK makes no more than 64 bytes of heads of each byte of a client: 431 beyond, and others go on")
+def amplified():
+    gateway = start(workers=1)
+    clients = [H2Client(gateway.port) for _ in range(5)]
+    for client in clients:
+        statuses = heads(client, 99)
+        passed = statuses.count(None)
+        # 4 KB for the entry, 60 to 70 bytes for each request; 58.9 KB of head for each.
+        check(4 <= passed <= 14, f"requests that passed: {passed}")
+        eq(statuses.count(431), 99 - passed, "refused")
+    check(refused(gateway, "connectionHeadBytes") == 5 * 99 - gateway.metrics()("headgate_streams_open") + 5,
+          "refusals")
+    eq(gateway.fetch("/get").status, 200, "status of another client")
+    for client in clients:
+        client.close()
+    wait_open(gateway, 0)
+    eq(heads(H2Client(gateway.port), 3), [None] * 3, "statuses when all has ended")
+
+
+@test("connectionHeadBytes bounds what is sent in full, too, and makes room when a request has ended")
+def heads_of_connection():
+    gateway = start("connectionHeadBytes: 65536", workers=1)
+    client = H2Client(gateway.port)
+    large = [("x", "v" * 15000)]
+    numbers = [client.request("/silent", extra=large) for _ in range(4)]
+    eq(client.response(client.request("/get", extra=large)).status, 431, "status of the fifth")
+    eq(client.get("/get").status, 200, "status of a small one")
+    client.reset(numbers[0])
+    eq(client.response(client.request("/get", extra=large)).status, 200, "status when one has ended")
+
+
+@test("workerHeadBytes: the heads of all requests of a worker are bounded, over HTTP/1 and HTTP/2: 431")
+def heads_of_worker():
+    gateway = start("workerHeadBytes: 1048576, headBytes: 65536", workers=1)
+    head = "GET /silent HTTP/1.1\r\nHost: x\r\nX: " + "v" * 60000 + "\r\n\r\n"
+    held = [gateway.client() for _ in range(17)]
+    for client in held:
+        client.send(head)
+    wait_open(gateway, 17)
+    late = gateway.client()
+    late.send(head)
+    eq(late.response().status, 431, "status over HTTP/1")
+    client = H2Client(gateway.port)
+    eq(client.response(client.request("/get", extra=[("x", "v" * 60000)])).status, 431, "status over HTTP/2")
+    eq(refused(gateway, "workerHeadBytes"), 2, "refusals")
+    eq(gateway.fetch("/get").status, 200, "status of a small one")
+    for each in held:
+        each.rst()
+    wait_open(gateway, 0)
+    eq(client.response(client.request("/get", extra=[("x", "v" * 60000)])).status, 200, "status afterwards")

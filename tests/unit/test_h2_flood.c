@@ -89,9 +89,9 @@ static const struct frame_case {
 	{ TEXT("\0\0\0\x8\0\x80\0\0\0"), true, H2_FLOOD_NONE }, /* the reserved bit */
 	{ TEXT("\0\0\0\x8\0\0\0\0\1"), true, H2_FLOOD_NONE },
 	{ TEXT("\0\0\0\x9\0\0\0\0\1"), true, H2_FLOOD_NONE },
-	{ TEXT("\0\0\0\xa\0\0\0\0\1"), true, H2_FLOOD_GLITCH },
+	{ TEXT("\0\0\0\xa\0\0\0\0\1"), true, H2_FLOOD_UNKNOWN },
 	{ TEXT("\0\0\0\x10\0\0\0\0\0"), true, H2_FLOOD_PRIORITY },
-	{ TEXT("\0\0\0\xff\0\0\0\0\1"), true, H2_FLOOD_GLITCH },
+	{ TEXT("\0\0\0\xff\0\0\0\0\1"), true, H2_FLOOD_UNKNOWN },
 };
 
 TEST(a_frame_header_says_what_it_counts_as)
@@ -261,6 +261,20 @@ static void put_unknown(uint32_t i)
 	h2_raw_frame(&raw.in, 0x20 + i % 100, 0, i, SPAN("grease"));
 }
 
+static void put_stream_priority(uint32_t i)
+{
+	if (i == 0)
+		h2_raw_headers(&raw.in, 1, SPAN(REQUEST), RAW_END_STREAM);
+	h2_raw_frame(&raw.in, RAW_PRIORITY_UPDATE, 0, 0, SPAN("\0\0\0\1u=1"));
+}
+
+static void put_stream_unknown(uint32_t i)
+{
+	if (i == 0)
+		h2_raw_headers(&raw.in, 1, SPAN(REQUEST), RAW_END_STREAM);
+	h2_raw_frame(&raw.in, 0x20 + i % 100, 0, 1, SPAN("grease"));
+}
+
 static void put_goaway(uint32_t i)
 {
 	(void)i;
@@ -323,7 +337,10 @@ static const struct attack {
 	{ "window update", put_window_update, H2_FLOOD_WINDOW_UPDATE, 200 },
 	{ "priority", put_priority, H2_FLOOD_PRIORITY, 200 },
 	{ "priority update", put_priority_update, H2_FLOOD_PRIORITY, 200 },
-	{ "unknown", put_unknown, H2_FLOOD_GLITCH, 200 },
+	{ "unknown", put_unknown, H2_FLOOD_UNKNOWN, 200 },
+	/* The first of each brings its stream, which explains ten. */
+	{ "priority of a stream", put_stream_priority, H2_FLOOD_PRIORITY, 210 },
+	{ "unknown of a stream", put_stream_unknown, H2_FLOOD_UNKNOWN, 210 },
 	{ "goaway", put_goaway, H2_FLOOD_GLITCH, 200 },
 	{ "reset again", put_late_reset, H2_FLOOD_RESET, 200 },
 	{ "rapid reset", put_early_reset, H2_FLOOD_EARLY_RESET, 100 },

@@ -7,7 +7,7 @@
  */
 enum h2_flood_kind {
 	H2_FLOOD_NONE,
-#define H2_FLOOD(id, name, per_second, in_life, explanation) H2_FLOOD_##id,
+#define H2_FLOOD(id, name, key, per_second, in_life, explanation) H2_FLOOD_##id,
 #include "user/base/h2_floods.def"
 #undef H2_FLOOD
 	H2_FLOOD_COUNT,

@@ -55,18 +55,28 @@ enum limits {
 	LIMIT_H2_STAGED_BYTES = 16 * 1024, /* frames made while receiving; more wait in nghttp2's queue */
 	/* A head that we generate, with 12 bytes for the lengths of each field: -ENOBUFS. */
 	LIMIT_H2_HEAD_WRITE_BYTES = LIMIT_HEAD_WRITE_BYTES + 12 * LIMIT_HEADERS_MAX,
-	LIMIT_H2_WINDOW_UPDATES = 10, /* of the connection, for each DATA frame of ours */
+	/* Frames that cost nothing and that one stream explains, or one DATA frame of ours. */
+	LIMIT_H2_WINDOW_UPDATES = 10,
+	LIMIT_H2_PRIORITIES = 10,
+	LIMIT_H2_UNKNOWN_FRAMES = 10,
 	LIMIT_H2_SPARE_STREAMS = 32, /* kept for reuse by a connection */
 	/*
 	 * HTTP/2, RFC 9113. Beyond them: further streams of a client get REFUSED_STREAM, a larger head gets
 	 * 431, more resets or glitches in a second close the connection with ENHANCE_YOUR_CALM.
 	 */
+	/*
+	 * Heads of the requests of a connection that are under way: all together LIMIT_H2_HEADS_BYTES by
+	 * default, and beyond the first so many only LIMIT_H2_HEAD_FACTOR times what the client has sent:
+	 * HPACK makes 4 KiB of a byte. 431.
+	 */
+	LIMIT_H2_HEADS_BYTES = 2 * 1024 * 1024, /* default of config.limits.connectionHeadBytes */
+	LIMIT_H2_HEADS_FREE_BYTES = 256 * 1024,
+	LIMIT_H2_HEAD_FACTOR = 64,
+	LIMIT_WORKER_HEAD_BYTES = 64 * 1024 * 1024, /* default of config.limits.workerHeadBytes: 431 */
 	LIMIT_H2_STREAMS = 100, /* default of config.http2.maxConcurrentStreams */
 	LIMIT_H2_STREAMS_MAX = 1000, /* largest that may be configured */
 	LIMIT_H2_STREAMS_FACTOR = 2, /* x the limit, including streams answered before their body was read */
 	LIMIT_H2_HEADERS = 128, /* fields of a head: default and largest config.http2.headers */
-	LIMIT_H2_RESETS = 100, /* default of config.http2.resetsPerSecond */
-	LIMIT_H2_GLITCHES = 100, /* default of config.http2.glitchesPerSecond */
 	/* What a peer may send before we read; all streams together hold at most 2 x streams x window. */
 	LIMIT_H2_WINDOW_BYTES = 64 * 1024, /* default of http2WindowSize */
 	LIMIT_H2_CONNECTION_WINDOW_BYTES = 1024 * 1024, /* default of http2ConnectionWindowSize */

@@ -299,6 +299,8 @@ void client_h2_start(struct client *client, struct span head)
 	h2_settings_of_client(client->bind->bind->http, &client->proxy->lease->snapshot->config, &settings);
 	options = h2_options_of(H2_SERVER, &settings);
 	options.allows_connect_protocol = true;
+	options.heads_bytes = client->proxy->lease->snapshot->config.connection_head_bytes;
+	options.head_budget = &client->proxy->head_budget;
 	if (!h2 || h2_link_open(&h2->link, &client->proxy->relay, &client->conn, &options) < 0) {
 		client_close(client, END_INTERNAL, true);
 		return;

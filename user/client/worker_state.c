@@ -39,6 +39,7 @@ void proxy_adopt(struct proxy *proxy, struct lease *lease)
 	tls_worker_forget(&proxy->tls);
 	proxy->lease = lease;
 	proxy->pool.config = lease ? &lease->snapshot->config : NULL;
+	proxy->head_budget.most_bytes = lease ? lease->snapshot->config.worker_head_bytes : 0;
 }
 
 void proxy_bind_unref(struct proxy_bind *bind)

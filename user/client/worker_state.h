@@ -12,6 +12,7 @@
 #include "user/base/random.h"
 #include "user/base/slab.h"
 #include "user/base/units.h"
+#include "user/http/head_budget.h"
 #include "user/loop/loop.h"
 #include "user/loop/mailbox.h"
 #include "user/net/resolver.h"
@@ -95,6 +96,7 @@ struct proxy {
 	struct relay_shared relay;
 	struct gate_lane gate; /* used when relay.gate points here */
 	struct upstream_pool pool;
+	struct head_budget head_budget; /* of the requests under way */
 	struct list mirrors; /* of struct mirror */
 	uint32_t mirror_count;
 	struct mailbox *mailbox; /* of the worker: other workers ask it for room */

@@ -20,6 +20,11 @@ static void begin(struct stream *stream, enum http_bad bad)
 {
 	int error = stream->front->check(stream);
 
+	if (bad == BAD_HEADS_OF_WORKER)
+		counter_limit(stream->proxy->counters, LIMIT_KIND_WORKER_HEADS);
+	if (bad == BAD_HEADS_OF_CONNECTION)
+		counter_limit(stream->proxy->counters, LIMIT_KIND_CONNECTION_HEADS);
+
 	if (error && (error != -EPROTO || !stream->front_h2))
 		driver_run(stream,
 			   step_end(stream, conn_end_reason(error, END_CLIENT_RST), STREAM_END_RESET));
@@ -38,6 +43,9 @@ static bool begin_request(struct client *client, struct arena *arena, struct spa
 	client_set_state(client, CLIENT_STREAM);
 	arena_done(&stream->exchange->arena);
 	stream->exchange->arena = *arena;
+	stream->head_bytes = (uint32_t)head.len;
+	if (!head_budget_hold(&client->proxy->head_budget, head.len) && !bad)
+		bad = BAD_HEADS_OF_WORKER;
 	begin(stream, bad ? bad : front_h1_parse(stream, head));
 	return true;
 }

@@ -91,6 +91,29 @@ static void count_excess(struct h2_session *session, uint64_t before, uint64_t n
 		h2_session_count(session, H2_FLOOD_GLITCH);
 }
 
+/* Small heads are free; larger ones have to be worth what the client has sent for them. */
+static uint64_t heads_most(const struct h2_session *session)
+{
+	uint64_t most = session->fed_bytes * LIMIT_H2_HEAD_FACTOR;
+
+	if (most < LIMIT_H2_HEADS_FREE_BYTES)
+		most = LIMIT_H2_HEADS_FREE_BYTES;
+	return most < session->options.heads_bytes ? most : session->options.heads_bytes;
+}
+
+/* What a field adds to the head is held until the stream is released. */
+static void section_hold(struct h2_session *session, uint32_t bytes)
+{
+	struct head_budget *budget = session->options.head_budget;
+
+	session->block_stream->head_bytes += bytes;
+	session->head_bytes += bytes;
+	if (budget && !head_budget_hold(budget, bytes))
+		session->block->bad = BAD_HEADS_OF_WORKER;
+	if (session->options.heads_bytes && session->head_bytes > heads_most(session))
+		session->block->bad = BAD_HEADS_OF_CONNECTION;
+}
+
 /*
  * A section that violates a rule or a limit is read to its end, so that the owner can respond, but its fields
  * are not stored. A section far over its limit gets no response.
@@ -109,6 +132,8 @@ static int section_add(struct h2_session *session, struct span name, struct span
 	/*
 	 * Fields over the limit cost work although they are not stored: an occasional 431 is allowed, but no
 	 * stream of them.
+	if (block->bad == BAD_NONE && session->options.role == H2_SERVER)
+		section_hold(session, block->list_bytes - (uint32_t)before);
 	 */
 	if (block->list_bytes > limit)
 		count_excess(session, before > limit ? before - limit : 0, block->list_bytes - limit);

@@ -9,12 +9,12 @@ enum {
 
 const struct h2_flood_limits h2_flood_defaults = {
 	.per_second = {
-#define H2_FLOOD(id, name, per_second, in_life, explanation) [H2_FLOOD_##id] = per_second,
+#define H2_FLOOD(id, name, key, per_second, in_life, explanation) [H2_FLOOD_##id] = per_second,
 #include "user/base/h2_floods.def"
 #undef H2_FLOOD
 	},
 	.in_life = {
-#define H2_FLOOD(id, name, per_second, in_life, explanation) [H2_FLOOD_##id] = in_life,
+#define H2_FLOOD(id, name, key, per_second, in_life, explanation) [H2_FLOOD_##id] = in_life,
 #include "user/base/h2_floods.def"
 #undef H2_FLOOD
 	},
@@ -22,7 +22,7 @@ const struct h2_flood_limits h2_flood_defaults = {
 
 static const char *const names[H2_FLOOD_COUNT] = {
 	[H2_FLOOD_NONE] = "none",
-#define H2_FLOOD(id, name, per_second, in_life, explanation) [H2_FLOOD_##id] = name,
+#define H2_FLOOD(id, name, key, per_second, in_life, explanation) [H2_FLOOD_##id] = name,
 #include "user/base/h2_floods.def"
 #undef H2_FLOOD
 };

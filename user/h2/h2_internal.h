@@ -28,6 +28,8 @@ struct h2_session {
 	uint32_t open_streams;
 	struct h2_head *block; /* owner: header section that is being received, or NULL */
 	struct h2_stream *block_stream; /* its stream */
+	uint64_t head_bytes; /* of the requests under way */
+	uint64_t fed_bytes; /* received in all */
 	int32_t last_peer_id; /* newest stream of the peer */
 	struct buf staged; /* frames made while receiving */
 	struct buf *out; /* where frames are written now */
@@ -45,6 +47,8 @@ struct h2_session {
 	struct h2_flood flood;
 	enum h2_flood_kind flood_kind; /* the limit that was exceeded */
 	uint32_t due_window_updates; /* allowed to the peer by DATA that we sent */
+	uint32_t due_priorities; /* PRIORITY and PRIORITY_UPDATE: explained by streams */
+	uint32_t due_unknown_frames;
 	uint32_t due_pings; /* expected acknowledgements */
 	uint64_t now_ms;
 	uint64_t ping_sent;
@@ -78,6 +82,9 @@ void h2_session_count(struct h2_session *session, enum h2_flood_kind kind);
 /*
  * Puts the fields of a head into session->list. Returns their number, -ENOMEM, or -ENOBUFS
  * (LIMIT_H2_HEAD_WRITE_BYTES).
+
+/* ---- h2_list.c ---- */
+
  */
 ssize_t h2_session_list(struct h2_session *session, const struct h2_head *head);
 
@@ -87,6 +94,8 @@ ssize_t h2_session_list(struct h2_session *session, const struct h2_head *head);
 void h2_stream_drop_out(struct h2_stream *stream);
 /* A stream that no owner knows yet. NULL without memory. */
 struct h2_stream *h2_stream_create(struct h2_session *session, int32_t id);
+/* Its heads count no more. */
+void h2_stream_drop_heads(struct h2_stream *stream);
 void h2_stream_free(struct h2_stream *stream);
 void h2_stream_tell(struct h2_stream *stream, enum h2_news news);
 /* Records the end of both directions and notifies the owner. No effect if the stream is already reset. */

@@ -6,16 +6,12 @@
 #include "user/base/check.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
-#include "user/base/text.h"
 #include "user/h2/h2_internal.h"
 
 enum {
 	WINDOW_DEFAULT = 65535, /* RFC 9113 6.9.2 */
 	WINDOW_MAX = INT32_MAX,
-	LIST_FIRST = 32,
-	PSEUDO_MAX = 6,
-	FIELD_BOUND_BYTES = 12, /* most bytes of the two lengths of a field, RFC 7541 5.1 */
-	BLOCK_BOUND_BYTES = 32, /* table size updates, a priority */
+	BLOCK_BOUND_BYTES = 32, /* changes of the table's size, a priority */
 };
 
 /* ---- start ---- */
@@ -137,6 +133,7 @@ void h2_session_free(struct h2_session *session)
 	list_each(node, next, &session->streams) {
 		struct h2_stream *stream = list_entry(node, struct h2_stream, node);
 
+		h2_stream_drop_heads(stream);
 		stream->session = NULL;
 		list_remove(&stream->ready);
 		list_remove(&stream->node);
@@ -255,10 +252,30 @@ static bool session_is_stray(const struct h2_session *session, const struct h2_f
 	       !nghttp2_session_get_stream_user_data(session->library, (int32_t)frame->stream_id);
 }
 
+/*
+ * A stream explains some frames that others need not answer: windows that clients widen as soon as it is
+ * open, the priorities that our SETTINGS ask for (RFC 9218), GREASE. What many streams have left is no more
+ * than what all that may be open at once explain.
+ */
+static void session_explain(const struct h2_session *session, uint32_t *due, uint32_t more)
+{
+	uint32_t most = more * session->options.max_streams;
+
+	*due = *due + more < most ? *due + more : most;
+}
+
+static bool session_explains(uint32_t *due)
+{
+	bool is_due = *due != 0;
+
+	*due -= is_due;
+	return is_due;
+}
+
 /* What the frame counts as, considering what we have sent. */
 static enum h2_flood_kind session_flood_of(struct h2_session *session, const struct h2_frame *frame)
 {
-	enum h2_flood_kind kind;
+	enum h2_flood_kind kind = h2_frame_flood(frame);
 	bool is_due;
 
 	switch (h2_frame_answer(frame)) {
@@ -266,21 +283,23 @@ static enum h2_flood_kind session_flood_of(struct h2_session *session, const str
 		break;
 	case H2_ANSWER_OPENING:
 		session->due_window_updates += LIMIT_H2_WINDOW_UPDATES;
+		session_explain(session, &session->due_priorities, LIMIT_H2_PRIORITIES);
+		session_explain(session, &session->due_unknown_frames, LIMIT_H2_UNKNOWN_FRAMES);
 		break;
 	case H2_ANSWER_WINDOW:
-		is_due = session->due_window_updates != 0;
-		session->due_window_updates -= is_due;
+		is_due = session_explains(&session->due_window_updates);
 		return is_due ? H2_FLOOD_NONE : H2_FLOOD_WINDOW_UPDATE;
 	case H2_ANSWER_SETTINGS:
 		is_due = session->is_settings_due;
 		session->is_settings_due = false;
 		return is_due ? H2_FLOOD_NONE : H2_FLOOD_GLITCH;
 	case H2_ANSWER_PING:
-		is_due = session->due_pings != 0;
-		session->due_pings -= is_due;
+		is_due = session_explains(&session->due_pings);
 		return is_due ? H2_FLOOD_NONE : H2_FLOOD_GLITCH;
 	}
-	kind = h2_frame_flood(frame);
+	if ((kind == H2_FLOOD_PRIORITY && session_explains(&session->due_priorities)) ||
+	    (kind == H2_FLOOD_UNKNOWN && session_explains(&session->due_unknown_frames)))
+		return H2_FLOOD_NONE;
 	return kind == H2_FLOOD_NONE && session_is_stray(session, frame) ? H2_FLOOD_STRAY : kind;
 }
 
@@ -385,6 +404,7 @@ static int session_feed_slice(struct h2_session *session, struct span slice)
 int h2_session_feed(struct h2_session *session, struct span bytes, uint64_t now_ms)
 {
 	session->now_ms = now_ms;
+	session->fed_bytes += bytes.len;
 	while (bytes.len && !session->is_failed && !session->is_aborted && !session->has_no_memory) {
 		struct span slice = span_first(bytes, LIMIT_H2_SLICE_BYTES);
 		int error = session_feed_slice(session, slice);
@@ -516,80 +536,4 @@ uint64_t h2_session_pings(const struct h2_session *session)
 uint64_t h2_session_ping_acked(const struct h2_session *session)
 {
 	return session->ping_acked;
-}
-
-/* ---- heads to be sent ---- */
-
-static int list_reserve(struct h2_session *session, size_t count)
-{
-	size_t size = session->list_size ? session->list_size : LIST_FIRST;
-	nghttp2_nv *list;
-
-	while (size < count)
-		size *= 2;
-	if (size == session->list_size)
-		return 0;
-	list = hg_realloc(session->list, size * sizeof(*list));
-	if (!list)
-		return -ENOMEM;
-	session->list = list;
-	session->list_size = size;
-	return 0;
-}
-
-static nghttp2_nv list_entry_of(struct span name, struct span value, uint8_t flags)
-{
-	return (nghttp2_nv){ .name = (uint8_t *)(uintptr_t)name.data,
-			     .value = (uint8_t *)(uintptr_t)value.data,
-			     .namelen = name.len,
-			     .valuelen = value.len,
-			     .flags = flags };
-}
-
-/* Known names outlive every head: nghttp2 need not copy them. */
-static nghttp2_nv *list_put_pseudo(nghttp2_nv *at, struct span name, struct span value)
-{
-	if (!value.len)
-		return at;
-	*at = list_entry_of(name, value, NGHTTP2_NV_FLAG_NO_COPY_NAME);
-	return at + 1;
-}
-
-static nghttp2_nv *list_put(nghttp2_nv *at, const struct field *field)
-{
-	bool is_known = field->id != FIELD_OTHER;
-
-	*at = list_entry_of(is_known ? field_name_of(field->id) : field->name, field->value,
-			    is_known ? NGHTTP2_NV_FLAG_NO_COPY_NAME : NGHTTP2_NV_FLAG_NONE);
-	return at + 1;
-}
-
-/* By the largest possible size: the compressed size is known too late. */
-static bool list_is_too_large(const nghttp2_nv *list, const nghttp2_nv *end)
-{
-	size_t bytes = 0;
-
-	for (; list != end; list++)
-		bytes += list->namelen + list->valuelen + FIELD_BOUND_BYTES;
-	return bytes > LIMIT_H2_HEAD_WRITE_BYTES;
-}
-
-ssize_t h2_session_list(struct h2_session *session, const struct h2_head *head)
-{
-	struct span status = { NULL, 0 };
-	nghttp2_nv *at;
-
-	if (list_reserve(session, head->fields.count + PSEUDO_MAX) < 0)
-		return -ENOMEM;
-	if (head->status)
-		status = span_of(session->status, text_u64(session->status, head->status));
-	at = list_put_pseudo(session->list, SPAN(":status"), status);
-	at = list_put_pseudo(at, SPAN(":method"), head->method);
-	at = list_put_pseudo(at, SPAN(":scheme"), head->scheme);
-	at = list_put_pseudo(at, SPAN(":authority"), head->authority);
-	at = list_put_pseudo(at, SPAN(":path"), head->path);
-	at = list_put_pseudo(at, SPAN(":protocol"), head->protocol);
-	for (uint32_t i = 0; i < head->fields.count; i++)
-		at = list_put(at, &head->fields.list[i]);
-	return list_is_too_large(session->list, at) ? -ENOBUFS : at - session->list;
 }

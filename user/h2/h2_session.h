@@ -6,6 +6,7 @@
 #include "user/base/buf.h"
 #include "user/base/list.h"
 #include "user/http/body.h"
+#include "user/http/head_budget.h"
 #include "user/h2/h2_flood.h"
 #include "user/h2/h2_head.h"
 
@@ -63,6 +64,12 @@ struct h2_options {
 	uint32_t max_streams;
 	bool allows_connect_protocol; /* server: SETTINGS_ENABLE_CONNECT_PROTOCOL, RFC 8441 */
 	struct h2_head_limits head_limits;
+	/*
+	 * Server: of the heads of requests that are not released yet, all together; and where they are
+	 * counted with those of other connections. Borrowed; NULL: nowhere. A request over either is bad.
+	 */
+	uint64_t heads_bytes; /* 0: no limit */
+	struct head_budget *head_budget;
 	struct h2_flood_limits flood_limits;
 };
 
@@ -88,6 +95,7 @@ struct h2_stream {
 	uint64_t sent_bytes; /* payload that went into frames */
 	struct h2_head *head; /* oldest one that the owner has not taken; owned */
 	struct h2_head *trailers; /* owner, or NULL */
+	uint32_t head_bytes; /* of its heads, counted by the session */
 	bool has_end; /* END_STREAM of the peer: nothing comes after `in` */
 	bool is_end_queued; /* h2_stream_end() was called */
 	bool is_end_sent; /* our END_STREAM is in a frame */

@@ -83,10 +83,23 @@ size_t h2_stream_read_bytes(const struct h2_stream *stream, uint64_t taken_bytes
 	return window < most ? window : most;
 }
 
+void h2_stream_drop_heads(struct h2_stream *stream)
+{
+	struct h2_session *session = stream->session;
+
+	if (!session)
+		return;
+	session->head_bytes -= stream->head_bytes;
+	if (session->options.head_budget)
+		head_budget_drop(session->options.head_budget, stream->head_bytes);
+	stream->head_bytes = 0;
+}
+
 void h2_stream_free(struct h2_stream *stream)
 {
 	struct h2_session *session = stream->session;
 
+	h2_stream_drop_heads(stream);
 	forget_block(stream);
 	list_remove(&stream->ready);
 	list_remove(&stream->node);

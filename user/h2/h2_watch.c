@@ -145,6 +145,9 @@ enum h2_flood_kind h2_frame_flood(const struct h2_frame *frame)
 		return frame->flags & FLAG_ACK ? H2_FLOOD_NONE : H2_FLOOD_SETTINGS;
 	case FRAME_PING:
 		return frame->flags & FLAG_ACK ? H2_FLOOD_NONE : H2_FLOOD_PING;
+	case FRAME_GOAWAY:
+		/* Two are polite. */
+		return H2_FLOOD_GLITCH;
 	case FRAME_WINDOW_UPDATE:
 	case FRAME_HEADERS:
 	case FRAME_RST_STREAM:
@@ -152,6 +155,6 @@ enum h2_flood_kind h2_frame_flood(const struct h2_frame *frame)
 	case FRAME_CONTINUATION:
 		return H2_FLOOD_NONE;
 	}
-	/* This includes GOAWAY: two are normal. */
-	return H2_FLOOD_GLITCH;
+	/* GREASE (RFC 9113 5.5, 10.5) and extensions that we do not know. */
+	return H2_FLOOD_UNKNOWN;
 }

@@ -148,6 +148,7 @@ void stream_drop_exchange(struct stream *stream)
 
 static void stream_free(struct stream *stream)
 {
+	head_budget_drop(&stream->proxy->head_budget, stream->head_bytes);
 	stream_free_exchange(stream);
 	hg_free(stream->texts);
 	lease_unref(stream->lease);

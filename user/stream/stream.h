@@ -163,6 +163,7 @@ struct stream {
 	int16_t grpc_status; /* seen or sent; -1: none */
 	uint32_t reset_code; /* of the RST_STREAM that a backend sent; 0: none */
 	uint16_t interim_count;
+	uint32_t head_bytes; /* of HTTP/1, in proxy->head_budget */
 	uint8_t client_major; /* 0: the head was not understood */
 	uint8_t client_minor; /* HTTP/2 counts as 1.1 */
 	enum end_reason reason : 8;

@@ -161,9 +161,8 @@ struct h2_options h2_options_of(enum h2_role role, const struct h2_settings *set
 	/* No flood limits for backends: they belong to the operator. */
 	if (role == H2_SERVER) {
 		options.flood_limits = h2_flood_defaults;
-		options.flood_limits.per_second[H2_FLOOD_RESET] = settings->resets_per_second;
-		options.flood_limits.per_second[H2_FLOOD_EARLY_RESET] = settings->early_resets_per_second;
-		options.flood_limits.per_second[H2_FLOOD_GLITCH] = settings->glitches_per_second;
+		memcpy(options.flood_limits.per_second, settings->floods,
+		       sizeof(options.flood_limits.per_second));
 	}
 	return options;
 }
