@@ -10,7 +10,7 @@ from hg.http1 import build_request
 from plays import HALF_CLOSE_KEPT, SIMPLE, play
 
 SIZES = (0, 1, 100, 4096, 16384, 65536, 70001, 262144, 600000)
-NOT_COMPARED = {"connection", "keep-alive", "transfer-encoding", "content-length", "trailer"}
+NOT_COMPARED = {"connection", "date", "keep-alive", "transfer-encoding", "content-length", "trailer"}
 CONFIG = SIMPLE + """
     - name: direct
       matches: [{path: {pathPrefix: /direct}}]

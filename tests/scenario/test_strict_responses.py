@@ -1,8 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Malformed responses: nothing of them reaches the client, and their connections are not used again."""
+import email.utils
+import time
+
 from hg import *
 from plays import acted, play
 
+DATES = """
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - matches: [{path: {exact: /without}}]
+      policies: {responseHeaderModifier: {remove: [date]}}
+      backends: [{host: @origin@}]
+    - backends: [{host: @origin@}]
+"""
 # A head that is refused as a whole: 502.
 HEADS = """dup-cl dup-cl-same cl-list cl-plus cl-negative cl-hex cl-empty cl-overflow cl-te te-1.0
     te-gzip-chunked te-identity te-twice te-xchunked status-99 status-000 status-600 status-1000
@@ -52,6 +65,47 @@ def bodies():
         gateway.fetch("/close/after")
     reasons = [r["close_reason"] for r in gateway.wait_log(lambda r: "/bad/" in r["http.path"], len(BODIES))]
     eq(set(reasons), {"response_bad"}, "close reasons")
+
+
+@test("a chunk that is malformed in the segment of the head is a 502; a later one leaves what came before it")
+def first_chunk():
+    gateway, backend = acted()
+    head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for body in "2  \r\nok\r\n0\r\n\r\n", "zz\r\n", "2\r\nok\r\nzz\r\n":
+        client = gateway.client().request("GET", "/")
+        upstream = backend.accept()
+        upstream.read_request()
+        upstream.send(head + body)
+        eq(client.response().status, 502, f"status with {body!r}")
+        upstream.expect_end()
+    for record in gateway.wait_log(count=3):
+        eq((record.status, record["close_reason"]), (502, "response_bad"), "log")
+    client = gateway.client().request("GET", "/")
+    upstream = backend.accept()
+    upstream.read_request()
+    upstream.send(head + "2\r\nok\r\n")
+    eq(client.response_head().status, 200, "status")
+    client.read_until(b"ok\r\n")
+    upstream.send("zz\r\n")
+    client.expect_end()
+
+
+@test("a response without Date gets one, one with Date keeps it, and header rules see both")
+def date():
+    gateway, backend = acted(DATES)
+
+    def answer(path, fields=""):
+        client = gateway.client().request("GET", path)
+        upstream = backend.accept()
+        upstream.read_request()
+        upstream.send(f"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n{fields}\r\n").close()
+        return client.response()
+    before = time.time()
+    made = email.utils.parsedate_to_datetime(answer("/").header("Date")).timestamp()
+    check(int(before) - 1 <= made <= time.time() + 1, f"the date {made}, now {before}")
+    old = "Mon, 01 Jan 2024 00:00:00 GMT"
+    eq(answer("/", f"Date: {old}\r\n").header("Date"), old, "the backend's own")
+    eq(answer("/without").header("Date"), None, "removed by a rule")
 
 
 @test("bytes behind a response are given to nobody, and their connection ends")

@@ -18,13 +18,7 @@
  * once: the page cache takes it. Thread-safe.
  */
 
-<<<<<<< ours
 /* Call before any thread and process starts. Ignores SIGPIPE: no reader may end the process. */
-||||||| base
-/* Before any thread and any other process. Ignores SIGPIPE: a reader that is gone must not end the process. */
-=======
-/* Before any thread and any other process. Ignores SIGPIPE: a reader that is gone ends no process. */
->>>>>>> theirs
 void log_writer_open(void);
 /* Where dropped lines are counted, until another call. NULL: in a counter of this process. */
 void log_writer_count_in(atomic_uint_fast64_t *dropped);

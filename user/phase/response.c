@@ -3,17 +3,30 @@
 
 #include "policy/headers.h"
 #include "user/base/text.h"
+#include "user/http/body.h"
 #include "user/http/grpc.h"
 #include "user/http/hop.h"
 #include "user/stream/downstream.h"
 #include "user/stream/step.h"
 #include "user/stream/upstream_side.h"
 
+/* A recipient with a clock adds what is missing (RFC 9110 6.6.1). 0 or -ENOMEM. */
+static int response_add_date(struct stream *stream)
+{
+	struct fields *fields = &stream->exchange->response.fields;
+
+	if (fields_have(fields, FIELD_DATE) || stream->exchange->response.status < 200)
+		return 0;
+	return fields_add(fields, SPAN("Date"), proxy_date(stream->proxy));
+}
+
 static int response_prepare_head(struct stream *stream)
 {
 	const struct route_policies *policies = &stream->route->effective;
 	int error = hop_strip_response(&stream->exchange->response);
 
+	if (!error)
+		error = response_add_date(stream);
 	if (!error && stream->lease->snapshot->config.via)
 		error = hop_add_via(&stream->exchange->response.fields,
 				    stream->exchange->response.version_major,
@@ -23,6 +36,31 @@ static int response_prepare_head(struct stream *stream)
 	if (!error && stream->backend->response_headers)
 		error = headers_modify(&stream->exchange->response.fields, stream->backend->response_headers);
 	return error;
+}
+
+/*
+ * What has come together with the head is no body: nothing was passed on yet, so the client can still be
+ * answered.
+ */
+static bool response_begins_badly(const struct stream *stream, const struct body_framing *framing)
+{
+	const struct conn *conn = stream->back->end(stream).conn;
+	struct span rest = conn ? buf_span(&conn->in) : (struct span){ 0 };
+	enum body_step step = BODY_DATA;
+	struct body_decoder decoder;
+
+	if (framing->kind != BODY_CHUNKED || !rest.len)
+		return false;
+	body_decoder_init(&decoder, framing);
+	while (step == BODY_DATA) {
+		struct span payload;
+		size_t consumed = 0;
+
+		step = body_decode(&decoder, rest, &consumed, &payload);
+		rest = span_from(rest, consumed);
+	}
+	body_decoder_done(&decoder);
+	return step == BODY_BAD;
 }
 
 static enum stream_step response_refuse_switch(struct stream *stream, struct span offered)
@@ -77,6 +115,8 @@ enum stream_step response_start(struct stream *stream)
 		return step_fail(stream, TRY_RESPONSE_BAD, 0);
 	if (framing.kind == BODY_TUNNEL)
 		return response_switch(stream);
+	if (response_begins_badly(stream, &framing))
+		return step_fail(stream, TRY_RESPONSE_BAD, 0);
 	if (stream->exchange->upgrade.must_switch && stream->exchange->response.status < 300)
 		return step_reply(stream, 502, SPAN("the backend did not open the WebSocket"),
 				  END_UPGRADE_MISMATCH);
