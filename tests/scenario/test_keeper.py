@@ -380,6 +380,17 @@ def too_many_deaths():
     refused(gateway, "port")
 
 
+@test("SIGUSR1 and SIGUSR2 end no gateway: without a keeper, or sent to the one below it")
+def upgrade_signals():
+    for keeper in False, True:
+        gateway = Gateway(CONFIG, origin=Origin(), keeper=keeper)
+        pid = gateway.gateway_pid if keeper else gateway.pid
+        for number in signal.SIGUSR1, signal.SIGUSR2:
+            os.kill(pid, number)
+            eq(gateway.fetch("/get").status, 200, f"status after signal {number}")
+        check(not is_gone(pid), "the gateway has ended")
+
+
 @test("the gateway ends with its keeper, whatever ends that")
 def keeper_killed():
     gateway = start(checked=False)

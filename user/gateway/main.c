@@ -55,6 +55,7 @@ static int serve(void *argument, struct estate *estate)
 	uint64_t seen;
 	int error;
 
+	signals_ignore_upgrade();
 	succession_begin(&succession, estate);
 	seen = watch_signature(options->source_list, options->source_count);
 	messages_init(&messages);

@@ -16,6 +16,12 @@ static void signals_set(sigset_t *set)
 	sigaddset(set, SIGHUP);
 }
 
+void signals_ignore_upgrade(void)
+{
+	(void)signal(SIGUSR1, SIG_IGN);
+	(void)signal(SIGUSR2, SIG_IGN);
+}
+
 int signals_block(void)
 {
 	sigset_t set;

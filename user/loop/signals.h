@@ -9,6 +9,8 @@ struct signals {
 	void (*on_signal)(struct signals *signals, int number);
 };
 
+/* SIGUSR1 and SIGUSR2 are the keeper's (upgrade): a process that serves does not end by them. */
+void signals_ignore_upgrade(void);
 /* Blocks the signals for the calling thread and all threads that it starts later. 0 or -errno. */
 int signals_block(void);
 int signals_start(struct signals *signals, struct loop *loop,
