@@ -285,7 +285,7 @@ def dead_client():
         client.expect_end()
     upstream.expect_end()
     eq(gateway.wait_log()["close_reason"], "ping_timeout", "close_reason")
-    expect_fired(gateway, "ping_timeout", 2)  # of the stream and of its connection
+    expect_fired(gateway, "ping_timeout", 1)
 
 
 @test("an answer to PING with other bytes is no answer, traffic without one neither")

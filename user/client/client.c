@@ -109,8 +109,8 @@ static void client_leave(struct client *client, enum end_reason reason)
 
 	CHECK(!client->stream);
 	client->is_closed = true;
-	/* Ends of streams were counted by the stream. */
-	if (client->state != CLIENT_STREAM && reason != END_OK)
+	/* Ends of streams are counted by the stream. */
+	if (client->state != CLIENT_STREAM && !client_h2_counts(client->h2) && reason != END_OK)
 		counter_end(proxy->counters, reason);
 	if (client->h2)
 		client_h2_finish_streams(client, reason);

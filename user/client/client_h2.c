@@ -264,6 +264,7 @@ static void client_h2_on_end(struct h2_link *link, enum h2_link_end end)
 	enum end_reason reason = client_h2_reason(client, end);
 	bool had_streams = h2->stream_count != 0;
 
+	h2->is_counted = had_streams;
 	if ((end == H2_LINK_PROTOCOL || end == H2_LINK_FLOOD) && !had_streams)
 		client->proxy->handler->log_end(client, reason);
 	if (end == H2_LINK_PROTOCOL)
@@ -276,7 +277,7 @@ static void client_h2_on_end(struct h2_link *link, enum h2_link_end end)
 	if ((end == H2_LINK_OVER || end == H2_LINK_PROTOCOL || end == H2_LINK_FLOOD) &&
 	    !conn_has_output(&client->conn)) {
 		/* The GOAWAY is out: its reader is to see it before a reset could take it away. */
-		if (reason != END_OK)
+		if (reason != END_OK && !had_streams)
 			counter_end(client->proxy->counters, reason);
 		client_linger(client);
 		return;

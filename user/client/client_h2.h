@@ -27,6 +27,7 @@ struct client_h2 {
 	uint64_t head_timeout_ms; /* 0: off */
 	uint64_t head_deadline_ms; /* of the header section that has begun; 0: none */
 	uint64_t open_section; /* its number */
+	bool is_counted; /* why it ends was counted by its streams */
 	bool is_head_late;
 	uint64_t seen_pings;
 	uint64_t acked_bytes; /* at the last look, while the connection ends */
@@ -50,6 +51,11 @@ void client_h2_end(struct client *client, enum end_reason reason);
 bool client_h2_is_reading(struct client *client);
 /* A stream of it is over. */
 void client_h2_stream_over(struct client *client);
+/* Whether streams count why the connection ends. h2: NULL: none. */
+static inline bool client_h2_counts(const struct client_h2 *h2)
+{
+	return h2 && (h2->is_counted || h2->stream_count);
+}
 /* The connection is over, and with it every stream. Nothing is called any more. Idempotent. */
 void client_h2_finish_streams(struct client *client, enum end_reason reason);
 void client_h2_free(struct client_h2 *h2); /* NULL is fine */
