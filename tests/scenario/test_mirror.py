@@ -2,6 +2,7 @@
 """requestMirror: another backend sees a copy of the head, and the client never notices."""
 import manifests
 from hg import *
+from hg.h2 import fetch2
 from hg.origin import Blackhole
 
 ROUTE = """
@@ -44,22 +45,57 @@ def copies():
     eq(len(gateway.log()), 20, "log lines: copies have none")
 
 
-@test("the copy has the rewritten head and no body")
+@test("the copy has the rewritten head, and the body of a request that has one")
 def head():
     mirror = Backend()
     gateway, _ = mirrored(mirror)
-    for body, chunked, length in ((None, False, None), (b"12345", False, "0"), ([b"12345"], True, "0")):
+    for body, chunked, length, coding in ((None, False, None, None), (b"12345", False, "5", None),
+                                          ([b"12", b"345"], True, None, "chunked")):
         client = gateway.client().request("POST" if body else "GET", "/anything?q=1", {"X-Mine": "a"}, body,
                                           chunked=chunked, host="asked.example")
         answer = client.response().json()
         eq(answer["body"], "12345" if body else "", "body at the backend")
         copy = mirror.accept()
         request = copy.read_request()
-        eq((request.target, request.body), ("/anything?q=1", b""), "target and body of the copy")
+        eq((request.target, request.body), ("/anything?q=1", b"12345" if body else b""),
+           "target and body of the copy")
         eq([request.header(n) for n in ("Host", "x-mine", "x-route", "Content-Length", "Transfer-Encoding")],
-           ["asked.example", "a", "r", length, None], "fields of the copy")
+           ["asked.example", "a", "r", length, coding], "fields of the copy")
         copy.respond(200, {"Connection": "close"})
         client.close()
+
+
+@test("a copy waits for the whole body; a body of more than 64 KiB, and one that the backend does not wait "
+      "for, have none and are counted")
+def bodies():
+    mirror = Backend()
+    gateway, _ = mirrored(mirror)
+    head = "POST /{} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n"
+    client = gateway.client().send(head.format("anything", 65536), b"x" * 65000)
+    mirror.expect_no_connection(0.3)
+    client.send(b"y" * 536)
+    eq(client.response().status, 200, "status")
+    copy = mirror.accept()
+    eq(copy.read_request().body, b"x" * 65000 + b"y" * 536, "the body of the copy")
+    copy.respond(200)
+    for number, chunked in enumerate((False, True), 1):
+        body = b"z" * 65537
+        client.request("POST", "/anything", body=[body] if chunked else body, chunked=chunked)
+        eq(client.response().status, 200, "status of a large one")
+        wait_counted(gateway, "headgate_mirror_dropped_total", number)
+    early = gateway.client().send(head.format("early/200", 10), "half")
+    eq(early.response_head().status, 200, "status of an early answer")
+    early.send(" more.")
+    wait_counted(gateway, "headgate_mirror_dropped_total", 3)
+    eq(gateway.metrics()("headgate_mirrored_requests_total"), 1, "copies")
+
+
+@test("a body from a client of HTTP/2 has a copy as well")
+def http2_body():
+    mirror = Backend()
+    gateway, _ = mirrored(mirror)
+    eq(fetch2(gateway.client(), "/anything", method="POST", body=b"of HTTP/2").status, 200, "status")
+    eq(mirror.accept().read_request().body, b"of HTTP/2", "the body of the copy")
 
 
 @test("a mirror that is silent, gone, unreachable or broken costs the client nothing", timeout=40)

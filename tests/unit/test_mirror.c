@@ -7,12 +7,13 @@
 
 /* ---- the copy */
 
-PLAYED(a_copy_is_the_head_without_body_by_the_rules_of_the_mirror)
+PLAYED(a_copy_is_the_request_by_the_rules_of_the_mirror_when_its_body_is_there)
 {
 	static struct header_pair added = { SPAN("x-mirror"), SPAN("yes") };
 	static const struct header_modifier modifier = { .add_list = &added, .add_count = 1 };
 	struct scene *scene = *state;
 	struct stream *stream = &scene->stream;
+	uint32_t kept_bytes = 0;
 	const char *head;
 	int fd;
 
@@ -24,14 +25,25 @@ PLAYED(a_copy_is_the_head_without_body_by_the_rules_of_the_mirror)
 	stream->exchange->head.method_text = SPAN("POST");
 	stream->exchange->request_framing = (struct body_framing){ .kind = BODY_LENGTH, .length = 5 };
 	assert_int_equal(fields_add(&stream->exchange->head.fields, SPAN("Expect"), SPAN("100-continue")), 0);
+	replay_init(&stream->exchange->replay, &scene->counters, &kept_bytes);
+	replay_add(&stream->exchange->replay, SPAN("hel"));
 	mirror_one(scene);
+	mirror_body_moved(stream);
+	assert_int_equal(count(scene, COUNTER_MIRRORED), 0);
+	replay_add(&stream->exchange->replay, SPAN("lo"));
+	stream->upload.state = RELAY_DONE;
+	stream->upload.decoder.is_done = true;
+	mirror_body_moved(stream);
+	assert_null(stream->exchange->mirror_plans);
+	replay_drop(&stream->exchange->replay);
 	fd = accept_one(scene);
 	head = read_head(scene, fd);
 	assert_int_equal(strncmp(head, "POST /a?b HTTP/1.1\r\n", 20), 0);
 	assert_non_null(strcasestr(head, "\r\nhost: mirror.example:81\r\n"));
 	assert_non_null(strcasestr(head, "\r\nx-mine: 1\r\n"));
 	assert_non_null(strcasestr(head, "\r\nx-mirror: yes\r\n"));
-	assert_non_null(strcasestr(head, "\r\ncontent-length: 0\r\n"));
+	assert_non_null(strcasestr(head, "\r\ncontent-length: 5\r\n"));
+	assert_non_null(strstr(head, "\r\n\r\nhello"));
 	assert_null(strcasestr(head, "expect"));
 	/* The client's own request is as it was. */
 	assert_int_equal(stream->exchange->head.fields.count, 2);
@@ -39,6 +51,26 @@ PLAYED(a_copy_is_the_head_without_body_by_the_rules_of_the_mirror)
 	assert_int_equal(count(scene, COUNTER_MIRRORED), 1);
 	close(fd);
 	UNTIL(scene, scene->proxy.mirror_count == 0);
+}
+
+PLAYED(a_body_that_was_not_kept_has_no_copy_and_is_counted)
+{
+	struct scene *scene = *state;
+	struct stream *stream = &scene->stream;
+	uint32_t kept_bytes = 0;
+
+	replay_init(&stream->exchange->replay, &scene->counters, &kept_bytes);
+	stream->exchange->request_framing = (struct body_framing){ .kind = BODY_CHUNKED };
+	mirror_one(scene);
+	replay_drop(&stream->exchange->replay);
+	mirror_body_moved(stream);
+	assert_null(stream->exchange->mirror_plans);
+	stream->exchange->request_framing =
+		(struct body_framing){ .kind = BODY_LENGTH, .length = LIMIT_RETRY_BODY_BYTES + 1 };
+	mirror_one(scene);
+	assert_null(stream->exchange->mirror_plans);
+	assert_int_equal(count(scene, COUNTER_MIRRORED), 0);
+	assert_int_equal(count(scene, COUNTER_MIRROR_DROPPED), 2);
 }
 
 PLAYED(nothing_is_copied_where_it_would_mean_something_else_or_lead_nowhere)

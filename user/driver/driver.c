@@ -4,6 +4,7 @@
 #include "user/base/limits.h"
 #include "user/driver/expire.h"
 #include "user/phase/attempt.h"
+#include "user/phase/mirror.h"
 #include "user/phase/replay_body.h"
 #include "user/phase/reply.h"
 #include "user/phase/response.h"
@@ -138,6 +139,8 @@ static enum stream_step pump_exchange(struct stream *stream)
 
 	if (step != STEP_WAIT)
 		return step;
+	if (stream->exchange->mirror_plans)
+		mirror_body_moved(stream);
 	if (stream->state == STREAM_WAIT_HEAD) {
 		step = pump_waiting(stream);
 	} else if (stream->state == STREAM_RELAY) {

@@ -1,15 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/phase/mirror.h"
 
+#include <errno.h>
+
 #include "policy/headers.h"
 #include "policy/timeout.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
+#include "user/http/body.h"
 #include "user/http/connection_auth.h"
 #include "user/http/h1_write.h"
 #include "user/http1/client.h"
 #include "user/phase/endpoint_choice.h"
 #include "user/stream/stream.h"
+
+/* A head, and a body in chunks of one byte. */
+enum { MIRROR_REQUEST_BYTES = LIMIT_HEAD_WRITE_BYTES + 8 * LIMIT_RETRY_BODY_BYTES };
+
+/* A copy that begins when the body of its request is there; in the stream's arena. */
+struct mirror_plan {
+	struct mirror_plan *next;
+	const struct backend_ref *ref; /* borrowed from the lease */
+	struct span head;
+	bool is_chunked;
+	bool is_bound;
+};
 
 /* One copy under way. It owns its bytes; of the configuration it borrows the backend, through its lease. */
 struct mirror {
@@ -79,34 +94,67 @@ static bool mirror_choose(struct mirror *mirror)
 	return true;
 }
 
-/* On a copy of the head: the mirror's own header rules and host name, and no body. */
-static int mirror_write_request(struct mirror *mirror, const struct stream *stream)
+/* The copy goes out like any request that is ours: without what asks its recipient to wait. */
+static int mirror_write_head(const struct stream *stream, const struct backend_ref *ref,
+			     const struct body_framing *framing, struct buf *out, bool *ret_is_bound)
 {
 	struct h1_write_options options = { .version_minor = 1 };
-	struct body_framing framing = { .kind = BODY_NONE,
-					.announces_length =
-						stream->exchange->request_framing.kind != BODY_NONE };
 	struct request_head head = stream->exchange->head;
-	int error = fields_clone(&stream->exchange->head.fields, &mirror->client.arena, &head.fields);
+	struct arena arena;
+	int error;
 
-	if (!error && mirror->ref->request_headers)
-		error = headers_modify(&head.fields, mirror->ref->request_headers);
+	arena_init(&arena, 2048);
+	error = fields_clone(&stream->exchange->head.fields, &arena, &head.fields);
+	if (!error && ref->request_headers)
+		error = headers_modify(&head.fields, ref->request_headers);
 	if (!error)
 		error = headers_rewrite(&head, stream->route->effective.rewrite, stream->exchange->match,
-					mirror->ref);
-	if (error)
-		return error;
-	mirror->client.is_bound = connection_auth_is_sent(&head.fields);
-	fields_remove_id(&head.fields, FIELD_EXPECT);
-	error = h1_write_request(&mirror->client.out, &head, &framing, &options);
-	arena_reset(&mirror->client.arena);
+					ref);
+	if (!error) {
+		*ret_is_bound = connection_auth_is_sent(&head.fields);
+		fields_remove_id(&head.fields, FIELD_EXPECT);
+		error = h1_write_request(out, &head, framing, &options);
+	}
+	arena_done(&arena);
 	return error;
 }
 
-static void mirror_start(struct stream *stream, const struct backend_ref *ref)
+static int mirror_add_piece(struct mirror *mirror, struct span bytes, bool is_chunked)
+{
+	char head[CHUNK_HEAD_BYTES];
+	int error = 0;
+
+	if (is_chunked)
+		error = buf_append(&mirror->client.out, span_of(head, chunk_write_head(head, bytes.len)),
+				   MIRROR_REQUEST_BYTES);
+	if (!error)
+		error = buf_append(&mirror->client.out, bytes, MIRROR_REQUEST_BYTES);
+	if (!error && is_chunked)
+		error = buf_append(&mirror->client.out, SPAN("\r\n"), MIRROR_REQUEST_BYTES);
+	return error;
+}
+
+/* body: NULL: none. */
+static int mirror_write(struct mirror *mirror, const struct mirror_plan *plan, const struct replay *body)
+{
+	int error = buf_append(&mirror->client.out, plan->head, MIRROR_REQUEST_BYTES);
+
+	if (!body)
+		return error;
+	list_each(node, next, &body->pieces) {
+		const struct replay_piece *piece = list_entry(node, struct replay_piece, node);
+
+		if (!error)
+			error = mirror_add_piece(mirror, span_of(piece->data, piece->len), plan->is_chunked);
+	}
+	return error || !plan->is_chunked ? error
+					  : chunk_write_end(&mirror->client.out, NULL, MIRROR_REQUEST_BYTES);
+}
+
+static void mirror_start(struct stream *stream, const struct mirror_plan *plan, const struct replay *body)
 {
 	struct proxy *proxy = stream->proxy;
-	struct mirror *mirror = hg_calloc(1, sizeof(*mirror));
+	struct mirror *mirror = proxy->mirror_count < LIMIT_MIRRORS ? hg_calloc(1, sizeof(*mirror)) : NULL;
 	struct exchange_timeouts timeouts;
 	uint64_t limit_ms = LIMIT_MIRROR_MS;
 
@@ -117,23 +165,84 @@ static void mirror_start(struct stream *stream, const struct backend_ref *ref)
 	counter_add(proxy->counters, COUNTER_MIRRORED, 1);
 	mirror->proxy = proxy;
 	mirror->lease = lease_ref(stream->lease);
-	mirror->ref = ref;
+	mirror->ref = plan->ref;
 	http1_client_init(&mirror->client, &proxy->pool, proxy->relay.scratch, stream->exchange->head.method,
 			  &mirror_ops);
+	mirror->client.is_bound = plan->is_bound;
 	list_add_tail(&proxy->mirrors, &mirror->node);
 	proxy->mirror_count++;
 	loop_deferred_init(&mirror->release, mirror_on_release);
-	timeout_of_exchange(&mirror->lease->snapshot->config, NULL, ref, &timeouts);
+	timeout_of_exchange(&mirror->lease->snapshot->config, NULL, plan->ref, &timeouts);
 	if (timeouts.per_try_ns && ns_to_ms(timeouts.per_try_ns) < limit_ms)
 		limit_ms = ns_to_ms(timeouts.per_try_ns);
 	mirror->client.connect_ms = ns_to_ms(timeouts.connect_ns);
 	mirror->client.end_deadline_ms = proxy_now_ms(proxy) + limit_ms;
 	mirror->client.most_bytes = LIMIT_MIRROR_BODY_BYTES;
 	mirror->client.may_repeat = method_is_idempotent(stream->exchange->head.method);
-	if (mirror_write_request(mirror, stream) == 0 && mirror_choose(mirror))
+	if (mirror_write(mirror, plan, body) == 0 && mirror_choose(mirror))
 		http1_client_start(&mirror->client);
 	else
 		mirror_close(mirror, false);
+}
+
+/* False: no copy can be made. */
+static bool mirror_plan_make(struct stream *stream, const struct backend_ref *ref, struct mirror_plan *plan)
+{
+	struct body_framing framing = stream->exchange->request_framing;
+	struct buf head;
+	int error;
+
+	if (framing.kind == BODY_LENGTH && framing.length > LIMIT_RETRY_BODY_BYTES)
+		return false;
+	if (framing.kind == BODY_FRAMED)
+		framing.kind = BODY_CHUNKED;
+	*plan = (struct mirror_plan){ .ref = ref, .is_chunked = framing.kind == BODY_CHUNKED };
+	buf_init(&head);
+	error = mirror_write_head(stream, ref, &framing, &head, &plan->is_bound);
+	if (!error) {
+		plan->head = arena_copy(&stream->exchange->arena, buf_span(&head));
+		error = plan->head.data ? 0 : -ENOMEM;
+	}
+	buf_done(&head);
+	return !error;
+}
+
+static void mirror_add(struct stream *stream, const struct backend_ref *ref)
+{
+	struct mirror_plan plan, *kept;
+
+	if (!mirror_plan_make(stream, ref, &plan)) {
+		counter_add(stream->proxy->counters, COUNTER_MIRROR_DROPPED, 1);
+		return;
+	}
+	if (stream->exchange->request_framing.kind == BODY_NONE) {
+		mirror_start(stream, &plan, NULL);
+		return;
+	}
+	kept = arena_take(&stream->exchange->arena, sizeof(*kept));
+	if (!kept) {
+		counter_add(stream->proxy->counters, COUNTER_MIRROR_DROPPED, 1);
+		return;
+	}
+	*kept = plan;
+	kept->next = stream->exchange->mirror_plans;
+	stream->exchange->mirror_plans = kept;
+}
+
+void mirror_body_moved(struct stream *stream)
+{
+	struct exchange *exchange = stream->exchange;
+	const struct replay *body = &exchange->replay;
+
+	if (!body->is_lost && !stream_has_whole_request(stream))
+		return;
+	for (const struct mirror_plan *plan = exchange->mirror_plans; plan; plan = plan->next) {
+		if (body->is_lost)
+			counter_add(stream->proxy->counters, COUNTER_MIRROR_DROPPED, 1);
+		else
+			mirror_start(stream, plan, body);
+	}
+	exchange->mirror_plans = NULL;
 }
 
 static bool mirror_leads_somewhere(const struct mirror_policy *policy)
@@ -155,10 +264,7 @@ void mirror_request(struct stream *stream)
 		if (stream->exchange->upgrade.is_wanted || !mirror_leads_somewhere(policy) ||
 		    proxy_random(proxy) % 1000000u >= policy->per_million)
 			continue;
-		if (proxy->mirror_count < LIMIT_MIRRORS)
-			mirror_start(stream, policy->ref);
-		else
-			counter_add(proxy->counters, COUNTER_MIRROR_DROPPED, 1);
+		mirror_add(stream, policy->ref);
 	}
 }
 

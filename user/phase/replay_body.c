@@ -20,18 +20,18 @@ bool attempt_keeps_body(const struct stream *stream)
 	bool is_small = framing->kind == BODY_CHUNKED || framing->kind == BODY_FRAMED ||
 			(framing->kind == BODY_LENGTH && framing->length <= LIMIT_RETRY_BODY_BYTES);
 
-	return is_small &&
-	       (attempt_has_policy_left(stream) || (stream->attempt.free_retries < LIMIT_FREE_RETRIES &&
-						    (stream->back->is_shared || stream->upstream->served)));
+	return is_small && (stream->exchange->mirror_plans || attempt_has_policy_left(stream) ||
+			    (stream->attempt.free_retries < LIMIT_FREE_RETRIES &&
+			     (stream->back->is_shared || stream->upstream->served)));
 }
 
 void attempt_review_body(struct stream *stream)
 {
 	const struct replay *replay = stream->upload.replay;
 
-	if (!replay || replay->bytes < BODY_REVIEW_BYTES || attempt_has_policy_left(stream) ||
-	    stream->back->is_shared || method_is_idempotent(stream->exchange->head.method) ||
-	    stream->back->is_unseen(stream, 0))
+	if (!replay || stream->exchange->mirror_plans || replay->bytes < BODY_REVIEW_BYTES ||
+	    attempt_has_policy_left(stream) || stream->back->is_shared ||
+	    method_is_idempotent(stream->exchange->head.method) || stream->back->is_unseen(stream, 0))
 		return;
 	attempt_forget_body(stream);
 }

@@ -103,6 +103,8 @@ struct read_watch {
 	bool is_behind; /* something waited for it */
 };
 
+struct mirror_plan;
+
 /* What only a request with its response needs: a tunnel has none, or gives it back when it begins. */
 struct exchange {
 	struct arena arena;
@@ -120,7 +122,9 @@ struct exchange {
 	struct h2_head *back_head; /* owner; NULL: not HTTP/2 */
 	struct arena response_arena; /* of the running try */
 	struct read_watch read_watch;
-	struct replay replay; /* of the request body, for another attempt; empty where none may follow */
+	struct replay
+		replay; /* of the request body, for another attempt or a copy; empty where none may follow */
+	struct mirror_plan *mirror_plans; /* copies that wait for the body (mirror.h); in arena */
 	struct stream_reply reply; /* with STEP_REPLY */
 	uint64_t repeat_pause_ns; /* with STEP_FAILED of TRY_RESPONSE: before the next attempt */
 	/* Loop time. */
