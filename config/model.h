@@ -544,7 +544,8 @@ struct static_config {
 	struct span log_format; /* empty: not said */
 	bool access_log;
 	uint64_t mcp_session_ttl_ns; /* of a session that nobody uses; 0: no limit */
-	uint64_t mcp_initialize_ns; /* deadline of the answers to initialize; 0: none */
+	uint64_t mcp_initialize_ns; /* for targets to answer initialize; 0: no limit */
+	struct mcp_limits mcp_limits;
 };
 
 /* A compiled object outside the arena; config/snapshot.h. */

@@ -32,6 +32,15 @@ enum mcp_failures {
 	MCP_FAILURES_OPEN, /* a server that is lost is left out */
 };
 
+/* Of the process, but for the second and the last: config.limits. */
+struct mcp_limits {
+	uint32_t sessions;
+	uint32_t sessions_per_client; /* address */
+	uint32_t uninitialized_sessions; /* whose client has not sent notifications/initialized */
+	uint32_t children; /* processes */
+	uint32_t message_bytes; /* of one message, in either direction */
+};
+
 struct backend;
 struct backend_tls;
 

@@ -314,6 +314,11 @@ static const struct schema_row limits_rows[] = {
 	{ "workerHeadBytes", AS_U64(struct static_config, worker_head_bytes), RANGE(1024 * 1024, 1ull << 40),
 	  .preset = LIMIT_WORKER_HEAD_BYTES, .doc = "the same of all requests of a worker, HTTP/1 too" },
 	{ "http2Floods", AS_SECTION(struct static_config, &flood_schema) },
+	/* MCP */
+	{ "mcpMessageBytes", AS_U32(struct static_config, mcp_limits.message_bytes),
+	  RANGE(64 * 1024, LIMIT_MCP_MESSAGE_MAX), .preset = LIMIT_MCP_MESSAGE_BYTES,
+	  .doc = "extension: of an MCP message; a larger one of a client is 413, one of a target an error of "
+		 "its request. Twice as much may wait for a target: 503 beyond" },
 };
 static const struct schema limits_schema = SCHEMA(limits_rows, struct static_config, .check = check_limits);
 

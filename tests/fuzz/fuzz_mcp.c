@@ -11,6 +11,7 @@
  *   - memory is bounded, and all of it is given back.
  */
 #include <cjson/cJSON.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -165,7 +166,7 @@ static void on_done(struct mcp_sink *sink)
 
 static const struct mcp_sink_ops sink_ops = { on_send, on_done };
 
-static bool on_link(void *context, uint32_t target, const struct mcp_out *out)
+static int on_link(void *context, uint32_t target, const struct mcp_out *out)
 {
 	struct play *play = context;
 	uint64_t call = play->call;
@@ -174,7 +175,9 @@ static bool on_link(void *context, uint32_t target, const struct mcp_out *out)
 	(void)heard(play, out);
 	if (target)
 		play->call = call;
-	return play->takes || ++play->sent % 7;
+	if (play->takes || ++play->sent % 7)
+		return 0;
+	return play->sent % 2 ? -ENOBUFS : -EPIPE;
 }
 
 static const struct mcp_link_ops link_ops = { on_link, NULL };

@@ -47,6 +47,17 @@ def long_line(call):
     return text("after it")
 
 
+def large(call):
+    """An answer of so many bytes; its id comes first or last."""
+    answer = call.answer(text("x" * int(call.argument("bytes", 8 << 20))))
+    if call.argument("id_last"):
+        answer["id"] = answer.pop("id")
+    call.end()
+    call.channel.send(answer)
+    call.channel.done(call)
+    yield Never()
+
+
 def endless(call):
     """A line that never ends, as fast as it is taken."""
     raw(call, b'{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"')
@@ -175,7 +186,8 @@ def busy(call):
 
 
 TOOLS = {
-    "die": die, "never": never, "not_json": not_json, "long_line": long_line, "endless": endless,
+    "die": die, "never": never, "not_json": not_json, "long_line": long_line, "large": large,
+    "endless": endless,
     "binary": binary, "deep": deep, "bad_message": bad_message, "close_stdout": close_stdout,
     "stop_reading": stop_reading, "twice": twice, "unknown_ids": unknown_ids, "flood": flood,
     "flood_requests": flood_requests, "flood_stderr": flood_stderr, "slow_line": slow_line,

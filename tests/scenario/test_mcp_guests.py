@@ -5,8 +5,8 @@ import signal
 import time
 
 from hg import *
-from hg.mcp import Mcp
-from mcpplays import child, expect_gone, expect_no_zombie, play, runs
+from hg.mcp import MODERN, Mcp, McpServer, text_of
+from mcpplays import child, expect_gone, expect_no_zombie, fails, play, runs
 
 # Memory that a guest may cost for a moment: a line, the queues of a session, what malloc keeps.
 ROOM = 48 << 20
@@ -162,18 +162,67 @@ def bad_lines():
         client = recovered(client, gateway)
 
 
-@test("mcp guests: a line over the limit, and one without end, end that child at a bounded price", timeout=90)
+@test("mcp guests: a line over the limit is an error of its call, and its child lives", timeout=90)
 def long_lines():
+    gateway, _, client, other = stage()
+    before = gateway.rss_bytes()
+    waiting = client.begin("bad_sleep", {"seconds": 3})
+    eq(len(client.text("bad_large", {"bytes": 9 << 20})), 9 << 20, "an answer of nine MiB")
+    for more in ({}, {"id_last": True}):
+        error = fails(-32000, client.call, "bad_large", {"bytes": 12 << 20, **more})
+        check("bad: a message of " in error.text, error.text)
+        expect_neighbours(client, other, f"an answer that is too large {more}")
+    eq(client.text("bad_long_line", {"bytes": 12 << 20}), "after it", "a notification that is too large")
+    eq(text_of(waiting.result()), "slept", "a call beside them")
+    expect_room(gateway, before)
+
+
+@test("mcp guests: an event over the limit is an error of its call, and its target lives", timeout=90)
+def long_events():
+    for kind, options in (("mcp", {}), ("sse", {"sse": True})):
+        server = McpServer("bad", **options)
+        gateway, _ = play(server.target("bad", kind), more="config: {limits: {mcpMessageBytes: 1048576}}\n")
+        client = Mcp(gateway)
+        waiting = client.begin("sleep", {"seconds": 2})
+        error = fails(-32000, client.call, "large", {"bytes": 2 << 20})
+        check("mcpMessageBytes" in error.text or "too large" in error.text, error.text)
+        eq(client.text("echo"), "{}", "the next call")
+        eq(text_of(waiting.result()), "slept", "a call beside it")
+        gateway.stop()
+
+
+@test("mcp guests: a line without end ends that child at a bounded price", timeout=90)
+def endless_line():
     gateway, journal, client, other = stage()
     before = gateway.rss_bytes()
-    for tool, arguments in (("long_line", {"bytes": 64 << 20}), ("endless", {})):
-        pid = int(client.text("bad_who").split()[1])
-        expect_error(client.begin(f"bad_{tool}", arguments), tool)
-        expect_gone(pid, 30)
-        expect_neighbours(client, other, tool)
-        client = recovered(client, gateway)
+    pid = int(client.text("bad_who").split()[1])
+    expect_error(client.begin("bad_endless"), "a line without end")
+    expect_gone(pid, 30)
+    expect_neighbours(client, other, "a line without end")
+    client = recovered(client, gateway)
     expect_room(gateway, before)
     expect_no_zombie(gateway)
+
+
+@test("mcp guests: what a shared child cannot take is refused, and nobody else notices", timeout=90)
+def shared_queue():
+    gateway, journal = play(child("one"))
+    client = Mcp(gateway, version=MODERN)
+    waiting = [Mcp(gateway, version=MODERN).begin("sleep", {"seconds": 4}) for _ in range(20)]
+    wait_until(lambda: len(journal.messages("tools/call")) == 20, 20, "the calls at the child")
+    busy = client.begin("busy", {"seconds": 2})
+    wait_until(lambda: len(journal.messages("tools/call")) == 21, 20, "the child to be busy")
+    large = [client.begin("echo", {"a": "x" * (4 << 20)}) for _ in range(8)]
+    small = client.begin("echo", {"a": 1})
+    statuses = [call.status for call in large]
+    check(set(statuses) == {200, 503}, f"statuses {statuses}")
+    eq(text_of(small.result()), '{"a": 1}', "a small call behind them")
+    for call in waiting:
+        eq(text_of(call.result()), "slept", "a call of another client")
+    eq(text_of(busy.result()), "done", "the busy one")
+    eq(len(journal.pids()), 1, "children")
+    for call in large:
+        call.close()
 
 
 @test("mcp guests: a line in small pieces, with a long pause in the middle, is a line")

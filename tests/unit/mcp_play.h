@@ -122,6 +122,7 @@ static inline struct scene *scene_create(void)
 	scene->targets = (struct mcp_targets){ .loop = scene->loop,
 					       .scratch = malloc(LIMIT_READ_BYTES),
 					       .pool = &scene->pool,
+					       .message_bytes = LIMIT_MCP_MESSAGE_BYTES,
 					       .on_empty = scene_on_empty };
 	list_init(&scene->targets.list);
 	text_init(&scene->got);

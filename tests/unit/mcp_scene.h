@@ -3,6 +3,7 @@
 
 #include "tests/lib/test.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,7 +36,8 @@ struct scene {
 	uint64_t call[SCENE_TARGETS]; /* our id of the last request */
 	char name[SCENE_TARGETS][128];
 	uint64_t forgotten[SCENE_TARGETS];
-	bool is_full[SCENE_TARGETS];
+	bool is_full[SCENE_TARGETS]; /* takes nothing, like the next one */
+	bool is_gone[SCENE_TARGETS];
 	int oddities[MCP_ODD_COUNT];
 	int ended;
 	int failed;
@@ -83,18 +85,20 @@ static inline void scene_sink_done(struct mcp_sink *sink)
 
 static const struct mcp_sink_ops scene_sink_ops = { scene_sink_send, scene_sink_done };
 
-static inline bool scene_link_send(void *context, uint32_t target, const struct mcp_out *out)
+static inline int scene_link_send(void *context, uint32_t target, const struct mcp_out *out)
 {
 	struct scene *sc = context;
 
 	if (sc->is_full[target])
-		return false;
+		return -ENOBUFS;
+	if (sc->is_gone[target])
+		return -EPIPE;
 	scene_join(sc->to[target], sizeof(sc->to[target]), out);
 	sc->sent[target]++;
 	if (out->call)
 		sc->call[target] = out->call;
 	snprintf(sc->name[target], sizeof(sc->name[target]), "%.*s", SPAN_FMT(out->name));
-	return true;
+	return 0;
 }
 
 static inline void scene_link_forget(void *context, uint32_t target, uint64_t call)

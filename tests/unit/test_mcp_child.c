@@ -18,7 +18,7 @@
 #include "user/mcp/child_words.h"
 
 /* Real children: shells that do what a line of the test says. */
-enum { SCENE_BYTES = 64 * 1024 };
+enum { SCENE_BYTES = 64 * 1024, MESSAGE_BYTES = 1024 * 1024 };
 
 struct scene {
 	struct mcp_targets targets;
@@ -29,6 +29,7 @@ struct scene {
 	size_t longest;
 	size_t stop_at; /* messages */
 	struct text why;
+	struct text lost_calls; /* "call:why\n" */
 	int lost;
 	bool stops_when_lost;
 	bool closes_at_message;
@@ -58,9 +59,9 @@ static enum mcp_fault on_message(void *owner, uint64_t call, struct span message
 
 static void on_call_lost(void *owner, uint64_t call, struct span why)
 {
-	(void)owner;
-	(void)call;
-	fail_msg("a child knows no calls: %.*s", SPAN_FMT(why));
+	struct scene *scene = owner;
+
+	text_fmt(&scene->lost_calls, "%llu:%.*s\n", (unsigned long long)call, SPAN_FMT(why));
 }
 
 static bool is_waited_for(void *owner, uint64_t call)
@@ -101,9 +102,11 @@ static int setup(void **state)
 	scene->targets.loop = loop_create(64);
 	scene->targets.scratch = scene->scratch;
 	scene->targets.on_empty = on_empty;
+	scene->targets.message_bytes = MESSAGE_BYTES;
 	list_init(&scene->targets.list);
 	text_init(&scene->got);
 	text_init(&scene->why);
+	text_init(&scene->lost_calls);
 	scene->stops_when_lost = true;
 	*state = scene;
 	return 0;
@@ -117,6 +120,7 @@ static int teardown(void **state)
 	loop_free(scene->targets.loop);
 	text_done(&scene->got);
 	text_done(&scene->why);
+	text_done(&scene->lost_calls);
 	free(scene);
 	return 0;
 }
@@ -227,14 +231,14 @@ SCENE_TEST(lines_may_come_in_pieces_with_CR_and_empty_ones_between)
 SCENE_TEST(a_message_of_the_largest_size_goes_through_and_comes_back)
 {
 	struct scene *scene = *state;
-	char *message = malloc(LIMIT_MCP_MESSAGE_BYTES + 1);
+	char *message = malloc(MESSAGE_BYTES + 1);
 
-	memset(message, 'x', LIMIT_MCP_MESSAGE_BYTES);
-	message[LIMIT_MCP_MESSAGE_BYTES] = '\0';
+	memset(message, 'x', MESSAGE_BYTES);
+	message[MESSAGE_BYTES] = '\0';
 	start(scene, "exec cat");
 	assert_int_equal(tell(scene, message), 0);
 	run_until_got(scene, 1);
-	assert_int_equal(scene->longest, LIMIT_MCP_MESSAGE_BYTES);
+	assert_int_equal(scene->longest, MESSAGE_BYTES);
 	free(message);
 	close_and_wait(scene);
 }
@@ -277,29 +281,51 @@ SCENE_TEST(a_line_without_end_loses_the_target_and_not_more_memory_than_the_limi
 	start(scene, "exec tr '\\0' x < /dev/zero");
 	play(scene->targets.loop);
 	assert_int_equal(scene->got_count, 0);
-	assert_text(&scene->why, "wrote a line of more than 4194304 bytes");
+	assert_text(&scene->why, "wrote a line without end");
 	close_and_outlast(scene, 1);
 }
 
-SCENE_TEST(one_that_does_not_read_is_lost_when_its_queue_is_full)
+SCENE_TEST(a_line_over_the_limit_is_an_error_of_the_request_it_answers_and_the_target_lives)
 {
 	struct scene *scene = *state;
-	char message[64 * 1024];
+
+	start(scene,
+	      "printf '{\"id\":7,\"result\":\"'; head -c 1500000 /dev/zero | tr '\\0' x; printf '\"}\\n'; "
+	      "printf '{\"result\":\"'; head -c 1500000 /dev/zero | tr '\\0' x; printf '\",\"id\":8}\\n'; "
+	      "echo '{\"id\":9}'; exec cat");
+	run_until_got(scene, 1);
+	assert_text(&scene->lost_calls, "7:a message of 1500020 bytes, more than limits.mcpMessageBytes\n"
+					"8:a message of 1500020 bytes, more than limits.mcpMessageBytes\n");
+	assert_text(&scene->got, "{\"id\":9}\n");
+	close_and_wait(scene);
+	assert_int_equal(scene->lost, 0);
+}
+
+/* The last quarter of the queue is for small messages. */
+SCENE_TEST(what_one_that_does_not_read_cannot_take_is_refused_and_it_lives)
+{
+	static char message[MESSAGE_BYTES / 2];
+	struct scene *scene = *state;
 	struct mcp_target_view view;
-	int sent = 0, error;
+	int sent = 0;
 
 	memset(message, 'x', sizeof(message) - 1);
-	message[sizeof(message) - 1] = '\0';
 	start(scene, "exec sleep 1000");
-	while ((error = tell(scene, message)) == 0 && sent < 1000)
+	while (tell(scene, message) == 0 && sent < 1000)
 		sent++;
-	assert_int_equal(error, -ENOBUFS);
+	assert_int_equal(tell(scene, message), -ENOBUFS);
 	mcp_target_describe(scene->target, &view);
-	assert_true(view.queued_bytes <= LIMIT_MCP_TARGET_QUEUE_BYTES);
-	assert_int_equal(scene->lost, 0); /* never from within a call */
-	assert_int_equal(tell(scene, "{}"), -EPIPE);
-	play(scene->targets.loop);
-	assert_true(span_starts(text_span(&scene->why), SPAN("does not read: ")));
+	assert_true(view.queued_bytes <= 3 * (LIMIT_MCP_QUEUE_FACTOR * MESSAGE_BYTES / 4));
+	message[LIMIT_MCP_SMALL_BYTES - 1] = '\0';
+	assert_int_equal(tell(scene, message), 0);
+	while (tell(scene, message) == 0 && sent < 1000)
+		sent++;
+	assert_int_equal(tell(scene, message), -ENOBUFS);
+	mcp_target_describe(scene->target, &view);
+	assert_true(view.queued_bytes <= LIMIT_MCP_QUEUE_FACTOR * MESSAGE_BYTES);
+	assert_true(view.queued_bytes > 3 * (LIMIT_MCP_QUEUE_FACTOR * MESSAGE_BYTES / 4));
+	assert_string_equal(view.state, "running");
+	assert_int_equal(scene->lost, 0);
 	close_and_outlast(scene, 1);
 }
 

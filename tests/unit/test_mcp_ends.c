@@ -91,9 +91,27 @@ STATEFUL(a_target_that_takes_nothing_is_lost)
 {
 	struct scene_sink seen = { 0 };
 
-	sc.is_full[0] = true;
+	sc.is_gone[0] = true;
 	scene_waits(&sc, &seen, REQUEST("1", "tools/call", "\"name\":\"a\""));
 	assert_holds(seen.last, "does not read");
+	assert_true(seen.is_done);
+	assert_int_equal(mcp_session_state(sc.s), MCP_SESSION_OVER);
+}
+
+/* It is told again what it has not heard; only what it cannot do without loses it. */
+STATEFUL(a_request_that_finds_no_room_is_refused_and_the_target_lives)
+{
+	struct scene_sink seen = { 0 };
+
+	sc.is_full[0] = true;
+	scene_refused(&sc, REQUEST("1", "tools/call", "\"name\":\"a\""), MCP_TARGET_BUSY);
+	assert_int_equal(mcp_session_calls(sc.s), 0);
+	sc.is_full[0] = false;
+	scene_waits(&sc, &seen, REQUEST("1", "tools/call", "\"name\":\"a\""));
+	assert_false(seen.is_done);
+	assert_int_equal(mcp_session_state(sc.s), MCP_SESSION_READY);
+	sc.is_full[0] = true;
+	scene_accepted(&sc, NOTICE("notifications/roots/list_changed", ""));
 	assert_true(seen.is_done);
 	assert_int_equal(mcp_session_state(sc.s), MCP_SESSION_OVER);
 }

@@ -8,6 +8,7 @@
 #include "tests/lib/alloc.h"
 #include "tests/lib/guard.h"
 #include "user/base/check.h"
+#include "user/base/limits.h"
 #include "user/mcp/events.h"
 
 TEST_GUARD(guard, 64 * 1024);
@@ -30,10 +31,14 @@ static int read_pieces(struct span text, size_t first, size_t piece, char *out, 
 		if (next > text.len - at)
 			next = text.len - at;
 		input = span_of(guard_end(&guard, text.data + at, next), next);
-		while ((result = events_read(&reader, &input, &event)) > 0)
+		while ((result = events_read(&reader, &input, &event)) > 0) {
+			if (event.is_cut)
+				len += (size_t)snprintf(out + len, size - len, "cut %llu ",
+							(unsigned long long)event.call);
 			len += (size_t)snprintf(out + len, size - len, "%.*s|%.*s|%.*s\n",
 						SPAN_FMT(event.name), SPAN_FMT(event.data),
 						SPAN_FMT(event.id));
+		}
 		assert_true(result < 0 || input.len == 0);
 	}
 	events_reader_done(&reader);
@@ -98,7 +103,37 @@ TEST(a_line_and_an_event_have_a_largest_size)
 		text[len + 105] = '\n';
 		len += 106;
 	}
-	assert_int_equal(read_pieces(span_of(text, len), 100, 100, out, sizeof(out)), -EMSGSIZE);
+	assert_int_equal(read_pieces(span_of(text, len), 100, 100, out, sizeof(out)), 0);
+}
+
+TEST(of_an_event_that_is_too_large_the_answer_it_has_is_known_and_the_next_one_is_read)
+{
+	char text[4 * MAX_BYTES];
+	char out[8 * MAX_BYTES];
+	int len;
+
+	for (size_t piece = 1; piece < 2 * MAX_BYTES; piece += piece < 20 ? 1 : 97) {
+		/* In one line, and in many. */
+		len = snprintf(text, sizeof(text),
+			       "id: 1\ndata: {\"result\":\"%0*d\",\"id\":12}\n\ndata: a\n\n", MAX_BYTES, 0);
+		assert_int_equal(read_pieces(span_of(text, (size_t)len), piece, piece, out, sizeof(out)), 0);
+		assert_string_equal(out, "cut 12 ||1\n|a|1\n");
+		len = snprintf(text, sizeof(text),
+			       "data: {\"id\":12,\ndata: \"result\":\"%0*d\"\ndata: }\n\n", MAX_BYTES - 20,
+			       0);
+		assert_int_equal(read_pieces(span_of(text, (size_t)len), piece, piece, out, sizeof(out)), 0);
+		assert_string_equal(out, "cut 12 ||\n");
+	}
+}
+
+TEST(an_event_without_end_is_an_error)
+{
+	char text[(LIMIT_MCP_SKIP_FACTOR + 2) * MAX_BYTES];
+	char out[128];
+
+	memset(text, 'x', sizeof(text));
+	memcpy(text, "data: ", 6);
+	assert_int_equal(read_pieces(span_of(text, sizeof(text)), 100, 100, out, sizeof(out)), -EMSGSIZE);
 }
 
 TEST(an_id_with_a_nul_in_it_is_ignored)

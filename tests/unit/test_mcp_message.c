@@ -192,7 +192,7 @@ TEST(every_prefix_of_a_message_is_refused)
 
 TEST(a_message_has_a_largest_size)
 {
-	size_t len = LIMIT_MCP_MESSAGE_BYTES + 1;
+	size_t len = LIMIT_MCP_MESSAGE_MAX + 1;
 	char *text = malloc(len);
 	struct mcp_post post;
 

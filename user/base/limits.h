@@ -230,12 +230,19 @@ enum limits {
 		64 * 1024, /* log lines that wait for the reader; the rest are dropped and counted */
 	LIMIT_LOG_END_MS = 1000, /* that a process which ends waits for the reader of its log */
 
+	/* MCP, user/mcp. A message that is larger or deeper is 400, 413, or an error of its request. */
+	LIMIT_MCP_MESSAGE_BYTES = 10 * 1024 * 1024, /* default of config.limits.mcpMessageBytes */
+	LIMIT_MCP_MESSAGE_MAX = 32 * 1024 * 1024, /* the largest that one may configure */
 	/*
-	 * MCP, user/mcp. A message that is larger or deeper is refused (400, 413), or ends the connection to
-	 * its target.
+	 * Times that size. A client that does not take so much of a stream loses it; a target that does not
+	 * take so much is sent no more requests: 503; a line of a child, or an event, that is so long has no
+	 * end: the child, or the response, is lost.
 	 */
-	LIMIT_MCP_MESSAGE_BYTES = 4 * 1024 * 1024,
-	LIMIT_MCP_STREAM_BYTES = 2 * LIMIT_MCP_MESSAGE_BYTES, /* that a client has not read */
+	LIMIT_MCP_STREAM_FACTOR = 2,
+	LIMIT_MCP_QUEUE_FACTOR = 2,
+	LIMIT_MCP_SKIP_FACTOR = 4,
+	LIMIT_MCP_SMALL_BYTES =
+		64 * 1024, /* a message for which a quarter of a target's queue is kept free */
 	LIMIT_MCP_SERIES = 1024, /* labelled series of MCP requests; the rest are counted as "overflow" */
 	LIMIT_MCP_FRAME_BYTES = 64 * 1024, /* memory of an event that is kept for the next one */
 	/* Memory of all incomplete bodies; beyond it 503. */
@@ -259,13 +266,12 @@ enum limits {
 	LIMIT_MCP_OPEN_MS = 5000, /* failOpen: how much longer than the first target others may take */
 	LIMIT_MCP_REASON_BYTES = 512, /* of why a target has not answered, in errors and logs */
 	LIMIT_MCP_REDIRECTS = 3, /* of one message of ours, within the same server: an error */
-	LIMIT_MCP_GATHER_BYTES = 16 * 1024 * 1024, /* of responses that are merged: an error */
-	LIMIT_MCP_RESUME_MS = 60000, /* how long a response waits for a client whose stream broke */
-	LIMIT_MCP_TARGET_QUEUE_BYTES = 8 * 1024 * 1024, /* that a target has not read; then it is given up */
-	LIMIT_MCP_CHILD_PAUSE_MS = 2000, /* between closed input, SIGTERM and SIGKILL of a stopped child */
-	LIMIT_MCP_CONNECT_MS = 10000, /* connecting to an HTTP target, including the look-up of its name */
-	LIMIT_MCP_RESUMES = 3, /* of a target's event stream that breaks before the response */
-	LIMIT_MCP_SWEEP_MS = 1000, /* least time between two searches for unused sessions */
+	LIMIT_MCP_GATHER_BYTES = 16 * 1024 * 1024, /* of answers that are merged: an error */
+	LIMIT_MCP_RESUME_MS = 60000, /* an answer waits so long for a client whose stream broke */
+	LIMIT_MCP_CHILD_PAUSE_MS = 2000, /* between closed input, SIGTERM and SIGKILL of a child that ends */
+	LIMIT_MCP_CONNECT_MS = 10000, /* to an HTTP target, with the look-up of its name */
+	LIMIT_MCP_RESUMES = 3, /* of a target's event stream that breaks before the answer */
+	LIMIT_MCP_SWEEP_MS = 1000, /* least time between two looks for sessions that nobody uses */
 	LIMIT_MCP_SWEEP_MAX_MS = 30000,
 	LIMIT_MCP_DRAIN_LOOK_MS = 20, /* the same while the gateway drains */
 	LIMIT_MCP_END_MS = 3 * LIMIT_MCP_CHILD_PAUSE_MS, /* for the targets when the process ends */

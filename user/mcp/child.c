@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/pidfd.h>
@@ -15,6 +16,7 @@
 #include "user/base/log.h"
 #include "user/base/mem.h"
 #include "user/mcp/child_words.h"
+#include "user/mcp/id_scan.h"
 
 /* An output that ended is nearly always a process that ends: how it ended is the better reason. */
 enum { CHILD_SILENT_MS = 200 };
@@ -36,6 +38,8 @@ struct child {
 	struct loop_source output; /* in the loop unless held */
 	struct loop_source errors;
 	struct buf line; /* the beginning of a line whose end has not come */
+	size_t skipped; /* bytes of a line that is too large to be kept; 0: there is none */
+	struct mcp_id_scan scan; /* of that line */
 	struct buf queue; /* what it has not taken */
 	struct timer timer; /* of the state */
 	struct text why; /* it is lost */
@@ -211,21 +215,68 @@ static void child_deliver(struct child *child, struct span line)
 	(void)child->target.events->on_message(child->target.owner, 0, line);
 }
 
-/* 0, or the error: of memory, or of a line without end. */
-static int child_take_line(struct child *child, struct span line)
+static void child_drop_line(struct child *child)
 {
+	buf_consume(&child->line, buf_len(&child->line));
+	buf_release(&child->line);
+}
+
+/* Of a line that is too large only the id of its message is of interest. */
+static void child_skip(struct child *child, struct span bytes)
+{
+	if (!child->skipped) {
+		mcp_id_scan_init(&child->scan);
+		mcp_id_scan_take(&child->scan, buf_span(&child->line));
+		child->skipped = buf_len(&child->line);
+		child_drop_line(child);
+	}
+	mcp_id_scan_take(&child->scan, bytes);
+	child->skipped += bytes.len;
+}
+
+/* 0, -ENOMEM, or -ENOBUFS: a line without end. */
+static int child_keep(struct child *child, struct span bytes)
+{
+	size_t most = child->targets->message_bytes;
 	int error = 0;
 
-	if (!buf_len(&child->line)) {
+	if (!child->skipped && bytes.len <= most - buf_len(&child->line))
+		error = buf_append(&child->line, bytes, most);
+	else
+		child_skip(child, bytes);
+	return child->skipped > LIMIT_MCP_SKIP_FACTOR * most ? -ENOBUFS : error;
+}
+
+/* The request that it was to answer is told; whatever else waits for the child goes on. */
+static void child_end_skipped(struct child *child)
+{
+	char why[96];
+
+	snprintf(why, sizeof(why), "a message of %zu bytes, more than limits.mcpMessageBytes",
+		 child->skipped);
+	child->skipped = 0;
+	child->target.events->on_call_lost(child->target.owner, mcp_id_scan_call(&child->scan),
+					   span_str(why));
+}
+
+/* The last bytes of a line. 0, or the error of child_keep(). */
+static int child_take_line(struct child *child, struct span line)
+{
+	int error;
+
+	if (!child->skipped && !buf_len(&child->line) && line.len <= child->targets->message_bytes) {
 		child_deliver(child, line);
 		return 0;
 	}
-	error = buf_append(&child->line, line, LIMIT_MCP_MESSAGE_BYTES);
+	error = child_keep(child, line);
 	if (error)
 		return error;
+	if (child->skipped) {
+		child_end_skipped(child);
+		return 0;
+	}
 	child_deliver(child, buf_span(&child->line));
-	buf_consume(&child->line, buf_len(&child->line));
-	buf_release(&child->line);
+	child_drop_line(child);
 	return 0;
 }
 
@@ -242,7 +293,7 @@ static void child_take(struct child *child, struct span in)
 		ptrdiff_t end = span_find(in, '\n');
 
 		if (end < 0) {
-			error = buf_append(&child->line, in, LIMIT_MCP_MESSAGE_BYTES);
+			error = child_keep(child, in);
 			break;
 		}
 		error = child_take_line(child, span_first(in, (size_t)end));
@@ -250,10 +301,8 @@ static void child_take(struct child *child, struct span in)
 	}
 	if (!error)
 		return;
-	text_fmt(&child->why,
-		 error == -ENOBUFS ? "wrote a line of more than %d bytes"
-				   : "wrote a line for which there is no memory",
-		 LIMIT_MCP_MESSAGE_BYTES);
+	text_str(&child->why, error == -ENOBUFS ? "wrote a line without end"
+						: "wrote a line for which there is no memory");
 	child_lose(child);
 }
 
@@ -361,11 +410,9 @@ static int child_send(struct mcp_target *target, const struct mcp_out *out)
 
 	if (child->is_lost || child->state != CHILD_RUNNING)
 		return -EPIPE;
-	error = buf_reserve(&child->queue, out->bytes + 1, LIMIT_MCP_TARGET_QUEUE_BYTES);
-	if (error == -ENOBUFS) {
-		text_fmt(&child->why, "does not read: %zu bytes wait for it", buf_len(&child->queue));
-		child_lose(child);
-	}
+	if (!mcp_targets_have_room(child->targets, buf_len(&child->queue), out->bytes + 1))
+		return -ENOBUFS;
+	error = buf_reserve(&child->queue, out->bytes + 1, BUF_MAX_BYTES);
 	if (error)
 		return error;
 	for (int i = 0; i < out->count; i++) {

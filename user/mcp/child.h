@@ -11,8 +11,9 @@
  *   - it has three descriptors and none of ours, its own process group, default signals, and no privilege
  *     that the gateway gave up before (no_new_privs is inherited, and with root's id no capability comes back
  *     by exec);
- *   - a line of more than LIMIT_MCP_MESSAGE_BYTES loses it, as do LIMIT_MCP_TARGET_QUEUE_BYTES that it does
- *     not read;
+ *   - a line of more than limits.mcpMessageBytes is dropped, and an error of the request that it answers; one
+ *     that goes on for LIMIT_MCP_SKIP_FACTOR times as much loses it. What it does not read waits, up to
+ *     LIMIT_MCP_QUEUE_FACTOR times as much;
  *   - it has LIMIT_TURN_BYTES a turn of the loop, others come next;
  *   - what it writes to standard error goes to our log, LIMIT_MCP_LOG_LINES of it a second;
  *   - its end is seen through a pidfd, and whatever is left of its group is killed before the process is

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "user/base/limits.h"
+
 /* ---- writing ---- */
 
 static int append_line(struct buf *to, struct span field, struct span value, size_t max_bytes)
@@ -75,6 +77,30 @@ static void event_clear(struct events_reader *r)
 	buf_release(&r->name);
 	r->has_data = false;
 	r->is_given = false;
+	r->cut_bytes = 0;
+}
+
+/* From here on nothing of the event's data is kept. 0, or -EMSGSIZE: it has no end. */
+static int cut(struct events_reader *r, struct span data)
+{
+	if (!r->cut_bytes) {
+		mcp_id_scan_init(&r->scan);
+		mcp_id_scan_take(&r->scan, buf_span(&r->data));
+		r->cut_bytes = buf_len(&r->data);
+		buf_consume(&r->data, buf_len(&r->data));
+		buf_release(&r->data);
+	}
+	mcp_id_scan_take(&r->scan, data);
+	r->cut_bytes += data.len;
+	r->has_data = true;
+	return r->cut_bytes > LIMIT_MCP_SKIP_FACTOR * r->max_bytes ? -EMSGSIZE : 0;
+}
+
+static int keep_data(struct events_reader *r, struct span data)
+{
+	if (!r->cut_bytes && data.len <= r->max_bytes - buf_len(&r->data))
+		return keep(&r->data, data, r->max_bytes);
+	return cut(r, data);
 }
 
 static int take_field(struct events_reader *r, struct span field, struct span value)
@@ -84,9 +110,9 @@ static int take_field(struct events_reader *r, struct span field, struct span va
 
 	if (span_eq(field, SPAN("data"))) {
 		if (r->has_data)
-			error = keep(&r->data, SPAN("\n"), r->max_bytes);
+			error = keep_data(r, SPAN("\n"));
 		r->has_data = true;
-		return error ? error : keep(&r->data, value, r->max_bytes);
+		return error ? error : keep_data(r, value);
 	}
 	if (span_eq(field, SPAN("event")))
 		return replace(&r->name, value, r->max_bytes);
@@ -136,10 +162,32 @@ static struct span without_bom(struct events_reader *r, struct span line)
 	return line;
 }
 
+/* A piece of a line. Only data may be too large for it. */
+static int add_to_line(struct events_reader *r, struct span piece)
+{
+	struct span line = buf_span(&r->line), name = SPAN("data:");
+
+	if (!r->is_line_cut && piece.len <= r->max_bytes - line.len)
+		return keep(&r->line, piece, r->max_bytes);
+	if (!r->is_line_cut) {
+		if (!span_starts(line.len ? line : piece, name))
+			return -EMSGSIZE;
+		r->is_line_cut = true;
+		if (line.len)
+			(void)cut(r, span_from(line, name.len));
+		else
+			piece = span_from(piece, name.len);
+		buf_consume(&r->line, line.len);
+		buf_release(&r->line);
+	}
+	return cut(r, piece);
+}
+
 static int end_line(struct events_reader *r, char end)
 {
-	int result = take_line(r, without_bom(r, buf_span(&r->line)));
+	int result = r->is_line_cut ? 0 : take_line(r, without_bom(r, buf_span(&r->line)));
 
+	r->is_line_cut = false;
 	buf_consume(&r->line, buf_len(&r->line));
 	buf_release(&r->line);
 	r->state = end == '\r' ? EVENTS_LINE_AFTER_CR : EVENTS_LINE;
@@ -162,7 +210,7 @@ int events_read(struct events_reader *r, struct span *input, struct events_event
 			}
 		}
 		len = line_len(*input);
-		result = keep(&r->line, span_first(*input, len), r->max_bytes);
+		result = add_to_line(r, span_first(*input, len));
 		if (result < 0)
 			return result;
 		if (len == input->len) {
@@ -175,8 +223,11 @@ int events_read(struct events_reader *r, struct span *input, struct events_event
 			return result;
 		if (result) {
 			r->is_given = true;
-			*ret = (struct events_event){ buf_span(&r->name), buf_span(&r->data),
-						      buf_span(&r->id) };
+			*ret = (struct events_event){ .name = buf_span(&r->name),
+						      .data = buf_span(&r->data),
+						      .id = buf_span(&r->id),
+						      .is_cut = r->cut_bytes > 0,
+						      .call = mcp_id_scan_call(&r->scan) };
 			return 1;
 		}
 	}

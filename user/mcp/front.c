@@ -88,7 +88,7 @@ static enum mcp_fault body_add(struct mcp_front *front, struct span payload)
 	size_t before = front->body.size;
 	int error;
 
-	error = buf_append(&front->body, payload, LIMIT_MCP_MESSAGE_BYTES);
+	error = buf_append(&front->body, payload, hub->targets.message_bytes);
 	hub->body_bytes += front->body.size - before;
 	if (error == 0 && hub->body_bytes >= LIMIT_MCP_BODIES_BYTES)
 		error = -ENOMEM;
@@ -101,7 +101,7 @@ static void front_begin_request(struct mcp_front *front, const struct body_frami
 	body_decoder_done(&front->decoder);
 	body_decoder_init(&front->decoder, framing);
 	front_set_state(front, FRONT_BODY);
-	if (framing->kind == BODY_LENGTH && framing->length > LIMIT_MCP_MESSAGE_BYTES) {
+	if (framing->kind == BODY_LENGTH && framing->length > front->hub->targets.message_bytes) {
 		front_refuse_body(front, MCP_TOO_LARGE);
 		return;
 	}

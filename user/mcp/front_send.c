@@ -38,6 +38,7 @@ static const char *reason_of(enum mcp_fault fault)
 	case MCP_ENDED:
 		return end_reason_text(END_MCP_NO_SESSION);
 	case MCP_TOO_MANY_CALLS:
+	case MCP_TARGET_BUSY:
 	case MCP_TOO_MANY_SESSIONS:
 	case MCP_NO_MEMORY:
 		return end_reason_text(END_MCP_LIMIT);
@@ -237,7 +238,8 @@ bool front_send_event(struct mcp_front *front, struct span name, struct span id,
 	all[0] = (struct iovec){ head, chunk_write_head(head, buf_len(frame)) };
 	all[1] = (struct iovec){ frame->data + frame->start, buf_len(frame) };
 	all[2] = (struct iovec){ (char[]){ '\r', '\n' }, 2 };
-	is_sent = conn_send(&front->conn, all, 3, LIMIT_MCP_STREAM_BYTES) == 0;
+	is_sent = conn_send(&front->conn, all, 3,
+			    LIMIT_MCP_STREAM_FACTOR * front->hub->targets.message_bytes) == 0;
 	buf_consume(frame, buf_len(frame));
 	if (frame->size > LIMIT_MCP_FRAME_BYTES)
 		buf_release(frame);

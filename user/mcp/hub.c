@@ -192,6 +192,7 @@ static void hub_on_adopt(struct message *message, void *context)
 
 	hub->snapshot = adopt->snapshot;
 	hub->pool.config = &hub->snapshot->config;
+	hub->targets.message_bytes = hub->snapshot->config.mcp_limits.message_bytes;
 	tls_worker_forget(&hub->tls);
 	list_each(node, next, &hub->services)
 		service_adopt(hub, list_entry(node, struct hub_service, node));
@@ -353,9 +354,11 @@ static bool hub_make(struct mcp_hub *hub, const struct mcp_hub_options *options)
 	    !hub->pool.random)
 		hub->pool.random = 0x9e3779b97f4a7c15u;
 	upstream_pool_init(&hub->pool);
-	hub->targets = (struct mcp_targets){
-		.loop = hub->loop, .scratch = hub->relay.scratch, .pool = &hub->pool, .on_empty = hub_on_empty
-	};
+	hub->targets = (struct mcp_targets){ .loop = hub->loop,
+					     .scratch = hub->relay.scratch,
+					     .pool = &hub->pool,
+					     .message_bytes = LIMIT_MCP_MESSAGE_BYTES,
+					     .on_empty = hub_on_empty };
 	list_init(&hub->targets.list);
 	tls_worker_init(&hub->tls, secret, hub_ticket_s, NULL);
 	return hub->resolver && hub->relay.scratch && hub->checker && hub->calls && hub->pool.upstreams;

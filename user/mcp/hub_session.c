@@ -98,6 +98,10 @@ static void link_on_call_lost(void *owner, uint64_t call, struct span why)
 {
 	struct hub_link *link = owner;
 
+	if (!call) {
+		counter_add(&link->session->hub->counters, COUNTER_MCP_ODD_MESSAGES, 1);
+		log_trouble(link, &health_of(link)->malformed, "wrote what is not passed on", why, SPAN(""));
+	}
 	mcp_session_on_call_lost(link->session->mux, link->index, call, why, now_of(link->session));
 	hub_session_settle(link->session);
 }
@@ -186,12 +190,12 @@ static bool link_open(struct hub_link *link)
 	return result == 0;
 }
 
-static bool link_send(void *context, uint32_t target, const struct mcp_out *out)
+static int link_send(void *context, uint32_t target, const struct mcp_out *out)
 {
 	struct hub_session *session = context;
 	struct hub_link *link = &session->links[target];
 
-	return link->target && mcp_target_send(link->target, out) == 0;
+	return link->target ? mcp_target_send(link->target, out) : -EPIPE;
 }
 
 static void link_forget(void *context, uint32_t target, uint64_t call)

@@ -172,8 +172,13 @@ static void stream_on_event(struct remote_request *request, const struct events_
 
 	if (span_eq(event->name, SPAN("endpoint"))) {
 		legacy_on_endpoint(legacy, event->data);
-	} else if ((!event->name.len || span_eq(event->name, SPAN("message"))) && event->data.len &&
-		   legacy->target.events && !legacy->is_lost) {
+	} else if ((event->name.len && !span_eq(event->name, SPAN("message"))) || !legacy->target.events ||
+		   legacy->is_lost) {
+		return;
+	} else if (event->is_cut) {
+		legacy->target.events->on_call_lost(legacy->target.owner, event->call,
+						    SPAN(EVENTS_TOO_LARGE));
+	} else if (event->data.len) {
 		legacy->target.received++;
 		(void)legacy->target.events->on_message(legacy->target.owner, 0, event->data);
 	}
@@ -244,10 +249,6 @@ static int legacy_keep(struct legacy *legacy, const struct mcp_out *out)
 {
 	struct legacy_message *message;
 
-	if (legacy->waiting_bytes + out->bytes > LIMIT_MCP_TARGET_QUEUE_BYTES) {
-		legacy_lose(legacy, SPAN("its endpoint event does not come, and too much waits for it"));
-		return -ENOBUFS;
-	}
 	message = hg_malloc(sizeof(*message) + out->bytes);
 	if (!message)
 		return -ENOMEM;
@@ -261,6 +262,11 @@ static int legacy_keep(struct legacy *legacy, const struct mcp_out *out)
 	return 0;
 }
 
+static size_t legacy_queued(const struct legacy *legacy)
+{
+	return legacy->waiting_bytes + remote_requests_bytes(&legacy->posts);
+}
+
 static int legacy_send(struct mcp_target *target, const struct mcp_out *out)
 {
 	struct legacy *legacy = container_of(target, struct legacy, target);
@@ -268,6 +274,8 @@ static int legacy_send(struct mcp_target *target, const struct mcp_out *out)
 
 	if (legacy->is_lost)
 		return -EPIPE;
+	if (!mcp_targets_have_room(legacy->peer.targets, legacy_queued(legacy), out->bytes))
+		return -ENOBUFS;
 	error = legacy->endpoint.len ? legacy_post(legacy, out->call, out->pieces, out->count, out->bytes)
 				     : legacy_keep(legacy, out);
 	if (!error)
@@ -300,7 +308,7 @@ static void legacy_describe(const struct mcp_target *target, struct mcp_target_v
 									      : "opening",
 					      .sent = target->sent,
 					      .received = target->received,
-					      .queued_bytes = legacy->waiting_bytes };
+					      .queued_bytes = legacy_queued(legacy) };
 }
 
 static void legacy_close(struct mcp_target *target)

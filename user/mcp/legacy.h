@@ -6,8 +6,8 @@
 /*
  * A target of the first generation (2024-11-05, "HTTP+SSE"): one GET whose events are everything it says. The
  * first event, `endpoint`, names where messages are POSTed to: a path of the same server, anything else loses
- * the target. What is sent before that waits, up to LIMIT_MCP_TARGET_QUEUE_BYTES. The end of the stream is
- * the end of the target.
+ * the target. What is sent before that waits, as far as there is room (mcp_targets_have_room()). The end of
+ * the stream is the end of the target.
  */
 struct legacy_options {
 	struct remote_place place;

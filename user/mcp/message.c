@@ -246,7 +246,7 @@ enum mcp_fault mcp_post_read(struct mcp_json_checker *checker, struct span text,
 	int error;
 
 	*ret = (struct mcp_post){ 0 };
-	if (text.len > LIMIT_MCP_MESSAGE_BYTES)
+	if (text.len > LIMIT_MCP_MESSAGE_MAX)
 		return MCP_TOO_LARGE;
 	error = mcp_json_check(checker, text);
 	if (error)

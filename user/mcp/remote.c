@@ -135,7 +135,7 @@ static void remote_on_lost(struct loop_deferred *deferred)
 
 static void remote_call_lost(struct remote *remote, uint64_t call, struct span why)
 {
-	if (call && remote->target.events)
+	if (remote->target.events)
 		remote->target.events->on_call_lost(remote->target.owner, call, why);
 }
 
@@ -399,6 +399,10 @@ static void on_event(struct remote_request *request, const struct events_event *
 	}
 	if (event->name.len && !span_eq(event->name, SPAN("message")))
 		return;
+	if (event->is_cut) {
+		remote_call_lost(remote, event->call, SPAN(EVENTS_TOO_LARGE));
+		return;
+	}
 	remote_deliver(request, event->data);
 }
 
@@ -478,6 +482,9 @@ static int remote_send(struct mcp_target *target, const struct mcp_out *out)
 	/* 2026-07-28: the close of the response says it (remote_forget()). */
 	if (out->version == MCP_2026_07_28 && span_eq(out->method, mcp_method_text(MCP_METHOD_CANCELLED)))
 		return 0;
+	if (!mcp_targets_have_room(remote->peer.targets, remote_requests_bytes(&remote->requests),
+				   out->bytes))
+		return -ENOBUFS;
 	remote->version = out->version;
 	error = remote_ask(remote, REMOTE_POST, out, out->call, SPAN(""), NULL);
 	if (error)
@@ -519,11 +526,7 @@ static void remote_describe(const struct mcp_target *target, struct mcp_target_v
 	*ret_view = (struct mcp_target_view){ .state = remote->is_lost ? "lost" : "open",
 					      .sent = target->sent,
 					      .received = target->received };
-	list_each(node, next, &remote->requests) {
-		const struct remote_request *request = list_entry(node, const struct remote_request, node);
-
-		ret_view->queued_bytes += buf_len(&request->client.out);
-	}
+	ret_view->queued_bytes = remote_requests_bytes(&remote->requests);
 }
 
 static void remote_close(struct mcp_target *target)

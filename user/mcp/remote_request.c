@@ -170,7 +170,7 @@ static void request_take_events(struct remote_request *request, struct span payl
 
 static void request_take_text(struct remote_request *request, struct span payload)
 {
-	int error = buf_append(&request->text, payload, LIMIT_MCP_MESSAGE_BYTES);
+	int error = buf_append(&request->text, payload, request->peer->targets->message_bytes);
 
 	if (error)
 		request_end(request, error == -ENOBUFS ? SPAN("a message that is too large")
@@ -252,7 +252,7 @@ struct remote_request *remote_request_start(struct remote_peer *peer, const stru
 	if (ask->head_ms)
 		request->client.head_deadline_ms = loop_now_ms(targets->loop) + ask->head_ms;
 	buf_init(&request->text);
-	events_reader_init(&request->events, LIMIT_MCP_MESSAGE_BYTES);
+	events_reader_init(&request->events, peer->targets->message_bytes);
 	loop_deferred_init(&request->release, request_on_release);
 	if (request_write(request, peer, ask) < 0) {
 		request_on_release(&request->release);
@@ -260,4 +260,18 @@ struct remote_request *remote_request_start(struct remote_peer *peer, const stru
 	}
 	http1_client_start(&request->client);
 	return request;
+}
+
+size_t remote_requests_bytes(const struct list *requests)
+{
+	size_t bytes = 0;
+
+	list_each(node, next, requests) {
+		const struct remote_request *request = list_entry(node, const struct remote_request, node);
+
+		bytes += buf_len(&request->client.out);
+		if (request->client.upstream)
+			bytes += buf_len(&request->client.upstream->conn.out);
+	}
+	return bytes;
 }

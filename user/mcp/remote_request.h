@@ -91,6 +91,8 @@ struct remote_request {
 /* NULL without memory, or when the head cannot be written (a value that no header can hold). */
 struct remote_request *remote_request_start(struct remote_peer *peer, const struct remote_ask *ask,
 					    const struct remote_request_ops *ops, void *owner);
+/* What the peer has not taken of them yet. */
+size_t remote_requests_bytes(const struct list *requests);
 /* The response is to be complete in this time, or it is as good as broken. */
 void remote_request_limit(struct remote_request *request, uint64_t ms);
 /* Nothing is read while held. */

@@ -135,6 +135,15 @@ void mcp_request_cancel(struct mcp_session *s, struct mcp_request *r, struct spa
 	mcp_request_end(s, r);
 }
 
+void mcp_request_recall(struct mcp_session *s, struct mcp_request *r, uint32_t sent)
+{
+	for (uint32_t i = 0; i < sent; i++) {
+		if (!s->targets[r->parts[i].target].is_lost)
+			part_cancel(s, &r->parts[i], SPAN("another target is busy"));
+	}
+	mcp_request_free(s, r);
+}
+
 /* ---- requests of a target ---- */
 
 struct mcp_ask *mcp_ask_create(struct mcp_session *s, uint32_t target, const struct mcp_message *m)

@@ -67,8 +67,11 @@ void mcp_sink_init(struct mcp_sink *sink, const struct mcp_sink_ops *ops);
 
 /* The way to the targets of a session. */
 struct mcp_link_ops {
-	/* false: the target cannot take it; it counts as lost (mcp_session_on_target_lost may follow). */
-	bool (*send)(void *context, uint32_t target, const struct mcp_out *out);
+	/*
+	 * 0; -ENOBUFS: the target does not take messages fast enough, and too many wait for it already; else
+	 * it cannot take it and counts as lost (mcp_session_on_target_lost may follow).
+	 */
+	int (*send)(void *context, uint32_t target, const struct mcp_out *out);
 	/* Our request of that id needs no answer: an HTTP target closes its exchange. May be NULL. */
 	void (*forget)(void *context, uint32_t target, uint64_t call);
 };
@@ -114,7 +117,6 @@ struct mcp_session_setup {
 	struct span server_version;
 	enum mcp_version version; /* of MCP_SESSION_SINGLE: what its client said; NONE: 2025-03-26 */
 	uint64_t open_ms; /* a target answers initialize in this time, or is lost; 0: no limit */
-	size_t message_bytes; /* a larger message of a target is refused; 0: LIMIT_MCP_MESSAGE_BYTES */
 };
 
 enum mcp_session_state {

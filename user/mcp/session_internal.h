@@ -120,6 +120,8 @@ struct mcp_request *mcp_request_create(struct mcp_session *s, struct mcp_sink *s
 void mcp_request_free(struct mcp_session *s, struct mcp_request *r);
 /* Its answers are nobody's business any more: the targets are told why, in the inner text of a string. */
 void mcp_request_cancel(struct mcp_session *s, struct mcp_request *r, struct span reason);
+/* Takes back what only the first `sent` of its targets have got, and frees it: it was never a request. */
+void mcp_request_recall(struct mcp_session *s, struct mcp_request *r, uint32_t sent);
 /* The first reason why a target has not answered is kept; without memory there is none. */
 void mcp_request_note(struct mcp_session *s, struct mcp_request *r, struct span why);
 /* Keeps a copy. -ENOMEM, -ENOBUFS. */
@@ -129,8 +131,11 @@ void mcp_ask_free(struct mcp_session *s, struct mcp_ask *ask);
 
 /* ---- sending: session_send.c ---- */
 
-/* Towards a target; *out has its pieces. */
-void mcp_send_target(struct mcp_session *s, uint32_t target, struct mcp_out *out);
+/*
+ * Towards a target; *out has its pieces. 0, or -ENOBUFS: too much waits for it, and it can do without this
+ * message, which is dropped. What it cannot do without loses it.
+ */
+int mcp_send_target(struct mcp_session *s, uint32_t target, struct mcp_out *out);
 void mcp_send_target_text(struct mcp_session *s, uint32_t target, enum mcp_kind kind, struct span method,
 			  struct span text);
 /* Towards the client, to the stream of a request or (NULL) to that of the session. */
@@ -160,7 +165,8 @@ enum mcp_fault mcp_session_route(struct mcp_session *s, struct mcp_sink *sink, c
 /* The same to a target that is known. */
 enum mcp_fault mcp_session_route_to(struct mcp_session *s, struct mcp_sink *sink, const struct mcp_message *m,
 				    uint32_t target, uint64_t now_ms);
-/* Asks the target of a part for a page of its tools or prompts. cursor.data == NULL: the first. 0, -ENOMEM.
+/* Asks the target of a part for a page of its tools or prompts. cursor.data == NULL: the first. 0,
+ * -ENOMEM, -ENOBUFS.
  */
 int mcp_session_ask_list(struct mcp_session *s, struct mcp_part *part, struct span cursor);
 /* What was held back until the targets were initialized. */

@@ -102,7 +102,7 @@ static void take_reply(struct mcp_session *s, const struct mcp_message *m)
 		return;
 	mcp_splice_edit(&splice, m->id, ask->target_id);
 	out.count = mcp_splice_pieces(&splice, pieces, &out.bytes);
-	mcp_send_target(s, ask->target, &out);
+	(void)mcp_send_target(s, ask->target, &out);
 	mcp_ask_free(s, ask);
 }
 
@@ -135,7 +135,7 @@ static void take_progress(struct mcp_session *s, const struct mcp_message *m)
 		return;
 	mcp_splice_edit(&splice, m->token, ask->token);
 	out.count = mcp_splice_pieces(&splice, pieces, &out.bytes);
-	mcp_send_target(s, ask->target, &out);
+	(void)mcp_send_target(s, ask->target, &out);
 }
 
 static void take_notification(struct mcp_session *s, const struct mcp_message *m)

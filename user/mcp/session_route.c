@@ -237,7 +237,7 @@ int mcp_session_ask_list(struct mcp_session *s, struct mcp_part *part, struct sp
 	out.call = part->id;
 	error = text_error(&text);
 	if (!error)
-		mcp_send_target(s, part->target, &out);
+		error = mcp_send_target(s, part->target, &out);
 	text_done(&text);
 	return error;
 }
@@ -276,7 +276,7 @@ static int part_send(struct mcp_session *s, struct mcp_part *part, const struct 
 	error = text_error(&params);
 	out.count = mcp_splice_pieces(&splice, pieces, &out.bytes);
 	if (!error)
-		mcp_send_target(s, part->target, &out);
+		error = mcp_send_target(s, part->target, &out);
 	text_done(&params);
 	return error;
 }
@@ -328,6 +328,23 @@ static int take_ids(struct mcp_session *s, const struct way *way, struct mcp_req
 	return 0;
 }
 
+/* To all of its targets, or to none. */
+static enum mcp_fault parts_send(struct mcp_session *s, struct mcp_request *r, const struct mcp_message *m,
+				 const struct way *way)
+{
+	for (uint32_t i = 0; i < r->part_count; i++) {
+		int error = r->gather == MCP_GATHER_OWNER
+				    ? mcp_session_ask_list(s, &r->parts[i], (struct span){ NULL, 0 })
+				    : part_send(s, &r->parts[i], m, way);
+
+		if (!error)
+			continue;
+		mcp_request_recall(s, r, i);
+		return error == -ENOBUFS ? MCP_TARGET_BUSY : MCP_NO_MEMORY;
+	}
+	return MCP_NONE;
+}
+
 static enum mcp_fault request_send(struct mcp_session *s, struct mcp_sink *sink, const struct mcp_message *m,
 				   const struct way *way, uint64_t now_ms)
 {
@@ -355,15 +372,7 @@ static enum mcp_fault request_send(struct mcp_session *s, struct mcp_sink *sink,
 		mcp_request_free(s, r);
 		return error == -ENOSPC ? MCP_TOO_MANY_CALLS : MCP_NO_MEMORY;
 	}
-	for (uint32_t i = 0; i < r->part_count && !error; i++) {
-		if (r->gather == MCP_GATHER_OWNER)
-			error = mcp_session_ask_list(s, &r->parts[i], (struct span){ NULL, 0 });
-		else
-			error = part_send(s, &r->parts[i], m, way);
-	}
-	if (error)
-		mcp_request_fail(s, r, MCP_NO_MEMORY, (struct span){ NULL, 0 }, now_ms);
-	return MCP_NONE;
+	return parts_send(s, r, m, way);
 }
 
 enum mcp_fault mcp_session_route(struct mcp_session *s, struct mcp_sink *sink, const struct mcp_message *m,
@@ -441,7 +450,7 @@ int mcp_session_open_targets(struct mcp_session *s, uint64_t now_ms)
 		out.bytes = text.len;
 		error = text_error(&text);
 		if (!error)
-			mcp_send_target(s, r->parts[i].target, &out);
+			error = mcp_send_target(s, r->parts[i].target, &out);
 		text_done(&text);
 	}
 	if (error)

@@ -42,21 +42,32 @@ static int make_one_line(struct mcp_out *out, struct text *text, struct iovec *p
 
 /* ---- towards targets ---- */
 
-void mcp_send_target(struct mcp_session *s, uint32_t target, struct mcp_out *out)
+/* A request can be refused. What else a shared session sends is about requests that end. */
+static bool can_do_without(const struct mcp_session *s, const struct mcp_out *out)
+{
+	return out->kind == MCP_REQUEST || s->setup.kind == MCP_SESSION_SHARED;
+}
+
+int mcp_send_target(struct mcp_session *s, uint32_t target, struct mcp_out *out)
 {
 	struct mcp_session_target *t = &s->targets[target];
 	struct iovec piece;
 	struct text text;
+	int error;
 
 	if (t->is_lost || t->is_failing)
-		return;
+		return 0;
 	text_init(&text);
 	out->version = s->setup.kind == MCP_SESSION_SHARED ? MCP_2026_07_28 : t->version;
-	if (make_one_line(out, &text, &piece) != 0 || !s->setup.link->send(s->setup.context, target, out)) {
-		t->is_failing = true;
-		s->is_failing = true;
-	}
+	error = make_one_line(out, &text, &piece);
+	if (!error)
+		error = s->setup.link->send(s->setup.context, target, out);
 	text_done(&text);
+	if (error == -ENOBUFS && can_do_without(s, out))
+		return error;
+	t->is_failing |= error != 0;
+	s->is_failing |= error != 0;
+	return 0;
 }
 
 void mcp_send_target_text(struct mcp_session *s, uint32_t target, enum mcp_kind kind, struct span method,
@@ -71,7 +82,7 @@ void mcp_send_target_text(struct mcp_session *s, uint32_t target, enum mcp_kind 
 		.method = method,
 	};
 
-	mcp_send_target(s, target, &out);
+	(void)mcp_send_target(s, target, &out);
 }
 
 /* ---- towards the client ---- */

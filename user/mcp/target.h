@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "user/base/limits.h"
 #include "user/loop/loop.h"
 #include "user/mcp/session.h"
 
@@ -68,11 +69,24 @@ struct mcp_targets {
 	char *scratch; /* LIMIT_READ_BYTES, used between two callbacks */
 	struct upstream_pool *pool; /* for those behind HTTP */
 	uint32_t children; /* processes */
+	size_t message_bytes; /* of a message, in either direction */
 	struct list list; /* of everything that has not ended yet, also of what was closed */
 	void (*on_empty)(struct mcp_targets *targets); /* the last one has ended; may be NULL */
 };
 
-/* 0: on its way; -ENOBUFS: the target takes nothing and its queue is full; -EPIPE: it is lost; -ENOMEM. */
+/*
+ * Whether a message of so many bytes may wait behind `queued` others. The last quarter is for small ones:
+ * large ones of one client do not keep those of all others out.
+ */
+static inline bool mcp_targets_have_room(const struct mcp_targets *targets, size_t queued, size_t bytes)
+{
+	size_t limit = LIMIT_MCP_QUEUE_FACTOR * targets->message_bytes;
+
+	if (bytes > LIMIT_MCP_SMALL_BYTES)
+		limit -= limit / 4;
+	return queued + bytes <= limit;
+}
+/* 0: on its way; -ENOBUFS: too much waits for the target, which goes on; -EPIPE: it is lost; -ENOMEM. */
 static inline int mcp_target_send(struct mcp_target *target, const struct mcp_out *out)
 {
 	return target->ops->send(target, out);
