@@ -544,6 +544,7 @@ struct static_config {
 	struct span log_format; /* empty: not said */
 	bool access_log;
 	uint64_t mcp_session_ttl_ns; /* of a session that nobody uses; 0: no limit */
+	uint64_t mcp_uninitialized_ttl_ns; /* of a session whose client never came back; 0: no limit */
 	uint64_t mcp_initialize_ns; /* for targets to answer initialize; 0: no limit */
 	struct mcp_limits mcp_limits;
 };

@@ -32,11 +32,11 @@ enum mcp_failures {
 	MCP_FAILURES_OPEN, /* a server that is lost is left out */
 };
 
-/* Of the process, but for the second and the last: config.limits. */
+/* config.limits, of the process where nothing else is written. */
 struct mcp_limits {
 	uint32_t sessions;
 	uint32_t sessions_per_client; /* address */
-	uint32_t uninitialized_sessions; /* whose client has not sent notifications/initialized */
+	uint32_t uninitialized_sessions; /* whose client has not come back after initialize */
 	uint32_t children; /* processes */
 	uint32_t message_bytes; /* of one message, in either direction */
 };

@@ -315,6 +315,18 @@ static const struct schema_row limits_rows[] = {
 	  .preset = LIMIT_WORKER_HEAD_BYTES, .doc = "the same of all requests of a worker, HTTP/1 too" },
 	{ "http2Floods", AS_SECTION(struct static_config, &flood_schema) },
 	/* MCP */
+	{ "mcpSessions", AS_U32(struct static_config, mcp_limits.sessions), RANGE(1, LIMIT_MCP_SESSIONS),
+	  .preset = LIMIT_MCP_SESSIONS, .doc = "extension: MCP sessions of the process; 503 beyond" },
+	{ "mcpSessionsPerClient", AS_U32(struct static_config, mcp_limits.sessions_per_client),
+	  RANGE(1, LIMIT_MCP_SESSIONS), .preset = LIMIT_MCP_CLIENT_SESSIONS,
+	  .doc = "extension: of one address, that which a trusted peer names in X-Forwarded-For; 503 "
+		 "beyond" },
+	{ "mcpUninitializedSessions", AS_U32(struct static_config, mcp_limits.uninitialized_sessions),
+	  RANGE(1, LIMIT_MCP_SESSIONS), .preset = LIMIT_MCP_UNINITIALIZED,
+	  .doc = "extension: whose clients have sent nothing after `initialize`; 503 beyond" },
+	{ "mcpChildren", AS_U32(struct static_config, mcp_limits.children), RANGE(1, LIMIT_MCP_CHILDREN),
+	  .preset = LIMIT_MCP_CHILDREN,
+	  .doc = "extension: processes, with those that are ending; a session that needs more is 503" },
 	{ "mcpMessageBytes", AS_U32(struct static_config, mcp_limits.message_bytes),
 	  RANGE(64 * 1024, LIMIT_MCP_MESSAGE_MAX), .preset = LIMIT_MCP_MESSAGE_BYTES,
 	  .doc = "extension: of an MCP message; a larger one of a client is 413, one of a target an error of "
@@ -384,6 +396,10 @@ static void check_static(struct decoder *d, const struct yaml_node *node, void *
 static const struct schema_row mcp_rows[] = {
 	{ "sessionTtl", AS_DURATION(struct static_config, mcp_session_ttl_ns), AT_LEAST(0),
 	  .preset = 30 * 60 * NS_PER_S, .doc = "an MCP session that nobody uses ends after it; 0s: never" },
+	{ "uninitializedTtl", AS_DURATION(struct static_config, mcp_uninitialized_ttl_ns), AT_LEAST(0),
+	  .preset = LIMIT_MCP_UNINITIALIZED_MS * NS_PER_MS,
+	  .doc = "extension: an MCP session whose client sends nothing after `initialize`, not even "
+		 "`notifications/initialized`, ends after it; 0s: as any other" },
 	{ "initializeTimeout", AS_DURATION(struct static_config, mcp_initialize_ns), AT_LEAST(0),
 	  .preset = LIMIT_MCP_INITIALIZE_MS * NS_PER_MS,
 	  .doc = "extension: an MCP target that has not answered `initialize` is lost after it; 0s: no "

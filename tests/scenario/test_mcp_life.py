@@ -287,7 +287,7 @@ def many_sessions():
       measures=True)
 def quiet_sessions():
     server = McpServer(json=True, no_get=True)
-    gateway, _ = play(server.target())
+    gateway, _ = play(server.target(), more="config: {limits: {mcpSessionsPerClient: 4096}}\n")
     warm = [Mcp(gateway) for _ in range(20)]
     streams = [client.listen() for client in warm]
     before = gateway.rss_bytes()

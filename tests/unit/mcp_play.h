@@ -123,6 +123,7 @@ static inline struct scene *scene_create(void)
 					       .scratch = malloc(LIMIT_READ_BYTES),
 					       .pool = &scene->pool,
 					       .message_bytes = LIMIT_MCP_MESSAGE_BYTES,
+					       .max_children = LIMIT_MCP_CHILDREN,
 					       .on_empty = scene_on_empty };
 	list_init(&scene->targets.list);
 	text_init(&scene->got);

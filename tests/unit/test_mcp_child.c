@@ -103,6 +103,7 @@ static int setup(void **state)
 	scene->targets.scratch = scene->scratch;
 	scene->targets.on_empty = on_empty;
 	scene->targets.message_bytes = MESSAGE_BYTES;
+	scene->targets.max_children = LIMIT_MCP_CHILDREN;
 	list_init(&scene->targets.list);
 	text_init(&scene->got);
 	text_init(&scene->why);

@@ -250,7 +250,11 @@ enum limits {
 	LIMIT_MCP_DEPTH = 64,
 	LIMIT_MCP_BATCH = 32, /* messages of one body: 400 */
 	LIMIT_MCP_TARGETS = 32, /* of one backend: refused when loading */
-	LIMIT_MCP_SESSIONS = 4096, /* of the process: 503 */
+	/* Defaults of config.limits, the first and the last the most that one may configure: 503. */
+	LIMIT_MCP_SESSIONS = 4096, /* of the process */
+	LIMIT_MCP_CLIENT_SESSIONS = 256, /* of an address */
+	LIMIT_MCP_UNINITIALIZED = 512, /* whose client has not come back after initialize */
+	LIMIT_MCP_UNINITIALIZED_MS = 30000, /* the life of one of those */
 	LIMIT_MCP_CALLS = 64, /* requests of a session in progress: 429 */
 	LIMIT_MCP_SHARED_CALLS = 2048, /* the same for a session that all clients share */
 	LIMIT_MCP_ID_BYTES = 256, /* of an id or progress token: 400, or the target's message is dropped */
@@ -275,7 +279,7 @@ enum limits {
 	LIMIT_MCP_SWEEP_MAX_MS = 30000,
 	LIMIT_MCP_DRAIN_LOOK_MS = 20, /* the same while the gateway drains */
 	LIMIT_MCP_END_MS = 3 * LIMIT_MCP_CHILD_PAUSE_MS, /* for the targets when the process ends */
-	LIMIT_MCP_CHILDREN = 1024, /* processes, including those that are ending: further sessions get 503 */
+	LIMIT_MCP_CHILDREN = 1024, /* processes, with those that are ending */
 	LIMIT_MCP_LOG_LINES = 20, /* a second, of a child's standard error: more are counted, not kept */
 	LIMIT_MCP_LOG_BYTES = 512, /* of one such line; the rest is cut off */
 };

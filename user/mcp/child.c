@@ -566,7 +566,7 @@ int child_open(struct mcp_targets *targets, const struct child_options *options,
 	struct child *child;
 	int result;
 
-	if (targets->children >= LIMIT_MCP_CHILDREN) {
+	if (targets->children >= targets->max_children) {
 		text_fmt(error, "there are %u child processes already", targets->children);
 		return -EAGAIN;
 	}

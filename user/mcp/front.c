@@ -243,7 +243,7 @@ static bool front_flush(struct mcp_front *front)
 		return front_give_up(front);
 	arena_reset(&front->arena);
 	head_scan_init(&front->scan, false);
-	front->method = front->name = front->why = (struct span){ 0 };
+	front->method = front->name = front->why = front->client = (struct span){ 0 };
 	front->deadline_ms = 0;
 	front->has_stream = front->is_single = front->is_initialize = false;
 	front->session = NULL;

@@ -36,6 +36,7 @@ struct mcp_front {
 	struct span method; /* for notes, like the next one; in arena */
 	struct span name;
 	struct span why; /* in arena; of an error, for notes */
+	struct span client; /* in arena; the address of the client, empty: not known */
 	uint64_t deadline_ms; /* loop time at which its stream gives up; 0: none */
 	bool has_stream; /* it is from a stream, which takes notes */
 	bool keeps; /* the connection, after this exchange */

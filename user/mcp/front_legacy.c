@@ -25,13 +25,13 @@ static bool send_endpoint(struct mcp_front *front)
 
 enum mcp_fault front_legacy_begin(struct mcp_front *front)
 {
+	struct hub_opening opening = { .kind = MCP_SESSION_STATEFUL, .client = front->client };
 	enum mcp_fault fault = MCP_NONE;
 	struct hub_session *session;
 
 	if (!front_accepts(&front->head.fields, SPAN("text/event-stream")))
 		return MCP_NOT_ACCEPTABLE;
-	session =
-		hub_session_open(front->hub, front->service, MCP_SESSION_STATEFUL, MCP_VERSION_NONE, &fault);
+	session = hub_session_open(front->hub, front->service, &opening, &fault);
 	if (!session)
 		return fault;
 	front->session = session;

@@ -12,6 +12,7 @@ enum { NOTE_BYTES = 256, SESSION_SHOWN_BYTES = 8, PIECES = 32 };
 /* As user/stream/internal_fields.h has it. */
 enum { NOTES_STATUS = 199 };
 
+#define RETRY_AFTER_S "5"
 #define NEXT(id) (1u << FRONT_##id)
 
 static const uint32_t next_states[FRONT_STATE_COUNT] = {
@@ -40,6 +41,7 @@ static const char *reason_of(enum mcp_fault fault)
 	case MCP_TOO_MANY_CALLS:
 	case MCP_TARGET_BUSY:
 	case MCP_TOO_MANY_SESSIONS:
+	case MCP_TOO_MANY_OF_CLIENT:
 	case MCP_NO_MEMORY:
 		return end_reason_text(END_MCP_LIMIT);
 	case MCP_NO_TARGET:
@@ -152,6 +154,13 @@ static int add_session(struct mcp_front *front, struct fields *fields)
 	return kept.data ? fields_add(fields, SPAN("mcp-session-id"), kept) : -ENOMEM;
 }
 
+/* What a client may try again as it is. */
+static bool fault_is_of_the_moment(enum mcp_fault fault)
+{
+	return fault == MCP_TOO_MANY_SESSIONS || fault == MCP_TOO_MANY_OF_CLIENT ||
+	       fault == MCP_TOO_MANY_CALLS || fault == MCP_TARGET_BUSY || fault == MCP_NO_MEMORY;
+}
+
 void front_answer(struct mcp_front *front, unsigned int status, struct span type, struct span allow,
 		  enum mcp_fault fault, const struct iovec *pieces, int count)
 {
@@ -169,6 +178,8 @@ void front_answer(struct mcp_front *front, unsigned int status, struct span type
 	error = add_notes(front, &head.fields, fault);
 	if (!error && type.len)
 		error = fields_add(&head.fields, SPAN("content-type"), type);
+	if (!error && fault_is_of_the_moment(fault))
+		error = fields_add(&head.fields, SPAN("retry-after"), SPAN(RETRY_AFTER_S));
 	if (!error && allow.len)
 		error = fields_add(&head.fields, SPAN("allow"), allow);
 	/* Who gets it may use the session: only the one who has made it. */

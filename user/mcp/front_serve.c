@@ -45,7 +45,7 @@ static void refuse(struct mcp_front *front, const struct mcp_message *m, enum mc
 static void learn_stream(struct mcp_front *front)
 {
 	const struct field *field = fields_find(&front->head.fields, SPAN("headgate-request"));
-	struct span rest, pair, key = SPAN("deadline-ms=");
+	struct span rest, pair, key = SPAN("deadline-ms="), client = SPAN("client=");
 
 	if (!field)
 		return;
@@ -55,6 +55,8 @@ static void learn_stream(struct mcp_front *front)
 		pair = span_trim(pair);
 		if (span_starts(pair, key))
 			(void)span_parse_u63(span_from(pair, key.len), &front->deadline_ms);
+		else if (span_starts(pair, client))
+			front->client = span_from(pair, client.len);
 	}
 }
 
@@ -154,19 +156,20 @@ static void hand_post(struct mcp_front *front, struct hub_session *session, cons
 static enum mcp_fault session_of_post(struct mcp_front *front, const struct mcp_post *post,
 				      enum mcp_version version, struct hub_session **ret_session)
 {
+	struct hub_opening opening = { .kind = MCP_SESSION_STATEFUL, .client = front->client };
 	enum mcp_fault fault = MCP_NONE;
 
 	if (is_stateless(front)) {
-		*ret_session =
-			hub_session_open(front->hub, front->service, MCP_SESSION_SINGLE, version, &fault);
+		opening.kind = MCP_SESSION_SINGLE;
+		opening.version = version;
+		*ret_session = hub_session_open(front->hub, front->service, &opening, &fault);
 		return *ret_session ? MCP_NONE : fault;
 	}
 	front->is_initialize =
 		mcp_post_is_initialize(post) && !fields_find(&front->head.fields, SPAN("mcp-session-id"));
 	if (!front->is_initialize)
 		return find_session(front, ret_session);
-	*ret_session =
-		hub_session_open(front->hub, front->service, MCP_SESSION_STATEFUL, MCP_VERSION_NONE, &fault);
+	*ret_session = hub_session_open(front->hub, front->service, &opening, &fault);
 	return *ret_session ? MCP_NONE : fault;
 }
 

@@ -41,13 +41,13 @@ static void end_idle(struct mcp_hub *hub, uint64_t before_ms, const struct hub_s
 }
 
 /* Seldom enough for thousands of sessions that do nothing, often enough for the time they may. */
-static uint64_t sweep_ms(const struct mcp_hub *hub, uint64_t ttl_ms, bool has_gone)
+static uint64_t sweep_ms(const struct mcp_hub *hub, uint64_t ttl_ms, bool is_soon)
 {
 	uint64_t pause_ms = ttl_ms ? ttl_ms / 16 : LIMIT_MCP_SWEEP_MAX_MS;
 
 	if (hub->is_draining)
 		return LIMIT_MCP_DRAIN_LOOK_MS;
-	if (has_gone || pause_ms < LIMIT_MCP_SWEEP_MS)
+	if (is_soon || pause_ms < LIMIT_MCP_SWEEP_MS)
 		return LIMIT_MCP_SWEEP_MS;
 	return pause_ms < LIMIT_MCP_SWEEP_MAX_MS ? pause_ms : LIMIT_MCP_SWEEP_MAX_MS;
 }
@@ -56,21 +56,29 @@ static void hub_on_sweep(struct timer *timer, uint64_t now_ms)
 {
 	struct mcp_hub *hub = container_of(timer, struct mcp_hub, sweep);
 	uint64_t ttl_ms = hub->snapshot->config.mcp_session_ttl_ns / NS_PER_MS;
-	bool has_gone = false;
+	uint64_t unconfirmed_ms = hub->snapshot->config.mcp_uninitialized_ttl_ns / NS_PER_MS;
+	bool is_soon = false;
 
 	if (hub->is_draining)
 		hub_end_unused(hub, NULL);
 	else if (ttl_ms && now_ms > ttl_ms)
 		end_idle(hub, now_ms - ttl_ms, NULL);
+	list_each(node, next, &hub->sessions) {
+		struct hub_session *session = list_entry(node, struct hub_session, node);
+
+		if (hub_session_is_abandoned(session, unconfirmed_ms))
+			hub_session_end(session, MCP_ENDED);
+		is_soon |= !session->is_over && hub_session_is_unconfirmed(session);
+	}
 	list_each(node, next, &hub->services) {
 		struct hub_service *service = list_entry(node, struct hub_service, node);
 
 		if (!service->backend)
 			hub_end_unused(hub, service);
-		has_gone |= !service->backend;
+		is_soon |= !service->backend;
 	}
 	if (hub->session_count)
-		timer_arm(loop_timers(hub->loop), timer, now_ms + sweep_ms(hub, ttl_ms, has_gone));
+		timer_arm(loop_timers(hub->loop), timer, now_ms + sweep_ms(hub, ttl_ms, is_soon));
 }
 
 void hub_end_unused(struct mcp_hub *hub, const struct hub_service *only)
@@ -193,6 +201,7 @@ static void hub_on_adopt(struct message *message, void *context)
 	hub->snapshot = adopt->snapshot;
 	hub->pool.config = &hub->snapshot->config;
 	hub->targets.message_bytes = hub->snapshot->config.mcp_limits.message_bytes;
+	hub->targets.max_children = hub->snapshot->config.mcp_limits.children;
 	tls_worker_forget(&hub->tls);
 	list_each(node, next, &hub->services)
 		service_adopt(hub, list_entry(node, struct hub_service, node));
@@ -358,6 +367,7 @@ static bool hub_make(struct mcp_hub *hub, const struct mcp_hub_options *options)
 					     .scratch = hub->relay.scratch,
 					     .pool = &hub->pool,
 					     .message_bytes = LIMIT_MCP_MESSAGE_BYTES,
+					     .max_children = LIMIT_MCP_CHILDREN,
 					     .on_empty = hub_on_empty };
 	list_init(&hub->targets.list);
 	tls_worker_init(&hub->tls, secret, hub_ticket_s, NULL);

@@ -2,6 +2,7 @@
 #include "user/mcp/hub_session.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "config/snapshot.h"
@@ -317,6 +318,8 @@ void hub_session_settle(struct hub_session *session)
 			timer_cancel(timers, &session->tick);
 	}
 	close_lost(session);
+	if (mcp_session_state(session->mux) == MCP_SESSION_READY && !session->ready_ms)
+		session->ready_ms = now_of(session);
 	if (mcp_session_state(session->mux) != MCP_SESSION_OVER && session_may_end(session))
 		mcp_session_end(session->mux, MCP_ENDED, now_of(session));
 	if (mcp_session_state(session->mux) != MCP_SESSION_OVER)
@@ -404,8 +407,10 @@ static struct mcp_session *make_mux(struct hub_session *session, enum mcp_versio
 }
 
 static struct hub_session *session_create(struct mcp_hub *hub, struct hub_service *service,
-					  enum mcp_session_kind kind, enum mcp_version version)
+					  const struct hub_opening *opening)
 {
+	struct span client = span_first(opening->client, HUB_CLIENT_BYTES);
+	enum mcp_session_kind kind = opening->kind;
 	const struct mcp_servers *servers = service->backend->mcp;
 	struct hub_session *session =
 		hg_calloc(1, sizeof(*session) + servers->server_count * sizeof(session->links[0]));
@@ -421,7 +426,10 @@ static struct hub_session *session_create(struct mcp_hub *hub, struct hub_servic
 	session->link_count = servers->server_count;
 	timer_init(&session->tick, session_on_tick);
 	loop_deferred_init(&session->release, session_on_release);
-	session->mux = make_mux(session, version);
+	session->client_len = (uint8_t)client.len;
+	if (client.len)
+		memcpy(session->client, client.data, client.len);
+	session->mux = make_mux(session, opening->version);
 	if (!session->mux || (kind == MCP_SESSION_STATEFUL && give_id(session) < 0)) {
 		if (session->mux)
 			mcp_session_free(session->mux);
@@ -436,20 +444,66 @@ static struct hub_session *session_create(struct mcp_hub *hub, struct hub_servic
 	return session;
 }
 
+bool hub_session_is_unconfirmed(const struct hub_session *session)
+{
+	return session->kind == MCP_SESSION_STATEFUL && session->posts <= 1;
+}
+
+bool hub_session_is_abandoned(const struct hub_session *session, uint64_t ttl_ms)
+{
+	uint64_t since_ms = session->ready_ms ? session->ready_ms : session->created_ms;
+
+	return ttl_ms && hub_session_is_unconfirmed(session) && now_of(session) >= since_ms + ttl_ms &&
+	       mcp_session_state(session->mux) != MCP_SESSION_OPENING;
+}
+
+/* Processes that a session of the backend starts. */
+static uint32_t children_of(const struct mcp_servers *servers)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < servers->server_count; i++)
+		count += servers->server_list[i].transport == MCP_STDIO;
+	return count;
+}
+
+/* One client, or clients that never come back, must not take what all others need. */
+static enum mcp_fault opening_check(const struct mcp_hub *hub, const struct hub_service *service,
+				    const struct hub_opening *opening)
+{
+	const struct mcp_limits *limits = &hub->snapshot->config.mcp_limits;
+	uint32_t children = children_of(service->backend->mcp), own = 0, unconfirmed = 0;
+
+	if (hub->is_draining || hub->session_count >= limits->sessions ||
+	    (children && hub->targets.children + children > limits->children))
+		return MCP_TOO_MANY_SESSIONS;
+	if (opening->kind == MCP_SESSION_SHARED)
+		return MCP_NONE;
+	list_each(node, next, &hub->sessions) {
+		const struct hub_session *session = list_entry(node, const struct hub_session, node);
+
+		own += opening->client.len &&
+		       span_eq(span_of(session->client, session->client_len), opening->client);
+		unconfirmed += hub_session_is_unconfirmed(session);
+	}
+	if (own >= limits->sessions_per_client)
+		return MCP_TOO_MANY_OF_CLIENT;
+	if (opening->kind == MCP_SESSION_STATEFUL && unconfirmed >= limits->uninitialized_sessions)
+		return MCP_TOO_MANY_SESSIONS;
+	return MCP_NONE;
+}
+
 struct hub_session *hub_session_open(struct mcp_hub *hub, struct hub_service *service,
-				     enum mcp_session_kind kind, enum mcp_version version,
-				     enum mcp_fault *ret_fault)
+				     const struct hub_opening *opening, enum mcp_fault *ret_fault)
 {
 	struct hub_session *session;
+	uint64_t sweep_ms;
 
-	*ret_fault = MCP_TOO_MANY_SESSIONS;
-	if (hub->is_draining || hub->session_count >= LIMIT_MCP_SESSIONS)
-		return NULL;
-	*ret_fault = MCP_NO_TARGET;
-	if (!service->backend)
+	*ret_fault = service->backend ? opening_check(hub, service, opening) : MCP_NO_TARGET;
+	if (*ret_fault)
 		return NULL;
 	*ret_fault = MCP_NO_MEMORY;
-	session = session_create(hub, service, kind, version);
+	session = session_create(hub, service, opening);
 	if (!session)
 		return NULL;
 	for (uint32_t i = 0; i < session->link_count; i++) {
@@ -458,8 +512,9 @@ struct hub_session *hub_session_open(struct mcp_hub *hub, struct hub_service *se
 		/* One that does not start is found out with the first message. */
 		link_open(&session->links[i]);
 	}
-	if (!timer_is_armed(&hub->sweep))
-		timer_arm(loop_timers(hub->loop), &hub->sweep, loop_now_ms(hub->loop) + LIMIT_MCP_SWEEP_MS);
+	sweep_ms = loop_now_ms(hub->loop) + LIMIT_MCP_SWEEP_MS;
+	if (!timer_is_armed(&hub->sweep) || hub->sweep.deadline_ms > sweep_ms)
+		timer_arm(loop_timers(hub->loop), &hub->sweep, sweep_ms);
 	return session;
 }
 
@@ -482,8 +537,8 @@ struct hub_session *hub_session_shared(struct mcp_hub *hub, struct hub_service *
 	struct hub_session *session = service->shared;
 
 	if (!session) {
-		service->shared =
-			hub_session_open(hub, service, MCP_SESSION_SHARED, MCP_VERSION_NONE, ret_fault);
+		service->shared = hub_session_open(
+			hub, service, &(struct hub_opening){ .kind = MCP_SESSION_SHARED }, ret_fault);
 		return service->shared;
 	}
 	for (uint32_t i = 0; i < session->link_count; i++) {

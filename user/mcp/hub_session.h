@@ -15,7 +15,7 @@ struct hub_service;
 struct hub_session;
 struct mcp_hub;
 
-enum { HUB_ID_BYTES = 32 };
+enum { HUB_ID_BYTES = 32, HUB_CLIENT_BYTES = 46 };
 
 struct hub_link {
 	struct hub_session *session;
@@ -34,9 +34,12 @@ struct hub_session {
 	struct mcp_session *mux; /* owner */
 	enum mcp_session_kind kind;
 	char id[HUB_ID_BYTES];
+	char client[HUB_CLIENT_BYTES]; /* begin of its address; not terminated, like the id */
+	uint8_t client_len;
 	uint64_t id_number; /* of this process, for lists and logs */
 	uint64_t created_ms;
 	uint64_t used_ms; /* a client had to do with it */
+	uint64_t ready_ms; /* initialize was answered; 0: not yet */
 	uint64_t posts;
 	struct timer tick;
 	bool is_retired; /* another one takes what comes now: ends with what is under way */
@@ -47,10 +50,19 @@ struct hub_session {
 	struct hub_link links[];
 };
 
-/* A new one with its targets started; *ret_fault says why there is none. */
+struct hub_opening {
+	enum mcp_session_kind kind;
+	enum mcp_version version;
+	struct span client; /* its address; empty: nobody's */
+};
+
+/* A new one; *ret_fault says why there is none. */
 struct hub_session *hub_session_open(struct mcp_hub *hub, struct hub_service *service,
-				     enum mcp_session_kind kind, enum mcp_version version,
-				     enum mcp_fault *ret_fault);
+				     const struct hub_opening *opening, enum mcp_fault *ret_fault);
+/* Its client has not come back since it was opened: nobody may have it. */
+bool hub_session_is_unconfirmed(const struct hub_session *session);
+/* Such a one, for longer than that. */
+bool hub_session_is_abandoned(const struct hub_session *session, uint64_t ttl_ms);
 /* The one of this id and service, or NULL. */
 struct hub_session *hub_session_find(struct mcp_hub *hub, const struct hub_service *service, struct span id);
 /* The session that all clients of 2026-07-28 share, its targets started anew where they were lost. */

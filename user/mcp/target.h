@@ -69,6 +69,7 @@ struct mcp_targets {
 	char *scratch; /* LIMIT_READ_BYTES, used between two callbacks */
 	struct upstream_pool *pool; /* for those behind HTTP */
 	uint32_t children; /* processes */
+	uint32_t max_children;
 	size_t message_bytes; /* of a message, in either direction */
 	struct list list; /* of everything that has not ended yet, also of what was closed */
 	void (*on_empty)(struct mcp_targets *targets); /* the last one has ended; may be NULL */

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "user/client/client.h"
+#include "user/net/address.h"
 #include "user/stream/downstream.h"
 
 #define REQUEST_FIELD SPAN("headgate-request")
@@ -32,18 +34,46 @@ static void notes_hide_query(struct stream *stream)
 		*path = span_first(*path, (size_t)query);
 }
 
+static bool is_address(struct span text)
+{
+	struct address address;
+
+	return text.len < ADDRESS_TEXT_BYTES && address_parse_ip(text, 0, &address) == 0;
+}
+
+/* Of a trusted peer the client that it was asked by: the last address but its own that it names. */
+static struct span notes_client(const struct stream *stream)
+{
+	const struct client *client = stream->client;
+	struct span peer = span_of(client->source + client->peer_ip_at, client->peer_ip_len);
+	const struct field *field = fields_find(&stream->exchange->head.fields, SPAN("x-forwarded-for"));
+	struct span rest, one, found = peer;
+
+	if (!client->is_trusted || !field)
+		return peer;
+	rest = field->value;
+	while (span_split(&rest, ',', &one)) {
+		one = span_trim(one);
+		if (!span_eq(one, peer) && is_address(one))
+			found = one;
+	}
+	return found;
+}
+
 int notes_tell(struct stream *stream)
 {
 	const struct exchange *exchange = stream->exchange;
 	uint64_t deadline_ms = exchange->request_deadline_ms;
-	char text[96];
+	char text[96 + ADDRESS_TEXT_BYTES];
+	struct span client = notes_client(stream);
 	struct span kept;
 	int len;
 
 	notes_hide_query(stream);
 	if (exchange->try_deadline_ms && (!deadline_ms || exchange->try_deadline_ms < deadline_ms))
 		deadline_ms = exchange->try_deadline_ms;
-	len = snprintf(text, sizeof(text), "id=%llu", (unsigned long long)stream->id);
+	len = snprintf(text, sizeof(text), "id=%llu; client=%.*s", (unsigned long long)stream->id,
+		       SPAN_FMT(client));
 	if (deadline_ms)
 		len += snprintf(text + len, sizeof(text) - (size_t)len, "; deadline-ms=%llu",
 				(unsigned long long)deadline_ms);

@@ -7,8 +7,9 @@
  * What a stream and a service of this process (user/upstream/inner.h) tell each other beside the messages, in
  * fields that never leave the process:
  *
- *   headgate-request: id=17179869185; deadline-ms=86400950
- *     the stream's id, and the loop time at which it gives up, if any
+ *   headgate-request: id=17179869185; client=10.0.0.1; deadline-ms=86400950
+ *     the stream's id, the address of its client (that which a trusted peer names), and the loop time at
+ *     which it gives up, if any
  *   headgate-note: mcp.method=tools/call<TAB>mcp.tool=echo
  *     for the log; those of the last head count
  *
