@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/top_table.h"
 
+#include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "admin/json.h"
 #include "user/base/mem.h"
 
 /* What clients chose must not reach a terminal as control sequences. */
@@ -18,24 +18,41 @@ static void copy_printable(char *out, size_t size, const char *text)
 	out[len] = '\0';
 }
 
-#define COPY(field, object, key) copy_printable((field), sizeof(field), json_member_text((object), (key)))
-
-static void row_read(const struct json_value *stream, struct top_row *row)
+static void copy_member(char *out, size_t size, const cJSON *stream, const char *key)
 {
-	row->id = json_member_whole(stream, "id");
-	row->age_ms = json_member_whole(stream, "age_ms");
-	row->bytes_in = json_member_whole(stream, "bytes_in");
-	row->bytes_out = json_member_whole(stream, "bytes_out");
-	row->has_deadline = json_member(stream, "deadline_left_ms") &&
-			    !json_is_null(json_member(stream, "deadline_left_ms"));
-	row->deadline_left_ms = json_member_whole(stream, "deadline_left_ms");
-	COPY(row->client, stream, "client");
-	COPY(row->route, stream, "route");
-	COPY(row->endpoint, stream, "endpoint");
-	COPY(row->protocol, stream, "protocol");
-	COPY(row->state, stream, "state");
-	COPY(row->lane, stream, "lane");
-	COPY(row->deadline, stream, "deadline");
+	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(stream, key));
+
+	copy_printable(out, size, text ? text : "");
+}
+
+#define COPY(row, member) copy_member((row)->member, sizeof((row)->member), stream, #member)
+
+/* Exact up to 2^53; 0 without such a number. */
+static uint64_t whole_member(const cJSON *stream, const char *key)
+{
+	const cJSON *member = cJSON_GetObjectItemCaseSensitive(stream, key);
+	double number = cJSON_IsNumber(member) ? member->valuedouble : 0;
+
+	if (!(number > 0))
+		return 0;
+	return number < 18446744073709549568.0 ? (uint64_t)number : UINT64_MAX;
+}
+
+static void row_read(const cJSON *stream, struct top_row *row)
+{
+	row->id = whole_member(stream, "id");
+	row->age_ms = whole_member(stream, "age_ms");
+	row->bytes_in = whole_member(stream, "bytes_in");
+	row->bytes_out = whole_member(stream, "bytes_out");
+	row->has_deadline = cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(stream, "deadline_left_ms"));
+	row->deadline_left_ms = whole_member(stream, "deadline_left_ms");
+	COPY(row, client);
+	COPY(row, route);
+	COPY(row, endpoint);
+	COPY(row, protocol);
+	COPY(row, state);
+	COPY(row, lane);
+	COPY(row, deadline);
 }
 
 static int by_id(const void *a, const void *b)
@@ -47,24 +64,24 @@ static int by_id(const void *a, const void *b)
 
 int top_table_parse(struct span json, struct top_table *ret_table)
 {
-	struct json_value *root = json_parse(json);
+	static cJSON_Hooks hooks = { hg_malloc, hg_free };
 	struct top_table table = { 0 };
+	const cJSON *stream;
+	cJSON *root;
 
-	if (!root || span_trim(json).data[0] != '[') {
-		json_free(root);
-		return -EPROTO;
-	}
-	for (const struct json_value *stream = json_first(root); stream; stream = json_next(stream))
-		table.row_count++;
-	table.row_list = hg_calloc(table.row_count ? table.row_count : 1, sizeof(table.row_list[0]));
+	cJSON_InitHooks(&hooks);
+	root = cJSON_ParseWithLength(json.data, json.len);
+	table.row_list = cJSON_IsArray(root)
+				 ? hg_calloc((size_t)cJSON_GetArraySize(root) + 1, sizeof(table.row_list[0]))
+				 : NULL;
 	if (!table.row_list) {
-		json_free(root);
-		return -ENOMEM;
+		int error = cJSON_IsArray(root) ? -ENOMEM : -EPROTO;
+
+		cJSON_Delete(root);
+		return error;
 	}
-	table.row_count = 0;
-	for (const struct json_value *stream = json_first(root); stream; stream = json_next(stream))
-		row_read(stream, &table.row_list[table.row_count++]);
-	json_free(root);
+	cJSON_ArrayForEach(stream, root) row_read(stream, &table.row_list[table.row_count++]);
+	cJSON_Delete(root);
 	qsort(table.row_list, table.row_count, sizeof(table.row_list[0]), by_id);
 	*ret_table = table;
 	return 0;

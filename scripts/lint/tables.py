@@ -32,7 +32,7 @@ LAYERS = {
                             "user/kernel/*"],
     "policy": [
         "user/base/*", "user/tls/settings.h", "user/tls/identity.h", "user/http/head.h", "user/http/fields.h",
-        "user/http/target.h", "user/http/path.h", "user/http/*.def",
+        "user/http/target.h", "user/http/path.h", "user/http/*.def", "user/net/socket.h",
         "config/model*.h", "config/core/errors.h", "config/snapshot.h", "config/policy_kinds.def",
         "config/core/duration.h",
     ],
@@ -93,8 +93,7 @@ HOMES = {
     "nghttp2/*": ["user/h2/h2_internal.h"],
     "bpf/*": ["user/kernel/*", "bpf/*", "tests/bpf/*"],
     "yaml.h": ["config/core/yaml.c"],
-    "cjson/*": ["admin/json.c", "admin/json.h", "tests/fuzz/*"],
-    "cJSON.h": ["admin/json.c", "admin/json.h"],
+    "cjson/*": ["admin/top_table.c", "tests/unit/json_tree.h", "tests/fuzz/*"],
     "zlib.h": ["admin/*.c"],
     "re2/*": ["policy/regex_engine.cc"],
     "openssl/*": ["user/tls/*.c", "user/tls/*.h", "tests/unit/tls_pki.h",

@@ -4,7 +4,7 @@
 /* A program that the admin servers ask, with the servers in a loop of their own, and questions to them. */
 #include <stdatomic.h>
 
-#include "admin/json.h"
+#include "tests/unit/json_tree.h"
 #include "admin/server.h"
 #include "tests/lib/test.h"
 #include "tests/unit/admin_play.h"

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "admin/config_dump.h"
-#include "admin/json.h"
+#include "tests/unit/json_tree.h"
 #include "tests/lib/test.h"
 
 static inline char *compact(struct span json)

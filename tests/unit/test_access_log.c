@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "admin/json.h"
+#include "tests/unit/json_tree.h"
 #include "tests/lib/alloc.h"
 #include "tests/lib/guard.h"
 #include "tests/lib/test.h"

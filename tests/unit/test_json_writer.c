@@ -2,10 +2,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "admin/json.h"
 #include "tests/lib/alloc.h"
 #include "tests/lib/guard.h"
 #include "tests/lib/test.h"
+#include "tests/unit/json_tree.h"
 #include "user/base/check.h"
 #include "user/base/json_writer.h"
 
@@ -192,59 +192,4 @@ static int write_something(void *context)
 TEST(lack_of_memory_shows_at_the_end)
 {
 	assert_true(alloc_fail_each(write_something, NULL) > 3);
-}
-
-TEST(parsing_finds_members_and_elements)
-{
-	struct json_value *root = json_parse(
-		SPAN("{\"name\":\"x\",\"n\":12,\"neg\":-1,\"null\":null,\"l\":[1,2,{\"k\":\"v\"}]} \n"));
-	const struct json_value *list = json_member(root, "l");
-	const struct json_value *third = json_next(json_next(json_first(list)));
-
-	assert_non_null(root);
-	assert_string_equal(json_member_text(root, "name"), "x");
-	assert_int_equal(json_member_whole(root, "n"), 12);
-	assert_int_equal(json_member_whole(root, "neg"), 0);
-	assert_true(json_is_null(json_member(root, "null")));
-	assert_false(json_is_null(json_member(root, "absent")));
-	assert_string_equal(json_member_text(root, "Name"), "");
-	assert_ptr_equal(list, json_member(root, "l"));
-	assert_string_equal(json_member_text(third, "k"), "v");
-	assert_null(json_next(third));
-	assert_null(json_first(json_member(root, "name")));
-	assert_string_equal(json_text(json_member(root, "n")), "");
-	assert_int_equal(json_whole(NULL), 0);
-	json_free(root);
-}
-
-TEST(only_one_complete_text_is_accepted)
-{
-	static const char text[] = "{\"a\":[1,\"b\"]}";
-	struct guard guard;
-
-	guard_init(&guard, sizeof(text));
-	for (size_t len = 0; len <= sizeof(text) - 1; len++) {
-		struct json_value *root = json_parse(span_of(guard_end(&guard, text, len), len));
-
-		assert_int_equal(root != NULL, len == sizeof(text) - 1);
-		json_free(root);
-	}
-	guard_done(&guard);
-	assert_null(json_parse(SPAN("{} x")));
-	assert_null(json_parse(SPAN("[1]\n[2]")));
-	assert_null(json_parse(SPAN("{} \0")));
-}
-
-static int parse_something(void *context)
-{
-	struct json_value *root = json_parse(SPAN("[{\"a\":1},{\"b\":[true,null,\"text\"]}]"));
-
-	(void)context;
-	json_free(root);
-	return root ? 0 : -ENOMEM;
-}
-
-TEST(parsing_survives_lack_of_memory)
-{
-	assert_true(alloc_fail_each(parse_something, NULL) > 5);
 }
