@@ -5,6 +5,7 @@
 #include <zlib.h>
 
 #include "user/base/mem.h"
+#include "user/http/fields.h"
 
 enum {
 	GZIP_WINDOW_BITS = 15 + 16, /* 16: a gzip header instead of the zlib one */
@@ -12,25 +13,6 @@ enum {
 	/* From here on speed counts: the dump of a large gateway must not keep the main thread for long. */
 	GZIP_FAST_BYTES = 1024 * 1024,
 };
-
-/* True for "q=0", "q=0.0…" (RFC 9110 12.4.2). */
-static bool is_refused(struct span parameters)
-{
-	struct span parameter;
-
-	while (span_split(&parameters, ';', &parameter)) {
-		parameter = span_trim(parameter);
-		if (parameter.len < 3 || !span_eq_nocase(span_first(parameter, 2), SPAN("q=")))
-			continue;
-		parameter = span_from(parameter, 2);
-		for (size_t i = 0; i < parameter.len; i++) {
-			if (parameter.data[i] != '0' && parameter.data[i] != '.')
-				return false;
-		}
-		return true;
-	}
-	return false;
-}
 
 bool gzip_is_accepted(struct span accept_encoding)
 {
@@ -44,9 +26,9 @@ bool gzip_is_accepted(struct span accept_encoding)
 			continue;
 		name = span_trim(name);
 		if (span_eq_nocase(name, SPAN("gzip")) || span_eq_nocase(name, SPAN("x-gzip")))
-			return !is_refused(rest);
+			return fields_have_weight(rest);
 		if (span_eq(name, SPAN("*")))
-			any = !is_refused(rest);
+			any = fields_have_weight(rest);
 	}
 	return any;
 }

@@ -20,11 +20,11 @@ static int kernel_seconds(uint64_t ns)
 }
 
 void keepalive_options_of(const struct keepalive_policy *policy, bool user_timeout,
-			  struct keepalive_options *ret_options)
+			  struct socket_keepalive *ret_options)
 {
 	uint64_t total_ms;
 
-	*ret_options = (struct keepalive_options){ 0 };
+	*ret_options = (struct socket_keepalive){ 0 };
 	if (!policy || !policy->enabled)
 		return;
 	ret_options->is_on = true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/match_value.h"
 
+#include "user/base/octets.h"
 static void value_add(struct match_room *room, struct span s)
 {
 	if (sizeof(room->bytes) - room->len < s.len) {
@@ -123,15 +124,6 @@ static enum match_result header_value(struct span name, const struct request_hea
 	return MATCH_NO;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-		return (c | 0x20) - 'a' + 10;
-	return -1;
-}
-
 /* The next decoded byte of a form-urlencoded text; *at < s.len. */
 static char form_next(struct span s, size_t *at)
 {
@@ -142,8 +134,8 @@ static char form_next(struct span s, size_t *at)
 		return ' ';
 	if (c != '%' || s.len - *at < 2)
 		return c;
-	high = hex_digit(s.data[*at]);
-	low = hex_digit(s.data[*at + 1]);
+	high = octet_hex(s.data[*at]);
+	low = octet_hex(s.data[*at + 1]);
 	if (high < 0 || low < 0)
 		return c;
 	*at += 2;

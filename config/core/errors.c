@@ -8,11 +8,6 @@
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 
-enum place {
-	PLACE_VALUE,
-	PLACE_KEY,
-};
-
 void config_report_init(struct config_report *report)
 {
 	*report = (struct config_report){ 0 };
@@ -114,7 +109,7 @@ void config_report_culprits(const struct config_report *report, struct text *out
 		text_fmt(out, " and %u more", count - CULPRITS_MAX);
 }
 
-static void add_place(struct text *out, const struct yaml_node *node, enum place place)
+static void add_place(struct text *out, const struct yaml_node *node, enum config_place place)
 {
 	uint32_t line = node->line, column = node->column;
 
@@ -227,51 +222,17 @@ report_line(struct config_report *report, enum config_severity severity, struct 
 	text_done(line);
 }
 
-static void __attribute__((format(printf, 5, 0)))
-report_node(struct config_report *report, enum config_severity severity, const struct yaml_node *node,
-	    enum place place, const char *format, va_list arguments)
+void config_message(struct config_report *report, enum config_severity severity, const struct yaml_node *node,
+		    enum config_place place, const char *format, ...)
 {
+	va_list arguments;
 	struct text line;
 
 	text_init(&line);
 	if (node && report->count[severity] < LIMIT_CONFIG_ERRORS)
 		add_place(&line, node, place);
+	va_start(arguments, format);
 	report_line(report, severity, &line, format, arguments);
-}
-
-void config_error(struct config_report *report, const struct yaml_node *node, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	report_node(report, CONFIG_ERROR, node, PLACE_VALUE, format, arguments);
-	va_end(arguments);
-}
-
-void config_error_key(struct config_report *report, const struct yaml_node *node, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	report_node(report, CONFIG_ERROR, node, PLACE_KEY, format, arguments);
-	va_end(arguments);
-}
-
-void config_warning(struct config_report *report, const struct yaml_node *node, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	report_node(report, CONFIG_WARNING, node, PLACE_VALUE, format, arguments);
-	va_end(arguments);
-}
-
-void config_info(struct config_report *report, const struct yaml_node *node, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	report_node(report, CONFIG_INFO, node, PLACE_VALUE, format, arguments);
 	va_end(arguments);
 }
 

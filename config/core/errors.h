@@ -68,16 +68,19 @@ void config_report_print(const struct config_report *report, enum config_severit
  */
 void config_report_culprits(const struct config_report *report, struct text *out);
 
-/* About the value of a node; a node of NULL has no place. */
-void config_error(struct config_report *report, const struct yaml_node *node, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-/* The same, but at the key that introduces the node. */
-void config_error_key(struct config_report *report, const struct yaml_node *node, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-void config_warning(struct config_report *report, const struct yaml_node *node, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-void config_info(struct config_report *report, const struct yaml_node *node, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+enum config_place {
+	PLACE_VALUE,
+	PLACE_KEY, /* the key that introduces the node */
+};
+
+/* About a node; one of NULL has no place. */
+void config_message(struct config_report *report, enum config_severity severity, const struct yaml_node *node,
+		    enum config_place place, const char *format, ...) __attribute__((format(printf, 5, 6)));
+#define config_error(report, node, ...) config_message(report, CONFIG_ERROR, node, PLACE_VALUE, __VA_ARGS__)
+#define config_error_key(report, node, ...) config_message(report, CONFIG_ERROR, node, PLACE_KEY, __VA_ARGS__)
+#define config_warning(report, node, ...)                                                                    \
+	config_message(report, CONFIG_WARNING, node, PLACE_VALUE, __VA_ARGS__)
+#define config_info(report, node, ...) config_message(report, CONFIG_INFO, node, PLACE_VALUE, __VA_ARGS__)
 /* For later steps that no longer have nodes: `where` is "FILE:LINE:COLUMN: path" of the model, may be empty.
  */
 void config_message_at(struct config_report *report, enum config_severity severity, struct span where,

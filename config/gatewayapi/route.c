@@ -292,14 +292,18 @@ static bool is_refused(const struct manifests *m, const struct manifest_object *
 								rule_name, object->kind });
 }
 
-/* One reference that answers 500, in place of those that the route has. */
-static struct backend_ref *refused_refs(struct manifests *m)
+/* Those of the route, or one that answers 500 in their place. */
+static struct backend_ref *refs_of(struct manifests *m, bool is_refused, const struct backend_ref *list,
+				   uint32_t *count)
 {
-	struct backend_ref *ref = decode_take(m->decoder, 1, sizeof(*ref));
+	struct backend_ref *ref;
 
+	if (!is_refused)
+		return copy_refs(m, list, *count);
+	ref = decode_take(m->decoder, 1, sizeof(*ref));
 	if (!ref || !service_ref_refuse(m, SPAN("invalid/refused"), STRANGER_REFUSAL, ref))
 		return NULL;
-	ref->weight = 1;
+	ref->weight = *count = 1;
 	return build_ref(m->builder, ref) ? ref : NULL;
 }
 
@@ -324,11 +328,7 @@ static void add_route(struct manifests *m, const struct route_source *source, co
 	route->hostname_list = parent->hostname_list;
 	route->hostname_count = parent->hostname_count;
 	route->is_refused = is_refused(m, source->object, template->rule_name, parent);
-	if (route->is_refused)
-		route->backend_count = 1;
-	route->backend_list = route->is_refused
-				      ? refused_refs(m)
-				      : copy_refs(m, template->backend_list, template->backend_count);
+	route->backend_list = refs_of(m, route->is_refused, template->backend_list, &route->backend_count);
 	if (route->backend_list)
 		build_push(d, &parent->listener->routes, route);
 }
@@ -345,12 +345,8 @@ static void add_tcp(struct manifests *m, const struct route_source *source, cons
 	route->key = route_key(d, source->object, rule, parent->listener);
 	route->hostname_list = parent->hostname_list;
 	route->hostname_count = parent->hostname_count;
-	if (is_refused(m, source->object, template->rule_name, parent)) {
-		route->backend_count = 1;
-		route->backend_list = refused_refs(m);
-	} else {
-		route->backend_list = copy_refs(m, template->backend_list, template->backend_count);
-	}
+	route->backend_list = refs_of(m, is_refused(m, source->object, template->rule_name, parent),
+				      template->backend_list, &route->backend_count);
 	if (route->backend_list)
 		build_push(d, &parent->listener->tcp_routes, route);
 }

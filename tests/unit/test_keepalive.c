@@ -13,7 +13,7 @@
 
 static const struct {
 	struct keepalive_policy policy;
-	struct keepalive_options expected;
+	struct socket_keepalive expected;
 } cases[] = {
 	{ { true, 30 * S, 5 * S, 3 }, { true, 30, 5, 3, 45000 } },
 	{ { true, 180 * S, 180 * S, 9 }, { true, 180, 180, 9, 1800000 } },
@@ -25,7 +25,7 @@ static const struct {
 	{ { true, UINT64_MAX, UINT64_MAX, UINT32_MAX }, { true, 32767, 32767, 127, INT_MAX } },
 };
 
-static void assert_options(const struct keepalive_options *found, const struct keepalive_options *expected)
+static void assert_options(const struct socket_keepalive *found, const struct socket_keepalive *expected)
 {
 	assert_int_equal(found->is_on, expected->is_on);
 	assert_int_equal(found->idle_s, expected->idle_s);
@@ -37,7 +37,7 @@ static void assert_options(const struct keepalive_options *found, const struct k
 TEST(policies_become_values_the_kernel_takes)
 {
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct keepalive_options found, plain;
+		struct socket_keepalive found, plain;
 
 		keepalive_options_of(&cases[i].policy, true, &found);
 		keepalive_options_of(&cases[i].policy, false, &plain);
@@ -50,12 +50,12 @@ TEST(policies_become_values_the_kernel_takes)
 TEST(without_a_policy_or_disabled_the_socket_is_left_alone)
 {
 	static const struct keepalive_policy disabled = { false, 30 * S, 5 * S, 3 };
-	static const struct keepalive_options off;
-	struct keepalive_options found = { true, 1, 1, 1, 1 };
+	static const struct socket_keepalive off;
+	struct socket_keepalive found = { true, 1, 1, 1, 1 };
 
 	keepalive_options_of(NULL, true, &found);
 	assert_options(&found, &off);
-	found = (struct keepalive_options){ true, 1, 1, 1, 1 };
+	found = (struct socket_keepalive){ true, 1, 1, 1, 1 };
 	keepalive_options_of(&disabled, true, &found);
 	assert_options(&found, &off);
 }
@@ -63,7 +63,7 @@ TEST(without_a_policy_or_disabled_the_socket_is_left_alone)
 TEST(the_kernel_accepts_every_value)
 {
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct keepalive_options options;
+		struct socket_keepalive options;
 		int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 		assert_true(fd >= 0);

@@ -27,6 +27,14 @@ static inline bool octet_is(char c, unsigned int classes)
 	return (octet_classes[(unsigned char)c] & classes) != 0;
 }
 
+/* What a hexadecimal digit stands for; -1: it is none. */
+static inline int octet_hex(char c)
+{
+	if (!octet_is(c, OCTET_HEX))
+		return -1;
+	return octet_is(c, OCTET_DIGIT) ? c - '0' : (c | 0x20) - 'a' + 10;
+}
+
 /* The first byte at or after `at` that is in none of the classes, or `end`. */
 static inline const char *octets_skip(const char *at, const char *end, unsigned int classes)
 {

@@ -7,21 +7,13 @@
 
 void client_peer_set_options(const struct proxy *proxy, const struct bind *bind, int fd)
 {
-	struct keepalive_options options;
 	struct socket_keepalive keepalive;
 
 	/* Options only refine a connection that works without them. */
 	(void)socket_set_nodelay(fd);
 	if (!bind->tcp)
 		return;
-	keepalive_options_of(&bind->tcp->keepalives, proxy->lease->snapshot->config.user_timeout, &options);
-	keepalive = (struct socket_keepalive){
-		.is_on = options.is_on,
-		.idle_s = options.idle_s,
-		.interval_s = options.interval_s,
-		.count = options.count,
-		.user_timeout_ms = options.user_timeout_ms,
-	};
+	keepalive_options_of(&bind->tcp->keepalives, proxy->lease->snapshot->config.user_timeout, &keepalive);
 	(void)socket_set_keepalive(fd, &keepalive);
 }
 

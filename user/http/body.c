@@ -45,16 +45,11 @@ void body_decoder_done(struct body_decoder *d)
 
 /* ---- chunk lines ---- */
 
-static unsigned int hex_value(char c)
-{
-	return octet_is(c, OCTET_DIGIT) ? (unsigned int)(c - '0') : ((unsigned int)c | 0x20u) - 'a' + 10;
-}
-
 static struct chunk_turn chunk_digit(struct body_decoder *d, char c)
 {
 	if (d->left > (uint64_t)INT64_MAX >> 4)
 		return no(BAD_CHUNK_SIZE);
-	d->left = d->left << 4 | hex_value(c);
+	d->left = d->left << 4 | (unsigned int)octet_hex(c);
 	return go(CHUNK_SIZE);
 }
 

@@ -183,6 +183,23 @@ const struct field *fields_find(const struct fields *f, struct span name)
 	return NULL;
 }
 
+bool fields_have_weight(struct span parameters)
+{
+	struct span parameter;
+
+	while (span_split(&parameters, ';', &parameter)) {
+		parameter = span_trim(parameter);
+		if (parameter.len < 3 || !span_eq_nocase(span_first(parameter, 2), SPAN("q=")))
+			continue;
+		for (size_t i = 2; i < parameter.len; i++) {
+			if (parameter.data[i] != '0' && parameter.data[i] != '.')
+				return true;
+		}
+		return false;
+	}
+	return true;
+}
+
 uint32_t fields_count_of(const struct fields *f, enum field_id id)
 {
 	uint32_t count = 0;

@@ -60,6 +60,8 @@ static inline bool fields_have(const struct fields *f, enum field_id id)
 const struct field *fields_get(const struct fields *f, enum field_id id);
 const struct field *fields_find(const struct fields *f, struct span name);
 uint32_t fields_count_of(const struct fields *f, enum field_id id);
+/* Parameters of an element of Accept or the like: a weight of zero is a no (RFC 9110 12.4.2). */
+bool fields_have_weight(struct span parameters);
 void fields_remove_id(struct fields *f, enum field_id id);
 void fields_remove(struct fields *f, struct span name);
 /* Replaces all fields of this name by one. 0 or -ENOMEM. */

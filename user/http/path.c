@@ -10,17 +10,12 @@ static bool is_unreserved(unsigned char c)
 	       c == '.' || c == '_' || c == '~';
 }
 
-static unsigned char hex_value(char c)
-{
-	return (unsigned char)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
-}
-
 /* The byte that the escape at `at` stands for; -1: no escape. */
 static int escape_read(const char *at, const char *end)
 {
 	if (end - at < 3 || !octet_is(at[1], OCTET_HEX) || !octet_is(at[2], OCTET_HEX))
 		return -1;
-	return hex_value(at[1]) << 4 | hex_value(at[2]);
+	return octet_hex(at[1]) << 4 | octet_hex(at[2]);
 }
 
 /* True if an escape of `byte` stays as it is. */

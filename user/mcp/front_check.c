@@ -7,24 +7,6 @@
 
 /* ------------------------------------------------------------------------------------ media types */
 
-/* RFC 9110 12.4.2: a weight of zero is a no. */
-static bool has_weight(struct span parameters)
-{
-	struct span parameter;
-
-	while (span_split(&parameters, ';', &parameter)) {
-		parameter = span_trim(parameter);
-		if (parameter.len < 2 || (parameter.data[0] | 0x20) != 'q' || parameter.data[1] != '=')
-			continue;
-		for (size_t i = 2; i < parameter.len; i++) {
-			if (parameter.data[i] != '0' && parameter.data[i] != '.')
-				return true;
-		}
-		return false;
-	}
-	return true;
-}
-
 static bool range_has(struct span range, struct span type)
 {
 	size_t slash = (size_t)span_find(type, '/');
@@ -46,7 +28,7 @@ bool front_accepts(const struct fields *fields, struct span type)
 			struct span name = { 0 };
 
 			if (span_split(&range, ';', &name) && range_has(span_trim(name), type) &&
-			    has_weight(range))
+			    fields_have_weight(range))
 				return true;
 		}
 	}

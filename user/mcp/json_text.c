@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/mcp/json_text.h"
 
+#include "user/base/octets.h"
+
 static bool is_blank(char c)
 {
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
@@ -234,11 +236,9 @@ static int unit_at(struct span s)
 	if (s.len < 6 || s.data[0] != '\\' || s.data[1] != 'u')
 		return -1;
 	for (size_t i = 2; i < 6; i++) {
-		unsigned char c = (unsigned char)s.data[i];
-
-		if (!((c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')))
+		if (!octet_is(s.data[i], OCTET_HEX))
 			return -1;
-		code = code << 4 | (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+		code = code << 4 | octet_hex(s.data[i]);
 	}
 	return code;
 }

@@ -5,6 +5,7 @@
 
 #include "user/base/check.h"
 #include "user/base/limits.h"
+#include "user/base/octets.h"
 #include "user/mcp/rewrite.h"
 
 enum {
@@ -51,11 +52,6 @@ static void cursor_add(struct text *cursor, uint32_t target, struct span inner)
 		text_fmt(cursor, "%02x", (unsigned int)(unsigned char)inner.data[i]);
 }
 
-static int nibble(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Room was made for all of it before: the spans stay where they are. */
 static int cursor_unhex(struct text *room, struct span hex, struct span *ret)
 {
@@ -64,8 +60,8 @@ static int cursor_unhex(struct text *room, struct span hex, struct span *ret)
 	if (hex.len % 2)
 		return -EINVAL;
 	for (size_t i = 0; i < hex.len; i += 2) {
-		int high = nibble(hex.data[i]);
-		int low = nibble(hex.data[i + 1]);
+		int high = octet_hex(hex.data[i]);
+		int low = octet_hex(hex.data[i + 1]);
 
 		if (high < 0 || low < 0)
 			return -EINVAL;

@@ -63,6 +63,15 @@ int conn_open(struct conn *conn, struct loop *loop, int fd, void (*on_ready)(str
 	return error;
 }
 
+static void conn_forget_fd(struct conn *conn)
+{
+	conn->source.fd = -1;
+	conn->can_read = false;
+	conn->can_write = false;
+	buf_done(&conn->in);
+	buf_done(&conn->out);
+}
+
 void conn_close(struct conn *conn, bool reset)
 {
 	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
@@ -88,11 +97,7 @@ void conn_close(struct conn *conn, bool reset)
 	if (reset)
 		setsockopt(conn_fd(conn), SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
 	close(conn_fd(conn));
-	conn->source.fd = -1;
-	conn->can_read = false;
-	conn->can_write = false;
-	buf_done(&conn->in);
-	buf_done(&conn->out);
+	conn_forget_fd(conn);
 }
 
 bool conn_is_free(struct conn *conn)
@@ -109,11 +114,7 @@ int conn_give(struct conn *conn)
 	CHECK(!conn->tls && !conn->hop && !conn->pipes);
 	loop_source_remove(conn->loop, &conn->source);
 	conn_leave_gate(conn);
-	conn->source.fd = -1;
-	conn->can_read = false;
-	conn->can_write = false;
-	buf_done(&conn->in);
-	buf_done(&conn->out);
+	conn_forget_fd(conn);
 	return fd;
 }
 

@@ -180,7 +180,7 @@ bool tls_certificate_settle(X509 *x509)
 	return X509_check_purpose(x509, -1, 0) == 1 && X509_get0_pubkey(x509);
 }
 
-static int no_passphrase(char *buf, int size, int is_written, void *context)
+int tls_no_passphrase(char *buf, int size, int is_written, void *context)
 {
 	(void)buf, (void)size, (void)is_written, (void)context;
 	return -1;
@@ -189,7 +189,7 @@ static int no_passphrase(char *buf, int size, int is_written, void *context)
 /* Reads the next certificate, or returns NULL with *ret_error; 0: the end of the text. */
 static X509 *read_certificate(BIO *bio, int number, int *ret_error, struct tls_fault *fault)
 {
-	X509 *x509 = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
+	X509 *x509 = PEM_read_bio_X509(bio, NULL, tls_no_passphrase, NULL);
 	unsigned long code = ERR_peek_last_error();
 
 	*ret_error = 0;

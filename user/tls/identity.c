@@ -15,12 +15,6 @@
 
 enum { RSA_MIN_BITS = 2048 };
 
-static int no_passphrase(char *buf, int size, int is_written, void *context)
-{
-	(void)buf, (void)size, (void)is_written, (void)context;
-	return -1;
-}
-
 static int note_passphrase(char *buf, int size, int is_written, void *context)
 {
 	(void)buf, (void)size, (void)is_written;
@@ -78,7 +72,7 @@ static EVP_PKEY *read_key_fast(struct span pem)
 		decoder = OSSL_DECODER_CTX_new_for_pkey(&decoded, "PEM", NULL, NULL, EVP_PKEY_KEYPAIR, NULL,
 							NULL);
 		if (decoder)
-			OSSL_DECODER_CTX_set_pem_password_cb(decoder, no_passphrase, NULL);
+			OSSL_DECODER_CTX_set_pem_password_cb(decoder, tls_no_passphrase, NULL);
 	}
 	if (decoder && OSSL_DECODER_from_data(decoder, &data, &block.len))
 		key = decoded;

@@ -49,6 +49,8 @@ enum {
  */
 int tls_read_certificates(struct span pem, size_t max_count, STACK_OF(X509) * *ret_list,
 			  struct tls_fault *fault);
+/* For PEM that is not encrypted: nobody is asked for a passphrase. */
+int tls_no_passphrase(char *buf, int size, int is_written, void *context);
 bool tls_has_block(struct span text, const char *block);
 /*
  * Computes everything that the library caches in a certificate on first use, because threads share it from

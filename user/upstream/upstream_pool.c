@@ -61,20 +61,6 @@ void upstream_pool_done(struct upstream_pool *pool)
 	}
 }
 
-static struct socket_keepalive socket_keepalive_of(const struct keepalive_policy *policy, bool user_timeout)
-{
-	struct keepalive_options options;
-
-	keepalive_options_of(policy, user_timeout, &options);
-	return (struct socket_keepalive){
-		.is_on = options.is_on,
-		.idle_s = options.idle_s,
-		.interval_s = options.interval_s,
-		.count = options.count,
-		.user_timeout_ms = options.user_timeout_ms,
-	};
-}
-
 /* Identifies a record. */
 struct endpoint_key {
 	uint64_t hash; /* of everything but the socket options */
@@ -134,13 +120,13 @@ struct upstream_endpoint *upstream_pool_endpoint(struct upstream_pool *pool, con
 	struct endpoint_key key = {
 		.hash = hash_mix(hash_bytes(where->text), wants->tls ? wants->tls->hash : 0),
 		.text = where->text,
-		.keepalive = socket_keepalive_of(wants->keepalive, pool->config->user_timeout),
 		.tls = wants->tls,
 		.hops = wants->hops,
 	};
 	struct upstream_endpoint *endpoint = NULL;
 	uint64_t now_ms = loop_now_ms(pool->loop);
 
+	keepalive_options_of(wants->keepalive, pool->config->user_timeout, &key.keepalive);
 	/* Frees records in this bucket that were kept only because connects to them had failed. */
 	list_each(node, next, &pool->buckets[key.hash % UPSTREAM_POOL_BUCKETS]) {
 		struct upstream_endpoint *candidate = list_entry(node, struct upstream_endpoint, node);

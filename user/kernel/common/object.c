@@ -28,6 +28,20 @@ __attribute__((format(printf, 2, 0))) static int libbpf_log(enum libbpf_print_le
 	return 0;
 }
 
+int object_rings(int map_fd, const char *name, uint32_t bytes, uint32_t count, int *ret_fds)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, name, 0, 0, bytes, NULL);
+
+		if (fd < 0)
+			return fd;
+		ret_fds[i] = fd;
+		if (bpf_map_update_elem(map_fd, &i, &fd, BPF_ANY))
+			return -errno;
+	}
+	return 0;
+}
+
 void object_explain(struct text *why, const char *step, int error)
 {
 	text_fmt(why, "%s: %s", step, strerror(-error));

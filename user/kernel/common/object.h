@@ -57,6 +57,12 @@ int object_load(const struct object_plan *plan, const char **ret_step);
  */
 int object_attach(int prog_fd, int map_fd, enum bpf_attach_type type, int *ret_link_fd);
 
+/*
+ * Ring buffers of `bytes` each, entered into an array of maps by their numbers. 0, or -errno: ret_fds, which
+ * hold -1 before, has those that were made.
+ */
+int object_rings(int map_fd, const char *name, uint32_t bytes, uint32_t count, int *ret_fds);
+
 /* One sentence: the step, the error, and how to get the privileges or what libbpf reported. */
 void object_explain(struct text *why, const char *step, int error);
 

@@ -185,16 +185,8 @@ static int rings_create(struct near *near)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < near->ring_count; i++)
 		near->ring_fds[i] = -1;
-	for (uint32_t i = 0; i < near->ring_count; i++) {
-		int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "near_ring", 0, 0, NEAR_RING_BYTES, NULL);
-
-		if (fd < 0)
-			return fd;
-		near->ring_fds[i] = fd;
-		if (bpf_map_update_elem(near->map_fds[NEAR_MAP_RINGS], &i, &fd, BPF_ANY))
-			return -errno;
-	}
-	return 0;
+	return object_rings(near->map_fds[NEAR_MAP_RINGS], "near_ring", NEAR_RING_BYTES, near->ring_count,
+			    near->ring_fds);
 }
 
 static void rings_free(struct near *near)

@@ -88,20 +88,6 @@ void gate_free(struct gate *gate)
 	hg_free(gate);
 }
 
-static int rings_create(struct gate *gate)
-{
-	for (uint32_t i = 0; i < gate->worker_count; i++) {
-		int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "gate_ring", 0, 0, GATE_RING_BYTES, NULL);
-
-		if (fd < 0)
-			return fd;
-		gate->ring_fds[i] = fd;
-		if (bpf_map_update_elem(gate->map_fds[GATE_MAP_RINGS], &i, &fd, BPF_ANY))
-			return -errno;
-	}
-	return 0;
-}
-
 /*
  * The kernel lists the maps that a program uses; with these two it lists enough for `bpf status` to read the
  * others. Do not bind the map that the program is attached to: without a link the two would keep each other
@@ -160,7 +146,8 @@ static int gate_load_steps(struct gate *gate, const struct gate_options *options
 	if (error)
 		return error;
 	*ret_step = "creating the rings";
-	error = rings_create(gate);
+	error = object_rings(gate->map_fds[GATE_MAP_RINGS], "gate_ring", GATE_RING_BYTES, gate->worker_count,
+			     gate->ring_fds);
 	if (error)
 		return error;
 	*ret_step = "mapping the records";
