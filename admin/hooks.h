@@ -12,7 +12,7 @@
  * worker directly. Everything is called on the main thread.
  */
 
-struct mcp_call_metrics;
+struct series_table;
 
 struct admin_config_status {
 	uint64_t generation; /* of the snapshot in force */
@@ -47,7 +47,7 @@ struct admin_hooks {
 	void (*list_sessions)(void *context, void (*done)(void *argument, struct text *json), void *argument);
 	/* Of their thread; NULL: there is none. */
 	const struct counters *(*session_counters)(void *context);
-	const struct mcp_call_metrics *(*session_calls)(void *context);
+	const struct series_table *(*session_calls)(void *context);
 	void (*quit)(void *context); /* as SIGTERM */
 	/*
 	 * Lines in Prometheus text form from parts that have their own numbers (the kernel lane); may be

@@ -17,7 +17,7 @@
 
 /* One series with the numbers of all workers that have it. */
 struct merged_series {
-	const struct request_series *series; /* borrowed from the first worker that has it */
+	const struct series *series; /* borrowed from the first worker that has it */
 	uint64_t count;
 	struct histogram_totals duration;
 };
@@ -196,7 +196,7 @@ static int merged_init(const struct admin_hooks *hooks, struct merged *merged)
 
 		hooks->worker_numbers(hooks->context, i, &numbers);
 		/* Workers may add series while we read: what comes later is for the next time. */
-		most += request_metrics_count(numbers.requests);
+		most += series_table_count(request_metrics_table(numbers.requests));
 	}
 	while (slots < 2 * most)
 		slots *= 2;
@@ -209,14 +209,14 @@ static int merged_init(const struct admin_hooks *hooks, struct merged *merged)
 	return -ENOMEM;
 }
 
-static struct merged_series *merged_find(struct merged *merged, const struct request_series *series)
+static struct merged_series *merged_find(struct merged *merged, const struct series *series)
 {
 	uint32_t at = (uint32_t)series->hash & (merged->slot_count - 1);
 
 	while (merged->slots[at]) {
 		struct merged_series *found = &merged->list[merged->slots[at] - 1];
 
-		if (request_series_eq(found->series, series))
+		if (series_eq(found->series, series))
 			return found;
 		at = (at + 1) & (merged->slot_count - 1);
 	}
@@ -237,9 +237,10 @@ static int merge(const struct admin_hooks *hooks, struct merged *merged)
 		uint32_t count;
 
 		hooks->worker_numbers(hooks->context, i, &numbers);
-		count = request_metrics_count(numbers.requests);
+		count = series_table_count(request_metrics_table(numbers.requests));
 		for (uint32_t at = 0; at < count && left > 0; at++, left--) {
-			const struct request_series *series = request_metrics_at(numbers.requests, at);
+			const struct series *series =
+				series_table_at(request_metrics_table(numbers.requests), at);
 			struct merged_series *sum = merged_find(merged, series);
 
 			sum->count += tally_read(&series->count);
@@ -250,7 +251,7 @@ static int merge(const struct admin_hooks *hooks, struct merged *merged)
 }
 
 /* Labels that are not part of this kind of series are empty: the row of its metric has none of them. */
-static void series_labels(const struct request_series *series, struct span ret_values[REQUEST_LABEL_COUNT])
+static void series_labels(const struct series *series, struct span ret_values[REQUEST_LABEL_COUNT])
 {
 	for (uint32_t i = 0; i < REQUEST_LABEL_COUNT; i++) {
 		if (series->labels[i].len)
@@ -293,13 +294,13 @@ static int add_requests(const struct admin_hooks *hooks, struct text *out)
 
 /* ---- MCP */
 
-static void add_call_family(const struct mcp_call_metrics *calls, enum metric_id id, struct text *out)
+static void add_call_family(const struct series_table *calls, enum metric_id id, struct text *out)
 {
-	uint32_t count = calls ? mcp_call_metrics_count(calls) : 0;
+	uint32_t count = calls ? series_table_count(calls) : 0;
 
 	prometheus_begin(out, id);
 	for (uint32_t i = 0; i < count; i++) {
-		const struct mcp_call_series *series = mcp_call_metrics_at(calls, i);
+		const struct series *series = series_table_at(calls, i);
 		struct histogram_totals totals = { 0 };
 
 		histogram_collect(&series->duration, &histogram_http, &totals);
@@ -314,8 +315,7 @@ static void add_call_family(const struct mcp_call_metrics *calls, enum metric_id
 
 static void add_calls(const struct admin_hooks *hooks, struct text *out)
 {
-	const struct mcp_call_metrics *calls =
-		hooks->session_calls ? hooks->session_calls(hooks->context) : NULL;
+	const struct series_table *calls = hooks->session_calls ? hooks->session_calls(hooks->context) : NULL;
 
 	add_call_family(calls, METRIC_MCP_CALLS, out);
 	add_call_family(calls, METRIC_MCP_CALL_DURATION, out);

@@ -159,12 +159,12 @@ TEST_WITH(a_version_is_one_of_ours_or_not_said, setup, teardown)
 
 /* ---- numbers */
 
-static uint64_t calls_of(const struct mcp_call_metrics *m, const char *tool, const char *status)
+static uint64_t calls_of(const struct series_table *m, const char *tool, const char *status)
 {
 	uint64_t count = 0;
 
-	for (uint32_t i = 0; i < mcp_call_metrics_count(m); i++) {
-		const struct mcp_call_series *series = mcp_call_metrics_at(m, i);
+	for (uint32_t i = 0; i < series_table_count(m); i++) {
+		const struct series *series = series_table_at(m, i);
 		struct histogram_totals totals = { 0 };
 
 		histogram_collect(&series->duration, &histogram_http, &totals);
@@ -175,14 +175,14 @@ static uint64_t calls_of(const struct mcp_call_metrics *m, const char *tool, con
 	return count;
 }
 
-static void add(struct mcp_call_metrics *m, const char *method, const char *tool, bool is_error)
+static void add(struct series_table *m, const char *method, const char *tool, bool is_error)
 {
 	mcp_call_metrics_add(m, SPAN("mcp"), SPAN("one"), span_str(method), span_str(tool), is_error, 1000);
 }
 
 TEST(what_a_client_invents_makes_no_series)
 {
-	struct mcp_call_metrics *m = mcp_call_metrics_create();
+	struct series_table *m = mcp_call_metrics_create();
 	uint32_t before;
 
 	assert_non_null(m);
@@ -191,7 +191,7 @@ TEST(what_a_client_invents_makes_no_series)
 	add(m, "tools/call", "nothing", true);
 	add(m, "resources/read", "file:///a", false);
 	add(m, "invented/method", "x", false);
-	before = mcp_call_metrics_count(m);
+	before = series_table_count(m);
 	for (int i = 0; i < 1000; i++) {
 		char name[32];
 
@@ -200,17 +200,17 @@ TEST(what_a_client_invents_makes_no_series)
 		add(m, name, name, false);
 		add(m, "resources/read", name, false);
 	}
-	assert_int_equal(mcp_call_metrics_count(m), before);
+	assert_int_equal(series_table_count(m), before);
 	assert_int_equal(calls_of(m, "echo", "ok"), 1);
 	assert_int_equal(calls_of(m, "echo", "error"), 1);
 	assert_int_equal(calls_of(m, "other", "error"), 1001);
 	assert_int_equal(calls_of(m, "", "ok"), 2002);
-	mcp_call_metrics_free(m);
+	series_table_free(m);
 }
 
 TEST(past_the_bound_one_series_has_the_rest)
 {
-	struct mcp_call_metrics *m = mcp_call_metrics_create();
+	struct series_table *m = mcp_call_metrics_create();
 
 	for (int i = 0; i < 2 * LIMIT_MCP_SERIES; i++) {
 		char name[32];
@@ -218,7 +218,7 @@ TEST(past_the_bound_one_series_has_the_rest)
 		snprintf(name, sizeof(name), "tool%d", i);
 		add(m, "tools/call", name, false);
 	}
-	assert_int_equal(mcp_call_metrics_count(m), LIMIT_MCP_SERIES);
+	assert_int_equal(series_table_count(m), LIMIT_MCP_SERIES);
 	assert_int_equal(calls_of(m, "overflow", "overflow"), LIMIT_MCP_SERIES + 1);
-	mcp_call_metrics_free(m);
+	series_table_free(m);
 }

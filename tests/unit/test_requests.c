@@ -28,12 +28,12 @@ static struct stream_record some_record(void)
 }
 
 /* The only series with requests besides the overflow ones, which exist from the start. */
-static const struct request_series *only_series(const struct request_metrics *m)
+static const struct series *only_series(const struct request_metrics *m)
 {
-	const struct request_series *found = NULL;
+	const struct series *found = NULL;
 
-	for (uint32_t i = 0; i < request_metrics_count(m); i++) {
-		const struct request_series *series = request_metrics_at(m, i);
+	for (uint32_t i = 0; i < series_table_count(request_metrics_table(m)); i++) {
+		const struct series *series = series_table_at(request_metrics_table(m), i);
 
 		if (series->count == 0)
 			continue;
@@ -49,7 +49,7 @@ TEST(equal_labels_are_one_series_wherever_their_bytes_lie)
 	struct request_metrics *m = request_metrics_create();
 	struct stream_record record = some_record();
 	char copy[] = "default/httpbin";
-	const struct request_series *series;
+	const struct series *series;
 
 	request_metrics_add(m, &record);
 	record.route = span_of(copy, sizeof(copy) - 1);
@@ -73,7 +73,7 @@ TEST(other_texts_in_the_same_place_are_another_series)
 {
 	struct request_metrics *m = request_metrics_create();
 	struct stream_record record = some_record();
-	uint32_t before = request_metrics_count(m);
+	uint32_t before = series_table_count(request_metrics_table(m));
 	char route[] = "default/httpbin";
 
 	record.route = span_of(route, sizeof(route) - 1);
@@ -83,9 +83,9 @@ TEST(other_texts_in_the_same_place_are_another_series)
 		request_metrics_add(m, &record);
 		route[0]--;
 	}
-	assert_int_equal(request_metrics_count(m), before + 2);
-	for (uint32_t i = before; i < request_metrics_count(m); i++)
-		assert_int_equal(request_metrics_at(m, i)->count, 3);
+	assert_int_equal(series_table_count(request_metrics_table(m)), before + 2);
+	for (uint32_t i = before; i < series_table_count(request_metrics_table(m)); i++)
+		assert_int_equal(series_table_at(request_metrics_table(m), i)->count, 3);
 	request_metrics_free(m);
 }
 
@@ -93,7 +93,7 @@ TEST(each_label_makes_a_series_of_its_own)
 {
 	struct request_metrics *m = request_metrics_create();
 	struct stream_record records[REQUEST_LABEL_COUNT + 1];
-	uint32_t before = request_metrics_count(m);
+	uint32_t before = series_table_count(request_metrics_table(m));
 
 	for (size_t i = 0; i < ARRAY_LEN(records); i++)
 		records[i] = some_record();
@@ -111,9 +111,9 @@ TEST(each_label_makes_a_series_of_its_own)
 		for (size_t i = 0; i < ARRAY_LEN(records); i++)
 			request_metrics_add(m, &records[i]);
 	}
-	assert_int_equal(request_metrics_count(m), before + ARRAY_LEN(records));
-	for (uint32_t i = before; i < request_metrics_count(m); i++)
-		assert_int_equal(request_metrics_at(m, i)->count, 2);
+	assert_int_equal(series_table_count(request_metrics_table(m)), before + ARRAY_LEN(records));
+	for (uint32_t i = before; i < series_table_count(request_metrics_table(m)); i++)
+		assert_int_equal(series_table_at(request_metrics_table(m), i)->count, 2);
 	request_metrics_free(m);
 }
 
@@ -121,7 +121,7 @@ TEST(bytes_that_move_from_one_label_to_the_next_are_another_series)
 {
 	struct request_metrics *m = request_metrics_create();
 	struct stream_record record = some_record();
-	uint32_t before = request_metrics_count(m);
+	uint32_t before = series_table_count(request_metrics_table(m));
 
 	record.gateway = SPAN("ab");
 	record.listener = SPAN("c");
@@ -129,7 +129,7 @@ TEST(bytes_that_move_from_one_label_to_the_next_are_another_series)
 	record.gateway = SPAN("a");
 	record.listener = SPAN("bc");
 	request_metrics_add(m, &record);
-	assert_int_equal(request_metrics_count(m), before + 2);
+	assert_int_equal(series_table_count(request_metrics_table(m)), before + 2);
 	request_metrics_free(m);
 }
 
@@ -137,7 +137,7 @@ TEST(missing_labels_read_unknown)
 {
 	struct request_metrics *m = request_metrics_create();
 	struct stream_record record = { .reason = END_OK };
-	const struct request_series *series;
+	const struct series *series;
 
 	request_metrics_add(m, &record);
 	series = only_series(m);
@@ -151,7 +151,7 @@ TEST(missing_labels_read_unknown)
 TEST(a_client_cannot_make_series_with_methods)
 {
 	struct request_metrics *m = request_metrics_create();
-	uint32_t before = request_metrics_count(m);
+	uint32_t before = series_table_count(request_metrics_table(m));
 	char method[16];
 
 	for (int i = 0; i < 1000; i++) {
@@ -161,7 +161,7 @@ TEST(a_client_cannot_make_series_with_methods)
 		record.method = span_str(method);
 		request_metrics_add(m, &record);
 	}
-	assert_int_equal(request_metrics_count(m), before + 1);
+	assert_int_equal(series_table_count(request_metrics_table(m)), before + 1);
 	assert_true(span_eq(only_series(m)->labels[LABEL_METHOD], SPAN("OTHER")));
 	request_metrics_free(m);
 }
@@ -169,7 +169,7 @@ TEST(a_client_cannot_make_series_with_methods)
 TEST(past_the_bound_one_series_takes_the_rest)
 {
 	struct request_metrics *m = request_metrics_create();
-	const struct request_series *overflow;
+	const struct series *overflow;
 	uint64_t sum = 0;
 	char route[32];
 
@@ -180,12 +180,12 @@ TEST(past_the_bound_one_series_takes_the_rest)
 		record.route = span_str(route);
 		request_metrics_add(m, &record);
 	}
-	assert_int_equal(request_metrics_count(m), LIMIT_METRIC_SERIES);
-	overflow = request_metrics_at(m, SERIES_REQUEST);
+	assert_int_equal(series_table_count(request_metrics_table(m)), LIMIT_METRIC_SERIES);
+	overflow = series_table_at(request_metrics_table(m), SERIES_REQUEST);
 	assert_true(span_eq(overflow->labels[LABEL_ROUTE], SPAN("overflow")));
 	assert_int_equal(overflow->count, LIMIT_METRIC_SERIES + 2);
-	for (uint32_t i = 0; i < request_metrics_count(m); i++)
-		sum += request_metrics_at(m, i)->count;
+	for (uint32_t i = 0; i < series_table_count(request_metrics_table(m)); i++)
+		sum += series_table_at(request_metrics_table(m), i)->count;
 	assert_int_equal(sum, 2 * LIMIT_METRIC_SERIES);
 	request_metrics_free(m);
 }
@@ -193,7 +193,7 @@ TEST(past_the_bound_one_series_takes_the_rest)
 TEST(connections_have_their_four_labels)
 {
 	struct request_metrics *m = request_metrics_create();
-	const struct request_series *series;
+	const struct series *series;
 
 	for (int i = 0; i < 3; i++)
 		request_metrics_connection(m, SPAN("bind/1"), SPAN("ns/gw"), (struct span){ 0 },
@@ -218,8 +218,8 @@ TEST(series_of_two_workers_compare_equal)
 
 	request_metrics_add(a, &record);
 	request_metrics_add(b, &record);
-	assert_true(request_series_eq(only_series(a), only_series(b)));
-	assert_false(request_series_eq(only_series(a), request_metrics_at(b, 0)));
+	assert_true(series_eq(only_series(a), only_series(b)));
+	assert_false(series_eq(only_series(a), series_table_at(request_metrics_table(b), 0)));
 	request_metrics_free(a);
 	request_metrics_free(b);
 }
@@ -247,7 +247,7 @@ static int create_and_free(void *context)
 
 TEST(creating_survives_lack_of_memory)
 {
-	assert_int_equal(alloc_fail_each(create_and_free, NULL), 3);
+	assert_int_equal(alloc_fail_each(create_and_free, NULL), 4);
 }
 
 struct reader {
@@ -262,8 +262,8 @@ static void *read_all(void *argument)
 	struct reader *reader = argument;
 
 	while (!atomic_load(&reader->stop)) {
-		for (uint32_t i = 0; i < request_metrics_count(reader->m); i++) {
-			const struct request_series *series = request_metrics_at(reader->m, i);
+		for (uint32_t i = 0; i < series_table_count(request_metrics_table(reader->m)); i++) {
+			const struct series *series = series_table_at(request_metrics_table(reader->m), i);
 
 			reader->seen += atomic_load_explicit(&series->count, memory_order_relaxed);
 			if (series->labels[LABEL_BIND].len == 0 || series->labels[LABEL_BIND].data[0] == '\0')

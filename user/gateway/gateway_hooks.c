@@ -131,7 +131,7 @@ static const struct counters *hook_session_counters(void *context)
 	return mcp_service_counters(&gateway->mcp);
 }
 
-static const struct mcp_call_metrics *hook_session_calls(void *context)
+static const struct series_table *hook_session_calls(void *context)
 {
 	const struct gateway *gateway = context;
 

@@ -87,7 +87,7 @@ const struct counters *mcp_service_counters(const struct mcp_service *service)
 	return hub ? mcp_hub_counters(hub) : NULL;
 }
 
-const struct mcp_call_metrics *mcp_service_calls(const struct mcp_service *service)
+const struct series_table *mcp_service_calls(const struct mcp_service *service)
 {
 	struct mcp_hub *hub = hub_of(service);
 

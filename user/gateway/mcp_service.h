@@ -30,4 +30,4 @@ void mcp_service_list(struct mcp_service *service, void (*done)(void *argument, 
 		      void *argument);
 /* NULL: it does not run. */
 const struct counters *mcp_service_counters(const struct mcp_service *service);
-const struct mcp_call_metrics *mcp_service_calls(const struct mcp_service *service);
+const struct series_table *mcp_service_calls(const struct mcp_service *service);

@@ -320,7 +320,7 @@ static void hub_free(struct mcp_hub *hub)
 	hg_free(hub->relay.scratch);
 	buf_done(&hub->frame);
 	mcp_json_checker_free(hub->checker);
-	mcp_call_metrics_free(hub->calls);
+	series_table_free(hub->calls);
 	snapshot_unref(hub->snapshot);
 	while (!list_is_empty(&hub->services))
 		hg_free(list_entry(list_pop(&hub->services), struct hub_service, node));
@@ -409,7 +409,7 @@ const struct counters *mcp_hub_counters(const struct mcp_hub *hub)
 	return &hub->counters;
 }
 
-const struct mcp_call_metrics *mcp_hub_calls(const struct mcp_hub *hub)
+const struct series_table *mcp_hub_calls(const struct mcp_hub *hub)
 {
 	return hub->calls;
 }

@@ -13,7 +13,7 @@
  * nothing of them is shared or locked. Workers reach it as they reach any backend, over connections that
  * mcp_hub_inner() opens; the main thread sends it configurations and asks for lists.
  */
-struct mcp_call_metrics;
+struct series_table;
 struct mcp_hub;
 
 struct mcp_hub_options {
@@ -43,4 +43,4 @@ void mcp_hub_stop(struct mcp_hub *hub);
 int mcp_hub_list(struct mcp_hub *hub, void (*done)(void *argument, struct text *json), void *argument);
 /* Sessions open, children, and so on. On the main thread. */
 const struct counters *mcp_hub_counters(const struct mcp_hub *hub);
-const struct mcp_call_metrics *mcp_hub_calls(const struct mcp_hub *hub);
+const struct series_table *mcp_hub_calls(const struct mcp_hub *hub);

@@ -39,7 +39,7 @@ struct mcp_hub {
 	struct message stop; /* here, so that the end needs no memory */
 	struct resolver_client *resolver;
 	struct counters counters;
-	struct mcp_call_metrics *calls; /* owner */
+	struct series_table *calls; /* owner */
 	struct relay_shared relay;
 	struct upstream_pool pool;
 	struct tls_worker tls; /* for targets; no tickets of its own */

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "user/base/span.h"
+#include "user/obs/histogram.h"
+#include "user/obs/tally.h"
+
+/*
+ * Counts by label. Only one thread writes a table; any thread may read it at any time without a lock, because
+ * series are only ever added, are complete before they become visible, and never move until the table is
+ * freed. A table is bounded: what happens past the bound is up to its owner.
+ */
+enum { SERIES_LABELS = 10 };
+
+struct series {
+	uint32_t kind; /* its owner's */
+	uint32_t next; /* in the same hash slot: index + 1, 0: none */
+	uint64_t hash; /* of kind and labels: equal series of two tables have equal hashes */
+	struct span labels[SERIES_LABELS]; /* bytes behind the series */
+	atomic_uint_fast64_t count;
+	struct histogram duration; /* bounds: histogram_http */
+};
+
+struct series_table;
+
+struct series_table *series_table_create(uint32_t limit); /* NULL on no memory */
+void series_table_free(struct series_table *table); /* NULL is fine */
+/* labels: SERIES_LABELS of them; those that are not part of the kind are empty. NULL: there is none. */
+struct series *series_find(const struct series_table *table, uint32_t kind, const struct span *labels);
+/* The same, made where there was none; NULL at the bound, or without memory. */
+struct series *series_get(struct series_table *table, uint32_t kind, const struct span *labels);
+bool series_labels_eq(const struct span *a, const struct span *b);
+bool series_eq(const struct series *a, const struct series *b); /* kind and labels */
+
+/* Reading, from any thread: indexes 0..count-1 stay valid until the table is freed. */
+uint32_t series_table_count(const struct series_table *table);
+struct series *series_table_at(const struct series_table *table, uint32_t index);
