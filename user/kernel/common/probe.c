@@ -131,7 +131,7 @@ static bool version_is_usable(const char *(*judge)(const struct probe_version *v
 	file_line("/proc/version", text, sizeof(text));
 	file_line("/proc/version_signature", signature, sizeof(signature));
 	if (probe_parse_version(name.release, text, signature, &version)) {
-		text_fmt(why, "cannot parse kernel version %s;  ", name.release);
+		text_fmt(why, "cannot parse kernel version %s; ", name.release);
 		return is_forced;
 	}
 	refusal = judge(&version);

@@ -274,7 +274,7 @@ static int host_describe(struct text *out)
 	}
 	if (error == -EPERM) {
 		text_str(out,
-			 "programs: listing them needs CAP_SYS_ADMIN; --pin DIR shows pinned ones without\n");
+			 "programs: listing them needs CAP_SYS_ADMIN; --pin DIR shows the pinned ones\n");
 		return 0;
 	}
 	if (error != -ENOENT) {

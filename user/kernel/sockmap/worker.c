@@ -118,7 +118,7 @@ int gate_worker_create(struct gate *gate, struct gate_worker **ret_worker)
 void gate_worker_explain(int error, struct text *why)
 {
 	if (error == -ENOSPC)
-		text_str(why, "other workers and processes read all the rings; load with more, "
+		text_str(why, "all rings are read by other workers or processes: load with more, "
 			      "`headgate bpf load --pin DIR --workers N`, one for each worker thread over "
 			      "these pins");
 	else
