@@ -129,11 +129,11 @@ static int section_add(struct h2_session *session, struct span name, struct span
 	before = block->list_bytes;
 	if (h2_head_add(block, name, value, &session->options.head_limits) < 0)
 		return no_memory(session);
+	if (block->bad == BAD_NONE && session->options.role == H2_SERVER)
+		section_hold(session, block->list_bytes - (uint32_t)before);
 	/*
 	 * Fields over the limit cost work although they are not stored: an occasional 431 is allowed, but no
 	 * stream of them.
-	if (block->bad == BAD_NONE && session->options.role == H2_SERVER)
-		section_hold(session, block->list_bytes - (uint32_t)before);
 	 */
 	if (block->list_bytes > limit)
 		count_excess(session, before > limit ? before - limit : 0, block->list_bytes - limit);

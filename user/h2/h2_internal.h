@@ -79,12 +79,12 @@ ssize_t h2_read_payload(nghttp2_session *library, int32_t id, uint8_t *data, siz
 /* ---- h2_session.c ---- */
 
 void h2_session_count(struct h2_session *session, enum h2_flood_kind kind);
-/*
- * Puts the fields of a head into session->list. Returns their number, -ENOMEM, or -ENOBUFS
- * (LIMIT_H2_HEAD_WRITE_BYTES).
 
 /* ---- h2_list.c ---- */
 
+/*
+ * Puts the fields of a head into session->list. Returns their number, -ENOMEM, or -ENOBUFS
+ * (LIMIT_H2_HEAD_WRITE_BYTES).
  */
 ssize_t h2_session_list(struct h2_session *session, const struct h2_head *head);
 

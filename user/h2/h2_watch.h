@@ -25,7 +25,7 @@ struct h2_watch {
 	uint8_t head[13]; /* RFC 9113 4.1, and Pad Length or the first half of a PRIORITY */
 	uint8_t head_bytes; /* number of bytes read into head */
 	uint32_t skip; /* bytes until the next frame header */
-	uint32_t heads; /* HEADERS frames begun */
+	uint32_t heads; /* HEADERS frames started */
 	bool is_head; /* the bytes skipped belong to a header section, or the preface */
 };
 

@@ -170,7 +170,7 @@ static void request_take_events(struct remote_request *request, struct span payl
 
 static void request_take_text(struct remote_request *request, struct span payload)
 {
-	int error = buf_append(&request->text, payload, request->peer->targets->message_bytes);
+	int error = buf_append(&request->text, payload, request->message_bytes);
 
 	if (error)
 		request_end(request, error == -ENOBUFS ? SPAN("a message that is too large")
@@ -245,6 +245,7 @@ struct remote_request *remote_request_start(struct remote_peer *peer, const stru
 	list_init(&request->node);
 	request->owner = owner;
 	request->ops = ops;
+	request->message_bytes = targets->message_bytes;
 	http1_client_init(&request->client, targets->pool, targets->scratch, ask->method, &client_ops);
 	request->client.options =
 		(struct dial_options){ .where = &peer->where, .endpoint = peer->endpoint, .tls = peer->tls };
@@ -252,7 +253,7 @@ struct remote_request *remote_request_start(struct remote_peer *peer, const stru
 	if (ask->head_ms)
 		request->client.head_deadline_ms = loop_now_ms(targets->loop) + ask->head_ms;
 	buf_init(&request->text);
-	events_reader_init(&request->events, peer->targets->message_bytes);
+	events_reader_init(&request->events, targets->message_bytes);
 	loop_deferred_init(&request->release, request_on_release);
 	if (request_write(request, peer, ask) < 0) {
 		request_on_release(&request->release);

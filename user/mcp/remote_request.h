@@ -82,6 +82,7 @@ struct remote_request {
 	struct http1_client client;
 	struct events_reader events;
 	struct buf text;
+	size_t message_bytes; /* limit of text */
 	bool is_events; /* the body is an event stream */
 	bool is_text; /* the body is JSON */
 	bool is_over;

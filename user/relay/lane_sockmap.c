@@ -350,7 +350,7 @@ static enum lane_answer lane_sockmap_enter(struct relay *relay)
 	return LANE_ENTERED;
 }
 
-/* Masks events of a socket that the kernel serves, but for free space that a step waits for. */
+/* Masks events of a socket that the kernel serves, except free space that a step waits for. */
 static void sockmap_mask(struct conn *conn)
 {
 	const struct gate_direction *inbound = conn->gate->inbound;

@@ -12,7 +12,7 @@ struct near_worker;
  * allows it and the queue has space; otherwise through TCP, as if there were no program. This is decided for
  * each message, so a connection whose reader fell behind bypasses TCP again when the reader has caught up.
  *
- * recv() and send() stay as they are, but for the gateway's own socket:
+ * recv() and send() are used as usual. For the gateway's own socket, this is different:
  *   - There are two queues. recv() returns bypassed bytes first, and may return short before those that came
  *     through TCP. After a short read, an edge-triggered reader asks hop_is_empty() whether it was the last
  *     one.
