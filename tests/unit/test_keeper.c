@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -7,6 +8,8 @@
 #include <unistd.h>
 
 #include "tests/lib/test.h"
+#include "user/base/check.h"
+#include "user/restart/handoff_channel.h"
 #include "user/restart/state.h"
 #include "user/restart/inherited_fds.h"
 #include "user/restart/symbols.h"
@@ -222,4 +225,107 @@ TEST(a_stream_is_kept_when_both_sockets_are_those_of_its_row_and_nothing_of_it_i
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
 	estate_free(play.estate);
+}
+
+static bool is_abort(int fd)
+{
+	struct linger linger;
+	socklen_t len = sizeof(linger);
+
+	return getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) == 0 && linger.l_onoff;
+}
+
+/* The old program's estate is play->estate. */
+struct upgrade_play {
+	struct play play;
+	struct estate *new;
+	int channel[2], client, backend, peers[2];
+};
+
+static struct upgrade_play upgrade_play(void)
+{
+	struct upgrade_play s = { .play.estate = estate_create(), .new = estate_create() };
+	struct estate_stream *row;
+
+	address_parse(span_str("127.0.0.1:0"), &s.play.address);
+	assert_int_equal(net_listen_open_group(&s.play.address, 8, 2, s.play.listener, &s.play.address), 0);
+	s.client = connected(&s.play, &s.peers[0]);
+	s.backend = connected(&s.play, &s.peers[1]);
+	assert_int_equal(handoff_pair(&s.channel[0], &s.channel[1]), 0);
+	row = keep_row(&s.play, s.client, s.backend);
+	row->text_bytes[2] = ESTATE_TEXT_BYTES + 1;
+	memset(s.play.estate->long_texts[s.client], 'x', ESTATE_TEXT_BYTES + 1);
+	return s;
+}
+
+static void upgrade_done(struct upgrade_play *s)
+{
+	int fds[] = { s->channel[0], s->channel[1], s->client,		 s->backend,
+		      s->peers[0],   s->peers[1],   s->play.listener[0], s->play.listener[1] };
+
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		socket_close(fds[i]);
+	estate_free(s->play.estate);
+	estate_free(s->new);
+}
+
+TEST(what_comes_over_the_channel_is_left_as_a_crashed_gateway_leaves_it)
+{
+	struct upgrade_play s = upgrade_play();
+	const struct estate_stream *row;
+	int client, backend;
+
+	assert_false(handoff_has_hello(s.channel[0]));
+	assert_int_equal(handoff_say_hello(s.channel[1]), 0);
+	assert_true(handoff_has_hello(s.channel[0]));
+	assert_int_equal(handoff_receive(s.channel[1], s.new, &client, &backend), -EAGAIN);
+	assert_int_equal(handoff_send(s.channel[0], s.play.estate, s.client, s.backend), 0);
+	assert_int_equal(handoff_send(s.channel[0], s.play.estate, s.client, -1), 0);
+	/* Should nobody take it, its peers get a reset. */
+	assert_true(is_abort(s.client) && is_abort(s.backend));
+	assert_int_equal(handoff_receive(s.channel[1], s.new, &client, &backend), 1);
+	row = estate_adoptable(s.new, client);
+	assert_true(row && row->backend_fd == backend);
+	assert_memory_equal(s.new->long_texts[client], s.play.estate->long_texts[s.client],
+			    ESTATE_TEXT_BYTES + 1);
+	socket_close(client);
+	socket_close(backend);
+	assert_int_equal(handoff_receive(s.channel[1], s.new, &client, &backend), 1);
+	assert_true(backend == -1 && estate_mark_of(s.new, client) == ESTATE_MARK_IDLE);
+	socket_close(client);
+	socket_close(s.channel[0]);
+	s.channel[0] = -1;
+	assert_int_equal(handoff_receive(s.channel[1], s.new, &client, &backend), 0);
+	upgrade_done(&s);
+}
+
+TEST(a_channel_that_takes_nothing_leaves_the_stream_as_it_was)
+{
+	struct upgrade_play s = upgrade_play();
+	int error = 0;
+
+	while (!error)
+		error = handoff_send(s.channel[0], s.play.estate, s.client, s.backend);
+	assert_int_equal(error, -EAGAIN);
+	assert_false(is_abort(s.client) || is_abort(s.backend));
+	socket_close(s.channel[1]);
+	s.channel[1] = -1;
+	assert_int_equal(handoff_send(s.channel[0], s.play.estate, s.client, s.backend), -ECONNRESET);
+	assert_false(is_abort(s.client) || is_abort(s.backend));
+	upgrade_done(&s);
+}
+
+TEST(a_row_of_other_sockets_is_not_believed)
+{
+	struct upgrade_play s = upgrade_play();
+	int client, backend;
+
+	estate_stream(s.play.estate, s.client)->backend_cookie++;
+	assert_int_equal(handoff_send(s.channel[0], s.play.estate, s.client, s.backend), 0);
+	socket_close(s.client);
+	s.client = -1;
+	assert_int_equal(handoff_receive(s.channel[1], s.new, &client, &backend), -EBADMSG);
+	assert_int_equal(recv(s.peers[0], &client, 1, 0), -1);
+	assert_int_equal(errno, ECONNRESET);
+	upgrade_done(&s);
 }

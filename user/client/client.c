@@ -102,11 +102,12 @@ void client_free(struct client *client)
 	slab_give(client->proxy->clients, client->handle);
 }
 
-/* All but its descriptor. */
-static void client_leave(struct client *client, enum end_reason reason)
+void client_close(struct client *client, enum end_reason reason, bool reset)
 {
 	struct proxy *proxy = client->proxy;
 
+	if (client->is_closed)
+		return;
 	CHECK(!client->stream);
 	client->is_closed = true;
 	/* Ends of streams are counted by the stream. */
@@ -127,21 +128,7 @@ static void client_leave(struct client *client, enum end_reason reason)
 	admission_give(proxy, client->bind);
 	admission_give_client(client->peer);
 	loop_defer(proxy->loop, &client->again);
-}
-
-void client_close(struct client *client, enum end_reason reason, bool reset)
-{
-	if (client->is_closed)
-		return;
-	client_leave(client, reason);
 	conn_close(&client->conn, reset);
-}
-
-int client_give(struct client *client)
-{
-	CHECK(!client->is_closed);
-	client_leave(client, END_OK);
-	return conn_give(&client->conn);
 }
 
 bool client_is_ending(const struct client *client)
@@ -181,17 +168,18 @@ static void client_begin_idle(struct client *client)
 
 void client_next(struct client *client)
 {
-	bool is_given = client->proxy->is_giving && client->proxy->handler->may_hand_off(client);
+	bool is_handed_off = client->proxy->is_handing_off && client->proxy->handler->may_hand_off(client);
 
 	client_begin_idle(client);
 	client_set_state(client, CLIENT_IDLE);
-	if (!is_given && (proxy_is_closing(client->proxy) || client->is_age_over || !client->bind->bind)) {
+	if (!is_handed_off &&
+	    (proxy_is_closing(client->proxy) || client->is_age_over || !client->bind->bind)) {
 		client_close(client, client->is_age_over ? END_OK : END_DRAINED, false);
 		return;
 	}
 	if (buf_len(&client->conn.in))
 		counter_add(client->proxy->counters, COUNTER_PIPELINED, 1);
-	if (is_given || buf_len(&client->conn.in) || client->conn.can_read)
+	if (is_handed_off || buf_len(&client->conn.in) || client->conn.can_read)
 		loop_again(client->proxy->loop, &client->again);
 }
 

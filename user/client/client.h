@@ -121,8 +121,6 @@ void client_open_tunnel(struct client *client, bool is_tls, struct span sni);
  * Idempotent.
  */
 void client_close(struct client *client, enum end_reason reason, bool reset);
-/* The same of one that is free (conn_is_free()): its descriptor, which stays open and is the caller's. */
-int client_give(struct client *client);
 /* The running stream is a tunnel from now on: no request follows. */
 void client_become_tunnel(struct client *client);
 /* The request is for this listener: it may say how long the connection waits for the next one. */

@@ -15,7 +15,7 @@ static void client_run(struct client *client)
 {
 	switch (client->state) {
 	case CLIENT_IDLE:
-		if (!client->proxy->is_giving || !client->proxy->handler->hand_off(client))
+		if (!client->proxy->is_handing_off || !client->proxy->handler->hand_off(client))
 			client_read_head(client);
 		break;
 	case CLIENT_READ_HEAD:

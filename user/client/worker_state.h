@@ -62,9 +62,6 @@ struct proxy_shared {
 	char loop_id[32]; /* of this process, in CDN-Loop: another one has another */
 	pthread_mutex_t room_lock; /* of proxies; taken only when connections are short */
 	struct proxy *proxies[LIMIT_WORKERS]; /* that may be asked for room (evict.h) */
-	/* Where what is handed over goes (quiesce.h), and what runs there: set before the start. */
-	struct mailbox *given_to; /* borrowed */
-	void (*on_given)(struct message *message, void *context);
 };
 
 /* One listening port as a worker sees it; lives as long as a client that came in through it. */
@@ -119,8 +116,8 @@ struct proxy {
 	struct log_rate tls_log;
 	uint32_t look_after_ms; /* a stream is worth a checkpoint when it is so old; 0: none is (no keeper) */
 	bool is_draining; /* answers carry Connection: close */
-	bool is_giving; /* streams and idle clients go to another program (quiesce.h) */
-	struct timer give_timer;
+	bool is_handing_off; /* streams and idle clients go to another program (quiesce.h) */
+	struct timer quiesce_timer;
 	char date[32]; /* IMF-fixdate of wall_us */
 	uint64_t date_s;
 };

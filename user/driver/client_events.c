@@ -104,6 +104,6 @@ const struct client_handler stream_handler = {
 	.log_end = log_end,
 	.on_state = client_mark,
 	.on_reading = client_mark_reading,
-	.may_hand_off = give_may_client,
-	.hand_off = give_client,
+	.may_hand_off = quiesce_may_client,
+	.hand_off = quiesce_client,
 };

@@ -268,8 +268,8 @@ void driver_run(struct stream *stream, enum stream_step step)
 			checkpoint_after_step(stream, step, next);
 		step = next;
 	}
-	if (stream->proxy->is_giving)
-		give_stream(stream);
+	if (stream->proxy->is_handing_off)
+		quiesce_stream(stream);
 	touch(stream);
 }
 

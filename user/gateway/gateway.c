@@ -162,7 +162,7 @@ static void gateway_on_reload(struct timer *timer, uint64_t now_ms)
 
 /* ------------------------------------------------------------------------------------ the end */
 
-void gateway_tell_workers(struct gateway *gateway, enum worker_phase phase)
+static void gateway_tell_workers(struct gateway *gateway, enum worker_phase phase)
 {
 	for (uint32_t i = 0; i < gateway->worker_count; i++) {
 		if (worker_set_phase(gateway->workers[i], phase) < 0)
@@ -186,7 +186,8 @@ static bool gateway_has_drained(const struct gateway *gateway)
 		if (!worker_has_closed(gateway->workers[i]))
 			return false;
 	}
-	return gateway_open_clients(gateway) == 0 && giver_is_done(&gateway->giver);
+	return succession_has_all(&gateway->succession) &&
+	       atomic_load(&gateway->shared.adoptions_left) == 0 && gateway_open_clients(gateway) == 0;
 }
 
 enum { GATEWAY_DRAIN_POLL_MS = 10 };
@@ -204,7 +205,7 @@ static void gateway_on_drain(struct timer *timer, uint64_t now_ms)
 	uint64_t max_ms = gateway->drain_begin_ms + ns_to_ms(config->termination_max_ns);
 
 	if (gateway->phase == GATEWAY_DRAINING && now_ms < gateway->drain_close_ms &&
-	    (gateway_open_clients(gateway) || !giver_is_done(&gateway->giver))) {
+	    gateway_open_clients(gateway)) {
 		timer_arm(loop_timers(gateway->loop), timer, now_ms + GATEWAY_DRAIN_POLL_MS);
 		return;
 	}
@@ -233,7 +234,7 @@ void gateway_begin_drain(struct gateway *gateway)
 {
 	uint64_t now_ms = loop_now_ms(gateway->loop);
 	uint64_t wait_ms = ns_to_ms(gateway->snapshot->config.termination_min_ns);
-	bool gives = false;
+	bool hands_off = false;
 
 	if (gateway->phase != GATEWAY_RUNNING) {
 		log_warn("second request to stop: ending at once");
@@ -241,6 +242,7 @@ void gateway_begin_drain(struct gateway *gateway)
 		return;
 	}
 	estate_set_phase(gateway->succession.estate, ESTATE_ENDING);
+	succession_take_no_more(&gateway->succession);
 	if (succession_is_handed_over(&gateway->succession)) {
 		/* Whoever asks shall get the answers of the other one. */
 		admin_stop(gateway->admin);
@@ -248,7 +250,7 @@ void gateway_begin_drain(struct gateway *gateway)
 		/* The service does not end, and another process speaks for it. */
 		supervisor_stop(&gateway->supervisor);
 		wait_ms = wait_ms < GATEWAY_HAND_OVER_MS ? GATEWAY_HAND_OVER_MS : wait_ms;
-		gives = giver_start(&gateway->giver);
+		hands_off = succession_takes_connections(&gateway->succession);
 	} else {
 		supervisor_tell(&gateway->supervisor, SUPERVISOR_STOPPING);
 	}
@@ -256,11 +258,11 @@ void gateway_begin_drain(struct gateway *gateway)
 		 (unsigned long long)gateway_open_clients(gateway));
 	gateway->phase = GATEWAY_DRAINING;
 	gateway->drain_begin_ms = now_ms;
-	gateway_tell_workers(gateway, gives ? WORKER_GIVE : WORKER_DRAIN);
+	gateway_tell_workers(gateway, hands_off ? WORKER_HAND_OFF : WORKER_DRAIN);
 	/* Nobody needs to be told to go elsewhere when nobody is here any more. */
 	gateway->drain_close_ms = now_ms + wait_ms;
 	timer_arm(loop_timers(gateway->loop), &gateway->drain_timer,
-		  gives ? now_ms + GATEWAY_DRAIN_POLL_MS : gateway->drain_close_ms);
+		  hands_off ? now_ms + GATEWAY_DRAIN_POLL_MS : gateway->drain_close_ms);
 }
 
 /* Whoever waits for the end of a reload hears of it, whatever has come of it. */
@@ -392,8 +394,6 @@ static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, str
 		text_str(error, "no memory or threads to start with");
 		return -ENOMEM;
 	}
-	gateway->shared.given_to = gateway->mailbox;
-	gateway->shared.on_given = giver_on_given;
 	gateway->mcp.options = (struct mcp_hub_options){ gateway->resolver, gateway->mailbox };
 	result = signals_start(&gateway->signals, gateway->loop, gateway_on_signal);
 	if (!result)
@@ -424,11 +424,8 @@ static int gateway_start(struct gateway *gateway, struct snapshot *snapshot, str
 
 static void gateway_stop(struct gateway *gateway)
 {
-	taker_stop(&gateway->taker);
-	giver_stop(&gateway->giver);
 	for (uint32_t i = 0; i < gateway->worker_count; i++)
 		worker_stop(gateway->workers[i]);
-	/* What they have given at the end comes back, to nobody. */
 	gateway->worker_count = 0;
 	hg_free(gateway->workers);
 	mcp_service_stop(&gateway->mcp);
@@ -479,8 +476,6 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 	kernel_lanes_init(&gateway->lanes);
 	mcp_service_init(&gateway->mcp);
 	supervisor_init(&gateway->supervisor);
-	giver_init(&gateway->giver, gateway);
-	taker_init(&gateway->taker, gateway);
 	text_init(&error);
 	atomic_init(&gateway->shared.fixed_descriptors, 0);
 	pthread_mutex_init(&gateway->shared.room_lock, NULL);
@@ -503,7 +498,6 @@ int gateway_run(struct gateway *gateway, const struct options *options, struct s
 		heap_trim_start(&gateway->heap_trim, gateway->loop);
 		expiry_start(&gateway->expiry, gateway->loop, &gateway->snapshot);
 		supervisor_start(&gateway->supervisor, gateway->loop);
-		taker_start(&gateway->taker);
 		/* Before another main process ends because of us. */
 		supervisor_tell_ready(&gateway->supervisor, succession->estate ? getppid() : getpid());
 		succession_ready(&gateway->succession, gateway->worker_count);

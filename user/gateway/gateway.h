@@ -5,7 +5,6 @@
 #include "admin/server.h"
 #include "user/loop/signals.h"
 #include "user/gateway/expiry.h"
-#include "user/gateway/giver.h"
 #include "user/gateway/heap_trim.h"
 #include "user/gateway/health_board.h"
 #include "user/gateway/kernel_lanes.h"
@@ -14,7 +13,6 @@
 #include "user/gateway/options.h"
 #include "user/gateway/succession.h"
 #include "user/gateway/supervisor.h"
-#include "user/gateway/taker.h"
 #include "user/gateway/watch.h"
 #include "user/worker/worker.h"
 
@@ -47,8 +45,6 @@ struct gateway {
 	struct mcp_service mcp;
 	struct health_board health;
 	struct succession succession;
-	struct giver giver;
-	struct taker taker;
 	struct supervisor supervisor;
 	struct kernel_lanes lanes;
 	int syn_filter_program; /* owner; user/net/syn_filter.h, negative: none */
@@ -73,8 +69,6 @@ struct gateway {
 	struct timer drain_timer;
 };
 
-/* What cannot be told without memory is logged. */
-void gateway_tell_workers(struct gateway *gateway, enum worker_phase phase);
 /*
  * Runs until a signal or /quitquitquit has ended it. Takes the snapshot, what was said about it, and the
  * succession; seen: watch_signature() from before it was loaded. Exit status of the program.

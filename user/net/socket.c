@@ -28,18 +28,17 @@ void socket_close(int fd)
 
 void socket_reset(int fd)
 {
-	struct linger linger = { .l_onoff = 1, .l_linger = 0 };
 	int kept = errno;
 
 	if (fd >= 0)
-		setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+		socket_set_abort(fd, true);
 	errno = kept;
 	socket_close(fd);
 }
 
-void socket_spare(int fd)
+void socket_set_abort(int fd, bool is_abort)
 {
-	struct linger linger = { .l_onoff = 0 };
+	struct linger linger = { .l_onoff = is_abort };
 
 	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 }
@@ -49,6 +48,13 @@ int socket_cookie(int fd, uint64_t *ret_cookie)
 	socklen_t len = sizeof(*ret_cookie);
 
 	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, ret_cookie, &len) < 0 ? -errno : 0;
+}
+
+bool socket_is(int fd, uint64_t cookie)
+{
+	uint64_t its = 0;
+
+	return socket_cookie(fd, &its) == 0 && its == cookie;
 }
 
 /* Unix sockets return EOPNOTSUPP for every TCP option: there is nothing to set. */

@@ -34,10 +34,12 @@ void socket_close(int fd);
  * sockets.
  */
 void socket_reset(int fd);
-/* Undoes the effect of socket_reset() on a duplicate of this descriptor. */
-void socket_spare(int fd);
+/* Sets whether the last close(2), by any process that has a duplicate, resets the connection. */
+void socket_set_abort(int fd, bool is_abort);
 /* Identifies the socket uniquely. 0 or -errno. */
 int socket_cookie(int fd, uint64_t *ret_cookie);
+/* A descriptor may be another socket's than that whose cookie was noted. */
+bool socket_is(int fd, uint64_t cookie);
 
 /*
  * TCP_NODELAY: this program writes whole messages, so waiting for more never pays. Returns 0 for Unix

@@ -107,17 +107,6 @@ bool conn_is_free(struct conn *conn)
 	return conn_empty_gate(conn) && !conn->error && !buf_len(&conn->in) && !conn_has_output(conn);
 }
 
-int conn_give(struct conn *conn)
-{
-	int fd = conn_fd(conn);
-
-	CHECK(!conn->tls && !conn->hop && !conn->pipes);
-	loop_source_remove(conn->loop, &conn->source);
-	conn_leave_gate(conn);
-	conn_forget_fd(conn);
-	return fd;
-}
-
 int conn_set_events(struct conn *conn, bool want_read, bool want_write, bool want_edge)
 {
 	uint32_t events = EPOLLRDHUP | EPOLLET | (want_read ? (uint32_t)(EPOLLIN | EPOLLPRI) : 0u) |

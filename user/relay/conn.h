@@ -77,8 +77,6 @@ void conn_close(struct conn *conn, bool reset);
  * read them.
  */
 bool conn_is_free(struct conn *conn);
-/* Releases the descriptor of a connection that is free and in no lane; it stays open, the caller owns it. */
-int conn_give(struct conn *conn);
 static inline bool conn_is_open(const struct conn *conn)
 {
 	return conn->source.fd >= 0;

@@ -9,35 +9,50 @@
 #include "user/base/check.h"
 #include "user/net/socket.h"
 
-struct handover_hello {
-	uint32_t magic;
-	uint32_t version;
-	uint32_t row_bytes, text_bytes;
-	uint64_t layout; /* estate_layout() */
+enum { HANDOFF_FDS = 2 };
+
+/* Of a stream. An idle client is one byte. */
+struct handoff_item {
+	struct estate_stream row;
+	char texts[ESTATE_LONG_TEXT_BYTES]; /* where they are too long for the row */
 };
 
-static struct handover_hello our_hello(void)
-{
-	return (struct handover_hello){
-		.magic = HANDOVER_MAGIC,
-		.version = HANDOVER_VERSION,
-		.row_bytes = sizeof(struct estate_stream),
-		.text_bytes = ESTATE_LONG_TEXT_BYTES,
-		.layout = estate_layout(),
-	};
-}
+union handoff_control {
+	char space[CMSG_SPACE(HANDOFF_FDS * sizeof(int))];
+	struct cmsghdr align;
+};
 
-enum { HANDOVER_FDS = 2 };
-
-int handover_pair(int *ret_from, int *ret_to)
+int handoff_pair(int *ret_old_fd, int *ret_new_fd)
 {
 	int fds[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
 		return -errno;
-	*ret_from = fds[0];
-	*ret_to = fds[1];
+	*ret_old_fd = fds[0];
+	*ret_new_fd = fds[1];
 	return 0;
+}
+
+int handoff_say_hello(int fd)
+{
+	return send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+bool handoff_has_hello(int fd)
+{
+	char hello;
+
+	return recv(fd, &hello, sizeof(hello), MSG_DONTWAIT | MSG_TRUNC) == sizeof(hello);
+}
+
+/* 0: the row has its texts itself. */
+static size_t long_text_bytes(const struct estate_stream *row)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(row->text_bytes); i++)
+		bytes += row->text_bytes[i];
+	return bytes <= ESTATE_TEXT_BYTES ? 0 : bytes;
 }
 
 static int send_message(int fd, const struct msghdr *message)
@@ -47,93 +62,49 @@ static int send_message(int fd, const struct msghdr *message)
 	do
 		len = sendmsg(fd, message, MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (len < 0 && errno == EINTR);
-	/* Also while more descriptors are under way than a process may have. */
+	/* ETOOMANYREFS: more descriptors are under way than a process may have open. */
 	if (len < 0)
 		return errno == ETOOMANYREFS ? -EAGAIN : -errno;
 	return 0;
 }
 
-static int send_bytes(int fd, const void *data, size_t size)
+int handoff_send(int fd, struct estate *estate, int client_fd, int backend_fd)
 {
-	struct iovec piece = { (void *)(uintptr_t)data, size };
-	struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1 };
+	bool is_stream = backend_fd >= 0;
+	char idle = 0;
+	struct iovec pieces[] = { { &idle, sizeof(idle) }, { 0 } };
+	union handoff_control control = { .space = { 0 } };
+	int fds[HANDOFF_FDS] = { client_fd, backend_fd };
+	size_t fds_bytes = (is_stream ? 2 : 1) * sizeof(int);
+	struct msghdr message = { .msg_iov = pieces,
+				  .msg_iovlen = is_stream ? 2 : 1,
+				  .msg_control = control.space,
+				  .msg_controllen = CMSG_SPACE(fds_bytes) };
+	struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+	int error;
 
-	return send_message(fd, &message);
-}
-
-/* 1; 0: the end; -EBADMSG: one of another size; -EAGAIN; -errno. */
-static int receive_bytes(int fd, void *memory, size_t size)
-{
-	ssize_t len;
-
-	do
-		len = recv(fd, memory, size, MSG_DONTWAIT | MSG_TRUNC);
-	while (len < 0 && errno == EINTR);
-	if (len <= 0)
-		return len < 0 ? -errno : 0;
-	return (size_t)len == size ? 1 : -EBADMSG;
-}
-
-int handover_say_hello(int fd)
-{
-	struct handover_hello hello = our_hello();
-
-	return send_bytes(fd, &hello, sizeof(hello));
-}
-
-int handover_hear_hello(int fd)
-{
-	struct handover_hello hello, ours = our_hello();
-	int result = receive_bytes(fd, &hello, sizeof(hello));
-
-	if (result <= 0 && result != -EBADMSG)
-		return result ? result : -ECONNRESET;
-	return result == 1 && memcmp(&hello, &ours, sizeof(hello)) == 0 ? 0 : -EPROTONOSUPPORT;
-}
-
-static size_t row_text_bytes(const struct estate_stream *row)
-{
-	size_t bytes = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(row->text_bytes); i++)
-		bytes += row->text_bytes[i];
-	return bytes;
-}
-
-/* Where the row has its texts they go with it. */
-static size_t item_bytes(const struct handover_item *item)
-{
-	size_t texts = item->kind == HANDOVER_STREAM ? row_text_bytes(&item->row) : 0;
-
-	if (texts <= ESTATE_TEXT_BYTES)
-		return offsetof(struct handover_item, texts);
-	return offsetof(struct handover_item, texts) +
-	       (texts < ESTATE_LONG_TEXT_BYTES ? texts : ESTATE_LONG_TEXT_BYTES);
-}
-
-int handover_send(int fd, const struct handover_item *item)
-{
-	union {
-		char space[CMSG_SPACE(HANDOVER_FDS * sizeof(int))];
-		struct cmsghdr align;
-	} control = { .space = { 0 } };
-	struct iovec piece = { (void *)(uintptr_t)item, item_bytes(item) };
-	int fds[HANDOVER_FDS] = { item->client_fd, item->backend_fd };
-	size_t fds_bytes = (item->kind == HANDOVER_STREAM ? 2 : 1) * sizeof(int);
-	struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.space };
-	struct cmsghdr *rights;
-
-	message.msg_controllen = CMSG_SPACE(fds_bytes);
-	rights = CMSG_FIRSTHDR(&message);
 	rights->cmsg_level = SOL_SOCKET;
 	rights->cmsg_type = SCM_RIGHTS;
 	rights->cmsg_len = CMSG_LEN(fds_bytes);
 	memcpy(CMSG_DATA(rights), fds, fds_bytes);
-	return send_message(fd, &message);
+	if (!is_stream)
+		return send_message(fd, &message);
+	pieces[0] = (struct iovec){ &estate->streams[client_fd], sizeof(estate->streams[client_fd]) };
+	pieces[1] =
+		(struct iovec){ estate->long_texts[client_fd], long_text_bytes(&estate->streams[client_fd]) };
+	/* Should the new program die with it unread, its peers get a reset. stream_adopt() undoes this. */
+	socket_set_abort(client_fd, true);
+	socket_set_abort(backend_fd, true);
+	error = send_message(fd, &message);
+	if (error) {
+		socket_set_abort(client_fd, false);
+		socket_set_abort(backend_fd, false);
+	}
+	return error;
 }
 
-/* How many there are; those beyond the room in fds do not come here. */
-static size_t take_fds(struct msghdr *message, int fds[HANDOVER_FDS])
+/* How many there are; those that do not fit into fds, or this process, are not among them. */
+static size_t take_fds(struct msghdr *message, int fds[HANDOFF_FDS])
 {
 	size_t count = 0;
 
@@ -141,86 +112,68 @@ static size_t take_fds(struct msghdr *message, int fds[HANDOVER_FDS])
 		if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS)
 			continue;
 		count = (at->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		count = count < HANDOVER_FDS ? count : HANDOVER_FDS;
+		count = count < HANDOFF_FDS ? count : HANDOFF_FDS;
 		memcpy(fds, CMSG_DATA(at), count * sizeof(int));
 	}
 	return count;
 }
 
-/* Without room for a descriptor the kernel leaves it out (unix(7), MSG_CTRUNC). */
-static bool is_sound(const struct handover_item *item, size_t len, size_t fd_count, int flags)
+static bool leave_stream(struct estate *estate, const struct handoff_item *item, size_t len,
+			 const int fds[HANDOFF_FDS])
 {
-	if (len < offsetof(struct handover_item, texts) || flags & (MSG_TRUNC | MSG_CTRUNC))
+	struct estate_stream *row = estate_stream(estate, fds[0]);
+	size_t text_bytes = long_text_bytes(&item->row);
+
+	if (!row || fds[1] >= ESTATE_DESCRIPTORS || text_bytes > sizeof(item->texts) ||
+	    len != sizeof(item->row) + text_bytes || !socket_is(fds[0], item->row.client_cookie) ||
+	    !socket_is(fds[1], item->row.backend_cookie))
 		return false;
-	if (item->kind != HANDOVER_CLIENT && item->kind != HANDOVER_STREAM)
-		return false;
-	return fd_count == (item->kind == HANDOVER_STREAM ? 2 : 1) && len == item_bytes(item);
+	*row = item->row;
+	row->backend_fd = fds[1];
+	memcpy(estate->long_texts[fds[0]], item->texts, text_bytes);
+	estate_mark(estate, fds[1], ESTATE_MARK_BACKEND);
+	estate_mark(estate, fds[0], estate_mark_of_kind(row->kind));
+	return true;
 }
 
-int handover_receive(int fd, struct handover_item *ret_item)
+/* As a crashed gateway leaves it. False: not a whole connection (unix(7), MSG_CTRUNC). */
+static bool leave(struct estate *estate, const struct handoff_item *item, size_t len, int flags,
+		  const int fds[HANDOFF_FDS])
 {
-	union {
-		char space[CMSG_SPACE(HANDOVER_FDS * sizeof(int))];
-		struct cmsghdr align;
-	} control = { .space = { 0 } };
-	struct iovec piece = { ret_item, sizeof(*ret_item) };
+	if (flags & (MSG_TRUNC | MSG_CTRUNC) || fds[0] < 0)
+		return false;
+	if (fds[1] >= 0)
+		return len >= sizeof(item->row) && leave_stream(estate, item, len, fds);
+	if (len == 1)
+		estate_mark(estate, fds[0], ESTATE_MARK_IDLE);
+	return len == 1;
+}
+
+int handoff_receive(int fd, struct estate *estate, int *ret_client_fd, int *ret_backend_fd)
+{
+	struct handoff_item item;
+	union handoff_control control = { .space = { 0 } };
+	struct iovec piece = { &item, sizeof(item) };
 	struct msghdr message = { .msg_iov = &piece,
 				  .msg_iovlen = 1,
 				  .msg_control = control.space,
 				  .msg_controllen = sizeof(control.space) };
-	int fds[HANDOVER_FDS] = { -1, -1 };
+	int fds[HANDOFF_FDS] = { -1, -1 };
 	size_t count;
 	ssize_t len;
 
-	ret_item->number = 0;
 	do
 		len = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	while (len < 0 && errno == EINTR);
 	if (len <= 0)
 		return len < 0 ? -errno : 0;
 	count = take_fds(&message, fds);
-	if (!is_sound(ret_item, (size_t)len, count, message.msg_flags)) {
-		/* Who sent them has them as well. */
+	if (!leave(estate, &item, (size_t)len, message.msg_flags, fds)) {
 		for (size_t i = 0; i < count; i++)
-			socket_close(fds[i]);
+			socket_reset(fds[i]);
 		return -EBADMSG;
 	}
-	ret_item->client_fd = fds[0];
-	ret_item->backend_fd = fds[1];
+	*ret_client_fd = fds[0];
+	*ret_backend_fd = fds[1];
 	return 1;
-}
-
-static bool is_meant(int fd, uint64_t cookie)
-{
-	uint64_t its = 0;
-
-	return socket_cookie(fd, &its) == 0 && its == cookie;
-}
-
-int handover_write_row(struct estate *estate, const struct handover_item *item)
-{
-	struct estate_stream *row = estate_stream(estate, item->client_fd);
-
-	if (!row || item->backend_fd < 0 || item->backend_fd >= ESTATE_DESCRIPTORS)
-		return -ERANGE;
-	if (!is_meant(item->client_fd, item->row.client_cookie) ||
-	    !is_meant(item->backend_fd, item->row.backend_cookie))
-		return -ESTALE;
-	*row = item->row;
-	row->backend_fd = item->backend_fd;
-	if (row_text_bytes(row) > ESTATE_TEXT_BYTES)
-		memcpy(estate->long_texts[item->client_fd], item->texts, sizeof(item->texts));
-	estate_mark(estate, item->backend_fd, ESTATE_MARK_BACKEND);
-	estate_mark(estate, item->client_fd, estate_mark_of_kind(row->kind));
-	return 0;
-}
-
-int handover_answer(int fd, const struct handover_answer *answer)
-{
-	return send_bytes(fd, answer, sizeof(*answer));
-}
-
-int handover_hear_answer(int fd, struct handover_answer *ret_answer)
-{
-	return receive_bytes(fd, ret_answer, sizeof(*ret_answer));
 }

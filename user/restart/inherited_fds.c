@@ -85,16 +85,14 @@ static bool is_connected(int fd)
 	return socket_peer(fd, &peer) == 0;
 }
 
-static void inherited_add(struct inherited_socket *list, uint32_t *count, int fd, int backend_fd)
+struct inherited_socket inherited_socket(int fd, int backend_fd)
 {
-	struct inherited_socket *socket = &list[*count];
+	struct inherited_socket socket = { .fd = fd, .backend_fd = backend_fd };
 
-	socket->fd = fd;
-	socket->backend_fd = backend_fd;
 	/* Without an address it is nobody's, and goes with those that nobody took. */
-	if (socket_local(fd, &socket->local) < 0)
-		socket->local = (struct address){ 0 };
-	(*count)++;
+	if (socket_local(fd, &socket.local) < 0)
+		socket.local = (struct address){ 0 };
+	return socket;
 }
 
 /* Since Linux 6.9; glibc 2.36 does not know it. */
@@ -158,24 +156,17 @@ static bool table_take(struct table *table, int fd)
 	return was_left;
 }
 
-static bool is_socket(int fd, uint64_t cookie)
-{
-	uint64_t its = 0;
-
-	return socket_cookie(fd, &its) == 0 && its == cookie;
-}
-
 /* Both ends are there, and nobody else has claimed the backend. */
 static void inherited_take_stream(struct inherited *inherited, struct estate *estate, struct table *table,
 				  int fd)
 {
 	const struct estate_stream *row = estate_adoptable(estate, fd);
 
-	if (!row || !is_tcp(fd) || !is_tcp(row->backend_fd) || !is_socket(fd, row->client_cookie) ||
-	    !is_socket(row->backend_fd, row->backend_cookie) || !table_take(table, row->backend_fd))
+	if (!row || !is_tcp(fd) || !is_tcp(row->backend_fd) || !socket_is(fd, row->client_cookie) ||
+	    !socket_is(row->backend_fd, row->backend_cookie) || !table_take(table, row->backend_fd))
 		return;
 	(void)table_take(table, fd);
-	inherited_add(inherited->streams, &inherited->stream_count, fd, row->backend_fd);
+	inherited->streams[inherited->stream_count++] = inherited_socket(fd, row->backend_fd);
 }
 
 static void inherited_sort(struct inherited *inherited, struct estate *estate, int fd)
@@ -192,9 +183,9 @@ static void inherited_sort(struct inherited *inherited, struct estate *estate, i
 	} else if (!is_tcp(fd)) {
 		close(fd);
 	} else if (socket_number(fd, SO_ACCEPTCONN) > 0) {
-		inherited_add(inherited->listeners, &inherited->listener_count, fd, -1);
+		inherited->listeners[inherited->listener_count++] = inherited_socket(fd, -1);
 	} else if (is_idle) {
-		inherited_add(inherited->clients, &inherited->client_count, fd, -1);
+		inherited->clients[inherited->client_count++] = inherited_socket(fd, -1);
 	} else {
 		if (mark < ESTATE_MARK_COUNT)
 			atomic_fetch_add(&estate->not_adopted[mark], mark != ESTATE_MARK_NONE);
@@ -296,9 +287,6 @@ int inherited_collect(struct inherited *inherited, struct estate *estate)
 	struct table table = { 0 };
 	int error;
 
-	/* What has come that way and was not answered is the sender's. */
-	if (estate->lives > 1)
-		estate->elder_fd = -1;
 	error = numbers_read(&numbers, estate);
 	*inherited = (struct inherited){ 0 };
 	if (!error) {
@@ -369,25 +357,24 @@ void inherited_leave(struct inherited *inherited)
 	inherited->children = (struct inherited_children){ 0 };
 }
 
+void inherited_reset(struct inherited_socket *sockets, uint32_t count, struct estate *estate)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (sockets[i].fd < 0)
+			continue;
+		estate_mark(estate, sockets[i].fd, ESTATE_MARK_NONE);
+		estate_mark(estate, sockets[i].backend_fd, ESTATE_MARK_NONE);
+		socket_reset(sockets[i].fd);
+		socket_reset(sockets[i].backend_fd);
+		sockets[i].fd = -1;
+	}
+}
+
 void inherited_done(struct inherited *inherited, struct estate *estate)
 {
 	for (uint32_t i = 0; i < inherited->listener_count; i++)
 		socket_close(inherited->listeners[i].fd);
-	for (uint32_t i = 0; i < inherited->client_count; i++) {
-		if (inherited->clients[i].fd < 0)
-			continue;
-		estate_mark(estate, inherited->clients[i].fd, ESTATE_MARK_NONE);
-		socket_reset(inherited->clients[i].fd);
-	}
-	for (uint32_t i = 0; i < inherited->stream_count; i++) {
-		const struct inherited_socket *row = &inherited->streams[i];
-
-		if (row->fd < 0)
-			continue;
-		estate_mark(estate, row->fd, ESTATE_MARK_NONE);
-		estate_mark(estate, row->backend_fd, ESTATE_MARK_NONE);
-		socket_reset(row->fd);
-		socket_reset(row->backend_fd);
-	}
+	inherited_reset(inherited->clients, inherited->client_count, estate);
+	inherited_reset(inherited->streams, inherited->stream_count, estate);
 	inherited_forget(inherited);
 }

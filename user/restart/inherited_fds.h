@@ -53,6 +53,10 @@ void inherited_drop(struct estate *estate);
  */
 bool inherited_take_listeners(struct inherited *inherited, const struct address *address, uint32_t count,
 			      int *ret_fds);
+/* Of one connection; backend_fd: -1 for an idle client. */
+struct inherited_socket inherited_socket(int fd, int backend_fd);
+/* Those that nobody took end with a reset, without their marks. */
+void inherited_reset(struct inherited_socket *sockets, uint32_t count, struct estate *estate);
 /* Leaves what nobody took to the next one, as it was found. Idempotent. */
 void inherited_leave(struct inherited *inherited);
 /* Ends the children that have not ended, with their groups. Idempotent. */

@@ -32,7 +32,8 @@ uint64_t estate_layout(void)
 #undef STREAM_FIELD
 #undef BODY_FIELD
 
-	return hash_bytes(span_of(rows, sizeof(rows) - 1));
+	return hash_mix(hash_bytes(span_of(rows, sizeof(rows) - 1)),
+			hash_mix(ESTATE_LAYOUT_VERSION, sizeof(struct estate_stream)));
 }
 
 static void *memory_share(size_t bytes)

@@ -30,6 +30,12 @@ enum estate_mark {
 };
 
 enum {
+	/*
+	 * Another one whenever a row means something else and stream_fields.def is the same, also by a name
+	 * that is made differently (checkpoint_route_name()): the new program would reset what it does not
+	 * find.
+	 */
+	ESTATE_LAYOUT_VERSION = 4,
 	ESTATE_DESCRIPTORS = 1 << 20, /* above: not marked, not adopted */
 	ESTATE_KEPT = 1 << 16, /* descriptors that were there before the first gateway */
 	ESTATE_OBJECTS = 512,
@@ -93,21 +99,6 @@ struct estate_stream {
 };
 static_assert(sizeof(struct estate_stream) <= 256, "what a stream costs");
 
-/* What one program hands over to the next while both run (user/restart/handoff_channel.h). */
-enum handover_kind {
-	HANDOVER_CLIENT, /* idle: between two requests of HTTP/1, or before the first one */
-	HANDOVER_STREAM, /* with its row: all of it is in the kernel, in the copy lane */
-};
-
-struct handover_item {
-	uint64_t number; /* the answer has the same */
-	uint32_t kind; /* enum handover_kind */
-	int client_fd; /* owner; of the process that has the struct */
-	int backend_fd; /* owner; -1: none */
-	struct estate_stream row; /* of a stream */
-	char texts[ESTATE_LONG_TEXT_BYTES]; /* of the row, where they are too long for it */
-};
-
 /* Descriptors of a kernel lane, in an order that it knows. */
 struct estate_objects {
 	uint32_t count; /* 0: none; written last */
@@ -148,7 +139,7 @@ struct estate {
 	uint32_t stream_count;
 };
 
-/* Of stream_fields.def: what each word of a row is and means. Another program may have another one. */
+/* What each byte of a row is and means (stream_fields.def). Another program may have another one. */
 uint64_t estate_layout(void);
 const char *estate_mark_name(enum estate_mark mark);
 /* NULL without memory. */

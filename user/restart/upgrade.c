@@ -20,8 +20,12 @@
 /* "1 <process id of the keeper> <workers> <descriptor>,<descriptor>,..." */
 #define UPGRADE_VARIABLE "HEADGATE_TAKE_OVER"
 #define UPGRADE_VERSION "1"
-/* "1 <descriptor> <serial>": where streams come from, and what the ids of their workers have not reached. */
-#define HANDOVER_VARIABLE "HEADGATE_TAKE_OVER_STREAMS"
+/*
+ * "2 <descriptor> <serial> <layout>": where connections come from, what the ids of their workers have not
+ * reached, and estate_layout().
+ */
+#define HANDOFF_VARIABLE "HEADGATE_TAKE_OVER_STREAMS"
+#define HANDOFF_VERSION "2"
 /* The old program goes on numbering until it has ended. */
 #define SERIALS_AHEAD (1ull << 30)
 
@@ -93,15 +97,15 @@ static int hand_over(const struct estate *estate, pid_t from)
 static int hand_over_streams(const struct estate *estate, int fd)
 {
 	uint64_t serial = 0;
-	char text[64];
+	char text[96];
 
 	for (uint32_t worker = 0; worker < LIMIT_WORKERS; worker++) {
 		if (estate->serials[worker] > serial)
 			serial = estate->serials[worker];
 	}
-	snprintf(text, sizeof(text), UPGRADE_VERSION " %d %llu", fd,
-		 (unsigned long long)(serial + SERIALS_AHEAD));
-	if (fcntl(fd, F_SETFD, 0) < 0 || setenv(HANDOVER_VARIABLE, text, 1) < 0)
+	snprintf(text, sizeof(text), HANDOFF_VERSION " %d %llu %llu", fd,
+		 (unsigned long long)(serial + SERIALS_AHEAD), (unsigned long long)estate_layout());
+	if (fcntl(fd, F_SETFD, 0) < 0 || setenv(HANDOFF_VARIABLE, text, 1) < 0)
 		return -errno;
 	return 0;
 }
@@ -120,7 +124,7 @@ pid_t upgrade_start(const struct upgrade *upgrade, struct estate *estate, const 
 	pid_t pid;
 
 	upgrade_failed(estate);
-	error = handover_pair(&estate->heir_fd, &heir_end);
+	error = handoff_pair(&estate->heir_fd, &heir_end);
 	if (error) {
 		estate->heir_fd = -1;
 		return error;
@@ -156,22 +160,25 @@ static void keep_not(struct estate *estate, int fd)
 	}
 }
 
-/* Without it, or with one of another version, only the sockets of ports are ours. */
+/* Without it, or with rows of another layout, only the sockets of ports are ours. */
 static void take_over_streams(struct estate *estate)
 {
-	const char *value = getenv(HANDOVER_VARIABLE);
-	unsigned long long serial;
+	const char *value = getenv(HANDOFF_VARIABLE);
+	unsigned long long serial, layout;
 	int fd, type;
 	socklen_t len = sizeof(type);
 
-	if (!value || sscanf(value, UPGRADE_VERSION " %d %llu", &fd, &serial) != 2 ||
+	if (!value || sscanf(value, HANDOFF_VERSION " %d %llu %llu", &fd, &serial, &layout) != 3 ||
 	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_SEQPACKET)
 		return;
 	keep_not(estate, fd);
 	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-	estate->elder_fd = fd;
 	for (uint32_t worker = 0; worker < LIMIT_WORKERS; worker++)
 		estate->serials[worker] = serial;
+	if (estate->streams && layout == estate_layout() && handoff_say_hello(fd) == 0)
+		estate->elder_fd = fd;
+	else
+		close(fd);
 }
 
 int upgrade_take_over(struct estate *estate)
@@ -197,7 +204,7 @@ int upgrade_take_over(struct estate *estate)
 	}
 	take_over_streams(estate);
 	unsetenv(UPGRADE_VARIABLE);
-	unsetenv(HANDOVER_VARIABLE);
+	unsetenv(HANDOFF_VARIABLE);
 	estate->upgraded_from = from;
 	estate->worker_count = workers;
 	return 0;

@@ -30,7 +30,7 @@ pid_t upgrade_start(const struct upgrade *upgrade, struct estate *estate, const 
 void upgrade_failed(struct estate *estate);
 /*
  * By a program that was started so: the sockets are ours, estate says from whom and for how many workers, and
- * where what is handed over comes from, which one of an older version does not say. After
+ * where connections come from, which a program of another version does not say. After
  * estate_keep_descriptors(). 0, also when it was started by anybody else, or -EINVAL for an environment of
  * another version.
  */

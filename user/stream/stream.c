@@ -278,13 +278,13 @@ void stream_finish(struct stream *stream, enum end_reason reason, enum stream_en
 	stream->front->finish(stream, reason, end);
 }
 
-void stream_part(struct stream *stream, int *ret_client_fd, int *ret_backend_fd)
+void stream_part(struct stream *stream)
 {
 	struct client *client = stream->client;
 
 	stream_stop(stream, END_DRAINED);
-	*ret_backend_fd = upstream_give(stream->upstream);
+	upstream_close(stream->upstream, false);
 	stream->upstream = NULL;
 	client->stream = NULL;
-	*ret_client_fd = client_give(client);
+	client_close(client, END_OK, false);
 }

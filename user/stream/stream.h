@@ -161,8 +161,8 @@ struct stream {
 	bool is_in_estate : 1; /* a successor could go on with it (checkpoint.h) */
 	bool is_adopted : 1; /* another process began it, and died, or handed it over */
 	bool is_unseen : 1; /* adopted, and not yet looked at: something may have come meanwhile */
-	bool is_kept : 1; /* it is not handed over: its route is no more, or it was refused */
-	uint8_t give_looks : 4; /* while it comes to rest (quiesce.h) */
+	bool is_kept : 1; /* it is not handed over: its route is no more */
+	bool has_stalled : 1; /* while both directions rested (quiesce.h) */
 	uint16_t status; /* sent or to be sent, 0: none */
 	int16_t grpc_status; /* seen or sent; -1: none */
 	uint32_t reset_code; /* of the RST_STREAM that a backend sent; 0: none */
@@ -241,9 +241,6 @@ void stream_pump_again(struct stream *stream);
 
 /* The one end: log, counters, history; hands the connections back or closes them. Idempotent. */
 void stream_finish(struct stream *stream, enum end_reason reason, enum stream_end end);
-/*
- * Another process goes on with it, and tells of it: both connections are free (conn_is_free()), their
- * descriptors the caller's.
- */
-void stream_part(struct stream *stream, int *ret_client_fd, int *ret_backend_fd);
+/* Another process has duplicates of both descriptors, goes on with it, and logs its end: ours close. */
+void stream_part(struct stream *stream);
 void stream_fill_record(struct stream *stream, struct stream_record *record);

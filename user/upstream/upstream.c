@@ -86,11 +86,12 @@ void upstream_try_hop(struct upstream *upstream)
 		upstream->hop_looks = 0;
 }
 
-/* Releases everything but the descriptor. */
-static void upstream_leave(struct upstream *upstream)
+void upstream_close(struct upstream *upstream, bool reset)
 {
 	struct upstream_pool *pool = upstream->pool;
 
+	if (upstream->is_closed)
+		return;
 	upstream->is_closed = true;
 	upstream->owner = NULL;
 	upstream_pool_drop(pool, upstream);
@@ -104,21 +105,7 @@ static void upstream_leave(struct upstream *upstream)
 	upstream_pool_leave(pool, upstream->endpoint);
 	upstream->endpoint = NULL;
 	loop_defer(pool->loop, &upstream->release);
-}
-
-void upstream_close(struct upstream *upstream, bool reset)
-{
-	if (upstream->is_closed)
-		return;
-	upstream_leave(upstream);
 	conn_close(&upstream->conn, reset);
-}
-
-int upstream_give(struct upstream *upstream)
-{
-	CHECK(!upstream->is_closed);
-	upstream_leave(upstream);
-	return conn_give(&upstream->conn);
 }
 
 void upstream_attach(struct upstream *upstream, void *owner, void (*on_event)(void *owner))

@@ -50,12 +50,7 @@ struct upstream *upstream_open(struct upstream_pool *pool, struct upstream_endpo
 void upstream_try_hop(struct upstream *upstream);
 /* Closes now, frees at the end of the turn. Idempotent. */
 void upstream_close(struct upstream *upstream, bool reset);
-/*
- * The same for a free connection (conn_is_free()); returns its descriptor, which stays open and is the
- * caller's.
- */
-int upstream_give(struct upstream *upstream);
-/* Binds an idle or new connection to its next owner, until it is closed or returned to the pool. */
+/* Binds an idle or new connection to its next owner, until it is closed or given to the pool. */
 void upstream_attach(struct upstream *upstream, void *owner, void (*on_event)(void *owner));
 
 enum upstream_head {

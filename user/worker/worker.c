@@ -47,7 +47,8 @@ static void worker_drain_clients(struct worker *worker, bool with_fresh)
 	struct client *client;
 
 	while ((client = slab_next(worker->proxy.clients, &cursor, &handle)) != NULL) {
-		if (client->is_closed || client_has_begun(client))
+		/* One that may be handed off waits for the new program. */
+		if (client->is_closed || client_has_begun(client) || quiesce_may_client(client))
 			continue;
 		if (with_fresh || client->conn.received_bytes)
 			client_close_idle(client, END_DRAINED);
@@ -182,11 +183,8 @@ static void worker_on_phase(struct message *message, void *context)
 	switch (phase->phase) {
 	case WORKER_DRAIN:
 		break;
-	case WORKER_GIVE:
-		give_begin(&worker->proxy);
-		break;
-	case WORKER_KEEP:
-		give_end(&worker->proxy);
+	case WORKER_HAND_OFF:
+		quiesce_begin(&worker->proxy);
 		break;
 	case WORKER_CLOSE:
 		worker_close(worker);
@@ -201,7 +199,7 @@ static void worker_on_stop(struct message *message, void *context)
 
 	(void)message;
 	room_shut(&worker->proxy);
-	give_end(&worker->proxy);
+	quiesce_end(&worker->proxy);
 	/* Close the ports first: a connection accepted later in this turn would outlive its pools. */
 	worker_ports_stop(&worker->ports);
 	worker_abort_streams(worker, END_DRAIN_DEADLINE);
@@ -372,7 +370,7 @@ static bool worker_make_proxy(struct worker *worker, const struct worker_options
 	proxy->mailbox = worker->mailbox;
 	timer_init(&proxy->log_timer, proxy_on_log_timer);
 	timer_init(&proxy->rest_timer, proxy_on_rest_timer);
-	give_init(proxy);
+	quiesce_init(proxy);
 	proxy->index = options->index;
 	proxy->shared = options->shared;
 	proxy->look_after_ms = options->shared->estate ? CHECKPOINT_AFTER_MS : 0;

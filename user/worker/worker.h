@@ -47,18 +47,16 @@ struct worker_change *worker_change_create(struct snapshot *snapshot, const stru
 void worker_change_free(struct worker_change *change); /* one that was not sent; NULL allowed */
 void worker_change_send(struct worker *worker, struct worker_change *change);
 /*
- * Passes a connection to the worker: one of a client at this port that waits for nothing and has sent
- * nothing, treated as just accepted; or one of a tunnel that another process had (user/restart/state.h, at
- * this descriptor), with that of its backend. Takes them on success: 0 or -ENOMEM. done, which may be NULL,
- * is called on the owner's loop: is_taken is false if they were reset here.
+ * A connection of a client that came in at this port: one that waits for nothing and has sent nothing, as if
+ * it had just been accepted; or of a tunnel that another process had (user/restart/state.h, at this
+ * descriptor), with that of its backend. Takes them on success: 0 or -ENOMEM. What the worker cannot go on
+ * with is reset.
  */
-int worker_adopt(struct worker *worker, int fd, uint16_t port, bool is_tunnel,
-		 void (*done)(void *argument, bool is_taken), void *argument);
+int worker_adopt(struct worker *worker, int fd, uint16_t port, bool is_stream);
 enum worker_phase {
-	WORKER_DRAIN, /* still accept; responses have Connection: close */
-	WORKER_GIVE, /* accept nothing, hand off what another program can resume (quiesce.h) */
-	WORKER_KEEP, /* the other process takes no more: drain */
-	WORKER_CLOSE, /* close idle connections, end the ports (worker_ports_close), let streams finish */
+	WORKER_DRAIN, /* go on accepting, answers say Connection: close */
+	WORKER_HAND_OFF, /* accept nothing, hand over what another program can go on with (quiesce.h) */
+	WORKER_CLOSE, /* close what is idle, end the ports (worker_ports_close), let streams finish */
 };
 /* 0 or -ENOMEM. */
 int worker_set_phase(struct worker *worker, enum worker_phase phase);

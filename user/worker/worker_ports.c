@@ -262,7 +262,7 @@ void worker_ports_apply(struct worker_ports *ports, struct worker_listen *listen
 	}
 }
 
-bool worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd)
+void worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd)
 {
 	struct worker_port *port = worker_port_of(ports, number);
 	struct estate *estate = ports->proxy->shared->estate;
@@ -276,17 +276,15 @@ bool worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd)
 	if (!port || !port->bind->bind || port->bind->bind->protocol != BIND_HTTP ||
 	    socket_peer(fd, &peer) < 0) {
 		socket_reset(fd);
-		return false;
+		return;
 	}
 	address_unmap(&peer);
-	if (client_start(ports->proxy, port->bind, fd, &peer,
-			 mark == ESTATE_MARK_IDLE_HOP ? CLIENT_ADOPTED_HOP : CLIENT_ADOPTED))
-		return true;
-	atomic_fetch_add(&estate->not_adopted[mark], mark == ESTATE_MARK_IDLE_HOP);
-	return false;
+	if (!client_start(ports->proxy, port->bind, fd, &peer,
+			  mark == ESTATE_MARK_IDLE_HOP ? CLIENT_ADOPTED_HOP : CLIENT_ADOPTED))
+		atomic_fetch_add(&estate->not_adopted[mark], mark == ESTATE_MARK_IDLE_HOP);
 }
 
-bool worker_ports_adopt_stream(struct worker_ports *ports, uint16_t number, int client_fd, bool is_lost)
+void worker_ports_adopt_stream(struct worker_ports *ports, uint16_t number, int client_fd)
 {
 	struct estate *estate = ports->proxy->shared->estate;
 	enum estate_mark mark = estate_mark_of(estate, client_fd);
@@ -295,14 +293,13 @@ bool worker_ports_adopt_stream(struct worker_ports *ports, uint16_t number, int 
 	struct proxy_bind gone = { 0 };
 
 	if (!stream_adopt(ports->proxy, port ? port->bind : &gone, client_fd)) {
-		atomic_fetch_add(&estate->not_adopted[mark], is_lost);
-		return false;
+		atomic_fetch_add(&estate->not_adopted[mark], 1);
+		return;
 	}
 	atomic_fetch_add(mark == ESTATE_MARK_RESPONSE  ? &estate->responses_adopted
 			 : mark == ESTATE_MARK_WAITING ? &estate->requests_adopted
 						       : &estate->tunnels_adopted,
 			 1);
-	return true;
 }
 
 /* ------------------------------------------------------------------------------------ the end */

@@ -56,13 +56,13 @@ void worker_ports_flush_removed(struct worker_ports *ports, const struct worker_
  * logged, counted, and tried again with the next configuration and every WORKER_PORTS_RETRY_MS.
  */
 void worker_ports_apply(struct worker_ports *ports, struct worker_listen *listens, size_t count);
-/* Takes fd: a connection of this port, treated as just accepted. False: it was reset. */
-bool worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd);
+/* Takes fd: a connection that came in at this port, as if it had just been accepted. */
+void worker_ports_adopt(struct worker_ports *ports, uint16_t number, int fd);
 /*
- * Takes client_fd, and the descriptor of its backend: a stream that another process had (resume.h). False: it
- * was reset, and counted if no other process has it (is_lost).
+ * Takes client_fd, and the descriptor of its backend: a stream that another process had (resume.h). One that
+ * cannot go on is reset and counted.
  */
-bool worker_ports_adopt_stream(struct worker_ports *ports, uint16_t number, int client_fd, bool is_lost);
+void worker_ports_adopt_stream(struct worker_ports *ports, uint16_t number, int client_fd);
 /*
  * For the drain: admits nothing new, accepts what was under way for WORKER_PORTS_GRACE_MS, then closes the
  * sockets and calls on_closed().

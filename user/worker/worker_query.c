@@ -5,7 +5,7 @@
 #include "user/driver/driver.h"
 #include "user/worker/worker_internal.h"
 
-/* Requests of the main thread to a worker that get a response: each message is sent there and comes back. */
+/* What the main thread asks of a worker. Each message goes there; where an answer is wanted it comes back. */
 
 /* ------------------------------------------------------------------------------------ connections */
 
@@ -13,41 +13,23 @@ struct client_message {
 	struct message message;
 	int fd; /* owner */
 	uint16_t port;
-	bool is_tunnel;
-	bool is_taken;
-	void (*done)(void *argument, bool is_taken); /* NULL: no response needed */
-	void *argument;
+	bool is_stream;
 };
-
-static void owner_on_client(struct message *message, void *context)
-{
-	struct client_message *client = container_of(message, struct client_message, message);
-
-	(void)context;
-	client->done(client->argument, client->is_taken);
-	hg_free(client);
-}
 
 static void worker_on_client(struct message *message, void *context)
 {
 	struct client_message *client = container_of(message, struct client_message, message);
 	struct worker *worker = context;
-	bool is_lost = !client->done;
 
-	client->is_taken = client->is_tunnel ? worker_ports_adopt_stream(&worker->ports, client->port,
-									 client->fd, is_lost)
-					     : worker_ports_adopt(&worker->ports, client->port, client->fd);
-	if (is_lost) {
-		atomic_fetch_sub(&worker->proxy.shared->adoptions_left, 1);
-		hg_free(client);
-		return;
-	}
-	client->message.run = owner_on_client;
-	mailbox_send(worker->owner, &client->message);
+	if (client->is_stream)
+		worker_ports_adopt_stream(&worker->ports, client->port, client->fd);
+	else
+		worker_ports_adopt(&worker->ports, client->port, client->fd);
+	atomic_fetch_sub(&worker->proxy.shared->adoptions_left, 1);
+	hg_free(client);
 }
 
-int worker_adopt(struct worker *worker, int fd, uint16_t port, bool is_tunnel,
-		 void (*done)(void *argument, bool is_taken), void *argument)
+int worker_adopt(struct worker *worker, int fd, uint16_t port, bool is_stream)
 {
 	struct client_message *message = hg_calloc(1, sizeof(*message));
 
@@ -56,11 +38,8 @@ int worker_adopt(struct worker *worker, int fd, uint16_t port, bool is_tunnel,
 	message->message.run = worker_on_client;
 	message->fd = fd;
 	message->port = port;
-	message->is_tunnel = is_tunnel;
-	message->done = done;
-	message->argument = argument;
-	if (!done)
-		atomic_fetch_add(&worker->proxy.shared->adoptions_left, 1);
+	message->is_stream = is_stream;
+	atomic_fetch_add(&worker->proxy.shared->adoptions_left, 1);
 	mailbox_send(worker->mailbox, &message->message);
 	return 0;
 }

@@ -501,9 +501,9 @@ bool stream_adopt(struct proxy *proxy, struct proxy_bind *bind, int client_fd)
 
 	CHECK(row != NULL);
 	kept = *row;
-	/* Whoever had them as well, and closed them, may have done it as if they were to be reset. */
-	socket_spare(client_fd);
-	socket_spare(kept.backend_fd);
+	/* The crashed process may have set it before closing, and handoff_send() has. */
+	socket_set_abort(client_fd, false);
+	socket_set_abort(kept.backend_fd, false);
 	for (size_t way = 0; way < ARRAY_LEN(row->ways); way++)
 		atomic_store(&row->ways[way].is_busy, true);
 	/* The marks are over, whatever becomes of it: both numbers may soon be others'. */
