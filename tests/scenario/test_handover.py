@@ -229,6 +229,24 @@ def bulk():
         stage.stop(pair)
 
 
+@test("writers that outrun their readers in both directions: the tunnel is handed over, every byte once",
+      timeout=120, heavy=True)
+def outrun():
+    for mode in MODES:
+        stage = Stage(mode)
+        pair = stage.tunnel()
+        load = Bulk(pair, read_s=0.002)
+        for _ in range(2):
+            time.sleep(0.5)
+            begin = time.monotonic()
+            stage.upgrade()
+            stage.await_end(30)
+            note(f"{mode}: {time.monotonic() - begin:.1f} s")
+        note(f"{mode}: {load.finish()} bytes")
+        stage.await_taken(tunnel=1)
+        stage.stop(pair)
+
+
 @test("a stream whose reader stands still, and waits for what the other way would bring, goes on in the old "
       "program, and is handed over when nothing is left there", timeout=60)
 def stands_still():

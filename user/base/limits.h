@@ -107,9 +107,7 @@ enum limits {
 	 * stays attached to the socket.
 	 */
 	LIMIT_GATE_TAKE_BYTES = 1024 * 1024,
-	/* The same before a socket leaves this process: all bytes that may have been passed. */
-	LIMIT_GATE_EMPTY_BYTES = 8 * 1024 * 1024,
-	/* Requests of a worker whose bodies may leave that many bytes; others do not use the kernel lane. */
+	/* Requests of a worker whose bodies may leave so much behind; the others go by other lanes. */
 	LIMIT_GATE_UPLOADS = 64,
 	/* Requested capacity of a splice pipe; the kernel may grant less. */
 	LIMIT_PIPE_BYTES = 1024 * 1024,

@@ -160,15 +160,17 @@ void conn_take_verdict_off(struct conn *conn)
 
 bool conn_empty_gate(struct conn *conn)
 {
-	int held;
+	int held, clamp;
 
 	if (!conn->gate || !conn->gate->is_source)
 		return true;
 	if (conn->gate->inbound)
 		return false;
 	/* Hold the window: a fast sender could keep up with this reader. */
+	clamp = window_shut(conn_fd(conn));
 	held = window_hold(conn_fd(conn));
-	conn_take_passed(conn, LIMIT_GATE_EMPTY_BYTES);
+	conn_take_passed(conn, 2 * (size_t)conn->gate->worker->gate->tuned_max_bytes);
 	window_let_go(conn_fd(conn), held);
+	window_reopen(conn_fd(conn), clamp);
 	return !conn->gate->is_source;
 }

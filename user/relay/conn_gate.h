@@ -37,8 +37,9 @@ void conn_review_upload(struct conn *conn);
  */
 void conn_take_verdict_off(struct conn *conn);
 /*
- * The same before the socket leaves this process: reads up to LIMIT_GATE_EMPTY_BYTES while its receive window
- * is held. True: no verdict is attached, and later bytes go to TCP's queue.
+ * The same for one that is to leave this process: up to all that TCP keeps for one socket (tcp_rmem[2]), and
+ * as much again for what comes into the window that was announced; its sender is held back beyond. True: no
+ * verdict is on, and what comes from now on is in TCP's queue.
  */
 bool conn_empty_gate(struct conn *conn);
 

@@ -94,6 +94,19 @@ int window_hold(int fd)
 	return held;
 }
 
+int window_shut(int fd)
+{
+	int clamp = number_get(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP);
+
+	number_set(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, 1);
+	return clamp;
+}
+
+void window_reopen(int fd, int clamp)
+{
+	number_set(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, clamp);
+}
+
 void window_let_go(int fd, int held)
 {
 	number_set(fd, SOL_SOCKET, SO_RCVLOWAT, 1);

@@ -48,3 +48,11 @@ void window_bound(int source_fd);
  */
 int window_hold(int source_fd);
 void window_let_go(int source_fd, int held);
+
+/*
+ * Between window_shut() and window_reopen() TCP announces nothing beyond what it has announced already
+ * (TCP_WINDOW_CLAMP, tcp(7)): a sender that is as fast as its reader stops. Returns what window_reopen()
+ * needs.
+ */
+int window_shut(int source_fd);
+void window_reopen(int source_fd, int clamp_bytes);
