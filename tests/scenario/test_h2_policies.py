@@ -3,8 +3,18 @@
 from hg import *
 from hg import h2_frames as f
 from hg.h2 import H2Client
+from hg.h2_backend import H2Backend
 from h2cases import connect, fields_of
 from timers import TIMED_ROUTE, expect_fired, expect_reason, expect_timeout
+
+BOTH_WAYS = """
+config: {timeouts: {clientBodyStall: 600ms}}
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - backends: [{host: @origin@, policies: {http: {version: HTTP/2.0}}}]
+"""
 
 
 def routed(policies="{}", backend="{}", timeouts="{}"):
@@ -76,6 +86,30 @@ def stream_idle():
         client.expect_rst(number, f.CANCEL, f.INTERNAL_ERROR)
     expect_reason(client.gateway, "stream_idle")
     eq(client.response(busy).text.count("data: "), 8, "events of a busy stream")
+
+
+@test("a stream in both directions that is no gRPC outlives clientBodyStall once the backend has begun to "
+      "answer, one without an answer does not", waits=True)
+def both_ways():
+    backend = H2Backend()
+    gateway = Gateway(BOTH_WAYS, origin=backend)
+    client = H2Client(gateway.client())
+    talk = client.request("/talk", "POST", [("content-type", "application/connect+proto")], end=False)
+    client.send_data(talk, b"one")
+    upstream = backend.accept()
+    number = upstream.expect_head()
+    upstream.head(number)
+    eq(client.response_head(talk).status, 200, "status")
+    client.expect_silence(1.5)
+    client.send_data(talk, b"two", True)
+    upstream.wait(lambda: upstream.streams[number].ended, 5, "the end of the request")
+    upstream.send_data(number, b"answer", True)
+    eq(client.response(talk).body, b"answer", "the answer")
+    eq(gateway.metrics()("headgate_timer_fired_total"), 0, "timers that fired")
+    with within(0.6, "the answer"):
+        stalled = client.request("/talk", "POST", end=False)
+        eq(client.response(stalled).status, 408, "status without an answer")
+    expect_fired(gateway, "body_stall")
 
 
 # ---- what a policy does to messages ----------------------------------------------------------------------

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -327,5 +328,27 @@ TEST(a_row_of_other_sockets_is_not_believed)
 	assert_int_equal(handoff_receive(s.channel[1], s.new, &client, &backend), -EBADMSG);
 	assert_int_equal(recv(s.peers[0], &client, 1, 0), -1);
 	assert_int_equal(errno, ECONNRESET);
+	upgrade_done(&s);
+}
+
+TEST(what_does_not_fit_into_the_process_is_reset)
+{
+	struct upgrade_play s = upgrade_play();
+	struct rlimit limit, none;
+	int client, backend;
+
+	assert_int_equal(handoff_send(s.channel[0], s.play.estate, s.client, s.backend), 0);
+	socket_close(s.client);
+	socket_close(s.backend);
+	s.client = s.backend = -1;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = limit.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(handoff_receive(s.channel[1], s.new, &client, &backend), -EBADMSG);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	for (size_t i = 0; i < ARRAY_LEN(s.peers); i++) {
+		assert_int_equal(recv(s.peers[i], &client, 1, 0), -1);
+		assert_int_equal(errno, ECONNRESET);
+	}
 	upgrade_done(&s);
 }

@@ -117,6 +117,7 @@ struct proxy {
 	uint32_t look_after_ms; /* a stream is worth a checkpoint when it is so old; 0: none is (no keeper) */
 	bool is_draining; /* answers carry Connection: close */
 	bool is_handing_off; /* streams and idle clients go to another program (quiesce.h) */
+	bool is_handoff_full; /* until the timer fires */
 	struct timer quiesce_timer;
 	char date[32]; /* IMF-fixdate of wall_us */
 	uint64_t date_s;

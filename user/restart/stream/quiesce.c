@@ -22,9 +22,13 @@ enum {
 static bool hand_off(struct proxy *proxy, int client_fd, int backend_fd)
 {
 	struct estate *estate = proxy->shared->estate;
-	int error = handoff_send(estate->heir_fd, estate, client_fd, backend_fd);
+	int error;
 
+	if (proxy->is_handoff_full)
+		return false;
+	error = handoff_send(estate->heir_fd, estate, client_fd, backend_fd);
 	if (error == -EAGAIN) {
+		proxy->is_handoff_full = true;
 		timer_arm(loop_timers(proxy->loop), &proxy->quiesce_timer,
 			  proxy_now_ms(proxy) + QUIESCE_FULL_MS);
 	} else if (error) {
@@ -176,6 +180,7 @@ static void on_timer(struct timer *timer, uint64_t now_ms)
 	struct stream *stream;
 	struct client *client;
 
+	proxy->is_handoff_full = false;
 	timer_arm(loop_timers(proxy->loop), timer, now_ms + QUIESCE_LOOK_MS);
 	while ((stream = slab_next(proxy->streams, &cursor, &handle)) != NULL)
 		quiesce_stream(stream);
