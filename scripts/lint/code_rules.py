@@ -16,6 +16,9 @@ TYPEDEF = re.compile(r"^\s*typedef\s+(struct|union)\b", re.M)
 MACHINE_PATH = re.compile(r"(?<![\w.])/(wo" r"rk/|tmp/h" r"g\b|ro" r"ot/)")
 
 ONCE = re.compile(r"^(#pragma once$|#ifndef \w+_H\b)", re.M)
+PRINT_CALL = re.compile(r"(?<![\w.>])(v?f?printf|v?dprintf|f?puts|putchar|f?putc|perror|psignal)\s*\(")
+STANDARD_FD = re.compile(r"\b(write|writev|pwritev2?|send|sendmsg)\s*\("
+                         r"\s*(STDOUT_FILENO|STDERR_FILENO|1|2)\s*,")
 IMPURE_CALL = re.compile(
     r"(?<![\w.>])(time|clock_gettime|gettimeofday|clock_now_ns|clock_now_ms|clock_wall_us|localtime_r|gmtime|"
     r"socket|connect|bind|listen|accept4?|send|sendto|sendmsg|recv|recvfrom|recvmsg|setsockopt|getsockopt|"
@@ -131,6 +134,19 @@ def check_homes(tree):
             for pattern, homes in tables.HOMES.items():
                 if kind == "<" and matches(name, [pattern]) and not matches(path, homes):
                     yield path, line, f"<{name}> lives in {', '.join(homes)}: use that module's interface"
+
+
+def check_printing(tree):
+    for path in tree.c_files():
+        if not path.startswith(("user/", "admin/", "policy/", "config/")):
+            continue
+        code = tree.code(path)
+        for match in PRINT_CALL.finditer(code) if not matches(path, tables.PRINTING) else ():
+            yield path, line_of(code, match.start()), (
+                f"{match.group(1)}() waits for a reader: use log_error() and its like (log.h)")
+        for match in STANDARD_FD.finditer(code) if not matches(path, tables.WRITERS) else ():
+            yield path, line_of(code, match.start()), (
+                "a write to standard output or error waits for a reader: use log.h, or sink.h")
 
 
 def check_pure(tree):

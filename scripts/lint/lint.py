@@ -28,6 +28,7 @@ RULES = [
     ("includes: from the root, downwards only", code_rules.check_layers),
     (f"calls: downwards only, no circle of more than {tables.CIRCLE_FILES} files", call_rules.check_calls),
     ("libraries: one home each", code_rules.check_homes),
+    ("output: only commands print", code_rules.check_printing),
     ("pure code: no clock, socket, randomness or mutable global", code_rules.check_pure),
     ("scripts: parse", tree_rules.check_scripts),
     ("documents: a README per directory", tree_rules.check_readmes),

@@ -111,6 +111,12 @@ IMPURE = ["user/base/clock.c", "user/base/log.c", "user/base/log_writer.c",
           "user/base/sink.c", "user/base/mem.c", "user/base/check.c",
           "user/base/failpoint.c"]
 
+# Files of commands, which may wait for whoever reads what they print. In a process that serves only
+# user/base/log_writer.c and user/base/sink.c write to a descriptor that somebody else reads.
+PRINTING = ["admin/top*.c", "user/kernel/ctl/*.c", "user/restart/upgrade_command.c", "user/gateway/main.c",
+            "user/gateway/options.c", "user/base/failpoint.c"]
+WRITERS = ["user/base/log_writer.c", "user/base/sink.c"]
+
 # Files that are not measured: generated from a kernel's BTF or by npm, or texts of a licence.
 UNMEASURED = ["bpf/vmlinux_fallback.h", "LICENSE", "bpf/LICENSE", "tests/fuzz/corpus/*",
               "tests/interop/mcp/package-lock.json"]
