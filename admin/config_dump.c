@@ -113,6 +113,8 @@ static void dump_route(struct json_writer *w, const struct route *route)
 	dump_backend_refs(w, route->backend_list, route->backend_count, false);
 	dump_inline_policies(w, &route->inline_policies, NULL);
 	dump_splice(w, route->splice_off, false);
+	if (route->half_close)
+		json_str(w, "halfClose", route->half_close == HALF_CLOSE_KEEP ? "keep" : "end");
 	json_close(w);
 }
 

@@ -346,6 +346,7 @@ struct route {
 	uint64_t weight_sum; /* sealed */
 	struct policy_values inline_policies;
 	bool splice_off;
+	enum half_close half_close; /* 0: as the listener has it */
 	bool is_refused; /* no policy applies and no backend is asked: 500 */
 	struct span where;
 	struct span label; /* "namespace/name", for logs and metrics; sealed */

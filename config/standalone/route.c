@@ -246,6 +246,9 @@ static const struct schema_row route_rows[] = {
 	{ "backends", AS_REST(struct route), .value_doc = "list",
 	  .doc = "[below](#backends-of-a-route); none: 500, unless the route redirects or answers itself" },
 	ROUTE_SPLICE(struct route),
+	{ "halfClose", AS_WORD(struct route, half_close), .word_base = HALF_CLOSE_END, WORDS("end", "keep"),
+	  .preset_doc = "as `frontendPolicies.http.halfClose`",
+	  .doc = "extension: what becomes of a request whose HTTP/1 client closes its side while it waits" },
 };
 const struct schema route_schema = SCHEMA(route_rows, struct route);
 

@@ -13,7 +13,7 @@ SPLICE = {
 }
 CONFIG = """
 config: {splice: {@splice@}, connectionTerminationDeadline: 5s}
-frontendPolicies: {connect: {mode: route}}
+frontendPolicies: {connect: {mode: route}, http: {halfClose: keep}}
 binds:
 - port: @port@
   listeners:

@@ -13,6 +13,15 @@ binds:
     - backends:
       - host: @origin@
 """
+ROUTES = """
+binds:
+- port: @port@
+  listeners:
+  - routes:
+    - {matches: [{path: {pathPrefix: /kept}}], halfClose: keep, backends: [{host: @origin@}]}
+    - {matches: [{path: {pathPrefix: /ended}}], halfClose: end, backends: [{host: @origin@}]}
+    - backends: [{host: @origin@}]
+"""
 SHARED = """
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
@@ -122,6 +131,23 @@ def is_of_listener():
     other.fin()
     upstream.expect_end()
     ended(gateway)
+
+
+@test("halfClose of a route comes before that of its listener")
+def is_of_route():
+    for rule in "", HALF_CLOSE_KEPT:
+        gateway, backend = acted(ROUTES + rule)
+        for path, is_kept in (("/kept", True), ("/ended", False), ("/other", bool(rule))):
+            client = gateway.client().request("GET", path)
+            upstream = backend.accept()
+            upstream.read_request()
+            client.fin()
+            if is_kept:
+                upstream.expect_silence(0.3)
+                upstream.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 4\r\n\r\nlate").close()
+                eq(client.response().body, b"late", path)
+            else:
+                upstream.expect_end()
 
 
 @test("TCP routes pass the FIN of one side on, and the other side goes on")

@@ -122,9 +122,12 @@ static enum stream_step pump_waiting(struct stream *stream)
  */
 static bool has_client_given_up(struct stream *stream)
 {
-	return stream->client->conn.has_hup && !stream->front_h2 &&
-	       stream->listener->rules.half_close != HALF_CLOSE_KEEP && stream_has_whole_request(stream) &&
-	       stream->front->check(stream) == 0;
+	enum half_close rule = stream->route && stream->route->half_close
+				       ? stream->route->half_close
+				       : stream->listener->rules.half_close;
+
+	return stream->client->conn.has_hup && !stream->front_h2 && rule != HALF_CLOSE_KEEP &&
+	       stream_has_whole_request(stream) && stream->front->check(stream) == 0;
 }
 
 static enum stream_step give_up(struct stream *stream)
