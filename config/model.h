@@ -405,6 +405,7 @@ struct listener {
 	uint32_t tcp_route_count;
 	struct span gateway_label; /* "namespace/name"; sealed */
 	struct route_table *table; /* sealed; in the arena */
+	uint64_t regex_steps; /* sealed: of one request; 0: no limit */
 	struct span where;
 };
 
@@ -533,6 +534,7 @@ struct static_config {
 	uint64_t connections_per_client;
 	uint64_t requests_per_client;
 	uint64_t connections_per_backend;
+	uint64_t regex_steps; /* of one request; 0: derived from the expressions of the listener */
 	uint64_t connection_head_bytes; /* of the requests of an HTTP/2 connection under way */
 	uint64_t worker_head_bytes; /* the same of all connections of a worker */
 	uint32_t h2_floods[H2_FLOOD_COUNT]; /* a second */

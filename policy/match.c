@@ -19,7 +19,7 @@ bool match_prefix(struct span path, struct span prefix)
 	return span_starts(path, prefix) && (path.len == prefix.len || path.data[prefix.len] == '/');
 }
 
-enum match_result match_path(const struct route_match *match, struct span path)
+enum match_result match_path(const struct route_match *match, struct span path, struct regex_budget *budget)
 {
 	switch (match->path_kind) {
 	case PATH_EXACT:
@@ -27,15 +27,16 @@ enum match_result match_path(const struct route_match *match, struct span path)
 	case PATH_PREFIX_SEGMENTS:
 		return match_prefix(path, match->path) ? MATCH_YES : MATCH_NO;
 	case PATH_REGEX:
-		return match_regex_run(match->path_regex, path);
+		return match_regex_run(match->path_regex, path, budget);
 	}
 	return MATCH_NO;
 }
 
-static enum match_result match_text(const struct text_match *match, struct span value, bool ignore_case)
+static enum match_result match_text(const struct text_match *match, struct span value, bool ignore_case,
+				    struct regex_budget *budget)
 {
 	if (match->kind == TEXT_REGEX)
-		return match_regex_run(match->regex, value);
+		return match_regex_run(match->regex, value, budget);
 	if (ignore_case)
 		return span_eq_nocase(value, match->value) ? MATCH_YES : MATCH_NO;
 	return span_eq(value, match->value) ? MATCH_YES : MATCH_NO;
@@ -48,7 +49,8 @@ static enum match_result match_too_long(const struct text_match *match)
 											: MATCH_GAVE_UP;
 }
 
-static enum match_result match_header(const struct text_match *match, const struct request_head *head)
+static enum match_result match_header(const struct text_match *match, const struct request_head *head,
+				      struct regex_budget *budget)
 {
 	struct match_room room;
 	struct span value;
@@ -59,12 +61,13 @@ static enum match_result match_header(const struct text_match *match, const stru
 	case MATCH_GAVE_UP:
 		return match_too_long(match);
 	case MATCH_YES:
-		return match_text(match, value, match_name_is_host(match->name));
+		return match_text(match, value, match_name_is_host(match->name), budget);
 	}
 	return MATCH_NO;
 }
 
-static enum match_result match_query(const struct text_match *match, const struct request_head *head)
+static enum match_result match_query(const struct text_match *match, const struct request_head *head,
+				     struct regex_budget *budget)
 {
 	struct match_room room;
 	struct span value;
@@ -77,7 +80,7 @@ static enum match_result match_query(const struct text_match *match, const struc
 	case MATCH_GAVE_UP:
 		return MATCH_GAVE_UP;
 	case MATCH_YES:
-		return match_text(match, value, false);
+		return match_text(match, value, false, budget);
 	}
 	return MATCH_NO;
 }
@@ -90,17 +93,18 @@ static enum match_result match_and(enum match_result one, enum match_result othe
 	return one == MATCH_GAVE_UP ? one : other;
 }
 
-enum match_result match_conditions(const struct route_match *match, const struct request_head *head)
+enum match_result match_conditions(const struct route_match *match, const struct request_head *head,
+				   struct regex_budget *budget)
 {
 	enum match_result result = MATCH_YES;
 
 	if (match->method.len && !span_eq(match->method, head->method_text))
 		return MATCH_NO;
 	for (uint32_t i = 0; i < match->header_count && result != MATCH_NO; i++)
-		result = match_and(result, match_header(&match->header_list[i], head));
+		result = match_and(result, match_header(&match->header_list[i], head, budget));
 	for (uint32_t i = 0; i < match->query_count && result != MATCH_NO; i++)
-		result = match_and(result, match_query(&match->query_list[i], head));
+		result = match_and(result, match_query(&match->query_list[i], head, budget));
 	if (result != MATCH_NO && match->path_kind == PATH_REGEX)
-		result = match_and(result, match_path(match, head->path));
+		result = match_and(result, match_path(match, head->path, budget));
 	return result;
 }

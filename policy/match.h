@@ -18,13 +18,15 @@
  *            (%41 is A, + is a blank, a broken escape stays as it is); "?a" has the value ""
  *
  * MATCH_GAVE_UP when that cannot be said: a value would need more than LIMIT_MATCH_VALUE_BYTES to join or
- * decode, or a regular expression hit its bound, and no other condition fails. Refuse the request then.
+ * decode, or a regular expression hit its bound or the budget of the request, and no other condition fails.
+ * Refuse the request then.
  */
 
 /* True when `path` lies below `prefix` by whole segments. */
 bool match_prefix(struct span path, struct span prefix);
 /* `prefix` without its trailing slashes: "/foo/" -> "/foo", "/" -> "". */
 struct span match_prefix_trim(struct span prefix);
-enum match_result match_path(const struct route_match *match, struct span path);
+enum match_result match_path(const struct route_match *match, struct span path, struct regex_budget *budget);
 /* Everything but exact paths and prefixes, which are looked up (policy/route.c). */
-enum match_result match_conditions(const struct route_match *match, const struct request_head *head);
+enum match_result match_conditions(const struct route_match *match, const struct request_head *head,
+				   struct regex_budget *budget);

@@ -152,13 +152,16 @@ size_t match_regex_size(const struct match_regex *regex)
 	return regex->size;
 }
 
-enum match_result match_regex_run(const struct match_regex *regex, struct span value)
+enum match_result match_regex_run(const struct match_regex *regex, struct span value,
+				  struct regex_budget *budget)
 {
 	const char *data = value.len ? value.data : "";
 	int result;
 
-	if (value.len > LIMIT_REGEX_STEPS / regex->size)
-		return regex_engine_may_fit(regex->engine, data, value.len) ? MATCH_GAVE_UP : MATCH_NO;
+	if (!regex_engine_may_fit(regex->engine, data, value.len))
+		return MATCH_NO;
+	if (value.len > LIMIT_REGEX_STEPS / regex->size || !regex_budget_take(budget, value.len, regex->size))
+		return MATCH_GAVE_UP;
 	result = regex_engine_run(regex->engine, data, value.len);
 	if (result < 0)
 		return MATCH_GAVE_UP;

@@ -17,6 +17,25 @@
  */
 struct match_regex;
 
+/*
+ * What all expressions together may take for one request, in steps; a request that would need more is refused
+ * like one whose value is too long. NULL in its place: nothing counts.
+ */
+struct regex_budget {
+	uint64_t steps_left;
+};
+
+/* Bytes of a value times instructions. False: there are not so many left, and nothing is taken. */
+static inline bool regex_budget_take(struct regex_budget *budget, uint64_t bytes, uint64_t instructions)
+{
+	if (!budget)
+		return true;
+	if (bytes * instructions > budget->steps_left)
+		return false;
+	budget->steps_left -= bytes * instructions;
+	return true;
+}
+
 enum match_result {
 	MATCH_NO,
 	MATCH_YES,
@@ -33,4 +52,5 @@ void match_regex_free(void *regex); /* NULL is fine; takes void * to serve as a 
 /* What regex_union.c makes one automaton of, and its instructions. */
 const struct regex_engine *match_regex_engine(const struct match_regex *regex);
 size_t match_regex_size(const struct match_regex *regex);
-enum match_result match_regex_run(const struct match_regex *regex, struct span value);
+enum match_result match_regex_run(const struct match_regex *regex, struct span value,
+				  struct regex_budget *budget);

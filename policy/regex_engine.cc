@@ -17,6 +17,9 @@ extern "C" {
 /* No exception leaves this file: the only one the library knows is that memory is short. */
 struct regex_engine {
 	re2::RE2 compiled;
+	/* Between these two texts, by the order of bytes, lies all that fits. */
+	bool has_range = false;
+	std::string least, most;
 
 	regex_engine(re2::StringPiece pattern, const re2::RE2::Options &options) : compiled(pattern, options)
 	{
@@ -69,10 +72,14 @@ static void fault_quote(const std::string &text, struct regex_fault *fault)
 	}
 }
 
-static int engine_judge(const struct regex_engine *engine, struct regex_fault *fault)
+static int engine_judge(struct regex_engine *engine, struct regex_fault *fault)
 {
-	if (engine->compiled.ok())
+	const int bytes = 32;
+
+	if (engine->compiled.ok()) {
+		engine->has_range = engine->compiled.PossibleMatchRange(&engine->least, &engine->most, bytes);
 		return 0;
+	}
 	fault->kind = fault_kind(engine->compiled.error_code());
 	fault_quote(fault->kind == REGEX_FAULT_OTHER ? engine->compiled.error()
 						     : engine->compiled.error_arg(),
@@ -140,20 +147,11 @@ int regex_engine_run(const struct regex_engine *engine, const char *value, size_
 	}
 }
 
-/* The library says between which two texts, by the order of bytes, all that fits lies. */
 bool regex_engine_may_fit(const struct regex_engine *engine, const char *value, size_t len)
 {
-	const int bytes = 32;
+	re2::StringPiece text(value, len);
 
-	try {
-		re2::StringPiece text(value, len);
-		std::string least, most;
-
-		return !engine->compiled.PossibleMatchRange(&least, &most, bytes) ||
-		       (text.compare(least) >= 0 && text.compare(most) <= 0);
-	} catch (...) {
-		return true;
-	}
+	return !engine->has_range || (text.compare(engine->least) >= 0 && text.compare(engine->most) <= 0);
 }
 
 struct regex_engine_union {

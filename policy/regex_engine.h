@@ -50,8 +50,7 @@ size_t regex_engine_size(const struct regex_engine *engine);
 /* 1 when all of `value` fits, 0 when not, -ENOMEM. */
 int regex_engine_run(const struct regex_engine *engine, const char *value, size_t len);
 /*
- * False: all of `value` cannot fit, by its first bytes alone. For values that are too long to run; the cost
- * does not depend on their length.
+ * False: all of `value` cannot fit, by its first bytes alone: no more than a comparison with two short texts.
  */
 bool regex_engine_may_fit(const struct regex_engine *engine, const char *value, size_t len);
 

@@ -14,6 +14,7 @@ struct regex_set {
 	struct hash_map *map; /* owner; pattern to struct match_regex; NULL while counting */
 	size_t count;
 	size_t distinct;
+	uint64_t instructions; /* of all that the listener compares with */
 };
 
 static void pattern_refuse(struct regex_set *set, struct span pattern, struct span where,
@@ -42,6 +43,7 @@ static int pattern_compile(struct regex_set *set, struct span pattern, struct sp
 		if (result == 0) {
 			(void)hash_map_put(set->map, pattern, regex); /* has room for all */
 			*ret_regex = regex;
+			set->instructions += match_regex_size(regex);
 		} else {
 			match_regex_free(regex);
 		}
@@ -58,8 +60,10 @@ static int set_add(struct regex_set *set, struct span pattern, struct span where
 		return 0;
 	}
 	*ret_regex = hash_map_get(set->map, pattern);
-	if (*ret_regex)
+	if (*ret_regex) {
+		set->instructions += match_regex_size(*ret_regex);
 		return 0;
+	}
 	if (set->distinct++ == LIMIT_REGEX_COUNT)
 		config_message_at(set->report, CONFIG_ERROR, where,
 				  "%d different regular expressions are the most; write exact paths or "
@@ -111,6 +115,16 @@ static int route_add(struct regex_set *set, struct route *route)
 	return result;
 }
 
+static uint64_t steps_of(const struct regex_set *set)
+{
+	uint64_t written = set->snapshot->config.regex_steps;
+	uint64_t needed = set->instructions * LIMIT_REGEX_SHORT_BYTES;
+
+	if (written)
+		return written;
+	return needed > LIMIT_REGEX_REQUEST_STEPS ? needed : LIMIT_REGEX_REQUEST_STEPS;
+}
+
 static int set_walk(struct regex_set *set)
 {
 	int result = 0;
@@ -121,8 +135,10 @@ static int set_walk(struct regex_set *set)
 		for (uint32_t l = 0; l < bind->listener_count; l++) {
 			struct listener *listener = &bind->listener_list[l];
 
+			set->instructions = 0;
 			for (uint32_t r = 0; r < listener->route_count && result == 0; r++)
 				result = route_add(set, &listener->route_list[r]);
+			listener->regex_steps = steps_of(set);
 		}
 	}
 	return result;

@@ -9,6 +9,7 @@
 struct regex_union {
 	struct regex_engine_union *engine; /* owner */
 	size_t longest; /* bytes of a value */
+	size_t size; /* instructions of all */
 };
 
 /* Instructions of all, and how long a value may be. */
@@ -46,6 +47,7 @@ int regex_union_create(struct match_regex *const *list, size_t count, size_t *by
 		for (size_t i = 0; i < count; i++)
 			engines[i] = match_regex_engine(list[i]);
 		many->longest = longest;
+		many->size = size;
 		result = regex_engine_union_create(engines, count, bytes, &many->engine);
 	} else {
 		result = -ENOMEM;
@@ -70,9 +72,10 @@ void regex_union_free(void *object)
 	hg_free(many);
 }
 
-int regex_union_run(const struct regex_union *many, struct span value, uint32_t *fits)
+int regex_union_run(const struct regex_union *many, struct span value, uint32_t *fits,
+		    struct regex_budget *budget)
 {
-	if (value.len > many->longest)
+	if (value.len > many->longest || !regex_budget_take(budget, value.len, many->size))
 		return -E2BIG;
 	return regex_engine_union_run(many->engine, value.len ? value.data : "", value.len, fits,
 				      LIMIT_ROUTE_FITS);

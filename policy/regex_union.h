@@ -21,4 +21,5 @@ void regex_union_free(void *object); /* NULL is fine; takes void * to serve as a
  * How many fit, with their places in the list in fits[LIMIT_ROUTE_FITS], in no order; negative: ask each of
  * them.
  */
-int regex_union_run(const struct regex_union *many, struct span value, uint32_t *fits);
+int regex_union_run(const struct regex_union *many, struct span value, uint32_t *fits,
+		    struct regex_budget *budget);

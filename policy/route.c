@@ -23,7 +23,7 @@ const struct tcp_route *tcp_route_find(const struct listener *listener, struct s
 static bool entry_try(const struct route_entry *entry, const struct request_head *head,
 		      struct route_found *found)
 {
-	enum match_result result = match_conditions(entry->match, head);
+	enum match_result result = match_conditions(entry->match, head, &found->budget);
 
 	if (result == MATCH_NO)
 		return false;
@@ -51,7 +51,8 @@ static bool exact_search(const struct route_table *table, uint32_t bucket, const
 	group = route_group_find(table, bucket, false, head->path, hash);
 	if (!group)
 		return false;
-	for (route_cursor_start(&cursor, &group->list, head); cursor.at; route_cursor_step(&cursor)) {
+	for (route_cursor_start(&cursor, &group->list, head, &found->budget); cursor.at;
+	     route_cursor_step(&cursor)) {
 		if (entry_try(cursor.at, head, found))
 			return true;
 	}
@@ -60,10 +61,10 @@ static bool exact_search(const struct route_table *table, uint32_t bucket, const
 
 /* The first of a group and the shorter ones that may have an entry for the request, or NULL. */
 static const struct path_group *group_enter(const struct path_group *group, const struct request_head *head,
-					    struct route_cursor *prefixes)
+					    struct route_cursor *prefixes, struct regex_budget *budget)
 {
 	for (; group; group = group->shorter) {
-		route_cursor_start(prefixes, &group->list, head);
+		route_cursor_start(prefixes, &group->list, head, budget);
 		if (prefixes->at)
 			break;
 	}
@@ -81,14 +82,14 @@ static bool pattern_search(const struct route_table *table, uint32_t bucket, con
 	struct route_cursor prefixes, patterns;
 	bool is_begun = false;
 	const struct path_group *group =
-		group_enter(route_prefix_find(table, bucket, head->path), head, &prefixes);
+		group_enter(route_prefix_find(table, bucket, head->path), head, &prefixes, &found->budget);
 
 	patterns.at = list->first;
 	while (group || patterns.at) {
 		bool is_prefix = group && (!patterns.at || prefixes.at->rank < patterns.at->rank);
 
 		if (!is_prefix && !is_begun) {
-			route_cursor_start(&patterns, list, head);
+			route_cursor_start(&patterns, list, head, &found->budget);
 			is_begun = true;
 			continue;
 		}
@@ -96,7 +97,7 @@ static bool pattern_search(const struct route_table *table, uint32_t bucket, con
 			return true;
 		route_cursor_step(is_prefix ? &prefixes : &patterns);
 		if (is_prefix && !prefixes.at)
-			group = group_enter(group->shorter, head, &prefixes);
+			group = group_enter(group->shorter, head, &prefixes, &found->budget);
 	}
 	return false;
 }
@@ -104,7 +105,9 @@ static bool pattern_search(const struct route_table *table, uint32_t bucket, con
 struct route_found route_search(const struct listener *listener, const struct request_head *head)
 {
 	const struct route_table *table = listener->table;
-	struct route_found found = { 0 };
+	struct route_found found = {
+		.budget.steps_left = listener->regex_steps ? listener->regex_steps : UINT64_MAX,
+	};
 
 	for (const struct host_bucket *bucket =
 		     host_index_find(table->hosts, authority_host(head->authority));

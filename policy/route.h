@@ -2,6 +2,7 @@
 #pragma once
 
 #include "config/model.h"
+#include "policy/match_regex.h"
 #include "user/http/head.h"
 
 /*
@@ -19,6 +20,7 @@ const struct listener *listener_find(const struct bind *bind, struct span host);
 struct route_found {
 	const struct route *route; /* NULL: no route */
 	const struct route_match *match; /* the entry that fitted, for rewrites; without matches: "/" */
+	struct regex_budget budget; /* what is left of it */
 	bool gave_up; /* a match hit a bound before any fitted (policy/match.h): no route, refuse */
 };
 

@@ -376,7 +376,7 @@ static uint32_t head_add(const struct route_entry **heads, uint32_t count, const
 
 /* The heads of one facet behind the `count` that there are; negative: it cannot say. */
 static int facet_search(const struct route_index *index, uint32_t f, const struct request_head *head,
-			const struct route_entry **heads, uint32_t count)
+			const struct route_entry **heads, uint32_t count, struct regex_budget *budget)
 {
 	const struct facet *facet = &index->facets[f];
 	uint32_t fits[LIMIT_ROUTE_FITS];
@@ -396,7 +396,7 @@ static int facet_search(const struct route_index *index, uint32_t f, const struc
 		count = head_add(heads, count, &slot_of(index, value_hash(f, value))->chain);
 	if (!facet->patterns)
 		return (int)count;
-	fit_count = regex_union_run(facet->many, value, fits);
+	fit_count = regex_union_run(facet->many, value, fits, budget);
 	if (fit_count < 0 || count + (uint32_t)fit_count >= ROUTE_HEADS)
 		return -E2BIG;
 	for (int i = 0; i < fit_count; i++)
@@ -405,11 +405,11 @@ static int facet_search(const struct route_index *index, uint32_t f, const struc
 }
 
 int route_index_search(const struct route_index *index, const struct request_head *head,
-		       const struct route_entry **heads)
+		       const struct route_entry **heads, struct regex_budget *budget)
 {
 	int count = (int)head_add(heads, 0, &index->rest);
 
 	for (uint32_t f = 0; f < index->facet_count && count >= 0; f++)
-		count = facet_search(index, f, head, heads, (uint32_t)count);
+		count = facet_search(index, f, head, heads, (uint32_t)count, budget);
 	return count;
 }

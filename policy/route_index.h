@@ -23,4 +23,4 @@ int route_index_build(struct route_list *list, struct snapshot *snapshot, size_t
  * every entry is to be tried.
  */
 int route_index_search(const struct route_index *index, const struct request_head *head,
-		       const struct route_entry **heads);
+		       const struct route_entry **heads, struct regex_budget *budget);

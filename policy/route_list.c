@@ -32,9 +32,9 @@ static void head_take(struct route_cursor *cursor)
 }
 
 void route_cursor_start(struct route_cursor *cursor, const struct route_list *list,
-			const struct request_head *head)
+			const struct request_head *head, struct regex_budget *budget)
 {
-	int count = list->index ? route_index_search(list->index, head, cursor->heads) : -1;
+	int count = list->index ? route_index_search(list->index, head, cursor->heads, budget) : -1;
 
 	cursor->is_plain = count < 0;
 	cursor->head_count = count < 0 ? 0 : (uint32_t)count;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "config/model.h"
+#include "policy/match_regex.h"
 #include "user/http/head.h"
 #include "user/base/limits.h"
 
@@ -42,5 +43,5 @@ struct route_cursor {
 };
 
 void route_cursor_start(struct route_cursor *cursor, const struct route_list *list,
-			const struct request_head *head);
+			const struct request_head *head, struct regex_budget *budget);
 void route_cursor_step(struct route_cursor *cursor);

@@ -313,6 +313,10 @@ static const struct schema_row limits_rows[] = {
 		 "times what the client has sent; 431 beyond" },
 	{ "workerHeadBytes", AS_U64(struct static_config, worker_head_bytes), RANGE(1024 * 1024, 1ull << 40),
 	  .preset = LIMIT_WORKER_HEAD_BYTES, .doc = "the same of all requests of a worker, HTTP/1 too" },
+	{ "regexSteps", AS_U64(struct static_config, regex_steps), RANGE(LIMIT_REGEX_STEPS, 1ull << 40),
+	  .preset_doc = "8388608, or what 512 bytes need with all expressions of a listener",
+	  .doc = "bytes times instructions of all regular expressions that one request is compared with; 400 "
+		 "beyond" },
 	{ "http2Floods", AS_SECTION(struct static_config, &flood_schema) },
 	/* MCP */
 	{ "mcpSessions", AS_U32(struct static_config, mcp_limits.sessions), RANGE(1, LIMIT_MCP_SESSIONS),

@@ -71,3 +71,45 @@ def slashes():
     for _ in range(100):
         eq(client.get(path).text, "rest", "route of a long path that does not fit")
     eq(gateway.metrics()(GAVE_UP), 0, "requests refused")
+
+
+MANY = """
+config: {limits: {@limits@}}
+binds:
+- port: @port@
+  listeners:
+  - routes:
+@denies@
+    - name: prefixed
+      matches: [{path: {regex: "/service/[a-z]+/.*"}}]
+      policies: {directResponse: {status: 200, body: prefixed}}
+    - name: rest
+      policies: {directResponse: {status: 200, body: rest}}
+"""
+DENY = """    - name: deny%d
+      matches: [{path: {regex: ".*a%d?b?.{%d}x%d"}}]
+      policies: {directResponse: {status: 403, body: deny}}"""
+
+
+@test("all regular expressions together are bounded for a request: beyond it is 400, nothing passes a deny")
+def many_expressions():
+    denies = "\n".join(DENY % (n, n % 10, 5 + n % 11, n) for n in range(300))
+    gateway, _ = play(MANY, denies=denies, limits="")
+    eq(gateway.fetch("/a7" + "b" * 11 + "x17").text, "deny", "route of a short path that is denied")
+    eq(gateway.fetch("/" + "ab" * 100).text, "rest", "route of a path of 200 bytes")
+    long = "/" + "ab" * 3500
+    eq(gateway.fetch(long).status, 400, "status of a long path")
+    eq(gateway.fetch(long + "a7" + "b" * 11 + "x17").status, 400, "status of a long path that is denied")
+    expect_reason(gateway, "match_gave_up", 400)
+    eq(gateway.metrics()(GAVE_UP), 2, "requests refused")
+    gateway, _ = play(MANY, denies=denies, limits="regexSteps: 1073741824")
+    eq(gateway.fetch(long).text, "rest", "route of the long path where limits.regexSteps allows it")
+
+
+@test("an expression that a path's first bytes rule out costs nothing of that bound")
+def ruled_out():
+    denies = "\n".join(DENY % (n, n % 10, 5 + n % 11, n) for n in range(3)) + "".join(
+        f"\n    - name: other{n}\n      matches: [{{path: {{regex: '/other{n}/[a-z]{{1,9}}/.*'}}}}]\n"
+        "      policies: {directResponse: {status: 403, body: other}}" for n in range(1000))
+    gateway, _ = play(MANY, denies=denies, limits="regexSteps: 1048576")
+    eq(gateway.fetch("/service/a/" + "b" * 2000).text, "prefixed", "route of a path of 2000 bytes")

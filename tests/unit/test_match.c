@@ -51,7 +51,7 @@ TEST(prefixes_fit_whole_segments_only)
 
 		path.data = guard_end(&guard, path.data, path.len);
 		if (match_prefix(path, match.path) != prefixes[i].fits ||
-		    match_path(&match, path) != (prefixes[i].fits ? MATCH_YES : MATCH_NO))
+		    match_path(&match, path, NULL) != (prefixes[i].fits ? MATCH_YES : MATCH_NO))
 			fail_msg("prefix %s and path %s", prefixes[i].prefix, prefixes[i].path);
 	}
 	guard_done(&guard);
@@ -61,11 +61,11 @@ TEST(exact_paths_are_compared_byte_for_byte)
 {
 	struct route_match match = { .path_kind = PATH_EXACT, .path = SPAN("/a/b") };
 
-	assert_int_equal(match_path(&match, SPAN("/a/b")), MATCH_YES);
-	assert_int_equal(match_path(&match, SPAN("/a/b/")), MATCH_NO);
-	assert_int_equal(match_path(&match, SPAN("/A/b")), MATCH_NO);
-	assert_int_equal(match_path(&match, SPAN("/a/%62")), MATCH_NO);
-	assert_int_equal(match_path(&match, SPAN("/a")), MATCH_NO);
+	assert_int_equal(match_path(&match, SPAN("/a/b"), NULL), MATCH_YES);
+	assert_int_equal(match_path(&match, SPAN("/a/b/"), NULL), MATCH_NO);
+	assert_int_equal(match_path(&match, SPAN("/A/b"), NULL), MATCH_NO);
+	assert_int_equal(match_path(&match, SPAN("/a/%62"), NULL), MATCH_NO);
+	assert_int_equal(match_path(&match, SPAN("/a"), NULL), MATCH_NO);
 }
 
 /* ---- headers */
@@ -134,7 +134,7 @@ static enum match_result match_one_header(const struct header_case *c, const str
 
 	if (c->kind == TEXT_REGEX)
 		text.regex = regex_of(c->value);
-	result = match_conditions(&match, head);
+	result = match_conditions(&match, head, NULL);
 	match_regex_free(text.regex);
 	return result;
 }
@@ -246,7 +246,7 @@ TEST(the_first_parameter_of_a_name_is_decoded_and_compared)
 		head.query.data = guard_end(&guard, head.query.data, head.query.len);
 		if (text.kind == TEXT_REGEX)
 			text.regex = regex_of(query_cases[i].value);
-		if (match_conditions(&match, &head) != query_cases[i].result)
+		if (match_conditions(&match, &head, NULL) != query_cases[i].result)
 			fail_msg("?%s: %s and %s", query_cases[i].query, query_cases[i].name,
 				 query_cases[i].value);
 		match_regex_free(text.regex);
@@ -264,9 +264,9 @@ TEST(nobody_knows_whether_a_decoded_value_over_the_limit_fits)
 	memset(query, '+', sizeof(query));
 	memcpy(query, "a=", 2);
 	text.regex = regex_of(".*");
-	assert_int_equal(match_conditions(&match, &head), MATCH_GAVE_UP);
+	assert_int_equal(match_conditions(&match, &head, NULL), MATCH_GAVE_UP);
 	head.query.len--;
-	assert_int_equal(match_conditions(&match, &head), MATCH_YES);
+	assert_int_equal(match_conditions(&match, &head, NULL), MATCH_YES);
 	match_regex_free(text.regex);
 }
 
@@ -281,14 +281,14 @@ TEST(one_condition_that_fails_decides_over_one_that_gives_up)
 	memset(query, '+', sizeof(query));
 	memcpy(query, "a=", 2);
 	list[0].regex = regex_of(".*");
-	assert_int_equal(match_conditions(&match, &head), MATCH_NO);
+	assert_int_equal(match_conditions(&match, &head, NULL), MATCH_NO);
 	match.query_count = 1;
 	match.path_kind = PATH_REGEX;
 	match.path_regex = regex_of("/a");
 	head.path = SPAN("/b");
-	assert_int_equal(match_conditions(&match, &head), MATCH_NO);
+	assert_int_equal(match_conditions(&match, &head, NULL), MATCH_NO);
 	head.path = SPAN("/a");
-	assert_int_equal(match_conditions(&match, &head), MATCH_GAVE_UP);
+	assert_int_equal(match_conditions(&match, &head, NULL), MATCH_GAVE_UP);
 	match_regex_free(list[0].regex);
 	match_regex_free(match.path_regex);
 }
@@ -307,13 +307,13 @@ TEST(all_conditions_have_to_hold)
 
 	arena_init(&arena, 4096);
 	head = head_of(&arena, "GET", "a", "/?q=1");
-	assert_int_equal(match_conditions(&match, &head), MATCH_NO);
+	assert_int_equal(match_conditions(&match, &head, NULL), MATCH_NO);
 	assert_int_equal(fields_add(&head.fields, SPAN("X"), SPAN("1")), 0);
-	assert_int_equal(match_conditions(&match, &head), MATCH_YES);
+	assert_int_equal(match_conditions(&match, &head, NULL), MATCH_YES);
 	head.method_text = SPAN("get");
-	assert_int_equal(match_conditions(&match, &head), MATCH_NO);
+	assert_int_equal(match_conditions(&match, &head, NULL), MATCH_NO);
 	head.method_text = SPAN("GET");
 	head.query = SPAN("q=2");
-	assert_int_equal(match_conditions(&match, &head), MATCH_NO);
+	assert_int_equal(match_conditions(&match, &head, NULL), MATCH_NO);
 	arena_done(&arena);
 }

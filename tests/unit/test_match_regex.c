@@ -49,7 +49,7 @@ TEST(expressions_fit_the_whole_value)
 		struct span value = span_str(regexes[i].value);
 
 		value.data = guard_end(&guard, value.data, value.len);
-		if (match_regex_run(regex, value) != regexes[i].result)
+		if (match_regex_run(regex, value, NULL) != regexes[i].result)
 			fail_msg("%s and %s", regexes[i].pattern, regexes[i].value);
 		match_regex_free(regex);
 	}
@@ -158,12 +158,12 @@ TEST(no_match_takes_more_steps_than_the_bound_allows)
 		size_t len = sizeof(value), size = match_regex_size(regex);
 
 		fill(value, len, (unsigned)(i % 3));
-		while (match_regex_run(regex, span_of(value, len)) == MATCH_GAVE_UP)
+		while (match_regex_run(regex, span_of(value, len), NULL) == MATCH_GAVE_UP)
 			len -= len / 64 + 1;
 		assert_true(len > 500);
 		/* Longer than that only with a beginning that cannot fit. */
 		if (len == sizeof(value) && len * size > LIMIT_REGEX_STEPS)
-			assert_int_equal(match_regex_run(regex, span_of(value, len)), MATCH_NO);
+			assert_int_equal(match_regex_run(regex, span_of(value, len), NULL), MATCH_NO);
 		else
 			assert_in_range(len * size, 1, LIMIT_REGEX_STEPS);
 		gave_up += len < sizeof(value);
@@ -180,8 +180,8 @@ TEST(slashes_do_not_fit_stars_in_front_of_another_end)
 
 	fill(value, sizeof(value), 0);
 	memcpy(value + sizeof(value) - 6, ".htmlx", 6); /* all that a quick look would miss is there */
-	assert_int_equal(match_regex_run(regex, span_of(value, sizeof(value))), MATCH_NO);
-	assert_int_equal(match_regex_run(regex, span_of(value, sizeof(value) - 1)), MATCH_YES);
+	assert_int_equal(match_regex_run(regex, span_of(value, sizeof(value)), NULL), MATCH_NO);
+	assert_int_equal(match_regex_run(regex, span_of(value, sizeof(value) - 1), NULL), MATCH_YES);
 	match_regex_free(regex);
 }
 
@@ -216,7 +216,7 @@ TEST(a_value_over_the_bound_is_ruled_out_by_its_first_bytes_only_where_it_cannot
 
 		memset(value, 'a', sizeof(value));
 		memcpy(value, too_long[i].begin, strlen(too_long[i].begin));
-		if (match_regex_run(regex, span_of(value, sizeof(value))) != too_long[i].result)
+		if (match_regex_run(regex, span_of(value, sizeof(value)), NULL) != too_long[i].result)
 			fail_msg("%s and %s...", too_long[i].pattern, too_long[i].begin);
 		match_regex_free(regex);
 	}
@@ -228,14 +228,14 @@ TEST(a_value_over_the_bound_gives_up_and_one_below_does_not)
 	struct match_regex *regex = regex_of("[a-z]{1,300}");
 
 	memset(value, 'a', sizeof(value));
-	assert_int_equal(match_regex_run(regex, span_of(value, 300)), MATCH_YES);
-	assert_int_equal(match_regex_run(regex, span_of(value, 1000)), MATCH_NO);
-	assert_int_equal(match_regex_run(regex, span_of(value, sizeof(value))), MATCH_GAVE_UP);
+	assert_int_equal(match_regex_run(regex, span_of(value, 300), NULL), MATCH_YES);
+	assert_int_equal(match_regex_run(regex, span_of(value, 1000), NULL), MATCH_NO);
+	assert_int_equal(match_regex_run(regex, span_of(value, sizeof(value)), NULL), MATCH_GAVE_UP);
 	value[0] = '/';
-	assert_int_equal(match_regex_run(regex, span_of(value, sizeof(value))), MATCH_NO);
+	assert_int_equal(match_regex_run(regex, span_of(value, sizeof(value)), NULL), MATCH_NO);
 	match_regex_free(regex);
 	regex = regex_of(".*admin.*");
-	assert_int_equal(match_regex_run(regex, span_of(value, sizeof(value))), MATCH_NO);
+	assert_int_equal(match_regex_run(regex, span_of(value, sizeof(value)), NULL), MATCH_NO);
 	match_regex_free(regex);
 }
 
@@ -251,7 +251,7 @@ TEST(an_automaton_that_does_not_fit_its_memory_gives_the_same_answer)
 			random = random * 1103515245 + 12345;
 			value[i] = "ab"[random >> 16 & 1];
 		}
-		assert_int_equal(match_regex_run(regex, span_of(value, sizeof(value))),
+		assert_int_equal(match_regex_run(regex, span_of(value, sizeof(value)), NULL),
 				 value[sizeof(value) - 101] == 'a' ? MATCH_YES : MATCH_NO);
 	}
 	match_regex_free(regex);
@@ -276,7 +276,7 @@ static void *regex_race(void *context)
 			value[i] = "ab"[random >> 16 & 1];
 		}
 		want = value[sizeof(value) - 31] == 'a' ? MATCH_YES : MATCH_NO;
-		racer->wrong += match_regex_run(racer->regex, span_of(value, sizeof(value))) != want;
+		racer->wrong += match_regex_run(racer->regex, span_of(value, sizeof(value)), NULL) != want;
 	}
 	return NULL;
 }
@@ -306,8 +306,8 @@ static int regex_once(void *context)
 	(void)context;
 	if (result < 0)
 		return result;
-	assert_int_equal(match_regex_run(regex, SPAN("/abab/12")), MATCH_NO);
-	assert_int_equal(match_regex_run(regex, SPAN("/abab/123")), MATCH_YES);
+	assert_int_equal(match_regex_run(regex, SPAN("/abab/12"), NULL), MATCH_NO);
+	assert_int_equal(match_regex_run(regex, SPAN("/abab/123"), NULL), MATCH_YES);
 	match_regex_free(regex);
 	return 0;
 }

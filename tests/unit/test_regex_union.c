@@ -51,7 +51,7 @@ static const char *const texts[] = {
 static void compare(const struct many *many, struct span value)
 {
 	uint32_t fits[LIMIT_ROUTE_FITS];
-	int count = regex_union_run(many->together, value, fits);
+	int count = regex_union_run(many->together, value, fits, NULL);
 
 	assert_true(count >= 0);
 	for (uint32_t i = 0; i < many->count; i++) {
@@ -59,7 +59,7 @@ static void compare(const struct many *many, struct span value)
 
 		for (int f = 0; f < count; f++)
 			is_in |= fits[f] == i;
-		if (is_in != (match_regex_run(many->list[i], value) == MATCH_YES))
+		if (is_in != (match_regex_run(many->list[i], value, NULL) == MATCH_YES))
 			fail_msg("%s: %d for %.*s", texts[i], is_in, SPAN_FMT(value));
 	}
 }
@@ -109,9 +109,9 @@ TEST(what_has_no_room_is_refused_and_takes_none)
 	assert_int_equal(many_unite(&many), 0);
 	assert_true(many.bytes_left < LIMIT_REGEX_UNION_TOTAL_BYTES);
 	memset(value, '/', sizeof(value));
-	assert_int_equal(regex_union_run(many.together, SPAN("/0999/a"), fits), 1);
+	assert_int_equal(regex_union_run(many.together, SPAN("/0999/a"), fits, NULL), 1);
 	assert_int_equal(fits[0], 999);
-	assert_int_equal(regex_union_run(many.together, span_of(value, sizeof(value)), fits), -E2BIG);
+	assert_int_equal(regex_union_run(many.together, span_of(value, sizeof(value)), fits, NULL), -E2BIG);
 	many_done(&many);
 }
 
@@ -154,12 +154,12 @@ TEST(hostile_patterns_at_once_are_bounded_in_bytes_times_instructions)
 		instructions += match_regex_size(many.list[i]);
 	for (size_t i = 0; i < sizeof(value); i++)
 		value[i] = "ab"[random_next(&random) % 2];
-	while ((result = regex_union_run(many.together, span_of(value, len), fits)) == -E2BIG)
+	while ((result = regex_union_run(many.together, span_of(value, len), fits, NULL)) == -E2BIG)
 		len--;
 	assert_in_range(len * instructions, LIMIT_REGEX_UNION_STEPS / 2, LIMIT_REGEX_UNION_STEPS);
 	/* No answer, where the automaton did not do, but never a wrong one. */
 	assert_true(result == 0 || result == -ENOMEM);
 	for (size_t i = 0; i < many.count; i += 50)
-		assert_int_equal(match_regex_run(many.list[i], span_of(value, len)), MATCH_NO);
+		assert_int_equal(match_regex_run(many.list[i], span_of(value, len), NULL), MATCH_NO);
 	many_done(&many);
 }

@@ -302,6 +302,36 @@ TEST(a_route_without_matches_serves_everything)
 	model_done(&m);
 }
 
+/* Each alone is within its bound. */
+TEST(the_expressions_of_a_listener_have_a_budget_for_one_request)
+{
+	static char path[LIMIT_REQUEST_LINE_BYTES];
+	char pattern[64];
+	struct listener *l;
+	struct request_head head;
+	struct model m;
+
+	memset(path, 'a', 1000);
+	path[0] = '/';
+	model_init(&m);
+	l = model_listener(&m, model_bind(&m, 80), "n", "g", "l", "");
+	for (int i = 0; i < 7; i++) {
+		snprintf(pattern, sizeof(pattern), ".*%db{100}", i);
+		add_simple(&m, l, "deny", NULL, PATH_REGEX, pattern);
+	}
+	add_simple(&m, l, "any", NULL, PATH_PREFIX_SEGMENTS, "/");
+	seal(&m);
+	assert_true(l->regex_steps >= LIMIT_REGEX_REQUEST_STEPS);
+	head = head_of(m.snapshot->arena, "GET", "a", path);
+	assert_text(route_search(l, &head).route->key, "any");
+	l->regex_steps = 7 * 1000 * 100;
+	assert_true(route_search(l, &head).gave_up && !route_search(l, &head).route);
+	path[100] = '\0';
+	head = head_of(m.snapshot->arena, "GET", "a", path);
+	assert_text(route_search(l, &head).route->key, "any");
+	model_done(&m);
+}
+
 /* Whoever can make a match give up would choose the next route: a deny rule would be open. */
 TEST(a_match_that_gives_up_ends_the_search_without_a_route)
 {
@@ -402,7 +432,7 @@ static bool plain_match(const struct route_match *match, const struct request_he
 		return false;
 	if (match->path_kind == PATH_PREFIX_SEGMENTS)
 		return plain_fits(match->path, head->path);
-	return match_path(match, head->path) == MATCH_YES;
+	return match_path(match, head->path, NULL) == MATCH_YES;
 }
 
 static const struct route *plain_find(const struct listener *listener, const struct request_head *head)

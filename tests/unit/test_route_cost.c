@@ -15,16 +15,18 @@ static struct {
 	unsigned int passes; /* of automata that stand for many expressions */
 } spent;
 
-static enum match_result counted_conditions(const struct route_match *match, const struct request_head *head)
+static enum match_result counted_conditions(const struct route_match *match, const struct request_head *head,
+					    struct regex_budget *budget)
 {
 	spent.entries++;
-	return match_conditions(match, head);
+	return match_conditions(match, head, budget);
 }
 
-static int counted_pass(const struct regex_union *many, struct span value, uint32_t *fits)
+static int counted_pass(const struct regex_union *many, struct span value, uint32_t *fits,
+			struct regex_budget *budget)
 {
 	spent.passes++;
-	return regex_union_run(many, value, fits);
+	return regex_union_run(many, value, fits, budget);
 }
 
 #define match_conditions counted_conditions

@@ -180,9 +180,9 @@ static bool goes_before(const struct route_match *x, const struct route_match *y
 
 static enum match_result plain_result(const struct route_match *match, const struct request_head *head)
 {
-	if (match->path_kind != PATH_REGEX && match_path(match, head->path) != MATCH_YES)
+	if (match->path_kind != PATH_REGEX && match_path(match, head->path, NULL) != MATCH_YES)
 		return MATCH_NO;
-	return match_conditions(match, head);
+	return match_conditions(match, head, NULL);
 }
 
 static struct route_found plain_search(const struct listener *listener, const struct request_head *head)
@@ -219,7 +219,7 @@ static void index_look(const struct route_list *list, const struct request_head 
 	if (!list->index)
 		return;
 	seen->indexes++;
-	if (route_index_search(list->index, head, heads) < 0)
+	if (route_index_search(list->index, head, heads, NULL) < 0)
 		seen->plain++;
 }
 

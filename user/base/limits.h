@@ -183,6 +183,12 @@ enum limits {
 	LIMIT_REGEX_PROGRAM = 1280, /* instructions of a pattern: larger ones are refused when loading */
 	LIMIT_REGEX_STEPS =
 		1024 * 1024, /* bytes of a value x instructions of a pattern: more are refused, counted */
+	/*
+	 * The same of all expressions that one request is compared with: the larger of these, and what values
+	 * of LIMIT_REGEX_SHORT_BYTES need with all expressions of the listener. 400.
+	 */
+	LIMIT_REGEX_REQUEST_STEPS = 8 * 1024 * 1024,
+	LIMIT_REGEX_SHORT_BYTES = 512,
 	LIMIT_REGEX_MEMORY_BYTES = 512 * 1024, /* of one pattern, with the automaton it builds in use */
 	LIMIT_REGEX_COUNT = 4096, /* different patterns of a configuration: more are refused when loading */
 	/* Matching all patterns of a list in one pass; beyond a limit each is matched separately. */
