@@ -86,7 +86,8 @@ static const char *escape_text(struct span pattern)
 	return NULL;
 }
 
-static int regex_compile(struct match_regex *regex, struct span pattern, struct text *error)
+static int regex_compile(struct match_regex *regex, struct span pattern, size_t memory_bytes,
+			 struct text *error)
 {
 	const char *reason = escape_text(pattern);
 	struct regex_fault fault = { .kind = REGEX_FAULT_SIZE };
@@ -97,7 +98,7 @@ static int regex_compile(struct match_regex *regex, struct span pattern, struct 
 			text_str(error, reason);
 		return -EINVAL;
 	}
-	result = regex_engine_create(pattern.len ? pattern.data : "", pattern.len, LIMIT_REGEX_MEMORY_BYTES,
+	result = regex_engine_create(pattern.len ? pattern.data : "", pattern.len, memory_bytes,
 				     &regex->engine, &fault);
 	if (result == 0) {
 		regex->size = regex_engine_size(regex->engine);
@@ -109,7 +110,17 @@ static int regex_compile(struct match_regex *regex, struct span pattern, struct 
 	return result == -EINVAL ? fault_refuse(&fault, error) : result;
 }
 
-int match_regex_create(struct span pattern, struct match_regex **ret_regex, struct text *error)
+size_t match_regex_memory(size_t count)
+{
+	size_t share = LIMIT_REGEX_TOTAL_BYTES / (count ? count : 1);
+
+	if (share > LIMIT_REGEX_MEMORY_BYTES)
+		return LIMIT_REGEX_MEMORY_BYTES;
+	return share > LIMIT_REGEX_LEAST_BYTES ? share : LIMIT_REGEX_LEAST_BYTES;
+}
+
+int match_regex_create(struct span pattern, size_t memory_bytes, struct match_regex **ret_regex,
+		       struct text *error)
 {
 	struct match_regex *regex;
 	int result;
@@ -123,7 +134,7 @@ int match_regex_create(struct span pattern, struct match_regex **ret_regex, stru
 	regex = hg_calloc(1, sizeof(*regex));
 	if (!regex)
 		return -ENOMEM;
-	result = regex_compile(regex, pattern, error);
+	result = regex_compile(regex, pattern, memory_bytes, error);
 	if (result < 0) {
 		match_regex_free(regex);
 		return result;

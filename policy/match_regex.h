@@ -43,11 +43,15 @@ enum match_result {
 };
 
 /*
+ * memory_bytes: with the automaton that it builds in use, match_regex_memory().
  * 0 and *ret_regex (free with match_regex_free); -ENOMEM; -EINVAL for a pattern that is malformed, longer
  * than LIMIT_ROUTE_REGEX_BYTES, or over LIMIT_REGEX_PROGRAM: then the reason and what to write instead is
  * appended to `error` (may be NULL).
  */
-int match_regex_create(struct span pattern, struct match_regex **ret_regex, struct text *error);
+int match_regex_create(struct span pattern, size_t memory_bytes, struct match_regex **ret_regex,
+		       struct text *error);
+/* How much of it each of so many patterns may have. */
+size_t match_regex_memory(size_t count);
 void match_regex_free(void *regex); /* NULL is fine; takes void * to serve as a destructor */
 /* What regex_union.c makes one automaton of, and its instructions. */
 const struct regex_engine *match_regex_engine(const struct match_regex *regex);

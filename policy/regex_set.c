@@ -33,7 +33,7 @@ static int pattern_compile(struct regex_set *set, struct span pattern, struct sp
 	int result;
 
 	text_init(&reason);
-	result = match_regex_create(pattern, &regex, &reason);
+	result = match_regex_create(pattern, match_regex_memory(set->count), &regex, &reason);
 	if (result == -EINVAL) {
 		result = text_error(&reason);
 		if (result == 0)

@@ -94,7 +94,7 @@ static bool check_grpc_regex(struct decoder *d, const struct yaml_node *node, st
 	int r;
 
 	text_init(&reason);
-	r = match_regex_create(pattern, &regex, &reason);
+	r = match_regex_create(pattern, LIMIT_REGEX_LEAST_BYTES, &regex, &reason);
 	if (r == 0)
 		match_regex_free(regex);
 	else if (r == -ENOMEM || text_error(&reason) < 0)

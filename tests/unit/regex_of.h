@@ -3,6 +3,7 @@
 
 #include "policy/match_regex.h"
 #include "tests/lib/test.h"
+#include "user/base/limits.h"
 
 /* A pattern that has to compile; free it with match_regex_free(). */
 static inline struct match_regex *regex_of(const char *pattern)
@@ -11,7 +12,7 @@ static inline struct match_regex *regex_of(const char *pattern)
 	struct text reason;
 
 	text_init(&reason);
-	if (match_regex_create(span_str(pattern), &regex, &reason) != 0)
+	if (match_regex_create(span_str(pattern), LIMIT_REGEX_MEMORY_BYTES, &regex, &reason) != 0)
 		fail_msg("%s: %.*s", pattern, SPAN_FMT(text_span(&reason)));
 	text_done(&reason);
 	return regex;

@@ -106,13 +106,16 @@ TEST(malformed_expressions_are_refused_with_what_to_write_instead)
 		struct text reason;
 
 		text_init(&reason);
-		if (match_regex_create(span_str(pattern), &regex, &reason) != -EINVAL)
+		if (match_regex_create(span_str(pattern), LIMIT_REGEX_MEMORY_BYTES, &regex, &reason) !=
+		    -EINVAL)
 			fail_msg("%s was accepted", pattern);
 		assert_null(regex);
 		if (!strstr(reason.data, bad_patterns[i].reason))
 			fail_msg("%s: %.*s", pattern, SPAN_FMT(text_span(&reason)));
 		text_done(&reason);
-		assert_int_equal(match_regex_create(span_str(pattern), &regex, NULL), -EINVAL);
+		assert_int_equal(
+			match_regex_create(span_str(pattern), LIMIT_REGEX_MEMORY_BYTES, &regex, NULL),
+			-EINVAL);
 	}
 }
 
@@ -122,8 +125,12 @@ TEST(expressions_longer_than_the_limit_are_refused)
 	struct match_regex *regex = NULL;
 
 	memset(pattern, 'a', sizeof(pattern));
-	assert_int_equal(match_regex_create(span_of(pattern, sizeof(pattern)), &regex, NULL), -EINVAL);
-	assert_int_equal(match_regex_create(span_of(pattern, sizeof(pattern) - 1), &regex, NULL), 0);
+	assert_int_equal(
+		match_regex_create(span_of(pattern, sizeof(pattern)), LIMIT_REGEX_MEMORY_BYTES, &regex, NULL),
+		-EINVAL);
+	assert_int_equal(match_regex_create(span_of(pattern, sizeof(pattern) - 1), LIMIT_REGEX_MEMORY_BYTES,
+					    &regex, NULL),
+			 0);
 	match_regex_free(regex);
 }
 
@@ -301,7 +308,7 @@ TEST(workers_may_run_one_expression_at_once)
 static int regex_once(void *context)
 {
 	struct match_regex *regex;
-	int result = match_regex_create(SPAN("/(a|b)+/[0-9]{3}"), &regex, NULL);
+	int result = match_regex_create(SPAN("/(a|b)+/[0-9]{3}"), LIMIT_REGEX_MEMORY_BYTES, &regex, NULL);
 
 	(void)context;
 	if (result < 0)
@@ -315,4 +322,24 @@ static int regex_once(void *context)
 TEST(expressions_survive_every_failed_allocation_of_ours)
 {
 	assert_true(alloc_fail_each(regex_once, NULL) >= 2);
+}
+
+TEST(many_patterns_share_their_memory_and_each_has_enough)
+{
+	static char longest[LIMIT_ROUTE_REGEX_BYTES];
+	struct match_regex *regex;
+
+	assert_int_equal(match_regex_memory(0), LIMIT_REGEX_MEMORY_BYTES);
+	assert_int_equal(match_regex_memory(128), LIMIT_REGEX_MEMORY_BYTES);
+	assert_int_equal(match_regex_memory(256), LIMIT_REGEX_TOTAL_BYTES / 256);
+	assert_int_equal(match_regex_memory(LIMIT_REGEX_COUNT), LIMIT_REGEX_LEAST_BYTES);
+	/* As many instructions as there may be. */
+	memset(longest, 'a', sizeof(longest));
+	memcpy(longest, "(b|c){200}", 10);
+	assert_int_equal(
+		match_regex_create(span_of(longest, sizeof(longest)), LIMIT_REGEX_LEAST_BYTES, &regex, NULL),
+		0);
+	assert_true(match_regex_size(regex) > LIMIT_REGEX_PROGRAM - 200);
+	assert_int_equal(match_regex_run(regex, span_of(longest, 500), NULL), MATCH_NO);
+	match_regex_free(regex);
 }

@@ -189,7 +189,10 @@ enum limits {
 	 */
 	LIMIT_REGEX_REQUEST_STEPS = 8 * 1024 * 1024,
 	LIMIT_REGEX_SHORT_BYTES = 512,
-	LIMIT_REGEX_MEMORY_BYTES = 512 * 1024, /* of one pattern, with the automaton it builds in use */
+	/* Of one pattern, with the automaton it builds in use: less where there are many, see below. */
+	LIMIT_REGEX_MEMORY_BYTES = 512 * 1024,
+	LIMIT_REGEX_LEAST_BYTES = 192 * 1024,
+	LIMIT_REGEX_TOTAL_BYTES = 64 * 1024 * 1024, /* of all patterns, unless each has the least */
 	LIMIT_REGEX_COUNT = 4096, /* different patterns of a configuration: more are refused when loading */
 	/* Matching all patterns of a list in one pass; beyond a limit each is matched separately. */
 	LIMIT_REGEX_UNION_STEPS = 16 * 1024 * 1024, /* bytes of a value x instructions of all patterns */
