@@ -238,6 +238,7 @@ def heads_of_connection():
     eq(client.response(client.request("/get", extra=large)).status, 431, "status of the fifth")
     eq(client.get("/get").status, 200, "status of a small one")
     client.reset(numbers[0])
+    wait_open(gateway, 3)
     eq(client.response(client.request("/get", extra=large)).status, 200, "status when one has ended")
 
 
