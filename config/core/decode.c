@@ -109,6 +109,9 @@ static void report_unknown(struct decoder *d, const struct yaml_node *member,
 	if (suggestion)
 		config_error_key(d->report, member, "unknown key %s; did you mean \"%s\"?",
 				 QUOTE(member->key), suggestion);
+	else if (d->unknown_is_harmless && d->unknown_is_harmless(member->key))
+		config_warning(d->report, member, "unknown key %s has no effect; known here: %s",
+			       QUOTE(member->key), join(list, sizeof(list), names, name_count));
 	else if (name_count)
 		config_error_key(d->report, member, "unknown key %s; known here: %s", QUOTE(member->key),
 				 join(list, sizeof(list), names, name_count));
@@ -123,7 +126,9 @@ static void check_key(struct decoder *d, const struct yaml_node *member, const s
 	for (size_t i = 0; i < key_count; i++) {
 		if (!span_eq(member->key, span_str(key_list[i].name)))
 			continue;
-		if (key_list[i].refusal)
+		if (key_list[i].refusal && key_list[i].is_warning)
+			config_warning(d->report, member, "\"%s\" %s", key_list[i].name, key_list[i].refusal);
+		else if (key_list[i].refusal)
 			config_error_key(d->report, member, "\"%s\" %s", key_list[i].name,
 					 key_list[i].refusal);
 		return;

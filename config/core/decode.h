@@ -23,6 +23,8 @@ struct decoder {
 	bool is_manifest; /* Kubernetes: durations by GEP-2257 */
 	struct tls_files *files; /* borrowed */
 	void *style; /* borrowed: struct standalone, where such a file is read */
+	/* Unknown keys of the map that is decoded are warnings where this says so of one; NULL: errors. */
+	bool (*unknown_is_harmless)(struct span key);
 	bool failed;
 	uint64_t selections; /* what selectors have looked at so far: manifest_select() */
 };
@@ -32,10 +34,12 @@ struct decode_key {
 	const char *name;
 	const char *refusal; /* NULL: understood; otherwise the sentence that says why not and what to write
 				instead */
+	bool is_warning; /* the object works without it */
 };
 /* clang-format off */
-#define KEY(key) { key, NULL }
-#define KEY_REFUSED(key, why) { key, why }
+#define KEY(key) { key, NULL, false }
+#define KEY_REFUSED(key, why) { key, why, false }
+#define KEY_IGNORED(key, why) { key, why, true }
 /* clang-format on */
 
 /* Zeroed memory of the snapshot, or NULL with d->failed set. */

@@ -213,7 +213,7 @@ static bool decode_rows_keys(struct decoder *d, const struct yaml_node *node, co
 		if (!row->key || !is_of_style(d, row) || (row->form && row->form != FORM_WORD))
 			continue;
 		CHECK(count < SCHEMA_KEYS);
-		keys[count++] = (struct decode_key){ row->key, row->refusal };
+		keys[count++] = (struct decode_key){ row->key, row->refusal, false };
 	}
 	return decode_map(d, node, keys, count);
 }

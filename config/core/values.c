@@ -58,7 +58,13 @@ bool value_protocol_supported(struct decoder *d, const struct yaml_node *node)
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
 		if (!span_eq_nocase(word, span_str(words[i])))
 			continue;
-		config_error(d->report, node, "%s listeners are not supported yet; %s", words[i], advices[i]);
+		if (d->is_manifest)
+			config_warning(d->report, node,
+				       "this listener is not served: %s is not supported yet; %s", words[i],
+				       advices[i]);
+		else
+			config_error(d->report, node, "%s listeners are not supported yet; %s", words[i],
+				     advices[i]);
 		return false;
 	}
 	return true;

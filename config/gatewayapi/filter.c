@@ -166,7 +166,7 @@ static const char *const filter_members[FILTER_TYPE_COUNT] = {
 	"extensionRef",		 "externalAuth"
 };
 
-/* The type of a filter and the member that belongs to it; NULL after an error. */
+/* The type of a filter and the member that belongs to it; NULL after an error or a warning. */
 static const struct yaml_node *filter_value(struct decoder *d, const struct yaml_node *node,
 					    const struct manifest_object *route, enum filter_type *ret_type)
 {
@@ -194,8 +194,9 @@ static const struct yaml_node *filter_value(struct decoder *d, const struct yaml
 		return NULL;
 	}
 	if (filter_refusals[index]) {
-		config_error(d->report, type_node, "the filter %s %s", filter_types[index],
-			     filter_refusals[index]);
+		config_warning(d->report, type_node, "requests to this get 500: the filter %s %s",
+			       filter_types[index], filter_refusals[index]);
+		*ret_type = (enum filter_type)index;
 		return NULL;
 	}
 	value = decode_need(d, node, filter_members[index], "its type asks for it");
@@ -215,17 +216,18 @@ static void add_once(struct decoder *d, const struct yaml_node *node, struct pol
 		build_value(values, kind, object);
 }
 
-static void decode_filter(struct manifests *m, const struct yaml_node *node,
+/* False: of a type that does not exist here. */
+static bool decode_filter(struct manifests *m, const struct yaml_node *node,
 			  const struct manifest_object *route, struct policy_values *values)
 {
 	struct decoder *d = m->decoder;
 	const struct yaml_node *value;
-	enum filter_type type = FILTER_EXTENSION;
+	enum filter_type type = FILTER_TYPE_COUNT;
 	const void *mirror;
 
 	value = filter_value(d, node, route, &type);
 	if (!value)
-		return;
+		return type == FILTER_TYPE_COUNT || !filter_refusals[type];
 	switch (type) {
 	case FILTER_REQUEST_HEADERS:
 		add_once(d, node, values, POLICY_REQUEST_HEADERS,
@@ -252,42 +254,48 @@ static void decode_filter(struct manifests *m, const struct yaml_node *node,
 	case FILTER_TYPE_COUNT:
 		break;
 	}
+	return true;
 }
 
-void filters_decode(struct manifests *m, const struct yaml_node *list, const struct manifest_object *route,
+bool filters_decode(struct manifests *m, const struct yaml_node *list, const struct manifest_object *route,
 		    struct policy_values *values)
 {
 	struct decoder *d = m->decoder;
+	bool is_supported = true;
 
 	if (!decode_list(d, list))
-		return;
+		return true;
 	if (list->count > FILTER_KINDS - 2) {
 		config_error(d->report, list, "a rule has at most %d filters, this one has %u",
 			     FILTER_KINDS - 2, list->count);
-		return;
+		return true;
 	}
 	yaml_each(node, list)
-		decode_filter(m, node, route, values);
+		is_supported &= decode_filter(m, node, route, values);
 	if (build_value_find(values, POLICY_REDIRECT) && build_value_find(values, POLICY_URL_REWRITE))
 		config_error(
 			d->report, list,
 			"RequestRedirect and URLRewrite exclude each other in one rule; keep one of them");
+	return is_supported;
 }
 
-void filters_decode_ref(struct manifests *m, const struct yaml_node *list,
+bool filters_decode_ref(struct manifests *m, const struct yaml_node *list,
 			const struct manifest_object *route, struct policy_values *ret)
 {
 	struct decoder *d = m->decoder;
+	bool is_supported = true;
 
 	if (!decode_list(d, list) || !build_values(d, ret, 2))
-		return;
+		return true;
 	yaml_each(node, list) {
 		const struct yaml_node *value;
-		enum filter_type type;
+		enum filter_type type = FILTER_TYPE_COUNT;
 
 		value = filter_value(d, node, route, &type);
-		if (!value)
+		if (!value) {
+			is_supported &= type == FILTER_TYPE_COUNT || !filter_refusals[type];
 			continue;
+		}
 		if (type == FILTER_REQUEST_HEADERS || type == FILTER_RESPONSE_HEADERS) {
 			enum policy_kind kind = type == FILTER_REQUEST_HEADERS ? POLICY_REQUEST_HEADERS
 									       : POLICY_RESPONSE_HEADERS;
@@ -295,9 +303,11 @@ void filters_decode_ref(struct manifests *m, const struct yaml_node *list,
 			add_once(d, node, ret, kind, policy_value(d, value, kind));
 			continue;
 		}
-		config_error(d->report, node,
-			     "filters of type %s are not supported yet on a backendRef; write it under "
-			     "rules[].filters",
-			     filter_types[type]);
+		config_warning(d->report, node,
+			       "requests to this get 500: a filter of type %s is not supported yet on a "
+			       "backendRef; write it under rules[].filters",
+			       filter_types[type]);
+		is_supported = false;
 	}
+	return is_supported;
 }

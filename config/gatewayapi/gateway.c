@@ -227,22 +227,25 @@ static void decode_gateway(struct manifests *m, const struct manifest_object *ga
 		KEY("listeners"),
 		KEY("addresses"),
 		KEY("infrastructure"),
-		KEY_REFUSED("allowedListeners", NOT_YET_ALLOWED_LISTENERS),
+		KEY_IGNORED("allowedListeners", NOT_YET_ALLOWED_LISTENERS),
 		KEY("backendTLS"), /* the older form of tls.backend */
 		KEY("tls"),
-		KEY_REFUSED("defaultScope", NOT_YET_DEFAULT_SCOPE),
+		KEY_IGNORED("defaultScope", NOT_YET_DEFAULT_SCOPE),
 	};
 	struct gateway_source source = { .gateway = gateway, .tail = &source.first };
 	struct decoder *d = m->decoder;
 	const struct yaml_node *list;
-	bool is_off = false, is_same_host = false;
+	bool is_off = false, is_same_host = false, is_map;
 	struct span key;
 
 	if (!gateway->spec) {
 		config_error(d->report, gateway->root, "\"spec\" is missing; write spec: {listeners: [...]}");
 		return;
 	}
-	if (!DECODE_MAP(d, gateway->spec, keys))
+	d->unknown_is_harmless = stranger_is_harmless_word;
+	is_map = DECODE_MAP(d, gateway->spec, keys);
+	d->unknown_is_harmless = NULL;
+	if (!is_map)
 		return;
 	if (decode_get(gateway->spec, "addresses"))
 		config_warning(d->report, decode_get(gateway->spec, "addresses"),

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "config/gatewayapi/filter.h"
 #include "config/gatewayapi/rule.h"
 #include "config/gatewayapi/service.h"
 #include "config/gatewayapi/stranger.h"
@@ -292,16 +293,16 @@ static bool is_refused(const struct manifests *m, const struct manifest_object *
 								rule_name, object->kind });
 }
 
-/* Those of the route, or one that answers 500 in their place. */
-static struct backend_ref *refs_of(struct manifests *m, bool is_refused, const struct backend_ref *list,
+/* Those of the route, or one that answers 500 in their place. refusal: why, NULL: none. */
+static struct backend_ref *refs_of(struct manifests *m, const char *refusal, const struct backend_ref *list,
 				   uint32_t *count)
 {
 	struct backend_ref *ref;
 
-	if (!is_refused)
+	if (!refusal)
 		return copy_refs(m, list, *count);
 	ref = decode_take(m->decoder, 1, sizeof(*ref));
-	if (!ref || !service_ref_refuse(m, SPAN("invalid/refused"), STRANGER_REFUSAL, ref))
+	if (!ref || !service_ref_refuse(m, SPAN("invalid/refused"), refusal, ref))
 		return NULL;
 	ref->weight = *count = 1;
 	return build_ref(m->builder, ref) ? ref : NULL;
@@ -318,6 +319,7 @@ static struct span route_key(struct decoder *d, const struct manifest_object *ob
 static void add_route(struct manifests *m, const struct route_source *source, const struct route *template,
 		      uint32_t rule, const struct route_parent *parent)
 {
+	const char *refusal = template->is_refused ? FILTER_REFUSAL : NULL;
 	struct decoder *d = m->decoder;
 	struct route *route = decode_take(d, 1, sizeof(*route));
 
@@ -327,8 +329,10 @@ static void add_route(struct manifests *m, const struct route_source *source, co
 	route->key = route_key(d, source->object, rule, parent->listener);
 	route->hostname_list = parent->hostname_list;
 	route->hostname_count = parent->hostname_count;
-	route->is_refused = is_refused(m, source->object, template->rule_name, parent);
-	route->backend_list = refs_of(m, route->is_refused, template->backend_list, &route->backend_count);
+	if (is_refused(m, source->object, template->rule_name, parent))
+		refusal = STRANGER_REFUSAL;
+	route->is_refused = refusal != NULL;
+	route->backend_list = refs_of(m, refusal, template->backend_list, &route->backend_count);
 	if (route->backend_list)
 		build_push(d, &parent->listener->routes, route);
 }
@@ -338,6 +342,7 @@ static void add_tcp(struct manifests *m, const struct route_source *source, cons
 {
 	struct decoder *d = m->decoder;
 	struct tcp_route *route = decode_take(d, 1, sizeof(*route));
+	const char *refusal = NULL;
 
 	if (!route)
 		return;
@@ -345,8 +350,9 @@ static void add_tcp(struct manifests *m, const struct route_source *source, cons
 	route->key = route_key(d, source->object, rule, parent->listener);
 	route->hostname_list = parent->hostname_list;
 	route->hostname_count = parent->hostname_count;
-	route->backend_list = refs_of(m, is_refused(m, source->object, template->rule_name, parent),
-				      template->backend_list, &route->backend_count);
+	if (is_refused(m, source->object, template->rule_name, parent))
+		refusal = STRANGER_REFUSAL;
+	route->backend_list = refs_of(m, refusal, template->backend_list, &route->backend_count);
 	if (route->backend_list)
 		build_push(d, &parent->listener->tcp_routes, route);
 }
@@ -433,10 +439,10 @@ static void decode_rules(struct manifests *m, const struct route_source *source)
 static struct route_source *decode_source(struct manifests *m, const struct manifest_object *object)
 {
 	static const struct decode_key http_keys[] = { KEY("hostnames"), KEY("parentRefs"), KEY("rules"),
-						       KEY_REFUSED("useDefaultGateways",
+						       KEY_IGNORED("useDefaultGateways",
 								   NOT_YET_USE_DEFAULT_GATEWAYS) };
 	static const struct decode_key tcp_keys[] = { KEY("parentRefs"), KEY("rules"),
-						      KEY_REFUSED("useDefaultGateways",
+						      KEY_IGNORED("useDefaultGateways",
 								  NOT_YET_USE_DEFAULT_GATEWAYS) };
 	struct decoder *d = m->decoder;
 	struct route_source *source;

@@ -209,8 +209,8 @@ static void decode_ref(struct manifests *m, const struct yaml_node *node,
 	ref->weight = 1;
 	decode_u64(d, decode_get(node, "weight"), 0, WEIGHT_MAX, &ref->weight);
 	service_ref(m, node, object, ref);
-	if (is_http)
-		filters_decode_ref(m, decode_get(node, "filters"), object, &ref->filters);
+	if (is_http && !filters_decode_ref(m, decode_get(node, "filters"), object, &ref->filters))
+		service_ref_refuse(m, SPAN("invalid/filter"), FILTER_REFUSAL, ref);
 }
 
 void rule_decode_refs(struct manifests *m, const struct yaml_node *list, const struct manifest_object *object,
@@ -264,7 +264,7 @@ void rule_decode(struct manifests *m, const struct yaml_node *node, const struct
 		KEY("backendRefs"),
 		KEY("timeouts"),
 		KEY("retry"),
-		KEY_REFUSED("sessionPersistence", NOT_YET_SESSION_AFFINITY),
+		KEY_IGNORED("sessionPersistence", NOT_YET_SESSION_AFFINITY),
 	};
 	static const struct decode_key grpc_keys[] = {
 		KEY("name"),
@@ -273,7 +273,7 @@ void rule_decode(struct manifests *m, const struct yaml_node *node, const struct
 		KEY("backendRefs"),
 		KEY_REFUSED("timeouts", GRPC_RULE_HAS_NO),
 		KEY_REFUSED("retry", GRPC_RULE_HAS_NO),
-		KEY_REFUSED("sessionPersistence", NOT_YET_SESSION_AFFINITY),
+		KEY_IGNORED("sessionPersistence", NOT_YET_SESSION_AFFINITY),
 	};
 	struct policy_values *values = &route->inline_policies;
 	struct decoder *d = m->decoder;
@@ -295,7 +295,7 @@ void rule_decode(struct manifests *m, const struct yaml_node *node, const struct
 		if (retry)
 			build_value(values, POLICY_RETRY, policy_value(d, retry, POLICY_RETRY));
 	}
-	filters_decode(m, decode_get(node, "filters"), object, values);
+	route->is_refused = !filters_decode(m, decode_get(node, "filters"), object, values);
 	rule_decode_refs(m, decode_get(node, "backendRefs"), object, true, &route->backend_list,
 			 &route->backend_count);
 }

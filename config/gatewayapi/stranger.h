@@ -24,6 +24,8 @@ struct stranger_question {
 	enum manifest_kind route; /* TLSRoute: what it passes through is encrypted already */
 };
 bool stranger_refuses(const struct manifests *m, const struct stranger_question *question);
+/* The name of a key or kind says nothing of TLS, authentication and the like. */
+bool stranger_is_harmless_word(struct span name);
 #define STRANGER_REFUSAL "a policy asks for security here that this gateway does not provide"
 /* Makes it so: `kind` as it is written. False: nothing of that kind is served here. */
 bool stranger_refuse(struct manifests *m, struct span kind, struct span namespace, struct span name,

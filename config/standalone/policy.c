@@ -126,7 +126,7 @@ bool policy_entries_known(struct decoder *d, const struct yaml_node *node, const
 
 	CHECK(count <= POLICY_NAMES_MAX);
 	for (size_t i = 0; i < count; i++)
-		keys[i] = (struct decode_key){ list[i].name, list[i].refusal };
+		keys[i] = (struct decode_key){ list[i].name, list[i].refusal, false };
 	return decode_map(d, node, keys, count);
 }
 

@@ -106,6 +106,27 @@ def route_security():
     eq(ask(gateway, "open.example").status, 404, "status of the other route")
 
 
+@test("a rule or a backendRef with a filter that does not exist here answers 500, a listener of another "
+      "protocol is not served, and their neighbours are")
+def unknown_parts():
+    rule = "  rules: [{%sbackendRefs: [{name: s, port: 80%s}]}]"
+    parts = [(rule % ("filters: [{type: ExternalAuth, externalAuth: {}}], ", ""), 500),
+             (rule % ("", ", filters: [{type: URLRewrite, urlRewrite: {}}]"), 500),
+             (rule % ("sessionPersistence: {}, ", ""), 404)]
+    plain = STAGE.replace("listeners: [", "allowedListeners: {namespaces: {from: All}}, newIdea: 1, "
+                          "listeners: [{name: dns, port: @dns@, protocol: UDP}, ")
+    origin = Origin()
+    slices = "".join(SLICE % {"name": name, "port": origin.port} for name in "st")
+    for part, status in parts:
+        gateway = Gateway(plain.replace(rule % ("", ""), part, 1) + slices)
+        before = origin.stats()["requests"]
+        eq(ask(gateway, "guarded.example").status, status, part)
+        eq(origin.stats()["requests"], before + 1 + (status == 404), "requests at the backend")
+        eq(ask(gateway, "open.example").status, 404, "status of the neighbour: the origin's")
+    status, _, said = validate(plain.replace(rule % ("", ""), parts[0][0], 1) + slices)
+    eq((status, said.count("\twarn\t")), (0, 4), said)
+
+
 @test("--validate-only counts the warnings")
 def counted():
     backend = Backend()

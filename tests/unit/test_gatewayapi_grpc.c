@@ -130,8 +130,6 @@ TEST(what_a_grpc_route_cannot_have_is_refused)
 		  "a.yaml:2:68: ", "a GRPCRoute cannot have filters of type URLRewrite" },
 		{ GRPC(TO_H ", rules: [{filters: [{type: RequestRedirect, requestRedirect: {}}]}]"),
 		  "a.yaml:2:68: ", "a GRPCRoute cannot have filters of type RequestRedirect" },
-		{ GRPC(TO_H ", rules: [{filters: [{type: ExtensionRef, extensionRef: {}}]}]"),
-		  "a.yaml:2:68: ", "not supported yet" },
 		{ GRPC(TO_H ", rule: []"), "a.yaml:2:42: ", "did you mean \"rules\"?" },
 	};
 

@@ -209,6 +209,50 @@ TEST(the_route_that_gets_no_connections_is_warned_about)
 
 TEST_GROUP(NULL, NULL);
 
+TEST(what_one_object_asks_in_vain_does_not_refuse_the_others)
+{
+	static const char text[] =
+		"{" API ", kind: Gateway, metadata: {name: g}, spec: {\n"
+		"allowedListeners: {namespaces: {from: All}},\n"
+		"newIdea: {},\n"
+		"listeners: [{name: u, port: 53, protocol: UDP},\n"
+		"{name: l, port: 80, protocol: HTTP}]}}\n---\n"
+		"{" API ", kind: HTTPRoute, metadata: {name: r}, spec: {parentRefs: [{name: g}], rules: [\n"
+		"{name: cors, filters: [{type: CORS, cors: {}}], backendRefs: [{name: s, port: 1}]},\n"
+		"{name: auth, filters: [\n{type: ExternalAuth}], backendRefs: [{name: s, port: 1}]},\n"
+		"{name: sticky,\nsessionPersistence: {}, backendRefs: [{name: s, port: 1}]},\n"
+		"{name: ref, backendRefs: [{name: s, port: 1, filters: [\n{type: URLRewrite, urlRewrite: "
+		"{}}]}]}]}}\n---\n"
+		"{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 1}]}}\n";
+	static const struct {
+		const char *place, *words;
+	} warnings[] = {
+		{ "a.yaml:2:", "without it no ListenerSet adds listeners" },
+		{ "a.yaml:3:", "unknown key \"newIdea\" has no effect" },
+		{ "a.yaml:4:", "this listener is not served: UDP is not supported yet" },
+		{ "a.yaml:8:", "requests to this get 500: the filter CORS is not supported yet" },
+		{ "a.yaml:10:", "requests to this get 500: the filter ExternalAuth is not supported yet" },
+		{ "a.yaml:12:", "\"sessionPersistence\" is not supported yet" },
+		{ "a.yaml:14:", "write it under rules[].filters" },
+	};
+	static const bool is_refused[] = { true, true, false, false };
+	const struct listener *listener;
+	struct config_case c;
+
+	config_case_text(&c, text);
+	config_case_accepted(&c);
+	for (size_t i = 0; i < ARRAY_LEN(warnings); i++)
+		config_case_says(&c, CONFIG_WARNING, warnings[i].place, warnings[i].words);
+	assert_int_equal(c.report.count[CONFIG_WARNING], ARRAY_LEN(warnings));
+	assert_int_equal(c.snapshot->bind_count, 1);
+	listener = &c.snapshot->bind_list[0].listener_list[0];
+	assert_int_equal(listener->route_count, ARRAY_LEN(is_refused));
+	for (size_t i = 0; i < ARRAY_LEN(is_refused); i++)
+		assert_int_equal(listener->route_list[i].is_refused, is_refused[i]);
+	assert_int_equal(listener->route_list[3].backend_list[0].backend->kind, BACKEND_INVALID);
+	config_case_done(&c);
+}
+
 /* Gateway API, HTTPHeaderFilter and HTTPHeaderMatch: later entries with an equivalent name are ignored. */
 TEST(of_equivalent_names_in_one_filter_or_match_the_first_counts)
 {
