@@ -120,6 +120,7 @@ struct backend_http {
 
 struct backend_tcp {
 	struct keepalive_policy keepalives;
+	bool has_keepalives; /* else config.backend.keepalives */
 	struct opt_duration connect_timeout; /* unset: config.backend.connectTimeout */
 	bool connect_timeout_as_object; /* written {secs, nanos}: dumped the same way */
 };

@@ -413,22 +413,30 @@ static bool decode_connect_timeout(struct decoder *d, const struct yaml_node *no
 				     &policy->connect_timeout.ns, &policy->connect_timeout_as_object);
 }
 
-/* Standalone files have to write both members, even if only {}. */
+static void check_backend_tcp(struct decoder *d, const struct yaml_node *node, void *object)
+{
+	const struct backend_tcp *policy = object;
+
+	if (!d->is_manifest && !policy->has_keepalives && !policy->connect_timeout.is_set)
+		config_error(d->report, node, "says nothing; write keepalives, connectTimeout or both");
+}
+
 static const struct schema_row backend_tcp_rows[] = {
 	{ "keepalives", AS_MAP(struct backend_tcp, keepalives, &keepalive_schema, struct keepalive_policy),
-	  .style = STYLE_STANDALONE, .need = "write keepalives: {} to keep the defaults",
-	  .doc = KEEPALIVE_DOC },
+	  SET_BY(struct backend_tcp, has_keepalives), .style = STYLE_STANDALONE,
+	  .preset_doc = "`config.backend.keepalives`", .doc = KEEPALIVE_DOC },
 	{ "keepalive", AS_MAP(struct backend_tcp, keepalives, &keepalive_schema, struct keepalive_policy),
-	  .style = STYLE_MANIFEST },
+	  SET_BY(struct backend_tcp, has_keepalives), .style = STYLE_MANIFEST },
 	{ "connectTimeout", AS_OPT_DURATION(struct backend_tcp, connect_timeout), .style = STYLE_STANDALONE,
-	  .decode = decode_connect_timeout, .need = "write one such as connectTimeout: 10s",
+	  .decode = decode_connect_timeout, .preset_doc = "`config.backend.connectTimeout`",
 	  .value_doc = "`1ms` and more, or `{secs: 10, nanos: 0}`",
 	  .doc = "all addresses of an attempt "
 		 "together" },
 	{ "connectTimeout", AS_OPT_DURATION(struct backend_tcp, connect_timeout), .style = STYLE_MANIFEST,
 	  .decode = decode_connect_timeout },
 };
-static const struct schema backend_tcp_schema = SCHEMA(backend_tcp_rows, struct backend_tcp);
+static const struct schema backend_tcp_schema =
+	SCHEMA(backend_tcp_rows, struct backend_tcp, .check = check_backend_tcp);
 
 /* -------------------------------------------------------------------------------- kinds */
 

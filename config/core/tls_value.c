@@ -92,7 +92,7 @@ static bool decode_version(struct decoder *d, const struct yaml_node *node, void
 	.doc = "none but these; of IANA (`TLS_AES_128_GCM_SHA256`) or of OpenSSL "                           \
 	       "(`ECDHE-RSA-AES128-GCM-SHA256`)"
 #define GROUPS_DOC                                                                                           \
-	.preset_doc = "those of the library",                                                                \
+	.preset_doc = "`X25519MLKEM768` where the TLS library has it, `X25519`, `P-256`, `P-384`",           \
 	.doc = "none but these: `X25519`, `P-256`, `secp384r1`, `X25519MLKEM768` …"
 
 /* -------------------------------------------------------------------------------- listeners */

@@ -2,6 +2,7 @@
 #include "config/standalone/static.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <unistd.h>
 
 #include "config/core/policy_value.h"
@@ -18,12 +19,20 @@ static bool decode_address(struct decoder *d, const struct yaml_node *node, void
 	struct address address;
 	struct span s, port;
 	uint64_t number;
+	int error;
 
 	if (!decode_string(d, node, &s))
 		return false;
+	error = span_eq(s, SPAN("off")) ? 0 : address_parse(s, &address);
+	if (error == -ENAMETOOLONG) {
+		config_error(d->report, node,
+			     "%s is too long for a socket path; write unix:/path with at most 107 bytes of "
+			     "path",
+			     QUOTE(s));
+		return false;
+	}
 	port = span_starts(s, SPAN("localhost:")) ? span_from(s, 10) : (struct span){ 0 };
-	if (!span_eq(s, SPAN("off")) && address_parse(s, &address) < 0 &&
-	    (span_parse_u63(port, &number) < 0 || number < 1 || number > UINT16_MAX)) {
+	if (error < 0 && (span_parse_u63(port, &number) < 0 || number < 1 || number > UINT16_MAX)) {
 		config_error(d->report, node,
 			     "%s is not a listening address; write ip:port, [ip]:port, localhost:port, "
 			     "unix:/path or off",

@@ -57,6 +57,16 @@ def values(config):
     return downstream_keepalive(gateway, client), upstream_keepalive(gateway, origin.port)
 
 
+@test("tcp: {connectTimeout} alone leaves keepalive to config.backend, tcp: {keepalives} alone the time to "
+      "connect")
+def one_of_tcp():
+    text = BACKEND.replace(", keepalives: %s", "") + f"config: {{backend: {{keepalives: {FAST}}}}}\n"
+    fast = {"on": 1, "time": 1, "interval": 1, "retries": 2, "user_timeout_ms": 3000}
+    eq(values(text)[1], fast, "upstream, of config.backend")
+    eq(values(BACKEND.replace("connectTimeout: 1s, ", "") % FAST)[1], fast, "upstream, of the backend")
+    eq(values(BACKEND % "{}")[1], DEFAULT, "upstream, with both")
+
+
 # ---- values ----------------------------------------------------------------------------------------------
 
 

@@ -118,7 +118,7 @@ TEST(the_route_of_the_per_try_page_comes_out_to_the_letter)
 TEST(the_standalone_page_shows_its_policies_on_the_reference)
 {
 	static const struct backend_http http = { .request_timeout = { true, 1 * S } };
-	static const struct backend_tcp tcp = { { true, 180 * S, 180 * S, 9 }, { true, 10 * S }, true };
+	static const struct backend_tcp tcp = { { true, 180 * S, 180 * S, 9 }, true, { true, 10 * S }, true };
 	struct policy_value inline_list[] = { { POLICY_BACKEND_HTTP, &http }, { POLICY_BACKEND_TCP, &tcp } };
 	struct backend backend = { .kind = BACKEND_HOST,
 				   .name = SPAN(

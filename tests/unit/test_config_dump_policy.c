@@ -122,7 +122,7 @@ TEST(header_url_and_mirror_policies_have_the_original_shapes)
 
 TEST(a_connect_timeout_is_dumped_the_way_it_was_written)
 {
-	struct backend_tcp tcp = { { true, 180 * S, 180 * S, 9 }, { true, 2500000000u }, false };
+	struct backend_tcp tcp = { { true, 180 * S, 180 * S, 9 }, true, { true, 2500000000u }, false };
 	struct backend_http http = { .version = BACKEND_HTTP2 };
 
 	assert_value(POLICY_BACKEND_TCP, &tcp,

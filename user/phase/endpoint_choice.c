@@ -13,7 +13,8 @@
 struct upstream_wants place_wants(const struct backend_ref *ref, const struct static_config *config)
 {
 	return (struct upstream_wants){
-		.keepalive = ref->tcp ? &ref->tcp->keepalives : &config->upstream_keepalives,
+		.keepalive = ref->tcp && ref->tcp->has_keepalives ? &ref->tcp->keepalives
+								  : &config->upstream_keepalives,
 		.tls = ref->tls ? &ref->tls->settings : NULL,
 		.hops = ref->is_same_host && splice_hops(&config->splice),
 	};
