@@ -46,13 +46,22 @@ static bool decode_address(struct decoder *d, const struct yaml_node *node, void
 	return true;
 }
 
-/* A number, or "N%" of the processors of this machine, at least one. */
+/* A number, also as text, "auto", or "N%" of the processors of this machine, at least one. */
 static bool decode_workers(struct decoder *d, const struct yaml_node *node, void *ret)
 {
-	uint64_t percent;
+	uint64_t percent, number;
 	long processors;
 	uint32_t count;
 
+	if (node->kind == YAML_SCALAR && span_eq(node->text, SPAN("auto"))) {
+		*(uint32_t *)ret = 0;
+		return true;
+	}
+	if (node->kind == YAML_SCALAR && node->is_quoted && span_parse_u63(node->text, &number) == 0 &&
+	    number >= 1 && number <= LIMIT_WORKERS) {
+		*(uint32_t *)ret = (uint32_t)number;
+		return true;
+	}
 	if (node->kind != YAML_SCALAR || !span_ends(node->text, SPAN("%")))
 		return decode_u32(d, node, 1, LIMIT_WORKERS, ret);
 	if (span_parse_u63(span_first(node->text, node->text.len - 1), &percent) < 0 || percent < 1 ||
@@ -73,6 +82,42 @@ static bool decode_workers(struct decoder *d, const struct yaml_node *node, void
 	return true;
 }
 
+static const char *const level_words[] = { "error", "warn", "info", "debug", "trace" };
+
+/* "info,x=debug", as tracing programs write it: what has no name counts. */
+static struct span level_of_list(struct decoder *d, const struct yaml_node *node)
+{
+	struct span rest = node->text, element, level = SPAN("info");
+
+	while (span_split(&rest, ',', &element)) {
+		element = span_trim(element);
+		if (span_find(element, '=') < 0)
+			level = element;
+	}
+	if (span_find(node->text, '=') >= 0)
+		config_warning(d->report, node,
+			       "levels of parts of the program do not exist here; all of it has the level %s",
+			       QUOTE(level));
+	return level;
+}
+
+static bool decode_level(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct yaml_node plain = *node;
+	unsigned index;
+
+	if (node->kind == YAML_SCALAR)
+		plain.text = level_of_list(d, node);
+	if (!DECODE_WORD(d, &plain, level_words, &index))
+		return false;
+	if (span_eq(plain.text, SPAN("trace"))) {
+		config_warning(d->report, node, "trace says no more than debug here");
+		index--;
+	}
+	*(struct span *)ret = span_str(level_words[index]);
+	return true;
+}
+
 static bool decode_connect_timeout(struct decoder *d, const struct yaml_node *node, void *ret)
 {
 	bool is_object;
@@ -90,8 +135,9 @@ static bool decode_trusted(struct decoder *d, const struct yaml_node *node, void
 #define ADDRESS_DOC "`ip:port`, `[ip]:port`, `localhost:port`, `unix:/path`, `off`"
 
 static const struct schema_row logging_rows[] = {
-	{ "level", AS_WORD_TEXT(struct static_config, log_level), WORDS("error", "warn", "info", "debug"),
-	  .preset_doc = "`info`",
+	{ "level", AS_TEXT(struct static_config, log_level), .preset_text = "info", .decode = decode_level,
+	  .value_doc = "`error`, `warn`, `info`, `debug`, `trace` (as `debug`), or a list such as "
+		       "`info,name=debug`, of which the one without a name counts",
 	  .doc = "a reload changes it only when the file says something else than before, so that `POST "
 		 "/logging` holds until then; never when `--log-level` is given" },
 	{ "format", AS_WORD_TEXT(struct static_config, log_format), WORDS("text", "json"),
@@ -430,7 +476,7 @@ static const struct schema_row static_rows[] = {
 	  .shown_as = "terminationMinDeadline", .doc = "keep accepting this long after SIGTERM" },
 	{ "workerThreads", AS_U32(struct static_config, worker_threads), RANGE(1, LIMIT_WORKERS),
 	  .decode = decode_workers, .reload = RELOAD_START, .shown_as = "numWorkerThreads",
-	  .value_doc = "1..256, or `50%`", .preset_doc = "one a processor",
+	  .value_doc = "1..256, `50%`, or `auto`", .preset_doc = "one a processor",
 	  .doc = "the environment has `WORKER_THREADS`" },
 	{ "adminAddr", AS_TEXT(struct static_config, admin_addr), .preset_text = "localhost:15000",
 	  .decode = decode_address, .reload = RELOAD_START, .value_doc = ADDRESS_DOC,

@@ -445,6 +445,35 @@ TEST(the_static_part_has_defaults_and_takes_every_key)
 	config_case_done(&c);
 }
 
+TEST(values_of_agentgateway_mean_here_what_comes_nearest)
+{
+	static const struct {
+		const char *text, *level, *warning;
+		uint32_t workers;
+	} rows[] = {
+		{ "workerThreads: auto", "info", NULL, 0 },
+		{ "workerThreads: '4'", "info", NULL, 4 },
+		{ "logging: {level: trace}", "debug", "trace says no more than debug", 0 },
+		{ "logging: {level: 'warn,agent_core=trace'}", "warn", "levels of parts", 0 },
+		{ "logging: {level: 'agent_core=trace, debug'}", "debug", "levels of parts", 0 },
+		{ "logging: {level: agent_core=trace}", "info", "levels of parts", 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct config_case c;
+		char text[100];
+
+		snprintf(text, sizeof(text), "config: {%s}\n", rows[i].text);
+		config_case_text(&c, text);
+		config_case_accepted(&c);
+		assert_int_equal(c.snapshot->config.worker_threads, rows[i].workers);
+		assert_span_equal(c.snapshot->config.log_level, rows[i].level);
+		if (rows[i].warning)
+			config_case_says(&c, CONFIG_WARNING, "a.yaml:1:", rows[i].warning);
+		config_case_done(&c);
+	}
+}
+
 TEST(workers_may_be_a_share_of_the_processors)
 {
 	struct config_case c;
