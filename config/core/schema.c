@@ -215,6 +215,11 @@ static bool decode_rows_keys(struct decoder *d, const struct yaml_node *node, co
 		CHECK(count < SCHEMA_KEYS);
 		keys[count++] = (struct decode_key){ row->key, row->refusal, false };
 	}
+	if (node && node->kind != YAML_MAP && schema->example) {
+		config_error(d->report, node, "expected a map, found %s; write %s", FOUND(node),
+			     schema->example);
+		return false;
+	}
 	return decode_map(d, node, keys, count);
 }
 

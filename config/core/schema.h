@@ -125,6 +125,7 @@ struct schema {
 	size_t row_count;
 	size_t size_bytes; /* of the object */
 	bool is_one_of; /* exactly one of the keys is written; each row has ONE_OF() */
+	const char *example; /* what to write where no map was found; NULL: the first key */
 	const void *preset_object; /* the defaults as an object, where others need them as one; or NULL */
 	/* What one key says about another; after all rows, whatever was wrong. May be NULL. */
 	void (*check)(struct decoder *d, const struct yaml_node *node, void *object);

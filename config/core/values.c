@@ -161,6 +161,18 @@ static bool target_unix(struct decoder *d, const struct yaml_node *node, struct 
 	return true;
 }
 
+/* To write only the name of an https URL would send requests in clear text. */
+static void report_url(struct decoder *d, const struct yaml_node *node, struct span s)
+{
+	if (span_starts(s, SPAN("https:")))
+		config_error(d->report, node,
+			     "%s is a URL; write only name:port, 443 for https, and backendTLS: {} in the "
+			     "policies of the backend",
+			     QUOTE(s));
+	else
+		config_error(d->report, node, "%s is a URL; write only name:port", QUOTE(s));
+}
+
 /* Cuts "host:port" or "[v6]:port"; says what is wrong otherwise. */
 static bool split_target(struct decoder *d, const struct yaml_node *node, struct span s,
 			 struct span *ret_host, struct span *ret_port)
@@ -188,7 +200,7 @@ static bool split_target(struct decoder *d, const struct yaml_node *node, struct
 	}
 	if (colon >= 0 && span_find(span_from(s, (size_t)colon + 1), ':') >= 0) {
 		if (span_find(s, '/') >= 0)
-			config_error(d->report, node, "%s is a URL; write only name:port", QUOTE(s));
+			report_url(d, node, s);
 		else
 			config_error(d->report, node,
 				     "%s has more than one colon; write an IPv6 address in brackets, as in "
@@ -219,7 +231,7 @@ bool value_target(struct decoder *d, const struct yaml_node *node, struct backen
 	if (!split_target(d, node, s, &host, &port_text))
 		return false;
 	if (span_starts(port_text, SPAN("//"))) {
-		config_error(d->report, node, "%s is a URL; write only name:port", QUOTE(s));
+		report_url(d, node, s);
 		return false;
 	}
 	if (!parse_port(port_text, &port)) {

@@ -42,8 +42,12 @@ static const struct schema_row path_rows[] = {
 	  .value_doc = "path", .doc = "whole segments" },
 	{ "regex", AS_TEXT(struct route_match, path), ONE_OF(struct route_match, path_kind, PATH_REGEX),
 	  .decode = decode_regex, .doc = "the whole path, [below](#regular-expressions)" },
+	{ "type", .refusal = "is of manifests; here the key says it: write pathPrefix: /api, exact: /api or "
+			     "regex: '/a.*'" },
+	{ "value", .refusal = "is of manifests; write the value behind pathPrefix, exact or regex" },
 };
-static const struct schema path_schema = SCHEMA(path_rows, struct route_match, .is_one_of = true);
+static const struct schema path_schema =
+	SCHEMA(path_rows, struct route_match, .is_one_of = true, .example = "pathPrefix: /api");
 
 static const struct schema_row match_rows[] = {
 	{ "path", AS_SECTION(struct route_match, &path_schema) },
@@ -99,7 +103,8 @@ static const struct schema_row ref_rows[] = {
 	{ "routeGroup", .refusal = NOT_YET_ROUTE_GROUP },
 	{ "invalid", .refusal = NOT_YET_INVALID },
 };
-const struct schema ref_schema = SCHEMA(ref_rows, struct backend_ref);
+const struct schema ref_schema = SCHEMA(ref_rows, struct backend_ref,
+					.example = "host: \"name:port\", service: {...} or backend: name");
 
 static void decode_ref(struct standalone *s, const struct yaml_node *node, struct span route_key, bool is_tcp,
 		       struct backend_ref *ref)
@@ -164,7 +169,8 @@ static const struct schema_row named_backend_rows[] = {
 	{ "dynamic", .refusal = NOT_YET_DYNAMIC },
 	{ "internal", .refusal = NOT_YET_INTERNAL },
 };
-const struct schema named_backend_schema = SCHEMA(named_backend_rows, struct backend);
+const struct schema named_backend_schema =
+	SCHEMA(named_backend_rows, struct backend, .example = "name: NAME, and host: \"name:port\" below it");
 
 static void decode_named_backend(struct standalone *s, const struct yaml_node *node)
 {

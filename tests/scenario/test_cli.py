@@ -257,6 +257,8 @@ def top():
     eq(status, 1, error)
     check(error.strip(), "no word about the gateway that is not there")
     eq(headgate("top", "--sometimes")[0], 2, "unknown option")
+    status, _, error = headgate("file.yaml")
+    check(status != 0 and "a configuration is given with -f FILE" in error, f"{status}: {error}")
 
 
 @test("headgate top over a Unix socket shows the same, and says what is wrong with one nobody listens on")

@@ -124,6 +124,8 @@ static int options_take(int argc, char **argv, int *at, struct options *options)
 		return options_set_deaths(options, value);
 	if (missing)
 		return options_fail("no value behind", argument, "write it as the next argument");
+	if (argument[0] != '-')
+		return options_fail("no option", argument, "a configuration is given with -f FILE");
 	return options_fail("unknown option", argument, "headgate --help lists what there is");
 }
 
