@@ -267,6 +267,12 @@ static void dump_mcp(struct json_writer *w, const struct backend *backend, uint6
 	dump_duration(w, "sessionIdleTtl", ttl_ns);
 	if (servers->only_localhost)
 		json_bool(w, "dnsRebindingProtection", true);
+	if (servers->origin_count) {
+		json_open_array(w, "allowedOrigins");
+		for (uint32_t i = 0; i < servers->origin_count; i++)
+			json_string(w, NULL, servers->origin_list[i]);
+		json_close(w);
+	}
 	json_close(w);
 	json_close(w);
 }

@@ -300,10 +300,15 @@ static void set_addresses(struct builder *b)
 
 	for (uint32_t i = 0; i < b->binds.count; i++) {
 		struct bind *bind = b->binds.list[i];
+		struct text text;
 
-		address_set_any(&bind->address, has_ipv6, bind->port);
-		bind->address_text =
-			decode_text(&b->decoder, has_ipv6 ? "[::]:%u" : "0.0.0.0:%u", bind->port);
+		if (!bind->address.len)
+			address_set_any(&bind->address, has_ipv6, bind->port);
+		text_init(&text);
+		address_format(&bind->address, &text);
+		bind->address_text = decode_keep(&b->decoder, text_span(&text));
+		b->decoder.failed |= text_error(&text) != 0;
+		text_done(&text);
 	}
 }
 

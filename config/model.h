@@ -419,7 +419,7 @@ enum bind_protocol {
 struct bind {
 	struct span key; /* "bind/8080" */
 	uint16_t port;
-	struct address address; /* [::]:port, or 0.0.0.0:port without IPv6 */
+	struct address address; /* as configured, else [::]:port, or 0.0.0.0:port without IPv6 */
 	struct span address_text;
 	enum bind_protocol protocol;
 	struct listener *listener_list;

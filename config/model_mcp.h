@@ -72,5 +72,7 @@ struct mcp_servers {
 	enum mcp_states states;
 	enum mcp_prefixes prefixes;
 	enum mcp_failures failures;
-	bool only_localhost; /* dnsRebindingProtection: Host and Origin */
+	bool only_localhost; /* dnsRebindingProtection: client, Host and Origin */
+	struct span *origin_list; /* allowedOrigins, "https://name:port" or "*" */
+	uint32_t origin_count;
 };

@@ -376,6 +376,28 @@ static bool decode_servers(struct standalone *s, const struct yaml_node *list, s
 
 /* -------------------------------------------------------------------------------- the backend */
 
+/* "https://name:port" as browsers write it in Origin, or "*". */
+static bool decode_origin(struct decoder *d, const struct yaml_node *node, void *ret)
+{
+	struct span origin, host;
+
+	if (!decode_string(d, node, &origin))
+		return false;
+	host = span_starts(origin, SPAN("https://"))  ? span_from(origin, 8)
+	       : span_starts(origin, SPAN("http://")) ? span_from(origin, 7)
+						      : SPAN("");
+	if (!span_eq(origin, SPAN("*")) &&
+	    (!host.len || span_find(host, '/') >= 0 || span_find(host, ' ') >= 0)) {
+		config_error(d->report, node,
+			     "%s is not an origin; write one as in https://example.com:8443, without a path, "
+			     "or \"*\" for all",
+			     QUOTE(origin));
+		return false;
+	}
+	*(struct span *)ret = decode_keep(d, origin);
+	return !d->failed;
+}
+
 /* Of an object whose servers are `at`: at the top level there are more keys. */
 /* clang-format off */
 #define MCP_ROWS(object, at)                                                                                 \
@@ -389,7 +411,13 @@ static bool decode_servers(struct standalone *s, const struct yaml_node *list, s
 	{ "failureMode", AS_WORD(object, at failures), WORDS("failClosed", "failOpen"),                      \
 	  .doc = "a target that is lost ends the session, or is left out" },                                 \
 	{ "dnsRebindingProtection", AS_BOOL(object, at only_localhost),                                      \
-	  .doc = "Host and Origin have to be of this host: else 403" }
+	  .doc = "client, Host and Origin have to be of this host: else 403" },                              \
+	{ "allowedOrigins",                                                                                  \
+	  AS_LIST(SCHEMA_NAMES, object, at origin_list, at origin_count, struct span),                       \
+	  .element = decode_origin, .value_doc = "list of origins, `*`",                                     \
+	  .preset_doc = "this host, and the site itself",                                                    \
+	  .doc = "extension: further web sites whose pages may call it, as in `https://example.com`; "       \
+		 "others: 403" }
 /* clang-format on */
 
 static const struct schema_row servers_rows[] = { MCP_ROWS(struct mcp_servers, ) };
@@ -427,6 +455,9 @@ static const struct schema_row port_rows[] = {
 	MCP_ROWS(struct mcp_port, servers.),
 	{ "port", AS_U16(struct mcp_port, port), RANGE(1, 65535), .preset = MCP_PORT,
 	  .doc = "at the top level only" },
+	{ "bind", AS_REST(struct mcp_port), .value_doc = "IP address", .preset_doc = "all addresses",
+	  .doc = "extension: at the top level only; the address that the port is bound on, as in "
+		 "`127.0.0.1`" },
 	{ "policies", AS_REST(struct mcp_port), .value_doc = "map", .preset_doc = "none",
 	  .doc = "at the top level: [those of a "
 		 "route](#policies-of-a-route-routespolicies-policiespolicy)" },

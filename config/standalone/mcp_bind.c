@@ -67,6 +67,8 @@ static void make_bind(struct standalone *s, const struct yaml_node *node, uint16
 	if (!bind || !listener)
 		return;
 	bind->port = port;
+	if (!standalone_bind_address(d, decode_get(node, "bind"), bind))
+		return;
 	bind->key = decode_text(d, "bind/%u", port);
 	bind->protocol = BIND_HTTP;
 	bind->listener_list = listener;

@@ -208,6 +208,23 @@ bool standalone_take_port(struct standalone *s, uint16_t port)
 	return is_used;
 }
 
+bool standalone_bind_address(struct decoder *d, const struct yaml_node *node, struct bind *bind)
+{
+	struct span text;
+
+	if (!node)
+		return true;
+	if (!decode_string(d, node, &text))
+		return false;
+	if (address_parse_ip(text, bind->port, &bind->address) == 0)
+		return true;
+	config_error(d->report, node,
+		     "%s is not an address; write an IP address of this host, as in bind: 127.0.0.1, or "
+		     "remove it for all addresses",
+		     QUOTE(text));
+	return false;
+}
+
 static bool decode_tunnel(struct decoder *d, const struct yaml_node *node, void *ret)
 {
 	static const char *const words[] = { "direct", "hboneWaypoint", "hboneGateway", "proxy", "connect" };
@@ -227,6 +244,9 @@ static const struct schema_row bind_rows[] = {
 	{ "port", AS_U16(struct bind, port), RANGE(1, UINT16_MAX),
 	  .need = "write the port to listen on, as in port: 8080",
 	  .doc = "each once; bound on `[::]` (with IPv4), or `0.0.0.0` without IPv6" },
+	{ "bind", AS_REST(struct bind), .value_doc = "IP address", .preset_doc = "all addresses",
+	  .doc = "extension: the address that the port is bound on, as in `127.0.0.1`; a reload that changes "
+		 "it is refused" },
 	{ "listeners", AS_REST(struct bind), .child = &listener_schema,
 	  .need = "write listeners: [{routes: [...]}]", .value_doc = "list of 1..65536",
 	  .doc = "with different host names: all HTTP, or HTTPS and TLS; TCP: exactly one" },
@@ -260,6 +280,8 @@ static void decode_bind(struct standalone *s, const struct yaml_node *node)
 	if (!bind)
 		return;
 	bind->port = written.port;
+	if (!standalone_bind_address(d, decode_get(node, "bind"), bind))
+		return;
 	bind->key = decode_text(d, "bind/%u", bind->port);
 	bind->listener_list = decode_take(d, listeners->count, sizeof(*bind->listener_list));
 	if (!bind->listener_list)

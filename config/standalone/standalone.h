@@ -24,6 +24,8 @@ struct standalone {
 /* The keys of a file, as the reference shows them. */
 extern const struct schema root_schema, bind_schema, listener_schema;
 
+/* The key `bind` of a port, whose number is set; NULL: not written. False: reported. */
+bool standalone_bind_address(struct decoder *d, const struct yaml_node *node, struct bind *bind);
 /* True when the port was seen before. */
 bool standalone_take_port(struct standalone *s, uint16_t port);
 /* Has keys besides `config`. */

@@ -31,6 +31,7 @@ enum gateway_phase {
 struct gateway_port {
 	struct list node;
 	uint16_t port;
+	struct address address; /* that the workers listen on */
 	bool is_open; /* the workers listen */
 	uint64_t closed_ms; /* loop time at which they were told to stop; 0: not since it is open */
 	struct proxy_counts counts;

@@ -68,6 +68,16 @@ static int plan_open(struct gateway *gateway, const struct gateway_port *port, c
 	return result;
 }
 
+/* Whoever asks for another address must not be left with the old one and no word about it. */
+static int plan_refuse(const struct gateway_port *port, const struct bind *bind, struct text *error)
+{
+	text_fmt(error, "port %u listens on ", port->port);
+	address_format(&port->address, error);
+	text_fmt(error, "; to listen on %.*s, restart the gateway or use another port",
+		 SPAN_FMT(bind->address_text));
+	return -EADDRINUSE;
+}
+
 int port_plan_make(struct gateway *gateway, const struct snapshot *snapshot, struct port_plan *plan,
 		   struct text *error)
 {
@@ -86,9 +96,14 @@ int port_plan_make(struct gateway *gateway, const struct snapshot *snapshot, str
 		plan->ports[i] = gateway_port_of(gateway, snapshot->bind_list[i].port);
 		if (!plan->ports[i])
 			result = -ENOMEM;
+		else if (plan->ports[i]->is_open &&
+			 !address_eq(&plan->ports[i]->address, &snapshot->bind_list[i].address))
+			result = plan_refuse(plan->ports[i], &snapshot->bind_list[i], error);
 		else if (!plan->ports[i]->is_open)
 			result = plan_open(gateway, plan->ports[i], &snapshot->bind_list[i],
 					   plan->fds + (size_t)i * gateway->worker_count, error);
+		if (!result)
+			plan->ports[i]->address = snapshot->bind_list[i].address;
 	}
 	return result;
 }

@@ -4,6 +4,7 @@
 #include "user/base/base64.h"
 #include "user/base/check.h"
 #include "user/base/mem.h"
+#include "user/net/address.h"
 
 /* ------------------------------------------------------------------------------------ media types */
 
@@ -48,6 +49,36 @@ enum mcp_fault front_check_types(const struct fields *fields)
 	return MCP_NONE;
 }
 
+static bool is_utf8(struct span parameters)
+{
+	struct span parameter, value, name = SPAN("charset=");
+
+	while (span_split(&parameters, ';', &parameter)) {
+		parameter = span_trim(parameter);
+		if (!span_eq_nocase(span_first(parameter, name.len), name))
+			continue;
+		value = span_from(parameter, name.len);
+		if (value.len > 1 && value.data[0] == '"' && value.data[value.len - 1] == '"')
+			value = span_of(value.data + 1, value.len - 2);
+		if (!span_eq_nocase(value, SPAN("utf-8")) && !span_eq_nocase(value, SPAN("utf8")) &&
+		    !span_eq_nocase(value, SPAN("us-ascii")))
+			return false;
+	}
+	return true;
+}
+
+enum mcp_fault front_check_coding(const struct fields *fields)
+{
+	const struct field *type = fields_get(fields, FIELD_CONTENT_TYPE);
+
+	for (uint32_t i = 0; i < fields->count; i++) {
+		if (span_eq_nocase(fields->list[i].name, SPAN("content-encoding")) &&
+		    !span_eq_nocase(fields->list[i].value, SPAN("identity")))
+			return MCP_CODING;
+	}
+	return type && !is_utf8(type->value) ? MCP_CODING : MCP_NONE;
+}
+
 /* ------------------------------------------------------------------------------------ the site */
 
 static bool is_this_host(struct span authority)
@@ -70,21 +101,73 @@ static bool is_this_host(struct span authority)
 	return false;
 }
 
-static bool is_this_origin(struct span origin)
+/* "name:port"; empty: a page of no site. */
+static struct span site_of(struct span origin)
 {
 	if (span_starts(origin, SPAN("http://")))
-		return is_this_host(span_from(origin, 7));
-	return span_starts(origin, SPAN("https://")) && is_this_host(span_from(origin, 8));
+		return span_from(origin, 7);
+	return span_starts(origin, SPAN("https://")) ? span_from(origin, 8) : SPAN("");
 }
 
-enum mcp_fault front_check_site(const struct request_head *head)
+static bool is_listed(const struct mcp_servers *servers, struct span origin)
 {
-	if (!is_this_host(head->authority))
+	for (uint32_t i = 0; i < servers->origin_count; i++) {
+		if (span_eq(servers->origin_list[i], SPAN("*")) ||
+		    span_eq_nocase(servers->origin_list[i], origin))
+			return true;
+	}
+	return false;
+}
+
+static bool is_loopback(struct span ip)
+{
+	struct address address, network;
+
+	if (address_parse_ip(ip, 0, &address) < 0)
+		return false;
+	address_unmap(&address);
+	return (address_parse_ip(SPAN("127.0.0.0"), 0, &network) == 0 && address_in(&address, &network, 8)) ||
+	       (address_parse_ip(SPAN("::1"), 0, &network) == 0 && address_in(&address, &network, 128));
+}
+
+static bool origin_may(const struct request_head *head, const struct mcp_servers *servers, struct span client,
+		       struct span origin)
+{
+	struct span site = site_of(origin);
+
+	if (is_this_host(site) || is_listed(servers, origin))
+		return true;
+	return site.len && !is_loopback(client) && span_eq_nocase(site, head->authority);
+}
+
+enum mcp_fault front_check_site(const struct request_head *head, const struct mcp_servers *servers,
+				struct span client)
+{
+	const struct field *origin = fields_find(&head->fields, SPAN("origin"));
+	const struct field *fetch = fields_find(&head->fields, SPAN("sec-fetch-site"));
+
+	if (servers->only_localhost &&
+	    (!is_this_host(head->authority) || (client.len && !is_loopback(client))))
 		return MCP_FOREIGN_SITE;
-	for (uint32_t i = 0; i < head->fields.count; i++) {
-		if (span_eq_nocase(head->fields.list[i].name, SPAN("origin")) &&
-		    !is_this_origin(head->fields.list[i].value))
-			return MCP_FOREIGN_SITE;
+	if (origin)
+		return origin_may(head, servers, client, origin->value) ? MCP_NONE : MCP_FOREIGN_SITE;
+	return fetch && span_eq_nocase(fetch->value, SPAN("cross-site")) ? MCP_FOREIGN_SITE : MCP_NONE;
+}
+
+enum mcp_fault front_check_once(const struct fields *fields)
+{
+	static const struct span names[] = {
+		SPAN("origin"),	       SPAN("mcp-session-id"), SPAN("mcp-protocol-version"),
+		SPAN("last-event-id"), SPAN("content-type"),
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		uint32_t count = 0;
+
+		for (uint32_t k = 0; k < fields->count; k++)
+			count += span_eq_nocase(fields->list[k].name, names[i]);
+		if (count > 1)
+			return MCP_DOUBLE_FIELD;
 	}
 	return MCP_NONE;
 }

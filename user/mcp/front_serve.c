@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/mcp/front_serve.h"
 
+#include <string.h>
+
 #include "user/base/limits.h"
 #include "user/mcp/front_check.h"
 #include "user/mcp/front_legacy.h"
@@ -218,6 +220,9 @@ static void serve_post(struct mcp_front *front)
 {
 	const struct fields *fields = &front->head.fields;
 	enum mcp_fault fault = front_check_types(fields);
+
+	if (!fault)
+		fault = front_check_coding(fields);
 	struct mcp_post post = { 0 };
 	enum mcp_version version;
 
@@ -279,7 +284,9 @@ static void serve_legacy(struct mcp_front *front)
 	if (front->head.method == METHOD_GET && !is_stateless(front)) {
 		fault = front_legacy_begin(front);
 	} else if (front->head.method == METHOD_POST && !is_stateless(front)) {
-		fault = mcp_post_read(front->hub->checker, buf_span(&front->body), &post);
+		fault = front_check_coding(&front->head.fields);
+		if (!fault)
+			fault = mcp_post_read(front->hub->checker, buf_span(&front->body), &post);
 		if (!fault) {
 			learn_message(front, &post.first);
 			fault = front_legacy_post(front, &post);
@@ -308,12 +315,24 @@ static void serve_delete(struct mcp_front *front)
 	hub_session_end(session, MCP_ENDED);
 }
 
+static bool asks_for_authorization(struct span path)
+{
+	static const char place[] = "/.well-known/oauth-";
+
+	return path.len && memmem(path.data, path.len, place, sizeof(place) - 1);
+}
+
 void front_serve(struct mcp_front *front)
 {
 	const struct mcp_servers *servers = servers_of(front);
-	enum mcp_fault fault = servers && servers->only_localhost ? front_check_site(&front->head) : MCP_NONE;
+	enum mcp_fault fault = front_check_once(&front->head.fields);
 
 	learn_stream(front);
+	if (!fault && servers)
+		fault = front_check_site(&front->head, servers, front->client);
+	/* Clients look for an authorization server beside an endpoint, and take any other answer for one. */
+	if (!fault && asks_for_authorization(front->head.path))
+		fault = MCP_NOT_HERE;
 	if (fault)
 		refuse(front, NULL, fault);
 	else if (front_legacy_is_meant(front))

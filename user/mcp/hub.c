@@ -14,6 +14,7 @@
 #include "user/mcp/call_metrics.h"
 #include "user/mcp/hub_internal.h"
 #include "user/mcp/hub_view.h"
+#include "user/tls/identity.h"
 #include "user/upstream/upstream.h"
 
 enum { HUB_SOURCES = 64 * 1024, HUB_UPSTREAMS = 16 * 1024 };
@@ -192,6 +193,19 @@ static void service_adopt(struct mcp_hub *hub, struct hub_service *service)
 	hub_service_free_unused(service);
 }
 
+static bool has_children(const struct snapshot *snapshot)
+{
+	for (uint32_t i = 0; i < snapshot->backend_count; i++) {
+		const struct mcp_servers *servers = snapshot->backend_list[i].mcp;
+
+		for (uint32_t k = 0; servers && k < servers->server_count; k++) {
+			if (servers->server_list[k].transport == MCP_STDIO)
+				return true;
+		}
+	}
+	return false;
+}
+
 static void hub_on_adopt(struct message *message, void *context)
 {
 	struct adopt_message *adopt = container_of(message, struct adopt_message, message);
@@ -203,6 +217,9 @@ static void hub_on_adopt(struct message *message, void *context)
 	hub->targets.message_bytes = hub->snapshot->config.mcp_limits.message_bytes;
 	hub->targets.max_children = hub->snapshot->config.mcp_limits.children;
 	tls_worker_forget(&hub->tls);
+	/* Before the first one starts: a child has the same user, and could read what others have sent. */
+	if (has_children(hub->snapshot))
+		tls_forbid_dumps();
 	list_each(node, next, &hub->services)
 		service_adopt(hub, list_entry(node, struct hub_service, node));
 	if (hub->session_count)

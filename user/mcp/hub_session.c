@@ -196,6 +196,9 @@ static int link_send(void *context, uint32_t target, const struct mcp_out *out)
 	struct hub_session *session = context;
 	struct hub_link *link = &session->links[target];
 
+	/* Whoever only knocks starts no process: the first message is a good initialize, or a request. */
+	if (!link->started_ms)
+		(void)link_open(link);
 	return link->target ? mcp_target_send(link->target, out) : -EPIPE;
 }
 
@@ -509,8 +512,6 @@ struct hub_session *hub_session_open(struct mcp_hub *hub, struct hub_service *se
 	for (uint32_t i = 0; i < session->link_count; i++) {
 		session->links[i].session = session;
 		session->links[i].index = i;
-		/* One that does not start is found out with the first message. */
-		link_open(&session->links[i]);
 	}
 	sweep_ms = loop_now_ms(hub->loop) + LIMIT_MCP_SWEEP_MS;
 	if (!timer_is_armed(&hub->sweep) || hub->sweep.deadline_ms > sweep_ms)
@@ -542,7 +543,9 @@ struct hub_session *hub_session_shared(struct mcp_hub *hub, struct hub_service *
 		return service->shared;
 	}
 	for (uint32_t i = 0; i < session->link_count; i++) {
-		if (!session->links[i].target && link_open(&session->links[i]))
+		struct hub_link *link = &session->links[i];
+
+		if (!link->target && link->started_ms && link_open(link))
 			mcp_session_on_target_back(session->mux, i);
 	}
 	return session;

@@ -21,7 +21,7 @@ struct hub_link {
 	struct hub_session *session;
 	uint32_t index;
 	struct mcp_target *target; /* owner; NULL: lost, or could not be started */
-	uint64_t started_ms;
+	uint64_t started_ms; /* 0: not yet, for nothing was sent to it */
 };
 
 struct hub_session {

@@ -48,8 +48,11 @@ static enum mcp_fault request_check(const struct mcp_session *s, const struct mc
 	}
 	if (m->method == MCP_METHOD_PING)
 		return MCP_NONE;
-	if (m->method == MCP_METHOD_INITIALIZE)
-		return s->state == MCP_SESSION_NEW ? MCP_NONE : MCP_TWICE_READY;
+	if (m->method == MCP_METHOD_INITIALIZE) {
+		if (s->state != MCP_SESSION_NEW)
+			return MCP_TWICE_READY;
+		return m->version_text.len ? MCP_NONE : MCP_BAD_PARAMS;
+	}
 	if (s->setup.kind == MCP_SESSION_STATEFUL && s->state != MCP_SESSION_READY)
 		return MCP_NOT_READY;
 	return has_id(s, m->id) ? MCP_DOUBLE_ID : MCP_NONE;
