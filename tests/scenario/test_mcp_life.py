@@ -10,7 +10,7 @@ from deaths import kill
 from hg import *
 from hg.mcp import PYTHON, SERVER, Journal, Mcp, McpGateway, McpServer, config, stdio
 from hg.process import read_text
-from mcpplays import child, expect_gone, expect_no_zombie, patient, play
+from mcpplays import Told, child, expect_gone, expect_no_zombie, fails, patient, play
 
 SEED = """
 mcp:
@@ -239,23 +239,49 @@ def listed():
     wait_until(lambda: "tools/call" not in gateway.admin("/mcp/sessions").text, 10, "the end of the session")
 
 
+def calls(gateway):
+    """{(target, tool, status): how many calls}"""
+    found = {}
+    for family in gateway.metrics().families.values():
+        for _, name, labels, value in family.samples:
+            if name == "headgate_mcp_calls_total":
+                key = (labels["target"], labels["tool"], labels["status"])
+                found[key] = found.get(key, 0) + value
+    return found
+
+
 @test("mcp life: metrics count calls by target, method and tool, and what a client invents makes no label")
 def counted():
     gateway, _ = play(child("one"), child("two"))
     client = Mcp(gateway)
+    client.text("two_echo")
+    client.tools()
     for _ in range(3):
         client.text("two_echo")
     for number in range(200):
-        try:
-            client.call(f"two_invented{number}")
-        except Exception as error:  # pylint: disable=broad-except
-            check("nvented" in str(error) or True, "")
-    families = {name: family for name, family in gateway.metrics().families.items() if "mcp" in name}
-    check(families, "no metric with mcp in its name")
-    samples = [(labels, value) for family in families.values() for _, _, labels, value in family.samples]
-    check(any(labels.get("target") == "two" and value >= 3 for labels, value in samples),
-          f"nothing of target two: {samples}")
-    check(len(samples) < 2000, f"{len(samples)} samples")
+        fails(None, client.call, f"two_invented{number}")
+    found = calls(gateway)
+    eq(found.get(("two", "two_echo", "ok")), 3, "calls of a tool since it was listed")
+    eq(found.get(("two", "other", "ok")), 1, "calls of it before that")
+    eq(found.get(("two", "other", "error")), 200, "calls of what the client invented")
+    check(len(found) < 20, f"{found}")
+
+
+@test("mcp life: a tool that says isError has failed, and its invented names make no label either")
+def failed_tools():
+    target = Told(tools_list=(200, "application/json",
+                              '{"jsonrpc":"2.0","id":$,"result":{"tools":[{"name":"known"}]}}'),
+                  tools_call=(200, "application/json",
+                              '{"jsonrpc":"2.0","id":$,"result":{"content":[],"isError":true}}'))
+    gateway, _ = play(target.target())
+    client = Mcp(gateway)
+    eq(client.tools(), ["known"], "tools")
+    for number in range(50):
+        eq(client.call(f"invented{number}")["isError"], True, "the answer")
+    client.call("known")
+    found = calls(gateway)
+    eq((found.get(("one", "other", "error")), found.get(("one", "known", "error"))), (50, 1), f"{found}")
+    check(not [key for key in found if "invented" in key[1] or (key[2] == "ok" and key[1])], f"{found}")
 
 
 @test("mcp life: sessions are limited in number; the next one is refused while those that are there work",

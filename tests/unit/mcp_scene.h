@@ -42,6 +42,7 @@ struct scene {
 	int ended;
 	int failed;
 	int given_up; /* targets, by the session */
+	int listed; /* answers with tools or prompts */
 	uint64_t now_ms;
 };
 
@@ -119,6 +120,13 @@ static inline void scene_gave_up(void *context, uint32_t target __attribute__((u
 	((struct scene *)context)->given_up++;
 }
 
+static inline void scene_listed(void *context, uint32_t target __attribute__((unused)),
+				bool is_prompts __attribute__((unused)),
+				struct span list __attribute__((unused)))
+{
+	((struct scene *)context)->listed++;
+}
+
 static inline void scene_ended(void *context, uint32_t target __attribute__((unused)),
 			       struct span method __attribute__((unused)),
 			       struct span name __attribute__((unused)),
@@ -130,9 +138,11 @@ static inline void scene_ended(void *context, uint32_t target __attribute__((unu
 	sc->failed += is_error;
 }
 
-static const struct mcp_watch scene_watch = {
-	.odd = scene_odd, .gave_up = scene_gave_up, .failed = scene_gave_up, .ended = scene_ended
-};
+static const struct mcp_watch scene_watch = { .odd = scene_odd,
+					      .gave_up = scene_gave_up,
+					      .failed = scene_gave_up,
+					      .listed = scene_listed,
+					      .ended = scene_ended };
 
 static const struct span scene_names[SCENE_TARGETS] = { SPAN("one"), SPAN("two"), SPAN("three"),
 							SPAN("four") };

@@ -178,50 +178,67 @@ static uint64_t calls_of(const struct series_table *m, const char *tool, const c
 	return count;
 }
 
-static void add(struct series_table *m, const char *method, const char *tool, bool is_error)
+static void add(struct mcp_call_metrics *m, const char *method, const char *tool, bool is_error)
 {
-	mcp_call_metrics_add(m, SPAN("mcp"), SPAN("one"), span_str(method), span_str(tool), is_error, 1000);
+	struct mcp_call_tool made = { SPAN("mcp"), SPAN("one"), span_str(method), span_str(tool) };
+
+	mcp_call_metrics_add(m, &made, made.name, is_error, 1000);
+}
+
+static void list_tool(struct mcp_call_metrics *m, const char *target, const char *method, const char *name)
+{
+	struct mcp_call_tool made = { SPAN("mcp"), span_str(target), span_str(method), span_str(name) };
+
+	mcp_call_metrics_learn(m, &made);
 }
 
 TEST(what_a_client_invents_makes_no_series)
 {
-	struct series_table *m = mcp_call_metrics_create();
+	struct mcp_call_metrics calls, *m = &calls;
 	uint32_t before;
 
-	assert_non_null(m);
+	assert_true(mcp_call_metrics_init(m));
+	list_tool(m, "one", "tools/call", "echo");
+	list_tool(m, "one", "tools/call", "echo");
+	list_tool(m, "two", "tools/call", "invented1");
+	list_tool(m, "one", "prompts/get", "invented2");
 	add(m, "tools/call", "echo", false);
 	add(m, "tools/call", "echo", true);
 	add(m, "tools/call", "nothing", true);
+	add(m, "tools/call", "nothing", false); /* a server that says so in its result */
 	add(m, "resources/read", "file:///a", false);
 	add(m, "invented/method", "x", false);
-	before = series_table_count(m);
+	before = series_table_count(m->shown);
 	for (int i = 0; i < 1000; i++) {
 		char name[32];
 
 		snprintf(name, sizeof(name), "invented%d", i);
-		add(m, "tools/call", name, true);
+		add(m, "tools/call", name, i % 2);
 		add(m, name, name, false);
 		add(m, "resources/read", name, false);
 	}
-	assert_int_equal(series_table_count(m), before);
-	assert_int_equal(calls_of(m, "echo", "ok"), 1);
-	assert_int_equal(calls_of(m, "echo", "error"), 1);
-	assert_int_equal(calls_of(m, "other", "error"), 1001);
-	assert_int_equal(calls_of(m, "", "ok"), 2002);
-	series_table_free(m);
+	assert_int_equal(series_table_count(m->shown), before);
+	assert_int_equal(calls_of(m->shown, "echo", "ok"), 1);
+	assert_int_equal(calls_of(m->shown, "echo", "error"), 1);
+	assert_int_equal(calls_of(m->shown, "other", "error"), 501);
+	assert_int_equal(calls_of(m->shown, "other", "ok"), 501);
+	assert_int_equal(calls_of(m->shown, "", "ok"), 2002);
+	mcp_call_metrics_done(m);
 }
 
 TEST(past_the_bound_one_series_has_the_rest)
 {
-	struct series_table *m = mcp_call_metrics_create();
+	struct mcp_call_metrics calls, *m = &calls;
 
+	assert_true(mcp_call_metrics_init(m));
 	for (int i = 0; i < 2 * LIMIT_MCP_SERIES; i++) {
 		char name[32];
 
 		snprintf(name, sizeof(name), "tool%d", i);
+		list_tool(m, "one", "tools/call", name);
 		add(m, "tools/call", name, false);
 	}
-	assert_int_equal(series_table_count(m), LIMIT_MCP_SERIES);
-	assert_int_equal(calls_of(m, "overflow", "overflow"), LIMIT_MCP_SERIES + 1);
-	series_table_free(m);
+	assert_int_equal(series_table_count(m->shown), LIMIT_MCP_SERIES);
+	assert_int_equal(calls_of(m->shown, "overflow", "overflow"), LIMIT_MCP_SERIES + 1);
+	mcp_call_metrics_done(m);
 }

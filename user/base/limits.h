@@ -251,6 +251,7 @@ enum limits {
 	LIMIT_MCP_SMALL_BYTES =
 		64 * 1024, /* a message for which a quarter of a target's queue is kept free */
 	LIMIT_MCP_SERIES = 1024, /* labelled series of MCP requests; the rest are counted as "overflow" */
+	LIMIT_MCP_LISTED = 4096, /* tools and prompts whose names may be labels; the rest are "other" */
 	LIMIT_MCP_FRAME_BYTES = 64 * 1024, /* memory of an event that is kept for the next one */
 	/* Memory of all incomplete bodies; beyond it 503. */
 	LIMIT_MCP_BODIES_BYTES = 64 * 1024 * 1024,

@@ -6,17 +6,21 @@
 
 enum { TOOL_BYTES = 128 };
 
-struct series_table *mcp_call_metrics_create(void)
+bool mcp_call_metrics_init(struct mcp_call_metrics *m)
 {
-	struct series_table *table = series_table_create(LIMIT_MCP_SERIES);
 	struct span labels[SERIES_LABELS] = { 0 };
 
+	m->shown = series_table_create(LIMIT_MCP_SERIES);
+	m->listed = series_table_create(LIMIT_MCP_LISTED);
 	for (int i = 0; i < CALL_LABEL_COUNT; i++)
 		labels[i] = SPAN("overflow");
-	if (table && series_get(table, 0, labels))
-		return table;
-	series_table_free(table);
-	return NULL;
+	return m->shown && m->listed && series_get(m->shown, 0, labels);
+}
+
+void mcp_call_metrics_done(struct mcp_call_metrics *m)
+{
+	series_table_free(m->shown);
+	series_table_free(m->listed);
 }
 
 static struct span method_label(struct span method)
@@ -36,25 +40,47 @@ static bool has_tool(struct span method, struct span tool)
 		span_eq(method, mcp_method_text(MCP_METHOD_PROMPTS_GET)));
 }
 
-void mcp_call_metrics_add(struct series_table *table, struct span backend, struct span target,
-			  struct span method, struct span tool, bool is_error, uint64_t duration_ns)
+static void tool_labels(const struct mcp_call_tool *tool, struct span labels[SERIES_LABELS])
+{
+	labels[CALL_BACKEND] = tool->backend;
+	labels[CALL_TARGET] = tool->target;
+	labels[CALL_METHOD] = tool->method;
+	labels[CALL_TOOL] = tool->name;
+}
+
+void mcp_call_metrics_learn(struct mcp_call_metrics *m, const struct mcp_call_tool *tool)
+{
+	struct span labels[SERIES_LABELS] = { 0 };
+
+	if (!has_tool(tool->method, tool->name))
+		return;
+	tool_labels(tool, labels);
+	(void)series_get(m->listed, 0, labels);
+}
+
+static bool is_listed(const struct mcp_call_metrics *m, const struct mcp_call_tool *tool)
+{
+	struct span labels[SERIES_LABELS] = { 0 };
+
+	tool_labels(tool, labels);
+	return series_find(m->listed, 0, labels) != NULL;
+}
+
+void mcp_call_metrics_add(struct mcp_call_metrics *m, const struct mcp_call_tool *tool, struct span shown,
+			  bool is_error, uint64_t duration_ns)
 {
 	struct span labels[SERIES_LABELS] = {
-		[CALL_BACKEND] = backend,
-		[CALL_TARGET] = target,
-		[CALL_METHOD] = method_label(method),
-		[CALL_TOOL] = has_tool(method, tool) ? tool : SPAN(""),
-		[CALL_STATUS] = SPAN("ok"),
+		[CALL_BACKEND] = tool->backend,
+		[CALL_TARGET] = tool->target,
+		[CALL_METHOD] = method_label(tool->method),
+		[CALL_STATUS] = is_error ? SPAN("error") : SPAN("ok"),
 	};
 	struct series *series;
 
-	/* Who has served it once is known to have it. */
-	if (is_error && labels[CALL_TOOL].len && !series_find(table, 0, labels))
-		labels[CALL_TOOL] = SPAN("other");
-	if (is_error)
-		labels[CALL_STATUS] = SPAN("error");
-	series = series_get(table, 0, labels);
+	if (has_tool(tool->method, tool->name))
+		labels[CALL_TOOL] = is_listed(m, tool) ? shown : SPAN("other");
+	series = series_get(m->shown, 0, labels);
 	if (!series)
-		series = series_table_at(table, 0);
+		series = series_table_at(m->shown, 0);
 	histogram_add(&series->duration, &histogram_http, duration_ns);
 }

@@ -337,7 +337,7 @@ static void hub_free(struct mcp_hub *hub)
 	hg_free(hub->relay.scratch);
 	buf_done(&hub->frame);
 	mcp_json_checker_free(hub->checker);
-	series_table_free(hub->calls);
+	mcp_call_metrics_done(&hub->calls);
 	snapshot_unref(hub->snapshot);
 	while (!list_is_empty(&hub->services))
 		hg_free(list_entry(list_pop(&hub->services), struct hub_service, node));
@@ -368,7 +368,6 @@ static bool hub_make(struct mcp_hub *hub, const struct mcp_hub_options *options)
 	hub->relay.scratch = hg_malloc(LIMIT_READ_BYTES);
 	hub->relay.counters = &hub->counters;
 	hub->checker = mcp_json_checker_create();
-	hub->calls = mcp_call_metrics_create();
 	hub->pool.upstreams = slab_create(sizeof(struct upstream), HUB_UPSTREAMS);
 	hub->pool.loop = hub->loop;
 	hub->pool.counters = &hub->counters;
@@ -388,7 +387,8 @@ static bool hub_make(struct mcp_hub *hub, const struct mcp_hub_options *options)
 					     .on_empty = hub_on_empty };
 	list_init(&hub->targets.list);
 	tls_worker_init(&hub->tls, secret, hub_ticket_s, NULL);
-	return hub->resolver && hub->relay.scratch && hub->checker && hub->calls && hub->pool.upstreams;
+	return hub->resolver && hub->relay.scratch && hub->checker && mcp_call_metrics_init(&hub->calls) &&
+	       hub->pool.upstreams;
 }
 
 struct mcp_hub *mcp_hub_start(const struct mcp_hub_options *options)
@@ -428,7 +428,7 @@ const struct counters *mcp_hub_counters(const struct mcp_hub *hub)
 
 const struct series_table *mcp_hub_calls(const struct mcp_hub *hub)
 {
-	return hub->calls;
+	return hub->calls.shown;
 }
 
 int mcp_hub_adopt(struct mcp_hub *hub, struct snapshot *snapshot)

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "user/base/log.h"
+#include "user/mcp/call_metrics.h"
 #include "user/mcp/hub.h"
 #include "user/mcp/hub_session.h"
 #include "user/relay/relay.h"
@@ -39,7 +40,7 @@ struct mcp_hub {
 	struct message stop; /* here, so that the end needs no memory */
 	struct resolver_client *resolver;
 	struct counters counters;
-	struct series_table *calls; /* owner */
+	struct mcp_call_metrics calls;
 	struct relay_shared relay;
 	struct upstream_pool pool;
 	struct tls_worker tls; /* for targets; no tickets of its own */

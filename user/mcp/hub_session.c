@@ -238,18 +238,58 @@ static void watch_failed(void *context, uint32_t target, struct span why)
 	log_trouble(link, &health_of(link)->failed, "has not answered a request", why, SPAN(""));
 }
 
+static struct mcp_names names_of(const struct mcp_servers *servers)
+{
+	return (struct mcp_names){ .targets = servers->name_list,
+				   .count = servers->server_count,
+				   .mode = (enum mcp_prefix_mode)servers->prefixes };
+}
+
+static struct mcp_call_tool tool_of(const struct hub_session *session, uint32_t target, struct span method,
+				    struct span name)
+{
+	return (struct mcp_call_tool){ .backend = session->service->name,
+				       .target = session->servers->server_list[target].name,
+				       .method = method,
+				       .name = name };
+}
+
+static void watch_listed(void *context, uint32_t target, bool is_prompts, struct span list)
+{
+	struct hub_session *session = context;
+	struct span method = mcp_method_text(is_prompts ? MCP_METHOD_PROMPTS_GET : MCP_METHOD_TOOLS_CALL);
+	struct mcp_json_walk walk = mcp_json_walk_of(list);
+	struct span key, value;
+
+	for (uint32_t left = LIMIT_MCP_OWNERS; left && !walk.is_object && mcp_json_next(&walk, &key, &value);
+	     left--) {
+		struct mcp_call_tool tool = tool_of(session, target, method,
+						    mcp_json_string(mcp_json_member(value, SPAN("name"))));
+
+		mcp_call_metrics_learn(&session->hub->calls, &tool);
+	}
+}
+
 static void watch_ended(void *context, uint32_t target, struct span method, struct span name,
 			uint64_t started_ms, bool is_error)
 {
 	struct hub_session *session = context;
+	struct mcp_names names = names_of(session->servers);
+	struct mcp_call_tool tool = tool_of(session, target, method, name);
+	uint32_t named;
 
-	mcp_call_metrics_add(session->hub->calls, session->service->name,
-			     session->servers->server_list[target].name, method, name, is_error,
+	if (mcp_names_prefix_tools(&names) && mcp_names_find(&names, name, '_', &named, &tool.name) != 0)
+		tool.name = name;
+	mcp_call_metrics_add(&session->hub->calls, &tool, name, is_error,
 			     (now_of(session) - started_ms) * NS_PER_MS);
 }
 
 static const struct mcp_watch watch = {
-	.odd = watch_odd, .gave_up = watch_gave_up, .failed = watch_failed, .ended = watch_ended
+	.odd = watch_odd,
+	.gave_up = watch_gave_up,
+	.failed = watch_failed,
+	.listed = watch_listed,
+	.ended = watch_ended,
 };
 
 /* ------------------------------------------------------------------------------------ its end */
@@ -392,9 +432,7 @@ static struct mcp_session *make_mux(struct hub_session *session, enum mcp_versio
 	const struct mcp_servers *servers = session->servers;
 	struct mcp_session_setup setup = {
 		.kind = session->kind,
-		.names = { .targets = servers->name_list,
-			   .count = servers->server_count,
-			   .mode = (enum mcp_prefix_mode)servers->prefixes },
+		.names = names_of(servers),
 		.fail_open = servers->failures == MCP_FAILURES_OPEN,
 		.checker = session->hub->checker,
 		.link = &link_ops,

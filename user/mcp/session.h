@@ -90,6 +90,8 @@ struct mcp_watch {
 	void (*odd)(void *context, uint32_t target, enum mcp_oddity oddity);
 	/* The session gives a target up, or serves without it. why: plain text, may hold what it wrote. */
 	void (*gave_up)(void *context, uint32_t target, struct span why);
+	/* A target has listed tools (or prompts): the array of its answer. */
+	void (*listed)(void *context, uint32_t target, bool is_prompts, struct span list);
 	/* A target that is not lost does not answer a request. why: plain text. */
 	void (*failed)(void *context, uint32_t target, struct span why);
 	/* A request of the client ended: answered, failed, cancelled. name: as the client said it. */

@@ -385,6 +385,26 @@ static void part_ended(struct mcp_session *s, struct mcp_part *part, uint64_t no
 		mcp_session_open_within(s, LIMIT_MCP_OPEN_MS, now_ms);
 }
 
+/* A tool that says so in its result has failed as much as one whose answer is an error. */
+static bool is_failed_tool(const struct mcp_request *r, const struct mcp_message *m)
+{
+	return r->gather == MCP_PASS && r->method == MCP_METHOD_TOOLS_CALL &&
+	       span_eq(mcp_json_member(m->result, SPAN("isError")), SPAN("true"));
+}
+
+static void note_list(struct mcp_session *s, const struct mcp_part *part, struct span result)
+{
+	const struct mcp_request *r = part->request;
+	bool is_owner = r->gather == MCP_GATHER_OWNER;
+	enum mcp_method method = !is_owner			      ? r->method
+				 : r->method == MCP_METHOD_TOOLS_CALL ? MCP_METHOD_TOOLS_LIST
+								      : MCP_METHOD_PROMPTS_LIST;
+
+	if (s->setup.watch && (method == MCP_METHOD_TOOLS_LIST || method == MCP_METHOD_PROMPTS_LIST))
+		s->setup.watch->listed(s->setup.context, part->target, method == MCP_METHOD_PROMPTS_LIST,
+				       mcp_json_member(result, mcp_merge_list_key(method)));
+}
+
 /* A target that is not initialized. */
 static void gave_up(struct mcp_session *s, const struct mcp_part *part, struct span why)
 {
@@ -405,7 +425,9 @@ void mcp_session_take_answer(struct mcp_session *s, struct mcp_part *part, const
 	bool is_error = m->kind == MCP_ERROR;
 	int error;
 
-	part_done(s, part, is_error);
+	if (!is_error)
+		note_list(s, part, m->result);
+	part_done(s, part, is_error || is_failed_tool(r, m));
 	if (is_opening(r) && is_error)
 		gave_up(s, part, mcp_json_string(mcp_json_member(m->error, SPAN("message"))));
 	if (r->gather == MCP_PASS) {
