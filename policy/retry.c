@@ -2,8 +2,11 @@
 #include "policy/retry.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <time.h>
 
 #include "user/base/limits.h"
+#include "user/base/octets.h"
 #include "user/base/units.h"
 
 static bool status_is_listed(const struct retry_policy *policy, uint16_t status)
@@ -89,137 +92,64 @@ enum retry_decision retry_decide(const struct retry_policy *policy, const struct
 
 /* ---- Retry-After */
 
-/*
- * A date as a pattern: D d Y h m s stand for digits of that number (d also for a blank), NNN for the name of
- * a month, ? for any letter, everything else for itself.
- */
-struct date_form {
-	const char *pattern;
-	bool has_short_year;
-};
-
-static const struct date_form date_forms[] = {
-	{ "???, DD NNN YYYY hh:mm:ss GMT", false }, /* IMF-fixdate */
-	{ ", DD-NNN-YY hh:mm:ss GMT", true }, /* RFC 850, behind the name of the day */
-	{ "??? NNN dD hh:mm:ss YYYY", false }, /* asctime: day padded with a blank */
-};
-
-struct date {
-	unsigned int year, month, day, hour, minute, second; /* month 1..12 */
-};
+enum { DATE_BYTES = 48 };
 
 static bool is_letter(char c)
 {
 	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
 
-static unsigned int month_of(const char *name)
+/* RFC 9110 5.6.7: two digits that seem more than 50 years ahead mean the past century. */
+static void date_widen(char rest[DATE_BYTES], uint64_t now_unix_s)
 {
-	static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	unsigned int year = (unsigned int)(rest[9] - '0') * 10 + (unsigned int)(rest[10] - '0');
+	char old[DATE_BYTES];
 
-	for (unsigned int i = 0; i < 12; i++) {
-		if (memcmp(names + 3 * i, name, 3) == 0)
-			return i + 1;
-	}
-	return 0;
+	memcpy(old, rest, DATE_BYTES);
+	year += year + 2000 > 1970 + now_unix_s / 31556952 + 50 ? 1900 : 2000;
+	snprintf(rest, DATE_BYTES, ", %.2s %.3s %u%.13s", old + 2, old + 5, year, old + 11);
 }
 
-static unsigned int *date_number(struct date *date, char letter)
-{
-	switch (letter) {
-	case 'D':
-		return &date->day;
-	case 'Y':
-		return &date->year;
-	case 'h':
-		return &date->hour;
-	case 'm':
-		return &date->minute;
-	case 's':
-		return &date->second;
-	default:
-		return NULL;
-	}
-}
-
-static bool date_read(struct span text, const char *pattern, struct date *date)
-{
-	*date = (struct date){ 0 };
-	if (text.len != strlen(pattern))
-		return false;
-	for (size_t i = 0; i < text.len; i++) {
-		unsigned int *number = date_number(date, pattern[i]);
-		char c = text.data[i];
-
-		if (pattern[i] == 'd' && c == ' ')
-			continue;
-		if (pattern[i] == 'd')
-			number = &date->day;
-		if (number) {
-			if (c < '0' || c > '9')
-				return false;
-			*number = *number * 10 + (unsigned int)(c - '0');
-		} else if (pattern[i] == 'N') {
-			date->month = date->month ? date->month : month_of(text.data + i);
-			if (date->month == 0)
-				return false;
-		} else if (pattern[i] == '?' ? !is_letter(c) : c != pattern[i]) {
-			return false;
-		}
-	}
-	return true;
-}
-
-/* Days since 1970-01-01 of the Gregorian calendar; the year counted from March. */
-static uint64_t days_of(const struct date *date)
-{
-	uint64_t year = date->year - (date->month <= 2);
-	uint64_t month = (date->month + 9) % 12;
-
-	return year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + date->day - 1 -
-	       719468;
-}
-
-static bool is_leap(unsigned int year)
-{
-	return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-}
-
-static bool date_is_real(const struct date *date)
-{
-	static const unsigned char days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-	unsigned int most = days[date->month - 1] + (date->month == 2 && is_leap(date->year));
-
-	return date->year >= 1970 && date->day >= 1 && date->day <= most && date->hour < 24 &&
-	       date->minute < 60 && date->second <= 60;
-}
-
-/* The part of an RFC 850 date behind the name of the day. */
-static struct span after_day_name(struct span text)
-{
-	while (text.len && is_letter(text.data[0]))
-		text = span_from(text, 1);
-	return text;
-}
+/* Strictly: strptime() takes more than what strftime() writes. */
+#define DATE_READ(text, format, parts, again)                                                                \
+	(strptime(text, format, parts) && strftime(again, DATE_BYTES, format, parts) > 0 &&                  \
+	 strcmp(again, text) == 0)
 
 static int date_parse(struct span text, uint64_t now_unix_s, uint64_t *ret_unix_s)
 {
-	struct date date;
+	char rest[DATE_BYTES] = "", again[DATE_BYTES];
+	size_t name_len = 0;
+	int day, second;
+	time_t unix_s;
+	struct tm tm = { 0 };
 
-	for (size_t i = 0; i < sizeof(date_forms) / sizeof(date_forms[0]); i++) {
-		bool is_short = date_forms[i].has_short_year;
-
-		if (!date_read(is_short ? after_day_name(text) : text, date_forms[i].pattern, &date))
-			continue;
-		/* RFC 9110 5.6.7: two digits that seem more than 50 years ahead mean the past century. */
-		if (is_short)
-			date.year += date.year + 2000 > 1970 + now_unix_s / 31556952 + 50 ? 1900 : 2000;
-		if (!date_is_real(&date))
-			return -EINVAL;
-		*ret_unix_s = days_of(&date) * 86400 + date.hour * 3600u + date.minute * 60u + date.second;
-		return 0;
-	}
-	return -EINVAL;
+	/* The name of the day is any. */
+	while (name_len < text.len && is_letter(text.data[name_len]))
+		name_len++;
+	text = span_from(text, name_len);
+	if (text.len == 0 || text.len >= sizeof(rest))
+		return -EINVAL;
+	memcpy(rest, text.data, text.len);
+	/* RFC 850 as IMF-fixdate. */
+	if (text.len == 24 && rest[4] == '-' && rest[8] == '-' && octet_is(rest[9], OCTET_DIGIT) &&
+	    octet_is(rest[10], OCTET_DIGIT))
+		date_widen(rest, now_unix_s);
+	else if (name_len != 3)
+		return -EINVAL;
+	/* The others are those of asctime(). */
+	if (!DATE_READ(rest, ", %d %b %Y %H:%M:%S GMT", &tm, again) &&
+	    !DATE_READ(rest, " %b %e %H:%M:%S %Y", &tm, again) &&
+	    !DATE_READ(rest, " %b %d %H:%M:%S %Y", &tm, again))
+		return -EINVAL;
+	/* There are leap seconds, but no 30th of February. */
+	day = tm.tm_mday;
+	second = tm.tm_sec;
+	tm.tm_sec = 0;
+	unix_s = timegm(&tm);
+	if (tm.tm_mday != day || second > 60 || unix_s < 0)
+		return -EINVAL;
+	*ret_unix_s = (uint64_t)unix_s + (uint64_t)second;
+	return 0;
 }
 
 int retry_after_parse(struct span value, uint64_t now_unix_s, uint64_t *ret_ns)

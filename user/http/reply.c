@@ -2,6 +2,7 @@
 #include "user/http/reply.h"
 
 #include <errno.h>
+#include <time.h>
 
 #include "user/http/h1_write.h"
 
@@ -70,70 +71,12 @@ int reply_write(struct buf *out, const struct reply *reply)
 	return error;
 }
 
-static bool is_leap(unsigned int year)
-{
-	return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-}
-
-/* Subtracts whole years, then whole months, from the days since 1970-01-01; the rest is the day. */
-static void civil_date(uint64_t days, unsigned int *ret_year, unsigned int *ret_month, unsigned int *ret_day)
-{
-	static const unsigned int month_days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-	unsigned int left = (unsigned int)days;
-	unsigned int year = 1970;
-	unsigned int month = 0;
-
-	for (; left >= 365u + is_leap(year); year++)
-		left -= 365u + is_leap(year);
-	for (; left >= month_days[month] + (month == 1 && is_leap(year)); month++)
-		left -= month_days[month] + (month == 1 && is_leap(year));
-	*ret_year = year;
-	*ret_month = month + 1;
-	*ret_day = left + 1;
-}
-
-static char *put_digits(char *at, unsigned int value, unsigned int count)
-{
-	for (unsigned int i = count; i > 0; i--) {
-		at[i - 1] = (char)('0' + value % 10);
-		value /= 10;
-	}
-	return at + count;
-}
-
-static char *put_text(char *at, const char *text, size_t len)
-{
-	memcpy(at, text, len);
-	return at + len;
-}
-
 void http_date(uint64_t unix_s, char out[HTTP_DATE_BYTES])
 {
-	static const char weekdays[] = "ThuFriSatSunMonTueWed";
-	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 	static const uint64_t last_s = UINT64_C(253402300799); /* 9999-12-31 23:59:59 */
-	uint64_t now_s = unix_s < last_s ? unix_s : last_s;
-	uint64_t days = now_s / 86400;
-	unsigned int second = (unsigned int)(now_s % 86400);
-	unsigned int year;
-	unsigned int month;
-	unsigned int day;
-	char *at;
+	time_t when = (time_t)(unix_s < last_s ? unix_s : last_s);
+	struct tm parts;
 
-	civil_date(days, &year, &month, &day);
-	at = put_text(out, weekdays + days % 7 * 3, 3);
-	at = put_text(at, ", ", 2);
-	at = put_digits(at, day, 2);
-	*at++ = ' ';
-	at = put_text(at, months + (size_t)(month - 1) * 3, 3);
-	*at++ = ' ';
-	at = put_digits(at, year, 4);
-	*at++ = ' ';
-	at = put_digits(at, second / 3600, 2);
-	*at++ = ':';
-	at = put_digits(at, second / 60 % 60, 2);
-	*at++ = ':';
-	at = put_digits(at, second % 60, 2);
-	at = put_text(at, " GMT", 4);
-	*at = '\0';
+	gmtime_r(&when, &parts);
+	strftime(out, HTTP_DATE_BYTES, "%a, %d %b %Y %H:%M:%S GMT", &parts);
 }
