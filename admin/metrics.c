@@ -10,24 +10,10 @@
 #include "gen/version.h"
 #include "user/base/clock.h"
 #include "user/base/log_writer.h"
-#include "user/base/mem.h"
+#include "user/base/limits.h"
 #include "user/base/units.h"
 #include "user/h2/h2_flood.h"
 #include "user/mcp/call_metrics.h"
-
-/* One series with the numbers of all workers that have it. */
-struct merged_series {
-	const struct series *series; /* borrowed from the first worker that has it */
-	uint64_t count;
-	struct histogram_totals duration;
-};
-
-struct merged {
-	struct merged_series *list; /* owner */
-	uint32_t count;
-	uint32_t *slots; /* owner; index + 1, 0: free */
-	uint32_t slot_count;
-};
 
 struct totals {
 	uint64_t values[COUNTER_COUNT];
@@ -179,146 +165,83 @@ static void add_histograms(const struct totals *totals, struct text *out)
 
 /* ---- labelled series */
 
-static void merged_done(struct merged *merged)
+/* Adds what a worker has counted. -ENOMEM. */
+static int add_worker(struct series_table *sums, const struct series_table *table)
 {
-	hg_free(merged->list);
-	hg_free(merged->slots);
-}
+	uint32_t count = series_table_count(table);
 
-static int merged_init(const struct admin_hooks *hooks, struct merged *merged)
-{
-	size_t workers = hooks->worker_count(hooks->context);
-	size_t most = 0;
-	uint32_t slots = 64;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct series *series = series_table_at(table, i);
+		struct series *sum = series_get(sums, series->kind, series->labels);
 
-	for (size_t i = 0; i < workers; i++) {
-		struct worker_numbers numbers = { 0 };
-
-		hooks->worker_numbers(hooks->context, i, &numbers);
-		/* Workers may add series while we read: what comes later is for the next time. */
-		most += series_table_count(request_metrics_table(numbers.requests));
-	}
-	while (slots < 2 * most)
-		slots *= 2;
-	*merged = (struct merged){ .slot_count = slots };
-	merged->list = hg_calloc(most ? most : 1, sizeof(merged->list[0]));
-	merged->slots = hg_calloc(slots, sizeof(merged->slots[0]));
-	if (merged->list && merged->slots)
-		return (int)most;
-	merged_done(merged);
-	return -ENOMEM;
-}
-
-static struct merged_series *merged_find(struct merged *merged, const struct series *series)
-{
-	uint32_t at = (uint32_t)series->hash & (merged->slot_count - 1);
-
-	while (merged->slots[at]) {
-		struct merged_series *found = &merged->list[merged->slots[at] - 1];
-
-		if (series_eq(found->series, series))
-			return found;
-		at = (at + 1) & (merged->slot_count - 1);
-	}
-	merged->list[merged->count].series = series;
-	merged->slots[at] = ++merged->count;
-	return &merged->list[merged->count - 1];
-}
-
-static int merge(const struct admin_hooks *hooks, struct merged *merged)
-{
-	size_t workers = hooks->worker_count(hooks->context);
-	int left = merged_init(hooks, merged);
-
-	if (left < 0)
-		return left;
-	for (size_t i = 0; i < workers; i++) {
-		struct worker_numbers numbers = { 0 };
-		uint32_t count;
-
-		hooks->worker_numbers(hooks->context, i, &numbers);
-		count = series_table_count(request_metrics_table(numbers.requests));
-		for (uint32_t at = 0; at < count && left > 0; at++, left--) {
-			const struct series *series =
-				series_table_at(request_metrics_table(numbers.requests), at);
-			struct merged_series *sum = merged_find(merged, series);
-
-			sum->count += tally_read(&series->count);
-			histogram_collect(&series->duration, &histogram_http, &sum->duration);
-		}
+		if (!sum)
+			return -ENOMEM;
+		tally_add(&sum->count, tally_read(&series->count));
+		histogram_join(&sum->duration, &series->duration);
 	}
 	return 0;
 }
 
-/* Labels that are not part of this kind of series are empty: the row of its metric has none of them. */
-static void series_labels(const struct series *series, struct span ret_values[REQUEST_LABEL_COUNT])
+/* Labels that are not part of connections are empty: the row of their metric has none of them. */
+static void connection_labels(const struct series *series, struct span ret_values[SERIES_LABELS])
 {
-	for (uint32_t i = 0; i < REQUEST_LABEL_COUNT; i++) {
+	for (uint32_t i = 0; i < SERIES_LABELS; i++) {
 		if (series->labels[i].len)
 			*ret_values++ = series->labels[i];
 	}
 }
 
-static void add_series(const struct merged *merged, enum request_series_kind kind, enum metric_id id,
-		       struct text *out)
+static void add_family(const struct series_table *table, enum series_kind kind, enum metric_id id,
+		       bool is_histogram, struct text *out)
 {
-	struct span values[REQUEST_LABEL_COUNT];
+	uint32_t count = table ? series_table_count(table) : 0;
 
 	prometheus_begin(out, id);
-	for (uint32_t i = 0; i < merged->count; i++) {
-		const struct merged_series *sum = &merged->list[i];
+	for (uint32_t i = 0; i < count; i++) {
+		const struct series *series = series_table_at(table, i);
+		struct histogram_totals totals = { 0 };
+		struct span values[SERIES_LABELS];
 
-		if (sum->series->kind != kind || sum->count == 0)
+		if (series->kind != kind || tally_read(&series->count) == 0)
 			continue;
-		series_labels(sum->series, values);
-		if (id == METRIC_REQUEST_DURATION)
-			prometheus_histogram(out, id, values, &histogram_http, &sum->duration);
+		memcpy(values, series->labels, sizeof(values));
+		if (kind == SERIES_CONNECTION)
+			connection_labels(series, values);
+		histogram_collect(&series->duration, &histogram_http, &totals);
+		if (is_histogram)
+			prometheus_histogram(out, id, values, &histogram_http, &totals);
 		else
-			prometheus_sample(out, id, values, sum->count);
+			prometheus_sample(out, id, values, tally_read(&series->count));
 	}
 }
 
 static int add_requests(const struct admin_hooks *hooks, struct text *out)
 {
-	struct merged merged;
-	int error = merge(hooks, &merged);
+	size_t workers = hooks->worker_count(hooks->context);
+	struct series_table *sums = series_table_create((uint32_t)(workers + 1) * LIMIT_METRIC_SERIES);
+	int error = sums ? 0 : -ENOMEM;
 
-	if (error)
-		return error;
-	add_series(&merged, SERIES_REQUEST, METRIC_REQUESTS, out);
-	add_series(&merged, SERIES_REQUEST, METRIC_REQUEST_DURATION, out);
-	add_series(&merged, SERIES_CONNECTION, METRIC_CONNECTIONS, out);
-	merged_done(&merged);
-	return 0;
-}
+	for (size_t i = 0; i < workers && !error; i++) {
+		struct worker_numbers numbers = { 0 };
 
-/* ---- MCP */
-
-static void add_call_family(const struct series_table *calls, enum metric_id id, struct text *out)
-{
-	uint32_t count = calls ? series_table_count(calls) : 0;
-
-	prometheus_begin(out, id);
-	for (uint32_t i = 0; i < count; i++) {
-		const struct series *series = series_table_at(calls, i);
-		struct histogram_totals totals = { 0 };
-
-		histogram_collect(&series->duration, &histogram_http, &totals);
-		if (totals.count == 0)
-			continue;
-		if (id == METRIC_MCP_CALLS)
-			prometheus_sample(out, id, series->labels, totals.count);
-		else
-			prometheus_histogram(out, id, series->labels, &histogram_http, &totals);
+		hooks->worker_numbers(hooks->context, i, &numbers);
+		error = add_worker(sums, request_metrics_table(numbers.requests));
 	}
+	if (!error) {
+		add_family(sums, SERIES_REQUEST, METRIC_REQUESTS, false, out);
+		add_family(sums, SERIES_REQUEST, METRIC_REQUEST_DURATION, true, out);
+		add_family(sums, SERIES_CONNECTION, METRIC_CONNECTIONS, false, out);
+	}
+	series_table_free(sums);
+	return error;
 }
 
 static void add_calls(const struct admin_hooks *hooks, struct text *out)
 {
 	const struct series_table *calls = hooks->session_calls ? hooks->session_calls(hooks->context) : NULL;
 
-	add_call_family(calls, METRIC_MCP_CALLS, out);
-	add_call_family(calls, METRIC_MCP_CALL_DURATION, out);
+	add_family(calls, SERIES_CALL, METRIC_MCP_CALLS, false, out);
+	add_family(calls, SERIES_CALL, METRIC_MCP_CALL_DURATION, true, out);
 }
 
 /* ---- the rest */

@@ -211,19 +211,6 @@ TEST(connections_have_their_four_labels)
 	request_metrics_free(m);
 }
 
-TEST(series_of_two_workers_compare_equal)
-{
-	struct request_metrics *a = request_metrics_create(), *b = request_metrics_create();
-	struct stream_record record = some_record();
-
-	request_metrics_add(a, &record);
-	request_metrics_add(b, &record);
-	assert_true(series_eq(only_series(a), only_series(b)));
-	assert_false(series_eq(only_series(a), series_table_at(request_metrics_table(b), 0)));
-	request_metrics_free(a);
-	request_metrics_free(b);
-}
-
 TEST(without_memory_requests_are_still_counted)
 {
 	struct request_metrics *m = request_metrics_create();

@@ -14,7 +14,7 @@ bool mcp_call_metrics_init(struct mcp_call_metrics *m)
 	m->listed = series_table_create(LIMIT_MCP_LISTED);
 	for (int i = 0; i < CALL_LABEL_COUNT; i++)
 		labels[i] = SPAN("overflow");
-	return m->shown && m->listed && series_get(m->shown, 0, labels);
+	return m->shown && m->listed && series_get(m->shown, SERIES_CALL, labels);
 }
 
 void mcp_call_metrics_done(struct mcp_call_metrics *m)
@@ -55,7 +55,7 @@ void mcp_call_metrics_learn(struct mcp_call_metrics *m, const struct mcp_call_to
 	if (!has_tool(tool->method, tool->name))
 		return;
 	tool_labels(tool, labels);
-	(void)series_get(m->listed, 0, labels);
+	(void)series_get(m->listed, SERIES_CALL, labels);
 }
 
 static bool is_listed(const struct mcp_call_metrics *m, const struct mcp_call_tool *tool)
@@ -63,7 +63,7 @@ static bool is_listed(const struct mcp_call_metrics *m, const struct mcp_call_to
 	struct span labels[SERIES_LABELS] = { 0 };
 
 	tool_labels(tool, labels);
-	return series_find(m->listed, 0, labels) != NULL;
+	return series_find(m->listed, SERIES_CALL, labels) != NULL;
 }
 
 void mcp_call_metrics_add(struct mcp_call_metrics *m, const struct mcp_call_tool *tool, struct span shown,
@@ -79,8 +79,9 @@ void mcp_call_metrics_add(struct mcp_call_metrics *m, const struct mcp_call_tool
 
 	if (has_tool(tool->method, tool->name))
 		labels[CALL_TOOL] = is_listed(m, tool) ? shown : SPAN("other");
-	series = series_get(m->shown, 0, labels);
+	series = series_get(m->shown, SERIES_CALL, labels);
 	if (!series)
 		series = series_table_at(m->shown, 0);
+	tally_add(&series->count, 1);
 	histogram_add(&series->duration, &histogram_http, duration_ns);
 }

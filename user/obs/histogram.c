@@ -34,6 +34,13 @@ void histogram_add(struct histogram *h, const struct histogram_bounds *bounds, u
 	tally_add(&h->sum_ns, value_ns);
 }
 
+void histogram_join(struct histogram *sum, const struct histogram *h)
+{
+	for (uint32_t i = 0; i <= HISTOGRAM_BUCKETS_MAX; i++)
+		tally_add(&sum->buckets[i], tally_read(&h->buckets[i]));
+	tally_add(&sum->sum_ns, tally_read(&h->sum_ns));
+}
+
 void histogram_collect(const struct histogram *h, const struct histogram_bounds *bounds,
 		       struct histogram_totals *totals)
 {

@@ -23,6 +23,9 @@ struct histogram {
 
 void histogram_add(struct histogram *h, const struct histogram_bounds *bounds, uint64_t value_ns);
 
+/* Adds what `h` shows now to a sum that only the caller writes. */
+void histogram_join(struct histogram *sum, const struct histogram *h);
+
 /* A snapshot of one histogram, or the sum of several with the same bounds, for readers. */
 struct histogram_totals {
 	uint64_t buckets[HISTOGRAM_BUCKETS_MAX + 1]; /* not cumulative; the one at bounds->count is +Inf */

@@ -16,13 +16,13 @@ struct request_metrics {
 	struct series *hints[HINTS]; /* latest found, by where its texts are; NULL: none */
 };
 
-static bool is_label_of(enum request_label label, enum request_series_kind kind)
+static bool is_label_of(enum request_label label, enum series_kind kind)
 {
 	return kind == SERIES_REQUEST || label == LABEL_BIND || label == LABEL_GATEWAY ||
 	       label == LABEL_LISTENER || label == LABEL_PROTOCOL;
 }
 
-static struct series *add_overflow(struct request_metrics *m, enum request_series_kind kind)
+static struct series *add_overflow(struct request_metrics *m, enum series_kind kind)
 {
 	struct span labels[REQUEST_LABEL_COUNT] = { 0 };
 
@@ -59,8 +59,7 @@ void request_metrics_free(struct request_metrics *m)
 	hg_free(m);
 }
 
-static struct series *series_of(struct request_metrics *m, enum request_series_kind kind,
-				const struct span *labels)
+static struct series *series_of(struct request_metrics *m, enum series_kind kind, const struct span *labels)
 {
 	struct series *series = series_get(m->table, kind, labels);
 

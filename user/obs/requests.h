@@ -29,11 +29,6 @@ enum request_label {
 	REQUEST_LABEL_COUNT = SERIES_LABELS,
 };
 
-enum request_series_kind {
-	SERIES_REQUEST,
-	SERIES_CONNECTION, /* only bind, gateway, listener and protocol are set, no histogram */
-};
-
 struct request_metrics *request_metrics_create(void);
 void request_metrics_free(struct request_metrics *m);
 void request_metrics_add(struct request_metrics *m, const struct stream_record *record);

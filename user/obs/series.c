@@ -26,7 +26,7 @@ static uint64_t hash_words(uint64_t h, struct span s)
 	return hash_mix(h, word);
 }
 
-static uint64_t hash_labels(uint32_t kind, const struct span *labels)
+static uint64_t hash_labels(enum series_kind kind, const struct span *labels)
 {
 	uint64_t h = kind;
 
@@ -44,12 +44,7 @@ bool series_labels_eq(const struct span *a, const struct span *b)
 	return true;
 }
 
-bool series_eq(const struct series *a, const struct series *b)
-{
-	return a->kind == b->kind && a->hash == b->hash && series_labels_eq(a->labels, b->labels);
-}
-
-static struct series *series_create(uint32_t kind, const struct span *labels)
+static struct series *series_create(enum series_kind kind, const struct span *labels)
 {
 	size_t text_bytes = 0;
 	struct series *series;
@@ -71,7 +66,7 @@ static struct series *series_create(uint32_t kind, const struct span *labels)
 	return series;
 }
 
-static struct series *find(const struct series_table *table, uint64_t hash, uint32_t kind,
+static struct series *find(const struct series_table *table, uint64_t hash, enum series_kind kind,
 			   const struct span *labels)
 {
 	for (uint32_t at = table->slots[hash % (2 * table->limit)]; at; at = table->list[at - 1]->next) {
@@ -83,12 +78,12 @@ static struct series *find(const struct series_table *table, uint64_t hash, uint
 	return NULL;
 }
 
-struct series *series_find(const struct series_table *table, uint32_t kind, const struct span *labels)
+struct series *series_find(const struct series_table *table, enum series_kind kind, const struct span *labels)
 {
 	return find(table, hash_labels(kind, labels), kind, labels);
 }
 
-struct series *series_get(struct series_table *table, uint32_t kind, const struct span *labels)
+struct series *series_get(struct series_table *table, enum series_kind kind, const struct span *labels)
 {
 	uint64_t hash = hash_labels(kind, labels);
 	struct series *series = find(table, hash, kind, labels);

@@ -12,10 +12,16 @@
  */
 enum { SERIES_LABELS = 10 };
 
+enum series_kind {
+	SERIES_REQUEST,
+	SERIES_CONNECTION, /* only bind, gateway, listener and protocol have a value, no histogram */
+	SERIES_CALL, /* of MCP: user/mcp/call_metrics.h */
+};
+
 struct series {
-	uint32_t kind; /* its owner's */
+	enum series_kind kind;
 	uint32_t next; /* in the same hash slot: index + 1, 0: none */
-	uint64_t hash; /* of kind and labels: equal series of two tables have equal hashes */
+	uint64_t hash; /* of kind and labels */
 	struct span labels[SERIES_LABELS]; /* bytes behind the series */
 	atomic_uint_fast64_t count;
 	struct histogram duration; /* bounds: histogram_http */
@@ -26,11 +32,11 @@ struct series_table;
 struct series_table *series_table_create(uint32_t limit); /* NULL on no memory */
 void series_table_free(struct series_table *table); /* NULL is fine */
 /* labels: SERIES_LABELS of them; those that are not part of the kind are empty. NULL: there is none. */
-struct series *series_find(const struct series_table *table, uint32_t kind, const struct span *labels);
+struct series *series_find(const struct series_table *table, enum series_kind kind,
+			   const struct span *labels);
 /* The same, made where there was none; NULL at the bound, or without memory. */
-struct series *series_get(struct series_table *table, uint32_t kind, const struct span *labels);
+struct series *series_get(struct series_table *table, enum series_kind kind, const struct span *labels);
 bool series_labels_eq(const struct span *a, const struct span *b);
-bool series_eq(const struct series *a, const struct series *b); /* kind and labels */
 
 /* Reading, from any thread: indexes 0..count-1 stay valid until the table is freed. */
 uint32_t series_table_count(const struct series_table *table);
