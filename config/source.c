@@ -51,8 +51,7 @@ static int keep_text(struct source_texts *texts, struct span name, struct span t
 	return 0;
 }
 
-/* The rest of a file, at most LIMIT_CONFIG_BYTES of it: -EFBIG. */
-static int read_all(int fd, struct text *out)
+int source_read_all(int fd, struct text *out)
 {
 	for (;;) {
 		char chunk[16384];
@@ -94,7 +93,7 @@ static int read_fd(struct arena *arena, int fd, struct span name, struct config_
 	if (texts->count == LIMIT_CONFIG_FILES)
 		return refuse(report, name, -EINVAL, "there are too many files; ", "merge some of them");
 	text_init(&text);
-	r = read_all(fd, &text);
+	r = source_read_all(fd, &text);
 	is_within = texts->bytes + text.len <= LIMIT_CONFIG_TOTAL_BYTES;
 	kept = r == 0 && is_within ? arena_copy(arena, text_span(&text)) : (struct span){ 0 };
 	text_done(&text);

@@ -29,3 +29,5 @@ void source_done(struct source_texts *texts);
  */
 int source_read(struct arena *arena, const struct config_source *source, struct config_report *report,
 		struct source_texts *texts);
+/* The rest of a file or stream, at most LIMIT_CONFIG_BYTES of it: 0, -EFBIG, -ENOMEM or -errno of reading. */
+int source_read_all(int fd, struct text *out);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/source.h"
 #include "user/base/limits.h"
 
 void options_usage(FILE *out)
@@ -168,24 +169,6 @@ static bool source_is_stream(const char *path)
 	       (stat(path, &file) == 0 && !S_ISREG(file.st_mode) && !S_ISDIR(file.st_mode));
 }
 
-/* At most LIMIT_CONFIG_BYTES: -EFBIG. */
-static int read_stream(int fd, struct text *out)
-{
-	for (;;) {
-		char chunk[16384];
-		ssize_t len = read(fd, chunk, sizeof(chunk));
-
-		if (len == 0)
-			return text_error(out);
-		if (len < 0 && errno != EINTR)
-			return -errno;
-		if (len > 0)
-			text_add(out, span_of(chunk, (size_t)len));
-		if (out->len > LIMIT_CONFIG_BYTES)
-			return -EFBIG;
-	}
-}
-
 static int options_read_stream(struct config_source *source)
 {
 	bool is_stdin = strcmp(source->path, "-") == 0;
@@ -195,7 +178,7 @@ static int options_read_stream(struct config_source *source)
 	int error;
 
 	text_init(&text);
-	error = fd < 0 ? -errno : read_stream(fd, &text);
+	error = fd < 0 ? -errno : source_read_all(fd, &text);
 	if (!is_stdin && fd >= 0)
 		close(fd);
 	if (error) {

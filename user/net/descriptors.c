@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/net/descriptors.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 
 #include "user/base/limits.h"
@@ -44,6 +47,24 @@ int descriptors_lower(int fd)
 	}
 	socket_close(fd);
 	return lower;
+}
+
+int descriptors_each(int (*each)(void *context, int fd), void *context)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	const struct dirent *entry;
+	int result = 0;
+
+	if (!directory)
+		return -errno;
+	while (!result && (entry = readdir(directory)) != NULL) {
+		int fd = atoi(entry->d_name);
+
+		if (entry->d_name[0] != '.' && fd != dirfd(directory))
+			result = each(context, fd);
+	}
+	closedir(directory);
+	return result;
 }
 
 uint64_t descriptors_limit(void)

@@ -20,5 +20,10 @@ void descriptors_plan(uint64_t limit, uint64_t fixed, struct descriptor_plan *re
 uint64_t descriptors_fixed(uint32_t workers, uint32_t ports);
 /* Moves fd to the lowest free number, and returns that; fd itself if there is no lower one. */
 int descriptors_lower(int fd);
+/*
+ * Each descriptor that is open, in any order, until `each` returns something but 0: that, 0, or -errno of the
+ * list.
+ */
+int descriptors_each(int (*each)(void *context, int fd), void *context);
 /* The current soft limit, which other processes may change. */
 uint64_t descriptors_limit(void);

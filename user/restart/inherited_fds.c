@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/restart/inherited_fds.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -14,6 +13,7 @@
 #include "user/base/clock.h"
 #include "user/base/limits.h"
 #include "user/base/mem.h"
+#include "user/net/descriptors.h"
 #include "user/net/socket.h"
 #include "user/net/syn_filter.h"
 
@@ -21,6 +21,7 @@ struct numbers {
 	int *list; /* owner */
 	size_t count;
 	size_t room;
+	const struct estate *estate; /* borrowed */
 };
 
 static int numbers_add(struct numbers *numbers, int number)
@@ -45,22 +46,11 @@ static bool is_nobodys(const struct estate *estate, int fd)
 	return estate_keeps(estate, fd) || fd == estate->heir_fd || fd == estate->elder_fd;
 }
 
-static int numbers_read(struct numbers *numbers, const struct estate *estate)
+static int numbers_note(void *context, int fd)
 {
-	DIR *directory = opendir("/proc/self/fd");
-	const struct dirent *entry;
-	int error = 0;
+	struct numbers *numbers = context;
 
-	if (!directory)
-		return -errno;
-	while (!error && (entry = readdir(directory)) != NULL) {
-		int fd = atoi(entry->d_name);
-
-		if (entry->d_name[0] != '.' && fd != dirfd(directory) && !is_nobodys(estate, fd))
-			error = numbers_add(numbers, fd);
-	}
-	closedir(directory);
-	return error;
+	return is_nobodys(numbers->estate, fd) ? 0 : numbers_add(numbers, fd);
 }
 
 static int socket_number(int fd, int name)
@@ -283,11 +273,11 @@ void inherited_drop(struct estate *estate)
 
 int inherited_collect(struct inherited *inherited, struct estate *estate)
 {
-	struct numbers numbers = { 0 };
+	struct numbers numbers = { .estate = estate };
 	struct table table = { 0 };
 	int error;
 
-	error = numbers_read(&numbers, estate);
+	error = descriptors_each(numbers_note, &numbers);
 	*inherited = (struct inherited){ 0 };
 	if (!error) {
 		inherited->listeners = hg_calloc(numbers.count, sizeof(*inherited->listeners));

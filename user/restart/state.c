@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/restart/state.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "user/base/check.h"
 #include "user/base/hash.h"
+#include "user/net/descriptors.h"
 
 static const char *const mark_names[] = {
 #define ESTATE_MARK(id, name) name,
@@ -111,27 +110,20 @@ char *estate_texts(struct estate *estate, int client_fd, size_t bytes)
 	return bytes <= ESTATE_LONG_TEXT_BYTES ? estate->long_texts[client_fd] : NULL;
 }
 
+static int keep_descriptor(void *context, int fd)
+{
+	struct estate *estate = context;
+
+	if (estate->kept_count == ESTATE_KEPT)
+		return -E2BIG;
+	estate->kept[estate->kept_count++] = fd;
+	return 0;
+}
+
 int estate_keep_descriptors(struct estate *estate)
 {
-	DIR *directory = opendir("/proc/self/fd");
-	const struct dirent *entry;
-	int error = 0;
-
-	if (!directory)
-		return -errno;
 	estate->kept_count = 0;
-	while (!error && (entry = readdir(directory)) != NULL) {
-		int fd = atoi(entry->d_name);
-
-		if (entry->d_name[0] == '.' || fd == dirfd(directory))
-			continue;
-		if (estate->kept_count == ESTATE_KEPT)
-			error = -E2BIG;
-		else
-			estate->kept[estate->kept_count++] = fd;
-	}
-	closedir(directory);
-	return error;
+	return descriptors_each(keep_descriptor, estate);
 }
 
 bool estate_keeps(const struct estate *estate, int fd)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user/restart/upgrade.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -14,6 +13,7 @@
 
 #include "user/base/log.h"
 #include "user/base/text.h"
+#include "user/net/descriptors.h"
 #include "user/restart/handoff_channel.h"
 #include "user/restart/oom.h"
 
@@ -63,31 +63,28 @@ static int hand_over_watchdog(pid_t from)
 }
 
 /* In the new process, whose table is a copy: what it shall find stays open across execve(2). */
+static int hand_over_listener(void *context, int fd)
+{
+	struct text *value = context;
+
+	if (is_listening(fd) && fcntl(fd, F_SETFD, 0) == 0)
+		text_fmt(value, "%s%d", value->data[value->len - 1] == ' ' ? "" : ",", fd);
+	return 0;
+}
+
 static int hand_over(const struct estate *estate, pid_t from)
 {
-	DIR *directory = opendir("/proc/self/fd");
-	const struct dirent *entry;
-	const char *comma = "";
 	struct text value;
 	int error;
 
-	if (!directory)
-		return -errno;
 	text_init(&value);
 	text_fmt(&value, UPGRADE_VERSION " %d %u ", (int)from, estate->worker_count);
-	while ((entry = readdir(directory)) != NULL) {
-		int fd = atoi(entry->d_name);
-
-		if (entry->d_name[0] == '.' || fd == dirfd(directory) || !is_listening(fd))
-			continue;
-		if (fcntl(fd, F_SETFD, 0) < 0)
-			continue;
-		text_fmt(&value, "%s%d", comma, fd);
-		comma = ",";
-	}
-	closedir(directory);
-	text_char(&value, '\0');
 	error = text_error(&value);
+	if (!error)
+		error = descriptors_each(hand_over_listener, &value);
+	text_char(&value, '\0');
+	if (!error)
+		error = text_error(&value);
 	if (!error && setenv(UPGRADE_VARIABLE, value.data, 1) < 0)
 		error = -errno;
 	text_done(&value);
