@@ -512,6 +512,10 @@ static void seal_servers(const struct seal *seal, const struct mcp_servers *serv
 		if (!server->backend)
 			continue;
 		enter_backend(seal, &precedence, server->backend, 0);
+		precedence_enter_inline(&precedence,
+					&(struct policy_values){ server->policy_list, server->policy_count },
+					LEVEL_INLINE_BACKEND);
+		server->request_headers = precedence_object(&precedence, POLICY_REQUEST_HEADERS);
 		server->tls = precedence_object(&precedence, POLICY_BACKEND_TLS);
 		if (shared && (!server->tls || server->tls->is_of_scheme))
 			server->tls = shared;

@@ -72,21 +72,6 @@ static void fault_quote(const std::string &text, struct regex_fault *fault)
 	}
 }
 
-static int engine_judge(struct regex_engine *engine, struct regex_fault *fault)
-{
-	const int bytes = 32;
-
-	if (engine->compiled.ok()) {
-		engine->has_range = engine->compiled.PossibleMatchRange(&engine->least, &engine->most, bytes);
-		return 0;
-	}
-	fault->kind = fault_kind(engine->compiled.error_code());
-	fault_quote(fault->kind == REGEX_FAULT_OTHER ? engine->compiled.error()
-						     : engine->compiled.error_arg(),
-		    fault);
-	return -EINVAL;
-}
-
 /* Latin-1: `.` and negated classes fit every byte, of broken UTF-8 too. */
 static re2::RE2::Options engine_options(size_t memory_bytes)
 {
@@ -97,6 +82,29 @@ static re2::RE2::Options engine_options(size_t memory_bytes)
 	options.set_never_capture(true);
 	options.set_max_mem(static_cast<int64_t>(memory_bytes));
 	return options;
+}
+
+/* A range needs more memory than a match: a program of its own, which is then freed, has enough. */
+static void engine_find_range(struct regex_engine *engine)
+{
+	enum { RANGE_BYTES = 32, MEMORY_BYTES = 512 * 1024 };
+	re2::RE2 roomy(engine->compiled.pattern(), engine_options(MEMORY_BYTES));
+
+	engine->has_range =
+		roomy.ok() && roomy.PossibleMatchRange(&engine->least, &engine->most, RANGE_BYTES);
+}
+
+static int engine_judge(struct regex_engine *engine, struct regex_fault *fault)
+{
+	if (engine->compiled.ok()) {
+		engine_find_range(engine);
+		return 0;
+	}
+	fault->kind = fault_kind(engine->compiled.error_code());
+	fault_quote(fault->kind == REGEX_FAULT_OTHER ? engine->compiled.error()
+						     : engine->compiled.error_arg(),
+		    fault);
+	return -EINVAL;
 }
 
 int regex_engine_create(const char *pattern, size_t len, size_t memory_bytes,

@@ -3,6 +3,7 @@
 
 #include "config/core/tls_value.h"
 #include "config/core/values.h"
+#include "config/standalone/policy.h"
 #include "user/base/check.h"
 #include "user/base/limits.h"
 
@@ -316,9 +317,29 @@ static const struct schema_row server_rows[] = {
 	{ "sse", AS_REST(struct mcp_server), .value_doc = "as `mcp`",
 	  .doc = "HTTP+SSE of 2024-11-05; exactly one of `stdio`, `mcp` and `sse` is written" },
 	{ "openapi", .refusal = "is not supported yet; write stdio, mcp or sse" },
-	{ "policies", .refusal = "is not supported yet on an MCP target; write policies beside targets" },
+	{ "policies", AS_REST(struct mcp_server), .value_doc = "map", .preset_doc = "none",
+	  .doc = "of a `mcp` or `sse`: `requestHeaderModifier` and `backendTLS`, before those of its "
+		 "`backend`" },
 };
 static const struct schema server_schema = SCHEMA(server_rows, struct mcp_server);
+
+static bool decode_target_policies(struct standalone *s, const struct yaml_node *node,
+				   struct mcp_server *server)
+{
+	struct policy_values values = { 0 };
+
+	if (!node)
+		return true;
+	if (server->transport == MCP_STDIO) {
+		config_error(s->decoder->report, node,
+			     "a child process gets no headers and no TLS; remove policies, or use env");
+		return false;
+	}
+	standalone_target_policies(s, node, &values);
+	server->policy_list = values.value_list;
+	server->policy_count = values.value_count;
+	return true;
+}
 
 static bool decode_server(struct standalone *s, const struct yaml_node *node, struct span backend,
 			  struct mcp_servers *servers, struct mcp_server *server)
@@ -339,6 +360,8 @@ static bool decode_server(struct standalone *s, const struct yaml_node *node, st
 	if (!chosen)
 		return false;
 	server->transport = transports[index];
+	if (!decode_target_policies(s, decode_get(node, "policies"), server))
+		return false;
 	server->backend_name = decode_text(d, "mcp/%.*s/%u", SPAN_FMT(backend), node->index);
 	return (server->transport == MCP_STDIO ? decode_stdio(d, chosen, server)
 					       : decode_remote(s, chosen, server)) &&

@@ -112,6 +112,18 @@ static const struct policy_entry backend_entries[] = {
 	LATER_POLICIES,
 };
 
+static const struct policy_entry target_entries[] = {
+	{ "requestHeaderModifier", POLICY_REQUEST_HEADERS, NULL },
+	{ "backendTLS", POLICY_BACKEND_TLS, NULL },
+	REFUSED("responseHeaderModifier", "has no effect on an MCP target; write it under the policies of "
+					  "the route"),
+	REFUSED("timeout", "belongs to a route; write it under routes[].policies, or policies of mcp"),
+	REFUSED("http", "is not supported yet on an MCP target"),
+	REFUSED("tcp", "is not supported yet on an MCP target"),
+	REFUSED("health", "is not supported yet on an MCP target"),
+	LATER_POLICIES,
+};
+
 static const struct policy_entry tcp_route_entries[] = {
 	{ "backendTLS", POLICY_BACKEND_TLS, NULL },
 	REFUSED("tcp", ELSEWHERE_BACKEND),
@@ -170,6 +182,11 @@ void standalone_backend_policies(struct standalone *s, const struct yaml_node *n
 				 struct policy_values *ret)
 {
 	decode_entries(s, node, backend_entries, ARRAY_LEN(backend_entries), (struct span){ 0 }, ret);
+}
+
+void standalone_target_policies(struct standalone *s, const struct yaml_node *node, struct policy_values *ret)
+{
+	decode_entries(s, node, target_entries, ARRAY_LEN(target_entries), (struct span){ 0 }, ret);
 }
 
 bool standalone_single_policy(struct standalone *s, const struct yaml_node *node, struct span base,

@@ -26,6 +26,9 @@ void standalone_tcp_route_policies(struct standalone *s, const struct yaml_node 
 				   struct policy_values *ret);
 void standalone_backend_policies(struct standalone *s, const struct yaml_node *node,
 				 struct policy_values *ret);
+/* Of an MCP target behind HTTP. */
+void standalone_target_policies(struct standalone *s, const struct yaml_node *node,
+				struct policy_values *ret);
 /* A map with exactly one policy, of a route or of a backend. */
 bool standalone_single_policy(struct standalone *s, const struct yaml_node *node, struct span base,
 			      struct policy_value *ret);

@@ -4,8 +4,8 @@ targets over HTTP, of each kind."""
 import json
 
 from hg import *
-from hg.mcp import VERSIONS, Journal, Mcp, McpServer, OldMcp, text_of
-from mcpplays import child, expect_no_zombie, fails, play
+from hg.mcp import MODERN, VERSIONS, Journal, Mcp, McpServer, OldMcp, text_of
+from mcpplays import Told, child, expect_no_zombie, fails, play
 
 SOME = "echo,who,ask_roots,log,touch,sleep"
 
@@ -291,6 +291,81 @@ def bad_http():
     begun.close()
 
 
+def seen_by(target, method):
+    """The headers that a target got with messages of that method."""
+    return [headers for headers, message in target.seen if message.get("method") == method]
+
+
+SENT = {"Authorization": "Bearer mine", "traceparent": "00-1-2-01", "X-Own": "a", "Connection": "x-hop",
+        "X-Hop": "1", "Accept-Encoding": "gzip", "Cookie": "c=1"}
+
+
+@test("mcp targets: headers of a client reach a target over HTTP, those of a connection and of MCP stay here",
+      timeout=60)
+def client_headers():
+    target = Told()
+    gateway, _ = play(target.target(), policies={"requestHeaderModifier": {"set": {"X-Route": "r"}}})
+    client = Mcp(gateway, headers=SENT)
+    client.request("tools/list")
+    client.headers = [("Authorization", "Bearer newer")]
+    client.request("tools/list")
+    wait_until(lambda: seen_by(target, "GET"), 10, "the gateway's own GET")
+    client.delete()
+    wait_until(lambda: seen_by(target, "DELETE") or not client.session, 10, "the end of the target's session")
+    for method in ("initialize", "notifications/initialized", "tools/list", "GET"):
+        headers = seen_by(target, method)[0]
+        for name, value in (("authorization", "Bearer mine"), ("traceparent", "00-1-2-01"), ("x-own", "a"),
+                            ("cookie", "c=1"), ("x-route", "r")):
+            eq(headers.get(name), value, f"{name} with {method}")
+        for name in ("x-hop", "accept-encoding", "headgate-request"):
+            check(name not in headers, f"{name} with {method}")
+        check("mcp-session-id" not in headers, f"the gateway's session with {method}")
+        eq(headers["host"], f"127.0.0.1:{target.port}", f"host with {method}")
+    eq(seen_by(target, "tools/list")[1]["authorization"], "Bearer newer", "a token that was refreshed")
+
+
+@test("mcp targets: clients that share a target have their own headers there, also where a session is ours")
+def headers_apart():
+    target = Told()
+    gateway, _ = play(target.target(), settings={"statefulMode": "stateless"})
+    for name in ("first", "second"):
+        one = Mcp(gateway, start=False, headers={"Authorization": name})
+        one.request("tools/list")
+    for method in ("initialize", "notifications/initialized", "tools/list"):
+        eq([headers["authorization"] for headers in seen_by(target, method)], ["first", "second"], method)
+    modern = Told()
+    gateway, _ = play(modern.target())
+    for name in ("first", "second"):
+        Mcp(gateway, version=MODERN, headers={"Authorization": name}).request("tools/list")
+    Mcp(gateway, version=MODERN).request("tools/list")
+    eq([headers.get("authorization") for headers in seen_by(modern, "tools/list")], ["first", "second", None],
+       "clients without sessions")
+
+
+@test("mcp targets: requestHeaderModifier of a target, or of the backend that it names, changes what it gets")
+def modified_headers():
+    first, second = Told(), Told()
+    named = f"backends:\n- name: b\n  host: 127.0.0.1:{second.port}\n" \
+            "  policies: {requestHeaderModifier: {set: {Authorization: of the backend}, remove: [x-own]}}\n"
+    gateway, _ = play(first.target("one", policies={"requestHeaderModifier": {"add": {"X-Own": "b"}}}),
+                      {"name": "two", "mcp": {"backend": "b"}}, more=named)
+    Mcp(gateway, headers={"X-Own": "a"})
+    eq(seen_by(first, "initialize")[0]["x-own"], "b", "the last of two fields of that name at the first")
+    check("authorization" not in seen_by(first, "initialize")[0], "the other target's header")
+    eq(seen_by(second, "initialize")[0].get("authorization"), "of the backend", "the second")
+    check("x-own" not in seen_by(second, "initialize")[0], "what was removed")
+
+
+@test("mcp targets: an old target gets the headers with its stream and with each message")
+def old_target_headers():
+    journal = Journal("web")
+    _, target = web(kind="sse", sse=True, journal=journal)
+    gateway, _ = play(target)
+    Mcp(gateway, headers={"Authorization": "mine"}).text("echo")
+    got = [one["headers"].get("authorization") for one in journal.events("http")]
+    check(len(got) >= 3 and set(got) == {"mine"}, f"{got}")
+
+
 @test("mcp targets: an answer whose stream is cut is resumed where the target offers it")
 def resumed():
     journal = Journal("web")
@@ -332,6 +407,8 @@ def bad_configuration():
             ({"targets": [{"name": "a", "stdio": good, "mcp": {"host": "x", "port": 1}}]}, "one"),
             ({"targets": [{"name": "a", "mcp": {"port": 1}}]}, "host"),
             ({"targets": [{"name": "a", "stdio": good}], "failureMode": "open"}, "failOpen"),
+            ({"targets": [{"name": "a", "stdio": good, "policies": {}}]}, "child"),
+            ({"targets": [{"name": "a", "mcp": {"host": "x:1"}, "policies": {"timeout": {}}}]}, "route"),
             ({"targets": [{"name": "a", "stdio": good}], "prefixMode": "sometimes"}, "conditional"),
             ({"targets": [{"name": "a", "stdio": good}], "statefulMode": "yes"}, "stateless"),
             ({"targets": [{"name": "a", "stdio": good}], "port": 0}, "port")):

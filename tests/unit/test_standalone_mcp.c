@@ -168,7 +168,7 @@ TEST(wrong_mcp_is_refused)
 		{ "mcp: {targets: [{name: a, openapi: {}}]}\n", "a.yaml",
 		  "is not supported yet; write stdio, mcp or sse" },
 		{ "mcp: {targets: [{name: a, policies: {}, stdio: {cmd: cat}}]}\n", "a.yaml",
-		  "write policies beside targets" },
+		  "remove policies, or use env" },
 		{ STDIO(""), "a.yaml", "\"cmd\" is missing; write the program to start" },
 		{ STDIO("cmd: ''"), "a.yaml", "" },
 		{ STDIO("cmd: \"a\\0b\""), "a.yaml", "NUL" },

@@ -69,7 +69,9 @@ enum mcp_fault front_legacy_post(struct mcp_front *front, const struct mcp_post 
 		return MCP_NO_SESSION;
 	session->posts++;
 	session->used_ms = now_ms;
+	stream->fields = &front->head.fields;
 	verdict = mcp_session_on_post(session->mux, stream, post, now_ms);
+	stream->fields = NULL;
 	/* For the notes of the response; the session is freed at the end of the turn at the earliest. */
 	front->session = session;
 	hub_session_settle(session);

@@ -219,7 +219,8 @@ void front_begin_events(struct mcp_front *front)
 	else
 		front_send_head(front, &head, &framing, NULL, 0);
 	/* A stream may be quiet for hours. */
-	front->method = front->name = (struct span){ 0 };
+	front->method = front->name = front->why = front->client = (struct span){ 0 };
+	front->sink.fields = NULL;
 	arena_done(&front->arena);
 }
 

@@ -328,6 +328,7 @@ void front_serve(struct mcp_front *front)
 	enum mcp_fault fault = front_check_once(&front->head.fields);
 
 	learn_stream(front);
+	front->sink.fields = &front->head.fields;
 	if (!fault && servers)
 		fault = front_check_site(&front->head, servers, front->client);
 	/* Clients look for an authorization server beside an endpoint, and take any other answer for one. */

@@ -145,7 +145,8 @@ static int open_child(struct hub_link *link, const struct mcp_server *server, st
 	return child_open(&link->session->hub->targets, &options, &link_events, link, error, &link->target);
 }
 
-static int open_remote(struct hub_link *link, const struct mcp_server *server, struct text *error)
+static int open_remote(struct hub_link *link, const struct mcp_server *server, const struct fields *client,
+		       struct text *error)
 {
 	const struct static_config *config = &link->session->snapshot->config;
 	struct remote_place place = { .where = &server->backend->endpoint_list[0],
@@ -153,6 +154,7 @@ static int open_remote(struct hub_link *link, const struct mcp_server *server, s
 									 : server->backend->authority,
 				      .keepalive = &config->upstream_keepalives,
 				      .tls = server->tls ? &server->tls->settings : NULL,
+				      .modifier = server->request_headers,
 				      .snapshot = link->session->snapshot,
 				      .connect_ms = config->connect_timeout_ns / NS_PER_MS };
 	struct mcp_targets *targets = &link->session->hub->targets;
@@ -162,14 +164,14 @@ static int open_remote(struct hub_link *link, const struct mcp_server *server, s
 		return -EINVAL;
 	}
 	if (server->transport == MCP_SSE)
-		return legacy_open(targets, &(struct legacy_options){ place, server->path }, &link_events,
-				   link, &link->target);
+		return legacy_open(targets, &(struct legacy_options){ place, server->path, client },
+				   &link_events, link, &link->target);
 	return remote_open(targets, &(struct remote_options){ place, server->path }, &link_events, link,
 			   &link->target);
 }
 
 /* False: it cannot be started now; said in the log, but for one that is not tried. */
-static bool link_open(struct hub_link *link)
+static bool link_open(struct hub_link *link, const struct fields *client)
 {
 	const struct mcp_server *server = &link->session->servers->server_list[link->index];
 	struct text error;
@@ -181,7 +183,7 @@ static bool link_open(struct hub_link *link)
 		return false;
 	text_init(&error);
 	result = server->transport == MCP_STDIO ? open_child(link, server, &error)
-						: open_remote(link, server, &error);
+						: open_remote(link, server, client, &error);
 	if (result < 0) {
 		log_target(link, "is lost",
 			   error.len ? text_span(&error) : span_str(strerrordesc_np(-result)), SPAN(""));
@@ -198,7 +200,7 @@ static int link_send(void *context, uint32_t target, const struct mcp_out *out)
 
 	/* Whoever only knocks starts no process: the first message is a good initialize, or a request. */
 	if (!link->started_ms)
-		(void)link_open(link);
+		(void)link_open(link, session->kind == MCP_SESSION_SHARED ? NULL : out->fields);
 	return link->target ? mcp_target_send(link->target, out) : -EPIPE;
 }
 
@@ -329,7 +331,7 @@ static void session_on_tick(struct timer *timer, uint64_t now_ms)
 static bool session_may_end(const struct hub_session *session)
 {
 	return (session->is_retired || (session->kind == MCP_SESSION_SINGLE && session->posts)) &&
-	       !mcp_session_calls(session->mux);
+	       !mcp_session_calls(session->mux) && mcp_session_state(session->mux) != MCP_SESSION_OPENING;
 }
 
 /* What the mux has given up need not go on: it took no message, or was not initialized (failOpen). */
@@ -583,7 +585,7 @@ struct hub_session *hub_session_shared(struct mcp_hub *hub, struct hub_service *
 	for (uint32_t i = 0; i < session->link_count; i++) {
 		struct hub_link *link = &session->links[i];
 
-		if (!link->target && link->started_ms && link_open(link))
+		if (!link->target && link->started_ms && link_open(link, NULL))
 			mcp_session_on_target_back(session->mux, i);
 	}
 	return session;

@@ -7,6 +7,7 @@
 
 #include "user/base/limits.h"
 #include "user/base/mem.h"
+#include "user/mcp/remote_fields.h"
 
 struct legacy {
 	struct mcp_target target;
@@ -14,6 +15,7 @@ struct legacy {
 	struct arena arena;
 	struct span path;
 	struct span endpoint; /* in arena; empty: not said yet */
+	struct remote_client client; /* who has opened it; for the stream, and what waits */
 	struct remote_request *stream; /* NULL: has ended */
 	struct list posts; /* of struct remote_request */
 	struct list waiting; /* of struct legacy_message: for the endpoint */
@@ -66,6 +68,7 @@ static void legacy_free(struct legacy *legacy)
 	loop_deferred_cancel(&legacy->release);
 	remote_peer_done(&legacy->peer);
 	arena_done(&legacy->arena);
+	remote_client_done(&legacy->client);
 	text_done(&legacy->why);
 	hg_free(legacy);
 	if (list_is_empty(&targets->list) && targets->on_empty)
@@ -98,10 +101,11 @@ static void legacy_on_lost(struct loop_deferred *deferred)
 
 /* ------------------------------------------------------------------------------------ the endpoint */
 
-static int legacy_post(struct legacy *legacy, uint64_t call, const struct iovec *pieces, int count,
-		       size_t bytes)
+static int legacy_post(struct legacy *legacy, uint64_t call, const struct fields *client,
+		       const struct iovec *pieces, int count, size_t bytes)
 {
 	struct remote_ask ask = { .method = METHOD_POST,
+				  .client = client,
 				  .path = legacy->endpoint,
 				  .pieces = pieces,
 				  .count = count,
@@ -131,7 +135,7 @@ static void legacy_send_waiting(struct legacy *legacy)
 		struct legacy_message *message = list_entry(node, struct legacy_message, node);
 		struct iovec piece = { message->text, message->len };
 
-		if (legacy_post(legacy, message->call, &piece, 1, message->len) < 0)
+		if (legacy_post(legacy, message->call, &legacy->client.fields, &piece, 1, message->len) < 0)
 			legacy_lose(legacy, SPAN("no memory for a message"));
 		hg_free(message);
 	}
@@ -270,14 +274,19 @@ static size_t legacy_queued(const struct legacy *legacy)
 static int legacy_send(struct mcp_target *target, const struct mcp_out *out)
 {
 	struct legacy *legacy = container_of(target, struct legacy, target);
+	const struct fields *client = out->fields;
 	int error;
 
 	if (legacy->is_lost)
 		return -EPIPE;
 	if (!mcp_targets_have_room(legacy->peer.targets, legacy_queued(legacy), out->bytes))
 		return -ENOBUFS;
-	error = legacy->endpoint.len ? legacy_post(legacy, out->call, out->pieces, out->count, out->bytes)
-				     : legacy_keep(legacy, out);
+	if (!client && out->version != MCP_2026_07_28)
+		client = &legacy->client.fields;
+	if (legacy->endpoint.len)
+		error = legacy_post(legacy, out->call, client, out->pieces, out->count, out->bytes);
+	else
+		error = legacy_keep(legacy, out);
 	if (!error)
 		target->sent++;
 	return error;
@@ -339,6 +348,7 @@ static int legacy_start(struct legacy *legacy)
 {
 	struct remote_ask ask = { .method = METHOD_GET,
 				  .path = legacy->path,
+				  .client = &legacy->client.fields,
 				  .head_ms = LIMIT_MCP_CONNECT_MS };
 	struct arena arena;
 	struct fields fields;
@@ -366,6 +376,8 @@ int legacy_open(struct mcp_targets *targets, const struct legacy_options *option
 		hg_free(legacy);
 		return -ENOMEM;
 	}
+	remote_client_init(&legacy->client);
+	remote_client_keep(&legacy->client, options->client);
 	legacy->target.ops = &legacy_ops;
 	list_init(&legacy->posts);
 	list_init(&legacy->waiting);
@@ -373,6 +385,7 @@ int legacy_open(struct mcp_targets *targets, const struct legacy_options *option
 	loop_deferred_init(&legacy->lost, legacy_on_lost);
 	loop_deferred_init(&legacy->release, legacy_on_release);
 	if (legacy_start(legacy) < 0) {
+		remote_client_done(&legacy->client);
 		remote_peer_done(&legacy->peer);
 		arena_done(&legacy->arena);
 		hg_free(legacy);

@@ -12,6 +12,7 @@
 struct legacy_options {
 	struct remote_place place;
 	struct span path; /* of the GET; copied */
+	const struct fields *client; /* in whose name it is opened; copied; NULL: in nobody's */
 };
 
 /* 0 with *ret_target, or -ENOMEM. */

@@ -25,6 +25,7 @@ struct remote {
 	struct arena arena;
 	struct span path;
 	struct span session; /* in arena; empty: none */
+	struct remote_client client; /* of a target with a session: for what is asked beside its messages */
 	enum mcp_version version; /* of the last message */
 	uint32_t redirects;
 	bool is_path_known; /* it has given a response that is no redirect */
@@ -44,7 +45,8 @@ struct remote {
 struct remote_post {
 	struct remote *remote;
 	struct buf last_id;
-	struct buf copy; /* of the message, while the target may name another path for it */
+	struct remote_client client; /* of the message, like the next one */
+	struct buf copy; /* while the target may name another path for it */
 	size_t method_len; /* of what follows the message in `copy` */
 	size_t name_len;
 	enum mcp_version version; /* of the message */
@@ -74,6 +76,7 @@ static void remote_free(struct remote *remote)
 	loop_deferred_cancel(&remote->release);
 	remote_peer_done(&remote->peer);
 	arena_done(&remote->arena);
+	remote_client_done(&remote->client);
 	buf_done(&remote->last_id);
 	text_done(&remote->why);
 	hg_free(remote);
@@ -95,6 +98,7 @@ static void post_free(struct remote_post *post)
 {
 	buf_done(&post->last_id);
 	buf_done(&post->copy);
+	remote_client_done(&post->client);
 	hg_free(post);
 }
 
@@ -177,7 +181,7 @@ static void post_keep(struct remote_post *post, const struct mcp_out *out)
 	(void)buf_append(&post->copy, out->name, LIMIT_MCP_FRAME_BYTES);
 	post->method_len = out->method.len;
 	post->name_len = out->name.len;
-	post->version = out->version;
+	remote_client_keep(&post->client, out->fields);
 }
 
 /* 0, or -ENOMEM (also for what no header can hold). */
@@ -199,6 +203,11 @@ static int remote_ask(struct remote *remote, enum remote_kind kind, const struct
 	post->remote = remote;
 	buf_init(&post->last_id);
 	buf_init(&post->copy);
+	remote_client_init(&post->client);
+	ask.client =
+		out && (out->fields || out->version == MCP_2026_07_28) ? out->fields : &remote->client.fields;
+	if (out)
+		post->version = out->version;
 	if (out && !remote->is_path_known)
 		post_keep(post, out);
 	if (out) {
@@ -279,7 +288,9 @@ static bool post_redirects(struct remote *remote, const struct remote_request *r
 	struct remote_post *post = post_of(request);
 	struct span body = buf_span(&post->copy), path;
 	struct iovec piece;
-	struct mcp_out out = { .pieces = &piece, .count = 1, .version = post->version };
+	struct mcp_out out = {
+		.pieces = &piece, .count = 1, .version = post->version, .fields = &post->client.fields
+	};
 	struct remote_request *again;
 
 	if (!location || !body.len || post->redirects >= LIMIT_MCP_REDIRECTS ||
@@ -416,7 +427,9 @@ static bool post_resumes(struct remote *remote, const struct remote_post *post, 
 {
 	struct remote_request *request;
 
-	if (!buf_len(&post->last_id) || post->resumes >= LIMIT_MCP_RESUMES || remote->is_lost ||
+	/* Without sessions a client asks again itself, and nobody may in its name. */
+	if (post->version == MCP_2026_07_28 || !buf_len(&post->last_id) ||
+	    post->resumes >= LIMIT_MCP_RESUMES || remote->is_lost ||
 	    remote_ask(remote, REMOTE_RESUME, NULL, call, buf_span(&post->last_id), &request) < 0)
 		return false;
 	post_of(request)->resumes = post->resumes + 1;
@@ -429,15 +442,8 @@ static void on_post_end(struct remote *remote, const struct remote_post *post, u
 
 	if (!call || post->is_answered || post_resumes(remote, post, call))
 		return;
-	if (!why.len && post->fault) {
-		snprintf(text, sizeof(text), "a response with status %u whose text is no message (%s)",
-			 post->status, mcp_fault_text(post->fault).data);
-		why = span_str(text);
-	} else if (!why.len) {
-		snprintf(text, sizeof(text),
-			 post->status / 100 == 3 ? "a redirect with status %u that is not followed"
-						 : "a response with status %u and without the answer",
-			 post->status);
+	if (!why.len) {
+		remote_explain(text, sizeof(text), post->status, post->fault);
 		why = span_str(text);
 	}
 	remote_call_lost(remote, call, why);
@@ -486,6 +492,8 @@ static int remote_send(struct mcp_target *target, const struct mcp_out *out)
 				   out->bytes))
 		return -ENOBUFS;
 	remote->version = out->version;
+	if (out->version != MCP_2026_07_28)
+		remote_client_keep(&remote->client, out->fields);
 	error = remote_ask(remote, REMOTE_POST, out, out->call, SPAN(""), NULL);
 	if (error)
 		return error;
@@ -577,6 +585,7 @@ int remote_open(struct mcp_targets *targets, const struct remote_options *option
 	remote->target.events = events;
 	remote->target.owner = owner;
 	list_init(&remote->requests);
+	remote_client_init(&remote->client);
 	buf_init(&remote->last_id);
 	text_init(&remote->why);
 	timer_init(&remote->retry, remote_on_retry);

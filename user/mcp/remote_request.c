@@ -8,6 +8,7 @@
 #include "user/base/limits.h"
 #include "user/base/mem.h"
 #include "user/http/h1_write.h"
+#include "user/mcp/remote_fields.h"
 #include "user/upstream/upstream.h"
 
 /* ------------------------------------------------------------------------------------ the peer */
@@ -17,6 +18,7 @@ int remote_peer_init(struct remote_peer *peer, struct mcp_targets *targets, cons
 	*peer = (struct remote_peer){ .targets = targets,
 				      .where = *place->where,
 				      .tls = place->tls,
+				      .modifier = place->modifier,
 				      .connect_ms =
 					      place->connect_ms ? place->connect_ms : LIMIT_MCP_CONNECT_MS };
 	arena_init(&peer->arena, 256);
@@ -29,7 +31,7 @@ int remote_peer_init(struct remote_peer *peer, struct mcp_targets *targets, cons
 			targets->pool, &peer->where,
 			&(struct upstream_wants){ .keepalive = place->keepalive, .tls = place->tls });
 	if (peer->endpoint) {
-		peer->snapshot = peer->tls ? snapshot_ref(place->snapshot) : NULL;
+		peer->snapshot = peer->tls || peer->modifier ? snapshot_ref(place->snapshot) : NULL;
 		return 0;
 	}
 	arena_done(&peer->arena);
@@ -227,7 +229,9 @@ static int request_write(struct remote_request *request, const struct remote_pee
 		head.query = span_from(ask->path, (size_t)query + 1);
 		head.path = span_first(ask->path, (size_t)query);
 	}
-	error = h1_write_request(&request->client.out, &head, &framing, &options);
+	error = remote_add_client(&head.fields, ask->client, peer->modifier);
+	if (!error)
+		error = h1_write_request(&request->client.out, &head, &framing, &options);
 	for (int i = 0; i < ask->count && !error; i++)
 		error = buf_append(&request->client.out,
 				   span_of(ask->pieces[i].iov_base, ask->pieces[i].iov_len), BUF_MAX_BYTES);

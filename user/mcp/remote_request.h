@@ -23,7 +23,8 @@ struct remote_peer {
 	struct endpoint where;
 	struct upstream_endpoint *endpoint; /* one user count */
 	const struct tls_client_settings *tls; /* in snapshot; NULL: plain text */
-	struct snapshot *snapshot; /* one reference; NULL without TLS */
+	const struct header_modifier *modifier; /* in snapshot; NULL: none */
+	struct snapshot *snapshot; /* one reference; NULL without these two */
 	struct span authority;
 	uint64_t connect_ms; /* 0: LIMIT_MCP_CONNECT_MS */
 };
@@ -33,7 +34,8 @@ struct remote_place {
 	struct span authority; /* for Host; copied */
 	const struct keepalive_policy *keepalive; /* borrowed for the call */
 	const struct tls_client_settings *tls; /* in snapshot; NULL: plain text */
-	struct snapshot *snapshot; /* of tls: the peer takes a reference of its own */
+	const struct header_modifier *modifier; /* in snapshot; NULL: none */
+	struct snapshot *snapshot; /* of these two: the peer takes a reference of its own */
 	uint64_t connect_ms;
 };
 
@@ -66,7 +68,8 @@ struct remote_request_ops {
 struct remote_ask {
 	enum http_method method; /* GET, POST or DELETE */
 	struct span path; /* with its query */
-	const struct fields *fields; /* besides Host and framing; borrowed for the call */
+	const struct fields *fields; /* besides Host and framing; borrowed for the call, like the next one */
+	const struct fields *client; /* of the client in whose name it is; NULL: none */
 	const struct iovec *pieces; /* of the body; borrowed for the call */
 	int count;
 	size_t bytes;

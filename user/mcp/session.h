@@ -16,6 +16,7 @@
  * No function here may be called from inside mcp_sink_ops or mcp_link_ops: what these learn (a client that
  * does not read, a target that ends) is told in a later turn.
  */
+struct fields;
 struct mcp_session;
 struct mcp_sink;
 
@@ -30,6 +31,7 @@ struct mcp_out {
 	struct span name; /* params.name or params.uri without prefix, inner text of the string, or empty */
 	enum mcp_version version; /* that the message is written for; MCP_VERSION_NONE before it is known */
 	uint64_t call; /* towards a target: our id of this request; 0 for anything else */
+	const struct fields *fields; /* towards a target: of the client's HTTP request; NULL: of no client */
 	uint64_t event; /* towards a client: number for `id:` (mcp_event_id), 0: cannot be resumed */
 	unsigned int status; /* of an answer: what the response says when it is all of it */
 	enum mcp_fault fault; /* of an MCP_ERROR of ours */
@@ -58,6 +60,7 @@ struct mcp_sink {
 	uint32_t stream; /* number in the session, for event ids */
 	/* The front's: of a client of 2024-11-05, which has one stream for everything it asks. */
 	bool is_only;
+	const struct fields *fields; /* the front's: of its HTTP request; NULL: none, or not any more */
 	bool is_resumable; /* the front's: set once it has written an event with an id */
 	bool is_broken; /* the session's: send() said no */
 	struct list node; /* of the session */

@@ -296,8 +296,10 @@ static void finish_owner(struct mcp_session *s, struct mcp_request *r, uint64_t 
 	if (owner && r->sink) {
 		r->sink->open++;
 		fault = mcp_post_read(s->setup.checker, r->held, &post);
+		s->speaker = r->sink;
 		if (!fault)
 			fault = mcp_session_route_to(s, r->sink, &post.first, owner->target, now_ms);
+		s->speaker = NULL;
 		if (fault)
 			r->sink->open--;
 	}

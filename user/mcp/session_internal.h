@@ -106,6 +106,7 @@ struct mcp_session {
 	uint64_t open_ms; /* when the last target has to have answered initialize; 0: no limit */
 	struct span held; /* MCP_SESSION_SINGLE: owner of the data, the post that waits for initialize */
 	struct mcp_sink *held_sink;
+	const struct mcp_sink *speaker; /* whose messages are being passed on; NULL: our own, or a target's */
 	struct mcp_session_target targets[];
 };
 

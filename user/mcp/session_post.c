@@ -255,6 +255,7 @@ struct mcp_verdict mcp_session_on_post(struct mcp_session *s, struct mcp_sink *s
 	s->now_ms = now_ms;
 	if (fault)
 		return (struct mcp_verdict){ MCP_REFUSED, fault };
+	s->speaker = sink;
 	if (sink->is_only)
 		sink->open += post->requests;
 	else if (post->requests)
@@ -268,6 +269,7 @@ struct mcp_verdict mcp_session_on_post(struct mcp_session *s, struct mcp_sink *s
 	} else {
 		fault = take_post(s, sink, post, !sink->is_only, now_ms);
 	}
+	s->speaker = NULL;
 	if (fault)
 		sink_detach(sink);
 	mcp_session_settle(s, now_ms);
@@ -319,6 +321,8 @@ void mcp_session_resume_held(struct mcp_session *s, uint64_t now_ms)
 		mcp_session_fail_held(s, MCP_NO_MEMORY, (struct span){ NULL, 0 }, now_ms);
 		return;
 	}
+	s->speaker = s->held_sink;
 	(void)take_post(s, s->held_sink, &post, false, now_ms);
+	s->speaker = NULL;
 	held_drop(s);
 }

@@ -59,6 +59,7 @@ int mcp_send_target(struct mcp_session *s, uint32_t target, struct mcp_out *out)
 		return 0;
 	text_init(&text);
 	out->version = s->setup.kind == MCP_SESSION_SHARED ? MCP_2026_07_28 : t->version;
+	out->fields = s->speaker ? s->speaker->fields : NULL;
 	error = make_one_line(out, &text, &piece);
 	if (!error)
 		error = s->setup.link->send(s->setup.context, target, out);
