@@ -265,7 +265,7 @@ static void happen(struct play *play, char what, struct span text)
 	else if (what == 'l')
 		mcp_session_on_target_lost(play->session, 0, text, play->now_ms);
 	else if (what == 'b')
-		mcp_session_on_target_back(play->session, 0);
+		mcp_session_on_target_back(play->session, 0, play->now_ms);
 	else if (what == 'x')
 		mcp_session_on_call_lost(play->session, 0, play->call, text, play->now_ms);
 	else if (what == 't')

@@ -161,6 +161,50 @@ def fail_open():
     expect_no_zombie(gateway)
 
 
+@test("mcp targets: failOpen: a target that died is back in the sessions that run, which are told of both",
+      timeout=90)
+def comes_back():
+    gateway, journal = play(child("one", only=SOME), child("gone", only="die,echo"),
+                            settings={"failureMode": "failOpen"})
+    client = Mcp(gateway)
+    stream = client.listen()
+    check("gone_echo" in client.tools(), "tools before")
+    call = client.begin("gone_die")
+    check(call.status != 200 or "result" not in (call.next() or {}), "a call that killed its target worked")
+    call.close()
+    stream.until("notifications/tools/list_changed")
+    check("gone_echo" not in client.tools(), "tools without it")
+    stream.until("notifications/prompts/list_changed")
+    stream.until("notifications/resources/list_changed")
+    stream.until("notifications/tools/list_changed")
+    check("gone_echo" in client.tools(), "tools when it is back")
+    eq(client.text("gone_echo"), "{}", "a tool of it")
+    eq(len(journal.pids(server="gone")), 2, "processes of it")
+    eq(len(journal.pids(server="one")), 1, "processes of the other")
+    first, second = journal.messages("initialize", server="gone")
+    eq(second["params"], first["params"], "what it learns of the client")
+    wait_until(lambda: len(journal.messages("notifications/initialized", server="gone")) == 2, 10,
+               "notifications/initialized")
+    for words in ("target gone is lost", "target gone is back"):
+        wait_until(lambda words=words: words in gateway.stderr, 10, f"{words!r} in our log")
+
+
+@test("mcp targets: failOpen: a target over HTTP that was not there at the start joins when it is",
+      timeout=90)
+def joins_later():
+    late = free_port()
+    target = {"name": "late", "mcp": {"host": f"http://127.0.0.1:{late}/mcp"}}
+    gateway, _ = play(child("one", only=SOME), target,
+                      settings={"failureMode": "failOpen"})
+    client = Mcp(gateway)
+    stream = client.listen()
+    check(not [name for name in client.tools() if name.startswith("late")], "tools without it")
+    McpServer("late", port=late)
+    stream.until("notifications/tools/list_changed")
+    eq(client.text("late_who").split()[0], "late", "a tool of it")
+    wait_until(lambda: "target late is back" in gateway.stderr, 10, "our log")
+
+
 @test("mcp targets: a program that is not there is an error that names it")
 def missing_program():
     broken = {"name": "one", "stdio": {"cmd": "no-such-program-xyz", "args": []}}

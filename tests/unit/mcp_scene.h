@@ -42,6 +42,7 @@ struct scene {
 	int ended;
 	int failed;
 	int given_up; /* targets, by the session */
+	int came_back;
 	int listed; /* answers with tools or prompts */
 	uint64_t now_ms;
 };
@@ -120,6 +121,11 @@ static inline void scene_gave_up(void *context, uint32_t target __attribute__((u
 	((struct scene *)context)->given_up++;
 }
 
+static inline void scene_came_back(void *context, uint32_t target __attribute__((unused)))
+{
+	((struct scene *)context)->came_back++;
+}
+
 static inline void scene_listed(void *context, uint32_t target __attribute__((unused)),
 				bool is_prompts __attribute__((unused)),
 				struct span list __attribute__((unused)))
@@ -142,6 +148,7 @@ static const struct mcp_watch scene_watch = { .odd = scene_odd,
 					      .gave_up = scene_gave_up,
 					      .failed = scene_gave_up,
 					      .listed = scene_listed,
+					      .came_back = scene_came_back,
 					      .ended = scene_ended };
 
 static const struct span scene_names[SCENE_TARGETS] = { SPAN("one"), SPAN("two"), SPAN("three"),

@@ -137,7 +137,7 @@ ONE(a_target_that_died_comes_back)
 	assert_int_equal(mcp_session_state(sc.s), MCP_SESSION_READY);
 	scene_waits(&sc, &seen, REQUEST("1", "tools/call", "\"name\":\"a\"," META));
 	assert_holds(seen.last, "no target answers");
-	mcp_session_on_target_back(sc.s, 0);
+	mcp_session_on_target_back(sc.s, 0, sc.now_ms);
 	scene_waits(&sc, &seen, REQUEST("1", "tools/call", "\"name\":\"a\"," META));
 	scene_answers(&sc, 0, "\"result\":{}");
 	assert_holds(seen.last, "\"result\"");

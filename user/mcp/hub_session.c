@@ -8,16 +8,15 @@
 #include "config/snapshot.h"
 #include "user/base/hash.h"
 #include "user/base/limits.h"
-#include "user/base/log.h"
 #include "user/base/mem.h"
 #include "user/base/units.h"
-#include "user/mcp/call_metrics.h"
 #include "user/mcp/child.h"
 #include "user/mcp/hub_internal.h"
+#include "user/mcp/hub_watch.h"
 #include "user/mcp/legacy.h"
 #include "user/mcp/remote.h"
 
-enum { SHORT_LIFE_MS = 1000, FIRST_PAUSE_MS = 100, LAST_PAUSE_MS = 10000, TROUBLE_MS = 1000 };
+enum { SHORT_LIFE_MS = 1000, FIRST_PAUSE_MS = 100, LAST_PAUSE_MS = 10000, REVIVE_MS = 1000 };
 
 static uint64_t now_of(const struct hub_session *session)
 {
@@ -46,42 +45,6 @@ static void note_life(struct hub_link *link)
 	health->retry_ms = now_ms + health->pause_ms;
 }
 
-/* `shown` is what a target wrote, for the log alone. It may be empty. */
-static void log_target(const struct hub_link *link, const char *what, struct span why, struct span shown)
-{
-	const struct mcp_server *server = &link->session->servers->server_list[link->index];
-	struct text text;
-
-	text_init(&text);
-	text_escaped(&text, why);
-	if (shown.len) {
-		text_str(&text, ": ");
-		text_escaped(&text, span_first(shown, LIMIT_MCP_LOG_BYTES));
-	}
-	log_warn("mcp backend %.*s: target %.*s %s: %.*s", SPAN_FMT(link->session->service->name),
-		 SPAN_FMT(server->name), what, SPAN_FMT(text_span(&text)));
-	text_done(&text);
-}
-
-/* The same of what a target can do any number of times. */
-static void log_trouble(const struct hub_link *link, struct log_rate *rate, const char *what, struct span why,
-			struct span shown)
-{
-	uint64_t suppressed;
-
-	if (!log_rate_pass(rate, now_of(link->session), TROUBLE_MS, &suppressed))
-		return;
-	log_target(link, what, why, shown);
-	if (suppressed)
-		log_warn("mcp backend %.*s: %llu lines about the same were left out",
-			 SPAN_FMT(link->session->service->name), (unsigned long long)suppressed);
-}
-
-static struct hub_health *health_of(const struct hub_link *link)
-{
-	return &link->session->service->health[link->index];
-}
-
 static enum mcp_fault link_on_message(void *owner, uint64_t call, struct span text)
 {
 	struct hub_link *link = owner;
@@ -89,8 +52,8 @@ static enum mcp_fault link_on_message(void *owner, uint64_t call, struct span te
 		mcp_session_on_target(link->session->mux, link->index, call, text, now_of(link->session));
 
 	if (fault)
-		log_trouble(link, &health_of(link)->malformed, "wrote what is no message of JSON-RPC",
-			    mcp_fault_text(fault), text);
+		hub_log_trouble(link, &hub_health_of(link)->malformed, "wrote what is no message of JSON-RPC",
+				mcp_fault_text(fault), text);
 	hub_session_settle(link->session);
 	return fault;
 }
@@ -101,7 +64,8 @@ static void link_on_call_lost(void *owner, uint64_t call, struct span why)
 
 	if (!call) {
 		counter_add(&link->session->hub->counters, COUNTER_MCP_ODD_MESSAGES, 1);
-		log_trouble(link, &health_of(link)->malformed, "wrote what is not passed on", why, SPAN(""));
+		hub_log_trouble(link, &hub_health_of(link)->malformed, "wrote what is not passed on", why,
+				SPAN(""));
 	}
 	mcp_session_on_call_lost(link->session->mux, link->index, call, why, now_of(link->session));
 	hub_session_settle(link->session);
@@ -118,7 +82,7 @@ static void link_on_lost(void *owner, struct span why, struct span last)
 {
 	struct hub_link *link = owner;
 
-	log_target(link, "is lost", why, last);
+	hub_log_target(link, "is lost", why, last);
 	note_life(link);
 	counter_add(&link->session->hub->counters, COUNTER_MCP_TARGETS_LOST, 1);
 	mcp_session_on_target_lost(link->session->mux, link->index, why, now_of(link->session));
@@ -185,8 +149,8 @@ static bool link_open(struct hub_link *link, const struct fields *client)
 	result = server->transport == MCP_STDIO ? open_child(link, server, &error)
 						: open_remote(link, server, client, &error);
 	if (result < 0) {
-		log_target(link, "is lost",
-			   error.len ? text_span(&error) : span_str(strerrordesc_np(-result)), SPAN(""));
+		hub_log_target(link, "is lost",
+			       error.len ? text_span(&error) : span_str(strerrordesc_np(-result)), SPAN(""));
 		note_life(link);
 	}
 	text_done(&error);
@@ -214,86 +178,6 @@ static void link_forget(void *context, uint32_t target, uint64_t call)
 
 static const struct mcp_link_ops link_ops = { .send = link_send, .forget = link_forget };
 
-/* ------------------------------------------------------------------------------------ what is counted */
-
-static void watch_odd(void *context, uint32_t target, enum mcp_oddity oddity)
-{
-	struct hub_session *session = context;
-
-	(void)target;
-	(void)oddity;
-	counter_add(&session->hub->counters, COUNTER_MCP_ODD_MESSAGES, 1);
-}
-
-static void watch_gave_up(void *context, uint32_t target, struct span why)
-{
-	struct hub_session *session = context;
-
-	log_target(&session->links[target], "is not used by a session", why, SPAN(""));
-}
-
-static void watch_failed(void *context, uint32_t target, struct span why)
-{
-	struct hub_session *session = context;
-	struct hub_link *link = &session->links[target];
-
-	log_trouble(link, &health_of(link)->failed, "has not answered a request", why, SPAN(""));
-}
-
-static struct mcp_names names_of(const struct mcp_servers *servers)
-{
-	return (struct mcp_names){ .targets = servers->name_list,
-				   .count = servers->server_count,
-				   .mode = (enum mcp_prefix_mode)servers->prefixes };
-}
-
-static struct mcp_call_tool tool_of(const struct hub_session *session, uint32_t target, struct span method,
-				    struct span name)
-{
-	return (struct mcp_call_tool){ .backend = session->service->name,
-				       .target = session->servers->server_list[target].name,
-				       .method = method,
-				       .name = name };
-}
-
-static void watch_listed(void *context, uint32_t target, bool is_prompts, struct span list)
-{
-	struct hub_session *session = context;
-	struct span method = mcp_method_text(is_prompts ? MCP_METHOD_PROMPTS_GET : MCP_METHOD_TOOLS_CALL);
-	struct mcp_json_walk walk = mcp_json_walk_of(list);
-	struct span key, value;
-
-	for (uint32_t left = LIMIT_MCP_OWNERS; left && !walk.is_object && mcp_json_next(&walk, &key, &value);
-	     left--) {
-		struct mcp_call_tool tool = tool_of(session, target, method,
-						    mcp_json_string(mcp_json_member(value, SPAN("name"))));
-
-		mcp_call_metrics_learn(&session->hub->calls, &tool);
-	}
-}
-
-static void watch_ended(void *context, uint32_t target, struct span method, struct span name,
-			uint64_t started_ms, bool is_error)
-{
-	struct hub_session *session = context;
-	struct mcp_names names = names_of(session->servers);
-	struct mcp_call_tool tool = tool_of(session, target, method, name);
-	uint32_t named;
-
-	if (mcp_names_prefix_tools(&names) && mcp_names_find(&names, name, '_', &named, &tool.name) != 0)
-		tool.name = name;
-	mcp_call_metrics_add(&session->hub->calls, &tool, name, is_error,
-			     (now_of(session) - started_ms) * NS_PER_MS);
-}
-
-static const struct mcp_watch watch = {
-	.odd = watch_odd,
-	.gave_up = watch_gave_up,
-	.failed = watch_failed,
-	.listed = watch_listed,
-	.ended = watch_ended,
-};
-
 /* ------------------------------------------------------------------------------------ its end */
 
 static void session_free(struct hub_session *session)
@@ -303,6 +187,7 @@ static void session_free(struct hub_session *session)
 	list_remove(&session->node);
 	list_remove(&session->bucket);
 	timer_cancel(loop_timers(hub->loop), &session->tick);
+	timer_cancel(loop_timers(hub->loop), &session->revive);
 	loop_deferred_cancel(&session->release);
 	for (uint32_t i = 0; i < session->link_count; i++) {
 		if (session->links[i].target)
@@ -325,6 +210,35 @@ static void session_on_tick(struct timer *timer, uint64_t now_ms)
 {
 	(void)now_ms;
 	hub_session_settle(container_of(timer, struct hub_session, tick));
+}
+
+static bool link_is_lost(const struct hub_link *link)
+{
+	return !link->target && link->started_ms && mcp_session_is_lost(link->session->mux, link->index);
+}
+
+/* failOpen: a session that runs gets back what it has lost. */
+static void arm_revive(struct hub_session *session)
+{
+	bool may = session->kind == MCP_SESSION_STATEFUL && session->servers->failures == MCP_FAILURES_OPEN &&
+		   mcp_session_state(session->mux) == MCP_SESSION_READY && !session->hub->is_stopping;
+
+	for (uint32_t i = 0; i < session->link_count && may && !timer_is_armed(&session->revive); i++) {
+		if (link_is_lost(&session->links[i]))
+			timer_arm(loop_timers(session->hub->loop), &session->revive,
+				  now_of(session) + REVIVE_MS);
+	}
+}
+
+static void session_on_revive(struct timer *timer, uint64_t now_ms)
+{
+	struct hub_session *session = container_of(timer, struct hub_session, revive);
+
+	for (uint32_t i = 0; i < session->link_count && !session->is_over; i++) {
+		if (link_is_lost(&session->links[i]) && link_open(&session->links[i], NULL))
+			mcp_session_on_target_back(session->mux, i, now_ms);
+	}
+	hub_session_settle(session);
 }
 
 /* One that answers a single request, or that was replaced. */
@@ -363,6 +277,7 @@ void hub_session_settle(struct hub_session *session)
 			timer_cancel(timers, &session->tick);
 	}
 	close_lost(session);
+	arm_revive(session);
 	if (mcp_session_state(session->mux) == MCP_SESSION_READY && !session->ready_ms)
 		session->ready_ms = now_of(session);
 	if (mcp_session_state(session->mux) != MCP_SESSION_OVER && session_may_end(session))
@@ -434,11 +349,11 @@ static struct mcp_session *make_mux(struct hub_session *session, enum mcp_versio
 	const struct mcp_servers *servers = session->servers;
 	struct mcp_session_setup setup = {
 		.kind = session->kind,
-		.names = names_of(servers),
+		.names = hub_names_of(servers),
 		.fail_open = servers->failures == MCP_FAILURES_OPEN,
 		.checker = session->hub->checker,
 		.link = &link_ops,
-		.watch = &watch,
+		.watch = &hub_watch,
 		.context = session,
 		.server_name = SPAN("headgate"),
 		.server_version = SPAN("1"),
@@ -468,6 +383,7 @@ static struct hub_session *session_create(struct mcp_hub *hub, struct hub_servic
 	session->created_ms = session->used_ms = loop_now_ms(hub->loop);
 	session->link_count = servers->server_count;
 	timer_init(&session->tick, session_on_tick);
+	timer_init(&session->revive, session_on_revive);
 	loop_deferred_init(&session->release, session_on_release);
 	session->client_len = (uint8_t)client.len;
 	if (client.len)
@@ -586,7 +502,7 @@ struct hub_session *hub_session_shared(struct mcp_hub *hub, struct hub_service *
 		struct hub_link *link = &session->links[i];
 
 		if (!link->target && link->started_ms && link_open(link, NULL))
-			mcp_session_on_target_back(session->mux, i);
+			mcp_session_on_target_back(session->mux, i, now_of(session));
 	}
 	return session;
 }

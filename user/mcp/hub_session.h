@@ -42,6 +42,7 @@ struct hub_session {
 	uint64_t ready_ms; /* initialize was answered; 0: not yet */
 	uint64_t posts;
 	struct timer tick;
+	struct timer revive; /* failOpen: targets that are lost are started again */
 	bool is_retired; /* another one takes what comes now: ends with what is under way */
 	bool is_over;
 	struct loop_deferred release;

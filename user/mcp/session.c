@@ -66,6 +66,7 @@ void mcp_session_free(struct mcp_session *s)
 	mcp_owners_done(&s->owners);
 	mcp_backlog_done(&s->backlog);
 	hg_free((char *)s->held.data);
+	hg_free((char *)s->opening.data);
 	hg_free(s);
 }
 
@@ -284,11 +285,13 @@ static void lose_target(struct mcp_session *s, uint32_t target, struct span reas
 	uint32_t cursor = 0;
 	struct mcp_part *part;
 	struct text why;
+	bool was_there;
 
 	if (s->targets[target].is_lost)
 		return;
+	was_there = s->state == MCP_SESSION_READY && !s->targets[target].is_joining;
 	s->targets[target].is_lost = true;
-	s->targets[target].is_failing = false;
+	s->targets[target].is_failing = s->targets[target].is_joining = false;
 	mcp_owners_forget(&s->owners, target);
 	drop_asks(s, target);
 	while ((part = mcp_ids_next(&s->parts, &cursor))) {
@@ -297,7 +300,10 @@ static void lose_target(struct mcp_session *s, uint32_t target, struct span reas
 	}
 	if (s->setup.kind == MCP_SESSION_SHARED)
 		return;
-	if (!s->setup.fail_open || alive_count(s) == 0) {
+	if (s->setup.fail_open && alive_count(s) > 0) {
+		if (was_there)
+			mcp_session_tell_changed(s, target, now_ms);
+	} else {
 		text_init(&why);
 		mcp_session_reason(s, target, reason, &why);
 		session_over(s, MCP_TARGET_LOST, text_span(&why), now_ms);
@@ -319,10 +325,18 @@ void mcp_session_on_target_lost(struct mcp_session *s, uint32_t target, struct s
 	mcp_session_settle(s, now_ms);
 }
 
-void mcp_session_on_target_back(struct mcp_session *s, uint32_t target)
+void mcp_session_on_target_back(struct mcp_session *s, uint32_t target, uint64_t now_ms)
 {
-	s->targets[target].is_lost = false;
-	s->targets[target].is_failing = false;
+	struct mcp_session_target *t = &s->targets[target];
+
+	t->is_lost = t->is_failing = false;
+	if (s->setup.kind == MCP_SESSION_SHARED)
+		return;
+	t->is_joining = true;
+	t->version = MCP_VERSION_NONE;
+	if (mcp_session_rejoin(s, target, now_ms) != 0)
+		t->is_failing = s->is_failing = true;
+	mcp_session_settle(s, now_ms);
 }
 
 void mcp_session_on_call_lost(struct mcp_session *s, uint32_t target, uint64_t call, struct span reason,
@@ -413,11 +427,12 @@ static void tick_opening(struct mcp_session *s, uint64_t now_ms)
 	if (!s->open_ms || now_ms < s->open_ms)
 		return;
 	s->open_ms = 0;
-	for (uint32_t i = 0; i < s->setup.names.count && s->state == MCP_SESSION_OPENING; i++) {
+	for (uint32_t i = 0; i < s->setup.names.count && s->state != MCP_SESSION_OVER; i++) {
 		uint32_t cursor = 0;
 		struct mcp_part *part;
 
-		while ((part = mcp_ids_next(&s->parts, &cursor)) && part->target != i)
+		while ((part = mcp_ids_next(&s->parts, &cursor)) &&
+		       (part->target != i || part->request->method != MCP_METHOD_INITIALIZE))
 			continue;
 		if (part)
 			give_target_up(s, i, SPAN("it did not answer initialize in time"), now_ms);
@@ -477,7 +492,7 @@ uint32_t mcp_session_calls(const struct mcp_session *s)
 size_t mcp_session_bytes(const struct mcp_session *s)
 {
 	return sizeof(*s) + s->setup.names.count * sizeof(s->targets[0]) + s->bytes + s->backlog.bytes +
-	       s->held.len + (s->parts.size + s->asks.size) * 2 * sizeof(uint64_t) +
+	       s->held.len + s->opening.len + (s->parts.size + s->asks.size) * 2 * sizeof(uint64_t) +
 	       mcp_owners_bytes(&s->owners);
 }
 

@@ -93,6 +93,8 @@ struct mcp_watch {
 	void (*odd)(void *context, uint32_t target, enum mcp_oddity oddity);
 	/* The session gives a target up, or serves without it. why: plain text, may hold what it wrote. */
 	void (*gave_up)(void *context, uint32_t target, struct span why);
+	/* A target that was lost takes part again. */
+	void (*came_back)(void *context, uint32_t target);
 	/* A target has listed tools (or prompts): the array of its answer. */
 	void (*listed)(void *context, uint32_t target, bool is_prompts, struct span list);
 	/* A target that is not lost does not answer a request. why: plain text. */
@@ -188,8 +190,11 @@ void mcp_session_on_call_lost(struct mcp_session *s, uint32_t target, uint64_t c
 			      uint64_t now_ms);
 /* The target is gone. reason: plain text, for the error of requests that were under way. */
 void mcp_session_on_target_lost(struct mcp_session *s, uint32_t target, struct span reason, uint64_t now_ms);
-/* It is there again (a shared session, whose targets are started anew). */
-void mcp_session_on_target_back(struct mcp_session *s, uint32_t target);
+/*
+ * It is there again. A session of one client (failOpen) initializes it as its client did; from its answer on
+ * it takes part, and the client is told that lists have changed.
+ */
+void mcp_session_on_target_back(struct mcp_session *s, uint32_t target, uint64_t now_ms);
 
 /* DELETE, TTL, shutdown, end of the configuration: answers what is open with the fault and is over. */
 void mcp_session_end(struct mcp_session *s, enum mcp_fault fault, uint64_t now_ms);

@@ -313,7 +313,8 @@ static void finish_owner(struct mcp_session *s, struct mcp_request *r, uint64_t 
 
 static bool is_opening(const struct mcp_request *r)
 {
-	return r->gather == MCP_GATHER_INITIALIZE || r->gather == MCP_GATHER_OPEN;
+	return r->gather == MCP_GATHER_INITIALIZE || r->gather == MCP_GATHER_OPEN ||
+	       r->gather == MCP_GATHER_REJOIN;
 }
 
 /* An error that counts: of a target that just has none of this it does not. */
@@ -350,11 +351,39 @@ static void fail_with_note(struct mcp_session *s, struct mcp_request *r, enum mc
 	mcp_request_fail(s, r, fault, span_of(text, why.len), now_ms);
 }
 
+/* It takes part again, or is lost at the end of this turn, to be tried once more. */
+static void finish_rejoin(struct mcp_session *s, struct mcp_request *r, uint64_t now_ms)
+{
+	const struct mcp_part *part = &r->parts[0];
+	uint32_t target = part->target;
+	struct mcp_session_target *t = &s->targets[target];
+
+	t->is_joining = false;
+	if (part->is_error) {
+		t->is_failing = !t->is_lost;
+		s->is_failing |= t->is_failing;
+		mcp_request_end(s, r);
+		return;
+	}
+	t->version = mcp_version_of(mcp_json_string(mcp_json_member(part->answer, SPAN("protocolVersion"))));
+	t->capabilities = capabilities_of(part->answer);
+	mcp_request_end(s, r);
+	mcp_send_target_text(s, target, MCP_NOTIFICATION, mcp_method_text(MCP_METHOD_INITIALIZED),
+			     SPAN("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}"));
+	if (s->setup.watch)
+		s->setup.watch->came_back(s->setup.context, target);
+	mcp_session_tell_changed(s, target, now_ms);
+}
+
 void mcp_session_finish(struct mcp_session *s, struct mcp_request *r, uint64_t now_ms)
 {
 	bool ends = is_opening(r);
 	struct mcp_part *bad;
 
+	if (r->gather == MCP_GATHER_REJOIN) {
+		finish_rejoin(s, r, now_ms);
+		return;
+	}
 	if (r->gather == MCP_GATHER_OWNER) {
 		finish_owner(s, r, now_ms);
 		return;
@@ -451,7 +480,7 @@ void mcp_session_take_answer(struct mcp_session *s, struct mcp_part *part, const
 	part->is_unknown_method = is_error && is_unknown_method(m->error);
 	error = mcp_part_keep(s, part, is_error ? m->text : m->result);
 	if (error) {
-		bool ends = is_opening(r);
+		bool ends = is_opening(r) && r->gather != MCP_GATHER_REJOIN;
 
 		mcp_request_fail(s, r, error == -ENOMEM ? MCP_NO_MEMORY : MCP_TARGET_LIED, NOTHING, now_ms);
 		if (ends)

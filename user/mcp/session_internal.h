@@ -18,6 +18,7 @@ enum mcp_gather {
 	MCP_GATHER_LISTEN,
 	MCP_GATHER_EMPTY, /* of all targets, nobody looks at what they say */
 	MCP_GATHER_OPEN, /* our own initialize */
+	MCP_GATHER_REJOIN, /* the same of one target that was lost */
 	MCP_GATHER_OWNER, /* our own lists, to find out whose a name is */
 };
 
@@ -81,6 +82,7 @@ struct mcp_session_target {
 	uint8_t capabilities; /* of enum mcp_capability */
 	bool is_lost;
 	bool is_failing; /* the link took no message: lost at the end of this turn */
+	bool is_joining; /* it is being initialized in a session that is READY: nothing else is asked of it */
 	enum mcp_version version;
 };
 
@@ -106,6 +108,7 @@ struct mcp_session {
 	uint64_t open_ms; /* when the last target has to have answered initialize; 0: no limit */
 	struct span held; /* MCP_SESSION_SINGLE: owner of the data, the post that waits for initialize */
 	struct mcp_sink *held_sink;
+	struct span opening; /* owner of the data: params of initialize, for targets that come back */
 	const struct mcp_sink *speaker; /* whose messages are being passed on; NULL: our own, or a target's */
 	struct mcp_session_target targets[];
 };
@@ -181,6 +184,10 @@ static inline void mcp_session_open_within(struct mcp_session *s, uint64_t ms, u
 }
 /* Our own initialize. 0, -ENOMEM. */
 int mcp_session_open_targets(struct mcp_session *s, uint64_t now_ms);
+/* The same to one target that was lost. 0, -ENOMEM, -ENOSPC. */
+int mcp_session_rejoin(struct mcp_session *s, uint32_t target, uint64_t now_ms);
+/* Tells the client that what this target has is there, or not any more. */
+void mcp_session_tell_changed(struct mcp_session *s, uint32_t target, uint64_t now_ms);
 
 /* ---- answers: session_answer.c ---- */
 

@@ -71,6 +71,17 @@ static void pong(struct mcp_session *s, struct mcp_sink *sink, const struct mcp_
 	sink_less(s, sink);
 }
 
+/* What the client is and can do, for targets that come back. Without it they meet a plain client of ours. */
+static void keep_opening(struct mcp_session *s, struct span params)
+{
+	char *copy;
+
+	if (!s->setup.fail_open || s->setup.names.count < 2 || params.len > LIMIT_MCP_CAPABILITIES_BYTES)
+		return;
+	copy = hg_strndup(params.data, params.len);
+	s->opening = span_of(copy, copy ? params.len : 0);
+}
+
 static enum mcp_fault take_request(struct mcp_session *s, struct mcp_sink *sink, const struct mcp_message *m,
 				   uint64_t now_ms)
 {
@@ -84,6 +95,7 @@ static enum mcp_fault take_request(struct mcp_session *s, struct mcp_sink *sink,
 	}
 	if (m->method == MCP_METHOD_INITIALIZE) {
 		s->state = MCP_SESSION_OPENING;
+		keep_opening(s, m->params);
 		mcp_session_open_within(s, s->setup.open_ms, now_ms);
 	}
 	fault = mcp_session_route(s, sink, m, now_ms);

@@ -189,7 +189,7 @@ static enum mcp_fault way_find(struct mcp_session *s, struct way *way, const str
 
 static bool is_meant(const struct mcp_session *s, const struct way *way, uint32_t target)
 {
-	if (s->targets[target].is_lost)
+	if (s->targets[target].is_lost || s->targets[target].is_joining)
 		return false;
 	if (way->is_one)
 		return target == way->target;
@@ -407,10 +407,14 @@ static void open_write(const struct mcp_session *s, struct text *text, uint64_t 
 {
 	enum mcp_version version = s->setup.version ? s->setup.version : MCP_2025_03_26;
 
-	text_fmt(text,
-		 "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"method\":\"initialize\",\"params\":{\"protocolVersion\":"
-		 "\"%.*s\"",
-		 (unsigned long long)id, SPAN_FMT(mcp_version_text(version)));
+	text_fmt(text, "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"method\":\"initialize\",\"params\":",
+		 (unsigned long long)id);
+	if (s->opening.len) {
+		text_add(text, s->opening);
+		text_char(text, '}');
+		return;
+	}
+	text_fmt(text, "{\"protocolVersion\":\"%.*s\"", SPAN_FMT(mcp_version_text(version)));
 	text_str(text, ",\"capabilities\":{},\"clientInfo\":{\"name\":");
 	json_quote(text, s->setup.server_name);
 	text_str(text, ",\"version\":");
@@ -418,41 +422,68 @@ static void open_write(const struct mcp_session *s, struct text *text, uint64_t 
 	text_str(text, "}}}");
 }
 
+static int open_send(struct mcp_session *s, const struct mcp_part *part)
+{
+	struct iovec piece;
+	struct mcp_out out = {
+		.pieces = &piece,
+		.count = 1,
+		.kind = MCP_REQUEST,
+		.method = mcp_method_text(MCP_METHOD_INITIALIZE),
+		.call = part->id,
+	};
+	struct text text;
+	int error;
+
+	text_init(&text);
+	open_write(s, &text, part->id);
+	piece = (struct iovec){ .iov_base = text.data, .iov_len = text.len };
+	out.bytes = text.len;
+	error = text_error(&text);
+	if (!error)
+		error = mcp_send_target(s, part->target, &out);
+	text_done(&text);
+	return error;
+}
+
+static const struct mcp_message open_message = {
+	.kind = MCP_REQUEST,
+	.method = MCP_METHOD_INITIALIZE,
+	.method_text = SPAN("initialize"),
+};
+
+int mcp_session_rejoin(struct mcp_session *s, uint32_t target, uint64_t now_ms)
+{
+	struct mcp_request *r = mcp_request_create(s, NULL, &open_message, 1, now_ms);
+	int error;
+
+	if (!r)
+		return -ENOMEM;
+	r->gather = MCP_GATHER_REJOIN;
+	r->parts[0].target = target;
+	r->waiting = 1;
+	error = mcp_ids_put(&s->parts, MCP_IDS_MAX, &r->parts[0], &r->parts[0].id);
+	if (!error)
+		error = open_send(s, &r->parts[0]);
+	if (error)
+		mcp_request_free(s, r);
+	else
+		mcp_session_open_within(s, s->setup.open_ms, now_ms);
+	return error;
+}
+
 int mcp_session_open_targets(struct mcp_session *s, uint64_t now_ms)
 {
-	static const struct mcp_message m = {
-		.kind = MCP_REQUEST,
-		.method = MCP_METHOD_INITIALIZE,
-		.method_text = SPAN("initialize"),
-	};
 	struct way way = { .gather = MCP_GATHER_OPEN };
-	struct mcp_request *r = mcp_request_create(s, NULL, &m, count_meant(s, &way), now_ms);
+	struct mcp_request *r = mcp_request_create(s, NULL, &open_message, count_meant(s, &way), now_ms);
 	int error;
 
 	if (!r)
 		return -ENOMEM;
 	r->gather = MCP_GATHER_OPEN;
 	error = take_ids(s, &way, r);
-	for (uint32_t i = 0; i < r->part_count && !error; i++) {
-		struct iovec piece;
-		struct mcp_out out = {
-			.pieces = &piece,
-			.count = 1,
-			.kind = MCP_REQUEST,
-			.method = m.method_text,
-			.call = r->parts[i].id,
-		};
-		struct text text;
-
-		text_init(&text);
-		open_write(s, &text, r->parts[i].id);
-		piece = (struct iovec){ .iov_base = text.data, .iov_len = text.len };
-		out.bytes = text.len;
-		error = text_error(&text);
-		if (!error)
-			error = mcp_send_target(s, r->parts[i].target, &out);
-		text_done(&text);
-	}
+	for (uint32_t i = 0; i < r->part_count && !error; i++)
+		error = open_send(s, &r->parts[i]);
 	if (error)
 		mcp_request_free(s, r);
 	return error;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
+#include "user/base/check.h"
 #include "user/base/limits.h"
 #include "user/base/text.h"
 #include "user/mcp/session_internal.h"
@@ -194,6 +195,33 @@ static void send_fault(struct mcp_session *s, struct mcp_sink *sink, uint32_t st
 	out.why = detail;
 	sink_send(s, sink, stream, &out, now_ms);
 	text_done(&text);
+}
+
+void mcp_session_tell_changed(struct mcp_session *s, uint32_t target, uint64_t now_ms)
+{
+	static const struct {
+		uint8_t capability;
+		struct span text;
+	} rows[] = {
+		{ MCP_CAN_TOOLS,
+		  SPAN("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}") },
+		{ MCP_CAN_PROMPTS,
+		  SPAN("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/prompts/list_changed\"}") },
+		{ MCP_CAN_RESOURCES,
+		  SPAN("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/resources/list_changed\"}") },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows) && s->setup.kind == MCP_SESSION_STATEFUL; i++) {
+		struct iovec piece = { .iov_base = (char *)rows[i].text.data, .iov_len = rows[i].text.len };
+		struct mcp_out out = { .pieces = &piece,
+				       .count = 1,
+				       .bytes = piece.iov_len,
+				       .kind = MCP_NOTIFICATION,
+				       .status = 200 };
+
+		if (s->targets[target].capabilities & rows[i].capability)
+			mcp_send_client(s, NULL, &out, now_ms);
+	}
 }
 
 void mcp_request_end(struct mcp_session *s, struct mcp_request *r)
