@@ -133,7 +133,8 @@ class Gateway:
         path = os.path.join(folder, f"bench-{self.port}.json")
         with open(path, "w", encoding="ascii") as file:
             # A limit of sessions from one client would only measure itself here.
-            json.dump({"mcp": {"port": self.port, "targets": [target]}}, file)
+            json.dump({"config": {"limits": {"mcpSessionsPerClient": 4096}},
+                       "mcp": {"port": self.port, "targets": [target]}}, file)
         env = {**os.environ, "WORKER_THREADS": "2", "READINESS_ADDR": f"127.0.0.1:{ready}",
                "ADMIN_ADDR": f"127.0.0.1:{free_port()}", "STATS_ADDR": f"127.0.0.1:{free_port()}"}
         with open(path + ".log", "wb") as log:
